@@ -1,0 +1,94 @@
+package cache
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Blobs keeps bytes under their digest and nothing else: it knows no names and no references. cache/files is one; every
+// implementation passes cachetest.Blobs. All of it may be used concurrently.
+type Blobs interface {
+	// Open opens blob d. [mirror.CodeBlobUnknown] if it is not there.
+	Open(ctx context.Context, d digest.Digest) (mirror.Blob, error)
+	// Stat returns the size of blob d in bytes. [mirror.CodeBlobUnknown] if it is not there.
+	Stat(ctx context.Context, d digest.Digest) (int64, error)
+	// Create begins a blob whose bytes are hashed with algorithm. label is kept with it, see [Writer.Label].
+	Create(ctx context.Context, algorithm digest.Algorithm, label string) (Writer, error)
+	// Resume goes on with a blob that was suspended, in this process or an earlier one.
+	// [mirror.CodeBlobUploadUnknown] if there is no such blob. The caller sees to it that an id has one writer at a time.
+	Resume(ctx context.Context, id string) (Writer, error)
+	// Delete removes blob d; no error if it is not there.
+	Delete(ctx context.Context, d digest.Digest) error
+	// All lists every blob and its size in bytes, in no order.
+	All(ctx context.Context) iter.Seq2[Entry, error]
+}
+
+// Entry is a blob that is held.
+type Entry struct {
+	Digest digest.Digest
+	Size   int64
+}
+
+// Writer is a blob being written. Tail may be called by any goroutine, everything else by one at a time, which must
+// end with Commit, Suspend or Abort.
+type Writer interface {
+	io.Writer
+	// ReadFrom copies r into the blob; bytes that came before r failed are part of it.
+	io.ReaderFrom
+	// ID names the blob for [Blobs.Resume].
+	ID() string
+	// Label is what [Blobs.Create] was given.
+	Label() string
+	// Size is the number of bytes written.
+	Size() int64
+	// Tail opens the bytes for reading while they are written; it stays readable after Commit and Abort.
+	Tail() (mirror.Tail, error)
+	// Verify reports with [mirror.CodeDigestInvalid] whether what was written is not d. A digest of another algorithm
+	// than the one given to Create is verified by reading everything again.
+	Verify(d digest.Digest) error
+	// Commit verifies if Verify was not called with d, and makes the blob durable and then visible under d. If d is there
+	// already, what was written is dropped. After an error nothing is kept.
+	Commit(ctx context.Context, d digest.Digest) error
+	// Suspend puts the blob aside with the state of its hash, so that Resume does not read again what is in.
+	Suspend() error
+	// Abort drops what was written. After Commit or Suspend it does nothing.
+	Abort() error
+}
+
+// Index is an ordered, transactional map from keys to values in a few tables. cache/bolt is one; every implementation
+// passes cachetest.Index. Everything that the store knows beyond bytes is written in its terms by this package, once,
+// so that an implementation is small and cannot break an invariant.
+type Index interface {
+	// View runs f over one consistent state.
+	View(ctx context.Context, f func(ReadTx) error) error
+	// Update runs f in a transaction that is durable when Update returns nil. Updates that wait for one another are
+	// committed together, so f may be run more than once and must have no effect but on its transaction and on
+	// variables that it sets anew each time. When f fails, Update returns its error and nothing of it is written.
+	Update(ctx context.Context, f func(WriteTx) error) error
+	// Close waits for transactions under way and lets go of the files.
+	Close() error
+}
+
+// Table is the name of a part of the index.
+type Table string
+
+// ReadTx reads. Values are valid until the transaction ends and must not be changed.
+type ReadTx interface {
+	// Get returns nil for a key that is not there; a value is never empty.
+	Get(t Table, key string) []byte
+	// Scan yields, in byte order, the keys that begin with prefix and are greater than after. While it runs, the
+	// table must not be written to.
+	Scan(t Table, prefix, after string) iter.Seq2[string, []byte]
+}
+
+// WriteTx reads and writes.
+type WriteTx interface {
+	ReadTx
+	Put(t Table, key string, value []byte) error
+	Delete(t Table, key string) error
+}

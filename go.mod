@@ -1,0 +1,8 @@
+module airmirror
+
+go 1.26.8
+
+require (
+	github.com/opencontainers/go-digest v1.0.0
+	github.com/opencontainers/image-spec v1.1.1
+)

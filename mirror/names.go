@@ -1,0 +1,61 @@
+package mirror
+
+import "strings"
+
+// DockerHub is the host under which content of Docker Hub is named.
+const DockerHub = "docker.io"
+
+// Names tells which repository a request means, and how this mirror calls a repository in its answers.
+//
+// A repository is asked for in three ways that meet in one place (here with docker.io as the default):
+//
+//	containerd   library/alpine with ?ns=docker.io   docker.io/library/alpine
+//	path prefix  ghcr.io/org/app                     ghcr.io/org/app
+//	bare         library/alpine                      docker.io/library/alpine
+//
+// The first part of a path is a host if it has a dot in it or is "localhost", which is the rule that Docker's tools
+// use for references. So a name never changes its meaning with the configuration, and content that a bundle brought
+// from a registry that this mirror cannot reach is found under that registry's name.
+type Names struct {
+	// Default is the host that bare names belong to; [DockerHub] if it is empty.
+	Default string
+}
+
+// Repo returns the repository that a request for name means, with ns being the value of its ns query parameter or "".
+// It returns [CodeNameInvalid] for anything outside the grammar.
+func (n Names) Repo(name, ns string) (Repo, error) {
+	repo := Repo{Host: n.defaultHost(), Path: name}
+	if ns != "" {
+		repo.Host = CanonicalHost(ns)
+	} else if first, rest, ok := strings.Cut(name, "/"); ok && namesHost(first) {
+		repo = Repo{Host: CanonicalHost(first), Path: rest}
+	}
+	return repo, repo.Validate()
+}
+
+// Served returns the name of repo as this mirror serves it: bare for the default host, with the host in front for others.
+func (n Names) Served(repo Repo) string {
+	if repo.Host == n.defaultHost() {
+		return repo.Path
+	}
+	return repo.String()
+}
+
+func (n Names) defaultHost() string {
+	if n.Default == "" {
+		return DockerHub
+	}
+	return n.Default
+}
+
+// CanonicalHost returns the one name of a registry that has several: Docker Hub's.
+func CanonicalHost(host string) string {
+	host = strings.ToLower(host)
+	switch host {
+	case "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com":
+		return DockerHub
+	}
+	return host
+}
+
+func namesHost(first string) bool { return strings.ContainsAny(first, ".:") || first == "localhost" }

@@ -1,0 +1,106 @@
+package mirror
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// MaxManifestSize is the largest manifest, in bytes, that is taken from a client or from an upstream.
+// The specification asks for at least 4 MB: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
+const MaxManifestSize = 4 << 20
+
+// maxNameLength is what common clients allow for a repository name, host included.
+const maxNameLength = 255
+
+var (
+	pathPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	hostPattern = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$`)
+	tagPattern  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
+// Repo is the canonical name of a repository: the host of the registry that it belongs to and its path there.
+// It is comparable, and everything held is stored under it.
+type Repo struct {
+	Host string // docker.io, ghcr.io, registry.example:5000
+	Path string // library/alpine
+}
+
+// ParseRepo reads what [Repo.String] writes. It returns an [Error] with [CodeNameInvalid] for anything else.
+func ParseRepo(s string) (Repo, error) {
+	host, path, ok := strings.Cut(s, "/")
+	if !ok {
+		return Repo{}, Errorf(CodeNameInvalid, "repository %q: want host/path", s)
+	}
+	r := Repo{Host: host, Path: path}
+	return r, r.Validate()
+}
+
+// Validate reports with [CodeNameInvalid] whether host or path is outside the grammar of the specification:
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+func (r Repo) Validate() error {
+	if !ValidHost(r.Host) {
+		return Errorf(CodeNameInvalid, "%q is not the name of a registry host", r.Host)
+	}
+	if len(r.Host)+1+len(r.Path) > maxNameLength {
+		return Errorf(CodeNameInvalid, "repository name is longer than %d characters", maxNameLength)
+	}
+	if !pathPattern.MatchString(r.Path) {
+		return Errorf(CodeNameInvalid, "%q is not a repository name", r.Path)
+	}
+	return nil
+}
+
+// String returns host/path.
+func (r Repo) String() string { return r.Host + "/" + r.Path }
+
+// Ref names a manifest in a repository: by digest if Digest is set, by tag otherwise.
+type Ref struct {
+	Repo   Repo
+	Tag    string
+	Digest digest.Digest
+}
+
+// String returns the reference as people write it.
+func (r Ref) String() string {
+	if r.Digest != "" {
+		return r.Repo.String() + "@" + r.Digest.String()
+	}
+	return r.Repo.String() + ":" + r.Tag
+}
+
+// ParseTagOrDigest splits the last part of a manifest URL. It returns [CodeDigestInvalid] for a digest that is
+// malformed or of an algorithm that is not known, and [CodeManifestInvalid] for a tag outside the grammar.
+func ParseTagOrDigest(s string) (tag string, d digest.Digest, err error) {
+	if strings.Contains(s, ":") {
+		d, err = ParseDigest(s)
+		return "", d, err
+	}
+	if !ValidTag(s) {
+		return "", "", Errorf(CodeManifestInvalid, "%q is not a tag", s)
+	}
+	return s, "", nil
+}
+
+// ParseDigest checks that s is a digest of an algorithm that content is held under: sha256 or sha512.
+// Anything else is a [CodeDigestInvalid].
+func ParseDigest(s string) (digest.Digest, error) {
+	d := digest.Digest(s)
+	if err := d.Validate(); err != nil {
+		return "", &Error{Code: CodeDigestInvalid, Message: "invalid digest " + quote(s), Cause: err}
+	}
+	if !ValidAlgorithm(d.Algorithm()) {
+		return "", Errorf(CodeDigestInvalid, "digest algorithm %q is not supported: use sha256 or sha512", d.Algorithm())
+	}
+	return d, nil
+}
+
+// ValidAlgorithm reports whether content is held under digests of algorithm a.
+func ValidAlgorithm(a digest.Algorithm) bool { return a == digest.SHA256 || a == digest.SHA512 }
+
+// ValidTag reports whether s is within the grammar of tags.
+func ValidTag(s string) bool { return tagPattern.MatchString(s) }
+
+// ValidHost reports whether s is a host name, an IPv4 address or a bracketed IPv6 address, with or without a port.
+func ValidHost(s string) bool { return len(s) <= maxNameLength && hostPattern.MatchString(s) }

@@ -1,0 +1,152 @@
+package mirror
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Origin says how a tag, a manifest or a repository came to be here.
+type Origin string
+
+// The three ways in.
+const (
+	Pushed   Origin = "pushed"   // by a client of this mirror
+	Mirrored Origin = "mirrored" // through it, from an upstream
+	Imported Origin = "imported" // in a bundle
+)
+
+// Store holds content and knows what it is called. All of it may be used concurrently.
+//
+// What a method has returned success for survives kill -9 and power loss. Content is never visible before it is
+// durable, and never called by a digest that it was not checked against. Errors about content are an [Error] with the
+// code that each method names; any other error is a fault of the store.
+type Store interface {
+	BlobStore
+	UploadStore
+	ManifestStore
+	Catalog
+	// Close writes what is still in memory and gives the data folder free for another process.
+	Close() error
+}
+
+// BlobStore holds blobs. A blob is kept once and is readable in every repository that it is linked to: by a push or a
+// mount, by a transfer from an upstream, or because a manifest there points at it.
+type BlobStore interface {
+	// Blob opens blob d as repo sees it. [CodeBlobUnknown] unless it is held and linked to repo.
+	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
+	// StatBlob says what is known of d in repo; for a digest that nobody named there it is the zero value, no error.
+	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error)
+	// Receive begins to take in a blob that is expected to have digest d.
+	Receive(ctx context.Context, d digest.Digest) (Incoming, error)
+	// Mount links d, held in from, to repo; with a zero from, held anywhere. [CodeBlobUnknown] where it is not.
+	Mount(ctx context.Context, repo, from Repo, d digest.Digest) (size int64, err error)
+	// Unlink makes d unreadable in repo. [CodeBlobUnknown] where it is not linked; [CodeUnsupported] as long as a
+	// manifest of repo points at it. The bytes stay until they are collected.
+	Unlink(ctx context.Context, repo Repo, d digest.Digest) error
+}
+
+// BlobStat is what a store knows of a digest in one repository.
+type BlobStat struct {
+	Held    bool  // the bytes are here, whether this repository may read them or not
+	Linked  bool  // this repository may read them, once they are here
+	Size    int64 // in bytes; meaningful if Held or Linked
+	Awaited bool  // a manifest here points at it
+}
+
+// Blob is an open blob; close it. If the content is a file, ReadSeekCloser is the *os.File itself, so that net/http can
+// use sendfile. It is safe for use by one goroutine.
+type Blob struct {
+	io.ReadSeekCloser
+	Size int64
+}
+
+// Incoming is a blob on its way in. Writes, Commit and Abort belong to one goroutine; Tail may be called by others.
+type Incoming interface {
+	io.Writer
+	// Tail opens what was written so far, to be read at any offset while more is being written, even after Commit or
+	// Abort. Close it.
+	Tail() (Tail, error)
+	// Verify reports with [CodeDigestInvalid] whether what was written is not the blob that was announced.
+	Verify() error
+	// Commit makes the verified blob durable and links it to repo. After an error nothing of it is kept.
+	Commit(ctx context.Context, repo Repo) error
+	// Abort drops what was written. After Commit it does nothing.
+	Abort() error
+}
+
+// Tail reads bytes that another goroutine writes; it is an *os.File where the store can make it one.
+type Tail interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// UploadStore keeps pushes that are under way; they outlive the process.
+type UploadStore interface {
+	// StartUpload opens an upload into repo whose bytes are hashed with algorithm as they arrive.
+	StartUpload(ctx context.Context, repo Repo, algorithm digest.Algorithm) (Upload, error)
+	// Upload opens an upload again, for one caller at a time: it waits until another one lets go, or ctx ends.
+	// [CodeBlobUploadUnknown] for an id that repo does not have, [CodeBlobUploadInvalid] if the wait was in vain.
+	Upload(ctx context.Context, repo Repo, id string) (Upload, error)
+}
+
+// Upload is a push under way. It is safe for use by one goroutine, which must end with Commit, Cancel or Close.
+type Upload interface {
+	// ID names the upload in a URL.
+	ID() string
+	// Size is how many bytes are in.
+	Size() int64
+	// Append adds what it can read, and keeps what came even when reading fails.
+	Append(r io.Reader) (int64, error)
+	// Commit ends the upload: what came in is verified to be d, made durable and linked to repo.
+	// [CodeDigestInvalid] if it is not d; the upload is over then as well.
+	Commit(ctx context.Context, d digest.Digest) error
+	// Cancel drops the upload.
+	Cancel() error
+	// Close puts the upload aside to go on later, in this process or the next. After Commit or Cancel it does nothing.
+	Close() error
+}
+
+// ManifestStore holds manifests and the tags that name them.
+type ManifestStore interface {
+	// Manifest returns a held manifest. [CodeManifestUnknown] where repo does not hold it.
+	Manifest(ctx context.Context, repo Repo, d digest.Digest) (Manifest, error)
+	// Tag returns what a tag points at. [CodeManifestUnknown] where repo does not have it.
+	Tag(ctx context.Context, repo Repo, tag string) (Tag, error)
+	// PutManifest stores m with its references, and points tags at it, in one transaction.
+	//
+	// A pushed or imported image must have all its blobs: each one that is not held and linked to repo is named in the
+	// detail of a [CodeManifestBlobUnknown]. A mirrored one may come before them; it links them to repo. A mirrored
+	// manifest never moves a tag that was pushed. The first manifest of a repository makes it local or mirrored.
+	PutManifest(ctx context.Context, repo Repo, m Manifest, tags ...string) error
+	// Revalidated notes that an upstream said at a moment that tag still points at d.
+	Revalidated(ctx context.Context, repo Repo, tag string, d digest.Digest, at time.Time) error
+	// DeleteManifest removes the manifest and every tag that points at it. [CodeManifestUnknown] where there is none.
+	DeleteManifest(ctx context.Context, repo Repo, d digest.Digest) error
+	// DeleteTag removes the tag and leaves its manifest. [CodeManifestUnknown] where there is none.
+	DeleteTag(ctx context.Context, repo Repo, tag string) error
+}
+
+// Tag is what a tag points at.
+type Tag struct {
+	Digest  digest.Digest
+	Origin  Origin
+	Updated time.Time // when it was made or last moved
+	Checked time.Time // mirrored: when the upstream last confirmed it
+}
+
+// Catalog lists what is held. Lists are in byte order, begin after a name that need not exist, and have up to n items.
+type Catalog interface {
+	// RepoOrigin says who created repo: [Pushed] makes it local. [CodeNameUnknown] where nobody did.
+	RepoOrigin(ctx context.Context, repo Repo) (Origin, error)
+	// Repos lists repositories in the order of [Repo.String].
+	Repos(ctx context.Context, after string, n int) ([]Repo, error)
+	// Tags lists the tags of repo. [CodeNameUnknown] where there is no such repository.
+	Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error)
+	// Referrers lists, in the order of their digests, the manifests of repo whose subject is d, with their artifact
+	// type and annotations. It is empty where there are none, or no such repository.
+	Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error)
+}
