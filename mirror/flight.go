@@ -1,0 +1,217 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// flightKey tells flights apart. repo is zero for a blob that manifests announced: such flights are shared.
+type flightKey struct {
+	digest digest.Digest
+	repo   Repo
+}
+
+// flights are the transfers under way. The zero value is ready.
+type flights struct {
+	mu sync.Mutex
+	m  map[flightKey]*flight
+}
+
+// join returns the flight under key, and whether it is a new one that the caller must make depart.
+func (fs *flights) join(key flightKey) (f *flight, fresh bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f, ok := fs.m[key]; ok {
+		return f, false
+	}
+	if fs.m == nil {
+		fs.m = make(map[flightKey]*flight)
+	}
+	f = &flight{changed: make(chan struct{})}
+	fs.m[key] = f
+	return f, true
+}
+
+func (fs *flights) leave(key flightKey) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	delete(fs.m, key)
+}
+
+type flightState int
+
+const (
+	flightWaiting  flightState = iota // the upstream has not begun to answer
+	flightUnderWay                    // bytes arrive, not yet verified
+	flightVerified                    // all bytes are in and are the right ones
+	flightHeld                        // the store had it: nothing to transfer
+)
+
+// flight is one transfer of one blob. One goroutine carries it, any number read what has arrived.
+type flight struct {
+	mu      sync.Mutex
+	changed chan struct{} // closed, and replaced, whenever something below changes
+	state   flightState
+	err     error // why it ended early
+	in      Incoming
+	size    int64 // -1 while nobody knows
+	arrived int64
+}
+
+// update changes the flight under its lock and wakes whoever waits for a change.
+func (f *flight) update(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *flight) held()          { f.update(func() { f.state = flightHeld }) }
+func (f *flight) fail(err error) { f.update(func() { f.err = err }) }
+
+func (f *flight) depart(in Incoming, size int64) {
+	f.update(func() { f.state, f.in, f.size = flightUnderWay, in, size })
+}
+
+func (f *flight) verified() {
+	f.update(func() { f.state, f.size = flightVerified, f.arrived })
+}
+
+// carryBuffer is how much of a transfer is in memory at a time.
+const carryBuffer = 128 << 10
+
+// carry writes what body yields into the store and tells the readers, until body ends. A body that is longer than the
+// flight's size fails at once; one that is shorter fails when it ends.
+func (f *flight) carry(body io.Reader) error {
+	buf := make([]byte, carryBuffer)
+	for {
+		n, err := body.Read(buf)
+		if n > 0 {
+			if f.size >= 0 && f.arrived+int64(n) > f.size {
+				return Errorf(CodeUnavailable, "the upstream sends more than the %d bytes it announced", f.size)
+			}
+			if _, err := f.in.Write(buf[:n]); err != nil {
+				return err
+			}
+			f.update(func() { f.arrived += int64(n) })
+		}
+		switch {
+		case err == io.EOF && f.size >= 0 && f.arrived < f.size:
+			return Errorf(CodeUnavailable, "the upstream ended after %d of %d bytes", f.arrived, f.size)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return Errorf(CodeUnavailable, "the upstream broke off after %d bytes: %w", f.arrived, err)
+		}
+	}
+}
+
+// departed waits until it is known how large the blob is, which takes until it is all there if the upstream does not
+// say, or that it cannot be had.
+func (f *flight) departed(ctx context.Context) (flightState, int64, error) {
+	for {
+		f.mu.Lock()
+		state, size, err, changed := f.state, f.size, f.err, f.changed
+		f.mu.Unlock()
+		switch {
+		case state == flightHeld || state == flightVerified:
+			return state, size, nil
+		case err != nil:
+			return state, 0, err
+		case state == flightUnderWay && size >= 0:
+			return state, size, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return state, 0, ctx.Err()
+		}
+	}
+}
+
+// readable waits until there is something to read at off, and says up to where. The last byte of a blob is kept back
+// until all of them are verified, so that no client takes wrong bytes for a whole blob.
+func (f *flight) readable(ctx context.Context, off int64) (int64, error) {
+	for {
+		f.mu.Lock()
+		end, err, changed := f.arrived, f.err, f.changed
+		if f.state != flightVerified && end == f.size {
+			end--
+		}
+		f.mu.Unlock()
+		switch {
+		case off < end:
+			return end, nil
+		case err != nil:
+			return 0, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// tail opens a reader of the flight's blob for one client, whose reads end with ctx.
+func (f *flight) tail(ctx context.Context, size int64) (Blob, error) {
+	bytes, err := f.in.Tail()
+	if err != nil {
+		return Blob{}, err
+	}
+	return Blob{ReadSeekCloser: &flightReader{ctx: ctx, flight: f, tail: bytes, size: size}, Size: size}, nil
+}
+
+// flightReader reads a blob that is still arriving.
+type flightReader struct {
+	ctx    context.Context
+	flight *flight
+	tail   Tail
+	size   int64
+	off    int64
+	err    error
+}
+
+// Read waits for at least one byte, the end or the failure of the transfer.
+func (r *flightReader) Read(p []byte) (int, error) {
+	if r.off >= r.size {
+		return 0, io.EOF
+	}
+	end, err := r.flight.readable(r.ctx, r.off)
+	if err != nil {
+		r.err = err
+		return 0, err
+	}
+	n, err := r.tail.ReadAt(p[:min(int64(len(p)), end-r.off)], r.off)
+	r.off += int64(n)
+	if n > 0 {
+		return n, nil
+	}
+	r.err = err
+	return 0, err
+}
+
+// Err returns why reading failed, for a caller that cannot see the result of Read.
+func (r *flightReader) Err() error { return r.err }
+
+// Seek does not wait: the size is known.
+func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.off
+	case io.SeekEnd:
+		offset += r.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the start of a blob")
+	}
+	r.off = offset
+	return offset, nil
+}
+
+func (r *flightReader) Close() error { return r.tail.Close() }

@@ -1,0 +1,95 @@
+package mirror
+
+import (
+	"context"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Put is a manifest that a client pushes.
+type Put struct {
+	Repo      Repo
+	Digest    digest.Digest // what the client says it is; sha256 of the bytes if empty
+	MediaType string        // what the client says it is; may be empty
+	Bytes     []byte
+	Tags      []string
+}
+
+// PutManifest stores a pushed manifest to the byte and points its tags at it. It returns the manifest and what it points
+// at. [CodeManifestInvalid], [CodeDigestInvalid] and [CodeManifestBlobUnknown] say what is wrong with it.
+//
+// It waits for an upstream in one case only: when blobs are missing that a mirrored manifest of the same repository
+// announced, and of which [Mirror.StatBlob] therefore told the client that it need not push them.
+func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References, error) {
+	mediaType, refs, err := ParseManifest(put.MediaType, put.Bytes)
+	if err != nil {
+		return Manifest{}, References{}, err
+	}
+	algorithm := digest.Canonical
+	if put.Digest != "" {
+		algorithm = put.Digest.Algorithm()
+	}
+	man := Manifest{MediaType: mediaType, Digest: algorithm.FromBytes(put.Bytes), Bytes: put.Bytes, Origin: Pushed}
+	if put.Digest != "" && put.Digest != man.Digest {
+		return Manifest{}, References{}, Errorf(CodeDigestInvalid, "the manifest's digest is %s, the request says %s", man.Digest, put.Digest)
+	}
+	err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
+	if CodeOf(err) == CodeManifestBlobUnknown && m.fetchAnnounced(ctx, put.Repo, refs) {
+		err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
+	}
+	return man, refs, err
+}
+
+// fetchAnnounced brings in the blobs of refs that mirrored manifests of repo announced, and reports whether there was one.
+func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References) (any bool) {
+	for _, desc := range refs.Blobs {
+		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held || !stat.Awaited {
+			continue
+		}
+		blob, err := m.Blob(ctx, repo, desc.Digest)
+		if err != nil {
+			return false
+		}
+		_, err = io.Copy(io.Discard, blob)
+		blob.Close()
+		if err != nil {
+			return false
+		}
+		any = true
+	}
+	return any
+}
+
+// StartUpload opens an upload of a blob into repo; see [UploadStore].
+func (m *Mirror) StartUpload(ctx context.Context, repo Repo, algorithm digest.Algorithm) (Upload, error) {
+	return m.store.StartUpload(ctx, repo, algorithm)
+}
+
+// Upload opens an upload again; see [UploadStore].
+func (m *Mirror) Upload(ctx context.Context, repo Repo, id string) (Upload, error) {
+	return m.store.Upload(ctx, repo, id)
+}
+
+// Mount makes d, which is held in from, readable in repo; with a zero from it may be held anywhere. [CodeBlobUnknown]
+// where it is not.
+func (m *Mirror) Mount(ctx context.Context, repo, from Repo, d digest.Digest) error {
+	if from != (Repo{}) {
+		from = m.readable(ctx, from)
+	}
+	_, err := m.store.Mount(ctx, repo, from, d)
+	return err
+}
+
+// Delete removes a manifest with the tags that point at it or, for a reference by tag, the tag alone.
+func (m *Mirror) Delete(ctx context.Context, ref Ref) error {
+	if ref.Digest != "" {
+		return m.store.DeleteManifest(ctx, ref.Repo, ref.Digest)
+	}
+	return m.store.DeleteTag(ctx, ref.Repo, ref.Tag)
+}
+
+// DeleteBlob makes d unreadable in repo; see [BlobStore].
+func (m *Mirror) DeleteBlob(ctx context.Context, repo Repo, d digest.Digest) error {
+	return m.store.Unlink(ctx, repo, d)
+}
