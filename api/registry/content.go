@@ -1,0 +1,183 @@
+package registry
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// manifest answers for end-3, end-7 and end-9.
+func (x *exchange) manifest() error {
+	ref := mirror.Ref{Repo: x.repo, Tag: x.req.Tag, Digest: x.req.Digest}
+	switch x.r.Method {
+	case http.MethodPut:
+		return x.putManifest()
+	case http.MethodDelete:
+		if err := x.mirror.Delete(x.r.Context(), ref); err != nil {
+			return err
+		}
+		x.WriteHeader(http.StatusAccepted)
+		return nil
+	}
+	man, err := x.mirror.Manifest(x.r.Context(), ref)
+	if err != nil {
+		return err
+	}
+	if x.describe(man.Digest) {
+		return nil
+	}
+	return x.writeBody(man.MediaType, man.Bytes)
+}
+
+// describe sets the headers that name content by its digest, and answers 304 if the client has it.
+func (x *exchange) describe(d digest.Digest) (notModified bool) {
+	h := x.Header()
+	etag := `"` + string(d) + `"`
+	h["Docker-Content-Digest"] = []string{string(d)}
+	h["Etag"] = []string{etag}
+	for _, list := range x.r.Header["If-None-Match"] {
+		for candidate := range strings.SplitSeq(list, ",") {
+			candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+			if candidate == etag || candidate == "*" || candidate == string(d) {
+				x.WriteHeader(http.StatusNotModified)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// writeBody answers 200 with a body that is in memory.
+func (x *exchange) writeBody(contentType string, body []byte) error {
+	h := x.Header()
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.WriteHeader(http.StatusOK)
+	if x.head() {
+		return nil
+	}
+	if _, err := x.Write(body); err != nil {
+		return errBroken
+	}
+	return nil
+}
+
+func (x *exchange) putManifest() error {
+	put := mirror.Put{Repo: x.repo, Digest: x.req.Digest, MediaType: x.r.Header.Get("Content-Type"), Tags: x.req.Tags}
+	if x.req.Tag != "" {
+		put.Tags = []string{x.req.Tag}
+	}
+	body, err := io.ReadAll(io.LimitReader(x.r.Body, mirror.MaxManifestSize+1))
+	if err != nil {
+		return mirror.Errorf(mirror.CodeManifestInvalid, "the manifest did not arrive whole: %w", err)
+	}
+	put.Bytes = body
+	man, refs, err := x.mirror.PutManifest(x.r.Context(), put)
+	if err != nil {
+		return err
+	}
+	h := x.Header()
+	h.Set("Location", x.location("manifests", man.Digest.String()))
+	h.Set("Docker-Content-Digest", man.Digest.String())
+	if refs.Subject != nil {
+		h.Set("OCI-Subject", refs.Subject.Digest.String())
+	}
+	for _, tag := range x.req.Tags {
+		h.Add("OCI-Tag", tag)
+	}
+	x.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// blob answers for end-2 and end-10.
+func (x *exchange) blob() error {
+	d := x.req.Digest
+	switch x.r.Method {
+	case http.MethodDelete:
+		if err := x.mirror.DeleteBlob(x.r.Context(), x.repo, d); err != nil {
+			return err
+		}
+		x.WriteHeader(http.StatusAccepted)
+		return nil
+	case http.MethodHead:
+		return x.statBlob(d)
+	}
+	blob, err := x.mirror.Blob(x.r.Context(), x.repo, d)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	if x.describe(d) {
+		return nil
+	}
+	x.Header()["Content-Type"] = octets
+	var w http.ResponseWriter = x.ResponseWriter
+	if x.r.Header.Get("Range") != "" {
+		w = &rangeWriter{exchange: x}
+	}
+	http.ServeContent(w, x.r, "", time.Time{}, blob.ReadSeekCloser)
+	if failing, ok := blob.ReadSeekCloser.(interface{ Err() error }); ok && failing.Err() != nil {
+		return errBroken
+	}
+	return nil
+}
+
+var octets = []string{"application/octet-stream"}
+
+func (x *exchange) statBlob(d digest.Digest) error {
+	size, err := x.mirror.StatBlob(x.r.Context(), x.repo, d)
+	if err != nil {
+		return err
+	}
+	if x.describe(d) {
+		return nil
+	}
+	h := x.Header()
+	h["Content-Type"] = octets
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Length", strconv.FormatInt(size, 10))
+	x.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// rangeWriter gives an unsatisfiable range the error body of the specification in place of net/http's.
+type rangeWriter struct {
+	*exchange
+	refused bool
+}
+
+func (w *rangeWriter) WriteHeader(status int) {
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		w.refused = true
+		w.fail(mirror.Errorf(mirror.CodeRangeInvalid, "the blob has no bytes in range %q", w.r.Header.Get("Range")))
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *rangeWriter) Write(p []byte) (int, error) {
+	if w.refused {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom keeps the way open from a file to the socket without passing through this process.
+func (w *rangeWriter) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
+
+// location returns the URL of something in the request's repository. It is relative, so that it holds behind any
+// proxy, and says ns again where the request did.
+func (x *exchange) location(parts ...string) string {
+	path := "/v2/" + x.req.Name + "/" + strings.Join(parts, "/")
+	if x.req.Namespace != "" {
+		path += "?ns=" + url.QueryEscape(x.req.Namespace)
+	}
+	return path
+}

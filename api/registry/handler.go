@@ -1,0 +1,182 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"airmirror/mirror"
+)
+
+// Options say what a handler allows. The zero value allows everything and logs nothing.
+type Options struct {
+	// NoDelete refuses to delete manifests, tags and blobs. Uploads can always be cancelled.
+	NoDelete bool
+	Log      *zap.Logger
+}
+
+// Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
+type Handler struct {
+	mirror   *mirror.Mirror
+	names    mirror.Names
+	noDelete bool
+	log      *zap.Logger
+}
+
+// New returns a handler that serves m.
+func New(m *mirror.Mirror, opts Options) *Handler {
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	return &Handler{mirror: m, names: m.Names(), noDelete: opts.NoDelete, log: opts.Log}
+}
+
+// exchange is one request with its answer.
+type exchange struct {
+	*Handler
+	http.ResponseWriter
+	r    *http.Request
+	req  Request
+	repo mirror.Repo
+}
+
+// ServeHTTP answers one request. Where an answer fails after it began, the connection is broken, so that no client
+// takes a part for the whole.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header()["Docker-Distribution-Api-Version"] = apiVersion
+	req, err := Parse(r.Method, r.URL)
+	x := &exchange{Handler: h, ResponseWriter: w, r: r, req: req}
+	if err == nil {
+		err = x.serve()
+	}
+	if err != nil {
+		x.fail(err)
+	}
+}
+
+var apiVersion = []string{"registry/2.0"}
+
+func (x *exchange) serve() (err error) {
+	if x.req.Name != "" {
+		if x.repo, err = x.names.Repo(x.req.Name, x.req.Namespace); err != nil {
+			return err
+		}
+		if x.req.Namespace != "" {
+			x.Header().Set("OCI-Namespace", x.req.Namespace)
+		}
+	}
+	if x.r.Method == http.MethodDelete && x.noDelete && x.req.Endpoint != Upload {
+		return mirror.Errorf(mirror.CodeUnsupported, "deletion is switched off on this mirror: start it with --delete=true")
+	}
+	switch x.req.Endpoint {
+	case Base:
+		return x.writeJSON("application/json", struct{}{})
+	case Catalog:
+		return x.catalog()
+	case Tags:
+		return x.tags()
+	case Referrers:
+		return x.referrers()
+	case Manifest:
+		return x.manifest()
+	case Blob:
+		return x.blob()
+	case Uploads:
+		return x.startUpload()
+	default:
+		return x.upload()
+	}
+}
+
+// Header returns the headers of the answer, which is what handlers mean by it.
+func (x *exchange) Header() http.Header { return x.ResponseWriter.Header() }
+
+func (x *exchange) head() bool { return x.r.Method == http.MethodHead }
+
+// statuses is the one table from what went wrong to the status that says so.
+var statuses = map[mirror.Code]int{
+	mirror.CodeBlobUnknown:         http.StatusNotFound,
+	mirror.CodeBlobUploadInvalid:   http.StatusBadRequest,
+	mirror.CodeBlobUploadUnknown:   http.StatusNotFound,
+	mirror.CodeDigestInvalid:       http.StatusBadRequest,
+	mirror.CodeManifestBlobUnknown: http.StatusNotFound,
+	mirror.CodeManifestInvalid:     http.StatusBadRequest,
+	mirror.CodeManifestTooLarge:    http.StatusRequestEntityTooLarge,
+	mirror.CodeManifestUnknown:     http.StatusNotFound,
+	mirror.CodeNameInvalid:         http.StatusBadRequest,
+	mirror.CodeNameUnknown:         http.StatusNotFound,
+	mirror.CodePaginationInvalid:   http.StatusBadRequest,
+	mirror.CodeRangeInvalid:        http.StatusRequestedRangeNotSatisfiable,
+	mirror.CodeSizeInvalid:         http.StatusBadRequest,
+	mirror.CodeUnauthorized:        http.StatusUnauthorized,
+	mirror.CodeDenied:              http.StatusForbidden,
+	mirror.CodeUnsupported:         http.StatusMethodNotAllowed,
+	mirror.CodeTooManyRequests:     http.StatusTooManyRequests,
+	mirror.CodeUnavailable:         http.StatusServiceUnavailable,
+	mirror.CodeUnknown:             http.StatusInternalServerError,
+}
+
+// errBroken says that an answer failed after it began.
+var errBroken = errors.New("the answer broke off")
+
+// fail answers with err in the form of the specification, or breaks the connection if an answer has begun.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+func (x *exchange) fail(err error) {
+	log := x.log.With(zap.String("method", x.r.Method), zap.String("path", x.r.URL.Path), zap.Error(err))
+	if errors.Is(err, errBroken) {
+		log.Info("answer broke off")
+		panic(http.ErrAbortHandler)
+	}
+	code := mirror.CodeOf(err)
+	body := errorBody{Code: code, Message: "the mirror failed to answer; its log says why"}
+	switch e := (*mirror.Error)(nil); {
+	case errors.As(err, &e):
+		body.Message, body.Detail = e.Error(), e.Detail
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		code, body.Code, body.Message = mirror.CodeUnavailable, mirror.CodeUnavailable, "the request was cancelled"
+	default:
+		log.Error("request failed")
+	}
+	status := statuses[code]
+	log.Debug("request refused", zap.Int("status", status))
+	if status == http.StatusMethodNotAllowed {
+		x.Header().Set("Allow", x.allowed())
+	}
+	for _, header := range []string{"Content-Length", "Etag", "Docker-Content-Digest", "Accept-Ranges"} {
+		x.Header().Del(header)
+	}
+	x.Header().Set("Content-Type", "application/json")
+	x.WriteHeader(status)
+	if !x.head() {
+		_ = json.NewEncoder(x).Encode(map[string][]errorBody{"errors": {body}})
+	}
+}
+
+type errorBody struct {
+	Code    mirror.Code `json:"code"`
+	Message string      `json:"message"`
+	Detail  any         `json:"detail,omitempty"`
+}
+
+// allowed is the Allow header of the request's endpoint.
+func (x *exchange) allowed() string {
+	var allowed []string
+	for _, method := range methods[x.req.Endpoint] {
+		if method != http.MethodDelete || !x.noDelete || x.req.Endpoint == Upload {
+			allowed = append(allowed, method)
+		}
+	}
+	return strings.Join(allowed, ", ")
+}
+
+func (x *exchange) writeJSON(contentType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return x.writeBody(contentType, body)
+}

@@ -1,0 +1,175 @@
+package registry
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// startUpload answers for end-4 and end-11: a mount, a whole blob in one request, or an upload that begins.
+func (x *exchange) startUpload() error {
+	if x.req.Mount != "" {
+		switch err := x.mount(); {
+		case err == nil:
+			return x.created(x.req.Mount)
+		case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
+			return err
+		}
+	}
+	algorithm := x.req.Algorithm
+	if algorithm == "" {
+		algorithm = digest.Canonical
+	}
+	up, err := x.mirror.StartUpload(x.r.Context(), x.repo, algorithm)
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	if x.req.Digest == "" {
+		return x.standing(up, http.StatusAccepted)
+	}
+	if err := x.finish(up); err != nil {
+		up.Cancel()
+		return err
+	}
+	return nil
+}
+
+func (x *exchange) mount() error {
+	var from mirror.Repo
+	if x.req.From != "" {
+		var err error
+		if from, err = x.names.Repo(x.req.From, x.req.Namespace); err != nil {
+			return err
+		}
+	}
+	return x.mirror.Mount(x.r.Context(), x.repo, from, x.req.Mount)
+}
+
+// upload answers for end-5, end-6, end-13 and end-14: an upload that is under way.
+func (x *exchange) upload() error {
+	up, err := x.mirror.Upload(x.r.Context(), x.repo, x.req.UploadID)
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	switch x.r.Method {
+	case http.MethodPatch:
+		if err := x.append(up); err != nil {
+			return err
+		}
+		return x.standing(up, http.StatusAccepted)
+	case http.MethodPut:
+		return x.finish(up)
+	case http.MethodDelete:
+		if err := up.Cancel(); err != nil {
+			return err
+		}
+		x.WriteHeader(http.StatusNoContent)
+		return nil
+	default:
+		return x.standing(up, http.StatusNoContent)
+	}
+}
+
+// finish takes in what the request carries and commits the upload.
+func (x *exchange) finish(up mirror.Upload) error {
+	if x.r.ContentLength != 0 {
+		if err := x.append(up); err != nil {
+			return err
+		}
+	}
+	if err := up.Commit(x.r.Context(), x.req.Digest); err != nil {
+		return err
+	}
+	return x.created(x.req.Digest)
+}
+
+// append adds the body to the upload. A chunk says with Content-Range where it belongs and must begin where the upload
+// stands; a body without it goes on there.
+func (x *exchange) append(up mirror.Upload) error {
+	length := x.r.ContentLength
+	if header := x.r.Header.Get("Content-Range"); header != "" {
+		first, last, err := parseContentRange(header)
+		if err != nil {
+			return err
+		}
+		if first != up.Size() {
+			x.stand(up)
+			return mirror.Errorf(mirror.CodeRangeInvalid, "the upload stands at %d bytes, the chunk begins at %d", up.Size(), first)
+		}
+		if length >= 0 && length != last-first+1 {
+			return mirror.Errorf(mirror.CodeSizeInvalid, "the chunk has %d bytes, its range %s says %d", length, header, last-first+1)
+		}
+		length = last - first + 1
+	}
+	body := io.Reader(&bodyReader{x.r.Body})
+	if length >= 0 {
+		body = io.LimitReader(body, length)
+	}
+	n, err := up.Append(body)
+	if err != nil {
+		return err
+	}
+	if length >= 0 && n != length {
+		return mirror.Errorf(mirror.CodeSizeInvalid, "%d bytes came, %d were announced", n, length)
+	}
+	return nil
+}
+
+// bodyReader tells failures of the client to send what it announced from failures of the store.
+type bodyReader struct{ io.Reader }
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = mirror.Errorf(mirror.CodeBlobUploadInvalid, "the upload broke off, it can go on where it stands: %w", err)
+	}
+	return n, err
+}
+
+// parseContentRange reads a range as the specification writes it, 0-99, and as RFC 9110 does, bytes 0-99/*.
+func parseContentRange(header string) (first, last int64, err error) {
+	s := strings.TrimSpace(strings.TrimPrefix(header, "bytes"))
+	s, _, _ = strings.Cut(strings.TrimPrefix(s, "="), "/")
+	from, to, ok := strings.Cut(s, "-")
+	if ok {
+		if first, err = strconv.ParseInt(from, 10, 64); err == nil {
+			last, err = strconv.ParseInt(to, 10, 64)
+		}
+	}
+	if !ok || err != nil || first < 0 || last < first {
+		return 0, 0, mirror.Errorf(mirror.CodeRangeInvalid, "Content-Range %s is not a range like 0-99", strconv.Quote(header))
+	}
+	return first, last, nil
+}
+
+// stand says where an upload stands and where it goes on.
+func (x *exchange) stand(up mirror.Upload) {
+	h := x.Header()
+	h.Set("Location", x.location("blobs", "uploads", up.ID()))
+	h.Set("Range", "0-"+strconv.FormatInt(max(up.Size()-1, 0), 10))
+	h.Set("Docker-Upload-UUID", up.ID())
+}
+
+func (x *exchange) standing(up mirror.Upload, status int) error {
+	x.stand(up)
+	x.Header().Set("Content-Length", "0")
+	x.WriteHeader(status)
+	return nil
+}
+
+// created answers that a blob is here now.
+func (x *exchange) created(d digest.Digest) error {
+	h := x.Header()
+	h.Set("Location", x.location("blobs", d.String()))
+	h.Set("Docker-Content-Digest", d.String())
+	h.Set("Content-Length", "0")
+	x.WriteHeader(http.StatusCreated)
+	return nil
+}
