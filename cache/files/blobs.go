@@ -1,0 +1,131 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// Open implements [cache.Blobs]. The blob's ReadSeekCloser is the *os.File.
+func (f *Files) Open(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
+	path, err := f.path(d)
+	if err != nil {
+		return mirror.Blob{}, err
+	}
+	for {
+		file, err := os.Open(path)
+		if err != nil {
+			return mirror.Blob{}, readError("open", d, err)
+		}
+		waited, err := f.commits.waitHidden(ctx, d)
+		if err == nil && !waited {
+			return openBlob(file, d)
+		}
+		file.Close() // the commit that made it visible may have failed
+		if err != nil {
+			return mirror.Blob{}, readError("open", d, err)
+		}
+	}
+}
+
+func openBlob(file *os.File, d digest.Digest) (mirror.Blob, error) {
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return mirror.Blob{}, readError("open", d, err)
+	}
+	return mirror.Blob{ReadSeekCloser: file, Size: info.Size()}, nil
+}
+
+// Stat implements [cache.Blobs].
+func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
+	path, err := f.path(d)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0, readError("look up", d, err)
+		}
+		waited, err := f.commits.waitHidden(ctx, d)
+		if err != nil {
+			return 0, readError("look up", d, err)
+		}
+		if !waited {
+			return info.Size(), nil
+		}
+	}
+}
+
+func readError(doing string, d digest.Digest, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
+	}
+	return fmt.Errorf("%s blob %s: %w", doing, d, err)
+}
+
+// Delete implements [cache.Blobs]. It does not sync: a blob that power loss brings back is whole, and nothing points at
+// it.
+func (f *Files) Delete(_ context.Context, d digest.Digest) error {
+	path, err := f.path(d)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete blob %s: %w", d, err)
+	}
+	return nil
+}
+
+// All implements [cache.Blobs]. Files that are not named like a blob in its place are left out. It goes on after a
+// folder that cannot be read, having yielded the error.
+func (f *Files) All(ctx context.Context) iter.Seq2[cache.Entry, error] {
+	return func(yield func(cache.Entry, error) bool) {
+		for _, a := range algorithms() {
+			for first := range 256 {
+				if err := ctx.Err(); err != nil {
+					yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err))
+					return
+				}
+				if !f.list(a, fmt.Sprintf("%02x", first), yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// list yields the blobs of one folder and reports whether to go on.
+func (f *Files) list(a digest.Algorithm, first string, yield func(cache.Entry, error) bool) bool {
+	entries, err := os.ReadDir(filepath.Join(f.algorithmFolder(a), first))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err)) {
+		return false
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !entry.Type().IsRegular() || a.Validate(name) != nil || name[:2] != first {
+			continue
+		}
+		info, err := entry.Info()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // deleted since
+		case err != nil:
+			if !yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err)) {
+				return false
+			}
+		case !yield(cache.Entry{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size()}, nil):
+			return false
+		}
+	}
+	return true
+}

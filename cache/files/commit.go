@@ -1,0 +1,92 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Commit implements [cache.Writer].
+func (w *writer) Commit(ctx context.Context, d digest.Digest) error {
+	if w.ended {
+		return errEnded
+	}
+	if err := w.Verify(d); err != nil {
+		return errors.Join(err, w.drop())
+	}
+	if err := w.commit(ctx, d); err != nil {
+		return errors.Join(fmt.Errorf("commit blob %s: %w", d, err), w.drop())
+	}
+	w.end()
+	return nil
+}
+
+// commit puts the verified bytes in the place of blob d. After an error they are still w's to drop.
+func (w *writer) commit(ctx context.Context, d digest.Digest) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	target, err := w.files.path(d)
+	if err != nil {
+		return err
+	}
+	if err := w.files.commits.begin(ctx, d); err != nil {
+		return err
+	}
+	defer w.files.commits.end(d)
+
+	// A file of another size under this name is damaged; it is replaced.
+	if info, err := os.Stat(target); err == nil && info.Mode().IsRegular() && info.Size() == w.size {
+		return w.adopt(target)
+	}
+	if err := w.files.fsync(w.file); err != nil {
+		return err
+	}
+	w.files.commits.hide(d)
+	if err := w.publish(target); err != nil {
+		return errors.Join(err, w.drop()) // before another commit of d can find it
+	}
+	return nil
+}
+
+// adopt drops the bytes in favour of the same ones in target. Those were synced before they got that name, but a process
+// that died may not have come to sync the name.
+func (w *writer) adopt(target string) error {
+	if err := w.files.syncFolder(filepath.Dir(target)); err != nil {
+		return err
+	}
+	if err := w.drop(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.path = target
+	return nil
+}
+
+// publish gives the synced bytes their name. The state goes first: one that outlived the rename could lead to a write
+// into a committed blob on a file system that may keep both names of a file when power is lost.
+func (w *writer) publish(target string) error {
+	if err := w.removeState(); err != nil {
+		return err
+	}
+	if err := w.rename(target); err != nil {
+		return err
+	}
+	return w.files.syncFolder(filepath.Dir(target))
+}
+
+// rename moves the file; if anything fails from here on, drop removes it from where it is then.
+func (w *writer) rename(target string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := os.Rename(w.path, target); err != nil {
+		return err
+	}
+	w.path = target
+	return nil
+}

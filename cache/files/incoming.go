@@ -1,0 +1,165 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// Create implements [cache.Blobs]. A blob with a label can be resumed from its beginning from now on, even if this
+// process dies; one without can be resumed only once it was suspended.
+func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label string) (cache.Writer, error) {
+	if !mirror.ValidAlgorithm(algorithm) {
+		return nil, mirror.Errorf(mirror.CodeDigestInvalid,
+			"digest algorithm %q is not supported: use sha256 or sha512", algorithm)
+	}
+	w := &writer{files: f, id: uuid.NewString(), label: label, algorithm: algorithm}
+	w.hasher.hash = algorithm.Hash()
+	w.path = f.incoming(w.id)
+	file, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("begin a blob: %w", err)
+	}
+	w.file = file
+	if label != "" {
+		if err := w.saveState(); err != nil {
+			return nil, errors.Join(fmt.Errorf("begin a blob: %w", err), w.drop())
+		}
+	}
+	return w, nil
+}
+
+// Resume implements [cache.Blobs]. It costs no reading unless the machine has lost power since the blob was suspended.
+func (f *Files) Resume(ctx context.Context, id string) (cache.Writer, error) {
+	if !validID(id) {
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "there is no blob upload of that name")
+	}
+	w, err := f.resume(ctx, id)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
+		return nil, &mirror.Error{Code: mirror.CodeBlobUploadUnknown, Message: "blob upload " + id + " is not known", Cause: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("resume blob upload %s: %w", id, err)
+	}
+	return w, nil
+}
+
+func (f *Files) resume(ctx context.Context, id string) (*writer, error) {
+	s, err := f.loadState(id)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(f.incoming(id), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		files: f, id: id, label: string(s.Label), algorithm: s.Algorithm, file: file, path: file.Name(), saved: true,
+	}
+	if w.hasher.hash, w.size, err = s.restore(ctx, file, f.boot); err != nil {
+		file.Close()
+		return nil, err
+	}
+	w.writeback = w.size
+	return w, nil
+}
+
+// restore leaves file with the bytes that s is about, ready to be appended to, and returns their hash and number.
+func (s *state) restore(ctx context.Context, file *os.File, boot string) (hash.Hash, int64, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	size := min(info.Size(), s.Offset)
+	if err := file.Truncate(size); err != nil {
+		return nil, 0, err
+	}
+	h := s.Algorithm.Hash()
+	if s.Boot != boot || size < s.Offset || !restoreHash(h, s.Hash) {
+		h.Reset()
+		if err := hashFile(ctx, h, file, size); err != nil {
+			return nil, 0, err
+		}
+	}
+	_, err = file.Seek(size, io.SeekStart)
+	return h, size, err
+}
+
+// hashFile hashes the first size bytes of file.
+func hashFile(ctx context.Context, h hash.Hash, file *os.File, size int64) error {
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	for at := int64(0); at < size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := file.ReadAt(b.data[:min(size-at, bufferSize)], at)
+		h.Write(b.data[:n])
+		at += int64(n)
+		if err != nil && at < size {
+			return fmt.Errorf("read back what was written: %w", err)
+		}
+	}
+	return nil
+}
+
+// sweep removes what nobody can go on with: bytes without a state, states without bytes, states half written.
+func (f *Files) sweep() error {
+	entries, err := os.ReadDir(f.incoming(""))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		keep, err := f.resumable(entry.Name())
+		if err != nil {
+			return err
+		}
+		if keep || entry.IsDir() {
+			continue
+		}
+		if err := remove(f.incoming(entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resumable reports whether a file in incoming is a part of a blob that can be resumed.
+func (f *Files) resumable(name string) (bool, error) {
+	id := strings.TrimSuffix(name, stateSuffix)
+	if !validID(id) {
+		return false, nil
+	}
+	_, err := os.Lstat(f.incoming(id))
+	if err == nil {
+		_, err = f.loadState(id)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// validID reports whether id is one that Create makes: no other may become part of a path.
+func validID(id string) bool {
+	u, err := uuid.Parse(id)
+	return err == nil && u.String() == id
+}
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package files
+
+import (
+	"os"
+	"strings"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+)
+
+// startWriteback tells the kernel to begin writing a range to disk and does not wait for it. It is a hint: that the
+// range got there is for fsync to say, which sees errors of this as well.
+func startWriteback(file *os.File, from, n int64) {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_ = unix.SyncFileRange(int(fd), from, n, unix.SYNC_FILE_RANGE_WRITE)
+	})
+}
+
+// bootID names the time since the machine was last started, through which its page cache lasts. Where it is not to be
+// had, each process counts as a boot of its own.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return uuid.NewString()
+	}
+	return strings.TrimSpace(string(id))
+}

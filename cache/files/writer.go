@@ -1,0 +1,191 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// writebackStep is how many bytes are written before the disk is told to begin with them: the fsync at the end then
+// waits for the last of them and not for all.
+const writebackStep = 8 << 20
+
+// errEnded says that a writer was used after Commit, Suspend or Abort: a fault of the caller.
+var errEnded = errors.New("the blob is no longer being written")
+
+// writer implements [cache.Writer].
+type writer struct {
+	files     *Files
+	id        string
+	label     string
+	algorithm digest.Algorithm
+	file      *os.File
+	hasher    hasher
+	size      int64
+	writeback int64         // where the bytes begin that the disk was not told of
+	verified  digest.Digest // what the bytes are known to be; "" if that was not asked since the last write
+	saved     bool          // there is a state file
+	ended     bool
+
+	mu   sync.Mutex // guards path, for Tail
+	path string     // where the bytes are; "" once they are nowhere
+}
+
+func (w *writer) ID() string    { return w.id }
+func (w *writer) Label() string { return w.label }
+func (w *writer) Size() int64   { return w.size }
+
+// Write implements [io.Writer]. It hashes after it writes, so that after a write that failed half way the hash is
+// still the hash of what is in the file.
+func (w *writer) Write(p []byte) (int, error) {
+	n, err := w.write(p)
+	w.hasher.write(p[:n])
+	return n, err
+}
+
+// ReadFrom implements [io.ReaderFrom]. An error of r is returned as it is.
+func (w *writer) ReadFrom(r io.Reader) (total int64, err error) {
+	if w.ended {
+		return 0, errEnded
+	}
+	for {
+		space := w.hasher.space()
+		n, readErr := r.Read(space)
+		n, err := w.write(space[:n])
+		w.hasher.add(n)
+		total += int64(n)
+		if err != nil {
+			return total, err
+		}
+		if readErr == io.EOF {
+			return total, nil
+		}
+		if readErr != nil {
+			return total, readErr
+		}
+	}
+}
+
+func (w *writer) write(p []byte) (int, error) {
+	if w.ended {
+		return 0, errEnded
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	w.verified = ""
+	n, err := w.file.Write(p)
+	w.size += int64(n)
+	if err != nil {
+		return n, fmt.Errorf("write blob upload %s: %w", w.id, err)
+	}
+	if w.size-w.writeback >= writebackStep {
+		startWriteback(w.file, w.writeback, w.size-w.writeback)
+		w.writeback = w.size
+	}
+	return n, nil
+}
+
+// Tail implements [cache.Writer]. It opens the file by its name, which changes when the blob is committed.
+func (w *writer) Tail() (mirror.Tail, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.path == "" {
+		return nil, fmt.Errorf("read along with blob upload %s: %w", w.id, errEnded)
+	}
+	file, err := os.Open(w.path)
+	if err != nil {
+		return nil, fmt.Errorf("read along with blob upload %s: %w", w.id, err)
+	}
+	return file, nil
+}
+
+// Verify implements [cache.Writer].
+func (w *writer) Verify(d digest.Digest) error {
+	if w.ended {
+		return errEnded
+	}
+	if _, err := mirror.ParseDigest(d.String()); err != nil {
+		return err
+	}
+	if w.verified == d {
+		return nil
+	}
+	h := w.hasher.settle()
+	if a := d.Algorithm(); a != w.algorithm {
+		h = a.Hash()
+		if err := hashFile(context.Background(), h, w.file, w.size); err != nil {
+			return fmt.Errorf("verify blob upload %s: %w", w.id, err)
+		}
+	}
+	if got := digest.NewDigest(d.Algorithm(), h); got != d {
+		return mirror.Errorf(mirror.CodeDigestInvalid, "the %d bytes that came are %s, not %s", w.size, got, d)
+	}
+	w.verified = d
+	return nil
+}
+
+// Suspend implements [cache.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun.
+func (w *writer) Suspend() error {
+	if w.ended {
+		return errEnded
+	}
+	err := w.saveState()
+	if err != nil && !w.saved {
+		err = errors.Join(err, w.drop())
+	}
+	w.end()
+	if err != nil {
+		return fmt.Errorf("suspend blob upload %s: %w", w.id, err)
+	}
+	return nil
+}
+
+// Abort implements [cache.Writer].
+func (w *writer) Abort() error {
+	if w.ended {
+		return nil
+	}
+	if err := w.drop(); err != nil {
+		return fmt.Errorf("abort blob upload %s: %w", w.id, err)
+	}
+	return nil
+}
+
+// drop ends the writer and removes what it wrote.
+func (w *writer) drop() error {
+	w.end()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.path == "" {
+		return nil
+	}
+	err := remove(w.path)
+	w.path = ""
+	return errors.Join(err, w.removeState())
+}
+
+func (w *writer) removeState() error {
+	if !w.saved {
+		return nil
+	}
+	w.saved = false
+	return remove(w.files.incoming(w.id + stateSuffix))
+}
+
+// end lets go of what the writer holds. What was worth an error was fsynced before, so that of Close says nothing.
+func (w *writer) end() {
+	if w.ended {
+		return
+	}
+	w.ended = true
+	w.hasher.settle()
+	w.file.Close()
+}
