@@ -135,5 +135,9 @@ func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobSt
 		return err
 	}
 	f.verified()
-	return in.Commit(m.ctx, repo)
+	if err := in.Commit(m.ctx, repo); err != nil {
+		return err
+	}
+	f.held()
+	return nil
 }

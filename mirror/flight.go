@@ -48,7 +48,7 @@ const (
 	flightWaiting  flightState = iota // the upstream has not begun to answer
 	flightUnderWay                    // bytes arrive, not yet verified
 	flightVerified                    // all bytes are in and are the right ones
-	flightHeld                        // the store had it: nothing to transfer
+	flightHeld                        // the store has it: the flight landed, or there was nothing to transfer
 )
 
 // flight is one transfer of one blob. One goroutine carries it, any number read what has arrived.
@@ -134,13 +134,30 @@ func (f *flight) departed(ctx context.Context) (flightState, int64, error) {
 	}
 }
 
+// landed waits until the store has the blob, or the flight ended without.
+func (f *flight) landed(ctx context.Context) error {
+	for {
+		f.mu.Lock()
+		state, err, changed := f.state, f.err, f.changed
+		f.mu.Unlock()
+		if state == flightHeld || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // readable waits until there is something to read at off, and says up to where. The last byte of a blob is kept back
 // until all of them are verified, so that no client takes wrong bytes for a whole blob.
 func (f *flight) readable(ctx context.Context, off int64) (int64, error) {
 	for {
 		f.mu.Lock()
 		end, err, changed := f.arrived, f.err, f.changed
-		if f.state != flightVerified && end == f.size {
+		if f.state < flightVerified && end == f.size {
 			end--
 		}
 		f.mu.Unlock()

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"io"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -42,23 +41,21 @@ func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References
 }
 
 // fetchAnnounced brings in the blobs of refs that mirrored manifests of repo announced, and reports whether there was one.
-func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References) (any bool) {
+func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References) (fetched bool) {
 	for _, desc := range refs.Blobs {
 		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held || !stat.Awaited {
 			continue
 		}
-		blob, err := m.Blob(ctx, repo, desc.Digest)
-		if err != nil {
+		if m.mayAsk(ctx, repo) != nil {
 			return false
 		}
-		_, err = io.Copy(io.Discard, blob)
-		blob.Close()
-		if err != nil {
+		f, err := m.fly(ctx, repo, desc.Digest)
+		if err != nil || f.landed(ctx) != nil {
 			return false
 		}
-		any = true
+		fetched = true
 	}
-	return any
+	return fetched
 }
 
 // StartUpload opens an upload of a blob into repo; see [UploadStore].
