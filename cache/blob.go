@@ -1,0 +1,144 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
+	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held in %s", d, repo)
+}
+
+// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing, the error has a cause that
+// says so.
+func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
+	var readable bool
+	err := s.index.View(ctx, func(tx ReadTx) error {
+		readable = has(tx, tableLinks, linkKey(repo, d)) && has(tx, tableBlobs, d.String())
+		return nil
+	})
+	if err != nil {
+		return mirror.Blob{}, explain(err, "look up blob %s in %s", d, repo)
+	}
+	if !readable {
+		return mirror.Blob{}, errBlobUnknown(repo, d)
+	}
+	blob, err := s.blobs.Open(ctx, d)
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		return mirror.Blob{}, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
+	}
+	if err != nil {
+		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
+	}
+	s.recency.touch(content{repo, d})
+	return blob, nil
+}
+
+// StatBlob implements [mirror.BlobStore].
+func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
+		if err != nil {
+			return err
+		}
+		_, use, used, err := firstUse(tx, repo, d)
+		stat = mirror.BlobStat{Held: held, Linked: has(tx, tableLinks, linkKey(repo, d)), Size: blob.Size, Awaited: used}
+		if !held {
+			stat.Size = use.Size
+		}
+		return err
+	})
+	return stat, explain(err, "look up blob %s in %s", d, repo)
+}
+
+// firstUse returns a manifest of repo that points at blob d, if there is one.
+func firstUse(tx ReadTx, repo mirror.Repo, d digest.Digest) (by digest.Digest, use useRecord, found bool, err error) {
+	for k, value := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
+		if by = digest.Digest(lastPart(k)); by == d {
+			continue // the manifest's own file
+		}
+		use, err = decode[useRecord](tableUses, k, value)
+		return by, use, err == nil, err
+	}
+	return "", useRecord{}, false, nil
+}
+
+// Mount implements [mirror.BlobStore].
+func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Digest) (size int64, err error) {
+	err = s.index.Update(ctx, func(tx WriteTx) error {
+		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
+		if err != nil {
+			return err
+		}
+		if !held || !linked(tx, from, d) {
+			return errBlobUnknown(from, d)
+		}
+		size = blob.Size
+		return link(tx, repo, d, now())
+	})
+	return size, explain(err, "mount blob %s from %s in %s", d, from, repo)
+}
+
+// linked reports whether repo may read d; for the zero repository, whether any may.
+func linked(tx ReadTx, repo mirror.Repo, d digest.Digest) bool {
+	if repo != (mirror.Repo{}) {
+		return has(tx, tableLinks, linkKey(repo, d))
+	}
+	for range tx.Scan(tableLinks, prefix(d.String()), "") {
+		return true
+	}
+	return false
+}
+
+// Unlink implements [mirror.BlobStore]. The detail of a [mirror.CodeUnsupported] is [UsedBy].
+func (s *Store) Unlink(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
+	err := s.index.Update(ctx, func(tx WriteTx) error {
+		if !has(tx, tableLinks, linkKey(repo, d)) {
+			return errBlobUnknown(repo, d)
+		}
+		by, _, used, err := firstUse(tx, repo, d)
+		if err != nil {
+			return err
+		}
+		if used {
+			unsupported := mirror.Errorf(mirror.CodeUnsupported, "blob %s is needed by manifest %s: delete that first", d, by)
+			unsupported.Detail = UsedBy{Manifest: by}
+			return unsupported
+		}
+		return unlink(tx, repo, d)
+	})
+	return explain(err, "unlink blob %s in %s", d, repo)
+}
+
+// UsedBy is the detail of the error for a blob that cannot be unlinked: a manifest that points at it.
+type UsedBy struct {
+	Manifest digest.Digest `json:"manifest"`
+}
+
+// hold notes that the file of d is here and durable.
+func hold(tx WriteTx, d digest.Digest, size int64, at time.Time) error {
+	if has(tx, tableBlobs, d.String()) {
+		return nil
+	}
+	return put(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
+}
+
+// link lets repo read d.
+func link(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+	if has(tx, tableLinks, linkKey(repo, d)) {
+		return nil
+	}
+	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
+}
+
+// unlink is the opposite of link; the caller saw to it that no manifest needs it.
+func unlink(tx WriteTx, repo mirror.Repo, d digest.Digest) error {
+	if err := tx.Delete(tableLinks, linkKey(repo, d)); err != nil {
+		return err
+	}
+	return tx.Delete(tableRecency, content{repo, d}.key())
+}

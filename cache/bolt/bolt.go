@@ -1,0 +1,111 @@
+// Package bolt keeps an index in one file of bbolt, a B+ tree that is read through a memory map and changed by copying
+// pages: a reader never waits for a writer, and a crash leaves the last transaction that was acknowledged.
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"airmirror/cache"
+)
+
+// ErrLocked says that another process has the index open: one process owns a data folder.
+var ErrLocked = errors.New("data folder is in use by another process")
+
+// ErrClosed is what every call after Close returns.
+var ErrClosed = errors.New("index is closed")
+
+// lockTimeout is how long Open waits for the file's lock: long enough for a process that is just going away, short
+// enough for a person at a prompt.
+const lockTimeout = 500 * time.Millisecond
+
+// Index implements [cache.Index]. A table is a bucket that is made by the first write to it.
+type Index struct {
+	db        *bbolt.DB
+	closeOnce sync.Once
+	closeErr  error
+
+	mu     sync.Mutex // guards queue and closed
+	queue  []*update
+	closed bool
+	wake   chan struct{} // holds a token while the committer has something to look at
+	done   chan struct{} // closed when the committer has ended
+
+	commits int // transactions committed; written by the committer, read by tests after Close
+}
+
+var _ cache.Index = (*Index)(nil)
+
+// Open opens the index in the file at path and makes it where there is none. It returns [ErrLocked] if another process
+// has it open.
+func Open(path string) (*Index, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: lockTimeout,
+		// The list of free pages is rebuilt when the file is opened, by reading the tree once, instead of being written
+		// with every commit. So a commit costs what it changes, and not what a large collection once left free; and the
+		// list cannot be damaged, because it is not there. etcd runs bbolt in the same way. The map finds a run of free
+		// pages without walking the whole list.
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+	})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("open index %s: %w", path, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open index %s: %w", path, err)
+	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
+	}
+	x := &Index{db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go x.commitAll()
+	return x, nil
+}
+
+// View implements [cache.Index]. f must not call Update: a writer that has to enlarge the memory map waits for readers.
+func (x *Index) View(ctx context.Context, f func(cache.ReadTx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := x.db.View(func(t *bbolt.Tx) error { return f(&tx{bolt: t}) })
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+// Close answers the updates that are queued, waits for views, and closes the file.
+func (x *Index) Close() error {
+	x.closeOnce.Do(func() {
+		x.mu.Lock()
+		x.closed = true
+		x.mu.Unlock()
+		x.nudge()
+		<-x.done
+		if err := x.db.Close(); err != nil {
+			x.closeErr = fmt.Errorf("close index: %w", err)
+		}
+	})
+	return x.closeErr
+}
+
+// syncFolder makes the name of a new file durable; bbolt syncs only what is in the file.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // a folder cannot be synced there
+	}
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

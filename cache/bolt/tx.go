@@ -1,0 +1,75 @@
+package bolt
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+
+	"go.etcd.io/bbolt"
+
+	"airmirror/cache"
+)
+
+// tx is a transaction as one function sees it; a group of updates has one each over the same transaction of bbolt.
+type tx struct {
+	bolt  *bbolt.Tx
+	wrote bool
+}
+
+// Get implements [cache.ReadTx].
+func (t *tx) Get(table cache.Table, key string) []byte {
+	bucket := t.bolt.Bucket([]byte(table))
+	if bucket == nil {
+		return nil
+	}
+	return bucket.Get([]byte(key))
+}
+
+// Scan implements [cache.ReadTx].
+func (t *tx) Scan(table cache.Table, prefix, after string) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		bucket := t.bolt.Bucket([]byte(table))
+		if bucket == nil {
+			return
+		}
+		cursor := bucket.Cursor()
+		key, value := cursor.Seek([]byte(max(prefix, after)))
+		if after != "" && string(key) == after {
+			key, value = cursor.Next()
+		}
+		for ; key != nil && bytes.HasPrefix(key, []byte(prefix)); key, value = cursor.Next() {
+			if !yield(string(key), value) {
+				return
+			}
+		}
+	}
+}
+
+// Put implements [cache.WriteTx]. bbolt keeps value until the commit, it does not copy it.
+func (t *tx) Put(table cache.Table, key string, value []byte) error {
+	if len(value) == 0 {
+		return fmt.Errorf("put %q into table %s: empty value", key, table)
+	}
+	t.wrote = true
+	bucket, err := t.bolt.CreateBucketIfNotExists([]byte(table))
+	if err != nil {
+		return fmt.Errorf("make table %s: %w", table, err)
+	}
+	if err := bucket.Put([]byte(key), value); err != nil {
+		return fmt.Errorf("put %q into table %s: %w", key, table, err)
+	}
+	return nil
+}
+
+// Delete implements [cache.WriteTx].
+func (t *tx) Delete(table cache.Table, key string) error {
+	bucket := t.bolt.Bucket([]byte(table))
+	if bucket == nil {
+		return nil
+	}
+	t.wrote = true
+	if err := bucket.Delete([]byte(key)); err != nil {
+		return fmt.Errorf("delete %q from table %s: %w", key, table, err)
+	}
+	return nil
+}

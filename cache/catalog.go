@@ -1,0 +1,77 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+func errNameUnknown(repo mirror.Repo) *mirror.Error {
+	return mirror.Errorf(mirror.CodeNameUnknown, "there is no repository %s", repo)
+}
+
+// RepoOrigin implements [mirror.Catalog].
+func (s *Store) RepoOrigin(ctx context.Context, repo mirror.Repo) (origin mirror.Origin, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		record, found, err := get[repoRecord](tx, tableRepos, repo.String())
+		if err == nil && !found {
+			return errNameUnknown(repo)
+		}
+		origin = record.Origin
+		return err
+	})
+	return origin, explain(err, "look up repository %s", repo)
+}
+
+// Repos implements [mirror.Catalog].
+func (s *Store) Repos(ctx context.Context, after string, n int) (repos []mirror.Repo, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		for name := range tx.Scan(tableRepos, "", after) {
+			if len(repos) >= n {
+				break
+			}
+			repo, err := mirror.ParseRepo(name)
+			if err != nil {
+				return err
+			}
+			repos = append(repos, repo)
+		}
+		return nil
+	})
+	return repos, explain(err, "list repositories")
+}
+
+// Tags implements [mirror.Catalog].
+func (s *Store) Tags(ctx context.Context, repo mirror.Repo, after string, n int) (tags []string, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		if !has(tx, tableRepos, repo.String()) {
+			return errNameUnknown(repo)
+		}
+		for k := range tx.Scan(tableTags, prefix(repo.String()), key(repo.String(), after)) {
+			if len(tags) >= n {
+				break
+			}
+			tags = append(tags, lastPart(k))
+		}
+		return nil
+	})
+	return tags, explain(err, "list tags of %s", repo)
+}
+
+// Referrers implements [mirror.Catalog].
+func (s *Store) Referrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) (list []v1.Descriptor, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		for k, value := range tx.Scan(tableReferrers, prefix(repo.String(), subject.String()), "") {
+			referrer, err := decode[v1.Descriptor](tableReferrers, k, value)
+			if err != nil {
+				return err
+			}
+			list = append(list, referrer)
+		}
+		return nil
+	})
+	return list, explain(err, "list referrers of %s in %s", subject, repo)
+}

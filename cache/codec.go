@@ -1,0 +1,57 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"airmirror/mirror"
+)
+
+// get reads a record.
+func get[T any](tx ReadTx, table Table, key string) (record T, found bool, err error) {
+	value := tx.Get(table, key)
+	if value == nil {
+		return record, false, nil
+	}
+	record, err = decode[T](table, key, value)
+	return record, err == nil, err
+}
+
+// decode makes a record of a value that was scanned.
+func decode[T any](table Table, key string, value []byte) (record T, err error) {
+	if err := json.Unmarshal(value, &record); err != nil {
+		return record, fmt.Errorf("read %q in table %s of the index: %w", key, table, err)
+	}
+	return record, nil
+}
+
+// put writes a record.
+func put(tx WriteTx, table Table, key string, record any) error {
+	value, err := json.Marshal(record)
+	if err != nil {
+		return fmt.Errorf("write %q to table %s of the index: %w", key, table, err)
+	}
+	return tx.Put(table, key, value)
+}
+
+// has reports whether there is a record.
+func has(tx ReadTx, table Table, key string) bool { return tx.Get(table, key) != nil }
+
+// checkSchema marks a new index with the version of the schema, and refuses one that a later version has written.
+func checkSchema(ctx context.Context, index Index) error {
+	return index.Update(ctx, func(tx WriteTx) error {
+		schema, found, err := get[schemaRecord](tx, tableMeta, schemaKey)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return put(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
+		case schema.Version > schemaVersion:
+			return mirror.Errorf(mirror.CodeUnsupported,
+				"the index was written by a newer version of this program (schema %d, this one knows %d): use that version",
+				schema.Version, schemaVersion)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,91 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// DeleteManifest implements [mirror.ManifestStore].
+//
+// The blobs that it pointed at stay linked if they are held, so that a client can push another manifest over them; they
+// and the manifest's own file wait for the collector. Links to blobs that never came go with the last manifest that
+// awaited them. The repository stays, with no tags perhaps, and stays local if it was.
+func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
+	c := content{repo, d}
+	var untagged []tagName
+	defer s.manifests.begin(c)()
+	end := s.tags.beginAny()
+	defer func() { end(untagged) }()
+	err := s.index.Update(ctx, func(tx WriteTx) error {
+		record, found, err := get[manifestRecord](tx, tableManifests, c.key())
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errManifestUnknown(repo, d)
+		}
+		if untagged, err = removeTags(tx, c); err != nil {
+			return err
+		}
+		if err := tx.Delete(tableRecency, c.key()); err != nil {
+			return err
+		}
+		return removeManifest(tx, c, record)
+	})
+	return explain(err, "delete manifest %s of %s", d, repo)
+}
+
+// removeTags deletes every tag that points at c and returns their names.
+func removeTags(tx WriteTx, c content) (names []tagName, err error) {
+	for k, value := range tx.Scan(tableTags, prefix(c.repo.String()), "") {
+		if !bytes.Contains(value, []byte(c.digest)) {
+			continue // seen without decoding: a repository can have very many tags
+		}
+		record, err := decode[tagRecord](tableTags, k, value)
+		if err != nil {
+			return nil, err
+		}
+		if record.Digest == c.digest {
+			names = append(names, tagName{c.repo, lastPart(k)})
+		}
+	}
+	for _, name := range names {
+		if err := tx.Delete(tableTags, name.key()); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// removeManifest deletes the record of c and everything that follows from it.
+func removeManifest(tx WriteTx, c content, record manifestRecord) error {
+	for _, d := range append([]digest.Digest{c.digest}, record.Blobs...) {
+		if err := tx.Delete(tableUses, useKey(d, c.repo, c.digest)); err != nil {
+			return err
+		}
+	}
+	for _, d := range record.Blobs {
+		if has(tx, tableBlobs, d.String()) {
+			continue
+		}
+		if _, _, used, err := firstUse(tx, c.repo, d); err != nil || used {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := unlink(tx, c.repo, d); err != nil {
+			return err
+		}
+	}
+	if record.Subject != "" {
+		if err := tx.Delete(tableReferrers, referrerKey(c, record.Subject)); err != nil {
+			return err
+		}
+	}
+	return tx.Delete(tableManifests, c.key())
+}

@@ -1,0 +1,141 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// tagName is a tag in a repository, for maps in memory.
+type tagName struct {
+	repo mirror.Repo
+	tag  string
+}
+
+func (t tagName) key() string    { return key(t.repo.String(), t.tag) }
+func (t tagName) String() string { return mirror.Ref{Repo: t.repo, Tag: t.tag}.String() }
+
+func errManifestUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
+	return mirror.Errorf(mirror.CodeManifestUnknown, "manifest %s is not held in %s", d, repo)
+}
+
+func errTagUnknown(name tagName) *mirror.Error {
+	return mirror.Errorf(mirror.CodeManifestUnknown, "%s has no tag %s", name.repo, name.tag)
+}
+
+// Manifest implements [mirror.ManifestStore]. The bytes are shared with other callers and must not be changed.
+func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Manifest, error) {
+	c := content{repo, d}
+	m, found, generation := s.manifests.get(c)
+	if !found {
+		var err error
+		if m, err = s.loadManifest(ctx, c); err != nil {
+			return mirror.Manifest{}, explain(err, "read manifest %s of %s", d, repo)
+		}
+		if len(m.Bytes) <= hotManifestLimit {
+			s.manifests.add(c, m, generation)
+		}
+	}
+	s.recency.touch(c)
+	return m, nil
+}
+
+func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, error) {
+	var record manifestRecord
+	err := s.index.View(ctx, func(tx ReadTx) (err error) {
+		var found bool
+		record, found, err = get[manifestRecord](tx, tableManifests, c.key())
+		if err == nil && !found {
+			return errManifestUnknown(c.repo, c.digest)
+		}
+		return err
+	})
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	data, err := s.readManifest(ctx, c.digest, record.Size)
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	return mirror.Manifest{MediaType: record.MediaType, Digest: c.digest, Bytes: data, Origin: record.Origin}, nil
+}
+
+// readManifest reads the file of a manifest, and checks it: that costs little next to opening it, and what is read here
+// is believed for as long as it stays in memory.
+func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) ([]byte, error) {
+	blob, err := s.blobs.Open(ctx, d)
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		return nil, mirror.Errorf(mirror.CodeManifestUnknown, "manifest %s is in the index but its file is missing: %w", d, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	if blob.Size != size {
+		return nil, fmt.Errorf("file is damaged: it has %d bytes, want %d", blob.Size, size)
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(blob, data); err != nil {
+		return nil, err
+	}
+	if d.Algorithm().FromBytes(data) != d {
+		return nil, fmt.Errorf("file is damaged: its content has another digest")
+	}
+	return data, nil
+}
+
+// Tag implements [mirror.ManifestStore].
+func (s *Store) Tag(ctx context.Context, repo mirror.Repo, tag string) (mirror.Tag, error) {
+	name := tagName{repo, tag}
+	t, found, generation := s.tags.get(name)
+	if found {
+		return t, nil
+	}
+	err := s.index.View(ctx, func(tx ReadTx) error {
+		record, found, err := get[tagRecord](tx, tableTags, name.key())
+		if err == nil && !found {
+			return errTagUnknown(name)
+		}
+		t = mirror.Tag(record)
+		return err
+	})
+	if err != nil {
+		return mirror.Tag{}, explain(err, "look up %s", name)
+	}
+	s.tags.add(name, t, generation)
+	return t, nil
+}
+
+// Revalidated implements [mirror.ManifestStore]. It does nothing where the tag points elsewhere by now, is gone or was
+// pushed: then it is no longer the upstream's to confirm.
+func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest, at time.Time) error {
+	name := tagName{repo, tag}
+	defer s.tags.begin(name)()
+	err := s.index.Update(ctx, func(tx WriteTx) error {
+		record, found, err := get[tagRecord](tx, tableTags, name.key())
+		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed || !at.After(record.Checked) {
+			return err
+		}
+		record.Checked = at.UTC().Round(0)
+		return put(tx, tableTags, name.key(), record)
+	})
+	return explain(err, "note that %s was confirmed", name)
+}
+
+// DeleteTag implements [mirror.ManifestStore].
+func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) error {
+	name := tagName{repo, tag}
+	defer s.tags.begin(name)()
+	err := s.index.Update(ctx, func(tx WriteTx) error {
+		if !has(tx, tableTags, name.key()) {
+			return errTagUnknown(name)
+		}
+		return tx.Delete(tableTags, name.key())
+	})
+	return explain(err, "delete %s", name)
+}

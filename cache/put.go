@@ -1,0 +1,127 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// PutManifest implements [mirror.ManifestStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing
+// digests, in the order of the manifest.
+//
+// A manifest that is held already gets the new tags, and the new origin if that is a stronger one: what was pushed
+// stays pushed, even if an upstream has the same.
+func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Manifest, tags ...string) error {
+	p, err := newPutting(repo, m, tags)
+	if err != nil {
+		return err
+	}
+	// Look before anything is written: a push that comes before its blobs should cost nothing and leave nothing.
+	var held bool
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		held = has(tx, tableBlobs, m.Digest.String())
+		return p.check(tx)
+	})
+	if err == nil {
+		err = s.keepBytes(ctx, m, held)
+	}
+	if err != nil {
+		return explain(err, "put manifest %s to %s", m.Digest, repo)
+	}
+	defer s.manifests.begin(p.content)()
+	defer s.tags.begin(p.tags...)()
+	err = s.index.Update(context.WithoutCancel(ctx), p.write)
+	return explain(err, "put manifest %s to %s", m.Digest, repo)
+}
+
+// keepBytes makes the manifest's file durable. One that the index knows is durable already, if it is still there.
+func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest, held bool) error {
+	if held {
+		if _, err := s.blobs.Stat(ctx, m.Digest); err == nil {
+			return nil
+		}
+	}
+	w, err := s.blobs.Create(ctx, m.Digest.Algorithm(), "")
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if _, err := w.ReadFrom(bytes.NewReader(m.Bytes)); err != nil {
+		return err
+	}
+	return w.Commit(ctx, m.Digest)
+}
+
+// putting is a manifest on its way into the index.
+type putting struct {
+	content
+	record   manifestRecord
+	blobs    []v1.Descriptor // as in record, with sizes
+	referrer v1.Descriptor   // what the referrers API says of it, if it has a subject
+	tags     []tagName
+	at       time.Time
+}
+
+// newPutting checks everything that can be checked without the index.
+func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, error) {
+	if strength(m.Origin) == 0 {
+		return nil, fmt.Errorf("put manifest %s to %s: %q is not an origin", m.Digest, repo, m.Origin)
+	}
+	mediaType, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := mirror.ParseDigest(m.Digest.String()); err != nil {
+		return nil, err
+	}
+	if actual := m.Digest.Algorithm().FromBytes(m.Bytes); actual != m.Digest {
+		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "manifest has digest %s, not %s", actual, m.Digest)
+	}
+	p := &putting{content: content{repo, m.Digest}, at: now()}
+	for _, tag := range tags {
+		if !mirror.ValidTag(tag) {
+			return nil, mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", tag)
+		}
+		p.tags = append(p.tags, tagName{repo, tag})
+	}
+	p.record = manifestRecord{
+		MediaType:    mediaType,
+		Size:         int64(len(m.Bytes)),
+		Origin:       m.Origin,
+		Added:        p.at,
+		ArtifactType: refs.ArtifactType,
+	}
+	p.refer(refs)
+	return p, nil
+}
+
+// refer takes over what the manifest points at, each digest once.
+func (p *putting) refer(refs mirror.References) {
+	for _, blob := range refs.Blobs {
+		if !slices.Contains(p.record.Blobs, blob.Digest) {
+			p.record.Blobs = append(p.record.Blobs, blob.Digest)
+			p.blobs = append(p.blobs, blob)
+		}
+	}
+	for _, child := range refs.Manifests {
+		if !slices.Contains(p.record.Children, child.Digest) {
+			p.record.Children = append(p.record.Children, child.Digest)
+		}
+	}
+	if refs.Subject != nil {
+		p.record.Subject = refs.Subject.Digest
+		p.referrer = v1.Descriptor{
+			MediaType:    p.record.MediaType,
+			Digest:       p.digest,
+			Size:         p.record.Size,
+			ArtifactType: refs.ArtifactType,
+			Annotations:  refs.Annotations,
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package cache
+
+import (
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// check refuses an image that did not come from an upstream and lacks blobs.
+func (p *putting) check(tx ReadTx) error {
+	if p.record.Origin == mirror.Mirrored {
+		return nil
+	}
+	var missing []digest.Digest
+	for _, d := range p.record.Blobs {
+		if !has(tx, tableBlobs, d.String()) || !has(tx, tableLinks, linkKey(p.repo, d)) {
+			missing = append(missing, d)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := mirror.Errorf(mirror.CodeManifestBlobUnknown, "manifest %s needs %d blobs that %s does not have: push them first",
+		p.digest, len(missing), p.repo)
+	err.Detail = missing
+	return err
+}
+
+// write is the transaction.
+func (p *putting) write(tx WriteTx) error {
+	if err := p.check(tx); err != nil {
+		return err
+	}
+	if err := p.writeRecord(tx); err != nil {
+		return err
+	}
+	for _, name := range p.tags {
+		if err := p.writeTag(tx, name); err != nil {
+			return err
+		}
+	}
+	if has(tx, tableRepos, p.repo.String()) {
+		return nil
+	}
+	return put(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.record.Origin, Created: p.at})
+}
+
+// writeRecord writes the manifest, or raises the origin of the one that is there.
+func (p *putting) writeRecord(tx WriteTx) error {
+	old, found, err := get[manifestRecord](tx, tableManifests, p.key())
+	if err != nil {
+		return err
+	}
+	stronger := strength(p.record.Origin) > strength(old.Origin)
+	switch {
+	case !found:
+		return p.writeNew(tx)
+	case old.MediaType != p.record.MediaType && strength(p.record.Origin) >= strength(old.Origin):
+		// The same bytes under another media type, which may point at other things. The weaker word is ignored.
+		if err := removeManifest(tx, p.content, old); err != nil {
+			return err
+		}
+		return p.writeNew(tx)
+	case stronger:
+		old.Origin = p.record.Origin
+		return put(tx, tableManifests, p.key(), old)
+	}
+	return nil
+}
+
+func (p *putting) writeNew(tx WriteTx) error {
+	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
+		return err
+	}
+	if err := put(tx, tableUses, useKey(p.digest, p.repo, p.digest), useRecord{Size: p.record.Size}); err != nil {
+		return err
+	}
+	for _, blob := range p.blobs {
+		if err := link(tx, p.repo, blob.Digest, p.at); err != nil {
+			return err
+		}
+		if err := put(tx, tableUses, useKey(blob.Digest, p.repo, p.digest), useRecord{Size: blob.Size}); err != nil {
+			return err
+		}
+	}
+	if p.record.Subject != "" {
+		if err := put(tx, tableReferrers, referrerKey(p.content, p.record.Subject), p.referrer); err != nil {
+			return err
+		}
+	}
+	return put(tx, tableManifests, p.key(), p.record)
+}
+
+// writeTag points a tag at the manifest. A client's tag is not an upstream's to move.
+func (p *putting) writeTag(tx WriteTx, name tagName) error {
+	old, found, err := get[tagRecord](tx, tableTags, name.key())
+	if err != nil {
+		return err
+	}
+	if found && old.Origin == mirror.Pushed && p.record.Origin == mirror.Mirrored {
+		return nil
+	}
+	record := tagRecord{Digest: p.digest, Origin: p.record.Origin, Updated: p.at}
+	if old.Digest == p.digest {
+		record.Updated, record.Checked = old.Updated, old.Checked
+		if strength(old.Origin) > strength(record.Origin) {
+			record.Origin = old.Origin
+		}
+	}
+	if p.record.Origin == mirror.Mirrored {
+		record.Checked = p.at
+	}
+	if record == old {
+		return nil
+	}
+	return put(tx, tableTags, name.key(), record)
+}
+
+// strength orders origins by how hard it is to get the content again: the stronger one is kept. It is 0 for what is not
+// an origin.
+func strength(o mirror.Origin) int {
+	return slices.Index([]mirror.Origin{mirror.Mirrored, mirror.Imported, mirror.Pushed}, o) + 1
+}
+
+func referrerKey(c content, subject digest.Digest) string {
+	return key(c.repo.String(), subject.String(), c.digest.String())
+}

@@ -1,0 +1,124 @@
+package cache
+
+import (
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// The tables of the index. A key joins its parts with a NUL byte, which neither repositories nor tags nor digests
+// contain, so that the keys of one repository lie together; a repository is written as [mirror.Repo.String] does.
+// Values are JSON: the record that is named here.
+//
+// What always holds between them, because it is checked in the transaction that could break it:
+//
+//   - A use implies a link, in the same repository: what a manifest points at cannot be unlinked.
+//   - A link implies that the blob is held, or that a manifest of the repository points at it.
+//   - A manifest that was pushed or imported points at blobs that are all held. A mirrored one may point at blobs that
+//     are not; it is complete once every blob in its record has an entry in blobs, and its children are complete.
+//   - A manifest has an entry in blobs for its own file, and uses it.
+//   - A tag points at a manifest of its repository.
+//
+// So an entry in blobs that has no link and no use is what a collector may take. A file without an entry in blobs is
+// what a crash left between making bytes durable and naming them; it is invisible. Files are written before entries and
+// must be removed after them.
+const (
+	// tableMeta: "schema" → schemaRecord.
+	tableMeta Table = "meta"
+	// tableRepos: repository → repoRecord. Written with the first manifest and kept when the last one is gone: a name
+	// that was local stays local, or an upstream could take it over.
+	tableRepos Table = "repos"
+	// tableBlobs: digest → blobRecord, for every file that is held, manifests included.
+	tableBlobs Table = "blobs"
+	// tableLinks: digest, repository → linkRecord. The repository may read the blob. The digest comes first to find a
+	// repository to mount from, and to see that nobody needs a blob any more.
+	tableLinks Table = "links"
+	// tableManifests: repository, digest → manifestRecord.
+	tableManifests Table = "manifests"
+	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest points at that blob,
+	// or is that file.
+	tableUses Table = "uses"
+	// tableTags: repository, tag → tagRecord.
+	tableTags Table = "tags"
+	// tableReferrers: repository, digest of the subject, digest of the manifest → its OCI descriptor with artifact type
+	// and annotations, as the referrers API answers it.
+	tableReferrers Table = "referrers"
+	// tableRecency: repository, digest of a manifest or blob → recencyRecord. Written now and then, see [recency].
+	tableRecency Table = "recency"
+)
+
+const (
+	// schemaVersion changes when an older program could no longer read or keep the index right.
+	schemaVersion = 1
+	schemaKey     = "schema"
+)
+
+type schemaRecord struct {
+	Version int `json:"version"`
+}
+
+type repoRecord struct {
+	Origin  mirror.Origin `json:"origin"` // of its first manifest
+	Created time.Time     `json:"created"`
+}
+
+type blobRecord struct {
+	Size  int64     `json:"size"`
+	Added time.Time `json:"added"`
+}
+
+type linkRecord struct {
+	Added time.Time `json:"added"`
+}
+
+type manifestRecord struct {
+	MediaType    string          `json:"mediaType"`
+	Size         int64           `json:"size"`
+	Origin       mirror.Origin   `json:"origin"`
+	Added        time.Time       `json:"added"`
+	ArtifactType string          `json:"artifactType,omitempty"`
+	Subject      digest.Digest   `json:"subject,omitempty"`
+	Blobs        []digest.Digest `json:"blobs,omitempty"`    // each once; what it needs to be complete
+	Children     []digest.Digest `json:"children,omitempty"` // of an index; need not be held
+}
+
+type useRecord struct {
+	Size int64 `json:"size"` // as the manifest says
+}
+
+type tagRecord struct {
+	Digest  digest.Digest `json:"digest"`
+	Origin  mirror.Origin `json:"origin"`
+	Updated time.Time     `json:"updated"`
+	Checked time.Time     `json:"checked,omitzero"`
+}
+
+type recencyRecord struct {
+	Used time.Time `json:"used"`
+}
+
+// content is something in a repository, for maps in memory.
+type content struct {
+	repo   mirror.Repo
+	digest digest.Digest
+}
+
+func (c content) key() string { return key(c.repo.String(), c.digest.String()) }
+
+// key joins the parts of a key.
+func key(parts ...string) string { return strings.Join(parts, "\x00") }
+
+// prefix returns what keys begin with that have these parts and at least one more.
+func prefix(parts ...string) string { return key(parts...) + "\x00" }
+
+// lastPart returns the last part of a key.
+func lastPart(key string) string { return key[strings.LastIndexByte(key, 0)+1:] }
+
+func linkKey(repo mirror.Repo, d digest.Digest) string { return key(d.String(), repo.String()) }
+
+func useKey(file digest.Digest, repo mirror.Repo, manifest digest.Digest) string {
+	return key(file.String(), repo.String(), manifest.String())
+}

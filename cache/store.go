@@ -1,0 +1,105 @@
+// Package cache holds content: bytes in a [Blobs], what they are called in an [Index]. [Store] puts the two together
+// and implements [mirror.Store]. The rules of the domain are written here once, in transactions of the index, so that
+// backends stay small and cannot break them; schema.go describes what is kept.
+//
+// # Order of writing
+//
+// Bytes are durable in Blobs before a transaction of the index names them, and only what the index names is visible. A
+// crash in between leaves a file that nobody sees.
+//
+// # What is in memory
+//
+// Manifests and tags that are asked for often are answered without a transaction, see [hot]. When something was used
+// last is gathered and written in batches, see [recency]: it is the only thing that a crash may lose.
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"airmirror/mirror"
+)
+
+// Options change how a [Store] works; the zero value works.
+type Options struct {
+	// RecencyInterval is how long the time of a use may stay in memory only; 30 seconds if it is zero.
+	RecencyInterval time.Duration
+	// UploadWait is how long a client waits for another one to let go of an upload; 5 seconds if it is zero.
+	UploadWait time.Duration
+	// Log is told about what goes wrong where nobody is asking; slog.Default() if it is nil.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.RecencyInterval == 0 {
+		o.RecencyInterval = 30 * time.Second
+	}
+	if o.UploadWait == 0 {
+		o.UploadWait = 5 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o
+}
+
+// Store implements [mirror.Store] over blobs and an index.
+type Store struct {
+	blobs   Blobs
+	index   Index
+	options Options
+
+	manifests *hot[content, mirror.Manifest]
+	tags      *hot[tagName, mirror.Tag]
+	recency   *recency
+	uploads   turns
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ mirror.Store = (*Store)(nil)
+
+// New returns a store over blobs and index, which it owns from then on: [Store.Close] closes the index. After an error
+// they are still the caller's. An index that a newer version of the program has written is refused.
+func New(blobs Blobs, index Index, options Options) (*Store, error) {
+	if err := checkSchema(context.Background(), index); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	options = options.withDefaults()
+	s := &Store{
+		blobs:     blobs,
+		index:     index,
+		options:   options,
+		manifests: newHot[content](hotManifestBudget, manifestCost),
+		tags:      newHot[tagName](hotTagBudget, tagCost),
+		recency:   newRecency(index, options),
+	}
+	go s.recency.run()
+	return s, nil
+}
+
+// Close writes what is known about uses and closes the index. Call it when nothing else is running.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		err := s.recency.close(context.Background())
+		s.closeErr = errors.Join(err, s.index.Close())
+	})
+	return s.closeErr
+}
+
+// explain says what was being done when err happened, unless err is already a sentence for a client.
+func explain(err error, format string, args ...any) error {
+	var known *mirror.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}
+
+// now is the time as records keep it.
+func now() time.Time { return time.Now().UTC().Round(0) }

@@ -1,0 +1,124 @@
+package cache
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// StartUpload implements [mirror.UploadStore]. The label that the bytes are kept with is the repository, so that the
+// next process knows whose upload it is.
+func (s *Store) StartUpload(ctx context.Context, repo mirror.Repo, algorithm digest.Algorithm) (mirror.Upload, error) {
+	w, err := s.blobs.Create(ctx, algorithm, repo.String())
+	if err != nil {
+		return nil, explain(err, "start upload to %s", repo)
+	}
+	release, err := s.uploads.take(ctx, w.ID())
+	if err != nil { // the id is new, so nobody holds it
+		return nil, explain(err, "start upload to %s", repo)
+	}
+	return &upload{store: s, repo: repo, writer: w, release: release}, nil
+}
+
+// Upload implements [mirror.UploadStore].
+func (s *Store) Upload(ctx context.Context, repo mirror.Repo, id string) (mirror.Upload, error) {
+	waiting, cancel := context.WithTimeout(ctx, s.options.UploadWait)
+	defer cancel()
+	release, err := s.uploads.take(waiting, id)
+	if err != nil {
+		return nil, mirror.Errorf(mirror.CodeBlobUploadInvalid, "upload %s is in use by another request: %w", id, err)
+	}
+	w, err := s.blobs.Resume(ctx, id)
+	if err != nil {
+		release()
+		return nil, explain(err, "resume upload %s to %s", id, repo)
+	}
+	u := &upload{store: s, repo: repo, writer: w, release: release}
+	if w.Label() != repo.String() {
+		if err := u.Close(); err != nil {
+			return nil, err
+		}
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "there is no upload %s to %s", id, repo)
+	}
+	return u, nil
+}
+
+// upload implements [mirror.Upload].
+type upload struct {
+	store   *Store
+	repo    mirror.Repo
+	writer  Writer
+	release func()
+}
+
+func (u *upload) ID() string  { return u.writer.ID() }
+func (u *upload) Size() int64 { return u.writer.Size() }
+
+func (u *upload) Append(r io.Reader) (int64, error) {
+	n, err := u.writer.ReadFrom(r)
+	return n, explain(err, "append to upload %s", u.ID())
+}
+
+func (u *upload) Commit(ctx context.Context, d digest.Digest) error {
+	defer u.release()
+	return u.store.take(ctx, u.repo, u.writer, d)
+}
+
+func (u *upload) Cancel() error {
+	defer u.release()
+	return explain(u.writer.Abort(), "cancel upload %s", u.ID())
+}
+
+func (u *upload) Close() error {
+	defer u.release()
+	return explain(u.writer.Suspend(), "put upload %s aside", u.ID())
+}
+
+// turns lets one caller at a time have an id. The zero value is ready.
+type turns struct {
+	mu  sync.Mutex
+	ids map[string]*turn
+}
+
+type turn struct {
+	token  chan struct{} // full while somebody has the id
+	wanted int           // who has it and who waits for it
+}
+
+// take waits until nobody has id, or ctx ends. release may be called more than once.
+func (t *turns) take(ctx context.Context, id string) (release func(), err error) {
+	t.mu.Lock()
+	entry := t.ids[id]
+	if entry == nil {
+		if t.ids == nil {
+			t.ids = make(map[string]*turn)
+		}
+		entry = &turn{token: make(chan struct{}, 1)}
+		t.ids[id] = entry
+	}
+	entry.wanted++
+	t.mu.Unlock()
+
+	select {
+	case entry.token <- struct{}{}:
+		return sync.OnceFunc(func() {
+			<-entry.token
+			t.leave(id, entry)
+		}), nil
+	case <-ctx.Done():
+		t.leave(id, entry)
+		return nil, ctx.Err()
+	}
+}
+
+func (t *turns) leave(id string, entry *turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if entry.wanted--; entry.wanted == 0 {
+		delete(t.ids, id)
+	}
+}
