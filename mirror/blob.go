@@ -11,10 +11,12 @@ import (
 // has come. A flight's reader fails where the transfer fails, and before its last byte if the bytes turn out wrong.
 // Reads end with ctx. [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error) {
-	repo = m.readable(ctx, repo)
 	blob, err := m.store.Blob(ctx, repo, d)
 	if CodeOf(err) != CodeBlobUnknown {
 		return blob, err
+	}
+	if long, ok := m.longName(ctx, repo); ok {
+		return m.Blob(ctx, long, d)
 	}
 	if err := m.mayAsk(ctx, repo); err != nil {
 		return Blob{}, missed(CodeBlobUnknown, d.String(), err)
@@ -40,14 +42,17 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 // here yet it asks the upstream. It does not for a digest that nobody named in repo: those are the questions of clients
 // that push, which wait for no upstream. [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int64, error) {
-	repo = m.readable(ctx, repo)
 	stat, err := m.store.StatBlob(ctx, repo, d)
 	switch {
 	case err != nil:
 		return 0, err
 	case stat.Held && stat.Linked:
 		return stat.Size, nil
-	case !stat.Awaited:
+	}
+	if long, ok := m.longName(ctx, repo); ok {
+		return m.StatBlob(ctx, long, d)
+	}
+	if !stat.Awaited {
 		return 0, Errorf(CodeBlobUnknown, "%s is not held in %s", d, repo)
 	}
 	if err := m.mayAsk(ctx, repo); err != nil {

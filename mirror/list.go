@@ -10,12 +10,18 @@ import (
 
 // Tags lists up to n tags of repo after a tag, in byte order. [CodeNameUnknown] where there is no such repository.
 func (m *Mirror) Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error) {
-	return m.store.Tags(ctx, m.readable(ctx, repo), after, n)
+	if long, ok := m.longName(ctx, repo); ok {
+		repo = long
+	}
+	return m.store.Tags(ctx, repo, after, n)
 }
 
 // Referrers lists the manifests of repo that have subject as theirs, in the order of their digests.
 func (m *Mirror) Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error) {
-	return m.store.Referrers(ctx, m.readable(ctx, repo), subject)
+	if long, ok := m.longName(ctx, repo); ok {
+		repo = long
+	}
+	return m.store.Referrers(ctx, repo, subject)
 }
 
 // Repos lists up to n repositories by the names that this mirror serves them under, after a name, in byte order.

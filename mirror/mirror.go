@@ -92,16 +92,16 @@ func (m *Mirror) mayAsk(ctx context.Context, repo Repo) error {
 	return nil
 }
 
-// readable returns the repository that a request to read repo means. Docker's tools write docker.io/alpine for
-// docker.io/library/alpine; a repository that was pushed under the short name is itself.
-func (m *Mirror) readable(ctx context.Context, repo Repo) Repo {
+// longName returns the repository that a client means by a short name which nothing was pushed under: Docker's tools
+// write docker.io/alpine for docker.io/library/alpine.
+func (m *Mirror) longName(ctx context.Context, repo Repo) (long Repo, ok bool) {
 	if repo.Host != DockerHub || strings.Contains(repo.Path, "/") {
-		return repo
+		return repo, false
 	}
 	if _, err := m.store.RepoOrigin(ctx, repo); CodeOf(err) != CodeNameUnknown {
-		return repo
+		return repo, false
 	}
-	return Repo{Host: DockerHub, Path: "library/" + repo.Path}
+	return Repo{Host: DockerHub, Path: "library/" + repo.Path}, true
 }
 
 // begin notes that work goes on which Close must wait for; the caller calls m.work.Done when it ends.

@@ -13,13 +13,12 @@ import (
 // held one if that is pushed, fresh, or the best there is; see the package comment. [CodeManifestUnknown] says in its
 // message why there is none.
 func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
-	ref.Repo = m.readable(ctx, ref.Repo)
 	if ref.Digest == "" {
 		return m.manifestByTag(ctx, ref)
 	}
 	man, err := m.store.Manifest(ctx, ref.Repo, ref.Digest)
 	if CodeOf(err) == CodeManifestUnknown {
-		return m.fetchManifest(ctx, ref)
+		return m.manifestMissed(ctx, ref)
 	}
 	return man, err
 }
@@ -27,7 +26,7 @@ func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Manifest, error) {
 	tag, err := m.store.Tag(ctx, ref.Repo, ref.Tag)
 	if CodeOf(err) == CodeManifestUnknown {
-		return m.fetchManifest(ctx, ref)
+		return m.manifestMissed(ctx, ref)
 	}
 	if err != nil {
 		return Manifest{}, err
@@ -75,6 +74,15 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	case <-ctx.Done():
 	}
 	return Manifest{}, false
+}
+
+// manifestMissed goes on with what is not held under the name that the client used.
+func (m *Mirror) manifestMissed(ctx context.Context, ref Ref) (Manifest, error) {
+	if long, ok := m.longName(ctx, ref.Repo); ok {
+		ref.Repo = long
+		return m.Manifest(ctx, ref)
+	}
+	return m.fetchManifest(ctx, ref)
 }
 
 // fetchManifest answers a miss. Whatever the reason that it cannot, the answer is [CodeManifestUnknown], so that

@@ -71,10 +71,10 @@ func (m *Mirror) Upload(ctx context.Context, repo Repo, id string) (Upload, erro
 // Mount makes d, which is held in from, readable in repo; with a zero from it may be held anywhere. [CodeBlobUnknown]
 // where it is not.
 func (m *Mirror) Mount(ctx context.Context, repo, from Repo, d digest.Digest) error {
-	if from != (Repo{}) {
-		from = m.readable(ctx, from)
-	}
 	_, err := m.store.Mount(ctx, repo, from, d)
+	if long, ok := m.longName(ctx, from); ok && CodeOf(err) == CodeBlobUnknown {
+		_, err = m.store.Mount(ctx, repo, long, d)
+	}
 	return err
 }
 

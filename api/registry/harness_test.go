@@ -1,0 +1,183 @@
+package registry_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/api/registry"
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+	"airmirror/cache/files"
+	"airmirror/mirror"
+)
+
+// server is a registry that nothing is mirrored into, as a client sees it.
+type server struct {
+	t   *testing.T
+	dir string
+	url string
+	// stop ends the server and lets go of its folder.
+	stop func()
+}
+
+func start(t *testing.T, opts registry.Options) *server {
+	s := &server{t: t, dir: t.TempDir()}
+	s.run(opts)
+	return s
+}
+
+// run starts the server on its folder, a second time after stop.
+func (s *server) run(opts registry.Options) {
+	s.t.Helper()
+	index, err := bolt.Open(filepath.Join(s.dir, "index.db"))
+	s.must(err)
+	blobs, err := files.Open(s.dir)
+	s.must(err)
+	store, err := cache.New(blobs, index, cache.Options{})
+	s.must(err)
+	m := mirror.New(store, nil, mirror.Options{Offline: true})
+	web := httptest.NewServer(registry.New(m, opts))
+	s.url = web.URL
+	stopped := false
+	s.stop = func() {
+		if !stopped {
+			stopped = true
+			web.Close()
+			s.must(store.Close())
+		}
+	}
+	s.t.Cleanup(s.stop)
+}
+
+func (s *server) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// answer is a response with its body read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// do sends a request and fails the test unless the answer has the status.
+func (s *server) do(status int, method, path string, body io.Reader, headers ...string) answer {
+	s.t.Helper()
+	if strings.HasPrefix(path, "/") {
+		path = s.url + path
+	}
+	req, err := http.NewRequest(method, path, body)
+	s.must(err)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	s.must(err)
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	s.must(err)
+	if resp.StatusCode != status {
+		s.t.Fatalf("%s %s: %s, want %d\n%s", method, path, resp.Status, status, got)
+	}
+	return answer{resp, got}
+}
+
+// refused sends a request and fails the test unless it is refused with status and code in the form of the specification.
+func (s *server) refused(status int, code mirror.Code, method, path string, body io.Reader, headers ...string) answer {
+	s.t.Helper()
+	a := s.do(status, method, path, body, headers...)
+	if method == http.MethodHead {
+		return a
+	}
+	var doc struct {
+		Errors []struct {
+			Code    mirror.Code
+			Message string
+			Detail  any
+		}
+	}
+	if err := json.Unmarshal(a.body, &doc); err != nil || len(doc.Errors) == 0 {
+		s.t.Fatalf("%s %s: %q is no error document: %v", method, path, a.body, err)
+	}
+	if doc.Errors[0].Code != code || doc.Errors[0].Message == "" {
+		s.t.Fatalf("%s %s: %s, want code %s", method, path, a.body, code)
+	}
+	if ct := a.Header.Get("Content-Type"); ct != "application/json" {
+		s.t.Errorf("%s %s: error has Content-Type %q", method, path, ct)
+	}
+	return a
+}
+
+// header fails the test unless the answer has the header with the value.
+func (s *server) header(a answer, key, want string) {
+	s.t.Helper()
+	if got := a.Header.Get(key); got != want {
+		s.t.Errorf("%s %s: %s is %q, want %q", a.Request.Method, a.Request.URL, key, got, want)
+	}
+}
+
+// pushBlob uploads content in one request after another, as docker push does.
+func (s *server) pushBlob(repo string, content []byte) v1.Descriptor {
+	s.t.Helper()
+	d := digest.FromBytes(content)
+	a := s.do(202, "POST", "/v2/"+repo+"/blobs/uploads/", nil)
+	a = s.do(202, "PATCH", s.at(a), bytes.NewReader(content))
+	s.do(201, "PUT", s.with(a, "digest="+d.String()), nil)
+	return v1.Descriptor{MediaType: v1.MediaTypeImageLayerGzip, Digest: d, Size: int64(len(content))}
+}
+
+// at is where an answer's Location leads.
+func (s *server) at(a answer) string {
+	s.t.Helper()
+	u, err := a.Location()
+	s.must(err)
+	return u.String()
+}
+
+// with is where an answer's Location leads, with a query.
+func (s *server) with(a answer, query string) string {
+	s.t.Helper()
+	at := s.at(a)
+	if strings.Contains(at, "?") {
+		return at + "&" + query
+	}
+	return at + "?" + query
+}
+
+// image returns an image manifest with a config and layers that hold the texts, after pushing these to repo.
+func (s *server) image(repo string, layers ...string) []byte {
+	s.t.Helper()
+	m := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Config: s.pushBlob(repo, []byte("{}"))}
+	m.SchemaVersion = 2
+	m.Config.MediaType = v1.MediaTypeImageConfig
+	m.Layers = []v1.Descriptor{}
+	for _, text := range layers {
+		m.Layers = append(m.Layers, s.pushBlob(repo, []byte(text)))
+	}
+	return s.marshal(m)
+}
+
+func (s *server) marshal(v any) []byte {
+	s.t.Helper()
+	b, err := json.MarshalIndent(v, "", "   ") // not as a server would write it, to see that bytes are kept
+	s.must(err)
+	return b
+}
+
+// put pushes a manifest.
+func (s *server) put(repo, ref, mediaType string, manifest []byte) answer {
+	s.t.Helper()
+	return s.do(201, "PUT", fmt.Sprintf("/v2/%s/manifests/%s", repo, ref), bytes.NewReader(manifest), "Content-Type", mediaType)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+
+	"airmirror/mirror"
+	"airmirror/upstream"
+)
+
+// printBanner tells a newcomer what is running and what to write into a client's configuration.
+func printBanner(out io.Writer, addr net.Addr, c serveConfig, endpoints []upstream.Endpoint) {
+	url := "http://" + reachable(addr)
+	fmt.Fprintf(out, "mirror %s serves %s, with everything kept in %s\n", version, url, c.data)
+	switch {
+	case c.offline:
+		fmt.Fprintln(out, "offline: no upstream is dialled")
+	default:
+		for _, e := range endpoints {
+			fmt.Fprintf(out, "upstream: %s at %s\n", e.Host, e.URL)
+		}
+	}
+	if endpoints[0].Host == mirror.DockerHub {
+		fmt.Fprintf(out, `
+To pull from Docker Hub through it, put this into /etc/docker/daemon.json and restart Docker:
+
+  { "registry-mirrors": ["%s"] }
+
+`, url)
+	}
+	fmt.Fprintf(out, "To push to it: docker tag IMAGE %[1]s/NAME && docker push %[1]s/NAME\n\n", reachable(addr))
+}
+
+// reachable is the address as a client on this machine writes it.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return addr.String()
+	}
+	if tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", tcp.Port)
+	}
+	return tcp.String()
+}

@@ -1,0 +1,79 @@
+// Command mirror is a complete OCI registry and a pull-through mirror for networks that are cut off from the internet.
+//
+// This package wires the others and holds no logic of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set when the binary is built.
+var version = "dev"
+
+// The exit codes of the command. Scripts and service managers rely on them.
+const (
+	exitFailed  = 1 // anything without a code of its own
+	exitUsage   = 2 // flags or arguments that are not understood
+	exitInUse   = 3 // the data folder belongs to another process
+	exitData    = 4 // the data folder cannot be read or written
+	exitAddress = 5 // the address cannot be listened on
+)
+
+// exitError is an error that ends the process with a code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	// A second signal is not waited for.
+	context.AfterFunc(ctx, stop)
+	cmd := newRootCommand()
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "mirror: "+err.Error())
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return exitFailed
+}
+
+func newRootCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "mirror",
+		Short: "A registry and pull-through mirror for networks that are cut off",
+		Long: `mirror is a complete OCI registry that also fetches what it does not hold from
+upstream registries while it can reach them, keeps all of it, and goes on serving
+it when it cannot.`,
+		Example: `  mirror serve                              # on :5000, in front of Docker Hub
+  mirror serve --offline                    # serve what is held, dial nothing
+  mirror serve --upstream https://registry.example.com`,
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+	})
+	cmd.AddCommand(newServeCommand())
+	return cmd
+}

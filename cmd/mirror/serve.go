@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/mirror"
+	"airmirror/upstream"
+)
+
+// serveConfig is what `mirror serve` can be told.
+type serveConfig struct {
+	listen          string
+	data            string
+	upstreams       []string
+	offline         bool
+	fresh           time.Duration
+	upstreamTimeout time.Duration
+	shutdownTimeout time.Duration
+	delete          bool
+	logLevel        string
+	logFormat       string
+}
+
+func newServeCommand() *cobra.Command {
+	var c serveConfig
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the mirror",
+		Long: `Run the mirror: serve what is held, take pushes, and fetch what is missing from
+upstream registries.
+
+Every flag can be given in the environment instead: --log-level is MIRROR_LOG_LEVEL.
+A list is separated by commas there. A flag wins.
+
+Exit codes: 0 after SIGTERM or SIGINT, 1 failure, 2 flags not understood, 3 data folder
+in use by another process, 4 data folder cannot be read or written, 5 address cannot be
+listened on.`,
+		Example: `  # In front of Docker Hub, with everything kept in ./data
+  mirror serve
+
+  # docker.io's names through another endpoint, and a second registry by its host
+  mirror serve --upstream docker.io=https://hub.example.com --upstream https://quay.io
+
+  # Cut off: serve what is held, dial nothing
+  mirror serve --offline --data /srv/mirror`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &exitError{exitUsage, fmt.Errorf("serve takes no arguments, only flags; see 'mirror serve --help'")}
+			}
+			return nil
+		},
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(cmd.Flags()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.listen, "listen", ":5000", "serve HTTP on this `address`")
+	f.StringVar(&c.data, "data", "data", "keep everything in this `folder`")
+	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
+	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held")
+	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
+	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
+	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
+	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
+	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")
+	f.StringVar(&c.logFormat, "log-format", "auto", "log as console or json; auto is console on a terminal")
+	f.SortFlags = false
+	return cmd
+}
+
+// endpoints returns the upstreams that were asked for, Docker Hub if there were none.
+func (c *serveConfig) endpoints() ([]upstream.Endpoint, error) {
+	if len(c.upstreams) == 0 {
+		return []upstream.Endpoint{upstream.DockerHub()}, nil
+	}
+	var endpoints []upstream.Endpoint
+	for _, s := range c.upstreams {
+		e, err := upstream.ParseEndpoint(s)
+		if err != nil {
+			return nil, &exitError{exitUsage, err}
+		}
+		endpoints = append(endpoints, e)
+	}
+	return endpoints, nil
+}
+
+// names returns how requests name repositories: bare names belong to the first upstream.
+func names(endpoints []upstream.Endpoint) mirror.Names {
+	return mirror.Names{Default: endpoints[0].Host}
+}

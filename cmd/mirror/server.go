@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/registry"
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+	"airmirror/cache/files"
+	"airmirror/mirror"
+	"airmirror/upstream"
+)
+
+// Slow clients hold a connection, not more: no limit is set on the time that a body takes.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+// serve runs the mirror until ctx ends, then lets transfers end and returns.
+func serve(ctx context.Context, c serveConfig, out io.Writer) error {
+	log, err := newLogger(c.logLevel, c.logFormat)
+	if err != nil {
+		return err
+	}
+	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
+	endpoints, err := c.endpoints()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return &exitError{exitAddress, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.listen, cause(err))}
+	}
+	defer listener.Close()
+	store, err := openStore(c.data, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	m := newMirror(store, endpoints, c, log)
+	printBanner(out, listener.Addr(), c, endpoints)
+	return serveHTTP(ctx, listener, m, c, log)
+}
+
+// openStore opens the data folder, which from then on belongs to this process.
+func openStore(data string, log *zap.Logger) (*cache.Store, error) {
+	fail := func(err error) error {
+		return &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", data, err)}
+	}
+	if err := os.MkdirAll(data, 0o750); err != nil {
+		return nil, fail(err)
+	}
+	// The index comes first: its lock is what makes the folder ours, and opening the files cleans up in it.
+	index, err := bolt.Open(filepath.Join(data, "index.db"))
+	if errors.Is(err, bolt.ErrLocked) {
+		return nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another folder with --data", data)}
+	}
+	if err != nil {
+		return nil, fail(err)
+	}
+	blobs, err := files.Open(data)
+	if err != nil {
+		index.Close()
+		return nil, fail(err)
+	}
+	store, err := cache.New(blobs, index, cache.Options{})
+	if err != nil {
+		index.Close()
+		return nil, fail(err)
+	}
+	return store, nil
+}
+
+func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig, log *zap.Logger) *mirror.Mirror {
+	opts := mirror.Options{Names: names(endpoints), Fresh: c.fresh, Offline: c.offline, Log: log}
+	if c.offline { // what is not there cannot dial
+		return mirror.New(store, nil, opts)
+	}
+	return mirror.New(store, upstream.New(endpoints, upstream.Options{Timeout: c.upstreamTimeout, Logger: log, Version: version}), opts)
+}
+
+// serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.
+func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c serveConfig, log *zap.Logger) error {
+	server := &http.Server{
+		Handler:           registry.New(m, registry.Options{NoDelete: !c.delete, Log: log}),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.AddCallerSkip(1))),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.data), zap.Bool("offline", c.offline))
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping: transfers under way may end", zap.Duration("timeout", c.shutdownTimeout))
+	deadline, cancel := context.WithTimeout(context.Background(), c.shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(deadline); err != nil {
+		log.Warn("clients were cut off", zap.Error(err))
+		server.Close()
+	}
+	if err := m.Close(deadline); err != nil {
+		log.Warn("transfers were broken off", zap.Error(err))
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// cause strips what net.Listen says again of the address.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		var sys *os.SyscallError
+		if errors.As(op.Err, &sys) {
+			return sys.Err
+		}
+		return op.Err
+	}
+	return err
+}
