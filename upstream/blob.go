@@ -1,0 +1,75 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// StatBlob implements [mirror.Upstream]. Where a HEAD request does not tell the size, a transfer is begun that does.
+func (c *Client) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (int64, error) {
+	t := target{kind: aBlob, repo: repo, id: d.String()}
+	a, err := c.do(ctx, http.MethodHead, t)
+	if err != nil && !headNotAllowed(err) && !denied(err) {
+		return 0, err
+	}
+	if err == nil {
+		a.close()
+		if a.ContentLength >= 0 {
+			return a.ContentLength, nil
+		}
+	}
+	body, size, err := c.Blob(ctx, repo, d)
+	if err != nil {
+		return 0, err
+	}
+	_ = body.Close()
+	if size < 0 {
+		return 0, t.unusable("no size")
+	}
+	return size, nil
+}
+
+// Blob implements [mirror.Upstream]. Once the transfer has begun, only ctx limits how long it takes.
+func (c *Client) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (io.ReadCloser, int64, error) {
+	t := target{kind: aBlob, repo: repo, id: d.String()}
+	a, err := c.do(ctx, http.MethodGet, t)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !a.watch.dismiss() {
+		a.close()
+		return nil, 0, t.failed(a.watch.reason(nil))
+	}
+	return &transfer{a}, a.ContentLength, nil
+}
+
+// denied reports whether an answer denied access without being the registry's word, as storage services do when a link
+// that was signed for GET is asked for with HEAD.
+func denied(err error) bool {
+	var e *statusError
+	return errors.As(err, &e) && deniedStatus(e.status) && !e.denies
+}
+
+// transfer is the body of a blob. Like most readers it is for one goroutine.
+type transfer struct{ answer *answer }
+
+// Read reads what has arrived. An end before the whole body is a [mirror.CodeUnavailable].
+func (t *transfer) Read(p []byte) (int, error) {
+	n, err := t.answer.Body.Read(p)
+	if err != nil && err != io.EOF {
+		err = t.answer.about.brokenOff(t.answer.watch.reason(err))
+	}
+	return n, err
+}
+
+// Close ends the transfer.
+func (t *transfer) Close() error {
+	t.answer.close()
+	return nil
+}

@@ -1,0 +1,156 @@
+package upstream
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"airmirror/mirror"
+)
+
+// dockerHubAPI is where Docker Hub's registry answers; docker.io itself is a web site.
+const dockerHubAPI = "registry-1.docker.io"
+
+// Endpoint is where the content of one registry host is fetched from.
+type Endpoint struct {
+	// Host is the host that content is named by: docker.io, ghcr.io, registry.example:5000.
+	Host string
+	// URL is http(s)://host[:port][/prefix]. The prefix goes in front of the path of each repository, as it does in
+	// image references: registries that mirror others keep them apart that way.
+	URL *url.URL
+}
+
+// DockerHub is the endpoint of Docker Hub.
+func DockerHub() Endpoint {
+	return Endpoint{Host: mirror.DockerHub, URL: &url.URL{Scheme: "https", Host: dockerHubAPI}}
+}
+
+// ParseEndpoint reads [HOST=]URL. Without HOST, content is named by the URL's own host. Without a scheme the URL is
+// https, or http where its host is this machine.
+//
+//	quay.io                                   quay.io, over https
+//	http://registry.example:5000              registry.example:5000, over http
+//	docker.io=https://registry.example        docker.io, fetched from registry.example
+//	ghcr.io=https://registry.example/proxies  ghcr.io, where org/app is registry.example's proxies/org/app
+func ParseEndpoint(s string) (Endpoint, error) {
+	e, err := parseEndpoint(s)
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("upstream %q: %w", s, err)
+	}
+	return e, nil
+}
+
+func parseEndpoint(s string) (Endpoint, error) {
+	host, rawURL, named := strings.Cut(s, "=")
+	if !named || strings.Contains(host, "/") {
+		host, rawURL, named = "", s, false
+	}
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	if !named {
+		host = u.Host
+	}
+	if !mirror.ValidHost(host) {
+		return Endpoint{}, fmt.Errorf("%q is not the name of a registry host", host)
+	}
+	if mirror.CanonicalHost(u.Host) == mirror.DockerHub {
+		u.Host = dockerHubAPI
+	}
+	return Endpoint{Host: mirror.CanonicalHost(host), URL: u}, nil
+}
+
+func parseURL(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, fmt.Errorf("want [HOST=]URL, for example quay.io or docker.io=https://registry.example.com")
+	}
+	if !strings.Contains(s, "://") {
+		s = defaultScheme(s) + "://" + s
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q is not a URL", s)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("the scheme is %q, want http or https", u.Scheme)
+	case u.User != nil:
+		return nil, fmt.Errorf("credentials do not belong in the URL: use docker login %s", u.Host)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("the URL has more than a host and a path")
+	}
+	u.Host = canonicalAuthority(u)
+	if !mirror.ValidHost(u.Host) || !validPort(u.Port()) {
+		return nil, fmt.Errorf("%q is not a host with or without a port", u.Host)
+	}
+	u.Path = repositoryPrefix(u.Path)
+	if prefix := strings.TrimPrefix(u.Path, "/"); prefix != "" {
+		if err := (mirror.Repo{Host: u.Host, Path: prefix}).Validate(); err != nil {
+			return nil, fmt.Errorf("the URL's path %q cannot begin the name of a repository", prefix)
+		}
+	}
+	return u, nil
+}
+
+// repositoryPrefix drops slashes at the end and the /v2 that other tools want in the URL of a registry.
+func repositoryPrefix(path string) string {
+	path = strings.TrimRight(path, "/")
+	if rest, ok := strings.CutPrefix(path, "/v2"); ok && (rest == "" || rest[0] == '/') {
+		return rest
+	}
+	return path
+}
+
+// canonicalAuthority is u's host in lower case, without a port that its scheme implies.
+func canonicalAuthority(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		return strings.TrimSuffix(host, ":443")
+	}
+	return strings.TrimSuffix(host, ":80")
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return s == "" || err == nil && n > 0
+}
+
+// defaultScheme is http for this machine, where certificates are rare and nobody is in between.
+func defaultScheme(s string) string {
+	host, _, _ := strings.Cut(s, "/")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
+		return "http"
+	}
+	return "https"
+}
+
+// registry is the endpoint as go-containerregistry knows it.
+func (e Endpoint) registry() (name.Registry, error) {
+	if e.URL.Scheme == "http" {
+		return name.NewRegistry(e.URL.Host, name.Insecure)
+	}
+	return name.NewRegistry(e.URL.Host)
+}
+
+// path is repo's path at the endpoint.
+func (e Endpoint) path(repo mirror.Repo) string {
+	return strings.TrimPrefix(e.URL.Path+"/"+repo.Path, "/")
+}
+
+// account is what credentials are looked up by: the endpoint's own host, whatever the host that content is named by,
+// so that a stand-in for Docker Hub is not handed Docker Hub's. Those are kept under index.docker.io.
+func (e Endpoint) account() (name.Registry, error) {
+	if e.URL.Host == dockerHubAPI {
+		return name.NewRegistry(name.DefaultRegistry)
+	}
+	return e.registry()
+}

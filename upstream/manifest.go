@@ -1,0 +1,152 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// acceptManifests asks for a manifest as it is: registries convert it for clients that do not know its media type.
+var acceptManifests = strings.Join(append(mirror.ManifestMediaTypes(),
+	"application/vnd.docker.distribution.manifest.v1+prettyjws", "*/*"), ", ")
+
+// digestHeader is where a registry says which digest a manifest has.
+const digestHeader = "Docker-Content-Digest"
+
+func manifestTarget(ref mirror.Ref) target {
+	if ref.Digest != "" {
+		return target{kind: aManifest, repo: ref.Repo, id: ref.Digest.String()}
+	}
+	return target{kind: aManifest, repo: ref.Repo, id: ref.Tag}
+}
+
+// Resolve implements [mirror.Upstream]. Where HEAD is not allowed, or its answer leaves something out, the manifest is
+// fetched and described.
+func (c *Client) Resolve(ctx context.Context, ref mirror.Ref) (v1.Descriptor, error) {
+	a, err := c.do(ctx, http.MethodHead, manifestTarget(ref))
+	if err != nil && !headNotAllowed(err) {
+		return v1.Descriptor{}, err
+	}
+	if err == nil {
+		a.close()
+		if desc, ok := describe(a.Response); ok && (ref.Digest == "" || ref.Digest == desc.Digest) {
+			return desc, nil
+		}
+	}
+	m, err := c.Manifest(ctx, ref)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	return v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: int64(len(m.Bytes))}, nil
+}
+
+// Manifest implements [mirror.Upstream].
+func (c *Client) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest, error) {
+	t := manifestTarget(ref)
+	a, err := c.do(ctx, http.MethodGet, t)
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	defer a.close()
+	body, err := a.read(mirror.MaxManifestSize)
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	if len(body) > mirror.MaxManifestSize {
+		return mirror.Manifest{}, mirror.Errorf(mirror.CodeManifestTooLarge,
+			"%s of upstream %s is larger than %d bytes", t, ref.Repo.Host, mirror.MaxManifestSize)
+	}
+	d, err := t.verify(ref.Digest, a.Header.Get(digestHeader), body)
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	mediaType, err := t.mediaType(a.Header.Get("Content-Type"), body)
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	return mirror.Manifest{MediaType: mediaType, Digest: d, Bytes: body, Origin: mirror.Mirrored}, nil
+}
+
+// verify returns the digest of a manifest: the one that was asked for, the one that the registry says, or its sha256.
+// Both of the former must be true.
+func (t target) verify(want digest.Digest, said string, body []byte) (digest.Digest, error) {
+	header, err := mirror.ParseDigest(said)
+	if err != nil {
+		header = "" // there is none, or of an algorithm that cannot be checked
+	}
+	for _, d := range []digest.Digest{want, header} {
+		if d == "" {
+			continue
+		}
+		if got := d.Algorithm().FromBytes(body); got != d {
+			return "", t.unusable("bytes whose digest is %s, not %s", got, d)
+		}
+	}
+	switch {
+	case want != "":
+		return want, nil
+	case header != "":
+		return header, nil
+	}
+	return digest.FromBytes(body), nil
+}
+
+// mediaType returns the media type of a manifest, which must be a JSON object and, if it is of a type that is
+// understood, valid.
+func (t target) mediaType(contentType string, body []byte) (string, error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		return "", t.unusable("something that is not a JSON object, as %q", contentType)
+	}
+	said := contentType
+	if isVague(contentType) {
+		said = ""
+	}
+	mediaType, _, err := mirror.ParseManifest(said, body)
+	if err != nil {
+		return "", t.unusable("what is not valid: %w", err)
+	}
+	return mediaType, nil
+}
+
+// describe makes a descriptor of a HEAD answer, if it has everything.
+func describe(resp *http.Response) (v1.Descriptor, bool) {
+	d, err := mirror.ParseDigest(resp.Header.Get(digestHeader))
+	contentType := resp.Header.Get("Content-Type")
+	if err != nil || isVague(contentType) || resp.ContentLength <= 0 {
+		return v1.Descriptor{}, false
+	}
+	return v1.Descriptor{MediaType: bare(contentType), Digest: d, Size: resp.ContentLength}, true
+}
+
+// isVague reports whether a media type says less than a manifest itself does.
+func isVague(contentType string) bool {
+	switch bare(contentType) {
+	case "", "application/json", "text/json", "text/plain", "application/octet-stream", "binary/octet-stream":
+		return true
+	}
+	return false
+}
+
+// bare is a media type without parameters.
+func bare(contentType string) string {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return ""
+	}
+	return mediaType
+}
+
+// headNotAllowed reports whether a HEAD request was answered with an error that GET may not get.
+func headNotAllowed(err error) bool {
+	var e *statusError
+	return errors.As(err, &e) && (e.status == http.StatusMethodNotAllowed || e.status == http.StatusNotImplemented)
+}

@@ -1,0 +1,98 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"airmirror/mirror"
+)
+
+// maxSessions is for how many repositories of one upstream a session is kept.
+const maxSessions = 1024
+
+// origin is one upstream: its endpoint and the sessions there. It may be used concurrently.
+type origin struct {
+	endpoint Endpoint
+	base     http.RoundTripper
+	keychain authn.Keychain
+	timeout  time.Duration
+	sessions *lru.Cache[string, *session] // by the path of the repository at the endpoint
+	opening  singleflight.Group           // by the same
+}
+
+// session is a client that has signed in to pull from one repository. go-containerregistry's transport in it gets a
+// new token when the old one expires, in the context of the request that finds out.
+type session struct{ *http.Client }
+
+func newOrigin(e Endpoint, base http.RoundTripper, opts Options) *origin {
+	sessions, err := lru.New[string, *session](maxSessions)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	return &origin{endpoint: e, base: decorate(base, e, opts), keychain: opts.Keychain, timeout: opts.Timeout, sessions: sessions}
+}
+
+// session returns the session for repo, and whether it was opened for this call. Callers who need the same one wait for
+// it together, each as long as its own ctx allows; the sign-in goes on without them, within the timeout.
+func (o *origin) session(ctx context.Context, repo mirror.Repo) (s *session, opened bool, err error) {
+	path := o.endpoint.path(repo)
+	if s, ok := o.sessions.Get(path); ok {
+		return s, false, nil
+	}
+	done := o.opening.DoChan(path, func() (any, error) {
+		ctx, cancel := context.WithTimeoutCause(context.Background(), o.timeout, timeoutError(o.timeout))
+		defer cancel()
+		s, err := o.open(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		o.sessions.Add(path, s)
+		return s, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, true, context.Cause(ctx)
+	case result := <-done:
+		if result.Err != nil {
+			return nil, true, result.Err
+		}
+		return result.Val.(*session), true, nil
+	}
+}
+
+// open signs in. Nothing of ctx stays in the session.
+func (o *origin) open(ctx context.Context, path string) (*session, error) {
+	account, err := o.endpoint.account()
+	if err != nil {
+		return nil, fmt.Errorf("naming the account: %w", err)
+	}
+	auth, err := authn.Resolve(ctx, o.keychain, account.Repo(path))
+	if err != nil {
+		return nil, &keychainError{host: o.endpoint.URL.Host, err: err}
+	}
+	registry, err := o.endpoint.registry()
+	if err != nil {
+		return nil, fmt.Errorf("naming the registry: %w", err)
+	}
+	scope := "repository:" + path + ":" + transport.PullScope
+	rt, err := transport.NewWithContext(ctx, registry, auth, o.base, []string{scope})
+	if err != nil {
+		return nil, err
+	}
+	return &session{&http.Client{Transport: rt, CheckRedirect: checkRedirect}}, nil
+}
+
+// drop forgets s, unless another session has taken its place.
+func (o *origin) drop(repo mirror.Repo, s *session) {
+	path := o.endpoint.path(repo)
+	if held, ok := o.sessions.Peek(path); ok && held == s {
+		o.sessions.Remove(path)
+	}
+}

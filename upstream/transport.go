@@ -1,0 +1,120 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// maxRedirects is how often an upstream may send a request elsewhere.
+const maxRedirects = 10
+
+// newTransport returns the connections that all upstreams share.
+func newTransport(opts Options) *http.Transport {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 100, IdleConnTimeout: 90 * time.Second}
+	if opts.Transport != nil {
+		t = opts.Transport.Clone()
+	}
+	if t.DialContext == nil {
+		t.DialContext = (&net.Dialer{Timeout: opts.DialTimeout}).DialContext
+	}
+	t.ForceAttemptHTTP2 = true // else a DialContext turns HTTP/2 off
+	t.MaxIdleConnsPerHost = 16 // layers are fetched side by side, and the default of 2 closes most of their connections
+	t.TLSHandshakeTimeout = opts.Timeout
+	t.ResponseHeaderTimeout = opts.Timeout
+	t.DisableCompression = true
+	return t
+}
+
+// decorate returns what every request to e goes through: doc.go draws it.
+func decorate(base http.RoundTripper, e Endpoint, opts Options) http.RoundTripper {
+	agent := "airmirror"
+	if opts.Version != "" {
+		agent += "/" + opts.Version
+	}
+	rt := debugLog(base, opts.Logger)
+	rt = identity(rt, agent)
+	rt = schemeGuard(rt, e.URL)
+	return failures(rt)
+}
+
+// roundTripper is a function that is an [http.RoundTripper].
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// debugLog logs requests without their queries, which may hold signatures.
+func debugLog(next http.RoundTripper, log *zap.Logger) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		start := time.Now()
+		resp, err := next.RoundTrip(r)
+		if entry := log.Check(zap.DebugLevel, "upstream request"); entry != nil {
+			status := 0
+			if resp != nil {
+				status = resp.StatusCode
+			}
+			entry.Write(zap.String("method", r.Method), zap.String("host", r.URL.Host), zap.String("path", r.URL.Path),
+				zap.Int("status", status), zap.Duration("took", time.Since(start)), zap.Error(err))
+		}
+		return resp, err
+	})
+}
+
+// identity says who asks, and that bytes are wanted as they are.
+func identity(next http.RoundTripper, agent string) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.Header.Set("User-Agent", agent)
+		r.Header.Set("Accept-Encoding", "identity")
+		return next.RoundTrip(r)
+	})
+}
+
+// errScheme: a request was not sent, because of its scheme.
+var errScheme = errors.New("refused")
+
+// schemeGuard keeps requests to the scheme of endpoint: always at the endpoint's own host, where
+// go-containerregistry tries https and then http for some, and everywhere if it is https.
+func schemeGuard(next http.RoundTripper, endpoint *url.URL) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		own := r.URL.Host == endpoint.Host
+		if r.URL.Scheme != endpoint.Scheme && (own || endpoint.Scheme == "https") {
+			return nil, fmt.Errorf("%w to go to %s://%s, because %s was configured",
+				errScheme, r.URL.Scheme, r.URL.Host, endpoint.Scheme)
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+// networkError is what came of a request that was sent.
+type networkError struct{ error }
+
+func (e networkError) Unwrap() error { return e.error }
+
+// failures marks the errors of requests that were sent.
+func failures(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(r)
+		if err != nil && !errors.Is(err, errScheme) {
+			err = networkError{err}
+		}
+		return resp, err
+	})
+}
+
+// checkRedirect is the policy of the [http.Client] that manifests and blobs are asked with. Authorization is added
+// below it, for the endpoint's own host only.
+func checkRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("it redirects more than %d times", maxRedirects)
+	}
+	if last := via[len(via)-1]; last.URL.Scheme == "https" && r.URL.Scheme != "https" {
+		return fmt.Errorf("%w to follow a redirect from https to %s", errScheme, r.URL.Scheme)
+	}
+	return nil
+}
