@@ -68,7 +68,8 @@ type Index interface {
 	View(ctx context.Context, f func(ReadTx) error) error
 	// Update runs f in a transaction that is durable when Update returns nil. Updates that wait for one another are
 	// committed together, so f may be run more than once and must have no effect but on its transaction and on
-	// variables that it sets anew each time. When f fails, Update returns its error and nothing of it is written.
+	// variables that it sets anew each time. When f fails, Update returns its error and nothing of it is written. When
+	// ctx ends before f was run, Update returns its error; after that, what became of f is waited for.
 	Update(ctx context.Context, f func(WriteTx) error) error
 	// Close waits for transactions under way and lets go of the files.
 	Close() error
@@ -86,9 +87,12 @@ type ReadTx interface {
 	Scan(t Table, prefix, after string) iter.Seq2[string, []byte]
 }
 
-// WriteTx reads and writes.
+// WriteTx reads and writes; it reads what it wrote. Another function that is committed together with this one may come
+// before it, and what that one wrote is read, but never what it wrote in vain.
 type WriteTx interface {
 	ReadTx
+	// Put takes value over: it must not be changed afterwards. An empty one is an error.
 	Put(t Table, key string, value []byte) error
+	// Delete is no error where there is no key.
 	Delete(t Table, key string) error
 }

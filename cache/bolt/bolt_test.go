@@ -1,0 +1,342 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+
+	"airmirror/cache"
+	"airmirror/cache/cachetest"
+)
+
+func TestIndex(t *testing.T) {
+	cachetest.Index(t, func(t *testing.T, folder string) cache.Index { return open(t, folder) })
+}
+
+func open(t testing.TB, folder string) *Index {
+	t.Helper()
+	x, err := Open(filepath.Join(folder, "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func write(key string) func(cache.WriteTx) error {
+	return func(tx cache.WriteTx) error { return tx.Put("t", key, []byte("x")) }
+}
+
+// keys returns the number of keys in the table that write writes to.
+func keys(t *testing.T, x *Index) (n int) {
+	t.Helper()
+	err := x.View(context.Background(), func(tx cache.ReadTx) error {
+		for range tx.Scan("t", "", "") {
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestLocked(t *testing.T) {
+	folder := t.TempDir()
+	x := open(t, folder)
+	if _, err := Open(filepath.Join(folder, "index.db")); !errors.Is(err, ErrLocked) {
+		t.Errorf("opening twice: %v, want %v", err, ErrLocked)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, folder).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// block keeps the committer in a transaction until release is called.
+func block(t *testing.T, x *Index) (release func()) {
+	t.Helper()
+	inside, proceed, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			close(inside)
+			<-proceed
+			return nil
+		})
+	}()
+	<-inside
+	return func() {
+		close(proceed)
+		if err := <-ended; err != nil {
+			t.Errorf("update that blocked: %v", err)
+		}
+	}
+}
+
+// queued waits until n updates are queued.
+func queued(x *Index, n int) {
+	for {
+		x.mu.Lock()
+		have := len(x.queue)
+		x.mu.Unlock()
+		if have == n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestGroupsShareACommit(t *testing.T) {
+	x := open(t, t.TempDir())
+	release := block(t, x)
+	const updates = 64
+	var all sync.WaitGroup
+	for i := range updates {
+		all.Go(func() {
+			if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	queued(x, updates)
+	release()
+	all.Wait()
+	if n := keys(t, x); n != updates {
+		t.Errorf("%d of %d updates are there", n, updates)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x.commits != 1 {
+		t.Errorf("%d updates that waited took %d commits, want 1", updates, x.commits)
+	}
+}
+
+func TestBusyGroupsShareCommits(t *testing.T) {
+	x := open(t, t.TempDir())
+	const workers, each = 64, 8
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for i := range each {
+				if err := x.Update(context.Background(), write(strconv.Itoa(w*each+i))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := keys(t, x); n != workers*each {
+		t.Errorf("%d of %d updates are there", n, workers*each)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d updates, %d commits", workers*each, x.commits)
+	if x.commits > workers*each/4 {
+		t.Errorf("%d updates of %d goroutines took %d commits", workers*each, workers, x.commits)
+	}
+}
+
+func TestNothingWrittenNothingSynced(t *testing.T) {
+	x := open(t, t.TempDir())
+	wrong := errors.New("wrong")
+	if err := x.Update(context.Background(), func(tx cache.WriteTx) error { tx.Get("t", "a"); return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := x.Update(context.Background(), func(cache.WriteTx) error { return wrong }); !errors.Is(err, wrong) {
+		t.Errorf("got %v, want %v", err, wrong)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x.commits != 0 {
+		t.Errorf("%d commits of nothing", x.commits)
+	}
+}
+
+// TestErrorsAreAboutWhatIsDurable queues an update that writes and then fails before one that checks for what it wrote.
+func TestErrorsAreAboutWhatIsDurable(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	wrong, found := errors.New("wrong"), errors.New("found")
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		first <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			return errors.Join(write("a")(tx), wrong)
+		})
+	}()
+	queued(x, 1)
+	go func() {
+		second <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			if tx.Get("t", "a") != nil {
+				return found
+			}
+			return write("b")(tx)
+		})
+	}()
+	queued(x, 2)
+	release()
+	if err := <-first; !errors.Is(err, wrong) {
+		t.Errorf("the update that fails returned %v, want %v", err, wrong)
+	}
+	if err := <-second; err != nil {
+		t.Errorf("the other one returned %v", err)
+	}
+	if n := keys(t, x); n != 1 {
+		t.Errorf("%d keys, want 1", n)
+	}
+}
+
+func TestCancelledWhileQueued(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- x.Update(ctx, write("a")) }()
+	queued(x, 1)
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) { // though the committer is busy
+		t.Errorf("update returned %v, want %v", err, context.Canceled)
+	}
+	release()
+	if err := x.Update(context.Background(), write("b")); err != nil {
+		t.Fatal(err)
+	}
+	if n := keys(t, x); n != 1 {
+		t.Errorf("%d keys, want 1: what was cancelled is not run", n)
+	}
+}
+
+func TestPanicIsTheCallers(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	recovered := make(chan any)
+	go func() {
+		defer func() { recovered <- recover() }()
+		_ = x.Update(context.Background(), func(tx cache.WriteTx) error {
+			_ = write("a")(tx)
+			panic("oh")
+		})
+	}()
+	queued(x, 1)
+	neighbour := make(chan error)
+	go func() { neighbour <- x.Update(context.Background(), write("b")) }()
+	queued(x, 2)
+	release()
+	if v := <-recovered; v == nil {
+		t.Error("the caller does not panic")
+	}
+	if err := <-neighbour; err != nil {
+		t.Errorf("its neighbour: %v", err)
+	}
+	if n := keys(t, x); n != 1 {
+		t.Errorf("%d keys, want 1", n)
+	}
+}
+
+func TestCloseAnswersTheQueue(t *testing.T) {
+	folder := t.TempDir()
+	x := open(t, folder)
+	release := block(t, x)
+	const updates = 8
+	var all sync.WaitGroup
+	for i := range updates {
+		all.Go(func() {
+			if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+				t.Errorf("queued before Close: %v", err)
+			}
+		})
+	}
+	queued(x, updates)
+	closed := make(chan error)
+	go func() { closed <- x.Close() }()
+	for !x.isClosed() {
+		runtime.Gosched()
+	}
+	if err := x.Update(context.Background(), write("late")); !errors.Is(err, ErrClosed) {
+		t.Errorf("update after Close: %v, want %v", err, ErrClosed)
+	}
+	release()
+	all.Wait()
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	x = open(t, folder)
+	defer x.Close()
+	if n := keys(t, x); n != updates {
+		t.Errorf("%d of %d updates are there", n, updates)
+	}
+}
+
+func (x *Index) isClosed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.closed
+}
+
+// TestKilled copies the file of an index that is open, as a process that is killed would leave it.
+func TestKilled(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	for i := range 20 {
+		if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(x.db.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := t.TempDir()
+		if err := os.WriteFile(filepath.Join(folder, "index.db"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		after := open(t, folder)
+		if n := keys(t, after); n != i+1 {
+			t.Errorf("%d of %d acknowledged updates are there", n, i+1)
+		}
+		if err := after.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	for _, workers := range []int{1, 64} {
+		b.Run(strconv.Itoa(workers), func(b *testing.B) {
+			x := open(b, b.TempDir())
+			jobs := make(chan int)
+			var all sync.WaitGroup
+			for range workers {
+				all.Go(func() {
+					for i := range jobs {
+						if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			for i := range b.N {
+				jobs <- i
+			}
+			close(jobs)
+			all.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
+			if err := x.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/float64(x.commits), "updates/commit")
+		})
+	}
+}
