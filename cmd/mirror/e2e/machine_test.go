@@ -1,0 +1,165 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// tempDir returns a folder that is gone after the test, with whatever a daemon left mounted below it. Unlike the
+// testing package's its path is short: sockets lie in it, and their paths may not be longer than 107 characters.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mirror-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unmountBelow(t, dir)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("cleaning up: %v", err)
+		}
+	})
+	return dir
+}
+
+// unmountBelow unmounts what is mounted below a folder, the innermost first.
+func unmountBelow(t *testing.T, dir string) {
+	t.Helper()
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var points []string
+	for line := range strings.Lines(string(table)) {
+		// The fifth field, see proc(5).
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4], dir+"/") {
+			points = append(points, fields[4])
+		}
+	}
+	slices.Reverse(points) // they are listed in the order in which they were mounted
+	for _, point := range points {
+		if err := syscall.Unmount(point, syscall.MNT_DETACH); err != nil {
+			t.Errorf("unmounting %s: %v", point, err)
+		}
+	}
+}
+
+// writeFile writes a file into a folder and returns its path.
+func writeFile(t *testing.T, dir, name, content string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var ports struct {
+	sync.Mutex
+	next int
+}
+
+// freePort returns a port of loopback that nobody listens on and that is not handed out twice. It lies below those that
+// the kernel gives to outgoing connections: a server that restarts on its port must not find it taken by one.
+func freePort(t *testing.T) int {
+	t.Helper()
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.next == 0 {
+		ports.next = 20000 + rand.IntN(10000)
+	}
+	for range 100 {
+		ports.next++
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.next))
+		if err == nil {
+			listener.Close()
+			return ports.next
+		}
+	}
+	t.Fatal("found no free port")
+	return 0
+}
+
+// freeAddr is freePort as an address to listen on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
+}
+
+// environment is what every program of a test runs in: nothing of the developer's own configuration, and a proxy that
+// nobody listens on between it and the internet (Go's clients do not use a proxy for loopback). A client that falls
+// back to Docker Hub fails at once then, wherever the tests run, instead of passing for the wrong reason.
+func environment(t *testing.T, more ...string) []string {
+	t.Helper()
+	home := tempDir(t)
+	writeFile(t, home, "config.json", "{}") // podman insists on it where DOCKER_CONFIG is set
+	nowhere := "http://127.0.0.1:9"
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + home,
+		"TMPDIR=" + home,
+		"XDG_RUNTIME_DIR=" + home,
+		"DOCKER_CONFIG=" + home,
+		"HTTP_PROXY=" + nowhere, "http_proxy=" + nowhere,
+		"HTTPS_PROXY=" + nowhere, "https_proxy=" + nowhere,
+	}, more...)
+}
+
+// isolatedNetwork makes a network namespace with loopback in it and nothing else, no route, no DNS, and returns what to
+// put in front of a command that is to run there.
+func isolatedNetwork(t *testing.T) []string {
+	t.Helper()
+	need(t, "root", "ip")
+	name := fmt.Sprintf("mirror-e2e-%d", freePort(t))
+	env := environment(t)
+	run(t, env, "ip", "netns", "add", name)
+	t.Cleanup(func() {
+		if r := try(t, env, "ip", "netns", "delete", name); r.code != 0 {
+			t.Errorf("deleting the network namespace: %s", r.stderr)
+		}
+	})
+	inside := []string{"ip", "netns", "exec", name}
+	run(t, env, append(inside, "ip", "link", "set", "lo", "up")...)
+	return inside
+}
+
+// base is the name of the program that is run, whatever is in front of it.
+func base(argv []string) string {
+	if len(argv) > 4 && argv[0] == "ip" {
+		argv = argv[4:]
+	}
+	return filepath.Base(argv[0])
+}
+
+// tail is the end of a text, for logs that may be long.
+func tail(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return "…" + s[len(s)-n:]
+}
+
+// userName is who runs the tests.
+func userName(t *testing.T) string {
+	t.Helper()
+	current, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return current.Username
+}

@@ -1,0 +1,61 @@
+//go:build e2e
+
+// Package e2e_test drives the real binary with real clients: dockerd, containerd, podman, skopeo, crane, and nginx in
+// front of it. A test of this package reads like what an operator does; whatever it needs to get there (daemons,
+// images, ports, clean-up) is in the helpers, one theme per file:
+//
+//	need_test.go       which clients must be installed, and what becomes of a test without them
+//	process_test.go    processes: started, waited for by condition, ended by pid, their logs shown on failure
+//	machine_test.go    temporary folders, ports, network namespaces, an environment without a way to the internet
+//	images_test.go     images with a program in them
+//	registry_test.go   the upstream registry and the mirror
+//	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
+//
+// Everything listens on loopback, and nothing is left running or mounted. Run it with `make e2e`, as root.
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The programs that are ours to build. The Makefile builds them and says where they are; without it they are built here.
+var mirrorBin, craneBin string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "mirror-e2e-bin-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+
+		mirrorBin, err = locate("MIRROR_BIN", dir, "../../..", "./cmd/mirror")
+		if err == nil {
+			craneBin, err = locate("CRANE_BIN", dir, "../../../.ci/tools", "github.com/google/go-containerregistry/cmd/crane")
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// locate returns the program that the variable names, or builds it into dir from the module in folder.
+func locate(variable, dir, folder, pkg string) (string, error) {
+	if path := os.Getenv(variable); path != "" {
+		return filepath.Abs(path)
+	}
+	path := filepath.Join(dir, filepath.Base(pkg))
+	build := exec.Command("go", "build", "-C", folder, "-buildvcs=false", "-o", path, pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+	}
+	return path, nil
+}

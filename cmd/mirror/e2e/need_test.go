@@ -1,0 +1,48 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// packages says where on Debian a program comes from, for the reason that a skipped test gives.
+var packages = map[string]string{
+	"busybox":         "busybox-static",
+	"containerd":      "containerd",
+	"ctr":             "containerd",
+	"docker-registry": "docker-registry",
+	"dockerd":         "docker.io",
+	"docker":          "docker.io",
+	"ip":              "iproute2",
+	"nginx":           "nginx",
+	"podman":          "podman",
+	"skopeo":          "skopeo",
+}
+
+// need skips a test on a developer's machine that lacks a program, or root. In CI it fails it: a test that silently
+// stops running protects nothing.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	missing := func(format string, args ...any) {
+		t.Helper()
+		if os.Getenv("CI") == "true" {
+			t.Fatalf(format, args...)
+		}
+		t.Skipf(format, args...)
+	}
+	for _, program := range programs {
+		switch program {
+		case "root":
+			if os.Geteuid() != 0 {
+				missing("needs root")
+			}
+		default:
+			if _, err := exec.LookPath(program); err != nil {
+				missing("needs %s, which is not installed (Debian: apt install %s)", program, packages[program])
+			}
+		}
+	}
+}

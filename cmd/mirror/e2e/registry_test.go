@@ -1,0 +1,98 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"testing"
+)
+
+// upstream is a distribution registry, the one that Debian ships, in the place of Docker Hub.
+type upstream struct {
+	*process
+	addr, config string
+}
+
+func startUpstream(t *testing.T) *upstream {
+	t.Helper()
+	need(t, "docker-registry")
+	dir := tempDir(t)
+	u := &upstream{addr: freeAddr(t)}
+	u.config = writeFile(t, dir, "config.yml", fmt.Sprintf(`version: 0.1
+log: {level: warn, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: %s}}
+http: {addr: %q}
+`, filepath.Join(dir, "data"), u.addr))
+	u.process = start(t, environment(t), "docker-registry", "serve", u.config)
+	u.waitReady(t, u.addr)
+	return u
+}
+
+// waitReady waits until the process answers as a registry, or fails the test if it ends instead.
+func (p *process) waitReady(t *testing.T, addr string) {
+	t.Helper()
+	eventually(t, p.name+" answers", func() error {
+		if p.ended() {
+			t.Fatalf("%s ended with exit code %d:\n%s", p.name, p.cmd.ProcessState.ExitCode(), p.output(t))
+		}
+		return answers("http://" + addr + "/v2/")
+	})
+}
+
+// answers returns an error unless the URL answers 200.
+func answers(url string) error {
+	client := http.Client{Timeout: patience / 10, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, response.Status)
+	}
+	return nil
+}
+
+// server is a running `mirror serve`.
+type server struct {
+	*process
+	addr, data string
+}
+
+// startMirror starts a mirror with a data folder and a port of its own, and these flags beside.
+func startMirror(t *testing.T, flags ...string) *server {
+	t.Helper()
+	return startMirrorAt(t, freeAddr(t), filepath.Join(tempDir(t), "data"), flags...)
+}
+
+// startMirrorAt starts a mirror on a given address and data folder: once more, or in front of something else.
+func startMirrorAt(t *testing.T, addr, data string, flags ...string) *server {
+	t.Helper()
+	s := &server{addr: addr, data: data}
+	s.process = start(t, environment(t), serve(addr, data, flags...)...)
+	s.waitReady(t, addr)
+	return s
+}
+
+func serve(addr, data string, flags ...string) []string {
+	return append([]string{mirrorBin, "serve", "--listen", addr, "--data", data}, flags...)
+}
+
+// restarted starts a mirror on the address and the data of one that has ended.
+func (s *server) restarted(t *testing.T, flags ...string) *server {
+	t.Helper()
+	return startMirrorAt(t, s.addr, s.data, flags...)
+}
+
+// stopCleanly ends the mirror as a service manager does, and demands that it takes that well.
+func (s *server) stopCleanly(t *testing.T) {
+	t.Helper()
+	if code := s.stop(t); code != 0 {
+		t.Errorf("mirror ended with exit code %d after SIGTERM, want 0\n%s", code, s.output(t))
+	}
+}
+
+// mirrorOf is the flag that makes a mirror reach docker.io's names through this upstream.
+func mirrorOf(u *upstream) string { return "--upstream=docker.io=http://" + u.addr }

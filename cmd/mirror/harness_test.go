@@ -1,0 +1,254 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	gcr "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/zap"
+
+	"airmirror/api/registry"
+)
+
+// TestMain lets the test binary be the command: for scripts, and for tests that kill it.
+func TestMain(m *testing.M) {
+	os.Setenv("DOCKER_CONFIG", os.DevNull) // credentials of whoever runs the tests stay out of them
+	testscript.Main(m, map[string]func(){"mirror": main})
+}
+
+// origin is an upstream registry that counts what it is asked for, and misbehaves when told to.
+type origin struct {
+	*httptest.Server
+	t *testing.T
+
+	mu     sync.Mutex
+	asked  map[string]int // by method and path
+	before http.HandlerFunc
+}
+
+func newOrigin(t *testing.T) *origin {
+	o := &origin{t: t, asked: map[string]int{}}
+	real := gcr.New(gcr.Logger(log.New(io.Discard, "", 0)))
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		o.asked[r.Method+" "+r.URL.Path]++
+		before := o.before
+		o.mu.Unlock()
+		if before != nil {
+			before(w, r)
+		}
+		real.ServeHTTP(w, r)
+	}))
+	t.Cleanup(o.Server.Close)
+	return o
+}
+
+// misbehave has f run before each request; f keeps the registry out of it by a panic with http.ErrAbortHandler.
+func (o *origin) misbehave(f http.HandlerFunc) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.before = f
+}
+
+// count returns how often a request was made.
+func (o *origin) count(methodAndPath string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.asked[methodAndPath]
+}
+
+// total returns how many requests were made.
+func (o *origin) total() (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range o.asked {
+		n += c
+	}
+	return n
+}
+
+// image pushes a random image under ref, which is repository:tag, and returns it.
+func (o *origin) image(ref string) v1.Image {
+	o.t.Helper()
+	img, err := random.Image(1<<10, 2)
+	must(o.t, err)
+	push(o.t, o.URL, ref, img)
+	return img
+}
+
+// blob pushes an image whose one layer is random bytes, and returns them with their digest.
+func (o *origin) blob(ref string, size int) ([]byte, v1.Hash) {
+	o.t.Helper()
+	content := make([]byte, size)
+	rand.Read(content)
+	layer := static.NewLayer(content, types.OCILayer)
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layer)
+	must(o.t, err)
+	push(o.t, o.URL, ref, img)
+	d, err := layer.Digest()
+	must(o.t, err)
+	return content, d
+}
+
+// subject is a mirror over a folder of its own, served to the test.
+type subject struct {
+	*httptest.Server
+	t    *testing.T
+	dir  string
+	stop func()
+}
+
+// newSubject starts a mirror in front of docker.io at the URL of an upstream; settings change what it is told.
+func newSubject(t *testing.T, upstreamURL string, settings ...func(*serveConfig)) *subject {
+	s := &subject{t: t, dir: t.TempDir()}
+	s.start(upstreamURL, settings...)
+	return s
+}
+
+// start starts the mirror on its folder, again after stop.
+func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
+	s.t.Helper()
+	c := serveConfig{data: s.dir, upstreams: []string{"docker.io=" + upstreamURL}, upstreamTimeout: 2 * time.Second, delete: true}
+	for _, set := range settings {
+		set(&c)
+	}
+	endpoints, err := c.endpoints()
+	must(s.t, err)
+	store, err := openStore(c.data, zap.NewNop())
+	must(s.t, err)
+	m := newMirror(store, endpoints, c, zap.NewNop())
+	s.Server = httptest.NewServer(registry.New(m, registry.Options{}))
+	s.stop = sync.OnceFunc(func() {
+		s.Server.Close()
+		if err := m.Close(s.t.Context()); err != nil && s.t.Context().Err() == nil {
+			s.t.Error(err)
+		}
+		must(s.t, store.Close())
+	})
+	s.t.Cleanup(s.stop)
+}
+
+func offline(c *serveConfig)                   { c.offline = true }
+func fresh(d time.Duration) func(*serveConfig) { return func(c *serveConfig) { c.fresh = d } }
+func timeout(d time.Duration) func(*serveConfig) {
+	return func(c *serveConfig) { c.upstreamTimeout = d }
+}
+func alsoUpstream(upstream string) func(*serveConfig) {
+	return func(c *serveConfig) { c.upstreams = append(c.upstreams, upstream) }
+}
+
+// get fetches a path and fails the test unless it has the status.
+func (s *subject) get(status int, path string, headers ...string) ([]byte, *http.Response) {
+	s.t.Helper()
+	return s.do(status, http.MethodGet, path, headers...)
+}
+
+func (s *subject) do(status int, method, path string, headers ...string) ([]byte, *http.Response) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.URL+path, nil)
+	must(s.t, err)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	must(s.t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(s.t, err)
+	if resp.StatusCode != status {
+		s.t.Fatalf("%s %s: %s, want %d\n%s", method, path, resp.Status, status, body)
+	}
+	return body, resp
+}
+
+// pull pulls ref whole, as a client would, and compares it with want.
+func (s *subject) pull(ref string, want v1.Image) {
+	s.t.Helper()
+	img, err := remote.Image(reference(s.t, s.URL, ref))
+	must(s.t, err)
+	same(s.t, img, want)
+}
+
+func same(t *testing.T, got, want v1.Image) {
+	t.Helper()
+	g, err := got.Digest()
+	must(t, err)
+	w, err := want.Digest()
+	must(t, err)
+	if g != w {
+		t.Fatalf("image %s, want %s", g, w)
+	}
+	layers, err := got.Layers()
+	must(t, err)
+	for _, layer := range layers {
+		r, err := layer.Compressed()
+		must(t, err)
+		_, err = io.Copy(io.Discard, r) // verified by the client
+		must(t, err)
+		r.Close()
+	}
+	_, err = got.RawConfigFile()
+	must(t, err)
+}
+
+func push(t *testing.T, url, ref string, img v1.Image) {
+	t.Helper()
+	must(t, remote.Write(reference(t, url, ref), img))
+}
+
+func reference(t *testing.T, url, ref string) name.Reference {
+	t.Helper()
+	r, err := name.ParseReference(strings.TrimPrefix(url, "http://")+"/"+ref, name.Insecure)
+	must(t, err)
+	return r
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits for a condition that another goroutine or process brings about.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// hash is the digest of an image.
+func hash(t *testing.T, img v1.Image) string {
+	t.Helper()
+	h, err := img.Digest()
+	must(t, err)
+	return h.String()
+}
+
+func blobPath(repo string, d fmt.Stringer) string { return fmt.Sprintf("/v2/%s/blobs/%s", repo, d) }

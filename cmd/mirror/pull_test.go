@@ -1,0 +1,351 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+func TestWhatWasPulledIsServedWhenTheUpstreamIsGone(t *testing.T) {
+	up := newOrigin(t)
+	img := up.image("library/app:v1")
+	s := newSubject(t, up.URL)
+	s.pull("library/app:v1", img)
+	up.Close()
+	s.pull("library/app:v1", img)
+	s.pull("library/app@"+hash(t, img), img)
+
+	t.Run("under each of its names", func(t *testing.T) {
+		for _, path := range []string{"/v2/app/manifests/v1", "/v2/docker.io/library/app/manifests/v1", "/v2/library/app/manifests/v1?ns=docker.io"} {
+			_, resp := s.get(200, path)
+			if got := resp.Header.Get("Docker-Content-Digest"); got != hash(t, img) {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+	})
+	t.Run("after a restart", func(t *testing.T) {
+		s.stop()
+		s.start(up.URL)
+		s.pull("library/app:v1", img)
+	})
+	t.Run("and misses are unknown", func(t *testing.T) {
+		body, _ := s.get(404, "/v2/library/app/manifests/v2")
+		if !bytes.Contains(body, []byte("MANIFEST_UNKNOWN")) {
+			t.Errorf("answer: %s", body)
+		}
+		s.get(404, "/v2/other/app/manifests/v1")
+		s.get(404, blobPath("library/app", hashOf("absent")))
+	})
+}
+
+func TestIndexIsPulledForOnePlatform(t *testing.T) {
+	up := newOrigin(t)
+	index, err := random.Index(512, 1, 3)
+	must(t, err)
+	must(t, remote.WriteIndex(reference(t, up.URL, "library/multi:v1"), index))
+	s := newSubject(t, up.URL)
+	manifest, err := index.IndexManifest()
+	must(t, err)
+	chosen, err := index.Image(manifest.Manifests[1].Digest)
+	must(t, err)
+	s.get(200, "/v2/library/multi/manifests/v1")
+	s.pull("library/multi@"+manifest.Manifests[1].Digest.String(), chosen)
+	up.Close()
+	raw, err := index.RawManifest()
+	must(t, err)
+	if body, _ := s.get(200, "/v2/library/multi/manifests/v1"); !bytes.Equal(body, raw) {
+		t.Error("the index came back changed")
+	}
+	s.pull("library/multi@"+manifest.Manifests[1].Digest.String(), chosen)
+	s.get(404, "/v2/library/multi/manifests/"+manifest.Manifests[0].Digest.String())
+}
+
+func TestFreshTagIsServedWithoutAsking(t *testing.T) {
+	up := newOrigin(t)
+	img := up.image("library/app:v1")
+	s := newSubject(t, up.URL, fresh(time.Hour))
+	s.pull("library/app:v1", img)
+	before := up.total()
+	s.pull("library/app:v1", img)
+	if asked := up.total() - before; asked != 0 {
+		t.Errorf("a fresh image was asked for %d times", asked)
+	}
+}
+
+func TestTagFollowsItsUpstream(t *testing.T) {
+	up := newOrigin(t)
+	old := up.image("library/app:v1")
+	s := newSubject(t, up.URL)
+	s.pull("library/app:v1", old)
+	moved := up.image("library/app:v1")
+	s.pull("library/app:v1", moved)
+	up.Close()
+	s.pull("library/app:v1", moved)
+	s.pull("library/app@"+hash(t, old), old)
+}
+
+func TestTagThatItsUpstreamDroppedIsKept(t *testing.T) {
+	up := newOrigin(t)
+	img := up.image("library/app:v1")
+	s := newSubject(t, up.URL)
+	s.pull("library/app:v1", img)
+	must(t, remote.Delete(reference(t, up.URL, "library/app:v1")))
+	s.pull("library/app:v1", img)
+}
+
+func TestUpstreamThatNeverAnswers(t *testing.T) {
+	up := newOrigin(t)
+	img := up.image("library/app:v1")
+	s := newSubject(t, up.URL)
+	s.pull("library/app:v1", img)
+	s.stop()
+
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts in its backlog, and says nothing
+	must(t, err)
+	defer silent.Close()
+	s.start("http://" + silent.Addr().String())
+	within(t, time.Second, "held tag", func() { s.get(200, "/v2/library/app/manifests/v1") })
+	within(t, 5*time.Second, "miss by tag", func() { s.get(404, "/v2/library/app/manifests/v2") })
+	within(t, 5*time.Second, "miss by digest", func() { s.get(404, blobPath("library/app", hashOf("absent"))) })
+	within(t, time.Second, "question of a client that pushes", func() { s.do(404, "HEAD", blobPath("team/new", hashOf("absent"))) })
+	within(t, 10*time.Second, "push", func() { push(t, s.URL, "team/new:v1", img) })
+}
+
+func TestPushedWinsOverUpstream(t *testing.T) {
+	up := newOrigin(t)
+	theirs := up.image("library/app:v1")
+	up.image("library/app:v2")
+	s := newSubject(t, up.URL)
+	s.pull("library/app:v1", theirs)
+	ours, err := random.Image(1<<10, 1)
+	must(t, err)
+	push(t, s.URL, "library/app:v1", ours)
+	up.image("library/app:v1")
+	s.pull("library/app:v1", ours)
+	s.get(200, "/v2/library/app/manifests/v2") // a mirrored repository goes on being mirrored
+}
+
+// TestLocalNamesAreNotAskedFor is about dependency confusion: a name that belongs to this network must not be looked
+// for where anyone can register it.
+func TestLocalNamesAreNotAskedFor(t *testing.T) {
+	up := newOrigin(t)
+	s := newSubject(t, up.URL)
+	ours, err := random.Image(1<<10, 1)
+	must(t, err)
+	push(t, s.URL, "team/app:v1", ours)
+	theirs := up.image("team/app:v2")
+	before := up.total()
+	s.get(404, "/v2/team/app/manifests/v2")
+	s.get(404, "/v2/team/app/manifests/"+hash(t, theirs))
+	layers, err := theirs.Layers()
+	must(t, err)
+	d, err := layers[0].Digest()
+	must(t, err)
+	s.get(404, blobPath("team/app", d))
+	if asked := up.total() - before; asked != 0 {
+		t.Errorf("the upstream was asked %d times", asked)
+	}
+}
+
+func TestNamesAreRoutedToTheirUpstreams(t *testing.T) {
+	hub, other := newOrigin(t), newOrigin(t)
+	fromHub, fromOther := hub.image("org/app:v1"), other.image("org/app:v1")
+	s := newSubject(t, hub.URL, alsoUpstream("registry.example.com="+other.URL))
+	s.pull("org/app:v1", fromHub)
+	s.pull("registry.example.com/org/app:v1", fromOther)
+	if _, resp := s.get(200, "/v2/org/app/manifests/v1?ns=registry.example.com"); resp.Header.Get("Docker-Content-Digest") != hash(t, fromOther) {
+		t.Error("ns leads elsewhere")
+	}
+	body, _ := s.get(404, "/v2/org/app/manifests/v1?ns="+strings.TrimPrefix(hub.URL, "http://"))
+	if !bytes.Contains(body, []byte("--upstream")) {
+		t.Errorf("an upstream that is not configured is refused with %s", body)
+	}
+	body, _ = s.get(200, "/v2/_catalog")
+	if got := strings.TrimSpace(string(body)); got != `{"repositories":["org/app","registry.example.com/org/app"]}` {
+		t.Errorf("catalog: %s", got)
+	}
+}
+
+func TestHeadOfColdBlobAsksItsUpstream(t *testing.T) {
+	up := newOrigin(t)
+	content, d := up.blob("library/app:v1", 1000)
+	s := newSubject(t, up.URL)
+	s.get(200, "/v2/library/app/manifests/v1")
+	_, resp := s.do(200, "HEAD", blobPath("library/app", d))
+	if resp.ContentLength != int64(len(content)) {
+		t.Errorf("size %d", resp.ContentLength)
+	}
+	if n := up.count("GET " + blobPath("library/app", d)); n != 0 {
+		t.Errorf("HEAD transferred the blob %d times", n)
+	}
+}
+
+func TestHerdIsOneTransfer(t *testing.T) {
+	const herd = 64
+	up := newOrigin(t)
+	content, d := up.blob("library/app:v1", 8<<20)
+	path := blobPath("library/app", d)
+	s := newSubject(t, up.URL)
+	s.get(200, "/v2/library/app/manifests/v1")
+	var wg sync.WaitGroup
+	for i := range herd {
+		wg.Go(func() {
+			from := i * 1000 // each from wherever it is
+			resp, err := http.DefaultClient.Do(request(t, s.URL+path, "Range", fmt.Sprintf("bytes=%d-", from)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 206 || !bytes.Equal(got, content[from:]) {
+				t.Errorf("client %d: %s, %d bytes, %v", i, resp.Status, len(got), err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := up.count("GET " + path); n != 1 {
+		t.Errorf("%d transfers", n)
+	}
+}
+
+// TestFirstByteGoesOutAsSoonAsItIsIn holds the upstream back in the middle of a blob until a client has read the half.
+func TestFirstByteGoesOutAsSoonAsItIsIn(t *testing.T) {
+	up := newOrigin(t)
+	content, d := up.blob("library/app:v1", 1<<20)
+	path := blobPath("library/app", d)
+	s := newSubject(t, up.URL)
+	s.get(200, "/v2/library/app/manifests/v1")
+	goOn := make(chan struct{})
+	up.misbehave(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "GET" && r.URL.Path == path {
+			w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+			w.Write(content[:len(content)/2])
+			w.(http.Flusher).Flush()
+			<-goOn
+			w.Write(content[len(content)/2:])
+			panic(http.ErrAbortHandler) // all is written
+		}
+	})
+	resp, err := http.DefaultClient.Do(request(t, s.URL+path))
+	must(t, err)
+	defer resp.Body.Close()
+	half := make([]byte, len(content)/2)
+	_, err = io.ReadFull(resp.Body, half)
+	must(t, err)
+	close(goOn)
+	rest, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if !bytes.Equal(append(half, rest...), content) {
+		t.Error("the blob came changed")
+	}
+}
+
+func TestTransferGoesOnWithoutItsClient(t *testing.T) {
+	up := newOrigin(t)
+	content, d := up.blob("library/app:v1", 1<<20)
+	path := blobPath("library/app", d)
+	s := newSubject(t, up.URL)
+	s.get(200, "/v2/library/app/manifests/v1")
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	up.misbehave(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "GET" && r.URL.Path == path {
+			w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+			w.Write(content[:1000])
+			w.(http.Flusher).Flush()
+			close(begun)
+			<-goOn
+			w.Write(content[1000:])
+			panic(http.ErrAbortHandler)
+		}
+	})
+	resp, err := http.DefaultClient.Do(request(t, s.URL+path))
+	must(t, err)
+	<-begun
+	resp.Body.Close()
+	close(goOn)
+	s.stop() // waits for transfers
+	s.start(up.URL, offline)
+	if got, _ := s.get(200, path); !bytes.Equal(got, content) {
+		t.Error("the blob came changed")
+	}
+	if n := up.count("GET " + path); n != 1 {
+		t.Errorf("%d transfers", n)
+	}
+}
+
+func TestWrongBytesAreNeverWhole(t *testing.T) {
+	up := newOrigin(t)
+	content, d := up.blob("library/app:v1", 1<<20)
+	path := blobPath("library/app", d)
+	wrong := bytes.Clone(content)
+	wrong[len(wrong)-1] ^= 1
+	for name, send := range map[string]func(w http.ResponseWriter){
+		"corrupt": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(wrong)))
+			w.Write(wrong)
+		},
+		"corrupt, of unannounced length": func(w http.ResponseWriter) {
+			w.(http.Flusher).Flush()
+			w.Write(wrong)
+		},
+		"truncated": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+			w.Write(content[:len(content)/2])
+		},
+		"truncated, of unannounced length": func(w http.ResponseWriter) {
+			w.(http.Flusher).Flush()
+			w.Write(content[:len(content)/2])
+		},
+		"of another length": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(content)+1))
+			w.Write(append(bytes.Clone(content), 0))
+		},
+		"endless": func(w http.ResponseWriter) {
+			w.(http.Flusher).Flush()
+			for {
+				if _, err := w.Write(content); err != nil {
+					return
+				}
+			}
+		},
+		"a captive portal": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "<html>Please sign in</html>")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSubject(t, up.URL)
+			s.get(200, "/v2/library/app/manifests/v1")
+			up.misbehave(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == "GET" && r.URL.Path == path {
+					send(w)
+					panic(http.ErrAbortHandler)
+				}
+			})
+			resp, err := http.DefaultClient.Do(request(t, s.URL+path))
+			must(t, err)
+			got, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode == 200 && err == nil {
+				t.Errorf("the client saw a clean end after %d bytes", len(got))
+			}
+			if resp.StatusCode != 200 && resp.StatusCode != 404 {
+				t.Errorf("status %s", resp.Status)
+			}
+			up.misbehave(nil)
+			if got, _ := s.get(200, path); !bytes.Equal(got, content) {
+				t.Error("the wrong bytes were kept")
+			}
+		})
+	}
+}
