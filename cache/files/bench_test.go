@@ -146,12 +146,3 @@ func BenchmarkSmall(b *testing.B) {
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "blobs/s")
 }
-
-func open(t testing.TB, root string) *Files {
-	t.Helper()
-	f, err := Open(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}

@@ -1,0 +1,232 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/cache/cachetest"
+)
+
+func TestBlobs(t *testing.T) {
+	cachetest.Blobs(t, func(t *testing.T, dir string) cache.Blobs { return open(t, dir) })
+}
+
+func open(t testing.TB, root string) *Files {
+	t.Helper()
+	f, err := Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// create begins a SHA-256 blob with data in it.
+func create(t testing.TB, f *Files, label, data string) *writer {
+	t.Helper()
+	w, err := f.Create(t.Context(), digest.SHA256, label)
+	if err == nil {
+		_, err = w.Write([]byte(data))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Abort() })
+	return w.(*writer)
+}
+
+// wantIncoming checks which files are in incoming.
+func wantIncoming(t testing.TB, f *Files, want ...string) {
+	t.Helper()
+	var got []string
+	entries, err := os.ReadDir(f.incoming(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		got = append(got, entry.Name())
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("incoming has %q, want %q", got, want)
+	}
+}
+
+func TestLayout(t *testing.T) {
+	f := open(t, t.TempDir())
+	data := "data"
+	for _, d := range []digest.Digest{digest.FromString(data), digest.SHA512.FromString(data)} {
+		if err := create(t, f, "upload", data).Commit(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(f.root, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
+		if got, err := os.ReadFile(path); err != nil || string(got) != data {
+			t.Errorf("%s is %q, %v", path, got, err)
+		}
+	}
+	wantIncoming(t, f)
+}
+
+// TestBlobIsFile holds what lets net/http use sendfile.
+func TestBlobIsFile(t *testing.T) {
+	f := open(t, t.TempDir())
+	w := create(t, f, "", "data")
+	tail, err := w.Tail()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tail.Close()
+	if _, ok := tail.(*os.File); !ok {
+		t.Errorf("Tail is a %T", tail)
+	}
+	if err := w.Commit(t.Context(), digest.FromString("data")); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := f.Open(t.Context(), digest.FromString("data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	if _, ok := blob.ReadSeekCloser.(*os.File); !ok {
+		t.Errorf("Blob is a %T", blob.ReadSeekCloser)
+	}
+}
+
+func TestIncomingIsLeftEmpty(t *testing.T) {
+	right, wrong := digest.FromString("data"), digest.FromString("wrong")
+	for _, test := range []struct {
+		name string
+		end  func(t *testing.T, w *writer) error
+	}{
+		{"Commit", func(t *testing.T, w *writer) error { return w.Commit(t.Context(), right) }},
+		{"Commit of wrong", func(t *testing.T, w *writer) error { _ = w.Commit(t.Context(), wrong); return nil }},
+		{"Abort", func(_ *testing.T, w *writer) error { return w.Abort() }},
+		{"Suspend, Resume, Commit", func(t *testing.T, w *writer) error {
+			return errors.Join(w.Suspend(), resume(t, w.files, w.id).Commit(t.Context(), right))
+		}},
+		{"Suspend, Resume, Abort", func(t *testing.T, w *writer) error {
+			return errors.Join(w.Suspend(), resume(t, w.files, w.id).Abort())
+		}},
+	} {
+		for _, label := range []string{"", "upload"} {
+			t.Run(test.name, func(t *testing.T) {
+				f := open(t, t.TempDir())
+				for range 2 { // the second time, the blob is held
+					if err := test.end(t, create(t, f, label, "data")); err != nil {
+						t.Error(err)
+					}
+					wantIncoming(t, f)
+				}
+			})
+		}
+	}
+}
+
+func TestCommitsAtOnceLeaveOneFile(t *testing.T) {
+	f := open(t, t.TempDir())
+	d := digest.FromString("data")
+	var wg sync.WaitGroup
+	for range 32 {
+		w := create(t, f, "upload", "data")
+		wg.Go(func() {
+			if err := w.Commit(t.Context(), d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	wantIncoming(t, f)
+	path, _ := f.path(d)
+	if files, err := os.ReadDir(filepath.Dir(path)); len(files) != 1 {
+		t.Errorf("the folder of the blob has %v, %v", files, err)
+	}
+	if len(f.commits.busy) != 0 {
+		t.Error("a commit was not ended")
+	}
+}
+
+// TestDamagedBlobIsReplaced: one whose size shows that it is not what its name says.
+func TestDamagedBlobIsReplaced(t *testing.T) {
+	f := open(t, t.TempDir())
+	d := digest.FromString("data")
+	path, _ := f.path(d)
+	if err := os.WriteFile(path, []byte("dat"), fileMode); err != nil {
+		t.Fatal(err)
+	}
+	if err := create(t, f, "", "data").Commit(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "data" {
+		t.Errorf("the blob is %q", got)
+	}
+}
+
+func TestAllLeavesOutOtherFiles(t *testing.T) {
+	f := open(t, t.TempDir())
+	path, _ := f.path(digest.FromString("data"))
+	for _, name := range []string{
+		path + "x", filepath.Join(filepath.Dir(path), "README"),
+		filepath.Join(f.algorithmFolder(digest.SHA256), "00", filepath.Base(path)), // in the folder of others
+	} {
+		if err := os.WriteFile(name, nil, fileMode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(path, folderMode); err != nil {
+		t.Fatal(err)
+	}
+	for e, err := range f.All(t.Context()) {
+		t.Errorf("All lists %v, %v", e, err)
+	}
+}
+
+// TestManyBuffers takes a stream through writeback and every buffer several times.
+func TestManyBuffers(t *testing.T) {
+	f := open(t, t.TempDir())
+	w := create(t, f, "", "")
+	data := bytes.Repeat([]byte("0123456789abcdef"), (2*writebackStep+bufferSize/2)/16)
+	if _, err := w.ReadFrom(bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+	if w.writeback == 0 {
+		t.Error("writeback was never started")
+	}
+	if err := w.Commit(t.Context(), digest.FromBytes(data)); err != nil {
+		t.Error(err)
+	}
+	if w.hasher.fill != nil || w.hasher.queue != nil {
+		t.Error("an ended writer holds a buffer or a goroutine")
+	}
+}
+
+// TestSmallBlobStartsNoGoroutine holds what makes small blobs cheap.
+func TestSmallBlobStartsNoGoroutine(t *testing.T) {
+	w := create(t, open(t, t.TempDir()), "", "data")
+	if _, err := w.ReadFrom(bytes.NewReader(make([]byte, 100_000))); err != nil {
+		t.Fatal(err)
+	}
+	if w.hasher.queue != nil {
+		t.Error("a small blob started a goroutine")
+	}
+}
+
+func TestOpenRefusesWhatIsNoFolder(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(root, nil, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(root); err == nil {
+		t.Error("Open of a file succeeded")
+	}
+	if info, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) || info.IsDir() {
+		t.Error("Open replaced the file")
+	}
+}
