@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -56,7 +57,7 @@ func New(endpoints []Endpoint, opts Options) *Client {
 }
 
 // Hosts are the hosts of the endpoints, in the order in which they were given.
-func (c *Client) Hosts() []string { return append([]string(nil), c.hosts...) }
+func (c *Client) Hosts() []string { return slices.Clone(c.hosts) }
 
 func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {

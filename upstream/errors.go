@@ -27,9 +27,6 @@ type timeoutError time.Duration
 
 func (e timeoutError) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(e)) }
 
-// Timeout makes it a timeout in the eyes of package net.
-func (timeoutError) Timeout() bool { return true }
-
 // keychainError: credentials could not be looked up.
 type keychainError struct {
 	host string

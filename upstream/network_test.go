@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -63,6 +65,7 @@ func (n *network) serve(host string, h http.Handler) *httptest.Server {
 func (n *network) serveTLS(host string, h http.Handler) *httptest.Server {
 	srv := httptest.NewUnstartedServer(h)
 	srv.EnableHTTP2 = true
+	srv.Config.ErrorLog = stdlog.New(io.Discard, "", 0) // of handshakes that were meant to fail
 	srv.StartTLS()
 	n.t.Cleanup(srv.Close)
 	n.roots.AddCert(srv.Certificate())

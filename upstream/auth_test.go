@@ -1,0 +1,319 @@
+package upstream_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"airmirror/mirror"
+	"airmirror/upstream"
+)
+
+// tokens is a registry whose clients get tokens at http://auth.test/token. Only the last one that was given out is good.
+type tokens struct {
+	t       *testing.T
+	mu      sync.Mutex
+	n       int
+	asked   []*http.Request  // of the token service
+	refuse  http.HandlerFunc // the token service's answer, if it has no tokens
+	content http.HandlerFunc
+}
+
+func (k *tokens) token() string { return fmt.Sprintf("token-%d", k.n) }
+
+// expire makes the tokens that were given out worthless.
+func (k *tokens) expire() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.n++
+}
+
+func (k *tokens) serveToken(w http.ResponseWriter, r *http.Request) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked = append(k.asked, r)
+	if k.refuse != nil {
+		k.refuse(w, r)
+		return
+	}
+	k.n++
+	fmt.Fprintf(w, `{"token":%q}`, k.token())
+}
+
+func (k *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.mu.Lock()
+	good := r.Header.Get("Authorization") == "Bearer "+k.token()
+	k.mu.Unlock()
+	if strings.HasPrefix(r.Header.Get("Authorization"), "Basic") {
+		k.t.Errorf("%s got the password", r.URL)
+	}
+	if !good {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://auth.test/token",service="the registry"`)
+		status(http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")(w, r)
+		return
+	}
+	if r.URL.Path != "/v2/" {
+		k.content(w, r)
+	}
+}
+
+func (n *network) serveTokens(content http.HandlerFunc) *tokens {
+	k := &tokens{t: n.t, content: content}
+	n.serve("registry.test", k)
+	n.serve("auth.test", http.HandlerFunc(k.serveToken))
+	return k
+}
+
+// noAuthorization fails the test if it is sent credentials.
+func noAuthorization(t *testing.T, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Authorization"); got != "" {
+			t.Errorf("%s%s got %s", r.Host, r.URL, got)
+		}
+		h(w, r)
+	})
+}
+
+func TestToken(t *testing.T) {
+	n := newNetwork(t)
+	k := n.serveTokens(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://cdn.test/blob", http.StatusTemporaryRedirect)
+	})
+	n.serve("cdn.test", noAuthorization(t, serveBlob))
+	c := n.client(upstream.Options{Keychain: keychain{"registry.test": "me:secret"}}, "http://registry.test")
+	wantBlob(t, c, int64(len(blob)))
+	wantBlob(t, c, int64(len(blob)))
+	if len(k.asked) != 1 {
+		t.Fatalf("asked for %d tokens, want 1", len(k.asked))
+	}
+	query := k.asked[0].URL.Query()
+	if scopes := query["scope"]; !slices.Equal(scopes, []string{"repository:org/app:pull"}) {
+		t.Errorf("scopes are %v", scopes)
+	}
+	if service := query.Get("service"); service != "the registry" {
+		t.Errorf("service is %q", service)
+	}
+	if user, password, _ := k.asked[0].BasicAuth(); user != "me" || password != "secret" {
+		t.Errorf("token service got %s:%s", user, password)
+	}
+	if agent := k.asked[0].UserAgent(); agent != "airmirror" {
+		t.Errorf("User-Agent is %q", agent)
+	}
+}
+
+// TestTokenExpires: a new token is fetched in the middle of a session that was opened in a context long gone.
+func TestTokenExpires(t *testing.T) {
+	n := newNetwork(t)
+	k := n.serveTokens(serveIndex)
+	c := n.client(upstream.Options{}, "http://registry.test")
+	for range 3 {
+		if _, err := c.Manifest(t.Context(), appTag); err != nil {
+			t.Fatal(err)
+		}
+		k.expire()
+	}
+	if len(k.asked) != 3 {
+		t.Errorf("asked for %d tokens, want 3", len(k.asked))
+	}
+}
+
+func TestTokenService(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		code   mirror.Code
+		says   string
+	}{
+		"401":      {status(401, "UNAUTHORIZED", "wrong password"), mirror.CodeManifestUnknown, "refused manifest v1 of registry.test/org/app"},
+		"403":      {status(403, "DENIED", "not yours"), mirror.CodeManifestUnknown, "not yours"},
+		"404":      {page(404), mirror.CodeUnavailable, "sign in"},
+		"429":      {status(429, "TOOMANYREQUESTS", ""), mirror.CodeUnavailable, "429"},
+		"503":      {page(503), mirror.CodeUnavailable, "503"},
+		"page":     {page(200), mirror.CodeUnavailable, "cannot be asked"},
+		"no token": {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{\n}") }, mirror.CodeUnavailable, "no token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNetwork(t)
+			k := n.serveTokens(serveIndex)
+			k.refuse = test.answer
+			c := n.client(upstream.Options{}, "http://registry.test")
+			_, err := c.Manifest(t.Context(), appTag)
+			wantError(t, err, test.code, "registry.test", test.says)
+
+			k.refuse = nil // a failure is not remembered
+			if _, err := c.Manifest(t.Context(), appTag); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestTokenServiceChangesItsMind in the middle of a session.
+func TestTokenServiceChangesItsMind(t *testing.T) {
+	n := newNetwork(t)
+	k := n.serveTokens(serveIndex)
+	c := n.client(upstream.Options{}, "http://registry.test")
+	if _, err := c.Manifest(t.Context(), appTag); err != nil {
+		t.Fatal(err)
+	}
+	k.expire()
+	k.refuse = status(403, "DENIED", "no longer yours")
+	_, err := c.Manifest(t.Context(), appTag)
+	wantError(t, err, mirror.CodeManifestUnknown, "no longer yours")
+}
+
+// basic is a registry that wants a password.
+func basic(password func() string, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, got, _ := r.BasicAuth(); got != password() {
+			w.Header().Set("WWW-Authenticate", `Basic realm="the registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path != "/v2/" {
+			h(w, r)
+		}
+	})
+}
+
+func TestBasic(t *testing.T) {
+	n := newNetwork(t)
+	password := func() string { return "secret" }
+	n.serve("registry.test", basic(password, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://cdn.test/blob", http.StatusTemporaryRedirect)
+	}))
+	n.serve("cdn.test", noAuthorization(t, serveBlob))
+	wantBlob(t, n.client(upstream.Options{Keychain: keychain{"registry.test": "me:secret"}}, "http://registry.test"), int64(len(blob)))
+
+	_, err := n.client(upstream.Options{}, "http://registry.test").Manifest(t.Context(), appTag)
+	wantError(t, err, mirror.CodeManifestUnknown, "refused manifest v1 of registry.test/org/app", "needs a login", "401 Unauthorized")
+}
+
+// TestPasswordChanges: a session that is refused is opened again with the credentials of today.
+func TestPasswordChanges(t *testing.T) {
+	n, secret := newNetwork(t), "old"
+	n.serve("registry.test", basic(func() string { return secret }, serveIndex))
+	keys := keychain{"registry.test": "me:old"}
+	c := n.client(upstream.Options{Keychain: keys}, "http://registry.test")
+	for _, password := range []string{"old", "new"} {
+		secret, keys["registry.test"] = password, "me:"+password
+		if _, err := c.Manifest(t.Context(), appTag); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestSignInPageGoesAway: a session that was opened with a network's sign-in page does not outlast it.
+func TestSignInPageGoesAway(t *testing.T) {
+	n := newNetwork(t)
+	portal := n.serve("registry.test", page(http.StatusOK))
+	c := n.client(upstream.Options{}, "http://registry.test")
+	_, err := c.Resolve(t.Context(), appTag)
+	wantError(t, err, mirror.CodeUnavailable, "web page")
+	portal.Close()
+	n.serveTokens(serveIndex)
+	if _, err := c.Resolve(t.Context(), appTag); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPingStatus(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		code   mirror.Code
+		says   string
+	}{
+		"403":      {status(403, "DENIED", "not from there"), mirror.CodeManifestUnknown, "not from there"},
+		"403 page": {page(403), mirror.CodeUnavailable, "403 Forbidden"},
+		"404":      {page(404), mirror.CodeUnavailable, "404 Not Found"},
+		"429":      {status(429, "TOOMANYREQUESTS", "slow down"), mirror.CodeUnavailable, "slow down"},
+		"502":      {page(502), mirror.CodeUnavailable, "502 Bad Gateway"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNetwork(t)
+			n.serve("registry.test", test.answer)
+			_, err := n.client(upstream.Options{}, "http://registry.test").Manifest(t.Context(), appTag)
+			wantError(t, err, test.code, "registry.test", test.says)
+		})
+	}
+}
+
+// recorder is a keychain that remembers who credentials were looked up for, and has none.
+type recorder struct{ asked []string }
+
+func (k *recorder) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	k.asked = append(k.asked, r.RegistryStr())
+	return authn.Anonymous, nil
+}
+
+// TestAccounts: credentials belong to the host that is asked, not to the one that content is named by.
+func TestAccounts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody answers
+	for endpoint, want := range map[string]string{
+		"docker.io":                             "index.docker.io",
+		"docker.io=http://127.0.0.1:5600":       "127.0.0.1:5600",
+		"docker.io=https://registry.test:443/p": "registry.test",
+	} {
+		n, keys := newNetwork(t), &recorder{}
+		for _, addr := range []string{"registry-1.docker.io:443", "127.0.0.1:5600", "registry.test:443"} {
+			n.add(addr, "", l.Addr())
+		}
+		c := n.client(upstream.Options{Keychain: keys}, endpoint)
+		_, err := c.Manifest(t.Context(), mirror.Ref{Repo: mirror.Repo{Host: "docker.io", Path: "library/alpine"}, Tag: "3"})
+		wantError(t, err, mirror.CodeUnavailable, "docker.io does not answer")
+		if !slices.Equal(keys.asked, []string{want}) {
+			t.Errorf("%s: looked up %v, want %s", endpoint, keys.asked, want)
+		}
+	}
+}
+
+// TestDockerConfig: by default credentials are those of docker login.
+func TestDockerConfig(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	write := func(config string) {
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := newNetwork(t)
+	n.serve("registry.test", basic(func() string { return "secret" }, serveIndex))
+	c := n.client(upstream.Options{}, "http://registry.test")
+
+	write(`{"auths":{"registry.test":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("me:secret")) + `"}}}`)
+	if _, err := c.Manifest(t.Context(), appTag); err != nil {
+		t.Error(err)
+	}
+	write(`{"auths":`)
+	_, err := c.Manifest(t.Context(), mirror.Ref{Repo: mirror.Repo{Host: "registry.test", Path: "other"}, Tag: "v1"})
+	wantError(t, err, mirror.CodeUnavailable, "registry.test cannot be asked: looking up the credentials for registry.test")
+}
+
+// brokenKeychain cannot find out.
+type brokenKeychain struct{}
+
+var errKeychain = errors.New("the helper has crashed")
+
+func (brokenKeychain) Resolve(authn.Resource) (authn.Authenticator, error) { return nil, errKeychain }
+
+func TestBrokenKeychain(t *testing.T) {
+	n := newNetwork(t) // and nothing is dialled without credentials
+	_, err := n.client(upstream.Options{Keychain: brokenKeychain{}}, "http://registry.test").Manifest(t.Context(), appTag)
+	wantError(t, err, mirror.CodeUnavailable, "the helper has crashed")
+	if !errors.Is(err, errKeychain) {
+		t.Errorf("cause of %v is lost", err)
+	}
+}
