@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	owner := spawn(t, dir, "--offline")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+	}{
+		{"unknown flag", []string{"--no-such-flag"}, exitUsage},
+		{"malformed upstream", []string{"--upstream", "ftp://host"}, exitUsage},
+		{"folder in use", []string{"--listen", "127.0.0.1:0", "--data", dir}, exitInUse},
+		{"folder that is a file", []string{"--listen", "127.0.0.1:0", "--data", file}, exitData},
+		{"address in use", []string{"--listen", taken.Addr().String(), "--data", t.TempDir()}, exitAddress},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := exec.Command("mirror", append([]string{"serve"}, tt.args...)...)
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState.ExitCode() != tt.code {
+				t.Errorf("exit code %d (%v), want %d\n%s", cmd.ProcessState.ExitCode(), err, tt.code, out)
+			}
+		})
+	}
+	t.Run("SIGTERM", func(t *testing.T) {
+		must(t, owner.Process.Signal(syscall.SIGTERM))
+		must(t, owner.Wait())
+	})
+}
