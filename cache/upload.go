@@ -52,7 +52,15 @@ type upload struct {
 	store   *Store
 	repo    mirror.Repo
 	writer  Writer
-	release func()
+	release func() // nil once the upload was let go of
+}
+
+// end lets go of the upload, once.
+func (u *upload) end() {
+	if u.release != nil {
+		u.release()
+		u.release = nil
+	}
 }
 
 func (u *upload) ID() string  { return u.writer.ID() }
@@ -64,17 +72,20 @@ func (u *upload) Append(r io.Reader) (int64, error) {
 }
 
 func (u *upload) Commit(ctx context.Context, d digest.Digest) error {
-	defer u.release()
+	defer u.end()
 	return u.store.take(ctx, u.repo, u.writer, d)
 }
 
 func (u *upload) Cancel() error {
-	defer u.release()
+	defer u.end()
 	return explain(u.writer.Abort(), "cancel upload %s", u.ID())
 }
 
 func (u *upload) Close() error {
-	defer u.release()
+	if u.release == nil {
+		return nil
+	}
+	defer u.end()
 	return explain(u.writer.Suspend(), "put upload %s aside", u.ID())
 }
 
@@ -89,7 +100,7 @@ type turn struct {
 	wanted int           // who has it and who waits for it
 }
 
-// take waits until nobody has id, or ctx ends. release may be called more than once.
+// take waits until nobody has id, or ctx ends. Who got it calls release once.
 func (t *turns) take(ctx context.Context, id string) (release func(), err error) {
 	t.mu.Lock()
 	entry := t.ids[id]
@@ -105,10 +116,10 @@ func (t *turns) take(ctx context.Context, id string) (release func(), err error)
 
 	select {
 	case entry.token <- struct{}{}:
-		return sync.OnceFunc(func() {
+		return func() {
 			<-entry.token
 			t.leave(id, entry)
-		}), nil
+		}, nil
 	case <-ctx.Done():
 		t.leave(id, entry)
 		return nil, ctx.Err()

@@ -1,0 +1,111 @@
+package cachetest
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+var storeCatalogTests = []storeCase{
+	{"RepoOrigin", func(s *storeTest) {
+		for i, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored, mirror.Imported} {
+			repo := []mirror.Repo{repoA, repoA2, repoB}[i]
+			_, err := s.RepoOrigin(s.ctx, repo)
+			s.code(err, mirror.CodeNameUnknown)
+			s.push(repo, "{}") // a blob makes no repository
+			_, err = s.RepoOrigin(s.ctx, repo)
+			s.code(err, mirror.CodeNameUnknown)
+			s.pushImage(repo, origin, image{config: "{}"})
+			for _, next := range []mirror.Origin{mirror.Mirrored, mirror.Pushed, mirror.Imported} {
+				s.pushImage(repo, next, image{config: string(next)})
+				if got, err := s.RepoOrigin(s.ctx, repo); got != origin || err != nil {
+					s.t.Errorf("origin of %s is %q, %v; want that of the first manifest, %q", repo, got, err, origin)
+				}
+			}
+		}
+	}},
+	{"Repos", func(s *storeTest) {
+		s.repos("", 9)
+		hosted := mirror.Repo{Host: "docker.io:443", Path: "z"}
+		for _, repo := range []mirror.Repo{repoB, hosted, repoA2, repoA} {
+			s.pushImage(repo, mirror.Pushed, image{config: "{}"})
+		}
+		s.repos("", 9, repoA, repoA2, repoB, hosted)
+		s.repos("", 2, repoA, repoA2)
+		s.repos("", 0)
+		s.repos(repoA2.String(), 1, repoB)
+		s.repos("docker.io/library/a1", 1, repoA2)
+		s.repos(hosted.String(), 9)
+	}},
+	{"Tags", func(s *storeTest) {
+		_, err := s.Tags(s.ctx, repoA, "", 9)
+		s.code(err, mirror.CodeNameUnknown)
+		s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "b", "B", "a", "a.1", "a-1", "10", "9")
+		s.pushImage(repoA2, mirror.Pushed, image{config: "{}"}, "other")
+		s.tags(repoA, "", 99, "10", "9", "B", "a", "a-1", "a.1", "b")
+		s.tags(repoA, "", 3, "10", "9", "B")
+		s.tags(repoA, "B", 2, "a", "a-1")
+		s.tags(repoA, "C", 2, "a", "a-1")
+		s.tags(repoA, "b", 2)
+		s.tags(repoA, "", 0)
+	}},
+	{"AllDeleted", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
+		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.tags(repoA, "", 9)
+		s.repos("", 9, repoA)
+		if got, err := s.RepoOrigin(s.ctx, repoA); got != mirror.Pushed || err != nil {
+			s.t.Errorf("origin is %q, %v: the repository is no longer local", got, err)
+		}
+	}},
+	{"Referrers", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
+		s.referrers(repoA, m.Digest)
+		signature := image{config: "{}", layers: []string{"signature"}, subject: m.Digest,
+			artifactType: "application/vnd.signature", annotations: map[string]string{"by": "somebody"}}
+		plain := image{config: "{}", layers: []string{"plain"}, subject: m.Digest}
+		signed, said := s.pushImage(repoA, mirror.Pushed, signature), s.pushImage(repoA, mirror.Pushed, plain)
+		s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"about a referrer"}, subject: signed.Digest})
+		s.ok(s.PutManifest(s.ctx, repoA, signed)) // again, which adds nothing
+		first := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: signed.Digest, Size: int64(len(signed.Bytes)),
+			ArtifactType: "application/vnd.signature", Annotations: map[string]string{"by": "somebody"}}
+		second := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: said.Digest, Size: int64(len(said.Bytes)),
+			ArtifactType: v1.MediaTypeImageConfig}
+		s.referrers(repoA, m.Digest, first, second)
+		s.referrers(repoB, m.Digest)
+		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest)) // the subject need not be there
+		s.referrers(repoA, m.Digest, first, second)
+		s.ok(s.DeleteManifest(s.ctx, repoA, signed.Digest))
+		s.referrers(repoA, m.Digest, second)
+	}},
+}
+
+func (s *storeTest) repos(after string, n int, want ...mirror.Repo) {
+	s.t.Helper()
+	got, err := s.Repos(s.ctx, after, n)
+	if err != nil || !slices.Equal(got, want) {
+		s.t.Errorf("%d repositories after %q: %v, %v; want %v", n, after, got, err, want)
+	}
+}
+
+func (s *storeTest) tags(repo mirror.Repo, after string, n int, want ...string) {
+	s.t.Helper()
+	got, err := s.Tags(s.ctx, repo, after, n)
+	if err != nil || !slices.Equal(got, want) {
+		s.t.Errorf("%d tags after %q: %q, %v; want %q", n, after, got, err, want)
+	}
+}
+
+func (s *storeTest) referrers(repo mirror.Repo, subject digest.Digest, want ...v1.Descriptor) {
+	s.t.Helper()
+	slices.SortFunc(want, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
+	got, err := s.Referrers(s.ctx, repo, subject)
+	if err != nil || !slices.EqualFunc(got, want, func(a, b v1.Descriptor) bool { return reflect.DeepEqual(a, b) }) {
+		s.t.Errorf("referrers of %s in %s:\n%+v, %v; want\n%+v", subject, repo, got, err, want)
+	}
+}

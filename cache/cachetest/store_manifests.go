@@ -1,0 +1,178 @@
+package cachetest
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+var storeManifestTests = []storeCase{
+	{"RoundTrip", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer", "layer"}})
+		s.holds(repoA, m)
+		_, err := s.Manifest(s.ctx, repoB, m.Digest)
+		s.code(err, mirror.CodeManifestUnknown)
+		s.readable(repoA, string(m.Bytes), false) // a manifest is no blob
+		s.ok(s.PutManifest(s.ctx, repoA, m))
+		s.holds(repoA, m)
+	}},
+	{"Refused", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
+		wrong := m
+		wrong.Digest = digest.FromString("something else")
+		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeDigestInvalid)
+		wrong.Digest = "sha256:nonsense"
+		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeDigestInvalid)
+		wrong = m
+		wrong.MediaType = v1.MediaTypeImageIndex
+		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeManifestInvalid)
+		large := []byte(`{"schemaVersion":2` + strings.Repeat(" ", mirror.MaxManifestSize) + `}`)
+		wrong = mirror.Manifest{MediaType: "application/x", Bytes: large, Digest: digest.FromBytes(large), Origin: mirror.Pushed}
+		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeManifestTooLarge)
+		_, err := s.RepoOrigin(s.ctx, repoB)
+		s.code(err, mirror.CodeNameUnknown)
+	}},
+	{"UnknownMediaType", func(s *storeTest) {
+		data := []byte("not even JSON")
+		m := mirror.Manifest{MediaType: "application/vnd.tomorrow", Bytes: data, Digest: digest.SHA512.FromBytes(data), Origin: mirror.Pushed}
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.holds(repoA, m)
+	}},
+	{"MissingBlobs", func(s *storeTest) {
+		image := image{config: "{}", layers: []string{"one", "two", "one", "three"}}
+		s.push(repoA, "two")
+		s.push(repoB, "three") // held, but not for this repository
+		for _, origin := range []mirror.Origin{mirror.Pushed, mirror.Imported} {
+			m := image.manifest(origin)
+			err := s.PutManifest(s.ctx, repoA, m, "v1")
+			s.code(err, mirror.CodeManifestBlobUnknown)
+			s.missing(err, "{}", "one", "three")
+			_, err = s.Manifest(s.ctx, repoA, m.Digest)
+			s.code(err, mirror.CodeManifestUnknown)
+			s.tagged(repoA, "v1", "", "")
+			_, err = s.RepoOrigin(s.ctx, repoA)
+			s.code(err, mirror.CodeNameUnknown)
+			s.stat(repoA, digest.FromString("three"), mirror.BlobStat{Held: true, Size: 5})
+		}
+		s.push(repoA, "{}")
+		s.push(repoA, "one")
+		_, err := s.Mount(s.ctx, repoA, repoB, digest.FromString("three"))
+		s.ok(err)
+		s.ok(s.PutManifest(s.ctx, repoA, image.manifest(mirror.Pushed)))
+	}},
+	{"MirroredBeforeItsBlobs", func(s *storeTest) {
+		s.push(repoB, "shared")
+		m := image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.holds(repoA, m)
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
+		s.stat(repoB, digest.FromString("layer"), mirror.BlobStat{})
+		s.stat(repoA, digest.FromString("shared"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Size: 6})
+		s.stat(repoB, digest.FromString("shared"), mirror.BlobStat{Held: true, Linked: true, Size: 6})
+		s.readable(repoA, "layer", false)
+		s.readable(repoA, "shared", true)
+		s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
+		s.receive(repoA, "layer")
+		s.readable(repoA, "layer", true)
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Size: 5})
+		// A client that pushes the same needs the blob that is still missing.
+		err := s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Pushed))
+		s.code(err, mirror.CodeManifestBlobUnknown)
+		s.missing(err, "{}")
+		s.holds(repoA, m)
+	}},
+	{"OriginsGetStronger", func(s *storeTest) {
+		image := image{config: "{}"}
+		s.push(repoA, "{}")
+		for _, step := range []struct{ put, want mirror.Origin }{
+			{mirror.Mirrored, mirror.Mirrored},
+			{mirror.Imported, mirror.Imported},
+			{mirror.Mirrored, mirror.Imported},
+			{mirror.Pushed, mirror.Pushed},
+			{mirror.Imported, mirror.Pushed},
+			{mirror.Mirrored, mirror.Pushed},
+		} {
+			s.ok(s.PutManifest(s.ctx, repoA, image.manifest(step.put)))
+			s.holds(repoA, image.manifest(step.want))
+		}
+	}},
+	{"OtherMediaType", func(s *storeTest) {
+		image := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
+		opaque := image
+		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Mirrored
+		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
+		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
+		s.holds(repoA, image)
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
+		opaque.Origin = mirror.Pushed
+		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
+		s.holds(repoA, opaque)
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
+		s.ok(s.PutManifest(s.ctx, repoA, image, "v1")) // an upstream's word does not count here
+		s.holds(repoA, opaque)
+	}},
+	{"SparseIndex", func(s *storeTest) {
+		held := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
+		m := index(mirror.Pushed, held, image{config: "elsewhere"}.manifest(mirror.Pushed))
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.holds(repoA, m)
+		s.stat(repoA, digest.FromString("elsewhere"), mirror.BlobStat{})
+	}},
+	{"Delete", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer"}}, "v1", "v2")
+		other := s.pushImage(repoA, mirror.Pushed, image{config: "{ }", layers: []string{"layer"}}, "v3")
+		s.pushImage(repoB, mirror.Pushed, image{config: "{}", layers: []string{"layer"}}, "v1")
+		s.holds(repoA, m)
+		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
+		s.code(s.DeleteManifest(s.ctx, repoA2, m.Digest), mirror.CodeManifestUnknown)
+		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.code(s.DeleteManifest(s.ctx, repoA, m.Digest), mirror.CodeManifestUnknown)
+		_, err := s.Manifest(s.ctx, repoA, m.Digest)
+		s.code(err, mirror.CodeManifestUnknown)
+		s.tagged(repoA, "v1", "", "")
+		s.tagged(repoA, "v2", "", "")
+		s.tagged(repoA, "v3", other.Digest, mirror.Pushed)
+		s.tagged(repoB, "v1", m.Digest, mirror.Pushed)
+		s.holds(repoA, other)
+		s.holds(repoB, m)
+		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{Held: true, Linked: true, Size: 2})
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v1")) // its blobs are still there
+		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
+	}},
+	{"DeleteMirrored", func(s *storeTest) {
+		first := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
+		second := image{config: "{ }", layers: []string{"layer"}}.manifest(mirror.Mirrored)
+		s.ok(s.PutManifest(s.ctx, repoA, first))
+		s.ok(s.PutManifest(s.ctx, repoA, second))
+		s.ok(s.DeleteManifest(s.ctx, repoA, first.Digest))
+		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{}) // nobody awaits it any more
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
+		s.ok(s.DeleteManifest(s.ctx, repoA, second.Digest))
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
+	}},
+}
+
+// missing checks the detail of an error, which a client gets as JSON.
+func (s *storeTest) missing(err error, blobs ...string) {
+	s.t.Helper()
+	var got, want []digest.Digest
+	e, _ := err.(*mirror.Error)
+	if e == nil {
+		s.t.Fatalf("%v has no detail", err)
+	}
+	detail, jsonErr := json.Marshal(e.Detail)
+	s.ok(jsonErr)
+	s.ok(json.Unmarshal(detail, &got))
+	for _, blob := range blobs {
+		want = append(want, digest.FromString(blob))
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("missing are %q, want %q", got, want)
+	}
+}
