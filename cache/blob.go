@@ -67,6 +67,20 @@ func firstUse(tx ReadTx, repo mirror.Repo, d digest.Digest) (by digest.Digest, u
 	return "", useRecord{}, false, nil
 }
 
+// Awaiting implements [mirror.BlobStore].
+func (s *Store) Awaiting(ctx context.Context, repo mirror.Repo, d digest.Digest) (by []digest.Digest, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		by = nil
+		for k := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
+			if manifest := digest.Digest(lastPart(k)); manifest != d {
+				by = append(by, manifest)
+			}
+		}
+		return nil
+	})
+	return by, explain(err, "look up what points at %s in %s", d, repo)
+}
+
 // Mount implements [mirror.BlobStore].
 func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Digest) (size int64, err error) {
 	err = s.index.Update(ctx, func(tx WriteTx) error {

@@ -48,6 +48,8 @@ const (
 	tableReferrers Table = "referrers"
 	// tableRecency: repository, digest of a manifest or blob → recencyRecord. Written now and then, see [recency].
 	tableRecency Table = "recency"
+	// tableNotes: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.NoteStore].
+	tableNotes Table = "notes"
 )
 
 const (

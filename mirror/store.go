@@ -29,6 +29,7 @@ type Store interface {
 	UploadStore
 	ManifestStore
 	Catalog
+	NoteStore
 	// Close writes what is still in memory and gives the data folder free for another process.
 	Close() error
 }
@@ -42,6 +43,8 @@ type BlobStore interface {
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error)
 	// Receive begins to take in a blob that is expected to have digest d.
 	Receive(ctx context.Context, d digest.Digest) (Incoming, error)
+	// Awaiting lists the manifests of repo that point at d.
+	Awaiting(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
 	// Mount links d, held in from, to repo; with a zero from, held anywhere. [CodeBlobUnknown] where it is not.
 	Mount(ctx context.Context, repo, from Repo, d digest.Digest) (size int64, err error)
 	// Unlink makes d unreadable in repo. [CodeBlobUnknown] where it is not linked; [CodeUnsupported] as long as a
@@ -146,6 +149,8 @@ type Catalog interface {
 	Repos(ctx context.Context, after string, n int) ([]Repo, error)
 	// Tags lists the tags of repo. [CodeNameUnknown] where there is no such repository.
 	Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error)
+	// LastUsed returns when the manifest or blob d was last read in repo; the zero time if that is not known.
+	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)
 	// Referrers lists, in the order of their digests, the manifests of repo whose subject is d, with their artifact
 	// type and annotations. It is empty where there are none, or no such repository.
 	Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error)

@@ -14,7 +14,9 @@ import (
 // An [Error] with [CodeManifestUnknown], [CodeBlobUnknown] or [CodeNameUnknown] is an upstream's own word that it does
 // not have the content, or may not give it to this mirror; [CodeNameUnknown] also says that no upstream is configured
 // for the host, which costs no dial. Any other error, [CodeUnavailable] for most, says nothing about the content. No
-// method waits for longer than its context or, for an answer to begin, than the timeout it was configured with.
+// method waits for longer than its context or, for an answer to begin, than the timeout it was configured with. An
+// upstream that failed several times counts as gone: it is not asked, and its errors come at once, but for one probe at
+// a time; a context of which [Insists] is true asks all the same.
 type Upstream interface {
 	// Resolve asks for the descriptor of a manifest, with a HEAD request where the upstream answers one in full.
 	Resolve(ctx context.Context, ref Ref) (v1.Descriptor, error)
@@ -22,7 +24,25 @@ type Upstream interface {
 	Manifest(ctx context.Context, ref Ref) (Manifest, error)
 	// StatBlob asks for the size of a blob.
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (size int64, err error)
-	// Blob begins the transfer of a blob, not verified, and says how large the upstream says it is, or -1. Cancelling
-	// ctx ends the transfer.
+	// Tags lists all tags of a repository, in byte order. [CodeNameUnknown] where the upstream has no such repository.
+	Tags(ctx context.Context, repo Repo) ([]string, error)
+	// Referrers lists the manifests whose subject is d, by the referrers API or, where the upstream lacks it, by the
+	// referrers tag. It is empty where there are none.
+	Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error)
+	// Blob begins the transfer of a blob, not verified, and says how large the upstream says it is, or -1. A transfer
+	// that breaks off or stalls goes on where it stopped, for as long as configured; the reader only sees a pause.
+	// Cancelling ctx ends it.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (body io.ReadCloser, size int64, err error)
+	// Status says how each upstream is doing, without asking it.
+	Status() []UpstreamStatus
+}
+
+// UpstreamStatus is how an upstream is doing.
+type UpstreamStatus struct {
+	Host     string   `json:"host"`
+	URLs     []string `json:"urls"`               // in the order in which they are tried
+	Gone     bool     `json:"gone"`               // it counts as gone: only a probe asks it
+	Since    int64    `json:"since,omitempty"`    // when it went, in seconds of Unix time
+	Failures int      `json:"failures,omitempty"` // one after another, up to now
+	Error    string   `json:"error,omitempty"`    // the last of them
 }

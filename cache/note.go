@@ -1,0 +1,38 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"strings"
+)
+
+// Notes implements [mirror.NoteStore].
+func (s *Store) Notes(ctx context.Context, kind string) (map[string][]byte, error) {
+	notes := make(map[string][]byte)
+	err := s.index.View(ctx, func(tx ReadTx) error {
+		for k, value := range tx.Scan(tableNotes, prefix(kind), "") {
+			notes[strings.TrimPrefix(k, prefix(kind))] = bytes.Clone(value)
+		}
+		return nil
+	})
+	return notes, explain(err, "read notes of kind %s", kind)
+}
+
+// Note implements [mirror.NoteStore].
+func (s *Store) Note(ctx context.Context, kind string, notes map[string][]byte) error {
+	err := s.index.Update(ctx, func(tx WriteTx) error {
+		for k, value := range notes {
+			if value == nil {
+				if err := tx.Delete(tableNotes, key(kind, k)); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := tx.Put(tableNotes, key(kind, k), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return explain(err, "write notes of kind %s", kind)
+}
