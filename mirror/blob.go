@@ -18,23 +18,44 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	if long, ok := m.longName(ctx, repo); ok {
 		return m.Blob(ctx, long, d)
 	}
+	ref := Ref{Repo: repo, Digest: d}
 	if err := m.mayAsk(ctx, repo); err != nil {
-		return Blob{}, missed(CodeBlobUnknown, d.String(), err)
+		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
+	}
+	if err, ok := m.unknown.Get(ref.String()); ok {
+		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
 	f, err := m.fly(ctx, repo, d)
 	if err != nil {
 		return Blob{}, err
 	}
+	m.pulledBlob(ctx, repo, d)
 	switch state, size, err := f.departed(ctx); {
 	case err != nil && ctx.Err() != nil:
 		return Blob{}, err
+	case isStoreFault(err):
+		return m.straight(ctx, repo, d, 0)
 	case err != nil:
-		m.log.Info("miss", zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
-		return Blob{}, missed(CodeBlobUnknown, d.String(), err)
+		m.remember(ref, err)
+		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	case state == flightHeld:
 		return m.store.Blob(ctx, repo, d)
 	default:
-		return f.tail(ctx, size)
+		return f.tail(ctx, size, func(off int64) (Blob, error) { return m.straight(ctx, repo, d, off) })
+	}
+}
+
+// pulledBlob has the images completed that a client fetches a blob of.
+func (m *Mirror) pulledBlob(ctx context.Context, repo Repo, d digest.Digest) {
+	if images, _ := m.opts.Complete(repo); !images {
+		return
+	}
+	manifests, err := m.store.Awaiting(ctx, repo, d)
+	if err != nil {
+		m.log.Error("cannot tell which image is pulled", zap.Stringer("blob", d), zap.Error(err))
+	}
+	for _, manifest := range manifests {
+		m.complete(Ref{Repo: repo, Digest: manifest})
 	}
 }
 
@@ -53,14 +74,19 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 		return m.StatBlob(ctx, long, d)
 	}
 	if !stat.Awaited {
-		return 0, Errorf(CodeBlobUnknown, "%s is not held in %s", d, repo)
+		return 0, Errorf(CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 	}
+	ref := Ref{Repo: repo, Digest: d}
 	if err := m.mayAsk(ctx, repo); err != nil {
-		return 0, missed(CodeBlobUnknown, d.String(), err)
+		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
-	size, err := m.upstream.StatBlob(ctx, repo, d)
+	_, net := m.network.get()
+	asking, cancel := context.WithCancel(net)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	size, err := m.upstream.StatBlob(asking, repo, d)
 	if err != nil {
-		return 0, missed(CodeBlobUnknown, d.String(), err)
+		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
 	return size, nil
 }
@@ -91,7 +117,9 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest) (*flight, 
 		if err := m.transferBlob(f, repo, d, stat); err != nil {
 			f.fail(err)
 			m.log.Warn("transfer failed", zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
+			return
 		}
+		m.wants.fulfilled(repo, d)
 	}()
 	return f, nil
 }
@@ -107,8 +135,9 @@ func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobSt
 		f.held()
 		return nil
 	}
+	_, net := m.network.get()
 	if now.Held { // another repository has it: only the right to read it is missing, and the upstream gives that
-		if _, err := m.upstream.StatBlob(m.ctx, repo, d); err != nil {
+		if _, err := m.upstream.StatBlob(net, repo, d); err != nil {
 			return err
 		}
 		if _, err := m.store.Mount(m.ctx, repo, Repo{}, d); err == nil {
@@ -116,7 +145,7 @@ func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobSt
 			return nil
 		}
 	}
-	body, size, err := m.upstream.Blob(m.ctx, repo, d)
+	body, size, err := m.upstream.Blob(net, repo, d)
 	if err != nil {
 		return err
 	}
@@ -129,7 +158,7 @@ func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobSt
 	}
 	in, err := m.store.Receive(m.ctx, d)
 	if err != nil {
-		return err
+		return &storeFault{err}
 	}
 	defer in.Abort()
 	f.depart(in, size)
@@ -141,7 +170,7 @@ func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobSt
 	}
 	f.verified()
 	if err := in.Commit(m.ctx, repo); err != nil {
-		return err
+		return &storeFault{err}
 	}
 	f.held()
 	return nil

@@ -96,7 +96,7 @@ func (f *flight) carry(body io.Reader) error {
 				return Errorf(CodeUnavailable, "the upstream sends more than the %d bytes it announced", f.size)
 			}
 			if _, err := f.in.Write(buf[:n]); err != nil {
-				return err
+				return &storeFault{err}
 			}
 			f.update(func() { f.arrived += int64(n) })
 		}
@@ -134,6 +134,25 @@ func (f *flight) departed(ctx context.Context) (flightState, int64, error) {
 	}
 }
 
+// watch waits until the flight has landed or failed, and tells about what arrives.
+func (f *flight) watch(ctx context.Context, tell func(arrived int64)) error {
+	for {
+		f.mu.Lock()
+		arrived, changed := f.arrived, f.changed
+		done := f.state == flightHeld || f.err != nil
+		f.mu.Unlock()
+		tell(arrived)
+		if done {
+			return f.landed(ctx)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // landed waits until the store has the blob, or the flight ended without.
 func (f *flight) landed(ctx context.Context) error {
 	for {
@@ -157,6 +176,9 @@ func (f *flight) readable(ctx context.Context, off int64) (int64, error) {
 	for {
 		f.mu.Lock()
 		end, err, changed := f.arrived, f.err, f.changed
+		if isStoreFault(err) && f.state < flightVerified { // nobody will verify what is there
+			end = 0
+		}
 		if f.state < flightVerified && end == f.size {
 			end--
 		}
@@ -175,42 +197,59 @@ func (f *flight) readable(ctx context.Context, off int64) (int64, error) {
 	}
 }
 
-// tail opens a reader of the flight's blob for one client, whose reads end with ctx.
-func (f *flight) tail(ctx context.Context, size int64) (Blob, error) {
+// tail opens a reader of the flight's blob for one client, whose reads end with ctx. If the store fails the flight, the
+// reader goes on with what straight returns.
+func (f *flight) tail(ctx context.Context, size int64, straight func(off int64) (Blob, error)) (Blob, error) {
 	bytes, err := f.in.Tail()
 	if err != nil {
-		return Blob{}, err
+		return straight(0)
 	}
-	return Blob{ReadSeekCloser: &flightReader{ctx: ctx, flight: f, tail: bytes, size: size}, Size: size}, nil
+	return Blob{ReadSeekCloser: &flightReader{ctx: ctx, flight: f, tail: bytes, size: size, straight: straight}, Size: size}, nil
 }
 
 // flightReader reads a blob that is still arriving.
 type flightReader struct {
-	ctx    context.Context
-	flight *flight
-	tail   Tail
-	size   int64
-	off    int64
-	err    error
+	ctx      context.Context
+	flight   *flight
+	tail     Tail
+	size     int64
+	off      int64
+	err      error
+	straight func(off int64) (Blob, error)
+	instead  io.ReadCloser // of the flight, after the store failed it
 }
 
 // Read waits for at least one byte, the end or the failure of the transfer.
-func (r *flightReader) Read(p []byte) (int, error) {
+func (r *flightReader) Read(p []byte) (n int, err error) {
 	if r.off >= r.size {
 		return 0, io.EOF
 	}
-	end, err := r.flight.readable(r.ctx, r.off)
-	if err != nil {
-		r.err = err
-		return 0, err
+	if r.instead == nil {
+		n, err = r.readFlight(p)
+		if isStoreFault(err) {
+			var blob Blob
+			if blob, err = r.straight(r.off); err == nil {
+				r.instead = blob
+			}
+		}
 	}
-	n, err := r.tail.ReadAt(p[:min(int64(len(p)), end-r.off)], r.off)
+	if r.instead != nil {
+		n, err = r.instead.Read(p)
+	}
 	r.off += int64(n)
 	if n > 0 {
 		return n, nil
 	}
 	r.err = err
 	return 0, err
+}
+
+func (r *flightReader) readFlight(p []byte) (int, error) {
+	end, err := r.flight.readable(r.ctx, r.off)
+	if err != nil {
+		return 0, err
+	}
+	return r.tail.ReadAt(p[:min(int64(len(p)), end-r.off)], r.off)
 }
 
 // Err returns why reading failed, for a caller that cannot see the result of Read.
@@ -227,8 +266,17 @@ func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
 	if offset < 0 {
 		return 0, errors.New("seek before the start of a blob")
 	}
+	if offset != r.off && r.instead != nil {
+		return r.off, errors.New("cannot go back in a blob that is not kept")
+	}
 	r.off = offset
 	return offset, nil
 }
 
-func (r *flightReader) Close() error { return r.tail.Close() }
+// Close lets go of the bytes; the flight goes on.
+func (r *flightReader) Close() error {
+	if r.instead != nil {
+		r.instead.Close()
+	}
+	return r.tail.Close()
+}

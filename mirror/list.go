@@ -2,26 +2,118 @@ package mirror
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.uber.org/zap"
 )
 
-// Tags lists up to n tags of repo after a tag, in byte order. [CodeNameUnknown] where there is no such repository.
-func (m *Mirror) Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error) {
-	if long, ok := m.longName(ctx, repo); ok {
-		repo = long
-	}
-	return m.store.Tags(ctx, repo, after, n)
+const (
+	// maxLists is how many lists of upstreams are remembered, for listsFresh, so that a client that reads one page by
+	// page asks for it once.
+	maxLists   = 256
+	listsFresh = 30 * time.Second
+)
+
+// Listing is a list that may lack what an upstream would add to it.
+type Listing[T any] struct {
+	Items []T
+	// Stale says why the upstream could not be asked; nil if it was, or need not be.
+	Stale error
 }
 
-// Referrers lists the manifests of repo that have subject as theirs, in the order of their digests.
-func (m *Mirror) Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error) {
+// Tags lists up to n tags of repo after a tag, in byte order: those that are held and those that the upstream has.
+// [CodeNameUnknown] where there is no such repository.
+func (m *Mirror) Tags(ctx context.Context, repo Repo, after string, n int) (Listing[string], error) {
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long
 	}
-	return m.store.Referrers(ctx, repo, subject)
+	tags, err := m.store.Tags(ctx, repo, after, n)
+	if err != nil && CodeOf(err) != CodeNameUnknown {
+		return Listing[string]{}, err
+	}
+	theirs, why := ask(ctx, m, repo, "tags of "+repo.String(), err == nil, func(ctx context.Context) ([]string, error) {
+		return m.upstream.Tags(ctx, repo)
+	})
+	if why != nil && err != nil {
+		return Listing[string]{}, &Error{Code: CodeNameUnknown, Message: "repository " + repo.String() + " is not known here", Cause: why}
+	}
+	from, found := slices.BinarySearch(theirs, after)
+	if found && after != "" {
+		from++
+	}
+	return Listing[string]{Items: firstOf(tags, theirs[from:], n), Stale: stale(why)}, nil
+}
+
+// Referrers lists the manifests of repo that have subject as theirs, in the order of their digests: those that are held
+// and those that the upstream has.
+func (m *Mirror) Referrers(ctx context.Context, repo Repo, subject digest.Digest) (Listing[v1.Descriptor], error) {
+	if long, ok := m.longName(ctx, repo); ok {
+		repo = long
+	}
+	held, err := m.store.Referrers(ctx, repo, subject)
+	if err != nil {
+		return Listing[v1.Descriptor]{}, err
+	}
+	theirs, why := ask(ctx, m, repo, "referrers of "+repo.String()+"@"+subject.String(), true, func(ctx context.Context) ([]v1.Descriptor, error) {
+		return m.upstream.Referrers(ctx, repo, subject)
+	})
+	all := append(slices.Clone(held), theirs...)
+	slices.SortStableFunc(all, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
+	all = slices.CompactFunc(all, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest })
+	return Listing[v1.Descriptor]{Items: all, Stale: stale(why)}, nil
+}
+
+// stale is why an upstream could not be asked, if it ought to have been.
+func stale(why error) error {
+	if final(why) {
+		return nil
+	}
+	return why
+}
+
+// ask has the upstream list something, unless it did a moment ago. A client that has a held list to fall back on waits
+// no longer than its patience; the question goes on without it, for the next one.
+func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback bool, f func(context.Context) ([]T, error)) ([]T, error) {
+	if err := m.mayAsk(ctx, repo); err != nil {
+		return nil, err
+	}
+	if list, ok := m.lists.Get(what); ok {
+		return list.([]T), nil
+	}
+	answer := m.lookups.DoChan(what, func() (any, error) {
+		if err := m.begin(); err != nil {
+			return nil, err
+		}
+		defer m.work.Done()
+		_, net := m.network.get()
+		list, err := f(net)
+		if err == nil {
+			m.lists.Add(what, list)
+		}
+		return list, err
+	})
+	var patience <-chan time.Time
+	if fallback {
+		timer := time.NewTimer(m.opts.Patience)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	select {
+	case res := <-answer:
+		if res.Err != nil {
+			m.log.Info("cannot list "+what, zap.Error(res.Err))
+			return nil, res.Err
+		}
+		return res.Val.([]T), nil
+	case <-patience:
+		return nil, Errorf(CodeUnavailable, "%s has not answered yet", repo.Host)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Repos lists up to n repositories by the names that this mirror serves them under, after a name, in byte order.
@@ -71,13 +163,16 @@ func (m *Mirror) servedAfter(ctx context.Context, after string, n int, accept fu
 	return names, nil
 }
 
-// firstOf merges two sorted lists, up to n items.
+// firstOf merges two sorted lists without repeating what is in both, up to n items.
 func firstOf(a, b []string, n int) []string {
 	merged := make([]string, 0, min(n, len(a)+len(b)))
 	for len(merged) < n && len(a)+len(b) > 0 {
-		if len(b) == 0 || len(a) > 0 && a[0] < b[0] {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0] < b[0]:
 			merged, a = append(merged, a[0]), a[1:]
-		} else {
+		case len(a) > 0 && a[0] == b[0]:
+			a = a[1:]
+		default:
 			merged, b = append(merged, b[0]), b[1:]
 		}
 	}

@@ -2,28 +2,79 @@ package mirror
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/expirable"
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 )
 
+// Forever is a freshness that never ends: the upstream is not asked again.
+const Forever = time.Duration(math.MaxInt64)
+
 // Options say how a [Mirror] decides. The zero value works: everything is revalidated, nothing is logged.
 type Options struct {
 	Names Names
-	// Fresh is how long a tag that an upstream confirmed is served without asking again.
-	Fresh time.Duration
+	// Fresh is how long a tag that an upstream confirmed is served without asking again; nil means not at all.
+	Fresh func(Ref) time.Duration
+	// Local says of a repository that it is local or that it is not, whoever created it; decided is false for those
+	// that this is left to. Nil decides nothing.
+	Local func(Repo) (local, decided bool)
+	// Complete says whether the rest of an image of repo is fetched when it is pulled, and with it what refers to it.
+	// Nil means neither.
+	Complete func(Repo) (images, referrers bool)
+	// Parallel is how many blobs are fetched at a time to complete images; 2 if it is zero.
+	Parallel int
 	// Patience is how long a client waits for an upstream when there is a held answer to fall back on; 700 ms if it
 	// is zero. Revalidation goes on without the client.
 	Patience time.Duration
-	// Offline means that no upstream is asked for anything.
+	// Unknown is how long an upstream's word that it does not have something is believed; 10 s if it is zero.
+	Unknown time.Duration
+	// Offline means that no upstream is asked for anything, whatever the mode.
 	Offline bool
-	Log     *zap.Logger
+	// Mode is what the mirror begins in if it was not told another one before; [Auto] if it is empty.
+	Mode Mode
+	Log  *zap.Logger
 }
 
-const defaultPatience = 700 * time.Millisecond
+func (o Options) withDefaults() Options {
+	if o.Fresh == nil {
+		o.Fresh = func(Ref) time.Duration { return 0 }
+	}
+	if o.Local == nil {
+		o.Local = func(Repo) (local, decided bool) { return false, false }
+	}
+	if o.Complete == nil {
+		o.Complete = func(Repo) (images, referrers bool) { return false, false }
+	}
+	if o.Parallel == 0 {
+		o.Parallel = 2
+	}
+	if o.Patience == 0 {
+		o.Patience = 700 * time.Millisecond
+	}
+	if o.Unknown == 0 {
+		o.Unknown = 10 * time.Second
+	}
+	if o.Mode == "" {
+		o.Mode = Auto
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return o
+}
+
+const (
+	// maxUnknown is how many answers "does not exist" are remembered.
+	maxUnknown = 4096
+	// noteInterval is how often wants are noted, and unfinished images looked at again.
+	noteInterval = 5 * time.Second
+)
 
 // Mirror is a registry that holds content and fetches what it does not hold: the domain, see the package comment.
 // All of it may be used concurrently. Work that it does on behalf of clients goes on when they leave; Close ends it.
@@ -34,6 +85,11 @@ type Mirror struct {
 	log      *zap.Logger
 	lookups  singleflight.Group // of manifests
 	flights  flights            // of blobs
+	unknown  *expirable.LRU[string, error]
+	lists    *expirable.LRU[string, any] // what upstreams listed
+	network  network
+	wants    wants
+	chores   chores // images to complete
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -42,54 +98,110 @@ type Mirror struct {
 	work    sync.WaitGroup
 }
 
-// New returns a mirror over what store holds. It asks upstream nothing until a request needs it; with
-// [Options.Offline] upstream is never called and may be nil.
-func New(store Store, upstream Upstream, opts Options) *Mirror {
-	if opts.Patience == 0 {
-		opts.Patience = defaultPatience
-	}
-	if opts.Log == nil {
-		opts.Log = zap.NewNop()
-	}
+// New returns a mirror over what store holds. It asks upstream nothing until a request needs it, or an image is left to
+// be completed from an earlier run; with [Options.Offline] upstream is never called and may be nil.
+func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
+	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Mirror{store: store, upstream: upstream, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel}
+	m := &Mirror{
+		store: store, upstream: upstream, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
+		unknown: expirable.NewLRU[string, error](maxUnknown, nil, opts.Unknown),
+		lists:   expirable.NewLRU[string, any](maxLists, nil, listsFresh),
+	}
+	mode, err := m.rememberedMode(ctx)
+	if err == nil {
+		m.network.set(ctx, mode)
+		err = m.wants.load(ctx, store)
+	}
+	if err == nil {
+		err = m.loadChores(ctx)
+	}
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("read what the mirror noted: %w", err)
+	}
+	m.work.Add(1)
+	go m.keepNotes()
+	return m, nil
+}
+
+// keepNotes writes wants and looks after unfinished images, now and then, until Close.
+func (m *Mirror) keepNotes() {
+	defer m.work.Done()
+	ticker := time.NewTicker(noteInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-m.closeBegan():
+			return
+		case <-ticker.C:
+		}
+		if err := m.wants.note(m.ctx, m.store); err != nil {
+			m.log.Error("cannot note wants, trying again", zap.Error(err))
+		}
+		m.resumeChores()
+	}
 }
 
 // Close waits for transfers under way until ctx ends, then breaks off the rest. The store stays open.
 func (m *Mirror) Close(ctx context.Context) error {
 	m.closing.Lock()
-	m.closed = true
+	if !m.closed {
+		m.closed = true
+		close(m.chores.stop)
+	}
 	m.closing.Unlock()
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()
 	defer m.cancel()
+	var err error
 	select {
 	case <-done:
-		return nil
 	case <-ctx.Done():
+		err = ctx.Err()
 		m.cancel()
 		<-done
-		return ctx.Err()
 	}
+	if noted := m.wants.note(context.WithoutCancel(ctx), m.store); noted != nil {
+		return fmt.Errorf("note wants: %w", noted)
+	}
+	return err
 }
+
+// closeBegan is closed when Close is called.
+func (m *Mirror) closeBegan() <-chan struct{} { return m.chores.stop }
 
 // Names returns how this mirror reads and writes repository names.
 func (m *Mirror) Names() Names { return m.opts.Names }
 
+var (
+	errOffline = Errorf(CodeUnavailable, "the mirror is offline")
+	errLocal   = Errorf(CodeDenied, "the repository is local: what was created by a push is never asked upstream for")
+)
+
 // mayAsk returns why the misses of repo are not asked upstream for, or nil if they are.
 func (m *Mirror) mayAsk(ctx context.Context, repo Repo) error {
-	if m.opts.Offline {
-		return Errorf(CodeUnavailable, "the mirror is offline")
+	if mode, _ := m.network.get(); mode == Offline {
+		return errOffline
 	}
-	// A name that was pushed here belongs to this network. To look for its missing tags outside would let whoever
-	// registers the name there slip an image in.
-	switch origin, err := m.store.RepoOrigin(ctx, repo); {
-	case err == nil && origin == Pushed:
-		return Errorf(CodeUnavailable, "the repository is local, it was created by a push")
-	case err != nil && CodeOf(err) != CodeNameUnknown:
-		return err
+	local, err := m.local(ctx, repo)
+	if local && err == nil {
+		return errLocal
 	}
-	return nil
+	return err
+}
+
+// local reports whether repo belongs to this network. To look for the missing tags of a name that was created here would
+// let whoever registers the name outside slip an image in.
+func (m *Mirror) local(ctx context.Context, repo Repo) (bool, error) {
+	if local, decided := m.opts.Local(repo); decided {
+		return local, nil
+	}
+	origin, err := m.store.RepoOrigin(ctx, repo)
+	if CodeOf(err) == CodeNameUnknown {
+		return false, nil
+	}
+	return origin == Pushed, err
 }
 
 // longName returns the repository that a client means by a short name which nothing was pushed under: Docker's tools
@@ -112,5 +224,42 @@ func (m *Mirror) begin() error {
 		return Errorf(CodeUnavailable, "the mirror is shutting down")
 	}
 	m.work.Add(1)
+	return nil
+}
+
+const (
+	settingNotes = "setting"
+	modeNote     = "mode"
+)
+
+// rememberedMode returns the mode that SetMode was last told, in this run or an earlier one.
+func (m *Mirror) rememberedMode(ctx context.Context) (Mode, error) {
+	if m.opts.Offline {
+		return Offline, nil
+	}
+	notes, err := m.store.Notes(ctx, settingNotes)
+	if mode, badNote := ParseMode(string(notes[modeNote])); err == nil && badNote == nil {
+		return mode, nil
+	}
+	return m.opts.Mode, err
+}
+
+// Mode returns the mode that the mirror is in.
+func (m *Mirror) Mode() Mode {
+	mode, _ := m.network.get()
+	return mode
+}
+
+// SetMode switches to a mode and remembers it for the next run. Going offline ends everything that is under way with an
+// upstream. A mirror with [Options.Offline] stays offline: [CodeUnsupported].
+func (m *Mirror) SetMode(ctx context.Context, mode Mode) error {
+	if m.opts.Offline && mode != Offline {
+		return Errorf(CodeUnsupported, "this mirror was started with --offline: start it without to let it ask upstreams")
+	}
+	if err := m.store.Note(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
+		return fmt.Errorf("remember mode %s: %w", mode, err)
+	}
+	m.network.set(m.ctx, mode)
+	m.log.Info("mode changed", zap.String("mode", string(mode)))
 	return nil
 }

@@ -9,10 +9,32 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Manifest returns the manifest that ref names. By digest it is the held one, or else it is fetched. By tag it is the
-// held one if that is pushed, fresh, or the best there is; see the package comment. [CodeManifestUnknown] says in its
-// message why there is none.
-func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
+// Answer is a manifest as it is served.
+type Answer struct {
+	Manifest
+	// Stale says why it could not be revalidated though that was due; nil if it is current.
+	Stale error
+}
+
+// Manifest returns the manifest that ref names, for a client that pulls it. By digest it is the held one, or else it is
+// fetched. By tag it is the held one if that is pushed, fresh, or the best there is; see the package comment.
+// [CodeManifestUnknown] says in its message why there is none.
+func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Answer, error) {
+	ref, answer, err := m.manifest(ctx, ref)
+	if err == nil && answer.Origin == Mirrored && !IsIndex(answer.MediaType) {
+		m.pulled(Ref{Repo: ref.Repo, Digest: answer.Digest})
+	}
+	return answer, err
+}
+
+// StatManifest is [Mirror.Manifest] for a client that only asks what is there.
+func (m *Mirror) StatManifest(ctx context.Context, ref Ref) (Answer, error) {
+	_, answer, err := m.manifest(ctx, ref)
+	return answer, err
+}
+
+// manifest also returns the reference under which the manifest was found.
+func (m *Mirror) manifest(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	if ref.Digest == "" {
 		return m.manifestByTag(ctx, ref)
 	}
@@ -20,76 +42,96 @@ func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	if CodeOf(err) == CodeManifestUnknown {
 		return m.manifestMissed(ctx, ref)
 	}
-	return man, err
+	return ref, Answer{Manifest: man}, err
 }
 
-func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Manifest, error) {
+func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	tag, err := m.store.Tag(ctx, ref.Repo, ref.Tag)
 	if CodeOf(err) == CodeManifestUnknown {
 		return m.manifestMissed(ctx, ref)
 	}
 	if err != nil {
-		return Manifest{}, err
+		return ref, Answer{}, err
 	}
-	if m.due(tag) && m.mayAsk(ctx, ref.Repo) == nil {
-		if man, ok := m.revalidate(ctx, ref, tag.Digest); ok {
-			return man, nil
+	var stale error
+	if m.due(ref, tag) && m.mayAsk(ctx, ref.Repo) != errLocal {
+		var man Manifest
+		if man, stale = m.revalidate(ctx, ref, tag.Digest); stale == nil {
+			return ref, Answer{Manifest: man}, nil
 		}
 	}
-	return m.store.Manifest(ctx, ref.Repo, tag.Digest)
+	man, err := m.store.Manifest(ctx, ref.Repo, tag.Digest)
+	return ref, Answer{Manifest: man, Stale: stale}, err
 }
 
 // due reports whether an upstream is to be asked what tag points at now.
-func (m *Mirror) due(tag Tag) bool {
-	return !m.opts.Offline && tag.Origin != Pushed && time.Since(tag.Checked) >= m.opts.Fresh
+func (m *Mirror) due(ref Ref, tag Tag) bool {
+	if tag.Origin == Pushed {
+		return false
+	}
+	fresh := m.opts.Fresh(ref)
+	return fresh != Forever && time.Since(tag.Checked) >= fresh
 }
 
-// revalidate asks upstream what a held tag points at, and returns the manifest if it could be had before the client's
-// patience ended. One question per tag is under way at a time; it goes on without its clients.
-func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (Manifest, bool) {
+// revalidate asks upstream what a held tag points at. It returns the manifest, or why it could not be had before the
+// client's patience ended. One question per tag is under way at a time; it goes on without its clients.
+func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (Manifest, error) {
+	if err := m.mayAsk(ctx, ref.Repo); err != nil {
+		return Manifest{}, err
+	}
 	patience := time.NewTimer(m.opts.Patience)
 	defer patience.Stop()
 	answer := m.lookup("revalidate "+ref.String(), func(ctx context.Context) (Manifest, error) {
-		desc, err := m.upstream.Resolve(ctx, ref)
-		if err != nil {
-			return Manifest{}, err
-		}
-		if desc.Digest == held {
-			if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, time.Now()); err != nil {
-				return Manifest{}, err
-			}
-			return m.store.Manifest(ctx, ref.Repo, held)
-		}
-		return m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: desc.Digest}, ref.Tag)
+		return m.transferMoved(ctx, ref, held)
 	})
 	select {
 	case res := <-answer:
 		if res.Err != nil {
-			m.log.Warn("serving a tag that could not be revalidated", zap.Stringer("ref", ref), zap.Error(res.Err))
-			return Manifest{}, false
+			m.log.Info("stale", zap.Stringer("ref", ref), zap.Error(res.Err))
+			return Manifest{}, res.Err
 		}
-		return res.Val.(Manifest), true
+		return res.Val.(Manifest), nil
 	case <-patience.C:
-		m.log.Warn("serving a tag before its upstream has answered", zap.Stringer("ref", ref))
+		m.log.Info("stale: the upstream has not answered yet", zap.Stringer("ref", ref))
+		return Manifest{}, Errorf(CodeUnavailable, "%s has not answered yet", ref.Repo.Host)
 	case <-ctx.Done():
+		return Manifest{}, ctx.Err()
 	}
-	return Manifest{}, false
+}
+
+// transferMoved asks what a tag points at and fetches that if it is not what is held.
+func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest) (Manifest, error) {
+	desc, err := m.upstream.Resolve(ctx, ref)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if desc.Digest != held {
+		return m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: desc.Digest}, ref.Tag)
+	}
+	if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, time.Now()); err != nil {
+		return Manifest{}, err
+	}
+	return m.store.Manifest(ctx, ref.Repo, held)
 }
 
 // manifestMissed goes on with what is not held under the name that the client used.
-func (m *Mirror) manifestMissed(ctx context.Context, ref Ref) (Manifest, error) {
+func (m *Mirror) manifestMissed(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	if long, ok := m.longName(ctx, ref.Repo); ok {
 		ref.Repo = long
-		return m.Manifest(ctx, ref)
+		return m.manifest(ctx, ref)
 	}
-	return m.fetchManifest(ctx, ref)
+	man, err := m.fetchManifest(ctx, ref)
+	return ref, Answer{Manifest: man}, err
 }
 
 // fetchManifest answers a miss. Whatever the reason that it cannot, the answer is [CodeManifestUnknown], so that
 // clients turn to their next endpoint.
 func (m *Mirror) fetchManifest(ctx context.Context, ref Ref) (Manifest, error) {
 	if err := m.mayAsk(ctx, ref.Repo); err != nil {
-		return Manifest{}, missed(CodeManifestUnknown, ref.String(), err)
+		return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, err)
+	}
+	if err, ok := m.unknown.Get(ref.String()); ok {
+		return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, err)
 	}
 	answer := m.lookup("fetch "+ref.String(), func(ctx context.Context) (Manifest, error) {
 		if ref.Tag == "" {
@@ -100,8 +142,8 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref) (Manifest, error) {
 	select {
 	case res := <-answer:
 		if res.Err != nil {
-			m.log.Info("miss", zap.Stringer("ref", ref), zap.Error(res.Err))
-			return Manifest{}, missed(CodeManifestUnknown, ref.String(), res.Err)
+			m.remember(ref, res.Err)
+			return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, res.Err)
 		}
 		return res.Val.(Manifest), nil
 	case <-ctx.Done():
@@ -116,8 +158,13 @@ func (m *Mirror) transferManifest(ctx context.Context, ref Ref, tags ...string) 
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := m.store.PutManifest(ctx, ref.Repo, man, tags...); err != nil {
+	if err := m.store.PutManifest(m.ctx, ref.Repo, man, tags...); err != nil {
 		m.log.Error("cannot keep a manifest", zap.Stringer("ref", ref), zap.Error(err))
+		return man, nil
+	}
+	m.wants.fulfilled(ref.Repo, man.Digest, tags...)
+	if !IsIndex(man.MediaType) {
+		m.askedAbout(Ref{Repo: ref.Repo, Digest: man.Digest})
 	}
 	return man, nil
 }
@@ -129,11 +176,37 @@ func (m *Mirror) lookup(key string, f func(context.Context) (Manifest, error)) <
 			return nil, err
 		}
 		defer m.work.Done()
-		return f(m.ctx)
+		_, ctx := m.network.get()
+		return f(ctx)
 	})
 }
 
-// missed is the answer to a miss: code, what was asked for, and why it cannot be had.
-func missed(code Code, what string, why error) error {
+// final reports whether err is an upstream's own word that it does not have something, or may not give it.
+func final(err error) bool {
+	switch CodeOf(err) {
+	case CodeManifestUnknown, CodeBlobUnknown, CodeNameUnknown, CodeDenied:
+		return true
+	}
+	return false
+}
+
+// remember keeps, briefly, an upstream's word that it does not have something.
+func (m *Mirror) remember(ref Ref, why error) {
+	if final(why) {
+		m.unknown.Add(ref.String(), why)
+	}
+}
+
+// missed is the answer to a miss: code, what was asked for, and why it cannot be had. What could not be had now, but
+// perhaps another time, is a want.
+func (m *Mirror) missed(ctx context.Context, code Code, ref Ref, why error) error {
+	what := ref.String()
+	if code == CodeBlobUnknown {
+		what = "blob " + what
+	}
+	m.log.Info("miss", zap.String("of", what), zap.Error(why))
+	if !final(why) {
+		m.wants.add(ctx, ref, code == CodeBlobUnknown, why)
+	}
 	return &Error{Code: code, Message: what + " is not held here and cannot be fetched", Cause: why}
 }

@@ -37,6 +37,9 @@ func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References
 	if CodeOf(err) == CodeManifestBlobUnknown && m.fetchAnnounced(ctx, put.Repo, refs) {
 		err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
 	}
+	if err == nil {
+		m.wants.fulfilled(put.Repo, man.Digest, put.Tags...)
+	}
 	return man, refs, err
 }
 

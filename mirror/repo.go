@@ -104,3 +104,22 @@ func ValidTag(s string) bool { return tagPattern.MatchString(s) }
 
 // ValidHost reports whether s is a host name, an IPv4 address or a bracketed IPv6 address, with or without a port.
 func ValidHost(s string) bool { return len(s) <= maxNameLength && hostPattern.MatchString(s) }
+
+// ParseRef reads what [Ref.String] writes: host/path:tag or host/path@digest.
+func ParseRef(s string) (ref Ref, err error) {
+	name, d, byDigest := strings.Cut(s, "@")
+	if !byDigest {
+		i := strings.LastIndexByte(s, ':')
+		if i < strings.LastIndexByte(s, '/') || i < 0 {
+			return Ref{}, Errorf(CodeNameInvalid, "reference %s has neither tag nor digest", quote(s))
+		}
+		name, ref.Tag = s[:i], s[i+1:]
+		if !ValidTag(ref.Tag) {
+			return Ref{}, Errorf(CodeNameInvalid, "%s is not a tag", quote(ref.Tag))
+		}
+	} else if ref.Digest, err = ParseDigest(d); err != nil {
+		return Ref{}, err
+	}
+	ref.Repo, err = ParseRepo(name)
+	return ref, err
+}

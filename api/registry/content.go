@@ -26,10 +26,15 @@ func (x *exchange) manifest() error {
 		x.WriteHeader(http.StatusAccepted)
 		return nil
 	}
-	man, err := x.mirror.Manifest(x.r.Context(), ref)
+	get := x.mirror.Manifest
+	if x.head() {
+		get = x.mirror.StatManifest
+	}
+	man, err := get(x.r.Context(), ref)
 	if err != nil {
 		return err
 	}
+	x.warn(man.Stale)
 	if x.describe(man.Digest) {
 		return nil
 	}
@@ -53,6 +58,16 @@ func (x *exchange) describe(d digest.Digest) (notModified bool) {
 	}
 	return false
 }
+
+// warn says that an answer could not be checked with its upstream, and why.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#warnings
+func (x *exchange) warn(stale error) {
+	if stale != nil {
+		x.Header().Set("Warning", `299 - "`+warningText.Replace("stale: "+stale.Error())+`"`)
+	}
+}
+
+var warningText = strings.NewReplacer(`"`, `'`, `\`, `/`, "\r", " ", "\n", " ")
 
 // writeBody answers 200 with a body that is in memory.
 func (x *exchange) writeBody(contentType string, body []byte) error {

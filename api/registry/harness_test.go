@@ -45,7 +45,8 @@ func (s *server) run(opts registry.Options) {
 	s.must(err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	s.must(err)
-	m := mirror.New(store, nil, mirror.Options{Offline: true})
+	m, err := mirror.New(store, nil, mirror.Options{Offline: true})
+	s.must(err)
 	web := httptest.NewServer(registry.New(m, opts))
 	s.url = web.URL
 	stopped := false

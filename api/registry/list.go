@@ -30,7 +30,9 @@ func (x *exchange) catalog() error {
 // tags answers for end-8.
 func (x *exchange) tags() error {
 	tags, err := x.page(func(after string, n int) ([]string, error) {
-		return x.mirror.Tags(x.r.Context(), x.repo, after, n)
+		list, err := x.mirror.Tags(x.r.Context(), x.repo, after, n)
+		x.warn(list.Stale)
+		return list.Items, err
 	})
 	if err != nil {
 		return err
@@ -80,7 +82,8 @@ func (x *exchange) referrers() error {
 	}
 	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
 	size := 0
-	for _, desc := range all {
+	x.warn(all.Stale)
+	for _, desc := range all.Items {
 		if desc.Digest.String() <= x.req.Last || x.req.ArtifactType != "" && desc.ArtifactType != x.req.ArtifactType {
 			continue
 		}

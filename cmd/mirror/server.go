@@ -49,7 +49,10 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	m := newMirror(store, endpoints, c, log)
+	m, err := newMirror(store, endpoints, c, log)
+	if err != nil {
+		return err
+	}
 	printBanner(out, listener.Addr(), c, endpoints)
 	return serveHTTP(ctx, listener, m, c, log)
 }
@@ -83,8 +86,14 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 	return store, nil
 }
 
-func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig, log *zap.Logger) *mirror.Mirror {
-	opts := mirror.Options{Names: names(endpoints), Fresh: c.fresh, Offline: c.offline, Log: log}
+func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
+	opts := mirror.Options{
+		Names:    names(endpoints),
+		Fresh:    func(mirror.Ref) time.Duration { return c.fresh },
+		Complete: func(mirror.Repo) (images, referrers bool) { return true, false },
+		Offline:  c.offline,
+		Log:      log,
+	}
 	if c.offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
@@ -98,6 +107,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c s
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) },
 		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.AddCallerSkip(1))),
 	}
 	failed := make(chan error, 1)

@@ -1,0 +1,144 @@
+package mirror
+
+import (
+	"context"
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+// choreNotes lists, by reference, the images that were pulled and are still to be completed.
+const choreNotes = "incomplete"
+
+// chores are the images that are completed in the background: what was pulled once is to run with no network, whatever
+// of it the client happened to have already.
+type chores struct {
+	mu      sync.Mutex
+	open    map[Ref]bool // by digest; true while it is worked on
+	slots   chan struct{}
+	stop    chan struct{} // closed when the mirror closes
+	skipped map[Ref]bool  // asked about, not yet pulled: completed when a client fetches them
+}
+
+// loadChores takes up what earlier runs left.
+func (m *Mirror) loadChores(ctx context.Context) error {
+	c := &m.chores
+	c.open, c.skipped = make(map[Ref]bool), make(map[Ref]bool)
+	c.slots, c.stop = make(chan struct{}, m.opts.Parallel), make(chan struct{})
+	notes, err := m.store.Notes(ctx, choreNotes)
+	for note := range notes {
+		if ref, err := ParseRef(note); err == nil && ref.Digest != "" {
+			c.open[ref] = false
+		}
+	}
+	return err
+}
+
+// complete has the rest of an image fetched, unless it is being fetched already.
+func (m *Mirror) complete(ref Ref) {
+	if images, _ := m.opts.Complete(ref.Repo); !images {
+		return
+	}
+	c := &m.chores
+	c.mu.Lock()
+	_, known := c.open[ref]
+	if !known {
+		c.open[ref] = false
+	}
+	delete(c.skipped, ref)
+	c.mu.Unlock()
+	if known || m.begin() != nil {
+		return
+	}
+	go func() {
+		defer m.work.Done()
+		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): []byte("{}")}); err != nil {
+			m.log.Error("cannot note an image that is to be completed", zap.Stringer("ref", ref), zap.Error(err))
+		}
+		m.workOn(ref)
+	}()
+}
+
+// resumeChores goes on with the images that could not be completed so far.
+func (m *Mirror) resumeChores() {
+	if m.Mode() == Offline {
+		return
+	}
+	m.chores.mu.Lock()
+	var idle []Ref
+	for ref, working := range m.chores.open {
+		if !working {
+			idle = append(idle, ref)
+		}
+	}
+	m.chores.mu.Unlock()
+	for _, ref := range idle[:min(len(idle), cap(m.chores.slots))] {
+		if m.begin() != nil {
+			return
+		}
+		go func() {
+			defer m.work.Done()
+			m.workOn(ref)
+		}()
+	}
+}
+
+// workOn completes one image when a slot is free. What cannot be had now stays a chore; what the upstream says it does
+// not have is none.
+func (m *Mirror) workOn(ref Ref) {
+	c := &m.chores
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-c.stop:
+		return
+	}
+	c.mu.Lock()
+	if working, known := c.open[ref]; working || !known {
+		c.mu.Unlock()
+		return
+	}
+	c.open[ref] = true
+	c.mu.Unlock()
+
+	_, referrers := m.opts.Complete(ref.Repo)
+	_, err := m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1, background: true})
+	done := err == nil || final(err)
+	if done {
+		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): nil}); err != nil {
+			m.log.Error("cannot strike off a completed image", zap.Stringer("ref", ref), zap.Error(err))
+		}
+	}
+	if err != nil {
+		m.log.Info("image is not complete yet", zap.Stringer("ref", ref), zap.Bool("final", done), zap.Error(err))
+	} else {
+		m.log.Info("image is complete", zap.Stringer("ref", ref))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if done {
+		delete(c.open, ref)
+	} else {
+		c.open[ref] = false
+	}
+}
+
+// pulled notes that a client fetched a manifest of which the blobs may be missing.
+func (m *Mirror) pulled(ref Ref) {
+	m.chores.mu.Lock()
+	waiting := m.chores.skipped[ref]
+	m.chores.mu.Unlock()
+	if waiting {
+		m.complete(ref)
+	}
+}
+
+// askedAbout notes that a manifest came in because a client asked what is there: nothing is fetched for that alone.
+func (m *Mirror) askedAbout(ref Ref) {
+	const most = 4096 // a client that fetches a forgotten one is noticed by its first blob
+	m.chores.mu.Lock()
+	defer m.chores.mu.Unlock()
+	if _, open := m.chores.open[ref]; !open && len(m.chores.skipped) < most {
+		m.chores.skipped[ref] = true
+	}
+}

@@ -1,0 +1,191 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	wantNotes = "want"
+	// maxWants bounds how many wants are kept, so that a scanner cannot fill the disk. When there are more, those that
+	// were asked for least often and longest ago are forgotten.
+	maxWants = 10_000
+	// maxWantClients is how many clients a want remembers.
+	maxWantClients = 8
+)
+
+// Want is something that a client asked for and that could not be given, for as long as it cannot.
+type Want struct {
+	Ref      string    `json:"ref"`                // as [Ref.String] writes it
+	Blob     bool      `json:"blob,omitempty"`     // the digest is a blob's, not a manifest's
+	Platform string    `json:"platform,omitempty"` // os/arch, if an index says what the digest is for
+	Count    int       `json:"count"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Clients  []string  `json:"clients,omitempty"` // addresses, the latest first
+	Reason   string    `json:"reason,omitempty"`  // why it could not be given the last time
+}
+
+// wants are kept in memory and noted in batches: a client that asks must not wait for the disk, and the memory of a few
+// seconds is what a crash may cost.
+type wants struct {
+	mu      sync.Mutex
+	m       map[string]*Want
+	changed map[string]bool
+}
+
+// load reads what earlier runs noted. What cannot be read is dropped.
+func (w *wants) load(ctx context.Context, store NoteStore) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.m, w.changed = make(map[string]*Want), make(map[string]bool)
+	notes, err := store.Notes(ctx, wantNotes)
+	for ref, note := range notes {
+		var want Want
+		if json.Unmarshal(note, &want) == nil {
+			w.m[ref] = &want
+		}
+	}
+	return err
+}
+
+// add notes that ctx's client asked for ref in vain.
+func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) {
+	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	want, known := w.m[key]
+	if !known {
+		if len(w.m) >= maxWants {
+			w.forgetLeast()
+		}
+		want = &Want{Ref: key, Blob: blob, First: now}
+		w.m[key] = want
+	}
+	want.Count, want.Last, want.Reason = want.Count+1, now, reason.Error()
+	if client := clientOf(ctx); client != "" {
+		others := slices.DeleteFunc(want.Clients, func(c string) bool { return c == client })
+		want.Clients = append([]string{client}, others[:min(len(others), maxWantClients-1)]...)
+	}
+	w.changed[key] = true
+}
+
+func (w *wants) forgetLeast() {
+	least := ""
+	for key, want := range w.m {
+		if least == "" || lessWanted(want, w.m[least]) < 0 {
+			least = key
+		}
+	}
+	w.drop(least)
+}
+
+func lessWanted(a, b *Want) int {
+	return cmp.Or(cmp.Compare(a.Count, b.Count), a.Last.Compare(b.Last), cmp.Compare(a.Ref, b.Ref))
+}
+
+func (w *wants) drop(key string) {
+	if _, ok := w.m[key]; ok {
+		delete(w.m, key)
+		w.changed[key] = true
+	}
+}
+
+// fulfilled strikes off what is held now.
+func (w *wants) fulfilled(repo Repo, d digest.Digest, tags ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.m) == 0 {
+		return
+	}
+	w.drop(Ref{Repo: repo, Digest: d}.String())
+	for _, tag := range tags {
+		w.drop(Ref{Repo: repo, Tag: tag}.String())
+	}
+}
+
+// list returns the wants, the most wanted first.
+func (w *wants) list() []Want {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]Want, 0, len(w.m))
+	for _, want := range w.m {
+		copied := *want
+		copied.Clients = slices.Clone(want.Clients)
+		list = append(list, copied)
+	}
+	slices.SortFunc(list, func(a, b Want) int { return lessWanted(&b, &a) })
+	return list
+}
+
+// note writes what has changed since the last time.
+func (w *wants) note(ctx context.Context, store NoteStore) error {
+	w.mu.Lock()
+	notes := make(map[string][]byte, len(w.changed))
+	for key := range w.changed {
+		notes[key] = nil
+		if want, ok := w.m[key]; ok {
+			notes[key], _ = json.Marshal(want) // a Want can be written
+		}
+	}
+	w.changed = make(map[string]bool)
+	w.mu.Unlock()
+	if len(notes) == 0 {
+		return nil
+	}
+	err := store.Note(ctx, wantNotes, notes)
+	if err != nil { // again with the next batch
+		w.mu.Lock()
+		for key := range notes {
+			w.changed[key] = true
+		}
+		w.mu.Unlock()
+	}
+	return err
+}
+
+// Wants lists what clients asked for and could not be given, the most wanted first.
+func (m *Mirror) Wants() []Want { return m.wants.list() }
+
+// ForgetWants strikes off wants by their [Want.Ref], all of them if none is named, and returns how many there were.
+func (m *Mirror) ForgetWants(refs ...string) int {
+	m.wants.mu.Lock()
+	defer m.wants.mu.Unlock()
+	before := len(m.wants.m)
+	if len(refs) == 0 {
+		for key := range m.wants.m {
+			m.wants.drop(key)
+		}
+	}
+	for _, key := range refs {
+		m.wants.drop(key)
+	}
+	return before - len(m.wants.m)
+}
+
+type clientKey struct{}
+
+// WithClient returns a context of requests that come from a client at an address, which wants remember.
+func WithClient(ctx context.Context, addr net.Addr) context.Context {
+	return context.WithValue(ctx, clientKey{}, addr)
+}
+
+// clientOf returns the host that a request came from, or "".
+func clientOf(ctx context.Context) string {
+	addr, ok := ctx.Value(clientKey{}).(net.Addr)
+	if !ok {
+		return ""
+	}
+	if host, _, err := net.SplitHostPort(addr.String()); err == nil {
+		return host
+	}
+	return fmt.Sprint(addr)
+}
