@@ -19,6 +19,8 @@ const DockerHub = "docker.io"
 type Names struct {
 	// Default is the host that bare names belong to; [DockerHub] if it is empty.
 	Default string
+	// Aliases are other names of hosts, to the one that content is named by. Docker Hub's are known.
+	Aliases map[string]string
 }
 
 // Repo returns the repository that a request for name means, with ns being the value of its ns query parameter or "".
@@ -26,9 +28,9 @@ type Names struct {
 func (n Names) Repo(name, ns string) (Repo, error) {
 	repo := Repo{Host: n.defaultHost(), Path: name}
 	if ns != "" {
-		repo.Host = CanonicalHost(ns)
+		repo.Host = n.host(ns)
 	} else if first, rest, ok := strings.Cut(name, "/"); ok && namesHost(first) {
-		repo = Repo{Host: CanonicalHost(first), Path: rest}
+		repo = Repo{Host: n.host(first), Path: rest}
 	}
 	return repo, repo.Validate()
 }
@@ -39,6 +41,14 @@ func (n Names) Served(repo Repo) string {
 		return repo.Path
 	}
 	return repo.String()
+}
+
+func (n Names) host(host string) string {
+	host = CanonicalHost(host)
+	if name, ok := n.Aliases[host]; ok {
+		return name
+	}
+	return host
 }
 
 func (n Names) defaultHost() string {

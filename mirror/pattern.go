@@ -1,0 +1,55 @@
+package mirror
+
+import (
+	"path"
+	"strings"
+)
+
+// Match reports whether a name, of slash-separated parts, is what pattern describes. A part of a pattern is that of
+// [path.Match]; a part ** stands for any number of parts, none included:
+//
+//	library/*     library/alpine, and not library/a/b
+//	org/**        org, org/app, org/a/b
+//	**/*-debug    app-debug, org/app-debug
+//
+// A malformed pattern, see [ValidPattern], matches nothing.
+func Match(pattern, name string) bool {
+	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
+}
+
+// MatchAny reports whether one of the patterns matches.
+func MatchAny(patterns []string, name string) bool {
+	for _, pattern := range patterns {
+		if Match(pattern, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// ValidPattern reports whether s is a pattern.
+func ValidPattern(s string) bool {
+	_, err := path.Match(s, "")
+	return err == nil && s != ""
+}
+
+func matchParts(pattern, name []string) bool {
+	for ; len(pattern) > 0; pattern = pattern[1:] {
+		if pattern[0] == "**" {
+			for i := range len(name) + 1 {
+				if matchParts(pattern[1:], name[i:]) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(name) == 0 {
+			return false
+		}
+		if ok, err := path.Match(pattern[0], name[0]); !ok || err != nil {
+			return false
+		}
+		name = name[1:]
+	}
+	return len(name) == 0
+}
