@@ -173,4 +173,3 @@ func (c config) local(repo mirror.Repo) (local, decided bool) {
 	}
 	return false, false
 }
-
