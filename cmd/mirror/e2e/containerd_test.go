@@ -42,10 +42,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 `, filepath.Join(dir, "root"), filepath.Join(dir, "state"), c.address))
 
 	c.process = start(t, c.env, "containerd", "--config", config)
-	eventually(t, "containerd answers", func() error {
-		if c.ended() {
-			t.Fatalf("containerd ended:\n%s", c.output(t))
-		}
+	c.waitUntil(t, func() error {
 		if r := try(t, c.env, "ctr", "--address", c.address, "--connect-timeout", "1s", "version"); r.code != 0 {
 			return fmt.Errorf("ctr version: %s", r.stderr)
 		}

@@ -124,7 +124,7 @@ func environment(t *testing.T, more ...string) []string {
 // put in front of a command that is to run there.
 func isolatedNetwork(t *testing.T) []string {
 	t.Helper()
-	need(t, "root", "ip")
+	need(t, "root", "ip", "nsenter")
 	name := fmt.Sprintf("mirror-e2e-%d", freePort(t))
 	env := environment(t)
 	run(t, env, "ip", "netns", "add", name)
@@ -133,15 +133,16 @@ func isolatedNetwork(t *testing.T) []string {
 			t.Errorf("deleting the network namespace: %s", r.stderr)
 		}
 	})
-	inside := []string{"ip", "netns", "exec", name}
+	// Not `ip netns exec`, which mounts another /sys as well: dockerd finds no cgroups there.
+	inside := []string{"nsenter", "--net=/run/netns/" + name}
 	run(t, env, append(inside, "ip", "link", "set", "lo", "up")...)
 	return inside
 }
 
 // base is the name of the program that is run, whatever is in front of it.
 func base(argv []string) string {
-	if len(argv) > 4 && argv[0] == "ip" {
-		argv = argv[4:]
+	if argv[0] == "nsenter" {
+		argv = argv[2:]
 	}
 	return filepath.Base(argv[0])
 }
@@ -162,4 +163,18 @@ func userName(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return current.Username
+}
+
+// runningWith returns an error while there is a process with this text in its command line.
+func runningWith(text string) error {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if line, err := os.ReadFile(file); err == nil && strings.Contains(string(line), text) { // those that ended are fine
+			return fmt.Errorf("%s is running: %q", filepath.Dir(file), line)
+		}
+	}
+	return nil
 }
