@@ -158,6 +158,9 @@ func TestDamagedBlobIsReplaced(t *testing.T) {
 	f := open(t, t.TempDir())
 	d := digest.FromString("data")
 	path, _ := f.path(d)
+	if err := f.prepare(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte("dat"), fileMode); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +179,7 @@ func TestAllLeavesOutOtherFiles(t *testing.T) {
 		path + "x", filepath.Join(filepath.Dir(path), "README"),
 		filepath.Join(f.algorithmFolder(digest.SHA256), "00", filepath.Base(path)), // in the folder of others
 	} {
-		if err := os.WriteFile(name, nil, fileMode); err != nil {
+		if err := errors.Join(f.prepare(filepath.Dir(name)), os.WriteFile(name, nil, fileMode)); err != nil {
 			t.Fatal(err)
 		}
 	}
