@@ -93,12 +93,6 @@ func (s stream) digest() string {
 	return digestOf(h)
 }
 
-func (s stream) bytes() []byte {
-	data := make([]byte, 0, s.Size)
-	_ = s.each(func(piece []byte) error { data = append(data, piece...); return nil })
-	return data
-}
-
 func digestOf(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }
 
 func digestOfBytes(data []byte) string {
