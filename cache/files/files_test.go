@@ -205,8 +205,26 @@ func TestManyBuffers(t *testing.T) {
 	if err := w.Commit(t.Context(), digest.FromBytes(data)); err != nil {
 		t.Error(err)
 	}
-	if w.hasher.fill != nil || w.hasher.queue != nil {
-		t.Error("an ended writer holds a buffer or a goroutine")
+}
+
+func TestEndLeavesNothingRunning(t *testing.T) {
+	for _, end := range []func(*writer) error{(*writer).Abort, (*writer).Suspend} {
+		w := create(t, open(t, t.TempDir()), "", "")
+		if _, err := w.Write(make([]byte, bufferSize+1)); err != nil {
+			t.Fatal(err)
+		}
+		done := w.hasher.done
+		if err := end(w); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+		default:
+			t.Error("the goroutine that hashes is still there")
+		}
+		if w.hasher.fill != nil {
+			t.Error("an ended writer holds a buffer")
+		}
 	}
 }
 
