@@ -109,8 +109,8 @@ func TestLateReader(t *testing.T) {
 	wantCode(t, err, mirror.CodeManifestUnknown)
 }
 
-// TestNoWayBack lets a late reader finish between the commit of a write and its end, after another one has seen the new
-// value: from then on nobody may see the old one.
+// TestNoWayBack stops a write between its commit and its end. From then on nobody may see the old value: not from memory,
+// and not after a late reader, who saw it before, has finished.
 func TestNoWayBack(t *testing.T) {
 	ctx := t.Context()
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
@@ -123,20 +123,26 @@ func TestNoWayBack(t *testing.T) {
 		check func()
 	}{
 		"Put": {
-			func() error { return s.PutManifest(ctx, repo, second, "v1") },
-			func() { wantTag(t, s, "v1", second.Digest) },
+			func() error { return s.PutManifest(ctx, repo, second, "v1", "hot") },
+			func() {
+				wantTag(t, s, "v1", second.Digest)
+				wantTag(t, s, "hot", second.Digest)
+			},
 		},
 		"DeleteManifest": {
 			func() error { return s.DeleteManifest(ctx, repo, first.Digest) },
 			func() {
-				_, err := s.Tag(ctx, repo, "v1")
-				wantCode(t, err, mirror.CodeManifestUnknown)
+				for _, tag := range []string{"v1", "hot"} {
+					_, err := s.Tag(ctx, repo, tag)
+					wantCode(t, err, mirror.CodeManifestUnknown)
+				}
 			},
 		},
 	}
 	for name, w := range writes {
 		t.Run(name, func(t *testing.T) {
-			put(t, s, first, "v1")
+			put(t, s, first, "v1", "hot")
+			wantTag(t, s, "hot", first.Digest)
 			late := pause(index, func() { _, _ = s.Tag(ctx, repo, "v1") })
 			committed, end := make(chan struct{}), make(chan struct{})
 			index.afterUpdate = func() {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -17,10 +18,14 @@ import (
 type countingIndex struct {
 	Index
 	updates int
+	update  func() error
 }
 
 func (x *countingIndex) Update(context.Context, func(WriteTx) error) error {
 	x.updates++
+	if x.update != nil {
+		return x.update()
+	}
 	return nil
 }
 
@@ -31,8 +36,8 @@ func TestRecencyIsWrittenEarlyWhenThereIsMuch(t *testing.T) {
 		r := newRecency(index, Options{RecencyInterval: time.Hour, Log: slog.Default()})
 		go r.run()
 		for i := range recencyBatch - 1 {
-			r.touch(content{digest: digest.FromString(fmt.Sprint(i))})
 			r.touch(content{digest: digest.FromString("again and again")})
+			r.touch(content{digest: digest.FromString(fmt.Sprint(i))})
 		}
 		synctest.Wait()
 		if index.updates != 1 {
@@ -43,6 +48,27 @@ func TestRecencyIsWrittenEarlyWhenThereIsMuch(t *testing.T) {
 		}
 		if index.updates != 1 {
 			t.Errorf("%d updates, want none for nothing", index.updates)
+		}
+	})
+}
+
+// TestRecencyKeepsTheLastUse when content is used again while an older use fails to be written.
+func TestRecencyKeepsTheLastUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		index := &countingIndex{}
+		r := newRecency(index, Options{})
+		c := content{digest: digest.FromString("a blob")}
+		index.update = func() error {
+			time.Sleep(time.Second)
+			r.touch(c)
+			return errors.New("disk broken")
+		}
+		r.touch(c)
+		if err := r.flush(t.Context()); err == nil {
+			t.Error("flush did not fail")
+		}
+		if at := r.used[c]; !at.Equal(time.Now()) {
+			t.Errorf("used at %v, want %v", at, time.Now())
 		}
 	})
 }
@@ -60,9 +86,9 @@ func TestRecencyIsBounded(t *testing.T) {
 
 // TestHotBudget adds more than fits, and values that replace one another.
 func TestHotBudget(t *testing.T) {
-	h := newHot[int](10*hotOverhead, manifestCost)
+	h := newHot[int](5*hotOverhead, manifestCost)
 	for i := range 100 {
-		h.add(i%20, mirror.Manifest{Bytes: make([]byte, i)}, 0)
+		h.add(i*i%7, mirror.Manifest{Bytes: make([]byte, i)}, 0)
 		sum := 0
 		for _, m := range h.entries.Values() {
 			sum += manifestCost(m)
@@ -71,11 +97,11 @@ func TestHotBudget(t *testing.T) {
 			t.Fatalf("%d entries cost %d, counted %d of at most %d", h.entries.Len(), sum, h.used, h.budget)
 		}
 	}
-	if _, found, _ := h.get(99 % 20); !found {
+	if _, found, _ := h.get(99 * 99 % 7); !found {
 		t.Error("what was added last is gone")
 	}
-	end := h.begin(99 % 20)
-	if _, found, _ := h.get(99 % 20); found {
+	end := h.begin(99 * 99 % 7)
+	if _, found, _ := h.get(99 * 99 % 7); found {
 		t.Error("what is being written is answered")
 	}
 	end()
