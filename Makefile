@@ -53,12 +53,14 @@ fuzz: ## Fuzz every target in turn, each for FUZZTIME (30s)
 	done
 
 lint: $(BIN)/staticcheck ## Check format, vet and staticcheck, for every build tag
-	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:" $$unformatted; exit 1; }
-	@for tag in none $(TAGS); do \
+	@failed=; unformatted=$$(gofmt -l .); \
+	[ -z "$$unformatted" ] || { echo "not formatted, run make fmt:" $$unformatted; failed=1; }; \
+	for tag in none $(TAGS); do \
 		echo "vet and staticcheck, tag $$tag"; \
-		go vet -tags "$$tag" ./...; \
-		$(BIN)/staticcheck -tags "$$tag" -checks '$(STATICCHECKS)' ./...; \
-	done
+		go vet -tags "$$tag" ./... || failed=1; \
+		$(BIN)/staticcheck -tags "$$tag" -checks '$(STATICCHECKS)' ./... || failed=1; \
+	done; \
+	[ -z "$$failed" ]
 
 fmt: ## Format all Go files
 	gofmt -w .
