@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-
-	"airmirror/mirror"
 )
 
 // get reads a record.
@@ -48,8 +46,7 @@ func checkSchema(ctx context.Context, index Index) error {
 		case !found:
 			return put(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 		case schema.Version > schemaVersion:
-			return mirror.Errorf(mirror.CodeUnsupported,
-				"the index was written by a newer version of this program (schema %d, this one knows %d): use that version",
+			return fmt.Errorf("the index was written by a newer version of this program (schema %d, this one knows %d): use that",
 				schema.Version, schemaVersion)
 		}
 		return nil

@@ -60,7 +60,7 @@ func (h *hot[K, V]) get(k K) (v V, found bool, generation uint64) {
 func (h *hot[K, V]) add(k K, v V, generation uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if generation != h.generation || h.writingAny > 0 || h.writing[k] > 0 {
+	if generation != h.generation || h.writing[k] > 0 {
 		return
 	}
 	h.entries.Remove(k) // or its cost would be counted twice
@@ -93,7 +93,7 @@ func (h *hot[K, V]) begin(keys ...K) (end func()) {
 }
 
 // beginAny is begin for a write that finds its keys in its transaction: until it has ended nothing is answered from
-// memory. It is told the keys at the end.
+// memory. It is told the keys at the end, and drops what was added meanwhile.
 func (h *hot[K, V]) beginAny() (end func(keys []K)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

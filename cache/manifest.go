@@ -96,7 +96,16 @@ func (s *Store) Tag(ctx context.Context, repo mirror.Repo, tag string) (mirror.T
 	if found {
 		return t, nil
 	}
-	err := s.index.View(ctx, func(tx ReadTx) error {
+	t, err := s.loadTag(ctx, name)
+	if err != nil {
+		return mirror.Tag{}, explain(err, "look up %s:%s", repo, tag)
+	}
+	s.tags.add(name, t, generation)
+	return t, nil
+}
+
+func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
 		record, found, err := get[tagRecord](tx, tableTags, name.key())
 		if err == nil && !found {
 			return errTagUnknown(name)
@@ -104,11 +113,7 @@ func (s *Store) Tag(ctx context.Context, repo mirror.Repo, tag string) (mirror.T
 		t = mirror.Tag(record)
 		return err
 	})
-	if err != nil {
-		return mirror.Tag{}, explain(err, "look up %s", name)
-	}
-	s.tags.add(name, t, generation)
-	return t, nil
+	return t, err
 }
 
 // Revalidated implements [mirror.ManifestStore]. It does nothing where the tag points elsewhere by now, is gone or was

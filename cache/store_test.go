@@ -1,8 +1,12 @@
 package cache_test
 
 import (
+	"context"
+	"fmt"
 	"path/filepath"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
 	"airmirror/cache/bolt"
@@ -12,12 +16,56 @@ import (
 )
 
 // TestStore runs the suite over one folder of files with a new index for each test: files that the index does not name
-// are invisible, so each store is empty, and the many folders are made only once.
+// are invisible, so each store is empty, and the many folders are made only once. When a test has ended, what it left
+// in the index is checked against the rules.
 func TestStore(t *testing.T) {
 	blobs := openFiles(t, t.TempDir())
 	cachetest.Store(t, func(t *testing.T) mirror.Store {
-		return newStore(t, blobs, openBolt(t, t.TempDir()), cache.Options{})
+		index := orderedIndex{openBolt(t, t.TempDir()), blobs}
+		return checkedStore{newStore(t, blobs, index, cache.Options{}), blobs, index, t}
 	})
+}
+
+// orderedIndex refuses to name a file that is not there yet.
+type orderedIndex struct {
+	cache.Index
+	blobs cache.Blobs
+}
+
+func (x orderedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) error {
+	return x.Index.Update(ctx, func(tx cache.WriteTx) error { return f(orderedTx{tx, x.blobs}) })
+}
+
+type orderedTx struct {
+	cache.WriteTx
+	blobs cache.Blobs
+}
+
+func (tx orderedTx) Put(table cache.Table, key string, value []byte) error {
+	if table == cache.TableBlobs {
+		if _, err := tx.blobs.Stat(context.Background(), digest.Digest(key)); err != nil {
+			return fmt.Errorf("indexed before it is durable: %w", err)
+		}
+	}
+	return tx.WriteTx.Put(table, key, value)
+}
+
+// checkedStore checks its index when it is closed.
+type checkedStore struct {
+	*cache.Store
+	blobs cache.Blobs
+	index cache.Index
+	t     *testing.T
+}
+
+func (s checkedStore) Close() error {
+	if err := s.FlushRecency(context.Background()); err != nil {
+		s.t.Error(err)
+	}
+	if err := cache.Check(context.Background(), s.blobs, s.index); err != nil {
+		s.t.Error(err)
+	}
+	return s.Store.Close()
 }
 
 func openFiles(t testing.TB, folder string) cache.Blobs {

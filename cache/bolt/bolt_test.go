@@ -119,32 +119,6 @@ func TestGroupsShareACommit(t *testing.T) {
 	}
 }
 
-func TestBusyGroupsShareCommits(t *testing.T) {
-	x := open(t, t.TempDir())
-	const workers, each = 64, 8
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Go(func() {
-			for i := range each {
-				if err := x.Update(context.Background(), write(strconv.Itoa(w*each+i))); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	if n := keys(t, x); n != workers*each {
-		t.Errorf("%d of %d updates are there", n, workers*each)
-	}
-	if err := x.Close(); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d updates, %d commits", workers*each, x.commits)
-	if x.commits > workers*each/4 {
-		t.Errorf("%d updates of %d goroutines took %d commits", workers*each, workers, x.commits)
-	}
-}
-
 func TestNothingWrittenNothingSynced(t *testing.T) {
 	x := open(t, t.TempDir())
 	wrong := errors.New("wrong")
@@ -159,6 +133,32 @@ func TestNothingWrittenNothingSynced(t *testing.T) {
 	}
 	if x.commits != 0 {
 		t.Errorf("%d commits of nothing", x.commits)
+	}
+}
+
+// TestFailureBeforeWritingSpoilsNothing: the others need not run again.
+func TestFailureBeforeWritingSpoilsNothing(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	wrong := errors.New("wrong")
+	runs := 0
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		first <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			runs++
+			return write("a")(tx)
+		})
+	}()
+	queued(x, 1)
+	go func() { second <- x.Update(context.Background(), func(cache.WriteTx) error { return wrong }) }()
+	queued(x, 2)
+	release()
+	if err := <-first; err != nil || runs != 1 {
+		t.Errorf("ran %d times, %v", runs, err)
+	}
+	if err := <-second; !errors.Is(err, wrong) {
+		t.Errorf("the update that fails returned %v, want %v", err, wrong)
 	}
 }
 

@@ -148,12 +148,10 @@ func (p *panicked) Error() string {
 	return fmt.Sprintf("index update panicked: %v\n\n%s", p.value, p.stack)
 }
 
-// run calls f and makes an error of its panic, so that one update cannot take the committer down with it. A panic counts
-// as a write: how far f came is not known.
+// run calls f and makes an error of its panic, so that one update cannot take the committer down with it.
 func run(f func(cache.WriteTx) error, w *tx) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			w.wrote = true
 			err = &panicked{value: v, stack: debug.Stack()}
 		}
 	}()

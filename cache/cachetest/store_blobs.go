@@ -148,4 +148,13 @@ var storeBlobTests = []storeCase{
 		s.readable(repoA, "layer", false)
 		s.readable(repoB, "layer", true)
 	}},
+	{"ManifestAsBlob", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
+		s.push(repoA, string(m.Bytes))
+		s.readable(repoA, string(m.Bytes), true)
+		s.stat(repoA, m.Digest, mirror.BlobStat{Held: true, Linked: true, Size: int64(len(m.Bytes))})
+		s.ok(s.Unlink(s.ctx, repoA, m.Digest)) // nothing points at it
+		s.readable(repoA, string(m.Bytes), false)
+		s.holds(repoA, m)
+	}},
 }

@@ -34,6 +34,9 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	if err != nil {
 		return err
 	}
+	if err := w.files.prepare(filepath.Dir(target)); err != nil {
+		return err
+	}
 	if err := w.files.commits.begin(ctx, d); err != nil {
 		return err
 	}

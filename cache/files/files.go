@@ -9,8 +9,7 @@
 //
 // Bytes are verified and the file is fsynced before it is renamed to where readers find it; until the fsync of the
 // folder returns, [Files.Open] and [Files.Stat] of that digest wait. So nothing can be built on a blob that power loss
-// might take away. The folders under blobs/ are all made, and made durable, by [Open], which leaves one folder to
-// fsync for each blob.
+// might take away.
 //
 // # Suspended blobs
 //
@@ -29,6 +28,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -47,6 +47,7 @@ type Files struct {
 	root    string
 	boot    string
 	commits commits
+	ready   sync.Map             // the folders of blobs that are known to be durable
 	fsync   func(*os.File) error // tests make it fail or wait
 }
 
@@ -90,17 +91,7 @@ func (f *Files) makeFolders() error {
 		return err
 	}
 	for _, a := range algorithms() {
-		folder := f.algorithmFolder(a)
-		if err := f.makeFolder(folder); err != nil {
-			return err
-		}
-		for first := range 256 {
-			err := os.Mkdir(filepath.Join(folder, fmt.Sprintf("%02x", first)), folderMode)
-			if err != nil && !errors.Is(err, fs.ErrExist) {
-				return err
-			}
-		}
-		if err := f.syncFolder(folder); err != nil {
+		if err := f.makeFolder(f.algorithmFolder(a)); err != nil {
 			return err
 		}
 	}
@@ -126,6 +117,22 @@ func (f *Files) makeFolder(path string) error {
 		return err
 	}
 	return f.syncFolder(parent)
+}
+
+// prepare makes the folder of a blob durable before the first blob of this process goes there. It syncs one that it
+// finds for the same reason as makeFolders. Writers that need the same folder at once each do it, and wait for no other.
+func (f *Files) prepare(folder string) error {
+	if _, ok := f.ready.Load(folder); ok {
+		return nil
+	}
+	if err := os.Mkdir(folder, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := f.syncFolder(filepath.Dir(folder)); err != nil {
+		return err
+	}
+	f.ready.Store(folder, true)
+	return nil
 }
 
 // syncFolder makes names that were added to a folder durable.

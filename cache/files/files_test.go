@@ -158,6 +158,9 @@ func TestDamagedBlobIsReplaced(t *testing.T) {
 	f := open(t, t.TempDir())
 	d := digest.FromString("data")
 	path, _ := f.path(d)
+	if err := f.prepare(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte("dat"), fileMode); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +179,7 @@ func TestAllLeavesOutOtherFiles(t *testing.T) {
 		path + "x", filepath.Join(filepath.Dir(path), "README"),
 		filepath.Join(f.algorithmFolder(digest.SHA256), "00", filepath.Base(path)), // in the folder of others
 	} {
-		if err := os.WriteFile(name, nil, fileMode); err != nil {
+		if err := errors.Join(f.prepare(filepath.Dir(name)), os.WriteFile(name, nil, fileMode)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -202,8 +205,26 @@ func TestManyBuffers(t *testing.T) {
 	if err := w.Commit(t.Context(), digest.FromBytes(data)); err != nil {
 		t.Error(err)
 	}
-	if w.hasher.fill != nil || w.hasher.queue != nil {
-		t.Error("an ended writer holds a buffer or a goroutine")
+}
+
+func TestEndLeavesNothingRunning(t *testing.T) {
+	for _, end := range []func(*writer) error{(*writer).Abort, (*writer).Suspend} {
+		w := create(t, open(t, t.TempDir()), "", "")
+		if _, err := w.Write(make([]byte, bufferSize+1)); err != nil {
+			t.Fatal(err)
+		}
+		done := w.hasher.done
+		if err := end(w); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+		default:
+			t.Error("the goroutine that hashes is still there")
+		}
+		if w.hasher.fill != nil {
+			t.Error("an ended writer holds a buffer")
+		}
 	}
 }
 

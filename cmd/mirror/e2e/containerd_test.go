@@ -16,8 +16,9 @@ type containerd struct {
 	env            []string
 }
 
-// startContainerd starts a containerd whose docker.io is behind the mirror. It asks mirrors for `?ns=docker.io`.
-func startContainerd(t *testing.T, mirrorAddr string) *containerd {
+// startContainerd starts a containerd that reaches docker.io, or the registries that are given, through the mirror. It
+// asks a mirror for `?ns=docker.io`.
+func startContainerd(t *testing.T, mirrorAddr string, registries ...string) *containerd {
 	t.Helper()
 	need(t, "root", "containerd", "ctr")
 	dir := tempDir(t)
@@ -26,11 +27,13 @@ func startContainerd(t *testing.T, mirrorAddr string) *containerd {
 		hosts:   filepath.Join(dir, "hosts"),
 		env:     environment(t),
 	}
-	writeFile(t, c.hosts, "docker.io/hosts.toml", fmt.Sprintf(`server = "https://registry-1.docker.io"
+	for _, registry := range append(registries, "docker.io") {
+		writeFile(t, c.hosts, registry+"/hosts.toml", fmt.Sprintf(`server = "https://%s"
 
 [host."http://%s"]
   capabilities = ["pull", "resolve"]
-`, mirrorAddr))
+`, registry, mirrorAddr))
+	}
 	config := writeFile(t, dir, "config.toml", fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -42,10 +45,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 `, filepath.Join(dir, "root"), filepath.Join(dir, "state"), c.address))
 
 	c.process = start(t, c.env, "containerd", "--config", config)
-	eventually(t, "containerd answers", func() error {
-		if c.ended() {
-			t.Fatalf("containerd ended:\n%s", c.output(t))
-		}
+	c.waitUntil(t, func() error {
 		if r := try(t, c.env, "ctr", "--address", c.address, "--connect-timeout", "1s", "version"); r.code != 0 {
 			return fmt.Errorf("ctr version: %s", r.stderr)
 		}
@@ -89,4 +89,39 @@ func TestContainerdPullsThroughTheMirrorAndGoesOnWithoutTheUpstream(t *testing.T
 	second := startContainerd(t, mirror.addr) // one that holds nothing itself
 	second.pull(t, image)
 	second.prints(t, image, "hello from the hub")
+}
+
+func TestContainerdPushesAndAnotherPulls(t *testing.T) {
+	mirror := startMirror(t, "--offline")
+	hello, app := mirror.addr+"/team/hello:1", mirror.addr+"/team/app:1"
+	push(t, helloIndex(t, ociFormat, "hello from the team"), hello)
+
+	ours, theirs := startContainerd(t, mirror.addr), startContainerd(t, mirror.addr)
+	ours.ctr(t, "images", "pull", "--plain-http", "--all-platforms", "--snapshotter", "native", hello)
+	ours.ctr(t, "images", "tag", hello, app)
+	ours.ctr(t, "images", "push", "--plain-http", app)
+
+	theirs.ctr(t, "images", "pull", "--plain-http", "--snapshotter", "native", app)
+	theirs.prints(t, app, "hello from the team")
+}
+
+// TestRegistriesBesideDockerHub: one mirror stands for several registries, told apart by ns or by the path, and the same
+// name in two of them is two images.
+func TestRegistriesBesideDockerHub(t *testing.T) {
+	hub, other := startUpstream(t), startUpstream(t)
+	mirror := startMirror(t, mirrorOf(hub), "--upstream=registry.example.com=http://"+other.addr)
+	push(t, helloIndex(t, ociFormat, "hello from the hub"), hub.addr+"/org/hello:1")
+	digest := push(t, helloIndex(t, ociFormat, "hello from the other"), other.addr+"/org/hello:1").String()
+
+	containerd := startContainerd(t, mirror.addr, "registry.example.com")
+	for image, want := range map[string]string{
+		"docker.io/org/hello:1":            "hello from the hub",
+		"registry.example.com/org/hello:1": "hello from the other",
+	} {
+		containerd.pull(t, image)
+		containerd.prints(t, image, want)
+	}
+
+	// The same by its path, as clients name it that send no ns.
+	wantWhole(t, mirror.addr+"/registry.example.com/org/hello:1", digest)
 }

@@ -31,10 +31,7 @@ func startDocker(t *testing.T, mirrorAddr string, prefix ...string) *docker {
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"-p", filepath.Join(dir, "docker.pid"), "-H", d.host,
 		"--log-level=warn", "--iptables=false", "--bridge=none", "--storage-driver=vfs")...)
-	eventually(t, "dockerd answers", func() error {
-		if d.ended() {
-			t.Fatalf("dockerd ended:\n%s", d.output(t))
-		}
+	d.waitUntil(t, func() error {
 		if r := try(t, d.env, dockerClient(), "version"); r.code != 0 {
 			return fmt.Errorf("docker version: %s", r.stderr)
 		}

@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -37,9 +38,9 @@ func helloIndex(t *testing.T, f format, greeting string) v1.ImageIndex {
 		other = "amd64"
 	}
 	return mutate.AppendManifests(mutate.IndexMediaType(empty.Index, f.index),
-		mutate.IndexAddendum{Add: helloImage(t, f, greeting), Descriptor: linux(runtime.GOARCH)},
+		mutate.IndexAddendum{Add: platform{helloImage(t, f, greeting)}, Descriptor: linux(runtime.GOARCH)},
 		mutate.IndexAddendum{
-			Add:        image(t, f, other, "/greeting", fileLayer(t, f, "greeting", 0o644, []byte(greeting))),
+			Add:        platform{image(t, f, other, "/greeting", fileLayer(t, f, "greeting", 0o644, []byte(greeting)))},
 			Descriptor: linux(other),
 		},
 	)
@@ -61,6 +62,12 @@ func helloImage(t *testing.T, f format, greeting string) v1.Image {
 		fileLayer(t, f, "bin/busybox", 0o755, busybox),
 		fileLayer(t, f, "greeting", 0o644, []byte(greeting)))
 }
+
+// platform is an image in an index. The index would otherwise repeat the config's media type as an artifactType, as no
+// tool that builds images does, and skopeo of Debian 12 would drop that and thereby change the digest.
+type platform struct{ v1.Image }
+
+func (platform) ArtifactType() (string, error) { return "", nil }
 
 func linux(arch string) v1.Descriptor {
 	return v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}
@@ -111,13 +118,16 @@ func fileLayer(t *testing.T, f format, path string, mode int64, content []byte) 
 }
 
 // push writes an index to a registry as the reference, such as 127.0.0.1:5000/team/app:1, and returns its digest.
-func push(t *testing.T, index v1.ImageIndex, reference string, options ...remote.Option) v1.Hash {
+func push(t *testing.T, index v1.ImageIndex, reference string) v1.Hash {
 	t.Helper()
 	ref, err := name.ParseReference(reference, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.WriteIndex(ref, index, options...); err != nil {
+	// Connections of our own, closed after use: a server that stops waits five seconds for one that was never used.
+	transport := remote.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	if err := remote.WriteIndex(ref, index, remote.WithTransport(transport)); err != nil {
 		t.Fatalf("pushing %s: %v", reference, err)
 	}
 	digest, err := index.Digest()

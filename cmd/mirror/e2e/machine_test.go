@@ -4,14 +4,11 @@ package e2e_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 )
@@ -69,38 +66,6 @@ func writeFile(t *testing.T, dir, name, content string) string {
 	return path
 }
 
-var ports struct {
-	sync.Mutex
-	next int
-}
-
-// freePort returns a port of loopback that nobody listens on and that is not handed out twice. It lies below those that
-// the kernel gives to outgoing connections: a server that restarts on its port must not find it taken by one.
-func freePort(t *testing.T) int {
-	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.next == 0 {
-		ports.next = 20000 + rand.IntN(10000)
-	}
-	for range 100 {
-		ports.next++
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.next))
-		if err == nil {
-			listener.Close()
-			return ports.next
-		}
-	}
-	t.Fatal("found no free port")
-	return 0
-}
-
-// freeAddr is freePort as an address to listen on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
-}
-
 // environment is what every program of a test runs in: nothing of the developer's own configuration, and a proxy that
 // nobody listens on between it and the internet (Go's clients do not use a proxy for loopback). A client that falls
 // back to Docker Hub fails at once then, wherever the tests run, instead of passing for the wrong reason.
@@ -120,28 +85,10 @@ func environment(t *testing.T, more ...string) []string {
 	}, more...)
 }
 
-// isolatedNetwork makes a network namespace with loopback in it and nothing else, no route, no DNS, and returns what to
-// put in front of a command that is to run there.
-func isolatedNetwork(t *testing.T) []string {
-	t.Helper()
-	need(t, "root", "ip")
-	name := fmt.Sprintf("mirror-e2e-%d", freePort(t))
-	env := environment(t)
-	run(t, env, "ip", "netns", "add", name)
-	t.Cleanup(func() {
-		if r := try(t, env, "ip", "netns", "delete", name); r.code != 0 {
-			t.Errorf("deleting the network namespace: %s", r.stderr)
-		}
-	})
-	inside := []string{"ip", "netns", "exec", name}
-	run(t, env, append(inside, "ip", "link", "set", "lo", "up")...)
-	return inside
-}
-
 // base is the name of the program that is run, whatever is in front of it.
 func base(argv []string) string {
-	if len(argv) > 4 && argv[0] == "ip" {
-		argv = argv[4:]
+	if argv[0] == "nsenter" {
+		argv = argv[2:]
 	}
 	return filepath.Base(argv[0])
 }
@@ -162,4 +109,18 @@ func userName(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return current.Username
+}
+
+// runningWith returns an error while there is a process with this text in its command line.
+func runningWith(text string) error {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if line, err := os.ReadFile(file); err == nil && strings.Contains(string(line), text) { // those that ended are fine
+			return fmt.Errorf("%s is running: %q", filepath.Dir(file), line)
+		}
+	}
+	return nil
 }

@@ -6,9 +6,11 @@
 //
 //	need_test.go       which clients must be installed, and what becomes of a test without them
 //	process_test.go    processes: started, waited for by condition, ended by pid, their logs shown on failure
-//	machine_test.go    temporary folders, ports, network namespaces, an environment without a way to the internet
+//	machine_test.go    temporary folders, and an environment without a way to the internet
+//	network_test.go    ports and network namespaces
 //	images_test.go     images with a program in them
 //	registry_test.go   the upstream registry and the mirror
+//	fuse_test.go       kill -9 at a chosen point of an exchange
 //	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
 //
 // Everything listens on loopback, and nothing is left running or mounted. Run it with `make e2e`, as root.

@@ -18,7 +18,9 @@ var packages = map[string]string{
 	"docker":          "docker.io",
 	"ip":              "iproute2",
 	"nginx":           "nginx",
+	"nsenter":         "util-linux",
 	"podman":          "podman",
+	"runc":            "runc",
 	"skopeo":          "skopeo",
 }
 

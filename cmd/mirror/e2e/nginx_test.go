@@ -49,10 +49,7 @@ http {
 	// The workers run as the user that started it, root or not: the folder is that user's.
 	argv := []string{"nginx", "-e", "stderr", "-c", config, "-g", "user " + userName(t) + ";"}
 	p := start(t, environment(t), argv...)
-	eventually(t, "nginx answers", func() error {
-		if p.ended() {
-			t.Fatalf("nginx ended:\n%s", p.output(t))
-		}
+	p.waitUntil(t, func() error {
 		connection, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			return err

@@ -10,16 +10,14 @@ import (
 )
 
 // podman is a store of its own; there is no daemon.
-type podman struct {
-	flags, env []string
-}
+type podman struct{ env []string }
 
 // newPodman returns a podman whose docker.io is behind the mirror, at its root or below a path.
 func newPodman(t *testing.T, location string) *podman {
 	t.Helper()
-	need(t, "root", "podman")
+	need(t, "root", "podman", "runc")
 	dir := tempDir(t)
-	config := writeFile(t, dir, "registries.conf", fmt.Sprintf(`unqualified-search-registries = []
+	registries := writeFile(t, dir, "registries.conf", fmt.Sprintf(`unqualified-search-registries = []
 
 [[registry]]
 prefix = "docker.io"
@@ -29,26 +27,42 @@ location = "docker.io"
 location = %q
 insecure = true
 `, location))
-	return &podman{
-		// vfs and cgroupfs work on every file system and without systemd.
-		flags: []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"),
-			"--tmpdir", filepath.Join(dir, "tmp"), "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
-			"--events-backend", "none"},
-		env: environment(t, "CONTAINERS_REGISTRIES_CONF="+config),
-	}
+	t.Cleanup(func() {
+		// What is left of a container is cleared away in the background after it has ended.
+		eventually(t, "podman is done", func() error { return runningWith(dir) })
+	})
+	// These work on every file system, without systemd, with the cgroups of both versions mounted, and beside a podman
+	// that the machine uses itself.
+	engine := writeFile(t, dir, "containers.conf", fmt.Sprintf(`[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+tmp_dir = %q
+static_dir = %q
+volume_path = %q
+`, filepath.Join(dir, "tmp"), filepath.Join(dir, "root/libpod"), filepath.Join(dir, "volumes")))
+	storage := writeFile(t, dir, "storage.conf", fmt.Sprintf(`[storage]
+driver = "vfs"
+graphroot = %q
+runroot = %q
+`, filepath.Join(dir, "root"), filepath.Join(dir, "run")))
+	return &podman{environment(t, "CONTAINERS_REGISTRIES_CONF="+registries,
+		"CONTAINERS_CONF="+engine, "CONTAINERS_STORAGE_CONF="+storage)}
 }
 
 // do runs a podman command that must succeed.
 func (p *podman) do(t *testing.T, args ...string) string {
 	t.Helper()
-	return run(t, p.env, append(append([]string{"podman"}, p.flags...), args...)...)
+	return run(t, p.env, append([]string{"podman"}, args...)...)
 }
 
 // prints runs an image without a network and checks what it prints.
 func (p *podman) prints(t *testing.T, image, want string) {
 	t.Helper()
-	// A container around these tests may let podman neither make a cgroup nor raise a limit.
-	got := p.do(t, "run", "--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "host", image)
+	// Where these tests run in a container themselves, podman may not be allowed to raise its own limits, as it does
+	// unless it is given others.
+	got := p.do(t, "run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", image)
 	if got = strings.TrimSpace(got); got != want {
 		t.Errorf("podman run %s printed %q, want %q", image, got, want)
 	}

@@ -95,6 +95,17 @@ func (p *process) output(t *testing.T) string {
 	return string(out)
 }
 
+// waitUntil waits until a server is ready, and fails the test if it ends instead.
+func (p *process) waitUntil(t *testing.T, ready func() error) {
+	t.Helper()
+	eventually(t, p.name+" answers", func() error {
+		if p.ended() {
+			t.Fatalf("%s ended with exit code %d:\n%s", p.name, p.cmd.ProcessState.ExitCode(), p.output(t))
+		}
+		return ready()
+	})
+}
+
 // result is what became of a command.
 type result struct {
 	stdout, stderr string

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -33,12 +34,7 @@ http: {addr: %q}
 // waitReady waits until the process answers as a registry, or fails the test if it ends instead.
 func (p *process) waitReady(t *testing.T, addr string) {
 	t.Helper()
-	eventually(t, p.name+" answers", func() error {
-		if p.ended() {
-			t.Fatalf("%s ended with exit code %d:\n%s", p.name, p.cmd.ProcessState.ExitCode(), p.output(t))
-		}
-		return answers("http://" + addr + "/v2/")
-	})
+	p.waitUntil(t, func() error { return answers("http://" + addr + "/v2/") })
 }
 
 // answers returns an error unless the URL answers 200.
@@ -67,12 +63,27 @@ func startMirror(t *testing.T, flags ...string) *server {
 	return startMirrorAt(t, freeAddr(t), filepath.Join(tempDir(t), "data"), flags...)
 }
 
-// startMirrorAt starts a mirror on a given address and data folder: once more, or in front of something else.
+// startMirrorAt starts a mirror on a given address and data folder.
 func startMirrorAt(t *testing.T, addr, data string, flags ...string) *server {
 	t.Helper()
 	s := &server{addr: addr, data: data}
 	s.process = start(t, environment(t), serve(addr, data, flags...)...)
 	s.waitReady(t, addr)
+	return s
+}
+
+// startMirrorIn is startMirrorAt in a network of its own, which [isolatedNetwork] made.
+func startMirrorIn(t *testing.T, inside []string, addr, data string, flags ...string) *server {
+	t.Helper()
+	s := &server{addr: addr, data: data}
+	env := environment(t)
+	s.process = start(t, env, append(inside, serve(addr, data, flags...)...)...)
+	s.waitUntil(t, func() error {
+		if r := try(t, env, append(inside, craneBin, "catalog", addr)...); r.code != 0 {
+			return errors.New(r.stderr)
+		}
+		return nil
+	})
 	return s
 }
 

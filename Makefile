@@ -1,0 +1,77 @@
+# Everything that is done to this repository by hand or by CI. `make` alone says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+BIN      := $(CURDIR)/bin
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 30s
+BENCH    ?= .
+# Flags for `go test`, as in `make test TESTFLAGS=-race`.
+TESTFLAGS ?=
+# Code behind these build tags is vetted and linted like the rest.
+TAGS := e2e bench
+
+# Every check of staticcheck, its default exceptions aside: ST1000 and ST1020 to ST1022 (doc comments) are wanted here.
+# They are here, and not in a staticcheck.conf, because that file cannot hide behind a dot at the top level.
+STATICCHECKS := all,-SA9003,-ST1003,-ST1023,-QF1008
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race e2e bench fuzz lint fmt clean FORCE
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build the mirror and start it on :5000, with its data in ./data
+	$(BIN)/mirror serve
+
+build: $(BIN)/mirror ## Build bin/mirror, one static binary
+
+# Rebuilt every time: go knows better than make what is out of date. VCS stamping is off because it fails where the
+# checkout belongs to another user; the version says the same.
+$(BIN)/mirror: FORCE
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/mirror
+
+test: ## Run every test that needs only Go
+	go test $(TESTFLAGS) ./...
+
+race: ## The same with the race detector (needs a C compiler)
+	$(MAKE) --no-print-directory test TESTFLAGS="$(TESTFLAGS) -race"
+
+e2e: build $(BIN)/crane ## Drive the binary with real clients: dockerd, containerd, podman, skopeo, crane, nginx
+	MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane go test -tags e2e -count=1 -v -timeout 15m $(TESTFLAGS) ./cmd/mirror/e2e/...
+
+bench: build $(BIN)/registry ## Measure the hot paths; BENCH=regexp chooses some
+	MIRROR_BIN=$(BIN)/mirror REGISTRY_BIN=$(BIN)/registry go test -tags bench -run '^$$' -bench '$(BENCH)' -timeout 60m $(TESTFLAGS) ./cmd/mirror/bench/...
+
+fuzz: ## Fuzz every target in turn, each for FUZZTIME (30s)
+	@grep -rlE --include='*_test.go' '^func Fuzz[A-Z]' . | sort | while read -r file; do \
+		grep -oE '^func Fuzz[A-Za-z0-9_]+' "$$file" | while read -r _ target; do \
+			echo "fuzz $$target in $$(dirname "$$file") for $(FUZZTIME)"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+		done; \
+	done
+
+lint: $(BIN)/staticcheck ## Check format, vet and staticcheck, for every build tag
+	@failed=; unformatted=$$(gofmt -l .); \
+	[ -z "$$unformatted" ] || { echo "not formatted, run make fmt:" $$unformatted; failed=1; }; \
+	for tag in none $(TAGS); do \
+		echo "vet and staticcheck, tag $$tag"; \
+		go vet -tags "$$tag" ./... || failed=1; \
+		$(BIN)/staticcheck -tags "$$tag" -checks '$(STATICCHECKS)' ./... || failed=1; \
+	done; \
+	[ -z "$$failed" ]
+
+fmt: ## Format all Go files
+	gofmt -w .
+
+clean: ## Remove what was built; ./data stays
+	rm -rf $(BIN)
+
+# Tools are pinned in a module of their own, so that the product's go.mod lists only what the product is made of.
+$(BIN)/staticcheck: TOOL := honnef.co/go/tools/cmd/staticcheck
+$(BIN)/crane:       TOOL := github.com/google/go-containerregistry/cmd/crane
+$(BIN)/registry:    TOOL := github.com/distribution/distribution/v3/cmd/registry
+$(BIN)/staticcheck $(BIN)/crane $(BIN)/registry: .ci/tools/go.mod .ci/tools/go.sum
+	go build -C .ci/tools -buildvcs=false -o $@ $(TOOL)
+	@touch $@

@@ -1,0 +1,117 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Names that tests of other packages need.
+const (
+	TableMeta  = tableMeta
+	TableBlobs = tableBlobs
+)
+
+// FlushRecency writes what is known about uses at once.
+func (s *Store) FlushRecency(ctx context.Context) error { return s.recency.flush(ctx) }
+
+// Check returns what in the index breaks the rules that schema.go states.
+func Check(ctx context.Context, blobs Blobs, index Index) error {
+	var broken []error
+	report := func(format string, args ...any) { broken = append(broken, fmt.Errorf(format, args...)) }
+	err := index.View(ctx, func(tx ReadTx) error {
+		checkFiles(ctx, tx, blobs, report)
+		checkLinks(tx, report)
+		checkUses(tx, report)
+		checkManifests(tx, report)
+		checkNames(tx, report)
+		return nil
+	})
+	return errors.Join(append(broken, err)...)
+}
+
+func parts(key string) []string { return strings.Split(key, "\x00") }
+
+func checkFiles(ctx context.Context, tx ReadTx, blobs Blobs, report func(string, ...any)) {
+	for k, value := range tx.Scan(tableBlobs, "", "") {
+		record, err := decode[blobRecord](tableBlobs, k, value)
+		size, statErr := blobs.Stat(ctx, digest.Digest(k))
+		if err != nil || statErr != nil || size != record.Size || record.Added.IsZero() {
+			report("blob %s is recorded as %+v, its file has %d bytes: %w", k, record, size, errors.Join(err, statErr))
+		}
+	}
+}
+
+func checkLinks(tx ReadTx, report func(string, ...any)) {
+	for k := range tx.Scan(tableLinks, "", "") {
+		d, name := parts(k)[0], parts(k)[1]
+		repo, err := mirror.ParseRepo(name)
+		_, _, used, useErr := firstUse(tx, repo, digest.Digest(d))
+		if err != nil || useErr != nil || !used && !has(tx, tableBlobs, d) {
+			report("%s links %s, which is neither held nor used: %w", name, d, errors.Join(err, useErr))
+		}
+	}
+}
+
+func checkUses(tx ReadTx, report func(string, ...any)) {
+	for k := range tx.Scan(tableUses, "", "") {
+		file, repo, by := parts(k)[0], parts(k)[1], parts(k)[2]
+		record, found, err := get[manifestRecord](tx, tableManifests, key(repo, by))
+		if err != nil || !found || file != by && !slices.Contains(record.Blobs, digest.Digest(file)) {
+			report("%s is used in %s by %s, which is not there or does not say so: %w", file, repo, by, err)
+		}
+		if file != by && !has(tx, tableLinks, key(file, repo)) {
+			report("%s is used in %s by %s and not linked", file, repo, by)
+		}
+	}
+}
+
+func checkManifests(tx ReadTx, report func(string, ...any)) {
+	for k, value := range tx.Scan(tableManifests, "", "") {
+		repo, d := parts(k)[0], parts(k)[1]
+		record, err := decode[manifestRecord](tableManifests, k, value)
+		if err != nil || strength(record.Origin) == 0 || record.Added.IsZero() || record.MediaType == "" {
+			report("manifest %q is recorded as %+v: %w", k, record, err)
+		}
+		if !has(tx, tableRepos, repo) || !has(tx, tableBlobs, d) || !has(tx, tableUses, key(d, repo, d)) {
+			report("manifest %q lacks its repository, its file or the use of that", k)
+		}
+		for _, blob := range record.Blobs {
+			if !has(tx, tableUses, key(blob.String(), repo, d)) {
+				report("manifest %q has no use of %s", k, blob)
+			}
+			if record.Origin != mirror.Mirrored && !has(tx, tableBlobs, blob.String()) {
+				report("manifest %q was %s and lacks %s", k, record.Origin, blob)
+			}
+		}
+		if record.Subject != "" && !has(tx, tableReferrers, key(repo, record.Subject.String(), d)) {
+			report("manifest %q is not among the referrers of %s", k, record.Subject)
+		}
+	}
+}
+
+func checkNames(tx ReadTx, report func(string, ...any)) {
+	for k, value := range tx.Scan(tableTags, "", "") {
+		record, err := decode[tagRecord](tableTags, k, value)
+		if err != nil || !has(tx, tableManifests, key(parts(k)[0], record.Digest.String())) {
+			report("tag %q points at %+v, which is not there: %w", k, record, err)
+		}
+	}
+	for k := range tx.Scan(tableReferrers, "", "") {
+		record, found, err := get[manifestRecord](tx, tableManifests, key(parts(k)[0], parts(k)[2]))
+		if err != nil || !found || record.Subject.String() != parts(k)[1] {
+			report("referrer %q is not there: %w", k, err)
+		}
+	}
+	for k := range tx.Scan(tableRecency, "", "") {
+		if repo, d := parts(k)[0], parts(k)[1]; !has(tx, tableManifests, k) && !has(tx, tableLinks, key(d, repo)) {
+			report("recency of %q, which is not there", k)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package cache_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// TestFileMissing loses files that the index knows, and heals by taking them in again.
+func TestFileMissing(t *testing.T) {
+	ctx := t.Context()
+	blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
+	s := newStore(t, blobs, openBolt(t, folder), cache.Options{})
+	m := image("{}", mirror.Pushed)
+	if err := receive(ctx, s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, m, "v1")
+	closeStore(t, s)
+
+	s = newStore(t, blobs, openBolt(t, folder), cache.Options{})
+	defer closeStore(t, s)
+	for _, d := range []digest.Digest{m.Digest, digest.FromString("{}")} {
+		if err := blobs.Delete(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.Manifest(ctx, repo, m.Digest)
+	wantCode(t, err, mirror.CodeManifestUnknown)
+	if errors.Unwrap(err) == nil {
+		t.Errorf("%v has no cause: nobody will log it", err)
+	}
+	_, err = s.Blob(ctx, repo, digest.FromString("{}"))
+	wantCode(t, err, mirror.CodeBlobUnknown)
+	if errors.Unwrap(err) == nil {
+		t.Errorf("%v has no cause: nobody will log it", err)
+	}
+
+	put(t, s, m)
+	if got, err := s.Manifest(ctx, repo, m.Digest); err != nil || !bytes.Equal(got.Bytes, m.Bytes) {
+		t.Errorf("manifest that was put again: %v, %v", got, err)
+	}
+	if err := receive(ctx, s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := s.Blob(ctx, repo, digest.FromString("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob.Close()
+}
+
+// TestManifestDamaged reads a manifest whose file was changed.
+func TestManifestDamaged(t *testing.T) {
+	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir()), content: make(map[digest.Digest]string)}
+	s := newStore(t, blobs, openBolt(t, t.TempDir()), cache.Options{})
+	defer closeStore(t, s)
+	m := image("{}", mirror.Mirrored)
+	put(t, s, m)
+	for _, content := range []string{"short", strings.Repeat("x", len(m.Bytes))} {
+		blobs.content[m.Digest] = content
+		if _, err := s.Manifest(t.Context(), repo, m.Digest); err == nil || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("manifest of %d other bytes: %v", len(content), err)
+		}
+	}
+	delete(blobs.content, m.Digest)
+	if _, err := s.Manifest(t.Context(), repo, m.Digest); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestIndexBroken lets the index fail after bytes became durable: nothing may be visible, and nothing be in the way.
+func TestIndexBroken(t *testing.T) {
+	ctx := t.Context()
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
+	defer closeStore(t, s)
+	old, m := image("old", mirror.Mirrored), image("{}", mirror.Pushed)
+	put(t, s, old, "v1")
+	wantTag(t, s, "v1", old.Digest)
+
+	index.broken.Store(true)
+	if err := receive(ctx, s, "{}"); !errors.Is(err, errBroken) {
+		t.Errorf("receive: %v, want %v", err, errBroken)
+	}
+	_, err := s.Blob(ctx, repo, digest.FromString("{}"))
+	wantCode(t, err, mirror.CodeBlobUnknown)
+	index.broken.Store(false)
+	if err := receive(ctx, s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+
+	index.broken.Store(true)
+	if err := s.PutManifest(ctx, repo, m, "v1"); !errors.Is(err, errBroken) {
+		t.Errorf("put: %v, want %v", err, errBroken)
+	}
+	wantTag(t, s, "v1", old.Digest)
+	_, err = s.Manifest(ctx, repo, m.Digest)
+	wantCode(t, err, mirror.CodeManifestUnknown)
+	index.broken.Store(false)
+	put(t, s, m, "v1")
+	wantTag(t, s, "v1", m.Digest)
+}
+
+// TestHungUp cancels a request once its bytes are durable: they are kept.
+func TestHungUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir()), afterCommit: cancel}
+	s := newStore(t, blobs, openBolt(t, t.TempDir()), cache.Options{})
+	defer closeStore(t, s)
+	if err := receive(ctx, s, "{}"); err != nil {
+		t.Errorf("receive: %v", err)
+	}
+	ctx, blobs.afterCommit = context.WithCancel(t.Context())
+	if err := s.PutManifest(ctx, repo, image("{}", mirror.Pushed), "v1"); err != nil {
+		t.Errorf("put: %v", err)
+	}
+	if ctx.Err() == nil {
+		t.Error("nothing was cancelled")
+	}
+}

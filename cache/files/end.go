@@ -1,0 +1,64 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Suspend implements [cache.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun.
+func (w *writer) Suspend() error {
+	if w.ended {
+		return errEnded
+	}
+	err := w.saveState()
+	if err != nil && !w.saved {
+		err = errors.Join(err, w.drop())
+	}
+	w.end()
+	if err != nil {
+		return fmt.Errorf("suspend blob upload %s: %w", w.id, err)
+	}
+	return nil
+}
+
+// Abort implements [cache.Writer].
+func (w *writer) Abort() error {
+	if w.ended {
+		return nil
+	}
+	if err := w.drop(); err != nil {
+		return fmt.Errorf("abort blob upload %s: %w", w.id, err)
+	}
+	return nil
+}
+
+// drop ends the writer and removes what it wrote.
+func (w *writer) drop() error {
+	w.end()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.path == "" {
+		return nil
+	}
+	err := remove(w.path)
+	w.path = ""
+	return errors.Join(err, w.removeState())
+}
+
+func (w *writer) removeState() error {
+	if !w.saved {
+		return nil
+	}
+	w.saved = false
+	return remove(w.files.incoming(w.id + stateSuffix))
+}
+
+// end lets go of what the writer holds. What was worth an error was fsynced before, so that of Close says nothing.
+func (w *writer) end() {
+	if w.ended {
+		return
+	}
+	w.ended = true
+	w.hasher.settle()
+	w.file.Close()
+}

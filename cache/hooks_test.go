@@ -1,0 +1,140 @@
+package cache_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+var repo = mirror.Repo{Host: "docker.io", Path: "library/alpine"}
+
+var errBroken = errors.New("disk broken")
+
+// hookedIndex counts transactions, calls hooks after them and makes them fail.
+type hookedIndex struct {
+	cache.Index
+	views, updates atomic.Int64
+	afterView      func()
+	broken         atomic.Bool // updates fail
+	afterUpdate    func()
+}
+
+func (x *hookedIndex) View(ctx context.Context, f func(cache.ReadTx) error) error {
+	x.views.Add(1)
+	err := x.Index.View(ctx, f)
+	if x.afterView != nil {
+		x.afterView()
+	}
+	return err
+}
+
+func (x *hookedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) error {
+	x.updates.Add(1)
+	if x.broken.Load() {
+		return errBroken
+	}
+	err := x.Index.Update(ctx, f)
+	if x.afterUpdate != nil {
+		x.afterUpdate()
+	}
+	return err
+}
+
+// hookedBlobs calls hooks and answers with other bytes.
+type hookedBlobs struct {
+	cache.Blobs
+	afterCommit func()
+	content     map[digest.Digest]string
+}
+
+func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, label string) (cache.Writer, error) {
+	w, err := b.Blobs.Create(ctx, algorithm, label)
+	return hookedWriter{w, b}, err
+}
+
+type hookedWriter struct {
+	cache.Writer
+	blobs *hookedBlobs
+}
+
+func (w hookedWriter) Commit(ctx context.Context, d digest.Digest) error {
+	err := w.Writer.Commit(ctx, d)
+	if w.blobs.afterCommit != nil {
+		w.blobs.afterCommit()
+	}
+	return err
+}
+
+func (b *hookedBlobs) Open(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
+	if content, changed := b.content[d]; changed {
+		return mirror.Blob{ReadSeekCloser: nopCloser{strings.NewReader(content)}, Size: int64(len(content))}, nil
+	}
+	return b.Blobs.Open(ctx, d)
+}
+
+type nopCloser struct{ io.ReadSeeker }
+
+func (nopCloser) Close() error { return nil }
+
+// image returns a manifest that points at one blob.
+func image(config string, origin mirror.Origin) mirror.Manifest {
+	data, err := json.Marshal(v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: v1.MediaTypeImageManifest,
+		Config:    v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: digest.FromString(config), Size: int64(len(config))},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return mirror.Manifest{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromBytes(data), Bytes: data, Origin: origin}
+}
+
+func receive(ctx context.Context, s mirror.Store, blob string) error {
+	in, err := s.Receive(ctx, digest.FromString(blob))
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(in, blob); err != nil {
+		return err
+	}
+	return in.Commit(ctx, repo)
+}
+
+func put(t *testing.T, s mirror.Store, m mirror.Manifest, tags ...string) {
+	t.Helper()
+	if err := s.PutManifest(t.Context(), repo, m, tags...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantTag(t *testing.T, s mirror.Store, tag string, want digest.Digest) {
+	t.Helper()
+	if got, err := s.Tag(t.Context(), repo, tag); err != nil || got.Digest != want {
+		t.Errorf("tag %s is %+v, %v; want %s", tag, got, err, want)
+	}
+}
+
+func wantCode(t *testing.T, err error, want mirror.Code) {
+	t.Helper()
+	if got := mirror.CodeOf(err); got != want {
+		t.Errorf("error is %q (%v), want %q", got, err, want)
+	}
+}
+
+func closeStore(t *testing.T, s mirror.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,244 @@
+package cache_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// TestHotNeedsNoTransaction reads a manifest and a tag from memory.
+func TestHotNeedsNoTransaction(t *testing.T) {
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
+	defer closeStore(t, s)
+	m := image("{}", mirror.Mirrored)
+	put(t, s, m, "v1")
+	read := func() {
+		wantTag(t, s, "v1", m.Digest)
+		if _, err := s.Manifest(t.Context(), repo, m.Digest); err != nil {
+			t.Error(err)
+		}
+	}
+	read()
+	before := index.views.Load()
+	read()
+	if n := index.views.Load() - before; n != 0 {
+		t.Errorf("%d transactions to read what was just read", n)
+	}
+}
+
+// paused is a reader that has read from the index and not yet remembered what it saw.
+type paused struct {
+	proceed chan struct{}
+	ended   chan struct{}
+}
+
+func (p paused) resume() {
+	close(p.proceed)
+	<-p.ended
+}
+
+// pause starts read and waits until its first view has ended.
+func pause(index *hookedIndex, read func()) paused {
+	p := paused{make(chan struct{}), make(chan struct{})}
+	inside := make(chan struct{})
+	var once sync.Once
+	index.afterView = func() {
+		first := false
+		once.Do(func() { first = true })
+		if first {
+			close(inside)
+			<-p.proceed
+		}
+	}
+	go func() {
+		defer close(p.ended)
+		read()
+	}()
+	<-inside
+	return p
+}
+
+// TestLateReader lets readers finish after a write that replaced what they saw: they must not remember it.
+func TestLateReader(t *testing.T) {
+	ctx := t.Context()
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
+	defer closeStore(t, s)
+	first, second := image("1", mirror.Mirrored), image("2", mirror.Mirrored)
+	readTag := func() { _, _ = s.Tag(ctx, repo, "v1") }
+	gone := func() {
+		t.Helper()
+		_, err := s.Tag(ctx, repo, "v1")
+		wantCode(t, err, mirror.CodeManifestUnknown)
+	}
+
+	put(t, s, first, "v1")
+	late := pause(index, readTag)
+	put(t, s, second, "v1")
+	late.resume()
+	wantTag(t, s, "v1", second.Digest)
+
+	put(t, s, first, "v1")
+	late = pause(index, readTag)
+	if err := s.DeleteTag(ctx, repo, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	late.resume()
+	gone()
+
+	put(t, s, first, "v1")
+	late = pause(index, readTag)
+	if err := s.DeleteManifest(ctx, repo, first.Digest); err != nil {
+		t.Fatal(err)
+	}
+	late.resume()
+	gone()
+
+	put(t, s, first, "v1")
+	late = pause(index, func() { _, _ = s.Manifest(ctx, repo, first.Digest) })
+	if err := s.DeleteManifest(ctx, repo, first.Digest); err != nil {
+		t.Fatal(err)
+	}
+	late.resume()
+	_, err := s.Manifest(ctx, repo, first.Digest)
+	wantCode(t, err, mirror.CodeManifestUnknown)
+}
+
+// TestNoWayBack stops a write between its commit and its end. From then on nobody may see the old value: not from memory,
+// and not after a late reader, who saw it before, has finished.
+func TestNoWayBack(t *testing.T) {
+	ctx := t.Context()
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
+	defer closeStore(t, s)
+	first, second := image("1", mirror.Mirrored), image("2", mirror.Mirrored)
+
+	writes := map[string]struct {
+		write func() error
+		check func()
+	}{
+		"Put": {
+			func() error { return s.PutManifest(ctx, repo, second, "v1", "hot") },
+			func() {
+				wantTag(t, s, "v1", second.Digest)
+				wantTag(t, s, "hot", second.Digest)
+			},
+		},
+		"DeleteManifest": {
+			func() error { return s.DeleteManifest(ctx, repo, first.Digest) },
+			func() {
+				for _, tag := range []string{"v1", "hot"} {
+					_, err := s.Tag(ctx, repo, tag)
+					wantCode(t, err, mirror.CodeManifestUnknown)
+				}
+			},
+		},
+	}
+	for name, w := range writes {
+		t.Run(name, func(t *testing.T) {
+			put(t, s, first, "v1", "hot")
+			wantTag(t, s, "hot", first.Digest)
+			late := pause(index, func() { _, _ = s.Tag(ctx, repo, "v1") })
+			committed, end := make(chan struct{}), make(chan struct{})
+			index.afterUpdate = func() {
+				close(committed)
+				<-end
+			}
+			written := make(chan error)
+			go func() { written <- w.write() }()
+			<-committed
+			w.check()
+			late.resume()
+			w.check()
+			close(end)
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+			index.afterUpdate = nil
+			w.check()
+		})
+	}
+}
+
+// TestHotTagOfDeletedManifest deletes a manifest whose tags are in memory.
+func TestHotTagOfDeletedManifest(t *testing.T) {
+	s := newStore(t, openFiles(t, t.TempDir()), openBolt(t, t.TempDir()), cache.Options{})
+	defer closeStore(t, s)
+	m := image("{}", mirror.Mirrored)
+	tags := []string{"v1", "v2", "v3"}
+	put(t, s, m, tags...)
+	for _, tag := range tags {
+		wantTag(t, s, tag, m.Digest)
+	}
+	if err := s.DeleteManifest(t.Context(), repo, m.Digest); err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range tags {
+		_, err := s.Tag(t.Context(), repo, tag)
+		wantCode(t, err, mirror.CodeManifestUnknown)
+	}
+}
+
+func BenchmarkManifestHot(b *testing.B) {
+	s, m := benchStore(b)
+	for b.Loop() {
+		if _, err := s.Manifest(b.Context(), repo, m.Digest); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkManifestHotParallel(b *testing.B) {
+	s, m := benchStore(b)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := s.Manifest(b.Context(), repo, m.Digest); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func BenchmarkTagHot(b *testing.B) {
+	s, _ := benchStore(b)
+	for b.Loop() {
+		if _, err := s.Tag(b.Context(), repo, "v1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBlob(b *testing.B) {
+	s, _ := benchStore(b)
+	d := digest.FromString("{}")
+	for b.Loop() {
+		blob, err := s.Blob(b.Context(), repo, d)
+		if err != nil {
+			b.Fatal(err)
+		}
+		blob.Close()
+	}
+}
+
+func benchStore(b *testing.B) (*cache.Store, mirror.Manifest) {
+	s := newStore(b, openFiles(b, b.TempDir()), openBolt(b, b.TempDir()), cache.Options{})
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	m := image("{}", mirror.Pushed)
+	if err := receive(b.Context(), s, "{}"); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.PutManifest(b.Context(), repo, m, "v1"); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	return s, m
+}

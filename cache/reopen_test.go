@@ -1,0 +1,85 @@
+package cache_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// TestReopen finds in the next process what the one before acknowledged.
+func TestReopen(t *testing.T) {
+	ctx, folder := t.Context(), t.TempDir()
+	s := newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
+	if err := receive(ctx, s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	pushed, mirrored := image("{}", mirror.Pushed), image("elsewhere", mirror.Mirrored)
+	put(t, s, pushed, "pushed")
+	put(t, s, mirrored, "mirrored")
+	before, err := s.Tag(ctx, repo, "mirrored")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := s.StartUpload(ctx, repo, digest.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Append(strings.NewReader("half ")); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+
+	s = newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
+	defer closeStore(t, s)
+	wantTag(t, s, "pushed", pushed.Digest)
+	if after, err := s.Tag(ctx, repo, "mirrored"); err != nil || after != before {
+		t.Errorf("tag is %+v, %v; it was %+v", after, err, before)
+	}
+	for _, m := range []mirror.Manifest{pushed, mirrored} {
+		got, err := s.Manifest(ctx, repo, m.Digest)
+		if err != nil || string(got.Bytes) != string(m.Bytes) || got.Origin != m.Origin {
+			t.Errorf("manifest is %+v, %v", got, err)
+		}
+	}
+	stat, err := s.StatBlob(ctx, repo, digest.FromString("elsewhere"))
+	if want := (mirror.BlobStat{Linked: true, Awaited: true, Size: 9}); err != nil || stat != want {
+		t.Errorf("blob that is awaited: %+v, %v; want %+v", stat, err, want)
+	}
+	u, err = s.Upload(ctx, repo, u.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Append(strings.NewReader("whole")); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Commit(ctx, digest.FromString("half whole")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNewerSchema refuses an index that this program might damage, and leaves it as it is.
+func TestNewerSchema(t *testing.T) {
+	ctx, folder := context.Background(), t.TempDir()
+	blobs, index := openFiles(t, folder), openBolt(t, folder)
+	defer index.Close()
+	version := func(v string) {
+		err := index.Update(ctx, func(tx cache.WriteTx) error { return tx.Put(cache.TableMeta, "schema", []byte(v)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	version(`{"version":2}`)
+	if _, err := cache.New(blobs, index, cache.Options{}); err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("index with a newer schema: %v", err)
+	}
+	version(`{"version":1}`)
+	closeStore(t, newStore(t, blobs, index, cache.Options{}))
+}
