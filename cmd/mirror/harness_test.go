@@ -134,7 +134,8 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	must(s.t, err)
 	store, err := openStore(c.data, zap.NewNop())
 	must(s.t, err)
-	m := newMirror(store, endpoints, c, zap.NewNop())
+	m, err := newMirror(store, endpoints, c, zap.NewNop())
+	must(s.t, err)
 	s.Server = httptest.NewServer(registry.New(m, registry.Options{}))
 	s.stop = sync.OnceFunc(func() {
 		s.Server.Close()

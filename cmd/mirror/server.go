@@ -49,7 +49,10 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	m := newMirror(store, endpoints, c, log)
+	m, err := newMirror(store, endpoints, c, log)
+	if err != nil {
+		return err
+	}
 	printBanner(out, listener.Addr(), c, endpoints)
 	return serveHTTP(ctx, listener, m, c, log)
 }
@@ -83,12 +86,20 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 	return store, nil
 }
 
-func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig, log *zap.Logger) *mirror.Mirror {
+func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{Names: names(endpoints), Fresh: c.fresh, Offline: c.offline, Log: log}
 	if c.offline { // what is not there cannot dial
-		return mirror.New(store, nil, opts)
+		return mirror.New(store, nil, opts), nil
 	}
-	return mirror.New(store, upstream.New(endpoints, upstream.Options{Timeout: c.upstreamTimeout, Logger: log, Version: version}), opts)
+	configs := make([]upstream.Config, 0, len(endpoints))
+	for _, e := range endpoints {
+		configs = append(configs, e.Config())
+	}
+	client, err := upstream.New(configs, upstream.Options{Timeout: c.upstreamTimeout, Logger: log, Version: version})
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return mirror.New(store, client, opts), nil
 }
 
 // serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.
