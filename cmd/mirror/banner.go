@@ -6,22 +6,19 @@ import (
 	"net"
 
 	"airmirror/mirror"
-	"airmirror/upstream"
 )
 
 // printBanner tells a newcomer what is running and what to write into a client's configuration.
-func printBanner(out io.Writer, addr net.Addr, c serveConfig, endpoints []upstream.Endpoint) {
+func printBanner(out io.Writer, addr net.Addr, c serveConfig) {
 	url := "http://" + reachable(addr)
 	fmt.Fprintf(out, "mirror %s serves %s, with everything kept in %s\n", version, url, c.data)
 	switch {
 	case c.offline:
 		fmt.Fprintln(out, "offline: no upstream is dialled")
 	default:
-		for _, e := range endpoints {
-			fmt.Fprintf(out, "upstream: %s at %s\n", e.Host, e.URL)
-		}
+		fmt.Fprintf(out, "bare names belong to %s; %d upstreams are known\n", c.file.Upstreams[0].Host, len(c.file.Upstreams))
 	}
-	if endpoints[0].Host == mirror.DockerHub {
+	if c.file.names().Default == mirror.DockerHub {
 		fmt.Fprintf(out, `
 To pull from Docker Hub through it, put this into /etc/docker/daemon.json and restart Docker:
 

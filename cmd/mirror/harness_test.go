@@ -130,11 +130,10 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	for _, set := range settings {
 		set(&c)
 	}
-	endpoints, err := c.endpoints()
-	must(s.t, err)
+	must(s.t, c.load())
 	store, err := openStore(c.data, zap.NewNop())
 	must(s.t, err)
-	m, err := newMirror(store, endpoints, c, zap.NewNop())
+	m, err := newMirror(store, c, zap.NewNop())
 	must(s.t, err)
 	s.Server = httptest.NewServer(registry.New(m, registry.Options{}))
 	s.stop = sync.OnceFunc(func() {

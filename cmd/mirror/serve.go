@@ -5,19 +5,19 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"airmirror/mirror"
-	"airmirror/upstream"
 )
 
 // serveConfig is what `mirror serve` can be told.
 type serveConfig struct {
+	configFile      string
+	file            config // what configFile says
 	listen          string
 	data            string
 	upstreams       []string
 	offline         bool
 	fresh           time.Duration
 	upstreamTimeout time.Duration
+	retryFor        time.Duration
 	shutdownTimeout time.Duration
 	delete          bool
 	logLevel        string
@@ -56,12 +56,14 @@ listened on.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
+	f.StringVar(&c.configFile, "config", "", "read upstreams and rules from this YAML `file`")
 	f.StringVar(&c.listen, "listen", ":5000", "serve HTTP on this `address`")
 	f.StringVar(&c.data, "data", "data", "keep everything in this `folder`")
 	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
 	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held")
 	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
 	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
+	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "how long a transfer that broke off is taken up again without progress")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
 	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
 	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")
@@ -70,23 +72,11 @@ listened on.`,
 	return cmd
 }
 
-// endpoints returns the upstreams that were asked for, Docker Hub if there were none.
-func (c *serveConfig) endpoints() ([]upstream.Endpoint, error) {
-	if len(c.upstreams) == 0 {
-		return []upstream.Endpoint{upstream.DockerHub()}, nil
+// load reads the configuration file and adds to it what flags say of upstreams.
+func (c *serveConfig) load() (err error) {
+	if c.file, err = loadConfig(c.configFile); err != nil {
+		return err
 	}
-	var endpoints []upstream.Endpoint
-	for _, s := range c.upstreams {
-		e, err := upstream.ParseEndpoint(s)
-		if err != nil {
-			return nil, &exitError{exitUsage, err}
-		}
-		endpoints = append(endpoints, e)
-	}
-	return endpoints, nil
-}
-
-// names returns how requests name repositories: bare names belong to the first upstream.
-func names(endpoints []upstream.Endpoint) mirror.Names {
-	return mirror.Names{Default: endpoints[0].Host}
+	c.file, err = c.file.withFlags(c.upstreams)
+	return err
 }

@@ -35,8 +35,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
-	endpoints, err := c.endpoints()
-	if err != nil {
+	if err := c.load(); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", c.listen)
@@ -49,11 +48,11 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	m, err := newMirror(store, endpoints, c, log)
+	m, err := newMirror(store, c, log)
 	if err != nil {
 		return err
 	}
-	printBanner(out, listener.Addr(), c, endpoints)
+	printBanner(out, listener.Addr(), c)
 	return serveHTTP(ctx, listener, m, c, log)
 }
 
@@ -86,18 +85,23 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 	return store, nil
 }
 
-func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
+func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
-		Names:    names(endpoints),
-		Fresh:    func(mirror.Ref) time.Duration { return c.fresh },
-		Complete: func(mirror.Repo) (images, referrers bool) { return true, false },
+		Names:    c.file.names(),
+		Fresh:    func(ref mirror.Ref) time.Duration { return c.file.fresh(ref, c.fresh) },
+		Local:    c.file.local,
+		Complete: c.file.complete,
 		Offline:  c.offline,
 		Log:      log,
 	}
 	if c.offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
-	return mirror.New(store, upstream.New(endpoints, upstream.Options{Timeout: c.upstreamTimeout, Logger: log, Version: version}), opts)
+	client, err := upstream.New(c.file.upstreams(), upstream.Options{Timeout: c.upstreamTimeout, RetryFor: c.retryFor, Logger: log, Version: version})
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return mirror.New(store, client, opts)
 }
 
 // serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.
