@@ -64,7 +64,7 @@ func (r *registry) ask(ctx context.Context, method string, t target) (*answer, e
 	}
 	for i, o := range origins {
 		left := time.Until(deadline) / time.Duration(len(origins)-i)
-		a, err := o.answer(newWatchdog(ctx, left, r.opts.Timeout), method, t)
+		a, err := o.answer(newWatchdog(ctx, left), method, t)
 		switch last := i == len(origins)-1; {
 		case err == nil:
 			return a, nil

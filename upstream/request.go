@@ -181,29 +181,31 @@ func (a *answer) close() {
 	a.watch.end()
 }
 
-// read returns the rest of the body, up to limit bytes and one more. A silence longer than the timeout ends it.
+// read returns the rest of the body, up to limit bytes and one more, unless that stalls for the timeout.
 func (a *answer) read(limit int) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(roused{a.Body, a.watch}, int64(limit)+1))
+	if !a.watch.dismiss() {
+		return nil, a.about.brokenOff(a.watch.reason(nil))
+	}
+	b, err := io.ReadAll(io.LimitReader(newStall(a, a.from.opts.Timeout), int64(limit)+1))
 	if err != nil {
 		return nil, a.about.brokenOff(a.watch.reason(err))
 	}
 	return b, nil
 }
 
-// watchdog cancels a request that is silent for too long.
+// watchdog cancels a request whose answer takes too long to begin.
 type watchdog struct {
 	ctx      context.Context // of the request
 	cancel   context.CancelCauseFunc
-	deadline time.Time     // for the answer to begin
-	patience time.Duration // with each silence in it
+	deadline time.Time
 	timer    *time.Timer
 }
 
-func newWatchdog(ctx context.Context, begin, patience time.Duration) *watchdog {
+func newWatchdog(ctx context.Context, patience time.Duration) *watchdog {
 	ctx, cancel := context.WithCancelCause(ctx)
-	deadline := time.Now().Add(begin)
-	timer := time.AfterFunc(begin, func() { cancel(timeoutError(begin.Round(time.Millisecond))) })
-	return &watchdog{ctx: ctx, cancel: cancel, deadline: deadline, patience: patience, timer: timer}
+	deadline := time.Now().Add(patience)
+	timer := time.AfterFunc(patience, func() { cancel(timeoutError(patience.Round(time.Millisecond))) })
+	return &watchdog{ctx: ctx, cancel: cancel, deadline: deadline, timer: timer}
 }
 
 // reason is why the request ended, if the watchdog or the caller ended it, and err otherwise.
@@ -214,24 +216,10 @@ func (w *watchdog) reason(err error) error {
 	return err
 }
 
-// dismiss leaves the request to its caller, and reports whether that was in time.
+// dismiss leaves the rest of the answer to its caller, and reports whether that was in time.
 func (w *watchdog) dismiss() bool { return w.timer.Stop() }
 
 func (w *watchdog) end() {
 	w.timer.Stop()
 	w.cancel(context.Canceled)
-}
-
-// roused is a reader that tells a watchdog of each byte.
-type roused struct {
-	io.Reader
-	watch *watchdog
-}
-
-func (r roused) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if n > 0 {
-		r.watch.timer.Reset(r.watch.patience)
-	}
-	return n, err
 }
