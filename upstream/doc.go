@@ -30,7 +30,7 @@
 // whole, and blobs, may then take as long as they like while they keep coming: bytes per time, never a total. An
 // endpoint that failed three times in a row is not waited for at all: requests end at once, and a probe asks after ten
 // seconds, then after twenty, forty, and each minute. Neither is one that asked for a pause, unless the pause ends
-// within the timeout; a transfer that has begun waits for both, for [Options.RetryFor].
+// within half of the timeout; a transfer that has begun waits for both, for [Options.RetryFor].
 //
 // Only silence, broken connections and errors of a server's own count as failures. What is unknown, refused or limited
 // is an answer, and a web page in place of one is nobody's.

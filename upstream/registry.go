@@ -55,7 +55,7 @@ func (r *registry) ask(ctx context.Context, method string, t target) (*answer, e
 		return nil, mirror.Errorf(mirror.CodeDenied, "the configuration of upstream %s does not allow to fetch %s", t.repo.Host, t.repo)
 	}
 	deadline := time.Now().Add(r.opts.Timeout)
-	if err := r.turn(ctx, deadline); err != nil {
+	if err := r.turn(ctx, time.Now().Add(r.opts.Timeout/2)); err != nil { // and as much is left for the answer
 		return nil, t.failed(err)
 	}
 	origins, unsure := r.origins, false
