@@ -43,7 +43,7 @@ func (n *network) set(base context.Context, mode Mode) {
 	}
 	n.mode = mode
 	if mode == Online {
-		base = insist(base)
+		base = Insist(base)
 	}
 	n.ctx, n.cancel = context.WithCancel(base)
 	if mode == Offline {
@@ -59,7 +59,8 @@ func (n *network) get() (Mode, context.Context) {
 
 type insistKey struct{}
 
-func insist(ctx context.Context) context.Context { return context.WithValue(ctx, insistKey{}, true) }
+// Insist returns a context of questions for which an upstream that counts as gone is asked all the same.
+func Insist(ctx context.Context) context.Context { return context.WithValue(ctx, insistKey{}, true) }
 
-// Insists reports whether an [Upstream] is to be asked even if it counts as gone.
+// Insists reports whether ctx is one of [Insist].
 func Insists(ctx context.Context) bool { return ctx.Value(insistKey{}) != nil }

@@ -63,7 +63,7 @@ listened on.`,
 	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held")
 	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
 	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
-	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "how long a transfer that broke off is taken up again without progress")
+	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
 	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
 	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")

@@ -77,7 +77,7 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 		index.Close()
 		return nil, fail(err)
 	}
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.New(blobs, index, cache.Options{Log: log})
 	if err != nil {
 		index.Close()
 		return nil, fail(err)
