@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +32,7 @@ func (x *countingIndex) Update(context.Context, func(WriteTx) error) error {
 func TestRecencyIsWrittenEarlyWhenThereIsMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		index := &countingIndex{}
-		r := newRecency(index, Options{RecencyInterval: time.Hour, Log: slog.Default()})
+		r := newRecency(index, Options{RecencyInterval: time.Hour})
 		go r.run()
 		for i := range recencyBatch - 1 {
 			r.touch(content{digest: digest.FromString("again and again")})

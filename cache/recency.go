@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 
 	"airmirror/mirror"
 )
@@ -75,7 +76,7 @@ func (r *recency) run() {
 		case <-r.full:
 		}
 		if err := r.flush(context.Background()); err != nil {
-			r.options.Log.Error("cannot record when content was used; trying again", "error", err)
+			r.options.Log.Error("cannot record when content was used; trying again", zap.Error(err))
 		}
 	}
 }

@@ -17,9 +17,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 
 	"airmirror/mirror"
 )
@@ -30,8 +31,8 @@ type Options struct {
 	RecencyInterval time.Duration
 	// UploadWait is how long a client waits for another one to let go of an upload; 5 seconds if it is zero.
 	UploadWait time.Duration
-	// Log is told about what goes wrong where nobody is asking; slog.Default() if it is nil.
-	Log *slog.Logger
+	// Log is told about what goes wrong where nobody is asking; nobody if it is nil.
+	Log *zap.Logger
 }
 
 func (o Options) withDefaults() Options {
@@ -42,7 +43,7 @@ func (o Options) withDefaults() Options {
 		o.UploadWait = 5 * time.Second
 	}
 	if o.Log == nil {
-		o.Log = slog.Default()
+		o.Log = zap.NewNop()
 	}
 	return o
 }

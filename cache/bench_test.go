@@ -1,0 +1,69 @@
+package cache_test
+
+import (
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+func BenchmarkManifestHot(b *testing.B) {
+	s, m := benchStore(b)
+	for b.Loop() {
+		if _, err := s.Manifest(b.Context(), repo, m.Digest); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkManifestHotParallel(b *testing.B) {
+	s, m := benchStore(b)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := s.Manifest(b.Context(), repo, m.Digest); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func BenchmarkTagHot(b *testing.B) {
+	s, _ := benchStore(b)
+	for b.Loop() {
+		if _, err := s.Tag(b.Context(), repo, "v1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBlob(b *testing.B) {
+	s, _ := benchStore(b)
+	d := digest.FromString("{}")
+	for b.Loop() {
+		blob, err := s.Blob(b.Context(), repo, d)
+		if err != nil {
+			b.Fatal(err)
+		}
+		blob.Close()
+	}
+}
+
+func benchStore(b *testing.B) (*cache.Store, mirror.Manifest) {
+	s := newStore(b, openFiles(b, b.TempDir()), openBolt(b, b.TempDir()), cache.Options{})
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	m := image("{}", mirror.Pushed)
+	if err := receive(b.Context(), s, "{}"); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.PutManifest(b.Context(), repo, m, "v1"); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	return s, m
+}

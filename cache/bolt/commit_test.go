@@ -1,0 +1,267 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+
+	"airmirror/cache"
+)
+
+// block keeps the committer in a transaction until release is called.
+func block(t *testing.T, x *Index) (release func()) {
+	t.Helper()
+	inside, proceed, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			close(inside)
+			<-proceed
+			return nil
+		})
+	}()
+	<-inside
+	return func() {
+		close(proceed)
+		if err := <-ended; err != nil {
+			t.Errorf("update that blocked: %v", err)
+		}
+	}
+}
+
+// queued waits until n updates are queued.
+func queued(x *Index, n int) {
+	for {
+		x.mu.Lock()
+		have := len(x.queue)
+		x.mu.Unlock()
+		if have == n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestGroupsShareACommit(t *testing.T) {
+	x := open(t, t.TempDir())
+	release := block(t, x)
+	const updates = 64
+	var all sync.WaitGroup
+	for i := range updates {
+		all.Go(func() {
+			if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	queued(x, updates)
+	release()
+	all.Wait()
+	if n := keys(t, x); n != updates {
+		t.Errorf("%d of %d updates are there", n, updates)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x.commits != 1 {
+		t.Errorf("%d updates that waited took %d commits, want 1", updates, x.commits)
+	}
+}
+
+func TestNothingWrittenNothingSynced(t *testing.T) {
+	x := open(t, t.TempDir())
+	wrong := errors.New("wrong")
+	if err := x.Update(context.Background(), func(tx cache.WriteTx) error { tx.Get("t", "a"); return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := x.Update(context.Background(), func(cache.WriteTx) error { return wrong }); !errors.Is(err, wrong) {
+		t.Errorf("got %v, want %v", err, wrong)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x.commits != 0 {
+		t.Errorf("%d commits of nothing", x.commits)
+	}
+}
+
+// TestFailureBeforeWritingSpoilsNothing: the others need not run again.
+func TestFailureBeforeWritingSpoilsNothing(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	wrong := errors.New("wrong")
+	runs := 0
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		first <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			runs++
+			return write("a")(tx)
+		})
+	}()
+	queued(x, 1)
+	go func() { second <- x.Update(context.Background(), func(cache.WriteTx) error { return wrong }) }()
+	queued(x, 2)
+	release()
+	if err := <-first; err != nil || runs != 1 {
+		t.Errorf("ran %d times, %v", runs, err)
+	}
+	if err := <-second; !errors.Is(err, wrong) {
+		t.Errorf("the update that fails returned %v, want %v", err, wrong)
+	}
+}
+
+// TestErrorsAreAboutWhatIsDurable queues an update that writes and then fails before one that checks for what it wrote.
+func TestErrorsAreAboutWhatIsDurable(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	wrong, found := errors.New("wrong"), errors.New("found")
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		first <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			return errors.Join(write("a")(tx), wrong)
+		})
+	}()
+	queued(x, 1)
+	go func() {
+		second <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+			if tx.Get("t", "a") != nil {
+				return found
+			}
+			return write("b")(tx)
+		})
+	}()
+	queued(x, 2)
+	release()
+	if err := <-first; !errors.Is(err, wrong) {
+		t.Errorf("the update that fails returned %v, want %v", err, wrong)
+	}
+	if err := <-second; err != nil {
+		t.Errorf("the other one returned %v", err)
+	}
+	if n := keys(t, x); n != 1 {
+		t.Errorf("%d keys, want 1", n)
+	}
+}
+
+func TestCancelledWhileQueued(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- x.Update(ctx, write("a")) }()
+	queued(x, 1)
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) { // though the committer is busy
+		t.Errorf("update returned %v, want %v", err, context.Canceled)
+	}
+	release()
+	if err := x.Update(context.Background(), write("b")); err != nil {
+		t.Fatal(err)
+	}
+	if n := keys(t, x); n != 1 {
+		t.Errorf("%d keys, want 1: what was cancelled is not run", n)
+	}
+}
+
+func TestPanicIsTheCallers(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	release := block(t, x)
+	recovered := make(chan any)
+	go func() {
+		defer func() { recovered <- recover() }()
+		_ = x.Update(context.Background(), func(tx cache.WriteTx) error {
+			_ = write("a")(tx)
+			panic("oh")
+		})
+	}()
+	queued(x, 1)
+	neighbour := make(chan error)
+	go func() { neighbour <- x.Update(context.Background(), write("b")) }()
+	queued(x, 2)
+	release()
+	if v := <-recovered; v == nil {
+		t.Error("the caller does not panic")
+	}
+	if err := <-neighbour; err != nil {
+		t.Errorf("its neighbour: %v", err)
+	}
+	if n := keys(t, x); n != 1 {
+		t.Errorf("%d keys, want 1", n)
+	}
+}
+
+func TestCloseAnswersTheQueue(t *testing.T) {
+	folder := t.TempDir()
+	x := open(t, folder)
+	release := block(t, x)
+	const updates = 8
+	var all sync.WaitGroup
+	for i := range updates {
+		all.Go(func() {
+			if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+				t.Errorf("queued before Close: %v", err)
+			}
+		})
+	}
+	queued(x, updates)
+	closed := make(chan error)
+	go func() { closed <- x.Close() }()
+	for !x.isClosed() {
+		runtime.Gosched()
+	}
+	if err := x.Update(context.Background(), write("late")); !errors.Is(err, ErrClosed) {
+		t.Errorf("update after Close: %v, want %v", err, ErrClosed)
+	}
+	release()
+	all.Wait()
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	x = open(t, folder)
+	defer x.Close()
+	if n := keys(t, x); n != updates {
+		t.Errorf("%d of %d updates are there", n, updates)
+	}
+}
+
+func (x *Index) isClosed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.closed
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	for _, workers := range []int{1, 64} {
+		b.Run(strconv.Itoa(workers), func(b *testing.B) {
+			x := open(b, b.TempDir())
+			jobs := make(chan int)
+			var all sync.WaitGroup
+			for range workers {
+				all.Go(func() {
+					for i := range jobs {
+						if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			for i := range b.N {
+				jobs <- i
+			}
+			close(jobs)
+			all.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
+			if err := x.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/float64(x.commits), "updates/commit")
+		})
+	}
+}
