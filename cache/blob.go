@@ -13,13 +13,16 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 }
 
-// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing, the error has a cause that
-// says so.
+// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the error
+// has a cause that says so.
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	var readable bool
-	err := s.index.View(ctx, func(tx ReadTx) error {
-		readable = has(tx, tableLinks, linkKey(repo, d)) && has(tx, tableBlobs, d.String())
-		return nil
+	var record blobRecord
+	err := s.index.View(ctx, func(tx ReadTx) (err error) {
+		if has(tx, tableLinks, linkKey(repo, d)) {
+			record, readable, err = get[blobRecord](tx, tableBlobs, d.String())
+		}
+		return err
 	})
 	if err != nil {
 		return mirror.Blob{}, explain(err, "look up blob %s in %s", d, repo)
@@ -33,6 +36,10 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 	}
 	if err != nil {
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
+	}
+	if blob.Size != record.Size {
+		blob.Close()
+		return mirror.Blob{}, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, blob.Size, record.Size)
 	}
 	s.recency.touch(content{repo, d})
 	return blob, nil

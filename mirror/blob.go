@@ -22,21 +22,28 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	if err := m.mayAsk(ctx, repo); err != nil {
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
-	if err, ok := m.unknown.Get(ref.String()); ok {
+	if err, ok := m.unknown.Get(unknownBlob(ref)); ok {
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
-	f, err := m.fly(ctx, repo, d)
+	f, joined, err := m.fly(ctx, repo, d)
 	if err != nil {
 		return Blob{}, err
 	}
 	m.pulledBlob(ctx, repo, d)
-	switch state, size, err := f.departed(ctx); {
+	state, size, err := f.departed(ctx)
+	if err != nil && joined && ctx.Err() == nil { // it may have been doomed before this client came
+		if f, _, err = m.fly(ctx, repo, d); err != nil {
+			return Blob{}, err
+		}
+		state, size, err = f.departed(ctx)
+	}
+	switch {
 	case err != nil && ctx.Err() != nil:
 		return Blob{}, err
 	case isStoreFault(err):
 		return m.straight(ctx, repo, d, 0)
 	case err != nil:
-		m.remember(ref, err)
+		m.remember(unknownBlob(ref), err)
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	case state == flightHeld:
 		return m.store.Blob(ctx, repo, d)
@@ -44,6 +51,9 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 		return f.tail(ctx, size, func(off int64) (Blob, error) { return m.straight(ctx, repo, d, off) })
 	}
 }
+
+// unknownBlob is what a blob that does not exist is remembered by. There may be a manifest of that digest all the same.
+func unknownBlob(ref Ref) string { return "blob " + ref.String() }
 
 // pulledBlob has the images completed that a client fetches a blob of.
 func (m *Mirror) pulledBlob(ctx context.Context, repo Repo, d digest.Digest) {
@@ -91,12 +101,12 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 	return size, nil
 }
 
-// fly returns the flight that brings d to repo, a new one if none is under way. Repositories whose manifests announce
+// fly returns the flight that brings d to repo, and whether it was under way already. Repositories whose manifests announce
 // the same blob share a flight; one that merely asks for it has its own, in which the upstream says whether it is there.
-func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest) (*flight, error) {
+func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest) (f *flight, joined bool, err error) {
 	stat, err := m.store.StatBlob(ctx, repo, d)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	key := flightKey{digest: d}
 	if !stat.Linked {
@@ -104,12 +114,12 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest) (*flight, 
 	}
 	f, fresh := m.flights.join(key)
 	if !fresh {
-		return f, nil
+		return f, true, nil
 	}
 	if err := m.begin(); err != nil {
 		m.flights.leave(key)
 		f.fail(err)
-		return f, nil
+		return f, false, nil
 	}
 	go func() {
 		defer m.work.Done()
@@ -121,26 +131,22 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest) (*flight, 
 		}
 		m.wants.fulfilled(repo, d)
 	}()
-	return f, nil
+	return f, false, nil
 }
 
 // transferBlob carries d from the upstream into the store, and what arrives to the readers of f.
 func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobStat) error {
 	// The flight before this one may have landed between the miss and now.
-	now, err := m.store.StatBlob(m.ctx, repo, d)
-	if err != nil {
-		return err
-	}
-	if now.Held && now.Linked {
+	if m.opens(repo, d) {
 		f.held()
 		return nil
 	}
 	_, net := m.network.get()
-	if now.Held { // another repository has it: only the right to read it is missing, and the upstream gives that
+	if stat.Held && !stat.Linked { // only the right to read it is missing, and the upstream gives that
 		if _, err := m.upstream.StatBlob(net, repo, d); err != nil {
 			return err
 		}
-		if _, err := m.store.Mount(m.ctx, repo, Repo{}, d); err == nil {
+		if _, err := m.store.Mount(m.ctx, repo, Repo{}, d); err == nil && m.opens(repo, d) {
 			f.held()
 			return nil
 		}
@@ -174,4 +180,15 @@ func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobSt
 	}
 	f.held()
 	return nil
+}
+
+// opens reports whether a blob is there to be read. What the index says is not enough: a file that was lost or damaged is
+// fetched again.
+func (m *Mirror) opens(repo Repo, d digest.Digest) bool {
+	blob, err := m.store.Blob(m.ctx, repo, d)
+	if err != nil {
+		return false
+	}
+	blob.Close()
+	return true
 }

@@ -2,8 +2,11 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 )
 
@@ -72,7 +75,8 @@ func (m *Mirror) resumeChores() {
 		}
 	}
 	m.chores.mu.Unlock()
-	for _, ref := range idle[:min(len(idle), cap(m.chores.slots))] {
+	free := cap(m.chores.slots) - len(m.chores.slots) // those who wait for the others need no company
+	for _, ref := range idle[:min(len(idle), free)] {
 		if m.begin() != nil {
 			return
 		}
@@ -102,8 +106,13 @@ func (m *Mirror) workOn(ref Ref) {
 	c.mu.Unlock()
 
 	_, referrers := m.opts.Complete(ref.Repo)
-	_, err := m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1, background: true})
-	done := err == nil || final(err)
+	_, err := m.store.Manifest(m.ctx, ref.Repo, ref.Digest)
+	if CodeOf(err) == CodeManifestUnknown { // deleted since: it is not to come back
+		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
+	} else {
+		_, err = m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1, background: true})
+	}
+	done := err == nil || settled(err)
 	if done {
 		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): nil}); err != nil {
 			m.log.Error("cannot strike off a completed image", zap.Stringer("ref", ref), zap.Error(err))
@@ -123,6 +132,14 @@ func (m *Mirror) workOn(ref Ref) {
 	}
 }
 
+// settled reports whether nothing of what a fetch could not have will be there if it is asked for again soon.
+func settled(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(all.Unwrap(), func(err error) bool { return !settled(err) })
+	}
+	return CodeOf(err) == CodeManifestInvalid || final(errors.Unwrap(err))
+}
+
 // pulled notes that a client fetched a manifest of which the blobs may be missing.
 func (m *Mirror) pulled(ref Ref) {
 	m.chores.mu.Lock()
@@ -130,6 +147,15 @@ func (m *Mirror) pulled(ref Ref) {
 	m.chores.mu.Unlock()
 	if waiting {
 		m.complete(ref)
+	}
+}
+
+// fetchedWhole forgets about manifests that came in: there is nothing left to complete.
+func (m *Mirror) fetchedWhole(repo Repo, manifests map[digest.Digest]bool) {
+	m.chores.mu.Lock()
+	defer m.chores.mu.Unlock()
+	for d := range manifests {
+		delete(m.chores.skipped, Ref{Repo: repo, Digest: d})
 	}
 }
 

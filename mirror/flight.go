@@ -123,7 +123,7 @@ func (f *flight) departed(ctx context.Context) (flightState, int64, error) {
 			return state, size, nil
 		case err != nil:
 			return state, 0, err
-		case state == flightUnderWay && size >= 0:
+		case state == flightUnderWay && size > 0: // whoever reads nothing is not held back: that is to be true
 			return state, size, nil
 		}
 		select {
@@ -151,6 +151,19 @@ func (f *flight) watch(ctx context.Context, tell func(arrived int64)) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// follow is watch for a blob of size bytes: it passes on to progress what arrives.
+func (f *flight) follow(ctx context.Context, size int64, progress Progress) error {
+	var told int64
+	err := f.watch(ctx, func(arrived int64) {
+		progress.Did(arrived - told)
+		told = arrived
+	})
+	if err == nil {
+		progress.Did(size - told) // what did not have to be transferred
+	}
+	return err
 }
 
 // landed waits until the store has the blob, or the flight ended without.

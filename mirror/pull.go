@@ -29,6 +29,10 @@ func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Answer, error) {
 
 // StatManifest is [Mirror.Manifest] for a client that only asks what is there.
 func (m *Mirror) StatManifest(ctx context.Context, ref Ref) (Answer, error) {
+	if m.created(ctx, ref.Repo) {
+		held, err := m.held(ctx, ref)
+		return Answer{Manifest: held.Manifest}, err
+	}
 	_, answer, err := m.manifest(ctx, ref)
 	return answer, err
 }
@@ -142,7 +146,7 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref) (Manifest, error) {
 	select {
 	case res := <-answer:
 		if res.Err != nil {
-			m.remember(ref, res.Err)
+			m.remember(ref.String(), res.Err)
 			return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, res.Err)
 		}
 		return res.Val.(Manifest), nil
@@ -191,22 +195,26 @@ func final(err error) bool {
 }
 
 // remember keeps, briefly, an upstream's word that it does not have something.
-func (m *Mirror) remember(ref Ref, why error) {
+func (m *Mirror) remember(what string, why error) {
 	if final(why) {
-		m.unknown.Add(ref.String(), why)
+		m.unknown.Add(what, why)
 	}
 }
 
 // missed is the answer to a miss: code, what was asked for, and why it cannot be had. What could not be had now, but
 // perhaps another time, is a want.
 func (m *Mirror) missed(ctx context.Context, code Code, ref Ref, why error) error {
+	m.log.Info("miss", zap.Stringer("of", ref), zap.Bool("blob", code == CodeBlobUnknown), zap.Error(why))
+	if !final(why) {
+		m.wants.add(ctx, ref, code == CodeBlobUnknown, why)
+	}
+	return unheld(code, ref, why)
+}
+
+func unheld(code Code, ref Ref, why error) error {
 	what := ref.String()
 	if code == CodeBlobUnknown {
 		what = "blob " + what
-	}
-	m.log.Info("miss", zap.String("of", what), zap.Error(why))
-	if !final(why) {
-		m.wants.add(ctx, ref, code == CodeBlobUnknown, why)
 	}
 	return &Error{Code: code, Message: what + " is not held here and cannot be fetched", Cause: why}
 }

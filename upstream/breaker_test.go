@@ -3,7 +3,6 @@ package upstream_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -163,23 +162,13 @@ func TestInsisting(t *testing.T) {
 		goAway(t, n, c)
 		n.fail("registry.test", nil)
 		wantAtOnce(t, c, "counts as gone")
-		if _, err := c.Manifest(insisting{t.Context()}, appTag); err != nil {
+		if _, err := c.Manifest(mirror.Insist(t.Context()), appTag); err != nil {
 			t.Error(err)
 		}
 		if err := ask(t, c); err != nil { // and an answer lets everybody in
 			t.Error(err)
 		}
 	})
-}
-
-// insisting is a context of which [mirror.Insists] is true, as only a mirror that is online makes them.
-type insisting struct{ context.Context }
-
-func (c insisting) Value(key any) any {
-	if fmt.Sprintf("%T", key) == "mirror.insistKey" {
-		return true
-	}
-	return c.Context.Value(key)
 }
 
 // TestHealth: the status tells how an upstream is doing.

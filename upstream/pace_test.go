@@ -85,7 +85,7 @@ func TestInsistingIsPolite(t *testing.T) {
 		n.serve("registry.test", play(limited("60"), serveIndex))
 		c := n.client(upstream.Options{})
 		_ = ask(t, c)
-		_, err := c.Manifest(insisting{t.Context()}, appTag)
+		_, err := c.Manifest(mirror.Insist(t.Context()), appTag)
 		wantError(t, err, mirror.CodeUnavailable, "rate-limited")
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -345,6 +347,29 @@ func TestWrongBytesAreNeverWhole(t *testing.T) {
 			up.misbehave(nil)
 			if got, _ := s.get(200, path); !bytes.Equal(got, content) {
 				t.Error("the wrong bytes were kept")
+			}
+		})
+	}
+}
+
+// TestDamagedBlobIsFetchedAgain cuts the file of a held blob short, and removes that of another.
+func TestDamagedBlobIsFetchedAgain(t *testing.T) {
+	up := newOrigin(t)
+	content, d := up.blob("library/app:v1", 100_000)
+	path := blobPath("library/app", d)
+	s := newSubject(t, up.URL)
+	s.get(200, "/v2/library/app/manifests/v1")
+	s.get(200, path)
+	file := filepath.Join(s.dir, "blobs", d.Algorithm, d.Hex[:2], d.Hex)
+	for name, damage := range map[string]func() error{
+		"cut short": func() error { return os.Truncate(file, 10) },
+		"lost":      func() error { return os.Remove(file) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eventually(t, "the blob is held", func() bool { _, err := os.Stat(file); return err == nil })
+			must(t, damage())
+			if got, _ := s.get(200, path); !bytes.Equal(got, content) {
+				t.Error("the blob came changed")
 			}
 		})
 	}
