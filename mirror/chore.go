@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -103,7 +105,7 @@ func (m *Mirror) workOn(ref Ref) {
 
 	_, referrers := m.opts.Complete(ref.Repo)
 	_, err := m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1, background: true})
-	done := err == nil || final(err)
+	done := err == nil || settled(err)
 	if done {
 		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): nil}); err != nil {
 			m.log.Error("cannot strike off a completed image", zap.Stringer("ref", ref), zap.Error(err))
@@ -121,6 +123,14 @@ func (m *Mirror) workOn(ref Ref) {
 	} else {
 		c.open[ref] = false
 	}
+}
+
+// settled reports whether nothing of what a fetch could not have will be there if it is asked for again soon.
+func settled(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(all.Unwrap(), func(err error) bool { return !settled(err) })
+	}
+	return CodeOf(err) == CodeManifestInvalid || final(errors.Unwrap(err))
 }
 
 // pulled notes that a client fetched a manifest of which the blobs may be missing.

@@ -3,14 +3,12 @@ package mirror
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // Progress is told about long work, by any goroutine. A terminal's bar, the admin API and logs all listen through it.
@@ -38,6 +36,9 @@ type FetchOptions struct {
 	Referrers bool
 	// Parallel is how many blobs are fetched at a time; 4 if it is zero.
 	Parallel int
+	// Budget is shared by fetches that run at the same time; nil means that there is none. Each transfer of a blob holds
+	// one place of it, so that there are never more than its capacity, whatever Parallel says of one fetch.
+	Budget chan struct{}
 	// Progress is told about blobs; nobody is if it is nil.
 	Progress Progress
 
@@ -82,7 +83,13 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	}
 	f.got.Digest = root.Digest
 	f.manifest(ctx, root)
+	if f.filtered && f.got.Blobs == 0 && len(f.failures) == 0 {
+		f.fail(Errorf(CodeManifestUnknown, "%s has no platform %s", ref, strings.Join(opts.Platforms, " or ")))
+	}
 	f.blobs(ctx)
+	if err := ctx.Err(); err != nil {
+		f.fail(err)
+	}
 	return f.got, errors.Join(f.failures...)
 }
 
@@ -92,7 +99,9 @@ type fetch struct {
 	repo    Repo
 	opts    FetchOptions
 	seen    map[digest.Digest]bool
-	missing []v1.Descriptor // blobs, largest first
+	missing []v1.Descriptor // blobs
+	// filtered: an index has none of the platforms that are asked for.
+	filtered bool
 
 	mu       sync.Mutex // guards what follows, while blobs arrive
 	got      Fetched
@@ -105,22 +114,43 @@ func (f *fetch) fail(err error) {
 	f.failures = append(f.failures, err)
 }
 
-// root returns the manifest that the image begins with: for a tag, what its upstream says it is now.
+// root returns the manifest that the image begins with, or that it leads to: for a tag, what its upstream says it is now.
 func (f *fetch) root(ctx context.Context, ref Ref) (Manifest, error) {
+	man, why := f.find(ctx, ref)
+	if why != nil && ctx.Err() == nil && !isStoreFault(why) {
+		return Manifest{}, f.missed(ctx, CodeManifestUnknown, ref, why)
+	}
+	return man, why
+}
+
+// missed is [Mirror.missed]. What is fetched in the background, nobody asked for.
+func (f *fetch) missed(ctx context.Context, code Code, ref Ref, why error) error {
+	if f.opts.background {
+		return unheld(code, ref, why)
+	}
+	return f.m.missed(ctx, code, ref, why)
+}
+
+// find returns a manifest, or why it cannot be had.
+func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
 	held, err := f.m.held(ctx, ref)
 	if err == nil && (ref.Digest != "" || held.tag.Origin == Pushed) {
 		return held.Manifest, nil
 	}
 	if err != nil && CodeOf(err) != CodeManifestUnknown {
-		return Manifest{}, err
+		return Manifest{}, &storeFault{err}
 	}
 	if why := f.m.mayAsk(ctx, ref.Repo); why != nil {
 		if err == nil {
 			return held.Manifest, nil
 		}
-		return Manifest{}, f.m.missed(ctx, CodeManifestUnknown, ref, why)
+		return Manifest{}, why
 	}
-	res := <-f.m.lookup("fetch "+ref.String(), func(ctx context.Context) (Manifest, error) {
+	what := "fetch "
+	if err == nil {
+		what = "revalidate "
+	}
+	answer := f.m.lookup(what+ref.String(), func(ctx context.Context) (Manifest, error) {
 		switch {
 		case ref.Digest != "":
 			return f.m.transferManifest(ctx, ref)
@@ -130,14 +160,23 @@ func (f *fetch) root(ctx context.Context, ref Ref) (Manifest, error) {
 			return f.m.transferManifest(ctx, ref, ref.Tag)
 		}
 	})
-	switch {
-	case res.Err == nil:
-		f.m.unknown.Remove(ref.String())
-		return res.Val.(Manifest), nil
-	case err == nil && !final(res.Err):
-		return held.Manifest, nil
+	select {
+	case res := <-answer:
+		switch {
+		case res.Err == nil:
+			f.m.unknown.Remove(ref.String())
+			man := res.Val.(Manifest)
+			if _, err := f.m.store.Manifest(ctx, ref.Repo, man.Digest); err != nil { // clients get it all the same
+				return Manifest{}, &storeFault{Errorf(CodeUnknown, "%s cannot be kept: %w", ref, err)}
+			}
+			return man, nil
+		case err == nil && !final(res.Err):
+			return held.Manifest, nil
+		}
+		return Manifest{}, res.Err
+	case <-ctx.Done():
+		return Manifest{}, ctx.Err()
 	}
-	return Manifest{}, f.m.missed(ctx, CodeManifestUnknown, ref, res.Err)
 }
 
 // heldManifest is a manifest with the tag it was found by.
@@ -175,9 +214,7 @@ func (f *fetch) manifest(ctx context.Context, man Manifest) {
 	children := refs.Manifests
 	if len(f.opts.Platforms) > 0 {
 		children = slices.DeleteFunc(slices.Clone(children), func(desc v1.Descriptor) bool { return !f.wanted(desc) })
-		if len(children) == 0 && len(refs.Manifests) > 0 {
-			f.fail(Errorf(CodeManifestUnknown, "%s@%s has no platform %s", f.repo, man.Digest, strings.Join(f.opts.Platforms, " or ")))
-		}
+		f.filtered = f.filtered || len(children) == 0 && len(refs.Manifests) > 0
 	}
 	for _, desc := range children {
 		f.child(ctx, desc.Digest)
@@ -199,21 +236,26 @@ func (f *fetch) child(ctx context.Context, d digest.Digest) {
 	f.manifest(ctx, man)
 }
 
-// referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses.
+// referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses. Offline, that is what is
+// held of it; it is a failure if an upstream that might know of more cannot be asked.
 func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
-	list, err := f.m.Referrers(ctx, f.repo, d)
+	list, err := f.m.Referrers(Patiently(ctx), f.repo, d)
+	if err == nil && !errors.Is(list.Stale, errOffline) {
+		err = list.Stale
+	}
 	if err != nil {
-		f.fail(err)
+		f.fail(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
 	}
 	for _, desc := range list.Items {
 		f.child(ctx, desc.Digest)
 	}
 	for _, suffix := range []string{".sig", ".att", ".sbom"} {
 		ref := Ref{Repo: f.repo, Tag: strings.Replace(d.String(), ":", "-", 1) + suffix}
-		if man, err := f.root(ctx, ref); err == nil {
+		switch man, why := f.find(ctx, ref); {
+		case why == nil:
 			f.manifest(ctx, man)
-		} else if !final(errors.Unwrap(err)) && CodeOf(err) != CodeManifestUnknown {
-			f.fail(err)
+		case !final(why) && !errors.Is(why, errOffline):
+			f.fail(Errorf(CodeUnavailable, "cannot tell whether there is %s: %w", ref, why))
 		}
 	}
 }
@@ -228,102 +270,4 @@ func (f *fetch) wanted(desc v1.Descriptor) bool {
 		return f.opts.Referrers
 	}
 	return slices.ContainsFunc(f.opts.Platforms, func(p string) bool { return MatchPlatform(p, *desc.Platform) })
-}
-
-// PlatformString writes a platform as os/arch or os/arch/variant.
-func PlatformString(p v1.Platform) string {
-	s := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		s += "/" + p.Variant
-	}
-	return s
-}
-
-// MatchPlatform reports whether p is what s asks for; os/arch asks for all its variants.
-func MatchPlatform(s string, p v1.Platform) bool {
-	return s == PlatformString(p) || s == p.OS+"/"+p.Architecture
-}
-
-func (f *fetch) blob(ctx context.Context, desc v1.Descriptor) {
-	if f.seen[desc.Digest] {
-		return
-	}
-	f.seen[desc.Digest] = true
-	f.got.Blobs++
-	f.got.Bytes += desc.Size
-	stat, err := f.m.store.StatBlob(ctx, f.repo, desc.Digest)
-	switch {
-	case err != nil:
-		f.fail(err)
-	case !stat.Held || !stat.Linked:
-		f.missing = append(f.missing, desc)
-		f.opts.Progress.Expect(desc.Size)
-	}
-}
-
-// blobs fetches what is missing, in as many transfers at a time as was asked for.
-func (f *fetch) blobs(ctx context.Context) {
-	var group errgroup.Group
-	group.SetLimit(f.opts.Parallel)
-	for _, desc := range f.missing {
-		group.Go(func() error {
-			if err := f.transfer(ctx, desc); err != nil {
-				f.fail(err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // failures are gathered
-}
-
-func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	ref := Ref{Repo: f.repo, Digest: desc.Digest}
-	if why := f.m.mayAsk(ctx, f.repo); why != nil {
-		return f.m.missed(ctx, CodeBlobUnknown, ref, why)
-	}
-	flight, err := f.m.fly(ctx, f.repo, desc.Digest)
-	if err != nil {
-		return err
-	}
-	var told int64
-	err = flight.watch(ctx, func(arrived int64) {
-		f.opts.Progress.Did(arrived - told)
-		told = arrived
-	})
-	switch {
-	case err == nil:
-		f.opts.Progress.Did(desc.Size - told) // what another flight brought
-		f.mu.Lock()
-		f.got.New += desc.Size
-		f.mu.Unlock()
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	return f.m.missed(ctx, CodeBlobUnknown, ref, err)
-}
-
-// FetchBlob sees to it that a blob is held, for a want that names one.
-func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, progress Progress) error {
-	if size, err := m.store.StatBlob(ctx, repo, d); err != nil || size.Held && size.Linked {
-		return err
-	}
-	blob, err := m.Blob(ctx, repo, d)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	progress.Expect(blob.Size)
-	_, err = io.Copy(progressWriter{progress}, blob)
-	return err
-}
-
-type progressWriter struct{ Progress }
-
-func (w progressWriter) Write(p []byte) (int, error) {
-	w.Did(int64(len(p)))
-	return len(p), nil
 }

@@ -153,6 +153,19 @@ func (f *flight) watch(ctx context.Context, tell func(arrived int64)) error {
 	}
 }
 
+// follow is watch for a blob of size bytes: it passes on to progress what arrives.
+func (f *flight) follow(ctx context.Context, size int64, progress Progress) error {
+	var told int64
+	err := f.watch(ctx, func(arrived int64) {
+		progress.Did(arrived - told)
+		told = arrived
+	})
+	if err == nil {
+		progress.Did(size - told) // what did not have to be transferred
+	}
+	return err
+}
+
 // landed waits until the store has the blob, or the flight ended without.
 func (f *flight) landed(ctx context.Context) error {
 	for {

@@ -75,6 +75,14 @@ func stale(why error) error {
 	return why
 }
 
+type patientKey struct{}
+
+// Patiently returns a context of work that waits for an upstream's list for as long as the upstream may take, even if
+// there is a held one to fall back on: to have the whole list matters more to it than to have one soon.
+func Patiently(ctx context.Context) context.Context {
+	return context.WithValue(ctx, patientKey{}, true)
+}
+
 // ask has the upstream list something, unless it did a moment ago. A client that has a held list to fall back on waits
 // no longer than its patience; the question goes on without it, for the next one.
 func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback bool, f func(context.Context) ([]T, error)) ([]T, error) {
@@ -97,7 +105,7 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 		return list, err
 	})
 	var patience <-chan time.Time
-	if fallback {
+	if fallback && ctx.Value(patientKey{}) == nil {
 		timer := time.NewTimer(m.opts.Patience)
 		defer timer.Stop()
 		patience = timer.C

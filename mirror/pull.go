@@ -200,13 +200,17 @@ func (m *Mirror) remember(ref Ref, why error) {
 // missed is the answer to a miss: code, what was asked for, and why it cannot be had. What could not be had now, but
 // perhaps another time, is a want.
 func (m *Mirror) missed(ctx context.Context, code Code, ref Ref, why error) error {
+	m.log.Info("miss", zap.Stringer("of", ref), zap.Bool("blob", code == CodeBlobUnknown), zap.Error(why))
+	if !final(why) {
+		m.wants.add(ctx, ref, code == CodeBlobUnknown, why)
+	}
+	return unheld(code, ref, why)
+}
+
+func unheld(code Code, ref Ref, why error) error {
 	what := ref.String()
 	if code == CodeBlobUnknown {
 		what = "blob " + what
-	}
-	m.log.Info("miss", zap.String("of", what), zap.Error(why))
-	if !final(why) {
-		m.wants.add(ctx, ref, code == CodeBlobUnknown, why)
 	}
 	return &Error{Code: code, Message: what + " is not held here and cannot be fetched", Cause: why}
 }

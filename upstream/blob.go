@@ -35,18 +35,30 @@ func (c *Client) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest
 	return size, nil
 }
 
-// Blob implements [mirror.Upstream]. Once the transfer has begun, only ctx limits how long it takes.
+// Blob implements [mirror.Upstream]. A transfer waits in line for as long as ctx allows if [Config.Parallel] of them are
+// under way; its timeout begins when it is its turn. Once it has begun, only ctx limits how long it takes, and how long
+// it may go without progress.
 func (c *Client) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (io.ReadCloser, int64, error) {
 	t := target{kind: aBlob, repo: repo, id: d.String()}
-	a, err := c.do(ctx, http.MethodGet, t)
+	r, err := c.registry(repo)
 	if err != nil {
+		return nil, 0, err
+	}
+	release, err := r.slot(ctx)
+	if err != nil {
+		return nil, 0, t.failed(err)
+	}
+	a, err := r.ask(ctx, http.MethodGet, t)
+	if err != nil {
+		release()
 		return nil, 0, err
 	}
 	if !a.watch.dismiss() {
 		a.close()
+		release()
 		return nil, 0, t.failed(a.watch.reason(nil))
 	}
-	return &transfer{a}, a.ContentLength, nil
+	return newTransfer(ctx, r, a, release), a.ContentLength, nil
 }
 
 // denied reports whether an answer denied access without being the registry's word, as storage services do when a link
@@ -54,22 +66,4 @@ func (c *Client) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (i
 func denied(err error) bool {
 	var e *statusError
 	return errors.As(err, &e) && deniedStatus(e.status) && !e.denies
-}
-
-// transfer is the body of a blob. Like most readers it is for one goroutine.
-type transfer struct{ answer *answer }
-
-// Read reads what has arrived. An end before the whole body is a [mirror.CodeUnavailable].
-func (t *transfer) Read(p []byte) (int, error) {
-	n, err := t.answer.Body.Read(p)
-	if err != nil && err != io.EOF {
-		err = t.answer.about.brokenOff(t.answer.watch.reason(err))
-	}
-	return n, err
-}
-
-// Close ends the transfer.
-func (t *transfer) Close() error {
-	t.answer.close()
-	return nil
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -25,6 +26,14 @@ type Options struct {
 	Logger *zap.Logger
 	// Version is told to upstreams in the User-Agent header.
 	Version string
+	// RetryFor is how long the transfer of a blob that broke off is taken up again while nothing new arrives. 5m if
+	// zero; never if negative.
+	RetryFor time.Duration
+	// StallTimeout is how long a blob may take for its next StallBytes bytes, while somebody wants to read them, before
+	// its connection is given up for another. 30s if zero.
+	StallTimeout time.Duration
+	// StallBytes are how many bytes are progress. 1024 if zero.
+	StallBytes int
 	// Transport is cloned for what it says about dialling, proxies and TLS. If nil, proxies come from the environment
 	// and certificates from the system.
 	Transport *http.Transport
@@ -35,29 +44,49 @@ type Options struct {
 // Nothing is dialled before the first request. An upstream that hangs is waited for by those who ask it and by nobody
 // else; requests that need the same sign-in wait for it together.
 type Client struct {
-	timeout time.Duration
-	hosts   []string
-	origins map[string]*origin
+	opts       Options
+	hosts      []string
+	registries map[string]*registry // by host and alias
 }
 
 var _ mirror.Upstream = (*Client)(nil)
 
-// New returns a client for endpoints. Where two have the same host, the later one counts.
-func New(endpoints []Endpoint, opts Options) *Client {
+// New returns a client for the upstreams of configs. Where two have the same host, the later one counts. An error is
+// about a configuration: nothing is dialled, but certificates are read.
+func New(configs []Config, opts Options) (*Client, error) {
 	opts = opts.withDefaults()
-	c := &Client{timeout: opts.Timeout, origins: map[string]*origin{}}
-	base := newTransport(opts)
-	for _, e := range endpoints {
-		if c.origins[e.Host] == nil {
-			c.hosts = append(c.hosts, e.Host)
+	c := &Client{opts: opts, registries: map[string]*registry{}}
+	dial := newTransports(opts)
+	for _, config := range configs {
+		r, err := newRegistry(config, dial, opts)
+		if err != nil {
+			return nil, err
 		}
-		c.origins[e.Host] = newOrigin(e, base, opts)
+		host := mirror.CanonicalHost(config.Host)
+		if !slices.Contains(c.hosts, host) {
+			c.hosts = append(c.hosts, host)
+		}
+		c.registries[host] = r
 	}
-	return c
+	for alias, host := range Aliases(configs) {
+		if c.registries[alias] == nil {
+			c.registries[alias] = c.registries[host]
+		}
+	}
+	return c, nil
 }
 
-// Hosts are the hosts of the endpoints, in the order in which they were given.
+// Hosts are the hosts of the upstreams, without their aliases, in the order in which they were given.
 func (c *Client) Hosts() []string { return slices.Clone(c.hosts) }
+
+// Status implements [mirror.Upstream].
+func (c *Client) Status() []mirror.UpstreamStatus {
+	list := make([]mirror.UpstreamStatus, 0, len(c.hosts))
+	for _, host := range c.hosts {
+		list = append(list, c.registries[host].status())
+	}
+	return list
+}
 
 func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
@@ -72,14 +101,32 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if o.RetryFor == 0 {
+		o.RetryFor = 5 * time.Minute
+	}
+	if o.StallTimeout == 0 {
+		o.StallTimeout = 30 * time.Second
+	}
+	if o.StallBytes == 0 {
+		o.StallBytes = 1 << 10
+	}
 	return o
 }
 
-// origin finds who to ask for repo.
-func (c *Client) origin(repo mirror.Repo) (*origin, error) {
-	if o := c.origins[repo.Host]; o != nil {
-		return o, nil
+// registry finds who to ask for repo.
+func (c *Client) registry(repo mirror.Repo) (*registry, error) {
+	if r := c.registries[repo.Host]; r != nil {
+		return r, nil
 	}
 	return nil, mirror.Errorf(mirror.CodeNameUnknown,
 		"no upstream is configured for %s: add one with --upstream %s", repo.Host, repo.Host)
+}
+
+// do asks the upstream of t for it. An answer that is not what was asked for becomes an error.
+func (c *Client) do(ctx context.Context, method string, t target) (*answer, error) {
+	r, err := c.registry(t.repo)
+	if err != nil {
+		return nil, err
+	}
+	return r.ask(ctx, method, t)
 }

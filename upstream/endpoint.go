@@ -16,7 +16,7 @@ import (
 // dockerHubAPI is where Docker Hub's registry answers; docker.io itself is a web site.
 const dockerHubAPI = "registry-1.docker.io"
 
-// Endpoint is where the content of one registry host is fetched from.
+// Endpoint is one place that the content of a registry host is fetched from.
 type Endpoint struct {
 	// Host is the host that content is named by: docker.io, ghcr.io, registry.example:5000.
 	Host string
@@ -28,6 +28,11 @@ type Endpoint struct {
 // DockerHub is the endpoint of Docker Hub.
 func DockerHub() Endpoint {
 	return Endpoint{Host: mirror.DockerHub, URL: &url.URL{Scheme: "https", Host: dockerHubAPI}}
+}
+
+// Config is the upstream that has this endpoint only, with nothing special about it.
+func (e Endpoint) Config() Config {
+	return Config{Host: e.Host, Endpoints: []EndpointConfig{{URL: e.URL.String()}}}
 }
 
 // ParseEndpoint reads [HOST=]URL. Without HOST, content is named by the URL's own host. Without a scheme the URL is
@@ -60,9 +65,6 @@ func parseEndpoint(s string) (Endpoint, error) {
 	if !mirror.ValidHost(host) {
 		return Endpoint{}, fmt.Errorf("%q is not the name of a registry host", host)
 	}
-	if mirror.CanonicalHost(u.Host) == mirror.DockerHub {
-		u.Host = dockerHubAPI
-	}
 	return Endpoint{Host: mirror.CanonicalHost(host), URL: u}, nil
 }
 
@@ -93,6 +95,9 @@ func parseURL(s string) (*url.URL, error) {
 		if err := (mirror.Repo{Host: u.Host, Path: prefix}).Validate(); err != nil {
 			return nil, fmt.Errorf("the URL's path %q cannot begin the name of a repository", prefix)
 		}
+	}
+	if mirror.CanonicalHost(u.Host) == mirror.DockerHub {
+		u.Host = dockerHubAPI
 	}
 	return u, nil
 }

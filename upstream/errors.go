@@ -140,6 +140,10 @@ func (t target) failed(err error) error {
 	if errors.As(err, &network) {
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", t.repo.Host, network.error)
 	}
+	var notAsked *notAskedError
+	if errors.As(err, &notAsked) {
+		return mirror.Errorf(mirror.CodeUnavailable, "%s is not asked: %w", t.repo.Host, notAsked)
+	}
 	var timeout timeoutError
 	if errors.As(err, &timeout) || errors.Is(err, context.DeadlineExceeded) {
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", t.repo.Host, err)

@@ -176,7 +176,7 @@ func TestStatus(t *testing.T) {
 		"401":         {status(401, "UNAUTHORIZED", "who are you"), mirror.CodeManifestUnknown, mirror.CodeBlobUnknown, "refused"},
 		"403":         {status(403, "DENIED", "not\nfor you"), mirror.CodeManifestUnknown, mirror.CodeBlobUnknown, "not for you"},
 		"403 page":    {page(403), mirror.CodeUnavailable, mirror.CodeUnavailable, "403 Forbidden"},
-		"429":         {status(429, "TOOMANYREQUESTS", "slow down"), mirror.CodeUnavailable, mirror.CodeUnavailable, "slow down"},
+		"429":         {slowDown, mirror.CodeUnavailable, mirror.CodeUnavailable, "slow down"},
 		"500":         {status(500, "UNKNOWN", "ouch"), mirror.CodeUnavailable, mirror.CodeUnavailable, "500 Internal Server Error: ouch"},
 		"502":         {page(502), mirror.CodeUnavailable, mirror.CodeUnavailable, "502 Bad Gateway"},
 		"no redirect": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(304) }, mirror.CodeUnavailable, mirror.CodeUnavailable, "304"},

@@ -97,18 +97,28 @@ func (n *network) dial(ctx context.Context, proto, addr string) (net.Conn, error
 // client returns a client for endpoints that reaches this network only.
 func (n *network) client(opts upstream.Options, endpoints ...string) *upstream.Client {
 	n.t.Helper()
-	list := make([]upstream.Endpoint, 0, len(endpoints))
+	list := make([]upstream.Config, 0, len(endpoints))
 	for _, s := range endpoints {
 		e, err := upstream.ParseEndpoint(s)
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		list = append(list, e)
+		list = append(list, e.Config())
 	}
+	return n.configured(opts, list...)
+}
+
+// configured returns a client for upstreams that reaches this network only.
+func (n *network) configured(opts upstream.Options, configs ...upstream.Config) *upstream.Client {
+	n.t.Helper()
 	t := &http.Transport{DialContext: n.dial, TLSClientConfig: &tls.Config{RootCAs: n.roots}}
 	n.t.Cleanup(t.CloseIdleConnections)
 	opts.Transport = t
-	return upstream.New(list, opts)
+	c, err := upstream.New(configs, opts)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return c
 }
 
 // keychain has credentials for hosts: user:password by the host that they are looked up for.
@@ -194,6 +204,12 @@ func status(code int, id, message string) http.HandlerFunc {
 		w.WriteHeader(code)
 		fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, id, message)
 	}
+}
+
+// slowDown refuses a request and lets the next one come at once.
+func slowDown(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Retry-After", "0")
+	status(http.StatusTooManyRequests, "TOOMANYREQUESTS", "slow down")(w, r)
 }
 
 // page answers with a web page.

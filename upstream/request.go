@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
 )
@@ -18,6 +19,12 @@ type target struct {
 	kind kind
 	repo mirror.Repo
 	id   string // a tag or a digest
+
+	at     *origin // which is asked and no other, if not nil
+	query  string  // of the page of a list
+	from   int64   // where a blob is taken up again
+	etag   string  // of the blob at the endpoint etagAt, or ""
+	etagAt *origin
 }
 
 type kind string
@@ -25,61 +32,96 @@ type kind string
 const (
 	aManifest kind = "manifest"
 	aBlob     kind = "blob"
+	tagList   kind = "list of tags"
+	referrers kind = "list of referrers"
 )
 
 // String names the target in a message.
 func (t target) String() string {
-	if t.kind == aManifest {
-		return fmt.Sprintf("manifest %s of %s", t.id, t.repo)
+	switch t.kind {
+	case tagList:
+		return fmt.Sprintf("the tags of %s", t.repo)
+	case referrers:
+		return fmt.Sprintf("the referrers of %s in %s", t.id, t.repo)
 	}
-	return fmt.Sprintf("blob %s of %s", t.id, t.repo)
+	return fmt.Sprintf("%s %s of %s", t.kind, t.id, t.repo)
 }
 
 // unknown is the code for an upstream that does not have the target.
 func (t target) unknown() mirror.Code {
-	if t.kind == aManifest {
+	switch t.kind {
+	case aManifest:
 		return mirror.CodeManifestUnknown
+	case aBlob:
+		return mirror.CodeBlobUnknown
 	}
-	return mirror.CodeBlobUnknown
+	return mirror.CodeNameUnknown
 }
 
-// request returns the request for t at endpoint e.
-func (t target) request(ctx context.Context, method string, e Endpoint) (*http.Request, error) {
-	u := *e.URL
-	u.Path = "/v2/" + e.path(t.repo) + "/" + string(t.kind) + "s/" + t.id
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
-	if err == nil && t.kind == aManifest {
-		r.Header.Set("Accept", acceptManifests)
+// path is the target's path below its repository.
+func (t target) path() string {
+	switch t.kind {
+	case tagList:
+		return "tags/list"
+	case referrers:
+		return "referrers/" + t.id
 	}
-	return r, err
+	return string(t.kind) + "s/" + t.id
+}
+
+// request returns the request for t at o.
+func (t target) request(ctx context.Context, method string, o *origin) (*http.Request, error) {
+	u := *o.endpoint.URL
+	u.Path, u.RawQuery = "/v2/"+o.endpoint.path(t.repo)+"/"+t.path(), t.query
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	switch t.kind {
+	case aManifest:
+		r.Header.Set("Accept", acceptManifests)
+	case referrers:
+		r.Header.Set("Accept", v1.MediaTypeImageIndex)
+	}
+	if t.from > 0 {
+		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", t.from))
+		if t.etag != "" && t.etagAt == o {
+			r.Header.Set("If-Range", t.etag)
+		}
+	}
+	return r, nil
 }
 
 // answer is a good answer under way. It is for one goroutine, which must close it.
 type answer struct {
 	*http.Response
 	about target
+	from  *origin
 	watch *watchdog
 }
 
-// do asks the upstream of t for it. An answer that is not what was asked for becomes an error.
-func (c *Client) do(ctx context.Context, method string, t target) (*answer, error) {
-	o, err := c.origin(t.repo)
+// answer asks this endpoint, unless that is gone. It ends watch, or leaves it to the answer.
+func (o *origin) answer(watch *watchdog, method string, t target) (*answer, error) {
+	pass, err := o.breaker.enter(watch.ctx)
 	if err != nil {
-		return nil, err
+		watch.end()
+		return nil, t.failed(err)
 	}
-	watch := newWatchdog(ctx, c.timeout)
-	resp, err := o.exchange(watch.ctx, method, t)
+	resp, err := o.persist(watch, method, t)
+	verdict := judge(watch.ctx, resp, err)
 	if err != nil {
 		err = t.failed(watch.reason(err))
 		watch.end()
+		o.breaker.leave(pass, verdict, err)
 		return nil, err
 	}
-	a := &answer{Response: resp, about: t, watch: watch}
-	if err := a.check(); err != nil {
+	a := &answer{Response: resp, about: t, from: o, watch: watch}
+	if err = a.check(); err != nil {
 		a.close()
-		return nil, err
+		a = nil
 	}
-	return a, nil
+	o.breaker.leave(pass, verdict, err)
+	return a, err
 }
 
 // exchange sends the request in the session for t's repository. If that was opened earlier and is refused now, its
@@ -90,7 +132,7 @@ func (o *origin) exchange(ctx context.Context, method string, t target) (*http.R
 		if err != nil {
 			return nil, err
 		}
-		r, err := t.request(ctx, method, o.endpoint)
+		r, err := t.request(ctx, method, o)
 		if err != nil {
 			return nil, fmt.Errorf("making the request: %w", err)
 		}
@@ -118,12 +160,16 @@ func refused(resp *http.Response, err error) bool {
 }
 
 // check turns an answer with a status other than 200 into an error, and a web page as well: someone in between answers
-// in the upstream's place, like the sign-in page of a network. A blob may be a web page: its digest tells.
+// in the upstream's place, like the sign-in page of a network. A blob may be a web page: its digest tells. Where part of
+// a blob was asked for, what the answer has to say about parts is left to the caller.
 func (a *answer) check() error {
-	if a.StatusCode != http.StatusOK {
+	part := a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable
+	switch {
+	case part && a.about.from > 0:
+		return nil
+	case a.StatusCode != http.StatusOK:
 		return a.about.answered(statusOf(a))
-	}
-	if isMarkup(a.Response) && (a.about.kind == aManifest || a.Request.Method == http.MethodHead) {
+	case isMarkup(a.Response) && (a.about.kind != aBlob || a.Request.Method == http.MethodHead):
 		return a.about.unusable("a web page: is there a proxy or a sign-in page in between?")
 	}
 	return nil
@@ -148,14 +194,16 @@ func (a *answer) read(limit int) ([]byte, error) {
 type watchdog struct {
 	ctx      context.Context // of the request
 	cancel   context.CancelCauseFunc
-	patience time.Duration
+	deadline time.Time     // for the answer to begin
+	patience time.Duration // with each silence in it
 	timer    *time.Timer
 }
 
-func newWatchdog(ctx context.Context, patience time.Duration) *watchdog {
+func newWatchdog(ctx context.Context, begin, patience time.Duration) *watchdog {
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(patience, func() { cancel(timeoutError(patience)) })
-	return &watchdog{ctx: ctx, cancel: cancel, patience: patience, timer: timer}
+	deadline := time.Now().Add(begin)
+	timer := time.AfterFunc(begin, func() { cancel(timeoutError(begin.Round(time.Millisecond))) })
+	return &watchdog{ctx: ctx, cancel: cancel, deadline: deadline, patience: patience, timer: timer}
 }
 
 // reason is why the request ended, if the watchdog or the caller ended it, and err otherwise.

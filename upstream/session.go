@@ -17,7 +17,7 @@ import (
 // maxSessions is for how many repositories of one upstream a session is kept.
 const maxSessions = 1024
 
-// origin is one upstream: its endpoint and the sessions there. It may be used concurrently.
+// origin is one endpoint of an upstream, and the sessions there. It may be used concurrently.
 type origin struct {
 	endpoint Endpoint
 	base     http.RoundTripper
@@ -25,18 +25,30 @@ type origin struct {
 	timeout  time.Duration
 	sessions *lru.Cache[string, *session] // by the path of the repository at the endpoint
 	opening  singleflight.Group           // by the same
+	breaker  breaker
+	pace     pace
 }
 
 // session is a client that has signed in to pull from one repository. go-containerregistry's transport in it gets a
 // new token when the old one expires, in the context of the request that finds out.
 type session struct{ *http.Client }
 
-func newOrigin(e Endpoint, base http.RoundTripper, opts Options) *origin {
+func newOrigin(host string, c EndpointConfig, dial transports, opts Options) (*origin, error) {
+	u, err := parseURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	base, err := dial.to(c)
+	if err != nil {
+		return nil, err
+	}
 	sessions, err := lru.New[string, *session](maxSessions)
 	if err != nil {
-		panic(err) // only for a size below 1
+		return nil, err // only for a size below 1
 	}
-	return &origin{endpoint: e, base: decorate(base, e, opts), keychain: opts.Keychain, timeout: opts.Timeout, sessions: sessions}
+	o := &origin{endpoint: Endpoint{Host: host, URL: u}, keychain: c.Credentials.keychain(opts.Keychain), timeout: opts.Timeout, sessions: sessions}
+	o.base = decorate(base, o.endpoint, &o.pace, opts)
+	return o, nil
 }
 
 // session returns the session for repo, and whether it was opened for this call. Callers who need the same one wait for

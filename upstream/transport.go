@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -14,31 +13,15 @@ import (
 // maxRedirects is how often an upstream may send a request elsewhere.
 const maxRedirects = 10
 
-// newTransport returns the connections that all upstreams share.
-func newTransport(opts Options) *http.Transport {
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 100, IdleConnTimeout: 90 * time.Second}
-	if opts.Transport != nil {
-		t = opts.Transport.Clone()
-	}
-	if t.DialContext == nil {
-		t.DialContext = (&net.Dialer{Timeout: opts.DialTimeout}).DialContext
-	}
-	t.ForceAttemptHTTP2 = true // else a DialContext turns HTTP/2 off
-	t.MaxIdleConnsPerHost = 16 // layers are fetched side by side, and the default of 2 closes most of their connections
-	t.TLSHandshakeTimeout = opts.Timeout
-	t.ResponseHeaderTimeout = opts.Timeout
-	t.DisableCompression = true
-	return t
-}
-
 // decorate returns what every request to e goes through: doc.go draws it.
-func decorate(base http.RoundTripper, e Endpoint, opts Options) http.RoundTripper {
+func decorate(base http.RoundTripper, e Endpoint, p *pace, opts Options) http.RoundTripper {
 	agent := "airmirror"
 	if opts.Version != "" {
 		agent += "/" + opts.Version
 	}
 	rt := debugLog(base, opts.Logger)
 	rt = identity(rt, agent)
+	rt = courtesy(rt, p, e.URL.Host)
 	rt = schemeGuard(rt, e.URL)
 	return failures(rt)
 }

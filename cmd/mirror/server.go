@@ -97,7 +97,15 @@ func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig,
 	if c.offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
-	return mirror.New(store, upstream.New(endpoints, upstream.Options{Timeout: c.upstreamTimeout, Logger: log, Version: version}), opts)
+	configs := make([]upstream.Config, 0, len(endpoints))
+	for _, e := range endpoints {
+		configs = append(configs, e.Config())
+	}
+	client, err := upstream.New(configs, upstream.Options{Timeout: c.upstreamTimeout, Logger: log, Version: version})
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return mirror.New(store, client, opts)
 }
 
 // serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.

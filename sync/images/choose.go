@@ -1,0 +1,161 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"airmirror/mirror"
+)
+
+// job is one image, or one blob, that is to be fetched.
+type job struct {
+	ref  mirror.Ref
+	blob bool
+}
+
+// failure is something that cannot be fetched, and why.
+type failure struct {
+	image string
+	err   error
+}
+
+// plan finds out what the request means: what to fetch, and what cannot be.
+func plan(ctx context.Context, f Fetcher, req Request) (jobs []job, failures []failure) {
+	p := planner{fetcher: f, seen: make(map[job]bool)}
+	p.choose, p.broken = selectors(req)
+	for _, name := range req.Images {
+		if err := p.image(ctx, name); err != nil {
+			p.failures = append(p.failures, failure{name, err})
+		}
+	}
+	for _, want := range req.Wants {
+		ref, err := mirror.ParseRef(want.Ref)
+		if err == nil && want.Blob && ref.Digest == "" {
+			err = fmt.Errorf("is no blob: it has no digest")
+		}
+		if err != nil {
+			p.failures = append(p.failures, failure{want.Ref, err})
+			continue
+		}
+		p.add(job{ref, want.Blob})
+	}
+	return p.jobs, p.failures
+}
+
+type planner struct {
+	fetcher  Fetcher
+	choose   []func(tag string) bool // nil if no tags are selected
+	broken   error                   // what is wrong with what selects them
+	jobs     []job
+	seen     map[job]bool
+	failures []failure
+}
+
+func (p *planner) add(j job) {
+	if !p.seen[j] {
+		p.seen[j] = true
+		p.jobs = append(p.jobs, j)
+	}
+}
+
+func (p *planner) image(ctx context.Context, name string) error {
+	ref, tagged, err := parseName(p.fetcher.Names(), name)
+	switch {
+	case err != nil:
+		return err
+	case p.broken != nil:
+		return p.broken
+	case p.choose == nil:
+		p.add(job{ref: ref})
+		return nil
+	case tagged:
+		return fmt.Errorf("has a tag or digest, and tags are to be selected: leave it out, or select none")
+	}
+	return p.tags(ctx, ref.Repo)
+}
+
+// pageSize is how many tags are asked for at a time.
+const pageSize = 1000
+
+// tags adds the tags of repo that are selected. It is an error if there are none, or if the upstream could not be asked
+// for all of them.
+func (p *planner) tags(ctx context.Context, repo mirror.Repo) error {
+	ctx = mirror.Patiently(ctx)
+	var stale error
+	found := false
+	for after := ""; ; {
+		page, err := p.fetcher.Tags(ctx, repo, after, pageSize)
+		if ctx.Err() != nil {
+			return errNotDone
+		}
+		if err != nil {
+			return err
+		}
+		if page.Stale != nil {
+			stale = page.Stale
+		}
+		for _, tag := range page.Items {
+			if after = tag; selected(p.choose, tag) {
+				found = true
+				p.add(job{ref: mirror.Ref{Repo: repo, Tag: tag}})
+			}
+		}
+		if len(page.Items) < pageSize {
+			break
+		}
+	}
+	switch {
+	case stale != nil:
+		return fmt.Errorf("may have more tags than those that are held: %w", stale)
+	case !found:
+		return fmt.Errorf("has no tag that is selected")
+	}
+	return nil
+}
+
+func selected(choose []func(string) bool, tag string) bool {
+	for _, ok := range choose {
+		if ok(tag) {
+			return true
+		}
+	}
+	return false
+}
+
+// selectors reads what selects tags.
+func selectors(req Request) (choose []func(string) bool, err error) {
+	if req.AllTags {
+		choose = append(choose, func(string) bool { return true })
+	}
+	for _, s := range req.Tags {
+		ok, err := selector(strings.TrimSpace(s))
+		if err != nil {
+			return nil, fmt.Errorf("cannot select tags by %q: %w", s, err)
+		}
+		choose = append(choose, ok)
+	}
+	return choose, nil
+}
+
+// selector reads a glob, or a range of versions: that has an operator in front, or a space or || in it.
+func selector(s string) (func(tag string) bool, error) {
+	if s == "" {
+		return nil, fmt.Errorf("it is empty")
+	}
+	if !strings.ContainsRune("<>=!~^", rune(s[0])) && !strings.ContainsAny(s, " ,|") {
+		_, err := path.Match(s, "")
+		return func(tag string) bool { ok, _ := path.Match(s, tag); return ok }, err
+	}
+	within, err := semver.NewConstraint(s)
+	if err != nil {
+		return nil, err
+	}
+	return func(tag string) bool {
+		version, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
+		return err == nil && within.Check(version)
+	}, nil
+}

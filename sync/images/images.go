@@ -1,0 +1,87 @@
+// Package images brings whole images in ahead of need: it reads lists of them, finds out which tags are meant, and has
+// the mirror fetch them.
+//
+// # Names
+//
+// Images are named as people write them: alpine, alpine:3, ghcr.io/org/app@sha256:…, with or without docker:// in
+// front. A name without a tag means latest, unless the request selects tags. In name:tag@digest the digest decides and
+// the tag is not made: where a tag points is its upstream's to say, and it may point elsewhere by now.
+//
+// # Failures
+//
+// One image that cannot be had keeps none of the others from being fetched. Each failure is named by the image, as it
+// was written where it could not be understood, and says why; none is dropped, nor is what was left undone because the
+// run was ended. To run again costs little: what is held is not fetched twice.
+package images
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Fetcher brings in what is missing; a [mirror.Mirror] is one.
+type Fetcher interface {
+	Tags(ctx context.Context, repo mirror.Repo, after string, n int) (mirror.Listing[string], error)
+	Fetch(ctx context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error)
+	FetchBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, p mirror.Progress) error
+	Names() mirror.Names
+}
+
+// Request says what to fetch. The same thing named twice is fetched once.
+type Request struct {
+	// Images, by name, as in the package comment.
+	Images []string `json:"images"`
+	// Wants of another mirror, or of this one.
+	Wants []mirror.Want `json:"wants,omitempty"`
+	// Platforms are the ones to fetch of each image, as [mirror.FetchOptions.Platforms] says; all if empty.
+	Platforms []string `json:"platforms,omitempty"`
+	// AllTags fetches every tag of the images. With it, or with Tags, an image must be named without a tag or digest.
+	AllTags bool `json:"allTags,omitempty"`
+	// Tags fetches the tags that any of these selects: globs, as v1.*, or ranges of semantic versions, as >=1.2 <2,
+	// ~1.4 or ^2. Ranges pass over tags that are no version, and over prereleases unless they name one.
+	Tags []string `json:"tags,omitempty"`
+	// Referrers has signatures and everything else that refers to the images fetched, too.
+	Referrers bool `json:"referrers,omitempty"`
+	// Parallel is how many blobs are transferred at a time, over all images; 4 if it is zero.
+	Parallel int `json:"parallel,omitempty"`
+}
+
+// The kinds of [Event].
+const (
+	// KindPlan comes once, when it is known what is to be fetched. Total is how many images that is.
+	KindPlan = "plan"
+	// KindProgress comes now and then. Total and Done are bytes to transfer and transferred so far; Total grows while
+	// manifests come in. Doing says what is being worked on.
+	KindProgress = "progress"
+	// KindImage says what became of one image: Fetched, or Error, or both if some of it could be had. Total and Done
+	// are as in KindProgress.
+	KindImage = "image"
+	// KindDone comes last, with the Summary. Total and Done are as in KindProgress.
+	KindDone = "done"
+)
+
+// Event is something that happened during [Run].
+type Event struct {
+	Time    time.Time       `json:"time"`
+	Kind    string          `json:"kind"`
+	Image   string          `json:"image,omitempty"` // host/path:tag or host/path@digest, or what could not be read as one
+	Total   int64           `json:"total,omitempty"`
+	Done    int64           `json:"done,omitempty"`
+	Doing   string          `json:"doing,omitempty"`
+	Fetched *mirror.Fetched `json:"fetched,omitempty"`
+	Error   string          `json:"error,omitempty"`
+	Summary *Summary        `json:"summary,omitempty"`
+}
+
+// Summary is what became of a request.
+type Summary struct {
+	Images   int      `json:"images"` // that were asked for, one for each tag that was selected
+	Failed   int      `json:"failed"` // of them, those that are not held whole now
+	Bytes    int64    `json:"bytes"`  // of all blobs of the images; what images share counts for each
+	New      int64    `json:"new"`    // bytes that were not held before
+	Failures []string `json:"failures,omitempty"`
+}

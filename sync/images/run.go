@@ -1,0 +1,148 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"airmirror/mirror"
+)
+
+const (
+	// defaultParallel is how many blobs are transferred at a time, if the request does not say.
+	defaultParallel = 4
+	// maxImages is how many images are worked on at a time: while the last blobs of one arrive, the manifests of the
+	// next are asked for.
+	maxImages = 2
+)
+
+// errNotDone is why an image failed that was not begun when the run was ended.
+var errNotDone = errors.New("not fetched: the run was ended")
+
+// Run fetches what the request names and tells what happens; tell is never called twice at the same time, nor after Run
+// has returned. Run ends soon after ctx does, and says of everything that was left that it was.
+func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary {
+	if req.Parallel <= 0 {
+		req.Parallel = defaultParallel
+	}
+	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), reporter: newReporter(tell)}
+	jobs, failures := plan(ctx, f, req)
+	r.tell(Event{Kind: KindPlan, Total: int64(len(jobs) + len(failures))})
+	for _, failed := range failures {
+		r.ended(failed.image, nil, failed.err)
+	}
+	r.work(ctx, jobs)
+	slices.Sort(r.summary.Failures)
+	r.reporter.close()
+	r.tell(Event{Kind: KindDone, Summary: &r.summary})
+	return r.summary
+}
+
+// run is one request being worked on.
+type run struct {
+	*reporter
+	fetcher Fetcher
+	req     Request
+	budget  chan struct{} // one place for each transfer of a blob
+
+	mu      sync.Mutex
+	summary Summary
+}
+
+func (r *run) work(ctx context.Context, jobs []job) {
+	next := make(chan job)
+	var workers sync.WaitGroup
+	for range min(maxImages, len(jobs)) {
+		workers.Go(func() {
+			for j := range next {
+				r.do(ctx, j)
+			}
+		})
+	}
+	for _, j := range jobs {
+		if ctx.Err() == nil {
+			select {
+			case next <- j:
+				continue
+			case <-ctx.Done():
+			}
+		}
+		r.ended(j.String(), nil, errNotDone)
+	}
+	close(next)
+	workers.Wait()
+}
+
+func (j job) String() string {
+	if j.blob {
+		return "blob " + j.ref.String()
+	}
+	return j.ref.String()
+}
+
+func (r *run) do(ctx context.Context, j job) {
+	if ctx.Err() != nil {
+		r.ended(j.String(), nil, errNotDone)
+		return
+	}
+	fetched, err := r.fetch(ctx, j)
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("not all of it was fetched: the run was ended")
+	}
+	if err != nil && fetched.Digest == "" {
+		r.ended(j.String(), nil, err)
+		return
+	}
+	r.ended(j.String(), &fetched, err)
+}
+
+func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
+	if !j.blob {
+		return r.fetcher.Fetch(ctx, j.ref, mirror.FetchOptions{
+			Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel, Budget: r.budget, Progress: r.reporter,
+		})
+	}
+	select {
+	case r.budget <- struct{}{}:
+		defer func() { <-r.budget }()
+	case <-ctx.Done():
+		return mirror.Fetched{}, ctx.Err()
+	}
+	r.Doing(j.String())
+	counted := &counter{Progress: r.reporter}
+	if err := r.fetcher.FetchBlob(ctx, j.ref.Repo, j.ref.Digest, counted); err != nil {
+		return mirror.Fetched{}, err
+	}
+	return mirror.Fetched{Digest: j.ref.Digest, Blobs: 1, Bytes: counted.expected, New: counted.expected}, nil
+}
+
+// counter remembers how much was expected, which only one goroutine says of a single blob.
+type counter struct {
+	mirror.Progress
+	expected int64
+}
+
+func (c *counter) Expect(bytes int64) {
+	c.expected += bytes
+	c.Progress.Expect(bytes)
+}
+
+// ended notes what became of an image. fetched is nil if nothing is known of it.
+func (r *run) ended(image string, fetched *mirror.Fetched, err error) {
+	event := Event{Kind: KindImage, Image: image, Fetched: fetched}
+	r.mu.Lock()
+	r.summary.Images++
+	if fetched != nil {
+		r.summary.Bytes += fetched.Bytes
+		r.summary.New += fetched.New
+	}
+	if err != nil {
+		event.Error = strings.ReplaceAll(err.Error(), "\n", "; ") // of errors.Join
+		r.summary.Failed++
+		r.summary.Failures = append(r.summary.Failures, image+": "+event.Error)
+	}
+	r.mu.Unlock()
+	r.tell(event)
+}

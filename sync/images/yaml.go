@@ -1,0 +1,104 @@
+package images
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var (
+	// yamlStart is what a line of YAML or JSON begins with and an image does not, or a key and its colon.
+	yamlStart = regexp.MustCompile(`^(?:---|%YAML|[{\[]|-\s|-$|[^\s:][^:]*:(?:\s|$))`)
+	// yamlBreak is the line between two documents.
+	yamlBreak = regexp.MustCompile(`(?m)^---(?:[ \t].*)?$`)
+	// imageLine is a line with an image in a text that is no YAML.
+	imageLine = regexp.MustCompile(`^(?:-\s+)*["']?image["']?\s*:\s+(.+)$`)
+)
+
+func isYAML(text []byte) bool {
+	for line := range lines(text) {
+		return yamlStart.MatchString(line)
+	}
+	return false
+}
+
+// yaml reads all documents of text, and names in its error those that cannot be read.
+func (l *list) yaml(text []byte) error {
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	var failed []error
+	for line := 1; len(text) > 0; {
+		doc := text
+		if next := yamlBreak.FindIndex(text[1:]); next != nil {
+			doc = text[:next[0]+1]
+		}
+		if err := l.document(doc); err != nil {
+			failed = append(failed, fmt.Errorf("YAML document that begins at line %d: %w", line, err))
+		}
+		line += bytes.Count(doc, []byte("\n"))
+		text = text[len(doc):]
+	}
+	return errors.Join(failed...)
+}
+
+// document reads one document. A template that was not filled in is seldom YAML, so it is read line by line then.
+func (l *list) document(doc []byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(doc))
+	for {
+		var root yaml.Node
+		err := decoder.Decode(&root)
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil && bytes.Contains(doc, []byte("{{")):
+			for line := range lines(doc) {
+				if found := imageLine.FindStringSubmatch(line); found != nil {
+					l.add(unquote(found[1]))
+				}
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+		l.node(&root, doc)
+	}
+}
+
+// node walks a node of doc. What an alias stands for was walked where its anchor is, but for a string that only the
+// alias makes an image.
+func (l *list) node(node *yaml.Node, doc []byte) {
+	for i, child := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "image" {
+			l.image(child, doc)
+		}
+		l.node(child, doc)
+	}
+}
+
+func (l *list) image(value *yaml.Node, doc []byte) {
+	if value.Kind == yaml.AliasNode {
+		value = value.Alias
+	}
+	switch {
+	case value.Kind == yaml.ScalarNode && value.ShortTag() == "!!str":
+		l.add(value.Value)
+	case value.Kind == yaml.MappingNode && len(value.Content) > 0 && value.Content[0].Kind == yaml.MappingNode:
+		// {{ .Values.image }} reads as a map with a map for a key.
+		if source := bytes.Split(doc, []byte("\n")); value.Line <= len(source) {
+			line := source[value.Line-1]
+			l.add(string(line[min(len(line), value.Column-1):]))
+		}
+	}
+}
+
+// unquote drops the quotes around s.
+func unquote(s string) string {
+	if len(s) > 1 && (s[0] == '"' || s[0] == '\'') && strings.HasSuffix(s, s[:1]) {
+		return s[1 : len(s)-1]
+	}
+	return s
+}

@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"airmirror/mirror"
+)
+
+const (
+	breakerFailures = 3                // one after another, and the endpoint counts as gone
+	firstCoolDown   = 10 * time.Second // from then on until a probe may ask
+	longestCoolDown = time.Minute      // it doubles with each probe that fails
+)
+
+// outcome is what a request says about the endpoint that it went to.
+type outcome int
+
+const (
+	saysNothing outcome = iota // the caller left, or somebody else answered
+	answers
+	fails // no connection, no answer in time, or an error of the server's own
+)
+
+// breaker keeps requests from an endpoint that is gone. After some failures in a row they end at once; after a while
+// one at a time is let through, as a probe, and the first that is answered lets in all. The zero value is ready.
+//
+// It is home-made because common ones have a cool-down that does not grow and cannot be told what came of a request
+// that was let past them.
+type breaker struct {
+	mu       sync.Mutex
+	failures int
+	first    time.Time // failure in the row
+	last     time.Time // failure in the row
+	err      error     // of the last
+	coolDown time.Duration
+	until    time.Time // no probe before
+	probing  bool
+}
+
+// passage is the right to send one request.
+type passage struct {
+	begun time.Time
+	probe bool
+}
+
+// notAskedError: a request was not sent, by this mirror's own decision.
+type notAskedError struct {
+	why   string
+	until time.Time
+	cause error
+}
+
+func (e *notAskedError) Error() string {
+	s := fmt.Sprintf("%s until %s", e.why, e.until.UTC().Format(time.RFC3339))
+	if e.cause != nil {
+		s += ": " + e.cause.Error()
+	}
+	return s
+}
+
+func (e *notAskedError) Unwrap() error { return e.cause }
+
+// enter asks for the right to send a request; leave ends it. A caller that insists always gets it.
+func (b *breaker) enter(ctx context.Context) (passage, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := passage{begun: time.Now()}
+	if b.failures < breakerFailures || mirror.Insists(ctx) {
+		return p, nil
+	}
+	if b.probing || p.begun.Before(b.until) {
+		return p, &notAskedError{why: "it counts as gone", until: b.until, cause: b.err}
+	}
+	b.probing, p.probe = true, true
+	return p, nil
+}
+
+// leave says what came of a request, and with which error. Requests that were under way together fail together: that
+// counts as one failure.
+func (b *breaker) leave(p passage, o outcome, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p.probe {
+		b.probing = false
+	}
+	switch {
+	case o == answers:
+		b.failures, b.err, b.last, b.until = 0, nil, time.Time{}, time.Time{}
+	case o == fails && (p.probe || !p.begun.Before(b.last)):
+		b.fail(p, err)
+	}
+}
+
+func (b *breaker) fail(p passage, err error) {
+	now := time.Now()
+	if b.failures == 0 {
+		b.first = now
+	}
+	b.failures++
+	b.last, b.err = now, err
+	switch {
+	case b.failures == breakerFailures:
+		b.coolDown = firstCoolDown
+	case p.probe:
+		b.coolDown = min(2*b.coolDown, longestCoolDown)
+	default:
+		return
+	}
+	b.until = now.Add(b.coolDown)
+}
+
+// health is how an endpoint is doing.
+type health struct {
+	gone        bool
+	since, last time.Time
+	failures    int
+	err         error
+}
+
+func (b *breaker) health() health {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return health{gone: b.failures >= breakerFailures, since: b.first, last: b.last, failures: b.failures, err: b.err}
+}

@@ -1,0 +1,166 @@
+package upstream
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	holdUntold    = 10 * time.Second // after a 429 that does not say for how long
+	longestHold   = time.Hour        // whatever a Retry-After says
+	nearZero      = 10               // requests that remain, where no limit is told; else a tenth of the limit
+	longestGap    = 2 * time.Second  // between requests while the last ones remain
+	remainingGoes = time.Minute      // after which a count of remaining requests is forgotten
+)
+
+// pace keeps an endpoint from being asked more than it wants. After a 429, or a 503 with a Retry-After, it is not asked
+// before that has passed. Where it tells that fewer than a tenth of the requests remain that it grants, they go out
+// one by one, with gaps that grow up to [longestGap] as they run out. The zero value is ready.
+type pace struct {
+	mu    sync.Mutex
+	until time.Time     // not asked before
+	gap   time.Duration // between requests
+	told  time.Time     // when gap was found
+	next  time.Time     // no request before, if there is a gap
+}
+
+// held returns why the endpoint is not asked now, or nil.
+func (p *pace) held() *notAskedError {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Now().Before(p.until) {
+		return &notAskedError{why: "it is rate-limited", until: p.until}
+	}
+	return nil
+}
+
+// wait waits until the endpoint may be asked, or returns at once if that is after deadline.
+func (p *pace) wait(ctx context.Context, deadline time.Time) error {
+	at, err := p.slot(deadline)
+	if err != nil {
+		return err
+	}
+	if err := sleep(ctx, time.Until(at)); err != nil {
+		return err
+	}
+	if held := p.held(); held != nil { // since then
+		return held
+	}
+	return nil
+}
+
+// slot returns when the next request may go out.
+func (p *pace) slot(deadline time.Time) (time.Time, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	at := now
+	if p.until.After(now) {
+		if p.until.After(deadline) {
+			return at, &notAskedError{why: "it is rate-limited", until: p.until}
+		}
+		at = p.until.Add(jitter(100 * time.Millisecond))
+	}
+	if p.gap == 0 || now.Sub(p.told) > remainingGoes {
+		return at, nil
+	}
+	if p.next.After(at) {
+		at = p.next
+	}
+	if at.After(deadline) {
+		return at, &notAskedError{why: "it grants few further requests, which go out one by one; this one has no turn", until: at}
+	}
+	p.next = at.Add(p.gap)
+	return at, nil
+}
+
+// note reads what an answer says about limits. own tells that it is of the endpoint itself.
+func (p *pace) note(resp *http.Response, own bool) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wait, told := retryAfter(resp.Header, now)
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests && !told:
+		wait = holdUntold
+	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable && told:
+	default:
+		wait = 0
+	}
+	if until := now.Add(min(wait, longestHold)); until.After(p.until) {
+		p.until = until
+	}
+	if remaining, limit, ok := remaining(resp.Header); ok && own {
+		p.gap, p.told = gapFor(remaining, limit), now
+	}
+}
+
+// gapFor is the pause between requests of which so many remain.
+func gapFor(remaining, limit int) time.Duration {
+	few := nearZero
+	if limit > 0 {
+		few = max(1, limit/10)
+	}
+	if remaining >= few {
+		return 0
+	}
+	return longestGap * time.Duration(few-remaining) / time.Duration(few)
+}
+
+// retryAfter reads for how long not to ask: seconds, a date or, as Docker Hub has it, seconds of Unix time.
+func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	s := h.Get("Retry-After")
+	if s == "" {
+		s = h.Get("X-Retry-After")
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		switch {
+		case n > 1e9:
+			return max(0, time.Unix(n, 0).Sub(now)), true
+		case n >= 0:
+			return time.Duration(n) * time.Second, true
+		}
+		return 0, false
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return max(0, at.Sub(now)), true
+	}
+	return 0, false
+}
+
+// remaining reads how many requests remain, and of how many; limit is 0 if that is not said. Docker Hub has
+// "ratelimit-remaining: 76;w=21600".
+func remaining(h http.Header) (remaining, limit int, ok bool) {
+	for _, prefix := range []string{"Ratelimit-", "X-Ratelimit-"} {
+		if remaining, ok = count(h.Get(prefix + "Remaining")); ok {
+			limit, _ = count(h.Get(prefix + "Limit"))
+			return remaining, limit, true
+		}
+	}
+	return 0, 0, false
+}
+
+func count(s string) (int, bool) {
+	s, _, _ = strings.Cut(s, ";")
+	n, err := strconv.Atoi(strings.TrimSpace(s))
+	return n, err == nil && n >= 0
+}
+
+// jitter is a random part of d.
+func jitter(d time.Duration) time.Duration { return rand.N(d) }
+
+// courtesy tells p what the answers say about limits.
+func courtesy(next http.RoundTripper, p *pace, host string) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(r)
+		if err == nil {
+			p.note(resp, r.URL.Host == host)
+		}
+		return resp, err
+	})
+}

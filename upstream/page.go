@@ -1,0 +1,94 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+const (
+	maxPages     = 1000
+	maxPageSize  = 8 << 20 // bytes
+	maxTags      = 200_000
+	maxReferrers = 20_000
+)
+
+// pages fetches a list page by page, as far as its Link headers lead, from the endpoint that has the first page. take
+// gets each page and reports how long the list is by now; it may be longest at most.
+func (r *registry) pages(ctx context.Context, t target, longest int, take func(a *answer, body []byte) (int, error)) error {
+	seen := map[string]bool{}
+	for range maxPages {
+		a, err := r.ask(ctx, http.MethodGet, t)
+		if err != nil {
+			return err
+		}
+		length, err := a.take(take)
+		if err != nil {
+			return err
+		}
+		if length > longest {
+			return t.unusable("a list of more than %d items", longest)
+		}
+		seen[t.query] = true
+		query, err := a.next()
+		if err != nil || query == "" {
+			return err
+		}
+		if seen[query] {
+			return t.unusable("a list whose pages lead back to one another")
+		}
+		t.query, t.at = query, a.from
+	}
+	return t.unusable("a list of more than %d pages", maxPages)
+}
+
+// take reads the answer, gives it to f, and closes it.
+func (a *answer) take(f func(a *answer, body []byte) (int, error)) (int, error) {
+	defer a.close()
+	body, err := a.read(maxPageSize)
+	if err != nil {
+		return 0, err
+	}
+	if len(body) > maxPageSize {
+		return 0, a.about.unusable("a page of more than %d bytes", maxPageSize)
+	}
+	return f(a, body)
+}
+
+// next returns the query of the page after this one, or "". Nothing else is taken of a Link: the page must be of the
+// same list at the same host.
+func (a *answer) next() (string, error) {
+	for _, header := range a.Header.Values("Link") {
+		for link := range strings.SplitSeq(header, ",") {
+			reference, ok := nextReference(link)
+			if !ok {
+				continue
+			}
+			u, err := a.Request.URL.Parse(reference)
+			if err != nil || u.RawQuery == "" {
+				return "", a.about.unusable("a link to a next page that leads nowhere")
+			}
+			if !strings.EqualFold(u.Host, a.Request.URL.Host) {
+				return "", a.about.unusable("a link to a next page at another host, %s", brief(u.Host))
+			}
+			return u.RawQuery, nil
+		}
+	}
+	return "", nil
+}
+
+// nextReference reads <reference>; rel="next".
+func nextReference(link string) (string, bool) {
+	reference, params, ok := strings.Cut(strings.TrimSpace(link), ">")
+	reference, angle := strings.CutPrefix(reference, "<")
+	if !ok || !angle {
+		return "", false
+	}
+	for param := range strings.SplitSeq(params, ";") {
+		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+		if strings.EqualFold(key, "rel") && strings.EqualFold(strings.Trim(value, `"`), "next") {
+			return reference, true
+		}
+	}
+	return "", false
+}

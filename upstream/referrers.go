@@ -1,0 +1,83 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// Referrers implements [mirror.Upstream]. Where the referrers API is refused in any way, as by registries that do not
+// know it, the referrers tag is looked for; where that does not lead to an index there are none:
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#backwards-compatibility
+func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
+	list, err := c.askReferrers(ctx, repo, subject)
+	if !lacksAPI(err) {
+		return list, err
+	}
+	m, err := c.Manifest(ctx, mirror.Ref{Repo: repo, Tag: referrersTag(subject)})
+	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
+	return unique(refs.Manifests), err
+}
+
+// askReferrers asks the referrers API.
+func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
+	r, err := c.registry(repo)
+	if err != nil {
+		return nil, err
+	}
+	var list []v1.Descriptor
+	t := target{kind: referrers, repo: repo, id: subject.String()}
+	err = r.pages(ctx, t, maxReferrers, func(a *answer, body []byte) (int, error) {
+		mediaType, err := t.mediaType(a.Header.Get("Content-Type"), body)
+		if err != nil {
+			return 0, err
+		}
+		if !mirror.IsIndex(mediaType) {
+			return 0, t.unusable("what is no index, as %q", brief(mediaType))
+		}
+		_, refs, err := mirror.ParseManifest(mediaType, body)
+		list = append(list, refs.Manifests...)
+		return len(list), err
+	})
+	return unique(list), err
+}
+
+// lacksAPI reports whether the answer is one that a registry without the referrers API may give.
+func lacksAPI(err error) bool {
+	var e *statusError
+	if !errors.As(err, &e) || e.signIn {
+		return false
+	}
+	refused := e.status >= http.StatusBadRequest && e.status < http.StatusInternalServerError
+	return refused && e.status != http.StatusTooManyRequests || e.status == http.StatusNotImplemented
+}
+
+// referrersTag is the tag under which the referrers of subject are kept where there is no API for them.
+func referrersTag(subject digest.Digest) string {
+	algorithm, encoded := subject.Algorithm().String(), subject.Encoded()
+	return algorithm[:min(len(algorithm), 32)] + "-" + encoded[:min(len(encoded), 64)]
+}
+
+// unique drops descriptors whose digest came before.
+func unique(list []v1.Descriptor) []v1.Descriptor {
+	seen := map[digest.Digest]bool{}
+	var kept []v1.Descriptor
+	for _, desc := range list {
+		if !seen[desc.Digest] {
+			seen[desc.Digest] = true
+			kept = append(kept, desc)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,182 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"airmirror/mirror"
+)
+
+// endError is how a transfer ends that cannot be taken up again.
+type endError struct{ error }
+
+func (e endError) Unwrap() error { return e.error }
+
+// resume takes the transfer up where it stopped, however many attempts that takes, until the configured time has passed
+// without progress. Each attempt goes the whole way from the registry on: tokens and the links that it redirects to
+// have expired by then.
+func (t *transfer) resume() error {
+	for {
+		if err := t.pause(); err != nil {
+			return err
+		}
+		a, err := t.attempt()
+		switch {
+		case err == io.EOF:
+			return err
+		case err == nil:
+			t.reads(a)
+			return nil
+		case context.Cause(t.ctx) != nil:
+			return t.about.brokenOff(context.Cause(t.ctx))
+		case final(err):
+			return err
+		}
+		t.lost = err
+	}
+}
+
+// pause waits before the next attempt, or gives up.
+func (t *transfer) pause() error {
+	wait := t.backoff.NextBackOff()
+	var notAsked *notAskedError
+	if errors.As(t.lost, &notAsked) {
+		wait = max(wait, time.Until(notAsked.until)+jitter(firstBackoff))
+	}
+	if patience := t.registry.opts.RetryFor; time.Since(t.since)+wait > patience {
+		return mirror.Errorf(mirror.CodeUnavailable, "%s brought nothing new of %s for %v: %w", t.about.repo.Host, t.about,
+			time.Since(t.since).Round(time.Second), t.lost)
+	}
+	if err := sleep(t.ctx, wait); err != nil {
+		return t.about.brokenOff(err)
+	}
+	return nil
+}
+
+// attempt asks for the rest and returns an answer whose next byte is the one that was read last, plus one; [io.EOF] if
+// there is no rest.
+func (t *transfer) attempt() (*answer, error) {
+	t.about.from = t.off
+	if t.whole {
+		t.about.from = 0
+	}
+	a, err := t.registry.ask(t.ctx, http.MethodGet, t.about)
+	if err != nil {
+		return nil, err
+	}
+	if !a.watch.dismiss() {
+		err = t.about.failed(a.watch.reason(nil))
+	} else {
+		err = t.accept(a)
+	}
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// accept makes sure that a goes on where the transfer stopped.
+func (t *transfer) accept(a *answer) error {
+	switch a.StatusCode {
+	case http.StatusPartialContent:
+		if err := t.acceptPart(a); err != nil {
+			t.whole = true
+			return t.about.unusable("a part that was not asked for: %w", err)
+		}
+		return nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		if t.size < 0 && a.Header.Get("Content-Range") == fmt.Sprintf("bytes */%d", t.off) {
+			return io.EOF
+		}
+		t.whole = true
+		return t.about.unusable("no bytes from %d on", t.off)
+	}
+	return t.acceptWhole(a)
+}
+
+// acceptPart checks that a 206 begins at the right byte of a blob of the right size.
+func (t *transfer) acceptPart(a *answer) error {
+	first, total, err := parseContentRange(a.Header.Get("Content-Range"))
+	switch {
+	case err != nil:
+		return err
+	case first != t.off:
+		return fmt.Errorf("it begins at byte %d, not %d", first, t.off)
+	case t.size >= 0 && total >= 0 && total != t.size:
+		return fmt.Errorf("it is of %d bytes in all, not %d", total, t.size)
+	case total >= 0 && a.ContentLength > total-t.off, total >= 0 && total < t.off:
+		return fmt.Errorf("it has %d bytes from %d on, of %d in all", a.ContentLength, t.off, total)
+	}
+	if t.size < 0 {
+		t.size = total
+	}
+	return nil
+}
+
+// acceptWhole reads again what was read before, and compares: an upstream that starts over may have other bytes by now.
+func (t *transfer) acceptWhole(a *answer) error {
+	if isMarkup(a.Response) && t.off > 0 {
+		return t.about.unusable("a web page in place of the rest: is there a sign-in page in between?")
+	}
+	if t.size >= 0 && a.ContentLength >= 0 && a.ContentLength != t.size {
+		return endError{t.about.unusable("another blob of %d bytes, after one of %d that broke off", a.ContentLength, t.size)}
+	}
+	var again maphash.Hash
+	again.SetSeed(t.sum.Seed())
+	pace := newStall(a.watch, t.registry.opts)
+	buf := make([]byte, 64<<10)
+	for left := t.off; left > 0; {
+		n, err := pace.read(a.Body, buf[:min(left, int64(len(buf)))])
+		_, _ = again.Write(buf[:n]) // never fails
+		left -= int64(n)
+		if err == io.EOF && left > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil && err != io.EOF {
+			return t.about.brokenOff(a.watch.reason(err))
+		}
+	}
+	if again.Sum64() != t.sum.Sum64() {
+		return endError{t.about.unusable("other bytes than before it broke off")}
+	}
+	t.size = max(t.size, a.ContentLength)
+	return nil
+}
+
+// final reports whether there is no use in another attempt.
+func final(err error) bool {
+	var end endError
+	var unsure unsureError
+	switch {
+	case errors.As(err, &end), mirror.CodeOf(err) == mirror.CodeDenied:
+		return true
+	case errors.As(err, &unsure):
+		return false
+	}
+	return saysUnknown(err)
+}
+
+// parseContentRange reads "bytes first-last/total"; total is -1 if it is not told.
+func parseContentRange(s string) (first, total int64, err error) {
+	bounds, size, ok := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
+	begin, end, ok2 := strings.Cut(bounds, "-")
+	first, err1 := strconv.ParseInt(begin, 10, 64)
+	last, err2 := strconv.ParseInt(end, 10, 64)
+	total = -1
+	var err3 error
+	if size != "*" {
+		total, err3 = strconv.ParseInt(size, 10, 64)
+	}
+	if !ok || !ok2 || !strings.HasPrefix(s, "bytes ") || errors.Join(err1, err2, err3) != nil || first > last || first < 0 {
+		return 0, 0, fmt.Errorf("its Content-Range is %q", brief(s))
+	}
+	return first, total, nil
+}
