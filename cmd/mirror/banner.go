@@ -10,12 +10,14 @@ import (
 )
 
 // printBanner tells a newcomer what is running and what to write into a client's configuration.
-func printBanner(out io.Writer, addr net.Addr, c serveConfig, endpoints []upstream.Endpoint) {
+func printBanner(out io.Writer, addr net.Addr, c serveConfig, mode mirror.Mode, endpoints []upstream.Endpoint) {
 	url := "http://" + reachable(addr)
 	fmt.Fprintf(out, "mirror %s serves %s, with everything kept in %s\n", version, url, c.data)
 	switch {
 	case c.offline:
 		fmt.Fprintln(out, "offline: no upstream is dialled")
+	case mode == mirror.Offline:
+		fmt.Fprintln(out, "offline: no upstream is dialled, until 'mirror mode auto'")
 	default:
 		for _, e := range endpoints {
 			fmt.Fprintf(out, "upstream: %s at %s\n", e.Host, e.URL)

@@ -16,6 +16,7 @@ type serveConfig struct {
 	data            string
 	upstreams       []string
 	offline         bool
+	mode            string // "" for what was set last
 	fresh           time.Duration
 	upstreamTimeout time.Duration
 	shutdownTimeout time.Duration
@@ -52,14 +53,20 @@ listened on.`,
 			}
 			return nil
 		},
-		PreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(cmd.Flags()) },
-		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flagsFromEnv(cmd.Flags()); err != nil {
+				return err
+			}
+			return c.checkMode()
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.listen, "listen", ":5000", "serve HTTP on this `address`")
 	f.StringVar(&c.data, "data", "data", "keep everything in this `folder`")
 	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
-	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held")
+	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
+	f.StringVar(&c.mode, "mode", "", "begin `online, offline or auto`, as 'mirror mode' switches it (default what was set last, else auto)")
 	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
 	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
@@ -68,6 +75,21 @@ listened on.`,
 	f.StringVar(&c.logFormat, "log-format", "auto", "log as console or json; auto is console on a terminal")
 	f.SortFlags = false
 	return cmd
+}
+
+// checkMode reports whether the mode that was asked for is none, or not to be had.
+func (c *serveConfig) checkMode() error {
+	if c.mode == "" {
+		return nil
+	}
+	mode, err := mirror.ParseMode(c.mode)
+	if err != nil {
+		return &exitError{exitUsage, fmt.Errorf("--mode %s: want online, offline or auto", c.mode)}
+	}
+	if c.offline && mode != mirror.Offline {
+		return &exitError{exitUsage, fmt.Errorf("--mode %s and --offline contradict each other: leave one out", c.mode)}
+	}
+	return nil
 }
 
 // endpoints returns the upstreams that were asked for, Docker Hub if there were none.
