@@ -130,6 +130,7 @@ func TestParseName(t *testing.T) {
 		"alpine:":                          {"not a tag", false},
 		"alpine@sha256:12":                 {"invalid digest", false},
 		"alpine:bad tag@" + d:              {"not a tag", false},
+		strings.Repeat("a", 243):           {"repository name is longer", false},
 		"two words":                        {"not a repository name", false},
 		"{{ .Values.image }}":              {"is a template", false},
 		"org/${NAME}:1":                    {"is a template", false},

@@ -40,6 +40,7 @@ func parseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, er
 	}
 	if ref.Repo.Host == mirror.DockerHub && !strings.Contains(ref.Repo.Path, "/") {
 		ref.Repo.Path = "library/" + ref.Repo.Path
+		err = ref.Repo.Validate() // it is longer now
 	}
-	return ref, tagged, nil
+	return ref, tagged, err
 }

@@ -1,0 +1,94 @@
+package images_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"airmirror/mirror"
+	"airmirror/sync/images"
+)
+
+func TestTagsAreSelected(t *testing.T) {
+	tags := []string{"1.2", "1.2.3", "1.3.0", "2.0.0", "2.0.0-rc.1", "latest", "v1.4.0", "v2.1.0", "v2.1.0-alpine"}
+	for name, tt := range map[string]struct {
+		all  bool
+		tags []string
+		want string
+		err  string
+	}{
+		"all":                          {all: true, want: "1.2 1.2.3 1.3.0 2.0.0 2.0.0-rc.1 latest v1.4.0 v2.1.0 v2.1.0-alpine"},
+		"a glob":                       {tags: []string{"v*"}, want: "v1.4.0 v2.1.0 v2.1.0-alpine"},
+		"a name":                       {tags: []string{"latest"}, want: "latest"},
+		"several":                      {tags: []string{"latest", "1.2", "1.?.*"}, want: "1.2 1.2.3 1.3.0 latest"},
+		"a range":                      {tags: []string{">=1.2 <2"}, want: "1.2.3 1.3.0 v1.4.0"},
+		"a range without space":        {tags: []string{">1.3"}, want: "2.0.0 v1.4.0 v2.1.0"},
+		"the last number may change":   {tags: []string{"~1.2"}, want: "1.2.3"},
+		"the first number must not":    {tags: []string{"^2"}, want: "2.0.0 v2.1.0"},
+		"one of two ranges":            {tags: []string{"~1.2 || ~1.3"}, want: "1.2.3 1.3.0"},
+		"prereleases are named":        {tags: []string{">=2.0.0-0 <2.0.1"}, want: "2.0.0 2.0.0-rc.1"},
+		"all and some is all":          {all: true, tags: []string{"latest"}, want: "1.2 1.2.3 1.3.0 2.0.0 2.0.0-rc.1 latest v1.4.0 v2.1.0 v2.1.0-alpine"},
+		"nothing is selected":          {tags: []string{"^7"}, err: "has no tag that is selected"},
+		"a glob that is none":          {tags: []string{"v[1"}, err: `cannot select tags by "v[1"`},
+		"a range that is none":         {tags: []string{">=one"}, err: `cannot select tags by ">=one"`},
+		"what selects nothing is none": {tags: []string{""}, err: "it is empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{tags: map[string][]string{"ghcr.io/org/app": tags}}
+			summary, _ := run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, AllTags: tt.all, Tags: tt.tags})
+			slices.Sort(f.fetched)
+			got := strings.ReplaceAll(strings.Join(f.fetched, " "), "ghcr.io/org/app:", "")
+			if got != tt.want {
+				t.Errorf("fetched %s, want %s", got, tt.want)
+			}
+			failed(t, summary, tt.err)
+		})
+	}
+}
+
+// failed checks that each part is in one failure, in order.
+func failed(t *testing.T, summary images.Summary, parts ...string) {
+	t.Helper()
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	ok := len(parts) == summary.Failed
+	for i, failure := range summary.Failures {
+		ok = ok && strings.Contains(failure, parts[i])
+	}
+	if !ok {
+		t.Errorf("failures %q, want %q", summary.Failures, parts)
+	}
+}
+
+func TestTagsComeInPages(t *testing.T) {
+	var tags []string
+	for i := range 2500 {
+		tags = append(tags, fmt.Sprintf("t%04d", i))
+	}
+	f := &fake{tags: map[string][]string{"ghcr.io/org/app": tags, "ghcr.io/org/round": tags[:2000]}}
+	summary, _ := run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app", "ghcr.io/org/round"}, AllTags: true})
+	if summary.Images != 4500 || summary.Failed != 0 {
+		t.Errorf("%+v", summary)
+	}
+}
+
+func TestEveryFailureIsNamed(t *testing.T) {
+	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, stale: mirror.Errorf(mirror.CodeUnavailable, "no route")}
+	summary, _ := run(t, t.Context(), f, images.Request{
+		Images: []string{"ghcr.io/org/app", "ghcr.io/org/app:v1", "ghcr.io/org/none", "{{ .Values.image }}", "Not An Image"},
+		Wants:  []mirror.Want{{Ref: "nonsense"}, {Ref: "ghcr.io/org/app:v1", Blob: true}},
+		Tags:   []string{"v*"},
+	})
+	failed(t, summary,
+		"Not An Image: \"Not An Image\" is not a repository name",
+		"ghcr.io/org/app: may have more tags than those that are held: no route",
+		"ghcr.io/org/app:v1: has a tag or digest, and tags are to be selected",
+		"ghcr.io/org/app:v1: is no blob",
+		"ghcr.io/org/none: there is no ghcr.io/org/none",
+		"nonsense: reference \"nonsense\" has neither",
+		"{{ .Values.image }}: is a template",
+	)
+	if got := strings.Join(f.fetched, " "); got != "ghcr.io/org/app:v1" {
+		t.Errorf("fetched %s: what is held is fetched all the same", got)
+	}
+}

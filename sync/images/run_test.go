@@ -1,0 +1,158 @@
+package images_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/images"
+)
+
+func TestOneFailureKeepsNothingElseFromBeingFetched(t *testing.T) {
+	f := &fake{fetch: func(_ context.Context, ref mirror.Ref, _ mirror.FetchOptions) (mirror.Fetched, error) {
+		switch ref.Tag {
+		case "broken":
+			return mirror.Fetched{}, mirror.Errorf(mirror.CodeManifestUnknown, "gone")
+		case "half":
+			return mirror.Fetched{Digest: "sha256:half", Bytes: 7, New: 3}, errors.Join(errors.New("one"), errors.New("two"))
+		}
+		return mirror.Fetched{Digest: "sha256:whole", Bytes: 10, New: 5}, nil
+	}}
+	summary, events := run(t, t.Context(), f, images.Request{Images: []string{"a:1", "a:broken", "b:half", "docker.io/library/a:1", "b:1"}})
+	if summary.Images != 4 || summary.Bytes != 27 || summary.New != 13 {
+		t.Errorf("%+v", summary)
+	}
+	failed(t, summary, "docker.io/library/a:broken: gone", "docker.io/library/b:half: one; two")
+	for _, e := range events.of(images.KindImage) {
+		wantFetched, wantError := e.Image != "docker.io/library/a:broken", !strings.HasSuffix(e.Image, ":1")
+		if (e.Fetched != nil) != wantFetched || (e.Error != "") != wantError {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+func TestWantsAreFetched(t *testing.T) {
+	d := digest.FromString("layer")
+	f := &fake{blob: func(_ context.Context, repo mirror.Repo, got digest.Digest, p mirror.Progress) error {
+		if repo.String() != "ghcr.io/org/app" || got != d {
+			t.Errorf("blob %s of %s", got, repo)
+		}
+		p.Expect(5)
+		p.Did(5)
+		return nil
+	}}
+	summary, events := run(t, t.Context(), f, images.Request{
+		Images: []string{"ghcr.io/org/app:v1"},
+		Wants:  []mirror.Want{{Ref: "ghcr.io/org/app:v1"}, {Ref: "ghcr.io/org/app@" + d.String(), Blob: true}},
+	})
+	slices.Sort(f.fetched)
+	if got := strings.Join(f.fetched, " "); got != "blob "+d.String()+" ghcr.io/org/app:v1" {
+		t.Errorf("fetched %s", got)
+	}
+	done := events[len(events)-1]
+	if summary.Failed != 0 || summary.Images != 2 || summary.New != 5 || done.Total != 5 || done.Done != 5 {
+		t.Errorf("%+v, %+v", summary, done)
+	}
+}
+
+// TestTransfersShareABudget lets each fetch transfer as the mirror does: as many as it may, each in a place of the budget.
+func TestTransfersShareABudget(t *testing.T) {
+	for parallel, want := range map[int]int32{0: 4, 1: 1, 3: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			var now, most, working, together atomic.Int32
+			highest := func(of, n *atomic.Int32) { of.Store(max(of.Load(), n.Add(1))) }
+			f := &fake{fetch: func(_ context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error) {
+				highest(&together, &working)
+				defer working.Add(-1)
+				if opts.Parallel != cap(opts.Budget) {
+					t.Errorf("a fetch alone has %d of %d transfers", opts.Parallel, cap(opts.Budget))
+				}
+				done := make(chan bool)
+				for range opts.Parallel {
+					go func() {
+						opts.Budget <- struct{}{}
+						highest(&most, &now)
+						<-time.After(time.Second)
+						now.Add(-1)
+						<-opts.Budget
+						done <- true
+					}()
+				}
+				for range opts.Parallel {
+					<-done
+				}
+				return mirror.Fetched{Digest: "sha256:x"}, nil
+			}}
+			run(t, t.Context(), f, images.Request{Images: []string{"a", "b", "c", "d", "e"}, Parallel: parallel})
+			if most.Load() != want || together.Load() != 2 {
+				t.Errorf("parallel %d: %d transfers of %d images at a time", parallel, most.Load(), together.Load())
+			}
+		})
+	}
+}
+
+func TestProgressIsToldNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fetch: func(_ context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error) {
+			opts.Progress.Doing(ref.String())
+			opts.Progress.Expect(1000)
+			for range 1000 {
+				<-time.After(time.Millisecond)
+				opts.Progress.Did(1)
+			}
+			<-time.After(time.Minute) // nothing happens
+			return mirror.Fetched{Digest: "sha256:x"}, nil
+		}}
+		_, events := run(t, t.Context(), f, images.Request{Images: []string{"a"}})
+		told := events.of(images.KindProgress)
+		if len(told) < 9 || len(told) > 12 {
+			t.Errorf("%d events in a second and a silent minute", len(told))
+		}
+		for i, e := range told {
+			if e.Doing != "docker.io/library/a:latest" || e.Total != 1000 || i > 0 && e.Done <= told[i-1].Done {
+				t.Errorf("event %d: %+v", i, e)
+			}
+		}
+		if last := told[len(told)-1]; last.Done != 1000 {
+			t.Errorf("the last event says %d bytes of 1000", last.Done)
+		}
+	})
+}
+
+func TestCancelEndsSoonAndNamesWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		f := &fake{fetch: func(ctx context.Context, ref mirror.Ref, _ mirror.FetchOptions) (mirror.Fetched, error) {
+			if ref.Repo.Path == "library/a" {
+				return mirror.Fetched{Digest: "sha256:x"}, nil
+			}
+			<-ctx.Done()
+			return mirror.Fetched{Digest: "sha256:x", Bytes: 3}, ctx.Err()
+		}}
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		summary, _ := run(t, ctx, f, images.Request{Images: []string{"a", "b", "c", "d", "e"}})
+		if since := time.Since(start); since != time.Second {
+			t.Errorf("ended after %s", since)
+		}
+		const broken, left = "not all of it was fetched", "not fetched: the run was ended"
+		failed(t, summary, "b:latest: "+broken, "c:latest: "+broken, "d:latest: "+left, "e:latest: "+left)
+		if summary.Images != 5 {
+			t.Errorf("%+v", summary)
+		}
+		// A run that was ended before it began asks nothing.
+		f.fetched = nil
+		summary, _ = run(t, ctx, f, images.Request{Images: []string{"a"}, Wants: []mirror.Want{{Ref: "ghcr.io/a/b:1"}}})
+		if len(f.fetched) != 0 || summary.Failed != 2 {
+			t.Errorf("fetched %s, %+v", f.fetched, summary)
+		}
+	})
+}
