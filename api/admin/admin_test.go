@@ -92,6 +92,29 @@ func TestImages(t *testing.T) {
 	})
 }
 
+// TestListingIsNoUse has a list say when an image was used last, and not when it was listed last.
+func TestListingIsNoUse(t *testing.T) {
+	onEach(t, admin.Options{}, func(t *testing.T, h house) {
+		h.hold(t, alpine, "3.1", true)
+		for range 2 {
+			for image, err := range h.Images(t.Context(), admin.Query{}) {
+				must(t, err)
+				if !image.LastUsed.IsZero() {
+					t.Errorf("listed as used at %s", image.LastUsed)
+				}
+			}
+		}
+		_, err := h.mirror.Manifest(t.Context(), mirror.Ref{Repo: alpine, Tag: "3.1"})
+		must(t, err)
+		for image, err := range h.Images(t.Context(), admin.Query{}) {
+			must(t, err)
+			if image.LastUsed.IsZero() {
+				t.Error("a pulled image is listed as never used")
+			}
+		}
+	})
+}
+
 func TestWants(t *testing.T) {
 	onEach(t, admin.Options{}, func(t *testing.T, h house) {
 		for _, ref := range []mirror.Ref{{Repo: alpine, Tag: "3"}, {Repo: hub, Tag: "1"}, {Repo: hub, Tag: "2"}, {Repo: other, Tag: "1"}} {

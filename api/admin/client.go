@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,7 +120,7 @@ func (c *Client) lines(ctx context.Context, method, path string, body any, each 
 			return brokeOff(ctx, err)
 		}
 		if refused := readError(line); refused != nil {
-			return refused
+			return cmp.Or(context.Cause(ctx), refused) // who went away is not told that it did
 		}
 		if err := each(line); err != nil {
 			return err
