@@ -64,7 +64,11 @@ type socket struct {
 // Close stops listening; whoever comes now finds no server.
 func (s *socket) Close() error {
 	err := s.Listener.Close()
-	s.once.Do(func() { err = errors.Join(err, os.Remove(s.path)) })
+	s.once.Do(func() {
+		if removed := os.Remove(s.path); !errors.Is(removed, os.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+	})
 	return err
 }
 

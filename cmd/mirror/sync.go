@@ -124,7 +124,7 @@ func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view 
 	err = errors.Join(err, view.end(summary))
 	switch {
 	case cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived is kept, and the same command goes on with the rest")}
+		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived whole is kept, and the same command goes on with the rest")}
 	case err != nil:
 		return err
 	case summary == nil:

@@ -46,7 +46,7 @@ func TestInterruptedSync(t *testing.T) {
 			<-begun
 			must(t, cmd.Process.Signal(os.Interrupt))
 			cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "mirror: interrupted: what has arrived is kept") {
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "mirror: interrupted: what has arrived whole is kept") {
 				t.Fatalf("exit code %d\n%s", code, &out)
 			}
 			if serving {

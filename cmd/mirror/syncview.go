@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
 	"airmirror/sync/images"
@@ -130,67 +128,5 @@ func (v *plainView) end(s *images.Summary) error {
 	close(v.stop)
 	<-v.stopped
 	v.summary(s)
-	return nil
-}
-
-// barView shows a bar at the foot of a terminal, below the results.
-type barView struct {
-	results
-	bars *mpb.Progress
-	bar  *mpb.Bar
-
-	mu            sync.Mutex // guards what the bar's goroutine reads
-	doing         string
-	planned, done int64 // images
-}
-
-func newBarView(r results, terminal *os.File) *barView {
-	v := &barView{results: r, bars: mpb.New(mpb.WithOutput(terminal), mpb.WithWidth(30))}
-	v.bar = v.bars.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			return fmt.Sprintf("%d of %d images ", v.done, v.planned)
-		})),
-		mpb.AppendDecorators(
-			decor.CountersKibiByte(" % .1f of % .1f"),
-			decor.AverageSpeed(decor.SizeB1024(0), "  % .1f"),
-			decor.Any(func(decor.Statistics) string {
-				v.mu.Lock()
-				defer v.mu.Unlock()
-				return "  " + v.doing
-			}),
-		))
-	if file, ok := r.out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		v.out = v.bars // above the bar, which is drawn again below
-	}
-	return v
-}
-
-func (v *barView) event(e images.Event, _ []byte) error {
-	v.mu.Lock()
-	switch e.Kind {
-	case images.KindPlan:
-		v.planned = e.Total
-	case images.KindProgress:
-		v.doing = e.Doing
-	case images.KindImage:
-		v.done++
-	}
-	v.mu.Unlock()
-	if e.Kind == images.KindImage {
-		v.image(e)
-	}
-	if e.Kind != images.KindPlan {
-		v.bar.SetTotal(e.Total, false)
-		v.bar.SetCurrent(e.Done)
-	}
-	return nil
-}
-
-func (v *barView) end(s *images.Summary) error {
-	v.summary(s)
-	v.bar.Abort(true)
-	v.bars.Wait()
 	return nil
 }
