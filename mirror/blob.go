@@ -22,7 +22,7 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	if err := m.mayAsk(ctx, repo); err != nil {
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
-	if err, ok := m.unknown.Get(ref.String()); ok {
+	if err, ok := m.unknown.Get(unknownBlob(ref)); ok {
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
 	f, err := m.fly(ctx, repo, d)
@@ -36,7 +36,7 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	case isStoreFault(err):
 		return m.straight(ctx, repo, d, 0)
 	case err != nil:
-		m.remember(ref, err)
+		m.remember(unknownBlob(ref), err)
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	case state == flightHeld:
 		return m.store.Blob(ctx, repo, d)
@@ -44,6 +44,9 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 		return f.tail(ctx, size, func(off int64) (Blob, error) { return m.straight(ctx, repo, d, off) })
 	}
 }
+
+// unknownBlob is what a blob that does not exist is remembered by. There may be a manifest of that digest all the same.
+func unknownBlob(ref Ref) string { return "blob " + ref.String() }
 
 // pulledBlob has the images completed that a client fetches a blob of.
 func (m *Mirror) pulledBlob(ctx context.Context, repo Repo, d digest.Digest) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 )
 
@@ -74,7 +75,8 @@ func (m *Mirror) resumeChores() {
 		}
 	}
 	m.chores.mu.Unlock()
-	for _, ref := range idle[:min(len(idle), cap(m.chores.slots))] {
+	free := cap(m.chores.slots) - len(m.chores.slots) // those who wait for the others need no company
+	for _, ref := range idle[:min(len(idle), free)] {
 		if m.begin() != nil {
 			return
 		}
@@ -104,7 +106,12 @@ func (m *Mirror) workOn(ref Ref) {
 	c.mu.Unlock()
 
 	_, referrers := m.opts.Complete(ref.Repo)
-	_, err := m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1, background: true})
+	_, err := m.store.Manifest(m.ctx, ref.Repo, ref.Digest)
+	if CodeOf(err) == CodeManifestUnknown { // deleted since: it is not to come back
+		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
+	} else {
+		_, err = m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1, background: true})
+	}
 	done := err == nil || settled(err)
 	if done {
 		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): nil}); err != nil {
@@ -140,6 +147,15 @@ func (m *Mirror) pulled(ref Ref) {
 	m.chores.mu.Unlock()
 	if waiting {
 		m.complete(ref)
+	}
+}
+
+// fetchedWhole forgets about manifests that came in: there is nothing left to complete.
+func (m *Mirror) fetchedWhole(repo Repo, manifests map[digest.Digest]bool) {
+	m.chores.mu.Lock()
+	defer m.chores.mu.Unlock()
+	for d := range manifests {
+		delete(m.chores.skipped, Ref{Repo: repo, Digest: d})
 	}
 }
 

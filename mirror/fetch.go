@@ -90,6 +90,9 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	if err := ctx.Err(); err != nil {
 		f.fail(err)
 	}
+	if len(f.failures) == 0 {
+		m.fetchedWhole(f.repo, f.seen)
+	}
 	return f.got, errors.Join(f.failures...)
 }
 

@@ -104,7 +104,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 		return m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
 	if err == nil {
-		m.unknown.Remove(ref.String())
+		m.unknown.Remove(unknownBlob(ref))
 	}
 	return err
 }

@@ -123,7 +123,7 @@ func (f *flight) departed(ctx context.Context) (flightState, int64, error) {
 			return state, size, nil
 		case err != nil:
 			return state, 0, err
-		case state == flightUnderWay && size >= 0:
+		case state == flightUnderWay && size > 0: // whoever reads nothing is not held back: that is to be true
 			return state, size, nil
 		}
 		select {

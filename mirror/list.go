@@ -92,6 +92,9 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 	if list, ok := m.lists.Get(what); ok {
 		return list.([]T), nil
 	}
+	if err, ok := m.unknown.Get(what); ok {
+		return nil, err
+	}
 	answer := m.lookups.DoChan(what, func() (any, error) {
 		if err := m.begin(); err != nil {
 			return nil, err
@@ -102,6 +105,7 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 		if err == nil {
 			m.lists.Add(what, list)
 		}
+		m.remember(what, err)
 		return list, err
 	})
 	var patience <-chan time.Time

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 )
@@ -85,8 +84,8 @@ type Mirror struct {
 	log      *zap.Logger
 	lookups  singleflight.Group // of manifests
 	flights  flights            // of blobs
-	unknown  *expirable.LRU[string, error]
-	lists    *expirable.LRU[string, any] // what upstreams listed
+	unknown  *brief[error]
+	lists    *brief[any] // what upstreams listed
 	network  network
 	wants    wants
 	chores   chores // images to complete
@@ -104,9 +103,12 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &Mirror{
-		store: store, upstream: upstream, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
-		unknown: expirable.NewLRU[string, error](maxUnknown, nil, opts.Unknown),
-		lists:   expirable.NewLRU[string, any](maxLists, nil, listsFresh),
+		store: store, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
+		unknown: newBrief[error](maxUnknown, opts.Unknown),
+		lists:   newBrief[any](maxLists, listsFresh),
+	}
+	if upstream != nil {
+		m.upstream = &gate{upstream}
 	}
 	mode, err := m.rememberedMode(ctx)
 	if err == nil {
@@ -181,12 +183,13 @@ var (
 
 // mayAsk returns why the misses of repo are not asked upstream for, or nil if they are.
 func (m *Mirror) mayAsk(ctx context.Context, repo Repo) error {
-	if mode, _ := m.network.get(); mode == Offline {
-		return errOffline
-	}
+	// Local comes first: offline, too, the misses of a local repository are nothing for an upstream, and no wants.
 	local, err := m.local(ctx, repo)
 	if local && err == nil {
 		return errLocal
+	}
+	if mode, _ := m.network.get(); mode == Offline {
+		return errOffline
 	}
 	return err
 }

@@ -26,28 +26,28 @@ func ParseMode(s string) (Mode, error) {
 }
 
 // network is what stands between a mirror and its upstreams. Its context ends when the mirror goes offline, and with it
-// every question and transfer under way.
+// every question and transfer under way; between the other modes, transfers go on.
 type network struct {
 	mu     sync.RWMutex
 	mode   Mode
 	ctx    context.Context
-	cancel context.CancelFunc
+	alive  context.Context // what ctx is made from
+	cancel context.CancelCauseFunc
 }
 
 // set switches to mode; base is what a context of the network is made from.
 func (n *network) set(base context.Context, mode Mode) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cancel != nil && (mode == Offline || n.mode == Offline || n.mode != mode) {
-		n.cancel()
+	if n.cancel == nil || n.mode == Offline {
+		n.alive, n.cancel = context.WithCancelCause(base)
 	}
-	n.mode = mode
-	if mode == Online {
-		base = insist(base)
-	}
-	n.ctx, n.cancel = context.WithCancel(base)
-	if mode == Offline {
-		n.cancel()
+	n.mode, n.ctx = mode, n.alive
+	switch mode {
+	case Online:
+		n.ctx = insist(n.alive)
+	case Offline:
+		n.cancel(errOffline)
 	}
 }
 

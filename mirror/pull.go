@@ -142,7 +142,7 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref) (Manifest, error) {
 	select {
 	case res := <-answer:
 		if res.Err != nil {
-			m.remember(ref, res.Err)
+			m.remember(ref.String(), res.Err)
 			return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, res.Err)
 		}
 		return res.Val.(Manifest), nil
@@ -191,9 +191,9 @@ func final(err error) bool {
 }
 
 // remember keeps, briefly, an upstream's word that it does not have something.
-func (m *Mirror) remember(ref Ref, why error) {
+func (m *Mirror) remember(what string, why error) {
 	if final(why) {
-		m.unknown.Add(ref.String(), why)
+		m.unknown.Add(what, why)
 	}
 }
 

@@ -63,12 +63,36 @@ func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References)
 
 // StartUpload opens an upload of a blob into repo; see [UploadStore].
 func (m *Mirror) StartUpload(ctx context.Context, repo Repo, algorithm digest.Algorithm) (Upload, error) {
-	return m.store.StartUpload(ctx, repo, algorithm)
+	up, err := m.store.StartUpload(ctx, repo, algorithm)
+	return m.pushing(repo, up, err)
 }
 
 // Upload opens an upload again; see [UploadStore].
 func (m *Mirror) Upload(ctx context.Context, repo Repo, id string) (Upload, error) {
-	return m.store.Upload(ctx, repo, id)
+	up, err := m.store.Upload(ctx, repo, id)
+	return m.pushing(repo, up, err)
+}
+
+func (m *Mirror) pushing(repo Repo, up Upload, err error) (Upload, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &pushedUpload{up, m, repo}, nil
+}
+
+// pushedUpload strikes off the want that it fulfils.
+type pushedUpload struct {
+	Upload
+	mirror *Mirror
+	repo   Repo
+}
+
+func (u *pushedUpload) Commit(ctx context.Context, d digest.Digest) error {
+	err := u.Upload.Commit(ctx, d)
+	if err == nil {
+		u.mirror.wants.fulfilled(u.repo, d)
+	}
+	return err
 }
 
 // Mount makes d, which is held in from, readable in repo; with a zero from it may be held anywhere. [CodeBlobUnknown]
@@ -77,6 +101,9 @@ func (m *Mirror) Mount(ctx context.Context, repo, from Repo, d digest.Digest) er
 	_, err := m.store.Mount(ctx, repo, from, d)
 	if long, ok := m.longName(ctx, from); ok && CodeOf(err) == CodeBlobUnknown {
 		_, err = m.store.Mount(ctx, repo, long, d)
+	}
+	if err == nil {
+		m.wants.fulfilled(repo, d)
 	}
 	return err
 }

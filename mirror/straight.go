@@ -33,6 +33,10 @@ func (m *Mirror) straight(ctx context.Context, repo Repo, d digest.Digest, off i
 		body.Close()
 		err = Errorf(CodeUnavailable, "the upstream does not say how large the blob is, and it cannot be kept")
 	}
+	if err == nil && size == 0 && !d.Verifier().Verified() {
+		body.Close()
+		err = Errorf(CodeDigestInvalid, "the upstream says that the blob is empty")
+	}
 	if err != nil {
 		end()
 		return Blob{}, missedStraight(d, err)

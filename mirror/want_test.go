@@ -1,0 +1,214 @@
+package mirror_test
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+func TestWantsAreWhatCouldNotBeGiven(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		layer := digest.FromString("layer")
+		p.origin.set(down)
+		for i := range 3 {
+			ctx := mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(i)), Port: 4000 + i})
+			for range i {
+				_, _ = p.Manifest(ctx, byTag("v1"))
+				later(time.Second)
+			}
+		}
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		p.missing(byTag("v2"))
+		p.missing(byDigest(layer))
+		if _, err := p.read(app, digest.FromString("other")); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+			t.Error(err)
+		}
+		wants := p.Wants()
+		if len(wants) != 4 || wants[0].Ref != byTag("v1").String() {
+			t.Fatalf("%+v", wants)
+		}
+		most := wants[0]
+		if most.Count != 3 || most.Last.Sub(most.First) != 2*time.Second || !slices.Equal(most.Clients, []string{"10.0.0.2", "10.0.0.1"}) ||
+			!strings.Contains(most.Reason, "down") || most.Blob {
+			t.Errorf("%+v", most)
+		}
+		for _, want := range wants[1:] {
+			if blob := want.Ref == byDigest(digest.FromString("other")).String(); want.Blob != blob || want.Count != 1 {
+				t.Errorf("%+v", want)
+			}
+		}
+	})
+}
+
+func TestWhatIsNoWant(t *testing.T) {
+	ours := mirror.Repo{Host: "origin.test", Path: "ours"}
+	p := start(t, mirror.Options{})
+	p.push(ours, "{}")
+	_, _, err := p.PutManifest(t.Context(), mirror.Put{Repo: ours, MediaType: v1.MediaTypeImageManifest, Tags: []string{"v1"}, Bytes: emptyImage(p.origin)})
+	p.must(err)
+	ask := func() {
+		p.missing(ofTag(ours, "v2"))
+		_, _ = p.read(ours, digest.FromString("nothing"))
+		_, _ = p.StatBlob(t.Context(), ours, digest.FromString("nothing"))
+		_, _ = p.StatBlob(t.Context(), app, digest.FromString("about to be pushed"))
+	}
+	p.missing(byTag("no-such-tag"))
+	ask()
+	p.must(p.SetMode(t.Context(), mirror.Offline))
+	ask()
+	if wants := p.wants(); len(wants) != 0 {
+		t.Errorf("%s", wants)
+	}
+	if n := p.origin.count(""); n != 1 {
+		t.Errorf("%d questions, want one for the tag that does not exist", n)
+	}
+}
+
+// emptyImage is an image that only needs the config {}.
+func emptyImage(o *origin) []byte {
+	man, err := o.manifest(byDigest(o.image(app, nil).Digest))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return man.Bytes
+}
+
+func TestWantsOutliveTheProcess(t *testing.T) {
+	p := start(t, mirror.Options{Mode: mirror.Offline})
+	ctx := mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 4000})
+	_, _ = p.Manifest(ctx, byTag("v1"))
+	p.missing(byTag("v2"))
+	before := p.Wants()
+	if n := p.ForgetWants(byTag("v2").String(), "unknown"); n != 1 {
+		t.Errorf("%d forgotten", n)
+	}
+	p.restart()
+	after := p.Wants()
+	i := slices.IndexFunc(before, func(w mirror.Want) bool { return w.Ref == byTag("v1").String() })
+	if len(after) != 1 || fmt.Sprint(after[0]) != fmt.Sprint(before[i]) {
+		t.Errorf("%+v, want %+v", after, before[i])
+	}
+	if n := p.ForgetWants(); n != 1 || len(p.Wants()) != 0 {
+		t.Errorf("%d forgotten, %d left", n, len(p.Wants()))
+	}
+	p.restart()
+	if len(p.Wants()) != 0 {
+		t.Errorf("%+v", p.Wants())
+	}
+}
+
+func TestWantsAreNotedWithoutClosing(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{Mode: mirror.Offline})
+		p.missing(byTag("v1"))
+		later(6 * time.Second)
+		notes, err := p.store.Notes(t.Context(), "want")
+		if p.must(err); len(notes) != 1 {
+			t.Errorf("what a crash would leave: %s", notes)
+		}
+		p.ForgetWants()
+		later(6 * time.Second)
+		notes, err = p.store.Notes(t.Context(), "want")
+		if p.must(err); len(notes) != 0 {
+			t.Errorf("forgotten wants would come back: %s", notes)
+		}
+	})
+}
+
+func TestWantsAreBounded(t *testing.T) {
+	p := start(t, mirror.Options{Mode: mirror.Offline})
+	for range 2 {
+		p.missing(byTag("wanted"))
+	}
+	for i := range 10_200 {
+		p.missing(byTag(fmt.Sprintf("scanned-%d", i)))
+	}
+	wants := p.wants()
+	if len(wants) != 10_000 || wants[0] != byTag("wanted").String() {
+		t.Errorf("%d wants, the first is %s", len(wants), wants[0])
+	}
+	p.restart()
+	if again := p.wants(); !slices.Equal(again, wants) {
+		t.Errorf("%d wants after a restart", len(again))
+	}
+}
+
+func TestFulfilledWantsVanish(t *testing.T) {
+	setup := func(t *testing.T) *place {
+		p := start(t, mirror.Options{})
+		p.origin.image(app, []string{"layer"}, "v1")
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		man := p.origin.tags[byTag("v1").String()]
+		p.missing(byTag("v1"))
+		p.missing(byDigest(man))
+		_, _ = p.read(app, digest.FromString("layer"))
+		if len(p.Wants()) != 3 {
+			t.Fatal(p.wants())
+		}
+		return p
+	}
+	for name, fulfil := range map[string]func(p *place){
+		"pull": func(p *place) {
+			p.must(p.SetMode(p.t.Context(), mirror.Auto))
+			p.get(byTag("v1"), p.origin.tags[byTag("v1").String()])
+			p.pull("layer")
+		},
+		"fetch": func(p *place) {
+			p.must(p.SetMode(p.t.Context(), mirror.Auto))
+			_, err := p.Fetch(p.t.Context(), byTag("v1"), mirror.FetchOptions{})
+			p.must(err)
+		},
+		"fetch of each": func(p *place) {
+			p.must(p.SetMode(p.t.Context(), mirror.Auto))
+			p.must(p.FetchBlob(p.t.Context(), app, digest.FromString("layer"), nil))
+			_, err := p.Fetch(p.t.Context(), byTag("v1"), mirror.FetchOptions{})
+			p.must(err)
+		},
+		"push": func(p *place) {
+			p.push(app, "{}")
+			p.push(app, "layer")
+			pushAsIs(p)
+		},
+		"mount": func(p *place) {
+			other := mirror.Repo{Host: "origin.test", Path: "other"}
+			p.push(other, "{}")
+			p.push(other, "layer")
+			p.must(p.Mount(p.t.Context(), app, other, digest.FromString("{}")))
+			p.must(p.Mount(p.t.Context(), app, other, digest.FromString("layer")))
+			pushAsIs(p)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T) {
+				p := setup(t)
+				fulfil(p)
+				later(time.Second) // a flight lands after its client has read it
+				if wants := p.wants(); len(wants) != 0 {
+					t.Errorf("still wanted: %s", wants)
+				}
+				p.restart()
+				if wants := p.wants(); len(wants) != 0 {
+					t.Errorf("wanted after a restart: %s", wants)
+				}
+			})
+		})
+	}
+}
+
+// pushAsIs pushes v1 as the registry has it.
+func pushAsIs(p *place) {
+	p.t.Helper()
+	man, err := p.origin.manifest(byTag("v1"))
+	p.must(err)
+	_, _, err = p.PutManifest(p.t.Context(), mirror.Put{Repo: app, MediaType: man.MediaType, Bytes: man.Bytes, Tags: []string{"v1"}})
+	p.must(err)
+}
