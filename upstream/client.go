@@ -15,7 +15,8 @@ import (
 // Options are what a [Client] does differently. The zero value works.
 type Options struct {
 	// Timeout is how long an upstream may take to begin an answer, with everything that comes before it: connecting,
-	// signing in, redirects. It also bounds each silence within a manifest, and is no limit for blobs. 5s if zero.
+	// signing in, redirects. Manifests and lists may take as long for each StallBytes in them; it is no limit for
+	// blobs. 5s if zero.
 	Timeout time.Duration
 	// DialTimeout is how long a connection may take to come up. 3s if zero.
 	DialTimeout time.Duration
@@ -32,7 +33,7 @@ type Options struct {
 	// StallTimeout is how long a blob may take for its next StallBytes bytes, while somebody wants to read them, before
 	// its connection is given up for another. 30s if zero.
 	StallTimeout time.Duration
-	// StallBytes are how many bytes are progress. 1024 if zero.
+	// StallBytes are how many bytes count as progress. 1024 if zero.
 	StallBytes int
 	// Transport is cloned for what it says about dialling, proxies and TLS. If nil, proxies come from the environment
 	// and certificates from the system.

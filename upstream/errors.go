@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -59,7 +60,7 @@ func (e *statusError) Error() string {
 // send those, and storage services for a link that has expired.
 func statusOf(a *answer) *statusError {
 	e := &statusError{status: a.StatusCode, denies: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
-	body, err := a.read(maxErrorBody)
+	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer
 	var doc transport.Error
 	if err == nil && json.Unmarshal(body, &doc) == nil {
 		e.message = messageOf(doc.Errors)

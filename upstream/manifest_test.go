@@ -94,7 +94,7 @@ func TestManifestThatIsWrong(t *testing.T) {
 	}
 }
 
-// TestManifestThatStalls: the timeout is for each silence within a manifest as well.
+// TestManifestThatStalls: the timeout is for what comes within a manifest as well.
 func TestManifestThatStalls(t *testing.T) {
 	n, release := newNetwork(t), make(chan struct{})
 	defer close(release)
@@ -107,7 +107,7 @@ func TestManifestThatStalls(t *testing.T) {
 	c := n.client(upstream.Options{Timeout: 100 * time.Millisecond}, "http://registry.test")
 	within(t, func() {
 		_, err := c.Manifest(t.Context(), appTag)
-		wantError(t, err, mirror.CodeUnavailable, "broke off", "no answer within 100ms")
+		wantError(t, err, mirror.CodeUnavailable, "broke off", "stalled: fewer than 1024 bytes within 100ms")
 	})
 }
 

@@ -55,7 +55,7 @@ func (r *registry) ask(ctx context.Context, method string, t target) (*answer, e
 		return nil, mirror.Errorf(mirror.CodeDenied, "the configuration of upstream %s does not allow to fetch %s", t.repo.Host, t.repo)
 	}
 	deadline := time.Now().Add(r.opts.Timeout)
-	if err := r.turn(ctx, deadline); err != nil {
+	if err := r.turn(ctx, time.Now().Add(r.opts.Timeout/2)); err != nil { // and as much is left for the answer
 		return nil, t.failed(err)
 	}
 	origins, unsure := r.origins, false
@@ -64,7 +64,7 @@ func (r *registry) ask(ctx context.Context, method string, t target) (*answer, e
 	}
 	for i, o := range origins {
 		left := time.Until(deadline) / time.Duration(len(origins)-i)
-		a, err := o.answer(newWatchdog(ctx, left, r.opts.Timeout), method, t)
+		a, err := o.answer(newWatchdog(ctx, left), method, t)
 		switch last := i == len(origins)-1; {
 		case err == nil:
 			return a, nil

@@ -6,91 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"airmirror/mirror"
 )
-
-// target is what a request is about.
-type target struct {
-	kind kind
-	repo mirror.Repo
-	id   string // a tag or a digest
-
-	at     *origin // which is asked and no other, if not nil
-	query  string  // of the page of a list
-	from   int64   // where a blob is taken up again
-	etag   string  // of the blob at the endpoint etagAt, or ""
-	etagAt *origin
-}
-
-type kind string
-
-const (
-	aManifest kind = "manifest"
-	aBlob     kind = "blob"
-	tagList   kind = "list of tags"
-	referrers kind = "list of referrers"
-)
-
-// String names the target in a message.
-func (t target) String() string {
-	switch t.kind {
-	case tagList:
-		return fmt.Sprintf("the tags of %s", t.repo)
-	case referrers:
-		return fmt.Sprintf("the referrers of %s in %s", t.id, t.repo)
-	}
-	return fmt.Sprintf("%s %s of %s", t.kind, t.id, t.repo)
-}
-
-// unknown is the code for an upstream that does not have the target.
-func (t target) unknown() mirror.Code {
-	switch t.kind {
-	case aManifest:
-		return mirror.CodeManifestUnknown
-	case aBlob:
-		return mirror.CodeBlobUnknown
-	}
-	return mirror.CodeNameUnknown
-}
-
-// path is the target's path below its repository.
-func (t target) path() string {
-	switch t.kind {
-	case tagList:
-		return "tags/list"
-	case referrers:
-		return "referrers/" + t.id
-	}
-	return string(t.kind) + "s/" + t.id
-}
-
-// request returns the request for t at o.
-func (t target) request(ctx context.Context, method string, o *origin) (*http.Request, error) {
-	u := *o.endpoint.URL
-	u.Path, u.RawQuery = "/v2/"+o.endpoint.path(t.repo)+"/"+t.path(), t.query
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	switch t.kind {
-	case aManifest:
-		r.Header.Set("Accept", acceptManifests)
-	case referrers:
-		r.Header.Set("Accept", v1.MediaTypeImageIndex)
-	}
-	if t.from > 0 {
-		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", t.from))
-		if t.etag != "" && t.etagAt == o {
-			r.Header.Set("If-Range", t.etag)
-		}
-	}
-	return r, nil
-}
 
 // answer is a good answer under way. It is for one goroutine, which must close it.
 type answer struct {
@@ -181,57 +99,14 @@ func (a *answer) close() {
 	a.watch.end()
 }
 
-// read returns the rest of the body, up to limit bytes and one more. A silence longer than the timeout ends it.
+// read returns the rest of the body, up to limit bytes and one more, unless that stalls for the timeout.
 func (a *answer) read(limit int) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(roused{a.Body, a.watch}, int64(limit)+1))
+	if !a.watch.dismiss() {
+		return nil, a.about.brokenOff(a.watch.reason(nil))
+	}
+	b, err := io.ReadAll(io.LimitReader(newStall(a, a.from.opts.Timeout), int64(limit)+1))
 	if err != nil {
 		return nil, a.about.brokenOff(a.watch.reason(err))
 	}
 	return b, nil
-}
-
-// watchdog cancels a request that is silent for too long.
-type watchdog struct {
-	ctx      context.Context // of the request
-	cancel   context.CancelCauseFunc
-	deadline time.Time     // for the answer to begin
-	patience time.Duration // with each silence in it
-	timer    *time.Timer
-}
-
-func newWatchdog(ctx context.Context, begin, patience time.Duration) *watchdog {
-	ctx, cancel := context.WithCancelCause(ctx)
-	deadline := time.Now().Add(begin)
-	timer := time.AfterFunc(begin, func() { cancel(timeoutError(begin.Round(time.Millisecond))) })
-	return &watchdog{ctx: ctx, cancel: cancel, deadline: deadline, patience: patience, timer: timer}
-}
-
-// reason is why the request ended, if the watchdog or the caller ended it, and err otherwise.
-func (w *watchdog) reason(err error) error {
-	if cause := context.Cause(w.ctx); cause != nil {
-		return cause
-	}
-	return err
-}
-
-// dismiss leaves the request to its caller, and reports whether that was in time.
-func (w *watchdog) dismiss() bool { return w.timer.Stop() }
-
-func (w *watchdog) end() {
-	w.timer.Stop()
-	w.cancel(context.Canceled)
-}
-
-// roused is a reader that tells a watchdog of each byte.
-type roused struct {
-	io.Reader
-	watch *watchdog
-}
-
-func (r roused) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if n > 0 {
-		r.watch.timer.Reset(r.watch.patience)
-	}
-	return n, err
 }

@@ -131,10 +131,10 @@ func (t *transfer) acceptWhole(a *answer) error {
 	}
 	var again maphash.Hash
 	again.SetSeed(t.sum.Seed())
-	pace := newStall(a.watch, t.registry.opts)
+	body := newStall(a, t.registry.opts.StallTimeout)
 	buf := make([]byte, 64<<10)
 	for left := t.off; left > 0; {
-		n, err := pace.read(a.Body, buf[:min(left, int64(len(buf)))])
+		n, err := body.Read(buf[:min(left, int64(len(buf)))])
 		_, _ = again.Write(buf[:n]) // never fails
 		left -= int64(n)
 		if err == io.EOF && left > 0 {

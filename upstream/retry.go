@@ -20,7 +20,7 @@ const (
 // a gateway found nobody behind it, or the endpoint asks for a pause that the caller has time for. It does so once.
 func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		if err := o.pace.wait(w.ctx, w.deadline); err != nil {
+		if err := o.pace.wait(w.ctx, w.midst()); err != nil {
 			return nil, err
 		}
 		resp, err := o.exchange(w.ctx, method, t)
@@ -42,7 +42,7 @@ func (o *origin) worthwhile(w *watchdog) bool {
 	if held := o.pace.held(); held != nil && held.until.After(begin) {
 		begin = held.until
 	}
-	return w.ctx.Err() == nil && begin.Before(w.deadline)
+	return w.ctx.Err() == nil && begin.Before(w.midst())
 }
 
 // passing reports whether what went wrong may be over in a moment.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -22,7 +21,7 @@ type origin struct {
 	endpoint Endpoint
 	base     http.RoundTripper
 	keychain authn.Keychain
-	timeout  time.Duration
+	opts     Options
 	sessions *lru.Cache[string, *session] // by the path of the repository at the endpoint
 	opening  singleflight.Group           // by the same
 	breaker  breaker
@@ -46,7 +45,7 @@ func newOrigin(host string, c EndpointConfig, dial transports, opts Options) (*o
 	if err != nil {
 		return nil, err // only for a size below 1
 	}
-	o := &origin{endpoint: Endpoint{Host: host, URL: u}, keychain: c.Credentials.keychain(opts.Keychain), timeout: opts.Timeout, sessions: sessions}
+	o := &origin{endpoint: Endpoint{Host: host, URL: u}, keychain: c.Credentials.keychain(opts.Keychain), opts: opts, sessions: sessions}
 	o.base = decorate(base, o.endpoint, &o.pace, opts)
 	return o, nil
 }
@@ -59,7 +58,7 @@ func (o *origin) session(ctx context.Context, repo mirror.Repo) (s *session, ope
 		return s, false, nil
 	}
 	done := o.opening.DoChan(path, func() (any, error) {
-		ctx, cancel := context.WithTimeoutCause(context.Background(), o.timeout, timeoutError(o.timeout))
+		ctx, cancel := context.WithTimeoutCause(context.Background(), o.opts.Timeout, timeoutError(o.opts.Timeout))
 		defer cancel()
 		s, err := o.open(ctx, path)
 		if err != nil {

@@ -16,27 +16,28 @@ func (e stallError) Error() string {
 	return fmt.Sprintf("it stalled: fewer than %d bytes within %v", e.bytes, e.timeout)
 }
 
-// stall cancels an answer whose body brings fewer than so many bytes in a time. Only the time in which somebody waits
-// for them counts: a reader may take as long as it likes.
+// stall reads the body of an answer and cancels it if it brings fewer than [Options.StallBytes] in a time. Only the time
+// in which somebody waits for them counts: whoever reads may take as long as they like.
 type stall struct {
 	stallError
-	timer *time.Timer   // runs within read
+	body  io.Reader
+	timer *time.Timer   // runs within Read
 	left  time.Duration // for the rest of the bytes
 	came  int
 }
 
-func newStall(w *watchdog, opts Options) stall {
-	e := stallError{bytes: opts.StallBytes, timeout: opts.StallTimeout}
-	timer := time.AfterFunc(e.timeout, func() { w.cancel(e) })
+func newStall(a *answer, timeout time.Duration) *stall {
+	e := stallError{bytes: a.from.opts.StallBytes, timeout: timeout}
+	timer := time.AfterFunc(timeout, func() { a.watch.cancel(e) })
 	timer.Stop()
-	return stall{stallError: e, timer: timer, left: e.timeout}
+	return &stall{stallError: e, body: a.Body, timer: timer, left: timeout}
 }
 
-// read reads from body.
-func (s *stall) read(body io.Reader, p []byte) (int, error) {
+// Read reads from the body.
+func (s *stall) Read(p []byte) (int, error) {
 	begun := time.Now()
 	s.timer.Reset(s.left)
-	n, err := body.Read(p)
+	n, err := s.body.Read(p)
 	s.timer.Stop()
 	s.left -= time.Since(begun)
 	if s.came += n; s.came >= s.bytes {

@@ -26,7 +26,7 @@ type transfer struct {
 	release  func()
 
 	answer *answer // nil while it is interrupted
-	stall  stall   // of answer
+	body   *stall  // of answer
 	err    error   // why it ended
 
 	size int64        // -1 while nobody knows
@@ -54,7 +54,7 @@ func newTransfer(ctx context.Context, r *registry, a *answer, release func()) *t
 
 // reads has the transfer go on with a.
 func (t *transfer) reads(a *answer) {
-	t.answer, t.stall = a, newStall(a.watch, t.registry.opts)
+	t.answer, t.body = a, newStall(a, t.registry.opts.StallTimeout)
 }
 
 // Read reads what has arrived, or waits for it.
@@ -67,7 +67,7 @@ func (t *transfer) Read(p []byte) (int, error) {
 			t.err = t.resume()
 			continue
 		}
-		n, err := t.stall.read(t.answer.Body, p)
+		n, err := t.body.Read(p)
 		if t.size >= 0 && t.off+int64(n) > t.size {
 			t.err = t.about.unusable("more than the %d bytes of it", t.size)
 			break

@@ -19,6 +19,7 @@ type serveConfig struct {
 	mode            string // "" for what was set last
 	fresh           time.Duration
 	upstreamTimeout time.Duration
+	retryFor        time.Duration
 	shutdownTimeout time.Duration
 	delete          bool
 	logLevel        string
@@ -69,6 +70,7 @@ listened on.`,
 	f.StringVar(&c.mode, "mode", "", "begin `online, offline or auto`, as 'mirror mode' switches it (default what was set last, else auto)")
 	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
 	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
+	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
 	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
 	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")

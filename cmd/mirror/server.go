@@ -106,7 +106,7 @@ func newMirror(store mirror.Store, endpoints []upstream.Endpoint, c serveConfig,
 	for _, e := range endpoints {
 		configs = append(configs, e.Config())
 	}
-	client, err := upstream.New(configs, upstream.Options{Timeout: c.upstreamTimeout, Logger: log, Version: version})
+	client, err := upstream.New(configs, upstream.Options{Timeout: c.upstreamTimeout, RetryFor: c.retryFor, Logger: log, Version: version})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}

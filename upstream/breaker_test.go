@@ -1,0 +1,235 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"airmirror/mirror"
+	"airmirror/upstream"
+)
+
+// goAway asks until the breaker opens: connections are refused.
+func goAway(t *testing.T, n *pipes, c *upstream.Client) {
+	t.Helper()
+	n.fail("registry.test", syscall.ECONNREFUSED)
+	for range 3 {
+		wantError(t, ask(t, c), mirror.CodeUnavailable, "registry.test does not answer")
+		<-time.After(time.Second)
+	}
+}
+
+// TestGone: after three failures nothing is dialled, and errors come at once; then one probe at a time looks.
+func TestGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(serveIndex))
+		c := n.client(upstream.Options{})
+		goAway(t, n, c)
+		dialled := n.dialled()
+		wantAtOnce(t, c, "registry.test is not asked: it counts as gone until", "connection refused")
+		if n.dialled() != dialled {
+			t.Error("it was dialled")
+		}
+		<-time.After(10 * time.Second)
+		if err := ask(t, c); mirror.CodeOf(err) != mirror.CodeUnavailable || n.dialled() != dialled+1 {
+			t.Errorf("the probe: %v", err)
+		}
+		<-time.After(15 * time.Second) // the next one comes later than the first
+		wantAtOnce(t, c, "counts as gone")
+		n.fail("registry.test", nil)
+		<-time.After(5 * time.Second)
+		for range 3 {
+			if err := ask(t, c); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestProbesComeApart: the time between probes grows to a minute and not further.
+func TestProbesComeApart(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(serveIndex))
+		c := n.client(upstream.Options{})
+		goAway(t, n, c)
+		dialled := n.dialled()
+		for range 3600 {
+			<-time.After(time.Second)
+			_ = ask(t, c)
+		}
+		if probes := n.dialled() - dialled; probes < 55 || probes > 65 {
+			t.Errorf("%d probes in an hour", probes)
+		}
+	})
+}
+
+// TestOneProbe: while a probe hangs nobody else waits.
+func TestOneProbe(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		c := n.client(upstream.Options{Timeout: 5 * time.Second})
+		goAway(t, n, c)
+		n.fail("registry.test", nil)
+		<-time.After(10 * time.Second)
+		var probe sync.WaitGroup
+		probe.Go(func() { wantError(t, ask(t, c), mirror.CodeUnavailable, "does not answer") })
+		synctest.Wait()
+		wantAtOnce(t, c, "counts as gone")
+		probe.Wait()
+		wantAtOnce(t, c, "counts as gone")
+	})
+}
+
+// TestProbeThatLeaves: a caller that leaves its probe says nothing about the upstream, and the next one probes.
+func TestProbeThatLeaves(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pass(r, 2*time.Second) }))
+		c := n.client(upstream.Options{})
+		goAway(t, n, c)
+		n.fail("registry.test", nil)
+		<-time.After(10 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Manifest(ctx, appTag); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the first probe: %v", err)
+		}
+		if d := took(func() { _ = ask(t, c) }); d == 0 {
+			t.Error("nobody probes")
+		}
+	})
+}
+
+// TestFailuresTogether: what breaks while many ask breaks once.
+func TestFailuresTogether(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
+			pass(r, time.Second)
+			w.WriteHeader(http.StatusInternalServerError)
+		}))
+		c := n.client(upstream.Options{})
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() { _ = ask(t, c) })
+		}
+		all.Wait()
+		if s := c.Status()[0]; s.Gone || s.Failures != 1 {
+			t.Errorf("status is %+v", s)
+		}
+	})
+}
+
+// TestStillThere: no answer of the registry's own counts as a failure, nor does a stranger's.
+func TestStillThere(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"404":        status(404, "MANIFEST_UNKNOWN", ""),
+		"401":        status(401, "UNAUTHORIZED", ""),
+		"403":        status(403, "DENIED", ""),
+		"429":        slowDown,
+		"a web page": page(200),
+		"501":        status(501, "UNSUPPORTED", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				s := play(answer)
+				n.serve("registry.test", s)
+				c := n.client(upstream.Options{})
+				for range 5 {
+					before := len(s.lines())
+					if err := ask(t, c); err == nil || len(s.lines()) == before {
+						t.Errorf("not asked: %v", err)
+					}
+				}
+				if got := c.Status()[0]; got.Gone || got.Failures != 0 {
+					t.Errorf("status is %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// TestInsisting: a mirror that is told to be online asks all the same.
+func TestInsisting(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(serveIndex))
+		c := n.client(upstream.Options{})
+		goAway(t, n, c)
+		n.fail("registry.test", nil)
+		wantAtOnce(t, c, "counts as gone")
+		if _, err := c.Manifest(insisting{t.Context()}, appTag); err != nil {
+			t.Error(err)
+		}
+		if err := ask(t, c); err != nil { // and an answer lets everybody in
+			t.Error(err)
+		}
+	})
+}
+
+// insisting is a context of which [mirror.Insists] is true, as only a mirror that is online makes them.
+type insisting struct{ context.Context }
+
+func (c insisting) Value(key any) any {
+	if fmt.Sprintf("%T", key) == "mirror.insistKey" {
+		return true
+	}
+	return c.Context.Value(key)
+}
+
+// TestHealth: the status tells how an upstream is doing.
+func TestHealth(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(serveIndex))
+		c := n.client(upstream.Options{})
+		if got := c.Status()[0]; got.Host != "registry.test" || strings.Join(got.URLs, " ") != "http://registry.test" || got.Gone || got.Error != "" {
+			t.Errorf("at first: %+v", got)
+		}
+		begun := time.Now().Unix()
+		goAway(t, n, c)
+		if got := c.Status()[0]; !got.Gone || got.Since != begun || got.Failures != 3 || !strings.Contains(got.Error, "connection refused") {
+			t.Errorf("gone: %+v", got)
+		}
+		n.fail("registry.test", nil)
+		<-time.After(time.Minute)
+		_ = ask(t, c)
+		if got := c.Status()[0]; got.Gone || got.Since != 0 || got.Failures != 0 || got.Error != "" {
+			t.Errorf("back: %+v", got)
+		}
+	})
+}
+
+// TestNoSuchHost: a name that cannot be looked up is as good as gone.
+func TestNoSuchHost(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.fail("registry.test", &net.DNSError{Err: "no such host", Name: "registry.test", IsNotFound: true})
+		c := n.client(upstream.Options{})
+		for range 3 {
+			wantError(t, ask(t, c), mirror.CodeUnavailable, "registry.test does not answer", "no such host")
+		}
+		wantAtOnce(t, c, "counts as gone")
+	})
+}
+
+// TestGoneInTheMiddle: a transfer whose upstream is gone for a while goes on when it is back.
+func TestGoneInTheMiddle(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		s := play(func(w http.ResponseWriter, r *http.Request) {
+			n.fail("registry.test", syscall.EHOSTUNREACH)
+			time.AfterFunc(2*time.Minute, func() { n.fail("registry.test", nil) })
+			piece(5000)(w, r)
+		}, piece(len(large)))
+		n.serve("registry.test", s)
+		if d := took(func() { wantLarge(t, n.client(upstream.Options{})) }); d < 2*time.Minute || d > 190*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		if dials := n.dialled(); dials > 15 {
+			t.Errorf("it took %d dials", dials)
+		}
+	})
+}

@@ -1,0 +1,112 @@
+package upstream_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"airmirror/mirror"
+	"airmirror/upstream"
+)
+
+// trickle sends a byte now and then, without end.
+func trickle(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", indexType)
+		w.WriteHeader(code)
+		for r.Context().Err() == nil {
+			send(w, []byte(" "), false)
+			pass(r, time.Second)
+		}
+	}
+}
+
+// TestTrickle: nothing that is read as a whole may come byte by byte for ever, errors and sign-ins included.
+func TestTrickle(t *testing.T) {
+	for name, serve := range map[string]http.Handler{
+		"content": open(trickle(http.StatusOK)),
+		"error":   open(trickle(http.StatusNotFound)),
+		"ping":    trickle(http.StatusOK),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				n.serve("registry.test", serve)
+				c := n.client(upstream.Options{})
+				for _, f := range []func() error{
+					func() error { return ask(t, c) },
+					func() error { _, err := c.Tags(t.Context(), app); return err },
+					func() error { _, err := c.Referrers(t.Context(), app, indexSHA); return err },
+				} {
+					var err error
+					if d := took(func() { err = f() }); d > 10*time.Second {
+						t.Errorf("it took %v", d)
+					}
+					if err == nil && name != "error" {
+						t.Error("no error")
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestLyingLength: a size that is not true is found out.
+func TestLyingLength(t *testing.T) {
+	lie := func(size int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+			conn, buf, err := http.NewResponseController(w).Hijack() // the server would not lie by itself
+			if err != nil {
+				panic(err)
+			}
+			fmt.Fprintf(buf, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: %s\r\n\r\n%s", size, indexType, index)
+			_ = buf.Flush()
+			_ = conn.Close()
+		}
+	}
+	for name, size := range map[string]int{"too long": len(index) + 10, "too short": len(index) - 1} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				n.serve("registry.test", open(lie(size)))
+				wantError(t, ask(t, n.client(upstream.Options{})), mirror.CodeUnavailable)
+			})
+		})
+	}
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(lie(len(index)+10)))
+		_, err := readLarge(t, n.client(upstream.Options{}))
+		wantError(t, err, mirror.CodeUnavailable, "brought nothing new")
+	})
+}
+
+// TestPortal: a sign-in page in between is taken for no content, and does not stay when it is gone.
+func TestPortal(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		portal := page(http.StatusOK)
+		there := true
+		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case there:
+				portal(w, r)
+			case r.URL.Path == "/v2/org/app/tags/list":
+				serveList("", "v1")(w, r)
+			default:
+				serveIndex(w, r)
+			}
+		}))
+		c := n.client(upstream.Options{})
+		for range 5 {
+			wantError(t, ask(t, c), mirror.CodeUnavailable, "web page")
+			_, err := c.Tags(t.Context(), app)
+			wantError(t, err, mirror.CodeUnavailable, "web page")
+		}
+		there = false
+		if err := ask(t, c); err != nil {
+			t.Error(err)
+		}
+		if tags, err := c.Tags(t.Context(), app); err != nil || len(tags) != 1 {
+			t.Errorf("tags are %v, %v", tags, err)
+		}
+	})
+}

@@ -1,0 +1,205 @@
+package upstream_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"airmirror/mirror"
+	"airmirror/upstream"
+)
+
+// limited refuses a request with a Retry-After, if it is not empty.
+func limited(retryAfter string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if retryAfter != "" {
+			w.Header().Set("Retry-After", retryAfter)
+		}
+		status(http.StatusTooManyRequests, "TOOMANYREQUESTS", "slow down")(w, r)
+	}
+}
+
+// TestRetryAfter: a host that limits its clients is not asked before it wants to be, and nobody waits for that.
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // in a bubble
+	for name, test := range map[string]struct {
+		retryAfter string
+		wait       time.Duration
+	}{
+		"seconds":   {"60", time.Minute},
+		"date":      {now.Add(time.Minute).Format(http.TimeFormat), time.Minute},
+		"timestamp": {fmt.Sprint(1 + max(1e9, now.Unix())), 15 * time.Minute}, // further off than it looks, see below
+		"nothing":   {"", 10 * time.Second},
+		"nonsense":  {"soon", 10 * time.Second},
+		"too long":  {"1000000", time.Hour},
+		"for ever":  {"999999999", time.Hour},
+		"negative":  {"-5", 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				if name == "timestamp" { // they are told from seconds by their size, and a bubble begins in 2000
+					<-time.After(time.Until(time.Unix(1e9+1, 0).Add(-test.wait)))
+				}
+				s := play(limited(test.retryAfter), serveIndex)
+				n.serve("registry.test", s)
+				c := n.client(upstream.Options{})
+				wantError(t, ask(t, c), mirror.CodeUnavailable, "registry.test limits how often it may be asked", "slow down")
+				wantAtOnce(t, c, "registry.test is not asked: it is rate-limited until")
+				if got := c.Status()[0]; got.Gone || !strings.Contains(got.Error, "rate-limited") {
+					t.Errorf("status is %+v", got)
+				}
+				<-time.After(test.wait - 6*time.Second)
+				wantAtOnce(t, c, "rate-limited until")
+				<-time.After(6 * time.Second)
+				if err := ask(t, c); err != nil {
+					t.Error(err)
+				}
+				if len(s.lines()) != 2 {
+					t.Errorf("requests were %v", s.lines())
+				}
+			})
+		})
+	}
+}
+
+// TestShortRetryAfter is waited for by those who have the time.
+func TestShortRetryAfter(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", play(limited("2"), serveIndex))
+		d := took(func() {
+			if err := ask(t, n.client(upstream.Options{})); err != nil {
+				t.Error(err)
+			}
+		})
+		if d < 2*time.Second || d > 3*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+// TestInsistingIsPolite: a limit is obeyed even by those who insist.
+func TestInsistingIsPolite(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", play(limited("60"), serveIndex))
+		c := n.client(upstream.Options{})
+		_ = ask(t, c)
+		_, err := c.Manifest(insisting{t.Context()}, appTag)
+		wantError(t, err, mirror.CodeUnavailable, "rate-limited")
+	})
+}
+
+// TestTransferWaits: a transfer that has begun is patient with a limit.
+func TestTransferWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		s := play(piece(5000), limited("120"), piece(len(large)))
+		n.serve("registry.test", s)
+		if d := took(func() { wantLarge(t, n.client(upstream.Options{})) }); d < 2*time.Minute || d > 125*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		if len(s.lines()) != 3 {
+			t.Errorf("requests were %v", s.lines())
+		}
+	})
+}
+
+// TestUnavailableForAWhile: a 503 may come with a Retry-After too.
+func TestUnavailableForAWhile(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		s := play(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}, serveIndex)
+		n.serve("registry.test", s)
+		c := n.client(upstream.Options{})
+		wantError(t, ask(t, c), mirror.CodeUnavailable, "503")
+		wantAtOnce(t, c, "rate-limited until")
+		if len(s.lines()) != 1 {
+			t.Errorf("requests were %v", s.lines())
+		}
+	})
+}
+
+// TestSignInIsLimited: a ping and a token service may limit as well.
+func TestSignInIsLimited(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", limited("60"))
+		c := n.client(upstream.Options{})
+		wantError(t, ask(t, c), mirror.CodeUnavailable, "slow down")
+		wantAtOnce(t, c, "rate-limited until")
+	})
+}
+
+// TestFewRemain: a mirror slows down as the requests run out that it is granted, and not before.
+func TestFewRemain(t *testing.T) {
+	for remaining, want := range map[string]time.Duration{
+		"76;w=21600": 0, "10;w=21600": 0, "5;w=21600": 10 * time.Second, "0;w=21600": 20 * time.Second,
+	} {
+		t.Run(remaining, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("RateLimit-Limit", "100;w=21600")
+					w.Header().Set("RateLimit-Remaining", remaining)
+					serveIndex(w, r)
+				}))
+				c := n.client(upstream.Options{})
+				d := took(func() {
+					for range 12 {
+						if err := ask(t, c); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+				if d != want {
+					t.Errorf("12 requests took %v, want %v", d, want)
+				}
+				<-time.After(2 * time.Minute) // and it is forgotten
+				if d := took(func() { _ = ask(t, c) }); d != 0 {
+					t.Errorf("after a while it took %v", d)
+				}
+			})
+		})
+	}
+}
+
+// TestRequestsPerSecond: the configured limit spreads requests, and ends those that would wait for too long.
+func TestRequestsPerSecond(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(serveIndex))
+		config := at("http://registry.test")
+		config.RequestsPerSecond, config.Burst = 0.5, 2
+		c := n.configured(upstream.Options{}, config)
+		for i, want := range []time.Duration{0, 0, 2 * time.Second, 2 * time.Second} {
+			if d := took(func() { _ = ask(t, c) }); d != want {
+				t.Errorf("request %d took %v, want %v", i, d, want)
+			}
+		}
+		config.RequestsPerSecond, config.Burst = 0.1, 0
+		c = n.configured(upstream.Options{}, config)
+		_ = ask(t, c)
+		wantAtOnce(t, c, "registry.test is not asked: this mirror keeps to 0.1 requests per second")
+	})
+}
+
+// TestParallel: transfers beyond the limit wait in line, for as long as their callers do.
+func TestParallel(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", open(serveBlob))
+		config := at("http://registry.test")
+		config.Parallel = 1
+		c := n.configured(upstream.Options{}, config)
+		first, _, err := c.Blob(t.Context(), app, blobSHA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Hour, func() {
+			_ = first.Close()
+			_ = first.Close() // gives one place only
+		})
+		if d := took(func() { wantBlob(t, c, int64(len(blob))) }); d != time.Hour {
+			t.Errorf("the second transfer took %v", d)
+		}
+		wantBlob(t, c, int64(len(blob)))
+	})
+}

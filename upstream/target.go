@@ -1,0 +1,89 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// target is what a request is about.
+type target struct {
+	kind kind
+	repo mirror.Repo
+	id   string // a tag or a digest
+
+	at     *origin // which is asked and no other, if not nil
+	query  string  // of the page of a list
+	from   int64   // where a blob is taken up again
+	etag   string  // of the blob at the endpoint etagAt, or ""
+	etagAt *origin
+}
+
+type kind string
+
+const (
+	aManifest kind = "manifest"
+	aBlob     kind = "blob"
+	tagList   kind = "list of tags"
+	referrers kind = "list of referrers"
+)
+
+// String names the target in a message.
+func (t target) String() string {
+	switch t.kind {
+	case tagList:
+		return fmt.Sprintf("the tags of %s", t.repo)
+	case referrers:
+		return fmt.Sprintf("the referrers of %s in %s", t.id, t.repo)
+	}
+	return fmt.Sprintf("%s %s of %s", t.kind, t.id, t.repo)
+}
+
+// unknown is the code for an upstream that does not have the target.
+func (t target) unknown() mirror.Code {
+	switch t.kind {
+	case aManifest:
+		return mirror.CodeManifestUnknown
+	case aBlob:
+		return mirror.CodeBlobUnknown
+	}
+	return mirror.CodeNameUnknown
+}
+
+// path is the target's path below its repository.
+func (t target) path() string {
+	switch t.kind {
+	case tagList:
+		return "tags/list"
+	case referrers:
+		return "referrers/" + t.id
+	}
+	return string(t.kind) + "s/" + t.id
+}
+
+// request returns the request for t at o.
+func (t target) request(ctx context.Context, method string, o *origin) (*http.Request, error) {
+	u := *o.endpoint.URL
+	u.Path, u.RawQuery = "/v2/"+o.endpoint.path(t.repo)+"/"+t.path(), t.query
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	switch t.kind {
+	case aManifest:
+		r.Header.Set("Accept", acceptManifests)
+	case referrers:
+		r.Header.Set("Accept", v1.MediaTypeImageIndex)
+	}
+	if t.from > 0 {
+		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", t.from))
+		if t.etag != "" && t.etagAt == o {
+			r.Header.Set("If-Range", t.etag)
+		}
+	}
+	return r, nil
+}
