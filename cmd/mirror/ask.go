@@ -28,14 +28,24 @@ type question struct {
 // another command that is just ending.
 const ownerPatience = 3 * time.Second
 
-// command completes cmd with what all questions have: flags, the environment, exit codes, and an answer by ask.
+var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
+
+// command completes cmd with what all questions have: flags, exit codes, and an answer by ask. Of the environment it
+// takes what says which mirror is meant; the rest is said on the command line.
 func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
-	q.upstreamTimeout = 5 * time.Second
+	opens := pflag.NewFlagSet("", pflag.ContinueOnError) // what says which mirror is meant
+	opens.SortFlags = false
+	opens.StringVar(&q.data, "data", "data", "ask the mirror that keeps everything in this `folder`")
+	q.upstreamFlags(opens)
+	opens.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "data" {
+			f.Usage += "; only counts while no server runs"
+			f.Hidden = !q.create && f.Name != "upstream"
+		}
+	})
 	f := cmd.Flags()
-	f.StringVar(&q.data, "data", "data", "ask the mirror that keeps everything in this `folder`")
+	f.AddFlagSet(opens)
 	f.BoolVar(&q.json, "json", false, "print JSON")
-	f.StringSliceVar(&q.upstreams, "upstream", nil, "as for serve; only counts while no server runs")
-	f.BoolVar(&q.offline, "offline", false, "as for serve; only counts while no server runs")
 	f.SortFlags = false
 	args := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, given []string) error {
@@ -47,7 +57,7 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 		}
 		return nil
 	}
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return folderFromEnv(cmd.Flags()) }
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(opens) }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, end, err := q.open(cmd.Context())
 		if err != nil {
@@ -55,7 +65,7 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 		}
 		err = ask(cmd, client, args)
 		if exit := (*exitError)(nil); cmd.Context().Err() != nil && !errors.As(err, &exit) {
-			err = &exitError{exitInterrupted, errors.New("interrupted")}
+			err = errInterrupted
 		}
 		return errors.Join(err, end(cmd.Context()))
 	}
@@ -70,22 +80,13 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// folderFromEnv sets from the environment what says which mirror is meant; the rest of a command is said on its line.
-func folderFromEnv(flags *pflag.FlagSet) error {
-	shared := pflag.NewFlagSet("", pflag.ContinueOnError)
-	for _, name := range []string{"data", "upstream", "offline"} {
-		shared.AddFlag(flags.Lookup(name))
-	}
-	return flagsFromEnv(shared)
-}
-
 // open finds the mirror of the data folder. The caller calls end after the last answer.
 func (q *question) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {
 	if _, err := os.Stat(filepath.Join(q.data, "index.db")); errors.Is(err, os.ErrNotExist) && !q.create {
 		return nil, nil, &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %s'", q.data, q.data)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, ownerPatience)
-	defer cancel()
+	patience := time.NewTimer(ownerPatience)
+	defer patience.Stop()
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
 	for {
@@ -104,6 +105,8 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 		select {
 		case <-retry.C:
 		case <-ctx.Done():
+			return nil, nil, errInterrupted
+		case <-patience.C:
 			return nil, nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by a process that does not answer on %s: a mirror that is just stopping, or another command; try again when it has ended",
 				q.data, filepath.Join(q.data, admin.SocketName))}
 		}

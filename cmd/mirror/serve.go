@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"airmirror/mirror"
 	"airmirror/upstream"
@@ -65,18 +66,24 @@ listened on.`,
 	f := cmd.Flags()
 	f.StringVar(&c.listen, "listen", ":5000", "serve HTTP on this `address`")
 	f.StringVar(&c.data, "data", "data", "keep everything in this `folder`")
-	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
-	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
-	f.StringVar(&c.mode, "mode", "", "begin `online, offline or auto`, as 'mirror mode' switches it (default what was set last, else auto)")
+	c.upstreamFlags(f)
+	f.StringVar(&c.mode, "mode", "", "begin in this `mode`: online, offline or auto; see 'mirror mode --help' (default what was set last, else auto)")
 	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
-	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
-	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
 	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
 	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "auto", "log as console or json; auto is console on a terminal")
 	f.SortFlags = false
 	return cmd
+}
+
+// upstreamFlags are the flags that say which upstreams there are and how they are asked. Whatever opens a data folder
+// has them.
+func (c *serveConfig) upstreamFlags(f *pflag.FlagSet) {
+	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
+	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
+	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
+	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
 }
 
 // checkMode reports whether the mode that was asked for is none, or not to be had.
