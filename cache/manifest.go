@@ -41,7 +41,9 @@ func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest)
 			s.manifests.add(c, m, generation)
 		}
 	}
-	s.recency.touch(c)
+	if !mirror.Looks(ctx) {
+		s.recency.touch(c)
+	}
 	return m, nil
 }
 

@@ -149,7 +149,8 @@ type Catalog interface {
 	Repos(ctx context.Context, after string, n int) ([]Repo, error)
 	// Tags lists the tags of repo. [CodeNameUnknown] where there is no such repository.
 	Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error)
-	// LastUsed returns when the manifest or blob d was last read in repo; the zero time if that is not known.
+	// LastUsed returns when the manifest or blob d was last read in repo, by who did not just look ([Looks]); the zero
+	// time if that is not known.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)
 	// Referrers lists, in the order of their digests, the manifests of repo whose subject is d, with their artifact
 	// type and annotations. It is empty where there are none, or no such repository.

@@ -4,19 +4,22 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"airmirror/mirror"
 )
 
 // printBanner tells a newcomer what is running and what to write into a client's configuration.
-func printBanner(out io.Writer, addr net.Addr, c serveConfig) {
+func printBanner(out io.Writer, addr net.Addr, c serveConfig, mode mirror.Mode) {
 	url := "http://" + reachable(addr)
 	fmt.Fprintf(out, "mirror %s serves %s, with everything kept in %s\n", version, url, c.data)
 	switch {
 	case c.offline:
 		fmt.Fprintln(out, "offline: no upstream is dialled")
+	case mode == mirror.Offline:
+		fmt.Fprintln(out, "offline: no upstream is dialled, until 'mirror mode auto'")
 	default:
-		fmt.Fprintf(out, "bare names belong to %s; %d upstreams are known\n", c.file.Upstreams[0].Host, len(c.file.Upstreams))
+		fmt.Fprintf(out, "upstreams: %s; bare names belong to the first\n", strings.Join(c.file.hosts(), ", "))
 	}
 	if c.file.names().Default == mirror.DockerHub {
 		fmt.Fprintf(out, `

@@ -130,6 +130,14 @@ func (c config) upstreams() []upstream.Config {
 	return configs
 }
 
+func (c config) hosts() []string {
+	hosts := make([]string, len(c.Upstreams))
+	for i, u := range c.Upstreams {
+		hosts[i] = u.Host
+	}
+	return hosts
+}
+
 // names returns how requests name repositories: bare names belong to the first upstream.
 func (c config) names() mirror.Names {
 	return mirror.Names{Default: mirror.CanonicalHost(c.Upstreams[0].Host), Aliases: upstream.Aliases(c.upstreams())}

@@ -24,6 +24,9 @@ const (
 	exitInUse   = 3 // the data folder belongs to another process
 	exitData    = 4 // the data folder cannot be read or written
 	exitAddress = 5 // the address cannot be listened on
+	exitMissing = 6 // not all that was asked for is held
+
+	exitInterrupted = 130 // a command was stopped by SIGINT or SIGTERM before it was done
 )
 
 // exitError is an error that ends the process with a code of its own.
@@ -65,7 +68,10 @@ upstream registries while it can reach them, keeps all of it, and goes on servin
 it when it cannot.`,
 		Example: `  mirror serve                              # on :5000, in front of Docker Hub
   mirror serve --offline                    # serve what is held, dial nothing
-  mirror serve --upstream https://registry.example.com`,
+  mirror serve --upstream https://registry.example.com
+  mirror sync --file images.txt             # fetch whole images ahead of need
+  mirror ls                                 # what is held, and whether it is complete
+  mirror mode offline                       # dial nothing from now on`,
 		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -74,6 +80,6 @@ it when it cannot.`,
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
-	cmd.AddCommand(newServeCommand())
+	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand())
 	return cmd
 }

@@ -2,11 +2,23 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	gcr "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -20,10 +32,28 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("ADDR", listener.Addr().String())
+			origin := httptest.NewServer(gcr.New(gcr.Logger(log.New(io.Discard, "", 0))))
+			env.Defer(origin.Close)
+			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image},
 	})
+}
+
+// image HOST/NAME:TAG ARCH...: pushes an image for each architecture of linux.
+func image(ts *testscript.TestScript, _ bool, args []string) {
+	ref, err := name.ParseReference(args[0], name.Insecure)
+	ts.Check(err)
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, arch := range args[1:] {
+		img, err := random.Image(64<<10, 2)
+		ts.Check(err)
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{
+			Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}},
+		})
+	}
+	ts.Check(remote.WriteIndex(ref, index))
 }
 
 // answers URL: waits until the URL is answered.

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"airmirror/mirror"
 )
 
 // serveConfig is what `mirror serve` can be told.
@@ -15,6 +18,7 @@ type serveConfig struct {
 	data            string
 	upstreams       []string
 	offline         bool
+	mode            string // "" for what was set last
 	fresh           time.Duration
 	upstreamTimeout time.Duration
 	retryFor        time.Duration
@@ -52,18 +56,20 @@ listened on.`,
 			}
 			return nil
 		},
-		PreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(cmd.Flags()) },
-		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flagsFromEnv(cmd.Flags()); err != nil {
+				return err
+			}
+			return c.checkMode()
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&c.configFile, "config", "", "read upstreams and rules from this YAML `file`")
 	f.StringVar(&c.listen, "listen", ":5000", "serve HTTP on this `address`")
 	f.StringVar(&c.data, "data", "data", "keep everything in this `folder`")
-	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
-	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held")
+	c.upstreamFlags(f)
+	f.StringVar(&c.mode, "mode", "", "begin in this `mode`: online, offline or auto; see 'mirror mode --help' (default what was set last, else auto)")
 	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
-	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
-	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
 	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
 	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")
@@ -79,4 +85,29 @@ func (c *serveConfig) load() (err error) {
 	}
 	c.file, err = c.file.withFlags(c.upstreams)
 	return err
+}
+
+// upstreamFlags are the flags that say which upstreams there are and how they are asked. Whatever opens a data folder
+// has them.
+func (c *serveConfig) upstreamFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.configFile, "config", "", "read upstreams and rules from this YAML `file`")
+	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
+	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
+	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
+	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
+}
+
+// checkMode reports whether the mode that was asked for is none, or not to be had.
+func (c *serveConfig) checkMode() error {
+	if c.mode == "" {
+		return nil
+	}
+	mode, err := mirror.ParseMode(c.mode)
+	if err != nil {
+		return &exitError{exitUsage, fmt.Errorf("--mode %s: want online, offline or auto", c.mode)}
+	}
+	if c.offline && mode != mirror.Offline {
+		return &exitError{exitUsage, fmt.Errorf("--mode %s and --offline contradict each other: leave one out", c.mode)}
+	}
+	return nil
 }

@@ -52,7 +52,12 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	printBanner(out, listener.Addr(), c)
+	if c.mode != "" {
+		if err := m.SetMode(ctx, mirror.Mode(c.mode)); err != nil {
+			return err
+		}
+	}
+	printBanner(out, listener.Addr(), c, m.Mode())
 	return serveHTTP(ctx, listener, m, c, log)
 }
 
@@ -114,17 +119,20 @@ func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c s
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) },
 		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.AddCallerSkip(1))),
 	}
+	stopAdmin := serveAdmin(ctx, m, c, listener.Addr(), log)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.data), zap.Bool("offline", c.offline))
+	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.data), zap.String("mode", string(m.Mode())))
 	select {
 	case err := <-failed:
+		stopAdmin(ctx)
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
 	log.Info("stopping: transfers under way may end", zap.Duration("timeout", c.shutdownTimeout))
 	deadline, cancel := context.WithTimeout(context.Background(), c.shutdownTimeout)
 	defer cancel()
+	stopAdmin(deadline)
 	if err := server.Shutdown(deadline); err != nil {
 		log.Warn("clients were cut off", zap.Error(err))
 		server.Close()

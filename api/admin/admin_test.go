@@ -1,0 +1,251 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+)
+
+var (
+	alpine = mirror.Repo{Host: "docker.io", Path: "library/alpine"}
+	hub    = mirror.Repo{Host: "docker.io", Path: "team/app"}
+	other  = mirror.Repo{Host: "ghcr.io", Path: "org/app"}
+)
+
+func TestStatus(t *testing.T) {
+	server := &admin.Server{PID: 7, Address: "[::]:5000", Started: time.Unix(1, 0).UTC()}
+	onEach(t, admin.Options{Version: "v1", Data: "/srv/mirror", Server: server}, func(t *testing.T, h house) {
+		h.miss(t, mirror.Ref{Repo: alpine, Tag: "3"})
+		got, err := h.Status(t.Context())
+		must(t, err)
+		if got.Version != "v1" || got.Data != "/srv/mirror" || *got.Server != *server || got.Mode != mirror.Offline || got.Wants != 1 {
+			t.Errorf("status %+v", got)
+		}
+	})
+}
+
+func TestMode(t *testing.T) {
+	onEach(t, admin.Options{}, func(t *testing.T, h house) {
+		got, err := h.SetMode(t.Context(), mirror.Online)
+		must(t, err)
+		if got != (admin.Mode{Mode: mirror.Online, Was: mirror.Offline}) || h.mirror.Mode() != mirror.Online {
+			t.Errorf("switched to %+v, the mirror is %s", got, h.mirror.Mode())
+		}
+		got, err = h.Mode(t.Context())
+		must(t, err)
+		if got.Mode != mirror.Online {
+			t.Errorf("mode %+v", got)
+		}
+		if _, err := h.SetMode(t.Context(), "loud"); mirror.CodeOf(err) != mirror.CodeUnsupported || !strings.Contains(err.Error(), "loud") {
+			t.Errorf("a mode that is none: %v", err)
+		}
+	})
+}
+
+func TestImages(t *testing.T) {
+	onEach(t, admin.Options{}, func(t *testing.T, h house) {
+		h.hold(t, alpine, "3.1", true)
+		h.hold(t, alpine, "3.2", false)
+		h.hold(t, hub, "latest", true)
+		h.hold(t, other, "v1", true)
+		for _, tt := range []struct {
+			query admin.Query
+			want  string
+		}{
+			{admin.Query{}, "library/alpine:3.1 library/alpine:3.2 team/app:latest ghcr.io/org/app:v1"},
+			{admin.Query{Incomplete: true}, "library/alpine:3.2"},
+			{admin.Query{Match: []string{"alpine"}}, "library/alpine:3.1 library/alpine:3.2"},
+			{admin.Query{Match: []string{"docker.io/library/"}}, "library/alpine:3.1 library/alpine:3.2"},
+			{admin.Query{Match: []string{"alpine:*.2"}}, "library/alpine:3.2"},
+			{admin.Query{Match: []string{"*/app"}}, "team/app:latest"},
+			{admin.Query{Match: []string{"ghcr.io", "team/*:latest"}}, "team/app:latest ghcr.io/org/app:v1"},
+			{admin.Query{Match: []string{"app"}}, ""},
+			{admin.Query{Match: []string{"ghcr.io/org/app/deeper"}}, ""},
+		} {
+			var got []string
+			for image, err := range h.Images(t.Context(), tt.query) {
+				must(t, err)
+				got = append(got, image.Name+":"+image.Tag)
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("%+v lists %v, want %s", tt.query, got, tt.want)
+			}
+		}
+		for _, err := range h.Images(t.Context(), admin.Query{Match: []string{"["}}) {
+			if mirror.CodeOf(err) != mirror.CodeNameInvalid {
+				t.Errorf("a pattern that is none: %v", err)
+			}
+		}
+		for range h.Images(t.Context(), admin.Query{}) {
+			break // the mirror is not asked for the rest
+		}
+	})
+}
+
+// TestListingIsNoUse has a list say when an image was used last, and not when it was listed last.
+func TestListingIsNoUse(t *testing.T) {
+	onEach(t, admin.Options{}, func(t *testing.T, h house) {
+		h.hold(t, alpine, "3.1", true)
+		for range 2 {
+			for image, err := range h.Images(t.Context(), admin.Query{}) {
+				must(t, err)
+				if !image.LastUsed.IsZero() {
+					t.Errorf("listed as used at %s", image.LastUsed)
+				}
+			}
+		}
+		_, err := h.mirror.Manifest(t.Context(), mirror.Ref{Repo: alpine, Tag: "3.1"})
+		must(t, err)
+		for image, err := range h.Images(t.Context(), admin.Query{}) {
+			must(t, err)
+			if image.LastUsed.IsZero() {
+				t.Error("a pulled image is listed as never used")
+			}
+		}
+	})
+}
+
+func TestWants(t *testing.T) {
+	onEach(t, admin.Options{}, func(t *testing.T, h house) {
+		for _, ref := range []mirror.Ref{{Repo: alpine, Tag: "3"}, {Repo: hub, Tag: "1"}, {Repo: hub, Tag: "2"}, {Repo: other, Tag: "1"}} {
+			h.miss(t, ref)
+		}
+		left := func() (refs []string) {
+			wants, err := h.Wants(t.Context())
+			must(t, err)
+			for _, want := range wants {
+				refs = append(refs, want.Ref)
+			}
+			slices.Sort(refs)
+			return refs
+		}
+		if _, err := h.ForgetWants(t.Context(), "alpine", "absent"); mirror.CodeOf(err) != mirror.CodeManifestUnknown || len(left()) != 4 {
+			t.Errorf("one that is not wanted: %v, and %v are left", err, left())
+		}
+		n, err := h.ForgetWants(t.Context(), "alpine:3", "ghcr.io/org/app:1")
+		must(t, err)
+		if n != 2 || !slices.Equal(left(), []string{"docker.io/team/app:1", "docker.io/team/app:2"}) {
+			t.Errorf("forgot %d, left are %v", n, left())
+		}
+		n, err = h.ForgetWants(t.Context())
+		must(t, err)
+		if n != 2 || left() != nil {
+			t.Errorf("forgot %d, left are %v", n, left())
+		}
+	})
+}
+
+func TestSyncTellsAsItGoes(t *testing.T) {
+	goOn := make(chan struct{})
+	syncer := func(_ context.Context, request json.RawMessage, tell func(any)) error {
+		tell(request)
+		<-goOn // the client has read what was told, or this would not end
+		tell("again")
+		return mirror.Errorf(mirror.CodeUnavailable, "nobody is there")
+	}
+	onEach(t, admin.Options{Sync: syncer}, func(t *testing.T, h house) {
+		var got []string
+		err := h.Sync(t.Context(), map[string]int{"n": 1}, func(event json.RawMessage) error {
+			got = append(got, string(event))
+			if len(got) == 1 {
+				goOn <- struct{}{}
+			}
+			return nil
+		})
+		if mirror.CodeOf(err) != mirror.CodeUnavailable || err.Error() != "nobody is there" || !slices.Equal(got, []string{`{"n":1}`, `"again"`}) {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}
+
+func TestSyncEndsWithItsClient(t *testing.T) {
+	ended := make(chan error, 1)
+	syncer := func(ctx context.Context, _ json.RawMessage, tell func(any)) error {
+		tell("begun")
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return nil
+	}
+	onEach(t, admin.Options{Sync: syncer}, func(t *testing.T, h house) {
+		ctx, interrupt := context.WithCancel(t.Context())
+		err := h.Sync(ctx, nil, func(json.RawMessage) error { interrupt(); return nil })
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted: %v", err)
+		}
+		<-ended
+		enough := errors.New("enough")
+		if err := h.Sync(t.Context(), nil, func(json.RawMessage) error { return enough }); !errors.Is(err, enough) {
+			t.Errorf("stopped: %v", err)
+		}
+		<-ended
+	})
+}
+
+func TestSyncRefused(t *testing.T) {
+	onEach(t, admin.Options{}, func(t *testing.T, h house) {
+		if err := h.Sync(t.Context(), nil, nil); mirror.CodeOf(err) != mirror.CodeUnsupported {
+			t.Errorf("with nothing to sync by: %v", err)
+		}
+	})
+	refuse := func(context.Context, json.RawMessage, func(any)) error { return errors.New("the disk is full") }
+	onEach(t, admin.Options{Sync: refuse}, func(t *testing.T, h house) {
+		if err := h.Sync(t.Context(), nil, nil); mirror.CodeOf(err) != mirror.CodeUnknown || err.Error() != "the disk is full" {
+			t.Errorf("a failure: %v", err)
+		}
+	})
+}
+
+// TestBrokenAnswers has answers end where they should not: a part is never taken for the whole.
+func TestBrokenAnswers(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"before the first line": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"between two lines": func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintln(w, `{"name":"a"}`)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"within a line":       func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"name":`) },
+		"with another status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what?", http.StatusTeapot) },
+	} {
+		for way, transport := range map[string]func(*testing.T, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+			t.Run(name+" over "+way, func(t *testing.T) {
+				client := admin.NewClient(transport(t, answer))
+				var failed error
+				for _, err := range client.Images(t.Context(), admin.Query{}) {
+					failed = err
+				}
+				if failed == nil {
+					t.Error("the answer counts as complete")
+				}
+				if _, err := client.Status(t.Context()); err == nil && name != "between two lines" {
+					t.Error("the status counts as complete")
+				}
+			})
+		}
+	}
+}
+
+func TestUnknownRequest(t *testing.T) {
+	m, _ := open(t)
+	for way, transport := range map[string]func(*testing.T, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+		client := http.Client{Transport: transport(t, admin.New(m, admin.Options{Version: "v0"}))}
+		resp, err := client.Get("http://mirror/admin/later")
+		must(t, err)
+		body, err := io.ReadAll(resp.Body)
+		must(t, err)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusMethodNotAllowed || !strings.Contains(string(body), `"code":"UNSUPPORTED"`) || !strings.Contains(string(body), "v0") {
+			t.Errorf("%s: %s %s", way, resp.Status, body)
+		}
+	}
+}

@@ -1,0 +1,24 @@
+// Package admin is how commands speak to a mirror: an HTTP API, and a client of it.
+//
+//	GET  /admin/status         how the mirror is doing            Status
+//	GET  /admin/mode           the mode                           Mode
+//	PUT  /admin/mode           switch to another                  Mode, answered by a Mode
+//	GET  /admin/images         what is held; ?match= ?incomplete= a line for each Image
+//	GET  /admin/wants          what is wanted                     an array of mirror.Want
+//	POST /admin/wants/forget   strike wants off                   Forget, answered by a Forgotten
+//	POST /admin/sync           fetch images                       what a [Syncer] takes, a line for each event
+//
+// # One folder, one owner
+//
+// The process that has a data folder open owns it. A server listens on the socket mirror.sock in its folder, which only
+// its own user may connect to, and a command that finds it there is a client of it ([Dial]). Without a server, a command
+// opens the folder itself and asks the very same handler, in its own process ([Local]). So a command is written once,
+// and says the same either way.
+//
+// # Lines
+//
+// Long answers are lines of JSON (https://github.com/ndjson/ndjson-spec), each sent as soon as there is something to
+// say. Errors have the form of the distribution specification, like those of /v2/; one that comes after the first line
+// is a line of its own, the last. An answer that ends in any other way than cleanly is not complete, and the client says
+// so. Work that a request started ends when its client goes away.
+package admin

@@ -1,0 +1,38 @@
+package admin
+
+import (
+	"net/http"
+
+	"airmirror/mirror"
+)
+
+// Image is an image as a mirror lists it.
+type Image struct {
+	Name string `json:"name"` // of the repository, as the mirror serves it: bare for its default registry
+	mirror.Image
+}
+
+func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	match, err := newMatcher(h.mirror.Names(), query["match"])
+	if err != nil {
+		return err
+	}
+	lines := h.newLines(w, r)
+	for image, err := range h.mirror.Images(r.Context(), match.repo) {
+		if err != nil {
+			return lines.end(err)
+		}
+		if query.Has("incomplete") && image.Complete {
+			continue
+		}
+		repo, err := mirror.ParseRepo(image.Repo)
+		if err != nil {
+			return lines.end(err)
+		}
+		if match.ref(mirror.Ref{Repo: repo, Tag: image.Tag}) {
+			lines.send(Image{Name: h.mirror.Names().Served(repo), Image: image})
+		}
+	}
+	return lines.end(nil)
+}

@@ -1,0 +1,102 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// LocalTransport has requests answered by a handler in this process, with no network between: answers arrive as they
+// are written, and a request that is cancelled, or whose answer is closed, ends the handler's context. It is safe for
+// concurrent use.
+type LocalTransport struct {
+	handler http.Handler
+	work    sync.WaitGroup
+}
+
+// Local returns a transport to handler.
+func Local(handler http.Handler) *LocalTransport { return &LocalTransport{handler: handler} }
+
+// Wait returns when the handler has ended with all requests: when it uses nothing any more that could be closed.
+func (t *LocalTransport) Wait() { t.work.Wait() }
+
+// RoundTrip implements [http.RoundTripper].
+func (t *LocalTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(req.Context())
+	served := req.Clone(ctx)
+	if served.Body == nil {
+		served.Body = http.NoBody
+	}
+	served.RequestURI, served.RemoteAddr = req.URL.RequestURI(), "local"
+	pr, pw := io.Pipe()
+	// A handler that writes to a client that has stopped reading must end, too, and so must a client's reading.
+	stop := context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
+	w := &localWriter{header: make(http.Header), body: pw, begun: make(chan struct{})}
+	t.work.Go(func() {
+		defer stop()
+		defer served.Body.Close()
+		defer func() {
+			switch err := recover(); {
+			case err == nil:
+				w.WriteHeader(http.StatusOK)
+				pw.Close()
+			case err == http.ErrAbortHandler: //nolint:errorlint // net/http compares it so
+				w.WriteHeader(http.StatusInternalServerError)
+				pw.CloseWithError(io.ErrUnexpectedEOF)
+			default:
+				panic(err)
+			}
+		}()
+		t.handler.ServeHTTP(w, served)
+	})
+	select {
+	case <-w.begun:
+	case <-ctx.Done():
+		cancel()
+		return nil, context.Cause(req.Context())
+	}
+	return &http.Response{
+		Status: http.StatusText(w.status), StatusCode: w.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.sent, Body: &localBody{PipeReader: pr, cancel: cancel}, ContentLength: -1, Request: req,
+	}, nil
+}
+
+// localWriter is the handler's end of an answer.
+type localWriter struct {
+	header http.Header
+	body   *io.PipeWriter
+	begun  chan struct{} // closed when status and sent are there to read
+	status int
+	sent   http.Header
+}
+
+func (w *localWriter) Header() http.Header { return w.header }
+
+func (w *localWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status, w.sent = status, w.header.Clone()
+		close(w.begun)
+	}
+}
+
+func (w *localWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// Flush has nothing to do: what is written has been read.
+func (w *localWriter) Flush() { w.WriteHeader(http.StatusOK) }
+
+// localBody is the client's end.
+type localBody struct {
+	*io.PipeReader
+	cancel context.CancelFunc
+}
+
+// Close tells the handler that its client has gone.
+func (b *localBody) Close() error {
+	b.cancel()
+	return b.PipeReader.Close()
+}

@@ -1,0 +1,94 @@
+package admin
+
+import (
+	"path"
+	"strings"
+
+	"airmirror/mirror"
+)
+
+// matcher accepts repositories, tags and references by what people write for them:
+//
+//	library/alpine        a repository, by the name that it is served under
+//	alpine                the same, as Docker's tools shorten it
+//	docker.io/library     everything below, by canonical name or the served one
+//	ghcr.io/*/app         the parts between slashes are those of [path.Match]
+//	library/alpine:3.*    some of its tags
+//
+// An empty one accepts everything.
+type matcher struct {
+	names    mirror.Names
+	patterns []pattern
+}
+
+type pattern struct {
+	whole string // as it was written
+	name  string // without the tag
+	tag   string // "" for all
+}
+
+func newMatcher(names mirror.Names, texts []string) (matcher, error) {
+	m := matcher{names: names}
+	for _, text := range texts {
+		if _, err := path.Match(text, ""); err != nil || text == "" {
+			return m, mirror.Errorf(mirror.CodeNameInvalid, "%q is not a pattern: write a name such as library/alpine, or library/*:3.*", text)
+		}
+		p := pattern{whole: text, name: text}
+		if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
+			p.name, p.tag = text[:i], text[i+1:]
+		}
+		m.patterns = append(m.patterns, p)
+	}
+	return m, nil
+}
+
+// repo reports whether anything of a repository may be accepted.
+func (m matcher) repo(repo mirror.Repo) bool {
+	for _, p := range m.patterns {
+		if m.named(p.name, repo) || m.named(p.whole, repo) {
+			return true
+		}
+	}
+	return len(m.patterns) == 0
+}
+
+// ref reports whether a tag or a digest of a repository is accepted.
+func (m matcher) ref(ref mirror.Ref) bool {
+	for _, p := range m.patterns {
+		if m.matches(p, ref) {
+			return true
+		}
+	}
+	return len(m.patterns) == 0
+}
+
+func (m matcher) matches(p pattern, ref mirror.Ref) bool {
+	// The host in a pattern may have a port, which looks like a tag.
+	if m.named(p.whole, ref.Repo) {
+		return true
+	}
+	if ref.Digest != "" {
+		name, d, _ := strings.Cut(p.whole, "@")
+		return d == ref.Digest.String() && m.named(name, ref.Repo)
+	}
+	matched, _ := path.Match(p.tag, ref.Tag) // the pattern was tried when it was made
+	return matched && m.named(p.name, ref.Repo)
+}
+
+// named reports whether a repository, or a folder that it is in, is what name says.
+func (m matcher) named(name string, repo mirror.Repo) bool {
+	served := m.names.Served(repo)
+	short, isShort := strings.CutPrefix(served, "library/")
+	return below(name, served) || below(name, repo.String()) ||
+		isShort && repo.Host == mirror.DockerHub && below(name, short)
+}
+
+// below reports whether name is at or below what a pattern matches.
+func below(pattern, name string) bool {
+	pattern = strings.TrimSuffix(pattern, "/")
+	for range strings.Count(name, "/") - strings.Count(pattern, "/") {
+		name = name[:strings.LastIndexByte(name, '/')]
+	}
+	matched, _ := path.Match(pattern, name)
+	return matched
+}

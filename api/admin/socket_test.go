@@ -1,0 +1,98 @@
+package admin_test
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"airmirror/api/admin"
+)
+
+func TestSocketIsPrivate(t *testing.T) {
+	dir := t.TempDir()
+	listener, err := admin.Listen(dir)
+	must(t, err)
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	if len(entries) != 1 || entries[0].Name() != admin.SocketName {
+		t.Errorf("the folder has %v", entries)
+	}
+	info, err := os.Stat(filepath.Join(dir, admin.SocketName))
+	must(t, err)
+	if info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("mode %s", info.Mode())
+	}
+	must(t, listener.Close())
+	if _, err := os.Stat(filepath.Join(dir, admin.SocketName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestSocketOfTheDead has a process die that listened: its socket is left, nobody answers on it, and it is no obstacle.
+func TestSocketOfTheDead(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: admin.SocketName})
+	must(t, err)
+	dead.SetUnlinkOnClose(false)
+	must(t, dead.Close())
+	must(t, os.Mkdir(".new."+admin.SocketName, 0o700)) // it died twice
+	if _, err := admin.Dial(t.Context(), "."); !errors.Is(err, admin.ErrNoServer) {
+		t.Fatalf("nobody answers: %v", err)
+	}
+	answers(t, ".")
+}
+
+func TestNoServer(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	for _, data := range []string{dir, filepath.Join(dir, "absent"), filepath.Join(dir, "file")} {
+		if _, err := admin.Dial(t.Context(), data); !errors.Is(err, admin.ErrNoServer) {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+}
+
+func TestSocketInADeepFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 50))
+	must(t, os.MkdirAll(dir, 0o700))
+	if _, err := admin.Dial(t.Context(), dir); !errors.Is(err, admin.ErrNoServer) {
+		t.Errorf("nobody listens: %v", err)
+	}
+	answers(t, dir)
+}
+
+// answers has a server listen in a folder and a client ask it, twice at a time.
+func answers(t *testing.T, dir string) {
+	t.Helper()
+	listener, err := admin.Listen(dir)
+	must(t, err)
+	both := make(chan struct{})
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		select {
+		case both <- struct{}{}:
+		case <-both:
+		}
+	})}
+	go server.Serve(listener)
+	defer server.Close()
+	transport, err := admin.Dial(t.Context(), dir)
+	must(t, err)
+	defer transport.CloseIdleConnections()
+	failed := make(chan error, 2)
+	for range 2 {
+		go func() {
+			client := http.Client{Transport: transport}
+			resp, err := client.Get("http://mirror/")
+			if err == nil {
+				resp.Body.Close()
+			}
+			failed <- err
+		}()
+	}
+	must(t, errors.Join(<-failed, <-failed))
+}

@@ -1,0 +1,45 @@
+package admin
+
+import (
+	"net/http"
+
+	"airmirror/mirror"
+)
+
+// Status is how a mirror is doing, and where it is.
+type Status struct {
+	mirror.Status
+	Version string  `json:"version"` // of the program that answers
+	Data    string  `json:"data"`    // path of the data folder
+	Server  *Server `json:"server"`  // nil if none is running
+}
+
+// Mode is the mode that a mirror is in, or is to switch to.
+type Mode struct {
+	Mode mirror.Mode `json:"mode"`
+	Was  mirror.Mode `json:"was,omitempty"` // before a switch
+}
+
+func (h *Handler) status(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, Status{Status: h.mirror.Status(), Version: h.opts.Version, Data: h.opts.Data, Server: h.opts.Server})
+}
+
+func (h *Handler) mode(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, Mode{Mode: h.mirror.Mode()})
+}
+
+func (h *Handler) setMode(w http.ResponseWriter, r *http.Request) error {
+	var to Mode
+	if err := readJSON(w, r, &to); err != nil {
+		return err
+	}
+	mode, err := mirror.ParseMode(string(to.Mode))
+	if err != nil {
+		return err
+	}
+	was := h.mirror.Mode()
+	if err := h.mirror.SetMode(r.Context(), mode); err != nil {
+		return err
+	}
+	return writeJSON(w, Mode{Mode: mode, Was: was})
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+)
+
+// question is a command that asks the mirror of a data folder: the server that runs on it or, if none does, what the
+// command itself finds in the folder.
+type question struct {
+	serveConfig // of the mirror that the command opens itself
+	json        bool
+	create      bool // the folder need not be there
+}
+
+// ownerPatience is how long a command waits for the owner of a folder to answer: a server that is just starting, or
+// another command that is just ending.
+const ownerPatience = 3 * time.Second
+
+var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
+
+// command completes cmd with what all questions have: flags, exit codes, and an answer by ask. Of the environment it
+// takes what says which mirror is meant; the rest is said on the command line.
+func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
+	opens := pflag.NewFlagSet("", pflag.ContinueOnError) // what says which mirror is meant
+	opens.SortFlags = false
+	opens.StringVar(&q.data, "data", "data", "ask the mirror that keeps everything in this `folder`")
+	q.upstreamFlags(opens)
+	opens.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "data" {
+			f.Usage += "; only counts while no server runs"
+			f.Hidden = !q.create && f.Name != "upstream"
+		}
+	})
+	f := cmd.Flags()
+	f.AddFlagSet(opens)
+	f.BoolVar(&q.json, "json", false, "print JSON")
+	f.SortFlags = false
+	args := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, given []string) error {
+		if args == nil { // cobra would take the first for a command
+			return nil
+		}
+		if err := args(cmd, given); err != nil {
+			return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(opens) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, end, err := q.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		err = ask(cmd, client, args)
+		if exit := (*exitError)(nil); cmd.Context().Err() != nil && !errors.As(err, &exit) {
+			err = errInterrupted
+		}
+		return errors.Join(err, end(cmd.Context()))
+	}
+	return cmd
+}
+
+// noArguments is for commands that take flags only.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no argument %q", cmd.Name(), args[0])
+	}
+	return nil
+}
+
+// open finds the mirror of the data folder. The caller calls end after the last answer.
+func (q *question) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {
+	if _, err := os.Stat(filepath.Join(q.data, "index.db")); errors.Is(err, os.ErrNotExist) && !q.create {
+		return nil, nil, &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %s'", q.data, q.data)}
+	}
+	patience := time.NewTimer(ownerPatience)
+	defer patience.Stop()
+	retry := time.NewTicker(50 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		transport, err := admin.Dial(ctx, q.data)
+		if err == nil {
+			return admin.NewClient(transport), func(context.Context) error { transport.CloseIdleConnections(); return nil }, nil
+		}
+		if !errors.Is(err, admin.ErrNoServer) {
+			return nil, nil, &exitError{exitInUse, err}
+		}
+		client, end, err = q.openFolder()
+		var exit *exitError
+		if err == nil || !errors.As(err, &exit) || exit.code != exitInUse {
+			return client, end, err
+		}
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			return nil, nil, errInterrupted
+		case <-patience.C:
+			return nil, nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by a process that does not answer on %s: a mirror that is just stopping, or another command; try again when it has ended",
+				q.data, filepath.Join(q.data, admin.SocketName))}
+		}
+	}
+}
+
+// openFolder makes this process the owner of the folder.
+func (q *question) openFolder() (*admin.Client, func(context.Context) error, error) {
+	log, err := newLogger("error", "auto")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := q.load(); err != nil {
+		return nil, nil, err
+	}
+	store, err := openStore(q.data, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := newMirror(store, q.serveConfig, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	transport := admin.Local(newAdmin(m, q.serveConfig, nil, log))
+	return admin.NewClient(transport), func(ctx context.Context) error {
+		transport.Wait()
+		return errors.Join(closeMirror(ctx, m), store.Close())
+	}, nil
+}
+
+// closeMirror ends m without waiting for what nobody asked for: what is left undone is noted, and done by the next
+// server.
+func closeMirror(ctx context.Context, m *mirror.Mirror) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := m.Close(ctx)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// newAdmin returns the admin API of m; server is what serves it, or nil.
+func newAdmin(m *mirror.Mirror, c serveConfig, server *admin.Server, log *zap.Logger) *admin.Handler {
+	data, err := filepath.Abs(c.data)
+	if err != nil {
+		data = c.data
+	}
+	return admin.New(m, admin.Options{Version: version, Data: data, Server: server, Sync: syncer(m), Log: log})
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// printJSON prints v for programs, and for people to read.
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// table aligns rows; nothing is printed until Flush.
+type table struct{ *tabwriter.Writer }
+
+func newTable(out io.Writer, head ...string) table {
+	t := table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	t.row(head...)
+	return t
+}
+
+// row adds a row. The last cell is not padded.
+func (t table) row(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
+
+// size writes bytes for people.
+func size(bytes int64) string { return humanize.IBytes(uint64(max(0, bytes))) }
+
+// age writes how long ago something was.
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return humanize.Time(t)
+}
+
+// count writes a number of things.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(int64(n)) + " " + many
+}

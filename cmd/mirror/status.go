@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+)
+
+func newStatusCommand() *cobra.Command {
+	q := &question{}
+	return q.command(&cobra.Command{
+		Use:   "status",
+		Short: "Say how the mirror is doing",
+		Long: `Say how the mirror is doing: whether a server runs, its mode, what is under way, and
+how each upstream was doing when it was last asked. Nothing is dialled to find out.`,
+		Example: `  mirror status
+  mirror status --data /srv/mirror --json`,
+		Args: noArguments,
+	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
+		status, err := client.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if q.json {
+			return printJSON(cmd.OutOrStdout(), status)
+		}
+		return printStatus(cmd.OutOrStdout(), status)
+	})
+}
+
+func printStatus(out io.Writer, s admin.Status) error {
+	server := "none is running"
+	if s.Server != nil {
+		server = fmt.Sprintf("process %d serves %s, started %s", s.Server.PID, s.Server.Address, age(s.Server.Started))
+	}
+	t := newTable(out, "server", server)
+	t.row("version", s.Version)
+	t.row("data", s.Data)
+	t.row("mode", string(s.Mode))
+	t.row("transfers", fmt.Sprintf("%d under way", s.Transfers))
+	t.row("incomplete", count(s.Incomplete, "image is", "images are")+" still to be completed")
+	t.row("wants", fmt.Sprint(s.Wants))
+	if err := t.Flush(); err != nil || len(s.Upstreams) == 0 {
+		return err
+	}
+	fmt.Fprintln(out)
+	t = newTable(out, "UPSTREAM", "STATE", "URL")
+	for _, u := range s.Upstreams {
+		t.row(u.Host, upstreamState(s.Mode, u), strings.Join(u.URLs, ", "))
+	}
+	return t.Flush()
+}
+
+func upstreamState(mode mirror.Mode, u mirror.UpstreamStatus) string {
+	switch {
+	case mode == mirror.Offline:
+		return "not asked"
+	case u.Gone:
+		return "gone, " + age(time.Unix(u.Since, 0)) + ": " + u.Error
+	case u.Failures > 0:
+		return fmt.Sprintf("failed %s: %s", count(u.Failures, "time", "times"), u.Error)
+	}
+	return "ok"
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+	"airmirror/sync/images"
+)
+
+// syncConfig is what `mirror sync` can be told beside the names of images.
+type syncConfig struct {
+	images.Request
+	files, wants []string
+}
+
+func newSyncCommand() *cobra.Command {
+	q, c := &question{create: true}, syncConfig{}
+	cmd := q.command(&cobra.Command{
+		Use:   "sync [IMAGE]...",
+		Short: "Fetch whole images ahead of need",
+		Long: `Fetch whole images ahead of need, so that they can be pulled with no network. Images are
+named as docker pull takes them: alpine:3, ghcr.io/org/app@sha256:…; without a tag it is
+latest, unless --tags or --all-tags selects tags. What is held is not fetched again, so a
+sync that was broken off goes on where it stopped when it is run again.
+
+A file of images has one to a line, with # before comments, or is Kubernetes YAML, of which
+the image: lines are read. A file of wants is what 'mirror wants --json' printed, here or
+on another mirror. "-" is standard input.
+
+The server fetches them if one runs on the data folder. Ctrl-C ends what it was asked to do.
+
+Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing,
+130 interrupted; others as for serve.`,
+		Example: `  mirror sync alpine:3 ghcr.io/org/app:v1
+  mirror sync --file images.txt --platform linux/amd64
+  mirror sync --tags 'v1.*' --tags '>=2.1 <3' registry.k8s.io/pause
+  kubectl get pods -A -o yaml | mirror sync --file -
+  mirror sync --wants wants.json`,
+	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
+		return runSync(cmd, client, c.Request, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), q.json))
+	})
+	f := cmd.Flags()
+	f.StringSliceVar(&c.files, "file", nil, "fetch the images that this `file` names; repeatable")
+	f.StringSliceVar(&c.wants, "wants", nil, "fetch what this `file` of wants names; repeatable")
+	f.StringSliceVar(&c.Platforms, "platform", nil, "fetch only these `os/arch[/variant]` of each image; repeatable (default all)")
+	f.BoolVar(&c.AllTags, "all-tags", false, "fetch all tags of the images")
+	f.StringArrayVar(&c.Tags, "tags", nil, "fetch the tags that a `pattern` selects: v1.*, or a range of versions such as '>=1.2 <2' or ~1.4; repeatable")
+	f.BoolVar(&c.Referrers, "referrers", false, "fetch signatures, SBOMs and what else refers to the images as well")
+	f.IntVar(&c.Parallel, "parallel", 4, "transfer this many blobs at a time")
+	fromEnv := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if err := fromEnv(cmd, args); err != nil {
+			return err
+		}
+		return c.read(args, cmd.InOrStdin())
+	}
+	return cmd
+}
+
+// read reads what names images, before anything is opened or created.
+func (c *syncConfig) read(args []string, stdin io.Reader) error {
+	c.Images = append([]string{}, args...)
+	for _, name := range c.files {
+		if err := readFile(name, stdin, func(r io.Reader) error {
+			found, err := images.ParseList(r)
+			c.Images = append(c.Images, found...)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.wants {
+		if err := readFile(name, stdin, func(r io.Reader) error {
+			var wants []mirror.Want
+			err := json.NewDecoder(r).Decode(&wants)
+			c.Wants = append(c.Wants, wants...)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if len(c.Images)+len(c.files)+len(c.wants) == 0 {
+		return &exitError{exitUsage, errors.New("nothing to fetch: name images, or a file of them with --file or --wants; see 'mirror sync --help'")}
+	}
+	return nil
+}
+
+func readFile(name string, stdin io.Reader, read func(io.Reader) error) error {
+	r := stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return &exitError{exitUsage, err}
+		}
+		defer file.Close()
+		r = file
+	}
+	if err := read(r); err != nil {
+		return &exitError{exitUsage, fmt.Errorf("read %s: %w", name, err)}
+	}
+	return nil
+}
+
+func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view syncView) error {
+	var summary *images.Summary
+	err := client.Sync(cmd.Context(), req, func(line json.RawMessage) error {
+		var event images.Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return fmt.Errorf("read the mirror's answer: %w", err)
+		}
+		if event.Summary != nil {
+			summary = event.Summary
+		}
+		return view.event(event, line)
+	})
+	err = errors.Join(err, view.end(summary))
+	switch {
+	case cmd.Context().Err() != nil:
+		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived whole is kept, and the same command goes on with the rest")}
+	case err != nil:
+		return err
+	case summary == nil:
+		return errors.New("the mirror did not say how the sync ended; its log says why")
+	case summary.Failed > 0:
+		return &exitError{exitMissing, fmt.Errorf("%d of %s could not be fetched whole; the same command goes on with what is missing",
+			summary.Failed, count(summary.Images, "image", "images"))}
+	}
+	return nil
+}
+
+// syncer has m fetch what a request of the sync command asks for.
+func syncer(m *mirror.Mirror) admin.Syncer {
+	return func(ctx context.Context, request json.RawMessage, tell func(event any)) error {
+		var req images.Request
+		if err := json.Unmarshal(request, &req); err != nil {
+			return mirror.Errorf(mirror.CodeUnsupported, "what to sync cannot be read: %w", err)
+		}
+		images.Run(ctx, m, req, func(event images.Event) { tell(event) })
+		return nil
+	}
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestInterruptedSync has Ctrl-C end a sync in the middle of a transfer: in the server that was asked to do it, which
+// goes on serving, and in the command itself where no server runs. The same command does the rest afterwards.
+func TestInterruptedSync(t *testing.T) {
+	for name, serving := range map[string]bool{"server": true, "folder": false} {
+		t.Run(name, func(t *testing.T) {
+			up := newOrigin(t)
+			_, d := up.blob("library/app:v1", 1<<20)
+			begun, release := make(chan struct{}, 1), make(chan struct{})
+			letGo := sync.OnceFunc(func() { close(release) })
+			t.Cleanup(letGo)
+			up.misbehave(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet && r.URL.Path == blobPath("library/app", d) {
+					begun <- struct{}{}
+					select {
+					case <-release:
+					case <-r.Context().Done():
+					}
+				}
+			})
+			dir, upstream := t.TempDir(), "docker.io="+up.URL
+			var p *process
+			if serving {
+				p = spawn(t, dir, "--upstream", upstream)
+			}
+			var out bytes.Buffer
+			command := func() *exec.Cmd {
+				cmd := exec.Command("mirror", "sync", "--data", dir, "--upstream", upstream, "app:v1")
+				out.Reset()
+				cmd.Stdout, cmd.Stderr = &out, &out
+				must(t, cmd.Start())
+				return cmd
+			}
+			cmd := command()
+			<-begun
+			must(t, cmd.Process.Signal(os.Interrupt))
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "mirror: interrupted: what has arrived whole is kept") {
+				t.Fatalf("exit code %d\n%s", code, &out)
+			}
+			if serving {
+				resp, err := http.Get(p.url + "/v2/")
+				must(t, err)
+				resp.Body.Close()
+			}
+			up.misbehave(nil)
+			letGo()
+			if err := command().Wait(); err != nil || !strings.Contains(out.String(), "1 held whole") {
+				t.Fatalf("%v\n%s", err, &out)
+			}
+		})
+	}
+}
