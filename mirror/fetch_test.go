@@ -221,10 +221,23 @@ func TestFetchThatIsBrokenOffIsNotWhole(t *testing.T) {
 	}
 }
 
+// gauge knows how many there are and how many there were at most.
+type gauge struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (g *gauge) add(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now += n
+	g.most = max(g.most, g.now)
+}
+
 func TestFetchesTogether(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, mirror.Options{})
-		var now, most atomic.Int32
+		var together gauge
 		var tags []string
 		for i := range 6 {
 			tags = append(tags, fmt.Sprint("v", i))
@@ -232,9 +245,9 @@ func TestFetchesTogether(t *testing.T) {
 		}
 		p.origin.set(func(_ context.Context, call string) error {
 			if strings.HasPrefix(call, "blob") {
-				most.Store(max(most.Load(), now.Add(1)))
+				together.add(1)
 				later(time.Second)
-				now.Add(-1)
+				together.add(-1)
 			}
 			return nil
 		})
@@ -248,8 +261,8 @@ func TestFetchesTogether(t *testing.T) {
 			})
 		}
 		fetches.Wait()
-		if most.Load() != 3 {
-			t.Errorf("%d transfers at a time, want 3", most.Load())
+		if together.most != 3 {
+			t.Errorf("%d transfers at a time, want 3", together.most)
 		}
 		p.origin.once()
 		for _, tag := range tags {
