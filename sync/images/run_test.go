@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,15 +63,27 @@ func TestWantsAreFetched(t *testing.T) {
 	}
 }
 
+// gauge knows how many there are and how many there were at most.
+type gauge struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (g *gauge) add(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now += n
+	g.most = max(g.most, g.now)
+}
+
 // TestTransfersShareABudget lets each fetch transfer as the mirror does: as many as it may, each in a place of the budget.
 func TestTransfersShareABudget(t *testing.T) {
-	for parallel, want := range map[int]int32{0: 4, 1: 1, 3: 3} {
+	for parallel, want := range map[int]int{0: 4, 1: 1, 3: 3} {
 		synctest.Test(t, func(t *testing.T) {
-			var now, most, working, together atomic.Int32
-			highest := func(of, n *atomic.Int32) { of.Store(max(of.Load(), n.Add(1))) }
+			var transfers, fetches gauge
 			f := &fake{fetch: func(_ context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error) {
-				highest(&together, &working)
-				defer working.Add(-1)
+				fetches.add(1)
+				defer fetches.add(-1)
 				if opts.Parallel != cap(opts.Budget) {
 					t.Errorf("a fetch alone has %d of %d transfers", opts.Parallel, cap(opts.Budget))
 				}
@@ -79,9 +91,9 @@ func TestTransfersShareABudget(t *testing.T) {
 				for range opts.Parallel {
 					go func() {
 						opts.Budget <- struct{}{}
-						highest(&most, &now)
+						transfers.add(1)
 						<-time.After(time.Second)
-						now.Add(-1)
+						transfers.add(-1)
 						<-opts.Budget
 						done <- true
 					}()
@@ -92,8 +104,8 @@ func TestTransfersShareABudget(t *testing.T) {
 				return mirror.Fetched{Digest: "sha256:x"}, nil
 			}}
 			run(t, t.Context(), f, images.Request{Images: []string{"a", "b", "c", "d", "e"}, Parallel: parallel})
-			if most.Load() != want || together.Load() != 2 {
-				t.Errorf("parallel %d: %d transfers of %d images at a time", parallel, most.Load(), together.Load())
+			if transfers.most != want || fetches.most != 2 {
+				t.Errorf("parallel %d: %d transfers of %d images at a time", parallel, transfers.most, fetches.most)
 			}
 		})
 	}

@@ -1,0 +1,311 @@
+package mirror_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// progress adds up what it is told.
+type progress struct{ expected, did atomic.Int64 }
+
+func (p *progress) Expect(n int64) { p.expected.Add(n) }
+func (p *progress) Did(n int64)    { p.did.Add(n) }
+func (p *progress) Doing(string)   {}
+
+// world is an image for several platforms, with everything that may hang on it.
+func world(o *origin) (index v1.Descriptor) {
+	amd := on("linux", "amd64", o.image(app, []string{"shared", "amd64"}))
+	arm := on("linux", "arm64", o.image(app, []string{"shared", "arm64"}))
+	arm.Platform.Variant = "v8"
+	windows := o.index(app, []v1.Descriptor{on("windows", "amd64", o.image(app, []string{"windows"}))})
+	attestation := on("unknown", "unknown", o.about(app, amd, "attestation", false))
+	index = o.index(app, []v1.Descriptor{amd, arm, windows, attestation}, "v1")
+	signature := o.about(app, index, "signature", true)
+	o.about(app, signature, "signature of the signature", true)
+	cosign := strings.Replace(amd.Digest.String(), ":", "-", 1)
+	o.about(app, amd, "cosign", false, cosign+".sig")
+	o.about(app, amd, "sbom", false, cosign+".sbom")
+	return index
+}
+
+func TestFetch(t *testing.T) {
+	for name, tt := range map[string]struct {
+		opts mirror.FetchOptions
+		want string // the blobs but for {}
+	}{
+		"everything":               {mirror.FetchOptions{}, "shared amd64 arm64 windows attestation"},
+		"one platform":             {mirror.FetchOptions{Platforms: []string{"linux/amd64"}}, "shared amd64"},
+		"a variant":                {mirror.FetchOptions{Platforms: []string{"linux/arm64/v8"}}, "shared arm64"},
+		"any variant":              {mirror.FetchOptions{Platforms: []string{"linux/arm64"}}, "shared arm64"},
+		"two platforms":            {mirror.FetchOptions{Platforms: []string{"linux/amd64", "linux/arm64"}}, "shared amd64 arm64"},
+		"one of a nested index":    {mirror.FetchOptions{Platforms: []string{"windows/amd64"}}, "windows"},
+		"with what refers to it":   {mirror.FetchOptions{Referrers: true}, "shared amd64 arm64 windows attestation signature,signature of the signature,cosign sbom"},
+		"a platform and referrers": {mirror.FetchOptions{Platforms: []string{"linux/amd64"}, Referrers: true}, "shared amd64 attestation signature,signature of the signature,cosign sbom"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			index := world(p.origin)
+			var told progress
+			tt.opts.Progress = &told
+			got, err := p.Fetch(t.Context(), byTag("v1"), tt.opts)
+			p.must(err)
+			p.origin.once()
+			p.origin.set(forbidden(t))
+			p.must(p.SetMode(t.Context(), mirror.Offline))
+			var contents []string
+			for part := range strings.SplitSeq(tt.want, ",") {
+				if strings.HasPrefix(part, "signature of") {
+					contents = append(contents, part)
+				} else {
+					contents = append(contents, strings.Fields(part)...)
+				}
+			}
+			size := int64(len("{}"))
+			for _, content := range contents {
+				p.pull(content)
+				size += int64(len(content))
+			}
+			if got.Digest != index.Digest || got.Blobs != len(contents)+1 || got.Bytes != size || got.New != size {
+				t.Errorf("%+v, want %d blobs of %d bytes", got, len(contents)+1, size)
+			}
+			if told.expected.Load() != size || told.did.Load() != size {
+				t.Errorf("progress: %d of %d, want %d", told.did.Load(), told.expected.Load(), size)
+			}
+			again, err := p.Fetch(t.Context(), byTag("v1"), tt.opts) // what is held whole is fetched
+			if got.New = 0; err != nil || again != got {
+				t.Errorf("again: %+v, %v; want %+v", again, err, got)
+			}
+		})
+	}
+}
+
+func TestFetchNamesWhatIsMissing(t *testing.T) {
+	amd64 := func(p *place) string {
+		return byDigest(p.origin.image(app, []string{"shared", "amd64"}).Digest).String()
+	}
+	unavailable := func(prefixes ...string) func(p *place) {
+		return func(p *place) {
+			p.origin.set(func(_ context.Context, call string) error {
+				for _, prefix := range prefixes {
+					if strings.HasPrefix(call, prefix) {
+						return errDown
+					}
+				}
+				return nil
+			})
+		}
+	}
+	for name, tt := range map[string]struct {
+		opts  mirror.FetchOptions
+		harm  func(p *place)
+		names func(p *place) []string
+		held  bool // the rest
+	}{
+		"blobs": {
+			harm: func(p *place) {
+				delete(p.origin.blobs, digest.FromString("arm64"))
+				delete(p.origin.blobs, digest.FromString("windows"))
+			},
+			names: func(*place) []string {
+				return []string{digest.FromString("arm64").String(), digest.FromString("windows").String()}
+			},
+			held: true,
+		},
+		"a child": {
+			harm:  func(p *place) { delete(p.origin.manifests, p.origin.image(app, []string{"windows"}).Digest) },
+			names: func(p *place) []string { return []string{p.origin.image(app, []string{"windows"}).Digest.String()} },
+			held:  true,
+		},
+		"a platform": {
+			opts:  mirror.FetchOptions{Platforms: []string{"plan9/mips"}},
+			names: func(*place) []string { return []string{byTag("v1").String(), "plan9/mips"} },
+		},
+		"the image": {
+			harm:  func(p *place) { p.origin.set(down) },
+			names: func(*place) []string { return []string{byTag("v1").String(), "the registry is down"} },
+		},
+		"what refers to it": {
+			opts: mirror.FetchOptions{Referrers: true}, harm: unavailable("referrers"), held: true,
+			names: func(p *place) []string { return []string{"cannot tell what refers to " + amd64(p)} },
+		},
+		"cosign's tags": {
+			opts: mirror.FetchOptions{Referrers: true}, harm: unavailable("manifest origin.test/org/app:sha256-"), held: true,
+			names: func(p *place) []string {
+				return []string{"cannot tell whether there is " + app.String() + ":sha256-", ".sig"}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			world(p.origin)
+			names := tt.names(p)
+			if tt.harm != nil {
+				tt.harm(p)
+			}
+			got, err := p.Fetch(t.Context(), byTag("v1"), tt.opts)
+			for _, name := range names {
+				if err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("%v does not name %s", err, name)
+				}
+			}
+			if tt.held {
+				p.origin.set(down)
+				p.pull("shared")
+				p.pull("amd64")
+				if got.Digest == "" {
+					t.Errorf("%+v", got)
+				}
+			}
+			for _, want := range p.Wants() {
+				if strings.Contains(want.Ref, ":sha256-") {
+					t.Errorf("nobody asked for %s", want.Ref)
+				}
+			}
+		})
+	}
+}
+
+func TestFetchOfWhatIsHeldWhileTheUpstreamIsAway(t *testing.T) {
+	p := start(t, mirror.Options{})
+	world(p.origin)
+	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
+	p.must(err)
+	p.origin.set(down)
+	_, err = p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
+	p.must(err)
+	p.push(app, "{}")
+	ours := p.tag("ours")
+	got, err := p.Fetch(t.Context(), byTag("ours"), mirror.FetchOptions{})
+	if p.must(err); got.Digest != ours {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestFetchFollowsTheTag(t *testing.T) {
+	p := start(t, mirror.Options{Fresh: func(mirror.Ref) time.Duration { return mirror.Forever }})
+	for _, layer := range []string{"old", "new"} {
+		want := p.origin.image(app, []string{layer}, "v1").Digest
+		got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
+		if p.must(err); got.Digest != want {
+			t.Errorf("%s: %+v", layer, got)
+		}
+	}
+	p.complete("v1", true)
+}
+
+func TestFetchThatIsBrokenOffIsNotWhole(t *testing.T) {
+	for _, call := range []string{"manifest origin.test/org/app:v1", "manifest origin.test/org/app@", "blob"} {
+		inTime(t, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			world(p.origin)
+			p.origin.set(hangs(call))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			begin := time.Now()
+			_, err := p.Fetch(ctx, byTag("v1"), mirror.FetchOptions{})
+			if err == nil || time.Since(begin) != time.Second || len(p.Wants()) != 0 {
+				t.Errorf("%s: %v after %s, wants %s", call, err, time.Since(begin), p.wants())
+			}
+		})
+	}
+}
+
+// gauge knows how many there are and how many there were at most.
+type gauge struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (g *gauge) add(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now += n
+	g.most = max(g.most, g.now)
+}
+
+func TestFetchesTogether(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		var together gauge
+		var tags []string
+		for i := range 6 {
+			tags = append(tags, fmt.Sprint("v", i))
+			p.origin.image(app, []string{"shared", fmt.Sprint("layer", i), fmt.Sprint("other", i)}, tags[i])
+		}
+		p.origin.set(func(_ context.Context, call string) error {
+			if strings.HasPrefix(call, "blob") {
+				together.add(1)
+				later(time.Second)
+				together.add(-1)
+			}
+			return nil
+		})
+		budget := make(chan struct{}, 3)
+		var fetches sync.WaitGroup
+		for _, tag := range tags {
+			fetches.Go(func() {
+				if _, err := p.Fetch(t.Context(), byTag(tag), mirror.FetchOptions{Budget: budget}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		fetches.Wait()
+		if together.most != 3 {
+			t.Errorf("%d transfers at a time, want 3", together.most)
+		}
+		p.origin.once()
+		for _, tag := range tags {
+			p.complete(tag, true)
+		}
+	})
+}
+
+func TestFetchBlob(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		d := p.origin.put("layer").Digest
+		var told progress
+		p.must(p.FetchBlob(t.Context(), app, d, &told))
+		if told.expected.Load() != 5 || told.did.Load() != 5 {
+			t.Errorf("%d of %d bytes", told.did.Load(), told.expected.Load())
+		}
+		p.origin.set(hangs(""))
+		p.must(p.FetchBlob(t.Context(), app, d, nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		var err error
+		go func() { err = p.FetchBlob(ctx, app, digest.FromString("other"), nil) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if err != context.Canceled {
+			t.Error(err)
+		}
+		p.origin.set(down)
+		other := digest.FromString("third")
+		if err := p.FetchBlob(t.Context(), app, other, nil); mirror.CodeOf(err) != mirror.CodeBlobUnknown || !strings.Contains(err.Error(), other.String()) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPlatforms(t *testing.T) {
+	for s, want := range map[string]bool{"linux/arm64": true, "linux/arm64/v8": true, "linux/arm64/v9": false, "linux/arm": false, "linux": false, "": false} {
+		if got := mirror.MatchPlatform(s, v1.Platform{OS: "linux", Architecture: "arm64"}); got != want {
+			t.Errorf("%q: %t", s, got)
+		}
+	}
+	if mirror.MatchPlatform("linux/arm/v6", v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}) {
+		t.Error("v6 is v7")
+	}
+}
