@@ -148,7 +148,6 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 
 func offline(c *serveConfig)                   { c.offline = true }
 func fresh(d time.Duration) func(*serveConfig) { return func(c *serveConfig) { c.fresh = d } }
-func timeout(d time.Duration) func(*serveConfig) {
 	return func(c *serveConfig) { c.upstreamTimeout = d }
 }
 func alsoUpstream(upstream string) func(*serveConfig) {
