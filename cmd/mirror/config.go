@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 
 	"airmirror/mirror"
 	"airmirror/upstream"
@@ -67,8 +69,10 @@ func loadConfig(path string) (c config, err error) {
 	if err != nil {
 		return c, &exitError{exitUsage, fmt.Errorf("cannot read the configuration: %w", err)}
 	}
-	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
-		return c, &exitError{exitUsage, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, true))}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&c); err != nil && err != io.EOF {
+		return c, &exitError{exitUsage, fmt.Errorf("%s: %w", path, err)}
 	}
 	if err := c.validate(); err != nil {
 		return c, &exitError{exitUsage, fmt.Errorf("%s: %w", path, err)}

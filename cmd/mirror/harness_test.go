@@ -148,8 +148,7 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 
 func offline(c *serveConfig)                   { c.offline = true }
 func fresh(d time.Duration) func(*serveConfig) { return func(c *serveConfig) { c.fresh = d } }
-	return func(c *serveConfig) { c.upstreamTimeout = d }
-}
+
 func alsoUpstream(upstream string) func(*serveConfig) {
 	return func(c *serveConfig) { c.upstreams = append(c.upstreams, upstream) }
 }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"airmirror/mirror"
+)
+
+// example is what README shows, with everything that a file can say.
+const example = `
+upstreams:
+  - host: docker.io
+    aliases: [hub.corp]
+    endpoints:
+      - url: https://cache.corp/hub
+        credentials: {username: robot, passwordFile: /run/secrets/hub}
+        tls: {caFile: /etc/ssl/corp.pem}
+      - url: https://registry-1.docker.io
+    fresh: 10m
+    freshTags:
+      - {match: "library/*:*.*.*", fresh: forever}
+    requestsPerSecond: 5
+    parallel: 4
+    referrers: true
+  - host: ghcr.io
+    allow: ["org/**"]
+    deny: ["org/secret"]
+    complete: false
+local: ["docker.io/team/**"]
+mirrored: ["docker.io/team/public"]
+`
+
+func TestConfigFile(t *testing.T) {
+	c := load(t, example)
+	fallback := time.Minute
+	for ref, want := range map[string]time.Duration{
+		"docker.io/library/app:latest":  10 * time.Minute,
+		"docker.io/library/app:1.2.3":   mirror.Forever,
+		"docker.io/org/app:1.2.3":       10 * time.Minute,
+		"ghcr.io/org/app:v1":            fallback,
+		"registry.example.com/a/b:v1.0": fallback,
+	} {
+		r, err := mirror.ParseRef(ref)
+		must(t, err)
+		if got := c.fresh(r, fallback); got != want {
+			t.Errorf("%s is fresh for %s, want %s", ref, got, want)
+		}
+	}
+	hub, ghcr := mirror.Repo{Host: "docker.io", Path: "library/app"}, mirror.Repo{Host: "ghcr.io", Path: "org/app"}
+	if images, referrers := c.complete(hub); !images || !referrers {
+		t.Error("docker.io is not completed with its referrers")
+	}
+	if images, _ := c.complete(ghcr); images {
+		t.Error("ghcr.io is completed")
+	}
+	if local, decided := c.local(mirror.Repo{Host: "docker.io", Path: "team/app"}); !local || !decided {
+		t.Error("team/app is not local")
+	}
+	if _, decided := c.local(hub); decided {
+		t.Error("library/app is decided")
+	}
+	if repo, err := c.names().Repo("library/app", "hub.corp"); err != nil || repo != hub {
+		t.Errorf("an alias leads to %v, %v", repo, err)
+	}
+	if got := strings.Join(c.hosts()[:2], " "); got != "docker.io ghcr.io" || len(c.hosts()) != 7 {
+		t.Errorf("upstreams: %v", c.hosts())
+	}
+}
+
+func TestConfigMistakesAreNamed(t *testing.T) {
+	for name, tt := range map[string]struct{ text, want string }{
+		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "line 2: field hots not found"},
+		"not YAML":          {"upstreams: [", "line 1"},
+		"no such freshness": {"upstreams:\n  - host: docker.io\n    fresh: soon\n", "neither a duration like 5m nor forever"},
+		"no host":           {"upstreams:\n  - fresh: 5m\n", "not the name of a registry host"},
+		"malformed pattern": {"local: [\"[\"]\n", "not a pattern"},
+		"bad endpoint":      {"upstreams:\n  - host: docker.io\n    endpoints: [{url: \"ftp://x\"}]\n", "ftp://x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "mirror.yaml")
+			must(t, os.WriteFile(path, []byte(tt.text), 0o600))
+			if _, err := loadConfig(path); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("error %v, want one that names %s and says %q", err, path, tt.want)
+			}
+		})
+	}
+}
+
+func load(t *testing.T, text string) config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mirror.yaml")
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	c, err := loadConfig(path)
+	must(t, err)
+	c, err = c.withFlags(nil)
+	must(t, err)
+	return c
+}
