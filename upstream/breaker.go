@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,7 +11,7 @@ import (
 )
 
 const (
-	breakerFailures = 3                // one after another, and the endpoint counts as gone
+	breakerFailures = 3                // one after another, and the endpoint counts as gone; one silence, if it never spoke
 	firstCoolDown   = 10 * time.Second // from then on until a probe may ask
 	longestCoolDown = time.Minute      // it doubles with each probe that fails
 )
@@ -38,6 +39,7 @@ type breaker struct {
 	coolDown time.Duration
 	until    time.Time // no probe before
 	probing  bool
+	answered bool // anything, ever
 }
 
 // passage is the right to send one request.
@@ -88,6 +90,7 @@ func (b *breaker) leave(p passage, o outcome, err error) {
 	}
 	switch {
 	case o == answers:
+		b.answered = true
 		b.failures, b.err, b.last, b.until = 0, nil, time.Time{}, time.Time{}
 	case o == fails && (p.probe || !p.begun.Before(b.last)):
 		b.fail(p, err)
@@ -100,6 +103,10 @@ func (b *breaker) fail(p passage, err error) {
 		b.first = now
 	}
 	b.failures++
+	if silence := timeoutError(0); !b.answered && errors.As(err, &silence) {
+		// Nothing says that anybody is there: three clients need not find that out, each in a whole timeout.
+		b.failures = max(b.failures, breakerFailures)
+	}
 	b.last, b.err = now, err
 	switch {
 	case b.failures == breakerFailures:

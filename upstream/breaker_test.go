@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -49,6 +50,32 @@ func TestGone(t *testing.T) {
 			if err := ask(t, c); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// TestSilentStranger: an endpoint that never said anything counts as gone after one silence; one that did has three.
+func TestSilentStranger(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		var silent atomic.Bool
+		silent.Store(true)
+		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if silent.Load() {
+				<-r.Context().Done()
+			}
+			serveIndex(w, r)
+		}))
+		c := n.client(upstream.Options{Timeout: 5 * time.Second})
+		wantError(t, ask(t, c), mirror.CodeUnavailable, "no answer within 5s")
+		wantAtOnce(t, c, "counts as gone")
+		silent.Store(false)
+		<-time.After(10 * time.Second)
+		if err := ask(t, c); err != nil {
+			t.Fatal(err)
+		}
+		silent.Store(true)
+		for range 2 {
+			wantError(t, ask(t, c), mirror.CodeUnavailable, "no answer within 5s")
 		}
 	})
 }
