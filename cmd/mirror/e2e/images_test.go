@@ -5,10 +5,13 @@ package e2e_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"runtime"
 	"testing"
 
@@ -49,6 +52,12 @@ func helloIndex(t *testing.T, f format, greeting string) v1.ImageIndex {
 // helloImage makes an image of two layers for this machine's platform: a static busybox, and the greeting it prints.
 func helloImage(t *testing.T, f format, greeting string) v1.Image {
 	t.Helper()
+	return image(t, f, runtime.GOARCH, "/bin/busybox", busyboxLayer(t, f), fileLayer(t, f, "greeting", 0o644, []byte(greeting)))
+}
+
+// busyboxLayer makes a layer with a static busybox in it, under these names as well.
+func busyboxLayer(t *testing.T, f format, links ...string) v1.Layer {
+	t.Helper()
 	need(t, "busybox")
 	path, err := exec.LookPath("busybox")
 	if err != nil {
@@ -58,9 +67,34 @@ func helloImage(t *testing.T, f format, greeting string) v1.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return image(t, f, runtime.GOARCH, "/bin/busybox",
-		fileLayer(t, f, "bin/busybox", 0o755, busybox),
-		fileLayer(t, f, "greeting", 0o644, []byte(greeting)))
+	return fileLayer(t, f, "bin/busybox", 0o755, busybox, links...)
+}
+
+// bigLayer is a layer of a known digest and size, as it is stored.
+type bigLayer struct {
+	v1.Hash
+	size int64
+}
+
+// bigIndex makes an image for this machine's platform with one layer of at least this size.
+func bigIndex(t *testing.T, size int) (v1.ImageIndex, bigLayer) {
+	t.Helper()
+	content := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(content) // never fails
+	layer := layerOf(t, ociFormat, archive(t, "big", 0o644, content), tarball.WithCompressionLevel(gzip.NoCompression))
+	digest, err := layer.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := layer.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, ociFormat.index), mutate.IndexAddendum{
+		Add:        platform{image(t, ociFormat, runtime.GOARCH, "/big", layer)},
+		Descriptor: linux(runtime.GOARCH),
+	})
+	return index, bigLayer{digest, stored}
 }
 
 // platform is an image in an index. The index would otherwise repeat the config's media type as an artifactType, as no
@@ -93,24 +127,41 @@ func image(t *testing.T, f format, arch, program string, layers ...v1.Layer) v1.
 	return img
 }
 
-// fileLayer makes a layer with one file in it.
-func fileLayer(t *testing.T, f format, path string, mode int64, content []byte) v1.Layer {
+// fileLayer makes a layer with one file in it, and symbolic links to that beside it.
+func fileLayer(t *testing.T, f format, file string, mode int64, content []byte, links ...string) v1.Layer {
+	t.Helper()
+	return layerOf(t, f, archive(t, file, mode, content, links...))
+}
+
+// archive makes a tar of one file, and symbolic links to that beside it.
+func archive(t *testing.T, file string, mode int64, content []byte, links ...string) []byte {
 	t.Helper()
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	header := &tar.Header{Name: path, Mode: mode, Size: int64(len(content)), Typeflag: tar.TypeReg}
+	header := &tar.Header{Name: file, Mode: mode, Size: int64(len(content)), Typeflag: tar.TypeReg}
 	if err := w.WriteHeader(header); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Write(content); err != nil {
 		t.Fatal(err)
 	}
+	for _, link := range links {
+		header := &tar.Header{Name: path.Join(path.Dir(file), link), Linkname: path.Base(file), Mode: 0o777, Typeflag: tar.TypeSymlink}
+		if err := w.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return archive.Bytes()
+}
+
+func layerOf(t *testing.T, f format, archive []byte, options ...tarball.LayerOption) v1.Layer {
+	t.Helper()
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(archive.Bytes())), nil
-	}, tarball.WithMediaType(f.layer))
+		return io.NopCloser(bytes.NewReader(archive)), nil
+	}, append(options, tarball.WithMediaType(f.layer))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +169,7 @@ func fileLayer(t *testing.T, f format, path string, mode int64, content []byte) 
 }
 
 // push writes an index to a registry as the reference, such as 127.0.0.1:5000/team/app:1, and returns its digest.
-func push(t *testing.T, index v1.ImageIndex, reference string) v1.Hash {
+func push(t *testing.T, index v1.ImageIndex, reference string, options ...remote.Option) v1.Hash {
 	t.Helper()
 	ref, err := name.ParseReference(reference, name.Insecure)
 	if err != nil {
@@ -127,7 +178,7 @@ func push(t *testing.T, index v1.ImageIndex, reference string) v1.Hash {
 	// Connections of our own, closed after use: a server that stops waits five seconds for one that was never used.
 	transport := remote.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
-	if err := remote.WriteIndex(ref, index, remote.WithTransport(transport)); err != nil {
+	if err := remote.WriteIndex(ref, index, append(options, remote.WithTransport(transport))...); err != nil {
 		t.Fatalf("pushing %s: %v", reference, err)
 	}
 	digest, err := index.Digest()

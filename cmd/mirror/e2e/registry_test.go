@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -16,7 +17,8 @@ type upstream struct {
 	addr, config string
 }
 
-func startUpstream(t *testing.T) *upstream {
+// startUpstream starts one, with these lines of configuration beside.
+func startUpstream(t *testing.T, config ...string) *upstream {
 	t.Helper()
 	need(t, "docker-registry")
 	dir := tempDir(t)
@@ -25,16 +27,36 @@ func startUpstream(t *testing.T) *upstream {
 log: {level: warn, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %s}}
 http: {addr: %q}
-`, filepath.Join(dir, "data"), u.addr))
+%s
+`, filepath.Join(dir, "data"), u.addr, strings.Join(config, "\n")))
+	u.restart(t)
+	return u
+}
+
+// restart starts a registry anew, on its address and with what it holds.
+func (u *upstream) restart(t *testing.T) {
+	t.Helper()
 	u.process = start(t, environment(t), "docker-registry", "serve", u.config)
 	u.waitReady(t, u.addr)
-	return u
 }
 
 // waitReady waits until the process answers as a registry, or fails the test if it ends instead.
 func (p *process) waitReady(t *testing.T, addr string) {
 	t.Helper()
-	p.waitUntil(t, func() error { return answers("http://" + addr + "/v2/") })
+	p.waitUntil(t, func() error {
+		err := answers("http://" + addr + "/v2/")
+		if status := (statusError{}); errors.As(err, &status) && status.StatusCode == http.StatusUnauthorized {
+			return nil
+		}
+		return err
+	})
+}
+
+// statusError is an answer that is not 200.
+type statusError struct{ *http.Response }
+
+func (e statusError) Error() string {
+	return fmt.Sprintf("GET %s: %s", e.Request.URL, e.Status)
 }
 
 // answers returns an error unless the URL answers 200.
@@ -46,7 +68,7 @@ func answers(url string) error {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", url, response.Status)
+		return statusError{response}
 	}
 	return nil
 }
@@ -66,8 +88,14 @@ func startMirror(t *testing.T, flags ...string) *server {
 // startMirrorAt starts a mirror on a given address and data folder.
 func startMirrorAt(t *testing.T, addr, data string, flags ...string) *server {
 	t.Helper()
+	return startMirrorWith(t, environment(t), addr, data, flags...)
+}
+
+// startMirrorWith is startMirrorAt in a given environment.
+func startMirrorWith(t *testing.T, env []string, addr, data string, flags ...string) *server {
+	t.Helper()
 	s := &server{addr: addr, data: data}
-	s.process = start(t, environment(t), serve(addr, data, flags...)...)
+	s.process = start(t, env, serve(addr, data, flags...)...)
 	s.waitReady(t, addr)
 	return s
 }
