@@ -10,7 +10,12 @@
 //	network_test.go    ports and network namespaces
 //	images_test.go     images with a program in them
 //	registry_test.go   the upstream registry and the mirror
+//	ask_test.go        the commands that ask a running mirror
 //	fuse_test.go       kill -9 at a chosen point of an exchange
+//	wire_test.go       a line that breaks, and that knows which bytes came over it
+//	hole_test.go       the one way into a network namespace, and what the kernel counted in there
+//	login_test.go      registries that want a password or a token
+//	readme_test.go     what README shows, run as it stands there
 //	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
 //
 // Everything listens on loopback, and nothing is left running or mounted. Run it with `make e2e`, as root.

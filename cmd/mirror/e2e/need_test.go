@@ -10,13 +10,17 @@ import (
 
 // packages says where on Debian a program comes from, for the reason that a skipped test gives.
 var packages = map[string]string{
+	"bash":            "bash",
 	"busybox":         "busybox-static",
 	"containerd":      "containerd",
 	"ctr":             "containerd",
+	"curl":            "curl",
 	"docker-registry": "docker-registry",
 	"dockerd":         "docker.io",
 	"docker":          "docker.io",
+	"go":              "golang",
 	"ip":              "iproute2",
+	"make":            "make",
 	"nginx":           "nginx",
 	"nsenter":         "util-linux",
 	"podman":          "podman",
