@@ -49,7 +49,9 @@ type Files struct {
 	boot    string
 	commits commits
 	ready   sync.Map             // the folders of blobs that are known to be durable
-	fsync   func(*os.File) error // tests make it fail or wait
+	fsync   func(*os.File) error // tests make it fail or wait, and the next one
+	// startWriteback is the function of that name.
+	startWriteback func(file *os.File, from, n int64)
 }
 
 var _ cache.Blobs = (*Files)(nil)
@@ -57,7 +59,7 @@ var _ cache.Blobs = (*Files)(nil)
 // Open opens the folder root and makes it if it is not there. It removes what earlier processes left behind
 // unfinished, which is why no other process may be using root.
 func Open(root string) (*Files, error) {
-	f := &Files{root: root, boot: bootID(), fsync: (*os.File).Sync}
+	f := &Files{root: root, boot: bootID(), fsync: (*os.File).Sync, startWriteback: startWriteback}
 	f.commits.busy = make(map[digest.Digest]*commit)
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)

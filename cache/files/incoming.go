@@ -69,7 +69,7 @@ func (f *Files) resume(ctx context.Context, id string) (*writer, error) {
 		file.Close()
 		return nil, err
 	}
-	w.writeback, w.current = w.size, w.size == s.Offset && s.Boot == f.boot
+	w.writeback.from, w.current = w.size, w.size == s.Offset && s.Boot == f.boot
 	return w, nil
 }
 

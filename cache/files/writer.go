@@ -13,10 +13,6 @@ import (
 	"airmirror/mirror"
 )
 
-// writebackStep is how many bytes are written before the disk is told to begin with them: the fsync at the end then
-// waits for the last of them and not for all.
-const writebackStep = 8 << 20
-
 // errEnded says that a writer was used after Commit, Suspend or Abort: a fault of the caller.
 var errEnded = errors.New("the blob is no longer being written")
 
@@ -28,7 +24,7 @@ type writer struct {
 	algorithm digest.Algorithm
 	hasher    hasher
 	size      int64
-	writeback int64         // where the bytes begin that the disk was not told of
+	writeback writeback
 	verified  digest.Digest // what the bytes are known to be; "" if that was not asked since the last write
 	saved     bool          // there is a state file
 	current   bool          // and it says what is written
@@ -91,10 +87,7 @@ func (w *writer) write(p []byte) (int, error) {
 	if err != nil {
 		return n, fmt.Errorf("write blob upload %s: %w", w.id, err)
 	}
-	if w.size-w.writeback >= writebackStep {
-		startWriteback(file, w.writeback, w.size-w.writeback)
-		w.writeback = w.size
-	}
+	w.writeback.reach(file, w.size, w.files.startWriteback)
 	return n, nil
 }
 
