@@ -2,45 +2,9 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
-
-	"github.com/opencontainers/go-digest"
 )
-
-// flightKey tells flights apart. repo is zero for a blob that manifests announced: such flights are shared.
-type flightKey struct {
-	digest digest.Digest
-	repo   Repo
-}
-
-// flights are the transfers under way. The zero value is ready.
-type flights struct {
-	mu sync.Mutex
-	m  map[flightKey]*flight
-}
-
-// join returns the flight under key, and whether it is a new one that the caller must make depart.
-func (fs *flights) join(key flightKey) (f *flight, fresh bool) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if f, ok := fs.m[key]; ok {
-		return f, false
-	}
-	if fs.m == nil {
-		fs.m = make(map[flightKey]*flight)
-	}
-	f = &flight{changed: make(chan struct{})}
-	fs.m[key] = f
-	return f, true
-}
-
-func (fs *flights) leave(key flightKey) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	delete(fs.m, key)
-}
 
 type flightState int
 
@@ -53,6 +17,9 @@ const (
 
 // flight is one transfer of one blob. One goroutine carries it, any number read what has arrived.
 type flight struct {
+	riders // guarded by the lock of the flights
+	key    flightKey
+
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, whenever something below changes
 	state   flightState
@@ -208,88 +175,4 @@ func (f *flight) readable(ctx context.Context, off int64) (int64, error) {
 			return 0, ctx.Err()
 		}
 	}
-}
-
-// tail opens a reader of the flight's blob for one client, whose reads end with ctx. If the store fails the flight, the
-// reader goes on with what straight returns.
-func (f *flight) tail(ctx context.Context, size int64, straight func(off int64) (Blob, error)) (Blob, error) {
-	bytes, err := f.in.Tail()
-	if err != nil {
-		return straight(0)
-	}
-	return Blob{ReadSeekCloser: &flightReader{ctx: ctx, flight: f, tail: bytes, size: size, straight: straight}, Size: size}, nil
-}
-
-// flightReader reads a blob that is still arriving.
-type flightReader struct {
-	ctx      context.Context
-	flight   *flight
-	tail     Tail
-	size     int64
-	off      int64
-	err      error
-	straight func(off int64) (Blob, error)
-	instead  io.ReadCloser // of the flight, after the store failed it
-}
-
-// Read waits for at least one byte, the end or the failure of the transfer.
-func (r *flightReader) Read(p []byte) (n int, err error) {
-	if r.off >= r.size {
-		return 0, io.EOF
-	}
-	if r.instead == nil {
-		n, err = r.readFlight(p)
-		if isStoreFault(err) {
-			var blob Blob
-			if blob, err = r.straight(r.off); err == nil {
-				r.instead = blob
-			}
-		}
-	}
-	if r.instead != nil {
-		n, err = r.instead.Read(p)
-	}
-	r.off += int64(n)
-	if n > 0 {
-		return n, nil
-	}
-	r.err = err
-	return 0, err
-}
-
-func (r *flightReader) readFlight(p []byte) (int, error) {
-	end, err := r.flight.readable(r.ctx, r.off)
-	if err != nil {
-		return 0, err
-	}
-	return r.tail.ReadAt(p[:min(int64(len(p)), end-r.off)], r.off)
-}
-
-// Err returns why reading failed, for a caller that cannot see the result of Read.
-func (r *flightReader) Err() error { return r.err }
-
-// Seek does not wait: the size is known.
-func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += r.off
-	case io.SeekEnd:
-		offset += r.size
-	}
-	if offset < 0 {
-		return 0, errors.New("seek before the start of a blob")
-	}
-	if offset != r.off && r.instead != nil {
-		return r.off, errors.New("cannot go back in a blob that is not kept")
-	}
-	r.off = offset
-	return offset, nil
-}
-
-// Close lets go of the bytes; the flight goes on.
-func (r *flightReader) Close() error {
-	if r.instead != nil {
-		r.instead.Close()
-	}
-	return r.tail.Close()
 }

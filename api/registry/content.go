@@ -133,11 +133,7 @@ func (x *exchange) blob() error {
 		return nil
 	}
 	x.Header()["Content-Type"] = octets
-	var w http.ResponseWriter = x.ResponseWriter
-	if x.r.Header.Get("Range") != "" {
-		w = &rangeWriter{exchange: x}
-	}
-	http.ServeContent(w, x.r, "", time.Time{}, blob.ReadSeekCloser)
+	http.ServeContent(&contentWriter{exchange: x}, x.r, "", time.Time{}, blob.ReadSeekCloser)
 	if failing, ok := blob.ReadSeekCloser.(interface{ Err() error }); ok && failing.Err() != nil {
 		return errBroken
 	}
@@ -161,31 +157,6 @@ func (x *exchange) statBlob(d digest.Digest) error {
 	x.WriteHeader(http.StatusOK)
 	return nil
 }
-
-// rangeWriter gives an unsatisfiable range the error body of the specification in place of net/http's.
-type rangeWriter struct {
-	*exchange
-	refused bool
-}
-
-func (w *rangeWriter) WriteHeader(status int) {
-	if status == http.StatusRequestedRangeNotSatisfiable {
-		w.refused = true
-		w.fail(mirror.Errorf(mirror.CodeRangeInvalid, "the blob has no bytes in range %q", w.r.Header.Get("Range")))
-		return
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *rangeWriter) Write(p []byte) (int, error) {
-	if w.refused {
-		return len(p), nil
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// ReadFrom keeps the way open from a file to the socket without passing through this process.
-func (w *rangeWriter) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
 
 // location returns the URL of something in the request's repository. It is relative, so that it holds behind any
 // proxy, and says ns again where the request did.

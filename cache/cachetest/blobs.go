@@ -33,6 +33,7 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) cache.Blobs) {
 		{"Tail", testTail},
 		{"TailWhileWriting", testTailWhileWriting},
 		{"SuspendAndResume", testSuspend},
+		{"EmptyUpload", testEmptyUpload},
 		{"CrashWhileWriting", testCrash},
 		{"CrashAfterResume", testCrashAfterResume},
 		{"ResumeUnknown", testResumeUnknown},

@@ -46,6 +46,33 @@ func testSuspend(t *blobTest) {
 	}
 }
 
+// testEmptyUpload has an upload end without a byte, in each way, also after the process died.
+func testEmptyUpload(t *blobTest) {
+	for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		for _, again := range []bool{false, true} {
+			w, aborted := t.create(digest.SHA256, "upload"), t.create(digest.SHA256, "upload")
+			t.wantRead(io.NewSectionReader(t.tail(w), 0, 0), nil)
+			t.suspend(w)
+			t.suspend(aborted)
+			if again {
+				t.reopen()
+			}
+			aborted = t.resume(aborted.ID())
+			if err := aborted.Abort(); err != nil {
+				t.Errorf("Abort: %v", err)
+			}
+			t.wantGone(a.FromString(""), aborted.ID())
+			w = t.resume(w.ID())
+			t.wantRead(io.NewSectionReader(t.tail(w), 0, 0), nil)
+			t.commit(w, a.FromString(""))
+			t.wantBlob(a.FromString(""), nil)
+			if err := t.blobs.Delete(t.Context(), a.FromString("")); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // testCrash has a process die while it writes: an upload goes on from the start, what nobody can name is gone.
 func testCrash(t *blobTest) {
 	data := content(700_000)

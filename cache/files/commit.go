@@ -46,7 +46,11 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	if info, err := os.Stat(target); err == nil && info.Mode().IsRegular() && info.Size() == w.size {
 		return w.adopt(target)
 	}
-	if err := w.files.fsync(w.file); err != nil {
+	file, err := w.open()
+	if err != nil {
+		return err
+	}
+	if err := w.files.fsync(file); err != nil {
 		return err
 	}
 	w.files.commits.hide(d)

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Suspend implements [cache.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun.
+// Suspend implements [cache.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun,
+// unless the disk failed while it overwrote that: then it is not known any more.
 func (w *writer) Suspend() error {
 	if w.ended {
 		return errEnded
@@ -49,7 +50,7 @@ func (w *writer) removeState() error {
 	if !w.saved {
 		return nil
 	}
-	w.saved = false
+	w.saved, w.current = false, false
 	return remove(w.files.incoming(w.id + stateSuffix))
 }
 
@@ -58,7 +59,11 @@ func (w *writer) end() {
 	if w.ended {
 		return
 	}
-	w.ended = true
 	w.hasher.settle()
-	w.file.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	if w.file != nil {
+		w.file.Close()
+	}
 }

@@ -2,7 +2,7 @@
 //
 //	<root>/blobs/sha256/ab/abcd…       a blob, in a folder named after the first byte of its digest
 //	<root>/blobs/sha512/ab/abcd…
-//	<root>/incoming/<uuid>             bytes of a blob that is being written or was suspended
+//	<root>/incoming/<uuid>             bytes of a blob that is being written or was suspended; not there before the first
 //	<root>/incoming/<uuid>.state       what it takes to go on with it; without this, the bytes are dropped by [Open]
 //
 // # Durable, then visible
@@ -16,7 +16,8 @@
 // Suspending costs no fsync, so that a client that sends a blob in chunks waits for the disk once, at the end. Bytes in
 // the page cache survive the death of the process and are lost with the machine's power, in any order. The saved state
 // therefore names the boot of the machine that it was written under: within it, the saved state of the hash is taken up
-// where it was; after it, the bytes that are there are hashed again.
+// where it was; after it, the bytes that are there are hashed again. A state that power loss left half overwritten shows
+// by its checksum, and its upload is not known any more: the client begins again.
 package files
 
 import (
@@ -48,7 +49,9 @@ type Files struct {
 	boot    string
 	commits commits
 	ready   sync.Map             // the folders of blobs that are known to be durable
-	fsync   func(*os.File) error // tests make it fail or wait
+	fsync   func(*os.File) error // tests make it fail or wait, and the next one
+	// startWriteback is the function of that name.
+	startWriteback func(file *os.File, from, n int64)
 }
 
 var _ cache.Blobs = (*Files)(nil)
@@ -56,7 +59,7 @@ var _ cache.Blobs = (*Files)(nil)
 // Open opens the folder root and makes it if it is not there. It removes what earlier processes left behind
 // unfinished, which is why no other process may be using root.
 func Open(root string) (*Files, error) {
-	f := &Files{root: root, boot: bootID(), fsync: (*os.File).Sync}
+	f := &Files{root: root, boot: bootID(), fsync: (*os.File).Sync, startWriteback: startWriteback}
 	f.commits.busy = make(map[digest.Digest]*commit)
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)

@@ -199,7 +199,7 @@ func TestManyBuffers(t *testing.T) {
 	if _, err := w.ReadFrom(bytes.NewReader(data)); err != nil {
 		t.Fatal(err)
 	}
-	if w.writeback == 0 {
+	if w.writeback.from == 0 {
 		t.Error("writeback was never started")
 	}
 	if err := w.Commit(t.Context(), digest.FromBytes(data)); err != nil {

@@ -27,11 +27,6 @@ func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label stri
 	w := &writer{files: f, id: uuid.NewString(), label: label, algorithm: algorithm}
 	w.hasher.hash = algorithm.Hash()
 	w.path = f.incoming(w.id)
-	file, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return nil, fmt.Errorf("begin a blob: %w", err)
-	}
-	w.file = file
 	if label != "" {
 		if err := w.saveState(); err != nil {
 			return nil, errors.Join(fmt.Errorf("begin a blob: %w", err), w.drop())
@@ -60,18 +55,21 @@ func (f *Files) resume(ctx context.Context, id string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(f.incoming(id), os.O_RDWR, 0)
+	w := &writer{files: f, id: id, label: string(s.Label), algorithm: s.Algorithm, path: f.incoming(id), saved: true}
+	file, err := os.OpenFile(w.path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) && s.Offset == 0 { // no byte came yet
+		w.hasher.hash, w.current = s.Algorithm.Hash(), true
+		return w, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{
-		files: f, id: id, label: string(s.Label), algorithm: s.Algorithm, file: file, path: file.Name(), saved: true,
-	}
+	w.file = file
 	if w.hasher.hash, w.size, err = s.restore(ctx, file, f.boot); err != nil {
 		file.Close()
 		return nil, err
 	}
-	w.writeback = w.size
+	w.writeback.from, w.current = w.size, w.size == s.Offset && s.Boot == f.boot
 	return w, nil
 }
 
@@ -82,8 +80,10 @@ func (s *state) restore(ctx context.Context, file *os.File, boot string) (hash.H
 		return nil, 0, err
 	}
 	size := min(info.Size(), s.Offset)
-	if err := file.Truncate(size); err != nil {
-		return nil, 0, err
+	if size < info.Size() {
+		if err := file.Truncate(size); err != nil {
+			return nil, 0, err
+		}
 	}
 	h := s.Algorithm.Hash()
 	if s.Boot != boot || size < s.Offset || !restoreHash(h, s.Hash) {
@@ -114,7 +114,7 @@ func hashFile(ctx context.Context, h hash.Hash, file *os.File, size int64) error
 	return nil
 }
 
-// sweep removes what nobody can go on with: bytes without a state, states without bytes, states half written.
+// sweep removes what nobody can go on with: bytes without a state, states without the bytes, damaged states.
 func (f *Files) sweep() error {
 	entries, err := os.ReadDir(f.incoming(""))
 	if err != nil {
@@ -141,9 +141,9 @@ func (f *Files) resumable(name string) (bool, error) {
 	if !validID(id) {
 		return false, nil
 	}
-	_, err := os.Lstat(f.incoming(id))
-	if err == nil {
-		_, err = f.loadState(id)
+	s, err := f.loadState(id)
+	if err == nil && s.Offset > 0 {
+		_, err = os.Lstat(f.incoming(id))
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
 		return false, nil

@@ -2,10 +2,12 @@ package files
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
@@ -31,9 +33,9 @@ func editState(t *testing.T, f *Files, id string, edit func(*state)) {
 		t.Fatal(err)
 	}
 	edit(s)
-	data, err := json.Marshal(s)
+	record, err := s.encode()
 	if err == nil {
-		err = os.WriteFile(f.incoming(id+stateSuffix), data, fileMode)
+		err = os.WriteFile(f.incoming(id+stateSuffix), record, fileMode)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -110,13 +112,16 @@ func TestOpenSweeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	create(t, f, "", "data") // transient
-	damaged, bodiless, negative := create(t, f, "upload", "data"), create(t, f, "upload", "data"), create(t, f, "upload", "data")
+	damaged, negative := create(t, f, "upload", "data"), create(t, f, "upload", "data")
 	editState(t, f, negative.id, func(s *state) { s.Offset = -1 })
+	empty, bodiless := create(t, f, "upload", ""), create(t, f, "upload", "data") // neither has a file of bytes in the end
+	if err := bodiless.Suspend(); err != nil {
+		t.Fatal(err)
+	}
 	for name, data := range map[string]string{
-		damaged.id + stateSuffix:          "{",
+		damaged.id + stateSuffix:          "{}",
 		uuid.NewString():                  "data without a state",
 		uuid.NewString() + stateSuffix:    "{}",
-		begun.id + newStateSuffix:         "{}",
 		strings.ToUpper(uuid.NewString()): "not an id",
 		"notes.txt":                       "not ours",
 	} {
@@ -132,7 +137,10 @@ func TestOpenSweeps(t *testing.T) {
 		t.Errorf("Resume with a damaged state: %v", err)
 	}
 	f = open(t, f.root)
-	wantIncoming(t, f, suspended.id, suspended.id+stateSuffix, begun.id, begun.id+stateSuffix)
+	wantIncoming(t, f, suspended.id, suspended.id+stateSuffix, begun.id, begun.id+stateSuffix, empty.id+stateSuffix)
+	if err := resume(t, f, empty.id).Commit(t.Context(), digest.FromString("")); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestSuspendFailing: without a state that can be saved, the one before counts.
@@ -140,19 +148,103 @@ func TestSuspendFailing(t *testing.T) {
 	for _, label := range []string{"", "upload"} {
 		f := open(t, t.TempDir())
 		w := create(t, f, label, "data")
-		if err := os.Mkdir(f.incoming(w.id+newStateSuffix), folderMode); err != nil {
+		path := f.incoming(w.id + stateSuffix)
+		_ = os.Rename(path, path+"x") // there is none without a label
+		if err := os.Mkdir(path, folderMode); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Suspend(); err == nil {
 			t.Error("Suspend succeeded")
 		}
-		if err := remove(f.incoming(w.id + newStateSuffix)); err != nil {
+		if err := remove(path); err != nil {
 			t.Fatal(err)
 		}
+		_ = os.Rename(path+"x", path)
 		if label == "" {
 			wantIncoming(t, f)
 		} else if size := resume(t, f, w.id).Size(); size != 0 {
 			t.Errorf("resumed with size %d", size)
 		}
+	}
+}
+
+func TestNoFileBeforeTheFirstByte(t *testing.T) {
+	f := open(t, t.TempDir())
+	w := create(t, f, "upload", "")
+	wantIncoming(t, f, w.id+stateSuffix)
+	if err := w.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	w = resume(t, f, w.id)
+	wantIncoming(t, f, w.id+stateSuffix)
+	if _, err := w.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	wantIncoming(t, f, w.id, w.id+stateSuffix)
+}
+
+// TestStateIsOverwritten holds what makes chunks cheap: the state stays in one file, which is left alone where it says
+// what is true.
+func TestStateIsOverwritten(t *testing.T) {
+	f := open(t, t.TempDir())
+	w := create(t, f, "upload", "")
+	path := f.incoming(w.id + stateSuffix)
+	begun, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := time.Unix(1, 0) // to see whether it is written
+	for _, chunk := range []string{"", "a", "", "b"} {
+		if err := os.Chtimes(path, long, long); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(chunk)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Suspend(); err != nil {
+			t.Fatal(err)
+		}
+		now, err := os.Stat(path)
+		if err != nil || !os.SameFile(begun, now) {
+			t.Fatalf("the state is in another file (%v)", err)
+		}
+		if written := !now.ModTime().Equal(long); written != (chunk != "") {
+			t.Errorf("state written after chunk %q: %v", chunk, written)
+		}
+		w = resume(t, f, w.id)
+	}
+	if err := w.Commit(t.Context(), digest.FromString("ab")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTornState cuts states at every byte, and mixes two at every byte: nothing passes that was not written.
+func TestTornState(t *testing.T) {
+	encode := func(offset int64, hash string) []byte {
+		record, err := (&state{Algorithm: digest.SHA256, Offset: offset, Hash: []byte(hash), Boot: "boot"}).encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record
+	}
+	a, b := encode(1000, "0123456789"), encode(20_020, "a longer one")
+	for _, pair := range [][2][]byte{{a, encode(2001, "abcdefghij")}, {a, b}, {b, a}} {
+		old, new := pair[0], pair[1]
+		for n := range len(new) {
+			if _, err := decodeState(new[:n]); !errors.Is(err, errBadState) {
+				t.Errorf("%d of %d bytes pass: %v", n, len(new), err)
+			}
+			torn := append(slices.Clone(new[:n]), old[min(n, len(old)):]...)
+			if bytes.HasPrefix(torn, old) || bytes.HasPrefix(torn, new) {
+				continue // they have so much in common that it is whole
+			}
+			if s, err := decodeState(torn); !errors.Is(err, errBadState) {
+				t.Errorf("%d bytes of one and the rest of another state are %v, %v", n, s, err)
+			}
+		}
+	}
+	whole := append(slices.Clone(a), b[len(a):]...) // a shorter one over a longer one
+	if s, err := decodeState(whole); err != nil || s.Offset != 1000 {
+		t.Errorf("a whole state is %v, %v", s, err)
 	}
 }

@@ -2,10 +2,12 @@ package files
 
 import (
 	"encoding"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"os"
 
 	"github.com/opencontainers/go-digest"
@@ -13,12 +15,10 @@ import (
 	"airmirror/mirror"
 )
 
-const (
-	stateSuffix    = ".state"
-	newStateSuffix = ".state.new"
-)
+const stateSuffix = ".state"
 
-// errBadState says that power was lost before a state was on disk. Nothing was promised about it.
+// errBadState says that a state was overwritten in part when the machine lost power or the disk failed. Nothing was
+// promised about it.
 var errBadState = errors.New("its saved state is damaged")
 
 // state is what is kept beside the bytes of a suspended blob.
@@ -30,42 +30,89 @@ type state struct {
 	Boot      string           `json:"boot"`
 }
 
-// saveState replaces the state of the blob in one step. It is not synced: see the package comment.
+// saveState brings the state file up to date. It is overwritten in place, in one write: a new file and a rename for each
+// chunk of each upload cost more than all else that a small upload does. It is not synced: see the package comment.
 func (w *writer) saveState() error {
+	if w.current {
+		return nil
+	}
 	sum, err := w.hasher.settle().(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		return fmt.Errorf("save the state of the hash: %w", err)
 	}
-	data, err := json.Marshal(state{
+	record, err := (&state{
 		Algorithm: w.algorithm, Label: []byte(w.label), Offset: w.size, Hash: sum, Boot: w.files.boot,
-	})
+	}).encode()
 	if err != nil {
-		return fmt.Errorf("encode the state: %w", err)
+		return err
 	}
-	temporary := w.files.incoming(w.id + newStateSuffix)
-	if err := os.WriteFile(temporary, data, fileMode); err != nil {
-		return errors.Join(err, remove(temporary))
+	if err := w.writeState(record); err != nil {
+		return fmt.Errorf("save the state: %w", err)
 	}
-	if err := os.Rename(temporary, w.files.incoming(w.id+stateSuffix)); err != nil {
-		return errors.Join(err, remove(temporary))
-	}
-	w.saved = true
+	w.saved, w.current = true, true
 	return nil
 }
 
-func (f *Files) loadState(id string) (*state, error) {
-	data, err := os.ReadFile(f.incoming(id + stateSuffix))
+func (w *writer) writeState(record []byte) error {
+	path, flags := w.files.incoming(w.id+stateSuffix), os.O_WRONLY
+	if !w.saved {
+		flags |= os.O_CREATE | os.O_EXCL
+	}
+	file, err := os.OpenFile(path, flags, fileMode)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	_, err = file.WriteAt(record, 0)
+	err = errors.Join(err, file.Close())
+	if err != nil && !w.saved {
+		err = errors.Join(err, remove(path))
+	}
+	return err
+}
+
+// recordHeader is what a state begins with on disk: its length and its checksum, each four bytes. What follows it in the
+// file is left of a longer one.
+const recordHeader = 8
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (s *state) encode() ([]byte, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode the state: %w", err)
+	}
+	record := make([]byte, recordHeader, recordHeader+len(data))
+	binary.LittleEndian.PutUint32(record, uint32(len(data)))
+	binary.LittleEndian.PutUint32(record[4:], crc32.Checksum(data, castagnoli))
+	return append(record, data...), nil
+}
+
+// decodeState is strict: a state that is old in one part and new in another must not pass, or the bytes would be taken
+// for others than they are. What does pass by accident cannot pass for a whole blob: Commit compares the digest.
+func decodeState(record []byte) (*state, error) {
+	if len(record) < recordHeader {
+		return nil, errBadState
+	}
+	length, sum, data := binary.LittleEndian.Uint32(record), binary.LittleEndian.Uint32(record[4:]), record[recordHeader:]
+	if uint64(length) > uint64(len(data)) || crc32.Checksum(data[:length], castagnoli) != sum {
+		return nil, errBadState
 	}
 	s := new(state)
-	if err := json.Unmarshal(data, s); err != nil {
+	if err := json.Unmarshal(data[:length], s); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadState, err)
 	}
 	if !mirror.ValidAlgorithm(s.Algorithm) || s.Offset < 0 {
 		return nil, errBadState
 	}
 	return s, nil
+}
+
+func (f *Files) loadState(id string) (*state, error) {
+	record, err := os.ReadFile(f.incoming(id + stateSuffix))
+	if err != nil {
+		return nil, err
+	}
+	return decodeState(record)
 }
 
 // restoreHash reports whether h could take up a saved state: another version of Go may encode it in another way.

@@ -13,10 +13,6 @@ import (
 	"airmirror/mirror"
 )
 
-// writebackStep is how many bytes are written before the disk is told to begin with them: the fsync at the end then
-// waits for the last of them and not for all.
-const writebackStep = 8 << 20
-
 // errEnded says that a writer was used after Commit, Suspend or Abort: a fault of the caller.
 var errEnded = errors.New("the blob is no longer being written")
 
@@ -26,16 +22,17 @@ type writer struct {
 	id        string
 	label     string
 	algorithm digest.Algorithm
-	file      *os.File
 	hasher    hasher
 	size      int64
-	writeback int64         // where the bytes begin that the disk was not told of
+	writeback writeback
 	verified  digest.Digest // what the bytes are known to be; "" if that was not asked since the last write
 	saved     bool          // there is a state file
-	ended     bool
+	current   bool          // and it says what is written
 
-	mu   sync.Mutex // guards path, for Tail
-	path string     // where the bytes are; "" once they are nowhere
+	mu    sync.Mutex // guards what follows, for Tail
+	file  *os.File   // nil until the first byte comes: most uploads that begin have their first byte come much later
+	path  string     // where the bytes are, or will be; "" once they are nowhere
+	ended bool       // also read without the lock by the goroutine that ends it
 }
 
 func (w *writer) ID() string    { return w.id }
@@ -80,31 +77,56 @@ func (w *writer) write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	w.verified = ""
-	n, err := w.file.Write(p)
+	file, err := w.open()
+	if err != nil {
+		return 0, fmt.Errorf("write blob upload %s: %w", w.id, err)
+	}
+	w.verified, w.current = "", false
+	n, err := file.Write(p)
 	w.size += int64(n)
 	if err != nil {
 		return n, fmt.Errorf("write blob upload %s: %w", w.id, err)
 	}
-	if w.size-w.writeback >= writebackStep {
-		startWriteback(w.file, w.writeback, w.size-w.writeback)
-		w.writeback = w.size
-	}
+	w.writeback.reach(file, w.size, w.files.startWriteback)
 	return n, nil
+}
+
+// open returns the file, which it makes the first time.
+func (w *writer) open() (*os.File, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.openLocked()
+	return w.file, err
+}
+
+func (w *writer) openLocked() (err error) {
+	if w.file == nil {
+		w.file, err = os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	}
+	return err
 }
 
 // Tail implements [cache.Writer]. It opens the file by its name, which changes when the blob is committed.
 func (w *writer) Tail() (mirror.Tail, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.path == "" {
-		return nil, fmt.Errorf("read along with blob upload %s: %w", w.id, errEnded)
-	}
-	file, err := os.Open(w.path)
+	file, err := w.tail()
 	if err != nil {
 		return nil, fmt.Errorf("read along with blob upload %s: %w", w.id, err)
 	}
 	return file, nil
+}
+
+func (w *writer) tail() (*os.File, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.path == "" {
+		return nil, errEnded
+	}
+	if !w.ended {
+		if err := w.openLocked(); err != nil {
+			return nil, err
+		}
+	}
+	return os.Open(w.path)
 }
 
 // Verify implements [cache.Writer].
@@ -121,7 +143,11 @@ func (w *writer) Verify(d digest.Digest) error {
 	h := w.hasher.settle()
 	if a := d.Algorithm(); a != w.algorithm {
 		h = a.Hash()
-		if err := hashFile(context.Background(), h, w.file, w.size); err != nil {
+		file, err := w.open()
+		if err == nil {
+			err = hashFile(context.Background(), h, file, w.size)
+		}
+		if err != nil {
 			return fmt.Errorf("verify blob upload %s: %w", w.id, err)
 		}
 	}

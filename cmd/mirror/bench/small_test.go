@@ -37,9 +37,11 @@ func benchmarkSmallImages(b *testing.B, name string, how way) {
 	measure(b, func() {
 		mirror, registry := startMirror(b, "--offline"), startRegistry(b, "")
 		var next atomic.Uint64
-		push := func(s *server) func(int) float64 {
+		var cost [2]time.Duration // processor time of each server, and below how many images it took in
+		var taken [2]uint64
+		push := func(which int, s *server) func(int) float64 {
 			return func(int) float64 {
-				first := next.Load()
+				first, cpu := next.Load(), s.cpu()
 				end := time.Now().Add(smallRound)
 				took := together(b, smallPushers, s.addr, func(i int, c *conn) error {
 					for time.Now().Before(end) {
@@ -50,14 +52,17 @@ func benchmarkSmallImages(b *testing.B, name string, how way) {
 					}
 					return nil
 				})
+				cost[which] += s.cpu() - cpu
+				taken[which] += next.Load() - first
 				return float64(next.Load()-first) / took.Seconds()
 			}
 		}
-		r := alternate(smallRounds, push(mirror), push(registry)).row(name, "images/s", "distribution",
+		r := alternate(smallRounds, push(0, mirror), push(1, registry)).row(name, "images/s", "distribution",
 			aim{limit: 500, absolute: true})
 		r.memory = mirror.memory()
-		r.note = fmt.Sprintf("%d pushers, %d objects each; distribution %s anonymous",
-			smallPushers, smallLayers+2, mebibytes(registry.memory().anonymous))
+		each := func(which int) float64 { return cost[which].Seconds() * 1e3 / float64(taken[which]) }
+		r.note = fmt.Sprintf("%d pushers, %d objects each; cpu %.1f ms an image, distribution %.1f; distribution %s anonymous",
+			smallPushers, smallLayers+2, each(0), each(1), mebibytes(registry.memory().anonymous))
 		r.add(b)
 
 		c, err := dial(mirror.addr) // what was pushed is what comes back

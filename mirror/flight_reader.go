@@ -1,0 +1,121 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+// tail opens a reader of the flight's blob for one client, whose reads end with ctx. If the store fails the flight, the
+// reader goes on with what straight returns.
+func (f *flight) tail(ctx context.Context, size int64, straight func(off int64) (Blob, error)) (Blob, error) {
+	bytes, err := f.in.Tail()
+	if err != nil {
+		return straight(0)
+	}
+	return Blob{ReadSeekCloser: &flightReader{ctx: ctx, flight: f, tail: bytes, size: size, straight: straight}, Size: size}, nil
+}
+
+// flightReader reads a blob that is still arriving.
+type flightReader struct {
+	ctx      context.Context
+	flight   *flight
+	tail     Tail
+	size     int64
+	off      int64
+	err      error
+	straight func(off int64) (Blob, error)
+	instead  io.ReadCloser // of the flight, after the store failed it
+}
+
+// Read waits for at least one byte, the end or the failure of the transfer.
+func (r *flightReader) Read(p []byte) (n int, err error) {
+	if r.off >= r.size {
+		return 0, io.EOF
+	}
+	if r.instead == nil {
+		n, err = r.readFlight(p)
+		if isStoreFault(err) {
+			var blob Blob
+			if blob, err = r.straight(r.off); err == nil {
+				r.instead = blob
+			}
+		}
+	}
+	if r.instead != nil {
+		n, err = r.instead.Read(p)
+	}
+	r.off += int64(n)
+	if n > 0 {
+		return n, nil
+	}
+	r.err = err
+	return 0, err
+}
+
+// CopyTo writes up to n of the bytes that come next to w, and waits for them as Read does. Where the tail is a file, w is
+// given that file for what has arrived, so that a w that is a connection can have the kernel send it.
+func (r *flightReader) CopyTo(w io.Writer, n int64) (sent int64, err error) {
+	n = min(n, r.size-r.off)
+	for file, ok := r.tail.(*os.File); ok && sent < n && r.instead == nil; {
+		end, err := r.flight.readable(r.ctx, r.off)
+		if err == nil {
+			_, err = file.Seek(r.off, io.SeekStart)
+		}
+		if err != nil {
+			break // Read meets the same and says what to make of it
+		}
+		copied, err := io.CopyN(w, file, min(n-sent, end-r.off))
+		r.off += copied
+		sent += copied
+		if err == io.EOF { // the file ends before what arrived does
+			break
+		}
+		if err != nil {
+			return sent, err
+		}
+	}
+	if sent == n {
+		return sent, nil
+	}
+	copied, err := io.CopyN(w, struct{ io.Reader }{r}, n-sent)
+	return sent + copied, err
+}
+
+func (r *flightReader) readFlight(p []byte) (int, error) {
+	end, err := r.flight.readable(r.ctx, r.off)
+	if err != nil {
+		return 0, err
+	}
+	return r.tail.ReadAt(p[:min(int64(len(p)), end-r.off)], r.off)
+}
+
+// Err returns why reading failed, for a caller that cannot see the result of Read.
+func (r *flightReader) Err() error { return r.err }
+
+// Seek does not wait: the size is known.
+func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.off
+	case io.SeekEnd:
+		offset += r.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the start of a blob")
+	}
+	if offset != r.off && r.instead != nil {
+		return r.off, errors.New("cannot go back in a blob that is not kept")
+	}
+	r.off = offset
+	return offset, nil
+}
+
+// Close lets go of the bytes; the flight goes on.
+func (r *flightReader) Close() error {
+	if r.instead != nil {
+		r.instead.Close()
+	}
+	return r.tail.Close()
+}
