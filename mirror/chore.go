@@ -110,7 +110,7 @@ func (m *Mirror) workOn(ref Ref) {
 	if CodeOf(err) == CodeManifestUnknown { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {
-		_, err = m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1, background: true})
+		_, err = m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
 	}
 	done := err == nil || settled(err)
 	if done {

@@ -41,8 +41,6 @@ type FetchOptions struct {
 	Budget chan struct{}
 	// Progress is told about blobs; nobody is if it is nil.
 	Progress Progress
-
-	background bool // for a client that has gone: what is there is not revalidated
 }
 
 // Fetched is what a fetch brought in.
@@ -56,7 +54,8 @@ type Fetched struct {
 
 // Fetch sees to it that an image is held whole: it asks the upstream what a tag points at now, and fetches every
 // manifest and blob that is missing. An image of a local repository, or any image while its upstream cannot be reached,
-// is fetched if it is held whole already. It returns the first error, after everything else that could be fetched was.
+// is fetched if it is held whole already. It returns what went wrong, all of it, after everything else that could be
+// fetched was. What it cannot have is no want: those are what clients asked for.
 func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched, error) {
 	if err := m.begin(); err != nil {
 		return Fetched{}, err
@@ -121,17 +120,9 @@ func (f *fetch) fail(err error) {
 func (f *fetch) root(ctx context.Context, ref Ref) (Manifest, error) {
 	man, why := f.find(ctx, ref)
 	if why != nil && ctx.Err() == nil && !isStoreFault(why) {
-		return Manifest{}, f.missed(ctx, CodeManifestUnknown, ref, why)
+		return Manifest{}, unheld(CodeManifestUnknown, ref, why)
 	}
 	return man, why
-}
-
-// missed is [Mirror.missed]. What is fetched in the background, nobody asked for.
-func (f *fetch) missed(ctx context.Context, code Code, ref Ref, why error) error {
-	if f.opts.background {
-		return unheld(code, ref, why)
-	}
-	return f.m.missed(ctx, code, ref, why)
 }
 
 // find returns a manifest, or why it cannot be had.

@@ -53,7 +53,7 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 	}
 	ref := Ref{Repo: f.repo, Digest: desc.Digest}
 	if why := f.m.mayAsk(ctx, f.repo); why != nil {
-		return f.missed(ctx, CodeBlobUnknown, ref, why)
+		return unheld(CodeBlobUnknown, ref, why)
 	}
 	flight, _, err := f.m.fly(ctx, f.repo, desc.Digest)
 	if err != nil {
@@ -69,7 +69,7 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return f.missed(ctx, CodeBlobUnknown, ref, err)
+	return unheld(CodeBlobUnknown, ref, err)
 }
 
 // FetchBlob sees to it that a blob is held, for a want that names one. progress may be nil.
@@ -89,7 +89,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 	}
 	ref := Ref{Repo: repo, Digest: d}
 	if why := m.mayAsk(ctx, repo); why != nil {
-		return m.missed(ctx, CodeBlobUnknown, ref, why)
+		return unheld(CodeBlobUnknown, ref, why)
 	}
 	flight, _, err := m.fly(ctx, repo, d)
 	if err != nil {
@@ -101,7 +101,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 		err = flight.follow(ctx, size, progress)
 	}
 	if err != nil && ctx.Err() == nil {
-		return m.missed(ctx, CodeBlobUnknown, ref, err)
+		return unheld(CodeBlobUnknown, ref, err)
 	}
 	if err == nil {
 		m.unknown.Remove(unknownBlob(ref))
