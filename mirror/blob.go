@@ -25,14 +25,14 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	if err, ok := m.unknown.Get(unknownBlob(ref)); ok {
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
-	f, joined, err := m.fly(ctx, repo, d)
+	f, joined, err := m.fly(ctx, repo, d, stays)
 	if err != nil {
 		return Blob{}, err
 	}
 	m.pulledBlob(ctx, repo, d)
 	state, size, err := f.departed(ctx)
 	if err != nil && joined && ctx.Err() == nil { // it may have been doomed before this client came
-		if f, _, err = m.fly(ctx, repo, d); err != nil {
+		if f, _, err = m.fly(ctx, repo, d, stays); err != nil {
 			return Blob{}, err
 		}
 		state, size, err = f.departed(ctx)
@@ -101,47 +101,13 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 	return size, nil
 }
 
-// fly returns the flight that brings d to repo, and whether it was under way already. Repositories whose manifests announce
-// the same blob share a flight; one that merely asks for it has its own, in which the upstream says whether it is there.
-func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest) (f *flight, joined bool, err error) {
-	stat, err := m.store.StatBlob(ctx, repo, d)
-	if err != nil {
-		return nil, false, err
-	}
-	key := flightKey{digest: d}
-	if !stat.Linked {
-		key.repo = repo
-	}
-	f, fresh := m.flights.join(key)
-	if !fresh {
-		return f, true, nil
-	}
-	if err := m.begin(); err != nil {
-		m.flights.leave(key)
-		f.fail(err)
-		return f, false, nil
-	}
-	go func() {
-		defer m.work.Done()
-		defer m.flights.leave(key)
-		if err := m.transferBlob(f, repo, d, stat); err != nil {
-			f.fail(err)
-			m.log.Warn("transfer failed", zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
-			return
-		}
-		m.wants.fulfilled(repo, d)
-	}()
-	return f, false, nil
-}
-
-// transferBlob carries d from the upstream into the store, and what arrives to the readers of f.
-func (m *Mirror) transferBlob(f *flight, repo Repo, d digest.Digest, stat BlobStat) error {
+// transferBlob carries d from the upstream into the store, and what arrives to the readers of f, until net ends.
+func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d digest.Digest, stat BlobStat) error {
 	// The flight before this one may have landed between the miss and now.
 	if m.opens(repo, d) {
 		f.held()
 		return nil
 	}
-	_, net := m.network.get()
 	if stat.Held && !stat.Linked { // only the right to read it is missing, and the upstream gives that
 		if _, err := m.upstream.StatBlob(net, repo, d); err != nil {
 			return err

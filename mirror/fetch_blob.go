@@ -55,10 +55,11 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 	if why := f.m.mayAsk(ctx, f.repo); why != nil {
 		return unheld(CodeBlobUnknown, ref, why)
 	}
-	flight, _, err := f.m.fly(ctx, f.repo, desc.Digest)
+	flight, _, err := f.m.fly(ctx, f.repo, desc.Digest, leaves)
 	if err != nil {
 		return err
 	}
+	defer f.m.flights.leave(flight)
 	err = flight.follow(ctx, desc.Size, f.opts.Progress)
 	switch {
 	case err == nil:
@@ -91,10 +92,11 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 	if why := m.mayAsk(ctx, repo); why != nil {
 		return unheld(CodeBlobUnknown, ref, why)
 	}
-	flight, _, err := m.fly(ctx, repo, d)
+	flight, _, err := m.fly(ctx, repo, d, leaves)
 	if err != nil {
 		return err
 	}
+	defer m.flights.leave(flight)
 	_, size, err := flight.departed(ctx)
 	if err == nil {
 		progress.Expect(size)

@@ -5,42 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
-
-	"github.com/opencontainers/go-digest"
 )
-
-// flightKey tells flights apart. repo is zero for a blob that manifests announced: such flights are shared.
-type flightKey struct {
-	digest digest.Digest
-	repo   Repo
-}
-
-// flights are the transfers under way. The zero value is ready.
-type flights struct {
-	mu sync.Mutex
-	m  map[flightKey]*flight
-}
-
-// join returns the flight under key, and whether it is a new one that the caller must make depart.
-func (fs *flights) join(key flightKey) (f *flight, fresh bool) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if f, ok := fs.m[key]; ok {
-		return f, false
-	}
-	if fs.m == nil {
-		fs.m = make(map[flightKey]*flight)
-	}
-	f = &flight{changed: make(chan struct{})}
-	fs.m[key] = f
-	return f, true
-}
-
-func (fs *flights) leave(key flightKey) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	delete(fs.m, key)
-}
 
 type flightState int
 
@@ -53,6 +18,9 @@ const (
 
 // flight is one transfer of one blob. One goroutine carries it, any number read what has arrived.
 type flight struct {
+	riders // guarded by the lock of the flights
+	key    flightKey
+
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, whenever something below changes
 	state   flightState

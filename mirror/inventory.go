@@ -208,13 +208,10 @@ type Status struct {
 
 // Status says how the mirror is doing; it asks nobody.
 func (m *Mirror) Status() Status {
-	status := Status{Mode: m.Mode(), Wants: len(m.Wants()), Upstreams: []UpstreamStatus{}}
+	status := Status{Mode: m.Mode(), Transfers: m.flights.count(), Wants: m.wants.count(), Upstreams: []UpstreamStatus{}}
 	if m.upstream != nil {
 		status.Upstreams = m.upstream.Status()
 	}
-	m.flights.mu.Lock()
-	status.Transfers = len(m.flights.m)
-	m.flights.mu.Unlock()
 	m.chores.mu.Lock()
 	status.Incomplete = len(m.chores.open)
 	m.chores.mu.Unlock()

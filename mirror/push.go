@@ -52,7 +52,7 @@ func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References)
 		if m.mayAsk(ctx, repo) != nil {
 			return false
 		}
-		f, _, err := m.fly(ctx, repo, desc.Digest)
+		f, _, err := m.fly(ctx, repo, desc.Digest, stays)
 		if err != nil || f.landed(ctx) != nil {
 			return false
 		}

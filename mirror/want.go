@@ -112,6 +112,12 @@ func (w *wants) fulfilled(repo Repo, d digest.Digest, tags ...string) {
 	}
 }
 
+func (w *wants) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.m)
+}
+
 // list returns the wants, the most wanted first.
 func (w *wants) list() []Want {
 	w.mu.Lock()

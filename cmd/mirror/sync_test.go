@@ -17,7 +17,7 @@ func TestInterruptedSync(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			up := newOrigin(t)
 			_, d := up.blob("library/app:v1", 1<<20)
-			begun, release := make(chan struct{}, 1), make(chan struct{})
+			begun, ended, release := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 			letGo := sync.OnceFunc(func() { close(release) })
 			t.Cleanup(letGo)
 			up.misbehave(func(w http.ResponseWriter, r *http.Request) {
@@ -26,6 +26,7 @@ func TestInterruptedSync(t *testing.T) {
 					select {
 					case <-release:
 					case <-r.Context().Done():
+						close(ended)
 					}
 				}
 			})
@@ -49,6 +50,7 @@ func TestInterruptedSync(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "mirror: interrupted: what has arrived whole is kept") {
 				t.Fatalf("exit code %d\n%s", code, &out)
 			}
+			<-ended // the transfer, too
 			if serving {
 				resp, err := http.Get(p.url + "/v2/")
 				must(t, err)

@@ -1,0 +1,145 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
+)
+
+// flightKey tells flights apart. repo is zero for a blob that manifests announced: such flights are shared.
+type flightKey struct {
+	digest digest.Digest
+	repo   Repo
+}
+
+// flights are the transfers under way. The zero value is ready.
+type flights struct {
+	mu sync.Mutex
+	m  map[flightKey]*flight
+}
+
+// rider says what leaving means to who asks for a flight.
+type rider bool
+
+const (
+	// stays: a client, whose flight goes on when it leaves, for the next one.
+	stays rider = true
+	// leaves: a fetch. A flight that only fetches asked for ends when the last of them is told to stop.
+	leaves rider = false
+)
+
+// riders are who a flight is for.
+type riders struct {
+	fetches int  // under way
+	kept    bool // a client asked for it, now or before
+	cancel  context.CancelCauseFunc
+}
+
+// errLeft ends a flight that nobody rides any more.
+var errLeft = errors.New("what asked for it was stopped")
+
+// join returns the flight under key, and whether it is a new one that the caller must make depart with the context that
+// comes with it. A rider that leaves must be told of to leave.
+func (fs *flights) join(net context.Context, key flightKey, who rider) (f *flight, ctx context.Context, fresh bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, known := fs.m[key]
+	if !known {
+		f = &flight{key: key, changed: make(chan struct{})}
+		ctx, f.cancel = context.WithCancelCause(net)
+		if fs.m == nil {
+			fs.m = make(map[flightKey]*flight)
+		}
+		fs.m[key] = f
+	}
+	if who == stays {
+		f.kept = true
+	} else {
+		f.fetches++
+	}
+	return f, ctx, !known
+}
+
+// leave is for a fetch that rides no more. If it was the last for which the flight goes on, that ends, and whoever comes
+// now gets another.
+func (fs *flights) leave(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.fetches--; f.fetches == 0 && !f.kept && !f.whole() {
+		f.cancel(errLeft)
+		fs.remove(f)
+	}
+}
+
+// ended forgets a flight.
+func (fs *flights) ended(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.cancel(nil)
+	fs.remove(f)
+}
+
+// remove forgets f, and not the one that may have taken its place.
+func (fs *flights) remove(f *flight) {
+	if fs.m[f.key] == f {
+		delete(fs.m, f.key)
+	}
+}
+
+// count is how many transfers are under way.
+func (fs *flights) count() int {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return len(fs.m)
+}
+
+// whole reports whether all bytes are in: a flight that has come so far may as well land.
+func (f *flight) whole() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state >= flightVerified
+}
+
+// fly returns the flight that brings d to repo, and whether it was under way already. Repositories whose manifests announce
+// the same blob share a flight; one that merely asks for it has its own, in which the upstream says whether it is there.
+// After a nil error, a rider that leaves is to be told of to leave.
+func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider) (f *flight, joined bool, err error) {
+	stat, err := m.store.StatBlob(ctx, repo, d)
+	if err != nil {
+		return nil, false, err
+	}
+	key := flightKey{digest: d}
+	if !stat.Linked {
+		key.repo = repo
+	}
+	_, net := m.network.get()
+	f, net, fresh := m.flights.join(net, key, who)
+	if !fresh {
+		return f, true, nil
+	}
+	if err := m.begin(); err != nil {
+		m.flights.ended(f)
+		f.fail(err)
+		return f, false, nil
+	}
+	go func() {
+		defer m.work.Done()
+		err := m.transferBlob(net, f, repo, d, stat)
+		m.flights.ended(f) // first: who tries again after a failure is not to join this one
+		log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
+		switch {
+		case err == nil:
+			m.wants.fulfilled(repo, d)
+			return
+		case errors.Is(context.Cause(net), errLeft):
+			log.Info("transfer ended: what asked for it was stopped")
+		default:
+			log.Warn("transfer failed")
+		}
+		f.fail(err)
+	}()
+	return f, false, nil
+}
