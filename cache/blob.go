@@ -41,7 +41,9 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 		blob.Close()
 		return mirror.Blob{}, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, blob.Size, record.Size)
 	}
-	s.recency.touch(content{repo, d})
+	if !mirror.Looks(ctx) {
+		s.recency.touch(content{repo, d})
+	}
 	return blob, nil
 }
 

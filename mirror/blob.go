@@ -69,9 +69,11 @@ func (m *Mirror) pulledBlob(ctx context.Context, repo Repo, d digest.Digest) {
 	}
 }
 
-// StatBlob returns the size of blob d of repo in bytes. For a blob that a mirrored manifest announced and that is not
-// here yet it asks the upstream. It does not for a digest that nobody named in repo: those are the questions of clients
-// that push, which wait for no upstream. [CodeBlobUnknown] says in its message why there is none.
+// StatBlob returns the size of blob d of repo in bytes. For a blob that is not here yet it asks the upstream if somebody
+// pulls it: if a mirrored manifest announced it, or if it was just asked for as a manifest and the upstream said that it
+// is none, as containerd looks for what a digest is. About any other digest it asks nobody, though the upstream may have
+// it and [Mirror.Blob] would fetch it: those are the questions of clients that push, which wait for no upstream, and which
+// would leave out the blobs that only the upstream has. [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int64, error) {
 	stat, err := m.store.StatBlob(ctx, repo, d)
 	switch {
@@ -83,11 +85,14 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 	if long, ok := m.longName(ctx, repo); ok {
 		return m.StatBlob(ctx, long, d)
 	}
-	if !stat.Awaited {
+	ref := Ref{Repo: repo, Digest: d}
+	if _, noManifest := m.unknown.Get(ref.String()); !stat.Awaited && !noManifest {
 		return 0, Errorf(CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 	}
-	ref := Ref{Repo: repo, Digest: d}
 	if err := m.mayAsk(ctx, repo); err != nil {
+		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
+	}
+	if err, ok := m.unknown.Get(unknownBlob(ref)); ok {
 		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
 	_, net := m.network.get()
@@ -95,10 +100,14 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	size, err := m.upstream.StatBlob(asking, repo, d)
-	if err != nil {
-		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
+	switch {
+	case err == nil:
+		return size, nil
+	case ctx.Err() != nil: // who has gone wants nothing
+		return 0, ctx.Err()
 	}
-	return size, nil
+	m.remember(unknownBlob(ref), err)
+	return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
 }
 
 // transferBlob carries d from the upstream into the store, and what arrives to the readers of f, until net ends.
@@ -151,7 +160,7 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 // opens reports whether a blob is there to be read. What the index says is not enough: a file that was lost or damaged is
 // fetched again.
 func (m *Mirror) opens(repo Repo, d digest.Digest) bool {
-	blob, err := m.store.Blob(m.ctx, repo, d)
+	blob, err := m.store.Blob(look(m.ctx), repo, d)
 	if err != nil {
 		return false
 	}

@@ -68,6 +68,7 @@ func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 }
 
 func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched, error) {
+	ctx = look(ctx)
 	if opts.Parallel == 0 {
 		opts.Parallel = 4
 	}
@@ -144,14 +145,14 @@ func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
 	if err == nil {
 		what = "revalidate "
 	}
-	answer := f.m.lookup(what+ref.String(), func(ctx context.Context) (Manifest, error) {
+	answer := f.m.lookup(what+ref.String(), func(net context.Context) (Manifest, error) {
 		switch {
 		case ref.Digest != "":
-			return f.m.transferManifest(ctx, ref)
+			return f.m.transferManifest(net, ref)
 		case err == nil:
-			return f.m.transferMoved(ctx, ref, held.Digest)
+			return f.m.transferMoved(look(net), ref, held.Digest)
 		default:
-			return f.m.transferManifest(ctx, ref, ref.Tag)
+			return f.m.transferManifest(net, ref, ref.Tag)
 		}
 	})
 	select {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -98,4 +99,41 @@ func TestInventoryIsInOrderAndComesInPages(t *testing.T) {
 	if status.Mode != mirror.Auto || len(status.Upstreams) != 1 || status.Wants != 0 {
 		t.Errorf("%+v", status)
 	}
+}
+
+// TestFetchIsNoUse: what decides whether an image may go is when a client last used it, not when a list last named it.
+func TestFetchIsNoUse(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		d := p.origin.image(app, []string{"layer"}, "v1").Digest
+		began := time.Now().Add(-time.Minute)
+		used := func() [3]time.Duration {
+			var at [3]time.Duration // after the test began
+			for i, d := range []digest.Digest{d, digest.FromString("layer"), digest.FromString("{}")} {
+				last, err := p.store.LastUsed(t.Context(), app, d)
+				if p.must(err); !last.IsZero() {
+					at[i] = last.Sub(began)
+				}
+			}
+			return at
+		}
+		fetch := func() {
+			_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
+			p.must(err)
+			p.must(p.FetchBlob(t.Context(), app, digest.FromString("layer"), nil))
+		}
+		fetch()
+		if used() != [3]time.Duration{} {
+			t.Errorf("used at %s, and nobody did", used())
+		}
+		p.get(byTag("v1"), d)
+		p.pull("layer")
+		p.pull("{}")
+		before := used()
+		later(time.Hour)
+		fetch()
+		if after := used(); after != before || before[1] == 0 {
+			t.Errorf("used at %s, want %s", after, before)
+		}
+	})
 }

@@ -24,13 +24,9 @@ func serveAdmin(ctx context.Context, m *mirror.Mirror, c serveConfig, addr net.A
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { cancel(admin.ErrShutdown) })
-	server := &http.Server{
-		Handler:           newAdmin(m, c, &admin.Server{PID: os.Getpid(), Address: addr.String(), Started: time.Now().UTC().Truncate(time.Second)}, log),
-		ReadHeaderTimeout: readHeaderTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		BaseContext:       func(net.Listener) context.Context { return base },
-		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.AddCallerSkip(1))),
-	}
+	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), Started: time.Now().UTC().Truncate(time.Second)}
+	server := newServer(newAdmin(m, c, this, log), log)
+	server.BaseContext = func(net.Listener) context.Context { return base }
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

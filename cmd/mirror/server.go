@@ -54,7 +54,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	}
 	if c.mode != "" {
 		if err := m.SetMode(ctx, mirror.Mode(c.mode)); err != nil {
-			return err
+			return errors.Join(err, closeMirror(ctx, m))
 		}
 	}
 	printBanner(out, listener.Addr(), c, m.Mode())
@@ -111,22 +111,16 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 
 // serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c serveConfig, log *zap.Logger) error {
-	server := &http.Server{
-		Handler:           registry.New(m, registry.Options{NoDelete: !c.delete, Log: log}),
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) },
-		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.AddCallerSkip(1))),
-	}
+	server := newServer(registry.New(m, registry.Options{NoDelete: !c.delete, Log: log}), log)
+	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	stopAdmin := serveAdmin(ctx, m, c, listener.Addr(), log)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.data), zap.String("mode", string(m.Mode())))
+	var failure error
 	select {
-	case err := <-failed:
-		stopAdmin(ctx)
-		return fmt.Errorf("serve HTTP: %w", err)
+	case err := <-failed: // what is held in memory is to be kept all the same
+		failure = fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
 	log.Info("stopping: transfers under way may end", zap.Duration("timeout", c.shutdownTimeout))
@@ -141,7 +135,20 @@ func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c s
 		log.Warn("transfers were broken off", zap.Error(err))
 	}
 	log.Info("stopped")
-	return nil
+	return failure
+}
+
+// newServer returns a server with the limits of all that this process serves.
+func newServer(handler http.Handler, log *zap.Logger) *http.Server {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.AddCallerSkip(1))),
+	}
+	closeSilent(server)
+	return server
 }
 
 // cause strips what net.Listen says again of the address.

@@ -155,7 +155,21 @@ func selector(s string) (func(tag string) bool, error) {
 		return nil, err
 	}
 	return func(tag string) bool {
-		version, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
-		return err == nil && within.Check(version)
+		version, ok := versionOf(tag)
+		return ok && within.Check(version)
 	}, nil
+}
+
+// versionOf reads a tag as a version: v1.4.2, or 1.21 and 22.04, which stand for those with a zero at the end. A number
+// alone is more often a date or a build than a version, and would be above every range.
+func versionOf(tag string) (*semver.Version, bool) {
+	numbers := strings.TrimPrefix(tag, "v")
+	if i := strings.IndexAny(numbers, "-+"); i >= 0 {
+		numbers = numbers[:i]
+	}
+	if !strings.Contains(numbers, ".") {
+		return nil, false
+	}
+	version, err := semver.NewVersion(tag)
+	return version, err == nil
 }

@@ -22,11 +22,11 @@ func TestTagsAreSelected(t *testing.T) {
 		"a glob":                       {tags: []string{"v*"}, want: "v1.4.0 v2.1.0 v2.1.0-alpine"},
 		"a name":                       {tags: []string{"latest"}, want: "latest"},
 		"several":                      {tags: []string{"latest", "1.2", "1.?.*"}, want: "1.2 1.2.3 1.3.0 latest"},
-		"a range":                      {tags: []string{">=1.2 <2"}, want: "1.2.3 1.3.0 v1.4.0"},
+		"a range":                      {tags: []string{">=1.2 <2"}, want: "1.2 1.2.3 1.3.0 v1.4.0"},
 		"a range without space":        {tags: []string{">1.3"}, want: "2.0.0 v1.4.0 v2.1.0"},
-		"the last number may change":   {tags: []string{"~1.2"}, want: "1.2.3"},
+		"the last number may change":   {tags: []string{"~1.2"}, want: "1.2 1.2.3"},
 		"the first number must not":    {tags: []string{"^2"}, want: "2.0.0 v2.1.0"},
-		"one of two ranges":            {tags: []string{"~1.2 || ~1.3"}, want: "1.2.3 1.3.0"},
+		"one of two ranges":            {tags: []string{"~1.2 || ~1.3"}, want: "1.2 1.2.3 1.3.0"},
 		"prereleases are named":        {tags: []string{">=2.0.0-0 <2.0.1"}, want: "2.0.0 2.0.0-rc.1"},
 		"all and some is all":          {all: true, tags: []string{"latest"}, want: "1.2 1.2.3 1.3.0 2.0.0 2.0.0-rc.1 latest v1.4.0 v2.1.0 v2.1.0-alpine"},
 		"nothing is selected":          {tags: []string{"^7"}, err: "has no tag that is selected"},
@@ -44,6 +44,20 @@ func TestTagsAreSelected(t *testing.T) {
 			}
 			failed(t, summary, tt.err)
 		})
+	}
+}
+
+func TestTagsThatAreVersions(t *testing.T) {
+	for tag, want := range map[string]bool{
+		"1.21": true, "v2.0": true, "22.04": true, "1.21.0": true, "v10.0.1": true, "22.04.1": true,
+		"1.21-alpine": false, "v2.0-rc.1": false, "20240329": false, "v20240329": false, "3": false, "20240329-1.2": false,
+		"latest": false, "v": false, "1.": false, ".1": false, "1.2.3.4": false, "0.9": false,
+	} {
+		f := &fake{tags: map[string][]string{"ghcr.io/org/app": {tag}}}
+		run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{">=1.21"}})
+		if got := len(f.fetched) == 1; got != want {
+			t.Errorf("%s: selected is %t, want %t", tag, got, want)
+		}
 	}
 }
 

@@ -42,7 +42,8 @@ type Request struct {
 	// AllTags fetches every tag of the images. With it, or with Tags, an image must be named without a tag or digest.
 	AllTags bool `json:"allTags,omitempty"`
 	// Tags fetches the tags that any of these selects: globs, as v1.*, or ranges of semantic versions, as >=1.2 <2,
-	// ~1.4 or ^2. Ranges pass over tags that are no version, and over prereleases unless they name one.
+	// ~1.4 or ^2. Ranges read 1.21 as 1.21.0; they pass over tags that are no version, numbers without a dot included,
+	// and over prereleases, which 1.21-alpine is, unless they name one.
 	Tags []string `json:"tags,omitempty"`
 	// Referrers has signatures and everything else that refers to the images fetched, too.
 	Referrers bool `json:"referrers,omitempty"`
