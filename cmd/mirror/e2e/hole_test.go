@@ -72,27 +72,28 @@ func (h *hole) pass(outer net.Conn, namespace, addr string) {
 
 // dialIn connects to an address in a network namespace. A socket stays in the namespace that it was made in.
 func dialIn(namespace, addr string) (net.Conn, error) {
-	file, err := os.Open(namespace)
+	// The thread has to come back: if it ended instead, so would the servers that were started from it, by Pdeathsig.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	here, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	type dialled struct {
-		net.Conn
-		error
+	defer here.Close()
+	there, err := os.Open(namespace)
+	if err != nil {
+		return nil, err
 	}
-	done := make(chan dialled)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and nobody else gets it
-		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- dialled{error: err}
-			return
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); err != nil {
+			panic(err) // whatever runs on this thread next would be in the wrong network
 		}
-		c, err := net.Dial("tcp", addr)
-		done <- dialled{c, err}
 	}()
-	d := <-done
-	return d.Conn, d.error
+	return net.Dial("tcp", addr)
 }
 
 // counters reads what the kernel has counted in the network namespace of a process, by its names for it in snmp and
