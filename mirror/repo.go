@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -13,12 +12,6 @@ const MaxManifestSize = 4 << 20
 
 // maxNameLength is what common clients allow for a repository name, host included.
 const maxNameLength = 255
-
-var (
-	pathPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-	hostPattern = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$`)
-	tagPattern  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-)
 
 // Repo is the canonical name of a repository: the host of the registry that it belongs to and its path there.
 // It is comparable, and everything held is stored under it.
@@ -46,7 +39,7 @@ func (r Repo) Validate() error {
 	if len(r.Host)+1+len(r.Path) > maxNameLength {
 		return Errorf(CodeNameInvalid, "repository name is longer than %d characters", maxNameLength)
 	}
-	if !pathPattern.MatchString(r.Path) {
+	if !validPath(r.Path) {
 		return Errorf(CodeNameInvalid, "%q is not a repository name", r.Path)
 	}
 	return nil
@@ -87,6 +80,9 @@ func ParseTagOrDigest(s string) (tag string, d digest.Digest, err error) {
 // Anything else is a [CodeDigestInvalid].
 func ParseDigest(s string) (digest.Digest, error) {
 	d := digest.Digest(s)
+	if validDigest(s) {
+		return d, nil
+	}
 	if err := d.Validate(); err != nil {
 		return "", &Error{Code: CodeDigestInvalid, Message: "invalid digest " + quote(s), Cause: err}
 	}
@@ -98,12 +94,6 @@ func ParseDigest(s string) (digest.Digest, error) {
 
 // ValidAlgorithm reports whether content is held under digests of algorithm a.
 func ValidAlgorithm(a digest.Algorithm) bool { return a == digest.SHA256 || a == digest.SHA512 }
-
-// ValidTag reports whether s is within the grammar of tags.
-func ValidTag(s string) bool { return tagPattern.MatchString(s) }
-
-// ValidHost reports whether s is a host name, an IPv4 address or a bracketed IPv6 address, with or without a port.
-func ValidHost(s string) bool { return len(s) <= maxNameLength && hostPattern.MatchString(s) }
 
 // ParseRef reads what [Ref.String] writes: host/path:tag or host/path@digest.
 func ParseRef(s string) (ref Ref, err error) {

@@ -43,10 +43,9 @@ func (x *exchange) manifest() error {
 
 // describe sets the headers that name content by its digest, and answers 304 if the client has it.
 func (x *exchange) describe(d digest.Digest) (notModified bool) {
-	h := x.Header()
 	etag := `"` + string(d) + `"`
-	h["Docker-Content-Digest"] = []string{string(d)}
-	h["Etag"] = []string{etag}
+	x.set("Docker-Content-Digest", string(d))
+	x.set("Etag", etag)
 	for _, list := range x.r.Header["If-None-Match"] {
 		for candidate := range strings.SplitSeq(list, ",") {
 			candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
@@ -71,9 +70,8 @@ var warningText = strings.NewReplacer(`"`, `'`, `\`, `/`, "\r", " ", "\n", " ")
 
 // writeBody answers 200 with a body that is in memory.
 func (x *exchange) writeBody(contentType string, body []byte) error {
-	h := x.Header()
-	h["Content-Type"] = []string{contentType}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.set("Content-Type", contentType)
+	x.set("Content-Length", strconv.Itoa(len(body)))
 	x.WriteHeader(http.StatusOK)
 	if x.head() {
 		return nil

@@ -42,6 +42,9 @@ type exchange struct {
 	r    *http.Request
 	req  Request
 	repo mirror.Repo
+
+	values [4]string // those of headers set with set
+	used   int
 }
 
 // ServeHTTP answers one request. Where an answer fails after it began, the connection is broken, so that no client
@@ -94,6 +97,18 @@ func (x *exchange) serve() (err error) {
 
 // Header returns the headers of the answer, which is what handlers mean by it.
 func (x *exchange) Header() http.Header { return x.ResponseWriter.Header() }
+
+// set sets a header whose key is canonical. The answers that are asked for most have no more headers than there is room
+// for in the exchange, and cost no memory of their own.
+func (x *exchange) set(key, value string) {
+	if x.used == len(x.values) {
+		x.Header()[key] = []string{value}
+		return
+	}
+	x.values[x.used] = value
+	x.used++
+	x.Header()[key] = x.values[x.used-1 : x.used : x.used]
+}
 
 func (x *exchange) head() bool { return x.r.Method == http.MethodHead }
 
