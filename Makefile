@@ -23,7 +23,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build the mirror and start it on :5000, with its data in ./data
-	$(BIN)/mirror serve
+	@$(BIN)/mirror serve
 
 build: $(BIN)/mirror ## Build bin/mirror, one static binary
 

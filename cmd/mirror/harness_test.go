@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -148,6 +149,17 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 
 func offline(c *serveConfig)                   { c.offline = true }
 func fresh(d time.Duration) func(*serveConfig) { return func(c *serveConfig) { c.fresh = d } }
+
+// incomplete leaves images as their clients pulled them: nothing is fetched beside what a test asks for.
+func incomplete(c *serveConfig) {
+	c.configFile = filepath.Join(c.data, "mirror.yaml")
+	_, url, _ := strings.Cut(c.upstreams[0], "=")
+	text := fmt.Sprintf("upstreams: [{host: docker.io, complete: false, endpoints: [{url: %q}]}]", url)
+	if err := os.WriteFile(c.configFile, []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+	c.upstreams = nil
+}
 
 func alsoUpstream(upstream string) func(*serveConfig) {
 	return func(c *serveConfig) { c.upstreams = append(c.upstreams, upstream) }

@@ -326,7 +326,7 @@ func TestWrongBytesAreNeverWhole(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSubject(t, up.URL)
+			s := newSubject(t, up.URL, incomplete)
 			s.get(200, "/v2/library/app/manifests/v1")
 			up.misbehave(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == "GET" && r.URL.Path == path {
