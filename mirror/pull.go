@@ -49,6 +49,23 @@ func (m *Mirror) manifest(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	return ref, Answer{Manifest: man}, err
 }
 
+// heldManifest is a manifest with the tag it was found by.
+type heldManifest struct {
+	Manifest
+	tag Tag
+}
+
+func (m *Mirror) held(ctx context.Context, ref Ref) (held heldManifest, err error) {
+	if ref.Digest == "" {
+		if held.tag, err = m.store.Tag(ctx, ref.Repo, ref.Tag); err != nil {
+			return held, err
+		}
+		ref.Digest = held.tag.Digest
+	}
+	held.Manifest, err = m.store.Manifest(ctx, ref.Repo, ref.Digest)
+	return held, err
+}
+
 func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	tag, err := m.store.Tag(ctx, ref.Repo, ref.Tag)
 	if CodeOf(err) == CodeManifestUnknown {
