@@ -74,6 +74,10 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	}
 	if len(f.failures) == 0 {
 		m.fetchedWhole(f.repo, f.seen)
+		m.wants.fulfilled(f.repo, root.Digest, ref.Tag)
+		for d := range f.seen { // also by what was here already, by way of another repository
+			m.wants.fulfilled(f.repo, d)
+		}
 	}
 	return f.got, errors.Join(f.failures...)
 }
