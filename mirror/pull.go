@@ -100,6 +100,9 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	if err := m.mayAsk(ctx, ref.Repo); err != nil {
 		return Manifest{}, err
 	}
+	if err, ok := m.unknown.Get(ref.String()); ok { // it was dropped there a moment ago
+		return Manifest{}, err
+	}
 	patience := time.NewTimer(m.opts.Patience)
 	defer patience.Stop()
 	answer := m.lookup("revalidate "+ref.String(), func(ctx context.Context) (Manifest, error) {
@@ -108,6 +111,7 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	select {
 	case res := <-answer:
 		if res.Err != nil {
+			m.remember(ref.String(), res.Err)
 			m.log.Info("stale", zap.Stringer("ref", ref), zap.Error(res.Err))
 			return Manifest{}, res.Err
 		}
