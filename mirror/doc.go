@@ -4,23 +4,49 @@
 // Everything else plugs into it, and the arrows point one way; a test in this folder holds that:
 //
 //	cmd/mirror ── wires all of it, holds no logic
-//	    ├── api       HTTP                                        ─┐
-//	    ├── upstream  talks to origin registries ([Upstream])      ├──▶ mirror
-//	    └── cache     holds content ([Store])                     ─┘
+//	    ├── api/registry  HTTP as the distribution specification has it  ─┐
+//	    ├── api/admin     HTTP for commands, and their client             │
+//	    ├── sync/images   lists of images, fetched ahead of need          ├──▶ mirror
+//	    ├── upstream      talks to origin registries ([Upstream])         │
+//	    └── cache         holds content and notes ([Store])              ─┘
 //
 // # How a request is answered
 //
 // By digest, content is immutable: what is held is served and no upstream is asked. By tag it is not: a tag that an
 // upstream confirmed within [Options.Fresh] is served; an older one is revalidated, and the held one is served when
-// that fails or takes longer than a client should wait. What is not held becomes a flight: one transfer from the
-// upstream that any number of clients read from while it arrives. A repository that was created by a push is local, and
-// a tag that was pushed is the client's: neither is ever asked upstream for, or moved by it.
+// that fails or takes longer than a client should wait, with [Answer.Stale] saying why. What is not held becomes a
+// flight: one transfer from the upstream that any number of clients read from while it arrives. It goes on when they
+// leave; one that only fetches asked for ends when they are stopped. What an upstream says that it does not have is
+// believed for a moment ([Options.Unknown]). A repository that was created by a push is local, and a tag that was pushed
+// is the client's: neither is ever asked upstream for, or moved by it. A list has what is held and what the upstream adds.
 //
-// Offline, nothing is dialled: what is not held is unknown, at once.
+// # Modes
+//
+// In [Auto], an upstream that does not answer counts as gone until a probe finds it back. In [Online] it is asked every
+// time. In [Offline] nothing is dialled: what is not held is unknown, at once, and what was under way with an upstream
+// has ended. All of that is one context, the network's, which every question to an upstream is asked with, and one gate,
+// which lets none pass after it ended.
+//
+// # Complete images
+//
+// A client that pulls an image may have half of it already, and never asks for that. So the rest of what it pulled, for
+// its platform, becomes a chore: it is fetched in the background, a few blobs at a time, and tried again until it is
+// there. A client that only asks what there is makes none. [Mirror.Fetch] brings in whole images that nobody pulled yet.
+//
+// # Wants
+//
+// What a client asked for and could not be given is a [Want], until it can be: offline, or because the upstream failed,
+// but not if the upstream said that there is no such thing. Fetches and chores make none.
+//
+// # Notes
+//
+// Mode, wants and chores outlive the process as notes in the store. Wants are noted in batches, since no client waits
+// for the disk to be told no; the others before they count.
 //
 // # What is never broken
 //
 // Bytes go out as they came in. What was acknowledged is durable. An image that was pushed has all its blobs. Nothing is
 // called whole before its digest was verified: a client that reads from a flight is held back before the last byte until
-// then, and sees its connection break if the bytes are wrong.
+// then, and sees its connection break if the bytes are wrong. A disk that is full is no reason to refuse: a client gets
+// its bytes straight from the upstream, verified as they pass.
 package mirror

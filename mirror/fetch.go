@@ -3,30 +3,12 @@ package mirror
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
-
-// Progress is told about long work, by any goroutine. A terminal's bar, the admin API and logs all listen through it.
-type Progress interface {
-	// Expect adds to the bytes that there are to do.
-	Expect(bytes int64)
-	// Did adds to the bytes that are done.
-	Did(bytes int64)
-	// Doing says what is being worked on, for people.
-	Doing(what string)
-}
-
-// NoProgress listens to nothing.
-type NoProgress struct{}
-
-func (NoProgress) Expect(int64) {}
-func (NoProgress) Did(int64)    {}
-func (NoProgress) Doing(string) {}
 
 // FetchOptions say what of an image is fetched. The zero value works: all of it, without what refers to it.
 type FetchOptions struct {
@@ -92,6 +74,10 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	}
 	if len(f.failures) == 0 {
 		m.fetchedWhole(f.repo, f.seen)
+		m.wants.fulfilled(f.repo, root.Digest, ref.Tag)
+		for d := range f.seen { // also by what was here already, by way of another repository
+			m.wants.fulfilled(f.repo, d)
+		}
 	}
 	return f.got, errors.Join(f.failures...)
 }
@@ -115,154 +101,4 @@ func (f *fetch) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failures = append(f.failures, err)
-}
-
-// root returns the manifest that the image begins with, or that it leads to: for a tag, what its upstream says it is now.
-func (f *fetch) root(ctx context.Context, ref Ref) (Manifest, error) {
-	man, why := f.find(ctx, ref)
-	if why != nil && ctx.Err() == nil && !isStoreFault(why) {
-		return Manifest{}, unheld(CodeManifestUnknown, ref, why)
-	}
-	return man, why
-}
-
-// find returns a manifest, or why it cannot be had.
-func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
-	held, err := f.m.held(ctx, ref)
-	if err == nil && (ref.Digest != "" || held.tag.Origin == Pushed) {
-		return held.Manifest, nil
-	}
-	if err != nil && CodeOf(err) != CodeManifestUnknown {
-		return Manifest{}, &storeFault{err}
-	}
-	if why := f.m.mayAsk(ctx, ref.Repo); why != nil {
-		if err == nil {
-			return held.Manifest, nil
-		}
-		return Manifest{}, why
-	}
-	what := "fetch "
-	if err == nil {
-		what = "revalidate "
-	}
-	answer := f.m.lookup(what+ref.String(), func(net context.Context) (Manifest, error) {
-		switch {
-		case ref.Digest != "":
-			return f.m.transferManifest(net, ref)
-		case err == nil:
-			return f.m.transferMoved(look(net), ref, held.Digest)
-		default:
-			return f.m.transferManifest(net, ref, ref.Tag)
-		}
-	})
-	select {
-	case res := <-answer:
-		switch {
-		case res.Err == nil:
-			f.m.unknown.Remove(ref.String())
-			man := res.Val.(Manifest)
-			if _, err := f.m.store.Manifest(ctx, ref.Repo, man.Digest); err != nil { // clients get it all the same
-				return Manifest{}, &storeFault{Errorf(CodeUnknown, "%s cannot be kept: %w", ref, err)}
-			}
-			return man, nil
-		case err == nil && !final(res.Err):
-			return held.Manifest, nil
-		}
-		return Manifest{}, res.Err
-	case <-ctx.Done():
-		return Manifest{}, ctx.Err()
-	}
-}
-
-// heldManifest is a manifest with the tag it was found by.
-type heldManifest struct {
-	Manifest
-	tag Tag
-}
-
-func (m *Mirror) held(ctx context.Context, ref Ref) (held heldManifest, err error) {
-	if ref.Digest == "" {
-		if held.tag, err = m.store.Tag(ctx, ref.Repo, ref.Tag); err != nil {
-			return held, err
-		}
-		ref.Digest = held.tag.Digest
-	}
-	held.Manifest, err = m.store.Manifest(ctx, ref.Repo, ref.Digest)
-	return held, err
-}
-
-// manifest walks a manifest: its children and referrers are fetched, its blobs gathered.
-func (f *fetch) manifest(ctx context.Context, man Manifest) {
-	if f.seen[man.Digest] || ctx.Err() != nil {
-		return
-	}
-	f.seen[man.Digest] = true
-	f.got.Manifests++
-	_, refs, err := ParseManifest(man.MediaType, man.Bytes)
-	if err != nil {
-		f.fail(Errorf(CodeOf(err), "%s@%s: %w", f.repo, man.Digest, err))
-		return
-	}
-	for _, desc := range refs.Blobs {
-		f.blob(ctx, desc)
-	}
-	children := refs.Manifests
-	if len(f.opts.Platforms) > 0 {
-		children = slices.DeleteFunc(slices.Clone(children), func(desc v1.Descriptor) bool { return !f.wanted(desc) })
-		f.filtered = f.filtered || len(children) == 0 && len(refs.Manifests) > 0
-	}
-	for _, desc := range children {
-		f.child(ctx, desc.Digest)
-	}
-	if f.opts.Referrers {
-		f.referrers(ctx, man.Digest)
-	}
-}
-
-func (f *fetch) child(ctx context.Context, d digest.Digest) {
-	if f.seen[d] {
-		return
-	}
-	man, err := f.root(ctx, Ref{Repo: f.repo, Digest: d})
-	if err != nil {
-		f.fail(err)
-		return
-	}
-	f.manifest(ctx, man)
-}
-
-// referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses. Offline, that is what is
-// held of it; it is a failure if an upstream that might know of more cannot be asked.
-func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
-	list, err := f.m.Referrers(Patiently(ctx), f.repo, d)
-	if err == nil && !errors.Is(list.Stale, errOffline) {
-		err = list.Stale
-	}
-	if err != nil {
-		f.fail(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
-	}
-	for _, desc := range list.Items {
-		f.child(ctx, desc.Digest)
-	}
-	for _, suffix := range []string{".sig", ".att", ".sbom"} {
-		ref := Ref{Repo: f.repo, Tag: strings.Replace(d.String(), ":", "-", 1) + suffix}
-		switch man, why := f.find(ctx, ref); {
-		case why == nil:
-			f.manifest(ctx, man)
-		case !final(why) && !errors.Is(why, errOffline):
-			f.fail(Errorf(CodeUnavailable, "cannot tell whether there is %s: %w", ref, why))
-		}
-	}
-}
-
-// wanted reports whether an index's entry is for one of the platforms. An entry without one is for all; attestations
-// of a build say "unknown" and come with the referrers.
-func (f *fetch) wanted(desc v1.Descriptor) bool {
-	if desc.Platform == nil {
-		return true
-	}
-	if desc.Platform.OS == "unknown" {
-		return f.opts.Referrers
-	}
-	return slices.ContainsFunc(f.opts.Platforms, func(p string) bool { return MatchPlatform(p, *desc.Platform) })
 }

@@ -85,8 +85,12 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 	if progress == nil {
 		progress = NoProgress{}
 	}
-	if stat, err := m.store.StatBlob(ctx, repo, d); err != nil || stat.Held && stat.Linked {
+	switch stat, err := m.store.StatBlob(ctx, repo, d); {
+	case err != nil:
 		return err
+	case stat.Held && stat.Linked:
+		m.wants.fulfilled(repo, d)
+		return nil
 	}
 	ref := Ref{Repo: repo, Digest: d}
 	if why := m.mayAsk(ctx, repo); why != nil {

@@ -132,8 +132,10 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 		log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
 		switch {
 		case err == nil:
-			m.wants.fulfilled(repo, d)
+			m.blobCame(repo, d)
 			return
+		case isStoreFault(err):
+			log.Error("a blob cannot be kept: see whether the disk is full; clients get it straight from its upstream until then")
 		case errors.Is(context.Cause(net), errLeft):
 			log.Info("transfer ended: what asked for it was stopped")
 		default:

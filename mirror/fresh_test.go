@@ -169,6 +169,29 @@ func TestNegativeAnswersAreRememberedBriefly(t *testing.T) {
 	})
 }
 
+// TestATagThatWasDroppedIsAskedForBriefly: the registry's no is believed for a moment where there is a held answer, too.
+func TestATagThatWasDroppedIsAskedForBriefly(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		old := p.origin.image(app, []string{"old"}, "v1").Digest
+		p.get(byTag("v1"), old)
+		delete(p.origin.tags, byTag("v1").String())
+		for range 9 {
+			if answer := p.get(byTag("v1"), old); mirror.CodeOf(answer.Stale) != mirror.CodeManifestUnknown {
+				t.Errorf("stale: %v", answer.Stale)
+			}
+			later(time.Second)
+		}
+		if n := p.origin.count("resolve"); n != 1 {
+			t.Errorf("asked %d times, want once", n)
+		}
+		p.get(byTag("v1"), old)
+		later(2 * time.Second)
+		moved := p.origin.image(app, []string{"new"}, "v1").Digest
+		p.get(byTag("v1"), moved)
+	})
+}
+
 func TestListsAreMerged(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, mirror.Options{Patience: time.Second})

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"airmirror/mirror"
 )
@@ -89,7 +91,9 @@ func TestFullDiskPassesBlobsStraightThrough(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &disk{atReceive: tt.atReceive, atCommit: tt.atCommit}
-			p := startFull(t, tt.room, d)
+			d.room.Store(tt.room)
+			core, logs := observer.New(zap.ErrorLevel)
+			p := startOver(t, mirror.Options{Log: zap.New(core)}, func(s mirror.Store) mirror.Store { d.Store = s; return d })
 			blob := p.origin.put(long).Digest
 			for range 2 {
 				got, err := p.read(app, blob)
@@ -99,6 +103,10 @@ func TestFullDiskPassesBlobsStraightThrough(t *testing.T) {
 			}
 			if wants := p.wants(); len(wants) != 0 {
 				t.Errorf("what was given is no want: %s", wants)
+			}
+			kept := logs.FilterMessageSnippet("cannot be kept: see whether the disk is full").FilterField(zap.Stringer("blob", blob)).All()
+			if len(kept) == 0 || kept[0].ContextMap()["error"] != "no space left on device" {
+				t.Errorf("the log does not say why: %v", logs.All())
 			}
 			if stat, err := p.store.StatBlob(t.Context(), app, blob); err != nil || stat.Held {
 				t.Errorf("%+v, %v: nothing of it is kept", stat, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -181,49 +180,6 @@ func (m *Mirror) closeBegan() <-chan struct{} { return m.chores.stop }
 // Names returns how this mirror reads and writes repository names.
 func (m *Mirror) Names() Names { return m.opts.Names }
 
-var (
-	errOffline = Errorf(CodeUnavailable, "the mirror is offline")
-	errLocal   = Errorf(CodeDenied, "the repository is local: what was created by a push is never asked upstream for")
-)
-
-// mayAsk returns why the misses of repo are not asked upstream for, or nil if they are.
-func (m *Mirror) mayAsk(ctx context.Context, repo Repo) error {
-	// Local comes first: offline, too, the misses of a local repository are nothing for an upstream, and no wants.
-	local, err := m.local(ctx, repo)
-	if local && err == nil {
-		return errLocal
-	}
-	if mode, _ := m.network.get(); mode == Offline {
-		return errOffline
-	}
-	return err
-}
-
-// local reports whether repo belongs to this network. To look for the missing tags of a name that was created here would
-// let whoever registers the name outside slip an image in.
-func (m *Mirror) local(ctx context.Context, repo Repo) (bool, error) {
-	if local, decided := m.opts.Local(repo); decided {
-		return local, nil
-	}
-	origin, err := m.store.RepoOrigin(ctx, repo)
-	if CodeOf(err) == CodeNameUnknown {
-		return false, nil
-	}
-	return origin == Pushed, err
-}
-
-// longName returns the repository that a client means by a short name which nothing was pushed under: Docker's tools
-// write docker.io/alpine for docker.io/library/alpine.
-func (m *Mirror) longName(ctx context.Context, repo Repo) (long Repo, ok bool) {
-	if repo.Host != DockerHub || strings.Contains(repo.Path, "/") {
-		return repo, false
-	}
-	if _, err := m.store.RepoOrigin(ctx, repo); CodeOf(err) != CodeNameUnknown {
-		return repo, false
-	}
-	return Repo{Host: DockerHub, Path: "library/" + repo.Path}, true
-}
-
 // begin notes that work goes on which Close must wait for; the caller calls m.work.Done when it ends.
 func (m *Mirror) begin() error {
 	m.closing.RLock()
@@ -232,42 +188,5 @@ func (m *Mirror) begin() error {
 		return Errorf(CodeUnavailable, "the mirror is shutting down")
 	}
 	m.work.Add(1)
-	return nil
-}
-
-const (
-	settingNotes = "setting"
-	modeNote     = "mode"
-)
-
-// rememberedMode returns the mode that SetMode was last told, in this run or an earlier one.
-func (m *Mirror) rememberedMode(ctx context.Context) (Mode, error) {
-	if m.opts.Offline {
-		return Offline, nil
-	}
-	notes, err := m.store.Notes(ctx, settingNotes)
-	if mode, badNote := ParseMode(string(notes[modeNote])); err == nil && badNote == nil {
-		return mode, nil
-	}
-	return m.opts.Mode, err
-}
-
-// Mode returns the mode that the mirror is in.
-func (m *Mirror) Mode() Mode {
-	mode, _ := m.network.get()
-	return mode
-}
-
-// SetMode switches to a mode and remembers it for the next run. Going offline ends everything that is under way with an
-// upstream. A mirror with [Options.Offline] stays offline: [CodeUnsupported].
-func (m *Mirror) SetMode(ctx context.Context, mode Mode) error {
-	if m.opts.Offline && mode != Offline {
-		return Errorf(CodeUnsupported, "this mirror was started with --offline: start it without to let it ask upstreams")
-	}
-	if err := m.store.Note(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
-		return fmt.Errorf("remember mode %s: %w", mode, err)
-	}
-	m.network.set(m.ctx, mode)
-	m.log.Info("mode changed", zap.String("mode", string(mode)))
 	return nil
 }

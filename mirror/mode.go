@@ -2,7 +2,9 @@ package mirror
 
 import (
 	"context"
-	"sync"
+	"fmt"
+
+	"go.uber.org/zap"
 )
 
 // Mode says whether upstreams are asked.
@@ -25,42 +27,39 @@ func ParseMode(s string) (Mode, error) {
 	return "", Errorf(CodeUnsupported, "%s is not a mode: want online, offline or auto", quote(s))
 }
 
-// network is what stands between a mirror and its upstreams. Its context ends when the mirror goes offline, and with it
-// every question and transfer under way; between the other modes, transfers go on.
-type network struct {
-	mu     sync.RWMutex
-	mode   Mode
-	ctx    context.Context
-	alive  context.Context // what ctx is made from
-	cancel context.CancelCauseFunc
-}
+const (
+	settingNotes = "setting"
+	modeNote     = "mode"
+)
 
-// set switches to mode; base is what a context of the network is made from.
-func (n *network) set(base context.Context, mode Mode) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.cancel == nil || n.mode == Offline {
-		n.alive, n.cancel = context.WithCancelCause(base)
+// rememberedMode returns the mode that SetMode was last told, in this run or an earlier one.
+func (m *Mirror) rememberedMode(ctx context.Context) (Mode, error) {
+	if m.opts.Offline {
+		return Offline, nil
 	}
-	n.mode, n.ctx = mode, n.alive
-	switch mode {
-	case Online:
-		n.ctx = Insist(n.alive)
-	case Offline:
-		n.cancel(errOffline)
+	notes, err := m.store.Notes(ctx, settingNotes)
+	if mode, badNote := ParseMode(string(notes[modeNote])); err == nil && badNote == nil {
+		return mode, nil
 	}
+	return m.opts.Mode, err
 }
 
-func (n *network) get() (Mode, context.Context) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.mode, n.ctx
+// Mode returns the mode that the mirror is in.
+func (m *Mirror) Mode() Mode {
+	mode, _ := m.network.get()
+	return mode
 }
 
-type insistKey struct{}
-
-// Insist returns a context of questions for which an upstream that counts as gone is asked all the same.
-func Insist(ctx context.Context) context.Context { return context.WithValue(ctx, insistKey{}, true) }
-
-// Insists reports whether ctx is one of [Insist].
-func Insists(ctx context.Context) bool { return ctx.Value(insistKey{}) != nil }
+// SetMode switches to a mode and remembers it for the next run. Going offline ends everything that is under way with an
+// upstream. A mirror with [Options.Offline] stays offline: [CodeUnsupported].
+func (m *Mirror) SetMode(ctx context.Context, mode Mode) error {
+	if m.opts.Offline && mode != Offline {
+		return Errorf(CodeUnsupported, "this mirror was started with --offline: start it without to let it ask upstreams")
+	}
+	if err := m.store.Note(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
+		return fmt.Errorf("remember mode %s: %w", mode, err)
+	}
+	m.network.set(m.ctx, mode)
+	m.log.Info("mode changed", zap.String("mode", string(mode)))
+	return nil
+}

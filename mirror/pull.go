@@ -49,6 +49,23 @@ func (m *Mirror) manifest(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	return ref, Answer{Manifest: man}, err
 }
 
+// heldManifest is a manifest with the tag it was found by.
+type heldManifest struct {
+	Manifest
+	tag Tag
+}
+
+func (m *Mirror) held(ctx context.Context, ref Ref) (held heldManifest, err error) {
+	if ref.Digest == "" {
+		if held.tag, err = m.store.Tag(ctx, ref.Repo, ref.Tag); err != nil {
+			return held, err
+		}
+		ref.Digest = held.tag.Digest
+	}
+	held.Manifest, err = m.store.Manifest(ctx, ref.Repo, ref.Digest)
+	return held, err
+}
+
 func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	tag, err := m.store.Tag(ctx, ref.Repo, ref.Tag)
 	if CodeOf(err) == CodeManifestUnknown {
@@ -83,6 +100,9 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	if err := m.mayAsk(ctx, ref.Repo); err != nil {
 		return Manifest{}, err
 	}
+	if err, ok := m.unknown.Get(ref.String()); ok { // it was dropped there a moment ago
+		return Manifest{}, err
+	}
 	patience := time.NewTimer(m.opts.Patience)
 	defer patience.Stop()
 	answer := m.lookup("revalidate "+ref.String(), func(ctx context.Context) (Manifest, error) {
@@ -91,6 +111,7 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	select {
 	case res := <-answer:
 		if res.Err != nil {
+			m.remember(ref.String(), res.Err)
 			m.log.Info("stale", zap.Stringer("ref", ref), zap.Error(res.Err))
 			return Manifest{}, res.Err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 type Want struct {
 	Ref      string    `json:"ref"`                // as [Ref.String] writes it
 	Blob     bool      `json:"blob,omitempty"`     // the digest is a blob's, not a manifest's
-	Platform string    `json:"platform,omitempty"` // os/arch, if an index says what the digest is for
+	Platform string    `json:"platform,omitempty"` // os/arch, if the index under a tag says what the digest is for
 	Count    int       `json:"count"`
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
@@ -158,8 +159,37 @@ func (w *wants) note(ctx context.Context, store NoteStore) error {
 	return err
 }
 
+// of returns the repositories that want a digest.
+func (w *wants) of(d digest.Digest) (repos []Repo) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key := range w.m {
+		if !strings.HasSuffix(key, "@"+d.String()) {
+			continue
+		}
+		if ref, err := ParseRef(key); err == nil {
+			repos = append(repos, ref.Repo)
+		}
+	}
+	return repos
+}
+
+// blobCame strikes off the wants that a transfer for repo fulfilled: in all repositories whose manifests announce it.
+func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
+	for _, other := range m.wants.of(d) {
+		stat, err := m.store.StatBlob(m.ctx, other, d)
+		if other == repo || err == nil && stat.Held && stat.Linked {
+			m.wants.fulfilled(other, d)
+		}
+	}
+}
+
 // Wants lists what clients asked for and could not be given, the most wanted first.
-func (m *Mirror) Wants() []Want { return m.wants.list() }
+func (m *Mirror) Wants() []Want {
+	list := m.wants.list()
+	m.namePlatforms(list)
+	return list
+}
 
 // ForgetWants strikes off wants by their [Want.Ref], all of them if none is named, and returns how many there were.
 func (m *Mirror) ForgetWants(refs ...string) int {

@@ -212,3 +212,61 @@ func pushAsIs(p *place) {
 	_, _, err = p.PutManifest(p.t.Context(), mirror.Put{Repo: app, MediaType: man.MediaType, Bytes: man.Bytes, Tags: []string{"v1"}})
 	p.must(err)
 }
+
+func TestWantsSayWhichPlatformIsMissing(t *testing.T) {
+	p := start(t, mirror.Options{})
+	index := world(p.origin)
+	p.get(byTag("v1"), index.Digest)
+	p.must(p.SetMode(t.Context(), mirror.Offline))
+	arm := p.origin.image(app, []string{"shared", "arm64"}).Digest
+	p.missing(byDigest(arm))
+	p.missing(byDigest(digest.FromString("no index names it")))
+	_, _ = p.read(app, digest.FromString("shared"))
+	for range 2 {
+		for _, want := range p.Wants() {
+			platform := ""
+			if want.Ref == byDigest(arm).String() {
+				platform = "linux/arm64/v8"
+			}
+			if want.Platform != platform {
+				t.Errorf("%+v, want platform %q", want, platform)
+			}
+		}
+		p.restart()
+	}
+}
+
+// TestABlobFulfilsWantsOfAllItsRepositories: one transfer is for all whose manifests announce the blob.
+func TestABlobFulfilsWantsOfAllItsRepositories(t *testing.T) {
+	other := mirror.Repo{Host: "origin.test", Path: "other"}
+	for name, fetch := range map[string]func(p *place){
+		"a pull":  func(p *place) { p.pull("layer") },
+		"a fetch": func(p *place) { p.must(p.FetchBlob(p.t.Context(), app, digest.FromString("layer"), nil)) },
+		"a fetch of what came before it was wanted": func(p *place) {
+			p.push(mirror.Repo{Host: "origin.test", Path: "third"}, "layer")
+			for _, repo := range []mirror.Repo{app, other} {
+				p.must(p.FetchBlob(p.t.Context(), repo, digest.FromString("layer"), nil))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T) {
+				p := start(t, mirror.Options{})
+				p.stat(byTag("v1"), p.origin.image(app, []string{"layer"}, "v1").Digest)
+				p.stat(ofTag(other, "v1"), p.origin.image(other, []string{"layer"}, "v1").Digest)
+				nobody := mirror.Repo{Host: "origin.test", Path: "nobody"}
+				p.must(p.SetMode(t.Context(), mirror.Offline))
+				for _, repo := range []mirror.Repo{app, other, nobody} {
+					_, _ = p.read(repo, digest.FromString("layer"))
+				}
+				p.must(p.SetMode(t.Context(), mirror.Auto))
+				fetch(p)
+				later(time.Second) // a flight lands after its client has read it
+				want := mirror.Ref{Repo: nobody, Digest: digest.FromString("layer")}.String()
+				if wants := p.wants(); !slices.Equal(wants, []string{want}) {
+					t.Errorf("wanted: %s, want only %s", wants, want)
+				}
+			})
+		})
+	}
+}

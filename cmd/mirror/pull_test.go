@@ -374,3 +374,30 @@ func TestDamagedBlobIsFetchedAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestStaleAnswersAreMarked: every answer that an upstream might have changed says that it could not be asked, and why.
+func TestStaleAnswersAreMarked(t *testing.T) {
+	up := newOrigin(t)
+	d := hash(t, up.image("library/app:v1"))
+	m := newSubject(t, up.URL)
+	paths := map[string]bool{
+		"/v2/library/app/manifests/v1":   true,
+		"/v2/library/app/tags/list":      true,
+		"/v2/library/app/referrers/" + d: true,
+		"/v2/library/app/manifests/" + d: false, // content is what its digest says
+		"/v2/_catalog":                   false, // of this mirror
+	}
+	for path := range paths {
+		if _, resp := m.get(http.StatusOK, path); resp.Header.Get("Warning") != "" {
+			t.Errorf("%s: Warning %q, and the upstream answers", path, resp.Header.Get("Warning"))
+		}
+	}
+	m.stop()
+	m.start(up.URL, offline)
+	for path, stale := range paths {
+		_, resp := m.get(http.StatusOK, path)
+		if want := `299 - "stale: the mirror is offline"`; stale && resp.Header.Get("Warning") != want || !stale && resp.Header.Get("Warning") != "" {
+			t.Errorf("%s: Warning %q", path, resp.Header.Get("Warning"))
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package mirror
+
+import (
+	"context"
+	"strings"
+)
+
+var (
+	errOffline = Errorf(CodeUnavailable, "the mirror is offline")
+	errLocal   = Errorf(CodeDenied, "the repository is local: what was created by a push is never asked upstream for")
+)
+
+// mayAsk returns why the misses of repo are not asked upstream for, or nil if they are.
+func (m *Mirror) mayAsk(ctx context.Context, repo Repo) error {
+	// Local comes first: offline, too, the misses of a local repository are nothing for an upstream, and no wants.
+	local, err := m.local(ctx, repo)
+	if local && err == nil {
+		return errLocal
+	}
+	if mode, _ := m.network.get(); mode == Offline {
+		return errOffline
+	}
+	return err
+}
+
+// local reports whether repo belongs to this network. To look for the missing tags of a name that was created here would
+// let whoever registers the name outside slip an image in.
+func (m *Mirror) local(ctx context.Context, repo Repo) (bool, error) {
+	if local, decided := m.opts.Local(repo); decided {
+		return local, nil
+	}
+	origin, err := m.store.RepoOrigin(ctx, repo)
+	if CodeOf(err) == CodeNameUnknown {
+		return false, nil
+	}
+	return origin == Pushed, err
+}
+
+// longName returns the repository that a client means by a short name which nothing was pushed under: Docker's tools
+// write docker.io/alpine for docker.io/library/alpine.
+func (m *Mirror) longName(ctx context.Context, repo Repo) (long Repo, ok bool) {
+	if repo.Host != DockerHub || strings.Contains(repo.Path, "/") {
+		return repo, false
+	}
+	if _, err := m.store.RepoOrigin(ctx, repo); CodeOf(err) != CodeNameUnknown {
+		return repo, false
+	}
+	return Repo{Host: DockerHub, Path: "library/" + repo.Path}, true
+}

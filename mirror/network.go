@@ -1,0 +1,46 @@
+package mirror
+
+import (
+	"context"
+	"sync"
+)
+
+// network is what stands between a mirror and its upstreams. Its context ends when the mirror goes offline, and with it
+// every question and transfer under way; between the other modes, transfers go on.
+type network struct {
+	mu     sync.RWMutex
+	mode   Mode
+	ctx    context.Context
+	alive  context.Context // what ctx is made from
+	cancel context.CancelCauseFunc
+}
+
+// set switches to mode; base is what a context of the network is made from.
+func (n *network) set(base context.Context, mode Mode) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cancel == nil || n.mode == Offline {
+		n.alive, n.cancel = context.WithCancelCause(base)
+	}
+	n.mode, n.ctx = mode, n.alive
+	switch mode {
+	case Online:
+		n.ctx = Insist(n.alive)
+	case Offline:
+		n.cancel(errOffline)
+	}
+}
+
+func (n *network) get() (Mode, context.Context) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.mode, n.ctx
+}
+
+type insistKey struct{}
+
+// Insist returns a context of questions for which an upstream that counts as gone is asked all the same.
+func Insist(ctx context.Context) context.Context { return context.WithValue(ctx, insistKey{}, true) }
+
+// Insists reports whether ctx is one of [Insist].
+func Insists(ctx context.Context) bool { return ctx.Value(insistKey{}) != nil }

@@ -1,0 +1,60 @@
+package mirror
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// namePlatforms says of the manifests that are wanted by digest which platform they are for, as far as held indexes tell:
+// that is what people need to fetch more than the one. It is found out when wants are listed and not when they are noted,
+// so that a client is told no at once.
+func (m *Mirror) namePlatforms(list []Want) {
+	wanted := make(map[Repo]map[digest.Digest]*Want)
+	for i := range list {
+		ref, err := ParseRef(list[i].Ref)
+		if err != nil || ref.Digest == "" || list[i].Blob {
+			continue
+		}
+		if wanted[ref.Repo] == nil {
+			wanted[ref.Repo] = make(map[digest.Digest]*Want)
+		}
+		wanted[ref.Repo][ref.Digest] = &list[i]
+	}
+	ctx := look(m.ctx)
+	for repo, wants := range wanted {
+		m.eachIndexed(ctx, repo, func(desc v1.Descriptor) {
+			if want := wants[desc.Digest]; want != nil && desc.Platform != nil && desc.Platform.OS != "unknown" {
+				want.Platform = PlatformString(*desc.Platform)
+			}
+		})
+	}
+}
+
+// eachIndexed calls each with the entries of the indexes that tags of repo point at. What cannot be read is passed over.
+func (m *Mirror) eachIndexed(ctx context.Context, repo Repo, each func(v1.Descriptor)) {
+	for after := ""; ; {
+		tags, err := m.store.Tags(ctx, repo, after, page)
+		if err != nil {
+			return
+		}
+		for _, tag := range tags {
+			after = tag
+			held, err := m.held(ctx, Ref{Repo: repo, Tag: tag})
+			if err != nil || !IsIndex(held.MediaType) {
+				continue
+			}
+			_, refs, err := ParseManifest(held.MediaType, held.Bytes)
+			if err != nil {
+				continue
+			}
+			for _, desc := range refs.Manifests {
+				each(desc)
+			}
+		}
+		if len(tags) < page {
+			return
+		}
+	}
+}
