@@ -366,8 +366,9 @@ func TestDamagedBlobIsFetchedAgain(t *testing.T) {
 		"lost":      func() error { return os.Remove(file) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			eventually(t, "the blob is held", func() bool { _, err := os.Stat(file); return err == nil })
+			s.stop() // waits for the transfer to land
 			must(t, damage())
+			s.start(up.URL)
 			if got, _ := s.get(200, path); !bytes.Equal(got, content) {
 				t.Error("the blob came changed")
 			}
