@@ -74,7 +74,7 @@ func TestIndexIsPulledForOnePlatform(t *testing.T) {
 func TestFreshTagIsServedWithoutAsking(t *testing.T) {
 	up := newOrigin(t)
 	img := up.image("library/app:v1")
-	s := newSubject(t, up.URL, fresh(time.Hour))
+	s := newSubject(t, up.URL, fresh(time.Hour), incomplete)
 	s.pull("library/app:v1", img)
 	before := up.total()
 	s.pull("library/app:v1", img)
@@ -180,7 +180,7 @@ func TestNamesAreRoutedToTheirUpstreams(t *testing.T) {
 func TestHeadOfColdBlobAsksItsUpstream(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 1000)
-	s := newSubject(t, up.URL)
+	s := newSubject(t, up.URL, incomplete)
 	s.get(200, "/v2/library/app/manifests/v1")
 	_, resp := s.do(200, "HEAD", blobPath("library/app", d))
 	if resp.ContentLength != int64(len(content)) {
@@ -196,7 +196,7 @@ func TestHerdIsOneTransfer(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 8<<20)
 	path := blobPath("library/app", d)
-	s := newSubject(t, up.URL)
+	s := newSubject(t, up.URL, incomplete)
 	s.get(200, "/v2/library/app/manifests/v1")
 	var wg sync.WaitGroup
 	for i := range herd {
@@ -225,7 +225,7 @@ func TestFirstByteGoesOutAsSoonAsItIsIn(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 1<<20)
 	path := blobPath("library/app", d)
-	s := newSubject(t, up.URL)
+	s := newSubject(t, up.URL, incomplete)
 	s.get(200, "/v2/library/app/manifests/v1")
 	goOn := make(chan struct{})
 	up.misbehave(func(w http.ResponseWriter, r *http.Request) {
@@ -256,7 +256,7 @@ func TestTransferGoesOnWithoutItsClient(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 1<<20)
 	path := blobPath("library/app", d)
-	s := newSubject(t, up.URL)
+	s := newSubject(t, up.URL, incomplete)
 	s.get(200, "/v2/library/app/manifests/v1")
 	begun, goOn := make(chan struct{}), make(chan struct{})
 	up.misbehave(func(w http.ResponseWriter, r *http.Request) {
