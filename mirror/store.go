@@ -64,7 +64,7 @@ type BlobStat struct {
 // use sendfile. It is safe for use by one goroutine.
 type Blob struct {
 	io.ReadSeekCloser
-	Size int64
+	Size int64 // -1 if it is arriving and nobody knows yet
 }
 
 // Incoming is a blob on its way in. Writes, Commit and Abort belong to one goroutine; Tail may be called by others.
