@@ -92,7 +92,7 @@ type UploadStore interface {
 	// StartUpload opens an upload into repo whose bytes are hashed with algorithm as they arrive.
 	StartUpload(ctx context.Context, repo Repo, algorithm digest.Algorithm) (Upload, error)
 	// Upload opens an upload again, for one caller at a time: it waits until another one lets go, or ctx ends.
-	// [CodeBlobUploadUnknown] for an id that repo does not have, [CodeBlobUploadInvalid] if the wait was in vain.
+	// [CodeBlobUploadUnknown] for an id that repo does not have, [CodeUploadBusy] if the wait was in vain.
 	Upload(ctx context.Context, repo Repo, id string) (Upload, error)
 }
 

@@ -63,7 +63,7 @@ func (x *exchange) describe(d digest.Digest) (notModified bool) {
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#warnings
 func (x *exchange) warn(stale error) {
 	if stale != nil {
-		x.Header().Set("Warning", `299 - "`+warningText.Replace("stale: "+stale.Error())+`"`)
+		x.Header().Set("Warning", `299 - "`+warningText.Replace("stale: "+told(stale))+`"`)
 	}
 }
 

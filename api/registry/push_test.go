@@ -146,6 +146,14 @@ func TestUploadRefusals(t *testing.T) {
 		s.refused(404, mirror.CodeBlobUploadUnknown, "PATCH", at, text())
 		s.refused(404, mirror.CodeBlobUploadUnknown, "DELETE", at, nil)
 	})
+	t.Run("finished", func(t *testing.T) {
+		at := begin()
+		s.do(201, "PUT", at+"?digest="+d.String(), text())
+		a := s.refused(404, mirror.CodeBlobUploadUnknown, "GET", at, nil)
+		if strings.Contains(string(a.body), "incoming") || strings.Contains(string(a.body), "file") {
+			t.Errorf("a client has nothing to do with files: %s", a.body)
+		}
+	})
 	t.Run("unknown", func(t *testing.T) {
 		s.refused(404, mirror.CodeBlobUploadUnknown, "PATCH", "/v2/app/blobs/uploads/..", text())
 		s.refused(404, mirror.CodeBlobUploadUnknown, "PATCH", "/v2/app/blobs/uploads/7c9e6679-7425-40de-944b-e07fc1f90ae7", text())
