@@ -151,7 +151,7 @@ func TestUploadWait(t *testing.T) {
 		}
 		start := time.Now()
 		_, err = s.Upload(t.Context(), repo, u.ID())
-		wantCode(t, err, mirror.CodeBlobUploadInvalid)
+		wantCode(t, err, mirror.CodeUploadBusy)
 		if waited := time.Since(start); waited != 5*time.Second {
 			t.Errorf("waited %v, want 5s", waited)
 		}

@@ -30,7 +30,7 @@ func (s *Store) Upload(ctx context.Context, repo mirror.Repo, id string) (mirror
 	defer cancel()
 	release, err := s.uploads.take(waiting, id)
 	if err != nil {
-		return nil, mirror.Errorf(mirror.CodeBlobUploadInvalid, "upload %s is in use by another request: %w", id, err)
+		return nil, mirror.Errorf(mirror.CodeUploadBusy, "upload %s is in use by another request: try again when that has ended", id)
 	}
 	w, err := s.blobs.Resume(ctx, id)
 	if err != nil {

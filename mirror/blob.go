@@ -8,8 +8,8 @@ import (
 )
 
 // Blob opens blob d of repo: the held one or, on a miss, the flight that brings it, which reads as far as the transfer
-// has come. A flight's reader fails where the transfer fails, and before its last byte if the bytes turn out wrong.
-// Reads end with ctx. [CodeBlobUnknown] says in its message why there is none.
+// has come. A flight's reader fails where the transfer fails, and before its last byte if the bytes turn out wrong. Its
+// size is -1 if the upstream does not say it; the reader then has a method Whole that waits for it. Reads end with ctx. [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error) {
 	blob, err := m.store.Blob(ctx, repo, d)
 	if CodeOf(err) != CodeBlobUnknown {
@@ -32,11 +32,17 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	m.pulledBlob(ctx, repo, d)
 	state, size, err := f.departed(ctx)
 	if err != nil && joined && ctx.Err() == nil { // it may have been doomed before this client came
+		m.flights.leave(f, stays)
 		if f, _, err = m.fly(ctx, repo, d, stays); err != nil {
 			return Blob{}, err
 		}
 		state, size, err = f.departed(ctx)
 	}
+	leave := func() { m.flights.leave(f, stays) }
+	if err == nil && state != flightHeld {
+		return f.tail(ctx, size, func(off int64) (Blob, error) { return m.straight(ctx, repo, d, off) }, leave)
+	}
+	leave()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return Blob{}, err
@@ -45,10 +51,8 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	case err != nil:
 		m.remember(unknownBlob(ref), err)
 		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
-	case state == flightHeld:
-		return m.store.Blob(ctx, repo, d)
 	default:
-		return f.tail(ctx, size, func(off int64) (Blob, error) { return m.straight(ctx, repo, d, off) })
+		return m.store.Blob(ctx, repo, d)
 	}
 }
 

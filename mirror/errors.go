@@ -33,6 +33,10 @@ const (
 	CodeRangeInvalid Code = "RANGE_INVALID"
 	// CodePaginationInvalid: a page size that is not a number.
 	CodePaginationInvalid Code = "PAGINATION_NUMBER_INVALID"
+	// CodeUploadBusy: another request has the upload.
+	CodeUploadBusy Code = "UPLOAD_BUSY"
+	// CodeStorageFull: there is no room for what a client pushes.
+	CodeStorageFull Code = "STORAGE_FULL"
 	// CodeUnavailable: an upstream, or this mirror, cannot answer now.
 	CodeUnavailable Code = "UNAVAILABLE"
 	// CodeUnknown: everything else, a fault of this mirror.

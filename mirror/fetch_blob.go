@@ -59,7 +59,7 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	defer f.m.flights.leave(flight)
+	defer f.m.flights.leave(flight, leaves)
 	err = flight.follow(ctx, desc.Size, f.opts.Progress)
 	switch {
 	case err == nil:
@@ -100,8 +100,8 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 	if err != nil {
 		return err
 	}
-	defer m.flights.leave(flight)
-	_, size, err := flight.departed(ctx)
+	defer m.flights.leave(flight, leaves)
+	size, err := flight.sized(ctx)
 	if err == nil {
 		progress.Expect(size)
 		err = flight.follow(ctx, size, progress)

@@ -52,8 +52,12 @@ func (f *flight) verified() {
 // carryBuffer is how much of a transfer is in memory at a time.
 const carryBuffer = 128 << 10
 
+// maxUnsized is how many bytes of a blob are taken in whose size neither its upstream nor a manifest says.
+const maxUnsized = 64 << 30
+
 // carry writes what body yields into the store and tells the readers, until body ends. A body that is longer than the
-// flight's size fails at once; one that is shorter fails when it ends.
+// flight's size fails at once, and so does one without a size that does not seem to end; one that is shorter fails when
+// it ends.
 func (f *flight) carry(body io.Reader) error {
 	buf := make([]byte, carryBuffer)
 	for {
@@ -61,6 +65,9 @@ func (f *flight) carry(body io.Reader) error {
 		if n > 0 {
 			if f.size >= 0 && f.arrived+int64(n) > f.size {
 				return Errorf(CodeUnavailable, "the upstream sends more than the %d bytes it announced", f.size)
+			}
+			if f.size < 0 && f.arrived+int64(n) > maxUnsized {
+				return Errorf(CodeUnavailable, "the upstream does not say how large the blob is, and sends more than %d GiB", maxUnsized>>30)
 			}
 			if _, err := f.in.Write(buf[:n]); err != nil {
 				return &storeFault{err}
@@ -78,12 +85,12 @@ func (f *flight) carry(body io.Reader) error {
 	}
 }
 
-// departed waits until it is known how large the blob is, which takes until it is all there if the upstream does not
-// say, or that it cannot be had.
+// departed waits until there is something of the blob to be read, or it is known that it cannot be had. The size is -1
+// while the upstream does not say it.
 func (f *flight) departed(ctx context.Context) (flightState, int64, error) {
 	for {
 		f.mu.Lock()
-		state, size, err, changed := f.state, f.size, f.err, f.changed
+		state, size, arrived, err, changed := f.state, f.size, f.arrived, f.err, f.changed
 		f.mu.Unlock()
 		switch {
 		case state == flightHeld || state == flightVerified:
@@ -92,11 +99,34 @@ func (f *flight) departed(ctx context.Context) (flightState, int64, error) {
 			return state, 0, err
 		case state == flightUnderWay && size > 0: // whoever reads nothing is not held back: that is to be true
 			return state, size, nil
+		case state == flightUnderWay && size < 0 && arrived > 1: // the last byte is kept back, and any may be that one
+			return state, size, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return state, 0, ctx.Err()
+		}
+	}
+}
+
+// sized waits until it is known how large the blob is, which takes until it is all there if the upstream does not say, or
+// that it cannot be had.
+func (f *flight) sized(ctx context.Context) (int64, error) {
+	for {
+		f.mu.Lock()
+		state, size, err, changed := f.state, f.size, f.err, f.changed
+		f.mu.Unlock()
+		switch {
+		case state >= flightVerified || state == flightUnderWay && size >= 0:
+			return size, nil
+		case err != nil:
+			return 0, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
 		}
 	}
 }
@@ -151,21 +181,24 @@ func (f *flight) landed(ctx context.Context) error {
 }
 
 // readable waits until there is something to read at off, and says up to where. The last byte of a blob is kept back
-// until all of them are verified, so that no client takes wrong bytes for a whole blob.
+// until all of them are verified, so that no client takes wrong bytes for a whole blob; of one whose size nobody knows
+// that is the last to have arrived. At the end it returns [io.EOF].
 func (f *flight) readable(ctx context.Context, off int64) (int64, error) {
 	for {
 		f.mu.Lock()
-		end, err, changed := f.arrived, f.err, f.changed
-		if isStoreFault(err) && f.state < flightVerified { // nobody will verify what is there
+		end, err, changed, verified := f.arrived, f.err, f.changed, f.state >= flightVerified
+		if isStoreFault(err) && !verified { // nobody will verify what is there
 			end = 0
 		}
-		if f.state < flightVerified && end == f.size {
+		if !verified && (end == f.size || f.size < 0) {
 			end--
 		}
 		f.mu.Unlock()
 		switch {
 		case off < end:
 			return end, nil
+		case verified:
+			return 0, io.EOF
 		case err != nil:
 			return 0, err
 		}

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 )
 
 // tail opens a reader of the flight's blob for one client, whose reads end with ctx. If the store fails the flight, the
-// reader goes on with what straight returns.
-func (f *flight) tail(ctx context.Context, size int64, straight func(off int64) (Blob, error)) (Blob, error) {
+// reader goes on with what straight returns. leave is called when the flight is read no more.
+func (f *flight) tail(ctx context.Context, size int64, straight func(off int64) (Blob, error), leave func()) (Blob, error) {
 	bytes, err := f.in.Tail()
 	if err != nil {
+		leave()
 		return straight(0)
 	}
-	return Blob{ReadSeekCloser: &flightReader{ctx: ctx, flight: f, tail: bytes, size: size, straight: straight}, Size: size}, nil
+	r := &flightReader{ctx: ctx, flight: f, tail: bytes, size: size, straight: straight, leave: sync.OnceFunc(leave)}
+	return Blob{ReadSeekCloser: r, Size: size}, nil
 }
 
 // flightReader reads a blob that is still arriving.
@@ -22,16 +25,17 @@ type flightReader struct {
 	ctx      context.Context
 	flight   *flight
 	tail     Tail
-	size     int64
+	size     int64 // -1 as long as it does not matter
 	off      int64
 	err      error
+	leave    func()
 	straight func(off int64) (Blob, error)
 	instead  io.ReadCloser // of the flight, after the store failed it
 }
 
 // Read waits for at least one byte, the end or the failure of the transfer.
 func (r *flightReader) Read(p []byte) (n int, err error) {
-	if r.off >= r.size {
+	if r.size >= 0 && r.off >= r.size {
 		return 0, io.EOF
 	}
 	if r.instead == nil {
@@ -57,7 +61,9 @@ func (r *flightReader) Read(p []byte) (n int, err error) {
 // CopyTo writes up to n of the bytes that come next to w, and waits for them as Read does. Where the tail is a file, w is
 // given that file for what has arrived, so that a w that is a connection can have the kernel send it.
 func (r *flightReader) CopyTo(w io.Writer, n int64) (sent int64, err error) {
-	n = min(n, r.size-r.off)
+	if r.size >= 0 {
+		n = min(n, r.size-r.off)
+	}
 	for file, ok := r.tail.(*os.File); ok && sent < n && r.instead == nil; {
 		end, err := r.flight.readable(r.ctx, r.off)
 		if err == nil {
@@ -94,12 +100,26 @@ func (r *flightReader) readFlight(p []byte) (int, error) {
 // Err returns why reading failed, for a caller that cannot see the result of Read.
 func (r *flightReader) Err() error { return r.err }
 
-// Seek does not wait: the size is known.
+// Whole waits until the size is known, for a reader that was opened without one, and returns it.
+func (r *flightReader) Whole() (size int64, err error) {
+	if r.size < 0 {
+		if size, err = r.flight.sized(r.ctx); err != nil {
+			return 0, err
+		}
+		r.size = size
+	}
+	return r.size, nil
+}
+
+// Seek does not wait.
 func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
 		offset += r.off
 	case io.SeekEnd:
+		if r.size < 0 {
+			return r.off, errors.New("nobody knows yet where the blob ends")
+		}
 		offset += r.size
 	}
 	if offset < 0 {
@@ -112,8 +132,9 @@ func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Close lets go of the bytes; the flight goes on.
+// Close lets go of the bytes, and of the flight: it goes on if a manifest announced the blob, or somebody else waits.
 func (r *flightReader) Close() error {
+	r.leave()
 	if r.instead != nil {
 		r.instead.Close()
 	}

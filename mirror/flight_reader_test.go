@@ -88,7 +88,7 @@ func newFlightTest(t *testing.T, in Incoming) *flightTest {
 			io.ReadSeeker
 			io.Closer
 		}{rest, io.NopCloser(nil)}}, nil
-	})
+	}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

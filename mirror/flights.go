@@ -25,7 +25,8 @@ type flights struct {
 type rider bool
 
 const (
-	// stays: a client, whose flight goes on when it leaves, for the next one.
+	// stays: a client, whose flight goes on when it leaves, for the next one. That holds for a blob that a manifest
+	// announced: of any other nobody knows whether there is an end to it, nor whether anybody will ask again.
 	stays rider = true
 	// leaves: a fetch. A flight that only fetches asked for ends when the last of them is told to stop.
 	leaves rider = false
@@ -33,16 +34,16 @@ const (
 
 // riders are who a flight is for.
 type riders struct {
-	fetches int  // under way
-	kept    bool // a client asked for it, now or before
-	cancel  context.CancelCauseFunc
+	aboard int  // who will leave
+	kept   bool // somebody stays: a client asked for it, now or before
+	cancel context.CancelCauseFunc
 }
 
 // errLeft ends a flight that nobody rides any more.
 var errLeft = errors.New("what asked for it was stopped")
 
 // join returns the flight under key, and whether it is a new one that the caller must make depart with the context that
-// comes with it. A rider that leaves must be told of to leave.
+// comes with it. Every rider must be told of to leave.
 func (fs *flights) join(net context.Context, key flightKey, who rider) (f *flight, ctx context.Context, fresh bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -55,20 +56,26 @@ func (fs *flights) join(net context.Context, key flightKey, who rider) (f *fligh
 		}
 		fs.m[key] = f
 	}
-	if who == stays {
-		f.kept = true
+	if f.leaves(who) {
+		f.aboard++
 	} else {
-		f.fetches++
+		f.kept = true
 	}
 	return f, ctx, !known
 }
 
-// leave is for a fetch that rides no more. If it was the last for which the flight goes on, that ends, and whoever comes
-// now gets another.
-func (fs *flights) leave(f *flight) {
+// leaves reports whether the flight goes on for a rider only as long as it is aboard.
+func (f *flight) leaves(who rider) bool { return who == leaves || f.key.repo != Repo{} }
+
+// leave is for who rides no more. If it was the last for which the flight goes on, that ends, and whoever comes now gets
+// another.
+func (fs *flights) leave(f *flight, who rider) {
+	if !f.leaves(who) {
+		return
+	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f.fetches--; f.fetches == 0 && !f.kept && !f.whole() {
+	if f.aboard--; f.aboard == 0 && !f.kept && !f.whole() {
 		f.cancel(errLeft)
 		fs.remove(f)
 	}
@@ -105,7 +112,7 @@ func (f *flight) whole() bool {
 
 // fly returns the flight that brings d to repo, and whether it was under way already. Repositories whose manifests announce
 // the same blob share a flight; one that merely asks for it has its own, in which the upstream says whether it is there.
-// After a nil error, a rider that leaves is to be told of to leave.
+// After a nil error, the rider is to be told of to leave.
 func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider) (f *flight, joined bool, err error) {
 	stat, err := m.store.StatBlob(ctx, repo, d)
 	if err != nil {

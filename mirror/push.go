@@ -53,7 +53,12 @@ func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References)
 			return false
 		}
 		f, _, err := m.fly(ctx, repo, desc.Digest, stays)
-		if err != nil || f.landed(ctx) != nil {
+		if err != nil {
+			return false
+		}
+		err = f.landed(ctx)
+		m.flights.leave(f, stays)
+		if err != nil {
 			return false
 		}
 		fetched = true

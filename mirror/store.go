@@ -64,7 +64,7 @@ type BlobStat struct {
 // use sendfile. It is safe for use by one goroutine.
 type Blob struct {
 	io.ReadSeekCloser
-	Size int64
+	Size int64 // -1 if it is arriving and nobody knows yet
 }
 
 // Incoming is a blob on its way in. Writes, Commit and Abort belong to one goroutine; Tail may be called by others.
@@ -92,7 +92,7 @@ type UploadStore interface {
 	// StartUpload opens an upload into repo whose bytes are hashed with algorithm as they arrive.
 	StartUpload(ctx context.Context, repo Repo, algorithm digest.Algorithm) (Upload, error)
 	// Upload opens an upload again, for one caller at a time: it waits until another one lets go, or ctx ends.
-	// [CodeBlobUploadUnknown] for an id that repo does not have, [CodeBlobUploadInvalid] if the wait was in vain.
+	// [CodeBlobUploadUnknown] for an id that repo does not have, [CodeUploadBusy] if the wait was in vain.
 	Upload(ctx context.Context, repo Repo, id string) (Upload, error)
 }
 

@@ -62,7 +62,7 @@ func (x *exchange) describe(d digest.Digest) (notModified bool) {
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#warnings
 func (x *exchange) warn(stale error) {
 	if stale != nil {
-		x.Header().Set("Warning", `299 - "`+warningText.Replace("stale: "+stale.Error())+`"`)
+		x.Header().Set("Warning", `299 - "`+warningText.Replace("stale: "+told(stale))+`"`)
 	}
 }
 
@@ -131,11 +131,54 @@ func (x *exchange) blob() error {
 		return nil
 	}
 	x.Header()["Content-Type"] = octets
+	if blob.Size < 0 {
+		if x.r.ProtoAtLeast(1, 1) {
+			return x.stream(blob)
+		}
+		if err := whole(blob); err != nil {
+			return err
+		}
+	}
 	http.ServeContent(&contentWriter{exchange: x}, x.r, "", time.Time{}, blob.ReadSeekCloser)
 	if failing, ok := blob.ReadSeekCloser.(interface{ Err() error }); ok && failing.Err() != nil {
 		return errBroken
 	}
 	return nil
+}
+
+// stream answers with a blob that is arriving and whose size nobody knows: in chunks, each as it comes, and with no range.
+func (x *exchange) stream(blob mirror.Blob) error {
+	flush := http.NewResponseController(x.ResponseWriter).Flush
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := blob.Read(buf)
+		if n > 0 {
+			if _, err := x.Write(buf[:n]); err != nil {
+				return errBroken
+			}
+			if err := flush(); err != nil {
+				return errBroken
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return errBroken
+		}
+	}
+}
+
+// whole waits until the size of a blob is known, for a client of HTTP/1.0, as nginx is if nobody tells it otherwise: it
+// knows no chunks, and would take the end of a connection that breaks for that of the blob.
+func whole(blob mirror.Blob) error {
+	arriving, ok := blob.ReadSeekCloser.(interface{ Whole() (int64, error) })
+	if !ok {
+		return nil
+	}
+	_, err := arriving.Whole()
+	return err
 }
 
 var octets = []string{"application/octet-stream"}

@@ -131,6 +131,8 @@ var statuses = map[mirror.Code]int{
 	mirror.CodeDenied:              http.StatusForbidden,
 	mirror.CodeUnsupported:         http.StatusMethodNotAllowed,
 	mirror.CodeTooManyRequests:     http.StatusTooManyRequests,
+	mirror.CodeUploadBusy:          http.StatusConflict,
+	mirror.CodeStorageFull:         http.StatusInsufficientStorage,
 	mirror.CodeUnavailable:         http.StatusServiceUnavailable,
 	mirror.CodeUnknown:             http.StatusInternalServerError,
 }
@@ -146,11 +148,15 @@ func (x *exchange) fail(err error) {
 		log.Info("answer broke off")
 		panic(http.ErrAbortHandler)
 	}
+	if coded := withCode(err); coded != err { //nolint:errorlint // it is the same or another
+		log.Error("request failed")
+		err = coded
+	}
 	code := mirror.CodeOf(err)
 	body := errorBody{Code: code, Message: "the mirror failed to answer; its log says why"}
 	switch e := (*mirror.Error)(nil); {
 	case errors.As(err, &e):
-		body.Message, body.Detail = e.Error(), e.Detail
+		body.Message, body.Detail = told(e), e.Detail
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		code, body.Code, body.Message = mirror.CodeUnavailable, mirror.CodeUnavailable, "the request was cancelled"
 	default:

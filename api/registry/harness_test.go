@@ -21,11 +21,13 @@ import (
 	"airmirror/mirror"
 )
 
-// server is a registry that nothing is mirrored into, as a client sees it.
+// server is a registry that nothing is mirrored into unless it has an upstream, as a client sees it.
 type server struct {
 	t   *testing.T
 	dir string
 	url string
+	// upstream is what misses are fetched from, if anything is.
+	upstream mirror.Upstream
 	// stop ends the server and lets go of its folder.
 	stop func()
 }
@@ -45,7 +47,7 @@ func (s *server) run(opts registry.Options) {
 	s.must(err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	s.must(err)
-	m, err := mirror.New(store, nil, mirror.Options{Offline: true})
+	m, err := mirror.New(store, s.upstream, mirror.Options{Offline: s.upstream == nil})
 	s.must(err)
 	web := httptest.NewServer(registry.New(m, opts))
 	s.url = web.URL

@@ -126,8 +126,17 @@ func TestUploadRefusals(t *testing.T) {
 		s.refused(400, mirror.CodeSizeInvalid, "PATCH", at, text(), "Content-Range", "0-99")
 		s.header(s.do(204, "GET", at, nil), "Range", "0-0")
 	})
+	t.Run("more than the range", func(t *testing.T) {
+		at := begin()
+		a := s.refused(400, mirror.CodeSizeInvalid, "PATCH", at, io.MultiReader(text()), "Content-Range", "0-4") // no Content-Length
+		s.header(a, "Range", "0-4")
+		s.header(s.do(204, "GET", at, nil), "Range", "0-4")
+		s.refused(400, mirror.CodeSizeInvalid, "PATCH", at, io.MultiReader(text()), "Content-Range", "5-99")
+		s.do(202, "PATCH", begin(), io.MultiReader(text()), "Content-Range", "0-6")
+		s.refused(400, mirror.CodeSizeInvalid, "PUT", begin()+"?digest="+d.String(), io.MultiReader(text()), "Content-Range", "0-4")
+	})
 	t.Run("malformed range", func(t *testing.T) {
-		for _, r := range []string{"x", "0", "5-1", "-5", "0-99999999999999999999"} {
+		for _, r := range []string{"x", "0", "5-1", "-5", "0-99999999999999999999", "0-9223372036854775807", "+0-+6", "0-+6", "0--6", "0-6-7", "-"} {
 			s.refused(416, mirror.CodeRangeInvalid, "PATCH", begin(), text(), "Content-Range", r)
 		}
 	})
@@ -136,6 +145,14 @@ func TestUploadRefusals(t *testing.T) {
 		s.do(204, "DELETE", at, nil)
 		s.refused(404, mirror.CodeBlobUploadUnknown, "PATCH", at, text())
 		s.refused(404, mirror.CodeBlobUploadUnknown, "DELETE", at, nil)
+	})
+	t.Run("finished", func(t *testing.T) {
+		at := begin()
+		s.do(201, "PUT", at+"?digest="+d.String(), text())
+		a := s.refused(404, mirror.CodeBlobUploadUnknown, "GET", at, nil)
+		if strings.Contains(string(a.body), "incoming") || strings.Contains(string(a.body), "file") {
+			t.Errorf("a client has nothing to do with files: %s", a.body)
+		}
 	})
 	t.Run("unknown", func(t *testing.T) {
 		s.refused(404, mirror.CodeBlobUploadUnknown, "PATCH", "/v2/app/blobs/uploads/..", text())

@@ -106,18 +106,36 @@ func (x *exchange) append(up mirror.Upload) error {
 		if length >= 0 && length != last-first+1 {
 			return mirror.Errorf(mirror.CodeSizeInvalid, "the chunk has %d bytes, its range %s says %d", length, header, last-first+1)
 		}
-		length = last - first + 1
+		if length < 0 {
+			return x.appendChunk(up, last-first+1, header)
+		}
 	}
-	body := io.Reader(&bodyReader{x.r.Body})
-	if length >= 0 {
-		body = io.LimitReader(body, length)
-	}
-	n, err := up.Append(body)
+	n, err := up.Append(&bodyReader{x.r.Body})
 	if err != nil {
 		return err
 	}
 	if length >= 0 && n != length {
 		return mirror.Errorf(mirror.CodeSizeInvalid, "%d bytes came, %d were announced", n, length)
+	}
+	return nil
+}
+
+// appendChunk adds a chunk of which only its range says how long it is. What comes beyond it has no place: the chunk is
+// refused then, and what was in it stays, so that the client learns from the upload's status where to go on.
+func (x *exchange) appendChunk(up mirror.Upload, length int64, header string) error {
+	body := &bodyReader{x.r.Body}
+	n, err := up.Append(io.LimitReader(body, length))
+	if err != nil {
+		return err
+	}
+	if n < length {
+		return mirror.Errorf(mirror.CodeSizeInvalid, "%d bytes came, the chunk's range %s says %d", n, header, length)
+	}
+	if _, err := io.ReadFull(body, make([]byte, 1)); err == nil {
+		x.stand(up)
+		return mirror.Errorf(mirror.CodeSizeInvalid, "more bytes came than the %d of the chunk's range %s", length, header)
+	} else if err != io.EOF {
+		return err
 	}
 	return nil
 }
@@ -137,16 +155,23 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 func parseContentRange(header string) (first, last int64, err error) {
 	s := strings.TrimSpace(strings.TrimPrefix(header, "bytes"))
 	s, _, _ = strings.Cut(strings.TrimPrefix(s, "="), "/")
-	from, to, ok := strings.Cut(s, "-")
-	if ok {
-		if first, err = strconv.ParseInt(from, 10, 64); err == nil {
-			last, err = strconv.ParseInt(to, 10, 64)
-		}
-	}
-	if !ok || err != nil || first < 0 || last < first {
+	from, to, _ := strings.Cut(s, "-")
+	first, ok := parseOffset(from)
+	last, whole := parseOffset(to)
+	if !ok || !whole || last < first {
 		return 0, 0, mirror.Errorf(mirror.CodeRangeInvalid, "Content-Range %s is not a range like 0-99", strconv.Quote(header))
 	}
 	return first, last, nil
+}
+
+// parseOffset reads digits, and nothing else. One more than the number is a number, too.
+func parseOffset(s string) (n int64, ok bool) {
+	const most = 18 // digits
+	if s == "" || len(s) > most || strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
 }
 
 // stand says where an upload stands and where it goes on.

@@ -110,7 +110,7 @@ var storeUploadTests = []storeCase{
 		ctx, cancel := context.WithCancel(s.ctx)
 		cancel()
 		_, err = s.Upload(ctx, repoA, u.ID())
-		s.code(err, mirror.CodeBlobUploadInvalid)
+		s.code(err, mirror.CodeUploadBusy)
 		s.ok(u.Close())
 
 		const workers = 16

@@ -41,10 +41,12 @@ func (f *Files) Resume(ctx context.Context, id string) (cache.Writer, error) {
 		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "there is no blob upload of that name")
 	}
 	w, err := f.resume(ctx, id)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
-		return nil, &mirror.Error{Code: mirror.CodeBlobUploadUnknown, Message: "blob upload " + id + " is not known", Cause: err}
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is not known: it was finished, cancelled or never begun", id)
+	case errors.Is(err, errBadState):
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is not known: %w", id, err)
+	case err != nil:
 		return nil, fmt.Errorf("resume blob upload %s: %w", id, err)
 	}
 	return w, nil
