@@ -2,6 +2,7 @@ package cache
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -57,17 +58,31 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	switch {
 	case !found:
 		return p.writeNew(tx)
-	case old.MediaType != p.record.MediaType && strength(p.record.Origin) >= strength(old.Origin):
-		// The same bytes under another media type, which may point at other things. The weaker word is ignored.
-		if err := removeManifest(tx, p.content, old); err != nil {
-			return err
-		}
-		return p.writeNew(tx)
+	case !strings.EqualFold(old.MediaType, p.record.MediaType):
+		return p.retype(tx, old)
 	case stronger:
 		old.Origin = p.record.Origin
 		return put(tx, tableManifests, p.key(), old)
 	}
 	return nil
+}
+
+// retype decides about the same bytes under another media type. That may point at less, and so let go of what the held
+// manifest needs: only one that nobody understood becomes one that is understood, if the word for it is as good. An
+// upstream's other word is ignored, so that its tags still move.
+func (p *putting) retype(tx WriteTx, old manifestRecord) error {
+	better := mirror.Understood(p.record.MediaType) && !mirror.Understood(old.MediaType)
+	switch {
+	case better && strength(p.record.Origin) >= strength(old.Origin):
+		if err := removeManifest(tx, p.content, old); err != nil {
+			return err
+		}
+		return p.writeNew(tx)
+	case p.record.Origin == mirror.Mirrored:
+		return nil
+	}
+	return mirror.Errorf(mirror.CodeManifestInvalid, "manifest %s is held in %s as %q, not as %q: delete it first",
+		p.digest, p.repo, old.MediaType, p.record.MediaType)
 }
 
 func (p *putting) writeNew(tx WriteTx) error {

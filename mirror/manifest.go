@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,21 +44,29 @@ type References struct {
 //
 // Images and indexes of OCI and Docker are checked: a document that contradicts its media type, or has a malformed
 // descriptor, is a [CodeManifestInvalid]. Any other media type is kept as it is and points at nothing, but for a
-// subject if it has one, so that the manifests of tomorrow can be stored today.
+// subject if it has one, so that the manifests of tomorrow can be stored today. It must be a media type, and the
+// document must not say that it is of another one, so that no image passes for something that points at nothing.
 //
 // https://github.com/opencontainers/image-spec/blob/main/manifest.md
 func ParseManifest(mediaType string, data []byte) (string, References, error) {
 	if len(data) > MaxManifestSize {
 		return "", References{}, Errorf(CodeManifestTooLarge, "manifest is larger than %d bytes", MaxManifestSize)
 	}
-	mediaType = bareMediaType(mediaType)
 	defer parse(len(data))()
 	doc, docErr := readDocument(data)
+	mediaType = bareMediaType(mediaType)
 	if mediaType == "" {
 		mediaType = doc.guessMediaType()
 	}
 	if mediaType == "" {
 		return "", References{}, Errorf(CodeManifestInvalid, "manifest has no media type: send it as Content-Type")
+	}
+	if !mediaTypePattern.MatchString(mediaType) {
+		return "", References{}, Errorf(CodeManifestInvalid, "%s is not a media type", quote(mediaType))
+	}
+	if inside := bareMediaType(doc.mediaType); inside != "" && !strings.EqualFold(inside, mediaType) {
+		return "", References{}, Errorf(CodeManifestInvalid,
+			"manifest says that its media type is %s, the request says %s", quote(inside), quote(mediaType))
 	}
 	kind, known := manifestKinds[mediaType]
 	if !known {
@@ -65,10 +74,6 @@ func ParseManifest(mediaType string, data []byte) (string, References, error) {
 	}
 	if docErr != nil {
 		return "", References{}, docErr
-	}
-	if doc.mediaType != "" && doc.mediaType != mediaType {
-		return "", References{}, Errorf(CodeManifestInvalid,
-			"manifest says that its media type is %s, the request says %s", quote(doc.mediaType), quote(mediaType))
 	}
 	refs, err := doc.references(kind)
 	return mediaType, refs, err
@@ -108,6 +113,12 @@ var manifestKinds = map[string]manifestKind{
 // ManifestMediaTypes are the media types that [ParseManifest] understands, for an Accept header.
 func ManifestMediaTypes() []string {
 	return []string{v1.MediaTypeImageIndex, v1.MediaTypeImageManifest, MediaTypeDockerManifestList, MediaTypeDockerManifest}
+}
+
+// Understood reports whether mediaType is one of a manifest whose references are known.
+func Understood(mediaType string) bool {
+	_, known := manifestKinds[mediaType]
+	return known
 }
 
 // IsIndex reports whether mediaType is that of an OCI index or a Docker manifest list.
@@ -214,8 +225,18 @@ func foreign(mediaType string) bool {
 	return strings.HasPrefix(mediaType, mediaTypeDockerForeignLayer) || strings.HasPrefix(mediaType, mediaTypeOCINondistPrefix)
 }
 
-// bareMediaType drops parameters, which the specification tells registries to ignore.
+// mediaTypePattern is the grammar of a media type without parameters: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
+var mediaTypePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$`)
+
+// bareMediaType drops parameters, which the specification tells registries to ignore. Media types that are understood
+// come back in lower case: in them, case says nothing.
 func bareMediaType(s string) string {
 	s, _, _ = strings.Cut(s, ";")
-	return strings.TrimSpace(s)
+	s = strings.TrimSpace(s)
+	for known := range manifestKinds {
+		if strings.EqualFold(known, s) {
+			return known
+		}
+	}
+	return s
 }

@@ -102,7 +102,7 @@ var storeManifestTests = []storeCase{
 		}
 	}},
 	{"OtherMediaType", func(s *storeTest) {
-		image := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
+		image := bare(image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored))
 		opaque := image
 		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Mirrored
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
@@ -110,12 +110,33 @@ var storeManifestTests = []storeCase{
 		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
 		s.holds(repoA, image)
 		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
-		opaque.Origin = mirror.Pushed
+		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v2")) // that it points at something is not forgotten
+		s.holds(repoA, image)
+		s.tagged(repoA, "v2", image.Digest, mirror.Mirrored)
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
+		s.push(repoA, "{}")
+		s.push(repoA, "layer")
+		for _, mediaType := range []string{opaque.MediaType, mirror.MediaTypeDockerManifest, v1.MediaTypeImageIndex} {
+			opaque.Origin, opaque.MediaType = mirror.Pushed, mediaType
+			s.code(s.PutManifest(s.ctx, repoA, opaque, "v3"), mirror.CodeManifestInvalid)
+			s.holds(repoA, image)
+			s.tagged(repoA, "v3", "", "")
+			s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
+		}
+	}},
+	{"OtherMediaTypeOfStrongerOrigin", func(s *storeTest) {
+		image := bare(image{config: "{}"}.manifest(mirror.Mirrored))
+		opaque := image
+		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Pushed
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
-		s.holds(repoA, opaque)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 		s.ok(s.PutManifest(s.ctx, repoA, image, "v1")) // an upstream's word does not count here
 		s.holds(repoA, opaque)
+		s.push(repoA, "{}")
+		image.Origin = mirror.Pushed
+		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
+		s.holds(repoA, image)
+		image.MediaType = strings.ToUpper(image.MediaType)
+		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
 	}},
 	{"SparseIndex", func(s *storeTest) {
 		held := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
@@ -156,6 +177,12 @@ var storeManifestTests = []storeCase{
 		s.ok(s.DeleteManifest(s.ctx, repoA, second.Digest))
 		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 	}},
+}
+
+// bare returns an image whose document does not say that it is one.
+func bare(m mirror.Manifest) mirror.Manifest {
+	data := []byte(strings.Replace(string(m.Bytes), `"mediaType": "`+m.MediaType+`",`, "", 1))
+	return mirror.Manifest{MediaType: m.MediaType, Digest: digest.FromBytes(data), Bytes: data, Origin: m.Origin}
 }
 
 // missing checks the detail of an error, which a client gets as JSON.
