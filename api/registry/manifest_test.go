@@ -109,6 +109,7 @@ func TestDelete(t *testing.T) {
 	}
 	layer := "/v2/app/blobs/" + digest.FromString("one").String()
 	a := s.refused(405, mirror.CodeUnsupported, "DELETE", layer, nil)
+	s.header(a, "Allow", "GET, HEAD")
 	if !bytes.Contains(a.body, []byte(d)) {
 		t.Errorf("the manifest that needs the blob is not named: %s", a.body)
 	}
