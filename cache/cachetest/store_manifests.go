@@ -3,6 +3,7 @@ package cachetest
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -64,6 +65,38 @@ var storeManifestTests = []storeCase{
 		_, err := s.Mount(s.ctx, repoA, repoB, digest.FromString("three"))
 		s.ok(err)
 		s.ok(s.PutManifest(s.ctx, repoA, image.manifest(mirror.Pushed)))
+	}},
+	{"MissingVeryManyBlobs", func(s *storeTest) {
+		var blobs []string
+		for i := range 15000 {
+			blobs = append(blobs, strconv.Itoa(i))
+		}
+		err := s.PutManifest(s.ctx, repoA, image{config: "0", layers: blobs}.manifest(mirror.Pushed))
+		s.code(err, mirror.CodeManifestBlobUnknown)
+		s.missing(err, blobs[:100]...)
+		if !strings.Contains(err.Error(), " 15000 blobs") {
+			s.t.Errorf("%v does not say how many", err)
+		}
+	}},
+	{"WrongSizes", func(s *storeTest) {
+		s.push(repoA, "{}")
+		s.push(repoA, "layer")
+		right := image{config: "{}", layers: []string{"layer", "layer"}}
+		for _, replace := range []int{1, 2} { // one of the two, and both
+			for _, size := range []string{"4", "6", "9223372036854775807"} {
+				m := right.manifest(mirror.Pushed)
+				m.Bytes = []byte(strings.Replace(string(m.Bytes), `"size": 5`, `"size": `+size, replace))
+				m.Digest = digest.FromBytes(m.Bytes)
+				err := s.PutManifest(s.ctx, repoA, m)
+				s.code(err, mirror.CodeManifestInvalid)
+				if !strings.Contains(err.Error(), digest.FromString("layer").String()) {
+					s.t.Errorf("%v does not name the blob", err)
+				}
+				m.Origin = mirror.Mirrored
+				s.ok(s.PutManifest(s.ctx, repoB, m)) // as it is there
+			}
+		}
+		s.ok(s.PutManifest(s.ctx, repoA, right.manifest(mirror.Pushed)))
 	}},
 	{"MirroredBeforeItsBlobs", func(s *storeTest) {
 		s.push(repoB, "shared")
