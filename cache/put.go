@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
 )
 
 // PutManifest implements [mirror.ManifestStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing
-// digests, in the order of the manifest.
+// digests, in the order of the manifest: the first maxMissing of them.
 //
 // A manifest that is held already gets the new tags, and the new origin if that is a stronger one: what was pushed
 // stays pushed, even if an upstream has the same.
@@ -73,9 +73,8 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, e
 	if strength(m.Origin) == 0 {
 		return nil, fmt.Errorf("put manifest %s to %s: %q is not an origin", m.Digest, repo, m.Origin)
 	}
-	mediaType, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
-	if err != nil {
-		return nil, err
+	if len(m.Bytes) > mirror.MaxManifestSize {
+		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "manifest is larger than %d bytes", mirror.MaxManifestSize)
 	}
 	if _, err := mirror.ParseDigest(m.Digest.String()); err != nil {
 		return nil, err
@@ -90,6 +89,10 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, e
 		}
 		p.tags = append(p.tags, tagName{repo, tag})
 	}
+	mediaType, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
+	if err != nil {
+		return nil, err
+	}
 	p.record = manifestRecord{
 		MediaType:    mediaType,
 		Size:         int64(len(m.Bytes)),
@@ -97,20 +100,27 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, e
 		Added:        p.at,
 		ArtifactType: refs.ArtifactType,
 	}
-	p.refer(refs)
-	return p, nil
+	return p, p.refer(refs)
 }
 
 // refer takes over what the manifest points at, each digest once.
-func (p *putting) refer(refs mirror.References) {
+func (p *putting) refer(refs mirror.References) error {
+	sizes := make(map[digest.Digest]int64, len(refs.Blobs))
 	for _, blob := range refs.Blobs {
-		if !slices.Contains(p.record.Blobs, blob.Digest) {
+		size, seen := sizes[blob.Digest]
+		if seen && size != blob.Size && p.record.Origin != mirror.Mirrored {
+			return errSize(blob, size)
+		}
+		if !seen {
+			sizes[blob.Digest] = blob.Size
 			p.record.Blobs = append(p.record.Blobs, blob.Digest)
 			p.blobs = append(p.blobs, blob)
 		}
 	}
+	children := make(map[digest.Digest]bool, len(refs.Manifests))
 	for _, child := range refs.Manifests {
-		if !slices.Contains(p.record.Children, child.Digest) {
+		if !children[child.Digest] {
+			children[child.Digest] = true
 			p.record.Children = append(p.record.Children, child.Digest)
 		}
 	}
@@ -124,4 +134,5 @@ func (p *putting) refer(refs mirror.References) {
 			Annotations:  refs.Annotations,
 		}
 	}
+	return nil
 }

@@ -2,30 +2,51 @@ package cache
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
 )
 
-// check refuses an image that did not come from an upstream and lacks blobs.
+// maxMissing is how many missing blobs an error names: there can be very many, and a client pushes them all anyway.
+const maxMissing = 100
+
+// check refuses an image that did not come from an upstream and lacks blobs, or is wrong about their sizes: clients that
+// believe it could not read them.
 func (p *putting) check(tx ReadTx) error {
 	if p.record.Origin == mirror.Mirrored {
 		return nil
 	}
 	var missing []digest.Digest
-	for _, d := range p.record.Blobs {
-		if !has(tx, tableBlobs, d.String()) || !has(tx, tableLinks, linkKey(p.repo, d)) {
-			missing = append(missing, d)
+	count := 0
+	for _, blob := range p.blobs {
+		held, found, err := get[blobRecord](tx, tableBlobs, blob.Digest.String())
+		if err != nil {
+			return err
+		}
+		if found && has(tx, tableLinks, linkKey(p.repo, blob.Digest)) {
+			if held.Size != blob.Size {
+				return errSize(blob, held.Size)
+			}
+			continue
+		}
+		if count++; count <= maxMissing {
+			missing = append(missing, blob.Digest)
 		}
 	}
-	if len(missing) == 0 {
+	if count == 0 {
 		return nil
 	}
 	err := mirror.Errorf(mirror.CodeManifestBlobUnknown, "manifest %s needs %d blobs that %s does not have: push them first",
-		p.digest, len(missing), p.repo)
+		p.digest, count, p.repo)
 	err.Detail = missing
 	return err
+}
+
+func errSize(blob v1.Descriptor, actual int64) *mirror.Error {
+	return mirror.Errorf(mirror.CodeManifestInvalid, "manifest says that blob %s has %d bytes, it has %d", blob.Digest, blob.Size, actual)
 }
 
 // write is the transaction.
@@ -57,17 +78,31 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	switch {
 	case !found:
 		return p.writeNew(tx)
-	case old.MediaType != p.record.MediaType && strength(p.record.Origin) >= strength(old.Origin):
-		// The same bytes under another media type, which may point at other things. The weaker word is ignored.
-		if err := removeManifest(tx, p.content, old); err != nil {
-			return err
-		}
-		return p.writeNew(tx)
+	case !strings.EqualFold(old.MediaType, p.record.MediaType):
+		return p.retype(tx, old)
 	case stronger:
 		old.Origin = p.record.Origin
 		return put(tx, tableManifests, p.key(), old)
 	}
 	return nil
+}
+
+// retype decides about the same bytes under another media type. That may point at less, and so let go of what the held
+// manifest needs: only one that nobody understood becomes one that is understood, if the word for it is as good. An
+// upstream's other word is ignored, so that its tags still move.
+func (p *putting) retype(tx WriteTx, old manifestRecord) error {
+	better := mirror.Understood(p.record.MediaType) && !mirror.Understood(old.MediaType)
+	switch {
+	case better && strength(p.record.Origin) >= strength(old.Origin):
+		if err := removeManifest(tx, p.content, old); err != nil {
+			return err
+		}
+		return p.writeNew(tx)
+	case p.record.Origin == mirror.Mirrored:
+		return nil
+	}
+	return mirror.Errorf(mirror.CodeManifestInvalid, "manifest %s is held in %s as %q, not as %q: delete it first",
+		p.digest, p.repo, old.MediaType, p.record.MediaType)
 }
 
 func (p *putting) writeNew(tx WriteTx) error {

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -166,13 +167,13 @@ func (m *Mirror) weigh(ctx context.Context, repo Repo, d digest.Digest, seen map
 			continue
 		}
 		seen[desc.Digest] = true
-		total += desc.Size
+		total = sum(total, desc.Size)
 		stat, err := m.store.StatBlob(ctx, repo, desc.Digest)
 		if err != nil {
 			return 0, missing, err
 		}
 		if !stat.Held || !stat.Linked {
-			missing.count, missing.bytes = missing.count+1, missing.bytes+desc.Size
+			missing.count, missing.bytes = missing.count+1, sum(missing.bytes, desc.Size)
 		}
 	}
 	for _, desc := range refs.Manifests {
@@ -183,9 +184,17 @@ func (m *Mirror) weigh(ctx context.Context, repo Repo, d digest.Digest, seen map
 		if err != nil {
 			return 0, missing, err
 		}
-		total, missing.count, missing.bytes = total+t, missing.count+less.count, missing.bytes+less.bytes
+		total, missing.count, missing.bytes = sum(total, t), missing.count+less.count, sum(missing.bytes, less.bytes)
 	}
 	return total, missing, nil
+}
+
+// sum adds sizes that manifests of others claim: more than there can be is as much as there can be.
+func sum(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // weighChild weighs an index's entry; one whose manifest is not held is missing whole, however large it is.

@@ -1,7 +1,8 @@
 package mirror
 
 import (
-	"encoding/json"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -38,53 +39,59 @@ type References struct {
 	Annotations  map[string]string
 }
 
-// document is the union of the fields of all manifests that are understood.
-type document struct {
-	SchemaVersion int               `json:"schemaVersion"`
-	MediaType     string            `json:"mediaType"`
-	ArtifactType  string            `json:"artifactType"`
-	Config        *v1.Descriptor    `json:"config"`
-	Layers        []v1.Descriptor   `json:"layers"`
-	Blobs         []v1.Descriptor   `json:"blobs"`
-	Manifests     []v1.Descriptor   `json:"manifests"`
-	Subject       *v1.Descriptor    `json:"subject"`
-	Annotations   map[string]string `json:"annotations"`
-}
-
 // ParseManifest reads what a manifest points at. mediaType is what the Content-Type header said; the media type that
 // is returned is that one without parameters or, where there was none, what the document itself says or looks like.
 //
 // Images and indexes of OCI and Docker are checked: a document that contradicts its media type, or has a malformed
 // descriptor, is a [CodeManifestInvalid]. Any other media type is kept as it is and points at nothing, but for a
-// subject if it has one, so that the manifests of tomorrow can be stored today.
+// subject if it has one, so that the manifests of tomorrow can be stored today. It must be a media type, and the
+// document must not say that it is of another one, so that no image passes for something that points at nothing.
 //
 // https://github.com/opencontainers/image-spec/blob/main/manifest.md
 func ParseManifest(mediaType string, data []byte) (string, References, error) {
 	if len(data) > MaxManifestSize {
 		return "", References{}, Errorf(CodeManifestTooLarge, "manifest is larger than %d bytes", MaxManifestSize)
 	}
+	defer parse(len(data))()
+	doc, docErr := readDocument(data)
 	mediaType = bareMediaType(mediaType)
-	var doc document
-	jsonErr := json.Unmarshal(data, &doc)
 	if mediaType == "" {
 		mediaType = doc.guessMediaType()
 	}
 	if mediaType == "" {
 		return "", References{}, Errorf(CodeManifestInvalid, "manifest has no media type: send it as Content-Type")
 	}
+	if !mediaTypePattern.MatchString(mediaType) {
+		return "", References{}, Errorf(CodeManifestInvalid, "%s is not a media type", quote(mediaType))
+	}
+	if inside := bareMediaType(doc.mediaType); inside != "" && !strings.EqualFold(inside, mediaType) {
+		return "", References{}, Errorf(CodeManifestInvalid,
+			"manifest says that its media type is %s, the request says %s", quote(inside), quote(mediaType))
+	}
 	kind, known := manifestKinds[mediaType]
 	if !known {
-		return mediaType, doc.opaque(jsonErr), nil
+		return mediaType, doc.opaque(), nil
 	}
-	if jsonErr != nil {
-		return "", References{}, &Error{Code: CodeManifestInvalid, Message: "manifest is not valid JSON", Cause: jsonErr}
-	}
-	if doc.MediaType != "" && doc.MediaType != mediaType {
-		return "", References{}, Errorf(CodeManifestInvalid,
-			"manifest says that its media type is %s, the request says %s", quote(doc.MediaType), quote(mediaType))
+	if docErr != nil {
+		return "", References{}, docErr
 	}
 	refs, err := doc.references(kind)
 	return mediaType, refs, err
+}
+
+// parses are the large manifests that may be parsed at the same time: what that needs is soon free again, but many
+// times as large as they are.
+var parses = make(chan struct{}, 2)
+
+const largeManifest = 256 << 10
+
+// parse waits until a manifest of so many bytes may be parsed, and returns what to call after that.
+func parse(size int) (done func()) {
+	if size <= largeManifest {
+		return func() {}
+	}
+	parses <- struct{}{}
+	return func() { <-parses }
 }
 
 type manifestKind int
@@ -108,84 +115,98 @@ func ManifestMediaTypes() []string {
 	return []string{v1.MediaTypeImageIndex, v1.MediaTypeImageManifest, MediaTypeDockerManifestList, MediaTypeDockerManifest}
 }
 
+// Understood reports whether mediaType is one of a manifest whose references are known.
+func Understood(mediaType string) bool {
+	_, known := manifestKinds[mediaType]
+	return known
+}
+
 // IsIndex reports whether mediaType is that of an OCI index or a Docker manifest list.
 func IsIndex(mediaType string) bool {
 	kind, known := manifestKinds[mediaType]
 	return known && kind == kindIndex
 }
 
-func (doc *document) references(kind manifestKind) (References, error) {
-	refs := References{Subject: doc.Subject, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
+// references reads what the document points at, in the order in which that costs the least if it is wrong.
+func (doc *document) references(kind manifestKind) (refs References, err error) {
 	// One document that is an index to one reader and an image to another hides content from whoever checks it:
 	// https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh
-	image, index := doc.Config != nil || len(doc.Layers) > 0, len(doc.Manifests) > 0
+	image, index := doc.config != nil || !empty(doc.layers), !empty(doc.manifests)
 	if kind == kindImage && index || kind == kindIndex && image {
-		return References{}, Errorf(CodeManifestInvalid, "manifest has the fields of both an image and an index")
+		return refs, Errorf(CodeManifestInvalid, "manifest has the fields of both an image and an index")
+	}
+	if kind != kindArtifactDraft && doc.schemaVersion != 2 {
+		return refs, Errorf(CodeManifestInvalid, "manifest has schemaVersion %d, want 2", doc.schemaVersion)
+	}
+	var r reading
+	if err := doc.about(&r, &refs); err != nil {
+		return References{}, err
 	}
 	switch kind {
 	case kindImage:
-		if doc.SchemaVersion != 2 {
-			return References{}, Errorf(CodeManifestInvalid, "manifest has schemaVersion %d, want 2", doc.SchemaVersion)
-		}
-		if doc.Config == nil {
-			return References{}, Errorf(CodeManifestInvalid, "image manifest has no config")
-		}
-		if refs.ArtifactType == "" {
-			refs.ArtifactType = doc.Config.MediaType
-		}
-		refs.Blobs = append(refs.Blobs, *doc.Config)
-		for _, layer := range doc.Layers {
-			if !foreign(layer.MediaType) {
-				refs.Blobs = append(refs.Blobs, layer)
-			}
-		}
+		err = doc.image(&r, &refs)
 	case kindIndex:
-		if doc.SchemaVersion != 2 {
-			return References{}, Errorf(CodeManifestInvalid, "index has schemaVersion %d, want 2", doc.SchemaVersion)
-		}
-		refs.Manifests = doc.Manifests
+		refs.Manifests, err = r.list("manifest", doc.manifests, true)
 	case kindArtifactDraft:
-		refs.Blobs = doc.Blobs
+		refs.Blobs, err = r.list("blob", doc.blobs, false)
 	}
-	return refs, checkDescriptors(doc)
+	if err != nil {
+		return References{}, err
+	}
+	return refs, nil
+}
+
+// image reads config and layers.
+func (doc *document) image(r *reading, refs *References) error {
+	if doc.config == nil {
+		return Errorf(CodeManifestInvalid, "image manifest has no config")
+	}
+	config, err := r.descriptor("config", doc.config, false)
+	if err != nil {
+		return err
+	}
+	if refs.ArtifactType == "" {
+		refs.ArtifactType = config.MediaType
+	}
+	layers, err := r.list("layer", doc.layers, false)
+	layers = slices.DeleteFunc(layers, func(layer v1.Descriptor) bool { return foreign(layer.MediaType) })
+	refs.Blobs = slices.Insert(layers, 0, config)
+	return err
+}
+
+// about reads the subject, and what the referrers API says about the manifest if it has one.
+func (doc *document) about(r *reading, refs *References) error {
+	refs.ArtifactType = doc.artifactType
+	if doc.subject != nil {
+		subject, err := r.descriptor("subject", doc.subject, false)
+		if err != nil {
+			return err
+		}
+		refs.Subject = &subject
+	}
+	texts, err := r.texts(doc.annotations)
+	refs.Annotations = texts
+	return err
 }
 
 // opaque keeps the subject of a manifest whose media type is not understood.
-func (doc *document) opaque(jsonErr error) References {
-	if jsonErr != nil || doc.Subject == nil || checkDescriptor("subject", *doc.Subject) != nil {
+func (doc *document) opaque() (refs References) {
+	if doc.subject == nil || doc.about(new(reading), &refs) != nil {
 		return References{}
 	}
-	return References{Subject: doc.Subject, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
+	return refs
 }
 
 func (doc *document) guessMediaType() string {
 	switch {
-	case doc.MediaType != "":
-		return bareMediaType(doc.MediaType)
-	case doc.SchemaVersion == 2 && doc.Config != nil:
+	case doc.mediaType != "":
+		return bareMediaType(doc.mediaType)
+	case doc.schemaVersion == 2 && doc.config != nil:
 		return v1.MediaTypeImageManifest
-	case doc.SchemaVersion == 2 && doc.Manifests != nil:
+	case doc.schemaVersion == 2 && doc.manifests != nil:
 		return v1.MediaTypeImageIndex
 	}
 	return ""
-}
-
-func checkDescriptors(doc *document) error {
-	groups := map[string][]v1.Descriptor{"layer": doc.Layers, "blob": doc.Blobs, "manifest": doc.Manifests}
-	if doc.Config != nil {
-		groups["config"] = []v1.Descriptor{*doc.Config}
-	}
-	if doc.Subject != nil {
-		groups["subject"] = []v1.Descriptor{*doc.Subject}
-	}
-	for field, group := range groups {
-		for _, desc := range group {
-			if err := checkDescriptor(field, desc); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func checkDescriptor(field string, desc v1.Descriptor) error {
@@ -204,8 +225,18 @@ func foreign(mediaType string) bool {
 	return strings.HasPrefix(mediaType, mediaTypeDockerForeignLayer) || strings.HasPrefix(mediaType, mediaTypeOCINondistPrefix)
 }
 
-// bareMediaType drops parameters, which the specification tells registries to ignore.
+// mediaTypePattern is the grammar of a media type without parameters: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
+var mediaTypePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$`)
+
+// bareMediaType drops parameters, which the specification tells registries to ignore. Media types that are understood
+// come back in lower case: in them, case says nothing.
 func bareMediaType(s string) string {
 	s, _, _ = strings.Cut(s, ";")
-	return strings.TrimSpace(s)
+	s = strings.TrimSpace(s)
+	for known := range manifestKinds {
+		if strings.EqualFold(known, s) {
+			return known
+		}
+	}
+	return s
 }

@@ -44,6 +44,10 @@ func TestParseManifest(t *testing.T) {
 		{"artifact", v1.MediaTypeImageManifest, `{"schemaVersion":2,"artifactType":"application/x","config":` + config + `,"subject":` + layer + `}`, v1.MediaTypeImageManifest, 1, 0, true, "application/x"},
 		{"draft artifact", mediaTypeOCIArtifactDraft, `{"artifactType":"application/x","blobs":[` + layer + `],"subject":` + layer + `}`, mediaTypeOCIArtifactDraft, 1, 0, true, "application/x"},
 		{"unknown type", "application/vnd.future+json", `{"layers":[` + layer + `],"subject":` + layer + `}`, "application/vnd.future+json", 0, 0, true, ""},
+		{"upper case", strings.ToUpper(v1.MediaTypeImageManifest), image, v1.MediaTypeImageManifest, 2, 0, false, "application/vnd.example.config"},
+		{"upper case inside", v1.MediaTypeImageManifest, `{"schemaVersion":2,"mediaType":"` + strings.ToUpper(v1.MediaTypeImageManifest) + `","config":` + config + `}`,
+			v1.MediaTypeImageManifest, 1, 0, false, "application/vnd.example.config"},
+		{"unknown type inside", "application/vnd.Future", `{"mediaType":"application/vnd.future"}`, "application/vnd.Future", 0, 0, false, ""},
 		{"unknown type, not JSON", "application/vnd.future", "\x00", "application/vnd.future", 0, 0, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -67,17 +71,23 @@ func TestParseManifestRefuses(t *testing.T) {
 		mediaType, doc string
 		code           Code
 	}{
-		"no media type":        {"", "{}", CodeManifestInvalid},
-		"not JSON":             {v1.MediaTypeImageManifest, "<html>", CodeManifestInvalid},
-		"another type inside":  {v1.MediaTypeImageManifest, `{"schemaVersion":2,"mediaType":"` + MediaTypeDockerManifest + `","config":` + layer + `}`, CodeManifestInvalid},
-		"image and index":      {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + layer + `,"manifests":[` + layer + `]}`, CodeManifestInvalid},
-		"index and image":      {v1.MediaTypeImageIndex, `{"schemaVersion":2,"layers":[` + layer + `],"manifests":[` + layer + `]}`, CodeManifestInvalid},
-		"no config":            {v1.MediaTypeImageManifest, `{"schemaVersion":2}`, CodeManifestInvalid},
-		"schema version 1":     {v1.MediaTypeImageManifest, `{"schemaVersion":1,"config":` + layer + `}`, CodeManifestInvalid},
-		"digest with a path":   {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"sha256:../../etc","size":1}}`, CodeManifestInvalid},
-		"negative size":        {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"` + digestA.String() + `","size":-1}}`, CodeManifestInvalid},
-		"subject with no hash": {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + layer + `,"subject":{}}`, CodeManifestInvalid},
-		"too large":            {v1.MediaTypeImageManifest, strings.Repeat(" ", MaxManifestSize+1), CodeManifestTooLarge},
+		"no media type":         {"", "{}", CodeManifestInvalid},
+		"not JSON":              {v1.MediaTypeImageManifest, "<html>", CodeManifestInvalid},
+		"another type inside":   {v1.MediaTypeImageManifest, `{"schemaVersion":2,"mediaType":"` + MediaTypeDockerManifest + `","config":` + layer + `}`, CodeManifestInvalid},
+		"image and index":       {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + layer + `,"manifests":[` + layer + `]}`, CodeManifestInvalid},
+		"index and image":       {v1.MediaTypeImageIndex, `{"schemaVersion":2,"layers":[` + layer + `],"manifests":[` + layer + `]}`, CodeManifestInvalid},
+		"no config":             {v1.MediaTypeImageManifest, `{"schemaVersion":2}`, CodeManifestInvalid},
+		"schema version 1":      {v1.MediaTypeImageManifest, `{"schemaVersion":1,"config":` + layer + `}`, CodeManifestInvalid},
+		"digest with a path":    {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"sha256:../../etc","size":1}}`, CodeManifestInvalid},
+		"negative size":         {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"` + digestA.String() + `","size":-1}}`, CodeManifestInvalid},
+		"subject with no hash":  {v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + layer + `,"subject":{}}`, CodeManifestInvalid},
+		"a known type inside":   {"application/foo", `{"schemaVersion":2,"mediaType":"` + v1.MediaTypeImageManifest + `","config":` + layer + `}`, CodeManifestInvalid},
+		"an unknown one inside": {"application/foo", `{"mediaType":"application/bar"}`, CodeManifestInvalid},
+		"markup in the type":    {"text/html\t<script>", "{}", CodeManifestInvalid},
+		"no subtype":            {"application", "{}", CodeManifestInvalid},
+		"a long type":           {"application/" + strings.Repeat("x", 60000), "{}", CodeManifestInvalid},
+		"a wrong type inside":   {"", `{"mediaType":"<b>"}`, CodeManifestInvalid},
+		"too large":             {v1.MediaTypeImageManifest, strings.Repeat(" ", MaxManifestSize+1), CodeManifestTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, refs, err := ParseManifest(tt.mediaType, []byte(tt.doc)); CodeOf(err) != tt.code {
@@ -102,7 +112,7 @@ func FuzzParseManifest(f *testing.F) {
 			}
 			return
 		}
-		if got == "" || strings.Contains(got, ";") {
+		if !mediaTypePattern.MatchString(got) {
 			t.Fatalf("media type %q", got)
 		}
 		descs := append(append([]v1.Descriptor{}, refs.Blobs...), refs.Manifests...)

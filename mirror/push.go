@@ -21,17 +21,21 @@ type Put struct {
 // It waits for an upstream in one case only: when blobs are missing that a mirrored manifest of the same repository
 // announced, and of which [Mirror.StatBlob] therefore told the client that it need not push them.
 func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References, error) {
-	mediaType, refs, err := ParseManifest(put.MediaType, put.Bytes)
-	if err != nil {
-		return Manifest{}, References{}, err
+	if len(put.Bytes) > MaxManifestSize {
+		return Manifest{}, References{}, Errorf(CodeManifestTooLarge, "manifest is larger than %d bytes", MaxManifestSize)
 	}
 	algorithm := digest.Canonical
 	if put.Digest != "" {
 		algorithm = put.Digest.Algorithm()
 	}
-	man := Manifest{MediaType: mediaType, Digest: algorithm.FromBytes(put.Bytes), Bytes: put.Bytes, Origin: Pushed}
+	man := Manifest{MediaType: put.MediaType, Digest: algorithm.FromBytes(put.Bytes), Bytes: put.Bytes, Origin: Pushed}
 	if put.Digest != "" && put.Digest != man.Digest {
 		return Manifest{}, References{}, Errorf(CodeDigestInvalid, "the manifest's digest is %s, the request says %s", man.Digest, put.Digest)
+	}
+	var refs References
+	var err error
+	if man.MediaType, refs, err = ParseManifest(put.MediaType, put.Bytes); err != nil {
+		return Manifest{}, References{}, err
 	}
 	err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
 	if CodeOf(err) == CodeManifestBlobUnknown && m.fetchAnnounced(ctx, put.Repo, refs) {

@@ -115,6 +115,7 @@ func (x *exchange) blob() error {
 	switch x.r.Method {
 	case http.MethodDelete:
 		if err := x.mirror.DeleteBlob(x.r.Context(), x.repo, d); err != nil {
+			x.needed = mirror.CodeOf(err) == mirror.CodeUnsupported
 			return err
 		}
 		x.WriteHeader(http.StatusAccepted)

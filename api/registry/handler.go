@@ -42,6 +42,8 @@ type exchange struct {
 	r    *http.Request
 	req  Request
 	repo mirror.Repo
+	// needed says that what was to be deleted cannot be: it is in use.
+	needed bool
 
 	values [4]string // those of headers set with set
 	used   int
@@ -183,11 +185,11 @@ type errorBody struct {
 	Detail  any         `json:"detail,omitempty"`
 }
 
-// allowed is the Allow header of the request's endpoint.
+// allowed is the Allow header of what the request addresses.
 func (x *exchange) allowed() string {
 	var allowed []string
 	for _, method := range methods[x.req.Endpoint] {
-		if method != http.MethodDelete || !x.noDelete || x.req.Endpoint == Upload {
+		if method != http.MethodDelete || !x.needed && !x.noDelete || x.req.Endpoint == Upload {
 			allowed = append(allowed, method)
 		}
 	}

@@ -26,7 +26,7 @@ func TestManifestComesBackToTheByte(t *testing.T) {
 		"OCI image":            {v1.MediaTypeImageManifest, string(image)},
 		"Docker image":         {mirror.MediaTypeDockerManifest, string(docker)},
 		"OCI index":            {v1.MediaTypeImageIndex, index},
-		"Docker list":          {mirror.MediaTypeDockerManifestList, index},
+		"Docker list":          {mirror.MediaTypeDockerManifestList, index + "\n"},
 		"nested index":         {v1.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[{"mediaType":"` + v1.MediaTypeImageIndex + `","digest":"` + digest.FromString(index).String() + `","size":1}]}`},
 		"sparse index":         {v1.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[` + child + `,` + absent + `]}`},
 		"image without layers": {v1.MediaTypeImageManifest, string(s.image("app"))},
@@ -109,6 +109,7 @@ func TestDelete(t *testing.T) {
 	}
 	layer := "/v2/app/blobs/" + digest.FromString("one").String()
 	a := s.refused(405, mirror.CodeUnsupported, "DELETE", layer, nil)
+	s.header(a, "Allow", "GET, HEAD")
 	if !bytes.Contains(a.body, []byte(d)) {
 		t.Errorf("the manifest that needs the blob is not named: %s", a.body)
 	}

@@ -3,6 +3,7 @@ package cachetest
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -65,6 +66,38 @@ var storeManifestTests = []storeCase{
 		s.ok(err)
 		s.ok(s.PutManifest(s.ctx, repoA, image.manifest(mirror.Pushed)))
 	}},
+	{"MissingVeryManyBlobs", func(s *storeTest) {
+		var blobs []string
+		for i := range 15000 {
+			blobs = append(blobs, strconv.Itoa(i))
+		}
+		err := s.PutManifest(s.ctx, repoA, image{config: "0", layers: blobs}.manifest(mirror.Pushed))
+		s.code(err, mirror.CodeManifestBlobUnknown)
+		s.missing(err, blobs[:100]...)
+		if !strings.Contains(err.Error(), " 15000 blobs") {
+			s.t.Errorf("%v does not say how many", err)
+		}
+	}},
+	{"WrongSizes", func(s *storeTest) {
+		s.push(repoA, "{}")
+		s.push(repoA, "layer")
+		right := image{config: "{}", layers: []string{"layer", "layer"}}
+		for _, replace := range []int{1, 2} { // one of the two, and both
+			for _, size := range []string{"4", "6", "9223372036854775807"} {
+				m := right.manifest(mirror.Pushed)
+				m.Bytes = []byte(strings.Replace(string(m.Bytes), `"size": 5`, `"size": `+size, replace))
+				m.Digest = digest.FromBytes(m.Bytes)
+				err := s.PutManifest(s.ctx, repoA, m)
+				s.code(err, mirror.CodeManifestInvalid)
+				if !strings.Contains(err.Error(), digest.FromString("layer").String()) {
+					s.t.Errorf("%v does not name the blob", err)
+				}
+				m.Origin = mirror.Mirrored
+				s.ok(s.PutManifest(s.ctx, repoB, m)) // as it is there
+			}
+		}
+		s.ok(s.PutManifest(s.ctx, repoA, right.manifest(mirror.Pushed)))
+	}},
 	{"MirroredBeforeItsBlobs", func(s *storeTest) {
 		s.push(repoB, "shared")
 		m := image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)
@@ -102,7 +135,7 @@ var storeManifestTests = []storeCase{
 		}
 	}},
 	{"OtherMediaType", func(s *storeTest) {
-		image := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
+		image := bare(image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored))
 		opaque := image
 		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Mirrored
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
@@ -110,12 +143,33 @@ var storeManifestTests = []storeCase{
 		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
 		s.holds(repoA, image)
 		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
-		opaque.Origin = mirror.Pushed
+		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v2")) // that it points at something is not forgotten
+		s.holds(repoA, image)
+		s.tagged(repoA, "v2", image.Digest, mirror.Mirrored)
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
+		s.push(repoA, "{}")
+		s.push(repoA, "layer")
+		for _, mediaType := range []string{opaque.MediaType, mirror.MediaTypeDockerManifest, v1.MediaTypeImageIndex} {
+			opaque.Origin, opaque.MediaType = mirror.Pushed, mediaType
+			s.code(s.PutManifest(s.ctx, repoA, opaque, "v3"), mirror.CodeManifestInvalid)
+			s.holds(repoA, image)
+			s.tagged(repoA, "v3", "", "")
+			s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
+		}
+	}},
+	{"OtherMediaTypeOfStrongerOrigin", func(s *storeTest) {
+		image := bare(image{config: "{}"}.manifest(mirror.Mirrored))
+		opaque := image
+		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Pushed
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
-		s.holds(repoA, opaque)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 		s.ok(s.PutManifest(s.ctx, repoA, image, "v1")) // an upstream's word does not count here
 		s.holds(repoA, opaque)
+		s.push(repoA, "{}")
+		image.Origin = mirror.Pushed
+		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
+		s.holds(repoA, image)
+		image.MediaType = strings.ToUpper(image.MediaType)
+		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
 	}},
 	{"SparseIndex", func(s *storeTest) {
 		held := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
@@ -156,6 +210,12 @@ var storeManifestTests = []storeCase{
 		s.ok(s.DeleteManifest(s.ctx, repoA, second.Digest))
 		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 	}},
+}
+
+// bare returns an image whose document does not say that it is one.
+func bare(m mirror.Manifest) mirror.Manifest {
+	data := []byte(strings.Replace(string(m.Bytes), `"mediaType": "`+m.MediaType+`",`, "", 1))
+	return mirror.Manifest{MediaType: m.MediaType, Digest: digest.FromBytes(data), Bytes: data, Origin: m.Origin}
 }
 
 // missing checks the detail of an error, which a client gets as JSON.

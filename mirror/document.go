@@ -1,0 +1,241 @@
+package mirror
+
+import (
+	"encoding/json"
+	"iter"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// maxDescriptors is how many descriptors, and maxAnnotations how many annotations, a manifest may have. Images have
+	// some hundred layers, the largest indexes some thousand entries; 4 MiB could hold many more, which would all have to
+	// be looked up and written in one transaction.
+	maxDescriptors = 20000
+	maxAnnotations = 20000
+)
+
+// document is a manifest's JSON with the fields of all manifests that are understood. Those that can be large are as
+// they stand in the bytes, so that no more of a document than is needed is ever made into values: in memory, what a few
+// bytes say can be a hundred times as large. A field that is absent or null is nil.
+type document struct {
+	schemaVersion                                          int
+	mediaType, artifactType                                string
+	config, layers, blobs, manifests, subject, annotations []byte
+}
+
+var errDocument = Errorf(CodeManifestInvalid, "manifest is not valid JSON")
+
+func readDocument(data []byte) (document, error) {
+	var doc document
+	if !json.Valid(data) || data[space(data, 0)] != '{' {
+		return document{}, errDocument
+	}
+	raw := map[string]*[]byte{"config": &doc.config, "layers": &doc.layers, "blobs": &doc.blobs,
+		"manifests": &doc.manifests, "subject": &doc.subject, "annotations": &doc.annotations}
+	scalars := map[string]any{"schemaVersion": &doc.schemaVersion, "mediaType": &doc.mediaType, "artifactType": &doc.artifactType}
+	seen := map[string]bool{}
+	for key, value := range members(data) {
+		name := fieldName(key)
+		if name == "" {
+			continue
+		}
+		if seen[name] {
+			// Readers disagree on which of the two counts.
+			return document{}, Errorf(CodeManifestInvalid, "manifest has the field %s twice", name)
+		}
+		seen[name] = true
+		if string(value) == "null" {
+			continue
+		}
+		if field := raw[name]; field != nil {
+			*field = value
+		} else if err := json.Unmarshal(value, scalars[name]); err != nil {
+			return document{}, &Error{Code: CodeManifestInvalid, Message: "manifest has a malformed " + name, Cause: err}
+		}
+	}
+	return doc, nil
+}
+
+var manifestFields = []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations"}
+
+// fieldName returns which known field a quoted key names, or "". Clients in Go do not tell upper case from lower case
+// there, nor an escaped letter from a plain one.
+func fieldName(quoted []byte) string {
+	const most = 100 // the longest field, all escaped
+	if len(quoted) > most {
+		return ""
+	}
+	name := string(quoted[1 : len(quoted)-1])
+	if strings.Contains(name, `\`) && json.Unmarshal(quoted, &name) != nil {
+		return ""
+	}
+	for _, known := range manifestFields {
+		if strings.EqualFold(known, name) {
+			return known
+		}
+	}
+	return ""
+}
+
+// reading makes values of a document's fields, up to what a manifest may have.
+type reading struct {
+	descriptors, annotations int
+}
+
+// list reads an array of descriptors and stops at the first one that is invalid.
+func (r *reading) list(field string, array []byte, annotated bool) ([]v1.Descriptor, error) {
+	if array == nil {
+		return nil, nil
+	}
+	if array[0] != '[' {
+		return nil, Errorf(CodeManifestInvalid, "manifest has a field for each %s that is not a list", field)
+	}
+	var list []v1.Descriptor
+	for element := range elements(array) {
+		desc, err := r.descriptor(field, element, annotated)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, desc)
+	}
+	return list, nil
+}
+
+// descriptor reads what is needed of a descriptor, with its annotations only if they are wanted.
+func (r *reading) descriptor(field string, object []byte, annotated bool) (v1.Descriptor, error) {
+	if r.descriptors++; r.descriptors > maxDescriptors {
+		return v1.Descriptor{}, Errorf(CodeManifestInvalid, "manifest has more than %d descriptors", maxDescriptors)
+	}
+	var fields struct {
+		MediaType    string        `json:"mediaType"`
+		Digest       digest.Digest `json:"digest"`
+		Size         int64         `json:"size"`
+		ArtifactType string        `json:"artifactType"`
+		Platform     *struct {
+			OS           string `json:"os"`
+			OSVersion    string `json:"os.version"`
+			Architecture string `json:"architecture"`
+			Variant      string `json:"variant"`
+		} `json:"platform"`
+		Annotations json.RawMessage `json:"annotations"`
+	}
+	if err := json.Unmarshal(object, &fields); err != nil {
+		return v1.Descriptor{}, &Error{Code: CodeManifestInvalid, Message: "manifest has a malformed " + field, Cause: err}
+	}
+	desc := v1.Descriptor{MediaType: fields.MediaType, Digest: fields.Digest, Size: fields.Size, ArtifactType: fields.ArtifactType}
+	if p := fields.Platform; p != nil {
+		desc.Platform = &v1.Platform{OS: p.OS, OSVersion: p.OSVersion, Architecture: p.Architecture, Variant: p.Variant}
+	}
+	err := checkDescriptor(field, desc)
+	if err == nil && annotated && string(fields.Annotations) != "null" {
+		desc.Annotations, err = r.texts(fields.Annotations)
+	}
+	return desc, err
+}
+
+// texts reads annotations.
+func (r *reading) texts(object []byte) (map[string]string, error) {
+	if object == nil {
+		return nil, nil
+	}
+	if object[0] == '{' {
+		for range members(object) {
+			r.annotations++
+		}
+	}
+	if r.annotations > maxAnnotations {
+		return nil, Errorf(CodeManifestInvalid, "manifest has more than %d annotations", maxAnnotations)
+	}
+	var texts map[string]string
+	if err := json.Unmarshal(object, &texts); err != nil {
+		return nil, &Error{Code: CodeManifestInvalid, Message: "manifest has malformed annotations", Cause: err}
+	}
+	return texts, nil
+}
+
+// members yields the quoted keys and the values of a JSON object as they stand in it. It must be valid.
+func members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		for i := space(object, space(object, 0)+1); object[i] != '}'; {
+			end := valueEnd(object, i)
+			key := object[i:end]
+			i = space(object, space(object, end)+1)
+			end = valueEnd(object, i)
+			if !yield(key, object[i:end]) {
+				return
+			}
+			i = next(object, end)
+		}
+	}
+}
+
+// elements yields the values of a JSON array as they stand in it. It must be valid.
+func elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := space(array, 1); array[i] != ']'; {
+			end := valueEnd(array, i)
+			if !yield(array[i:end]) {
+				return
+			}
+			i = next(array, end)
+		}
+	}
+}
+
+// empty reports whether a field is absent, or a list of nothing.
+func empty(array []byte) bool {
+	return array == nil || array[0] == '[' && array[space(array, 1)] == ']'
+}
+
+// next returns where the next item of an object or array begins, or where the closing bracket is.
+func next(data []byte, i int) int {
+	i = space(data, i)
+	if data[i] == ',' {
+		i = space(data, i+1)
+	}
+	return i
+}
+
+func space(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\r' || data[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// valueEnd returns where the valid JSON value that begins at i ends.
+func valueEnd(data []byte, i int) int {
+	for depth := 0; i < len(data); {
+		switch data[i] {
+		case '"':
+			i = stringEnd(data, i)
+		case '{', '[':
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+		default:
+			i++
+			for depth == 0 && i < len(data) && !strings.ContainsRune(",}] \t\r\n", rune(data[i])) {
+				i++ // the rest of a number or word
+			}
+		}
+		if depth == 0 {
+			return i
+		}
+	}
+	return i
+}
+
+func stringEnd(data []byte, i int) int {
+	for i++; data[i] != '"'; i++ {
+		if data[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
