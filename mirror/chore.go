@@ -106,11 +106,12 @@ func (m *Mirror) workOn(ref Ref) {
 	c.mu.Unlock()
 
 	_, referrers := m.opts.Complete(ref.Repo)
-	_, err := m.store.Manifest(m.ctx, ref.Repo, ref.Digest)
+	ctx := context.WithValue(m.ctx, choreKey{}, true)
+	_, err := m.store.Manifest(ctx, ref.Repo, ref.Digest)
 	if CodeOf(err) == CodeManifestUnknown { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {
-		_, err = m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
+		_, err = m.fetch(ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
 	}
 	done := err == nil || settled(err)
 	if done {

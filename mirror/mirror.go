@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
 )
 
 // Forever is a freshness that never ends: the upstream is not asked again.
@@ -81,18 +80,18 @@ const (
 // Mirror is a registry that holds content and fetches what it does not hold: the domain, see the package comment.
 // All of it may be used concurrently. Work that it does on behalf of clients goes on when they leave; Close ends it.
 type Mirror struct {
-	store    Store
-	upstream Upstream
-	opts     Options
-	log      *zap.Logger
-	lookups  singleflight.Group // of manifests
-	flights  flights            // of blobs
-	unknown  *brief[error]
-	lists    *brief[any]      // what upstreams listed
-	pushes   *brief[struct{}] // repositories that uploads go to
-	network  network
-	wants    wants
-	chores   chores // images to complete
+	store     Store
+	upstream  Upstream
+	opts      Options
+	log       *zap.Logger
+	questions questions // for manifests and lists
+	flights   flights   // of blobs
+	unknown   *brief[error]
+	lists     *lists           // what upstreams listed
+	pushes    *brief[struct{}] // repositories that uploads go to
+	network   network
+	wants     wants
+	chores    chores // images to complete
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -109,7 +108,7 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 	m := &Mirror{
 		store: store, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
 		unknown: newBrief[error](maxUnknown, opts.Unknown),
-		lists:   newBrief[any](maxLists, listsFresh),
+		lists:   newLists(),
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
 	}
 	if upstream != nil {
@@ -150,7 +149,8 @@ func (m *Mirror) keepNotes() {
 	}
 }
 
-// Close waits for transfers under way until ctx ends, then breaks off the rest. The store stays open.
+// Close waits for transfers under way, and for answers that clients wait for, until ctx ends, then breaks off the rest. The
+// store stays open.
 func (m *Mirror) Close(ctx context.Context) error {
 	m.closing.Lock()
 	if !m.closed {
@@ -158,6 +158,7 @@ func (m *Mirror) Close(ctx context.Context) error {
 		close(m.chores.stop)
 	}
 	m.closing.Unlock()
+	m.questions.close()
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()
 	defer m.cancel()
@@ -229,7 +230,7 @@ func (m *Mirror) begin() error {
 	m.closing.RLock()
 	defer m.closing.RUnlock()
 	if m.closed {
-		return Errorf(CodeUnavailable, "the mirror is shutting down")
+		return errClosing
 	}
 	m.work.Add(1)
 	return nil
