@@ -269,6 +269,7 @@ func (m *Mirror) SetMode(ctx context.Context, mode Mode) error {
 		return fmt.Errorf("remember mode %s: %w", mode, err)
 	}
 	m.network.set(m.ctx, mode)
+	m.retryChores()
 	m.log.Info("mode changed", zap.String("mode", string(mode)))
 	return nil
 }
