@@ -70,7 +70,7 @@ func (o Options) withDefaults() Options {
 const (
 	// maxUnknown is how many answers "does not exist" are remembered.
 	maxUnknown = 4096
-	// maxPushes is how many repositories are remembered as being pushed to, for pushesLast after an upload.
+	// maxPushes is how many pushes are remembered, for pushesLast after a blob of them came in.
 	maxPushes  = 1024
 	pushesLast = 10 * time.Minute
 	// noteInterval is how often wants are noted, and unfinished images looked at again.
@@ -88,7 +88,7 @@ type Mirror struct {
 	flights   flights   // of blobs
 	unknown   *brief[error]
 	lists     *lists           // what upstreams listed
-	pushes    *brief[struct{}] // repositories that uploads go to
+	pushes    *brief[struct{}] // who brought blobs for which repositories
 	network   network
 	wants     wants
 	chores    chores // images to complete
