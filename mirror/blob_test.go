@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -9,6 +10,46 @@ import (
 
 	"airmirror/mirror"
 )
+
+// TestWhosePushHidesWhatTheUpstreamHas holds that only a client that brought a blob is told of its new repository what is
+// held, so that nobody hides an image from others.
+func TestWhosePushHidesWhatTheUpstreamHas(t *testing.T) {
+	from := func(last byte) context.Context {
+		return mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, last), Port: 4000})
+	}
+	begin := func(p *place) mirror.Upload {
+		up, err := p.StartUpload(from(1), app, digest.SHA256)
+		p.must(err)
+		_, err = up.Append(readerOf("blob"))
+		p.must(err)
+		return up
+	}
+	other := mirror.Repo{Host: "origin.test", Path: "other"}
+	for name, tt := range map[string]struct {
+		push   func(p *place)
+		client byte
+		hidden bool
+	}{
+		"who began an upload":  {func(p *place) { p.must(begin(p).Close()) }, 1, false},
+		"who brought nonsense": {func(p *place) { _ = begin(p).Commit(from(1), digest.FromString("other")) }, 1, false},
+		"who brought a blob":   {func(p *place) { p.must(begin(p).Commit(from(1), digest.FromString("blob"))) }, 1, true},
+		"who mounted a blob": {func(p *place) {
+			p.push(other, "blob")
+			p.must(p.Mount(from(1), app, other, digest.FromString("blob")))
+		}, 1, true},
+		"somebody else": {func(p *place) { p.must(begin(p).Commit(from(1), digest.FromString("blob"))) }, 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			p.origin.image(app, []string{"layer"}, "v1")
+			tt.push(p)
+			_, err := p.StatManifest(from(tt.client), byTag("v1"))
+			if hidden := err != nil; hidden != tt.hidden {
+				t.Error(err)
+			}
+		})
+	}
+}
 
 // TestWhoseQuestionAboutABlobGoesUpstream holds that a client that pulls is told what the upstream has, and that one that
 // pushes waits for nobody.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
@@ -17,21 +18,51 @@ const choreNotes = "incomplete"
 // of it the client happened to have already.
 type chores struct {
 	mu      sync.Mutex
-	open    map[Ref]bool // by digest; true while it is worked on
+	open    map[Ref]*chore // by digest
 	slots   chan struct{}
 	stop    chan struct{} // closed when the mirror closes
 	skipped map[Ref]bool  // asked about, not yet pulled: completed when a client fetches them
 }
 
+// chore is one image that is to be completed.
+type chore struct {
+	working bool
+	tries   int       // in vain, since a client asked last
+	wrong   int       // of them, those that brought wrong bytes
+	next    time.Time // not before
+}
+
+const (
+	// firstPause is how long a chore that failed rests; it doubles with each failure, up to longestPause.
+	firstPause   = 10 * time.Second
+	longestPause = time.Hour
+	// maxWrong is how often the upstream may send wrong bytes for an image. It will not send others: a chore is given
+	// up then, until a client pulls the image again.
+	maxWrong = 3
+)
+
+// failed notes that the chore was tried in vain.
+func (c *chore) failed(err error) {
+	pause := min(firstPause<<min(c.tries, 20), longestPause)
+	c.tries++
+	if wrongBytes(err) {
+		c.wrong++
+	}
+	c.next = time.Now().Add(pause)
+}
+
+// fresh has the chore tried as if for the first time.
+func (c *chore) fresh() { c.tries, c.wrong, c.next = 0, 0, time.Time{} }
+
 // loadChores takes up what earlier runs left.
 func (m *Mirror) loadChores(ctx context.Context) error {
 	c := &m.chores
-	c.open, c.skipped = make(map[Ref]bool), make(map[Ref]bool)
+	c.open, c.skipped = make(map[Ref]*chore), make(map[Ref]bool)
 	c.slots, c.stop = make(chan struct{}, m.opts.Parallel), make(chan struct{})
 	notes, err := m.store.Notes(ctx, choreNotes)
 	for note := range notes {
 		if ref, err := ParseRef(note); err == nil && ref.Digest != "" {
-			c.open[ref] = false
+			c.open[ref] = &chore{}
 		}
 	}
 	return err
@@ -44,9 +75,11 @@ func (m *Mirror) complete(ref Ref) {
 	}
 	c := &m.chores
 	c.mu.Lock()
-	_, known := c.open[ref]
-	if !known {
-		c.open[ref] = false
+	asked, known := c.open[ref]
+	if known {
+		asked.fresh()
+	} else {
+		c.open[ref] = &chore{}
 	}
 	delete(c.skipped, ref)
 	c.mu.Unlock()
@@ -69,8 +102,9 @@ func (m *Mirror) resumeChores() {
 	}
 	m.chores.mu.Lock()
 	var idle []Ref
-	for ref, working := range m.chores.open {
-		if !working {
+	now := time.Now()
+	for ref, chore := range m.chores.open {
+		if !chore.working && !now.Before(chore.next) {
 			idle = append(idle, ref)
 		}
 	}
@@ -87,8 +121,17 @@ func (m *Mirror) resumeChores() {
 	}
 }
 
+// retryChores has all images that could not be completed so far tried again soon: what was in the way may be gone.
+func (m *Mirror) retryChores() {
+	m.chores.mu.Lock()
+	defer m.chores.mu.Unlock()
+	for _, chore := range m.chores.open {
+		chore.fresh()
+	}
+}
+
 // workOn completes one image when a slot is free. What cannot be had now stays a chore; what the upstream says it does
-// not have is none.
+// not have, or sends wrong bytes for again and again, is none.
 func (m *Mirror) workOn(ref Ref) {
 	c := &m.chores
 	select {
@@ -98,37 +141,51 @@ func (m *Mirror) workOn(ref Ref) {
 		return
 	}
 	c.mu.Lock()
-	if working, known := c.open[ref]; working || !known {
+	chore, known := c.open[ref]
+	if !known || chore.working {
 		c.mu.Unlock()
 		return
 	}
-	c.open[ref] = true
+	chore.working = true
 	c.mu.Unlock()
 
 	_, referrers := m.opts.Complete(ref.Repo)
-	_, err := m.store.Manifest(m.ctx, ref.Repo, ref.Digest)
+	ctx := context.WithValue(m.ctx, choreKey{}, true)
+	_, err := m.store.Manifest(ctx, ref.Repo, ref.Digest)
 	if CodeOf(err) == CodeManifestUnknown { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {
-		_, err = m.fetch(m.ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
+		_, err = m.fetch(ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
 	}
-	done := err == nil || settled(err)
+	c.mu.Lock()
+	if err != nil {
+		chore.failed(err)
+	}
+	wrong := chore.wrong >= maxWrong
+	done := err == nil || wrong || settled(err)
+	next := chore.next
+	c.mu.Unlock()
 	if done {
 		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): nil}); err != nil {
 			m.log.Error("cannot strike off a completed image", zap.Stringer("ref", ref), zap.Error(err))
 		}
 	}
-	if err != nil {
-		m.log.Info("image is not complete yet", zap.Stringer("ref", ref), zap.Bool("final", done), zap.Error(err))
-	} else {
-		m.log.Info("image is complete", zap.Stringer("ref", ref))
-	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	chore.working = false
 	if done {
 		delete(c.open, ref)
-	} else {
-		c.open[ref] = false
+	}
+	c.mu.Unlock()
+	log := m.log.With(zap.Stringer("ref", ref), zap.Error(err))
+	switch {
+	case err == nil:
+		log.Info("image is complete")
+	case wrong:
+		log.Error("image is given up: its upstream keeps sending wrong bytes; it is tried again when a client pulls it")
+	case done:
+		log.Warn("image is given up: its upstream does not have all of it")
+	default:
+		log.Info("image is not complete yet", zap.Time("again", next))
 	}
 }
 
@@ -138,6 +195,19 @@ func settled(err error) bool {
 		return !slices.ContainsFunc(all.Unwrap(), func(err error) bool { return !settled(err) })
 	}
 	return CodeOf(err) == CodeManifestInvalid || final(errors.Unwrap(err))
+}
+
+// wrongBytes reports whether some of what a fetch got was not what it asked for.
+func wrongBytes(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(all.Unwrap(), wrongBytes)
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		if e, ok := err.(*Error); ok && e.Code == CodeDigestInvalid {
+			return true
+		}
+	}
+	return false
 }
 
 // pulled notes that a client fetched a manifest of which the blobs may be missing.

@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -120,7 +121,7 @@ func TestCompletionGoesOnAfterFailuresAndRestarts(t *testing.T) {
 				if restart {
 					p.restart()
 				}
-				later(6 * time.Second)
+				later(time.Minute)
 				p.complete("v1", true)
 				if n := p.Status().Incomplete; n != 0 {
 					t.Errorf("%d images are still to be completed", n)
@@ -158,6 +159,64 @@ func TestCompletionEndsWhereThereIsNothingToBeHad(t *testing.T) {
 		if n := p.origin.count("manifest " + byDigest(deleted).String()); n != 1 || p.Status().Incomplete != 0 {
 			t.Errorf("a deleted manifest was fetched %d times, %d images are to be completed", n, p.Status().Incomplete)
 		}
+	})
+}
+
+// TestCompletionRestsLongerAfterEachFailure, and less once somebody asks again or the mode changes.
+func TestCompletionRestsLongerAfterEachFailure(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, completing(true, false))
+		d := p.origin.image(app, []string{"one"}, "v1").Digest
+		tries := func() int { return p.origin.count("blob origin.test/org/app " + digest.FromString("one").String()) }
+		p.origin.set(func(_ context.Context, call string) error {
+			if strings.HasPrefix(call, "blob") {
+				return errDown
+			}
+			return nil
+		})
+		p.get(byTag("v1"), d)
+		later(24 * time.Hour)
+		before := tries()
+		if before < 20 || before > 35 {
+			t.Errorf("%d attempts in a day", before)
+		}
+		for what, ask := range map[string]func(){
+			"a pull":            func() { _, _ = p.read(app, digest.FromString("one")) },
+			"a change of modes": func() { p.must(p.SetMode(t.Context(), mirror.Online)) },
+		} {
+			before := tries()
+			ask()
+			later(30 * time.Second)
+			if n := tries() - before; n < 2 {
+				t.Errorf("%d attempts after %s", n, what)
+			}
+		}
+	})
+}
+
+func TestCompletionGivesUpWrongBytes(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, completing(true, false))
+		d := p.origin.image(app, []string{"one"}, "v1").Digest
+		p.origin.body = func(_ context.Context, content string) (io.ReadCloser, int64) {
+			return io.NopCloser(readerOf(strings.ToUpper(content))), int64(len(content))
+		}
+		p.get(byTag("v1"), d)
+		later(24 * time.Hour)
+		if n := p.origin.count("blob origin.test/org/app " + digest.FromString("one").String()); n != 3 {
+			t.Errorf("%d attempts at what comes wrong every time", n)
+		}
+		if n := p.Status().Incomplete; n != 0 {
+			t.Errorf("%d images are to be completed", n)
+		}
+		p.restart()
+		if n := p.Status().Incomplete; n != 0 {
+			t.Errorf("%d images are to be completed after a restart", n)
+		}
+		p.origin.body = nil
+		p.pull("one") // and who pulls it has it completed
+		later(time.Minute)
+		p.complete("v1", true)
 	})
 }
 

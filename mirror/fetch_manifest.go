@@ -38,7 +38,7 @@ func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
 	if err == nil {
 		what = "revalidate "
 	}
-	answer := f.m.lookup(what+ref.String(), func(net context.Context) (Manifest, error) {
+	question, leave := f.m.lookup(ctx, what+ref.String(), func(net context.Context) (any, error) {
 		switch {
 		case ref.Digest != "":
 			return f.m.transferManifest(net, ref)
@@ -48,20 +48,21 @@ func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
 			return f.m.transferManifest(net, ref, ref.Tag)
 		}
 	})
+	defer leave()
 	select {
-	case res := <-answer:
+	case <-question.done:
 		switch {
-		case res.Err == nil:
+		case question.err == nil:
 			f.m.unknown.Remove(ref.String())
-			man := res.Val.(Manifest)
+			man := question.answer.(Manifest)
 			if _, err := f.m.store.Manifest(ctx, ref.Repo, man.Digest); err != nil { // clients get it all the same
 				return Manifest{}, &storeFault{Errorf(CodeUnknown, "%s cannot be kept: %w", ref, err)}
 			}
 			return man, nil
-		case err == nil && !final(res.Err):
+		case err == nil && !final(question.err):
 			return held.Manifest, nil
 		}
-		return Manifest{}, res.Err
+		return Manifest{}, question.err
 	case <-ctx.Done():
 		return Manifest{}, ctx.Err()
 	}

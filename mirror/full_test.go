@@ -75,6 +75,28 @@ func startFull(t *testing.T, room int64, d *disk) *place {
 	return startOver(t, mirror.Options{}, func(s mirror.Store) mirror.Store { d.Store = s; return d })
 }
 
+func (d *disk) Note(ctx context.Context, bucket string, notes map[string][]byte) error {
+	if d.room.Load() == 0 {
+		return syscall.ENOSPC
+	}
+	return d.Store.Note(ctx, bucket, notes)
+}
+
+func TestFullDiskKeepsNobodyFromGoingOffline(t *testing.T) {
+	d := &disk{}
+	p := startFull(t, 0, d)
+	p.origin.set(forbidden(t))
+	err := p.SetMode(t.Context(), mirror.Offline)
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "the mode is offline now") {
+		t.Error(err)
+	}
+	if p.Mode() != mirror.Offline {
+		t.Errorf("mode is %s", p.Mode())
+	}
+	p.missing(byTag("v1"))
+	d.room.Store(-1)
+}
+
 // long is more than is in memory at a time.
 var long = strings.Repeat("0123456789abcdef", 40_000)
 

@@ -11,13 +11,6 @@ import (
 	"go.uber.org/zap"
 )
 
-const (
-	// maxLists is how many lists of upstreams are remembered, for listsFresh, so that a client that reads one page by
-	// page asks for it once.
-	maxLists   = 256
-	listsFresh = 30 * time.Second
-)
-
 // Listing is a list that may lack what an upstream would add to it.
 type Listing[T any] struct {
 	Items []T
@@ -89,25 +82,21 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 	if err := m.mayAsk(ctx, repo); err != nil {
 		return nil, err
 	}
-	if list, ok := m.lists.Get(what); ok {
+	if list, ok := m.lists.get(what); ok {
 		return list.([]T), nil
 	}
 	if err, ok := m.unknown.Get(what); ok {
 		return nil, err
 	}
-	answer := m.lookups.DoChan(what, func() (any, error) {
-		if err := m.begin(); err != nil {
-			return nil, err
-		}
-		defer m.work.Done()
-		_, net := m.network.get()
+	question, leave := m.lookup(ctx, what, func(net context.Context) (any, error) {
 		list, err := f(net)
 		if err == nil {
-			m.lists.Add(what, list)
+			m.lists.add(what, list)
 		}
 		m.remember(what, err)
 		return list, err
 	})
+	defer leave()
 	var patience <-chan time.Time
 	if fallback && ctx.Value(patientKey{}) == nil {
 		timer := time.NewTimer(m.opts.Patience)
@@ -115,12 +104,12 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 		patience = timer.C
 	}
 	select {
-	case res := <-answer:
-		if res.Err != nil {
-			m.log.Info("cannot list "+what, zap.Error(res.Err))
-			return nil, res.Err
+	case <-question.done:
+		if question.err != nil {
+			m.log.Info("cannot list "+what, zap.Error(question.err))
+			return nil, question.err
 		}
-		return res.Val.([]T), nil
+		return question.answer.([]T), nil
 	case <-patience:
 		return nil, Errorf(CodeUnavailable, "%s has not answered yet", repo.Host)
 	case <-ctx.Done():

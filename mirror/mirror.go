@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
 )
 
 // Forever is a freshness that never ends: the upstream is not asked again.
@@ -70,7 +69,7 @@ func (o Options) withDefaults() Options {
 const (
 	// maxUnknown is how many answers "does not exist" are remembered.
 	maxUnknown = 4096
-	// maxPushes is how many repositories are remembered as being pushed to, for pushesLast after an upload.
+	// maxPushes is how many pushes are remembered, for pushesLast after a blob of them came in.
 	maxPushes  = 1024
 	pushesLast = 10 * time.Minute
 	// noteInterval is how often wants are noted, and unfinished images looked at again.
@@ -80,18 +79,18 @@ const (
 // Mirror is a registry that holds content and fetches what it does not hold: the domain, see the package comment.
 // All of it may be used concurrently. Work that it does on behalf of clients goes on when they leave; Close ends it.
 type Mirror struct {
-	store    Store
-	upstream Upstream
-	opts     Options
-	log      *zap.Logger
-	lookups  singleflight.Group // of manifests
-	flights  flights            // of blobs
-	unknown  *brief[error]
-	lists    *brief[any]      // what upstreams listed
-	pushes   *brief[struct{}] // repositories that uploads go to
-	network  network
-	wants    wants
-	chores   chores // images to complete
+	store     Store
+	upstream  Upstream
+	opts      Options
+	log       *zap.Logger
+	questions questions // for manifests and lists
+	flights   flights   // of blobs
+	unknown   *brief[error]
+	lists     *lists           // what upstreams listed
+	pushes    *brief[struct{}] // who brought blobs for which repositories
+	network   network
+	wants     wants
+	chores    chores // images to complete
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -108,7 +107,7 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 	m := &Mirror{
 		store: store, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
 		unknown: newBrief[error](maxUnknown, opts.Unknown),
-		lists:   newBrief[any](maxLists, listsFresh),
+		lists:   newLists(),
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
 	}
 	if upstream != nil {
@@ -149,7 +148,8 @@ func (m *Mirror) keepNotes() {
 	}
 }
 
-// Close waits for transfers under way until ctx ends, then breaks off the rest. The store stays open.
+// Close waits for transfers under way, and for answers that clients wait for, until ctx ends, then breaks off the rest. The
+// store stays open.
 func (m *Mirror) Close(ctx context.Context) error {
 	m.closing.Lock()
 	if !m.closed {
@@ -157,6 +157,7 @@ func (m *Mirror) Close(ctx context.Context) error {
 		close(m.chores.stop)
 	}
 	m.closing.Unlock()
+	m.questions.close()
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()
 	defer m.cancel()
@@ -185,7 +186,7 @@ func (m *Mirror) begin() error {
 	m.closing.RLock()
 	defer m.closing.RUnlock()
 	if m.closed {
-		return Errorf(CodeUnavailable, "the mirror is shutting down")
+		return errClosing
 	}
 	m.work.Add(1)
 	return nil

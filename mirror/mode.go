@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"fmt"
 
 	"go.uber.org/zap"
 )
@@ -50,16 +49,18 @@ func (m *Mirror) Mode() Mode {
 	return mode
 }
 
-// SetMode switches to a mode and remembers it for the next run. Going offline ends everything that is under way with an
-// upstream. A mirror with [Options.Offline] stays offline: [CodeUnsupported].
+// SetMode switches to a mode and remembers it for the next run. With an error other than [CodeUnsupported] it is switched
+// all the same, since who cuts the network must not need room on the disk. Going offline ends everything that is under
+// way with an upstream. A mirror with [Options.Offline] stays offline: [CodeUnsupported].
 func (m *Mirror) SetMode(ctx context.Context, mode Mode) error {
 	if m.opts.Offline && mode != Offline {
 		return Errorf(CodeUnsupported, "this mirror was started with --offline: start it without to let it ask upstreams")
 	}
-	if err := m.store.Note(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
-		return fmt.Errorf("remember mode %s: %w", mode, err)
-	}
 	m.network.set(m.ctx, mode)
+	m.retryChores()
 	m.log.Info("mode changed", zap.String("mode", string(mode)))
+	if err := m.store.Note(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
+		return Errorf(CodeUnknown, "the mode is %s now, but that cannot be remembered for the next start: %w", mode, err)
+	}
 	return nil
 }

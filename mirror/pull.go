@@ -6,7 +6,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
 )
 
 // Answer is a manifest as it is served.
@@ -105,17 +104,18 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	}
 	patience := time.NewTimer(m.opts.Patience)
 	defer patience.Stop()
-	answer := m.lookup("revalidate "+ref.String(), func(ctx context.Context) (Manifest, error) {
-		return m.transferMoved(ctx, ref, held)
+	question, leave := m.lookup(ctx, "revalidate "+ref.String(), func(net context.Context) (any, error) {
+		return m.transferMoved(net, ref, held)
 	})
+	defer leave()
 	select {
-	case res := <-answer:
-		if res.Err != nil {
-			m.remember(ref.String(), res.Err)
-			m.log.Info("stale", zap.Stringer("ref", ref), zap.Error(res.Err))
-			return Manifest{}, res.Err
+	case <-question.done:
+		if question.err != nil {
+			m.remember(ref.String(), question.err)
+			m.log.Info("stale", zap.Stringer("ref", ref), zap.Error(question.err))
+			return Manifest{}, question.err
 		}
-		return res.Val.(Manifest), nil
+		return question.answer.(Manifest), nil
 	case <-patience.C:
 		m.log.Info("stale: the upstream has not answered yet", zap.Stringer("ref", ref))
 		return Manifest{}, Errorf(CodeUnavailable, "%s has not answered yet", ref.Repo.Host)
@@ -158,19 +158,20 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref) (Manifest, error) {
 	if err, ok := m.unknown.Get(ref.String()); ok {
 		return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, err)
 	}
-	answer := m.lookup("fetch "+ref.String(), func(ctx context.Context) (Manifest, error) {
+	question, leave := m.lookup(ctx, "fetch "+ref.String(), func(net context.Context) (any, error) {
 		if ref.Tag == "" {
-			return m.transferManifest(ctx, ref)
+			return m.transferManifest(net, ref)
 		}
-		return m.transferManifest(ctx, ref, ref.Tag)
+		return m.transferManifest(net, ref, ref.Tag)
 	})
+	defer leave()
 	select {
-	case res := <-answer:
-		if res.Err != nil {
-			m.remember(ref.String(), res.Err)
-			return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, res.Err)
+	case <-question.done:
+		if question.err != nil {
+			m.remember(ref.String(), question.err)
+			return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, question.err)
 		}
-		return res.Val.(Manifest), nil
+		return question.answer.(Manifest), nil
 	case <-ctx.Done():
 		return Manifest{}, ctx.Err()
 	}
@@ -192,18 +193,6 @@ func (m *Mirror) transferManifest(ctx context.Context, ref Ref, tags ...string) 
 		m.askedAbout(Ref{Repo: ref.Repo, Digest: man.Digest})
 	}
 	return man, nil
-}
-
-// lookup runs f once for all who ask under the same key at the same time.
-func (m *Mirror) lookup(key string, f func(context.Context) (Manifest, error)) <-chan singleflight.Result {
-	return m.lookups.DoChan(key, func() (any, error) {
-		if err := m.begin(); err != nil {
-			return nil, err
-		}
-		defer m.work.Done()
-		_, ctx := m.network.get()
-		return f(ctx)
-	})
 }
 
 // final reports whether err is an upstream's own word that it does not have something, or may not give it.

@@ -86,14 +86,23 @@ func (m *Mirror) pushing(repo Repo, up Upload, err error) (Upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.pushes.Add(repo.String(), struct{}{})
 	return &pushedUpload{up, m, repo}, nil
 }
 
-// created reports whether a push is under way that creates repo. What a client that pushes asks about its manifests is
-// answered from what is held: nobody else has the repository yet, and no push waits for an upstream to say so.
+// pushed remembers that the client of ctx has brought a blob for repo. To begin an upload is not enough: that costs
+// nothing.
+func (m *Mirror) pushed(ctx context.Context, repo Repo) {
+	m.pushes.Add(pushKey(ctx, repo), struct{}{})
+}
+
+// pushKey is what a push is remembered by: its repository and the address that it comes from.
+func pushKey(ctx context.Context, repo Repo) string { return repo.String() + " " + clientOf(ctx) }
+
+// created reports whether the client of ctx is about to create repo by a push. What it asks about its manifests is
+// answered from what is held, so that no push waits for an upstream. Other clients are told what the upstream has:
+// nobody can hide an image from them by a push that never ends.
 func (m *Mirror) created(ctx context.Context, repo Repo) bool {
-	if _, pushing := m.pushes.Get(repo.String()); !pushing {
+	if _, pushing := m.pushes.Get(pushKey(ctx, repo)); !pushing {
 		return false
 	}
 	_, err := m.store.RepoOrigin(ctx, repo)
@@ -110,6 +119,7 @@ type pushedUpload struct {
 func (u *pushedUpload) Commit(ctx context.Context, d digest.Digest) error {
 	err := u.Upload.Commit(ctx, d)
 	if err == nil {
+		u.mirror.pushed(ctx, u.repo)
 		u.mirror.wants.fulfilled(u.repo, d)
 	}
 	return err
@@ -123,7 +133,7 @@ func (m *Mirror) Mount(ctx context.Context, repo, from Repo, d digest.Digest) er
 		_, err = m.store.Mount(ctx, repo, long, d)
 	}
 	if err == nil {
-		m.pushes.Add(repo.String(), struct{}{})
+		m.pushed(ctx, repo)
 		m.wants.fulfilled(repo, d)
 	}
 	return err

@@ -41,6 +41,7 @@ type Upstream interface {
 type UpstreamStatus struct {
 	Host     string   `json:"host"`
 	URLs     []string `json:"urls"`               // in the order in which they are tried
+	Asked    bool     `json:"asked"`              // by this process, and it answered or failed
 	Gone     bool     `json:"gone"`               // it counts as gone: only a probe asks it
 	Since    int64    `json:"since,omitempty"`    // when it went, in seconds of Unix time
 	Failures int      `json:"failures,omitempty"` // one after another, up to now

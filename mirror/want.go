@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ const (
 	// maxWants bounds how many wants are kept, so that a scanner cannot fill the disk. When there are more, those that
 	// were asked for least often and longest ago are forgotten.
 	maxWants = 10_000
+	// wantsDropped is how many are forgotten at a time, so that not every miss looks for the least wanted.
+	wantsDropped = maxWants / 10
 	// maxWantClients is how many clients a want remembers.
 	maxWantClients = 8
 )
@@ -51,7 +54,7 @@ func (w *wants) load(ctx context.Context, store NoteStore) error {
 	notes, err := store.Notes(ctx, wantNotes)
 	for ref, note := range notes {
 		var want Want
-		if json.Unmarshal(note, &want) == nil {
+		if json.Unmarshal(note, &want) == nil && want.Ref == ref {
 			w.m[ref] = &want
 		}
 	}
@@ -79,14 +82,12 @@ func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) {
 	w.changed[key] = true
 }
 
+// forgetLeast makes room. Wants are sorted once for as many misses as were made room for.
 func (w *wants) forgetLeast() {
-	least := ""
-	for key, want := range w.m {
-		if least == "" || lessWanted(want, w.m[least]) < 0 {
-			least = key
-		}
+	all := slices.SortedFunc(maps.Values(w.m), lessWanted)
+	for _, want := range all[:wantsDropped] {
+		w.drop(want.Ref)
 	}
-	w.drop(least)
 }
 
 func lessWanted(a, b *Want) int {

@@ -133,7 +133,8 @@ func TestWantsAreBounded(t *testing.T) {
 		p.missing(byTag(fmt.Sprintf("scanned-%d", i)))
 	}
 	wants := p.wants()
-	if len(wants) != 10_000 || wants[0] != byTag("wanted").String() {
+	// They are forgotten many at a time: one at a time, each miss would cost a look at all of them.
+	if len(wants) < 9_000 || len(wants) > 9_500 || wants[0] != byTag("wanted").String() {
 		t.Errorf("%d wants, the first is %s", len(wants), wants[0])
 	}
 	p.restart()

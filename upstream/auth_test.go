@@ -136,8 +136,9 @@ func TestTokenService(t *testing.T) {
 		"401":      {status(401, "UNAUTHORIZED", "wrong password"), mirror.CodeManifestUnknown, "refused manifest v1 of registry.test/org/app"},
 		"403":      {status(403, "DENIED", "not yours"), mirror.CodeManifestUnknown, "not yours"},
 		"404":      {page(404), mirror.CodeUnavailable, "sign in"},
-		"429":      {slowDown, mirror.CodeUnavailable, "429"},
-		"503":      {page(503), mirror.CodeUnavailable, "503"},
+		"429":      {slowDown, mirror.CodeUnavailable, "limits how often it may be asked: 429"},
+		"500":      {page(500), mirror.CodeUnavailable, "signing in to upstream registry.test failed with 500 Internal Server Error"},
+		"503":      {page(503), mirror.CodeUnavailable, "failed with 503"},
 		"page":     {page(200), mirror.CodeUnavailable, "cannot be asked"},
 		"no token": {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{\n}") }, mirror.CodeUnavailable, "no token"},
 	} {

@@ -121,6 +121,7 @@ func (b *breaker) fail(p passage, err error) {
 
 // health is how an endpoint is doing.
 type health struct {
+	asked       bool // it answered or failed
 	gone        bool
 	since, last time.Time
 	failures    int
@@ -130,5 +131,5 @@ type health struct {
 func (b *breaker) health() health {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return health{gone: b.failures >= breakerFailures, since: b.first, last: b.last, failures: b.failures, err: b.err}
+	return health{asked: b.answered || b.failures > 0, gone: b.failures >= breakerFailures, since: b.first, last: b.last, failures: b.failures, err: b.err}
 }

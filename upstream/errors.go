@@ -121,7 +121,9 @@ func (t target) answered(e *statusError) error {
 	switch {
 	case e.denies:
 		return mirror.Errorf(t.unknown(), "upstream %s refused %s, which does not exist there or needs a login: %w", host, t, e)
-	case e.signIn:
+	case e.signIn && e.status >= http.StatusInternalServerError:
+		return mirror.Errorf(mirror.CodeUnavailable, "signing in to upstream %s failed with %w", host, e)
+	case e.signIn && e.status != http.StatusTooManyRequests:
 		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s does not let this mirror sign in: %w", host, e)
 	case e.status == http.StatusNotFound || e.status == http.StatusGone:
 		return mirror.Errorf(t.unknown(), "upstream %s does not have %s: %w", host, t, e)

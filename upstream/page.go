@@ -8,7 +8,8 @@ import (
 
 const (
 	maxPages     = 1000
-	maxPageSize  = 8 << 20 // bytes
+	maxPageSize  = 8 << 20  // bytes
+	maxListSize  = 32 << 20 // bytes of all pages of a list, whatever of them is kept
 	maxTags      = 200_000
 	maxReferrers = 20_000
 )
@@ -16,16 +17,17 @@ const (
 // pages fetches a list page by page, as far as its Link headers lead, from the endpoint that has the first page. take
 // gets each page and reports how long the list is by now; it may be longest at most.
 func (r *registry) pages(ctx context.Context, t target, longest int, take func(a *answer, body []byte) (int, error)) error {
-	seen := map[string]bool{}
+	seen, left := map[string]bool{}, maxListSize
 	for range maxPages {
 		a, err := r.ask(ctx, http.MethodGet, t)
 		if err != nil {
 			return err
 		}
-		length, err := a.take(take)
+		size, length, err := a.take(min(left, maxPageSize), take)
 		if err != nil {
 			return err
 		}
+		left -= size
 		if length > longest {
 			return t.unusable("a list of more than %d items", longest)
 		}
@@ -42,17 +44,21 @@ func (r *registry) pages(ctx context.Context, t target, longest int, take func(a
 	return t.unusable("a list of more than %d pages", maxPages)
 }
 
-// take reads the answer, gives it to f, and closes it.
-func (a *answer) take(f func(a *answer, body []byte) (int, error)) (int, error) {
+// take reads the answer, which may have most bytes, gives it to f, and closes it. It returns how many there were, and
+// what f did.
+func (a *answer) take(most int, f func(a *answer, body []byte) (int, error)) (size, length int, err error) {
 	defer a.close()
-	body, err := a.read(maxPageSize)
-	if err != nil {
-		return 0, err
+	body, err := a.read(most)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case len(body) > maxPageSize:
+		return 0, 0, a.about.unusable("a page of more than %d bytes", maxPageSize)
+	case len(body) > most:
+		return 0, 0, a.about.unusable("a list of more than %d bytes", maxListSize)
 	}
-	if len(body) > maxPageSize {
-		return 0, a.about.unusable("a page of more than %d bytes", maxPageSize)
-	}
-	return f(a, body)
+	length, err = f(a, body)
+	return len(body), length, err
 }
 
 // next returns the query of the page after this one, or "". Nothing else is taken of a Link: the page must be of the

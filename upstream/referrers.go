@@ -27,7 +27,9 @@ func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest
 		return nil, err
 	}
 	_, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
-	return unique(refs.Manifests), err
+	var tagged uniqueList
+	tagged.add(refs.Manifests)
+	return tagged.kept, err
 }
 
 // askReferrers asks the referrers API.
@@ -36,7 +38,7 @@ func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject dig
 	if err != nil {
 		return nil, err
 	}
-	var list []v1.Descriptor
+	var list uniqueList
 	t := target{kind: referrers, repo: repo, id: subject.String()}
 	err = r.pages(ctx, t, maxReferrers, func(a *answer, body []byte) (int, error) {
 		mediaType, err := t.mediaType(a.Header.Get("Content-Type"), body)
@@ -47,10 +49,10 @@ func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject dig
 			return 0, t.unusable("what is no index, as %q", brief(mediaType))
 		}
 		_, refs, err := mirror.ParseManifest(mediaType, body)
-		list = append(list, refs.Manifests...)
-		return len(list), err
+		list.add(refs.Manifests)
+		return len(list.kept), err
 	})
-	return unique(list), err
+	return list.kept, err
 }
 
 // lacksAPI reports whether the answer is one that a registry without the referrers API may give.
@@ -69,15 +71,22 @@ func referrersTag(subject digest.Digest) string {
 	return algorithm[:min(len(algorithm), 32)] + "-" + encoded[:min(len(encoded), 64)]
 }
 
-// unique drops descriptors whose digest came before.
-func unique(list []v1.Descriptor) []v1.Descriptor {
-	seen := map[digest.Digest]bool{}
-	var kept []v1.Descriptor
+// uniqueList has descriptors whose digest did not come before. The zero value is empty.
+type uniqueList struct {
+	kept []v1.Descriptor
+	seen map[digest.Digest]bool
+}
+
+// add keeps of list what a list of referrers says; content that is embedded in a descriptor is no part of that.
+func (u *uniqueList) add(list []v1.Descriptor) {
+	if u.seen == nil {
+		u.seen = make(map[digest.Digest]bool)
+	}
 	for _, desc := range list {
-		if !seen[desc.Digest] {
-			seen[desc.Digest] = true
-			kept = append(kept, desc)
+		if !u.seen[desc.Digest] {
+			u.seen[desc.Digest] = true
+			desc.Data = nil
+			u.kept = append(u.kept, desc)
 		}
 	}
-	return kept
 }

@@ -111,6 +111,7 @@ func (r *registry) status() mirror.UpstreamStatus {
 	for _, o := range r.origins {
 		s.URLs = append(s.URLs, o.endpoint.URL.String())
 		health := o.breaker.health()
+		s.Asked = s.Asked || health.asked
 		s.Gone = s.Gone && health.gone
 		if s.Gone {
 			s.Since = max(s.Since, health.since.Unix())

@@ -1,8 +1,10 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"airmirror/mirror"
@@ -21,19 +23,42 @@ func (c *Client) Tags(ctx context.Context, repo mirror.Repo) ([]string, error) {
 	tags := []string{}
 	t := target{kind: tagList, repo: repo, query: firstPage}
 	err = r.pages(ctx, t, maxTags, func(_ *answer, body []byte) (int, error) {
-		var page struct {
-			Tags []string `json:"tags"`
-		}
-		if err := json.Unmarshal(body, &page); err != nil {
+		if err := eachTag(body, func(tag string) { tags = append(tags, tag) }); err != nil {
 			return 0, t.unusable("what is no list: %w", briefError{err})
 		}
-		tags = append(tags, page.Tags...)
 		return len(tags), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	tags = slices.DeleteFunc(tags, func(tag string) bool { return !mirror.ValidTag(tag) })
 	slices.Sort(tags)
 	return slices.Compact(tags), nil
+}
+
+// eachTag gives the tags of a page to f. Those outside the grammar are never held all at once: a page of nothing but
+// empty strings would take many times its size.
+func eachTag(page []byte, f func(tag string)) error {
+	var doc struct {
+		Tags json.RawMessage `json:"tags"`
+	}
+	if err := json.Unmarshal(page, &doc); err != nil {
+		return err
+	}
+	if len(doc.Tags) == 0 || string(doc.Tags) == "null" {
+		return nil
+	}
+	list := json.NewDecoder(bytes.NewReader(doc.Tags))
+	if start, err := list.Token(); err != nil || start != json.Delim('[') {
+		return errors.New("its tags are no list")
+	}
+	var tag string
+	for list.More() {
+		if err := list.Decode(&tag); err != nil {
+			return err
+		}
+		if mirror.ValidTag(tag) {
+			f(tag)
+		}
+	}
+	return nil
 }

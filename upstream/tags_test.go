@@ -42,6 +42,7 @@ func TestTags(t *testing.T) {
 		"other links":   {[]http.HandlerFunc{serveList(`<?a=1>; rel="prev", <?b=2>; title="x"; rel="next"`, "a"), serveList(`<?a=1>; rel="prev"`)}, "a", "b=2"},
 		"no link":       {[]http.HandlerFunc{serveList("nonsense>; rel=next", "a")}, "a", ""},
 		"not tags":      {[]http.HandlerFunc{serveList("", "ok", "", "a b", "../x", "-x", strings.Repeat("x", 200))}, "ok", ""},
+		"none of many":  {[]http.HandlerFunc{serveList("", append(make([]string, 201_000), "ok")...)}, "ok", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, n *pipes) {
@@ -79,6 +80,8 @@ func TestTagsErrors(t *testing.T) {
 		"round":          {serveList(`<?last=a>; rel="next"`, "a"), mirror.CodeUnavailable, "back to one another"},
 		"too many":       {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tags":[`+many+`"v"]}`) }, mirror.CodeUnavailable, "more than 200000 items"},
 		"too large":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%9000000d", 1) }, mirror.CodeUnavailable, "more than 8388608 bytes"},
+		"too much":       {largePages(), mirror.CodeUnavailable, "more than 33554432 bytes"},
+		"no tag list":    {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tags":"a"}`) }, mirror.CodeUnavailable, "no list"},
 		"without end":    {endlessPages(), mirror.CodeUnavailable, "more than 1000 pages"},
 		"truncated":      {again([]byte(`{"tags":["a"]}`), 5), mirror.CodeUnavailable, "broke off"},
 		"other, by //":   {serveList(`<//other.test/?n=1>; rel="next"`, "a"), mirror.CodeUnavailable, "another host"},
@@ -99,6 +102,15 @@ func endlessPages() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		pages++
 		serveList("<?page="+strconv.Itoa(pages)+`>; rel="next"`, "a")(w, r)
+	}
+}
+
+// largePages are pages without end of what is no tag.
+func largePages() http.HandlerFunc {
+	pages, huge := 0, strings.Repeat("-", 7<<20)
+	return func(w http.ResponseWriter, r *http.Request) {
+		pages++
+		serveList("<?page="+strconv.Itoa(pages)+`>; rel="next"`, huge)(w, r)
 	}
 }
 

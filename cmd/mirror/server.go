@@ -53,8 +53,12 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	if c.mode != "" {
-		if err := m.SetMode(ctx, mirror.Mode(c.mode)); err != nil {
+		err := m.SetMode(ctx, mirror.Mode(c.mode))
+		if err != nil && m.Mode() != mirror.Mode(c.mode) {
 			return errors.Join(err, closeMirror(ctx, m))
+		}
+		if err != nil {
+			log.Warn("the mode is what was asked for, but not for the next start", zap.Error(err))
 		}
 	}
 	printBanner(out, listener.Addr(), c, m.Mode())

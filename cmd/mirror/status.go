@@ -64,7 +64,11 @@ func upstreamState(mode mirror.Mode, u mirror.UpstreamStatus) string {
 	case u.Gone:
 		return "gone, " + age(time.Unix(u.Since, 0)) + ": " + u.Error
 	case u.Failures > 0:
-		return fmt.Sprintf("failed %s: %s", count(u.Failures, "time", "times"), u.Error)
+		return count(u.Failures, "failure", "failures") + ": " + u.Error
+	case u.Error != "":
+		return u.Error
+	case !u.Asked:
+		return "not asked yet"
 	}
 	return "ok"
 }
