@@ -90,6 +90,8 @@ type Mirror struct {
 	unknown  *brief[error]
 	lists    *brief[any]      // what upstreams listed
 	pushes   *brief[struct{}] // repositories that uploads go to
+	// largePushes are the pushes of large manifests that are under way.
+	largePushes chan struct{}
 	network  network
 	wants    wants
 	chores   chores // images to complete
@@ -111,6 +113,8 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 		unknown: newBrief[error](maxUnknown, opts.Unknown),
 		lists:   newBrief[any](maxLists, listsFresh),
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
+
+		largePushes: make(chan struct{}, 2),
 	}
 	if upstream != nil {
 		m.upstream = &gate{upstream}
