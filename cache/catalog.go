@@ -62,9 +62,15 @@ func (s *Store) Tags(ctx context.Context, repo mirror.Repo, after string, n int)
 }
 
 // Referrers implements [mirror.Catalog].
-func (s *Store) Referrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) (list []v1.Descriptor, err error) {
+func (s *Store) Referrers(ctx context.Context, repo mirror.Repo, subject, after digest.Digest, n, size int) (list []v1.Descriptor, more bool, err error) {
 	err = s.index.View(ctx, func(tx ReadTx) error {
-		for k, value := range tx.Scan(tableReferrers, prefix(repo.String(), subject.String()), "") {
+		list, more = nil, false
+		for k, value := range tx.Scan(tableReferrers, prefix(repo.String(), subject.String()), key(repo.String(), subject.String(), after.String())) {
+			size -= len(value)
+			if len(list) >= n || size < 0 && len(list) > 0 {
+				more = true
+				return nil
+			}
 			referrer, err := decode[v1.Descriptor](tableReferrers, k, value)
 			if err != nil {
 				return err
@@ -73,5 +79,5 @@ func (s *Store) Referrers(ctx context.Context, repo mirror.Repo, subject digest.
 		}
 		return nil
 	})
-	return list, explain(err, "list referrers of %s in %s", subject, repo)
+	return list, more, explain(err, "list referrers of %s in %s", subject, repo)
 }

@@ -111,15 +111,19 @@ func (f *fetch) child(ctx context.Context, d digest.Digest) {
 // referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses. Offline, that is what is
 // held of it; it is a failure if an upstream that might know of more cannot be asked.
 func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
-	list, err := f.m.Referrers(Patiently(ctx), f.repo, d)
-	if err == nil && !errors.Is(list.Stale, errOffline) {
-		err = list.Stale
-	}
-	if err != nil {
-		f.fail(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
-	}
-	for _, desc := range list.Items {
-		f.child(ctx, desc.Digest)
+	for after, more := digest.Digest(""), true; more; {
+		list, err := f.m.Referrers(Patiently(ctx), f.repo, d, after, page, referrersSize)
+		if err == nil && !errors.Is(list.Stale, errOffline) {
+			err = list.Stale
+		}
+		if err != nil && after == "" {
+			f.fail(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
+		}
+		for _, desc := range list.Items {
+			f.child(ctx, desc.Digest)
+			after = desc.Digest
+		}
+		more = list.More && ctx.Err() == nil
 	}
 	for _, suffix := range []string{".sig", ".att", ".sbom"} {
 		ref := Ref{Repo: f.repo, Tag: strings.Replace(d.String(), ":", "-", 1) + suffix}

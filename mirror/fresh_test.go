@@ -210,7 +210,7 @@ func TestListsAreMerged(t *testing.T) {
 		}
 		referrers := func() mirror.Listing[string] {
 			t.Helper()
-			found, err := p.Referrers(t.Context(), app, subject.Digest)
+			found, err := p.Referrers(t.Context(), app, subject.Digest, "", 99, 1<<20)
 			p.must(err)
 			var digests []string
 			for _, desc := range found.Items {

@@ -27,6 +27,9 @@ type Image struct {
 // page is how much of a list is read from the store at a time, so that no transaction lasts as long as a listing.
 const page = 256
 
+// referrersSize is how many bytes of referrers are read at a time.
+const referrersSize = 1 << 20
+
 // Images yields what is held, for every tag and platform, in the order of repository and tag; in repositories that
 // match accepts, or all if it is nil.
 func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Image, error] {

@@ -14,6 +14,8 @@ import (
 // Listing is a list that may lack what an upstream would add to it.
 type Listing[T any] struct {
 	Items []T
+	// More says whether the list goes on, where that cannot be told from the number of items.
+	More bool
 	// Stale says why the upstream could not be asked; nil if it was, or need not be.
 	Stale error
 }
@@ -42,22 +44,70 @@ func (m *Mirror) Tags(ctx context.Context, repo Repo, after string, n int) (List
 }
 
 // Referrers lists the manifests of repo that have subject as theirs, in the order of their digests: those that are held
-// and those that the upstream has.
-func (m *Mirror) Referrers(ctx context.Context, repo Repo, subject digest.Digest) (Listing[v1.Descriptor], error) {
+// and those that the upstream has. It lists up to n after a digest, and no more than come to about size bytes as JSON,
+// but at least one.
+func (m *Mirror) Referrers(ctx context.Context, repo Repo, subject, after digest.Digest, n, size int) (Listing[v1.Descriptor], error) {
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long
 	}
-	held, err := m.store.Referrers(ctx, repo, subject)
+	held, more, err := m.store.Referrers(ctx, repo, subject, after, n, size)
 	if err != nil {
 		return Listing[v1.Descriptor]{}, err
 	}
 	theirs, why := ask(ctx, m, repo, "referrers of "+repo.String()+"@"+subject.String(), true, func(ctx context.Context) ([]v1.Descriptor, error) {
-		return m.upstream.Referrers(ctx, repo, subject)
+		list, err := m.upstream.Referrers(ctx, repo, subject)
+		list = slices.Clone(list)
+		slices.SortFunc(list, byDigest)
+		return list, err
 	})
-	all := append(slices.Clone(held), theirs...)
-	slices.SortStableFunc(all, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
-	all = slices.CompactFunc(all, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest })
-	return Listing[v1.Descriptor]{Items: all, Stale: stale(why)}, nil
+	from, found := slices.BinarySearchFunc(theirs, v1.Descriptor{Digest: after}, byDigest)
+	if found {
+		from++
+	}
+	page := referrersPage{n: n, size: size, Listing: Listing[v1.Descriptor]{Stale: stale(why)}}
+	page.merge(held, theirs[from:], more)
+	return page.Listing, nil
+}
+
+func byDigest(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) }
+
+// referrersPage is a page that is being filled.
+type referrersPage struct {
+	Listing[v1.Descriptor]
+	n, size int
+}
+
+// merge fills the page with two lists in order, of which the first one knows better. If that one goes on, what comes
+// after its end belongs to later pages.
+func (p *referrersPage) merge(held, theirs []v1.Descriptor, more bool) {
+	for len(held)+len(theirs) > 0 {
+		if len(held) == 0 && more {
+			break
+		}
+		from := &held
+		if len(held) == 0 || len(theirs) > 0 && byDigest(theirs[0], held[0]) < 0 {
+			from = &theirs
+		} else if len(theirs) > 0 && theirs[0].Digest == held[0].Digest {
+			theirs = theirs[1:]
+		}
+		next := (*from)[0]
+		p.size -= DescriptorSize(next)
+		if len(p.Items) >= p.n || p.size < 0 && len(p.Items) > 0 {
+			p.More = true
+			return
+		}
+		p.Items, *from = append(p.Items, next), (*from)[1:]
+	}
+	p.More = more
+}
+
+// DescriptorSize estimates the bytes of a descriptor in JSON from above.
+func DescriptorSize(desc v1.Descriptor) int {
+	size := 256 + len(desc.MediaType) + len(desc.ArtifactType) + len(desc.Digest)
+	for k, v := range desc.Annotations {
+		size += 2*len(k) + 2*len(v) + 8
+	}
+	return size
 }
 
 // stale is why an upstream could not be asked, if it ought to have been.

@@ -88,9 +88,11 @@ type Mirror struct {
 	unknown   *brief[error]
 	lists     *lists           // what upstreams listed
 	pushes    *brief[struct{}] // who brought blobs for which repositories
-	network   network
-	wants     wants
-	chores    chores // images to complete
+	// largePushes are the pushes of large manifests that are under way.
+	largePushes chan struct{}
+	network     network
+	wants       wants
+	chores      chores // images to complete
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -109,6 +111,8 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 		unknown: newBrief[error](maxUnknown, opts.Unknown),
 		lists:   newLists(),
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
+
+		largePushes: make(chan struct{}, 2),
 	}
 	if upstream != nil {
 		m.upstream = &gate{upstream}

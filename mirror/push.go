@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -32,12 +33,17 @@ func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References
 	if put.Digest != "" && put.Digest != man.Digest {
 		return Manifest{}, References{}, Errorf(CodeDigestInvalid, "the manifest's digest is %s, the request says %s", man.Digest, put.Digest)
 	}
+	done, err := m.pushLarge(ctx, len(put.Bytes))
+	if err != nil {
+		return Manifest{}, References{}, err
+	}
+	defer done()
 	var refs References
-	var err error
 	if man.MediaType, refs, err = ParseManifest(put.MediaType, put.Bytes); err != nil {
 		return Manifest{}, References{}, err
 	}
 	err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
+	done() // an upstream can take its time
 	if CodeOf(err) == CodeManifestBlobUnknown && m.fetchAnnounced(ctx, put.Repo, refs) {
 		err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
 	}
@@ -45,6 +51,20 @@ func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References
 		m.wants.fulfilled(put.Repo, man.Digest, put.Tags...)
 	}
 	return man, refs, err
+}
+
+// pushLarge waits until a manifest of so many bytes may be taken in: what it points at is in memory until it is stored, and
+// the store writes one after another anyway. done may be called more than once.
+func (m *Mirror) pushLarge(ctx context.Context, size int) (done func(), err error) {
+	if size <= largeManifest {
+		return func() {}, nil
+	}
+	select {
+	case m.largePushes <- struct{}{}:
+		return sync.OnceFunc(func() { <-m.largePushes }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // fetchAnnounced brings in the blobs of refs that mirrored manifests of repo announced, and reports whether there was one.

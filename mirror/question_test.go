@@ -28,7 +28,7 @@ func TestCloseWaitsForNoAnswerThatNobodyWaitsFor(t *testing.T) {
 		ask   func(p *place)
 	}{
 		"a list":         {"tags", func(p *place) { _, _ = p.Tags(p.t.Context(), app, "", 9) }},
-		"referrers":      {"referrers", func(p *place) { _, _ = p.Referrers(p.t.Context(), app, digest.FromString("x")) }},
+		"referrers":      {"referrers", func(p *place) { _, _ = p.Referrers(p.t.Context(), app, digest.FromString("x"), "", 100, 1<<20) }},
 		"a revalidation": {"resolve", func(p *place) { p.stat(byTag("v1"), p.origin.tags[byTag("v1").String()]) }},
 		"a miss": {"manifest", func(p *place) {
 			ctx, cancel := context.WithTimeout(p.t.Context(), time.Second)

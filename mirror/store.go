@@ -153,6 +153,7 @@ type Catalog interface {
 	// time if that is not known.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)
 	// Referrers lists, in the order of their digests, the manifests of repo whose subject is d, with their artifact
-	// type and annotations. It is empty where there are none, or no such repository.
-	Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error)
+	// type and annotations: up to n after a digest, and no more than come to size bytes as JSON, but at least one. more
+	// says whether the list goes on. It is empty where there are none, or no such repository.
+	Referrers(ctx context.Context, repo Repo, subject, after digest.Digest, n, size int) (list []v1.Descriptor, more bool, err error)
 }

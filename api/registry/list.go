@@ -4,8 +4,11 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
 )
 
 // maxPage is how many names one answer lists when the client names no number, or a larger one; Link leads to the rest.
@@ -13,6 +16,9 @@ const maxPage = 10000
 
 // maxReferrersSize is how large, in bytes, a page of referrers grows: clients take an index of 4 MiB.
 const maxReferrersSize = 3 << 20
+
+// maxReferrersLooks is how many times so much is read for one page, if little of it passes the filter.
+const maxReferrersLooks = 8
 
 // catalog answers for _catalog, which is Docker's: https://distribution.github.io/distribution/spec/api/#listing-repositories
 func (x *exchange) catalog() error {
@@ -76,35 +82,64 @@ func (x *exchange) linkNext(query url.Values) {
 
 // referrers answers for end-12.
 func (x *exchange) referrers() error {
-	all, err := x.mirror.Referrers(x.r.Context(), x.repo, x.req.Digest)
+	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
+	if x.req.ArtifactType != "" {
+		x.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	after, err := x.gatherReferrers(&index)
 	if err != nil {
 		return err
 	}
-	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
-	size := 0
-	x.warn(all.Stale)
-	for _, desc := range all.Items {
-		if desc.Digest.String() <= x.req.Last || x.req.ArtifactType != "" && desc.ArtifactType != x.req.ArtifactType {
-			continue
-		}
-		if size += descriptorSize(desc); size > maxReferrersSize && len(index.Manifests) > 0 || len(index.Manifests) == x.req.N {
-			x.linkNext(x.referrersAfter(index.Manifests))
-			break
-		}
-		index.Manifests = append(index.Manifests, desc)
-	}
-	if x.req.ArtifactType != "" {
-		x.Header().Set("OCI-Filters-Applied", "artifactType")
+	if after != "" {
+		x.linkNext(x.referrersAfter(after))
 	}
 	return x.writeJSON(v1.MediaTypeImageIndex, index)
 }
 
-// referrersAfter is the query for the page that follows one.
-func (x *exchange) referrersAfter(page []v1.Descriptor) url.Values {
-	query := url.Values{}
-	if len(page) > 0 {
-		query.Set("last", page[len(page)-1].Digest.String())
+// gatherReferrers fills a page. It returns what the next one begins after; nothing if there is none. With a filter it
+// may take many looks to fill one: some are enough for one request, and the page is short.
+func (x *exchange) gatherReferrers(index *v1.Index) (next digest.Digest, err error) {
+	n, after := x.req.N, digest.Digest(x.req.Last)
+	if n < 0 || n > maxPage {
+		n = maxPage
 	}
+	if n == 0 {
+		return "", nil
+	}
+	size := 0
+	for range maxReferrersLooks {
+		most := n - len(index.Manifests)
+		if x.req.ArtifactType != "" {
+			most = maxPage
+		}
+		list, err := x.mirror.Referrers(x.r.Context(), x.repo, x.req.Digest, after, most, maxReferrersSize)
+		if err != nil {
+			return "", err
+		}
+		x.warn(list.Stale)
+		for _, desc := range list.Items {
+			if x.req.ArtifactType == "" || desc.ArtifactType == x.req.ArtifactType {
+				size += mirror.DescriptorSize(desc)
+				if len(index.Manifests) == n || size > maxReferrersSize && len(index.Manifests) > 0 {
+					return after, nil
+				}
+				index.Manifests = append(index.Manifests, desc)
+			}
+			after = desc.Digest
+		}
+		if !list.More {
+			return "", nil
+		}
+		if len(index.Manifests) == n {
+			break
+		}
+	}
+	return after, nil
+}
+
+// referrersAfter is the query for the page that begins after a digest.
+func (x *exchange) referrersAfter(last digest.Digest) url.Values {
+	query := url.Values{"last": {last.String()}}
 	if x.req.N >= 0 {
 		query.Set("n", strconv.Itoa(x.req.N))
 	}
@@ -112,13 +147,4 @@ func (x *exchange) referrersAfter(page []v1.Descriptor) url.Values {
 		query.Set("artifactType", x.req.ArtifactType)
 	}
 	return query
-}
-
-// descriptorSize estimates the bytes of a descriptor in JSON from above.
-func descriptorSize(desc v1.Descriptor) int {
-	size := 256 + len(desc.MediaType) + len(desc.ArtifactType) + len(desc.Digest)
-	for k, v := range desc.Annotations {
-		size += 2*len(k) + 2*len(v) + 8
-	}
-	return size
 }

@@ -3,6 +3,7 @@ package cachetest
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -83,6 +84,36 @@ var storeCatalogTests = []storeCase{
 		s.ok(s.DeleteManifest(s.ctx, repoA, signed.Digest))
 		s.referrers(repoA, m.Digest, second)
 	}},
+	{"ReferrersInPages", func(s *storeTest) {
+		subject := digest.FromString("subject")
+		var all []digest.Digest
+		for i := range 7 {
+			m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", subject: subject,
+				annotations: map[string]string{"i": strings.Repeat(strconv.Itoa(i), 1000)}})
+			all = append(all, m.Digest)
+		}
+		slices.Sort(all)
+		for _, tt := range []struct{ n, size, want int }{
+			{99, 1 << 20, 7}, {7, 1 << 20, 7}, {6, 1 << 20, 6}, {1, 1 << 20, 1}, {99, 3000, 2}, {99, 10, 1}, {99, 0, 1}, {0, 10, 0},
+		} {
+			var got []digest.Digest
+			for after, more := digest.Digest(""), true; more; {
+				list, goesOn, err := s.Referrers(s.ctx, repoA, subject, after, tt.n, tt.size)
+				s.ok(err)
+				if len(list) > tt.want || goesOn && len(list) != tt.want {
+					s.t.Errorf("page of %d, want %d", len(list), tt.want)
+				}
+				for _, desc := range list {
+					after = desc.Digest
+					got = append(got, after)
+				}
+				more = goesOn && len(list) > 0
+			}
+			if want := all[:min(7, 7*tt.n)]; !slices.Equal(got, want) {
+				s.t.Errorf("up to %d of %d bytes: %v, want %v", tt.n, tt.size, got, want)
+			}
+		}
+	}},
 }
 
 func (s *storeTest) repos(after string, n int, want ...mirror.Repo) {
@@ -104,7 +135,7 @@ func (s *storeTest) tags(repo mirror.Repo, after string, n int, want ...string) 
 func (s *storeTest) referrers(repo mirror.Repo, subject digest.Digest, want ...v1.Descriptor) {
 	s.t.Helper()
 	slices.SortFunc(want, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
-	got, err := s.Referrers(s.ctx, repo, subject)
+	got, _, err := s.Referrers(s.ctx, repo, subject, "", 99, 1<<20)
 	if err != nil || !slices.EqualFunc(got, want, func(a, b v1.Descriptor) bool { return reflect.DeepEqual(a, b) }) {
 		s.t.Errorf("referrers of %s in %s:\n%+v, %v; want\n%+v", subject, repo, got, err, want)
 	}
