@@ -102,7 +102,11 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 	if c.offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
-	client, err := upstream.New(c.file.upstreams(), upstream.Options{Timeout: c.upstreamTimeout, RetryFor: c.retryFor, Logger: log, Version: version})
+	retryFor := c.retryFor
+	if retryFor == 0 {
+		retryFor = -1 // not at all; zero means the default there
+	}
+	client, err := upstream.New(c.file.upstreams(), upstream.Options{Timeout: c.upstreamTimeout, RetryFor: retryFor, Logger: log, Version: version})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
