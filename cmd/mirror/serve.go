@@ -61,7 +61,10 @@ listened on.`,
 			if err := flagsFromEnv(cmd.Flags()); err != nil {
 				return err
 			}
-			return errors.Join(checkFolder(c.data), c.checkMode())
+			if err := checkFolder(c.data); err != nil {
+				return err
+			}
+			return c.checkMode()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
 	}
