@@ -27,6 +27,12 @@ type pattern struct {
 	tag   string // "" for all
 }
 
+// CheckMatch reports which of texts can match nothing because it is not a pattern.
+func CheckMatch(texts ...string) error {
+	_, err := newMatcher(mirror.Names{}, texts)
+	return err
+}
+
 func newMatcher(names mirror.Names, texts []string) (matcher, error) {
 	m := matcher{names: names}
 	for _, text := range texts {

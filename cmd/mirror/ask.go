@@ -57,7 +57,12 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 		}
 		return nil
 	}
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(opens) }
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if err := flagsFromEnv(opens); err != nil {
+			return err
+		}
+		return checkFolder(q.data)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, end, err := q.open(cmd.Context())
 		if err != nil {
@@ -79,6 +84,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	}
 	return nil
 }
+
+// patterns is for commands whose arguments are patterns.
+func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(args...) }
 
 // open finds the mirror of the data folder. The caller calls end after the last answer.
 func (q *question) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -34,6 +36,20 @@ func TestExitCodes(t *testing.T) {
 			out, err := cmd.CombinedOutput()
 			if cmd.ProcessState.ExitCode() != tt.code {
 				t.Errorf("exit code %d (%v), want %d\n%s", cmd.ProcessState.ExitCode(), err, tt.code, out)
+			}
+		})
+	}
+	for _, args := range [][]string{
+		{"nonsense"}, {"help", "nonsense"}, {"ls", "["}, {"wants", "clear", "["}, {"mode", "loud"}, {"sync", "--platform", "foo", "app"},
+		{"sync", "--parallel", "-3", "app"}, {"sync", "--file", os.DevNull}, {"sync", "App"}, {"sync", "app:1.35", "--all-tags"},
+		{"serve", "--fresh=-5s"}, {"serve", "--upstream-timeout", "0"}, {"serve", "--data", ""}, {"status", "--data", ""},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			cmd := exec.Command("mirror", args...)
+			cmd.Dir = t.TempDir()
+			out, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != exitUsage || bytes.Count(out, []byte("\n")) != 1 {
+				t.Errorf("exit code %d, want %d and one line\n%s", code, exitUsage, out)
 			}
 		})
 	}

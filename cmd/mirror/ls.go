@@ -29,6 +29,7 @@ knows only that it exists is listed as not held.`,
   mirror ls 'team/*:v1.*'
   mirror ls --incomplete
   mirror ls --json | jq -r '.[] | select(.complete | not) | .repository + ":" + .tag'`,
+		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		query.Match = args
 		images := client.Images(cmd.Context(), query)

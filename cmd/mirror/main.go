@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // version is set when the binary is built.
@@ -46,6 +48,11 @@ func run(args []string) int {
 	// A second signal is not waited for.
 	context.AfterFunc(ctx, stop)
 	cmd := newRootCommand()
+	understood := false
+	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		understood = true
+		warnOfTypos(cmd.ErrOrStderr(), os.Environ())
+	}
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
@@ -55,6 +62,9 @@ func run(args []string) int {
 	var exit *exitError
 	if errors.As(err, &exit) {
 		return exit.code
+	}
+	if !understood {
+		return exitUsage
 	}
 	return exitFailed
 }
@@ -78,8 +88,33 @@ it when it cannot.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+		return &exitError{exitUsage, flagError(cmd, err)}
 	})
+	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand())
 	return cmd
+}
+
+// flagError says what is wrong with a flag, and where to read about it.
+func flagError(cmd *cobra.Command, err error) error {
+	if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) {
+		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), wanted(err))
+	}
+	return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
+}
+
+// newHelpCommand is cobra's, which finds nothing wrong with a command that does not exist.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return &exitError{exitUsage, fmt.Errorf("there is no command %q; see 'mirror --help'", strings.Join(args, " "))}
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -60,6 +61,9 @@ listened on.`,
 			if err := flagsFromEnv(cmd.Flags()); err != nil {
 				return err
 			}
+			if err := checkFolder(c.data); err != nil {
+				return err
+			}
 			return c.checkMode()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
@@ -69,11 +73,12 @@ listened on.`,
 	f.StringVar(&c.data, "data", "data", "keep everything in this `folder`")
 	c.upstreamFlags(f)
 	f.StringVar(&c.mode, "mode", "", "begin in this `mode`: online, offline or auto; see 'mirror mode --help' (default what was set last, else auto)")
-	f.DurationVar(&c.fresh, "fresh", time.Minute, "serve a tag without asking its upstream for this long after it last confirmed it")
-	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long transfers may take to end after SIGTERM")
+	c.fresh = time.Minute
+	f.Var((*freshness)(&c.fresh), "fresh", "serve a tag without asking its upstream for this long after it last confirmed it, or forever")
+	durationVar(f, &c.shutdownTimeout, "shutdown-timeout", 0, 30*time.Second, "how long transfers may take to end after SIGTERM")
 	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
 	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")
-	f.StringVar(&c.logFormat, "log-format", "auto", "log as console or json; auto is console on a terminal")
+	f.StringVar(&c.logFormat, "log-format", "auto", "log in this `format`: console or json; auto is console on a terminal")
 	f.SortFlags = false
 	return cmd
 }
@@ -93,8 +98,16 @@ func (c *serveConfig) upstreamFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.configFile, "config", "", "read upstreams and rules from this YAML `file`")
 	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
 	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
-	f.DurationVar(&c.upstreamTimeout, "upstream-timeout", 5*time.Second, "how long an upstream may take to begin an answer")
-	f.DurationVar(&c.retryFor, "retry-for", 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
+	durationVar(f, &c.upstreamTimeout, "upstream-timeout", time.Millisecond, 5*time.Second, "how long an upstream may take to begin an answer")
+	durationVar(f, &c.retryFor, "retry-for", 0, 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
+}
+
+// checkFolder reports whether the data folder has no name, as a variable makes it that was set to nothing.
+func checkFolder(data string) error {
+	if data == "" {
+		return &exitError{exitUsage, errors.New("the data folder has no name: give it one with --data")}
+	}
+	return nil
 }
 
 // checkMode reports whether the mode that was asked for is none, or not to be had.

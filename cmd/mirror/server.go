@@ -106,7 +106,11 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 	if c.offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
-	client, err := upstream.New(c.file.upstreams(), upstream.Options{Timeout: c.upstreamTimeout, RetryFor: c.retryFor, Logger: log, Version: version})
+	retryFor := c.retryFor
+	if retryFor == 0 {
+		retryFor = -1 // not at all; zero means the default there
+	}
+	client, err := upstream.New(c.file.upstreams(), upstream.Options{Timeout: c.upstreamTimeout, RetryFor: retryFor, Logger: log, Version: version})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -142,14 +146,19 @@ func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c s
 	return failure
 }
 
-// newServer returns a server with the limits of all that this process serves.
+// newServer returns a server with the limits of all that this process serves. What net/http says goes wrong, as that no
+// connection can be accepted, is a warning.
 func newServer(handler http.Handler, log *zap.Logger) *http.Server {
+	faults, err := zap.NewStdLogAt(log.WithOptions(zap.AddCallerSkip(1)), zap.WarnLevel)
+	if err != nil { // there is no such level
+		panic(err)
+	}
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.AddCallerSkip(1))),
+		ErrorLog:          faults,
 	}
 	closeSilent(server)
 	return server

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -60,6 +61,9 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 		if err := fromEnv(cmd, args); err != nil {
 			return err
 		}
+		if cmd.Flags().Changed("parallel") && c.Parallel < 1 {
+			return &exitError{exitUsage, fmt.Errorf("--parallel %d: want 1 or more", c.Parallel)}
+		}
 		return c.read(args, cmd.InOrStdin())
 	}
 	return cmd
@@ -68,6 +72,9 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 // read reads what names images, before anything is opened or created.
 func (c *syncConfig) read(args []string, stdin io.Reader) error {
 	c.Images = append([]string{}, args...)
+	if err := c.Check(); err != nil { // of what is in files, what cannot be understood is reported like what cannot be had
+		return &exitError{exitUsage, err}
+	}
 	for _, name := range c.files {
 		if err := readFile(name, stdin, func(r io.Reader) error {
 			found, err := images.ParseList(r)
@@ -87,7 +94,10 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 			return err
 		}
 	}
-	if len(c.Images)+len(c.files)+len(c.wants) == 0 {
+	if len(c.Images)+len(c.wants) == 0 {
+		if len(c.files) > 0 {
+			return &exitError{exitUsage, fmt.Errorf("nothing to fetch: no image is named in %s", strings.Join(c.files, ", "))}
+		}
 		return &exitError{exitUsage, errors.New("nothing to fetch: name images, or a file of them with --file or --wants; see 'mirror sync --help'")}
 	}
 	return nil

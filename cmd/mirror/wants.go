@@ -47,6 +47,7 @@ func newClearCommand() *cobra.Command {
 Patterns are those of 'mirror ls'.`,
 		Example: `  mirror wants clear
   mirror wants clear alpine:3 'ghcr.io/org/*'`,
+		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		n, err := client.ForgetWants(cmd.Context(), args...)
 		if err != nil {

@@ -2,8 +2,10 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -46,6 +48,8 @@ func plan(ctx context.Context, f Fetcher, req Request) (jobs []job, failures []f
 	return p.jobs, p.failures
 }
 
+var errTagged = errors.New("has a tag or digest, and tags are to be selected: leave it out, or select none")
+
 type planner struct {
 	fetcher  Fetcher
 	choose   []func(tag string) bool // nil if no tags are selected
@@ -73,7 +77,7 @@ func (p *planner) image(ctx context.Context, name string) error {
 		p.add(job{ref: ref})
 		return nil
 	case tagged:
-		return fmt.Errorf("has a tag or digest, and tags are to be selected: leave it out, or select none")
+		return errTagged
 	}
 	return p.tags(ctx, ref.Repo)
 }
@@ -141,6 +145,8 @@ func selectors(req Request) (choose []func(string) bool, err error) {
 	return choose, nil
 }
 
+var noVersion = regexp.MustCompile(`[<>=!~^]\s*[xX*]`)
+
 // selector reads a glob, or a range of versions: that has an operator in front, or a space or || in it.
 func selector(s string) (func(tag string) bool, error) {
 	if s == "" {
@@ -149,6 +155,9 @@ func selector(s string) (func(tag string) bool, error) {
 	if !strings.ContainsRune("<>=!~^", rune(s[0])) && !strings.ContainsAny(s, " ,|") {
 		_, err := path.Match(s, "")
 		return func(tag string) bool { ok, _ := path.Match(s, tag); return ok }, err
+	}
+	if noVersion.MatchString(s) { // a wildcard, which every version is within
+		return nil, fmt.Errorf("an operator has no version after it")
 	}
 	within, err := semver.NewConstraint(s)
 	if err != nil {
