@@ -160,7 +160,16 @@ func (w *wants) note(ctx context.Context, store NoteStore) error {
 }
 
 // Wants lists what clients asked for and could not be given, the most wanted first.
-func (m *Mirror) Wants() []Want { return m.wants.list() }
+func (m *Mirror) Wants() []Want {
+	list := m.wants.list()
+	platforms := &platforms{m: m, of: make(map[Repo]map[digest.Digest]string)}
+	for i, want := range list {
+		if ref, err := ParseRef(want.Ref); err == nil && ref.Digest != "" && !want.Blob {
+			list[i].Platform = platforms.find(ref)
+		}
+	}
+	return list
+}
 
 // ForgetWants strikes off wants by their [Want.Ref], all of them if none is named, and returns how many there were.
 func (m *Mirror) ForgetWants(refs ...string) int {
