@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -221,10 +222,22 @@ func (m *Mirror) missed(ctx context.Context, code Code, ref Ref, why error) erro
 	return unheld(code, ref, why)
 }
 
+const isUnheld = " is not held here and cannot be fetched"
+
+// Unheld takes apart the answer to a miss: what it was about, as it is called in messages, and why it cannot be had.
+func Unheld(err error) (what string, why error, ok bool) {
+	e, ok := err.(*Error)
+	if !ok || e.Cause == nil {
+		return "", nil, false
+	}
+	what, ok = strings.CutSuffix(e.Message, isUnheld)
+	return what, e.Cause, ok
+}
+
 func unheld(code Code, ref Ref, why error) error {
 	what := ref.String()
 	if code == CodeBlobUnknown {
 		what = "blob " + what
 	}
-	return &Error{Code: code, Message: what + " is not held here and cannot be fetched", Cause: why}
+	return &Error{Code: code, Message: what + isUnheld, Cause: why}
 }

@@ -143,6 +143,25 @@ func TestWantsAreBounded(t *testing.T) {
 	}
 }
 
+func TestWantsSayWhatTheyAreFor(t *testing.T) {
+	p := start(t, mirror.Options{})
+	arm := on("linux", "arm64", p.origin.image(app, []string{"layer"}))
+	p.get(byTag("v1"), p.origin.index(app, []v1.Descriptor{arm}, "v1").Digest)
+	p.must(p.SetMode(t.Context(), mirror.Offline))
+	p.missing(byDigest(arm.Digest))
+	p.missing(byDigest(digest.FromString("something else")))
+	p.missing(byTag("v2"))
+	for _, want := range p.Wants() {
+		platform := ""
+		if want.Ref == byDigest(arm.Digest).String() {
+			platform = "linux/arm64"
+		}
+		if want.Platform != platform {
+			t.Errorf("%+v", want)
+		}
+	}
+}
+
 func TestFulfilledWantsVanish(t *testing.T) {
 	setup := func(t *testing.T) *place {
 		p := start(t, mirror.Options{})

@@ -20,7 +20,8 @@ const (
 type outcome int
 
 const (
-	saysNothing outcome = iota // the caller left, or somebody else answered
+	saysNothing outcome = iota // the caller left
+	isUnclear                  // somebody else answered, or the request could not be sent
 	answers
 	fails // no connection, no answer in time, or an error of the server's own
 )
@@ -40,6 +41,26 @@ type breaker struct {
 	until    time.Time // no probe before
 	probing  bool
 	answered bool // anything, ever
+	vain     vain
+}
+
+// vain are requests in a row that came to nothing, whether that is a sign that the endpoint is gone or not. They are only
+// for people.
+type vain struct {
+	count int
+	last  time.Time
+	err   error // of the last
+}
+
+// note takes up what came of a request. That the endpoint does not have something is an answer.
+func (v *vain) note(o outcome, err error) {
+	switch {
+	case o == saysNothing:
+	case mirror.CodeOf(err) == mirror.CodeUnavailable:
+		v.count, v.last, v.err = v.count+1, time.Now(), err
+	default:
+		*v = vain{}
+	}
 }
 
 // passage is the right to send one request.
@@ -88,6 +109,7 @@ func (b *breaker) leave(p passage, o outcome, err error) {
 	if p.probe {
 		b.probing = false
 	}
+	b.vain.note(o, err)
 	switch {
 	case o == answers:
 		b.answered = true
@@ -131,5 +153,9 @@ type health struct {
 func (b *breaker) health() health {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return health{asked: b.answered || b.failures > 0, gone: b.failures >= breakerFailures, since: b.first, last: b.last, failures: b.failures, err: b.err}
+	h := health{asked: b.answered || b.failures+b.vain.count > 0, gone: b.failures >= breakerFailures, since: b.first, last: b.last, failures: b.failures, err: b.err}
+	if h.failures == 0 && b.vain.count > 0 {
+		h.last, h.failures, h.err = b.vain.last, b.vain.count, b.vain.err
+	}
+	return h
 }

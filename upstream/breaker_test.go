@@ -133,6 +133,32 @@ func TestProbeThatLeaves(t *testing.T) {
 	})
 }
 
+// TestStatusSaysWhetherItWasAsked, and what came of it, even where that does not make the upstream one that is gone.
+func TestStatusSaysWhetherItWasAsked(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{"500": page(500), "a web page": page(200), "429": slowDown} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				n.serve("registry.test", play(answer, answer, open(serveIndex).ServeHTTP))
+				c := n.client(upstream.Options{})
+				if got := c.Status()[0]; got.Asked {
+					t.Errorf("at first: %+v", got)
+				}
+				err := ask(t, c)
+				if got := c.Status()[0]; !got.Asked || got.Gone || got.Failures == 0 || got.Error != err.Error() {
+					t.Errorf("after %v: %+v", err, got)
+				}
+				for range 2 {
+					<-time.After(time.Minute)
+					err = ask(t, c)
+				}
+				if got := c.Status()[0]; err != nil || !got.Asked || got.Failures != 0 || got.Error != "" {
+					t.Errorf("after %v: %+v", err, got)
+				}
+			})
+		})
+	}
+}
+
 // TestFailuresTogether: what breaks while many ask breaks once.
 func TestFailuresTogether(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {

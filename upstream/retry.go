@@ -91,7 +91,7 @@ func judge(ctx context.Context, resp *http.Response, err error) outcome {
 	case errors.As(err, &network), errors.As(err, &patience):
 		return fails
 	}
-	return saysNothing
+	return isUnclear
 }
 
 func judgeStatus(status int, markup bool) outcome {
@@ -99,7 +99,7 @@ func judgeStatus(status int, markup bool) outcome {
 	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented:
 		return fails
 	case status == http.StatusOK && markup: // somebody in between may have answered
-		return saysNothing
+		return isUnclear
 	}
 	return answers
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,8 @@ type config struct {
 	// Mirrored of those that are, even if they were created by a push.
 	Local    []string `yaml:"local"`
 	Mirrored []string `yaml:"mirrored"`
+	// KnownUpstreams says whether there are those that need no configuration; there are if this is not said.
+	KnownUpstreams *bool `yaml:"knownUpstreams"`
 }
 
 // upstreamConfig is one upstream, with how its content is kept up to date.
@@ -99,8 +102,9 @@ func (c config) validate() error {
 	return nil
 }
 
-// withFlags puts what --upstream said in front of the file's upstreams, and those that need no configuration behind.
-func (c config) withFlags(flags []string) (config, error) {
+// withFlags puts what --upstream said in front of the file's upstreams, and those that need no configuration behind, unless
+// the file or known says that there are none.
+func (c config) withFlags(flags []string, known bool) (config, error) {
 	var all []upstreamConfig
 	add := func(u upstreamConfig) {
 		if !slices.ContainsFunc(all, func(known upstreamConfig) bool {
@@ -119,8 +123,13 @@ func (c config) withFlags(flags []string) (config, error) {
 	for _, u := range c.Upstreams {
 		add(u)
 	}
-	for _, known := range upstream.WellKnown() {
-		add(upstreamConfig{Config: known})
+	if known && (c.KnownUpstreams == nil || *c.KnownUpstreams) {
+		for _, u := range upstream.WellKnown() {
+			add(upstreamConfig{Config: u})
+		}
+	}
+	if len(all) == 0 {
+		return c, &exitError{exitUsage, errors.New("there is no upstream: name one with --upstream, or keep those that are known; to dial none, say --offline")}
 	}
 	c.Upstreams = all
 	return c, nil

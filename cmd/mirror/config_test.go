@@ -71,6 +71,32 @@ func TestConfigFile(t *testing.T) {
 	}
 }
 
+// TestOnlyOnesOwnUpstreams: a flag or the file leaves out the registries that are known.
+func TestOnlyOnesOwnUpstreams(t *testing.T) {
+	const file, own = "upstreams: [{host: registry.corp}]\n", "registry.corp"
+	for name, tt := range map[string]struct {
+		file  string
+		known bool
+		want  int
+	}{
+		"neither": {file, true, 8}, "the flag": {file, false, 1}, "the file": {file + "knownUpstreams: false\n", true, 1},
+		"both": {file + "knownUpstreams: false\n", false, 1}, "the file says yes": {file + "knownUpstreams: true\n", true, 8},
+	} {
+		path := filepath.Join(t.TempDir(), "mirror.yaml")
+		must(t, os.WriteFile(path, []byte(tt.file), 0o600))
+		c, err := loadConfig(path)
+		must(t, err)
+		c, err = c.withFlags(nil, tt.known)
+		must(t, err)
+		if hosts := c.hosts(); len(hosts) != tt.want || hosts[0] != own || c.names().Default != own {
+			t.Errorf("%s: upstreams are %v", name, hosts)
+		}
+	}
+	if _, err := (config{}).withFlags(nil, false); err == nil || !strings.Contains(err.Error(), "--upstream") {
+		t.Errorf("with no upstream at all: %v", err)
+	}
+}
+
 func TestConfigMistakesAreNamed(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "line 2: field hots not found"},
@@ -96,7 +122,7 @@ func load(t *testing.T, text string) config {
 	must(t, os.WriteFile(path, []byte(text), 0o600))
 	c, err := loadConfig(path)
 	must(t, err)
-	c, err = c.withFlags(nil)
+	c, err = c.withFlags(nil, true)
 	must(t, err)
 	return c
 }

@@ -127,7 +127,7 @@ func newSubject(t *testing.T, upstreamURL string, settings ...func(*serveConfig)
 // start starts the mirror on its folder, again after stop.
 func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	s.t.Helper()
-	c := serveConfig{data: s.dir, upstreams: []string{"docker.io=" + upstreamURL}, upstreamTimeout: 2 * time.Second, retryFor: 500 * time.Millisecond, delete: true}
+	c := serveConfig{data: s.dir, upstreams: []string{"docker.io=" + upstreamURL}, upstreamTimeout: 2 * time.Second, retryFor: 500 * time.Millisecond, delete: true, knownUpstreams: true}
 	for _, set := range settings {
 		set(&c)
 	}

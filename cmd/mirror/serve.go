@@ -18,6 +18,7 @@ type serveConfig struct {
 	listen          string
 	data            string
 	upstreams       []string
+	knownUpstreams  bool
 	offline         bool
 	mode            string // "" for what was set last
 	fresh           time.Duration
@@ -88,7 +89,7 @@ func (c *serveConfig) load() (err error) {
 	if c.file, err = loadConfig(c.configFile); err != nil {
 		return err
 	}
-	c.file, err = c.file.withFlags(c.upstreams)
+	c.file, err = c.file.withFlags(c.upstreams, c.knownUpstreams)
 	return err
 }
 
@@ -97,6 +98,7 @@ func (c *serveConfig) load() (err error) {
 func (c *serveConfig) upstreamFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.configFile, "config", "", "read upstreams and rules from this YAML `file`")
 	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
+	f.BoolVar(&c.knownUpstreams, "known-upstreams", true, "also fetch from the registries that are known out of the box")
 	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
 	durationVar(f, &c.upstreamTimeout, "upstream-timeout", time.Millisecond, 5*time.Second, "how long an upstream may take to begin an answer")
 	durationVar(f, &c.retryFor, "retry-for", 0, 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -52,7 +51,7 @@ type results struct {
 func (r results) image(e images.Event) {
 	switch {
 	case e.Error != "":
-		fmt.Fprintf(r.out, "%s: MISSING: %s\n", e.Image, strings.TrimPrefix(e.Error, e.Image+" "))
+		fmt.Fprintf(r.out, "%s: missing: %s\n", e.Image, e.Error)
 	case e.Fetched.New == 0:
 		fmt.Fprintf(r.out, "%s: held whole, %s, none of it new\n", e.Image, size(e.Fetched.Bytes))
 	default:

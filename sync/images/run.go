@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"airmirror/mirror"
@@ -139,7 +138,7 @@ func (r *run) ended(image string, fetched *mirror.Fetched, err error) {
 		r.summary.New += fetched.New
 	}
 	if err != nil {
-		event.Error = strings.ReplaceAll(err.Error(), "\n", "; ") // of errors.Join
+		event.Error = reason(image, err)
 		r.summary.Failed++
 		r.summary.Failures = append(r.summary.Failures, image+": "+event.Error)
 	}
