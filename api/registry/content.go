@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/url"
@@ -87,11 +88,12 @@ func (x *exchange) putManifest() error {
 	if x.req.Tag != "" {
 		put.Tags = []string{x.req.Tag}
 	}
-	body, err := io.ReadAll(io.LimitReader(x.r.Body, mirror.MaxManifestSize+1))
-	if err != nil {
+	var body bytes.Buffer // made as large as it will be: growing it step by step costs several times the memory
+	body.Grow(int(min(max(x.r.ContentLength, 0), mirror.MaxManifestSize)) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(x.r.Body, mirror.MaxManifestSize+1)); err != nil {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "the manifest did not arrive whole: %w", err)
 	}
-	put.Bytes = body
+	put.Bytes = body.Bytes()
 	man, refs, err := x.mirror.PutManifest(x.r.Context(), put)
 	if err != nil {
 		return err
