@@ -84,9 +84,15 @@ func loadConfig(path string) (c config, err error) {
 }
 
 func (c config) validate() error {
+	hosts := map[string]bool{}
 	for _, u := range c.Upstreams {
 		if err := u.Validate(); err != nil {
 			return err
+		}
+		if host := mirror.CanonicalHost(u.Host); hosts[host] {
+			return fmt.Errorf("upstream %s is there twice: give one of them all the endpoints", u.Host)
+		} else {
+			hosts[host] = true
 		}
 		for _, rule := range u.FreshTags {
 			if !mirror.ValidPattern(rule.Match) {
@@ -106,10 +112,11 @@ func (c config) validate() error {
 // the file or known says that there are none.
 func (c config) withFlags(flags []string, known bool) (config, error) {
 	var all []upstreamConfig
+	find := func(host string) int {
+		return slices.IndexFunc(all, func(u upstreamConfig) bool { return mirror.CanonicalHost(u.Host) == mirror.CanonicalHost(host) })
+	}
 	add := func(u upstreamConfig) {
-		if !slices.ContainsFunc(all, func(known upstreamConfig) bool {
-			return mirror.CanonicalHost(known.Host) == mirror.CanonicalHost(u.Host)
-		}) {
+		if find(u.Host) < 0 {
 			all = append(all, u)
 		}
 	}
@@ -118,7 +125,9 @@ func (c config) withFlags(flags []string, known bool) (config, error) {
 		if err != nil {
 			return c, &exitError{exitUsage, err}
 		}
-		add(upstreamConfig{Config: upstream.Config{Host: e.Host, Endpoints: []upstream.EndpointConfig{{URL: e.URL.String()}}}})
+		add(upstreamConfig{Config: upstream.Config{Host: e.Host}})
+		u := &all[find(e.Host)]
+		u.Endpoints = append(u.Endpoints, upstream.EndpointConfig{URL: e.URL.String()})
 	}
 	for _, u := range c.Upstreams {
 		add(u)

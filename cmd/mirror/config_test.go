@@ -97,12 +97,25 @@ func TestOnlyOnesOwnUpstreams(t *testing.T) {
 	}
 }
 
+func TestUpstreamFlagsOfOneHostAreItsEndpoints(t *testing.T) {
+	c, err := config{}.withFlags([]string{"docker.io=http://127.0.0.1:1", "https://quay.io", "docker.io=http://127.0.0.1:2"}, true)
+	must(t, err)
+	var urls []string
+	for _, e := range c.Upstreams[0].Endpoints {
+		urls = append(urls, e.URL)
+	}
+	if got := strings.Join(append(urls, c.hosts()[:2]...), " "); got != "http://127.0.0.1:1 http://127.0.0.1:2 docker.io quay.io" {
+		t.Errorf("upstreams: %s", got)
+	}
+}
+
 func TestConfigMistakesAreNamed(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "line 2: field hots not found"},
 		"not YAML":          {"upstreams: [", "line 1"},
 		"no such freshness": {"upstreams:\n  - host: docker.io\n    fresh: soon\n", "neither a duration like 5m nor forever"},
 		"no host":           {"upstreams:\n  - fresh: 5m\n", "not the name of a registry host"},
+		"a host twice":      {"upstreams:\n  - host: docker.io\n  - host: index.docker.io\n", "there twice"},
 		"malformed pattern": {"local: [\"[\"]\n", "not a pattern"},
 		"bad endpoint":      {"upstreams:\n  - host: docker.io\n    endpoints: [{url: \"ftp://x\"}]\n", "ftp://x"},
 	} {
