@@ -25,11 +25,6 @@ type Endpoint struct {
 	URL *url.URL
 }
 
-// DockerHub is the endpoint of Docker Hub.
-func DockerHub() Endpoint {
-	return Endpoint{Host: mirror.DockerHub, URL: &url.URL{Scheme: "https", Host: dockerHubAPI}}
-}
-
 // Config is the upstream that has this endpoint only, with nothing special about it.
 func (e Endpoint) Config() Config {
 	return Config{Host: e.Host, Endpoints: []EndpointConfig{{URL: e.URL.String()}}}

@@ -76,7 +76,7 @@ func TestHosts(t *testing.T) {
 	if got := c.Hosts(); !slices.Equal(got, []string{"quay.io", "docker.io"}) {
 		t.Errorf("hosts are %v", got)
 	}
-	if e := upstream.DockerHub(); e.Host != "docker.io" || e.URL.String() != "https://registry-1.docker.io" {
+	if e, err := upstream.ParseEndpoint("docker.io"); err != nil || e.Host != "docker.io" || e.URL.String() != "https://registry-1.docker.io" {
 		t.Errorf("Docker Hub is %+v", e)
 	}
 }

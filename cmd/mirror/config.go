@@ -113,10 +113,11 @@ func (c config) validate() error {
 func (c config) withFlags(flags []string, known bool) (config, error) {
 	var all []upstreamConfig
 	find := func(host string) int {
-		return slices.IndexFunc(all, func(u upstreamConfig) bool { return mirror.CanonicalHost(u.Host) == mirror.CanonicalHost(host) })
+		return slices.IndexFunc(all, func(u upstreamConfig) bool { return u.Host == mirror.CanonicalHost(host) })
 	}
 	add := func(u upstreamConfig) {
 		if find(u.Host) < 0 {
+			u.Host = mirror.CanonicalHost(u.Host) // here, once, and not at each request
 			all = append(all, u)
 		}
 	}
@@ -127,7 +128,7 @@ func (c config) withFlags(flags []string, known bool) (config, error) {
 		}
 		add(upstreamConfig{Config: upstream.Config{Host: e.Host}})
 		u := &all[find(e.Host)]
-		u.Endpoints = append(u.Endpoints, upstream.EndpointConfig{URL: e.URL.String()})
+		u.Endpoints = append(u.Endpoints, e.Config().Endpoints...)
 	}
 	for _, u := range c.Upstreams {
 		add(u)
@@ -162,17 +163,17 @@ func (c config) hosts() []string {
 
 // names returns how requests name repositories: bare names belong to the first upstream.
 func (c config) names() mirror.Names {
-	return mirror.Names{Default: mirror.CanonicalHost(c.Upstreams[0].Host), Aliases: upstream.Aliases(c.upstreams())}
+	return mirror.Names{Default: c.Upstreams[0].Host, Aliases: upstream.Aliases(c.upstreams())}
 }
 
 // upstreamOf returns the configuration of a repository's upstream, the zero one if there is none.
-func (c config) upstreamOf(repo mirror.Repo) upstreamConfig {
-	for _, u := range c.Upstreams {
-		if mirror.CanonicalHost(u.Host) == repo.Host {
-			return u
+func (c config) upstreamOf(repo mirror.Repo) *upstreamConfig {
+	for i := range c.Upstreams {
+		if c.Upstreams[i].Host == repo.Host {
+			return &c.Upstreams[i]
 		}
 	}
-	return upstreamConfig{}
+	return &upstreamConfig{}
 }
 
 // fresh returns how long a tag is served without asking again; fallback where nothing is said about it.
