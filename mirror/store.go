@@ -41,7 +41,8 @@ type BlobStore interface {
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
 	// StatBlob says what is known of d in repo; for a digest that nobody named there it is the zero value, no error.
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error)
-	// Receive begins to take in a blob that is expected to have digest d.
+	// Receive begins to take in a blob that is expected to have digest d. If d is empty, the blob is held under whatever
+	// sha256 digest it turns out to have.
 	Receive(ctx context.Context, d digest.Digest) (Incoming, error)
 	// Awaiting lists the manifests of repo that point at d.
 	Awaiting(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
@@ -75,7 +76,10 @@ type Incoming interface {
 	Tail() (Tail, error)
 	// Verify reports with [CodeDigestInvalid] whether what was written is not the blob that was announced.
 	Verify() error
-	// Commit makes the verified blob durable and links it to repo. After an error nothing of it is kept.
+	// Digest is what was announced or, if nothing was, what Commit found the blob to be; "" before.
+	Digest() digest.Digest
+	// Commit makes the verified blob durable and links it to repo; with a zero repo to none, so that nobody can read it
+	// yet. After an error nothing of it is kept.
 	Commit(ctx context.Context, repo Repo) error
 	// Abort drops what was written. After Commit it does nothing.
 	Abort() error

@@ -1,0 +1,51 @@
+package mirror
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// CarryStore takes in what is carried here, and gives out what is to be carried away: by digest, whatever repository it
+// is in. All of it may be used concurrently, and is durable when a method returns.
+//
+// A blob comes by [BlobStore.Receive] and a Commit for the zero [Repo]: it is held then, but no repository may read it
+// before a manifest there points at it.
+type CarryStore interface {
+	// Held returns the size of a blob or manifest that is held, in bytes. [CodeBlobUnknown] where it is not; a file that
+	// is missing or has another size is not held.
+	Held(ctx context.Context, d digest.Digest) (size int64, err error)
+	// OpenHeld opens a blob or manifest that is held. [CodeBlobUnknown] where it is not.
+	OpenHeld(ctx context.Context, d digest.Digest) (Blob, error)
+	// TakeFile takes in the file at path as blob d, after it was read and verified ([CodeDigestInvalid]): without
+	// copying it where the file system can give one file two names (linked), or else as if it had been received.
+	TakeFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error)
+	// Carry stores manifests in one transaction, in which blobs that are held anywhere are linked to their repositories.
+	// One that needs a blob that is not held keeps all of them out: [CodeManifestBlobUnknown]. Its own bytes are held
+	// already, having come as a blob. No tag moves.
+	Carry(ctx context.Context, manifests []Carried) error
+	// PointTags points tags at manifests that their repositories hold, all in one transaction. A pushed tag that points
+	// elsewhere stays as it is and is returned, unless overwrite is set.
+	PointTags(ctx context.Context, tags []CarriedTag, overwrite bool) (kept []CarriedTag, err error)
+}
+
+// Carried is a manifest to be stored, whose bytes are held.
+type Carried struct {
+	Repo      Repo
+	Digest    digest.Digest
+	MediaType string // as [ParseManifest] takes it
+	Origin    Origin // [Imported] for most; never [Mirrored]
+	// Local makes the repository a local one, as if it had been created by a push, unless it is there already: it was
+	// local where it comes from, and no upstream is to be asked for it.
+	Local bool
+}
+
+// CarriedTag is a tag to be pointed at a manifest.
+type CarriedTag struct {
+	Repo   Repo          `json:"-"`
+	Tag    string        `json:"tag"`
+	Digest digest.Digest `json:"digest"`
+	Origin Origin        `json:"origin"`
+	// Was is what a tag that was kept points at, in the answer of [CarryStore.PointTags].
+	Was digest.Digest `json:"was,omitempty"`
+}

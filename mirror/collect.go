@@ -1,0 +1,144 @@
+package mirror
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// CollectStore is what a collector of garbage needs of a store: a view of everything that is held, and a way to take out
+// what nobody needs without taking anything that somebody came to need since the view. All of it may be used
+// concurrently with everything else.
+type CollectStore interface {
+	// Survey runs f over one consistent view of everything that is held. It holds no lock that a writer waits for, but the
+	// space of what is deleted meanwhile is used again only after it.
+	Survey(ctx context.Context, f func(Survey) error) error
+	// Protect keeps [CollectStore.Sweep] from taking manifests and blobs by these digests, in any repository, until
+	// release is called. It is not durable.
+	Protect(digests ...digest.Digest) (release func())
+	// Sweep takes out what is condemned, as far as nothing has come to need it; each [Condemned] in one transaction, or
+	// several together as far as no transaction becomes long. Files go after the transaction that took them from the
+	// index; a crash in between leaves orphans. done is called after each, with what became of it, if it is not nil.
+	Sweep(ctx context.Context, condemned iter.Seq[Condemned], done func(Swept)) error
+	// Uploads lists the pushes that are under way or were left, in no order.
+	Uploads(ctx context.Context) iter.Seq2[HeldUpload, error]
+	// ExpireUpload drops an upload unless somebody has it open or it was written to since idle.
+	ExpireUpload(ctx context.Context, id string, idle time.Time) (expired bool, err error)
+	// Orphans lists files of blobs that the index does not name, in no order: what crashes left.
+	Orphans(ctx context.Context) iter.Seq2[Orphan, error]
+	// DropOrphan removes the file of a blob unless the index names it by now or it was written since before.
+	DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error)
+}
+
+// Survey is one view of what is held. What iterators yield is valid until they go on. None may be used after the
+// function that it was given to has returned.
+type Survey interface {
+	// Repos are all repositories, in the order of [Repo.String]; others refer to them by their place in it.
+	Repos() []SurveyedRepo
+	// Manifests yields every manifest, in the order of repository and digest.
+	Manifests() iter.Seq2[*SurveyedManifest, error]
+	// Tags yields every tag, in the order of repository and tag.
+	Tags() iter.Seq2[SurveyedTag, error]
+	// Blobs yields every file that is held, those of manifests included, in the order of their digests.
+	Blobs() iter.Seq2[*SurveyedBlob, error]
+	// Pinned reports whether a tag, or a manifest by its digest, is pinned.
+	Pinned(Ref) bool
+	// Protected reports whether [CollectStore.Protect] keeps a digest.
+	Protected(digest.Digest) bool
+}
+
+// SurveyedRepo is a repository in a [Survey].
+type SurveyedRepo struct {
+	Repo   Repo
+	Origin Origin // of its first manifest; [Pushed] makes it local
+}
+
+// SurveyedManifest is a manifest in a [Survey].
+type SurveyedManifest struct {
+	Repo         int // its place in [Survey.Repos]
+	Digest       digest.Digest
+	MediaType    string
+	Size         int64 // of the manifest itself, in bytes
+	Origin       Origin
+	Added        time.Time
+	Used         time.Time       // when it was last read; zero if that is not known
+	Subject      digest.Digest   // "" for most
+	ArtifactType string          // "" for most
+	Blobs        []digest.Digest // each once
+	Children     []digest.Digest // each once; need not be held
+}
+
+// SurveyedTag is a tag in a [Survey].
+type SurveyedTag struct {
+	Repo int // its place in [Survey.Repos]
+	Name string
+	Tag
+}
+
+// SurveyedBlob is a file in a [Survey].
+type SurveyedBlob struct {
+	Digest digest.Digest
+	Size   int64 // in bytes
+	Added  time.Time
+	// Users is how many manifests of all repositories point at it, or are it.
+	Users int
+	// Fresh is when it was last added, linked to a repository or asked for there, the latest of all of them.
+	Fresh time.Time
+	// Repos are the places in [Survey.Repos] of those that may read it or have a manifest that uses it, ascending.
+	Repos []int
+}
+
+// Condemned is what a collector found that nobody needs, as it saw it. It is taken out whole or not at all, but for its
+// Blobs, each of which is judged by itself.
+type Condemned struct {
+	Repo Repo // of Tags and Manifests
+	// Tags go if they still point where they did. One that does not, or is pinned, keeps everything.
+	Tags []CondemnedTag
+	// Manifests go, and with each the blobs that no other manifest uses and that are not fresh. Everything stays if one of
+	// them was used or added after its time here, is pinned or protected, or is needed by something that is not condemned
+	// with it: a tag that points at it, or an index that it is a child of.
+	Manifests []CondemnedManifest
+	// Blobs that no manifest uses go, with their links, unless they are fresh or protected.
+	Blobs []digest.Digest
+	// Before is what makes a blob fresh: one that was added, linked or asked for since stays.
+	Before time.Time
+}
+
+// CondemnedTag is a tag as a collector saw it.
+type CondemnedTag struct {
+	Name   string
+	Digest digest.Digest
+}
+
+// CondemnedManifest is a manifest as a collector saw it.
+type CondemnedManifest struct {
+	Digest digest.Digest
+	Used   time.Time // the later of when it was added and when it was last read
+}
+
+// Swept is what became of a [Condemned].
+type Swept struct {
+	Kept      string          // why nothing of Tags and Manifests went; "" if they did, or there were none
+	Tags      int             // that went
+	Manifests int             // that went
+	Blobs     []digest.Digest // whose files went, those of manifests included
+	Bytes     int64           // of these files
+	Longest   time.Duration   // of the transaction that it was in
+}
+
+// HeldUpload is a push that has not ended.
+type HeldUpload struct {
+	ID      string
+	Repo    string // as [Repo.String] writes it
+	Size    int64  // in bytes, so far
+	Written time.Time
+}
+
+// Orphan is a file of a blob that the index does not name.
+type Orphan struct {
+	Digest  digest.Digest
+	Size    int64 // in bytes
+	Written time.Time
+}
