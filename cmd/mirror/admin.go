@@ -17,7 +17,7 @@ import (
 // well. stop waits until the last is answered and removes the socket. A folder that can have no socket, as on some
 // shared file systems, is no reason not to serve clients.
 func serveAdmin(ctx context.Context, m *mirror.Mirror, c serveConfig, addr net.Addr, log *zap.Logger) (stop func(context.Context)) {
-	listener, err := admin.Listen(c.data)
+	listener, err := admin.Listen(c.Data)
 	if err != nil {
 		log.Error("commands cannot speak to this mirror while it runs", zap.Error(err))
 		return func(context.Context) {}

@@ -30,20 +30,17 @@ const (
 
 // serve runs the mirror until ctx ends, then lets transfers end and returns.
 func serve(ctx context.Context, c serveConfig, out io.Writer) error {
-	log, err := newLogger(c.logLevel, c.logFormat)
+	log, err := newLogger(c.LogLevel, c.LogFormat)
 	if err != nil {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
-	if err := c.load(); err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", c.listen)
+	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return &exitError{exitAddress, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.listen, cause(err))}
+		return &exitError{exitAddress, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.Listen, cause(err))}
 	}
 	defer listener.Close()
-	store, err := openStore(c.data, log)
+	store, err := openStore(c.Data, log)
 	if err != nil {
 		return err
 	}
@@ -52,9 +49,9 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if c.mode != "" {
-		err := m.SetMode(ctx, mirror.Mode(c.mode))
-		if err != nil && m.Mode() != mirror.Mode(c.mode) {
+	if c.Mode != "" {
+		err := m.SetMode(ctx, mirror.Mode(c.Mode))
+		if err != nil && m.Mode() != mirror.Mode(c.Mode) {
 			return errors.Join(err, closeMirror(ctx, m))
 		}
 		if err != nil {
@@ -96,21 +93,21 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
-		Names:    c.file.names(),
-		Fresh:    func(ref mirror.Ref) time.Duration { return c.file.fresh(ref, c.fresh) },
-		Local:    c.file.local,
-		Complete: c.file.complete,
-		Offline:  c.offline,
+		Names:    c.names(),
+		Fresh:    c.fresh,
+		Local:    c.local,
+		Complete: c.complete,
+		Offline:  c.Offline,
 		Log:      log,
 	}
-	if c.offline { // what is not there cannot dial
+	if c.Offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
-	retryFor := c.retryFor
+	retryFor := time.Duration(c.RetryFor)
 	if retryFor == 0 {
 		retryFor = -1 // not at all; zero means the default there
 	}
-	client, err := upstream.New(c.file.upstreams(), upstream.Options{Timeout: c.upstreamTimeout, RetryFor: retryFor, Logger: log, Version: version})
+	client, err := upstream.New(c.upstreams(), upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -119,20 +116,20 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 
 // serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c serveConfig, log *zap.Logger) error {
-	server := newServer(registry.New(m, registry.Options{NoDelete: !c.delete, Log: log}), log)
+	server := newServer(registry.New(m, registry.Options{NoDelete: !c.Delete, Log: log}), log)
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	stopAdmin := serveAdmin(ctx, m, c, listener.Addr(), log)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.data), zap.String("mode", string(m.Mode())))
+	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())))
 	var failure error
 	select {
 	case err := <-failed: // what is held in memory is to be kept all the same
 		failure = fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
-	log.Info("stopping: transfers under way may end", zap.Duration("timeout", c.shutdownTimeout))
-	deadline, cancel := context.WithTimeout(context.Background(), c.shutdownTimeout)
+	log.Info("stopping: transfers under way may end", zap.Duration("timeout", time.Duration(c.ShutdownTimeout)))
+	deadline, cancel := context.WithTimeout(context.Background(), time.Duration(c.ShutdownTimeout))
 	defer cancel()
 	stopAdmin(deadline)
 	if err := server.Shutdown(deadline); err != nil {
