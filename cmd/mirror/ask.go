@@ -48,16 +48,7 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 	f.AddFlagSet(opens)
 	f.BoolVar(&q.json, "json", false, "print JSON")
 	f.SortFlags = false
-	args := cmd.Args
-	cmd.Args = func(cmd *cobra.Command, given []string) error {
-		if args == nil { // cobra would take the first for a command
-			return nil
-		}
-		if err := args(cmd, given); err != nil {
-			return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
-		}
-		return nil
-	}
+	cmd.Args = usage(cmd.Args)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return q.load(opens) }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, end, err := q.open(cmd.Context())
@@ -71,6 +62,19 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 		return errors.Join(err, end(cmd.Context()))
 	}
 	return cmd
+}
+
+// usage makes mistakes in arguments mistakes of usage.
+func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if args == nil { // cobra would take the first for a command
+			return nil
+		}
+		if err := args(cmd, given); err != nil {
+			return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+		}
+		return nil
+	}
 }
 
 // noArguments is for commands that take flags only.

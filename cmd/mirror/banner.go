@@ -11,7 +11,11 @@ import (
 
 // printBanner tells a newcomer what is running and what to write into a client's configuration.
 func printBanner(out io.Writer, addr net.Addr, c serveConfig, mode mirror.Mode) {
-	url := "http://" + reachable(addr)
+	scheme := "http://"
+	if c.TLS.enabled() {
+		scheme = "https://"
+	}
+	url := scheme + reachable(addr)
 	fmt.Fprintf(out, "mirror %s serves %s, with everything kept in %s\n", version, url, c.Data)
 	switch {
 	case c.Offline:

@@ -31,6 +31,8 @@ type config struct {
 	Local    []string `yaml:"local"`
 	Mirrored []string `yaml:"mirrored"`
 
+	TLS tlsConfig `yaml:"tls"`
+
 	Offline         bool      `yaml:"offline"`
 	Mode            string    `yaml:"mode"` // "" for what was set last
 	Fresh           freshness `yaml:"fresh"`
@@ -120,6 +122,7 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"mirrored", func() error { return checkPatterns(c.Mirrored) }},
 		{"upstreamTimeout", func() error { return c.UpstreamTimeout.atLeast(time.Millisecond) }},
 		{"mode", c.checkMode},
+		{"tls.certFile", c.TLS.check},
 		{"logLevel", func() error { return checkLevel(c.LogLevel) }},
 		{"logFormat", func() error { return checkFormat(c.LogFormat) }},
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},

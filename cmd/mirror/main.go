@@ -91,7 +91,8 @@ it when it cannot.`,
 		return &exitError{exitUsage, flagError(cmd, err)}
 	})
 	cmd.SetHelpCommand(newHelpCommand())
-	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand())
+	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
+		newCertCommand())
 	return cmd
 }
 

@@ -57,6 +57,8 @@ listened on.`,
 	f.StringVar(&given.Mode, "mode", "", "begin in this `mode`: online, offline or auto; see 'mirror mode --help' (default what was set last, else auto)")
 	f.Var(&given.Fresh, "fresh", "serve a tag without asking its upstream for this long after it last confirmed it, or forever")
 	f.Var(&given.ShutdownTimeout, "shutdown-timeout", "how long transfers may take to end after SIGTERM")
+	f.StringVar(&given.TLS.CertFile, "tls-cert-file", "", "serve by TLS with the certificate in this PEM `file`; 'mirror cert' makes one")
+	f.StringVar(&given.TLS.KeyFile, "tls-key-file", "", "its key, in a PEM `file`")
 	f.BoolVar(&given.Delete, "delete", given.Delete, "let clients delete manifests, tags and blobs")
 	f.StringVar(&given.LogLevel, "log-level", given.LogLevel, "log from this `level` on: debug, info, warn or error")
 	f.StringVar(&given.LogFormat, "log-format", given.LogFormat, "log in this `format`: console or json; auto is console on a terminal")

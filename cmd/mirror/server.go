@@ -35,11 +35,15 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := listen(c.Listen, "--listen")
 	if err != nil {
-		return &exitError{exitAddress, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.Listen, cause(err))}
+		return err
 	}
 	defer listener.Close()
+	serveOn, err := c.TLS.serve(ctx, listener, log)
+	if err != nil {
+		return err
+	}
 	store, err := openStore(c.Data, log)
 	if err != nil {
 		return err
@@ -59,7 +63,15 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		}
 	}
 	printBanner(out, listener.Addr(), c, m.Mode())
-	return serveHTTP(ctx, listener, m, c, log)
+	return serveHTTP(ctx, listener, serveOn, m, c, log)
+}
+
+func listen(address, setting string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, &exitError{exitAddress, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", address, cause(err), setting)}
+	}
+	return listener, nil
 }
 
 // openStore opens the data folder, which from then on belongs to this process.
@@ -114,13 +126,13 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 	return mirror.New(store, client, opts)
 }
 
-// serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.
-func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c serveConfig, log *zap.Logger) error {
+// serveHTTP serves m by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
+func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, m *mirror.Mirror, c serveConfig, log *zap.Logger) error {
 	server := newServer(registry.New(m, registry.Options{NoDelete: !c.Delete, Log: log}), log)
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	stopAdmin := serveAdmin(ctx, m, c, listener.Addr(), log)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- serveOn(server) }()
 	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())))
 	var failure error
 	select {
