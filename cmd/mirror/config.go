@@ -56,19 +56,19 @@ func defaults() config {
 type upstreamConfig struct {
 	upstream.Config `yaml:",inline"`
 	// Fresh is how long a tag is served without asking again; --fresh if it is not said.
-	Fresh *freshness `yaml:"fresh"`
+	Fresh *freshness `yaml:"fresh,omitempty"`
 	// FreshTags say it for some tags; the first pattern that matches counts. It is matched with repository:tag, or
 	// with the repository where it has no colon.
-	FreshTags []freshTags `yaml:"freshTags"`
+	FreshTags []freshTags `yaml:"freshTags,omitempty"`
 	// Complete says whether the rest of an image is fetched when it is pulled; it is if this is not said.
-	Complete *bool `yaml:"complete"`
+	Complete *bool `yaml:"complete,omitempty"`
 	// Referrers has signatures and everything else that refers to the image fetched with it.
-	Referrers bool `yaml:"referrers"`
+	Referrers bool `yaml:"referrers,omitempty"`
 }
 
 type freshTags struct {
 	Match string    `yaml:"match"`
-	Fresh freshness `yaml:"fresh"`
+	Fresh freshness `yaml:"fresh,omitempty"`
 }
 
 // load fills c from the file, the environment and the flags that were given, and checks it.

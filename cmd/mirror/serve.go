@@ -49,8 +49,13 @@ listened on.`,
 		PreRunE: func(cmd *cobra.Command, _ []string) error { return c.load(cmd.Flags()) },
 		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
 	}
-	given := defaults() // what flags say; load reads it from them
-	f := cmd.Flags()
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+// flags adds the flags of everything that can be set by one. They hold no value of their own: load reads what was given.
+func (c *serveConfig) flags(f *pflag.FlagSet) {
+	given := defaults()
 	f.StringVar(&given.Listen, "listen", given.Listen, "serve HTTP on this `address`")
 	f.StringVar(&given.Data, "data", given.Data, "keep everything in this `folder`")
 	c.upstreamFlags(f, &given)
@@ -63,7 +68,6 @@ listened on.`,
 	f.StringVar(&given.LogLevel, "log-level", given.LogLevel, "log from this `level` on: debug, info, warn or error")
 	f.StringVar(&given.LogFormat, "log-format", given.LogFormat, "log in this `format`: console or json; auto is console on a terminal")
 	f.SortFlags = false
-	return cmd
 }
 
 // upstreamFlags are the flags that say which upstreams there are and how they are asked. Whatever opens a data folder
