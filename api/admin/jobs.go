@@ -43,10 +43,13 @@ func (h *Handler) job(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer in.end()
 	lines := h.newLines(w, r)
-	if in.streams {
-		defer lines.beat(beatInterval)()
-	}
-	return lines.end(h.work(in, r, func() error { return job(in.ctx, in.request, in.body, lines.tell) }))
+	err = h.work(in, r, func() error {
+		if in.streams {
+			defer lines.beat(beatInterval)()
+		}
+		return job(in.ctx, in.request, in.body, lines.tell)
+	})
+	return lines.end(err)
 }
 
 func (h *Handler) outlet(w http.ResponseWriter, r *http.Request) error {
