@@ -160,5 +160,8 @@ func newAdmin(m *mirror.Mirror, c serveConfig, server *admin.Server, log *zap.Lo
 	if err != nil {
 		data = c.Data
 	}
-	return admin.New(m, admin.Options{Version: version, Data: data, Server: server, Sync: syncer(m), Log: log})
+	return admin.New(m, admin.Options{
+		Version: version, Data: data, Server: server, Log: log,
+		Jobs: map[string]admin.Job{"sync": syncJob(m)},
+	})
 }

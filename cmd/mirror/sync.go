@@ -121,7 +121,7 @@ func readFile(name string, stdin io.Reader, read func(io.Reader) error) error {
 
 func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view syncView) error {
 	var summary *images.Summary
-	err := client.Sync(cmd.Context(), req, func(line json.RawMessage) error {
+	err := client.Job(cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
 		var event images.Event
 		if err := json.Unmarshal(line, &event); err != nil {
 			return fmt.Errorf("read the mirror's answer: %w", err)
@@ -146,9 +146,9 @@ func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view 
 	return nil
 }
 
-// syncer has m fetch what a request of the sync command asks for.
-func syncer(m *mirror.Mirror) admin.Syncer {
-	return func(ctx context.Context, request json.RawMessage, tell func(event any)) error {
+// syncJob has m fetch what a request of the sync command asks for.
+func syncJob(m *mirror.Mirror) admin.Job {
+	return func(ctx context.Context, request json.RawMessage, _ io.Reader, tell func(event any)) error {
 		var req images.Request
 		if err := json.Unmarshal(request, &req); err != nil {
 			return mirror.Errorf(mirror.CodeUnsupported, "what to sync cannot be read: %w", err)
