@@ -38,6 +38,7 @@ type Options struct {
 type Server struct {
 	PID     int       `json:"pid"`
 	Address string    `json:"address"` // where it serves clients
+	TLS     bool      `json:"tls,omitempty"`
 	Started time.Time `json:"started"`
 }
 

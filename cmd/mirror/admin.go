@@ -24,7 +24,7 @@ func serveAdmin(ctx context.Context, m *mirror.Mirror, c serveConfig, addr net.A
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { cancel(admin.ErrShutdown) })
-	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), Started: time.Now().UTC().Truncate(time.Second)}
+	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), TLS: c.TLS.enabled(), Started: time.Now().UTC().Truncate(time.Second)}
 	server := newServer(newAdmin(m, c, this, log), log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	done := make(chan struct{})
