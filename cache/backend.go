@@ -28,6 +28,15 @@ type Blobs interface {
 	All(ctx context.Context) iter.Seq2[Entry, error]
 }
 
+// Linker is a [Blobs] on a file system that can give a file a second name in place of a copy.
+type Linker interface {
+	// Link takes in the file at path as blob d, durable and then visible, once its bytes were read and verified
+	// ([mirror.CodeDigestInvalid]). linked says whether the blob and the file are one now; they are not if d was there
+	// already as another file. errors.ErrUnsupported if this file must be copied. Whatever is returned, the file at path
+	// keeps its name, bytes, mode and owner; what is not a regular file is refused.
+	Link(ctx context.Context, d digest.Digest, path string) (size int64, linked bool, err error)
+}
+
 // Entry is a blob that is held.
 type Entry struct {
 	Digest digest.Digest
@@ -46,6 +55,8 @@ type Writer interface {
 	Label() string
 	// Size is the number of bytes written.
 	Size() int64
+	// Digest returns the digest of what was written, by the algorithm that Create was given.
+	Digest() (digest.Digest, error)
 	// Tail opens the bytes for reading while they are written; it stays readable after Commit and Abort.
 	Tail() (mirror.Tail, error)
 	// Verify reports with [mirror.CodeDigestInvalid] whether what was written is not d. A digest of another algorithm

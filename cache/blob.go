@@ -30,21 +30,37 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 	if !readable {
 		return mirror.Blob{}, errBlobUnknown(repo, d)
 	}
-	blob, err := s.blobs.Open(ctx, d)
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		return mirror.Blob{}, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
-	}
+	blob, err := s.open(ctx, d, record)
 	if err != nil {
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
-	}
-	if blob.Size != record.Size {
-		blob.Close()
-		return mirror.Blob{}, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, blob.Size, record.Size)
 	}
 	if !mirror.Looks(ctx) {
 		s.recency.touch(content{repo, d})
 	}
 	return blob, nil
+}
+
+// open opens the file of a blob that the index knows.
+func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
+	blob, err := s.blobs.Open(ctx, d)
+	if err == nil && blob.Size == record.Size {
+		return blob, nil
+	}
+	if err == nil {
+		blob.Close()
+	}
+	return mirror.Blob{}, record.damaged(d, blob.Size, err)
+}
+
+// damaged says what is wrong with a file that could not be opened, or has size bytes.
+func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
+	switch {
+	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
+		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
+	case err != nil:
+		return err
+	}
+	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, size, r.Size)
 }
 
 // StatBlob implements [mirror.BlobStore].

@@ -66,6 +66,9 @@ type putting struct {
 	referrer v1.Descriptor   // what the referrers API says of it, if it has a subject
 	tags     []tagName
 	at       time.Time
+	creator  mirror.Origin // of the repository, if there is none yet
+	// anywhere: its blobs came for it, and need not be linked to the repository yet.
+	anywhere bool
 }
 
 // newPutting checks everything that can be checked without the index.
@@ -82,7 +85,7 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, e
 	if actual := m.Digest.Algorithm().FromBytes(m.Bytes); actual != m.Digest {
 		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "manifest has digest %s, not %s", actual, m.Digest)
 	}
-	p := &putting{content: content{repo, m.Digest}, at: now()}
+	p := &putting{content: content{repo, m.Digest}, at: now(), creator: m.Origin}
 	for _, tag := range tags {
 		if !mirror.ValidTag(tag) {
 			return nil, mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", tag)

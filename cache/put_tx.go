@@ -16,33 +16,58 @@ const maxMissing = 100
 // check refuses an image that did not come from an upstream and lacks blobs, or is wrong about their sizes: clients that
 // believe it could not read them.
 func (p *putting) check(tx ReadTx) error {
+	var missing lack
+	if err := p.findLack(tx, &missing); err != nil {
+		return err
+	}
+	return missing.err("manifest %s needs %d blobs that %s does not have: push them first", p.digest, len(missing.all), p.repo)
+}
+
+// lack is what blobs are missing: all of them, and the first in the order in which they were missed.
+type lack struct {
+	all   map[digest.Digest]bool
+	first []digest.Digest
+}
+
+func (l *lack) add(d digest.Digest) {
+	if l.all == nil {
+		l.all = make(map[digest.Digest]bool)
+	}
+	if !l.all[d] && len(l.first) < maxMissing {
+		l.first = append(l.first, d)
+	}
+	l.all[d] = true
+}
+
+// err returns nil if nothing is missing.
+func (l *lack) err(format string, args ...any) error {
+	if len(l.all) == 0 {
+		return nil
+	}
+	err := mirror.Errorf(mirror.CodeManifestBlobUnknown, format, args...)
+	err.Detail = l.first
+	return err
+}
+
+// findLack adds what the manifest must have and lacks.
+func (p *putting) findLack(tx ReadTx, missing *lack) error {
 	if p.record.Origin == mirror.Mirrored {
 		return nil
 	}
-	var missing []digest.Digest
-	count := 0
 	for _, blob := range p.blobs {
 		held, found, err := get[blobRecord](tx, tableBlobs, blob.Digest.String())
 		if err != nil {
 			return err
 		}
-		if found && has(tx, tableLinks, linkKey(p.repo, blob.Digest)) {
-			if held.Size != blob.Size {
-				return errSize(blob, held.Size)
-			}
+		if !found || !p.anywhere && !has(tx, tableLinks, linkKey(p.repo, blob.Digest)) {
+			missing.add(blob.Digest)
 			continue
 		}
-		if count++; count <= maxMissing {
-			missing = append(missing, blob.Digest)
+		if held.Size != blob.Size {
+			return errSize(blob, held.Size)
 		}
 	}
-	if count == 0 {
-		return nil
-	}
-	err := mirror.Errorf(mirror.CodeManifestBlobUnknown, "manifest %s needs %d blobs that %s does not have: push them first",
-		p.digest, count, p.repo)
-	err.Detail = missing
-	return err
+	return nil
 }
 
 func errSize(blob v1.Descriptor, actual int64) *mirror.Error {
@@ -54,7 +79,16 @@ func (p *putting) write(tx WriteTx) error {
 	if err := p.check(tx); err != nil {
 		return err
 	}
+	return p.store(tx)
+}
+
+// store writes what was checked. A manifest that is known may have lost its file, and with it the entry of that, until
+// now.
+func (p *putting) store(tx WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
+		return err
+	}
+	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
 		return err
 	}
 	for _, name := range p.tags {
@@ -65,7 +99,7 @@ func (p *putting) write(tx WriteTx) error {
 	if has(tx, tableRepos, p.repo.String()) {
 		return nil
 	}
-	return put(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.record.Origin, Created: p.at})
+	return put(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.creator, Created: p.at})
 }
 
 // writeRecord writes the manifest, or raises the origin of the one that is there.
@@ -106,9 +140,6 @@ func (p *putting) retype(tx WriteTx, old manifestRecord) error {
 }
 
 func (p *putting) writeNew(tx WriteTx) error {
-	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
-		return err
-	}
 	if err := put(tx, tableUses, useKey(p.digest, p.repo, p.digest), useRecord{Size: p.record.Size}); err != nil {
 		return err
 	}
@@ -138,19 +169,28 @@ func (p *putting) writeTag(tx WriteTx, name tagName) error {
 		return nil
 	}
 	record := tagRecord{Digest: p.digest, Origin: p.record.Origin, Updated: p.at}
-	if old.Digest == p.digest {
-		record.Updated, record.Checked = old.Updated, old.Checked
+	if p.record.Origin == mirror.Mirrored {
+		record.Checked = p.at
+	}
+	return pointTag(tx, name.key(), old, record)
+}
+
+// pointTag writes record in the place of old, the zero value for a new tag. One that does not move keeps when it was
+// made, when it was last confirmed, and the stronger origin.
+func pointTag(tx WriteTx, key string, old, record tagRecord) error {
+	if old.Digest == record.Digest {
+		record.Updated = old.Updated
+		if record.Checked.IsZero() {
+			record.Checked = old.Checked
+		}
 		if strength(old.Origin) > strength(record.Origin) {
 			record.Origin = old.Origin
 		}
 	}
-	if p.record.Origin == mirror.Mirrored {
-		record.Checked = p.at
-	}
 	if record == old {
 		return nil
 	}
-	return put(tx, tableTags, name.key(), record)
+	return put(tx, tableTags, key, record)
 }
 
 // strength orders origins by how hard it is to get the content again: the stronger one is kept. It is 0 for what is not

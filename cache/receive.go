@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 
 	"github.com/opencontainers/go-digest"
 
@@ -10,12 +11,16 @@ import (
 
 // Receive implements [mirror.BlobStore].
 func (s *Store) Receive(ctx context.Context, d digest.Digest) (mirror.Incoming, error) {
-	if _, err := mirror.ParseDigest(d.String()); err != nil {
-		return nil, err
+	algorithm := digest.SHA256
+	if d != "" {
+		if _, err := mirror.ParseDigest(d.String()); err != nil {
+			return nil, err
+		}
+		algorithm = d.Algorithm()
 	}
-	w, err := s.blobs.Create(ctx, d.Algorithm(), "")
+	w, err := s.blobs.Create(ctx, algorithm, "")
 	if err != nil {
-		return nil, explain(err, "begin to receive blob %s", d)
+		return nil, explain(err, "begin to receive blob %q", d)
 	}
 	return &incoming{Writer: w, store: s, digest: d}, nil
 }
@@ -24,28 +29,51 @@ func (s *Store) Receive(ctx context.Context, d digest.Digest) (mirror.Incoming, 
 type incoming struct {
 	Writer
 	store  *Store
-	digest digest.Digest
+	digest digest.Digest // "" as long as nobody said what it is
 }
 
-func (i *incoming) Verify() error { return i.Writer.Verify(i.digest) }
+func (i *incoming) Digest() digest.Digest { return i.digest }
+
+func (i *incoming) Verify() error {
+	if i.digest == "" {
+		return nil
+	}
+	return i.Writer.Verify(i.digest)
+}
 
 func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
-	return i.store.take(ctx, repo, i.Writer, i.digest)
+	d := i.digest
+	if d == "" {
+		var err error
+		if d, err = i.Writer.Digest(); err != nil {
+			return explain(errors.Join(err, i.Abort()), "commit a blob")
+		}
+	}
+	if err := i.store.take(ctx, repo, i.Writer, d); err != nil {
+		return err
+	}
+	i.digest = d
+	return nil
 }
 
-// take makes what w wrote durable as d, and then readable in repo.
+// take makes what w wrote durable as d, and then readable in repo, if that is not zero.
 func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest) error {
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
 		return explain(err, "commit blob %s", d)
 	}
-	// From here on it costs one transaction, which a client that hangs up now must not save us: the bytes are in.
+	return s.enter(ctx, repo, d, size)
+}
+
+// enter names a file that is durable in the index. It costs one transaction, which a client that hangs up now must not
+// save us: the bytes are in.
+func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64) error {
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
 		at := now()
-		if err := hold(tx, d, size, at); err != nil {
+		if err := hold(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
 			return err
 		}
 		return link(tx, repo, d, at)
 	})
-	return explain(err, "link blob %s to %s", d, repo)
+	return explain(err, "enter blob %s for %q in the index", d, repo)
 }

@@ -18,7 +18,8 @@ type CarryStore interface {
 	// OpenHeld opens a blob or manifest that is held. [CodeBlobUnknown] where it is not.
 	OpenHeld(ctx context.Context, d digest.Digest) (Blob, error)
 	// TakeFile takes in the file at path as blob d, after it was read and verified ([CodeDigestInvalid]): without
-	// copying it where the file system can give one file two names (linked), or else as if it had been received.
+	// copying it where the file system can give one file two names (linked), or else as if it had been received. It must
+	// be a file: no link, folder or device. Who writes to a linked file from then on damages the blob.
 	TakeFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error)
 	// Carry stores manifests in one transaction, in which blobs that are held anywhere are linked to their repositories.
 	// One that needs a blob that is not held keeps all of them out: [CodeManifestBlobUnknown]. Its own bytes are held

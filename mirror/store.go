@@ -30,6 +30,7 @@ type Store interface {
 	ManifestStore
 	Catalog
 	NoteStore
+	CarryStore
 	// Close writes what is still in memory and gives the data folder free for another process.
 	Close() error
 }
@@ -74,7 +75,8 @@ type Incoming interface {
 	// Tail opens what was written so far, to be read at any offset while more is being written, even after Commit or
 	// Abort. Close it.
 	Tail() (Tail, error)
-	// Verify reports with [CodeDigestInvalid] whether what was written is not the blob that was announced.
+	// Verify reports with [CodeDigestInvalid] whether what was written is not the blob that was announced; it cannot be
+	// wrong if nothing was.
 	Verify() error
 	// Digest is what was announced or, if nothing was, what Commit found the blob to be; "" before.
 	Digest() digest.Digest

@@ -106,6 +106,14 @@ func (w *writer) openLocked() (err error) {
 	return err
 }
 
+// Digest implements [cache.Writer].
+func (w *writer) Digest() (digest.Digest, error) {
+	if w.ended {
+		return "", errEnded
+	}
+	return digest.NewDigest(w.algorithm, w.hasher.settle()), nil
+}
+
 // Tail implements [cache.Writer]. It opens the file by its name, which changes when the blob is committed.
 func (w *writer) Tail() (mirror.Tail, error) {
 	file, err := w.tail()

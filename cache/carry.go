@@ -1,0 +1,149 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Held implements [mirror.CarryStore].
+func (s *Store) Held(ctx context.Context, d digest.Digest) (size int64, err error) {
+	record, err := s.heldRecord(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	if size, err = s.blobs.Stat(ctx, d); err != nil || size != record.Size {
+		return 0, explain(record.damaged(d, size, err), "look up blob %s", d)
+	}
+	return size, nil
+}
+
+// OpenHeld implements [mirror.CarryStore]. It is no use of the blob.
+func (s *Store) OpenHeld(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
+	record, err := s.heldRecord(ctx, d)
+	if err != nil {
+		return mirror.Blob{}, err
+	}
+	blob, err := s.open(ctx, d, record)
+	return blob, explain(err, "open blob %s", d)
+}
+
+func (s *Store) heldRecord(ctx context.Context, d digest.Digest) (record blobRecord, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		var found bool
+		record, found, err = get[blobRecord](tx, tableBlobs, d.String())
+		if err == nil && !found {
+			err = mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
+		}
+		return err
+	})
+	return record, explain(err, "look up blob %s", d)
+}
+
+// Carry implements [mirror.CarryStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing digests,
+// each once: the first maxMissing of them. What the manifests point at is in memory until it is written, some KiB for an
+// image; some hundred at a time are written well together.
+func (s *Store) Carry(ctx context.Context, manifests []mirror.Carried) error {
+	carried, err := s.readCarried(ctx, manifests)
+	if err != nil {
+		return err
+	}
+	contents := make([]content, len(carried))
+	for i, p := range carried {
+		contents[i] = p.content
+	}
+	defer s.manifests.begin(contents...)()
+	err = s.index.Update(ctx, func(tx WriteTx) error { return writeCarried(tx, carried) })
+	return explain(err, "take in %d manifests", len(carried))
+}
+
+// readCarried reads the manifests and checks what can be checked without the index.
+func (s *Store) readCarried(ctx context.Context, manifests []mirror.Carried) ([]*putting, error) {
+	carried := make([]*putting, 0, len(manifests))
+	var missing lack
+	for _, m := range manifests {
+		p, err := s.readPutting(ctx, m)
+		switch {
+		case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
+			missing.add(m.Digest)
+		case err != nil:
+			return nil, errAbout(err, "manifest %s cannot be taken in to %s", m.Digest, m.Repo)
+		default:
+			carried = append(carried, p)
+		}
+	}
+	return carried, errLacking(&missing)
+}
+
+func (s *Store) readPutting(ctx context.Context, m mirror.Carried) (*putting, error) {
+	if m.Origin != mirror.Imported && m.Origin != mirror.Pushed {
+		return nil, fmt.Errorf("%q is not an origin of what is carried", m.Origin)
+	}
+	data, err := s.readHeld(ctx, m.Digest)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPutting(m.Repo, mirror.Manifest{MediaType: m.MediaType, Digest: m.Digest, Bytes: data, Origin: m.Origin}, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.anywhere, p.creator = true, mirror.Imported
+	if m.Local {
+		p.creator = mirror.Pushed
+	}
+	return p, nil
+}
+
+// readHeld reads a blob that is said to be a manifest.
+func (s *Store) readHeld(ctx context.Context, d digest.Digest) ([]byte, error) {
+	blob, err := s.OpenHeld(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	if blob.Size > mirror.MaxManifestSize {
+		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "blob %s is no manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
+	}
+	data := make([]byte, blob.Size)
+	_, err = io.ReadFull(blob, data)
+	return data, err
+}
+
+// writeCarried is the transaction. A manifest's own file is looked up again: a collector may have taken it since.
+func writeCarried(tx WriteTx, carried []*putting) error {
+	var missing lack
+	for _, p := range carried {
+		if !has(tx, tableBlobs, p.digest.String()) {
+			missing.add(p.digest)
+		}
+		if err := p.findLack(tx, &missing); err != nil {
+			return errAbout(err, "manifest %s cannot be taken in to %s", p.digest, p.repo)
+		}
+	}
+	if err := errLacking(&missing); err != nil {
+		return err
+	}
+	for _, p := range carried {
+		if err := p.store(tx); err != nil {
+			return errAbout(err, "manifest %s cannot be taken in to %s", p.digest, p.repo)
+		}
+	}
+	return nil
+}
+
+func errLacking(missing *lack) error {
+	return missing.err("manifests need %d blobs that are not held: carry those in first", len(missing.all))
+}
+
+// errAbout says what err is about, also to a client.
+func errAbout(err error, format string, args ...any) error {
+	args = append(args, err)
+	if code := mirror.CodeOf(err); code != mirror.CodeUnknown {
+		return mirror.Errorf(code, format+": %w", args...)
+	}
+	return fmt.Errorf(format+": %w", args...)
+}

@@ -1,0 +1,108 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// TakeFile implements [mirror.CarryStore].
+//
+// A file that is linked has two names from then on, with one mode and one owner: whoever may write to it by the other
+// name can change the blob. That is not noticed when it happens, but when the blob is verified again.
+func (s *Store) TakeFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error) {
+	if _, err := mirror.ParseDigest(d.String()); err != nil {
+		return false, err
+	}
+	size, linked, err := s.linkFile(ctx, d, path)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		err = s.copyFile(ctx, d, path)
+	case err == nil:
+		err = s.enter(ctx, mirror.Repo{}, d, size)
+	}
+	if err != nil {
+		return false, errAbout(err, "file %s cannot be taken in as blob %s", path, d)
+	}
+	return linked, nil
+}
+
+func (s *Store) linkFile(ctx context.Context, d digest.Digest, path string) (size int64, linked bool, err error) {
+	if _, err := statFile(path); err != nil {
+		return 0, false, err
+	}
+	linker, ok := s.blobs.(Linker)
+	if !ok {
+		return 0, false, errors.ErrUnsupported
+	}
+	return linker.Link(ctx, d, path)
+}
+
+func (s *Store) copyFile(ctx context.Context, d digest.Digest, path string) error {
+	file, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	w, err := s.blobs.Create(ctx, d.Algorithm(), "")
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if _, err := w.ReadFrom(interruptible{ctx, file}); err != nil {
+		return err
+	}
+	return s.take(ctx, mirror.Repo{}, w, d)
+}
+
+// statFile looks at a file before it is touched: to open a device can change it, and a named pipe waits for somebody.
+func statFile(path string) (os.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, mirror.Errorf(mirror.CodeUnsupported, "it is not a regular file")
+	}
+	return info, nil
+}
+
+// openFile opens a regular file, and not what took its name after it was looked at.
+func openFile(path string) (*os.File, error) {
+	info, err := statFile(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := file.Stat()
+	if err == nil && !os.SameFile(info, opened) {
+		err = mirror.Errorf(mirror.CodeDigestInvalid, "another file was put in its place meanwhile")
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// interruptible is a reader that ends with its context.
+type interruptible struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}

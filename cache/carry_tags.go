@@ -1,0 +1,87 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"airmirror/mirror"
+)
+
+// PointTags implements [mirror.CarryStore]. Tags that were kept are in the order of repository and tag.
+func (s *Store) PointTags(ctx context.Context, tags []mirror.CarriedTag, overwrite bool) (kept []mirror.CarriedTag, err error) {
+	list, err := sortTags(tags)
+	if err != nil {
+		return nil, err
+	}
+	// Not begin: the map of what is being written would keep its size after a hundred thousand tags.
+	end := s.tags.beginAny()
+	defer func() {
+		names := make([]tagName, len(tags))
+		for i, t := range tags {
+			names[i] = tagName{t.Repo, t.Tag}
+		}
+		end(names)
+	}()
+	at := now()
+	err = s.index.Update(ctx, func(tx WriteTx) (err error) {
+		kept, err = list.write(tx, overwrite, at)
+		return err
+	})
+	if err != nil {
+		return nil, explain(err, "point %d tags", len(tags))
+	}
+	return kept, nil
+}
+
+// pointing are tags in the order of their keys: what is written to one place in an index of many is written at once, and
+// appended where there are few.
+type pointing []pointed
+
+type pointed struct {
+	key string
+	tag *mirror.CarriedTag
+}
+
+func sortTags(tags []mirror.CarriedTag) (pointing, error) {
+	list := make(pointing, len(tags))
+	for i := range tags {
+		t := &tags[i]
+		if !mirror.ValidTag(t.Tag) {
+			return nil, mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", t.Tag)
+		}
+		if t.Origin != mirror.Imported && t.Origin != mirror.Pushed {
+			return nil, mirror.Errorf(mirror.CodeUnsupported, "tag %s:%s is said to be %q: only imported and pushed ones are carried", t.Repo, t.Tag, t.Origin)
+		}
+		list[i] = pointed{tagName{t.Repo, t.Tag}.key(), t}
+	}
+	slices.SortStableFunc(list, func(a, b pointed) int { return cmp.Compare(a.key, b.key) })
+	return list, nil
+}
+
+// write is the transaction. It looks before it writes, so that what is refused costs its neighbours nothing.
+func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mirror.CarriedTag, err error) {
+	for _, p := range list {
+		if !has(tx, tableManifests, content{p.tag.Repo, p.tag.Digest}.key()) {
+			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "tag %s:%s cannot point at %s, which is not held there",
+				p.tag.Repo, p.tag.Tag, p.tag.Digest)
+		}
+	}
+	for _, p := range list {
+		old, found, err := get[tagRecord](tx, tableTags, p.key)
+		if err != nil {
+			return nil, err
+		}
+		if found && old.Origin == mirror.Pushed && old.Digest != p.tag.Digest && !overwrite {
+			tag := *p.tag
+			tag.Was = old.Digest
+			kept = append(kept, tag)
+			continue
+		}
+		if err := pointTag(tx, p.key, old, tagRecord{Digest: p.tag.Digest, Origin: p.tag.Origin, Updated: at}); err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
+}
