@@ -164,7 +164,7 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 // opens reports whether a blob is there to be read. What the index says is not enough: a file that was lost or damaged is
 // fetched again.
 func (m *Mirror) opens(repo Repo, d digest.Digest) bool {
-	blob, err := m.store.Blob(look(m.ctx), repo, d)
+	blob, err := m.store.Blob(Look(m.ctx), repo, d)
 	if err != nil {
 		return false
 	}

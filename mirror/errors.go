@@ -37,6 +37,8 @@ const (
 	CodeUploadBusy Code = "UPLOAD_BUSY"
 	// CodeStorageFull: there is no room for what a client pushes.
 	CodeStorageFull Code = "STORAGE_FULL"
+	// CodeBundleInvalid: what was to be imported is no bundle or archive of images, or is damaged.
+	CodeBundleInvalid Code = "BUNDLE_INVALID"
 	// CodeUnavailable: an upstream, or this mirror, cannot answer now.
 	CodeUnavailable Code = "UNAVAILABLE"
 	// CodeUnknown: everything else, a fault of this mirror.

@@ -50,7 +50,7 @@ func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 }
 
 func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched, error) {
-	ctx = look(ctx)
+	ctx = Look(ctx)
 	if opts.Parallel == 0 {
 		opts.Parallel = 4
 	}

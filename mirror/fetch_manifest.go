@@ -43,7 +43,7 @@ func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
 		case ref.Digest != "":
 			return f.m.transferManifest(net, ref)
 		case err == nil:
-			return f.m.transferMoved(look(net), ref, held.Digest)
+			return f.m.transferMoved(Look(net), ref, held.Digest)
 		default:
 			return f.m.transferManifest(net, ref, ref.Tag)
 		}

@@ -33,7 +33,7 @@ const referrersSize = 1 << 20
 // Images yields what is held, for every tag and platform, in the order of repository and tag; in repositories that
 // match accepts, or all if it is nil.
 func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Image, error] {
-	ctx = look(ctx)
+	ctx = Look(ctx)
 	return func(yield func(Image, error) bool) {
 		for repo, err := range m.repos(ctx) {
 			if err != nil {

@@ -4,8 +4,8 @@ import "context"
 
 type lookKey struct{}
 
-// look returns a context of somebody who only looks at what is held: to list it, or to see what is missing.
-func look(ctx context.Context) context.Context { return context.WithValue(ctx, lookKey{}, true) }
+// Look returns a context of somebody who only looks at what is held: to list it, or to see what is missing.
+func Look(ctx context.Context) context.Context { return context.WithValue(ctx, lookKey{}, true) }
 
 // Looks reports whether what is read is only looked at, to list it or to see what is missing: a [Store] does not take
 // that for a use. Otherwise to ask when an image was last used would be to use it, and to sync a list of images every

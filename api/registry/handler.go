@@ -117,6 +117,7 @@ func (x *exchange) head() bool { return x.r.Method == http.MethodHead }
 // statuses is the one table from what went wrong to the status that says so.
 var statuses = map[mirror.Code]int{
 	mirror.CodeBlobUnknown:         http.StatusNotFound,
+	mirror.CodeBundleInvalid:       http.StatusBadRequest,
 	mirror.CodeBlobUploadInvalid:   http.StatusBadRequest,
 	mirror.CodeBlobUploadUnknown:   http.StatusNotFound,
 	mirror.CodeDigestInvalid:       http.StatusBadRequest,

@@ -26,7 +26,7 @@ func (req Request) Check() error {
 		return err
 	}
 	for _, name := range req.Images {
-		_, tagged, err := parseName(mirror.Names{}, name)
+		_, tagged, err := ParseName(mirror.Names{}, name)
 		if err == nil && tagged && choose != nil {
 			err = errTagged
 		}

@@ -67,7 +67,7 @@ func (p *planner) add(j job) {
 }
 
 func (p *planner) image(ctx context.Context, name string) error {
-	ref, tagged, err := parseName(p.fetcher.Names(), name)
+	ref, tagged, err := ParseName(p.fetcher.Names(), name)
 	switch {
 	case err != nil:
 		return err

@@ -99,7 +99,7 @@ func FuzzParseList(f *testing.F) {
 				t.Errorf("%q is empty, padded or named twice", name)
 			}
 			seen[name] = true
-			if ref, _, err := parseName(mirror.Names{}, name); err == nil {
+			if ref, _, err := ParseName(mirror.Names{}, name); err == nil {
 				if again, err := mirror.ParseRef(ref.String()); err != nil || again != ref {
 					t.Errorf("%q is read as %v, which is read as %v (%v)", name, ref, again, err)
 				}
@@ -135,7 +135,7 @@ func TestParseName(t *testing.T) {
 		"{{ .Values.image }}":              {"is a template", false},
 		"org/${NAME}:1":                    {"is a template", false},
 	} {
-		ref, tagged, err := parseName(mirror.Names{}, name)
+		ref, tagged, err := ParseName(mirror.Names{}, name)
 		got := ref.String()
 		if err != nil {
 			if got = err.Error(); strings.Contains(got, want.ref) {
@@ -146,7 +146,7 @@ func TestParseName(t *testing.T) {
 			t.Errorf("%q: %s (tagged: %t), want %s (%t)", name, got, tagged, want.ref, want.tagged)
 		}
 	}
-	ref, _, err := parseName(mirror.Names{Default: "registry.example"}, "alpine")
+	ref, _, err := ParseName(mirror.Names{Default: "registry.example"}, "alpine")
 	if err != nil || ref.String() != "registry.example/alpine:latest" {
 		t.Errorf("bare names belong to the default registry: %v, %v", ref, err)
 	}

@@ -8,9 +8,9 @@ import (
 	"airmirror/mirror"
 )
 
-// parseName reads an image's name as people write it. tagged is false if there is neither tag nor digest in it: the
-// reference is to latest then.
-func parseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
+// ParseName reads an image's name as people write it, see the package comment. tagged is false if there is neither tag nor
+// digest in it: the reference is to latest then.
+func ParseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
 	rest := strings.TrimPrefix(name, "docker://")
 	switch {
 	case strings.Contains(rest, "{{") || strings.Contains(rest, "${") || strings.Contains(rest, "$("):

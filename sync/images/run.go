@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"airmirror/mirror"
+	"airmirror/sync/progress"
 )
 
 const (
@@ -26,7 +27,8 @@ func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary 
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
-	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), reporter: newReporter(tell)}
+	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), out: tell}
+	r.Reporter = progress.New(func() { r.tell(Event{Kind: KindProgress}) })
 	jobs, failures := plan(ctx, f, req)
 	r.tell(Event{Kind: KindPlan, Total: int64(len(jobs) + len(failures))})
 	for _, failed := range failures {
@@ -34,14 +36,15 @@ func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary 
 	}
 	r.work(ctx, jobs)
 	slices.Sort(r.summary.Failures)
-	r.reporter.close()
+	r.Reporter.Close()
 	r.tell(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary
 }
 
 // run is one request being worked on.
 type run struct {
-	*reporter
+	*progress.Reporter
+	out     func(Event)
 	fetcher Fetcher
 	req     Request
 	budget  chan struct{} // one place for each transfer of a blob
@@ -100,7 +103,7 @@ func (r *run) do(ctx context.Context, j job) {
 func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 	if !j.blob {
 		return r.fetcher.Fetch(ctx, j.ref, mirror.FetchOptions{
-			Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel, Budget: r.budget, Progress: r.reporter,
+			Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel, Budget: r.budget, Progress: r.Reporter,
 		})
 	}
 	select {
@@ -110,7 +113,7 @@ func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 		return mirror.Fetched{}, ctx.Err()
 	}
 	r.Doing(j.String())
-	counted := &counter{Progress: r.reporter}
+	counted := &counter{Progress: r.Reporter}
 	if err := r.fetcher.FetchBlob(ctx, j.ref.Repo, j.ref.Digest, counted); err != nil {
 		return mirror.Fetched{}, err
 	}
