@@ -27,6 +27,8 @@ type incoming struct {
 	digest digest.Digest
 }
 
+func (i *incoming) Digest() digest.Digest { return i.digest }
+
 func (i *incoming) Verify() error { return i.Writer.Verify(i.digest) }
 
 func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
@@ -35,6 +37,7 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 
 // take makes what w wrote durable as d, and then readable in repo.
 func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest) error {
+	defer s.guards.hold(d)()
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
 		return explain(err, "commit blob %s", d)
@@ -45,7 +48,7 @@ func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.D
 		if err := hold(tx, d, size, at); err != nil {
 			return err
 		}
-		return link(tx, repo, d, at)
+		return s.linkAgain(tx, repo, d, at)
 	})
 	return explain(err, "link blob %s to %s", d, repo)
 }
