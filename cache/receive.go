@@ -45,8 +45,14 @@ func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.D
 	// From here on it costs one transaction, which a client that hangs up now must not save us: the bytes are in.
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
 		at := now()
-		if err := hold(tx, d, size, at); err != nil {
-			return err
+		switch held := has(tx, tableBlobs, d.String()); {
+		case !held:
+			if err := hold(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
+				return err
+			}
+			return link(tx, repo, d, at)
+		case repo == (mirror.Repo{}): // no link says that it is fresh
+			return put(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 		}
 		return s.linkAgain(tx, repo, d, at)
 	})

@@ -103,7 +103,7 @@ func (tx *sweepTx) unused(d digest.Digest, before time.Time, outcome *sweepOutco
 	if err != nil || !held || hasAny(tx, tableUses, prefix(d.String())) || !tx.store.doomed.doom(d) {
 		return err
 	}
-	last := later(record.Added, tx.store.recency.last(content{digest: d}))
+	last := record.Added
 	var links []mirror.Repo
 	for k, value := range tx.Scan(tableLinks, prefix(d.String()), "") {
 		link, err := scanLink(k, value)
