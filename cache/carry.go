@@ -17,7 +17,7 @@ func (s *Store) Held(ctx context.Context, d digest.Digest) (size int64, err erro
 		return 0, err
 	}
 	if size, err = s.blobs.Stat(ctx, d); err != nil || size != record.Size {
-		return 0, explain(record.damaged(d, size, err), "look up blob %s", d)
+		return 0, explain(damaged(d, size, record.Size, err), "look up blob %s", d)
 	}
 	return size, nil
 }
@@ -28,7 +28,7 @@ func (s *Store) OpenHeld(ctx context.Context, d digest.Digest) (mirror.Blob, err
 	if err != nil {
 		return mirror.Blob{}, err
 	}
-	blob, err := s.open(ctx, d, record)
+	blob, err := s.open(ctx, d, record.Size)
 	return blob, explain(err, "open blob %s", d)
 }
 
