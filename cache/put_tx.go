@@ -78,6 +78,11 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	switch {
 	case !found:
 		return p.writeNew(tx)
+	}
+	if p.again != nil {
+		p.again()
+	}
+	switch {
 	case !strings.EqualFold(old.MediaType, p.record.MediaType):
 		return p.retype(tx, old)
 	case stronger:
@@ -120,6 +125,11 @@ func (p *putting) writeNew(tx WriteTx) error {
 			return err
 		}
 	}
+	for _, child := range p.record.Children {
+		if err := tx.Put(tableParents, parentKey(child, p.content), mark); err != nil {
+			return err
+		}
+	}
 	if p.record.Subject != "" {
 		if err := put(tx, tableReferrers, referrerKey(p.content, p.record.Subject), p.referrer); err != nil {
 			return err
@@ -150,7 +160,7 @@ func (p *putting) writeTag(tx WriteTx, name tagName) error {
 	if record == old {
 		return nil
 	}
-	return put(tx, tableTags, name.key(), record)
+	return pointTag(tx, name, old.Digest, record)
 }
 
 // strength orders origins by how hard it is to get the content again: the stronger one is kept. It is 0 for what is not

@@ -27,6 +27,8 @@ type incoming struct {
 	digest digest.Digest
 }
 
+func (i *incoming) Digest() digest.Digest { return i.digest }
+
 func (i *incoming) Verify() error { return i.Writer.Verify(i.digest) }
 
 func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
@@ -35,6 +37,7 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 
 // take makes what w wrote durable as d, and then readable in repo.
 func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest) error {
+	defer s.guards.hold(d)()
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
 		return explain(err, "commit blob %s", d)
@@ -42,10 +45,16 @@ func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.D
 	// From here on it costs one transaction, which a client that hangs up now must not save us: the bytes are in.
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
 		at := now()
-		if err := hold(tx, d, size, at); err != nil {
-			return err
+		switch held := has(tx, tableBlobs, d.String()); {
+		case !held:
+			if err := hold(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
+				return err
+			}
+			return link(tx, repo, d, at)
+		case repo == (mirror.Repo{}): // no link says that it is fresh
+			return put(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 		}
-		return link(tx, repo, d, at)
+		return s.linkAgain(tx, repo, d, at)
 	})
 	return explain(err, "link blob %s to %s", d, repo)
 }
