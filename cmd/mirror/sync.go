@@ -131,7 +131,7 @@ func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view 
 		}
 		return view.event(event, line)
 	})
-	err = errors.Join(err, view.end(summary))
+	view.end(summary)
 	switch {
 	case cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived whole is kept, and the same command goes on with the rest")}
