@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -24,8 +25,15 @@ type Blobs interface {
 	Resume(ctx context.Context, id string) (Writer, error)
 	// Delete removes blob d; no error if it is not there.
 	Delete(ctx context.Context, d digest.Digest) error
-	// All lists every blob and its size in bytes, in no order.
+	// All lists every blob, in no order.
 	All(ctx context.Context) iter.Seq2[Entry, error]
+	// Written returns when blob d was written. [mirror.CodeBlobUnknown] if it is not there.
+	Written(ctx context.Context, d digest.Digest) (time.Time, error)
+	// Begun lists, in no order, the blobs that [Blobs.Resume] knows, and those that it would know if this process died.
+	Begun(ctx context.Context) iter.Seq2[Begun, error]
+	// Discard drops what Resume knows as id, unless it was written to since idle. It reports whether it did: not if there
+	// is no such blob. The caller sees to it that it has no writer.
+	Discard(ctx context.Context, id string, idle time.Time) (bool, error)
 }
 
 // Linker is a [Blobs] on a file system that can give a file a second name in place of a copy.
@@ -39,8 +47,17 @@ type Linker interface {
 
 // Entry is a blob that is held.
 type Entry struct {
-	Digest digest.Digest
-	Size   int64
+	Digest  digest.Digest
+	Size    int64     // in bytes
+	Written time.Time // as the clock of the file system has it
+}
+
+// Begun is a blob that was begun and not ended.
+type Begun struct {
+	ID      string
+	Label   string
+	Size    int64 // in bytes, so far
+	Written time.Time
 }
 
 // Writer is a blob being written. Tail may be called by any goroutine, everything else by one at a time, which must

@@ -16,26 +16,21 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 // Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the error
 // has a cause that says so.
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
-	var readable bool
-	var record blobRecord
-	err := s.index.View(ctx, func(tx ReadTx) (err error) {
-		if has(tx, tableLinks, linkKey(repo, d)) {
-			record, readable, err = get[blobRecord](tx, tableBlobs, d.String())
-		}
-		return err
-	})
+	size, err := s.readable(ctx, repo, d)
 	if err != nil {
-		return mirror.Blob{}, explain(err, "look up blob %s in %s", d, repo)
+		return mirror.Blob{}, err
 	}
-	if !readable {
-		return mirror.Blob{}, errBlobUnknown(repo, d)
+	blob, err := s.open(ctx, d, blobRecord{Size: size})
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		if _, err := s.readable(ctx, repo, d); err != nil { // it was collected in between
+			return mirror.Blob{}, err
+		}
 	}
-	blob, err := s.open(ctx, d, record)
 	if err != nil {
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
 	}
 	if !mirror.Looks(ctx) {
-		s.recency.touch(content{repo, d})
+		s.recency.touch(content{repo, d}) // what is open can be read even if a sweep takes it now
 	}
 	return blob, nil
 }
@@ -63,8 +58,33 @@ func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
 	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, size, r.Size)
 }
 
+// readable returns the size of d if repo may read it.
+func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		if !has(tx, tableLinks, linkKey(repo, d)) {
+			return errBlobUnknown(repo, d)
+		}
+		record, held, err := get[blobRecord](tx, tableBlobs, d.String())
+		if err == nil && !held {
+			return errBlobUnknown(repo, d)
+		}
+		size = record.Size
+		return err
+	})
+	return size, explain(err, "look up blob %s in %s", d, repo)
+}
+
 // StatBlob implements [mirror.BlobStore].
 func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
+	err = s.use(ctx, content{repo, d}, func() (bool, error) {
+		var err error
+		stat, err = s.statBlob(ctx, repo, d)
+		return stat.Held && stat.Linked, err
+	})
+	return stat, explain(err, "look up blob %s in %s", d, repo)
+}
+
+func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
 	err = s.index.View(ctx, func(tx ReadTx) error {
 		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
@@ -77,7 +97,7 @@ func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		}
 		return err
 	})
-	return stat, explain(err, "look up blob %s in %s", d, repo)
+	return stat, err
 }
 
 // firstUse returns a manifest of repo that points at blob d, if there is one.
@@ -117,7 +137,7 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 			return errBlobUnknown(from, d)
 		}
 		size = blob.Size
-		return link(tx, repo, d, now())
+		return s.linkAgain(tx, repo, d, now())
 	})
 	return size, explain(err, "mount blob %s from %s in %s", d, from, repo)
 }
@@ -127,10 +147,7 @@ func linked(tx ReadTx, repo mirror.Repo, d digest.Digest) bool {
 	if repo != (mirror.Repo{}) {
 		return has(tx, tableLinks, linkKey(repo, d))
 	}
-	for range tx.Scan(tableLinks, prefix(d.String()), "") {
-		return true
-	}
-	return false
+	return hasAny(tx, tableLinks, prefix(d.String()))
 }
 
 // Unlink implements [mirror.BlobStore]. The detail of a [mirror.CodeUnsupported] is [UsedBy].
@@ -174,10 +191,17 @@ func link(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
 }
 
+// linkAgain is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before. That is
+// noted before the transaction ends, so that no sweep comes in between; should it fail, the note does no harm.
+func (s *Store) linkAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+	if has(tx, tableLinks, linkKey(repo, d)) {
+		s.recency.touch(content{repo, d})
+		return nil
+	}
+	return link(tx, repo, d, at)
+}
+
 // unlink is the opposite of link; the caller saw to it that no manifest needs it.
 func unlink(tx WriteTx, repo mirror.Repo, d digest.Digest) error {
-	if err := tx.Delete(tableLinks, linkKey(repo, d)); err != nil {
-		return err
-	}
-	return tx.Delete(tableRecency, content{repo, d}.key())
+	return tx.Delete(tableLinks, linkKey(repo, d))
 }

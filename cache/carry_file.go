@@ -20,6 +20,7 @@ func (s *Store) TakeFile(ctx context.Context, d digest.Digest, path string) (lin
 	if _, err := mirror.ParseDigest(d.String()); err != nil {
 		return false, err
 	}
+	defer s.guards.hold(d)()
 	size, linked, err := s.linkFile(ctx, d, path)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):

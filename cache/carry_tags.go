@@ -79,7 +79,7 @@ func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mir
 			kept = append(kept, tag)
 			continue
 		}
-		if err := pointTag(tx, p.key, old, tagRecord{Digest: p.tag.Digest, Origin: p.tag.Origin, Updated: at}); err != nil {
+		if err := moveTag(tx, tagName{p.tag.Repo, p.tag.Tag}, old, tagRecord{Digest: p.tag.Digest, Origin: p.tag.Origin, Updated: at}); err != nil {
 			return nil, err
 		}
 	}

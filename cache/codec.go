@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 )
@@ -36,19 +35,10 @@ func put(tx WriteTx, table Table, key string, record any) error {
 // has reports whether there is a record.
 func has(tx ReadTx, table Table, key string) bool { return tx.Get(table, key) != nil }
 
-// checkSchema marks a new index with the version of the schema, and refuses one that a later version has written.
-func checkSchema(ctx context.Context, index Index) error {
-	return index.Update(ctx, func(tx WriteTx) error {
-		schema, found, err := get[schemaRecord](tx, tableMeta, schemaKey)
-		switch {
-		case err != nil:
-			return err
-		case !found:
-			return put(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
-		case schema.Version > schemaVersion:
-			return fmt.Errorf("the index was written by a newer version of this program (schema %d, this one knows %d): use that",
-				schema.Version, schemaVersion)
-		}
-		return nil
-	})
+// hasAny reports whether there is a record whose key begins with prefix.
+func hasAny(tx ReadTx, table Table, prefix string) bool {
+	for range tx.Scan(table, prefix, "") {
+		return true
+	}
+	return false
 }

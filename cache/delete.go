@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/opencontainers/go-digest"
@@ -40,21 +39,10 @@ func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.D
 }
 
 // removeTags deletes every tag that points at c and returns their names.
-func removeTags(tx WriteTx, c content) (names []tagName, err error) {
-	for k, value := range tx.Scan(tableTags, prefix(c.repo.String()), "") {
-		if !bytes.Contains(value, []byte(c.digest)) {
-			continue // seen without decoding: a repository can have very many tags
-		}
-		record, err := decode[tagRecord](tableTags, k, value)
-		if err != nil {
-			return nil, err
-		}
-		if record.Digest == c.digest {
-			names = append(names, tagName{c.repo, lastPart(k)})
-		}
-	}
+func removeTags(tx WriteTx, c content) ([]tagName, error) {
+	names := tagsOf(tx, c)
 	for _, name := range names {
-		if err := tx.Delete(tableTags, name.key()); err != nil {
+		if err := dropTag(tx, name, c.digest); err != nil {
 			return nil, err
 		}
 	}
@@ -79,6 +67,11 @@ func removeManifest(tx WriteTx, c content, record manifestRecord) error {
 			continue
 		}
 		if err := unlink(tx, c.repo, d); err != nil {
+			return err
+		}
+	}
+	for _, child := range record.Children {
+		if err := tx.Delete(tableParents, parentKey(child, c)); err != nil {
 			return err
 		}
 	}

@@ -29,20 +29,25 @@ func errTagUnknown(name tagName) *mirror.Error {
 }
 
 // Manifest implements [mirror.ManifestStore]. The bytes are shared with other callers and must not be changed.
-func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Manifest, error) {
+func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest) (m mirror.Manifest, err error) {
 	c := content{repo, d}
-	m, found, generation := s.manifests.get(c)
-	if !found {
+	err = s.use(ctx, c, func() (bool, error) {
+		var found bool
+		var generation uint64
+		if m, found, generation = s.manifests.get(c); found {
+			return true, nil
+		}
 		var err error
 		if m, err = s.loadManifest(ctx, c); err != nil {
-			return mirror.Manifest{}, explain(err, "read manifest %s of %s", d, repo)
+			return false, err
 		}
 		if len(m.Bytes) <= hotManifestLimit {
 			s.manifests.add(c, m, generation)
 		}
-	}
-	if !mirror.Looks(ctx) {
-		s.recency.touch(c)
+		return true, nil
+	})
+	if err != nil {
+		return mirror.Manifest{}, explain(err, "read manifest %s of %s", d, repo)
 	}
 	return m, nil
 }
@@ -129,7 +134,7 @@ func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d
 			return err
 		}
 		record.Checked = at.UTC().Round(0)
-		return put(tx, tableTags, name.key(), record)
+		return pointTag(tx, name, d, record)
 	})
 	return explain(err, "note that %s was confirmed", name)
 }
@@ -139,10 +144,14 @@ func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) err
 	name := tagName{repo, tag}
 	defer s.tags.begin(name)()
 	err := s.index.Update(ctx, func(tx WriteTx) error {
-		if !has(tx, tableTags, name.key()) {
+		record, found, err := get[tagRecord](tx, tableTags, name.key())
+		if err != nil {
+			return err
+		}
+		if !found {
 			return errTagUnknown(name)
 		}
-		return tx.Delete(tableTags, name.key())
+		return dropTag(tx, name, record.Digest)
 	})
 	return explain(err, "delete %s", name)
 }

@@ -22,6 +22,10 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	if err != nil {
 		return err
 	}
+	if m.Origin != mirror.Mirrored && !mirror.Looks(ctx) { // an upstream's is asked for by itself
+		p.again = func() { s.recency.touch(p.content) }
+	}
+	defer s.guards.hold(m.Digest)()
 	// Look before anything is written: a push that comes before its blobs should cost nothing and leave nothing.
 	var held bool
 	err = s.index.View(ctx, func(tx ReadTx) error {
@@ -69,6 +73,7 @@ type putting struct {
 	creator  mirror.Origin // of the repository, if there is none yet
 	// anywhere: its blobs came for it, and need not be linked to the repository yet.
 	anywhere bool
+	again    func() // called in the transaction if the manifest is there already; nil does nothing
 }
 
 // newPutting checks everything that can be checked without the index.

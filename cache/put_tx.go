@@ -112,6 +112,11 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	switch {
 	case !found:
 		return p.writeNew(tx)
+	}
+	if p.again != nil {
+		p.again()
+	}
+	switch {
 	case !strings.EqualFold(old.MediaType, p.record.MediaType):
 		return p.retype(tx, old)
 	case stronger:
@@ -151,6 +156,11 @@ func (p *putting) writeNew(tx WriteTx) error {
 			return err
 		}
 	}
+	for _, child := range p.record.Children {
+		if err := tx.Put(tableParents, parentKey(child, p.content), mark); err != nil {
+			return err
+		}
+	}
 	if p.record.Subject != "" {
 		if err := put(tx, tableReferrers, referrerKey(p.content, p.record.Subject), p.referrer); err != nil {
 			return err
@@ -172,12 +182,12 @@ func (p *putting) writeTag(tx WriteTx, name tagName) error {
 	if p.record.Origin == mirror.Mirrored {
 		record.Checked = p.at
 	}
-	return pointTag(tx, name.key(), old, record)
+	return moveTag(tx, name, old, record)
 }
 
-// pointTag writes record in the place of old, the zero value for a new tag. One that does not move keeps when it was
+// moveTag writes record in the place of old, the zero value for a new tag. One that does not move keeps when it was
 // made, when it was last confirmed, and the stronger origin.
-func pointTag(tx WriteTx, key string, old, record tagRecord) error {
+func moveTag(tx WriteTx, name tagName, old, record tagRecord) error {
 	if old.Digest == record.Digest {
 		record.Updated = old.Updated
 		if record.Checked.IsZero() {
@@ -190,7 +200,7 @@ func pointTag(tx WriteTx, key string, old, record tagRecord) error {
 	if record == old {
 		return nil
 	}
-	return put(tx, tableTags, key, record)
+	return pointTag(tx, name, old.Digest, record)
 }
 
 // strength orders origins by how hard it is to get the content again: the stronger one is kept. It is 0 for what is not

@@ -58,6 +58,7 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 
 // take makes what w wrote durable as d, and then readable in repo, if that is not zero.
 func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest) error {
+	defer s.guards.hold(d)()
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
 		return explain(err, "commit blob %s", d)
@@ -70,10 +71,16 @@ func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.D
 func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64) error {
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
 		at := now()
-		if err := hold(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
-			return err
+		switch held := has(tx, tableBlobs, d.String()); {
+		case !held:
+			if err := hold(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
+				return err
+			}
+			return link(tx, repo, d, at)
+		case repo == (mirror.Repo{}): // no link says that it is fresh
+			return put(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 		}
-		return link(tx, repo, d, at)
+		return s.linkAgain(tx, repo, d, at)
 	})
 	return explain(err, "enter blob %s for %q in the index", d, repo)
 }

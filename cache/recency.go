@@ -20,15 +20,19 @@ const (
 	recencyLimit = 16 * recencyBatch
 )
 
-// recency remembers when a manifest or blob was read last in a repository. That is what a collector needs to tell what
-// is still wanted, at a grain of minutes, so a read must not cost a transaction: uses are gathered in memory and written
-// in batches, every [Options.RecencyInterval], when there are many, and at the end.
+// recency remembers when somebody last had a use for a manifest or blob in a repository. That is what a collector needs
+// to tell what is still wanted, at a grain of minutes, so a read must not cost a transaction: uses are gathered in memory
+// and written in batches, every [Options.RecencyInterval], when there are many, and at the end. Until a batch is durable
+// it is found in memory, so that who asks recency and then the index misses none.
 type recency struct {
 	index   Index
 	options Options
 
-	mu   sync.Mutex
-	used map[content]time.Time
+	flushing sync.Mutex
+
+	mu      sync.Mutex
+	used    map[content]time.Time
+	writing map[content]time.Time // the batch that is being written; not changed
 
 	full    chan struct{} // holds a token when a batch is full
 	stop    chan struct{}
@@ -90,50 +94,115 @@ func (r *recency) close(ctx context.Context) error {
 
 // flush writes what was gathered. When that fails it is kept for the next time.
 func (r *recency) flush(ctx context.Context) error {
+	r.flushing.Lock()
+	defer r.flushing.Unlock()
 	r.mu.Lock()
 	batch := r.used
-	r.used = make(map[content]time.Time)
+	r.used, r.writing = make(map[content]time.Time), batch
 	r.mu.Unlock()
-	if len(batch) == 0 {
-		return nil
-	}
-	err := r.index.Update(ctx, func(tx WriteTx) error { return writeRecency(tx, batch) })
-	if err == nil {
-		return nil
+	var err error
+	if len(batch) > 0 {
+		err = r.index.Update(ctx, func(tx WriteTx) error { return writeRecency(tx, batch) })
 	}
 	r.mu.Lock()
-	maps.Copy(batch, r.used) // newer ones win
-	r.used = batch
-	r.mu.Unlock()
-	return fmt.Errorf("record recency of use: %w", err)
+	defer r.mu.Unlock()
+	if r.writing = nil; err != nil {
+		maps.Copy(batch, r.used) // newer ones win
+		r.used = batch
+		return fmt.Errorf("record recency of use: %w", err)
+	}
+	return nil
 }
 
-// writeRecency leaves out what was deleted since it was read.
+// last returns a use that is not in the index yet; the zero time if there is none.
+func (r *recency) last(c content) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, found := r.used[c]; found {
+		return at
+	}
+	return r.writing[c]
+}
+
+// all returns the uses that are not in the index yet.
+func (r *recency) all() map[content]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[content]time.Time, len(r.used)+len(r.writing))
+	maps.Copy(all, r.writing)
+	maps.Copy(all, r.used)
+	return all
+}
+
+// writeRecency leaves out what was deleted since it was used.
 func writeRecency(tx WriteTx, batch map[content]time.Time) error {
 	for c, at := range batch {
-		if !has(tx, tableManifests, c.key()) && !has(tx, tableLinks, linkKey(c.repo, c.digest)) {
+		at = at.UTC().Round(0)
+		if has(tx, tableManifests, c.key()) {
+			if err := put(tx, tableRecency, c.key(), recencyRecord{Used: at}); err != nil {
+				return err
+			}
+		}
+		link, linked, err := get[linkRecord](tx, tableLinks, linkKey(c.repo, c.digest))
+		if err != nil {
+			return err
+		}
+		if !linked {
 			continue
 		}
-		if err := put(tx, tableRecency, c.key(), recencyRecord{Used: at.UTC().Round(0)}); err != nil {
+		link.Used = at
+		if err := put(tx, tableLinks, linkKey(c.repo, c.digest), link); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// LastUsed returns when the manifest or blob d was last read in repo; the zero time if that is not known.
+// use calls read, which reports whether it found c, and notes that, unless one just looks. When use returns, nothing
+// that a sweep had begun before can take away what was found.
+func (s *Store) use(ctx context.Context, c content, read func() (found bool, err error)) error {
+	for {
+		since := s.doomed.since()
+		found, err := read()
+		if err != nil || !found || mirror.Looks(ctx) {
+			return err
+		}
+		s.recency.touch(c)
+		if spared, err := s.doomed.spared(ctx, c.digest, since); spared || err != nil {
+			return err
+		}
+	}
+}
+
+// LastUsed implements [mirror.Catalog].
 func (s *Store) LastUsed(ctx context.Context, repo mirror.Repo, d digest.Digest) (at time.Time, err error) {
 	c := content{repo, d}
-	s.recency.mu.Lock()
-	at, found := s.recency.used[c]
-	s.recency.mu.Unlock()
-	if found {
+	if at = s.recency.last(c); !at.IsZero() {
 		return at, nil
 	}
-	err = s.index.View(ctx, func(tx ReadTx) error {
-		record, _, err := get[recencyRecord](tx, tableRecency, c.key())
-		at = record.Used
+	err = s.index.View(ctx, func(tx ReadTx) (err error) {
+		at, err = lastUsed(tx, c)
 		return err
 	})
 	return at, explain(err, "look up last use of %s in %s", d, repo)
+}
+
+// lastUsed returns when c was used, as far as that is in the index.
+func lastUsed(tx ReadTx, c content) (time.Time, error) {
+	record, _, err := get[recencyRecord](tx, tableRecency, c.key())
+	if err != nil {
+		return time.Time{}, err
+	}
+	link, _, err := get[linkRecord](tx, tableLinks, linkKey(c.repo, c.digest))
+	return later(record.Used, link.Used), err
+}
+
+// later returns the last of some times.
+func later(at time.Time, others ...time.Time) time.Time {
+	for _, other := range others {
+		if other.After(at) {
+			at = other
+		}
+	}
+	return at
 }

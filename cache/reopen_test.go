@@ -76,10 +76,10 @@ func TestNewerSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	version(`{"version":2}`)
+	version(`{"version":3}`)
 	if _, err := cache.New(blobs, index, cache.Options{}); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("index with a newer schema: %v", err)
 	}
-	version(`{"version":1}`)
+	version(`{"version":2}`)
 	closeStore(t, newStore(t, blobs, index, cache.Options{}))
 }

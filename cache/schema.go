@@ -20,16 +20,22 @@ import (
 //   - A manifest that was pushed or imported points at blobs that are all held. A mirrored one may point at blobs that
 //     are not; it is complete once every blob in its record has an entry in blobs, and its children are complete.
 //   - A manifest has an entry in blobs for its own file, and uses it.
-//   - A tag points at a manifest of its repository.
+//   - A tag points at a manifest of its repository, and has an entry in tagged.
+//   - An index has an entry in parents for each of its children, held or not.
 //
-// So an entry in blobs that has no link and no use is what a collector may take. A file without an entry in blobs is
-// what a crash left between making bytes durable and naming them; it is invisible. Files are written before entries and
-// must be removed after them.
+// So an entry in blobs that has no link and no use is what a collector may take. What else it may take out it judges in
+// the transaction that does it, by what lies under one prefix of a key: the uses of a blob, the tags and the parents of a
+// manifest. A manifest that neither a tag nor a parent has is needed by nobody but its readers, and a referrer by none.
+//
+// A file without an entry in blobs is what a crash left between making bytes durable and naming them, or between taking
+// an entry out and removing the file; it is invisible. Files are written before entries and must be removed after them,
+// and under a guard: see [guards].
 const (
 	// tableMeta: "schema" → schemaRecord.
 	tableMeta Table = "meta"
-	// tableRepos: repository → repoRecord. Written with the first manifest and kept when the last one is gone: a name
-	// that was local stays local, or an upstream could take it over.
+	// tableRepos: repository → repoRecord. Written with the first manifest and kept when the last one is deleted: a name
+	// that was local stays local, or an upstream could take it over. A sweep forgets one that is not local and is left
+	// without a manifest: whoever names it next creates it anew.
 	tableRepos Table = "repos"
 	// tableBlobs: digest → blobRecord, for every file that is held, manifests included.
 	tableBlobs Table = "blobs"
@@ -41,12 +47,17 @@ const (
 	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest points at that blob,
 	// or is that file.
 	tableUses Table = "uses"
-	// tableTags: repository, tag → tagRecord.
+	// tableTags: repository, tag → tagRecord. Written by pointTag and dropTag, together with tableTagged.
 	tableTags Table = "tags"
+	// tableTagged: repository, digest of the manifest, tag → mark. The tag points at the manifest.
+	tableTagged Table = "tagged"
+	// tableParents: digest of the child, repository, digest of the index → mark. The index is held and names the child.
+	tableParents Table = "parents"
 	// tableReferrers: repository, digest of the subject, digest of the manifest → its OCI descriptor with artifact type
 	// and annotations, as the referrers API answers it.
 	tableReferrers Table = "referrers"
-	// tableRecency: repository, digest of a manifest or blob → recencyRecord. Written now and then, see [recency].
+	// tableRecency: repository, digest of a manifest → recencyRecord. Written now and then, see [recency]. That of a blob
+	// is in its link.
 	tableRecency Table = "recency"
 	// tableNotes: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.NoteStore].
 	tableNotes Table = "notes"
@@ -54,12 +65,14 @@ const (
 
 const (
 	// schemaVersion changes when an older program could no longer read or keep the index right.
-	schemaVersion = 1
+	schemaVersion = 2
 	schemaKey     = "schema"
 )
 
 type schemaRecord struct {
 	Version int `json:"version"`
+	// Migrating says that an index of an older version is being changed into this one.
+	Migrating bool `json:"migrating,omitempty"`
 }
 
 type repoRecord struct {
@@ -74,6 +87,7 @@ type blobRecord struct {
 
 type linkRecord struct {
 	Added time.Time `json:"added"`
+	Used  time.Time `json:"used,omitzero"` // when it was read, asked about or added again; see [recency]
 }
 
 type manifestRecord struct {
@@ -116,8 +130,20 @@ func key(parts ...string) string { return strings.Join(parts, "\x00") }
 // prefix returns what keys begin with that have these parts and at least one more.
 func prefix(parts ...string) string { return key(parts...) + "\x00" }
 
+// cutKey returns the first part of a key and the rest of it.
+func cutKey(key string) (first, rest string, found bool) { return strings.Cut(key, "\x00") }
+
 // lastPart returns the last part of a key.
 func lastPart(key string) string { return key[strings.LastIndexByte(key, 0)+1:] }
+
+// mark is the value of an entry that says everything by its key.
+var mark = []byte("{}")
+
+func parentKey(child digest.Digest, index content) string {
+	return key(child.String(), index.repo.String(), index.digest.String())
+}
+
+func taggedKey(c content, tag string) string { return key(c.repo.String(), c.digest.String(), tag) }
 
 func linkKey(repo mirror.Repo, d digest.Digest) string { return key(d.String(), repo.String()) }
 

@@ -11,6 +11,14 @@
 //
 // Manifests and tags that are asked for often are answered without a transaction, see [hot]. When something was used
 // last is gathered and written in batches, see [recency]: it is the only thing that a crash may lose.
+//
+// # Collecting
+//
+// [Store.Survey] shows everything in one view of the index, and [Store.Sweep] takes out what a collector chose by it,
+// judging everything again in the transaction that does so. Three things keep that safe beside everything else: a use is
+// in memory before anybody is told that something is held ([recency], [doomed]); files are deleted after the entries that
+// named them, and never under somebody who is about to name them again ([guards]); and what only a part of this order
+// came to is an orphan that nobody sees ([Store.Orphans]).
 package cache
 
 import (
@@ -58,6 +66,10 @@ type Store struct {
 	tags      *hot[tagName, mirror.Tag]
 	recency   *recency
 	uploads   turns
+	starting  sync.RWMutex // an upload has its id and not yet its turn
+	guards    guards
+	doomed    doomed
+	sweeping  sync.Mutex // held for each transaction of a sweep
 
 	closeOnce sync.Once
 	closeErr  error

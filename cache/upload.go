@@ -13,6 +13,8 @@ import (
 // StartUpload implements [mirror.UploadStore]. The label that the bytes are kept with is the repository, so that the
 // next process knows whose upload it is.
 func (s *Store) StartUpload(ctx context.Context, repo mirror.Repo, algorithm digest.Algorithm) (mirror.Upload, error) {
+	s.starting.RLock() // or the upload could expire before it has its turn
+	defer s.starting.RUnlock()
 	w, err := s.blobs.Create(ctx, algorithm, repo.String())
 	if err != nil {
 		return nil, explain(err, "start upload to %s", repo)
@@ -105,25 +107,45 @@ func (t *turns) take(ctx context.Context, id string) (release func(), err error)
 	t.mu.Lock()
 	entry := t.ids[id]
 	if entry == nil {
-		if t.ids == nil {
-			t.ids = make(map[string]*turn)
-		}
-		entry = &turn{token: make(chan struct{}, 1)}
-		t.ids[id] = entry
+		entry = t.add(id)
 	}
 	entry.wanted++
 	t.mu.Unlock()
 
 	select {
 	case entry.token <- struct{}{}:
-		return func() {
-			<-entry.token
-			t.leave(id, entry)
-		}, nil
+		return func() { t.release(id, entry) }, nil
 	case <-ctx.Done():
 		t.leave(id, entry)
 		return nil, ctx.Err()
 	}
+}
+
+// try is take for who does not wait: release is nil if somebody has id or waits for it.
+func (t *turns) try(id string) (release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ids[id] != nil {
+		return nil
+	}
+	entry := t.add(id)
+	entry.wanted++
+	entry.token <- struct{}{}
+	return func() { t.release(id, entry) }
+}
+
+func (t *turns) add(id string) *turn {
+	if t.ids == nil {
+		t.ids = make(map[string]*turn)
+	}
+	entry := &turn{token: make(chan struct{}, 1)}
+	t.ids[id] = entry
+	return entry
+}
+
+func (t *turns) release(id string, entry *turn) {
+	<-entry.token
+	t.leave(id, entry)
 }
 
 func (t *turns) leave(id string, entry *turn) {

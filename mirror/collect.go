@@ -11,31 +11,44 @@ import (
 // CollectStore is what a collector of garbage needs of a store: a view of everything that is held, and a way to take out
 // what nobody needs without taking anything that somebody came to need since the view. All of it may be used
 // concurrently with everything else.
+//
+// A blob is fresh if it was added, linked to a repository, mounted, pushed again, read or asked about
+// ([BlobStore.StatBlob]) since a moment. A crash can forget that of the last half minute, except for what was added or
+// linked.
 type CollectStore interface {
 	// Survey runs f over one consistent view of everything that is held. It holds no lock that a writer waits for, but the
-	// space of what is deleted meanwhile is used again only after it.
+	// space of what is deleted meanwhile is used again only after it. f must not write to the store.
 	Survey(ctx context.Context, f func(Survey) error) error
 	// Protect keeps [CollectStore.Sweep] from taking manifests and blobs by these digests, in any repository, until
-	// release is called. It is not durable.
+	// release is called, once or more often. What is held when it returns stays. It is not durable.
 	Protect(digests ...digest.Digest) (release func())
-	// Sweep takes out what is condemned, as far as nothing has come to need it; each [Condemned] in one transaction, or
-	// several together as far as no transaction becomes long. Files go after the transaction that took them from the
-	// index; a crash in between leaves orphans. done is called after each, with what became of it, if it is not nil.
+	// Sweep takes out what is condemned, as far as nothing has come to need it; each [Condemned] in one transaction but
+	// for its Blobs, or several together as far as no transaction becomes long. Other writers come in between. Files go
+	// after the transaction that took them from the index; a crash in between leaves orphans. done is called after each,
+	// in their order, with what became of it, if it is not nil. A file that cannot be removed is an orphan, and what cannot
+	// be judged stays: the sweep goes on, and its error says so at the end. It ends before if the index fails, or with ctx.
+	//
+	// A repository that is left with no manifest is forgotten, unless it is local: that one keeps its name, which an
+	// upstream could take over otherwise.
 	Sweep(ctx context.Context, condemned iter.Seq[Condemned], done func(Swept)) error
 	// Uploads lists the pushes that are under way or were left, in no order.
 	Uploads(ctx context.Context) iter.Seq2[HeldUpload, error]
-	// ExpireUpload drops an upload unless somebody has it open or it was written to since idle.
+	// ExpireUpload drops an upload unless somebody has it open or it was written to since idle. It waits for nobody, and
+	// an upload that is not there (any more) is no error.
 	ExpireUpload(ctx context.Context, id string, idle time.Time) (expired bool, err error)
-	// Orphans lists files of blobs that the index does not name, in no order: what crashes left.
+	// Orphans lists files of blobs that the index does not name, in no order: what crashes left. It leaves out those that
+	// are about to be named or removed.
 	Orphans(ctx context.Context) iter.Seq2[Orphan, error]
 	// DropOrphan removes the file of a blob unless the index names it by now or it was written since before.
 	DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error)
 }
 
-// Survey is one view of what is held. What iterators yield is valid until they go on. None may be used after the
-// function that it was given to has returned.
+// Survey is one view of what is held. What iterators yield is valid until they go on, but for the strings in it. None
+// may be used after the function that it was given to has returned, and all are for one goroutine. An iterator goes on
+// after an error about one entry, which is left out.
 type Survey interface {
-	// Repos are all repositories, in the order of [Repo.String]; others refer to them by their place in it.
+	// Repos are all repositories, in the order of [Repo.String]; others refer to them by their place in it. One that has
+	// blobs and had no manifest yet is none.
 	Repos() []SurveyedRepo
 	// Manifests yields every manifest, in the order of repository and digest.
 	Manifests() iter.Seq2[*SurveyedManifest, error]
@@ -63,7 +76,7 @@ type SurveyedManifest struct {
 	Size         int64 // of the manifest itself, in bytes
 	Origin       Origin
 	Added        time.Time
-	Used         time.Time       // when it was last read; zero if that is not known
+	Used         time.Time       // as [Catalog.LastUsed] says
 	Subject      digest.Digest   // "" for most
 	ArtifactType string          // "" for most
 	Blobs        []digest.Digest // each once
@@ -86,19 +99,23 @@ type SurveyedBlob struct {
 	Users int
 	// Fresh is when it was last added, linked to a repository or asked for there, the latest of all of them.
 	Fresh time.Time
-	// Repos are the places in [Survey.Repos] of those that may read it or have a manifest that uses it, ascending.
+	// Repos are the places in [Survey.Repos] of those that may read it or have a manifest that uses it or is it,
+	// ascending.
 	Repos []int
 }
 
 // Condemned is what a collector found that nobody needs, as it saw it. It is taken out whole or not at all, but for its
 // Blobs, each of which is judged by itself.
 type Condemned struct {
-	Repo Repo // of Tags and Manifests
-	// Tags go if they still point where they did. One that does not, or is pinned, keeps everything.
+	Repo Repo // of Tags and Manifests; if there are none it is only forgotten, as [CollectStore.Sweep] says, or zero
+	// Tags go if they still point where they did. One that points elsewhere, or is pinned, keeps everything; one that is
+	// gone already keeps nothing.
 	Tags []CondemnedTag
-	// Manifests go, and with each the blobs that no other manifest uses and that are not fresh. Everything stays if one of
-	// them was used or added after its time here, is pinned or protected, or is needed by something that is not condemned
-	// with it: a tag that points at it, or an index that it is a child of.
+	// Manifests go, and with each what only it needed: its entry among the referrers, blobs that no other manifest uses
+	// and that are neither fresh nor protected, and the right of the repository to read blobs that none of its own uses.
+	// Everything stays if one of them was used or added after its time here, is pinned or protected, or is needed by
+	// something that is not condemned with it: a tag that points at it, or an index that it is a child of. One that is
+	// gone already keeps nothing.
 	Manifests []CondemnedManifest
 	// Blobs that no manifest uses go, with their links, unless they are fresh or protected.
 	Blobs []digest.Digest
@@ -120,12 +137,12 @@ type CondemnedManifest struct {
 
 // Swept is what became of a [Condemned].
 type Swept struct {
-	Kept      string          // why nothing of Tags and Manifests went; "" if they did, or there were none
+	Kept      string          // why nothing of Tags and Manifests went, a sentence; "" if they did, or there were none
 	Tags      int             // that went
 	Manifests int             // that went
 	Blobs     []digest.Digest // whose files went, those of manifests included
 	Bytes     int64           // of these files
-	Longest   time.Duration   // of the transaction that it was in
+	Longest   time.Duration   // of the transactions that it was in: how long other writers had to wait
 }
 
 // HeldUpload is a push that has not ended.

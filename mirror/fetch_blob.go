@@ -79,6 +79,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 		return err
 	}
 	defer m.work.Done()
+	ctx = Look(ctx)
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long
 	}

@@ -78,6 +78,7 @@ func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error
 	if m.due(ref, tag) && m.mayAsk(ctx, ref.Repo) != errLocal {
 		var man Manifest
 		if man, stale = m.revalidate(ctx, ref, tag.Digest); stale == nil {
+			m.used(ctx, ref.Repo, man.Digest)
 			return ref, Answer{Manifest: man}, nil
 		}
 	}
@@ -147,7 +148,16 @@ func (m *Mirror) manifestMissed(ctx context.Context, ref Ref) (Ref, Answer, erro
 		return m.manifest(ctx, ref)
 	}
 	man, err := m.fetchManifest(ctx, ref)
+	if err == nil {
+		m.used(ctx, ref.Repo, man.Digest)
+	}
 	return ref, Answer{Manifest: man}, err
+}
+
+// used has the store note that a client asked for a manifest that came as the answer to a question: that can be another
+// one's, who just looked, and about a tag that leads to what is held already. An upstream's may not have been kept.
+func (m *Mirror) used(ctx context.Context, repo Repo, d digest.Digest) {
+	_, _ = m.store.Manifest(ctx, repo, d)
 }
 
 // fetchManifest answers a miss. Whatever the reason that it cannot, the answer is [CodeManifestUnknown], so that

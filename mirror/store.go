@@ -31,6 +31,7 @@ type Store interface {
 	Catalog
 	NoteStore
 	CarryStore
+	CollectStore
 	// Close writes what is still in memory and gives the data folder free for another process.
 	Close() error
 }
@@ -40,7 +41,8 @@ type Store interface {
 type BlobStore interface {
 	// Blob opens blob d as repo sees it. [CodeBlobUnknown] unless it is held and linked to repo.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
-	// StatBlob says what is known of d in repo; for a digest that nobody named there it is the zero value, no error.
+	// StatBlob says what is known of d in repo; for a digest that nobody named there it is the zero value, no error. A blob
+	// that is held and linked is fresh from then on, unless one just looks ([Looks]): who asked may not push it for that.
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error)
 	// Receive begins to take in a blob that is expected to have digest d. If d is empty, the blob is held under whatever
 	// sha256 digest it turns out to have.
@@ -155,8 +157,8 @@ type Catalog interface {
 	Repos(ctx context.Context, after string, n int) ([]Repo, error)
 	// Tags lists the tags of repo. [CodeNameUnknown] where there is no such repository.
 	Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error)
-	// LastUsed returns when the manifest or blob d was last read in repo, by who did not just look ([Looks]); the zero
-	// time if that is not known.
+	// LastUsed returns when somebody who did not just look ([Looks]) last had a use for d in repo: read it, asked about a
+	// blob, or put again what is there already; the zero time if that is not known.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)
 	// Referrers lists, in the order of their digests, the manifests of repo whose subject is d, with their artifact
 	// type and annotations: up to n after a digest, and no more than come to size bytes as JSON, but at least one. more

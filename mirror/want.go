@@ -178,7 +178,7 @@ func (w *wants) of(d digest.Digest) (repos []Repo) {
 // blobCame strikes off the wants that a transfer for repo fulfilled: in all repositories whose manifests announce it.
 func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
 	for _, other := range m.wants.of(d) {
-		stat, err := m.store.StatBlob(m.ctx, other, d)
+		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
 		if other == repo || err == nil && stat.Held && stat.Linked {
 			m.wants.fulfilled(other, d)
 		}

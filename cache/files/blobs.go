@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -74,6 +75,19 @@ func readError(doing string, d digest.Digest, err error) error {
 	return fmt.Errorf("%s blob %s: %w", doing, d, err)
 }
 
+// Written implements [cache.Blobs].
+func (f *Files) Written(_ context.Context, d digest.Digest) (time.Time, error) {
+	path, err := f.path(d)
+	if err != nil {
+		return time.Time{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}, readError("look up", d, err)
+	}
+	return info.ModTime(), nil
+}
+
 // Delete implements [cache.Blobs]. It does not sync: a blob that power loss brings back is whole, and nothing points at
 // it.
 func (f *Files) Delete(_ context.Context, d digest.Digest) error {
@@ -123,7 +137,7 @@ func (f *Files) list(a digest.Algorithm, first string, yield func(cache.Entry, e
 			if !yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err)) {
 				return false
 			}
-		case !yield(cache.Entry{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size()}, nil):
+		case !yield(cache.Entry{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size(), Written: info.ModTime()}, nil):
 			return false
 		}
 	}

@@ -1,0 +1,34 @@
+package cache
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"airmirror/mirror"
+)
+
+// Uploads implements [mirror.CollectStore].
+func (s *Store) Uploads(ctx context.Context) iter.Seq2[mirror.HeldUpload, error] {
+	return func(yield func(mirror.HeldUpload, error) bool) {
+		for begun, err := range s.blobs.Begun(ctx) {
+			held := mirror.HeldUpload{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: begun.Written}
+			if !yield(held, explain(err, "list uploads")) {
+				return
+			}
+		}
+	}
+}
+
+// ExpireUpload implements [mirror.CollectStore].
+func (s *Store) ExpireUpload(ctx context.Context, id string, idle time.Time) (expired bool, err error) {
+	s.starting.Lock()
+	release := s.uploads.try(id)
+	s.starting.Unlock()
+	if release == nil {
+		return false, nil
+	}
+	defer release()
+	expired, err = s.blobs.Discard(ctx, id, idle)
+	return expired, explain(err, "drop upload %s", id)
+}

@@ -1,0 +1,94 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"strings"
+	"time"
+
+	"airmirror/cache"
+)
+
+// Begun implements [cache.Blobs]: it lists what has a state. One that is damaged, or overwritten at this moment, is left
+// out.
+func (f *Files) Begun(ctx context.Context) iter.Seq2[cache.Begun, error] {
+	return func(yield func(cache.Begun, error) bool) {
+		folder, err := os.Open(f.incoming(""))
+		if err != nil {
+			yield(cache.Begun{}, fmt.Errorf("list blob uploads: %w", err))
+			return
+		}
+		defer folder.Close()
+		for {
+			names, err := folder.Readdirnames(256)
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(cache.Begun{}, fmt.Errorf("list blob uploads: %w", err))
+				return
+			}
+			for _, name := range names {
+				id, isState := strings.CutSuffix(name, stateSuffix)
+				if !isState || !validID(id) {
+					continue
+				}
+				begun, found, err := f.begun(id)
+				if (found || err != nil) && !yield(begun, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// begun looks at a blob that was begun, without reading its bytes.
+func (f *Files) begun(id string) (begun cache.Begun, found bool, err error) {
+	s, err := f.loadState(id)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
+		return cache.Begun{}, false, nil
+	}
+	var info fs.FileInfo
+	if err == nil {
+		begun = cache.Begun{ID: id, Label: string(s.Label)}
+		info, err = os.Stat(f.incoming(id + stateSuffix))
+	}
+	if err == nil {
+		begun.Written = info.ModTime()
+		info, err = os.Stat(f.incoming(id)) // not there before the first byte
+	}
+	switch {
+	case err == nil:
+		begun.Size = info.Size()
+		if info.ModTime().After(begun.Written) {
+			begun.Written = info.ModTime()
+		}
+		return begun, true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return begun, s.Offset == 0 && !begun.Written.IsZero(), nil
+	}
+	return cache.Begun{}, false, fmt.Errorf("look up blob upload %s: %w", id, err)
+}
+
+// Discard implements [cache.Blobs]. The state goes last: without it, nobody would know whose the bytes are.
+func (f *Files) Discard(_ context.Context, id string, idle time.Time) (bool, error) {
+	if !validID(id) {
+		return false, nil
+	}
+	begun, found, err := f.begun(id)
+	if err != nil || !found || !begun.Written.Before(idle) {
+		return false, err
+	}
+	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+stateSuffix))); err != nil {
+		return false, fmt.Errorf("drop blob upload %s: %w", id, err)
+	}
+	return true, nil
+}

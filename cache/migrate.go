@@ -1,0 +1,134 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// migrateBatch is how many records one transaction of a migration reads.
+const migrateBatch = 2000
+
+// checkSchema marks a new index with the version of the schema, brings an older one up to it, and refuses one that a
+// later version has written.
+func checkSchema(ctx context.Context, index Index) error {
+	var schema schemaRecord
+	err := index.Update(ctx, func(tx WriteTx) (err error) {
+		var found bool
+		schema, found, err = get[schemaRecord](tx, tableMeta, schemaKey)
+		switch {
+		case err != nil:
+			return err
+		case schema.Version > schemaVersion:
+			return fmt.Errorf("the index was written by a newer version of this program (schema %d, this one knows %d): use that",
+				schema.Version, schemaVersion)
+		case found && schema.Version < schemaVersion:
+			schema.Migrating = true // an older program must not come in between: it would not see what is half done
+		}
+		if schema == (schemaRecord{Version: schemaVersion}) {
+			return nil
+		}
+		schema.Version = schemaVersion
+		return put(tx, tableMeta, schemaKey, schema)
+	})
+	if err != nil || !schema.Migrating {
+		return err
+	}
+	if err := migrate(ctx, index); err != nil {
+		return fmt.Errorf("bring the index up to schema %d: %w", schemaVersion, err)
+	}
+	return index.Update(ctx, func(tx WriteTx) error {
+		return put(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
+	})
+}
+
+// migrate adds what version 2 has and version 1 had not: the parents of manifests, the tags by what they point at, and the
+// recency of blobs in their links. What was done before a crash is done again, and changes nothing.
+func migrate(ctx context.Context, index Index) error {
+	if err := migrateTable(ctx, index, tableManifests, addParents); err != nil {
+		return err
+	}
+	if err := migrateTable(ctx, index, tableTags, addTagged); err != nil {
+		return err
+	}
+	return migrateTable(ctx, index, tableRecency, moveRecency)
+}
+
+// migrateTable calls f for each record of a table, in transactions of bounded size.
+func migrateTable(ctx context.Context, index Index, table Table, f func(tx WriteTx, k string, value []byte) error) error {
+	type pair struct {
+		key   string
+		value []byte
+	}
+	for after, more := "", true; more; {
+		var batch []pair
+		err := index.Update(ctx, func(tx WriteTx) error {
+			batch = batch[:0]
+			for k, value := range tx.Scan(table, "", after) {
+				if batch = append(batch, pair{k, bytes.Clone(value)}); len(batch) == migrateBatch {
+					break
+				}
+			}
+			for _, p := range batch {
+				if err := f(tx, p.key, p.value); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if more = len(batch) == migrateBatch; more {
+			after = batch[len(batch)-1].key
+		}
+	}
+	return nil
+}
+
+func addParents(tx WriteTx, k string, value []byte) error {
+	record, err := decode[manifestRecord](tableManifests, k, value)
+	if err != nil {
+		return err
+	}
+	repo, d, _ := cutKey(k)
+	for _, child := range record.Children {
+		if err := tx.Put(tableParents, key(child.String(), repo, d), mark); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addTagged(tx WriteTx, k string, value []byte) error {
+	record, err := decode[tagRecord](tableTags, k, value)
+	if err != nil {
+		return err
+	}
+	repo, tag, _ := cutKey(k)
+	return tx.Put(tableTagged, key(repo, record.Digest.String(), tag), mark)
+}
+
+func moveRecency(tx WriteTx, k string, value []byte) error {
+	used, err := decode[recencyRecord](tableRecency, k, value)
+	if err != nil {
+		return err
+	}
+	repo, d, _ := cutKey(k)
+	link, linked, err := get[linkRecord](tx, tableLinks, key(d, repo))
+	if err != nil {
+		return err
+	}
+	if linked && used.Used.After(link.Used) {
+		link.Used = used.Used
+		if err := put(tx, tableLinks, key(d, repo), link); err != nil {
+			return err
+		}
+	}
+	if has(tx, tableManifests, key(repo, digest.Digest(d).String())) {
+		return nil
+	}
+	return tx.Delete(tableRecency, k)
+}

@@ -1,0 +1,109 @@
+package cache
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// orphanBatch is how many files are compared with the index in one view of it. Nobody is called inside of the view, who
+// could come to wait there for a writer that waits for it.
+const orphanBatch = 256
+
+// Orphans implements [mirror.CollectStore].
+func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
+	return func(yield func(mirror.Orphan, error) bool) {
+		batch := make([]mirror.Orphan, 0, orphanBatch)
+		flush := func() bool {
+			orphans, err := s.unnamed(ctx, batch)
+			batch = batch[:0]
+			if err != nil {
+				return yield(mirror.Orphan{}, explain(err, "look for orphaned files"))
+			}
+			for _, orphan := range orphans {
+				if !yield(orphan, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for entry, err := range s.blobs.All(ctx) {
+			if err != nil {
+				if !yield(mirror.Orphan{}, explain(err, "look for orphaned files")) {
+					return
+				}
+				continue
+			}
+			batch = append(batch, mirror.Orphan(entry))
+			if len(batch) == orphanBatch && !flush() {
+				return
+			}
+		}
+		flush()
+	}
+}
+
+// unnamed leaves in files those that the index does not name and that nobody is about to name or to delete. It asks about
+// that first: who was named or deleted meanwhile is so in the index then.
+func (s *Store) unnamed(ctx context.Context, files []mirror.Orphan) (orphans []mirror.Orphan, err error) {
+	for _, file := range files {
+		if !s.guards.busy(file.Digest) {
+			orphans = append(orphans, file)
+		}
+	}
+	candidates := orphans
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		orphans = candidates[:0]
+		for _, file := range candidates {
+			if !has(tx, tableBlobs, file.Digest.String()) {
+				orphans = append(orphans, file)
+			}
+		}
+		return nil
+	})
+	return orphans, err
+}
+
+// DropOrphan implements [mirror.CollectStore].
+func (s *Store) DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error) {
+	_, dropped, err = s.removeFile(ctx, d, func() (bool, error) {
+		written, err := s.blobs.Written(ctx, d)
+		return written.Before(before), err
+	})
+	return dropped, explain(err, "drop the file of blob %s", d)
+}
+
+// removeFile deletes the file of d unless the index names it by now, or may says no; a file that is not there is no
+// error. It waits until nobody is about to name it. size is how many bytes went.
+func (s *Store) removeFile(ctx context.Context, d digest.Digest, may func() (bool, error)) (size int64, removed bool, err error) {
+	release, err := s.guards.take(ctx, d)
+	if err != nil {
+		return 0, false, err
+	}
+	defer release()
+	var named bool
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		named = has(tx, tableBlobs, d.String())
+		return nil
+	})
+	if err != nil || named {
+		return 0, false, err
+	}
+	if size, err = s.blobs.Stat(ctx, d); err == nil && may != nil {
+		var ok bool
+		if ok, err = may(); err == nil && !ok {
+			return 0, false, nil
+		}
+	}
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		return 0, false, nil
+	}
+	if err == nil {
+		err = s.blobs.Delete(ctx, d)
+	}
+	return size, err == nil, err
+}

@@ -1,0 +1,183 @@
+package cache
+
+import (
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// A survey reads millions of records, and encoding/json takes a microsecond or two for the smallest. What put writes has
+// its fields in one order and no spaces, so it is read here field by field. What does not look like that is read by
+// decode: no record is read in another way than elsewhere, only sooner.
+
+// fields reads a record from its front; bad says that it did not look as expected.
+type fields struct {
+	rest string
+	bad  bool
+}
+
+// name goes past a field's name, or reports that the next field is another one. first is '{' or ','.
+func (f *fields) name(first byte, name string) bool {
+	n := len(name)
+	if len(f.rest) < n+4 || f.rest[0] != first || f.rest[1] != '"' || f.rest[2:2+n] != name || f.rest[2+n:4+n] != `":` {
+		return false
+	}
+	f.rest = f.rest[n+4:]
+	return true
+}
+
+// need is name for a field that is always there.
+func (f *fields) need(first byte, name string) {
+	if !f.name(first, name) {
+		f.bad = true
+	}
+}
+
+func (f *fields) skip(c byte) bool {
+	if f.rest == "" || f.rest[0] != c {
+		return false
+	}
+	f.rest = f.rest[1:]
+	return true
+}
+
+// end reports whether the record was read, and well.
+func (f *fields) end() bool { return !f.bad && f.rest == "}" }
+
+// text reads a string without escapes.
+func (f *fields) text() string {
+	if !f.skip('"') {
+		f.bad = true
+		return ""
+	}
+	n := strings.IndexByte(f.rest, '"')
+	if n < 0 || strings.IndexByte(f.rest[:n], '\\') >= 0 {
+		f.bad = true
+		return ""
+	}
+	text := f.rest[:n]
+	f.rest = f.rest[n+1:]
+	return text
+}
+
+// number reads one that is not negative.
+func (f *fields) number() (n int64) {
+	i := 0
+	for i < len(f.rest) && f.rest[i] >= '0' && f.rest[i] <= '9' {
+		n = n*10 + int64(f.rest[i]-'0')
+		i++
+	}
+	if i == 0 || i > 18 {
+		f.bad = true
+	}
+	f.rest = f.rest[i:]
+	return n
+}
+
+func (f *fields) time() time.Time {
+	at, err := time.Parse(time.RFC3339Nano, f.text())
+	if err != nil {
+		f.bad = true
+	}
+	return at
+}
+
+// digests reads a list into one that is used again.
+func (f *fields) digests(list []digest.Digest) []digest.Digest {
+	if !f.skip('[') {
+		f.bad = true
+	}
+	for more := !f.bad; more; more = f.skip(',') && !f.bad {
+		list = append(list, digest.Digest(f.text()))
+	}
+	if !f.skip(']') {
+		f.bad = true
+	}
+	return list
+}
+
+func scanBlob(k string, value []byte) (r blobRecord, err error) {
+	f := fields{rest: string(value)}
+	f.need('{', "size")
+	r.Size = f.number()
+	f.need(',', "added")
+	r.Added = f.time()
+	if f.end() {
+		return r, nil
+	}
+	return decode[blobRecord](tableBlobs, k, value)
+}
+
+func scanLink(k string, value []byte) (r linkRecord, err error) {
+	f := fields{rest: string(value)}
+	f.need('{', "added")
+	r.Added = f.time()
+	if f.name(',', "used") {
+		r.Used = f.time()
+	}
+	if f.end() {
+		return r, nil
+	}
+	return decode[linkRecord](tableLinks, k, value)
+}
+
+func scanRecency(k string, value []byte) (r recencyRecord, err error) {
+	f := fields{rest: string(value)}
+	f.need('{', "used")
+	r.Used = f.time()
+	if f.end() {
+		return r, nil
+	}
+	return decode[recencyRecord](tableRecency, k, value)
+}
+
+func scanTag(k string, value []byte) (r tagRecord, err error) {
+	f := fields{rest: string(value)}
+	f.need('{', "digest")
+	r.Digest = digest.Digest(f.text())
+	f.need(',', "origin")
+	r.Origin = mirror.Origin(f.text())
+	f.need(',', "updated")
+	r.Updated = f.time()
+	if f.name(',', "checked") {
+		r.Checked = f.time()
+	}
+	if f.end() {
+		return r, nil
+	}
+	return decode[tagRecord](tableTags, k, value)
+}
+
+// scanManifest reads into r, whose lists are used again.
+func scanManifest(k string, value []byte, r *manifestRecord) (err error) {
+	*r = manifestRecord{Blobs: r.Blobs[:0], Children: r.Children[:0]}
+	f := fields{rest: string(value)}
+	f.need('{', "mediaType")
+	r.MediaType = f.text()
+	f.need(',', "size")
+	r.Size = f.number()
+	f.need(',', "origin")
+	r.Origin = mirror.Origin(f.text())
+	f.need(',', "added")
+	r.Added = f.time()
+	if f.name(',', "artifactType") {
+		r.ArtifactType = f.text()
+	}
+	if f.name(',', "subject") {
+		r.Subject = digest.Digest(f.text())
+	}
+	if f.name(',', "blobs") {
+		r.Blobs = f.digests(r.Blobs)
+	}
+	if f.name(',', "children") {
+		r.Children = f.digests(r.Children)
+	}
+	if f.end() {
+		return nil
+	}
+	*r, err = decode[manifestRecord](tableManifests, k, value)
+	return err
+}

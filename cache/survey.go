@@ -1,0 +1,202 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Survey implements [mirror.CollectStore]. What it keeps in memory are the repositories and the uses that are not in the
+// index yet; everything else is read as it is asked for, each table once from its beginning to its end.
+func (s *Store) Survey(ctx context.Context, f func(mirror.Survey) error) error {
+	uses := s.recency.all() // before the view begins, or what is written meanwhile would be in neither
+	return s.index.View(ctx, func(tx ReadTx) error {
+		v := &survey{ctx: ctx, tx: tx, doomed: &s.doomed, uses: uses, places: make(map[string]int), fresh: make(map[digest.Digest]time.Time)}
+		for c, at := range uses {
+			v.fresh[c.digest] = later(at, v.fresh[c.digest])
+		}
+		if err := v.readRepos(); err != nil {
+			return explain(err, "survey what is held")
+		}
+		return f(v)
+	})
+}
+
+// survey implements [mirror.Survey].
+type survey struct {
+	ctx    context.Context
+	tx     ReadTx
+	doomed *doomed
+	repos  []mirror.SurveyedRepo
+	places map[string]int
+	uses   map[content]time.Time
+	fresh  map[digest.Digest]time.Time // the last of uses in any repository
+	steps  int
+}
+
+func (v *survey) readRepos() error {
+	for k, value := range v.tx.Scan(tableRepos, "", "") {
+		record, err := decode[repoRecord](tableRepos, k, value)
+		if err != nil {
+			return err
+		}
+		repo, err := mirror.ParseRepo(k)
+		if err != nil {
+			return fmt.Errorf("read %q in table %s of the index: %w", k, tableRepos, err)
+		}
+		v.places[k] = len(v.repos)
+		v.repos = append(v.repos, mirror.SurveyedRepo{Repo: repo, Origin: record.Origin})
+	}
+	return nil
+}
+
+// ended reports now and then whether the context ended.
+func (v *survey) ended() error {
+	if v.steps++; v.steps%1024 != 0 {
+		return nil
+	}
+	return v.ctx.Err()
+}
+
+func (v *survey) Repos() []mirror.SurveyedRepo { return v.repos }
+
+func (v *survey) Protected(d digest.Digest) bool { return v.doomed.isProtected(d) }
+
+func (v *survey) Pinned(ref mirror.Ref) bool { return pinned(v.tx, ref) }
+
+func pinned(tx ReadTx, ref mirror.Ref) bool {
+	return has(tx, tableNotes, key(mirror.PinNotes, ref.String()))
+}
+
+// place returns the place of a repository, which must be there.
+func (v *survey) place(table Table, k, repo string) (int, error) {
+	place, found := v.places[repo]
+	if !found {
+		return 0, fmt.Errorf("read %q in table %s of the index: there is no such repository", k, table)
+	}
+	return place, nil
+}
+
+// Manifests goes through the manifests and their recency side by side: both have the same keys in the same order.
+func (v *survey) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
+	return func(yield func(*mirror.SurveyedManifest, error) bool) {
+		recency := newSide(v.tx, tableRecency)
+		defer recency.stop()
+		var m mirror.SurveyedManifest
+		var record manifestRecord
+		for k, value := range v.tx.Scan(tableManifests, "", "") {
+			err := v.ended()
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if err = v.manifest(&m, &record, recency, k, value); err != nil {
+				if !yield(nil, explain(err, "survey manifests")) {
+					return
+				}
+				continue
+			}
+			if !yield(&m, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, recency *side, k string, value []byte) error {
+	if err := scanManifest(k, value, record); err != nil {
+		return err
+	}
+	repo, d, _ := cutKey(k)
+	place, err := v.place(tableManifests, k, repo)
+	if err != nil {
+		return err
+	}
+	var used recencyRecord
+	if recency.seek(k) {
+		if used, err = scanRecency(k, recency.value); err != nil {
+			return err
+		}
+	}
+	*m = mirror.SurveyedManifest{
+		Repo:         place,
+		Digest:       digest.Digest(d),
+		MediaType:    record.MediaType,
+		Size:         record.Size,
+		Origin:       record.Origin,
+		Added:        record.Added,
+		Used:         used.Used,
+		Subject:      record.Subject,
+		ArtifactType: record.ArtifactType,
+		Blobs:        record.Blobs,
+		Children:     record.Children,
+	}
+	if at, found := v.uses[content{v.repos[place].Repo, m.Digest}]; found {
+		m.Used = later(at.UTC().Round(0), m.Used)
+	}
+	return nil
+}
+
+func (v *survey) Tags() iter.Seq2[mirror.SurveyedTag, error] {
+	return func(yield func(mirror.SurveyedTag, error) bool) {
+		for k, value := range v.tx.Scan(tableTags, "", "") {
+			err := v.ended()
+			if err != nil {
+				yield(mirror.SurveyedTag{}, err)
+				return
+			}
+			record, err := scanTag(k, value)
+			repo, name, _ := cutKey(k)
+			var place int
+			if err == nil {
+				place, err = v.place(tableTags, k, repo)
+			}
+			if !yield(mirror.SurveyedTag{Repo: place, Name: name, Tag: mirror.Tag(record)}, explain(err, "survey tags")) {
+				return
+			}
+		}
+	}
+}
+
+// side is a table that is read beside another one, in the order of its keys.
+type side struct {
+	next  func() (string, []byte, bool)
+	stop  func()
+	key   string // "" at the end: no key is empty
+	value []byte
+}
+
+func newSide(tx ReadTx, table Table) *side {
+	next, stop := iter.Pull2(tx.Scan(table, "", ""))
+	s := &side{next: next, stop: stop}
+	s.step()
+	return s
+}
+
+func (s *side) step() { s.key, s.value, _ = s.next() }
+
+// seek goes to key, or past where it would be, and reports whether it is there.
+func (s *side) seek(key string) bool {
+	for s.key != "" && s.key < key {
+		s.step()
+	}
+	return s.key == key
+}
+
+// begins goes to the next key that begins with prefix and returns what follows it; "" where there is none (any more).
+func (s *side) begins(prefix string) (rest string) {
+	for s.key != "" && s.key < prefix {
+		s.step()
+	}
+	rest, found := strings.CutPrefix(s.key, prefix)
+	if !found {
+		return ""
+	}
+	return rest
+}

@@ -1,0 +1,83 @@
+package cache
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Blobs goes through blobs, links and uses side by side: the digest comes first in the keys of all of them.
+func (v *survey) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
+	return func(yield func(*mirror.SurveyedBlob, error) bool) {
+		links, uses := newSide(v.tx, tableLinks), newSide(v.tx, tableUses)
+		defer links.stop()
+		defer uses.stop()
+		var b mirror.SurveyedBlob
+		for k, value := range v.tx.Scan(tableBlobs, "", "") {
+			err := v.ended()
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if err = v.blob(&b, links, uses, k, value); err != nil {
+				if !yield(nil, explain(err, "survey blobs")) {
+					return
+				}
+				continue
+			}
+			if !yield(&b, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *side, k string, value []byte) error {
+	record, err := scanBlob(k, value)
+	if err != nil {
+		return err
+	}
+	*b = mirror.SurveyedBlob{
+		Digest: digest.Digest(k),
+		Size:   record.Size,
+		Added:  record.Added,
+		Fresh:  record.Added,
+		Repos:  b.Repos[:0],
+	}
+	if at, found := v.fresh[b.Digest]; found {
+		b.Fresh = later(at.UTC().Round(0), b.Fresh)
+	}
+	prefix := prefix(k)
+	for repo := links.begins(prefix); repo != ""; repo = links.begins(prefix) {
+		link, err := scanLink(links.key, links.value)
+		links.step()
+		if err != nil {
+			return err
+		}
+		b.Fresh = later(link.Added, b.Fresh, link.Used)
+		v.addRepo(b, repo)
+	}
+	linked := len(b.Repos)
+	for rest := uses.begins(prefix); rest != ""; rest = uses.begins(prefix) {
+		repo, _, _ := cutKey(rest)
+		uses.step()
+		b.Users++
+		v.addRepo(b, repo)
+	}
+	if len(b.Repos) > linked { // what a manifest uses is linked, but for its own file
+		slices.Sort(b.Repos)
+		b.Repos = slices.Compact(b.Repos)
+	}
+	return nil
+}
+
+// addRepo adds a repository unless it was the last one that was added. One without a manifest has no place.
+func (v *survey) addRepo(b *mirror.SurveyedBlob, repo string) {
+	place, found := v.places[repo]
+	if found && (len(b.Repos) == 0 || b.Repos[len(b.Repos)-1] != place) {
+		b.Repos = append(b.Repos, place)
+	}
+}
