@@ -1,41 +1,196 @@
 package bundle
 
 import (
-	"context"
-	"io"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
 )
 
 // LayoutJSON is the content of oci-layout.
 const LayoutJSON = `{"imageLayoutVersion":"1.0.0"}`
 
+// Annotations of manifests in index.json beside those of the image specification.
+const (
+	// AnnotationName is the full reference of an image, as containerd writes it.
+	AnnotationName = "io.containerd.image.name"
+	// AnnotationRepository is the repository of a manifest that refers to another one, and has no name of its own.
+	AnnotationRepository = "vnd.airmirror.repository"
+)
+
 // Contents is everything in a bundle but manifests and blobs, which its document lists.
 type Contents struct {
-	Document *Document
-	Index    []byte // index.json
-	Docker   []byte // manifest.json; nil if docker load could load nothing
+	Document *Document // whose ID does not depend on Created, Host and Tool, so that these may be changed
+	Index    []byte    // index.json
+	Docker   []byte    // manifest.json; nil if docker load could load nothing
 }
 
 // Compose makes the contents of a bundle from a document in which everything is set but Version, ID and Files, which it
-// sets. It sorts what has no order of its own, in place.
+// sets. It sorts, in place, what has no order of its own.
 //
-// load returns manifests that are in the bundle. [mirror.CodeBundleInvalid] for a document that contradicts itself.
+// load returns manifests that are in the bundle. [mirror.CodeBundleInvalid] for a document that contradicts itself, or
+// is so large that it would not be read with the default [Limits].
 func Compose(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) (*Contents, error) {
-	return nil, nil
+	doc.sort()
+	loaded := loaderOf(doc, load)
+	c := &Contents{Document: doc}
+	var err error
+	if c.Index, err = loaded.index(); err != nil {
+		return nil, err
+	}
+	if c.Docker, err = loaded.docker(); err != nil {
+		return nil, err
+	}
+	doc.Version = FormatVersion
+	doc.Files = map[string]File{LayoutName: fileOf([]byte(LayoutJSON)), IndexName: fileOf(c.Index)}
+	if c.Docker != nil {
+		doc.Files[DockerName] = fileOf(c.Docker)
+	}
+	if doc.ID, err = doc.identify(); err != nil {
+		return nil, err
+	}
+	limits := Limits{}.filled()
+	if err := doc.check(limits); err != nil {
+		return nil, err
+	}
+	if err := c.fits(limits); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// Size is how many bytes the tar has, with a signature of so many; 0 for none.
-func (c *Contents) Size(signature int) int64 { return 0 }
-
-// Write writes a bundle without a signature in one pass. open opens the manifests and blobs that its document lists, in
-// that order; each must have the size that is listed there.
-func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
+// fits reports whether limits would let nobody read the bundle.
+func (c *Contents) fits(limits Limits) error {
+	document, err := c.Document.encode()
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+		most int64
+	}{{DocumentName, document, limits.Document}, {IndexName, c.Index, limits.Index}, {DockerName, c.Docker, limits.Index}} {
+		if int64(len(f.data)) > f.most || limits.believe(f.name, f.data) != nil {
+			return invalid("%s would have %d bytes, and so much in it that nobody would read it: make several bundles", f.name, len(f.data))
+		}
+	}
 	return nil
 }
 
-// Copy passes a bundle on. seen, unless it is nil, is called as soon as the document was read. sign, unless it is nil,
-// signs bundle.json: so a bundle can be made by one process and signed by another, which has the key.
-func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []byte) (signature []byte, err error), seen func(*Document)) (*Document, error) {
-	return nil, nil
+func fileOf(data []byte) File { return File{Digest: digest.FromBytes(data), Size: int64(len(data))} }
+
+// sort brings what has no order into one.
+func (doc *Document) sort() {
+	byDigest := func(a, b File) int { return cmp.Compare(a.Digest, b.Digest) }
+	slices.SortFunc(doc.Images, func(a, b Image) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Digest, b.Digest))
+	})
+	for _, image := range doc.Images {
+		slices.Sort(image.Platforms)
+	}
+	slices.SortFunc(doc.Repositories, func(a, b Repository) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(doc.Manifests, func(a, b Manifest) int { return byDigest(a.File, b.File) })
+	for _, m := range doc.Manifests {
+		slices.Sort(m.Repositories)
+	}
+	slices.SortFunc(doc.Blobs, byDigest)
+	slices.SortFunc(doc.Assumes, func(a, b Assumed) int { return byDigest(a.File, b.File) })
+	for _, a := range doc.Assumes {
+		slices.Sort(a.Repositories)
+	}
+	for i := range doc.BuildsOn {
+		doc.BuildsOn[i].Created = doc.BuildsOn[i].Created.UTC() // as it is read again, or it would change the ID
+	}
+	doc.Created = doc.Created.UTC()
+}
+
+// loader reads manifests for what is said about them outside the document.
+type loader struct {
+	doc  *Document
+	load func(d digest.Digest) (mediaType string, data []byte, err error)
+	here map[digest.Digest]bool // what is in the tar
+}
+
+func loaderOf(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) *loader {
+	l := &loader{doc: doc, load: load, here: make(map[digest.Digest]bool, len(doc.Manifests)+len(doc.Blobs))}
+	for _, m := range doc.Manifests {
+		l.here[m.Digest] = true
+	}
+	for _, b := range doc.Blobs {
+		l.here[b.Digest] = true
+	}
+	return l
+}
+
+// index makes index.json.
+func (l *loader) index() ([]byte, error) {
+	known := make(map[digest.Digest]v1.Descriptor, len(l.doc.Manifests)+len(l.doc.Assumes))
+	for _, a := range l.doc.Assumes {
+		known[a.Digest] = v1.Descriptor{MediaType: a.MediaType, Digest: a.Digest, Size: a.Size}
+	}
+	for _, m := range l.doc.Manifests {
+		known[m.Digest] = v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size}
+	}
+	tags := map[string]int{}
+	for _, image := range l.doc.Images {
+		tags[image.Tag]++
+	}
+	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
+	for _, image := range l.doc.Images {
+		desc, ok := known[image.Digest]
+		if !ok {
+			return nil, invalid("the manifest %s of %s is neither in the bundle nor assumed", image.Digest, image.Repository)
+		}
+		desc.Annotations = names(image, tags[image.Tag] > 1)
+		if image.Subject != "" && l.here[image.Digest] {
+			refs, err := l.references(image.Digest)
+			if err != nil {
+				return nil, err
+			}
+			desc.ArtifactType = refs.ArtifactType
+		}
+		index.Manifests = append(index.Manifests, desc)
+	}
+	return encode(index)
+}
+
+// names are the annotations of an image in index.json. full says that other images have the same tag.
+func names(image Image, full bool) map[string]string {
+	switch {
+	case image.Tag == "" && image.Why == WhyReferrer:
+		return map[string]string{AnnotationRepository: image.Repository}
+	case image.Tag == "":
+		// Containerd imports nothing that has no name, and this is how it calls what was pulled by digest.
+		return map[string]string{AnnotationName: image.Repository + "@" + image.Digest.String()}
+	}
+	name := image.Repository + ":" + image.Tag
+	if full {
+		return map[string]string{AnnotationName: name, v1.AnnotationRefName: name}
+	}
+	return map[string]string{AnnotationName: name, v1.AnnotationRefName: image.Tag}
+}
+
+// references reads what a manifest that is in the bundle points at.
+func (l *loader) references(d digest.Digest) (mirror.References, error) {
+	mediaType, data, err := l.load(d)
+	if err != nil {
+		return mirror.References{}, err
+	}
+	_, refs, err := mirror.ParseManifest(mediaType, data)
+	return refs, err
+}
+
+// encode writes JSON without the escapes that it needs inside of HTML.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return buf.Bytes(), err
 }

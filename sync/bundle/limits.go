@@ -60,9 +60,20 @@ func read(r io.Reader, name string, size, most int64) ([]byte, error) {
 	return data, err
 }
 
-// decode reads JSON into v. In memory, a few bytes of JSON can become a hundred times as many; so it is refused before
-// if it has more objects, values or depth than anything that is not made to harm.
+// decode reads JSON into v, if that is believable.
 func (l Limits) decode(name string, data []byte, v any) error {
+	if err := l.believe(name, data); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: short(name) + " is not what it should be", Cause: err}
+	}
+	return nil
+}
+
+// believe refuses JSON with more objects, values or depth than anything has that is not made to harm: in memory, a few
+// bytes of JSON can become a hundred times as many.
+func (l Limits) believe(name string, data []byte) error {
 	var objects, values, depth int
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
@@ -76,12 +87,9 @@ func (l Limits) decode(name string, data []byte, v any) error {
 		case ',':
 			values++
 		}
-		if depth > maxDepth || objects > 1000+4*l.Entries || values > 10000+16*l.Entries {
-			return invalid("%s has more in it than is believable", name)
+		if depth > maxDepth || objects > 1000+4*l.Entries || values > 10000+8*l.Entries {
+			return invalid("%s has more in it than is believable", short(name))
 		}
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: name + " is not what it should be", Cause: err}
 	}
 	return nil
 }

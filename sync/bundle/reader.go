@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"errors"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -58,40 +59,34 @@ type Root struct {
 	Names []string
 	// Tag is what it was called if that is no full reference.
 	Tag string
-	// Descriptor is that of the manifest, without annotations.
+	// Descriptor is that of the manifest, as index.json has it if it does.
 	Descriptor v1.Descriptor
 	// Data is the manifest if the archive had none and it had to be made, or none that fits its layers: nil otherwise.
 	Data []byte
-}
-
-// Open begins to read a bundle, or another archive of images, in a tar, by itself or compressed by gzip or zstd. It
-// reads what it must to tell what it is: of a bundle everything up to its document and signature, which are checked.
-//
-// An archive that is malformed is a [mirror.CodeBundleInvalid] here and in all that the reader does; where it ends
-// early, the cause is io.ErrUnexpectedEOF. An error of r comes back as it is.
-//
-// If r can seek, and is not compressed, entries that nobody reads are not read.
-func Open(r io.Reader, limits Limits) (*Reader, error) { return nil, nil }
-
-// OpenFolder reads an OCI image layout in a folder: of what is there, what index.json leads to, manifests first. Links
-// out of the folder are not followed.
-func OpenFolder(path string, limits Limits) (*Reader, error) { return nil, nil }
-
-// Continue goes on reading a bundle with this document and signature (nil if it has none) at an offset, as
-// [Reader.Offset] gave it: r begins there. In the middle of an entry, the first one that comes is the rest of it.
-func Continue(r io.Reader, document, signature []byte, offset int64, limits Limits) (*Reader, error) {
-	return nil, nil
 }
 
 // Kind says what is being read. An image layout may turn out to be one only at its end: it is [KindDocker] until then.
 func (r *Reader) Kind() Kind { return r.source.kind() }
 
 // Document is that of a bundle; nil for anything else.
-func (r *Reader) Document() *Document { return nil }
+func (r *Reader) Document() *Document {
+	if s, ok := r.source.(*sequence); ok {
+		return s.doc
+	}
+	return nil
+}
 
 // Raw returns bundle.json and its signature as they came. Both are nil for what is not a bundle, and the signature for
 // one that is not signed. Nobody has verified it.
-func (r *Reader) Raw() (document, signature []byte) { return nil, nil }
+func (r *Reader) Raw() (document, signature []byte) {
+	if s, ok := r.source.(*sequence); ok {
+		return s.document, s.signature
+	}
+	return nil, nil
+}
+
+// errOver is what comes of reading an entry too late.
+var errOver = errors.New("the entry is over: another one was asked for")
 
 // Next returns the next manifest or blob, whether or not the one before it was read. After the last one it returns
 // io.EOF, and only if everything that was announced came and nothing else: of a bundle, exactly what its document lists.

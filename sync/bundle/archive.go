@@ -1,0 +1,276 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"math"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+const (
+	maxName    = 512     // of an entry, in bytes; a sha512 digest makes the longest that anybody writes
+	maxHeader  = 4 << 20 // of one entry with everything that extends it
+	maxHeaders = 4 << 10 // of each entry on average, beyond the first ones
+	maxTail    = 16 << 20
+)
+
+// archive reads an image layout, or what docker save wrote, as its entries come: index.json and manifest.json, which say
+// what they are, may be the last.
+type archive struct {
+	in     *stream
+	tar    *tar.Reader
+	limits Limits
+	found  found
+	layout bool // oci-layout came
+
+	entries        int
+	headers        int64 // bytes of them
+	total, ignored int64 // bytes of content
+	rest           int64 // of the current entry and its padding, as far as package tar has them to pass over
+	start          int64 // where the content of the current entry begins
+	entry          *Entry
+	err            error
+}
+
+func newArchive(in *stream, limits Limits) *archive {
+	a := &archive{in: in, limits: limits, found: newFound(limits)}
+	if in.seek != nil {
+		a.tar = tar.NewReader(seekable{in})
+	} else {
+		a.tar = tar.NewReader(in)
+	}
+	return a
+}
+
+func (a *archive) offset() int64 { return a.in.pos }
+func (a *archive) Close() error  { return nil }
+
+func (a *archive) kind() Kind {
+	if a.layout || a.found.index != nil {
+		return KindLayout
+	}
+	return KindDocker
+}
+
+func (a *archive) known(e *Entry, d digest.Digest) { a.found.known(e.name, d) }
+
+func (a *archive) roots() ([]Root, error) {
+	if a.err != io.EOF {
+		return nil, invalid("what is in the archive is not known before its end")
+	}
+	return a.found.roots()
+}
+
+func (a *archive) next() (entry *Entry, err error) {
+	a.entry = nil
+	for a.err == nil && entry == nil {
+		entry, a.err = a.advance()
+	}
+	a.entry = entry
+	return entry, a.err
+}
+
+// advance goes on to the next entry of the tar, and returns it if it is one for the caller.
+func (a *archive) advance() (*Entry, error) {
+	h, err := a.header()
+	if err == io.EOF {
+		return nil, a.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil, nil
+	}
+	name, err := entryName(h.Name)
+	if err != nil {
+		return nil, err
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			h.Typeflag = tar.TypeGNUSparse
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		return a.file(name, h.Size)
+	case tar.TypeDir:
+		return nil, nil
+	case tar.TypeSymlink:
+		return nil, a.found.link(name, path.Dir(name), h.Linkname)
+	case tar.TypeLink:
+		return nil, a.found.link(name, "", h.Linkname)
+	case tar.TypeGNUSparse:
+		return nil, invalid("entry %q is sparse: pack it without --sparse", name)
+	}
+	return nil, invalid("entry %q is of type %q: there are only files in an archive of images", name, h.Typeflag)
+}
+
+// header returns the next header; io.EOF at the end mark.
+func (a *archive) header() (*tar.Header, error) {
+	next := a.start + a.rest // of which some may have been read
+	a.in.limit = next + maxHeader
+	h, err := a.tar.Next()
+	a.in.limit = 0
+	if err == io.EOF && a.in.pos <= next {
+		return nil, cut(a.in.pos) // package tar does without an end mark
+	}
+	if err != nil {
+		if err == io.EOF {
+			return nil, err
+		}
+		return nil, a.in.explain(err)
+	}
+	a.entries++
+	a.headers += a.in.pos - next
+	if a.entries > a.limits.Entries {
+		return nil, invalid("the archive has more than %d entries", a.limits.Entries)
+	}
+	if a.headers > int64(a.entries)*maxHeaders+maxHeader {
+		return nil, invalid("the archive has little but headers: %d bytes of them for %d entries", a.headers, a.entries)
+	}
+	a.start, a.rest = a.in.pos, 0
+	if h.Size > math.MaxInt64/4 {
+		return nil, invalid("entry %q has %d bytes", short(h.Name), h.Size)
+	}
+	if h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeGNUSparse {
+		a.rest = h.Size + padding(h.Size)
+	}
+	return h, nil
+}
+
+// file takes a file that the archive needs no caller for, or returns it.
+func (a *archive) file(name string, size int64) (*Entry, error) {
+	switch base := path.Base(name); {
+	case name == LayoutName:
+		a.layout = true
+		return nil, a.take(name, size, a.found.takeLayout)
+	case name == IndexName:
+		return nil, a.take(name, size, a.found.takeIndex)
+	case name == DockerName:
+		return nil, a.take(name, size, a.found.takeDocker)
+	case name == DocumentName:
+		return nil, invalid("this is a bundle that was changed, or unpacked and packed again: take the file as it was made")
+	case strings.HasPrefix(name, "blobs/"):
+		algorithm, encoded, _ := strings.Cut(strings.TrimPrefix(name, "blobs/"), "/")
+		d, err := mirror.ParseDigest(algorithm + ":" + encoded)
+		if err != nil {
+			return nil, invalid("entry %q: %w", name, err)
+		}
+		return a.entryOf(name, size, d)
+	case a.layout, name == "repositories", base == "VERSION", base == "json":
+		if a.ignored += size; a.ignored > maxIgnored {
+			return nil, invalid("the archive has more than %d bytes that belong to no image", int64(maxIgnored))
+		}
+		return nil, nil
+	}
+	return a.entryOf(name, size, "")
+}
+
+func (a *archive) take(name string, size int64, take func(data []byte) error) error {
+	data, err := read(a.tar, name, size, a.limits.Index)
+	if err != nil {
+		return a.in.explain(err)
+	}
+	return take(data)
+}
+
+// entryOf returns a file that the caller is to store. Of JSON that may be needed to make sense of the rest, a copy is
+// kept.
+func (a *archive) entryOf(name string, size int64, d digest.Digest) (*Entry, error) {
+	if a.total += size; a.limits.MaxBytes > 0 && a.total > a.limits.MaxBytes {
+		return nil, invalid("the archive holds more than the %d bytes that are to be read", a.limits.MaxBytes)
+	}
+	start := make([]byte, min(size, 4))
+	if _, err := io.ReadFull(a.tar, start); err != nil {
+		return nil, a.in.explain(err)
+	}
+	e := &Entry{Digest: d, Size: size, source: a, name: name}
+	what := file{digest: d, size: size, packed: compression(start)}
+	content := io.MultiReader(bytes.NewReader(start), a.tar)
+	if size <= mirror.MaxManifestSize && bytes.HasPrefix(start, []byte("{")) && a.found.room(size) {
+		data := make([]byte, size)
+		if _, err := io.ReadFull(content, data); err != nil {
+			return nil, a.in.explain(err)
+		}
+		if d == "" {
+			what.digest = digest.FromBytes(data)
+			e.Digest = what.digest
+		} else if d.Algorithm().FromBytes(data) != d {
+			return nil, invalid("%s is not what its name says: it is damaged", name)
+		}
+		a.found.keep(what.digest, data)
+		content = bytes.NewReader(data)
+	}
+	e.Manifest = a.found.listed[e.Digest]
+	e.Reader = &archiveReader{a: a, e: e, r: content, rest: size}
+	return e, a.found.add(name, what)
+}
+
+// end finds nothing but padding after the end mark, and whether there were images.
+func (a *archive) end() error {
+	buf := make([]byte, 32<<10)
+	for tail := 0; tail <= maxTail; {
+		n, err := a.in.Read(buf)
+		if len(bytes.Trim(buf[:n], "\x00")) > 0 {
+			return invalid("there is more after the end of the archive, before byte %d", a.in.pos)
+		}
+		tail += n
+		if err == io.EOF {
+			if a.found.index == nil && a.found.docker == nil {
+				return invalid("the archive has neither an %s, as an image layout has, nor a %s, as docker save writes",
+					IndexName, DockerName)
+			}
+			return io.EOF
+		}
+		if err != nil {
+			return a.in.explain(err)
+		}
+	}
+	return invalid("there is no end of zeros after the end of the archive")
+}
+
+// entryName returns what an entry is called, from the top of the archive.
+func entryName(name string) (string, error) {
+	if len(name) > maxName {
+		return "", invalid("the name of entry %q is longer than %d bytes", short(name), maxName)
+	}
+	if strings.HasPrefix(name, "/") || strings.ContainsAny(name, "\\\x00") {
+		return "", invalid("entry %q is not named as in an archive of images", name)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", invalid("entry %q points out of the archive", name)
+		}
+	}
+	return path.Clean(name), nil
+}
+
+// archiveReader reads the content of an entry.
+type archiveReader struct {
+	a    *archive
+	e    *Entry
+	r    io.Reader
+	rest int64
+}
+
+func (r *archiveReader) Read(p []byte) (int, error) {
+	if r.a.entry != r.e {
+		return 0, errOver
+	}
+	if r.rest == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.r.Read(p)
+	r.rest -= int64(n)
+	if err == io.EOF && r.rest == 0 {
+		return n, nil
+	}
+	return n, r.a.in.explain(err)
+}

@@ -1,0 +1,61 @@
+package bundle
+
+import (
+	"context"
+	"io"
+
+	"airmirror/mirror"
+)
+
+// Copy passes a bundle on. seen, unless it is nil, is called as soon as the document was read. sign, unless it is nil,
+// signs bundle.json, in place of who did before: so a bundle can be made by one process and signed by another, which has
+// the key. The bundle has to be whole; that manifests and blobs are what they are called is not verified.
+func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []byte) (signature []byte, err error), seen func(*Document)) (*Document, error) {
+	in, err := unpack(streamOf(r))
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSequence(in, Limits{}.filled())
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, invalid("what is to be passed on is no bundle")
+	}
+	if seen != nil {
+		seen(s.doc)
+	}
+	rest := s.parts.size() - s.offset()
+	if sign != nil {
+		if s.signature, err = sign(s.document); err != nil {
+			return nil, err
+		}
+		if len(s.signature) == 0 || len(s.signature) > maxSignature {
+			return nil, mirror.Errorf(mirror.CodeSizeInvalid, "a signature of %d bytes cannot be in a bundle", len(s.signature))
+		}
+	}
+	out := writer{w: w, buf: make([]byte, 0, bufferSize)}
+	for _, p := range partsOf(s.doc, s.document, s.signature).first {
+		if p.name == DockerName {
+			break // it comes with the rest
+		}
+		if p.name == IndexName {
+			p.content = s.index
+		}
+		if err := out.part(ctx, p, nil); err != nil {
+			return nil, err
+		}
+	}
+	s.index = nil
+	n, err := out.copy(ctx, in, rest)
+	if err != nil {
+		return nil, err
+	}
+	if n < rest {
+		return nil, cut(s.offset())
+	}
+	if err := in.end(); err != nil {
+		return nil, err
+	}
+	return s.doc, out.flush()
+}

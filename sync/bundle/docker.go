@@ -1,0 +1,138 @@
+package bundle
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// loadable is an item of manifest.json: an image that docker load can load.
+//
+// https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
+type loadable struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// Media types that docker load understands, whatever wrote them.
+var (
+	configTypes = []string{v1.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json"}
+	layerTypes  = []string{
+		v1.MediaTypeImageLayer, v1.MediaTypeImageLayerGzip, v1.MediaTypeImageLayerZstd,
+		"application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.diff.tar.gzip",
+	}
+)
+
+// docker makes manifest.json, or nil if it would be empty. docker load takes all of the images in it or fails as a
+// whole; so it has only those that are whole here, and only images for Linux.
+func (l *loader) docker() ([]byte, error) {
+	images := map[digest.Digest]*loadable{} // nil for what cannot be loaded
+	var list []*loadable
+	for _, image := range l.doc.Images {
+		if image.Why == WhyReferrer || !l.here[image.Digest] {
+			continue
+		}
+		item, seen := images[image.Digest]
+		if !seen {
+			var err error
+			if item, err = l.loadable(image.Digest); err != nil {
+				return nil, err
+			}
+			images[image.Digest] = item
+			if item != nil {
+				list = append(list, item)
+			}
+		}
+		if item != nil && image.Tag != "" {
+			item.RepoTags = append(item.RepoTags, familiar(image.Repository)+":"+image.Tag)
+		}
+	}
+	if list == nil {
+		return nil, nil
+	}
+	return encode(list)
+}
+
+// loadable returns the image with manifest d: of an index, that for linux/amd64 or else the first that can be loaded.
+// It is nil if there is none.
+func (l *loader) loadable(d digest.Digest) (*loadable, error) {
+	mediaType, data, err := l.load(d)
+	if err != nil {
+		return nil, err
+	}
+	mediaType, refs, err := mirror.ParseManifest(mediaType, data)
+	if err != nil || !mirror.Understood(mediaType) {
+		return nil, err
+	}
+	if !mirror.IsIndex(mediaType) {
+		return l.whole(data), nil
+	}
+	slices.SortStableFunc(refs.Manifests, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
+	for _, child := range refs.Manifests {
+		if rank(child) == unloadable || !l.here[child.Digest] {
+			continue
+		}
+		mediaType, data, err := l.load(child.Digest)
+		if err == nil {
+			mediaType, _, err = mirror.ParseManifest(mediaType, data)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if mirror.IsIndex(mediaType) {
+			continue
+		}
+		if item := l.whole(data); item != nil {
+			return item, nil
+		}
+	}
+	return nil, nil
+}
+
+const unloadable = 3
+
+// rank says how much a child of an index is preferred; less is better.
+func rank(desc v1.Descriptor) int {
+	switch p := desc.Platform; {
+	case p == nil:
+		return 2
+	case p.OS != "linux":
+		return unloadable
+	case p.Architecture == "amd64" && p.Variant == "":
+		return 0
+	}
+	return 1
+}
+
+// whole makes an item of a manifest that was checked; nil if it is no image, or some of it is not here.
+func (l *loader) whole(data []byte) *loadable {
+	var image v1.Manifest
+	if json.Unmarshal(data, &image) != nil || !slices.Contains(configTypes, image.Config.MediaType) || !l.here[image.Config.Digest] {
+		return nil
+	}
+	item := &loadable{Config: blobName(image.Config.Digest), Layers: []string{}}
+	for _, layer := range image.Layers {
+		if !slices.Contains(layerTypes, layer.MediaType) || !l.here[layer.Digest] {
+			return nil
+		}
+		item.Layers = append(item.Layers, blobName(layer.Digest))
+	}
+	return item
+}
+
+// familiar is how docker writes the name of a repository.
+func familiar(repo string) string {
+	if path, hub := strings.CutPrefix(repo, mirror.DockerHub+"/"); hub {
+		if name, official := strings.CutPrefix(path, "library/"); official && !strings.Contains(name, "/") {
+			return name
+		}
+		return path
+	}
+	return repo
+}

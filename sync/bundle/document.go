@@ -1,0 +1,216 @@
+package bundle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// encode writes bundle.json. People read it too.
+func (doc *Document) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(doc, "", "\t")
+	return append(data, '\n'), err
+}
+
+// identify returns the ID that follows from the document.
+func (doc *Document) identify() (string, error) {
+	plain := *doc
+	plain.ID, plain.Host, plain.Tool, plain.Created = "", "", "", time.Time{}
+	data, err := json.Marshal(plain)
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), err
+}
+
+// readDocument reads and checks bundle.json.
+func readDocument(data []byte, limits Limits) (*Document, error) {
+	doc := new(Document)
+	if err := limits.decode(DocumentName, data, doc); err != nil {
+		return nil, err
+	}
+	if doc.Version > FormatVersion {
+		return nil, invalid("the bundle is of version %d, and this program reads up to %d: use a newer one", doc.Version, FormatVersion)
+	}
+	if err := doc.check(limits); err != nil {
+		return nil, err
+	}
+	if id, err := doc.identify(); err != nil || id != doc.ID {
+		return nil, invalid("%s says that its id is %q, and it is %s", DocumentName, short(doc.ID), id)
+	}
+	return doc, nil
+}
+
+// check reports whether the document contradicts itself, or names what cannot be.
+func (doc *Document) check(limits Limits) error {
+	c := checking{files: map[digest.Digest]bool{}, repos: map[string]bool{}}
+	if doc.Version < 1 || doc.Sequence < 0 {
+		return invalid("%s has version %d and sequence %d", DocumentName, doc.Version, doc.Sequence)
+	}
+	c.texts(doc.ID, doc.Source, doc.Host, doc.Destination, doc.Tool)
+	for _, from := range doc.BuildsOn {
+		c.texts(from.ID)
+	}
+	c.ownFiles(doc.Files, limits)
+	for _, repo := range doc.Repositories {
+		c.repository(repo.Name)
+	}
+	for _, m := range doc.Manifests {
+		c.manifest(m)
+	}
+	for _, b := range doc.Blobs {
+		c.file(b, math.MaxInt64)
+	}
+	if n := len(doc.Manifests) + len(doc.Blobs); n > limits.Entries {
+		c.fail("%s lists %d manifests and blobs, more than %d", DocumentName, n, limits.Entries)
+	}
+	if limits.MaxBytes > 0 && c.total > limits.MaxBytes {
+		c.fail("the bundle holds %d bytes, and no more than %d are to be read", c.total, limits.MaxBytes)
+	}
+	for _, a := range doc.Assumes {
+		c.assumed(a)
+	}
+	c.images(doc.Images)
+	return c.err
+}
+
+// checking goes through a document and keeps the first thing that is wrong.
+type checking struct {
+	files map[digest.Digest]bool // true for manifests
+	repos map[string]bool
+	total int64
+	err   error
+}
+
+func (c *checking) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = invalid(format, args...)
+	}
+}
+
+// texts checks what people are shown.
+func (c *checking) texts(texts ...string) {
+	const most = 1000
+	for _, s := range texts {
+		if len(s) > most || strings.ContainsFunc(s, unicode.IsControl) {
+			c.fail("%s has a text that is too long or has control characters: %q", DocumentName, short(s))
+		}
+	}
+}
+
+func (c *checking) ownFiles(files map[string]File, limits Limits) {
+	for name, f := range files {
+		if name != LayoutName && name != IndexName && name != DockerName {
+			c.fail("%s lists a file %q, which no bundle has", DocumentName, short(name))
+		}
+		if _, err := mirror.ParseDigest(f.Digest.String()); err != nil || f.Size < 0 || f.Size > limits.Index {
+			c.fail("%s lists %s with digest %q and %d bytes", DocumentName, short(name), short(f.Digest.String()), f.Size)
+		}
+	}
+	layout := File{Digest: digest.FromString(LayoutJSON), Size: int64(len(LayoutJSON))}
+	if _, ok := files[IndexName]; !ok || files[LayoutName] != layout {
+		c.fail("%s does not list %s and %s", DocumentName, LayoutName, IndexName)
+	}
+}
+
+func (c *checking) repository(name string) {
+	if _, err := mirror.ParseRepo(name); err != nil {
+		c.fail("%s: %w", DocumentName, err)
+	} else if c.repos[name] {
+		c.fail("%s lists the repository %s twice", DocumentName, name)
+	}
+	c.repos[name] = true
+}
+
+// file checks what is in the tar and has up to most bytes.
+func (c *checking) file(f File, most int64) {
+	if _, err := mirror.ParseDigest(f.Digest.String()); err != nil {
+		c.fail("%s: %w", DocumentName, err)
+	}
+	if _, twice := c.files[f.Digest]; twice {
+		c.fail("%s lists %s twice", DocumentName, f.Digest)
+	}
+	// Headers and padding have to have room, too, in what is counted.
+	if f.Size < 0 || f.Size > most || c.total > math.MaxInt64/2-f.Size {
+		c.fail("%s lists %s with %d bytes", DocumentName, short(f.Digest.String()), f.Size)
+		return
+	}
+	c.files[f.Digest] = false
+	c.total += f.Size
+}
+
+func (c *checking) manifest(m Manifest) {
+	c.file(m.File, mirror.MaxManifestSize)
+	c.files[m.Digest] = true
+	c.belongs(m.Digest, m.MediaType, m.Repositories)
+}
+
+func (c *checking) belongs(d digest.Digest, mediaType string, repos []string) {
+	c.texts(mediaType)
+	if mediaType == "" || len(repos) == 0 {
+		c.fail("%s lists the manifest %s without its media type or repositories", DocumentName, short(d.String()))
+	}
+	for _, repo := range repos {
+		if !c.repos[repo] {
+			c.fail("%s has %s in the repository %q, which it does not list", DocumentName, short(d.String()), short(repo))
+		}
+	}
+}
+
+func (c *checking) assumed(a Assumed) {
+	total := c.total
+	c.file(a.File, math.MaxInt64)
+	c.total = total // it is not here
+	c.texts(a.Bundle)
+	if a.MediaType != "" || len(a.Repositories) > 0 {
+		c.files[a.Digest] = true
+		c.belongs(a.Digest, a.MediaType, a.Repositories)
+	}
+}
+
+func (c *checking) images(images []Image) {
+	type name struct {
+		repo, tag string
+		d         digest.Digest
+	}
+	seen := map[name]bool{}
+	for _, image := range images {
+		key := name{repo: image.Repository, tag: image.Tag}
+		if image.Tag == "" {
+			key.d = image.Digest
+		} else if !mirror.ValidTag(image.Tag) {
+			c.fail("%s has the tag %q", DocumentName, short(image.Tag))
+		}
+		if seen[key] {
+			c.fail("%s has %s:%s twice", DocumentName, short(image.Repository), short(image.Tag))
+		}
+		seen[key] = true
+		if !c.repos[image.Repository] {
+			c.fail("%s has an image in the repository %q, which it does not list", DocumentName, short(image.Repository))
+		}
+		if !c.files[image.Digest] {
+			c.fail("%s has the image %s:%s, whose manifest %q is neither here nor assumed",
+				DocumentName, short(image.Repository), short(image.Tag), short(image.Digest.String()))
+		}
+		if image.Size < 0 || image.New < 0 {
+			c.fail("%s has the image %s:%s with %d bytes, %d new", DocumentName, image.Repository, image.Tag, image.Size, image.New)
+		}
+		c.texts(append(slices.Clone(image.Platforms), image.Why, image.Origin, image.Subject.String())...)
+	}
+}
+
+// short cuts what others wrote before it is repeated in a message.
+func short(s string) string {
+	const most = 120
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -1,0 +1,221 @@
+package bundle
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// folder reads an image layout in a folder.
+type folder struct {
+	root   *os.Root
+	limits Limits
+	found  found
+	list   []listed // what is to come
+	read   int64
+	total  int64
+	file   *os.File // the open entry
+	entry  *Entry
+	err    error
+}
+
+type listed struct {
+	File
+	manifest bool
+}
+
+// OpenFolder reads an OCI image layout in a folder: of what is there, what index.json leads to, manifests first. Links
+// out of the folder are not followed.
+func OpenFolder(path string, limits Limits) (*Reader, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	limits = limits.filled()
+	f := &folder{root: root, limits: limits, found: newFound(limits)}
+	err = f.take(LayoutName, f.found.takeLayout)
+	if err == nil {
+		err = f.take(IndexName, f.found.takeIndex)
+	}
+	if err == nil {
+		err = f.walk()
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return &Reader{f}, nil
+}
+
+func (f *folder) kind() Kind                  { return KindLayout }
+func (f *folder) known(*Entry, digest.Digest) {}
+func (f *folder) offset() int64               { return f.read }
+
+func (f *folder) roots() ([]Root, error) { return f.found.roots() }
+
+func (f *folder) Close() error {
+	f.err = fs.ErrClosed
+	return errors.Join(f.shut(), f.root.Close())
+}
+
+func (f *folder) shut() error {
+	file := f.file
+	f.file, f.entry = nil, nil
+	if file == nil {
+		return nil
+	}
+	return file.Close()
+}
+
+// open opens a file, which has up to most bytes. Opening anything but a file could wait for ever.
+func (f *folder) open(name string, most int64) (*os.File, int64, error) {
+	info, err := f.root.Stat(filepath.FromSlash(name))
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, invalid("%s is no file", name)
+	}
+	if info.Size() > most {
+		return nil, 0, invalid("%s is larger than %d bytes", name, most)
+	}
+	file, err := f.root.Open(filepath.FromSlash(name))
+	return file, info.Size(), err
+}
+
+func (f *folder) load(name string, most int64) ([]byte, error) {
+	file, size, err := f.open(name, most)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return read(file, name, size, most)
+}
+
+func (f *folder) take(name string, take func(data []byte) error) error {
+	data, err := f.load(name, f.limits.Index)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: "the folder is no image layout: it has no " + name, Cause: err}
+	}
+	if err != nil {
+		return err
+	}
+	return take(data)
+}
+
+// walk lists what index.json leads to. Of what is not there, nothing is: an index may lack platforms, and this mirror may
+// hold it already.
+func (f *folder) walk() error {
+	seen := map[digest.Digest]bool{}
+	var blobs []listed
+	queue := f.found.index.Manifests
+	for ; len(queue) > 0; queue = queue[1:] {
+		desc := queue[0]
+		if seen[desc.Digest] {
+			continue
+		}
+		seen[desc.Digest] = true
+		refs, there, err := f.manifest(desc)
+		if err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
+		f.list = append(f.list, listed{File{desc.Digest, desc.Size}, true})
+		queue = append(queue[:len(queue):len(queue)], refs.Manifests...)
+		for _, blob := range refs.Blobs {
+			if !seen[blob.Digest] {
+				seen[blob.Digest] = true
+				blobs = append(blobs, listed{File{blob.Digest, blob.Size}, false})
+			}
+		}
+		if len(queue)+len(f.list)+len(blobs) > f.limits.Entries {
+			return invalid("the folder has more than %d manifests and blobs", f.limits.Entries)
+		}
+	}
+	f.list = append(f.list, blobs...)
+	return nil
+}
+
+// manifest reads a manifest, if it is there.
+func (f *folder) manifest(desc v1.Descriptor) (refs mirror.References, there bool, err error) {
+	name := blobName(desc.Digest)
+	data, err := f.load(name, mirror.MaxManifestSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return refs, false, nil
+	}
+	if err != nil {
+		return refs, false, err
+	}
+	if int64(len(data)) != desc.Size || desc.Digest.Algorithm().FromBytes(data) != desc.Digest {
+		return refs, false, invalid("%s is not what its name says: it is damaged", name)
+	}
+	if _, refs, err = mirror.ParseManifest(desc.MediaType, data); err != nil {
+		return refs, false, invalid("%s: %w", name, err)
+	}
+	return refs, true, nil
+}
+
+func (f *folder) next() (*Entry, error) {
+	if err := f.shut(); err != nil && f.err == nil {
+		f.err = err
+	}
+	for f.err == nil {
+		if len(f.list) == 0 {
+			f.err = io.EOF
+			break
+		}
+		item := f.list[0]
+		f.list = f.list[1:]
+		name := blobName(item.Digest)
+		file, size, err := f.open(name, item.Size)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && size != item.Size {
+			err = errors.Join(invalid("%s has %d bytes, and its descriptor says %d", name, size, item.Size), file.Close())
+		}
+		if f.total += item.Size; err == nil && f.limits.MaxBytes > 0 && f.total > f.limits.MaxBytes {
+			err = errors.Join(invalid("the folder holds more than the %d bytes that are to be read", f.limits.MaxBytes), file.Close())
+		}
+		if err != nil {
+			f.err = err
+			break
+		}
+		f.file = file
+		f.entry = &Entry{Digest: item.Digest, Size: size, Manifest: item.manifest, source: f, name: name}
+		f.entry.Reader = &folderReader{f: f, e: f.entry, rest: size}
+		return f.entry, nil
+	}
+	return nil, f.err
+}
+
+// folderReader reads the content of an entry.
+type folderReader struct {
+	f    *folder
+	e    *Entry
+	rest int64
+}
+
+func (r *folderReader) Read(p []byte) (int, error) {
+	if r.f.entry != r.e {
+		return 0, errOver
+	}
+	if r.rest == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.f.file.Read(p[:min(int64(len(p)), r.rest)])
+	r.rest -= int64(n)
+	r.f.read += int64(n)
+	if err == io.EOF {
+		err = cut(r.f.read)
+	}
+	return n, err
+}

@@ -1,0 +1,183 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+const (
+	// bufferSize is how much is copied at a time; less costs more in calls than memory is worth.
+	bufferSize = 1 << 20
+	// stretch is how much is copied between two looks at whether it is still wanted.
+	stretch = 64 << 20
+)
+
+// Size is how many bytes the tar has, with a signature of so many; 0 for none.
+func (c *Contents) Size(signature int) int64 {
+	document, err := c.Document.encode()
+	if err != nil {
+		return 0 // Write will say why
+	}
+	p := partsOf(c.Document, document, nil)
+	if signature > 0 {
+		p.first = append(p.first, part{name: SignatureName, File: File{Size: int64(signature)}})
+	}
+	return p.size()
+}
+
+// Write writes a bundle without a signature in one pass. open opens the manifests and blobs that its document lists, in
+// that order. One that has not the size that is listed there is a [mirror.CodeSizeInvalid]; digests are not verified.
+func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
+	document, err := c.Document.encode()
+	if err != nil {
+		return err
+	}
+	out := writer{w: w, buf: make([]byte, 0, bufferSize)}
+	p := partsOf(c.Document, document, nil)
+	for i := range p.count() {
+		part := p.at(i)
+		switch part.name {
+		case IndexName:
+			part.content = c.Index
+		case DockerName:
+			part.content = c.Docker
+		}
+		if err := out.part(ctx, part, open); err != nil {
+			return fmt.Errorf("writing %s: %w", part.name, err)
+		}
+	}
+	if err := out.zeros(endSize); err != nil {
+		return err
+	}
+	return out.flush()
+}
+
+// writer gathers what is small, so that many small blobs are not many small writes.
+type writer struct {
+	w   io.Writer
+	buf []byte // what was gathered, up to its capacity
+}
+
+func (w *writer) part(ctx context.Context, p part, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
+	if err := w.add(header(p.name, p.Size)); err != nil {
+		return err
+	}
+	if !p.listed {
+		if int64(len(p.content)) != p.Size {
+			return mirror.Errorf(mirror.CodeSizeInvalid, "it has %d bytes, and not the %d that are listed", len(p.content), p.Size)
+		}
+		if err := w.add(p.content); err != nil {
+			return err
+		}
+	} else if err := w.listed(ctx, p, open); err != nil {
+		return err
+	}
+	return w.zeros(padding(p.Size))
+}
+
+func (w *writer) listed(ctx context.Context, p part, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	r, err := open(ctx, p.Digest)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	n, err := w.copy(ctx, r, p.Size)
+	if err != nil {
+		return err
+	}
+	more := n == p.Size && !ended(r)
+	if n < p.Size || more {
+		return mirror.Errorf(mirror.CodeSizeInvalid, "%s has not the %d bytes that are listed", p.Digest, p.Size)
+	}
+	return nil
+}
+
+// copy copies up to size bytes and returns how many there were.
+func (w *writer) copy(ctx context.Context, r io.Reader, size int64) (n int64, err error) {
+	if _, ok := r.(*os.File); ok && size >= bufferSize {
+		if file, ok := w.w.(*os.File); ok {
+			return w.share(ctx, file, r, size)
+		}
+	}
+	for n < size {
+		if len(w.buf) == cap(w.buf) {
+			if err := w.flush(); err != nil {
+				return n, err
+			}
+			if ctx.Err() != nil {
+				return n, context.Cause(ctx)
+			}
+		}
+		room := w.buf[len(w.buf):cap(w.buf)]
+		m, err := r.Read(room[:min(int64(len(room)), size-n)])
+		w.buf = w.buf[:len(w.buf)+m]
+		n += int64(m)
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// share copies from file to file, which the system does without this process, or without copying.
+func (w *writer) share(ctx context.Context, file *os.File, r io.Reader, size int64) (n int64, err error) {
+	if err := w.flush(); err != nil {
+		return 0, err
+	}
+	for n < size {
+		if ctx.Err() != nil {
+			return n, context.Cause(ctx)
+		}
+		want := min(stretch, size-n)
+		m, err := io.Copy(file, io.LimitReader(r, want))
+		n += m
+		if err != nil || m < want {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (w *writer) add(data []byte) error {
+	for len(data) > 0 {
+		if len(w.buf) == cap(w.buf) {
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+		n := copy(w.buf[len(w.buf):cap(w.buf)], data)
+		w.buf = w.buf[:len(w.buf)+n]
+		data = data[n:]
+	}
+	return nil
+}
+
+var noBytes [endSize]byte
+
+// zeros adds up to endSize zeros.
+func (w *writer) zeros(n int64) error { return w.add(noBytes[:n]) }
+
+func (w *writer) flush() error {
+	_, err := w.w.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+// ended reports whether there is nothing more in r.
+func ended(r io.Reader) bool {
+	var one [1]byte
+	n, err := io.ReadFull(r, one[:])
+	return n == 0 && err == io.EOF
+}
