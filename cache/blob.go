@@ -20,7 +20,7 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 	if err != nil {
 		return mirror.Blob{}, err
 	}
-	blob, err := s.open(ctx, d, size)
+	blob, err := s.open(ctx, d, blobRecord{Size: size})
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 		if _, err := s.readable(ctx, repo, d); err != nil { // it was collected in between
 			return mirror.Blob{}, err
@@ -33,6 +33,29 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 		s.recency.touch(content{repo, d}) // what is open can be read even if a sweep takes it now
 	}
 	return blob, nil
+}
+
+// open opens the file of a blob that the index knows.
+func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
+	blob, err := s.blobs.Open(ctx, d)
+	if err == nil && blob.Size == record.Size {
+		return blob, nil
+	}
+	if err == nil {
+		blob.Close()
+	}
+	return mirror.Blob{}, record.damaged(d, blob.Size, err)
+}
+
+// damaged says what is wrong with a file that could not be opened, or has size bytes.
+func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
+	switch {
+	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
+		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
+	case err != nil:
+		return err
+	}
+	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, size, r.Size)
 }
 
 // readable returns the size of d if repo may read it.
@@ -49,29 +72,6 @@ func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		return err
 	})
 	return size, explain(err, "look up blob %s in %s", d, repo)
-}
-
-// open opens the file of a blob that the index knows.
-func (s *Store) open(ctx context.Context, d digest.Digest, size int64) (mirror.Blob, error) {
-	blob, err := s.blobs.Open(ctx, d)
-	if err == nil && blob.Size == size {
-		return blob, nil
-	}
-	if err == nil {
-		blob.Close()
-	}
-	return mirror.Blob{}, damaged(d, blob.Size, size, err)
-}
-
-// damaged says what is wrong with a file that could not be opened, or has actual bytes in place of size.
-func damaged(d digest.Digest, actual, size int64, err error) error {
-	switch {
-	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
-		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
-	case err != nil:
-		return err
-	}
-	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, actual, size)
 }
 
 // StatBlob implements [mirror.BlobStore].

@@ -17,7 +17,7 @@ func (s *Store) Held(ctx context.Context, d digest.Digest) (size int64, err erro
 		return 0, err
 	}
 	if size, err = s.blobs.Stat(ctx, d); err != nil || size != record.Size {
-		return 0, explain(damaged(d, size, record.Size, err), "look up blob %s", d)
+		return 0, explain(record.damaged(d, size, err), "look up blob %s", d)
 	}
 	return size, nil
 }
@@ -28,7 +28,7 @@ func (s *Store) OpenHeld(ctx context.Context, d digest.Digest) (mirror.Blob, err
 	if err != nil {
 		return mirror.Blob{}, err
 	}
-	blob, err := s.open(ctx, d, record.Size)
+	blob, err := s.open(ctx, d, record)
 	return blob, explain(err, "open blob %s", d)
 }
 
@@ -45,8 +45,8 @@ func (s *Store) heldRecord(ctx context.Context, d digest.Digest) (record blobRec
 }
 
 // Carry implements [mirror.CarryStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing digests,
-// each once: the first maxMissing of them. What the manifests point at is in memory until it is written, some tens of KiB
-// for an image, and pushes wait for the transaction, about a millisecond for an image: give it some hundred at a time.
+// each once: the first maxMissing of them. What the manifests point at is in memory until it is written, some KiB for an
+// image; some hundred at a time are written well together.
 func (s *Store) Carry(ctx context.Context, manifests []mirror.Carried) error {
 	carried, err := s.readCarried(ctx, manifests)
 	if err != nil {

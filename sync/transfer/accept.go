@@ -1,0 +1,183 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// accept decides whether a bundle may come in, before anything is changed: it is signed as it has to be, no older than
+// what was imported before, makes sense, and what it builds on is held. It finds out what of it is lacking here.
+func (in *importing) accept(ctx context.Context, document, signature []byte) error {
+	s := &in.summary
+	s.describe(in.doc)
+	s.Document, s.Signed = digest.FromBytes(document), signature != nil
+	var err error
+	if s.Key, err = in.verify(document, signature); err != nil {
+		return err
+	}
+	if err := in.list(); err != nil {
+		return err
+	}
+	if err := in.age(ctx); err != nil {
+		return err
+	}
+	in.protect(digestsOf(in.doc)...)
+	if err := in.assumed(ctx); err != nil {
+		return err
+	}
+	var total int64
+	for d, size := range entriesOf(in.doc) {
+		held, err := in.c.held(ctx, d, size)
+		if err != nil {
+			return err
+		}
+		if !held {
+			in.lacks[d] = true
+			total += size
+		}
+	}
+	in.tell(Event{Kind: KindPlan, Images: len(in.doc.Images), Total: total})
+	in.Expect(s.Bytes)
+	if in.req.DryRun {
+		in.news = total
+		return in.preview(ctx)
+	}
+	if len(in.lacks) == 0 {
+		in.Did(s.Bytes)
+	}
+	return nil
+}
+
+// verify checks the signature of what has one, if there are keys to check it with, and that there is one if there has
+// to be. The signature of what is no bundle is nil.
+func (in *importing) verify(document, signature []byte) (keyID string, err error) {
+	needed := in.c.opts.Signed || len(in.req.Keys) > 0
+	var verifier Verifier
+	if in.c.opts.Verifier != nil {
+		if verifier, err = in.c.opts.Verifier(in.req.Keys); err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case signature == nil && needed:
+		return "", mirror.Errorf(mirror.CodeDenied, "it is not signed, and only what is signed by a key that is trusted is taken in")
+	case verifier == nil && needed:
+		return "", mirror.Errorf(mirror.CodeDenied, "its signature cannot be checked: no key is trusted here, name one with --verify or in the configuration")
+	case signature == nil || verifier == nil:
+		return "", nil
+	}
+	keyID, err = verifier.Verify(document, signature)
+	if err != nil {
+		return "", mirror.Errorf(mirror.CodeDenied, "bundle %s is not taken in: %w", in.doc.ID, err)
+	}
+	return keyID, nil
+}
+
+// age refuses what is older than the last bundle of the same source for the same destination, and sees whether it is that.
+func (in *importing) age(ctx context.Context) error {
+	last, err := in.c.lastImported(ctx, in.doc)
+	if err != nil {
+		return err
+	}
+	in.summary.Known = last.ID == in.doc.ID
+	if in.doc.Sequence >= last.Sequence || in.req.AllowOlder {
+		return nil
+	}
+	return mirror.Errorf(mirror.CodeDenied, "bundle %s is number %d of %s, made %s, and number %d, made %s, was imported already: it would bring old content back; --allow-older takes it in all the same",
+		in.doc.ID, in.doc.Sequence, in.doc.Source, in.doc.Created.Format(time.RFC3339), last.Sequence, last.Created.Format(time.RFC3339))
+}
+
+func importedKey(doc *bundle.Document) string { return doc.Source + "/" + doc.Destination }
+
+// lastImported is the zero value if there was none.
+func (c *Carrier) lastImported(ctx context.Context, doc *bundle.Document) (last ImportedBundle, err error) {
+	notes, err := c.store.Notes(ctx, importedNotes)
+	if note := notes[importedKey(doc)]; err == nil && note != nil {
+		err = json.Unmarshal(note, &last)
+	}
+	if err != nil {
+		err = fmt.Errorf("read which bundle was imported last: %w", err)
+	}
+	return last, err
+}
+
+// noteImported notes that a bundle was imported, unless a later one was.
+func (c *Carrier) noteImported(ctx context.Context, doc *bundle.Document) error {
+	c.numbering.Lock()
+	defer c.numbering.Unlock()
+	last, err := c.lastImported(ctx, doc)
+	if err != nil || doc.Sequence < last.Sequence || doc.ID == last.ID {
+		return err
+	}
+	note, err := json.Marshal(ImportedBundle{
+		Source: doc.Source, Destination: doc.Destination, ID: doc.ID, Sequence: doc.Sequence, Created: doc.Created, Imported: time.Now().UTC(),
+	})
+	if err == nil {
+		err = c.store.Note(ctx, importedNotes, map[string][]byte{importedKey(doc): note})
+	}
+	if err != nil {
+		return fmt.Errorf("note that bundle %s was imported: %w", doc.ID, err)
+	}
+	return nil
+}
+
+// assumed refuses a bundle that builds on what is not held.
+func (in *importing) assumed(ctx context.Context) error {
+	var missing []bundle.Assumed
+	var bytes uint64
+	for _, a := range in.doc.Assumes {
+		held, err := in.c.held(ctx, a.Digest, a.Size)
+		if err != nil {
+			return err
+		}
+		if !held {
+			missing = append(missing, a)
+			bytes += uint64(a.Size)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(missing))
+	for _, a := range missing {
+		name := a.Digest.String()
+		if a.Bundle != "" {
+			name += " (in bundle " + in.bundleName(a.Bundle) + ")"
+		}
+		names = append(names, name)
+	}
+	err := mirror.Errorf(mirror.CodeBlobUnknown, "bundle %s builds on content that is not held here, %s of it: %s; import the bundles that have it first, or have one made that does not leave it out",
+		in.doc.ID, humanize.Bytes(bytes), list(names))
+	err.Detail = missing
+	return err
+}
+
+// bundleName tells people more than the ID of a bundle that this one builds on, if it does.
+func (in *importing) bundleName(id string) string {
+	for _, o := range in.doc.BuildsOn {
+		if o.ID == id {
+			return fmt.Sprintf("%s, number %d of %s", id, o.Sequence, o.Created.Format(time.DateOnly))
+		}
+	}
+	return id
+}
+
+// held reports whether d is held and has so many bytes.
+func (c *Carrier) held(ctx context.Context, d digest.Digest, size int64) (bool, error) {
+	got, err := c.store.Held(ctx, d)
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		return false, nil
+	}
+	if err == nil && got != size {
+		err = mirror.Errorf(mirror.CodeBundleInvalid, "%s has %d bytes, and is said to have %d", d, got, size)
+	}
+	return err == nil, err
+}

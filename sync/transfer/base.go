@@ -1,0 +1,114 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// leaveOut marks what the other side has: by its receipt, which may be nil, and by what was sent to it before. It returns
+// the bundles that this one builds on, the latest last.
+func (p *planner) leaveOut(ctx context.Context, receipt io.Reader) ([]bundle.Origin, error) {
+	builds := make(map[string]bundle.Origin)
+	if p.req.Have {
+		if receipt == nil {
+			return nil, mirror.Errorf(mirror.CodeUnsupported, "the receipt of the other side did not come with the request")
+		}
+		if err := p.leaveHeld(ctx, receipt, builds); err != nil {
+			return nil, err
+		}
+	}
+	if p.req.Since != "" {
+		if err := p.leaveSent(ctx, builds); err != nil {
+			return nil, err
+		}
+	}
+	list := make([]bundle.Origin, 0, len(builds))
+	for _, origin := range builds {
+		list = append(list, origin)
+	}
+	slices.SortFunc(list, func(a, b bundle.Origin) int {
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// leave marks d, if it goes out at all, and reports whether it does.
+func (p *planner) leave(d digest.Digest, by string) bool {
+	it := p.items[d]
+	if it == nil {
+		return false
+	}
+	it.assumed, it.by = true, cmp.Or(by, it.by)
+	return true
+}
+
+// leaveHeld reads a receipt as it comes.
+func (p *planner) leaveHeld(ctx context.Context, receipt io.Reader, builds map[string]bundle.Origin) error {
+	identity, err := p.c.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	found, imported := false, []ImportedBundle{}
+	for entry, err := range ReadReceipt(receipt) {
+		switch {
+		case err != nil:
+			return err
+		case entry.Manifest != nil:
+			found = p.leave(entry.Manifest.Digest, "") || found
+		case entry.Blob != "":
+			found = p.leave(entry.Blob, "") || found
+		case entry.Imported != nil && entry.Imported.Source == identity && len(imported) < maxBuilds:
+			imported = append(imported, *entry.Imported)
+		}
+	}
+	if found {
+		for _, b := range imported {
+			builds[b.ID] = bundle.Origin{ID: b.ID, Sequence: b.Sequence, Created: b.Created}
+		}
+	}
+	return nil
+}
+
+// maxBuilds is how many bundles that a receipt names are believed.
+const maxBuilds = 1000
+
+// leaveSent marks what was sent to the destination, up to the bundle that the request names.
+func (p *planner) leaveSent(ctx context.Context, builds map[string]bundle.Origin) error {
+	sent, err := p.c.sentTo(ctx, p.req.To)
+	if err != nil {
+		return err
+	}
+	if p.req.Since != "last" {
+		i := slices.IndexFunc(sent, func(s SentBundle) bool { return s.ID == p.req.Since })
+		if i < 0 {
+			return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %s was sent to %s: 'last' means the last one that was", p.req.Since, called(p.req.To))
+		}
+		sent = sent[:i+1]
+	}
+	for _, s := range sent {
+		err := p.c.sentDigests(ctx, s, func(d digest.Digest) {
+			if p.leave(d, s.ID) {
+				builds[s.ID] = bundle.Origin{ID: s.ID, Sequence: s.Sequence, Created: s.Created}
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// called is how people read of a destination.
+func called(destination string) string {
+	if destination == "" {
+		return "a destination without a name"
+	}
+	return destination
+}

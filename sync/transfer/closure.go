@@ -1,0 +1,194 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+var errNotHeld = mirror.Errorf(mirror.CodeManifestUnknown, "is not held here")
+
+// maxDepth is how deep indexes may be nested.
+const maxDepth = 16
+
+// walk is a manifest that was looked at, with everything that it needs.
+type walk struct {
+	item   *item
+	origin mirror.Origin
+	err    error // why it is not whole
+}
+
+// walk looks at a manifest and at what it needs, once.
+func (p *planner) walk(ctx context.Context, at place, lenient bool, depth int) walk {
+	if w, known := p.walked[at]; known {
+		return w
+	}
+	var w walk
+	w.item, w.origin, w.err = p.look(ctx, at, lenient, depth)
+	p.walked[at] = w
+	return w
+}
+
+func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (*item, mirror.Origin, error) {
+	if depth > maxDepth {
+		return nil, "", mirror.Errorf(mirror.CodeManifestInvalid, "has indexes nested more than %d deep", maxDepth)
+	}
+	p.protect(at.digest)
+	man, err := p.c.store.Manifest(ctx, at.repo, at.digest)
+	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
+		return nil, "", errNotHeld
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	_, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := p.lacks(ctx, refs.Blobs); err != nil {
+		return nil, "", err
+	}
+	children, platforms, err := p.children(ctx, at.repo, refs.Manifests, lenient, depth)
+	if err != nil {
+		return nil, "", err
+	}
+	it := p.item(at.digest, int64(len(man.Bytes)))
+	it.manifest, it.mediaType = true, man.MediaType
+	it.repos = union(it.repos, at.repo.String())
+	it.platforms = union(it.platforms, platforms...)
+	for _, desc := range refs.Blobs {
+		it.need(p.item(desc.Digest, desc.Size))
+	}
+	for _, child := range children {
+		it.need(child)
+	}
+	if p.req.Referrers {
+		err = p.referrers(ctx, at, lenient)
+	}
+	return it, man.Origin, err
+}
+
+// item returns what is known of a digest. Digests of many manifests that are the same share their memory.
+func (p *planner) item(d digest.Digest, size int64) *item {
+	it := p.items[d]
+	if it == nil {
+		it = &item{File: bundle.File{Digest: d, Size: size}}
+		p.items[d] = it
+	}
+	return it
+}
+
+func (it *item) need(other *item) {
+	if !slices.Contains(it.needs, other) {
+		it.needs = append(it.needs, other)
+	}
+}
+
+// union adds what is not there yet, in order.
+func union(list []string, more ...string) []string {
+	for _, s := range more {
+		if i, found := slices.BinarySearch(list, s); !found {
+			list = slices.Insert(list, i, s)
+		}
+	}
+	return list
+}
+
+// lacks reports which blobs are not held as their manifest describes them.
+func (p *planner) lacks(ctx context.Context, blobs []v1.Descriptor) error {
+	digests := make([]digest.Digest, len(blobs))
+	for i, desc := range blobs {
+		digests[i] = desc.Digest
+	}
+	p.protect(digests...)
+	var missing []string
+	var bytes uint64
+	for _, desc := range blobs {
+		size, err := p.c.store.Held(ctx, desc.Digest)
+		if err == nil && size == desc.Size {
+			continue
+		}
+		if err != nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+			return err
+		}
+		missing = append(missing, desc.Digest.String())
+		bytes += uint64(desc.Size)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return mirror.Errorf(mirror.CodeBlobUnknown, "lacks %s of blobs: %s", humanize.Bytes(bytes), list(missing))
+}
+
+// list joins the first few names.
+func list(names []string) string {
+	if more := len(names) - named; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:named], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// children looks at the entries of an index that are asked for. Without some of them it is whole all the same, for the
+// other platforms; but not if they were asked for, or are there and lack something.
+func (p *planner) children(ctx context.Context, repo mirror.Repo, entries []v1.Descriptor, lenient bool, depth int) (whole []*item, platforms []string, err error) {
+	var last error
+	for _, desc := range entries {
+		asked, chosen := p.chooses(desc)
+		if !chosen {
+			continue
+		}
+		w := p.walk(ctx, place{repo, desc.Digest}, lenient, depth+1)
+		switch {
+		case w.err == nil:
+			whole = append(whole, w.item)
+			platforms = append(platforms, w.item.platforms...)
+			if desc.Platform != nil && desc.Platform.OS != "unknown" {
+				platforms = append(platforms, mirror.PlatformString(*desc.Platform))
+			}
+		case isFault(w.err):
+			return nil, nil, w.err
+		case !lenient && (asked || w.err != errNotHeld):
+			return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s: %w", nameOf(desc), w.err)
+		default:
+			last = w.err
+		}
+	}
+	switch {
+	case len(whole) > 0 || len(entries) == 0:
+		return whole, platforms, nil
+	case last != nil:
+		return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "none of its platforms is held whole")
+	}
+	return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "has no platform %s", strings.Join(p.req.Platforms, " or "))
+}
+
+// chooses reports whether an entry of an index goes along, if it is held, and whether it was asked for in as many words.
+// Attestations of a build say "unknown", and come along with everything else that refers to an image.
+func (p *planner) chooses(desc v1.Descriptor) (asked, chosen bool) {
+	switch {
+	case len(p.req.Platforms) == 0:
+		return false, true
+	case desc.Platform == nil:
+		return false, true
+	case desc.Platform.OS == "unknown":
+		return false, p.req.Referrers
+	}
+	asked = slices.ContainsFunc(p.req.Platforms, func(s string) bool { return mirror.MatchPlatform(s, *desc.Platform) })
+	return asked, asked
+}
+
+// nameOf says which entry of an index is meant.
+func nameOf(desc v1.Descriptor) string {
+	if desc.Platform != nil && desc.Platform.OS != "unknown" {
+		return mirror.PlatformString(*desc.Platform)
+	}
+	return desc.Digest.String()
+}

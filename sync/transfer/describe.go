@@ -1,0 +1,85 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// describe makes the document of what was planned, but for its number. Everything is in the order of names or digests,
+// so that the same content makes the same document.
+func (p *planner) describe(ctx context.Context) (*bundle.Document, error) {
+	identity, err := p.c.Identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	doc := &bundle.Document{
+		Source: identity, Host: p.c.opts.Host, Destination: p.req.To, Created: p.req.now(), Tool: p.c.opts.Tool,
+		Images: []bundle.Image{},
+	}
+	needed := make(map[*item]bool)
+	for _, image := range p.sorted() {
+		seen := make(map[*item]bool)
+		image.Size, image.New = image.item.weigh(seen)
+		maps.Copy(needed, seen)
+		doc.Images = append(doc.Images, image.Image)
+	}
+	var repos []string
+	for it := range needed {
+		repos = union(repos, it.repos...)
+		switch {
+		case it.assumed:
+			doc.Assumes = append(doc.Assumes, bundle.Assumed{File: it.File, MediaType: it.mediaType, Repositories: it.repos, Bundle: it.by})
+		case it.manifest:
+			doc.Manifests = append(doc.Manifests, bundle.Manifest{File: it.File, MediaType: it.mediaType, Repositories: it.repos})
+		default:
+			doc.Blobs = append(doc.Blobs, it.File)
+		}
+	}
+	slices.SortFunc(doc.Manifests, func(a, b bundle.Manifest) int { return byDigest(a.Digest, b.Digest) })
+	slices.SortFunc(doc.Assumes, func(a, b bundle.Assumed) int { return byDigest(a.Digest, b.Digest) })
+	slices.SortFunc(doc.Blobs, func(a, b bundle.File) int { return byDigest(a.Digest, b.Digest) })
+	doc.Repositories, err = p.repositories(ctx, repos)
+	return doc, err
+}
+
+func byDigest(a, b digest.Digest) int { return cmp.Compare(a, b) }
+
+func (p *planner) repositories(ctx context.Context, names []string) ([]bundle.Repository, error) {
+	list := make([]bundle.Repository, 0, len(names))
+	for _, name := range names {
+		repo, err := mirror.ParseRepo(name)
+		if err != nil {
+			return nil, err
+		}
+		origin, err := p.c.store.RepoOrigin(ctx, repo)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, bundle.Repository{Name: name, Local: origin == mirror.Pushed})
+	}
+	return list, nil
+}
+
+// weigh adds up what an item needs, itself included, each once, which it notes in seen; and of that what goes out.
+func (it *item) weigh(seen map[*item]bool) (size, goes int64) {
+	if seen[it] {
+		return 0, 0
+	}
+	seen[it] = true
+	size = it.Size
+	if !it.assumed {
+		goes = it.Size
+	}
+	for _, needed := range it.needs {
+		s, g := needed.weigh(seen)
+		size, goes = size+s, goes+g
+	}
+	return size, goes
+}

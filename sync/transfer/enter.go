@@ -1,0 +1,95 @@
+package transfer
+
+import (
+	"context"
+	"strings"
+
+	"airmirror/mirror"
+)
+
+// batchPoints and batchManifests are at most how many blobs, and how many manifests, are entered in one transaction, but
+// for one manifest that points at more.
+const (
+	batchPoints    = 4000
+	batchManifests = 256
+)
+
+// carry enters manifests that come in this order, but for those that are there already.
+func (in *importing) carry(ctx context.Context, list []manifest) error {
+	var batch []mirror.Carried
+	points := 0
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := in.c.store.Carry(ctx, batch); err != nil {
+			return err
+		}
+		for _, m := range batch {
+			in.c.mirror.Arrived(m.Repo, m.Digest)
+		}
+		batch, points = batch[:0], 0
+		return nil
+	}
+	for _, m := range list {
+		for i, repo := range m.repos {
+			held, err := in.c.store.Manifest(ctx, repo, m.digest)
+			if err == nil && held.Origin != mirror.Mirrored && strings.EqualFold(held.MediaType, m.mediaType) {
+				continue
+			}
+			if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+				return err
+			}
+			if len(batch) == batchManifests || len(batch) > 0 && points+m.points > batchPoints {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			batch = append(batch, mirror.Carried{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i]})
+			points += m.points
+		}
+	}
+	return flush()
+}
+
+// point points tags, all in one transaction, but for those that point there already.
+func (in *importing) point(ctx context.Context, tags []mirror.CarriedTag) error {
+	var move []mirror.CarriedTag
+	for _, t := range tags {
+		now, err := in.c.store.Tag(ctx, t.Repo, t.Tag)
+		if err == nil && now.Digest == t.Digest && now.Origin != mirror.Mirrored {
+			continue
+		}
+		if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+			return err
+		}
+		move = append(move, t)
+	}
+	if len(move) == 0 {
+		return nil
+	}
+	kept, err := in.c.store.PointTags(ctx, move, in.req.Overwrite)
+	if err != nil {
+		return err
+	}
+	for _, t := range move {
+		in.c.mirror.Arrived(t.Repo, t.Digest, t.Tag)
+	}
+	for _, t := range kept {
+		in.keeps(mirror.Ref{Repo: t.Repo, Tag: t.Tag}, t.Was, t.Digest)
+	}
+	return nil
+}
+
+// strike strikes off the wants of blobs that came with a manifest.
+func (in *importing) strike(ctx context.Context) {
+	for _, want := range in.c.mirror.Wants() {
+		ref, err := mirror.ParseRef(want.Ref)
+		if err != nil || !want.Blob {
+			continue
+		}
+		if stat, err := in.c.store.StatBlob(ctx, ref.Repo, ref.Digest); err == nil && stat.Held && stat.Linked {
+			in.c.mirror.Arrived(ref.Repo, ref.Digest)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package transfer
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// Plan tells what a bundle would carry, image by image, and changes nothing. receipt is the other side's, if the request
+// says that there is one. tell is never called twice at the same time, nor after Plan has returned.
+func (c *Carrier) Plan(ctx context.Context, req ExportRequest, receipt io.Reader, tell func(Event)) (Summary, error) {
+	t := newTeller(tell)
+	defer t.Close()
+	t.Doing("looking at what is held")
+	p, doc, err := c.document(ctx, req, receipt, false)
+	defer p.release()
+	if err != nil {
+		return Summary{}, err
+	}
+	s := Summary{DryRun: true, Left: len(p.left)}
+	s.describe(doc)
+	s.New = s.Bytes
+	for _, a := range doc.Assumes {
+		s.Bytes += a.Size
+	}
+	t.tell(Event{Kind: KindPlan, Images: len(doc.Images), Total: s.New})
+	for i := range doc.Images {
+		t.tell(Event{Kind: KindImage, Image: &doc.Images[i]})
+	}
+	for _, left := range p.left {
+		t.tell(Event{Kind: KindLeft, Name: left.name, Reason: left.err.Error()})
+	}
+	t.done(&s)
+	return s, nil
+}
+
+// Export writes a bundle, unsigned, and returns its document. When it is safely where it belongs, call [Carrier.Sent].
+// What cannot be exported is an error before the first byte; after it, an error means that what was written is useless.
+func (c *Carrier) Export(ctx context.Context, req ExportRequest, receipt io.Reader, out io.Writer) (*bundle.Document, error) {
+	p, doc, err := c.document(ctx, req, receipt, true)
+	defer p.release()
+	if err != nil {
+		return nil, err
+	}
+	contents, err := bundle.Compose(doc, p.load(ctx))
+	if err != nil {
+		return nil, err
+	}
+	err = bundle.Write(ctx, out, contents, func(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
+		return c.store.OpenHeld(ctx, d)
+	})
+	return contents.Document, err
+}
+
+// load returns manifests that were planned.
+func (p *planner) load(ctx context.Context) func(digest.Digest) (string, []byte, error) {
+	return func(d digest.Digest) (string, []byte, error) {
+		data, err := p.c.readManifest(ctx, d)
+		if err != nil {
+			return "", nil, err
+		}
+		return p.items[d].mediaType, data, nil
+	}
+}
+
+// readManifest reads a manifest that is held, in whatever repository.
+func (c *Carrier) readManifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	blob, err := c.store.OpenHeld(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	if blob.Size > mirror.MaxManifestSize {
+		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "%s is no manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
+	}
+	data := make([]byte, blob.Size)
+	if _, err := io.ReadFull(blob, data); err != nil {
+		return nil, err
+	}
+	if d.Algorithm().FromBytes(data) != d {
+		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "the file of manifest %s is damaged: 'mirror verify' finds what else is", d)
+	}
+	return data, nil
+}
+
+// document plans a bundle and describes it. The caller releases what the planner protects.
+func (c *Carrier) document(ctx context.Context, req ExportRequest, receipt io.Reader, reserve bool) (*planner, *bundle.Document, error) {
+	p, err := c.plan(ctx, req)
+	if err != nil {
+		return p, nil, err
+	}
+	builds, err := p.leaveOut(ctx, receipt)
+	if err != nil {
+		return p, nil, err
+	}
+	doc, err := p.describe(ctx)
+	if err != nil {
+		return p, nil, err
+	}
+	doc.BuildsOn = builds
+	return p, doc, c.number(ctx, doc, reserve)
+}
+
+// now is when a bundle is made, as it says.
+func (req ExportRequest) now() time.Time {
+	if req.Created.IsZero() {
+		return time.Now().UTC().Truncate(time.Second)
+	}
+	return req.Created.UTC().Truncate(time.Second)
+}

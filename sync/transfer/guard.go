@@ -1,0 +1,35 @@
+package transfer
+
+import (
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// guard keeps content from the collector. What is to be relied on is protected before it is looked up: then it cannot be
+// taken in between. The zero value with a store is ready; it may be used concurrently.
+type guard struct {
+	store mirror.CollectStore
+
+	mu       sync.Mutex
+	releases []func()
+}
+
+func (g *guard) protect(digests ...digest.Digest) {
+	release := g.store.Protect(digests...)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.releases = append(g.releases, release)
+}
+
+// release protects nothing any more. It may be called again.
+func (g *guard) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, release := range g.releases {
+		release()
+	}
+	g.releases = nil
+}

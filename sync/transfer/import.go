@@ -1,0 +1,148 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// ImportRequest says how content is to come in.
+type ImportRequest struct {
+	// Tag names the image of an archive that has no name for it; or, without a tag, the repository of images that are
+	// only known by tags.
+	Tag string `json:"tag,omitempty"`
+	// Overwrite moves tags that were pushed, too.
+	Overwrite bool `json:"overwrite,omitempty"`
+	// AllowOlder takes a bundle in that was made before the last one that was imported of the same source.
+	AllowOlder bool `json:"allowOlder,omitempty"`
+	// DryRun changes nothing. Of a bundle, only the document is read.
+	DryRun bool `json:"dryRun,omitempty"`
+	// Keys are public keys, one of which must have signed the bundle.
+	Keys []string `json:"keys,omitempty"`
+	// Volume says that this is a part of a bundle, and which one; nil for all of it.
+	Volume *Volume `json:"volume,omitempty"`
+}
+
+// importing is an import under way.
+type importing struct {
+	*teller
+	guard
+	c       *Carrier
+	req     ImportRequest
+	reader  *bundle.Reader
+	summary Summary
+
+	doc    *bundle.Document // nil for what is no bundle
+	listed []manifest       // of the document, assumed ones included
+	lacks  map[digest.Digest]bool
+	sorted bool // listed is in the order of entering, and was inspected
+
+	mu      sync.Mutex
+	brought []digest.Digest // what was committed
+	news    int64           // bytes of that
+}
+
+// Import takes in what is read of body: a bundle, a volume of one, an OCI image layout or what docker save wrote. tell is
+// never called twice at the same time, nor after Import has returned. See the package comment for what is checked, and
+// for what is kept if that fails. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and codes of malformed manifests
+// mean that the archive is at fault. What does not have to be read of body is left.
+func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader, tell func(Event)) (Summary, error) {
+	in := &importing{teller: newTeller(tell), guard: guard{store: c.store}, c: c, req: req, lacks: make(map[digest.Digest]bool)}
+	defer in.Close()
+	defer in.release()
+	ctx = mirror.Look(ctx)
+	run := in.whole
+	if req.Volume != nil {
+		run = in.volume
+	}
+	if err := run(ctx, body); err != nil {
+		if malformed(err) {
+			err = errors.Join(err, in.discard(ctx, in.brought))
+		}
+		return in.summary, err
+	}
+	in.summary.New, in.summary.DryRun = in.news, req.DryRun
+	in.done(&in.summary)
+	return in.summary, nil
+}
+
+// whole imports what comes in one piece.
+func (in *importing) whole(ctx context.Context, body io.Reader) (err error) {
+	in.Doing("reading what is in the archive")
+	if in.reader, err = bundle.Open(body, in.c.opts.Limits); err != nil {
+		return brokenOff(err)
+	}
+	defer in.reader.Close()
+	if in.doc = in.reader.Document(); in.doc == nil {
+		return brokenOff(in.foreign(ctx))
+	}
+	document, signature := in.reader.Raw()
+	if err := in.accept(ctx, document, signature); err != nil || in.req.DryRun {
+		return err
+	}
+	if len(in.lacks) > 0 {
+		if err := in.receive(ctx); err != nil {
+			return brokenOff(err)
+		}
+	}
+	return in.finish(ctx)
+}
+
+// malformed reports whether an error says that what came is not what it should be, all of it.
+func malformed(err error) bool {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	switch mirror.CodeOf(err) {
+	case mirror.CodeBundleInvalid, mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeManifestTooLarge,
+		mirror.CodeManifestBlobUnknown, mirror.CodeSizeInvalid:
+		return true
+	}
+	return false
+}
+
+// brokenOff says of an archive that ends early what to do.
+func brokenOff(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) && mirror.CodeOf(err) == mirror.CodeBundleInvalid {
+		return mirror.Errorf(mirror.CodeBundleInvalid, "it ends early: was it copied whole? What came is kept; import it again to go on: %w", err)
+	}
+	return err
+}
+
+// finish enters what came, all of which is held: manifests, then tags, then that it was imported.
+func (in *importing) finish(ctx context.Context) error {
+	if !in.sorted {
+		if err := in.inspect(ctx); err != nil {
+			return err
+		}
+	}
+	in.Doing("entering manifests")
+	if err := in.carry(ctx, in.listed); err != nil {
+		return err
+	}
+	var tags []mirror.CarriedTag
+	for _, image := range in.doc.Images {
+		repo, err := mirror.ParseRepo(image.Repository)
+		if err != nil {
+			return err
+		}
+		if image.Tag != "" {
+			tags = append(tags, mirror.CarriedTag{Repo: repo, Tag: image.Tag, Digest: image.Digest, Origin: mirror.Imported})
+		}
+	}
+	in.Doing("pointing tags")
+	if err := in.point(ctx, tags); err != nil {
+		return err
+	}
+	in.strike(ctx)
+	for i := range in.doc.Images {
+		in.tell(Event{Kind: KindImage, Image: &in.doc.Images[i]})
+	}
+	return in.c.noteImported(ctx, in.doc)
+}

@@ -1,0 +1,141 @@
+package transfer
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// inspect reads the manifests of a bundle, all of which are held, and refuses it unless each will have all its blobs when
+// the rest has come. It brings them in the order in which they are entered: children before indexes.
+func (in *importing) inspect(ctx context.Context) error {
+	in.Doing("reading manifests")
+	sizes := make(map[digest.Digest]int64, len(in.doc.Manifests)+len(in.doc.Blobs)+len(in.doc.Assumes))
+	for d, size := range entriesOf(in.doc) {
+		sizes[d] = size
+	}
+	for _, a := range in.doc.Assumes {
+		sizes[a.Digest] = a.Size
+	}
+	places := make(map[digest.Digest]int, len(in.listed))
+	for i, m := range in.listed {
+		places[m.digest] = i
+	}
+	for i := range in.listed {
+		if err := in.inspectOne(ctx, &in.listed[i], sizes, places); err != nil {
+			return err
+		}
+	}
+	if err := in.checkIndexes(); err != nil {
+		return err
+	}
+	var err error
+	in.listed, err = childrenFirst(in.listed, places)
+	in.sorted = err == nil
+	return err
+}
+
+func (in *importing) inspectOne(ctx context.Context, m *manifest, sizes map[digest.Digest]int64, places map[digest.Digest]int) error {
+	data, err := in.c.readManifest(ctx, m.digest)
+	if err != nil {
+		return err
+	}
+	mediaType, refs, err := mirror.ParseManifest(m.mediaType, data)
+	if err != nil {
+		return mirror.Errorf(mirror.CodeOf(err), "manifest %s: %w", m.digest, err)
+	}
+	m.index, m.points = mirror.IsIndex(mediaType), len(refs.Blobs)+len(refs.Manifests)
+	for _, desc := range refs.Blobs {
+		if err := in.has(ctx, m.digest, desc, sizes); err != nil {
+			return err
+		}
+	}
+	for _, desc := range refs.Manifests {
+		if i, here := places[desc.Digest]; here {
+			m.children = append(m.children, in.listed[i].digest)
+		}
+	}
+	if m.index && len(refs.Manifests) > 0 && len(m.children) == 0 {
+		return mirror.Errorf(mirror.CodeBundleInvalid, "index %s has none of its manifests with it", m.digest)
+	}
+	return nil
+}
+
+// has refuses a manifest with a blob that is neither in the bundle nor assumed nor held, or of another size there.
+func (in *importing) has(ctx context.Context, of digest.Digest, desc v1.Descriptor, sizes map[digest.Digest]int64) error {
+	size, listed := sizes[desc.Digest]
+	if !listed {
+		held, err := in.c.held(ctx, desc.Digest, desc.Size)
+		if err != nil {
+			return err
+		}
+		if !held {
+			return mirror.Errorf(mirror.CodeBundleInvalid, "manifest %s needs blob %s, which is neither in the bundle nor held here", of, desc.Digest)
+		}
+		in.protect(desc.Digest)
+		return nil
+	}
+	if size != desc.Size {
+		return mirror.Errorf(mirror.CodeBundleInvalid, "manifest %s says that blob %s has %d bytes, the bundle says %d", of, desc.Digest, desc.Size, size)
+	}
+	return nil
+}
+
+// checkIndexes refuses an index that has none of its manifests with it in one of its repositories.
+func (in *importing) checkIndexes() error {
+	entered := make(map[place]bool)
+	for _, m := range in.listed {
+		for _, repo := range m.repos {
+			entered[place{repo, m.digest}] = true
+		}
+	}
+	for _, m := range in.listed {
+		if len(m.children) == 0 {
+			continue
+		}
+		for _, repo := range m.repos {
+			found := false
+			for _, child := range m.children {
+				found = found || entered[place{repo, child}]
+			}
+			if !found {
+				return mirror.Errorf(mirror.CodeBundleInvalid, "index %s has none of its manifests with it in %s", m.digest, repo)
+			}
+		}
+	}
+	return nil
+}
+
+// childrenFirst sorts manifests so that those that an index points at come before it.
+func childrenFirst(list []manifest, places map[digest.Digest]int) ([]manifest, error) {
+	sorted := make([]manifest, 0, len(list))
+	done := make([]bool, len(list))
+	var visit func(i, depth int) error
+	visit = func(i, depth int) error {
+		if done[i] {
+			return nil
+		}
+		if depth > maxDepth {
+			return mirror.Errorf(mirror.CodeBundleInvalid, "indexes are nested more than %d deep in it", maxDepth)
+		}
+		for _, child := range list[i].children {
+			if err := visit(places[child], depth+1); err != nil {
+				return err
+			}
+		}
+		if !done[i] {
+			done[i] = true
+			sorted = append(sorted, list[i])
+		}
+		return nil
+	}
+	for i := range list {
+		if err := visit(i, 0); err != nil {
+			return nil, err
+		}
+	}
+	return sorted, nil
+}

@@ -1,0 +1,183 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// planner finds out what has to go: everything that is in memory of it is about as much as the document of the bundle.
+type planner struct {
+	c   *Carrier
+	req ExportRequest
+	guard
+
+	roots  []root // to be looked at
+	images map[mirror.Ref]*planned
+	items  map[digest.Digest]*item
+	walked map[place]walk
+	left   []failure // all images may lack these
+	failed []failure // what keeps there from being a bundle
+}
+
+// root is a reference that is to go out.
+type root struct {
+	ref     mirror.Ref
+	why     string
+	subject digest.Digest // what it refers to
+	lenient bool          // it may stay behind
+}
+
+// planned is an image that goes out.
+type planned struct {
+	bundle.Image
+	item *item
+}
+
+// item is a manifest or a blob that goes out, or that the other side has.
+type item struct {
+	bundle.File
+	manifest  bool
+	mediaType string
+	repos     []string
+	needs     []*item // blobs, and children that go along; each once
+	platforms []string
+	assumed   bool   // the other side has it
+	by        string // the ID of the bundle that had it
+}
+
+// failure is an image that cannot go out, and why.
+type failure struct {
+	name string
+	err  error
+}
+
+// place is a manifest in a repository.
+type place struct {
+	repo   mirror.Repo
+	digest digest.Digest
+}
+
+// plan finds out what a request means. The caller releases what it protects.
+func (c *Carrier) plan(ctx context.Context, req ExportRequest) (*planner, error) {
+	p := &planner{
+		c: c, req: req, guard: guard{store: c.store},
+		images: make(map[mirror.Ref]*planned), items: make(map[digest.Digest]*item), walked: make(map[place]walk),
+	}
+	if err := req.check(); err != nil {
+		return p, err
+	}
+	ctx = mirror.Look(ctx)
+	if err := p.gather(ctx); err != nil {
+		return p, err
+	}
+	for len(p.roots) > 0 {
+		next := p.roots[0]
+		p.roots = p.roots[1:]
+		if err := p.root(ctx, next); err != nil {
+			return p, err
+		}
+	}
+	return p, p.failure()
+}
+
+func (p *planner) add(r root) {
+	r.lenient = r.lenient || r.why == bundle.WhyAll || r.why == bundle.WhyWanted
+	p.roots = append(p.roots, r)
+}
+
+func (p *planner) fail(name string, err error) { p.failed = append(p.failed, failure{name, err}) }
+
+// root adds an image, and what refers to it. The error is a fault of the store.
+func (p *planner) root(ctx context.Context, r root) error {
+	if before := p.images[r.ref]; before != nil {
+		before.Subject = cmp.Or(before.Subject, r.subject)
+		return nil
+	}
+	image, err := p.image(ctx, r)
+	switch {
+	case err == nil:
+		p.images[r.ref] = image
+		return nil
+	case isFault(err):
+		return err
+	case r.lenient:
+		p.left = append(p.left, failure{r.ref.String(), err})
+	default:
+		p.fail(r.ref.String(), err)
+	}
+	return nil
+}
+
+func (p *planner) image(ctx context.Context, r root) (*planned, error) {
+	image := bundle.Image{Repository: r.ref.Repo.String(), Tag: r.ref.Tag, Digest: r.ref.Digest, Why: r.why, Subject: r.subject}
+	if r.ref.Digest == "" {
+		tag, err := p.c.store.Tag(ctx, r.ref.Repo, r.ref.Tag)
+		if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
+			return nil, errNotHeld
+		}
+		if err != nil {
+			return nil, err
+		}
+		image.Digest, image.Origin = tag.Digest, string(tag.Origin)
+	}
+	w := p.walk(ctx, place{r.ref.Repo, image.Digest}, r.lenient, 0)
+	if w.err != nil {
+		return nil, w.err
+	}
+	image.Origin, image.Platforms = cmp.Or(image.Origin, string(w.origin)), w.item.platforms
+	return &planned{image, w.item}, nil
+}
+
+// isFault reports whether err is not about content but about the store or the request.
+func isFault(err error) bool {
+	return err != nil && mirror.CodeOf(err) == mirror.CodeUnknown || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// named is how many things an error names.
+const named = 10
+
+// failure says what keeps there from being a bundle, if anything does.
+func (p *planner) failure() error {
+	failed := p.failed
+	if len(failed) == 0 && len(p.images) == 0 {
+		failed = p.left
+		if len(failed) == 0 {
+			return mirror.Errorf(mirror.CodeManifestUnknown, "there is nothing to export: no tag is held here")
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	detail := make([]string, 0, len(failed))
+	for _, f := range failed {
+		detail = append(detail, f.name+": "+f.err.Error())
+	}
+	text := strings.Join(detail[:min(named, len(detail))], "; ")
+	if more := len(detail) - named; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	err := mirror.Errorf(mirror.CodeManifestUnknown, "%d of what was asked for cannot be exported: fetch it first, or leave it out: %s", len(failed), text)
+	err.Detail = detail
+	return err
+}
+
+// sorted are the images in the order of their references.
+func (p *planner) sorted() []*planned {
+	list := make([]*planned, 0, len(p.images))
+	for _, image := range p.images {
+		list = append(list, image)
+	}
+	slices.SortFunc(list, func(a, b *planned) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Digest, b.Digest))
+	})
+	return list
+}

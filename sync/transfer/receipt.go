@@ -1,0 +1,200 @@
+package transfer
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// receiptVersion is the version of receipts that this program writes; it reads no later one.
+const receiptVersion = 1
+
+// A receipt is a JSON object of these members, in this order; lists have one element to a line:
+//
+//	version, mirror, host, created   ReceiptHead
+//	imported                         [ImportedBundle…], the last one of each source and destination
+//	repositories                     [ReceiptRepository…]
+//	tags                             [ReceiptTag…]
+//	manifests                        [ReceiptManifest…]
+//	blobs                            ["sha256:…"…], every file that is held, those of manifests included
+
+// ReceiptHead says whose receipt it is.
+type ReceiptHead struct {
+	Version int       `json:"version"`
+	Mirror  string    `json:"mirror"` // the name that it gave itself
+	Host    string    `json:"host,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// ImportedBundle is the last bundle that was imported of a source for a destination.
+type ImportedBundle struct {
+	Source      string    `json:"source"`
+	Destination string    `json:"destination,omitempty"`
+	ID          string    `json:"id"`
+	Sequence    int64     `json:"sequence"`
+	Created     time.Time `json:"created"`
+	Imported    time.Time `json:"imported"`
+}
+
+// ReceiptRepository is a repository, and who created it.
+type ReceiptRepository struct {
+	Name   string        `json:"name"` // host/path
+	Origin mirror.Origin `json:"origin"`
+}
+
+// ReceiptTag is a tag, and what it points at.
+type ReceiptTag struct {
+	Repository string        `json:"repository"`
+	Tag        string        `json:"tag"`
+	Digest     digest.Digest `json:"digest"`
+	Origin     mirror.Origin `json:"origin"`
+}
+
+// ReceiptManifest is a manifest that is held in a repository, whether or not all that it needs is held.
+type ReceiptManifest struct {
+	Repository string        `json:"repository"`
+	Digest     digest.Digest `json:"digest"`
+	MediaType  string        `json:"mediaType"`
+	Origin     mirror.Origin `json:"origin"`
+}
+
+// WriteReceipt writes what is held, as the index has it in one moment. It is written as it is read, however much it is.
+func (c *Carrier) WriteReceipt(ctx context.Context, w io.Writer) error {
+	identity, err := c.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	imported, err := c.Imported(ctx)
+	if err != nil {
+		return err
+	}
+	out := &receiptWriter{w: bufio.NewWriterSize(w, 64<<10)}
+	out.head(ReceiptHead{Version: receiptVersion, Mirror: identity, Host: c.opts.Host, Created: time.Now().UTC().Truncate(time.Second)})
+	out.begin("imported")
+	for _, b := range imported {
+		out.element(b)
+	}
+	out.end()
+	err = c.store.Survey(ctx, func(s mirror.Survey) error { return out.survey(ctx, s) })
+	if err != nil {
+		return fmt.Errorf("write the receipt: %w", err)
+	}
+	out.text("\n}\n")
+	if out.err == nil {
+		out.err = out.w.Flush()
+	}
+	return out.err
+}
+
+// receiptWriter writes a receipt until the first error.
+type receiptWriter struct {
+	w     *bufio.Writer
+	first bool
+	err   error
+}
+
+func (out *receiptWriter) text(s string) {
+	if out.err == nil {
+		_, out.err = out.w.WriteString(s)
+	}
+}
+
+func (out *receiptWriter) json(v any) {
+	data, err := json.Marshal(v)
+	if out.err == nil {
+		out.err = err
+	}
+	out.text(string(data))
+}
+
+// head writes the members of a head as those of the receipt.
+func (out *receiptWriter) head(head ReceiptHead) {
+	data, err := json.Marshal(head)
+	out.err = err
+	out.text(strings.TrimSuffix(string(data), "}"))
+}
+
+func (out *receiptWriter) begin(name string) {
+	out.text(",\n\"" + name + "\":[")
+	out.first = true
+}
+
+func (out *receiptWriter) element(v any) {
+	if !out.first {
+		out.text(",")
+	}
+	out.first = false
+	out.text("\n")
+	out.json(v)
+}
+
+func (out *receiptWriter) end() { out.text("]") }
+
+// survey writes what is held. It does not ask the store for anything else: that could wait for what waits for the survey.
+func (out *receiptWriter) survey(ctx context.Context, s mirror.Survey) error {
+	repos := s.Repos()
+	out.begin("repositories")
+	for _, r := range repos {
+		out.element(ReceiptRepository{r.Repo.String(), r.Origin})
+	}
+	out.end()
+	out.begin("tags")
+	for tag, err := range s.Tags() {
+		if err := cmp.Or(err, out.err, ctx.Err()); err != nil {
+			return err
+		}
+		out.element(ReceiptTag{repos[tag.Repo].Repo.String(), tag.Name, tag.Digest, tag.Origin})
+	}
+	out.end()
+	out.begin("manifests")
+	for m, err := range s.Manifests() {
+		if err := cmp.Or(err, out.err, ctx.Err()); err != nil {
+			return err
+		}
+		out.element(ReceiptManifest{repos[m.Repo].Repo.String(), m.Digest, m.MediaType, m.Origin})
+	}
+	out.end()
+	out.begin("blobs")
+	for blob, err := range s.Blobs() {
+		if err := cmp.Or(err, out.err, ctx.Err()); err != nil {
+			return err
+		}
+		out.element(blob.Digest)
+	}
+	out.end()
+	return out.err
+}
+
+// importedNotes are notes of the last bundle that was imported of a source for a destination: "source/destination" →
+// ImportedBundle. Neither has a / in it.
+const importedNotes = "bundle imported"
+
+// Imported lists the last bundle that was imported of each source for each destination.
+func (c *Carrier) Imported(ctx context.Context) ([]ImportedBundle, error) {
+	notes, err := c.store.Notes(ctx, importedNotes)
+	if err != nil {
+		return nil, fmt.Errorf("read which bundles were imported: %w", err)
+	}
+	list := make([]ImportedBundle, 0, len(notes))
+	for key, note := range notes {
+		var b ImportedBundle
+		if err := json.Unmarshal(note, &b); err != nil {
+			return nil, fmt.Errorf("read that bundle %s was imported: %w", key, err)
+		}
+		list = append(list, b)
+	}
+	slices.SortFunc(list, func(a, b ImportedBundle) int {
+		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.Destination, b.Destination))
+	})
+	return list, nil
+}

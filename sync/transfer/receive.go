@@ -1,0 +1,136 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// maxCommits is how many blobs are made durable while the next ones are read: the disk takes its time for each, and is
+// better used by several. What is not hashed yet of them is in memory, some hundred KiB each.
+const maxCommits = 16
+
+// commits are blobs that are being made durable. The zero value is not ready.
+type commits struct {
+	slots chan struct{}
+	work  sync.WaitGroup
+
+	mu  sync.Mutex
+	err error // the first one
+}
+
+func newCommits() *commits { return &commits{slots: make(chan struct{}, maxCommits)} }
+
+// do has f done, when there is room. It returns what went wrong so far.
+func (c *commits) do(f func() error) error {
+	c.slots <- struct{}{}
+	c.work.Go(func() {
+		defer func() { <-c.slots }()
+		if err := f(); err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.err == nil {
+				c.err = err
+			}
+		}
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// wait waits for all of them, and returns the first error: err, if it is not nil and did not come of one of theirs.
+func (c *commits) wait(err error) error {
+	c.work.Wait()
+	if err == nil || errors.Is(err, context.Canceled) {
+		return errors.Join(c.err, err)
+	}
+	return err
+}
+
+// receive takes in what is lacking of a bundle.
+func (in *importing) receive(ctx context.Context) error {
+	all := newCommits()
+	err := in.entries(ctx, all)
+	return all.wait(err)
+}
+
+// entries takes in one entry after the other. When the manifests have come, and before anything else does, they are
+// inspected: nobody has to wait for terabytes to be told that they do not fit.
+func (in *importing) entries(ctx context.Context, all *commits) error {
+	for {
+		e, err := in.reader.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !e.Manifest && !in.sorted {
+			if err := all.wait(nil); err != nil {
+				return err
+			}
+			if err := in.inspect(ctx); err != nil {
+				return err
+			}
+		}
+		if !in.lacks[e.Digest] {
+			in.Did(e.Size - e.Skipped)
+			continue
+		}
+		if err := in.entry(ctx, e, all); err != nil {
+			return err
+		}
+	}
+}
+
+// entry takes in one entry; it is committed while the next one is read.
+func (in *importing) entry(ctx context.Context, e *bundle.Entry, all *commits) error {
+	in.Doing("receiving " + e.Digest.String())
+	incoming, err := in.c.store.Receive(ctx, e.Digest)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(incoming, &counted{ctx, e, in}); err != nil {
+		return errors.Join(err, incoming.Abort())
+	}
+	return all.do(func() error { return in.commit(ctx, incoming, e.Size) })
+}
+
+func (in *importing) commit(ctx context.Context, incoming mirror.Incoming, size int64) error {
+	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
+		return errors.Join(err, incoming.Abort())
+	}
+	in.came(incoming.Digest(), size)
+	return nil
+}
+
+// came notes what was committed.
+func (in *importing) came(d digest.Digest, size int64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.brought = append(in.brought, d)
+	in.news += size
+}
+
+// counted counts what is read of an entry as done, and ends with its context.
+type counted struct {
+	ctx context.Context
+	r   io.Reader
+	in  *importing
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	n, err := c.r.Read(p)
+	c.in.Did(int64(n))
+	return n, err
+}

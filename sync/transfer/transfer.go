@@ -1,0 +1,111 @@
+package transfer
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// Mirror is what transfers need of a mirror; a [mirror.Mirror] is one.
+type Mirror interface {
+	// Names says how names of images are read.
+	Names() mirror.Names
+	// Wants lists what clients asked for in vain.
+	Wants() []mirror.Want
+	// Arrived is told what was stored, and strikes off wants.
+	Arrived(repo mirror.Repo, d digest.Digest, tags ...string)
+}
+
+// Store is what transfers need of a store.
+type Store interface {
+	mirror.BlobStore
+	mirror.ManifestStore
+	mirror.Catalog
+	mirror.NoteStore
+	mirror.CarryStore
+	mirror.CollectStore
+}
+
+// Verifier checks signatures against the keys that it knows.
+type Verifier interface {
+	// Verify returns the ID of the key that signature of document was made with. An error says why it is none of those
+	// that are trusted.
+	Verify(document, signature []byte) (keyID string, err error)
+}
+
+// Options change how a [Carrier] works; the zero value works.
+type Options struct {
+	// Host is the name of the machine, for people who read where a bundle comes from.
+	Host string
+	// Tool is the program and its version.
+	Tool string
+	// Verifier reads public keys that a request names and returns what checks signatures with them and those that the
+	// configuration trusts; a nil Verifier if that is none. Nil trusts none.
+	Verifier func(keys []string) (Verifier, error)
+	// Signed refuses whatever is not signed with a key that is trusted.
+	Signed bool
+	// Limits bound what is read of bundles.
+	Limits bundle.Limits
+	Log    *zap.Logger
+}
+
+// Carrier takes content out of a mirror and brings it in. All of it may be used concurrently.
+type Carrier struct {
+	mirror Mirror
+	store  Store
+	opts   Options
+	log    *zap.Logger
+
+	numbering sync.Mutex // of what is noted about bundles that are made, sent and imported
+	identity  string     // "" until it is needed
+	open      openImports
+}
+
+// New returns a carrier for a mirror and the store under it.
+func New(m Mirror, s Store, opts Options) *Carrier {
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	return &Carrier{mirror: m, store: s, opts: opts, log: opts.Log}
+}
+
+const (
+	identityNotes = "transfer"
+	identityNote  = "identity"
+)
+
+// Identity returns the random name that the mirror gave itself when it first needed one. It is in what it sends and in
+// its receipts.
+func (c *Carrier) Identity(ctx context.Context) (string, error) {
+	c.numbering.Lock()
+	defer c.numbering.Unlock()
+	return c.identify(ctx)
+}
+
+// identify is for who has c.numbering.
+func (c *Carrier) identify(ctx context.Context) (string, error) {
+	if c.identity != "" {
+		return c.identity, nil
+	}
+	notes, err := c.store.Notes(ctx, identityNotes)
+	if err != nil {
+		return "", fmt.Errorf("read this mirror's identity: %w", err)
+	}
+	identity := string(notes[identityNote])
+	if identity == "" {
+		identity = strings.ToLower(rand.Text())
+		if err := c.store.Note(ctx, identityNotes, map[string][]byte{identityNote: []byte(identity)}); err != nil {
+			return "", fmt.Errorf("note this mirror's identity: %w", err)
+		}
+	}
+	c.identity = identity
+	return identity, nil
+}
