@@ -105,7 +105,7 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 		if !errors.Is(err, admin.ErrNoServer) {
 			return nil, nil, &exitError{exitInUse, err}
 		}
-		client, end, err = q.openFolder()
+		client, end, err = q.openFolder(ctx)
 		var exit *exitError
 		if err == nil || !errors.As(err, &exit) || exit.code != exitInUse {
 			return client, end, err
@@ -122,7 +122,7 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 }
 
 // openFolder makes this process the owner of the folder.
-func (q *question) openFolder() (*admin.Client, func(context.Context) error, error) {
+func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.Context) error, error) {
 	log, err := newLogger("error", "auto")
 	if err != nil {
 		return nil, nil, err
@@ -135,10 +135,15 @@ func (q *question) openFolder() (*admin.Client, func(context.Context) error, err
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	transport := admin.Local(newAdmin(m, q.serveConfig, nil, log))
+	closeAll := func(ctx context.Context) error { return errors.Join(closeMirror(ctx, m), store.Close()) }
+	w, err := newWorks(ctx, m, store, q.serveConfig, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, closeAll(ctx))
+	}
+	transport := admin.Local(newAdmin(w, q.serveConfig, nil, log))
 	return admin.NewClient(transport), func(ctx context.Context) error {
 		transport.Wait()
-		return errors.Join(closeMirror(ctx, m), store.Close())
+		return closeAll(ctx)
 	}, nil
 }
 
@@ -154,14 +159,14 @@ func closeMirror(ctx context.Context, m *mirror.Mirror) error {
 	return err
 }
 
-// newAdmin returns the admin API of m; server is what serves it, or nil.
-func newAdmin(m *mirror.Mirror, c serveConfig, server *admin.Server, log *zap.Logger) *admin.Handler {
+// newAdmin returns the admin API of a mirror; server is what serves it, or nil.
+func newAdmin(w *works, c serveConfig, server *admin.Server, log *zap.Logger) *admin.Handler {
 	data, err := filepath.Abs(c.Data)
 	if err != nil {
 		data = c.Data
 	}
-	return admin.New(m, admin.Options{
+	return admin.New(w.mirror, admin.Options{
 		Version: version, Data: data, Server: server, Log: log,
-		Jobs: map[string]admin.Job{"sync": syncJob(m)},
+		Jobs: w.jobs(), Outlets: w.outlets(),
 	})
 }

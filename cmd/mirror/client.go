@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,14 +94,6 @@ func ownHost(status admin.Status, listen string) string {
 		host = hostName()
 	}
 	return net.JoinHostPort(host, port)
-}
-
-func hostName() string {
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		return "localhost"
-	}
-	return name
 }
 
 func printSetup(out io.Writer, s clients.Setup) error {

@@ -31,7 +31,8 @@ type config struct {
 	Local    []string `yaml:"local"`
 	Mirrored []string `yaml:"mirrored"`
 
-	TLS tlsConfig `yaml:"tls"`
+	TLS     tlsConfig     `yaml:"tls"`
+	Bundles bundlesConfig `yaml:"bundles"`
 
 	Offline         bool      `yaml:"offline"`
 	Mode            string    `yaml:"mode"` // "" for what was set last

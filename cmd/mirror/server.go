@@ -62,8 +62,12 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 			log.Warn("the mode is what was asked for, but not for the next start", zap.Error(err))
 		}
 	}
+	w, err := newWorks(ctx, m, store, c, log)
+	if err != nil {
+		return errors.Join(err, closeMirror(ctx, m))
+	}
 	printBanner(out, listener.Addr(), c, m.Mode())
-	return serveHTTP(ctx, listener, serveOn, m, c, log)
+	return serveHTTP(ctx, listener, serveOn, w, c, log)
 }
 
 func listen(address, setting string) (net.Listener, error) {
@@ -126,11 +130,12 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 	return mirror.New(store, client, opts)
 }
 
-// serveHTTP serves m by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
-func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, m *mirror.Mirror, c serveConfig, log *zap.Logger) error {
+// serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
+func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, c serveConfig, log *zap.Logger) error {
+	m := w.mirror
 	server := newServer(registry.New(m, registry.Options{NoDelete: !c.Delete, Log: log}), log)
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
-	stopAdmin := serveAdmin(ctx, m, c, listener.Addr(), log)
+	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(server) }()
 	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())))
