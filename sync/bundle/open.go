@@ -102,7 +102,7 @@ func openSequence(in *stream, limits Limits) (*sequence, error) {
 	if err := s.readDocument(length, limits); err != nil {
 		return nil, err
 	}
-	if s.doc.Files[IndexName] != fileOf(s.index) {
+	if s.doc.Files[IndexName] != fileOf(s.index) || !bytes.Equal(index[size:], noBytes[:padding(size)]) {
 		return nil, invalid("%s is not the file that %s lists", IndexName, DocumentName)
 	}
 	return s, s.readSignature()

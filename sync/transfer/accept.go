@@ -45,13 +45,17 @@ func (in *importing) accept(ctx context.Context, document, signature []byte) err
 		}
 	}
 	in.tell(Event{Kind: KindPlan, Images: len(in.doc.Images), Total: total})
-	in.Expect(s.Bytes)
+	read := s.Bytes
+	if in.req.Volume != nil {
+		read = in.req.Volume.Size
+	}
+	in.Expect(read)
 	if in.req.DryRun {
 		in.news = total
 		return in.preview(ctx)
 	}
 	if len(in.lacks) == 0 {
-		in.Did(s.Bytes)
+		in.Did(read)
 	}
 	return nil
 }

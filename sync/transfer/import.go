@@ -42,6 +42,9 @@ type importing struct {
 	listed []manifest       // of the document, assumed ones included
 	lacks  map[digest.Digest]bool
 	sorted bool // listed is in the order of entering, and was inspected
+	// hopeless: it contradicts itself, and is not just damaged.
+	hopeless bool
+	crossing *crossing // nil but for a volume
 
 	mu      sync.Mutex
 	brought []digest.Digest // what was committed
@@ -62,7 +65,7 @@ func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader,
 		run = in.volume
 	}
 	if err := run(ctx, body); err != nil {
-		if malformed(err) {
+		if malformed(err) && req.Volume == nil {
 			err = errors.Join(err, in.discard(ctx, in.brought))
 		}
 		return in.summary, err
@@ -117,10 +120,8 @@ func brokenOff(err error) error {
 
 // finish enters what came, all of which is held: manifests, then tags, then that it was imported.
 func (in *importing) finish(ctx context.Context) error {
-	if !in.sorted {
-		if err := in.inspect(ctx); err != nil {
-			return err
-		}
+	if err := in.inspect(ctx); err != nil {
+		return err
 	}
 	in.Doing("entering manifests")
 	if err := in.carry(ctx, in.listed); err != nil {

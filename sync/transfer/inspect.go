@@ -12,6 +12,15 @@ import (
 // inspect reads the manifests of a bundle, all of which are held, and refuses it unless each will have all its blobs when
 // the rest has come. It brings them in the order in which they are entered: children before indexes.
 func (in *importing) inspect(ctx context.Context) error {
+	if in.sorted {
+		return nil
+	}
+	err := in.inspectAll(ctx)
+	in.sorted, in.hopeless = err == nil, malformed(err)
+	return err
+}
+
+func (in *importing) inspectAll(ctx context.Context) (err error) {
 	in.Doing("reading manifests")
 	sizes := make(map[digest.Digest]int64, len(in.doc.Manifests)+len(in.doc.Blobs)+len(in.doc.Assumes))
 	for d, size := range entriesOf(in.doc) {
@@ -32,9 +41,7 @@ func (in *importing) inspect(ctx context.Context) error {
 	if err := in.checkIndexes(); err != nil {
 		return err
 	}
-	var err error
 	in.listed, err = childrenFirst(in.listed, places)
-	in.sorted = err == nil
 	return err
 }
 

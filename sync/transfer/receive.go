@@ -80,14 +80,29 @@ func (in *importing) entries(ctx context.Context, all *commits) error {
 				return err
 			}
 		}
-		if !in.lacks[e.Digest] {
-			in.Did(e.Size - e.Skipped)
-			continue
-		}
-		if err := in.entry(ctx, e, all); err != nil {
+		if err := in.take(ctx, e, all); err != nil {
 			return err
 		}
 	}
+}
+
+// take takes in an entry, or what there is of it, unless it is held.
+func (in *importing) take(ctx context.Context, e *bundle.Entry, all *commits) error {
+	if in.crossing == nil {
+		if !in.lacks[e.Digest] {
+			in.Did(e.Size)
+			return nil
+		}
+		return in.entry(ctx, e, all)
+	}
+	if !in.lacks[e.Digest] {
+		in.Did(min(e.Size-e.Skipped, in.crossing.end-in.reader.Offset()))
+		return nil
+	}
+	if done, err := in.cross(ctx, e, all); err != nil || done {
+		return err
+	}
+	return in.entry(ctx, e, all)
 }
 
 // entry takes in one entry; it is committed while the next one is read.

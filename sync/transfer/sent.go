@@ -52,7 +52,7 @@ func sentKey(destination string, sequence int64) string {
 // contentOf is the same for two documents that are the same bundle, whatever their numbers.
 func contentOf(doc *bundle.Document) (digest.Digest, error) {
 	same := *doc
-	same.ID, same.Sequence, same.Created, same.Tool = "", 0, time.Time{}, ""
+	same.ID, same.Sequence, same.Created, same.Host, same.Tool = "", 0, time.Time{}, "", ""
 	data, err := json.Marshal(same)
 	return digest.FromBytes(data), err
 }

@@ -2,11 +2,263 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"io"
+	"strings"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
 )
 
-func (in *importing) volume(ctx context.Context, r io.Reader) error { return nil }
+// Volume is a part of a bundle, as long as it is: a bundle is the bytes of its volumes one after the other.
+type Volume struct {
+	// Set is the name of all volumes of one bundle, which no others have: up to 128 characters without control characters.
+	Set    string `json:"set"`
+	Number int    `json:"number"` // from 1
+	Size   int64  `json:"size"`   // in bytes
+	More   bool   `json:"more"`   // it is not the last one
+}
 
-type Volume struct{}
+func (v *Volume) check() error {
+	const most = 128
+	if v.Set == "" || len(v.Set) > most || strings.ContainsFunc(v.Set, func(r rune) bool { return r < ' ' }) || v.Number < 1 || v.Size < 1 {
+		return mirror.Errorf(mirror.CodeUnsupported, "a volume has a set, a number from 1 on and a size: not %q, %d and %d", v.Set, v.Number, v.Size)
+	}
+	return nil
+}
 
-type openImports struct{}
+// part reads a volume and knows whether all of it came.
+type part struct {
+	r     io.Reader
+	size  int64
+	count int64
+	whole bool // all of it was read, and no more came
+}
+
+func (p *part) Read(b []byte) (int, error) {
+	if p.count == p.size {
+		return 0, p.end()
+	}
+	n, err := p.r.Read(b[:min(int64(len(b)), p.size-p.count)])
+	p.count += int64(n)
+	if err == io.EOF && p.count == p.size {
+		p.whole = true
+	}
+	return n, err
+}
+
+func (p *part) end() error {
+	if p.whole {
+		return io.EOF
+	}
+	_, err := io.ReadFull(p.r, make([]byte, 1))
+	if err == nil {
+		return mirror.Errorf(mirror.CodeSizeInvalid, "the volume is larger than the %d bytes that it is said to have", p.size)
+	}
+	p.whole = err == io.EOF
+	return err
+}
+
+// crossing is what an import of a volume knows of entries that are not all in it.
+type crossing struct {
+	end    int64    // of the volume, in the bundle
+	more   bool     // there is another one
+	before *partial // what earlier volumes had of the entry that this one begins with
+	after  *partial // what is to be kept for the next one
+}
+
+// volume imports one volume.
+func (in *importing) volume(ctx context.Context, body io.Reader) error {
+	v := in.req.Volume
+	if err := v.check(); err != nil {
+		return err
+	}
+	release, err := in.c.open.begin(v.Set)
+	if err != nil {
+		return err
+	}
+	defer release()
+	state, err := in.c.loadOpen(ctx, v.Set)
+	if err != nil {
+		return err
+	}
+	switch {
+	case v.Number < state.Next:
+		in.Doing("nothing: the volume is in already")
+		in.wants(state, "")
+		return nil
+	case v.Number > state.Next:
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: volume %d of %s is wanted next", v.Number, state.Next, v.Set)
+	}
+	p := &part{r: body, size: v.Size}
+	if err := in.openVolume(ctx, state, p); err != nil || in.reader == nil {
+		return in.damaged(err, state, p)
+	}
+	defer in.reader.Close()
+	document, signature := in.reader.Raw()
+	if err := in.accept(ctx, document, signature); err != nil {
+		if state.Document == "" && !isFault(err) { // it is refused, and what came before was nothing but its document
+			err = errors.Join(err, in.c.dropOpen(ctx, state, nil))
+		}
+		return err
+	}
+	if in.req.DryRun {
+		return nil
+	}
+	return in.takeVolume(ctx, state, p)
+}
+
+// wants tells which volume is wanted next, and why it is not the one after that which came.
+func (in *importing) wants(state *openImport, reason string) {
+	next := &NextVolume{Set: state.Set, Number: state.Next, Reason: reason}
+	in.summary.Next = next
+	in.tell(Event{Kind: KindNext, Next: next})
+}
+
+// openVolume begins to read a volume. There is no reader if it has not all of the document, and was put aside.
+func (in *importing) openVolume(ctx context.Context, state *openImport, p *part) (err error) {
+	if state.Document == "" {
+		return in.openBeginning(ctx, state, p)
+	}
+	document, err := in.c.readPiece(ctx, state.Document)
+	if err != nil {
+		return err
+	}
+	in.reader, err = bundle.Continue(p, document, state.Signature, state.Offset, in.c.opts.Limits)
+	if err == nil {
+		in.doc = in.reader.Document()
+	}
+	return err
+}
+
+// openBeginning reads a bundle from its beginning, which earlier volumes may have.
+func (in *importing) openBeginning(ctx context.Context, state *openImport, p *part) error {
+	copied, err := in.c.store.Receive(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer copied.Abort() //nolint:errcheck // what is left is dropped with the next start
+	tee := &tee{r: p, w: copied}
+	pieces, err := in.c.openPieces(ctx, state.Beginning)
+	if err != nil {
+		return err
+	}
+	defer pieces.Close()
+	reader, err := bundle.Open(io.MultiReader(pieces, tee), in.c.opts.Limits)
+	if err == nil && reader.Document() == nil {
+		if _, err = reader.Next(); err == nil || err == io.EOF {
+			return mirror.Errorf(mirror.CodeUnsupported, "only bundles of this program, and not compressed ones, come in volumes: put them together again, as in 'cat FILE.* | mirror sync --bundle -'")
+		}
+	}
+	if err == nil {
+		tee.w = nil
+		in.reader, in.doc = reader, reader.Document()
+		return nil
+	}
+	switch {
+	case !errors.Is(err, io.ErrUnexpectedEOF) || !p.whole || !in.req.Volume.More:
+		return err
+	case in.req.DryRun:
+		return mirror.Errorf(mirror.CodeUnsupported, "what is in the bundle is not all said in its first volume: put the volumes together to see it")
+	case state.Offset+p.size > maxBeginning:
+		return mirror.Errorf(mirror.CodeBundleInvalid, "there is no document in its first %d bytes", state.Offset+p.size)
+	}
+	if err := copied.Commit(ctx, mirror.Repo{}); err != nil {
+		return err
+	}
+	in.protect(copied.Digest())
+	state.Beginning = append(state.Beginning, piece{copied.Digest(), p.size})
+	return in.next(ctx, state)
+}
+
+// maxBeginning is how many bytes may come before all of the document has come.
+const maxBeginning = 256 << 20
+
+// tee writes what is read to w, as long as there is one.
+type tee struct {
+	r io.Reader
+	w io.Writer
+}
+
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if t.w != nil && n > 0 {
+		if _, err := t.w.Write(p[:n]); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
+// next puts the import aside until the next volume comes.
+func (in *importing) next(ctx context.Context, state *openImport) error {
+	state.Starts = append(state.Starts, state.Offset)
+	state.Offset += in.req.Volume.Size
+	state.Next++
+	if err := in.c.saveOpen(ctx, state, in.doc); err != nil {
+		return err
+	}
+	in.wants(state, "")
+	return nil
+}
+
+// takeVolume takes in what a volume has.
+func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part) error {
+	if len(in.lacks) > 0 {
+		in.crossing = &crossing{end: state.Offset + p.size, more: in.req.Volume.More, before: state.Part}
+		err := in.receive(ctx)
+		if errors.Is(err, io.ErrUnexpectedEOF) && in.crossing.more && p.whole {
+			return in.putAside(ctx, state)
+		}
+		if err != nil {
+			return in.damaged(err, state, p)
+		}
+	}
+	if err := in.finish(ctx); in.hopeless {
+		return in.damaged(err, state, p)
+	} else if err != nil {
+		return err
+	}
+	return in.c.dropOpen(ctx, state, nil)
+}
+
+// putAside notes what is needed to go on with the next volume.
+func (in *importing) putAside(ctx context.Context, state *openImport) (err error) {
+	document, signature := in.reader.Raw()
+	if state.Document == "" {
+		if state.Document, err = in.keepPiece(ctx, document); err != nil {
+			return err
+		}
+		state.Signature, state.Beginning = signature, nil
+	}
+	state.Part = in.crossing.after
+	return in.next(ctx, state)
+}
+
+// damaged says what is wrong with a volume, and what to do. A bundle that contradicts itself is given up; an entry of
+// several volumes that is damaged in one of them is wanted again from the volume on that it begins in.
+func (in *importing) damaged(err error, state *openImport, p *part) error {
+	ctx := context.Background()
+	var again *againError
+	switch v := in.req.Volume; {
+	case err == nil:
+		return nil
+	case in.hopeless:
+		in.release()
+		return errors.Join(err, in.c.dropOpen(ctx, state, in.doc))
+	case errors.As(err, &again):
+		state.rewind(again.from)
+		if saved := in.c.saveOpen(ctx, state, in.doc); saved != nil {
+			return errors.Join(err, saved)
+		}
+		in.wants(state, err.Error())
+		return mirror.Errorf(mirror.CodeRangeInvalid, "%w: volume %d of %s is wanted again, and those after it", err, state.Next, v.Set)
+	case errors.Is(err, io.ErrUnexpectedEOF) && p.count < p.size:
+		return mirror.Errorf(mirror.CodeUnavailable, "volume %d of %s ended after %d of its %d bytes: send it again", v.Number, v.Set, p.count, p.size)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return mirror.Errorf(mirror.CodeBundleInvalid, "volume %d of %s is said to be the last one, and the bundle goes on: %w", v.Number, v.Set, err)
+	case malformed(err):
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is damaged before byte %d: copy it again: %w", v.Number, v.Set, p.count, err)
+	}
+	return err
+}

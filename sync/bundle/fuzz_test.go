@@ -1,0 +1,63 @@
+package bundle_test
+
+import (
+	"bytes"
+	"io"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// FuzzReader reads whatever it is given: it ends, in an error that says what is wrong with the input, or with all of
+// what was announced.
+func FuzzReader(f *testing.F) {
+	c := content{}
+	image := c.image(f, "amd64", "layer")
+	plain := c.write(f, c.compose(f, c.document([]bundle.Image{{Repository: "a.example/b", Tag: "1", Digest: image.Digest}})))
+	f.Add(plain, 7)
+	f.Add(copied(f, plain, "signature"), 4000)
+	f.Add(c.layoutOf(f, []v1.Descriptor{named(image, v1.AnnotationRefName, "a:1")}), 0)
+	f.Add(c.dockerNew(f, image, "a:1"), 0)
+	f.Add(dockerOld(f, saved{config(f, "one", "two"), []string{"one", "two"}, []string{"a:1"}}, saved{config(f, "one"), []string{"one"}, nil}), 0)
+	f.Add(gzipped(f, plain), 0)
+	f.Add(zstded(f, plain), 0)
+	limits := bundle.Limits{Document: 1 << 20, Index: 1 << 20, Kept: 1 << 20, Entries: 1000, MaxBytes: 1 << 24}
+	f.Fuzz(func(t *testing.T, data []byte, offset int) {
+		r, err := bundle.Open(bytes.NewReader(data), limits)
+		for err == nil {
+			var e *bundle.Entry
+			if e, err = r.Next(); err == nil {
+				e.Known(fuzzEntry(t, e))
+			}
+		}
+		if err == io.EOF {
+			_, err = r.Roots()
+		}
+		if err != nil && err != io.EOF && mirror.CodeOf(err) != mirror.CodeBundleInvalid {
+			t.Fatalf("error %v of code %s", err, mirror.CodeOf(err))
+		}
+		if r == nil || r.Document() == nil || offset < 0 || offset > len(data) {
+			return
+		}
+		document, signature := r.Raw()
+		again, err := bundle.Continue(bytes.NewReader(data[offset:]), document, signature, int64(offset), limits)
+		for err == nil {
+			_, err = again.Next()
+		}
+	})
+}
+
+func fuzzEntry(t *testing.T, e *bundle.Entry) digest.Digest {
+	n, err := io.Copy(io.Discard, e)
+	if err == nil && n+e.Skipped != e.Size {
+		t.Fatalf("%s has %d bytes and came with %d", e.Digest, e.Size, n)
+	}
+	if e.Digest != "" {
+		return e.Digest
+	}
+	return digest.FromString("something")
+}

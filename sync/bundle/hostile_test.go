@@ -1,0 +1,238 @@
+package bundle_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// consume reads all of data and returns the error that ends it, nil for io.EOF.
+func consume(in io.Reader, limits bundle.Limits) error {
+	r, err := bundle.Open(in, limits)
+	for err == nil {
+		var e *bundle.Entry
+		if e, err = r.Next(); err == nil {
+			d := e.Digest
+			if d == "" {
+				d = digest.SHA256.FromString(e.Digest.String())
+			}
+			if _, err = io.Copy(io.Discard, e); err == nil {
+				e.Known(d)
+			}
+		}
+	}
+	if err == io.EOF {
+		_, err = r.Roots()
+	}
+	return err
+}
+
+func TestEveryFlippedBitIsFound(t *testing.T) {
+	c := content{}
+	image := c.image(t, "amd64", "layer")
+	plain := c.write(t, c.compose(t, c.document([]bundle.Image{{Repository: "a.example/b", Tag: "1", Digest: image.Digest}})))
+	data := copied(t, plain, "signature")
+	digests := map[digest.Digest]bool{}
+	for d := range c {
+		digests[d] = true
+	}
+	document, signature := raw(t, data)
+	in := func(i int, part []byte) bool { at := bytes.Index(data, part); return i >= at && i < at+len(part) }
+	for i := range data {
+		if in(i, signature) {
+			continue // for who verifies it
+		}
+		changed := bytes.Clone(data)
+		changed[i] ^= 1
+		r, err := bundle.Open(bytes.NewReader(changed), bundle.Limits{})
+		for err == nil {
+			var e *bundle.Entry
+			if e, err = r.Next(); err != nil {
+				break
+			}
+			content, _ := io.ReadAll(e)
+			if !digests[e.Digest] || digest.FromBytes(content) != e.Digest {
+				err = errors.New("the content is another one")
+			}
+		}
+		if err == io.EOF && !in(i, document) { // the id covers all in it but by whom and when
+			t.Fatalf("a bit that was flipped at byte %d was not found: %q", i, data[max(0, i-20):i+1])
+		}
+	}
+}
+
+func TestBundlesWithOtherEntriesAreRefused(t *testing.T) {
+	_, contents, data := someBundle(t)
+	size := func(d digest.Digest, n int64) int { return 512 + int(n) + int(-n&511) }
+	m := contents.Document.Manifests[0]
+	start := bytes.Index(data, []byte("blobs/sha256/"+m.Digest.Encoded()))
+	for start%512 != 0 { // manifest.json names it too
+		start += 1 + bytes.Index(data[start+1:], []byte("blobs/sha256/"+m.Digest.Encoded()))
+	}
+	end := start + size(m.Digest, m.Size)
+	evil := tarOf(t, entry{name: "blobs/sha256/" + digest.FromString("evil").Encoded(), data: "evil"})
+	link := tarOf(t, entry{name: "blobs/sha256/" + m.Digest.Encoded(), kind: tar.TypeSymlink, link: "/etc/shadow"})
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	for name, changed := range map[string][]byte{
+		"missing":      join(data[:start], data[end:]),
+		"twice":        join(data[:end], data[start:]),
+		"unlisted":     join(data[:end], evil[:1024], data[end:]),
+		"in its place": join(data[:start], evil[:1024], data[end:]),
+		"link":         join(data[:start], link[:512], data[end:]),
+		"garbage":      join(data, []byte("x")),
+		"zeros":        join(data, make([]byte, 512)),
+		"no end":       data[:len(data)-1024],
+	} {
+		for _, seeks := range []bool{true, false} {
+			err := consume(reader(changed, seeks), bundle.Limits{})
+			if mirror.CodeOf(err) != mirror.CodeBundleInvalid {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestHostileArchivesAreRefused(t *testing.T) {
+	layout := func(more ...entry) []byte {
+		return tarOf(t, append([]entry{{name: "oci-layout", data: `{"imageLayoutVersion":"1.0.0"}`}}, more...)...)
+	}
+	index := entry{name: "index.json", data: `{"schemaVersion":2,"manifests":[]}`}
+	blob := entry{name: "blobs/sha256/" + digest.FromString("x").Encoded(), data: "x"}
+	pax := func(records map[string]string) []byte {
+		var buf bytes.Buffer
+		w := tar.NewWriter(&buf)
+		if err := w.WriteHeader(&tar.Header{Name: "x", Typeflag: tar.TypeReg, PAXRecords: records, Format: tar.FormatPAX}); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		return buf.Bytes()
+	}
+	// As a tar may have it, and package tar would not write it.
+	rename := func(data []byte, from, to string) []byte {
+		return bytes.Replace(data, []byte(from), []byte(to), 1)
+	}
+	for name, data := range map[string][]byte{
+		"nothing":              {},
+		"no tar":               []byte(strings.Repeat("hello, world\n", 100)),
+		"short":                []byte("hello"),
+		"empty tar":            tarOf(t),
+		"no index":             layout(blob),
+		"version 2":            tarOf(t, entry{name: "oci-layout", data: `{"imageLayoutVersion":"2.0.0"}`}, index),
+		"bundle packed anew":   layout(index, blob, entry{name: "bundle.json", data: "{}"}),
+		"path out":             layout(index, entry{name: "blobs/../../x", data: "x"}),
+		"absolute path":        layout(index, entry{name: "/etc/passwd", data: "x"}),
+		"backslash":            layout(index, entry{name: `blobs\sha256\x`, data: "x"}),
+		"long name":            layout(index, entry{name: strings.Repeat("/x", 10000)[1:], data: "x"}),
+		"no digest":            layout(index, entry{name: "blobs/sha256/abc", data: "x"}),
+		"unknown algorithm":    layout(index, entry{name: "blobs/md5/" + strings.Repeat("0", 32), data: "x"}),
+		"twice":                layout(index, blob, blob),
+		"index twice":          layout(index, index),
+		"symlink":              layout(index, entry{name: blob.name, kind: tar.TypeSymlink, link: "../../oci-layout"}),
+		"hard link":            layout(index, entry{name: blob.name, kind: tar.TypeLink, link: "oci-layout"}),
+		"index is a link":      layout(entry{name: "index.json", kind: tar.TypeSymlink, link: "x"}),
+		"link out":             layout(index, entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: "../../layer.tar"}),
+		"absolute link":        layout(index, entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: "/etc/shadow"}),
+		"device":               layout(index, entry{name: "sda", kind: tar.TypeBlock}),
+		"pipe":                 layout(index, entry{name: "pipe", kind: tar.TypeFifo}),
+		"sparse":               rename(pax(map[string]string{"MNU.sparse.major": "1", "MNU.sparse.minor": "0"}), "MNU.sparse.major", "GNU.sparse.major"),
+		"pax negative size":    rename(pax(map[string]string{"sise": "-1"}), "sise", "size"),
+		"pax huge size":        rename(pax(map[string]string{"sise": "9223372036854775807"}), "sise", "size"),
+		"pax path out":         rename(pax(map[string]string{"pxth": "../x"}), "pxth", "path"),
+		"lying manifest":       layout(index, entry{name: "blobs/sha256/" + digest.FromString("x").Encoded(), data: "{}"}),
+		"huge descriptor":      layout(entry{name: "index.json", data: `{"manifests":[{"digest":"` + digest.FromString("x").String() + `","size":1099511627776}]}`}),
+		"lying descriptor":     layout(entry{name: "index.json", data: `{"manifests":[{"digest":"sha256:../../x","size":1}]}`}),
+		"deep JSON":            layout(entry{name: "index.json", data: strings.Repeat(`{"a":`, 100000)}),
+		"JSON bomb":            layout(entry{name: "index.json", data: `{"manifests":[` + strings.Repeat(`{},`, 3000000) + `{}]}`}),
+		"no JSON":              layout(entry{name: "index.json", data: "\x00"}),
+		"garbage at the end":   append(layout(index), "x"...),
+		"cut in the end":       layout(index)[:3*512],
+		"docker without files": tarOf(t, entry{name: "manifest.json", data: `[{"Config":"x.json","Layers":["y"]}]`}),
+		"docker with a loop": tarOf(t, entry{name: "x", kind: tar.TypeSymlink, link: "y"}, entry{name: "y", kind: tar.TypeSymlink, link: "x"},
+			entry{name: "manifest.json", data: `[{"Config":"x","Layers":[]}]`}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			isInvalid(t, consume(bytes.NewReader(data), bundle.Limits{}))
+			isInvalid(t, consume(bytes.NewReader(gzipped(t, data)), bundle.Limits{}))
+		})
+	}
+}
+
+func TestLimitsHold(t *testing.T) {
+	_, _, data := someBundle(t)
+	c := content{}
+	image := c.image(t, "amd64", "layer")
+	layout := c.layoutOf(t, nil)
+	old := dockerOld(t, saved{config(t, "one"), []string{"one"}, nil})
+	for name, test := range map[string]struct {
+		data   []byte
+		limits bundle.Limits
+	}{
+		"document":          {data, bundle.Limits{Document: 100}},
+		"index":             {data, bundle.Limits{Index: 100}},
+		"entries":           {data, bundle.Limits{Entries: 3}},
+		"bytes":             {data, bundle.Limits{MaxBytes: 1000}},
+		"index of a layout": {layout, bundle.Limits{Index: 20}},
+		"entries of one":    {layout, bundle.Limits{Entries: 3}},
+		"bytes of one":      {layout, bundle.Limits{MaxBytes: image.Size}},
+		"configs":           {old, bundle.Limits{Kept: 10}},
+	} {
+		t.Run(name, func(t *testing.T) { isInvalid(t, consume(bytes.NewReader(test.data), test.limits)) })
+	}
+}
+
+// TestFloodsNeedNoMemory reads what never ends, or decompresses to far more than it is.
+func TestFloodsNeedNoMemory(t *testing.T) {
+	header := func(name string, kind byte, size int64) []byte {
+		var buf bytes.Buffer
+		if err := tar.NewWriter(&buf).WriteHeader(&tar.Header{Name: name, Typeflag: kind, Size: size, Format: tar.FormatGNU}); err != nil {
+			t.Fatal(err)
+		}
+		return buf.Bytes()
+	}
+	folders := func(i int) []byte { return header(fmt.Sprint(i), tar.TypeDir, 0) }
+	files := func(i int) []byte { return header(fmt.Sprint(i), tar.TypeReg, 0) }
+	long := func(int) []byte { return header(strings.Repeat("n", 400), tar.TypeReg, 0)[:1024] }
+	zeros := func(int) []byte { return make([]byte, 1<<20) }
+	junk := func(i int) []byte {
+		return append(header(fmt.Sprint(i)+"/json", tar.TypeReg, 1<<20), make([]byte, 1<<20)...)
+	}
+	for name, more := range map[string]func(i int) []byte{"folders": folders, "files": files, "long names": long, "zeros": zeros, "junk": junk} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := consume(&flood{more: more}, bundle.Limits{Entries: 20000})
+			runtime.ReadMemStats(&after)
+			isInvalid(t, err)
+			if after.HeapSys > before.HeapSys+96<<20 {
+				t.Errorf("it took %d MiB of memory", (after.HeapSys-before.HeapSys)>>20)
+			}
+		})
+	}
+}
+
+// flood is what more makes, for ever.
+type flood struct {
+	more func(i int) []byte
+	rest []byte
+	i    int
+}
+
+func (f *flood) Read(p []byte) (int, error) {
+	if len(f.rest) == 0 {
+		f.rest = f.more(f.i)
+		f.i++
+	}
+	n := copy(p, f.rest)
+	f.rest = f.rest[n:]
+	return n, nil
+}

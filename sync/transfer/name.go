@@ -1,0 +1,155 @@
+package transfer
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+	"airmirror/sync/images"
+)
+
+// foundImage is an image of an archive, under a name.
+type foundImage struct {
+	ref    mirror.Ref // without a tag if it has none
+	branch *branch
+	why    string
+}
+
+// name finds out what the images of an archive are called, and puts them into their repositories. What has no name and is
+// a part of another image, or refers to one, goes with that.
+func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]foundImage, error) {
+	var found []foundImage
+	var nameless []*branch
+	branches := make([]*branch, len(roots))
+	for i, root := range roots {
+		var err error
+		if branches[i], err = t.grow(ctx, root.Descriptor, 0); err != nil {
+			return nil, err
+		}
+	}
+	single := single(roots, branches)
+	for i, root := range roots {
+		b := branches[i]
+		if single && belongs(root, b, branches) {
+			nameless = append(nameless, b)
+			continue
+		}
+		refs, err := in.refs(root, single)
+		if err != nil {
+			return nil, err
+		}
+		if len(refs) == 0 {
+			nameless = append(nameless, b)
+			continue
+		}
+		if b.err != nil {
+			return nil, mirror.Errorf(mirror.CodeBundleInvalid, "%s is not whole in it: %w", refs[0], b.err)
+		}
+		for _, ref := range refs {
+			b.enter(ref.Repo)
+			found = append(found, foundImage{ref: ref, branch: b})
+		}
+	}
+	found = append(found, refer(nameless, t)...)
+	if err := in.checkFound(found); err != nil {
+		return nil, err
+	}
+	for _, b := range nameless {
+		if len(b.repos) == 0 {
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "image %s has no name in it: name it with --tag, if it is the only one", b.digest)
+		}
+	}
+	return found, nil
+}
+
+// single reports whether an archive is of one image: whatever else is in it has a subject or belongs to it.
+func single(roots []bundle.Root, branches []*branch) bool {
+	count := 0
+	for i, root := range roots {
+		if !belongs(root, branches[i], branches) {
+			count++
+		}
+	}
+	return count == 1
+}
+
+// belongs reports whether a manifest without a name is a part of another one, or refers to one.
+func belongs(root bundle.Root, b *branch, others []*branch) bool {
+	if len(root.Names) > 0 || root.Tag != "" {
+		return false
+	}
+	return b.subject != "" || slices.ContainsFunc(others, func(other *branch) bool { return slices.Contains(other.children, b) })
+}
+
+// refs are the names of an image.
+func (in *importing) refs(root bundle.Root, single bool) ([]mirror.Ref, error) {
+	names := in.c.mirror.Names()
+	if in.req.Tag != "" {
+		ref, tagged, err := images.ParseName(names, in.req.Tag)
+		switch {
+		case err != nil || ref.Digest != "":
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag: write it as registry.example/app:v1", in.req.Tag)
+		case single && !tagged && root.Tag != "" && mirror.ValidTag(root.Tag), !single && !tagged && len(root.Names) == 0 && mirror.ValidTag(root.Tag):
+			ref.Tag = root.Tag
+			return []mirror.Ref{ref}, nil
+		case single:
+			return []mirror.Ref{ref}, nil
+		case tagged:
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "there are several images in it, and --tag names one: leave it out, or leave out its tag to name their repository")
+		}
+	}
+	var refs []mirror.Ref
+	for _, name := range root.Names {
+		ref, _, err := images.ParseName(names, name)
+		if err != nil {
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "an image in it is called %q: %w", name, err)
+		}
+		if ref.Digest == root.Descriptor.Digest {
+			ref = mirror.Ref{Repo: ref.Repo}
+		}
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs, nil
+}
+
+// refer puts what refers to an image into its repositories, and what refers to that.
+func refer(nameless []*branch, t *tree) (found []foundImage) {
+	for again := true; again; {
+		again = false
+		for _, b := range nameless {
+			subject := t.seen[b.subject]
+			if subject == nil || b.err != nil {
+				continue
+			}
+			for _, repo := range subject.repos {
+				if slices.Contains(b.repos, repo) {
+					continue
+				}
+				b.enter(repo)
+				found = append(found, foundImage{ref: mirror.Ref{Repo: repo}, branch: b, why: bundle.WhyReferrer})
+				again = true
+			}
+		}
+	}
+	return found
+}
+
+// checkFound refuses one name for two images.
+func (in *importing) checkFound(found []foundImage) error {
+	named := make(map[mirror.Ref]*branch)
+	for _, f := range found {
+		if f.ref.Tag == "" {
+			continue
+		}
+		if other := named[f.ref]; other != nil && other != f.branch {
+			return mirror.Errorf(mirror.CodeBundleInvalid, "there are two images in it that are called %s: %s", f.ref,
+				strings.Join([]string{other.digest.String(), f.branch.digest.String()}, " and "))
+		}
+		named[f.ref] = f.branch
+	}
+	return nil
+}

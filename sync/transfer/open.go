@@ -1,0 +1,221 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// openNotes are notes of imports that wait for a volume: set → openImport.
+const openNotes = "bundle open"
+
+// openStays is how long an import waits for its next volume.
+const openStays = 30 * 24 * time.Hour
+
+// openImport is what is needed to go on with an import.
+type openImport struct {
+	Set    string  `json:"set"`
+	Next   int     `json:"next"`   // the volume that is wanted
+	Offset int64   `json:"offset"` // where that begins in the bundle
+	Starts []int64 `json:"starts"` // where those before it began
+	// Beginning is all that came, as long as the document is not all there; Document, its blob, is empty until then.
+	Beginning []piece       `json:"beginning,omitempty"`
+	Document  digest.Digest `json:"document,omitempty"`
+	Signature []byte        `json:"signature,omitempty"`
+	Part      *partial      `json:"part,omitempty"` // of the entry that the next volume begins in
+	Updated   time.Time     `json:"updated"`
+}
+
+// pieces are the blobs that belong to the import alone.
+func (o *openImport) pieces() []digest.Digest {
+	var list []digest.Digest
+	for _, p := range o.Beginning {
+		list = append(list, p.Digest)
+	}
+	if o.Part != nil {
+		for _, p := range o.Part.Pieces {
+			list = append(list, p.Digest)
+		}
+	}
+	if o.Document != "" {
+		list = append(list, o.Document)
+	}
+	return list
+}
+
+// rewind has the import go on with the volume that byte from of the bundle is in.
+func (o *openImport) rewind(from int64) {
+	starts := append(slices.Clone(o.Starts), o.Offset)
+	i := len(starts) - 1
+	for i > 0 && starts[i] > from {
+		i--
+	}
+	o.Next, o.Offset, o.Starts, o.Part = i+1, starts[i], starts[:i], nil
+}
+
+// openImports are the imports that wait for a volume, or are getting one. The zero value is ready.
+type openImports struct {
+	mu     sync.Mutex
+	busy   map[string]bool
+	guards map[string]*guard // what keeps what they brought from the collector, between requests
+}
+
+// begin lets one request at a time go on with a set.
+func (o *openImports) begin(set string) (release func(), err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy[set] {
+		return nil, mirror.Errorf(mirror.CodeUploadBusy, "a volume of %s is being imported by another request: wait until that has ended", set)
+	}
+	if o.busy == nil {
+		o.busy = make(map[string]bool)
+	}
+	o.busy[set] = true
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.busy, set)
+	}, nil
+}
+
+// protect keeps digests, in the place of those that were kept for the set before.
+func (o *openImports) protect(store mirror.CollectStore, set string, digests []digest.Digest) {
+	g := &guard{store: store}
+	g.protect(digests...)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.guards == nil {
+		o.guards = make(map[string]*guard)
+	}
+	if old := o.guards[set]; old != nil {
+		old.release()
+	}
+	o.guards[set] = g
+}
+
+func (o *openImports) release(set string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if g := o.guards[set]; g != nil {
+		g.release()
+	}
+	delete(o.guards, set)
+}
+
+// loadOpen returns an import that waits for a volume, or a new one.
+func (c *Carrier) loadOpen(ctx context.Context, set string) (*openImport, error) {
+	notes, err := c.store.Notes(ctx, openNotes)
+	if err != nil {
+		return nil, fmt.Errorf("read what came of %s: %w", set, err)
+	}
+	state := &openImport{Set: set, Next: 1}
+	note := notes[set]
+	if note == nil {
+		return state, nil
+	}
+	if err := json.Unmarshal(note, state); err != nil {
+		return nil, fmt.Errorf("read what came of %s: %w", set, err)
+	}
+	if !c.isHeld(ctx, state.pieces()) { // without Resume, a collector may have taken them
+		return &openImport{Set: set, Next: 1}, nil
+	}
+	return state, nil
+}
+
+func (c *Carrier) isHeld(ctx context.Context, digests []digest.Digest) bool {
+	for _, d := range digests {
+		if _, err := c.store.Held(ctx, d); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// saveOpen notes where an import is. doc is nil as long as it is not known.
+func (c *Carrier) saveOpen(ctx context.Context, state *openImport, doc *bundle.Document) error {
+	ctx = context.WithoutCancel(ctx)
+	digests := state.pieces()
+	if doc != nil {
+		digests = append(digests, digestsOf(doc)...)
+	}
+	before, err := c.loadOpen(ctx, state.Set)
+	if err != nil {
+		return err
+	}
+	state.Updated = time.Now().UTC()
+	note, err := json.Marshal(state)
+	if err == nil {
+		err = c.store.Note(ctx, openNotes, map[string][]byte{state.Set: note})
+	}
+	if err != nil {
+		return fmt.Errorf("note what came of %s: %w", state.Set, err)
+	}
+	c.open.protect(c.store, state.Set, digests)
+	kept := state.pieces()
+	return c.discard(ctx, slices.DeleteFunc(before.pieces(), func(d digest.Digest) bool { return slices.Contains(kept, d) }))
+}
+
+// dropOpen forgets an import, with what belongs to it alone; and what it brought, if doc says what that is.
+func (c *Carrier) dropOpen(ctx context.Context, state *openImport, doc *bundle.Document) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := c.store.Note(ctx, openNotes, map[string][]byte{state.Set: nil}); err != nil {
+		return fmt.Errorf("forget what came of %s: %w", state.Set, err)
+	}
+	c.open.release(state.Set)
+	digests := state.pieces()
+	if doc != nil {
+		for d := range entriesOf(doc) {
+			digests = append(digests, d)
+		}
+	}
+	return c.discard(ctx, digests)
+}
+
+// Resume protects what imports brought that wait for their next volume, and gives up those that have waited too long. Call
+// it when the mirror starts, before anything is collected.
+func (c *Carrier) Resume(ctx context.Context) error {
+	notes, err := c.store.Notes(ctx, openNotes)
+	if err != nil {
+		return fmt.Errorf("read which imports wait for a volume: %w", err)
+	}
+	for set, note := range notes {
+		state := &openImport{}
+		var doc *bundle.Document
+		err := json.Unmarshal(note, state)
+		state.Set = set
+		if err == nil && state.Document != "" {
+			doc, err = c.openDocument(ctx, state.Document)
+		}
+		if err != nil || time.Since(state.Updated) > openStays {
+			c.log.Info("giving up an import that waits for a volume", zap.String("set", set), zap.Error(err))
+			if err := c.dropOpen(ctx, state, doc); err != nil {
+				return err
+			}
+			continue
+		}
+		digests := state.pieces()
+		if doc != nil {
+			digests = append(digests, digestsOf(doc)...)
+		}
+		c.open.protect(c.store, set, digests)
+	}
+	return nil
+}
+
+func (c *Carrier) openDocument(ctx context.Context, d digest.Digest) (*bundle.Document, error) {
+	data, err := c.readPiece(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	doc := new(bundle.Document)
+	return doc, json.Unmarshal(data, doc)
+}

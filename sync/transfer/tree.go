@@ -1,0 +1,162 @@
+package transfer
+
+import (
+	"context"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+)
+
+// tree is what the images of an archive need that is no bundle.
+type tree struct {
+	content content
+	guard   *guard
+	seen    map[digest.Digest]*branch
+	order   []*branch // children first
+}
+
+// branch is a manifest with everything under it.
+type branch struct {
+	digest    digest.Digest
+	mediaType string
+	size      int64
+	blobs     []v1.Descriptor
+	children  []*branch
+	subject   digest.Digest
+	repos     []mirror.Repo
+	err       error // why it is not whole
+}
+
+// grow looks at a manifest. One that is not whole has an error that says why.
+func (t *tree) grow(ctx context.Context, desc v1.Descriptor, depth int) (*branch, error) {
+	if b := t.seen[desc.Digest]; b != nil {
+		return b, nil
+	}
+	b := &branch{digest: desc.Digest, mediaType: desc.MediaType}
+	t.seen[desc.Digest] = b
+	err := t.look(ctx, b, depth)
+	if isFault(err) {
+		return nil, err
+	}
+	if b.err = err; err == nil {
+		t.order = append(t.order, b)
+	}
+	return b, nil
+}
+
+func (t *tree) look(ctx context.Context, b *branch, depth int) error {
+	if depth > maxDepth {
+		return mirror.Errorf(mirror.CodeBundleInvalid, "indexes are nested more than %d deep in it", maxDepth)
+	}
+	t.guard.protect(b.digest)
+	data, err := t.content.readManifest(ctx, b.digest)
+	if err != nil {
+		return err
+	}
+	mediaType, refs, err := mirror.ParseManifest(b.mediaType, data)
+	if err != nil {
+		return err
+	}
+	b.mediaType, b.size = mediaType, int64(len(data))
+	if refs.Subject != nil {
+		b.subject = refs.Subject.Digest
+	}
+	for _, desc := range refs.Blobs {
+		t.guard.protect(desc.Digest)
+		held, err := t.content.held(ctx, desc.Digest, desc.Size)
+		if err != nil {
+			return err
+		}
+		if !held {
+			return mirror.Errorf(mirror.CodeBlobUnknown, "it lacks blob %s", desc.Digest)
+		}
+	}
+	b.blobs = refs.Blobs
+	for _, desc := range refs.Manifests {
+		child, err := t.grow(ctx, desc, depth+1)
+		if err != nil {
+			return err
+		}
+		if child.err == nil {
+			b.children = append(b.children, child)
+		} else {
+			err = child.err
+		}
+	}
+	if len(refs.Manifests) > 0 && len(b.children) == 0 {
+		return mirror.Errorf(mirror.CodeBlobUnknown, "it has no image of its index: %w", t.seen[refs.Manifests[0].Digest].err)
+	}
+	return nil
+}
+
+// enter puts a manifest and everything under it into a repository.
+func (b *branch) enter(repo mirror.Repo) {
+	if slices.Contains(b.repos, repo) {
+		return
+	}
+	b.repos = append(b.repos, repo)
+	for _, child := range b.children {
+		child.enter(repo)
+	}
+}
+
+// weigh adds up what is under a manifest, itself included.
+func (b *branch) weigh(seen map[digest.Digest]bool) (size int64) {
+	if seen[b.digest] {
+		return 0
+	}
+	seen[b.digest] = true
+	size = b.size
+	for _, desc := range b.blobs {
+		if !seen[desc.Digest] {
+			seen[desc.Digest] = true
+			size += desc.Size
+		}
+	}
+	for _, child := range b.children {
+		size += child.weigh(seen)
+	}
+	return size
+}
+
+// manifests are those that were entered somewhere, children first.
+func (t *tree) manifests() []manifest {
+	var list []manifest
+	for _, b := range t.order {
+		if len(b.repos) > 0 {
+			list = append(list, manifest{
+				digest: b.digest, mediaType: b.mediaType, repos: b.repos, local: make([]bool, len(b.repos)), points: len(b.blobs) + len(b.children),
+			})
+		}
+	}
+	return list
+}
+
+// count counts what is entered.
+func (t *tree) count(s *Summary, found []foundImage) {
+	seen := make(map[digest.Digest]bool)
+	for _, f := range found {
+		s.Bytes += f.branch.weigh(seen)
+	}
+	for d := range seen {
+		if t.seen[d] != nil {
+			s.Manifests++
+		} else {
+			s.Blobs++
+		}
+	}
+}
+
+// unneeded are those of digests that nothing which was entered needs.
+func (t *tree) unneeded(digests []digest.Digest) []digest.Digest {
+	needed := make(map[digest.Digest]bool)
+	for _, b := range t.order {
+		if len(b.repos) > 0 {
+			b.weigh(needed)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(digests), func(d digest.Digest) bool { return needed[d] })
+}
