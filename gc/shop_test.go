@@ -107,6 +107,7 @@ func openShop(t tester, folder string) *shop {
 
 func (s *shop) open() {
 	s.Helper()
+	s.must(os.MkdirAll(s.folder, 0o750))
 	index, err := bolt.Open(filepath.Join(s.folder, "index.db"))
 	s.must(err)
 	blobs, err := files.Open(s.folder)
