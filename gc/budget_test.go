@@ -3,9 +3,12 @@ package gc_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -39,7 +42,7 @@ func TestBudgetTakesTheLeastRecentlyUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test.policy.Grace = -1
 			disk := func() (total, free int64, err error) { return 1000, 100, nil }
-			p, err := gc.MakePlan(t.Context(), w, w, gc.Options{Policy: test.policy, Disk: disk}, now)
+			p, err := gc.MakePlan(t.Context(), w, w, gc.Options{Policy: test.policy, Disk: disk, ListBlobs: true}, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +96,7 @@ func TestBudgetSpares(t *testing.T) {
 		},
 		"asked for by its tag": {
 			make: func(w *world) {
-				w.image(team+":v1", mirror.Pushed, day, "a")
+				w.image(team+":v1", mirror.Pushed, 2*day, "a")
 				w.image(team+":v2", mirror.Pushed, day, "a")
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "b")
@@ -225,7 +228,7 @@ func TestEvictionTakesWholeImages(t *testing.T) {
 	sig := strings.Replace(named("index").String(), ":", "-", 1) + ".sig"
 	w.tag(hub+":"+sig, "sig", mirror.Mirrored)
 	w.image(hub+":v2", mirror.Mirrored, day, "base")
-	p := w.plan(gc.Policy{MaxSize: 60})
+	p := w.plan(gc.Policy{MaxSize: 55})
 	w.goes(p, "image "+hub+":latest")
 	for item := range p.Items() {
 		if item.Kind == gc.Blob {
@@ -273,19 +276,62 @@ func TestNothingGoesForNothing(t *testing.T) {
 	w.goes(w.plan(gc.Policy{MaxSize: 1}), "image "+hub+":v2")
 }
 
-// TestSharedBlobsCountOnce: twins are digests that are not told apart by what is remembered of them.
-func TestManyBlobs(t *testing.T) {
+// TestDigestsThatBeginAlike: what is remembered of digests does not tell these apart.
+func TestDigestsThatBeginAlike(t *testing.T) {
 	w := newWorld(t)
-	w.image(hub+":v1", mirror.Mirrored, day, "a", "b")
-	for i := range 3 {
-		twin := named("twin")[:7+16] + named("twin " + string(rune('a'+i)))[7+16:]
-		w.blobs[twin] = &mirror.SurveyedBlob{Digest: twin, Size: int64(100 * (i + 1)), Fresh: ago(day), Users: 1}
-		m := w.manifest(hub+"@"+string(rune('a'+i)), mirror.Mirrored, time.Duration(i+2)*day)
-		m.Blobs = append(m.Blobs, twin)
-		w.tag(hub+":"+string(rune('a'+i)), string(rune('a'+i)), mirror.Mirrored)
+	long := digest.SHA512.FromString("long")
+	hold := func(m *mirror.SurveyedManifest, d digest.Digest, size int64) {
+		w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: size, Fresh: ago(day), Users: 1}
+		m.Blobs = append(m.Blobs, d)
 	}
-	w.blobs[mirrorSHA512] = &mirror.SurveyedBlob{Digest: mirrorSHA512, Size: 1000, Fresh: ago(day), Users: 1}
-	w.manifests[hub][named("v1")].Blobs = append(w.manifests[hub][named("v1")].Blobs, mirrorSHA512)
-	p := w.plan(gc.Policy{MaxSize: 1623 - 301})
+	for i, name := range []string{"a", "b", "c"} {
+		m := w.manifest(hub+"@"+name, mirror.Mirrored, time.Duration(i+2)*day)
+		w.tag(hub+":"+name, name, mirror.Mirrored)
+		hold(m, named("twin")[:7+16]+named("twin " + name)[7+16:], int64(100*(i+1)))
+		m.Blobs = append(m.Blobs, named("twin"), digest.SHA512.FromString("missing")) // are not held
+	}
+	w.image(hub+":v1", mirror.Mirrored, day)
+	hold(w.manifests[hub][named("v1")], long, 1000)
+	p := w.plan(gc.Policy{MaxSize: 1603, ShrinkTo: 1604 - 301})
 	w.goes(p, "image "+hub+":c")
+	p = w.plan(gc.Policy{MaxSize: 1})
+	if want := (gc.Totals{Images: 4, Manifests: 4, Tags: 4, Blobs: 8, Bytes: 1604}); p.Totals != want {
+		t.Errorf("%+v, want %+v", p.Totals, want)
+	}
+	listed := make(map[digest.Digest]bool)
+	for item := range p.Items() {
+		listed[item.Digest] = true
+	}
+	for d := range w.blobs {
+		if !listed[d] {
+			t.Errorf("%s is not listed", d)
+		}
+	}
+}
+
+// TestRecordsThatCannotBeRead do not keep the rest from being planned.
+func TestRecordsThatCannotBeRead(t *testing.T) {
+	w := mirroredImages(t, "v1", "v2")
+	w.blob("a", 3, day)
+	w.broken = errBroken
+	p := w.plan(gc.Policy{MaxSize: 30})
+	w.goes(p, "blob a", "image "+hub+":v2")
+	if p.Unreadable != 3 {
+		t.Errorf("%d records cannot be read", p.Unreadable)
+	}
+}
+
+func TestPlanIsTheSameEachTime(t *testing.T) {
+	w := newWorld(t)
+	for i := range 40 {
+		w.image(hub+":v"+strconv.Itoa(i), mirror.Mirrored, day, strconv.Itoa(i%7), "base")
+		w.manifest(team+"@"+strconv.Itoa(i), mirror.Pushed, day, strconv.Itoa(i%5))
+	}
+	policy := gc.Policy{MaxSize: 60, DeleteUntagged: true}
+	first := w.going(w.plan(policy))
+	for range 5 {
+		if again := w.going(w.plan(policy)); !slices.Equal(again, first) {
+			t.Fatalf("%v\nwas\n%v", again, first)
+		}
+	}
 }

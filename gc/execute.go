@@ -173,7 +173,7 @@ func (p *Plan) steps() iter.Seq[step] {
 			tag := p.tags.at(t)
 			n := p.nodes.at(tag.node)
 			if !yield(step{item: p.tagItem(t), Condemned: mirror.Condemned{
-				Repo: p.repos[n.repo], Tags: []mirror.CondemnedTag{{Name: tag.name, Digest: n.digest}}, Before: before,
+				Repo: p.repos[n.repo], Tags: []mirror.CondemnedTag{{Name: tag.name, Digest: n.digest.digest()}}, Before: before,
 			}}) {
 				return
 			}
@@ -182,9 +182,9 @@ func (p *Plan) steps() iter.Seq[step] {
 			c := mirror.Condemned{Repo: p.repos[p.nodes.at(p.units[unit].root).repo], Before: before}
 			for _, place := range p.members.of(unit) {
 				n := p.nodes.at(place)
-				c.Manifests = append(c.Manifests, mirror.CondemnedManifest{Digest: n.digest, Used: moment(n.own)})
+				c.Manifests = append(c.Manifests, mirror.CondemnedManifest{Digest: n.digest.digest(), Used: moment(n.own)})
 				for _, t := range p.named.of(place) {
-					c.Tags = append(c.Tags, mirror.CondemnedTag{Name: p.tags.at(t).name, Digest: n.digest})
+					c.Tags = append(c.Tags, mirror.CondemnedTag{Name: p.tags.at(t).name, Digest: n.digest.digest()})
 				}
 			}
 			if !yield(step{item: p.item(unit), Condemned: c}) {
@@ -203,11 +203,11 @@ func (p *Plan) blobSteps(yield func(step) bool) bool {
 		s.Condemned.Blobs, s.sizes = nil, nil
 		return len(full.Condemned.Blobs) == 0 || yield(full)
 	}
-	for d, b := range p.going.all() {
+	for _, b := range p.going.all() {
 		if b.unit != alone {
 			continue
 		}
-		s.Condemned.Blobs, s.sizes = append(s.Condemned.Blobs, d), append(s.sizes, b.size)
+		s.Condemned.Blobs, s.sizes = append(s.Condemned.Blobs, b.digest.digest()), append(s.sizes, b.size)
 		if len(s.Condemned.Blobs) == stepBlobs && !flush() {
 			return false
 		}

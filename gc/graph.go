@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -30,7 +29,7 @@ type graph struct {
 
 // node is a manifest in a repository. Times are in nanoseconds of Unix time.
 type node struct {
-	digest digest.Digest
+	digest packed
 	repo   int32
 	files  int32 // where its blobs begin, its own file first; they end where those of the next node begin
 	added  int64
@@ -162,7 +161,7 @@ type loading struct {
 // ref is a reference from a node to a manifest that may come later, or not at all.
 type ref struct {
 	from    int32
-	to      digest.Digest
+	to      packed
 	subject bool // or a child
 }
 
@@ -192,15 +191,15 @@ func (l *loading) reach(repo int) {
 func (l *loading) manifest(m *mirror.SurveyedManifest) {
 	place := int32(l.nodes.n)
 	n := node{
-		digest: digest.Digest(strings.Clone(string(m.Digest))), repo: int32(m.Repo), files: int32(l.files.n),
+		digest: pack(m.Digest), repo: int32(m.Repo), files: int32(l.files.n),
 		added: nanos(m.Added), own: max(nanos(m.Added), nanos(m.Used)), unit: alone, origin: originOf(m.Origin),
 	}
 	n.use = n.own
 	repo := l.repos[m.Repo]
-	if l.survey.Pinned(mirror.Ref{Repo: repo, Digest: n.digest}) {
+	if l.survey.Pinned(mirror.Ref{Repo: repo, Digest: m.Digest}) {
 		n.state |= pinned
 	}
-	if l.survey.Protected(n.digest) {
+	if l.survey.Protected(m.Digest) {
 		n.state |= inUse
 	}
 	l.nodes.add(n)
@@ -209,10 +208,10 @@ func (l *loading) manifest(m *mirror.SurveyedManifest) {
 		l.file(d)
 	}
 	for _, d := range m.Children {
-		l.refs = append(l.refs, ref{place, digest.Digest(strings.Clone(string(d))), false})
+		l.refs = append(l.refs, ref{place, pack(d), false})
 	}
 	if m.Subject != "" {
-		l.refs = append(l.refs, ref{place, digest.Digest(strings.Clone(string(m.Subject))), true})
+		l.refs = append(l.refs, ref{place, pack(m.Subject), true})
 	}
 }
 
@@ -245,14 +244,14 @@ func (l *loading) bring(from, to int32, subject bool) {
 }
 
 // find returns the place of a manifest in a repository, or -1 if it is not there.
-func (l *loading) find(repo int, d digest.Digest) int32 {
+func (l *loading) find(repo int, d packed) int32 {
 	from, to := l.starts[repo], int32(l.nodes.n)
 	if repo+1 < len(l.starts) {
 		to = l.starts[repo+1]
 	}
 	for from < to {
 		middle := (from + to) / 2
-		if l.nodes.at(middle).digest < d {
+		if l.nodes.at(middle).digest.before(d) {
 			from = middle + 1
 		} else {
 			to = middle

@@ -4,20 +4,14 @@ import (
 	"context"
 	"iter"
 
-	"github.com/opencontainers/go-digest"
-
 	"airmirror/mirror"
 )
 
-// goingBlobs are the files that go, in the order of their digests.
-type goingBlobs struct {
-	digests tape
-	list[goingBlob]
-}
-
+// goingBlob is a file that goes.
 type goingBlob struct {
-	size int64
-	unit int32 // that it goes with; alone if it goes with none
+	digest packed
+	size   int64
+	unit   int32 // that it goes with; alone if it goes with none
 }
 
 // listBlobs notes the digests of the files that go.
@@ -34,26 +28,14 @@ func (p *Plan) listBlobs(ctx context.Context, s mirror.Survey) error {
 			break
 		}
 		if b := p.blobs.at(place); p.leaves(b) {
-			p.going.digests.add(found.Digest)
-			p.going.add(goingBlob{b.size, b.last})
 			p.Totals.Blobs++
+			if b.last == alone || p.opts.ListBlobs {
+				p.going.add(goingBlob{pack(found.Digest), b.size, b.last})
+			}
 		}
 		place++
 	}
 	return ctx.Err()
-}
-
-// all yields the files that go.
-func (g *goingBlobs) all() iter.Seq2[digest.Digest, goingBlob] {
-	return func(yield func(digest.Digest, goingBlob) bool) {
-		place := int32(0)
-		for d := range g.digests.all() {
-			if !yield(d, *g.at(place)) {
-				return
-			}
-			place++
-		}
-	}
 }
 
 const (
@@ -62,11 +44,12 @@ const (
 	whyOrphan = "a crash left it: the index does not name it"
 )
 
-// Items yields everything that goes, in the order in which it goes, each blob of an image among them.
+// Items yields everything that goes, in the order in which it goes; the blobs that go with images come after all images,
+// and only with [Options.ListBlobs].
 func (p *Plan) Items() iter.Seq[Item] {
 	return func(yield func(Item) bool) {
-		for d, b := range p.going.all() {
-			if b.unit == alone && !yield(Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: b.size, Why: whyBlob}) {
+		for _, b := range p.going.all() {
+			if b.unit == alone && !yield(blobItem(b, b.size, whyBlob)) {
 				return
 			}
 		}
@@ -80,8 +63,8 @@ func (p *Plan) Items() iter.Seq[Item] {
 				return
 			}
 		}
-		for d, b := range p.going.all() {
-			if b.unit != alone && !yield(Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Why: "goes with " + p.name(b.unit)}) {
+		for _, b := range p.going.all() {
+			if b.unit != alone && !yield(blobItem(b, 0, "goes with "+p.name(b.unit))) {
 				return
 			}
 		}
@@ -140,14 +123,14 @@ func (p *Plan) tagsAlone() iter.Seq[int32] {
 func (p *Plan) tagItem(place int32) Item {
 	t := p.tags.at(place)
 	n := p.nodes.at(t.node)
-	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest, LastUsed: moment(n.use), Why: p.rules[n.repo].why(false)}
+	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: moment(n.use), Why: p.rules[n.repo].why(false)}
 }
 
 // item describes a unit.
 func (p *Plan) item(place int32) Item {
 	u := p.units[place]
-	item := Item{Kind: Manifest, Name: p.name(place), Digest: p.nodes.at(u.root).digest, Manifests: len(p.members.of(place)), Size: u.size,
-		LastUsed: moment(u.use), Why: p.reasons[u.why]}
+	item := Item{Kind: Manifest, Name: p.name(place), Digest: p.nodes.at(u.root).digest.digest(), Manifests: len(p.members.of(place)), Size: u.size,
+		LastUsed: moment(p.nodes.at(u.root).use), Why: p.reasons[u.why]}
 	if p.goes(place) {
 		item.Freed = u.freed
 	}
@@ -167,7 +150,12 @@ func (p *Plan) name(unit int32) string {
 	for _, t := range p.named.of(u.root) {
 		return p.names[n.repo] + ":" + p.tags.at(t).name
 	}
-	return p.names[n.repo] + "@" + n.digest.String()
+	return p.names[n.repo] + "@" + n.digest.digest().String()
+}
+
+func blobItem(b *goingBlob, freed int64, why string) Item {
+	d := b.digest.digest()
+	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, Why: why}
 }
 
 func uploadItem(u mirror.HeldUpload) Item {

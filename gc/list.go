@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -72,41 +73,32 @@ func newEdges(n int, pairs iter.Seq[edge]) edges {
 
 func (e *edges) of(from int32) []int32 { return e.to[e.starts[from]:e.starts[from+1]] }
 
-// tape keeps digests in half the room of strings, to be read from the beginning.
-type tape struct {
-	bytes list[byte]
-}
+// packed is a digest in less than half the room: its bytes, whose number tells the algorithm.
+type packed string
 
-func (t *tape) add(d digest.Digest) {
-	raw, err := hex.DecodeString(d.Encoded())
+func pack(d digest.Digest) packed {
+	var raw [64]byte
+	_, encoded, _ := strings.Cut(string(d), ":")
+	n, err := hex.Decode(raw[:], []byte(encoded))
 	if err != nil {
-		raw = nil // no store holds what is not a digest
+		return "" // no store holds what is not a digest
 	}
-	t.bytes.add(byte(len(raw)))
-	for _, b := range raw {
-		t.bytes.add(b)
-	}
+	return packed(raw[:n])
 }
 
-func (t *tape) all() iter.Seq[digest.Digest] {
-	return func(yield func(digest.Digest) bool) {
-		raw := make([]byte, 0, 64)
-		for i := int32(0); int(i) < t.bytes.n; {
-			n := int32(*t.bytes.at(i))
-			raw = raw[:0]
-			for i++; n > 0; n-- {
-				raw = append(raw, *t.bytes.at(i))
-				i++
-			}
-			algorithm := digest.SHA256
-			if len(raw) == digest.SHA512.Size() {
-				algorithm = digest.SHA512
-			}
-			if !yield(digest.NewDigestFromBytes(algorithm, raw)) {
-				return
-			}
-		}
+func (p packed) digest() digest.Digest {
+	if len(p) == digest.SHA512.Size() {
+		return digest.NewDigestFromBytes(digest.SHA512, []byte(p))
 	}
+	return digest.NewDigestFromBytes(digest.SHA256, []byte(p))
+}
+
+// before reports whether p comes before q in the order of digests.
+func (p packed) before(q packed) bool {
+	if len(p) != len(q) {
+		return len(p) < len(q)
+	}
+	return p < q
 }
 
 // order sorts places by a key, and those with the same key by themselves.

@@ -27,7 +27,7 @@ type Plan struct {
 	*planner
 	cut     int32 // the first unit that does not go
 	members edges // from units to their nodes
-	going   goingBlobs
+	going   list[goingBlob]
 	uploads []mirror.HeldUpload
 	orphans []mirror.Orphan
 	flaws   flaws

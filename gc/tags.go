@@ -18,7 +18,7 @@ func (l *loading) loadTags(ctx context.Context) error {
 		if l.tags.n%chunkSize == 0 && ctx.Err() != nil {
 			break
 		}
-		if place := l.find(t.Repo, t.Digest); place >= 0 {
+		if place := l.find(t.Repo, pack(t.Digest)); place >= 0 {
 			l.tag(t, place)
 		}
 	}
@@ -34,7 +34,7 @@ func (l *loading) tag(t mirror.SurveyedTag, place int32) {
 	}
 	n.use = max(n.use, found.updated)
 	if d := subjectOf(found.name); d != "" {
-		if subject := l.find(t.Repo, d); subject >= 0 && subject != place {
+		if subject := l.find(t.Repo, pack(d)); subject >= 0 && subject != place {
 			found.follows = true
 			l.bring(place, subject, true)
 		}

@@ -14,10 +14,9 @@ import (
 // stay are the last.
 type unit struct {
 	root  int32
+	why   int32 // place in the planner's reasons
 	class class
 	idle  bool  // it could go, but that would free nothing
-	why   int32 // place in the planner's reasons
-	use   int64
 	size  int64 // of its files, in bytes
 	freed int64 // of those that no later unit needs
 }
@@ -91,7 +90,7 @@ func (p *planner) makeUnits(ctx context.Context) error {
 		return err
 	}
 	slices.SortFunc(p.units, func(a, b unit) int {
-		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.use, b.use), cmp.Compare(a.root, b.root))
+		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(p.nodes.at(a.root).use, p.nodes.at(b.root).use), cmp.Compare(a.root, b.root))
 	})
 	for place, u := range slices.Backward(p.units) {
 		p.walk(&p.brings, u.root, func(n int32) bool {
@@ -112,7 +111,7 @@ func (p *planner) tagged(place int32) bool {
 
 func (p *planner) makeUnit(root int32) {
 	class, why := p.decide(root)
-	p.units = append(p.units, unit{root: root, class: class, why: p.reason(why), use: p.nodes.at(root).use})
+	p.units = append(p.units, unit{root: root, class: class, why: p.reason(why)})
 	p.mark(&p.brings, root, reached)
 }
 

@@ -209,7 +209,7 @@ func (w *world) plan(policy gc.Policy) *gc.Plan {
 	if policy.Grace == 0 {
 		policy.Grace = -1
 	}
-	p, err := gc.MakePlan(w.t.Context(), w, w, gc.Options{Policy: policy}, now)
+	p, err := gc.MakePlan(w.t.Context(), w, w, gc.Options{Policy: policy, ListBlobs: true}, now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
