@@ -229,7 +229,7 @@ func TestPushedTagsAreKept(t *testing.T) {
 // TestManyAreWrittenTogether has more than fits into one transaction, with some that cannot be taken in between.
 func TestManyAreWrittenTogether(t *testing.T) {
 	o, h := newOld(t), newHouse(t, t.TempDir())
-	const repos, tags = 3, 300
+	const repos, tags = 2, 270
 	o.image("app0", "base", "base")
 	for r := range repos {
 		name := fmt.Sprint("app", r)

@@ -124,7 +124,9 @@ func (l *live) take(ctx context.Context, name string, b blob) (linked bool, err 
 		return false, errSize(b)
 	}
 	l.progress.Expect(b.size)
-	return false, l.receive(ctx, b, &watched{Reader: io.LimitReader(body, b.size+1), progress: l.progress})
+	w := &watched{Reader: io.LimitReader(body, b.size+1), progress: l.progress, left: b.size}
+	defer func() { w.did(w.left) }() // there is no more to come of it
+	return false, l.receive(ctx, b, w)
 }
 
 func errSize(b blob) error {
@@ -171,14 +173,20 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// watched tells what was read.
+// watched tells what was read, of what is expected.
 type watched struct {
 	io.Reader
 	progress mirror.Progress
+	left     int64
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
-	w.progress.Did(int64(n))
+	w.did(min(int64(n), w.left))
 	return n, err
+}
+
+func (w *watched) did(bytes int64) {
+	w.left -= bytes
+	w.progress.Did(bytes)
 }
