@@ -13,8 +13,8 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 }
 
-// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the error
-// has a cause that says so.
+// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the cause
+// of the error is a [mirror.FlawError].
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	var readable bool
 	var record blobRecord
@@ -30,21 +30,40 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 	if !readable {
 		return mirror.Blob{}, errBlobUnknown(repo, d)
 	}
-	blob, err := s.blobs.Open(ctx, d)
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		return mirror.Blob{}, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
-	}
+	blob, err := s.open(ctx, d, record)
 	if err != nil {
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
-	}
-	if blob.Size != record.Size {
-		blob.Close()
-		return mirror.Blob{}, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, blob.Size, record.Size)
 	}
 	if !mirror.Looks(ctx) {
 		s.recency.touch(content{repo, d})
 	}
 	return blob, nil
+}
+
+// open opens the file of a blob that the index knows.
+func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
+	blob, err := s.blobs.Open(ctx, d)
+	if err == nil && blob.Size == record.Size {
+		return blob, nil
+	}
+	if err == nil {
+		blob.Close()
+	}
+	return mirror.Blob{}, record.damaged(d, blob.Size, err)
+}
+
+// damaged says what is wrong with a file that could not be opened, or has size bytes.
+func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
+	flaw, err := r.compare(d, size, err)
+	if err != nil {
+		return err
+	}
+	return flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
+}
+
+// flawed is the error for what the index has and the files do not.
+func flawed(code mirror.Code, what string, flaw mirror.Flaw) error {
+	return &mirror.Error{Code: code, Message: what + ": " + flaw.Reason, Cause: &mirror.FlawError{Flaw: flaw}}
 }
 
 // StatBlob implements [mirror.BlobStore].

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -35,8 +34,6 @@ func Check(ctx context.Context, blobs Blobs, index Index) error {
 	})
 	return errors.Join(append(broken, err)...)
 }
-
-func parts(key string) []string { return strings.Split(key, "\x00") }
 
 func checkFiles(ctx context.Context, tx ReadTx, blobs Blobs, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableBlobs, "", "") {

@@ -2,8 +2,10 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -68,27 +70,34 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 }
 
 // readManifest reads the file of a manifest, and checks it: that costs little next to opening it, and what is read here
-// is believed for as long as it stays in memory.
+// is believed for as long as it stays in memory. If the file is missing or damaged, the cause of the error is a
+// [mirror.FlawError].
 func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) ([]byte, error) {
 	blob, err := s.blobs.Open(ctx, d)
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		return nil, mirror.Errorf(mirror.CodeManifestUnknown, "manifest %s is in the index but its file is missing: %w", d, err)
+	if err == nil {
+		defer blob.Close()
 	}
+	flaw, err := blobRecord{Size: size}.compare(d, blob.Size, err)
 	if err != nil {
 		return nil, err
 	}
-	defer blob.Close()
-	if blob.Size != size {
-		return nil, fmt.Errorf("file is damaged: it has %d bytes, want %d", blob.Size, size)
-	}
 	data := make([]byte, size)
-	if _, err := io.ReadFull(blob, data); err != nil {
-		return nil, err
+	if flaw.Reason == "" {
+		_, err = io.ReadFull(blob, data)
+		flaw.Kind, flaw.Size = mirror.Damaged, size
+		switch {
+		case errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF):
+			flaw.Reason = fmt.Sprintf("it is damaged: its file cannot be read: %v", err)
+		case err != nil:
+			return nil, err
+		case d.Algorithm().FromBytes(data) != d:
+			flaw.Reason = "it is damaged: the content of its file has another digest"
+		default:
+			return data, nil
+		}
 	}
-	if d.Algorithm().FromBytes(data) != d {
-		return nil, fmt.Errorf("file is damaged: its content has another digest")
-	}
-	return data, nil
+	flaw.Digest, flaw.Manifest = d, true
+	return nil, flawed(mirror.CodeManifestUnknown, "manifest "+d.String(), flaw)
 }
 
 // Tag implements [mirror.ManifestStore].

@@ -28,6 +28,7 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 		held = has(tx, tableBlobs, m.Digest.String())
 		return p.check(tx)
 	})
+	defer s.arriving.begin(m.Digest)()
 	if err == nil {
 		err = s.keepBytes(ctx, m, held)
 	}
@@ -36,7 +37,12 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	}
 	defer s.manifests.begin(p.content)()
 	defer s.tags.begin(p.tags...)()
-	err = s.index.Update(context.WithoutCancel(ctx), p.write)
+	err = s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
+		if err := s.stillThere(m.Digest); err != nil {
+			return err
+		}
+		return p.write(tx)
+	})
 	return explain(err, "put manifest %s to %s", m.Digest, repo)
 }
 

@@ -57,6 +57,10 @@ func (p *putting) write(tx WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
+	// A manifest that is known may have lost its file, and with it the entry of that, until now.
+	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
+		return err
+	}
 	for _, name := range p.tags {
 		if err := p.writeTag(tx, name); err != nil {
 			return err

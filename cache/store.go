@@ -58,6 +58,7 @@ type Store struct {
 	tags      *hot[tagName, mirror.Tag]
 	recency   *recency
 	uploads   turns
+	arriving  arriving
 
 	closeOnce sync.Once
 	closeErr  error

@@ -30,6 +30,7 @@ type Store interface {
 	ManifestStore
 	Catalog
 	NoteStore
+	CheckStore
 	// Close writes what is still in memory and gives the data folder free for another process.
 	Close() error
 }

@@ -123,7 +123,7 @@ func (f *Files) list(a digest.Algorithm, first string, yield func(cache.Entry, e
 			if !yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err)) {
 				return false
 			}
-		case !yield(cache.Entry{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size()}, nil):
+		case !yield(cache.Entry{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size(), Written: info.ModTime()}, nil):
 			return false
 		}
 	}
