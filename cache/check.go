@@ -18,8 +18,7 @@ const (
 	checkPage = 256
 	// checkRepos is how many repositories a flaw names.
 	checkRepos = 100
-	// orphanAge is how old a file must be to be an orphan. What is being written is known (see [arriving]); this is for
-	// what another process may still have been doing when it died.
+	// orphanAge is how old a file must be to be an orphan, though what is being written is known by its guard.
 	orphanAge = time.Minute
 	// maxTold bounds the memory of what was yielded. Beyond it something may be yielded twice.
 	maxTold = 1 << 16

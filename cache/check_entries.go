@@ -29,6 +29,8 @@ var rules = []struct {
 	{tableLinks, wrongLink},
 	{tableReferrers, wrongReferrer},
 	{tableRecency, wrongRecency},
+	{"parents", wrongParent},
+	{"tagged", wrongTagged},
 }
 
 // ruleOf returns the rule of a table, or nil.
@@ -223,6 +225,29 @@ func wrongReferrer(tx ReadTx, k string, value []byte) string {
 	record, found, err := get[manifestRecord](tx, tableManifests, key(repo, d))
 	if err == nil && (!found || record.Subject.String() != subject) {
 		return "there is no such manifest, or it does not refer to that"
+	}
+	return ""
+}
+
+func wrongParent(tx ReadTx, k string, _ []byte) string {
+	if reason := malformed(k, 3); reason != "" {
+		return reason
+	}
+	child, repo, index := parts(k)[0], parts(k)[1], parts(k)[2]
+	if !bytes.Contains(tx.Get(tableManifests, key(repo, index)), []byte(`"`+child+`"`)) {
+		return "there is no such index, or it does not name this child"
+	}
+	return ""
+}
+
+func wrongTagged(tx ReadTx, k string, _ []byte) string {
+	if reason := malformed(k, 3); reason != "" {
+		return reason
+	}
+	repo, d, tag := parts(k)[0], parts(k)[1], parts(k)[2]
+	record, found, err := get[tagRecord](tx, tableTags, key(repo, tag))
+	if err == nil && (!found || record.Digest.String() != d) {
+		return "there is no such tag, or it does not point at this manifest"
 	}
 	return ""
 }

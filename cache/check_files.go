@@ -180,7 +180,7 @@ func (c *check) orphans() bool {
 		case err != nil:
 			continue
 		}
-		if time.Since(entry.Written) < orphanAge || c.arriving.has(entry.Digest) {
+		if time.Since(entry.Written) < orphanAge || c.guards.busy(entry.Digest) {
 			continue
 		}
 		if batch = append(batch, entry); len(batch) == checkPage {

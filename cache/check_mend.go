@@ -13,8 +13,8 @@ import (
 // Mend implements [mirror.CheckStore].
 //
 // The file goes first and its entry after it. A crash in between leaves an entry whose file is missing, which is a miss to
-// readers and found by the next check; the other way round it would leave a damaged file that a push might be taken to
-// have brought again. A file that comes again before the entry is dropped keeps the entry.
+// readers and found by the next check; the other way round it would leave a damaged file, which a push that brings the
+// same would find there already. Nobody can take a file in while it is being judged: see [guards].
 func (s *Store) Mend(ctx context.Context, flaw mirror.Flaw) (mended bool, err error) {
 	switch {
 	case flaw.Kind == mirror.Dangling:
@@ -26,7 +26,12 @@ func (s *Store) Mend(ctx context.Context, flaw mirror.Flaw) (mended bool, err er
 }
 
 func (s *Store) mendFile(ctx context.Context, flaw mirror.Flaw) (mended bool, err error) {
-	j := &judgement{store: s, flaw: flaw}
+	release, err := s.guards.take(ctx, flaw.Digest)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	j := &judgement{flaw: flaw}
 	if err := s.index.View(ctx, j.look); err != nil {
 		return false, err
 	}
@@ -43,7 +48,6 @@ func (s *Store) mendFile(ctx context.Context, flaw mirror.Flaw) (mended bool, er
 
 // judgement is what is found out about a file before anything is done about it.
 type judgement struct {
-	store  *Store
 	flaw   mirror.Flaw
 	record blobRecord
 	held   bool
@@ -82,8 +86,7 @@ func (j *judgement) judge(ctx context.Context, blob mirror.Blob) (string, error)
 	return reason, err
 }
 
-// settle has the index say of d what the files say. whole is whether a file that is there was verified; one that came
-// since was verified by who brought it, and has its own transaction.
+// settle has the index say of d what the files say. whole is whether a file that is there was verified.
 func (s *Store) settle(ctx context.Context, d digest.Digest, whole bool) (changed bool, err error) {
 	var gone []content
 	end := s.manifests.beginAny()

@@ -13,8 +13,15 @@ import (
 
 // Names that tests of other packages need.
 const (
-	TableMeta  = tableMeta
-	TableBlobs = tableBlobs
+	TableMeta      = tableMeta
+	TableRepos     = tableRepos
+	TableBlobs     = tableBlobs
+	TableLinks     = tableLinks
+	TableManifests = tableManifests
+	TableUses      = tableUses
+	TableTags      = tableTags
+	TableReferrers = tableReferrers
+	TableRecency   = tableRecency
 )
 
 // FlushRecency writes what is known about uses at once.

@@ -22,13 +22,13 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	if err != nil {
 		return err
 	}
+	defer s.guards.hold(m.Digest)()
 	// Look before anything is written: a push that comes before its blobs should cost nothing and leave nothing.
 	var held bool
 	err = s.index.View(ctx, func(tx ReadTx) error {
 		held = has(tx, tableBlobs, m.Digest.String())
 		return p.check(tx)
 	})
-	defer s.arriving.begin(m.Digest)()
 	if err == nil {
 		err = s.keepBytes(ctx, m, held)
 	}
@@ -37,12 +37,7 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	}
 	defer s.manifests.begin(p.content)()
 	defer s.tags.begin(p.tags...)()
-	err = s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
-		if err := s.stillThere(m.Digest); err != nil {
-			return err
-		}
-		return p.write(tx)
-	})
+	err = s.index.Update(context.WithoutCancel(ctx), p.write)
 	return explain(err, "put manifest %s to %s", m.Digest, repo)
 }
 

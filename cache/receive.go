@@ -37,17 +37,14 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 
 // take makes what w wrote durable as d, and then readable in repo.
 func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest) error {
+	defer s.guards.hold(d)()
 	size := w.Size()
-	defer s.arriving.begin(d)()
 	if err := w.Commit(ctx, d); err != nil {
 		return explain(err, "commit blob %s", d)
 	}
 	// From here on it costs one transaction, which a client that hangs up now must not save us: the bytes are in.
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
 		at := now()
-		if err := s.stillThere(d); err != nil {
-			return err
-		}
 		if err := hold(tx, d, size, at); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ type Store struct {
 	tags      *hot[tagName, mirror.Tag]
 	recency   *recency
 	uploads   turns
-	arriving  arriving
+	guards    guards
 
 	closeOnce sync.Once
 	closeErr  error

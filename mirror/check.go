@@ -19,7 +19,7 @@ type CheckStore interface {
 	// anything, and reads again what may be damaged. A damaged file is moved to the quarantine, and it and a missing one
 	// are held no more, so that they are fetched again where they are asked for; an orphan that verifies is adopted, to
 	// be collected if nobody needs it; an entry that points nowhere is dropped, and one that contradicts what it follows
-	// from is written anew. A manifest that lost its file stays known, with its tags, to be fetched again by its digest.
+	// from is written anew; a tag without its manifest gets that back if its file is held. A manifest that lost its file stays known, with its tags, to be fetched again by its digest.
 	Mend(ctx context.Context, flaw Flaw) (mended bool, err error)
 	// Backup writes a consistent copy of the index, from which names come back when it is lost. What it takes from the
 	// disk meanwhile is what changes: a copy is best written to where that is fast. [CodeUnsupported] if this index
@@ -34,8 +34,8 @@ type CheckOptions struct {
 	// After is where an earlier check stopped: what has a digest up to it is taken to be in order, and the index's own
 	// file as well. Only what is read in the order of digests is passed over; the rest is looked at whole.
 	After digest.Digest
-	// Read is called before so many bytes of content are read, [MaxCheckRead] at most, and can wait; an error ends the
-	// check. Nil waits for nothing.
+	// Read is called before so many bytes of content are read, [MaxCheckRead] at most, and can wait; after an error that
+	// file is read no further, and what is wrong with it is not known. Nil waits for nothing.
 	Read func(ctx context.Context, bytes int) error
 	// Checked is called after each file that the index names, in the order of their digests, whatever was found; size is
 	// as the index has it. Nobody is if it is nil.
