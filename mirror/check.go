@@ -57,6 +57,7 @@ const (
 	Orphaned FlawKind = "orphaned" // a file that the index does not name
 	Dangling FlawKind = "dangling" // an entry of the index that points nowhere or contradicts another
 	Broken   FlawKind = "broken"   // the index's own file; it takes a rebuild
+	Unread   FlawKind = "unread"   // a file that cannot be read, for a reason that says nothing about its content
 )
 
 // Flaw is something that is wrong with what is held.
