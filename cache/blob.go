@@ -13,8 +13,8 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 }
 
-// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the error
-// has a cause that says so.
+// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the cause
+// of the error is a [mirror.FlawError].
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	size, err := s.readable(ctx, repo, d)
 	if err != nil {
@@ -49,13 +49,16 @@ func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (m
 
 // damaged says what is wrong with a file that could not be opened, or has size bytes.
 func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
-	switch {
-	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
-		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
-	case err != nil:
+	flaw, err := r.compare(d, size, err)
+	if err != nil {
 		return err
 	}
-	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, size, r.Size)
+	return flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
+}
+
+// flawed is the error for what the index has and the files do not.
+func flawed(code mirror.Code, what string, flaw mirror.Flaw) error {
+	return &mirror.Error{Code: code, Message: what + ": " + flaw.Reason, Cause: &mirror.FlawError{Flaw: flaw}}
 }
 
 // readable returns the size of d if repo may read it.
