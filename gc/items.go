@@ -42,6 +42,8 @@ const (
 	whyBlob   = "no manifest uses it"
 	whyUpload = "nothing came for long"
 	whyOrphan = "a crash left it: the index does not name it"
+
+	whyRemoved = "removed by name"
 )
 
 // Items yields everything that goes, in the order in which it goes; the blobs that go with images come after all images,
@@ -123,7 +125,15 @@ func (p *Plan) tagsAlone() iter.Seq[int32] {
 func (p *Plan) tagItem(place int32) Item {
 	t := p.tags.at(place)
 	n := p.nodes.at(t.node)
-	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: moment(n.use), Why: p.rules[n.repo].why(false)}
+	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: moment(n.use), Why: p.whyTag(n)}
+}
+
+// whyTag says why a tag of n goes alone.
+func (p *Plan) whyTag(n *node) string {
+	if p.removal != nil {
+		return whyRemoved
+	}
+	return p.ruleOf(n.repo).why(false)
 }
 
 // item describes a unit.

@@ -53,7 +53,7 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 	if err == nil {
 		// What is to be said of blobs is in the survey, and not kept: there can be very many.
 		err = store.Survey(ctx, func(s mirror.Survey) (err error) {
-			if p.graph, err = loadGraph(ctx, s, cutoff, &p.flaws); err != nil {
+			if p.graph, err = loadGraph(ctx, s, cutoff, nil, &p.flaws); err != nil {
 				return err
 			}
 			if err := p.decideAll(ctx); err != nil {
