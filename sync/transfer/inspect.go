@@ -119,24 +119,26 @@ func (in *importing) checkIndexes() error {
 // childrenFirst sorts manifests so that those that an index points at come before it.
 func childrenFirst(list []manifest, places map[digest.Digest]int) ([]manifest, error) {
 	sorted := make([]manifest, 0, len(list))
-	done := make([]bool, len(list))
+	heights := make([]int, len(list)) // 0 for those that were not visited
 	var visit func(i, depth int) error
 	visit = func(i, depth int) error {
-		if done[i] {
+		if heights[i] > 0 {
 			return nil
 		}
-		if depth > maxDepth {
+		height := 1
+		for _, child := range list[i].children {
+			if depth < maxDepth {
+				if err := visit(places[child], depth+1); err != nil {
+					return err
+				}
+			}
+			height = max(height, heights[places[child]]+1)
+		}
+		if height > maxDepth || depth >= maxDepth && len(list[i].children) > 0 {
 			return mirror.Errorf(mirror.CodeBundleInvalid, "indexes are nested more than %d deep in it", maxDepth)
 		}
-		for _, child := range list[i].children {
-			if err := visit(places[child], depth+1); err != nil {
-				return err
-			}
-		}
-		if !done[i] {
-			done[i] = true
-			sorted = append(sorted, list[i])
-		}
+		heights[i] = height
+		sorted = append(sorted, list[i])
 		return nil
 	}
 	for i := range list {
