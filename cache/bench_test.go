@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -47,6 +48,29 @@ func BenchmarkBlob(b *testing.B) {
 			b.Fatal(err)
 		}
 		blob.Close()
+	}
+}
+
+// BenchmarkPointTags moves a hundred thousand tags, which is what the import of a large bundle ends with.
+func BenchmarkPointTags(b *testing.B) {
+	s, m := benchStore(b)
+	other := image("elsewhere", mirror.Mirrored)
+	if err := s.PutManifest(b.Context(), repo, other); err != nil {
+		b.Fatal(err)
+	}
+	tags := make([]mirror.CarriedTag, 100_000)
+	for i := range tags {
+		tags[i] = mirror.CarriedTag{Repo: repo, Tag: fmt.Sprint("carried", i*7919%100_000), Origin: mirror.Imported}
+	}
+	from, to := m.Digest, other.Digest
+	for b.Loop() {
+		from, to = to, from
+		for i := range tags {
+			tags[i].Digest = to
+		}
+		if _, err := s.PointTags(b.Context(), tags, false); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

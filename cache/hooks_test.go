@@ -83,6 +83,13 @@ func (b *hookedBlobs) Open(ctx context.Context, d digest.Digest) (mirror.Blob, e
 	return b.Blobs.Open(ctx, d)
 }
 
+func (b *hookedBlobs) Stat(ctx context.Context, d digest.Digest) (int64, error) {
+	if content, changed := b.content[d]; changed {
+		return int64(len(content)), nil
+	}
+	return b.Blobs.Stat(ctx, d)
+}
+
 type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"airmirror/cache"
 	"airmirror/mirror"
 )
@@ -105,6 +107,30 @@ func TestLateReader(t *testing.T) {
 	late.resume()
 	_, err := s.Manifest(ctx, repo, first.Digest)
 	wantCode(t, err, mirror.CodeManifestUnknown)
+
+	put(t, s, second, "v1")
+	late = pause(index, readTag)
+	put(t, s, first)
+	if err := point(ctx, s, "v1", first); err != nil {
+		t.Fatal(err)
+	}
+	late.resume()
+	wantTag(t, s, "v1", first.Digest)
+
+	mustHold(t, s, "1")
+	late = pause(index, func() { _, _ = s.Manifest(ctx, repo, first.Digest) })
+	if err := carry(ctx, s, image("1", mirror.Imported)); err != nil {
+		t.Fatal(err)
+	}
+	late.resume()
+	wantImported(t, s, first.Digest)
+}
+
+func wantImported(t *testing.T, s mirror.Store, d digest.Digest) {
+	t.Helper()
+	if got, err := s.Manifest(t.Context(), repo, d); err != nil || got.Origin != mirror.Imported {
+		t.Errorf("manifest is %q, %v; want it to be imported", got.Origin, err)
+	}
 }
 
 // TestNoWayBack stops a write between its commit and its end. From then on nobody may see the old value: not from memory,
@@ -114,7 +140,13 @@ func TestNoWayBack(t *testing.T) {
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
 	defer closeStore(t, s)
-	first, second := image("1", mirror.Mirrored), image("2", mirror.Mirrored)
+	first, second, third := image("1", mirror.Mirrored), image("2", mirror.Mirrored), image("3", mirror.Mirrored)
+	mustHold(t, s, "3")
+	put(t, s, second)
+	put(t, s, third)
+	if _, err := s.Manifest(ctx, repo, third.Digest); err != nil { // in memory from now on
+		t.Fatal(err)
+	}
 
 	writes := map[string]struct {
 		write func() error
@@ -126,6 +158,14 @@ func TestNoWayBack(t *testing.T) {
 				wantTag(t, s, "v1", second.Digest)
 				wantTag(t, s, "hot", second.Digest)
 			},
+		},
+		"PointTags": {
+			func() error { return point(ctx, s, "v1", second) },
+			func() { wantTag(t, s, "v1", second.Digest) },
+		},
+		"Carry": {
+			func() error { return carry(ctx, s, image("3", mirror.Imported)) },
+			func() { wantImported(t, s, third.Digest) },
 		},
 		"DeleteManifest": {
 			func() error { return s.DeleteManifest(ctx, repo, first.Digest) },

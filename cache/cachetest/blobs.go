@@ -41,6 +41,10 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) cache.Blobs) {
 		{"InvalidDigest", testInvalid},
 		{"Delete", testDelete},
 		{"All", testAll},
+		{"Link", testLink},
+		{"LinkOfHeld", testLinkOfHeld},
+		{"LinkOfWrongDigest", testLinkOfWrong},
+		{"LinkAtOnce", testLinkAtOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bt := &blobTest{T: t, open: open, dir: t.TempDir()}

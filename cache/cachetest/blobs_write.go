@@ -99,6 +99,9 @@ func testAfterEnd(t *blobTest) {
 			if _, err := w.ReadFrom(bytes.NewReader(data)); err == nil {
 				t.Error("ReadFrom succeeded")
 			}
+			if _, err := w.Digest(); err == nil {
+				t.Error("Digest succeeded")
+			}
 			if w.Suspend() == nil || w.Commit(t.Context(), d) == nil {
 				t.Error("Suspend or Commit succeeded")
 			}
@@ -124,6 +127,9 @@ func testVerify(t *blobTest) {
 	w := t.create(digest.SHA256, "")
 	check := func(written []byte) {
 		t.Helper()
+		if got, err := w.Digest(); err != nil || got != digest.FromBytes(written) {
+			t.Errorf("Digest of %d bytes = %s, %v", len(written), got, err)
+		}
 		t.wantCode("Verify", w.Verify(digest.FromString("wrong")), mirror.CodeDigestInvalid)
 		for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 			if err := w.Verify(a.FromBytes(written)); err != nil {

@@ -26,6 +26,9 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 		{"Manifests", storeManifestTests},
 		{"Tags", storeTagTests},
 		{"Catalog", storeCatalogTests},
+		{"Carry", storeCarryTests},
+		{"CarryTags", storeCarryTagTests},
+		{"CarryFiles", storeCarryFileTests},
 		{"AtOnce", storeConcurrentTests},
 	}
 	for _, group := range groups {

@@ -38,6 +38,11 @@ var storeTagTests = []storeCase{
 		m := image{config: "1"}
 		d := m.manifest("").Digest
 		s.ok(s.PutManifest(s.ctx, repoA, m.manifest(mirror.Mirrored), "v1"))
+		first := s.tagged(repoA, "v1", d, mirror.Mirrored)
+		s.ok(s.PutManifest(s.ctx, repoA, m.manifest(mirror.Mirrored), "v1"))
+		if again := s.tagged(repoA, "v1", d, mirror.Mirrored); !again.Checked.After(first.Checked) || !again.Updated.Equal(first.Updated) {
+			s.t.Errorf("what came again from the upstream is %+v, it was %+v", again, first)
+		}
 		s.pushImage(repoA, mirror.Imported, m, "v1")
 		s.tagged(repoA, "v1", d, mirror.Imported)
 		s.ok(s.PutManifest(s.ctx, repoA, m.manifest(mirror.Mirrored), "v1"))

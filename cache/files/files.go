@@ -9,7 +9,7 @@
 //
 // Bytes are verified and the file is fsynced before it is renamed to where readers find it; until the fsync of the
 // folder returns, [Files.Open] and [Files.Stat] of that digest wait. So nothing can be built on a blob that power loss
-// might take away.
+// might take away. A blob may be the second name of a file that came from elsewhere, see [Files.Link].
 //
 // # Suspended blobs
 //

@@ -1,0 +1,120 @@
+package cachetest
+
+import (
+	"fmt"
+	"slices"
+
+	"airmirror/mirror"
+)
+
+var storeCarryTagTests = []storeCase{
+	{"Point", func(s *storeTest) {
+		one := s.pushImage(repoA, mirror.Imported, image{config: "1"})
+		two := s.pushImage(repoB, mirror.Imported, image{config: "2"})
+		s.tagged(repoA, "v1", "", "")
+		s.point(false, nil, to(repoB, "v1", two, mirror.Pushed), to(repoA, "v1", one, mirror.Imported), to(repoA, "latest", one, mirror.Imported))
+		before := s.tagged(repoA, "v1", one.Digest, mirror.Imported)
+		s.tagged(repoA, "latest", one.Digest, mirror.Imported)
+		s.tagged(repoB, "v1", two.Digest, mirror.Pushed)
+		if before.Updated.IsZero() || !before.Checked.IsZero() {
+			s.t.Errorf("tag is %+v", before)
+		}
+		s.point(false, nil, to(repoA, "v1", one, mirror.Imported))
+		if again := s.tagged(repoA, "v1", one.Digest, mirror.Imported); again != before {
+			s.t.Errorf("tag is %+v, it did not move from %+v", again, before)
+		}
+		s.point(false, nil)
+	}},
+	{"PointedTagsMove", func(s *storeTest) {
+		mirrored := s.pushImage(repoA, mirror.Mirrored, image{config: "1"}, "mirrored")
+		imported := s.pushImage(repoA, mirror.Imported, image{config: "2"}, "imported")
+		carried := s.pushImage(repoA, mirror.Imported, image{config: "3"})
+		s.tagged(repoA, "mirrored", mirrored.Digest, mirror.Mirrored)
+		s.tagged(repoA, "imported", imported.Digest, mirror.Imported)
+		s.point(false, nil, to(repoA, "mirrored", carried, mirror.Imported), to(repoA, "imported", carried, mirror.Imported))
+		s.tagged(repoA, "mirrored", carried.Digest, mirror.Imported)
+		s.tagged(repoA, "imported", carried.Digest, mirror.Imported)
+	}},
+	{"PushedTagsAreKept", func(s *storeTest) {
+		pushed := s.pushImage(repoA, mirror.Pushed, image{config: "1"}, "v1", "v2", "v4")
+		carried := s.pushImage(repoA, mirror.Imported, image{config: "2"})
+		tags := []mirror.CarriedTag{
+			to(repoA, "v4", carried, mirror.Pushed), to(repoA, "v3", carried, mirror.Imported),
+			to(repoA, "v2", pushed, mirror.Imported), to(repoA, "v1", carried, mirror.Imported),
+		}
+		one, four := tags[3], tags[0]
+		one.Was, four.Was = pushed.Digest, pushed.Digest
+		for range 2 {
+			s.point(false, []mirror.CarriedTag{one, four}, tags...)
+			s.tagged(repoA, "v1", pushed.Digest, mirror.Pushed)
+			s.tagged(repoA, "v2", pushed.Digest, mirror.Pushed)
+			s.tagged(repoA, "v3", carried.Digest, mirror.Imported)
+			s.tagged(repoA, "v4", pushed.Digest, mirror.Pushed)
+		}
+		s.point(true, nil, tags...)
+		s.tagged(repoA, "v1", carried.Digest, mirror.Imported)
+		s.tagged(repoA, "v2", pushed.Digest, mirror.Pushed)
+		s.tagged(repoA, "v4", carried.Digest, mirror.Pushed)
+	}},
+	{"PointSameDigest", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Mirrored, image{config: "1"}, "v1")
+		before := s.tagged(repoA, "v1", m.Digest, mirror.Mirrored)
+		s.point(false, nil, to(repoA, "v1", m, mirror.Imported))
+		after := s.tagged(repoA, "v1", m.Digest, mirror.Imported)
+		if !after.Updated.Equal(before.Updated) || !after.Checked.Equal(before.Checked) {
+			s.t.Errorf("tag is %+v, it did not move from %+v", after, before)
+		}
+		s.point(false, nil, to(repoA, "v1", m, mirror.Pushed))
+		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
+	}},
+	{"PointAtWhatIsNotThere", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
+		s.hear(image{config: "2"}, mirror.Imported) // held, but not in the repository
+		for _, elsewhere := range []mirror.CarriedTag{
+			to(repoB, "v1", m, mirror.Imported),
+			to(repoA, "v2", image{config: "2"}.manifest(""), mirror.Imported),
+			{Repo: repoA, Tag: "v3", Digest: "", Origin: mirror.Imported},
+		} {
+			_, err := s.PointTags(s.ctx, []mirror.CarriedTag{to(repoA, "v1", m, mirror.Imported), elsewhere}, true)
+			s.code(err, mirror.CodeManifestUnknown)
+			s.tagged(repoA, "v1", "", "")
+		}
+		for want, wrong := range map[mirror.Code]mirror.CarriedTag{
+			mirror.CodeManifestInvalid: to(repoA, "not a tag", m, mirror.Imported),
+			mirror.CodeUnsupported:     to(repoA, "v2", m, mirror.Mirrored),
+		} {
+			_, err := s.PointTags(s.ctx, []mirror.CarriedTag{to(repoA, "v1", m, mirror.Imported), wrong}, true)
+			s.code(err, want)
+			s.tagged(repoA, "v1", "", "")
+		}
+	}},
+	{"PointVeryManyTags", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
+		var tags []mirror.CarriedTag
+		var names []string
+		for i := range 5000 {
+			tags = append(tags, to(repoA, fmt.Sprintf("v%04d", i), m, mirror.Imported))
+			names = append(names, tags[i].Tag)
+		}
+		slices.Reverse(tags)
+		s.point(false, nil, tags...)
+		got, err := s.Tags(s.ctx, repoA, "", 10000)
+		if err != nil || !slices.Equal(got, names) {
+			s.t.Errorf("%d tags, %v; want %d", len(got), err, len(names))
+		}
+	}},
+}
+
+func to(repo mirror.Repo, tag string, m mirror.Manifest, origin mirror.Origin) mirror.CarriedTag {
+	return mirror.CarriedTag{Repo: repo, Tag: tag, Digest: m.Digest, Origin: origin}
+}
+
+// point points tags and checks which were kept.
+func (s *storeTest) point(overwrite bool, want []mirror.CarriedTag, tags ...mirror.CarriedTag) {
+	s.t.Helper()
+	kept, err := s.PointTags(s.ctx, tags, overwrite)
+	s.ok(err)
+	if !slices.Equal(kept, want) {
+		s.t.Errorf("kept are %+v, want %+v", kept, want)
+	}
+}
