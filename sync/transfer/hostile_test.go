@@ -41,7 +41,7 @@ func (m *made) blob(data string) v1.Descriptor {
 	return v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: d, Size: int64(len(data))}
 }
 
-func (m *made) manifest(t *testing.T, mediaType string, v any) v1.Descriptor {
+func (m *made) manifest(t testing.TB, mediaType string, v any) v1.Descriptor {
 	t.Helper()
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -54,7 +54,7 @@ func (m *made) manifest(t *testing.T, mediaType string, v any) v1.Descriptor {
 	return v1.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
 }
 
-func (m *made) image(t *testing.T, layers ...v1.Descriptor) v1.Descriptor {
+func (m *made) image(t testing.TB, layers ...v1.Descriptor) v1.Descriptor {
 	t.Helper()
 	return m.manifest(t, v1.MediaTypeImageManifest, v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: v1.MediaTypeImageManifest, Config: m.blob(config("linux/amd64")), Layers: layers})
@@ -65,7 +65,7 @@ func (m *made) tag(tag string, desc v1.Descriptor) {
 }
 
 // write makes the bundle; lies replace what a digest stands for.
-func (m *made) write(t *testing.T, lies map[digest.Digest]string) []byte {
+func (m *made) write(t testing.TB, lies map[digest.Digest]string) []byte {
 	t.Helper()
 	contents, err := bundle.Compose(&m.doc, func(d digest.Digest) (string, []byte, error) {
 		for _, man := range m.doc.Manifests {
