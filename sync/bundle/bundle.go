@@ -8,7 +8,7 @@
 //	index.json              an OCI index of everything that has a name, or refers to something: see below
 //	bundle.json             what is in it, why, from whom and what it builds on: a [Document]
 //	bundle.json.minisig     its signature in minisign's format; only if it was signed
-//	manifest.json           for docker load; left out if no image can be loaded
+//	manifest.json           for docker load: what is whole here, for Linux; left out if that is nothing
 //	blobs/sha256/…          manifests first, in the order of [Document.Manifests]
 //	blobs/sha256/…          then all other blobs, in the order of [Document.Blobs]
 //

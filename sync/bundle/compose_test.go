@@ -88,10 +88,10 @@ func TestDockerLoadsWhatIsWhole(t *testing.T) {
 		leftOut []v1.Descriptor
 		want    []item
 	}{
-		"all": {nil, []item{item1(amd, "alpine:3"), item1(amd, "org/app:v1", "ghcr.io/org/app:v1"), item1(arm, "localhost:5000/library/x:v1")}},
+		"all": {nil, []item{item1(amd, "docker.io/library/alpine:3"), item1(amd, "docker.io/org/app:v1", "ghcr.io/org/app:v1"), item1(arm, "localhost:5000/library/x:v1")}},
 		"no amd64": {[]v1.Descriptor{c.blob([]byte("amd"))},
-			[]item{item1(arm, "alpine:3"), item1(arm, "localhost:5000/library/x:v1")}},
-		"no manifest": {[]v1.Descriptor{index}, []item{item1(amd, "org/app:v1", "ghcr.io/org/app:v1"), item1(arm, "localhost:5000/library/x:v1")}},
+			[]item{item1(arm, "docker.io/library/alpine:3"), item1(arm, "localhost:5000/library/x:v1")}},
+		"no manifest": {[]v1.Descriptor{index}, []item{item1(amd, "docker.io/org/app:v1", "ghcr.io/org/app:v1"), item1(arm, "localhost:5000/library/x:v1")}},
 		"nothing":     {[]v1.Descriptor{c.blob([]byte("base"))}, nil},
 	}
 	for name, test := range tests {

@@ -3,7 +3,6 @@ package bundle
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -15,7 +14,9 @@ import (
 //
 // https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
 type loadable struct {
-	Config   string
+	Config string
+	// RepoTags are full references. docker save leaves docker.io/library/ out, and docker load and all others know what is
+	// meant, but podman does not: to it that is localhost/.
 	RepoTags []string
 	Layers   []string
 }
@@ -50,7 +51,7 @@ func (l *loader) docker() ([]byte, error) {
 			}
 		}
 		if item != nil && image.Tag != "" {
-			item.RepoTags = append(item.RepoTags, familiar(image.Repository)+":"+image.Tag)
+			item.RepoTags = append(item.RepoTags, image.Repository+":"+image.Tag)
 		}
 	}
 	if list == nil {
@@ -124,15 +125,4 @@ func (l *loader) whole(data []byte) *loadable {
 		item.Layers = append(item.Layers, blobName(layer.Digest))
 	}
 	return item
-}
-
-// familiar is how docker writes the name of a repository.
-func familiar(repo string) string {
-	if path, hub := strings.CutPrefix(repo, mirror.DockerHub+"/"); hub {
-		if name, official := strings.CutPrefix(path, "library/"); official && !strings.Contains(name, "/") {
-			return name
-		}
-		return path
-	}
-	return repo
 }

@@ -53,11 +53,11 @@ func unpack(s *stream) (*stream, error) {
 	}
 	s.unread(magic[:n])
 	outer := &stream{packed: s}
-	switch in := bufio.NewReaderSize(s, bufferSize); compression(magic[:n]) {
+	switch compression(magic[:n]) {
 	case "gzip":
-		outer.r, err = gzip.NewReader(in)
+		outer.r, err = gzip.NewReader(bufio.NewReaderSize(s, bufferSize))
 	case "zstd":
-		outer.r, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		outer.r, err = zstd.NewReader(s, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
 	default:
 		return s, nil

@@ -1,0 +1,29 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// TestHeadersAreAsLongAsPlanned holds what Size and Continue rest on, and that package tar reads what is written.
+func TestHeadersAreAsLongAsPlanned(t *testing.T) {
+	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		for _, size := range []int64{0, 1, 511, 512, maxUSTAR, maxUSTAR + 1, 1 << 40, 1 << 60} {
+			t.Run(fmt.Sprint(algorithm, size), func(t *testing.T) {
+				name := blobName(algorithm.FromString("x"))
+				head := header(name, size)
+				if int64(len(head)) != headerSize(name) {
+					t.Errorf("it has %d bytes, want %d", len(head), headerSize(name))
+				}
+				h, err := tar.NewReader(bytes.NewReader(head)).Next()
+				if err != nil || h.Name != name || h.Size != size || h.Typeflag != tar.TypeReg {
+					t.Errorf("it is read as %+v: %v", h, err)
+				}
+			})
+		}
+	}
+}
