@@ -107,8 +107,7 @@ func malformed(err error) bool {
 		return false
 	}
 	switch mirror.CodeOf(err) {
-	case mirror.CodeBundleInvalid, mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeManifestTooLarge,
-		mirror.CodeManifestBlobUnknown, mirror.CodeSizeInvalid:
+	case mirror.CodeBundleInvalid, mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeManifestTooLarge:
 		return true
 	}
 	return false

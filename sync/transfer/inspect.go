@@ -75,6 +75,7 @@ func (in *importing) inspectOne(ctx context.Context, m *manifest, sizes map[dige
 func (in *importing) has(ctx context.Context, of digest.Digest, desc v1.Descriptor, sizes map[digest.Digest]int64) error {
 	size, listed := sizes[desc.Digest]
 	if !listed {
+		in.protect(desc.Digest)
 		held, err := in.c.held(ctx, desc.Digest, desc.Size)
 		if err != nil {
 			return err
@@ -82,7 +83,6 @@ func (in *importing) has(ctx context.Context, of digest.Digest, desc v1.Descript
 		if !held {
 			return mirror.Errorf(mirror.CodeBundleInvalid, "manifest %s needs blob %s, which is neither in the bundle nor held here", of, desc.Digest)
 		}
-		in.protect(desc.Digest)
 		return nil
 	}
 	if size != desc.Size {

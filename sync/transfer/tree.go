@@ -82,8 +82,6 @@ func (t *tree) look(ctx context.Context, b *branch, depth int) error {
 		}
 		if child.err == nil {
 			b.children = append(b.children, child)
-		} else {
-			err = child.err
 		}
 	}
 	if len(refs.Manifests) > 0 && len(b.children) == 0 {
