@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -45,13 +46,10 @@ func (c *commits) do(f func() error) error {
 	return c.err
 }
 
-// wait waits for all of them, and returns the first error: err, if it is not nil and did not come of one of theirs.
+// wait waits for all of them, and returns the first error of theirs: that came before err, what the caller ended with.
 func (c *commits) wait(err error) error {
 	c.work.Wait()
-	if err == nil || errors.Is(err, context.Canceled) {
-		return errors.Join(c.err, err)
-	}
-	return err
+	return cmp.Or(c.err, err)
 }
 
 // receive takes in what is lacking of a bundle.
@@ -130,8 +128,7 @@ func (in *importing) commit(ctx context.Context, incoming mirror.Incoming, size 
 func (in *importing) came(d digest.Digest, size int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.brought = append(in.brought, d)
-	in.news += size
+	in.brought[d] = size
 }
 
 // counted counts what is read of an entry as done, and ends with its context.
