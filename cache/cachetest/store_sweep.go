@@ -15,6 +15,8 @@ import (
 var storeSweepTests = []storeCase{
 	{"Image", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer", "layer"}}, "v1")
+		s.holds(repoA, m) // and is in memory, perhaps
+		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
 		swept := s.sweepOne(condemn(repoA, []string{"v1"}, m))
 		s.went(swept, 1, 1, string(m.Bytes), "{}", "layer")
 		s.code(second(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
