@@ -41,6 +41,9 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) cache.Blobs) {
 		{"InvalidDigest", testInvalid},
 		{"Delete", testDelete},
 		{"All", testAll},
+		{"Written", testWritten},
+		{"Begun", testBegun},
+		{"Discard", testDiscard},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bt := &blobTest{T: t, open: open, dir: t.TempDir()}
