@@ -79,7 +79,7 @@ func (m *Mirror) fetchAgain(ctx context.Context, flaw Flaw) (want Ref, why error
 				return ref, err
 			}
 		}
-		if why == nil || why == errLocal { // better wanted where an upstream may have it
+		if why == nil || why == errLocal && err != errLocal { // better wanted where an upstream may have it
 			want, why = ref, err
 		}
 	}

@@ -121,6 +121,27 @@ func TestVerifyWantsWhatWasPushed(t *testing.T) {
 	}
 }
 
+// TestWhatWasLostIsWantedForOneRepositoryAndComesBackForAll who need it.
+func TestWhatWasLostIsWantedForOneRepositoryAndComesBackForAll(t *testing.T) {
+	p := start(t, mirror.Options{})
+	config := digest.FromString("{}")
+	p.push(app, "{}")
+	p.tag("v1")
+	p.push(ours, "{}")
+	p.pushed("{}")
+	p.flip(config)
+	if summary, events := p.verify(mirror.VerifyOptions{Repair: true}); summary.Wanted != 1 || len(events) != 1 || len(events[0].Repos) != 2 {
+		t.Errorf("%+v, %+v", summary, events)
+	}
+	if wants := p.wants(); !slices.Equal(wants, []string{byDigest(config).String()}) {
+		t.Errorf("wanted: %v", wants)
+	}
+	p.push(ours, "{}")
+	if wants := p.wants(); len(wants) != 0 {
+		t.Errorf("wanted though it is held: %v", wants)
+	}
+}
+
 // TestVerifyAdoptsOrphans, and an image that lacked one is whole again.
 func TestVerifyAdoptsOrphans(t *testing.T) {
 	p := start(t, mirror.Options{})
