@@ -16,28 +16,37 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 // Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the cause
 // of the error is a [mirror.FlawError].
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
-	var readable bool
-	var record blobRecord
-	err := s.index.View(ctx, func(tx ReadTx) (err error) {
-		if has(tx, tableLinks, linkKey(repo, d)) {
-			record, readable, err = get[blobRecord](tx, tableBlobs, d.String())
+	size, err := s.readable(ctx, repo, d)
+	if err != nil {
+		return mirror.Blob{}, err
+	}
+	blob, err := s.open(ctx, d, blobRecord{Size: size})
+	if err != nil {
+		if _, err := s.readable(ctx, repo, d); err != nil { // it was collected in between
+			return mirror.Blob{}, err
 		}
-		return err
-	})
-	if err != nil {
-		return mirror.Blob{}, explain(err, "look up blob %s in %s", d, repo)
-	}
-	if !readable {
-		return mirror.Blob{}, errBlobUnknown(repo, d)
-	}
-	blob, err := s.open(ctx, d, record)
-	if err != nil {
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
 	}
 	if !mirror.Looks(ctx) {
 		s.recency.touch(content{repo, d})
 	}
 	return blob, nil
+}
+
+// readable returns the size of d if repo may read it.
+func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		if !has(tx, tableLinks, linkKey(repo, d)) {
+			return errBlobUnknown(repo, d)
+		}
+		record, held, err := get[blobRecord](tx, tableBlobs, d.String())
+		if err == nil && !held {
+			return errBlobUnknown(repo, d)
+		}
+		size = record.Size
+		return err
+	})
+	return size, explain(err, "look up blob %s in %s", d, repo)
 }
 
 // open opens the file of a blob that the index knows.

@@ -54,7 +54,7 @@ func (m *Mirror) lost(ref Ref, found *FlawError, why error) error {
 
 // lostBlob is lost for a blob, of which a repository that asks no upstream lacks only what it lost.
 func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *FlawError, why error) error {
-	if stat, err := m.store.StatBlob(ctx, ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && stat.Awaited && !stat.Held {
+	if stat, err := m.store.StatBlob(look(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && stat.Awaited && !stat.Held {
 		found = &FlawError{Flaw{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}}
 	}
 	return m.lost(ref, found, why)
@@ -92,7 +92,7 @@ func (m *Mirror) fetchLost(ctx context.Context, ref Ref, manifest bool) error {
 		_, err := f.find(look(ctx), ref)
 		return err
 	}
-	err := m.FetchBlob(ctx, ref.Repo, ref.Digest, nil)
+	err := m.FetchBlob(look(ctx), ref.Repo, ref.Digest, nil)
 	if err != nil && !final(errors.Unwrap(err)) {
 		m.pulledBlob(ctx, ref.Repo, ref.Digest) // another time, perhaps
 	}
@@ -110,7 +110,7 @@ func (m *Mirror) regained(ctx context.Context, flaw Flaw) bool {
 			_, err = m.store.Manifest(look(ctx), repo, flaw.Digest)
 			return err == nil
 		}
-		stat, err := m.store.StatBlob(ctx, repo, flaw.Digest)
+		stat, err := m.store.StatBlob(look(ctx), repo, flaw.Digest)
 		return err == nil && stat.Held
 	}
 	return false
