@@ -238,10 +238,10 @@ func TestScrubFindsAndHeals(t *testing.T) {
 func TestScrubGoesOnAfterARestart(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		core, logged := observer.New(zap.ErrorLevel)
-		p := start(t, mirror.Options{ScrubEvery: 24 * time.Hour, ScrubRate: 256 << 10, Log: zap.New(core)})
+		p := start(t, mirror.Options{ScrubEvery: 24 * time.Hour, ScrubRate: 16 << 10, Log: zap.New(core)})
 		later(time.Minute) // an empty lap
 		for _, r := range "abcdefgh" {
-			p.push(ours, strings.Repeat(string(r), 16<<20))
+			p.push(ours, strings.Repeat(string(r), 1<<20))
 		}
 		later(24*time.Hour + 3*time.Minute) // each takes more than a minute
 		if status := p.Status().Verify; !status.Running {
@@ -250,7 +250,7 @@ func TestScrubGoesOnAfterARestart(t *testing.T) {
 		p.restart()
 		later(6*time.Minute + 30*time.Second) // and all of them more than 8
 		last := p.Status().Verify.Last
-		if last == nil || last.Files != 8 || last.Bytes != 128<<20 || last.Seconds < 8*60 {
+		if last == nil || last.Files != 8 || last.Bytes != 8<<20 || last.Seconds < 8*60 {
 			t.Errorf("%+v", last)
 		}
 		if n := logged.Len(); n != 0 {
