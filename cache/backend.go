@@ -25,6 +25,10 @@ type Blobs interface {
 	Resume(ctx context.Context, id string) (Writer, error)
 	// Delete removes blob d; no error if it is not there.
 	Delete(ctx context.Context, d digest.Digest) error
+	// Quarantine takes blob d out of the way and keeps it where a person finds it, if judge, which may read it, returns a
+	// reason. Nobody can commit another blob under d before it returns. moved is false, with no error, if there is no
+	// such blob.
+	Quarantine(ctx context.Context, d digest.Digest, judge func(mirror.Blob) (reason string, err error)) (moved bool, err error)
 	// All lists every blob, in no order.
 	All(ctx context.Context) iter.Seq2[Entry, error]
 	// Written returns when blob d was written. [mirror.CodeBlobUnknown] if it is not there.
@@ -101,6 +105,19 @@ type Index interface {
 	Update(ctx context.Context, f func(WriteTx) error) error
 	// Close waits for transactions under way and lets go of the files.
 	Close() error
+}
+
+// Checker is an [Index] that can tell whether its own files are in order.
+type Checker interface {
+	// Check returns what is wrong with them, the first hundred things, and nothing if they are in order. Updates wait
+	// for it.
+	Check(ctx context.Context) (wrong []error, err error)
+}
+
+// Copier is an [Index] that can be copied while it is in use.
+type Copier interface {
+	// Copy writes one consistent state of it, which is an index again, and returns how many bytes that is.
+	Copy(ctx context.Context, w io.Writer) (int64, error)
 }
 
 // Table is the name of a part of the index.

@@ -13,49 +13,24 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 }
 
-// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the error
-// has a cause that says so.
+// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the cause
+// of the error is a [mirror.FlawError].
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	size, err := s.readable(ctx, repo, d)
 	if err != nil {
 		return mirror.Blob{}, err
 	}
 	blob, err := s.open(ctx, d, blobRecord{Size: size})
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+	if err != nil {
 		if _, err := s.readable(ctx, repo, d); err != nil { // it was collected in between
 			return mirror.Blob{}, err
 		}
-	}
-	if err != nil {
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
 	}
 	if !mirror.Looks(ctx) {
 		s.recency.touch(content{repo, d}) // what is open can be read even if a sweep takes it now
 	}
 	return blob, nil
-}
-
-// open opens the file of a blob that the index knows.
-func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
-	blob, err := s.blobs.Open(ctx, d)
-	if err == nil && blob.Size == record.Size {
-		return blob, nil
-	}
-	if err == nil {
-		blob.Close()
-	}
-	return mirror.Blob{}, record.damaged(d, blob.Size, err)
-}
-
-// damaged says what is wrong with a file that could not be opened, or has size bytes.
-func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
-	switch {
-	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
-		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is in the index but its file is missing: %w", d, err)
-	case err != nil:
-		return err
-	}
-	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is damaged: its file has %d bytes in place of %d", d, size, r.Size)
 }
 
 // readable returns the size of d if repo may read it.
@@ -72,6 +47,32 @@ func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		return err
 	})
 	return size, explain(err, "look up blob %s in %s", d, repo)
+}
+
+// open opens the file of a blob that the index knows.
+func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
+	blob, err := s.blobs.Open(ctx, d)
+	if err == nil && blob.Size == record.Size {
+		return blob, nil
+	}
+	if err == nil {
+		blob.Close()
+	}
+	return mirror.Blob{}, record.damaged(d, blob.Size, err)
+}
+
+// damaged says what is wrong with a file that could not be opened, or has size bytes.
+func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
+	flaw, err := r.compare(d, size, err)
+	if err != nil {
+		return err
+	}
+	return flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
+}
+
+// flawed is the error for what the index has and the files do not.
+func flawed(code mirror.Code, what string, flaw mirror.Flaw) error {
+	return &mirror.Error{Code: code, Message: what + ": " + flaw.Reason, Cause: &mirror.FlawError{Flaw: flaw}}
 }
 
 // StatBlob implements [mirror.BlobStore].

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -14,12 +13,17 @@ import (
 
 // Names that tests of other packages need.
 const (
-	TableMeta    = tableMeta
-	TableBlobs   = tableBlobs
-	TableLinks   = tableLinks
-	TableRecency = tableRecency
-	TableTagged  = tableTagged
-	TableParents = tableParents
+	TableMeta      = tableMeta
+	TableRepos     = tableRepos
+	TableBlobs     = tableBlobs
+	TableLinks     = tableLinks
+	TableManifests = tableManifests
+	TableUses      = tableUses
+	TableTags      = tableTags
+	TableReferrers = tableReferrers
+	TableRecency   = tableRecency
+	TableTagged    = tableTagged
+	TableParents   = tableParents
 )
 
 // FlushRecency writes what is known about uses at once.
@@ -39,8 +43,6 @@ func Check(ctx context.Context, blobs Blobs, index Index) error {
 	})
 	return errors.Join(append(broken, err)...)
 }
-
-func parts(key string) []string { return strings.Split(key, "\x00") }
 
 func checkFiles(ctx context.Context, tx ReadTx, blobs Blobs, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableBlobs, "", "") {

@@ -2,8 +2,10 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -53,8 +55,22 @@ func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest)
 }
 
 func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, error) {
-	var record manifestRecord
-	err := s.index.View(ctx, func(tx ReadTx) (err error) {
+	record, err := s.manifestRecord(ctx, c)
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	data, err := s.readManifest(ctx, c.digest, record.Size)
+	if err != nil {
+		if _, err := s.manifestRecord(ctx, c); err != nil { // it was collected in between
+			return mirror.Manifest{}, err
+		}
+		return mirror.Manifest{}, err
+	}
+	return mirror.Manifest{MediaType: record.MediaType, Digest: c.digest, Bytes: data, Origin: record.Origin}, nil
+}
+
+func (s *Store) manifestRecord(ctx context.Context, c content) (record manifestRecord, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) (err error) {
 		var found bool
 		record, found, err = get[manifestRecord](tx, tableManifests, c.key())
 		if err == nil && !found {
@@ -62,38 +78,38 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 		}
 		return err
 	})
-	if err != nil {
-		return mirror.Manifest{}, err
-	}
-	data, err := s.readManifest(ctx, c.digest, record.Size)
-	if err != nil {
-		return mirror.Manifest{}, err
-	}
-	return mirror.Manifest{MediaType: record.MediaType, Digest: c.digest, Bytes: data, Origin: record.Origin}, nil
+	return record, err
 }
 
 // readManifest reads the file of a manifest, and checks it: that costs little next to opening it, and what is read here
-// is believed for as long as it stays in memory.
+// is believed for as long as it stays in memory. If the file is missing or damaged, the cause of the error is a
+// [mirror.FlawError].
 func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) ([]byte, error) {
 	blob, err := s.blobs.Open(ctx, d)
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		return nil, mirror.Errorf(mirror.CodeManifestUnknown, "manifest %s is in the index but its file is missing: %w", d, err)
+	if err == nil {
+		defer blob.Close()
 	}
+	flaw, err := blobRecord{Size: size}.compare(d, blob.Size, err)
 	if err != nil {
 		return nil, err
 	}
-	defer blob.Close()
-	if blob.Size != size {
-		return nil, fmt.Errorf("file is damaged: it has %d bytes, want %d", blob.Size, size)
-	}
 	data := make([]byte, size)
-	if _, err := io.ReadFull(blob, data); err != nil {
-		return nil, err
+	if flaw.Reason == "" {
+		_, err = io.ReadFull(blob, data)
+		flaw.Kind, flaw.Size = mirror.Damaged, size
+		switch {
+		case errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF):
+			flaw.Reason = fmt.Sprintf("it is damaged: its file cannot be read: %v", err)
+		case err != nil:
+			return nil, err
+		case d.Algorithm().FromBytes(data) != d:
+			flaw.Reason = "it is damaged: the content of its file has another digest"
+		default:
+			return data, nil
+		}
 	}
-	if d.Algorithm().FromBytes(data) != d {
-		return nil, fmt.Errorf("file is damaged: its content has another digest")
-	}
-	return data, nil
+	flaw.Digest, flaw.Manifest = d, true
+	return nil, flawed(mirror.CodeManifestUnknown, "manifest "+d.String(), flaw)
 }
 
 // Tag implements [mirror.ManifestStore].

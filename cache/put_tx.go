@@ -88,6 +88,7 @@ func (p *putting) store(tx WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
+	// A manifest that is known may have lost its file, and with it the entry of that, until now.
 	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
 		return err
 	}

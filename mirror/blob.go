@@ -15,15 +15,17 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	if CodeOf(err) != CodeBlobUnknown {
 		return blob, err
 	}
+	lost := m.heal(repo, err)
 	if long, ok := m.longName(ctx, repo); ok {
 		return m.Blob(ctx, long, d)
 	}
 	ref := Ref{Repo: repo, Digest: d}
+	missed := func(why error) error { return m.missed(ctx, CodeBlobUnknown, ref, m.lostBlob(ctx, ref, lost, why)) }
 	if err := m.mayAsk(ctx, repo); err != nil {
-		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
+		return Blob{}, missed(err)
 	}
 	if err, ok := m.unknown.Get(unknownBlob(ref)); ok {
-		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
+		return Blob{}, missed(err)
 	}
 	f, joined, err := m.fly(ctx, repo, d, stays)
 	if err != nil {
@@ -50,7 +52,7 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 		return m.straight(ctx, repo, d, 0)
 	case err != nil:
 		m.remember(unknownBlob(ref), err)
-		return Blob{}, m.missed(ctx, CodeBlobUnknown, ref, err)
+		return Blob{}, missed(err)
 	default:
 		return m.store.Blob(ctx, repo, d)
 	}
@@ -94,7 +96,7 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 		return 0, Errorf(CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 	}
 	if err := m.mayAsk(ctx, repo); err != nil {
-		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
+		return 0, m.missed(ctx, CodeBlobUnknown, ref, m.lostBlob(ctx, ref, nil, err))
 	}
 	if err, ok := m.unknown.Get(unknownBlob(ref)); ok {
 		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)

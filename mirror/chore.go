@@ -151,8 +151,8 @@ func (m *Mirror) workOn(ref Ref) {
 
 	_, referrers := m.opts.Complete(ref.Repo)
 	ctx := context.WithValue(m.ctx, choreKey{}, true)
-	_, err := m.store.Manifest(Look(ctx), ref.Repo, ref.Digest)
-	if CodeOf(err) == CodeManifestUnknown { // deleted since: it is not to come back
+	_, err := m.stored(Look(ctx), ref.Repo, ref.Digest)
+	if CodeOf(err) == CodeManifestUnknown && flawOf(err) == nil { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {
 		_, err = m.fetch(ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})

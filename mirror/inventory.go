@@ -109,10 +109,13 @@ func (m *Mirror) imagesOf(ctx context.Context, repo Repo) iter.Seq2[Image, error
 // imagesUnder lists the images under one tag: one for each platform of an index.
 func (m *Mirror) imagesUnder(ctx context.Context, repo Repo, tag string) ([]Image, error) {
 	held, err := m.held(ctx, Ref{Repo: repo, Tag: tag})
-	if err != nil {
+	if err != nil && flawOf(err) == nil {
 		return nil, err
 	}
-	image := Image{Repo: repo.String(), Tag: tag, Digest: held.Digest, Origin: held.tag.Origin, Updated: held.tag.Updated}
+	image := Image{Repo: repo.String(), Tag: tag, Digest: held.tag.Digest, Origin: held.tag.Origin, Updated: held.tag.Updated}
+	if err != nil { // it lost its file
+		return []Image{image}, nil
+	}
 	_, refs, err := ParseManifest(held.MediaType, held.Bytes)
 	if err != nil || len(refs.Manifests) == 0 {
 		err := m.measure(ctx, repo, &image)
@@ -216,11 +219,12 @@ type Status struct {
 	Transfers  int              `json:"transfers"`  // under way
 	Incomplete int              `json:"incomplete"` // images that were pulled and are still to be completed
 	Wants      int              `json:"wants"`
+	Verify     VerifyStatus     `json:"verify"`
 }
 
 // Status says how the mirror is doing; it asks nobody.
 func (m *Mirror) Status() Status {
-	status := Status{Mode: m.Mode(), Transfers: m.flights.count(), Wants: m.wants.count(), Upstreams: []UpstreamStatus{}}
+	status := Status{Mode: m.Mode(), Transfers: m.flights.count(), Wants: m.wants.count(), Upstreams: []UpstreamStatus{}, Verify: m.verified.status()}
 	if m.upstream != nil {
 		status.Upstreams = m.upstream.Status()
 	}

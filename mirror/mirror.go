@@ -33,6 +33,10 @@ type Options struct {
 	Unknown time.Duration
 	// Offline means that no upstream is asked for anything, whatever the mode.
 	Offline bool
+	// ScrubEvery is how often everything that is held is verified in the background, and repaired; not at all if it is
+	// zero. ScrubRate is how many bytes of content are read for it in a second; 10 MiB if it is zero.
+	ScrubEvery time.Duration
+	ScrubRate  int64
 	// Mode is what the mirror begins in if it was not told another one before; [Auto] if it is empty.
 	Mode Mode
 	Log  *zap.Logger
@@ -56,6 +60,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Unknown == 0 {
 		o.Unknown = 10 * time.Second
+	}
+	if o.ScrubRate == 0 {
+		o.ScrubRate = defaultScrubRate
 	}
 	if o.Mode == "" {
 		o.Mode = Auto
@@ -93,6 +100,7 @@ type Mirror struct {
 	network     network
 	wants       wants
 	chores      chores // images to complete
+	verified    verified
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -102,7 +110,7 @@ type Mirror struct {
 }
 
 // New returns a mirror over what store holds. It asks upstream nothing until a request needs it, or an image is left to
-// be completed from an earlier run; with [Options.Offline] upstream is never called and may be nil.
+// be completed from an earlier run, or something that is scrubbed turns out to be lost; with [Options.Offline] upstream is never called and may be nil.
 func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -125,12 +133,20 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 	if err == nil {
 		err = m.loadChores(ctx)
 	}
+	var begun lap
+	if err == nil {
+		begun, err = m.verified.load(ctx, store)
+	}
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("read what the mirror noted: %w", err)
 	}
 	m.work.Add(1)
 	go m.keepNotes()
+	if opts.ScrubEvery > 0 {
+		m.work.Add(1)
+		go m.scrub(begun)
+	}
 	return m, nil
 }
 

@@ -42,9 +42,9 @@ func (m *Mirror) manifest(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	if ref.Digest == "" {
 		return m.manifestByTag(ctx, ref)
 	}
-	man, err := m.store.Manifest(ctx, ref.Repo, ref.Digest)
+	man, err := m.stored(ctx, ref.Repo, ref.Digest)
 	if CodeOf(err) == CodeManifestUnknown {
-		return m.manifestMissed(ctx, ref)
+		return m.manifestMissed(ctx, ref, flawOf(err))
 	}
 	return ref, Answer{Manifest: man}, err
 }
@@ -62,14 +62,14 @@ func (m *Mirror) held(ctx context.Context, ref Ref) (held heldManifest, err erro
 		}
 		ref.Digest = held.tag.Digest
 	}
-	held.Manifest, err = m.store.Manifest(ctx, ref.Repo, ref.Digest)
+	held.Manifest, err = m.stored(ctx, ref.Repo, ref.Digest)
 	return held, err
 }
 
 func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	tag, err := m.store.Tag(ctx, ref.Repo, ref.Tag)
 	if CodeOf(err) == CodeManifestUnknown {
-		return m.manifestMissed(ctx, ref)
+		return m.manifestMissed(ctx, ref, nil)
 	}
 	if err != nil {
 		return ref, Answer{}, err
@@ -82,7 +82,10 @@ func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error
 			return ref, Answer{Manifest: man}, nil
 		}
 	}
-	man, err := m.store.Manifest(ctx, ref.Repo, tag.Digest)
+	man, err := m.stored(ctx, ref.Repo, tag.Digest)
+	if lost := flawOf(err); lost != nil { // what the tag points at is known, and that it is not here any more
+		man, err = m.fetchManifest(ctx, Ref{Repo: ref.Repo, Digest: tag.Digest}, lost)
+	}
 	return ref, Answer{Manifest: man, Stale: stale}, err
 }
 
@@ -138,16 +141,20 @@ func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest)
 	if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, time.Now()); err != nil {
 		return Manifest{}, err
 	}
-	return m.store.Manifest(ctx, ref.Repo, held)
+	man, err := m.stored(ctx, ref.Repo, held)
+	if flawOf(err) != nil {
+		return m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: held})
+	}
+	return man, err
 }
 
-// manifestMissed goes on with what is not held under the name that the client used.
-func (m *Mirror) manifestMissed(ctx context.Context, ref Ref) (Ref, Answer, error) {
+// manifestMissed goes on with what is not held under the name that the client used; lost is what is wrong with what was.
+func (m *Mirror) manifestMissed(ctx context.Context, ref Ref, lost *FlawError) (Ref, Answer, error) {
 	if long, ok := m.longName(ctx, ref.Repo); ok {
 		ref.Repo = long
 		return m.manifest(ctx, ref)
 	}
-	man, err := m.fetchManifest(ctx, ref)
+	man, err := m.fetchManifest(ctx, ref, lost)
 	if err == nil {
 		m.used(ctx, ref.Repo, man.Digest)
 	}
@@ -162,12 +169,13 @@ func (m *Mirror) used(ctx context.Context, repo Repo, d digest.Digest) {
 
 // fetchManifest answers a miss. Whatever the reason that it cannot, the answer is [CodeManifestUnknown], so that
 // clients turn to their next endpoint.
-func (m *Mirror) fetchManifest(ctx context.Context, ref Ref) (Manifest, error) {
+func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *FlawError) (Manifest, error) {
+	missed := func(why error) error { return m.missed(ctx, CodeManifestUnknown, ref, m.lost(ref, lost, why)) }
 	if err := m.mayAsk(ctx, ref.Repo); err != nil {
-		return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, err)
+		return Manifest{}, missed(err)
 	}
 	if err, ok := m.unknown.Get(ref.String()); ok {
-		return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, err)
+		return Manifest{}, missed(err)
 	}
 	question, leave := m.lookup(ctx, "fetch "+ref.String(), func(net context.Context) (any, error) {
 		if ref.Tag == "" {
@@ -180,7 +188,7 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref) (Manifest, error) {
 	case <-question.done:
 		if question.err != nil {
 			m.remember(ref.String(), question.err)
-			return Manifest{}, m.missed(ctx, CodeManifestUnknown, ref, question.err)
+			return Manifest{}, missed(question.err)
 		}
 		return question.answer.(Manifest), nil
 	case <-ctx.Done():

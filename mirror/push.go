@@ -140,7 +140,7 @@ func (u *pushedUpload) Commit(ctx context.Context, d digest.Digest) error {
 	err := u.Upload.Commit(ctx, d)
 	if err == nil {
 		u.mirror.pushed(ctx, u.repo)
-		u.mirror.wants.fulfilled(u.repo, d)
+		u.mirror.blobCame(u.repo, d)
 	}
 	return err
 }

@@ -32,6 +32,7 @@ type Store interface {
 	NoteStore
 	CarryStore
 	CollectStore
+	CheckStore
 	// Close writes what is still in memory and gives the data folder free for another process.
 	Close() error
 }

@@ -26,12 +26,13 @@ const (
 	maxWantClients = 8
 )
 
-// Want is something that a client asked for and that could not be given, for as long as it cannot.
+// Want is something that a client asked for and that could not be given, for as long as it cannot; or that was held and
+// was found to be lost.
 type Want struct {
 	Ref      string    `json:"ref"`                // as [Ref.String] writes it
 	Blob     bool      `json:"blob,omitempty"`     // the digest is a blob's, not a manifest's
 	Platform string    `json:"platform,omitempty"` // os/arch, if the index under a tag says what the digest is for
-	Count    int       `json:"count"`
+	Count    int       `json:"count"`              // how often clients asked
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
 	Clients  []string  `json:"clients,omitempty"` // addresses, the latest first
@@ -79,6 +80,23 @@ func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) {
 		others := slices.DeleteFunc(want.Clients, func(c string) bool { return c == client })
 		want.Clients = append([]string{client}, others[:min(len(others), maxWantClients-1)]...)
 	}
+	w.changed[key] = true
+}
+
+// lost notes that ref was held and is not, though no client asked for it so far.
+func (w *wants) lost(ref Ref, blob bool, reason error) {
+	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	want, known := w.m[key]
+	if !known {
+		if len(w.m) >= maxWants {
+			w.forgetLeast()
+		}
+		want = &Want{Ref: key, Blob: blob, First: now, Last: now}
+		w.m[key] = want
+	}
+	want.Reason = reason.Error()
 	w.changed[key] = true
 }
 

@@ -66,9 +66,25 @@ func Open(path string) (*Index, error) {
 	if err := syncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
+	return newIndex(db), nil
+}
+
+// OpenCopy opens a file that [Index.Copy] wrote, to be read: every Update fails. Others may read it at the same time.
+func OpenCopy(path string) (*Index, error) {
+	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("open copy of an index %s: %w", path, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open copy of an index %s: %w", path, err)
+	}
+	return newIndex(db), nil
+}
+
+func newIndex(db *bbolt.DB) *Index {
 	x := &Index{db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go x.commitAll()
-	return x, nil
+	return x
 }
 
 // View implements [cache.Index]. f must not call Update: a writer that has to enlarge the memory map waits for readers.

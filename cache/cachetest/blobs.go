@@ -40,6 +40,8 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) cache.Blobs) {
 		{"Unknown", testUnknown},
 		{"InvalidDigest", testInvalid},
 		{"Delete", testDelete},
+		{"Quarantine", testQuarantine},
+		{"QuarantineOrCommit", testQuarantineOrCommit},
 		{"All", testAll},
 		{"Link", testLink},
 		{"LinkOfHeld", testLinkOfHeld},

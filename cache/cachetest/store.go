@@ -36,6 +36,7 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 		{"Fresh", storeFreshTests},
 		{"SweepAtOnce", storeSweepRaces},
 		{"Expire", storeExpireTests},
+		{"Check", storeCheckTests},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
@@ -43,6 +44,7 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 				t.Run(test.name, func(t *testing.T) {
 					s := &storeTest{Store: open(t), t: t, ctx: t.Context()}
 					test.run(s)
+					s.sound()
 					if err := s.Close(); err != nil {
 						t.Errorf("close: %v", err)
 					}

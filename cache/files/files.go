@@ -4,6 +4,8 @@
 //	<root>/blobs/sha512/ab/abcd…
 //	<root>/incoming/<uuid>             bytes of a blob that is being written or was suspended; not there before the first
 //	<root>/incoming/<uuid>.state       what it takes to go on with it; without this, the bytes are dropped by [Open]
+//	<root>/quarantine/sha256-abcd…     a damaged blob, for a person to look at or remove; nothing here reads it again
+//	<root>/quarantine/sha256-abcd….txt why it is there, and since when
 //
 // # Durable, then visible
 //

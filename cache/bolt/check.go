@@ -1,0 +1,76 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"airmirror/cache"
+)
+
+var (
+	_ cache.Checker = (*Index)(nil)
+	_ cache.Copier  = (*Index)(nil)
+)
+
+// maxWrong is how many faults Check returns: a file with one has very many, for most.
+const maxWrong = 100
+
+// Check implements [cache.Checker]. It runs in a transaction that could write and does not: bbolt compares the pages with
+// its list of free ones, which every other writer changes. It reads every page, some hundred MB in a second.
+func (x *Index) Check(ctx context.Context) (wrong []error, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	t, err := x.db.Begin(true)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return nil, ErrClosed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("check index: %w", err)
+	}
+	for fault := range t.Check() { // to the end, or bbolt's goroutine would go on in a transaction that is over
+		if len(wrong) < maxWrong {
+			wrong = append(wrong, fault)
+		}
+	}
+	return wrong, t.Rollback()
+}
+
+// Copy implements [cache.Copier]. No writer waits for it, but pages that are freed meanwhile are used again only after it:
+// the file grows by what is written while a slow w takes the copy.
+func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	err = x.db.View(func(t *bbolt.Tx) (err error) {
+		n, err = t.WriteTo(&untilDone{ctx, w})
+		return err
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+		return 0, ErrClosed
+	case ctx.Err() != nil:
+		return n, ctx.Err()
+	case err != nil:
+		return n, fmt.Errorf("copy index: %w", err)
+	}
+	return n, nil
+}
+
+// untilDone is a writer that fails once a context has ended.
+type untilDone struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (u *untilDone) Write(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.w.Write(p)
+}

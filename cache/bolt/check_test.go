@@ -1,0 +1,119 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"airmirror/cache"
+)
+
+// TestCopyIsOneState copies an index while it is written to, each update of which writes two keys.
+func TestCopyIsOneState(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+				return errors.Join(write("a"+strconv.Itoa(i))(tx), write("b"+strconv.Itoa(i))(tx))
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "copy")
+		var out bytes.Buffer
+		n, err := x.Copy(t.Context(), &out)
+		if err != nil || n != int64(out.Len()) {
+			t.Fatalf("copied %d bytes of %d: %v", out.Len(), n, err)
+		}
+		if err := os.WriteFile(path, out.Bytes(), 0o400); err != nil {
+			t.Fatal(err)
+		}
+		after, err := OpenCopy(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := keys(t, after); n%2 != 0 {
+			t.Errorf("%d keys: half an update", n)
+		}
+		if err := after.Update(t.Context(), write("c")); err == nil {
+			t.Error("a copy took an update")
+		}
+		if err := after.Close(); err != nil {
+			t.Error(err)
+		}
+		if wrong, err := x.Check(t.Context()); err != nil || len(wrong) > 0 {
+			t.Errorf("check while it is written to: %v, %v", wrong, err)
+		}
+	}
+	stop()
+	writer.Wait()
+}
+
+func TestCopyEndsWithItsContext(t *testing.T) {
+	x := open(t, t.TempDir())
+	defer x.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	n, err := x.Copy(ctx, writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil }))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("copied %d bytes: %v", n, err)
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestCheckFindsADamagedPage overwrites the largest key of a page with a smaller one, behind bbolt's back.
+func TestCheckFindsADamagedPage(t *testing.T) {
+	folder := t.TempDir()
+	x := open(t, folder)
+	defer x.Close()
+	err := x.Update(t.Context(), func(tx cache.WriteTx) error {
+		for i := range 500 { // a table of a few keys has no page of its own
+			if err := write("key " + strconv.Itoa(i))(tx); err != nil {
+				return err
+			}
+		}
+		return write("last-of-all")(tx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrong, err := x.Check(t.Context()); err != nil || len(wrong) > 0 {
+		t.Fatalf("a new index: %v, %v", wrong, err)
+	}
+	path := filepath.Join(folder, "index.db")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for at := 0; ; at++ {
+		next := bytes.Index(data[at:], []byte("last-of-all"))
+		if next < 0 {
+			break
+		}
+		at += next
+		if _, err := file.WriteAt([]byte("A"), int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if wrong, err := x.Check(t.Context()); err != nil || len(wrong) == 0 {
+		t.Errorf("a page out of order: %v, %v", wrong, err)
+	}
+}

@@ -1,0 +1,157 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+const (
+	// checkPage is how many entries of the index are looked at in one transaction: none lasts as long as a check.
+	checkPage = 256
+	// checkRepos is how many repositories a flaw names.
+	checkRepos = 100
+	// orphanAge is how old a file must be to be an orphan, though what is being written is known by its guard.
+	orphanAge = time.Minute
+	// maxTold bounds the memory of what was yielded. Beyond it something may be yielded twice.
+	maxTold = 1 << 16
+)
+
+// Flaws implements [mirror.CheckStore]. The index's own file comes first, then the files that the index names, in the
+// order of their digests, then those that it does not name, and at last its other entries: so what is mended on the way
+// is not found again in what follows from it.
+func (s *Store) Flaws(ctx context.Context, opts mirror.CheckOptions) iter.Seq2[mirror.Flaw, error] {
+	if opts.Read == nil {
+		opts.Read = func(context.Context, int) error { return nil }
+	}
+	if opts.Checked == nil {
+		opts.Checked = func(digest.Digest, int64) {}
+	}
+	if opts.Progress == nil {
+		opts.Progress = mirror.NoProgress{}
+	}
+	return func(yield func(mirror.Flaw, error) bool) {
+		c := &check{Store: s, ctx: ctx, opts: opts, yield: yield, told: make(map[string]bool)}
+		_ = c.indexFile() && c.expect() && c.files() && c.orphans() && c.entries()
+	}
+}
+
+// check is one run of Flaws. Its methods report whether to go on.
+type check struct {
+	*Store
+	ctx   context.Context
+	opts  mirror.CheckOptions
+	yield func(mirror.Flaw, error) bool
+	told  map[string]bool // digests and entries
+	data  []byte          // what is being read
+}
+
+// flaw yields f, unless that was done.
+func (c *check) flaw(f mirror.Flaw) bool {
+	what := f.Entry + f.Digest.String()
+	if c.told[what] && what != "" {
+		return true
+	}
+	if len(c.told) < maxTold {
+		c.told[what] = true
+	}
+	return c.yield(f, nil)
+}
+
+// unread yields why something could not be checked; d is "" if that is the index.
+func (c *check) unread(d digest.Digest, err error) bool {
+	if stopped := c.ctx.Err(); stopped != nil {
+		c.yield(mirror.Flaw{}, stopped)
+		return false
+	}
+	if d == "" {
+		c.yield(mirror.Flaw{}, err)
+		return false
+	}
+	return c.yield(mirror.Flaw{Digest: d}, fmt.Errorf("check %s: %w", d, err))
+}
+
+// indexFile has the index look at its own file, which is not done again by a check that goes on.
+func (c *check) indexFile() bool {
+	checker, ok := c.index.(Checker)
+	if !ok || c.opts.After != "" {
+		return true
+	}
+	c.opts.Progress.Doing("the index")
+	wrong, err := checker.Check(c.ctx)
+	if err != nil {
+		return c.unread("", err)
+	}
+	if len(wrong) == 0 {
+		return true
+	}
+	return c.flaw(mirror.Flaw{Kind: mirror.Broken, Reason: fmt.Sprintf(
+		"the file of the index is damaged: %v; stop the mirror and make a new index from the files and the last backup", wrong[0])})
+}
+
+// scan calls f with each entry of a table after a key, a page of them in each transaction; rest is called after each.
+func (c *check) scan(t Table, after string, f func(tx ReadTx, k string, value []byte), rest func() bool) bool {
+	for {
+		n := 0
+		err := c.index.View(c.ctx, func(tx ReadTx) error {
+			for k, value := range tx.Scan(t, "", after) {
+				f(tx, k, value)
+				after = k
+				if n++; n == checkPage {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return c.unread("", fmt.Errorf("read table %s of the index: %w", t, err))
+		}
+		if !rest() {
+			return false
+		}
+		if n < checkPage {
+			return true
+		}
+	}
+}
+
+// users lists repositories with a manifest that needs d, or is d, the first checkRepos of them.
+func users(tx ReadTx, d digest.Digest) (repos []string, manifest bool) {
+	for after := ""; len(repos) < checkRepos; {
+		repo := ""
+		for k := range tx.Scan(tableUses, prefix(d.String()), after) {
+			repo = parts(k)[1]
+			break
+		}
+		if repo == "" {
+			break
+		}
+		manifest = manifest || has(tx, tableManifests, key(repo, d.String()))
+		repos = append(repos, repo)
+		after = key(d.String(), repo) + "\x01" // behind all of the repository's, before any other's
+	}
+	return repos, manifest
+}
+
+// parts is the opposite of key.
+func parts(key string) []string { return strings.Split(key, "\x00") }
+
+// Backup implements [mirror.CheckStore].
+func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
+	copier, ok := s.index.(Copier)
+	if !ok {
+		return 0, mirror.Errorf(mirror.CodeUnsupported, "this index cannot be copied while it is in use")
+	}
+	if err := s.recency.flush(ctx); err != nil {
+		return 0, err
+	}
+	n, err := copier.Copy(ctx, w)
+	return n, explain(err, "back up the index")
+}

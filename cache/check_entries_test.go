@@ -1,0 +1,178 @@
+package cache_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+func asFlaw(err error, target **mirror.FlawError) bool { return errors.As(err, target) }
+
+func key(parts ...string) string { return strings.Join(parts, "\x00") }
+
+func TestOrphansAreAdopted(t *testing.T) {
+	s := stock(t)
+	orphan, wrong, young := digest.FromString("orphan"), digest.FromString("right"), digest.FromString("young")
+	s.overwrite(orphan, "orphan")
+	s.overwrite(wrong, "wrong")
+	s.overwrite(young, "young")
+	s.must(os.Chtimes(s.path(young), time.Time{}, time.Now()))
+	s.finds(mirror.CheckOptions{Fast: true}, mirror.Orphaned, mirror.Orphaned)
+	if remains := s.mend(); len(remains) != 0 {
+		t.Errorf("%+v remains", remains)
+	}
+	if names := s.quarantined(); len(names) != 2 {
+		t.Errorf("in quarantine: %v", names)
+	}
+	if stat, err := s.StatBlob(t.Context(), repo, orphan); err != nil || !stat.Held || stat.Linked {
+		t.Errorf("%+v, %v: want it to be held and nobody to read it", stat, err)
+	}
+	if stat, err := s.StatBlob(t.Context(), repo, wrong); err != nil || stat.Held {
+		t.Errorf("%+v, %v", stat, err)
+	}
+	s.must(cache.Check(t.Context(), s.blobs, s.index))
+}
+
+// TestEntriesThatAreLostComeBackWithTheirFiles: what the index says of a file is written anew from the file.
+func TestEntriesThatAreLostComeBackWithTheirFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lose func(s *shelf) digest.Digest
+	}{
+		{"blob", func(*shelf) digest.Digest { return digest.FromString("pushed") }},
+		{"manifest", func(s *shelf) digest.Digest { return s.mirrored.Digest }},
+	} {
+		for _, value := range []string{"", "rubbish"} {
+			t.Run(tt.name+" "+value, func(t *testing.T) {
+				s := stock(t)
+				d := tt.lose(s)
+				s.must(os.Chtimes(s.path(d), time.Time{}, time.Now().Add(-time.Hour)))
+				s.write(func(tx cache.WriteTx) error {
+					if value != "" {
+						return tx.Put(cache.TableBlobs, d.String(), []byte(value))
+					}
+					return tx.Delete(cache.TableBlobs, d.String())
+				})
+				if value == "" {
+					s.finds(mirror.CheckOptions{}, mirror.Orphaned)
+				} else {
+					s.finds(mirror.CheckOptions{}, mirror.Dangling)
+				}
+				if remains := s.mend(); len(remains) != 0 {
+					t.Errorf("%+v remains", remains)
+				}
+				s.must(cache.Check(t.Context(), s.blobs, s.index))
+			})
+		}
+	}
+}
+
+// TestEntryOfWrongSizeIsMended: the file is right, and stays.
+func TestEntryOfWrongSizeIsMended(t *testing.T) {
+	s := stock(t)
+	d := digest.FromString("pushed")
+	s.write(func(tx cache.WriteTx) error {
+		return tx.Put(cache.TableBlobs, d.String(), []byte(`{"size":7,"added":"2020-01-01T00:00:00Z"}`))
+	})
+	s.finds(mirror.CheckOptions{}, mirror.Damaged)
+	if remains := s.mend(); len(remains) != 0 || len(s.quarantined()) != 0 {
+		t.Errorf("%+v remains; in quarantine: %v", remains, s.quarantined())
+	}
+	s.must(cache.Check(t.Context(), s.blobs, s.index))
+}
+
+// TestEntriesThatPointNowhereAreDropped, and what follows from a manifest is written anew.
+func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
+	gone, name := digest.FromString("nobody's").String(), repo.String()
+	used := `{"used":"2020-01-01T00:00:00Z"}`
+	tag := `{"digest":"` + gone + `","origin":"pushed","updated":"2020-01-01T00:00:00Z"}`
+	for _, tt := range []struct {
+		name       string
+		table      cache.Table
+		key, value string // a value of "" deletes
+	}{
+		{"tag without manifest", cache.TableTags, key(name, "gone"), tag},
+		{"tag that cannot be read", cache.TableTags, key(name, "gone"), "rubbish"},
+		{"tag of no repository", cache.TableTags, "gone", tag},
+		{"use by no manifest", cache.TableUses, key(gone, name, gone), `{"size":1}`},
+		{"use that its manifest does not know", cache.TableUses, key(gone, name, "%pushed"), `{"size":1}`},
+		{"link to nothing", cache.TableLinks, key(gone, name), `{"added":"2020-01-01T00:00:00Z"}`},
+		{"referrer that is gone", cache.TableReferrers, key(name, "%pushed", gone), `{"mediaType":"a/b","digest":"` + gone + `","size":1}`},
+		{"referrer to something else", cache.TableReferrers, key(name, gone, "%referrer"), `{"mediaType":"a/b","digest":"` + gone + `","size":1}`},
+		{"recency of nothing", cache.TableRecency, key(name, gone), used},
+		{"child of no index", "parents", key("%pushed", name, gone), "{}"},
+		{"child that its index does not name", "parents", key(gone, name, "%list"), "{}"},
+		{"manifest of no tag", "tagged", key(name, "%pushed", "gone"), "{}"},
+		{"manifest without the use of its file", cache.TableUses, key("%pushed", name, "%pushed"), ""},
+		{"manifest without the use of its blob", cache.TableUses, key("%config", name, "%pushed"), ""},
+		{"manifest without a link", cache.TableLinks, key("%never", name), ""},
+		{"manifest that is no referrer", cache.TableReferrers, key(name, "%pushed", "%referrer"), ""},
+		{"manifest that cannot be read", cache.TableManifests, key(name, "%list"), "rubbish"},
+		{"repository", cache.TableRepos, name, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := stock(t)
+			k := strings.NewReplacer("%pushed", s.pushed.Digest.String(), "%referrer", s.referrer.Digest.String(), "%list", s.list.Digest.String(),
+				"%config", digest.FromString("pushed").String(), "%never", digest.FromString("never came").String()).Replace(tt.key)
+			s.write(func(tx cache.WriteTx) error {
+				if tt.value == "" {
+					return tx.Delete(tt.table, k)
+				}
+				return tx.Put(tt.table, k, []byte(tt.value))
+			})
+			found := s.flaws(mirror.CheckOptions{Fast: true})
+			if len(found) == 0 {
+				t.Fatal("nothing is found")
+			}
+			for _, flaw := range found {
+				if flaw.Kind != mirror.Dangling || flaw.Entry == "" || flaw.Reason == "" {
+					t.Errorf("%+v", flaw)
+				}
+			}
+			if remains := s.mend(); len(remains) != 0 {
+				t.Errorf("%+v remains of %+v", remains, found)
+			}
+			s.must(cache.Check(t.Context(), s.blobs, s.index))
+			wantTag(t, s.Store, "list", s.list.Digest)
+			_, err := s.Tag(t.Context(), repo, "gone")
+			wantCode(t, err, mirror.CodeManifestUnknown)
+		})
+	}
+}
+
+// TestTagGetsItsManifestBack if its file is there.
+func TestTagGetsItsManifestBack(t *testing.T) {
+	s := stock(t)
+	s.write(func(tx cache.WriteTx) error {
+		return tx.Delete(cache.TableManifests, key(repo.String(), s.pushed.Digest.String()))
+	})
+	if remains := s.mend(); len(remains) != 0 {
+		t.Errorf("%+v", remains)
+	}
+	m, err := s.Manifest(t.Context(), repo, s.pushed.Digest)
+	if err != nil || m.Origin != mirror.Pushed || m.MediaType != s.pushed.MediaType {
+		t.Errorf("%+v, %v", m, err)
+	}
+	wantTag(t, s.Store, "latest", s.pushed.Digest)
+	s.must(cache.Check(t.Context(), s.blobs, s.index))
+}
+
+// TestTagThatIsMendedIsForgotten, even if it is in memory.
+func TestTagThatIsMendedIsForgotten(t *testing.T) {
+	s := stock(t)
+	wantTag(t, s.Store, "pushed", s.pushed.Digest)
+	s.write(func(tx cache.WriteTx) error {
+		return tx.Delete(cache.TableManifests, key(repo.String(), s.pushed.Digest.String()))
+	})
+	s.remove(s.pushed.Digest)
+	s.mend()
+	_, err := s.Tag(t.Context(), repo, "pushed")
+	wantCode(t, err, mirror.CodeManifestUnknown)
+}

@@ -1,0 +1,234 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// heldFile is an entry of tableBlobs.
+type heldFile struct {
+	digest digest.Digest
+	record blobRecord
+}
+
+// expect adds up what there is to do, if anybody wants to know.
+func (c *check) expect() bool {
+	if c.opts.Progress == (mirror.NoProgress{}) {
+		return true
+	}
+	var sum int64
+	return c.scan(tableBlobs, c.opts.After.String(), func(_ ReadTx, k string, value []byte) {
+		if record, err := decode[blobRecord](tableBlobs, k, value); err == nil {
+			sum += record.Size
+		}
+	}, func() bool {
+		c.opts.Progress.Expect(sum)
+		sum = 0
+		return true
+	})
+}
+
+// files checks each file that the index names.
+func (c *check) files() bool {
+	var page []heldFile
+	var bad []mirror.Flaw
+	return c.scan(tableBlobs, c.opts.After.String(), func(_ ReadTx, k string, value []byte) {
+		d, err := mirror.ParseDigest(k)
+		record, recordErr := decode[blobRecord](tableBlobs, k, value)
+		if err = errors.Join(err, recordErr); err != nil {
+			bad = append(bad, dangling(tableBlobs, k, err.Error()))
+			return
+		}
+		page = append(page, heldFile{d, record})
+	}, func() bool {
+		for _, flaw := range bad {
+			if !c.flaw(flaw) {
+				return false
+			}
+		}
+		for _, held := range page {
+			if !c.file(held) {
+				return false
+			}
+		}
+		page, bad = page[:0], bad[:0]
+		return true
+	})
+}
+
+// file checks one file, and looks again before it says that something is wrong: it may have gone, or have come again.
+func (c *check) file(held heldFile) bool {
+	c.opts.Progress.Doing(held.digest.String())
+	flaw, read, err := c.examine(held)
+	if err != nil {
+		if !c.unread(held.digest, err) {
+			return false
+		}
+	} else if flaw.Reason != "" && !c.confirmed(held, flaw, read) {
+		return false
+	}
+	c.opts.Progress.Did(held.record.Size)
+	c.opts.Checked(held.digest, held.record.Size)
+	return true
+}
+
+// examine compares a file with its entry and its digest; the reason is "" if it is in order. read says that the size is
+// right and the content is not.
+func (c *check) examine(held heldFile) (flaw mirror.Flaw, read bool, err error) {
+	if c.opts.Fast {
+		size, err := c.blobs.Stat(c.ctx, held.digest)
+		flaw, err = held.record.compare(held.digest, size, err)
+		return flaw, false, err
+	}
+	blob, err := c.blobs.Open(c.ctx, held.digest)
+	if err == nil {
+		defer blob.Close()
+	}
+	if flaw, err = held.record.compare(held.digest, blob.Size, err); err != nil || flaw.Reason != "" {
+		return flaw, false, err
+	}
+	if c.data == nil {
+		c.data = make([]byte, mirror.MaxCheckRead)
+	}
+	reason, err := misread(c.ctx, blob, held.digest, c.data, c.opts.Read)
+	return mirror.Flaw{Kind: mirror.Damaged, Digest: held.digest, Size: held.record.Size, Reason: reason}, true, err
+}
+
+// compare says what is wrong with a file that has size bytes or could not be opened.
+func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Flaw, error) {
+	flaw := mirror.Flaw{Digest: d, Size: r.Size}
+	switch {
+	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
+		flaw.Kind, flaw.Reason = mirror.Missing, "it is in the index but its file is missing"
+	case err != nil:
+		return mirror.Flaw{}, err
+	case size != r.Size:
+		flaw.Kind, flaw.Reason = mirror.Damaged, fmt.Sprintf("it is damaged: its file has %d bytes in place of %d", size, r.Size)
+	}
+	return flaw, nil
+}
+
+// misread reads a blob and says what is wrong with it: that it is not d, or that the disk cannot read it. Any other error
+// says nothing about the blob.
+func misread(ctx context.Context, blob mirror.Blob, d digest.Digest, data []byte, before func(context.Context, int) error) (reason string, err error) {
+	verifier := d.Verifier()
+	for rest := blob.Size; rest > 0; {
+		next := data[:min(rest, int64(len(data)))]
+		if err := errors.Join(before(ctx, len(next)), ctx.Err()); err != nil {
+			return "", err
+		}
+		n, err := io.ReadFull(blob, next)
+		_, _ = verifier.Write(next[:n]) // a hash takes everything
+		switch {
+		case err == io.ErrUnexpectedEOF || err == io.EOF:
+			return "it is damaged: its file became shorter while it was read", nil
+		case errors.Is(err, syscall.EIO):
+			return fmt.Sprintf("it is damaged: its file cannot be read: %v", err), nil
+		case err != nil:
+			return "", err
+		}
+		rest -= int64(n)
+	}
+	if !verifier.Verified() {
+		return "it is damaged: the content of its file has another digest", nil
+	}
+	return "", nil
+}
+
+// confirmed yields the flaw of a file if the entry is the one that was read, so that the file was meant to be there all the
+// time, and no other file has come since.
+func (c *check) confirmed(held heldFile, flaw mirror.Flaw, read bool) bool {
+	size, err := c.blobs.Stat(c.ctx, held.digest)
+	now, err := held.record.compare(held.digest, size, err)
+	if err != nil {
+		return c.unread(held.digest, err)
+	}
+	if now.Reason == "" && !read { // it has come again since
+		return true
+	}
+	var same bool
+	err = c.index.View(c.ctx, func(tx ReadTx) error {
+		record, _, err := get[blobRecord](tx, tableBlobs, held.digest.String())
+		same = record == held.record
+		flaw.Repos, flaw.Manifest = users(tx, held.digest)
+		return err
+	})
+	if err != nil {
+		return c.unread("", err)
+	}
+	return !same || c.flaw(flaw)
+}
+
+// orphans looks for files that the index does not name.
+func (c *check) orphans() bool {
+	c.opts.Progress.Doing("files that the index does not name")
+	var batch []Entry
+	for entry, err := range c.blobs.All(c.ctx) {
+		switch {
+		case c.ctx.Err() != nil:
+			return c.unread("", err)
+		case err != nil && !c.yield(mirror.Flaw{}, err):
+			return false
+		case err != nil:
+			continue
+		}
+		if time.Since(entry.Written) < orphanAge || c.coming(entry.Digest) {
+			continue
+		}
+		if batch = append(batch, entry); len(batch) == checkPage {
+			if !c.unnamed(batch) {
+				return false
+			}
+			batch = batch[:0]
+		}
+	}
+	return c.unnamed(batch)
+}
+
+// coming reports whether somebody is about to name or to delete a file. If not, whoever was has done it, and the index,
+// asked after this, says so.
+func (c *check) coming(d digest.Digest) bool {
+	release := c.guards.try(d)
+	if release == nil {
+		return true
+	}
+	release()
+	return false
+}
+
+// unnamed yields those of a batch that are in no entry.
+func (c *check) unnamed(batch []Entry) bool {
+	var flaws []mirror.Flaw
+	err := c.index.View(c.ctx, func(tx ReadTx) error {
+		flaws = flaws[:0]
+		for _, entry := range batch {
+			if has(tx, tableBlobs, entry.Digest.String()) {
+				continue
+			}
+			flaw := mirror.Flaw{Kind: mirror.Orphaned, Digest: entry.Digest, Size: entry.Size, Reason: "it is not in the index: a crash left it, or its entry was lost"}
+			flaw.Repos, flaw.Manifest = users(tx, entry.Digest)
+			flaws = append(flaws, flaw)
+		}
+		return nil
+	})
+	if err != nil {
+		return c.unread("", err)
+	}
+	for _, flaw := range flaws {
+		if _, err := c.blobs.Stat(c.ctx, flaw.Digest); err != nil { // gone since: it was on its way out
+			continue
+		}
+		if !c.flaw(flaw) {
+			return false
+		}
+	}
+	return true
+}

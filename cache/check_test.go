@@ -1,0 +1,395 @@
+package cache_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// shelf is a store in a folder that a test damages.
+type shelf struct {
+	*cache.Store
+	t      *testing.T
+	folder string
+	blobs  cache.Blobs
+	index  cache.Index
+	// What is on it: a pushed image with its referrer, a mirrored image that lacks its config, and an index of both.
+	pushed, mirrored, referrer, list mirror.Manifest
+}
+
+func stock(t *testing.T) *shelf {
+	t.Helper()
+	s := &shelf{t: t, folder: t.TempDir()}
+	s.blobs, s.index = openFiles(t, s.folder), openBolt(t, s.folder)
+	s.Store = newStore(t, s.blobs, s.index, cache.Options{})
+	t.Cleanup(func() { closeStore(t, s.Store) })
+	s.fill()
+	return s
+}
+
+func (s *shelf) fill() {
+	s.t.Helper()
+	for _, blob := range []string{"pushed", "signature"} {
+		s.must(receive(s.t.Context(), s.Store, blob))
+	}
+	s.pushed, s.mirrored = image("pushed", mirror.Pushed), image("never came", mirror.Mirrored)
+	put(s.t, s.Store, s.pushed, "pushed", "latest")
+	put(s.t, s.Store, s.mirrored, "mirrored")
+	s.referrer = about(s.pushed, "signature")
+	put(s.t, s.Store, s.referrer)
+	s.list = listOf(s.pushed, s.mirrored)
+	put(s.t, s.Store, s.list, "list")
+	blob, err := s.Blob(s.t.Context(), repo, digest.FromString("pushed"))
+	s.must(err)
+	blob.Close()
+	s.must(s.FlushRecency(s.t.Context()))
+}
+
+// about is a manifest that refers to another one.
+func about(subject mirror.Manifest, content string) mirror.Manifest {
+	return written(v1.MediaTypeImageManifest, v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: v1.MediaTypeImageManifest,
+		Config:    v1.Descriptor{MediaType: "test/signature", Digest: digest.FromString(content), Size: int64(len(content))},
+		Subject:   &v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: int64(len(subject.Bytes))},
+	})
+}
+
+func listOf(manifests ...mirror.Manifest) mirror.Manifest {
+	doc := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex}
+	for _, m := range manifests {
+		doc.Manifests = append(doc.Manifests, v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: int64(len(m.Bytes))})
+	}
+	return written(v1.MediaTypeImageIndex, doc)
+}
+
+func written(mediaType string, doc any) mirror.Manifest {
+	data, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	return mirror.Manifest{MediaType: mediaType, Digest: digest.FromBytes(data), Bytes: data, Origin: mirror.Pushed}
+}
+
+func (s *shelf) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *shelf) path(d digest.Digest) string {
+	return filepath.Join(s.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
+}
+
+// overwrite replaces the file of d, and makes it old.
+func (s *shelf) overwrite(d digest.Digest, content string) {
+	s.t.Helper()
+	path := s.path(d)
+	s.must(os.MkdirAll(filepath.Dir(path), 0o750))
+	s.must(os.WriteFile(path, []byte(content), 0o640))
+	s.must(os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)))
+}
+
+func (s *shelf) remove(d digest.Digest) { s.t.Helper(); s.must(os.Remove(s.path(d))) }
+
+// write changes the index behind the store's back.
+func (s *shelf) write(f func(tx cache.WriteTx) error) {
+	s.t.Helper()
+	s.must(s.index.Update(s.t.Context(), f))
+}
+
+func (s *shelf) flaws(opts mirror.CheckOptions) (found []mirror.Flaw) {
+	s.t.Helper()
+	for flaw, err := range s.Flaws(s.t.Context(), opts) {
+		s.must(err)
+		found = append(found, flaw)
+	}
+	return found
+}
+
+// finds checks that a check finds just this.
+func (s *shelf) finds(opts mirror.CheckOptions, want ...mirror.FlawKind) []mirror.Flaw {
+	s.t.Helper()
+	found := s.flaws(opts)
+	if !slices.EqualFunc(found, want, func(f mirror.Flaw, kind mirror.FlawKind) bool { return f.Kind == kind && f.Reason != "" }) {
+		s.t.Errorf("found %+v, want %v", found, want)
+	}
+	return found
+}
+
+// mend mends what is found, and returns what remains.
+func (s *shelf) mend() []mirror.Flaw {
+	s.t.Helper()
+	for flaw, err := range s.Flaws(s.t.Context(), mirror.CheckOptions{}) {
+		s.must(err)
+		_, err := s.Mend(s.t.Context(), flaw)
+		s.must(err)
+	}
+	return s.flaws(mirror.CheckOptions{})
+}
+
+func (s *shelf) quarantined() (names []string) {
+	s.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(s.folder, "quarantine"))
+	if err != nil && !os.IsNotExist(err) {
+		s.t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+func TestWhatIsInOrderHasNoFlaws(t *testing.T) {
+	s := stock(t)
+	s.finds(mirror.CheckOptions{})
+	s.finds(mirror.CheckOptions{Fast: true})
+	s.must(cache.Check(t.Context(), s.blobs, s.index))
+}
+
+// TestFilesAreFoundDamaged damages the file of a blob that a pushed image needs: what is left is that the image lacks it.
+func TestFilesAreFoundDamaged(t *testing.T) {
+	config := digest.FromString("pushed")
+	for _, tt := range []struct {
+		name       string
+		damage     func(*shelf)
+		kind       mirror.FlawKind
+		fast       bool // a fast check sees it
+		quarantine bool
+	}{
+		{"another byte", func(s *shelf) { s.overwrite(config, "pushes") }, mirror.Damaged, false, true},
+		{"truncated", func(s *shelf) { s.overwrite(config, "push") }, mirror.Damaged, true, true},
+		{"empty", func(s *shelf) { s.overwrite(config, "") }, mirror.Damaged, true, true},
+		{"longer", func(s *shelf) { s.overwrite(config, "pushed, and more") }, mirror.Damaged, true, true},
+		{"gone", func(s *shelf) { s.remove(config) }, mirror.Missing, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := stock(t)
+			tt.damage(s)
+			if tt.fast {
+				s.finds(mirror.CheckOptions{Fast: true}, tt.kind)
+			} else {
+				s.finds(mirror.CheckOptions{Fast: true})
+			}
+			flaw := s.finds(mirror.CheckOptions{}, tt.kind)[0]
+			if flaw.Digest != config || flaw.Size != 6 || flaw.Manifest || !slices.Equal(flaw.Repos, []string{repo.String()}) {
+				t.Errorf("%+v", flaw)
+			}
+			remains := s.mend()
+			if len(remains) != 1 || remains[0].Kind != mirror.Missing || remains[0].Digest != config || !strings.Contains(remains[0].Reason, "was pushed") {
+				t.Errorf("%+v remains", remains)
+			}
+			if names := s.quarantined(); tt.quarantine != (len(names) == 2) {
+				t.Errorf("in quarantine: %v", names)
+			}
+			_, err := s.Blob(t.Context(), repo, config)
+			wantCode(t, err, mirror.CodeBlobUnknown)
+			if stat, err := s.StatBlob(t.Context(), repo, config); err != nil || stat.Held || !stat.Linked || !stat.Awaited || stat.Size != 6 {
+				t.Errorf("%+v, %v: want it to be awaited", stat, err)
+			}
+			s.must(receive(t.Context(), s.Store, "pushed"))
+			s.finds(mirror.CheckOptions{})
+			s.must(cache.Check(t.Context(), s.blobs, s.index))
+		})
+	}
+}
+
+// TestManifestsThatLoseTheirFileStayKnown until they come again.
+func TestManifestsThatLoseTheirFileStayKnown(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		damage func(*shelf)
+	}{
+		{"another byte", func(s *shelf) {
+			s.overwrite(s.mirrored.Digest, strings.Replace(string(s.mirrored.Bytes), "never", "Never", 1)+" ")
+		}},
+		{"same size", func(s *shelf) { s.overwrite(s.mirrored.Digest, strings.Repeat("x", len(s.mirrored.Bytes))) }},
+		{"gone", func(s *shelf) { s.remove(s.mirrored.Digest) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := stock(t)
+			if _, err := s.Manifest(t.Context(), repo, s.mirrored.Digest); err != nil { // it is in memory
+				t.Fatal(err)
+			}
+			tt.damage(s)
+			flaws := s.flaws(mirror.CheckOptions{})
+			if len(flaws) != 1 || !flaws[0].Manifest || len(flaws[0].Repos) != 1 {
+				t.Fatalf("%+v", flaws)
+			}
+			if remains := s.mend(); len(remains) != 1 || remains[0].Kind != mirror.Missing || !remains[0].Manifest {
+				t.Errorf("%+v", remains)
+			}
+			_, err := s.Manifest(t.Context(), repo, s.mirrored.Digest)
+			wantCode(t, err, mirror.CodeManifestUnknown)
+			wantTag(t, s.Store, "mirrored", s.mirrored.Digest)
+			put(t, s.Store, s.mirrored)
+			if _, err := s.Manifest(t.Context(), repo, s.mirrored.Digest); err != nil {
+				t.Error(err)
+			}
+			s.finds(mirror.CheckOptions{})
+			s.must(cache.Check(t.Context(), s.blobs, s.index))
+		})
+	}
+}
+
+// TestDamageIsNoticedByReaders: they are told that it is a flaw, and what that is.
+func TestDamageIsNoticedByReaders(t *testing.T) {
+	s := stock(t)
+	s.overwrite(digest.FromString("pushed"), "push")
+	_, err := s.Blob(t.Context(), repo, digest.FromString("pushed"))
+	wantFlaw(t, err, mirror.CodeBlobUnknown, mirror.Damaged)
+	s.remove(digest.FromString("pushed"))
+	_, err = s.Blob(t.Context(), repo, digest.FromString("pushed"))
+	wantFlaw(t, err, mirror.CodeBlobUnknown, mirror.Missing)
+	s.overwrite(s.list.Digest, strings.Repeat("x", len(s.list.Bytes)))
+	_, err = s.Manifest(t.Context(), repo, s.list.Digest)
+	wantFlaw(t, err, mirror.CodeManifestUnknown, mirror.Damaged)
+	s.remove(s.list.Digest)
+	_, err = s.Manifest(t.Context(), repo, s.list.Digest)
+	wantFlaw(t, err, mirror.CodeManifestUnknown, mirror.Missing)
+}
+
+// wantFlaw checks that a flaw is the cause of err.
+func wantFlaw(t *testing.T, err error, code mirror.Code, kind mirror.FlawKind) {
+	t.Helper()
+	wantCode(t, err, code)
+	var flawed *mirror.FlawError
+	if !asFlaw(err, &flawed) || flawed.Flaw.Kind != kind || flawed.Flaw.Digest == "" || flawed.Flaw.Manifest != (code == mirror.CodeManifestUnknown) {
+		t.Errorf("%v has no flaw of kind %s for its cause", err, kind)
+	}
+}
+
+// TestDamagedContentIsNotTakenForWholeByAPush: what is brought again after it went to the quarantine is kept, though a file
+// of that name and size was there.
+func TestDamagedContentIsNotTakenForWholeByAPush(t *testing.T) {
+	s := stock(t)
+	s.overwrite(digest.FromString("pushed"), "pushes")
+	s.mend()
+	s.must(receive(t.Context(), s.Store, "pushed"))
+	blob, err := s.Blob(t.Context(), repo, digest.FromString("pushed"))
+	s.must(err)
+	defer blob.Close()
+	if content, err := io.ReadAll(blob); err != nil || string(content) != "pushed" {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
+// TestMendKeepsTheRightToReadWhatIsNeeded, and no other: so a flight brings it back for everybody who needs it.
+func TestMendKeepsTheRightToReadWhatIsNeeded(t *testing.T) {
+	s := stock(t)
+	d, other := digest.FromString("pushed"), mirror.Repo{Host: "docker.io", Path: "library/other"}
+	_, err := s.Mount(t.Context(), other, repo, d)
+	s.must(err)
+	s.remove(d)
+	if mended, err := s.Mend(t.Context(), mirror.Flaw{Kind: mirror.Missing, Digest: d}); !mended || err != nil {
+		t.Errorf("mended %t, %v", mended, err)
+	}
+	for in, linked := range map[mirror.Repo]bool{repo: true, other: false} {
+		if stat, err := s.StatBlob(t.Context(), in, d); err != nil || stat.Held || stat.Linked != linked {
+			t.Errorf("%s: %+v, %v", in, stat, err)
+		}
+	}
+}
+
+// TestWhatGoesMeanwhileIsNoFlaw: files are checked after the transaction in which they were listed.
+func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
+	for name, change := range map[string]func(tx cache.WriteTx, d digest.Digest) error{
+		"deleted": func(tx cache.WriteTx, d digest.Digest) error { return tx.Delete(cache.TableBlobs, d.String()) },
+		"deleted and on its way in again": func(tx cache.WriteTx, d digest.Digest) error {
+			return tx.Put(cache.TableBlobs, d.String(), []byte(`{"size":6,"added":"2020-01-01T00:00:00Z"}`))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := stock(t)
+			last := digest.Digest("sha256:" + strings.Repeat("f", 64)) // of which there is no file by the time it is looked for
+			s.write(func(tx cache.WriteTx) error {
+				return tx.Put(cache.TableBlobs, last.String(), []byte(`{"size":6,"added":"2021-01-01T00:00:00Z"}`))
+			})
+			changed := false
+			for flaw, err := range s.Flaws(t.Context(), mirror.CheckOptions{Checked: func(digest.Digest, int64) {
+				if !changed {
+					changed = true
+					s.write(func(tx cache.WriteTx) error { return change(tx, last) })
+				}
+			}}) {
+				t.Errorf("%+v, %v", flaw, err)
+			}
+			if !changed {
+				t.Error("nothing was checked")
+			}
+		})
+	}
+}
+
+// healing is a [cache.Blobs] of which every file has another size the first time that somebody looks.
+type healing struct {
+	cache.Blobs
+	seen map[digest.Digest]bool
+}
+
+func (h healing) Stat(ctx context.Context, d digest.Digest) (int64, error) {
+	size, err := h.Blobs.Stat(ctx, d)
+	if !h.seen[d] {
+		h.seen[d] = true
+		size++
+	}
+	return size, err
+}
+
+// TestWhatIsHealedMeanwhileIsNoFlaw: a flight replaces a file that was truncated, and its entry stays.
+func TestWhatIsHealedMeanwhileIsNoFlaw(t *testing.T) {
+	s := stock(t)
+	store := newStore(t, healing{s.blobs, make(map[digest.Digest]bool)}, s.index, cache.Options{RecencyInterval: time.Hour})
+	for flaw, err := range store.Flaws(t.Context(), mirror.CheckOptions{Fast: true}) {
+		t.Errorf("%+v, %v", flaw, err)
+	}
+}
+
+// TestWhatComesInIsNoOrphan looks while a file is durable and not yet named.
+func TestWhatComesInIsNoOrphan(t *testing.T) {
+	s := stock(t)
+	d := digest.FromString("coming")
+	hooked := &hookedBlobs{Blobs: s.blobs}
+	store := newStore(t, hooked, openBolt(t, t.TempDir()), cache.Options{})
+	defer closeStore(t, store)
+	looked := false
+	hooked.afterCommit = func() {
+		looked = true
+		s.must(os.Chtimes(s.path(d), time.Time{}, time.Now().Add(-time.Hour)))
+		for flaw, err := range store.Flaws(t.Context(), mirror.CheckOptions{}) {
+			if flaw.Digest == d || err != nil {
+				t.Errorf("%+v, %v", flaw, err)
+			}
+		}
+	}
+	s.must(receive(t.Context(), store, "coming"))
+	if !looked {
+		t.Error("nobody looked")
+	}
+}
+
+// TestMendIsCancelled while a large file is read: nothing has changed.
+func TestMendIsCancelled(t *testing.T) {
+	s := stock(t)
+	s.overwrite(digest.FromString("pushed"), "pushes")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if mended, err := s.Mend(ctx, mirror.Flaw{Kind: mirror.Damaged, Digest: digest.FromString("pushed")}); mended || err == nil {
+		t.Errorf("mended %t, %v", mended, err)
+	}
+	s.finds(mirror.CheckOptions{}, mirror.Damaged)
+}

@@ -1,0 +1,206 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// RecoveredRepo is where [Rebuild] puts images that nobody can name.
+var RecoveredRepo = mirror.Repo{Host: "localhost", Path: "recovered"}
+
+// RebuildSources say where names come from. The zero value has none: everything is recovered under [RecoveredRepo].
+type RebuildSources struct {
+	// Backup is a copy of the index, as [mirror.CheckStore] makes one; nil if there is none. It is only read.
+	Backup Index
+	// Names are what another record says that was held, as a receipt does; nil if there is none. Where the backup says
+	// something else of a tag, that stays.
+	Names iter.Seq2[Name, error]
+	// Fast takes the name of a file for its digest and reads only those that are as small as a manifest.
+	Fast bool
+	// Progress is told about bytes of content; nobody is if it is nil.
+	Progress mirror.Progress
+}
+
+// Name is what somebody remembers of an image.
+type Name struct {
+	Repo      mirror.Repo
+	Tag       string // "" if it was held by its digest only
+	Digest    digest.Digest
+	MediaType string // "" if that is not known
+	Origin    mirror.Origin
+}
+
+// RebuildKind says what became of something.
+type RebuildKind string
+
+// What is worth telling. The rest is as it was.
+const (
+	RebuildDamaged   RebuildKind = "damaged"   // a file that was moved to the quarantine
+	RebuildGone      RebuildKind = "gone"      // a name of which the manifest is not there
+	RebuildPartial   RebuildKind = "partial"   // an image of which blobs are not there, and that is therefore left out
+	RebuildKept      RebuildKind = "kept"      // a tag of which there were two opinions
+	RebuildRecovered RebuildKind = "recovered" // an image that nobody could name
+)
+
+// RebuildEvent is something that is not as it was, or that somebody should look at.
+type RebuildEvent struct {
+	Kind   RebuildKind   `json:"kind"`
+	Ref    string        `json:"ref,omitempty"`
+	Digest digest.Digest `json:"digest"`
+	Reason string        `json:"reason"` // a sentence
+}
+
+// RebuildSummary is what an index was made of.
+type RebuildSummary struct {
+	Seconds   float64             `json:"seconds"`
+	Files     int64               `json:"files"` // that are held now
+	Bytes     int64               `json:"bytes"` // of these
+	Manifests int                 `json:"manifests"`
+	Tags      int                 `json:"tags"`
+	Events    map[RebuildKind]int `json:"events,omitempty"` // by kind
+}
+
+// rebuildBatch is how much is written in a transaction.
+const rebuildBatch = 128
+
+// Rebuild makes an index from the files, for when the index is lost. Nothing else may be using blobs or index. index must
+// be new and empty; it is the caller's afterwards, and of use only if there was no error: put it where the store is opened
+// only then, and keep the old one.
+//
+// Every file that is what it is called is held. Manifests are recognised by what they contain. Names come from the
+// sources, and an image for one platform, or what refers to an image, goes where its index or subject is. Images that
+// nobody can name are tagged in [RecoveredRepo] with the first 12 digits of their digest, as if they had been pushed, and
+// among them may be some that had been deleted and not been collected. An image that lacks blobs is kept only if it is
+// mirrored: the rest comes when it is pulled. tell hears about what is not as it was; it may be nil.
+//
+// It needs some hundred bytes of memory for each manifest.
+func Rebuild(ctx context.Context, blobs Blobs, index Index, sources RebuildSources, tell func(RebuildEvent)) (RebuildSummary, error) {
+	if sources.Progress == nil {
+		sources.Progress = mirror.NoProgress{}
+	}
+	if tell == nil {
+		tell = func(RebuildEvent) {}
+	}
+	r := &rebuild{ctx: ctx, blobs: blobs, index: index, sources: sources, tell: tell,
+		found: make(map[digest.Digest]recognised), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), told: make(map[digest.Digest]bool)}
+	r.summary.Events = make(map[RebuildKind]int)
+	began := time.Now()
+	err := r.run()
+	r.summary.Seconds = time.Since(began).Seconds()
+	return r.summary, explain(err, "rebuild the index")
+}
+
+// rebuild is one under way.
+type rebuild struct {
+	ctx     context.Context
+	blobs   Blobs
+	index   Index
+	sources RebuildSources
+	tell    func(RebuildEvent)
+	summary RebuildSummary
+
+	found   map[digest.Digest]recognised      // manifests
+	parents map[digest.Digest][]digest.Digest // of those that indexes name: the indexes
+	named   map[content]bool                  // what did not come from the backup
+	tried   map[content]bool                  // what need not be tried again for what it belongs to
+	told    map[digest.Digest]bool            // what is not whole
+	steps   []step
+}
+
+// recognised is a file that is a manifest.
+type recognised struct {
+	mediaType string
+	subject   digest.Digest
+}
+
+// step is something to be written. do may run more than once; after runs when it is durable.
+type step struct {
+	do    func(tx WriteTx) error
+	after func()
+}
+
+func (r *rebuild) run() error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	for _, part := range []func() error{r.files, r.backup, r.names, r.relatives, r.recover, r.relatives, r.rest} {
+		if err := errors.Join(part(), r.flush()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin refuses an index that has something in it.
+func (r *rebuild) begin() error {
+	err := r.index.View(r.ctx, func(tx ReadTx) error {
+		for range tx.Scan(tableMeta, "", "") {
+			return errors.New("the new index is not empty: begin with a new file")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if r.sources.Backup != nil {
+		err := r.sources.Backup.View(r.ctx, func(tx ReadTx) error {
+			schema, found, err := get[schemaRecord](tx, tableMeta, schemaKey)
+			if err == nil && (!found || schema.Version > schemaVersion) {
+				err = fmt.Errorf("the backup is not one that this version of the program can read (schema %d, this one knows %d)", schema.Version, schemaVersion)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return checkSchema(r.ctx, r.index)
+}
+
+func (r *rebuild) event(kind RebuildKind, ref string, d digest.Digest, reason string) {
+	r.summary.Events[kind]++
+	r.told[d] = r.told[d] || kind == RebuildPartial
+	r.tell(RebuildEvent{Kind: kind, Ref: ref, Digest: d, Reason: reason})
+}
+
+// add queues a step.
+func (r *rebuild) add(s step) error {
+	r.steps = append(r.steps, s)
+	if len(r.steps) < rebuildBatch {
+		return nil
+	}
+	return r.flush()
+}
+
+// flush writes what is queued.
+func (r *rebuild) flush() error {
+	steps := r.steps
+	r.steps = nil
+	if len(steps) == 0 {
+		return nil
+	}
+	err := r.index.Update(r.ctx, func(tx WriteTx) error {
+		for _, s := range steps {
+			if err := s.do(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		if s.after != nil {
+			s.after()
+		}
+	}
+	return nil
+}

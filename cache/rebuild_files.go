@@ -1,0 +1,115 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// files holds every file that is what it is called.
+func (r *rebuild) files() error {
+	var total int64
+	for entry, err := range r.blobs.All(r.ctx) {
+		if err != nil {
+			return err
+		}
+		total += entry.Size
+	}
+	r.sources.Progress.Expect(total)
+	data := make([]byte, mirror.MaxCheckRead)
+	for entry, err := range r.blobs.All(r.ctx) {
+		if err != nil {
+			return err
+		}
+		r.sources.Progress.Doing(entry.Digest.String())
+		reason, err := r.file(entry, data)
+		if err != nil {
+			return err
+		}
+		if reason == "" {
+			err = r.hold(entry)
+		} else {
+			r.event(RebuildDamaged, "", entry.Digest, reason)
+		}
+		if err != nil {
+			return err
+		}
+		r.sources.Progress.Did(entry.Size)
+	}
+	return nil
+}
+
+// file reads one file, if it may be a manifest or is to be verified, and says why it was moved to the quarantine, if so.
+func (r *rebuild) file(entry Entry, data []byte) (reason string, err error) {
+	small := entry.Size <= mirror.MaxManifestSize
+	if r.sources.Fast && !small {
+		return "", nil
+	}
+	_, err = r.blobs.Quarantine(r.ctx, entry.Digest, func(blob mirror.Blob) (_ string, err error) {
+		var content bytes.Buffer
+		if small {
+			blob.ReadSeekCloser = tee{blob.ReadSeekCloser, &content}
+		}
+		reason, err = misread(r.ctx, blob, entry.Digest, data, func(context.Context, int) error { return nil })
+		if small && reason == "" && err == nil {
+			r.recognise(entry.Digest, content.Bytes())
+		}
+		return reason, err
+	})
+	return reason, err
+}
+
+// tee keeps what is read of a blob.
+type tee struct {
+	io.ReadSeekCloser
+	w io.Writer
+}
+
+func (t tee) Read(p []byte) (int, error) {
+	n, err := t.ReadSeekCloser.Read(p)
+	_, _ = t.w.Write(p[:n]) // to memory
+	return n, err
+}
+
+// recognise notes what is a manifest of a kind that is understood. Others are known only by who named them.
+func (r *rebuild) recognise(d digest.Digest, data []byte) {
+	if start := bytes.TrimLeft(data, " \t\r\n"); len(start) == 0 || start[0] != '{' {
+		return
+	}
+	mediaType, refs, err := mirror.ParseManifest("", data)
+	if err != nil || !mirror.Understood(mediaType) {
+		return
+	}
+	manifest := recognised{mediaType: mediaType}
+	if refs.Subject != nil {
+		manifest.subject = refs.Subject.Digest
+	}
+	r.found[d] = manifest
+	for _, child := range refs.Manifests {
+		r.parents[child.Digest] = append(r.parents[child.Digest], d)
+	}
+}
+
+// hold has the index name a file, since when it did in the backup.
+func (r *rebuild) hold(entry Entry) error {
+	record := blobRecord{Size: entry.Size, Added: now()}
+	if r.sources.Backup != nil {
+		err := r.sources.Backup.View(r.ctx, func(tx ReadTx) error {
+			if old, found, err := get[blobRecord](tx, tableBlobs, entry.Digest.String()); err == nil && found {
+				record.Added = old.Added
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return r.add(step{
+		do:    func(tx WriteTx) error { return put(tx, tableBlobs, entry.Digest.String(), record) },
+		after: func() { r.summary.Files++; r.summary.Bytes += record.Size },
+	})
+}

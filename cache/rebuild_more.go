@@ -1,0 +1,175 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// names takes over what others remember.
+func (r *rebuild) names() error {
+	if r.sources.Names == nil {
+		return nil
+	}
+	for name, err := range r.sources.Names {
+		if err != nil {
+			return fmt.Errorf("read names: %w", err)
+		}
+		if err := r.name(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rebuild) name(n Name) error {
+	if err := n.Repo.Validate(); err != nil {
+		return err
+	}
+	if strength(n.Origin) == 0 {
+		n.Origin = mirror.Pushed
+	}
+	c := content{n.Repo, n.Digest}
+	if err := r.manifest(c, n.MediaType, n.Origin, now(), func() { r.named[c] = true }); err != nil || n.Tag == "" {
+		return err
+	}
+	if !mirror.ValidTag(n.Tag) {
+		return mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", n.Tag)
+	}
+	return r.tag(tagName{n.Repo, n.Tag}, tagRecord{Digest: n.Digest, Origin: n.Origin, Updated: now()})
+}
+
+// relatives records what belongs to an image that is recorded: the platforms of an index, and what refers to it. One that
+// the backup has somewhere else only goes to where the backup does not know its image: it may have been deleted there.
+func (r *rebuild) relatives() error {
+	for {
+		before := len(r.tried)
+		for _, d := range r.digests() {
+			of := r.parents[d]
+			if subject := r.found[d].subject; subject != "" {
+				of = append(slices.Clone(of), subject)
+			}
+			if err := r.relative(d, of); err != nil {
+				return err
+			}
+		}
+		if err := r.flush(); err != nil || len(r.tried) == before {
+			return err
+		}
+	}
+}
+
+// relative records d wherever one of those that it belongs to is.
+func (r *rebuild) relative(d digest.Digest, of []digest.Digest) error {
+	if len(of) == 0 {
+		return nil
+	}
+	targets := make(map[content]mirror.Origin)
+	err := r.index.View(r.ctx, func(tx ReadTx) error {
+		known := recorded(tx, d)
+		for _, other := range of {
+			for k := range tx.Scan(tableUses, prefix(other.String()), "") {
+				repo, err := mirror.ParseRepo(parts(k)[1])
+				c := content{repo, d}
+				if err != nil || lastPart(k) != other.String() || r.tried[c] || known && !r.named[content{repo, other}] || has(tx, tableManifests, c.key()) {
+					continue
+				}
+				if record, _, err := get[manifestRecord](tx, tableManifests, content{repo, other}.key()); err == nil {
+					targets[c] = record.Origin
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for c, origin := range targets {
+		r.tried[c] = true
+		if err := r.manifest(c, r.found[d].mediaType, origin, now(), func() { r.named[c] = true }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recorded reports whether d is a manifest of some repository.
+func recorded(tx ReadTx, d digest.Digest) bool {
+	for k := range tx.Scan(tableUses, prefix(d.String()), "") {
+		if lastPart(k) == d.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// recover names what nobody could name: not what is part of something else that is there, and gets its name from that.
+func (r *rebuild) recover() error {
+	var whole []digest.Digest
+	err := r.nameless(func(d digest.Digest) error {
+		_, about := r.found[r.found[d].subject]
+		if about || len(r.parents[d]) > 0 {
+			return nil
+		}
+		c := content{RecoveredRepo, d}
+		return r.manifest(c, r.found[d].mediaType, mirror.Pushed, now(), func() {
+			r.named[c] = true
+			whole = append(whole, d)
+		})
+	})
+	if err := errors.Join(err, r.flush()); err != nil {
+		return err
+	}
+	for _, d := range whole {
+		const digits = 12
+		name := tagName{RecoveredRepo, d.Encoded()[:digits]}
+		r.event(RebuildRecovered, name.String(), d, "nobody knows what it was called")
+		if err := r.tag(name, tagRecord{Digest: d, Origin: mirror.Pushed, Updated: now()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest tells of what got no name because what it belongs to is not whole.
+func (r *rebuild) rest() error {
+	return r.nameless(func(d digest.Digest) error {
+		if !r.told[d] {
+			r.event(RebuildPartial, "", d, "it refers to an image that is not whole")
+		}
+		return nil
+	})
+}
+
+// nameless calls f with the manifests that are in no repository; not with what something else has for a blob.
+func (r *rebuild) nameless(f func(d digest.Digest) error) error {
+	for _, d := range r.digests() {
+		var used bool
+		err := r.index.View(r.ctx, func(tx ReadTx) error {
+			used = false
+			for range tx.Scan(tableUses, prefix(d.String()), "") {
+				used = true
+				break
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if used {
+			continue
+		}
+		if err := f(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// digests are the manifests that were found, in order.
+func (r *rebuild) digests() []digest.Digest { return slices.Sorted(maps.Keys(r.found)) }

@@ -1,0 +1,228 @@
+package cache_test
+
+import (
+	"context"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+	"airmirror/mirror"
+)
+
+// backup copies the index of a shelf and opens the copy.
+func (s *shelf) backup() cache.Index {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "backup")
+	file, err := os.Create(path)
+	s.must(err)
+	_, err = s.Backup(s.t.Context(), file)
+	s.must(err)
+	s.must(file.Close())
+	index, err := bolt.OpenCopy(path)
+	s.must(err)
+	s.t.Cleanup(func() { index.Close() })
+	return index
+}
+
+// rebuild loses the index and makes a new one, and returns what was told, as "kind reference".
+func (s *shelf) rebuild(sources cache.RebuildSources) (cache.RebuildSummary, []string) {
+	s.t.Helper()
+	s.index = openBolt(s.t, s.t.TempDir())
+	var told []string
+	summary, err := cache.Rebuild(s.t.Context(), s.blobs, s.index, sources, func(e cache.RebuildEvent) {
+		if e.Reason == "" || e.Digest == "" {
+			s.t.Errorf("%+v", e)
+		}
+		told = append(told, string(e.Kind)+" "+e.Ref)
+	})
+	s.must(err)
+	closeStore(s.t, s.Store)
+	s.Store = newStore(s.t, s.blobs, s.index, cache.Options{})
+	s.must(cache.Check(s.t.Context(), s.blobs, s.index))
+	s.finds(mirror.CheckOptions{})
+	return summary, told
+}
+
+// entries are all entries of tables that a rebuild brings back to the byte.
+func (s *shelf) entries(tables ...cache.Table) map[string]string {
+	s.t.Helper()
+	all := make(map[string]string)
+	s.must(s.index.View(s.t.Context(), func(tx cache.ReadTx) error {
+		for _, table := range tables {
+			for k, value := range tx.Scan(table, "", "") {
+				all[string(table)+" "+k] = string(value)
+			}
+		}
+		return nil
+	}))
+	return all
+}
+
+// same compares what is in two indexes.
+func same(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	for k, value := range want {
+		if got[k] != value {
+			t.Errorf("%q is %s, want %s", k, got[k], value)
+		}
+	}
+	for k := range got {
+		if _, ok := want[k]; !ok {
+			t.Errorf("%q is new", k)
+		}
+	}
+}
+
+func names(names ...cache.Name) iter.Seq2[cache.Name, error] {
+	return func(yield func(cache.Name, error) bool) {
+		for _, name := range names {
+			if !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestRebuildFromABackupIsTheSame(t *testing.T) {
+	for _, fast := range []bool{false, true} {
+		s := stock(t)
+		other := mirror.Repo{Host: "docker.io", Path: "library/other"} // has the list, and nothing of what that names
+		s.must(s.PutManifest(t.Context(), other, s.list, "list"))
+		s.must(s.Note(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": []byte("{}")}))
+		tables := []cache.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableManifests, cache.TableUses, cache.TableTags,
+			cache.TableReferrers, cache.TableRecency, "notes"}
+		before, backup := s.entries(tables...), s.backup()
+		summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})
+		same(t, s.entries(tables...), before)
+		if len(told) != 0 || summary.Files != 6 || summary.Manifests != 5 || summary.Tags != 5 || summary.Bytes == 0 {
+			t.Errorf("%+v, told %v", summary, told)
+		}
+	}
+}
+
+// TestRebuildWithoutNamesLosesNothing: what belongs together is found together.
+func TestRebuildWithoutNamesLosesNothing(t *testing.T) {
+	s := stock(t)
+	alone := image("alone", mirror.Pushed)
+	s.must(receive(t.Context(), s.Store, "alone"))
+	put(t, s.Store, alone, "alone")
+	summary, told := s.rebuild(cache.RebuildSources{})
+	recovered := cache.RecoveredRepo
+	if repos, err := s.Repos(t.Context(), "", 10); err != nil || len(repos) != 1 || repos[0] != recovered {
+		t.Errorf("%v, %v", repos, err)
+	}
+	tags, err := s.Tags(t.Context(), recovered, "", 10)
+	s.must(err)
+	want := []string{alone.Digest.Encoded()[:12], s.list.Digest.Encoded()[:12]}
+	if slices.Sort(want); !slices.Equal(tags, want) {
+		t.Errorf("tags are %v, want %v: an index rather than its children", tags, want)
+	}
+	for _, m := range []mirror.Manifest{alone, s.list, s.pushed, s.referrer} {
+		if got, err := s.Manifest(t.Context(), recovered, m.Digest); err != nil || got.Origin != mirror.Pushed || got.MediaType != m.MediaType {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	if list, _, err := s.Referrers(t.Context(), recovered, s.pushed.Digest, "", 10, 1<<20); err != nil || len(list) != 1 {
+		t.Errorf("referrers: %v, %v", list, err)
+	}
+	// The mirrored image lacks its config, and nobody knows that it was mirrored.
+	if summary.Manifests != 4 || summary.Tags != 2 || summary.Events[cache.RebuildPartial] != 1 || len(told) != 3 {
+		t.Errorf("%+v, told %v", summary, told)
+	}
+}
+
+func TestRebuildFromNames(t *testing.T) {
+	s := stock(t)
+	other := mirror.Repo{Host: "docker.io", Path: "library/other"}
+	summary, told := s.rebuild(cache.RebuildSources{Names: names(
+		cache.Name{Repo: repo, Tag: "list", Digest: s.list.Digest, Origin: mirror.Imported},
+		cache.Name{Repo: other, Tag: "mirrored", Digest: s.mirrored.Digest, Origin: mirror.Mirrored, MediaType: s.mirrored.MediaType},
+		cache.Name{Repo: other, Tag: "mirrored", Digest: s.list.Digest, Origin: mirror.Mirrored},
+		cache.Name{Repo: other, Tag: "gone", Digest: digest.FromString("gone"), Origin: mirror.Pushed},
+		cache.Name{Repo: other, Digest: s.pushed.Digest, Origin: mirror.Pushed},
+	)})
+	wantTag(t, s.Store, "list", s.list.Digest)
+	if tag, err := s.Tag(t.Context(), other, "mirrored"); err != nil || tag.Digest != s.mirrored.Digest || tag.Origin != mirror.Mirrored {
+		t.Errorf("%+v, %v", tag, err)
+	}
+	for _, d := range []digest.Digest{s.pushed.Digest, s.referrer.Digest} {
+		for _, repo := range []mirror.Repo{repo, other} {
+			if _, err := s.Manifest(t.Context(), repo, d); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if origin, err := s.RepoOrigin(t.Context(), other); err != nil || origin != mirror.Mirrored {
+		t.Errorf("%s, %v", origin, err)
+	}
+	slices.Sort(told)
+	want := []string{"gone " + other.String() + ":gone", "gone " + other.String() + "@" + digest.FromString("gone").String(),
+		"kept " + other.String() + ":mirrored", "partial " + repo.String() + "@" + s.mirrored.Digest.String()}
+	if !slices.Equal(told, want) || summary.Tags != 2 {
+		t.Errorf("told %q, want %q; %+v", told, want, summary)
+	}
+}
+
+// TestRebuildAfterChanges: some was pushed after the backup, some was lost.
+func TestRebuildAfterChanges(t *testing.T) {
+	s := stock(t)
+	backup := s.backup()
+	s.must(receive(t.Context(), s.Store, "new"))
+	moved := image("new", mirror.Pushed)
+	put(t, s.Store, moved, "latest", "new")
+	lost := digest.FromString("signature")
+	s.overwrite(lost, "signaturE")
+	s.remove(s.mirrored.Digest)
+	summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Names: names(
+		cache.Name{Repo: repo, Tag: "new", Digest: moved.Digest, Origin: mirror.Pushed},
+		cache.Name{Repo: repo, Tag: "latest", Digest: moved.Digest, Origin: mirror.Pushed})})
+	wantTag(t, s.Store, "new", moved.Digest)
+	wantTag(t, s.Store, "latest", s.pushed.Digest)
+	wantTag(t, s.Store, "list", s.list.Digest)
+	slices.Sort(told)
+	in := " " + repo.String()
+	want := []string{"damaged ", "gone" + in + ":mirrored", "gone" + in + "@" + s.mirrored.Digest.String(), "kept" + in + ":latest",
+		"partial" + in + "@" + s.referrer.Digest.String()}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q; %+v", told, want, summary)
+	}
+	if names := s.quarantined(); len(names) != 2 || !strings.Contains(names[0], lost.Encoded()) {
+		t.Errorf("in quarantine: %v", names)
+	}
+}
+
+// TestRebuildKeepsMirroredImagesThatAreIncomplete, as the backup says that they are mirrored.
+func TestRebuildKeepsMirroredImagesThatAreIncomplete(t *testing.T) {
+	s := stock(t)
+	s.rebuild(cache.RebuildSources{Backup: s.backup()})
+	wantTag(t, s.Store, "mirrored", s.mirrored.Digest)
+	if stat, err := s.StatBlob(t.Context(), repo, digest.FromString("never came")); err != nil || stat.Held || !stat.Awaited {
+		t.Errorf("%+v, %v", stat, err)
+	}
+}
+
+func TestRebuildRefuses(t *testing.T) {
+	s := stock(t)
+	if _, err := cache.Rebuild(t.Context(), s.blobs, s.index, cache.RebuildSources{}, nil); err == nil {
+		t.Error("an index that is not empty was taken")
+	}
+	empty := openBolt(t, t.TempDir())
+	defer empty.Close()
+	backup := openBolt(t, t.TempDir())
+	defer backup.Close()
+	if _, err := cache.Rebuild(t.Context(), s.blobs, empty, cache.RebuildSources{Backup: backup}, nil); err == nil {
+		t.Error("a backup that is none was taken")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := cache.Rebuild(ctx, s.blobs, empty, cache.RebuildSources{}, nil); err == nil {
+		t.Error("it went on though its context had ended")
+	}
+}

@@ -1,0 +1,117 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
+)
+
+// maxHealers is how many repositories' upstreams are asked for something that was lost.
+const maxHealers = 8
+
+// heal looks after what a reader found damaged or missing: from then on it is not held, and a client that brings it again
+// is not told that it need not. It returns what was found, or nil if err is about anything else.
+func (m *Mirror) heal(repo Repo, err error) *FlawError {
+	var found *FlawError
+	if !errors.As(err, &found) {
+		return nil
+	}
+	log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("digest", found.Flaw.Digest), zap.Bool("manifest", found.Flaw.Manifest))
+	log.Warn("what is held is damaged or missing: fetching it again, if an upstream can be asked", zap.String("why", found.Flaw.Reason))
+	if _, err := m.store.Mend(m.ctx, found.Flaw); err != nil && m.ctx.Err() == nil {
+		log.Error("what is damaged cannot be taken away", zap.Error(err))
+	}
+	return found
+}
+
+// stored reads a held manifest. One that is damaged or missing is a miss, with a [FlawError] for its cause.
+func (m *Mirror) stored(ctx context.Context, repo Repo, d digest.Digest) (Manifest, error) {
+	man, err := m.store.Manifest(ctx, repo, d)
+	if err != nil {
+		m.heal(repo, err)
+	}
+	return man, err
+}
+
+// flawOf returns the flaw that a miss is due to, or nil.
+func flawOf(err error) *FlawError {
+	var found *FlawError
+	errors.As(err, &found)
+	return found
+}
+
+// lost is why something that was held cannot be had any more: unlike what never was here, it is wanted even if there is no
+// upstream for it.
+func (m *Mirror) lost(ref Ref, found *FlawError, why error) error {
+	if found == nil {
+		return why
+	}
+	m.log.Error("what was held is lost until it comes again", zap.Stringer("ref", ref), zap.String("reason", found.Flaw.Reason), zap.Error(why))
+	return &Error{Code: CodeUnavailable, Message: found.Flaw.Reason + ", and cannot be fetched again", Cause: why}
+}
+
+// lostBlob is lost for a blob, of which a repository that asks no upstream lacks only what it lost.
+func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *FlawError, why error) error {
+	if stat, err := m.store.StatBlob(Look(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && stat.Awaited && !stat.Held {
+		found = &FlawError{Flaw{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}}
+	}
+	return m.lost(ref, found, why)
+}
+
+// fetchAgain brings back what a flaw is about, for the repositories that need it. It returns why that cannot be, and the
+// reference to want it by.
+func (m *Mirror) fetchAgain(ctx context.Context, flaw Flaw) (want Ref, why error) {
+	asked := 0
+	for _, name := range flaw.Repos {
+		repo, err := ParseRepo(name)
+		if err != nil {
+			continue
+		}
+		ref := Ref{Repo: repo, Digest: flaw.Digest}
+		err = m.mayAsk(ctx, repo)
+		if err == nil {
+			if asked++; asked > maxHealers {
+				break
+			}
+			if err = m.fetchLost(ctx, ref, flaw.Manifest); err == nil || ctx.Err() != nil {
+				return ref, err
+			}
+		}
+		if why == nil || why == errLocal && err != errLocal { // better wanted where an upstream may have it
+			want, why = ref, err
+		}
+	}
+	return want, why
+}
+
+func (m *Mirror) fetchLost(ctx context.Context, ref Ref, manifest bool) error {
+	if manifest {
+		f := &fetch{m: m, repo: ref.Repo}
+		_, err := f.find(Look(ctx), ref)
+		return err
+	}
+	err := m.FetchBlob(Look(ctx), ref.Repo, ref.Digest, nil)
+	if err != nil && !final(errors.Unwrap(err)) {
+		m.pulledBlob(ctx, ref.Repo, ref.Digest) // another time, perhaps
+	}
+	return err
+}
+
+// regained reports whether what a flaw is about is held after all.
+func (m *Mirror) regained(ctx context.Context, flaw Flaw) bool {
+	for _, name := range flaw.Repos {
+		repo, err := ParseRepo(name)
+		if err != nil {
+			continue
+		}
+		if flaw.Manifest {
+			_, err = m.store.Manifest(Look(ctx), repo, flaw.Digest)
+			return err == nil
+		}
+		stat, err := m.store.StatBlob(Look(ctx), repo, flaw.Digest)
+		return err == nil && stat.Held
+	}
+	return false
+}

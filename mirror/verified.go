@@ -1,0 +1,82 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+const (
+	verifyNotes = "verify"
+	lastNote    = "last"
+	lapNote     = "lap"
+)
+
+// verified is how verifications went. The zero value is ready.
+type verified struct {
+	mu      sync.Mutex
+	running int
+	last    *VerifySummary
+}
+
+// load reads what earlier runs noted. What cannot be read is forgotten.
+func (v *verified) load(ctx context.Context, store NoteStore) (lap lap, err error) {
+	notes, err := store.Notes(ctx, verifyNotes)
+	var last VerifySummary
+	if json.Unmarshal(notes[lastNote], &last) == nil {
+		v.last = &last
+	}
+	_ = json.Unmarshal(notes[lapNote], &lap)
+	return lap, err
+}
+
+func (v *verified) begin() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running++
+}
+
+func (v *verified) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running--
+}
+
+// note remembers how one went that came to its end.
+func (v *verified) note(ctx context.Context, m *Mirror, summary VerifySummary) {
+	v.mu.Lock()
+	v.last = &summary
+	v.mu.Unlock()
+	m.noteVerified(ctx, lastNote, summary)
+}
+
+func (v *verified) status() VerifyStatus {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return VerifyStatus{Running: v.running > 0, Last: v.last}
+}
+
+func (m *Mirror) noteVerified(ctx context.Context, key string, value any) {
+	text, err := json.Marshal(value)
+	if err == nil {
+		err = m.store.Note(ctx, verifyNotes, map[string][]byte{key: text})
+	}
+	if err != nil {
+		m.log.Error("cannot note how far verifying went", zap.Error(err))
+	}
+}
+
+// untilClose returns a context of long work that nobody needs finished: it ends when the mirror closes.
+func (m *Mirror) untilClose(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-m.closeBegan():
+			cancel(errClosing)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
