@@ -45,8 +45,8 @@ func (s *Store) heldRecord(ctx context.Context, d digest.Digest) (record blobRec
 }
 
 // Carry implements [mirror.CarryStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing digests,
-// each once: the first maxMissing of them. What the manifests point at is in memory until it is written, some tens of KiB
-// for an image, and pushes wait for the transaction, about a millisecond for an image: give it some hundred at a time.
+// each once: the first maxMissing of them. What the manifests point at is in memory until it is written, some KiB for an
+// image; some hundred at a time are written well together.
 func (s *Store) Carry(ctx context.Context, manifests []mirror.Carried) error {
 	carried, err := s.readCarried(ctx, manifests)
 	if err != nil {

@@ -20,13 +20,9 @@ func (s *Store) TakeFile(ctx context.Context, d digest.Digest, path string) (lin
 	if _, err := mirror.ParseDigest(d.String()); err != nil {
 		return false, err
 	}
-	defer s.guards.hold(d)()
-	size, linked, err := s.linkFile(ctx, d, path)
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
+	linked, err = s.linkFile(ctx, d, path)
+	if errors.Is(err, errors.ErrUnsupported) {
 		err = s.copyFile(ctx, d, path)
-	case err == nil:
-		err = s.enter(ctx, mirror.Repo{}, d, size)
 	}
 	if err != nil {
 		return false, errAbout(err, "file %s cannot be taken in as blob %s", path, d)
@@ -34,15 +30,20 @@ func (s *Store) TakeFile(ctx context.Context, d digest.Digest, path string) (lin
 	return linked, nil
 }
 
-func (s *Store) linkFile(ctx context.Context, d digest.Digest, path string) (size int64, linked bool, err error) {
+func (s *Store) linkFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error) {
 	if _, err := statFile(path); err != nil {
-		return 0, false, err
+		return false, err
 	}
 	linker, ok := s.blobs.(Linker)
 	if !ok {
-		return 0, false, errors.ErrUnsupported
+		return false, errors.ErrUnsupported
 	}
-	return linker.Link(ctx, d, path)
+	defer s.guards.hold(d)()
+	size, linked, err := linker.Link(ctx, d, path)
+	if err != nil {
+		return false, err
+	}
+	return linked, s.enter(ctx, mirror.Repo{}, d, size)
 }
 
 func (s *Store) copyFile(ctx context.Context, d digest.Digest, path string) error {

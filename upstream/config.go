@@ -47,11 +47,11 @@ type EndpointConfig struct {
 // Credentials are what to sign in with. If they are empty, [Options.Keychain] has them.
 type Credentials struct {
 	Username string `yaml:"username,omitempty"`
-	Password string `yaml:"password,omitempty"`
+	Password string `yaml:"password,omitempty" secret:"true"`
 	// PasswordFile holds the password, with or without an end of line. It is read at each sign-in.
 	PasswordFile string `yaml:"passwordFile,omitempty"`
 	// IdentityToken is exchanged for tokens in place of a password.
-	IdentityToken string `yaml:"identityToken,omitempty"`
+	IdentityToken string `yaml:"identityToken,omitempty" secret:"true"`
 }
 
 // TLS is how an endpoint proves who it is, and this mirror who it is. It goes for the hosts that the endpoint sends

@@ -141,8 +141,11 @@ func (e Endpoint) registry() (name.Registry, error) {
 	return name.NewRegistry(e.URL.Host)
 }
 
-// path is repo's path at the endpoint.
+// path is repo's path at the endpoint; "" if it has none, being all of the registry.
 func (e Endpoint) path(repo mirror.Repo) string {
+	if repo.Path == "" {
+		return ""
+	}
 	return strings.TrimPrefix(e.URL.Path+"/"+repo.Path, "/")
 }
 

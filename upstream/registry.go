@@ -51,7 +51,7 @@ func (e unsureError) Unwrap() error { return e.error }
 // ask asks the endpoints for t in turn, until one has it. They share the timeout: each may take what is left of it
 // divided by the number of those left, so that one that hangs does not keep the next one from being asked.
 func (r *registry) ask(ctx context.Context, method string, t target) (*answer, error) {
-	if !r.config.permits(t.repo.Path) {
+	if t.kind != catalog && !r.config.permits(t.repo.Path) {
 		return nil, mirror.Errorf(mirror.CodeDenied, "the configuration of upstream %s does not allow to fetch %s", t.repo.Host, t.repo)
 	}
 	deadline := time.Now().Add(r.opts.Timeout)

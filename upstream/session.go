@@ -50,7 +50,7 @@ func newOrigin(host string, c EndpointConfig, dial transports, opts Options) (*o
 	return o, nil
 }
 
-// session returns the session for repo, and whether it was opened for this call. Callers who need the same one wait for
+// session returns the session for repo or, if that has no path, for the catalog, and whether it was opened for this call. Callers who need the same one wait for
 // it together, each as long as its own ctx allows; the sign-in goes on without them, within the timeout.
 func (o *origin) session(ctx context.Context, repo mirror.Repo) (s *session, opened bool, err error) {
 	path := o.endpoint.path(repo)
@@ -84,7 +84,12 @@ func (o *origin) open(ctx context.Context, path string) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("naming the account: %w", err)
 	}
-	auth, err := authn.Resolve(ctx, o.keychain, account.Repo(path))
+	// A catalog is not of one repository, and names a scope of its own.
+	scope, whose := "registry:catalog:*", authn.Resource(account)
+	if path != "" {
+		scope, whose = "repository:"+path+":"+transport.PullScope, account.Repo(path)
+	}
+	auth, err := authn.Resolve(ctx, o.keychain, whose)
 	if err != nil {
 		return nil, &keychainError{host: o.endpoint.URL.Host, err: err}
 	}
@@ -92,7 +97,6 @@ func (o *origin) open(ctx context.Context, path string) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("naming the registry: %w", err)
 	}
-	scope := "repository:" + path + ":" + transport.PullScope
 	rt, err := transport.NewWithContext(ctx, registry, auth, o.base, []string{scope})
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ const (
 	aBlob     kind = "blob"
 	tagList   kind = "list of tags"
 	referrers kind = "list of referrers"
+	catalog   kind = "catalog" // of the whole registry: the repository has no path
 )
 
 // String names the target in a message.
@@ -39,6 +40,8 @@ func (t target) String() string {
 		return fmt.Sprintf("the tags of %s", t.repo)
 	case referrers:
 		return fmt.Sprintf("the referrers of %s in %s", t.id, t.repo)
+	case catalog:
+		return fmt.Sprintf("the catalog of %s", t.repo.Host)
 	}
 	return fmt.Sprintf("%s %s of %s", t.kind, t.id, t.repo)
 }
@@ -54,8 +57,16 @@ func (t target) unknown() mirror.Code {
 	return mirror.CodeNameUnknown
 }
 
-// path is the target's path below its repository.
-func (t target) path() string {
+// path is the target's path at o.
+func (t target) path(o *origin) string {
+	if t.kind == catalog {
+		return "_catalog"
+	}
+	return o.endpoint.path(t.repo) + "/" + t.below()
+}
+
+// below is the target's path below its repository.
+func (t target) below() string {
 	switch t.kind {
 	case tagList:
 		return "tags/list"
@@ -68,7 +79,7 @@ func (t target) path() string {
 // request returns the request for t at o.
 func (t target) request(ctx context.Context, method string, o *origin) (*http.Request, error) {
 	u := *o.endpoint.URL
-	u.Path, u.RawQuery = "/v2/"+o.endpoint.path(t.repo)+"/"+t.path(), t.query
+	u.Path, u.RawQuery = "/v2/"+t.path(o), t.query
 	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, err

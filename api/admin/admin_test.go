@@ -1,9 +1,6 @@
 package admin_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -145,66 +142,6 @@ func TestWants(t *testing.T) {
 	})
 }
 
-func TestSyncTellsAsItGoes(t *testing.T) {
-	goOn := make(chan struct{})
-	syncer := func(_ context.Context, request json.RawMessage, tell func(any)) error {
-		tell(request)
-		<-goOn // the client has read what was told, or this would not end
-		tell("again")
-		return mirror.Errorf(mirror.CodeUnavailable, "nobody is there")
-	}
-	onEach(t, admin.Options{Sync: syncer}, func(t *testing.T, h house) {
-		var got []string
-		err := h.Sync(t.Context(), map[string]int{"n": 1}, func(event json.RawMessage) error {
-			got = append(got, string(event))
-			if len(got) == 1 {
-				goOn <- struct{}{}
-			}
-			return nil
-		})
-		if mirror.CodeOf(err) != mirror.CodeUnavailable || err.Error() != "nobody is there" || !slices.Equal(got, []string{`{"n":1}`, `"again"`}) {
-			t.Errorf("%v, %v", got, err)
-		}
-	})
-}
-
-func TestSyncEndsWithItsClient(t *testing.T) {
-	ended := make(chan error, 1)
-	syncer := func(ctx context.Context, _ json.RawMessage, tell func(any)) error {
-		tell("begun")
-		<-ctx.Done()
-		ended <- ctx.Err()
-		return nil
-	}
-	onEach(t, admin.Options{Sync: syncer}, func(t *testing.T, h house) {
-		ctx, interrupt := context.WithCancel(t.Context())
-		err := h.Sync(ctx, nil, func(json.RawMessage) error { interrupt(); return nil })
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("interrupted: %v", err)
-		}
-		<-ended
-		enough := errors.New("enough")
-		if err := h.Sync(t.Context(), nil, func(json.RawMessage) error { return enough }); !errors.Is(err, enough) {
-			t.Errorf("stopped: %v", err)
-		}
-		<-ended
-	})
-}
-
-func TestSyncRefused(t *testing.T) {
-	onEach(t, admin.Options{}, func(t *testing.T, h house) {
-		if err := h.Sync(t.Context(), nil, nil); mirror.CodeOf(err) != mirror.CodeUnsupported {
-			t.Errorf("with nothing to sync by: %v", err)
-		}
-	})
-	refuse := func(context.Context, json.RawMessage, func(any)) error { return errors.New("the disk is full") }
-	onEach(t, admin.Options{Sync: refuse}, func(t *testing.T, h house) {
-		if err := h.Sync(t.Context(), nil, nil); mirror.CodeOf(err) != mirror.CodeUnknown || err.Error() != "the disk is full" {
-			t.Errorf("a failure: %v", err)
-		}
-	})
-}
-
 // TestBrokenAnswers has answers end where they should not: a part is never taken for the whole.
 func TestBrokenAnswers(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
@@ -217,7 +154,7 @@ func TestBrokenAnswers(t *testing.T) {
 		"within a line":       func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"name":`) },
 		"with another status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what?", http.StatusTeapot) },
 	} {
-		for way, transport := range map[string]func(*testing.T, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+		for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
 			t.Run(name+" over "+way, func(t *testing.T) {
 				client := admin.NewClient(transport(t, answer))
 				var failed error
@@ -237,7 +174,7 @@ func TestBrokenAnswers(t *testing.T) {
 
 func TestUnknownRequest(t *testing.T) {
 	m, _ := open(t)
-	for way, transport := range map[string]func(*testing.T, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
 		client := http.Client{Transport: transport(t, admin.New(m, admin.Options{Version: "v0"}))}
 		resp, err := client.Get("http://mirror/admin/later")
 		must(t, err)

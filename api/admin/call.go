@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,9 +13,12 @@ import (
 	"airmirror/mirror"
 )
 
+// maxError is how many bytes of an error are read.
+const maxError = 1 << 20
+
 // call asks and reads one answer into v.
-func (c *Client) call(ctx context.Context, method, path string, body, v any) error {
-	resp, err := c.ask(ctx, method, path, body)
+func (c *Client) call(ctx context.Context, method, path string, request, v any) error {
+	resp, _, err := c.ask(ctx, method, path, request, nil)
 	if err != nil {
 		return err
 	}
@@ -28,11 +30,12 @@ func (c *Client) call(ctx context.Context, method, path string, body, v any) err
 }
 
 // lines asks and calls each with every line of the answer.
-func (c *Client) lines(ctx context.Context, method, path string, body any, each func(json.RawMessage) error) error {
-	resp, err := c.ask(ctx, method, path, body)
+func (c *Client) lines(ctx context.Context, method, path string, request any, body io.Reader, each func(json.RawMessage) error) error {
+	resp, sent, err := c.ask(ctx, method, path, request, body)
 	if err != nil {
 		return err
 	}
+	defer sent.Close()
 	defer resp.Body.Close()
 	decoder := json.NewDecoder(resp.Body)
 	for {
@@ -41,10 +44,10 @@ func (c *Client) lines(ctx context.Context, method, path string, body any, each 
 		case err == io.EOF:
 			return nil
 		case err != nil:
-			return brokeOff(ctx, err)
+			return sent.cause(ctx, err)
 		}
 		if refused := readError(line); refused != nil {
-			return cmp.Or(context.Cause(ctx), refused) // who went away is not told that it did
+			return sent.cause(ctx, refused)
 		}
 		if err := each(line); err != nil {
 			return err
@@ -52,32 +55,41 @@ func (c *Client) lines(ctx context.Context, method, path string, body any, each 
 	}
 }
 
-func (c *Client) ask(ctx context.Context, method, path string, body any) (*http.Response, error) {
+// ask sends a request, of JSON and what body has if it is not nil. The caller closes what was sent when it has read the
+// answer.
+func (c *Client) ask(ctx context.Context, method, path string, request any, body io.Reader) (*http.Response, *sending, error) {
 	var content io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
+	var sent *sending
+	if request != nil {
+		text, err := json.Marshal(request)
 		if err != nil {
-			return nil, fmt.Errorf("write the request: %w", err)
+			return nil, nil, fmt.Errorf("write the request: %w", err)
 		}
 		content = bytes.NewReader(text)
+		if body != nil {
+			sent = newSending(text, body)
+			content = sent
+		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://mirror/admin/"+path, content)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, brokeOff(ctx, err)
+		sent.Close()
+		return nil, nil, sent.cause(ctx, err)
 	}
 	if resp.StatusCode == http.StatusOK {
-		return resp, nil
+		return resp, sent, nil
 	}
+	defer sent.Close()
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	if refused := readError(text); refused != nil {
-		return nil, refused
+		return nil, nil, sent.cause(ctx, refused)
 	}
-	return nil, errors.Join(fmt.Errorf("the mirror answers with status %d and no reason", resp.StatusCode), err)
+	return nil, nil, errors.Join(fmt.Errorf("the mirror answers with status %d and no reason", resp.StatusCode), err)
 }
 
 // readError returns the error that a line or an answer consists of, if it does.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -65,7 +66,7 @@ func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 	}
 	return func(yield func(Image, error) bool) {
 		errStop := errors.New("enough")
-		err := c.lines(ctx, http.MethodGet, "images?"+query.Encode(), nil, func(line json.RawMessage) error {
+		err := c.lines(ctx, http.MethodGet, "images?"+query.Encode(), nil, nil, func(line json.RawMessage) error {
 			var image Image
 			if err := json.Unmarshal(line, &image); err != nil {
 				return fmt.Errorf("read an image from the mirror's answer: %w", err)
@@ -81,8 +82,32 @@ func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 	}
 }
 
-// Sync has images fetched, as request asks a [Syncer] to, and calls tell with each event. When ctx ends, or tell returns
-// an error, the mirror stops what it does for this request.
-func (c *Client) Sync(ctx context.Context, request any, tell func(event json.RawMessage) error) error {
-	return c.lines(ctx, http.MethodPost, "sync", request, tell)
+// Job has the mirror do the [Job] of that name, as request asks it to, and calls tell with each event. body, unless it is
+// nil, is sent while the job goes on, as far as the mirror takes it; a read of it may still be under way when Job
+// returns, but none begins after that. When ctx ends, reading body fails, or tell returns an error, the mirror stops what
+// it does for this request.
+func (c *Client) Job(ctx context.Context, name string, request any, body io.Reader, tell func(event json.RawMessage) error) error {
+	return c.lines(ctx, http.MethodPost, "jobs/"+url.PathEscape(name), orNull(request), body, tell)
+}
+
+// Out has the mirror do the [Outlet] of that name, as request asks it to, and copies the stream that it makes to w. It
+// returns how many bytes those were; without an error, the stream is whole. body is as for [Client.Job]. When ctx ends,
+// reading body or writing to w fails, the mirror stops what it does for this request.
+func (c *Client) Out(ctx context.Context, name string, request any, body io.Reader, w io.Writer) (int64, error) {
+	resp, sent, err := c.ask(ctx, http.MethodPost, "out/"+url.PathEscape(name), orNull(request), body)
+	if err != nil {
+		return 0, err
+	}
+	defer sent.Close()
+	defer resp.Body.Close()
+	n, err := readFrames(resp.Body, w)
+	return n, sent.cause(ctx, err)
+}
+
+// orNull has a request for work say something in its first line.
+func orNull(request any) any {
+	if request == nil {
+		return json.RawMessage("null")
+	}
+	return request
 }

@@ -15,12 +15,12 @@ import (
 	"airmirror/mirror"
 )
 
-// maxRequest is how many bytes a request may have: room for a list of all that a mirror can want, and for long lists of
+// maxRequest is how many bytes a request may have, without what follows its first line: room for a list of all that a mirror can want, and for long lists of
 // images.
 const maxRequest = 64 << 20
 
-// Options say what a handler tells about, and does for, its mirror. The zero value works: it tells little, and has
-// nothing fetched.
+// Options say what a handler tells about, and does for, its mirror. The zero value works: it tells little, and
+// knows no work.
 type Options struct {
 	// Version is that of the program.
 	Version string
@@ -28,22 +28,19 @@ type Options struct {
 	Data string
 	// Server is what serves the mirror; nil if nothing does.
 	Server *Server
-	// Sync fetches images; if it is nil, a request to do so is refused.
-	Sync Syncer
-	Log  *zap.Logger
+	// Jobs and Outlets are the work that can be asked for, by name.
+	Jobs    map[string]Job
+	Outlets map[string]Outlet
+	Log     *zap.Logger
 }
 
 // Server is a running server.
 type Server struct {
 	PID     int       `json:"pid"`
 	Address string    `json:"address"` // where it serves clients
+	TLS     bool      `json:"tls,omitempty"`
 	Started time.Time `json:"started"`
 }
-
-// Syncer fetches what a request asks for, and tells about it as it goes, by any goroutine; each event is sent to the
-// client as a line of JSON. It ends soon after ctx does. What cannot be fetched is an event; the error is for a request
-// that cannot be understood, a [mirror.Error], or for a failure to do anything at all.
-type Syncer func(ctx context.Context, request json.RawMessage, tell func(event any)) error
 
 // Handler serves the admin API for one mirror. Whoever can reach it may do everything. It is safe for concurrent use.
 type Handler struct {
@@ -66,7 +63,8 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 		"GET /admin/images":        h.images,
 		"GET /admin/wants":         h.wants,
 		"POST /admin/wants/forget": h.forgetWants,
-		"POST /admin/sync":         h.sync,
+		"POST /admin/jobs/{name}":  h.job,
+		"POST /admin/out/{name}":   h.outlet,
 		"/":                        h.unknown,
 	} {
 		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +132,7 @@ func writeJSON(w http.ResponseWriter, v any) error {
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, mirror.Errorf(mirror.CodeSizeInvalid, "the request is larger than %d bytes: split it", maxRequest)
+		return nil, errTooLarge()
 	}
 	if err != nil {
 		return nil, mirror.Errorf(mirror.CodeUnavailable, "the request broke off: %w", err)

@@ -29,7 +29,7 @@ type house struct {
 
 // onEach runs a test over each way to reach the API: they must not differ.
 func onEach(t *testing.T, opts admin.Options, test func(t *testing.T, h house)) {
-	for name, transport := range map[string]func(*testing.T, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+	for name, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
 		t.Run(name, func(t *testing.T) {
 			m, store := open(t)
 			test(t, house{admin.NewClient(transport(t, admin.New(m, opts))), m, store})
@@ -37,7 +37,7 @@ func onEach(t *testing.T, opts admin.Options, test func(t *testing.T, h house)) 
 	}
 }
 
-func open(t *testing.T) (*mirror.Mirror, mirror.Store) {
+func open(t testing.TB) (*mirror.Mirror, mirror.Store) {
 	t.Helper()
 	dir := t.TempDir()
 	index, err := bolt.Open(filepath.Join(dir, "index.db"))
@@ -56,7 +56,7 @@ func open(t *testing.T) (*mirror.Mirror, mirror.Store) {
 	return m, store
 }
 
-func overSocket(t *testing.T, handler http.Handler) http.RoundTripper {
+func overSocket(t testing.TB, handler http.Handler) http.RoundTripper {
 	t.Helper()
 	dir := t.TempDir()
 	listener, err := admin.Listen(dir)
@@ -76,7 +76,7 @@ func overSocket(t *testing.T, handler http.Handler) http.RoundTripper {
 	return transport
 }
 
-func inProcess(t *testing.T, handler http.Handler) http.RoundTripper {
+func inProcess(t testing.TB, handler http.Handler) http.RoundTripper {
 	transport := admin.Local(handler)
 	t.Cleanup(transport.Wait)
 	return transport
@@ -115,7 +115,7 @@ func (h house) miss(t *testing.T, ref mirror.Ref) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

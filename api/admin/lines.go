@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // lines is an answer of one line of JSON after the other, by any number of goroutines.
@@ -15,6 +16,7 @@ type lines struct {
 	w     http.ResponseWriter
 	enc   *json.Encoder
 	begun bool
+	news  bool  // something was sent since the last beat
 	err   error // the first that sending failed with: the client is gone, or a line is no JSON
 }
 
@@ -29,6 +31,7 @@ func (l *lines) send(v any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begin()
+	l.news = true
 	if l.err == nil {
 		l.err = l.enc.Encode(v)
 	}
@@ -42,6 +45,41 @@ func (l *lines) tell(v any) {
 	if l.err == nil {
 		l.err = http.NewResponseController(l.w).Flush()
 	}
+}
+
+// beat sends an empty line whenever there was no other for an interval, so that it is noticed when the client has gone:
+// net/http ends the request's context when it cannot write. It goes on until stop is called.
+func (l *lines) beat(interval time.Duration) (stop func()) {
+	ending, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ending:
+				return
+			case <-ticker.C:
+				l.breathe()
+			}
+		}
+	}()
+	return func() {
+		close(ending)
+		<-ended
+	}
+}
+
+func (l *lines) breathe() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.news && l.err == nil {
+		l.begin()
+		if _, l.err = l.w.Write([]byte("\n")); l.err == nil {
+			l.err = http.NewResponseController(l.w).Flush()
+		}
+	}
+	l.news = false
 }
 
 func (l *lines) begin() {

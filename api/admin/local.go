@@ -25,8 +25,11 @@ func (t *LocalTransport) Wait() { t.work.Wait() }
 func (t *LocalTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	served := req.Clone(ctx)
-	if served.Body == nil {
+	switch {
+	case served.Body == nil:
 		served.Body = http.NoBody
+	case served.ContentLength <= 0 && served.Body != http.NoBody:
+		served.Body, served.ContentLength = feed(ctx, req.Body), -1
 	}
 	served.RequestURI, served.RemoteAddr = req.URL.RequestURI(), "local"
 	pr, pw := io.Pipe()
@@ -63,6 +66,19 @@ func (t *LocalTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// feed returns a body that is what body reads, until ctx ends: also when a read of body does not.
+func feed(ctx context.Context, body io.ReadCloser) io.ReadCloser {
+	pr, pw := io.Pipe()
+	stop := context.AfterFunc(ctx, func() { pr.CloseWithError(ctx.Err()); pw.CloseWithError(ctx.Err()) })
+	go func() {
+		defer stop()
+		defer body.Close()
+		_, err := io.Copy(pw, body)
+		pw.CloseWithError(err)
+	}()
+	return pr
+}
+
 // localWriter is the handler's end of an answer.
 type localWriter struct {
 	header http.Header
@@ -88,6 +104,9 @@ func (w *localWriter) Write(p []byte) (int, error) {
 
 // Flush has nothing to do: what is written has been read.
 func (w *localWriter) Flush() { w.WriteHeader(http.StatusOK) }
+
+// EnableFullDuplex has nothing to do, for [http.ResponseController]: what is read is not waiting for what is written.
+func (w *localWriter) EnableFullDuplex() error { return nil }
 
 // localBody is the client's end.
 type localBody struct {

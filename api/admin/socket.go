@@ -85,14 +85,32 @@ func Dial(ctx context.Context, data string) (*http.Transport, error) {
 	}
 	first := make(chan net.Conn, 1)
 	first <- conn
-	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	// A chunk of a stream is written at once, with its header.
+	return &http.Transport{WriteBufferSize: bufferSize + 64, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		select {
 		case conn := <-first:
-			return conn, nil
+			return answered{conn}, nil
 		default:
-			return connect(ctx, data)
+			conn, err := connect(ctx, data)
+			if err != nil {
+				return nil, err
+			}
+			return answered{conn}, nil
 		}
 	}}, nil
+}
+
+// answered is a connection to a server that may have answered, and closed it, before it read the whole request. net/http
+// would take the failure to write the rest for a failure of the request, even while its answer is being read. So that
+// rest goes nowhere; without an answer, reading fails all the same.
+type answered struct{ net.Conn }
+
+func (a answered) Write(p []byte) (int, error) {
+	n, err := a.Conn.Write(p)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return len(p), nil
+	}
+	return n, err
 }
 
 func connect(ctx context.Context, data string) (net.Conn, error) {

@@ -10,22 +10,21 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/admin"
-	"airmirror/mirror"
 )
 
 // serveAdmin answers commands on the socket in the data folder until ctx ends, which ends what they are waiting for as
 // well. stop waits until the last is answered and removes the socket. A folder that can have no socket, as on some
 // shared file systems, is no reason not to serve clients.
-func serveAdmin(ctx context.Context, m *mirror.Mirror, c serveConfig, addr net.Addr, log *zap.Logger) (stop func(context.Context)) {
-	listener, err := admin.Listen(c.data)
+func serveAdmin(ctx context.Context, w *works, c serveConfig, addr net.Addr, log *zap.Logger) (stop func(context.Context)) {
+	listener, err := admin.Listen(c.Data)
 	if err != nil {
 		log.Error("commands cannot speak to this mirror while it runs", zap.Error(err))
 		return func(context.Context) {}
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { cancel(admin.ErrShutdown) })
-	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), Started: time.Now().UTC().Truncate(time.Second)}
-	server := newServer(newAdmin(m, c, this, log), log)
+	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), TLS: c.TLS.enabled(), Started: time.Now().UTC().Truncate(time.Second)}
+	server := newServer(newAdmin(w, c, this, log), log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	done := make(chan struct{})
 	go func() {

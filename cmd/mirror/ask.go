@@ -30,13 +30,14 @@ const ownerPatience = 3 * time.Second
 
 var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
 
-// command completes cmd with what all questions have: flags, exit codes, and an answer by ask. Of the environment it
-// takes what says which mirror is meant; the rest is said on the command line.
+// command completes cmd with what all questions have: flags, exit codes, and an answer by ask. The file and the
+// environment say which mirror is meant; the rest is said on the command line.
 func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
 	opens := pflag.NewFlagSet("", pflag.ContinueOnError) // what says which mirror is meant
 	opens.SortFlags = false
-	opens.StringVar(&q.data, "data", "data", "ask the mirror that keeps everything in this `folder`")
-	q.upstreamFlags(opens)
+	given := defaults()
+	opens.StringVar(&given.Data, "data", given.Data, "ask the mirror that keeps everything in this `folder`")
+	q.upstreamFlags(opens, &given)
 	opens.VisitAll(func(f *pflag.Flag) {
 		if f.Name != "data" {
 			f.Usage += "; only counts while no server runs"
@@ -47,22 +48,8 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 	f.AddFlagSet(opens)
 	f.BoolVar(&q.json, "json", false, "print JSON")
 	f.SortFlags = false
-	args := cmd.Args
-	cmd.Args = func(cmd *cobra.Command, given []string) error {
-		if args == nil { // cobra would take the first for a command
-			return nil
-		}
-		if err := args(cmd, given); err != nil {
-			return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
-		}
-		return nil
-	}
-	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if err := flagsFromEnv(opens); err != nil {
-			return err
-		}
-		return checkFolder(q.data)
-	}
+	cmd.Args = usage(cmd.Args)
+	cmd.PreRunE = func(*cobra.Command, []string) error { return q.load(opens) }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, end, err := q.open(cmd.Context())
 		if err != nil {
@@ -75,6 +62,19 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 		return errors.Join(err, end(cmd.Context()))
 	}
 	return cmd
+}
+
+// usage makes mistakes in arguments mistakes of usage.
+func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if args == nil { // cobra would take the first for a command
+			return nil
+		}
+		if err := args(cmd, given); err != nil {
+			return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+		}
+		return nil
+	}
 }
 
 // noArguments is for commands that take flags only.
@@ -90,22 +90,22 @@ func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(a
 
 // open finds the mirror of the data folder. The caller calls end after the last answer.
 func (q *question) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {
-	if _, err := os.Stat(filepath.Join(q.data, "index.db")); errors.Is(err, os.ErrNotExist) && !q.create {
-		return nil, nil, &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %s'", q.data, q.data)}
+	if _, err := os.Stat(filepath.Join(q.Data, "index.db")); errors.Is(err, os.ErrNotExist) && !q.create {
+		return nil, nil, &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %s'", q.Data, q.Data)}
 	}
 	patience := time.NewTimer(ownerPatience)
 	defer patience.Stop()
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		transport, err := admin.Dial(ctx, q.data)
+		transport, err := admin.Dial(ctx, q.Data)
 		if err == nil {
 			return admin.NewClient(transport), func(context.Context) error { transport.CloseIdleConnections(); return nil }, nil
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
 			return nil, nil, &exitError{exitInUse, err}
 		}
-		client, end, err = q.openFolder()
+		client, end, err = q.openFolder(ctx)
 		var exit *exitError
 		if err == nil || !errors.As(err, &exit) || exit.code != exitInUse {
 			return client, end, err
@@ -116,21 +116,18 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 			return nil, nil, errInterrupted
 		case <-patience.C:
 			return nil, nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by a process that does not answer on %s: a mirror that is just stopping, or another command; try again when it has ended",
-				q.data, filepath.Join(q.data, admin.SocketName))}
+				q.Data, filepath.Join(q.Data, admin.SocketName))}
 		}
 	}
 }
 
 // openFolder makes this process the owner of the folder.
-func (q *question) openFolder() (*admin.Client, func(context.Context) error, error) {
+func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.Context) error, error) {
 	log, err := newLogger("error", "auto")
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := q.load(); err != nil {
-		return nil, nil, err
-	}
-	store, err := openStore(q.data, log)
+	store, err := openStore(q.Data, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,10 +135,15 @@ func (q *question) openFolder() (*admin.Client, func(context.Context) error, err
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	transport := admin.Local(newAdmin(m, q.serveConfig, nil, log))
+	closeAll := func(ctx context.Context) error { return errors.Join(closeMirror(ctx, m), store.Close()) }
+	w, err := newWorks(ctx, m, store, q.serveConfig, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, closeAll(ctx))
+	}
+	transport := admin.Local(newAdmin(w, q.serveConfig, nil, log))
 	return admin.NewClient(transport), func(ctx context.Context) error {
 		transport.Wait()
-		return errors.Join(closeMirror(ctx, m), store.Close())
+		return closeAll(ctx)
 	}, nil
 }
 
@@ -157,11 +159,14 @@ func closeMirror(ctx context.Context, m *mirror.Mirror) error {
 	return err
 }
 
-// newAdmin returns the admin API of m; server is what serves it, or nil.
-func newAdmin(m *mirror.Mirror, c serveConfig, server *admin.Server, log *zap.Logger) *admin.Handler {
-	data, err := filepath.Abs(c.data)
+// newAdmin returns the admin API of a mirror; server is what serves it, or nil.
+func newAdmin(w *works, c serveConfig, server *admin.Server, log *zap.Logger) *admin.Handler {
+	data, err := filepath.Abs(c.Data)
 	if err != nil {
-		data = c.data
+		data = c.Data
 	}
-	return admin.New(m, admin.Options{Version: version, Data: data, Server: server, Sync: syncer(m), Log: log})
+	return admin.New(w.mirror, admin.Options{
+		Version: version, Data: data, Server: server, Log: log,
+		Jobs: w.jobs(), Outlets: w.outlets(),
+	})
 }

@@ -11,17 +11,21 @@ import (
 
 // printBanner tells a newcomer what is running and what to write into a client's configuration.
 func printBanner(out io.Writer, addr net.Addr, c serveConfig, mode mirror.Mode) {
-	url := "http://" + reachable(addr)
-	fmt.Fprintf(out, "mirror %s serves %s, with everything kept in %s\n", version, url, c.data)
+	scheme := "http://"
+	if c.TLS.enabled() {
+		scheme = "https://"
+	}
+	url := scheme + reachable(addr)
+	fmt.Fprintf(out, "mirror %s serves %s, with everything kept in %s\n", version, url, c.Data)
 	switch {
-	case c.offline:
+	case c.Offline:
 		fmt.Fprintln(out, "offline: no upstream is dialled")
 	case mode == mirror.Offline:
 		fmt.Fprintln(out, "offline: no upstream is dialled, until 'mirror mode auto'")
 	default:
-		fmt.Fprintf(out, "upstreams: %s; bare names belong to the first\n", strings.Join(c.file.hosts(), ", "))
+		fmt.Fprintf(out, "upstreams: %s; bare names belong to the first\n", strings.Join(c.hosts(), ", "))
 	}
-	if c.file.names().Default == mirror.DockerHub {
+	if c.names().Default == mirror.DockerHub {
 		fmt.Fprintf(out, `
 To pull from Docker Hub through it, put this into /etc/docker/daemon.json and restart Docker:
 

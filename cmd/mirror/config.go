@@ -1,106 +1,184 @@
 package main
 
 import (
-	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/spf13/pflag"
 
+	"airmirror/cmd/mirror/settings"
 	"airmirror/mirror"
 	"airmirror/upstream"
 )
 
-// config is what a configuration file says. Its zero value is what holds without one.
+// config is everything that can be set: by the file that --config names, by the environment, by flags. Its fields are the
+// keys; see [settings] for what their variables and flags are called.
 type config struct {
-	// Upstreams beside those that need no configuration; the first is the default registry.
+	Listen string `yaml:"listen"`
+	Data   string `yaml:"data"`
+	// Upstream are those that flags name, [HOST=]URL; they come before Upstreams. The first of all is the default registry.
+	Upstream  []string         `yaml:"upstream"`
 	Upstreams []upstreamConfig `yaml:"upstreams"`
+	// KnownUpstreams says whether there are those that need no configuration.
+	KnownUpstreams bool `yaml:"knownUpstreams"`
 	// Local are patterns of repositories, host included, that are never asked upstream for, whoever created them;
 	// Mirrored of those that are, even if they were created by a push.
 	Local    []string `yaml:"local"`
 	Mirrored []string `yaml:"mirrored"`
-	// KnownUpstreams says whether there are those that need no configuration; there are if this is not said.
-	KnownUpstreams *bool `yaml:"knownUpstreams"`
+
+	TLS     tlsConfig     `yaml:"tls"`
+	Bundles bundlesConfig `yaml:"bundles"`
+
+	Offline         bool      `yaml:"offline"`
+	Mode            string    `yaml:"mode"` // "" for what was set last
+	Fresh           freshness `yaml:"fresh"`
+	UpstreamTimeout duration  `yaml:"upstreamTimeout"`
+	RetryFor        duration  `yaml:"retryFor"`
+	ShutdownTimeout duration  `yaml:"shutdownTimeout"`
+	Delete          bool      `yaml:"delete"`
+	LogLevel        string    `yaml:"logLevel"`
+	LogFormat       string    `yaml:"logFormat"`
+}
+
+// defaults are what holds where nothing is said.
+func defaults() config {
+	return config{
+		Listen: ":5000", Data: "data", KnownUpstreams: true, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
+		RetryFor: duration(5 * time.Minute), ShutdownTimeout: duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
+	}
 }
 
 // upstreamConfig is one upstream, with how its content is kept up to date.
 type upstreamConfig struct {
 	upstream.Config `yaml:",inline"`
 	// Fresh is how long a tag is served without asking again; --fresh if it is not said.
-	Fresh *freshness `yaml:"fresh"`
+	Fresh *freshness `yaml:"fresh,omitempty"`
 	// FreshTags say it for some tags; the first pattern that matches counts. It is matched with repository:tag, or
 	// with the repository where it has no colon.
-	FreshTags []freshTags `yaml:"freshTags"`
+	FreshTags []freshTags `yaml:"freshTags,omitempty"`
 	// Complete says whether the rest of an image is fetched when it is pulled; it is if this is not said.
-	Complete *bool `yaml:"complete"`
+	Complete *bool `yaml:"complete,omitempty"`
 	// Referrers has signatures and everything else that refers to the image fetched with it.
-	Referrers bool `yaml:"referrers"`
+	Referrers bool `yaml:"referrers,omitempty"`
 }
 
 type freshTags struct {
 	Match string    `yaml:"match"`
-	Fresh freshness `yaml:"fresh"`
+	Fresh freshness `yaml:"fresh,omitempty"`
 }
 
-// freshness is a duration, or "forever".
-type freshness time.Duration
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (f *freshness) UnmarshalText(text []byte) error {
-	if string(text) == "forever" {
-		*f = freshness(mirror.Forever)
-		return nil
+// load fills c from the file, the environment and the flags that were given, and checks it.
+func (c *serveConfig) load(flags *pflag.FlagSet) error {
+	layers := settings.Layers{File: c.configFile, Environ: os.Environ(), Flags: map[string]string{}}
+	if c.configFile != "" {
+		text, err := os.ReadFile(c.configFile)
+		if err != nil {
+			return &exitError{exitUsage, fmt.Errorf("cannot read the configuration: %w", err)}
+		}
+		layers.Text = text
 	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is neither a duration like 5m nor forever", text)
+	given := defaults()
+	for _, key := range settings.Keys(&given) {
+		if f := flags.Lookup(key.Flag); f != nil && f.Changed {
+			layers.Flags[key.Path] = flagText(f)
+		}
 	}
-	*f = freshness(d)
+	filled := defaults()
+	origins, err := settings.Load(&filled, layers)
+	if err == nil {
+		filled, err = filled.check(origins)
+	}
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	c.config, c.origins = filled, origins
 	return nil
 }
 
-// loadConfig reads a configuration file. A key that is not known is an error.
-func loadConfig(path string) (c config, err error) {
-	if path == "" {
-		return c, nil
+// flagText is the value of a flag in YAML.
+func flagText(f *pflag.Flag) string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		text, _ := json.Marshal(list.GetSlice()) // of strings
+		return string(text)
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return c, &exitError{exitUsage, fmt.Errorf("cannot read the configuration: %w", err)}
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&c); err != nil && err != io.EOF {
-		return c, &exitError{exitUsage, fmt.Errorf("%s: %w", path, err)}
-	}
-	if err := c.validate(); err != nil {
-		return c, &exitError{exitUsage, fmt.Errorf("%s: %w", path, err)}
+	return f.Value.String()
+}
+
+// check reports what is wrong with what is set, by its origin, and returns c with all its upstreams in Upstreams: what
+// Upstream says in front, and those that need no configuration behind.
+func (c config) check(origins settings.Origins) (config, error) {
+	var err error
+	for _, check := range []struct {
+		key   string
+		check func() error
+	}{
+		{"data", c.checkFolder},
+		{"upstreams", c.checkUpstreams},
+		{"local", func() error { return checkPatterns(c.Local) }},
+		{"mirrored", func() error { return checkPatterns(c.Mirrored) }},
+		{"upstreamTimeout", func() error { return c.UpstreamTimeout.atLeast(time.Millisecond) }},
+		{"mode", c.checkMode},
+		{"tls.certFile", c.TLS.check},
+		{"logLevel", func() error { return checkLevel(c.LogLevel) }},
+		{"logFormat", func() error { return checkFormat(c.LogFormat) }},
+		{"upstream", func() error { c, err = c.withUpstreams(); return err }},
+	} {
+		if err := check.check(); err != nil {
+			return c, said(origins, check.key, err)
+		}
 	}
 	return c, nil
 }
 
-func (c config) validate() error {
+// said puts in front of an error, which begins with the value that is wrong, where that was said.
+func said(origins settings.Origins, key string, err error) error {
+	where, ok := origins[key]
+	switch {
+	case !ok:
+		return err
+	case strings.HasPrefix(where, "--"):
+		return fmt.Errorf("%s %w", where, err)
+	case strings.HasPrefix(where, settings.EnvPrefix):
+		return fmt.Errorf("%s=%w", where, err)
+	}
+	return fmt.Errorf("%s: %s: %w", where, key, err)
+}
+
+// checkFolder reports whether the data folder has no name, as a variable makes it that was set to nothing.
+func (c config) checkFolder() error {
+	if c.Data == "" {
+		return errors.New("\"\": the data folder has no name: give it one with --data")
+	}
+	return nil
+}
+
+func (c config) checkUpstreams() error {
 	hosts := map[string]bool{}
 	for _, u := range c.Upstreams {
 		if err := u.Validate(); err != nil {
 			return err
 		}
-		if host := mirror.CanonicalHost(u.Host); hosts[host] {
+		host := mirror.CanonicalHost(u.Host)
+		if hosts[host] {
 			return fmt.Errorf("upstream %s is there twice: give one of them all the endpoints", u.Host)
-		} else {
-			hosts[host] = true
 		}
+		hosts[host] = true
 		for _, rule := range u.FreshTags {
 			if !mirror.ValidPattern(rule.Match) {
 				return fmt.Errorf("upstream %s: freshTags: %q is not a pattern", u.Host, rule.Match)
 			}
 		}
 	}
-	for _, pattern := range slices.Concat(c.Local, c.Mirrored) {
+	return nil
+}
+
+func checkPatterns(patterns []string) error {
+	for _, pattern := range patterns {
 		if !mirror.ValidPattern(pattern) {
 			return fmt.Errorf("%q is not a pattern of repositories", pattern)
 		}
@@ -108,9 +186,23 @@ func (c config) validate() error {
 	return nil
 }
 
-// withFlags puts what --upstream said in front of the file's upstreams, and those that need no configuration behind, unless
-// the file or known says that there are none.
-func (c config) withFlags(flags []string, known bool) (config, error) {
+// checkMode reports whether the mode that was asked for is none, or not to be had.
+func (c config) checkMode() error {
+	if c.Mode == "" {
+		return nil
+	}
+	mode, err := mirror.ParseMode(c.Mode)
+	if err != nil {
+		return fmt.Errorf("%s: want online, offline or auto", c.Mode)
+	}
+	if c.Offline && mode != mirror.Offline {
+		return fmt.Errorf("%s and --offline contradict each other: leave one out", c.Mode)
+	}
+	return nil
+}
+
+// withUpstreams returns c with all upstreams in Upstreams.
+func (c config) withUpstreams() (config, error) {
 	var all []upstreamConfig
 	find := func(host string) int {
 		return slices.IndexFunc(all, func(u upstreamConfig) bool { return u.Host == mirror.CanonicalHost(host) })
@@ -121,10 +213,10 @@ func (c config) withFlags(flags []string, known bool) (config, error) {
 			all = append(all, u)
 		}
 	}
-	for _, flag := range flags {
+	for _, flag := range c.Upstream {
 		e, err := upstream.ParseEndpoint(flag)
 		if err != nil {
-			return c, &exitError{exitUsage, err}
+			return c, err
 		}
 		add(upstreamConfig{Config: upstream.Config{Host: e.Host}})
 		u := &all[find(e.Host)]
@@ -133,13 +225,13 @@ func (c config) withFlags(flags []string, known bool) (config, error) {
 	for _, u := range c.Upstreams {
 		add(u)
 	}
-	if known && (c.KnownUpstreams == nil || *c.KnownUpstreams) {
+	if c.KnownUpstreams {
 		for _, u := range upstream.WellKnown() {
 			add(upstreamConfig{Config: u})
 		}
 	}
 	if len(all) == 0 {
-		return c, &exitError{exitUsage, errors.New("there is no upstream: name one with --upstream, or keep those that are known; to dial none, say --offline")}
+		return c, errors.New("there is no upstream: name one with --upstream, or keep those that are known; to dial none, say --offline")
 	}
 	c.Upstreams = all
 	return c, nil
@@ -176,8 +268,8 @@ func (c config) upstreamOf(repo mirror.Repo) *upstreamConfig {
 	return &upstreamConfig{}
 }
 
-// fresh returns how long a tag is served without asking again; fallback where nothing is said about it.
-func (c config) fresh(ref mirror.Ref, fallback time.Duration) time.Duration {
+// fresh returns how long a tag is served without asking again.
+func (c config) fresh(ref mirror.Ref) time.Duration {
 	u := c.upstreamOf(ref.Repo)
 	for _, rule := range u.FreshTags {
 		if mirror.Match(rule.Match, ref.Repo.Path) || mirror.Match(rule.Match, ref.Repo.Path+":"+ref.Tag) {
@@ -187,7 +279,7 @@ func (c config) fresh(ref mirror.Ref, fallback time.Duration) time.Duration {
 	if u.Fresh != nil {
 		return time.Duration(*u.Fresh)
 	}
-	return fallback
+	return time.Duration(c.Fresh)
 }
 
 func (c config) complete(repo mirror.Repo) (images, referrers bool) {

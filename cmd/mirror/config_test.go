@@ -36,17 +36,16 @@ mirrored: ["docker.io/team/public"]
 
 func TestConfigFile(t *testing.T) {
 	c := load(t, example)
-	fallback := time.Minute
 	for ref, want := range map[string]time.Duration{
 		"docker.io/library/app:latest":  10 * time.Minute,
 		"docker.io/library/app:1.2.3":   mirror.Forever,
 		"docker.io/org/app:1.2.3":       10 * time.Minute,
-		"ghcr.io/org/app:v1":            fallback,
-		"registry.example.com/a/b:v1.0": fallback,
+		"ghcr.io/org/app:v1":            time.Minute,
+		"registry.example.com/a/b:v1.0": time.Minute,
 	} {
 		r, err := mirror.ParseRef(ref)
 		must(t, err)
-		if got := c.fresh(r, fallback); got != want {
+		if got := c.fresh(r); got != want {
 			t.Errorf("%s is fresh for %s, want %s", ref, got, want)
 		}
 	}
@@ -71,34 +70,34 @@ func TestConfigFile(t *testing.T) {
 	}
 }
 
-// TestOnlyOnesOwnUpstreams: a flag or the file leaves out the registries that are known.
+// TestOnlyOnesOwnUpstreams: a flag, a variable or the file leaves out the registries that are known; the flag wins.
 func TestOnlyOnesOwnUpstreams(t *testing.T) {
 	const file, own = "upstreams: [{host: registry.corp}]\n", "registry.corp"
 	for name, tt := range map[string]struct {
-		file  string
-		known bool
-		want  int
+		file string
+		args []string
+		want int
 	}{
-		"neither": {file, true, 8}, "the flag": {file, false, 1}, "the file": {file + "knownUpstreams: false\n", true, 1},
-		"both": {file + "knownUpstreams: false\n", false, 1}, "the file says yes": {file + "knownUpstreams: true\n", true, 8},
+		"neither":              {file, nil, 8},
+		"the flag":             {file, []string{"--known-upstreams=false"}, 1},
+		"the file":             {file + "knownUpstreams: false\n", nil, 1},
+		"the flag over it":     {file + "knownUpstreams: false\n", []string{"--known-upstreams"}, 8},
+		"the file says yes":    {file + "knownUpstreams: true\n", nil, 8},
+		"another one in front": {file, []string{"--known-upstreams=false", "--upstream", "registry.corp=http://127.0.0.1:1"}, 1},
 	} {
-		path := filepath.Join(t.TempDir(), "mirror.yaml")
-		must(t, os.WriteFile(path, []byte(tt.file), 0o600))
-		c, err := loadConfig(path)
-		must(t, err)
-		c, err = c.withFlags(nil, tt.known)
+		c, err := loadConfig(t, tt.file, tt.args...)
 		must(t, err)
 		if hosts := c.hosts(); len(hosts) != tt.want || hosts[0] != own || c.names().Default != own {
 			t.Errorf("%s: upstreams are %v", name, hosts)
 		}
 	}
-	if _, err := (config{}).withFlags(nil, false); err == nil || !strings.Contains(err.Error(), "--upstream") {
+	if _, err := loadConfig(t, "knownUpstreams: false"); err == nil || !strings.Contains(err.Error(), "--upstream") {
 		t.Errorf("with no upstream at all: %v", err)
 	}
 }
 
 func TestUpstreamFlagsOfOneHostAreItsEndpoints(t *testing.T) {
-	c, err := config{}.withFlags([]string{"docker.io=http://127.0.0.1:1", "https://quay.io", "docker.io=http://127.0.0.1:2"}, true)
+	c, err := loadConfig(t, "", "--upstream", "docker.io=http://127.0.0.1:1", "--upstream", "https://quay.io", "--upstream", "docker.io=http://127.0.0.1:2")
 	must(t, err)
 	var urls []string
 	for _, e := range c.Upstreams[0].Endpoints {
@@ -111,7 +110,7 @@ func TestUpstreamFlagsOfOneHostAreItsEndpoints(t *testing.T) {
 
 func TestConfigMistakesAreNamed(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
-		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "line 2: field hots not found"},
+		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "there is no key hots here: is it host?"},
 		"not YAML":          {"upstreams: [", "line 1"},
 		"no such freshness": {"upstreams:\n  - host: docker.io\n    fresh: soon\n", "neither a duration like 5m nor forever"},
 		"no host":           {"upstreams:\n  - fresh: 5m\n", "not the name of a registry host"},
@@ -120,10 +119,8 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		"bad endpoint":      {"upstreams:\n  - host: docker.io\n    endpoints: [{url: \"ftp://x\"}]\n", "ftp://x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "mirror.yaml")
-			must(t, os.WriteFile(path, []byte(tt.text), 0o600))
-			if _, err := loadConfig(path); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
-				t.Errorf("error %v, want one that names %s and says %q", err, path, tt.want)
+			if _, err := loadConfig(t, tt.text); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "mirror.yaml") {
+				t.Errorf("error %v, want one that names the file and says %q", err, tt.want)
 			}
 		})
 	}
@@ -131,11 +128,20 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 
 func load(t *testing.T, text string) config {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "mirror.yaml")
-	must(t, os.WriteFile(path, []byte(text), 0o600))
-	c, err := loadConfig(path)
-	must(t, err)
-	c, err = c.withFlags(nil, true)
+	c, err := loadConfig(t, text)
 	must(t, err)
 	return c
+}
+
+// loadConfig reads what a file and flags say.
+func loadConfig(t *testing.T, text string, args ...string) (config, error) {
+	t.Helper()
+	var c serveConfig
+	path := filepath.Join(t.TempDir(), "mirror.yaml")
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	cmd := newServeCommand()
+	must(t, cmd.ParseFlags(args))
+	c.configFile = path
+	err := c.load(cmd.Flags())
+	return c.config, err
 }

@@ -8,7 +8,8 @@ import (
 func TestTyposInTheEnvironment(t *testing.T) {
 	for variable, want := range map[string]string{
 		"MIRROR_OFFLNE=1":                     "is it MIRROR_OFFLINE?",
-		"MIRROR_UPSTREAMS=x":                  "is it MIRROR_UPSTREAM?",
+		"MIRROR_UPSTREEM=x":                   "is it MIRROR_UPSTREAM?",
+		"MIRROR_UPSTREAMS=[]":                 "",
 		"MIRROR_LOGLEVEL=debug":               "is it MIRROR_LOG_LEVEL?",
 		"MIRROR_OFFLINE=1":                    "",
 		"MIRROR_PORT=tcp://10.0.0.1:5000":     "",

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +26,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/registry"
+	"airmirror/upstream"
 )
 
 // TestMain lets the test binary be the command: for scripts, and for tests that kill it.
@@ -127,12 +127,16 @@ func newSubject(t *testing.T, upstreamURL string, settings ...func(*serveConfig)
 // start starts the mirror on its folder, again after stop.
 func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	s.t.Helper()
-	c := serveConfig{data: s.dir, upstreams: []string{"docker.io=" + upstreamURL}, upstreamTimeout: 2 * time.Second, retryFor: 500 * time.Millisecond, delete: true, knownUpstreams: true}
+	c := serveConfig{config: defaults()}
+	c.Data, c.Upstream, c.Fresh = s.dir, []string{"docker.io=" + upstreamURL}, 0
+	c.UpstreamTimeout, c.RetryFor = duration(2*time.Second), duration(500*time.Millisecond)
 	for _, set := range settings {
 		set(&c)
 	}
-	must(s.t, c.load())
-	store, err := openStore(c.data, zap.NewNop())
+	var err error
+	c.config, err = c.check(nil)
+	must(s.t, err)
+	store, err := openStore(c.Data, zap.NewNop())
 	must(s.t, err)
 	m, err := newMirror(store, c, zap.NewNop())
 	must(s.t, err)
@@ -147,22 +151,21 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	s.t.Cleanup(s.stop)
 }
 
-func offline(c *serveConfig)                   { c.offline = true }
-func fresh(d time.Duration) func(*serveConfig) { return func(c *serveConfig) { c.fresh = d } }
+func offline(c *serveConfig) { c.Offline = true }
+func fresh(d time.Duration) func(*serveConfig) {
+	return func(c *serveConfig) { c.Fresh = freshness(d) }
+}
 
 // incomplete leaves images as their clients pulled them: nothing is fetched beside what a test asks for.
 func incomplete(c *serveConfig) {
-	c.configFile = filepath.Join(c.data, "mirror.yaml")
-	_, url, _ := strings.Cut(c.upstreams[0], "=")
-	text := fmt.Sprintf("upstreams: [{host: docker.io, complete: false, endpoints: [{url: %q}]}]", url)
-	if err := os.WriteFile(c.configFile, []byte(text), 0o600); err != nil {
-		panic(err)
-	}
-	c.upstreams = nil
+	_, url, _ := strings.Cut(c.Upstream[0], "=")
+	hub := upstreamConfig{Complete: new(bool)}
+	hub.Host, hub.Endpoints = "docker.io", []upstream.EndpointConfig{{URL: url}}
+	c.Upstream, c.Upstreams = nil, []upstreamConfig{hub}
 }
 
 func alsoUpstream(upstream string) func(*serveConfig) {
-	return func(c *serveConfig) { c.upstreams = append(c.upstreams, upstream) }
+	return func(c *serveConfig) { c.Upstream = append(c.Upstream, upstream) }
 }
 
 // get fetches a path and fails the test unless it has the status.

@@ -3,17 +3,32 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 )
 
+func checkLevel(level string) error {
+	if _, err := zapcore.ParseLevel(level); err != nil {
+		return fmt.Errorf("%s: want debug, info, warn or error", level)
+	}
+	return nil
+}
+
+func checkFormat(format string) error {
+	if !slices.Contains([]string{"auto", "console", "json"}, format) {
+		return fmt.Errorf("%s: want auto, console or json", format)
+	}
+	return nil
+}
+
 // newLogger writes to standard error: for people on a terminal, JSON elsewhere, or as asked.
 func newLogger(level, format string) (*zap.Logger, error) {
 	lvl, err := zapcore.ParseLevel(level)
 	if err != nil {
-		return nil, &exitError{exitUsage, fmt.Errorf("--log-level %s: want debug, info, warn or error", level)}
+		return nil, err
 	}
 	if format == "auto" {
 		format = "json"
@@ -22,20 +37,17 @@ func newLogger(level, format string) (*zap.Logger, error) {
 		}
 	}
 	var encoder zapcore.Encoder
-	switch format {
-	case "console":
+	if format == "console" {
 		config := zap.NewDevelopmentEncoderConfig()
 		config.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		config.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(config)
-	case "json":
+	} else {
 		config := zap.NewProductionEncoderConfig()
 		config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 		config.EncodeDuration = zapcore.StringDurationEncoder
 		config.TimeKey = "time"
 		encoder = zapcore.NewJSONEncoder(config)
-	default:
-		return nil, &exitError{exitUsage, fmt.Errorf("--log-format %s: want auto, console or json", format)}
 	}
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), lvl)), nil
 }

@@ -27,6 +27,7 @@ const (
 	exitData    = 4 // the data folder cannot be read or written
 	exitAddress = 5 // the address cannot be listened on
 	exitMissing = 6 // not all that was asked for is held
+	exitRefused = 7 // a bundle is damaged, not trusted, out of order, or lacks what it builds on
 
 	exitInterrupted = 130 // a command was stopped by SIGINT or SIGTERM before it was done
 )
@@ -91,7 +92,8 @@ it when it cannot.`,
 		return &exitError{exitUsage, flagError(cmd, err)}
 	})
 	cmd.SetHelpCommand(newHelpCommand())
-	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand())
+	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
+		newCertCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand())
 	return cmd
 }
 

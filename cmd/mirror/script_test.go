@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
@@ -56,13 +58,19 @@ func image(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(remote.WriteIndex(ref, index))
 }
 
-// answers URL: waits until the URL is answered.
+// answers URL [CA]: waits until the URL is answered, by a server that the authority has signed for.
 func answers(ts *testscript.TestScript, neg bool, args []string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if len(args) > 1 {
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM([]byte(ts.ReadFile(args[1])))
+		client.Transport = &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}
+	}
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		resp, err := http.Get(args[0])
+		resp, err := client.Get(args[0])
 		if err == nil {
 			fmt.Fprintln(ts.Stdout(), resp.Status)
 			resp.Body.Close()

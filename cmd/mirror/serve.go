@@ -1,33 +1,20 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"time"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"airmirror/mirror"
+	"airmirror/cmd/mirror/settings"
 )
 
-// serveConfig is what `mirror serve` can be told.
+// serveConfig is what `mirror serve` can be told, and where that was said.
 type serveConfig struct {
-	configFile      string
-	file            config // what configFile says
-	listen          string
-	data            string
-	upstreams       []string
-	knownUpstreams  bool
-	offline         bool
-	mode            string // "" for what was set last
-	fresh           time.Duration
-	upstreamTimeout time.Duration
-	retryFor        time.Duration
-	shutdownTimeout time.Duration
-	delete          bool
-	logLevel        string
-	logFormat       string
+	config
+	configFile string
+	origins    settings.Origins
 }
 
 func newServeCommand() *cobra.Command {
@@ -38,8 +25,9 @@ func newServeCommand() *cobra.Command {
 		Long: `Run the mirror: serve what is held, take pushes, and fetch what is missing from
 upstream registries.
 
-Every flag can be given in the environment instead: --log-level is MIRROR_LOG_LEVEL.
-A list is separated by commas there. A flag wins.
+Everything can also be set in a YAML file, see --config, and in the environment: --log-level
+is the key logLevel and MIRROR_LOG_LEVEL. A list is separated by commas there. A flag wins over
+the environment, and that over the file.
 
 Exit codes: 0 after SIGTERM or SIGINT, 1 failure, 2 flags not understood, 3 data folder
 in use by another process, 4 data folder cannot be read or written, 5 address cannot be
@@ -58,71 +46,37 @@ listened on.`,
 			}
 			return nil
 		},
-		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := flagsFromEnv(cmd.Flags()); err != nil {
-				return err
-			}
-			if err := checkFolder(c.data); err != nil {
-				return err
-			}
-			return c.checkMode()
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return c.load(cmd.Flags()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
 	}
-	f := cmd.Flags()
-	f.StringVar(&c.listen, "listen", ":5000", "serve HTTP on this `address`")
-	f.StringVar(&c.data, "data", "data", "keep everything in this `folder`")
-	c.upstreamFlags(f)
-	f.StringVar(&c.mode, "mode", "", "begin in this `mode`: online, offline or auto; see 'mirror mode --help' (default what was set last, else auto)")
-	c.fresh = time.Minute
-	f.Var((*freshness)(&c.fresh), "fresh", "serve a tag without asking its upstream for this long after it last confirmed it, or forever")
-	durationVar(f, &c.shutdownTimeout, "shutdown-timeout", 0, 30*time.Second, "how long transfers may take to end after SIGTERM")
-	f.BoolVar(&c.delete, "delete", true, "let clients delete manifests, tags and blobs")
-	f.StringVar(&c.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn or error")
-	f.StringVar(&c.logFormat, "log-format", "auto", "log in this `format`: console or json; auto is console on a terminal")
-	f.SortFlags = false
+	c.flags(cmd.Flags())
 	return cmd
 }
 
-// load reads the configuration file and adds to it what flags say of upstreams.
-func (c *serveConfig) load() (err error) {
-	if c.file, err = loadConfig(c.configFile); err != nil {
-		return err
-	}
-	c.file, err = c.file.withFlags(c.upstreams, c.knownUpstreams)
-	return err
+// flags adds the flags of everything that can be set by one. They hold no value of their own: load reads what was given.
+func (c *serveConfig) flags(f *pflag.FlagSet) {
+	given := defaults()
+	f.StringVar(&given.Listen, "listen", given.Listen, "serve HTTP on this `address`")
+	f.StringVar(&given.Data, "data", given.Data, "keep everything in this `folder`")
+	c.upstreamFlags(f, &given)
+	f.StringVar(&given.Mode, "mode", "", "begin in this `mode`: online, offline or auto; see 'mirror mode --help' (default what was set last, else auto)")
+	f.Var(&given.Fresh, "fresh", "serve a tag without asking its upstream for this long after it last confirmed it, or forever")
+	f.Var(&given.ShutdownTimeout, "shutdown-timeout", "how long transfers may take to end after SIGTERM")
+	f.StringVar(&given.TLS.CertFile, "tls-cert-file", "", "serve by TLS with the certificate in this PEM `file`; 'mirror cert' makes one")
+	f.StringVar(&given.TLS.KeyFile, "tls-key-file", "", "its key, in a PEM `file`")
+	f.BoolVar(&given.Delete, "delete", given.Delete, "let clients delete manifests, tags and blobs")
+	f.StringVar(&given.LogLevel, "log-level", given.LogLevel, "log from this `level` on: debug, info, warn or error")
+	f.StringVar(&given.LogFormat, "log-format", given.LogFormat, "log in this `format`: console or json; auto is console on a terminal")
+	f.SortFlags = false
 }
 
 // upstreamFlags are the flags that say which upstreams there are and how they are asked. Whatever opens a data folder
 // has them.
-func (c *serveConfig) upstreamFlags(f *pflag.FlagSet) {
-	f.StringVar(&c.configFile, "config", "", "read upstreams and rules from this YAML `file`")
-	f.StringSliceVar(&c.upstreams, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
-	f.BoolVar(&c.knownUpstreams, "known-upstreams", true, "also fetch from the registries that are known out of the box")
-	f.BoolVar(&c.offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
-	durationVar(f, &c.upstreamTimeout, "upstream-timeout", time.Millisecond, 5*time.Second, "how long an upstream may take to begin an answer")
-	durationVar(f, &c.retryFor, "retry-for", 0, 5*time.Minute, "take up a transfer that broke off for this long while nothing new arrives")
-}
-
-// checkFolder reports whether the data folder has no name, as a variable makes it that was set to nothing.
-func checkFolder(data string) error {
-	if data == "" {
-		return &exitError{exitUsage, errors.New("the data folder has no name: give it one with --data")}
-	}
-	return nil
-}
-
-// checkMode reports whether the mode that was asked for is none, or not to be had.
-func (c *serveConfig) checkMode() error {
-	if c.mode == "" {
-		return nil
-	}
-	mode, err := mirror.ParseMode(c.mode)
-	if err != nil {
-		return &exitError{exitUsage, fmt.Errorf("--mode %s: want online, offline or auto", c.mode)}
-	}
-	if c.offline && mode != mirror.Offline {
-		return &exitError{exitUsage, fmt.Errorf("--mode %s and --offline contradict each other: leave one out", c.mode)}
-	}
-	return nil
+func (c *serveConfig) upstreamFlags(f *pflag.FlagSet, given *config) {
+	f.StringVar(&c.configFile, "config", os.Getenv(settings.EnvPrefix+"CONFIG"), "read settings from this YAML `file`")
+	f.StringSliceVar(&given.Upstream, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
+	f.BoolVar(&given.KnownUpstreams, "known-upstreams", given.KnownUpstreams, "also fetch from the registries that are known out of the box")
+	f.BoolVar(&given.Offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
+	f.Var(&given.UpstreamTimeout, "upstream-timeout", "how long an upstream may take to begin an answer")
+	f.Var(&given.RetryFor, "retry-for", "take up a transfer that broke off for this long while nothing new arrives")
 }

@@ -30,20 +30,21 @@ const (
 
 // serve runs the mirror until ctx ends, then lets transfers end and returns.
 func serve(ctx context.Context, c serveConfig, out io.Writer) error {
-	log, err := newLogger(c.logLevel, c.logFormat)
+	log, err := newLogger(c.LogLevel, c.LogFormat)
 	if err != nil {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
-	if err := c.load(); err != nil {
+	listener, err := listen(c.Listen, "--listen")
+	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.listen)
-	if err != nil {
-		return &exitError{exitAddress, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.listen, cause(err))}
-	}
 	defer listener.Close()
-	store, err := openStore(c.data, log)
+	serveOn, err := c.TLS.serve(ctx, listener, log)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(c.Data, log)
 	if err != nil {
 		return err
 	}
@@ -52,17 +53,29 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if c.mode != "" {
-		err := m.SetMode(ctx, mirror.Mode(c.mode))
-		if err != nil && m.Mode() != mirror.Mode(c.mode) {
+	if c.Mode != "" {
+		err := m.SetMode(ctx, mirror.Mode(c.Mode))
+		if err != nil && m.Mode() != mirror.Mode(c.Mode) {
 			return errors.Join(err, closeMirror(ctx, m))
 		}
 		if err != nil {
 			log.Warn("the mode is what was asked for, but not for the next start", zap.Error(err))
 		}
 	}
+	w, err := newWorks(ctx, m, store, c, log)
+	if err != nil {
+		return errors.Join(err, closeMirror(ctx, m))
+	}
 	printBanner(out, listener.Addr(), c, m.Mode())
-	return serveHTTP(ctx, listener, m, c, log)
+	return serveHTTP(ctx, listener, serveOn, w, c, log)
+}
+
+func listen(address, setting string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, &exitError{exitAddress, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", address, cause(err), setting)}
+	}
+	return listener, nil
 }
 
 // openStore opens the data folder, which from then on belongs to this process.
@@ -96,43 +109,53 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
-		Names:    c.file.names(),
-		Fresh:    func(ref mirror.Ref) time.Duration { return c.file.fresh(ref, c.fresh) },
-		Local:    c.file.local,
-		Complete: c.file.complete,
-		Offline:  c.offline,
+		Names:    c.names(),
+		Fresh:    c.fresh,
+		Local:    c.local,
+		Complete: c.complete,
+		Offline:  c.Offline,
 		Log:      log,
 	}
-	if c.offline { // what is not there cannot dial
+	if c.Offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
-	retryFor := c.retryFor
-	if retryFor == 0 {
-		retryFor = -1 // not at all; zero means the default there
-	}
-	client, err := upstream.New(c.file.upstreams(), upstream.Options{Timeout: c.upstreamTimeout, RetryFor: retryFor, Logger: log, Version: version})
+	client, err := newUpstream(c.upstreams(), c, log)
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, err
 	}
 	return mirror.New(store, client, opts)
 }
 
-// serveHTTP serves m on listener until ctx ends, then lets what is under way end within the shutdown timeout.
-func serveHTTP(ctx context.Context, listener net.Listener, m *mirror.Mirror, c serveConfig, log *zap.Logger) error {
-	server := newServer(registry.New(m, registry.Options{NoDelete: !c.delete, Log: log}), log)
+// newUpstream returns a client of registries.
+func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (*upstream.Client, error) {
+	retryFor := time.Duration(c.RetryFor)
+	if retryFor == 0 {
+		retryFor = -1 // not at all; zero means the default there
+	}
+	client, err := upstream.New(registries, upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version})
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return client, nil
+}
+
+// serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
+func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, c serveConfig, log *zap.Logger) error {
+	m := w.mirror
+	server := newServer(registry.New(m, registry.Options{NoDelete: !c.Delete, Log: log}), log)
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
-	stopAdmin := serveAdmin(ctx, m, c, listener.Addr(), log)
+	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.data), zap.String("mode", string(m.Mode())))
+	go func() { failed <- serveOn(server) }()
+	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())))
 	var failure error
 	select {
 	case err := <-failed: // what is held in memory is to be kept all the same
 		failure = fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
-	log.Info("stopping: transfers under way may end", zap.Duration("timeout", c.shutdownTimeout))
-	deadline, cancel := context.WithTimeout(context.Background(), c.shutdownTimeout)
+	log.Info("stopping: transfers under way may end", zap.Duration("timeout", time.Duration(c.ShutdownTimeout)))
+	deadline, cancel := context.WithTimeout(context.Background(), time.Duration(c.ShutdownTimeout))
 	defer cancel()
 	stopAdmin(deadline)
 	if err := server.Shutdown(deadline); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,32 +19,55 @@ import (
 type syncConfig struct {
 	images.Request
 	files, wants []string
+	carry        bundleConfig
+	migrate      migrateRequest
 }
 
 func newSyncCommand() *cobra.Command {
 	q, c := &question{create: true}, syncConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "sync [IMAGE]...",
-		Short: "Fetch whole images ahead of need",
-		Long: `Fetch whole images ahead of need, so that they can be pulled with no network. Images are
-named as docker pull takes them: alpine:3, ghcr.io/org/app@sha256:…; without a tag it is
-latest, unless --tags or --all-tags selects tags. What is held is not fetched again, so a
-sync that was broken off goes on where it stopped when it is run again.
+		Short: "Bring content in: bundles, lists of images, other registries",
+		Long: `Bring content in ahead of need, so that it can be pulled with no network.
 
-A file of images has one to a line, with # before comments, or is Kubernetes YAML, of which
-the image: lines are read. A file of wants is what 'mirror wants --json' printed, here or
-on another mirror. "-" is standard input.
+Images are fetched from upstream, whole. They are named as docker pull takes them: alpine:3,
+ghcr.io/org/app@sha256:…; without a tag it is latest, unless --tags or --all-tags selects
+tags. A file of images has one to a line, with # before comments, or is Kubernetes YAML, of
+which the image: lines are read. A file of wants is what 'mirror wants --json' printed, here
+or on another mirror.
 
-The server fetches them if one runs on the data folder. Ctrl-C ends what it was asked to do.
+Bundles are taken in from files, folders or standard input (-): what 'mirror export' wrote,
+OCI image layouts, and what docker save wrote, compressed or not. No tag moves before all of
+a bundle is in. Of a bundle in volumes each can be taken in by itself, in order.
+
+Another registry is moved in from the folder that it stores everything in, if it is a
+distribution registry ("registry:2", docker-registry), or by asking it. Repositories keep their
+names, and are local here: no upstream is asked for them.
+
+What is held is not brought in again, so a sync that was broken off goes on where it stopped
+when it is run again. The server does it if one runs on the data folder; Ctrl-C ends it.
 
 Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing,
-130 interrupted; others as for serve.`,
+7 a bundle was refused, 130 interrupted; others as for serve.`,
 		Example: `  mirror sync alpine:3 ghcr.io/org/app:v1
   mirror sync --file images.txt --platform linux/amd64
   mirror sync --tags 'v1.*' --tags '>=2.1 <3' registry.k8s.io/pause
   kubectl get pods -A -o yaml | mirror sync --file -
-  mirror sync --wants wants.json`,
+  mirror sync --bundle plant.tar --verify mirror.pub --receipt receipt.json
+  mirror sync --bundle /media/usb
+  docker save app | mirror sync --bundle - --tag team/app:1
+  mirror sync --registry-root /var/lib/registry
+  mirror sync --from old-registry.example:5000 --repo 'team/*'`,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
+		if len(c.carry.bundles) > 0 {
+			return (&imports{bundleConfig: c.carry, cmd: cmd, client: client, json: q.json}).run()
+		}
+		if c.migrate.given() {
+			return runMigrate(cmd, client, c.migrate, q.json)
+		}
+		if c.carry.receipt != "" && len(c.Images)+len(c.Wants) == 0 {
+			return writeReceipt(cmd, client, c.carry.receipt)
+		}
 		return runSync(cmd, client, c.Request, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), q.json))
 	})
 	f := cmd.Flags()
@@ -56,6 +78,16 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 	f.StringArrayVar(&c.Tags, "tags", nil, "fetch the tags that a `pattern` selects: v1.*, or a range of versions such as '>=1.2 <2' or ~1.4; repeatable")
 	f.BoolVar(&c.Referrers, "referrers", false, "fetch signatures, SBOMs and what else refers to the images as well")
 	f.IntVar(&c.Parallel, "parallel", 4, "transfer this many blobs at a time")
+	f.StringSliceVar(&c.carry.bundles, "bundle", nil, "take in what is in this `file` or folder; - is standard input; repeatable")
+	f.StringVar(&c.carry.Tag, "tag", "", "`name` for the image of an archive that has none for it, as team/app:1")
+	f.BoolVar(&c.carry.Overwrite, "overwrite", false, "let a bundle move tags that were pushed here")
+	f.BoolVar(&c.carry.AllowOlder, "allow-older", false, "take in a bundle that was made before the last one that came from there")
+	f.StringSliceVar(&c.carry.keys, "verify", nil, "refuse bundles that are not signed with this public `key`, or the one in this file; repeatable")
+	f.BoolVar(&c.carry.DryRun, "dry-run", false, "list what a bundle would bring, and change nothing")
+	f.StringVar(&c.migrate.Root, "registry-root", "", "move in what a distribution registry stored in this `folder`; blobs are linked where the file system allows")
+	f.StringVar(&c.migrate.URL, "from", "", "move in what the registry at this `[http://]host` holds")
+	f.StringSliceVar(&c.migrate.Repos, "repo", nil, "move in only repositories that match this `pattern`; repeatable")
+	f.StringVar(&c.carry.receipt, "receipt", "", "then write to this `file` what the mirror holds, for 'mirror export --have'")
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := fromEnv(cmd, args); err != nil {
@@ -64,9 +96,39 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 		if cmd.Flags().Changed("parallel") && c.Parallel < 1 {
 			return &exitError{exitUsage, fmt.Errorf("--parallel %d: want 1 or more", c.Parallel)}
 		}
+		if err := c.check(cmd, args); err != nil {
+			return err
+		}
+		if len(c.carry.bundles) > 0 || c.migrate.given() || c.carry.receipt != "" && len(args)+len(c.files)+len(c.wants) == 0 {
+			return nil
+		}
 		return c.read(args, cmd.InOrStdin())
 	}
 	return cmd
+}
+
+// check reports flags that do not go together.
+func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
+	named := len(args)+len(c.files)+len(c.wants) > 0
+	bundles, moves := len(c.carry.bundles) > 0, c.migrate.given()
+	for flag, fits := range map[string]bool{
+		"tag": bundles, "allow-older": bundles, "verify": bundles, "dry-run": bundles, "overwrite": bundles || moves, "repo": moves,
+	} {
+		if cmd.Flags().Changed(flag) && !fits {
+			return &exitError{exitUsage, fmt.Errorf("--%s says nothing about images that are fetched: see 'mirror sync --help' for what it goes with", flag)}
+		}
+	}
+	if bundles && moves || named && (bundles || moves) {
+		return &exitError{exitUsage, errors.New("bundles, another registry and images to fetch are brought in by one sync each")}
+	}
+	c.migrate.Overwrite, c.migrate.Parallel = c.carry.Overwrite, c.Parallel
+	switch {
+	case bundles:
+		return c.carry.read()
+	case moves:
+		return c.migrate.read()
+	}
+	return nil
 }
 
 // read reads what names images, before anything is opened or created.
@@ -121,7 +183,7 @@ func readFile(name string, stdin io.Reader, read func(io.Reader) error) error {
 
 func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view syncView) error {
 	var summary *images.Summary
-	err := client.Sync(cmd.Context(), req, func(line json.RawMessage) error {
+	err := client.Job(cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
 		var event images.Event
 		if err := json.Unmarshal(line, &event); err != nil {
 			return fmt.Errorf("read the mirror's answer: %w", err)
@@ -131,7 +193,7 @@ func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view 
 		}
 		return view.event(event, line)
 	})
-	err = errors.Join(err, view.end(summary))
+	view.end(summary)
 	switch {
 	case cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived whole is kept, and the same command goes on with the rest")}
@@ -144,16 +206,4 @@ func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view 
 			summary.Failed, count(summary.Images, "image", "images"))}
 	}
 	return nil
-}
-
-// syncer has m fetch what a request of the sync command asks for.
-func syncer(m *mirror.Mirror) admin.Syncer {
-	return func(ctx context.Context, request json.RawMessage, tell func(event any)) error {
-		var req images.Request
-		if err := json.Unmarshal(request, &req); err != nil {
-			return mirror.Errorf(mirror.CodeUnsupported, "what to sync cannot be read: %w", err)
-		}
-		images.Run(ctx, m, req, func(event images.Event) { tell(event) })
-		return nil
-	}
 }

@@ -7,10 +7,10 @@ import (
 	"airmirror/mirror"
 )
 
-// Copy passes a bundle on. seen, unless it is nil, is called as soon as the document was read. sign, unless it is nil,
-// signs bundle.json, in place of who did before: so a bundle can be made by one process and signed by another, which has
-// the key. The bundle has to be whole; that manifests and blobs are what they are called is not verified.
-func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []byte) (signature []byte, err error), seen func(*Document)) (*Document, error) {
+// Copy passes a bundle on. sign, unless it is nil, signs bundle.json, in place of who did before: so a bundle can be made
+// by one process and signed by another, which has the key. seen, unless it is nil, is then called with the document and
+// the size of what will be written, before the first byte is; its error ends it. The bundle has to be whole; that manifests and blobs are what they are called is not verified.
+func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []byte) (signature []byte, err error), seen func(doc *Document, size int64) error) (*Document, error) {
 	in, err := unpack(streamOf(r))
 	if err != nil {
 		return nil, err
@@ -22,9 +22,6 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 	if s == nil {
 		return nil, invalid("what is to be passed on is no bundle")
 	}
-	if seen != nil {
-		seen(s.doc)
-	}
 	rest := s.parts.size() - s.offset()
 	if sign != nil {
 		if s.signature, err = sign(s.document); err != nil {
@@ -34,8 +31,14 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 			return nil, mirror.Errorf(mirror.CodeSizeInvalid, "a signature of %d bytes cannot be in a bundle", len(s.signature))
 		}
 	}
+	parts := partsOf(s.doc, s.document, s.signature)
+	if seen != nil {
+		if err := seen(s.doc, parts.size()); err != nil {
+			return nil, err
+		}
+	}
 	out := writer{w: w, buf: make([]byte, 0, bufferSize)}
-	for _, p := range partsOf(s.doc, s.document, s.signature).first {
+	for _, p := range parts.first {
 		if p.name == DockerName {
 			break // it comes with the rest
 		}

@@ -26,10 +26,11 @@ func TestCopySigns(t *testing.T) {
 		var out bytes.Buffer
 		var document []byte
 		sign := func(data []byte) ([]byte, error) { document = data; return []byte(signature), nil }
-		seen := func(doc *bundle.Document) {
-			if doc.ID != contents.Document.ID || out.Len() > 0 {
-				t.Errorf("saw %s after %d bytes", doc.ID, out.Len())
+		seen := func(doc *bundle.Document, size int64) error {
+			if doc.ID != contents.Document.ID || out.Len() > 0 || size != contents.Size(len(signature)) {
+				t.Errorf("saw %s of %d bytes after %d bytes", doc.ID, size, out.Len())
 			}
+			return nil
 		}
 		if _, err := bundle.Copy(t.Context(), &out, bytes.NewReader(data), sign, seen); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Job is work that a client asks for and hears of while it is done. It takes what request says, and body, which is empty
+// for most and need not be read to its end; and tells about what it does as it goes, by any goroutine but none that
+// outlives it: each event is sent to the client as a line of JSON. When the client goes away or the mirror stops, ctx
+// ends and reading body fails, and the job is to end soon. What goes wrong with a part of the work is an event; the error
+// is for a request that cannot be understood, a [mirror.Error], or for a failure to do anything at all.
+type Job func(ctx context.Context, request json.RawMessage, body io.Reader, tell func(event any)) error
+
+// Outlet is work that a client is sent a stream of bytes for, which are written to out, by one goroutine. request, body
+// and ctx are as for a [Job]. The client gets no whole stream unless the error is nil.
+type Outlet func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error
+
+// ErrShutdown is the cause to cancel the context of requests with when the mirror is told to stop.
+var ErrShutdown = errors.New("the mirror is shutting down")
+
+// beatInterval is how long a job is silent while its client may still be sending, before the client is written to. A
+// server does not notice otherwise that it has gone: net/http looks only once a request was read whole.
+const beatInterval = time.Second / 2
+
+func (h *Handler) job(w http.ResponseWriter, r *http.Request) error {
+	if err := early(w); err != nil {
+		return err
+	}
+	job, known := h.opts.Jobs[r.PathValue("name")]
+	if !known {
+		return h.unknown(w, r)
+	}
+	in, err := receive(w, r)
+	if err != nil {
+		return err
+	}
+	defer in.end()
+	lines := h.newLines(w, r)
+	err = h.work(in, r, func() error {
+		if in.streams {
+			defer lines.beat(beatInterval)()
+		}
+		return job(in.ctx, in.request, in.body, lines.tell)
+	})
+	return lines.end(err)
+}
+
+func (h *Handler) outlet(w http.ResponseWriter, r *http.Request) error {
+	if err := early(w); err != nil {
+		return err
+	}
+	outlet, known := h.opts.Outlets[r.PathValue("name")]
+	if !known {
+		return h.unknown(w, r)
+	}
+	in, err := receive(w, r)
+	if err != nil {
+		return err
+	}
+	defer in.end()
+	out := newFrames(w)
+	err = h.work(in, r, func() error { return outlet(in.ctx, in.request, in.body, out) })
+	if err == nil || !out.begun {
+		return out.end(nil, err)
+	}
+	return out.end(&errorLine{Errors: []errorBody{h.errorBody(r, err)}}, nil)
+}
+
+// work does what a request asks for, and says in the log how that ended.
+func (h *Handler) work(in *incoming, r *http.Request, do func() error) error {
+	log := h.log.With(zap.String("request", r.URL.Path))
+	log.Info("work begins")
+	err := do()
+	switch {
+	case in.ctx.Err() == nil:
+		log.Info("work ended", zap.Error(err))
+		return err
+	case errors.Is(context.Cause(in.ctx), ErrShutdown):
+		log.Info("work was broken off", zap.Error(ErrShutdown))
+	default:
+		log.Info("work was broken off: the command that asked for it was stopped", zap.NamedError("cause", context.Cause(in.ctx)))
+	}
+	return in.ctx.Err()
+}

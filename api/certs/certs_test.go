@@ -1,0 +1,186 @@
+package certs_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"airmirror/api/certs"
+)
+
+func TestMadeCertificatesAreWhatClientsTake(t *testing.T) {
+	dir := t.TempDir()
+	made := create(t, dir, "reg.example", "10.0.0.5", "::1")
+	if !made.NewAuthority || time.Until(made.Expires) < 24*time.Hour {
+		t.Errorf("made %+v", made)
+	}
+	leaf, pool := read(t, dir)
+	for _, host := range []string{"reg.example", "10.0.0.5", "::1"} {
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: host, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}); err != nil {
+			t.Errorf("for %s: %v", host, err)
+		}
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "other.example"}); err == nil {
+		t.Error("it is good for any host")
+	}
+	for _, key := range []string{certs.AuthorityKey, certs.ServerKey} {
+		if info, err := os.Stat(filepath.Join(dir, key)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", key, info.Mode(), err)
+		}
+	}
+}
+
+func TestAnAuthorityIsKept(t *testing.T) {
+	dir := t.TempDir()
+	create(t, dir, "one.example")
+	_, pool := read(t, dir)
+	if made := create(t, dir, "two.example"); made.NewAuthority {
+		t.Error("there is a new authority, which no client knows")
+	}
+	leaf, _ := read(t, dir)
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "two.example"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatCannotBeMade(t *testing.T) {
+	for name, hosts := range map[string][]string{"no host": nil, "a URL": {"https://reg.example"}, "a port": {"reg.example:5000"}, "empty": {""}} {
+		if _, err := certs.Make(t.TempDir(), hosts, time.Hour); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	dir := t.TempDir()
+	create(t, dir, "reg.example")
+	must(t, os.Remove(filepath.Join(dir, certs.AuthorityCert)))
+	if _, err := certs.Make(dir, []string{"reg.example"}, time.Hour); err == nil || !strings.Contains(err.Error(), certs.AuthorityCert) {
+		t.Errorf("with half an authority: %v", err)
+	}
+}
+
+// TestACertificateChangesUnderAServer: new connections get the new one, open ones go on, and a broken one changes nothing.
+func TestACertificateChangesUnderAServer(t *testing.T) {
+	dir := t.TempDir()
+	create(t, dir, "127.0.0.1")
+	follower, err := certs.Follow(files(dir), nil)
+	must(t, err)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+	server.TLS = follower.Config()
+	server.StartTLS()
+	defer server.Close()
+	_, pool := read(t, dir)
+	open := client(pool)
+	first := serial(t, open, server.URL)
+
+	create(t, dir, "127.0.0.1")
+	must(t, follower.Reload())
+	if got := serial(t, open, server.URL); got != first {
+		t.Error("an open connection was not kept")
+	}
+	second := serial(t, client(pool), server.URL)
+	if second == first {
+		t.Error("a new connection gets the old certificate")
+	}
+
+	must(t, os.WriteFile(filepath.Join(dir, certs.ServerKey), []byte("broken"), 0o600))
+	if err := follower.Reload(); err == nil {
+		t.Error("a broken key is no error")
+	}
+	if got := serial(t, client(pool), server.URL); got != second {
+		t.Error("a broken key changed what is served")
+	}
+}
+
+func TestClientsShowCertificates(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	create(t, dir, "127.0.0.1")
+	create(t, other, "127.0.0.1")
+	for _, folder := range []string{dir, other} {
+		_, err := certs.MakeClient(folder, "node-1", time.Hour)
+		must(t, err)
+	}
+	_, pool := read(t, dir)
+	for name, tt := range map[string]struct {
+		require bool
+		from    string // the folder of the client's certificate
+		ok      bool
+	}{
+		"none, not required": {false, "", true}, "none, required": {true, "", false},
+		"a good one": {true, dir, true}, "one of others": {false, other, false},
+	} {
+		f := files(dir)
+		f.ClientCA, f.RequireClient = filepath.Join(dir, certs.AuthorityCert), tt.require
+		follower, err := certs.Follow(f, nil)
+		must(t, err)
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.TLS = follower.Config()
+		server.Config.ErrorLog = nil
+		server.StartTLS()
+		c := client(pool)
+		if tt.from != "" {
+			cert, err := tls.LoadX509KeyPair(filepath.Join(tt.from, "node-1.crt"), filepath.Join(tt.from, "node-1.key"))
+			must(t, err)
+			transport := c.Transport.(*http.Transport)
+			transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+		}
+		resp, err := c.Get(server.URL)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if (err == nil) != tt.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
+	}
+}
+
+func create(t *testing.T, dir string, hosts ...string) certs.Made {
+	t.Helper()
+	made, err := certs.Make(dir, hosts, 48*time.Hour)
+	must(t, err)
+	return made
+}
+
+func files(dir string) certs.Files {
+	return certs.Files{Cert: filepath.Join(dir, certs.ServerCert), Key: filepath.Join(dir, certs.ServerKey)}
+}
+
+// read returns the server's certificate, and its authority.
+func read(t *testing.T, dir string) (*x509.Certificate, *x509.CertPool) {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, certs.ServerCert), filepath.Join(dir, certs.ServerKey))
+	must(t, err)
+	authority, err := os.ReadFile(filepath.Join(dir, certs.AuthorityCert))
+	must(t, err)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority)
+	return cert.Leaf, pool
+}
+
+func client(pool *x509.CertPool) *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+}
+
+// serial asks and returns the serial number of the certificate that the server showed.
+func serial(t *testing.T, c *http.Client, url string) string {
+	t.Helper()
+	resp, err := c.Get(url)
+	must(t, err)
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	must(t, err)
+	return resp.TLS.PeerCertificates[0].SerialNumber.String()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

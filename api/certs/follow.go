@@ -1,0 +1,135 @@
+// Package certs serves TLS with certificates that can change on disk while the server runs, and makes certificates for
+// networks that have nobody to ask for one.
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Files are what TLS is served with, all in PEM.
+type Files struct {
+	Cert string // the certificate, followed by those that lead to its authority
+	Key  string
+	// ClientCA has the authorities of clients' certificates; nobody is asked for one if it is empty.
+	ClientCA string
+	// RequireClient refuses clients without a certificate; otherwise it is checked only of those that show one.
+	RequireClient bool
+}
+
+// lookInterval is how often it is looked whether the files changed, when clients connect.
+const lookInterval = time.Second
+
+// Follower holds what is in files, and takes it up anew when they change. While they cannot be read, or do not fit
+// together, as in the middle of being replaced, it goes on with what it had. It is safe for concurrent use.
+type Follower struct {
+	files Files
+	log   *zap.Logger
+
+	mu     sync.Mutex
+	config *tls.Config
+	stamps [3]stamp
+	looked time.Time
+}
+
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+// Follow reads files. log may be nil.
+func Follow(files Files, log *zap.Logger) (*Follower, error) {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	f := &Follower{files: files, log: log}
+	stamps := f.stampAll()
+	config, err := files.load()
+	if err != nil {
+		return nil, err
+	}
+	f.config, f.stamps, f.looked = config, stamps, time.Now()
+	return f, nil
+}
+
+// Config is for a server. Connections that are open go on with the certificate that they began with.
+func (f *Follower) Config() *tls.Config {
+	config := f.current().Clone()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return f.current(), nil }
+	return config
+}
+
+// Reload reads the files now, changed or not. After an error what was there goes on being served.
+func (f *Follower) Reload() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reload(f.stampAll())
+}
+
+func (f *Follower) reload(stamps [3]stamp) error {
+	config, err := f.files.load()
+	if err != nil {
+		return err
+	}
+	f.config, f.stamps = config, stamps
+	return nil
+}
+
+func (f *Follower) current() *tls.Config {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.looked) < lookInterval {
+		return f.config
+	}
+	f.looked = time.Now()
+	stamps := f.stampAll()
+	if stamps == f.stamps {
+		return f.config
+	}
+	if err := f.reload(stamps); err != nil {
+		f.log.Warn("the certificate changed and cannot be used: going on with the one before", zap.Error(err))
+	} else {
+		f.log.Info("serving with the certificate that changed", zap.String("file", f.files.Cert))
+	}
+	return f.config
+}
+
+func (f *Follower) stampAll() (stamps [3]stamp) {
+	for i, path := range []string{f.files.Cert, f.files.Key, f.files.ClientCA} {
+		if info, err := os.Stat(path); err == nil {
+			stamps[i] = stamp{info.ModTime(), info.Size()}
+		}
+	}
+	return stamps
+}
+
+func (files Files) load() (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the certificate %s with the key %s: %w", files.Cert, files.Key, err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	if files.ClientCA == "" {
+		return config, nil
+	}
+	text, err := os.ReadFile(files.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the authorities of clients: %w", err)
+	}
+	config.ClientCAs = x509.NewCertPool()
+	if !config.ClientCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("cannot use %s: %w", files.ClientCA, errors.New("there is no certificate in it"))
+	}
+	config.ClientAuth = tls.VerifyClientCertIfGiven
+	if files.RequireClient {
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return config, nil
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"archive/tar"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"airmirror/sync/bundle"
+	"airmirror/sync/transfer"
+	"airmirror/sync/volume"
+)
+
+// source is something that content is taken in from: a file, a volume of a bundle, a folder, or standard input.
+type source struct {
+	name   string // for people
+	path   string // "-" for standard input
+	layout bool   // it is a folder with an OCI image layout
+	volume *transfer.Volume
+}
+
+// sourcesOf finds what paths mean, in the order in which it is to be taken in. A volume stands for those that follow it
+// as well, as far as they are there; a folder that is no image layout for all bundles in it.
+func sourcesOf(paths []string) (sources []source, err error) {
+	seen := map[string]bool{}
+	for _, path := range paths {
+		found, err := sourcesAt(path)
+		if err != nil {
+			return nil, &exitError{exitUsage, err}
+		}
+		for _, s := range found {
+			if !seen[s.path] {
+				seen[s.path] = true
+				sources = append(sources, s)
+			}
+		}
+	}
+	return sources, nil
+}
+
+func sourcesAt(path string) ([]source, error) {
+	if path == "-" {
+		return []source{{name: "standard input", path: path}}, nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return filesAt(path)
+	}
+	if _, err := os.Stat(filepath.Join(path, bundle.LayoutName)); err == nil {
+		return []source{{name: path, path: path, layout: true}}, nil
+	}
+	return bundlesIn(path)
+}
+
+// filesAt is a file or, for a volume, it and those that follow.
+func filesAt(path string) (sources []source, err error) {
+	name, number, ok := volume.Parse(path)
+	if !ok {
+		return []source{{name: path, path: path}}, nil
+	}
+	files, err := volume.List(path)
+	if err != nil {
+		return nil, err
+	}
+	for i, file := range files {
+		sources = append(sources, source{name: file, path: file, volume: &transfer.Volume{Set: name, Number: number + i, More: true}})
+	}
+	return sources, nil
+}
+
+// bundlesIn finds the bundles in a folder: those of one mirror in the order in which it made them, then everything else.
+func bundlesIn(folder string) ([]source, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	type candidate struct {
+		doc     *bundle.Document
+		sources []source
+	}
+	var found []candidate
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		_, number, isVolume := volume.Parse(path)
+		if !entry.Type().IsRegular() || isVolume && number > 1 || !isVolume && !namesArchive(path) {
+			continue
+		}
+		doc, err := peek(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		sources, err := filesAt(path)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, candidate{doc, sources})
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: %w: neither an OCI image layout nor a file named .tar, .tar.gz, .tgz, .tar.zst or .001", folder, errNoSource)
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		if a.doc == nil || b.doc == nil {
+			return cmp.Compare(boolToInt(a.doc == nil), boolToInt(b.doc == nil))
+		}
+		return cmp.Or(cmp.Compare(a.doc.Source, b.doc.Source), cmp.Compare(a.doc.Destination, b.doc.Destination), cmp.Compare(a.doc.Sequence, b.doc.Sequence))
+	})
+	var sources []source
+	for _, c := range found {
+		sources = append(sources, c.sources...)
+	}
+	return sources, nil
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func namesArchive(path string) bool {
+	for _, suffix := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci"} {
+		if strings.HasSuffix(strings.ToLower(path), suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// peek reads the document of a bundle; nil if the file is another archive.
+func peek(path string) (*bundle.Document, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	r, err := bundle.Open(file, bundle.Limits{})
+	if err != nil {
+		return nil, nil // what is wrong with it is said when it is taken in
+	}
+	defer r.Close()
+	return r.Document(), nil
+}
+
+// open opens the source for reading.
+func (s source) open(stdin io.Reader) (io.ReadCloser, error) {
+	switch {
+	case s.path == "-":
+		return io.NopCloser(stdin), nil
+	case s.layout:
+		return packLayout(s.path)
+	case s.volume != nil:
+		return volume.Open(s.path)
+	}
+	return os.Open(s.path)
+}
+
+// describe says of a volume what is known about it.
+func describe(to *transfer.Volume, v *volume.Volume) {
+	to.Size = v.Size()
+	if d, ok := v.Description(); ok {
+		to.Set, to.Number, to.More = cmp.Or(d.Bundle, to.Set), d.Number, !d.Last()
+	}
+}
+
+// packLayout returns an OCI image layout in a folder as the tar of it: what its index reaches, and nothing else that is
+// there. Nothing is copied: the tar is made as it is read.
+func packLayout(folder string) (io.ReadCloser, error) {
+	layout, err := bundle.OpenFolder(folder, bundle.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	from, to := io.Pipe()
+	go func() {
+		defer layout.Close()
+		to.CloseWithError(pack(tar.NewWriter(to), folder, layout))
+	}()
+	return from, nil
+}
+
+func pack(w *tar.Writer, folder string, layout *bundle.Reader) error {
+	for _, name := range []string{bundle.LayoutName, bundle.IndexName} {
+		data, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			return err
+		}
+		if err := packEntry(w, name, int64(len(data)), strings.NewReader(string(data))); err != nil {
+			return err
+		}
+	}
+	for {
+		entry, err := layout.Next()
+		if errors.Is(err, io.EOF) {
+			return w.Close()
+		}
+		if err != nil {
+			return err
+		}
+		name := "blobs/" + entry.Digest.Algorithm().String() + "/" + entry.Digest.Encoded()
+		if err := packEntry(w, name, entry.Size, entry); err != nil {
+			return err
+		}
+	}
+}
+
+func packEntry(w *tar.Writer, name string, size int64, content io.Reader) error {
+	if err := w.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o644}); err != nil {
+		return err
+	}
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, content, make([]byte, 1<<20))
+	return err
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/api/certs"
+)
+
+const day = 24 * time.Hour
+
+func newCertCommand() *cobra.Command {
+	var hosts []string
+	var folder, client string
+	var days int
+	cmd := &cobra.Command{
+		Use:   "cert --host NAME[,ADDRESS]...",
+		Short: "Make a certificate to serve TLS with",
+		Long: `Make a certificate to serve TLS with, signed by a private authority that is made the
+first time and kept. Clients are told of the authority once; to add a name or to renew the
+certificate, run the same again: a running server takes up the new one by itself.
+
+With --client, make a certificate for a client, for servers that ask for one.`,
+		Example: `  mirror cert --host reg.example,10.0.0.5
+  mirror serve --tls-cert-file certs/server.crt --tls-key-file certs/server.key
+  mirror cert --client node-7`,
+		Args: usage(noArguments),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			life := time.Duration(days) * day
+			if days < 1 || days > 20*365 {
+				return &exitError{exitUsage, fmt.Errorf("--days %d: want 1 to %d", days, 20*365)}
+			}
+			if client != "" {
+				return makeClientCert(cmd.OutOrStdout(), folder, client, life)
+			}
+			return makeServerCert(cmd.OutOrStdout(), folder, hosts, life)
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&hosts, "host", nil, "the `names` and IP addresses that clients use; repeatable")
+	f.StringVar(&client, "client", "", "make a certificate for a client of this `name` instead")
+	f.StringVar(&folder, "dir", "certs", "write into this `folder`, where the authority is")
+	f.IntVar(&days, "days", 2*365, "how long the certificate is valid; the authority lasts 20 years")
+	f.SortFlags = false
+	cmd.MarkFlagsMutuallyExclusive("host", "client")
+	cmd.MarkFlagsOneRequired("host", "client")
+	return cmd
+}
+
+func makeServerCert(out io.Writer, folder string, hosts []string, life time.Duration) error {
+	made, err := certs.Make(folder, hosts, life)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	ca := filepath.Join(folder, certs.AuthorityCert)
+	if made.NewAuthority {
+		fmt.Fprintf(out, "%s  a new authority, to be given to clients; %s stays secret\n", ca, filepath.Join(folder, certs.AuthorityKey))
+	}
+	fmt.Fprintf(out, "%s  for %s, until %s\n\n", filepath.Join(folder, certs.ServerCert), strings.Join(hosts, ", "), made.Expires.Format("2006-01-02"))
+	fmt.Fprintf(out, `Serve with it:
+
+  mirror serve --tls-cert-file %[1]s/server.crt --tls-key-file %[1]s/server.key
+
+Give %[2]s to each client, as:
+
+  docker      /etc/docker/certs.d/%[3]s:5000/ca.crt
+  containerd  /etc/containerd/certs.d/%[3]s:5000/ca.crt, named by ca = "…" in hosts.toml beside it
+  podman      /etc/containers/certs.d/%[3]s:5000/ca.crt (CRI-O, skopeo and buildah the same)
+  system      /usr/local/share/ca-certificates/mirror.crt and update-ca-certificates (Debian, Ubuntu)
+              /etc/pki/ca-trust/source/anchors/mirror.crt and update-ca-trust (Fedora, RHEL)
+`, folder, ca, hosts[0])
+	return nil
+}
+
+func makeClientCert(out io.Writer, folder, name string, life time.Duration) error {
+	made, err := certs.MakeClient(folder, name, life)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	fmt.Fprintf(out, `%[1]s/%[2]s.crt  for the client %[2]s, until %[3]s
+
+Serve clients that show one, and no others, with these settings:
+
+  tls: {certFile: %[1]s/server.crt, keyFile: %[1]s/server.key, clientCAFile: %[1]s/ca.crt, requireClientCert: true}
+
+Docker wants the two files as client.cert and client.key beside ca.crt.
+`, folder, name, made.Expires.Format("2006-01-02"))
+	return nil
+}

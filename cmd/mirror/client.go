@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/api/admin"
+	"airmirror/cmd/mirror/clients"
+	"airmirror/mirror"
+)
+
+func newClientCommand() *cobra.Command {
+	q := &question{}
+	var m clients.Mirror
+	var tls, check bool
+	cmd := q.command(&cobra.Command{
+		Use:   "client " + strings.Join(clients.Kinds, "|"),
+		Short: "Print what a client needs to be told to use this mirror",
+		Long: `Print the files that a client needs to pull through this mirror, and where they go: for its
+upstreams as they are configured, with TLS if it serves by that. With --check, ask the mirror
+as such a client would, from this machine.`,
+		Example: `  mirror client docker --host reg.example:5000
+  mirror client containerd --host reg.example:5000 --ca certs/ca.crt
+  mirror client podman --host reg.example:5000 --check`,
+		ValidArgs: clients.Kinds,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+	}, nil)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, status, end := q.ifAny(cmd.Context())
+		defer end()
+		m.TLS = tls || !cmd.Flags().Changed("tls") && (q.TLS.enabled() || status.Server != nil && status.Server.TLS)
+		m.Upstreams = hostsOf(status, q.config)
+		if m.Host == "" {
+			m.Host = ownHost(status, q.Listen)
+		}
+		if check {
+			return checkClient(cmd, client, args[0], m)
+		}
+		setup, err := clients.For(args[0], m)
+		if err != nil {
+			return err
+		}
+		if q.json {
+			return printJSON(cmd.OutOrStdout(), setup)
+		}
+		return printSetup(cmd.OutOrStdout(), setup)
+	}
+	f := cmd.Flags()
+	f.StringVar(&m.Host, "host", "", "how clients reach the mirror, as `name[:port]` (default this machine's name and the port that it serves on)")
+	f.BoolVar(&tls, "tls", false, "clients reach it by HTTPS, as behind a proxy (default what it serves by)")
+	f.StringVar(&m.CA, "ca", "", "the authority that signed its certificate is in this PEM `file`, to be copied to clients")
+	f.BoolVar(&check, "check", false, "ask the mirror as the client would, from this machine")
+	return cmd
+}
+
+// ifAny finds the mirror of the data folder, if there is one: clients can be told about one that is elsewhere, too.
+func (q *question) ifAny(ctx context.Context) (client *admin.Client, status admin.Status, end func()) {
+	client, closeMirror, err := q.open(ctx)
+	if err != nil {
+		return nil, status, func() {}
+	}
+	if status, err = client.Status(ctx); err != nil {
+		status = admin.Status{}
+	}
+	return client, status, func() { _ = closeMirror(ctx) } // nothing was changed
+}
+
+// hostsOf are the upstreams of the mirror that runs, or of the one that would.
+func hostsOf(status admin.Status, c config) (hosts []string) {
+	for _, u := range status.Upstreams {
+		hosts = append(hosts, u.Host)
+	}
+	if len(hosts) == 0 {
+		return c.hosts()
+	}
+	return hosts
+}
+
+// ownHost is how other machines probably reach the mirror.
+func ownHost(status admin.Status, listen string) string {
+	if status.Server != nil {
+		listen = status.Server.Address
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = hostName()
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func printSetup(out io.Writer, s clients.Setup) error {
+	for _, file := range s.Files {
+		if file.Copy != "" {
+			fmt.Fprintf(out, "# %s: a copy of %s\n\n", file.Path, file.Copy)
+			continue
+		}
+		fmt.Fprintf(out, "# %s\n%s\n", file.Path, file.Text)
+	}
+	if s.Then != "" {
+		fmt.Fprintf(out, "# then\n%s\n", s.Then)
+	}
+	for _, note := range s.Notes {
+		fmt.Fprintf(out, "\n%s\n", note)
+	}
+	return nil
+}
+
+func checkClient(cmd *cobra.Command, client *admin.Client, kind string, m clients.Mirror) error {
+	var ref mirror.Ref
+	if client != nil {
+		var err error
+		if ref, err = anyHeld(cmd.Context(), client); err != nil {
+			return err
+		}
+	}
+	out := cmd.OutOrStdout()
+	if err := clients.Check(cmd.Context(), kind, m, ref, func(line string) { fmt.Fprintln(out, line) }); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%s can pull through %s\n", kind, m.URL())
+	return err
+}
+
+// anyHeld returns an image that is held whole, the zero reference if there is none.
+func anyHeld(ctx context.Context, client *admin.Client) (mirror.Ref, error) {
+	for image, err := range client.Images(ctx, admin.Query{}) {
+		if err != nil {
+			return mirror.Ref{}, err
+		}
+		if !image.Complete {
+			continue
+		}
+		repo, err := mirror.ParseRepo(image.Repo)
+		return mirror.Ref{Repo: repo, Tag: image.Tag}, err
+	}
+	return mirror.Ref{}, nil
+}

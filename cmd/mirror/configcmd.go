@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/cmd/mirror/settings"
+)
+
+func newConfigCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check the settings, and show what they are",
+		Args:  usage(noArguments),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
+	return cmd
+}
+
+func newConfigCheckCommand() *cobra.Command {
+	return settingsCommand(&cobra.Command{
+		Use:   "check",
+		Short: "Check the settings",
+		Long: `Check the settings of the file, the environment and the flags as 'mirror serve' would, and do
+nothing else. A mistake is named with its place, and exits with 2.`,
+		Example: `  mirror config check --config mirror.yaml`,
+	}, func(cmd *cobra.Command, c serveConfig) error {
+		what := "the settings are"
+		if c.configFile != "" {
+			what = c.configFile + " is"
+		}
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), what, "in order")
+		return err
+	})
+}
+
+func newConfigShowCommand() *cobra.Command {
+	return settingsCommand(&cobra.Command{
+		Use:   "show",
+		Short: "Show the settings in effect, and where each came from",
+		Long: `Show the settings that 'mirror serve' would run with, as a configuration file, and behind each
+where it came from: a line of the file, a variable, a flag or the default. Passwords are masked.`,
+		Example: `  MIRROR_FRESH=5m mirror config show --config mirror.yaml`,
+	}, func(cmd *cobra.Command, c serveConfig) error {
+		text, err := settings.Show(&c.config, c.origins)
+		if err == nil {
+			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+		}
+		return err
+	})
+}
+
+// settingsCommand completes cmd with the flags of serve, which it does something with.
+func settingsCommand(cmd *cobra.Command, do func(*cobra.Command, serveConfig) error) *cobra.Command {
+	var c serveConfig
+	cmd.Args = usage(noArguments)
+	c.flags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.load(cmd.Flags()); err != nil {
+			return err
+		}
+		return do(cmd, c)
+	}
+	return cmd
+}

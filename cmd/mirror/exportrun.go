@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+	"airmirror/sync/seal"
+	"airmirror/sync/transfer"
+	"airmirror/sync/volume"
+)
+
+// export is one run of `mirror export`.
+type export struct {
+	exportConfig
+	cmd     *cobra.Command
+	client  *admin.Client
+	json    bool
+	reasons map[string]string // why something could not be fetched, by its name
+
+	shown   show
+	out     io.WriteCloser // where the bundle goes, once its document is known
+	sealed  *sealed
+	begun   bool // the mirror sends one
+	written int64
+	total   int64
+}
+
+// sealed is a signature that was made.
+type sealed struct{ key, signature string }
+
+func (e *export) run() error {
+	if err := e.fetch(); err != nil {
+		return e.failed(err)
+	}
+	if e.dryRun {
+		return e.failed(e.plan())
+	}
+	sign, err := e.signer()
+	if err != nil {
+		return err
+	}
+	doc, err := e.stream(sign)
+	if err != nil {
+		return e.failed(err)
+	}
+	if err := e.client.Job(e.cmd.Context(), "export-sent", doc, nil, nil); err != nil {
+		return fmt.Errorf("the bundle is complete, but the mirror could not note that it was sent, so the next one with --since will not count on it: %w", err)
+	}
+	return e.summarize(doc)
+}
+
+// failed says why an export failed, in the words of who fetched before where that knows more.
+func (e *export) failed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case e.cmd.Context().Err() != nil:
+		return &exitError{exitInterrupted, errors.New("interrupted: no bundle was written")}
+	case mirror.CodeOf(err) != mirror.CodeManifestUnknown:
+		return err
+	}
+	text := err.Error()
+	for name, reason := range e.reasons {
+		text += fmt.Sprintf("\n  %s could not be fetched: %s", name, reason)
+	}
+	return &exitError{exitMissing, errors.New(text)}
+}
+
+// signer returns what signs bundle.json; nil if nothing is to be signed.
+func (e *export) signer() (func([]byte) ([]byte, error), error) {
+	if e.key == "" {
+		return nil, nil
+	}
+	key, err := seal.LoadPrivate(e.key, askPassword(e.cmd))
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return func(document []byte) ([]byte, error) {
+		signature, err := seal.Sign(key, document, "file:"+bundle.DocumentName)
+		if err == nil {
+			e.sealed = &sealed{key: key.ID(), signature: strings.Split(string(signature), "\n")[1]}
+		}
+		return signature, err
+	}, nil
+}
+
+// stream writes the bundle, and returns its document when all of it is durable.
+func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, error) {
+	receipt, err := e.receipt()
+	if err != nil {
+		return nil, err
+	}
+	if receipt != nil {
+		defer receipt.Close()
+	}
+	e.shown = newShow(io.Discard, e.cmd.ErrOrStderr())
+	defer e.shown.end()
+	from, to := io.Pipe()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := e.client.Out(e.cmd.Context(), "export", e.ExportRequest, receipt, to)
+		to.CloseWithError(err)
+		sent <- err
+	}()
+	doc, err := bundle.Copy(e.cmd.Context(), e, from, sign, e.begin)
+	from.CloseWithError(errors.Join(err, errors.New("the bundle was not written to its end")))
+	if refused := <-sent; refused != nil && !e.begun {
+		err = refused // before the first byte: what the mirror says counts, and not that nothing came
+	}
+	if err == nil {
+		err = e.out.Close()
+	}
+	if err != nil && e.out != nil {
+		if w, ok := e.out.(*volume.Writer); ok {
+			err = errors.Join(err, w.Abort())
+		}
+	}
+	return doc, err
+}
+
+// begin opens what the bundle goes to, when it is known that there is one and how large it will be.
+func (e *export) begin(doc *bundle.Document, total int64) error {
+	e.begun, e.total = true, total
+	if e.bundle == "-" {
+		e.out = unclosed{e.cmd.OutOrStdout()}
+		return nil
+	}
+	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Info{
+		Total: total, Bundle: doc.ID, Title: titleOf(doc), Overwrite: e.overwrite,
+	})
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	e.out = w
+	return nil
+}
+
+// Write implements [io.Writer]: it is what the bundle is written to.
+func (e *export) Write(p []byte) (int, error) {
+	n, err := e.out.Write(p)
+	e.written += int64(n)
+	e.shown.progress("", e.written, e.total, e.bundle)
+	return n, err
+}
+
+// unclosed is a writer that somebody else closes.
+type unclosed struct{ io.Writer }
+
+func (unclosed) Close() error { return nil }
+
+// titleOf says for people what a bundle is.
+func titleOf(doc *bundle.Document) string {
+	title := count(len(doc.Images), "image", "images")
+	if doc.Destination != "" {
+		title += " for " + doc.Destination
+	}
+	return fmt.Sprintf("%s, bundle %d of %s", title, doc.Sequence, doc.Created.Format(time.DateOnly))
+}
+
+// plan lists what a bundle would carry.
+func (e *export) plan() error {
+	receipt, err := e.receipt()
+	if err != nil {
+		return err
+	}
+	if receipt != nil {
+		defer receipt.Close()
+	}
+	out := e.cmd.OutOrStdout()
+	t := newTable(out, "IMAGE", "PLATFORM", "SIZE", "NEW", "WHY")
+	var left []string
+	var summary *transfer.Summary
+	err = e.client.Job(e.cmd.Context(), "export-plan", e.ExportRequest, receipt, func(line json.RawMessage) error {
+		if e.json {
+			_, err := fmt.Fprintf(out, "%s\n", line)
+			return err
+		}
+		var event transfer.Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return fmt.Errorf("read the mirror's answer: %w", err)
+		}
+		switch event.Kind {
+		case transfer.KindImage:
+			i := event.Image
+			t.row(imageName(i), strings.Join(i.Platforms, ","), size(i.Size), size(i.New), i.Why)
+		case transfer.KindLeft:
+			left = append(left, fmt.Sprintf("left out: %s: %s", event.Name, event.Reason))
+		case transfer.KindDone:
+			summary = event.Summary
+		}
+		return nil
+	})
+	if err != nil || e.json {
+		return err
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, line := range left {
+		fmt.Fprintln(out, line)
+	}
+	if summary != nil {
+		fmt.Fprintf(out, "\n%s, %s in %s; %s and %s are on the other side already\n", count(summary.Images, "image", "images"), size(summary.Bytes),
+			count(summary.Manifests+summary.Blobs, "file", "files"), count(summary.Assumed, "file", "files"), "what they hold")
+	}
+	return nil
+}
+
+// imageName is how people know what a bundle carries.
+func imageName(i *bundle.Image) string {
+	if i.Tag != "" {
+		return i.Repository + ":" + i.Tag
+	}
+	return i.Repository + "@" + i.Digest.String()
+}

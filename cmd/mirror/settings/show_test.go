@@ -1,0 +1,41 @@
+package settings_test
+
+import (
+	"testing"
+
+	"airmirror/cmd/mirror/settings"
+)
+
+func TestShowSaysWhereValuesCameFromAndNoSecret(t *testing.T) {
+	c := config{Number: 1}
+	origins, err := settings.Load(&c, settings.Layers{
+		File: "c.yaml", Text: []byte("section: {password: hidden}\nitems: [{host: one}]\nwords: [a]\n"),
+		Environ: []string{"MIRROR_NAME=x"}, Flags: map[string]string{"on": "true"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := settings.Show(&c, origins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `name: x # MIRROR_NAME
+number: 1 # default
+"on": true # --on
+words: # c.yaml:3
+  - a
+wait: 0 # default
+section:
+  certFile: "" # default
+  password: '********' # c.yaml:1
+items: # c.yaml:2
+  - host: one
+    limit: null
+`
+	if got != want {
+		t.Errorf("shown:\n%s\nwant:\n%s", got, want)
+	}
+	if c.Section.Password != "hidden" {
+		t.Error("what is shown was masked where it is used, too")
+	}
+}

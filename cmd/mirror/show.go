@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+)
+
+// show shows long work to people: results as they come, and how far it is.
+type show interface {
+	// line prints a result.
+	line(text string)
+	// progress says how far the work is, in things and in bytes. things is as "3 of 7 images"; empty is nothing.
+	progress(things string, done, total int64, doing string)
+	// end takes away what is not a result.
+	end()
+}
+
+// newShow returns what suits a terminal or a file: results go to out, progress to progress.
+func newShow(out, progress io.Writer) show {
+	if file, ok := progress.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return newBarShow(out, file)
+	}
+	return newPlainShow(out, progress)
+}
+
+// rate is how fast work was since it began to move.
+type rate struct{ began time.Time }
+
+// of returns bytes in a second, and how long the rest takes; 0 if that is not known yet.
+func (r *rate) of(done, total int64) (speed int64, left time.Duration) {
+	if r.began.IsZero() {
+		r.began = time.Now()
+	}
+	seconds := time.Since(r.began).Seconds()
+	if seconds < 1 || done <= 0 {
+		return 0, 0
+	}
+	perSecond := float64(done) / seconds
+	return int64(perSecond), time.Duration(float64(max(0, total-done)) / perSecond * float64(time.Second)).Round(time.Second)
+}
+
+// amounts writes how far work is in bytes.
+func (r *rate) amounts(done, total int64) string {
+	text := fmt.Sprintf("%s of %s", size(done), size(total))
+	speed, left := r.of(done, total)
+	if speed > 0 {
+		text += fmt.Sprintf(", %s/s", size(speed))
+	}
+	if left > 0 {
+		text += fmt.Sprintf(", %s left", left)
+	}
+	return text
+}
+
+// plainInterval is how often progress is printed where nobody looks at it all the time.
+const plainInterval = 5 * time.Second
+
+// plainShow prints lines: results as they come, and progress now and then even if there is none.
+type plainShow struct {
+	out, to io.Writer
+	stop    chan struct{}
+	stopped chan struct{}
+
+	mu     sync.Mutex
+	rate   rate
+	latest string
+}
+
+func newPlainShow(out, to io.Writer) *plainShow {
+	s := &plainShow{out: out, to: to, stop: make(chan struct{}), stopped: make(chan struct{}), latest: "beginning"}
+	go s.run()
+	return s
+}
+
+func (s *plainShow) run() {
+	defer close(s.stopped)
+	ticker := time.NewTicker(plainInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.mu.Lock()
+			fmt.Fprintln(s.to, s.latest)
+			s.mu.Unlock()
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+func (s *plainShow) line(text string) { fmt.Fprintln(s.out, text) }
+
+func (s *plainShow) progress(things string, done, total int64, doing string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if things != "" {
+		things += ", "
+	}
+	s.latest = things + s.rate.amounts(done, total)
+	if doing != "" {
+		s.latest += ": " + doing
+	}
+}
+
+func (s *plainShow) end() {
+	close(s.stop)
+	<-s.stopped
+}
+
+// barShow shows a bar at the foot of a terminal, below the results.
+type barShow struct {
+	out  io.Writer
+	bars *mpb.Progress
+	bar  *mpb.Bar
+
+	mu            sync.Mutex // guards what the bar's goroutine reads
+	rate          rate
+	things, doing string
+}
+
+func newBarShow(out io.Writer, terminal *os.File) *barShow {
+	s := &barShow{out: out, bars: mpb.New(mpb.WithOutput(terminal))}
+	s.bar = s.bars.New(0, mpb.BarStyle(), mpb.BarWidth(30), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(s.before)), mpb.AppendDecorators(decor.Any(s.after)))
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		s.out = s.bars // above the bar, which is drawn again below
+	}
+	return s
+}
+
+// before is what stands before the bar.
+func (s *barShow) before(decor.Statistics) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.things == "" {
+		return ""
+	}
+	return s.things + " "
+}
+
+// after is what stands after it; it is cut off where the terminal ends.
+func (s *barShow) after(bar decor.Statistics) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf(" %s  %s", s.rate.amounts(bar.Current, bar.Total), s.doing)
+}
+
+func (s *barShow) line(text string) { fmt.Fprintln(s.out, text) }
+
+func (s *barShow) progress(things string, done, total int64, doing string) {
+	s.mu.Lock()
+	s.things, s.doing = things, doing
+	s.mu.Unlock()
+	s.bar.SetTotal(total, false)
+	s.bar.SetCurrent(done)
+}
+
+func (s *barShow) end() {
+	s.bar.Abort(true)
+	s.bars.Wait()
+}

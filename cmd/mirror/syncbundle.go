@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+	"airmirror/sync/seal"
+	"airmirror/sync/transfer"
+	"airmirror/sync/volume"
+)
+
+// bundleConfig is what `mirror sync --bundle` can be told.
+type bundleConfig struct {
+	transfer.ImportRequest
+	bundles []string // files, folders or "-"
+	keys    []string // public keys, or files of them
+	receipt string   // the file to write a receipt to
+}
+
+// read checks what was asked for, and reads the keys, which are this command's user's and not the server's.
+func (c *bundleConfig) read() error {
+	for _, key := range c.keys {
+		public, err := seal.LoadPublic(key)
+		if err != nil {
+			return &exitError{exitUsage, fmt.Errorf("--verify: %w", err)}
+		}
+		c.Keys = append(c.Keys, public.String())
+	}
+	return nil
+}
+
+// imports is one run of `mirror sync --bundle`.
+type imports struct {
+	bundleConfig
+	cmd    *cobra.Command
+	client *admin.Client
+	json   bool
+}
+
+func (im *imports) run() error {
+	sources, err := sourcesOf(im.bundles)
+	if err != nil {
+		return err
+	}
+	for _, source := range sources {
+		if err := im.take(source); err != nil {
+			return im.failed(source, err)
+		}
+	}
+	return writeReceipt(im.cmd, im.client, im.receipt)
+}
+
+// failed says which source an import failed at.
+func (im *imports) failed(source source, err error) error {
+	damaged := (*volume.DamagedError)(nil)
+	switch {
+	case im.cmd.Context().Err() != nil:
+		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived is kept, no tag has moved, and the same command goes on with the rest")}
+	case errors.As(err, &damaged):
+		return &exitError{exitRefused, err}
+	case mirror.CodeOf(err) != mirror.CodeUnknown:
+		return &exitError{exitRefused, fmt.Errorf("%s: %w", source.name, err)}
+	}
+	return fmt.Errorf("%s: %w", source.name, err)
+}
+
+// take sends one source to the mirror.
+func (im *imports) take(source source) error {
+	body, err := source.open(im.cmd.InOrStdin())
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	defer body.Close()
+	req := im.ImportRequest
+	req.Volume = source.volume
+	if v, ok := body.(*volume.Volume); ok && req.Volume != nil {
+		describe(req.Volume, v)
+	}
+	view := newImportView(im.cmd.OutOrStdout(), im.cmd.ErrOrStderr(), im.json, source.name)
+	reading := &remembering{Reader: body}
+	err = im.client.Job(im.cmd.Context(), "import", req, reading, view.event)
+	if reading.err != nil && reading.err != io.EOF { // why the mirror got no more
+		err = reading.err
+	}
+	view.end()
+	return err
+}
+
+// remembering is a reader that remembers what it failed with: the mirror only sees that no more comes.
+type remembering struct {
+	io.Reader
+	err error
+}
+
+func (r *remembering) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil {
+		r.err = err
+	}
+	return n, err
+}
+
+// writeReceipt writes what the mirror holds to a file, whole or not at all.
+func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
+	if path == "" {
+		return nil
+	}
+	if path == "-" {
+		_, err := client.Out(cmd.Context(), "receipt", struct{}{}, nil, cmd.OutOrStdout())
+		return err
+	}
+	return writeWhole(cmd.Context(), path, func(ctx context.Context, w io.Writer) error {
+		_, err := client.Out(ctx, "receipt", struct{}{}, nil, w)
+		return err
+	})
+}
+
+// writeWhole writes a file that is whole and durable once it has its name.
+func writeWhole(ctx context.Context, path string, write func(context.Context, io.Writer) error) error {
+	w, err := volume.Create(path, 0, volume.Info{Overwrite: true})
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if err := errors.Join(write(ctx, w)); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	if err := w.Close(); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	return nil
+}
+
+// importView shows an import.
+type importView struct {
+	out     io.Writer
+	json    bool
+	name    string
+	shown   show
+	summary *transfer.Summary
+	refused []string
+}
+
+func newImportView(out, progress io.Writer, asJSON bool, name string) *importView {
+	v := &importView{out: out, json: asJSON, name: name}
+	if !asJSON {
+		v.shown = newShow(out, progress)
+	}
+	return v
+}
+
+// event shows a line of the mirror's answer.
+func (v *importView) event(line json.RawMessage) error {
+	if v.json {
+		_, err := fmt.Fprintf(v.out, "%s\n", line)
+		return err
+	}
+	var e transfer.Event
+	if err := json.Unmarshal(line, &e); err != nil {
+		return fmt.Errorf("read the mirror's answer: %w", err)
+	}
+	switch e.Kind {
+	case transfer.KindProgress:
+		v.shown.progress("", e.Done, e.Total, e.Doing)
+	case transfer.KindImage:
+		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle", imageName(e.Image), size(e.Image.Size), size(e.Image.New)))
+	case transfer.KindLeft:
+		v.shown.line(fmt.Sprintf("left out: %s: %s", e.Name, e.Reason))
+	case transfer.KindKept:
+		v.shown.line(fmt.Sprintf("kept: %s was pushed here and points at %s; the bundle has %s (--overwrite moves it)", e.Kept.Name, short(e.Kept.Digest), short(e.Kept.Other)))
+	case transfer.KindDone:
+		v.summary = e.Summary
+	}
+	return nil
+}
+
+func (v *importView) end() {
+	if v.shown == nil {
+		return
+	}
+	v.shown.end()
+	if v.summary != nil {
+		printImported(v.out, v.name, v.summary)
+	}
+}
+
+// errNoSource says that there is nothing to take in.
+var errNoSource = errors.New("there is no bundle in it")
+
+// hostName is the name of this machine, for people.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "localhost"
+	}
+	return name
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"airmirror/sync/seal"
+	"airmirror/sync/transfer"
+)
+
+// bundlesConfig says which bundles are taken in.
+type bundlesConfig struct {
+	// Trust are public keys, or files of them, in minisign's format. A bundle that is signed must be signed with one of
+	// them, if there is one.
+	Trust []string `yaml:"trust"`
+	// RequireSignature refuses bundles that are not signed with a key that is trusted.
+	RequireSignature bool `yaml:"requireSignature"`
+}
+
+// verifier checks signatures with the keys that are trusted always, and those of one request.
+func (c bundlesConfig) verifier(keys []string) (transfer.Verifier, error) {
+	var trusted signers
+	for _, key := range append(append([]string{}, c.Trust...), keys...) {
+		public, err := seal.LoadPublic(key)
+		if err != nil {
+			return nil, err
+		}
+		trusted = append(trusted, public)
+	}
+	if len(trusted) == 0 {
+		return nil, nil
+	}
+	return trusted, nil
+}
+
+// signers are the keys that may have signed a bundle.
+type signers []seal.PublicKey
+
+// Verify implements [transfer.Verifier].
+func (s signers) Verify(document, signature []byte) (keyID string, err error) {
+	keyID, _, err = seal.Verify(s, document, signature)
+	return keyID, err
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/admin"
+	"airmirror/cache"
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+	"airmirror/sync/images"
+	"airmirror/sync/transfer"
+)
+
+// works is everything that commands can have done by the mirror of a data folder: what does it, over one mirror and the
+// store under it.
+type works struct {
+	mirror  *mirror.Mirror
+	store   *cache.Store
+	carrier *transfer.Carrier
+	config  serveConfig
+	log     *zap.Logger
+}
+
+// newWorks returns what works on m, and takes up what an earlier process left.
+func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serveConfig, log *zap.Logger) (*works, error) {
+	w := &works{mirror: m, store: store, config: c, log: log}
+	w.carrier = transfer.New(m, store, transfer.Options{
+		Host: hostName(), Tool: "mirror " + version, Verifier: c.Bundles.verifier, Signed: c.Bundles.RequireSignature, Log: log,
+	})
+	return w, w.carrier.Resume(ctx)
+}
+
+// jobs are done while a command listens.
+func (w *works) jobs() map[string]admin.Job {
+	return map[string]admin.Job{
+		"sync": job(func(ctx context.Context, req images.Request, _ io.Reader, tell func(any)) error {
+			images.Run(ctx, w.mirror, req, func(event images.Event) { tell(event) })
+			return nil
+		}),
+		"export-plan": job(func(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, tell func(any)) error {
+			_, err := w.carrier.Plan(ctx, req, receipt, func(event transfer.Event) { tell(event) })
+			return err
+		}),
+		"export-sent": job(func(ctx context.Context, doc bundle.Document, _ io.Reader, _ func(any)) error {
+			return w.carrier.Sent(ctx, &doc)
+		}),
+		"export-history": job(func(ctx context.Context, _ struct{}, _ io.Reader, tell func(any)) error {
+			sent, err := w.carrier.History(ctx)
+			for _, s := range sent {
+				tell(s)
+			}
+			return err
+		}),
+		"import": job(func(ctx context.Context, req transfer.ImportRequest, body io.Reader, tell func(any)) error {
+			_, err := w.carrier.Import(ctx, req, body, func(event transfer.Event) { tell(event) })
+			return err
+		}),
+		"migrate": job(func(ctx context.Context, req migrateRequest, _ io.Reader, tell func(any)) error {
+			return w.migrate(ctx, req, tell)
+		}),
+	}
+}
+
+// outlets are streams that a command writes somewhere.
+func (w *works) outlets() map[string]admin.Outlet {
+	return map[string]admin.Outlet{
+		"export": outlet(func(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, out io.Writer) error {
+			_, err := w.carrier.Export(ctx, req, receipt, out)
+			return err
+		}),
+		"receipt": outlet(func(ctx context.Context, _ struct{}, _ io.Reader, out io.Writer) error {
+			return w.carrier.WriteReceipt(ctx, out)
+		}),
+	}
+}
+
+// job reads the request for do.
+func job[R any](do func(ctx context.Context, req R, body io.Reader, tell func(any)) error) admin.Job {
+	return func(ctx context.Context, request json.RawMessage, body io.Reader, tell func(event any)) error {
+		req, err := readRequest[R](request)
+		if err != nil {
+			return err
+		}
+		return do(ctx, req, body, tell)
+	}
+}
+
+// outlet reads the request for do.
+func outlet[R any](do func(ctx context.Context, req R, body io.Reader, out io.Writer) error) admin.Outlet {
+	return func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error {
+		req, err := readRequest[R](request)
+		if err != nil {
+			return err
+		}
+		return do(ctx, req, body, out)
+	}
+}
+
+func readRequest[R any](request json.RawMessage) (req R, err error) {
+	if len(request) == 0 {
+		return req, nil
+	}
+	if err := json.Unmarshal(request, &req); err != nil {
+		return req, mirror.Errorf(mirror.CodeUnsupported, "what is asked for cannot be read: %w", err)
+	}
+	return req, nil
+}

@@ -1,0 +1,139 @@
+package gc_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+// vast is a store of many images that is made up as it is read: n images of ten blobs each, all of different digests but
+// for a base layer that a hundred images share. The first were used last.
+type vast struct {
+	*world
+	images int
+}
+
+const vastRepos, vastBlobs = 500, 10
+
+// digest returns the i-th digest.
+func (v vast) digest(i int) digest.Digest {
+	const span = 1 << 63
+	step := uint64(span) / uint64(v.images*(vastBlobs+1)) * 2
+	return digest.Digest(fmt.Sprintf("sha256:%016x%048x", uint64(i)*step, i))
+}
+
+func (v vast) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(v) }
+
+func (v vast) Repos() []mirror.SurveyedRepo {
+	repos := make([]mirror.SurveyedRepo, vastRepos)
+	for i := range repos {
+		repos[i].Repo = mirror.Repo{Host: "docker.io", Path: fmt.Sprintf("library/app%06d", i)}
+	}
+	return repos
+}
+
+func (v vast) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
+	return func(yield func(*mirror.SurveyedManifest, error) bool) {
+		m := mirror.SurveyedManifest{Origin: mirror.Mirrored}
+		for i := range v.images {
+			first := i * (vastBlobs + 1)
+			m.Repo, m.Digest, m.Blobs = i*vastRepos/v.images, v.digest(first), m.Blobs[:0]
+			m.Added, m.Used = ago(time.Duration(i+2)*time.Hour), ago(time.Duration(i+1)*time.Hour)
+			for n := range vastBlobs {
+				m.Blobs = append(m.Blobs, v.digest(first+1+n))
+			}
+			m.Blobs = append(m.Blobs, v.digest(i/100*100*(vastBlobs+1)+1))
+			if !yield(&m, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (v vast) Tags() iter.Seq2[mirror.SurveyedTag, error] {
+	return func(yield func(mirror.SurveyedTag, error) bool) {
+		for i := range v.images {
+			tag := mirror.Tag{Digest: v.digest(i * (vastBlobs + 1)), Origin: mirror.Mirrored, Updated: ago(time.Duration(v.images+2) * time.Hour)}
+			if !yield(mirror.SurveyedTag{Repo: i * vastRepos / v.images, Name: fmt.Sprintf("v%08d", i), Tag: tag}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (v vast) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
+	return func(yield func(*mirror.SurveyedBlob, error) bool) {
+		b := mirror.SurveyedBlob{Size: 1000, Fresh: ago(2 * time.Hour), Users: 1}
+		for i := range v.images * (vastBlobs + 1) {
+			b.Digest = v.digest(i)
+			if !yield(&b, nil) {
+				return
+			}
+		}
+	}
+}
+
+// BenchmarkPlan plans against a made up store, and reports what a plan takes beside reading that store: the memory that
+// is alive at the end, and the most that there was, garbage included. Half of what is held goes.
+func BenchmarkPlan(b *testing.B) {
+	for _, images := range []int{1000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("blobs=%d", images*vastBlobs), func(b *testing.B) {
+			v := vast{newWorld(nil), images}
+			b.ReportAllocs()
+			for b.Loop() {
+				peak := watchHeap()
+				p, err := gc.MakePlan(b.Context(), v, v, gc.Options{Policy: gc.Policy{MaxSize: gc.Size(images*5500) + 1, ShrinkTo: gc.Size(images * 5500)}}, now)
+				if err != nil || p.Totals.Bytes < int64(images*5500) {
+					b.Fatal(p.Totals, err)
+				}
+				most := peak()
+				b.ReportMetric(float64(most)/(1<<20), "MiB-peak")
+				b.ReportMetric(float64(heap(true))/(1<<20), "MiB-plan")
+				runtime.KeepAlive(p)
+			}
+		})
+	}
+}
+
+// watchHeap looks at the heap until the function that it returns is called, which returns by how much it grew at most.
+func watchHeap() (most func() uint64) {
+	before := heap(true)
+	stop, done := make(chan bool), make(chan uint64)
+	go func() {
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		var peak uint64
+		for {
+			peak = max(peak, heap(false))
+			select {
+			case <-ticker.C:
+			case <-stop:
+				done <- peak
+				return
+			}
+		}
+	}()
+	return func() uint64 {
+		close(stop)
+		return max(<-done, before) - before
+	}
+}
+
+// heap returns how many bytes are on the heap.
+func heap(collect bool) uint64 {
+	if collect {
+		runtime.GC()
+	}
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}

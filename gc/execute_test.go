@@ -1,0 +1,246 @@
+package gc_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+func timeNow() time.Time { return time.Now() }
+
+// later lets the clock of a bubble run.
+func later(d time.Duration) { <-time.After(d) }
+
+// inShop runs a test over a real store, with a clock of its own.
+func inShop(t *testing.T, test func(s *shop)) {
+	t.Helper()
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openShop(t, folder)
+		defer s.close()
+		test(s)
+	})
+}
+
+// TestTwoVersionsUnderOneTag is what everybody tries first.
+func TestTwoVersionsUnderOneTag(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.pushImage(team, "latest", "config 1", "base", "app 1")
+		old, err := s.Tag(s.Context(), repoOf(team), "latest")
+		s.must(err)
+		s.pushImage(team, "latest", "config 2", "base", "app 2")
+		later(2 * time.Hour)
+		if r := s.collect(gc.Policy{}); r.Bytes != 0 {
+			s.Errorf("without being asked to, %+v", r)
+		}
+		s.must(s.DeleteManifest(s.Context(), repoOf(team), old.Digest))
+		r := s.collect(gc.Policy{})
+		if want := int64(len("config 1") + len("app 1") + len(imageOf(mirror.Pushed, "", "config 1", "base", "app 1").Bytes)); r.Bytes != want || r.Blobs != 3 {
+			s.Errorf("%+v, want %d bytes", r, want)
+		}
+		s.pull(team, "latest", "config 2", "base", "app 2")
+		if err := s.read(team, "app 1"); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+			s.Errorf("%v", err)
+		}
+	})
+}
+
+func TestUntaggedVersionGoes(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.pushImage(team, "latest", "config 1", "base", "app 1")
+		s.pushImage(team, "latest", "config 2", "base", "app 2")
+		later(30 * time.Minute)
+		if r := s.collect(gc.Policy{DeleteUntagged: true}); r.Bytes != 0 {
+			s.Errorf("within the grace time: %+v", r)
+		}
+		later(31 * time.Minute)
+		if r := s.collect(gc.Policy{DeleteUntagged: true}); r.Manifests != 1 || r.Images != 1 || r.Blobs != 3 {
+			s.Errorf("%+v", r)
+		}
+		s.pull(team, "latest", "config 2", "base", "app 2")
+	})
+}
+
+func TestUploadsAndOrphansGo(t *testing.T) {
+	inShop(t, func(s *shop) {
+		up, err := s.StartUpload(s.Context(), repoOf(team), digest.SHA256)
+		s.must(err)
+		_, err = up.Append(strings.NewReader("half of it"))
+		s.must(err)
+		s.must(up.Close())
+		s.crash.dead.Store(true) // the file becomes durable, the index does not name it
+		orphan, err := s.Receive(s.Context(), named("orphan"))
+		s.must(err)
+		_, err = orphan.Write([]byte("orphan"))
+		s.must(err)
+		if err := orphan.Commit(s.Context(), repoOf(team)); !errors.Is(err, errCrash) {
+			s.Errorf("%v", err)
+		}
+		s.die()
+		// The times of files are not those of the bubble's clock.
+		at := time.Now().AddDate(100, 0, 0)
+		p, err := gc.MakePlan(s.Context(), s, s, gc.Options{Policy: gc.Policy{Uploads: gc.Age(day)}}, at)
+		s.must(err)
+		if want := (gc.Totals{Uploads: 1, Orphans: 1, Bytes: 16}); p.Totals != want || p.Budget.Held != 16 {
+			s.Errorf("%+v, want %+v", p.Totals, want)
+		}
+		if r := s.execute(p); r.Totals != p.Totals || r.Kept != 0 {
+			s.Errorf("%+v", r)
+		}
+		if r := s.execute(p); r.Bytes != 0 || r.Kept != 2 || len(r.Stayed) != 2 {
+			s.Errorf("a second time: %+v", r)
+		}
+	})
+}
+
+// TestWhatChangesAfterThePlan is kept, whole.
+func TestWhatChangesAfterThePlan(t *testing.T) {
+	for name, change := range map[string]func(s *shop, d digest.Digest){
+		"nothing": func(*shop, digest.Digest) {},
+		"pulled":  func(s *shop, _ digest.Digest) { s.pull(hub, "v1", "config", "layer") },
+		"pinned": func(s *shop, _ digest.Digest) {
+			s.must(s.Note(s.Context(), mirror.PinNotes, map[string][]byte{hub + ":v1": []byte("{}")}))
+		},
+		"tagged": func(s *shop, _ digest.Digest) {
+			s.put(hub, imageOf(mirror.Mirrored, "", "config", "layer"), "v2")
+		},
+		"moved": func(s *shop, _ digest.Digest) {
+			s.put(hub, imageOf(mirror.Mirrored, "", "config"), "v1")
+		},
+		"part of an index": func(s *shop, d digest.Digest) { s.put(hub, indexOf(mirror.Mirrored, d)) },
+		"protected":        func(s *shop, d digest.Digest) { s.Protect(d) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inShop(t, func(s *shop) {
+				d := s.mirrorImage(hub, "v1", "config", "layer")
+				s.push(team, "alone")
+				later(2 * time.Hour)
+				p := s.plan(gc.Policy{MaxSize: 1})
+				if p.Totals.Images != 1 || p.Totals.Blobs != 4 {
+					s.Fatalf("%+v", p.Totals)
+				}
+				change(s, d)
+				r := s.execute(p)
+				if name == "nothing" {
+					if r.Totals != p.Totals || s.disk() != 0 {
+						s.Errorf("%+v, and %d bytes are left", r, s.disk())
+					}
+					return
+				}
+				if r.Kept != 1 || r.Images != 0 || r.Blobs != 1 || r.Stayed[0].Kept == "" || r.Stayed[0].Name != hub+":v1" || r.Stayed[0].Freed != 0 {
+					s.Errorf("%+v", r)
+				}
+				_, err := s.Manifest(s.Context(), repoOf(hub), d)
+				s.must(err)
+				s.must(s.read(hub, "layer"))
+			})
+		})
+	}
+}
+
+func TestBlobThatSomebodyAskedForStays(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.pushImage(team, "v1", "config") // a repository must be there to be asked in
+		for _, blob := range []string{"asked", "mounted", "alone"} {
+			s.push(team, blob)
+		}
+		later(2 * time.Hour)
+		p := s.plan(gc.Policy{})
+		_, err := s.StatBlob(s.Context(), repoOf(team), named("asked"))
+		s.must(err)
+		_, err = s.Mount(s.Context(), repoOf(other), repoOf(team), named("mounted"))
+		s.must(err)
+		r := s.execute(p)
+		if r.Blobs != 1 || r.Kept != 2 || r.Bytes != int64(len("alone")) {
+			s.Errorf("%+v", r)
+		}
+		s.must(s.PutManifest(s.Context(), repoOf(team), imageOf(mirror.Pushed, "", "asked"), "v2"))
+		s.must(s.PutManifest(s.Context(), repoOf(other), imageOf(mirror.Pushed, "", "mounted"), "v2"))
+		err = s.PutManifest(s.Context(), repoOf(team), imageOf(mirror.Pushed, "", "alone"), "v3")
+		if mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown {
+			s.Errorf("%v", err)
+		}
+	})
+}
+
+func TestExecutionEndsWithItsContext(t *testing.T) {
+	inShop(t, func(s *shop) {
+		for i := range 9 {
+			s.push(team, strings.Repeat("x", i+1))
+		}
+		later(2 * time.Hour)
+		p := s.plan(gc.Policy{})
+		ctx, cancel := context.WithCancel(s.Context())
+		cancel()
+		r, err := p.Execute(ctx, s, nil)
+		if !errors.Is(err, context.Canceled) || r.Bytes != 0 || r.Error == "" {
+			s.Errorf("%+v, %v", r, err)
+		}
+		if _, err := gc.MakePlan(ctx, s, s, gc.Options{}, time.Now()); !errors.Is(err, context.Canceled) {
+			s.Errorf("%v", err)
+		}
+		if r := s.execute(p); r.Blobs != 9 {
+			s.Errorf("%+v", r)
+		}
+	})
+}
+
+// slow takes a second for each sweep.
+type slow struct{ *shop }
+
+func (s slow) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned], done func(mirror.Swept)) error {
+	later(time.Second)
+	return s.shop.Sweep(ctx, condemned, done)
+}
+
+func TestPace(t *testing.T) {
+	inShop(t, func(s *shop) {
+		for i := range 130 {
+			s.put(hub, imageOf(mirror.Mirrored, "", strconv.Itoa(i)), "v"+strconv.Itoa(i))
+		}
+		later(2 * time.Hour)
+		opts := gc.Options{Policy: gc.Policy{MaxSize: 1}, Pace: 3}
+		r, err := gc.Run(s.Context(), slow{s}, s, opts, nil)
+		s.must(err)
+		if r.Images != 130 || s.disk() != 0 || r.Seconds < 12 || r.Seconds > 13 {
+			s.Errorf("three steps of a second took %+v", r)
+		}
+	})
+}
+
+func TestUsage(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.pushImage(team, "v1", "config", "base")
+		s.pushImage(team, "v2", "config", "base")
+		s.mirrorImage(hub, "v1", "other config", "base")
+		s.push(team, "alone")
+		s.must(s.Unlink(s.Context(), repoOf(team), named("alone")))
+		repos, total, err := gc.Usage(s.Context(), s)
+		s.must(err)
+		man := int64(len(imageOf(mirror.Pushed, "", "config", "base").Bytes))
+		theirs := int64(len(imageOf(mirror.Pushed, "", "other config", "base").Bytes))
+		want := []gc.RepoUsage{
+			{Repo: hub, Tags: 1, Manifests: 1, Blobs: 3, Bytes: theirs + 16, Exclusive: theirs + 12, Shared: 4},
+			{Repo: team, Tags: 2, Manifests: 1, Blobs: 3, Bytes: man + 10, Exclusive: man + 6, Shared: 4},
+		}
+		for i := range want {
+			if i >= len(repos) || repos[i] != want[i] {
+				s.Errorf("%+v, want %+v", repos, want)
+				break
+			}
+		}
+		if total.Bytes != s.disk() || total.Unused != 5 || total.Tags != 3 || total.Manifests != 2 || total.Shared != 4 || total.Repo != "" {
+			s.Errorf("%+v", total)
+		}
+	})
+}

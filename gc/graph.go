@@ -1,0 +1,300 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// graph is a survey in memory: places take the place of names.
+type graph struct {
+	repos []mirror.Repo
+	names []string // as [mirror.Repo.String] writes them
+	blobs *blobs
+	nodes list[node]
+	tags  list[tag]
+	files list[int32] // places of blobs that nodes point at, those of one node together
+
+	pairs list[edge] // of which brings and needed are made
+	// brings leads from a node to those that come and go with it: children, and what refers to it. needed is the way back.
+	brings, needed edges
+	named          edges // from a node to its tags
+	stack          []int32
+}
+
+// node is a manifest in a repository. Times are in nanoseconds of Unix time.
+type node struct {
+	digest packed
+	repo   int32
+	files  int32 // where its blobs begin, its own file first; they end where those of the next node begin
+	added  int64
+	own    int64 // when it was added or read last
+	use    int64 // the latest own of it and all that it brings, and the latest change of a tag of them
+	unit   int32 // place of the last unit that needs it
+	origin origin
+	state  state
+}
+
+// tag is a tag in a repository.
+type tag struct {
+	name    string
+	node    int32
+	updated int64
+	origin  origin
+	pinned  bool
+	follows bool // it says by its name that it belongs to another manifest that is held, see [subjectOf]
+	dropped bool // by a rule
+}
+
+// origin is a [mirror.Origin] in a byte.
+type origin uint8
+
+const (
+	mirrored origin = iota
+	imported
+	pushed
+)
+
+func originOf(o mirror.Origin) origin {
+	switch o {
+	case mirror.Mirrored:
+		return mirrored
+	case mirror.Imported:
+		return imported
+	}
+	return pushed
+}
+
+// state is what is known of a node; see spread for what holds for a node because of what it brings.
+type state uint8
+
+const (
+	pinned  state = 1 << iota // it, or a tag of it
+	asked                     // by name, so that it may go whatever its origin; so is all that it brings
+	brought                   // it is a child, or refers to something that is held
+	reached                   // by a unit
+	inUse                     // by a transfer: it or what it brings
+	foreign                   // it or what it brings, or a tag of these, did not come from an upstream
+	unasked                   // of these there is one that was not asked for by name
+)
+
+// loadGraph reads a survey.
+func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *flaws) (*graph, error) {
+	g := &graph{}
+	for _, r := range s.Repos() {
+		g.repos = append(g.repos, r.Repo)
+		g.names = append(g.names, r.Repo.String())
+	}
+	var err error
+	if g.blobs, err = loadBlobs(ctx, s, cutoff, flaws); err != nil {
+		return nil, err
+	}
+	l := loading{graph: g, survey: s, flaws: flaws}
+	if err := l.manifests(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.loadTags(ctx); err != nil {
+		return nil, err
+	}
+	g.brings = newEdges(g.nodes.n, l.pairs.values())
+	g.needed = newEdges(g.nodes.n, reversed(l.pairs.values()))
+	g.named = newEdges(g.nodes.n, func(yield func(edge) bool) {
+		for place, tag := range g.tags.all() {
+			if !yield(edge{tag.node, place}) {
+				return
+			}
+		}
+	})
+	g.pairs = list[edge]{}
+	return g, nil
+}
+
+func (l *list[T]) values() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, v := range l.all() {
+			if !yield(*v) {
+				return
+			}
+		}
+	}
+}
+
+func reversed(pairs iter.Seq[edge]) iter.Seq[edge] {
+	return func(yield func(edge) bool) {
+		for pair := range pairs {
+			if !yield(edge{pair.to, pair.from}) {
+				return
+			}
+		}
+	}
+}
+
+// filesOf yields the places of the blobs of a node, its own file among them.
+func (g *graph) filesOf(place int32) iter.Seq[int32] {
+	end := int32(g.files.n)
+	if int(place)+1 < g.nodes.n {
+		end = g.nodes.at(place + 1).files
+	}
+	return func(yield func(int32) bool) {
+		for i := g.nodes.at(place).files; i < end; i++ {
+			if !yield(*g.files.at(i)) {
+				return
+			}
+		}
+	}
+}
+
+// loading reads manifests and tags into a graph.
+type loading struct {
+	*graph
+	survey mirror.Survey
+	flaws  *flaws
+	starts []int32 // where the nodes of each repository begin
+	refs   []ref   // from those of the repository that is being read
+}
+
+// ref is a reference from a node to a manifest that may come later, or not at all.
+type ref struct {
+	from    int32
+	to      packed
+	subject bool // or a child
+}
+
+func (l *loading) manifests(ctx context.Context) error {
+	for m, err := range l.survey.Manifests() {
+		if l.flaws.note(err) {
+			continue
+		}
+		if l.nodes.n%chunkSize == 0 && ctx.Err() != nil {
+			break
+		}
+		l.reach(m.Repo)
+		l.manifest(m)
+	}
+	l.reach(len(l.repos))
+	return ctx.Err()
+}
+
+// reach ends the repositories before one.
+func (l *loading) reach(repo int) {
+	for len(l.starts) <= repo {
+		l.resolve()
+		l.starts = append(l.starts, int32(l.nodes.n))
+	}
+}
+
+func (l *loading) manifest(m *mirror.SurveyedManifest) {
+	place := int32(l.nodes.n)
+	n := node{
+		digest: pack(m.Digest), repo: int32(m.Repo), files: int32(l.files.n),
+		added: nanos(m.Added), own: max(nanos(m.Added), nanos(m.Used)), unit: alone, origin: originOf(m.Origin),
+	}
+	n.use = n.own
+	repo := l.repos[m.Repo]
+	if l.survey.Pinned(mirror.Ref{Repo: repo, Digest: m.Digest}) {
+		n.state |= pinned
+	}
+	if l.survey.Protected(m.Digest) {
+		n.state |= inUse
+	}
+	l.nodes.add(n)
+	l.file(m.Digest)
+	for _, d := range m.Blobs {
+		l.file(d)
+	}
+	for _, d := range m.Children {
+		l.refs = append(l.refs, ref{place, pack(d), false})
+	}
+	if m.Subject != "" {
+		l.refs = append(l.refs, ref{place, pack(m.Subject), true})
+	}
+}
+
+func (l *loading) file(d digest.Digest) {
+	if place := l.blobs.find(d); place >= 0 {
+		l.files.add(place)
+	}
+}
+
+// resolve makes edges of the references of a repository of which all nodes are there.
+func (l *loading) resolve() {
+	for _, r := range l.refs {
+		if to := l.find(len(l.starts)-1, r.to); to >= 0 {
+			l.bring(r.from, to, r.subject)
+		}
+	}
+	l.refs = l.refs[:0]
+}
+
+// bring notes that a node refers to another one, as to its subject or its child.
+func (l *loading) bring(from, to int32, subject bool) {
+	if from == to {
+		return
+	}
+	if subject {
+		from, to = to, from
+	}
+	l.pairs.add(edge{from, to})
+	l.nodes.at(to).state |= brought
+}
+
+// find returns the place of a manifest in a repository, or -1 if it is not there.
+func (l *loading) find(repo int, d packed) int32 {
+	from, to := l.starts[repo], int32(l.nodes.n)
+	if repo+1 < len(l.starts) {
+		to = l.starts[repo+1]
+	}
+	for from < to {
+		middle := (from + to) / 2
+		if l.nodes.at(middle).digest.before(d) {
+			from = middle + 1
+		} else {
+			to = middle
+		}
+	}
+	if int(from) < l.nodes.n && int(l.nodes.at(from).repo) == repo && l.nodes.at(from).digest == d {
+		return from
+	}
+	return -1
+}
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// moment is the opposite of nanos.
+func moment(nanos int64) time.Time {
+	if nanos == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, nanos).UTC()
+}
+
+// flaws are records of the index that cannot be read. Nothing is taken out because of what is not known: the store looks
+// for itself at everything that needs what is condemned.
+type flaws struct {
+	n     int
+	first []error
+}
+
+// note notes an error, and reports whether there is one.
+func (f *flaws) note(err error) bool {
+	const most = 8
+	if err == nil {
+		return false
+	}
+	if f.n++; f.n <= most {
+		f.first = append(f.first, err)
+	}
+	return true
+}
+
+func (f *flaws) err() error { return errors.Join(f.first...) }

@@ -1,0 +1,278 @@
+package gc_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"pgregory.net/rapid"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+var errNotThere = errors.New("the mirror is offline")
+
+// view is what a store holds.
+type view struct {
+	manifests map[string]map[digest.Digest]mirror.SurveyedManifest
+	tags      map[string]map[string]digest.Digest
+	blobs     map[digest.Digest]mirror.SurveyedBlob
+}
+
+func (m *model) look() view {
+	m.t.Helper()
+	v := view{make(map[string]map[digest.Digest]mirror.SurveyedManifest), make(map[string]map[string]digest.Digest), make(map[digest.Digest]mirror.SurveyedBlob)}
+	m.must(m.Survey(m.Context(), func(s mirror.Survey) error {
+		repos := s.Repos()
+		for _, repo := range repos {
+			v.manifests[repo.Repo.String()], v.tags[repo.Repo.String()] = make(map[digest.Digest]mirror.SurveyedManifest), make(map[string]digest.Digest)
+		}
+		for man, err := range s.Manifests() {
+			m.must(err)
+			copied := *man
+			copied.Blobs, copied.Children = slices.Clone(man.Blobs), slices.Clone(man.Children)
+			v.manifests[repos[man.Repo].Repo.String()][man.Digest] = copied
+		}
+		for tag, err := range s.Tags() {
+			m.must(err)
+			v.tags[repos[tag.Repo].Repo.String()][tag.Name] = tag.Digest
+		}
+		for blob, err := range s.Blobs() {
+			m.must(err)
+			v.blobs[blob.Digest] = *blob
+		}
+		return nil
+	}))
+	return v
+}
+
+// check compares the store with the model.
+func (m *model) check(*rapid.T) {
+	v := m.look()
+	var size int64
+	for d, blob := range v.blobs {
+		data, err := m.file(d)
+		if err != nil || digest.FromBytes(data) != d || blob.Size != int64(len(data)) {
+			m.t.Fatalf("file of blob %s: %q, %v", d, data, err)
+		}
+		size += blob.Size
+	}
+	if disk := m.disk(); disk != size && !m.crashed {
+		m.t.Fatalf("%d bytes on the disk, %d in the index", disk, size)
+	}
+	for _, repo := range modelRepos {
+		if got, want := sorted(v.manifests[repo]), sorted(m.manifests[repo]); !slices.Equal(got, want) {
+			m.t.Fatalf("manifests of %s are %v, want %v", repo, got, want)
+		}
+		if got, want := sorted(v.tags[repo]), sorted(m.tags[repo]); !slices.Equal(got, want) {
+			m.t.Fatalf("tags of %s are %v, want %v", repo, got, want)
+		}
+		for tag, d := range v.tags[repo] {
+			if want := m.tags[repo][tag].to; d != want {
+				m.t.Fatalf("%s:%s is %s, want %s", repo, tag, d, want)
+			}
+		}
+		for d, man := range v.manifests[repo] {
+			for _, blob := range append([]digest.Digest{d}, man.Blobs...) {
+				if _, held := v.blobs[blob]; !held && (man.Origin != mirror.Mirrored || blob == d || m.received[blob]) {
+					m.t.Fatalf("%s %s@%s lacks blob %s", man.Origin, repo, d, blob)
+				}
+			}
+		}
+	}
+}
+
+// execute executes the plan that was made, or a new one. What the new one says is what is done.
+func (m *model) execute(t *rapid.T) {
+	fresh := m.pending == nil
+	if fresh {
+		m.makePlan(t)
+	}
+	before, plan := m.look(), m.pending
+	result := m.shop.execute(plan)
+	if fresh && (result.Kept != 0 || result.Totals != plan.Totals) {
+		t.Fatalf("%+v, planned were %+v", result, plan.Totals)
+	}
+	m.account(before, m.look())
+}
+
+// account judges what a collection took out, and has the model forget it.
+func (m *model) account(before, after view) {
+	cutoff := m.planned
+	if m.policy.Grace >= 0 {
+		cutoff = cutoff.Add(-max(time.Duration(m.policy.Grace), 10*time.Minute))
+	}
+	if m.policy.Grace == 0 {
+		cutoff = m.planned.Add(-time.Hour)
+	}
+	used := make(map[digest.Digest]bool)
+	for _, repo := range modelRepos {
+		for d, man := range after.manifests[repo] {
+			for _, blob := range append([]digest.Digest{d}, man.Blobs...) {
+				used[blob] = true
+			}
+		}
+		for _, d := range sorted(before.manifests[repo]) {
+			if _, stays := after.manifests[repo][d]; stays {
+				continue
+			}
+			if why := m.mustStay(repo, d, cutoff, after); why != "" {
+				m.t.Fatalf("%s@%s went, but %s", repo, d, why)
+			}
+		}
+	}
+	for _, repo := range modelRepos {
+		for d := range before.manifests[repo] {
+			if _, stays := after.manifests[repo][d]; !stays {
+				m.forget(repo, d)
+			}
+		}
+	}
+	for d := range before.blobs {
+		if _, stays := after.blobs[d]; stays {
+			continue
+		}
+		if at, asked := m.asked[d]; used[d] || m.protected[d] != nil || asked && !at.Before(cutoff) {
+			m.t.Fatalf("blob %s went: it is used: %t, asked for at %s", d, used[d], at)
+		}
+		delete(m.asked, d)
+		delete(m.received, d)
+	}
+	m.pending = nil
+}
+
+// mustStay says why a manifest should not have gone.
+func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after view) string {
+	h := m.manifests[repo][d]
+	tagged, pushedTag, follows := false, false, false
+	for tag, p := range m.tags[repo] {
+		if p.to != d {
+			continue
+		}
+		if m.pins[repo+":"+tag] {
+			return "its tag is pinned"
+		}
+		if strings.HasSuffix(tag, ".sig") {
+			follows = true
+			continue
+		}
+		tagged, pushedTag = true, pushedTag || p.origin != mirror.Mirrored
+	}
+	switch {
+	case m.pins[repo+"@"+d.String()]:
+		return "it is pinned"
+	case m.protected[d] != nil:
+		return "it is protected"
+	case !h.used.Before(cutoff):
+		return "it was used " + h.used.String()
+	}
+	for index, man := range after.manifests[repo] {
+		if slices.Contains(man.Children, d) {
+			return "index " + index.String() + " needs it"
+		}
+	}
+	if _, held := after.manifests[repo][h.subject]; held && h.subject != "" {
+		return "its subject stays"
+	}
+	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvenOffline || m.always == nil)
+	byChoice := m.policy.DeleteUntagged && !tagged && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.always == nil || follows || m.broughtByGone(repo, d, after))
+	if !byBudget && !byChoice {
+		return "nothing in the policy has it go"
+	}
+	return ""
+}
+
+// broughtByGone reports whether a manifest went with another one.
+func (m *model) broughtByGone(repo string, d digest.Digest, after view) bool {
+	for other, h := range m.manifests[repo] {
+		if _, stays := after.manifests[repo][other]; !stays && (slices.Contains(h.children, d) || m.manifests[repo][d].subject == other) {
+			return true
+		}
+	}
+	return false
+}
+
+// die ends the process without a word. What was used lately may be forgotten then.
+func (m *model) die(*rapid.T) {
+	m.shop.die()
+	m.afterCrash()
+}
+
+func (m *model) afterCrash() {
+	m.crashed, m.pending = true, nil
+	clear(m.protected)
+	v := m.look()
+	for _, repo := range modelRepos {
+		for d, h := range m.manifests[repo] {
+			h.used = later2(v.manifests[repo][d].Added, v.manifests[repo][d].Used)
+		}
+	}
+	for d := range m.asked {
+		if blob, held := v.blobs[d]; held {
+			m.asked[d] = blob.Fresh
+		}
+	}
+}
+
+func later2(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// dieSweeping ends the process between a transaction of a sweep and the files that go after it.
+func (m *model) dieSweeping(t *rapid.T) {
+	if m.pending == nil {
+		m.makePlan(t)
+	}
+	before := m.look()
+	m.crash.remaining.Store(int64(rapid.IntRange(1, 2).Draw(t, "transactions")))
+	_, err := m.pending.Execute(m.Context(), m, nil)
+	if err != nil && !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	m.account(before, m.look())
+	m.shop.die()
+	m.afterCrash()
+}
+
+// end collects everything that nobody needs, whatever its age, and finds nothing of it left.
+func (m *model) end() {
+	for _, release := range m.protected {
+		release()
+	}
+	// The times of files are not those of the bubble's clock.
+	for orphan, err := range m.Orphans(m.Context()) {
+		m.must(err)
+		if _, err := m.DropOrphan(m.Context(), orphan.Digest, time.Now().AddDate(100, 0, 0)); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	m.crashed = false
+	m.check(m.t)
+	later(time.Second)
+	m.policy, m.always, m.planned = gc.Policy{Grace: -1, DeleteUntagged: true}, nil, time.Now()
+	clear(m.protected)
+	before := m.look()
+	result := m.shop.collect(m.policy)
+	m.account(before, m.look())
+	m.check(m.t)
+	var size int64
+	v := m.look()
+	for d, blob := range v.blobs {
+		size += blob.Size
+		if blob.Users == 0 {
+			m.t.Fatalf("blob %s is left", d)
+		}
+	}
+	if disk := m.disk(); disk != size {
+		m.t.Fatalf("%d bytes on the disk, %d in the index, after %+v", disk, size, result)
+	}
+	if p := m.shop.plan(m.policy); p.Totals != (gc.Totals{}) {
+		m.t.Fatalf("%+v would go next", p.Totals)
+	}
+}

@@ -1,0 +1,396 @@
+package gc_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"pgregory.net/rapid"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+// TestModel does random things to a store, collections among them, and compares it with a simple model after each.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		folder := t.TempDir()
+		var failure any // of a bubble, whose goroutine is not the one that the test is in
+		synctest.Test(t, func(t *testing.T) {
+			defer func() { failure = recover() }()
+			m := newModel(inBubble{r, t.Context()}, r, folder)
+			defer func() { m.shop.close() }()
+			r.Repeat(m.actions())
+			m.end()
+		})
+		// To find a smaller case of the same failure, they are told apart by where they panic.
+		switch fmt.Sprintf("%T", failure) {
+		case "<nil>":
+		case "rapid.invalidData":
+			panic(failure)
+		default:
+			panic(failure)
+		}
+	})
+}
+
+// actions are what is done, in an order of their names: those in front are drawn more often.
+func (m *model) actions() map[string]func(*rapid.T) {
+	actions := map[string]func(*rapid.T){"": m.check}
+	for i, action := range []struct {
+		name string
+		do   func(*rapid.T)
+	}{
+		{"mirror", m.mirrorImage}, {"collect an old plan", m.executeLate}, {"push an image", m.pushImage}, {"put an index", m.putIndex},
+		{"later", m.later}, {"put a referrer", m.putReferrer}, {"collect", m.execute}, {"move a tag", m.moveTag}, {"pull", m.pull},
+		{"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.ask}, {"mount", m.mount},
+		{"delete a tag", m.deleteTag}, {"delete a manifest", m.deleteManifest}, {"unlink", m.unlink},
+		{"crash in a sweep", m.dieSweeping}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.die},
+	} {
+		actions[fmt.Sprintf("%02d %s", i, action.name)] = action.do
+	}
+	return actions
+}
+
+// inBubble is a test with a context of the bubble that it is in.
+type inBubble struct {
+	*rapid.T
+	ctx context.Context
+}
+
+func (b inBubble) Context() context.Context { return b.ctx }
+
+// model is what a store should hold.
+type model struct {
+	*shop
+	t         *rapid.T
+	manifests map[string]map[digest.Digest]*held // by repository
+	tags      map[string]map[string]pointer
+	pins      map[string]bool
+	protected map[digest.Digest]func()
+	// asked is when a blob was pushed, mounted or asked for; received are those that came from an upstream.
+	asked    map[digest.Digest]time.Time
+	received map[digest.Digest]bool
+	policy   gc.Policy
+	pending  *gc.Plan
+	planned  time.Time
+	crashed  bool // files may be there that the index does not name
+}
+
+// held is a manifest.
+type held struct {
+	origin   mirror.Origin
+	blobs    []string
+	children []digest.Digest
+	subject  digest.Digest
+	used     time.Time // when it was put, tagged or pulled
+}
+
+// pointer is a tag.
+type pointer struct {
+	to     digest.Digest
+	origin mirror.Origin
+}
+
+var (
+	modelRepos = []string{hub, team}
+	modelBlobs = []string{"a", "bb", "ccc", "dddd"}
+	modelTags  = []string{"v1", "latest"}
+)
+
+func newModel(in tester, t *rapid.T, folder string) *model {
+	m := &model{
+		t: t, shop: openShop(in, folder), manifests: make(map[string]map[digest.Digest]*held), tags: make(map[string]map[string]pointer),
+		pins: make(map[string]bool), protected: make(map[digest.Digest]func()), asked: make(map[digest.Digest]time.Time),
+		received: make(map[digest.Digest]bool),
+	}
+	for _, repo := range modelRepos {
+		m.manifests[repo], m.tags[repo] = make(map[digest.Digest]*held), make(map[string]pointer)
+	}
+	// Who comes first makes a repository local or not; that is to be the same each time.
+	for _, repo := range modelRepos {
+		origin := mirror.Mirrored
+		if repo == team {
+			origin = mirror.Pushed
+			m.shop.push(repo, "a")
+			m.asked[named("a")] = time.Now()
+		}
+		m.put(repo, imageOf(origin, "", "a"), &held{origin: origin, blobs: []string{"a"}})
+	}
+	return m
+}
+
+func (m *model) repo() string { return rapid.SampledFrom(modelRepos).Draw(m.t, "repository") }
+func (m *model) blob() string { return rapid.SampledFrom(modelBlobs).Draw(m.t, "blob") }
+
+func (m *model) someBlobs() []string {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(modelBlobs), 1, 3, rapid.ID).Draw(m.t, "blobs")
+}
+
+// someTags draws no tag, mostly one.
+func (m *model) someTags() []string {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(modelTags), 0, 1, rapid.ID).Draw(m.t, "tags")
+}
+
+// some draws a manifest of a repository.
+func (m *model) some(repo string) digest.Digest {
+	if len(m.manifests[repo]) == 0 {
+		m.t.Skip("no manifest")
+	}
+	return rapid.SampledFrom(sorted(m.manifests[repo])).Draw(m.t, "manifest")
+}
+
+// put puts a manifest, which must work, and notes it.
+func (m *model) put(repo string, man mirror.Manifest, h *held, tags ...string) {
+	m.t.Helper()
+	m.must(m.PutManifest(m.Context(), repoOf(repo), man, tags...))
+	m.note(repo, man, h, tags...)
+}
+
+func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) {
+	h.used = time.Now()
+	if old := m.manifests[repo][man.Digest]; old != nil && old.origin == mirror.Pushed {
+		h.origin = mirror.Pushed
+	}
+	m.manifests[repo][man.Digest] = h
+	for _, tag := range tags {
+		old, found := m.tags[repo][tag]
+		if found && old.origin == mirror.Pushed && man.Origin == mirror.Mirrored {
+			continue // is not an upstream's to move
+		}
+		origin := man.Origin
+		if old.to == man.Digest && old.origin == mirror.Pushed {
+			origin = mirror.Pushed
+		}
+		m.tags[repo][tag] = pointer{man.Digest, origin}
+	}
+}
+
+func (m *model) pushBlob(*rapid.T) {
+	blob := m.blob()
+	m.push(m.repo(), blob)
+	m.asked[named(blob)] = time.Now()
+}
+
+func (m *model) pushImage(*rapid.T) {
+	repo, blobs := m.repo(), m.someBlobs()
+	for _, blob := range blobs {
+		m.push(repo, blob)
+		m.asked[named(blob)] = time.Now()
+	}
+	m.put(repo, imageOf(mirror.Pushed, "", blobs...), &held{origin: mirror.Pushed, blobs: blobs}, m.someTags()...)
+}
+
+// putManifest puts a manifest of which nobody knows whether the blobs are there.
+func (m *model) putManifest(*rapid.T) {
+	repo, blobs, tags := m.repo(), m.someBlobs(), m.someTags()
+	man := imageOf(mirror.Pushed, "", blobs...)
+	err := m.PutManifest(m.Context(), repoOf(repo), man, tags...)
+	switch mirror.CodeOf(err) {
+	case "":
+		m.note(repo, man, &held{origin: mirror.Pushed, blobs: blobs}, tags...)
+	case mirror.CodeManifestBlobUnknown:
+	default:
+		m.t.Fatal(err)
+	}
+}
+
+// mirrorImage takes in an image from an upstream, some of its blobs later or never.
+func (m *model) mirrorImage(*rapid.T) {
+	repo, blobs := m.repo(), m.someBlobs()
+	m.put(repo, imageOf(mirror.Mirrored, "", blobs...), &held{origin: mirror.Mirrored, blobs: blobs}, m.someTags()...)
+	for _, blob := range blobs[:rapid.IntRange(0, len(blobs)).Draw(m.t, "received")] {
+		m.receive(repo, blob)
+		m.asked[named(blob)] = time.Now()
+		m.received[named(blob)] = true
+	}
+}
+
+func (m *model) putIndex(*rapid.T) {
+	repo := m.repo()
+	child := m.some(repo)
+	origin := rapid.SampledFrom([]mirror.Origin{mirror.Pushed, mirror.Mirrored}).Draw(m.t, "origin")
+	children := []digest.Digest{child, m.some(repo)}
+	m.put(repo, indexOf(origin, children...), &held{origin: origin, children: children}, m.someTags()...)
+}
+
+func (m *model) putReferrer(*rapid.T) {
+	repo, blob := m.repo(), m.blob()
+	subject := m.some(repo)
+	m.push(repo, blob)
+	m.asked[named(blob)] = time.Now()
+	origin := rapid.SampledFrom([]mirror.Origin{mirror.Pushed, mirror.Mirrored}).Draw(m.t, "origin")
+	man := imageOf(origin, subject, blob)
+	var tags []string
+	if rapid.Bool().Draw(m.t, "by tag") {
+		tags = []string{strings.Replace(subject.String(), ":", "-", 1) + ".sig"}
+	}
+	m.put(repo, man, &held{origin: origin, blobs: []string{blob}, subject: subject}, tags...)
+}
+
+// moveTag points a tag at a manifest that is there.
+func (m *model) moveTag(*rapid.T) {
+	repo := m.repo()
+	d := m.some(repo)
+	old := m.manifests[repo][d]
+	data, err := m.file(d)
+	m.must(err)
+	stored, err := m.Manifest(m.Context(), repoOf(repo), d)
+	m.must(err)
+	man := mirror.Manifest{MediaType: stored.MediaType, Digest: d, Bytes: data, Origin: old.origin}
+	again := *old
+	m.put(repo, man, &again, rapid.SampledFrom(modelTags).Draw(m.t, "tag"))
+}
+
+// pull pulls a manifest and all of its blobs that should be there.
+func (m *model) pull(*rapid.T) {
+	repo := m.repo()
+	d := m.some(repo)
+	man, err := m.Manifest(m.Context(), repoOf(repo), d)
+	m.must(err)
+	if digest.FromBytes(man.Bytes) != d {
+		m.t.Fatalf("manifest %s is %q", d, man.Bytes)
+	}
+	h := m.manifests[repo][d]
+	h.used = time.Now()
+	for _, blob := range h.blobs {
+		if err := m.read(repo, blob); err == nil {
+			m.asked[named(blob)] = time.Now()
+		} else if h.origin != mirror.Mirrored || mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+			m.t.Fatalf("blob %q of %s@%s: %v", blob, repo, d, err)
+		}
+	}
+}
+
+func (m *model) ask(*rapid.T) {
+	repo, blob := m.repo(), m.blob()
+	stat, err := m.StatBlob(m.Context(), repoOf(repo), named(blob))
+	m.must(err)
+	if stat.Held && stat.Linked {
+		m.asked[named(blob)] = time.Now()
+	}
+}
+
+func (m *model) mount(*rapid.T) {
+	blob := m.blob()
+	_, err := m.Mount(m.Context(), repoOf(m.repo()), repoOf(m.repo()), named(blob))
+	if err == nil {
+		m.asked[named(blob)] = time.Now()
+	} else if mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *model) unlink(*rapid.T) {
+	blob := m.blob()
+	err := m.Unlink(m.Context(), repoOf(m.repo()), named(blob))
+	switch mirror.CodeOf(err) {
+	case "":
+		delete(m.asked, named(blob)) // who asked for it may be who let go of it
+	case mirror.CodeBlobUnknown, mirror.CodeUnsupported:
+	default:
+		m.t.Fatal(err)
+	}
+}
+
+func (m *model) deleteManifest(*rapid.T) {
+	repo := m.repo()
+	d := m.some(repo)
+	m.must(m.DeleteManifest(m.Context(), repoOf(repo), d))
+	for _, blob := range m.manifests[repo][d].blobs {
+		delete(m.asked, named(blob)) // with the manifest, a link to what never came goes
+	}
+	m.forget(repo, d)
+}
+
+func (m *model) forget(repo string, d digest.Digest) {
+	delete(m.manifests[repo], d)
+	for tag, p := range m.tags[repo] {
+		if p.to == d {
+			delete(m.tags[repo], tag)
+		}
+	}
+}
+
+func (m *model) deleteTag(*rapid.T) {
+	repo := m.repo()
+	if len(m.tags[repo]) == 0 {
+		m.t.Skip("no tag")
+	}
+	tag := rapid.SampledFrom(sorted(m.tags[repo])).Draw(m.t, "tag")
+	m.must(m.DeleteTag(m.Context(), repoOf(repo), tag))
+	delete(m.tags[repo], tag)
+}
+
+func (m *model) pin(*rapid.T) {
+	repo := m.repo()
+	ref := repo + "@" + m.some(repo).String()
+	if rapid.Bool().Draw(m.t, "by tag") {
+		ref = repo + ":" + rapid.SampledFrom(modelTags).Draw(m.t, "tag")
+	}
+	note := []byte("{}")
+	if m.pins[ref] {
+		note = nil
+	}
+	m.must(m.Note(m.Context(), mirror.PinNotes, map[string][]byte{ref: note}))
+	m.pins[ref] = note != nil
+}
+
+func (m *model) protect(*rapid.T) {
+	d := m.some(m.repo())
+	if release := m.protected[d]; release != nil {
+		release()
+		delete(m.protected, d)
+		return
+	}
+	m.protected[d] = m.Protect(d)
+}
+
+func (m *model) later(*rapid.T) {
+	later(rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Minute, 50 * time.Minute, 3 * time.Hour}).Draw(m.t, "time"))
+	synctest.Wait() // for what the store does now and then
+}
+
+func (m *model) makePlan(*rapid.T) {
+	m.policy = gc.Policy{
+		Grace:          rapid.SampledFrom([]gc.Age{0, gc.Age(10 * time.Minute), -1}).Draw(m.t, "grace"),
+		DeleteUntagged: rapid.Bool().Draw(m.t, "untagged"),
+		MaxSize:        gc.Size(rapid.SampledFrom([]int{0, 1, 800, 2000}).Draw(m.t, "budget")),
+		EvenOffline:    rapid.Bool().Draw(m.t, "even offline"),
+	}
+	m.always = nil
+	if rapid.Bool().Draw(m.t, "offline") {
+		m.always = errNotThere
+	}
+	later(time.Millisecond) // what was done before is older than the plan
+	synctest.Wait()
+	m.planned = time.Now()
+	m.pending = m.shop.plan(m.policy)
+}
+
+// executeLate executes a plan after something else was done.
+func (m *model) executeLate(t *rapid.T) {
+	m.makePlan(t)
+	repo := m.repo()
+	for range rapid.IntRange(1, 3).Draw(t, "actions") {
+		if len(m.manifests[repo]) == 0 {
+			break
+		}
+		rapid.SampledFrom([]func(*rapid.T){m.pushBlob, m.putManifest, m.mirrorImage, m.putIndex, m.moveTag, m.pull, m.pull, m.ask, m.pin}).Draw(t, "action")(t)
+	}
+	m.execute(t)
+}
+
+func sorted[K ~string, V any](m map[K]V) []K {
+	var keys []K
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

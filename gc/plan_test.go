@@ -1,0 +1,178 @@
+package gc_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+const (
+	hub   = "docker.io/library/alpine"
+	other = "docker.io/library/busybox"
+	team  = "registry.test/team/app"
+	hour  = time.Hour
+	day   = 24 * hour
+)
+
+func TestUnreferencedGoes(t *testing.T) {
+	w := newWorld(t)
+	w.image(hub+":v1", mirror.Mirrored, day, "base", "a")
+	w.blob("b", 7, day)
+	w.blob("c", 7, time.Minute)
+	w.blob("d", 7, day)
+	w.protected[named("d")] = true
+	w.uploads = []mirror.HeldUpload{{ID: "1", Repo: team, Size: 5, Written: ago(25 * hour)}, {ID: "2", Repo: team, Size: 5, Written: ago(hour)}}
+	w.orphans = []mirror.Orphan{{Digest: named("e"), Size: 3, Written: ago(day)}, {Digest: named("f"), Size: 3, Written: ago(time.Minute)}}
+	p := w.plan(gc.Policy{Grace: gc.Age(hour)})
+	w.goes(p, "blob b", "upload registry.test/team/app 1", "orphan "+named("e").String())
+	want := gc.Totals{Blobs: 1, Uploads: 1, Orphans: 1, Bytes: 7 + 5 + 3}
+	if p.Totals != want {
+		t.Errorf("%+v, want %+v", p.Totals, want)
+	}
+	if want := int64(1 + 20 + 3*7 + 10 + 6); p.Budget.Held != want {
+		t.Errorf("%d bytes are held, want %d", p.Budget.Held, want)
+	}
+	if len(p.Protection) != 1 || p.Protection[0].Blobs != 2 || p.Protection[0].Bytes != 14 {
+		t.Errorf("%+v", p.Protection)
+	}
+}
+
+func TestUntagged(t *testing.T) {
+	for name, test := range map[string]struct {
+		make   func(w *world)
+		policy gc.Policy
+		want   []string
+	}{
+		"stays if nobody asked": {
+			make: func(w *world) { w.manifest(team+"@a", mirror.Pushed, day, "base") },
+		},
+		"goes with its blobs": {
+			make: func(w *world) {
+				w.image(team+":v1", mirror.Pushed, day, "base")
+				w.manifest(team+"@a", mirror.Pushed, day, "base", "layer")
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@a"},
+		},
+		"child of an index that stays": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Pushed, day, "child")
+				w.manifest(team+"@child", mirror.Pushed, day, "layer")
+				w.tag(team+":v1", "index", mirror.Pushed)
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+		},
+		"child of an index that goes": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Pushed, day, "child", "missing")
+				w.manifest(team+"@child", mirror.Pushed, day, "layer")
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@index"},
+		},
+		"child of an index that goes and one that stays": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Pushed, day, "child")
+				w.index(team+"@index2", mirror.Pushed, day, "child")
+				w.manifest(team+"@child", mirror.Pushed, day, "layer")
+				w.tag(team+":v1", "index2", mirror.Pushed)
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@index"},
+		},
+		"tagged child of an index that goes": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Pushed, day, "child")
+				w.manifest(team+"@child", mirror.Pushed, day, "layer")
+				w.tag(team+":amd64", "child", mirror.Pushed)
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@index"},
+		},
+		"what refers to something that stays": {
+			make: func(w *world) {
+				w.image(team+":v1", mirror.Pushed, day, "base")
+				w.about(team+"@note", mirror.Pushed, day, "v1", "layer")
+				w.about(team+"@sig", mirror.Pushed, day, "note", "layer")
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+		},
+		"what refers to something that goes or is not there": {
+			make: func(w *world) {
+				w.manifest(team+"@a", mirror.Pushed, day)
+				w.about(team+"@note", mirror.Pushed, 2*day, "a")
+				w.about(team+"@sig", mirror.Pushed, 3*day, "missing")
+				w.manifest(team+"@b", mirror.Pushed, day/2)
+				w.tag(team+":"+strings.Replace(named("a").String(), ":", "-", 1)+".sig", "b", mirror.Pushed)
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@sig", "image " + team + "@a"},
+		},
+		"what is young, or has something young with it": {
+			make: func(w *world) {
+				w.manifest(team+"@a", mirror.Pushed, time.Minute)
+				w.manifest(team+"@b", mirror.Pushed, day)
+				w.about(team+"@sig", mirror.Pushed, time.Minute, "b")
+				w.manifest(team+"@c", mirror.Pushed, 2*hour)
+			},
+			policy: gc.Policy{DeleteUntagged: true, Grace: gc.Age(hour)},
+			want:   []string{"manifest " + team + "@c"},
+		},
+		"pinned, or in use by a transfer": {
+			make: func(w *world) {
+				w.manifest(team+"@a", mirror.Pushed, day)
+				w.pin(team + "@" + named("a").String())
+				w.index(team+"@index", mirror.Pushed, day, "child")
+				w.manifest(team+"@child", mirror.Pushed, day)
+				w.protected[named("child")] = true
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+		},
+		"pinned child of an index that goes": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Pushed, day, "child", "child2")
+				w.manifest(team+"@child", mirror.Pushed, day)
+				w.manifest(team+"@child2", mirror.Pushed, day)
+				w.pin(team + "@" + named("child").String())
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@index"},
+		},
+		"cannot be fetched again": {
+			make: func(w *world) {
+				w.manifest(hub+"@a", mirror.Mirrored, day)
+				w.manifest(other+"@b", mirror.Mirrored, day)
+				w.gone[hub] = errors.New("offline")
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + other + "@b"},
+		},
+		"cannot be fetched again, even so": {
+			make: func(w *world) {
+				w.manifest(hub+"@a", mirror.Mirrored, day)
+				w.gone[hub] = errors.New("offline")
+			},
+			policy: gc.Policy{DeleteUntagged: true, EvenOffline: true},
+			want:   []string{"manifest " + hub + "@a"},
+		},
+		"tags that say that two belong to each other": {
+			make: func(w *world) {
+				w.manifest(team+"@a", mirror.Pushed, day)
+				w.manifest(team+"@b", mirror.Pushed, day)
+				w.tag(team+":"+strings.Replace(named("a").String(), ":", "-", 1)+".sig", "b", mirror.Pushed)
+				w.tag(team+":"+strings.Replace(named("b").String(), ":", "-", 1), "a", mirror.Pushed)
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			test.make(w)
+			w.goes(w.plan(test.policy), test.want...)
+		})
+	}
+}

@@ -1,0 +1,125 @@
+package gc_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+func TestRules(t *testing.T) {
+	const always = gc.Age(1)
+	for name, test := range map[string]struct {
+		make   func(w *world)
+		rule   gc.Rule
+		policy gc.Policy
+		want   []string
+	}{
+		"nothing to drop for": {rule: gc.Rule{Match: "**", Keep: []string{"v1"}}},
+		"newest":              {rule: gc.Rule{Match: "docker.io/**", KeepNewest: 2}, want: []string{"image " + hub + ":v4", "image " + hub + ":v3"}},
+		"newest, of those that no pattern keeps": {
+			rule: gc.Rule{Match: "docker.io/**", KeepNewest: 2, Keep: []string{"v1", "v4"}},
+		},
+		"unused": {rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: gc.Age(60 * hour)}, want: []string{"image " + hub + ":v4", "image " + hub + ":v3"}},
+		"unused, unless a pattern keeps it": {
+			rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: gc.Age(60 * hour), Keep: []string{"*4"}},
+			want: []string{"image " + hub + ":v3"},
+		},
+		"unused and not among the newest": {
+			rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: always, KeepNewest: 3},
+			want: []string{"image " + hub + ":v4"},
+		},
+		"another repository": {rule: gc.Rule{Match: "ghcr.io/**", DropUnusedFor: always}},
+		"the first rule counts": {
+			rule:   gc.Rule{Match: hub, KeepNewest: 9},
+			policy: gc.Policy{Rules: []gc.Rule{{Match: "**", DropUnusedFor: always}}},
+		},
+		"one tag of two": {
+			make: func(w *world) {
+				w.tag(hub+":latest", "v4", mirror.Mirrored)
+				w.move(hub+":latest", hour)
+			},
+			rule: gc.Rule{Match: hub, KeepNewest: 4},
+			want: []string{"tag " + hub + ":v4"},
+		},
+		"child of an index that stays": {
+			make: func(w *world) {
+				w.index(hub+"@index", mirror.Mirrored, hour, "v4")
+				w.tag(hub+":latest", "index", mirror.Mirrored)
+			},
+			rule: gc.Rule{Match: hub, KeepNewest: 4},
+			want: []string{"tag " + hub + ":v4"},
+		},
+		"pinned, young or in use": {
+			make: func(w *world) {
+				w.pin(hub + ":v4")
+				w.protected[named("v3")] = true
+				w.move(hub+":v2", time.Minute)
+			},
+			policy: gc.Policy{Grace: gc.Age(hour)},
+			rule:   gc.Rule{Match: hub, DropUnusedFor: always},
+			want:   []string{"image " + hub + ":v1"},
+		},
+		"cannot be fetched again": {
+			make: func(w *world) { w.gone[hub] = errors.New("offline") },
+			rule: gc.Rule{Match: hub, DropUnusedFor: always},
+		},
+		"pushed": {
+			make: func(w *world) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
+			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day)},
+		},
+		"pushed, if the rule is for that": {
+			make: func(w *world) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
+			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day), Pushed: true},
+			want: []string{"image " + team + ":v1"},
+		},
+		"superseded": {
+			make: func(w *world) {
+				w.manifest(hub+"@old", mirror.Mirrored, 9*day, "a")
+				w.manifest(hub+"@new", mirror.Mirrored, hour, "a")
+				w.move(hub+":v1", 8*day)
+			},
+			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
+			want: []string{"manifest " + hub + "@old"},
+		},
+		"superseded lately": {
+			make: func(w *world) {
+				for _, tag := range []string{"v1", "v2", "v3", "v4"} {
+					w.move(hub+":"+tag, 6*day)
+				}
+				w.manifest(hub+"@old", mirror.Mirrored, 9*day, "a")
+			},
+			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
+		},
+		"not superseded: no tag is younger": {
+			make: func(w *world) {
+				w.manifest(other+"@old", mirror.Mirrored, 9*day, "a")
+				w.image(other+":v1", mirror.Mirrored, 10*day, "a")
+			},
+			rule: gc.Rule{Match: other, DropSupersededAfter: gc.Age(day)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := mirroredImages(t, "v1", "v2", "v3", "v4")
+			if test.make != nil {
+				test.make(w)
+			}
+			test.policy.Rules = append([]gc.Rule{test.rule}, test.policy.Rules...)
+			w.goes(w.plan(test.policy), test.want...)
+		})
+	}
+}
+
+func TestSignatureGoesWithItsImage(t *testing.T) {
+	w := mirroredImages(t, "v1", "v2")
+	sig := "sha256-" + named("v2").Encoded() + ".sig"
+	w.manifest(hub+"@sig", mirror.Mirrored, 3*day, "a")
+	w.tag(hub+":"+sig, "sig", mirror.Mirrored)
+	p := w.plan(gc.Policy{Rules: []gc.Rule{{Match: hub, KeepNewest: 1}}})
+	w.goes(p, "image "+hub+":v2")
+	if p.Totals.Tags != 2 || p.Totals.Manifests != 2 {
+		t.Errorf("%+v", p.Totals)
+	}
+}

@@ -1,0 +1,318 @@
+package gc_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+	"airmirror/cache/files"
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+// tester is what *testing.T and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
+}
+
+// shop is a real store in a folder. Blobs are what their names say.
+type shop struct {
+	tester
+	folder string
+	*cache.Store
+	index  cache.Index
+	crash  *crash
+	always error // what upstreams say
+}
+
+var errCrash = errors.New("crashed")
+
+// crash makes it seem to the disk as if the process had ended: nothing is written any more.
+type crash struct {
+	dead      atomic.Bool
+	remaining atomic.Int64 // transactions until then; endless if negative
+}
+
+type crashIndex struct {
+	cache.Index
+	*crash
+}
+
+func (x crashIndex) Update(ctx context.Context, f func(cache.WriteTx) error) error {
+	if x.dead.Load() {
+		return errCrash
+	}
+	wrote := false
+	err := x.Index.Update(ctx, func(tx cache.WriteTx) error {
+		noted := &notedTx{WriteTx: tx}
+		err := f(noted)
+		wrote = noted.wrote
+		return err
+	})
+	if wrote && err == nil && x.remaining.Add(-1) == 0 {
+		x.dead.Store(true)
+	}
+	return err
+}
+
+// notedTx notes whether anything was written.
+type notedTx struct {
+	cache.WriteTx
+	wrote bool
+}
+
+func (tx *notedTx) Put(t cache.Table, key string, value []byte) error {
+	tx.wrote = true
+	return tx.WriteTx.Put(t, key, value)
+}
+
+func (tx *notedTx) Delete(t cache.Table, key string) error {
+	tx.wrote = true
+	return tx.WriteTx.Delete(t, key)
+}
+
+type crashBlobs struct {
+	cache.Blobs
+	*crash
+}
+
+func (b crashBlobs) Delete(ctx context.Context, d digest.Digest) error {
+	if b.dead.Load() {
+		return errCrash
+	}
+	return b.Blobs.Delete(ctx, d)
+}
+
+func openShop(t tester, folder string) *shop {
+	t.Helper()
+	s := &shop{tester: t, folder: folder}
+	s.open()
+	return s
+}
+
+func (s *shop) open() {
+	s.Helper()
+	s.must(os.MkdirAll(s.folder, 0o750))
+	index, err := bolt.Open(filepath.Join(s.folder, "index.db"))
+	s.must(err)
+	blobs, err := files.Open(s.folder)
+	s.must(err)
+	s.index, s.crash = index, new(crash)
+	s.crash.remaining.Store(-1)
+	s.Store, err = cache.New(crashBlobs{blobs, s.crash}, crashIndex{index, s.crash}, cache.Options{})
+	s.must(err)
+}
+
+func (s *shop) close() {
+	s.Helper()
+	if err := s.Store.Close(); err != nil && !errors.Is(err, errCrash) {
+		s.Fatal(err)
+	}
+}
+
+// die ends the process, and begins the next one.
+func (s *shop) die() {
+	s.Helper()
+	s.crash.dead.Store(true)
+	s.close()
+	s.open()
+}
+
+func (s *shop) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// CanFetch implements [gc.Sources].
+func (s *shop) CanFetch(context.Context, mirror.Repo) error { return s.always }
+
+func repoOf(name string) mirror.Repo {
+	repo, err := mirror.ParseRepo(name)
+	if err != nil {
+		panic(err)
+	}
+	return repo
+}
+
+// push pushes a blob.
+func (s *shop) push(repo, content string) {
+	s.Helper()
+	up, err := s.StartUpload(s.Context(), repoOf(repo), digest.SHA256)
+	s.must(err)
+	_, err = up.Append(strings.NewReader(content))
+	s.must(err)
+	s.must(up.Commit(s.Context(), named(content)))
+}
+
+// receive takes in a blob as from an upstream.
+func (s *shop) receive(repo, content string) {
+	s.Helper()
+	in, err := s.Receive(s.Context(), named(content))
+	s.must(err)
+	_, err = in.Write([]byte(content))
+	s.must(err)
+	s.must(in.Commit(s.Context(), repoOf(repo)))
+}
+
+// put puts a manifest, which must work.
+func (s *shop) put(repo string, m mirror.Manifest, tags ...string) digest.Digest {
+	s.Helper()
+	s.must(s.PutManifest(s.Context(), repoOf(repo), m, tags...))
+	return m.Digest
+}
+
+// pushImage pushes an image of some blobs.
+func (s *shop) pushImage(repo, tag string, blobs ...string) digest.Digest {
+	s.Helper()
+	for _, blob := range blobs {
+		s.push(repo, blob)
+	}
+	return s.put(repo, imageOf(mirror.Pushed, "", blobs...), tag)
+}
+
+// mirrorImage takes in an image of some blobs from an upstream.
+func (s *shop) mirrorImage(repo, tag string, blobs ...string) digest.Digest {
+	s.Helper()
+	d := s.put(repo, imageOf(mirror.Mirrored, "", blobs...), tag)
+	for _, blob := range blobs {
+		s.receive(repo, blob)
+	}
+	return d
+}
+
+// read pulls a blob.
+func (s *shop) read(repo, content string) error {
+	blob, err := s.Blob(s.Context(), repoOf(repo), named(content))
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	got := make([]byte, blob.Size)
+	if _, err := blob.Read(got); err != nil || string(got) != content {
+		s.Fatalf("blob %q is %q, %v", content, got, err)
+	}
+	return nil
+}
+
+// pull pulls what a tag leads to, with its blobs.
+func (s *shop) pull(repo, tag string, blobs ...string) {
+	s.Helper()
+	t, err := s.Tag(s.Context(), repoOf(repo), tag)
+	s.must(err)
+	_, err = s.Manifest(s.Context(), repoOf(repo), t.Digest)
+	s.must(err)
+	for _, blob := range blobs {
+		s.must(s.read(repo, blob))
+	}
+}
+
+// disk adds up the files of blobs.
+func (s *shop) disk() (size int64) {
+	s.Helper()
+	s.must(filepath.WalkDir(filepath.Join(s.folder, "blobs"), func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	}))
+	return size
+}
+
+// file returns what is in the file of a blob.
+func (s *shop) file(d digest.Digest) ([]byte, error) {
+	return os.ReadFile(filepath.Join(s.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded()))
+}
+
+// plan plans a collection.
+func (s *shop) plan(policy gc.Policy) *gc.Plan {
+	s.Helper()
+	opts := gc.Options{Policy: policy, ListBlobs: true}
+	p, err := gc.MakePlan(s.Context(), s, s, opts, timeNow())
+	s.must(err)
+	return p
+}
+
+// execute executes a plan, and checks that it freed as much of the disk as it says.
+func (s *shop) execute(p *gc.Plan) gc.Result {
+	s.Helper()
+	before := s.disk()
+	var freed, uploads int64
+	result, err := p.Execute(s.Context(), s, func(e gc.Event) {
+		freed += e.Freed
+		if e.Kind == gc.Upload {
+			uploads += e.Freed
+		}
+	})
+	s.must(err)
+	if gone := before - s.disk(); gone != result.Bytes-uploads || freed != result.Bytes {
+		s.Errorf("the disk has %d bytes less, events %d, result %+v", gone, freed, result)
+	}
+	return result
+}
+
+// collect runs a collection and fails the test unless it does what it planned.
+func (s *shop) collect(policy gc.Policy) gc.Result {
+	s.Helper()
+	p := s.plan(policy)
+	result := s.execute(p)
+	if result.Kept != 0 || result.Totals != p.Totals {
+		s.Errorf("%+v, planned were %+v", result, p.Totals)
+	}
+	return result
+}
+
+// imageOf makes an image of blobs, the first of which is its config.
+func imageOf(origin mirror.Origin, subject digest.Digest, blobs ...string) mirror.Manifest {
+	doc := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest}
+	for i, blob := range blobs {
+		desc := v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: named(blob), Size: int64(len(blob))}
+		if i == 0 {
+			desc.MediaType = v1.MediaTypeImageConfig
+			doc.Config = desc
+			continue
+		}
+		doc.Layers = append(doc.Layers, desc)
+	}
+	if subject != "" {
+		doc.Subject = &v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: subject, Size: 1}
+	}
+	return manifestOf(origin, v1.MediaTypeImageManifest, doc)
+}
+
+// indexOf makes an index.
+func indexOf(origin mirror.Origin, children ...digest.Digest) mirror.Manifest {
+	doc := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
+	for _, child := range children {
+		doc.Manifests = append(doc.Manifests, v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: child, Size: 1})
+	}
+	return manifestOf(origin, v1.MediaTypeImageIndex, doc)
+}
+
+func manifestOf(origin mirror.Origin, mediaType string, doc any) mirror.Manifest {
+	data, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	return mirror.Manifest{MediaType: mediaType, Digest: digest.FromBytes(data), Bytes: data, Origin: origin}
+}

@@ -1,0 +1,95 @@
+package gc_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"airmirror/gc"
+)
+
+func TestPolicyIsReadFromConfigurations(t *testing.T) {
+	want := gc.Policy{
+		Grace: gc.Age(90 * time.Minute), Uploads: gc.Age(-1), MaxSize: 500e9, ShrinkTo: 20 << 30,
+		KeepFree: gc.Share{Percent: 7.5}, FreeUpTo: gc.Share{Bytes: 3e9}, Names: []string{"a.test/**"},
+		Rules: []gc.Rule{{Match: "docker.io/**", KeepNewest: 3, DropUnusedFor: gc.Age(30 * day), DropSupersededAfter: gc.Age(14 * day), Keep: []string{"v*"}}},
+	}
+	const text = `
+grace: 90m
+uploads: -1ns
+maxSize: 500GB
+shrinkTo: 20GiB
+keepFree: 7.5%
+freeUpTo: 3GB
+names: [a.test/**]
+rules:
+  - match: docker.io/**
+    keepNewest: 3
+    dropUnusedFor: 30d
+    dropSupersededAfter: 2w
+    keep: [v*]
+`
+	var got gc.Policy
+	if err := yaml.Unmarshal([]byte(text), &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	if err := got.Validate(); err != nil {
+		t.Error(err)
+	}
+	for name, codec := range map[string]struct {
+		marshal   func(any) ([]byte, error)
+		unmarshal func([]byte, any) error
+	}{"JSON": {json.Marshal, json.Unmarshal}, "YAML": {yaml.Marshal, yaml.Unmarshal}} {
+		data, err := codec.marshal(want)
+		again := gc.Policy{}
+		if err == nil {
+			err = codec.unmarshal(data, &again)
+		}
+		if err != nil || !reflect.DeepEqual(again, want) {
+			t.Errorf("%s: %v, %+v from\n%s", name, err, again, data)
+		}
+		if data, err := codec.marshal(gc.Policy{}); strings.TrimSpace(string(data)) != "{}" || err != nil {
+			t.Errorf("%s of nothing: %s, %v", name, data, err)
+		}
+	}
+}
+
+func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"grace: soon":                               "not a time",
+		"grace: 1x":                                 "not a time",
+		"maxSize: big":                              "not a size",
+		"keepFree: 101%":                            "not a part of a disk",
+		"keepFree: NaN%":                            "not a part of a disk",
+		"keepFree: some":                            "neither a size",
+		"{maxSize: 1GB, shrinkTo: 2GB}":             "is more than",
+		"freeUpTo: 1GB":                             "without keepFree",
+		"names: ['[']":                              "not a pattern",
+		"rules: [{keepNewest: 1}]":                  "not a pattern",
+		"rules: [{match: a, keep: ['[']}]":          "not a pattern of tags",
+		"rules: [{match: a, keepNewest: -1}]":       "negative",
+		"rules: [{match: a, dropUnusedFor: '-1h'}]": "negative",
+	} {
+		var p gc.Policy
+		err := yaml.Unmarshal([]byte(text), &p)
+		if err == nil {
+			err = p.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestShareOfADisk(t *testing.T) {
+	for text, want := range map[string]int64{"10%": 100, "0%": 0, "300": 300, "0.1%": 1} {
+		var s gc.Share
+		if err := s.UnmarshalText([]byte(text)); err != nil || s.Of(1000) != want {
+			t.Errorf("%s is %d, %v; want %d", text, s.Of(1000), err, want)
+		}
+	}
+}

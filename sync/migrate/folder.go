@@ -1,0 +1,190 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// folder is what the distribution registry stores, version 2 or 3, below docker/registry/v2:
+//
+//	blobs/sha256/ab/abcd…/data                                       content, manifests included
+//	repositories/team/app/_manifests/tags/v1/current/link            the digest that a tag points at
+//	repositories/team/app/_manifests/revisions/sha256/abcd…/link     the repository has this manifest
+//	repositories/team/app/_layers/sha256/abcd…/link                  and this blob
+//
+// What a link leads to is content of the repository; that of a blob is not asked for, since the manifest that names the
+// blob was taken in only because it was there. All names in folder are below its root, with slashes.
+//
+// https://github.com/distribution/distribution/blob/main/registry/storage/paths.go
+type folder struct {
+	store    mirror.CarryStore
+	progress mirror.Progress
+	root     *os.Root
+	path     string // of the root
+	cache    bool   // of an upstream: a registry keeps a schedule of what to drop from a cache beside its content
+}
+
+const (
+	layout   = "docker/registry/v2"
+	schedule = "scheduler-state.json"
+)
+
+// maxLink is how many bytes a link may have: a digest, and the end of a line.
+const maxLink = 256
+
+func openFolder(store mirror.CarryStore, req Request) (*folder, error) {
+	if err := checked(req, req.Root); err != nil {
+		return nil, err
+	}
+	// Who names the folder within means the same.
+	name := strings.TrimSuffix(filepath.Clean(req.Root), filepath.FromSlash("/"+layout))
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, mirror.Errorf(mirror.CodeUnsupported, "the registry's folder cannot be opened by the mirror: %w", err)
+	}
+	f := &folder{store: store, progress: mirror.NoProgress{}, root: root, path: name}
+	info, err := root.Stat(layout)
+	if err == nil && !info.IsDir() {
+		err = errors.New("that is no folder")
+	}
+	if err != nil {
+		root.Close()
+		return nil, mirror.Errorf(mirror.CodeUnsupported,
+			"%s is not what a registry stores everything in: there must be a folder %s in it (%w); name the folder that the registry's configuration calls rootdirectory, /var/lib/registry for most",
+			name, layout, err)
+	}
+	_, err = root.Lstat(schedule)
+	f.cache = err == nil
+	return f, nil
+}
+
+func (f *folder) close() { f.root.Close() }
+
+func (f *folder) manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error) {
+	if err := ctx.Err(); err != nil {
+		return mirror.Manifest{}, err
+	}
+	link, err := f.link(path.Join(manifestsOf(name), "revisions", d.Algorithm().String(), d.Encoded()))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return mirror.Manifest{}, mirror.Errorf(mirror.CodeManifestUnknown, "the repository does not have manifest %s: it was deleted", d)
+	case err != nil:
+		return mirror.Manifest{}, err
+	case link != d:
+		return mirror.Manifest{}, mirror.Errorf(mirror.CodeDigestInvalid, "its link is to something else, %s", link)
+	}
+	data, err := f.read(dataOf(d), mirror.MaxManifestSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return mirror.Manifest{}, mirror.Errorf(mirror.CodeBlobUnknown, "the registry has lost it: there is no %s", dataOf(d))
+	}
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	if actual := d.Algorithm().FromBytes(data); actual != d {
+		return mirror.Manifest{}, mirror.Errorf(mirror.CodeDigestInvalid, "it is damaged: %s has digest %s", dataOf(d), actual)
+	}
+	return mirror.Manifest{Digest: d, Bytes: data}, nil
+}
+
+// referrers has nothing to add: each is a manifest of the repository itself.
+func (f *folder) referrers(context.Context, string, digest.Digest) ([]digest.Digest, error) {
+	return nil, nil
+}
+
+func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err error) {
+	name := dataOf(b.digest)
+	info, err := f.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is missing from the registry", b.digest)
+	case err != nil:
+		return false, err
+	case !info.Mode().IsRegular():
+		return false, mirror.Errorf(mirror.CodeUnsupported, "blob %s is no file", b.digest)
+	case info.Size() != b.size:
+		return false, mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, info.Size(), b.size)
+	}
+	f.progress.Expect(b.size)
+	file := filepath.Join(f.path, filepath.FromSlash(name))
+	linked, err = f.store.TakeFile(ctx, b.digest, file)
+	f.progress.Did(b.size)
+	if err == nil || ctx.Err() != nil {
+		return linked, err
+	}
+	if mirror.CodeOf(err) == mirror.CodeDigestInvalid {
+		return false, mirror.Errorf(mirror.CodeDigestInvalid, "blob %s is damaged: %s has another digest", b.digest, name)
+	}
+	if aboutContent(err) {
+		return false, err
+	}
+	if unreadable := f.readable(ctx, name); unreadable != nil {
+		return false, fmt.Errorf("blob %s cannot be read: %w", b.digest, unreadable)
+	}
+	return false, &fault{err}
+}
+
+// readable reads a file to see whether that can be done.
+func (f *folder) readable(ctx context.Context, name string) error {
+	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	defer context.AfterFunc(ctx, func() { file.Close() })()
+	_, err = io.Copy(io.Discard, file)
+	return err
+}
+
+// link reads the digest in the link of a folder.
+func (f *folder) link(folder string) (digest.Digest, error) {
+	text, err := f.read(path.Join(folder, "link"), maxLink)
+	if err != nil {
+		return "", err
+	}
+	return mirror.ParseDigest(strings.TrimSpace(string(text)))
+}
+
+// read reads a small file.
+func (f *folder) read(name string, most int64) ([]byte, error) {
+	info, err := f.root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, mirror.Errorf(mirror.CodeUnsupported, "%s is no file", name)
+	}
+	// It may be something else by now, and to open a named pipe waits for somebody.
+	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if int64(len(data)) > most {
+		return nil, mirror.Errorf(mirror.CodeSizeInvalid, "%s is larger than %d bytes", name, most)
+	}
+	return data, nil
+}
+
+const repositories = layout + "/repositories"
+
+func manifestsOf(name string) string { return path.Join(repositories, name, "_manifests") }
+
+func dataOf(d digest.Digest) string {
+	return path.Join(layout, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded(), "data")
+}

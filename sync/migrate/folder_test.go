@@ -1,0 +1,296 @@
+package migrate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+	"airmirror/sync/migrate"
+)
+
+func TestFolderIsMovedIn(t *testing.T) {
+	o, h := newOld(t), newHouse(t, t.TempDir())
+	app := o.image("team/app", "v1", "base", "app")
+	o.image("team/app", "v2", "base", "app two")
+	o.image("tool", "latest", "base")
+	o.image("team/app/deeper", "x", "deep")
+	untagged := o.put("tool", imageOf("base", "base"))
+	docker := imageOf("base")
+	docker.MediaType = mirror.MediaTypeDockerManifest
+	old := o.put("tool", docker, "docker")
+	bareDoc := imageOf("deep")
+	bareDoc.MediaType = ""
+	plain := o.put("team/app", bareDoc, "plain")
+	index := o.put("team/app", indexOf(t, imageOf("base", "app"), imageOf("nowhere")), "sparse")
+	signature := imageOf("deep")
+	signature.ArtifactType = "application/signature"
+	signature.Subject = &v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: app, Size: 1}
+	signed := o.put("team/app", signature)
+	garbage := o.blob("nobody needs it")
+
+	s, events := o.move(h, migrate.Request{})
+	if s.Repositories != 3 || s.Tags != 7 || s.Manifests != 9 || s.Left != 0 || s.Linked != s.Bytes || s.Cache {
+		t.Errorf("%+v, left out %v", s, events.left())
+	}
+	for tag, d := range map[string]digest.Digest{"team/app:v1": app, "tool:docker": old, "team/app:plain": plain, "team/app:sparse": index} {
+		name, tag, _ := strings.Cut(tag, ":")
+		if got := h.tag(name, tag); got != d {
+			t.Errorf("%s:%s is %s", name, tag, got)
+		}
+	}
+	for name, d := range map[string]digest.Digest{"team/app": app, "tool": untagged} {
+		h.whole(name, d)
+	}
+	h.whole("team/app", signed)
+	if list, _, err := h.Referrers(t.Context(), bare("team/app"), app, "", 10, 1<<20); err != nil || len(list) != 1 || list[0].Digest != signed {
+		t.Errorf("what refers to it: %v, %v", list, err)
+	}
+	if h.holds(garbage) {
+		t.Error("a blob came that no manifest needs")
+	}
+	for _, name := range []string{"team/app", "tool", "team/app/deeper"} {
+		if origin, err := h.RepoOrigin(t.Context(), bare(name)); err != nil || origin != mirror.Pushed {
+			t.Errorf("%s is %s, %v", name, origin, err)
+		}
+	}
+	if tag, err := h.Tag(t.Context(), bare("tool"), "latest"); err != nil || tag.Origin != mirror.Pushed {
+		t.Errorf("%+v, %v", tag, err)
+	}
+
+	again, _ := o.move(h, migrate.Request{})
+	if again.Blobs != 0 || again.Bytes != 0 || again.Tags != s.Tags || again.Manifests != s.Manifests {
+		t.Errorf("again: %+v", again)
+	}
+	o.image("tool", "new", "base", "new")
+	if more, _ := o.move(h, migrate.Request{}); more.Blobs != 2 || more.Tags != s.Tags+1 {
+		t.Errorf("with one more: %+v", more)
+	}
+}
+
+func TestFolderOfACache(t *testing.T) {
+	o, h := newOld(t), newHouse(t, t.TempDir())
+	must(t, os.WriteFile(filepath.Join(o.root, "scheduler-state.json"), []byte("{}"), 0o644))
+	o.image("library/alpine", "3", "layer")
+	s, _ := o.move(h, migrate.Request{})
+	tag, err := h.Tag(t.Context(), bare("library/alpine"), "3")
+	must(t, err)
+	origin, err := h.RepoOrigin(t.Context(), bare("library/alpine"))
+	must(t, err)
+	if !s.Cache || tag.Origin != mirror.Imported || origin == mirror.Pushed {
+		t.Errorf("%+v: the tag is %s, the repository %s", s, tag.Origin, origin)
+	}
+}
+
+func TestFolderThatIsNone(t *testing.T) {
+	h := newHouse(t, t.TempDir())
+	empty, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o644))
+	for _, req := range []migrate.Request{{Root: empty}, {Root: filepath.Join(empty, "absent")}, {Root: file}, {}, {From: "a.test"}, {Root: empty, Repos: []string{"["}}} {
+		if _, err := migrate.Folder(t.Context(), h, mirror.Names{}, req, func(migrate.Event) {}); mirror.CodeOf(err) != mirror.CodeUnsupported {
+			t.Errorf("%+v: %v", req, err)
+		}
+	}
+	must(t, os.MkdirAll(filepath.Join(empty, "docker/registry/v2"), 0o755))
+	for _, root := range []string{empty, filepath.Join(empty, "docker/registry/v2") + "/"} {
+		if s, err := migrate.Folder(t.Context(), h, mirror.Names{}, migrate.Request{Root: root}, func(migrate.Event) {}); err != nil || s != (migrate.Summary{}) {
+			t.Errorf("%s, which is empty: %+v, %v", root, s, err)
+		}
+	}
+}
+
+// TestHostileFolder has all kinds of things in a folder that are not as they should be. Each is left out with its reason,
+// and all else is taken.
+func TestHostileFolder(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(secret, []byte("secret"), 0o600))
+	oldFormat := map[string]any{"schemaVersion": 1, "name": "bad", "tag": "v1", "fsLayers": []any{}}
+	for name, test := range map[string]struct {
+		spoil func(o old)
+		what  string // is left out
+		says  string
+	}{
+		"blob missing": {func(o old) { must(t, os.Remove(o.path(dataOf(digest.FromString("bad layer"))))) }, "bad@", "is missing"},
+		"blob damaged": {func(o old) { o.write("BAD LAYER", dataOf(digest.FromString("bad layer"))) }, "bad@", "is damaged"},
+		"blob too long": {func(o old) { o.write("bad layer and more", dataOf(digest.FromString("bad layer"))) }, "bad@",
+			"has 18 bytes, not 9"},
+		"blob elsewhere": {func(o old) {
+			o.put("bad", imageOf("secret"), "secret")
+			link := o.path(dataOf(digest.FromString("secret")))
+			must(t, os.MkdirAll(filepath.Dir(link), 0o755))
+			must(t, os.Symlink(secret, link))
+		}, "bad:secret", "left out"},
+		"blobs elsewhere": {func(o old) {
+			o.put("bad", imageOf("secret"), "secret")
+			d, outside := digest.FromString("secret"), t.TempDir()
+			must(t, os.WriteFile(filepath.Join(outside, "data"), []byte("secret"), 0o644))
+			must(t, os.MkdirAll(filepath.Dir(filepath.Dir(o.path(dataOf(d)))), 0o755))
+			must(t, os.Symlink(outside, filepath.Dir(o.path(dataOf(d)))))
+		}, "bad:secret", "left out"},
+		"blob is a pipe": {func(o old) {
+			must(t, os.Remove(o.path(dataOf(digest.FromString("bad layer")))))
+			must(t, syscall.Mkfifo(o.path(dataOf(digest.FromString("bad layer"))), 0o644))
+		}, "bad@", "is no file"},
+		"manifest missing": {func(o old) { must(t, os.Remove(o.path(dataOf(imageDigest(t, "bad layer"))))) }, "bad:v1", "has lost it"},
+		"manifest damaged": {func(o old) { o.write("{}", dataOf(imageDigest(t, "bad layer"))) }, "bad:v1", "is damaged"},
+		"manifest huge": {func(o old) { o.write(strings.Repeat(" ", 5<<20), dataOf(imageDigest(t, "bad layer"))) }, "bad:v1",
+			"larger than 4194304 bytes"},
+		"manifest deleted": {func(o old) { must(t, os.Remove(o.path("repositories/bad", revision(imageDigest(t, "bad layer"))))) }, "bad:v1", "was deleted"},
+		"no manifest":      {func(o old) { o.put("bad", "text", "text") }, "bad:text", "media type"},
+		"old format":       {func(o old) { o.put("bad", oldFormat, "old") }, "bad:old", "schema 1"},
+		"link to another": {func(o old) {
+			o.write(digest.FromString("x").String(), "repositories/bad", revision(imageDigest(t, "bad layer")))
+		}, "bad:v1", "its link is to something else"},
+		"link is no digest": {func(o old) { o.write("../../etc", "repositories/bad/_manifests/tags/v1/current/link") }, "bad:v1", "invalid digest"},
+		"link is huge":      {func(o old) { o.write(strings.Repeat("x", 1<<20), "repositories/bad/_manifests/tags/v1/current/link") }, "bad:v1", "larger than 256 bytes"},
+		"link is a pipe": {func(o old) {
+			must(t, os.MkdirAll(o.path("repositories/bad/_manifests/tags/pipe/current"), 0o755))
+			must(t, syscall.Mkfifo(o.path("repositories/bad/_manifests/tags/pipe/current/link"), 0o644))
+		}, "bad:pipe", "is no file"},
+		"link is a link": {func(o old) {
+			must(t, os.MkdirAll(o.path("repositories/bad/_manifests/tags/link/current"), 0o755))
+			must(t, os.Symlink(secret, o.path("repositories/bad/_manifests/tags/link/current/link")))
+		}, "bad:link", "is no file"},
+		"tags elsewhere": {func(o old) {
+			must(t, os.RemoveAll(o.path("repositories/bad/_manifests/tags")))
+			must(t, os.Symlink(filepath.Dir(secret), o.path("repositories/bad/_manifests/tags")))
+		}, "bad", "is no folder"},
+		"no tag":          {func(o old) { o.image("bad", "-x", "bad layer") }, "bad:-x", "not a tag"},
+		"no digest":       {func(o old) { o.write("x", "repositories/bad/_manifests/revisions/sha256/zz/link") }, "bad", "invalid digest"},
+		"no name":         {func(o old) { o.image("bad/Upper", "v1", "bad layer") }, "bad/Upper", "not a repository name"},
+		"long name":       {func(o old) { o.image(strings.Repeat("long/", 60)+"name", "v1", "bad layer") }, strings.Repeat("long/", 49) + "long", "longer than"},
+		"round in circle": {func(o old) { must(t, os.Symlink(".", o.path("repositories/bad/loop"))) }, "bad/loop", "links are not followed"},
+		"a file":          {func(o old) { o.write("", "repositories/bad/file") }, "bad/file", "is no folder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, h := newOld(t), newHouse(t, t.TempDir())
+			good := o.image("good", "v1", "good layer")
+			o.image("bad", "v1", "bad layer")
+			test.spoil(o)
+			s, events := o.move(h, migrate.Request{})
+			if h.tag("good", "v1") != good {
+				t.Error("what is good was not taken")
+			}
+			h.whole("good", good)
+			if s.Left == 0 || h.holds(digest.FromString("secret")) {
+				t.Errorf("%+v", s)
+			}
+			for what, why := range events.left() {
+				if strings.HasPrefix(what, test.what) && strings.Contains(why, test.says) {
+					return
+				}
+			}
+			t.Errorf("left out %q", events.left())
+		})
+	}
+}
+
+func imageDigest(t *testing.T, layers ...string) digest.Digest {
+	return digest.FromBytes(marshal(t, imageOf(layers...)))
+}
+
+func TestPatternsChooseRepositories(t *testing.T) {
+	o, h := newOld(t), newHouse(t, t.TempDir())
+	for _, name := range []string{"team/app", "team/a/b", "tool"} {
+		o.image(name, "v1", name)
+	}
+	s, _ := o.move(h, migrate.Request{Repos: []string{"team/*", "absent"}})
+	if s.Repositories != 1 || h.tag("team/app", "v1") == "" || h.tag("team/a/b", "v1") != "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestPushedTagsAreKept(t *testing.T) {
+	o, h := newOld(t), newHouse(t, t.TempDir())
+	there, same := o.image("app", "v1", "old"), o.image("app", "v2", "same")
+	here := h.push("app", "v1", "new")
+	h.push("app", "v2", "same")
+	s, events := o.move(h, migrate.Request{})
+	if s.Kept != 1 || s.Tags != 1 || h.tag("app", "v1") != here || h.tag("app", "v2") != same {
+		t.Errorf("%+v", s)
+	}
+	if kept := events.of(migrate.KindKept); len(kept) != 1 || kept[0].Name != "app:v1" || kept[0].Digest != there || kept[0].Was != here {
+		t.Errorf("kept %+v", kept)
+	}
+	h.whole("app", there) // by its digest
+	if s, _ := o.move(h, migrate.Request{Overwrite: true}); s.Kept != 0 || s.Tags != 2 || h.tag("app", "v1") != there {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestManyAreWrittenTogether has more than fits into one transaction, with some that cannot be taken in between.
+func TestManyAreWrittenTogether(t *testing.T) {
+	o, h := newOld(t), newHouse(t, t.TempDir())
+	const repos, tags = 2, 270
+	o.image("app0", "base", "base")
+	for r := range repos {
+		name := fmt.Sprint("app", r)
+		for n := range tags {
+			doc := imageOf("base")
+			doc.Annotations = map[string]string{"n": fmt.Sprint(n)}
+			o.put(name, doc, fmt.Sprint("v", n))
+		}
+		o.put(name, imageOf("nowhere"), "lost")
+	}
+	s, _ := o.move(h, migrate.Request{})
+	if s.Tags != repos*tags+1 || s.Manifests != repos*tags+1 || s.Left != 2*repos || s.Blobs != tags+1+2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// breaking is a store that has no room after some files.
+type breaking struct {
+	house
+	left int
+	then func() error
+}
+
+func (b *breaking) TakeFile(ctx context.Context, d digest.Digest, path string) (bool, error) {
+	if b.left--; b.left < 0 {
+		if err := b.then(); err != nil {
+			return false, err
+		}
+	}
+	return b.house.TakeFile(ctx, d, path)
+}
+
+// TestBrokenOffAndAgain has runs end in the middle, which a later one completes.
+func TestBrokenOffAndAgain(t *testing.T) {
+	for name, fails := range map[string]func(cancel context.CancelFunc) error{
+		"no room":     func(context.CancelFunc) error { return mirror.Errorf(mirror.CodeStorageFull, "no room") },
+		"fault":       func(context.CancelFunc) error { return errors.New("the disk is broken") },
+		"interrupted": func(cancel context.CancelFunc) error { cancel(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, h := newOld(t), newHouse(t, t.TempDir())
+			for n := range 20 {
+				o.image(fmt.Sprint("app", n), "v1", "base", fmt.Sprint(n))
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			store := &breaking{house: h, left: 5, then: func() error { return fails(cancel) }}
+			_, err := migrate.Folder(ctx, store, mirror.Names{}, migrate.Request{Root: o.root, Parallel: 1}, func(e migrate.Event) {
+				if e.Kind == migrate.KindLeft {
+					t.Errorf("%s is said to be left out: %s", e.Name, e.Error)
+				}
+			})
+			if err == nil {
+				t.Fatal("it is said to have ended well")
+			}
+			s, _ := o.move(h, migrate.Request{})
+			if s.Tags != 20 || s.Blobs < 1 || s.Blobs > 42-5 {
+				t.Errorf("again: %+v", s)
+			}
+			for n := range 20 {
+				h.whole(fmt.Sprint("app", n), h.tag(fmt.Sprint("app", n), "v1"))
+			}
+		})
+	}
+}

@@ -1,0 +1,163 @@
+package migrate
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"airmirror/mirror"
+)
+
+const (
+	// defaultParallel is how many blobs are read at a time, if the request does not say.
+	defaultParallel = 4
+	// folderWorkers and liveWorkers are how many repositories are worked on at a time: one has its manifests read while
+	// another's blobs are. A registry lets its clients wait.
+	folderWorkers = 2
+	liveWorkers   = 4
+)
+
+// entry is how content enters the mirror.
+type entry struct {
+	origin mirror.Origin
+	local  bool
+}
+
+// run is one request being worked on.
+type run struct {
+	*reporter
+	store   Store
+	names   mirror.Names
+	req     Request
+	place   place
+	how     entry
+	budget  chan struct{} // one place for each blob that is read
+	flights singleflight.Group
+
+	mu      sync.Mutex
+	summary Summary
+}
+
+func newRun(store Store, names mirror.Names, req Request, p place, how entry, tell func(Event)) *run {
+	if req.Parallel <= 0 {
+		req.Parallel = defaultParallel
+	}
+	return &run{
+		reporter: newReporter(tell), store: store, names: names, req: req, place: p, how: how,
+		budget: make(chan struct{}, req.Parallel),
+	}
+}
+
+// do works on the repositories, several at a time.
+func (r *run) do(ctx context.Context, workers int) (Summary, error) {
+	names, err := r.place.repositories(ctx, r.leave)
+	if err == nil {
+		names = slices.DeleteFunc(names, func(name string) bool {
+			return len(r.req.Repos) > 0 && !mirror.MatchAny(r.req.Repos, name)
+		})
+		slices.Sort(names)
+		names = slices.Compact(names)
+		r.tell(Event{Kind: KindPlan, Total: int64(len(names))})
+		err = r.work(ctx, names, workers)
+	}
+	r.reporter.close()
+	r.tell(Event{Kind: KindDone, Summary: &r.summary})
+	return r.summary, err
+}
+
+func (r *run) work(ctx context.Context, names []string, workers int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	next := make(chan string)
+	group.Go(func() error {
+		defer close(next)
+		for _, name := range names {
+			select {
+			case next <- name:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	for range workers {
+		group.Go(func() error {
+			b := &batch{run: r}
+			for name := range next {
+				if err := b.repository(ctx, name); err != nil {
+					return err
+				}
+			}
+			return b.flush(ctx)
+		})
+	}
+	return group.Wait()
+}
+
+// leave says that something was left out.
+func (r *run) leave(what string, err error) {
+	r.mu.Lock()
+	r.summary.Left++
+	r.mu.Unlock()
+	r.tell(Event{Kind: KindLeft, Name: what, Error: err.Error()})
+}
+
+// count changes the summary.
+func (r *run) count(f func(s *Summary)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.summary)
+}
+
+// obtain sees to it that a blob of a repository is held.
+func (r *run) obtain(ctx context.Context, name string, b blob) error {
+	for {
+		switch size, err := r.store.Held(ctx, b.digest); {
+		case err == nil && size != b.size:
+			return mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, size, b.size)
+		case err == nil:
+			return nil
+		case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
+			return &fault{err}
+		}
+		by, err, _ := r.flights.Do(b.digest.String(), func() (any, error) { return name, r.take(ctx, name, b) })
+		if err == nil || by == name {
+			return err
+		} // another repository does not have it, this one may
+	}
+}
+
+func (r *run) take(ctx context.Context, name string, b blob) error {
+	select {
+	case r.budget <- struct{}{}:
+		defer func() { <-r.budget }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	r.Doing(name + "@" + b.digest.String())
+	linked, err := r.place.take(ctx, name, b)
+	if err != nil {
+		return err
+	}
+	r.count(func(s *Summary) {
+		s.Blobs++
+		s.Bytes += b.size
+		if linked {
+			s.Linked += b.size
+		}
+	})
+	return nil
+}
+
+// repository is one being worked on.
+type repository struct {
+	name      string // at the place
+	repo      mirror.Repo
+	manifests map[digest.Digest]outcome
+	tags      int // that point at what they do at the place
+	taken     int // manifests
+	left      int
+}

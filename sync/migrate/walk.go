@@ -1,0 +1,160 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// maxDepth is how deep indexes may be in one another. More than two is hardly seen.
+const maxDepth = 16
+
+// repository walks through a repository and puts what it finds into the batch. The error is one that ends the run.
+func (b *batch) repository(ctx context.Context, name string) error {
+	repo, err := b.names.Repo(name, "")
+	if err != nil {
+		b.leave(name, err)
+		return nil
+	}
+	s := &repository{name: name, repo: repo, manifests: make(map[digest.Digest]outcome)}
+	b.Doing(name)
+	for root, err := range b.place.roots(ctx, name) {
+		if err == nil {
+			err = b.root(ctx, s, root)
+		}
+		if ends(ctx, err) {
+			return endOf(ctx, err)
+		}
+		if err != nil {
+			b.leaveOf(s, root.of(name), err)
+		}
+	}
+	b.done = append(b.done, s)
+	return nil
+}
+
+// ends reports whether err is no word about some content.
+func ends(ctx context.Context, err error) bool {
+	var f *fault
+	return ctx.Err() != nil || errors.As(err, &f)
+}
+
+func endOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func (b *batch) leaveOf(s *repository, what string, err error) {
+	s.left++
+	b.leave(what, err)
+}
+
+// root walks from a tag, or from a manifest that may have none.
+func (b *batch) root(ctx context.Context, s *repository, root root) error {
+	if root.tag != "" && !mirror.ValidTag(root.tag) {
+		return mirror.Errorf(mirror.CodeManifestInvalid, "it is not a tag")
+	}
+	if err := b.visit(ctx, s, root.digest, root.man, 0); err != nil {
+		return err
+	}
+	if root.tag != "" {
+		b.tags = append(b.tags, tag{s, root.tag, root.digest})
+	}
+	return b.flushFull(ctx)
+}
+
+// visit puts a manifest into the batch, after its children: what becomes of it depends on them. The error is about the
+// manifest itself, if it does not end the run; what is wrong with others is told.
+func (b *batch) visit(ctx context.Context, s *repository, d digest.Digest, man *mirror.Manifest, depth int) error {
+	if _, seen := s.manifests[d]; seen {
+		return nil
+	}
+	s.manifests[d] = waiting
+	item, err := b.read(ctx, s, d, man, depth)
+	if err != nil {
+		s.manifests[d] = outcomeOf(err)
+		return err
+	}
+	for _, child := range item.children {
+		if err := b.follow(ctx, s, child, depth); err != nil {
+			return err
+		}
+	}
+	b.add(item)
+	if err := b.flushFull(ctx); err != nil {
+		return err
+	}
+	referrers, err := b.place.referrers(ctx, s.name, d)
+	if ends(ctx, err) {
+		return endOf(ctx, err)
+	}
+	if err != nil {
+		b.leaveOf(s, s.name+"@"+d.String(), mirror.Errorf(mirror.CodeOf(err), "what refers to it cannot be listed: %w", err))
+	}
+	for _, referrer := range referrers {
+		if err := b.follow(ctx, s, referrer, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow visits what a manifest leads to. That may be absent.
+func (b *batch) follow(ctx context.Context, s *repository, d digest.Digest, depth int) error {
+	err := b.visit(ctx, s, d, nil, depth+1)
+	switch {
+	case ends(ctx, err):
+		return endOf(ctx, err)
+	case err != nil && !unknown(err):
+		b.leaveOf(s, s.name+"@"+d.String(), err)
+	}
+	return nil
+}
+
+// read reads a manifest, if it was not read yet, and what it needs.
+func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *mirror.Manifest, depth int) (*item, error) {
+	if depth > maxDepth {
+		return nil, mirror.Errorf(mirror.CodeManifestInvalid, "it is in an index that is in another, %d deep", depth)
+	}
+	if man == nil {
+		m, err := b.place.manifest(ctx, s.name, d)
+		if err != nil {
+			return nil, err
+		}
+		man = &m
+	}
+	if schema1(man) {
+		return nil, mirror.Errorf(mirror.CodeUnsupported,
+			"it is in Docker's old format (schema 1), which clients no longer pull: pull it with docker before version 28 and push it again")
+	}
+	mediaType, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	i := &item{of: s, mediaType: mediaType, self: blob{digest: d, size: int64(len(man.Bytes)), bytes: man.Bytes}}
+	for _, desc := range refs.Blobs {
+		i.blobs = append(i.blobs, blob{digest: desc.Digest, size: desc.Size})
+	}
+	for _, desc := range refs.Manifests {
+		i.children = append(i.children, desc.Digest)
+	}
+	return i, nil
+}
+
+// schema1 reports whether a manifest is one of Docker's before 2016: https://distribution.github.io/distribution/spec/deprecated-schema-v1/
+func schema1(man *mirror.Manifest) bool {
+	switch man.MediaType {
+	case "application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws":
+		return true
+	}
+	var doc struct {
+		SchemaVersion int `json:"schemaVersion"`
+	}
+	return json.Unmarshal(man.Bytes, &doc) == nil && doc.SchemaVersion == 1
+}

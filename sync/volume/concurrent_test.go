@@ -1,0 +1,58 @@
+//go:build linux
+
+package volume_test
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"airmirror/sync/volume"
+)
+
+func TestAPartThatWasLeftIsNotInTheStream(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	for _, size := range []int64{0, 100} {
+		store(t, path+"-part", make([]byte, 1000))
+		save(t, path, content(10), size, volume.Info{})
+	}
+	if !bytes.Equal(load(t, path), content(10)) || !bytes.Equal(load(t, path+".001"), content(10)) {
+		t.Error("it is")
+	}
+}
+
+// TestManyWritersToOnePlace: one at a time writes, the others are told so, and what has the final name is whole.
+func TestManyWritersToOnePlace(t *testing.T) {
+	path := filepath.Join(memoryDir(t), "b")
+	var wg sync.WaitGroup
+	for writer := range 4 {
+		wg.Go(func() {
+			for range 2000 {
+				w, err := volume.Create(path, 0, volume.Info{Overwrite: true})
+				if err != nil {
+					if !strings.Contains(err.Error(), "being written by another process") {
+						t.Error(err)
+					}
+					continue
+				}
+				fmt.Fprint(w, strings.Repeat(fmt.Sprint(writer), 1000))
+				if err := w.Close(); err != nil {
+					t.Error(err)
+				}
+				if err := w.Abort(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := load(t, path); len(got) != 1000 || !bytes.Equal(got, bytes.Repeat(got[:1], 1000)) {
+		t.Errorf("it has %d bytes: %.100q", len(got), got)
+	}
+	if got := names(t, filepath.Dir(path)); len(got) != 1 {
+		t.Errorf("left: %v", got)
+	}
+}

@@ -1,0 +1,75 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// createPart creates the file that is being written, or empties the one that a process left that was killed. It is locked
+// until it is closed: of two that write to the same place, the second one fails.
+func createPart(path string) (*os.File, error) {
+	for {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o666)
+		if err != nil {
+			return nil, err
+		}
+		ours, err := lockPart(file)
+		if err == nil && ours {
+			err = file.Truncate(0)
+		}
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		if ours {
+			return file, nil
+		}
+		file.Close() // it got its final name, or was removed, before it was locked
+	}
+}
+
+// lockPart reports whether the file still has its name.
+func lockPart(file *os.File) (ours bool, err error) {
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, fmt.Errorf("%s is being written by another process", file.Name())
+	}
+	// A file system that has no locks must do without.
+	opened, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	if !opened.Mode().IsRegular() {
+		return false, fmt.Errorf("%s is not a regular file", file.Name())
+	}
+	named, err := os.Lstat(file.Name())
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(opened, named), err
+}
+
+// renamePart gives a synced file its final name and closes it: in that order, so that it is locked until then. After an
+// error it is as it was.
+func renamePart(file *os.File, path string) error {
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	_ = file.Close() // all of it was synced
+	return nil
+}
+
+// startWriteback tells the kernel to begin writing a range to disk and does not wait for it. It is a hint: that the range
+// got there is for fsync to say, which sees errors of this as well.
+func startWriteback(file *os.File, from, n int64) {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_ = unix.SyncFileRange(int(fd), from, n, unix.SYNC_FILE_RANGE_WRITE)
+	})
+}

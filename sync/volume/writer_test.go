@@ -1,0 +1,295 @@
+package volume_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/sync/volume"
+)
+
+const mib = volume.BlockSize
+
+func TestAllVolumesAreTheStream(t *testing.T) {
+	for _, tt := range []struct{ stream, size, volumes int }{
+		{0, 10, 1},
+		{1, 10, 1},
+		{10, 10, 1},
+		{11, 10, 2},
+		{30, 10, 3},
+		{3 * mib, mib, 3},
+		{5*mib + 7, 2*mib + 3, 3},
+		{4*mib - 1, 4 * mib, 1},
+		{9*mib + 5, 3 * mib, 4},
+	} {
+		for _, total := range []int{0, tt.stream} {
+			t.Run(fmt.Sprintf("%d bytes in %d, total %d", tt.stream, tt.size, total), func(t *testing.T) {
+				path, stream := filepath.Join(t.TempDir(), "bundle.tar"), content(tt.stream)
+				info := volume.Info{Total: int64(total), Bundle: "b-7", Title: "für Werk 7"}
+				volumes := save(t, path, stream, int64(tt.size), info)
+				if got := cat(t, path+".*"); !bytes.Equal(got, stream) {
+					t.Error("cat gives another stream")
+				}
+				checkVolumes(t, path, stream, tt.volumes, volumes, info)
+				if files := names(t, filepath.Dir(path)); len(files) != 2*tt.volumes {
+					t.Errorf("%d volumes are %v", tt.volumes, files)
+				}
+			})
+		}
+	}
+}
+
+// checkVolumes reads the volumes as they are read in earnest, and compares what is said about them.
+func checkVolumes(t *testing.T, path string, stream []byte, want int, volumes []volume.Description, info volume.Info) {
+	t.Helper()
+	if len(volumes) != want {
+		t.Fatalf("%d volumes, want %d", len(volumes), want)
+	}
+	var all []byte
+	for i, d := range volumes {
+		file := fmt.Sprintf("%s.%03d", path, i+1)
+		got, err := read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := digest.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(got)))
+		if d.File != filepath.Base(file) || d.Number != i+1 || d.Offset != int64(len(all)) || d.Size != int64(len(got)) ||
+			d.Digest != sum || d.Bundle != info.Bundle || d.Title != info.Title || d.Blocks != nil {
+			t.Errorf("%s is described as %+v", file, d)
+		}
+		last := i+1 == want
+		if d.Last() != last || last && d.Of != want || d.Of != 0 && d.Of != want || info.Total > 0 && d.Of == 0 {
+			t.Errorf("%s is said to be one of %d", file, d.Of)
+		}
+		if i > 0 {
+			if err := d.Follows(volumes[i-1]); err != nil {
+				t.Error(err)
+			}
+		}
+		all = append(all, got...)
+	}
+	if !bytes.Equal(all, stream) {
+		t.Error("reading gives another stream")
+	}
+}
+
+func TestSizeZeroIsOnePlainFile(t *testing.T) {
+	dir, stream := t.TempDir(), content(3*mib+1)
+	volumes := save(t, filepath.Join(dir, "bundle.tar"), stream, 0, volume.Info{Total: 3*mib + 1})
+	if got := load(t, filepath.Join(dir, "bundle.tar")); !bytes.Equal(got, stream) || len(volumes) != 0 {
+		t.Errorf("the file has another stream, or volumes: %v", volumes)
+	}
+	if got := names(t, dir); len(got) != 1 {
+		t.Errorf("beside it: %v", got)
+	}
+	if got, err := read(filepath.Join(dir, "bundle.tar")); err != nil || !bytes.Equal(got, stream) {
+		t.Errorf("reading gives another stream (%v)", err)
+	}
+}
+
+// TestMoreThan999Volumes sort like their numbers if that was known beforehand, and are refused if it was not.
+func TestMoreThan999Volumes(t *testing.T) {
+	dir, stream := memoryDir(t), content(1001)
+	volumes := save(t, filepath.Join(dir, "known"), stream, 1, volume.Info{Total: 1001})
+	if got := cat(t, filepath.Join(dir, "known.*")); !bytes.Equal(got, stream) || len(volumes) != 1001 {
+		t.Errorf("%d volumes, and cat gives %d bytes", len(volumes), len(got))
+	}
+	if list, err := volume.List(filepath.Join(dir, "known.0001")); err != nil || len(list) != 1001 {
+		t.Errorf("%d volumes are found (%v)", len(list), err)
+	}
+	w, err := volume.Create(filepath.Join(dir, "unknown"), 1, volume.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.Write(stream); err == nil || !strings.Contains(err.Error(), "more than 999 volumes: choose larger ones") {
+		t.Errorf("%d bytes were written: %v", n, err)
+	}
+	if err := w.Abort(); err != nil {
+		t.Error(err)
+	}
+	if _, err := volume.Create(filepath.Join(dir, "far"), 1, volume.Info{Total: 1e6}); err == nil {
+		t.Error("a million volumes were begun")
+	}
+	if got := names(t, dir); len(got) != 2*1001 {
+		t.Errorf("%d files are left", len(got))
+	}
+}
+
+func TestAFileWithItsFinalNameIsWhole(t *testing.T) {
+	dir := t.TempDir()
+	w, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := []string{"b-001.json", "b.001"}, []string{"b-001.json", "b-002.json", "b.001", "b.002"}
+	for _, step := range []struct {
+		write int
+		want  []string
+	}{{9, nil}, {1, nil}, {1, one}, {9, one}, {1, two}} {
+		if _, err := w.Write(make([]byte, step.write)); err != nil {
+			t.Fatal(err)
+		}
+		got := slices.DeleteFunc(names(t, dir), func(name string) bool { return name == "b-part" })
+		if !slices.Equal(got, step.want) {
+			t.Errorf("after %d more: %v, want %v", step.write, got, step.want)
+		}
+	}
+	if _, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Info{Overwrite: true}); err == nil ||
+		!strings.Contains(err.Error(), "being written by another") {
+		t.Errorf("a second one to the same place: %v", err)
+	}
+	if err := w.Abort(); err != nil {
+		t.Error(err)
+	}
+	if got := names(t, dir); len(got) != 0 {
+		t.Errorf("left after Abort: %v", got)
+	}
+	if _, err := w.Write(nil); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("Write after Abort: %v", err)
+	}
+	if err := w.Close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("Close after Abort: %v", err)
+	}
+}
+
+func TestWhatIsThereIsNotOverwrittenUnlessToldTo(t *testing.T) {
+	for there, size := range map[string]int64{"b": 0, "b.002": 10, "b.0001": 10, "b-003.json": 10} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "b")
+		store(t, filepath.Join(dir, there), []byte("old"))
+		others := []string{"b.1", "b.tar", "b-001.txt", "bb.001", "b-x.001.json"}
+		for _, other := range others {
+			store(t, filepath.Join(dir, other), []byte("old"))
+		}
+		if _, err := volume.Create(path, size, volume.Info{}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), there) {
+			t.Errorf("%s is there: %v", there, err)
+		}
+		if got := load(t, filepath.Join(dir, there)); string(got) != "old" {
+			t.Errorf("%s has %q", there, got)
+		}
+		w, err := volume.Create(path, size, volume.Info{Overwrite: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		if got := load(t, filepath.Join(dir, there)); string(got) != "old" {
+			t.Errorf("%s went before there was anything to replace it", there)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := append([]string{"b"}, others...)
+		if size > 0 {
+			want = append([]string{"b-001.json", "b.001"}, others...)
+		}
+		slices.Sort(want)
+		if got := names(t, dir); !slices.Equal(got, want) {
+			t.Errorf("%s was overwritten: %v, want %v", there, got, want)
+		}
+	}
+}
+
+func TestAFileThatAppearsMeanwhileIsKept(t *testing.T) {
+	for there, size := range map[string]int64{"b": 0, "b.001": 10, "b-001.json": 10} {
+		dir := t.TempDir()
+		w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Info{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store(t, filepath.Join(dir, there), []byte("theirs"))
+		if err := w.Close(); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s appeared: %v", there, err)
+		}
+		if err := w.Abort(); err != nil {
+			t.Error(err)
+		}
+		if got := names(t, dir); len(got) != 1 || string(load(t, filepath.Join(dir, there))) != "theirs" {
+			t.Errorf("%s appeared: left are %v", there, got)
+		}
+	}
+}
+
+func TestAStreamHasTheSizeThatWasAnnounced(t *testing.T) {
+	for _, size := range []int64{0, 4} {
+		for write, want := range map[int]string{9: "ended after 9 of the 10 bytes", 11: "longer than the 10 bytes"} {
+			dir := t.TempDir()
+			w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Info{Total: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = w.Write(make([]byte, write))
+			if err := w.Close(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%d bytes: %v", write, err)
+			}
+			if err := w.Abort(); err != nil {
+				t.Error(err)
+			}
+			if got := names(t, dir); len(got) != 0 {
+				t.Errorf("left: %v", got)
+			}
+		}
+	}
+}
+
+func TestWhatCannotBeCreated(t *testing.T) {
+	dir := t.TempDir()
+	for _, folder := range []string{"folder", "v.001"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		path string
+		size int64
+		info volume.Info
+		want string
+	}{
+		{"folder", 0, volume.Info{Overwrite: true}, "not a regular file"},
+		{"v", 1, volume.Info{Overwrite: true}, "v.001 is in the way"},
+		{"missing/b", 0, volume.Info{}, "no such file"},
+		{"b", -1, volume.Info{}, "a volume of -1 bytes"},
+		{"b", volume.MaxSize + 1, volume.Info{}, "it may have up to"},
+		{"b", 1, volume.Info{Total: -1}, "a stream of -1 bytes"},
+		{"b.001", 0, volume.Info{}, "the name of a volume"},
+		{"b\xff", 1, volume.Info{}, "not UTF-8"},
+		{"b", 1, volume.Info{Title: "two\nlines"}, "title is not one line"},
+		{"b", 1, volume.Info{Bundle: "\x1b[2J"}, "bundle is not one line"},
+		{"", 1, volume.Info{}, "not the name of a file"},
+		{"folder/", 1, volume.Info{}, "not the name of a file"},
+	} {
+		if _, err := volume.Create(dir+"/"+tt.path, tt.size, tt.info); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+	if got := names(t, dir); len(got) != 2 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestTheSameStreamMakesTheSameFiles(t *testing.T) {
+	stream, info := content(2*mib+1), volume.Info{Bundle: "b-7", Total: 2*mib + 1}
+	one, two := t.TempDir(), t.TempDir()
+	save(t, filepath.Join(one, "b"), stream, mib, info)
+	save(t, filepath.Join(two, "b"), stream, mib, info)
+	for _, name := range names(t, one) {
+		if !bytes.Equal(load(t, filepath.Join(one, name)), load(t, filepath.Join(two, name))) {
+			t.Errorf("%s differs", name)
+		}
+	}
+	var d volume.Description
+	if err := json.Unmarshal(load(t, filepath.Join(one, "b-003.json")), &d); err != nil || d.Of != 3 || len(d.Blocks) != 4 {
+		t.Errorf("the last description is %+v (%v)", d, err)
+	}
+}
