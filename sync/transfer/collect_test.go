@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
@@ -15,14 +20,21 @@ import (
 )
 
 func TestWhatGoesOutIsNotCollected(t *testing.T) {
-	s, _, doc := staged(t)
+	s, _, _ := staged(t)
+	var layers []string
+	for i := range 6 { // more than is read ahead
+		layers = append(layers, content(fmt.Sprint("layer", i), 1<<20))
+	}
+	s.image(app, mirror.Pushed, "linux/amd64", layers, "large")
+	_, doc, err := s.tryExport(transfer.ExportRequest{All: true})
+	s.must(err)
 	r, w := io.Pipe()
 	go func() {
 		_, err := s.Export(context.Background(), transfer.ExportRequest{All: true}, nil, w)
 		w.CloseWithError(err)
 	}()
 	var out bytes.Buffer
-	_, err := io.CopyN(&out, r, 10)
+	_, err = io.CopyN(&out, r, 10)
 	s.must(err)
 	for _, image := range doc.Images {
 		repo, err := mirror.ParseRepo(image.Repository)
@@ -81,6 +93,33 @@ func TestImportsAtTheSameTime(t *testing.T) {
 	work.Wait()
 	s.hasAll(doc)
 	s.nothingIsLeft()
+}
+
+func TestWhatSomebodyPushedMeanwhileStays(t *testing.T) {
+	m := newMade()
+	first, last := content("first", 1000), content("last", 1000)
+	m.tag("v1", m.image(t, m.blob(first), m.blob(last)))
+	data := m.write(t, nil)
+	if bytes.Index(data, []byte(first)) > bytes.Index(data, []byte(last)) {
+		first, last = last, first
+	}
+	at := bytes.Index(data, []byte(last))
+	lie := bytes.NewReader(bytes.Replace(data, []byte(last), []byte(content("lie", 1000)), 1))
+	s := newSite(t, transfer.Options{})
+	_, _, err := s.tryTake(readerFunc(func(p []byte) (int, error) {
+		if lie.Size()-int64(lie.Len()) == int64(at) {
+			for !slices.Contains(s.digests(), digest.FromString(first)) { // it is being committed
+				runtime.Gosched()
+			}
+			s.blob(app, first)
+			return lie.Read(p)
+		}
+		return lie.Read(p[:min(len(p), 500, max(1, at+lie.Len()-int(lie.Size())))])
+	}), transfer.ImportRequest{})
+	wantCode(t, err, mirror.CodeDigestInvalid)
+	if held := s.digests(); !slices.Equal(held, []digest.Digest{digest.FromString(first)}) {
+		t.Errorf("%v are held", held)
+	}
 }
 
 func TestAnImportWaitsForAMonth(t *testing.T) {

@@ -116,7 +116,13 @@ func (in *importing) entry(ctx context.Context, e *bundle.Entry, all *commits) e
 	return all.do(func() error { return in.commit(ctx, incoming, e.Size) })
 }
 
+// commit makes a blob durable. One that somebody else brought meanwhile is not this import's to discard.
 func (in *importing) commit(ctx context.Context, incoming mirror.Incoming, size int64) error {
+	if d := incoming.Digest(); d != "" {
+		if held, err := in.c.held(ctx, d, size); err == nil && held {
+			return incoming.Abort()
+		}
+	}
 	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
 		return errors.Join(err, incoming.Abort())
 	}
