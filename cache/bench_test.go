@@ -74,6 +74,30 @@ func BenchmarkPointTags(b *testing.B) {
 	}
 }
 
+// BenchmarkPush pushes a small image: a blob, a manifest that points at it, a tag.
+func BenchmarkPush(b *testing.B) {
+	s, _ := benchStore(b)
+	for i := 0; b.Loop(); i++ {
+		config := fmt.Sprint("config ", i)
+		if err := receive(b.Context(), s, config); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.PutManifest(b.Context(), repo, image(config, mirror.Pushed), fmt.Sprint("v", i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkStatBlob(b *testing.B) {
+	s, _ := benchStore(b)
+	d := digest.FromString("{}")
+	for b.Loop() {
+		if _, err := s.StatBlob(b.Context(), repo, d); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func benchStore(b *testing.B) (*cache.Store, mirror.Manifest) {
 	s := newStore(b, openFiles(b, b.TempDir()), openBolt(b, b.TempDir()), cache.Options{})
 	b.Cleanup(func() {

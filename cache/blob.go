@@ -21,18 +21,32 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 		return mirror.Blob{}, err
 	}
 	blob, err := s.open(ctx, d, blobRecord{Size: size})
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+	if err != nil {
 		if _, err := s.readable(ctx, repo, d); err != nil { // it was collected in between
 			return mirror.Blob{}, err
 		}
-	}
-	if err != nil {
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
 	}
 	if !mirror.Looks(ctx) {
 		s.recency.touch(content{repo, d}) // what is open can be read even if a sweep takes it now
 	}
 	return blob, nil
+}
+
+// readable returns the size of d if repo may read it.
+func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		if !has(tx, tableLinks, linkKey(repo, d)) {
+			return errBlobUnknown(repo, d)
+		}
+		record, held, err := get[blobRecord](tx, tableBlobs, d.String())
+		if err == nil && !held {
+			return errBlobUnknown(repo, d)
+		}
+		size = record.Size
+		return err
+	})
+	return size, explain(err, "look up blob %s in %s", d, repo)
 }
 
 // open opens the file of a blob that the index knows.
@@ -59,22 +73,6 @@ func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
 // flawed is the error for what the index has and the files do not.
 func flawed(code mirror.Code, what string, flaw mirror.Flaw) error {
 	return &mirror.Error{Code: code, Message: what + ": " + flaw.Reason, Cause: &mirror.FlawError{Flaw: flaw}}
-}
-
-// readable returns the size of d if repo may read it.
-func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
-		if !has(tx, tableLinks, linkKey(repo, d)) {
-			return errBlobUnknown(repo, d)
-		}
-		record, held, err := get[blobRecord](tx, tableBlobs, d.String())
-		if err == nil && !held {
-			return errBlobUnknown(repo, d)
-		}
-		size = record.Size
-		return err
-	})
-	return size, explain(err, "look up blob %s in %s", d, repo)
 }
 
 // StatBlob implements [mirror.BlobStore].

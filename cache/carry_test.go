@@ -74,7 +74,7 @@ func TestCarriedIsDurable(t *testing.T) {
 	if got, err := s.Manifest(ctx, repo, m.Digest); err != nil || got.Origin != mirror.Imported {
 		t.Errorf("manifest is %+v, %v", got, err)
 	}
-	read(t, s)
+	read(t, s, "{}")
 }
 
 // TestCarryIntoBrokenIndex takes in everything that is carried while the index fails: nothing of it is known, and nothing

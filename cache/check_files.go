@@ -180,7 +180,7 @@ func (c *check) orphans() bool {
 		case err != nil:
 			continue
 		}
-		if time.Since(entry.Written) < orphanAge || c.guards.busy(entry.Digest) {
+		if time.Since(entry.Written) < orphanAge || c.coming(entry.Digest) {
 			continue
 		}
 		if batch = append(batch, entry); len(batch) == checkPage {
@@ -191,6 +191,17 @@ func (c *check) orphans() bool {
 		}
 	}
 	return c.unnamed(batch)
+}
+
+// coming reports whether somebody is about to name or to delete a file. If not, whoever was has done it, and the index,
+// asked after this, says so.
+func (c *check) coming(d digest.Digest) bool {
+	release := c.guards.try(d)
+	if release == nil {
+		return true
+	}
+	release()
+	return false
 }
 
 // unnamed yields those of a batch that are in no entry.

@@ -288,6 +288,77 @@ func TestDamagedContentIsNotTakenForWholeByAPush(t *testing.T) {
 	}
 }
 
+// TestMendKeepsTheRightToReadWhatIsNeeded, and no other: so a flight brings it back for everybody who needs it.
+func TestMendKeepsTheRightToReadWhatIsNeeded(t *testing.T) {
+	s := stock(t)
+	d, other := digest.FromString("pushed"), mirror.Repo{Host: "docker.io", Path: "library/other"}
+	_, err := s.Mount(t.Context(), other, repo, d)
+	s.must(err)
+	s.remove(d)
+	if mended, err := s.Mend(t.Context(), mirror.Flaw{Kind: mirror.Missing, Digest: d}); !mended || err != nil {
+		t.Errorf("mended %t, %v", mended, err)
+	}
+	for in, linked := range map[mirror.Repo]bool{repo: true, other: false} {
+		if stat, err := s.StatBlob(t.Context(), in, d); err != nil || stat.Held || stat.Linked != linked {
+			t.Errorf("%s: %+v, %v", in, stat, err)
+		}
+	}
+}
+
+// TestWhatGoesMeanwhileIsNoFlaw: files are checked after the transaction in which they were listed.
+func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
+	for name, change := range map[string]func(tx cache.WriteTx, d digest.Digest) error{
+		"deleted": func(tx cache.WriteTx, d digest.Digest) error { return tx.Delete(cache.TableBlobs, d.String()) },
+		"deleted and on its way in again": func(tx cache.WriteTx, d digest.Digest) error {
+			return tx.Put(cache.TableBlobs, d.String(), []byte(`{"size":6,"added":"2020-01-01T00:00:00Z"}`))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := stock(t)
+			last := digest.Digest("sha256:" + strings.Repeat("f", 64)) // of which there is no file by the time it is looked for
+			s.write(func(tx cache.WriteTx) error {
+				return tx.Put(cache.TableBlobs, last.String(), []byte(`{"size":6,"added":"2021-01-01T00:00:00Z"}`))
+			})
+			changed := false
+			for flaw, err := range s.Flaws(t.Context(), mirror.CheckOptions{Checked: func(digest.Digest, int64) {
+				if !changed {
+					changed = true
+					s.write(func(tx cache.WriteTx) error { return change(tx, last) })
+				}
+			}}) {
+				t.Errorf("%+v, %v", flaw, err)
+			}
+			if !changed {
+				t.Error("nothing was checked")
+			}
+		})
+	}
+}
+
+// healing is a [cache.Blobs] of which every file has another size the first time that somebody looks.
+type healing struct {
+	cache.Blobs
+	seen map[digest.Digest]bool
+}
+
+func (h healing) Stat(ctx context.Context, d digest.Digest) (int64, error) {
+	size, err := h.Blobs.Stat(ctx, d)
+	if !h.seen[d] {
+		h.seen[d] = true
+		size++
+	}
+	return size, err
+}
+
+// TestWhatIsHealedMeanwhileIsNoFlaw: a flight replaces a file that was truncated, and its entry stays.
+func TestWhatIsHealedMeanwhileIsNoFlaw(t *testing.T) {
+	s := stock(t)
+	store := newStore(t, healing{s.blobs, make(map[digest.Digest]bool)}, s.index, cache.Options{RecencyInterval: time.Hour})
+	for flaw, err := range store.Flaws(t.Context(), mirror.CheckOptions{Fast: true}) {
+		t.Errorf("%+v, %v", flaw, err)
+	}
+}
+
 // TestWhatComesInIsNoOrphan looks while a file is durable and not yet named.
 func TestWhatComesInIsNoOrphan(t *testing.T) {
 	s := stock(t)

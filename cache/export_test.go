@@ -22,6 +22,8 @@ const (
 	TableTags      = tableTags
 	TableReferrers = tableReferrers
 	TableRecency   = tableRecency
+	TableTagged    = tableTagged
+	TableParents   = tableParents
 )
 
 // FlushRecency writes what is known about uses at once.
@@ -94,6 +96,11 @@ func checkManifests(tx ReadTx, report func(string, ...any)) {
 				report("manifest %q was %s and lacks %s", k, record.Origin, blob)
 			}
 		}
+		for _, child := range record.Children {
+			if !has(tx, tableParents, key(child.String(), repo, d)) {
+				report("index %q is not among the parents of %s", k, child)
+			}
+		}
 		if record.Subject != "" && !has(tx, tableReferrers, key(repo, record.Subject.String(), d)) {
 			report("manifest %q is not among the referrers of %s", k, record.Subject)
 		}
@@ -106,6 +113,21 @@ func checkNames(tx ReadTx, report func(string, ...any)) {
 		if err != nil || !has(tx, tableManifests, key(parts(k)[0], record.Digest.String())) {
 			report("tag %q points at %+v, which is not there: %w", k, record, err)
 		}
+		if !has(tx, tableTagged, key(parts(k)[0], record.Digest.String(), parts(k)[1])) {
+			report("tag %q is not among those of %s", k, record.Digest)
+		}
+	}
+	for k := range tx.Scan(tableTagged, "", "") {
+		record, found, err := get[tagRecord](tx, tableTags, key(parts(k)[0], parts(k)[2]))
+		if err != nil || !found || record.Digest.String() != parts(k)[1] {
+			report("tag %q by its manifest points elsewhere: %w", k, err)
+		}
+	}
+	for k := range tx.Scan(tableParents, "", "") {
+		record, found, err := get[manifestRecord](tx, tableManifests, key(parts(k)[1], parts(k)[2]))
+		if err != nil || !found || !slices.Contains(record.Children, digest.Digest(parts(k)[0])) {
+			report("parent %q is not there or does not say so: %w", k, err)
+		}
 	}
 	for k := range tx.Scan(tableReferrers, "", "") {
 		record, found, err := get[manifestRecord](tx, tableManifests, key(parts(k)[0], parts(k)[2]))
@@ -114,7 +136,7 @@ func checkNames(tx ReadTx, report func(string, ...any)) {
 		}
 	}
 	for k := range tx.Scan(tableRecency, "", "") {
-		if repo, d := parts(k)[0], parts(k)[1]; !has(tx, tableManifests, k) && !has(tx, tableLinks, key(d, repo)) {
+		if !has(tx, tableManifests, k) {
 			report("recency of %q, which is not there", k)
 		}
 	}

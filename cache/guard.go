@@ -98,13 +98,27 @@ func (g *guards) take(ctx context.Context, d digest.Digest) (release func(), err
 		}
 		entry = g.entry(d)
 	}
+	return g.taken(d, entry), nil
+}
+
+// try is take for who does not wait: release is nil if somebody is about to name or to delete the file of d.
+func (g *guards) try(d digest.Digest) (release func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.digests[d] != nil {
+		return nil
+	}
+	return g.taken(d, g.entry(d))
+}
+
+func (g *guards) taken(d digest.Digest, entry *guard) (release func()) {
 	entry.taken = true
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		entry.taken = false
 		g.drop(d, entry)
-	}, nil
+	}
 }
 
 // leave says whether a sweep is on its way to delete the file of d.
@@ -114,12 +128,4 @@ func (g *guards) leave(d digest.Digest, leaving bool) {
 	entry := g.entry(d)
 	entry.leaving = leaving
 	g.drop(d, entry)
-}
-
-// busy reports whether somebody is about to name or to delete the file of d. If not, whoever was has ended the
-// transaction or the deletion.
-func (g *guards) busy(d digest.Digest) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.digests[d] != nil
 }

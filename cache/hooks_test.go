@@ -56,6 +56,14 @@ type hookedBlobs struct {
 	cache.Blobs
 	afterCommit func()
 	content     map[digest.Digest]string
+	stuck       atomic.Bool // nothing can be deleted
+}
+
+func (b *hookedBlobs) Delete(ctx context.Context, d digest.Digest) error {
+	if b.stuck.Load() {
+		return errBroken
+	}
+	return b.Blobs.Delete(ctx, d)
 }
 
 func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, label string) (cache.Writer, error) {

@@ -60,12 +60,10 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 		return mirror.Manifest{}, err
 	}
 	data, err := s.readManifest(ctx, c.digest, record.Size)
-	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
+	if err != nil {
 		if _, err := s.manifestRecord(ctx, c); err != nil { // it was collected in between
 			return mirror.Manifest{}, err
 		}
-	}
-	if err != nil {
 		return mirror.Manifest{}, err
 	}
 	return mirror.Manifest{MediaType: record.MediaType, Digest: c.digest, Bytes: data, Origin: record.Origin}, nil

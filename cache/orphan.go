@@ -21,15 +21,16 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 		flush := func() bool {
 			orphans, err := s.unnamed(ctx, batch)
 			batch = batch[:0]
-			if err != nil {
-				return yield(mirror.Orphan{}, explain(err, "look for orphaned files"))
-			}
-			for _, orphan := range orphans {
-				if !yield(orphan, nil) {
+			for _, file := range orphans {
+				var orphaned bool
+				if orphaned, err = s.orphaned(ctx, file.Digest); err != nil {
+					break
+				}
+				if orphaned && !yield(file, nil) {
 					return false
 				}
 			}
-			return true
+			return err == nil || yield(mirror.Orphan{}, explain(err, "look for orphaned files"))
 		}
 		for entry, err := range s.blobs.All(ctx) {
 			if err != nil {
@@ -47,25 +48,35 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 	}
 }
 
-// unnamed leaves in files those that the index does not name and that nobody is about to name or to delete. It asks about
-// that first: who was named or deleted meanwhile is so in the index then.
-func (s *Store) unnamed(ctx context.Context, files []mirror.Orphan) (orphans []mirror.Orphan, err error) {
-	for _, file := range files {
-		if !s.guards.busy(file.Digest) {
-			orphans = append(orphans, file)
-		}
-	}
-	candidates := orphans
+// unnamed returns those of files that the index does not name.
+func (s *Store) unnamed(ctx context.Context, files []mirror.Orphan) (unnamed []mirror.Orphan, err error) {
 	err = s.index.View(ctx, func(tx ReadTx) error {
-		orphans = candidates[:0]
-		for _, file := range candidates {
+		for _, file := range files {
 			if !has(tx, tableBlobs, file.Digest.String()) {
-				orphans = append(orphans, file)
+				unnamed = append(unnamed, file)
 			}
 		}
 		return nil
 	})
-	return orphans, err
+	return unnamed, err
+}
+
+// orphaned reports whether the file of d is there and nobody names it. It keeps others from changing that meanwhile; one
+// that is being named or deleted is none.
+func (s *Store) orphaned(ctx context.Context, d digest.Digest) (bool, error) {
+	release := s.guards.try(d)
+	if release == nil {
+		return false, nil
+	}
+	defer release()
+	if unnamed, err := s.unnamed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(unnamed) == 0 {
+		return false, err
+	}
+	_, err := s.blobs.Stat(ctx, d)
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // DropOrphan implements [mirror.CollectStore].
@@ -85,12 +96,7 @@ func (s *Store) removeFile(ctx context.Context, d digest.Digest, may func() (boo
 		return 0, false, err
 	}
 	defer release()
-	var named bool
-	err = s.index.View(ctx, func(tx ReadTx) error {
-		named = has(tx, tableBlobs, d.String())
-		return nil
-	})
-	if err != nil || named {
+	if unnamed, err := s.unnamed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(unnamed) == 0 {
 		return 0, false, err
 	}
 	if size, err = s.blobs.Stat(ctx, d); err == nil && may != nil {

@@ -23,13 +23,13 @@ func lastUsed(t *testing.T, s *cache.Store) time.Time {
 	return at
 }
 
-func read(t *testing.T, s *cache.Store) {
+func read(t *testing.T, s mirror.Store, blob string) {
 	t.Helper()
-	blob, err := s.Blob(t.Context(), repo, digest.FromString("{}"))
+	b, err := s.Blob(t.Context(), repo, digest.FromString(blob))
 	if err != nil {
 		t.Fatal(err)
 	}
-	blob.Close()
+	b.Close()
 }
 
 // TestRecencyIsWrittenNowAndThen counts the transactions that reading costs. The bubble also finds goroutines that are
@@ -55,12 +55,12 @@ func TestRecencyIsWrittenNowAndThen(t *testing.T) {
 			}
 		}
 		for range 100 {
-			read(t, s)
+			read(t, s, "{}")
 		}
 		after(29*time.Second, 0)
 		after(2*time.Second, 1)
 		after(time.Minute, 1) // nothing happened
-		read(t, s)
+		read(t, s, "{}")
 		at := time.Now()
 		if got := lastUsed(t, s); !got.Equal(at) {
 			t.Errorf("last used at %v, want %v", got, at)
@@ -85,7 +85,7 @@ func TestRecencyIsKeptWhenTheIndexFails(t *testing.T) {
 		if err := receive(t.Context(), s, "{}"); err != nil {
 			t.Fatal(err)
 		}
-		read(t, s)
+		read(t, s, "{}")
 		at := time.Now()
 		index.broken.Store(true)
 		time.Sleep(31 * time.Second)
@@ -115,7 +115,7 @@ func TestRecencyOfWhatIsGone(t *testing.T) {
 	m := image("{}", mirror.Pushed)
 	put(t, s, m)
 	use := func() {
-		read(t, s)
+		read(t, s, "{}")
 		if _, err := s.Manifest(t.Context(), repo, m.Digest); err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -47,20 +46,25 @@ func (f *fields) skip(c byte) bool {
 // end reports whether the record was read, and well.
 func (f *fields) end() bool { return !f.bad && f.rest == "}" }
 
-// text reads a string without escapes.
+// text reads a string of printable ASCII without escapes.
 func (f *fields) text() string {
 	if !f.skip('"') {
 		f.bad = true
 		return ""
 	}
-	n := strings.IndexByte(f.rest, '"')
-	if n < 0 || strings.IndexByte(f.rest[:n], '\\') >= 0 {
-		f.bad = true
-		return ""
+	for i := range len(f.rest) {
+		switch c := f.rest[i]; {
+		case c == '"':
+			text := f.rest[:i]
+			f.rest = f.rest[i+1:]
+			return text
+		case c == '\\' || c < ' ' || c >= 0x80:
+			f.bad = true
+			return ""
+		}
 	}
-	text := f.rest[:n]
-	f.rest = f.rest[n+1:]
-	return text
+	f.bad = true
+	return ""
 }
 
 // number reads one that is not negative.
@@ -70,16 +74,15 @@ func (f *fields) number() (n int64) {
 		n = n*10 + int64(f.rest[i]-'0')
 		i++
 	}
-	if i == 0 || i > 18 {
+	if i == 0 || i > 18 || i > 1 && f.rest[0] == '0' {
 		f.bad = true
 	}
 	f.rest = f.rest[i:]
 	return n
 }
 
-func (f *fields) time() time.Time {
-	at, err := time.Parse(time.RFC3339Nano, f.text())
-	if err != nil {
+func (f *fields) time() (at time.Time) {
+	if err := at.UnmarshalText([]byte(f.text())); err != nil {
 		f.bad = true
 	}
 	return at

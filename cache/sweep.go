@@ -15,7 +15,7 @@ import (
 const (
 	// sweepTime is how long a transaction of a sweep should be, from its first read until it is durable: pushes wait for
 	// it. It is well under what is promised, since the disk may be slower the next time.
-	sweepTime = 20 * time.Millisecond
+	sweepTime = 25 * time.Millisecond
 	// sweepReads bounds how long such a transaction reads, which says when nothing of a plan holds any more.
 	sweepReads = sweepTime / 2
 	// sweepGather is how many are gathered for one transaction.
@@ -171,14 +171,14 @@ func (w *sweeper) names() (manifests []content, tags []tagName) {
 	return manifests, tags
 }
 
-// adapt makes transactions as long as they should be on this disk, given that count writes took so long.
+// adapt makes transactions as long as they should be on this disk, given that count writes took so long. It goes down in
+// steps, since a disk is slow now and then for other reasons.
 func (w *sweeper) adapt(count int, took time.Duration) {
 	switch {
-	case took > sweepTime:
-		fitting := int(float64(count) * float64(sweepTime) / float64(took))
-		w.writes = max(min(w.writes/2, fitting), sweepWritesLeast)
-	case took < sweepTime/2 && count >= w.writes:
-		w.writes = min(w.writes*3/2, sweepWritesMost)
+	case took > sweepTime*5/4:
+		w.writes = max(min(w.writes, count)*2/3, sweepWritesLeast)
+	case took < sweepTime && count >= w.writes:
+		w.writes = min(w.writes*5/4, sweepWritesMost)
 	}
 }
 

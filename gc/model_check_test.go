@@ -85,7 +85,7 @@ func (m *model) check(*rapid.T) {
 	}
 }
 
-// execute executes the plan that was made, or a new one. What a new one says is what is done.
+// execute executes the plan that was made, or a new one. What the new one says is what is done.
 func (m *model) execute(t *rapid.T) {
 	fresh := m.pending == nil
 	if fresh {

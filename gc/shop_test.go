@@ -120,16 +120,16 @@ func (s *shop) open() {
 
 func (s *shop) close() {
 	s.Helper()
-	s.must(s.Store.Close())
+	if err := s.Store.Close(); err != nil && !errors.Is(err, errCrash) {
+		s.Fatal(err)
+	}
 }
 
 // die ends the process, and begins the next one.
 func (s *shop) die() {
 	s.Helper()
 	s.crash.dead.Store(true)
-	if err := s.Store.Close(); err != nil && !errors.Is(err, errCrash) {
-		s.Fatal(err)
-	}
+	s.close()
 	s.open()
 }
 

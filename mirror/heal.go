@@ -54,7 +54,7 @@ func (m *Mirror) lost(ref Ref, found *FlawError, why error) error {
 
 // lostBlob is lost for a blob, of which a repository that asks no upstream lacks only what it lost.
 func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *FlawError, why error) error {
-	if stat, err := m.store.StatBlob(ctx, ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && stat.Awaited && !stat.Held {
+	if stat, err := m.store.StatBlob(Look(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && stat.Awaited && !stat.Held {
 		found = &FlawError{Flaw{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}}
 	}
 	return m.lost(ref, found, why)
@@ -79,7 +79,7 @@ func (m *Mirror) fetchAgain(ctx context.Context, flaw Flaw) (want Ref, why error
 				return ref, err
 			}
 		}
-		if why == nil || why == errLocal { // better wanted where an upstream may have it
+		if why == nil || why == errLocal && err != errLocal { // better wanted where an upstream may have it
 			want, why = ref, err
 		}
 	}
@@ -92,7 +92,7 @@ func (m *Mirror) fetchLost(ctx context.Context, ref Ref, manifest bool) error {
 		_, err := f.find(Look(ctx), ref)
 		return err
 	}
-	err := m.FetchBlob(ctx, ref.Repo, ref.Digest, nil)
+	err := m.FetchBlob(Look(ctx), ref.Repo, ref.Digest, nil)
 	if err != nil && !final(errors.Unwrap(err)) {
 		m.pulledBlob(ctx, ref.Repo, ref.Digest) // another time, perhaps
 	}
@@ -101,17 +101,16 @@ func (m *Mirror) fetchLost(ctx context.Context, ref Ref, manifest bool) error {
 
 // regained reports whether what a flaw is about is held after all.
 func (m *Mirror) regained(ctx context.Context, flaw Flaw) bool {
-	ctx = Look(ctx)
 	for _, name := range flaw.Repos {
 		repo, err := ParseRepo(name)
 		if err != nil {
 			continue
 		}
 		if flaw.Manifest {
-			_, err = m.store.Manifest(ctx, repo, flaw.Digest)
+			_, err = m.store.Manifest(Look(ctx), repo, flaw.Digest)
 			return err == nil
 		}
-		stat, err := m.store.StatBlob(ctx, repo, flaw.Digest)
+		stat, err := m.store.StatBlob(Look(ctx), repo, flaw.Digest)
 		return err == nil && stat.Held
 	}
 	return false

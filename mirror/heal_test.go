@@ -122,8 +122,8 @@ func TestDamagedManifestIsFetchedAgain(t *testing.T) {
 				}
 				if by == "digest" {
 					p.get(byDigest(d), d)
-				} else {
-					p.get(byTag("v1"), d)
+				} else if answer := p.get(byTag("v1"), d); answer.Stale != nil {
+					t.Errorf("stale: %v", answer.Stale)
 				}
 				p.restart()
 				p.origin.set(forbidden(t))

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"context"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -57,12 +56,12 @@ func (m *Mirror) scrubLap(l *lap) error {
 	v.checked = func() {
 		if l.After, l.Summary = v.after, v.summary; time.Since(noted) >= lapInterval {
 			noted = time.Now()
-			m.noteVerified(m.ctx, lapNote, l)
+			m.noteVerified(lapNote, l)
 		}
 	}
 	err := v.run(m.ctx)
 	l.After, l.Summary, l.Done = v.after, v.summary, err == nil
-	m.noteVerified(context.WithoutCancel(m.ctx), lapNote, l)
+	m.noteVerified(lapNote, l)
 	return err
 }
 

@@ -45,11 +45,11 @@ func (v *verified) end() {
 }
 
 // note remembers how one went that came to its end.
-func (v *verified) note(ctx context.Context, m *Mirror, summary VerifySummary) {
+func (v *verified) note(m *Mirror, summary VerifySummary) {
 	v.mu.Lock()
 	v.last = &summary
 	v.mu.Unlock()
-	m.noteVerified(ctx, lastNote, summary)
+	m.noteVerified(lastNote, summary)
 }
 
 func (v *verified) status() VerifyStatus {
@@ -58,10 +58,11 @@ func (v *verified) status() VerifyStatus {
 	return VerifyStatus{Running: v.running > 0, Last: v.last}
 }
 
-func (m *Mirror) noteVerified(ctx context.Context, key string, value any) {
+// noteVerified writes a note, even if the mirror is closing: the store is open until that is over.
+func (m *Mirror) noteVerified(key string, value any) {
 	text, err := json.Marshal(value)
 	if err == nil {
-		err = m.store.Note(ctx, verifyNotes, map[string][]byte{key: text})
+		err = m.store.Note(context.WithoutCancel(m.ctx), verifyNotes, map[string][]byte{key: text})
 	}
 	if err != nil {
 		m.log.Error("cannot note how far verifying went", zap.Error(err))

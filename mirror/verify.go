@@ -117,7 +117,7 @@ func (v *verification) run(ctx context.Context) error {
 	}
 	clock()
 	if len(failures) == 0 {
-		v.m.verified.note(v.m.ctx, v.m, v.summary)
+		v.m.verified.note(v.m, v.summary)
 	}
 	return errors.Join(failures...)
 }

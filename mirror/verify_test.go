@@ -121,6 +121,27 @@ func TestVerifyWantsWhatWasPushed(t *testing.T) {
 	}
 }
 
+// TestWhatWasLostIsWantedForOneRepositoryAndComesBackForAll who need it.
+func TestWhatWasLostIsWantedForOneRepositoryAndComesBackForAll(t *testing.T) {
+	p := start(t, mirror.Options{})
+	config := digest.FromString("{}")
+	p.push(app, "{}")
+	p.tag("v1")
+	p.push(ours, "{}")
+	p.pushed("{}")
+	p.flip(config)
+	if summary, events := p.verify(mirror.VerifyOptions{Repair: true}); summary.Wanted != 1 || len(events) != 1 || len(events[0].Repos) != 2 {
+		t.Errorf("%+v, %+v", summary, events)
+	}
+	if wants := p.wants(); !slices.Equal(wants, []string{byDigest(config).String()}) {
+		t.Errorf("wanted: %v", wants)
+	}
+	p.push(ours, "{}")
+	if wants := p.wants(); len(wants) != 0 {
+		t.Errorf("wanted though it is held: %v", wants)
+	}
+}
+
 // TestVerifyAdoptsOrphans, and an image that lacked one is whole again.
 func TestVerifyAdoptsOrphans(t *testing.T) {
 	p := start(t, mirror.Options{})
@@ -217,10 +238,10 @@ func TestScrubFindsAndHeals(t *testing.T) {
 func TestScrubGoesOnAfterARestart(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		core, logged := observer.New(zap.ErrorLevel)
-		p := start(t, mirror.Options{ScrubEvery: 24 * time.Hour, ScrubRate: 256 << 10, Log: zap.New(core)})
+		p := start(t, mirror.Options{ScrubEvery: 24 * time.Hour, ScrubRate: 16 << 10, Log: zap.New(core)})
 		later(time.Minute) // an empty lap
 		for _, r := range "abcdefgh" {
-			p.push(ours, strings.Repeat(string(r), 16<<20))
+			p.push(ours, strings.Repeat(string(r), 1<<20))
 		}
 		later(24*time.Hour + 3*time.Minute) // each takes more than a minute
 		if status := p.Status().Verify; !status.Running {
@@ -229,7 +250,7 @@ func TestScrubGoesOnAfterARestart(t *testing.T) {
 		p.restart()
 		later(6*time.Minute + 30*time.Second) // and all of them more than 8
 		last := p.Status().Verify.Last
-		if last == nil || last.Files != 8 || last.Bytes != 128<<20 || last.Seconds < 8*60 {
+		if last == nil || last.Files != 8 || last.Bytes != 8<<20 || last.Seconds < 8*60 {
 			t.Errorf("%+v", last)
 		}
 		if n := logged.Len(); n != 0 {

@@ -1,7 +1,12 @@
 package admin_test
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -95,4 +100,50 @@ func answers(t *testing.T, dir string) {
 		}()
 	}
 	must(t, errors.Join(<-failed, <-failed))
+}
+
+// TestAnswerBeforeTheEnd has a server answer and go while it is still being sent to. The answer counts, all of it.
+func TestAnswerBeforeTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	listener, err := admin.Listen(dir)
+	must(t, err)
+	defer listener.Close()
+	const events = 5000
+	answer := strings.Repeat("{\"n\":1}\n", events)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer)
+			}
+			conn.Close()
+		}
+	}()
+	for range 20 {
+		transport, err := admin.Dial(t.Context(), dir)
+		must(t, err)
+		told := 0
+		err = admin.NewClient(transport).Job(t.Context(), "work", nil, endless{}, func(json.RawMessage) error { told++; return nil })
+		if err != nil || told != events {
+			t.Errorf("%d events, %v", told, err)
+		}
+	}
+}
+
+// TestWorkHasItsConnection has no request follow work on its connection: what was not read could be taken for one.
+func TestWorkHasItsConnection(t *testing.T) {
+	m, _ := open(t)
+	opts := work(func(context.Context, json.RawMessage, io.Reader, func(any)) error { return nil })
+	client := http.Client{Transport: overSocket(t, admin.New(m, opts))}
+	for _, path := range []string{"jobs/work", "jobs/later", "out/later"} {
+		resp, err := client.Post("http://mirror/admin/"+path, "", strings.NewReader("null\nGET /admin/status HTTP/1.1\r\n\r\n"))
+		must(t, err)
+		resp.Body.Close()
+		if !resp.Close {
+			t.Errorf("%s leaves its connection to others", path)
+		}
+	}
 }

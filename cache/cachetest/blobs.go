@@ -47,6 +47,9 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) cache.Blobs) {
 		{"LinkOfHeld", testLinkOfHeld},
 		{"LinkOfWrongDigest", testLinkOfWrong},
 		{"LinkAtOnce", testLinkAtOnce},
+		{"Written", testWritten},
+		{"Begun", testBegun},
+		{"Discard", testDiscard},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bt := &blobTest{T: t, open: open, dir: t.TempDir()}

@@ -30,6 +30,12 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 		{"CarryTags", storeCarryTagTests},
 		{"CarryFiles", storeCarryFileTests},
 		{"AtOnce", storeConcurrentTests},
+		{"Survey", storeSurveyTests},
+		{"Sweep", storeSweepTests},
+		{"Kept", storeKeptTests},
+		{"Fresh", storeFreshTests},
+		{"SweepAtOnce", storeSweepRaces},
+		{"Expire", storeExpireTests},
 		{"Check", storeCheckTests},
 	}
 	for _, group := range groups {

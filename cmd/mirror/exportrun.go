@@ -29,6 +29,7 @@ type export struct {
 	shown   show
 	out     io.WriteCloser // where the bundle goes, once its document is known
 	sealed  *sealed
+	begun   bool // the mirror sends one
 	written int64
 	total   int64
 }
@@ -112,7 +113,7 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 	}()
 	doc, err := bundle.Copy(e.cmd.Context(), e, from, sign, e.begin)
 	from.CloseWithError(errors.Join(err, errors.New("the bundle was not written to its end")))
-	if refused := <-sent; refused != nil && e.out == nil {
+	if refused := <-sent; refused != nil && !e.begun {
 		err = refused // before the first byte: what the mirror says counts, and not that nothing came
 	}
 	if err == nil {
@@ -128,7 +129,7 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 
 // begin opens what the bundle goes to, when it is known that there is one and how large it will be.
 func (e *export) begin(doc *bundle.Document, total int64) error {
-	e.total = total
+	e.begun, e.total = true, total
 	if e.bundle == "-" {
 		e.out = unclosed{e.cmd.OutOrStdout()}
 		return nil

@@ -45,7 +45,7 @@ for that protects the secret key.`,
 			}
 			public, err := seal.Generate(path, password)
 			if errors.Is(err, fs.ErrExist) {
-				return &exitError{exitUsage, fmt.Errorf("%w: a key is never replaced; choose another name with --key", err)}
+				return &exitError{exitUsage, fmt.Errorf("%w with --key", err)}
 			}
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -111,7 +112,7 @@ func printImported(out io.Writer, name string, s *transfer.Summary) {
 		if s.Next.Reason != "" {
 			fmt.Fprintf(out, "%s: %s\n", name, s.Next.Reason)
 		}
-		fmt.Fprintf(out, "%s is in; it goes on with volume %d\n", name, s.Next.Number)
+		fmt.Fprintf(out, "%s is in; it goes on with %s\n", name, cmp.Or(volume.File(name, s.Next.Number), fmt.Sprintf("volume %d", s.Next.Number)))
 		return
 	}
 	t := newTable(out, "taken in", fmt.Sprintf("%s, %s of it new, in %s", name, size(s.New), time.Duration(s.Duration*float64(time.Second)).Round(10*time.Millisecond)))

@@ -119,15 +119,24 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 	if c.Offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
+	client, err := newUpstream(c.upstreams(), c, log)
+	if err != nil {
+		return nil, err
+	}
+	return mirror.New(store, client, opts)
+}
+
+// newUpstream returns a client of registries.
+func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (*upstream.Client, error) {
 	retryFor := time.Duration(c.RetryFor)
 	if retryFor == 0 {
 		retryFor = -1 // not at all; zero means the default there
 	}
-	client, err := upstream.New(c.upstreams(), upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version})
+	client, err := upstream.New(registries, upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	return mirror.New(store, client, opts)
+	return client, nil
 }
 
 // serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.

@@ -20,6 +20,7 @@ type syncConfig struct {
 	images.Request
 	files, wants []string
 	carry        bundleConfig
+	migrate      migrateRequest
 }
 
 func newSyncCommand() *cobra.Command {
@@ -39,6 +40,10 @@ Bundles are taken in from files, folders or standard input (-): what 'mirror exp
 OCI image layouts, and what docker save wrote, compressed or not. No tag moves before all of
 a bundle is in. Of a bundle in volumes each can be taken in by itself, in order.
 
+Another registry is moved in from the folder that it stores everything in, if it is a
+distribution registry ("registry:2", docker-registry), or by asking it. Repositories keep their
+names, and are local here: no upstream is asked for them.
+
 What is held is not brought in again, so a sync that was broken off goes on where it stopped
 when it is run again. The server does it if one runs on the data folder; Ctrl-C ends it.
 
@@ -50,10 +55,15 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
   kubectl get pods -A -o yaml | mirror sync --file -
   mirror sync --bundle plant.tar --verify mirror.pub --receipt receipt.json
   mirror sync --bundle /media/usb
-  docker save app | mirror sync --bundle - --tag team/app:1`,
+  docker save app | mirror sync --bundle - --tag team/app:1
+  mirror sync --registry-root /var/lib/registry
+  mirror sync --from old-registry.example:5000 --repo 'team/*'`,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		if len(c.carry.bundles) > 0 {
 			return (&imports{bundleConfig: c.carry, cmd: cmd, client: client, json: q.json}).run()
+		}
+		if c.migrate.given() {
+			return runMigrate(cmd, client, c.migrate, q.json)
 		}
 		if c.carry.receipt != "" && len(c.Images)+len(c.Wants) == 0 {
 			return writeReceipt(cmd, client, c.carry.receipt)
@@ -74,6 +84,9 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 	f.BoolVar(&c.carry.AllowOlder, "allow-older", false, "take in a bundle that was made before the last one that came from there")
 	f.StringSliceVar(&c.carry.keys, "verify", nil, "refuse bundles that are not signed with this public `key`, or the one in this file; repeatable")
 	f.BoolVar(&c.carry.DryRun, "dry-run", false, "list what a bundle would bring, and change nothing")
+	f.StringVar(&c.migrate.Root, "registry-root", "", "move in what a distribution registry stored in this `folder`; blobs are linked where the file system allows")
+	f.StringVar(&c.migrate.URL, "from", "", "move in what the registry at this `[http://]host` holds")
+	f.StringSliceVar(&c.migrate.Repos, "repo", nil, "move in only repositories that match this `pattern`; repeatable")
 	f.StringVar(&c.carry.receipt, "receipt", "", "then write to this `file` what the mirror holds, for 'mirror export --have'")
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
@@ -86,7 +99,7 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 		if err := c.check(cmd, args); err != nil {
 			return err
 		}
-		if len(c.carry.bundles) > 0 || c.carry.receipt != "" && len(args)+len(c.files)+len(c.wants) == 0 {
+		if len(c.carry.bundles) > 0 || c.migrate.given() || c.carry.receipt != "" && len(args)+len(c.files)+len(c.wants) == 0 {
 			return nil
 		}
 		return c.read(args, cmd.InOrStdin())
@@ -96,18 +109,26 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 
 // check reports flags that do not go together.
 func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
-	if len(c.carry.bundles) == 0 {
-		for _, flag := range []string{"tag", "overwrite", "allow-older", "verify", "dry-run"} {
-			if cmd.Flags().Changed(flag) {
-				return &exitError{exitUsage, fmt.Errorf("--%s is about bundles: say with --bundle which to take in", flag)}
-			}
+	named := len(args)+len(c.files)+len(c.wants) > 0
+	bundles, moves := len(c.carry.bundles) > 0, c.migrate.given()
+	for flag, fits := range map[string]bool{
+		"tag": bundles, "allow-older": bundles, "verify": bundles, "dry-run": bundles, "overwrite": bundles || moves, "repo": moves,
+	} {
+		if cmd.Flags().Changed(flag) && !fits {
+			return &exitError{exitUsage, fmt.Errorf("--%s says nothing about images that are fetched: see 'mirror sync --help' for what it goes with", flag)}
 		}
-		return nil
 	}
-	if len(args)+len(c.files)+len(c.wants) > 0 {
-		return &exitError{exitUsage, errors.New("a bundle brings what is in it: leave out images, --file and --wants, or run another sync for them")}
+	if bundles && moves || named && (bundles || moves) {
+		return &exitError{exitUsage, errors.New("bundles, another registry and images to fetch are brought in by one sync each")}
 	}
-	return c.carry.read()
+	c.migrate.Overwrite, c.migrate.Parallel = c.carry.Overwrite, c.Parallel
+	switch {
+	case bundles:
+		return c.carry.read()
+	case moves:
+		return c.migrate.read()
+	}
+	return nil
 }
 
 // read reads what names images, before anything is opened or created.

@@ -21,12 +21,13 @@ type works struct {
 	mirror  *mirror.Mirror
 	store   *cache.Store
 	carrier *transfer.Carrier
+	config  serveConfig
 	log     *zap.Logger
 }
 
 // newWorks returns what works on m, and takes up what an earlier process left.
 func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serveConfig, log *zap.Logger) (*works, error) {
-	w := &works{mirror: m, store: store, log: log}
+	w := &works{mirror: m, store: store, config: c, log: log}
 	w.carrier = transfer.New(m, store, transfer.Options{
 		Host: hostName(), Tool: "mirror " + version, Verifier: c.Bundles.verifier, Signed: c.Bundles.RequireSignature, Log: log,
 	})
@@ -57,6 +58,9 @@ func (w *works) jobs() map[string]admin.Job {
 		"import": job(func(ctx context.Context, req transfer.ImportRequest, body io.Reader, tell func(any)) error {
 			_, err := w.carrier.Import(ctx, req, body, func(event transfer.Event) { tell(event) })
 			return err
+		}),
+		"migrate": job(func(ctx context.Context, req migrateRequest, _ io.Reader, tell func(any)) error {
+			return w.migrate(ctx, req, tell)
 		}),
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 // TestContinuesAnywhere cuts a bundle in two at every byte and reads it as two volumes.
 func TestContinuesAnywhere(t *testing.T) {
+	t.Parallel()
 	c := content{}
 	image := c.image(t, "amd64", "", "layer")
 	contents := c.compose(t, c.document([]bundle.Image{{Repository: "a.example/b", Tag: "1", Digest: image.Digest}}))

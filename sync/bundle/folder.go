@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -114,7 +115,7 @@ func (f *folder) take(name string, take func(data []byte) error) error {
 func (f *folder) walk() error {
 	seen := map[digest.Digest]bool{}
 	var blobs []listed
-	queue := f.found.index.Manifests
+	queue := slices.Clone(f.found.index.Manifests)
 	for ; len(queue) > 0; queue = queue[1:] {
 		desc := queue[0]
 		if seen[desc.Digest] {
@@ -129,7 +130,7 @@ func (f *folder) walk() error {
 			continue
 		}
 		f.list = append(f.list, listed{File{desc.Digest, desc.Size}, true})
-		queue = append(queue[:len(queue):len(queue)], refs.Manifests...)
+		queue = append(queue, refs.Manifests...)
 		for _, blob := range refs.Blobs {
 			if !seen[blob.Digest] {
 				seen[blob.Digest] = true

@@ -24,6 +24,7 @@ type found struct {
 	kept   map[digest.Digest][]byte
 	size   int64 // of what is kept
 	full   bool  // some could not be kept
+	worked int64 // bytes that were made sense of for manifest.json
 }
 
 // file is an entry that the caller was given: its digest, if that is known, and size.

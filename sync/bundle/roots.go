@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -14,16 +15,17 @@ import (
 // roots returns what index.json lists, and what only manifest.json has.
 func (f *found) roots() ([]Root, error) {
 	var roots []Root
-	covered := map[digest.Digest]bool{} // configs of images that index.json leads to
+	covered := map[digest.Digest]bool{}
 	if f.index != nil {
 		for _, desc := range f.index.Manifests {
 			roots = append(roots, rootOf(desc))
-			f.cover(desc.Digest, covered)
 		}
 		if f.full {
 			return roots, nil // who writes so much knows how to write index.json
 		}
+		covered = f.covered()
 	}
+	images := f.images(roots)
 	for _, item := range f.docker {
 		config, layers, err := f.blobs(item)
 		if err != nil && f.index != nil {
@@ -33,7 +35,9 @@ func (f *found) roots() ([]Root, error) {
 			return nil, err
 		}
 		if covered[config.digest] {
-			err = f.reconcile(roots, item, config, layers)
+			for _, i := range images[config.digest] {
+				err = errors.Join(err, f.reconcile(&roots[i], item, config, layers))
+			}
 		} else {
 			var made Root
 			made, err = f.make(item, config, layers)
@@ -69,50 +73,77 @@ func orNone(s string) string {
 	return s
 }
 
-// cover notes the configs of the images that manifest d leads to, as far as they were kept.
-func (f *found) cover(d digest.Digest, covered map[digest.Digest]bool) {
-	seen := map[digest.Digest]bool{}
-	for queue := []digest.Digest{d}; len(queue) > 0; queue = queue[1:] {
-		data, ok := f.kept[queue[0]]
-		if !ok || seen[queue[0]] {
+// covered are the configs of the images that index.json leads to, as far as their manifests were kept.
+func (f *found) covered() map[digest.Digest]bool {
+	covered, seen := map[digest.Digest]bool{}, map[digest.Digest]bool{}
+	queue := slices.Clone(f.index.Manifests)
+	for ; len(queue) > 0; queue = queue[1:] {
+		d := queue[0].Digest
+		data, ok := f.kept[d]
+		if !ok || seen[d] {
 			continue
 		}
-		seen[queue[0]] = true
+		seen[d] = true
 		_, refs, err := mirror.ParseManifest("", data)
 		if err != nil {
 			continue // for who stores it to refuse
 		}
-		for _, child := range refs.Manifests {
-			queue = append(queue, child.Digest)
-		}
+		queue = append(queue, refs.Manifests...)
 		if len(refs.Blobs) > 0 {
 			covered[refs.Blobs[0].Digest] = true
 		}
 	}
+	return covered
 }
 
-// reconcile gives the root that is the image of item the names that item has and it has not. Its manifest is replaced if
+// images finds roots that are images by the digests of their configs: one for each name that an image has.
+func (f *found) images(roots []Root) map[digest.Digest][]int {
+	configs := map[digest.Digest]digest.Digest{} // by manifest
+	images := map[digest.Digest][]int{}
+	for i, root := range roots {
+		d := root.Descriptor.Digest
+		config, ok := configs[d]
+		if !ok {
+			var image struct{ Config v1.Descriptor }
+			if data, kept := f.kept[d]; kept && json.Unmarshal(data, &image) == nil {
+				config = image.Config.Digest
+			}
+			configs[d] = config
+		}
+		images[config] = append(images[config], i)
+	}
+	return images
+}
+
+// reconcile gives root, which is the image of item, the names that item has and it has not. Its manifest is replaced if
 // it has other layers: Docker 25.0 wrote archives whose index.json leads to manifests without layers, or with layers in
 // the wrong order, while manifest.json was right.
-func (f *found) reconcile(roots []Root, item loadable, config file, layers []file) error {
-	for i := range roots {
-		root := &roots[i]
-		data := f.kept[root.Descriptor.Digest]
-		var image v1.Manifest
-		if root.Data != nil || data == nil || json.Unmarshal(data, &image) != nil || image.Config.Digest != config.digest {
-			continue
-		}
-		if root.Descriptor.Annotations[AnnotationName] == "" && len(item.RepoTags) > 0 {
-			root.Names, root.Tag = item.RepoTags, ""
-		}
-		if slices.EqualFunc(image.Layers, layers, func(a v1.Descriptor, b file) bool { return a.Digest == b.digest }) {
-			continue
-		}
-		made, err := f.make(item, config, layers)
-		if err != nil {
-			return err
-		}
+func (f *found) reconcile(root *Root, item loadable, config file, layers []file) error {
+	if root.Descriptor.Annotations[AnnotationName] == "" && len(item.RepoTags) > 0 {
+		root.Names, root.Tag = item.RepoTags, ""
+	}
+	data, ok := f.kept[root.Descriptor.Digest]
+	if !ok {
+		return nil // it was replaced before
+	}
+	var image v1.Manifest
+	if err := f.work(data); err != nil || json.Unmarshal(data, &image) != nil {
+		return err
+	}
+	if slices.EqualFunc(image.Layers, layers, func(a v1.Descriptor, b file) bool { return a.Digest == b.digest }) {
+		return nil
+	}
+	made, err := f.make(item, config, layers)
+	if err == nil {
 		root.Data, root.Descriptor = made.Data, made.Descriptor
+	}
+	return err
+}
+
+// work counts what is made sense of: few bytes could have the same large file read again and again.
+func (f *found) work(data []byte) error {
+	if f.worked += int64(len(data)); f.worked > 4*f.limits.Kept {
+		return invalid("%s has more in it than is believable", DockerName)
 	}
 	return nil
 }
@@ -141,7 +172,7 @@ func (f *found) make(item loadable, config file, layers []file) (Root, error) {
 	if !ok {
 		return Root{}, invalid("%s is no image config, or the archive has so many images that it must be imported in parts", short(item.Config))
 	}
-	if err := f.limits.decode(item.Config, data, &about); err != nil {
+	if err := errors.Join(f.work(data), f.limits.decode(item.Config, data, &about)); err != nil {
 		return Root{}, err
 	}
 	if len(layers) != len(about.RootFS.DiffIDs) {
@@ -157,7 +188,7 @@ func (f *found) make(item loadable, config file, layers []file) (Root, error) {
 		image.Layers = append(image.Layers, v1.Descriptor{MediaType: layerMediaType(layer.packed), Digest: layer.digest, Size: layer.size})
 	}
 	manifest, err := json.Marshal(image)
-	if err != nil {
+	if err = errors.Join(err, f.work(manifest)); err != nil {
 		return Root{}, err
 	}
 	desc := v1.Descriptor{MediaType: image.MediaType, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}

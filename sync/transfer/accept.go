@@ -42,6 +42,9 @@ func (in *importing) accept(ctx context.Context, document, signature []byte) err
 		if !held {
 			in.lacks[d] = true
 			total += size
+			if in.req.DryRun {
+				in.brought[d] = size
+			}
 		}
 	}
 	in.tell(Event{Kind: KindPlan, Images: len(in.doc.Images), Total: total})
@@ -51,7 +54,6 @@ func (in *importing) accept(ctx context.Context, document, signature []byte) err
 	}
 	in.Expect(read)
 	if in.req.DryRun {
-		in.news = total
 		return in.preview(ctx)
 	}
 	if len(in.lacks) == 0 {

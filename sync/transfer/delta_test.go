@@ -136,6 +136,11 @@ func TestSinceAnEarlierBundle(t *testing.T) {
 	if len(doc.Blobs) != 1 || len(doc.BuildsOn) != 2 || doc.BuildsOn[1].ID != two.ID {
 		t.Errorf("blobs %v, builds on %v", doc.Blobs, doc.BuildsOn)
 	}
+	for _, a := range doc.Assumes {
+		if a.Digest == digest.FromString("one") && a.Bundle != one.ID {
+			t.Errorf("%+v: it was in the first one before", a)
+		}
+	}
 }
 
 func TestAnOlderBundleIsRefused(t *testing.T) {

@@ -35,7 +35,8 @@ func (c *Carrier) discard(ctx context.Context, digests []digest.Digest) error {
 			if err != nil {
 				return err
 			}
-			if mine[blob.Digest] && blob.Users == 0 && len(blob.Repos) == 0 {
+			linked := len(blob.Repos) > 0 || blob.Fresh.After(blob.Added) // or to a repository that has no manifest yet
+			if mine[blob.Digest] && blob.Users == 0 && !linked {
 				loose = append(loose, blob.Digest)
 			}
 		}

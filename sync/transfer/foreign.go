@@ -108,32 +108,38 @@ func (in *importing) takeRoots(ctx context.Context, roots []bundle.Root, to cont
 		d := root.Descriptor.Digest
 		if dry, ok := to.(*dryContent); ok {
 			dry.sizes[d], dry.data[d] = int64(len(root.Data)), root.Data
-			continue
 		}
-		in.protect(d)
-		if held, err := in.c.held(ctx, d, int64(len(root.Data))); err != nil || held {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		incoming, err := in.c.store.Receive(ctx, d)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(incoming, bytes.NewReader(root.Data)); err != nil {
-			return errors.Join(err, incoming.Abort())
-		}
-		if err := in.commit(ctx, incoming, int64(len(root.Data))); err != nil {
+		if err := in.takeRoot(ctx, d, root.Data); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (in *importing) takeRoot(ctx context.Context, d digest.Digest, data []byte) error {
+	in.protect(d)
+	size := int64(len(data))
+	if held, err := in.c.held(ctx, d, size); err != nil || held {
+		return err
+	}
+	if in.req.DryRun {
+		in.brought[d] = size
+		return nil
+	}
+	incoming, err := in.c.store.Receive(ctx, d)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(incoming, bytes.NewReader(data)); err != nil {
+		return errors.Join(err, incoming.Abort())
+	}
+	return in.commit(ctx, incoming, size)
+}
+
 // takeImages enters what was found, as finish does for bundles.
 func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage) error {
 	t.count(&in.summary, found)
+	unneeded := in.unneeded(t)
 	in.summary.Images = len(found)
 	in.tell(Event{Kind: KindPlan, Images: len(found), Total: in.summary.Bytes})
 	var tags []mirror.CarriedTag
@@ -160,7 +166,7 @@ func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage
 			return err
 		}
 		in.strike(ctx)
-		if err := in.c.discard(ctx, t.unneeded(in.brought)); err != nil {
+		if err := in.discard(ctx, unneeded); err != nil {
 			return err
 		}
 	}
@@ -234,8 +240,8 @@ func (in *importing) readDry(ctx context.Context, to *dryContent) error {
 		}
 		if held, err := in.c.held(ctx, d, e.Size); err != nil {
 			return err
-		} else if !held && to.sizes[d] == 0 {
-			in.news += e.Size
+		} else if !held {
+			in.brought[d] = e.Size
 		}
 		to.sizes[d] = e.Size
 		if data := bytes.TrimLeft(kept.Bytes(), " \t\r\n"); len(data) > 0 && data[0] == '{' {

@@ -29,14 +29,14 @@ import (
 type site struct {
 	*mirror.Mirror
 	*transfer.Carrier
-	t      *testing.T
+	t      testing.TB
 	folder string
 	opts   transfer.Options
 	store  *cache.Store
 	stop   func()
 }
 
-func newSite(t *testing.T, opts transfer.Options) *site {
+func newSite(t testing.TB, opts transfer.Options) *site {
 	t.Helper()
 	s := &site{t: t, folder: t.TempDir(), opts: opts}
 	s.start()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -47,8 +49,7 @@ type importing struct {
 	crossing *crossing // nil but for a volume
 
 	mu      sync.Mutex
-	brought []digest.Digest // what was committed
-	news    int64           // bytes of that
+	brought map[digest.Digest]int64 // what was committed, or would be in a dry run; by its size
 }
 
 // Import takes in what is read of body: a bundle, a volume of one, an OCI image layout or what docker save wrote. tell is
@@ -56,7 +57,7 @@ type importing struct {
 // for what is kept if that fails. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and codes of malformed manifests
 // mean that the archive is at fault. What does not have to be read of body is left.
 func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader, tell func(Event)) (Summary, error) {
-	in := &importing{teller: newTeller(tell), guard: guard{store: c.store}, c: c, req: req, lacks: make(map[digest.Digest]bool)}
+	in := &importing{teller: newTeller(tell), guard: guard{store: c.store}, c: c, req: req, lacks: make(map[digest.Digest]bool), brought: make(map[digest.Digest]int64)}
 	defer in.Close()
 	defer in.release()
 	ctx = mirror.Look(ctx)
@@ -66,11 +67,14 @@ func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader,
 	}
 	if err := run(ctx, body); err != nil {
 		if malformed(err) && req.Volume == nil {
-			err = errors.Join(err, in.discard(ctx, in.brought))
+			err = errors.Join(err, in.discard(ctx, slices.Collect(maps.Keys(in.brought))))
 		}
 		return in.summary, err
 	}
-	in.summary.New, in.summary.DryRun = in.news, req.DryRun
+	in.summary.DryRun = req.DryRun
+	for _, size := range in.brought {
+		in.summary.New += size
+	}
 	in.done(&in.summary)
 	return in.summary, nil
 }
@@ -103,8 +107,7 @@ func malformed(err error) bool {
 		return false
 	}
 	switch mirror.CodeOf(err) {
-	case mirror.CodeBundleInvalid, mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeManifestTooLarge,
-		mirror.CodeManifestBlobUnknown, mirror.CodeSizeInvalid:
+	case mirror.CodeBundleInvalid, mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeManifestTooLarge:
 		return true
 	}
 	return false

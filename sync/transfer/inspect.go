@@ -75,6 +75,7 @@ func (in *importing) inspectOne(ctx context.Context, m *manifest, sizes map[dige
 func (in *importing) has(ctx context.Context, of digest.Digest, desc v1.Descriptor, sizes map[digest.Digest]int64) error {
 	size, listed := sizes[desc.Digest]
 	if !listed {
+		in.protect(desc.Digest)
 		held, err := in.c.held(ctx, desc.Digest, desc.Size)
 		if err != nil {
 			return err
@@ -82,7 +83,6 @@ func (in *importing) has(ctx context.Context, of digest.Digest, desc v1.Descript
 		if !held {
 			return mirror.Errorf(mirror.CodeBundleInvalid, "manifest %s needs blob %s, which is neither in the bundle nor held here", of, desc.Digest)
 		}
-		in.protect(desc.Digest)
 		return nil
 	}
 	if size != desc.Size {
@@ -119,24 +119,26 @@ func (in *importing) checkIndexes() error {
 // childrenFirst sorts manifests so that those that an index points at come before it.
 func childrenFirst(list []manifest, places map[digest.Digest]int) ([]manifest, error) {
 	sorted := make([]manifest, 0, len(list))
-	done := make([]bool, len(list))
+	heights := make([]int, len(list)) // 0 for those that were not visited
 	var visit func(i, depth int) error
 	visit = func(i, depth int) error {
-		if done[i] {
+		if heights[i] > 0 {
 			return nil
 		}
-		if depth > maxDepth {
+		height := 1
+		for _, child := range list[i].children {
+			if depth < maxDepth {
+				if err := visit(places[child], depth+1); err != nil {
+					return err
+				}
+			}
+			height = max(height, heights[places[child]]+1)
+		}
+		if height > maxDepth || depth >= maxDepth && len(list[i].children) > 0 {
 			return mirror.Errorf(mirror.CodeBundleInvalid, "indexes are nested more than %d deep in it", maxDepth)
 		}
-		for _, child := range list[i].children {
-			if err := visit(places[child], depth+1); err != nil {
-				return err
-			}
-		}
-		if !done[i] {
-			done[i] = true
-			sorted = append(sorted, list[i])
-		}
+		heights[i] = height
+		sorted = append(sorted, list[i])
 		return nil
 	}
 	for i := range list {

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -45,13 +46,10 @@ func (c *commits) do(f func() error) error {
 	return c.err
 }
 
-// wait waits for all of them, and returns the first error: err, if it is not nil and did not come of one of theirs.
+// wait waits for all of them, and returns the first error of theirs: that came before err, what the caller ended with.
 func (c *commits) wait(err error) error {
 	c.work.Wait()
-	if err == nil || errors.Is(err, context.Canceled) {
-		return errors.Join(c.err, err)
-	}
-	return err
+	return cmp.Or(c.err, err)
 }
 
 // receive takes in what is lacking of a bundle.
@@ -118,7 +116,13 @@ func (in *importing) entry(ctx context.Context, e *bundle.Entry, all *commits) e
 	return all.do(func() error { return in.commit(ctx, incoming, e.Size) })
 }
 
+// commit makes a blob durable. One that somebody else brought meanwhile is not this import's to discard.
 func (in *importing) commit(ctx context.Context, incoming mirror.Incoming, size int64) error {
+	if d := incoming.Digest(); d != "" {
+		if held, err := in.c.held(ctx, d, size); err == nil && held {
+			return incoming.Abort()
+		}
+	}
 	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
 		return errors.Join(err, incoming.Abort())
 	}
@@ -130,8 +134,7 @@ func (in *importing) commit(ctx context.Context, incoming mirror.Incoming, size 
 func (in *importing) came(d digest.Digest, size int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.brought = append(in.brought, d)
-	in.news += size
+	in.brought[d] = size
 }
 
 // counted counts what is read of an entry as done, and ends with its context.

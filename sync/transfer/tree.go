@@ -82,8 +82,6 @@ func (t *tree) look(ctx context.Context, b *branch, depth int) error {
 		}
 		if child.err == nil {
 			b.children = append(b.children, child)
-		} else {
-			err = child.err
 		}
 	}
 	if len(refs.Manifests) > 0 && len(b.children) == 0 {
@@ -150,13 +148,19 @@ func (t *tree) count(s *Summary, found []foundImage) {
 	}
 }
 
-// unneeded are those of digests that nothing which was entered needs.
-func (t *tree) unneeded(digests []digest.Digest) []digest.Digest {
+// unneeded forgets of what was brought what nothing needs that was entered, and returns it.
+func (in *importing) unneeded(t *tree) (list []digest.Digest) {
 	needed := make(map[digest.Digest]bool)
 	for _, b := range t.order {
 		if len(b.repos) > 0 {
 			b.weigh(needed)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(digests), func(d digest.Digest) bool { return needed[d] })
+	for d := range in.brought {
+		if !needed[d] {
+			list = append(list, d)
+			delete(in.brought, d)
+		}
+	}
+	return list
 }

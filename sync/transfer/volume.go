@@ -219,6 +219,7 @@ func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part)
 	} else if err != nil {
 		return err
 	}
+	in.release()
 	return in.c.dropOpen(ctx, state, nil)
 }
 

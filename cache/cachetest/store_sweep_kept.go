@@ -1,0 +1,141 @@
+package cachetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// storeKeptTests condemn an image and then come to need it.
+var storeKeptTests = []storeCase{
+	keptCase("TagMoved", "tag v1 points at", func(s *storeTest, m mirror.Manifest) {
+		s.pushImage(repoA, mirror.Pushed, image{config: "next"}, "v1")
+	}),
+	keptCase("TagPinned", "tag v1 is pinned", func(s *storeTest, _ mirror.Manifest) {
+		s.pin(mirror.Ref{Repo: repoA, Tag: "v1"})
+	}),
+	keptCase("OtherTag", "tag v2 points at", func(s *storeTest, m mirror.Manifest) {
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v2"))
+	}),
+	keptCase("OtherTagMoved", "tag v2 points at", func(s *storeTest, m mirror.Manifest) {
+		s.pushImage(repoA, mirror.Pushed, image{config: "next"}, "v2")
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v2"))
+	}),
+	keptCase("Pinned", "is pinned", func(s *storeTest, m mirror.Manifest) {
+		s.pin(mirror.Ref{Repo: repoA, Digest: m.Digest})
+	}),
+	keptCase("Protected", "is protected", func(s *storeTest, m mirror.Manifest) {
+		release := s.Protect(m.Digest)
+		s.Protect(m.Digest)() // another one's
+		s.t.Cleanup(release)
+	}),
+	keptCase("Read", usedSince, func(s *storeTest, m mirror.Manifest) {
+		s.ok(second(s.Manifest(s.ctx, repoA, m.Digest)))
+	}),
+	keptCase("PutAgain", usedSince, func(s *storeTest, m mirror.Manifest) {
+		s.ok(s.PutManifest(s.ctx, repoA, m))
+	}),
+	keptCase("DeletedAndPut", usedSince, func(s *storeTest, m mirror.Manifest) {
+		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+	}),
+	keptCase("ChildOfIndex", "needs manifest", func(s *storeTest, m mirror.Manifest) {
+		s.ok(s.PutManifest(s.ctx, repoA, index(mirror.Pushed, m)))
+	}),
+	{"NoLongerKept", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
+		other := s.pushImage(repoA, mirror.Pushed, image{config: "other"}, "v1")
+		parent := index(mirror.Pushed, m)
+		s.ok(s.PutManifest(s.ctx, repoA, parent, "multi"))
+		s.ok(s.PutManifest(s.ctx, repoA, other, "multi"))
+		s.ok(s.DeleteManifest(s.ctx, repoA, parent.Digest))
+		s.pin(mirror.Ref{Repo: repoA, Digest: m.Digest})
+		s.ok(s.Note(s.ctx, mirror.PinNotes, map[string][]byte{mirror.Ref{Repo: repoA, Digest: m.Digest}.String(): nil}))
+		s.Protect(m.Digest, digest.FromString("{}"))()
+		s.went(s.sweepOne(condemn(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
+	}},
+	{"OneKeepsAll", func(s *storeTest) {
+		free := s.pushImage(repoA, mirror.Pushed, image{config: "free"}, "v1")
+		kept := s.pushImage(repoA, mirror.Pushed, image{config: "kept"}, "v2")
+		s.push(repoA, "a blob")
+		c := condemn(repoA, nil, free, kept)
+		c.Tags = []mirror.CondemnedTag{{Name: "v1", Digest: free.Digest}}
+		c.Blobs = digests("a blob")
+		swept := s.sweepOne(c)
+		if swept.Kept == "" || swept.Tags != 0 || swept.Manifests != 0 {
+			s.t.Errorf("%+v went", swept)
+		}
+		if !slices.Equal(swept.Blobs, digests("a blob")) { // each is judged by itself
+			s.t.Errorf("blobs %v went", swept.Blobs)
+		}
+		s.tagged(repoA, "v1", free.Digest, mirror.Pushed)
+		s.holds(repoA, free)
+	}},
+	{"ProtectedBlobs", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer"}})
+		s.push(repoA, "a blob")
+		release := s.Protect(digests("layer", "a blob")...)
+		s.went(s.sweepOne(condemn(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
+		c := mirror.Condemned{Blobs: digests("layer", "a blob"), Before: time.Now()}
+		s.went(s.sweepOne(c), 0, 0)
+		s.readable(repoA, "layer", true)
+		s.protected(digest.FromString("layer"), true)
+		release()
+		release()
+		s.protected(digest.FromString("layer"), false)
+		c.Before = time.Now()
+		s.went(s.sweepOne(c), 0, 0, "layer", "a blob")
+	}},
+}
+
+const usedSince = "was used since"
+
+// keptCase is about an image of one blob with tag v1, which is condemned with it, and then something happens.
+func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) storeCase {
+	return storeCase{name, func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
+		c := condemn(repoA, []string{"v1"}, m)
+		happens(s, m)
+		if want != usedSince { // that would be reason enough
+			c.Manifests[0].Used = time.Now()
+		}
+		swept := s.sweepOne(c)
+		if !strings.Contains(swept.Kept, want) || fmt.Sprint(swept) != fmt.Sprint(mirror.Swept{Kept: swept.Kept, Longest: swept.Longest}) {
+			s.t.Errorf("%+v; want it kept as %q", swept, want)
+		}
+		s.holds(repoA, m)
+		s.readable(repoA, "{}", true)
+	}}
+}
+
+func (s *storeTest) pin(ref mirror.Ref) {
+	s.t.Helper()
+	s.pinned(ref, false)
+	s.ok(s.Note(s.ctx, mirror.PinNotes, map[string][]byte{ref.String(): []byte("{}")}))
+	s.pinned(ref, true)
+}
+
+func (s *storeTest) pinned(ref mirror.Ref, want bool) {
+	s.t.Helper()
+	s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+		if got := v.Pinned(ref); got != want {
+			s.t.Errorf("%s is pinned: %v, want %v", ref, got, want)
+		}
+		return nil
+	}))
+}
+
+func (s *storeTest) protected(d digest.Digest, want bool) {
+	s.t.Helper()
+	s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+		if got := v.Protected(d); got != want {
+			s.t.Errorf("%s is protected: %v, want %v", d, got, want)
+		}
+		return nil
+	}))
+}

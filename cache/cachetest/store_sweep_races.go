@@ -1,0 +1,181 @@
+package cachetest
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// sweepRounds is how often a race is run.
+const sweepRounds = 60
+
+var storeSweepRaces = []storeCase{
+	{"Put", func(s *storeTest) {
+		for i := range sweepRounds {
+			m := image{config: "{}", layers: []string{"layer"}, annotations: map[string]string{"round": fmt.Sprint(i)}}.manifest(mirror.Pushed)
+			s.push(repoA, "{}")
+			s.push(repoA, "layer")
+			var put error
+			s.race(mirror.Condemned{Blobs: digests("{}", "layer")}, func() { put = s.PutManifest(s.ctx, repoA, m, "v1") })
+			if put == nil {
+				s.holds(repoA, m)
+				s.readable(repoA, "{}", true)
+				s.readable(repoA, "layer", true)
+				s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+				continue
+			}
+			s.code(put, mirror.CodeManifestBlobUnknown)
+			s.code(second(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
+			s.tagged(repoA, "v1", "", "")
+		}
+	}},
+	{"PutSame", func(s *storeTest) {
+		for range sweepRounds {
+			m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
+			var put error
+			s.race(condemn(repoA, nil, m), func() { put = s.PutManifest(s.ctx, repoA, m) })
+			if put == nil {
+				s.holds(repoA, m)
+				s.readable(repoA, "{}", true)
+			} else {
+				s.code(put, mirror.CodeManifestBlobUnknown)
+			}
+		}
+	}},
+	{"Push", func(s *storeTest) {
+		for range sweepRounds {
+			s.push(repoA, "a blob")
+			s.race(mirror.Condemned{Blobs: digests("a blob")}, func() { s.push(repoA, "a blob") })
+			s.readable(repoA, "a blob", true)
+		}
+	}},
+	{"PushElsewhere", func(s *storeTest) {
+		for range sweepRounds {
+			s.push(repoA, "a blob")
+			s.race(mirror.Condemned{Blobs: digests("a blob")}, func() { s.push(repoB, "a blob") })
+			s.readable(repoB, "a blob", true)
+		}
+	}},
+	{"Mount", func(s *storeTest) {
+		for range sweepRounds {
+			d := s.push(repoA, "a blob")
+			var mount error
+			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() { _, mount = s.Mount(s.ctx, repoB, repoA, d) })
+			s.readable(repoB, "a blob", mount == nil)
+			if mount != nil {
+				s.code(mount, mirror.CodeBlobUnknown)
+			}
+		}
+	}},
+	{"Stat", func(s *storeTest) {
+		for range sweepRounds {
+			d := s.push(repoA, "a blob")
+			var stat mirror.BlobStat
+			var err error
+			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() { stat, err = s.StatBlob(s.ctx, repoA, d) })
+			s.ok(err)
+			s.readable(repoA, "a blob", stat.Held && stat.Linked)
+		}
+	}},
+	{"Protect", func(s *storeTest) {
+		for range sweepRounds {
+			d := s.push(repoA, "a blob")
+			var there mirror.SurveyedBlob
+			release := func() {}
+			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() {
+				release = s.Protect(d)
+				there = s.surveyBlob(d)
+			})
+			s.readable(repoA, "a blob", there.Digest == d)
+			release()
+		}
+	}},
+	{"Pull", func(s *storeTest) {
+		layer := strings.Repeat("layer", 100_000)
+		for range sweepRounds {
+			m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{layer}})
+			s.race(condemn(repoA, nil, m), func() {
+				if _, err := s.Manifest(s.ctx, repoA, m.Digest); err != nil {
+					s.code(err, mirror.CodeManifestUnknown)
+					return
+				}
+				blob, err := s.Blob(s.ctx, repoA, digest.FromString(layer)) // what was said to be held stays
+				if err != nil {
+					s.t.Error(err)
+					return
+				}
+				defer blob.Close()
+				if data, err := io.ReadAll(blob); err != nil || string(data) != layer {
+					s.t.Errorf("read %d bytes, %v", len(data), err)
+				}
+			})
+		}
+	}},
+	{"OpenBlob", func(s *storeTest) {
+		for range sweepRounds {
+			d := s.push(repoA, "a blob")
+			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() {
+				blob, err := s.Blob(s.ctx, repoA, d)
+				if err != nil {
+					if s.code(err, mirror.CodeBlobUnknown); strings.Contains(err.Error(), "missing") {
+						s.t.Errorf("%v: it was taken out, not lost", err)
+					}
+					return
+				}
+				defer blob.Close()
+				if data, err := io.ReadAll(blob); err != nil || string(data) != "a blob" {
+					s.t.Errorf("read %q, %v", data, err)
+				}
+			})
+		}
+	}},
+	{"Sweep", func(s *storeTest) {
+		for i := range sweepRounds / 4 {
+			var plan []mirror.Condemned
+			for j := range 8 {
+				m := s.pushImage(repoA, mirror.Pushed, image{config: fmt.Sprint(j), layers: []string{"base"}})
+				plan = append(plan, condemn(repoA, nil, m))
+			}
+			var bytes [3]int64
+			var all sync.WaitGroup
+			for k := range bytes {
+				all.Go(func() {
+					err := s.Sweep(s.ctx, slices.Values(plan), func(swept mirror.Swept) { bytes[k] += swept.Bytes })
+					if err != nil {
+						s.t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			want := int64(len("base"))
+			for j := range 8 {
+				m := image{config: fmt.Sprint(j), layers: []string{"base"}}
+				want += int64(len(m.config) + len(m.manifest(mirror.Pushed).Bytes))
+			}
+			if got := bytes[0] + bytes[1] + bytes[2]; got != want {
+				s.t.Errorf("round %d: %d bytes went, want %d: each file is counted once", i, got, want)
+			}
+		}
+	}},
+}
+
+// race sweeps while something happens. What was there before is not fresh, what happens is.
+func (s *storeTest) race(c mirror.Condemned, happens func()) {
+	s.t.Helper()
+	c.Before = time.Now()
+	var both sync.WaitGroup
+	both.Go(happens)
+	both.Go(func() {
+		if err := s.Sweep(s.ctx, slices.Values([]mirror.Condemned{c}), nil); err != nil {
+			s.t.Error(err)
+		}
+	})
+	both.Wait()
+}

@@ -1,0 +1,128 @@
+package cache_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// downgrade makes of an index what the version of the program wrote that knew schema 1: neither tags nor parents by
+// manifest, and the recency of blobs beside that of manifests.
+func downgrade(t *testing.T, index cache.Index, schema string) {
+	t.Helper()
+	err := index.Update(t.Context(), func(tx cache.WriteTx) error {
+		for _, table := range []cache.Table{cache.TableTagged, cache.TableParents} {
+			var keys []string
+			for k := range tx.Scan(table, "", "") {
+				keys = append(keys, k)
+			}
+			for _, k := range keys {
+				if err := tx.Delete(table, k); err != nil {
+					return err
+				}
+			}
+		}
+		links := make(map[string]string)
+		for k, value := range tx.Scan(cache.TableLinks, "", "") {
+			links[k] = string(value)
+		}
+		for k, value := range links {
+			added, used, found := strings.Cut(value, `,"used"`)
+			if !found {
+				continue
+			}
+			d, repo, _ := strings.Cut(k, "\x00")
+			if err := tx.Put(cache.TableLinks, k, []byte(added+"}")); err != nil {
+				return err
+			}
+			if err := tx.Put(cache.TableRecency, repo+"\x00"+d, []byte(`{"used"`+used)); err != nil {
+				return err
+			}
+		}
+		return tx.Put(cache.TableMeta, "schema", []byte(schema))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMigration opens an index of schema 1, and one whose migration a crash broke off.
+func TestMigration(t *testing.T) {
+	for _, schema := range []string{`{"version":1}`, `{"version":2,"migrating":true}`} {
+		t.Run(schema, func(t *testing.T) {
+			blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
+			s := newStore(t, blobs, openBolt(t, folder), cache.Options{})
+			if err := receive(t.Context(), s, "{}"); err != nil {
+				t.Fatal(err)
+			}
+			child := image("{}", mirror.Pushed)
+			var tags []string
+			for i := range 4500 { // more than two transactions move
+				tags = append(tags, fmt.Sprint("v", i))
+			}
+			put(t, s, child, tags...)
+			parent := indexOf(t, child)
+			put(t, s, parent, "multi")
+			read(t, s, "{}")
+			used := lastUsed(t, s)
+			closeStore(t, s)
+
+			index := openBolt(t, folder)
+			downgrade(t, index, schema)
+			if err := cache.Check(t.Context(), blobs, index); err == nil {
+				t.Fatal("nothing is missing before the migration")
+			}
+			s = newStore(t, blobs, index, cache.Options{})
+			defer closeStore(t, s)
+			if err := cache.Check(t.Context(), blobs, index); err != nil {
+				t.Error(err)
+			}
+			if got := lastUsed(t, s); !got.Equal(used) {
+				t.Errorf("used at %v, want %v", got, used)
+			}
+			var schema string
+			err := index.View(t.Context(), func(tx cache.ReadTx) error {
+				schema = string(tx.Get(cache.TableMeta, "schema"))
+				return nil
+			})
+			if err != nil || schema != `{"version":2}` {
+				t.Errorf("schema is %s, %v", schema, err)
+			}
+			c := mirror.Condemned{Repo: repo, Manifests: []mirror.CondemnedManifest{{Digest: child.Digest, Used: time.Now()}}}
+			for i := range tags {
+				c.Tags = append(c.Tags, mirror.CondemnedTag{Name: tags[i], Digest: child.Digest})
+			}
+			err = s.Sweep(t.Context(), func(yield func(mirror.Condemned) bool) { yield(c) }, func(swept mirror.Swept) {
+				if !strings.Contains(swept.Kept, "needs manifest") {
+					t.Errorf("%+v, though an index needs it", swept)
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// indexOf returns an index with one child.
+func indexOf(t *testing.T, child mirror.Manifest) mirror.Manifest {
+	t.Helper()
+	data, err := json.Marshal(v1.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: v1.MediaTypeImageIndex,
+		Manifests: []v1.Descriptor{{MediaType: child.MediaType, Digest: child.Digest, Size: int64(len(child.Bytes))}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mirror.Manifest{MediaType: v1.MediaTypeImageIndex, Digest: digest.FromBytes(data), Bytes: data, Origin: child.Origin}
+}

@@ -1,0 +1,244 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// sweep takes out blobs that are not fresh now, and returns what went.
+func sweep(ctx context.Context, s mirror.Store, blobs ...digest.Digest) (swept mirror.Swept, err error) {
+	c := mirror.Condemned{Blobs: blobs, Before: time.Now()}
+	err = s.Sweep(ctx, slices.Values([]mirror.Condemned{c}), func(one mirror.Swept) { swept = one })
+	return swept, err
+}
+
+func orphans(t *testing.T, s mirror.Store) (list []digest.Digest) {
+	t.Helper()
+	for orphan, err := range s.Orphans(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if orphan.Size == 0 || orphan.Written.IsZero() {
+			t.Errorf("%+v", orphan)
+		}
+		list = append(list, orphan.Digest)
+	}
+	return list
+}
+
+// TestOrphans leaves what a crash leaves between the transaction and the file: the next process finds it.
+func TestOrphans(t *testing.T) {
+	folder := t.TempDir()
+	blobs := &hookedBlobs{Blobs: openFiles(t, folder)}
+	s := newStore(t, blobs, openBolt(t, folder), cache.Options{})
+	var want []digest.Digest
+	for i := range 600 { // more than are compared at once
+		if err := receive(t.Context(), s, fmt.Sprint("blob ", i)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, digest.FromString(fmt.Sprint("blob ", i)))
+	}
+	blobs.stuck.Store(true)
+	swept, err := sweep(t.Context(), s, want[:500]...)
+	if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "492 more") {
+		t.Errorf("sweep returned %v, want the first few of 500 times %v", err, errBroken)
+	}
+	if len(swept.Blobs) != 0 || swept.Bytes != 0 {
+		t.Errorf("%+v went, and every file is there", swept)
+	}
+	closeStore(t, s)
+
+	blobs.stuck.Store(false)
+	s = newStore(t, blobs, openBolt(t, folder), cache.Options{})
+	defer closeStore(t, s)
+	got := orphans(t, s)
+	slices.Sort(got)
+	slices.Sort(want[:500])
+	if !slices.Equal(got, want[:500]) {
+		t.Errorf("%d orphans, want 500", len(got))
+	}
+	for range s.Orphans(t.Context()) {
+		break // whoever has seen enough may leave
+	}
+	for before, dropped := range map[time.Duration]bool{-time.Minute: false, time.Minute: true} {
+		got, err := s.DropOrphan(t.Context(), want[0], time.Now().Add(before))
+		if err != nil || got != (dropped) && slices.Contains(orphans(t, s), want[0]) {
+			t.Errorf("dropped %v, %v; want %v", got, err, dropped)
+		}
+	}
+	if err := receive(t.Context(), s, "blob 7"); err != nil { // adopts the file
+		t.Fatal(err)
+	}
+	if dropped, err := s.DropOrphan(t.Context(), digest.FromString("blob 7"), time.Now().Add(time.Minute)); dropped || err != nil {
+		t.Errorf("dropped %v, %v; it has a name again", dropped, err)
+	}
+	read(t, s, "blob 7")
+}
+
+// TestSweepBetweenCommitAndIndex takes a blob from the index while another push of it has found its file there and has yet
+// to name it.
+func TestSweepBetweenCommitAndIndex(t *testing.T) {
+	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, blobs, index, cache.Options{})
+	defer closeStore(t, s)
+	if err := receive(t.Context(), s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromString("{}")
+	result := make(chan error, 1)
+	var swept mirror.Swept
+	blobs.afterCommit = func() {
+		blobs.afterCommit = nil
+		taken := make(chan struct{})
+		index.afterUpdate = func() { close(taken) }
+		go func() {
+			var err error
+			swept, err = sweep(context.Background(), s, d)
+			result <- err
+		}()
+		<-taken
+		index.afterUpdate = nil
+		if list := orphans(t, s); len(list) != 0 {
+			t.Errorf("%v are listed, and about to be named", list)
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if dropped, err := s.DropOrphan(cancelled, d, time.Now().Add(time.Hour)); dropped || !errors.Is(err, context.Canceled) {
+			t.Errorf("dropped %v, %v", dropped, err)
+		}
+	}
+	if err := receive(t.Context(), s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err != nil || len(swept.Blobs) != 0 {
+		t.Errorf("%+v went, %v; its file has a name again", swept, err)
+	}
+	read(t, s, "{}")
+}
+
+// TestSweepBetweenManifestAndIndex is the same for a manifest, whose file is not even written again.
+func TestSweepBetweenManifestAndIndex(t *testing.T) {
+	blobs := openFiles(t, t.TempDir())
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, blobs, index, cache.Options{})
+	defer closeStore(t, s)
+	m := image("{}", mirror.Mirrored)
+	put(t, s, m)
+	if err := s.DeleteManifest(t.Context(), repo, m.Digest); err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	index.afterView = func() { // it was found to be held
+		index.afterView = nil
+		taken := make(chan struct{})
+		index.afterUpdate = func() { close(taken) }
+		go func() { result <- second(sweep(context.Background(), s, m.Digest)) }()
+		<-taken
+		index.afterUpdate = nil
+	}
+	put(t, s, m)
+	if err := <-result; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blobs.Stat(t.Context(), m.Digest); err != nil {
+		t.Errorf("the manifest's file: %v", err)
+	}
+	if err := cache.Check(t.Context(), blobs, index); err != nil {
+		t.Error(err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestSweepIndexFails takes nothing out, and the next one everything.
+func TestSweepIndexFails(t *testing.T) {
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
+	defer closeStore(t, s)
+	if err := receive(t.Context(), s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	index.broken.Store(true)
+	if _, err := sweep(t.Context(), s, digest.FromString("{}")); !errors.Is(err, errBroken) {
+		t.Errorf("sweep returned %v, want %v", err, errBroken)
+	}
+	read(t, s, "{}")
+	index.broken.Store(false)
+	if swept, err := sweep(t.Context(), s, digest.FromString("{}")); err != nil || swept.Bytes != 2 {
+		t.Errorf("%+v went, %v", swept, err)
+	}
+}
+
+// TestSweepBadRecord leaves alone what it cannot judge, and goes on.
+func TestSweepBadRecord(t *testing.T) {
+	index := openBolt(t, t.TempDir())
+	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
+	defer closeStore(t, s)
+	var plan []mirror.Condemned
+	for _, blob := range []string{"one", "two", "three"} {
+		if err := receive(t.Context(), s, blob); err != nil {
+			t.Fatal(err)
+		}
+		m := image(blob, mirror.Pushed)
+		put(t, s, m)
+		plan = append(plan, mirror.Condemned{
+			Repo: repo, Manifests: []mirror.CondemnedManifest{{Digest: m.Digest, Used: time.Now()}}, Before: time.Now(),
+		})
+	}
+	err := index.Update(t.Context(), func(tx cache.WriteTx) error {
+		return tx.Put(cache.TableBlobs, digest.FromString("two").String(), []byte("nonsense"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bytes []int64
+	err = s.Sweep(t.Context(), slices.Values(plan), func(swept mirror.Swept) {
+		if bytes = append(bytes, swept.Bytes); (swept.Kept != "") != (len(bytes) == 2) {
+			t.Errorf("%d: %+v", len(bytes), swept)
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), digest.FromString("two").String()) {
+		t.Errorf("sweep returned %v, want what cannot be read", err)
+	}
+	if len(bytes) != 3 || bytes[0] == 0 || bytes[1] != 0 || bytes[2] == 0 {
+		t.Errorf("bytes that went: %v", bytes)
+	}
+}
+
+// TestFreshAfterRestart asks about a blob in one process and sweeps in the next; to ask costs no transaction.
+func TestFreshAfterRestart(t *testing.T) {
+	folder, d := t.TempDir(), digest.FromString("{}")
+	index := &hookedIndex{Index: openBolt(t, folder)}
+	s := newStore(t, openFiles(t, folder), index, cache.Options{})
+	if err := receive(t.Context(), s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	before, updates := time.Now(), index.updates.Load()
+	for range 100 {
+		if stat, err := s.StatBlob(t.Context(), repo, d); err != nil || !stat.Held {
+			t.Fatalf("%+v, %v", stat, err)
+		}
+	}
+	if n := index.updates.Load() - updates; n != 0 {
+		t.Errorf("%d transactions to ask 100 times", n)
+	}
+	closeStore(t, s)
+	s = newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
+	defer closeStore(t, s)
+	c := mirror.Condemned{Blobs: []digest.Digest{d}, Before: before}
+	if err := s.Sweep(t.Context(), slices.Values([]mirror.Condemned{c}), nil); err != nil {
+		t.Fatal(err)
+	}
+	read(t, s, "{}")
+}

@@ -1,0 +1,123 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Synthetic is a large index that is written without its files: as many images, each with a tag, a config and layers of
+// its own, and base layers that many share.
+type Synthetic struct {
+	Images int
+	Layers int // of each, with the config; two of them are shared
+	Repos  int
+	Added  time.Time
+}
+
+const syntheticBases = 50
+
+func (y Synthetic) Repo(image int) mirror.Repo {
+	return mirror.Repo{Host: "docker.io", Path: fmt.Sprintf("team%d/app%d", image%y.Repos%17, image%y.Repos)}
+}
+
+func (y Synthetic) Digest(image int) digest.Digest {
+	return digest.FromString(fmt.Sprint("manifest ", image))
+}
+
+func (y Synthetic) Tag(image int) string { return fmt.Sprint("v", image/y.Repos) }
+
+func (y Synthetic) blobs(image int) (list []digest.Digest) {
+	for i := range y.Layers {
+		if i < 2 {
+			list = append(list, digest.FromString(fmt.Sprint("base ", (image+i)%syntheticBases)))
+		} else {
+			list = append(list, digest.FromString(fmt.Sprint("layer ", image, i)))
+		}
+	}
+	return list
+}
+
+// Build writes the index a table after another, in the order of the keys, which is faster than any other.
+func (y Synthetic) Build(ctx context.Context, index Index) error {
+	for _, table := range []Table{tableRepos, tableBlobs, tableLinks, tableManifests, tableUses, tableTags, tableTagged, tableRecency} {
+		if err := fill(ctx, index, table, y.rows(table)); err != nil {
+			return err
+		}
+	}
+	return fill(ctx, index, tableMeta, []row{{schemaKey, encode(schemaRecord{Version: schemaVersion})}})
+}
+
+type row struct {
+	key   string
+	value []byte
+}
+
+func encode(record any) []byte {
+	value, err := json.Marshal(record)
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func (y Synthetic) rows(table Table) (rows []row) {
+	add := func(key string, record any) { rows = append(rows, row{key, encode(record)}) }
+	for i := range y.Images {
+		c := content{y.Repo(i), y.Digest(i)}
+		blobs := y.blobs(i)
+		switch table {
+		case tableRepos:
+			add(c.repo.String(), repoRecord{Origin: mirror.Mirrored, Created: y.Added})
+		case tableBlobs:
+			for j, d := range append(blobs, c.digest) {
+				add(d.String(), blobRecord{Size: int64(1000*i + j), Added: y.Added})
+			}
+		case tableLinks:
+			for _, d := range blobs {
+				add(linkKey(c.repo, d), linkRecord{Added: y.Added})
+			}
+		case tableManifests:
+			add(c.key(), manifestRecord{
+				MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 1234, Origin: mirror.Mirrored,
+				Added: y.Added, ArtifactType: "application/vnd.oci.image.config.v1+json", Blobs: blobs,
+			})
+		case tableUses:
+			for _, d := range append(blobs, c.digest) {
+				add(useKey(d, c.repo, c.digest), useRecord{Size: 12345})
+			}
+		case tableTags:
+			add(tagName{c.repo, y.Tag(i)}.key(), tagRecord{Digest: c.digest, Origin: mirror.Mirrored, Updated: y.Added, Checked: y.Added})
+		case tableTagged:
+			rows = append(rows, row{taggedKey(c, y.Tag(i)), mark})
+		case tableRecency:
+			add(c.key(), recencyRecord{Used: y.Added.Add(time.Duration(i) * time.Second)})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.key, b.key) })
+	return slices.CompactFunc(rows, func(a, b row) bool { return a.key == b.key })
+}
+
+func fill(ctx context.Context, index Index, table Table, rows []row) error {
+	for chunk := range slices.Chunk(rows, 20000) {
+		err := index.Update(ctx, func(tx WriteTx) error {
+			for _, r := range chunk {
+				if err := tx.Put(table, r.key, r.value); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,271 @@
+package transfer_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+	"airmirror/sync/transfer"
+)
+
+// volumes cuts a bundle into parts of size bytes.
+func volumes(data []byte, size int) [][]byte { return slices.Collect(slices.Chunk(data, size)) }
+
+func (s *site) sendVolume(all [][]byte, number int) (transfer.Summary, error) {
+	s.t.Helper()
+	summary, _, err := s.tryTake(bytes.NewReader(all[number-1]), volumeRequest(all, number))
+	return summary, err
+}
+
+func volumeRequest(all [][]byte, number int) transfer.ImportRequest {
+	return transfer.ImportRequest{Volume: &transfer.Volume{
+		Set: "a bundle", Number: number, Size: int64(len(all[number-1])), More: number < len(all)}}
+}
+
+// nothingIsLeft fails the test if there is anything that no manifest needs.
+func (s *site) nothingIsLeft() {
+	s.t.Helper()
+	s.must(s.store.Survey(s.t.Context(), func(v mirror.Survey) error {
+		for blob, err := range v.Blobs() {
+			if err != nil || blob.Users == 0 {
+				s.t.Errorf("%s of %d bytes is left: %v", blob.Digest, blob.Size, err)
+			}
+		}
+		return nil
+	}))
+	notes, err := s.store.Notes(s.t.Context(), "bundle open")
+	if err != nil || len(notes) > 0 {
+		s.t.Errorf("an import waits for a volume: %s %v", notes, err)
+	}
+}
+
+func TestABundleComesInVolumes(t *testing.T) {
+	_, data, doc := staged(t)
+	for _, size := range []int{len(data), len(data) - 1, len(data)/2 + 1, 5000, 2048, 1531, 512, 333} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			s := newSite(t, transfer.Options{})
+			all := volumes(data, size)
+			for i := range all {
+				summary, err := s.sendVolume(all, i+1)
+				s.must(err)
+				if summary.Next == nil && (i+1)*size >= len(data)-1024 { // nothing but the end mark comes after it
+					break
+				}
+				if summary.Next == nil || summary.Next.Number != i+2 || len(s.tags()) > 0 {
+					t.Fatalf("volume %d of %d: wants %+v, tags %q", i+1, len(all), summary.Next, s.tags())
+				}
+				if size > 1000 || i%10 == 0 {
+					s.restart()
+				}
+				s.collect()
+			}
+			s.hasAll(doc)
+			s.nothingIsLeft()
+		})
+	}
+}
+
+func TestVolumesComeInOrder(t *testing.T) {
+	_, data, doc := staged(t)
+	all := volumes(data, 9000)
+	s := newSite(t, transfer.Options{})
+	_, err := s.sendVolume(all, 2)
+	wantCode(t, err, mirror.CodeRangeInvalid, "volume 1 of a bundle is wanted next")
+	_, err = s.sendVolume(all, 1)
+	s.must(err)
+	_, err = s.sendVolume(all, 3)
+	wantCode(t, err, mirror.CodeRangeInvalid, "volume 2 of a bundle is wanted next")
+	summary, _, err := s.tryTake(unread{}, volumeRequest(all, 1))
+	s.must(err)
+	if summary.Next == nil || summary.Next.Number != 2 {
+		t.Errorf("%+v", summary.Next)
+	}
+	for i := 2; i <= len(all); i++ {
+		_, err := s.sendVolume(all, i)
+		s.must(err)
+	}
+	s.hasAll(doc)
+	if summary, err := s.sendVolume(all, 1); err != nil || summary.Next != nil || !summary.Known {
+		t.Errorf("once more: %+v %v", summary, err)
+	}
+}
+
+// unread is a body that is not to be read.
+type unread struct{}
+
+func (unread) Read([]byte) (int, error) { return 0, errGone }
+
+func TestADamagedVolumeIsSentAgain(t *testing.T) {
+	_, data, doc := staged(t)
+	all := volumes(data, 3000)
+	for _, kind := range []string{"cut off", "shorter", "longer", "broken off", "changed"} {
+		t.Run(kind, func(t *testing.T) {
+			s := newSite(t, transfer.Options{})
+			changed := false
+			for i := 1; i <= len(all); i++ {
+				volume, req := all[i-1], volumeRequest(all, i)
+				var err error
+				switch kind {
+				case "cut off":
+					_, _, err = s.tryTake(&broken{bytes.NewReader(volume), len(volume) / 2}, req)
+				case "shorter":
+					_, _, err = s.tryTake(bytes.NewReader(volume[:len(volume)-1]), req)
+				case "longer":
+					_, _, err = s.tryTake(bytes.NewReader(append(slices.Clip(volume), 0)), req)
+				case "broken off":
+					_, _, err = s.tryTake(&broken{bytes.NewReader(volume), len(volume)}, req) // its end did not come
+				case "changed":
+					volume = slices.Clone(volume)
+					volume[len(volume)/2] ^= 1
+					_, _, err = s.tryTake(bytes.NewReader(volume), req)
+				}
+				changed = changed || err == nil
+				if kind != "changed" && err == nil || kind == "shorter" && mirror.CodeOf(err) != mirror.CodeUnavailable {
+					t.Fatalf("volume %d: %v", i, err)
+				}
+				s.restart()
+				if _, err := s.sendVolume(all, i); err != nil && (!changed || mirror.CodeOf(err) != mirror.CodeRangeInvalid) {
+					t.Fatalf("volume %d: %v", i, err)
+				}
+			}
+			if changed { // the half of a blob that nobody could check
+				s.sendAll(all)
+			}
+			s.hasAll(doc)
+			s.nothingIsLeft()
+		})
+	}
+}
+
+// sendAll sends the volumes that are wanted until none is.
+func (s *site) sendAll(all [][]byte) {
+	s.t.Helper()
+	next := 1
+	for range 10 * len(all) {
+		summary, err := s.sendVolume(all, next)
+		switch {
+		case summary.Next != nil:
+			next = summary.Next.Number
+		case err == nil:
+			return
+		default:
+			s.t.Fatal(err)
+		}
+	}
+	s.t.Fatal("it does not end")
+}
+
+func TestABlobOfSeveralVolumesIsWantedAgainFromItsBeginning(t *testing.T) {
+	source := newSite(t, transfer.Options{})
+	large := content("large", 50_000)
+	source.image(app, mirror.Pushed, "linux/amd64", []string{large}, "v1")
+	data, doc := source.export(transfer.ExportRequest{All: true})
+	all := volumes(data, 10_000)
+	begins := bytes.Index(data, []byte(large))/10_000 + 1
+	s := newSite(t, transfer.Options{})
+	bad := slices.Clone(all)
+	bad[begins] = bytes.Clone(bad[begins])
+	bad[begins][5000] ^= 1
+	var err error
+	var summary transfer.Summary
+	for i := 1; err == nil; i++ {
+		summary, err = s.sendVolume(bad, i)
+		s.restart()
+	}
+	wantCode(t, err, mirror.CodeRangeInvalid, fmt.Sprintf("volume %d of a bundle is wanted again", begins), digest.FromString(large).String())
+	if summary.Next == nil || summary.Next.Number != begins || summary.Next.Reason == "" {
+		t.Errorf("%+v", summary.Next)
+	}
+	for i := begins; i <= len(all); i++ {
+		_, err := s.sendVolume(all, i)
+		s.must(err)
+	}
+	s.hasAll(doc)
+	s.nothingIsLeft()
+}
+
+func TestVolumesOfWhatCannotCome(t *testing.T) {
+	_, data, _ := staged(t)
+	m := newMade()
+	m.tag("v1", m.image(t, m.blob("one"), m.blob(content("x", 2000)), missing(m)))
+	s := newSite(t, transfer.Options{})
+	all := volumes(m.write(t, nil), 1024)
+	var err error
+	for i := 1; err == nil; i++ {
+		_, err = s.sendVolume(all, i)
+	}
+	wantCode(t, err, mirror.CodeBundleInvalid, "neither in the bundle nor held")
+	if held := s.digests(); len(held) > 0 {
+		t.Errorf("%v are left", held)
+	}
+	s.nothingIsLeft()
+	for name, tt := range map[string]struct {
+		volume transfer.Volume
+		code   mirror.Code
+		says   string
+	}{
+		"no set":        {transfer.Volume{Number: 1, Size: 9}, mirror.CodeUnsupported, "a volume has a set"},
+		"no number":     {transfer.Volume{Set: "x", Size: 9}, mirror.CodeUnsupported, "a volume has a set"},
+		"said the last": {transfer.Volume{Set: "x", Number: 1, Size: 10_000}, mirror.CodeBundleInvalid, "said to be the last one"},
+	} {
+		if tt.volume.Size > int64(len(data)) {
+			t.Fatal("the bundle is too small")
+		}
+		_, _, err := s.tryTake(bytes.NewReader(data[:tt.volume.Size]), transfer.ImportRequest{Volume: &tt.volume})
+		wantCode(t, err, tt.code, tt.says)
+		_ = name
+	}
+	_, _, err = s.tryTake(bytes.NewReader(layout(t)), transfer.ImportRequest{Volume: &transfer.Volume{Set: "y", Number: 1, Size: int64(len(layout(t))), More: true}})
+	wantCode(t, err, mirror.CodeUnsupported, "cat FILE")
+}
+
+// missing is a blob that is in no bundle.
+func missing(m *made) (desc v1.Descriptor) {
+	desc = m.blob("missing")
+	m.doc.Blobs = m.doc.Blobs[:len(m.doc.Blobs)-1]
+	return desc
+}
+
+func TestVolumesThatAreHeldAlready(t *testing.T) {
+	_, data, doc := staged(t)
+	s := newSite(t, transfer.Options{})
+	s.take(data, transfer.ImportRequest{})
+	all := volumes(data, 8500)
+	summary, err := s.sendVolume(all, 1)
+	if err != nil || summary.Next != nil || !summary.Known {
+		t.Errorf("%+v: %v", summary, err)
+	}
+	s.hasAll(doc)
+	if _, err := s.sendVolume(all, 2); mirror.CodeOf(err) != mirror.CodeRangeInvalid {
+		t.Error(err)
+	}
+}
+
+func TestOneRequestAtATimeHasASet(t *testing.T) {
+	_, data, _ := staged(t)
+	s := newSite(t, transfer.Options{})
+	all := volumes(data, 8500)
+	r, w := io.Pipe()
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Import(t.Context(), volumeRequest(all, 1), r, nil)
+		first <- err
+	}()
+	_, err := w.Write(all[0][:100])
+	s.must(err)
+	_, err = s.sendVolume(all, 1)
+	wantCode(t, err, mirror.CodeUploadBusy, "another request")
+	w.CloseWithError(errGone)
+	if err := <-first; !errors.Is(err, errGone) {
+		t.Error(err)
+	}
+	_, err = s.sendVolume(all, 1)
+	s.must(err)
+}
