@@ -23,7 +23,7 @@ is on the disk once, and once in the total. Patterns are those of 'mirror ls', w
   mirror du --json | jq '.total.bytes'`,
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
-		var all usage
+		var all usages
 		err := client.Job(cmd.Context(), "usage", usageRequest{Match: args}, nil, all.line)
 		if err != nil {
 			return err
@@ -35,13 +35,13 @@ is on the disk once, and once in the total. Patterns are those of 'mirror ls', w
 	})
 }
 
-// usage is what repositories hold.
-type usage struct {
+// usages are what repositories hold.
+type usages struct {
 	Repos []usageLine `json:"repositories"`
 	Total *usageLine  `json:"total,omitempty"` // of all there are, if all were asked for
 }
 
-func (u *usage) line(text json.RawMessage) error {
+func (u *usages) line(text json.RawMessage) error {
 	var line usageLine
 	if err := json.Unmarshal(text, &line); err != nil {
 		return fmt.Errorf("read the mirror's answer: %w", err)
@@ -54,7 +54,7 @@ func (u *usage) line(text json.RawMessage) error {
 	return nil
 }
 
-func (u *usage) print(out io.Writer) error {
+func (u *usages) print(out io.Writer) error {
 	if len(u.Repos) > 0 {
 		t := newTable(out, "REPOSITORY", "TAGS", "MANIFESTS", "EXCLUSIVE", "SHARED", "SIZE")
 		for _, repo := range u.Repos {

@@ -19,10 +19,18 @@ import (
 // upkeep are the jobs that look after what is held.
 func (w *works) upkeep() map[string]admin.Job {
 	return map[string]admin.Job{
-		"collect": job(func(ctx context.Context, req collectRequest, _ io.Reader, tell func(any)) error { return w.collect(ctx, req, tell) }),
-		"remove":  job(func(ctx context.Context, req removeRequest, _ io.Reader, tell func(any)) error { return w.remove(ctx, req, tell) }),
-		"usage":   job(func(ctx context.Context, req usageRequest, _ io.Reader, tell func(any)) error { return w.usage(ctx, req, tell) }),
-		"verify":  job(func(ctx context.Context, req verifyRequest, _ io.Reader, tell func(any)) error { return w.verify(ctx, req, tell) }),
+		"collect": job(func(ctx context.Context, req collectRequest, _ io.Reader, tell func(any)) error {
+			return w.collect(ctx, req, tell)
+		}),
+		"remove": job(func(ctx context.Context, req removeRequest, _ io.Reader, tell func(any)) error {
+			return w.remove(ctx, req, tell)
+		}),
+		"usage": job(func(ctx context.Context, req usageRequest, _ io.Reader, tell func(any)) error {
+			return w.usage(ctx, req, tell)
+		}),
+		"verify": job(func(ctx context.Context, req verifyRequest, _ io.Reader, tell func(any)) error {
+			return w.verify(ctx, req, tell)
+		}),
 		"pins": job(func(ctx context.Context, _ struct{}, _ io.Reader, tell func(any)) error {
 			pins, err := w.mirror.Pins(ctx)
 			for _, pin := range pins {
@@ -30,8 +38,12 @@ func (w *works) upkeep() map[string]admin.Job {
 			}
 			return err
 		}),
-		"pin":   job(func(ctx context.Context, names []string, _ io.Reader, tell func(any)) error { return w.pin(ctx, names, w.mirror.Pin, tell) }),
-		"unpin": job(func(ctx context.Context, names []string, _ io.Reader, tell func(any)) error { return w.pin(ctx, names, w.mirror.Unpin, tell) }),
+		"pin": job(func(ctx context.Context, names []string, _ io.Reader, tell func(any)) error {
+			return w.pin(ctx, names, w.mirror.Pin, tell)
+		}),
+		"unpin": job(func(ctx context.Context, names []string, _ io.Reader, tell func(any)) error {
+			return w.pin(ctx, names, w.mirror.Unpin, tell)
+		}),
 	}
 }
 
