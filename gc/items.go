@@ -11,6 +11,7 @@ import (
 type goingBlob struct {
 	digest packed
 	size   int64
+	use    int64 // when it was last added, linked or asked for
 	unit   int32 // that it goes with; alone if it goes with none
 }
 
@@ -30,7 +31,7 @@ func (p *Plan) listBlobs(ctx context.Context, s mirror.Survey) error {
 		if b := p.blobs.at(place); p.leaves(b) {
 			p.Totals.Blobs++
 			if b.last == alone || p.opts.ListBlobs {
-				p.going.add(goingBlob{pack(found.Digest), b.size, b.last})
+				p.going.add(goingBlob{pack(found.Digest), b.size, nanos(found.Fresh), b.last})
 			}
 		}
 		place++
@@ -165,7 +166,7 @@ func (p *Plan) name(unit int32) string {
 
 func blobItem(b *goingBlob, freed int64, why string) Item {
 	d := b.digest.digest()
-	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, Why: why}
+	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: moment(b.use), Why: why}
 }
 
 func uploadItem(u mirror.HeldUpload) Item {

@@ -24,6 +24,9 @@ type Plan struct {
 	// need stays; a check of the store finds them.
 	Unreadable int `json:"unreadable,omitempty"`
 
+	// Pins are those of what a removal takes out.
+	Pins []mirror.Ref `json:"-"`
+
 	*planner
 	cut     int32 // the first unit that does not go
 	members edges // from units to their nodes

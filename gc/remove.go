@@ -19,6 +19,8 @@ type Removal struct {
 	// Now has the files go at once that nothing else needs, even those that were used within the grace time. Otherwise
 	// they wait for a collection.
 	Now bool
+	// Pinned has what is named go even if it is pinned. Its pins, [Plan.Pins], have to be taken back before that is done.
+	Pinned bool
 }
 
 // PinnedError says what of a [Removal] is pinned.
@@ -42,15 +44,18 @@ func (e *PinnedError) Error() string {
 // What is not held is a [mirror.CodeManifestUnknown]; what is pinned, or needed by an index that stays, or in use by a
 // transfer, is a [mirror.CodeDenied], with a [*PinnedError] for what is pinned. Nothing is removed then.
 func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal, now time.Time) (*Plan, error) {
-	p := &Plan{Made: now, planner: &planner{now: now, removal: newSelection(removal.Refs), cutoff: nanos(now)}}
+	p := &Plan{Made: now, planner: &planner{now: now, removal: newSelection(removal), cutoff: nanos(now)}}
 	err := store.Survey(ctx, func(s mirror.Survey) (err error) {
 		if p.graph, err = loadGraph(ctx, s, now, p.removal, &p.flaws); err != nil {
 			return err
 		}
 		return p.decideRemoval(ctx, s)
 	})
-	if err != nil {
+	switch {
+	case err != nil && mirror.CodeOf(err) == mirror.CodeUnknown:
 		return nil, fmt.Errorf("plan a removal: %w", err)
+	case err != nil:
+		return nil, err
 	}
 	p.Unreadable = p.flaws.n
 	p.blobs, p.files, p.stack = nil, list[int32]{}, nil
@@ -62,13 +67,14 @@ func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal
 
 // selection is what is to be removed.
 type selection struct {
-	refs []mirror.Ref
-	tags map[mirror.Repo]map[string]bool
+	refs   []mirror.Ref
+	tags   map[mirror.Repo]map[string]bool
+	pinned bool // even if it is
 }
 
-func newSelection(refs []mirror.Ref) *selection {
-	s := &selection{refs: refs, tags: make(map[mirror.Repo]map[string]bool)}
-	for _, ref := range refs {
+func newSelection(removal Removal) *selection {
+	s := &selection{refs: removal.Refs, tags: make(map[mirror.Repo]map[string]bool), pinned: removal.Pinned}
+	for _, ref := range removal.Refs {
 		if ref.Digest == "" {
 			s.add(ref)
 		}
@@ -171,10 +177,26 @@ func (p *Plan) condemn(s mirror.Survey) (named map[mirror.Ref]int32, err error) 
 			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s is not held", ref)
 		}
 	}
-	if len(pins.Refs) > 0 {
+	if p.Pins = pins.Refs; len(pins.Refs) > 0 && !p.removal.pinned {
 		return nil, &mirror.Error{Code: mirror.CodeDenied, Message: pins.Error(), Cause: &pins}
 	}
+	p.unpin(s, named)
 	return named, nil
+}
+
+// unpin has nothing pinned by what is to be removed.
+func (p *Plan) unpin(s mirror.Survey, named map[mirror.Ref]int32) {
+	for place, n := range p.nodes.all() {
+		if n.state&condemned == 0 || n.state&pinned == 0 {
+			continue
+		}
+		ref := mirror.Ref{Repo: p.repos[n.repo], Digest: n.digest.digest()}
+		_, itself := named[ref]
+		stays := func(t int32) bool { return p.tags.at(t).pinned && !p.tags.at(t).dropped }
+		if (itself || !s.Pinned(ref)) && !slices.ContainsFunc(p.named.of(place), stays) {
+			n.state &^= pinned
+		}
+	}
 }
 
 // decideNamed says whether a unit is what is to be removed.

@@ -18,6 +18,7 @@ func TestRemoval(t *testing.T) {
 	for name, test := range map[string]struct {
 		make   func(w *world)
 		remove []string // repository:tag, or repository@name
+		pinned bool     // even if it is
 		want   []string
 		freed  int64
 		err    string
@@ -141,6 +142,28 @@ func TestRemoval(t *testing.T) {
 			remove: []string{team + "@v1"},
 			err:    team + ":v1 is pinned",
 		},
+		"pinned, by any of its names": {
+			make: func(w *world) {
+				w.image(team+":v1", mirror.Pushed, day, "a")
+				w.pin(team + ":v1")
+				w.pin(team + "@" + named("v1").String())
+			},
+			remove: []string{team + "@v1"},
+			pinned: true,
+			want:   []string{"image " + team + ":v1"},
+			freed:  11,
+		},
+		"pinned by a tag that stays": {
+			make: func(w *world) {
+				w.image(team+":v1", mirror.Pushed, day, "a")
+				w.tag(team+":v2", "v1", mirror.Pushed)
+				w.pin(team + ":v1")
+				w.pin(team + ":v2")
+			},
+			remove: []string{team + ":v1"},
+			pinned: true,
+			want:   []string{"tag " + team + ":v1"},
+		},
 		"in use by a transfer": {
 			make: func(w *world) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
@@ -170,7 +193,7 @@ func TestRemoval(t *testing.T) {
 				}
 				refs = append(refs, ref)
 			}
-			p, err := gc.MakeRemoval(t.Context(), w, gc.Removal{Refs: refs, Now: true}, now)
+			p, err := gc.MakeRemoval(t.Context(), w, gc.Removal{Refs: refs, Now: true, Pinned: test.pinned}, now)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("%v, want %q", err, test.err)

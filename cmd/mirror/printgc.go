@@ -214,7 +214,7 @@ func budgetText(b gc.Budget) string {
 		return ""
 	}
 	if b.Need > 0 {
-		parts = append(parts, fmt.Sprintf("so %s of images go", size(b.Need)))
+		parts = append(parts, fmt.Sprintf("so %s of images have to go", size(b.Need)))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -41,7 +41,7 @@ func (w *works) remove(ctx context.Context, req removeRequest, tell func(any)) e
 	if err != nil {
 		return err
 	}
-	plan, err := w.planRemoval(ctx, gc.Removal{Refs: refs, Now: req.Now}, req.Force && !req.DryRun)
+	plan, err := w.planRemoval(ctx, gc.Removal{Refs: refs, Now: req.Now, Pinned: req.Force}, req.DryRun)
 	if err != nil {
 		return err
 	}
@@ -73,20 +73,17 @@ func (w *works) remove(ctx context.Context, req removeRequest, tell func(any)) e
 	return nil
 }
 
-// planRemoval plans a removal; with force, pins of what is to go are taken back before.
-func (w *works) planRemoval(ctx context.Context, removal gc.Removal, force bool) (*gc.Plan, error) {
+// planRemoval plans a removal. Pins of what is to go even so are taken back, unless it is only to be said what would go.
+func (w *works) planRemoval(ctx context.Context, removal gc.Removal, dryRun bool) (*gc.Plan, error) {
 	plan, err := gc.MakeRemoval(ctx, w.store, removal, time.Now())
 	pins := (*gc.PinnedError)(nil)
-	if !errors.As(err, &pins) {
-		return plan, err
+	if errors.As(err, &pins) {
+		return nil, mirror.Errorf(mirror.CodeDenied, "%s: unpin it, or remove it all the same with --force", pins)
 	}
-	if !force {
-		return nil, mirror.Errorf(mirror.CodeDenied, "%w; unpin it, or remove it all the same with --force", pins)
+	if err == nil && !dryRun && len(plan.Pins) > 0 {
+		err = w.mirror.Unpin(ctx, plan.Pins...)
 	}
-	if err := w.mirror.Unpin(ctx, pins.Refs...); err != nil {
-		return nil, err
-	}
-	return gc.MakeRemoval(ctx, w.store, removal, time.Now())
+	return plan, err
 }
 
 // named returns the references that names and patterns mean, each once. Who removes names what is removed: there is no
