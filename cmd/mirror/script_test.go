@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "blob": blob, "damage": damage},
 	})
 }
 
@@ -56,6 +58,28 @@ func image(ts *testscript.TestScript, _ bool, args []string) {
 		})
 	}
 	ts.Check(remote.WriteIndex(ref, index))
+}
+
+// blob VARIABLE HOST/NAME:TAG: sets a variable to where the file of a layer of the image is in a data folder.
+func blob(ts *testscript.TestScript, _ bool, args []string) {
+	ref, err := name.ParseReference(args[1], name.Insecure)
+	ts.Check(err)
+	img, err := remote.Image(ref)
+	ts.Check(err)
+	layers, err := img.Layers()
+	ts.Check(err)
+	digest, err := layers[0].Digest()
+	ts.Check(err)
+	ts.Setenv(args[0], filepath.Join("blobs", digest.Algorithm, digest.Hex[:2], digest.Hex))
+}
+
+// damage FILE: changes a byte of a file.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	content, err := os.ReadFile(path)
+	ts.Check(err)
+	content[len(content)/2] ^= 1
+	ts.Check(os.WriteFile(path, content, 0o600))
 }
 
 // answers URL [CA]: waits until the URL is answered, by a server that the authority has signed for.
