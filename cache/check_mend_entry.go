@@ -41,8 +41,8 @@ func (s *Store) dropEntry(ctx context.Context, table Table, k string, wrong rule
 	return dropped && err == nil, err
 }
 
-// mendTag gives a tag its manifest back if the file of that is held, or else drops it: a name that was pushed comes from
-// nowhere else.
+// mendTag has a tag and its manifest know of one another again, or gives it its manifest back if the file of that is held,
+// or else drops it: a name that was pushed comes from nowhere else.
 func (s *Store) mendTag(ctx context.Context, k string) (mended bool, err error) {
 	repo, err := mirror.ParseRepo(parts(k)[0])
 	if err != nil {
@@ -55,8 +55,25 @@ func (s *Store) mendTag(ctx context.Context, k string) (mended bool, err error) 
 			return mended, err
 		}
 	}
+	if mended, err := s.tagAgain(ctx, name); mended || err != nil {
+		return mended, err
+	}
 	defer s.tags.begin(name)()
 	return s.dropEntry(ctx, tableTags, k, wrongTag)
+}
+
+// tagAgain writes of a manifest that is there that a tag points at it.
+func (s *Store) tagAgain(ctx context.Context, name tagName) (written bool, err error) {
+	err = s.index.Update(ctx, func(tx WriteTx) error {
+		written = false
+		record, found, err := get[tagRecord](tx, tableTags, name.key())
+		if err != nil || !found || !has(tx, tableManifests, content{name.repo, record.Digest}.key()) {
+			return nil // what cannot be read is dropped
+		}
+		written = true
+		return tx.Put(tableTagged, taggedKey(content{name.repo, record.Digest}, name.tag), mark)
+	})
+	return written && err == nil, err
 }
 
 // wrongBlob is the rule for what files could not read.
