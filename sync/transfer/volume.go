@@ -82,22 +82,57 @@ func (in *importing) volume(ctx context.Context, body io.Reader) error {
 	if err != nil {
 		return err
 	}
+	p := &part{r: body, size: v.Size}
 	switch {
-	case v.Number < state.Next:
-		in.Doing("nothing: the volume is in already")
-		in.wants(state, "")
+	case v.Number == 1 && state.Next > 1:
+		return in.firstAgain(ctx, state, p)
+	case v.Number > 1 && state.Done, v.Number < state.Next:
+		in.skipVolume(state)
 		return nil
 	case v.Number > state.Next:
 		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: volume %d of %s is wanted next", v.Number, state.Next, v.Set)
 	}
-	p := &part{r: body, size: v.Size}
+	return in.oneVolume(ctx, state, p)
+}
+
+// firstAgain imports the first volume of a set of which it came already. It may be that of another bundle, under the
+// same name.
+func (in *importing) firstAgain(ctx context.Context, state *openImport, p *part) error {
+	fresh := &openImport{Set: state.Set, Next: 1}
+	if err := in.openVolume(ctx, fresh, p); err != nil || in.reader == nil {
+		return in.damaged(err, state, p)
+	}
+	defer in.reader.Close()
+	if in.doc.ID == state.Bundle && !state.Done {
+		in.skipVolume(state)
+		return nil
+	}
+	return in.enterVolume(ctx, fresh, p)
+}
+
+// skipVolume passes over a volume that was imported.
+func (in *importing) skipVolume(state *openImport) {
+	in.Doing("nothing: the volume is in already")
+	in.summary.Known, in.summary.Bundle = true, state.Bundle
+	if !state.Done {
+		in.wants(state, "")
+	}
+}
+
+func (in *importing) oneVolume(ctx context.Context, state *openImport, p *part) error {
 	if err := in.openVolume(ctx, state, p); err != nil || in.reader == nil {
 		return in.damaged(err, state, p)
 	}
 	defer in.reader.Close()
+	return in.enterVolume(ctx, state, p)
+}
+
+// enterVolume imports a volume that was opened.
+func (in *importing) enterVolume(ctx context.Context, state *openImport, p *part) error {
 	document, signature := in.reader.Raw()
+	state.Bundle = in.doc.ID
 	if err := in.accept(ctx, document, signature); err != nil {
-		if state.Document == "" && !isFault(err) { // it is refused, and what came before was nothing but its document
+		if state.Document == "" && len(state.Beginning) > 0 && !isFault(err) { // only its document came before
 			err = errors.Join(err, in.c.dropOpen(ctx, state, nil))
 		}
 		return err
@@ -220,7 +255,7 @@ func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part)
 		return err
 	}
 	in.release()
-	return in.c.dropOpen(ctx, state, nil)
+	return in.c.endOpen(ctx, state)
 }
 
 // putAside notes what is needed to go on with the next volume.
