@@ -253,7 +253,7 @@ func TestFloodsNeedNoMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := consume(&flood{more: more}, bundle.Limits{Entries: 20000, MaxBytes: 300 << 20})
+			err := consume(&flood{more: more}, bundle.Limits{Entries: 20000, MaxBytes: 160 << 20})
 			runtime.ReadMemStats(&after)
 			isInvalid(t, err)
 			if after.HeapSys > before.HeapSys+96<<20 {
