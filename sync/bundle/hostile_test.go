@@ -190,6 +190,7 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 
 // TestFewBytesMakeNoEndlessWork has the same large files read for each of many items.
 func TestFewBytesMakeNoEndlessWork(t *testing.T) {
+	limits := bundle.Limits{Kept: 4 << 20}
 	c := content{}
 	layers := slices.Repeat([]string{"x"}, 10000)
 	image := c.image(t, "amd64", layers...)
@@ -200,9 +201,9 @@ func TestFewBytesMakeNoEndlessWork(t *testing.T) {
 	config := "blobs/sha256/" + m.Config.Digest.Encoded()
 	items := `[` + strings.Repeat(`{"Config":"`+config+`"},`, 50000) + `{"Config":"` + config + `"}]`
 	docker := entry{name: "manifest.json", data: items}
-	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 50000), docker)), bundle.Limits{}))
+	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 50000), docker)), limits))
 	delete(c, image.Digest)
-	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, nil, docker)), bundle.Limits{}))
+	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, nil, docker)), limits))
 }
 
 func TestLimitsHold(t *testing.T) {
