@@ -11,7 +11,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// TestContinuesAnywhere cuts a bundle in two at every byte and reads it as two volumes.
+// TestContinuesAnywhere cuts a bundle in two at every byte but some of padding, and reads it as two volumes.
 func TestContinuesAnywhere(t *testing.T) {
 	t.Parallel()
 	c := content{}
@@ -26,6 +26,9 @@ func TestContinuesAnywhere(t *testing.T) {
 			step = 31 // all there is about it is in the other one too
 		}
 		for offset := 0; offset <= len(data); offset += step {
+			if offset%16 > 1 && bytes.Equal(data[max(0, offset-16):min(len(data), offset+16)], make([]byte, 32)) {
+				continue // in the middle of padding, one byte is as good as the next
+			}
 			seeks := offset%2 == 0
 			got := content{}
 			half := map[digest.Digest][]byte{}

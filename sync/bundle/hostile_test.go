@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -44,13 +46,18 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	t.Parallel()
 	c := content{}
 	image := c.image(t, "amd64", "layer")
-	plain := c.write(t, c.compose(t, c.document([]bundle.Image{{Repository: "a.example/b", Tag: "1", Digest: image.Digest}})))
-	data := copied(t, plain, "signature")
+	unsigned := c.write(t, c.compose(t, c.document([]bundle.Image{{Repository: "a.example/b", Tag: "1", Digest: image.Digest}})))
+	data := copied(t, unsigned, "signature")
 	digests := map[digest.Digest]bool{}
 	for d := range c {
 		digests[d] = true
 	}
 	document, signature := raw(t, data)
+	original, err := bundle.Open(bytes.NewReader(data), bundle.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := plain(original.Document())
 	in := func(i int, part []byte) bool { at := bytes.Index(data, part); return i >= at && i < at+len(part) }
 	for i := range data {
 		if in(i, signature) { // that is for who verifies it
@@ -72,10 +79,17 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 				err = errors.New("the content is another one")
 			}
 		}
-		if err == io.EOF && !in(i, document) { // the id covers all in it but by whom and when
+		if err == io.EOF && (!in(i, document) || !reflect.DeepEqual(plain(r.Document()), want)) {
 			t.Fatalf("a bit that was flipped at byte %d was not found: %q", i, data[max(0, i-20):i+1])
 		}
 	}
+}
+
+// plain is a document without what its id does not cover.
+func plain(doc *bundle.Document) bundle.Document {
+	covered := *doc
+	covered.Host, covered.Tool, covered.Created = "", "", time.Time{}
+	return covered
 }
 
 func TestBundlesWithOtherEntriesAreRefused(t *testing.T) {
@@ -176,6 +190,7 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 
 // TestFewBytesMakeNoEndlessWork has the same large files read for each of many items.
 func TestFewBytesMakeNoEndlessWork(t *testing.T) {
+	limits := bundle.Limits{Kept: 4 << 20}
 	c := content{}
 	layers := slices.Repeat([]string{"x"}, 10000)
 	image := c.image(t, "amd64", layers...)
@@ -186,9 +201,9 @@ func TestFewBytesMakeNoEndlessWork(t *testing.T) {
 	config := "blobs/sha256/" + m.Config.Digest.Encoded()
 	items := `[` + strings.Repeat(`{"Config":"`+config+`"},`, 50000) + `{"Config":"` + config + `"}]`
 	docker := entry{name: "manifest.json", data: items}
-	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 50000), docker)), bundle.Limits{}))
+	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 50000), docker)), limits))
 	delete(c, image.Digest)
-	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, nil, docker)), bundle.Limits{}))
+	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, nil, docker)), limits))
 }
 
 func TestLimitsHold(t *testing.T) {
@@ -227,14 +242,19 @@ func TestFloodsNeedNoMemory(t *testing.T) {
 	files := func(i int) []byte { return header(fmt.Sprint(i), tar.TypeReg, 0) }
 	long := func(int) []byte { return header(strings.Repeat("n", 400), tar.TypeReg, 0)[:1024] }
 	zeros := func(int) []byte { return make([]byte, 1<<20) }
+	configs := func(i int) []byte {
+		data := append(make([]byte, 1<<20-10), fmt.Sprintf("%010d", i)...)
+		data[0] = '{'
+		return append(header(fmt.Sprint(i), tar.TypeReg, 1<<20), data...)
+	}
 	junk := func(i int) []byte {
 		return append(header(fmt.Sprint(i)+"/json", tar.TypeReg, 1<<20), make([]byte, 1<<20)...)
 	}
-	for name, more := range map[string]func(i int) []byte{"folders": folders, "files": files, "long names": long, "zeros": zeros, "junk": junk} {
+	for name, more := range map[string]func(i int) []byte{"folders": folders, "files": files, "long names": long, "zeros": zeros, "junk": junk, "configs": configs} {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := consume(&flood{more: more}, bundle.Limits{Entries: 20000})
+			err := consume(&flood{more: more}, bundle.Limits{Entries: 20000, MaxBytes: 160 << 20})
 			runtime.ReadMemStats(&after)
 			isInvalid(t, err)
 			if after.HeapSys > before.HeapSys+96<<20 {
