@@ -48,32 +48,28 @@ func (s *Store) mendTag(ctx context.Context, k string) (mended bool, err error) 
 	if err != nil {
 		return s.dropEntry(ctx, tableTags, k, wrongTag)
 	}
-	name := tagName{repo, parts(k)[1]}
+	name, indexed := tagName{repo, parts(k)[1]}, false
 	tag, err := s.loadTag(ctx, name)
 	if err == nil && strength(tag.Origin) > 0 {
-		if mended, err := s.indexAgain(ctx, parts(k)[0], tag.Digest.String(), tag.Origin); mended || err != nil {
-			return mended, err
+		if indexed, err = s.indexAgain(ctx, parts(k)[0], tag.Digest.String(), tag.Origin); err != nil {
+			return indexed, err
 		}
-	}
-	if mended, err := s.tagAgain(ctx, name); mended || err != nil {
-		return mended, err
 	}
 	defer s.tags.begin(name)()
-	return s.dropEntry(ctx, tableTags, k, wrongTag)
-}
-
-// tagAgain writes of a manifest that is there that a tag points at it.
-func (s *Store) tagAgain(ctx context.Context, name tagName) (written bool, err error) {
 	err = s.index.Update(ctx, func(tx WriteTx) error {
-		written = false
-		record, found, err := get[tagRecord](tx, tableTags, name.key())
-		if err != nil || !found || !has(tx, tableManifests, content{name.repo, record.Digest}.key()) {
-			return nil // what cannot be read is dropped
+		mended = indexed
+		value := tx.Get(tableTags, k)
+		if value == nil || wrongTag(tx, k, value) == "" {
+			return nil
 		}
-		written = true
-		return tx.Put(tableTagged, taggedKey(content{name.repo, record.Digest}, name.tag), mark)
+		mended = true
+		record, err := decode[tagRecord](tableTags, k, value)
+		if err == nil && has(tx, tableManifests, content{repo, record.Digest}.key()) {
+			return pointTag(tx, name, "", record)
+		}
+		return dropTag(tx, name, record.Digest)
 	})
-	return written && err == nil, err
+	return mended && err == nil, err
 }
 
 // wrongBlob is the rule for what files could not read.
