@@ -3,7 +3,6 @@ package bundle_test
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
@@ -192,16 +192,13 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 func TestFewBytesMakeNoEndlessWork(t *testing.T) {
 	limits := bundle.Limits{Kept: 4 << 20}
 	c := content{}
-	layers := slices.Repeat([]string{"x"}, 10000)
-	image := c.image(t, "amd64", layers...)
-	var m v1.Manifest
-	if err := json.Unmarshal(c[image.Digest].data, &m); err != nil {
-		t.Fatal(err)
-	}
-	config := "blobs/sha256/" + m.Config.Digest.Encoded()
-	items := `[` + strings.Repeat(`{"Config":"`+config+`"},`, 200) + `{"Config":"` + config + `"}]`
-	docker := entry{name: "manifest.json", data: items}
-	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 200), docker)), limits))
+	fat := strings.Repeat("x", 1<<20)
+	config := c.blob(encode(t, v1.Image{Author: fat}))
+	config.MediaType = v1.MediaTypeImageConfig
+	image := c.put(v1.MediaTypeImageManifest, encode(t, v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2},
+		Config: config, Layers: []v1.Descriptor{}, Annotations: map[string]string{"x": fat}}))
+	docker := entry{name: "manifest.json", data: string(encode(t, slices.Repeat([]item{{Config: "blobs/sha256/" + config.Digest.Encoded()}}, 20)))}
+	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 20), docker)), limits))
 	delete(c, image.Digest)
 	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, nil, docker)), limits))
 }
