@@ -63,7 +63,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 		if in(i, signature) { // that is for who verifies it
 			continue
 		}
-		if data[i] == 0 && i%8 > 0 { // there is much padding
+		if i%4 > 0 && within(data, i) {
 			continue
 		}
 		changed := bytes.Clone(data)
