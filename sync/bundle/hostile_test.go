@@ -3,7 +3,6 @@ package bundle_test
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
@@ -63,7 +63,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 		if in(i, signature) { // that is for who verifies it
 			continue
 		}
-		if data[i] == 0 && i%8 > 0 { // there is much padding
+		if i%4 > 0 && within(data, i) {
 			continue
 		}
 		changed := bytes.Clone(data)
@@ -192,16 +192,13 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 func TestFewBytesMakeNoEndlessWork(t *testing.T) {
 	limits := bundle.Limits{Kept: 4 << 20}
 	c := content{}
-	layers := slices.Repeat([]string{"x"}, 10000)
-	image := c.image(t, "amd64", layers...)
-	var m v1.Manifest
-	if err := json.Unmarshal(c[image.Digest].data, &m); err != nil {
-		t.Fatal(err)
-	}
-	config := "blobs/sha256/" + m.Config.Digest.Encoded()
-	items := `[` + strings.Repeat(`{"Config":"`+config+`"},`, 50000) + `{"Config":"` + config + `"}]`
-	docker := entry{name: "manifest.json", data: items}
-	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 50000), docker)), limits))
+	fat := strings.Repeat("x", 1<<20)
+	config := c.blob(encode(t, v1.Image{Author: fat}))
+	config.MediaType = v1.MediaTypeImageConfig
+	image := c.put(v1.MediaTypeImageManifest, encode(t, v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2},
+		Config: config, Layers: []v1.Descriptor{}, Annotations: map[string]string{"x": fat}}))
+	docker := entry{name: "manifest.json", data: string(encode(t, slices.Repeat([]item{{Config: "blobs/sha256/" + config.Digest.Encoded()}}, 20)))}
+	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, slices.Repeat([]v1.Descriptor{image}, 20), docker)), limits))
 	delete(c, image.Digest)
 	isInvalid(t, consume(bytes.NewReader(c.layoutOf(t, nil, docker)), limits))
 }
@@ -254,7 +251,7 @@ func TestFloodsNeedNoMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := consume(&flood{more: more}, bundle.Limits{Entries: 20000, MaxBytes: 160 << 20})
+			err := consume(&flood{more: more}, bundle.Limits{Entries: 5000, MaxBytes: 160 << 20})
 			runtime.ReadMemStats(&after)
 			isInvalid(t, err)
 			if after.HeapSys > before.HeapSys+96<<20 {
