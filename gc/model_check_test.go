@@ -155,6 +155,9 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 		if m.pins[repo+":"+tag] {
 			return "its tag is pinned"
 		}
+		if !p.moved.Before(cutoff) {
+			return "its tag was moved " + p.moved.String()
+		}
 		if strings.HasSuffix(tag, ".sig") {
 			follows = true
 			continue
@@ -174,10 +177,14 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 			return "index " + index.String() + " needs it"
 		}
 	}
-	if _, held := after.manifests[repo][h.subject]; held && h.subject != "" {
-		return "its subject stays"
-	}
 	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvenOffline || m.always == nil)
+	// A subject that came after the plan finds what refers to it, or does not; nor does what goes for a budget by itself
+	// stay for one that somebody has come to use since.
+	if subject := m.manifests[repo][h.subject]; subject != nil && subject.came.Before(m.planned) && !byBudget {
+		if _, stays := after.manifests[repo][h.subject]; stays {
+			return "its subject stays"
+		}
+	}
 	byChoice := m.policy.DeleteUntagged && !tagged && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.always == nil || follows || m.broughtByGone(repo, d, after))
 	if !byBudget && !byChoice {
 		return "nothing in the policy has it go"

@@ -88,13 +88,15 @@ type held struct {
 	blobs    []string
 	children []digest.Digest
 	subject  digest.Digest
-	used     time.Time // when it was put, tagged or pulled
+	used     time.Time // when it was put or pulled
+	came     time.Time
 }
 
 // pointer is a tag.
 type pointer struct {
 	to     digest.Digest
 	origin mirror.Origin
+	moved  time.Time
 }
 
 var (
@@ -152,10 +154,17 @@ func (m *model) put(repo string, man mirror.Manifest, h *held, tags ...string) {
 	m.note(repo, man, h, tags...)
 }
 
+// note notes a manifest that was put. To have it from an upstream again is no use; a tag that moves is.
 func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) {
-	h.used = time.Now()
-	if old := m.manifests[repo][man.Digest]; old != nil && old.origin == mirror.Pushed {
-		h.origin = mirror.Pushed
+	h.used, h.came = time.Now(), time.Now()
+	if old := m.manifests[repo][man.Digest]; old != nil {
+		h.came = old.came
+		if old.origin == mirror.Pushed {
+			h.origin = mirror.Pushed
+		}
+		if man.Origin == mirror.Mirrored {
+			h.used = old.used
+		}
 	}
 	m.manifests[repo][man.Digest] = h
 	for _, tag := range tags {
@@ -163,11 +172,14 @@ func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) 
 		if found && old.origin == mirror.Pushed && man.Origin == mirror.Mirrored {
 			continue // is not an upstream's to move
 		}
-		origin := man.Origin
-		if old.to == man.Digest && old.origin == mirror.Pushed {
-			origin = mirror.Pushed
+		moved := pointer{man.Digest, man.Origin, time.Now()}
+		if old.to == man.Digest {
+			moved.moved = old.moved
+			if old.origin == mirror.Pushed {
+				moved.origin = mirror.Pushed
+			}
 		}
-		m.tags[repo][tag] = pointer{man.Digest, origin}
+		m.tags[repo][tag] = moved
 	}
 }
 

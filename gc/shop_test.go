@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -38,6 +39,8 @@ type shop struct {
 	index  cache.Index
 	crash  *crash
 	always error // what upstreams say
+	began  time.Time
+	stop   func() // of a collector
 }
 
 var errCrash = errors.New("crashed")
@@ -100,7 +103,7 @@ func (b crashBlobs) Delete(ctx context.Context, d digest.Digest) error {
 
 func openShop(t tester, folder string) *shop {
 	t.Helper()
-	s := &shop{tester: t, folder: folder}
+	s := &shop{tester: t, folder: folder, began: time.Now(), stop: func() {}}
 	s.open()
 	return s
 }
@@ -120,6 +123,7 @@ func (s *shop) open() {
 
 func (s *shop) close() {
 	s.Helper()
+	s.stop()
 	if err := s.Store.Close(); err != nil && !errors.Is(err, errCrash) {
 		s.Fatal(err)
 	}
