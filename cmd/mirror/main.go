@@ -92,7 +92,7 @@ it when it cannot.`,
 	})
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
-		newCertCommand(), newConfigCommand(), newClientCommand())
+		newCertCommand(), newUserCommand(), newConfigCommand(), newClientCommand())
 	return cmd
 }
 
