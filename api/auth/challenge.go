@@ -87,7 +87,7 @@ func (g *Guard) realm(r *http.Request) string {
 	if scheme := first(r.Header.Get("X-Forwarded-Proto")); scheme == "https" || scheme == "http" {
 		at.Scheme = scheme
 	}
-	if host := first(r.Header.Get("X-Forwarded-Host")); host != "" {
+	if host := first(r.Header.Get("X-Forwarded-Host")); mirror.ValidHost(host) {
 		at.Host = host
 	}
 	return at.String()

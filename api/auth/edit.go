@@ -15,6 +15,9 @@ import (
 // ErrNoUser says that a file has no such user.
 var ErrNoUser = errors.New("there is no such user")
 
+// newCost is what a password that is set here costs to check; it is remembered for a while when it was right.
+var newCost = bcrypt.DefaultCost
+
 // Users lists the users of an htpasswd file, in its order; none if there is no such file.
 func Users(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
@@ -22,7 +25,7 @@ func Users(path string) ([]string, error) {
 		return nil, nil
 	}
 	if err == nil {
-		_, err = readUsers(text)
+		_, _, err = parseUsers(text)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -45,7 +48,7 @@ func SetPassword(path, name, password string) (added bool, err error) {
 	case password == "":
 		return false, errors.New("the password is empty")
 	}
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), newCost)
 	if errors.Is(err, bcrypt.ErrPasswordTooLong) {
 		return false, errors.New("the password is longer than the 72 bytes that bcrypt takes")
 	}
@@ -110,7 +113,7 @@ func edit(path string, change func(lines []string) ([]string, error)) error {
 	for _, line := range lines {
 		changed.WriteString(line + "\n")
 	}
-	if _, err := readUsers(changed.Bytes()); err != nil { // a server that follows it would not take it
+	if _, _, err := parseUsers(changed.Bytes()); err != nil { // a server that follows it would not take it
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	info, err := locked.Stat()

@@ -45,8 +45,21 @@ type users struct {
 
 // readUsers reads an htpasswd file: https://httpd.apache.org/docs/current/programs/htpasswd.html
 func readUsers(text []byte) (*users, error) {
-	u := &users{hashes: map[string][]byte{}}
-	cost := bcrypt.MinCost
+	hashes, cost, err := parseUsers(text)
+	if err != nil || len(hashes) == 0 {
+		return &users{}, err
+	}
+	u := &users{hashes: hashes}
+	if u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost); err != nil {
+		return nil, err
+	}
+	u.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified)
+	return u, err
+}
+
+// parseUsers returns the hashes of a file, and the highest cost of them.
+func parseUsers(text []byte) (hashes map[string][]byte, cost int, err error) {
+	hashes = map[string][]byte{}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
 		name, hash, isUser := parseLine(lines.Text())
@@ -56,29 +69,18 @@ func readUsers(text []byte) (*users, error) {
 		used, err := bcrypt.Cost([]byte(hash))
 		switch {
 		case !ValidUser(name):
-			return nil, fmt.Errorf("line %d: %q is not the name of a user", n, name)
+			return nil, 0, fmt.Errorf("line %d: %q is not the name of a user", n, name)
 		case err != nil:
-			return nil, fmt.Errorf("line %d: the hash of user %s is not one of bcrypt: set the password with 'mirror user add' or htpasswd -B", n, name)
+			return nil, 0, fmt.Errorf("line %d: the hash of user %s is not one of bcrypt: set the password with 'mirror user add' or htpasswd -B", n, name)
 		case used > maxCost:
-			return nil, fmt.Errorf("line %d: the hash of user %s has the cost %d, which takes too long to check: set the password again", n, name, used)
-		case u.hashes[name] != nil:
-			return nil, fmt.Errorf("line %d: user %s is there twice", n, name)
+			return nil, 0, fmt.Errorf("line %d: the hash of user %s has the cost %d, which takes too long to check: set the password again", n, name, used)
+		case hashes[name] != nil:
+			return nil, 0, fmt.Errorf("line %d: user %s is there twice", n, name)
 		}
 		cost = max(cost, used)
-		u.hashes[name] = []byte(hash)
+		hashes[name] = []byte(hash)
 	}
-	if err := lines.Err(); err != nil {
-		return nil, err
-	}
-	if len(u.hashes) == 0 {
-		return u, nil
-	}
-	var err error
-	if u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost); err != nil {
-		return nil, err
-	}
-	u.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified)
-	return u, err
+	return hashes, cost, lines.Err()
 }
 
 // parseLine takes a line of an htpasswd file apart; comments and empty lines are no users.
