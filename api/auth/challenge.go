@@ -15,7 +15,7 @@ import (
 // Basic is what every client knows. But dockerd, which asks GET /v2/ first, sends nothing at all to a registry that does
 // not want a login there, and pulls nothing without one from a registry that wants Basic. So where anonymous clients may
 // pull and others push, the mirror wants a token, which is given to anonymous clients, too: see [Guard.Handler].
-func (g *Guard) challenge(header http.Header, r *http.Request, ask registry.Ask, c client, err error) {
+func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Ask, c client, err error) {
 	if slow := (*tooMany)(nil); errors.As(err, &slow) {
 		header.Set("Retry-After", slow.seconds())
 		return
@@ -24,10 +24,10 @@ func (g *Guard) challenge(header http.Header, r *http.Request, ask registry.Ask,
 		return
 	}
 	switch {
-	case g.external != nil:
-		header.Set("WWW-Authenticate", bearer(g.external.token.Realm, g.external.token.Service, g.scope(ask), c))
-	case g.rules.somewhere("", registry.Pull):
-		header.Set("WWW-Authenticate", bearer(g.realm(r), service, g.scope(ask), c))
+	case p.external != nil:
+		header.Set("WWW-Authenticate", bearer(p.external.token.Realm, p.external.token.Service, p.scope(ask), c))
+	case p.rules.somewhere("", registry.Pull):
+		header.Set("WWW-Authenticate", bearer(p.realm(r), service, p.scope(ask), c))
 	default:
 		header.Set("WWW-Authenticate", basic)
 	}
@@ -56,7 +56,7 @@ func quoted(s string) string { return `"` + quoting.Replace(s) + `"` }
 
 // scope is what a token must say for a request to be admitted. Repositories are called as this mirror serves them, so
 // that one that is meant by ns is not mistaken for the default registry's.
-func (g *Guard) scope(ask registry.Ask) string {
+func (p *policy) scope(ask registry.Ask) string {
 	switch ask.Action {
 	case registry.Ping:
 		return ""
@@ -67,18 +67,18 @@ func (g *Guard) scope(ask registry.Ask) string {
 	if ask.Action == registry.Push {
 		actions = "pull,push"
 	}
-	scope := "repository:" + g.names.Served(ask.Repo) + ":" + actions
+	scope := "repository:" + p.names.Served(ask.Repo) + ":" + actions
 	if ask.From != (mirror.Repo{}) && ask.From != ask.Repo {
-		scope += " repository:" + g.names.Served(ask.From) + ":pull"
+		scope += " repository:" + p.names.Served(ask.From) + ":pull"
 	}
 	return scope
 }
 
 // realm is where clients get a token from: this mirror, as the client that asks has reached it. What a proxy says of that
 // is believed, since who makes it up sends only themselves elsewhere.
-func (g *Guard) realm(r *http.Request) string {
-	if g.url != "" {
-		return strings.TrimSuffix(g.url, "/") + TokenPath
+func (p *policy) realm(r *http.Request) string {
+	if p.url != "" {
+		return strings.TrimSuffix(p.url, "/") + TokenPath
 	}
 	at := url.URL{Scheme: "http", Host: r.Host, Path: TokenPath}
 	if r.TLS != nil {

@@ -26,22 +26,22 @@ var errLogin = mirror.Errorf(mirror.CodeUnauthorized, "the name or the password 
 
 // identify finds out who a request is from. A token that is no good makes a client nobody, who may still do what anybody
 // may: it takes nothing away. A wrong password is an error, since somebody is waiting to hear of it.
-func (g *Guard) identify(r *http.Request) (client, error) {
+func (p *policy) identify(r *http.Request) (client, error) {
 	authorization := r.Header.Get("Authorization")
-	if authorization == "" || !g.logins() {
-		return g.certified(r), nil
+	if authorization == "" || !p.logins() {
+		return p.certified(r), nil
 	}
 	scheme, token, _ := strings.Cut(authorization, " ")
 	switch {
-	case strings.EqualFold(scheme, "Bearer") && g.external != nil:
-		grants, err := g.external.verify(strings.TrimSpace(token))
+	case strings.EqualFold(scheme, "Bearer") && p.external != nil:
+		grants, err := p.external.verify(strings.TrimSpace(token))
 		if err != nil {
-			g.log.Info("a token is no good", zap.String("address", r.RemoteAddr), zap.Error(err))
+			p.log.Info("a token is no good", zap.String("address", r.RemoteAddr), zap.Error(err))
 			return client{broken: err}, nil
 		}
 		return client{name: grants.subject, grants: grants, proved: true}, nil
 	case strings.EqualFold(scheme, "Bearer"):
-		name, err := g.verifyOwn(strings.TrimSpace(token))
+		name, err := p.verifyOwn(strings.TrimSpace(token))
 		return client{name: name, proved: err == nil, broken: err}, nil
 	}
 	name, password, ok := r.BasicAuth()
@@ -49,17 +49,17 @@ func (g *Guard) identify(r *http.Request) (client, error) {
 	case !ok:
 		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the request's authorization cannot be read: log in with a name and password")
 	case name == "" && password == "": // as some clients write that they have none
-		return g.certified(r), nil
+		return p.certified(r), nil
 	}
-	if err := g.login(r, name, password); err != nil {
+	if err := p.login(r, name, password); err != nil {
 		return client{}, err
 	}
 	return client{name: name, proved: true}, nil
 }
 
 // certified is who a client is by its certificate.
-func (g *Guard) certified(r *http.Request) client {
-	if !g.certs || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+func (p *policy) certified(r *http.Request) client {
+	if !p.certs || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return client{}
 	}
 	name := r.TLS.VerifiedChains[0][0].Subject.CommonName
@@ -70,7 +70,7 @@ func (g *Guard) certified(r *http.Request) client {
 }
 
 // refuse says why a client may not do what it asks, and what can be done about it.
-func (g *Guard) refuse(r *http.Request, c client, ask registry.Ask) error {
+func (p *policy) refuse(r *http.Request, c client, ask registry.Ask) error {
 	what := wording(ask)
 	switch {
 	case c.broken != nil:
@@ -79,11 +79,11 @@ func (g *Guard) refuse(r *http.Request, c client, ask registry.Ask) error {
 		return mirror.Errorf(mirror.CodeUnauthorized, "the token does not say that its holder may %s", what)
 	case c.name != "":
 		return mirror.Errorf(mirror.CodeDenied, "%s may not %s: no rule of this mirror says so", c.name, what)
-	case g.logins():
+	case p.logins():
 		return mirror.Errorf(mirror.CodeUnauthorized, "nobody may %s without a login: use 'docker login' or what your client has for it", what)
-	case g.certs:
+	case p.certs:
 		return mirror.Errorf(mirror.CodeDenied, "nobody may %s without a certificate: show one", what)
-	case !g.open:
+	case !p.open:
 		return mirror.Errorf(mirror.CodeDenied, "no rule of this mirror says that anybody may %s", what)
 	}
 	why := "as long as the mirror has no users, only who is on its own machine may " + what

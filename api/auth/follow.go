@@ -11,6 +11,9 @@ import (
 	"go.uber.org/zap"
 )
 
+// lookInterval is how often it is looked whether a file changed, when clients come.
+const lookInterval = time.Second
+
 // follower holds what is in a file, and takes it up anew when that changes. While it cannot be read, or is malformed, what
 // was there before goes on to count: a file in the middle of being replaced locks nobody out, and lets nobody in.
 type follower[T any] struct {

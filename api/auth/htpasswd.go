@@ -105,31 +105,31 @@ func ValidUser(s string) bool {
 
 // login reports whether a name and password are right: [mirror.CodeUnauthorized] if not, [mirror.CodeTooManyRequests]
 // from where too many were wrong.
-func (g *Guard) login(r *http.Request, name, password string) error {
-	users := g.users.get()
+func (p *policy) login(r *http.Request, name, password string) error {
+	users := p.users.get()
 	if len(users.hashes) == 0 {
 		return errLogin
 	}
-	mac := hmac.New(sha256.New, g.secret)
+	mac := hmac.New(sha256.New, p.secret)
 	mac.Write([]byte(name + ":" + password)) // no name has a colon in it
 	key := [sha256.Size]byte(mac.Sum(nil))
 	if users.remembers(key) {
 		return nil
 	}
-	done, err := g.slow.begin(r.Context(), addressOf(r))
+	done, err := p.slow.begin(r.Context(), addressOf(r))
 	if err != nil {
 		return err
 	}
 	right := users.remembers(key) // by the request before, of the several that clients send at once
 	if !right {
-		if right, err = g.check(r.Context(), users, name, password); err != nil {
+		if right, err = p.check(r.Context(), users, name, password); err != nil {
 			done(true)
 			return err
 		}
 	}
 	done(right)
 	if !right {
-		g.log.Warn("login failed", zap.String("user", name), zap.String("address", r.RemoteAddr))
+		p.log.Warn("login failed", zap.String("user", name), zap.String("address", r.RemoteAddr))
 		return errLogin
 	}
 	users.verified.Add(key, time.Now().Add(verifiedFor))
@@ -142,10 +142,10 @@ func (u *users) remembers(key [sha256.Size]byte) bool {
 }
 
 // check pays for bcrypt, whether there is such a user or not.
-func (g *Guard) check(ctx context.Context, users *users, name, password string) (right bool, err error) {
+func (p *policy) check(ctx context.Context, users *users, name, password string) (right bool, err error) {
 	select {
-	case g.hashing <- struct{}{}:
-		defer func() { <-g.hashing }()
+	case p.hashing <- struct{}{}:
+		defer func() { <-p.hashing }()
 	case <-ctx.Done():
 		return false, mirror.Errorf(mirror.CodeUnavailable, "the request was cancelled")
 	}

@@ -25,42 +25,30 @@ const (
 	tokensLast = 5 * time.Minute
 )
 
-// Handler gives tokens to who asks for one at [TokenPath]: a name and password, or none, become a token that says no more
-// than who that is. What it is good for is asked with each request. Everything else is left to next.
-func (g *Guard) Handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != TokenPath {
-			next.ServeHTTP(w, r)
-			return
-		}
-		g.issue(w, r)
-	})
-}
-
 // issue answers as https://distribution.github.io/distribution/spec/auth/token/ says.
-func (g *Guard) issue(w http.ResponseWriter, r *http.Request) {
+func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet { // clients that try POST first take this for an answer
 		w.Header().Set("Allow", http.MethodGet)
 		fail(w, mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with GET"))
 		return
 	}
-	if g.external != nil || !g.logins() {
+	if p.external != nil || !p.logins() {
 		fail(w, mirror.Errorf(mirror.CodeUnsupported, "this mirror gives no tokens"))
 		return
 	}
 	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 		r.Header.Del("Authorization") // no token is given for a token: it would never end
 	}
-	c, err := g.identify(r)
-	if err != nil && !g.suffices(r.URL.Query()["scope"]) {
-		if g.challenge(w.Header(), r, registry.Ask{Action: registry.Ping}, c, err); mirror.CodeOf(err) == mirror.CodeUnauthorized {
+	c, err := p.identify(r)
+	if err != nil && !p.suffices(r.URL.Query()["scope"]) {
+		if p.challenge(w.Header(), r, registry.Ask{Action: registry.Ping}, c, err); mirror.CodeOf(err) == mirror.CodeUnauthorized {
 			w.Header().Set("WWW-Authenticate", basic)
 		}
 		fail(w, err)
 		return
 	}
 	now := time.Now()
-	token, err := g.sign(c.name, now)
+	token, err := p.sign(c.name, now)
 	if err != nil {
 		fail(w, err)
 		return
@@ -74,7 +62,7 @@ func (g *Guard) issue(w http.ResponseWriter, r *http.Request) {
 
 // suffices reports whether all that a client asks a token for is what anybody may do. It gets one then even if its password
 // is wrong: as a mirror of Docker Hub, this one is sent the passwords of Docker Hub.
-func (g *Guard) suffices(scopes []string) bool {
+func (p *policy) suffices(scopes []string) bool {
 	asked := false
 	for _, list := range scopes {
 		for scope := range strings.FieldsSeq(list) {
@@ -83,8 +71,8 @@ func (g *Guard) suffices(scopes []string) bool {
 			if kind != "repository" || i < 0 || rest[i+1:] != "pull" {
 				return false
 			}
-			repo, err := g.names.Repo(rest[:i], "")
-			if err != nil || !g.rules.allow("", registry.Ask{Action: registry.Pull, Repo: repo}) {
+			repo, err := p.names.Repo(rest[:i], "")
+			if err != nil || !p.rules.allow("", registry.Ask{Action: registry.Pull, Repo: repo}) {
 				return false
 			}
 			asked = true
@@ -94,27 +82,27 @@ func (g *Guard) suffices(scopes []string) bool {
 }
 
 // sign makes a token for a user, or for nobody.
-func (g *Guard) sign(name string, now time.Time) (string, error) {
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: g.signing}, (&jose.SignerOptions{}).WithType("JWT"))
+func (p *policy) sign(name string, now time.Time) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: p.signing}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return "", err
 	}
 	return jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: service, Audience: jwt.Audience{service}, Subject: name, ID: g.standing(name), Expiry: jwt.NewNumericDate(now.Add(tokensLast)),
+		Issuer: service, Audience: jwt.Audience{service}, Subject: name, ID: p.standing(name), Expiry: jwt.NewNumericDate(now.Add(tokensLast)),
 	}).Serialize()
 }
 
 // verifyOwn returns whose token this is, which may be nobody's.
-func (g *Guard) verifyOwn(text string) (name string, err error) {
+func (p *policy) verifyOwn(text string) (name string, err error) {
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
 		return "", errNotOwn
 	}
 	var claims jwt.Claims
-	if err := token.Claims(g.signing, &claims); err != nil {
+	if err := token.Claims(p.signing, &claims); err != nil {
 		return "", errNotOwn
 	}
-	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{service}}, 0) != nil || claims.ID != g.standing(claims.Subject) {
+	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{service}}, 0) != nil || claims.ID != p.standing(claims.Subject) {
 		return "", errNotOwn
 	}
 	return claims.Subject, nil
@@ -122,9 +110,9 @@ func (g *Guard) verifyOwn(text string) (name string, err error) {
 
 // standing is what a token says of the user's place in the file: it is good no longer after the password was changed or
 // the user removed. Users by certificate have none.
-func (g *Guard) standing(name string) string {
-	mac := hmac.New(sha256.New, g.secret)
-	mac.Write(g.users.get().hashes[name])
+func (p *policy) standing(name string) string {
+	mac := hmac.New(sha256.New, p.secret)
+	mac.Write(p.users.get().hashes[name])
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 

@@ -128,3 +128,24 @@ func TestThereAreNoTokensWhereNobodyLogsIn(t *testing.T) {
 		t.Error("a file of users was made")
 	}
 }
+
+// TestOtherOptionsCountFromNowOn: and whoever is logged in goes on, as long as there is such a user.
+func TestOtherOptionsCountFromNowOn(t *testing.T) {
+	opts := auth.Options{Htpasswd: htpasswd(t, "alice")}
+	s := newSite(t, opts)
+	s.fill("team/app")
+	alice := bearer(s.token(known("alice"), ""))
+	opts.NoAnonymousPull = true
+	must(t, s.guard.Apply(opts))
+	s.want(401, nobody, "GET", "/v2/team/app/manifests/1", nil)
+	s.want(200, alice, "GET", "/v2/team/app/manifests/1", nil)
+	opts.Rules = []auth.Rule{{}}
+	if err := s.guard.Apply(opts); err == nil {
+		t.Error("an empty rule is taken")
+	}
+	s.want(200, alice, "GET", "/v2/team/app/manifests/1", nil)
+	opts.Rules, opts.Htpasswd = nil, htpasswd(t, "bob")
+	must(t, s.guard.Apply(opts))
+	s.want(401, alice, "GET", "/v2/team/app/manifests/1", nil)
+	s.want(200, known("bob"), "GET", "/v2/team/app/manifests/1", nil)
+}
