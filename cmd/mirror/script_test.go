@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login},
 	})
 }
 
@@ -56,6 +56,29 @@ func image(ts *testscript.TestScript, _ bool, args []string) {
 		})
 	}
 	ts.Check(remote.WriteIndex(ref, index))
+}
+
+// login URL USER PASSWORD: waits until the URL is answered to this user, and to nobody else.
+func login(ts *testscript.TestScript, _ bool, args []string) {
+	ask := func(password string) int {
+		req, err := http.NewRequest(http.MethodGet, args[0], nil)
+		ts.Check(err)
+		req.SetBasicAuth(args[1], password)
+		resp, err := http.DefaultClient.Do(req)
+		ts.Check(err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(500 * time.Millisecond) // not to be slowed for what is wrong until the file was read
+	defer tick.Stop()
+	for ask(args[2]) != http.StatusOK || ask(args[2]+"?") != http.StatusUnauthorized {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("%s does not log in", args[1])
+		}
+	}
 }
 
 // answers URL [CA]: waits until the URL is answered, by a server that the authority has signed for.
