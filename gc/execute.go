@@ -47,6 +47,9 @@ func Run(ctx context.Context, store mirror.CollectStore, sources Sources, opts O
 	if err != nil {
 		return Result{Began: began, Seconds: time.Since(began).Seconds(), Error: err.Error()}, err
 	}
+	if opts.Planned != nil {
+		opts.Planned(p)
+	}
 	result, err := p.Execute(ctx, store, tell)
 	result.Began, result.Seconds = began, time.Since(began).Seconds()
 	return result, err

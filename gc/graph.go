@@ -74,17 +74,18 @@ func originOf(o mirror.Origin) origin {
 type state uint8
 
 const (
-	pinned  state = 1 << iota // it, or a tag of it
-	asked                     // by name, so that it may go whatever its origin; so is all that it brings
-	brought                   // it is a child, or refers to something that is held
-	reached                   // by a unit
-	inUse                     // by a transfer: it or what it brings
-	foreign                   // it or what it brings, or a tag of these, did not come from an upstream
-	unasked                   // of these there is one that was not asked for by name
+	pinned    state = 1 << iota // it, or a tag of it
+	asked                       // by name, so that it may go whatever its origin; so is all that it brings
+	brought                     // it is a child, or refers to something that is held
+	reached                     // by a unit
+	inUse                       // by a transfer: it or what it brings
+	foreign                     // it or what it brings, or a tag of these, did not come from an upstream
+	unasked                     // of these there is one that was not asked for by name
+	condemned                   // it is to be removed, or a tag of it
 )
 
-// loadGraph reads a survey.
-func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *flaws) (*graph, error) {
+// loadGraph reads a survey. Tags that are to be removed tie no manifest to another one.
+func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, removal *selection, flaws *flaws) (*graph, error) {
 	g := &graph{}
 	for _, r := range s.Repos() {
 		g.repos = append(g.repos, r.Repo)
@@ -94,7 +95,7 @@ func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *fl
 	if g.blobs, err = loadBlobs(ctx, s, cutoff, flaws); err != nil {
 		return nil, err
 	}
-	l := loading{graph: g, survey: s, flaws: flaws}
+	l := loading{graph: g, survey: s, removal: removal, flaws: flaws}
 	if err := l.manifests(ctx); err != nil {
 		return nil, err
 	}
@@ -152,10 +153,11 @@ func (g *graph) filesOf(place int32) iter.Seq[int32] {
 // loading reads manifests and tags into a graph.
 type loading struct {
 	*graph
-	survey mirror.Survey
-	flaws  *flaws
-	starts []int32 // where the nodes of each repository begin
-	refs   []ref   // from those of the repository that is being read
+	survey  mirror.Survey
+	removal *selection
+	flaws   *flaws
+	starts  []int32 // where the nodes of each repository begin
+	refs    []ref   // from those of the repository that is being read
 }
 
 // ref is a reference from a node to a manifest that may come later, or not at all.

@@ -11,6 +11,7 @@ import (
 type goingBlob struct {
 	digest packed
 	size   int64
+	use    int64 // when it was last added, linked or asked for
 	unit   int32 // that it goes with; alone if it goes with none
 }
 
@@ -30,7 +31,7 @@ func (p *Plan) listBlobs(ctx context.Context, s mirror.Survey) error {
 		if b := p.blobs.at(place); p.leaves(b) {
 			p.Totals.Blobs++
 			if b.last == alone || p.opts.ListBlobs {
-				p.going.add(goingBlob{pack(found.Digest), b.size, b.last})
+				p.going.add(goingBlob{pack(found.Digest), b.size, nanos(found.Fresh), b.last})
 			}
 		}
 		place++
@@ -42,6 +43,8 @@ const (
 	whyBlob   = "no manifest uses it"
 	whyUpload = "nothing came for long"
 	whyOrphan = "a crash left it: the index does not name it"
+
+	whyRemoved = "removed by name"
 )
 
 // Items yields everything that goes, in the order in which it goes; the blobs that go with images come after all images,
@@ -123,7 +126,15 @@ func (p *Plan) tagsAlone() iter.Seq[int32] {
 func (p *Plan) tagItem(place int32) Item {
 	t := p.tags.at(place)
 	n := p.nodes.at(t.node)
-	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: moment(n.use), Why: p.rules[n.repo].why(false)}
+	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: moment(n.use), Why: p.whyTag(n)}
+}
+
+// whyTag says why a tag of n goes alone.
+func (p *Plan) whyTag(n *node) string {
+	if p.removal != nil {
+		return whyRemoved
+	}
+	return p.ruleOf(n.repo).why(false)
 }
 
 // item describes a unit.
@@ -155,7 +166,7 @@ func (p *Plan) name(unit int32) string {
 
 func blobItem(b *goingBlob, freed int64, why string) Item {
 	d := b.digest.digest()
-	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, Why: why}
+	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: moment(b.use), Why: why}
 }
 
 func uploadItem(u mirror.HeldUpload) Item {

@@ -60,6 +60,8 @@ type Options struct {
 	Policy
 	// Disk returns how large the disk is and how much of it is free, in bytes; needed for [Policy.KeepFree] alone.
 	Disk func() (total, free int64, err error)
+	// Planned is told of the plan before anything goes; nobody is if it is nil.
+	Planned func(*Plan)
 	// ListBlobs has [Plan.Items] list the blobs that go with images as well; they cost memory.
 	ListBlobs bool
 	// Pace is how long a sweep rests between two steps, as a multiple of how long the step took; no rest if zero.

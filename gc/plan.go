@@ -24,6 +24,9 @@ type Plan struct {
 	// need stays; a check of the store finds them.
 	Unreadable int `json:"unreadable,omitempty"`
 
+	// Pins are those of what a removal takes out.
+	Pins []mirror.Ref `json:"-"`
+
 	*planner
 	cut     int32 // the first unit that does not go
 	members edges // from units to their nodes
@@ -53,7 +56,7 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 	if err == nil {
 		// What is to be said of blobs is in the survey, and not kept: there can be very many.
 		err = store.Survey(ctx, func(s mirror.Survey) (err error) {
-			if p.graph, err = loadGraph(ctx, s, cutoff, &p.flaws); err != nil {
+			if p.graph, err = loadGraph(ctx, s, cutoff, nil, &p.flaws); err != nil {
 				return err
 			}
 			if err := p.decideAll(ctx); err != nil {

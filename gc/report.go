@@ -32,8 +32,8 @@ type Item struct {
 	// Freed is what going frees: of an image, its files that nothing needs which goes later or stays. A blob that goes
 	// with an image has none of its own, so that the sum over all items is what the disk gains.
 	Freed int64 `json:"freed"`
-	// LastUsed is the latest time that it, or something that it is made of, was pulled, added or tagged; of an upload or
-	// orphan, written. Zero for blobs.
+	// LastUsed is the latest time that it, or something that it is made of, was pulled, added or tagged; of a blob,
+	// added, linked or asked for; of an upload or orphan, written.
 	LastUsed time.Time `json:"lastUsed,omitzero"`
 	Why      string    `json:"why"` // it goes, or stays
 }

@@ -33,7 +33,7 @@ func (l *loading) tag(t mirror.SurveyedTag, place int32) {
 		n.state |= pinned
 	}
 	n.use = max(n.use, found.updated)
-	if d := subjectOf(found.name); d != "" {
+	if d := subjectOf(found.name); d != "" && !l.removal.has(repo, found.name) {
 		if subject := l.find(t.Repo, pack(d)); subject >= 0 && subject != place {
 			found.follows = true
 			l.bring(place, subject, true)

@@ -42,6 +42,7 @@ type planner struct {
 	moves   map[int32][]int64
 	units   []unit
 	reasons []string
+	removal *selection // what alone goes; nil for a collection
 }
 
 var errNewRepo = errors.New("the repository is new")
@@ -110,7 +111,11 @@ func (p *planner) tagged(place int32) bool {
 }
 
 func (p *planner) makeUnit(root int32) {
-	class, why := p.decide(root)
+	decide := p.decide
+	if p.removal != nil {
+		decide = p.decideNamed
+	}
+	class, why := decide(root)
 	p.units = append(p.units, unit{root: root, class: class, why: p.reason(why)})
 	p.mark(&p.brings, root, reached)
 }

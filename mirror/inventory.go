@@ -22,6 +22,7 @@ type Image struct {
 	Missing  int64         `json:"missing"`            // of that, bytes that are not held
 	Updated  time.Time     `json:"updated"`            // when the tag was made or last moved
 	LastUsed time.Time     `json:"lastUsed,omitzero"`
+	Pinned   bool          `json:"pinned,omitempty"` // by its tag or digest; see [Mirror.Pin]
 }
 
 // page is how much of a list is read from the store at a time, so that no transaction lasts as long as a listing.
@@ -35,6 +36,11 @@ const referrersSize = 1 << 20
 func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Image, error] {
 	ctx = Look(ctx)
 	return func(yield func(Image, error) bool) {
+		pins, err := m.store.Notes(ctx, PinNotes)
+		if err != nil {
+			yield(Image{}, err)
+			return
+		}
 		for repo, err := range m.repos(ctx) {
 			if err != nil {
 				yield(Image{}, err)
@@ -44,12 +50,19 @@ func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Im
 				continue
 			}
 			for image, err := range m.imagesOf(ctx, repo) {
+				image.Pinned = len(pins) > 0 && pinned(pins, repo, image)
 				if !yield(image, err) || err != nil {
 					return
 				}
 			}
 		}
 	}
+}
+
+func pinned(pins map[string][]byte, repo Repo, image Image) bool {
+	_, byTag := pins[Ref{Repo: repo, Tag: image.Tag}.String()]
+	_, byDigest := pins[Ref{Repo: repo, Digest: image.Digest}.String()]
+	return byTag || byDigest
 }
 
 func (m *Mirror) repos(ctx context.Context) iter.Seq2[Repo, error] {

@@ -1,5 +1,127 @@
 package mirror
 
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
 // PinNotes is the kind of notes that are pins: the key is what [Ref.String] writes. A pinned tag keeps what it points at,
 // now and later; the collector never touches either.
 const PinNotes = "pin"
+
+// Pin is a promise that the collector never touches a reference.
+type Pin struct {
+	Ref    string        `json:"ref"`              // as [Ref.String] writes it
+	Digest digest.Digest `json:"digest,omitempty"` // what it means now; "" if nothing by that name is held
+	Since  time.Time     `json:"since,omitzero"`
+}
+
+// pinNote is what is noted of a pin.
+type pinNote struct {
+	Since time.Time `json:"since"`
+}
+
+// Pin pins references; one that is pinned already stays as it is. What is not held is a [CodeManifestUnknown], and
+// nothing is pinned then.
+func (m *Mirror) Pin(ctx context.Context, refs ...Ref) error {
+	pins, err := m.store.Notes(ctx, PinNotes)
+	if err != nil {
+		return fmt.Errorf("read pins: %w", err)
+	}
+	note, err := json.Marshal(pinNote{time.Now().UTC().Truncate(time.Second)})
+	if err != nil {
+		return err
+	}
+	notes, undo := make(map[string][]byte), make(map[string][]byte)
+	for _, ref := range refs {
+		if _, pinned := pins[ref.String()]; !pinned {
+			notes[ref.String()], undo[ref.String()] = note, nil
+		}
+	}
+	if err := m.pinnable(ctx, refs); err != nil {
+		return err
+	}
+	if err := m.store.Note(ctx, PinNotes, notes); err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	// What was collected at this moment is not promised.
+	if err := m.pinnable(ctx, refs); err != nil {
+		if undone := m.store.Note(context.WithoutCancel(ctx), PinNotes, undo); undone != nil {
+			return fmt.Errorf("unpin what could not be pinned: %w", undone)
+		}
+		return err
+	}
+	return nil
+}
+
+// pinnable reports what is not held.
+func (m *Mirror) pinnable(ctx context.Context, refs []Ref) error {
+	for _, ref := range refs {
+		d, err := m.means(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if d == "" {
+			return Errorf(CodeManifestUnknown, "%s is not held", ref)
+		}
+	}
+	return nil
+}
+
+// means returns the digest of a held manifest that a reference means; "" if there is none.
+func (m *Mirror) means(ctx context.Context, ref Ref) (digest.Digest, error) {
+	held, err := m.held(Look(ctx), ref)
+	if CodeOf(err) == CodeManifestUnknown {
+		return "", nil
+	}
+	return held.Digest, err
+}
+
+// Unpin takes pins back. What is not pinned is a [CodeManifestUnknown], and no pin is taken back then.
+func (m *Mirror) Unpin(ctx context.Context, refs ...Ref) error {
+	pins, err := m.store.Notes(ctx, PinNotes)
+	if err != nil {
+		return fmt.Errorf("read pins: %w", err)
+	}
+	notes := make(map[string][]byte)
+	for _, ref := range refs {
+		if _, pinned := pins[ref.String()]; !pinned {
+			return Errorf(CodeManifestUnknown, "%s is not pinned", ref)
+		}
+		notes[ref.String()] = nil
+	}
+	if err := m.store.Note(ctx, PinNotes, notes); err != nil {
+		return fmt.Errorf("unpin: %w", err)
+	}
+	return nil
+}
+
+// Pins lists what is pinned, in the order of names.
+func (m *Mirror) Pins(ctx context.Context) ([]Pin, error) {
+	notes, err := m.store.Notes(ctx, PinNotes)
+	if err != nil {
+		return nil, fmt.Errorf("read pins: %w", err)
+	}
+	pins := make([]Pin, 0, len(notes))
+	for name, text := range notes {
+		pin := Pin{Ref: name}
+		var note pinNote
+		if json.Unmarshal(text, &note) == nil {
+			pin.Since = note.Since
+		}
+		if ref, err := ParseRef(name); err == nil {
+			if pin.Digest, err = m.means(ctx, ref); err != nil {
+				return nil, err
+			}
+		}
+		pins = append(pins, pin)
+	}
+	slices.SortFunc(pins, func(a, b Pin) int { return cmp.Compare(a.Ref, b.Ref) })
+	return pins, nil
+}

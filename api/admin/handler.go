@@ -28,6 +28,8 @@ type Options struct {
 	Data string
 	// Server is what serves the mirror; nil if nothing does.
 	Server *Server
+	// Storage says how full the mirror is and how it is collected; nil says nothing of that.
+	Storage func(context.Context) (Storage, error)
 	// Jobs and Outlets are the work that can be asked for, by name.
 	Jobs    map[string]Job
 	Outlets map[string]Outlet

@@ -33,6 +33,12 @@ func CheckMatch(texts ...string) error {
 	return err
 }
 
+// MatchRepos returns what says whether a repository is meant by any of texts; every one is if there are none.
+func MatchRepos(names mirror.Names, texts []string) (func(mirror.Repo) bool, error) {
+	m, err := newMatcher(names, texts)
+	return m.repo, err
+}
+
 func newMatcher(names mirror.Names, texts []string) (matcher, error) {
 	m := matcher{names: names}
 	for _, text := range texts {

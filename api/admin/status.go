@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"airmirror/mirror"
@@ -12,6 +13,14 @@ type Status struct {
 	Version string  `json:"version"` // of the program that answers
 	Data    string  `json:"data"`    // path of the data folder
 	Server  *Server `json:"server"`  // nil if none is running
+	Storage
+}
+
+// Storage is how full a mirror is.
+type Storage struct {
+	Held int64 `json:"held"` // bytes of blobs and manifests
+	// Collection is what the collector is doing and did, as package gc has it.
+	Collection json.RawMessage `json:"collection,omitempty"`
 }
 
 // Mode is the mode that a mirror is in, or is to switch to.
@@ -20,8 +29,15 @@ type Mode struct {
 	Was  mirror.Mode `json:"was,omitempty"` // before a switch
 }
 
-func (h *Handler) status(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, Status{Status: h.mirror.Status(), Version: h.opts.Version, Data: h.opts.Data, Server: h.opts.Server})
+func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
+	status := Status{Status: h.mirror.Status(), Version: h.opts.Version, Data: h.opts.Data, Server: h.opts.Server}
+	if h.opts.Storage != nil {
+		var err error
+		if status.Storage, err = h.opts.Storage(r.Context()); err != nil {
+			return err
+		}
+	}
+	return writeJSON(w, status)
 }
 
 func (h *Handler) mode(w http.ResponseWriter, _ *http.Request) error {

@@ -90,7 +90,7 @@ func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(a
 
 // open finds the mirror of the data folder. The caller calls end after the last answer.
 func (q *question) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {
-	if _, err := os.Stat(filepath.Join(q.Data, "index.db")); errors.Is(err, os.ErrNotExist) && !q.create {
+	if _, err := os.Stat(filepath.Join(q.Data, indexName)); errors.Is(err, os.ErrNotExist) && !q.create {
 		return nil, nil, &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %s'", q.Data, q.Data)}
 	}
 	patience := time.NewTimer(ownerPatience)
@@ -131,12 +131,14 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := newMirror(store, q.serveConfig, log)
+	c := q.serveConfig
+	c.Verify.Every = 0 // in a server only
+	m, err := newMirror(store, c, log)
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	closeAll := func(ctx context.Context) error { return errors.Join(closeMirror(ctx, m), store.Close()) }
-	w, err := newWorks(ctx, m, store, q.serveConfig, log)
+	w, err := newWorks(ctx, m, store, c, log)
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll(ctx))
 	}
@@ -167,6 +169,6 @@ func newAdmin(w *works, c serveConfig, server *admin.Server, log *zap.Logger) *a
 	}
 	return admin.New(w.mirror, admin.Options{
 		Version: version, Data: data, Server: server, Log: log,
-		Jobs: w.jobs(), Outlets: w.outlets(),
+		Jobs: w.jobs(), Outlets: w.outlets(), Storage: w.storage,
 	})
 }

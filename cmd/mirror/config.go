@@ -34,6 +34,8 @@ type config struct {
 	TLS     tlsConfig     `yaml:"tls"`
 	Auth    authConfig    `yaml:"auth"`
 	Bundles bundlesConfig `yaml:"bundles"`
+	GC      gcConfig      `yaml:"gc"`
+	Verify  scrubConfig   `yaml:"verify"`
 
 	Offline         bool      `yaml:"offline"`
 	Mode            string    `yaml:"mode"` // "" for what was set last
@@ -51,6 +53,7 @@ func defaults() config {
 	return config{
 		Listen: ":5000", Data: "data", KnownUpstreams: true, Auth: authConfig{AnonymousPull: true}, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
 		RetryFor: duration(5 * time.Minute), ShutdownTimeout: duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
+		GC: defaultGC(), Verify: scrubConfig{Rate: 10 << 20},
 	}
 }
 
@@ -125,6 +128,8 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"upstreamTimeout", func() error { return c.UpstreamTimeout.atLeast(time.Millisecond) }},
 		{"mode", c.checkMode},
 		{"tls.certFile", c.TLS.check},
+		{"gc", c.GC.check},
+		{"verify.every", c.Verify.check},
 		{"logLevel", func() error { return checkLevel(c.LogLevel) }},
 		{"logFormat", func() error { return checkFormat(c.LogFormat) }},
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},

@@ -79,7 +79,7 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error]) error {
 			platform = "-"
 		}
 		complete, bytes := completeness(image)
-		t.row(image.Name+":"+image.Tag, platform, complete, bytes, string(image.Origin), age(image.LastUsed), shortDigest(image))
+		t.row(image.Name+":"+image.Tag, platform, complete, bytes, originOf(image), age(image.LastUsed), shortDigest(image))
 	}
 	if sum.images == 0 {
 		fmt.Fprintln(out, "nothing to list")
@@ -90,6 +90,13 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error]) error {
 	}
 	fmt.Fprintln(out, "\n"+sum.String())
 	return nil
+}
+
+func originOf(image admin.Image) string {
+	if image.Pinned {
+		return string(image.Origin) + ", pinned"
+	}
+	return string(image.Origin)
 }
 
 func completeness(image admin.Image) (complete, bytes string) {

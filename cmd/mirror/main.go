@@ -28,6 +28,7 @@ const (
 	exitAddress = 5 // the address cannot be listened on
 	exitMissing = 6 // not all that was asked for is held
 	exitRefused = 7 // a bundle is damaged, not trusted, out of order, or lacks what it builds on
+	exitFlawed  = 8 // something that is held is damaged or missing, or the index is wrong about it
 
 	exitInterrupted = 130 // a command was stopped by SIGINT or SIGTERM before it was done
 )
@@ -82,6 +83,7 @@ it when it cannot.`,
   mirror serve --upstream https://registry.example.com
   mirror sync --file images.txt             # fetch whole images ahead of need
   mirror ls                                 # what is held, and whether it is complete
+  mirror gc --dry-run                       # what could go, and why
   mirror mode offline                       # dial nothing from now on`,
 		Version:           version,
 		SilenceErrors:     true,
@@ -93,7 +95,8 @@ it when it cannot.`,
 	})
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
-		newCertCommand(), newUserCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand())
+		newCertCommand(), newUserCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand(), newCollectCommand(),
+		newPinCommand(), newUnpinCommand(), newRemoveCommand(), newUsageCommand(), newVerifyCommand(), newBackupCommand())
 	return cmd
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,6 +20,7 @@ import (
 	"airmirror/cache"
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
+	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/upstream"
 )
@@ -91,8 +94,11 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 	if err := os.MkdirAll(data, 0o750); err != nil {
 		return nil, fail(err)
 	}
+	if err := hasIndex(data); err != nil {
+		return nil, fail(err)
+	}
 	// The index comes first: its lock is what makes the folder ours, and opening the files cleans up in it.
-	index, err := bolt.Open(filepath.Join(data, "index.db"))
+	index, err := bolt.Open(filepath.Join(data, indexName))
 	if errors.Is(err, bolt.ErrLocked) {
 		return nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another folder with --data", data)}
 	}
@@ -112,6 +118,28 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 	return store, nil
 }
 
+// hasIndex reports whether a data folder lost its index: with a new one, all of its content would be taken for what a
+// crash left, and collected.
+func hasIndex(data string) error {
+	if _, err := os.Stat(filepath.Join(data, indexName)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	held := false
+	err := filepath.WalkDir(filepath.Join(data, "blobs"), func(_ string, entry fs.DirEntry, err error) error {
+		if held = err == nil && entry.Type().IsRegular(); held {
+			return fs.SkipAll
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil || !held {
+		return err
+	}
+	return fmt.Errorf("its index %s is missing, and there is content in it: 'mirror verify --rebuild' makes a new index, or put a backup in its place", indexName)
+}
+
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
 		Names:    c.names(),
@@ -120,6 +148,9 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 		Complete: c.complete,
 		Offline:  c.Offline,
 		Log:      log,
+
+		ScrubEvery: time.Duration(c.Verify.Every),
+		ScrubRate:  int64(c.Verify.Rate),
 	}
 	if c.Offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
@@ -150,6 +181,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	server := newServer(guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Log: log})), log)
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
+	stopCollector := serveCollector(ctx, w.collector)
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(server) }()
 	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())), zap.String("access", guard.Summary()))
@@ -163,6 +195,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	deadline, cancel := context.WithTimeout(context.Background(), time.Duration(c.ShutdownTimeout))
 	defer cancel()
 	stopAdmin(deadline)
+	stopCollector()
 	if err := server.Shutdown(deadline); err != nil {
 		log.Warn("clients were cut off", zap.Error(err))
 		server.Close()
@@ -172,6 +205,18 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	}
 	log.Info("stopped")
 	return failure
+}
+
+// serveCollector has space freed by schedule and when the disk is nearly full, until ctx ends or stop is called, which
+// returns when a run under way has ended: soon, as it does so between two steps.
+func serveCollector(ctx context.Context, collector *gc.Collector) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	serving.Go(func() { collector.Serve(ctx) })
+	return func() {
+		cancel()
+		serving.Wait()
+	}
 }
 
 // newServer returns a server with the limits of all that this process serves. What net/http says goes wrong, as that no

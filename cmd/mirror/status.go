@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
+	"airmirror/gc"
 	"airmirror/mirror"
 )
 
@@ -46,6 +48,9 @@ func printStatus(out io.Writer, s admin.Status) error {
 	t.row("transfers", fmt.Sprintf("%d under way", s.Transfers))
 	t.row("incomplete", count(s.Incomplete, "image is", "images are")+" still to be completed")
 	t.row("wants", fmt.Sprint(s.Wants))
+	t.row("held", size(s.Held))
+	t.row("collected", collectedText(s.Collection))
+	t.row("verified", verifiedText(s.Verify))
 	if err := t.Flush(); err != nil || len(s.Upstreams) == 0 {
 		return err
 	}
@@ -55,6 +60,45 @@ func printStatus(out io.Writer, s admin.Status) error {
 		t.row(u.Host, upstreamState(s.Mode, u), strings.Join(u.URLs, ", "))
 	}
 	return t.Flush()
+}
+
+// collectedText says when space was freed last, and how much.
+func collectedText(text json.RawMessage) string {
+	var s gc.Status
+	if json.Unmarshal(text, &s) != nil {
+		return "-"
+	}
+	next := ""
+	if !s.Next.IsZero() {
+		next = "; next " + age(s.Next)
+	}
+	switch {
+	case s.Running:
+		return "going on, begun " + age(s.Since)
+	case s.Last == nil:
+		return "never" + next
+	case s.Last.Error != "":
+		return age(s.Last.Began) + ", broken off: " + s.Last.Error + next
+	case s.Last.Budget.Short > 0:
+		return fmt.Sprintf("%s, %s freed, and %s too much held: %s%s", age(s.Last.Began), size(s.Last.Bytes), size(s.Last.Budget.Short), s.Last.Budget.Why, next)
+	}
+	return fmt.Sprintf("%s, %s freed%s", age(s.Last.Began), size(s.Last.Bytes), next)
+}
+
+// verifiedText says when what is held was verified last, and what was wrong.
+func verifiedText(s mirror.VerifyStatus) string {
+	text := "never"
+	if s.Last != nil {
+		text = age(s.Last.Started)
+		if s.Last.Fast {
+			text += ", without reading"
+		}
+		text += ": " + flawsText(s.Last)
+	}
+	if s.Running {
+		return "going on; before that " + text
+	}
+	return text
 }
 
 func upstreamState(mode mirror.Mode, u mirror.UpstreamStatus) string {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 
 	"go.uber.org/zap"
 
 	"airmirror/api/admin"
 	"airmirror/cache"
+	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/images"
@@ -18,11 +20,12 @@ import (
 // works is everything that commands can have done by the mirror of a data folder: what does it, over one mirror and the
 // store under it.
 type works struct {
-	mirror  *mirror.Mirror
-	store   *cache.Store
-	carrier *transfer.Carrier
-	config  serveConfig
-	log     *zap.Logger
+	mirror    *mirror.Mirror
+	store     *cache.Store
+	carrier   *transfer.Carrier
+	collector *gc.Collector
+	config    serveConfig
+	log       *zap.Logger
 }
 
 // newWorks returns what works on m, and takes up what an earlier process left.
@@ -31,12 +34,17 @@ func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serve
 	w.carrier = transfer.New(m, store, transfer.Options{
 		Host: hostName(), Tool: "mirror " + version, Verifier: c.Bundles.verifier, Signed: c.Bundles.RequireSignature, Log: log,
 	})
+	collector, err := gc.NewCollector(ctx, store, m, gc.CollectorOptions{Schedule: c.GC.schedule(), Disk: store.Space, Log: log})
+	if err != nil {
+		return w, err
+	}
+	w.collector = collector
 	return w, w.carrier.Resume(ctx)
 }
 
 // jobs are done while a command listens.
 func (w *works) jobs() map[string]admin.Job {
-	return map[string]admin.Job{
+	jobs := map[string]admin.Job{
 		"sync": job(func(ctx context.Context, req images.Request, _ io.Reader, tell func(any)) error {
 			images.Run(ctx, w.mirror, req, func(event images.Event) { tell(event) })
 			return nil
@@ -63,6 +71,8 @@ func (w *works) jobs() map[string]admin.Job {
 			return w.migrate(ctx, req, tell)
 		}),
 	}
+	maps.Copy(jobs, w.upkeep())
+	return jobs
 }
 
 // outlets are streams that a command writes somewhere.
@@ -70,6 +80,10 @@ func (w *works) outlets() map[string]admin.Outlet {
 	return map[string]admin.Outlet{
 		"export": outlet(func(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, out io.Writer) error {
 			_, err := w.carrier.Export(ctx, req, receipt, out)
+			return err
+		}),
+		"backup": outlet(func(ctx context.Context, _ struct{}, _ io.Reader, out io.Writer) error {
+			_, err := w.store.Backup(ctx, out)
 			return err
 		}),
 		"receipt": outlet(func(ctx context.Context, _ struct{}, _ io.Reader, out io.Writer) error {

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/gc"
+)
+
+// collectView shows a collection, or the plan of one.
+type collectView struct {
+	out    io.Writer
+	config collectConfig
+	json   bool
+	shown  show // nil if nothing is shown to people while it goes on
+
+	plan   *gc.Plan
+	goes   table
+	listed int
+	stays  []gc.Item
+	freed  int64
+	result *gc.Result
+	budget gc.Budget
+}
+
+func newCollectView(out, progress io.Writer, c collectConfig, asJSON bool) *collectView {
+	v := &collectView{out: out, config: c, json: asJSON}
+	switch {
+	case c.quiet:
+		v.out = io.Discard
+	case !asJSON && !c.DryRun:
+		v.shown = newShow(out, progress)
+	}
+	v.goes = newTable(v.out, "GOES", "FREES", "LAST USED", "WHY")
+	return v
+}
+
+func (v *collectView) line(text json.RawMessage) error {
+	var line collectLine
+	if err := json.Unmarshal(text, &line); err != nil {
+		return fmt.Errorf("read the mirror's answer: %w", err)
+	}
+	switch {
+	case line.Plan != nil:
+		v.plan, v.budget = line.Plan, line.Plan.Budget
+	case line.Result != nil:
+		v.result, v.budget = line.Result, line.Result.Budget
+	}
+	if v.json {
+		_, err := fmt.Fprintf(v.out, "%s\n", text)
+		return err
+	}
+	switch {
+	case line.Goes != nil:
+		v.would(line.Goes)
+	case line.Stays != nil:
+		v.stays = append(v.stays, *line.Stays)
+	case line.Did != nil && v.shown != nil:
+		v.did(line.Did)
+	}
+	return nil
+}
+
+// would lists what a dry run says that goes.
+func (v *collectView) would(item *gc.Item) {
+	v.listed++
+	frees := size(item.Freed)
+	if item.Kind == gc.Blob && item.Freed == 0 { // the image that it goes with says what that frees
+		frees = "(" + size(item.Size) + ")"
+	}
+	v.goes.row(itemName(item), frees, since(item.LastUsed), item.Why)
+}
+
+// itemName is what people call something that goes.
+func itemName(item *gc.Item) string {
+	switch item.Kind {
+	case gc.Image:
+		if len(item.Tags) > 1 {
+			repo, _ := splitName(item.Name)
+			return repo + ":" + strings.Join(item.Tags, ",")
+		}
+		return item.Name
+	case gc.Manifest:
+		repo, d, _ := strings.Cut(item.Name, "@")
+		return repo + "@" + short(digest.Digest(d))
+	case gc.Tag:
+		return "tag " + item.Name
+	case gc.Upload:
+		return "upload to " + item.Name
+	case gc.Orphan:
+		return "file " + short(item.Digest)
+	}
+	return "blob " + short(item.Digest)
+}
+
+// did shows what became of something. Files without an image are many, and counted only.
+func (v *collectView) did(e *gc.Event) {
+	v.freed += e.Freed
+	if v.config.Blobs || e.Kind != gc.Blob {
+		switch {
+		case e.Kept != "":
+			v.shown.line(fmt.Sprintf("kept %s: %s", itemName(&e.Item), e.Kept))
+		case e.Kind == gc.Tag:
+			v.shown.line(fmt.Sprintf("%s: %s", itemName(&e.Item), e.Why))
+		default:
+			v.shown.line(fmt.Sprintf("%s: %s freed: %s", itemName(&e.Item), size(e.Freed), e.Why))
+		}
+	}
+	total := v.freed
+	if v.plan != nil {
+		total = max(total, v.plan.Totals.Bytes)
+	}
+	v.shown.progress("", v.freed, total, itemName(&e.Item))
+}
+
+func (v *collectView) end() {
+	if v.json {
+		return
+	}
+	if v.config.DryRun && v.plan != nil {
+		v.endPlan()
+		return
+	}
+	if v.shown == nil {
+		return
+	}
+	if v.result != nil {
+		v.shown.line(v.resultText())
+	}
+	v.shown.end()
+}
+
+// resultText says for people what a run did.
+func (v *collectView) resultText() string {
+	r := v.result
+	text := fmt.Sprintf("%s freed in %s: %s", size(r.Bytes), time.Duration(r.Seconds*float64(time.Second)).Round(10*time.Millisecond), totalsText(r.Totals))
+	if r.Kept > 0 {
+		text += fmt.Sprintf("; %s kept after all", count(r.Kept, "was", "were"))
+	}
+	return text + fmt.Sprintf("; %s are held", size(r.Budget.Held-r.Bytes))
+}
+
+// totalsText says how much of what goes.
+func totalsText(t gc.Totals) string {
+	parts := []string{}
+	for _, part := range []struct {
+		n         int
+		one, many string
+	}{
+		{t.Images, "image", "images"}, {t.Manifests, "manifest", "manifests"}, {t.Tags, "tag", "tags"}, {t.Blobs, "file", "files"},
+		{t.Uploads, "upload", "uploads"}, {t.Orphans, "orphaned file", "orphaned files"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, count(part.n, part.one, part.many))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing went"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// endPlan prints what would go, and what stays and why.
+func (v *collectView) endPlan() {
+	if v.listed > 0 {
+		_ = v.goes.Flush() // as every other line, it goes to who reads it or nowhere
+		fmt.Fprintln(v.out)
+	}
+	p := v.plan
+	if p.Totals == (gc.Totals{}) {
+		fmt.Fprintf(v.out, "nothing would go; %s are held\n", size(p.Budget.Held))
+	} else {
+		fmt.Fprintf(v.out, "%s would be freed: %s; %s are held\n", size(p.Totals.Bytes), totalsText(p.Totals), size(p.Budget.Held))
+	}
+	if text := budgetText(p.Budget); text != "" {
+		fmt.Fprintln(v.out, text)
+	}
+	if p.Unreadable > 0 {
+		fmt.Fprintf(v.out, "%s cannot be read, and what they need stays: see 'mirror verify'\n", count(p.Unreadable, "record of the index", "records of the index"))
+	}
+	if len(p.Protection) > 0 {
+		fmt.Fprintln(v.out)
+		t := newTable(v.out, "STAYS", "IMAGES", "FILES", "WHY")
+		for _, r := range p.Protection {
+			t.row(size(r.Bytes), fmt.Sprint(r.Images), fmt.Sprint(r.Blobs), r.Why)
+		}
+		_ = t.Flush()
+	}
+	if len(v.stays) > 0 {
+		fmt.Fprintln(v.out)
+		t := newTable(v.out, "STAYS", "SIZE", "LAST USED", "WHY")
+		for _, item := range v.stays {
+			t.row(itemName(&item), size(item.Size), since(item.LastUsed), item.Why)
+		}
+		_ = t.Flush()
+	}
+}
+
+// budgetText says how a plan stands to its budgets.
+func budgetText(b gc.Budget) string {
+	var parts []string
+	if b.MaxSize > 0 {
+		parts = append(parts, fmt.Sprintf("no more than %s may be held", size(b.MaxSize)))
+	}
+	if b.KeepFree > 0 {
+		parts = append(parts, fmt.Sprintf("%s of the disk are to be free, and %s are", size(b.KeepFree), size(b.DiskFree)))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	if b.Need > 0 {
+		parts = append(parts, fmt.Sprintf("so %s of images have to go", size(b.Need)))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"airmirror/api/admin"
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+	"airmirror/cache/files"
+	"airmirror/mirror"
+	"airmirror/sync/progress"
+	"airmirror/sync/transfer"
+)
+
+// rebuildConfig says whether a new index is made, and what of.
+type rebuildConfig struct {
+	rebuild         bool
+	backup, receipt string // files
+}
+
+const indexName = "index.db"
+
+// rebuild makes a new index of a data folder that no server runs on. The old one stays where it is until the new one is
+// complete, and beside it from then on.
+func rebuild(cmd *cobra.Command, q *question, c verifyConfig) error {
+	if err := notServed(cmd.Context(), q.Data); err != nil {
+		return err
+	}
+	r := &rebuilding{cmd: cmd, data: q.Data, fast: c.Fast, json: q.json}
+	err := r.run(c.rebuildConfig)
+	if err = errors.Join(err, r.close()); err != nil {
+		if cmd.Context().Err() != nil {
+			return &exitError{exitInterrupted, errors.New("interrupted: the index is as it was")}
+		}
+		return err
+	}
+	r.print()
+	if n := r.lost; n > 0 {
+		return &exitError{exitFlawed, fmt.Errorf("%s could not be brought back as they were", count(n, "thing", "things"))}
+	}
+	return nil
+}
+
+// notServed refuses a folder that a server runs on, or that is none.
+func notServed(ctx context.Context, data string) error {
+	transport, err := admin.Dial(ctx, data)
+	if err == nil {
+		transport.CloseIdleConnections()
+	}
+	if !errors.Is(err, admin.ErrNoServer) {
+		return &exitError{exitInUse, fmt.Errorf("a server runs on the data folder %s: stop it first, as its index cannot be changed for another under it", data)}
+	}
+	if _, err := os.Stat(filepath.Join(data, "blobs")); err != nil {
+		return &exitError{exitData, fmt.Errorf("there is nothing in the folder %s to make an index of: name the data folder with --data: %w", data, err)}
+	}
+	return nil
+}
+
+// rebuilding is one under way.
+type rebuilding struct {
+	cmd    *cobra.Command
+	data   string
+	fast   bool
+	json   bool
+	opened []io.Closer
+	kept   string // what the old index is called now; "" if there was none
+
+	shown   show
+	lost    int
+	summary cache.RebuildSummary
+}
+
+// close closes what is open, the last first.
+func (r *rebuilding) close() (err error) {
+	for i := len(r.opened) - 1; i >= 0; i-- {
+		err = errors.Join(err, r.opened[i].Close())
+	}
+	r.opened = nil
+	return err
+}
+
+func (r *rebuilding) run(c rebuildConfig) error {
+	path := filepath.Join(r.data, indexName)
+	old, err := r.owned(path)
+	if err != nil {
+		return err
+	}
+	sources := cache.RebuildSources{Fast: r.fast}
+	if err := r.sources(&sources, c, old); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	next := path + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) { // an attempt that was broken off
+		return &exitError{exitData, err}
+	}
+	index, err := bolt.Open(next)
+	if err != nil {
+		return &exitError{exitData, err}
+	}
+	r.opened = append(r.opened, index)
+	blobs, err := files.Open(r.data)
+	if err != nil {
+		return &exitError{exitData, err}
+	}
+	if err := r.make(blobs, index, sources); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	return r.replace(path, next)
+}
+
+// owned opens the old index, so that nobody else does. It is nil if there is none, or none that can be opened.
+func (r *rebuilding) owned(path string) (*bolt.Index, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	old, err := bolt.Open(path)
+	if errors.Is(err, bolt.ErrLocked) {
+		return nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one first", r.data)}
+	}
+	if err != nil {
+		return nil, nil //nolint:nilerr // that is why it is made anew
+	}
+	r.opened = append(r.opened, old)
+	return old, nil
+}
+
+// sources opens what names come from. The old index may be the backup: it can be opened and say what is not so.
+func (r *rebuilding) sources(s *cache.RebuildSources, c rebuildConfig, old *bolt.Index) error {
+	if c.backup != "" {
+		backup, err := os.Stat(c.backup)
+		if err != nil {
+			return err
+		}
+		if same, err := os.Stat(filepath.Join(r.data, indexName)); err == nil && os.SameFile(same, backup) && old != nil {
+			s.Backup = old
+		} else if copied, err := bolt.OpenCopy(c.backup); err != nil {
+			return err
+		} else {
+			r.opened = append(r.opened, copied)
+			s.Backup = copied
+		}
+	}
+	if c.receipt != "" {
+		file, err := os.Open(c.receipt)
+		if err != nil {
+			return err
+		}
+		r.opened = append(r.opened, file)
+		s.Names = receiptNames(file)
+	}
+	return nil
+}
+
+// receiptNames yields what a receipt remembers. It names manifests after tags, and those that have one twice.
+func receiptNames(r io.Reader) iter.Seq2[cache.Name, error] {
+	return func(yield func(cache.Name, error) bool) {
+		for entry, err := range transfer.ReadReceipt(r) {
+			var name cache.Name
+			var repo string
+			switch {
+			case err != nil:
+			case entry.Tag != nil:
+				name, repo = cache.Name{Tag: entry.Tag.Tag, Digest: entry.Tag.Digest, Origin: entry.Tag.Origin}, entry.Tag.Repository
+			case entry.Manifest != nil:
+				m := entry.Manifest
+				name, repo = cache.Name{Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}, m.Repository
+			default:
+				continue
+			}
+			if err == nil {
+				name.Repo, err = mirror.ParseRepo(repo)
+			}
+			if !yield(name, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// make makes the new index.
+func (r *rebuilding) make(blobs cache.Blobs, index cache.Index, sources cache.RebuildSources) (err error) {
+	tell := r.event
+	if r.json {
+		tell = func(e cache.RebuildEvent) {
+			r.lost++
+			_ = json.NewEncoder(r.cmd.OutOrStdout()).Encode(rebuildLine{Event: &e})
+		}
+	} else {
+		r.shown = newShow(r.cmd.OutOrStdout(), r.cmd.ErrOrStderr())
+		defer r.shown.end()
+		var reporter *progress.Reporter
+		reporter = progress.New(func() {
+			reporter.Tell(func(now progress.Now) { r.shown.progress("", now.Done, now.Total, now.Doing) })
+		})
+		defer reporter.Close()
+		sources.Progress = reporter
+	}
+	r.summary, err = cache.Rebuild(r.cmd.Context(), blobs, index, sources, tell)
+	return err
+}
+
+func (r *rebuilding) event(e cache.RebuildEvent) {
+	r.lost++
+	name := e.Ref
+	if name == "" {
+		name = e.Digest.String()
+	}
+	r.shown.line(fmt.Sprintf("%s %s: %s", e.Kind, name, e.Reason))
+}
+
+// replace puts the new index in the place of the old one, which is kept. Both are open, and so nobody else's.
+func (r *rebuilding) replace(path, next string) error {
+	kept := path + "." + time.Now().UTC().Format("20060102T150405Z")
+	err := os.Rename(path, kept)
+	switch {
+	case err == nil:
+		r.kept = kept
+	case !errors.Is(err, fs.ErrNotExist):
+		return &exitError{exitData, err}
+	}
+	if err := os.Rename(next, path); err != nil {
+		return &exitError{exitData, err}
+	}
+	return syncFolder(r.data)
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// rebuildLine is what is printed of a rebuild for programs: one of these is set.
+type rebuildLine struct {
+	Event *cache.RebuildEvent `json:"event,omitempty"`
+	Done  *rebuildDone        `json:"done,omitempty"`
+}
+
+type rebuildDone struct {
+	cache.RebuildSummary
+	Old string `json:"old,omitempty"` // where the old index is
+}
+
+func (r *rebuilding) print() {
+	out, s := r.cmd.OutOrStdout(), r.summary
+	if r.json {
+		_ = json.NewEncoder(out).Encode(rebuildLine{Done: &rebuildDone{s, r.kept}})
+		return
+	}
+	took := time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond)
+	fmt.Fprintf(out, "%s, %s, in %s: %s and %s are in the new index\n", count(int(s.Files), "file", "files"), size(s.Bytes), took,
+		count(s.Manifests, "manifest", "manifests"), count(s.Tags, "tag", "tags"))
+	var parts []string
+	for _, kind := range []cache.RebuildKind{cache.RebuildDamaged, cache.RebuildGone, cache.RebuildPartial, cache.RebuildKept, cache.RebuildRecovered} {
+		if n := s.Events[kind]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, kind))
+		}
+	}
+	if len(parts) > 0 {
+		fmt.Fprintln(out, strings.Join(parts, ", "))
+	}
+	if r.kept != "" {
+		fmt.Fprintln(out, "the old index is "+r.kept)
+	}
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"airmirror/gc"
+)
+
+// gcConfig says what a collection takes out, and when the server collects by itself.
+type gcConfig struct {
+	gc.Schedule `yaml:",inline"`
+}
+
+// defaultGC is what holds where nothing is said.
+func defaultGC() (c gcConfig) {
+	c.Grace, c.Uploads = gc.Age(time.Hour), gc.Age(24*time.Hour)
+	return c
+}
+
+func (c gcConfig) check() error {
+	if err := c.schedule().Validate(); err != nil {
+		return fmt.Errorf("gc: %w", err)
+	}
+	if c.Every < 0 {
+		return errors.New("gc: every: the time between two collections cannot be negative")
+	}
+	return nil
+}
+
+// schedule is c as the collector takes it: a time of nothing is said with a negative one there, as zero is the default.
+func (c gcConfig) schedule() gc.Schedule {
+	s := c.Schedule
+	for _, age := range []*gc.Age{&s.Grace, &s.Uploads} {
+		if *age == 0 {
+			*age = -1
+		}
+	}
+	return s
+}
+
+// scrubConfig says how often the server verifies by itself what is held, and how fast it reads for that.
+type scrubConfig struct {
+	Every gc.Age   `yaml:"every,omitempty"` // never if it is zero
+	Rate  byteSize `yaml:"rate,omitempty"`  // in a second
+}
+
+func (c scrubConfig) check() error {
+	if c.Every < 0 {
+		return errors.New("the time between two verifications cannot be negative")
+	}
+	return nil
+}
