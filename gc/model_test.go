@@ -2,6 +2,7 @@ package gc_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,16 @@ import (
 )
 
 // TestModel does random things to a store, collections among them, and compares it with a simple model after each.
+//
+// Each run is a second of work, so that they are fewer than rapid would have by itself: -rapid.checks says how many.
 func TestModel(t *testing.T) {
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if !asked {
+		if err := flag.Set("rapid.checks", "25"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rapid.Check(t, func(r *rapid.T) {
 		folder := quickFolder(t)
 		var failure any // of a bubble, whose goroutine is not the one that the test is in

@@ -21,7 +21,7 @@ func TestStress(t *testing.T) {
 	s := openShop(t, quickFolder(t))
 	defer s.close()
 	load := &load{shop: s, t: t, changed: make(chan bool, 1)}
-	give := time.Now().Add(10 * time.Second) // on a disk that is slow
+	give := time.Now().Add(5 * time.Second) // on a machine that is slow
 	var workers sync.WaitGroup
 	for i, work := range []func(*rand.Rand, int){load.pushes, load.pushes, load.pushes, load.mounts, load.deletes, load.collections} {
 		workers.Go(func() {
