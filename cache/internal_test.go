@@ -72,6 +72,42 @@ func TestRecencyKeepsTheLastUse(t *testing.T) {
 	})
 }
 
+// TestRecencyIsFoundWhileItIsWritten, by who looks in the index only after it.
+func TestRecencyIsFoundWhileItIsWritten(t *testing.T) {
+	index := &countingIndex{}
+	r := newRecency(index, Options{})
+	c := content{digest: digest.FromString("a blob")}
+	index.update = func() error {
+		if r.last(c).IsZero() || r.all()[c].IsZero() {
+			t.Error("not found while it is written")
+		}
+		return nil
+	}
+	r.touch(c)
+	if err := r.flush(t.Context()); err != nil || index.updates != 1 {
+		t.Errorf("%d updates, %v", index.updates, err)
+	}
+	if !r.last(c).IsZero() {
+		t.Error("still in memory after it was written")
+	}
+}
+
+// TestSweepAdapts: transactions are as long as they should be, on a slow disk and on a fast one.
+func TestSweepAdapts(t *testing.T) {
+	w := &sweeper{writes: sweepWritesFirst}
+	for _, cost := range []time.Duration{10 * time.Microsecond, time.Millisecond, 100 * time.Microsecond, time.Second, 0} {
+		for range 100 {
+			w.adapt(w.writes, time.Duration(w.writes)*cost)
+		}
+		switch took := time.Duration(w.writes) * cost; {
+		case cost == time.Second && w.writes != sweepWritesLeast, cost == 0 && w.writes != sweepWritesMost:
+			t.Errorf("%d writes at %v each", w.writes, cost)
+		case cost != time.Second && cost != 0 && (took > 2*sweepTime || took < sweepTime/2) && w.writes != sweepWritesMost:
+			t.Errorf("%d writes at %v each are %v", w.writes, cost, took)
+		}
+	}
+}
+
 // TestRecencyIsBounded while the index takes nothing.
 func TestRecencyIsBounded(t *testing.T) {
 	r := newRecency(&countingIndex{}, Options{})

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -48,7 +50,7 @@ var _ cache.Index = (*Index)(nil)
 // Open opens the index in the file at path and makes it where there is none. It returns [ErrLocked] if another process
 // has it open.
 func Open(path string) (*Index, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+	options := bbolt.Options{
 		Timeout: lockTimeout,
 		// The list of free pages is rebuilt when the file is opened, by reading the tree once, instead of being written
 		// with every commit. So a commit costs what it changes, and not what a large collection once left free; and the
@@ -56,7 +58,14 @@ func Open(path string) (*Index, error) {
 		// pages without walking the whole list.
 		NoFreelistSync: true,
 		FreelistType:   bbolt.FreelistMapType,
-	})
+		// A writer that has to enlarge the memory map waits for all readers, and a survey reads for seconds.
+		InitialMmapSize: reserve(),
+	}
+	db, err := bbolt.Open(path, 0o600, &options)
+	if errors.Is(err, syscall.ENOMEM) { // addresses are few here: then it is enlarged as needed
+		options.InitialMmapSize = 0
+		db, err = bbolt.Open(path, 0o600, &options)
+	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open index %s: %w", path, ErrLocked)
 	}
@@ -69,6 +78,16 @@ func Open(path string) (*Index, error) {
 	x := &Index{db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go x.commitAll()
 	return x, nil
+}
+
+// reserve is how many addresses the memory map takes, whatever the size of the file: far more than an index needs. They
+// cost nothing, but for where they are few, and where a file has the size of its map.
+func reserve() int {
+	if strconv.IntSize < 64 || runtime.GOOS == "windows" {
+		return 0
+	}
+	size := int64(64) << 30 // no constant, which would not fit where it is not used
+	return int(size)
 }
 
 // View implements [cache.Index]. f must not call Update: a writer that has to enlarge the memory map waits for readers.

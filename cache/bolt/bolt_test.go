@@ -58,6 +58,32 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// TestGrowsUnderAReader writes much more than there was while somebody reads, who lets go only after it.
+func TestGrowsUnderAReader(t *testing.T) {
+	if reserve() == 0 {
+		t.Skip("the memory map is enlarged as needed here")
+	}
+	x := open(t, t.TempDir())
+	defer x.Close()
+	value := make([]byte, 1<<20)
+	err := x.View(context.Background(), func(cache.ReadTx) error {
+		ended := make(chan error)
+		go func() {
+			for i := range 32 {
+				if err := x.Update(context.Background(), func(tx cache.WriteTx) error { return tx.Put("t", strconv.Itoa(i), value) }); err != nil {
+					ended <- err
+					return
+				}
+			}
+			ended <- nil
+		}()
+		return <-ended
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestKilled copies the file of an index that is open, as a process that is killed would leave it.
 func TestKilled(t *testing.T) {
 	x := open(t, t.TempDir())

@@ -1,0 +1,163 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// TestGuards: who names a file and who deletes it are never there at once, and nothing is left of them.
+func TestGuards(t *testing.T) {
+	var g guards
+	var naming, deleting atomic.Int32 // a
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 500 {
+				d := digest.Digest([]string{"a", "b", "c"}[j%3])
+				if i%2 == 0 {
+					release := g.hold(d)
+					if d == "a" {
+						if naming.Add(1); deleting.Load() != 0 {
+							t.Error("named while it is deleted")
+						}
+						naming.Add(-1)
+					}
+					release()
+					continue
+				}
+				release, err := g.take(t.Context(), d)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if d == "a" {
+					if deleting.Add(1) != 1 || naming.Load() != 0 {
+						t.Error("deleted while it is named, or twice at once")
+					}
+					deleting.Add(-1)
+				}
+				release()
+			}
+		})
+	}
+	all.Wait()
+	if len(g.digests) != 0 {
+		t.Errorf("%d guards are left", len(g.digests))
+	}
+}
+
+// TestGuardsWait: who deletes waits for all who name, and they for it.
+func TestGuardsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g guards
+		one, two := g.hold("d"), g.hold("d")
+		if g.try("d") != nil {
+			t.Error("taken from who holds it")
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := g.take(cancelled, "d"); !errors.Is(err, context.Canceled) {
+			t.Errorf("take returned %v, want %v", err, context.Canceled)
+		}
+		var taken, held func()
+		go func() { taken, _ = g.take(t.Context(), "d") }()
+		synctest.Wait()
+		one()
+		synctest.Wait()
+		if taken != nil {
+			t.Fatal("taken from who holds it")
+		}
+		two()
+		synctest.Wait()
+		if taken == nil {
+			t.Fatal("not taken, though nobody holds it")
+		}
+		go func() { held = g.hold("d") }()
+		synctest.Wait()
+		if held != nil {
+			t.Fatal("held while it is deleted")
+		}
+		taken()
+		synctest.Wait()
+		held()
+		g.leave("d", true)
+		if g.try("d") != nil {
+			t.Error("taken from a sweep that comes to delete it")
+		}
+		g.hold("d")() // which does not keep from naming it
+		g.leave("d", false)
+		if len(g.digests) != 0 {
+			t.Errorf("%d guards are left", len(g.digests))
+		}
+	})
+}
+
+// TestDoomed: what is noted too late for a sweep's transaction waits for it, and looks again.
+func TestDoomed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var x doomed
+		spared := func(d digest.Digest, since uint64) bool {
+			t.Helper()
+			ok, err := x.spared(t.Context(), d, since)
+			if err != nil {
+				t.Error(err)
+			}
+			return ok
+		}
+		before := x.since()
+		if !spared("d", before) {
+			t.Error("lost without a sweep")
+		}
+		release := x.protect([]digest.Digest{"p", "q"})
+		x.begin()
+		during := x.since()
+		if x.doom("p") || !x.doom("d") {
+			t.Error("want what is not protected to be doomed")
+		}
+		if spared("e", before) || !spared("e", during) {
+			t.Error("want who looked before the transaction to look again, and no other")
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := x.spared(cancelled, "d", during); !errors.Is(err, context.Canceled) {
+			t.Errorf("spared returned %v, want %v", err, context.Canceled)
+		}
+		var ended atomic.Int32
+		go func() {
+			if spared("d", during) {
+				t.Error("want who looked before it was doomed to look again")
+			}
+			ended.Add(1)
+		}()
+		go func() {
+			x.protect([]digest.Digest{"d"})()
+			ended.Add(1)
+		}()
+		synctest.Wait()
+		if ended.Load() != 0 {
+			t.Error("nobody waited for the transaction")
+		}
+		x.end()
+		synctest.Wait()
+		if ended.Load() != 2 {
+			t.Error("somebody waits after the transaction")
+		}
+		if spared("d", during) {
+			t.Error("want who looked during the transaction to look again")
+		}
+		if !x.isProtected("q") {
+			t.Error("no longer protected")
+		}
+		release()
+		release()
+		if x.isProtected("q") || len(x.protected) != 0 {
+			t.Error("protected for ever")
+		}
+	})
+}
