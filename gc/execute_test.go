@@ -24,7 +24,7 @@ func later(d time.Duration) { <-time.After(d) }
 // inShop runs a test over a real store, with a clock of its own.
 func inShop(t *testing.T, test func(s *shop)) {
 	t.Helper()
-	folder := t.TempDir()
+	folder := quickFolder(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := openShop(t, folder)
 		defer s.close()

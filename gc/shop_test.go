@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -99,6 +100,17 @@ func (b crashBlobs) Delete(ctx context.Context, d digest.Digest) error {
 		return errCrash
 	}
 	return b.Blobs.Delete(ctx, d)
+}
+
+// quickFolder returns a folder in memory, where there is such a thing: for tests that write so much that they would
+// mostly wait for the disk.
+func quickFolder(t *testing.T) string {
+	folder, err := os.MkdirTemp("/dev/shm", "gc-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	return folder
 }
 
 func openShop(t tester, folder string) *shop {

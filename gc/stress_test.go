@@ -18,15 +18,15 @@ import (
 // TestStress pushes, pulls, mounts and deletes while collections with no grace time run one after another. What a push
 // acknowledged stays whole and can be read, until somebody deletes it.
 func TestStress(t *testing.T) {
-	s := openShop(t, t.TempDir())
+	s := openShop(t, quickFolder(t))
 	defer s.close()
 	load := &load{shop: s, t: t, changed: make(chan bool, 1)}
-	give := time.Now().Add(10 * time.Second) // on a disk that is slow
+	give := time.Now().Add(5 * time.Second) // on a machine that is slow
 	var workers sync.WaitGroup
 	for i, work := range []func(*rand.Rand, int){load.pushes, load.pushes, load.pushes, load.mounts, load.deletes, load.collections} {
 		workers.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
-			for !t.Failed() && load.pushed.Load() < 25 && time.Now().Before(give) {
+			for !t.Failed() && load.pushed.Load() < 200 && time.Now().Before(give) {
 				work(random, i)
 			}
 		})
