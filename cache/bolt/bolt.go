@@ -48,7 +48,7 @@ type Index struct {
 var _ cache.Index = (*Index)(nil)
 
 // Open opens the index in the file at path and makes it where there is none. It returns [ErrLocked] if another process
-// has it open.
+// has it open, and [ErrDamaged] for a file that is no index any more.
 func Open(path string) (*Index, error) {
 	options := bbolt.Options{
 		Timeout: lockTimeout,
@@ -61,18 +61,18 @@ func Open(path string) (*Index, error) {
 		// A writer that has to enlarge the memory map waits for all readers, and a survey reads for seconds.
 		InitialMmapSize: reserve(),
 	}
+	if err := probe(path); err != nil {
+		return nil, explain(path, err)
+	}
 	db, err := bbolt.Open(path, 0o600, &options)
 	if errors.Is(err, syscall.ENOMEM) { // addresses are few here: then it is enlarged as needed
 		options.InitialMmapSize = 0
 		db, err = bbolt.Open(path, 0o600, &options)
 	}
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open index %s: %w", path, ErrLocked)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open index %s: %w", path, err)
+		return nil, explain(path, err)
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
 	return newIndex(db), nil
@@ -80,14 +80,22 @@ func Open(path string) (*Index, error) {
 
 // OpenCopy opens a file that [Index.Copy] wrote, to be read: every Update fails. Others may read it at the same time.
 func OpenCopy(path string) (*Index, error) {
-	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open copy of an index %s: %w", path, ErrLocked)
+	if err := probe(path); err != nil {
+		return nil, explain(path, err)
 	}
+	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
 	if err != nil {
-		return nil, fmt.Errorf("open copy of an index %s: %w", path, err)
+		return nil, explain(path, err)
 	}
 	return newIndex(db), nil
+}
+
+// explain says why a file could not be opened.
+func explain(path string, err error) error {
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		err = ErrLocked
+	}
+	return fmt.Errorf("open index %s: %w", path, err)
 }
 
 func newIndex(db *bbolt.DB) *Index {
@@ -133,8 +141,8 @@ func (x *Index) Close() error {
 	return x.closeErr
 }
 
-// syncFolder makes the name of a new file durable; bbolt syncs only what is in the file.
-func syncFolder(path string) error {
+// SyncFolder makes the names of new files in a folder durable; bbolt syncs only what is in a file.
+func SyncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil // a folder cannot be synced there
 	}

@@ -91,6 +91,9 @@ func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(a
 // open finds the mirror of the data folder. The caller calls end after the last answer.
 func (q *question) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {
 	if _, err := os.Stat(filepath.Join(q.Data, indexName)); errors.Is(err, os.ErrNotExist) && !q.create {
+		if err := hasIndex(q.Data); err != nil {
+			return nil, nil, &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", q.Data, err)}
+		}
 		return nil, nil, &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %s'", q.Data, q.Data)}
 	}
 	patience := time.NewTimer(ownerPatience)

@@ -93,20 +93,25 @@ func (r *rebuilding) close() (err error) {
 
 func (r *rebuilding) run(c rebuildConfig) error {
 	path := filepath.Join(r.data, indexName)
-	old, err := r.owned(path)
-	if err != nil {
+	if err := r.own(path, c.backup); err != nil {
 		return err
 	}
 	sources := cache.RebuildSources{Fast: r.fast}
-	if err := r.sources(&sources, c, old); err != nil {
+	if err := r.sources(&sources, c); err != nil {
 		return &exitError{exitUsage, err}
 	}
 	next := path + ".new"
+	index, err := bolt.Open(next) // to see that nobody else is at it
+	if err == nil {
+		err = index.Close()
+	}
+	if errors.Is(err, bolt.ErrLocked) {
+		return &exitError{exitInUse, fmt.Errorf("another index is being made for the data folder %s", r.data)}
+	}
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) { // an attempt that was broken off
 		return &exitError{exitData, err}
 	}
-	index, err := bolt.Open(next)
-	if err != nil {
+	if index, err = bolt.Open(next); err != nil {
 		return &exitError{exitData, err}
 	}
 	r.opened = append(r.opened, index)
@@ -120,45 +125,46 @@ func (r *rebuilding) run(c rebuildConfig) error {
 	return r.replace(path, next)
 }
 
-// owned opens the old index, so that nobody else does. It is nil if there is none, or none that can be opened.
-func (r *rebuilding) owned(path string) (*bolt.Index, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// own keeps others from the old index, if there is one. It is not read, as it may be damaged, unless it is the backup.
+func (r *rebuilding) own(path, backup string) error {
+	old, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	old, err := bolt.Open(path)
+	if named, err := os.Stat(backup); err == nil && os.SameFile(old, named) {
+		return nil // to be read is to be locked
+	}
+	lock, err := bolt.Lock(path)
 	if errors.Is(err, bolt.ErrLocked) {
-		return nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one first", r.data)}
+		return &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one first", r.data)}
 	}
 	if err != nil {
-		return nil, nil //nolint:nilerr // that is why it is made anew
+		return &exitError{exitData, err}
 	}
-	r.opened = append(r.opened, old)
-	return old, nil
+	r.opened = append(r.opened, lock)
+	return nil
 }
 
-// sources opens what names come from. The old index may be the backup: it can be opened and say what is not so.
-func (r *rebuilding) sources(s *cache.RebuildSources, c rebuildConfig, old *bolt.Index) error {
+// sources opens what names come from.
+func (r *rebuilding) sources(s *cache.RebuildSources, c rebuildConfig) error {
 	if c.backup != "" {
-		backup, err := os.Stat(c.backup)
+		if _, err := os.Stat(c.backup); err != nil {
+			return err
+		}
+		backup, err := bolt.OpenCopy(c.backup)
 		if err != nil {
 			return err
 		}
-		if same, err := os.Stat(filepath.Join(r.data, indexName)); err == nil && os.SameFile(same, backup) && old != nil {
-			s.Backup = old
-		} else if copied, err := bolt.OpenCopy(c.backup); err != nil {
-			return err
-		} else {
-			r.opened = append(r.opened, copied)
-			s.Backup = copied
-		}
+		r.opened = append(r.opened, backup)
+		s.Backup = backup
 	}
 	if c.receipt != "" {
-		file, err := os.Open(c.receipt)
+		receipt, err := os.Open(c.receipt)
 		if err != nil {
 			return err
 		}
-		r.opened = append(r.opened, file)
-		s.Names = receiptNames(file)
+		r.opened = append(r.opened, receipt)
+		s.Names = receiptNames(receipt)
 	}
 	return nil
 }
@@ -222,27 +228,21 @@ func (r *rebuilding) event(e cache.RebuildEvent) {
 
 // replace puts the new index in the place of the old one, which is kept. Both are open, and so nobody else's.
 func (r *rebuilding) replace(path, next string) error {
-	kept := path + "." + time.Now().UTC().Format("20060102T150405Z")
-	err := os.Rename(path, kept)
+	kept := path + "." + time.Now().UTC().Format("20060102T150405.000Z")
+	err := os.Link(path, kept) // so that there is an index at every moment
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+		err = os.Rename(path, kept) // a file has one name on this file system
+	}
 	switch {
 	case err == nil:
 		r.kept = kept
 	case !errors.Is(err, fs.ErrNotExist):
-		return &exitError{exitData, err}
+		return &exitError{exitData, fmt.Errorf("keep the old index: %w", err)}
 	}
 	if err := os.Rename(next, path); err != nil {
 		return &exitError{exitData, err}
 	}
-	return syncFolder(r.data)
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return bolt.SyncFolder(r.data)
 }
 
 // rebuildLine is what is printed of a rebuild for programs: one of these is set.

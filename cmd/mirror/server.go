@@ -102,6 +102,9 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 	if errors.Is(err, bolt.ErrLocked) {
 		return nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another folder with --data", data)}
 	}
+	if errors.Is(err, bolt.ErrDamaged) {
+		err = fmt.Errorf("%w; 'mirror verify --rebuild' makes a new index, and keeps this one", err)
+	}
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -137,7 +140,7 @@ func hasIndex(data string) error {
 	if err != nil || !held {
 		return err
 	}
-	return fmt.Errorf("its index %s is missing, and there is content in it: 'mirror verify --rebuild' makes a new index, or put a backup in its place", indexName)
+	return fmt.Errorf("its index %s is missing, and there is content in it: 'mirror verify --rebuild' makes a new one", indexName)
 }
 
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {

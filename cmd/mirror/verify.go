@@ -65,18 +65,9 @@ Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; other
 		case c.backup != "" || c.receipt != "":
 			return &exitError{exitUsage, errors.New("--backup and --receipt say what things were called, for --rebuild")}
 		}
-		return hintRebuild(online(cmd, args))
+		return online(cmd, args)
 	}
 	return cmd
-}
-
-// hintRebuild says what helps when the index cannot be opened.
-func hintRebuild(err error) error {
-	var exit *exitError
-	if errors.As(err, &exit) && exit.code == exitData {
-		return &exitError{exitData, fmt.Errorf("%w; if its index is lost or damaged, 'mirror verify --rebuild' makes a new one", err)}
-	}
-	return err
 }
 
 // verify verifies what is held, and shows what is wrong as it is found.
@@ -169,7 +160,7 @@ func flawLine(e *mirror.VerifyEvent) string {
 	for _, did := range []struct {
 		what bool
 		text string
-	}{{e.Fetched, "fetched again"}, {e.Mended && !e.Fetched && !e.Wanted, "repaired"}, {e.Wanted, "wanted, as no upstream could be asked for it"}} {
+	}{{e.Fetched, "fetched again"}, {e.Mended && !e.Fetched && !e.Wanted, "repaired"}, {e.Wanted, "wanted, as it could not be fetched again"}} {
 		if did.what {
 			b.WriteString("; " + did.text)
 		}

@@ -1,0 +1,29 @@
+//go:build unix
+
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock keeps others from opening the file at path, until it is closed, without reading it: it may be damaged. The lock is
+// the one that Open takes. It returns [ErrLocked] if another process has the file open.
+func Lock(path string) (io.Closer, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
+	}
+	return file, nil
+}

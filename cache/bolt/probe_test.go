@@ -1,0 +1,92 @@
+package bolt_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+)
+
+// TestDamagedFileIsAnError: what bbolt would end the process for is an error, and changes nothing.
+func TestDamagedFileIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	x, err := bolt.Open(path)
+	must(t, err)
+	must(t, x.Update(t.Context(), func(tx cache.WriteTx) error {
+		for i := range 2000 {
+			if err := tx.Put("blobs", fmt.Sprintf("key %04d", i), make([]byte, 50)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	must(t, x.Close())
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	page := os.Getpagesize()
+	random := rand.New(rand.NewPCG(1, 2))
+	damaged := 0
+	for name, damage := range map[string]func(i int, file []byte) []byte{
+		"cut off": func(i int, file []byte) []byte { return file[:(i+1)*page+7] },
+		"zeroes":  func(i int, file []byte) []byte { clear(file[(2+i)*page : (3+i)*page]); return file },
+		"random": func(i int, file []byte) []byte {
+			for at := range page {
+				file[(2+i)*page+at] = byte(random.Uint32())
+			}
+			return file
+		},
+	} {
+		for i := range 20 {
+			file := damage(i, append([]byte(nil), whole...))
+			must(t, os.WriteFile(path, file, 0o600))
+			x, err := bolt.Open(path)
+			if err == nil { // a page that is not in use
+				must(t, x.Close())
+				continue
+			}
+			damaged++
+			if !errors.Is(err, bolt.ErrDamaged) {
+				t.Errorf("%s, page %d: %v", name, i, err)
+			}
+			if left, err := os.ReadFile(path); err != nil || string(left) != string(file) {
+				t.Errorf("%s, page %d: the file was changed, %v", name, i, err)
+			}
+			if _, err := bolt.OpenCopy(path); !errors.Is(err, bolt.ErrDamaged) {
+				t.Errorf("%s, page %d, as a copy: %v", name, i, err)
+			}
+		}
+	}
+	if damaged < 20 {
+		t.Errorf("only %d files were damaged so that it was noticed", damaged)
+	}
+}
+
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	must(t, os.WriteFile(path, []byte("no index"), 0o600))
+	lock, err := bolt.Lock(path)
+	must(t, err)
+	if _, err := bolt.Open(path); !errors.Is(err, bolt.ErrLocked) {
+		t.Errorf("opened while it is locked: %v", err)
+	}
+	must(t, lock.Close())
+	must(t, os.Remove(path))
+	x, err := bolt.Open(path)
+	must(t, err)
+	defer x.Close()
+	if _, err := bolt.Lock(path); !errors.Is(err, bolt.ErrLocked) {
+		t.Errorf("locked while it is open: %v", err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
