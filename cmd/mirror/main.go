@@ -93,7 +93,8 @@ it when it cannot.`,
 	})
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
-		newCertCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand())
+		newCertCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand(),
+		newHealthCommand())
 	return cmd
 }
 
