@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy},
 	})
 }
 
@@ -103,6 +103,24 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 		case <-tick.C:
 		case <-deadline:
 			ts.Fatalf("%s is not answered: %v", args[0], err)
+		}
+	}
+}
+
+// healthy FOLDER: waits until the mirror that keeps everything in the folder says that it is healthy.
+func healthy(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec("mirror", "health", "--data", args[0])
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("the mirror on %s is not healthy: %v", args[0], err)
 		}
 	}
 }
