@@ -171,3 +171,25 @@ func TestHashesOfOtherToolsAreRead(t *testing.T) {
 	wantCode(t, guard, user("robot", "let me i"), mirror.CodeUnauthorized)
 	wantCode(t, guard, user("robot", ""), mirror.CodeUnauthorized)
 }
+
+// TestWhoIsUnknownTakesAsLongAsAWrongPassword: so that names cannot be found out. Without care it is a thousandth.
+func TestWhoIsUnknownTakesAsLongAsAWrongPassword(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "htpasswd")
+	hash, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost+3)
+	must(t, err)
+	must(t, os.WriteFile(path, []byte("alice:"+string(hash)+"\n"), 0o600))
+	guard, err := auth.New(auth.Options{Htpasswd: path})
+	must(t, err)
+	took := func(name string) time.Duration {
+		least := time.Hour
+		for range 3 {
+			began := time.Now()
+			wantCode(t, guard, user(name, "guess"), mirror.CodeUnauthorized)
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	if wrong, unknown := took("alice"), took("nobody"); unknown < wrong/10 {
+		t.Errorf("a wrong password takes %v, a name that is unknown %v", wrong, unknown)
+	}
+}

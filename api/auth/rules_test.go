@@ -128,7 +128,7 @@ func TestABlobIsReadWhereItMayBe(t *testing.T) {
 // TestAShortNameStandsForNothingThatIsForbidden: docker.io/app is read as docker.io/library/app where nobody pushed it.
 func TestAShortNameStandsForNothingThatIsForbidden(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "bob", "alice"), Rules: []auth.Rule{
-		{Users: []string{"bob"}, Repositories: []string{"*"}, Actions: []registry.Action{pull, push, del}},
+		{Users: []string{"bob"}, Repositories: []string{"*", "team/**"}, Actions: []registry.Action{pull, push, del}},
 		{Users: []string{"alice"}, Repositories: []string{"**"}, Actions: []registry.Action{pull, push}},
 	}})
 	blob, _ := s.fill("library/app")
@@ -141,7 +141,9 @@ func TestAShortNameStandsForNothingThatIsForbidden(t *testing.T) {
 			s.want(403, known("bob"), method, "/v2/library/app"+path, nil)
 		}
 	}
-	s.want(202, known("bob"), "POST", "/v2/tool/blobs/uploads/?mount="+blob.String()+"&from=app", nil)
+	for _, repo := range []string{"tool", "team/tool"} {
+		s.want(202, known("bob"), "POST", "/v2/"+repo+"/blobs/uploads/?mount="+blob.String()+"&from=app", nil)
+	}
 	s.want(201, known("alice"), "POST", "/v2/tool/blobs/uploads/?mount="+blob.String()+"&from=app", nil)
 }
 
