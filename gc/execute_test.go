@@ -173,6 +173,23 @@ func TestBlobThatSomebodyAskedForStays(t *testing.T) {
 	})
 }
 
+func TestRepositoryWithNothingInItIsForgotten(t *testing.T) {
+	inShop(t, func(s *shop) {
+		for repo, origin := range map[string]mirror.Origin{hub: mirror.Mirrored, team: mirror.Pushed} {
+			s.push(repo, "config")
+			s.must(s.DeleteManifest(s.Context(), repoOf(repo), s.put(repo, imageOf(origin, "", "config"), "v1")))
+		}
+		later(2 * time.Hour)
+		if r := s.collect(gc.Policy{}); r.Images != 0 || s.disk() != 0 {
+			s.Errorf("%+v", r)
+		}
+		repos, err := s.Repos(s.Context(), "", 9)
+		if err != nil || len(repos) != 1 || repos[0] != repoOf(team) {
+			s.Errorf("%v, %v", repos, err)
+		}
+	})
+}
+
 func TestExecutionEndsWithItsContext(t *testing.T) {
 	inShop(t, func(s *shop) {
 		for i := range 9 {

@@ -14,6 +14,7 @@ import (
 type graph struct {
 	repos []mirror.Repo
 	names []string // as [mirror.Repo.String] writes them
+	bare  []int32  // those without a manifest that need not be remembered, because they are not local
 	blobs *blobs
 	nodes list[node]
 	tags  list[tag]
@@ -100,6 +101,11 @@ func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, removal *
 	}
 	if err := l.loadTags(ctx); err != nil {
 		return nil, err
+	}
+	for repo, surveyed := range s.Repos() {
+		if l.starts[repo] == l.starts[repo+1] && surveyed.Origin != mirror.Pushed {
+			g.bare = append(g.bare, int32(repo))
+		}
 	}
 	g.brings = newEdges(g.nodes.n, l.pairs.values())
 	g.needed = newEdges(g.nodes.n, reversed(l.pairs.values()))
