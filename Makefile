@@ -17,7 +17,7 @@ TAGS := e2e bench
 STATICCHECKS := all,-SA9003,-ST1003,-ST1023,-QF1008
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race e2e bench fuzz lint fmt clean FORCE
+.PHONY: help run build image test race e2e bench fuzz lint fmt clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,18 @@ build: $(BIN)/mirror ## Build bin/mirror, one static binary
 # checkout belongs to another user; the version says the same.
 $(BIN)/mirror: FORCE
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/mirror
+
+# What the image is made of. The authorities are those that the machine trusts; CA_FILE names others.
+CA_FILE ?= /etc/ssl/certs/ca-certificates.crt
+IMAGE   ?= airmirror
+DOCKER  ?= docker
+
+image: build ## Build the container image IMAGE (airmirror) with DOCKER (docker)
+	rm -rf $(BIN)/image
+	install -d $(BIN)/image/data $(BIN)/image/bundles
+	install -m 0755 $(BIN)/mirror $(BIN)/image/mirror
+	install -m 0644 $(CA_FILE) $(BIN)/image/ca-certificates.crt
+	$(DOCKER) build --file deploy/Dockerfile --build-arg VERSION=$(VERSION) --tag $(IMAGE) $(BIN)/image
 
 test: ## Run every test that needs only Go
 	go test $(TESTFLAGS) ./...

@@ -29,8 +29,8 @@ var rules = []struct {
 	{tableLinks, wrongLink},
 	{tableReferrers, wrongReferrer},
 	{tableRecency, wrongRecency},
-	{"parents", wrongParent},
-	{"tagged", wrongTagged},
+	{tableParents, wrongParent},
+	{tableTagged, wrongTagged},
 }
 
 // ruleOf returns the rule of a table, or nil.
@@ -127,6 +127,11 @@ func wrongManifest(tx ReadTx, k string, value []byte) string {
 			return fmt.Sprintf("nothing says that it needs blob %s", blob)
 		}
 	}
+	for _, child := range record.Children {
+		if !has(tx, tableParents, key(child.String(), repo, d)) {
+			return fmt.Sprintf("nothing says that it names %s", child)
+		}
+	}
 	if record.Subject != "" && !has(tx, tableReferrers, key(repo, record.Subject.String(), d)) {
 		return fmt.Sprintf("it is not among the referrers of %s", record.Subject)
 	}
@@ -172,6 +177,9 @@ func wrongTag(tx ReadTx, k string, value []byte) string {
 	}
 	if !has(tx, tableManifests, key(parts(k)[0], record.Digest.String())) {
 		return fmt.Sprintf("the tag points at manifest %s, which its repository does not have", record.Digest)
+	}
+	if !has(tx, tableTagged, key(parts(k)[0], record.Digest.String(), parts(k)[1])) {
+		return "nothing says of its manifest that it has this tag"
 	}
 	return ""
 }

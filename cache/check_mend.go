@@ -15,6 +15,9 @@ import (
 // The file goes first and its entry after it. A crash in between leaves an entry whose file is missing, which is a miss to
 // readers and found by the next check; the other way round it would leave a damaged file, which a push that brings the
 // same would find there already. Nobody can take a file in while it is being judged: see [guards].
+//
+// What was lost is the one exception to the rules that schema.go states: a manifest whose own file is not held keeps its
+// record and its tags, and one that was pushed or imported stays without the blob, until these come again.
 func (s *Store) Mend(ctx context.Context, flaw mirror.Flaw) (mended bool, err error) {
 	switch {
 	case flaw.Kind == mirror.Dangling:

@@ -41,22 +41,35 @@ func (s *Store) dropEntry(ctx context.Context, table Table, k string, wrong rule
 	return dropped && err == nil, err
 }
 
-// mendTag gives a tag its manifest back if the file of that is held, or else drops it: a name that was pushed comes from
-// nowhere else.
+// mendTag has a tag and its manifest know of one another again, or gives it its manifest back if the file of that is held,
+// or else drops it: a name that was pushed comes from nowhere else.
 func (s *Store) mendTag(ctx context.Context, k string) (mended bool, err error) {
 	repo, err := mirror.ParseRepo(parts(k)[0])
 	if err != nil {
 		return s.dropEntry(ctx, tableTags, k, wrongTag)
 	}
-	name := tagName{repo, parts(k)[1]}
+	name, indexed := tagName{repo, parts(k)[1]}, false
 	tag, err := s.loadTag(ctx, name)
 	if err == nil && strength(tag.Origin) > 0 {
-		if mended, err := s.indexAgain(ctx, parts(k)[0], tag.Digest.String(), tag.Origin); mended || err != nil {
-			return mended, err
+		if indexed, err = s.indexAgain(ctx, parts(k)[0], tag.Digest.String(), tag.Origin); err != nil {
+			return indexed, err
 		}
 	}
 	defer s.tags.begin(name)()
-	return s.dropEntry(ctx, tableTags, k, wrongTag)
+	err = s.index.Update(ctx, func(tx WriteTx) error {
+		mended = indexed
+		value := tx.Get(tableTags, k)
+		if value == nil || wrongTag(tx, k, value) == "" {
+			return nil
+		}
+		mended = true
+		record, err := decode[tagRecord](tableTags, k, value)
+		if err == nil && has(tx, tableManifests, content{repo, record.Digest}.key()) {
+			return pointTag(tx, name, "", record)
+		}
+		return dropTag(tx, name, record.Digest)
+	})
+	return mended && err == nil, err
 }
 
 // wrongBlob is the rule for what files could not read.

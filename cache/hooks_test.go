@@ -55,6 +55,7 @@ func (x *hookedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) e
 type hookedBlobs struct {
 	cache.Blobs
 	afterCommit func()
+	afterStat   func()
 	content     map[digest.Digest]string
 	stuck       atomic.Bool // nothing can be deleted
 }
@@ -95,7 +96,11 @@ func (b *hookedBlobs) Stat(ctx context.Context, d digest.Digest) (int64, error) 
 	if content, changed := b.content[d]; changed {
 		return int64(len(content)), nil
 	}
-	return b.Blobs.Stat(ctx, d)
+	size, err := b.Blobs.Stat(ctx, d)
+	if b.afterStat != nil {
+		b.afterStat()
+	}
+	return size, err
 }
 
 type nopCloser struct{ io.ReadSeeker }

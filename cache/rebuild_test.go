@@ -97,7 +97,7 @@ func TestRebuildFromABackupIsTheSame(t *testing.T) {
 		s.must(s.PutManifest(t.Context(), other, s.list, "list"))
 		s.must(s.Note(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": []byte("{}")}))
 		tables := []cache.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableManifests, cache.TableUses, cache.TableTags,
-			cache.TableReferrers, cache.TableRecency, "notes"}
+			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, "notes"}
 		before, backup := s.entries(tables...), s.backup()
 		summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})
 		same(t, s.entries(tables...), before)

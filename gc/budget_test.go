@@ -276,6 +276,29 @@ func TestNothingGoesForNothing(t *testing.T) {
 	w.goes(w.plan(gc.Policy{MaxSize: 1}), "image "+hub+":v2")
 }
 
+// TestWhatStaysForNothingKeepsWhatItBrings: v1 stays since nothing would be gained, and so its signature has to stay, or
+// both have to go.
+func TestWhatStaysForNothingKeepsWhatItBrings(t *testing.T) {
+	for kind, bring := range map[string]func(w *world){
+		"referrer": func(w *world) { w.about(hub+"@sig", mirror.Mirrored, 8*day, "v1", "b") },
+		"child": func(w *world) {
+			w.manifest(hub+"@sig", mirror.Mirrored, 8*day, "b")
+			w.manifests[hub][named("v1")].Children = append(w.manifests[hub][named("v1")].Children, named("sig"))
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			w.image(hub+":v1", mirror.Mirrored, 9*day, "a")
+			w.image(team+":v1", mirror.Pushed, day, "a")
+			bring(w)
+			w.index(hub+"@index", mirror.Mirrored, 7*day, "sig")
+			w.goes(w.plan(gc.Policy{MaxSize: 1}), "image "+hub+":v1", "manifest "+hub+"@index")
+			delete(w.manifests[hub], named("index"))
+			w.goes(w.plan(gc.Policy{MaxSize: 1}), "image "+hub+":v1")
+		})
+	}
+}
+
 // TestDigestsThatBeginAlike: what is remembered of digests does not tell these apart.
 func TestDigestsThatBeginAlike(t *testing.T) {
 	w := newWorld(t)

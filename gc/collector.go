@@ -33,8 +33,9 @@ type Schedule struct {
 }
 
 const (
-	// lookInterval is how often it is looked how full the disk is, and restAfterDisk how long a collection for its sake is
-	// not done again after one: what could not go a minute ago will not go now, and planning reads the whole index.
+	// lookInterval is how often it is looked how full the disk is, and restAfterDisk how long a collection for its sake
+	// is not tried again after one in vain: what could not go a minute ago will not go now, and planning reads the whole
+	// index.
 	lookInterval  = time.Minute
 	restAfterDisk = 15 * time.Minute
 	// sizeInterval is [Schedule.Every] for a budget without a schedule.
@@ -54,23 +55,34 @@ type Collector struct {
 	sources Sources
 	disk    func() (total, free int64, err error)
 	log     *zap.Logger
+	started time.Time
 
 	mu       sync.Mutex
 	schedule Schedule
 	changed  chan struct{} // closed when the schedule changes
 	began    time.Time     // of the run under way; zero if there is none
-	started  time.Time     // when the schedule was first looked at
+	tried    time.Time     // when the schedule last had one begin, or refused because one was under way
 	last     map[Cause]Result
 }
 
+// CollectorOptions are what a [Collector] is told. The zero value works.
+type CollectorOptions struct {
+	Schedule
+	// Disk returns how large the disk is and how much of it is free, in bytes; that is not known if it is nil.
+	Disk func() (total, free int64, err error)
+	// Log is told about what runs did; nobody is if it is nil.
+	Log *zap.Logger
+}
+
 // NewCollector returns a collector that collects only when asked until [Collector.Serve] is called. It reads what earlier
-// runs left. With a nil disk it is not known how full that is.
-func NewCollector(ctx context.Context, store Store, sources Sources, schedule Schedule, disk func() (total, free int64, err error), log *zap.Logger) (*Collector, error) {
-	if log == nil {
-		log = zap.NewNop()
+// runs left.
+func NewCollector(ctx context.Context, store Store, sources Sources, opts CollectorOptions) (*Collector, error) {
+	c := &Collector{store: store, sources: sources, disk: opts.Disk, log: opts.Log, started: time.Now(), last: make(map[Cause]Result),
+		changed: make(chan struct{})}
+	if c.log == nil {
+		c.log = zap.NewNop()
 	}
-	c := &Collector{store: store, sources: sources, disk: disk, log: log, last: make(map[Cause]Result), changed: make(chan struct{})}
-	if err := c.Configure(schedule); err != nil {
+	if err := c.Configure(opts.Schedule); err != nil {
 		return nil, err
 	}
 	notes, err := store.Notes(ctx, noteKind)

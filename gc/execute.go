@@ -154,6 +154,9 @@ func (x *execution) accountBlobs(s step, swept mirror.Swept) {
 
 // say tells of an item, and notes it if it was kept.
 func (x *execution) say(item Item, kept string) {
+	if item.Kind == "" {
+		return
+	}
 	event := Event{item, kept}
 	if kept != "" {
 		if x.result.Kept++; len(x.result.Stayed) < mostStayed {
@@ -191,6 +194,11 @@ func (p *Plan) steps() iter.Seq[step] {
 				}
 			}
 			if !yield(step{item: p.item(unit), Condemned: c}) {
+				return
+			}
+		}
+		for _, repo := range p.bare { // is forgotten, which is nothing to tell of
+			if !yield(step{Condemned: mirror.Condemned{Repo: p.repos[repo], Before: before}}) {
 				return
 			}
 		}

@@ -24,7 +24,7 @@ func later(d time.Duration) { <-time.After(d) }
 // inShop runs a test over a real store, with a clock of its own.
 func inShop(t *testing.T, test func(s *shop)) {
 	t.Helper()
-	folder := t.TempDir()
+	folder := quickFolder(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := openShop(t, folder)
 		defer s.close()
@@ -169,6 +169,23 @@ func TestBlobThatSomebodyAskedForStays(t *testing.T) {
 		err = s.PutManifest(s.Context(), repoOf(team), imageOf(mirror.Pushed, "", "alone"), "v3")
 		if mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown {
 			s.Errorf("%v", err)
+		}
+	})
+}
+
+func TestRepositoryWithNothingInItIsForgotten(t *testing.T) {
+	inShop(t, func(s *shop) {
+		for repo, origin := range map[string]mirror.Origin{hub: mirror.Mirrored, team: mirror.Pushed} {
+			s.push(repo, "config")
+			s.must(s.DeleteManifest(s.Context(), repoOf(repo), s.put(repo, imageOf(origin, "", "config"), "v1")))
+		}
+		later(2 * time.Hour)
+		if r := s.collect(gc.Policy{}); r.Images != 0 || s.disk() != 0 {
+			s.Errorf("%+v", r)
+		}
+		repos, err := s.Repos(s.Context(), "", 9)
+		if err != nil || len(repos) != 1 || repos[0] != repoOf(team) {
+			s.Errorf("%v, %v", repos, err)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package gc
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 type graph struct {
 	repos []mirror.Repo
 	names []string // as [mirror.Repo.String] writes them
+	bare  []int32  // those without a manifest that need not be remembered, because they are not local
 	blobs *blobs
 	nodes list[node]
 	tags  list[tag]
@@ -101,6 +101,11 @@ func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, removal *
 	}
 	if err := l.loadTags(ctx); err != nil {
 		return nil, err
+	}
+	for repo, surveyed := range s.Repos() {
+		if l.starts[repo] == l.starts[repo+1] && surveyed.Origin != mirror.Pushed {
+			g.bare = append(g.bare, int32(repo))
+		}
 	}
 	g.brings = newEdges(g.nodes.n, l.pairs.values())
 	g.needed = newEdges(g.nodes.n, reversed(l.pairs.values()))
@@ -279,24 +284,3 @@ func moment(nanos int64) time.Time {
 	}
 	return time.Unix(0, nanos).UTC()
 }
-
-// flaws are records of the index that cannot be read. Nothing is taken out because of what is not known: the store looks
-// for itself at everything that needs what is condemned.
-type flaws struct {
-	n     int
-	first []error
-}
-
-// note notes an error, and reports whether there is one.
-func (f *flaws) note(err error) bool {
-	const most = 8
-	if err == nil {
-		return false
-	}
-	if f.n++; f.n <= most {
-		f.first = append(f.first, err)
-	}
-	return true
-}
-
-func (f *flaws) err() error { return errors.Join(f.first...) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -85,6 +86,36 @@ func (m *model) check(*rapid.T) {
 	}
 }
 
+func (m *model) makePlan(*rapid.T) {
+	m.policy = gc.Policy{
+		Grace:          rapid.SampledFrom([]gc.Age{0, gc.Age(10 * time.Minute), -1}).Draw(m.t, "grace"),
+		DeleteUntagged: rapid.Bool().Draw(m.t, "untagged"),
+		MaxSize:        gc.Size(rapid.SampledFrom([]int{0, 1, 800, 2000}).Draw(m.t, "budget")),
+		EvenOffline:    rapid.Bool().Draw(m.t, "even offline"),
+	}
+	m.always = nil
+	if rapid.Bool().Draw(m.t, "offline") {
+		m.always = errNotThere
+	}
+	later(time.Millisecond) // what was done before is older than the plan
+	synctest.Wait()
+	m.planned = time.Now()
+	m.pending = m.shop.plan(m.policy)
+}
+
+// executeLate executes a plan after something else was done.
+func (m *model) executeLate(t *rapid.T) {
+	m.makePlan(t)
+	repo := m.repo()
+	for range rapid.IntRange(1, 3).Draw(t, "actions") {
+		if len(m.manifests[repo]) == 0 {
+			break
+		}
+		rapid.SampledFrom([]func(*rapid.T){m.pushBlob, m.putManifest, m.mirrorImage, m.putIndex, m.moveTag, m.pull, m.pull, m.ask, m.pin}).Draw(t, "action")(t)
+	}
+	m.execute(t)
+}
+
 // execute executes the plan that was made, or a new one. What the new one says is what is done.
 func (m *model) execute(t *rapid.T) {
 	fresh := m.pending == nil
@@ -96,6 +127,7 @@ func (m *model) execute(t *rapid.T) {
 	if fresh && (result.Kept != 0 || result.Totals != plan.Totals) {
 		t.Fatalf("%+v, planned were %+v", result, plan.Totals)
 	}
+	m.kept = result.Kept
 	m.account(before, m.look())
 }
 
@@ -155,6 +187,9 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 		if m.pins[repo+":"+tag] {
 			return "its tag is pinned"
 		}
+		if !p.moved.Before(cutoff) {
+			return "its tag was moved " + p.moved.String()
+		}
 		if strings.HasSuffix(tag, ".sig") {
 			follows = true
 			continue
@@ -174,10 +209,14 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 			return "index " + index.String() + " needs it"
 		}
 	}
-	if _, held := after.manifests[repo][h.subject]; held && h.subject != "" {
-		return "its subject stays"
-	}
 	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvenOffline || m.always == nil)
+	// A subject that came after the plan, or that somebody has come to need since, finds what refers to it, or does not:
+	// it is in another unit where something else brings it as well.
+	if subject := m.manifests[repo][h.subject]; subject != nil && subject.came.Before(m.planned) && m.kept == 0 {
+		if _, stays := after.manifests[repo][h.subject]; stays {
+			return "its subject stays"
+		}
+	}
 	byChoice := m.policy.DeleteUntagged && !tagged && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.always == nil || follows || m.broughtByGone(repo, d, after))
 	if !byBudget && !byChoice {
 		return "nothing in the policy has it go"
@@ -231,10 +270,11 @@ func (m *model) dieSweeping(t *rapid.T) {
 	}
 	before := m.look()
 	m.crash.remaining.Store(int64(rapid.IntRange(1, 2).Draw(t, "transactions")))
-	_, err := m.pending.Execute(m.Context(), m, nil)
+	result, err := m.pending.Execute(m.Context(), m, nil)
 	if err != nil && !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
+	m.kept = result.Kept
 	m.account(before, m.look())
 	m.shop.die()
 	m.afterCrash()
@@ -259,6 +299,7 @@ func (m *model) end() {
 	clear(m.protected)
 	before := m.look()
 	result := m.shop.collect(m.policy)
+	m.kept = result.Kept
 	m.account(before, m.look())
 	m.check(m.t)
 	var size int64

@@ -2,6 +2,7 @@ package gc_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,9 +18,18 @@ import (
 )
 
 // TestModel does random things to a store, collections among them, and compares it with a simple model after each.
+//
+// Each run is a second of work, so that they are fewer than rapid would have by itself: -rapid.checks says how many.
 func TestModel(t *testing.T) {
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if !asked {
+		if err := flag.Set("rapid.checks", "25"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rapid.Check(t, func(r *rapid.T) {
-		folder := t.TempDir()
+		folder := quickFolder(t)
 		var failure any // of a bubble, whose goroutine is not the one that the test is in
 		synctest.Test(t, func(t *testing.T) {
 			defer func() { failure = recover() }()
@@ -79,6 +89,7 @@ type model struct {
 	policy   gc.Policy
 	pending  *gc.Plan
 	planned  time.Time
+	kept     int  // items of a plan that stayed after all
 	crashed  bool // files may be there that the index does not name
 }
 
@@ -88,13 +99,15 @@ type held struct {
 	blobs    []string
 	children []digest.Digest
 	subject  digest.Digest
-	used     time.Time // when it was put, tagged or pulled
+	used     time.Time // when it was put or pulled
+	came     time.Time
 }
 
 // pointer is a tag.
 type pointer struct {
 	to     digest.Digest
 	origin mirror.Origin
+	moved  time.Time
 }
 
 var (
@@ -152,10 +165,17 @@ func (m *model) put(repo string, man mirror.Manifest, h *held, tags ...string) {
 	m.note(repo, man, h, tags...)
 }
 
+// note notes a manifest that was put. To have it from an upstream again is no use; a tag that moves is.
 func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) {
-	h.used = time.Now()
-	if old := m.manifests[repo][man.Digest]; old != nil && old.origin == mirror.Pushed {
-		h.origin = mirror.Pushed
+	h.used, h.came = time.Now(), time.Now()
+	if old := m.manifests[repo][man.Digest]; old != nil {
+		h.came = old.came
+		if old.origin == mirror.Pushed {
+			h.origin = mirror.Pushed
+		}
+		if man.Origin == mirror.Mirrored {
+			h.used = old.used
+		}
 	}
 	m.manifests[repo][man.Digest] = h
 	for _, tag := range tags {
@@ -163,11 +183,14 @@ func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) 
 		if found && old.origin == mirror.Pushed && man.Origin == mirror.Mirrored {
 			continue // is not an upstream's to move
 		}
-		origin := man.Origin
-		if old.to == man.Digest && old.origin == mirror.Pushed {
-			origin = mirror.Pushed
+		moved := pointer{man.Digest, man.Origin, time.Now()}
+		if old.to == man.Digest {
+			moved.moved = old.moved
+			if old.origin == mirror.Pushed {
+				moved.origin = mirror.Pushed
+			}
 		}
-		m.tags[repo][tag] = pointer{man.Digest, origin}
+		m.tags[repo][tag] = moved
 	}
 }
 
@@ -354,36 +377,6 @@ func (m *model) protect(*rapid.T) {
 func (m *model) later(*rapid.T) {
 	later(rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Minute, 50 * time.Minute, 3 * time.Hour}).Draw(m.t, "time"))
 	synctest.Wait() // for what the store does now and then
-}
-
-func (m *model) makePlan(*rapid.T) {
-	m.policy = gc.Policy{
-		Grace:          rapid.SampledFrom([]gc.Age{0, gc.Age(10 * time.Minute), -1}).Draw(m.t, "grace"),
-		DeleteUntagged: rapid.Bool().Draw(m.t, "untagged"),
-		MaxSize:        gc.Size(rapid.SampledFrom([]int{0, 1, 800, 2000}).Draw(m.t, "budget")),
-		EvenOffline:    rapid.Bool().Draw(m.t, "even offline"),
-	}
-	m.always = nil
-	if rapid.Bool().Draw(m.t, "offline") {
-		m.always = errNotThere
-	}
-	later(time.Millisecond) // what was done before is older than the plan
-	synctest.Wait()
-	m.planned = time.Now()
-	m.pending = m.shop.plan(m.policy)
-}
-
-// executeLate executes a plan after something else was done.
-func (m *model) executeLate(t *rapid.T) {
-	m.makePlan(t)
-	repo := m.repo()
-	for range rapid.IntRange(1, 3).Draw(t, "actions") {
-		if len(m.manifests[repo]) == 0 {
-			break
-		}
-		rapid.SampledFrom([]func(*rapid.T){m.pushBlob, m.putManifest, m.mirrorImage, m.putIndex, m.moveTag, m.pull, m.pull, m.ask, m.pin}).Draw(t, "action")(t)
-	}
-	m.execute(t)
 }
 
 func sorted[K ~string, V any](m map[K]V) []K {

@@ -186,14 +186,16 @@ func (p *Plan) leaves(b *blob) bool {
 
 // keepIdle keeps images for which a budget gains nothing, because everything of them stays for others.
 func (p *Plan) keepIdle() {
-	for place := range p.cut {
-		if p.units[place].class == evictable && !p.gains(place) {
-			p.units[place].idle = true
+	for place := p.cut - 1; place >= 0; place-- {
+		if u := &p.units[place]; u.class == evictable {
+			u.idle = !p.gains(place)
 		}
 	}
 }
 
-func (p *Plan) gains(unit int32) bool {
+// gains reports whether it is good for something that a unit goes: it frees something, now or with a later unit, or a
+// later unit takes something along that it brings.
+func (p *Plan) gains(unit int32) (gains bool) {
 	for _, n := range p.members.of(unit) {
 		for file := range p.filesOf(n) {
 			if b := p.blobs.at(file); !b.fresh && b.last < p.cut {
@@ -201,7 +203,15 @@ func (p *Plan) gains(unit int32) bool {
 			}
 		}
 	}
-	return false
+	seen := make(map[int32]bool)
+	p.walk(&p.brings, p.units[unit].root, func(n int32) bool {
+		first := !seen[n] && !gains
+		seen[n] = true
+		of := p.nodes.at(n).unit
+		gains = gains || of != unit && p.goes(of)
+		return first
+	})
+	return gains
 }
 
 // addUp adds up what goes.

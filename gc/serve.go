@@ -43,10 +43,10 @@ func (c *Collector) next() time.Time {
 	if every == 0 {
 		return time.Time{}
 	}
-	if c.started.IsZero() {
-		c.started = time.Now()
-	}
 	next := c.started.Add(lookInterval)
+	if !c.tried.IsZero() {
+		next = c.tried.Add(lookInterval)
+	}
 	if last, ran := c.last[BySchedule]; ran {
 		if due := last.Began.Add(time.Duration(every)); due.After(next) {
 			next = due
@@ -59,8 +59,12 @@ func (c *Collector) next() time.Time {
 func (c *Collector) collectIfDue(ctx context.Context) {
 	c.mu.Lock()
 	next := c.next()
+	due := !next.IsZero() && !time.Now().Before(next)
+	if due {
+		c.tried = time.Now()
+	}
 	c.mu.Unlock()
-	if !next.IsZero() && !time.Now().Before(next) {
+	if due {
 		_, _ = c.run(ctx, BySchedule, c.Options(), nil) // what goes wrong is kept and logged
 		return
 	}
@@ -89,7 +93,7 @@ func (c *Collector) pressed() (opts Options, full bool) {
 	return opts, free < opts.KeepFree.Of(total)
 }
 
-// guardOff reports whether a full disk is nobody's business, or was a moment ago.
+// guardOff reports whether a full disk is nobody's business, or nothing could be done about it a moment ago.
 func (c *Collector) guardOff() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,5 +101,6 @@ func (c *Collector) guardOff() bool {
 		return true
 	}
 	last, ran := c.last[ByDisk]
-	return ran && time.Since(last.Began) < restAfterDisk
+	vain := last.Bytes == 0 || last.Budget.Short > 0 || last.Error != ""
+	return ran && vain && time.Since(last.Began) < restAfterDisk
 }

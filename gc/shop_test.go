@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -38,6 +40,8 @@ type shop struct {
 	index  cache.Index
 	crash  *crash
 	always error // what upstreams say
+	began  time.Time
+	stop   func() // of a collector
 }
 
 var errCrash = errors.New("crashed")
@@ -98,9 +102,20 @@ func (b crashBlobs) Delete(ctx context.Context, d digest.Digest) error {
 	return b.Blobs.Delete(ctx, d)
 }
 
+// quickFolder returns a folder in memory, where there is such a thing: for tests that write so much that they would
+// mostly wait for the disk.
+func quickFolder(t *testing.T) string {
+	folder, err := os.MkdirTemp("/dev/shm", "gc-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	return folder
+}
+
 func openShop(t tester, folder string) *shop {
 	t.Helper()
-	s := &shop{tester: t, folder: folder}
+	s := &shop{tester: t, folder: folder, began: time.Now(), stop: func() {}}
 	s.open()
 	return s
 }
@@ -120,6 +135,7 @@ func (s *shop) open() {
 
 func (s *shop) close() {
 	s.Helper()
+	s.stop()
 	if err := s.Store.Close(); err != nil && !errors.Is(err, errCrash) {
 		s.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package mirror
 
-import "github.com/opencontainers/go-digest"
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // Arrived is told that manifest or blob d of repo, and tags that point at it, were stored by somebody else than this
 // mirror, as an import does. It strikes off the wants that this fulfils, and forgets that an upstream said a moment ago
@@ -13,4 +17,37 @@ func (m *Mirror) Arrived(repo Repo, d digest.Digest, tags ...string) {
 	for _, tag := range tags {
 		m.unknown.Remove(Ref{Repo: repo, Tag: tag}.String())
 	}
+}
+
+// Settle strikes off the wants that can be given now, after content came in that nobody named to Arrived.
+func (m *Mirror) Settle(ctx context.Context) {
+	ctx = Look(ctx)
+	for _, want := range m.wants.list() {
+		ref, err := ParseRef(want.Ref)
+		if err != nil || !m.gives(ctx, ref, want.Blob) {
+			continue
+		}
+		if ref.Digest == "" {
+			m.Arrived(ref.Repo, "", ref.Tag)
+		} else {
+			m.Arrived(ref.Repo, ref.Digest)
+		}
+	}
+}
+
+// gives reports whether a reference could be served from what is held.
+func (m *Mirror) gives(ctx context.Context, ref Ref, blob bool) bool {
+	switch {
+	case blob:
+		stat, err := m.store.StatBlob(ctx, ref.Repo, ref.Digest)
+		return err == nil && stat.Held && stat.Linked
+	case ref.Digest != "":
+		_, err := m.store.Manifest(ctx, ref.Repo, ref.Digest)
+		return err == nil
+	}
+	tag, err := m.store.Tag(ctx, ref.Repo, ref.Tag)
+	if err == nil {
+		_, err = m.store.Manifest(ctx, ref.Repo, tag.Digest)
+	}
+	return err == nil
 }

@@ -39,3 +39,23 @@ func TestWhatArrivedWasUnknownInVain(t *testing.T) {
 		t.Error("an upstream's earlier word is believed of what arrived")
 	}
 }
+
+// TestWhatCanBeGivenIsWantedNoMore: content that came into the store by itself settles the wants for it, and no others.
+func TestWhatCanBeGivenIsWantedNoMore(t *testing.T) {
+	p := start(t, mirror.Options{Offline: true})
+	data := emptyImage(p.origin)
+	d := digest.FromBytes(data)
+	for _, ref := range []mirror.Ref{byTag("v1"), byTag("v2"), byDigest(d), byDigest(digest.FromString("other"))} {
+		p.missing(ref)
+	}
+	_, _ = p.read(app, digest.FromString("layer"))
+	p.Settle(t.Context())
+	if wants := p.Wants(); len(wants) != 5 {
+		t.Fatalf("of nothing, %+v is left", wants)
+	}
+	p.must(p.store.PutManifest(t.Context(), app, mirror.Manifest{Digest: d, Bytes: data, Origin: mirror.Mirrored}, "v1"))
+	p.Settle(t.Context())
+	if wants := p.Wants(); len(wants) != 3 {
+		t.Errorf("%+v is left", wants)
+	}
+}

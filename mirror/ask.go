@@ -39,11 +39,26 @@ func (m *Mirror) local(ctx context.Context, repo Repo) (bool, error) {
 // longName returns the repository that a client means by a short name which nothing was pushed under: Docker's tools
 // write docker.io/alpine for docker.io/library/alpine.
 func (m *Mirror) longName(ctx context.Context, repo Repo) (long Repo, ok bool) {
-	if repo.Host != DockerHub || strings.Contains(repo.Path, "/") {
+	if long, ok = LongName(repo); !ok || ctx.Value(exactKey{}) != nil {
 		return repo, false
 	}
 	if _, err := m.store.RepoOrigin(ctx, repo); CodeOf(err) != CodeNameUnknown {
 		return repo, false
 	}
+	return long, true
+}
+
+// LongName returns the repository that is read in the place of repo, a short name, as long as nothing was pushed under
+// that; ok is false if repo is no short name.
+func LongName(repo Repo) (long Repo, ok bool) {
+	if repo.Host != DockerHub || strings.Contains(repo.Path, "/") {
+		return repo, false
+	}
 	return Repo{Host: DockerHub, Path: "library/" + repo.Path}, true
 }
+
+type exactKey struct{}
+
+// Exactly returns a context of a client that is given nothing in the place of what it names, since it may not read
+// what its short names stand for; see [LongName].
+func Exactly(ctx context.Context) context.Context { return context.WithValue(ctx, exactKey{}, true) }

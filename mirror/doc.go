@@ -38,9 +38,15 @@
 // What a client asked for and could not be given is a [Want], until it can be: offline, or because the upstream failed,
 // but not if the upstream said that there is no such thing. Fetches and chores make none.
 //
+// # Damage
+//
+// What a reader finds missing or damaged is taken away at once and is a miss from then on, so that a flight or a push
+// brings it again; [Mirror.Verify], and a slow scrub in the background ([Options.ScrubEvery]), find what no reader has
+// met. What was held and cannot be fetched again is a want, of local repositories as well.
+//
 // # Notes
 //
-// Mode, wants and chores outlive the process as notes in the store. Wants are noted in batches, since no client waits
+// Mode, wants, chores and how far a scrub has come outlive the process as notes in the store. Wants are noted in batches, since no client waits
 // for the disk to be told no; the others before they count.
 //
 // # What is never broken

@@ -16,7 +16,9 @@ import (
 type Options struct {
 	// NoDelete refuses to delete manifests, tags and blobs. Uploads can always be cancelled.
 	NoDelete bool
-	Log      *zap.Logger
+	// Access says who may do what; nil lets everybody do everything.
+	Access Access
+	Log    *zap.Logger
 }
 
 // Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
@@ -24,6 +26,7 @@ type Handler struct {
 	mirror   *mirror.Mirror
 	names    mirror.Names
 	noDelete bool
+	access   Access
 	log      *zap.Logger
 }
 
@@ -32,7 +35,7 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	return &Handler{mirror: m, names: m.Names(), noDelete: opts.NoDelete, log: opts.Log}
+	return &Handler{mirror: m, names: m.Names(), noDelete: opts.NoDelete, access: opts.Access, log: opts.Log}
 }
 
 // exchange is one request with its answer.
@@ -42,6 +45,7 @@ type exchange struct {
 	r    *http.Request
 	req  Request
 	repo mirror.Repo
+	from mirror.Repo // what a blob is to be mounted from; none if the client did not say
 	// needed says that what was to be deleted cannot be: it is in use.
 	needed bool
 
@@ -73,6 +77,14 @@ func (x *exchange) serve() (err error) {
 		if x.req.Namespace != "" {
 			x.Header().Set("OCI-Namespace", x.req.Namespace)
 		}
+	}
+	if x.req.From != "" {
+		if x.from, err = x.names.Repo(x.req.From, x.req.Namespace); err != nil {
+			return err
+		}
+	}
+	if err := x.admit(); err != nil {
+		return err
 	}
 	if x.r.Method == http.MethodDelete && x.noDelete && x.req.Endpoint != Upload {
 		return mirror.Errorf(mirror.CodeUnsupported, "deletion is switched off on this mirror: start it with --delete=true")

@@ -23,7 +23,7 @@ const maxReferrersLooks = 8
 // catalog answers for _catalog, which is Docker's: https://distribution.github.io/distribution/spec/api/#listing-repositories
 func (x *exchange) catalog() error {
 	names, err := x.page(func(after string, n int) ([]string, error) {
-		return x.mirror.Repos(x.r.Context(), after, n)
+		return x.listed(x.r.Context(), after, n)
 	})
 	if err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 
 // startUpload answers for end-4 and end-11: a mount, a whole blob in one request, or an upload that begins.
 func (x *exchange) startUpload() error {
-	if x.req.Mount != "" {
-		switch err := x.mount(); {
+	if ctx, ok := x.mayMount(); ok {
+		switch err := x.mirror.Mount(ctx, x.repo, x.from, x.req.Mount); {
 		case err == nil:
 			return x.created(x.req.Mount)
 		case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
@@ -38,17 +38,6 @@ func (x *exchange) startUpload() error {
 		return err
 	}
 	return nil
-}
-
-func (x *exchange) mount() error {
-	var from mirror.Repo
-	if x.req.From != "" {
-		var err error
-		if from, err = x.names.Repo(x.req.From, x.req.Namespace); err != nil {
-			return err
-		}
-	}
-	return x.mirror.Mount(x.r.Context(), x.repo, from, x.req.Mount)
 }
 
 // upload answers for end-5, end-6, end-13 and end-14: an upload that is under way.

@@ -10,7 +10,7 @@ import (
 )
 
 // printBanner tells a newcomer what is running and what to write into a client's configuration.
-func printBanner(out io.Writer, addr net.Addr, c serveConfig, mode mirror.Mode) {
+func printBanner(out io.Writer, addr net.Addr, c serveConfig, mode mirror.Mode, access string) {
 	scheme := "http://"
 	if c.TLS.enabled() {
 		scheme = "https://"
@@ -25,6 +25,7 @@ func printBanner(out io.Writer, addr net.Addr, c serveConfig, mode mirror.Mode) 
 	default:
 		fmt.Fprintf(out, "upstreams: %s; bare names belong to the first\n", strings.Join(c.hosts(), ", "))
 	}
+	fmt.Fprintf(out, "access: %s\n", access)
 	if c.names().Default == mirror.DockerHub {
 		fmt.Fprintf(out, `
 To pull from Docker Hub through it, put this into /etc/docker/daemon.json and restart Docker:

@@ -32,6 +32,7 @@ type config struct {
 	Mirrored []string `yaml:"mirrored"`
 
 	TLS     tlsConfig     `yaml:"tls"`
+	Auth    authConfig    `yaml:"auth"`
 	Bundles bundlesConfig `yaml:"bundles"`
 	GC      gcConfig      `yaml:"gc"`
 	Verify  scrubConfig   `yaml:"verify"`
@@ -50,7 +51,7 @@ type config struct {
 // defaults are what holds where nothing is said.
 func defaults() config {
 	return config{
-		Listen: ":5000", Data: "data", KnownUpstreams: true, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
+		Listen: ":5000", Data: "data", KnownUpstreams: true, Auth: authConfig{AnonymousPull: true}, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
 		RetryFor: duration(5 * time.Minute), ShutdownTimeout: duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
 		GC: defaultGC(), Verify: scrubConfig{Rate: 10 << 20},
 	}
@@ -132,6 +133,11 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"logLevel", func() error { return checkLevel(c.LogLevel) }},
 		{"logFormat", func() error { return checkFormat(c.LogFormat) }},
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},
+		{"auth.anonymousPull", func() error { return c.Auth.checkUnruled(origins, "auth.anonymousPull", c.Auth.AnonymousPull) }},
+		{"auth.anonymousPush", func() error { return c.Auth.checkUnruled(origins, "auth.anonymousPush", c.Auth.AnonymousPush) }},
+		{"auth.rules", func() error { return c.Auth.checkRules(c.names()) }},
+		{"auth.token.realm", c.Auth.Token.check},
+		{"auth.url", c.Auth.checkURL},
 	} {
 		if err := check.check(); err != nil {
 			return c, said(origins, check.key, err)

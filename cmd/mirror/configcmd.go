@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/cmd/mirror/settings"
+	"airmirror/deploy"
 )
 
 func newConfigCommand() *cobra.Command {
@@ -15,7 +16,7 @@ func newConfigCommand() *cobra.Command {
 		Args:  usage(noArguments),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
+	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand(), newConfigExampleCommand())
 	return cmd
 }
 
@@ -50,6 +51,20 @@ where it came from: a line of the file, a variable, a flag or the default. Passw
 		}
 		return err
 	})
+}
+
+func newConfigExampleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "example",
+		Short:   "Print a configuration file to begin with",
+		Long:    `Print a configuration file with every setting at its default, explained and commented out.`,
+		Example: `  mirror config example > mirror.yaml`,
+		Args:    usage(noArguments),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), deploy.Config)
+			return err
+		},
+	}
 }
 
 // settingsCommand completes cmd with the flags of serve, which it does something with.

@@ -95,8 +95,8 @@ it when it cannot.`,
 	})
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
-		newCertCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand(), newCollectCommand(),
-		newPinCommand(), newUnpinCommand(), newRemoveCommand(), newUsageCommand(), newVerifyCommand(), newBackupCommand())
+		newCertCommand(), newUserCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand(), newCollectCommand(),
+		newPinCommand(), newUnpinCommand(), newRemoveCommand(), newUsageCommand(), newVerifyCommand(), newBackupCommand(), newHealthCommand())
 	return cmd
 }
 

@@ -7,15 +7,18 @@ import (
 	"testing"
 )
 
-// TestReadmeConfig: the file that README shows is one that the mirror takes.
+// TestReadmeConfig: the files that README shows are ones that the mirror takes.
 func TestReadmeConfig(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	must(t, err)
-	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(readme)
-	if block == nil {
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
+	if blocks == nil {
 		t.Fatal("README shows no configuration")
 	}
-	c := load(t, string(block[1]))
+	for _, block := range blocks {
+		load(t, string(block[1]))
+	}
+	c := load(t, string(blocks[0][1]))
 	if got := strings.Join(c.hosts()[:2], " "); got != "docker.io ghcr.io" {
 		t.Errorf("upstreams: %s", got)
 	}

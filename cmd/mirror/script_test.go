@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "blob": blob, "damage": damage},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage},
 	})
 }
 
@@ -60,26 +58,27 @@ func image(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(remote.WriteIndex(ref, index))
 }
 
-// blob VARIABLE HOST/NAME:TAG: sets a variable to where the file of a layer of the image is in a data folder.
-func blob(ts *testscript.TestScript, _ bool, args []string) {
-	ref, err := name.ParseReference(args[1], name.Insecure)
-	ts.Check(err)
-	img, err := remote.Image(ref)
-	ts.Check(err)
-	layers, err := img.Layers()
-	ts.Check(err)
-	digest, err := layers[0].Digest()
-	ts.Check(err)
-	ts.Setenv(args[0], filepath.Join("blobs", digest.Algorithm, digest.Hex[:2], digest.Hex))
-}
-
-// damage FILE: changes a byte of a file.
-func damage(ts *testscript.TestScript, _ bool, args []string) {
-	path := ts.MkAbs(args[0])
-	content, err := os.ReadFile(path)
-	ts.Check(err)
-	content[len(content)/2] ^= 1
-	ts.Check(os.WriteFile(path, content, 0o600))
+// login URL USER PASSWORD: waits until the URL is answered to this user, and to nobody else.
+func login(ts *testscript.TestScript, _ bool, args []string) {
+	ask := func(password string) int {
+		req, err := http.NewRequest(http.MethodGet, args[0], nil)
+		ts.Check(err)
+		req.SetBasicAuth(args[1], password)
+		resp, err := http.DefaultClient.Do(req)
+		ts.Check(err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(500 * time.Millisecond) // not to be slowed for what is wrong until the file was read
+	defer tick.Stop()
+	for ask(args[2]) != http.StatusOK || ask(args[2]+"?") != http.StatusUnauthorized {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("%s does not log in", args[1])
+		}
+	}
 }
 
 // answers URL [CA]: waits until the URL is answered, by a server that the authority has signed for.
@@ -104,6 +103,24 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 		case <-tick.C:
 		case <-deadline:
 			ts.Fatalf("%s is not answered: %v", args[0], err)
+		}
+	}
+}
+
+// healthy FOLDER: waits until the mirror that keeps everything in the folder says that it is healthy.
+func healthy(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec("mirror", "health", "--data", args[0])
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("the mirror on %s is not healthy: %v", args[0], err)
 		}
 	}
 }

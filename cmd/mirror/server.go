@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"airmirror/api/auth"
 	"airmirror/api/registry"
 	"airmirror/cache"
 	"airmirror/cache/bolt"
@@ -52,6 +53,10 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
+	guard, err := c.guard(log)
+	if err != nil {
+		return err
+	}
 	m, err := newMirror(store, c, log)
 	if err != nil {
 		return err
@@ -69,8 +74,8 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
-	printBanner(out, listener.Addr(), c, m.Mode())
-	return serveHTTP(ctx, listener, serveOn, w, c, log)
+	printBanner(out, listener.Addr(), c, m.Mode(), guard.Summary())
+	return serveHTTP(ctx, listener, serveOn, w, guard, c, log)
 }
 
 func listen(address, setting string) (net.Listener, error) {
@@ -174,15 +179,15 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 }
 
 // serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
-func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, c serveConfig, log *zap.Logger) error {
+func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
-	server := newServer(registry.New(m, registry.Options{NoDelete: !c.Delete, Log: log}), log)
+	server := newServer(guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Log: log})), log)
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	stopCollector := serveCollector(ctx, w.collector)
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(server) }()
-	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())))
+	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())), zap.String("access", guard.Summary()))
 	var failure error
 	select {
 	case err := <-failed: // what is held in memory is to be kept all the same

@@ -145,7 +145,6 @@ type importView struct {
 	name    string
 	shown   show
 	summary *transfer.Summary
-	refused []string
 }
 
 func newImportView(out, progress io.Writer, asJSON bool, name string) *importView {

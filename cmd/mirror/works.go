@@ -34,7 +34,7 @@ func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serve
 	w.carrier = transfer.New(m, store, transfer.Options{
 		Host: hostName(), Tool: "mirror " + version, Verifier: c.Bundles.verifier, Signed: c.Bundles.RequireSignature, Log: log,
 	})
-	collector, err := gc.NewCollector(ctx, store, m, c.GC.schedule(), store.Space, log)
+	collector, err := gc.NewCollector(ctx, store, m, gc.CollectorOptions{Schedule: c.GC.schedule(), Disk: store.Space, Log: log})
 	if err != nil {
 		return w, err
 	}

@@ -15,11 +15,15 @@
 // Nothing comes twice, and nothing else comes. bundle.json lists the digest and size of every other entry but its own
 // signature, so that a signature of bundle.json covers all of them, and everything is refused that it does not list.
 // Headers have no owner, mode 0644 and the time 0, and the same content is in the same order, so that it makes the same
-// bytes, but for bundle.json and its signature.
+// bytes, but for bundle.json and its signature. They are in the ustar form, or in GNU's where that has no room, and so
+// take 512 bytes each (1536 for a sha512 digest): bundle.json and its signature say at which byte everything is, which
+// is how reading goes on in the next volume ([Continue]). No other headers are taken for those of a bundle.
 //
 // In index.json, and only there, a manifest has the annotations io.containerd.image.name, its full reference, and
 // org.opencontainers.image.ref.name: the tag, as containerd and docker write it or, if several images of the bundle have
-// the same one, the full reference, so that tools that know images by it can tell them apart.
+// the same one, the full reference, so that tools that know images by it can tell them apart. An image without a tag has
+// the first one only, as host/path@digest; a manifest that refers to another has neither, but [AnnotationRepository].
+// A manifest with several names is listed once for each.
 //
 // https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 //
@@ -51,8 +55,8 @@ const FormatVersion = 1
 // Document is bundle.json: what a bundle says about itself.
 type Document struct {
 	Version int `json:"version"` // FormatVersion
-	// ID names the bundle. It follows from everything else here but Created and Tool, so that the same content, sent
-	// again to the same place, is the same bundle.
+	// ID names the bundle: the sha256 of everything else here but Host, Created and Tool, in hex, so that the same
+	// content, sent again to the same place with the same sequence, is the same bundle. It is checked.
 	ID string `json:"id"`
 	// Source is the mirror that made the bundle: a random name that it gave itself; Host is where it ran, for people.
 	Source string `json:"source"`
@@ -63,7 +67,7 @@ type Document struct {
 	Sequence    int64     `json:"sequence"`
 	Created     time.Time `json:"created"`
 	Tool        string    `json:"tool,omitempty"` // the program and its version
-	// Files are the digests of oci-layout, index.json and manifest.json, by name.
+	// Files are oci-layout, index.json and manifest.json, by name.
 	Files map[string]File `json:"files"`
 	// Images is everything that was asked for and what came along, in the order of their references.
 	Images []Image `json:"images"`

@@ -70,7 +70,9 @@ func TestDockerLoadsWhatIsWhole(t *testing.T) {
 	image := func(repo, tag string, d v1.Descriptor) bundle.Image {
 		return bundle.Image{Repository: repo, Tag: tag, Digest: d.Digest, Why: bundle.WhyNamed}
 	}
-	images := []bundle.Image{image("docker.io/library/alpine", "3", index), image("docker.io/org/app", "v1", amd),
+	referrer := image("docker.io/library/alpine", "", c.image(t, "amd64", "about alpine"))
+	referrer.Why = bundle.WhyReferrer
+	images := []bundle.Image{referrer, image("docker.io/library/alpine", "3", index), image("docker.io/org/app", "v1", amd),
 		image("ghcr.io/org/app", "v1", amd), image("localhost:5000/library/x", "v1", arm), image("docker.io/a/artifact", "1", artifact),
 		image("docker.io/b/windows", "1", windowsIndex)}
 	item1 := func(d v1.Descriptor, tags ...string) item {

@@ -11,7 +11,8 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// TestContinuesAnywhere cuts a bundle in two at every byte and reads it as two volumes.
+// TestContinuesAnywhere cuts a bundle in two at every byte, or nearly: where one is as good as the next, at some. It
+// reads it as two volumes.
 func TestContinuesAnywhere(t *testing.T) {
 	t.Parallel()
 	c := content{}
@@ -26,6 +27,9 @@ func TestContinuesAnywhere(t *testing.T) {
 			step = 31 // all there is about it is in the other one too
 		}
 		for offset := 0; offset <= len(data); offset += step {
+			if offset%8 > 1 && within(data, offset) {
+				continue
+			}
 			seeks := offset%2 == 0
 			got := content{}
 			half := map[digest.Digest][]byte{}
@@ -49,6 +53,16 @@ func TestContinuesAnywhere(t *testing.T) {
 			c.holds(t, got)
 		}
 	}
+}
+
+// within reports whether there is nothing but content, or nothing but padding, around an offset.
+func within(data []byte, offset int) bool {
+	const near = 8
+	if offset < near || offset+near > len(data) || (offset+near)%512 <= 2*near {
+		return false
+	}
+	zeros := bytes.Count(data[offset-near:offset+near], []byte{0})
+	return zeros == 0 || zeros == 2*near
 }
 
 // readPart reads up to where r ends. half has what came of an entry in the part before.

@@ -30,8 +30,6 @@ const (
 	maxSignature = 16 << 10
 	// maxIgnored is how many bytes of files that nobody needs may be in an archive that is no bundle.
 	maxIgnored = 256 << 20
-	// maxDepth is how deep JSON may be nested; bundle.json is four deep, what others write about ten.
-	maxDepth = 64
 )
 
 // filled returns l with its defaults.
@@ -71,23 +69,20 @@ func (l Limits) decode(name string, data []byte, v any) error {
 	return nil
 }
 
-// believe refuses JSON with more objects, values or depth than anything has that is not made to harm: in memory, a few
-// bytes of JSON can become a hundred times as many.
+// believe refuses JSON with more objects or values than anything has that is not made to harm: in memory, a few bytes of
+// JSON can become a hundred times as many. How deep it may be is for package json to say.
 func (l Limits) believe(name string, data []byte) error {
-	var objects, values, depth int
+	var objects, values int
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '"':
 			i = stringEnd(data, i)
 		case '{', '[':
 			objects++
-			depth++
-		case '}', ']':
-			depth--
 		case ',':
 			values++
 		}
-		if depth > maxDepth || objects > 1000+4*l.Entries || values > 10000+8*l.Entries {
+		if objects > 1000+4*l.Entries || values > 10000+8*l.Entries {
 			return invalid("%s has more in it than is believable", short(name))
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // openNotes are notes of imports that wait for a volume: set → openImport.
 const openNotes = "bundle open"
 
-// openStays is how long an import waits for its next volume.
+// openStays is how long an import waits for its next volume, and how long it is known after it ended.
 const openStays = 30 * 24 * time.Hour
 
 // openImport is what is needed to go on with an import.
@@ -33,6 +33,9 @@ type openImport struct {
 	Signature []byte        `json:"signature,omitempty"`
 	Part      *partial      `json:"part,omitempty"` // of the entry that the next volume begins in
 	Updated   time.Time     `json:"updated"`
+	Bundle    string        `json:"bundle,omitempty"` // its ID, once it is known
+	// Done says that all of it was imported: what is left of its volumes can be passed over.
+	Done bool `json:"done,omitempty"`
 }
 
 // pieces are the blobs that belong to the import alone.
@@ -160,8 +163,16 @@ func (c *Carrier) saveOpen(ctx context.Context, state *openImport, doc *bundle.D
 		return fmt.Errorf("note what came of %s: %w", state.Set, err)
 	}
 	c.open.protect(c.store, state.Set, digests)
+	if len(digests) == 0 {
+		c.open.release(state.Set)
+	}
 	kept := state.pieces()
 	return c.discard(ctx, slices.DeleteFunc(before.pieces(), func(d digest.Digest) bool { return slices.Contains(kept, d) }))
+}
+
+// endOpen notes that an import is done, and drops what belonged to it alone.
+func (c *Carrier) endOpen(ctx context.Context, state *openImport) error {
+	return c.saveOpen(ctx, &openImport{Set: state.Set, Next: state.Next + 1, Bundle: state.Bundle, Done: true}, nil)
 }
 
 // dropOpen forgets an import, with what belongs to it alone; and what it brought, if doc says what that is.

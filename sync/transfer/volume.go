@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"airmirror/mirror"
-	"airmirror/sync/bundle"
 )
 
 // Volume is a part of a bundle, as long as it is: a bundle is the bytes of its volumes one after the other.
@@ -82,22 +81,57 @@ func (in *importing) volume(ctx context.Context, body io.Reader) error {
 	if err != nil {
 		return err
 	}
+	p := &part{r: body, size: v.Size}
 	switch {
-	case v.Number < state.Next:
-		in.Doing("nothing: the volume is in already")
-		in.wants(state, "")
+	case v.Number == 1 && state.Next > 1:
+		return in.firstAgain(ctx, state, p)
+	case v.Number > 1 && state.Done, v.Number < state.Next:
+		in.skipVolume(state)
 		return nil
 	case v.Number > state.Next:
 		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: volume %d of %s is wanted next", v.Number, state.Next, v.Set)
 	}
-	p := &part{r: body, size: v.Size}
+	return in.oneVolume(ctx, state, p)
+}
+
+// firstAgain imports the first volume of a set of which it came already. It may be that of another bundle, under the
+// same name.
+func (in *importing) firstAgain(ctx context.Context, state *openImport, p *part) error {
+	fresh := &openImport{Set: state.Set, Next: 1}
+	if err := in.openVolume(ctx, fresh, p); err != nil || in.reader == nil {
+		return in.damaged(err, state, p)
+	}
+	defer in.reader.Close()
+	if in.doc.ID == state.Bundle && !state.Done {
+		in.skipVolume(state)
+		return nil
+	}
+	return in.enterVolume(ctx, fresh, p)
+}
+
+// skipVolume passes over a volume that was imported.
+func (in *importing) skipVolume(state *openImport) {
+	in.Doing("nothing: the volume is in already")
+	in.summary.Known, in.summary.Bundle = true, state.Bundle
+	if !state.Done {
+		in.wants(state, "")
+	}
+}
+
+func (in *importing) oneVolume(ctx context.Context, state *openImport, p *part) error {
 	if err := in.openVolume(ctx, state, p); err != nil || in.reader == nil {
 		return in.damaged(err, state, p)
 	}
 	defer in.reader.Close()
+	return in.enterVolume(ctx, state, p)
+}
+
+// enterVolume imports a volume that was opened.
+func (in *importing) enterVolume(ctx context.Context, state *openImport, p *part) error {
 	document, signature := in.reader.Raw()
+	state.Bundle = in.doc.ID
 	if err := in.accept(ctx, document, signature); err != nil {
-		if state.Document == "" && !isFault(err) { // it is refused, and what came before was nothing but its document
+		if state.Document == "" && len(state.Beginning) > 0 && !isFault(err) { // only its document came before
 			err = errors.Join(err, in.c.dropOpen(ctx, state, nil))
 		}
 		return err
@@ -113,81 +147,6 @@ func (in *importing) wants(state *openImport, reason string) {
 	next := &NextVolume{Set: state.Set, Number: state.Next, Reason: reason}
 	in.summary.Next = next
 	in.tell(Event{Kind: KindNext, Next: next})
-}
-
-// openVolume begins to read a volume. There is no reader if it has not all of the document, and was put aside.
-func (in *importing) openVolume(ctx context.Context, state *openImport, p *part) (err error) {
-	if state.Document == "" {
-		return in.openBeginning(ctx, state, p)
-	}
-	document, err := in.c.readPiece(ctx, state.Document)
-	if err != nil {
-		return err
-	}
-	in.reader, err = bundle.Continue(p, document, state.Signature, state.Offset, in.c.opts.Limits)
-	if err == nil {
-		in.doc = in.reader.Document()
-	}
-	return err
-}
-
-// openBeginning reads a bundle from its beginning, which earlier volumes may have.
-func (in *importing) openBeginning(ctx context.Context, state *openImport, p *part) error {
-	copied, err := in.c.store.Receive(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer copied.Abort() //nolint:errcheck // what is left is dropped with the next start
-	tee := &tee{r: p, w: copied}
-	pieces, err := in.c.openPieces(ctx, state.Beginning)
-	if err != nil {
-		return err
-	}
-	defer pieces.Close()
-	reader, err := bundle.Open(io.MultiReader(pieces, tee), in.c.opts.Limits)
-	if err == nil && reader.Document() == nil {
-		if _, err = reader.Next(); err == nil || err == io.EOF {
-			return mirror.Errorf(mirror.CodeUnsupported, "only bundles of this program, and not compressed ones, come in volumes: put them together again, as in 'cat FILE.* | mirror sync --bundle -'")
-		}
-	}
-	if err == nil {
-		tee.w = nil
-		in.reader, in.doc = reader, reader.Document()
-		return nil
-	}
-	switch {
-	case !errors.Is(err, io.ErrUnexpectedEOF) || !p.whole || !in.req.Volume.More:
-		return err
-	case in.req.DryRun:
-		return mirror.Errorf(mirror.CodeUnsupported, "what is in the bundle is not all said in its first volume: put the volumes together to see it")
-	case state.Offset+p.size > maxBeginning:
-		return mirror.Errorf(mirror.CodeBundleInvalid, "there is no document in its first %d bytes", state.Offset+p.size)
-	}
-	if err := copied.Commit(ctx, mirror.Repo{}); err != nil {
-		return err
-	}
-	in.protect(copied.Digest())
-	state.Beginning = append(state.Beginning, piece{copied.Digest(), p.size})
-	return in.next(ctx, state)
-}
-
-// maxBeginning is how many bytes may come before all of the document has come.
-const maxBeginning = 256 << 20
-
-// tee writes what is read to w, as long as there is one.
-type tee struct {
-	r io.Reader
-	w io.Writer
-}
-
-func (t *tee) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	if t.w != nil && n > 0 {
-		if _, err := t.w.Write(p[:n]); err != nil {
-			return n, err
-		}
-	}
-	return n, err
 }
 
 // next puts the import aside until the next volume comes.
@@ -220,7 +179,7 @@ func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part)
 		return err
 	}
 	in.release()
-	return in.c.dropOpen(ctx, state, nil)
+	return in.c.endOpen(ctx, state)
 }
 
 // putAside notes what is needed to go on with the next volume.

@@ -68,6 +68,8 @@ func ask(ctx context.Context, client *http.Client, method, url string, tell func
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	tell(fmt.Sprintf("%s %s: %s", method, url, resp.Status))
 	switch {
+	case resp.StatusCode == http.StatusUnauthorized && method == http.MethodGet && resp.Header.Get("Docker-Distribution-Api-Version") != "":
+		return nil // it wants a login, or a token that is given to anybody: what can be pulled without is asked next
 	case resp.StatusCode == http.StatusUnauthorized:
 		return errors.New("it asks for a login, which the client needs to have: see 'docker login' and the mirror's rules")
 	case resp.StatusCode != http.StatusOK:

@@ -15,6 +15,7 @@
 //	wire_test.go       a line that breaks, and that knows which bytes came over it
 //	hole_test.go       the one way into a network namespace, and what the kernel counted in there
 //	login_test.go      registries that want a password or a token
+//	users_test.go      the mirror when it has users
 //	readme_test.go     what README shows, run as it stands there
 //	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
 //

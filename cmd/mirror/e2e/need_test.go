@@ -21,11 +21,13 @@ var packages = map[string]string{
 	"go":              "golang",
 	"ip":              "iproute2",
 	"make":            "make",
+	"minisign":        "minisign",
 	"nginx":           "nginx",
 	"nsenter":         "util-linux",
 	"podman":          "podman",
 	"runc":            "runc",
 	"skopeo":          "skopeo",
+	"zstd":            "zstd",
 }
 
 // need skips a test on a developer's machine that lacks a program, or root. In CI it fails it: a test that silently

@@ -18,6 +18,8 @@ type config struct {
 	Wait    wait     `yaml:"wait"`
 	Section section  `yaml:"section"`
 	Items   []item   `yaml:"items"`
+	// Named is one key, with keys of its own in the file.
+	Named map[string][]string `yaml:"named"`
 }
 
 type section struct {
@@ -122,7 +124,7 @@ func TestKeysSayWhatTheyAreCalled(t *testing.T) {
 		}
 		got = append(got, line)
 	}
-	if i := len(got) - 2; got[i] != "section.password MIRROR_SECTION_PASSWORD --section-password secret" || got[i-1] != "section.certFile MIRROR_SECTION_CERT_FILE --section-cert-file" {
+	if i := len(got) - 3; got[i] != "section.password MIRROR_SECTION_PASSWORD --section-password secret" || got[i-1] != "section.certFile MIRROR_SECTION_CERT_FILE --section-cert-file" {
 		t.Errorf("keys: %q", got)
 	}
 }

@@ -40,13 +40,13 @@ func comment(node *yaml.Node, path string, origins Origins) {
 		origin, said := origins[sub]
 		switch {
 		case said:
-		case value.Kind == yaml.MappingNode:
+		case value.Kind == yaml.MappingNode && len(value.Content) > 0:
 			comment(value, sub, origins)
 			continue
 		default:
 			origin = "default"
 		}
-		if value.Kind == yaml.SequenceNode && len(value.Content) > 0 {
+		if value.Kind != yaml.ScalarNode && len(value.Content) > 0 {
 			key.LineComment = origin
 		} else {
 			value.LineComment = origin

@@ -9,7 +9,7 @@ import (
 func TestShowSaysWhereValuesCameFromAndNoSecret(t *testing.T) {
 	c := config{Number: 1}
 	origins, err := settings.Load(&c, settings.Layers{
-		File: "c.yaml", Text: []byte("section: {password: hidden}\nitems: [{host: one}]\nwords: [a]\n"),
+		File: "c.yaml", Text: []byte("section: {password: hidden}\nitems: [{host: one}]\nwords: [a]\nnamed: {x: [a]}\n"),
 		Environ: []string{"MIRROR_NAME=x"}, Flags: map[string]string{"on": "true"},
 	})
 	if err != nil {
@@ -31,6 +31,9 @@ section:
 items: # c.yaml:2
   - host: one
     limit: null
+named: # c.yaml:4
+  x:
+    - a
 `
 	if got != want {
 		t.Errorf("shown:\n%s\nwant:\n%s", got, want)

@@ -1,0 +1,186 @@
+package auth_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"airmirror/api/auth"
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// TestWithoutUsersOnlyThisMachineChangesAnything: everybody pulls.
+func TestWithoutUsersOnlyThisMachineChangesAnything(t *testing.T) {
+	s := newSite(t, auth.Options{})
+	blob, manifest := s.fill("team/app")
+	s.want(200, nobody, "GET", "/v2/", nil)
+	s.want(200, user("any", "body"), "GET", "/v2/team/app/manifests/1", nil) // as whom, nobody asks
+	s.want(200, nobody, "GET", "/v2/_catalog", nil)
+	before := s.state()
+	changes := []struct{ method, path string }{
+		{"POST", "/v2/team/app/blobs/uploads/"},
+		{"POST", "/v2/team/app/blobs/uploads/?mount=" + blob.String() + "&from=team/app"},
+		{"PATCH", "/v2/team/app/blobs/uploads/some-id"},
+		{"PUT", "/v2/team/app/manifests/2"},
+		{"DELETE", "/v2/team/app/manifests/1"},
+		{"DELETE", "/v2/team/app/manifests/" + manifest.String()},
+		{"DELETE", "/v2/team/app/blobs/" + blob.String()},
+		{"DELETE", "/v2/team/app/blobs/uploads/some-id"},
+		{"GET", "/v2/team/app/blobs/uploads/some-id"},
+	}
+	for _, change := range changes {
+		w := s.want(403, nobody, change.method, change.path, []byte("{}"))
+		if text := w.Body.String(); !strings.Contains(text, "DENIED") || !strings.Contains(text, "mirror user add") || !strings.Contains(text, "auth.anonymousPush") {
+			t.Errorf("%s %s: refused without a next step: %s", change.method, change.path, text)
+		}
+	}
+	if after := s.state(); after != before {
+		t.Errorf("what was refused changed\n%s\ninto\n%s", before, after)
+	}
+	for _, address := range []string{"127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+		s.want(202, from(address), "POST", "/v2/team/app/blobs/uploads/", nil)
+	}
+	for _, address := range []string{"10.0.0.1:1", "[::2]:1", "[fe80::1%lo]:1", "127.0.0.1", "localhost:1", "", "@"} {
+		s.want(403, from(address), "POST", "/v2/team/app/blobs/uploads/", nil)
+	}
+	s.want(202, atHome, "DELETE", "/v2/team/app/manifests/1", nil)
+}
+
+// TestWhoIsBehindAProxyIsNotAtHome: whatever the headers say, and however they are written.
+func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
+	s := newSite(t, auth.Options{})
+	server := httptest.NewServer(s.handler)
+	defer server.Close()
+	send := func(version string, lines ...string) (int, string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+		must(t, err)
+		defer conn.Close()
+		lines = append([]string{"POST /v2/team/app/blobs/uploads/ " + version, "Host: localhost", "Content-Length: 0"}, lines...)
+		_, err = io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n")
+		must(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must(t, err)
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body)
+	}
+	if status, body := send("HTTP/1.1"); status != 202 {
+		t.Fatalf("from this machine: %d %s", status, body)
+	}
+	if status, _ := send("HTTP/1.0"); status != 403 {
+		t.Errorf("by HTTP/1.0, as nginx asks: %d", status)
+	}
+	for _, line := range []string{
+		"X-Forwarded-For: 127.0.0.1", "x-forwarded-for: ::1", "X-FORWARDED-FOR:", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: http",
+		"Forwarded: for=127.0.0.1", "forwarded:", "Via: 1.1 localhost", "X-Real-IP: 127.0.0.1", "X-Client-IP: ::1", "Origin: http://evil.example",
+		"Connection: X-Forwarded-For\r\nX-Forwarded-For: 127.0.0.1", "True-Client-IP: 127.0.0.1",
+	} {
+		if status, body := send("HTTP/1.1", line); status != 403 || !strings.Contains(body, "passed on by a proxy") {
+			t.Errorf("%q: %d %s", line, status, body)
+		}
+	}
+}
+
+func TestWithUsersAnybodyPullsAndUsersDoEverything(t *testing.T) {
+	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice")})
+	_, manifest := s.fill("team/app")
+	s.want(200, known("alice"), "GET", "/v2/", nil)
+	s.want(200, nobody, "GET", "/v2/team/app/manifests/1", nil)
+	s.want(200, nobody, "GET", "/v2/_catalog", nil)
+	before := s.state()
+	for _, who := range []as{nobody, atHome, user("alice", "guess"), user("bob", "bob"), user("", "ecila"), bearer("x"), func(r *http.Request) { r.Header.Set("Authorization", "Basic !") }} {
+		w := s.want(401, who, "POST", "/v2/team/app/blobs/uploads/", nil)
+		if challenge := w.Header().Get("WWW-Authenticate"); !strings.HasPrefix(challenge, `Bearer realm="http://example.com/auth/token",service="mirror",scope="repository:team/app:pull,push"`) {
+			t.Errorf("challenge %q", challenge)
+		}
+		s.want(401, who, "DELETE", "/v2/team/app/manifests/1", nil)
+		s.want(401, who, "GET", "/v2/", nil)
+	}
+	s.want(401, user("alice", "guess"), "GET", "/v2/team/app/manifests/1", nil) // who is wrong is told so
+	if after := s.state(); after != before {
+		t.Errorf("what was refused changed\n%s\ninto\n%s", before, after)
+	}
+	s.want(202, known("alice"), "POST", "/v2/team/app/blobs/uploads/", nil)
+	s.want(202, known("alice"), "DELETE", "/v2/team/app/manifests/"+manifest.String(), nil)
+}
+
+func TestNobodyPullsWithoutALoginIfThatIsSaid(t *testing.T) {
+	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice"), NoAnonymousPull: true})
+	s.fill("team/app")
+	for _, path := range []string{"/v2/", "/v2/_catalog", "/v2/team/app/manifests/1", "/v2/team/app/tags/list"} {
+		if w := s.want(401, nobody, "GET", path, nil); !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Basic ") {
+			t.Errorf("%s: challenge %q", path, w.Header())
+		}
+		s.want(200, known("alice"), "GET", path, nil)
+	}
+	s.want(401, nobody, "HEAD", "/v2/team/app/manifests/1", nil)
+}
+
+func TestAnonymousPushOpensTheMirrorToEverybody(t *testing.T) {
+	s := newSite(t, auth.Options{AnonymousPush: true})
+	s.fill("team/app")
+	s.want(202, nobody, "POST", "/v2/team/app/blobs/uploads/", nil, "X-Forwarded-For", "10.0.0.1")
+	s.want(202, nobody, "DELETE", "/v2/team/app/manifests/1", nil)
+}
+
+// TestCertificatesNameUsers: those that TLS verified.
+func TestCertificatesNameUsers(t *testing.T) {
+	rules := []auth.Rule{{Users: []string{"node"}, Repositories: []string{"team/**"}, Actions: []registry.Action{registry.Pull}}}
+	s := newSite(t, auth.Options{Certificates: true, Rules: rules})
+	s.fill("team/app")
+	cert := func(name string, verified bool) as {
+		return func(r *http.Request) {
+			chain := []*x509.Certificate{{Subject: pkix.Name{CommonName: name}}}
+			r.TLS = &tls.ConnectionState{PeerCertificates: chain}
+			if verified {
+				r.TLS.VerifiedChains = [][]*x509.Certificate{chain}
+			}
+		}
+	}
+	s.want(200, cert("node", true), "GET", "/v2/team/app/manifests/1", nil)
+	for _, who := range []as{nobody, atHome, cert("node", false), cert("other", true), cert("", true), cert("anonymous", true), cert("node\n", true)} {
+		s.want(403, who, "GET", "/v2/team/app/manifests/1", nil)
+		s.want(403, who, "POST", "/v2/team/app/blobs/uploads/", nil)
+	}
+	without := newSite(t, auth.Options{Rules: rules})
+	without.fill("team/app")
+	without.want(403, cert("node", true), "GET", "/v2/team/app/manifests/1", nil)
+}
+
+func TestTheUserIsInTheContext(t *testing.T) {
+	guard, err := auth.New(auth.Options{Htpasswd: htpasswd(t, "alice")})
+	must(t, err)
+	for name, who := range map[string]as{"alice": known("alice"), "": nobody} {
+		r := httptest.NewRequest("GET", "/v2/", nil)
+		who(r)
+		ctx, err := guard.Admit(http.Header{}, r, registry.Ask{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "a/b"}})
+		must(t, err)
+		if got := auth.UserOf(ctx); got != name {
+			t.Errorf("the user is %q, want %q", got, name)
+		}
+	}
+}
+
+// TestAPullWithoutUsersCostsNothing: what most mirrors serve takes no memory to admit.
+func TestAPullWithoutUsersCostsNothing(t *testing.T) {
+	guard, err := auth.New(auth.Options{Htpasswd: t.TempDir() + "/none"})
+	must(t, err)
+	r := httptest.NewRequest("GET", "/v2/library/app/manifests/1", nil)
+	header, ask := http.Header{}, registry.Ask{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "library/app"}}
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := guard.Admit(header, r, ask); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -1,0 +1,151 @@
+package auth
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// ErrNoUser says that a file has no such user.
+var ErrNoUser = errors.New("there is no such user")
+
+// newCost is what a password that is set here costs to check; it is remembered for a while when it was right.
+var newCost = bcrypt.DefaultCost
+
+// Users lists the users of an htpasswd file, in its order; none if there is no such file.
+func Users(path string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		_, _, err = parseUsers(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var names []string
+	for line := range strings.Lines(string(text)) {
+		if name, _, isUser := parseLine(line); isUser {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// SetPassword adds a user to an htpasswd file, which is made if it is not there, or gives one that is there another
+// password. Nobody else's line is touched. added says that the user is new.
+func SetPassword(path, name, password string) (added bool, err error) {
+	switch {
+	case !ValidUser(name):
+		return false, fmt.Errorf("%q cannot be the name of a user: it is a name of its own in rules, or has a colon or a space in it", name)
+	case password == "":
+		return false, errors.New("the password is empty")
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), newCost)
+	if errors.Is(err, bcrypt.ErrPasswordTooLong) {
+		return false, errors.New("the password is longer than the 72 bytes that bcrypt takes")
+	}
+	if err != nil {
+		return false, err
+	}
+	err = edit(path, func(lines []string) ([]string, error) {
+		line := name + ":" + string(hash)
+		i := indexUser(lines, name)
+		if added = i < 0; added {
+			return append(lines, line), nil
+		}
+		lines[i] = line
+		return lines, nil
+	})
+	return added, err
+}
+
+// RemoveUser removes a user from an htpasswd file: [ErrNoUser] if there is none.
+func RemoveUser(path, name string) error {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return ErrNoUser
+	}
+	return edit(path, func(lines []string) ([]string, error) {
+		i := indexUser(lines, name)
+		if i < 0 {
+			return nil, ErrNoUser
+		}
+		return slices.Delete(lines, i, i+1), nil
+	})
+}
+
+func indexUser(lines []string, name string) int {
+	return slices.IndexFunc(lines, func(line string) bool {
+		user, _, isUser := parseLine(line)
+		return isUser && user == name
+	})
+}
+
+// edit replaces a file at once with what change makes of its lines, and keeps its rights. One process at a time edits it.
+func edit(path string, change func(lines []string) ([]string, error)) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil { // a link stays one
+		path = real
+	}
+	locked, err := lock(path)
+	if err != nil {
+		return fmt.Errorf("cannot change %s: %w", path, err)
+	}
+	defer locked.Close()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("cannot change %s: %w", path, err)
+	}
+	var lines []string
+	if trimmed := strings.TrimRight(string(text), "\r\n"); trimmed != "" {
+		lines = strings.Split(trimmed, "\n")
+	}
+	if lines, err = change(lines); err != nil {
+		return err
+	}
+	var changed bytes.Buffer
+	for _, line := range lines {
+		changed.WriteString(line + "\n")
+	}
+	if _, _, err := parseUsers(changed.Bytes()); err != nil { // a server that follows it would not take it
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	info, err := locked.Stat()
+	if err == nil {
+		err = replace(path, changed.Bytes(), info)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot change %s: %w", path, err)
+	}
+	return nil
+}
+
+// replace puts a file in the place of another one, with its rights.
+func replace(path string, text []byte, old os.FileInfo) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".htpasswd-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+			os.Remove(file.Name())
+		}
+	}()
+	if _, err := file.Write(text); err != nil {
+		return err
+	}
+	if err := errors.Join(own(file, old), file.Chmod(old.Mode().Perm()), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}

@@ -1,0 +1,131 @@
+// Package auth says who a client is and what it may do. It is what the registry API asks as [registry.Access].
+//
+// A client is somebody by a name and password of an htpasswd file, by a certificate that TLS verified, or by a token: of
+// this mirror, which stands for a login ([Guard.Handler]), or of an issuer that it was told to trust ([Token]). Everybody
+// else is anonymous. What anonymous clients may do, everybody may: nobody loses anything by a login.
+//
+// As long as nobody can log in and no rules are given, everybody may pull, and who sits at this machine may push and
+// delete. Then users may do everything, and anonymous clients pull. Rules stand in the place of both.
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"os"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// Options say who there is, and who may do what. The zero value has no users.
+type Options struct {
+	// Names are those of the mirror that is guarded.
+	Names mirror.Names
+	// Htpasswd is a file of names and bcrypt hashes. It is followed: there are no users while it has not been there.
+	Htpasswd string
+	// Certificates makes users of clients by the common names of their certificates. TLS has to verify these.
+	Certificates bool
+	// Token has tokens of an issuer accepted; nil has none.
+	Token *Token
+
+	// Rules say who may do what. Without any, NoAnonymousPull and AnonymousPush, which has them delete, too, say what
+	// anonymous clients may do.
+	Rules           []Rule
+	Groups          map[string][]string // name → users
+	NoAnonymousPull bool
+	AnonymousPush   bool
+
+	// URL is how clients reach the mirror, if that cannot be told from their requests.
+	URL string
+	Log *zap.Logger
+}
+
+// Guard implements [registry.Access]. It is safe for concurrent use.
+type Guard struct {
+	kept   *kept
+	policy atomic.Pointer[policy]
+}
+
+// kept is what outlives a change of the options.
+type kept struct {
+	secret  []byte // of this process: passwords that are right are remembered by it
+	signing []byte // and tokens signed
+	slow    *slowdown
+	hashing chan struct{} // holds a token for each password that is being checked
+}
+
+// New returns a guard. Its error says which rule or file is wrong.
+func New(opts Options) (*Guard, error) {
+	g := &Guard{kept: &kept{
+		secret: make([]byte, 32), signing: make([]byte, 32), slow: newSlowdown(), hashing: make(chan struct{}, maxHashing),
+	}}
+	rand.Read(g.kept.secret) // never fails
+	rand.Read(g.kept.signing)
+	if err := g.Apply(opts); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Apply has other options count from now on. Who is logged in stays so, if there still is such a user. After an error
+// everything is as it was.
+func (g *Guard) Apply(opts Options) error {
+	p, err := newPolicy(opts, g.kept)
+	if err != nil {
+		return err
+	}
+	g.policy.Store(p)
+	return nil
+}
+
+// Reload reads the files of users and keys now, changed or not. After an error what was there before goes on to count.
+func (g *Guard) Reload() error {
+	p := g.policy.Load()
+	if err := p.users.reload(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if p.external != nil {
+		return p.external.keys.reload()
+	}
+	return nil
+}
+
+// Admit implements [registry.Access].
+func (g *Guard) Admit(header http.Header, r *http.Request, ask registry.Ask) (context.Context, error) {
+	return g.policy.Load().admit(header, r, ask)
+}
+
+// May implements [registry.Access].
+func (g *Guard) May(ctx context.Context, ask registry.Ask) bool {
+	c, _ := ctx.Value(clientKey{}).(client)
+	return g.policy.Load().may(c, ask)
+}
+
+// Handler gives tokens to who asks for one at [TokenPath]: a name and password, or none, become a token that says no more
+// than who that is. What it is good for is asked with each request. Everything else is left to next.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != TokenPath {
+			next.ServeHTTP(w, r)
+			return
+		}
+		g.policy.Load().issue(w, r)
+	})
+}
+
+// Summary says in a sentence who may do what, for people.
+func (g *Guard) Summary() string { return g.policy.Load().summary() }
+
+type clientKey struct{}
+
+// UserOf returns the name of the user whose request has this context, as [Guard.Admit] returned it; "" if the client is
+// anonymous.
+func UserOf(ctx context.Context) string {
+	c, _ := ctx.Value(clientKey{}).(client)
+	return c.name
+}

@@ -1,0 +1,157 @@
+package auth
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+	"unicode"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
+
+	"airmirror/mirror"
+)
+
+const (
+	// verifiedFor is how long a password is not checked again after it was found to be right.
+	verifiedFor = 5 * time.Minute
+	// maxVerified is how many passwords are remembered so.
+	maxVerified = 4096
+	// maxCost is the highest cost of a hash that is accepted: anybody can have it paid, with each wrong password.
+	maxCost = 16
+)
+
+// maxHashing is how many passwords are checked at a time: all that is left of the machine goes on to serve.
+var maxHashing = max(1, runtime.GOMAXPROCS(0)/2)
+
+// users are those of an htpasswd file, as it was at one time.
+type users struct {
+	hashes map[string][]byte
+	// nobody is a hash of no password, which costs as much as the others: who is unknown cannot be told by the time it takes.
+	nobody []byte
+	// verified has passwords that were found to be right, and until when that counts. It ends with the file, so that a
+	// password that was changed is never taken from it.
+	verified *lru.Cache[[sha256.Size]byte, time.Time]
+}
+
+// readUsers reads an htpasswd file: https://httpd.apache.org/docs/current/programs/htpasswd.html
+func readUsers(text []byte) (*users, error) {
+	hashes, cost, err := parseUsers(text)
+	if err != nil || len(hashes) == 0 {
+		return &users{}, err
+	}
+	u := &users{hashes: hashes}
+	if u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost); err != nil {
+		return nil, err
+	}
+	u.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified)
+	return u, err
+}
+
+// parseUsers returns the hashes of a file, and the highest cost of them.
+func parseUsers(text []byte) (hashes map[string][]byte, cost int, err error) {
+	hashes = map[string][]byte{}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		name, hash, isUser := parseLine(lines.Text())
+		if !isUser {
+			continue
+		}
+		used, err := bcrypt.Cost([]byte(hash))
+		switch {
+		case !ValidUser(name):
+			return nil, 0, fmt.Errorf("line %d: %q is not the name of a user", n, name)
+		case err != nil:
+			return nil, 0, fmt.Errorf("line %d: the hash of user %s is not one of bcrypt: set the password with 'mirror user add' or htpasswd -B", n, name)
+		case used > maxCost:
+			return nil, 0, fmt.Errorf("line %d: the hash of user %s has the cost %d, which takes too long to check: set the password again", n, name, used)
+		case hashes[name] != nil:
+			return nil, 0, fmt.Errorf("line %d: user %s is there twice", n, name)
+		}
+		cost = max(cost, used)
+		hashes[name] = []byte(hash)
+	}
+	return hashes, cost, lines.Err()
+}
+
+// parseLine takes a line of an htpasswd file apart; comments and empty lines are no users.
+func parseLine(line string) (name, hash string, isUser bool) {
+	line = strings.TrimSpace(line)
+	if line == "" || line[0] == '#' {
+		return "", "", false
+	}
+	name, hash, _ = strings.Cut(line, ":")
+	return name, hash, true
+}
+
+// ValidUser reports whether s can be the name of a user.
+func ValidUser(s string) bool {
+	if s == "" || len(s) > 255 || s[0] == '#' || s == Anonymous || s == Authenticated || s == "*" {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return r == ':' || r == unicode.ReplacementChar || !unicode.IsGraphic(r) || unicode.IsSpace(r)
+	})
+}
+
+// login reports whether a name and password are right: [mirror.CodeUnauthorized] if not, [mirror.CodeTooManyRequests]
+// from where too many were wrong.
+func (p *policy) login(r *http.Request, name, password string) error {
+	users := p.users.get()
+	if len(users.hashes) == 0 {
+		return errLogin
+	}
+	mac := hmac.New(sha256.New, p.secret)
+	mac.Write([]byte(name + ":" + password)) // no name has a colon in it
+	key := [sha256.Size]byte(mac.Sum(nil))
+	if users.remembers(key) {
+		return nil
+	}
+	done, err := p.slow.begin(r.Context(), addressOf(r))
+	if err != nil {
+		return err
+	}
+	right := users.remembers(key) // by the request before, of the several that clients send at once
+	if !right {
+		if right, err = p.check(r.Context(), users, name, password); err != nil {
+			done(true)
+			return err
+		}
+	}
+	done(right)
+	if !right {
+		p.log.Warn("login failed", zap.String("user", name), zap.String("address", r.RemoteAddr))
+		return errLogin
+	}
+	users.verified.Add(key, time.Now().Add(verifiedFor))
+	return nil
+}
+
+func (u *users) remembers(key [sha256.Size]byte) bool {
+	until, ok := u.verified.Get(key)
+	return ok && time.Now().Before(until)
+}
+
+// check pays for bcrypt, whether there is such a user or not.
+func (p *policy) check(ctx context.Context, users *users, name, password string) (right bool, err error) {
+	select {
+	case p.hashing <- struct{}{}:
+		defer func() { <-p.hashing }()
+	case <-ctx.Done():
+		return false, mirror.Errorf(mirror.CodeUnavailable, "the request was cancelled")
+	}
+	hash, known := users.hashes[name]
+	if !known {
+		hash = users.nobody
+	}
+	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && known, nil
+}

@@ -1,0 +1,195 @@
+package auth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"airmirror/api/auth"
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// ask asks a guard whether somebody may push.
+func ask(guard *auth.Guard, who as) (http.Header, error) {
+	header, r := http.Header{}, httptest.NewRequest("POST", "/v2/team/app/blobs/uploads/", nil)
+	who(r)
+	_, err := guard.Admit(header, r, registry.Ask{Action: registry.Push, Repo: mirror.Repo{Host: "docker.io", Path: "team/app"}})
+	return header, err
+}
+
+func wantCode(t *testing.T, guard *auth.Guard, who as, want mirror.Code) http.Header {
+	t.Helper()
+	header, err := ask(guard, who)
+	if got := mirror.CodeOf(err); got != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+	return header
+}
+
+func at(address string, who as) as {
+	return func(r *http.Request) { who(r); r.RemoteAddr = address }
+}
+
+// TestPasswordsCannotBeTriedQuickly: after ten that are wrong an address waits, and nobody else does.
+func TestPasswordsCannotBeTriedQuickly(t *testing.T) {
+	path := htpasswd(t, "alice", "bob")
+	synctest.Test(t, func(t *testing.T) {
+		guard, err := auth.New(auth.Options{Htpasswd: path})
+		must(t, err)
+		const here, near, far = "192.0.2.7:1000", "192.0.2.7:2000", "192.0.2.8:1000"
+		wantCode(t, guard, at(here, known("bob")), "") // and is remembered
+		var tries sync.WaitGroup
+		var mu sync.Mutex
+		codes := map[mirror.Code]int{}
+		for i := range 40 {
+			tries.Go(func() { // all at once, and by several names
+				_, err := ask(guard, at(here, user([]string{"alice", "nobody"}[i%2], strconv.Itoa(i))))
+				mu.Lock()
+				defer mu.Unlock()
+				codes[mirror.CodeOf(err)]++
+			})
+		}
+		tries.Wait()
+		if codes[mirror.CodeUnauthorized] != 10 || codes[mirror.CodeTooManyRequests] != 30 {
+			t.Errorf("answers to 40 guesses: %v", codes)
+		}
+		header := wantCode(t, guard, at(near, known("alice")), mirror.CodeTooManyRequests)
+		if after := header.Get("Retry-After"); after != "6" {
+			t.Errorf("Retry-After: %q", after)
+		}
+		wantCode(t, guard, at(far, known("alice")), "")
+		wantCode(t, guard, at(near, known("bob")), "")   // was right before, and need not be checked
+		wantCode(t, guard, at(near, known("alice")), "") // likewise
+		time.Sleep(6 * time.Second)
+		wantCode(t, guard, at(here, user("alice", "guess")), mirror.CodeUnauthorized)
+		wantCode(t, guard, at(here, user("alice", "guess")), mirror.CodeTooManyRequests)
+
+		// A client of IPv6 has as many addresses as it wants.
+		for i := range 10 {
+			wantCode(t, guard, at(fmt.Sprintf("[2001:db8::%x]:1", i), user("alice", "guess")), mirror.CodeUnauthorized)
+		}
+		wantCode(t, guard, at("[2001:db8::ffff]:1", user("alice", "guess")), mirror.CodeTooManyRequests)
+		wantCode(t, guard, at("[2001:db8:1::1]:1", user("alice", "guess")), mirror.CodeUnauthorized)
+	})
+}
+
+// TestARightPasswordIsCheckedAgainAfterAWhile: when its address may not have one checked, that shows.
+func TestARightPasswordIsCheckedAgainAfterAWhile(t *testing.T) {
+	path := htpasswd(t, "alice")
+	synctest.Test(t, func(t *testing.T) {
+		guard, err := auth.New(auth.Options{Htpasswd: path})
+		must(t, err)
+		wantCode(t, guard, known("alice"), "")
+		time.Sleep(4 * time.Minute)
+		for range 10 {
+			wantCode(t, guard, user("alice", "guess"), mirror.CodeUnauthorized)
+		}
+		wantCode(t, guard, known("alice"), "")
+		time.Sleep(55 * time.Second)
+		for range 9 {
+			wantCode(t, guard, user("alice", "guess"), mirror.CodeUnauthorized)
+		}
+		time.Sleep(5 * time.Second)
+		wantCode(t, guard, known("alice"), mirror.CodeTooManyRequests)
+	})
+}
+
+// TestTheFileOfUsersIsFollowed: a second after it changed, and what cannot be read changes nothing.
+func TestTheFileOfUsersIsFollowed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "htpasswd")
+	synctest.Test(t, func(t *testing.T) {
+		guard, err := auth.New(auth.Options{Htpasswd: path})
+		must(t, err)
+		later := func() { time.Sleep(time.Second) }
+		wantCode(t, guard, atHome, "")
+		wantCode(t, guard, nobody, mirror.CodeDenied)
+
+		writeUsers(t, path, "alice")
+		later()
+		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		wantCode(t, guard, known("alice"), "")
+
+		writeUsers(t, path, "bob", "carol")
+		later()
+		wantCode(t, guard, known("alice"), mirror.CodeUnauthorized) // though it was remembered
+		wantCode(t, guard, known("bob"), "")
+
+		for _, broken := range []string{"bob:$apr1$x$y\n", "bob:{SHA}x\n", "bob\n", ":x\n", "a b:$2y$05$x\n"} {
+			must(t, os.WriteFile(path, []byte(broken), 0o600))
+			later()
+			wantCode(t, guard, known("bob"), "")
+			wantCode(t, guard, nobody, mirror.CodeUnauthorized)
+		}
+		must(t, os.Remove(path))
+		later()
+		wantCode(t, guard, known("bob"), "")
+		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+
+		must(t, os.WriteFile(path, nil, 0o600)) // the last user was removed
+		later()
+		wantCode(t, guard, atHome, "")
+	})
+}
+
+func TestAFileOfUsersThatIsWrongIsNamed(t *testing.T) {
+	dear, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost)
+	must(t, err)
+	hash := string(dear)
+	for text, want := range map[string]string{
+		"# users\nbob:$apr1$abc$def\n":                           "line 2: the hash of user bob is not one of bcrypt",
+		"bob:" + hash + "\nbob:" + hash + "\n":                   "line 2: user bob is there twice",
+		"anonymous:" + hash + "\n":                               `line 1: "anonymous" is not the name of a user`,
+		"*:" + hash + "\n":                                       "not the name of a user",
+		"bob:" + strings.Replace(hash, "$04$", "$31$", 1) + "\n": "takes too long",
+	} {
+		path := filepath.Join(t.TempDir(), "htpasswd")
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		if _, err := auth.New(auth.Options{Htpasswd: path}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestHashesOfOtherToolsAreRead: htpasswd -B writes $2y$.
+func TestHashesOfOtherToolsAreRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "htpasswd")
+	must(t, os.WriteFile(path, []byte("robot:$2y$04$Ppo4kO0Equ1pj90kJFUapesXxnkdVAsN5K55gGlHFX66LjHhy7RRa\r\n"), 0o600))
+	guard, err := auth.New(auth.Options{Htpasswd: path})
+	must(t, err)
+	wantCode(t, guard, user("robot", "let me in"), "")
+	wantCode(t, guard, user("robot", "let me i"), mirror.CodeUnauthorized)
+	wantCode(t, guard, user("robot", ""), mirror.CodeUnauthorized)
+}
+
+// TestWhoIsUnknownTakesAsLongAsAWrongPassword: so that names cannot be found out. Without care it is a thousandth.
+func TestWhoIsUnknownTakesAsLongAsAWrongPassword(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "htpasswd")
+	hash, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost+3)
+	must(t, err)
+	must(t, os.WriteFile(path, []byte("alice:"+string(hash)+"\n"), 0o600))
+	guard, err := auth.New(auth.Options{Htpasswd: path})
+	must(t, err)
+	took := func(name string) time.Duration {
+		least := time.Hour
+		for range 3 {
+			began := time.Now()
+			wantCode(t, guard, user(name, "guess"), mirror.CodeUnauthorized)
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	if wrong, unknown := took("alice"), took("nobody"); unknown < wrong/10 {
+		t.Errorf("a wrong password takes %v, a name that is unknown %v", wrong, unknown)
+	}
+}

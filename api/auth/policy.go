@@ -1,0 +1,132 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// policy is what a guard goes by, until it is told otherwise.
+type policy struct {
+	*kept
+	names    mirror.Names
+	log      *zap.Logger
+	users    *follower[*users]
+	certs    bool
+	external *verifier // nil if there is no issuer
+	rules    rules
+	// open says that no rules were given and nothing was opened: this machine may do everything until there are users.
+	open bool
+	url  string
+}
+
+func newPolicy(opts Options, kept *kept) (p *policy, err error) {
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	p = &policy{
+		kept: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL,
+		open: len(opts.Rules) == 0 && !opts.AnonymousPush,
+	}
+	if p.rules, err = compile(opts); err != nil {
+		return nil, err
+	}
+	if p.users, err = follow(opts.Htpasswd, true, readUsers, opts.Log); err != nil {
+		return nil, err
+	}
+	if opts.Token != nil {
+		p.external, err = newVerifier(*opts.Token, opts.Names, opts.Log)
+	}
+	return p, err
+}
+
+// admit is [Guard.Admit].
+func (p *policy) admit(header http.Header, r *http.Request, ask registry.Ask) (context.Context, error) {
+	ctx := r.Context()
+	c, err := p.identify(r)
+	if err != nil {
+		p.challenge(header, r, ask, c, err)
+		return ctx, err
+	}
+	if !p.admits(c, ask) {
+		if c.home = p.atHome(r); !c.home {
+			err = p.refuse(r, c, ask)
+			p.challenge(header, r, ask, c, err)
+			return ctx, err
+		}
+	}
+	if c.name != "" || c.grants != nil || c.home {
+		ctx = context.WithValue(ctx, clientKey{}, c)
+	}
+	return ctx, nil
+}
+
+// admits reports whether c may do what is asked, wherever it is.
+func (p *policy) admits(c client, ask registry.Ask) bool {
+	switch ask.Action {
+	case registry.Ping:
+		return c.proved || !p.logins()
+	case registry.List: // what is in the catalog is asked one by one
+		return c.proved || p.rules.somewhere("", registry.Pull)
+	}
+	return p.may(c, ask)
+}
+
+func (p *policy) may(c client, ask registry.Ask) bool {
+	if c.home {
+		return true
+	}
+	if ask.Action == registry.List {
+		if c.grants != nil && c.grants.catalog {
+			return true
+		}
+		ask.Action = registry.Pull // who may pull it may know of it
+	}
+	if c.grants != nil {
+		return c.grants.allow(ask) || p.rules.allow("", ask)
+	}
+	return p.rules.allow(c.name, ask)
+}
+
+// atHome reports whether a request may do everything since nobody can log in and it comes from this machine.
+func (p *policy) atHome(r *http.Request) bool { return p.open && !p.hasUsers() && fromHere(r) }
+
+// logins reports whether there is somebody to log in as.
+func (p *policy) logins() bool { return p.external != nil || len(p.users.get().hashes) > 0 }
+
+func (p *policy) hasUsers() bool { return p.certs || p.logins() }
+
+func (p *policy) summary() string {
+	count := len(p.users.get().hashes)
+	switch {
+	case p.rules.given > 0:
+		return "who may pull, push and delete is said by " + number(p.rules.given, "rule")
+	case !p.open:
+		return "anybody may push and delete, from anywhere"
+	case !p.hasUsers():
+		return "without users, only this machine may push and delete: 'mirror user add NAME' makes one"
+	}
+	who := "holders of a token may pull, push and delete what it says"
+	switch {
+	case count > 0:
+		who = number(count, "user") + " may pull, push and delete"
+	case p.certs:
+		who = "clients with a certificate may pull, push and delete"
+	}
+	if p.rules.somewhere("", registry.Pull) {
+		return who + ", anybody may pull"
+	}
+	return who + ", nobody else may do anything"
+}
+
+func number(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return strconv.Itoa(n) + " " + of + "s"
+}

@@ -1,0 +1,106 @@
+package auth
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+
+	"airmirror/mirror"
+)
+
+const (
+	// An address may have so many logins fail at once, and then one more in each interval.
+	maxFailures     = 10
+	failureInterval = 6 * time.Second
+	// maxAddresses is how many addresses are remembered.
+	maxAddresses = 4096
+)
+
+// slowdown has those wait who try passwords. Each address has its turn, one password at a time, so that no number of
+// connections gets more of them checked.
+type slowdown struct {
+	mu        sync.Mutex
+	addresses *lru.Cache[netip.Prefix, *attempts]
+}
+
+type attempts struct {
+	turn     chan struct{} // full while somebody has it
+	failures *rate.Limiter
+}
+
+func newSlowdown() *slowdown {
+	addresses, err := lru.New[netip.Prefix, *attempts](maxAddresses)
+	if err != nil { // the size is positive
+		panic(err)
+	}
+	return &slowdown{addresses: addresses}
+}
+
+// begin waits for the turn of an address. The caller says with done whether the password was right.
+func (s *slowdown) begin(ctx context.Context, address netip.Prefix) (done func(right bool), err error) {
+	a := s.of(address)
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, mirror.Errorf(mirror.CodeUnavailable, "the request was cancelled")
+	}
+	if left := a.failures.Tokens(); left < 1 {
+		<-a.turn
+		wait := time.Duration((1 - left) * float64(failureInterval))
+		return nil, &mirror.Error{
+			Code: mirror.CodeTooManyRequests, Message: "too many logins from this address failed: wait a little",
+			Cause: &tooMany{wait},
+		}
+	}
+	return func(right bool) {
+		if !right {
+			a.failures.Allow()
+		}
+		<-a.turn
+	}, nil
+}
+
+func (s *slowdown) of(address netip.Prefix) *attempts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.addresses.Get(address)
+	if !ok {
+		a = &attempts{turn: make(chan struct{}, 1), failures: rate.NewLimiter(rate.Every(failureInterval), maxFailures)}
+		s.addresses.Add(address, a)
+	}
+	return a
+}
+
+// tooMany says how long to wait.
+type tooMany struct{ wait time.Duration }
+
+func (t *tooMany) Error() string { return "try again in " + t.seconds() + "s" }
+
+func (t *tooMany) seconds() string {
+	return strconv.Itoa(max(1, int(math.Ceil(t.wait.Seconds()))))
+}
+
+// addressOf is what a client is slowed by: its IPv4 address, or the network that a client of IPv6 has all of.
+func addressOf(r *http.Request) netip.Prefix {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr := from.Addr().Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil { // there are so many bits
+		panic(err)
+	}
+	return prefix
+}

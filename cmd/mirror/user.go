@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"airmirror/api/auth"
+	"airmirror/cmd/mirror/settings"
+)
+
+// userFile is what commands about users are told: which file they are about.
+type userFile struct {
+	serveConfig
+	path string
+}
+
+func newUserCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "Say who may log in",
+		Long: `Say who may log in. Users are kept in an htpasswd file, with bcrypt: the one of the configuration
+or, if that names none, htpasswd in the data folder. A running server takes up each change
+within a second.
+
+As soon as there are users, only they may push and delete; anybody may still pull, unless
+auth.anonymousPull is false. Rules in the configuration say more than that.`,
+		Args: usage(noArguments),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newUserAddCommand(), newUserRemoveCommand(), newUserListCommand())
+	return cmd
+}
+
+func newUserAddCommand() *cobra.Command {
+	var u userFile
+	var fromStdin bool
+	cmd := u.command(&cobra.Command{
+		Use:   "add NAME",
+		Short: "Add a user, or give one another password",
+		Example: `  mirror user add alice
+  pwgen 20 1 | mirror user add robot --password-stdin`,
+		Args: cobra.ExactArgs(1),
+	}, func(cmd *cobra.Command, args []string) error {
+		name := args[0]
+		if !auth.ValidUser(name) {
+			return &exitError{exitUsage, fmt.Errorf("%q cannot be the name of a user: it is one that rules use, or has a colon or a space in it", name)}
+		}
+		password, err := readPassword(cmd, fromStdin)
+		if err != nil {
+			return err
+		}
+		added, err := auth.SetPassword(u.path, name, password)
+		if err != nil {
+			return err
+		}
+		what := "is added"
+		if !added {
+			what = "has a new password"
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s in %s\n", name, what, u.path)
+		return err
+	})
+	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
+	return cmd
+}
+
+func newUserRemoveCommand() *cobra.Command {
+	var u userFile
+	return u.command(&cobra.Command{
+		Use:     "rm NAME",
+		Short:   "Remove a user",
+		Example: `  mirror user rm alice`,
+		Args:    cobra.ExactArgs(1),
+	}, func(cmd *cobra.Command, args []string) error {
+		err := auth.RemoveUser(u.path, args[0])
+		if errors.Is(err, auth.ErrNoUser) {
+			return fmt.Errorf("there is no user %s in %s", args[0], u.path)
+		}
+		if err == nil {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is removed from %s\n", args[0], u.path)
+		}
+		return err
+	})
+}
+
+func newUserListCommand() *cobra.Command {
+	var u userFile
+	var asJSON bool
+	cmd := u.command(&cobra.Command{
+		Use:     "ls",
+		Short:   "List users",
+		Example: `  mirror user ls`,
+		Args:    noArguments,
+	}, func(cmd *cobra.Command, _ []string) error {
+		users, err := auth.Users(u.path)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(cmd.OutOrStdout(), append([]string{}, users...))
+		}
+		for _, user := range users {
+			fmt.Fprintln(cmd.OutOrStdout(), user)
+		}
+		return nil
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// command completes cmd with the flags that say which file is meant.
+func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	meant := pflag.NewFlagSet("", pflag.ContinueOnError)
+	given := defaults()
+	meant.StringVar(&u.path, "htpasswd", "", "the `file` that they are in (default the one of the configuration, or htpasswd in the data folder)")
+	meant.StringVar(&given.Data, "data", given.Data, "the data `folder` of the mirror")
+	meant.StringVar(&u.configFile, "config", os.Getenv(settings.EnvPrefix+"CONFIG"), "read settings from this YAML `file`")
+	cmd.Flags().AddFlagSet(meant)
+	cmd.Args = usage(cmd.Args)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if u.path == "" {
+			if err := u.load(meant); err != nil {
+				return err
+			}
+			u.path = u.htpasswd()
+			if _, err := os.Stat(u.Data); u.Auth.HtpasswdFile == "" && err != nil {
+				return &exitError{exitData, fmt.Errorf("there is no data folder %s to keep users in: name that of the mirror with --data, or a file with --htpasswd", u.Data)}
+			}
+		}
+		return do(cmd, args)
+	}
+	return cmd
+}
+
+// readPassword reads a password from standard input or, twice and unseen, from the terminal.
+func readPassword(cmd *cobra.Command, fromStdin bool) (string, error) {
+	if fromStdin {
+		text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4<<10))
+		password := strings.TrimRight(string(text), "\r\n")
+		if err == nil && password == "" {
+			err = &exitError{exitUsage, errors.New("there is no password on standard input")}
+		}
+		return password, err
+	}
+	stdin := int(os.Stdin.Fd())
+	if !term.IsTerminal(stdin) {
+		return "", &exitError{exitUsage, errors.New("standard input is no terminal: give the password there with --password-stdin")}
+	}
+	state, err := term.GetState(stdin)
+	if err != nil {
+		return "", err
+	}
+	var twice [2]string
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(cmd.ErrOrStderr(), prompt)
+		if twice[i], err = readUnseen(cmd.Context(), stdin, state); err != nil {
+			return "", err
+		}
+		fmt.Fprintln(cmd.ErrOrStderr())
+	}
+	if twice[0] != twice[1] {
+		return "", errors.New("the two passwords are not the same")
+	}
+	return twice[0], nil
+}
+
+// readUnseen reads a line from a terminal, which shows again what is typed after it, and after Ctrl-C.
+func readUnseen(ctx context.Context, terminal int, state *term.State) (string, error) {
+	type line struct {
+		text []byte
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(terminal)
+		read <- line{text, err}
+	}()
+	select {
+	case l := <-read:
+		return string(l.text), l.err
+	case <-ctx.Done():
+		_ = term.Restore(terminal, state)
+		return "", errInterrupted
+	}
+}

@@ -1,0 +1,238 @@
+package gc_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+// diskOf is a disk of 40 GiB, of which so much is free.
+func diskOf(free *int64) func() (int64, int64, error) {
+	return func() (int64, int64, error) { return 40 << 30, *free, nil }
+}
+
+// collector makes a collector over a shop, which serves until the test ends.
+func (s *shop) collector(t *testing.T, opts gc.CollectorOptions) *gc.Collector {
+	s.Helper()
+	opts.Pace = -1
+	c, err := gc.NewCollector(s.Context(), s, s, opts)
+	s.must(err)
+	ctx, cancel := context.WithCancel(s.Context())
+	done := make(chan bool)
+	go func() { c.Serve(ctx); close(done) }()
+	s.stop = func() { cancel(); <-done }
+	return c
+}
+
+// lastRun fails the test unless the last run was that long after the test began.
+func (s *shop) lastRun(c *gc.Collector, cause gc.Cause, after time.Duration) gc.Result {
+	s.Helper()
+	synctest.Wait()
+	last := c.Status().Last
+	if last == nil {
+		s.Fatal("there was no run")
+	}
+	if last.Cause != cause || last.Began.Sub(s.began).Round(time.Second) != after {
+		s.Fatalf("the last run was by %s after %s, want %s after %s", last.Cause, last.Began.Sub(s.began), cause, after)
+	}
+	return *last
+}
+
+func TestSchedule(t *testing.T) {
+	inShop(t, func(s *shop) {
+		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(6 * hour)}})
+		s.push(team, "alone")
+		later(30 * time.Second)
+		if status := c.Status(); status.Last != nil || status.Running || status.Next.Sub(s.began) != time.Minute {
+			s.Errorf("%+v", status)
+		}
+		later(time.Minute)
+		s.lastRun(c, gc.BySchedule, time.Minute)
+		if next := c.Status().Next.Sub(s.began); next != 6*hour+time.Minute {
+			s.Errorf("next after %s", next)
+		}
+		later(6 * hour)
+		if r := s.lastRun(c, gc.BySchedule, 6*hour+time.Minute); r.Bytes != 5 {
+			s.Errorf("%+v", r)
+		}
+		s.must(c.Configure(gc.Schedule{Every: gc.Age(time.Hour)}))
+		later(time.Hour)
+		s.lastRun(c, gc.BySchedule, 7*hour+time.Minute)
+		s.must(c.Configure(gc.Schedule{}))
+		later(100 * hour)
+		s.lastRun(c, gc.BySchedule, 7*hour+time.Minute)
+		if next := c.Status().Next; !next.IsZero() {
+			s.Errorf("next at %s", next)
+		}
+
+		s.stop() // the next process goes on
+		s.must(c.Configure(gc.Schedule{}))
+		before := *c.Status().Last
+		c = s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Policy: gc.Policy{MaxSize: 1 << 30}}})
+		if after := c.Status().Last; after == nil || !reflect.DeepEqual(*after, before) {
+			s.Errorf("%+v, before %+v", after, before)
+		}
+		later(2 * time.Minute)
+		s.lastRun(c, gc.BySchedule, 107*hour+2*time.Minute+30*time.Second)
+		later(time.Hour)
+		s.lastRun(c, gc.BySchedule, 108*hour+2*time.Minute+30*time.Second)
+	})
+}
+
+func TestGuardOfTheDisk(t *testing.T) {
+	for name, test := range map[string]struct {
+		schedule gc.Schedule
+		free     int64
+		goes     int // images, of three; all but one have to be old
+	}{
+		"enough is free":      {gc.Schedule{}, 2 << 30, 0},
+		"nearly full":         {gc.Schedule{}, 2<<30 - 9999, 2},
+		"nobody is to mind":   {gc.Schedule{NoGuard: true}, 0, 0},
+		"as configured":       {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 10}}}, 4<<30 - 9999, 2},
+		"as configured alone": {gc.Schedule{NoGuard: true, Policy: gc.Policy{KeepFree: gc.Share{Bytes: 10 << 30}}}, 9 << 30, 2},
+		"enough, configured":  {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 1}}}, 2 << 30, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inShop(t, func(s *shop) {
+				s.mirrorImage(hub, "v1", "config 1", "base")
+				s.mirrorImage(hub, "v2", "config 2", "base")
+				s.pushImage(team, "v1", "config 3")
+				later(2 * time.Hour)
+				s.began = time.Now()
+				c := s.collector(t, gc.CollectorOptions{Schedule: test.schedule, Disk: diskOf(&test.free)})
+				later(61 * time.Second)
+				if test.goes == 0 {
+					if last := c.Status().Last; last != nil {
+						s.Errorf("%+v", last)
+					}
+					return
+				}
+				r := s.lastRun(c, gc.ByDisk, time.Minute)
+				if r.Images != test.goes || r.Budget.Short == 0 || r.Budget.FreeUpTo <= r.Budget.KeepFree {
+					s.Errorf("%+v", r)
+				}
+				s.pull(team, "v1", "config 3")
+				later(10 * time.Minute) // it was not enough, and will not be
+				s.lastRun(c, gc.ByDisk, time.Minute)
+				later(5 * time.Minute)
+				s.lastRun(c, gc.ByDisk, 16*time.Minute)
+			})
+		})
+	}
+}
+
+func TestGuardStopsWhenEnoughIsFree(t *testing.T) {
+	inShop(t, func(s *shop) {
+		for _, tag := range []string{"v1", "v2", "v3"} {
+			s.mirrorImage(hub, tag, "config "+tag)
+			later(time.Hour)
+		}
+		later(time.Hour)
+		free := int64(2<<30) - 1
+		s.began = time.Now()
+		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Policy: gc.Policy{
+			KeepFree: gc.Share{Bytes: 2 << 30}, FreeUpTo: gc.Share{Bytes: 2<<30 + 1},
+		}}, Disk: diskOf(&free)})
+		later(61 * time.Second)
+		if r := s.lastRun(c, gc.ByDisk, time.Minute); r.Images != 1 || r.Budget.Short != 0 {
+			s.Errorf("%+v", r)
+		}
+		later(time.Minute) // it helped, and is done again as long as that is needed
+		s.lastRun(c, gc.ByDisk, 2*time.Minute)
+	})
+}
+
+func TestDiskThatCannotBeLookedAt(t *testing.T) {
+	inShop(t, func(s *shop) {
+		c := s.collector(t, gc.CollectorOptions{Disk: func() (int64, int64, error) { return 0, 0, errBroken }})
+		later(time.Hour)
+		if last := c.Status().Last; last != nil {
+			s.Errorf("%+v", last)
+		}
+	})
+}
+
+// waiting is a shop whose sweeps wait.
+type waiting struct {
+	*shop
+	release chan bool
+}
+
+func (w waiting) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned], done func(mirror.Swept)) error {
+	select {
+	case <-w.release:
+		return w.shop.Sweep(ctx, condemned, done)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestOneAtATime(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.push(team, "alone")
+		later(2 * time.Hour)
+		s.began = time.Now()
+		w := waiting{s, make(chan bool)}
+		c, err := gc.NewCollector(s.Context(), w, s, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(hour), Pace: -1}})
+		s.must(err)
+		ctx, cancel := context.WithCancel(s.Context())
+		defer cancel()
+		go c.Serve(ctx)
+		errs := make(chan error)
+		go func() { _, err := c.Collect(ctx, c.Options(), nil); errs <- err }()
+		synctest.Wait()
+		if status := c.Status(); !status.Running || !status.Since.Equal(s.began) {
+			s.Errorf("%+v", status)
+		}
+		if _, err := c.Collect(ctx, c.Options(), nil); mirror.CodeOf(err) != mirror.CodeUnavailable {
+			s.Errorf("%v", err)
+		}
+		if p, err := c.Plan(ctx, c.Options()); err != nil || p.Totals.Bytes != 5 {
+			s.Errorf("%v, %v", p, err)
+		}
+		later(90 * time.Second) // the schedule was refused
+		close(w.release)
+		s.must(<-errs)
+		if r := s.lastRun(c, gc.ByCommand, 0); r.Bytes != 5 || r.Seconds != 90 {
+			s.Errorf("%+v", r)
+		}
+		later(time.Minute) // and tries again
+		s.lastRun(c, gc.BySchedule, 2*time.Minute)
+	})
+}
+
+func TestCollectionThatIsBrokenOff(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.push(team, "alone")
+		later(2 * time.Hour)
+		s.began = time.Now()
+		c, err := gc.NewCollector(s.Context(), waiting{s, nil}, s, gc.CollectorOptions{})
+		s.must(err)
+		ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+		defer cancel()
+		r, err := c.Collect(ctx, c.Options(), nil)
+		if !errors.Is(err, context.DeadlineExceeded) || r.Error == "" {
+			s.Errorf("%+v, %v", r, err)
+		}
+		if r := s.lastRun(c, gc.ByCommand, 0); r.Error == "" {
+			s.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestSchedulesThatMakeNoSense(t *testing.T) {
+	inShop(t, func(s *shop) {
+		for _, schedule := range []gc.Schedule{{Every: -1}, {Policy: gc.Policy{MaxSize: 1, ShrinkTo: 2}}} {
+			if _, err := gc.NewCollector(s.Context(), s, s, gc.CollectorOptions{Schedule: schedule}); err == nil {
+				s.Errorf("%+v", schedule)
+			}
+		}
+	})
+}

@@ -1,0 +1,241 @@
+package gc_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+// TestStress pushes, pulls, mounts and deletes while collections with no grace time run one after another. What a push
+// acknowledged stays whole and can be read, until somebody deletes it.
+func TestStress(t *testing.T) {
+	s := openShop(t, quickFolder(t))
+	defer s.close()
+	load := &load{shop: s, t: t, changed: make(chan bool, 1)}
+	give := time.Now().Add(5 * time.Second) // on a machine that is slow
+	var workers sync.WaitGroup
+	for i, work := range []func(*rand.Rand, int){load.pushes, load.pushes, load.pushes, load.mounts, load.deletes, load.collections} {
+		workers.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(i)))
+			for !t.Failed() && load.pushed.Load() < 200 && time.Now().Before(give) {
+				work(random, i)
+			}
+		})
+	}
+	workers.Wait()
+	if load.pushed.Load() == 0 || load.freed.Load() == 0 || load.deleted.Load() == 0 {
+		t.Errorf("%d images were pushed, %d deleted, %d bytes freed", load.pushed.Load(), load.deleted.Load(), load.freed.Load())
+	}
+	t.Logf("%d images pushed, %d refused for a blob that went, %d deleted, %d bytes freed", load.pushed.Load(), load.refused.Load(), load.deleted.Load(), load.freed.Load())
+	for _, image := range load.images {
+		load.pull(image)
+	}
+	s.collect(gc.Policy{Grace: -1, DeleteUntagged: true})
+	for _, image := range load.images {
+		load.pull(image)
+	}
+	if err := noWaste(s); err != nil {
+		t.Error(err)
+	}
+}
+
+// load is what goes on side by side.
+type load struct {
+	*shop
+	t                               *testing.T
+	changed                         chan bool // holds a token when something was written
+	pushed, refused, deleted, freed atomic.Int64
+
+	mu     sync.Mutex
+	images []pushedImage // that should be there
+}
+
+type pushedImage struct {
+	repo, tag string
+	digest    digest.Digest
+	blobs     []string
+}
+
+// blobs are a few that are shared by many images, and one that is not.
+func (l *load) blobs(random *rand.Rand, worker int) []string {
+	return []string{
+		fmt.Sprintf("config %d %d", worker, random.IntN(1000)),
+		strings.Repeat("base ", 1+random.IntN(3)), strings.Repeat("layer ", 1+random.IntN(3)),
+	}
+}
+
+// pushes pushes an image as a client does: blobs that are there already are not sent. What a client saw may go before the
+// manifest, as there is no grace time; then it pushes the blobs again.
+func (l *load) pushes(random *rand.Rand, worker int) {
+	image := pushedImage{repo: fmt.Sprintf("registry.test/team/app%d", worker%2), tag: fmt.Sprintf("v%d-%d", worker, random.IntN(20)), blobs: l.blobs(random, worker)}
+	man := imageOf(mirror.Pushed, "", image.blobs...)
+	image.digest = man.Digest
+	for {
+		for _, blob := range image.blobs {
+			stat, err := l.StatBlob(l.t.Context(), repoOf(image.repo), named(blob))
+			if err != nil {
+				l.t.Error(err)
+				return
+			}
+			if !stat.Held || !stat.Linked {
+				l.send(image.repo, blob)
+			}
+		}
+		// Nobody deletes an image whose push is under way, or it would not be known what should be there.
+		l.mu.Lock()
+		err := l.PutManifest(l.t.Context(), repoOf(image.repo), man, image.tag)
+		if err == nil {
+			l.forget(image.repo, image.tag)
+			l.images = append(l.images, image)
+			l.mu.Unlock()
+			break
+		}
+		l.mu.Unlock()
+		if mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown {
+			l.t.Error(err)
+			return
+		}
+		l.refused.Add(1)
+	}
+	l.pushed.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pull(l.images[random.IntN(len(l.images))])
+}
+
+// send pushes a blob; unlike push it may be called by any goroutine.
+func (l *load) send(repo, blob string) {
+	up, err := l.StartUpload(l.t.Context(), repoOf(repo), digest.SHA256)
+	if err == nil {
+		_, err = up.Append(strings.NewReader(blob))
+	}
+	if err == nil {
+		err = up.Commit(l.t.Context(), named(blob))
+	}
+	if err != nil {
+		l.t.Error(err)
+	}
+	select {
+	case l.changed <- true:
+	default:
+	}
+}
+
+// forget takes an image that lost its tag to another one from those that should be there.
+func (l *load) forget(repo, tag string) {
+	for i, image := range l.images {
+		if image.repo == repo && image.tag == tag {
+			l.images[i] = l.images[len(l.images)-1]
+			l.images = l.images[:len(l.images)-1]
+			return
+		}
+	}
+}
+
+// mounts mounts the blobs of an image elsewhere and puts its manifest there.
+func (l *load) mounts(random *rand.Rand, worker int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.images) == 0 {
+		return
+	}
+	image := l.images[random.IntN(len(l.images))]
+	to := image
+	to.repo, to.tag = "registry.test/team/other", fmt.Sprintf("v%d", random.IntN(20))
+	for _, blob := range image.blobs {
+		if _, err := l.Mount(l.t.Context(), repoOf(to.repo), repoOf(image.repo), named(blob)); err != nil {
+			l.t.Error(err)
+			return
+		}
+	}
+	err := l.PutManifest(l.t.Context(), repoOf(to.repo), imageOf(mirror.Pushed, "", image.blobs...), to.tag)
+	if err != nil {
+		l.t.Error(err) // the image that it was mounted from has all of them
+		return
+	}
+	l.forget(to.repo, to.tag)
+	l.images = append(l.images, to)
+}
+
+// deletes deletes an image, with all its tags.
+func (l *load) deletes(random *rand.Rand, _ int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.images) < 8 {
+		return
+	}
+	image := l.images[random.IntN(len(l.images))]
+	if err := l.DeleteManifest(l.t.Context(), repoOf(image.repo), image.digest); err != nil {
+		l.t.Error(err)
+		return
+	}
+	l.deleted.Add(1)
+	rest := l.images[:0]
+	for _, other := range l.images {
+		if other.repo != image.repo || other.digest != image.digest {
+			rest = append(rest, other)
+		}
+	}
+	l.images = rest
+}
+
+// pull reads all of an image that should be there. The caller has the lock.
+func (l *load) pull(image pushedImage) {
+	ctx := l.t.Context()
+	tag, err := l.Tag(ctx, repoOf(image.repo), image.tag)
+	if err != nil || tag.Digest != image.digest {
+		l.t.Errorf("%s:%s is %s, %v; want %s", image.repo, image.tag, tag.Digest, err, image.digest)
+		return
+	}
+	if _, err := l.Manifest(ctx, repoOf(image.repo), image.digest); err != nil {
+		l.t.Error(err)
+	}
+	for _, blob := range image.blobs {
+		if err := l.read(image.repo, blob); err != nil {
+			l.t.Errorf("%s:%s: %v", image.repo, image.tag, err)
+		}
+	}
+}
+
+// collections collects everything that nobody needs, with no regard for its age, when there may be something.
+func (l *load) collections(*rand.Rand, int) {
+	select {
+	case <-l.changed:
+	case <-time.After(time.Second):
+	}
+	r, err := gc.Run(l.t.Context(), l.shop, l.shop, gc.Options{Policy: gc.Policy{Grace: -1, DeleteUntagged: true, Uploads: -1}}, nil)
+	if err != nil {
+		l.t.Error(err)
+	}
+	l.freed.Add(r.Bytes)
+}
+
+// noWaste reports what is held that nothing needs.
+func noWaste(s *shop) error {
+	var size int64
+	err := s.Survey(s.Context(), func(v mirror.Survey) error {
+		for blob, err := range v.Blobs() {
+			if err != nil {
+				return err
+			}
+			if blob.Users == 0 {
+				return fmt.Errorf("blob %s is left", blob.Digest)
+			}
+			size += blob.Size
+		}
+		return nil
+	})
+	if disk := s.disk(); err == nil && disk != size {
+		err = fmt.Errorf("%d bytes on the disk, %d in the index", disk, size)
+	}
+	return err
+}
