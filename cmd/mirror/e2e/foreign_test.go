@@ -13,8 +13,8 @@ import (
 type foreign struct {
 	write []string // a command, with %s for the file or folder to write
 	shell string   // or one whose output is taken in as it comes, before " | mirror sync --bundle -"
-	tag   string // for --tag, if it has no name
-	comes string // the name that it has inside then, without the registry
+	tag   string   // for --tag, if it has no name
+	comes string   // the name that it has inside then, without the registry
 }
 
 // TestOthersBundlesComeIn: what other tools write is taken in, and what comes back is the same image and runs.
