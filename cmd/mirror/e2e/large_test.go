@@ -58,11 +58,11 @@ func sparseRegistry(t *testing.T, size int64, layers int) (root string) {
 		}
 	}
 	var descriptors []string
-	for n := range int64(layers) {
-		digest := digestOfZeros(t, size+n)
-		blob(digest, "", size+n)
+	for n, digest := range digestsOfZeros(size, layers) {
+		bytes := size + int64(n)
+		blob(digest, "", bytes)
 		link(digest, "_layers/sha256/"+digest)
-		descriptors = append(descriptors, fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%d}`, digest, size+n))
+		descriptors = append(descriptors, fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%d}`, digest, bytes))
 	}
 	const config = `{"architecture":"amd64","os":"linux"}`
 	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
@@ -80,14 +80,18 @@ func hexOf(content string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func digestOfZeros(t *testing.T, size int64) string {
-	t.Helper()
+// digestsOfZeros are the digests of size zeros, of one more, and so on.
+func digestsOfZeros(size int64, count int) (digests []string) {
 	h := sha256.New()
 	zeros := make([]byte, 1<<20)
 	for left := size; left > 0; left -= int64(len(zeros)) {
 		h.Write(zeros[:min(left, int64(len(zeros)))])
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	for range count {
+		digests = append(digests, hex.EncodeToString(h.Sum(nil)))
+		h.Write(zeros[:1])
+	}
+	return digests
 }
 
 // carryWatched has one command write into the other, and returns the most memory that they and their servers had, in
