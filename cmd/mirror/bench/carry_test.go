@@ -69,7 +69,6 @@ func piped(b *testing.B, from, to watched) time.Duration {
 	began := time.Now()
 	var running []*server
 	for _, c := range []watched{from, to} {
-		c.Stderr = os.Stderr
 		check(b, c.Start())
 		s := &server{cmd: c.Cmd, done: make(chan struct{})}
 		go s.watch()
