@@ -55,6 +55,7 @@ func (x *hookedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) e
 type hookedBlobs struct {
 	cache.Blobs
 	afterCommit func()
+	afterStat   func()
 	content     map[digest.Digest]string
 	stuck       atomic.Bool // nothing can be deleted
 }
@@ -69,6 +70,14 @@ func (b *hookedBlobs) Delete(ctx context.Context, d digest.Digest) error {
 func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, label string) (cache.Writer, error) {
 	w, err := b.Blobs.Create(ctx, algorithm, label)
 	return hookedWriter{w, b}, err
+}
+
+func (b *hookedBlobs) Stat(ctx context.Context, d digest.Digest) (int64, error) {
+	size, err := b.Blobs.Stat(ctx, d)
+	if b.afterStat != nil {
+		b.afterStat()
+	}
+	return size, err
 }
 
 type hookedWriter struct {

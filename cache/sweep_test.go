@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -85,81 +86,85 @@ func TestOrphans(t *testing.T) {
 	read(t, s, "blob 7")
 }
 
+// sweepAside sweeps d while somebody else is in the middle of something, until the sweep has ended or waits for that.
+func sweepAside(s mirror.Store, d digest.Digest) (result chan error) {
+	result = make(chan error, 1)
+	go func() {
+		swept, err := sweep(context.Background(), s, d)
+		if err == nil && len(swept.Blobs) > 0 {
+			err = fmt.Errorf("%v went, and have names again", swept.Blobs)
+		}
+		result <- err
+	}()
+	synctest.Wait()
+	return result
+}
+
 // TestSweepBetweenCommitAndIndex takes a blob from the index while another push of it has found its file there and has yet
 // to name it.
 func TestSweepBetweenCommitAndIndex(t *testing.T) {
 	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
-	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
-	s := newStore(t, blobs, index, cache.Options{})
-	defer closeStore(t, s)
-	if err := receive(t.Context(), s, "{}"); err != nil {
-		t.Fatal(err)
-	}
-	d := digest.FromString("{}")
-	result := make(chan error, 1)
-	var swept mirror.Swept
-	blobs.afterCommit = func() {
-		blobs.afterCommit = nil
-		taken := make(chan struct{})
-		index.afterUpdate = func() { close(taken) }
-		go func() {
-			var err error
-			swept, err = sweep(context.Background(), s, d)
-			result <- err
-		}()
-		<-taken
-		index.afterUpdate = nil
-		if list := orphans(t, s); len(list) != 0 {
-			t.Errorf("%v are listed, and about to be named", list)
+	folder, d := t.TempDir(), digest.FromString("{}")
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, blobs, openBolt(t, folder), cache.Options{})
+		defer closeStore(t, s)
+		if err := receive(t.Context(), s, "{}"); err != nil {
+			t.Fatal(err)
 		}
-		cancelled, cancel := context.WithCancel(t.Context())
-		cancel()
-		if dropped, err := s.DropOrphan(cancelled, d, time.Now().Add(time.Hour)); dropped || !errors.Is(err, context.Canceled) {
-			t.Errorf("dropped %v, %v", dropped, err)
+		var result chan error
+		blobs.afterCommit = func() {
+			blobs.afterCommit = nil
+			time.Sleep(time.Second) // of the bubble's clock: what was there before is not fresh
+			result = sweepAside(s, d)
+			if list := orphans(t, s); len(list) != 0 {
+				t.Errorf("%v are listed, and about to be named", list)
+			}
+			cancelled, cancel := context.WithCancel(t.Context())
+			cancel()
+			if dropped, err := s.DropOrphan(cancelled, d, time.Now().Add(time.Hour)); dropped || !errors.Is(err, context.Canceled) {
+				t.Errorf("dropped %v, %v", dropped, err)
+			}
 		}
-	}
-	if err := receive(t.Context(), s, "{}"); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-result; err != nil || len(swept.Blobs) != 0 {
-		t.Errorf("%+v went, %v; its file has a name again", swept, err)
-	}
-	read(t, s, "{}")
+		if err := receive(t.Context(), s, "{}"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+		read(t, s, "{}")
+	})
 }
 
 // TestSweepBetweenManifestAndIndex is the same for a manifest, whose file is not even written again.
 func TestSweepBetweenManifestAndIndex(t *testing.T) {
-	blobs := openFiles(t, t.TempDir())
-	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
-	s := newStore(t, blobs, index, cache.Options{})
-	defer closeStore(t, s)
-	m := image("{}", mirror.Mirrored)
-	put(t, s, m)
-	if err := s.DeleteManifest(t.Context(), repo, m.Digest); err != nil {
-		t.Fatal(err)
-	}
-	result := make(chan error, 1)
-	index.afterView = func() { // it was found to be held
-		index.afterView = nil
-		taken := make(chan struct{})
-		index.afterUpdate = func() { close(taken) }
-		go func() { result <- second(sweep(context.Background(), s, m.Digest)) }()
-		<-taken
-		index.afterUpdate = nil
-	}
-	put(t, s, m)
-	if err := <-result; err != nil {
-		t.Fatal(err)
-	}
-	if _, err := blobs.Stat(t.Context(), m.Digest); err != nil {
-		t.Errorf("the manifest's file: %v", err)
-	}
-	if err := cache.Check(t.Context(), blobs, index); err != nil {
-		t.Error(err)
-	}
+	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
+	folder, m := t.TempDir(), image("{}", mirror.Mirrored)
+	synctest.Test(t, func(t *testing.T) {
+		index := openBolt(t, folder)
+		s := newStore(t, blobs, index, cache.Options{})
+		defer closeStore(t, s)
+		put(t, s, m)
+		if err := s.DeleteManifest(t.Context(), repo, m.Digest); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // of the bubble's clock: what was there before is not fresh
+		var result chan error
+		blobs.afterStat = func() {
+			blobs.afterStat = nil
+			result = sweepAside(s, m.Digest)
+		}
+		put(t, s, m)
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+		if _, err := blobs.Stat(t.Context(), m.Digest); err != nil {
+			t.Errorf("the manifest's file: %v", err)
+		}
+		if err := cache.Check(t.Context(), blobs, index); err != nil {
+			t.Error(err)
+		}
+	})
 }
-
-func second[T any](_ T, err error) error { return err }
 
 // TestSweepIndexFails takes nothing out, and the next one everything.
 func TestSweepIndexFails(t *testing.T) {
