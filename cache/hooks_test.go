@@ -72,14 +72,6 @@ func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, la
 	return hookedWriter{w, b}, err
 }
 
-func (b *hookedBlobs) Stat(ctx context.Context, d digest.Digest) (int64, error) {
-	size, err := b.Blobs.Stat(ctx, d)
-	if b.afterStat != nil {
-		b.afterStat()
-	}
-	return size, err
-}
-
 type hookedWriter struct {
 	cache.Writer
 	blobs *hookedBlobs
@@ -104,7 +96,11 @@ func (b *hookedBlobs) Stat(ctx context.Context, d digest.Digest) (int64, error) 
 	if content, changed := b.content[d]; changed {
 		return int64(len(content)), nil
 	}
-	return b.Blobs.Stat(ctx, d)
+	size, err := b.Blobs.Stat(ctx, d)
+	if b.afterStat != nil {
+		b.afterStat()
+	}
+	return size, err
 }
 
 type nopCloser struct{ io.ReadSeeker }
