@@ -19,7 +19,8 @@
 //
 // In index.json, and only there, a manifest has the annotations io.containerd.image.name, its full reference, and
 // org.opencontainers.image.ref.name: the tag, as containerd and docker write it or, if several images of the bundle have
-// the same one, the full reference, so that tools that know images by it can tell them apart.
+// the same one, the full reference, so that tools that know images by it can tell them apart. What only came along with
+// another image, a signature say, has none of these names there, even if it has a tag: containerd would unpack it.
 //
 // https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 //
