@@ -135,7 +135,7 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 		return nil, nil, err
 	}
 	c := q.serveConfig
-	c.Verify.Every = 0 // in a server only
+	c.Verify.Every, c.GC.Pace = 0, 0 // there is no server, and no client to leave time to
 	m, err := newMirror(store, c, log)
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())

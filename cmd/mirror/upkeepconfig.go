@@ -15,7 +15,7 @@ type gcConfig struct {
 
 // defaultGC is what holds where nothing is said.
 func defaultGC() (c gcConfig) {
-	c.Grace, c.Uploads = gc.Age(time.Hour), gc.Age(24*time.Hour)
+	c.Grace, c.Uploads, c.Pace = gc.Age(time.Hour), gc.Age(24*time.Hour), 1
 	return c
 }
 
@@ -29,13 +29,16 @@ func (c gcConfig) check() error {
 	return nil
 }
 
-// schedule is c as the collector takes it: a time of nothing is said with a negative one there, as zero is the default.
+// schedule is c as the collector takes it: nothing is said with something negative there, as zero is the default.
 func (c gcConfig) schedule() gc.Schedule {
 	s := c.Schedule
 	for _, age := range []*gc.Age{&s.Grace, &s.Uploads} {
 		if *age == 0 {
 			*age = -1
 		}
+	}
+	if s.Pace == 0 {
+		s.Pace = -1
 	}
 	return s
 }
