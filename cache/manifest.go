@@ -53,8 +53,24 @@ func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest)
 }
 
 func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, error) {
-	var record manifestRecord
-	err := s.index.View(ctx, func(tx ReadTx) (err error) {
+	record, err := s.manifestRecord(ctx, c)
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	data, err := s.readManifest(ctx, c.digest, record.Size)
+	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
+		if _, err := s.manifestRecord(ctx, c); err != nil { // it was collected in between
+			return mirror.Manifest{}, err
+		}
+	}
+	if err != nil {
+		return mirror.Manifest{}, err
+	}
+	return mirror.Manifest{MediaType: record.MediaType, Digest: c.digest, Bytes: data, Origin: record.Origin}, nil
+}
+
+func (s *Store) manifestRecord(ctx context.Context, c content) (record manifestRecord, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) (err error) {
 		var found bool
 		record, found, err = get[manifestRecord](tx, tableManifests, c.key())
 		if err == nil && !found {
@@ -62,14 +78,7 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 		}
 		return err
 	})
-	if err != nil {
-		return mirror.Manifest{}, err
-	}
-	data, err := s.readManifest(ctx, c.digest, record.Size)
-	if err != nil {
-		return mirror.Manifest{}, err
-	}
-	return mirror.Manifest{MediaType: record.MediaType, Digest: c.digest, Bytes: data, Origin: record.Origin}, nil
+	return record, err
 }
 
 // readManifest reads the file of a manifest, and checks it: that costs little next to opening it, and what is read here
