@@ -17,10 +17,10 @@ TAGS := e2e bench
 STATICCHECKS := all,-SA9003,-ST1003,-ST1023,-QF1008
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test race e2e bench fuzz lint fmt clean FORCE
+.PHONY: help run build image test race e2e manifests bench fuzz lint fmt clean FORCE
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build the mirror and start it on :5000, with its data in ./data
 	@$(BIN)/mirror serve
@@ -52,6 +52,10 @@ race: ## The same with the race detector (needs a C compiler)
 
 e2e: build $(BIN)/crane ## Drive the binary with real clients: dockerd, containerd, podman, skopeo, crane, nginx
 	MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane go test -tags e2e -count=1 -v -timeout 15m $(TESTFLAGS) ./cmd/mirror/e2e/...
+
+manifests: build ## Check what deploy/ ships with the code of Helm, Kubernetes, Compose and Prometheus
+	go vet -C deploy/test ./...
+	MIRROR_BIN=$(BIN)/mirror go test -C deploy/test -count=1 $(TESTFLAGS) ./... # what it reads is not seen as changed
 
 bench: build $(BIN)/registry ## Measure the hot paths; BENCH=regexp chooses some
 	MIRROR_BIN=$(BIN)/mirror REGISTRY_BIN=$(BIN)/registry go test -tags bench -run '^$$' -bench '$(BENCH)' -timeout 60m $(TESTFLAGS) ./cmd/mirror/bench/...

@@ -29,6 +29,15 @@ const (
 // FlushRecency writes what is known about uses at once.
 func (s *Store) FlushRecency(ctx context.Context) error { return s.recency.flush(ctx) }
 
+// ExpiryWaits reports whether somebody who expires an upload waits for one that is about to begin.
+func (s *Store) ExpiryWaits() bool {
+	if s.starting.TryRLock() {
+		s.starting.RUnlock()
+		return false
+	}
+	return true
+}
+
 // Check returns what in the index breaks the rules that schema.go states.
 func Check(ctx context.Context, blobs Blobs, index Index) error {
 	var broken []error

@@ -56,6 +56,7 @@ type hookedBlobs struct {
 	cache.Blobs
 	afterCommit func()
 	afterStat   func()
+	afterCreate func(id string)
 	content     map[digest.Digest]string
 	stuck       atomic.Bool // nothing can be deleted
 }
@@ -69,6 +70,9 @@ func (b *hookedBlobs) Delete(ctx context.Context, d digest.Digest) error {
 
 func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, label string) (cache.Writer, error) {
 	w, err := b.Blobs.Create(ctx, algorithm, label)
+	if b.afterCreate != nil {
+		b.afterCreate(w.ID())
+	}
 	return hookedWriter{w, b}, err
 }
 

@@ -35,6 +35,9 @@ func (tx *sweepTx) judge(c *mirror.Condemned) (held map[digest.Digest]manifestRe
 		if kept == "" && err == nil {
 			kept = tx.needed(content{c.Repo, m.Digest}, c.Tags, held)
 		}
+		if kept == "" && err == nil && !c.Referrers {
+			kept = tx.refers(content{c.Repo, m.Digest}, record, held)
+		}
 		if kept != "" || err != nil {
 			return nil, kept, err
 		}
@@ -86,6 +89,14 @@ func (tx *sweepTx) needed(c content, tags []mirror.CondemnedTag, held map[digest
 		}
 	}
 	return ""
+}
+
+// refers says which subject that stays a manifest refers to, if it does.
+func (tx *sweepTx) refers(c content, record manifestRecord, held map[digest.Digest]manifestRecord) (kept string) {
+	if _, condemned := held[record.Subject]; record.Subject == "" || condemned || !has(tx, tableManifests, content{c.repo, record.Subject}.key()) {
+		return ""
+	}
+	return fmt.Sprintf("manifest %s refers to %s, which stays", c.digest, record.Subject)
 }
 
 func condemnedTag(tags []mirror.CondemnedTag, name string, d digest.Digest) bool {

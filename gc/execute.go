@@ -185,7 +185,7 @@ func (p *Plan) steps() iter.Seq[step] {
 			}
 		}
 		for unit := range p.goingUnits() {
-			c := mirror.Condemned{Repo: p.repos[p.nodes.at(p.units[unit].root).repo], Before: before}
+			c := mirror.Condemned{Repo: p.repos[p.nodes.at(p.units[unit].root).repo], Before: before, Referrers: p.removal != nil}
 			for _, place := range p.members.of(unit) {
 				n := p.nodes.at(place)
 				c.Manifests = append(c.Manifests, mirror.CondemnedManifest{Digest: n.digest.digest(), Used: moment(n.own)})

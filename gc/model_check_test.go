@@ -127,7 +127,6 @@ func (m *model) execute(t *rapid.T) {
 	if fresh && (result.Kept != 0 || result.Totals != plan.Totals) {
 		t.Fatalf("%+v, planned were %+v", result, plan.Totals)
 	}
-	m.kept = result.Kept
 	m.account(before, m.look())
 }
 
@@ -210,9 +209,7 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 		}
 	}
 	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvenOffline || m.always == nil)
-	// A subject that came after the plan, or that somebody has come to need since, finds what refers to it, or does not:
-	// it is in another unit where something else brings it as well.
-	if subject := m.manifests[repo][h.subject]; subject != nil && subject.came.Before(m.planned) && m.kept == 0 {
+	if subject := m.manifests[repo][h.subject]; subject != nil {
 		if _, stays := after.manifests[repo][h.subject]; stays {
 			return "its subject stays"
 		}
@@ -270,11 +267,10 @@ func (m *model) dieSweeping(t *rapid.T) {
 	}
 	before := m.look()
 	m.crash.remaining.Store(int64(rapid.IntRange(1, 2).Draw(t, "transactions")))
-	result, err := m.pending.Execute(m.Context(), m, nil)
+	_, err := m.pending.Execute(m.Context(), m, nil)
 	if err != nil && !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
-	m.kept = result.Kept
 	m.account(before, m.look())
 	m.shop.die()
 	m.afterCrash()
@@ -299,7 +295,6 @@ func (m *model) end() {
 	clear(m.protected)
 	before := m.look()
 	result := m.shop.collect(m.policy)
-	m.kept = result.Kept
 	m.account(before, m.look())
 	m.check(m.t)
 	var size int64

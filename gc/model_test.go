@@ -89,7 +89,6 @@ type model struct {
 	policy   gc.Policy
 	pending  *gc.Plan
 	planned  time.Time
-	kept     int  // items of a plan that stayed after all
 	crashed  bool // files may be there that the index does not name
 }
 
@@ -100,7 +99,6 @@ type held struct {
 	children []digest.Digest
 	subject  digest.Digest
 	used     time.Time // when it was put or pulled
-	came     time.Time
 }
 
 // pointer is a tag.
@@ -167,9 +165,8 @@ func (m *model) put(repo string, man mirror.Manifest, h *held, tags ...string) {
 
 // note notes a manifest that was put. To have it from an upstream again is no use; a tag that moves is.
 func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) {
-	h.used, h.came = time.Now(), time.Now()
+	h.used = time.Now()
 	if old := m.manifests[repo][man.Digest]; old != nil {
-		h.came = old.came
 		if old.origin == mirror.Pushed {
 			h.origin = mirror.Pushed
 		}

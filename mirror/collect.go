@@ -114,9 +114,12 @@ type Condemned struct {
 	// Manifests go, and with each what only it needed: its entry among the referrers, blobs that no other manifest uses
 	// and that are neither fresh nor protected, and the right of the repository to read blobs that none of its own uses.
 	// Everything stays if one of them was used or added after its time here, is pinned or protected, or is needed by
-	// something that is not condemned with it: a tag that points at it, or an index that it is a child of. One that is
+	// something that is not condemned with it: a tag that points at it, an index that it is a child of, or a subject that it
+	// refers to and that is held. One that is
 	// gone already keeps nothing.
 	Manifests []CondemnedManifest
+	// Referrers has manifests go even if what they refer to stays, which otherwise keeps them: somebody named them.
+	Referrers bool
 	// Blobs that no manifest uses go, with their links, unless they are fresh or protected.
 	Blobs []digest.Digest
 	// Before is what makes a blob fresh: one that was added, linked or asked for since stays.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -57,11 +58,18 @@ var storeSweepTests = []storeCase{
 	{"Referrer", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		sig := s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: m.Digest})
-		s.went(s.sweepOne(condemn(repoA, nil, sig)), 0, 1, string(sig.Bytes), "sig")
+		c := condemn(repoA, nil, sig)
+		if swept := s.sweepOne(c); !strings.Contains(swept.Kept, "which stays") {
+			s.t.Errorf("a referrer of what stays: %+v", swept)
+		}
+		c.Referrers = true
+		s.went(s.sweepOne(c), 0, 1, string(sig.Bytes), "sig")
 		if list, _, err := s.Referrers(s.ctx, repoA, m.Digest, "", 10, 1<<20); err != nil || len(list) != 0 {
 			s.t.Errorf("referrers are %v, %v after the only one went", list, err)
 		}
 		s.holds(repoA, m)
+		sig = s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: m.Digest})
+		s.went(s.sweepOne(condemn(repoA, []string{"v1"}, m, sig)), 1, 2, string(sig.Bytes), "sig", string(m.Bytes), "{}")
 	}},
 	{"Incomplete", func(s *storeTest) {
 		m := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)

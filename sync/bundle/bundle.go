@@ -22,8 +22,8 @@
 // In index.json, and only there, a manifest has the annotations io.containerd.image.name, its full reference, and
 // org.opencontainers.image.ref.name: the tag, as containerd and docker write it or, if several images of the bundle have
 // the same one, the full reference, so that tools that know images by it can tell them apart. An image without a tag has
-// the first one only, as host/path@digest; a manifest that refers to another has neither, but [AnnotationRepository].
-// A manifest with several names is listed once for each.
+// the first one only, as host/path@digest. What refers to another image, or came along with it, as a signature does, has
+// neither, but [AnnotationRepository]: containerd would unpack it. A manifest with several names is listed once for each.
 //
 // https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 //

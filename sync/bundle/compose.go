@@ -20,7 +20,7 @@ const LayoutJSON = `{"imageLayoutVersion":"1.0.0"}`
 const (
 	// AnnotationName is the full reference of an image, as containerd writes it.
 	AnnotationName = "io.containerd.image.name"
-	// AnnotationRepository is the repository of a manifest that refers to another one, and has no name of its own.
+	// AnnotationRepository is the repository of a manifest that refers to another one and came along with it.
 	AnnotationRepository = "vnd.airmirror.repository"
 )
 
@@ -163,7 +163,8 @@ func (l *loader) index() ([]byte, error) {
 // names are the annotations of an image in index.json. full says that other images have the same tag.
 func names(image Image, full bool) map[string]string {
 	switch {
-	case image.Tag == "" && image.Why == WhyReferrer:
+	case image.cameAlong():
+		// Containerd unpacks what has a name, and ends with an error at what cannot be unpacked, as cosign's tags.
 		return map[string]string{AnnotationRepository: image.Repository}
 	case image.Tag == "":
 		// Containerd imports nothing that has no name, and this is how it calls what was pulled by digest.
@@ -174,6 +175,11 @@ func names(image Image, full bool) map[string]string {
 		return map[string]string{AnnotationName: name, v1.AnnotationRefName: name}
 	}
 	return map[string]string{AnnotationName: name, v1.AnnotationRefName: image.Tag}
+}
+
+// cameAlong reports whether nobody named the image, and it is about another one here.
+func (i Image) cameAlong() bool {
+	return i.Why == WhyReferrer || i.Why == WhyAll && i.Subject != ""
 }
 
 // references reads what a manifest that is in the bundle points at.

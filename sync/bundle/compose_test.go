@@ -53,6 +53,32 @@ func TestIndexNamesImagesAsContainerdDoes(t *testing.T) {
 	}
 }
 
+// TestIndexNamesNoSignatures: containerd would take what has a name for an image, and fail to unpack it.
+func TestIndexNamesNoSignatures(t *testing.T) {
+	c := content{}
+	app := c.image(t, "amd64", "layer")
+	signature := c.signature(t, app)
+	const tag = "sha256-0123.sig"
+	for why, named := range map[string]bool{bundle.WhyReferrer: false, bundle.WhyAll: false, bundle.WhyNamed: true, bundle.WhyWanted: true} {
+		doc := c.document([]bundle.Image{{
+			Repository: "docker.io/org/app", Tag: "v1", Digest: app.Digest, Why: bundle.WhyAll,
+		}, {
+			Repository: "docker.io/org/app", Tag: tag, Digest: signature.Digest, Why: why, Subject: app.Digest,
+		}})
+		var index v1.Index
+		if err := json.Unmarshal(c.compose(t, doc).Index, &index); err != nil {
+			t.Fatal(err)
+		}
+		names := map[digest.Digest]bool{}
+		for _, desc := range index.Manifests {
+			names[desc.Digest] = desc.Annotations["io.containerd.image.name"] != "" || desc.Annotations[v1.AnnotationRefName] != ""
+		}
+		if !names[app.Digest] || names[signature.Digest] != named {
+			t.Errorf("%s: %v have a name, want the image %s, and the signature %s: %v", why, names, app.Digest, signature.Digest, named)
+		}
+	}
+}
+
 func sortByText(list []map[string]string) {
 	slices.SortFunc(list, func(a, b map[string]string) int {
 		return strings.Compare(a["io.containerd.image.name"], b["io.containerd.image.name"])

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ var roles = map[string]func() http.Handler{
 	"bytes":    role(serveBytes),
 	"file":     role(serveFile),
 	"disk":     role(serveDisk),
+	"copy":     role(serveCopy),
 	"upstream": role(serveUpstream),
 }
 
@@ -132,4 +134,51 @@ func store(path string, s stream) (digest string, err error) {
 		return "", err
 	}
 	return digestOf(h), file.Sync()
+}
+
+// copySpec is what to copy, and where to.
+type copySpec struct{ From, To string }
+
+// serveCopy reads a file once, hashes it, writes it to a new file and syncs that. It answers how many nanoseconds this
+// took.
+func serveCopy(spec copySpec) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		began := time.Now()
+		err := copyOnce(spec)
+		took := time.Since(began)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_ = os.Remove(spec.To)
+		fmt.Fprint(w, took.Nanoseconds())
+	})
+}
+
+func copyOnce(spec copySpec) error {
+	from, err := os.Open(spec.From)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.Create(spec.To)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	h := sha256.New()
+	buf := make([]byte, mib)
+	for {
+		n, err := from.Read(buf)
+		h.Write(buf[:n])
+		if _, err := to.Write(buf[:n]); err != nil {
+			return err
+		}
+		if err == io.EOF {
+			return to.Sync()
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

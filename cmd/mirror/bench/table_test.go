@@ -86,8 +86,12 @@ func printTable(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tours\treference\tratio\taim\tresident\tanonymous\t")
 	for _, r := range table {
-		fmt.Fprintf(w, "%s\t%s %s\t%s %s\t%s\t%s\t%s\t%s\t%s\n", r.name,
-			number(r.ours), r.unit, number(r.reference), r.against, r.ratio(), r.verdict(),
+		reference := ""
+		if r.against != "" {
+			reference = number(r.reference) + " " + r.against
+		}
+		fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.name,
+			number(r.ours), r.unit, reference, r.ratio(), r.verdict(),
 			mebibytes(r.memory.resident), mebibytes(r.memory.anonymous), r.note)
 	}
 	w.Flush()

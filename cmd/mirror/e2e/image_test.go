@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http/httptest"
@@ -71,10 +72,67 @@ func (c *container) exec(t *testing.T, args ...string) string {
 	return c.docker.do(t, append([]string{"exec", c.name}, args...)...)
 }
 
+// unitSystemCalls are those that the systemd unit lets the mirror make.
+func unitSystemCalls(t *testing.T) (allowed []string) {
+	t.Helper()
+	unit, err := os.ReadFile("../../../deploy/systemd/mirror.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	for line := range strings.Lines(string(unit)) {
+		sets, isFilter := strings.CutPrefix(strings.TrimSpace(line), "SystemCallFilter=")
+		if !isFilter {
+			continue
+		}
+		sets, denied := strings.CutPrefix(sets, "~")
+		for _, set := range strings.Fields(sets) {
+			for _, call := range systemCallSet(t, set) {
+				all[call] = !denied
+			}
+		}
+	}
+	for call, ok := range all {
+		if ok {
+			allowed = append(allowed, call)
+		}
+	}
+	return allowed
+}
+
+// systemCallSet lists a set of system calls, and those in it.
+func systemCallSet(t *testing.T, set string) (calls []string) {
+	t.Helper()
+	for line := range strings.Lines(run(t, environment(t), "systemd-analyze", "syscall-filter", "--no-pager", set)) {
+		switch name := strings.TrimSpace(line); {
+		case name == set || name == "" || strings.HasPrefix(name, "#"):
+		case strings.HasPrefix(name, "@"):
+			calls = append(calls, systemCallSet(t, name)...)
+		default:
+			calls = append(calls, name)
+		}
+	}
+	return calls
+}
+
+// asSystemdFilters writes a seccomp profile that lets through what the unit does; all else fails as it does there.
+func asSystemdFilters(t *testing.T) (path string) {
+	t.Helper()
+	profile, err := json.Marshal(map[string]any{
+		"defaultAction": "SCMP_ACT_ERRNO",
+		"syscalls":      []map[string]any{{"names": unitSystemCalls(t), "action": "SCMP_ACT_ALLOW"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, tempDir(t), "seccomp.json", string(profile))
+}
+
 // TestTheImage: the image that `make image` builds fetches by TLS what it does not hold, as nobody, on a root file system
-// that nothing can be written to; another one goes on with its volume, and hands over a bundle.
+// that nothing can be written to; another one goes on with its volume, and hands over a bundle. That one may make no more
+// system calls than the systemd unit allows.
 func TestTheImage(t *testing.T) {
-	need(t, "root", "make", "go", "dockerd", "docker")
+	need(t, "root", "make", "go", "dockerd", "docker", "systemd-analyze")
 	hub := startUpstream(t)
 	digest := push(t, helloIndex(t, ociFormat, "hello from the hub"), hub.addr+"/library/airmirror-hello:1").String()
 	front, authority := byTLS(t, hub.addr)
@@ -102,7 +160,7 @@ func TestTheImage(t *testing.T) {
 	}
 
 	hub.stop(t)
-	offline := docker.startContainer(t, "offline", name, "--volume", "kept:/data", "--volume", "disk:/bundles",
+	offline := docker.startContainer(t, "offline", name, "--volume", "kept:/data", "--volume", "disk:/bundles", "--security-opt", "seccomp="+asSystemdFilters(t),
 		"--env", "MIRROR_LISTEN="+addr, "--env", "MIRROR_OFFLINE=true")
 	wantWhole(t, addr+"/library/airmirror-hello:1", digest)
 	docker.do(t, "pull", "airmirror-hello:1")

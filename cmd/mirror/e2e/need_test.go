@@ -27,6 +27,7 @@ var packages = map[string]string{
 	"podman":          "podman",
 	"runc":            "runc",
 	"skopeo":          "skopeo",
+	"systemd-analyze": "systemd",
 	"zstd":            "zstd",
 }
 

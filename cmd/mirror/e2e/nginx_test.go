@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,6 +22,45 @@ import (
 // startNginx starts an nginx that terminates TLS in front of an address, and returns the address that it listens on.
 // The directives are those of its location block beside proxy_pass.
 func startNginx(t *testing.T, behind, directives string) string {
+	t.Helper()
+	return serveNginx(t, func(addr, cert, key string) string {
+		return fmt.Sprintf(`server {
+        listen %s ssl;
+        ssl_certificate %s;
+        ssl_certificate_key %s;
+        client_max_body_size 0;
+        location / {
+            proxy_pass http://%s;
+            %s
+        }
+    }`, addr, cert, key, behind, directives)
+	})
+}
+
+// startShippedNginx is startNginx with the file in deploy/, but for the addresses and the certificate in it.
+func startShippedNginx(t *testing.T, behind string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../deploy/nginx/mirror.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveNginx(t, func(addr, cert, key string) string {
+		shipped := string(text)
+		for from, to := range map[string]string{
+			"listen 443 ssl": "listen " + addr + " ssl", "server 127.0.0.1:5000;": "server " + behind + ";",
+			"/etc/nginx/certs/server.crt": cert, "/etc/nginx/certs/server.key": key,
+		} {
+			if !strings.Contains(shipped, from) {
+				t.Fatalf("deploy/nginx/mirror.conf does not say %q", from)
+			}
+			shipped = strings.ReplaceAll(shipped, from, to)
+		}
+		return shipped
+	})
+}
+
+// serveNginx starts an nginx with these servers, and returns the address that they were to listen on, by TLS.
+func serveNginx(t *testing.T, servers func(addr, cert, key string) string) string {
 	t.Helper()
 	need(t, "nginx")
 	dir, addr := tempDir(t), freeAddr(t)
@@ -29,23 +70,14 @@ func startNginx(t *testing.T, behind, directives string) string {
 		scratch += fmt.Sprintf("    %s_temp_path %s;\n", kind, filepath.Join(dir, kind))
 	}
 	config := writeFile(t, dir, "nginx.conf", fmt.Sprintf(`daemon off;
-pid %[1]s/nginx.pid;
+pid %s/nginx.pid;
 error_log stderr warn;
 events {}
 http {
     access_log off;
-%[2]s    server {
-        listen %[3]s ssl;
-        ssl_certificate %[4]s;
-        ssl_certificate_key %[5]s;
-        client_max_body_size 0;
-        location / {
-            proxy_pass http://%[6]s;
-            %[7]s
-        }
-    }
+%s    %s
 }
-`, dir, scratch, addr, cert, key, behind, directives))
+`, dir, scratch, servers(addr, cert, key)))
 	// The workers run as the user that started it, root or not: the folder is that user's.
 	argv := []string{"nginx", "-e", "stderr", "-c", config, "-g", "user " + userName(t) + ";"}
 	p := start(t, environment(t), argv...)
@@ -90,17 +122,13 @@ func selfSigned(t *testing.T, dir string) (cert, key string) {
 // TestPushAndPullThroughNginx: uploads follow the Location headers that the mirror gives, so these must lead back to
 // nginx, by https, whether or not nginx says that it is there.
 func TestPushAndPullThroughNginx(t *testing.T) {
-	for name, directives := range map[string]string{
-		"proxy_pass alone": "",
-		"forwarded headers": `proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_request_buffering off;
-            proxy_http_version 1.1;`,
+	for name, startNginx := range map[string]func(t *testing.T, behind string) string{
+		"proxy_pass alone": func(t *testing.T, behind string) string { return startNginx(t, behind, "") },
+		"the shipped file": startShippedNginx,
 	} {
 		t.Run(name, func(t *testing.T) {
 			mirror := startMirror(t, "--offline")
-			front := startNginx(t, mirror.addr, directives)
+			front := startNginx(t, mirror.addr)
 			digest := push(t, helloIndex(t, ociFormat, "hello over TLS"), mirror.addr+"/team/hello:1").String()
 
 			dir := filepath.Join(tempDir(t), "layout")

@@ -4,11 +4,20 @@ package e2e_test
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // TestOthersReadABundle: a full bundle is taken as it is by the tools that people have. regctl is one more of them that
@@ -20,6 +29,7 @@ func TestOthersReadABundle(t *testing.T) {
 	staging := startMirror(t, "--offline")
 	fromHub := push(t, helloIndex(t, ociFormat, "hello from the hub"), staging.addr+"/library/airmirror-hello:1").String()
 	push(t, helloIndex(t, dockerFormat, "hello from the team"), staging.addr+"/team/app:2")
+	sign(t, staging.addr+"/library/airmirror-hello", fromHub)
 	disk := tempDir(t)
 	file := filepath.Join(disk, "plant.tar")
 	run(t, environment(t), mirrorBin, "key", "generate", "--no-password", "--key", filepath.Join(disk, "mirror.key"))
@@ -39,6 +49,9 @@ func TestOthersReadABundle(t *testing.T) {
 	t.Run("ctr images import", func(t *testing.T) {
 		containerd := startContainerd(t, staging.addr)
 		containerd.ctr(t, "images", "import", "--snapshotter", "native", file)
+		if got := containerd.ctr(t, "images", "ls", "-q"); len(lines(got)) != len(greetings) {
+			t.Errorf("ctr imported what is no image:\n%s", got)
+		}
 		for image, greeting := range greetings {
 			containerd.prints(t, image, greeting)
 		}
@@ -69,10 +82,10 @@ func TestOthersReadABundle(t *testing.T) {
 	t.Run("crane", func(t *testing.T) {
 		layout := unpacked(t, file)
 		crane(t, "push", "--index", layout, staging.addr+"/crane/all:1")
-		crane(t, "validate", "--remote", staging.addr+"/crane/all:1")
+		crane(t, "pull", "--format=oci", staging.addr+"/crane/all:1", filepath.Join(tempDir(t), "layout")) // verifies all of it
 
 		one := filepath.Join(disk, "one.tar")
-		staging.ask(t, "export", "--bundle", one, "airmirror-hello:1")
+		staging.ask(t, "export", "--bundle", one, "--referrers=false", "airmirror-hello:1")
 		crane(t, "push", "--index", unpacked(t, one), staging.addr+"/crane/one:1")
 		crane(t, "validate", "--remote", staging.addr+"/crane/one:1")
 		crane(t, "push", one, staging.addr+"/crane/loaded:1") // as what docker save writes
@@ -94,6 +107,39 @@ func TestOthersReadABundle(t *testing.T) {
 			t.Errorf("minisign verifies another document: %s", r.stdout)
 		}
 	})
+}
+
+// sign pushes what cosign does of an image: a manifest under a tag that says which one it signs, with a layer that is none,
+// and one that refers to the image.
+func sign(t *testing.T, repository, digest string) {
+	t.Helper()
+	layer := static.NewLayer([]byte(`{"critical":{}}`), "application/vnd.dev.cosign.simplesigning.v1+json")
+	signature, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, err := v1.NewHash(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	referrer := mutate.Subject(signature, v1.Descriptor{MediaType: types.OCIImageIndex, Digest: subject, Size: 1}).(v1.Image)
+	other, err := referrer.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reference, image := range map[string]v1.Image{
+		repository + ":" + strings.ReplaceAll(digest, ":", "-") + ".sig": signature, repository + "@" + other.String(): referrer,
+	} {
+		ref, err := name.ParseReference(reference, name.Insecure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport := remote.DefaultTransport.(*http.Transport).Clone()
+		defer transport.CloseIdleConnections()
+		if err := remote.Write(ref, image, remote.WithTransport(transport)); err != nil {
+			t.Fatalf("pushing %s: %v", reference, err)
+		}
+	}
 }
 
 // configOf is the config of an image for this machine's platform, which says what its layers are before they are

@@ -1,0 +1,145 @@
+//go:build bench
+
+package bench_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	bundleLayers = 4
+	bundleLayer  = 256 * mib
+	bundleRounds = 5
+)
+
+// BenchmarkBundle exports what is held, and imports it into a mirror that holds nothing. The commands are run as people
+// run them, beside a server.
+func BenchmarkBundle(b *testing.B) {
+	measure(b, func() {
+		dir := b.TempDir()
+		file := filepath.Join(dir, "plant.tar")
+		staging := startMirror(b, "--offline")
+		layers := holdImage(b, staging, bundleLayers, bundleLayer)
+		var commands memory // of all commands
+		export := func(int) float64 {
+			took := timed(b, &commands, mirrorBin, "export", "--data", staging.data, "--bundle", file, "--all", "--overwrite")
+			return bundleSpeed(took)
+		}
+		export(0)
+		reference := startHelper(b, "copy", copySpec{From: file, To: filepath.Join(dir, "copy")})
+		var cp []float64
+		loop := func(round int) float64 {
+			if round < 3 { // to know, not to compare
+				cp = append(cp, bundleSpeed(copyWith(b, file, filepath.Join(dir, "cp"))))
+				syscall.Sync()
+			}
+			return bundleSpeed(elapsed(b, reference))
+		}
+
+		r := alternate(bundleRounds, export, loop).row("export of 1 GiB", "MB/s", "read+sha256+write+fsync", atLeast(0.8))
+		r.memory = staging.memory()
+		r.note = fmt.Sprintf("cp and fsync %s MB/s; the command %s anonymous", number(median(cp)), mebibytes(commands.anonymous))
+		r.add(b)
+
+		cp, commands = nil, memory{}
+		var inside *server
+		imports := func(int) float64 {
+			if inside != nil {
+				inside.stop()
+				check(b, os.RemoveAll(inside.data))
+			}
+			inside = startMirror(b, "--offline")
+			return bundleSpeed(timed(b, &commands, mirrorBin, "sync", "--data", inside.data, "--bundle", file))
+		}
+		r = alternate(bundleRounds, imports, loop).row("import of 1 GiB", "MB/s", "read+sha256+write+fsync", atLeast(0.5))
+		r.memory = inside.memory()
+		r.note = fmt.Sprintf("cp and fsync %s MB/s; the command %s anonymous", number(median(cp)), mebibytes(commands.anonymous))
+		r.add(b)
+
+		c, err := dial(inside.addr) // what was carried is what comes back
+		check(b, err)
+		defer c.Close()
+		for _, layer := range layers {
+			_, err = c.fetch("/v2/library/large/blobs/"+layer.Digest, layer.Layer, make([]byte, 256<<10))
+			check(b, err)
+		}
+	})
+}
+
+func bundleSpeed(took time.Duration) float64 {
+	return bundleLayers * bundleLayer / 1e6 / took.Seconds()
+}
+
+// holdImage pushes an image of several layers.
+func holdImage(b *testing.B, s *server, layers int, size int64) (pushed []image) {
+	b.Helper()
+	c, err := dial(s.addr)
+	check(b, err)
+	defer c.Close()
+	var descriptors []string
+	for n := range layers {
+		i := newImage(uint64(3000+n), size)
+		check(b, pushLarge(c, i.Layer, i.Digest))
+		pushed = append(pushed, i)
+		descriptors = append(descriptors, descriptor(layerType, i.Digest, int(size)))
+	}
+	config := pushed[0].config()
+	check(b, pushSmall(c, "library/large", config, digestOfBytes(config), containerdWay))
+	manifest := manifestOf(digestOfBytes(config), len(config), descriptors...)
+	_, _, err = c.do(http.StatusCreated, http.MethodPut, "/v2/library/large/manifests/v1", "Content-Type: "+manifestType+"\r\n", manifest, nil)
+	check(b, err)
+	return pushed
+}
+
+// timed runs a command to its end, and returns how long that took. most is the memory of the greediest one yet.
+func timed(b *testing.B, most *memory, argv ...string) time.Duration {
+	b.Helper()
+	s := &server{cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	began := time.Now()
+	check(b, s.cmd.Start())
+	go s.watch()
+	err := s.cmd.Wait()
+	took := time.Since(began)
+	close(s.done)
+	if err != nil {
+		b.Fatalf("%v: %v", argv, err)
+	}
+	peak := s.memory()
+	most.resident, most.anonymous = max(most.resident, peak.resident), max(most.anonymous, peak.anonymous)
+	return took
+}
+
+// copyWith copies by the system's cp, and syncs the copy.
+func copyWith(b *testing.B, from, to string) time.Duration {
+	b.Helper()
+	began := time.Now()
+	check(b, exec.Command("cp", from, to).Run())
+	file, err := os.Open(to)
+	check(b, err)
+	check(b, file.Sync())
+	took := time.Since(began)
+	check(b, file.Close())
+	check(b, os.Remove(to))
+	return took
+}
+
+// elapsed has a helper do its work once, and returns how long it says that this took.
+func elapsed(b *testing.B, s *server) time.Duration {
+	b.Helper()
+	c, err := dial(s.addr)
+	check(b, err)
+	defer c.Close()
+	_, body, err := c.do(http.StatusOK, http.MethodGet, "/", "", nil, nil)
+	check(b, err)
+	took, err := strconv.ParseInt(string(body), 10, 64)
+	check(b, err)
+	return time.Duration(took)
+}
