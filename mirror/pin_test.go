@@ -25,12 +25,13 @@ func TestPins(t *testing.T) {
 		t.Errorf("%+v", p.images())
 	}
 	p.restart()
+	p.must(p.store.Note(t.Context(), mirror.PinNotes, map[string][]byte{byTag("v1").String(): []byte(`{"since":"2020-01-01T00:00:00Z"}`)}))
 	before, err := p.Pins(t.Context())
 	p.must(err)
 	p.must(p.Pin(t.Context(), byTag("v1")))
 	again, err := p.Pins(t.Context())
 	p.must(err)
-	if again[0] != before[0] || again[0].Digest != index.Digest || again[0].Since.IsZero() {
+	if again[0] != before[0] || again[0].Digest != index.Digest || again[0].Since.Year() != 2020 {
 		t.Errorf("pinned again: %+v, was %+v", again[0], before[0])
 	}
 	if err := p.Unpin(t.Context(), byTag("v1"), byTag("pushed")); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
