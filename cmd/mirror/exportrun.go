@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -191,7 +192,7 @@ func (e *export) plan() error {
 		switch event.Kind {
 		case transfer.KindImage:
 			i := event.Image
-			t.row(imageName(i), strings.Join(i.Platforms, ","), size(i.Size), size(i.New), i.Why)
+			t.row(imageName(i), cmp.Or(strings.Join(i.Platforms, ","), "-"), size(i.Size), size(i.New), i.Why)
 		case transfer.KindLeft:
 			left = append(left, fmt.Sprintf("left out: %s: %s", event.Name, event.Reason))
 		case transfer.KindDone:
@@ -209,7 +210,7 @@ func (e *export) plan() error {
 		fmt.Fprintln(out, line)
 	}
 	if summary != nil {
-		fmt.Fprintf(out, "\n%s, %s in %s; %s and %s are on the other side already\n", count(summary.Images, "image", "images"), size(summary.Bytes),
+		fmt.Fprintf(out, "\n%s, %s in %s; %s and %s are on the other side already\n", count(summary.Images, "image", "images"), size(summary.New),
 			count(summary.Manifests+summary.Blobs, "file", "files"), count(summary.Assumed, "file", "files"), "what they hold")
 	}
 	return nil
