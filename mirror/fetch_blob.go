@@ -79,6 +79,9 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 		return err
 	}
 	defer m.work.Done()
+	if err := m.mayChange(); err != nil {
+		return err
+	}
 	ctx = Look(ctx)
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,6 +38,9 @@ type Options struct {
 	// zero. ScrubRate is how many bytes of content are read for it in a second; 10 MiB if it is zero.
 	ScrubEvery time.Duration
 	ScrubRate  int64
+	// Room returns why there is no room for so many bytes more; pushes are refused with that, and what comes from upstreams
+	// is passed on and not kept. Nil means that there always is.
+	Room func(need int64) error
 	// Mode is what the mirror begins in if it was not told another one before; [Auto] if it is empty.
 	Mode Mode
 	Log  *zap.Logger
@@ -63,6 +67,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ScrubRate == 0 {
 		o.ScrubRate = defaultScrubRate
+	}
+	if o.Room == nil {
+		o.Room = func(int64) error { return nil }
 	}
 	if o.Mode == "" {
 		o.Mode = Auto
@@ -101,6 +108,8 @@ type Mirror struct {
 	wants       wants
 	chores      chores // images to complete
 	verified    verified
+	counters    counters
+	readOnly    atomic.Bool
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -129,6 +138,9 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 	if err == nil {
 		m.network.set(ctx, mode)
 		err = m.wants.load(ctx, store)
+	}
+	if err == nil {
+		err = m.loadReadOnly(ctx)
 	}
 	if err == nil {
 		err = m.loadChores(ctx)
