@@ -44,6 +44,7 @@ type exchange struct {
 	repo mirror.Repo
 	// needed says that what was to be deleted cannot be: it is in use.
 	needed bool
+	did    Did
 
 	values [4]string // those of headers set with set
 	used   int
@@ -54,9 +55,13 @@ type exchange struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Docker-Distribution-Api-Version"] = apiVersion
 	req, err := Parse(r.Method, r.URL)
+	parsed := err == nil
 	x := &exchange{Handler: h, ResponseWriter: w, r: r, req: req}
 	if err == nil {
 		err = x.serve()
+	}
+	if witness, ok := w.(Witness); ok {
+		witness.Witness(Seen{Request: x.req, Parsed: parsed, Repo: x.repo, Context: x.r.Context(), Did: x.did, Err: err})
 	}
 	if err != nil {
 		x.fail(err)
@@ -147,6 +152,9 @@ var errBroken = errors.New("the answer broke off")
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 func (x *exchange) fail(err error) {
 	log := x.log.With(zap.String("method", x.r.Method), zap.String("path", x.r.URL.Path), zap.Error(err))
+	if id := x.Header().Get("X-Request-Id"); id != "" {
+		log = log.With(zap.String("request", id))
+	}
 	if errors.Is(err, errBroken) {
 		log.Info("answer broke off")
 		panic(http.ErrAbortHandler)
@@ -173,10 +181,24 @@ func (x *exchange) fail(err error) {
 	for _, header := range []string{"Content-Length", "Etag", "Docker-Content-Digest", "Accept-Ranges"} {
 		x.Header().Del(header)
 	}
-	x.Header().Set("Content-Type", "application/json")
-	x.WriteHeader(status)
-	if !x.head() {
-		_ = json.NewEncoder(x).Encode(map[string][]errorBody{"errors": {body}})
+	body.write(x, x.r, status)
+}
+
+// Refuse answers with an error in the form of the specification, for what stands in front of a handler.
+func Refuse(w http.ResponseWriter, r *http.Request, err *mirror.Error) {
+	errorBody{Code: err.Code, Message: told(err), Detail: err.Detail}.write(w, r, StatusOf(err.Code))
+}
+
+// write answers with an error. Who is told to come again later and not when comes in a moment.
+func (b errorBody) write(w http.ResponseWriter, r *http.Request, status int) {
+	h := w.Header()
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", "10")
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_ = json.NewEncoder(w).Encode(map[string][]errorBody{"errors": {b}}) // a client that is gone needs no error
 	}
 }
 
