@@ -33,6 +33,8 @@ type config struct {
 
 	TLS     tlsConfig     `yaml:"tls"`
 	Bundles bundlesConfig `yaml:"bundles"`
+	Limits  limitsConfig  `yaml:"limits"`
+	Metrics metricsConfig `yaml:"metrics"`
 
 	Offline         bool      `yaml:"offline"`
 	Mode            string    `yaml:"mode"` // "" for what was set last
@@ -43,6 +45,7 @@ type config struct {
 	Delete          bool      `yaml:"delete"`
 	LogLevel        string    `yaml:"logLevel"`
 	LogFormat       string    `yaml:"logFormat"`
+	AccessLog       bool      `yaml:"accessLog"` // a line for each request
 }
 
 // defaults are what holds where nothing is said.
@@ -50,6 +53,7 @@ func defaults() config {
 	return config{
 		Listen: ":5000", Data: "data", KnownUpstreams: true, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
 		RetryFor: duration(5 * time.Minute), ShutdownTimeout: duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
+		Limits: defaultLimits(), Metrics: metricsConfig{Enabled: true},
 	}
 }
 
@@ -124,6 +128,7 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"upstreamTimeout", func() error { return c.UpstreamTimeout.atLeast(time.Millisecond) }},
 		{"mode", c.checkMode},
 		{"tls.certFile", c.TLS.check},
+		{"limits.requests", c.Limits.check},
 		{"logLevel", func() error { return checkLevel(c.LogLevel) }},
 		{"logFormat", func() error { return checkFormat(c.LogFormat) }},
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},

@@ -21,7 +21,7 @@ import (
 	"airmirror/upstream"
 )
 
-// Slow clients hold a connection, not more: no limit is set on the time that a body takes.
+// A body may take any time as long as it moves; see [front.Settings].
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
@@ -40,6 +40,10 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer listener.Close()
+	watch, err := newWatch(c.Metrics, log)
+	if err != nil {
+		return err
+	}
 	serveOn, err := c.TLS.serve(ctx, listener, log)
 	if err != nil {
 		return err
@@ -49,6 +53,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
+	c.observe = watch.upstream
 	m, err := newMirror(store, c, log)
 	if err != nil {
 		return err
@@ -66,6 +71,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
+	w.watch = watch
 	printBanner(out, listener.Addr(), c, m.Mode())
 	return serveHTTP(ctx, listener, serveOn, w, c, log)
 }
@@ -110,9 +116,10 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
 		Names:    c.names(),
-		Fresh:    c.fresh,
-		Local:    c.local,
-		Complete: c.complete,
+		Fresh:    func(ref mirror.Ref) time.Duration { return c.current().fresh(ref) },
+		Local:    func(repo mirror.Repo) (local, decided bool) { return c.current().local(repo) },
+		Complete: func(repo mirror.Repo) (images, referrers bool) { return c.current().complete(repo) },
+		Room:     c.room(store),
 		Offline:  c.Offline,
 		Log:      log,
 	}
@@ -132,7 +139,7 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 	if retryFor == 0 {
 		retryFor = -1 // not at all; zero means the default there
 	}
-	client, err := upstream.New(registries, upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version})
+	client, err := upstream.New(registries, upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version, Observe: c.observe})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -142,8 +149,12 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 // serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
-	server := newServer(registry.New(m, registry.Options{NoDelete: !c.Delete, Log: log}), log)
+	server := newServer(w.watch.handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Log: log}), w, c), log)
+	if c.Limits.Stall > 0 {
+		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.Stall)}
+	}
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
+	go w.watch.serve(ctx)
 	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(server) }()

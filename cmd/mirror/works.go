@@ -22,6 +22,7 @@ type works struct {
 	store   *cache.Store
 	carrier *transfer.Carrier
 	config  serveConfig
+	watch   *watch // nil unless this is a server
 	log     *zap.Logger
 }
 
