@@ -44,7 +44,7 @@ func has(t *testing.T, text string, lines ...string) {
 	}
 }
 
-func open(t *testing.T) (*mirror.Mirror, *cache.Store) {
+func open(t testing.TB) (*mirror.Mirror, *cache.Store) {
 	t.Helper()
 	dir := t.TempDir()
 	index, err := bolt.Open(filepath.Join(dir, "index.db"))
@@ -62,7 +62,7 @@ func open(t *testing.T) (*mirror.Mirror, *cache.Store) {
 	return m, store
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
