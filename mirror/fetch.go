@@ -43,9 +43,6 @@ func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 		return Fetched{}, err
 	}
 	defer m.work.Done()
-	if err := m.mayChange(); err != nil {
-		return Fetched{}, err
-	}
 	if long, ok := m.longName(ctx, ref.Repo); ok {
 		ref.Repo = long
 	}

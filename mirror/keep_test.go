@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -39,8 +40,12 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	if _, err := p.Upload(t.Context(), app, up.ID()); mirror.CodeOf(err) != mirror.CodeUnavailable {
 		t.Errorf("go on with an upload: %v", err)
 	}
-	if _, err := p.Fetch(t.Context(), byTag("held"), mirror.FetchOptions{}); mirror.CodeOf(err) != mirror.CodeUnavailable {
-		t.Errorf("fetch: %v", err)
+	if _, err := p.Fetch(t.Context(), byTag("held"), mirror.FetchOptions{}); err != nil {
+		t.Errorf("fetch what is held: %v", err)
+	}
+	p.origin.image(app, []string{"new"}, "new")
+	if _, err := p.Fetch(t.Context(), byTag("new"), mirror.FetchOptions{}); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("fetch what is not: %v", err)
 	}
 	p.get(byTag("held"), held)
 	p.pull("layer")

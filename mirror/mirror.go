@@ -94,7 +94,8 @@ const (
 // All of it may be used concurrently. Work that it does on behalf of clients goes on when they leave; Close ends it.
 type Mirror struct {
 	store     Store
-	upstream  Upstream
+	upstream  *gate // nil with [Options.Offline]
+	names     atomic.Pointer[Names]
 	opts      Options
 	log       *zap.Logger
 	questions questions // for manifests and lists
@@ -131,8 +132,9 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 
 		largePushes: make(chan struct{}, 2),
 	}
+	m.names.Store(&opts.Names)
 	if upstream != nil {
-		m.upstream = &gate{upstream}
+		m.upstream = newGate(upstream)
 	}
 	mode, err := m.rememberedMode(ctx)
 	if err == nil {
@@ -211,7 +213,19 @@ func (m *Mirror) Close(ctx context.Context) error {
 func (m *Mirror) closeBegan() <-chan struct{} { return m.chores.stop }
 
 // Names returns how this mirror reads and writes repository names.
-func (m *Mirror) Names() Names { return m.opts.Names }
+func (m *Mirror) Names() Names { return *m.names.Load() }
+
+// Reconfigure replaces the upstreams, and how repositories are named. Transfers and questions under way go on with the
+// upstreams that they began with; so do requests with the names. What the mirror remembered of what upstreams do not have
+// is forgotten. With [Options.Offline], and for a nil upstream, only the names change.
+func (m *Mirror) Reconfigure(names Names, upstream Upstream) {
+	m.names.Store(&names)
+	if m.upstream != nil && upstream != nil {
+		m.upstream.beyond.Store(&upstream)
+	}
+	m.unknown.values.Purge()
+	m.retryChores()
+}
 
 // begin notes that work goes on which Close must wait for; the caller calls m.work.Done when it ends.
 func (m *Mirror) begin() error {

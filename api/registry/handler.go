@@ -22,7 +22,6 @@ type Options struct {
 // Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
 type Handler struct {
 	mirror   *mirror.Mirror
-	names    mirror.Names
 	noDelete bool
 	log      *zap.Logger
 }
@@ -32,16 +31,17 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	return &Handler{mirror: m, names: m.Names(), noDelete: opts.NoDelete, log: opts.Log}
+	return &Handler{mirror: m, noDelete: opts.NoDelete, log: opts.Log}
 }
 
 // exchange is one request with its answer.
 type exchange struct {
 	*Handler
 	http.ResponseWriter
-	r    *http.Request
-	req  Request
-	repo mirror.Repo
+	r     *http.Request
+	req   Request
+	names mirror.Names
+	repo  mirror.Repo
 	// needed says that what was to be deleted cannot be: it is in use.
 	needed bool
 	did    Did
@@ -56,7 +56,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Docker-Distribution-Api-Version"] = apiVersion
 	req, err := Parse(r.Method, r.URL)
 	parsed := err == nil
-	x := &exchange{Handler: h, ResponseWriter: w, r: r, req: req}
+	x := &exchange{Handler: h, ResponseWriter: w, r: r, req: req, names: h.mirror.Names()}
 	if err == nil {
 		err = x.serve()
 	}
