@@ -127,7 +127,9 @@ func TestWhoSendsNothingIsCutOff(t *testing.T) {
 	err := stalled(t, time.Millisecond, func(_ http.ResponseWriter, r *http.Request) error {
 		_, err := io.Copy(io.Discard, r.Body)
 		return err
-	}, func(conn net.Conn) { _, _ = io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345") })
+	}, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+	})
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
@@ -147,7 +149,9 @@ func TestABodyThatEndedHasNoDeadline(t *testing.T) {
 		case <-r.Context().Done():
 			return r.Context().Err()
 		}
-	}, func(conn net.Conn) { _, _ = io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345") })
+	}, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345")
+	})
 	if err != nil {
 		t.Error(err)
 	}

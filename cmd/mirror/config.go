@@ -35,6 +35,7 @@ type config struct {
 	Bundles bundlesConfig `yaml:"bundles"`
 	Limits  limitsConfig  `yaml:"limits"`
 	Metrics metricsConfig `yaml:"metrics"`
+	Audit   auditConfig   `yaml:"audit"`
 
 	Offline         bool      `yaml:"offline"`
 	Mode            string    `yaml:"mode"` // "" for what was set last
@@ -100,7 +101,7 @@ func (c *serveConfig) load(flags *pflag.FlagSet) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	c.config, c.origins = filled, origins
+	c.config, c.origins, c.flagsGiven = filled, origins, flags
 	return nil
 }
 

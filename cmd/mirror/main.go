@@ -93,7 +93,7 @@ it when it cannot.`,
 	})
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
-		newCertCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand())
+		newCertCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand(), newReloadCommand())
 	return cmd
 }
 

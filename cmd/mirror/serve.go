@@ -17,6 +17,7 @@ type serveConfig struct {
 	config
 	configFile string
 	origins    settings.Origins
+	flagsGiven *pflag.FlagSet // that the settings were read with
 	// live is what holds now, in a server that can be told to read its settings again; nil elsewhere.
 	live *atomic.Pointer[config]
 	// observe is told of requests to upstreams; nobody is if it is nil.

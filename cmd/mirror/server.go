@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,10 +33,14 @@ const (
 
 // serve runs the mirror until ctx ends, then lets transfers end and returns.
 func serve(ctx context.Context, c serveConfig, out io.Writer) error {
-	log, err := newLogger(c.LogLevel, c.LogFormat)
+	hangUp := make(chan os.Signal, 1) // from the start: it would end the process otherwise
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	level, err := zap.ParseAtomicLevel(c.LogLevel)
 	if err != nil {
 		return err
 	}
+	log := newLoggerAt(level, c.LogFormat)
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
 	listener, err := listen(c.Listen, "--listen")
 	if err != nil {
@@ -44,7 +51,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	serveOn, err := c.TLS.serve(ctx, listener, log)
+	serveOn, reloadTLS, err := c.TLS.serve(ctx, listener, log)
 	if err != nil {
 		return err
 	}
@@ -53,7 +60,8 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	c.observe = watch.upstream
+	c.observe, c.live = watch.upstream, new(atomic.Pointer[config])
+	c.live.Store(&c.config)
 	m, err := newMirror(store, c, log)
 	if err != nil {
 		return err
@@ -71,7 +79,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
-	w.watch = watch
+	w.watch, w.reloader = watch, newReloader(w, c, hangUp, level, reloadTLS, log)
 	printBanner(out, listener.Addr(), c, m.Mode())
 	return serveHTTP(ctx, listener, serveOn, w, c, log)
 }
@@ -155,6 +163,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	}
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	go w.watch.serve(ctx)
+	go w.reloader.follow(ctx)
 	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(server) }()
