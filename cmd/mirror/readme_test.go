@@ -34,3 +34,17 @@ func TestReadmeFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestReadmeWatch: the settings that README shows for watching are there.
+func TestReadmeWatch(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	must(t, err)
+	block := regexp.MustCompile("(?s)## Watch it\n.*?```yaml\n(.*?)```").FindSubmatch(readme)
+	if block == nil {
+		t.Fatal("README shows no settings for watching")
+	}
+	c := load(t, string(block[1]))
+	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.Uploads != 16 || c.Limits.minFree(1<<40) != 512<<20 {
+		t.Errorf("settings: %+v", c)
+	}
+}
