@@ -42,7 +42,8 @@ type Index struct {
 	wake   chan struct{} // holds a token while the committer has something to look at
 	done   chan struct{} // closed when the committer has ended
 
-	commits int // transactions committed; written by the committer, read by tests after Close
+	room    allocated // of the committer
+	commits int       // transactions committed; written by the committer, read by tests after Close
 }
 
 var _ cache.Index = (*Index)(nil)
@@ -75,7 +76,9 @@ func Open(path string) (*Index, error) {
 	if err := SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
-	return newIndex(db), nil
+	x := newIndex(db)
+	x.room.open(path)
+	return x, nil
 }
 
 // OpenCopy opens a file that [Index.Copy] wrote, to be read: every Update fails. Others may read it at the same time.
@@ -137,6 +140,7 @@ func (x *Index) Close() error {
 		if err := x.db.Close(); err != nil {
 			x.closeErr = fmt.Errorf("close index: %w", err)
 		}
+		x.room.close()
 	})
 	return x.closeErr
 }

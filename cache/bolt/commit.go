@@ -124,6 +124,7 @@ func (x *Index) sync(t *bbolt.Tx) error {
 	if err := t.Commit(); err != nil {
 		return fmt.Errorf("commit index transaction: %w", err)
 	}
+	x.room.grow()
 	return nil
 }
 

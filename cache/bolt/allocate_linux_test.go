@@ -1,0 +1,30 @@
+package bolt_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+)
+
+// TestIndexHasItsRoomOnTheDisk: there are no holes in the file, not when it is new and not when it has grown.
+func TestIndexHasItsRoomOnTheDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	x, err := bolt.Open(path)
+	must(t, err)
+	defer x.Close()
+	for i := range 40 {
+		info, err := os.Stat(path)
+		must(t, err)
+		if room := info.Sys().(*syscall.Stat_t).Blocks * 512; room < info.Size() {
+			t.Fatalf("after %d transactions, the file of %d bytes has %d on the disk", i, info.Size(), room)
+		}
+		must(t, x.Update(t.Context(), func(tx cache.WriteTx) error {
+			return tx.Put("blobs", fmt.Sprint(i), make([]byte, 1<<20))
+		}))
+	}
+}
