@@ -104,7 +104,14 @@ func numberOf(sequence int64, destination, source, host string) string {
 
 // printImported prints what an import was, for the same form.
 func printImported(out io.Writer, name string, s *transfer.Summary) {
-	if s.Known {
+	switch {
+	case s.Known && s.Next != nil:
+		fmt.Fprintf(out, "%s is in already; it goes on with %s\n", name, cmp.Or(volume.File(name, s.Next.Number), fmt.Sprintf("volume %d", s.Next.Number)))
+		return
+	case s.Known && s.Source == "": // a volume of it, which was not looked into
+		fmt.Fprintf(out, "%s: bundle %s is in already, and whole\n", name, s.Bundle)
+		return
+	case s.Known && s.New == 0:
 		fmt.Fprintf(out, "%s: bundle %d from %s is in already, and whole\n", name, s.Sequence, s.Source)
 		return
 	}
