@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -47,9 +46,6 @@ func serve(t *testing.T) string {
 
 // TestProbesAreAnswered: a pod whose probes are not is started again for ever.
 func TestProbesAreAnswered(t *testing.T) {
-	if pages, err := filepath.Glob("../../api/front/*.go"); err != nil || len(pages) == 0 {
-		t.Skip("this mirror has no pages of its health")
-	}
 	c := build(t, "base").container()
 	url := serve(t)
 	for _, probe := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
