@@ -17,7 +17,9 @@ import (
 func TestChangesAreToldOf(t *testing.T) {
 	var mu sync.Mutex
 	var told []string
-	opts := work(func(context.Context, json.RawMessage, io.Reader, func(any)) error { return errors.New("it did not work") })
+	opts := work(func(context.Context, json.RawMessage, io.Reader, func(any)) error {
+		return errors.New("it did not work")
+	})
 	opts.Changed = func(c admin.Change) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -30,7 +32,9 @@ func TestChangesAreToldOf(t *testing.T) {
 		}
 		told = append(told, line)
 	}
-	opts.Reload = func(context.Context) (admin.Reloaded, error) { return admin.Reloaded{Changed: []string{"logLevel"}}, nil }
+	opts.Reload = func(context.Context) (admin.Reloaded, error) {
+		return admin.Reloaded{Changed: []string{"logLevel"}}, nil
+	}
 	onEach(t, opts, func(t *testing.T, h house) {
 		told = nil
 		_, err := h.SetMode(t.Context(), mirror.Auto)
