@@ -68,6 +68,10 @@ func TestRateIsPerAddress(t *testing.T) {
 	for _, address := range []string{"192.0.2.1:3", "[2001:db8::3]:1", "[::ffff:192.0.2.1]:1"} {
 		refused(t, status(f, http.MethodGet, address), 429, "TOOMANYREQUESTS")
 	}
+	first, second := status(f, http.MethodGet, "192.0.2.1:3"), status(f, http.MethodGet, "192.0.2.1:3")
+	if first.Header().Get("Retry-After") != second.Header().Get("Retry-After") {
+		t.Errorf("who is refused has to wait longer for it: %v, %v", first.Header(), second.Header())
+	}
 	f.Configure(front.Settings{})
 	if w := status(f, http.MethodGet, "192.0.2.1:4"); w.Code != 200 {
 		t.Errorf("without a limit: %d", w.Code)

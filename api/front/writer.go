@@ -129,21 +129,15 @@ type body struct {
 	set  time.Time
 }
 
-// Read gives the client time to send something. There is no deadline when the body has ended: net/http goes on reading
-// to see whether the client goes away, and would take a deadline for that.
+// Read gives the client time to send something. When the body has ended, net/http takes the deadline back before it goes
+// on reading to see whether the client goes away.
 func (b *body) Read(p []byte) (int, error) {
-	timed := b.out.conn != nil && b.out.stall > 0
-	if now := time.Now(); timed && now.Sub(b.set) >= grain {
+	now := time.Now()
+	if b.out.conn != nil && b.out.stall > 0 && now.Sub(b.set) >= grain {
 		b.set = now
 		_ = b.out.conn.SetReadDeadline(now.Add(b.out.stall + grain))
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
-	if err != nil && timed {
-		b.set = time.Time{}
-		if errors.Is(err, io.EOF) {
-			_ = b.out.conn.SetReadDeadline(time.Time{})
-		}
-	}
 	return n, err
 }

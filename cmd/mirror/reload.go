@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/admin"
+	"airmirror/api/auth"
 	"airmirror/cmd/mirror/settings"
 	"airmirror/mirror"
 )
@@ -102,7 +103,7 @@ func (r *reloader) follow(ctx context.Context) {
 }
 
 // newReloader returns what reloads a server. What it can change is here.
-func newReloader(w *works, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, reloadTLS func() error, log *zap.Logger) *reloader {
+func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, reloadTLS func() error, log *zap.Logger) *reloader {
 	return &reloader{log: log, hangUp: hangUp, started: c, now: c, parts: []part{
 		{keys: []string{"logLevel"}, prepare: func(next serveConfig) (func(), error) {
 			to, err := zap.ParseAtomicLevel(next.LogLevel)
@@ -120,6 +121,25 @@ func newReloader(w *works, c serveConfig, hangUp <-chan os.Signal, level zap.Ato
 			client, err := newUpstream(next.upstreams(), next, log)
 			return func() { w.mirror.Reconfigure(next.names(), client) }, err
 		}},
+		{keys: []string{"auth."}, prepare: func(next serveConfig) (func(), error) {
+			opts, err := next.access(log)
+			if err == nil {
+				_, err = auth.New(opts)
+			}
+			return func() {
+				if err := errors.Join(guard.Apply(opts), guard.Reload()); err != nil {
+					log.Error("who may do what stays as it was", zap.Error(err))
+				}
+			}, err
+		}},
+		{keys: []string{"gc."}, prepare: func(next serveConfig) (func(), error) {
+			schedule := next.GC.schedule()
+			return func() {
+				if err := w.collector.Configure(schedule); err != nil {
+					log.Error("the collector goes on as it did", zap.Error(err))
+				}
+			}, schedule.Validate()
+		}},
 		{keys: []string{"audit."}, prepare: func(next serveConfig) (func(), error) { return w.audit.Reopen(next.Audit.File) }},
 		// The last: to read certificates is to use them.
 		{prepare: func(serveConfig) (func(), error) { return func() {}, reloadTLS() }},
@@ -135,8 +155,8 @@ func newReloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Have the server read its settings again",
 		Long: `Have the server read its file of settings, its certificates and its users again, as SIGHUP does.
-Upstreams and how they are asked, limits, the log level, the access log and the audit log change
-at once; transfers under way end as they began. What needs a restart is named. A mistake in the
+Upstreams and how they are asked, users and rules, retention, limits, the log level, the access
+log and the audit log change at once; transfers under way end as they began. What needs a restart is named. A mistake in the
 file changes nothing, and is named with its place.`,
 		Example: `  mirror reload`,
 		Args:    noArguments,

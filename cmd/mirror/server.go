@@ -87,7 +87,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
-	w.watch, w.reloader = watch, newReloader(w, c, hangUp, level, reloadTLS, log)
+	w.watch, w.reloader = watch, newReloader(w, guard, c, hangUp, level, reloadTLS, log)
 	printBanner(out, listener.Addr(), c, m.Mode(), guard.Summary())
 	return serveHTTP(ctx, listener, serveOn, w, guard, c, log)
 }

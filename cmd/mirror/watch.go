@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"airmirror/api/auth"
 	"airmirror/api/front"
 	"airmirror/api/metrics"
 	"airmirror/gc"
@@ -68,6 +69,7 @@ func (w *watch) handler(next http.Handler, works *works, c serveConfig) http.Han
 	}
 	w.front = front.New(next, front.Options{
 		Pages:     pages,
+		User:      auth.UserOf,
 		Observers: []func(*front.Exchange){w.metrics.Request, works.audit.Request, front.AccessLog(w.log, func() bool { return c.current().AccessLog })},
 	}, c.Limits.settings())
 	w.metrics.Watch(metrics.Sources{
