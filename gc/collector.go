@@ -190,6 +190,8 @@ func (c *Collector) keep(ctx context.Context, r Result, err error) {
 	log := c.log.With(zap.String("cause", string(r.Cause)), zap.Int64("freed", r.Bytes), zap.Int("images", r.Images), zap.Int("blobs", r.Blobs),
 		zap.Int("kept", r.Kept), zap.Float64("seconds", r.Seconds))
 	switch {
+	case errors.Is(err, context.Canceled):
+		log.Info("collection was stopped before its end")
 	case err != nil:
 		log.Error("collection ended early", zap.Error(err))
 	case r.Budget.Short > 0:

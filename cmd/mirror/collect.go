@@ -125,14 +125,6 @@ func (w *works) storage(ctx context.Context) (s admin.Storage, err error) {
 	if s.Collection, err = json.Marshal(w.collector.Status()); err != nil {
 		return s, err
 	}
-	err = w.store.Survey(ctx, func(survey mirror.Survey) error {
-		for blob, err := range survey.Blobs() {
-			if err != nil {
-				continue // a verification finds it
-			}
-			s.Held += blob.Size
-		}
-		return ctx.Err()
-	})
+	s.Held, err = w.store.HeldBytes(ctx)
 	return s, err
 }
