@@ -163,11 +163,13 @@ func (s source) open(stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(s.path)
 }
 
-// describe says of a volume what is known about it.
-func describe(to *transfer.Volume, v *volume.Volume) {
+// describe says of the volume in path what is known about it.
+func describe(to *transfer.Volume, v *volume.Volume, path string) {
 	to.Size = v.Size()
 	if d, ok := v.Description(); ok {
 		to.Set, to.Number, to.More = cmp.Or(d.Bundle, to.Set), d.Number, !d.Last()
+	} else {
+		to.Set = cmp.Or(volume.BundleOf(path), to.Set)
 	}
 }
 

@@ -33,6 +33,13 @@ type export struct {
 	begun   bool // the mirror sends one
 	written int64
 	total   int64
+	left    []leftOut
+}
+
+// leftOut is an image that --all would have taken, if it were held whole.
+type leftOut struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }
 
 // sealed is a signature that was made.
@@ -48,6 +55,9 @@ func (e *export) run() error {
 	sign, err := e.signer()
 	if err != nil {
 		return err
+	}
+	if err := e.lookForLeft(); err != nil {
+		return e.failed(err)
 	}
 	doc, err := e.stream(sign)
 	if err != nil {
@@ -66,6 +76,8 @@ func (e *export) failed(err error) error {
 		return nil
 	case e.cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: no bundle was written")}
+	case mirror.CodeOf(err) == mirror.CodeUnsupported && e.have != "" && strings.Contains(err.Error(), "receipt"):
+		return &exitError{exitUsage, fmt.Errorf("--have %s: %w", e.have, err)}
 	case mirror.CodeOf(err) != mirror.CodeManifestUnknown:
 		return err
 	}
@@ -165,6 +177,30 @@ func titleOf(doc *bundle.Document) string {
 		title += " for " + doc.Destination
 	}
 	return fmt.Sprintf("%s, bundle %d of %s", title, doc.Sequence, doc.Created.Format(time.DateOnly))
+}
+
+// lookForLeft finds out what --all leaves out: nobody is to find that out on the other side.
+func (e *export) lookForLeft() error {
+	if !e.All {
+		return nil
+	}
+	receipt, err := e.receipt()
+	if err != nil {
+		return err
+	}
+	if receipt != nil {
+		defer receipt.Close()
+	}
+	return e.client.Job(e.cmd.Context(), "export-plan", e.ExportRequest, receipt, func(line json.RawMessage) error {
+		var event transfer.Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return fmt.Errorf("read the mirror's answer: %w", err)
+		}
+		if event.Kind == transfer.KindLeft {
+			e.left = append(e.left, leftOut{event.Name, event.Reason})
+		}
+		return nil
+	})
 }
 
 // plan lists what a bundle would carry.

@@ -83,7 +83,7 @@ func (im *imports) take(source source) error {
 	req := im.ImportRequest
 	req.Volume = source.volume
 	if v, ok := body.(*volume.Volume); ok && req.Volume != nil {
-		describe(req.Volume, v)
+		describe(req.Volume, v, source.path)
 	}
 	view := newImportView(im.cmd.OutOrStdout(), im.cmd.ErrOrStderr(), im.json, source.name)
 	reading := &remembering{Reader: body}
