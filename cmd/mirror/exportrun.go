@@ -46,11 +46,11 @@ type leftOut struct {
 type sealed struct{ key, signature string }
 
 func (e *export) run() error {
-	if err := e.fetch(); err != nil {
-		return e.failed(err)
-	}
 	if e.dryRun {
 		return e.failed(e.plan())
+	}
+	if err := e.fetch(); err != nil {
+		return e.failed(err)
 	}
 	sign, err := e.signer()
 	if err != nil {

@@ -56,6 +56,23 @@ func (e *export) summarize(doc *bundle.Document) error {
 		t.row("signed by", e.sealed.key)
 		t.row("signature", e.sealed.signature)
 	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return printCarried(out, doc.Images)
+}
+
+// printCarried lists the images of a bundle with what tells them from any others.
+func printCarried(out io.Writer, images []bundle.Image) error {
+	t := newTable(out, "IMAGE", "SIZE", "DIGEST")
+	for i := range images {
+		name := imageName(&images[i])
+		if images[i].Tag == "" {
+			name = images[i].Repository
+		}
+		t.row(name, size(images[i].Size), images[i].Digest.String())
+	}
 	return t.Flush()
 }
 

@@ -179,7 +179,7 @@ func (v *importView) event(line json.RawMessage) error {
 	case transfer.KindProgress:
 		v.shown.progress("", e.Done, e.Total, e.Doing)
 	case transfer.KindImage:
-		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle", imageName(e.Image), size(e.Image.Size), size(e.Image.New)))
+		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle, %s", imageName(e.Image), size(e.Image.Size), size(e.Image.New), e.Image.Digest))
 	case transfer.KindLeft:
 		v.shown.line(fmt.Sprintf("left out: %s: %s", e.Name, e.Reason))
 	case transfer.KindKept:
