@@ -192,8 +192,8 @@ func link(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
 }
 
-// linkAgain is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before. That is
-// noted before the transaction ends, so that no sweep comes in between; should it fail, the note does no harm.
+// linkAgain is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before.
+// That is noted before the transaction ends, so that no sweep comes in between; should it fail, the note does no harm.
 func (s *Store) linkAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if has(tx, tableLinks, linkKey(repo, d)) {
 		s.recency.touch(content{repo, d})

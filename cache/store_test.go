@@ -15,12 +15,11 @@ import (
 	"airmirror/mirror"
 )
 
-// TestStore runs the suite over one folder of files with a new index for each test: files that the index does not name
-// are invisible, so each store is empty, and the many folders are made only once. When a test has ended, what it left
-// in the index is checked against the rules.
+// TestStore runs the suite over files and bolt, a new folder of each for each test. When a test has ended, what it left in
+// the index is checked against the rules.
 func TestStore(t *testing.T) {
-	blobs := openFiles(t, t.TempDir())
 	cachetest.Store(t, func(t *testing.T) mirror.Store {
+		blobs := openFiles(t, t.TempDir())
 		index := orderedIndex{openBolt(t, t.TempDir()), blobs}
 		return checkedStore{newStore(t, blobs, index, cache.Options{}), blobs, index, t}
 	})

@@ -23,6 +23,14 @@ func (m *Mirror) mayAsk(ctx context.Context, repo Repo) error {
 	return err
 }
 
+// mayFetch returns why the misses of repo are not fetched to be kept, or nil if they are.
+func (m *Mirror) mayFetch(ctx context.Context, repo Repo) error {
+	if err := m.mayAsk(ctx, repo); err != nil {
+		return err
+	}
+	return m.mayChange()
+}
+
 // local reports whether repo belongs to this network. To look for the missing tags of a name that was created here would
 // let whoever registers the name outside slip an image in.
 func (m *Mirror) local(ctx context.Context, repo Repo) (bool, error) {

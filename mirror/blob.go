@@ -13,12 +13,14 @@ import (
 func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error) {
 	blob, err := m.store.Blob(ctx, repo, d)
 	if CodeOf(err) != CodeBlobUnknown {
+		m.counters.blobs.held(err)
 		return blob, err
 	}
 	lost := m.heal(repo, err)
 	if long, ok := m.longName(ctx, repo); ok {
 		return m.Blob(ctx, long, d)
 	}
+	m.counters.blobs.misses.Add(1)
 	ref := Ref{Repo: repo, Digest: d}
 	missed := func(why error) error { return m.missed(ctx, CodeBlobUnknown, ref, m.lostBlob(ctx, ref, lost, why)) }
 	if err := m.mayAsk(ctx, repo); err != nil {
@@ -123,6 +125,9 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 		f.held()
 		return nil
 	}
+	if err := m.room(stat.Size); err != nil {
+		return &storeFault{err}
+	}
 	if stat.Held && !stat.Linked { // only the right to read it is missing, and the upstream gives that
 		if _, err := m.upstream.StatBlob(net, repo, d); err != nil {
 			return err
@@ -143,13 +148,16 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 		}
 		size = stat.Size
 	}
+	if err := m.opts.Room(max(size, 0)); err != nil {
+		return &storeFault{err}
+	}
 	in, err := m.store.Receive(m.ctx, d)
 	if err != nil {
 		return &storeFault{err}
 	}
 	defer in.Abort()
 	f.depart(in, size)
-	if err := f.carry(body); err != nil {
+	if err := f.carry(body, m.opts.Room); err != nil {
 		return err
 	}
 	if err := in.Verify(); err != nil {

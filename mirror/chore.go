@@ -133,6 +133,9 @@ func (m *Mirror) retryChores() {
 // workOn completes one image when a slot is free. What cannot be had now stays a chore; what the upstream says it does
 // not have, or sends wrong bytes for again and again, is none.
 func (m *Mirror) workOn(ref Ref) {
+	if m.room(0) != nil { // it would be fetched and thrown away
+		return
+	}
 	c := &m.chores
 	select {
 	case c.slots <- struct{}{}:

@@ -6,6 +6,9 @@
 //	cmd/mirror ── wires all of it, holds no logic
 //	    ├── api/registry  HTTP as the distribution specification has it  ─┐
 //	    ├── api/admin     HTTP for commands, and their client             │
+//	    ├── api/front     what requests pass first: ids, limits, health   │
+//	    ├── api/metrics   what Prometheus is told                         │
+//	    ├── api/audit     a log of what was changed, and by whom          │
 //	    ├── sync/images   lists of images, fetched ahead of need          ├──▶ mirror
 //	    ├── upstream      talks to origin registries ([Upstream])         │
 //	    └── cache         holds content and notes ([Store])              ─┘
@@ -27,6 +30,9 @@
 // has ended. All of that is one context, the network's, which every question to an upstream is asked with, and one gate,
 // which lets none pass after it ended.
 //
+// In any of them the mirror can be read-only: clients change nothing of what is held, and what comes from upstreams passes
+// straight through and is not kept.
+//
 // # Complete images
 //
 // A client that pulls an image may have half of it already, and never asks for that. So the rest of what it pulled, for
@@ -46,8 +52,8 @@
 //
 // # Notes
 //
-// Mode, wants, chores and how far a scrub has come outlive the process as notes in the store. Wants are noted in batches, since no client waits
-// for the disk to be told no; the others before they count.
+// Mode, read-only, wants, chores and how far a scrub has come outlive the process as notes in the store. Wants are noted in
+// batches, since no client waits for the disk to be told no; the others before they count.
 //
 // # What is never broken
 //

@@ -52,7 +52,7 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 		return ctx.Err()
 	}
 	ref := Ref{Repo: f.repo, Digest: desc.Digest}
-	if why := f.m.mayAsk(ctx, f.repo); why != nil {
+	if why := f.m.mayFetch(ctx, f.repo); why != nil {
 		return unheld(CodeBlobUnknown, ref, why)
 	}
 	flight, _, err := f.m.fly(ctx, f.repo, desc.Digest, leaves)
@@ -94,7 +94,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 		return nil
 	}
 	ref := Ref{Repo: repo, Digest: d}
-	if why := m.mayAsk(ctx, repo); why != nil {
+	if why := m.mayFetch(ctx, repo); why != nil {
 		return unheld(CodeBlobUnknown, ref, why)
 	}
 	flight, _, err := m.fly(ctx, repo, d, leaves)

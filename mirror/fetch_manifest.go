@@ -28,7 +28,7 @@ func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
 	if err != nil && CodeOf(err) != CodeManifestUnknown {
 		return Manifest{}, &storeFault{err}
 	}
-	if why := f.m.mayAsk(ctx, ref.Repo); why != nil {
+	if why := f.m.mayFetch(ctx, ref.Repo); why != nil {
 		if err == nil {
 			return held.Manifest, nil
 		}

@@ -57,9 +57,10 @@ const maxUnsized = 64 << 30
 
 // carry writes what body yields into the store and tells the readers, until body ends. A body that is longer than the
 // flight's size fails at once, and so does one without a size that does not seem to end; one that is shorter fails when
-// it ends.
-func (f *flight) carry(body io.Reader) error {
+// it ends. room says whether there is any for more.
+func (f *flight) carry(body io.Reader, room func(need int64) error) error {
 	buf := make([]byte, carryBuffer)
+	looked := int64(0)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
@@ -68,6 +69,12 @@ func (f *flight) carry(body io.Reader) error {
 			}
 			if f.size < 0 && f.arrived+int64(n) > maxUnsized {
 				return Errorf(CodeUnavailable, "the upstream does not say how large the blob is, and sends more than %d GiB", maxUnsized>>30)
+			}
+			if f.arrived-looked >= roomEvery {
+				if err := room(int64(n)); err != nil {
+					return &storeFault{err}
+				}
+				looked = f.arrived
 			}
 			if _, err := f.in.Write(buf[:n]); err != nil {
 				return &storeFault{err}

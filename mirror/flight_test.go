@@ -18,7 +18,7 @@ func (bottomless) Write(p []byte) (int, error) { return len(p), nil }
 func TestABlobOfUnknownSizeHasToEnd(t *testing.T) {
 	f := &flight{changed: make(chan struct{})}
 	f.depart(bottomless{}, -1)
-	err := f.carry(endless{})
+	err := f.carry(endless{}, func(int64) error { return nil })
 	if e := (*Error)(nil); !errors.As(err, &e) || e.Code != CodeUnavailable {
 		t.Error(err)
 	}

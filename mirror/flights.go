@@ -142,7 +142,8 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 			m.blobCame(repo, d)
 			return
 		case isStoreFault(err):
-			log.Error("a blob cannot be kept: see whether the disk is full; clients get it straight from its upstream until then")
+			m.logUnkept("a blob cannot be kept: see whether the disk is full; clients get it straight from its upstream until then", err,
+				zap.Stringer("repo", repo), zap.Stringer("blob", d))
 		case errors.Is(context.Cause(net), errLeft):
 			log.Info("transfer ended: what asked for it was stopped")
 		default:

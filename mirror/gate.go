@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"io"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -10,8 +11,17 @@ import (
 
 // gate is the only way to the upstream. Nothing passes it with a context that has ended, as that of the network does when
 // the mirror goes offline: work of several steps is stopped between any two of them. An error from beyond the gate that
-// is owed to that says so.
-type gate struct{ upstream Upstream }
+// is owed to that says so. What is beyond it can be replaced: what began to be asked of the one before is asked there to
+// its end.
+type gate struct{ beyond atomic.Pointer[Upstream] }
+
+func newGate(upstream Upstream) *gate {
+	g := new(gate)
+	g.beyond.Store(&upstream)
+	return g
+}
+
+func (g *gate) upstream() Upstream { return *g.beyond.Load() }
 
 // pass asks through the gate.
 func pass[T any](ctx context.Context, ask func() (T, error)) (answer T, err error) {
@@ -27,31 +37,31 @@ func pass[T any](ctx context.Context, ask func() (T, error)) (answer T, err erro
 }
 
 func (g *gate) Resolve(ctx context.Context, ref Ref) (v1.Descriptor, error) {
-	return pass(ctx, func() (v1.Descriptor, error) { return g.upstream.Resolve(ctx, ref) })
+	return pass(ctx, func() (v1.Descriptor, error) { return g.upstream().Resolve(ctx, ref) })
 }
 
 func (g *gate) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
-	return pass(ctx, func() (Manifest, error) { return g.upstream.Manifest(ctx, ref) })
+	return pass(ctx, func() (Manifest, error) { return g.upstream().Manifest(ctx, ref) })
 }
 
 func (g *gate) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int64, error) {
-	return pass(ctx, func() (int64, error) { return g.upstream.StatBlob(ctx, repo, d) })
+	return pass(ctx, func() (int64, error) { return g.upstream().StatBlob(ctx, repo, d) })
 }
 
 func (g *gate) Tags(ctx context.Context, repo Repo) ([]string, error) {
-	return pass(ctx, func() ([]string, error) { return g.upstream.Tags(ctx, repo) })
+	return pass(ctx, func() ([]string, error) { return g.upstream().Tags(ctx, repo) })
 }
 
 func (g *gate) Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error) {
-	return pass(ctx, func() ([]v1.Descriptor, error) { return g.upstream.Referrers(ctx, repo, subject) })
+	return pass(ctx, func() ([]v1.Descriptor, error) { return g.upstream().Referrers(ctx, repo, subject) })
 }
 
 func (g *gate) Blob(ctx context.Context, repo Repo, d digest.Digest) (body io.ReadCloser, size int64, err error) {
 	body, err = pass(ctx, func() (body io.ReadCloser, err error) {
-		body, size, err = g.upstream.Blob(ctx, repo, d)
+		body, size, err = g.upstream().Blob(ctx, repo, d)
 		return body, err
 	})
 	return body, size, err
 }
 
-func (g *gate) Status() []UpstreamStatus { return g.upstream.Status() }
+func (g *gate) Status() []UpstreamStatus { return g.upstream().Status() }

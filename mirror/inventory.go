@@ -228,6 +228,7 @@ func (m *Mirror) weighChild(ctx context.Context, repo Repo, desc v1.Descriptor, 
 // Status is how a mirror is doing.
 type Status struct {
 	Mode       Mode             `json:"mode"`
+	ReadOnly   bool             `json:"readOnly,omitempty"`
 	Upstreams  []UpstreamStatus `json:"upstreams"`
 	Transfers  int              `json:"transfers"`  // under way
 	Incomplete int              `json:"incomplete"` // images that were pulled and are still to be completed
@@ -237,7 +238,7 @@ type Status struct {
 
 // Status says how the mirror is doing; it asks nobody.
 func (m *Mirror) Status() Status {
-	status := Status{Mode: m.Mode(), Transfers: m.flights.count(), Wants: m.wants.count(), Upstreams: []UpstreamStatus{}, Verify: m.verified.status()}
+	status := Status{Mode: m.Mode(), ReadOnly: m.ReadOnly(), Transfers: m.flights.count(), Wants: m.wants.count(), Upstreams: []UpstreamStatus{}, Verify: m.verified.status()}
 	if m.upstream != nil {
 		status.Upstreams = m.upstream.Status()
 	}

@@ -170,7 +170,7 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 // Repos lists up to n repositories by the names that this mirror serves them under, after a name, in byte order.
 func (m *Mirror) Repos(ctx context.Context, after string, n int) ([]string, error) {
 	// The names of the default host lose their host, so they are in another order than the store's: two lists, merged.
-	prefix := m.opts.Names.defaultHost() + "/"
+	prefix := m.Names().defaultHost() + "/"
 	own, err := m.servedAfter(ctx, prefix+after, n, func(name string) (skipTo string, ok bool) {
 		return "", strings.HasPrefix(name, prefix)
 	})
@@ -208,7 +208,7 @@ func (m *Mirror) servedAfter(ctx context.Context, after string, n int, accept fu
 				after = skipTo
 				break
 			}
-			names = append(names, m.opts.Names.Served(repo))
+			names = append(names, m.Names().Served(repo))
 		}
 	}
 	return names, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,6 +38,9 @@ type Options struct {
 	// zero. ScrubRate is how many bytes of content are read for it in a second; 10 MiB if it is zero.
 	ScrubEvery time.Duration
 	ScrubRate  int64
+	// Room returns why there is no room for so many bytes more; pushes are refused with that, and what comes from upstreams
+	// is passed on and not kept. Nil means that there always is.
+	Room func(need int64) error
 	// Mode is what the mirror begins in if it was not told another one before; [Auto] if it is empty.
 	Mode Mode
 	Log  *zap.Logger
@@ -64,6 +68,9 @@ func (o Options) withDefaults() Options {
 	if o.ScrubRate == 0 {
 		o.ScrubRate = defaultScrubRate
 	}
+	if o.Room == nil {
+		o.Room = func(int64) error { return nil }
+	}
 	if o.Mode == "" {
 		o.Mode = Auto
 	}
@@ -87,7 +94,8 @@ const (
 // All of it may be used concurrently. Work that it does on behalf of clients goes on when they leave; Close ends it.
 type Mirror struct {
 	store     Store
-	upstream  Upstream
+	upstream  *gate // nil with [Options.Offline]
+	names     atomic.Pointer[Names]
 	opts      Options
 	log       *zap.Logger
 	questions questions // for manifests and lists
@@ -101,6 +109,8 @@ type Mirror struct {
 	wants       wants
 	chores      chores // images to complete
 	verified    verified
+	counters    counters
+	readOnly    atomic.Bool
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -122,13 +132,17 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 
 		largePushes: make(chan struct{}, 2),
 	}
+	m.names.Store(&opts.Names)
 	if upstream != nil {
-		m.upstream = &gate{upstream}
+		m.upstream = newGate(upstream)
 	}
 	mode, err := m.rememberedMode(ctx)
 	if err == nil {
 		m.network.set(ctx, mode)
 		err = m.wants.load(ctx, store)
+	}
+	if err == nil {
+		err = m.loadReadOnly(ctx)
 	}
 	if err == nil {
 		err = m.loadChores(ctx)
@@ -199,7 +213,19 @@ func (m *Mirror) Close(ctx context.Context) error {
 func (m *Mirror) closeBegan() <-chan struct{} { return m.chores.stop }
 
 // Names returns how this mirror reads and writes repository names.
-func (m *Mirror) Names() Names { return m.opts.Names }
+func (m *Mirror) Names() Names { return *m.names.Load() }
+
+// Reconfigure replaces the upstreams, and how repositories are named. Transfers and questions under way go on with the
+// upstreams that they began with; so do requests with the names. What the mirror remembered of what upstreams do not have
+// is forgotten. With [Options.Offline], and for a nil upstream, only the names change.
+func (m *Mirror) Reconfigure(names Names, upstream Upstream) {
+	m.names.Store(&names)
+	if m.upstream != nil && upstream != nil {
+		m.upstream.beyond.Store(&upstream)
+	}
+	m.unknown.values.Purge()
+	m.retryChores()
+}
 
 // begin notes that work goes on which Close must wait for; the caller calls m.work.Done when it ends.
 func (m *Mirror) begin() error {

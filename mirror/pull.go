@@ -46,6 +46,7 @@ func (m *Mirror) manifest(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	if CodeOf(err) == CodeManifestUnknown {
 		return m.manifestMissed(ctx, ref, flawOf(err))
 	}
+	m.counters.manifests.held(err)
 	return ref, Answer{Manifest: man}, err
 }
 
@@ -79,12 +80,19 @@ func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error
 		var man Manifest
 		if man, stale = m.revalidate(ctx, ref, tag.Digest); stale == nil {
 			m.used(ctx, ref.Repo, man.Digest)
+			m.counters.manifests.revalidated(man.Digest == tag.Digest)
 			return ref, Answer{Manifest: man}, nil
 		}
 	}
 	man, err := m.stored(ctx, ref.Repo, tag.Digest)
 	if lost := flawOf(err); lost != nil { // what the tag points at is known, and that it is not here any more
 		man, err = m.fetchManifest(ctx, Ref{Repo: ref.Repo, Digest: tag.Digest}, lost)
+		return ref, Answer{Manifest: man, Stale: stale}, err
+	}
+	if stale == nil {
+		m.counters.manifests.held(err)
+	} else {
+		m.counters.manifests.stale.Add(1)
 	}
 	return ref, Answer{Manifest: man, Stale: stale}, err
 }
@@ -138,8 +146,10 @@ func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest)
 	if desc.Digest != held {
 		return m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: desc.Digest}, ref.Tag)
 	}
-	if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, time.Now()); err != nil {
-		return Manifest{}, err
+	if m.mayChange() == nil {
+		if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, time.Now()); err != nil {
+			return Manifest{}, err
+		}
 	}
 	man, err := m.stored(ctx, ref.Repo, held)
 	if flawOf(err) != nil {
@@ -170,6 +180,7 @@ func (m *Mirror) used(ctx context.Context, repo Repo, d digest.Digest) {
 // fetchManifest answers a miss. Whatever the reason that it cannot, the answer is [CodeManifestUnknown], so that
 // clients turn to their next endpoint.
 func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *FlawError) (Manifest, error) {
+	m.counters.manifests.misses.Add(1)
 	missed := func(why error) error { return m.missed(ctx, CodeManifestUnknown, ref, m.lost(ref, lost, why)) }
 	if err := m.mayAsk(ctx, ref.Repo); err != nil {
 		return Manifest{}, missed(err)
@@ -203,8 +214,12 @@ func (m *Mirror) transferManifest(ctx context.Context, ref Ref, tags ...string) 
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := m.store.PutManifest(m.ctx, ref.Repo, man, tags...); err != nil {
-		m.log.Error("cannot keep a manifest", zap.Stringer("ref", ref), zap.Error(err))
+	err = m.room(int64(len(man.Bytes)))
+	if err == nil {
+		err = m.store.PutManifest(m.ctx, ref.Repo, man, tags...)
+	}
+	if err != nil {
+		m.logUnkept("cannot keep a manifest", err, zap.Stringer("ref", ref))
 		return man, nil
 	}
 	m.wants.fulfilled(ref.Repo, man.Digest, tags...)
@@ -235,6 +250,7 @@ func (m *Mirror) remember(what string, why error) {
 func (m *Mirror) missed(ctx context.Context, code Code, ref Ref, why error) error {
 	m.log.Info("miss", zap.Stringer("of", ref), zap.Bool("blob", code == CodeBlobUnknown), zap.Error(why))
 	if !final(why) {
+		m.counters.wants.Add(1)
 		m.wants.add(ctx, ref, code == CodeBlobUnknown, why)
 	}
 	return unheld(code, ref, why)

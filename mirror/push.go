@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"io"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -24,6 +25,9 @@ type Put struct {
 func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References, error) {
 	if len(put.Bytes) > MaxManifestSize {
 		return Manifest{}, References{}, Errorf(CodeManifestTooLarge, "manifest is larger than %d bytes", MaxManifestSize)
+	}
+	if err := m.room(int64(len(put.Bytes))); err != nil {
+		return Manifest{}, References{}, err
 	}
 	algorithm := digest.Canonical
 	if put.Digest != "" {
@@ -51,6 +55,20 @@ func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References
 		m.wants.fulfilled(put.Repo, man.Digest, put.Tags...)
 	}
 	return man, refs, err
+}
+
+// PointsAt returns what those of tags point at that are held in repo, for who wants to tell what a push moves.
+func (m *Mirror) PointsAt(ctx context.Context, repo Repo, tags ...string) map[string]digest.Digest {
+	var at map[string]digest.Digest
+	for _, name := range tags {
+		if tag, err := m.store.Tag(Look(ctx), repo, name); err == nil {
+			if at == nil {
+				at = make(map[string]digest.Digest)
+			}
+			at[name] = tag.Digest
+		}
+	}
+	return at
 }
 
 // pushLarge waits until a manifest of so many bytes may be taken in: what it points at is in memory until it is stored, and
@@ -92,12 +110,18 @@ func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References)
 
 // StartUpload opens an upload of a blob into repo; see [UploadStore].
 func (m *Mirror) StartUpload(ctx context.Context, repo Repo, algorithm digest.Algorithm) (Upload, error) {
+	if err := m.room(0); err != nil {
+		return nil, err
+	}
 	up, err := m.store.StartUpload(ctx, repo, algorithm)
 	return m.pushing(repo, up, err)
 }
 
 // Upload opens an upload again; see [UploadStore].
 func (m *Mirror) Upload(ctx context.Context, repo Repo, id string) (Upload, error) {
+	if err := m.mayChange(); err != nil {
+		return nil, err
+	}
 	up, err := m.store.Upload(ctx, repo, id)
 	return m.pushing(repo, up, err)
 }
@@ -136,6 +160,11 @@ type pushedUpload struct {
 	repo   Repo
 }
 
+// Append takes bytes in as long as there is room for them.
+func (u *pushedUpload) Append(r io.Reader) (int64, error) {
+	return u.Upload.Append(&roomReader{Reader: r, room: u.mirror.room})
+}
+
 func (u *pushedUpload) Commit(ctx context.Context, d digest.Digest) error {
 	err := u.Upload.Commit(ctx, d)
 	if err == nil {
@@ -148,6 +177,9 @@ func (u *pushedUpload) Commit(ctx context.Context, d digest.Digest) error {
 // Mount makes d, which is held in from, readable in repo; with a zero from it may be held anywhere. [CodeBlobUnknown]
 // where it is not.
 func (m *Mirror) Mount(ctx context.Context, repo, from Repo, d digest.Digest) error {
+	if err := m.room(0); err != nil {
+		return err
+	}
 	_, err := m.store.Mount(ctx, repo, from, d)
 	if long, ok := m.longName(ctx, from); ok && CodeOf(err) == CodeBlobUnknown {
 		_, err = m.store.Mount(ctx, repo, long, d)
@@ -161,6 +193,9 @@ func (m *Mirror) Mount(ctx context.Context, repo, from Repo, d digest.Digest) er
 
 // Delete removes a manifest with the tags that point at it or, for a reference by tag, the tag alone.
 func (m *Mirror) Delete(ctx context.Context, ref Ref) error {
+	if err := m.mayChange(); err != nil {
+		return err
+	}
 	if ref.Digest != "" {
 		return m.store.DeleteManifest(ctx, ref.Repo, ref.Digest)
 	}
@@ -169,5 +204,8 @@ func (m *Mirror) Delete(ctx context.Context, ref Ref) error {
 
 // DeleteBlob makes d unreadable in repo; see [BlobStore].
 func (m *Mirror) DeleteBlob(ctx context.Context, repo Repo, d digest.Digest) error {
+	if err := m.mayChange(); err != nil {
+		return err
+	}
 	return m.store.Unlink(ctx, repo, d)
 }

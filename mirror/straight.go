@@ -23,7 +23,7 @@ func isStoreFault(err error) bool {
 // straight opens blob d at an offset past the store, in a transfer of the client's own: what happens while the store can
 // take nothing in. It is verified as it passes, and does not end cleanly if it is wrong.
 func (m *Mirror) straight(ctx context.Context, repo Repo, d digest.Digest, off int64) (Blob, error) {
-	m.log.Error("passing a blob straight through: it cannot be kept", zap.Stringer("repo", repo), zap.Stringer("blob", d))
+	m.logUnkept("passing a blob straight through: it cannot be kept", m.mayChange(), zap.Stringer("repo", repo), zap.Stringer("blob", d))
 	_, net := m.network.get()
 	net, cancel := context.WithCancel(net)
 	stop := context.AfterFunc(ctx, cancel)

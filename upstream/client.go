@@ -23,6 +23,8 @@ type Options struct {
 	// Keychain finds credentials; [authn.DefaultKeychain] if nil: docker's config.json and its credential helpers, or
 	// podman's auth.json.
 	Keychain authn.Keychain
+	// Observe is called with each request to an upstream once its answer began or failed, by any goroutine; nil is not.
+	Observe func(Observed)
 	// Logger gets a line for each request, at debug level. Nothing is logged if nil.
 	Logger *zap.Logger
 	// Version is told to upstreams in the User-Agent header.

@@ -20,6 +20,9 @@ func decorate(base http.RoundTripper, e Endpoint, p *pace, opts Options) http.Ro
 		agent += "/" + opts.Version
 	}
 	rt := debugLog(base, opts.Logger)
+	if opts.Observe != nil {
+		rt = observed(rt, e.Host, opts.Observe)
+	}
 	rt = identity(rt, agent)
 	rt = courtesy(rt, p, e.URL.Host)
 	rt = schemeGuard(rt, e.URL)
@@ -44,6 +47,28 @@ func debugLog(next http.RoundTripper, log *zap.Logger) http.RoundTripper {
 			entry.Write(zap.String("method", r.Method), zap.String("host", r.URL.Host), zap.String("path", r.URL.Path),
 				zap.Int("status", status), zap.Duration("took", time.Since(start)), zap.Error(err))
 		}
+		return resp, err
+	})
+}
+
+// Observed is one request to an upstream: for content, for a token, or where it was sent on to.
+type Observed struct {
+	Host   string // of the upstream, as content is named by it, wherever the request went
+	Status int    // 0 if there was no answer
+	Took   time.Duration
+	Err    error // why there was no answer
+}
+
+// observed tells about requests.
+func observed(next http.RoundTripper, host string, tell func(Observed)) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		start := time.Now()
+		resp, err := next.RoundTrip(r)
+		o := Observed{Host: host, Took: time.Since(start), Err: err}
+		if resp != nil {
+			o.Status = resp.StatusCode
+		}
+		tell(o)
 		return resp, err
 	})
 }

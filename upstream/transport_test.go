@@ -209,3 +209,33 @@ func TestLog(t *testing.T) {
 		t.Errorf("logged %v", got)
 	}
 }
+
+// TestRequestsAreToldOf: by the host that content is named by, wherever they go.
+func TestRequestsAreToldOf(t *testing.T) {
+	n := newNetwork(t)
+	n.serve("harbor.test:8080", open(serveIndex))
+	var told []upstream.Observed
+	c := n.client(upstream.Options{Observe: func(o upstream.Observed) { told = append(told, o) }}, "registry.test=http://harbor.test:8080/proxy")
+	if _, err := c.Manifest(t.Context(), appTag); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 2 {
+		t.Fatalf("told of %v", told)
+	}
+	for _, o := range told {
+		if o.Host != "registry.test" || o.Status == 0 || o.Err != nil || o.Took <= 0 {
+			t.Errorf("told of %+v", o)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.add("gone.test", "80", l.Addr())
+	l.Close()
+	told = nil
+	_, err = n.client(upstream.Options{Observe: func(o upstream.Observed) { told = append(told, o) }}, "registry.test=http://gone.test").Manifest(t.Context(), appTag)
+	if err == nil || len(told) == 0 || told[0].Status != 0 || told[0].Err == nil {
+		t.Errorf("%v, told of %v", err, told)
+	}
+}

@@ -37,6 +37,18 @@ func (c *Client) SetMode(ctx context.Context, to mirror.Mode) (mode Mode, err er
 	return mode, c.call(ctx, http.MethodPut, "mode", Mode{Mode: to}, &mode)
 }
 
+// SetReadOnly has the mirror write nothing, or write again, and says which it was before.
+func (c *Client) SetReadOnly(ctx context.Context, on bool) (was bool, err error) {
+	var answer ReadOnly
+	err = c.call(ctx, http.MethodPut, "read-only", ReadOnly{On: on}, &answer)
+	return answer.Was, err
+}
+
+// Reload has the server read its settings again, and says what that changed.
+func (c *Client) Reload(ctx context.Context) (reloaded Reloaded, err error) {
+	return reloaded, c.call(ctx, http.MethodPost, "reload", struct{}{}, &reloaded)
+}
+
 // Wants lists what clients asked for and could not be given.
 func (c *Client) Wants(ctx context.Context) (wants []mirror.Want, err error) {
 	return wants, c.call(ctx, http.MethodGet, "wants", nil, &wants)

@@ -3,11 +3,14 @@
 //	GET  /admin/status         how the mirror is doing            Status
 //	GET  /admin/mode           the mode                           Mode
 //	PUT  /admin/mode           switch to another                  Mode, answered by a Mode
+//	PUT  /admin/read-only      write nothing, or write again      ReadOnly, answered by a ReadOnly
+//	POST /admin/reload         read the settings again            answered by a Reloaded
 //	GET  /admin/images         what is held; ?match= ?incomplete= a line for each Image
 //	GET  /admin/wants          what is wanted                     an array of mirror.Want
 //	POST /admin/wants/forget   strike wants off                   Forget, answered by a Forgotten
 //	POST /admin/jobs/{name}    work that is told about            what a [Job] takes, a line for each event
 //	POST /admin/out/{name}     work that a stream is made by      what an [Outlet] takes, the stream in frames
+//	GET  /debug/pprof/         where a server spends its time     what net/http/pprof has
 //
 // # One folder, one owner
 //

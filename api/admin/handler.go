@@ -30,6 +30,10 @@ type Options struct {
 	Server *Server
 	// Storage says how full the mirror is and how it is collected; nil says nothing of that.
 	Storage func(context.Context) (Storage, error)
+	// Reload has the server read its settings again; nil if there is none.
+	Reload func(context.Context) (Reloaded, error)
+	// Changed is told of requests that change something when they have ended; nobody is if it is nil.
+	Changed func(Change)
 	// Jobs and Outlets are the work that can be asked for, by name.
 	Jobs    map[string]Job
 	Outlets map[string]Outlet
@@ -62,6 +66,8 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 		"GET /admin/status":        h.status,
 		"GET /admin/mode":          h.mode,
 		"PUT /admin/mode":          h.setMode,
+		"PUT /admin/read-only":     h.setReadOnly,
+		"POST /admin/reload":       h.reload,
 		"GET /admin/images":        h.images,
 		"GET /admin/wants":         h.wants,
 		"POST /admin/wants/forget": h.forgetWants,
@@ -74,6 +80,9 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 				h.fail(w, r, err)
 			}
 		})
+	}
+	if opts.Server != nil {
+		h.profiles()
 	}
 	return h
 }

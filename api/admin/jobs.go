@@ -49,6 +49,7 @@ func (h *Handler) job(w http.ResponseWriter, r *http.Request) error {
 		}
 		return job(in.ctx, in.request, in.body, lines.tell)
 	})
+	h.changed(r, r.PathValue("name"), json.RawMessage(in.request), err)
 	return lines.end(err)
 }
 

@@ -27,6 +27,8 @@ type Storage struct {
 type Mode struct {
 	Mode mirror.Mode `json:"mode"`
 	Was  mirror.Mode `json:"was,omitempty"` // before a switch
+	// ReadOnly says whether nothing is written, in whatever mode.
+	ReadOnly bool `json:"readOnly,omitempty"`
 }
 
 func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
@@ -41,7 +43,7 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) mode(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, Mode{Mode: h.mirror.Mode()})
+	return writeJSON(w, Mode{Mode: h.mirror.Mode(), ReadOnly: h.mirror.ReadOnly()})
 }
 
 func (h *Handler) setMode(w http.ResponseWriter, r *http.Request) error {
@@ -54,8 +56,10 @@ func (h *Handler) setMode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	was := h.mirror.Mode()
-	if err := h.mirror.SetMode(r.Context(), mode); err != nil {
+	err = h.mirror.SetMode(r.Context(), mode)
+	h.changed(r, "mode", Mode{Mode: mode, Was: was}, err)
+	if err != nil {
 		return err
 	}
-	return writeJSON(w, Mode{Mode: mode, Was: was})
+	return writeJSON(w, Mode{Mode: mode, Was: was, ReadOnly: h.mirror.ReadOnly()})
 }

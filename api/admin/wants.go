@@ -26,7 +26,9 @@ func (h *Handler) forgetWants(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(forget.Match) == 0 {
-		return writeJSON(w, Forgotten{Count: h.mirror.ForgetWants()})
+		count := h.mirror.ForgetWants()
+		h.changed(r, "forget-wants", forget, nil)
+		return writeJSON(w, Forgotten{Count: count})
 	}
 	var refs []string
 	wants := h.mirror.Wants()
@@ -46,5 +48,7 @@ func (h *Handler) forgetWants(w http.ResponseWriter, r *http.Request) error {
 			return mirror.Errorf(mirror.CodeManifestUnknown, "nothing that is wanted is called %s: 'mirror wants' lists what is", text)
 		}
 	}
-	return writeJSON(w, Forgotten{Count: h.mirror.ForgetWants(refs...)})
+	count := h.mirror.ForgetWants(refs...)
+	h.changed(r, "forget-wants", forget, nil)
+	return writeJSON(w, Forgotten{Count: count})
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -21,6 +22,7 @@ func (x *exchange) manifest() error {
 	case http.MethodPut:
 		return x.putManifest()
 	case http.MethodDelete:
+		x.did.Digest = ref.Digest
 		if err := x.mirror.Delete(x.r.Context(), ref); err != nil {
 			return err
 		}
@@ -35,6 +37,7 @@ func (x *exchange) manifest() error {
 	if err != nil {
 		return err
 	}
+	x.did.Digest, x.did.MediaType, x.did.Size = man.Digest, man.MediaType, int64(len(man.Bytes))
 	x.warn(man.Stale)
 	if x.describe(man.Digest) {
 		return nil
@@ -94,10 +97,15 @@ func (x *exchange) putManifest() error {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "the manifest did not arrive whole: %w", err)
 	}
 	put.Bytes = body.Bytes()
+	was := x.mirror.PointsAt(x.r.Context(), put.Repo, put.Tags...)
+	x.did.Tags = put.Tags
 	man, refs, err := x.mirror.PutManifest(x.r.Context(), put)
 	if err != nil {
 		return err
 	}
+	x.did.Digest, x.did.MediaType, x.did.Size = man.Digest, man.MediaType, int64(len(man.Bytes))
+	maps.DeleteFunc(was, func(_ string, d digest.Digest) bool { return d == man.Digest })
+	x.did.Was = was
 	h := x.Header()
 	h.Set("Location", x.location("manifests", man.Digest.String()))
 	h.Set("Docker-Content-Digest", man.Digest.String())

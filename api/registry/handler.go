@@ -24,7 +24,6 @@ type Options struct {
 // Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
 type Handler struct {
 	mirror   *mirror.Mirror
-	names    mirror.Names
 	noDelete bool
 	access   Access
 	log      *zap.Logger
@@ -35,19 +34,21 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	return &Handler{mirror: m, names: m.Names(), noDelete: opts.NoDelete, access: opts.Access, log: opts.Log}
+	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, log: opts.Log}
 }
 
 // exchange is one request with its answer.
 type exchange struct {
 	*Handler
 	http.ResponseWriter
-	r    *http.Request
-	req  Request
-	repo mirror.Repo
-	from mirror.Repo // what a blob is to be mounted from; none if the client did not say
+	r     *http.Request
+	req   Request
+	names mirror.Names
+	repo  mirror.Repo
+	from  mirror.Repo // what a blob is to be mounted from; none if the client did not say
 	// needed says that what was to be deleted cannot be: it is in use.
 	needed bool
+	did    Did
 
 	values [4]string // those of headers set with set
 	used   int
@@ -58,9 +59,13 @@ type exchange struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Docker-Distribution-Api-Version"] = apiVersion
 	req, err := Parse(r.Method, r.URL)
-	x := &exchange{Handler: h, ResponseWriter: w, r: r, req: req}
+	parsed := err == nil
+	x := &exchange{Handler: h, ResponseWriter: w, r: r, req: req, names: h.mirror.Names()}
 	if err == nil {
 		err = x.serve()
+	}
+	if witness, ok := w.(Witness); ok {
+		witness.Witness(Seen{Request: x.req, Parsed: parsed, Repo: x.repo, Context: x.r.Context(), Did: x.did, Err: err})
 	}
 	if err != nil {
 		x.fail(err)
@@ -159,6 +164,9 @@ var errBroken = errors.New("the answer broke off")
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 func (x *exchange) fail(err error) {
 	log := x.log.With(zap.String("method", x.r.Method), zap.String("path", x.r.URL.Path), zap.Error(err))
+	if id := x.Header().Get("X-Request-Id"); id != "" {
+		log = log.With(zap.String("request", id))
+	}
 	if errors.Is(err, errBroken) {
 		log.Info("answer broke off")
 		panic(http.ErrAbortHandler)
@@ -185,10 +193,24 @@ func (x *exchange) fail(err error) {
 	for _, header := range []string{"Content-Length", "Etag", "Docker-Content-Digest", "Accept-Ranges"} {
 		x.Header().Del(header)
 	}
-	x.Header().Set("Content-Type", "application/json")
-	x.WriteHeader(status)
-	if !x.head() {
-		_ = json.NewEncoder(x).Encode(map[string][]errorBody{"errors": {body}})
+	body.write(x, x.r, status)
+}
+
+// Refuse answers with an error in the form of the specification, for what stands in front of a handler.
+func Refuse(w http.ResponseWriter, r *http.Request, err *mirror.Error) {
+	errorBody{Code: err.Code, Message: told(err), Detail: err.Detail}.write(w, r, StatusOf(err.Code))
+}
+
+// write answers with an error. Who is told to come again later and not when comes in a moment.
+func (b errorBody) write(w http.ResponseWriter, r *http.Request, status int) {
+	h := w.Header()
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", "10")
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_ = json.NewEncoder(w).Encode(map[string][]errorBody{"errors": {b}}) // a client that is gone needs no error
 	}
 }
 

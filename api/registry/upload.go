@@ -16,6 +16,7 @@ func (x *exchange) startUpload() error {
 	if ctx, ok := x.mayMount(); ok {
 		switch err := x.mirror.Mount(ctx, x.repo, x.from, x.req.Mount); {
 		case err == nil:
+			x.did.Digest, x.did.Mounted = x.req.Mount, true
 			return x.created(x.req.Mount)
 		case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
 			return err
@@ -73,6 +74,7 @@ func (x *exchange) finish(up mirror.Upload) error {
 			return err
 		}
 	}
+	x.did.Size = up.Size()
 	if err := up.Commit(x.r.Context(), x.req.Digest); err != nil {
 		return err
 	}

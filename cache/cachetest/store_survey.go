@@ -206,7 +206,8 @@ func testSurvey(s *storeTest) {
 		case mirrored.Digest:
 			repos = []int{1}
 		}
-		if b.Users != users[b.Digest] || !slices.Equal(b.Repos, repos) || b.Size == 0 || b.Added.Before(began) || b.Fresh.Before(b.Added) || b.Fresh.After(ended) {
+		if b.Users != users[b.Digest] || !slices.Equal(b.Repos, repos) || b.Size == 0 ||
+			b.Added.Before(began) || b.Fresh.Before(b.Added) || b.Fresh.After(ended) {
 			s.t.Errorf("blob is %+v, want %d users in %v", b, users[b.Digest], repos)
 		}
 	}

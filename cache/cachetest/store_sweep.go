@@ -172,21 +172,18 @@ var storeSweepTests = []storeCase{
 	}},
 }
 
-// condemn condemns manifests, and tags that point at the first of them, as they are now.
+// condemn condemns manifests as they are now, and tags that point at the index among them, or else at the first.
 func condemn(repo mirror.Repo, tags []string, manifests ...mirror.Manifest) mirror.Condemned {
 	c := mirror.Condemned{Repo: repo, Before: time.Now()}
+	var tagged digest.Digest
 	for _, m := range manifests {
 		c.Manifests = append(c.Manifests, mirror.CondemnedManifest{Digest: m.Digest, Used: c.Before})
-		for _, tag := range tags {
-			if mirror.IsIndex(m.MediaType) || len(manifests) == 1 {
-				c.Tags = append(c.Tags, mirror.CondemnedTag{Name: tag, Digest: m.Digest})
-			}
+		if tagged == "" || mirror.IsIndex(m.MediaType) {
+			tagged = m.Digest
 		}
 	}
-	if len(c.Tags) == 0 && len(manifests) > 0 {
-		for _, tag := range tags {
-			c.Tags = append(c.Tags, mirror.CondemnedTag{Name: tag, Digest: manifests[0].Digest})
-		}
+	for _, tag := range tags {
+		c.Tags = append(c.Tags, mirror.CondemnedTag{Name: tag, Digest: tagged})
 	}
 	return c
 }

@@ -26,6 +26,7 @@ func serveAdmin(ctx context.Context, w *works, c serveConfig, addr net.Addr, log
 	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), TLS: c.TLS.enabled(), Started: time.Now().UTC().Truncate(time.Second)}
 	server := newServer(newAdmin(w, c, this, log), log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
+	server.ConnContext = admin.WithPeer
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -170,8 +170,12 @@ func newAdmin(w *works, c serveConfig, server *admin.Server, log *zap.Logger) *a
 	if err != nil {
 		data = c.Data
 	}
+	var reload func(context.Context) (admin.Reloaded, error)
+	if w.reloader != nil {
+		reload = w.reloader.reload
+	}
 	return admin.New(w.mirror, admin.Options{
-		Version: version, Data: data, Server: server, Log: log,
+		Version: version, Data: data, Server: server, Log: log, Reload: reload, Changed: w.audit.Command,
 		Jobs: w.jobs(), Outlets: w.outlets(), Storage: w.storage,
 	})
 }

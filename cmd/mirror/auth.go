@@ -98,21 +98,30 @@ func (c config) htpasswd() string {
 
 // guard is what admits clients.
 func (c config) guard(log *zap.Logger) (*auth.Guard, error) {
-	opts := auth.Options{
-		Names: c.names(), Htpasswd: c.htpasswd(), Certificates: c.TLS.ClientCAFile != "", Rules: c.Auth.rules(), Groups: c.Auth.Groups,
-		NoAnonymousPull: !c.Auth.AnonymousPull, AnonymousPush: c.Auth.AnonymousPush, URL: c.Auth.URL, Log: log,
-	}
-	if c.Auth.HtpasswdFile != "" {
-		if _, err := os.Stat(c.Auth.HtpasswdFile); errors.Is(err, os.ErrNotExist) {
-			return nil, &exitError{exitUsage, fmt.Errorf("there is no file of users %s: make it with 'mirror user add --htpasswd %[1]s NAME'", c.Auth.HtpasswdFile)}
-		}
-	}
-	if t := c.Auth.Token; t != (tokenConfig{}) {
-		opts.Token = &auth.Token{Realm: t.Realm, Service: t.Service, Issuer: t.Issuer, Certificates: t.CertBundleFile, JWKS: t.JWKSFile}
+	opts, err := c.access(log)
+	if err != nil {
+		return nil, err
 	}
 	guard, err := auth.New(opts)
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	return guard, nil
+}
+
+// access is what a guard is told.
+func (c config) access(log *zap.Logger) (auth.Options, error) {
+	opts := auth.Options{
+		Names: c.names(), Htpasswd: c.htpasswd(), Certificates: c.TLS.ClientCAFile != "", Rules: c.Auth.rules(), Groups: c.Auth.Groups,
+		NoAnonymousPull: !c.Auth.AnonymousPull, AnonymousPush: c.Auth.AnonymousPush, URL: c.Auth.URL, Log: log,
+	}
+	if c.Auth.HtpasswdFile != "" {
+		if _, err := os.Stat(c.Auth.HtpasswdFile); errors.Is(err, os.ErrNotExist) {
+			return opts, &exitError{exitUsage, fmt.Errorf("there is no file of users %s: make it with 'mirror user add --htpasswd %[1]s NAME'", c.Auth.HtpasswdFile)}
+		}
+	}
+	if t := c.Auth.Token; t != (tokenConfig{}) {
+		opts.Token = &auth.Token{Realm: t.Realm, Service: t.Service, Issuer: t.Issuer, Certificates: t.CertBundleFile, JWKS: t.JWKSFile}
+	}
+	return opts, nil
 }

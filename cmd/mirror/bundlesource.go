@@ -76,32 +76,38 @@ func filesAt(path string) (sources []source, err error) {
 	return sources, nil
 }
 
+// candidate is what a folder has of one bundle.
+type candidate struct {
+	doc     *bundle.Document // nil for what is no bundle, or only its later volumes
+	sources []source
+}
+
 // bundlesIn finds the bundles in a folder: those of one mirror in the order in which it made them, then everything else.
 func bundlesIn(folder string) ([]source, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, err
 	}
-	type candidate struct {
-		doc     *bundle.Document
-		sources []source
-	}
 	var found []candidate
+	volumes := map[string][]int{} // by the name of the set, ascending
 	for _, entry := range entries {
 		path := filepath.Join(folder, entry.Name())
-		_, number, isVolume := volume.Parse(path)
-		if !entry.Type().IsRegular() || isVolume && number > 1 || !isVolume && !namesArchive(path) {
-			continue
+		name, number, isVolume := volume.Parse(path)
+		switch {
+		case !entry.Type().IsRegular():
+		case isVolume:
+			volumes[name] = append(volumes[name], number)
+			if len(volumes[name]) == 1 {
+				found = append(found, candidate{sources: []source{{path: path}}})
+			}
+		case namesArchive(path):
+			found = append(found, candidate{sources: []source{{path: path}}})
 		}
-		doc, err := peek(path)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		sources, err := filesAt(path)
-		if err != nil {
+	}
+	for i := range found {
+		if err := found[i].look(volumes); err != nil {
 			return nil, err
 		}
-		found = append(found, candidate{doc, sources})
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%s: %w: neither an OCI image layout nor a file named .tar, .tar.gz, .tgz, .tar.zst or .001", folder, errNoSource)
@@ -117,6 +123,26 @@ func bundlesIn(folder string) ([]source, error) {
 		sources = append(sources, c.sources...)
 	}
 	return sources, nil
+}
+
+// look finds out what is in a candidate of which the first file is known, and whether a volume is missing in its midst.
+func (c *candidate) look(volumes map[string][]int) (err error) {
+	path := c.sources[0].path
+	if c.doc, err = peek(path); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if c.sources, err = filesAt(path); err != nil {
+		return err
+	}
+	name, first, isVolume := volume.Parse(path)
+	if !isVolume {
+		return nil
+	}
+	numbers := volumes[name]
+	if next := first + len(c.sources); slices.Max(numbers) >= next {
+		return fmt.Errorf("%s is missing, and later volumes are there: copy it as well", volume.File(path, next))
+	}
+	return nil
 }
 
 func boolToInt(b bool) int {
@@ -163,11 +189,13 @@ func (s source) open(stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(s.path)
 }
 
-// describe says of a volume what is known about it.
-func describe(to *transfer.Volume, v *volume.Volume) {
+// describe says of the volume in path what is known about it.
+func describe(to *transfer.Volume, v *volume.Volume, path string) {
 	to.Size = v.Size()
 	if d, ok := v.Description(); ok {
 		to.Set, to.Number, to.More = cmp.Or(d.Bundle, to.Set), d.Number, !d.Last()
+	} else {
+		to.Set = cmp.Or(volume.BundleOf(path), to.Set)
 	}
 }
 

@@ -124,7 +124,7 @@ func (c carried) killedAt(t *testing.T, dir string, m moment, serving bool) {
 	stdout, err := cmd.StdoutPipe()
 	must(t, err)
 	end := func() { _ = cmd.Process.Kill() }
-	var watched *watch
+	var watched *pollTags
 	if serving {
 		server := spawn(t, dir, "--offline")
 		end = server.kill
@@ -207,15 +207,15 @@ func transactions(t *testing.T, dir string) uint64 {
 	return latest
 }
 
-// watch looks at the tags of a server all the time.
-type watch struct {
+// pollTags looks at the tags of a server all the time.
+type pollTags struct {
 	partly       atomic.Int64 // how many tags there were when some were missing
 	all          atomic.Bool  // all of them were there
 	halt, halted chan struct{}
 }
 
-func watchTags(url string, want int) *watch {
-	w := &watch{halt: make(chan struct{}), halted: make(chan struct{})}
+func watchTags(url string, want int) *pollTags {
+	w := &pollTags{halt: make(chan struct{}), halted: make(chan struct{})}
 	go func() {
 		defer close(w.halted)
 		for {
@@ -237,7 +237,7 @@ func watchTags(url string, want int) *watch {
 	return w
 }
 
-func (w *watch) stop() {
+func (w *pollTags) stop() {
 	close(w.halt)
 	<-w.halted
 }

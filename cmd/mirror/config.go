@@ -36,6 +36,9 @@ type config struct {
 	Bundles bundlesConfig `yaml:"bundles"`
 	GC      gcConfig      `yaml:"gc"`
 	Verify  scrubConfig   `yaml:"verify"`
+	Limits  limitsConfig  `yaml:"limits"`
+	Metrics metricsConfig `yaml:"metrics"`
+	Audit   auditConfig   `yaml:"audit"`
 
 	Offline         bool      `yaml:"offline"`
 	Mode            string    `yaml:"mode"` // "" for what was set last
@@ -46,6 +49,7 @@ type config struct {
 	Delete          bool      `yaml:"delete"`
 	LogLevel        string    `yaml:"logLevel"`
 	LogFormat       string    `yaml:"logFormat"`
+	AccessLog       bool      `yaml:"accessLog"` // a line for each request
 }
 
 // defaults are what holds where nothing is said.
@@ -54,6 +58,7 @@ func defaults() config {
 		Listen: ":5000", Data: "data", KnownUpstreams: true, Auth: authConfig{AnonymousPull: true}, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
 		RetryFor: duration(5 * time.Minute), ShutdownTimeout: duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
 		GC: defaultGC(), Verify: scrubConfig{Rate: 10 << 20},
+		Limits: defaultLimits(), Metrics: metricsConfig{Enabled: true},
 	}
 }
 
@@ -100,7 +105,7 @@ func (c *serveConfig) load(flags *pflag.FlagSet) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	c.config, c.origins = filled, origins
+	c.config, c.origins, c.flagsGiven = filled, origins, flags
 	return nil
 }
 
@@ -130,6 +135,7 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"tls.certFile", c.TLS.check},
 		{"gc", c.GC.check},
 		{"verify.every", c.Verify.check},
+		{"limits.requests", c.Limits.check},
 		{"logLevel", func() error { return checkLevel(c.LogLevel) }},
 		{"logFormat", func() error { return checkFormat(c.LogFormat) }},
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},

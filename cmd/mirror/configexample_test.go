@@ -126,7 +126,11 @@ func howToAdd(key settings.Key) string {
 		indent = strings.Repeat("  ", strings.Count(name, "."))
 		name = name[i+1:]
 	}
-	return fmt.Sprintf("add %q %s, below a line that explains it", indent+"#"+name+": "+inYAML(key.Value()), section)
+	value := inYAML(key.Value())
+	if v := reflect.ValueOf(key.Value()); v.Kind() == reflect.Pointer && v.IsNil() {
+		value = "VALUE # example"
+	}
+	return fmt.Sprintf("add %q %s, below a line that explains it", indent+"#"+name+": "+value, section)
 }
 
 // lacksElementKeys reports what elements of a list can be told and an example does not show.

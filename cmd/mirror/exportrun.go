@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,21 +33,31 @@ type export struct {
 	begun   bool // the mirror sends one
 	written int64
 	total   int64
+	left    []leftOut
+}
+
+// leftOut is an image that --all would have taken, if it were held whole.
+type leftOut struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }
 
 // sealed is a signature that was made.
 type sealed struct{ key, signature string }
 
 func (e *export) run() error {
-	if err := e.fetch(); err != nil {
-		return e.failed(err)
-	}
 	if e.dryRun {
 		return e.failed(e.plan())
+	}
+	if err := e.fetch(); err != nil {
+		return e.failed(err)
 	}
 	sign, err := e.signer()
 	if err != nil {
 		return err
+	}
+	if err := e.lookForLeft(); err != nil {
+		return e.failed(err)
 	}
 	doc, err := e.stream(sign)
 	if err != nil {
@@ -65,6 +76,8 @@ func (e *export) failed(err error) error {
 		return nil
 	case e.cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: no bundle was written")}
+	case mirror.CodeOf(err) == mirror.CodeUnsupported && e.have != "" && strings.Contains(err.Error(), "receipt"):
+		return &exitError{exitUsage, fmt.Errorf("--have %s: %w", e.have, err)}
 	case mirror.CodeOf(err) != mirror.CodeManifestUnknown:
 		return err
 	}
@@ -166,6 +179,30 @@ func titleOf(doc *bundle.Document) string {
 	return fmt.Sprintf("%s, bundle %d of %s", title, doc.Sequence, doc.Created.Format(time.DateOnly))
 }
 
+// lookForLeft finds out what --all leaves out: nobody is to find that out on the other side.
+func (e *export) lookForLeft() error {
+	if !e.All {
+		return nil
+	}
+	receipt, err := e.receipt()
+	if err != nil {
+		return err
+	}
+	if receipt != nil {
+		defer receipt.Close()
+	}
+	return e.client.Job(e.cmd.Context(), "export-plan", e.ExportRequest, receipt, func(line json.RawMessage) error {
+		var event transfer.Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return fmt.Errorf("read the mirror's answer: %w", err)
+		}
+		if event.Kind == transfer.KindLeft {
+			e.left = append(e.left, leftOut{event.Name, event.Reason})
+		}
+		return nil
+	})
+}
+
 // plan lists what a bundle would carry.
 func (e *export) plan() error {
 	receipt, err := e.receipt()
@@ -191,7 +228,7 @@ func (e *export) plan() error {
 		switch event.Kind {
 		case transfer.KindImage:
 			i := event.Image
-			t.row(imageName(i), strings.Join(i.Platforms, ","), size(i.Size), size(i.New), i.Why)
+			t.row(imageName(i), cmp.Or(strings.Join(i.Platforms, ","), "-"), size(i.Size), size(i.New), i.Why)
 		case transfer.KindLeft:
 			left = append(left, fmt.Sprintf("left out: %s: %s", event.Name, event.Reason))
 		case transfer.KindDone:
@@ -209,7 +246,7 @@ func (e *export) plan() error {
 		fmt.Fprintln(out, line)
 	}
 	if summary != nil {
-		fmt.Fprintf(out, "\n%s, %s in %s; %s and %s are on the other side already\n", count(summary.Images, "image", "images"), size(summary.Bytes),
+		fmt.Fprintf(out, "\n%s, %s in %s; %s and %s are on the other side already\n", count(summary.Images, "image", "images"), size(summary.New),
 			count(summary.Manifests+summary.Blobs, "file", "files"), count(summary.Assumed, "file", "files"), "what they hold")
 	}
 	return nil

@@ -26,10 +26,15 @@ func checkFormat(format string) error {
 
 // newLogger writes to standard error: for people on a terminal, JSON elsewhere, or as asked.
 func newLogger(level, format string) (*zap.Logger, error) {
-	lvl, err := zapcore.ParseLevel(level)
+	lvl, err := zap.ParseAtomicLevel(level)
 	if err != nil {
 		return nil, err
 	}
+	return newLoggerAt(lvl, format), nil
+}
+
+// newLoggerAt is newLogger with a level that can change.
+func newLoggerAt(level zap.AtomicLevel, format string) *zap.Logger {
 	if format == "auto" {
 		format = "json"
 		if term.IsTerminal(int(os.Stderr.Fd())) {
@@ -49,5 +54,5 @@ func newLogger(level, format string) (*zap.Logger, error) {
 		config.TimeKey = "time"
 		encoder = zapcore.NewJSONEncoder(config)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), lvl)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level))
 }

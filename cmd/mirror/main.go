@@ -96,7 +96,7 @@ it when it cannot.`,
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
 		newCertCommand(), newUserCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand(), newCollectCommand(),
-		newPinCommand(), newUnpinCommand(), newRemoveCommand(), newUsageCommand(), newVerifyCommand(), newBackupCommand(), newHealthCommand())
+		newPinCommand(), newUnpinCommand(), newRemoveCommand(), newUsageCommand(), newVerifyCommand(), newBackupCommand(), newHealthCommand(), newReloadCommand())
 	return cmd
 }
 

@@ -13,8 +13,8 @@ import (
 func newModeCommand() *cobra.Command {
 	q := &question{}
 	return q.command(&cobra.Command{
-		Use:   "mode [online|offline|auto]",
-		Short: "Print or switch whether upstreams are asked",
+		Use:   "mode [online|offline|auto | read-only on|off]",
+		Short: "Print or switch whether upstreams are asked, and whether anything is written",
 		Long: `Print the mode that the mirror is in, or switch to another one. It is kept until it is
 switched again, across restarts.
 
@@ -23,12 +23,22 @@ switched again, across restarts.
   offline  dial nothing: not a ping, not a look-up of a name. Going offline ends at once what
            is under way with upstreams
 
-A mirror that was started with --offline stays offline.`,
+A mirror that was started with --offline stays offline.
+
+In each of them the mirror can be read-only: pushes and deletions are refused for now, with
+status 503, and what comes from upstreams is passed on and not kept. That is kept across
+restarts, too.`,
 		Example: `  mirror mode
-  mirror mode offline`,
+  mirror mode offline
+  mirror mode read-only on`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			switch {
+			case len(args) == 0:
 				return nil
+			case args[0] == readOnly && len(args) == 2 && (args[1] == "on" || args[1] == "off"):
+				return nil
+			case args[0] == readOnly:
+				return errors.New("read-only is switched on or off: say which")
 			}
 			_, err := mirror.ParseMode(args[0])
 			if err == nil && len(args) > 1 {
@@ -36,12 +46,15 @@ A mirror that was started with --offline stays offline.`,
 			}
 			return err
 		},
-		ValidArgs: []string{string(mirror.Online), string(mirror.Offline), string(mirror.Auto)},
+		ValidArgs: []string{string(mirror.Online), string(mirror.Offline), string(mirror.Auto), readOnly},
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) (err error) {
 		var mode admin.Mode
-		if len(args) == 0 {
+		switch {
+		case len(args) == 2:
+			return switchReadOnly(cmd, client, args[1] == "on", q.json)
+		case len(args) == 0:
 			mode, err = client.Mode(cmd.Context())
-		} else {
+		default:
 			mode, err = client.SetMode(cmd.Context(), mirror.Mode(args[0]))
 		}
 		switch {
@@ -54,6 +67,35 @@ A mirror that was started with --offline stays offline.`,
 		default:
 			fmt.Fprintln(cmd.OutOrStdout(), mode.Mode)
 		}
+		if mode.ReadOnly && !q.json {
+			fmt.Fprintln(cmd.OutOrStdout(), readOnly)
+		}
 		return nil
 	})
+}
+
+const readOnly = "read-only"
+
+// switchReadOnly has the mirror write nothing, or write again.
+func switchReadOnly(cmd *cobra.Command, client *admin.Client, on, asJSON bool) error {
+	was, err := client.SetReadOnly(cmd.Context(), on)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), admin.ReadOnly{On: on, Was: was})
+	}
+	text := "read-only is " + onOff(on)
+	if was != on {
+		text += " (was " + onOff(was) + ")"
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }

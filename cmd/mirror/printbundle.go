@@ -35,7 +35,11 @@ func (e *export) summarize(doc *bundle.Document) error {
 		return printJSON(out, exported{
 			File: e.bundle, Bytes: e.written, Bundle: doc.ID, Source: doc.Source, Destination: doc.Destination, Sequence: doc.Sequence,
 			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.key0(), Volumes: descriptions(volumes),
+			Left: e.left,
 		})
+	}
+	for _, l := range e.left {
+		fmt.Fprintf(e.cmd.ErrOrStderr(), "left out: %s: %s\n", l.Name, l.Reason)
 	}
 	t := newTable(out, "bundle", doc.ID)
 	t.row("file", fmt.Sprintf("%s, %s", e.bundle, size(e.written)))
@@ -51,6 +55,23 @@ func (e *export) summarize(doc *bundle.Document) error {
 	if e.sealed != nil {
 		t.row("signed by", e.sealed.key)
 		t.row("signature", e.sealed.signature)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return printCarried(out, doc.Images)
+}
+
+// printCarried lists the images of a bundle with what tells them from any others.
+func printCarried(out io.Writer, images []bundle.Image) error {
+	t := newTable(out, "IMAGE", "SIZE", "DIGEST")
+	for i := range images {
+		name := imageName(&images[i])
+		if images[i].Tag == "" {
+			name = images[i].Repository
+		}
+		t.row(name, size(images[i].Size), images[i].Digest.String())
 	}
 	return t.Flush()
 }
@@ -77,6 +98,7 @@ type exported struct {
 	Assumed     int                  `json:"assumed"`
 	Key         string               `json:"key,omitempty"`
 	Volumes     []volume.Description `json:"volumes,omitempty"`
+	Left        []leftOut            `json:"left,omitempty"` // what --all did not take, and why
 }
 
 // descriptions are those of the volumes that were written; none for one plain file.
@@ -104,7 +126,14 @@ func numberOf(sequence int64, destination, source, host string) string {
 
 // printImported prints what an import was, for the same form.
 func printImported(out io.Writer, name string, s *transfer.Summary) {
-	if s.Known {
+	switch {
+	case s.Known && s.Next != nil:
+		fmt.Fprintf(out, "%s is in already; it goes on with %s\n", name, cmp.Or(volume.File(name, s.Next.Number), fmt.Sprintf("volume %d", s.Next.Number)))
+		return
+	case s.Known && s.Source == "": // a volume of it, which was not looked into
+		fmt.Fprintf(out, "%s: bundle %s is in already, and whole\n", name, s.Bundle)
+		return
+	case s.Known && s.New == 0:
 		fmt.Fprintf(out, "%s: bundle %d from %s is in already, and whole\n", name, s.Sequence, s.Source)
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/settings"
 )
 
 // TestReadmeConfig: the files that README shows are ones that the mirror takes.
@@ -32,5 +34,41 @@ func TestReadmeFlags(t *testing.T) {
 		if !strings.Contains(line, "--help") && !strings.Contains(string(readme), line) {
 			t.Errorf("README lacks %q", line)
 		}
+	}
+}
+
+// TestReadmeWatch: the settings that README shows for watching are there.
+func TestReadmeWatch(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	must(t, err)
+	block := regexp.MustCompile("(?s)## Watch it\n.*?```yaml\n(.*?)```").FindSubmatch(readme)
+	if block == nil {
+		t.Fatal("README shows no settings for watching")
+	}
+	c := load(t, string(block[1]))
+	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.Uploads != 16 || c.Limits.minFree(1<<40) != 512<<20 {
+		t.Errorf("settings: %+v", c)
+	}
+}
+
+// TestDeployReadmeKeys: the settings that other registries' are mapped to are there.
+func TestDeployReadmeKeys(t *testing.T) {
+	readme, err := os.ReadFile("../../deploy/README.md")
+	must(t, err)
+	c := defaults()
+	known, sections := map[string]bool{}, map[string]bool{}
+	for _, key := range settings.Keys(&c) {
+		section, _, _ := strings.Cut(key.Path, ".")
+		known[key.Path], sections[section] = true, true
+	}
+	rows := regexp.MustCompile("(?m)^\\| `[^|]*\\|[^|]*\\| `([a-zA-Z.]+)`.*\\|$").FindAllSubmatch(readme, -1)
+	for _, row := range rows {
+		key := string(row[1])
+		if section, _, _ := strings.Cut(key, "."); sections[section] && !known[key] {
+			t.Errorf("deploy/README.md: there is no setting %s", key)
+		}
+	}
+	if len(rows) < 15 {
+		t.Errorf("the table names %d settings", len(rows))
 	}
 }

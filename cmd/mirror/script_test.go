@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "fetch": fetch},
 	})
 }
 
@@ -79,6 +79,19 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s does not log in", args[1])
 		}
 	}
+}
+
+// fetch METHOD URL: prints status, headers and body of the answer.
+func fetch(ts *testscript.TestScript, _ bool, args []string) {
+	req, err := http.NewRequest(args[0], args[1], nil)
+	ts.Check(err)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	fmt.Fprintln(ts.Stdout(), resp.Status)
+	ts.Check(resp.Header.Write(ts.Stdout()))
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
 }
 
 // answers URL [CA]: waits until the URL is answered, by a server that the authority has signed for.

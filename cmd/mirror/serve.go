@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"airmirror/cmd/mirror/settings"
+	"airmirror/upstream"
 )
 
 // serveConfig is what `mirror serve` can be told, and where that was said.
@@ -15,6 +17,19 @@ type serveConfig struct {
 	config
 	configFile string
 	origins    settings.Origins
+	flagsGiven *pflag.FlagSet // that the settings were read with
+	// live is what holds now, in a server that can be told to read its settings again; nil elsewhere.
+	live *atomic.Pointer[config]
+	// observe is told of requests to upstreams; nobody is if it is nil.
+	observe func(upstream.Observed)
+}
+
+// current is what holds now of what can change while a server runs.
+func (c *serveConfig) current() *config {
+	if c.live == nil {
+		return &c.config
+	}
+	return c.live.Load()
 }
 
 func newServeCommand() *cobra.Command {

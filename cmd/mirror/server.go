@@ -9,8 +9,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +28,7 @@ import (
 	"airmirror/upstream"
 )
 
-// Slow clients hold a connection, not more: no limit is set on the time that a body takes.
+// A body may take any time as long as it moves; see [front.Settings].
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
@@ -34,17 +37,25 @@ const (
 
 // serve runs the mirror until ctx ends, then lets transfers end and returns.
 func serve(ctx context.Context, c serveConfig, out io.Writer) error {
-	log, err := newLogger(c.LogLevel, c.LogFormat)
+	hangUp := make(chan os.Signal, 1) // from the start: it would end the process otherwise
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	level, err := zap.ParseAtomicLevel(c.LogLevel)
 	if err != nil {
 		return err
 	}
+	log := newLoggerAt(level, c.LogFormat)
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
 	listener, err := listen(c.Listen, "--listen")
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	serveOn, err := c.TLS.serve(ctx, listener, log)
+	watch, err := newWatch(c.Metrics, log)
+	if err != nil {
+		return err
+	}
+	serveOn, reloadTLS, err := c.TLS.serve(ctx, listener, log)
 	if err != nil {
 		return err
 	}
@@ -57,6 +68,8 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	c.observe, c.live = watch.upstream, new(atomic.Pointer[config])
+	c.live.Store(&c.config)
 	m, err := newMirror(store, c, log)
 	if err != nil {
 		return err
@@ -74,6 +87,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
+	w.watch, w.reloader = watch, newReloader(w, guard, c, hangUp, level, reloadTLS, log)
 	printBanner(out, listener.Addr(), c, m.Mode(), guard.Summary())
 	return serveHTTP(ctx, listener, serveOn, w, guard, c, log)
 }
@@ -146,9 +160,10 @@ func hasIndex(data string) error {
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
 		Names:    c.names(),
-		Fresh:    c.fresh,
-		Local:    c.local,
-		Complete: c.complete,
+		Fresh:    func(ref mirror.Ref) time.Duration { return c.current().fresh(ref) },
+		Local:    func(repo mirror.Repo) (local, decided bool) { return c.current().local(repo) },
+		Complete: func(repo mirror.Repo) (images, referrers bool) { return c.current().complete(repo) },
+		Room:     c.room(store),
 		Offline:  c.Offline,
 		Log:      log,
 
@@ -171,7 +186,7 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 	if retryFor == 0 {
 		retryFor = -1 // not at all; zero means the default there
 	}
-	client, err := upstream.New(registries, upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version})
+	client, err := upstream.New(registries, upstream.Options{Timeout: time.Duration(c.UpstreamTimeout), RetryFor: retryFor, Logger: log, Version: version, Observe: c.observe})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -181,8 +196,14 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 // serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
-	server := newServer(guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Log: log})), log)
+	front := guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Log: log}))
+	server := newServer(w.watch.handler(front, w, c), log)
+	if c.Limits.Stall > 0 {
+		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.Stall)}
+	}
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
+	go w.watch.serve(ctx)
+	go w.reloader.follow(ctx)
 	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	stopCollector := serveCollector(ctx, w.collector)
 	failed := make(chan error, 1)

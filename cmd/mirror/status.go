@@ -44,7 +44,11 @@ func printStatus(out io.Writer, s admin.Status) error {
 	t := newTable(out, "server", server)
 	t.row("version", s.Version)
 	t.row("data", s.Data)
-	t.row("mode", string(s.Mode))
+	mode := string(s.Mode)
+	if s.ReadOnly {
+		mode += ", " + readOnly
+	}
+	t.row("mode", mode)
 	t.row("transfers", fmt.Sprintf("%d under way", s.Transfers))
 	t.row("incomplete", count(s.Incomplete, "image is", "images are")+" still to be completed")
 	t.row("wants", fmt.Sprint(s.Wants))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -82,30 +83,39 @@ func (im *imports) take(source source) error {
 	req := im.ImportRequest
 	req.Volume = source.volume
 	if v, ok := body.(*volume.Volume); ok && req.Volume != nil {
-		describe(req.Volume, v)
+		describe(req.Volume, v, source.path)
 	}
 	view := newImportView(im.cmd.OutOrStdout(), im.cmd.ErrOrStderr(), im.json, source.name)
 	reading := &remembering{Reader: body}
 	err = im.client.Job(im.cmd.Context(), "import", req, reading, view.event)
-	if reading.err != nil && reading.err != io.EOF { // why the mirror got no more
-		err = reading.err
+	if failed := reading.failed(); failed != nil { // why the mirror got no more
+		err = failed
 	}
 	view.end()
 	return err
 }
 
-// remembering is a reader that remembers what it failed with: the mirror only sees that no more comes.
+// remembering is a reader that remembers what it failed with: the mirror only sees that no more comes. It may still be
+// read when it is asked.
 type remembering struct {
 	io.Reader
-	err error
+	err atomic.Pointer[error]
 }
 
 func (r *remembering) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
-	if err != nil {
-		r.err = err
+	if err != nil && err != io.EOF {
+		r.err.Store(&err)
 	}
 	return n, err
+}
+
+// failed returns what reading failed with; nil if it did not.
+func (r *remembering) failed() error {
+	if err := r.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // writeReceipt writes what the mirror holds to a file, whole or not at all.
@@ -169,7 +179,7 @@ func (v *importView) event(line json.RawMessage) error {
 	case transfer.KindProgress:
 		v.shown.progress("", e.Done, e.Total, e.Doing)
 	case transfer.KindImage:
-		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle", imageName(e.Image), size(e.Image.Size), size(e.Image.New)))
+		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle, %s", imageName(e.Image), size(e.Image.Size), size(e.Image.New), e.Image.Digest))
 	case transfer.KindLeft:
 		v.shown.line(fmt.Sprintf("left out: %s: %s", e.Name, e.Reason))
 	case transfer.KindKept:

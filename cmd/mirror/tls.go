@@ -41,27 +41,27 @@ func (c tlsConfig) files() certs.Files {
 	return certs.Files{Cert: c.CertFile, Key: c.KeyFile, ClientCA: c.ClientCAFile, RequireClient: c.RequireClientCert}
 }
 
-// serve returns what has a server serve clients on listener, and begins to redirect those that come without TLS, until ctx
-// ends.
-func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (func(*http.Server) error, error) {
+// serve returns what has a server serve clients on listener, and what has it read its certificates again. It begins to
+// redirect those that come without TLS, until ctx ends.
+func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (serveOn func(*http.Server) error, reload func() error, err error) {
 	if !c.enabled() {
-		return func(server *http.Server) error { return server.Serve(listener) }, nil
+		return func(server *http.Server) error { return server.Serve(listener) }, func() error { return nil }, nil
 	}
 	follower, err := certs.Follow(c.files(), log)
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, nil, &exitError{exitUsage, err}
 	}
 	if c.RedirectHTTP != "" {
 		plain, err := listen(c.RedirectHTTP, "tls.redirectHTTP")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		go serveRedirect(ctx, plain, listener.Addr(), log)
 	}
 	return func(server *http.Server) error {
 		server.TLSConfig = follower.Config()
 		return server.ServeTLS(listener, "", "")
-	}, nil
+	}, follower.Reload, nil
 }
 
 // serveRedirect tells clients that come without TLS, until ctx ends, to come with it to the port of address.

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/admin"
+	"airmirror/api/audit"
 	"airmirror/cache"
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -25,12 +26,20 @@ type works struct {
 	carrier   *transfer.Carrier
 	collector *gc.Collector
 	config    serveConfig
-	log       *zap.Logger
+	audit     *audit.Log
+	// watch and reloader are a server's, and nil elsewhere.
+	watch    *watch
+	reloader *reloader
+	log      *zap.Logger
 }
 
 // newWorks returns what works on m, and takes up what an earlier process left.
 func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serveConfig, log *zap.Logger) (*works, error) {
-	w := &works{mirror: m, store: store, config: c, log: log}
+	changes, err := c.Audit.open(log)
+	if err != nil {
+		return nil, err
+	}
+	w := &works{mirror: m, store: store, config: c, log: log, audit: changes}
 	w.carrier = transfer.New(m, store, transfer.Options{
 		Host: hostName(), Tool: "mirror " + version, Verifier: c.Bundles.verifier, Signed: c.Bundles.RequireSignature, Log: log,
 	})
@@ -64,10 +73,16 @@ func (w *works) jobs() map[string]admin.Job {
 			return err
 		}),
 		"import": job(func(ctx context.Context, req transfer.ImportRequest, body io.Reader, tell func(any)) error {
+			if err := w.mirror.Writable(); err != nil && !req.DryRun {
+				return err
+			}
 			_, err := w.carrier.Import(ctx, req, body, func(event transfer.Event) { tell(event) })
 			return err
 		}),
 		"migrate": job(func(ctx context.Context, req migrateRequest, _ io.Reader, tell func(any)) error {
+			if err := w.mirror.Writable(); err != nil {
+				return err
+			}
 			return w.migrate(ctx, req, tell)
 		}),
 	}

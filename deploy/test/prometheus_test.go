@@ -95,7 +95,7 @@ func told(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob("../../api/metrics/*.go")
 	if err != nil || len(files) == 0 {
-		t.Skip("this mirror has no metrics")
+		t.Fatalf("found no metrics: %v", err)
 	}
 	words := map[string]bool{}
 	for _, path := range files {

@@ -171,7 +171,7 @@ func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage
 		}
 	}
 	for _, f := range found {
-		size := f.branch.weigh(make(map[digest.Digest]bool))
+		size := f.branch.total()
 		in.tell(Event{Kind: KindImage, Image: &bundle.Image{
 			Repository: f.ref.Repo.String(), Tag: f.ref.Tag, Digest: f.branch.digest, Origin: string(mirror.Imported),
 			Size: size, New: size, Why: cmp.Or(f.why, bundle.WhyNamed),

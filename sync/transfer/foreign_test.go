@@ -6,8 +6,10 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -226,4 +228,43 @@ func TestAForeignArchiveThatEndsEarlyGoesOn(t *testing.T) {
 		t.Errorf("%+v", summary)
 	}
 	s.has(app, image.Digest)
+}
+
+// TestALayoutOfNothingButNamesIsRefusedSoon: not after comparing each of them with all others.
+func TestALayoutOfNothingButNamesIsRefusedSoon(t *testing.T) {
+	const n = 100_000
+	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}}
+	for i := range n {
+		index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString(strconv.Itoa(i)), Size: 5})
+	}
+	a := newArchive(t)
+	a.json("oci-layout", v1.ImageLayout{Version: v1.ImageLayoutVersion})
+	a.json("index.json", index)
+	s := newSite(t, transfer.Options{})
+	begun := time.Now()
+	_, _, err := s.tryTake(bytes.NewReader(a.bytes()), transfer.ImportRequest{})
+	if mirror.CodeOf(err) != mirror.CodeNameInvalid {
+		t.Errorf("%v, want %s", err, mirror.CodeNameInvalid)
+	}
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("%d names took %s", n, took)
+	}
+}
+
+// TestALayoutOfManyRepositoriesIsRefused, in which few bytes would become a million entries of the index.
+func TestALayoutOfManyRepositoriesIsRefused(t *testing.T) {
+	m := newMade()
+	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex}
+	for i := range 300 {
+		index.Manifests = append(index.Manifests, m.image(t, m.blob(strconv.Itoa(i))))
+	}
+	image := m.manifest(t, v1.MediaTypeImageIndex, index)
+	var entries []v1.Descriptor
+	for i := range 3600 {
+		entries = append(entries, called(image, containerdName, "docker.io/team/app"+strconv.Itoa(i)+":1"))
+	}
+	s := newSite(t, transfer.Options{})
+	if _, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, entries...)), transfer.ImportRequest{}); mirror.CodeOf(err) != mirror.CodeBundleInvalid {
+		t.Errorf("%v, want %s", err, mirror.CodeBundleInvalid)
+	}
 }

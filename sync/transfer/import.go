@@ -107,7 +107,7 @@ func malformed(err error) bool {
 		return false
 	}
 	switch mirror.CodeOf(err) {
-	case mirror.CodeBundleInvalid, mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeManifestTooLarge:
+	case mirror.CodeBundleInvalid, mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeManifestTooLarge, mirror.CodeNameInvalid:
 		return true
 	}
 	return false

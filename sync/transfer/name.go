@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/images"
@@ -29,10 +31,11 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 			return nil, err
 		}
 	}
-	single := single(roots, branches)
+	parts := partsOf(branches)
+	single := single(roots, branches, parts)
 	for i, root := range roots {
 		b := branches[i]
-		if single && belongs(root, b, branches) {
+		if single && belongs(root, b, parts) {
 			nameless = append(nameless, b)
 			continue
 		}
@@ -48,11 +51,17 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 			return nil, mirror.Errorf(mirror.CodeBundleInvalid, "%s is not whole in it: %w", refs[0], b.err)
 		}
 		for _, ref := range refs {
-			b.enter(ref.Repo)
+			if err := t.enter(b, ref.Repo); err != nil {
+				return nil, err
+			}
 			found = append(found, foundImage{ref: ref, branch: b})
 		}
 	}
-	found = append(found, refer(nameless, t)...)
+	referrers, err := refer(nameless, t)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, referrers...)
 	if err := in.checkFound(found); err != nil {
 		return nil, err
 	}
@@ -64,11 +73,26 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 	return found, nil
 }
 
+// partsOf are what is directly under an image.
+func partsOf(branches []*branch) map[*branch]bool {
+	parts, seen := make(map[*branch]bool), make(map[*branch]bool)
+	for _, b := range branches {
+		if seen[b] {
+			continue
+		}
+		seen[b] = true
+		for _, child := range b.children {
+			parts[child] = true
+		}
+	}
+	return parts
+}
+
 // single reports whether an archive is of one image: whatever else is in it has a subject or belongs to it.
-func single(roots []bundle.Root, branches []*branch) bool {
+func single(roots []bundle.Root, branches []*branch, parts map[*branch]bool) bool {
 	count := 0
 	for i, root := range roots {
-		if !belongs(root, branches[i], branches) {
+		if !belongs(root, branches[i], parts) {
 			count++
 		}
 	}
@@ -76,11 +100,8 @@ func single(roots []bundle.Root, branches []*branch) bool {
 }
 
 // belongs reports whether a manifest without a name is a part of another one, or refers to one.
-func belongs(root bundle.Root, b *branch, others []*branch) bool {
-	if len(root.Names) > 0 || root.Tag != "" {
-		return false
-	}
-	return b.subject != "" || slices.ContainsFunc(others, func(other *branch) bool { return slices.Contains(other.children, b) })
+func belongs(root bundle.Root, b *branch, parts map[*branch]bool) bool {
+	return len(root.Names) == 0 && root.Tag == "" && (b.subject != "" || parts[b])
 }
 
 // refs are the names of an image.
@@ -117,25 +138,35 @@ func (in *importing) refs(root bundle.Root, single bool) ([]mirror.Ref, error) {
 }
 
 // refer puts what refers to an image into its repositories, and what refers to that.
-func refer(nameless []*branch, t *tree) (found []foundImage) {
-	for again := true; again; {
-		again = false
-		for _, b := range nameless {
-			subject := t.seen[b.subject]
-			if subject == nil || b.err != nil {
-				continue
-			}
+func refer(nameless []*branch, t *tree) (found []foundImage, err error) {
+	referrers := make(map[digest.Digest][]*branch)
+	var queue []*branch
+	for _, b := range nameless {
+		if b.subject == "" || b.err != nil {
+			continue
+		}
+		if subject := t.seen[b.subject]; subject != nil && len(subject.repos) > 0 && len(referrers[b.subject]) == 0 {
+			queue = append(queue, subject)
+		}
+		referrers[b.subject] = append(referrers[b.subject], b)
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		subject := queue[0]
+		for _, b := range referrers[subject.digest] {
 			for _, repo := range subject.repos {
-				if slices.Contains(b.repos, repo) {
+				if b.in[repo] {
 					continue
 				}
-				b.enter(repo)
+				t.recent = nil
+				if err := t.enter(b, repo); err != nil {
+					return nil, err
+				}
 				found = append(found, foundImage{ref: mirror.Ref{Repo: repo}, branch: b, why: bundle.WhyReferrer})
-				again = true
+				queue = append(queue, t.recent...)
 			}
 		}
 	}
-	return found
+	return found, nil
 }
 
 // checkFound refuses one name for two images.

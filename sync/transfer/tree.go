@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,7 +15,13 @@ type tree struct {
 	guard   *guard
 	seen    map[digest.Digest]*branch
 	order   []*branch // children first
+	recent  []*branch // that were entered last
+	entered int       // manifests, counted once for each repository that they are in
 }
+
+// maxEntered is how many manifests may be entered from an archive that is no bundle, counted once for each repository. In
+// a few MiB of names it can put thousands of manifests into a hundred thousand repositories.
+const maxEntered = 1 << 20
 
 // branch is a manifest with everything under it.
 type branch struct {
@@ -27,13 +32,18 @@ type branch struct {
 	children  []*branch
 	subject   digest.Digest
 	repos     []mirror.Repo
-	err       error // why it is not whole
+	in        map[mirror.Repo]bool // the same
+	weight    int64                // of all under it, once it was asked for
+	err       error                // why it is not whole
 }
 
 // grow looks at a manifest. One that is not whole has an error that says why.
 func (t *tree) grow(ctx context.Context, desc v1.Descriptor, depth int) (*branch, error) {
 	if b := t.seen[desc.Digest]; b != nil {
 		return b, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	b := &branch{digest: desc.Digest, mediaType: desc.MediaType}
 	t.seen[desc.Digest] = b
@@ -91,14 +101,33 @@ func (t *tree) look(ctx context.Context, b *branch, depth int) error {
 }
 
 // enter puts a manifest and everything under it into a repository.
-func (b *branch) enter(repo mirror.Repo) {
-	if slices.Contains(b.repos, repo) {
-		return
+func (t *tree) enter(b *branch, repo mirror.Repo) error {
+	if b.in[repo] {
+		return nil
 	}
+	if t.entered++; t.entered > maxEntered {
+		return mirror.Errorf(mirror.CodeBundleInvalid, "it puts its images into more repositories than is believable")
+	}
+	if b.in == nil {
+		b.in = make(map[mirror.Repo]bool)
+	}
+	b.in[repo] = true
 	b.repos = append(b.repos, repo)
+	t.recent = append(t.recent, b)
 	for _, child := range b.children {
-		child.enter(repo)
+		if err := t.enter(child, repo); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// total is what is under a manifest, itself included, in bytes.
+func (b *branch) total() int64 {
+	if b.weight == 0 {
+		b.weight = b.weigh(make(map[digest.Digest]bool))
+	}
+	return b.weight
 }
 
 // weigh adds up what is under a manifest, itself included.

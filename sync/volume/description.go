@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -86,6 +87,31 @@ func readDescription(path string) (*Description, error) {
 			descriptionPath, filepath.Base(path), err)
 	}
 	return &d, nil
+}
+
+// BundleOf returns the ID of the bundle that the volume in path is of, as the description of another volume beside it
+// says; "" if none does. It is for volumes that have lost their own: all of one bundle are to be known by the same name.
+func BundleOf(path string) string {
+	prefix, _, digits, ok := parse(path)
+	if !ok {
+		return ""
+	}
+	folder, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return ""
+	}
+	for _, entry := range folder {
+		number, isOne := strings.CutPrefix(entry.Name(), filepath.Base(prefix)+"-")
+		number, ends := strings.CutSuffix(number, ".json")
+		n, err := strconv.Atoi(number)
+		if !isOne || !ends || len(number) != digits || err != nil || n < 1 {
+			continue
+		}
+		if d, err := readDescription(file(prefix, n, digits)); err == nil && d != nil && d.Bundle != "" {
+			return d.Bundle
+		}
+	}
+	return ""
 }
 
 // readRegular reads a file of at most maxDescription bytes, if it is one: opening a pipe could take for ever.

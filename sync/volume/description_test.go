@@ -120,3 +120,24 @@ func TestVolumesThatDoNotBelongTogether(t *testing.T) {
 		t.Errorf("the last one knows how many there are: %v", err)
 	}
 }
+
+// TestAVolumeThatLostItsDescription is known by those of the others.
+func TestAVolumeThatLostItsDescription(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b.tar")
+	save(t, path, content(30), 10, volume.Info{Bundle: "the bundle"})
+	if err := os.Remove(path + "-002.json"); err != nil {
+		t.Fatal(err)
+	}
+	store(t, path+"-001.json", []byte("{"))
+	if got := volume.BundleOf(path + ".002"); got != "the bundle" {
+		t.Errorf("it is of %q", got)
+	}
+	if err := os.Remove(path + "-003.json"); err != nil {
+		t.Fatal(err)
+	}
+	for _, none := range []string{path + ".002", path, filepath.Join(t.TempDir(), "no", "b.001")} {
+		if got := volume.BundleOf(none); got != "" {
+			t.Errorf("%s is of %q", none, got)
+		}
+	}
+}

@@ -10,21 +10,24 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Volume reads one volume. Of one that has a description no block comes out before its checksum was verified, and the
-// last one not before the digest of the whole was. It is not for concurrent use.
+// last one not before the digest of the whole was. It is not for concurrent use, but for Close.
 type Volume struct {
 	file        *os.File
 	name        string
 	size        int64
 	description *Description // nil if there is none
 
+	reading sync.Mutex // what follows is in use
+
 	hasher  *hasher // nil until something was read, and of a volume without a description
 	block   []byte  // verified and not handed out yet
 	offset  int64   // of what the file has next
 	checked bool    // against the digest
-	err     error   // of every Read from now on
+	err     error   // of every Read from now on, if it has a description
 }
 
 // Open opens the volume in path, with the description beside it if there is one; its size is checked at once, and a wrong
@@ -86,6 +89,8 @@ func (v *Volume) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	v.reading.Lock()
+	defer v.reading.Unlock()
 	if len(v.block) == 0 && v.err == nil {
 		v.block, v.err = v.next()
 	}
@@ -98,10 +103,10 @@ func (v *Volume) Read(p []byte) (int, error) {
 }
 
 func (v *Volume) readUnchecked(p []byte) (int, error) {
-	if v.err != nil {
-		return 0, v.err
-	}
 	n, err := v.file.Read(p)
+	if errors.Is(err, os.ErrClosed) {
+		return n, os.ErrClosed
+	}
 	if err != nil && err != io.EOF {
 		err = unreadable(v.name, v.offset+int64(n), v.offset+int64(len(p))-1, err)
 	}
@@ -152,8 +157,14 @@ func (v *Volume) end() error {
 	return io.EOF
 }
 
-// Close closes the file. Reading is over with it.
+// Close closes the file. Reading is over with it: a Read under way may end first, and others return [os.ErrClosed]. Who
+// sends a volume cannot know that nothing reads it any more: net/http may read on in the body of a request that is answered.
 func (v *Volume) Close() error {
+	if v.description == nil { // may be a pipe, on which a Read waits, and closing it is what ends that
+		return v.file.Close()
+	}
+	v.reading.Lock()
+	defer v.reading.Unlock()
 	if v.hasher != nil {
 		v.hasher.stop()
 		v.hasher = nil

@@ -69,6 +69,35 @@ func TestTheDigestIsCheckedBeforeTheLastBlock(t *testing.T) {
 	}
 }
 
+// TestAVolumeIsClosedWhileItIsRead, as it is when an import is refused and its sending has not noticed.
+func TestAVolumeIsClosedWhileItIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	save(t, path, content(3*mib), 3*mib, volume.Info{})
+	for range 30 {
+		v, err := volume.Open(path + ".001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun, ended := make(chan struct{}), make(chan error)
+		go func() {
+			p := make([]byte, 4096)
+			_, err := v.Read(p)
+			close(begun)
+			for err == nil {
+				_, err = v.Read(p)
+			}
+			ended <- err
+		}()
+		<-begun
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != io.EOF && !errors.Is(err, os.ErrClosed) {
+			t.Errorf("read and closed: %v", err)
+		}
+	}
+}
+
 func TestAVolumeOfAnotherSizeIsRefusedAtOnce(t *testing.T) {
 	for size, want := range map[int64]volume.DamagedError{
 		9:  {First: 9, Last: 9, Problem: "has 9 bytes and should have 10"},

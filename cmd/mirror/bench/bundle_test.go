@@ -28,15 +28,18 @@ func BenchmarkBundle(b *testing.B) {
 		file := filepath.Join(dir, "plant.tar")
 		staging := startMirror(b, "--offline")
 		layers := holdImage(b, staging, bundleLayers, bundleLayer)
-		var commands memory // of all commands
+		var commands commands
 		export := func(int) float64 {
-			took := timed(b, &commands, mirrorBin, "export", "--data", staging.data, "--bundle", file, "--all", "--overwrite")
+			took := commands.run(b, staging, mirrorBin, "export", "--data", staging.data, "--bundle", file, "--all", "--overwrite")
 			return bundleSpeed(took)
 		}
 		export(0)
 		reference := startHelper(b, "copy", copySpec{From: file, To: filepath.Join(dir, "copy")})
 		var cp []float64
+		var loops []time.Duration
 		loop := func(round int) float64 {
+			cpu := reference.cpu()
+			defer func() { loops = append(loops, reference.cpu()-cpu) }()
 			if round < 3 { // to know, not to compare
 				cp = append(cp, bundleSpeed(copyWith(b, file, filepath.Join(dir, "cp"))))
 				syscall.Sync()
@@ -46,10 +49,11 @@ func BenchmarkBundle(b *testing.B) {
 
 		r := alternate(bundleRounds, export, loop).row("export of 1 GiB", "MB/s", "read+sha256+write+fsync", atLeast(0.8))
 		r.memory = staging.memory()
-		r.note = fmt.Sprintf("cp and fsync %s MB/s; the command %s anonymous", number(median(cp)), mebibytes(commands.anonymous))
+		r.note = commands.note(cp, loops)
 		r.add(b)
 
-		cp, commands = nil, memory{}
+		cp, loops = nil, nil
+		commands.memory, commands.cpu = memory{}, nil
 		var inside *server
 		imports := func(int) float64 {
 			if inside != nil {
@@ -57,11 +61,11 @@ func BenchmarkBundle(b *testing.B) {
 				check(b, os.RemoveAll(inside.data))
 			}
 			inside = startMirror(b, "--offline")
-			return bundleSpeed(timed(b, &commands, mirrorBin, "sync", "--data", inside.data, "--bundle", file))
+			return bundleSpeed(commands.run(b, inside, mirrorBin, "sync", "--data", inside.data, "--bundle", file))
 		}
 		r = alternate(bundleRounds, imports, loop).row("import of 1 GiB", "MB/s", "read+sha256+write+fsync", atLeast(0.5))
 		r.memory = inside.memory()
-		r.note = fmt.Sprintf("cp and fsync %s MB/s; the command %s anonymous", number(median(cp)), mebibytes(commands.anonymous))
+		r.note = commands.note(cp, loops)
 		r.add(b)
 
 		c, err := dial(inside.addr) // what was carried is what comes back
@@ -99,9 +103,16 @@ func holdImage(b *testing.B, s *server, layers int, size int64) (pushed []image)
 	return pushed
 }
 
-// timed runs a command to its end, and returns how long that took. most is the memory of the greediest one yet.
-func timed(b *testing.B, most *memory, argv ...string) time.Duration {
+// commands are what was run of one command.
+type commands struct {
+	memory                 // of the greediest one
+	cpu    []time.Duration // of each, its server's included
+}
+
+// run runs a command that asks a server to its end, and returns how long that took.
+func (c *commands) run(b *testing.B, of *server, argv ...string) time.Duration {
 	b.Helper()
+	before := of.cpu()
 	s := &server{cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
 	began := time.Now()
 	check(b, s.cmd.Start())
@@ -113,8 +124,23 @@ func timed(b *testing.B, most *memory, argv ...string) time.Duration {
 		b.Fatalf("%v: %v", argv, err)
 	}
 	peak := s.memory()
-	most.resident, most.anonymous = max(most.resident, peak.resident), max(most.anonymous, peak.anonymous)
+	c.resident, c.anonymous = max(c.resident, peak.resident), max(c.anonymous, peak.anonymous)
+	c.cpu = append(c.cpu, of.cpu()-before+s.cmd.ProcessState.UserTime()+s.cmd.ProcessState.SystemTime())
 	return took
+}
+
+// note says what a row has no column for. loops is what the reference had of the processor: that a loop has one core,
+// and a command beside a server two, shows in the ratio.
+func (c *commands) note(cp []float64, loops []time.Duration) string {
+	seconds := func(list []time.Duration) float64 {
+		var all []float64
+		for _, took := range list {
+			all = append(all, took.Seconds())
+		}
+		return median(all)
+	}
+	return fmt.Sprintf("cp and fsync %s MB/s; cpu %s s, the reference %s s; the command %s anonymous",
+		number(median(cp)), number(seconds(c.cpu)), number(seconds(loops)), mebibytes(c.anonymous))
 }
 
 // copyWith copies by the system's cp, and syncs the copy.

@@ -26,8 +26,8 @@ func BenchmarkCarry(b *testing.B) {
 	measure(b, func() {
 		needSpace(b, b.TempDir(), carryLayers*carryLayer+4*gib)
 		staging, inside := startMirror(b, "--offline"), startMirror(b, "--offline")
-		var moved, exported, synced memory
-		timed(b, &moved, mirrorBin, "sync", "--data", staging.data, "--registry-root", zerosRegistry(b))
+		var exported, synced memory
+		new(commands).run(b, staging, mirrorBin, "sync", "--data", staging.data, "--registry-root", zerosRegistry(b))
 		took := piped(b,
 			watched{exec.Command(mirrorBin, "export", "--data", staging.data, "--bundle", "-", "--all"), &exported},
 			watched{exec.Command(mirrorBin, "sync", "--data", inside.data, "--bundle", "-"), &synced})

@@ -20,6 +20,7 @@ var packages = map[string]string{
 	"docker":          "docker.io",
 	"go":              "golang",
 	"ip":              "iproute2",
+	"jq":              "jq",
 	"make":            "make",
 	"minisign":        "minisign",
 	"nginx":           "nginx",

@@ -167,15 +167,17 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// words writes a path in lower case with a separator between its words: tls.certFile as tls_cert_file.
+// words writes a path in lower case with a separator between its words: tls.certFile as tls_cert_file, and tls.clientCAFile
+// as tls_client_ca_file.
 func words(path, separator string) string {
 	var b strings.Builder
+	upper := func(i int) bool { return i >= 0 && i < len(path) && unicode.IsUpper(rune(path[i])) }
 	for i, r := range path {
 		switch {
 		case r == '.':
 			b.WriteString(separator)
 			continue
-		case unicode.IsUpper(r) && i > 0 && !unicode.IsUpper(rune(path[i-1])):
+		case upper(i) && i > 0 && path[i-1] != '.' && (!upper(i-1) || i+1 < len(path) && path[i+1] != '.' && !upper(i+1)):
 			b.WriteString(separator)
 		}
 		b.WriteRune(unicode.ToLower(r))

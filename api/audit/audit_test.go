@@ -1,0 +1,176 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
+
+	"airmirror/api/admin"
+	"airmirror/api/audit"
+	"airmirror/api/front"
+	"airmirror/api/registry"
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+	"airmirror/cache/files"
+	"airmirror/mirror"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines reads what is written in a log.
+func lines(t *testing.T, path string) (entries []audit.Entry) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	for line := range strings.Lines(string(text)) {
+		var e audit.Entry
+		must(t, json.Unmarshal([]byte(line), &e))
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func open(t *testing.T) (l *audit.Log, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "audit.log")
+	l, err := audit.Open(path, zap.NewNop())
+	must(t, err)
+	t.Cleanup(l.Close)
+	return l, path
+}
+
+// serve returns a registry whose clients are all called robot.
+func serve(t *testing.T, l *audit.Log) http.Handler {
+	t.Helper()
+	dir := t.TempDir()
+	index, err := bolt.Open(filepath.Join(dir, "index.db"))
+	must(t, err)
+	blobs, err := files.Open(dir)
+	must(t, err)
+	store, err := cache.New(blobs, index, cache.Options{})
+	must(t, err)
+	m, err := mirror.New(store, nil, mirror.Options{Offline: true})
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, m.Close(context.Background()))
+		must(t, store.Close())
+	})
+	return front.New(registry.New(m, registry.Options{}), front.Options{
+		User: func(context.Context) string { return "robot" }, Observers: []func(*front.Exchange){l.Request},
+	}, front.Settings{})
+}
+
+func TestEveryChangeIsWrittenAndNothingElse(t *testing.T) {
+	l, path := open(t)
+	handler := serve(t, l)
+	config := digest.FromString("{}").String()
+	man := func(note string) string {
+		return `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` +
+			config + `","size":2},"layers":[],"annotations":{"note":"` + note + `"}}`
+	}
+	first, second := digest.FromString(man("1")), digest.FromString(man("2"))
+	for _, tt := range []struct {
+		method, path, body string
+		want               string // action, result and what it is about; "" for nothing
+	}{
+		{"GET", "/v2/", "", ""},
+		{"POST", "/v2/a/blobs/uploads/?digest=" + config, "{}", "push-blob OK docker.io/a " + config},
+		{"POST", "/v2/a/blobs/uploads/", "", ""},
+		{"POST", "/v2/b/blobs/uploads/?mount=" + config + "&from=a", "", "mount OK docker.io/b " + config + " from a"},
+		{"PUT", "/v2/a/manifests/v1", man("1"), "push OK docker.io/a " + first.String() + " v1"},
+		{"PUT", "/v2/a/manifests/v1", man("2"), "push OK docker.io/a " + second.String() + " v1 was " + first.String()},
+		{"PUT", "/v2/a/manifests/v1", "nonsense", "push MANIFEST_INVALID docker.io/a  v1"},
+		{"GET", "/v2/a/manifests/v1", "", ""},
+		{"DELETE", "/v2/a/blobs/" + config, "", "delete-blob UNSUPPORTED docker.io/a " + config},
+		{"DELETE", "/v2/a/manifests/v1", "", "delete OK docker.io/a  v1"},
+		{"DELETE", "/v2/a/manifests/" + second.String(), "", "delete OK docker.io/a " + second.String()},
+		{"DELETE", "/v2/a/manifests/none", "", "delete MANIFEST_UNKNOWN docker.io/a  none"},
+	} {
+		before := len(lines(t, path))
+		r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
+		r.Header.Set("Authorization", "Basic secret")
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		got := ""
+		for _, e := range lines(t, path)[before:] {
+			got += strings.Join([]string{e.Action, string(e.Result), e.Repo, e.Digest.String()}, " ")
+			for _, tag := range e.Tags {
+				got += " " + tag
+			}
+			if was := e.Was["v1"]; was != "" {
+				got += " was " + was.String()
+			}
+			if e.From != "" {
+				got += " from " + e.From
+			}
+			if e.User != "robot" || e.Address != "192.0.2.1" || e.Request == "" || e.Time.IsZero() || (e.Error == "") != (e.Result == "OK") {
+				t.Errorf("%s %s: %+v", tt.method, tt.path, e)
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.method, tt.path, got, tt.want)
+		}
+	}
+	if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), "secret") {
+		t.Errorf("a secret is written: %v", err)
+	}
+}
+
+func TestCommandsAreWrittenWithoutSecrets(t *testing.T) {
+	l, path := open(t)
+	request := httptest.NewRequest(http.MethodPost, "/", nil)
+	for action, text := range map[string]string{
+		"migrate": `{"url":"https://robot:secret@registry.example"}`, "usage": `{}`, "pin": `["team/app:1"]`, "later": `{"password":"secret"}`,
+		"sync": `{"images":["` + strings.Repeat("x", 20<<10) + `"]}`,
+	} {
+		l.Command(admin.Change{Action: action, Request: json.RawMessage(text), HTTP: request, Err: mirror.Errorf(mirror.CodeDenied, "not now")})
+	}
+	details := map[string]string{}
+	for _, e := range lines(t, path) {
+		details[e.Action] = string(e.Detail)
+		if e.User == "" || e.Address != "local" || e.Result != mirror.CodeDenied || e.Error != "not now" {
+			t.Errorf("%+v", e)
+		}
+	}
+	if len(details) != 4 || details["pin"] != `["team/app:1"]` || details["migrate"]+details["later"]+details["sync"] != "" {
+		t.Errorf("written: %v", details)
+	}
+}
+
+// TestReopen: after its file was moved away, the log goes on in a new one; a file that cannot be opened changes nothing.
+func TestReopen(t *testing.T) {
+	l, path := open(t)
+	l.Write(audit.Entry{Action: "one"}, nil)
+	must(t, os.Rename(path, path+".1"))
+	l.Write(audit.Entry{Action: "two"}, nil)
+	if _, err := l.Reopen(filepath.Join(path, "below")); err == nil {
+		t.Error("a folder that is none is no mistake")
+	}
+	use, err := l.Reopen(path)
+	must(t, err)
+	l.Write(audit.Entry{Action: "three"}, nil)
+	use()
+	l.Write(audit.Entry{Action: "four"}, nil)
+	if moved, now := lines(t, path+".1"), lines(t, path); len(moved) != 3 || len(now) != 1 || now[0].Action != "four" {
+		t.Errorf("moved %v, now %v", moved, now)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	var none *audit.Log
+	none.Write(audit.Entry{}, nil)
+	none.Request(&front.Exchange{})
+	none.Command(admin.Change{})
+}

@@ -1,0 +1,139 @@
+// Package front is what every request passes before it comes to the registry: it gets an id, is counted and measured, is
+// refused if there are too many, and is cut off if it does not move. What came of it is told to whoever observes: metrics,
+// the access log, the audit log.
+package front
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// Options are what a [Front] is made with. The zero value works.
+type Options struct {
+	// Pages are answered by themselves, by their paths, whatever the limits: metrics, health.
+	Pages map[string]http.Handler
+	// User returns the name of the user whose request has a context; "" if that is nobody.
+	User func(context.Context) string
+	// Observers are told of each request when it has ended, by the goroutine that answered it. They must not keep it.
+	Observers []func(*Exchange)
+}
+
+// Exchange is a request with what came of it.
+type Exchange struct {
+	ID      string // of the request, as its answer says
+	Address string // of the client, without the port
+	User    string // "" if the client is anonymous
+	Request *http.Request
+	Began   time.Time
+	Took    time.Duration
+	Status  int   // 0 if there was no answer
+	In, Out int64 // bytes of bodies
+	// Broken: the answer ended before it was whole, or never began.
+	Broken bool
+	// Seen is what the registry saw in the request; nil if the request was not for it.
+	Seen *registry.Seen
+}
+
+// Front stands in front of a handler. It is safe for concurrent use.
+type Front struct {
+	next      http.Handler
+	opts      Options
+	settings  atomic.Pointer[Settings]
+	underWay  atomic.Int64
+	rates     *rates
+	uploads   uploads
+	ids       ids
+	keepTrack bool
+}
+
+// New returns what stands in front of next.
+func New(next http.Handler, opts Options, settings Settings) *Front {
+	f := &Front{next: next, opts: opts, rates: newRates(), ids: newIDs(), keepTrack: len(opts.Observers) > 0}
+	f.Configure(settings)
+	return f
+}
+
+// UnderWay is how many requests are being answered.
+func (f *Front) UnderWay() int64 { return f.underWay.Load() }
+
+// ServeHTTP answers one request.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	settings := f.settings.Load()
+	out := &writer{ResponseWriter: w, stall: settings.Stall, began: time.Now()}
+	out.begin()
+	if page, ok := f.opts.Pages[r.URL.Path]; ok {
+		page.ServeHTTP(w, r)
+		return
+	}
+	id := f.ids.of(r)
+	w.Header()["X-Request-Id"] = []string{id}
+	var in *body
+	if r.Body != nil && r.Body != http.NoBody {
+		in = &body{ReadCloser: r.Body, out: out}
+		r.Body = in
+	}
+	done := false
+	defer func() {
+		out.extend(time.Now()) // for what net/http has yet to write
+		f.tell(out, in, r, id, !done)
+	}()
+	f.admit(settings, out, r)
+	done = true
+}
+
+// admit answers a request unless a limit says that it is too many.
+func (f *Front) admit(settings *Settings, w *writer, r *http.Request) {
+	defer f.underWay.Add(-1)
+	if n := f.underWay.Add(1); settings.Requests > 0 && n > int64(settings.Requests) {
+		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is answering %d requests, and no more at a time: try again in a moment", settings.Requests))
+		return
+	}
+	if settings.RequestsPerSecond > 0 || settings.Uploads > 0 {
+		leave, ok := f.admitAddress(settings, w, r)
+		if !ok {
+			return
+		}
+		defer leave()
+	}
+	f.next.ServeHTTP(w, r)
+}
+
+// tell tells observers what came of a request.
+func (f *Front) tell(out *writer, in *body, r *http.Request, id string, broken bool) {
+	if !f.keepTrack {
+		return
+	}
+	e := &out.exchange
+	e.ID, e.Request, e.Began, e.Took = id, r, out.began, time.Since(out.began)
+	e.Status, e.Out, e.Broken = out.status, out.sent, broken
+	if in != nil {
+		e.In = in.read
+	}
+	if e.Status == 0 && !broken {
+		e.Status = http.StatusOK
+	}
+	e.Address = host(r.RemoteAddr)
+	if out.known && f.opts.User != nil {
+		e.User = f.opts.User(out.seen.Context)
+	}
+	if out.known {
+		e.Seen = &out.seen
+	}
+	for _, observe := range f.opts.Observers {
+		observe(e)
+	}
+}
+
+// host is an address without its port.
+func host(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}

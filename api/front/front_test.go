@@ -1,0 +1,160 @@
+package front_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"airmirror/api/front"
+)
+
+// ended is what was told of one request.
+type ended struct {
+	id, address string
+	status      int
+	in, out     int64
+	broken      bool
+}
+
+// serve starts a server that has a front, and returns what it tells.
+func serve(t *testing.T, settings front.Settings, handler http.HandlerFunc) (url string, told chan ended) {
+	t.Helper()
+	told = make(chan ended, 100)
+	f := front.New(handler, front.Options{
+		Pages: map[string]http.Handler{"/healthz": front.Alive()},
+		Observers: []func(*front.Exchange){func(e *front.Exchange) {
+			told <- ended{e.ID, e.Address, e.Status, e.In, e.Out, e.Broken}
+		}},
+	}, settings)
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	return server.URL, told
+}
+
+func TestEachRequestIsToldOf(t *testing.T) {
+	url, told := serve(t, front.Settings{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch r.URL.Path {
+		case "/teapot":
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = io.WriteString(w, "short and stout")
+		case "/broken":
+			_, _ = io.WriteString(w, "par")
+			panic(http.ErrAbortHandler)
+		}
+	})
+	for path, want := range map[string]ended{
+		"/teapot": {status: 418, in: 5, out: 15},
+		"/broken": {status: 0, in: 5, out: 3, broken: true},
+		"/none":   {status: 200, in: 5},
+	} {
+		resp, err := http.Post(url+path, "", strings.NewReader("water"))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		got := <-told
+		if got.id == "" || err == nil && resp.Header.Get("X-Request-Id") != got.id || got.address != "127.0.0.1" {
+			t.Errorf("%s: %+v", path, got)
+		}
+		got.id, got.address = "", ""
+		if got != want {
+			t.Errorf("%s: told %+v, want %+v", path, got, want)
+		}
+	}
+	resp, err := http.Get(url + "/healthz")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("healthz: %v", err)
+	}
+	resp.Body.Close()
+	if len(told) != 0 {
+		t.Errorf("a page was told of: %+v", <-told)
+	}
+}
+
+func TestIDsAreTakenIfSane(t *testing.T) {
+	url, told := serve(t, front.Settings{}, func(http.ResponseWriter, *http.Request) {})
+	seen := map[string]bool{}
+	for given, taken := range map[string]bool{
+		"req-1.a:b/c": true, "": false, "with space": false, "naïve": false, strings.Repeat("x", 129): false, `"quoted"`: false,
+	} {
+		req, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Request-Id", given)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		id := (<-told).id
+		if (id == given) != taken || id == "" || seen[id] || resp.Header.Get("X-Request-Id") != id {
+			t.Errorf("%q became %q", given, id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	core, logged := observer.New(zap.InfoLevel)
+	on := false
+	done := make(chan bool, 2)
+	f := front.New(http.NotFoundHandler(), front.Options{Observers: []func(*front.Exchange){
+		front.AccessLog(zap.New(core), func() bool { return on }), func(*front.Exchange) { done <- true },
+	}}, front.Settings{})
+	server := httptest.NewServer(f)
+	defer server.Close()
+	for range 2 {
+		resp, err := http.Get(server.URL + "/v2/a?token=secret")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		<-done
+		on = true
+	}
+	if logged.Len() != 1 {
+		t.Fatalf("logged %v", logged.All())
+	}
+	fields := logged.All()[0].ContextMap()
+	if fields["status"] != int64(404) || fields["path"] != "/v2/a" || fields["address"] != "127.0.0.1" || fields["out"] != int64(19) || fields["request"] == "" {
+		t.Errorf("logged %v", fields)
+	}
+	for _, value := range fields {
+		if text, ok := value.(string); ok && strings.Contains(text, "secret") {
+			t.Errorf("logged a secret: %v", fields)
+		}
+	}
+}
+
+func TestReadyNamesWhatIsWrong(t *testing.T) {
+	var wrong error
+	looked := 0
+	ready := front.Ready(zap.NewNop(), front.Check{Name: "first", Do: func(context.Context) error { looked++; return nil }}, front.Check{Name: "second", Do: func(context.Context) error { return wrong }})
+	ask := func(handler http.Handler) (int, string) {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		return w.Code, w.Body.String()
+	}
+	for range 3 {
+		if status, text := ask(ready); status != 200 || text != "ready\n" {
+			t.Errorf("%d %q", status, text)
+		}
+	}
+	if looked != 1 {
+		t.Errorf("looked %d times within a second", looked)
+	}
+	wrong = errors.New("path /of/mine")
+	ready = front.Ready(zap.NewNop(), front.Check{Name: "second", Do: func(context.Context) error { return wrong }})
+	if status, text := ask(ready); status != 503 || text != "not ready: second\n" {
+		t.Errorf("%d %q", status, text)
+	}
+}

@@ -1,0 +1,135 @@
+package front
+
+import (
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// Settings can change while a [Front] works. The zero value has no limits.
+type Settings struct {
+	// Requests is how many are answered at a time; the others are told to come again. No limit if zero.
+	Requests int
+	// RequestsPerSecond is how many one address may send, and Burst how many at once, one at least. No limit if zero.
+	RequestsPerSecond float64
+	Burst             int
+	// Uploads is how many requests of one address may bring content at a time. No limit if zero.
+	Uploads int
+	// Stall is how long a client may take no byte of an answer, or send none of a request; for ever if zero.
+	Stall time.Duration
+}
+
+// maxAddresses is for how many addresses the rate is known. Who has been away for so long may begin anew.
+const maxAddresses = 16 << 10
+
+// Configure changes the settings, for requests that come from then on.
+func (f *Front) Configure(settings Settings) {
+	if old := f.settings.Load(); old != nil && (old.RequestsPerSecond != settings.RequestsPerSecond || old.Burst != settings.Burst) {
+		f.rates.forget()
+	}
+	f.settings.Store(&settings)
+}
+
+// admitAddress answers a request of which its address sends too many. leave is called when the request has ended.
+func (f *Front) admitAddress(settings *Settings, w *writer, r *http.Request) (leave func(), ok bool) {
+	address := network(r.RemoteAddr)
+	if settings.RequestsPerSecond > 0 {
+		if wait := f.rates.wait(address, settings); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s sends more than the %v requests per second that the mirror answers: try again in %s",
+				address, settings.RequestsPerSecond, wait.Round(time.Millisecond)))
+			return nil, false
+		}
+	}
+	if settings.Uploads == 0 || r.Method != http.MethodPut && r.Method != http.MethodPost && r.Method != http.MethodPatch {
+		return func() {}, true
+	}
+	if !f.uploads.begin(address, settings.Uploads) {
+		registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s pushes in %d requests, and no more at a time: try again when one has ended", address, settings.Uploads))
+		return nil, false
+	}
+	return func() { f.uploads.end(address) }, true
+}
+
+// network is what the limits of an address are for: the address, or the network of an IPv6 address, of which one machine
+// may have as many as it likes.
+func network(address string) string {
+	parsed, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return host(address)
+	}
+	ip := parsed.Addr().Unmap().WithZone("")
+	if prefix, err := ip.Prefix(64); err == nil && ip.Is6() {
+		return prefix.String()
+	}
+	return ip.String()
+}
+
+// rates are what addresses may send.
+type rates struct {
+	mu       sync.Mutex // so that an address has one limiter
+	limiters *lru.Cache[string, *rate.Limiter]
+}
+
+func newRates() *rates {
+	limiters, err := lru.New[string, *rate.Limiter](maxAddresses)
+	if err != nil { // only for a size below 1
+		panic(err)
+	}
+	return &rates{limiters: limiters}
+}
+
+func (r *rates) forget() { r.limiters.Purge() }
+
+// wait returns how long an address has to wait; 0 if it has not.
+func (r *rates) wait(address string, settings *Settings) time.Duration {
+	r.mu.Lock()
+	limiter, known := r.limiters.Get(address)
+	if !known {
+		limiter = rate.NewLimiter(rate.Limit(settings.RequestsPerSecond), max(1, settings.Burst))
+		r.limiters.Add(address, limiter)
+	}
+	r.mu.Unlock()
+	turn := limiter.Reserve()
+	wait := turn.Delay()
+	if wait > 0 {
+		turn.Cancel()
+	}
+	return wait
+}
+
+// uploads are the requests under way that bring content, by address. The zero value is ready.
+type uploads struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (u *uploads) begin(address string, most int) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.of[address] >= most {
+		return false
+	}
+	if u.of == nil {
+		u.of = make(map[string]int)
+	}
+	u.of[address]++
+	return true
+}
+
+func (u *uploads) end(address string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.of[address]--; u.of[address] <= 0 {
+		delete(u.of, address)
+	}
+}

@@ -1,0 +1,93 @@
+package front_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"airmirror/api/front"
+)
+
+// status sends a request to a handler from an address.
+func status(h http.Handler, method, address string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "/v2/a/blobs/uploads/", strings.NewReader("x"))
+	r.RemoteAddr = address
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// refused fails the test unless an answer is an error with a status that says when to come again.
+func refused(t *testing.T, w *httptest.ResponseRecorder, status int, code string) {
+	t.Helper()
+	if w.Code != status || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"code":"`+code+`"`) {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
+// busy is a handler that is in the middle of a request until release is closed.
+func busy(t *testing.T, settings front.Settings, method, address string) (f *front.Front, release func()) {
+	t.Helper()
+	begun, end, done := make(chan bool), make(chan bool), make(chan bool)
+	first := true
+	f = front.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if first {
+			first = false
+			close(begun)
+			<-end
+		}
+	}), front.Options{Pages: map[string]http.Handler{"/healthz": front.Alive()}}, settings)
+	go func() { defer close(done); status(f, method, address) }()
+	<-begun
+	return f, func() { close(end); <-done }
+}
+
+func TestTooManyAtATimeAreToldToComeAgain(t *testing.T) {
+	f, release := busy(t, front.Settings{Requests: 1}, http.MethodGet, "192.0.2.1:1")
+	refused(t, status(f, http.MethodGet, "192.0.2.2:1"), 503, "UNAVAILABLE")
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	if body, _ := io.ReadAll(w.Body); w.Code != 200 {
+		t.Errorf("it is called dead: %d %s", w.Code, body)
+	}
+	release()
+	if w := status(f, http.MethodGet, "192.0.2.2:1"); w.Code != 200 || f.UnderWay() != 0 {
+		t.Errorf("%d, %d under way", w.Code, f.UnderWay())
+	}
+}
+
+func TestRateIsPerAddress(t *testing.T) {
+	f := front.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), front.Options{}, front.Settings{RequestsPerSecond: 0.001, Burst: 2})
+	for _, address := range []string{"192.0.2.1:1", "192.0.2.1:2", "[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.2:1"} {
+		if w := status(f, http.MethodGet, address); w.Code != 200 {
+			t.Errorf("%s: %d", address, w.Code)
+		}
+	}
+	for _, address := range []string{"192.0.2.1:3", "[2001:db8::3]:1", "[::ffff:192.0.2.1]:1"} {
+		refused(t, status(f, http.MethodGet, address), 429, "TOOMANYREQUESTS")
+	}
+	first, second := status(f, http.MethodGet, "192.0.2.1:3"), status(f, http.MethodGet, "192.0.2.1:3")
+	if first.Header().Get("Retry-After") != second.Header().Get("Retry-After") {
+		t.Errorf("who is refused has to wait longer for it: %v, %v", first.Header(), second.Header())
+	}
+	f.Configure(front.Settings{})
+	if w := status(f, http.MethodGet, "192.0.2.1:4"); w.Code != 200 {
+		t.Errorf("without a limit: %d", w.Code)
+	}
+}
+
+func TestUploadsArePerAddress(t *testing.T) {
+	f, release := busy(t, front.Settings{Uploads: 1}, http.MethodPatch, "192.0.2.1:1")
+	refused(t, status(f, http.MethodPut, "192.0.2.1:2"), 429, "TOOMANYREQUESTS")
+	for method, address := range map[string]string{http.MethodGet: "192.0.2.1:3", http.MethodPut: "192.0.2.2:1"} {
+		if w := status(f, method, address); w.Code != 200 {
+			t.Errorf("%s from %s: %d", method, address, w.Code)
+		}
+	}
+	release()
+	if w := status(f, http.MethodPut, "192.0.2.1:2"); w.Code != 200 {
+		t.Errorf("afterwards: %d", w.Code)
+	}
+}

@@ -1,0 +1,158 @@
+package front
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// socket notes what it is told to read from, and for how long it has time.
+type socket struct {
+	*httptest.ResponseRecorder
+	from []io.Reader
+	// stop has reading end after so many bytes, once, as a client does that takes no more in time.
+	stop int64
+	// lose has as many bytes of what was read go nowhere then.
+	lose int64
+}
+
+func (s *socket) SetReadDeadline(time.Time) error  { return nil }
+func (s *socket) SetWriteDeadline(time.Time) error { return nil }
+
+func (s *socket) ReadFrom(r io.Reader) (int64, error) {
+	limited := r.(*io.LimitedReader)
+	s.from = append(s.from, limited.R)
+	if s.stop == 0 {
+		return s.Body.ReadFrom(r)
+	}
+	n, _ := io.CopyN(s.Body, r, s.stop)
+	_, _ = io.CopyN(io.Discard, r, s.lose)
+	s.stop = 0
+	return n, os.ErrDeadlineExceeded
+}
+
+// large is a file of several pieces, and larger than all buffers between a server and a client.
+func large(t *testing.T) (*os.File, []byte) {
+	t.Helper()
+	content := bytes.Repeat([]byte("0123456789abcdef"), (2*piece+4096)/16)
+	path := filepath.Join(t.TempDir(), "blob")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file, content
+}
+
+// TestFilesReachTheSocket holds what lets net/http use sendfile.
+func TestFilesReachTheSocket(t *testing.T) {
+	file, content := large(t)
+	s := &socket{ResponseRecorder: httptest.NewRecorder()}
+	w := &writer{ResponseWriter: s, stall: time.Minute, began: time.Now()}
+	w.begin()
+	n, err := io.CopyN(w, file, int64(len(content)))
+	if err != nil || n != int64(len(content)) || w.sent != n || !bytes.Equal(s.Body.Bytes(), content) {
+		t.Errorf("sent %d of %d, counted %d, %v", n, len(content), w.sent, err)
+	}
+	if len(s.from) != 3 {
+		t.Errorf("%d pieces", len(s.from))
+	}
+	for _, from := range s.from {
+		if from != io.Reader(file) {
+			t.Errorf("the socket read from %v, want the file", from)
+		}
+	}
+}
+
+// TestWhoTakesSomeHasMoreTime: a client that took part of a piece in time gets the rest, and not one byte twice or never.
+func TestWhoTakesSomeHasMoreTime(t *testing.T) {
+	for name, lose := range map[string]int64{"sent as read": 0, "read and lost": 3} {
+		t.Run(name, func(t *testing.T) {
+			file, content := large(t)
+			s := &socket{ResponseRecorder: httptest.NewRecorder(), stop: 1000, lose: lose}
+			w := &writer{ResponseWriter: s, stall: time.Minute, began: time.Now()}
+			w.begin()
+			n, err := io.CopyN(w, file, int64(len(content)))
+			switch {
+			case lose == 0 && (err != nil || !bytes.Equal(s.Body.Bytes(), content)):
+				t.Errorf("sent %d of %d, %v", n, len(content), err)
+			case lose > 0 && (!errors.Is(err, os.ErrDeadlineExceeded) || n != 1000):
+				t.Errorf("sent %d, %v: want it cut off where bytes were lost", n, err)
+			}
+		})
+	}
+}
+
+// stalled answers with a large file to a client that does nothing, and returns what the handler met.
+func stalled(t *testing.T, stall time.Duration, handler func(http.ResponseWriter, *http.Request) error, client func(net.Conn)) error {
+	t.Helper()
+	met := make(chan error, 1)
+	f := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { met <- handler(w, r) }), Options{}, Settings{Stall: stall})
+	server := httptest.NewServer(f)
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client(conn)
+	return <-met
+}
+
+func TestWhoTakesNothingIsCutOff(t *testing.T) {
+	file, content := large(t)
+	for name, from := range map[string]io.Reader{"a file": file, "memory": bytes.NewReader(content)} {
+		err := stalled(t, time.Millisecond, func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", "application/octet-stream")
+			_, err := io.CopyN(w, from, int64(len(content)))
+			return err
+		}, func(conn net.Conn) { _, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") })
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWhoSendsNothingIsCutOff(t *testing.T) {
+	err := stalled(t, time.Millisecond, func(_ http.ResponseWriter, r *http.Request) error {
+		_, err := io.Copy(io.Discard, r.Body)
+		return err
+	}, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+	})
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+// TestABodyThatEndedHasNoDeadline: what is done with it may take longer than a client may stall.
+func TestABodyThatEndedHasNoDeadline(t *testing.T) {
+	err := stalled(t, time.Millisecond, func(_ http.ResponseWriter, r *http.Request) error {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return err
+		}
+		late := time.NewTimer(grain + grain/2)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			return nil
+		case <-r.Context().Done():
+			return r.Context().Err()
+		}
+	}, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345")
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,116 @@
+package metrics
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"airmirror/api/front"
+)
+
+// requests are those of clients. Labels are looked up once for each route and status, and kept in a map that is replaced,
+// never changed: counting waits for nobody.
+type requests struct {
+	count    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	in, out  *prometheus.CounterVec
+	broken   *prometheus.CounterVec
+
+	mu    *sync.Mutex // for replacing known
+	known *atomic.Pointer[map[route]*series]
+}
+
+// route is what is counted together.
+type route struct {
+	endpoint, method string
+	status           int
+}
+
+type series struct {
+	count    prometheus.Counter
+	duration prometheus.Observer
+	in, out  prometheus.Counter
+	broken   prometheus.Counter
+}
+
+// seconds are the bounds of what requests take: from one that is answered from memory to a large blob over a slow link.
+var seconds = []float64{.001, .005, .025, .1, .5, 1, 5, 30, 120, 600}
+
+func newRequests() requests {
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: "http", Name: name, Help: help}, labels)
+	}
+	r := requests{
+		count: vec("requests_total", "Requests that were answered, by route and status; status 0 had no answer.", "endpoint", "method", "status"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: "http", Name: "request_duration_seconds", Buckets: seconds,
+			Help: "From the headers of a request to the last byte of its answer.",
+		}, []string{"endpoint", "method"}),
+		in:     vec("received_bytes_total", "Bytes of the bodies of requests.", "endpoint", "method"),
+		out:    vec("sent_bytes_total", "Bytes of the bodies of answers.", "endpoint", "method"),
+		broken: vec("broken_total", "Answers that ended before they were whole.", "endpoint", "method"),
+		mu:     new(sync.Mutex), known: new(atomic.Pointer[map[route]*series]),
+	}
+	r.known.Store(&map[route]*series{})
+	return r
+}
+
+func (r *requests) collectors() []prometheus.Collector {
+	return []prometheus.Collector{r.count, r.duration, r.in, r.out, r.broken}
+}
+
+// methods are those that are counted by their name.
+var methods = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodPut: true, http.MethodPost: true, http.MethodPatch: true, http.MethodDelete: true,
+}
+
+// Request counts a request that has ended; it is an observer of [front.Options].
+func (m *Metrics) Request(e *front.Exchange) {
+	key := route{"other", e.Request.Method, e.Status}
+	if e.Seen != nil && e.Seen.Parsed {
+		key.endpoint = e.Seen.Endpoint.String()
+	}
+	s := (*m.requests.known.Load())[key]
+	if s == nil {
+		if !methods[key.method] {
+			key.method = "other"
+		}
+		s = m.requests.add(key)
+	}
+	s.count.Inc()
+	s.duration.Observe(e.Took.Seconds())
+	if e.In > 0 {
+		s.in.Add(float64(e.In))
+	}
+	if e.Out > 0 {
+		s.out.Add(float64(e.Out))
+	}
+	if e.Broken {
+		s.broken.Inc()
+	}
+}
+
+// add finds out how a route is counted, and keeps it.
+func (r *requests) add(key route) *series {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := *r.known.Load()
+	if s := known[key]; s != nil {
+		return s
+	}
+	s := &series{
+		count:    r.count.WithLabelValues(key.endpoint, key.method, strconv.Itoa(key.status)),
+		duration: r.duration.WithLabelValues(key.endpoint, key.method),
+		in:       r.in.WithLabelValues(key.endpoint, key.method),
+		out:      r.out.WithLabelValues(key.endpoint, key.method),
+		broken:   r.broken.WithLabelValues(key.endpoint, key.method),
+	}
+	more := maps.Clone(known)
+	more[key] = s
+	r.known.Store(&more)
+	return s
+}

@@ -1,0 +1,176 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"airmirror/mirror"
+)
+
+// Sources are what is read when metrics are asked for. What is nil has no metrics.
+type Sources struct {
+	Mirror *mirror.Mirror
+	// Store is surveyed now and then for how much it holds.
+	Store mirror.CollectStore
+	// Space returns how large the disk is and how much of it is free, in bytes.
+	Space func() (total, free int64, err error)
+	// Collection returns what the last run of the collector did; nil if there was none.
+	Collection func(context.Context) (*Collection, error)
+	// UnderWay is how many requests are being answered.
+	UnderWay func() int64
+}
+
+// Collection is what a run of the collector did.
+type Collection struct {
+	Began   time.Time
+	Seconds float64
+	Bytes   int64 // freed
+	Failed  bool  // it ended early
+}
+
+// Watch adds the metrics of a mirror. Call it once.
+func (m *Metrics) Watch(s Sources) {
+	m.registry.MustRegister(&state{Sources: s, log: m.log, sizes: newSizes(s.Store, m.log)})
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+var (
+	lookups    = desc("lookups_total", "What became of what clients asked for: hit, stale or miss.", "kind", "outcome")
+	wanted     = desc("wants_added_total", "Times that something could not be given, but may be another time.")
+	wants      = desc("wants", "What clients asked for and could not be given, until it can be.")
+	transfers  = desc("flights", "Transfers from upstreams that are under way.")
+	incomplete = desc("incomplete_images", "Images that were pulled and are still to be completed.")
+	mode       = desc("mode", "1 for the mode that the mirror is in.", "mode")
+	readOnly   = desc("read_only", "Whether nothing is written.")
+	underWay   = desc("http_requests_in_flight", "Requests that are being answered.")
+
+	gone     = desc("upstream_gone", "Whether an upstream counts as gone.", "host")
+	failures = desc("upstream_failures", "Failures of an upstream one after another, up to now.", "host")
+
+	diskTotal = desc("disk_size_bytes", "Size of the disk that content is on.")
+	diskFree  = desc("disk_free_bytes", "How much of it may still be filled.")
+
+	collectedAt    = desc("gc_last_run_timestamp_seconds", "When the last collection began, in Unix time.")
+	collectedIn    = desc("gc_last_run_seconds", "How long the last collection took.")
+	collectedBytes = desc("gc_last_run_freed_bytes", "What the last collection freed.")
+	collectedOK    = desc("gc_last_run_ok", "Whether the last collection came to its end.")
+
+	verifiedAt    = desc("verify_last_run_timestamp_seconds", "When the last verification that came to its end began, in Unix time.")
+	verifiedBytes = desc("verify_last_run_bytes", "How much the last verification read.")
+	verifiedFlaws = desc("verify_last_run_flaws", "What the last verification found.")
+	verifying     = desc("verify_running", "Whether a verification is under way.")
+)
+
+// state is a [prometheus.Collector] of what is there to be read.
+type state struct {
+	Sources
+	log   *zap.Logger
+	sizes *sizes
+}
+
+// Describe implements [prometheus.Collector]: which metrics there are depends on the state.
+func (s *state) Describe(ch chan<- *prometheus.Desc) { ch <- transfers }
+
+// Collect implements [prometheus.Collector].
+func (s *state) Collect(ch chan<- prometheus.Metric) {
+	e := emitter(ch)
+	if s.Mirror != nil {
+		e.counters(s.Mirror.Counters())
+		e.status(s.Mirror.Status())
+	}
+	if s.UnderWay != nil {
+		e.gauge(underWay, float64(s.UnderWay()))
+	}
+	if s.Space != nil {
+		if total, free, err := s.Space(); err == nil {
+			e.gauge(diskTotal, float64(total))
+			e.gauge(diskFree, float64(free))
+		}
+	}
+	if s.Collection != nil {
+		e.collection(s.collected())
+	}
+	s.sizes.emit(e)
+}
+
+// collectionWithin is how long it may take to read what the collector did.
+const collectionWithin = time.Second
+
+func (s *state) collected() *Collection {
+	ctx, cancel := context.WithTimeout(context.Background(), collectionWithin)
+	defer cancel()
+	c, err := s.Collection(ctx)
+	if err != nil {
+		s.log.Warn("cannot tell what the last collection did", zap.Error(err))
+		return nil
+	}
+	return c
+}
+
+// emitter is where metrics go.
+type emitter chan<- prometheus.Metric
+
+func (e emitter) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	e <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func (e emitter) counter(d *prometheus.Desc, value uint64, labels ...string) {
+	e <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+}
+
+func (e emitter) yes(d *prometheus.Desc, yes bool, labels ...string) {
+	value := 0.
+	if yes {
+		value = 1
+	}
+	e.gauge(d, value, labels...)
+}
+
+func (e emitter) counters(c mirror.Counters) {
+	for kind, o := range map[string]mirror.Outcomes{"manifest": c.Manifests, "blob": c.Blobs} {
+		e.counter(lookups, o.Hits, kind, "hit")
+		e.counter(lookups, o.Stale, kind, "stale")
+		e.counter(lookups, o.Misses, kind, "miss")
+	}
+	e.counter(wanted, c.Wants)
+}
+
+func (e emitter) status(s mirror.Status) {
+	e.gauge(transfers, float64(s.Transfers))
+	e.gauge(incomplete, float64(s.Incomplete))
+	e.gauge(wants, float64(s.Wants))
+	for _, m := range []mirror.Mode{mirror.Auto, mirror.Online, mirror.Offline} {
+		e.yes(mode, m == s.Mode, string(m))
+	}
+	for _, u := range s.Upstreams {
+		e.yes(gone, u.Gone, u.Host)
+		e.gauge(failures, float64(u.Failures), u.Host)
+	}
+	e.yes(readOnly, s.ReadOnly)
+	e.yes(verifying, s.Verify.Running)
+	if last := s.Verify.Last; last != nil {
+		flaws := 0
+		for _, n := range last.Flaws {
+			flaws += n
+		}
+		e.gauge(verifiedAt, float64(last.Started.Unix()))
+		e.gauge(verifiedBytes, float64(last.Bytes))
+		e.gauge(verifiedFlaws, float64(flaws))
+	}
+}
+
+func (e emitter) collection(c *Collection) {
+	if c == nil {
+		return
+	}
+	e.gauge(collectedAt, float64(c.Began.Unix()))
+	e.gauge(collectedIn, c.Seconds)
+	e.gauge(collectedBytes, float64(c.Bytes))
+	e.yes(collectedOK, !c.Failed)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"airmirror/api/front"
+	"airmirror/cache"
+	"airmirror/gc"
+	"airmirror/mirror"
+)
+
+// limitsConfig says how much clients may ask for at a time.
+type limitsConfig struct {
+	Requests          int      `yaml:"requests"` // at a time; 0 for any number
+	RequestsPerSecond float64  `yaml:"requestsPerSecond"`
+	Burst             int      `yaml:"burst"`
+	Uploads           int      `yaml:"uploads"`
+	Stall             duration `yaml:"stall"`
+	// MinFree is how much of the disk stays free; the smaller one of defaultMinFree if it is not said.
+	MinFree *gc.Share `yaml:"minFree"`
+}
+
+// defaultMinFree are two shares of a disk, of which the smaller one stays free.
+var defaultMinFree = [2]gc.Share{{Percent: 1}, {Bytes: 512 << 20}}
+
+func defaultLimits() limitsConfig {
+	return limitsConfig{Requests: 8192, Stall: duration(5 * time.Minute)}
+}
+
+func (c limitsConfig) check() error {
+	for name, n := range map[string]float64{
+		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads),
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s: %v: want 0 or more", name, n)
+		}
+	}
+	if c.Stall > 0 {
+		return c.Stall.atLeast(time.Second)
+	}
+	return nil
+}
+
+func (c limitsConfig) settings() front.Settings {
+	return front.Settings{
+		Requests: c.Requests, RequestsPerSecond: c.RequestsPerSecond, Burst: c.Burst, Uploads: c.Uploads, Stall: time.Duration(c.Stall),
+	}
+}
+
+// minFree is how much of a disk of that size stays free, in bytes.
+func (c limitsConfig) minFree(total int64) int64 {
+	if c.MinFree != nil {
+		return c.MinFree.Of(total)
+	}
+	return min(defaultMinFree[0].Of(total), defaultMinFree[1].Of(total))
+}
+
+// room is what refuses what the disk has no room for.
+func (c serveConfig) room(store mirror.Store) func(need int64) error {
+	held, ok := store.(*cache.Store)
+	if !ok { // nobody knows how large the disk is
+		return nil
+	}
+	return held.Floor(func(total int64) int64 { return c.current().Limits.minFree(total) }).Check
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"airmirror/api/admin"
+	"airmirror/api/auth"
+	"airmirror/cmd/mirror/settings"
+	"airmirror/mirror"
+)
+
+// part is something that can change while a server runs.
+type part struct {
+	// keys of the settings that it follows; one that ends with a dot stands for all below it.
+	keys []string
+	// prepare returns what makes next hold, or why that cannot be. It changes nothing, and is called whether something
+	// changed or not: files may have.
+	prepare func(next serveConfig) (apply func(), err error)
+}
+
+func (p part) follows(key string) bool {
+	return slices.ContainsFunc(p.keys, func(k string) bool { return k == key || strings.HasSuffix(k, ".") && strings.HasPrefix(key, k) })
+}
+
+// reloader has a server take up settings anew.
+type reloader struct {
+	log    *zap.Logger
+	hangUp <-chan os.Signal
+	parts  []part
+
+	mu      sync.Mutex
+	started serveConfig // what holds until a restart
+	now     serveConfig // what holds of the rest
+}
+
+// reload reads the settings again and makes those hold that can, or changes nothing and says why.
+func (r *reloader) reload(context.Context) (admin.Reloaded, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, err := r.started.again()
+	if err != nil {
+		return r.refuse(err)
+	}
+	var applies []func()
+	for _, part := range r.parts {
+		apply, err := part.prepare(next)
+		if err != nil {
+			return r.refuse(err)
+		}
+		applies = append(applies, apply)
+	}
+	for _, apply := range applies {
+		apply()
+	}
+	reloaded := r.compare(next)
+	r.now = next
+	r.started.live.Store(&next.config)
+	r.log.Info("reloaded", zap.Strings("changed", reloaded.Changed), zap.Strings("restart", reloaded.Restart))
+	return reloaded, nil
+}
+
+func (r *reloader) refuse(err error) (admin.Reloaded, error) {
+	r.log.Error("not reloaded: everything stays as it was", zap.Error(err))
+	return admin.Reloaded{}, mirror.Errorf(mirror.CodeUnsupported, "nothing was changed: %w", err)
+}
+
+// compare says which keys have other values in next than those that hold.
+func (r *reloader) compare(next serveConfig) admin.Reloaded {
+	reloaded := admin.Reloaded{Changed: []string{}, Restart: []string{}}
+	started, now := settings.Keys(&r.started.config), settings.Keys(&r.now.config)
+	for i, key := range settings.Keys(&next.config) {
+		follows := slices.ContainsFunc(r.parts, func(p part) bool { return p.follows(key.Path) })
+		switch {
+		case follows && !reflect.DeepEqual(key.Value(), now[i].Value()):
+			reloaded.Changed = append(reloaded.Changed, key.Path)
+		case !follows && !reflect.DeepEqual(key.Value(), started[i].Value()):
+			reloaded.Restart = append(reloaded.Restart, key.Path)
+		}
+	}
+	return reloaded
+}
+
+// follow reloads whenever the process is told to hang up, until ctx ends.
+func (r *reloader) follow(ctx context.Context) {
+	for {
+		select {
+		case <-r.hangUp:
+			_, _ = r.reload(ctx) // it is in the log
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// newReloader returns what reloads a server. What it can change is here.
+func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, reloadTLS func() error, log *zap.Logger) *reloader {
+	return &reloader{log: log, hangUp: hangUp, started: c, now: c, parts: []part{
+		{keys: []string{"logLevel"}, prepare: func(next serveConfig) (func(), error) {
+			to, err := zap.ParseAtomicLevel(next.LogLevel)
+			return func() { level.SetLevel(to.Level()) }, err
+		}},
+		{keys: []string{"accessLog", "fresh", "local", "mirrored", "limits.minFree"}, prepare: asked},
+		{keys: []string{"limits."}, prepare: func(next serveConfig) (func(), error) {
+			return func() { w.watch.front.Configure(next.Limits.settings()) }, nil
+		}},
+		{keys: []string{"upstream", "upstreams", "knownUpstreams", "upstreamTimeout", "retryFor"}, prepare: func(next serveConfig) (func(), error) {
+			if c.Offline {
+				return func() { w.mirror.Reconfigure(next.names(), nil) }, nil
+			}
+			next.observe = c.observe
+			client, err := newUpstream(next.upstreams(), next, log)
+			return func() { w.mirror.Reconfigure(next.names(), client) }, err
+		}},
+		{keys: []string{"auth."}, prepare: func(next serveConfig) (func(), error) {
+			opts, err := next.access(log)
+			if err == nil {
+				_, err = auth.New(opts)
+			}
+			return func() {
+				if err := errors.Join(guard.Apply(opts), guard.Reload()); err != nil {
+					log.Error("who may do what stays as it was", zap.Error(err))
+				}
+			}, err
+		}},
+		{keys: []string{"gc."}, prepare: func(next serveConfig) (func(), error) {
+			schedule := next.GC.schedule()
+			return func() {
+				if err := w.collector.Configure(schedule); err != nil {
+					log.Error("the collector goes on as it did", zap.Error(err))
+				}
+			}, schedule.Validate()
+		}},
+		{keys: []string{"audit."}, prepare: func(next serveConfig) (func(), error) { return w.audit.Reopen(next.Audit.File) }},
+		// The last: to read certificates is to use them.
+		{prepare: func(serveConfig) (func(), error) { return func() {}, reloadTLS() }},
+	}}
+}
+
+// asked is for what is looked up each time it is needed; see [serveConfig.current].
+func asked(serveConfig) (func(), error) { return func() {}, nil }
+
+func newReloadCommand() *cobra.Command {
+	q := &question{}
+	return q.command(&cobra.Command{
+		Use:   "reload",
+		Short: "Have the server read its settings again",
+		Long: `Have the server read its file of settings, its certificates and its users again, as SIGHUP does.
+Upstreams and how they are asked, users and rules, retention, limits, the log level, the access
+log and the audit log change at once; transfers under way end as they began. What needs a restart is named. A mistake in the
+file changes nothing, and is named with its place.`,
+		Example: `  mirror reload`,
+		Args:    noArguments,
+	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
+		reloaded, err := client.Reload(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if q.json {
+			return printJSON(cmd.OutOrStdout(), reloaded)
+		}
+		text := "reloaded: nothing has changed in the settings"
+		if len(reloaded.Changed) > 0 {
+			text = "reloaded: " + strings.Join(reloaded.Changed, ", ")
+		}
+		if len(reloaded.Restart) > 0 {
+			text += "\nafter a restart: " + strings.Join(reloaded.Restart, ", ")
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+		return err
+	})
+}
+
+var errNoAgain = errors.New("these settings were not read from anywhere")
+
+// again reads the settings from where they came from.
+func (c *serveConfig) again() (serveConfig, error) {
+	if c.flagsGiven == nil {
+		return serveConfig{}, errNoAgain
+	}
+	next := serveConfig{configFile: c.configFile}
+	return next, next.load(c.flagsGiven)
+}

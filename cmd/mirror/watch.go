@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/auth"
+	"airmirror/api/front"
+	"airmirror/api/metrics"
+	"airmirror/gc"
+	"airmirror/upstream"
+)
+
+// metricsConfig says where metrics are to be had: at /metrics, with everything else or at an address of their own.
+type metricsConfig struct {
+	Enabled bool   `yaml:"enabled"`
+	Listen  string `yaml:"listen"`
+}
+
+const (
+	metricsPath = "/metrics"
+	alivePath   = "/healthz"
+	readyPath   = "/readyz"
+)
+
+// watch is what tells how a server is doing.
+type watch struct {
+	metrics *metrics.Metrics
+	front   *front.Front
+	pages   map[string]http.Handler
+	// listener is an address of its own, nil without one.
+	listener net.Listener
+	log      *zap.Logger
+}
+
+func newWatch(c metricsConfig, log *zap.Logger) (*watch, error) {
+	w := &watch{metrics: metrics.New(version, log), log: log}
+	if !c.Enabled || c.Listen == "" {
+		return w, nil
+	}
+	var err error
+	w.listener, err = listen(c.Listen, "metrics.listen")
+	return w, err
+}
+
+// upstream counts what is asked of upstreams; it is an observer of theirs.
+func (w *watch) upstream(o upstream.Observed) { w.metrics.Upstream(o.Host, o.Status, o.Took) }
+
+// handler returns what clients are answered by: next, and what stands in front of it.
+func (w *watch) handler(next http.Handler, works *works, c serveConfig) http.Handler {
+	w.pages = map[string]http.Handler{
+		alivePath: front.Alive(),
+		readyPath: front.Ready(w.log, works.checks(c)...),
+	}
+	pages := map[string]http.Handler{alivePath: w.pages[alivePath], readyPath: w.pages[readyPath]}
+	if c.Metrics.Enabled {
+		w.pages[metricsPath] = w.metrics.Handler()
+		if c.Metrics.Listen == "" {
+			pages[metricsPath] = w.pages[metricsPath]
+		}
+	}
+	w.front = front.New(next, front.Options{
+		Pages:     pages,
+		User:      auth.UserOf,
+		Observers: []func(*front.Exchange){w.metrics.Request, works.audit.Request, front.AccessLog(w.log, func() bool { return c.current().AccessLog })},
+	}, c.Limits.settings())
+	w.metrics.Watch(metrics.Sources{
+		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay,
+	})
+	return w.front
+}
+
+// serve answers for metrics and health at an address of their own, if they have one, until ctx ends. Call it after handler.
+func (w *watch) serve(ctx context.Context) {
+	if w.listener == nil {
+		return
+	}
+	server := newServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if page, ok := w.pages[r.URL.Path]; ok {
+			page.ServeHTTP(out, r)
+			return
+		}
+		http.NotFound(out, r)
+	}), w.log)
+	server.WriteTimeout = time.Minute
+	context.AfterFunc(ctx, func() { server.Close() })
+	w.log.Info("serving metrics", zap.Stringer("address", w.listener.Addr()))
+	if err := server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
+		w.log.Error("metrics are not served any more", zap.Error(err))
+	}
+}
+
+// checks are what has to be in order for the mirror to be ready. That upstreams answer is none of it.
+func (w *works) checks(c serveConfig) []front.Check {
+	return []front.Check{
+		{Name: "the data folder cannot be written to", Do: func(context.Context) error { return tryFolder(c.Data) }},
+		{Name: "the index cannot be read", Do: func(ctx context.Context) error {
+			_, err := w.store.Repos(ctx, "", 1)
+			return err
+		}},
+		{Name: "the disk is full", Do: func(context.Context) error {
+			if w.mirror.ReadOnly() {
+				return nil
+			}
+			return w.mirror.Writable()
+		}},
+	}
+}
+
+// tryFolder reports whether a file cannot be written in a folder.
+func tryFolder(folder string) error {
+	path := filepath.Join(folder, ".ready")
+	err := os.WriteFile(path, []byte("ready\n"), 0o600)
+	return errors.Join(err, os.Remove(path))
+}
+
+// collectionNotes is the kind of notes that are results of the collector, by what it ran for; see [gc.Result].
+const collectionNotes = "collection"
+
+// collected returns what the last run of the collector did; nil if there was none.
+func (w *works) collected(ctx context.Context) (*metrics.Collection, error) {
+	notes, err := w.store.Notes(ctx, collectionNotes)
+	if err != nil {
+		return nil, err
+	}
+	var last *metrics.Collection
+	for _, note := range notes {
+		var r gc.Result
+		if json.Unmarshal(note, &r) == nil && (last == nil || r.Began.After(last.Began)) {
+			last = &metrics.Collection{Began: r.Began, Seconds: r.Seconds, Bytes: r.Bytes, Failed: r.Error != ""}
+		}
+	}
+	return last, nil
+}
