@@ -10,6 +10,7 @@
 //	pull_test.go       cold pull-through, against the upstream itself and against distribution as a proxy
 //	herd_test.go       many clients on one cold blob, against distribution as a proxy
 //	bundle_test.go     bundles in and out, against a loop of read, sha256, write and fsync, and against cp
+//	gc_test.go         a collection, against that of distribution on the same images
 //	carry_test.go      20 GiB from one mirror into another, for the memory that this takes
 //
 // The rest is what they need: client_test.go (HTTP as cheap as can be, so that the server is what is measured),
