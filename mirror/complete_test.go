@@ -213,7 +213,7 @@ func TestCompletionGivesUpWrongBytes(t *testing.T) {
 		if n := p.Status().Incomplete; n != 0 {
 			t.Errorf("%d images are to be completed after a restart", n)
 		}
-		p.origin.body = nil
+		p.origin.sends(nil)
 		p.pull("one") // and who pulls it has it completed
 		later(time.Minute)
 		p.complete("v1", true)

@@ -94,7 +94,7 @@ func TestAFetchThatIsStoppedEndsItsTransfers(t *testing.T) {
 					if transfers != 0 {
 						t.Errorf("%d transfers are under way, want none", transfers)
 					}
-					p.origin.body = nil
+					p.origin.sends(nil)
 					p.pull("a layer") // nothing is left behind that is in the way of the next one
 					return
 				}

@@ -216,7 +216,7 @@ func TestWrongBytesNeverEndCleanly(t *testing.T) {
 				if stat, err := p.store.StatBlob(t.Context(), app, blob); err != nil || stat.Held {
 					t.Errorf("%+v, %v: nothing of it is kept", stat, err)
 				}
-				p.origin.body = nil
+				p.origin.sends(nil)
 				p.pull(long)
 			})
 		}

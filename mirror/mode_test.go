@@ -31,7 +31,7 @@ func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
 				p := start(t, mirror.Options{Mode: before, Complete: func(mirror.Repo) (bool, bool) { return true, true }})
 				d := p.origin.image(app, []string{"layer"}, "v1").Digest
 				p.get(byTag("v1"), d)
-				p.origin.body = endless
+				p.origin.sends(endless)
 				errs := make(chan error, 3)
 				go func() { _, err := p.read(app, digest.FromString("layer")); errs <- err }()
 				go func() { _, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{}); errs <- err }()

@@ -51,6 +51,13 @@ func (o *origin) set(before func(context.Context, string) error) {
 	o.before = before
 }
 
+// sends changes what blobs are sent as from now on.
+func (o *origin) sends(body func(ctx context.Context, content string) (io.ReadCloser, int64)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.body = body
+}
+
 // hangs has a call wait until its context ends.
 func hangs(call string) func(context.Context, string) error {
 	return func(ctx context.Context, asked string) error {
@@ -179,8 +186,11 @@ func (o *origin) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (i
 	if err != nil {
 		return nil, 0, err
 	}
-	if o.body != nil {
-		body, size := o.body(ctx, content)
+	o.mu.Lock()
+	send := o.body
+	o.mu.Unlock()
+	if send != nil {
+		body, size := send(ctx, content)
 		return body, size, nil
 	}
 	return io.NopCloser(strings.NewReader(content)), int64(len(content)), nil

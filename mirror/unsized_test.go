@@ -106,7 +106,7 @@ func TestABlobThatNobodyAnnouncedEndsWithItsClients(t *testing.T) {
 					close(release)
 				} else {
 					<-ended
-					p.origin.body = nil
+					p.origin.sends(nil)
 				}
 				p.pull("a layer")
 			})
