@@ -150,7 +150,7 @@ func Folder(ctx context.Context, store Store, names mirror.Names, req Request, t
 		how = entry{origin: mirror.Imported}
 	}
 	r := newRun(store, names, req, f, how, tell)
-	f.progress, r.summary.Cache = r.reporter, f.cache
+	f.progress, r.summary.Cache = r.Reporter, f.cache
 	return r.do(ctx, folderWorkers)
 }
 
@@ -162,7 +162,7 @@ func Registry(ctx context.Context, store Store, names mirror.Names, source Sourc
 	}
 	l := &live{source: source, store: store, host: mirror.CanonicalHost(req.From), repos: req.Repos}
 	r := newRun(store, names, req, l, entry{origin: mirror.Pushed, local: true}, tell)
-	l.progress = r.reporter
+	l.progress = r.Reporter
 	return r.do(ctx, liveWorkers)
 }
 

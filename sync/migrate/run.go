@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"airmirror/mirror"
+	"airmirror/sync/progress"
 )
 
 const (
@@ -29,7 +30,8 @@ type entry struct {
 
 // run is one request being worked on.
 type run struct {
-	*reporter
+	*progress.Reporter
+	out     func(Event)
 	store   Store
 	names   mirror.Names
 	req     Request
@@ -46,10 +48,12 @@ func newRun(store Store, names mirror.Names, req Request, p place, how entry, te
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
-	return &run{
-		reporter: newReporter(tell), store: store, names: names, req: req, place: p, how: how,
+	r := &run{
+		out: tell, store: store, names: names, req: req, place: p, how: how,
 		budget: make(chan struct{}, req.Parallel),
 	}
+	r.Reporter = progress.New(func() { r.tell(Event{Kind: KindProgress}) })
+	return r
 }
 
 // do works on the repositories, several at a time.
@@ -64,7 +68,7 @@ func (r *run) do(ctx context.Context, workers int) (Summary, error) {
 		r.tell(Event{Kind: KindPlan, Total: int64(len(names))})
 		err = r.work(ctx, names, workers)
 	}
-	r.reporter.close()
+	r.Close()
 	r.tell(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary, err
 }
