@@ -5,11 +5,18 @@
 //
 //	cmd/mirror ── wires all of it, holds no logic
 //	    ├── api/registry  HTTP as the distribution specification has it  ─┐
-//	    ├── api/admin     HTTP for commands, and their client             │
+//	    ├── api/auth      who may do what there                           │
 //	    ├── api/front     what requests pass first: ids, limits, health   │
 //	    ├── api/metrics   what Prometheus is told                         │
 //	    ├── api/audit     a log of what was changed, and by whom          │
+//	    ├── api/certs     certificates, served and made                   │
+//	    ├── api/admin     HTTP for commands, and their client             │
 //	    ├── sync/images   lists of images, fetched ahead of need          ├──▶ mirror
+//	    ├── sync/transfer bundles out and in, on the format of sync/bundle│
+//	    ├── sync/volume   a bundle in several files                       │
+//	    ├── sync/seal     keys, and signatures of bundles                 │
+//	    ├── sync/migrate  what another registry has                       │
+//	    ├── gc            the collector: plan, then sweep                 │
 //	    ├── upstream      talks to origin registries ([Upstream])         │
 //	    └── cache         holds content and notes ([Store])              ─┘
 //

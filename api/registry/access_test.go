@@ -21,8 +21,8 @@ func (a *asked) Admit(header http.Header, r *http.Request, ask registry.Ask) (co
 
 func (*asked) May(context.Context, registry.Ask) bool { return false }
 
-// TestWhatEachRequestAsksToDo: once, before anything is looked up; what is malformed does not come so far.
-func TestWhatEachRequestAsksToDo(t *testing.T) {
+// TestWhatEachRequestAsksFor: once, before anything is looked up; what is malformed does not come so far.
+func TestWhatEachRequestAsksFor(t *testing.T) {
 	const d = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	access := &asked{}
 	s := start(t, registry.Options{Access: access})
