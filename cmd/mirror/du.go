@@ -43,8 +43,8 @@ type usages struct {
 
 func (u *usages) line(text json.RawMessage) error {
 	var line usageLine
-	if err := json.Unmarshal(text, &line); err != nil {
-		return fmt.Errorf("read the mirror's answer: %w", err)
+	if err := readAnswer(text, &line); err != nil {
+		return err
 	}
 	if line.Name == "" {
 		u.Total = &line

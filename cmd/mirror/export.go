@@ -155,8 +155,8 @@ func (e *export) fetch() error {
 	e.reasons = map[string]string{}
 	err = e.client.Job(e.cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
 		var event images.Event
-		if err := json.Unmarshal(line, &event); err != nil {
-			return fmt.Errorf("read the mirror's answer: %w", err)
+		if err := readAnswer(line, &event); err != nil {
+			return err
 		}
 		if event.Error != "" {
 			e.reasons[event.Image] = event.Error

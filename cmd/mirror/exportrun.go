@@ -193,8 +193,8 @@ func (e *export) lookForLeft() error {
 	}
 	return e.client.Job(e.cmd.Context(), "export-plan", e.ExportRequest, receipt, func(line json.RawMessage) error {
 		var event transfer.Event
-		if err := json.Unmarshal(line, &event); err != nil {
-			return fmt.Errorf("read the mirror's answer: %w", err)
+		if err := readAnswer(line, &event); err != nil {
+			return err
 		}
 		if event.Kind == transfer.KindLeft {
 			e.left = append(e.left, leftOut{event.Name, event.Reason})
@@ -222,8 +222,8 @@ func (e *export) plan() error {
 			return err
 		}
 		var event transfer.Event
-		if err := json.Unmarshal(line, &event); err != nil {
-			return fmt.Errorf("read the mirror's answer: %w", err)
+		if err := readAnswer(line, &event); err != nil {
+			return err
 		}
 		switch event.Kind {
 		case transfer.KindImage:

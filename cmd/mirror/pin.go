@@ -76,8 +76,8 @@ func notHeld(err error) error {
 func collectPins(pins *[]mirror.Pin) func(json.RawMessage) error {
 	return func(line json.RawMessage) error {
 		var pin mirror.Pin
-		if err := json.Unmarshal(line, &pin); err != nil {
-			return fmt.Errorf("read the mirror's answer: %w", err)
+		if err := readAnswer(line, &pin); err != nil {
+			return err
 		}
 		*pins = append(*pins, pin)
 		return nil

@@ -42,8 +42,8 @@ func newCollectView(out, progress io.Writer, c collectConfig, asJSON bool) *coll
 
 func (v *collectView) line(text json.RawMessage) error {
 	var line collectLine
-	if err := json.Unmarshal(text, &line); err != nil {
-		return fmt.Errorf("read the mirror's answer: %w", err)
+	if err := readAnswer(text, &line); err != nil {
+		return err
 	}
 	switch {
 	case line.Plan != nil:

@@ -68,8 +68,8 @@ func remove(cmd *cobra.Command, client *admin.Client, req removeRequest, asJSON 
 	sum := removeSummary{}
 	err := client.Job(cmd.Context(), "remove", req, nil, func(text json.RawMessage) error {
 		var line removeLine
-		if err := json.Unmarshal(text, &line); err != nil {
-			return fmt.Errorf("read the mirror's answer: %w", err)
+		if err := readAnswer(text, &line); err != nil {
+			return err
 		}
 		switch {
 		case line.Done != nil:

@@ -185,8 +185,8 @@ func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view 
 	var summary *images.Summary
 	err := client.Job(cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
 		var event images.Event
-		if err := json.Unmarshal(line, &event); err != nil {
-			return fmt.Errorf("read the mirror's answer: %w", err)
+		if err := readAnswer(line, &event); err != nil {
+			return err
 		}
 		if event.Summary != nil {
 			summary = event.Summary

@@ -172,8 +172,8 @@ func (v *importView) event(line json.RawMessage) error {
 		return err
 	}
 	var e transfer.Event
-	if err := json.Unmarshal(line, &e); err != nil {
-		return fmt.Errorf("read the mirror's answer: %w", err)
+	if err := readAnswer(line, &e); err != nil {
+		return err
 	}
 	switch e.Kind {
 	case transfer.KindProgress:

@@ -77,8 +77,8 @@ type migrateView struct {
 
 func (v *migrateView) event(line json.RawMessage) error {
 	var e migrate.Event
-	if err := json.Unmarshal(line, &e); err != nil {
-		return fmt.Errorf("read the mirror's answer: %w", err)
+	if err := readAnswer(line, &e); err != nil {
+		return err
 	}
 	if e.Kind == migrate.KindDone {
 		v.summary = e.Summary

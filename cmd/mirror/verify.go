@@ -102,8 +102,8 @@ type verifyView struct {
 
 func (v *verifyView) line(text json.RawMessage) error {
 	var line verifyLine
-	if err := json.Unmarshal(text, &line); err != nil {
-		return fmt.Errorf("read the mirror's answer: %w", err)
+	if err := readAnswer(text, &line); err != nil {
+		return err
 	}
 	if line.Flaw != nil {
 		v.found++
