@@ -80,16 +80,3 @@ func (in *importing) point(ctx context.Context, tags []mirror.CarriedTag) error 
 	}
 	return nil
 }
-
-// strike strikes off the wants of blobs that came with a manifest.
-func (in *importing) strike(ctx context.Context) {
-	for _, want := range in.c.mirror.Wants() {
-		ref, err := mirror.ParseRef(want.Ref)
-		if err != nil || !want.Blob {
-			continue
-		}
-		if stat, err := in.c.store.StatBlob(ctx, ref.Repo, ref.Digest); err == nil && stat.Held && stat.Linked {
-			in.c.mirror.Arrived(ref.Repo, ref.Digest)
-		}
-	}
-}

@@ -165,7 +165,7 @@ func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage
 		if err := in.point(ctx, tags); err != nil {
 			return err
 		}
-		in.strike(ctx)
+		in.c.mirror.Settle(ctx)
 		if err := in.discard(ctx, unneeded); err != nil {
 			return err
 		}

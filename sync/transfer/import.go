@@ -144,7 +144,7 @@ func (in *importing) finish(ctx context.Context) error {
 	if err := in.point(ctx, tags); err != nil {
 		return err
 	}
-	in.strike(ctx)
+	in.c.mirror.Settle(ctx)
 	for i := range in.doc.Images {
 		in.tell(Event{Kind: KindImage, Image: &in.doc.Images[i]})
 	}

@@ -18,10 +18,10 @@ import (
 type Mirror interface {
 	// Names says how names of images are read.
 	Names() mirror.Names
-	// Wants lists what clients asked for in vain.
-	Wants() []mirror.Want
 	// Arrived is told what was stored, and strikes off wants.
 	Arrived(repo mirror.Repo, d digest.Digest, tags ...string)
+	// Settle strikes off what else can be given now: blobs that came with a manifest.
+	Settle(ctx context.Context)
 }
 
 // Store is what transfers need of a store.
