@@ -60,7 +60,7 @@ manifests: build ## Check what deploy/ ships with the code of Helm, Kubernetes, 
 bench: build $(BIN)/registry ## Measure the hot paths; BENCH=regexp chooses some
 	MIRROR_BIN=$(BIN)/mirror REGISTRY_BIN=$(BIN)/registry go test -tags bench -run '^$$' -bench '$(BENCH)' -timeout 60m $(TESTFLAGS) ./cmd/mirror/bench/...
 
-fuzz: ## Fuzz every target in turn, each for FUZZTIME (30s)
+fuzz: ## Fuzz every target in turn, each for FUZZTIME (30s, or a count such as 10000x)
 	@grep -rlE --include='*_test.go' '^func Fuzz[A-Z]' . | sort | while read -r file; do \
 		grep -oE '^func Fuzz[A-Za-z0-9_]+' "$$file" | while read -r _ target; do \
 			echo "fuzz $$target in $$(dirname "$$file") for $(FUZZTIME)"; \

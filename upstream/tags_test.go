@@ -132,33 +132,35 @@ func FuzzHeaders(f *testing.F) {
 	f.Add(`<<>>;;rel=next,,`, "bytes -/*", "-1", ";", `W/"1"`)
 	f.Add("<%zz?>;rel=next", "bytes 9223372036854775807-9223372036854775808/1", "99999999999999999999", "-0", "\x00")
 	f.Fuzz(func(t *testing.T, link, contentRange, retryAfter, remaining, etag string) {
-		n, requests := newNetwork(t), 0
-		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
-			requests++
-			h := w.Header()
-			h.Set("Link", link)
-			h.Set("Content-Range", contentRange)
-			h.Set("RateLimit-Remaining", remaining)
-			h.Set("ETag", etag)
-			switch {
-			case strings.Contains(r.URL.Path, "/tags/"):
-				fmt.Fprint(w, `{"tags":["a"]}`)
-			case strings.Contains(r.URL.Path, "/manifests/"):
-				h.Set("Retry-After", retryAfter)
-				w.WriteHeader(http.StatusTooManyRequests)
-			case requests == 1:
-				again(blob, 5)(w, r)
-			default:
-				w.WriteHeader(http.StatusPartialContent)
-				send(w, blob[5:], false)
+		inBubble(t, func(t *testing.T, n *pipes) {
+			requests := 0
+			n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
+				requests++
+				h := w.Header()
+				h.Set("Link", link)
+				h.Set("Content-Range", contentRange)
+				h.Set("RateLimit-Remaining", remaining)
+				h.Set("ETag", etag)
+				switch {
+				case strings.Contains(r.URL.Path, "/tags/"):
+					fmt.Fprint(w, `{"tags":["a"]}`)
+				case strings.Contains(r.URL.Path, "/manifests/"):
+					h.Set("Retry-After", retryAfter)
+					w.WriteHeader(http.StatusTooManyRequests)
+				case requests == 1:
+					again(blob, 5)(w, r)
+				default:
+					w.WriteHeader(http.StatusPartialContent)
+					send(w, blob[5:], false)
+				}
+			}))
+			client := n.client(upstream.Options{RetryFor: time.Second, Timeout: time.Second})
+			if body, _, err := client.Blob(t.Context(), app, blobSHA); err == nil {
+				_, _ = io.Copy(io.Discard, body)
+				body.Close()
 			}
-		}))
-		client := n.client(upstream.Options{RetryFor: time.Second, Timeout: time.Second}, "http://registry.test")
-		if body, _, err := client.Blob(t.Context(), app, blobSHA); err == nil {
-			_, _ = io.Copy(io.Discard, body)
-			body.Close()
-		}
-		_, _ = client.Tags(t.Context(), app)
-		_, _ = client.Resolve(t.Context(), appTag)
+			_, _ = client.Tags(t.Context(), app)
+			_, _ = client.Resolve(t.Context(), appTag)
+		})
 	})
 }
