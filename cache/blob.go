@@ -36,7 +36,7 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 // readable returns the size of d if repo may read it.
 func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
 	err = s.index.View(ctx, func(tx ReadTx) error {
-		if !has(tx, tableLinks, linkKey(repo, d)) {
+		if !linked(tx, repo, d) {
 			return errBlobUnknown(repo, d)
 		}
 		record, held, err := get[blobRecord](tx, tableBlobs, d.String())
@@ -92,7 +92,7 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 			return err
 		}
 		_, use, used, err := firstUse(tx, repo, d)
-		stat = mirror.BlobStat{Held: held, Linked: has(tx, tableLinks, linkKey(repo, d)), Size: blob.Size, Awaited: used}
+		stat = mirror.BlobStat{Held: held, Linked: linked(tx, repo, d), Size: blob.Size, Awaited: used}
 		if !held {
 			stat.Size = use.Size
 		}
@@ -143,12 +143,24 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 	return size, explain(err, "mount blob %s from %s in %s", d, from, repo)
 }
 
-// linked reports whether repo may read d; for the zero repository, whether any may.
+// Confirm implements [mirror.BlobStore].
+func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
+	err := s.index.Update(ctx, func(tx WriteTx) error {
+		if !has(tx, tableBlobs, d.String()) && !hasAny(tx, tableUses, prefix(d.String(), repo.String())) {
+			return errBlobUnknown(repo, d)
+		}
+		return s.linkAgain(tx, repo, d, now())
+	})
+	return explain(err, "confirm blob %s in %s", d, repo)
+}
+
+// linked reports whether repo may read d, once it is held; for the zero repository, whether any may.
 func linked(tx ReadTx, repo mirror.Repo, d digest.Digest) bool {
-	if repo != (mirror.Repo{}) {
-		return has(tx, tableLinks, linkKey(repo, d))
+	if repo == (mirror.Repo{}) {
+		return hasAny(tx, tableLinks, prefix(d.String()))
 	}
-	return hasAny(tx, tableLinks, prefix(d.String()))
+	record, found, err := get[linkRecord](tx, tableLinks, linkKey(repo, d))
+	return found && err == nil && !record.Announced
 }
 
 // Unlink implements [mirror.BlobStore]. The detail of a [mirror.CodeUnsupported] is [UsedBy].
@@ -186,16 +198,24 @@ func hold(tx WriteTx, d digest.Digest, size int64, at time.Time) error {
 
 // link lets repo read d.
 func link(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
-	if has(tx, tableLinks, linkKey(repo, d)) {
+	if linked(tx, repo, d) {
 		return nil
 	}
 	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
 }
 
+// announce notes that a manifest of repo points at d, which repo may not read for that.
+func announce(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+	if has(tx, tableLinks, linkKey(repo, d)) {
+		return nil
+	}
+	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at, Announced: true})
+}
+
 // linkAgain is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before.
 // That is noted before the transaction ends, so that no sweep comes in between; should it fail, the note does no harm.
 func (s *Store) linkAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
-	if has(tx, tableLinks, linkKey(repo, d)) {
+	if linked(tx, repo, d) {
 		s.recency.touch(content{repo, d})
 		return nil
 	}

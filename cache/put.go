@@ -71,7 +71,7 @@ type putting struct {
 	tags     []tagName
 	at       time.Time
 	creator  mirror.Origin // of the repository, if there is none yet
-	// anywhere: its blobs came for it, and need not be linked to the repository yet.
+	// anywhere: its blobs came for it, or an operator vouches for it: they need not be linked to the repository yet.
 	anywhere bool
 	again    func() // called in the transaction if the manifest is there already; nil does nothing
 }

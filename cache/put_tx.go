@@ -59,7 +59,7 @@ func (p *putting) findLack(tx ReadTx, missing *lack) error {
 		if err != nil {
 			return err
 		}
-		if !found || !p.anywhere && !has(tx, tableLinks, linkKey(p.repo, blob.Digest)) {
+		if !found || !p.anywhere && !linked(tx, p.repo, blob.Digest) {
 			missing.add(blob.Digest)
 			continue
 		}
@@ -122,7 +122,25 @@ func (p *putting) writeRecord(tx WriteTx) error {
 		return p.retype(tx, old)
 	case stronger:
 		old.Origin = p.record.Origin
+		if err := p.linkBlobs(tx); err != nil {
+			return err
+		}
 		return put(tx, tableManifests, p.key(), old)
+	}
+	return nil
+}
+
+// linkBlobs lets the repository read what the manifest points at: at once if somebody brought it, or vouches for it; if an
+// upstream sent no more than the manifest, once it is known to have the blob there as well.
+func (p *putting) linkBlobs(tx WriteTx) error {
+	grant := link
+	if p.record.Origin == mirror.Mirrored && !p.anywhere {
+		grant = announce
+	}
+	for _, blob := range p.blobs {
+		if err := grant(tx, p.repo, blob.Digest, p.at); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -149,10 +167,10 @@ func (p *putting) writeNew(tx WriteTx) error {
 	if err := put(tx, tableUses, useKey(p.digest, p.repo, p.digest), useRecord{Size: p.record.Size}); err != nil {
 		return err
 	}
+	if err := p.linkBlobs(tx); err != nil {
+		return err
+	}
 	for _, blob := range p.blobs {
-		if err := link(tx, p.repo, blob.Digest, p.at); err != nil {
-			return err
-		}
 		if err := put(tx, tableUses, useKey(blob.Digest, p.repo, p.digest), useRecord{Size: blob.Size}); err != nil {
 			return err
 		}

@@ -123,7 +123,7 @@ func (r *rebuild) manifest(c content, mediaType string, origin mirror.Origin, ad
 		r.event(RebuildGone, ref, c.digest, fmt.Sprintf("it is no manifest: %v", err))
 		return nil
 	}
-	p.record.Added = added
+	p.record.Added, p.anywhere = added, true // who could ask an upstream about each blob now?
 	var lacks string
 	var known bool
 	return r.add(step{

@@ -15,7 +15,8 @@ import (
 //
 // What always holds between them, because it is checked in the transaction that could break it:
 //
-//   - A use implies a link, in the same repository: what a manifest points at cannot be unlinked.
+//   - A use implies a link, in the same repository: what a manifest points at cannot be unlinked. A mirrored manifest
+//     makes one that is only announced: whether its repository may read what it names, its upstream says.
 //   - A link implies that the blob is held, or that a manifest of the repository points at it.
 //   - A manifest that was pushed or imported points at blobs that are all held. A mirrored one may point at blobs that
 //     are not; it is complete once every blob in its record has an entry in blobs, and its children are complete.
@@ -39,7 +40,7 @@ const (
 	tableRepos Table = "repos"
 	// tableBlobs: digest → blobRecord, for every file that is held, manifests included.
 	tableBlobs Table = "blobs"
-	// tableLinks: digest, repository → linkRecord. The repository may read the blob. The digest comes first to find a
+	// tableLinks: digest, repository → linkRecord. The repository may read the blob, unless it is only announced. The digest comes first to find a
 	// repository to mount from, and to see that nobody needs a blob any more.
 	tableLinks Table = "links"
 	// tableManifests: repository, digest → manifestRecord.
@@ -88,6 +89,9 @@ type blobRecord struct {
 type linkRecord struct {
 	Added time.Time `json:"added"`
 	Used  time.Time `json:"used,omitzero"` // when it was read, asked about or added again; see [recency]
+	// Announced says that nothing but a manifest from an upstream says so: who writes one can name any blob, also one that
+	// only another repository may read.
+	Announced bool `json:"announced,omitempty"`
 }
 
 type manifestRecord struct {

@@ -103,11 +103,7 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 	if err, ok := m.unknown.Get(unknownBlob(ref)); ok {
 		return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
 	}
-	_, net := m.network.get()
-	asking, cancel := context.WithCancel(net)
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
-	size, err := m.upstream.StatBlob(asking, repo, d)
+	size, err := m.askBlob(ctx, repo, d)
 	switch {
 	case err == nil:
 		return size, nil
@@ -129,10 +125,10 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 		return &storeFault{err}
 	}
 	if stat.Held && !stat.Linked { // only the right to read it is missing, and the upstream gives that
-		if _, err := m.upstream.StatBlob(net, repo, d); err != nil {
+		if err := m.confirm(net, repo, d); err != nil && !isStoreFault(err) {
 			return err
 		}
-		if _, err := m.store.Mount(m.ctx, repo, Repo{}, d); err == nil && m.opens(repo, d) {
+		if m.opens(repo, d) {
 			f.held()
 			return nil
 		}
@@ -168,6 +164,26 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 		return &storeFault{err}
 	}
 	f.held()
+	return nil
+}
+
+// askBlob asks the upstream of repo for the size of d, until ctx or the network ends.
+func (m *Mirror) askBlob(ctx context.Context, repo Repo, d digest.Digest) (int64, error) {
+	_, net := m.network.get()
+	asking, cancel := context.WithCancel(net)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	return m.upstream.StatBlob(asking, repo, d)
+}
+
+// confirm makes d readable in repo if the upstream of that has it as well.
+func (m *Mirror) confirm(ctx context.Context, repo Repo, d digest.Digest) error {
+	if _, err := m.askBlob(ctx, repo, d); err != nil {
+		return err
+	}
+	if err := m.store.Confirm(m.ctx, repo, d); err != nil {
+		return &storeFault{err}
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ const (
 type flight struct {
 	riders // guarded by the lock of the flights
 	key    flightKey
+	repo   Repo // whose upstream it is from
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, whenever something below changes
@@ -47,6 +48,14 @@ func (f *flight) depart(in Incoming, size int64) {
 
 func (f *flight) verified() {
 	f.update(func() { f.state, f.size = flightVerified, f.arrived })
+}
+
+// grounded is a flight that does not depart, for one rider.
+func grounded(key flightKey, err error) *flight {
+	f := &flight{key: key, changed: make(chan struct{}), err: err}
+	f.cancel = func(error) {}
+	f.kept = true
+	return f
 }
 
 // carryBuffer is how much of a transfer is in memory at a time.

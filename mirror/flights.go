@@ -42,14 +42,14 @@ type riders struct {
 // errLeft ends a flight that nobody rides any more.
 var errLeft = errors.New("what asked for it was stopped")
 
-// join returns the flight under key, and whether it is a new one that the caller must make depart with the context that
-// comes with it. Every rider must be told of to leave.
-func (fs *flights) join(net context.Context, key flightKey, who rider) (f *flight, ctx context.Context, fresh bool) {
+// join returns the flight under key, and whether it is a new one, from the upstream of repo, that the caller must make
+// depart with the context that comes with it. Every rider must be told of to leave.
+func (fs *flights) join(net context.Context, key flightKey, repo Repo, who rider) (f *flight, ctx context.Context, fresh bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f, known := fs.m[key]
 	if !known {
-		f = &flight{key: key, changed: make(chan struct{})}
+		f = &flight{key: key, repo: repo, changed: make(chan struct{})}
 		ctx, f.cancel = context.WithCancelCause(net)
 		if fs.m == nil {
 			fs.m = make(map[flightKey]*flight)
@@ -111,20 +111,27 @@ func (f *flight) whole() bool {
 }
 
 // fly returns the flight that brings d to repo, and whether it was under way already. Repositories whose manifests announce
-// the same blob share a flight; one that merely asks for it has its own, in which the upstream says whether it is there.
-// After a nil error, the rider is to be told of to leave.
+// the same blob share a flight, once the upstream of each has said that it is there; one that merely asks for it has its
+// own. After a nil error, the rider is to be told of to leave.
 func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider) (f *flight, joined bool, err error) {
 	stat, err := m.store.StatBlob(ctx, repo, d)
 	if err != nil {
 		return nil, false, err
 	}
 	key := flightKey{digest: d}
-	if !stat.Linked {
+	if !stat.Awaited && !stat.Linked {
 		key.repo = repo
 	}
 	_, net := m.network.get()
-	f, net, fresh := m.flights.join(net, key, who)
+	f, net, fresh := m.flights.join(net, key, repo, who)
 	if !fresh {
+		if f.repo != repo && !stat.Linked {
+			err = m.confirm(ctx, repo, d)
+		}
+		if err != nil {
+			m.flights.leave(f, who)
+			return grounded(key, err), false, nil
+		}
 		return f, true, nil
 	}
 	if err := m.begin(); err != nil {
@@ -139,6 +146,7 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 		log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
 		switch {
 		case err == nil:
+			m.confirmWanted(repo, d)
 			m.blobCame(repo, d)
 			return
 		case isStoreFault(err):

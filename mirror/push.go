@@ -88,7 +88,7 @@ func (m *Mirror) pushLarge(ctx context.Context, size int) (done func(), err erro
 // fetchAnnounced brings in the blobs of refs that mirrored manifests of repo announced, and reports whether there was one.
 func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References) (fetched bool) {
 	for _, desc := range refs.Blobs {
-		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held || !stat.Awaited {
+		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held && stat.Linked || !stat.Awaited {
 			continue
 		}
 		if m.mayAsk(ctx, repo) != nil {

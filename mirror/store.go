@@ -38,7 +38,8 @@ type Store interface {
 }
 
 // BlobStore holds blobs. A blob is kept once and is readable in every repository that it is linked to: by a push or a
-// mount, by a transfer from an upstream, or because a manifest there points at it.
+// mount, by a transfer from an upstream or its word, or because a manifest that was imported points at it. That one from
+// an upstream does is not enough: who writes it need not have the blob, and may want to read that of somebody else.
 type BlobStore interface {
 	// Blob opens blob d as repo sees it. [CodeBlobUnknown] unless it is held and linked to repo.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
@@ -52,6 +53,9 @@ type BlobStore interface {
 	Awaiting(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
 	// Mount links d, held in from, to repo; with a zero from, held anywhere. [CodeBlobUnknown] where it is not.
 	Mount(ctx context.Context, repo, from Repo, d digest.Digest) (size int64, err error)
+	// Confirm makes d readable in repo, whose upstream says that it is there: at once if it is held, when it arrives if a
+	// manifest of repo points at it. [CodeBlobUnknown] where neither is so.
+	Confirm(ctx context.Context, repo Repo, d digest.Digest) error
 	// Unlink makes d unreadable in repo. [CodeBlobUnknown] where it is not linked; [CodeUnsupported] as long as a
 	// manifest of repo points at it. The bytes stay until they are collected.
 	Unlink(ctx context.Context, repo Repo, d digest.Digest) error
@@ -61,7 +65,7 @@ type BlobStore interface {
 type BlobStat struct {
 	Held    bool  // the bytes are here, whether this repository may read them or not
 	Linked  bool  // this repository may read them, once they are here
-	Size    int64 // in bytes; meaningful if Held or Linked
+	Size    int64 // in bytes; meaningful if Held or Awaited
 	Awaited bool  // a manifest here points at it
 }
 
@@ -131,7 +135,7 @@ type ManifestStore interface {
 	// PutManifest stores m with its references, and points tags at it, in one transaction.
 	//
 	// A pushed or imported image must have all its blobs: each one that is not held and linked to repo is named in the
-	// detail of a [CodeManifestBlobUnknown]. A mirrored one may come before them; it links them to repo. A mirrored
+	// detail of a [CodeManifestBlobUnknown]. A mirrored one may come before them, and announces them. A mirrored
 	// manifest never moves a tag that was pushed. The first manifest of a repository makes it local or mirrored.
 	PutManifest(ctx context.Context, repo Repo, m Manifest, tags ...string) error
 	// Revalidated notes that an upstream said at a moment that tag still points at d.

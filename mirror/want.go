@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 )
 
 const (
@@ -191,6 +192,19 @@ func (w *wants) of(d digest.Digest) (repos []Repo) {
 		}
 	}
 	return repos
+}
+
+// confirmWanted has the upstreams asked for the blob that came to repo whose repositories want it as well.
+func (m *Mirror) confirmWanted(repo Repo, d digest.Digest) {
+	for _, other := range m.wants.of(d) {
+		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
+		if other == repo || err != nil || stat.Linked || !stat.Awaited || m.mayFetch(m.ctx, other) != nil {
+			continue
+		}
+		if err := m.confirm(m.ctx, other, d); err != nil {
+			m.log.Info("a blob that is wanted came to another repository", zap.Stringer("repo", other), zap.Stringer("blob", d), zap.Error(err))
+		}
+	}
 }
 
 // blobCame strikes off the wants that a transfer for repo fulfilled: in all repositories whose manifests announce it.

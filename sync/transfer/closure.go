@@ -53,7 +53,7 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	if err != nil {
 		return nil, "", err
 	}
-	if err := p.lacks(ctx, refs.Blobs); err != nil {
+	if err := p.lacks(ctx, at.repo, refs.Blobs); err != nil {
 		return nil, "", err
 	}
 	children, platforms, err := p.children(ctx, at.repo, refs.Manifests, lenient, depth)
@@ -102,8 +102,8 @@ func union(list []string, more ...string) []string {
 	return list
 }
 
-// lacks reports which blobs are not held as their manifest describes them.
-func (p *planner) lacks(ctx context.Context, blobs []v1.Descriptor) error {
+// lacks reports which blobs are not held as their manifest describes them, or not for repo.
+func (p *planner) lacks(ctx context.Context, repo mirror.Repo, blobs []v1.Descriptor) error {
 	digests := make([]digest.Digest, len(blobs))
 	for i, desc := range blobs {
 		digests[i] = desc.Digest
@@ -113,7 +113,11 @@ func (p *planner) lacks(ctx context.Context, blobs []v1.Descriptor) error {
 	var bytes uint64
 	for _, desc := range blobs {
 		size, err := p.c.store.Held(ctx, desc.Digest)
-		if err == nil && size == desc.Size {
+		var stat mirror.BlobStat
+		if err == nil {
+			stat, err = p.c.store.StatBlob(mirror.Look(ctx), repo, desc.Digest)
+		}
+		if err == nil && size == desc.Size && stat.Linked {
 			continue
 		}
 		if err != nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {

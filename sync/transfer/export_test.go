@@ -124,6 +124,18 @@ func TestOnlyWholeImagesGoOut(t *testing.T) {
 	}
 }
 
+// TestWhatIsOnlyAnnouncedStays: a manifest from an upstream may name a blob that is held for another repository.
+func TestWhatIsOnlyAnnouncedStays(t *testing.T) {
+	s := newSite(t, transfer.Options{})
+	doc := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Config: s.blob(app, "{}"), Layers: []v1.Descriptor{s.blob(base, "private")}}
+	doc.SchemaVersion = 2
+	s.put(app, mirror.Mirrored, doc.MediaType, doc, "v1")
+	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}})
+	wantCode(t, err, mirror.CodeManifestUnknown, "lacks 7 B of blobs", digest.FromString("private").String())
+	s.must(s.store.Confirm(t.Context(), app, digest.FromString("private")))
+	s.export(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}})
+}
+
 func TestReferrersGoAlong(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	amd := s.image(app, mirror.Pushed, "linux/amd64", []string{"a"})

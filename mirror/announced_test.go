@@ -1,0 +1,146 @@
+package mirror_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+var private = mirror.Repo{Host: "origin.test", Path: "private"}
+
+// refuses has the registry say that a repository does not have a blob.
+func refuses(repo mirror.Repo, d digest.Digest) func(context.Context, string) error {
+	return func(_ context.Context, call string) error {
+		if strings.HasSuffix(call, repo.String()+" "+d.String()) {
+			return mirror.Errorf(mirror.CodeBlobUnknown, "the registry does not have %s in %s", d, repo)
+		}
+		return nil
+	}
+}
+
+// TestAManifestIsNoRightToItsBlobs: who writes one for an upstream can name a blob that only another repository here may
+// read.
+func TestAManifestIsNoRightToItsBlobs(t *testing.T) {
+	secret := digest.FromString("secret")
+	for name, test := range map[string]struct {
+		setup func(p *place) // brings the blob to the private repository
+	}{
+		"pushed":   {func(p *place) { p.push(private, "secret") }},
+		"mirrored": {func(p *place) { p.must(p.FetchBlob(p.t.Context(), private, secret, nil)) }},
+	} {
+		for _, after := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				inTime(t, func(t *testing.T) {
+					p := start(t, mirror.Options{})
+					image := p.origin.image(app, []string{"secret"}, "v1")
+					p.origin.set(refuses(app, secret))
+					if !after {
+						test.setup(p)
+					}
+					p.get(byTag("v1"), image.Digest)
+					if after {
+						test.setup(p)
+					}
+					if got, err := p.read(app, secret); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+						t.Errorf("reads %q, %v", got, err)
+					}
+					if size, err := p.StatBlob(t.Context(), app, secret); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+						t.Errorf("is told %d, %v", size, err)
+					}
+					other := mirror.Repo{Host: "origin.test", Path: "other"}
+					if err := p.Mount(t.Context(), other, app, secret); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+						t.Errorf("mounts: %v", err)
+					}
+					p.complete("v1", false)
+					if got, err := p.read(private, secret); got != "secret" || err != nil {
+						t.Errorf("its own repository reads %q, %v", got, err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestABlobThatTheUpstreamHasAsWell is served once that has said so, and not transferred again.
+func TestABlobThatTheUpstreamHasAsWell(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		image := p.origin.image(app, []string{"layer"}, "v1")
+		p.push(private, "layer")
+		p.push(private, "{}")
+		p.get(byTag("v1"), image.Digest)
+		p.pull("layer")
+		p.pull("layer")
+		p.pull("{}")
+		p.origin.once()
+		if n := p.origin.count("blob"); n != 0 {
+			t.Errorf("%d transfers", n)
+		}
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		p.pull("layer")
+		p.complete("v1", true)
+	})
+}
+
+// TestRepositoriesShareATransfer, but only those whose upstreams have the blob.
+func TestRepositoriesShareATransfer(t *testing.T) {
+	layer := digest.FromString("a layer")
+	other := mirror.Repo{Host: "origin.test", Path: "other"}
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		for _, repo := range []mirror.Repo{private, app, other} {
+			p.get(ofTag(repo, "v1"), p.origin.image(repo, []string{"a layer"}, "v1").Digest)
+		}
+		p.origin.set(refuses(app, layer))
+		release, _ := trickle(p)
+		first, err := p.Blob(t.Context(), private, layer)
+		p.must(err)
+		defer first.Close()
+		if blob, err := p.Blob(t.Context(), app, layer); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+			blob.Close()
+			t.Fatalf("reads from a transfer that is for somebody else, %v", err)
+		}
+		joined, err := p.Blob(t.Context(), other, layer)
+		p.must(err)
+		defer joined.Close()
+		close(release)
+		synctest.Wait()
+		for _, blob := range []mirror.Blob{first, joined} {
+			if got, err := io.ReadAll(blob); string(got) != "a layer" || err != nil {
+				t.Errorf("reads %q, %v", got, err)
+			}
+		}
+		if n := p.origin.count("blob"); n != 1 {
+			t.Errorf("%d transfers", n)
+		}
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		for repo, want := range map[mirror.Repo]string{private: "a layer", other: "a layer", app: ""} {
+			if got, _ := p.read(repo, layer); got != want {
+				t.Errorf("%s reads %q, want %q", repo, got, want)
+			}
+		}
+	})
+}
+
+// TestAPushOfAnnouncedBlobs leaves out what the mirror said is there: it sees to it then.
+func TestAPushOfAnnouncedBlobs(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		p.get(byTag("v1"), p.origin.image(app, []string{"layer"}, "v1").Digest)
+		p.push(private, "layer")
+		for _, blob := range []string{"{}", "layer"} {
+			if _, err := p.StatBlob(t.Context(), app, digest.FromString(blob)); err != nil {
+				t.Errorf("blob %q: %v", blob, err)
+			}
+		}
+		pushAsIs(p)
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		p.pull("layer")
+	})
+}
