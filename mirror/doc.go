@@ -30,6 +30,9 @@
 // believed for a moment ([Options.Unknown]). A repository that was created by a push is local, and a tag that was pushed
 // is the client's: neither is ever asked upstream for, or moved by it. A list has what is held and what the upstream adds.
 //
+// A blob is held once and read in the repositories that brought it. One that a mirrored manifest names and that came for
+// another repository is read after the upstream has said that it is in this one as well: a manifest alone is no right.
+//
 // # Modes
 //
 // In [Auto], an upstream that does not answer counts as gone until a probe finds it back. In [Online] it is asked every
