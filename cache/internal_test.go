@@ -94,7 +94,7 @@ func TestRecencyIsFoundWhileItIsWritten(t *testing.T) {
 
 // TestSweepAdapts: transactions are as long as they should be, on a slow disk and on a fast one.
 func TestSweepAdapts(t *testing.T) {
-	w := &sweeper{writes: sweepWritesFirst}
+	w := &sweeper{time: sweepTime, writes: sweepWritesFirst}
 	for _, cost := range []time.Duration{10 * time.Microsecond, time.Millisecond, 100 * time.Microsecond, time.Second, 0} {
 		for range 100 {
 			w.adapt(w.writes, time.Duration(w.writes)*cost)
@@ -142,5 +142,22 @@ func TestHotBudget(t *testing.T) {
 	end()
 	if len(h.writing) != 0 {
 		t.Errorf("%d keys are being written after all writes", len(h.writing))
+	}
+}
+
+// TestSweepsLearnFromOneAnother: a collection is many sweeps, and the disk is the same.
+func TestSweepsLearnFromOneAnother(t *testing.T) {
+	s := &Store{options: Options{}.withDefaults()}
+	first := newSweeper(s, nil)
+	if first.writes != sweepWritesFirst {
+		t.Errorf("the first begins with %d writes", first.writes)
+	}
+	s.sweepWrites.Store(1000)
+	if next := newSweeper(s, nil); next.writes != 1000 {
+		t.Errorf("the next begins with %d writes", next.writes)
+	}
+	s = &Store{options: Options{SweepTime: time.Second}.withDefaults()}
+	if w := newSweeper(s, nil); w.writes != 40*sweepWritesFirst {
+		t.Errorf("one that may take its time begins with %d writes", w.writes)
 	}
 }

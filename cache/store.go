@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -39,6 +40,9 @@ type Options struct {
 	RecencyInterval time.Duration
 	// UploadWait is how long a client waits for another one to let go of an upload; 5 seconds if it is zero.
 	UploadWait time.Duration
+	// SweepTime is how long a transaction of a sweep should be at most, which everybody waits for who writes; 25 ms if it
+	// is zero. With nobody there to wait, long ones are faster: what they change lies together in the end.
+	SweepTime time.Duration
 	// Log is told about what goes wrong where nobody is asking; nobody if it is nil.
 	Log *zap.Logger
 }
@@ -49,6 +53,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.UploadWait == 0 {
 		o.UploadWait = 5 * time.Second
+	}
+	if o.SweepTime == 0 {
+		o.SweepTime = sweepTime
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -70,6 +77,8 @@ type Store struct {
 	guards    guards
 	doomed    doomed
 	sweeping  sync.Mutex // held for each transaction of a sweep
+	// sweepWrites is how many writes a transaction of the last sweep was to do; 0 before the first.
+	sweepWrites atomic.Int64
 
 	closeOnce sync.Once
 	closeErr  error

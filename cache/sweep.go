@@ -13,25 +13,26 @@ import (
 )
 
 const (
-	// sweepTime is how long a transaction of a sweep should be, from its first read until it is durable: pushes wait for
-	// it. It is well under what is promised, since the disk may be slower the next time.
+	// sweepTime is how long a transaction of a sweep should be, from its first read until it is durable, where pushes may
+	// wait for it. It is well under what is promised, since the disk may be slower the next time. Half of it is for
+	// reading, which says when nothing of a plan holds any more.
 	sweepTime = 25 * time.Millisecond
-	// sweepReads bounds how long such a transaction reads, which says when nothing of a plan holds any more.
-	sweepReads = sweepTime / 2
-	// sweepGather is how many are gathered for one transaction.
+	// sweepGather is how many are gathered for a transaction of that time.
 	sweepGather = 128
-	// The number of writes in a transaction begins small, since the speed of the disk is not known then.
-	sweepWritesFirst, sweepWritesMost, sweepWritesLeast = 64, 8192, 16
+	// The number of writes in a transaction begins small, since the speed of the disk is not known then. A later sweep
+	// begins with what an earlier one came to: a collection is many of them.
+	sweepWritesFirst, sweepWritesMost, sweepWritesLeast = 64, 1 << 20, 16
 	// sweepErrors is how many things that cannot be read or removed the error of a sweep names.
 	sweepErrors = 8
 )
 
 // Sweep implements [mirror.CollectStore].
 func (s *Store) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned], done func(mirror.Swept)) error {
-	w := &sweeper{store: s, done: done, writes: sweepWritesFirst}
+	w := newSweeper(s, done)
+	gather := sweepGather * w.scale()
 	for c := range condemned {
 		w.jobs = append(w.jobs, &sweepJob{Condemned: c})
-		for len(w.jobs) >= sweepGather {
+		for len(w.jobs) >= gather {
 			if err := w.round(ctx); err != nil {
 				return w.end(err)
 			}
@@ -49,13 +50,25 @@ func (s *Store) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned],
 type sweeper struct {
 	store  *Store
 	done   func(mirror.Swept)
-	jobs   []*sweepJob // those that have not ended, in order
-	writes int         // how many a transaction may do
-	again  bool        // a transaction went before
+	jobs   []*sweepJob   // those that have not ended, in order
+	time   time.Duration // how long a transaction should be
+	writes int           // how many a transaction may do
+	again  bool          // a transaction went before
 
 	failures []error // the first few things that could not be read or removed
 	failed   int     // how many could not
 }
+
+func newSweeper(s *Store, done func(mirror.Swept)) *sweeper {
+	w := &sweeper{store: s, done: done, time: s.options.SweepTime, writes: int(s.sweepWrites.Load())}
+	if w.writes == 0 {
+		w.writes = sweepWritesFirst * w.scale()
+	}
+	return w
+}
+
+// scale is how many times longer than usual a transaction may be.
+func (w *sweeper) scale() int { return max(1, int(w.time/sweepTime)) }
 
 // sweepJob is a [mirror.Condemned] on its way.
 type sweepJob struct {
@@ -80,6 +93,8 @@ func (w *sweeper) round(ctx context.Context) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	w.adapt(tx.count, took)
+	w.store.sweepWrites.Store(int64(w.writes))
+	w.store.sweepWrites.Store(int64(w.writes))
 	// What was taken from the index goes, whoever stops the sweep now.
 	ctx = context.WithoutCancel(ctx)
 	for i, outcome := range tx.outcomes {
@@ -138,7 +153,7 @@ func (w *sweeper) commit(ctx context.Context) (tx *sweepTx, took time.Duration, 
 	defer s.doomed.end()
 	leaving := make(map[digest.Digest]bool)
 	err = s.index.Update(ctx, func(index WriteTx) error {
-		tx = &sweepTx{WriteTx: index, store: s, leaving: leaving, began: time.Now(), most: w.writes}
+		tx = &sweepTx{WriteTx: index, store: s, leaving: leaving, began: time.Now(), reads: w.time / 2, most: w.writes}
 		return tx.run(w.jobs)
 	})
 	if err == nil {
@@ -175,9 +190,9 @@ func (w *sweeper) names() (manifests []content, tags []tagName) {
 // steps, since a disk is slow now and then for other reasons.
 func (w *sweeper) adapt(count int, took time.Duration) {
 	switch {
-	case took > sweepTime*5/4:
+	case took > w.time*5/4:
 		w.writes = max(min(w.writes, count)*2/3, sweepWritesLeast)
-	case took < sweepTime && count >= w.writes:
+	case took < w.time && count >= w.writes:
 		w.writes = min(w.writes*5/4, sweepWritesMost)
 	}
 }

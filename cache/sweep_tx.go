@@ -14,6 +14,7 @@ type sweepTx struct {
 	store    *Store
 	leaving  map[digest.Digest]bool // whose files [guards] know to be on their way out, by this run or an earlier one
 	began    time.Time
+	reads    time.Duration // how long it may read
 	count    int
 	most     int // writes; a job that was begun is ended
 	outcomes []sweepOutcome
@@ -49,7 +50,7 @@ func (tx *sweepTx) Delete(t Table, key string) error {
 }
 
 // full reports whether the transaction did enough.
-func (tx *sweepTx) full() bool { return tx.count >= tx.most || time.Since(tx.began) > sweepReads }
+func (tx *sweepTx) full() bool { return tx.count >= tx.most || time.Since(tx.began) > tx.reads }
 
 // run does as many jobs as fit, but at least a part of one.
 func (tx *sweepTx) run(jobs []*sweepJob) error {

@@ -14,7 +14,9 @@ import (
 const (
 	// stepItems and stepBlobs are how much is taken out before a rest: a few transactions.
 	stepItems = 64
-	stepBlobs = 256
+	// unpacedItems are how much is taken out where there is no rest.
+	unpacedItems = 4096
+	stepBlobs    = 256
 	// mostStayed is how many items a result names that stayed after all.
 	mostStayed = 100
 )
@@ -76,9 +78,13 @@ type step struct {
 func (x *execution) sweep(ctx context.Context) error {
 	next, stop := iter.Pull(x.steps())
 	defer stop()
+	items := stepItems
+	if x.opts.Pace <= 0 {
+		items = unpacedItems
+	}
 	for {
 		var steps []step
-		for len(steps) < stepItems {
+		for len(steps) < items {
 			s, more := next()
 			if !more {
 				break

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/admin"
+	"airmirror/cache"
 	"airmirror/mirror"
 )
 
@@ -131,7 +132,7 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := openStore(q.Data, log)
+	store, err := openStore(q.Data, cache.Options{Log: log, SweepTime: time.Second})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/registry"
+	"airmirror/cache"
 	"airmirror/upstream"
 )
 
@@ -136,7 +137,7 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	var err error
 	c.config, err = c.check(nil)
 	must(s.t, err)
-	store, err := openStore(c.Data, zap.NewNop())
+	store, err := openStore(c.Data, cache.Options{})
 	must(s.t, err)
 	m, err := newMirror(store, c, zap.NewNop())
 	must(s.t, err)

@@ -59,7 +59,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(c.Data, log)
+	store, err := openStore(c.Data, cache.Options{Log: log})
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func listen(address, setting string) (net.Listener, error) {
 }
 
 // openStore opens the data folder, which from then on belongs to this process.
-func openStore(data string, log *zap.Logger) (*cache.Store, error) {
+func openStore(data string, opts cache.Options) (*cache.Store, error) {
 	fail := func(err error) error {
 		return &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", data, err)}
 	}
@@ -127,7 +127,7 @@ func openStore(data string, log *zap.Logger) (*cache.Store, error) {
 		index.Close()
 		return nil, fail(err)
 	}
-	store, err := cache.New(blobs, index, cache.Options{Log: log})
+	store, err := cache.New(blobs, index, opts)
 	if err != nil {
 		index.Close()
 		return nil, fail(err)
