@@ -97,7 +97,7 @@ func (p *policy) may(c client, ask registry.Ask) bool {
 func (p *policy) atHome(r *http.Request) bool { return p.open && !p.hasUsers() && fromHere(r) }
 
 // logins reports whether there is somebody to log in as.
-func (p *policy) logins() bool { return p.external != nil || len(p.users.get().hashes) > 0 }
+func (p *policy) logins() bool { return p.external != nil || p.passwords() }
 
 func (p *policy) hasUsers() bool { return p.certs || p.logins() }
 

@@ -197,7 +197,7 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
 	front := guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Log: log}))
-	server := newServer(w.watch.handler(front, w, c), log)
+	server := newServer(w.watch.handler(front, guard, w, c), log)
 	if c.Limits.Stall > 0 {
 		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.Stall)}
 	}
