@@ -36,7 +36,7 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	case strings.EqualFold(scheme, "Bearer") && p.external != nil:
 		grants, err := p.external.verify(strings.TrimSpace(token))
 		if err != nil {
-			p.log.Info("a token is no good", zap.String("address", r.RemoteAddr), zap.Error(err))
+			p.log.Info("a token is no good", zap.String("address", host(r)), zap.Error(err))
 			return client{broken: err}, nil
 		}
 		return client{name: grants.subject, grants: grants, proved: true}, nil

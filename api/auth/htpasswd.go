@@ -129,7 +129,7 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	}
 	done(right)
 	if !right {
-		p.log.Warn("login failed", zap.String("user", name), zap.String("address", r.RemoteAddr))
+		p.log.Warn("login failed", zap.String("user", name), zap.String("address", host(r)))
 		return errLogin
 	}
 	users.verified.Add(key, time.Now().Add(verifiedFor))

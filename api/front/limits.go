@@ -24,6 +24,9 @@ type Settings struct {
 	Burst             int
 	// Uploads is how many requests of one address may bring content at a time. No limit if zero.
 	Uploads int
+	// Proxies are trusted to say in X-Forwarded-For who they forward for: what is said here of an address is then that of
+	// the client, and so it is for everybody behind. Nobody is trusted if there are none.
+	Proxies []netip.Prefix
 	// Stall is how long a client may take no byte of an answer, or send none of a request; for ever if zero.
 	Stall time.Duration
 }

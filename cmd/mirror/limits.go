@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"airmirror/api/front"
@@ -42,10 +43,31 @@ func (c limitsConfig) check() error {
 	return nil
 }
 
-func (c limitsConfig) settings() front.Settings {
+// front is what requests pass first.
+func (c config) front() front.Settings {
+	l := c.Limits
 	return front.Settings{
-		Requests: c.Requests, RequestsPerSecond: c.RequestsPerSecond, Burst: c.Burst, Uploads: c.Uploads, Stall: time.Duration(c.Stall),
+		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, Uploads: l.Uploads, Stall: time.Duration(l.Stall),
+		Proxies: c.proxies(),
 	}
+}
+
+func (c config) checkProxies() error {
+	for _, text := range c.TrustedProxies {
+		if _, err := front.ParseProxy(text); err != nil {
+			return fmt.Errorf("%q is not the address of a proxy, or a network of them: write it as 10.0.0.7 or 10.0.0.0/8", text)
+		}
+	}
+	return nil
+}
+
+func (c config) proxies() (all []netip.Prefix) {
+	for _, text := range c.TrustedProxies {
+		if proxy, err := front.ParseProxy(text); err == nil { // it was checked
+			all = append(all, proxy)
+		}
+	}
+	return all
 }
 
 // minFree is how much of a disk of that size stays free, in bytes.

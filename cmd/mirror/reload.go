@@ -110,8 +110,8 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 			return func() { level.SetLevel(to.Level()) }, err
 		}},
 		{keys: []string{"accessLog", "fresh", "local", "mirrored", "limits.minFree"}, prepare: asked},
-		{keys: []string{"limits."}, prepare: func(next serveConfig) (func(), error) {
-			return func() { w.watch.front.Configure(next.Limits.settings()) }, nil
+		{keys: []string{"limits.", "trustedProxies"}, prepare: func(next serveConfig) (func(), error) {
+			return func() { w.watch.front.Configure(next.front()) }, nil
 		}},
 		{keys: []string{"upstream", "upstreams", "knownUpstreams", "upstreamTimeout", "retryFor"}, prepare: func(next serveConfig) (func(), error) {
 			if c.Offline {

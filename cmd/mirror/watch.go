@@ -73,7 +73,7 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c se
 		Pages:     pages,
 		User:      auth.UserOf,
 		Observers: []func(*front.Exchange){w.metrics.Request, works.audit.Request, front.AccessLog(w.log, func() bool { return c.current().AccessLog })},
-	}, c.Limits.settings())
+	}, c.front())
 	w.metrics.Watch(metrics.Sources{
 		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay,
 	})
