@@ -18,7 +18,9 @@ type Options struct {
 	NoDelete bool
 	// Access says who may do what; nil lets everybody do everything.
 	Access Access
-	Log    *zap.Logger
+	// Open bounds the uploads of a client; nil does not.
+	Open *OpenUploads
+	Log  *zap.Logger
 }
 
 // Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
@@ -26,6 +28,7 @@ type Handler struct {
 	mirror   *mirror.Mirror
 	noDelete bool
 	access   Access
+	open     *OpenUploads
 	log      *zap.Logger
 }
 
@@ -34,7 +37,7 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, log: opts.Log}
+	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, open: opts.Open, log: opts.Log}
 }
 
 // exchange is one request with its answer.

@@ -16,7 +16,8 @@ type limitsConfig struct {
 	Requests          int      `yaml:"requests"` // at a time; 0 for any number
 	RequestsPerSecond float64  `yaml:"requestsPerSecond"`
 	Burst             int      `yaml:"burst"`
-	Uploads           int      `yaml:"uploads"`
+	Uploads           int      `yaml:"uploads"`     // requests that push
+	OpenUploads       int      `yaml:"openUploads"` // of a client, that have not ended; see [registry.OpenUploads]
 	Stall             duration `yaml:"stall"`
 	// MinFree is how much of the disk stays free; the smaller one of defaultMinFree if it is not said.
 	MinFree *gc.Share `yaml:"minFree"`
@@ -26,12 +27,12 @@ type limitsConfig struct {
 var defaultMinFree = [2]gc.Share{{Percent: 1}, {Bytes: 512 << 20}}
 
 func defaultLimits() limitsConfig {
-	return limitsConfig{Requests: 8192, Stall: duration(5 * time.Minute)}
+	return limitsConfig{Requests: 8192, OpenUploads: 10_000, Stall: duration(5 * time.Minute)}
 }
 
 func (c limitsConfig) check() error {
 	for name, n := range map[string]float64{
-		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads),
+		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads), "openUploads": float64(c.OpenUploads),
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s: %v: want 0 or more", name, n)

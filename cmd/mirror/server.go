@@ -196,7 +196,7 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 // serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
-	front := guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Log: log}))
+	front := guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Open: w.uploads, Log: log}))
 	server := newServer(w.watch.handler(front, guard, w, c), log)
 	if c.Limits.Stall > 0 {
 		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.Stall)}
