@@ -52,4 +52,7 @@ func (p *policy) refuseAdmin(c client) error {
 }
 
 // passwords reports whether there is somebody to log in as by a password.
-func (p *policy) passwords() bool { return len(p.users.get().hashes) > 0 }
+func (p *policy) passwords() bool {
+	users := p.users.get()
+	return len(users.hashes) > 0 || users.locked
+}
