@@ -19,7 +19,7 @@ type Store interface {
 }
 
 // Schedule says when a server collects by itself, and what. It can be read from a configuration; with the zero value it
-// collects when the disk is nearly full, and only then.
+// collects when the disk is nearly full, and only then. Uploads that were left ([Policy.Uploads]) go in any case.
 type Schedule struct {
 	Policy `yaml:",inline"`
 	// Every is the time between the beginnings of two collections; no schedule if it is zero, but with [Policy.MaxSize] an
@@ -63,6 +63,8 @@ type Collector struct {
 	began    time.Time     // of the run under way; zero if there is none
 	tried    time.Time     // when the schedule last had one begin, or refused because one was under way
 	last     map[Cause]Result
+
+	lookedLeft time.Time // when it was looked last for uploads that were left; for Serve alone
 }
 
 // CollectorOptions are what a [Collector] is told. The zero value works.

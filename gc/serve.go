@@ -7,7 +7,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Serve collects by schedule, and when the disk is nearly full, until ctx ends. Call it once.
+// Serve collects by schedule, and when the disk is nearly full, and drops uploads that were left, until ctx ends. Call it
+// once.
 func (c *Collector) Serve(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait, changed := c.pause()
@@ -16,6 +17,7 @@ func (c *Collector) Serve(ctx context.Context) {
 		case <-ctx.Done():
 		case <-changed:
 		case <-timer.C:
+			c.dropLeft(ctx, time.Now())
 			c.collectIfDue(ctx)
 		}
 		timer.Stop()

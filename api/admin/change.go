@@ -7,9 +7,9 @@ import (
 	"airmirror/mirror"
 )
 
-// Change is a request that changes something, or may, and what came of it.
+// Change is a request that changes something, or may, or takes content out; and what came of it.
 type Change struct {
-	Action  string          // what was asked for: the name of a job, mode, read-only, forget-wants or reload
+	Action  string          // what was asked for: the name of a job or outlet, mode, read-only, forget-wants or reload
 	Request json.RawMessage // as it came; "" for none
 	HTTP    *http.Request
 	Err     error

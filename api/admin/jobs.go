@@ -68,6 +68,7 @@ func (h *Handler) outlet(w http.ResponseWriter, r *http.Request) error {
 	defer in.end()
 	out := newFrames(w)
 	err = h.work(in, r, func() error { return outlet(in.ctx, in.request, in.body, out) })
+	h.changed(r, r.PathValue("name"), json.RawMessage(in.request), err)
 	if err == nil || !out.begun {
 		return out.end(nil, err)
 	}

@@ -25,17 +25,25 @@ func (h *Handler) forgetWants(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &forget); err != nil {
 		return err
 	}
+	count, err := h.forget(forget)
+	h.changed(r, "forget-wants", forget, err)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, Forgotten{Count: count})
+}
+
+// forget strikes off wants, none if something is named that matches none, and returns how many.
+func (h *Handler) forget(forget Forget) (int, error) {
 	if len(forget.Match) == 0 {
-		count := h.mirror.ForgetWants()
-		h.changed(r, "forget-wants", forget, nil)
-		return writeJSON(w, Forgotten{Count: count})
+		return h.mirror.ForgetWants(), nil
 	}
 	var refs []string
 	wants := h.mirror.Wants()
 	for _, text := range forget.Match {
 		match, err := newMatcher(h.mirror.Names(), []string{text})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		found := false
 		for _, want := range wants {
@@ -45,10 +53,8 @@ func (h *Handler) forgetWants(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if !found {
-			return mirror.Errorf(mirror.CodeManifestUnknown, "nothing that is wanted is called %s: 'mirror wants' lists what is", text)
+			return 0, mirror.Errorf(mirror.CodeManifestUnknown, "nothing that is wanted is called %s: 'mirror wants' lists what is", text)
 		}
 	}
-	count := h.mirror.ForgetWants(refs...)
-	h.changed(r, "forget-wants", forget, nil)
-	return writeJSON(w, Forgotten{Count: count})
+	return h.mirror.ForgetWants(refs...), nil
 }

@@ -1,5 +1,6 @@
-// Package audit keeps a log of everything that somebody changed, or tried to: one JSON object per line. What a mirror
-// does by itself, as keeping what comes from an upstream, is not in it, and neither is any secret.
+// Package audit keeps a log of everything that somebody changed, or took out in a bundle or a backup, or tried to: one JSON
+// object per line. What a mirror does by itself, as keeping what comes from an upstream, is not in it, and neither is any
+// secret.
 package audit
 
 import (

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -132,7 +133,8 @@ func TestCommandsAreWrittenWithoutSecrets(t *testing.T) {
 	l, path := open(t)
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
 	for action, text := range map[string]string{
-		"migrate": `{"url":"https://robot:secret@registry.example"}`, "usage": `{}`, "pin": `["team/app:1"]`, "later": `{"password":"secret"}`,
+		"migrate":     `{"url":"https://robot:secret@registry.example","from":"registry.example","repos":["team/**"]}`,
+		"export-sent": `{"id":"abc","destination":"plant","images":[{"ref":"team/app:1"}]}`, "usage": `{}`, "pin": `["team/app:1"]`, "later": `{"password":"secret"}`,
 		"sync": `{"images":["` + strings.Repeat("x", 20<<10) + `"]}`,
 	} {
 		l.Command(admin.Change{Action: action, Request: json.RawMessage(text), HTTP: request, Err: mirror.Errorf(mirror.CodeDenied, "not now")})
@@ -144,8 +146,12 @@ func TestCommandsAreWrittenWithoutSecrets(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	if len(details) != 4 || details["pin"] != `["team/app:1"]` || details["migrate"]+details["later"]+details["sync"] != "" {
-		t.Errorf("written: %v", details)
+	want := map[string]string{
+		"pin": `["team/app:1"]`, "migrate": `{"from":"registry.example","repos":["team/**"]}`, "export-sent": `{"destination":"plant","id":"abc"}`,
+		"later": "", "sync": "",
+	}
+	if !maps.Equal(details, want) {
+		t.Errorf("written: %v, want %v", details, want)
 	}
 }
 

@@ -60,13 +60,16 @@ func entryOf(method string, seen *registry.Seen) (e Entry, changes bool) {
 // maxDetail is how many bytes of what a command was asked for are kept.
 const maxDetail = 16 << 10
 
-// looks are the jobs that change nothing.
-var looks = map[string]bool{"export-plan": true, "export-history": true, "usage": true, "pins": true}
+// looks are the jobs and outlets that change nothing and take no content out.
+var looks = map[string]bool{"export-plan": true, "export-history": true, "receipt": true, "usage": true, "pins": true}
 
-// told are the actions whose requests have nothing in them that is a secret.
-var told = map[string]bool{
-	"mode": true, "read-only": true, "forget-wants": true, "reload": true,
-	"sync": true, "import": true, "collect": true, "remove": true, "pin": true, "unpin": true, "verify": true,
+// told are the actions whose requests are written down: all of one, or some of its fields where there are secrets in it, or
+// more than anybody wants to read. Of an action that is not here, what was asked for is not written.
+var told = map[string][]string{
+	"mode": nil, "read-only": nil, "forget-wants": nil, "reload": nil,
+	"sync": nil, "import": nil, "export": nil, "collect": nil, "remove": nil, "pin": nil, "unpin": nil, "verify": nil,
+	"migrate":     {"root", "from", "repos", "overwrite"}, // and no url, which may have a password in it
+	"export-sent": {"id", "destination", "sequence"},
 }
 
 // Command writes down what a command had done; it is for [admin.Options].
@@ -74,9 +77,27 @@ func (l *Log) Command(c admin.Change) {
 	if l == nil || looks[c.Action] {
 		return
 	}
-	e := Entry{Action: c.Action, User: admin.Peer(c.HTTP.Context()), Address: "local"}
-	if told[c.Action] && len(c.Request) <= maxDetail && json.Valid(c.Request) {
-		e.Detail = c.Request
+	l.Write(Entry{Action: c.Action, User: admin.Peer(c.HTTP.Context()), Address: "local", Detail: detail(c)}, c.Err)
+}
+
+// detail is what may be written of what a command was asked for; nil if that is nothing.
+func detail(c admin.Change) json.RawMessage {
+	fields, ok := told[c.Action]
+	text := c.Request
+	if ok && fields != nil {
+		all, some := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+		if json.Unmarshal(text, &all) != nil {
+			return nil
+		}
+		for _, field := range fields {
+			if value, there := all[field]; there {
+				some[field] = value
+			}
+		}
+		text, _ = json.Marshal(some) // of what was read from JSON
 	}
-	l.Write(e, c.Err)
+	if !ok || len(text) > maxDetail || !json.Valid(text) {
+		return nil
+	}
+	return text
 }

@@ -27,8 +27,15 @@ var errLogin = mirror.Errorf(mirror.CodeUnauthorized, "the name or the password 
 // identify finds out who a request is from. A token that is no good makes a client nobody, who may still do what anybody
 // may: it takes nothing away. A wrong password is an error, since somebody is waiting to hear of it.
 func (p *policy) identify(r *http.Request) (client, error) {
-	authorization := r.Header.Get("Authorization")
-	if authorization == "" || !p.logins() {
+	given := r.Header["Authorization"]
+	if len(given) == 0 || !p.logins() {
+		return p.certified(r), nil
+	}
+	if len(given) > 1 { // a proxy in between may have looked at another one
+		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the request has %d headers of authorization: send one", len(given))
+	}
+	authorization := given[0]
+	if authorization == "" {
 		return p.certified(r), nil
 	}
 	scheme, token, _ := strings.Cut(authorization, " ")
@@ -36,7 +43,7 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	case strings.EqualFold(scheme, "Bearer") && p.external != nil:
 		grants, err := p.external.verify(strings.TrimSpace(token))
 		if err != nil {
-			p.log.Info("a token is no good", zap.String("address", r.RemoteAddr), zap.Error(err))
+			p.log.Info("a token is no good", zap.String("address", host(r)), zap.Error(err))
 			return client{broken: err}, nil
 		}
 		return client{name: grants.subject, grants: grants, proved: true}, nil

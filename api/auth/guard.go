@@ -75,7 +75,7 @@ func New(opts Options) (*Guard, error) {
 // Apply has other options count from now on. Who is logged in stays so, if there still is such a user. After an error
 // everything is as it was.
 func (g *Guard) Apply(opts Options) error {
-	p, err := newPolicy(opts, g.kept)
+	p, err := newPolicy(opts, g.kept, g.policy.Load())
 	if err != nil {
 		return err
 	}

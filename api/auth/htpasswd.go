@@ -36,11 +36,22 @@ var maxHashing = max(1, runtime.GOMAXPROCS(0)/2)
 // users are those of an htpasswd file, as it was at one time.
 type users struct {
 	hashes map[string][]byte
+	// locked says that there may be users, and that nobody knows who they are.
+	locked bool
 	// nobody is a hash of no password, which costs as much as the others: who is unknown cannot be told by the time it takes.
 	nobody []byte
 	// verified has passwords that were found to be right, and until when that counts. It ends with the file, so that a
 	// password that was changed is never taken from it.
 	verified *lru.Cache[[sha256.Size]byte, time.Time]
+}
+
+// orLocked is who counts as a user while the file has some, which cannot be read: those of before, or nobody, who is not
+// to be taken for a mirror without users.
+func (u *users) orLocked() *users {
+	if len(u.hashes) > 0 {
+		return u
+	}
+	return &users{locked: true}
 }
 
 // readUsers reads an htpasswd file: https://httpd.apache.org/docs/current/programs/htpasswd.html
@@ -129,7 +140,7 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	}
 	done(right)
 	if !right {
-		p.log.Warn("login failed", zap.String("user", name), zap.String("address", r.RemoteAddr))
+		p.log.Warn("login failed", zap.String("user", name), zap.String("address", host(r)))
 		return errLogin
 	}
 	users.verified.Add(key, time.Now().Add(verifiedFor))

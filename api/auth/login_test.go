@@ -1,6 +1,9 @@
 package auth_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/crypto/bcrypt"
 
 	"airmirror/api/auth"
@@ -140,6 +145,106 @@ func TestTheFileOfUsersIsFollowed(t *testing.T) {
 		later()
 		wantCode(t, guard, atHome, "")
 	})
+}
+
+// TestUsersThatCannotBeReadAreStillUsers: a file that nobody can make sense of never opens the mirror.
+func TestUsersThatCannotBeReadAreStillUsers(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("bob"), bcrypt.MinCost)
+	must(t, err)
+	line := "bob:" + string(hash) + "\r\n"
+	path := filepath.Join(t.TempDir(), "htpasswd")
+	put := func(text string) {
+		must(t, os.RemoveAll(path))
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		core, logged := observer.New(zap.WarnLevel)
+		opts := auth.Options{Htpasswd: path, Log: zap.New(core)}
+		guard, err := auth.New(opts)
+		must(t, err)
+		bob := user("bob", "bob")
+		later := func() { time.Sleep(time.Second) }
+		wantLogged := func(n int, what string) {
+			t.Helper()
+			if all := logged.TakeAll(); len(all) != n || n > 0 && !strings.Contains(fmt.Sprint(all[0].Message, all[0].ContextMap()), what) {
+				t.Errorf("logged %v, want %d that say %q", all, n, what)
+			}
+		}
+		wantCode(t, guard, atHome, "")
+		for _, broken := range []string{"bob:$apr1$x$y\n", "bob:{SHA}x\n", "bob:plain\n"} { // from the start
+			put(broken)
+			later()
+			wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+			wantCode(t, guard, user("bob", "plain"), mirror.CodeUnauthorized)
+			later()
+			wantLogged(1, "line 1: the hash of user bob is not one of bcrypt")
+		}
+		must(t, os.Remove(path))
+		later()
+		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		wantLogged(1, "no such file")
+		put("")
+		later()
+		wantCode(t, guard, atHome, "")
+		put("bob:plain\n")
+		later()
+		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		wantLogged(1, "bcrypt")
+
+		put(line)
+		later()
+		wantCode(t, guard, bob, "")
+		must(t, os.Remove(path))
+		must(t, os.Mkdir(path, 0o700)) // something that is there and cannot be read
+		for range 3 {
+			later()
+			wantCode(t, guard, bob, "")
+			wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		}
+		wantLogged(1, "is a directory")
+		must(t, guard.Apply(auth.Options{Htpasswd: path + "2", Log: opts.Log}))
+		wantCode(t, guard, atHome, "") // another file, which is not there
+
+		put(line)
+		must(t, guard.Apply(opts))
+		must(t, os.Remove(path))
+		for _, change := range []func() error{func() error { return guard.Apply(opts) }, guard.Reload} {
+			must(t, change())
+			later()
+			wantCode(t, guard, bob, "")
+			wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		}
+		put("bob\n")
+		if err := guard.Apply(opts); err == nil {
+			t.Error("a malformed file is taken")
+		}
+		wantCode(t, guard, bob, "")
+	})
+}
+
+// TestTwoAuthorizationsAreNone: whatever they are, and in whatever order.
+func TestTwoAuthorizationsAreNone(t *testing.T) {
+	guard, err := auth.New(auth.Options{Htpasswd: htpasswd(t, "alice"), Certificates: true})
+	must(t, err)
+	chain := []*x509.Certificate{{Subject: pkix.Name{CommonName: "alice"}}}
+	certified := func(r *http.Request) {
+		r.TLS = &tls.ConnectionState{PeerCertificates: chain, VerifiedChains: [][]*x509.Certificate{chain}}
+	}
+	with := func(headers ...string) as {
+		return func(r *http.Request) { certified(r); r.Header["Authorization"] = headers }
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	known("alice")(r)
+	good := r.Header.Get("Authorization")
+	for _, who := range []as{with(good, "Bearer x"), with("Bearer x", good), with(good, good), with("", good)} {
+		wantCode(t, guard, who, mirror.CodeUnauthorized)
+	}
+	for _, who := range []as{with(), with(""), with(good)} {
+		wantCode(t, guard, who, "")
+	}
+	// What is shown in the request counts before the certificate that the connection was made with.
+	wantCode(t, guard, with("Bearer x"), mirror.CodeUnauthorized)
+	wantCode(t, guard, func(r *http.Request) { certified(r); user("alice", "guess")(r) }, mirror.CodeUnauthorized)
 }
 
 func TestAFileOfUsersThatIsWrongIsNamed(t *testing.T) {

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"os"
 	"strconv"
 
 	"go.uber.org/zap"
@@ -25,7 +27,9 @@ type policy struct {
 	url  string
 }
 
-func newPolicy(opts Options, kept *kept) (p *policy, err error) {
+// newPolicy returns what opts say. The users of old, if it has the same file of them, are followed on, so that a file that
+// is gone by now has nobody forgotten.
+func newPolicy(opts Options, kept *kept, old *policy) (p *policy, err error) {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
@@ -36,11 +40,18 @@ func newPolicy(opts Options, kept *kept) (p *policy, err error) {
 	if p.rules, err = compile(opts); err != nil {
 		return nil, err
 	}
-	if p.users, err = follow(opts.Htpasswd, true, readUsers, opts.Log); err != nil {
-		return nil, err
-	}
 	if opts.Token != nil {
-		p.external, err = newVerifier(*opts.Token, opts.Names, opts.Log)
+		if p.external, err = newVerifier(*opts.Token, opts.Names, opts.Log); err != nil {
+			return nil, err
+		}
+	}
+	if old == nil || old.users.path != opts.Htpasswd {
+		p.users, err = followOptional(opts.Htpasswd, readUsers, (*users).orLocked, opts.Log)
+		return p, err
+	}
+	p.users = old.users
+	if err = p.users.reload(); errors.Is(err, os.ErrNotExist) {
+		err = nil
 	}
 	return p, err
 }
@@ -97,7 +108,7 @@ func (p *policy) may(c client, ask registry.Ask) bool {
 func (p *policy) atHome(r *http.Request) bool { return p.open && !p.hasUsers() && fromHere(r) }
 
 // logins reports whether there is somebody to log in as.
-func (p *policy) logins() bool { return p.external != nil || len(p.users.get().hashes) > 0 }
+func (p *policy) logins() bool { return p.external != nil || p.passwords() }
 
 func (p *policy) hasUsers() bool { return p.certs || p.logins() }
 

@@ -22,7 +22,14 @@ type Rule struct {
 	// Repositories are patterns of [mirror.Match]. Its first part is a host if it has a dot or a colon in it, or is
 	// localhost, as in names; a pattern without is about the default registry, but ** and what is below is about all.
 	Repositories []string
-	Actions      []registry.Action // Pull, Push, Delete
+	// Actions are those of [Actions]. Admin is to pull, push and delete; for ** it is to look after the mirror as well, as
+	// [Guard.Admins] asks it.
+	Actions []registry.Action
+}
+
+// Actions are what rules can allow.
+func Actions() []registry.Action {
+	return []registry.Action{registry.Pull, registry.Push, registry.Delete, registry.Admin}
 }
 
 // rules are what there is to be asked.
@@ -43,7 +50,7 @@ func compile(opts Options) (rules, error) {
 	given := opts.Rules
 	if len(given) == 0 {
 		everywhere := []string{"**"}
-		given = append(given, Rule{Users: []string{Authenticated}, Repositories: everywhere, Actions: actions})
+		given = append(given, Rule{Users: []string{Authenticated}, Repositories: everywhere, Actions: Actions()})
 		if !opts.NoAnonymousPull {
 			given = append(given, Rule{Users: []string{Anonymous}, Repositories: everywhere, Actions: []registry.Action{registry.Pull}})
 		}
@@ -68,8 +75,6 @@ func compile(opts Options) (rules, error) {
 	}
 	return all, nil
 }
-
-var actions = []registry.Action{registry.Pull, registry.Push, registry.Delete}
 
 func (r Rule) compile(opts Options) (c rule, err error) {
 	if len(r.Users)+len(r.Groups) == 0 {
@@ -105,14 +110,17 @@ func (r Rule) compile(opts Options) (c rule, err error) {
 		c.patterns = append(c.patterns, full(opts.Names, pattern))
 	}
 	if len(r.Actions) == 0 {
-		return c, fmt.Errorf("it allows nothing: name actions, which are %v", actions)
+		return c, fmt.Errorf("it allows nothing: name actions, which are %v", Actions())
 	}
 	for _, action := range r.Actions {
-		if !slices.Contains(actions, action) {
-			return c, fmt.Errorf("there is no action %s: there are %v", action, actions)
+		if !slices.Contains(Actions(), action) {
+			return c, fmt.Errorf("there is no action %s: there are %v", action, Actions())
 		}
 	}
 	c.actions = r.Actions
+	if slices.Contains(r.Actions, registry.Admin) {
+		c.actions = Actions()
+	}
 	return c, nil
 }
 

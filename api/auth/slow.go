@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"math"
+	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -85,6 +86,14 @@ func (t *tooMany) Error() string { return "try again in " + t.seconds() + "s" }
 
 func (t *tooMany) seconds() string {
 	return strconv.Itoa(max(1, int(math.Ceil(t.wait.Seconds()))))
+}
+
+// host is the address of a client for the log.
+func host(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr
 }
 
 // addressOf is what a client is slowed by: its IPv4 address, or the network that a client of IPv6 has all of.

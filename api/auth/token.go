@@ -65,7 +65,7 @@ func newVerifier(token Token, names mirror.Names, log *zap.Logger) (*verifier, e
 	case (token.JWKS == "") == (token.Certificates == ""):
 		return nil, errors.New("tokens are verified with a file of certificates or of keys: name one of them")
 	}
-	followed, err := follow(path, false, read, log)
+	followed, err := follow(path, read, log)
 	return &verifier{token: token, names: names, keys: followed}, err
 }
 

@@ -79,7 +79,7 @@ func TestACertificateChangesUnderAServer(t *testing.T) {
 	first := serial(t, open, server.URL)
 
 	create(t, dir, "127.0.0.1")
-	must(t, follower.Reload())
+	must(t, follower.Reload(files(dir)))
 	if got := serial(t, open, server.URL); got != first {
 		t.Error("an open connection was not kept")
 	}
@@ -89,11 +89,23 @@ func TestACertificateChangesUnderAServer(t *testing.T) {
 	}
 
 	must(t, os.WriteFile(filepath.Join(dir, certs.ServerKey), []byte("broken"), 0o600))
-	if err := follower.Reload(); err == nil {
+	if err := follower.Reload(files(dir)); err == nil {
 		t.Error("a broken key is no error")
 	}
 	if got := serial(t, client(pool), server.URL); got != second {
 		t.Error("a broken key changed what is served")
+	}
+
+	other := t.TempDir() // which another authority signed for
+	create(t, other, "127.0.0.1")
+	must(t, follower.Reload(files(other)))
+	_, otherPool := read(t, other)
+	third := serial(t, client(otherPool), server.URL)
+	if err := follower.Reload(files(t.TempDir())); err == nil {
+		t.Error("files that are not there are no error")
+	}
+	if got := serial(t, client(otherPool), server.URL); third == second || got != third {
+		t.Error("other files are not what is served")
 	}
 }
 

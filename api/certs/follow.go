@@ -30,10 +30,10 @@ const lookInterval = time.Second
 // Follower holds what is in files, and takes it up anew when they change. While they cannot be read, or do not fit
 // together, as in the middle of being replaced, it goes on with what it had. It is safe for concurrent use.
 type Follower struct {
-	files Files
-	log   *zap.Logger
+	log *zap.Logger
 
 	mu     sync.Mutex
+	files  Files
 	config *tls.Config
 	stamps [3]stamp
 	looked time.Time
@@ -50,7 +50,7 @@ func Follow(files Files, log *zap.Logger) (*Follower, error) {
 		log = zap.NewNop()
 	}
 	f := &Follower{files: files, log: log}
-	stamps := f.stampAll()
+	stamps := files.stampAll()
 	config, err := files.load()
 	if err != nil {
 		return nil, err
@@ -66,19 +66,20 @@ func (f *Follower) Config() *tls.Config {
 	return config
 }
 
-// Reload reads the files now, changed or not. After an error what was there goes on being served.
-func (f *Follower) Reload() error {
+// Reload reads files now, changed or not: those of before, or others, which are followed from then on. After an error all
+// is as it was.
+func (f *Follower) Reload(files Files) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.reload(f.stampAll())
+	return f.reload(files, files.stampAll())
 }
 
-func (f *Follower) reload(stamps [3]stamp) error {
-	config, err := f.files.load()
+func (f *Follower) reload(files Files, stamps [3]stamp) error {
+	config, err := files.load()
 	if err != nil {
 		return err
 	}
-	f.config, f.stamps = config, stamps
+	f.files, f.config, f.stamps = files, config, stamps
 	return nil
 }
 
@@ -89,11 +90,11 @@ func (f *Follower) current() *tls.Config {
 		return f.config
 	}
 	f.looked = time.Now()
-	stamps := f.stampAll()
+	stamps := f.files.stampAll()
 	if stamps == f.stamps {
 		return f.config
 	}
-	if err := f.reload(stamps); err != nil {
+	if err := f.reload(f.files, stamps); err != nil {
 		f.log.Warn("the certificate changed and cannot be used: going on with the one before", zap.Error(err))
 	} else {
 		f.log.Info("serving with the certificate that changed", zap.String("file", f.files.Cert))
@@ -101,8 +102,8 @@ func (f *Follower) current() *tls.Config {
 	return f.config
 }
 
-func (f *Follower) stampAll() (stamps [3]stamp) {
-	for i, path := range []string{f.files.Cert, f.files.Key, f.files.ClientCA} {
+func (files Files) stampAll() (stamps [3]stamp) {
+	for i, path := range []string{files.Cert, files.Key, files.ClientCA} {
 		if info, err := os.Stat(path); err == nil {
 			stamps[i] = stamp{info.ModTime(), info.Size()}
 		}

@@ -27,7 +27,7 @@ type Options struct {
 // Exchange is a request with what came of it.
 type Exchange struct {
 	ID      string // of the request, as its answer says
-	Address string // of the client, without the port
+	Address string // of the client, without the port; see [Settings.Proxies]
 	User    string // "" if the client is anonymous
 	Request *http.Request
 	Began   time.Time
@@ -65,6 +65,7 @@ func (f *Front) UnderWay() int64 { return f.underWay.Load() }
 // ServeHTTP answers one request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	settings := f.settings.Load()
+	r = sentBy(settings.Proxies, r)
 	out := &writer{ResponseWriter: w, stall: settings.Stall, began: time.Now()}
 	out.begin()
 	if page, ok := f.opts.Pages[r.URL.Path]; ok {

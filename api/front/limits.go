@@ -24,6 +24,9 @@ type Settings struct {
 	Burst             int
 	// Uploads is how many requests of one address may bring content at a time. No limit if zero.
 	Uploads int
+	// Proxies are trusted to say in X-Forwarded-For who they forward for: what is said here of an address is then that of
+	// the client, and so it is for everybody behind. Nobody is trusted if there are none.
+	Proxies []netip.Prefix
 	// Stall is how long a client may take no byte of an answer, or send none of a request; for ever if zero.
 	Stall time.Duration
 }
@@ -41,7 +44,7 @@ func (f *Front) Configure(settings Settings) {
 
 // admitAddress answers a request of which its address sends too many. leave is called when the request has ended.
 func (f *Front) admitAddress(settings *Settings, w *writer, r *http.Request) (leave func(), ok bool) {
-	address := network(r.RemoteAddr)
+	address := Network(r.RemoteAddr)
 	if settings.RequestsPerSecond > 0 {
 		if wait := f.rates.wait(address, settings); wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
@@ -60,9 +63,9 @@ func (f *Front) admitAddress(settings *Settings, w *writer, r *http.Request) (le
 	return func() { f.uploads.end(address) }, true
 }
 
-// network is what the limits of an address are for: the address, or the network of an IPv6 address, of which one machine
+// Network is what the limits of an address, which has a port, are for: the address without it, or the network of an IPv6 address, of which one machine
 // may have as many as it likes.
-func network(address string) string {
+func Network(address string) string {
 	parsed, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return host(address)

@@ -11,12 +11,13 @@ import (
 type Action string
 
 // The actions. Pull, Push and Delete are done to a repository; so is List where it is not the catalog that is asked for,
-// but whether a repository is named in it. Ping is GET /v2/, by which clients find out whether they have to log in, and
-// whether they have.
+// but whether a repository is named in it. Admin is to look after the mirror: no request of this API asks for it. Ping is
+// GET /v2/, by which clients find out whether they have to log in, and whether they have.
 const (
 	Pull   Action = "pull"
 	Push   Action = "push"
 	Delete Action = "delete"
+	Admin  Action = "admin"
 	List   Action = "list"
 	Ping   Action = "ping"
 )
@@ -24,7 +25,7 @@ const (
 // Ask is what a request asks to do.
 type Ask struct {
 	Action Action
-	Repo   mirror.Repo // none for Ping and for the catalog
+	Repo   mirror.Repo // none for Ping, for the catalog, and for what is about the whole mirror
 	// From, with Push, is where the request would like to take a blob from, which is Pull there: the zero repository if it
 	// would not. Who may not is refused nothing: the blob is pushed then.
 	From mirror.Repo

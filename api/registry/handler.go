@@ -14,18 +14,22 @@ import (
 
 // Options say what a handler allows. The zero value allows everything and logs nothing.
 type Options struct {
-	// NoDelete refuses to delete manifests, tags and blobs. Uploads can always be cancelled.
-	NoDelete bool
+	// NoDelete says whether to refuse to delete manifests, tags and blobs, which nil does not. Uploads can always be
+	// cancelled.
+	NoDelete func() bool
 	// Access says who may do what; nil lets everybody do everything.
 	Access Access
-	Log    *zap.Logger
+	// Open bounds the uploads of a client; nil does not.
+	Open *OpenUploads
+	Log  *zap.Logger
 }
 
 // Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
 type Handler struct {
 	mirror   *mirror.Mirror
-	noDelete bool
+	noDelete func() bool
 	access   Access
+	open     *OpenUploads
 	log      *zap.Logger
 }
 
@@ -34,7 +38,10 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, log: opts.Log}
+	if opts.NoDelete == nil {
+		opts.NoDelete = func() bool { return false }
+	}
+	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, open: opts.Open, log: opts.Log}
 }
 
 // exchange is one request with its answer.
@@ -91,7 +98,7 @@ func (x *exchange) serve() (err error) {
 	if err := x.admit(); err != nil {
 		return err
 	}
-	if x.r.Method == http.MethodDelete && x.noDelete && x.req.Endpoint != Upload {
+	if x.r.Method == http.MethodDelete && x.noDelete() && x.req.Endpoint != Upload {
 		return mirror.Errorf(mirror.CodeUnsupported, "deletion is switched off on this mirror: start it with --delete=true")
 	}
 	switch x.req.Endpoint {
@@ -224,7 +231,7 @@ type errorBody struct {
 func (x *exchange) allowed() string {
 	var allowed []string
 	for _, method := range methods[x.req.Endpoint] {
-		if method != http.MethodDelete || !x.needed && !x.noDelete || x.req.Endpoint == Upload {
+		if method != http.MethodDelete || !x.needed && !x.noDelete() || x.req.Endpoint == Upload {
 			allowed = append(allowed, method)
 		}
 	}

@@ -132,7 +132,7 @@ func TestDelete(t *testing.T) {
 }
 
 func TestDeleteSwitchedOff(t *testing.T) {
-	s := start(t, registry.Options{NoDelete: true})
+	s := start(t, registry.Options{NoDelete: func() bool { return true }})
 	image := s.image("app", "one")
 	d := digest.FromBytes(image).String()
 	s.put("app", "v1", v1.MediaTypeImageManifest, image)

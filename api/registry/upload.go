@@ -26,19 +26,35 @@ func (x *exchange) startUpload() error {
 	if algorithm == "" {
 		algorithm = digest.Canonical
 	}
+	if x.req.Digest == "" {
+		return x.beginUpload(algorithm)
+	}
 	up, err := x.mirror.StartUpload(x.r.Context(), x.repo, algorithm)
 	if err != nil {
 		return err
 	}
 	defer up.Close()
-	if x.req.Digest == "" {
-		return x.standing(up, http.StatusAccepted)
-	}
 	if err := x.finish(up); err != nil {
 		up.Cancel()
 		return err
 	}
 	return nil
+}
+
+// beginUpload begins an upload that goes on with other requests.
+func (x *exchange) beginUpload(algorithm digest.Algorithm) error {
+	begun, err := x.open.begin(x.r)
+	if err != nil {
+		return err
+	}
+	up, err := x.mirror.StartUpload(x.r.Context(), x.repo, algorithm)
+	if err != nil {
+		begun("")
+		return err
+	}
+	begun(up.ID())
+	defer up.Close()
+	return x.standing(up, http.StatusAccepted)
 }
 
 // upload answers for end-5, end-6, end-13 and end-14: an upload that is under way.
@@ -57,6 +73,7 @@ func (x *exchange) upload() error {
 	case http.MethodPut:
 		return x.finish(up)
 	case http.MethodDelete:
+		x.open.Ended(up.ID())
 		if err := up.Cancel(); err != nil {
 			return err
 		}
@@ -75,6 +92,7 @@ func (x *exchange) finish(up mirror.Upload) error {
 		}
 	}
 	x.did.Size = up.Size()
+	x.open.Ended(up.ID()) // whatever comes of it
 	if err := up.Commit(x.r.Context(), x.req.Digest); err != nil {
 		return err
 	}

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"os"
+
 	"go.uber.org/zap"
 
+	"airmirror/api/admin"
 	"airmirror/api/audit"
 )
 
@@ -18,4 +23,25 @@ func (c auditConfig) open(log *zap.Logger) (*audit.Log, error) {
 		return nil, &exitError{exitUsage, err}
 	}
 	return l, nil
+}
+
+// audit writes down what a command did to a user, which it does without the server. A log that the server has not begun yet
+// is not begun for it: the server may be another account, which could not write to it.
+func (u *userFile) audit(action, name string, err error) {
+	path := u.Audit.File
+	if info, statErr := os.Stat(path); path == "" || statErr != nil || !info.Mode().IsRegular() {
+		return
+	}
+	log, logErr := newLogger("warn", "auto")
+	if logErr != nil {
+		return
+	}
+	l, logErr := audit.Open(path, log)
+	if logErr != nil {
+		log.Warn("what was done to a user is not in the audit log", zap.Error(logErr))
+		return
+	}
+	defer l.Close()
+	detail, _ := json.Marshal(map[string]string{"user": name, "file": u.path}) // of text
+	l.Write(audit.Entry{Action: action, User: admin.Peer(context.Background()), Address: "local", Detail: detail}, err)
 }

@@ -66,6 +66,17 @@ func (c authConfig) checkUnruled(origins settings.Origins, key string, value boo
 }
 
 func (c authConfig) checkRules(names mirror.Names) error {
+	var known []string
+	for _, action := range auth.Actions() {
+		known = append(known, string(action))
+	}
+	for i, rule := range c.Rules {
+		for _, action := range rule.Actions {
+			if nearest, ok := settings.Nearest(action, known); ok && nearest != action {
+				return fmt.Errorf("rule %d: there is no action %s: is it %s?", i+1, action, nearest)
+			}
+		}
+	}
 	_, err := auth.New(auth.Options{Names: names, Rules: c.rules(), Groups: c.Groups})
 	return err
 }

@@ -20,7 +20,9 @@ import (
 // keys; see [settings] for what their variables and flags are called.
 type config struct {
 	Listen string `yaml:"listen"`
-	Data   string `yaml:"data"`
+	// TrustedProxies are addresses and networks of proxies that are believed who they forward for; see [front.Settings].
+	TrustedProxies []string `yaml:"trustedProxies"`
+	Data           string   `yaml:"data"`
 	// Upstream are those that flags name, [HOST=]URL; they come before Upstreams. The first of all is the default registry.
 	Upstream  []string         `yaml:"upstream"`
 	Upstreams []upstreamConfig `yaml:"upstreams"`
@@ -127,6 +129,7 @@ func (c config) check(origins settings.Origins) (config, error) {
 		check func() error
 	}{
 		{"data", c.checkFolder},
+		{"trustedProxies", c.checkProxies},
 		{"upstreams", c.checkUpstreams},
 		{"local", func() error { return checkPatterns(c.Local) }},
 		{"mirrored", func() error { return checkPatterns(c.Mirrored) }},

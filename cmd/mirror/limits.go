@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"airmirror/api/front"
@@ -15,7 +16,8 @@ type limitsConfig struct {
 	Requests          int      `yaml:"requests"` // at a time; 0 for any number
 	RequestsPerSecond float64  `yaml:"requestsPerSecond"`
 	Burst             int      `yaml:"burst"`
-	Uploads           int      `yaml:"uploads"`
+	Uploads           int      `yaml:"uploads"`     // requests that push
+	OpenUploads       int      `yaml:"openUploads"` // of a client, that have not ended; see [registry.OpenUploads]
 	Stall             duration `yaml:"stall"`
 	// MinFree is how much of the disk stays free; the smaller one of defaultMinFree if it is not said.
 	MinFree *gc.Share `yaml:"minFree"`
@@ -25,12 +27,12 @@ type limitsConfig struct {
 var defaultMinFree = [2]gc.Share{{Percent: 1}, {Bytes: 512 << 20}}
 
 func defaultLimits() limitsConfig {
-	return limitsConfig{Requests: 8192, Stall: duration(5 * time.Minute)}
+	return limitsConfig{Requests: 8192, OpenUploads: 10_000, Stall: duration(5 * time.Minute)}
 }
 
 func (c limitsConfig) check() error {
 	for name, n := range map[string]float64{
-		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads),
+		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads), "openUploads": float64(c.OpenUploads),
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s: %v: want 0 or more", name, n)
@@ -42,10 +44,31 @@ func (c limitsConfig) check() error {
 	return nil
 }
 
-func (c limitsConfig) settings() front.Settings {
+// front is what requests pass first.
+func (c config) front() front.Settings {
+	l := c.Limits
 	return front.Settings{
-		Requests: c.Requests, RequestsPerSecond: c.RequestsPerSecond, Burst: c.Burst, Uploads: c.Uploads, Stall: time.Duration(c.Stall),
+		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, Uploads: l.Uploads, Stall: time.Duration(l.Stall),
+		Proxies: c.proxies(),
 	}
+}
+
+func (c config) checkProxies() error {
+	for _, text := range c.TrustedProxies {
+		if _, err := front.ParseProxy(text); err != nil {
+			return fmt.Errorf("%q is not the address of a proxy, or a network of them: write it as 10.0.0.7 or 10.0.0.0/8", text)
+		}
+	}
+	return nil
+}
+
+func (c config) proxies() (all []netip.Prefix) {
+	for _, text := range c.TrustedProxies {
+		if proxy, err := front.ParseProxy(text); err == nil { // it was checked
+			all = append(all, proxy)
+		}
+	}
+	return all
 }
 
 // minFree is how much of a disk of that size stays free, in bytes.

@@ -47,9 +47,13 @@ type reloader struct {
 func (r *reloader) reload(context.Context) (admin.Reloaded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next, err := r.started.again()
+	said, err := r.started.again()
 	if err != nil {
 		return r.refuse(err)
+	}
+	next := said
+	if said.TLS.enabled() != r.started.TLS.enabled() { // clients that are connected speak one or the other
+		next.TLS = r.now.TLS
 	}
 	var applies []func()
 	for _, part := range r.parts {
@@ -62,7 +66,7 @@ func (r *reloader) reload(context.Context) (admin.Reloaded, error) {
 	for _, apply := range applies {
 		apply()
 	}
-	reloaded := r.compare(next)
+	reloaded := r.compare(said, next)
 	r.now = next
 	r.started.live.Store(&next.config)
 	r.log.Info("reloaded", zap.Strings("changed", reloaded.Changed), zap.Strings("restart", reloaded.Restart))
@@ -74,20 +78,29 @@ func (r *reloader) refuse(err error) (admin.Reloaded, error) {
 	return admin.Reloaded{}, mirror.Errorf(mirror.CodeUnsupported, "nothing was changed: %w", err)
 }
 
-// compare says which keys have other values in next than those that hold.
-func (r *reloader) compare(next serveConfig) admin.Reloaded {
+// compare says which keys have other values in next, which is what holds from now on of what was said, than before; and
+// which would have to be started with.
+func (r *reloader) compare(said, next serveConfig) admin.Reloaded {
 	reloaded := admin.Reloaded{Changed: []string{}, Restart: []string{}}
-	started, now := settings.Keys(&r.started.config), settings.Keys(&r.now.config)
-	for i, key := range settings.Keys(&next.config) {
-		follows := slices.ContainsFunc(r.parts, func(p part) bool { return p.follows(key.Path) })
+	before, held := settings.Keys(&r.now.config), settings.Keys(&next.config)
+	started := settings.Keys(&r.started.config)
+	for i, key := range settings.Keys(&said.config) {
+		if !r.follows(key.Path) {
+			held[i] = started[i]
+		}
 		switch {
-		case follows && !reflect.DeepEqual(key.Value(), now[i].Value()):
-			reloaded.Changed = append(reloaded.Changed, key.Path)
-		case !follows && !reflect.DeepEqual(key.Value(), started[i].Value()):
+		case !reflect.DeepEqual(key.Value(), held[i].Value()):
 			reloaded.Restart = append(reloaded.Restart, key.Path)
+		case r.follows(key.Path) && !reflect.DeepEqual(key.Value(), before[i].Value()):
+			reloaded.Changed = append(reloaded.Changed, key.Path)
 		}
 	}
 	return reloaded
+}
+
+// follows reports whether a key can change while the server runs.
+func (r *reloader) follows(key string) bool {
+	return slices.ContainsFunc(r.parts, func(p part) bool { return p.follows(key) })
 }
 
 // follow reloads whenever the process is told to hang up, until ctx ends.
@@ -103,15 +116,15 @@ func (r *reloader) follow(ctx context.Context) {
 }
 
 // newReloader returns what reloads a server. What it can change is here.
-func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, reloadTLS func() error, log *zap.Logger) *reloader {
+func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, reloadTLS func(tlsConfig) error, log *zap.Logger) *reloader {
 	return &reloader{log: log, hangUp: hangUp, started: c, now: c, parts: []part{
 		{keys: []string{"logLevel"}, prepare: func(next serveConfig) (func(), error) {
 			to, err := zap.ParseAtomicLevel(next.LogLevel)
 			return func() { level.SetLevel(to.Level()) }, err
 		}},
-		{keys: []string{"accessLog", "fresh", "local", "mirrored", "limits.minFree"}, prepare: asked},
-		{keys: []string{"limits."}, prepare: func(next serveConfig) (func(), error) {
-			return func() { w.watch.front.Configure(next.Limits.settings()) }, nil
+		{keys: []string{"accessLog", "delete", "shutdownTimeout", "fresh", "local", "mirrored", "limits.minFree", "limits.openUploads"}, prepare: asked},
+		{keys: []string{"limits.", "trustedProxies"}, prepare: func(next serveConfig) (func(), error) {
+			return func() { w.watch.front.Configure(next.front()) }, nil
 		}},
 		{keys: []string{"upstream", "upstreams", "knownUpstreams", "upstreamTimeout", "retryFor"}, prepare: func(next serveConfig) (func(), error) {
 			if c.Offline {
@@ -141,8 +154,14 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 			}, schedule.Validate()
 		}},
 		{keys: []string{"audit."}, prepare: func(next serveConfig) (func(), error) { return w.audit.Reopen(next.Audit.File) }},
+		{keys: []string{"bundles.trust"}, prepare: func(next serveConfig) (func(), error) {
+			_, err := next.Bundles.verifier(nil)
+			return func() {}, err
+		}},
 		// The last: to read certificates is to use them.
-		{prepare: func(serveConfig) (func(), error) { return func() {}, reloadTLS() }},
+		{keys: []string{"tls.certFile", "tls.keyFile", "tls.clientCAFile", "tls.requireClientCert"}, prepare: func(next serveConfig) (func(), error) {
+			return func() {}, reloadTLS(next.TLS)
+		}},
 	}}
 }
 
@@ -155,9 +174,10 @@ func newReloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Have the server read its settings again",
 		Long: `Have the server read its file of settings, its certificates and its users again, as SIGHUP does.
-Upstreams and how they are asked, users and rules, retention, limits, the log level, the access
-log and the audit log change at once; transfers under way end as they began. What needs a restart is named. A mistake in the
-file changes nothing, and is named with its place.`,
+Upstreams and how they are asked, users and rules, certificates, trusted keys, retention, limits,
+proxies, whether clients may delete, and logs change at once; transfers under way end as they
+began. What needs a restart is named. A mistake in the file changes nothing, and is named with
+its place.`,
 		Example: `  mirror reload`,
 		Args:    noArguments,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {

@@ -81,10 +81,14 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// fetch METHOD URL: prints status, headers and body of the answer.
+// fetch METHOD URL [HEADER=VALUE...]: prints status, headers and body of the answer.
 func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	req, err := http.NewRequest(args[0], args[1], nil)
 	ts.Check(err)
+	for _, header := range args[2:] {
+		key, value, _ := strings.Cut(header, "=")
+		req.Header.Add(key, value)
+	}
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()

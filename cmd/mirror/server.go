@@ -196,8 +196,8 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 // serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
-	front := guard.Handler(registry.New(m, registry.Options{NoDelete: !c.Delete, Access: guard, Log: log}))
-	server := newServer(w.watch.handler(front, w, c), log)
+	front := guard.Handler(registry.New(m, registry.Options{NoDelete: func() bool { return !c.current().Delete }, Access: guard, Open: w.uploads, Log: log}))
+	server := newServer(w.watch.handler(front, guard, w, c), log)
 	if c.Limits.Stall > 0 {
 		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.Stall)}
 	}
@@ -215,8 +215,9 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 		failure = fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
-	log.Info("stopping: transfers under way may end", zap.Duration("timeout", time.Duration(c.ShutdownTimeout)))
-	deadline, cancel := context.WithTimeout(context.Background(), time.Duration(c.ShutdownTimeout))
+	timeout := time.Duration(c.current().ShutdownTimeout)
+	log.Info("stopping: transfers under way may end", zap.Duration("timeout", timeout))
+	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	stopAdmin(deadline)
 	stopCollector()

@@ -58,6 +58,7 @@ func newUserAddCommand() *cobra.Command {
 			return err
 		}
 		added, err := auth.SetPassword(u.path, name, password)
+		u.audit("user-add", name, err)
 		if err != nil {
 			return err
 		}
@@ -81,6 +82,7 @@ func newUserRemoveCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}, func(cmd *cobra.Command, args []string) error {
 		err := auth.RemoveUser(u.path, args[0])
+		u.audit("user-remove", args[0], err)
 		if errors.Is(err, auth.ErrNoUser) {
 			return fmt.Errorf("there is no user %s in %s", args[0], u.path)
 		}

@@ -55,7 +55,9 @@ func newWatch(c metricsConfig, log *zap.Logger) (*watch, error) {
 func (w *watch) upstream(o upstream.Observed) { w.metrics.Upstream(o.Host, o.Status, o.Took) }
 
 // handler returns what clients are answered by: next, and what stands in front of it.
-func (w *watch) handler(next http.Handler, works *works, c serveConfig) http.Handler {
+// Where clients are served, metrics are for who may look after the mirror; who can reach an address of their own may read
+// them there.
+func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c serveConfig) http.Handler {
 	w.pages = map[string]http.Handler{
 		alivePath: front.Alive(),
 		readyPath: front.Ready(w.log, works.checks(c)...),
@@ -64,14 +66,14 @@ func (w *watch) handler(next http.Handler, works *works, c serveConfig) http.Han
 	if c.Metrics.Enabled {
 		w.pages[metricsPath] = w.metrics.Handler()
 		if c.Metrics.Listen == "" {
-			pages[metricsPath] = w.pages[metricsPath]
+			pages[metricsPath] = guard.Admins(w.pages[metricsPath])
 		}
 	}
 	w.front = front.New(next, front.Options{
 		Pages:     pages,
 		User:      auth.UserOf,
 		Observers: []func(*front.Exchange){w.metrics.Request, works.audit.Request, front.AccessLog(w.log, func() bool { return c.current().AccessLog })},
-	}, c.Limits.settings())
+	}, c.front())
 	w.metrics.Watch(metrics.Sources{
 		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay,
 	})

@@ -10,6 +10,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/api/audit"
+	"airmirror/api/registry"
 	"airmirror/cache"
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -27,6 +28,7 @@ type works struct {
 	collector *gc.Collector
 	config    serveConfig
 	audit     *audit.Log
+	uploads   *registry.OpenUploads
 	// watch and reloader are a server's, and nil elsewhere.
 	watch    *watch
 	reloader *reloader
@@ -39,11 +41,11 @@ func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serve
 	if err != nil {
 		return nil, err
 	}
-	w := &works{mirror: m, store: store, config: c, log: log, audit: changes}
+	w := &works{mirror: m, store: store, config: c, log: log, audit: changes, uploads: c.openUploads()}
 	w.carrier = transfer.New(m, store, transfer.Options{
-		Host: hostName(), Tool: "mirror " + version, Verifier: c.Bundles.verifier, Signed: c.Bundles.RequireSignature, Log: log,
+		Host: hostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.verifier(keys) }, Signed: c.Bundles.RequireSignature, Log: log,
 	})
-	collector, err := gc.NewCollector(ctx, store, m, gc.CollectorOptions{Schedule: c.GC.schedule(), Disk: store.Space, Log: log})
+	collector, err := gc.NewCollector(ctx, expiring{store, w.uploads.Ended}, m, gc.CollectorOptions{Schedule: c.GC.schedule(), Disk: store.Space, Log: log})
 	if err != nil {
 		return w, err
 	}

@@ -1,0 +1,58 @@
+package auth
+
+import (
+	"net/http"
+
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// Admins has next answer those who may look after the mirror ([registry.Admin]), and whoever sits at this machine. As long
+// as nobody can log in and everybody may pull everything, there is nobody to be told apart, and next answers everybody.
+func (g *Guard) Admins(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := g.policy.Load().admitAdmin(w.Header(), r); err != nil {
+			fail(w, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (p *policy) admitAdmin(header http.Header, r *http.Request) error {
+	if fromHere(r) || !p.hasUsers() && p.rules.allow("", registry.Ask{Action: registry.Pull}) {
+		return nil
+	}
+	ask := registry.Ask{Action: registry.Admin}
+	c, err := p.identify(r)
+	if err == nil {
+		if p.may(c, ask) {
+			return nil
+		}
+		err = p.refuseAdmin(c)
+	}
+	p.challenge(header, r, ask, c, err)
+	// What asks here, as Prometheus does, knows names and passwords, and fetches no tokens.
+	if header.Get("WWW-Authenticate") != "" && p.passwords() {
+		header.Set("WWW-Authenticate", basic)
+	}
+	return err
+}
+
+// refuseAdmin says why a client may not look after this mirror.
+func (p *policy) refuseAdmin(c client) error {
+	const how = "a rule has to say so, with the action admin for the repositories **"
+	switch {
+	case c.name != "":
+		return mirror.Errorf(mirror.CodeDenied, "%s may not look after this mirror: %s", c.name, how)
+	case c.broken != nil || p.passwords():
+		return mirror.Errorf(mirror.CodeUnauthorized, "only who may look after this mirror is told: log in by a name and password")
+	}
+	return mirror.Errorf(mirror.CodeDenied, "only who may look after this mirror is told: %s", how)
+}
+
+// passwords reports whether there is somebody to log in as by a password.
+func (p *policy) passwords() bool {
+	users := p.users.get()
+	return len(users.hashes) > 0 || users.locked
+}

@@ -1,0 +1,71 @@
+package registry
+
+import (
+	"net/http"
+	"sync"
+
+	"airmirror/mirror"
+)
+
+// OpenUploads bounds how many uploads a client has begun and not ended, whether they are under way or were left. It counts
+// those that it saw begin: uploads outlive the process, but who began them is not kept, so that everybody begins anew with
+// it. A push in one request is none, as it is over with the request. A nil one bounds nothing. It is safe for concurrent
+// use.
+type OpenUploads struct {
+	most   func() int
+	client func(*http.Request) string
+
+	mu    sync.Mutex
+	begun map[string]string // upload → client
+	open  map[string]int    // client → how many
+}
+
+// NewOpenUploads returns a bound of most uploads, none if that is zero, for all whom client calls by the same name.
+func NewOpenUploads(most func() int, client func(*http.Request) string) *OpenUploads {
+	return &OpenUploads{most: most, client: client, begun: map[string]string{}, open: map[string]int{}}
+}
+
+// begin makes room for an upload of the client that sends r. The caller calls begun once: with the upload's id, or with
+// none if there is no upload after all. [mirror.CodeTooManyRequests] if the client has too many.
+func (o *OpenUploads) begin(r *http.Request) (begun func(id string), err error) {
+	if o == nil {
+		return func(string) {}, nil
+	}
+	client, most := o.client(r), o.most()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.open[client]; most > 0 && n >= most {
+		return nil, mirror.Errorf(mirror.CodeTooManyRequests,
+			"%s has begun %d uploads that have not ended, and may have %d: go on with one, or cancel it; those to which nothing comes are dropped in time", client, n, most)
+	}
+	o.open[client]++
+	return func(id string) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if id == "" {
+			o.less(client)
+			return
+		}
+		o.begun[id] = client
+	}, nil
+}
+
+// Ended is to be called when an upload is no more for a reason that no client had a part in, as that it expired.
+func (o *OpenUploads) Ended(id string) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if client, known := o.begun[id]; known {
+		delete(o.begun, id)
+		o.less(client)
+	}
+}
+
+// less counts one upload less. The caller has the lock.
+func (o *OpenUploads) less(client string) {
+	if o.open[client]--; o.open[client] <= 0 {
+		delete(o.open, client)
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/admin"
+	"airmirror/api/audit"
+	"airmirror/mirror"
+)
+
+// audited is what the audit log has of each job and outlet.
+var audited = map[string]string{
+	"sync": "with its request", "import": "with its request", "migrate": "a line", "export": "with its request", "export-sent": "a line",
+	"backup": "a line", "collect": "with its request", "remove": "with its request", "verify": "with its request", "pin": "with its request",
+	"unpin":       "with its request",
+	"export-plan": "nothing", "export-history": "nothing", "receipt": "nothing", "usage": "nothing", "pins": "nothing",
+}
+
+// auditedWorks are those of a mirror of nothing, with the path of its audit log.
+func auditedWorks(t *testing.T) (w *works, client *admin.Client, path string) {
+	t.Helper()
+	c := serveConfig{config: defaults()}
+	c.Data, c.Offline, c.Audit.File = t.TempDir(), true, filepath.Join(t.TempDir(), "audit.log")
+	checked, err := c.config.check(nil)
+	must(t, err)
+	c.config = checked
+	store, err := openStore(c.Data, zap.NewNop())
+	must(t, err)
+	m, err := newMirror(store, c, zap.NewNop())
+	must(t, err)
+	w, err = newWorks(t.Context(), m, store, c, zap.NewNop())
+	must(t, err)
+	transport := admin.Local(newAdmin(w, c, nil, zap.NewNop()))
+	t.Cleanup(func() {
+		transport.Wait()
+		must(t, closeMirror(t.Context(), m))
+		must(t, store.Close())
+		w.audit.Close()
+	})
+	return w, admin.NewClient(transport), c.Audit.File
+}
+
+func auditLines(t *testing.T, path string) (entries []audit.Entry) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	for line := range strings.Lines(string(text)) {
+		var e audit.Entry
+		must(t, json.Unmarshal([]byte(line), &e))
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// TestEveryJobIsAudited, or known to change nothing: none that is new is forgotten.
+func TestEveryJobIsAudited(t *testing.T) {
+	w, client, path := auditedWorks(t)
+	ask := map[string]func() error{}
+	// A list or a map of things that none of them understands, which is written down all the same.
+	nonsense := []any{[]any{1}}
+	for name := range w.jobs() {
+		ask[name] = func() error {
+			return client.Job(t.Context(), name, nonsense, nil, func(json.RawMessage) error { return nil })
+		}
+	}
+	for name := range w.outlets() {
+		ask[name] = func() error {
+			_, err := client.Out(t.Context(), name, nonsense, nil, io.Discard)
+			return err
+		}
+	}
+	for name, do := range ask {
+		before := len(auditLines(t, path))
+		err := do()
+		got := "nothing"
+		for _, e := range auditLines(t, path)[before:] {
+			got = "a line"
+			if e.Detail != nil {
+				got = "with its request"
+			}
+			if e.Action != name || e.Address != "local" || e.User == "" || e.Result != mirror.CodeOf(err) || e.Error == "" {
+				t.Errorf("%s failed with %v: %+v", name, err, e)
+			}
+		}
+		switch want, known := audited[name]; {
+		case !known:
+			t.Errorf("nobody said whether %s changes something: say it here, and in package audit", name)
+		case got != want:
+			t.Errorf("of %s the audit log has %s, want %s", name, got, want)
+		}
+	}
+	if len(ask) != len(audited) {
+		t.Errorf("there are %d jobs and outlets, and %d are known", len(ask), len(audited))
+	}
+}
+
+// TestWhatCommandsChangeIsAudited, beside jobs.
+func TestWhatCommandsChangeIsAudited(t *testing.T) {
+	_, client, path := auditedWorks(t)
+	want := ""
+	for _, do := range []struct {
+		line string
+		do   func() error
+	}{
+		{`mode OK {"mode":"offline","was":"offline"}`, func() error { _, err := client.SetMode(t.Context(), mirror.Offline); return err }},
+		{`read-only OK {"on":true}`, func() error { _, err := client.SetReadOnly(t.Context(), true); return err }},
+		{`forget-wants OK {"match":null}`, func() error { _, err := client.ForgetWants(t.Context()); return err }},
+		{`forget-wants MANIFEST_UNKNOWN {"match":["none"]}`, func() error { _, err := client.ForgetWants(t.Context(), "none"); return err }},
+		{"", func() error { _, err := client.Wants(t.Context()); return err }},
+		{"", func() error { _, err := client.Status(t.Context()); return err }},
+	} {
+		_ = do.do()
+		if do.line != "" {
+			want += do.line + "\n"
+		}
+	}
+	got := ""
+	for _, e := range auditLines(t, path) {
+		got += e.Action + " " + string(e.Result) + " " + string(e.Detail) + "\n"
+	}
+	if got != want {
+		t.Errorf("written\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestNoSecretIsAudited: neither of what was asked for, nor of what went wrong.
+func TestNoSecretIsAudited(t *testing.T) {
+	w, client, path := auditedWorks(t)
+	for _, url := range []string{"https://robot:opensesame@registry.invalid", "https://robot:opensesame@registry.invalid:port", "://robot:opensesame@x"} {
+		err := client.Job(t.Context(), "migrate", migrateRequest{URL: url}, nil, func(json.RawMessage) error { return nil })
+		if err == nil {
+			t.Errorf("%s is moved in", url)
+		}
+	}
+	w.audit.Command(admin.Change{Action: "later", Request: json.RawMessage(`{"password":"opensesame"}`), HTTP: httptest.NewRequest("POST", "/", nil)})
+	text, err := os.ReadFile(path)
+	must(t, err)
+	if strings.Contains(string(text), "opensesame") || strings.Count(string(text), "\n") != 4 {
+		t.Errorf("written:\n%s", text)
+	}
+}

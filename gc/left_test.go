@@ -1,0 +1,106 @@
+package gc_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/gc"
+)
+
+// upload leaves an upload, to which something came at a moment.
+func (s *shop) upload(written time.Time) (id string) {
+	s.Helper()
+	up, err := s.StartUpload(s.Context(), repoOf(team), digest.SHA256)
+	s.must(err)
+	_, err = up.Append(strings.NewReader("half a layer"))
+	s.must(err)
+	id = up.ID()
+	s.must(up.Close())
+	files, err := filepath.Glob(filepath.Join(s.folder, "incoming", id+"*"))
+	s.must(err)
+	if len(files) == 0 {
+		s.Fatal("an upload has no files")
+	}
+	for _, file := range files {
+		s.must(os.Chtimes(file, written, written))
+	}
+	return id
+}
+
+// held reports whether an upload is there.
+func (s *shop) held(id string) bool {
+	s.Helper()
+	for u, err := range s.Uploads(s.Context()) {
+		s.must(err)
+		if u.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// TestUploadsThatWereLeftGoByThemselves: nobody asked for a collection, and there is no schedule.
+func TestUploadsThatWereLeftGoByThemselves(t *testing.T) {
+	inShop(t, func(s *shop) {
+		c := s.collector(t, gc.CollectorOptions{})
+		old, young := s.upload(s.began.Add(-30*hour)), s.upload(s.began)
+		later(2 * time.Minute)
+		if s.held(old) || !s.held(young) {
+			t.Errorf("after a start, held: old %v, young %v", s.held(old), s.held(young))
+		}
+		later(23 * hour)
+		if !s.held(young) {
+			t.Error("it went within a day")
+		}
+		later(2 * hour)
+		if s.held(young) {
+			t.Error("it is there after a day")
+		}
+		if last := c.Status().Last; last != nil {
+			t.Errorf("there was a collection: %+v", last)
+		}
+	})
+}
+
+// TestUploadsGoWhenTheyAreSaidTo: sooner, or never.
+func TestUploadsGoWhenTheyAreSaidTo(t *testing.T) {
+	inShop(t, func(s *shop) {
+		never := gc.Schedule{Policy: gc.Policy{Uploads: -1}}
+		c := s.collector(t, gc.CollectorOptions{Schedule: never})
+		id := s.upload(s.began)
+		later(100 * hour)
+		if !s.held(id) {
+			t.Fatal("it went, though it was to stay")
+		}
+		s.must(c.Configure(gc.Schedule{Policy: gc.Policy{Uploads: gc.Age(10 * time.Minute)}}))
+		later(2 * time.Minute)
+		if s.held(id) {
+			t.Error("it stays after its time")
+		}
+		id = s.upload(time.Now())
+		later(21 * time.Minute)
+		if s.held(id) {
+			t.Error("it is looked for uploads too rarely")
+		}
+	})
+}
+
+// TestAnUploadThatIsOpenStays: its client may just be slow.
+func TestAnUploadThatIsOpenStays(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.collector(t, gc.CollectorOptions{})
+		id := s.upload(s.began.Add(-30 * hour))
+		up, err := s.Upload(s.Context(), repoOf(team), id)
+		s.must(err)
+		later(2 * hour)
+		if !s.held(id) {
+			t.Error("it was dropped under the hands of its client")
+		}
+		s.must(up.Close())
+	})
+}
