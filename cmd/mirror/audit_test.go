@@ -13,6 +13,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/api/audit"
+	"airmirror/cache"
 	"airmirror/mirror"
 )
 
@@ -32,7 +33,7 @@ func auditedWorks(t *testing.T) (w *works, client *admin.Client, path string) {
 	checked, err := c.config.check(nil)
 	must(t, err)
 	c.config = checked
-	store, err := openStore(c.Data, zap.NewNop())
+	store, err := openStore(c.Data, cache.Options{})
 	must(t, err)
 	m, err := newMirror(store, c, zap.NewNop())
 	must(t, err)
