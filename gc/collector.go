@@ -24,12 +24,12 @@ type Schedule struct {
 	Policy `yaml:",inline"`
 	// Every is the time between the beginnings of two collections; no schedule if it is zero, but with [Policy.MaxSize] an
 	// hour: how much is held is only known by looking at all of it.
-	Every Age `json:"every,omitzero" yaml:"every,omitempty"`
+	Every Age `json:"every,omitzero" yaml:"every"`
 	// Pace is how long a sweep rests between two steps, as a multiple of how long the step took; as long if it is zero, not
 	// at all if it is negative.
-	Pace float64 `json:"pace,omitempty" yaml:"pace,omitempty"`
+	Pace float64 `json:"pace,omitempty" yaml:"pace"`
 	// NoGuard has a disk that is nearly full be no reason to collect, unless there is a [Policy.KeepFree].
-	NoGuard bool `json:"noGuard,omitempty" yaml:"noGuard,omitempty"`
+	NoGuard bool `json:"noGuard,omitempty" yaml:"noGuard"`
 }
 
 const (

@@ -13,27 +13,27 @@ import (
 type Policy struct {
 	// Grace is for how long everything that was added, linked, pulled or asked for stays, whatever it is; an hour if it is
 	// zero, and no time at all if it is negative.
-	Grace Age `json:"grace,omitzero" yaml:"grace,omitempty"`
+	Grace Age `json:"grace,omitzero" yaml:"grace"`
 	// Uploads is after how long without a byte an upload counts as left; a day if it is zero, never if it is negative.
-	Uploads Age `json:"uploads,omitzero" yaml:"uploads,omitempty"`
+	Uploads Age `json:"uploads,omitzero" yaml:"uploads"`
 	// DeleteUntagged has manifests go that no tag leads to: not children of an index that stays, nor referrers of a
 	// subject that stays.
-	DeleteUntagged bool `json:"deleteUntagged,omitempty" yaml:"deleteUntagged,omitempty"`
+	DeleteUntagged bool `json:"deleteUntagged,omitempty" yaml:"deleteUntagged"`
 	// MaxSize is a budget: when more than that is held, mirrored images go, least recently used first, until no more than
 	// ShrinkTo is left, which is 90% of MaxSize if it is zero. There is no budget if MaxSize is zero.
-	MaxSize  Size `json:"maxSize,omitzero" yaml:"maxSize,omitempty"`
-	ShrinkTo Size `json:"shrinkTo,omitzero" yaml:"shrinkTo,omitempty"`
+	MaxSize  Size `json:"maxSize,omitzero" yaml:"maxSize"`
+	ShrinkTo Size `json:"shrinkTo,omitzero" yaml:"shrinkTo"`
 	// KeepFree is another budget: when less than that of the disk is free, images go until FreeUpTo is free, which is a
 	// fifth more than KeepFree if it is zero.
-	KeepFree Share `json:"keepFree,omitzero" yaml:"keepFree,omitempty"`
-	FreeUpTo Share `json:"freeUpTo,omitzero" yaml:"freeUpTo,omitempty"`
+	KeepFree Share `json:"keepFree,omitzero" yaml:"keepFree"`
+	FreeUpTo Share `json:"freeUpTo,omitzero" yaml:"freeUpTo"`
 	// EvenOffline has mirrored images go that cannot be fetched again now.
-	EvenOffline bool `json:"evenOffline,omitempty" yaml:"evenOffline,omitempty"`
+	EvenOffline bool `json:"evenOffline,omitempty" yaml:"evenOffline"`
 	// Names are patterns ([mirror.Match]) of repositories, host included, or of repository:tag: what was pushed or
 	// imported under a name that matches goes for a budget like what is mirrored. Pinned images stay all the same.
-	Names []string `json:"names,omitempty" yaml:"names,omitempty"`
+	Names []string `json:"names,omitempty" yaml:"names"`
 	// Rules say which tags are kept how long; the first that matches a repository counts.
-	Rules []Rule `json:"rules,omitempty" yaml:"rules,omitempty"`
+	Rules []Rule `json:"rules,omitempty" yaml:"rules"`
 }
 
 // Rule says how long the tags of some repositories are kept. A tag goes if the rule names a reason and none to keep it,

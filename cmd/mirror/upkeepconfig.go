@@ -45,8 +45,8 @@ func (c gcConfig) schedule() gc.Schedule {
 
 // scrubConfig says how often the server verifies by itself what is held, and how fast it reads for that.
 type scrubConfig struct {
-	Every gc.Age   `yaml:"every,omitempty"` // never if it is zero
-	Rate  byteSize `yaml:"rate,omitempty"`  // in a second
+	Every gc.Age   `yaml:"every"` // never if it is zero
+	Rate  byteSize `yaml:"rate"`  // in a second
 }
 
 func (c scrubConfig) check() error {
