@@ -140,6 +140,9 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 				}
 			}, schedule.Validate()
 		}},
+		{keys: []string{"events."}, prepare: func(next serveConfig) (func(), error) {
+			return c.events.Configure(next.Events.endpoints(), int64(next.Events.Queue))
+		}},
 		{keys: []string{"audit."}, prepare: func(next serveConfig) (func(), error) { return w.audit.Reopen(next.Audit.File) }},
 		// The last: to read certificates is to use them.
 		{prepare: func(serveConfig) (func(), error) { return func() {}, reloadTLS() }},
@@ -155,7 +158,7 @@ func newReloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Have the server read its settings again",
 		Long: `Have the server read its file of settings, its certificates and its users again, as SIGHUP does.
-Upstreams and how they are asked, users and rules, retention, limits, the log level, the access
+Upstreams and how they are asked, users and rules, retention, limits, endpoints of events, the log level, the access
 log and the audit log change at once; transfers under way end as they began. What needs a restart is named. A mistake in the
 file changes nothing, and is named with its place.`,
 		Example: `  mirror reload`,
