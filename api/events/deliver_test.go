@@ -110,14 +110,14 @@ func TestWhatIsRefusedDoesNotBlock(t *testing.T) {
 				}
 			})
 			e := start(t, t.TempDir(), nil, l.endpoint())
-			happen(e, 0, 4)
+			happen(e, 0, 5)
 			synctest.Wait()
 			e.Deliver(online)
 			time.Sleep(time.Minute)
-			if got, _ := l.tags(); strings.Join(got, " ") != "v0 v2 v3" {
+			if got, _ := l.tags(); strings.Join(got, " ") != "v0 v2 v3 v4" {
 				t.Errorf("%d: there came %s", code, got)
 			}
-			if s := statusOf(t, e); s.Waiting != 0 || s.Dropped[events.Refused] != 1 || s.Delivered != 3 || l.requests() != 1+1+5+2 {
+			if s := statusOf(t, e); s.Waiting != 0 || s.Dropped[events.Refused] != 1 || s.Delivered != 4 || l.requests() != 1+1+5+3 {
 				t.Errorf("%d: %d requests, %+v", code, l.requests(), s)
 			}
 		})

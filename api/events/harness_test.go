@@ -130,7 +130,7 @@ func happen(e *events.Events, n, end int) {
 	}
 }
 
-const bound = 1 << 20
+const bound = 8 << 20
 
 // start returns events for endpoints, which are delivered unless link is nil.
 func start(t *testing.T, dir string, link events.Link, endpoints ...events.Endpoint) *events.Events {

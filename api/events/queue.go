@@ -15,9 +15,8 @@ import (
 // named by their order. A file goes when all of it was taken off, or when the queue is full. How much of the oldest was
 // taken off stands in the file position.
 //
-// Everything that was put is in the hands of the system, and outlives the process; sync brings it to the disk. A line that
-// a crash has left half written is cut off; lines that are no events any more are passed over. It is safe for concurrent
-// use.
+// Everything that was put is in the hands of the system, and outlives the process; sync brings it to the disk. What
+// a crash has left half written, and lines that are no events any more, are passed over. It is safe for concurrent use.
 type queue struct {
 	dir  string
 	more chan struct{} // something was put, since somebody received from it

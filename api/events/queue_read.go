@@ -71,9 +71,10 @@ func (q *queue) position() (taken int64) {
 	return taken
 }
 
-// count finds out what is in a file, and cuts off what is no whole line. before is how many lines are in its first bytes.
+// count finds out how many lines are in a file, and how long they are; what is behind the last is no line, and nothing is
+// put behind it. before is how many are in its first bytes.
 func (s *segment) count(path string, upTo int64) (before int, err error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	file, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
@@ -100,10 +101,7 @@ func (s *segment) count(path string, upTo int64) (before int, err error) {
 			return before, err
 		}
 	}
-	if read > s.size {
-		err = file.Truncate(s.size)
-	}
-	return before, err
+	return before, nil
 }
 
 // peek returns the oldest events, some of them: up to so many, and not many more bytes than so many. There are none if
