@@ -48,10 +48,14 @@ const (
 	leastEventQueue   = 1 << 20
 )
 
-func (c eventsConfig) check() error {
+func (c eventsConfig) checkQueue() error {
 	if c.Queue < leastEventQueue {
-		return fmt.Errorf("queue %s: want %s or more", size(int64(c.Queue)), size(leastEventQueue))
+		return fmt.Errorf("%d: want %d bytes or more", c.Queue, leastEventQueue)
 	}
+	return nil
+}
+
+func (c eventsConfig) checkEndpoints() error {
 	names := map[string]bool{}
 	for _, e := range c.endpoints() {
 		if err := e.Validate(); err != nil {
