@@ -21,7 +21,7 @@ import (
 type Endpoint struct {
 	// Name is what it is called in logs and metrics, and its queue on the disk.
 	Name string
-	// URL is http or https. It is nowhere told, as there may be a secret in it.
+	// URL is http or https. Logs, errors and [Status] tell only its host, as there may be a secret in the rest.
 	URL     string
 	Headers []Header
 	// Timeout is how long an answer may take; 10 s if it is zero.

@@ -7,14 +7,16 @@
 // last moments before a power failure may be lost. A queue is bounded: when it is full the oldest events go, and are
 // counted.
 //
-// The actions push, pull, delete and mount are distribution's. Two are of this mirror: want, when something that could
+// The actions push, pull, delete and mount are distribution's, and are told of clients: what a command or the collector
+// removes, and what comes from an upstream, is no event. Two are of this mirror: want, when something that could
 // not be given became a want; and import, for each image that an import brought in, since that is what whoever listens
 // for pushes has to do something about, too. A pull is an answer that carried the last byte of a manifest or blob: however
 // many ranges a client fetches it in, or begins again in, it is one; an answer that it has changed nothing, or to HEAD, is
 // none.
 //
 // Nothing is dialled offline: an endpoint that is not declared to be on this side of the gap waits until the mirror is
-// connected. Only the URLs of endpoints are dialled, and no redirect is followed.
+// connected. Only endpoints are dialled, those beyond the gap by the proxy that the environment names for them if it does,
+// and no redirect is followed.
 package events
 
 import (

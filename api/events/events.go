@@ -3,8 +3,6 @@ package events
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,22 +10,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"airmirror/mirror"
-)
-
-const (
-	// inMemory is how many events wait for the writer at the most, and batchWritten how many it writes at a time.
-	inMemory     = 8192
-	batchWritten = 256
-	// syncEvery is how long what was written may be in the hands of the system only.
-	syncEvery = time.Second
-	// maxText bounds what a client writes into an event.
-	maxText = 512
 )
 
 // Options are what [Events] are made with. Only Dir is needed.
@@ -36,8 +23,8 @@ type Options struct {
 	Dir string
 	// Names says how the mirror calls repositories; nil is the zero [mirror.Names].
 	Names func() mirror.Names
-	// URL is how clients reach the mirror, as https://reg.example; what a request says counts if it is empty.
-	URL string
+	// URL returns how clients reach the mirror, as https://reg.example; what a request says counts if that is "".
+	URL func() string
 	// Address and Agent say who sends: host:port, and program/version.
 	Address, Agent string
 	Log            *zap.Logger
@@ -73,6 +60,9 @@ func New(opts Options) *Events {
 	}
 	if opts.Names == nil {
 		opts.Names = func() mirror.Names { return mirror.Names{} }
+	}
+	if opts.URL == nil {
+		opts.URL = func() string { return "" }
 	}
 	e := &Events{
 		opts: opts, source: Source{Addr: opts.Address, InstanceID: uuid.NewString()}, in: make(chan happened, inMemory),
@@ -177,8 +167,9 @@ func (e *Events) begin() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
+	link := e.link
 	for _, s := range *e.sinks.Load() {
-		e.work.Go(func() { s.deliver(ctx, e.link) })
+		e.work.Go(func() { s.deliver(ctx, link) })
 	}
 }
 
@@ -213,101 +204,4 @@ func (e *Events) Status() []Status {
 		all[i] = s.status()
 	}
 	return all
-}
-
-// wanted reports whether there is an endpoint for an event, and completes it.
-func (e *Events) wanted(h *happened) bool {
-	h.Target.Repository = e.opts.Names().Served(h.repo)
-	if !slices.ContainsFunc(*e.sinks.Load(), func(s *sink) bool { return s.wants(h.Action, &h.Target, h.repo) }) {
-		return false
-	}
-	h.ID, h.Source, h.Target.Length = uuid.NewString(), e.source, h.Target.Size
-	h.Timestamp = cmp.Or(h.Timestamp, time.Now()).UTC()
-	return true
-}
-
-// tell queues an event without waiting.
-func (e *Events) tell(h happened) {
-	if !e.wanted(&h) {
-		return
-	}
-	select {
-	case e.in <- h:
-	default:
-		for _, s := range *e.sinks.Load() {
-			if s.wants(h.Action, &h.Target, h.repo) {
-				s.drop(1, Overflow, nil)
-			}
-		}
-	}
-}
-
-// tellWaiting queues an event, and waits for the disk if it must.
-func (e *Events) tellWaiting(ctx context.Context, h happened) {
-	if !e.wanted(&h) {
-		return
-	}
-	select {
-	case e.in <- h:
-	case <-ctx.Done():
-		e.tell(h)
-	case <-e.stop:
-	}
-}
-
-// write writes events into queues until stop, and then what is left.
-func (e *Events) write() {
-	defer close(e.wrote)
-	var due <-chan time.Time // when queues are brought to the disk
-	for {
-		select {
-		case h := <-e.in:
-			e.writeBatch(h)
-			if due == nil {
-				due = time.After(syncEvery)
-			}
-		case <-due:
-			due = nil
-			e.syncAll()
-		case <-e.stop:
-			for len(e.in) > 0 {
-				e.writeBatch(<-e.in)
-			}
-			e.syncAll()
-			return
-		}
-	}
-}
-
-// writeBatch writes an event, and those that wait behind it.
-func (e *Events) writeBatch(first happened) {
-	sinks := *e.sinks.Load()
-	lines := make([][][]byte, len(sinks))
-	for h, n := first, 1; ; n++ {
-		line, err := json.Marshal(h.Event)
-		for i, s := range sinks {
-			if s.wants(h.Action, &h.Target, h.repo) && err == nil {
-				lines[i] = append(lines[i], line)
-			}
-		}
-		if n == batchWritten || len(e.in) == 0 {
-			break
-		}
-		h = <-e.in
-	}
-	for i, s := range sinks {
-		if len(lines[i]) > 0 {
-			s.put(lines[i])
-		}
-	}
-}
-
-func (e *Events) syncAll() {
-	var failed error
-	for _, s := range *e.sinks.Load() {
-		failed = errors.Join(failed, s.queue.sync())
-	}
-	if failed != nil {
-		e.opts.Log.Error("queues of events may not outlive a power failure", zap.Error(failed))
-	}
 }

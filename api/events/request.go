@@ -110,7 +110,7 @@ func reachedEnd(x *front.Exchange) (size int64, ended bool) {
 
 // url is where a target is, as the client came to the mirror or as the settings say.
 func (e *Events) url(x *front.Exchange, t Target) string {
-	base := strings.TrimSuffix(e.opts.URL, "/")
+	base := strings.TrimSuffix(e.opts.URL(), "/")
 	if base == "" {
 		base = "http://" + x.Request.Host
 		if x.Request.TLS != nil || strings.EqualFold(x.Request.Header.Get("X-Forwarded-Proto"), "https") {
@@ -127,6 +127,9 @@ func (e *Events) url(x *front.Exchange, t Target) string {
 	}
 	return u.JoinPath("v2", e.opts.Names().Served(x.Seen.Repo), kind, t.Digest.String()).String()
 }
+
+// maxText bounds what a client writes into an event, in bytes.
+const maxText = 512
 
 // short is a text of a client, bounded.
 func short(text string) string {

@@ -103,6 +103,24 @@ func describe(e events.Event, at string) string {
 	return strings.Join(words, " ")
 }
 
+// TestTheURLIsThatOfTheSettings where these say what it is.
+func TestTheURLIsThatOfTheSettings(t *testing.T) {
+	l := newListener(t)
+	inTime(t, func(t *testing.T) {
+		e := events.New(events.Options{Dir: t.TempDir(), URL: func() string { return "https://reg.example/" }})
+		defer e.Close()
+		configure(t, e, bound, l.endpoint())
+		e.Deliver(online)
+		handler := front.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), front.Options{Observers: []func(*front.Exchange){e.Request}}, front.Settings{})
+		d := digest.FromString("{}").String()
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v2/a/blobs/uploads/?digest="+d, strings.NewReader("{}")))
+		synctest.Wait()
+		if got := l.took[0][0].Target.URL; got != "https://reg.example/v2/a/blobs/"+d {
+			t.Errorf("the URL is %s", got)
+		}
+	})
+}
+
 // TestAClientThatLeavesHasPulledNothing: a blob of which it did not take the last byte.
 func TestAClientThatLeavesHasPulledNothing(t *testing.T) {
 	l := newListener(t)

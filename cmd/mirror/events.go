@@ -90,7 +90,7 @@ func (c eventsConfig) endpoints() []events.Endpoint {
 func (c serveConfig) openEvents(listen string, log *zap.Logger) (*events.Events, error) {
 	_, port, _ := net.SplitHostPort(listen)
 	e := events.New(events.Options{
-		Dir: filepath.Join(c.Data, "events"), Names: func() mirror.Names { return c.current().names() }, URL: c.Auth.URL,
+		Dir: filepath.Join(c.Data, "events"), Names: func() mirror.Names { return c.current().names() }, URL: func() string { return c.current().Auth.URL },
 		Address: net.JoinHostPort(hostName(), port), Agent: "mirror/" + version, Log: log,
 	})
 	use, err := e.Configure(c.Events.endpoints(), int64(c.Events.Queue))
