@@ -141,8 +141,11 @@ events:
 	if here.tokens[0] != "Bearer opensesame" {
 		t.Errorf("the token is %q", here.tokens[0])
 	}
+	push(t, p.url, "team/app:v1", mustImage(t))
+	run("sync", "--bundle", bundle) // which leaves the tag where it was pushed to
+	here.hears(t, "push team/app blob", "push team/app blob", "push team/app v1")
 
-	for _, want := range []string{"here      0        0     ok", "beyond    9        0     waits until the mirror is connected"} {
+	for _, want := range []string{"here      0        0     ok", "beyond    12       0     waits until the mirror is connected"} {
 		if status := run("status"); !strings.Contains(status, want) || strings.Contains(status, "/hook") {
 			t.Errorf("status lacks %q:\n%s", want, status)
 		}
@@ -152,7 +155,7 @@ events:
 	text, err := io.ReadAll(resp.Body)
 	must(t, err)
 	resp.Body.Close()
-	for _, want := range []string{`mirror_events_delivered_total{endpoint="here"} 9`, `mirror_events_waiting{endpoint="beyond"} 9`, `mirror_events_dropped_total{endpoint="here",reason="full"} 0`} {
+	for _, want := range []string{`mirror_events_delivered_total{endpoint="here"} 12`, `mirror_events_waiting{endpoint="beyond"} 12`, `mirror_events_dropped_total{endpoint="here",reason="full"} 0`} {
 		if !strings.Contains(string(text), want+"\n") {
 			t.Errorf("there is no metric %s", want)
 		}
@@ -165,12 +168,13 @@ events:
 	p.kill() // -9
 	here.refuses(false)
 	ask = nil
-	run("sync", "--bundle", bundle, "--config", file) // with no server: the next one tells
+	run("sync", "--bundle", bundle, "--overwrite", "--config", file) // with no server: the next one tells
 	p = spawn(t, data, "--config", file)
 	here.hears(t, "pull team/app v1", "import team/app v1")
 	eventually(t, "who is beyond the gap is told, now that the mirror is connected", func() bool { return beyond.requests() > 0 })
 	beyond.hears(t, "push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "pull team/app blob",
-		"mount team/other blob team/app", "want library/none v1", "delete team/app v1", "import team/app v1", "pull team/app v1", "import team/app v1")
+		"mount team/other blob team/app", "want library/none v1", "delete team/app v1", "import team/app v1",
+		"push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "import team/app v1")
 }
 
 // TestEndpointsOfEventsAreChecked: what is wrong with them is told with its place.
