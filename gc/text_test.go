@@ -52,8 +52,13 @@ rules:
 		if err != nil || !reflect.DeepEqual(again, want) {
 			t.Errorf("%s: %v, %+v from\n%s", name, err, again, data)
 		}
-		if data, err := codec.marshal(gc.Policy{}); strings.TrimSpace(string(data)) != "{}" || err != nil {
-			t.Errorf("%s of nothing: %s, %v", name, data, err)
+		data, err = codec.marshal(gc.Policy{})
+		nothing := gc.Policy{}
+		if err == nil {
+			err = codec.unmarshal(data, &nothing)
+		}
+		if err != nil || nothing.Validate() != nil || nothing.MaxSize != 0 || len(nothing.Rules) != 0 {
+			t.Errorf("%s of nothing: %v, %+v from\n%s", name, err, nothing, data)
 		}
 	}
 }

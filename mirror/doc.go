@@ -9,6 +9,7 @@
 //	    ├── api/front     what requests pass first: ids, limits, health   │
 //	    ├── api/metrics   what Prometheus is told                         │
 //	    ├── api/audit     a log of what was changed, and by whom          │
+//	    ├── api/events    other systems, told of what happens             │
 //	    ├── api/certs     certificates, served and made                   │
 //	    ├── api/admin     HTTP for commands, and their client             │
 //	    ├── sync/images   lists of images, fetched ahead of need          ├──▶ mirror
@@ -38,7 +39,7 @@
 // In [Auto], an upstream that does not answer counts as gone until a probe finds it back. In [Online] it is asked every
 // time. In [Offline] nothing is dialled: what is not held is unknown, at once, and what was under way with an upstream
 // has ended. All of that is one context, the network's, which every question to an upstream is asked with, and one gate,
-// which lets none pass after it ended.
+// which lets none pass after it ended. What else dials uses it as well: [Mirror.Link].
 //
 // In any of them the mirror can be read-only: clients change nothing of what is held, and what comes from upstreams passes
 // straight through and is not kept.
@@ -52,7 +53,7 @@
 // # Wants
 //
 // What a client asked for and could not be given is a [Want], until it can be: offline, or because the upstream failed,
-// but not if the upstream said that there is no such thing. Fetches and chores make none.
+// but not if the upstream said that there is no such thing. Fetches and chores make none. [Options.Wanted] is told of each.
 //
 // # Damage
 //

@@ -41,6 +41,9 @@ type Options struct {
 	// Room returns why there is no room for so many bytes more; pushes are refused with that, and what comes from upstreams
 	// is passed on and not kept. Nil means that there always is.
 	Room func(need int64) error
+	// Wanted is told of each [Want] when it becomes one, once, by the goroutine whose client is still waiting for its
+	// answer: it must return at once. Nil is told nothing.
+	Wanted func(Want)
 	// Mode is what the mirror begins in if it was not told another one before; [Auto] if it is empty.
 	Mode Mode
 	Log  *zap.Logger
@@ -70,6 +73,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Room == nil {
 		o.Room = func(int64) error { return nil }
+	}
+	if o.Wanted == nil {
+		o.Wanted = func(Want) {}
 	}
 	if o.Mode == "" {
 		o.Mode = Auto

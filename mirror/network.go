@@ -13,6 +13,7 @@ type network struct {
 	ctx    context.Context
 	alive  context.Context // what ctx is made from
 	cancel context.CancelCauseFunc
+	next   chan struct{} // closed when the mode is set again; nil if nobody waits for that
 }
 
 // set switches to mode; base is what a context of the network is made from.
@@ -29,6 +30,10 @@ func (n *network) set(base context.Context, mode Mode) {
 	case Offline:
 		n.cancel(errOffline)
 	}
+	if n.next != nil {
+		close(n.next)
+		n.next = nil
+	}
 }
 
 func (n *network) get() (Mode, context.Context) {
@@ -36,6 +41,20 @@ func (n *network) get() (Mode, context.Context) {
 	defer n.mu.RUnlock()
 	return n.mode, n.ctx
 }
+
+func (n *network) link() (ctx context.Context, changed <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next == nil {
+		n.next = make(chan struct{})
+	}
+	return n.ctx, n.next
+}
+
+// Link is for what else than upstreams is dialled on the other side of the gap: it must be with a context made from ctx,
+// which ends when the mirror goes offline or is closed, and has ended already if it is. changed is closed when a mode is set
+// the next time, be it the same one.
+func (m *Mirror) Link() (ctx context.Context, changed <-chan struct{}) { return m.network.link() }
 
 type insistKey struct{}
 

@@ -251,7 +251,7 @@ func (m *Mirror) missed(ctx context.Context, code Code, ref Ref, why error) erro
 	m.log.Info("miss", zap.Stringer("of", ref), zap.Bool("blob", code == CodeBlobUnknown), zap.Error(why))
 	if !final(why) {
 		m.counters.wants.Add(1)
-		m.wants.add(ctx, ref, code == CodeBlobUnknown, why)
+		m.wanted(m.wants.add(ctx, ref, code == CodeBlobUnknown, why))
 	}
 	return unheld(code, ref, why)
 }

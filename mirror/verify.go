@@ -180,7 +180,7 @@ func (v *verification) repair(ctx context.Context, event *VerifyEvent) {
 		m.regainedFor(flaw)
 	case ctx.Err() == nil && ref.Digest != "":
 		event.Wanted = true
-		m.wants.lost(ref, !flaw.Manifest, m.lost(ref, &FlawError{flaw}, why))
+		m.wanted(m.wants.lost(ref, !flaw.Manifest, m.lost(ref, &FlawError{flaw}, why)))
 	}
 }
 

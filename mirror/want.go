@@ -63,8 +63,8 @@ func (w *wants) load(ctx context.Context, store NoteStore) error {
 	return err
 }
 
-// add notes that ctx's client asked for ref in vain.
-func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) {
+// add notes that ctx's client asked for ref in vain, and returns the want if nobody did before; nil else.
+func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) (added *Want) {
 	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,10 +82,21 @@ func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) {
 		want.Clients = append([]string{client}, others[:min(len(others), maxWantClients-1)]...)
 	}
 	w.changed[key] = true
+	return want.unless(known)
 }
 
-// lost notes that ref was held and is not, though no client asked for it so far.
-func (w *wants) lost(ref Ref, blob bool, reason error) {
+// unless returns a copy of a want, or nil if it was known.
+func (w *Want) unless(known bool) *Want {
+	if known {
+		return nil
+	}
+	copied := *w
+	copied.Clients = slices.Clone(w.Clients)
+	return &copied
+}
+
+// lost notes that ref was held and is not, though no client asked for it so far. It returns the want if it is new; nil else.
+func (w *wants) lost(ref Ref, blob bool, reason error) (added *Want) {
 	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,6 +110,7 @@ func (w *wants) lost(ref Ref, blob bool, reason error) {
 	}
 	want.Reason = reason.Error()
 	w.changed[key] = true
+	return want.unless(known)
 }
 
 // forgetLeast makes room. Wants are sorted once for as many misses as were made room for.
@@ -214,6 +226,13 @@ func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
 		if other == repo || err == nil && stat.Held && stat.Linked {
 			m.wants.fulfilled(other, d)
 		}
+	}
+}
+
+// wanted tells of a want if it is new.
+func (m *Mirror) wanted(added *Want) {
+	if added != nil {
+		m.opts.Wanted(*added)
 	}
 }
 

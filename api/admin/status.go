@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"airmirror/api/events"
 	"airmirror/mirror"
 )
 
@@ -21,6 +22,8 @@ type Storage struct {
 	Held int64 `json:"held"` // bytes of blobs and manifests
 	// Collection is what the collector is doing and did, as package gc has it.
 	Collection json.RawMessage `json:"collection,omitempty"`
+	// Events are the endpoints of events.
+	Events []events.Status `json:"events,omitempty"`
 }
 
 // Mode is the mode that a mirror is in, or is to switch to.

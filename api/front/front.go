@@ -32,8 +32,9 @@ type Exchange struct {
 	Request *http.Request
 	Began   time.Time
 	Took    time.Duration
-	Status  int   // 0 if there was no answer
-	In, Out int64 // bytes of bodies
+	Status  int         // 0 if there was no answer
+	In, Out int64       // bytes of bodies
+	Header  http.Header // of the answer
 	// Broken: the answer ended before it was whole, or never began.
 	Broken bool
 	// Seen is what the registry saw in the request; nil if the request was not for it.
@@ -112,7 +113,7 @@ func (f *Front) tell(out *writer, in *body, r *http.Request, id string, broken b
 	}
 	e := &out.exchange
 	e.ID, e.Request, e.Began, e.Took = id, r, out.began, time.Since(out.began)
-	e.Status, e.Out, e.Broken = out.status, out.sent, broken
+	e.Status, e.Out, e.Broken, e.Header = out.status, out.sent, broken, out.Header()
 	if in != nil {
 		e.In = in.read
 	}

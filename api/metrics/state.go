@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"airmirror/api/events"
 	"airmirror/mirror"
 )
 
@@ -21,6 +22,8 @@ type Sources struct {
 	Collection func(context.Context) (*Collection, error)
 	// UnderWay is how many requests are being answered.
 	UnderWay func() int64
+	// Events returns how the endpoints of events are doing.
+	Events func() []events.Status
 }
 
 // Collection is what a run of the collector did.
@@ -86,6 +89,9 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	}
 	if s.UnderWay != nil {
 		e.gauge(underWay, float64(s.UnderWay()))
+	}
+	if s.Events != nil {
+		e.events(s.Events())
 	}
 	if s.Space != nil {
 		if total, free, err := s.Space(); err == nil {

@@ -138,11 +138,19 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 	}
 	c := q.serveConfig
 	c.Verify.Every, c.GC.Pace = 0, 0 // there is no server, and no client to leave time to
-	m, err := newMirror(store, c, log)
-	if err != nil {
+	if c.events, err = c.openEvents(c.Listen, log); err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	closeAll := func(ctx context.Context) error { return errors.Join(closeMirror(ctx, m), store.Close()) }
+	m, err := newMirror(store, c, log)
+	if err != nil {
+		c.events.Close()
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	closeAll := func(ctx context.Context) error {
+		err := closeMirror(ctx, m)
+		c.events.Close() // the next server delivers what there is
+		return errors.Join(err, store.Close())
+	}
 	w, err := newWorks(ctx, m, store, c, log)
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll(ctx))

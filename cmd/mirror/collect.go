@@ -122,6 +122,7 @@ func withHost(names mirror.Names, pattern string) string {
 
 // storage says how full the mirror is, and how the collector is doing.
 func (w *works) storage(ctx context.Context) (s admin.Storage, err error) {
+	s.Events = w.config.events.Status()
 	if s.Collection, err = json.Marshal(w.collector.Status()); err != nil {
 		return s, err
 	}

@@ -41,6 +41,7 @@ type config struct {
 	Limits  limitsConfig  `yaml:"limits"`
 	Metrics metricsConfig `yaml:"metrics"`
 	Audit   auditConfig   `yaml:"audit"`
+	Events  eventsConfig  `yaml:"events"`
 
 	Offline         bool      `yaml:"offline"`
 	Mode            string    `yaml:"mode"` // "" for what was set last
@@ -60,7 +61,7 @@ func defaults() config {
 		Listen: ":5000", Data: "data", KnownUpstreams: true, Auth: authConfig{AnonymousPull: true}, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
 		RetryFor: duration(5 * time.Minute), ShutdownTimeout: duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
 		GC: defaultGC(), Verify: scrubConfig{Rate: 10 << 20},
-		Limits: defaultLimits(), Metrics: metricsConfig{Enabled: true},
+		Limits: defaultLimits(), Metrics: metricsConfig{Enabled: true}, Events: eventsConfig{Queue: defaultEventQueue},
 	}
 }
 
@@ -139,6 +140,8 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"gc", c.GC.check},
 		{"verify.every", c.Verify.check},
 		{"limits.requests", c.Limits.check},
+		{"events.queue", c.Events.checkQueue},
+		{"events.endpoints", c.Events.checkEndpoints},
 		{"logLevel", func() error { return checkLevel(c.LogLevel) }},
 		{"logFormat", func() error { return checkFormat(c.LogFormat) }},
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},

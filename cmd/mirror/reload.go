@@ -153,6 +153,9 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 				}
 			}, schedule.Validate()
 		}},
+		{keys: []string{"events."}, prepare: func(next serveConfig) (func(), error) {
+			return c.events.Configure(next.Events.endpoints(), int64(next.Events.Queue))
+		}},
 		{keys: []string{"audit."}, prepare: func(next serveConfig) (func(), error) { return w.audit.Reopen(next.Audit.File) }},
 		{keys: []string{"bundles.trust"}, prepare: func(next serveConfig) (func(), error) {
 			_, err := next.Bundles.verifier(nil)
@@ -175,7 +178,7 @@ func newReloadCommand() *cobra.Command {
 		Short: "Have the server read its settings again",
 		Long: `Have the server read its file of settings, its certificates and its users again, as SIGHUP does.
 Upstreams and how they are asked, users and rules, certificates, trusted keys, retention, limits,
-proxies, whether clients may delete, and logs change at once; transfers under way end as they
+proxies, endpoints of events, whether clients may delete, and logs change at once; transfers under way end as they
 began. What needs a restart is named. A mistake in the file changes nothing, and is named with
 its place.`,
 		Example: `  mirror reload`,

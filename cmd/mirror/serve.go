@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"airmirror/api/events"
 	"airmirror/cmd/mirror/settings"
 	"airmirror/upstream"
 )
@@ -22,6 +23,8 @@ type serveConfig struct {
 	live *atomic.Pointer[config]
 	// observe is told of requests to upstreams; nobody is if it is nil.
 	observe func(upstream.Observed)
+	// events takes what happens; nobody does if it is nil.
+	events *events.Events
 }
 
 // current is what holds now of what can change while a server runs.

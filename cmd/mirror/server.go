@@ -70,6 +70,10 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	}
 	c.observe, c.live = watch.upstream, new(atomic.Pointer[config])
 	c.live.Store(&c.config)
+	if c.events, err = c.openEvents(listener.Addr().String(), log); err != nil {
+		return err
+	}
+	defer c.events.Close() // the last: until then something happens
 	m, err := newMirror(store, c, log)
 	if err != nil {
 		return err
@@ -164,6 +168,7 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 		Local:    func(repo mirror.Repo) (local, decided bool) { return c.current().local(repo) },
 		Complete: func(repo mirror.Repo) (images, referrers bool) { return c.current().complete(repo) },
 		Room:     c.room(store),
+		Wanted:   c.events.Want,
 		Offline:  c.Offline,
 		Log:      log,
 
@@ -204,6 +209,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	go w.watch.serve(ctx)
 	go w.reloader.follow(ctx)
+	c.events.Deliver(m.Link)
 	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	stopCollector := serveCollector(ctx, w.collector)
 	failed := make(chan error, 1)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
+	"airmirror/api/events"
 	"airmirror/gc"
 	"airmirror/mirror"
 )
@@ -55,15 +56,45 @@ func printStatus(out io.Writer, s admin.Status) error {
 	t.row("held", size(s.Held))
 	t.row("collected", collectedText(s.Collection))
 	t.row("verified", verifiedText(s.Verify))
-	if err := t.Flush(); err != nil || len(s.Upstreams) == 0 {
+	if err := t.Flush(); err != nil {
 		return err
 	}
+	if len(s.Upstreams) > 0 {
+		fmt.Fprintln(out)
+		t = newTable(out, "UPSTREAM", "STATE", "URL")
+		for _, u := range s.Upstreams {
+			t.row(u.Host, upstreamState(s.Mode, u), strings.Join(u.URLs, ", "))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	if len(s.Events) == 0 {
+		return nil
+	}
 	fmt.Fprintln(out)
-	t = newTable(out, "UPSTREAM", "STATE", "URL")
-	for _, u := range s.Upstreams {
-		t.row(u.Host, upstreamState(s.Mode, u), strings.Join(u.URLs, ", "))
+	t = newTable(out, "ENDPOINT", "WAITING", "LOST", "STATE", "HOST")
+	for _, e := range s.Events {
+		var lost uint64
+		for _, n := range e.Dropped {
+			lost += n
+		}
+		t.row(e.Name, fmt.Sprint(e.Waiting), fmt.Sprint(lost), endpointState(s, e), e.Host)
 	}
 	return t.Flush()
+}
+
+// endpointState says how deliveries of events to an endpoint are going.
+func endpointState(s admin.Status, e events.Status) string {
+	switch {
+	case s.Server == nil:
+		return "a server delivers"
+	case s.Mode == mirror.Offline && !e.Offline:
+		return "waits until the mirror is connected"
+	case e.Error != "":
+		return "failing, " + age(e.Since) + ": " + e.Error
+	}
+	return "ok"
 }
 
 // collectedText says when space was freed last, and how much.

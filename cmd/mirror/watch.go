@@ -72,10 +72,10 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c se
 	w.front = front.New(next, front.Options{
 		Pages:     pages,
 		User:      auth.UserOf,
-		Observers: []func(*front.Exchange){w.metrics.Request, works.audit.Request, front.AccessLog(w.log, func() bool { return c.current().AccessLog })},
+		Observers: []func(*front.Exchange){w.metrics.Request, works.audit.Request, c.events.Request, front.AccessLog(w.log, func() bool { return c.current().AccessLog })},
 	}, c.front())
 	w.metrics.Watch(metrics.Sources{
-		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay,
+		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
 	})
 	return w.front
 }

@@ -78,7 +78,7 @@ func (w *works) jobs() map[string]admin.Job {
 			if err := w.mirror.Writable(); err != nil && !req.DryRun {
 				return err
 			}
-			_, err := w.carrier.Import(ctx, req, body, func(event transfer.Event) { tell(event) })
+			_, err := w.carrier.Import(ctx, req, body, w.tellingImports(ctx, req, tell))
 			return err
 		}),
 		"migrate": job(func(ctx context.Context, req migrateRequest, _ io.Reader, tell func(any)) error {

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"airmirror/api/events"
+)
+
+// told is another system that is told of what happens.
+type told struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	refuse bool
+	asked  int
+	got    []string // action, repository and tag or "blob" of each event, in order
+	tokens []string
+}
+
+func newTold(t *testing.T) *told {
+	l := &told{}
+	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var envelope struct{ Events []events.Event }
+		err := json.NewDecoder(r.Body).Decode(&envelope)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.asked++
+		if l.refuse {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		l.tokens = append(l.tokens, r.Header.Get("Authorization"))
+		for _, e := range envelope.Events {
+			what := e.Target.Tag
+			if e.Target.MediaType == "application/octet-stream" {
+				what = "blob"
+			}
+			l.got = append(l.got, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.Action, e.Target.Repository, what, e.Target.FromRepository)))
+			if e.ID == "" || e.Source.InstanceID == "" || e.Target.Digest == "" && e.Action != events.Delete && e.Action != events.Want {
+				t.Errorf("%+v", e)
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(l.Close)
+	return l
+}
+
+func (l *told) refuses(refuse bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse = refuse
+}
+
+func (l *told) requests() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
+// hears waits for the last of what is to come, and compares all of it since the last time. The order of blobs, which
+// clients push and pull side by side, is theirs.
+func (l *told) hears(t *testing.T, want ...string) {
+	t.Helper()
+	eventually(t, "there comes "+want[len(want)-1], func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.got) >= len(want)
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Equal(l.got, want) {
+		t.Errorf("told of %q, want %q", l.got, want)
+	}
+	l.got = nil
+}
+
+// TestOthersAreToldWhatHappens, by a mirror that is offline and dials nobody else, over kill -9.
+func TestOthersAreToldWhatHappens(t *testing.T) {
+	here, beyond := newTold(t), newTold(t)
+	dir := t.TempDir()
+	data, file, token, bundle := filepath.Join(dir, "data"), filepath.Join(dir, "mirror.yaml"), filepath.Join(dir, "token"), filepath.Join(dir, "b.tar")
+	must(t, os.WriteFile(token, []byte("Bearer opensesame\n"), 0o600))
+	must(t, os.WriteFile(file, fmt.Appendf(nil, `
+local: ["docker.io/team/**"]
+events:
+  endpoints:
+    - {name: here, url: "%s/hook", offline: true, headers: [{name: Authorization, valueFile: "%s"}]}
+    - {name: beyond, url: "%s", headers: [{name: X-Token, value: opensesame}]}
+`, here.URL, token, beyond.URL), 0o600))
+	p := spawn(t, data, "--config", file, "--offline")
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("mirror", append(args, "--data", data)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	ask := func(method, path string) {
+		t.Helper()
+		req, err := http.NewRequest(method, p.url+path, nil)
+		must(t, err)
+		resp, err := http.DefaultClient.Do(req)
+		must(t, err)
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		must(t, err)
+	}
+
+	img := mustImage(t)
+	push(t, p.url, "team/app:v1", img)
+	here.hears(t, "push team/app blob", "push team/app blob", "push team/app v1")
+	layers, err := img.Layers()
+	must(t, err)
+	layer, err := layers[0].Digest()
+	must(t, err)
+	ask("GET", "/v2/team/app/manifests/v1")
+	ask("GET", blobPath("team/app", layer))
+	ask("POST", "/v2/team/other/blobs/uploads/?mount="+layer.String()+"&from=team/app")
+	ask("GET", "/v2/library/none/manifests/v1")
+	ask("GET", "/v2/library/none/manifests/v1") // no new want
+	run("export", "--bundle", bundle, "team/app:v1")
+	ask("DELETE", "/v2/team/app/manifests/v1")
+	run("sync", "--bundle", bundle, "--dry-run")
+	run("sync", "--bundle", bundle)
+	here.hears(t, "pull team/app v1", "pull team/app blob", "mount team/other blob team/app", "want library/none v1", "delete team/app v1", "import team/app v1")
+	if here.tokens[0] != "Bearer opensesame" {
+		t.Errorf("the token is %q", here.tokens[0])
+	}
+	push(t, p.url, "team/app:v1", mustImage(t))
+	run("sync", "--bundle", bundle) // which leaves the tag where it was pushed to
+	here.hears(t, "push team/app blob", "push team/app blob", "push team/app v1")
+
+	for _, want := range []string{"here      0        0     ok", "beyond    12       0     waits until the mirror is connected"} {
+		if status := run("status"); !strings.Contains(status, want) || strings.Contains(status, "/hook") {
+			t.Errorf("status lacks %q:\n%s", want, status)
+		}
+	}
+	resp, err := http.Get(p.url + "/metrics")
+	must(t, err)
+	text, err := io.ReadAll(resp.Body)
+	must(t, err)
+	resp.Body.Close()
+	for _, want := range []string{`mirror_events_delivered_total{endpoint="here"} 12`, `mirror_events_waiting{endpoint="beyond"} 12`, `mirror_events_dropped_total{endpoint="here",reason="full"} 0`} {
+		if !strings.Contains(string(text), want+"\n") {
+			t.Errorf("there is no metric %s", want)
+		}
+	}
+
+	here.refuses(true)
+	before := here.requests()
+	ask("GET", "/v2/team/app/manifests/v1")
+	eventually(t, "an endpoint has failed", func() bool { return here.requests() > before })
+	p.kill() // -9
+	here.refuses(false)
+	ask = nil
+	run("sync", "--bundle", bundle, "--overwrite", "--config", file) // with no server: the next one tells
+	p = spawn(t, data, "--config", file)
+	here.hears(t, "pull team/app v1", "import team/app v1")
+	eventually(t, "who is beyond the gap is told, now that the mirror is connected", func() bool { return beyond.requests() > 0 })
+	beyond.hears(t, "push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "pull team/app blob",
+		"mount team/other blob team/app", "want library/none v1", "delete team/app v1", "import team/app v1",
+		"push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "import team/app v1")
+}
+
+// TestEndpointsOfEventsAreChecked: what is wrong with them is told with its place.
+func TestEndpointsOfEventsAreChecked(t *testing.T) {
+	for text, want := range map[string]string{
+		"{queue: 1kB}": "events.queue: 1000: want", "{endpoints: [{name: a}]}": "endpoint a: its url is not one",
+		"{endpoints: [{name: a, url: 'http://b/'}, {name: a, url: 'http://b/'}]}": "there twice",
+		"{endpoints: [{name: a, url: 'http://b/', header: []}]}":                  "is it headers?",
+	} {
+		if _, err := loadConfig(t, "events: "+text); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "mirror.yaml") {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
