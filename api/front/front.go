@@ -73,6 +73,9 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	id := f.ids.of(r)
 	w.Header()["X-Request-Id"] = []string{id}
+	if isLast(r) {
+		w.Header()["Connection"] = []string{"close"}
+	}
 	var in *body
 	if r.Body != nil && r.Body != http.NoBody {
 		in = &body{ReadCloser: r.Body, out: out}
