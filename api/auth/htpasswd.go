@@ -28,6 +28,8 @@ const (
 	maxVerified = 4096
 	// maxCost is the highest cost of a hash that is accepted: anybody can have it paid, with each wrong password.
 	maxCost = 16
+	// maxLoggedName is how much of the name of a login that failed is logged, in bytes: anybody can send a long one.
+	maxLoggedName = 128
 )
 
 // maxHashing is how many passwords are checked at a time: all that is left of the machine goes on to serve.
@@ -129,7 +131,7 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	}
 	done(right)
 	if !right {
-		p.log.Warn("login failed", zap.String("user", name), zap.String("address", r.RemoteAddr))
+		p.log.Warn("login failed", zap.String("user", name[:min(len(name), maxLoggedName)]), zap.String("address", r.RemoteAddr))
 		return errLogin
 	}
 	users.verified.Add(key, time.Now().Add(verifiedFor))

@@ -110,6 +110,9 @@ func (v *victim) text(a attempt) string {
 	return v.expand(b.String() + "\r\n" + a.body)
 }
 
+// cutOff, at the end of a body, has the client send no more, whatever it has announced.
+const cutOff = "\x04"
+
 // answer is a status and what came with it.
 type answer struct {
 	status int
@@ -127,7 +130,12 @@ func (v *victim) converse(t *testing.T, text string) (answers []answer) {
 	}
 	defer connection.Close()
 	_ = connection.SetDeadline(time.Now().Add(patience))
-	go func() { _, _ = io.WriteString(connection, text) }() // the server may answer and leave before it has read all
+	go func() { // the server may answer and leave before it has read all
+		text, ends := strings.CutSuffix(text, cutOff)
+		if _, err := io.WriteString(connection, text); err == nil && ends {
+			_ = connection.(*net.TCPConn).CloseWrite()
+		}
+	}()
 	method, _, _ := strings.Cut(text, " ")
 	in := bufio.NewReader(connection)
 	asked := false
