@@ -11,11 +11,14 @@ package auth
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"os"
 	"sync/atomic"
+	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 
 	"airmirror/api/registry"
@@ -57,6 +60,10 @@ type kept struct {
 	signing []byte // and tokens signed
 	slow    *slowdown
 	hashing chan struct{} // holds a token for each password that is being checked
+	// verified has passwords that were found to be right, by the hash that they were compared with, and until when that
+	// counts. So a password that was changed is never taken from it, and to change one makes nobody else's to be checked
+	// again: that takes a while, and is refused where many others have failed.
+	verified *lru.Cache[[sha256.Size]byte, time.Time]
 }
 
 // New returns a guard. Its error says which rule or file is wrong.
@@ -64,6 +71,10 @@ func New(opts Options) (*Guard, error) {
 	g := &Guard{kept: &kept{
 		secret: make([]byte, 32), signing: make([]byte, 32), slow: newSlowdown(), hashing: make(chan struct{}, maxHashing),
 	}}
+	var err error
+	if g.kept.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified); err != nil {
+		return nil, err
+	}
 	rand.Read(g.kept.secret) // never fails
 	rand.Read(g.kept.signing)
 	if err := g.Apply(opts); err != nil {

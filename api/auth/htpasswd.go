@@ -14,7 +14,6 @@ import (
 	"time"
 	"unicode"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 	"golang.org/x/crypto/bcrypt"
 
@@ -40,9 +39,6 @@ type users struct {
 	hashes map[string][]byte
 	// nobody is a hash of no password, which costs as much as the others: who is unknown cannot be told by the time it takes.
 	nobody []byte
-	// verified has passwords that were found to be right, and until when that counts. It ends with the file, so that a
-	// password that was changed is never taken from it.
-	verified *lru.Cache[[sha256.Size]byte, time.Time]
 }
 
 // readUsers reads an htpasswd file: https://httpd.apache.org/docs/current/programs/htpasswd.html
@@ -52,10 +48,7 @@ func readUsers(text []byte) (*users, error) {
 		return &users{}, err
 	}
 	u := &users{hashes: hashes}
-	if u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost); err != nil {
-		return nil, err
-	}
-	u.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified)
+	u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
 	return u, err
 }
 
@@ -113,16 +106,17 @@ func (p *policy) login(r *http.Request, name, password string) error {
 		return errLogin
 	}
 	mac := hmac.New(sha256.New, p.secret)
-	mac.Write([]byte(name + ":" + password)) // no name has a colon in it
+	mac.Write(users.hashes[name]) // has no colon in it, nor has a name
+	mac.Write([]byte(":" + name + ":" + password))
 	key := [sha256.Size]byte(mac.Sum(nil))
-	if users.remembers(key) {
+	if p.remembers(key) {
 		return nil
 	}
 	done, err := p.slow.begin(r.Context(), addressOf(r))
 	if err != nil {
 		return err
 	}
-	right := users.remembers(key) // by the request before, of the several that clients send at once
+	right := p.remembers(key) // by the request before, of the several that clients send at once
 	if !right {
 		if right, err = p.check(r.Context(), users, name, password); err != nil {
 			done(true)
@@ -134,12 +128,12 @@ func (p *policy) login(r *http.Request, name, password string) error {
 		p.log.Warn("login failed", zap.String("user", name[:min(len(name), maxLoggedName)]), zap.String("address", r.RemoteAddr))
 		return errLogin
 	}
-	users.verified.Add(key, time.Now().Add(verifiedFor))
+	p.verified.Add(key, time.Now().Add(verifiedFor))
 	return nil
 }
 
-func (u *users) remembers(key [sha256.Size]byte) bool {
-	until, ok := u.verified.Get(key)
+func (k *kept) remembers(key [sha256.Size]byte) bool {
+	until, ok := k.verified.Get(key)
 	return ok && time.Now().Before(until)
 }
 

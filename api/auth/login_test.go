@@ -105,6 +105,41 @@ func TestARightPasswordIsCheckedAgainAfterAWhile(t *testing.T) {
 	})
 }
 
+// TestAChangeLocksNobodyOut: who was let in is let in after somebody else was added, and after a reload, though their address
+// may have no password checked. Their own change counts.
+func TestAChangeLocksNobodyOut(t *testing.T) {
+	path := htpasswd(t, "alice")
+	alices, err := os.ReadFile(path)
+	must(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		opts := auth.Options{Htpasswd: path}
+		guard, err := auth.New(opts)
+		must(t, err)
+		wantCode(t, guard, known("alice"), "")
+		for range 10 {
+			wantCode(t, guard, user("mallory", "guess"), mirror.CodeUnauthorized)
+		}
+		later := func() { time.Sleep(time.Second) }
+		writeUsers(t, path, "bob")
+		bobs, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.WriteFile(path, append(bobs, alices...), 0o600))
+		later()
+		wantCode(t, guard, known("bob"), mirror.CodeTooManyRequests)
+		wantCode(t, guard, known("alice"), "")
+		must(t, guard.Apply(opts))
+		must(t, guard.Reload())
+		wantCode(t, guard, known("alice"), "")
+
+		must(t, os.WriteFile(path, bobs, 0o600))
+		later()
+		wantCode(t, guard, known("alice"), mirror.CodeTooManyRequests)
+		writeUsers(t, path, "alice", "bob") // the same password, and another hash
+		later()
+		wantCode(t, guard, known("alice"), mirror.CodeTooManyRequests)
+	})
+}
+
 // TestTheFileOfUsersIsFollowed: a second after it changed, and what cannot be read changes nothing.
 func TestTheFileOfUsersIsFollowed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")

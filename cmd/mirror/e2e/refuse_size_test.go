@@ -92,7 +92,7 @@ func TestTooMuchOfEverything(t *testing.T) {
 	v.must(t, 204, "bob", "DELETE", "STANDING", nil, "")
 	delete(v.stands, "STANDING")
 	v.wantSame(t, before)
-	if now := v.memory(t); now > memory+64<<20 {
+	if now := v.memory(t); now > memory+128<<20 {
 		t.Errorf("the mirror takes %d MiB, %d before", now>>20, memory>>20)
 	}
 }
