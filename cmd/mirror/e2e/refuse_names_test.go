@@ -123,7 +123,7 @@ func TestNoClientSaysWhoIsDialled(t *testing.T) {
 	_, port, _ := net.SplitHostPort(here)
 	hub := startUpstream(t)
 	env := environment(t, "HTTP_PROXY="+proxy, "http_proxy="+proxy, "HTTPS_PROXY="+proxy, "https_proxy="+proxy)
-	v := &victim{startMirrorWith(t, env, freeAddr(t), filepath.Join(tempDir(t), "data"), mirrorOf(hub), "--known-upstreams=false", "--retry-for=0s"), "http", map[string]string{}}
+	v := &victim{startMirrorWith(t, env, freeAddr(t), filepath.Join(tempDir(t), "data"), mirrorOf(hub), "--known-upstreams=false", "--retry-for=0s"), "", map[string]string{}}
 	before := v.holdings(t)
 	zeros := strings.Repeat("0", 64)
 	var attempts []attempt
@@ -170,5 +170,41 @@ func TestNoClientSaysWhoIsDialled(t *testing.T) {
 		if !strings.Contains(want.Ref, "/library/x") && !strings.Contains(want.Ref, "/x/y") {
 			t.Errorf("%s is wanted", want.Ref)
 		}
+	}
+}
+
+// TestWhoMayNotPullHasNothingFetched: what is refused is not asked an upstream for either, and nobody wants it.
+func TestWhoMayNotPullHasNothingFetched(t *testing.T) {
+	dir := tempDir(t)
+	file := writeFile(t, dir, "mirror.yaml", fmt.Sprintf(`knownUpstreams: false
+retryFor: 0s
+upstreams: [{host: docker.io, endpoints: [{url: "http://%s"}]}, {host: ghcr.io, endpoints: [{url: "http://%s"}]}]
+auth:
+  htpasswdFile: %s
+  rules:
+    - {users: [anonymous], repositories: ["public/**", "ghcr.io/public/**"], actions: [pull]}
+    - {users: [bob], repositories: ["bob/**"], actions: [push]}
+`, trap(t), trap(t), users(t, dir, "bob")))
+	v := &victim{startMirror(t, "--config", file), "", map[string]string{"NOTHING": "sha256:" + strings.Repeat("0", 64)}}
+	before := v.holdings(t)
+	var attempts []attempt
+	for _, repo := range []string{"library/closed", "closed", "ghcr.io/closed/app", "docker.io/library/closed", "publicity/app"} {
+		for _, request := range []string{"GET /v2/%s/manifests/1", "HEAD /v2/%s/manifests/1", "GET /v2/%s/manifests/NOTHING", "GET /v2/%s/blobs/NOTHING", "HEAD /v2/%s/blobs/NOTHING", "GET /v2/%s/tags/list", "GET /v2/%s/referrers/NOTHING"} {
+			request := strings.Replace(request, "%s", repo, 1)
+			attempts = append(attempts, attempt{request, "", request, nil, "", "401"}, attempt{request + " by bob", "bob", request, nil, "", "403"},
+				attempt{request + " by a name for it", "", request + "?ns=ghcr.io", nil, "", "401"})
+		}
+		attempts = append(attempts, attempt{"a mount from " + repo, "bob", "POST /v2/bob/app/blobs/uploads/?mount=NOTHING&from=" + repo, nil, "", "202"})
+	}
+	v.refuses(t, append(attempts,
+		attempt{"what one may only push", "bob", "GET /v2/bob/app/manifests/1", nil, "", "403 DENIED"},
+		attempt{"a mount from anywhere", "bob", "POST /v2/bob/app/blobs/uploads/?mount=NOTHING", nil, "", "202"},
+		attempt{"an image of blobs that are not there", "bob", "PUT /v2/bob/app/manifests/1", nil, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,`+
+			`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"NOTHING","size":2},"layers":[]}`, imageType), "404 MANIFEST_BLOB_UNKNOWN"},
+		attempt{"an index of what is not there", "", "PUT /v2/public/app/manifests/1", nil, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[]}`, indexType), "401 UNAUTHORIZED"},
+	))
+	v.wantSame(t, before)
+	if wants := v.ask(t, "wants", "--json"); strings.Contains(wants, "closed") || strings.Contains(wants, "NOTHING") {
+		t.Errorf("what was refused is wanted: %s", wants)
 	}
 }

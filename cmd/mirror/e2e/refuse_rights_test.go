@@ -3,6 +3,8 @@
 package e2e_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -26,8 +28,9 @@ auth:
 func startVictim(t *testing.T) *victim {
 	t.Helper()
 	dir := tempDir(t)
-	file := writeFile(t, dir, "mirror.yaml", fmt.Sprintf(victimRules, users(t, dir, "admin", "alice", "bob", "carol", "dora")))
-	v := &victim{startMirror(t, "--config", file), "http", map[string]string{"NOTHING": "sha256:" + strings.Repeat("0", 64)}}
+	names := users(t, dir, "admin", "alice", "bob", "carol", "dora")
+	file := writeFile(t, dir, "mirror.yaml", fmt.Sprintf(victimRules, names))
+	v := &victim{startMirror(t, "--config", file), names, map[string]string{"NOTHING": "sha256:" + strings.Repeat("0", 64)}}
 	v.image(t, "SECRET", "alice", "alice/app", "v1", secretText+" alice")
 	v.image(t, "BOBS", "bob", "bob/app", "v1", "what bob has")
 	v.image(t, "PUBLIC", "admin", "public/app", "v1", "what everybody may read")
@@ -155,4 +158,60 @@ func TestNobodyReadsOrChangesWhatIsNotTheirs(t *testing.T) {
 	if list := v.must(t, 200, "alice", "GET", "/v2/alice/app/referrers/SECRET", nil, "").body; strings.Contains(list, v.stands["TRICKY"]) {
 		t.Errorf("alice's list of referrers has bob's in it: %s", list)
 	}
+}
+
+// TestTokensSayNoMoreThanWhoHoldsThem: whatever a token is asked for, it is good for what its holder may do.
+func TestTokensSayNoMoreThanWhoHoldsThem(t *testing.T) {
+	v := startVictim(t)
+	before := v.holdings(t)
+	const scope = "/auth/token?service=mirror&account=alice&scope=repository:alice/app:pull,push,delete,*&scope=registry:catalog:*"
+	bearer := func(as string) []string {
+		t.Helper()
+		var got struct{ Token string }
+		if err := json.Unmarshal([]byte(v.must(t, 200, as, "GET", scope, nil, "").body), &got); err != nil || got.Token == "" {
+			t.Fatalf("no token: %v", err)
+		}
+		return []string{"Authorization: Bearer " + got.Token}
+	}
+	bobs, alices := bearer("bob"), bearer("alice")
+	changed := func(at int) []string {
+		token := []byte(alices[0])
+		token[at] ^= 1
+		return []string{string(token)}
+	}
+	head, claims, _ := strings.Cut(strings.TrimPrefix(bobs[0], "Authorization: Bearer "), ".")
+	claims, signature, _ := strings.Cut(claims, ".")
+	_, alicesClaims, _ := strings.Cut(alices[0], ".")
+	alicesClaims, _, _ = strings.Cut(alicesClaims, ".")
+	v.refuses(t, []attempt{
+		{"bob's, for alice's", "", "GET /v2/alice/app/manifests/v1", bobs, "", "403 DENIED"},
+		{"bob's, for a push to alice's", "", "POST /v2/alice/app/blobs/uploads/", bobs, "", "403 DENIED"},
+		{"bob's, for a mount of alice's", "", "POST /v2/alice/app/blobs/uploads/?mount=SECRET_LAYER&from=alice/app", bobs, "", "403 DENIED"},
+		{"alice's, changed at its end", "", "GET /v2/alice/app/manifests/v1", changed(len(alices[0]) - 8), "", "401 UNAUTHORIZED"},
+		{"alice's, changed in the middle", "", "GET /v2/alice/app/manifests/v1", changed(len(alices[0]) / 2), "", "401 UNAUTHORIZED"},
+		{"bob's signature of alice's", "", "GET /v2/alice/app/manifests/v1", []string{"Authorization: Bearer " + head + "." + alicesClaims + "." + signature}, "", "401 UNAUTHORIZED"},
+		{"no signature", "", "GET /v2/alice/app/manifests/v1", []string{"Authorization: Bearer " + head + "." + alicesClaims + "."}, "", "401 UNAUTHORIZED"},
+		{"as a password", "", "GET /v2/alice/app/manifests/v1", []string{"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:"+head+"."+claims+"."+signature))}, "", "401 UNAUTHORIZED"},
+		{"in the query", "", "GET /v2/alice/app/manifests/v1?token=" + strings.TrimPrefix(alices[0], "Authorization: Bearer "), nil, "", "401 UNAUTHORIZED"},
+		{"another's password", "", "GET " + scope, []string{"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:guess"))}, "", "401 wrong"},
+		{"by a form", "", "POST /auth/token", nil, "grant_type=password&username=alice&password=ecila", "405 UNSUPPORTED"},
+		{"a page below", "", "GET /auth/token/../../v2/alice/app/manifests/v1", nil, "", "404 NAME_UNKNOWN"},
+	})
+	// Who asks for a token with nothing, or with a token, gets one that is nobody's.
+	for name, with := range map[string][]string{"nothing": nil, "a token": alices} {
+		answers := v.converse(t, v.text(attempt{request: "GET " + scope, headers: with}))
+		var got struct{ Token string }
+		if len(answers) != 1 || json.Unmarshal([]byte(answers[0].body), &got) != nil || got.Token == "" {
+			t.Fatalf("a token for %s: %v", name, answers)
+		}
+		v.refuses(t, []attempt{{"one that was given for " + name, "", "GET /v2/alice/app/manifests/v1", []string{"Authorization: Bearer " + got.Token}, "", "401 UNAUTHORIZED"}})
+	}
+	if got := v.converse(t, v.text(attempt{request: "HEAD /v2/alice/app/manifests/v1", headers: alices})); len(got) != 1 || got[0].status != 200 {
+		t.Errorf("alice's token is good for %v", got)
+	}
+	writeFile(t, filepath.Dir(v.users), "users", "")
+	users(t, filepath.Dir(v.users), "admin", "bob")
+	v.ask(t, "reload")
+	v.refuses(t, []attempt{{"alice's, who was removed", "", "GET /v2/alice/app/manifests/v1", alices, "", "401 UNAUTHORIZED"}})
+	v.wantSame(t, before)
 }

@@ -45,7 +45,7 @@ type exchanges struct {
 // victim is a mirror with users and content that requests are tried on. Names in capitals stand for digests in them.
 type victim struct {
 	*server
-	scheme string
+	users  string // the file of those who may log in, if there is one
 	stands map[string]string
 }
 
@@ -204,7 +204,7 @@ func (v *victim) speaks(t *testing.T, all []exchanges) {
 // must does what is allowed, and returns the answer.
 func (v *victim) must(t *testing.T, status int, as, method, target string, body []byte, contentType string) answer {
 	t.Helper()
-	request, err := http.NewRequest(method, v.scheme+"://"+v.addr+v.expand(target), bytes.NewReader(body))
+	request, err := http.NewRequest(method, "http://"+v.addr+v.expand(target), bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

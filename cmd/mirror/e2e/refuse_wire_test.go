@@ -11,7 +11,7 @@ import (
 // TestNobodyPassesForThisMachine: as long as there are no users, only this machine may push. What a request says of where it
 // comes from counts against it and never for it.
 func TestNobodyPassesForThisMachine(t *testing.T) {
-	v := &victim{startMirror(t, "--offline"), "http", map[string]string{}}
+	v := &victim{startMirror(t, "--offline"), "", map[string]string{}}
 	v.image(t, "OURS", "", "team/app", "v1", "what is ours")
 	before := v.holdings(t)
 	var attempts []attempt
