@@ -3,9 +3,12 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -212,6 +215,7 @@ func TestEverythingChangesUnderLoad(t *testing.T) {
 		pushTo(t, by, helloIndex(t, ociFormat, repo), c.addr+"/"+repo+":1", remote.WithAuth(&authn.Basic{Username: "alice", Password: passwordOf("alice")}))
 	}
 
+	slow := c.startSlow(t)
 	working, stop := context.WithCancel(t.Context())
 	defer stop()
 	var round atomic.Int32
@@ -234,11 +238,103 @@ func TestEverythingChangesUnderLoad(t *testing.T) {
 			return
 		}
 		c.round(t, int(round.Add(1)))
+		slow.goOn(t)
 	}
+	c.write(t, rounds, "")
+	var storm sync.WaitGroup
+	for range 4 {
+		storm.Go(func() {
+			_ = c.cmd.Process.Signal(syscall.SIGHUP) // it runs: its commands are answered
+			if r := try(t, environment(t), mirrorBin, "reload", "--data", c.data); r.code != 0 {
+				t.Errorf("one of several reloads ends with %d: %s", r.code, r.stderr)
+			}
+		})
+	}
+	storm.Wait()
+	slow.end(t)
 	stop()
 	clients.Wait()
-	c.write(t, rounds, "")
-	c.ask(t, "reload")
 	c.wantSame(t, c.holdings(t))
 	c.stopCleanly(t)
+}
+
+// slow is a large layer that comes and goes while everything changes, piece by piece.
+type slow struct {
+	c       *changing
+	content []byte // of what is uploaded
+	sent    int
+	body    *io.PipeWriter
+	upload  chan error
+	read    io.ReadCloser
+	hash    hash.Hash
+	want    string // the digest of what is downloaded
+}
+
+// startSlow begins to pull through the mirror and to push to it.
+func (c *changing) startSlow(t *testing.T) *slow {
+	t.Helper()
+	index, layer := bigIndex(t, 64<<20)
+	push(t, index, c.upstreams[0].addr+"/library/airmirror-big:1") // the other one will not have it
+	s := &slow{c: c, content: bytes.Repeat([]byte("up "), 4<<20), upload: make(chan error, 1), hash: sha256.New(), want: layer.String()}
+	by := &http.Client{Transport: &http.Transport{TLSClientConfig: c.certs.trusting(t)}}
+	t.Cleanup(by.CloseIdleConnections)
+	get, err := by.Get("https://" + c.addr + "/v2/library/airmirror-big/blobs/" + s.want)
+	if err != nil || get.StatusCode != http.StatusOK {
+		t.Fatal(get, err)
+	}
+	s.read = get.Body
+	t.Cleanup(func() { s.read.Close() })
+
+	var body *io.PipeReader
+	body, s.body = io.Pipe()
+	t.Cleanup(func() { s.body.Close() })
+	request, err := http.NewRequest(http.MethodPost, fmt.Sprintf("https://%s/v2/team/slow/blobs/uploads/?digest=sha256:%x", c.addr, sha256.Sum256(s.content)), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", basicAuth("alice"))
+	go func() {
+		response, err := by.Do(request)
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode != http.StatusCreated {
+				err = errors.New(response.Status)
+			}
+		}
+		body.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // who writes on is told
+		s.upload <- err
+	}()
+	s.goOn(t)
+	return s
+}
+
+// goOn has a little more come, and go.
+func (s *slow) goOn(t *testing.T) {
+	t.Helper()
+	const piece = 1 << 20
+	if _, err := io.CopyN(s.hash, s.read, piece); err != nil {
+		t.Errorf("a slow pull broke off: %v", err)
+	}
+	n, err := s.body.Write(s.content[s.sent : s.sent+piece])
+	if s.sent += n; err != nil {
+		t.Errorf("a slow push broke off after %d bytes: %v", s.sent, err)
+	}
+}
+
+// end has the rest come and go.
+func (s *slow) end(t *testing.T) {
+	t.Helper()
+	if _, err := io.Copy(s.hash, s.read); err != nil {
+		t.Errorf("a slow pull broke off: %v", err)
+	}
+	if got := fmt.Sprintf("sha256:%x", s.hash.Sum(nil)); got != s.want {
+		t.Errorf("a slow pull brought %s, want %s", got, s.want)
+	}
+	if _, err := s.body.Write(s.content[s.sent:]); err != nil {
+		t.Errorf("a slow push broke off: %v", err)
+	}
+	s.body.Close()
+	if err := <-s.upload; err != nil {
+		t.Errorf("a slow push: %v", err)
+	}
 }
