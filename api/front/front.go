@@ -67,15 +67,15 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	settings := f.settings.Load()
 	out := &writer{ResponseWriter: w, stall: settings.Stall, began: time.Now()}
 	out.begin()
+	if isLast(r) {
+		w.Header()["Connection"] = []string{"close"}
+	}
 	if page, ok := f.opts.Pages[r.URL.Path]; ok {
 		page.ServeHTTP(w, r)
 		return
 	}
 	id := f.ids.of(r)
 	w.Header()["X-Request-Id"] = []string{id}
-	if isLast(r) {
-		w.Header()["Connection"] = []string{"close"}
-	}
 	var in *body
 	if r.Body != nil && r.Body != http.NoBody {
 		in = &body{ReadCloser: r.Body, out: out}

@@ -26,32 +26,37 @@ func TestAConnectionEndsWhereARequestMayEndElsewhere(t *testing.T) {
 		{"HTTP/1.0 with a body", "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 1},
 		{"HTTP/1.0 without", "Connection: keep-alive\r\n\r\n", 2},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer connection.Close()
-			version := "1.1"
-			if strings.HasPrefix(tt.name, "HTTP/1.0") {
-				version = "1.0"
-			}
-			request := "POST / HTTP/" + version + "\r\nHost: mirror\r\n" + tt.headers
-			if _, err := io.WriteString(connection, request+"GET / HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n"); err != nil {
-				t.Fatal(err)
-			}
-			in, answers := bufio.NewReader(connection), 0
-			for {
-				response, err := http.ReadResponse(in, nil)
-				if err != nil {
-					break
+		for _, path := range []string{"/", "/healthz"} {
+			t.Run(tt.name+" "+path, func(t *testing.T) {
+				version := "1.1"
+				if strings.HasPrefix(tt.name, "HTTP/1.0") {
+					version = "1.0"
 				}
-				_, _ = io.Copy(io.Discard, response.Body)
-				answers++
-			}
-			if answers != tt.answers {
-				t.Errorf("%d answers, want %d", answers, tt.answers)
-			}
-		})
+				first := "POST " + path + " HTTP/" + version + "\r\nHost: mirror\r\n" + tt.headers
+				if got := answers(t, url, first+"GET / HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n"); got != tt.answers {
+					t.Errorf("%d answers, want %d", got, tt.answers)
+				}
+			})
+		}
+	}
+}
+
+// answers sends text, and returns how many answers there are until the connection ends.
+func answers(t *testing.T, url, text string) (n int) {
+	t.Helper()
+	connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if _, err := io.WriteString(connection, text); err != nil {
+		t.Fatal(err)
+	}
+	for in := bufio.NewReader(connection); ; n++ {
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return n
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
 	}
 }
