@@ -80,6 +80,11 @@ func TestTooMuchOfEverything(t *testing.T) {
 		{"a whole blob that is announced to be huge", "bob", "POST /v2/bob/app/blobs/uploads/?digest=NOTHING", []string{"Content-Length: 4611686018427387904"}, "1" + cutOff, "400 BLOB_UPLOAD_INVALID"},
 		{"a chunk that is shorter than announced", "bob", patch, []string{"Content-Length: 100", "Content-Range: 7-106"}, "1" + cutOff, "416 RANGE_INVALID"},
 
+		{"a blob by two algorithms", "bob", "POST /v2/bob/app/blobs/uploads/?digest-algorithm=sha512&digest=NOTHING", nil, "x", "400 DIGEST_INVALID"},
+		{"a blob of another algorithm's digest", "bob", "POST /v2/bob/app/blobs/uploads/?digest=sha512:" + strings.Repeat("0", 128), nil, "x", "400 DIGEST_INVALID"},
+		{"a manifest of another algorithm's digest", "bob", "PUT /v2/bob/app/manifests/sha512:" + strings.Repeat("0", 128), opaque, "{}", "400 DIGEST_INVALID"},
+		{"an upload of another algorithm", "bob", "POST /v2/bob/app/blobs/uploads/?digest-algorithm=sha512", nil, "", "202"},
+		{"a manifest under thousands of tags, one of them none", "bob", "PUT /v2/bob/app/manifests/BOBS?" + strings.Repeat("tag=x&", 8000) + "tag=-", nil, "", "400 MANIFEST_INVALID"},
 		{"a list of too many", "bob", "GET /v2/bob/app/tags/list?n=99999999999999999999", nil, "", "400 PAGINATION_NUMBER_INVALID"},
 		{"a list of many", "bob", "GET /v2/bob/app/tags/list?n=9223372036854775807", nil, "", `200 "tags":["v1"]`},
 		{"a list of less than nothing", "bob", "GET /v2/bob/app/tags/list?n=-1", nil, "", "400 PAGINATION_NUMBER_INVALID"},
