@@ -12,9 +12,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -86,24 +84,21 @@ func New(opts Options) (*Guard, error) {
 // Apply has other options count from now on. Who is logged in stays so, if there still is such a user. After an error
 // everything is as it was.
 func (g *Guard) Apply(opts Options) error {
-	p, err := newPolicy(opts, g.kept)
+	apply, err := g.Prepare(opts)
 	if err != nil {
 		return err
 	}
-	g.policy.Store(p)
+	apply()
 	return nil
 }
 
-// Reload reads the files of users and keys now, changed or not. After an error what was there before goes on to count.
-func (g *Guard) Reload() error {
-	p := g.policy.Load()
-	if err := p.users.reload(); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+// Prepare reads all that opts are about, and returns what has them count: at once, and without a way to fail.
+func (g *Guard) Prepare(opts Options) (apply func(), err error) {
+	p, err := newPolicy(opts, g.kept)
+	if err != nil {
+		return nil, err
 	}
-	if p.external != nil {
-		return p.external.keys.reload()
-	}
-	return nil
+	return func() { g.policy.Store(p) }, nil
 }
 
 // Admit implements [registry.Access].

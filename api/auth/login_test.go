@@ -128,7 +128,6 @@ func TestAChangeLocksNobodyOut(t *testing.T) {
 		wantCode(t, guard, known("bob"), mirror.CodeTooManyRequests)
 		wantCode(t, guard, known("alice"), "")
 		must(t, guard.Apply(opts))
-		must(t, guard.Reload())
 		wantCode(t, guard, known("alice"), "")
 
 		must(t, os.WriteFile(path, bobs, 0o600))
@@ -138,6 +137,26 @@ func TestAChangeLocksNobodyOut(t *testing.T) {
 		later()
 		wantCode(t, guard, known("alice"), mirror.CodeTooManyRequests)
 	})
+}
+
+// TestWhatWasPreparedCannotFail: other options count as soon as they are applied, and not before, whatever has become of
+// the files in between.
+func TestWhatWasPreparedCannotFail(t *testing.T) {
+	path, others := htpasswd(t, "alice"), htpasswd(t, "bob")
+	guard, err := auth.New(auth.Options{Htpasswd: path})
+	must(t, err)
+	apply, err := guard.Prepare(auth.Options{Htpasswd: others})
+	must(t, err)
+	must(t, os.WriteFile(others, []byte("half a li"), 0o600))
+	wantCode(t, guard, known("bob"), mirror.CodeUnauthorized)
+	wantCode(t, guard, known("alice"), "")
+	apply()
+	wantCode(t, guard, known("bob"), "")
+	wantCode(t, guard, known("alice"), mirror.CodeUnauthorized)
+	if _, err := guard.Prepare(auth.Options{Htpasswd: others}); err == nil {
+		t.Error("a file of users that cannot be read is prepared for")
+	}
+	wantCode(t, guard, known("bob"), "")
 }
 
 // TestTheFileOfUsersIsFollowed: a second after it changed, and what cannot be read changes nothing.
