@@ -136,7 +136,7 @@ func (p *place) start(t *testing.T, c *certificates, data, config string) *serve
 	return s
 }
 
-// archive writes an image to a file that `docker load` takes.
+// helloArchive writes an image to a file that `docker load` takes.
 func helloArchive(t *testing.T, greeting string) (file string) {
 	t.Helper()
 	dir := tempDir(t)
