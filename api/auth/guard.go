@@ -11,11 +11,12 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"errors"
+	"crypto/sha256"
 	"net/http"
-	"os"
 	"sync/atomic"
+	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 
 	"airmirror/api/registry"
@@ -57,6 +58,10 @@ type kept struct {
 	signing []byte // and tokens signed
 	slow    *slowdown
 	hashing chan struct{} // holds a token for each password that is being checked
+	// verified has passwords that were found to be right, by the hash that they were compared with, and until when that
+	// counts. So a password that was changed is never taken from it, and to change one makes nobody else's to be checked
+	// again: that takes a while, and is refused where many others have failed.
+	verified *lru.Cache[[sha256.Size]byte, time.Time]
 }
 
 // New returns a guard. Its error says which rule or file is wrong.
@@ -64,6 +69,10 @@ func New(opts Options) (*Guard, error) {
 	g := &Guard{kept: &kept{
 		secret: make([]byte, 32), signing: make([]byte, 32), slow: newSlowdown(), hashing: make(chan struct{}, maxHashing),
 	}}
+	var err error
+	if g.kept.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified); err != nil {
+		return nil, err
+	}
 	rand.Read(g.kept.secret) // never fails
 	rand.Read(g.kept.signing)
 	if err := g.Apply(opts); err != nil {
@@ -75,24 +84,21 @@ func New(opts Options) (*Guard, error) {
 // Apply has other options count from now on. Who is logged in stays so, if there still is such a user. After an error
 // everything is as it was.
 func (g *Guard) Apply(opts Options) error {
-	p, err := newPolicy(opts, g.kept, g.policy.Load())
+	apply, err := g.Prepare(opts)
 	if err != nil {
 		return err
 	}
-	g.policy.Store(p)
+	apply()
 	return nil
 }
 
-// Reload reads the files of users and keys now, changed or not. After an error what was there before goes on to count.
-func (g *Guard) Reload() error {
-	p := g.policy.Load()
-	if err := p.users.reload(); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+// Prepare reads all that opts are about, and returns what has them count: at once, and without a way to fail.
+func (g *Guard) Prepare(opts Options) (apply func(), err error) {
+	p, err := newPolicy(opts, g.kept, g.policy.Load())
+	if err != nil {
+		return nil, err
 	}
-	if p.external != nil {
-		return p.external.keys.reload()
-	}
-	return nil
+	return func() { g.policy.Store(p) }, nil
 }
 
 // Admit implements [registry.Access].

@@ -14,7 +14,6 @@ import (
 	"time"
 	"unicode"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 	"golang.org/x/crypto/bcrypt"
 
@@ -28,6 +27,8 @@ const (
 	maxVerified = 4096
 	// maxCost is the highest cost of a hash that is accepted: anybody can have it paid, with each wrong password.
 	maxCost = 16
+	// maxLoggedName is how much of the name of a login that failed is logged, in bytes: anybody can send a long one.
+	maxLoggedName = 128
 )
 
 // maxHashing is how many passwords are checked at a time: all that is left of the machine goes on to serve.
@@ -40,9 +41,6 @@ type users struct {
 	locked bool
 	// nobody is a hash of no password, which costs as much as the others: who is unknown cannot be told by the time it takes.
 	nobody []byte
-	// verified has passwords that were found to be right, and until when that counts. It ends with the file, so that a
-	// password that was changed is never taken from it.
-	verified *lru.Cache[[sha256.Size]byte, time.Time]
 }
 
 // orLocked is who counts as a user while the file has some, which cannot be read: those of before, or nobody, who is not
@@ -61,10 +59,7 @@ func readUsers(text []byte) (*users, error) {
 		return &users{}, err
 	}
 	u := &users{hashes: hashes}
-	if u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost); err != nil {
-		return nil, err
-	}
-	u.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified)
+	u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
 	return u, err
 }
 
@@ -122,16 +117,17 @@ func (p *policy) login(r *http.Request, name, password string) error {
 		return errLogin
 	}
 	mac := hmac.New(sha256.New, p.secret)
-	mac.Write([]byte(name + ":" + password)) // no name has a colon in it
+	mac.Write(users.hashes[name]) // has no colon in it, nor has a name
+	mac.Write([]byte(":" + name + ":" + password))
 	key := [sha256.Size]byte(mac.Sum(nil))
-	if users.remembers(key) {
+	if p.remembers(key) {
 		return nil
 	}
 	done, err := p.slow.begin(r.Context(), addressOf(r))
 	if err != nil {
 		return err
 	}
-	right := users.remembers(key) // by the request before, of the several that clients send at once
+	right := p.remembers(key) // by the request before, of the several that clients send at once
 	if !right {
 		if right, err = p.check(r.Context(), users, name, password); err != nil {
 			done(true)
@@ -140,15 +136,15 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	}
 	done(right)
 	if !right {
-		p.log.Warn("login failed", zap.String("user", name), zap.String("address", host(r)))
+		p.log.Warn("login failed", zap.String("user", name[:min(len(name), maxLoggedName)]), zap.String("address", host(r)))
 		return errLogin
 	}
-	users.verified.Add(key, time.Now().Add(verifiedFor))
+	p.verified.Add(key, time.Now().Add(verifiedFor))
 	return nil
 }
 
-func (u *users) remembers(key [sha256.Size]byte) bool {
-	until, ok := u.verified.Get(key)
+func (k *kept) remembers(key [sha256.Size]byte) bool {
+	until, ok := k.verified.Get(key)
 	return ok && time.Now().Before(until)
 }
 

@@ -46,11 +46,11 @@ func TestATokenIsGoodNoLongerThanTheLogin(t *testing.T) {
 	alice, bob := bearer(s.token(known("alice"), "")), bearer(s.token(known("bob"), ""))
 	_, err := auth.SetPassword(path, "alice", "another")
 	must(t, err)
-	must(t, s.guard.Reload())
+	must(t, s.guard.Apply(auth.Options{Htpasswd: path}))
 	s.want(401, alice, "GET", "/v2/", nil)
 	s.want(200, bob, "GET", "/v2/", nil)
 	must(t, auth.RemoveUser(path, "bob"))
-	must(t, s.guard.Reload())
+	must(t, s.guard.Apply(auth.Options{Htpasswd: path}))
 	s.want(401, bob, "GET", "/v2/", nil)
 
 	synctest.Test(t, func(t *testing.T) {

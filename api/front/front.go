@@ -69,6 +69,9 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = sentBy(settings.Proxies, r)
 	out := &writer{ResponseWriter: w, stall: settings.Stall, began: time.Now()}
 	out.begin()
+	if isLast(r) {
+		w.Header()["Connection"] = []string{"close"}
+	}
 	if page, ok := f.opts.Pages[r.URL.Path]; ok {
 		page.ServeHTTP(w, r)
 		return

@@ -72,6 +72,9 @@ func Parse(method string, u *url.URL) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
+	if req.Name == "" && req.Endpoint != Base && req.Endpoint != Catalog {
+		return Request{}, mirror.Errorf(mirror.CodeNameInvalid, "the repository has no name")
+	}
 	if !slices.Contains(methods[req.Endpoint], method) {
 		return req, mirror.Errorf(mirror.CodeUnsupported, "method %s is not supported here", method)
 	}

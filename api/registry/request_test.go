@@ -68,6 +68,13 @@ func TestParseRefuses(t *testing.T) {
 		{"GET", "/v2/a/manifests/", mirror.CodeNameUnknown},
 		{"GET", "/v2/a%2Fb/manifests/v1", mirror.CodeNameInvalid},
 		{"GET", "/v2/a/manifests/..%2f..%2fetc", mirror.CodeNameInvalid},
+		{"GET", "/v2//manifests/v1", mirror.CodeNameInvalid},
+		{"PUT", "/v2//manifests/v1", mirror.CodeNameInvalid},
+		{"GET", "/v2//tags/list", mirror.CodeNameInvalid},
+		{"GET", "/v2//blobs/sha256:" + hex, mirror.CodeNameInvalid},
+		{"GET", "/v2//referrers/sha256:" + hex, mirror.CodeNameInvalid},
+		{"POST", "/v2//blobs/uploads/", mirror.CodeNameInvalid},
+		{"PATCH", "/v2//blobs/uploads/id", mirror.CodeNameInvalid},
 		{"GET", "/v2/a/manifests/sha256:short", mirror.CodeDigestInvalid},
 		{"GET", "/v2/a/manifests/-x", mirror.CodeManifestInvalid},
 		{"GET", "/v2/a/blobs/latest", mirror.CodeDigestInvalid},
@@ -115,6 +122,9 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("error %v has no status", err)
 			}
 			return
+		}
+		if req.Name == "" && req.Endpoint != Base && req.Endpoint != Catalog {
+			t.Fatal("a repository without a name was let through")
 		}
 		for _, tag := range append(req.Tags, req.Tag) {
 			if tag != "" && !mirror.ValidTag(tag) {

@@ -136,14 +136,10 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 		}},
 		{keys: []string{"auth."}, prepare: func(next serveConfig) (func(), error) {
 			opts, err := next.access(log)
-			if err == nil {
-				_, err = auth.New(opts)
+			if err != nil {
+				return nil, err
 			}
-			return func() {
-				if err := errors.Join(guard.Apply(opts), guard.Reload()); err != nil {
-					log.Error("who may do what stays as it was", zap.Error(err))
-				}
-			}, err
+			return guard.Prepare(opts)
 		}},
 		{keys: []string{"gc."}, prepare: func(next serveConfig) (func(), error) {
 			schedule := next.GC.schedule()

@@ -16,6 +16,9 @@
 //	hole_test.go       the one way into a network namespace, and what the kernel counted in there
 //	login_test.go      registries that want a password or a token
 //	users_test.go      the mirror when it has users
+//	tls_test.go        the mirror by TLS, with what `mirror cert` makes; rotate_test.go has that change
+//	refuse_test.go     requests that must be refused, as they go over a socket; refuse_*_test.go are the tables of them
+//	change_test.go     everything that changes while clients work
 //	readme_test.go     what README shows, run as it stands there
 //	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
 //

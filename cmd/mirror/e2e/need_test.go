@@ -29,6 +29,7 @@ var packages = map[string]string{
 	"runc":            "runc",
 	"skopeo":          "skopeo",
 	"systemd-analyze": "systemd",
+	"unshare":         "util-linux",
 	"zstd":            "zstd",
 }
 
