@@ -3,6 +3,7 @@ package files
 import (
 	"errors"
 	"fmt"
+	"os"
 )
 
 // Suspend implements [cache.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun,
@@ -33,7 +34,7 @@ func (w *writer) Abort() error {
 	return nil
 }
 
-// drop ends the writer and removes what it wrote.
+// drop ends the writer and removes what it wrote, but for a part that was kept before.
 func (w *writer) drop() error {
 	w.end()
 	w.mu.Lock()
@@ -41,8 +42,12 @@ func (w *writer) drop() error {
 	if w.path == "" {
 		return nil
 	}
-	err := remove(w.path)
+	path := w.path
 	w.path = ""
+	if w.part > 0 {
+		return os.Truncate(path, w.part)
+	}
+	err := remove(path)
 	return errors.Join(err, w.removeState())
 }
 

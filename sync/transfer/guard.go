@@ -24,6 +24,14 @@ func (g *guard) protect(digests ...digest.Digest) {
 	g.releases = append(g.releases, release)
 }
 
+// protectPart protects a part that was kept.
+func (g *guard) protectPart(id string) {
+	release := g.store.ProtectPart(id)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.releases = append(g.releases, release)
+}
+
 // release protects nothing any more. It may be called again.
 func (g *guard) release() {
 	g.mu.Lock()
