@@ -28,7 +28,7 @@ func (s *Store) Grow(ctx context.Context, d digest.Digest, part mirror.Part) (mi
 	var err error
 	if part.ID == "" {
 		w, err = s.blobs.Create(ctx, algorithm, "")
-	} else if w, err = s.blobs.Grow(ctx, part); mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
+	} else if w, err = s.blobs.Grow(ctx, part); d != "" && mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
 		if err = s.reclaim(ctx, d, part.ID); err == nil {
 			w, err = s.blobs.Grow(ctx, part)
 		}

@@ -100,6 +100,6 @@ func (w *writer) rename(target string) error {
 	if err := os.Rename(w.path, target); err != nil {
 		return err
 	}
-	w.path, w.part = target, 0
+	w.path = target
 	return nil
 }

@@ -3,7 +3,6 @@ package files
 import (
 	"errors"
 	"fmt"
-	"os"
 )
 
 // Suspend implements [cache.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun,
@@ -42,12 +41,11 @@ func (w *writer) drop() error {
 	if w.path == "" {
 		return nil
 	}
-	path := w.path
-	w.path = ""
 	if w.part > 0 {
-		return os.Truncate(path, w.part)
+		return w.cut()
 	}
-	err := remove(path)
+	err := remove(w.path)
+	w.path = ""
 	return errors.Join(err, w.removeState())
 }
 

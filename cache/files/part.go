@@ -39,7 +39,9 @@ func (w *writer) keep() (part mirror.Part, err error) {
 		err = w.files.fsync(file)
 	}
 	if err == nil {
+		w.mu.Lock()
 		err = w.renamePart()
+		w.mu.Unlock()
 	}
 	if err == nil { // also of one that has its name: a process may have died before it did
 		err = w.files.syncFolder(w.files.incoming(""))
@@ -47,9 +49,8 @@ func (w *writer) keep() (part mirror.Part, err error) {
 	return part, err
 }
 
+// renamePart gives the bytes the name of a part, if they have another one. It is called with the lock.
 func (w *writer) renamePart() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	path := w.files.incoming(w.id + partSuffix)
 	if path == w.path {
 		return nil
@@ -58,6 +59,16 @@ func (w *writer) renamePart() error {
 	if err == nil {
 		w.path = path
 	}
+	return err
+}
+
+// cut has only the part stay that was kept, also if it had come to be called a blob. It is called with the lock.
+func (w *writer) cut() error {
+	if err := w.renamePart(); err != nil {
+		return err
+	}
+	err := os.Truncate(w.path, w.part)
+	w.path = ""
 	return err
 }
 
