@@ -209,7 +209,7 @@ func (in *importing) damaged(err error, state *openImport, p *part) error {
 			return errors.Join(err, saved)
 		}
 		in.wants(state, err.Error())
-		return mirror.Errorf(mirror.CodeRangeInvalid, "%w: volume %d of %s is wanted again, and those after it", err, state.Next, v.Set)
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is wanted again, and those after it: %w", state.Next, v.Set, err)
 	case errors.Is(err, io.ErrUnexpectedEOF) && p.count < p.size:
 		return mirror.Errorf(mirror.CodeUnavailable, "volume %d of %s ended after %d of its %d bytes: send it again", v.Number, v.Set, p.count, p.size)
 	case errors.Is(err, io.ErrUnexpectedEOF):
