@@ -33,5 +33,5 @@ func (s *Store) ExpireUpload(ctx context.Context, id string, idle time.Time) (ex
 	return expired, explain(err, "drop upload %s", id)
 }
 
-// ProtectPart implements [mirror.CollectStore].
+// ProtectPart implements [mirror.CarryStore].
 func (s *Store) ProtectPart(id string) (release func()) { return s.uploads.reserve(id) }

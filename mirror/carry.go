@@ -21,6 +21,9 @@ type CarryStore interface {
 	// it begins one, for a zero part, or goes on where that was kept, with what was written since cut off. Nobody else may
 	// be going on with it. [CodeBlobUploadUnknown] if that part is not there any more.
 	Grow(ctx context.Context, d digest.Digest, part Part) (Growing, error)
+	// ProtectPart keeps a part from expiring ([CollectStore.ExpireUpload]) until release is called, once or more often. It
+	// is not durable.
+	ProtectPart(id string) (release func())
 	// TakeFile takes in the file at path as blob d, after it was read and verified ([CodeDigestInvalid]): without
 	// copying it where the file system can give one file two names (linked), or else as if it had been received. It must
 	// be a file: no link, folder or device. Who writes to a linked file from then on damages the blob.
@@ -39,7 +42,7 @@ type CarryStore interface {
 type Growing interface {
 	Incoming
 	// Keep ends it, with what was written durable. Whoever is to go on with it has to note the part; what was kept before
-	// stays as it was until then. One that nobody goes on with expires as an upload does, see [CollectStore.ProtectPart].
+	// stays as it was until then. One that nobody goes on with expires as an upload does, see [CarryStore.ProtectPart].
 	// After an error it is as after Abort.
 	Keep() (Part, error)
 }

@@ -37,9 +37,6 @@ type CollectStore interface {
 	// ExpireUpload drops an upload unless somebody has it open or it was written to since idle. It waits for nobody, and
 	// an upload that is not there (any more) is no error.
 	ExpireUpload(ctx context.Context, id string, idle time.Time) (expired bool, err error)
-	// ProtectPart keeps ExpireUpload from dropping a part with this ID until release is called, once or more often. It is
-	// not durable.
-	ProtectPart(id string) (release func())
 	// Orphans lists files of blobs that the index does not name, in no order: what crashes left. It leaves out those that
 	// are about to be named or removed.
 	Orphans(ctx context.Context) iter.Seq2[Orphan, error]

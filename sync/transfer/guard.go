@@ -4,14 +4,12 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
-
-	"airmirror/mirror"
 )
 
 // guard keeps content from the collector. What is to be relied on is protected before it is looked up: then it cannot be
 // taken in between. The zero value with a store is ready; it may be used concurrently.
 type guard struct {
-	store mirror.CollectStore
+	store Store
 
 	mu       sync.Mutex
 	releases []func()

@@ -97,7 +97,7 @@ func (o *openImports) begin(set string) (release func(), err error) {
 }
 
 // protect keeps what an import needs to go on, in the place of what was kept for the set before.
-func (o *openImports) protect(store mirror.CollectStore, state *openImport, doc *bundle.Document) {
+func (o *openImports) protect(store Store, state *openImport, doc *bundle.Document) {
 	set := state.Set
 	g := &guard{store: store}
 	g.protect(state.blobs(doc)...)
