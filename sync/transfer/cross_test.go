@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,6 +220,60 @@ func (g mortalGrowing) Abort() error {
 		return err
 	}
 	return g.Growing.Abort()
+}
+
+// TestAFullDiskSaysWhatToDo has the disk fill up in each volume, and in a bundle that comes as one.
+func TestAFullDiskSaysWhatToDo(t *testing.T) {
+	all, _, s := crossing(t, 300_000, 75_000)
+	disk := &disk{Store: s.store}
+	carrier := transfer.New(s.Mirror, disk, transfer.Options{})
+	take := func(full bool, req transfer.ImportRequest, data []byte) error {
+		disk.full = full
+		_, err := carrier.Import(t.Context(), req, bytes.NewReader(data), nil)
+		return err
+	}
+	wantCode(t, take(true, transfer.ImportRequest{}, slices.Concat(all...)), mirror.CodeStorageFull, "'mirror gc'", "the same command again")
+	for i := range all {
+		before := s.used()
+		wantCode(t, take(true, volumeRequest(all, i+1), all[i]), mirror.CodeStorageFull, "'mirror gc'", "the same command again")
+		if now := s.used(); i > 0 && now != before {
+			t.Errorf("volume %d did not come and takes %d bytes", i+1, now-before)
+		}
+		s.must(take(false, volumeRequest(all, i+1), all[i]))
+	}
+	s.collect()
+	s.nothingIsLeft()
+}
+
+// disk is a store that can be full: there is room for small blobs then.
+type disk struct {
+	*cache.Store
+	full bool
+}
+
+func (d *disk) Receive(ctx context.Context, want digest.Digest) (mirror.Incoming, error) {
+	return d.Grow(ctx, want, mirror.Part{})
+}
+
+func (d *disk) Grow(ctx context.Context, want digest.Digest, part mirror.Part) (mirror.Growing, error) {
+	in, err := d.Store.Grow(ctx, want, part)
+	if err != nil || !d.full {
+		return in, err
+	}
+	return &filling{Growing: in, left: 1000}, nil
+}
+
+type filling struct {
+	mirror.Growing
+	left int
+}
+
+func (f *filling) Write(p []byte) (int, error) {
+	n, err := f.Growing.Write(p[:min(len(p), f.left)])
+	if f.left -= n; err == nil && n < len(p) {
+		err = &os.PathError{Op: "write", Path: "incoming", Err: syscall.ENOSPC}
+	}
+	return n, err
 }
 
 // TestADamagedVolumeLeavesWhatCameBefore damages each volume of a blob in each way that is found before its end; what
