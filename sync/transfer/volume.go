@@ -162,7 +162,8 @@ func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part)
 			return in.putAside(ctx, state)
 		}
 		if err != nil {
-			return errors.Join(in.damaged(err, state, p), in.crossing.drop())
+			dropped := in.crossing.drop() // before what it grew from may go
+			return errors.Join(in.damaged(err, state, p), dropped)
 		}
 	}
 	if err := in.finish(ctx); in.hopeless {
