@@ -34,7 +34,7 @@ func TestUnreferencedGoes(t *testing.T) {
 	if p.Totals != want {
 		t.Errorf("%+v, want %+v", p.Totals, want)
 	}
-	if want := int64(1 + 20 + 3*7 + 10 + 6); p.Budget.Held != want {
+	if want := int64(1 + 20 + 3*7 + 15 + 6); p.Budget.Held != want {
 		t.Errorf("%d bytes are held, want %d", p.Budget.Held, want)
 	}
 	if len(p.Protection) != 1 || p.Protection[0].Blobs != 2 || p.Protection[0].Bytes != 14 {
