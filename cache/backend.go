@@ -23,6 +23,13 @@ type Blobs interface {
 	// Resume goes on with a blob that was suspended, in this process or an earlier one.
 	// [mirror.CodeBlobUploadUnknown] if there is no such blob. The caller sees to it that an id has one writer at a time.
 	Resume(ctx context.Context, id string) (Writer, error)
+	// Grow goes on with a blob that [Writer.Keep] kept, in this process or an earlier one: with the bytes that it had then,
+	// and without those that were written since. [mirror.CodeBlobUploadUnknown] if there is no such part. The caller sees to
+	// it that a part has one writer at a time.
+	Grow(ctx context.Context, part mirror.Part) (Writer, error)
+	// Reclaim makes blob d part id again, as if it had not been committed; no error if there is no such blob. The caller
+	// sees to it that nobody knows of d.
+	Reclaim(ctx context.Context, d digest.Digest, id string) error
 	// Delete removes blob d; no error if it is not there.
 	Delete(ctx context.Context, d digest.Digest) error
 	// Quarantine takes blob d out of the way and keeps it where a person finds it, if judge, which may read it, returns a
@@ -33,9 +40,10 @@ type Blobs interface {
 	All(ctx context.Context) iter.Seq2[Entry, error]
 	// Written returns when blob d was written. [mirror.CodeBlobUnknown] if it is not there.
 	Written(ctx context.Context, d digest.Digest) (time.Time, error)
-	// Begun lists, in no order, the blobs that [Blobs.Resume] knows, and those that it would know if this process died.
+	// Begun lists, in no order, the blobs that [Blobs.Resume] or [Blobs.Grow] knows, and those that it would know if this
+	// process died.
 	Begun(ctx context.Context) iter.Seq2[Begun, error]
-	// Discard drops what Resume knows as id, unless it was written to since idle. It reports whether it did: not if there
+	// Discard drops what Resume or Grow knows as id, unless it was written to since idle. It reports whether it did: not if there
 	// is no such blob. The caller sees to it that it has no writer.
 	Discard(ctx context.Context, id string, idle time.Time) (bool, error)
 }
@@ -65,7 +73,8 @@ type Begun struct {
 }
 
 // Writer is a blob being written. Tail may be called by any goroutine, everything else by one at a time, which must
-// end with Commit, Suspend or Abort.
+// end with Commit, Suspend, Keep or Abort. One from [Blobs.Grow] always leaves the part that it goes on from after an
+// error, and after Abort, but if Commit finds that it is not d.
 type Writer interface {
 	io.Writer
 	// ReadFrom copies r into the blob; bytes that came before r failed are part of it.
@@ -88,7 +97,10 @@ type Writer interface {
 	Commit(ctx context.Context, d digest.Digest) error
 	// Suspend puts the blob aside with the state of its hash, so that Resume does not read again what is in.
 	Suspend() error
-	// Abort drops what was written. After Commit or Suspend it does nothing.
+	// Keep is for a blob without a label. It puts the blob aside for Grow, durable: that survives power loss, and does not
+	// change before Grow. After an error it is as after Abort.
+	Keep() (mirror.Part, error)
+	// Abort drops what was written. After Commit, Suspend or Keep it does nothing.
 	Abort() error
 }
 

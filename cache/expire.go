@@ -12,7 +12,7 @@ import (
 func (s *Store) Uploads(ctx context.Context) iter.Seq2[mirror.HeldUpload, error] {
 	return func(yield func(mirror.HeldUpload, error) bool) {
 		for begun, err := range s.blobs.Begun(ctx) {
-			held := mirror.HeldUpload{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: begun.Written}
+			held := mirror.HeldUpload{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: begun.Written, Open: s.uploads.taken(begun.ID)}
 			if !yield(held, explain(err, "list uploads")) {
 				return
 			}
@@ -32,3 +32,6 @@ func (s *Store) ExpireUpload(ctx context.Context, id string, idle time.Time) (ex
 	expired, err = s.blobs.Discard(ctx, id, idle)
 	return expired, explain(err, "drop upload %s", id)
 }
+
+// ProtectPart implements [mirror.CarryStore].
+func (s *Store) ProtectPart(id string) (release func()) { return s.uploads.reserve(id) }

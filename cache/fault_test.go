@@ -109,6 +109,44 @@ func TestIndexBroken(t *testing.T) {
 	wantTag(t, s, "v1", m.Digest)
 }
 
+// TestIndexBrokenForAPart lets the index fail after a blob that came in parts got its name, as a process may die there:
+// what was kept of it is still there to go on with.
+func TestIndexBrokenForAPart(t *testing.T) {
+	ctx, d := t.Context(), digest.FromString("a blob")
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
+	defer closeStore(t, s)
+	grow := func(part mirror.Part, more string) mirror.Growing {
+		t.Helper()
+		in, err := s.Grow(ctx, d, part)
+		if err == nil {
+			_, err = in.Write([]byte(more))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in
+	}
+	part, err := grow(mirror.Part{}, "a ").Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, broken := range []bool{true, true, false} {
+		index.broken.Store(broken)
+		in := grow(part, "blob")
+		if err := in.Commit(ctx, mirror.Repo{}); broken != errors.Is(err, errBroken) {
+			t.Errorf("commit: %v", err)
+		}
+		_ = in.Abort()
+	}
+	if size, err := s.Held(ctx, d); err != nil || size != 6 {
+		t.Errorf("held with %d bytes: %v", size, err)
+	}
+	if _, err := s.Grow(ctx, d, part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
+		t.Errorf("a blob that is held becomes a part again: %v", err)
+	}
+}
+
 // TestHungUp cancels a request once its bytes are durable: they are kept.
 func TestHungUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -11,6 +11,12 @@ import (
 
 // Receive implements [mirror.BlobStore].
 func (s *Store) Receive(ctx context.Context, d digest.Digest) (mirror.Incoming, error) {
+	return s.Grow(ctx, d, mirror.Part{})
+}
+
+// Grow implements [mirror.CarryStore]. A process that died may have committed the part and not come to name it in the
+// index: then it is one again.
+func (s *Store) Grow(ctx context.Context, d digest.Digest, part mirror.Part) (mirror.Growing, error) {
 	algorithm := digest.SHA256
 	if d != "" {
 		if _, err := mirror.ParseDigest(d.String()); err != nil {
@@ -18,14 +24,36 @@ func (s *Store) Receive(ctx context.Context, d digest.Digest) (mirror.Incoming, 
 		}
 		algorithm = d.Algorithm()
 	}
-	w, err := s.blobs.Create(ctx, algorithm, "")
+	var w Writer
+	var err error
+	if part.ID == "" {
+		w, err = s.blobs.Create(ctx, algorithm, "")
+	} else if w, err = s.blobs.Grow(ctx, part); d != "" && mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
+		if err = s.reclaim(ctx, d, part.ID); err == nil {
+			w, err = s.blobs.Grow(ctx, part)
+		}
+	}
 	if err != nil {
 		return nil, explain(err, "begin to receive blob %q", d)
 	}
 	return &incoming{Writer: w, store: s, digest: d}, nil
 }
 
-// incoming implements [mirror.Incoming].
+// reclaim makes the file of d, unless the index names it, part id.
+func (s *Store) reclaim(ctx context.Context, d digest.Digest, id string) error {
+	release, err := s.guards.take(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer release()
+	unnamed, err := s.unnamed(ctx, []mirror.Orphan{{Digest: d}})
+	if err != nil || len(unnamed) == 0 {
+		return err
+	}
+	return s.blobs.Reclaim(ctx, d, id)
+}
+
+// incoming implements [mirror.Growing].
 type incoming struct {
 	Writer
 	store  *Store

@@ -99,7 +99,7 @@ type turns struct {
 
 type turn struct {
 	token  chan struct{} // full while somebody has the id
-	wanted int           // who has it and who waits for it
+	wanted int           // who has it, who waits for it and who reserved it
 }
 
 // take waits until nobody has id, or ctx ends. Who got it calls release once.
@@ -132,6 +132,25 @@ func (t *turns) try(id string) (release func()) {
 	entry.wanted++
 	entry.token <- struct{}{}
 	return func() { t.release(id, entry) }
+}
+
+// reserve has try fail until release is called; who takes id has it all the same.
+func (t *turns) reserve(id string) (release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	entry := t.ids[id]
+	if entry == nil {
+		entry = t.add(id)
+	}
+	entry.wanted++
+	return sync.OnceFunc(func() { t.leave(id, entry) })
+}
+
+// taken reports whether try would fail.
+func (t *turns) taken(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ids[id] != nil
 }
 
 func (t *turns) add(id string) *turn {

@@ -1,6 +1,7 @@
 package gc
 
 import (
+	"cmp"
 	"context"
 	"iter"
 
@@ -170,7 +171,7 @@ func blobItem(b *goingBlob, freed int64, why string) Item {
 }
 
 func uploadItem(u mirror.HeldUpload) Item {
-	return Item{Kind: Upload, Name: u.Repo + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: u.Written, Why: whyUpload}
+	return Item{Kind: Upload, Name: cmp.Or(u.Repo, "part") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: u.Written, Why: whyUpload}
 }
 
 func orphanItem(o mirror.Orphan) Item {

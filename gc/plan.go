@@ -81,7 +81,7 @@ func (p *Plan) look(ctx context.Context, store mirror.CollectStore) error {
 			return fmt.Errorf("list uploads: %w", err)
 		}
 		p.Budget.Held += u.Size
-		if u.Written.Before(idle) {
+		if u.Written.Before(idle) && !u.Open {
 			p.uploads = append(p.uploads, u)
 			p.Totals.Uploads++
 			p.Totals.Bytes += u.Size

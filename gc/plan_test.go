@@ -25,7 +25,8 @@ func TestUnreferencedGoes(t *testing.T) {
 	w.blob("c", 7, time.Minute)
 	w.blob("d", 7, day)
 	w.protected[named("d")] = true
-	w.uploads = []mirror.HeldUpload{{ID: "1", Repo: team, Size: 5, Written: ago(25 * hour)}, {ID: "2", Repo: team, Size: 5, Written: ago(hour)}}
+	w.uploads = []mirror.HeldUpload{{ID: "1", Repo: team, Size: 5, Written: ago(25 * hour)}, {ID: "2", Repo: team, Size: 5, Written: ago(hour)},
+		{ID: "3", Size: 5, Written: ago(25 * hour), Open: true}}
 	w.orphans = []mirror.Orphan{{Digest: named("e"), Size: 3, Written: ago(day)}, {Digest: named("f"), Size: 3, Written: ago(time.Minute)}}
 	p := w.plan(gc.Policy{Grace: gc.Age(hour)})
 	w.goes(p, "blob b", "upload registry.test/team/app 1", "orphan "+named("e").String())
@@ -33,7 +34,7 @@ func TestUnreferencedGoes(t *testing.T) {
 	if p.Totals != want {
 		t.Errorf("%+v, want %+v", p.Totals, want)
 	}
-	if want := int64(1 + 20 + 3*7 + 10 + 6); p.Budget.Held != want {
+	if want := int64(1 + 20 + 3*7 + 15 + 6); p.Budget.Held != want {
 		t.Errorf("%d bytes are held, want %d", p.Budget.Held, want)
 	}
 	if len(p.Protection) != 1 || p.Protection[0].Blobs != 2 || p.Protection[0].Bytes != 14 {

@@ -17,6 +17,13 @@ type CarryStore interface {
 	Held(ctx context.Context, d digest.Digest) (size int64, err error)
 	// OpenHeld opens a blob or manifest that is held. [CodeBlobUnknown] where it is not.
 	OpenHeld(ctx context.Context, d digest.Digest) (Blob, error)
+	// Grow is [BlobStore.Receive] for a blob that comes in parts, with any time and any restart of the process in between:
+	// it begins one, for a zero part, or goes on where that was kept, with what was written since cut off. Nobody else may
+	// be going on with it. [CodeBlobUploadUnknown] if that part is not there any more.
+	Grow(ctx context.Context, d digest.Digest, part Part) (Growing, error)
+	// ProtectPart keeps a part from expiring ([CollectStore.ExpireUpload]) until release is called, once or more often. It
+	// is not durable.
+	ProtectPart(id string) (release func())
 	// TakeFile takes in the file at path as blob d, after it was read and verified ([CodeDigestInvalid]): without
 	// copying it where the file system can give one file two names (linked), or else as if it had been received. It must
 	// be a file: no link, folder or device. Who writes to a linked file from then on damages the blob.
@@ -28,6 +35,24 @@ type CarryStore interface {
 	// PointTags points tags at manifests that their repositories hold, all in one transaction. A pushed tag that points
 	// elsewhere stays as it is and is returned, unless overwrite is set.
 	PointTags(ctx context.Context, tags []CarriedTag, overwrite bool) (kept []CarriedTag, err error)
+}
+
+// Growing is an [Incoming] that comes in parts. Abort, and an error of Commit, drop what was written since [CarryStore.Grow];
+// the part that it goes on from stays, unless all of it is [CodeDigestInvalid].
+type Growing interface {
+	Incoming
+	// Keep ends it, with what was written durable. Whoever is to go on with it has to note the part; what was kept before
+	// stays as it was until then. One that nobody goes on with expires as an upload does, see [CarryStore.ProtectPart].
+	// After an error it is as after Abort.
+	Keep() (Part, error)
+}
+
+// Part is what was kept of a blob: what it takes to go on with it.
+type Part struct {
+	ID        string           `json:"id"`
+	Algorithm digest.Algorithm `json:"algorithm"`
+	Size      int64            `json:"size"` // in bytes
+	Hash      []byte           `json:"hash"` // the state of the hash of these; where it is of no use, they are read again
 }
 
 // Carried is a manifest to be stored, whose bytes are held.

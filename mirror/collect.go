@@ -31,7 +31,8 @@ type CollectStore interface {
 	// A repository that is left with no manifest is forgotten, unless it is local: that one keeps its name, which an
 	// upstream could take over otherwise.
 	Sweep(ctx context.Context, condemned iter.Seq[Condemned], done func(Swept)) error
-	// Uploads lists the pushes that are under way or were left, in no order.
+	// Uploads lists the pushes that are under way or were left, and the parts of blobs that were kept ([Growing.Keep]), in
+	// no order.
 	Uploads(ctx context.Context) iter.Seq2[HeldUpload, error]
 	// ExpireUpload drops an upload unless somebody has it open or it was written to since idle. It waits for nobody, and
 	// an upload that is not there (any more) is no error.
@@ -148,12 +149,13 @@ type Swept struct {
 	Longest   time.Duration   // of the transactions that it was in: how long other writers had to wait
 }
 
-// HeldUpload is a push that has not ended.
+// HeldUpload is a push that has not ended, or a part of a blob.
 type HeldUpload struct {
 	ID      string
-	Repo    string // as [Repo.String] writes it
+	Repo    string // as [Repo.String] writes it; "" for a part
 	Size    int64  // in bytes, so far
 	Written time.Time
+	Open    bool // somebody has it open or protects it: it does not expire
 }
 
 // Orphan is a file of a blob that the index does not name.

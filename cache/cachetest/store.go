@@ -23,6 +23,7 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 	}{
 		{"Blobs", storeBlobTests},
 		{"Uploads", storeUploadTests},
+		{"Grow", storeGrowTests},
 		{"Manifests", storeManifestTests},
 		{"Tags", storeTagTests},
 		{"Catalog", storeCatalogTests},

@@ -14,8 +14,8 @@ import (
 	"airmirror/cache"
 )
 
-// Begun implements [cache.Blobs]: it lists what has a state. One that is damaged, or overwritten at this moment, is left
-// out.
+// Begun implements [cache.Blobs]: it lists parts and what has a state. One that is damaged, or overwritten at this moment,
+// is left out.
 func (f *Files) Begun(ctx context.Context) iter.Seq2[cache.Begun, error] {
 	return func(yield func(cache.Begun, error) bool) {
 		folder, err := os.Open(f.incoming(""))
@@ -38,7 +38,8 @@ func (f *Files) Begun(ctx context.Context) iter.Seq2[cache.Begun, error] {
 			}
 			for _, name := range names {
 				id, isState := strings.CutSuffix(name, stateSuffix)
-				if !isState || !validID(id) {
+				id, isPart := strings.CutSuffix(id, partSuffix)
+				if isState == isPart || !validID(id) {
 					continue
 				}
 				begun, found, err := f.begun(id)
@@ -52,6 +53,9 @@ func (f *Files) Begun(ctx context.Context) iter.Seq2[cache.Begun, error] {
 
 // begun looks at a blob that was begun, without reading its bytes.
 func (f *Files) begun(id string) (begun cache.Begun, found bool, err error) {
+	if info, err := os.Stat(f.incoming(id + partSuffix)); err == nil {
+		return cache.Begun{ID: id, Size: info.Size(), Written: info.ModTime()}, true, nil
+	}
 	s, err := f.loadState(id)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
 		return cache.Begun{}, false, nil
@@ -87,7 +91,7 @@ func (f *Files) Discard(_ context.Context, id string, idle time.Time) (bool, err
 	if err != nil || !found || !begun.Written.Before(idle) {
 		return false, err
 	}
-	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+stateSuffix))); err != nil {
+	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+partSuffix)), remove(f.incoming(id+stateSuffix))); err != nil {
 		return false, fmt.Errorf("drop blob upload %s: %w", id, err)
 	}
 	return true, nil

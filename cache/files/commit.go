@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
 )
 
 // Commit implements [cache.Writer].
@@ -16,6 +18,9 @@ func (w *writer) Commit(ctx context.Context, d digest.Digest) error {
 		return errEnded
 	}
 	if err := w.Verify(d); err != nil {
+		if mirror.CodeOf(err) == mirror.CodeDigestInvalid {
+			w.forget()
+		}
 		return errors.Join(err, w.drop())
 	}
 	if err := w.commit(ctx, d); err != nil {
@@ -66,6 +71,7 @@ func (w *writer) adopt(target string) error {
 	if err := w.files.syncFolder(filepath.Dir(target)); err != nil {
 		return err
 	}
+	w.forget()
 	if err := w.drop(); err != nil {
 		return err
 	}

@@ -33,13 +33,16 @@ func (w *writer) Abort() error {
 	return nil
 }
 
-// drop ends the writer and removes what it wrote.
+// drop ends the writer and removes what it wrote, but for a part that was kept before.
 func (w *writer) drop() error {
 	w.end()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.path == "" {
 		return nil
+	}
+	if w.part > 0 {
+		return w.cut()
 	}
 	err := remove(w.path)
 	w.path = ""

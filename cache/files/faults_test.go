@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
 )
 
 var errDisk = errors.New("the disk is broken")
@@ -63,6 +65,75 @@ func TestFailedFsyncKeepsNothing(t *testing.T) {
 				t.Errorf("Commit once the disk works again: %v", err)
 			}
 		})
+	}
+}
+
+// TestFailedFsyncLeavesWhatWasKept has a part grow on a disk that fails: what it was before is there to go on with.
+func TestFailedFsyncLeavesWhatWasKept(t *testing.T) {
+	for name, match := range map[string]func(path string) bool{
+		"of the file":              inIncoming,
+		"of the folder's parent":   isParent,
+		"of the folder":            isFolder,
+		"of the folder of parts":   func(path string) bool { return filepath.Base(path) == "incoming" },
+		"of whatever there may be": func(string) bool { return true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := open(t, t.TempDir())
+			part, err := create(t, f, "", "da").Keep()
+			if err != nil {
+				t.Fatal(err)
+			}
+			end := func(end func(w *writer) error) error {
+				w, err := f.Grow(t.Context(), part)
+				if err == nil {
+					_, err = w.Write([]byte("ta"))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				return end(w.(*writer))
+			}
+			commit := func(w *writer) error { return w.Commit(t.Context(), digest.FromString("data")) }
+			failFsync(f, match)
+			failed := end(func(w *writer) error { _, err := w.Keep(); return err })
+			if (name == "of the folder of parts" || name == "of the file") && !errors.Is(failed, errDisk) {
+				t.Errorf("Keep: %v", failed)
+			}
+			if failed = end(commit); name != "of the folder of parts" && !errors.Is(failed, errDisk) {
+				t.Errorf("Commit: %v", failed)
+			}
+			if failed == nil {
+				return
+			}
+			wantIncoming(t, f, part.ID+partSuffix)
+			if info, err := os.Stat(f.incoming(part.ID + partSuffix)); err != nil || info.Size() != part.Size {
+				t.Errorf("the part is %v, %v", info, err)
+			}
+			f.fsync = (*os.File).Sync
+			if err := end(commit); err != nil {
+				t.Errorf("Commit once the disk works again: %v", err)
+			}
+			wantIncoming(t, f)
+		})
+	}
+}
+
+// TestPartWithAnotherName is what a file system may leave of a blob when power is lost: its bytes are not touched.
+func TestPartWithAnotherName(t *testing.T) {
+	f := open(t, t.TempDir())
+	part, err := create(t, f, "", "data").Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(f.incoming(part.ID+partSuffix), filepath.Join(f.root, "other")); err != nil {
+		t.Skip(err)
+	}
+	part.Size = 2
+	if _, err := f.Grow(t.Context(), part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
+		t.Errorf("Grow: %v", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(f.root, "other")); err != nil || string(got) != "data" {
+		t.Errorf("its bytes are %q, %v", got, err)
 	}
 }
 

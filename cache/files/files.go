@@ -4,6 +4,7 @@
 //	<root>/blobs/sha512/ab/abcd…
 //	<root>/incoming/<uuid>             bytes of a blob that is being written or was suspended; not there before the first
 //	<root>/incoming/<uuid>.state       what it takes to go on with it; without this, the bytes are dropped by [Open]
+//	<root>/incoming/<uuid>.part        bytes of a blob that was kept; what it takes to go on with it is with who kept it
 //	<root>/quarantine/sha256-abcd…     a damaged blob, for a person to look at or remove; nothing here reads it again
 //	<root>/quarantine/sha256-abcd….txt why it is there, and since when
 //
@@ -20,6 +21,12 @@
 // therefore names the boot of the machine that it was written under: within it, the saved state of the hash is taken up
 // where it was; after it, the bytes that are there are hashed again. A state that power loss left half overwritten shows
 // by its checksum, and its upload is not known any more: the client begins again.
+//
+// # Parts
+//
+// What [writer.Keep] keeps is durable: the media that it came on may be gone. How many of its bytes count, and the state
+// of their hash, is for the caller to note; bytes after those are cut off when it goes on. So it is the caller's note
+// that decides, whatever became of the process while it wrote.
 package files
 
 import (

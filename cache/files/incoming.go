@@ -139,6 +139,9 @@ func (f *Files) sweep() error {
 
 // resumable reports whether a file in incoming is a part of a blob that can be resumed.
 func (f *Files) resumable(name string) (bool, error) {
+	if id, isPart := strings.CutSuffix(name, partSuffix); isPart {
+		return validID(id), nil
+	}
 	id := strings.TrimSuffix(name, stateSuffix)
 	if !validID(id) {
 		return false, nil

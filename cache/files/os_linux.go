@@ -3,6 +3,7 @@ package files
 import (
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -18,6 +19,12 @@ func startWriteback(file *os.File, from, n int64) {
 	_ = conn.Control(func(fd uintptr) {
 		_ = unix.SyncFileRange(int(fd), from, n, unix.SYNC_FILE_RANGE_WRITE)
 	})
+}
+
+// shared reports whether a file has another name.
+func shared(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink > 1
 }
 
 // bootID names the time since the machine was last started, through which its page cache lasts. Where it is not to be

@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// errEnded says that a writer was used after Commit, Suspend or Abort: a fault of the caller.
+// errEnded says that a writer was used after Commit, Suspend, Keep or Abort: a fault of the caller.
 var errEnded = errors.New("the blob is no longer being written")
 
 // writer implements [cache.Writer].
@@ -32,6 +32,7 @@ type writer struct {
 	mu    sync.Mutex // guards what follows, for Tail
 	file  *os.File   // nil until the first byte comes: most uploads that begin have their first byte come much later
 	path  string     // where the bytes are, or will be; "" once they are nowhere
+	part  int64      // how many of them stay whatever becomes of the rest: a part that was kept
 	ended bool       // also read without the lock by the goroutine that ends it
 }
 

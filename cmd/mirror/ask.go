@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"airmirror/api/admin"
 	"airmirror/cache"
@@ -128,10 +129,7 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 
 // openFolder makes this process the owner of the folder.
 func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.Context) error, error) {
-	log, err := newLogger("error", "auto")
-	if err != nil {
-		return nil, nil, err
-	}
+	log := newCommandLogger(zapcore.Lock(os.Stderr))
 	store, err := openStore(q.Data, cache.Options{Log: log, SweepTime: time.Second})
 	if err != nil {
 		return nil, nil, err
@@ -155,7 +153,7 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll(ctx))
 	}
-	transport := admin.Local(newAdmin(w, q.serveConfig, nil, log))
+	transport := admin.Local(newAdmin(w, q.serveConfig, nil, zap.NewNop())) // what fails is this command's to tell
 	return admin.NewClient(transport), func(ctx context.Context) error {
 		transport.Wait()
 		return closeAll(ctx)

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"airmirror/api/admin"
 	"airmirror/api/audit"
@@ -32,13 +33,10 @@ func (u *userFile) audit(action, name string, err error) {
 	if info, statErr := os.Stat(path); path == "" || statErr != nil || !info.Mode().IsRegular() {
 		return
 	}
-	log, logErr := newLogger("warn", "auto")
-	if logErr != nil {
-		return
-	}
+	log := newCommandLogger(zapcore.Lock(os.Stderr))
 	l, logErr := audit.Open(path, log)
 	if logErr != nil {
-		log.Warn("what was done to a user is not in the audit log", zap.Error(logErr))
+		log.Error("what was done to a user is not in the audit log", zap.Error(logErr))
 		return
 	}
 	defer l.Close()

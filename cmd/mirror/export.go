@@ -56,6 +56,9 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 		if c.history {
 			return exportHistory(cmd, client, q.json)
 		}
+		if len(c.Images)+len(c.Wants) == 0 && !c.All {
+			return nothingWanted(cmd, c.wants)
+		}
 		return (&export{cmd: cmd, client: client, exportConfig: c, json: q.json}).run()
 	})
 	f := cmd.Flags()

@@ -24,16 +24,7 @@ func checkFormat(format string) error {
 	return nil
 }
 
-// newLogger writes to standard error: for people on a terminal, JSON elsewhere, or as asked.
-func newLogger(level, format string) (*zap.Logger, error) {
-	lvl, err := zap.ParseAtomicLevel(level)
-	if err != nil {
-		return nil, err
-	}
-	return newLoggerAt(lvl, format), nil
-}
-
-// newLoggerAt is newLogger with a level that can change.
+// newLoggerAt writes to standard error: for people on a terminal, JSON elsewhere, or as asked. The level can change.
 func newLoggerAt(level zap.AtomicLevel, format string) *zap.Logger {
 	if format == "auto" {
 		format = "json"

@@ -68,6 +68,9 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 		if c.carry.receipt != "" && len(c.Images)+len(c.Wants) == 0 {
 			return writeReceipt(cmd, client, c.carry.receipt)
 		}
+		if len(c.Images)+len(c.Wants) == 0 {
+			return nothingWanted(cmd, c.wants)
+		}
 		return runSync(cmd, client, c.Request, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), q.json))
 	})
 	f := cmd.Flags()
@@ -150,6 +153,9 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 		if err := readFile(name, stdin, func(r io.Reader) error {
 			var wants []mirror.Want
 			err := json.NewDecoder(r).Decode(&wants)
+			if err == io.EOF {
+				err = errors.New("it is empty: where nothing is wanted, 'mirror wants --json' writes an empty list")
+			}
 			c.Wants = append(c.Wants, wants...)
 			return err
 		}); err != nil {
@@ -179,6 +185,12 @@ func readFile(name string, stdin io.Reader, read func(io.Reader) error) error {
 		return &exitError{exitUsage, fmt.Errorf("read %s: %w", name, err)}
 	}
 	return nil
+}
+
+// nothingWanted says that there is nothing to do, which is as it should be.
+func nothingWanted(cmd *cobra.Command, files []string) error {
+	_, err := fmt.Fprintf(cmd.ErrOrStderr(), "nothing is wanted: there is no want in %s\n", strings.Join(files, ", "))
+	return err
 }
 
 func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view syncView) error {

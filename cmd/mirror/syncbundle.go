@@ -67,7 +67,7 @@ func (im *imports) failed(source source, err error) error {
 		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived is kept, no tag has moved, and the same command goes on with the rest")}
 	case errors.As(err, &damaged):
 		return &exitError{exitRefused, err}
-	case mirror.CodeOf(err) != mirror.CodeUnknown:
+	case mirror.CodeOf(err) != mirror.CodeUnknown && mirror.CodeOf(err) != mirror.CodeStorageFull:
 		return &exitError{exitRefused, fmt.Errorf("%s: %w", source.name, err)}
 	}
 	return fmt.Errorf("%s: %w", source.name, err)

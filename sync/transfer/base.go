@@ -3,8 +3,10 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -88,7 +90,7 @@ func (p *planner) leaveSent(ctx context.Context, builds map[string]bundle.Origin
 	if p.req.Since != "last" {
 		i := slices.IndexFunc(sent, func(s SentBundle) bool { return s.ID == p.req.Since })
 		if i < 0 {
-			return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %s was sent to %s: 'last' means the last one that was", p.req.Since, called(p.req.To))
+			return unknownBundle(p.req, sent)
 		}
 		sent = sent[:i+1]
 	}
@@ -103,6 +105,18 @@ func (p *planner) leaveSent(ctx context.Context, builds map[string]bundle.Origin
 		}
 	}
 	return nil
+}
+
+// unknownBundle says of a bundle that was not sent which ones were, the last ones first.
+func unknownBundle(req ExportRequest, sent []SentBundle) error {
+	if len(sent) == 0 {
+		return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s, nor was any other: leave out --since, or see 'mirror export --history'", req.Since, called(req.To))
+	}
+	var known []string
+	for _, s := range slices.Backward(sent) {
+		known = append(known, fmt.Sprintf("%s (number %d, made %s)", s.ID, s.Sequence, s.Created.Format(time.DateOnly)))
+	}
+	return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s: these were: %s; 'last' means the one that is named first", req.Since, called(req.To), list(known))
 }
 
 // called is how people read of a destination.

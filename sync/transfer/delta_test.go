@@ -141,6 +141,8 @@ func TestSinceAnEarlierBundle(t *testing.T) {
 			t.Errorf("%+v: it was in the first one before", a)
 		}
 	}
+	_, _, err := s.tryExport(transfer.ExportRequest{All: true, To: "x", Since: "another"})
+	wantCode(t, err, mirror.CodeManifestUnknown, "no bundle another was sent to x", two.ID+" (number 2, made ", one.ID+" (number 1, made ")
 }
 
 func TestAnOlderBundleIsRefused(t *testing.T) {

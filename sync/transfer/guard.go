@@ -4,14 +4,12 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
-
-	"airmirror/mirror"
 )
 
 // guard keeps content from the collector. What is to be relied on is protected before it is looked up: then it cannot be
 // taken in between. The zero value with a store is ready; it may be used concurrently.
 type guard struct {
-	store mirror.CollectStore
+	store Store
 
 	mu       sync.Mutex
 	releases []func()
@@ -19,6 +17,14 @@ type guard struct {
 
 func (g *guard) protect(digests ...digest.Digest) {
 	release := g.store.Protect(digests...)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.releases = append(g.releases, release)
+}
+
+// protectPart protects a part that was kept.
+func (g *guard) protectPart(id string) {
+	release := g.store.ProtectPart(id)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.releases = append(g.releases, release)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
@@ -69,7 +70,7 @@ func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader,
 		if malformed(err) && req.Volume == nil {
 			err = errors.Join(err, in.discard(ctx, slices.Collect(maps.Keys(in.brought))))
 		}
-		return in.summary, err
+		return in.summary, full(err)
 	}
 	in.summary.DryRun = req.DryRun
 	for _, size := range in.brought {
@@ -99,6 +100,14 @@ func (in *importing) whole(ctx context.Context, body io.Reader) (err error) {
 		}
 	}
 	return in.finish(ctx)
+}
+
+// full says of a disk that is full what to do.
+func full(err error) error {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	return mirror.Errorf(mirror.CodeStorageFull, "the mirror's disk is full: free space there, as 'mirror gc' does where there is something to free, then give the same command again: what came is kept, and it goes on from there: %w", err)
 }
 
 // malformed reports whether an error says that what came is not what it should be, all of it.

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -28,7 +29,7 @@ type openImport struct {
 	Offset int64   `json:"offset"` // where that begins in the bundle
 	Starts []int64 `json:"starts"` // where those before it began
 	// Beginning is all that came, as long as the document is not all there; Document, its blob, is empty until then.
-	Beginning []piece       `json:"beginning,omitempty"`
+	Beginning mirror.Part   `json:"beginning,omitzero"`
 	Document  digest.Digest `json:"document,omitempty"`
 	Signature []byte        `json:"signature,omitempty"`
 	Part      *partial      `json:"part,omitempty"` // of the entry that the next volume begins in
@@ -38,19 +39,24 @@ type openImport struct {
 	Done bool `json:"done,omitempty"`
 }
 
-// pieces are the blobs that belong to the import alone.
-func (o *openImport) pieces() []digest.Digest {
-	var list []digest.Digest
-	for _, p := range o.Beginning {
-		list = append(list, p.Digest)
+// parts are the IDs of the parts that belong to the import.
+func (o *openImport) parts() (ids []string) {
+	if o.Beginning.ID != "" {
+		ids = append(ids, o.Beginning.ID)
 	}
-	if o.Part != nil {
-		for _, p := range o.Part.Pieces {
-			list = append(list, p.Digest)
-		}
+	if o.Part != nil && o.Part.ID != "" {
+		ids = append(ids, o.Part.ID)
 	}
+	return ids
+}
+
+// blobs are the blobs that the import needs to go on: those of its own, and those of its document, if it is known.
+func (o *openImport) blobs(doc *bundle.Document) (list []digest.Digest) {
 	if o.Document != "" {
 		list = append(list, o.Document)
+	}
+	if doc != nil {
+		list = append(list, digestsOf(doc)...)
 	}
 	return list
 }
@@ -62,7 +68,7 @@ func (o *openImport) rewind(from int64) {
 	for i > 0 && starts[i] > from {
 		i--
 	}
-	o.Next, o.Offset, o.Starts, o.Part = i+1, starts[i], starts[:i], nil
+	o.Next, o.Offset, o.Starts, o.Beginning, o.Part = i+1, starts[i], starts[:i], mirror.Part{}, nil
 }
 
 // openImports are the imports that wait for a volume, or are getting one. The zero value is ready.
@@ -90,10 +96,14 @@ func (o *openImports) begin(set string) (release func(), err error) {
 	}, nil
 }
 
-// protect keeps digests, in the place of those that were kept for the set before.
-func (o *openImports) protect(store mirror.CollectStore, set string, digests []digest.Digest) {
+// protect keeps what an import needs to go on, in the place of what was kept for the set before.
+func (o *openImports) protect(store Store, state *openImport, doc *bundle.Document) {
+	set := state.Set
 	g := &guard{store: store}
-	g.protect(digests...)
+	g.protect(state.blobs(doc)...)
+	for _, id := range state.parts() {
+		g.protectPart(id)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.guards == nil {
@@ -128,28 +138,17 @@ func (c *Carrier) loadOpen(ctx context.Context, set string) (*openImport, error)
 	if err := json.Unmarshal(note, state); err != nil {
 		return nil, fmt.Errorf("read what came of %s: %w", set, err)
 	}
-	if !c.isHeld(ctx, state.pieces()) { // without Resume, a collector may have taken them
-		return &openImport{Set: set, Next: 1}, nil
-	}
-	return state, nil
-}
-
-func (c *Carrier) isHeld(ctx context.Context, digests []digest.Digest) bool {
-	for _, d := range digests {
-		if _, err := c.store.Held(ctx, d); err != nil {
-			return false
+	if state.Document != "" { // without Resume, a collector may have taken it
+		if _, err := c.store.Held(ctx, state.Document); err != nil {
+			return &openImport{Set: set, Next: 1}, nil
 		}
 	}
-	return true
+	return state, nil
 }
 
 // saveOpen notes where an import is. doc is nil as long as it is not known.
 func (c *Carrier) saveOpen(ctx context.Context, state *openImport, doc *bundle.Document) error {
 	ctx = context.WithoutCancel(ctx)
-	digests := state.pieces()
-	if doc != nil {
-		digests = append(digests, digestsOf(doc)...)
-	}
 	before, err := c.loadOpen(ctx, state.Set)
 	if err != nil {
 		return err
@@ -160,14 +159,32 @@ func (c *Carrier) saveOpen(ctx context.Context, state *openImport, doc *bundle.D
 		err = c.store.Note(ctx, openNotes, map[string][]byte{state.Set: note})
 	}
 	if err != nil {
-		return fmt.Errorf("note what came of %s: %w", state.Set, err)
+		return errors.Join(fmt.Errorf("note what came of %s: %w", state.Set, err), c.dropParts(ctx, state, before.parts()))
 	}
-	c.open.protect(c.store, state.Set, digests)
-	if len(digests) == 0 {
+	c.open.protect(c.store, state, doc)
+	if state.Done {
 		c.open.release(state.Set)
 	}
-	kept := state.pieces()
-	return c.discard(ctx, slices.DeleteFunc(before.pieces(), func(d digest.Digest) bool { return slices.Contains(kept, d) }))
+	if before.Document == state.Document {
+		before.Document = ""
+	}
+	return errors.Join(c.dropParts(ctx, before, state.parts()), c.discard(ctx, before.blobs(nil)))
+}
+
+// dropParts drops the parts of an import, but for some.
+func (c *Carrier) dropParts(ctx context.Context, state *openImport, but []string) (err error) {
+	for _, id := range state.parts() {
+		if !slices.Contains(but, id) {
+			err = errors.Join(err, c.dropPart(ctx, id))
+		}
+	}
+	return err
+}
+
+// dropPart drops a part, however fresh it is.
+func (c *Carrier) dropPart(ctx context.Context, id string) error {
+	_, err := c.store.ExpireUpload(context.WithoutCancel(ctx), id, time.Now().Add(openStays))
+	return err
 }
 
 // endOpen notes that an import is done, and drops what belonged to it alone.
@@ -182,22 +199,23 @@ func (c *Carrier) dropOpen(ctx context.Context, state *openImport, doc *bundle.D
 		return fmt.Errorf("forget what came of %s: %w", state.Set, err)
 	}
 	c.open.release(state.Set)
-	digests := state.pieces()
+	digests := state.blobs(nil)
 	if doc != nil {
 		for d := range entriesOf(doc) {
 			digests = append(digests, d)
 		}
 	}
-	return c.discard(ctx, digests)
+	return errors.Join(c.dropParts(ctx, state, nil), c.discard(ctx, digests))
 }
 
-// Resume protects what imports brought that wait for their next volume, and gives up those that have waited too long. Call
-// it when the mirror starts, before anything is collected.
+// Resume protects what imports brought that wait for their next volume, gives up those that have waited too long, and
+// drops what came and was not noted. Call it when the mirror starts, before anything is collected or imported.
 func (c *Carrier) Resume(ctx context.Context) error {
 	notes, err := c.store.Notes(ctx, openNotes)
 	if err != nil {
 		return fmt.Errorf("read which imports wait for a volume: %w", err)
 	}
+	var noted []string
 	for set, note := range notes {
 		state := &openImport{}
 		var doc *bundle.Document
@@ -213,17 +231,22 @@ func (c *Carrier) Resume(ctx context.Context) error {
 			}
 			continue
 		}
-		digests := state.pieces()
-		if doc != nil {
-			digests = append(digests, digestsOf(doc)...)
+		c.open.protect(c.store, state, doc)
+		noted = append(noted, state.parts()...)
+	}
+	for upload, err := range c.store.Uploads(ctx) {
+		if err == nil && upload.Repo == "" && !slices.Contains(noted, upload.ID) {
+			err = c.dropPart(ctx, upload.ID)
 		}
-		c.open.protect(c.store, set, digests)
+		if err != nil {
+			return fmt.Errorf("drop what came of imports and was not noted: %w", err)
+		}
 	}
 	return nil
 }
 
 func (c *Carrier) openDocument(ctx context.Context, d digest.Digest) (*bundle.Document, error) {
-	data, err := c.readPiece(ctx, d)
+	data, err := c.readDocument(ctx, d)
 	if err != nil {
 		return nil, err
 	}

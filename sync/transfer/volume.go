@@ -58,14 +58,6 @@ func (p *part) end() error {
 	return err
 }
 
-// crossing is what an import of a volume knows of entries that are not all in it.
-type crossing struct {
-	end    int64    // of the volume, in the bundle
-	more   bool     // there is another one
-	before *partial // what earlier volumes had of the entry that this one begins with
-	after  *partial // what is to be kept for the next one
-}
-
 // volume imports one volume.
 func (in *importing) volume(ctx context.Context, body io.Reader) error {
 	v := in.req.Volume
@@ -131,7 +123,7 @@ func (in *importing) enterVolume(ctx context.Context, state *openImport, p *part
 	document, signature := in.reader.Raw()
 	state.Bundle = in.doc.ID
 	if err := in.accept(ctx, document, signature); err != nil {
-		if state.Document == "" && len(state.Beginning) > 0 && !isFault(err) { // only its document came before
+		if state.Document == "" && state.Beginning.ID != "" && !isFault(err) { // only its document came before
 			err = errors.Join(err, in.c.dropOpen(ctx, state, nil))
 		}
 		return err
@@ -170,7 +162,8 @@ func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part)
 			return in.putAside(ctx, state)
 		}
 		if err != nil {
-			return in.damaged(err, state, p)
+			dropped := in.crossing.drop() // before what it grew from may go
+			return errors.Join(in.damaged(err, state, p), dropped)
 		}
 	}
 	if err := in.finish(ctx); in.hopeless {
@@ -183,15 +176,20 @@ func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part)
 }
 
 // putAside notes what is needed to go on with the next volume.
-func (in *importing) putAside(ctx context.Context, state *openImport) (err error) {
-	document, signature := in.reader.Raw()
+func (in *importing) putAside(ctx context.Context, state *openImport) error {
 	if state.Document == "" {
-		if state.Document, err = in.keepPiece(ctx, document); err != nil {
+		if err := in.keepDocument(ctx, state); err != nil {
+			return errors.Join(err, in.crossing.drop())
+		}
+	}
+	state.Part = nil
+	if after := in.crossing.after; after != nil {
+		part, err := after.Keep()
+		if err != nil {
 			return err
 		}
-		state.Signature, state.Beginning = signature, nil
+		state.Part = &partial{after.Digest(), part}
 	}
-	state.Part = in.crossing.after
 	return in.next(ctx, state)
 }
 
@@ -212,7 +210,7 @@ func (in *importing) damaged(err error, state *openImport, p *part) error {
 			return errors.Join(err, saved)
 		}
 		in.wants(state, err.Error())
-		return mirror.Errorf(mirror.CodeRangeInvalid, "%w: volume %d of %s is wanted again, and those after it", err, state.Next, v.Set)
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is wanted again, and those after it: %w", state.Next, v.Set, err)
 	case errors.Is(err, io.ErrUnexpectedEOF) && p.count < p.size:
 		return mirror.Errorf(mirror.CodeUnavailable, "volume %d of %s ended after %d of its %d bytes: send it again", v.Number, v.Set, p.count, p.size)
 	case errors.Is(err, io.ErrUnexpectedEOF):

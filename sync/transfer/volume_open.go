@@ -3,7 +3,10 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+
+	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
@@ -14,7 +17,7 @@ func (in *importing) openVolume(ctx context.Context, state *openImport, p *part)
 	if state.Document == "" {
 		return in.openBeginning(ctx, state, p)
 	}
-	document, err := in.c.readPiece(ctx, state.Document)
+	document, err := in.c.readDocument(ctx, state.Document)
 	if err != nil {
 		return err
 	}
@@ -27,18 +30,21 @@ func (in *importing) openVolume(ctx context.Context, state *openImport, p *part)
 
 // openBeginning reads a bundle from its beginning, which earlier volumes may have.
 func (in *importing) openBeginning(ctx context.Context, state *openImport, p *part) error {
-	copied, err := in.c.store.Receive(ctx, "")
+	growing, err := in.c.store.Grow(ctx, "", state.Beginning)
+	if mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
+		return &againError{0, err}
+	}
 	if err != nil {
 		return err
 	}
-	defer copied.Abort() //nolint:errcheck // what is left is dropped with the next start
-	tee := &tee{r: p, w: copied}
-	pieces, err := in.c.openPieces(ctx, state.Beginning)
+	defer growing.Abort() //nolint:errcheck // what is left is cut off or dropped when it is gone on with, or with the next start
+	before, err := growing.Tail()
 	if err != nil {
 		return err
 	}
-	defer pieces.Close()
-	reader, err := bundle.Open(io.MultiReader(pieces, tee), in.c.opts.Limits)
+	defer before.Close()
+	tee := &tee{r: p, w: growing}
+	reader, err := bundle.Open(io.MultiReader(io.NewSectionReader(before, 0, state.Beginning.Size), tee), in.c.opts.Limits)
 	if err == nil && reader.Document() == nil {
 		if _, err = reader.Next(); err == nil || err == io.EOF {
 			return mirror.Errorf(mirror.CodeUnsupported, "only bundles of this program, and not compressed ones, come in volumes: put them together again, as in 'cat FILE.* | mirror sync --bundle -'")
@@ -57,13 +63,46 @@ func (in *importing) openBeginning(ctx context.Context, state *openImport, p *pa
 	case state.Offset+p.size > maxBeginning:
 		return mirror.Errorf(mirror.CodeBundleInvalid, "there is no document in its first %d bytes", state.Offset+p.size)
 	}
-	if err := copied.Commit(ctx, mirror.Repo{}); err != nil {
+	if state.Beginning, err = growing.Keep(); err != nil {
 		return err
 	}
-	in.protect(copied.Digest())
-	state.Beginning = append(state.Beginning, piece{copied.Digest(), p.size})
 	return in.next(ctx, state)
 }
+
+// keepDocument keeps the document by itself, in the place of all that came before it was there.
+func (in *importing) keepDocument(ctx context.Context, state *openImport) error {
+	document, signature := in.reader.Raw()
+	incoming, err := in.c.store.Receive(ctx, digest.FromBytes(document))
+	if err != nil {
+		return err
+	}
+	in.protect(incoming.Digest())
+	if _, err := incoming.Write(document); err != nil {
+		return errors.Join(err, incoming.Abort())
+	}
+	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
+		return err
+	}
+	state.Document, state.Signature, state.Beginning = incoming.Digest(), signature, mirror.Part{}
+	return nil
+}
+
+// readDocument reads a document that was kept, and verifies it.
+func (c *Carrier) readDocument(ctx context.Context, d digest.Digest) ([]byte, error) {
+	blob, err := c.store.OpenHeld(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	data, err := io.ReadAll(io.LimitReader(blob, maxDocument))
+	if err == nil && d.Algorithm().FromBytes(data) != d {
+		err = fmt.Errorf("the file of %s is damaged", d)
+	}
+	return data, err
+}
+
+// maxDocument is how large a document may be to be read again: more than any that could be read the first time.
+const maxDocument = 1 << 30
 
 // maxBeginning is how many bytes may come before all of the document has come.
 const maxBeginning = 256 << 20

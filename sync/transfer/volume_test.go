@@ -40,6 +40,9 @@ func (s *site) nothingIsLeft() {
 		}
 		return nil
 	}))
+	for upload, err := range s.store.Uploads(s.t.Context()) {
+		s.t.Errorf("a part of %d bytes is left: %v", upload.Size, err)
+	}
 	notes, err := s.store.Notes(s.t.Context(), "bundle open")
 	s.must(err)
 	for set, note := range notes {

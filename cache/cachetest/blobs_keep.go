@@ -1,0 +1,174 @@
+package cachetest
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/mirror"
+)
+
+// testKeep has a blob grow from part to part. After each, a process goes on with it that dies, or gives up.
+func testKeep(t *blobTest) {
+	data := content(1<<20 + 11)
+	for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		for _, end := range []string{"", "dies", "gives up"} {
+			t.Run(end, func(st *testing.T) {
+				t := t.in(st)
+				t.dir = t.TempDir()
+				t.reopen()
+				w := t.create(a, "")
+				at := 0
+				for _, next := range []int{1, 64, 300_000, len(data)} {
+					t.write(w, data[at:next])
+					at = next
+					part := t.keep(w)
+					if part.ID != w.ID() || part.Algorithm != a || part.Size != int64(at) {
+						t.Fatalf("after %d bytes it is %+v", at, part)
+					}
+					if end != "" {
+						w = t.grow(part)
+						t.write(w, content(100))
+					}
+					if end == "dies" {
+						t.reopen()
+					} else if err := w.Abort(); err != nil {
+						t.Errorf("Abort: %v", err)
+					}
+					if w = t.grow(part); w.Size() != part.Size || w.ID() != part.ID {
+						t.Fatalf("%s goes on as %s with %d bytes, want %d", part.ID, w.ID(), w.Size(), at)
+					}
+					t.wantRead(io.NewSectionReader(t.tail(w), 0, int64(at)), data[:at])
+				}
+				t.commit(w, a.FromBytes(data))
+				t.wantBlob(a.FromBytes(data), data)
+				t.wantBegun(time.Time{}, nil)
+			})
+		}
+	}
+}
+
+// testKeepOlder goes back to a part that was kept before the last one, whose hash it does not say.
+func testKeepOlder(t *blobTest) {
+	data := content(500_000)
+	w := t.create(digest.SHA256, "")
+	t.write(w, data[:200_000])
+	part := t.keep(w)
+	w = t.grow(part)
+	t.write(w, content(300_000))
+	t.keep(w)
+	part.Hash = nil
+	w = t.grow(part)
+	t.write(w, data[200_000:])
+	t.commit(w, digest.FromBytes(data))
+	t.wantBlob(digest.FromBytes(data), data)
+}
+
+// testKeptFailing ends what goes on with a part: the part stays, unless it can never be what it should be.
+func testKeptFailing(t *blobTest) {
+	data := content(1000)
+	w := t.create(digest.SHA256, "")
+	t.write(w, data[:500])
+	part := t.keep(w)
+	w = t.grow(part)
+	t.write(w, data[500:])
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if w.Commit(cancelled, digest.FromBytes(data)) == nil {
+		t.Error("Commit succeeded")
+	}
+	want := map[string]cache.Begun{part.ID: {ID: part.ID, Size: 500}}
+	t.wantBegun(time.Time{}, want)
+	t.reopen()
+	t.wantBegun(time.Time{}, want)
+	w = t.grow(part)
+	t.write(w, content(500))
+	t.wantCode("Commit", w.Commit(t.Context(), digest.FromBytes(data)), mirror.CodeDigestInvalid)
+	t.wantBegun(time.Time{}, nil)
+	t.wantNoPart(part)
+}
+
+func testKeptOfHeld(t *blobTest) {
+	data := content(1000)
+	w := t.create(digest.SHA256, "")
+	t.write(w, data)
+	part := t.keep(w)
+	t.commit(t.grow(part), t.put(data))
+	t.wantBegun(time.Time{}, nil)
+}
+
+func testReclaim(t *blobTest) {
+	data := content(1000)
+	d := digest.FromBytes(data)
+	w := t.create(digest.SHA256, "")
+	t.write(w, data[:500])
+	part := t.keep(w)
+	w = t.grow(part)
+	t.write(w, data[500:])
+	t.commit(w, d)
+	t.reopen()
+	t.wantNoPart(part)
+	if err := t.blobs.Reclaim(t.Context(), d, part.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := t.blobs.Stat(t.Context(), d)
+	t.wantCode("Stat", err, mirror.CodeBlobUnknown)
+	w = t.grow(part)
+	t.write(w, data[500:])
+	t.commit(w, d)
+	t.wantBlob(d, data)
+	if err := t.blobs.Reclaim(t.Context(), digest.FromString("never seen"), part.ID); err != nil {
+		t.Error(err)
+	}
+	t.wantNoPart(part)
+}
+
+func testGrowUnknown(t *blobTest) {
+	w := t.create(digest.SHA256, "")
+	t.write(w, content(10))
+	part := t.keep(w)
+	upload := t.create(digest.SHA256, "upload")
+	t.suspend(upload)
+	for _, id := range []string{"", "..", "../../etc/passwd", uuid.NewString(), "x/../" + part.ID, part.ID + ".part", upload.ID()} {
+		t.wantNoPart(mirror.Part{ID: id, Algorithm: digest.SHA256})
+	}
+	t.wantNoPart(mirror.Part{ID: part.ID, Algorithm: digest.SHA256, Size: 11})
+	t.wantNoPart(mirror.Part{ID: part.ID, Algorithm: digest.SHA256, Size: -1})
+	t.wantNoPart(mirror.Part{ID: part.ID, Algorithm: "md5"})
+	_, err := t.blobs.Resume(t.Context(), part.ID)
+	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
+	if done, err := t.blobs.Discard(t.Context(), part.ID, time.Now().Add(clockGap)); !done || err != nil {
+		t.Errorf("Discard = %v, %v", done, err)
+	}
+	t.wantNoPart(part)
+}
+
+func (t *blobTest) keep(w cache.Writer) mirror.Part {
+	t.Helper()
+	part, err := w.Keep()
+	if err != nil {
+		t.Fatalf("Keep: %v", err)
+	}
+	return part
+}
+
+func (t *blobTest) grow(part mirror.Part) cache.Writer {
+	t.Helper()
+	w, err := t.blobs.Grow(t.Context(), part)
+	if err != nil {
+		t.Fatalf("Grow: %v", err)
+	}
+	t.Cleanup(func() { _ = w.Abort() })
+	return w
+}
+
+func (t *blobTest) wantNoPart(part mirror.Part) {
+	t.Helper()
+	_, err := t.blobs.Grow(t.Context(), part)
+	t.wantCode("Grow of "+part.ID, err, mirror.CodeBlobUploadUnknown)
+}

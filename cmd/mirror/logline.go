@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// newCommandLogger is the log of a command that opens a data folder itself: errors, in lines like those that the command
+// ends with.
+func newCommandLogger(out zapcore.WriteSyncer) *zap.Logger {
+	return zap.New(lines{LevelEnabler: zapcore.ErrorLevel, out: out})
+}
+
+// lines is a log for people.
+type lines struct {
+	zapcore.LevelEnabler
+	out    zapcore.WriteSyncer
+	fields []zapcore.Field
+}
+
+func (l lines) With(fields []zapcore.Field) zapcore.Core {
+	l.fields = slices.Concat(l.fields, fields)
+	return l
+}
+
+func (l lines) Check(entry zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if l.Enabled(entry.Level) {
+		return to.AddCore(entry, l)
+	}
+	return to
+}
+
+// Write has the error last, where people look for it.
+func (l lines) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	values := zapcore.NewMapObjectEncoder()
+	for _, field := range slices.Concat(l.fields, fields) {
+		field.AddTo(values)
+	}
+	failed, hasFailed := values.Fields["error"]
+	var text strings.Builder
+	fmt.Fprintf(&text, "mirror: %s", entry.Message)
+	for _, name := range slices.Sorted(maps.Keys(values.Fields)) {
+		if !strings.HasPrefix(name, "error") {
+			fmt.Fprintf(&text, ", %s %v", name, values.Fields[name])
+		}
+	}
+	if hasFailed {
+		fmt.Fprintf(&text, ": %v", failed)
+	}
+	text.WriteByte('\n')
+	_, err := l.out.Write([]byte(text.String()))
+	return err
+}
+
+func (l lines) Sync() error { return nil }
