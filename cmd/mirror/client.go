@@ -33,7 +33,7 @@ as such a client would, from this machine.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, status, end := q.ifAny(cmd.Context())
 		defer end()
-		m.TLS = tls || !cmd.Flags().Changed("tls") && (q.TLS.enabled() || status.Server != nil && status.Server.TLS)
+		m.TLS = tls || !cmd.Flags().Changed("tls") && (cmd.Flags().Changed("ca") || q.TLS.enabled() || status.Server != nil && status.Server.TLS)
 		m.Upstreams = hostsOf(status, q.config)
 		if m.Host == "" {
 			m.Host = ownHost(status, q.Listen)
@@ -52,7 +52,7 @@ as such a client would, from this machine.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&m.Host, "host", "", "how clients reach the mirror, as `name[:port]` (default this machine's name and the port that it serves on)")
-	f.BoolVar(&tls, "tls", false, "clients reach it by HTTPS, as behind a proxy (default what it serves by)")
+	f.BoolVar(&tls, "tls", false, "clients reach it by HTTPS, as behind a proxy (default what it serves by; with --ca they do)")
 	f.StringVar(&m.CA, "ca", "", "the authority that signed its certificate is in this PEM `file`, to be copied to clients")
 	f.BoolVar(&check, "check", false, "ask the mirror as the client would, from this machine")
 	return cmd
