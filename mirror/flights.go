@@ -141,13 +141,13 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 	}
 	go func() {
 		defer m.work.Done()
-		err := m.transferBlob(net, f, repo, d, stat)
+		err := m.transferBlob(net, f, repo, d)
 		m.flights.ended(f) // first: who tries again after a failure is not to join this one
 		log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
 		switch {
 		case err == nil:
-			m.confirmWanted(repo, d)
 			m.blobCame(repo, d)
+			m.confirmWanted(repo, d)
 			return
 		case isStoreFault(err):
 			m.logUnkept("a blob cannot be kept: see whether the disk is full; clients get it straight from its upstream until then", err,
