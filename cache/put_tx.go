@@ -88,7 +88,6 @@ func (p *putting) store(tx WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
-	// A manifest that is known may have lost its file, and with it the entry of that, until now.
 	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
 		return err
 	}
@@ -110,8 +109,7 @@ func (p *putting) writeRecord(tx WriteTx) error {
 		return err
 	}
 	stronger := strength(p.record.Origin) > strength(old.Origin)
-	switch {
-	case !found:
+	if !found {
 		return p.writeNew(tx)
 	}
 	if p.again != nil {
