@@ -128,15 +128,10 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	return nil
 }
 
-// linkBlobs lets the repository read what the manifest points at: at once if somebody brought it, or vouches for it; if an
-// upstream sent no more than the manifest, once it is known to have the blob there as well.
+// linkBlobs lets the repository read what the manifest points at, or announces it: see [putting].
 func (p *putting) linkBlobs(tx WriteTx) error {
-	grant := link
-	if p.record.Origin == mirror.Mirrored && !p.anywhere {
-		grant = announce
-	}
 	for _, blob := range p.blobs {
-		if err := grant(tx, p.repo, blob.Digest, p.at); err != nil {
+		if err := p.grant(tx, p.repo, blob.Digest, p.at); err != nil {
 			return err
 		}
 	}
