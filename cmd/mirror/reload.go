@@ -142,7 +142,7 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 			return guard.Prepare(opts)
 		}},
 		{keys: []string{"gc."}, prepare: func(next serveConfig) (func(), error) {
-			schedule := next.GC.schedule()
+			schedule := next.GC.schedule(next.names())
 			return func() {
 				if err := w.collector.Configure(schedule); err != nil {
 					log.Error("the collector goes on as it did", zap.Error(err))
