@@ -89,6 +89,25 @@ func TestABlobThatTheUpstreamHasAsWell(t *testing.T) {
 	})
 }
 
+// TestAFetchOfWhatIsHeldElsewhere brings nothing new, and has the image complete.
+func TestAFetchOfWhatIsHeldElsewhere(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		p.origin.image(app, []string{"layer", "other"}, "v1")
+		p.push(private, "layer")
+		p.push(private, "{}")
+		got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
+		if got.Bytes != 12 || got.New != 5 || err != nil {
+			t.Errorf("fetched %+v, %v", got, err)
+		}
+		if n := p.origin.count("blob"); n != 1 {
+			t.Errorf("%d transfers", n)
+		}
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		p.complete("v1", true)
+	})
+}
+
 // TestRepositoriesShareATransfer, but only those whose upstreams have the blob.
 func TestRepositoriesShareATransfer(t *testing.T) {
 	layer := digest.FromString("a layer")
