@@ -41,8 +41,8 @@ func (c tlsConfig) files() certs.Files {
 	return certs.Files{Cert: c.CertFile, Key: c.KeyFile, ClientCA: c.ClientCAFile, RequireClient: c.RequireClientCert}
 }
 
-// serve returns what has a server serve clients on listener, and what has it read its certificates again, or others. It begins to
-// redirect those that come without TLS, until ctx ends.
+// serve returns what has a server serve clients on listener, and what has it read its certificates again, or others. It
+// begins to redirect those that come without TLS, until ctx ends.
 func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (serveOn func(*http.Server) error, reload func(tlsConfig) error, err error) {
 	if !c.enabled() {
 		return func(server *http.Server) error { return server.Serve(listener) }, func(tlsConfig) error { return nil }, nil
