@@ -71,9 +71,12 @@ type putting struct {
 	tags     []tagName
 	at       time.Time
 	creator  mirror.Origin // of the repository, if there is none yet
-	// anywhere: its blobs came for it, or an operator vouches for it: they need not be linked to the repository yet.
+	// anywhere: its blobs came for it, and need not be linked to the repository yet.
 	anywhere bool
-	again    func() // called in the transaction if the manifest is there already; nil does nothing
+	// grant lets a repository read a blob that the manifest points at: link if somebody brought it, or vouches for it;
+	// announce if an upstream sent no more than the manifest, until it is known to have the blob there as well.
+	grant func(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
+	again func() // called in the transaction if the manifest is there already; nil does nothing
 }
 
 // newPutting checks everything that can be checked without the index.
@@ -90,7 +93,10 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, e
 	if actual := m.Digest.Algorithm().FromBytes(m.Bytes); actual != m.Digest {
 		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "manifest has digest %s, not %s", actual, m.Digest)
 	}
-	p := &putting{content: content{repo, m.Digest}, at: now(), creator: m.Origin}
+	p := &putting{content: content{repo, m.Digest}, at: now(), creator: m.Origin, grant: link}
+	if m.Origin == mirror.Mirrored {
+		p.grant = announce
+	}
 	for _, tag := range tags {
 		if !mirror.ValidTag(tag) {
 			return nil, mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", tag)

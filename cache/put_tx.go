@@ -88,7 +88,6 @@ func (p *putting) store(tx WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
-	// A manifest that is known may have lost its file, and with it the entry of that, until now.
 	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
 		return err
 	}
@@ -110,8 +109,7 @@ func (p *putting) writeRecord(tx WriteTx) error {
 		return err
 	}
 	stronger := strength(p.record.Origin) > strength(old.Origin)
-	switch {
-	case !found:
+	if !found {
 		return p.writeNew(tx)
 	}
 	if p.again != nil {
@@ -130,15 +128,10 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	return nil
 }
 
-// linkBlobs lets the repository read what the manifest points at: at once if somebody brought it, or vouches for it; if an
-// upstream sent no more than the manifest, once it is known to have the blob there as well.
+// linkBlobs lets the repository read what the manifest points at, or announces it: see [putting].
 func (p *putting) linkBlobs(tx WriteTx) error {
-	grant := link
-	if p.record.Origin == mirror.Mirrored && !p.anywhere {
-		grant = announce
-	}
 	for _, blob := range p.blobs {
-		if err := grant(tx, p.repo, blob.Digest, p.at); err != nil {
+		if err := p.grant(tx, p.repo, blob.Digest, p.at); err != nil {
 			return err
 		}
 	}

@@ -123,7 +123,10 @@ func (r *rebuild) manifest(c content, mediaType string, origin mirror.Origin, ad
 		r.event(RebuildGone, ref, c.digest, fmt.Sprintf("it is no manifest: %v", err))
 		return nil
 	}
-	p.record.Added, p.anywhere = added, true // who could ask an upstream about each blob now?
+	p.record.Added = added
+	if origin == mirror.Mirrored {
+		p.grant = grantAgain
+	}
 	var lacks string
 	var known bool
 	return r.add(step{
@@ -182,6 +185,26 @@ func (p *putting) rebuild(tx WriteTx) error {
 		return err
 	}
 	return put(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.record.Origin, Created: p.record.Added})
+}
+
+// grantAgain lets repo read d, as there may be no upstream left to ask about each blob. But what the backup has as announced
+// while it lets another repository read it may be that one's own, and stays so; and of what is not held nothing is lost by
+// asking when it comes.
+func grantAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+	if !has(tx, tableBlobs, d.String()) || has(tx, tableLinks, linkKey(repo, d)) && readBySomebody(tx, d) {
+		return announce(tx, repo, d, at)
+	}
+	return link(tx, repo, d, at)
+}
+
+// readBySomebody reports whether a repository may read d. Links that cannot be read are none.
+func readBySomebody(tx ReadTx, d digest.Digest) bool {
+	for k, value := range tx.Scan(tableLinks, prefix(d.String()), "") {
+		if link, err := scanLink(k, value); err == nil && !link.Announced {
+			return true
+		}
+	}
+	return false
 }
 
 // read reads the file of a manifest, which was verified before.

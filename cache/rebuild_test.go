@@ -208,6 +208,39 @@ func TestRebuildKeepsMirroredImagesThatAreIncomplete(t *testing.T) {
 	}
 }
 
+// TestRebuildOpensNothing: what a mirrored manifest names and only another repository may read stays that one's; and what
+// could be read before can be, also what came after the backup was made.
+func TestRebuildOpensNothing(t *testing.T) {
+	s := stock(t)
+	evil := mirror.Repo{Host: "docker.io", Path: "evil/app"}
+	for blob, m := range map[string]mirror.Manifest{
+		"secret": image("secret", mirror.Mirrored), // read by the other repository before the backup
+		"later":  image("later", mirror.Mirrored),  // comes for it, and for nobody else, after the backup
+		"never":  image("never", mirror.Mirrored),  // comes for the other repository, after the rebuild
+	} {
+		s.must(s.PutManifest(t.Context(), evil, m, blob))
+	}
+	s.must(receive(t.Context(), s.Store, "secret"))
+	backup := s.backup()
+	in, err := s.Receive(t.Context(), digest.FromString("later"))
+	s.must(err)
+	_, err = in.Write([]byte("later"))
+	s.must(err)
+	s.must(in.Commit(t.Context(), evil))
+
+	s.rebuild(cache.RebuildSources{Backup: backup})
+	s.must(receive(t.Context(), s.Store, "never"))
+	for blob, want := range map[string]mirror.BlobStat{
+		"secret": {Held: true, Awaited: true, Size: 6},
+		"later":  {Held: true, Awaited: true, Size: 5, Linked: true},
+		"never":  {Held: true, Awaited: true, Size: 5},
+	} {
+		if got, err := s.StatBlob(t.Context(), evil, digest.FromString(blob)); err != nil || got != want {
+			t.Errorf("blob %q is %+v, %v; want %+v", blob, got, err, want)
+		}
+	}
+}
+
 func TestRebuildRefuses(t *testing.T) {
 	s := stock(t)
 	if _, err := cache.Rebuild(t.Context(), s.blobs, s.index, cache.RebuildSources{}, nil); err == nil {

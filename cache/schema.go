@@ -19,7 +19,7 @@ import (
 //     makes one that is only announced: whether its repository may read what it names, its upstream says.
 //   - A link implies that the blob is held, or that a manifest of the repository points at it.
 //   - A manifest that was pushed or imported points at blobs that are all held. A mirrored one may point at blobs that
-//     are not; it is complete once every blob in its record has an entry in blobs, and its children are complete.
+//     are not; it is complete once its repository may read every blob in its record, and its children are complete.
 //   - A manifest has an entry in blobs for its own file, and uses it.
 //   - A tag points at a manifest of its repository, and has an entry in tagged.
 //   - An index has an entry in parents for each of its children, held or not.
@@ -40,8 +40,8 @@ const (
 	tableRepos Table = "repos"
 	// tableBlobs: digest → blobRecord, for every file that is held, manifests included.
 	tableBlobs Table = "blobs"
-	// tableLinks: digest, repository → linkRecord. The repository may read the blob, unless it is only announced. The digest comes first to find a
-	// repository to mount from, and to see that nobody needs a blob any more.
+	// tableLinks: digest, repository → linkRecord. The repository may read the blob, unless it is only announced. The
+	// digest comes first to find a repository to mount from, and to see that nobody needs a blob any more.
 	tableLinks Table = "links"
 	// tableManifests: repository, digest → manifestRecord.
 	tableManifests Table = "manifests"

@@ -94,7 +94,6 @@ func (w *sweeper) round(ctx context.Context) error {
 	}
 	w.adapt(tx.count, took)
 	w.store.sweepWrites.Store(int64(w.writes))
-	w.store.sweepWrites.Store(int64(w.writes))
 	// What was taken from the index goes, whoever stops the sweep now.
 	ctx = context.WithoutCancel(ctx)
 	for i, outcome := range tx.outcomes {

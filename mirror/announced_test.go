@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -88,6 +89,25 @@ func TestABlobThatTheUpstreamHasAsWell(t *testing.T) {
 	})
 }
 
+// TestAFetchOfWhatIsHeldElsewhere brings nothing new, and has the image complete.
+func TestAFetchOfWhatIsHeldElsewhere(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		p.origin.image(app, []string{"layer", "other"}, "v1")
+		p.push(private, "layer")
+		p.push(private, "{}")
+		got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
+		if got.Bytes != 12 || got.New != 5 || err != nil {
+			t.Errorf("fetched %+v, %v", got, err)
+		}
+		if n := p.origin.count("blob"); n != 1 {
+			t.Errorf("%d transfers", n)
+		}
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		p.complete("v1", true)
+	})
+}
+
 // TestRepositoriesShareATransfer, but only those whose upstreams have the blob.
 func TestRepositoriesShareATransfer(t *testing.T) {
 	layer := digest.FromString("a layer")
@@ -142,5 +162,76 @@ func TestAPushOfAnnouncedBlobs(t *testing.T) {
 		pushAsIs(p)
 		p.must(p.SetMode(t.Context(), mirror.Offline))
 		p.pull("layer")
+	})
+}
+
+// TestWantsOfABlobThatCame: that of the repository it came for ends at once, those of others when their upstreams say so.
+func TestWantsOfABlobThatCame(t *testing.T) {
+	layer := digest.FromString("a layer")
+	other := mirror.Repo{Host: "origin.test", Path: "other"}
+	want := func(repo mirror.Repo) string { return mirror.Ref{Repo: repo, Digest: layer}.String() }
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		for _, repo := range []mirror.Repo{private, app, other} {
+			p.get(ofTag(repo, "v1"), p.origin.image(repo, []string{"a layer"}, "v1").Digest)
+		}
+		p.must(p.SetMode(t.Context(), mirror.Offline))
+		for _, repo := range []mirror.Repo{private, app, other} {
+			_, _ = p.read(repo, layer)
+		}
+		p.must(p.SetMode(t.Context(), mirror.Online))
+		answer := make(chan struct{})
+		p.origin.set(func(ctx context.Context, call string) error {
+			if strings.HasSuffix(call, other.String()+" "+layer.String()) {
+				<-answer
+			}
+			return refuses(app, layer)(ctx, call)
+		})
+		if got, err := p.read(private, layer); got != "a layer" || err != nil {
+			t.Fatalf("reads %q, %v", got, err)
+		}
+		synctest.Wait()
+		if wants := p.wants(); slices.Contains(wants, want(private)) || !slices.Contains(wants, want(other)) {
+			t.Errorf("while an upstream has not answered: wants %s", wants)
+		}
+		close(answer)
+		synctest.Wait()
+		if wants := p.wants(); !slices.Equal(wants, []string{want(app)}) {
+			t.Errorf("wants %s", wants)
+		}
+	})
+}
+
+// landing is a store in which another repository's flight lands right after a blob was looked up that is not held.
+type landing struct {
+	mirror.Store
+	land func()
+}
+
+func (s *landing) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.BlobStat, error) {
+	stat, err := s.Store.StatBlob(ctx, repo, d)
+	if land := s.land; land != nil && repo == app && !stat.Held {
+		s.land = nil
+		land()
+	}
+	return stat, err
+}
+
+// TestAFlightThatLandsBetweenTheMissAndTheNext is not flown again for the other repository.
+func TestAFlightThatLandsBetweenTheMissAndTheNext(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		var store *landing
+		p := startOver(t, mirror.Options{}, func(real mirror.Store) mirror.Store {
+			store = &landing{Store: real}
+			return store
+		})
+		for _, repo := range []mirror.Repo{private, app} {
+			p.get(ofTag(repo, "v1"), p.origin.image(repo, []string{"a layer"}, "v1").Digest)
+		}
+		store.land = func() { p.must(p.FetchBlob(t.Context(), private, digest.FromString("a layer"), nil)) }
+		p.pull("a layer")
+		if n := p.origin.count("blob"); n != 1 {
+			t.Errorf("%d transfers", n)
+		}
 	})
 }

@@ -9,7 +9,8 @@ import (
 
 // Blob opens blob d of repo: the held one or, on a miss, the flight that brings it, which reads as far as the transfer
 // has come. A flight's reader fails where the transfer fails, and before its last byte if the bytes turn out wrong. Its
-// size is -1 if the upstream does not say it; the reader then has a method Whole that waits for it. Reads end with ctx. [CodeBlobUnknown] says in its message why there is none.
+// size is -1 if the upstream does not say it; the reader then has a method Whole that waits for it. Reads end with ctx.
+// [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error) {
 	blob, err := m.store.Blob(ctx, repo, d)
 	if CodeOf(err) != CodeBlobUnknown {
@@ -115,11 +116,15 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 }
 
 // transferBlob carries d from the upstream into the store, and what arrives to the readers of f, until net ends.
-func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d digest.Digest, stat BlobStat) error {
-	// The flight before this one may have landed between the miss and now.
+func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d digest.Digest) error {
+	// The flight before this one may have landed between the miss and now, be it for another repository.
 	if m.opens(repo, d) {
 		f.held()
 		return nil
+	}
+	stat, err := m.store.StatBlob(Look(m.ctx), repo, d)
+	if err != nil {
+		return &storeFault{err}
 	}
 	if err := m.room(stat.Size); err != nil {
 		return &storeFault{err}

@@ -64,7 +64,7 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 	switch {
 	case err == nil:
 		f.mu.Lock()
-		f.got.New += desc.Size
+		f.got.New += flight.brought()
 		f.mu.Unlock()
 		return nil
 	case ctx.Err() != nil:

@@ -179,6 +179,13 @@ func (f *flight) follow(ctx context.Context, size int64, progress Progress) erro
 	return err
 }
 
+// brought is how many bytes were transferred: none where only the right to read was missing.
+func (f *flight) brought() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.arrived
+}
+
 // landed waits until the store has the blob, or the flight ended without.
 func (f *flight) landed(ctx context.Context) error {
 	for {

@@ -139,25 +139,28 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 		f.fail(err)
 		return f, false, nil
 	}
-	go func() {
-		defer m.work.Done()
-		err := m.transferBlob(net, f, repo, d, stat)
-		m.flights.ended(f) // first: who tries again after a failure is not to join this one
-		log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
-		switch {
-		case err == nil:
-			m.confirmWanted(repo, d)
-			m.blobCame(repo, d)
-			return
-		case isStoreFault(err):
-			m.logUnkept("a blob cannot be kept: see whether the disk is full; clients get it straight from its upstream until then", err,
-				zap.Stringer("repo", repo), zap.Stringer("blob", d))
-		case errors.Is(context.Cause(net), errLeft):
-			log.Info("transfer ended: what asked for it was stopped")
-		default:
-			log.Warn("transfer failed")
-		}
-		f.fail(err)
-	}()
+	go m.carryBlob(net, f, repo, d)
 	return f, false, nil
+}
+
+// carryBlob carries a flight from its beginning to its end.
+func (m *Mirror) carryBlob(net context.Context, f *flight, repo Repo, d digest.Digest) {
+	defer m.work.Done()
+	err := m.transferBlob(net, f, repo, d)
+	m.flights.ended(f) // first: who tries again after a failure is not to join this one
+	log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
+	switch {
+	case err == nil:
+		m.blobCame(repo, d)
+		m.confirmWanted(repo, d)
+		return
+	case isStoreFault(err):
+		m.logUnkept("a blob cannot be kept: see whether the disk is full; clients get it straight from its upstream until then", err,
+			zap.Stringer("repo", repo), zap.Stringer("blob", d))
+	case errors.Is(context.Cause(net), errLeft):
+		log.Info("transfer ended: what asked for it was stopped")
+	default:
+		log.Warn("transfer failed")
+	}
+	f.fail(err)
 }

@@ -206,7 +206,18 @@ func (w *wants) of(d digest.Digest) (repos []Repo) {
 	return repos
 }
 
-// confirmWanted has the upstreams asked for the blob that came to repo whose repositories want it as well.
+// blobCame strikes off the wants that a blob fulfilled that came for repo: its own, and those of all repositories that may
+// read it.
+func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
+	for _, other := range m.wants.of(d) {
+		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
+		if other == repo || err == nil && stat.Held && stat.Linked {
+			m.wants.fulfilled(other, d)
+		}
+	}
+}
+
+// confirmWanted asks for the other repositories that want a blob which came whether their upstreams have it as well.
 func (m *Mirror) confirmWanted(repo Repo, d digest.Digest) {
 	for _, other := range m.wants.of(d) {
 		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
@@ -215,17 +226,9 @@ func (m *Mirror) confirmWanted(repo Repo, d digest.Digest) {
 		}
 		if err := m.confirm(m.ctx, other, d); err != nil {
 			m.log.Info("a blob that is wanted came to another repository", zap.Stringer("repo", other), zap.Stringer("blob", d), zap.Error(err))
+			continue
 		}
-	}
-}
-
-// blobCame strikes off the wants that a transfer for repo fulfilled: in all repositories whose manifests announce it.
-func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
-	for _, other := range m.wants.of(d) {
-		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
-		if other == repo || err == nil && stat.Held && stat.Linked {
-			m.wants.fulfilled(other, d)
-		}
+		m.wants.fulfilled(other, d)
 	}
 }
 

@@ -99,7 +99,7 @@ func (f *follower[T]) look() (changed bool, err error) {
 	return true, f.take(text)
 }
 
-// reload reads the file now.
+// reload reads the file now. One that is malformed is looked at again by get, which says what counts until it can be used.
 func (f *follower[T]) reload() error {
 	if f.path == "" {
 		return nil
@@ -114,8 +114,11 @@ func (f *follower[T]) reload() error {
 	if err != nil {
 		return fmt.Errorf("cannot read users or keys: %w", err)
 	}
+	if err := f.take(text); err != nil {
+		return err
+	}
 	f.seen, f.lost = info, false
-	return f.take(text)
+	return nil
 }
 
 func (f *follower[T]) take(text []byte) error {

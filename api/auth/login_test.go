@@ -241,6 +241,9 @@ func TestUsersThatCannotBeReadAreStillUsers(t *testing.T) {
 		later()
 		wantCode(t, guard, atHome, "")
 		put("bob:plain\n")
+		if err := guard.Apply(opts); err == nil { // and it is no less there for that
+			t.Error("a file of users that cannot be read is taken up")
+		}
 		later()
 		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
 		wantLogged(1, "bcrypt")

@@ -79,7 +79,9 @@ func TestACertificateChangesUnderAServer(t *testing.T) {
 	first := serial(t, open, server.URL)
 
 	create(t, dir, "127.0.0.1")
-	must(t, follower.Reload(files(dir)))
+	use, err := follower.Prepare(files(dir))
+	must(t, err)
+	use()
 	if got := serial(t, open, server.URL); got != first {
 		t.Error("an open connection was not kept")
 	}
@@ -89,7 +91,7 @@ func TestACertificateChangesUnderAServer(t *testing.T) {
 	}
 
 	must(t, os.WriteFile(filepath.Join(dir, certs.ServerKey), []byte("broken"), 0o600))
-	if err := follower.Reload(files(dir)); err == nil {
+	if _, err := follower.Prepare(files(dir)); err == nil {
 		t.Error("a broken key is no error")
 	}
 	if got := serial(t, client(pool), server.URL); got != second {
@@ -98,10 +100,15 @@ func TestACertificateChangesUnderAServer(t *testing.T) {
 
 	other := t.TempDir() // which another authority signed for
 	create(t, other, "127.0.0.1")
-	must(t, follower.Reload(files(other)))
+	use, err = follower.Prepare(files(other))
+	must(t, err)
+	if serial(t, client(pool), server.URL) != second {
+		t.Error("what was only prepared is served")
+	}
+	use()
 	_, otherPool := read(t, other)
 	third := serial(t, client(otherPool), server.URL)
-	if err := follower.Reload(files(t.TempDir())); err == nil {
+	if _, err := follower.Prepare(files(t.TempDir())); err == nil {
 		t.Error("files that are not there are no error")
 	}
 	if got := serial(t, client(otherPool), server.URL); third == second || got != third {

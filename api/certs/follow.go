@@ -66,21 +66,19 @@ func (f *Follower) Config() *tls.Config {
 	return config
 }
 
-// Reload reads files now, changed or not: those of before, or others, which are followed from then on. After an error all
-// is as it was.
-func (f *Follower) Reload(files Files) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.reload(files, files.stampAll())
-}
-
-func (f *Follower) reload(files Files, stamps [3]stamp) error {
+// Prepare reads files now, changed or not: those of before, or others. They are served with, and followed, from when use is
+// called.
+func (f *Follower) Prepare(files Files) (use func(), err error) {
+	stamps := files.stampAll()
 	config, err := files.load()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f.files, f.config, f.stamps = files, config, stamps
-	return nil
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.files, f.config, f.stamps = files, config, stamps
+	}, nil
 }
 
 func (f *Follower) current() *tls.Config {
@@ -94,11 +92,13 @@ func (f *Follower) current() *tls.Config {
 	if stamps == f.stamps {
 		return f.config
 	}
-	if err := f.reload(f.files, stamps); err != nil {
+	config, err := f.files.load()
+	if err != nil {
 		f.log.Warn("the certificate changed and cannot be used: going on with the one before", zap.Error(err))
-	} else {
-		f.log.Info("serving with the certificate that changed", zap.String("file", f.files.Cert))
+		return f.config
 	}
+	f.log.Info("serving with the certificate that changed", zap.String("file", f.files.Cert))
+	f.config, f.stamps = config, stamps
 	return f.config
 }
 

@@ -63,8 +63,8 @@ func (f *Front) admitAddress(settings *Settings, w *writer, r *http.Request) (le
 	return func() { f.uploads.end(address) }, true
 }
 
-// Network is what the limits of an address, which has a port, are for: the address without it, or the network of an IPv6 address, of which one machine
-// may have as many as it likes.
+// Network is what the limits of an address, which has a port, are for: the address without it, or the network of an IPv6
+// address, of which one machine may have as many as it likes.
 func Network(address string) string {
 	parsed, err := netip.ParseAddrPort(address)
 	if err != nil {

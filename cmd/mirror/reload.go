@@ -116,7 +116,7 @@ func (r *reloader) follow(ctx context.Context) {
 }
 
 // newReloader returns what reloads a server. What it can change is here.
-func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, reloadTLS func(tlsConfig) error, log *zap.Logger) *reloader {
+func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, prepareTLS func(tlsConfig) (func(), error), log *zap.Logger) *reloader {
 	return &reloader{log: log, hangUp: hangUp, started: c, now: c, parts: []part{
 		{keys: []string{"logLevel"}, prepare: func(next serveConfig) (func(), error) {
 			to, err := zap.ParseAtomicLevel(next.LogLevel)
@@ -142,7 +142,7 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 			return guard.Prepare(opts)
 		}},
 		{keys: []string{"gc."}, prepare: func(next serveConfig) (func(), error) {
-			schedule := next.GC.schedule()
+			schedule := next.GC.schedule(next.names())
 			return func() {
 				if err := w.collector.Configure(schedule); err != nil {
 					log.Error("the collector goes on as it did", zap.Error(err))
@@ -152,15 +152,15 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 		{keys: []string{"events."}, prepare: func(next serveConfig) (func(), error) {
 			return c.events.Configure(next.Events.endpoints(), int64(next.Events.Queue))
 		}},
-		{keys: []string{"audit."}, prepare: func(next serveConfig) (func(), error) { return w.audit.Reopen(next.Audit.File) }},
 		{keys: []string{"bundles.trust"}, prepare: func(next serveConfig) (func(), error) {
 			_, err := next.Bundles.verifier(nil)
 			return func() {}, err
 		}},
-		// The last: to read certificates is to use them.
 		{keys: []string{"tls.certFile", "tls.keyFile", "tls.clientCAFile", "tls.requireClientCert"}, prepare: func(next serveConfig) (func(), error) {
-			return func() {}, reloadTLS(next.TLS)
+			return prepareTLS(next.TLS)
 		}},
+		// The last: it opens a file, which nobody would close if another part refused.
+		{keys: []string{"audit."}, prepare: func(next serveConfig) (func(), error) { return w.audit.Reopen(next.Audit.File) }},
 	}}
 }
 

@@ -55,7 +55,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	serveOn, reloadTLS, err := c.TLS.serve(ctx, listener, log)
+	serveOn, prepareTLS, err := c.TLS.serve(ctx, listener, log)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
-	w.watch, w.reloader = watch, newReloader(w, guard, c, hangUp, level, reloadTLS, log)
+	w.watch, w.reloader = watch, newReloader(w, guard, c, hangUp, level, prepareTLS, log)
 	printBanner(out, listener.Addr(), c, m.Mode(), guard.Summary())
 	return serveHTTP(ctx, listener, serveOn, w, guard, c, log)
 }
@@ -198,7 +198,8 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 	return client, nil
 }
 
-// serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown timeout.
+// serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown
+// timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
 	front := guard.Handler(registry.New(m, registry.Options{NoDelete: func() bool { return !c.current().Delete }, Access: guard, Open: w.uploads, Log: log}))

@@ -41,11 +41,11 @@ func (c tlsConfig) files() certs.Files {
 	return certs.Files{Cert: c.CertFile, Key: c.KeyFile, ClientCA: c.ClientCAFile, RequireClient: c.RequireClientCert}
 }
 
-// serve returns what has a server serve clients on listener, and what has it read its certificates again, or others. It begins to
-// redirect those that come without TLS, until ctx ends.
-func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (serveOn func(*http.Server) error, reload func(tlsConfig) error, err error) {
+// serve returns what has a server serve clients on listener, and what prepares it for its certificates as they are now, or others. It
+// begins to redirect those that come without TLS, until ctx ends.
+func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (serveOn func(*http.Server) error, prepare func(tlsConfig) (func(), error), err error) {
 	if !c.enabled() {
-		return func(server *http.Server) error { return server.Serve(listener) }, func(tlsConfig) error { return nil }, nil
+		return func(server *http.Server) error { return server.Serve(listener) }, func(tlsConfig) (func(), error) { return func() {}, nil }, nil
 	}
 	follower, err := certs.Follow(c.files(), log)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Lo
 	return func(server *http.Server) error {
 		server.TLSConfig = follower.Config()
 		return server.ServeTLS(listener, "", "")
-	}, func(next tlsConfig) error { return follower.Reload(next.files()) }, nil
+	}, func(next tlsConfig) (func(), error) { return follower.Prepare(next.files()) }, nil
 }
 
 // serveRedirect tells clients that come without TLS, until ctx ends, to come with it to the port of address.
