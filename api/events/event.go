@@ -7,8 +7,8 @@
 // last moments before a power failure may be lost. A queue is bounded: when it is full the oldest events go, and are
 // counted.
 //
-// The actions push, pull, delete and mount are distribution's, and are told of clients: what a command or the collector
-// removes, and what comes from an upstream, is no event. Two are of this mirror: want, when something that could
+// The actions push, pull, delete and mount are distribution's. They are told of clients, delete of commands as well: what
+// the collector removes, and what comes from an upstream, is no event. Two are of this mirror: want, when something that could
 // not be given became a want; and import, for each image that an import brought in, since that is what whoever listens
 // for pushes has to do something about, too. A pull is an answer that carried the last byte of a manifest or blob: however
 // many ranges a client fetches it in, or begins again in, it is one; an answer that it has changed nothing, or to HEAD, is

@@ -25,7 +25,7 @@ func (e *Events) Request(x *front.Exchange) {
 	}
 	h := happened{repo: x.Seen.Repo, Event: Event{
 		Timestamp: x.Began.Add(x.Took), Action: action, Target: target, Actor: Actor{x.User},
-		Request: Request{x.ID, x.Request.RemoteAddr, short(x.Request.Host), x.Request.Method, short(x.Request.UserAgent())},
+		Request: Request{x.ID, addressOf(x.Request), short(x.Request.Host), x.Request.Method, short(x.Request.UserAgent())},
 	}}
 	if action == Mount && x.Seen.From != "" {
 		if from, err := e.opts.Names().Repo(x.Seen.From, x.Seen.Namespace); err == nil {
@@ -128,6 +128,9 @@ func (e *Events) url(x *front.Exchange, t Target) string {
 	return u.JoinPath("v2", e.opts.Names().Served(x.Seen.Repo), kind, t.Digest.String()).String()
 }
 
+// addressOf is where a request came from; a proxy does not say from which port.
+func addressOf(r *http.Request) string { return strings.TrimSuffix(r.RemoteAddr, ":0") }
+
 // maxText bounds what a client writes into an event, in bytes.
 const maxText = 512
 
@@ -156,6 +159,14 @@ func (e *Events) Want(w mirror.Want) {
 		h.Request.Addr = w.Clients[0]
 	}
 	e.tell(h)
+}
+
+// Removed takes what a command of actor took out: a tag, or a manifest by its digest. It may wait as Imported does.
+func (e *Events) Removed(ctx context.Context, actor string, ref mirror.Ref) {
+	if e == nil || len(*e.sinks.Load()) == 0 {
+		return
+	}
+	e.tellWaiting(ctx, happened{repo: ref.Repo, Event: Event{Action: Delete, Target: Target{Tag: ref.Tag, Digest: ref.Digest}, Actor: Actor{actor}}})
 }
 
 // Imported takes an image that an import brought in: its repository as [mirror.Repo.String] writes it, its tag, if it has

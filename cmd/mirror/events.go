@@ -11,6 +11,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/api/events"
+	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/transfer"
 )
@@ -100,6 +101,25 @@ func (c serveConfig) openEvents(listen string, log *zap.Logger) (*events.Events,
 	}
 	use()
 	return e, nil
+}
+
+// tellRemoved has events made of what a command removed: of each tag, or of a manifest that had none.
+func (w *works) tellRemoved(ctx context.Context, item gc.Item) {
+	if item.Kind != gc.Image && item.Kind != gc.Manifest && item.Kind != gc.Tag {
+		return
+	}
+	ref, err := mirror.ParseRef(item.Name)
+	if err != nil {
+		return
+	}
+	actor := admin.Peer(ctx)
+	if item.Kind == gc.Manifest {
+		w.config.events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Digest: item.Digest})
+		return
+	}
+	for _, tag := range item.Tags {
+		w.config.events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Tag: tag, Digest: item.Digest})
+	}
 }
 
 // tellingImports returns tell, which has events made of the images that came in as well. A tag that was kept as it was, and

@@ -139,9 +139,9 @@ func (s *totals) add(image admin.Image) {
 	}
 }
 
-// String says it for people. What images share counts for each.
+// String says it for people.
 func (s *totals) String() string {
-	return fmt.Sprintf("%s, %s, %s: %d complete, %d incomplete, %d not held; %s held",
+	return fmt.Sprintf("%s, %s, %s: %d complete, %d incomplete, %d not held; %s, shared layers counted for each",
 		count(s.repos, "repository", "repositories"), count(s.tags, "tag", "tags"), count(s.images, "image", "images"),
 		s.complete, s.images-s.complete-s.absent, s.absent, size(s.bytes))
 }

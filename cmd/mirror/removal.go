@@ -61,6 +61,8 @@ func (w *works) remove(ctx context.Context, req removeRequest, tell func(any)) e
 		if event.Kept != "" {
 			sum.Kept++
 			sum.Later -= planned[event.Name]
+		} else {
+			w.tellRemoved(ctx, event.Item)
 		}
 		tell(removeLine{Item: &event})
 	})

@@ -111,6 +111,7 @@ func (p *planner) lacks(ctx context.Context, repo mirror.Repo, blobs []v1.Descri
 	p.protect(digests...)
 	var missing []string
 	var bytes uint64
+	hint := ""
 	for _, desc := range blobs {
 		size, err := p.c.store.Held(ctx, desc.Digest)
 		var stat mirror.BlobStat
@@ -123,13 +124,16 @@ func (p *planner) lacks(ctx context.Context, repo mirror.Repo, blobs []v1.Descri
 		if err != nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 			return err
 		}
+		if err == nil && size == desc.Size {
+			hint = "; what is held for other repositories alone is confirmed by 'mirror sync' with the upstream in reach"
+		}
 		missing = append(missing, desc.Digest.String())
 		bytes += uint64(desc.Size)
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	return mirror.Errorf(mirror.CodeBlobUnknown, "lacks %s of blobs: %s", humanize.Bytes(bytes), list(missing))
+	return mirror.Errorf(mirror.CodeBlobUnknown, "lacks %s of blobs: %s%s", humanize.Bytes(bytes), list(missing), hint)
 }
 
 // list joins the first few names.
