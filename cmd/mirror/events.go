@@ -117,6 +117,9 @@ func (w *works) tellRemoved(ctx context.Context, item gc.Item) {
 		w.config.events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Digest: item.Digest})
 		return
 	}
+	if item.Kind == gc.Tag {
+		item.Tags = []string{ref.Tag}
+	}
 	for _, tag := range item.Tags {
 		w.config.events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Tag: tag, Digest: item.Digest})
 	}

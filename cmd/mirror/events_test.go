@@ -171,13 +171,16 @@ events:
 	run("sync", "--bundle", bundle, "--overwrite", "--config", file) // with no server: the next one tells
 	p = spawn(t, data, "--config", file)
 	here.hears(t, "pull team/app v1", "import team/app v1")
+	push(t, p.url, "team/app:v2", img)
 	run("rm", "team/app:v1", "--dry-run")
-	run("rm", "team/app:v1")
-	here.hears(t, "delete team/app v1")
+	run("rm", "team/app:v2") // the tag alone
+	run("rm", "team/app:v1") // with the image
+	here.hears(t, "push team/app v2", "delete team/app v2", "delete team/app v1")
 	eventually(t, "who is beyond the gap is told, now that the mirror is connected", func() bool { return beyond.requests() > 0 })
 	beyond.hears(t, "push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "pull team/app blob",
 		"mount team/other blob team/app", "want library/none v1", "delete team/app v1", "import team/app v1",
-		"push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "import team/app v1", "delete team/app v1")
+		"push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "import team/app v1",
+		"push team/app v2", "delete team/app v2", "delete team/app v1")
 }
 
 // TestEndpointsOfEventsAreChecked: what is wrong with them is told with its place.
