@@ -145,3 +145,16 @@ func loadConfig(t *testing.T, text string, args ...string) (config, error) {
 	err := c.load(cmd.Flags())
 	return c.config, err
 }
+
+func TestALimitOfRequestsLetsABurstThrough(t *testing.T) {
+	for text, want := range map[string]int{
+		"":                                 0,
+		"limits: {requestsPerSecond: 50}":  100,
+		"limits: {requestsPerSecond: 0.1}": 1,
+		"limits: {requestsPerSecond: 5, burst: 7}": 7,
+	} {
+		if got := load(t, text).front().Burst; got != want {
+			t.Errorf("%q: a burst of %d, want %d", text, got, want)
+		}
+	}
+}
