@@ -39,6 +39,7 @@ type watch struct {
 	pages   map[string]http.Handler
 	// listener is an address of its own, nil without one.
 	listener net.Listener
+	expires  func() time.Time // of the certificate; nil without TLS
 	log      *zap.Logger
 }
 
@@ -77,6 +78,7 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c se
 	}, c.front())
 	w.metrics.Watch(metrics.Sources{
 		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
+		CertificateExpires: w.expires,
 	})
 	return w.front
 }
