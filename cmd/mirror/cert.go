@@ -96,7 +96,9 @@ Serve clients that show one, and no others, with these settings:
 
   tls: {certFile: %[1]s/server.crt, keyFile: %[1]s/server.key, clientCAFile: %[1]s/ca.crt, requireClientCert: true}
 
-Docker wants the two files as client.cert and client.key beside ca.crt.
+Where a client wants the two files, and whether it works, says:
+
+  mirror client docker --host NAME:5000 --tls --ca %[1]s/ca.crt --cert %[1]s/%[2]s.crt --key %[1]s/%[2]s.key
 `, folder, name, made.Expires.Format("2006-01-02"))
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"airmirror/api/certs"
 	"airmirror/cmd/mirror/settings"
@@ -45,7 +44,10 @@ place, and exits with 2.`,
 
 // checkFiles reports what is wrong with the files that the settings name, as far as a server would not begin with them.
 func (c serveConfig) checkFiles() error {
-	log := zap.NewNop()
+	log, err := newLogger("warn", "auto") // of what a server begins with all the same
+	if err != nil {
+		return err
+	}
 	if c.TLS.enabled() {
 		if _, err := certs.Follow(c.TLS.files(), log); err != nil {
 			return &exitError{exitUsage, err}
