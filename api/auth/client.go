@@ -93,7 +93,7 @@ func (p *policy) refuse(r *http.Request, c client, ask registry.Ask) error {
 	case !p.open:
 		return mirror.Errorf(mirror.CodeDenied, "no rule of this mirror says that anybody may %s", what)
 	}
-	why := "as long as the mirror has no users, only who is on its own machine may " + what
+	why := "as long as the mirror has no users, only who reaches it as localhost, on its own machine, may " + what
 	if loopback(r) {
 		why += ", and this request was passed on by a proxy or a browser"
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -131,8 +132,8 @@ func (c config) check(origins settings.Origins) (config, error) {
 		check func() error
 	}{
 		{"listen", func() error { return checkAddress(c.Listen) }},
-		{"metrics.listen", func() error { return checkAddress(c.Metrics.Listen) }},
-		{"tls.redirectHTTP", func() error { return checkAddress(c.TLS.RedirectHTTP) }},
+		{"metrics.listen", func() error { return checkAddress(cmp.Or(c.Metrics.Listen, c.Listen)) }},
+		{"tls.redirectHTTP", func() error { return checkAddress(cmp.Or(c.TLS.RedirectHTTP, c.Listen)) }},
 		{"data", c.checkFolder},
 		{"trustedProxies", c.checkProxies},
 		{"upstreams", c.checkUpstreams},
@@ -176,13 +177,13 @@ func said(origins settings.Origins, key string, err error) error {
 	return fmt.Errorf("%s: %s: %w", where, key, err)
 }
 
-// checkAddress reports whether text is no address to listen on; "" is none, or any.
+// checkAddress reports whether text is no address to listen on. Without a port it would be any that is free.
 func checkAddress(text string) error {
 	_, port, err := net.SplitHostPort(text)
 	if err == nil {
 		_, err = net.LookupPort("tcp", port)
 	}
-	if text != "" && err != nil {
+	if err != nil {
 		return fmt.Errorf("%q is no address to listen on: write it as :5000 or 10.0.0.5:5000", text)
 	}
 	return nil

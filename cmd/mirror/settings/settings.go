@@ -64,18 +64,26 @@ func Load(c any, layers Layers) (Origins, error) {
 	for _, key := range Keys(c) {
 		if text, ok := env[key.Env]; ok {
 			if err := set(key.value, text); err != nil {
-				return nil, fmt.Errorf("%s=%s: %w", key.Env, text, err)
+				return nil, fmt.Errorf("%s: %w", said(key, key.Env, "=", text), err)
 			}
 			origins[key.Path] = key.Env
 		}
 		if text, ok := layers.Flags[key.Path]; ok {
 			if err := set(key.value, text); err != nil {
-				return nil, fmt.Errorf("--%s %s: %w", key.Flag, text, err)
+				return nil, fmt.Errorf("%s: %w", said(key, "--"+key.Flag, " ", text), err)
 			}
 			origins[key.Path] = "--" + key.Flag
 		}
 	}
 	return origins, nil
+}
+
+// said is a variable or a flag with what it was set to, if no part of that can be a secret.
+func said(key Key, name, separator, text string) string {
+	if t := key.value.Type(); key.Secret || t.Kind() == reflect.Slice && isSection(t.Elem()) {
+		return name
+	}
+	return name + separator + text
 }
 
 func loadFile(root reflect.Value, layers Layers, origins Origins) error {

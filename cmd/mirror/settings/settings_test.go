@@ -94,6 +94,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"a tab":                 {text: "section:\n\tcertFile: x", want: "c.yaml:2: there is a tab: YAML is indented by spaces"},
 		"one letter":            {text: "x: 1", want: "there are name, number"},
 		"a variable":            {env: "MIRROR_ON=maybe", want: "MIRROR_ON=maybe: want true or false"},
+		"a secret":              {env: "MIRROR_ITEMS=[{hots: x, password: hidden}]", want: "MIRROR_ITEMS: there is no key hots here: is it host?"},
 		"a flag":                {flag: "soon", want: "--wait soon: want a duration"},
 	} {
 		t.Run(name, func(t *testing.T) {
