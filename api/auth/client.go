@@ -97,7 +97,11 @@ func (p *policy) refuse(r *http.Request, c client, ask registry.Ask) error {
 	if loopback(r) {
 		why += ", and this request was passed on by a proxy or a browser"
 	}
-	return mirror.Errorf(mirror.CodeDenied, "%s: make a user there with 'mirror user add NAME' and log in, or set auth.anonymousPush to let everybody in", why)
+	setting := "auth.anonymousPull" // which is on if nobody switched it off
+	if ask.Action == registry.Push || ask.Action == registry.Delete {
+		setting = "auth.anonymousPush"
+	}
+	return mirror.Errorf(mirror.CodeDenied, "%s: make a user there with 'mirror user add NAME' and log in, or set %s to let everybody in", why, setting)
 }
 
 // wording is what somebody may not do.
