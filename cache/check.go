@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 
 	"airmirror/mirror"
 )
@@ -149,8 +150,8 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	if !ok {
 		return 0, mirror.Errorf(mirror.CodeUnsupported, "this index cannot be copied while it is in use")
 	}
-	if err := s.recency.flush(ctx); err != nil {
-		return 0, err
+	if err := s.recency.flush(ctx); err != nil { // a backup is worth the most where nothing can be written any more
+		s.options.Log.Warn("the backup lacks what was used last", zap.Error(err))
 	}
 	n, err := copier.Copy(ctx, w)
 	return n, explain(err, "back up the index")

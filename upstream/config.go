@@ -41,7 +41,7 @@ type EndpointConfig struct {
 	TLS         TLS         `yaml:"tls,omitempty"`
 	// Proxy is the http, https or socks5 URL of a proxy, or "none". What the environment says counts if it is empty:
 	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
-	Proxy string `yaml:"proxy,omitempty"`
+	Proxy string `yaml:"proxy,omitempty" secret:"url"`
 }
 
 // Credentials are what to sign in with. If they are empty, [Options.Keychain] has them.
@@ -104,7 +104,7 @@ func (c Config) Validate() error {
 	}
 	for _, e := range c.endpoints() {
 		if err := e.validate(); err != nil {
-			return fmt.Errorf("upstream %s: endpoint %q: %w", c.Host, e.URL, err)
+			return fmt.Errorf("upstream %s: endpoint %q: %w", c.Host, withoutPassword(e.URL), err)
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ func (e Endpoint) Config() Config {
 func ParseEndpoint(s string) (Endpoint, error) {
 	e, err := parseEndpoint(s)
 	if err != nil {
-		return Endpoint{}, fmt.Errorf("upstream %q: %w", s, err)
+		return Endpoint{}, fmt.Errorf("upstream %q: %w", withoutPassword(s), err)
 	}
 	return e, nil
 }
@@ -73,7 +73,7 @@ func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%q is not a URL", s)
+		return nil, fmt.Errorf("%q is not a URL", withoutPassword(s))
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("the scheme is %q, want http or https", u.Scheme)
 	case u.User != nil:
@@ -95,6 +95,22 @@ func parseURL(s string) (*url.URL, error) {
 		u.Host = dockerHubAPI
 	}
 	return u, nil
+}
+
+// withoutPassword masks what stands before the last @ of a URL, which need not be well-formed: what it is refused for is
+// logged.
+func withoutPassword(s string) string {
+	at := strings.LastIndex(s, "@")
+	if at < 0 {
+		return s
+	}
+	begin := 0
+	if scheme := strings.Index(s, "://"); scheme >= 0 && scheme < at {
+		begin = scheme + len("://")
+	} else if host, _, named := strings.Cut(s, "="); named && !strings.ContainsAny(host, "/:@") {
+		begin = len(host) + 1
+	}
+	return s[:begin] + "********" + s[at:]
 }
 
 // repositoryPrefix drops slashes at the end and the /v2 that other tools want in the URL of a registry.

@@ -54,6 +54,12 @@ func TestParseEndpointErrors(t *testing.T) {
 		"https://x.example:99999":     "not a host",
 		"https://x.example:port":      "not a URL",
 		"https://me:secret@x.example": "docker login x.example",
+		"me:secret@x.example":         "docker login x.example",
+		"q=https://me:secret@x.test":  "docker login x.test",
+		"q=me:secret@x.example":       "docker login x.example",
+		"https://me:a=secret@x.test":  "docker login x.test",
+		"https://me:%secret@x.test":   "not a URL",
+		"https://me:secret/@x.test":   "not a URL",
 		"https://x.example?a=b":       "more than a host and a path",
 		"https://x.example#a":         "more than a host and a path",
 		"https://x.example/Proxy":     "cannot begin the name of a repository",
@@ -63,6 +69,9 @@ func TestParseEndpointErrors(t *testing.T) {
 		if err == nil {
 			t.Errorf("%q is %+v, want an error", s, e)
 			continue
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: error tells the password: %q", s, err)
 		}
 		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: error is %q, want %q in it", s, err, want)

@@ -5,6 +5,7 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -46,7 +47,10 @@ type Log struct {
 	log *zap.Logger
 
 	mu   sync.Mutex
-	file *os.File // nil if there is none
+	file *os.File    // nil if there is none
+	info os.FileInfo // of file
+	path string
+	torn bool // the last line has no end
 }
 
 // Open opens the log in a file; with no path it keeps none.
@@ -60,24 +64,56 @@ func Open(path string, log *zap.Logger) (*Log, error) {
 	return l, nil
 }
 
-// Reopen opens the file of a path, which may be the one that was moved away by now. It is written to from when use is
-// called.
+// Reopen opens the file of a path. It is written to from when use is called.
 func (l *Log) Reopen(path string) (use func(), err error) {
-	var file *os.File
-	if path != "" {
-		if file, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
-			return nil, fmt.Errorf("open the audit log: %w", err)
-		}
+	file, info, err := openFile(path)
+	if err != nil {
+		return nil, err
 	}
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		old := l.file
-		l.file = file
-		if old != nil {
-			l.closeFile(old)
-		}
+		l.path = path
+		l.change(file, info)
 	}, nil
+}
+
+// openFile opens the file of a path, none if that is empty.
+func openFile(path string) (*os.File, os.FileInfo, error) {
+	if path == "" {
+		return nil, nil, nil
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the audit log: %w", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open the audit log: %w", err), file.Close())
+	}
+	return file, info, nil
+}
+
+// change goes on in another file. l.mu is held.
+func (l *Log) change(file *os.File, info os.FileInfo) {
+	if l.file != nil {
+		l.closeFile(l.file)
+	}
+	l.file, l.info, l.torn = file, info, false
+}
+
+// follow goes on in a new file if the one that was written to was moved away or removed: nobody would find in it what is
+// written from now on. Where that cannot be, it is written there all the same. l.mu is held.
+func (l *Log) follow() {
+	if now, err := os.Stat(l.path); err == nil && os.SameFile(now, l.info) {
+		return
+	}
+	file, info, err := openFile(l.path)
+	if err != nil {
+		l.log.Error("the audit log was moved away, and no new one can be begun", zap.Error(err))
+		return
+	}
+	l.change(file, info)
 }
 
 // Close ends the log.
@@ -119,10 +155,24 @@ func (l *Log) Write(e Entry, err error) {
 	if l.file == nil {
 		return
 	}
+	l.follow()
 	if err == nil {
-		_, err = l.file.Write(append(line, '\n'))
+		err = l.writeLine(line)
 	}
 	if err != nil {
 		l.log.Error("cannot write to the audit log", zap.String("action", e.Action), zap.Error(err))
 	}
+}
+
+// writeLine appends a line, on one of its own: a disk that was full may have cut off the last.
+func (l *Log) writeLine(line []byte) error {
+	line = append(line, '\n')
+	if l.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	n, err := l.file.Write(line)
+	if n > 0 {
+		l.torn = line[n-1] != '\n'
+	}
+	return err
 }

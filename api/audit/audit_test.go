@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"airmirror/api/admin"
 	"airmirror/api/audit"
@@ -155,22 +156,22 @@ func TestCommandsAreWrittenWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestReopen: after its file was moved away, the log goes on in a new one; a file that cannot be opened changes nothing.
+// TestReopen: the log goes on in another file; one that cannot be opened changes nothing.
 func TestReopen(t *testing.T) {
-	l, path := open(t)
+	l, before := open(t)
+	path := before + ".next"
 	l.Write(audit.Entry{Action: "one"}, nil)
-	must(t, os.Rename(path, path+".1"))
-	l.Write(audit.Entry{Action: "two"}, nil)
-	if _, err := l.Reopen(filepath.Join(path, "below")); err == nil {
+	if _, err := l.Reopen(filepath.Join(before, "below")); err == nil {
 		t.Error("a folder that is none is no mistake")
 	}
+	l.Write(audit.Entry{Action: "two"}, nil)
 	use, err := l.Reopen(path)
 	must(t, err)
 	l.Write(audit.Entry{Action: "three"}, nil)
 	use()
 	l.Write(audit.Entry{Action: "four"}, nil)
-	if moved, now := lines(t, path+".1"), lines(t, path); len(moved) != 3 || len(now) != 1 || now[0].Action != "four" {
-		t.Errorf("moved %v, now %v", moved, now)
+	if old, now := lines(t, before), lines(t, path); len(old) != 3 || len(now) != 1 || now[0].Action != "four" {
+		t.Errorf("before %v, now %v", old, now)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -179,4 +180,33 @@ func TestReopen(t *testing.T) {
 	none.Write(audit.Entry{}, nil)
 	none.Request(&front.Exchange{})
 	none.Command(admin.Change{})
+}
+
+// TestALogThatIsTakenAwayBeginsAnew, and while it cannot, that is in the other log.
+func TestALogThatIsTakenAwayBeginsAnew(t *testing.T) {
+	core, logs := observer.New(zap.ErrorLevel)
+	folder := filepath.Join(t.TempDir(), "log")
+	must(t, os.Mkdir(folder, 0o700))
+	path := filepath.Join(folder, "audit.log")
+	l, err := audit.Open(path, zap.New(core))
+	must(t, err)
+	defer l.Close()
+	l.Write(audit.Entry{Action: "one"}, nil)
+	must(t, os.Rename(path, path+".1"))
+	l.Write(audit.Entry{Action: "two"}, nil)
+	for file, want := range map[string]string{path + ".1": "one", path: "two"} {
+		if got := lines(t, file); len(got) != 1 || got[0].Action != want {
+			t.Errorf("%s has %+v, want %s only", file, got, want)
+		}
+	}
+	must(t, os.RemoveAll(folder))
+	l.Write(audit.Entry{Action: "three"}, nil)
+	if logs.Len() != 1 {
+		t.Errorf("logged %v, want one error", logs.All())
+	}
+	must(t, os.Mkdir(folder, 0o700))
+	l.Write(audit.Entry{Action: "four"}, nil)
+	if got := lines(t, path); len(got) != 1 || got[0].Action != "four" {
+		t.Errorf("the log has %+v, want four", got)
+	}
 }

@@ -54,6 +54,27 @@ func TestWithoutUsersOnlyThisMachineChangesAnything(t *testing.T) {
 	s.want(202, atHome, "DELETE", "/v2/team/app/manifests/1", nil)
 }
 
+// TestWithoutUsersAndAnonymousPullOnlyThisMachinePulls, and the refusal names the setting that it is about.
+func TestWithoutUsersAndAnonymousPullOnlyThisMachinePulls(t *testing.T) {
+	s := newSite(t, auth.Options{NoAnonymousPull: true})
+	s.fill("team/app")
+	for path, method := range map[string]string{"/v2/team/app/manifests/1": "GET", "/v2/_catalog": "GET", "/v2/team/app/blobs/uploads/": "POST"} {
+		want := "auth.anonymousPull"
+		if method == "POST" {
+			want = "auth.anonymousPush"
+		}
+		if text := s.want(403, nobody, method, path, nil).Body.String(); !strings.Contains(text, "set "+want+" ") {
+			t.Errorf("%s %s: refused with %s, want %s in it", method, path, text, want)
+		}
+	}
+	s.want(200, atHome, "GET", "/v2/team/app/manifests/1", nil)
+	guard, err := auth.New(auth.Options{NoAnonymousPull: true})
+	must(t, err)
+	if said := guard.Summary(); !strings.HasPrefix(said, "without users, only this machine may pull, push and delete") {
+		t.Errorf("it says that %s", said)
+	}
+}
+
 // TestWhoIsBehindAProxyIsNotAtHome: whatever the headers say, and however they are written.
 func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
 	s := newSite(t, auth.Options{})

@@ -93,11 +93,15 @@ func (p *policy) refuse(r *http.Request, c client, ask registry.Ask) error {
 	case !p.open:
 		return mirror.Errorf(mirror.CodeDenied, "no rule of this mirror says that anybody may %s", what)
 	}
-	why := "as long as the mirror has no users, only who is on its own machine may " + what
+	why := "as long as the mirror has no users, only who reaches it as localhost, on its own machine, may " + what
 	if loopback(r) {
 		why += ", and this request was passed on by a proxy or a browser"
 	}
-	return mirror.Errorf(mirror.CodeDenied, "%s: make a user there with 'mirror user add NAME' and log in, or set auth.anonymousPush to let everybody in", why)
+	setting := "auth.anonymousPull" // which is on if nobody switched it off
+	if ask.Action == registry.Push || ask.Action == registry.Delete {
+		setting = "auth.anonymousPush"
+	}
+	return mirror.Errorf(mirror.CodeDenied, "%s: make a user there with 'mirror user add NAME' and log in, or set %s to let everybody in", why, setting)
 }
 
 // wording is what somebody may not do.

@@ -11,8 +11,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// lookInterval is how often it is looked whether a file changed, when clients come.
-const lookInterval = time.Second
+// lookInterval is how often it is looked whether a file changed, when clients come: so often that whoever makes a user and
+// logs in next is known.
+const lookInterval = 100 * time.Millisecond
 
 // follower holds what is in a file, and takes it up anew when that changes. While it is gone, cannot be read, or is
 // malformed, what was there before goes on to count: a file in the middle of being replaced locks nobody out, and lets
@@ -56,7 +57,7 @@ func newFollower[T any](path string, read func([]byte) (T, error), log *zap.Logg
 	return f
 }
 
-// get returns what is in the file, as far as was known within the last second.
+// get returns what is in the file, as far as was known a moment ago.
 func (f *follower[T]) get() T {
 	now := time.Now().UnixNano()
 	if f.path == "" || now < f.next.Load() || !f.mu.TryLock() {

@@ -120,7 +120,11 @@ func (p *policy) summary() string {
 	case !p.open:
 		return "anybody may push and delete, from anywhere"
 	case !p.hasUsers():
-		return "without users, only this machine may push and delete: 'mirror user add NAME' makes one"
+		what := "push and delete"
+		if !p.rules.somewhere("", registry.Pull) {
+			what = "pull, push and delete"
+		}
+		return "without users, only this machine may " + what + ": 'mirror user add NAME' makes one"
 	}
 	who := "holders of a token may pull, push and delete what it says"
 	switch {

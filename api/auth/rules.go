@@ -114,7 +114,7 @@ func (r Rule) compile(opts Options) (c rule, err error) {
 	}
 	for _, action := range r.Actions {
 		if !slices.Contains(Actions(), action) {
-			return c, fmt.Errorf("there is no action %s: there are %v", action, Actions())
+			return c, fmt.Errorf("there is no action %s: there are %s", action, strings.ReplaceAll(strings.Trim(fmt.Sprint(Actions()), "[]"), " ", ", "))
 		}
 	}
 	c.actions = r.Actions

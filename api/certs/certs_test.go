@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"airmirror/api/certs"
 )
 
@@ -201,5 +204,35 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestACertificateThatClientsRefuseIsWarnedOf(t *testing.T) {
+	for name, tt := range map[string]struct {
+		life time.Duration
+		want string
+	}{
+		"good":         {365 * 24 * time.Hour, ""},
+		"near its end": {48 * time.Hour, "it expires on"},
+		"expired":      {-time.Minute, "it has expired on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			made, err := certs.Make(dir, []string{"reg.example"}, tt.life)
+			must(t, err)
+			core, logs := observer.New(zap.WarnLevel)
+			f, err := certs.Follow(files(dir), zap.New(core))
+			must(t, err)
+			if got := f.Expires(); !got.Equal(made.Expires.Truncate(time.Second)) {
+				t.Errorf("expires %s, want %s", got, made.Expires)
+			}
+			var got string
+			for _, entry := range logs.All() {
+				got += entry.ContextMap()["reason"].(string)
+			}
+			if (got == "") != (tt.want == "") || !strings.HasPrefix(got, tt.want) {
+				t.Errorf("warned that %q, want %q", got, tt.want)
+			}
+		})
 	}
 }

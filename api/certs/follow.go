@@ -37,6 +37,7 @@ type Follower struct {
 	config *tls.Config
 	stamps [3]stamp
 	looked time.Time
+	warned time.Time // that clients refuse the certificate, or soon will
 }
 
 type stamp struct {
@@ -49,15 +50,19 @@ func Follow(files Files, log *zap.Logger) (*Follower, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	f := &Follower{files: files, log: log}
+	f := &Follower{log: log}
 	stamps := files.stampAll()
 	config, err := files.load()
 	if err != nil {
 		return nil, err
 	}
-	f.config, f.stamps, f.looked = config, stamps, time.Now()
+	f.take(files, config, stamps)
+	f.looked = time.Now()
 	return f, nil
 }
+
+// Expires is until when the certificate is valid.
+func (f *Follower) Expires() time.Time { return f.current().Certificates[0].Leaf.NotAfter }
 
 // Config is for a server. Connections that are open go on with the certificate that they began with.
 func (f *Follower) Config() *tls.Config {
@@ -77,8 +82,49 @@ func (f *Follower) Prepare(files Files) (use func(), err error) {
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.files, f.config, f.stamps = files, config, stamps
+		f.take(files, config, stamps)
 	}, nil
+}
+
+// take has others be served with and followed.
+func (f *Follower) take(files Files, config *tls.Config, stamps [3]stamp) {
+	f.files, f.config, f.stamps = files, config, stamps
+	f.warned = time.Time{}
+	f.warn()
+}
+
+const (
+	// soon is how long before its end a certificate is warned of, and warnInterval how often.
+	soon         = 30 * 24 * time.Hour
+	warnInterval = 24 * time.Hour
+)
+
+// warn logs that clients refuse the certificate or soon will, once in a while. The server goes on with it: a clock may be
+// wrong, and clients that do not look are served.
+func (f *Follower) warn() {
+	if time.Since(f.warned) < warnInterval {
+		return
+	}
+	if why := flaw(f.config.Certificates[0].Leaf, time.Now()); why != "" {
+		f.warned = time.Now()
+		f.log.Warn("clients refuse the certificate, or soon will", zap.String("file", f.files.Cert), zap.String("reason", why))
+	}
+}
+
+// flaw says why clients do not take a certificate, or soon will not; "" if there is nothing.
+func flaw(leaf *x509.Certificate, now time.Time) string {
+	const day = time.DateOnly
+	switch {
+	case len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0:
+		return "it has no names but its subject's, which clients do not look at any more: 'mirror cert --host NAME' makes one that has"
+	case now.Before(leaf.NotBefore):
+		return fmt.Sprintf("it is not valid before %s, and it is %s by this machine's clock", leaf.NotBefore.Format(day), now.Format(day))
+	case now.After(leaf.NotAfter):
+		return fmt.Sprintf("it has expired on %s: make a new one, as 'mirror cert' does, in its place", leaf.NotAfter.Format(day))
+	case now.Add(soon).After(leaf.NotAfter):
+		return fmt.Sprintf("it expires on %s: make a new one, as 'mirror cert' does, in its place", leaf.NotAfter.Format(day))
+	}
+	return ""
 }
 
 func (f *Follower) current() *tls.Config {
@@ -90,6 +136,7 @@ func (f *Follower) current() *tls.Config {
 	f.looked = time.Now()
 	stamps := f.files.stampAll()
 	if stamps == f.stamps {
+		f.warn()
 		return f.config
 	}
 	config, err := f.files.load()
@@ -98,7 +145,7 @@ func (f *Follower) current() *tls.Config {
 		return f.config
 	}
 	f.log.Info("serving with the certificate that changed", zap.String("file", f.files.Cert))
-	f.config, f.stamps = config, stamps
+	f.take(f.files, config, stamps)
 	return f.config
 }
 

@@ -84,7 +84,7 @@ func (e Endpoint) Validate() error {
 	}
 	for _, action := range e.Actions {
 		if !slices.Contains(Actions, action) {
-			return fail("there is no action %s: there are %v", action, Actions)
+			return fail("there is no action %s: there are %s", action, strings.ReplaceAll(strings.Trim(fmt.Sprint(Actions), "[]"), " ", ", "))
 		}
 	}
 	for _, pattern := range slices.Concat(e.Match, e.Ignore) {

@@ -24,6 +24,8 @@ type Sources struct {
 	UnderWay func() int64
 	// Events returns how the endpoints of events are doing.
 	Events func() []events.Status
+	// CertificateExpires is until when the certificate is valid that clients are served with.
+	CertificateExpires func() time.Time
 }
 
 // Collection is what a run of the collector did.
@@ -52,6 +54,8 @@ var (
 	mode       = desc("mode", "1 for the mode that the mirror is in.", "mode")
 	readOnly   = desc("read_only", "Whether nothing is written.")
 	underWay   = desc("http_requests_in_flight", "Requests that are being answered.")
+
+	expires = desc("tls_certificate_expires_timestamp_seconds", "Until when the certificate is valid that clients are served with, in Unix time.")
 
 	gone     = desc("upstream_gone", "Whether an upstream counts as gone.", "host")
 	failures = desc("upstream_failures", "Failures of an upstream one after another, up to now.", "host")
@@ -92,6 +96,9 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	}
 	if s.Events != nil {
 		e.events(s.Events())
+	}
+	if s.CertificateExpires != nil {
+		e.gauge(expires, float64(s.CertificateExpires().Unix()))
 	}
 	if s.Space != nil {
 		if total, free, err := s.Space(); err == nil {

@@ -23,6 +23,9 @@ import (
 // ErrLocked says that another process has the index open: one process owns a data folder.
 var ErrLocked = errors.New("data folder is in use by another process")
 
+// ErrGone says that an index would take nothing in that is kept.
+var ErrGone = errors.New("its file was removed or replaced while it is in use: 'mirror backup' still writes what is in it")
+
 // ErrClosed is what every call after Close returns.
 var ErrClosed = errors.New("index is closed")
 
@@ -33,6 +36,7 @@ const lockTimeout = 500 * time.Millisecond
 // Index implements [cache.Index]. A table is a bucket that is made by the first write to it.
 type Index struct {
 	db        *bbolt.DB
+	opened    os.FileInfo // of the file at Open; nil if it is only read
 	closeOnce sync.Once
 	closeErr  error
 
@@ -76,7 +80,11 @@ func Open(path string) (*Index, error) {
 	if err := SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
-	x := newIndex(db)
+	opened, err := os.Stat(path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
+	}
+	x := newIndex(db, opened)
 	x.room.open(path)
 	return x, nil
 }
@@ -90,7 +98,7 @@ func OpenCopy(path string) (*Index, error) {
 	if err != nil {
 		return nil, explain(path, err)
 	}
-	return newIndex(db), nil
+	return newIndex(db, nil), nil
 }
 
 // explain says why a file could not be opened.
@@ -101,8 +109,8 @@ func explain(path string, err error) error {
 	return fmt.Errorf("open index %s: %w", path, err)
 }
 
-func newIndex(db *bbolt.DB) *Index {
-	x := &Index{db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newIndex(db *bbolt.DB, opened os.FileInfo) *Index {
+	x := &Index{db: db, opened: opened, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go x.commitAll()
 	return x
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -116,7 +117,26 @@ func (x *Index) try(group []*update) (failed int, err error) {
 	if !wrote {
 		return -1, t.Rollback()
 	}
+	if err := x.present(); err != nil {
+		return -1, errors.Join(err, t.Rollback())
+	}
 	return -1, x.sync(t)
+}
+
+// present reports with [ErrGone] that the file was removed or replaced since it was opened. The system would go on taking
+// what is written to it, and drop all of that when it is closed.
+func (x *Index) present() error {
+	if x.opened == nil {
+		return nil
+	}
+	path := x.db.Path()
+	switch now, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist), err == nil && !os.SameFile(now, x.opened):
+		return fmt.Errorf("index %s: %w", path, ErrGone)
+	case err != nil:
+		return fmt.Errorf("index %s: %w", path, err)
+	}
+	return nil
 }
 
 func (x *Index) sync(t *bbolt.Tx) error {

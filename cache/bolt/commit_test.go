@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"strconv"
 	"sync"
@@ -263,5 +264,33 @@ func BenchmarkUpdate(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)/float64(x.commits), "updates/commit")
 		})
+	}
+}
+
+func TestAnIndexWhoseFileIsGoneTakesNothingIn(t *testing.T) {
+	dir := t.TempDir()
+	x := open(t, dir)
+	ctx := context.Background()
+	if err := x.Update(ctx, write("before")); err != nil {
+		t.Fatal(err)
+	}
+	path := x.db.Path()
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Update(ctx, write("removed")); !errors.Is(err, ErrGone) {
+		t.Errorf("update of an index whose file is gone: %v, want %v", err, ErrGone)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Update(ctx, write("replaced")); !errors.Is(err, ErrGone) {
+		t.Errorf("update of an index whose file is another: %v, want %v", err, ErrGone)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Update(ctx, write("after")); err != nil {
+		t.Errorf("update of an index whose file is back: %v", err)
 	}
 }

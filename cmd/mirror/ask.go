@@ -93,12 +93,6 @@ func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(a
 
 // open finds the mirror of the data folder. The caller calls end after the last answer.
 func (q *question) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {
-	if _, err := os.Stat(filepath.Join(q.Data, indexName)); errors.Is(err, os.ErrNotExist) && !q.create {
-		if err := hasIndex(q.Data); err != nil {
-			return nil, nil, &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", q.Data, err)}
-		}
-		return nil, nil, &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %s'", q.Data, q.Data)}
-	}
 	patience := time.NewTimer(ownerPatience)
 	defer patience.Stop()
 	retry := time.NewTicker(50 * time.Millisecond)
@@ -110,6 +104,9 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
 			return nil, nil, &exitError{exitInUse, err}
+		}
+		if err := q.find(); err != nil {
+			return nil, nil, err
 		}
 		client, end, err = q.openFolder(ctx)
 		var exit *exitError
@@ -127,9 +124,20 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 	}
 }
 
+// find reports whether there is no mirror in the folder, for a command that makes none.
+func (q *question) find() error {
+	if _, err := os.Stat(filepath.Join(q.Data, indexName)); !errors.Is(err, os.ErrNotExist) || q.create {
+		return nil
+	}
+	if err := hasIndex(q.Data); err != nil {
+		return &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", q.Data, err)}
+	}
+	return &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %[1]s'", q.Data)}
+}
+
 // openFolder makes this process the owner of the folder.
 func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.Context) error, error) {
-	log := newCommandLogger(zapcore.Lock(os.Stderr))
+	log := newCommandLogger(zapcore.ErrorLevel, zapcore.Lock(os.Stderr))
 	store, err := openStore(q.Data, cache.Options{Log: log, SweepTime: time.Second})
 	if err != nil {
 		return nil, nil, err

@@ -27,10 +27,18 @@ func (s byteSize) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 // Set implements [pflag.Value].
 func (s *byteSize) Set(text string) error { return s.UnmarshalText([]byte(text)) }
 
-// String implements [pflag.Value].
+// String implements [pflag.Value]: in the largest unit that says it exactly.
 func (s byteSize) String() string {
 	if s == 0 {
 		return ""
+	}
+	for _, unit := range []struct {
+		bytes byteSize
+		name  string
+	}{{1 << 40, "TiB"}, {1e12, "TB"}, {1 << 30, "GiB"}, {1e9, "GB"}, {1 << 20, "MiB"}, {1e6, "MB"}} {
+		if s%unit.bytes == 0 {
+			return fmt.Sprintf("%d%s", s/unit.bytes, unit.name)
+		}
 	}
 	return fmt.Sprintf("%dB", int64(s))
 }

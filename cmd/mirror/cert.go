@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,6 +37,12 @@ With --client, make a certificate for a client, for servers that ask for one.`,
 			if days < 1 || days > 20*365 {
 				return &exitError{exitUsage, fmt.Errorf("--days %d: want 1 to %d", days, 20*365)}
 			}
+			if client != "" && len(hosts) > 0 {
+				return &exitError{exitUsage, errors.New("a certificate is for servers or for a client: leave out --host or --client")}
+			}
+			if client == "" && len(hosts) == 0 {
+				return &exitError{exitUsage, errors.New("say what names and addresses clients use, as --host reg.example,10.0.0.5, or which client the certificate is for, with --client")}
+			}
 			if client != "" {
 				return makeClientCert(cmd.OutOrStdout(), folder, client, life)
 			}
@@ -47,8 +55,6 @@ With --client, make a certificate for a client, for servers that ask for one.`,
 	f.StringVar(&folder, "dir", "certs", "write into this `folder`, where the authority is")
 	f.IntVar(&days, "days", 2*365, "how long the certificate is valid; the authority lasts 20 years")
 	f.SortFlags = false
-	cmd.MarkFlagsMutuallyExclusive("host", "client")
-	cmd.MarkFlagsOneRequired("host", "client")
 	return cmd
 }
 
@@ -66,14 +72,16 @@ func makeServerCert(out io.Writer, folder string, hosts []string, life time.Dura
 
   mirror serve --tls-cert-file %[1]s/server.crt --tls-key-file %[1]s/server.key
 
-Give %[2]s to each client, as:
+Give %[2]s to each client, with its own port where the mirror is not on 5000:
 
-  docker      /etc/docker/certs.d/%[3]s:5000/ca.crt
-  containerd  /etc/containerd/certs.d/%[3]s:5000/ca.crt, named by ca = "…" in hosts.toml beside it
-  podman      /etc/containers/certs.d/%[3]s:5000/ca.crt (CRI-O, skopeo and buildah the same)
+  docker      /etc/docker/certs.d/%[3]s/ca.crt
+  containerd  /etc/containerd/certs.d/%[3]s/ca.crt, named by ca = "…" in hosts.toml beside it
+  podman      /etc/containers/certs.d/%[3]s/ca.crt (CRI-O, skopeo and buildah the same)
   system      /usr/local/share/ca-certificates/mirror.crt and update-ca-certificates (Debian, Ubuntu)
               /etc/pki/ca-trust/source/anchors/mirror.crt and update-ca-trust (Fedora, RHEL)
-`, folder, ca, hosts[0])
+
+Everything that a client needs: mirror client docker --host %[3]s --tls --ca %[2]s
+`, folder, ca, net.JoinHostPort(hosts[0], "5000"))
 	return nil
 }
 
@@ -88,7 +96,9 @@ Serve clients that show one, and no others, with these settings:
 
   tls: {certFile: %[1]s/server.crt, keyFile: %[1]s/server.key, clientCAFile: %[1]s/ca.crt, requireClientCert: true}
 
-Docker wants the two files as client.cert and client.key beside ca.crt.
+Where a client wants the two files, and whether it works, says:
+
+  mirror client docker --host NAME:5000 --tls --ca %[1]s/ca.crt --cert %[1]s/%[2]s.crt --key %[1]s/%[2]s.key
 `, folder, name, made.Expires.Format("2006-01-02"))
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,6 +32,9 @@ as such a client would, from this machine.`,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 	}, nil)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if (m.Cert == "") != (m.Key == "") {
+			return &exitError{exitUsage, errors.New("a client's certificate needs its key: name both with --cert and --key")}
+		}
 		client, status, end := q.ifAny(cmd.Context())
 		defer end()
 		m.TLS = tls || !cmd.Flags().Changed("tls") && (cmd.Flags().Changed("ca") || q.TLS.enabled() || status.Server != nil && status.Server.TLS)
@@ -48,12 +52,17 @@ as such a client would, from this machine.`,
 		if q.json {
 			return printJSON(cmd.OutOrStdout(), setup)
 		}
+		if q.TLS.RequireClientCert && m.Cert == "" {
+			setup.Notes = append(setup.Notes, "This mirror serves only clients that show a certificate: 'mirror cert --client NAME' makes one, and --cert and --key here say where it goes.")
+		}
 		return printSetup(cmd.OutOrStdout(), setup)
 	}
 	f := cmd.Flags()
 	f.StringVar(&m.Host, "host", "", "how clients reach the mirror, as `name[:port]` (default this machine's name and the port that it serves on)")
 	f.BoolVar(&tls, "tls", false, "clients reach it by HTTPS, as behind a proxy (default what it serves by; with --ca they do)")
 	f.StringVar(&m.CA, "ca", "", "the authority that signed its certificate is in this PEM `file`, to be copied to clients")
+	f.StringVar(&m.Cert, "cert", "", "clients show the certificate in this PEM `file`, to be copied to them; 'mirror cert --client' makes one")
+	f.StringVar(&m.Key, "key", "", "its key, in a PEM `file`")
 	f.BoolVar(&check, "check", false, "ask the mirror as the client would, from this machine")
 	return cmd
 }

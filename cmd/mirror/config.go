@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -129,6 +131,9 @@ func (c config) check(origins settings.Origins) (config, error) {
 		key   string
 		check func() error
 	}{
+		{"listen", func() error { return checkAddress(c.Listen) }},
+		{"metrics.listen", func() error { return checkAddress(cmp.Or(c.Metrics.Listen, c.Listen)) }},
+		{"tls.redirectHTTP", func() error { return checkAddress(cmp.Or(c.TLS.RedirectHTTP, c.Listen)) }},
 		{"data", c.checkFolder},
 		{"trustedProxies", c.checkProxies},
 		{"upstreams", c.checkUpstreams},
@@ -170,6 +175,18 @@ func said(origins settings.Origins, key string, err error) error {
 		return fmt.Errorf("%s=%w", where, err)
 	}
 	return fmt.Errorf("%s: %s: %w", where, key, err)
+}
+
+// checkAddress reports whether text is no address to listen on. Without a port it would be any that is free.
+func checkAddress(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no address to listen on: write it as :5000 or 10.0.0.5:5000", text)
+	}
+	return nil
 }
 
 // checkFolder reports whether the data folder has no name, as a variable makes it that was set to nothing.

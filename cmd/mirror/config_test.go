@@ -111,7 +111,7 @@ func TestUpstreamFlagsOfOneHostAreItsEndpoints(t *testing.T) {
 func TestConfigMistakesAreNamed(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "there is no key hots here: is it host?"},
-		"not YAML":          {"upstreams: [", "line 1"},
+		"not YAML":          {"upstreams: [", "mirror.yaml:1: "},
 		"no such freshness": {"upstreams:\n  - host: docker.io\n    fresh: soon\n", "neither a duration like 5m nor forever"},
 		"no host":           {"upstreams:\n  - fresh: 5m\n", "not the name of a registry host"},
 		"a host twice":      {"upstreams:\n  - host: docker.io\n  - host: index.docker.io\n", "there twice"},
@@ -144,4 +144,17 @@ func loadConfig(t *testing.T, text string, args ...string) (config, error) {
 	c.configFile = path
 	err := c.load(cmd.Flags())
 	return c.config, err
+}
+
+func TestALimitOfRequestsLetsABurstThrough(t *testing.T) {
+	for text, want := range map[string]int{
+		"":                                 0,
+		"limits: {requestsPerSecond: 50}":  100,
+		"limits: {requestsPerSecond: 0.1}": 1,
+		"limits: {requestsPerSecond: 5, burst: 7}": 7,
+	} {
+		if got := load(t, text).front().Burst; got != want {
+			t.Errorf("%q: a burst of %d, want %d", text, got, want)
+		}
+	}
 }

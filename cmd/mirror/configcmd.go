@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap/zapcore"
 
+	"airmirror/api/certs"
 	"airmirror/cmd/mirror/settings"
 	"airmirror/deploy"
 )
@@ -24,10 +27,14 @@ func newConfigCheckCommand() *cobra.Command {
 	return settingsCommand(&cobra.Command{
 		Use:   "check",
 		Short: "Check the settings",
-		Long: `Check the settings of the file, the environment and the flags as 'mirror serve' would, and do
-nothing else. A mistake is named with its place, and exits with 2.`,
+		Long: `Check the settings of the file, the environment and the flags, and read the certificates, keys and
+users that they name, as 'mirror serve' would; and do nothing else. A mistake is named with its
+place, and exits with 2.`,
 		Example: `  mirror config check --config mirror.yaml`,
 	}, func(cmd *cobra.Command, c serveConfig) error {
+		if err := c.checkFiles(); err != nil {
+			return err
+		}
 		what := "the settings are"
 		if c.configFile != "" {
 			what = c.configFile + " is"
@@ -35,6 +42,26 @@ nothing else. A mistake is named with its place, and exits with 2.`,
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), what, "in order")
 		return err
 	})
+}
+
+// checkFiles reports what is wrong with the files that the settings name, as far as a server would not begin with them.
+func (c serveConfig) checkFiles() error {
+	log := newCommandLogger(zapcore.WarnLevel, zapcore.Lock(os.Stderr)) // of what a server begins with all the same
+	if c.TLS.enabled() {
+		if _, err := certs.Follow(c.TLS.files(), log); err != nil {
+			return &exitError{exitUsage, err}
+		}
+	}
+	if _, err := c.guard(log); err != nil {
+		return err
+	}
+	if _, err := newUpstream(c.upstreams(), c, log); err != nil {
+		return err
+	}
+	if _, err := c.Bundles.verifier(nil); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
 }
 
 func newConfigShowCommand() *cobra.Command {

@@ -26,7 +26,7 @@ type eventsConfig struct {
 // eventEndpoint is an [events.Endpoint].
 type eventEndpoint struct {
 	Name             string        `yaml:"name"`
-	URL              string        `yaml:"url"`
+	URL              string        `yaml:"url" secret:"url"`
 	Headers          []eventHeader `yaml:"headers,omitempty"`
 	Timeout          duration      `yaml:"timeout,omitempty"` // 10s if it is zero
 	CAFile           string        `yaml:"caFile,omitempty"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 type limitsConfig struct {
 	Requests          int      `yaml:"requests"` // at a time; 0 for any number
 	RequestsPerSecond float64  `yaml:"requestsPerSecond"`
-	Burst             int      `yaml:"burst"`
+	Burst             int      `yaml:"burst"`       // 0 for twice as many as in a second
 	Uploads           int      `yaml:"uploads"`     // requests that push
 	OpenUploads       int      `yaml:"openUploads"` // of a client, that have not ended; see [registry.OpenUploads]
 	Stall             duration `yaml:"stall"`
@@ -47,8 +48,12 @@ func (c limitsConfig) check() error {
 // front is what requests pass first.
 func (c config) front() front.Settings {
 	l := c.Limits
+	burst := l.Burst
+	if burst == 0 { // a pull begins with several requests at once
+		burst = int(math.Ceil(2 * l.RequestsPerSecond))
+	}
 	return front.Settings{
-		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, Uploads: l.Uploads, Stall: time.Duration(l.Stall),
+		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: burst, Uploads: l.Uploads, Stall: time.Duration(l.Stall),
 		Proxies: c.proxies(),
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newCommandLogger is the log of a command that opens a data folder itself: errors, in lines like those that the command
-// ends with.
-func newCommandLogger(out zapcore.WriteSyncer) *zap.Logger {
-	return zap.New(lines{LevelEnabler: zapcore.ErrorLevel, out: out})
+// newCommandLogger is the log of a command that does what a server does otherwise: what is as serious as level, in lines
+// like those that the command ends with.
+func newCommandLogger(level zapcore.Level, out zapcore.WriteSyncer) *zap.Logger {
+	return zap.New(lines{LevelEnabler: level, out: out})
 }
 
 // lines is a log for people.

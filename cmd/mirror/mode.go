@@ -13,7 +13,7 @@ import (
 func newModeCommand() *cobra.Command {
 	q := &question{}
 	return q.command(&cobra.Command{
-		Use:   "mode [online|offline|auto | read-only on|off]",
+		Use:   "mode [online|offline|auto | read-only [on|off]]",
 		Short: "Print or switch whether upstreams are asked, and whether anything is written",
 		Long: `Print the mode that the mirror is in, or switch to another one. It is kept until it is
 switched again, across restarts.
@@ -35,10 +35,10 @@ restarts, too.`,
 			switch {
 			case len(args) == 0:
 				return nil
-			case args[0] == readOnly && len(args) == 2 && (args[1] == "on" || args[1] == "off"):
+			case args[0] == readOnly && (len(args) == 1 || len(args) == 2 && (args[1] == "on" || args[1] == "off")):
 				return nil
 			case args[0] == readOnly:
-				return errors.New("read-only is switched on or off: say which")
+				return errors.New("read-only is switched on or off: say one of them, or nothing for on")
 			}
 			_, err := mirror.ParseMode(args[0])
 			if err == nil && len(args) > 1 {
@@ -50,8 +50,8 @@ restarts, too.`,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) (err error) {
 		var mode admin.Mode
 		switch {
-		case len(args) == 2:
-			return switchReadOnly(cmd, client, args[1] == "on", q.json)
+		case len(args) > 0 && args[0] == readOnly:
+			return switchReadOnly(cmd, client, args[len(args)-1] != "off", q.json)
 		case len(args) == 0:
 			mode, err = client.Mode(cmd.Context())
 		default:

@@ -82,6 +82,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.Var(&given.ShutdownTimeout, "shutdown-timeout", "how long transfers may take to end after SIGTERM")
 	f.StringVar(&given.TLS.CertFile, "tls-cert-file", "", "serve by TLS with the certificate in this PEM `file`; 'mirror cert' makes one")
 	f.StringVar(&given.TLS.KeyFile, "tls-key-file", "", "its key, in a PEM `file`")
+	f.StringVar(&given.TLS.RedirectHTTP, "tls-redirect-http", "", "send clients that come by HTTP on this `address` to HTTPS, as :80")
 	f.BoolVar(&given.Delete, "delete", given.Delete, "let clients delete manifests, tags and blobs")
 	f.StringVar(&given.LogLevel, "log-level", given.LogLevel, "log from this `level` on: debug, info, warn or error")
 	f.StringVar(&given.LogFormat, "log-format", given.LogFormat, "log in this `format`: console or json; auto is console on a terminal")

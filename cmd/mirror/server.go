@@ -55,10 +55,11 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	serveOn, prepareTLS, err := c.TLS.serve(ctx, listener, log)
+	served, err := c.TLS.serve(ctx, listener, log)
 	if err != nil {
 		return err
 	}
+	watch.expires = served.expires()
 	store, err := openStore(c.Data, cache.Options{Log: log})
 	if err != nil {
 		return err
@@ -91,9 +92,9 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
-	w.watch, w.reloader = watch, newReloader(w, guard, c, hangUp, level, prepareTLS, log)
+	w.watch, w.reloader = watch, newReloader(w, guard, c, hangUp, level, served.prepare, log)
 	printBanner(out, listener.Addr(), c, m.Mode(), guard.Summary())
-	return serveHTTP(ctx, listener, serveOn, w, guard, c, log)
+	return serveHTTP(ctx, listener, served.on, w, guard, c, log)
 }
 
 func listen(address, setting string) (net.Listener, error) {

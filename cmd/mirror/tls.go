@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -41,27 +42,55 @@ func (c tlsConfig) files() certs.Files {
 	return certs.Files{Cert: c.CertFile, Key: c.KeyFile, ClientCA: c.ClientCAFile, RequireClient: c.RequireClientCert}
 }
 
-// serve returns what has a server serve clients on listener, and what prepares it for its certificates as they are now, or others. It
-// begins to redirect those that come without TLS, until ctx ends.
-func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (serveOn func(*http.Server) error, prepare func(tlsConfig) (func(), error), err error) {
+// served is how a server reaches clients, by TLS or without.
+type served struct {
+	listener net.Listener
+	follower *certs.Follower // nil without TLS
+}
+
+// serve returns how a server serves clients on listener. It begins to redirect those that come without TLS, until ctx ends.
+func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (served, error) {
+	s := served{listener: listener}
 	if !c.enabled() {
-		return func(server *http.Server) error { return server.Serve(listener) }, func(tlsConfig) (func(), error) { return func() {}, nil }, nil
+		return s, nil
 	}
-	follower, err := certs.Follow(c.files(), log)
-	if err != nil {
-		return nil, nil, &exitError{exitUsage, err}
+	var err error
+	if s.follower, err = certs.Follow(c.files(), log); err != nil {
+		return s, &exitError{exitUsage, err}
 	}
 	if c.RedirectHTTP != "" {
 		plain, err := listen(c.RedirectHTTP, "tls.redirectHTTP")
 		if err != nil {
-			return nil, nil, err
+			return s, err
 		}
 		go serveRedirect(ctx, plain, listener.Addr(), log)
 	}
-	return func(server *http.Server) error {
-		server.TLSConfig = follower.Config()
-		return server.ServeTLS(listener, "", "")
-	}, func(next tlsConfig) (func(), error) { return follower.Prepare(next.files()) }, nil
+	return s, nil
+}
+
+// on has a server serve clients, until it is shut down.
+func (s served) on(server *http.Server) error {
+	if s.follower == nil {
+		return server.Serve(s.listener)
+	}
+	server.TLSConfig = s.follower.Config()
+	return server.ServeTLS(s.listener, "", "")
+}
+
+// prepare reads the certificates as they are now, or others, and returns what has clients served with them.
+func (s served) prepare(next tlsConfig) (use func(), err error) {
+	if s.follower == nil {
+		return func() {}, nil
+	}
+	return s.follower.Prepare(next.files())
+}
+
+// expires returns until when the certificate is valid; nil without TLS.
+func (s served) expires() func() time.Time {
+	if s.follower == nil {
+		return nil
+	}
+	return s.follower.Expires
 }
 
 // serveRedirect tells clients that come without TLS, until ctx ends, to come with it to the port of address.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -38,6 +39,7 @@ type watch struct {
 	pages   map[string]http.Handler
 	// listener is an address of its own, nil without one.
 	listener net.Listener
+	expires  func() time.Time // of the certificate; nil without TLS
 	log      *zap.Logger
 }
 
@@ -75,6 +77,7 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c se
 	}, c.front())
 	w.metrics.Watch(metrics.Sources{
 		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
+		CertificateExpires: w.expires,
 	})
 	return w.front
 }
@@ -101,8 +104,11 @@ func (w *watch) serve(ctx context.Context) {
 
 // checks are what has to be in order for the mirror to be ready. That upstreams answer is none of it.
 func (w *works) checks(c serveConfig) []front.Check {
+	index := filepath.Join(c.Data, indexName)
+	opened, _ := os.Stat(index)
 	return []front.Check{
 		{Name: "the data folder cannot be written to", Do: func(context.Context) error { return tryFolder(c.Data) }},
+		{Name: "the index was removed or replaced", Do: func(context.Context) error { return sameFile(index, opened) }},
 		{Name: "the index cannot be read", Do: func(ctx context.Context) error {
 			_, err := w.store.Repos(ctx, "", 1)
 			return err
@@ -114,6 +120,16 @@ func (w *works) checks(c serveConfig) []front.Check {
 			return w.mirror.Writable()
 		}},
 	}
+}
+
+// sameFile reports whether the file at path is no longer the one that it was: what is open there can be read on, and
+// keeps nothing.
+func sameFile(path string, was os.FileInfo) error {
+	now, err := os.Stat(path)
+	if err == nil && !os.SameFile(now, was) {
+		err = fmt.Errorf("%s is another file than the one in use", path)
+	}
+	return err
 }
 
 // tryFolder reports whether a file cannot be written in a folder.

@@ -82,7 +82,14 @@ func ask(ctx context.Context, client *http.Client, method, url string, tell func
 
 // client reaches m and follows no redirection, as it makes none.
 func (m Mirror) client() (*http.Client, error) {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: &tls.Config{}}
+	if m.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(m.Cert, m.Key)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use the certificate %s with the key %s: %w", m.Cert, m.Key, err)
+		}
+		transport.TLSClientConfig.Certificates = []tls.Certificate{cert}
+	}
 	if m.CA != "" {
 		text, err := os.ReadFile(m.CA)
 		if err != nil {
@@ -92,7 +99,7 @@ func (m Mirror) client() (*http.Client, error) {
 		if !pool.AppendCertsFromPEM(text) {
 			return nil, fmt.Errorf("there is no certificate in %s", m.CA)
 		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+		transport.TLSClientConfig.RootCAs = pool
 	}
 	return &http.Client{
 		Transport: transport, Timeout: checkTimeout,
@@ -102,8 +109,12 @@ func (m Mirror) client() (*http.Client, error) {
 
 // hint adds what to do about an error of the connection.
 func hint(m Mirror, err error) error {
-	unknown, wrongName := x509.UnknownAuthorityError{}, x509.HostnameError{}
+	unknown, wrongName, invalid := x509.UnknownAuthorityError{}, x509.HostnameError{}, x509.CertificateInvalidError{}
 	switch {
+	case m.Cert == "" && strings.Contains(err.Error(), "tls: certificate required"): // an alert, which has no type
+		return fmt.Errorf("%w: clients have to show one, which 'mirror cert --client NAME' makes; name it with --cert and --key", err)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("%w; make a new one in its place, with 'mirror cert', or set the clock", err)
 	case errors.As(err, &wrongName):
 		return fmt.Errorf("%w; make one for that name: mirror cert --host", err)
 	case errors.As(err, &unknown):

@@ -13,6 +13,7 @@ type Mirror struct {
 	Host      string   // name or address, with the port unless it is that of HTTP or HTTPS
 	TLS       bool     // it is reached by HTTPS
 	CA        string   // the file of an authority that clients need to be given; "" if they know it
+	Cert, Key string   // the files of a certificate that clients have to show and of its key; "" if they need none
 	Upstreams []string // hosts that it mirrors; bare names belong to the first
 }
 
@@ -80,6 +81,7 @@ func docker(m Mirror) Setup {
 	text, _ := json.MarshalIndent(daemon, "", "  ") // of strings
 	s := Setup{Files: []File{{Path: "/etc/docker/daemon.json", Text: string(text) + "\n"}}, Then: "systemctl restart docker"}
 	s.giveCA(m, "/etc/docker/certs.d/"+m.Host+"/ca.crt")
+	s.giveCert(m, "/etc/docker/certs.d/"+m.Host+"/client.cert", "/etc/docker/certs.d/"+m.Host+"/client.key")
 	if len(m.Upstreams) > 0 && m.Upstreams[0] != "docker.io" {
 		s.Notes = append(s.Notes, "Docker asks its registry-mirrors for images of Docker Hub, by bare names; on this mirror those belong to "+m.Upstreams[0]+".")
 	}
@@ -92,10 +94,15 @@ func containerd(m Mirror) Setup {
 	s := Setup{Notes: []string{
 		`containerd reads these files at each pull if its config.toml says so: config_path = "/etc/containerd/certs.d" in [plugins."io.containerd.grpc.v1.cri".registry] (containerd 1) or [plugins."io.containerd.cri.v1.images".registry] (containerd 2). ctr takes --hosts-dir /etc/containerd/certs.d.`,
 	}}
-	ca := ""
+	tls := ""
 	if m.CA != "" {
 		s.Files = append(s.Files, File{Path: folder + m.Host + "/ca.crt", Copy: m.CA})
-		ca = fmt.Sprintf("  ca = %q\n", folder+m.Host+"/ca.crt")
+		tls = fmt.Sprintf("  ca = %q\n", folder+m.Host+"/ca.crt")
+	}
+	if m.Cert != "" {
+		cert, key := folder+m.Host+"/client.crt", folder+m.Host+"/client.key"
+		s.giveCert(m, cert, key)
+		tls += fmt.Sprintf("  client = [[%q, %q]]\n", cert, key)
 	}
 	for _, host := range m.Upstreams {
 		server := host
@@ -103,10 +110,10 @@ func containerd(m Mirror) Setup {
 			server = "registry-1.docker.io"
 		}
 		s.Files = append(s.Files, File{Path: folder + host + "/hosts.toml", Text: fmt.Sprintf(
-			"server = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n%s", "https://"+server, m.URL(), ca)})
+			"server = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n%s", "https://"+server, m.URL(), tls)})
 	}
 	// Under its own name it takes pushes, too.
-	s.Files = append(s.Files, File{Path: folder + m.Host + "/hosts.toml", Text: fmt.Sprintf("server = %q\n\n[host.%q]\n%s", m.URL(), m.URL(), ca)})
+	s.Files = append(s.Files, File{Path: folder + m.Host + "/hosts.toml", Text: fmt.Sprintf("server = %q\n\n[host.%q]\n%s", m.URL(), m.URL(), tls)})
 	return s
 }
 
@@ -126,6 +133,7 @@ func podman(m Mirror, then string) Setup {
 	}
 	s := Setup{Files: []File{{Path: "/etc/containers/registries.conf.d/mirror.conf", Text: text.String()}}, Then: then}
 	s.giveCA(m, "/etc/containers/certs.d/"+m.Host+"/ca.crt")
+	s.giveCert(m, "/etc/containers/certs.d/"+m.Host+"/client.cert", "/etc/containers/certs.d/"+m.Host+"/client.key")
 	return s
 }
 
@@ -136,10 +144,19 @@ func k3s(m Mirror) Setup {
 		fmt.Fprintf(&text, "  %q:\n    endpoint: [%q]\n", host, m.URL())
 	}
 	s := Setup{Then: "systemctl restart k3s        # k3s-agent on agents; for RKE2 the folder is rancher/rke2, the services rke2-server and rke2-agent"}
+	var tls []string
 	if m.CA != "" {
 		const path = "/etc/rancher/k3s/mirror-ca.crt"
-		fmt.Fprintf(&text, "configs:\n  %q:\n    tls: {ca_file: %s}\n", m.Host, path)
+		tls = append(tls, "ca_file: "+path)
 		s.giveCA(m, path)
+	}
+	if m.Cert != "" {
+		const cert, key = "/etc/rancher/k3s/mirror-client.crt", "/etc/rancher/k3s/mirror-client.key"
+		tls = append(tls, "cert_file: "+cert, "key_file: "+key)
+		s.giveCert(m, cert, key)
+	}
+	if len(tls) > 0 {
+		fmt.Fprintf(&text, "configs:\n  %q:\n    tls: {%s}\n", m.Host, strings.Join(tls, ", "))
 	}
 	s.Files = append([]File{{Path: "/etc/rancher/k3s/registries.yaml", Text: text.String()}}, s.Files...)
 	return s
@@ -162,6 +179,11 @@ func buildkit(m Mirror) Setup {
 		fmt.Fprintf(&text, "  ca = [%q]\n", path)
 		s.giveCA(m, path)
 	}
+	if m.Cert != "" {
+		const cert, key = "/etc/buildkit/mirror-client.crt", "/etc/buildkit/mirror-client.key"
+		fmt.Fprintf(&text, "\n[[registry.%q.keypair]]\n  key = %q\n  cert = %q\n", m.Host, key, cert)
+		s.giveCert(m, cert, key)
+	}
 	s.Files = append([]File{{Path: "/etc/buildkit/buildkitd.toml", Text: text.String()}}, s.Files...)
 	return s
 }
@@ -178,5 +200,12 @@ func kubernetes(m Mirror) Setup {
 func (s *Setup) giveCA(m Mirror, path string) {
 	if m.CA != "" {
 		s.Files = append(s.Files, File{Path: path, Copy: m.CA})
+	}
+}
+
+// giveCert has the certificate that a client shows copied to it, and its key.
+func (s *Setup) giveCert(m Mirror, cert, key string) {
+	if m.Cert != "" {
+		s.Files = append(s.Files, File{Path: cert, Copy: m.Cert}, File{Path: key, Copy: m.Key})
 	}
 }

@@ -56,6 +56,30 @@ func TestEveryClientIsToldOfTheMirror(t *testing.T) {
 	}
 }
 
+// TestEveryClientIsGivenItsCertificate: the files that its configuration names, or where it looks for them.
+func TestEveryClientIsGivenItsCertificate(t *testing.T) {
+	m := secure
+	m.Cert, m.Key = "certs/node.crt", "certs/node.key"
+	for _, kind := range clients.Kinds {
+		setup, err := clients.For(kind, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, copied := "", map[string]string{}
+		for _, file := range setup.Files {
+			text += file.Text
+			copied[file.Copy] = file.Path
+		}
+		for _, from := range []string{m.Cert, m.Key} {
+			path := copied[from]
+			looked := kind == "docker" || kind == "podman" || kind == "crio" // in a folder, for names
+			if path == "" || !looked && !strings.Contains(text, path) || looked && !strings.Contains(path, "/certs.d/reg.example/client.") {
+				t.Errorf("%s: %s goes to %q, and is named in\n%s", kind, from, path, text)
+			}
+		}
+	}
+}
+
 func TestWhatIsWrittenCanBeRead(t *testing.T) {
 	for _, m := range []clients.Mirror{plain, secure} {
 		docker, _ := clients.For("docker", m)

@@ -146,7 +146,7 @@ func Nearest(name string, words []string) (nearest string, ok bool) {
 	nearest = slices.MinFunc(words, func(a, b string) int {
 		return distance(lower, strings.ToLower(a)) - distance(lower, strings.ToLower(b))
 	})
-	return nearest, distance(lower, strings.ToLower(nearest)) <= 2
+	return nearest, distance(lower, strings.ToLower(nearest)) <= min(2, (len(name)+1)/2) // of a letter or two, all are near
 }
 
 // distance is how many bytes have to be inserted, removed or replaced to make b of a.

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -38,7 +40,7 @@ type Key struct {
 	Path   string // tls.certFile
 	Env    string // MIRROR_TLS_CERT_FILE
 	Flag   string // tls-cert-file
-	Secret bool   // its value is not to be shown: the field is tagged secret:"true"
+	Secret bool   // its value is not to be shown: the field is tagged secret:"true", or secret:"url" for a URL that may hold one
 	value  reflect.Value
 }
 
@@ -62,18 +64,26 @@ func Load(c any, layers Layers) (Origins, error) {
 	for _, key := range Keys(c) {
 		if text, ok := env[key.Env]; ok {
 			if err := set(key.value, text); err != nil {
-				return nil, fmt.Errorf("%s=%s: %w", key.Env, text, err)
+				return nil, fmt.Errorf("%s: %w", said(key, key.Env, "=", text), err)
 			}
 			origins[key.Path] = key.Env
 		}
 		if text, ok := layers.Flags[key.Path]; ok {
 			if err := set(key.value, text); err != nil {
-				return nil, fmt.Errorf("--%s %s: %w", key.Flag, text, err)
+				return nil, fmt.Errorf("%s: %w", said(key, "--"+key.Flag, " ", text), err)
 			}
 			origins[key.Path] = "--" + key.Flag
 		}
 	}
 	return origins, nil
+}
+
+// said is a variable or a flag with what it was set to, if no part of that can be a secret.
+func said(key Key, name, separator, text string) string {
+	if t := key.value.Type(); key.Secret || t.Kind() == reflect.Slice && isSection(t.Elem()) {
+		return name
+	}
+	return name + separator + text
 }
 
 func loadFile(root reflect.Value, layers Layers, origins Origins) error {
@@ -83,13 +93,33 @@ func loadFile(root reflect.Value, layers Layers, origins Origins) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		return fmt.Errorf("%s: %w", layers.File, err)
+		return malformed(layers, err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: there is more than one YAML document in it", layers.File)
 	}
 	f := file{name: layers.File, origins: origins}
 	return f.fill(doc.Content[0], root, "")
+}
+
+// syntax is what the parser says, for want of a type.
+var syntax = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
+
+// malformed says where a file is no YAML.
+func malformed(layers Layers, err error) error {
+	said := syntax.FindStringSubmatch(err.Error())
+	if said == nil {
+		return fmt.Errorf("%s: %w", layers.File, err)
+	}
+	why := said[2]
+	lines := bytes.Split(layers.Text, []byte("\n"))
+	if n, err := strconv.Atoi(said[1]); err == nil && n >= 1 && n <= len(lines) {
+		indent := lines[n-1][:len(lines[n-1])-len(bytes.TrimLeft(lines[n-1], " \t"))]
+		if bytes.ContainsRune(indent, '\t') {
+			why = "there is a tab: YAML is indented by spaces"
+		}
+	}
+	return fmt.Errorf("%s:%s: %s", layers.File, said[1], why)
 }
 
 // set reads one value. A list of strings may also be written with commas between.

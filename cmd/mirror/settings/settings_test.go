@@ -29,7 +29,8 @@ type section struct {
 
 type item struct {
 	Inlined `yaml:",inline"`
-	Limit   *wait `yaml:"limit"`
+	URL     string `yaml:"url,omitempty" secret:"url"`
+	Limit   *wait  `yaml:"limit"`
 }
 
 type Inlined struct {
@@ -63,7 +64,7 @@ func TestEachLayerIsOverTheOneBefore(t *testing.T) {
 	want := config{
 		Name: "file", Number: 4, On: true, Words: []string{"c", "d"}, Wait: wait(3 * time.Second),
 		Section: section{CertFile: "flag: no YAML", Password: "file"},
-		Items:   []item{{Inlined{"one"}, &limit}, {Inlined{"two"}, nil}},
+		Items:   []item{{Inlined{"one"}, "", &limit}, {Inlined{"two"}, "", nil}},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
@@ -89,8 +90,11 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"a list that is not":    {text: "items: {host: x}", want: "c.yaml:1: items: want a list here"},
 		"its own text":          {text: "wait: soon", want: `c.yaml:1: wait: "soon": want a duration`},
 		"two documents":         {text: "on: true\n---\non: false", want: "more than one YAML document"},
-		"no YAML":               {text: "a: [", want: "c.yaml: "},
+		"no YAML":               {text: "on: true\nwords: [", want: "c.yaml:2: "},
+		"a tab":                 {text: "section:\n\tcertFile: x", want: "c.yaml:2: there is a tab: YAML is indented by spaces"},
+		"one letter":            {text: "x: 1", want: "there are name, number"},
 		"a variable":            {env: "MIRROR_ON=maybe", want: "MIRROR_ON=maybe: want true or false"},
+		"a secret":              {env: "MIRROR_ITEMS=[{hots: x, password: hidden}]", want: "MIRROR_ITEMS: there is no key hots here: is it host?"},
 		"a flag":                {flag: "soon", want: "--wait soon: want a duration"},
 	} {
 		t.Run(name, func(t *testing.T) {

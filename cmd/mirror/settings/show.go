@@ -3,6 +3,7 @@ package settings
 import (
 	"bytes"
 	"fmt"
+	"net/url"
 	"reflect"
 	"strings"
 
@@ -81,7 +82,10 @@ func masked(v reflect.Value) reflect.Value {
 			case !field.IsExported():
 			case field.Tag.Get("secret") == "":
 				c.Field(i).Set(like(masked(v.Field(i)), field.Type))
-			case !v.Field(i).IsZero():
+			case v.Field(i).IsZero():
+			case field.Tag.Get("secret") == "url":
+				c.Field(i).SetString(maskedURL(v.Field(i).String()))
+			default:
 				c.Field(i).SetString(mask)
 			}
 		}
@@ -94,6 +98,31 @@ func masked(v reflect.Value) reflect.Value {
 		return c
 	}
 	return v
+}
+
+// maskedURL leaves of a URL who is asked, and masks passwords and what stands behind the host: it is a secret of many
+// a listener.
+func maskedURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return mask
+	}
+	if u.Host == "" { // a word in the place of a URL
+		return text
+	}
+	shown := u.Scheme + "://"
+	if u.User != nil {
+		shown += u.User.Username()
+		if _, set := u.User.Password(); set {
+			shown += ":" + mask
+		}
+		shown += "@"
+	}
+	shown += u.Host
+	if rest := u.RequestURI(); rest != "/" || u.Fragment != "" {
+		shown += "/" + mask
+	}
+	return shown
 }
 
 // like gives back the pointer that masked has looked through.

@@ -1,6 +1,8 @@
 package settings_test
 
 import (
+	"regexp"
+	"strings"
 	"testing"
 
 	"airmirror/cmd/mirror/settings"
@@ -40,5 +42,25 @@ named: # c.yaml:4
 	}
 	if c.Section.Password != "hidden" {
 		t.Error("what is shown was masked where it is used, too")
+	}
+}
+
+func TestShowTellsOfAURLWhoIsAsked(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://proxy.corp:3128":             "http://proxy.corp:3128",
+		"http://me:hidden@proxy.corp:3128":   "http://me:********@proxy.corp:3128",
+		"https://chat.corp/hooks/hidden":     "https://chat.corp/********",
+		"https://chat.corp/?token=hidden":    "https://chat.corp/********",
+		"http://me:hidden%x@proxy.corp:3128": "********",
+		"none":                               "none",
+	} {
+		c := config{Items: []item{{URL: url}}}
+		got, err := settings.Show(&c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(got, "hidden") || !regexp.MustCompile(`url: '?`+regexp.QuoteMeta(want)+`'?\n`).MatchString(got) {
+			t.Errorf("%s is shown as\n%s\nwant %s", url, got, want)
+		}
 	}
 }
