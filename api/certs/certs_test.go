@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +52,40 @@ func TestAnAuthorityIsKept(t *testing.T) {
 	leaf, _ := read(t, dir)
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "two.example"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestARenewedKeyIsReadByWhoReadItBefore: a server is often another user than who renews.
+func TestARenewedKeyIsReadByWhoReadItBefore(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no groups of files")
+	}
+	dir := t.TempDir()
+	create(t, dir, "reg.example")
+	key, authority := filepath.Join(dir, certs.ServerKey), filepath.Join(dir, certs.AuthorityKey)
+	must(t, os.Chmod(key, 0o644))
+	if os.Getuid() == 0 {
+		must(t, os.Chown(key, 12345, 23456))
+	}
+	before, err := os.Stat(key)
+	must(t, err)
+	create(t, dir, "reg.example")
+	for path, want := range map[string]os.FileMode{key: 0o640, authority: 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want %v", path, info.Mode(), err, want)
+		}
+	}
+	after, err := os.Stat(key)
+	must(t, err)
+	if os.SameFile(before, after) {
+		t.Error("the key was not renewed")
+	}
+	owner := func(info os.FileInfo) [2]uint64 {
+		sys := reflect.ValueOf(info.Sys()).Elem()
+		return [2]uint64{sys.FieldByName("Uid").Uint(), sys.FieldByName("Gid").Uint()}
+	}
+	if owner(before) != owner(after) {
+		t.Errorf("the key belongs to %v, and before to %v", owner(after), owner(before))
 	}
 }
 

@@ -223,7 +223,8 @@ func sign(template *x509.Certificate, authority pair) (pair, error) {
 	return pair{cert, key}, err
 }
 
-// write puts both files in their places, each whole or not at all; nobody else may read the key.
+// write puts both files in their places, each whole or not at all. Nobody else may read the key, but for who was let read
+// the one before.
 func (p pair) write(folder, certName, keyName string, chain []byte) error {
 	key, err := x509.MarshalPKCS8PrivateKey(p.key)
 	if err != nil {
@@ -241,8 +242,15 @@ func replace(path string, data []byte, mode os.FileMode) error {
 		return err
 	}
 	defer os.Remove(temp.Name()) //nolint:errcheck // it has its name by then
-	_, err = temp.Write(data)
-	err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close())
+	if before, missing := os.Stat(path); missing == nil {
+		err = likeBefore(temp, before, mode)
+	} else {
+		err = temp.Chmod(mode)
+	}
+	if err == nil {
+		_, err = temp.Write(data)
+	}
+	err = errors.Join(err, temp.Sync(), temp.Close())
 	if err != nil {
 		return err
 	}

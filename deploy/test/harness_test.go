@@ -59,7 +59,7 @@ func wantSettings(t *testing.T, config string, variables ...string) {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, "config", "check", "--config", path)
+	cmd := exec.Command(bin, "config", "check", "--no-files", "--config", path)
 	cmd.Env = variables
 	var said bytes.Buffer
 	cmd.Stderr = &said
