@@ -80,7 +80,7 @@ Give %[2]s to each client, with its own port where the mirror is not on 5000:
   system      /usr/local/share/ca-certificates/mirror.crt and update-ca-certificates (Debian, Ubuntu)
               /etc/pki/ca-trust/source/anchors/mirror.crt and update-ca-trust (Fedora, RHEL)
 
-Everything that a client needs: mirror client docker --host %[3]s --tls --ca %[2]s
+Everything that a client needs: mirror client docker --host %[3]s --ca %[2]s
 `, folder, ca, net.JoinHostPort(hosts[0], "5000"))
 	return nil
 }
@@ -98,7 +98,7 @@ Serve clients that show one, and no others, with these settings:
 
 Where a client wants the two files, and whether it works, says:
 
-  mirror client docker --host NAME:5000 --tls --ca %[1]s/ca.crt --cert %[1]s/%[2]s.crt --key %[1]s/%[2]s.key
+  mirror client docker --host NAME:5000 --ca %[1]s/ca.crt --cert %[1]s/%[2]s.crt --key %[1]s/%[2]s.key
 `, folder, name, made.Expires.Format("2006-01-02"))
 	return nil
 }
