@@ -157,5 +157,17 @@ func (in *importing) finish(ctx context.Context) error {
 	for i := range in.doc.Images {
 		in.tell(Event{Kind: KindImage, Image: &in.doc.Images[i]})
 	}
-	return in.c.noteImported(ctx, in.doc)
+	if err := in.c.noteImported(ctx, in.doc); err != nil {
+		return err
+	}
+	in.c.dropSuperseded(ctx, in.doc, in.set())
+	return nil
+}
+
+// set is the name of the volumes that are being imported, or "".
+func (in *importing) set() string {
+	if in.req.Volume == nil {
+		return ""
+	}
+	return in.req.Volume.Set
 }
