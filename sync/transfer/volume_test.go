@@ -162,14 +162,18 @@ func TestAnImportThatNobodyCanEndIsGivenUp(t *testing.T) {
 						s.must(err)
 					}
 				}
+				waiting, err := s.Waiting(t.Context())
+				if s.must(err); len(waiting) != 2 || waiting[0].Next != 3 || waiting[1].Bundle == "" || waiting[0].Since.IsZero() {
+					t.Errorf("waiting: %+v", waiting)
+				}
 				if inVolumes {
 					s.sendAll(volumes(later.data, 11000))
 				} else {
 					s.take(later.data, transfer.ImportRequest{})
 				}
-				notes, err := s.store.Notes(t.Context(), "bundle open")
-				if s.must(err); notes["waits"] != nil || notes["elsewhere"] == nil {
-					t.Errorf("notes %q", notes)
+				waiting, err = s.Waiting(t.Context())
+				if s.must(err); len(waiting) != 1 || waiting[0].Set != "elsewhere" {
+					t.Errorf("waiting: %+v", waiting)
 				}
 				s.restart()
 				for number := 3; number <= len(others); number++ {

@@ -1,14 +1,41 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
 	"airmirror/sync/bundle"
 )
+
+// Waiting is an import that waits for a volume. What it brought is kept from the collector until it is given up.
+type Waiting struct {
+	Set    string    `json:"set"`              // the name of its volumes
+	Bundle string    `json:"bundle,omitempty"` // its ID, if the volumes that came say it
+	Next   int       `json:"next"`             // the number of the volume that is wanted
+	Since  time.Time `json:"since"`            // when the one before it came
+}
+
+// Waiting lists the imports that wait for a volume, the one that waits longest first.
+func (c *Carrier) Waiting(ctx context.Context) (list []Waiting, err error) {
+	notes, err := c.store.Notes(ctx, openNotes)
+	for set, note := range notes {
+		state := &openImport{}
+		if json.Unmarshal(note, state) == nil && !state.Done { // one that cannot be read is given up with the next start
+			list = append(list, Waiting{set, state.Bundle, state.Next, state.Updated})
+		}
+	}
+	slices.SortFunc(list, func(a, b Waiting) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Set, b.Set)) })
+	if err != nil {
+		err = fmt.Errorf("read which imports wait for a volume: %w", err)
+	}
+	return list, err
+}
 
 // dropSuperseded gives up imports that wait for a volume of a bundle that came whole in another way, or of an older one of
 // the same source for the same destination: its next volume would be refused, and until the import has waited too long no
