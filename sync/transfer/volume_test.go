@@ -63,6 +63,9 @@ func TestABundleComesInVolumes(t *testing.T) {
 				summary, err := s.sendVolume(all, i+1)
 				s.must(err)
 				if summary.Next == nil && (i+1)*size >= len(data)-1024 { // nothing but the end mark comes after it
+					if summary.New != summary.Bytes {
+						t.Errorf("%d bytes are new of %d", summary.New, summary.Bytes)
+					}
 					break
 				}
 				if summary.Next == nil || summary.Next.Number != i+2 || len(s.tags()) > 0 {
