@@ -56,7 +56,7 @@ func (im *imports) run() error {
 			return im.failed(source, err)
 		}
 	}
-	return writeReceipt(im.cmd, im.client, im.receipt)
+	return nil
 }
 
 // failed says which source an import failed at.
