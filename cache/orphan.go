@@ -62,8 +62,12 @@ func (s *Store) unnamed(ctx context.Context, files []mirror.Orphan) (unnamed []m
 }
 
 // orphaned reports whether the file of d is there and nobody names it. It keeps others from changing that meanwhile; one
-// that is being named or deleted is none.
+// that is being named or deleted is none, nor is one that is protected: an import whose process died as it committed a
+// part goes on with that file ([Store.Grow]).
 func (s *Store) orphaned(ctx context.Context, d digest.Digest) (bool, error) {
+	if s.doomed.isProtected(d) {
+		return false, nil
+	}
 	release := s.guards.try(d)
 	if release == nil {
 		return false, nil
@@ -83,7 +87,7 @@ func (s *Store) orphaned(ctx context.Context, d digest.Digest) (bool, error) {
 func (s *Store) DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error) {
 	_, dropped, err = s.removeFile(ctx, d, func() (bool, error) {
 		written, err := s.blobs.Written(ctx, d)
-		return written.Before(before), err
+		return written.Before(before) && !s.doomed.isProtected(d), err
 	})
 	return dropped, explain(err, "drop the file of blob %s", d)
 }

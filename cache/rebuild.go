@@ -28,7 +28,9 @@ type RebuildSources struct {
 	Progress mirror.Progress
 }
 
-// Name is what somebody remembers of an image.
+// Name is what somebody remembers of an image, or of a repository: then it has neither tag nor digest, and Origin is what
+// [mirror.Store.RepoOrigin] said. It counts if it comes before the images of the repository, which has the origin of the
+// first of them otherwise.
 type Name struct {
 	Repo      mirror.Repo
 	Tag       string // "" if it was held by its digest only

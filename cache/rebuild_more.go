@@ -34,6 +34,9 @@ func (r *rebuild) name(n Name) error {
 	if strength(n.Origin) == 0 {
 		n.Origin = mirror.Pushed
 	}
+	if n.Digest == "" && n.Tag == "" {
+		return r.repo(n)
+	}
 	c := content{n.Repo, n.Digest}
 	if err := r.manifest(c, n.MediaType, n.Origin, now(), func() { r.named[c] = true }); err != nil || n.Tag == "" {
 		return err
@@ -42,6 +45,17 @@ func (r *rebuild) name(n Name) error {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", n.Tag)
 	}
 	return r.tag(tagName{n.Repo, n.Tag}, tagRecord{Digest: n.Digest, Origin: n.Origin, Updated: now()})
+}
+
+// repo records whose a repository is, if that is not known: one that is local must not be asked upstream for, though what
+// is in it was imported.
+func (r *rebuild) repo(n Name) error {
+	return r.add(step{do: func(tx WriteTx) error {
+		if has(tx, tableRepos, n.Repo.String()) {
+			return nil
+		}
+		return put(tx, tableRepos, n.Repo.String(), repoRecord{Origin: n.Origin, Created: now()})
+	}})
 }
 
 // relatives records what belongs to an image that is recorded: the platforms of an index, and what refers to it. One that

@@ -170,6 +170,31 @@ func TestRebuildFromNames(t *testing.T) {
 	}
 }
 
+// TestRebuildKeepsWhoseARepositoryIs, whatever the origin of what is in it: a local one is not to be asked upstream for.
+func TestRebuildKeepsWhoseARepositoryIs(t *testing.T) {
+	s := stock(t)
+	local, gone := mirror.Repo{Host: "docker.io", Path: "team/local"}, mirror.Repo{Host: "docker.io", Path: "team/gone"}
+	known := mirror.Repo{Host: "docker.io", Path: "team/known"}
+	s.must(s.PutManifest(t.Context(), known, s.list, "list"))
+	s.rebuild(cache.RebuildSources{Backup: s.backup(), Names: names(
+		cache.Name{Repo: local, Origin: mirror.Pushed},
+		cache.Name{Repo: gone, Origin: mirror.Pushed},
+		cache.Name{Repo: known, Origin: mirror.Mirrored},
+		cache.Name{Repo: local, Tag: "list", Digest: s.list.Digest, Origin: mirror.Imported},
+	)})
+	for _, repo := range []mirror.Repo{local, gone} {
+		if origin, err := s.RepoOrigin(t.Context(), repo); err != nil || origin != mirror.Pushed {
+			t.Errorf("%s is %q, %v; want it local", repo, origin, err)
+		}
+	}
+	if origin, err := s.RepoOrigin(t.Context(), known); err != nil || origin == mirror.Mirrored {
+		t.Errorf("%s is %q, %v; want it as in the backup", known, origin, err)
+	}
+	if tag, err := s.Tag(t.Context(), local, "list"); err != nil || tag.Origin != mirror.Imported {
+		t.Errorf("%+v, %v", tag, err)
+	}
+}
+
 // TestRebuildAfterChanges: some was pushed after the backup, some was lost.
 func TestRebuildAfterChanges(t *testing.T) {
 	s := stock(t)

@@ -77,6 +77,16 @@ func TestOrphans(t *testing.T) {
 			t.Errorf("dropped %v, %v; want %v", got, err, dropped)
 		}
 	}
+	release := s.Protect(want[1])
+	if dropped, err := s.DropOrphan(t.Context(), want[1], time.Now().Add(time.Minute)); dropped || err != nil {
+		t.Errorf("dropped %v, %v; it is protected", dropped, err)
+	}
+	if slices.Contains(orphans(t, s), want[1]) {
+		t.Error("what is protected is listed")
+	}
+	if release(); !slices.Contains(orphans(t, s), want[1]) {
+		t.Error("what is protected no more is not listed")
+	}
 	if err := receive(t.Context(), s, "blob 7"); err != nil { // adopts the file
 		t.Fatal(err)
 	}

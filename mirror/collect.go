@@ -19,8 +19,9 @@ type CollectStore interface {
 	// Survey runs f over one consistent view of everything that is held. It holds no lock that a writer waits for, but the
 	// space of what is deleted meanwhile is used again only after it. f must not write to the store.
 	Survey(ctx context.Context, f func(Survey) error) error
-	// Protect keeps [CollectStore.Sweep] from taking manifests and blobs by these digests, in any repository, until
-	// release is called, once or more often. What is held when it returns stays. It is not durable.
+	// Protect keeps [CollectStore.Sweep] from taking manifests and blobs by these digests, in any repository, and
+	// [CollectStore.DropOrphan] from taking their files, until release is called, once or more often. What is held when it
+	// returns stays. It is not durable.
 	Protect(digests ...digest.Digest) (release func())
 	// Sweep takes out what is condemned, as far as nothing has come to need it; each [Condemned] in one transaction but
 	// for its Blobs, or several together as far as no transaction becomes long. Other writers come in between. Files go
@@ -38,7 +39,7 @@ type CollectStore interface {
 	// an upload that is not there (any more) is no error.
 	ExpireUpload(ctx context.Context, id string, idle time.Time) (expired bool, err error)
 	// Orphans lists files of blobs that the index does not name, in no order: what crashes left. It leaves out those that
-	// are about to be named or removed.
+	// are about to be named or removed, and those that are protected.
 	Orphans(ctx context.Context) iter.Seq2[Orphan, error]
 	// DropOrphan removes the file of a blob unless the index names it by now or it was written since before.
 	DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error)

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"airmirror/api/events"
 	"airmirror/mirror"
@@ -22,8 +23,18 @@ type Storage struct {
 	Held int64 `json:"held"` // bytes of blobs and manifests
 	// Collection is what the collector is doing and did, as package gc has it.
 	Collection json.RawMessage `json:"collection,omitempty"`
+	// Imports are those that wait for a volume.
+	Imports []WaitingImport `json:"imports,omitempty"`
 	// Events are the endpoints of events.
 	Events []events.Status `json:"events,omitempty"`
+}
+
+// WaitingImport is an import of volumes of which the next one has not come.
+type WaitingImport struct {
+	Set    string    `json:"set"`              // the name of its volumes
+	Bundle string    `json:"bundle,omitempty"` // the ID of what is in them, if it is known
+	Next   int       `json:"next"`             // the number of the volume that is wanted
+	Since  time.Time `json:"since"`
 }
 
 // Mode is the mode that a mirror is in, or is to switch to.

@@ -189,14 +189,15 @@ func (s source) open(stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(s.path)
 }
 
-// describe says of the volume in path what is known about it.
-func describe(to *transfer.Volume, v *volume.Volume, path string) {
+// describe says of the volume in path what is known about it, and whether that is of what bundle it is.
+func describe(to *transfer.Volume, v *volume.Volume, path string) (known bool) {
 	to.Size = v.Size()
+	set := volume.BundleOf(path)
 	if d, ok := v.Description(); ok {
-		to.Set, to.Number, to.More = cmp.Or(d.Bundle, to.Set), d.Number, !d.Last()
-	} else {
-		to.Set = cmp.Or(volume.BundleOf(path), to.Set)
+		set, to.Number, to.More = d.Bundle, d.Number, !d.Last()
 	}
+	to.Set = cmp.Or(set, to.Set)
+	return set != ""
 }
 
 // packLayout returns an OCI image layout in a folder as the tar of it: what its index reaches, and nothing else that is

@@ -126,6 +126,13 @@ func (w *works) storage(ctx context.Context) (s admin.Storage, err error) {
 	if s.Collection, err = json.Marshal(w.collector.Status()); err != nil {
 		return s, err
 	}
+	waiting, err := w.carrier.Waiting(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, one := range waiting {
+		s.Imports = append(s.Imports, admin.WaitingImport(one))
+	}
 	s.Held, err = w.store.HeldBytes(ctx)
 	return s, err
 }

@@ -169,7 +169,8 @@ func (r *rebuilding) sources(s *cache.RebuildSources, c rebuildConfig) error {
 	return nil
 }
 
-// receiptNames yields what a receipt remembers. It names manifests after tags, and those that have one twice.
+// receiptNames yields what a receipt remembers. It names repositories first, and manifests after tags, those that have one
+// twice.
 func receiptNames(r io.Reader) iter.Seq2[cache.Name, error] {
 	return func(yield func(cache.Name, error) bool) {
 		for entry, err := range transfer.ReadReceipt(r) {
@@ -177,6 +178,8 @@ func receiptNames(r io.Reader) iter.Seq2[cache.Name, error] {
 			var repo string
 			switch {
 			case err != nil:
+			case entry.Repository != nil:
+				name, repo = cache.Name{Origin: entry.Repository.Origin}, entry.Repository.Name
 			case entry.Tag != nil:
 				name, repo = cache.Name{Tag: entry.Tag.Tag, Digest: entry.Tag.Digest, Origin: entry.Tag.Origin}, entry.Tag.Repository
 			case entry.Manifest != nil:

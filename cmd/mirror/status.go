@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,6 +55,9 @@ func printStatus(out io.Writer, s admin.Status) error {
 	t.row("incomplete", count(s.Incomplete, "image is", "images are")+" still to be completed")
 	t.row("wants", fmt.Sprint(s.Wants))
 	t.row("held", size(s.Held))
+	for _, i := range s.Imports {
+		t.row("waiting", fmt.Sprintf("for volume %d of bundle %s; the last one came %s", i.Next, cmp.Or(i.Bundle, i.Set), age(i.Since)))
+	}
 	t.row("collected", collectedText(s.Collection))
 	t.row("verified", verifiedText(s.Verify))
 	if err := t.Flush(); err != nil {

@@ -58,20 +58,11 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
   docker save app | mirror sync --bundle - --tag team/app:1
   mirror sync --registry-root /var/lib/registry
   mirror sync --from old-registry.example:5000 --repo 'team/*'`,
-	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
-		if len(c.carry.bundles) > 0 {
-			return (&imports{bundleConfig: c.carry, cmd: cmd, client: client, json: q.json}).run()
+	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
+		if err := c.run(cmd, client, q.json); err != nil {
+			return err
 		}
-		if c.migrate.given() {
-			return runMigrate(cmd, client, c.migrate, q.json)
-		}
-		if c.carry.receipt != "" && len(c.Images)+len(c.Wants) == 0 {
-			return writeReceipt(cmd, client, c.carry.receipt)
-		}
-		if len(c.Images)+len(c.Wants) == 0 {
-			return nothingWanted(cmd, c.wants)
-		}
-		return runSync(cmd, client, c.Request, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), q.json))
+		return writeReceipt(cmd, client, c.carry.receipt)
 	})
 	f := cmd.Flags()
 	f.StringSliceVar(&c.files, "file", nil, "fetch the images that this `file` names; repeatable")
@@ -110,6 +101,20 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 	return cmd
 }
 
+func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
+	switch {
+	case len(c.carry.bundles) > 0:
+		return (&imports{bundleConfig: c.carry, cmd: cmd, client: client, json: asJSON}).run()
+	case c.migrate.given():
+		return runMigrate(cmd, client, c.migrate, asJSON)
+	case len(c.Images)+len(c.Wants) > 0:
+		return runSync(cmd, client, c.Request, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON))
+	case len(c.wants) > 0:
+		return nothingWanted(cmd, c.wants)
+	}
+	return nil // but for a receipt
+}
+
 // check reports flags that do not go together.
 func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	named := len(args)+len(c.files)+len(c.wants) > 0
@@ -119,6 +124,11 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	} {
 		if cmd.Flags().Changed(flag) && !fits {
 			return &exitError{exitUsage, fmt.Errorf("--%s says nothing about images that are fetched: see 'mirror sync --help' for what it goes with", flag)}
+		}
+	}
+	for _, flag := range []string{"platform", "all-tags", "tags", "referrers"} {
+		if cmd.Flags().Changed(flag) && (bundles || moves) {
+			return &exitError{exitUsage, fmt.Errorf("--%s is about images that are fetched: of a bundle, or another registry, all comes in that it has", flag)}
 		}
 	}
 	if bundles && moves || named && (bundles || moves) {

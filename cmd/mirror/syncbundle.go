@@ -56,7 +56,7 @@ func (im *imports) run() error {
 			return im.failed(source, err)
 		}
 	}
-	return writeReceipt(im.cmd, im.client, im.receipt)
+	return nil
 }
 
 // failed says which source an import failed at.
@@ -82,14 +82,18 @@ func (im *imports) take(source source) error {
 	defer body.Close()
 	req := im.ImportRequest
 	req.Volume = source.volume
+	var bare bool // of a volume: nothing but its name says what it is of
 	if v, ok := body.(*volume.Volume); ok && req.Volume != nil {
-		describe(req.Volume, v, source.path)
+		bare = !describe(req.Volume, v, source.path)
 	}
 	view := newImportView(im.cmd.OutOrStdout(), im.cmd.ErrOrStderr(), im.json, source.name)
 	reading := &remembering{Reader: body}
 	err = im.client.Job(im.cmd.Context(), "import", req, reading, view.event)
 	if failed := reading.failed(); failed != nil { // why the mirror got no more
 		err = failed
+	}
+	if bare && mirror.CodeOf(err) == mirror.CodeRangeInvalid {
+		err = fmt.Errorf("%w; or copy %s as well, which tells of what bundle the volume is", err, volume.DescriptionPath(source.path))
 	}
 	view.end()
 	return err

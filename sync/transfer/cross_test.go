@@ -323,6 +323,33 @@ func TestAPartThatIsGoneIsWantedAgain(t *testing.T) {
 	s.nothingIsLeft()
 }
 
+// TestABlobThatWasNotNamedYetOutlivesACollector has the process die after the last volume's part became the file of the
+// blob, and before the index named it. Earlier volumes may be erased by then, so a collector has to leave it.
+func TestABlobThatWasNotNamedYetOutlivesACollector(t *testing.T) {
+	all, blob, s := crossing(t, 30_000, 7500)
+	for i := 1; i < len(all); i++ {
+		_, err := s.sendVolume(all, i)
+		s.must(err)
+	}
+	parts, err := filepath.Glob(filepath.Join(s.folder, "incoming/*.part"))
+	if err != nil || len(parts) != 1 {
+		t.Fatalf("parts %q: %v", parts, err)
+	}
+	encoded := digest.FromString(blob).Encoded()
+	path := filepath.Join(s.folder, "blobs/sha256", encoded[:2], encoded)
+	s.must(os.WriteFile(parts[0], []byte(blob), 0o640))
+	s.must(os.MkdirAll(filepath.Dir(path), 0o750))
+	s.must(os.Rename(parts[0], path))
+	s.restart()
+	s.collect()
+	_, err = s.sendVolume(all, len(all))
+	s.must(err)
+	if tags := s.tags(); len(tags) != 1 {
+		t.Errorf("tags %q", tags)
+	}
+	s.nothingIsLeft()
+}
+
 // TestAPartOutlivesACollector: what waits for its next volume does not expire, and what is given up does.
 func TestAPartOutlivesACollector(t *testing.T) {
 	all, _, s := crossing(t, 30_000, 7500)

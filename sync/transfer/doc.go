@@ -27,8 +27,8 @@
 // A bundle that comes in volumes comes in as many requests, in order, with any time and any restart of the mirror in
 // between. What is needed to go on is in notes, in blobs that belong to no repository and in parts of blobs
 // ([mirror.Growing]), protected from the collector: [Carrier.Resume] has to be called when a mirror starts, or else they
-// are garbage like any other. A volume either came to its end or changes nothing of that; so one that was damaged is just
-// sent again.
+// are garbage like any other. It is given up after a month, or as soon as a bundle is in that leaves no use for it. A volume
+// either came to its end or changes nothing of that; so one that was damaged is just sent again.
 //
 // A blob that crosses volumes is written once, where it grows with each of them and is given its name in the end: what
 // comes needs the room of what it brings, and no more at any time.

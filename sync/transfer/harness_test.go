@@ -271,6 +271,11 @@ func (s *site) collect() {
 		return nil
 	}))
 	s.must(s.store.Sweep(s.t.Context(), slices.Values([]mirror.Condemned{{Blobs: loose, Before: time.Now().Add(time.Hour)}}), nil))
+	for orphan, err := range s.store.Orphans(s.t.Context()) {
+		s.must(err)
+		_, err := s.store.DropOrphan(s.t.Context(), orphan.Digest, time.Now().Add(time.Hour))
+		s.must(err)
+	}
 }
 
 func of(events []transfer.Event, kind string) (list []transfer.Event) {

@@ -48,6 +48,7 @@ type importing struct {
 	// hopeless: it contradicts itself, and is not just damaged.
 	hopeless bool
 	crossing *crossing // nil but for a volume
+	earlier  int64     // how many bytes of blobs the volumes before the last one brought
 
 	mu      sync.Mutex
 	brought map[digest.Digest]int64 // what was committed, or would be in a dry run; by its size
@@ -73,11 +74,17 @@ func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader,
 		return in.summary, full(err)
 	}
 	in.summary.DryRun = req.DryRun
-	for _, size := range in.brought {
-		in.summary.New += size
-	}
+	in.summary.New = in.earlier + in.newBytes()
 	in.done(&in.summary)
 	return in.summary, nil
+}
+
+// newBytes is how many bytes of blobs came, or would in a dry run.
+func (in *importing) newBytes() (bytes int64) {
+	for _, size := range in.brought {
+		bytes += size
+	}
+	return bytes
 }
 
 // whole imports what comes in one piece.
@@ -157,5 +164,17 @@ func (in *importing) finish(ctx context.Context) error {
 	for i := range in.doc.Images {
 		in.tell(Event{Kind: KindImage, Image: &in.doc.Images[i]})
 	}
-	return in.c.noteImported(ctx, in.doc)
+	if err := in.c.noteImported(ctx, in.doc); err != nil {
+		return err
+	}
+	in.c.dropSuperseded(ctx, in.doc, in.set())
+	return nil
+}
+
+// set is the name of the volumes that are being imported, or "".
+func (in *importing) set() string {
+	if in.req.Volume == nil {
+		return ""
+	}
+	return in.req.Volume.Set
 }

@@ -32,7 +32,8 @@ type openImport struct {
 	Beginning mirror.Part   `json:"beginning,omitzero"`
 	Document  digest.Digest `json:"document,omitempty"`
 	Signature []byte        `json:"signature,omitempty"`
-	Part      *partial      `json:"part,omitempty"` // of the entry that the next volume begins in
+	Part      *partial      `json:"part,omitempty"`    // of the entry that the next volume begins in
+	Brought   int64         `json:"brought,omitempty"` // how many bytes of blobs the volumes that came brought
 	Updated   time.Time     `json:"updated"`
 	Bundle    string        `json:"bundle,omitempty"` // its ID, once it is known
 	// Done says that all of it was imported: what is left of its volumes can be passed over.

@@ -145,6 +145,7 @@ func (in *importing) wants(state *openImport, reason string) {
 func (in *importing) next(ctx context.Context, state *openImport) error {
 	state.Starts = append(state.Starts, state.Offset)
 	state.Offset += in.req.Volume.Size
+	state.Brought += in.newBytes()
 	state.Next++
 	if err := in.c.saveOpen(ctx, state, in.doc); err != nil {
 		return err
@@ -172,6 +173,7 @@ func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part)
 		return err
 	}
 	in.release()
+	in.earlier = state.Brought
 	return in.c.endOpen(ctx, state)
 }
 

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
+	"airmirror/sync/bundle"
 	"airmirror/sync/transfer"
 )
 
@@ -62,6 +63,9 @@ func TestABundleComesInVolumes(t *testing.T) {
 				summary, err := s.sendVolume(all, i+1)
 				s.must(err)
 				if summary.Next == nil && (i+1)*size >= len(data)-1024 { // nothing but the end mark comes after it
+					if summary.New != summary.Bytes {
+						t.Errorf("%d bytes are new of %d", summary.New, summary.Bytes)
+					}
 					break
 				}
 				if summary.Next == nil || summary.Next.Number != i+2 || len(s.tags()) > 0 {
@@ -131,6 +135,59 @@ func TestAnotherBundleOfTheSameName(t *testing.T) {
 		s.sendAll(volumes(other, 11000))
 		s.hasAll(doc)
 		s.nothingIsLeft()
+	}
+}
+
+// TestAnImportThatNobodyCanEndIsGivenUp once its bundle came in another way, or a later one did: what it brought is not
+// kept from the collector any more. One of another destination goes on.
+func TestAnImportThatNobodyCanEndIsGivenUp(t *testing.T) {
+	source, data, doc := staged(t)
+	source.image(app, mirror.Pushed, "linux/amd64", []string{content("other", 5000)}, "v2")
+	next, nextDoc := source.export(transfer.ExportRequest{All: true, To: doc.Destination})
+	elsewhere, elsewhereDoc := source.export(transfer.ExportRequest{All: true, To: "elsewhere"})
+	for name, later := range map[string]struct {
+		data []byte
+		doc  *bundle.Document
+	}{"the same": {data, doc}, "the next": {next, nextDoc}} {
+		for _, inVolumes := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, inVolumes), func(t *testing.T) {
+				s := newSite(t, transfer.Options{})
+				all, others := volumes(data, 9000), volumes(elsewhere, 9000)
+				send := func(set string, all [][]byte, number int) (transfer.Summary, error) {
+					req := volumeRequest(all, number)
+					req.Volume.Set = set
+					summary, _, err := s.tryTake(bytes.NewReader(all[number-1]), req)
+					return summary, err
+				}
+				for number := 1; number <= 2; number++ {
+					for set, all := range map[string][][]byte{"waits": all, "elsewhere": others} {
+						_, err := send(set, all, number)
+						s.must(err)
+					}
+				}
+				waiting, err := s.Waiting(t.Context())
+				if s.must(err); len(waiting) != 2 || waiting[0].Next != 3 || waiting[1].Bundle == "" || waiting[0].Since.IsZero() {
+					t.Errorf("waiting: %+v", waiting)
+				}
+				if inVolumes {
+					s.sendAll(volumes(later.data, 11000))
+				} else {
+					s.take(later.data, transfer.ImportRequest{})
+				}
+				waiting, err = s.Waiting(t.Context())
+				if s.must(err); len(waiting) != 1 || waiting[0].Set != "elsewhere" {
+					t.Errorf("waiting: %+v", waiting)
+				}
+				s.restart()
+				for number := 3; number <= len(others); number++ {
+					_, err := send("elsewhere", others, number)
+					s.must(err)
+				}
+				s.hasAll(elsewhereDoc)
+				s.collect()
+				s.nothingIsLeft()
+			})
+		}
 	}
 }
 
