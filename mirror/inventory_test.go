@@ -22,7 +22,7 @@ func TestInventory(t *testing.T) {
 	p.stat(byTag("v1"), index.Digest)
 	p.stat(byTag("alone"), alone.Digest)
 	p.stat(byDigest(amd.Digest), amd.Digest)
-	p.pull("shared")
+	p.must(p.FetchBlob(t.Context(), app, digest.FromString("shared"), nil)) // which has landed then
 	p.tagPushed()
 
 	check := func(key string, want mirror.Image) {
