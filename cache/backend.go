@@ -43,8 +43,8 @@ type Blobs interface {
 	// Begun lists, in no order, the blobs that [Blobs.Resume] or [Blobs.Grow] knows, and those that it would know if this
 	// process died.
 	Begun(ctx context.Context) iter.Seq2[Begun, error]
-	// Discard drops what Resume or Grow knows as id, unless it was written to since idle. It reports whether it did: not if there
-	// is no such blob. The caller sees to it that it has no writer.
+	// Discard drops what Resume or Grow knows as id, unless it was written to since idle. It reports whether it did: not if
+	// there is no such blob. The caller sees to it that it has no writer.
 	Discard(ctx context.Context, id string, idle time.Time) (bool, error)
 }
 

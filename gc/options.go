@@ -64,7 +64,8 @@ type Options struct {
 	Planned func(*Plan)
 	// ListBlobs has [Plan.Items] list the blobs that go with images as well; they cost memory.
 	ListBlobs bool
-	// Pace is how long a sweep rests between two steps, as a multiple of how long the step took; no rest unless it is above zero.
+	// Pace is how long a sweep rests between two steps, as a multiple of how long the step took; no rest unless it is above
+	// zero.
 	Pace float64
 }
 

@@ -68,14 +68,7 @@ func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) (adde
 	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	want, known := w.m[key]
-	if !known {
-		if len(w.m) >= maxWants {
-			w.forgetLeast()
-		}
-		want = &Want{Ref: key, Blob: blob, First: now}
-		w.m[key] = want
-	}
+	want, known := w.entry(key, blob, now)
 	want.Count, want.Last, want.Reason = want.Count+1, now, reason.Error()
 	if client := clientOf(ctx); client != "" {
 		others := slices.DeleteFunc(want.Clients, func(c string) bool { return c == client })
@@ -83,6 +76,19 @@ func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) (adde
 	}
 	w.changed[key] = true
 	return want.unless(known)
+}
+
+// entry returns the want of a key, a new one if there is none, and whether it was known. The caller holds the lock.
+func (w *wants) entry(key string, blob bool, now time.Time) (want *Want, known bool) {
+	want, known = w.m[key]
+	if !known {
+		if len(w.m) >= maxWants {
+			w.forgetLeast()
+		}
+		want = &Want{Ref: key, Blob: blob, First: now, Last: now}
+		w.m[key] = want
+	}
+	return want, known
 }
 
 // unless returns a copy of a want, or nil if it was known.
@@ -100,14 +106,7 @@ func (w *wants) lost(ref Ref, blob bool, reason error) (added *Want) {
 	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	want, known := w.m[key]
-	if !known {
-		if len(w.m) >= maxWants {
-			w.forgetLeast()
-		}
-		want = &Want{Ref: key, Blob: blob, First: now, Last: now}
-		w.m[key] = want
-	}
+	want, known := w.entry(key, blob, now)
 	want.Reason = reason.Error()
 	w.changed[key] = true
 	return want.unless(known)

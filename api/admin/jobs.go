@@ -30,14 +30,8 @@ var ErrShutdown = errors.New("the mirror is shutting down")
 const beatInterval = time.Second / 2
 
 func (h *Handler) job(w http.ResponseWriter, r *http.Request) error {
-	if err := early(w); err != nil {
-		return err
-	}
 	job, known := h.opts.Jobs[r.PathValue("name")]
-	if !known {
-		return h.unknown(w, r)
-	}
-	in, err := receive(w, r)
+	in, err := h.begin(w, r, known)
 	if err != nil {
 		return err
 	}
@@ -53,15 +47,21 @@ func (h *Handler) job(w http.ResponseWriter, r *http.Request) error {
 	return lines.end(err)
 }
 
-func (h *Handler) outlet(w http.ResponseWriter, r *http.Request) error {
+// begin takes in the request of a job or outlet, unless there is none of that name. The caller calls end when it is
+// answered.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, known bool) (*incoming, error) {
 	if err := early(w); err != nil {
-		return err
+		return nil, err
 	}
-	outlet, known := h.opts.Outlets[r.PathValue("name")]
 	if !known {
-		return h.unknown(w, r)
+		return nil, h.unknown(w, r)
 	}
-	in, err := receive(w, r)
+	return receive(w, r)
+}
+
+func (h *Handler) outlet(w http.ResponseWriter, r *http.Request) error {
+	outlet, known := h.opts.Outlets[r.PathValue("name")]
+	in, err := h.begin(w, r, known)
 	if err != nil {
 		return err
 	}

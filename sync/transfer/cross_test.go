@@ -222,8 +222,8 @@ func (g mortalGrowing) Abort() error {
 	return g.Growing.Abort()
 }
 
-// TestAFullDiskSaysWhatToDo has the disk fill up in each volume, and in a bundle that comes as one.
-func TestAFullDiskSaysWhatToDo(t *testing.T) {
+// TestAFullDiskNamesTheNextStep has the disk fill up in each volume, and in a bundle that comes as one.
+func TestAFullDiskNamesTheNextStep(t *testing.T) {
 	all, _, s := crossing(t, 300_000, 75_000)
 	disk := &disk{Store: s.store}
 	carrier := transfer.New(s.Mirror, disk, transfer.Options{})
