@@ -15,8 +15,8 @@ import (
 	"airmirror/mirror"
 )
 
-// maxRequest is how many bytes a request may have, without what follows its first line: room for a list of all that a mirror can want, and for long lists of
-// images.
+// maxRequest is how many bytes a request may have, without what follows its first line: room for a list of all that a mirror
+// can want, and for long lists of images.
 const maxRequest = 64 << 20
 
 // Options say what a handler tells about, and does for, its mirror. The zero value works: it tells little, and

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"airmirror/api/front"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
@@ -135,24 +136,7 @@ func loopback(r *http.Request) bool {
 // being no matter; HTTP/1.0, which nginx speaks and clients do not; or the header by which browsers say whose page has
 // made them do it.
 func forwarded(r *http.Request) bool {
-	if !r.ProtoAtLeast(1, 1) {
-		return true
-	}
-	for key := range r.Header {
-		switch {
-		case strings.HasPrefix(key, "X-Forwarded"):
-			return true
-		case signs[key]:
-			return true
-		}
-	}
-	return false
-}
-
-// signs are the headers that forwarded looks for, as net/http writes them.
-var signs = map[string]bool{
-	"Forwarded": true, "Via": true, "X-Real-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "True-Client-Ip": true,
-	"Cf-Connecting-Ip": true, "X-Original-Forwarded-For": true, "X-Envoy-External-Address": true, "X-Original-Host": true, "Origin": true,
+	return !r.ProtoAtLeast(1, 1) || len(r.Header["Origin"]) > 0 || front.PassedOn(r.Header)
 }
 
 var errNotOwn = errors.New("it is not of this mirror, or has expired")

@@ -19,15 +19,21 @@ func isLast(r *http.Request) bool {
 	case r.ProtoMinor == 0:
 		return r.ContentLength != 0
 	}
-	return len(r.TransferEncoding) > 0 && passedOn(r.Header)
+	return len(r.TransferEncoding) > 0 && PassedOn(r.Header)
 }
 
-// passedOn reports whether a request has headers of somebody who passed it on.
-func passedOn(header http.Header) bool {
+// PassedOn reports whether a request has headers of somebody who passed it on; what they say is no matter.
+func PassedOn(header http.Header) bool {
 	for key := range header {
-		if strings.HasPrefix(key, "X-Forwarded") || key == "Forwarded" || key == "Via" || key == "X-Real-Ip" {
+		if strings.HasPrefix(key, "X-Forwarded") || ofProxies[key] {
 			return true
 		}
 	}
 	return false
+}
+
+// ofProxies are the headers that [PassedOn] looks for, as net/http writes them.
+var ofProxies = map[string]bool{
+	"Forwarded": true, "Via": true, "X-Real-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "True-Client-Ip": true,
+	"Cf-Connecting-Ip": true, "X-Original-Forwarded-For": true, "X-Envoy-External-Address": true, "X-Original-Host": true,
 }
