@@ -270,6 +270,9 @@ func (c config) withUpstreams() (config, error) {
 			add(upstreamConfig{Config: u})
 		}
 	}
+	if len(all) == 0 && c.Offline { // bare names are still somebody's
+		add(upstreamConfig{Config: upstream.WellKnown()[0]})
+	}
 	if len(all) == 0 {
 		return c, errors.New("there is no upstream: name one with --upstream, or keep those that are known; to dial none, say --offline")
 	}
