@@ -24,14 +24,23 @@ type document struct {
 	schemaVersion                                          int
 	mediaType, artifactType                                string
 	config, layers, blobs, manifests, subject, annotations []byte
+	// data is the whole document, if it is valid JSON.
+	data []byte
 }
 
-var errDocument = Errorf(CodeManifestInvalid, "manifest is not valid JSON")
+var (
+	errDocument    = Errorf(CodeManifestInvalid, "manifest is not valid JSON")
+	errDescriptors = Errorf(CodeManifestInvalid, "manifest has more than %d descriptors", maxDescriptors)
+)
 
+// readDocument reads the fields that are known. With an error it returns no more than the data, if that is valid JSON.
 func readDocument(data []byte) (document, error) {
-	var doc document
-	if !json.Valid(data) || data[space(data, 0)] != '{' {
+	if !json.Valid(data) {
 		return document{}, errDocument
+	}
+	doc := document{data: data}
+	if data[space(data, 0)] != '{' {
+		return doc, errDocument
 	}
 	raw := map[string]*[]byte{"config": &doc.config, "layers": &doc.layers, "blobs": &doc.blobs,
 		"manifests": &doc.manifests, "subject": &doc.subject, "annotations": &doc.annotations}
@@ -44,7 +53,7 @@ func readDocument(data []byte) (document, error) {
 		}
 		if seen[name] {
 			// Readers disagree on which of the two counts.
-			return document{}, Errorf(CodeManifestInvalid, "manifest has the field %s twice", name)
+			return document{data: data}, Errorf(CodeManifestInvalid, "manifest has the field %s twice", name)
 		}
 		seen[name] = true
 		if string(value) == "null" {
@@ -53,7 +62,7 @@ func readDocument(data []byte) (document, error) {
 		if field := raw[name]; field != nil {
 			*field = value
 		} else if err := json.Unmarshal(value, scalars[name]); err != nil {
-			return document{}, &Error{Code: CodeManifestInvalid, Message: "manifest has a malformed " + name, Cause: err}
+			return document{data: data}, &Error{Code: CodeManifestInvalid, Message: "manifest has a malformed " + name, Cause: err}
 		}
 	}
 	return doc, nil
@@ -68,10 +77,7 @@ func fieldName(quoted []byte) string {
 	if len(quoted) > most {
 		return ""
 	}
-	name := string(quoted[1 : len(quoted)-1])
-	if strings.Contains(name, `\`) && json.Unmarshal(quoted, &name) != nil {
-		return ""
-	}
+	name := keyName(quoted)
 	for _, known := range manifestFields {
 		if strings.EqualFold(known, name) {
 			return known
@@ -107,7 +113,7 @@ func (r *reading) list(field string, array []byte, annotated bool) ([]v1.Descrip
 // descriptor reads what is needed of a descriptor, with its annotations only if they are wanted.
 func (r *reading) descriptor(field string, object []byte, annotated bool) (v1.Descriptor, error) {
 	if r.descriptors++; r.descriptors > maxDescriptors {
-		return v1.Descriptor{}, Errorf(CodeManifestInvalid, "manifest has more than %d descriptors", maxDescriptors)
+		return v1.Descriptor{}, errDescriptors
 	}
 	var fields struct {
 		MediaType    string        `json:"mediaType"`

@@ -26,12 +26,23 @@ type Manifest struct {
 	Origin    Origin
 }
 
-// References is what a manifest points at, and what the referrers API repeats of it.
+// References is what a manifest points at, and what the referrers API repeats of it. What a manifest needs and what
+// belongs to it are two things: a push must bring Blobs, but all of the lists belong to the manifest and are stored, kept
+// and copied with it; see [References.Owned].
 type References struct {
-	// Blobs must be held for the manifest to be complete: config and layers, foreign layers left out.
+	// Blobs are required, by a push and for the image to be complete: config and layers other than nondistributable ones.
 	Blobs []v1.Descriptor
-	// Manifests are the children of an index. An index is valid without some of them: it is sparse.
+	// Nondistributable are layers that clients may fetch from a URL in the manifest. A push need not bring them; an image
+	// without them is complete only if a setting says that such layers do not count.
+	Nondistributable []v1.Descriptor
+	// Manifests are the children of an index whose media type is that of a manifest ([SoundsLikeManifest]). An index is
+	// valid without some of them: it is sparse.
 	Manifests []v1.Descriptor
+	// Entries are the other children of an index, as those of a BuildKit cache: mostly blobs, but they may be manifests.
+	Entries []v1.Descriptor
+	// Named is what else the JSON names by a string called digest or blobSum: blobs or manifests. The size is -1 where the
+	// JSON does not say it. Nobody promised that the registry where the manifest comes from has them.
+	Named []v1.Descriptor
 	// Subject is the manifest that this one says something about; nil for most. It need not be held.
 	Subject *v1.Descriptor
 	// ArtifactType is the manifest's own or, for an image without one, the media type of its config.
@@ -43,9 +54,9 @@ type References struct {
 // is returned is that one without parameters or, where there was none, what the document itself says or looks like.
 //
 // Images and indexes of OCI and Docker are checked: a document that contradicts its media type, or has a malformed
-// descriptor, is a [CodeManifestInvalid]. Any other media type is kept as it is and points at nothing, but for a
-// subject if it has one, so that the manifests of tomorrow can be stored today. It must be a media type, and the
-// document must not say that it is of another one, so that no image passes for something that points at nothing.
+// descriptor, is a [CodeManifestInvalid]. Any other media type is kept as it is and needs nothing, so that the
+// manifests of tomorrow can be stored today; but what it names by digest belongs to it all the same. It must be a media
+// type, and the document must not say that it is of another one, so that no image passes for something that needs nothing.
 //
 // https://github.com/opencontainers/image-spec/blob/main/manifest.md
 func ParseManifest(mediaType string, data []byte) (string, References, error) {
@@ -70,7 +81,8 @@ func ParseManifest(mediaType string, data []byte) (string, References, error) {
 	}
 	kind, known := manifestKinds[mediaType]
 	if !known {
-		return mediaType, doc.opaque(), nil
+		refs, err := doc.opaque()
+		return mediaType, refs, err
 	}
 	if docErr != nil {
 		return "", References{}, docErr
@@ -146,15 +158,38 @@ func (doc *document) references(kind manifestKind) (refs References, err error) 
 	case kindImage:
 		err = doc.image(&r, &refs)
 	case kindIndex:
-		refs.Manifests, err = r.list("manifest", doc.manifests, true)
+		err = doc.index(&r, &refs)
 	case kindArtifactDraft:
 		refs.Blobs, err = r.list("blob", doc.blobs, false)
+	}
+	if err == nil {
+		err = doc.named(&r, &refs)
 	}
 	if err != nil {
 		return References{}, err
 	}
 	return refs, nil
 }
+
+// index reads the children and tells manifests from other entries.
+func (doc *document) index(r *reading, refs *References) error {
+	children, err := r.list("manifest", doc.manifests, true)
+	refs.Manifests = children
+	if !slices.ContainsFunc(children, isEntry) {
+		return err
+	}
+	refs.Manifests = nil
+	for _, child := range children {
+		if isEntry(child) {
+			refs.Entries = append(refs.Entries, child)
+		} else {
+			refs.Manifests = append(refs.Manifests, child)
+		}
+	}
+	return err
+}
+
+func isEntry(child v1.Descriptor) bool { return !SoundsLikeManifest(child.MediaType) }
 
 // image reads config and layers.
 func (doc *document) image(r *reading, refs *References) error {
@@ -169,8 +204,14 @@ func (doc *document) image(r *reading, refs *References) error {
 		refs.ArtifactType = config.MediaType
 	}
 	layers, err := r.list("layer", doc.layers, false)
-	layers = slices.DeleteFunc(layers, func(layer v1.Descriptor) bool { return foreign(layer.MediaType) })
-	refs.Blobs = slices.Insert(layers, 0, config)
+	refs.Blobs = append(make([]v1.Descriptor, 0, 1+len(layers)), config)
+	for _, layer := range layers {
+		if nondistributable(layer.MediaType) {
+			refs.Nondistributable = append(refs.Nondistributable, layer)
+		} else {
+			refs.Blobs = append(refs.Blobs, layer)
+		}
+	}
 	return err
 }
 
@@ -189,12 +230,19 @@ func (doc *document) about(r *reading, refs *References) error {
 	return err
 }
 
-// opaque keeps the subject of a manifest whose media type is not understood.
-func (doc *document) opaque() (refs References) {
-	if doc.subject == nil || doc.about(new(reading), &refs) != nil {
-		return References{}
+// opaque reads the subject and what is named of a manifest whose media type is not understood.
+func (doc *document) opaque() (refs References, err error) {
+	var r reading
+	if doc.subject == nil || doc.about(&r, &refs) != nil {
+		refs = References{}
 	}
-	return refs
+	if doc.data == nil {
+		return refs, nil
+	}
+	if err := doc.allNamed(&r, &refs); err != nil {
+		return References{}, err
+	}
+	return refs, nil
 }
 
 func (doc *document) guessMediaType() string {
@@ -219,9 +267,12 @@ func checkDescriptor(field string, desc v1.Descriptor) error {
 	return nil
 }
 
-// foreign layers are fetched from their own URLs by clients; a registry need not hold them:
+// nondistributable reports whether a layer may be fetched from its own URLs by clients, so that a registry need not store
+// it. Media types are compared in lower case: in them, case says nothing.
+//
 // https://github.com/opencontainers/image-spec/blob/main/layer.md#non-distributable-layers
-func foreign(mediaType string) bool {
+func nondistributable(mediaType string) bool {
+	mediaType = strings.ToLower(mediaType)
 	return strings.HasPrefix(mediaType, mediaTypeDockerForeignLayer) || strings.HasPrefix(mediaType, mediaTypeOCINondistPrefix)
 }
 

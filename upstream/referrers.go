@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,7 +29,7 @@ func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest
 	}
 	_, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
 	var tagged uniqueList
-	tagged.add(refs.Manifests)
+	tagged.add(slices.Collect(refs.Children()))
 	return tagged.kept, err
 }
 
@@ -49,7 +50,7 @@ func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject dig
 			return 0, t.unusable("what is no index, as %q", brief(mediaType))
 		}
 		_, refs, err := mirror.ParseManifest(mediaType, body)
-		list.add(refs.Manifests)
+		list.add(slices.Collect(refs.Children()))
 		return len(list.kept), err
 	})
 	return list.kept, err
