@@ -85,6 +85,13 @@ func CodeOf(err error) Code {
 	return CodeUnknown
 }
 
+// Refused reports whether err is a refusal of an upstream: it may not give something, or does not have it, and does not
+// say which.
+func Refused(err error) bool {
+	var refusal interface{ Refused() bool }
+	return errors.As(err, &refusal) && refusal.Refused()
+}
+
 func hasSuffix(s, suffix string) bool {
 	return len(s) >= len(suffix) && s[len(s)-len(suffix):] == suffix
 }

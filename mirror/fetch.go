@@ -32,12 +32,15 @@ type Fetched struct {
 	Blobs     int           `json:"blobs"`
 	Bytes     int64         `json:"bytes"` // of these blobs
 	New       int64         `json:"new"`   // bytes that were not held before
+	// NotChecked is why the upstream could not be asked what the tag points at now, or could not give it: all else is about
+	// the stored copy then. It is nil for what has no upstream to ask: a digest, and what was pushed.
+	NotChecked error `json:"-"`
 }
 
 // Fetch sees to it that an image is held whole: it asks the upstream what a tag points at now, and fetches every
-// manifest and blob that is missing. An image of a local repository, or any image while its upstream cannot be reached,
-// is fetched if it is held whole already. It returns what went wrong, all of it, after everything else that could be
-// fetched was. What it cannot have is no want: those are what clients asked for.
+// manifest and blob that is missing. An image of a local repository is fetched if it is held whole already. So is a tag
+// that is stored and that the upstream does not confirm: [Fetched] says why then. It returns what went wrong, all of it,
+// after everything else that could be fetched was. What it cannot have is no want: those are what clients asked for.
 func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched, error) {
 	if err := m.begin(); err != nil {
 		return Fetched{}, err
@@ -59,11 +62,13 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	}
 	f := &fetch{m: m, repo: ref.Repo, opts: opts, seen: make(map[digest.Digest]bool)}
 	opts.Progress.Doing(ref.String())
-	root, err := f.root(ctx, ref)
+	before, missing := m.held(ctx, ref)
+	root, notChecked, err := f.find(ctx, ref)
 	if err != nil {
-		return Fetched{}, err
+		return Fetched{}, f.unheld(ctx, ref, err)
 	}
-	f.got.Digest = root.Digest
+	f.stored = missing == nil && before.Digest == root.Digest
+	f.got.Digest, f.got.NotChecked = root.Digest, notChecked
 	f.manifest(ctx, root)
 	if f.filtered && f.got.Blobs == 0 && len(f.failures) == 0 {
 		f.fail(Errorf(CodeManifestUnknown, "%s has no platform %s", ref, strings.Join(opts.Platforms, " or ")))
@@ -91,6 +96,8 @@ type fetch struct {
 	missing []v1.Descriptor // blobs
 	// filtered: an index has none of the platforms that are asked for.
 	filtered bool
+	// stored: the manifest that the image begins with was stored before.
+	stored bool
 
 	mu       sync.Mutex // guards what follows, while blobs arrive
 	got      Fetched

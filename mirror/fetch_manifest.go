@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -10,39 +11,51 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// root returns the manifest that the image begins with, or that it leads to: for a tag, what its upstream says it is now.
-func (f *fetch) root(ctx context.Context, ref Ref) (Manifest, error) {
-	man, why := f.find(ctx, ref)
-	if why != nil && ctx.Err() == nil && !isStoreFault(why) {
-		return Manifest{}, unheld(CodeManifestUnknown, ref, why)
+// unheld is the error for a manifest that find has an error for.
+func (f *fetch) unheld(ctx context.Context, ref Ref, why error) error {
+	if ctx.Err() != nil || isStoreFault(why) {
+		return why
 	}
-	return man, why
+	return unheld(CodeManifestUnknown, ref, why)
 }
 
-// find returns a manifest, or why it cannot be had.
-func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
+// find returns a manifest, for a tag the one that its upstream says it is now, or why it cannot be had. With notChecked
+// it is the stored one of a tag that the upstream does not confirm.
+func (f *fetch) find(ctx context.Context, ref Ref) (man Manifest, notChecked, why error) {
 	held, err := f.m.held(ctx, ref)
 	if err == nil && (ref.Digest != "" || held.tag.Origin == Pushed) {
-		return held.Manifest, nil
+		return held.Manifest, nil, nil
 	}
 	if err != nil && CodeOf(err) != CodeManifestUnknown {
-		return Manifest{}, &storeFault{err}
+		return Manifest{}, nil, &storeFault{err}
 	}
 	if why := f.m.mayFetch(ctx, ref.Repo); why != nil {
-		if err == nil {
-			return held.Manifest, nil
+		switch {
+		case err != nil:
+			return Manifest{}, nil, why
+		case errors.Is(why, errLocal):
+			why = nil
 		}
-		return Manifest{}, why
+		return held.Manifest, why, nil
 	}
+	man, why = f.ask(ctx, ref, held.Manifest, err)
+	if err == nil && why != nil && ctx.Err() == nil && !isStoreFault(why) {
+		return held.Manifest, why, nil
+	}
+	return man, nil, why
+}
+
+// ask asks the upstream for a manifest. missing is why the one that is held cannot be used; nil if it can.
+func (f *fetch) ask(ctx context.Context, ref Ref, held Manifest, missing error) (Manifest, error) {
 	what := "fetch "
-	if err == nil {
+	if missing == nil {
 		what = "revalidate "
 	}
 	question, leave := f.m.lookup(ctx, what+ref.String(), func(net context.Context) (any, error) {
 		switch {
 		case ref.Digest != "":
 			return f.m.transferManifest(net, ref)
-		case err == nil:
+		case missing == nil:
 			return f.m.transferMoved(Look(net), ref, held.Digest)
 		default:
 			return f.m.transferManifest(net, ref, ref.Tag)
@@ -51,18 +64,15 @@ func (f *fetch) find(ctx context.Context, ref Ref) (Manifest, error) {
 	defer leave()
 	select {
 	case <-question.done:
-		switch {
-		case question.err == nil:
-			f.m.unknown.Remove(ref.String())
-			man := question.answer.(Manifest)
-			if _, err := f.m.store.Manifest(ctx, ref.Repo, man.Digest); err != nil { // clients get it all the same
-				return Manifest{}, &storeFault{Errorf(CodeUnknown, "%s cannot be kept: %w", ref, err)}
-			}
-			return man, nil
-		case err == nil && !final(question.err):
-			return held.Manifest, nil
+		if question.err != nil {
+			return Manifest{}, question.err
 		}
-		return Manifest{}, question.err
+		f.m.unknown.Remove(ref.String())
+		man := question.answer.(Manifest)
+		if _, err := f.m.store.Manifest(ctx, ref.Repo, man.Digest); err != nil { // clients get it all the same
+			return Manifest{}, &storeFault{Errorf(CodeUnknown, "%s cannot be kept: %w", ref, err)}
+		}
+		return man, nil
 	case <-ctx.Done():
 		return Manifest{}, ctx.Err()
 	}
@@ -100,24 +110,24 @@ func (f *fetch) child(ctx context.Context, d digest.Digest) {
 	if f.seen[d] {
 		return
 	}
-	man, err := f.root(ctx, Ref{Repo: f.repo, Digest: d})
+	ref := Ref{Repo: f.repo, Digest: d}
+	man, _, err := f.find(ctx, ref)
 	if err != nil {
-		f.fail(err)
+		f.fail(f.unheld(ctx, ref, err))
 		return
 	}
 	f.manifest(ctx, man)
 }
 
-// referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses. Offline, that is what is
-// held of it; it is a failure if an upstream that might know of more cannot be asked.
+// referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses.
 func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 	for after, more := digest.Digest(""), true; more; {
 		list, err := f.m.Referrers(Patiently(ctx), f.repo, d, after, page, referrersSize)
-		if err == nil && !errors.Is(list.Stale, errOffline) {
+		if err == nil {
 			err = list.Stale
 		}
 		if err != nil && after == "" {
-			f.fail(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
+			f.unlisted(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
 		}
 		for _, desc := range list.Items {
 			f.child(ctx, desc.Digest)
@@ -127,12 +137,26 @@ func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 	}
 	for _, suffix := range []string{".sig", ".att", ".sbom"} {
 		ref := Ref{Repo: f.repo, Tag: strings.Replace(d.String(), ":", "-", 1) + suffix}
-		switch man, why := f.find(ctx, ref); {
-		case why == nil:
+		man, notChecked, why := f.find(ctx, ref)
+		if why == nil {
 			f.manifest(ctx, man)
-		case !final(why) && !errors.Is(why, errOffline):
-			f.fail(Errorf(CodeUnavailable, "cannot tell whether there is %s: %w", ref, why))
 		}
+		switch why = cmp.Or(why, notChecked); {
+		case why == nil:
+		case !final(why) || Refused(why):
+			f.unlisted(Errorf(CodeUnavailable, "cannot tell whether there is %s: %w", ref, why))
+		}
+	}
+}
+
+// unlisted notes that an upstream which might know of more that refers to the image could not be asked. Of an image that
+// was stored before, the stored ones are all that is known; one that has just come is not all there.
+func (f *fetch) unlisted(err error) {
+	switch {
+	case !f.stored:
+		f.fail(err)
+	case f.got.NotChecked == nil:
+		f.got.NotChecked = err
 	}
 }
 

@@ -83,6 +83,10 @@ func TestFetch(t *testing.T) {
 				t.Errorf("progress: %d of %d, want %d", told.did.Load(), told.expected.Load(), size)
 			}
 			again, err := p.Fetch(t.Context(), byTag("v1"), tt.opts) // what is held whole is fetched
+			if again.NotChecked == nil || !strings.Contains(again.NotChecked.Error(), "the mirror is offline") {
+				t.Errorf("offline, the tag is checked: %v", again.NotChecked)
+			}
+			again.NotChecked = nil
 			if got.New = 0; err != nil || again != got {
 				t.Errorf("again: %+v, %v; want %+v", again, err, got)
 			}
@@ -174,19 +178,89 @@ func TestFetchNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestFetchOfWhatIsHeldWhileTheUpstreamIsAway(t *testing.T) {
+// refusal is an upstream's answer that does not say whether it has something.
+type refusal struct{}
+
+func (refusal) Error() string { return "403 Forbidden" }
+func (refusal) Refused() bool { return true }
+
+var errRefused = mirror.Errorf(mirror.CodeManifestUnknown, "upstream origin.test refused it: %w", refusal{})
+
+// answers is what an origin answers to calls with a prefix.
+func answers(prefix string, err error) func(context.Context, string) error {
+	return func(_ context.Context, call string) error {
+		if strings.HasPrefix(call, prefix) {
+			return err
+		}
+		return nil
+	}
+}
+
+// TestFetchSaysWhatItDidNotCheck has every reason why an upstream does not confirm what is stored.
+func TestFetchSaysWhatItDidNotCheck(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(p *place)
+		opts   mirror.FetchOptions
+		ref    func(index digest.Digest) mirror.Ref
+		want   string
+	}{
+		"nothing is wrong": {func(*place) {}, mirror.FetchOptions{Referrers: true}, nil, ""},
+		"it is down":       {func(p *place) { p.origin.set(down) }, mirror.FetchOptions{}, nil, "the registry is down"},
+		"it refuses":       {func(p *place) { p.origin.set(answers("resolve", errRefused)) }, mirror.FetchOptions{}, nil, "403 Forbidden"},
+		"it has it no more": {func(p *place) {
+			p.origin.set(answers("resolve", mirror.Errorf(mirror.CodeManifestUnknown, "the registry does not have v1")))
+		}, mirror.FetchOptions{}, nil, "v1"},
+		"no upstream":        {func(p *place) { p.origin.set(answers("", mirror.Errorf(mirror.CodeNameUnknown, "no upstream"))) }, mirror.FetchOptions{}, nil, "no upstream"},
+		"the new one is bad": {func(p *place) { p.origin.image(app, []string{"new"}, "v1"); p.origin.set(answers("manifest", errDown)) }, mirror.FetchOptions{}, nil, "which cannot be fetched: the registry is down"},
+		"offline":            {func(p *place) { p.must(p.SetMode(p.t.Context(), mirror.Offline)) }, mirror.FetchOptions{Referrers: true}, nil, "the mirror is offline"},
+		"read-only":          {func(p *place) { p.must(p.SetReadOnly(p.t.Context(), true)) }, mirror.FetchOptions{}, nil, "the mirror is read-only"},
+		"what refers to it":  {func(p *place) { p.origin.set(answers("referrers", errDown)) }, mirror.FetchOptions{Referrers: true}, nil, "cannot tell what refers to"},
+		"its signatures": {func(p *place) { p.origin.set(answers("manifest origin.test/org/app:sha256-", errRefused)) }, mirror.FetchOptions{Referrers: true}, nil,
+			"cannot tell whether there is"},
+		"a digest needs none": {func(p *place) { p.origin.set(forbidden(p.t)) }, mirror.FetchOptions{}, byDigest, ""},
+		"what refers to a digest": {func(p *place) { p.must(p.SetMode(p.t.Context(), mirror.Offline)) }, mirror.FetchOptions{Referrers: true}, byDigest,
+			"the mirror is offline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			index := world(p.origin)
+			_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
+			p.must(err)
+			tt.change(p)
+			ref := byTag("v1")
+			if tt.ref != nil {
+				ref = tt.ref(index.Digest)
+			}
+			got, err := p.Fetch(t.Context(), ref, tt.opts)
+			if p.must(err); got.Digest != index.Digest || got.Blobs < 6 {
+				t.Errorf("%+v, want all of what is stored", got)
+			}
+			if why := fmt.Sprint(got.NotChecked); (got.NotChecked == nil) != (tt.want == "") || !strings.Contains(why, tt.want) && tt.want != "" {
+				t.Errorf("not checked: %v, want %q", got.NotChecked, tt.want)
+			}
+		})
+	}
+}
+
+func TestFetchHasNothingToCheckOfWhatWasPushed(t *testing.T) {
 	p := start(t, mirror.Options{})
-	world(p.origin)
-	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
-	p.must(err)
-	p.origin.set(down)
-	_, err = p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
-	p.must(err)
 	p.push(app, "{}")
 	ours := p.tag("ours")
+	p.origin.set(forbidden(t))
 	got, err := p.Fetch(t.Context(), byTag("ours"), mirror.FetchOptions{})
-	if p.must(err); got.Digest != ours {
+	if p.must(err); got.Digest != ours || got.NotChecked != nil {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestFetchOfWhatIsNewNamesSignaturesThatAreRefused has an upstream that gives an image, and refuses what signs it.
+func TestFetchOfWhatIsNewNamesSignaturesThatAreRefused(t *testing.T) {
+	p := start(t, mirror.Options{})
+	world(p.origin)
+	p.origin.set(answers("manifest origin.test/org/app:sha256-", errRefused))
+	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
+	if err == nil || !strings.Contains(err.Error(), "cannot tell whether there is origin.test/org/app:sha256-") {
+		t.Errorf("%v does not name the signatures", err)
 	}
 }
 

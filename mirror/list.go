@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,9 @@ type Listing[T any] struct {
 	More bool
 	// Stale says why the upstream could not be asked; nil if it was, or need not be.
 	Stale error
+	// Refused says why the upstream listed nothing though it answered: it has no such list, or may not give it. It is nil
+	// where it need not be asked.
+	Refused error
 }
 
 // Tags lists up to n tags of repo after a tag, in byte order: those that are held and those that the upstream has.
@@ -40,7 +44,7 @@ func (m *Mirror) Tags(ctx context.Context, repo Repo, after string, n int) (List
 	if found && after != "" {
 		from++
 	}
-	return Listing[string]{Items: firstOf(tags, theirs[from:], n), Stale: stale(why)}, nil
+	return Listing[string]{Items: firstOf(tags, theirs[from:], n), Stale: stale(why), Refused: refused(why)}, nil
 }
 
 // Referrers lists the manifests of repo that have subject as theirs, in the order of their digests: those that are held
@@ -64,7 +68,7 @@ func (m *Mirror) Referrers(ctx context.Context, repo Repo, subject, after digest
 	if found {
 		from++
 	}
-	page := referrersPage{n: n, size: size, Listing: Listing[v1.Descriptor]{Stale: stale(why)}}
+	page := referrersPage{n: n, size: size, Listing: Listing[v1.Descriptor]{Stale: stale(why), Refused: refused(why)}}
 	page.merge(held, theirs[from:], more)
 	return page.Listing, nil
 }
@@ -113,6 +117,14 @@ func DescriptorSize(desc v1.Descriptor) int {
 // stale is why an upstream could not be asked, if it ought to have been.
 func stale(why error) error {
 	if final(why) {
+		return nil
+	}
+	return why
+}
+
+// refused is why an upstream that was asked lists nothing.
+func refused(why error) error {
+	if !final(why) || errors.Is(why, errLocal) {
 		return nil
 	}
 	return why

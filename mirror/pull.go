@@ -144,7 +144,11 @@ func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest)
 		return Manifest{}, err
 	}
 	if desc.Digest != held {
-		return m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: desc.Digest}, ref.Tag)
+		man, err := m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: desc.Digest}, ref.Tag)
+		if err != nil {
+			return man, Errorf(CodeOf(err), "it is %s there now, which cannot be fetched: %w", desc.Digest, err)
+		}
+		return man, nil
 	}
 	if m.mayChange() == nil {
 		if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, time.Now()); err != nil {

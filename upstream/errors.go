@@ -56,6 +56,9 @@ func (e *statusError) Error() string {
 	return s
 }
 
+// Refused reports whether the registry may have what it does not give; see [mirror.Refused].
+func (e *statusError) Refused() bool { return e.denies }
+
 // statusOf reads the error that an answer is. A 401 or 403 with a page of markup is not the registry's word: firewalls
 // send those, and storage services for a link that has expired.
 func statusOf(a *answer) *statusError {

@@ -19,6 +19,7 @@ import (
 type syncConfig struct {
 	images.Request
 	files, wants []string
+	allowStale   bool
 	carry        bundleConfig
 	migrate      migrateRequest
 }
@@ -47,8 +48,11 @@ names, and are local here: no upstream is asked for them.
 What is held is not brought in again, so a sync that was broken off goes on where it stopped
 when it is run again. The server does it if one runs on the data folder; Ctrl-C ends it.
 
-Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing,
-7 a bundle was refused, 130 interrupted; others as for serve.`,
+A stored tag whose upstream cannot be asked what it points at now, or does not confirm it, is not
+checked: the stored copy stays, and is told with the reason. So it is while the mirror is offline.
+
+Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing or was
+not checked, 7 a bundle was refused, 130 interrupted; others as for serve.`,
 		Example: `  mirror sync alpine:3 ghcr.io/org/app:v1
   mirror sync --file images.txt --platform linux/amd64
   mirror sync --tags 'v1.*' --tags '>=2.1 <3' registry.k8s.io/pause
@@ -71,6 +75,7 @@ Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is
 	f.BoolVar(&c.AllTags, "all-tags", false, "fetch all tags of the images")
 	f.StringArrayVar(&c.Tags, "tags", nil, "fetch the tags that a `pattern` selects: v1.*, or a range of versions such as '>=1.2 <2' or ~1.4; repeatable")
 	f.BoolVar(&c.Referrers, "referrers", false, "fetch signatures, SBOMs and what else refers to the images as well")
+	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if an upstream could not be asked what stored tags point at now")
 	f.IntVar(&c.Parallel, "parallel", 4, "transfer this many blobs at a time")
 	f.StringSliceVar(&c.carry.bundles, "bundle", nil, "take in what is in this `file` or folder; - is standard input; repeatable")
 	f.StringVar(&c.carry.Tag, "tag", "", "`name` for the image of an archive that has none for it, as team/app:1")
@@ -108,7 +113,7 @@ func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) 
 	case c.migrate.given():
 		return runMigrate(cmd, client, c.migrate, asJSON)
 	case len(c.Images)+len(c.Wants) > 0:
-		return runSync(cmd, client, c.Request, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON))
+		return c.fetch(cmd, client, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON))
 	case len(c.wants) > 0:
 		return nothingWanted(cmd, c.wants)
 	}
@@ -126,7 +131,7 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 			return &exitError{exitUsage, fmt.Errorf("--%s says nothing about images that are fetched: see 'mirror sync --help' for what it goes with", flag)}
 		}
 	}
-	for _, flag := range []string{"platform", "all-tags", "tags", "referrers"} {
+	for _, flag := range []string{"platform", "all-tags", "tags", "referrers", "allow-stale"} {
 		if cmd.Flags().Changed(flag) && (bundles || moves) {
 			return &exitError{exitUsage, fmt.Errorf("--%s is about images that are fetched: of a bundle, or another registry, all comes in that it has", flag)}
 		}
@@ -203,9 +208,10 @@ func nothingWanted(cmd *cobra.Command, files []string) error {
 	return err
 }
 
-func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view syncView) error {
+// fetch has the images that are named fetched.
+func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, view syncView) error {
 	var summary *images.Summary
-	err := client.Job(cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
+	err := client.Job(cmd.Context(), "sync", c.Request, nil, func(line json.RawMessage) error {
 		var event images.Event
 		if err := readAnswer(line, &event); err != nil {
 			return err
@@ -223,9 +229,22 @@ func runSync(cmd *cobra.Command, client *admin.Client, req images.Request, view 
 		return err
 	case summary == nil:
 		return errors.New("the mirror did not say how the sync ended; its log says why")
-	case summary.Failed > 0:
-		return &exitError{exitMissing, fmt.Errorf("%d of %s could not be fetched whole; the same command goes on with what is missing",
-			summary.Failed, count(summary.Images, "image", "images"))}
 	}
-	return nil
+	return c.undone(summary)
+}
+
+// undone is the error for what a sync did not do.
+func (c *syncConfig) undone(s *images.Summary) error {
+	var parts []string
+	if s.Failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s could not be fetched whole; the same command goes on with what is missing", s.Failed, count(s.Images, "image", "images")))
+	}
+	if s.NotChecked > 0 && !c.allowStale {
+		parts = append(parts, fmt.Sprintf("%d of %s could not be checked upstream, and may be older than there; --allow-stale is content with what is stored",
+			s.NotChecked, count(s.Images, "image", "images")))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return &exitError{exitMissing, errors.New(strings.Join(parts, "; "))}
 }

@@ -56,22 +56,51 @@ func (v *imagesView) event(e images.Event, _ []byte) error {
 
 func imageLine(e images.Event) string {
 	switch {
+	case e.Error != "" && e.NotChecked != "":
+		return fmt.Sprintf("%s: missing: %s; and not checked: %s", e.Image, e.Error, e.NotChecked)
 	case e.Error != "":
 		return fmt.Sprintf("%s: missing: %s", e.Image, e.Error)
-	case e.Fetched.New == 0:
-		return fmt.Sprintf("%s: held whole, %s, none of it new", e.Image, size(e.Fetched.Bytes))
+	case e.NotChecked != "" && e.Fetched == nil:
+		return fmt.Sprintf("%s: not checked: %s", e.Image, e.NotChecked)
+	case e.NotChecked != "":
+		return fmt.Sprintf("%s: not checked: %s; the stored copy is complete, %s, %s", e.Image, e.NotChecked, size(e.Fetched.Bytes), newText(e.Fetched.New))
 	}
-	return fmt.Sprintf("%s: held whole, %s, %s of it new", e.Image, size(e.Fetched.Bytes), size(e.Fetched.New))
+	return fmt.Sprintf("%s: held whole, %s, %s", e.Image, size(e.Fetched.Bytes), newText(e.Fetched.New))
+}
+
+func newText(bytes int64) string {
+	if bytes == 0 {
+		return "none of it new"
+	}
+	return size(bytes) + " of it new"
 }
 
 func (v *imagesView) end(s *images.Summary) {
-	if s != nil {
-		missing := ""
-		if s.Failed > 0 {
-			missing = fmt.Sprintf(", %d missing", s.Failed)
-		}
-		v.line(fmt.Sprintf("%s: %d held whole%s; %s fetched in %s", count(s.Images, "image", "images"), s.Images-s.Failed, missing,
-			size(s.New), time.Since(v.began).Round(10*time.Millisecond)))
+	if s == nil {
+		v.show.end()
+		return
+	}
+	rest := ""
+	if s.NotChecked > 0 {
+		rest += fmt.Sprintf(", %d not checked", s.NotChecked)
+	}
+	if s.Failed > 0 {
+		rest += fmt.Sprintf(", %d missing", s.Failed)
+	}
+	v.line(fmt.Sprintf("%s: %d held whole%s; %s fetched in %s", count(s.Images, "image", "images"), s.Images-s.Failed-s.NotChecked, rest,
+		size(s.New), time.Since(v.began).Round(10*time.Millisecond)))
+	if s.Images > 1 { // the lines of a single one are just above
+		v.again(s)
 	}
 	v.show.end()
+}
+
+// again repeats what was not done, below everything else that was told.
+func (v *imagesView) again(s *images.Summary) {
+	for _, what := range s.Unchecked {
+		v.line("not checked: " + what)
+	}
+	for _, what := range s.Failures {
+		v.line("missing: " + what)
+	}
 }

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +20,11 @@ type job struct {
 	blob bool
 }
 
-// failure is something that cannot be fetched, and why.
+// failure is something that cannot be fetched, or whose tags could not be asked for, and why.
 type failure struct {
-	image string
-	err   error
+	image      string
+	err        error
+	notChecked error
 }
 
 // plan finds out what the request means: what to fetch, and what cannot be.
@@ -31,7 +33,7 @@ func plan(ctx context.Context, f Fetcher, req Request) (jobs []job, failures []f
 	p.choose, p.broken = selectors(req)
 	for _, name := range req.Images {
 		if err := p.image(ctx, name); err != nil {
-			p.failures = append(p.failures, failure{name, err})
+			p.failures = append(p.failures, failure{image: name, err: err})
 		}
 	}
 	for _, want := range req.Wants {
@@ -40,7 +42,7 @@ func plan(ctx context.Context, f Fetcher, req Request) (jobs []job, failures []f
 			err = fmt.Errorf("is no blob: it has no digest")
 		}
 		if err != nil {
-			p.failures = append(p.failures, failure{want.Ref, err})
+			p.failures = append(p.failures, failure{image: want.Ref, err: err})
 			continue
 		}
 		p.add(job{ref, want.Blob})
@@ -79,17 +81,17 @@ func (p *planner) image(ctx context.Context, name string) error {
 	case tagged:
 		return errTagged
 	}
-	return p.tags(ctx, ref.Repo)
+	return p.tags(ctx, name, ref.Repo)
 }
 
 // pageSize is how many tags are asked for at a time.
 const pageSize = 1000
 
-// tags adds the tags of repo that are selected. It is an error if there are none, or if the upstream could not be asked
-// for all of them.
-func (p *planner) tags(ctx context.Context, repo mirror.Repo) error {
+// tags adds the tags of repo, the image called name, that are selected. It is an error if there are none. If the upstream
+// could not be asked for all of them, it notes so.
+func (p *planner) tags(ctx context.Context, name string, repo mirror.Repo) error {
 	ctx = mirror.Patiently(ctx)
-	var stale error
+	var notChecked error
 	found := false
 	for after := ""; ; {
 		page, err := p.fetcher.Tags(ctx, repo, after, pageSize)
@@ -99,9 +101,7 @@ func (p *planner) tags(ctx context.Context, repo mirror.Repo) error {
 		if err != nil {
 			return err
 		}
-		if page.Stale != nil {
-			stale = page.Stale
-		}
+		notChecked = cmp.Or(page.Stale, page.Refused, notChecked)
 		for _, tag := range page.Items {
 			if after = tag; selected(p.choose, tag) {
 				found = true
@@ -113,10 +113,12 @@ func (p *planner) tags(ctx context.Context, repo mirror.Repo) error {
 		}
 	}
 	switch {
-	case stale != nil:
-		return fmt.Errorf("may have more tags than those that are held: %w", stale)
+	case !found && notChecked != nil:
+		return fmt.Errorf("has no tag that is selected, as far as is known: %w", notChecked)
 	case !found:
 		return fmt.Errorf("has no tag that is selected")
+	case notChecked != nil:
+		p.failures = append(p.failures, failure{image: name, notChecked: fmt.Errorf("there may be more tags than the stored ones: %w", notChecked)})
 	}
 	return nil
 }

@@ -86,6 +86,17 @@ func TestTagsComeInPages(t *testing.T) {
 	}
 }
 
+func TestTagsThatAreNotListedAreNotChecked(t *testing.T) {
+	refused := mirror.Errorf(mirror.CodeNameUnknown, "upstream ghcr.io refused the tags of ghcr.io/org/app: 403 Forbidden")
+	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, refused: refused}
+	summary, _ := run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, AllTags: true})
+	if summary.Images != 2 || summary.Failed != 0 || summary.NotChecked != 1 || !strings.Contains(summary.Unchecked[0], "403 Forbidden") {
+		t.Errorf("%+v", summary)
+	}
+	summary, _ = run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{"v2*"}})
+	failed(t, summary, "has no tag that is selected, as far as is known: upstream ghcr.io refused")
+}
+
 func TestEveryFailureIsNamed(t *testing.T) {
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, stale: mirror.Errorf(mirror.CodeUnavailable, "no route")}
 	summary, _ := run(t, t.Context(), f, images.Request{
@@ -95,13 +106,15 @@ func TestEveryFailureIsNamed(t *testing.T) {
 	})
 	failed(t, summary,
 		"Not An Image: \"Not An Image\" is not a repository name",
-		"ghcr.io/org/app: may have more tags than those that are held: no route",
 		"ghcr.io/org/app:v1: has a tag or digest, and tags are to be selected",
 		"ghcr.io/org/app:v1: is no blob",
 		"ghcr.io/org/none: there is no ghcr.io/org/none",
 		"nonsense: reference \"nonsense\" has neither",
 		"{{ .Values.image }}: is a template",
 	)
+	if got := strings.Join(summary.Unchecked, "\n"); summary.NotChecked != 1 || got != "ghcr.io/org/app: there may be more tags than the stored ones: no route" {
+		t.Errorf("%d not checked: %s", summary.NotChecked, got)
+	}
 	if got := strings.Join(f.fetched, " "); got != "ghcr.io/org/app:v1" {
 		t.Errorf("fetched %s: what is held is fetched all the same", got)
 	}

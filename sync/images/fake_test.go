@@ -17,10 +17,11 @@ import (
 
 // fake is a [images.Fetcher] with tags and nothing behind them.
 type fake struct {
-	tags  map[string][]string // by repository
-	stale error               // of every listing
-	fetch func(context.Context, mirror.Ref, mirror.FetchOptions) (mirror.Fetched, error)
-	blob  func(context.Context, mirror.Repo, digest.Digest, mirror.Progress) error
+	tags    map[string][]string // by repository
+	stale   error               // of every listing
+	refused error
+	fetch   func(context.Context, mirror.Ref, mirror.FetchOptions) (mirror.Fetched, error)
+	blob    func(context.Context, mirror.Repo, digest.Digest, mirror.Progress) error
 
 	mu      sync.Mutex
 	fetched []string
@@ -37,7 +38,7 @@ func (f *fake) Tags(_ context.Context, repo mirror.Repo, after string, n int) (m
 	if found {
 		i++
 	}
-	return mirror.Listing[string]{Items: tags[i:min(len(tags), i+n)], Stale: f.stale}, nil
+	return mirror.Listing[string]{Items: tags[i:min(len(tags), i+n)], Stale: f.stale, Refused: f.refused}, nil
 }
 
 func (f *fake) Fetch(ctx context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error) {

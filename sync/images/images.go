@@ -12,6 +12,8 @@
 // One image that cannot be had keeps none of the others from being fetched. Each failure is named by the image, as it
 // was written where it could not be understood, and says why; none is dropped, nor is what was left undone because the
 // run was ended. To run again costs little: what is held is not fetched twice.
+//
+// A tag that is stored, and that its upstream cannot be asked about or does not confirm, is told as not checked.
 package images
 
 import (
@@ -58,8 +60,8 @@ const (
 	// KindProgress comes now and then. Total and Done are bytes to transfer and transferred so far; Total grows while
 	// manifests come in. Doing says what is being worked on.
 	KindProgress = "progress"
-	// KindImage says what became of one image: Fetched, or Error, or both if some of it could be had. Total and Done
-	// are as in KindProgress.
+	// KindImage says what became of one image: Fetched, or Error, or both if some of it could be had; NotChecked if that is
+	// about a stored copy that its upstream did not confirm. Total and Done are as in KindProgress.
 	KindImage = "image"
 	// KindDone comes last, with the Summary. Total and Done are as in KindProgress.
 	KindDone = "done"
@@ -75,7 +77,9 @@ type Event struct {
 	Doing   string          `json:"doing,omitempty"`
 	Fetched *mirror.Fetched `json:"fetched,omitempty"`
 	Error   string          `json:"error,omitempty"`
-	Summary *Summary        `json:"summary,omitempty"`
+	// NotChecked is why the upstream could not be asked what a tag points at now, or which tags there are.
+	NotChecked string   `json:"notChecked,omitempty"`
+	Summary    *Summary `json:"summary,omitempty"`
 }
 
 // Summary is what became of a request.
@@ -85,4 +89,8 @@ type Summary struct {
 	Bytes    int64    `json:"bytes"`  // of all blobs of the images; what images share counts for each
 	New      int64    `json:"new"`    // bytes that were not held before
 	Failures []string `json:"failures,omitempty"`
+	// NotChecked counts the images that are complete as stored, which their upstream did not confirm. Unchecked names them
+	// with the reasons.
+	NotChecked int      `json:"notChecked"`
+	Unchecked  []string `json:"unchecked,omitempty"`
 }

@@ -23,9 +23,9 @@ func reason(image string, err error) string {
 func reasonOf(image string, err error) string {
 	what, why, ok := mirror.Unheld(err)
 	if !ok {
-		return strings.TrimPrefix(err.Error(), image+" ")
+		what, why = image, err
 	}
-	text := strings.TrimPrefix(why.Error(), "upstream ")
+	text := strings.TrimPrefix(strings.TrimPrefix(why.Error(), image+" "), "upstream ")
 	if host, _, ok := strings.Cut(text, " does not have "); ok {
 		text = host + " does not have it"
 	}

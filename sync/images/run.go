@@ -32,10 +32,11 @@ func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary 
 	jobs, failures := plan(ctx, f, req)
 	r.tell(Event{Kind: KindPlan, Total: int64(len(jobs) + len(failures))})
 	for _, failed := range failures {
-		r.ended(failed.image, nil, failed.err)
+		r.ended(failed.image, nil, failed.err, failed.notChecked)
 	}
 	r.work(ctx, jobs)
 	slices.Sort(r.summary.Failures)
+	slices.Sort(r.summary.Unchecked)
 	r.Reporter.Close()
 	r.tell(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary
@@ -71,7 +72,7 @@ func (r *run) work(ctx context.Context, jobs []job) {
 			case <-ctx.Done():
 			}
 		}
-		r.ended(j.String(), nil, errNotDone)
+		r.ended(j.String(), nil, errNotDone, nil)
 	}
 	close(next)
 	workers.Wait()
@@ -86,7 +87,7 @@ func (j job) String() string {
 
 func (r *run) do(ctx context.Context, j job) {
 	if ctx.Err() != nil {
-		r.ended(j.String(), nil, errNotDone)
+		r.ended(j.String(), nil, errNotDone, nil)
 		return
 	}
 	fetched, err := r.fetch(ctx, j)
@@ -94,10 +95,10 @@ func (r *run) do(ctx context.Context, j job) {
 		err = errors.New("not all of it was fetched: the run was ended")
 	}
 	if err != nil && fetched.Digest == "" {
-		r.ended(j.String(), nil, err)
+		r.ended(j.String(), nil, err, nil)
 		return
 	}
-	r.ended(j.String(), &fetched, err)
+	r.ended(j.String(), &fetched, err, fetched.NotChecked)
 }
 
 func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
@@ -132,18 +133,25 @@ func (c *counter) Expect(bytes int64) {
 }
 
 // ended notes what became of an image. fetched is nil if nothing is known of it.
-func (r *run) ended(image string, fetched *mirror.Fetched, err error) {
+func (r *run) ended(image string, fetched *mirror.Fetched, err, notChecked error) {
 	event := Event{Kind: KindImage, Image: image, Fetched: fetched}
+	if notChecked != nil {
+		event.NotChecked = reason(image, notChecked)
+	}
 	r.mu.Lock()
 	r.summary.Images++
 	if fetched != nil {
 		r.summary.Bytes += fetched.Bytes
 		r.summary.New += fetched.New
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		event.Error = reason(image, err)
 		r.summary.Failed++
 		r.summary.Failures = append(r.summary.Failures, image+": "+event.Error)
+	case notChecked != nil:
+		r.summary.NotChecked++
+		r.summary.Unchecked = append(r.summary.Unchecked, image+": "+event.NotChecked)
 	}
 	r.mu.Unlock()
 	r.tell(event)

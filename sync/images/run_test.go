@@ -39,6 +39,36 @@ func TestOneFailureKeepsNothingElseFromBeingFetched(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotCheckedIsNamed has tags that are stored and not confirmed: one complete, one that lacks something, and one
+// that its upstream has no more.
+func TestWhatIsNotCheckedIsNamed(t *testing.T) {
+	down := mirror.Errorf(mirror.CodeUnavailable, "docker.io does not answer: no route")
+	f := &fake{fetch: func(_ context.Context, ref mirror.Ref, _ mirror.FetchOptions) (mirror.Fetched, error) {
+		fetched := mirror.Fetched{Digest: "sha256:x", Bytes: 10}
+		switch ref.Tag {
+		case "stale":
+			fetched.NotChecked = down
+		case "gone":
+			fetched.NotChecked = mirror.Errorf(mirror.CodeManifestUnknown, "upstream docker.io does not have manifest docker.io/library/a:gone: 404 Not Found")
+		case "half":
+			fetched.NotChecked = down
+			return fetched, errors.New("lacks a layer")
+		}
+		return fetched, nil
+	}}
+	summary, events := run(t, t.Context(), f, images.Request{Images: []string{"a:1", "a:stale", "a:gone", "a:half"}})
+	failed(t, summary, "docker.io/library/a:half: lacks a layer")
+	want := []string{"docker.io/library/a:gone: docker.io does not have it", "docker.io/library/a:stale: docker.io does not answer: no route"}
+	if summary.NotChecked != 2 || !slices.Equal(summary.Unchecked, want) {
+		t.Errorf("%d not checked: %q, want %q", summary.NotChecked, summary.Unchecked, want)
+	}
+	for _, e := range events.of(images.KindImage) {
+		if (e.NotChecked == "") != (e.Image == "docker.io/library/a:1") {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
 func TestWantsAreFetched(t *testing.T) {
 	d := digest.FromString("layer")
 	f := &fake{blob: func(_ context.Context, repo mirror.Repo, got digest.Digest, p mirror.Progress) error {
