@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +31,8 @@ func TestModel(t *testing.T) {
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		folder := quickFolder(t)
-		var failure any // of a bubble, whose goroutine is not the one that the test is in
+		defer os.RemoveAll(folder) // not only when the test ends: a case that fails is tried hundreds of times
+		var failure any            // of a bubble, whose goroutine is not the one that the test is in
 		synctest.Test(t, func(t *testing.T) {
 			defer func() { failure = recover() }()
 			m := newModel(inBubble{r, t.Context()}, r, folder)
