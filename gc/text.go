@@ -1,11 +1,13 @@
 package gc
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 )
@@ -44,24 +46,58 @@ func (a Age) String() string {
 	return time.Duration(a).String()
 }
 
-// Size is a number of bytes. As text it is a number with or without a unit, like 500GB or 20GiB.
+// Size is a number of bytes. As text it is a number with a unit, like 500GB or 20GiB: one without is more often a slip than
+// meant.
 type Size int64
+
+// errNoUnit is what is wrong with a number alone.
+var errNoUnit = errors.New("has no unit")
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *Size) UnmarshalText(text []byte) error {
-	bytes, err := humanize.ParseBytes(string(text))
-	if err != nil || bytes > math.MaxInt64 {
-		return fmt.Errorf("%q is not a size like 500GB or 20GiB", text)
+	n, err := parseSize(string(text))
+	switch {
+	case errors.Is(err, errNoUnit):
+		return fmt.Errorf("%q has no unit: say 500GB or 20GiB", text)
+	case err != nil:
+		return fmt.Errorf("%q is not a size: say 500GB or 20GiB", text)
 	}
-	*s = Size(bytes)
+	*s = n
 	return nil
+}
+
+func parseSize(text string) (Size, error) {
+	text = strings.TrimSpace(text)
+	n, err := humanize.ParseBytes(text)
+	switch {
+	case err != nil:
+		return 0, err
+	case n > math.MaxInt64:
+		return 0, errors.New("is too large")
+	case n > 0 && !unicode.IsLetter(rune(text[len(text)-1])):
+		return 0, errNoUnit
+	}
+	return Size(n), nil
 }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// String returns what UnmarshalText reads.
-func (s Size) String() string { return strconv.FormatInt(int64(s), 10) }
+// String returns what UnmarshalText reads, in the largest unit that says it exactly.
+func (s Size) String() string {
+	if s == 0 {
+		return "0"
+	}
+	for _, unit := range []struct {
+		bytes Size
+		name  string
+	}{{1 << 40, "TiB"}, {1e12, "TB"}, {1 << 30, "GiB"}, {1e9, "GB"}, {1 << 20, "MiB"}, {1e6, "MB"}} {
+		if s%unit.bytes == 0 {
+			return strconv.FormatInt(int64(s/unit.bytes), 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10) + "B"
+}
 
 // Share is a part of a disk: some bytes or some percent of it, of which one is zero. As text it is a [Size] or a
 // percentage, like 20GB or 10%.
@@ -80,10 +116,14 @@ func (s *Share) UnmarshalText(text []byte) error {
 		*s = Share{Percent: percent}
 		return nil
 	}
-	*s = Share{}
-	if s.Bytes.UnmarshalText(text) != nil {
-		return fmt.Errorf("%q is neither a size like 20GB nor a part of a disk like 10%%", text)
+	n, err := parseSize(string(text))
+	switch {
+	case errors.Is(err, errNoUnit):
+		return fmt.Errorf("%q has no unit: say 500GB or 10%%", text)
+	case err != nil:
+		return fmt.Errorf("%q is neither a size nor a part of a disk: say 500GB or 10%%", text)
 	}
+	*s = Share{Bytes: n}
 	return nil
 }
 

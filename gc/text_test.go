@@ -71,6 +71,12 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 		"keepFree: 101%":                            "not a part of a disk",
 		"keepFree: NaN%":                            "not a part of a disk",
 		"keepFree: some":                            "neither a size",
+		"maxSize: 500":                              `"500" has no unit: say 500GB or 20GiB`,
+		"maxSize: '5.5'":                            `"5.5" has no unit`,
+		"maxSize: '500 '":                           "has no unit",
+		"shrinkTo: 1,000":                           "has no unit",
+		"keepFree: 10":                              `"10" has no unit: say 500GB or 10%`,
+		"maxSize: 9EiB":                             "not a size",
 		"{maxSize: 1GB, shrinkTo: 2GB}":             "is more than",
 		"freeUpTo: 1GB":                             "without keepFree",
 		"names: ['[']":                              "not a pattern",
@@ -90,8 +96,18 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
+// TestSizesAreShownAsTheyAreRead has none that cannot be read again, as from what 'mirror config show' prints.
+func TestSizesAreShownAsTheyAreRead(t *testing.T) {
+	for text, want := range map[string]gc.Size{"0": 0, "7B": 7, "1500MB": 1.5e9, "4GiB": 4 << 30, "1048577B": 1<<20 + 1, "2TB": 2e12, "3TiB": 3 << 40} {
+		var s gc.Size
+		if err := s.UnmarshalText([]byte(text)); err != nil || s != want || s.String() != text {
+			t.Errorf("%s is read as %d, %v, and shown as %s", text, s, err, s)
+		}
+	}
+}
+
 func TestShareOfADisk(t *testing.T) {
-	for text, want := range map[string]int64{"10%": 100, "0%": 0, "300": 300, "0.1%": 1} {
+	for text, want := range map[string]int64{"10%": 100, "0%": 0, "300B": 300, "0": 0, "0.1%": 1} {
 		var s gc.Share
 		if err := s.UnmarshalText([]byte(text)); err != nil || s.Of(1000) != want {
 			t.Errorf("%s is %d, %v; want %d", text, s.Of(1000), err, want)

@@ -19,7 +19,7 @@ import (
 // eventsConfig says who is told of what happens.
 type eventsConfig struct {
 	// Queue is how large the queue of an endpoint may become.
-	Queue     byteSize        `yaml:"queue"`
+	Queue     gc.Size         `yaml:"queue"`
 	Endpoints []eventEndpoint `yaml:"endpoints"`
 }
 

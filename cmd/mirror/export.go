@@ -12,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
+	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/images"
 	"airmirror/sync/transfer"
+	"airmirror/sync/volume"
 )
 
 // exportConfig is what `mirror export` can be told beside the names of images.
@@ -22,13 +24,16 @@ type exportConfig struct {
 	transfer.ExportRequest
 	files, wants []string
 	bundle       string // a file, or "-" for standard output
-	volumeSize   byteSize
+	volumeSize   gc.Size
 	have         string // the file of a receipt
 	key          string // the file of a secret key
 	overwrite    bool
 	dryRun       bool
 	history      bool
 }
+
+// minVolume is the least size of a volume, in bytes: what is smaller is a number whose unit was meant to be another.
+const minVolume = volume.BlockSize
 
 func newExportCommand() *cobra.Command {
 	q, c := &question{}, exportConfig{}
@@ -71,7 +76,8 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 	f.StringVar(&c.To, "to", "", "the bundle is for the destination of this `name`, as plant-7")
 	f.StringVar(&c.Since, "since", "", "leave out what was sent to the destination before: up to the `last` bundle, or the one with this id")
 	f.StringVar(&c.have, "have", "", "leave out what this receipt, a `file` by 'mirror sync --receipt', says the other side holds")
-	f.Var(&c.volumeSize, "volume-size", "write volumes FILE.001, FILE.002 and so on, of at most this `size`, as 4.7GB")
+	f.TextVar(&c.volumeSize, "volume-size", gc.Size(0), "write volumes FILE.001, FILE.002 and so on, of at most this `size`, as 4.7GB")
+	f.Lookup("volume-size").DefValue = ""
 	f.StringVar(&c.key, "sign", "", "sign with the secret key in this `file`; see 'mirror key generate'")
 	f.BoolVar(&c.overwrite, "overwrite", false, "replace a file, or volumes, that are there already")
 	f.BoolVar(&c.dryRun, "dry-run", false, "list what the bundle would carry, and write nothing")
@@ -106,6 +112,8 @@ func (c *exportConfig) read(args []string, stdin io.Reader) error {
 		return &exitError{exitUsage, errors.New("say with --bundle which file to write the bundle to")}
 	case c.bundle == "-" && c.volumeSize > 0:
 		return &exitError{exitUsage, errors.New("standard output has no volumes: leave out --volume-size")}
+	case c.volumeSize > 0 && c.volumeSize < minVolume:
+		return &exitError{exitUsage, fmt.Errorf("--volume-size %s: a volume has at least %s, and as much as the medium holds: say 4.7GB", c.volumeSize, gc.Size(minVolume))}
 	case c.Since != "" && c.To == "":
 		return &exitError{exitUsage, errors.New("--since goes by what was sent to a destination: name it with --to")}
 	case c.Since != "" && c.have != "":

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,13 +44,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// image HOST/NAME:TAG ARCH...: pushes an image for each architecture of linux.
+// image HOST/NAME:TAG ARCH[=BYTES]...: pushes an image for each architecture of linux, with layers of so many bytes.
 func image(ts *testscript.TestScript, _ bool, args []string) {
 	ref, err := name.ParseReference(args[0], name.Insecure)
 	ts.Check(err)
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, arch := range args[1:] {
-		img, err := random.Image(64<<10, 2)
+		arch, size, sized := strings.Cut(arch, "=")
+		if !sized {
+			size = "65536"
+		}
+		bytes, err := strconv.ParseInt(size, 10, 64)
+		ts.Check(err)
+		img, err := random.Image(bytes, 2)
 		ts.Check(err)
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{
 			Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}},

@@ -68,8 +68,8 @@ func spellings(names mirror.Names, pattern string) []string {
 
 // scrubConfig says how often the server verifies by itself what is held, and how fast it reads for that.
 type scrubConfig struct {
-	Every gc.Age   `yaml:"every"` // never if it is zero
-	Rate  byteSize `yaml:"rate"`  // in a second
+	Every gc.Age  `yaml:"every"` // never if it is zero
+	Rate  gc.Size `yaml:"rate"`  // in a second
 }
 
 func (c scrubConfig) check() error {

@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
+	"airmirror/gc"
 	"airmirror/mirror"
 )
 
 // verifyConfig is what `mirror verify` can be told.
 type verifyConfig struct {
 	verifyRequest
-	rate byteSize
+	rate gc.Size
 	rebuildConfig
 }
 
@@ -50,7 +51,8 @@ Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; other
 	f := cmd.Flags()
 	f.BoolVar(&c.Fast, "fast", false, "read no content: compare only sizes, and the index with itself")
 	f.BoolVar(&c.Repair, "repair", false, "repair what is wrong, as far as that can be done")
-	f.Var(&c.rate, "rate", "read no more than this `size` in a second, as 50MB")
+	f.TextVar(&c.rate, "rate", gc.Size(0), "read no more than this `size` in a second, as 50MB")
+	f.Lookup("rate").DefValue = ""
 	f.BoolVar(&c.rebuild, "rebuild", false, "make a new index from the files; no server may be running")
 	f.StringVar(&c.backup, "backup", "", "with --rebuild, take names from this `file` that 'mirror backup' wrote")
 	f.StringVar(&c.receipt, "receipt", "", "with --rebuild, take names from this `file` that 'mirror sync --receipt' wrote")
