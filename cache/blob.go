@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -92,7 +93,7 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 			return err
 		}
 		_, use, used, err := firstUse(tx, repo, d)
-		stat = mirror.BlobStat{Held: held, Linked: linked(tx, repo, d), Size: blob.Size, Awaited: used}
+		stat = mirror.BlobStat{Held: held, Linked: linked(tx, repo, d), Size: blob.Size, Awaited: used, Needed: used && !use.Owned}
 		if !held {
 			stat.Size = use.Size
 		}
@@ -101,17 +102,30 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 	return stat, err
 }
 
-// firstUse returns a manifest of repo that points at blob d, if there is one.
+// firstUse returns a manifest of repo that names blob d, if there is one, and rather one that needs it.
 func firstUse(tx ReadTx, repo mirror.Repo, d digest.Digest) (by digest.Digest, use useRecord, found bool, err error) {
 	for k, value := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
-		if by = digest.Digest(lastPart(k)); by == d {
-			continue // the manifest's own file
+		manifest := digest.Digest(lastPart(k))
+		if manifest == d { // its own file
+			continue
 		}
-		use, err = decode[useRecord](tableUses, k, value)
-		return by, use, err == nil, err
+		owned := bytes.Contains(value, ownedMark)
+		if owned && found {
+			continue
+		}
+		if use, err = decode[useRecord](tableUses, k, value); err != nil {
+			return manifest, use, false, err
+		}
+		by, found = manifest, true
+		if !owned {
+			break
+		}
 	}
-	return "", useRecord{}, false, nil
+	return by, use, found, nil
 }
+
+// ownedMark tells a use of what is owned from one of what is needed, without decoding it: there can be many.
+var ownedMark = []byte(`"owned":true`)
 
 // Awaiting implements [mirror.BlobStore].
 func (s *Store) Awaiting(ctx context.Context, repo mirror.Repo, d digest.Digest) (by []digest.Digest, err error) {

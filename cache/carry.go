@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -91,11 +92,28 @@ func (s *Store) readPutting(ctx context.Context, m mirror.Carried) (*putting, er
 	if err != nil {
 		return nil, err
 	}
-	p.anywhere, p.creator = true, mirror.Imported
+	p.anywhere, p.creator, p.with = true, mirror.Imported, p.namedOf(m.With)
 	if m.Local {
 		p.creator = mirror.Pushed
 	}
 	return p, nil
+}
+
+// namedOf returns those of the digests that the manifest names and does not need.
+func (p *putting) namedOf(digests []digest.Digest) (named []digest.Digest) {
+	if len(digests) == 0 || len(p.owned)+len(p.children) == 0 {
+		return nil
+	}
+	names := make(map[digest.Digest]bool, len(p.owned)+len(p.children))
+	for _, desc := range slices.Concat(p.owned, p.children) {
+		names[desc.Digest] = true
+	}
+	for _, d := range digests {
+		if names[d] {
+			named = append(named, d)
+		}
+	}
+	return named
 }
 
 // readHeld reads a blob that is said to be a manifest.

@@ -123,7 +123,8 @@ func (c *check) scan(t Table, after string, f func(tx ReadTx, k string, value []
 	}
 }
 
-// users lists repositories with a manifest that needs d, or is d, the first checkRepos of them.
+// users lists repositories that may read d, or have a manifest that needs d or is d, the first checkRepos of them. One that
+// merely has a manifest which names d lacks nothing without it.
 func users(tx ReadTx, d digest.Digest) (repos []string, manifest bool) {
 	for after := ""; len(repos) < checkRepos; {
 		repo := ""
@@ -134,11 +135,23 @@ func users(tx ReadTx, d digest.Digest) (repos []string, manifest bool) {
 		if repo == "" {
 			break
 		}
-		manifest = manifest || has(tx, tableManifests, key(repo, d.String()))
-		repos = append(repos, repo)
+		is := has(tx, tableManifests, key(repo, d.String()))
+		if manifest = manifest || is; is || concerned(tx, repo, d) {
+			repos = append(repos, repo)
+		}
 		after = key(d.String(), repo) + "\x01" // behind all of the repository's, before any other's
 	}
 	return repos, manifest
+}
+
+// concerned reports whether a repository may read d, or has a manifest that needs it.
+func concerned(tx ReadTx, name string, d digest.Digest) bool {
+	repo, err := mirror.ParseRepo(name)
+	if err != nil || linked(tx, repo, d) {
+		return true
+	}
+	_, use, used, err := firstUse(tx, repo, d)
+	return err != nil || used && !use.Owned
 }
 
 // parts is the opposite of key.

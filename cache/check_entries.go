@@ -122,12 +122,17 @@ func wrongManifest(tx ReadTx, k string, value []byte) string {
 	if !has(tx, tableUses, key(d, repo, d)) {
 		return "nothing says that it needs its own file"
 	}
-	for _, blob := range record.Blobs {
-		if !has(tx, tableUses, key(blob.String(), repo, d)) || !has(tx, tableLinks, key(blob.String(), repo)) {
-			return fmt.Sprintf("nothing says that it needs blob %s", blob)
+	for _, blob := range record.linked() {
+		if !has(tx, tableLinks, key(blob.String(), repo)) {
+			return fmt.Sprintf("nothing says that its repository has to do with blob %s", blob)
 		}
 	}
-	for _, child := range record.Children {
+	for named := range record.named() {
+		if !has(tx, tableUses, key(named.String(), repo, d)) {
+			return fmt.Sprintf("nothing says that it uses %s", named)
+		}
+	}
+	for _, child := range record.manifests() {
 		if !has(tx, tableParents, key(child.String(), repo, d)) {
 			return fmt.Sprintf("nothing says that it names %s", child)
 		}
@@ -138,8 +143,8 @@ func wrongManifest(tx ReadTx, k string, value []byte) string {
 	return ""
 }
 
-// lost are the files that a manifest cannot do without and that are not held: its own, and the blobs of one that did not
-// come from an upstream.
+// lost are the files of a manifest that were stored and are not any more: its own and, of one that did not come from an
+// upstream, the blobs that it needs and what else it owns that its repository could read.
 func lost(tx ReadTx, k string, value []byte) (flaws []mirror.Flaw) {
 	record, err := decode[manifestRecord](tableManifests, k, value)
 	if err != nil || malformed(k, 2) != "" {
@@ -163,6 +168,13 @@ func lost(tx ReadTx, k string, value []byte) (flaws []mirror.Flaw) {
 	for _, blob := range record.Blobs {
 		use, _, _ := get[useRecord](tx, tableUses, key(blob.String(), repo, d)) // if it cannot be read, that is a flaw of its own
 		add(blob, use.Size, fmt.Sprintf("%s@%s was %s and needs it, but it is lost", repo, d, record.Origin))
+	}
+	for _, blob := range record.Owned {
+		if link, found, err := get[linkRecord](tx, tableLinks, key(blob.String(), repo)); err != nil || !found || link.Announced {
+			continue // it may never have been here
+		}
+		use, _, _ := get[useRecord](tx, tableUses, key(blob.String(), repo, d))
+		add(blob, max(0, use.Size), fmt.Sprintf("%s@%s was %s and names it, but it is lost", repo, d, record.Origin))
 	}
 	return flaws
 }
@@ -199,7 +211,7 @@ func wrongUse(tx ReadTx, k string, value []byte) string {
 		return "it is about a manifest that its repository does not have"
 	}
 	if file != d && !bytes.Contains(record, []byte(`"`+file+`"`)) {
-		return "the manifest does not say that it needs this blob"
+		return "the manifest does not name this blob"
 	}
 	return ""
 }
@@ -243,7 +255,7 @@ func wrongParent(tx ReadTx, k string, _ []byte) string {
 	}
 	child, repo, index := parts(k)[0], parts(k)[1], parts(k)[2]
 	if !bytes.Contains(tx.Get(tableManifests, key(repo, index)), []byte(`"`+child+`"`)) {
-		return "there is no such index, or it does not name this child"
+		return "there is no such manifest, or it does not name this child"
 	}
 	return ""
 }

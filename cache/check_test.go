@@ -26,6 +26,8 @@ type shelf struct {
 	folder string
 	blobs  cache.Blobs
 	index  cache.Index
+	// indexFolder is where the index is.
+	indexFolder string
 	// What is on it: a pushed image with its referrer, a mirrored image that lacks its config, and an index of both.
 	pushed, mirrored, referrer, list mirror.Manifest
 }
@@ -33,6 +35,7 @@ type shelf struct {
 func stock(t *testing.T) *shelf {
 	t.Helper()
 	s := &shelf{t: t, folder: t.TempDir()}
+	s.indexFolder = s.folder
 	s.blobs, s.index = openFiles(t, s.folder), openBolt(t, s.folder)
 	s.Store = newStore(t, s.blobs, s.index, cache.Options{})
 	t.Cleanup(func() { closeStore(t, s.Store) })

@@ -51,12 +51,15 @@ func removeTags(tx WriteTx, c content) ([]tagName, error) {
 
 // removeManifest deletes the record of c and everything that follows from it.
 func removeManifest(tx WriteTx, c content, record manifestRecord) error {
-	for _, d := range append([]digest.Digest{c.digest}, record.Blobs...) {
+	for d := range record.named() {
 		if err := tx.Delete(tableUses, useKey(d, c.repo, c.digest)); err != nil {
 			return err
 		}
 	}
-	for _, d := range record.Blobs {
+	if err := tx.Delete(tableUses, useKey(c.digest, c.repo, c.digest)); err != nil {
+		return err
+	}
+	for d := range record.named() {
 		if has(tx, tableBlobs, d.String()) {
 			continue
 		}
@@ -70,7 +73,7 @@ func removeManifest(tx WriteTx, c content, record manifestRecord) error {
 			return err
 		}
 	}
-	for _, child := range record.Children {
+	for _, child := range record.manifests() {
 		if err := tx.Delete(tableParents, parentKey(child, c)); err != nil {
 			return err
 		}

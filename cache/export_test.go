@@ -78,10 +78,10 @@ func checkUses(tx ReadTx, report func(string, ...any)) {
 	for k := range tx.Scan(tableUses, "", "") {
 		file, repo, by := parts(k)[0], parts(k)[1], parts(k)[2]
 		record, found, err := get[manifestRecord](tx, tableManifests, key(repo, by))
-		if err != nil || !found || file != by && !slices.Contains(record.Blobs, digest.Digest(file)) {
+		if err != nil || !found || file != by && !slices.Contains(slices.Collect(record.named()), digest.Digest(file)) {
 			report("%s is used in %s by %s, which is not there or does not say so: %w", file, repo, by, err)
 		}
-		if file != by && !has(tx, tableLinks, key(file, repo)) {
+		if file != by && !has(tx, tableLinks, key(file, repo)) && !slices.Contains(record.Children, digest.Digest(file)) {
 			report("%s is used in %s by %s and not linked", file, repo, by)
 		}
 	}
@@ -105,7 +105,12 @@ func checkManifests(tx ReadTx, report func(string, ...any)) {
 				report("manifest %q was %s and lacks %s", k, record.Origin, blob)
 			}
 		}
-		for _, child := range record.Children {
+		for named := range record.named() {
+			if !has(tx, tableUses, key(named.String(), repo, d)) {
+				report("manifest %q has no use of %s", k, named)
+			}
+		}
+		for _, child := range record.manifests() {
 			if !has(tx, tableParents, key(child.String(), repo, d)) {
 				report("index %q is not among the parents of %s", k, child)
 			}
@@ -134,7 +139,7 @@ func checkNames(tx ReadTx, report func(string, ...any)) {
 	}
 	for k := range tx.Scan(tableParents, "", "") {
 		record, found, err := get[manifestRecord](tx, tableManifests, key(parts(k)[1], parts(k)[2]))
-		if err != nil || !found || !slices.Contains(record.Children, digest.Digest(parts(k)[0])) {
+		if err != nil || !found || !slices.Contains(record.manifests(), digest.Digest(parts(k)[0])) {
 			report("parent %q is not there or does not say so: %w", k, err)
 		}
 	}

@@ -13,7 +13,7 @@ const migrateBatch = 2000
 
 // checkSchema marks a new index with the version of the schema, brings an older one up to it, and refuses one that a
 // later version has written.
-func checkSchema(ctx context.Context, index Index) error {
+func checkSchema(ctx context.Context, blobs Blobs, index Index) error {
 	var schema schemaRecord
 	err := index.Update(ctx, func(tx WriteTx) (err error) {
 		var found bool
@@ -36,7 +36,7 @@ func checkSchema(ctx context.Context, index Index) error {
 	if err != nil || !schema.Migrating {
 		return err
 	}
-	if err := migrate(ctx, index); err != nil {
+	if err := migrate(ctx, blobs, index); err != nil {
 		return fmt.Errorf("bring the index up to schema %d: %w", schemaVersion, err)
 	}
 	return index.Update(ctx, func(tx WriteTx) error {
@@ -45,15 +45,19 @@ func checkSchema(ctx context.Context, index Index) error {
 }
 
 // migrate adds what version 2 has and version 1 had not: the parents of manifests, the tags by what they point at, and the
-// recency of blobs in their links. What was done before a crash is done again, and changes nothing.
-func migrate(ctx context.Context, index Index) error {
+// recency of blobs in their links; and what version 3 has and version 2 had not: what manifests own beside what they need.
+// What was done before a crash is done again, and changes nothing.
+func migrate(ctx context.Context, blobs Blobs, index Index) error {
 	if err := migrateTable(ctx, index, tableManifests, addParents); err != nil {
 		return err
 	}
 	if err := migrateTable(ctx, index, tableTags, addTagged); err != nil {
 		return err
 	}
-	return migrateTable(ctx, index, tableRecency, moveRecency)
+	if err := migrateTable(ctx, index, tableRecency, moveRecency); err != nil {
+		return err
+	}
+	return migrateOwned(ctx, blobs, index)
 }
 
 // migrateTable calls f for each record of a table, in transactions of bounded size.

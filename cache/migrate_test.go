@@ -57,7 +57,7 @@ func downgrade(t *testing.T, index cache.Index, schema string) {
 
 // TestMigration opens an index of schema 1, and one whose migration a crash broke off.
 func TestMigration(t *testing.T) {
-	for _, schema := range []string{`{"version":1}`, `{"version":2,"migrating":true}`} {
+	for _, schema := range []string{`{"version":1}`, `{"version":2,"migrating":true}`, `{"version":3,"migrating":true}`} {
 		t.Run(schema, func(t *testing.T) {
 			blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
 			s := newStore(t, blobs, openBolt(t, folder), cache.Options{})
@@ -94,7 +94,7 @@ func TestMigration(t *testing.T) {
 				schema = string(tx.Get(cache.TableMeta, "schema"))
 				return nil
 			})
-			if err != nil || schema != `{"version":2}` {
+			if err != nil || schema != `{"version":3}` {
 				t.Errorf("schema is %s, %v", schema, err)
 			}
 			c := mirror.Condemned{Repo: repo, Manifests: []mirror.CondemnedManifest{{Digest: child.Digest, Used: time.Now()}}}

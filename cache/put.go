@@ -67,6 +67,8 @@ type putting struct {
 	content
 	record   manifestRecord
 	blobs    []v1.Descriptor // as in record, with sizes
+	owned    []v1.Descriptor // the same
+	children []v1.Descriptor // the same
 	referrer v1.Descriptor   // what the referrers API says of it, if it has a subject
 	tags     []tagName
 	at       time.Time
@@ -76,6 +78,8 @@ type putting struct {
 	// grant lets a repository read a blob that the manifest points at: link if somebody brought it, or vouches for it;
 	// announce if an upstream sent no more than the manifest, until it is known to have the blob there as well.
 	grant func(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
+	// with is what came with the manifest, in a bundle, so that its repository may read it though it does not need it.
+	with  []digest.Digest
 	again func() // called in the transaction if the manifest is there already; nil does nothing
 }
 
@@ -131,11 +135,17 @@ func (p *putting) refer(refs mirror.References) error {
 			p.blobs = append(p.blobs, blob)
 		}
 	}
-	children := make(map[digest.Digest]bool, len(refs.Manifests))
-	for _, child := range refs.Manifests {
-		if !children[child.Digest] {
-			children[child.Digest] = true
-			p.record.Children = append(p.record.Children, child.Digest)
+	for role, desc := range refs.Owned() {
+		if _, seen := sizes[desc.Digest]; seen {
+			continue
+		}
+		sizes[desc.Digest] = desc.Size
+		if role == mirror.RoleManifest {
+			p.record.Children = append(p.record.Children, desc.Digest)
+			p.children = append(p.children, desc)
+		} else {
+			p.record.Owned = append(p.record.Owned, desc.Digest)
+			p.owned = append(p.owned, desc)
 		}
 	}
 	if refs.Subject != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -115,6 +116,9 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	if p.again != nil {
 		p.again()
 	}
+	if err := p.linkWith(tx); err != nil {
+		return err
+	}
 	switch {
 	case !strings.EqualFold(old.MediaType, p.record.MediaType):
 		return p.retype(tx, old)
@@ -128,10 +132,29 @@ func (p *putting) writeRecord(tx WriteTx) error {
 	return nil
 }
 
-// linkBlobs lets the repository read what the manifest points at, or announces it: see [putting].
+// linkBlobs lets the repository read what the manifest needs, or announces it, and announces what else the manifest owns:
+// see [putting].
 func (p *putting) linkBlobs(tx WriteTx) error {
 	for _, blob := range p.blobs {
 		if err := p.grant(tx, p.repo, blob.Digest, p.at); err != nil {
+			return err
+		}
+	}
+	for _, d := range p.record.Owned {
+		if err := announce(tx, p.repo, d, p.at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkWith lets the repository read what came with the manifest.
+func (p *putting) linkWith(tx WriteTx) error {
+	for _, d := range p.with {
+		if !has(tx, tableBlobs, d.String()) {
+			continue
+		}
+		if err := link(tx, p.repo, d, p.at); err != nil {
 			return err
 		}
 	}
@@ -160,7 +183,7 @@ func (p *putting) writeNew(tx WriteTx) error {
 	if err := put(tx, tableUses, useKey(p.digest, p.repo, p.digest), useRecord{Size: p.record.Size}); err != nil {
 		return err
 	}
-	if err := p.linkBlobs(tx); err != nil {
+	if err := errors.Join(p.linkBlobs(tx), p.linkWith(tx)); err != nil {
 		return err
 	}
 	for _, blob := range p.blobs {
@@ -168,8 +191,11 @@ func (p *putting) writeNew(tx WriteTx) error {
 			return err
 		}
 	}
-	for _, child := range p.record.Children {
-		if err := tx.Put(tableParents, parentKey(child, p.content), mark); err != nil {
+	for _, desc := range slices.Concat(p.owned, p.children) {
+		if err := put(tx, tableUses, useKey(desc.Digest, p.repo, p.digest), useRecord{Size: desc.Size, Owned: true}); err != nil {
+			return err
+		}
+		if err := tx.Put(tableParents, parentKey(desc.Digest, p.content), mark); err != nil {
 			return err
 		}
 	}

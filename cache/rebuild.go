@@ -132,7 +132,7 @@ func (r *rebuild) run() error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	for _, part := range []func() error{r.files, r.backup, r.names, r.relatives, r.recover, r.relatives, r.rest} {
+	for _, part := range []func() error{r.files, r.backup, r.names, r.relatives, r.recover, r.relatives, r.rights, r.rest} {
 		if err := errors.Join(part(), r.flush()); err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (r *rebuild) begin() error {
 			return err
 		}
 	}
-	return checkSchema(r.ctx, r.index)
+	return checkSchema(r.ctx, r.blobs, r.index)
 }
 
 func (r *rebuild) event(kind RebuildKind, ref string, d digest.Digest, reason string) {

@@ -75,13 +75,14 @@ func (t tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// recognise notes what is a manifest of a kind that is understood. Others are known only by who named them.
+// recognise notes what is a manifest of a kind that is understood, or says that it is of another. The rest is known only
+// by who named it.
 func (r *rebuild) recognise(d digest.Digest, data []byte) {
 	if start := bytes.TrimLeft(data, " \t\r\n"); len(start) == 0 || start[0] != '{' {
 		return
 	}
 	mediaType, refs, err := mirror.ParseManifest("", data)
-	if err != nil || !mirror.Understood(mediaType) {
+	if err != nil || !mirror.SoundsLikeManifest(mediaType) {
 		return
 	}
 	manifest := recognised{mediaType: mediaType}
@@ -89,8 +90,10 @@ func (r *rebuild) recognise(d digest.Digest, data []byte) {
 		manifest.subject = refs.Subject.Digest
 	}
 	r.found[d] = manifest
-	for _, child := range refs.Manifests {
-		r.parents[child.Digest] = append(r.parents[child.Digest], d)
+	for role, desc := range refs.Owned() {
+		if role >= mirror.RoleManifest { // it may be one
+			r.parents[desc.Digest] = append(r.parents[desc.Digest], d)
+		}
 	}
 }
 

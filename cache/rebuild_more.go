@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -166,9 +167,10 @@ func (r *rebuild) nameless(f func(d digest.Digest) error) error {
 		var used bool
 		err := r.index.View(r.ctx, func(tx ReadTx) error {
 			used = false
-			for range tx.Scan(tableUses, prefix(d.String()), "") {
-				used = true
-				break
+			for k, value := range tx.Scan(tableUses, prefix(d.String()), "") {
+				if used = lastPart(k) == d.String() || !bytes.Contains(value, ownedMark); used {
+					break
+				}
 			}
 			return nil
 		})

@@ -50,7 +50,7 @@ func TestReopen(t *testing.T) {
 		}
 	}
 	stat, err := s.StatBlob(ctx, repo, digest.FromString("elsewhere"))
-	if want := (mirror.BlobStat{Awaited: true, Size: 9}); err != nil || stat != want {
+	if want := (mirror.BlobStat{Awaited: true, Needed: true, Size: 9}); err != nil || stat != want {
 		t.Errorf("blob that is awaited: %+v, %v; want %+v", stat, err, want)
 	}
 	u, err = s.Upload(ctx, repo, u.ID())
@@ -76,10 +76,10 @@ func TestNewerSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	version(`{"version":3}`)
+	version(`{"version":4}`)
 	if _, err := cache.New(blobs, index, cache.Options{}); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("index with a newer schema: %v", err)
 	}
-	version(`{"version":2}`)
+	version(`{"version":3}`)
 	closeStore(t, newStore(t, blobs, index, cache.Options{}))
 }

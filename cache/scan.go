@@ -121,6 +121,9 @@ func scanLink(k string, value []byte) (r linkRecord, err error) {
 	if f.name(',', "used") {
 		r.Used = f.time()
 	}
+	if f.rest == `,"announced":true}` {
+		r.Announced, f.rest = true, "}"
+	}
 	if f.end() {
 		return r, nil
 	}
@@ -156,7 +159,7 @@ func scanTag(k string, value []byte) (r tagRecord, err error) {
 
 // scanManifest reads into r, whose lists are used again.
 func scanManifest(k string, value []byte, r *manifestRecord) (err error) {
-	*r = manifestRecord{Blobs: r.Blobs[:0], Children: r.Children[:0]}
+	*r = manifestRecord{Blobs: r.Blobs[:0], Children: r.Children[:0], Owned: r.Owned[:0]}
 	f := fields{rest: string(value)}
 	f.need('{', "mediaType")
 	r.MediaType = f.text()
@@ -177,6 +180,9 @@ func scanManifest(k string, value []byte, r *manifestRecord) (err error) {
 	}
 	if f.name(',', "children") {
 		r.Children = f.digests(r.Children)
+	}
+	if f.name(',', "owned") {
+		r.Owned = f.digests(r.Owned)
 	}
 	if f.end() {
 		return nil

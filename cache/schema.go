@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,14 +17,20 @@ import (
 //
 // What always holds between them, because it is checked in the transaction that could break it:
 //
-//   - A use implies a link, in the same repository: what a manifest points at cannot be unlinked. A mirrored manifest
-//     makes one that is only announced: whether its repository may read what it names, its upstream says.
-//   - A link implies that the blob is held, or that a manifest of the repository points at it.
-//   - A manifest that was pushed or imported points at blobs that are all held. A mirrored one may point at blobs that
-//     are not; it is complete once its repository may read every blob in its record, and its children are complete.
+//   - A manifest uses everything that its JSON names by digest, stored or not: the blobs that it needs, what it owns
+//     beside them, and the children of an index. See [mirror.References].
+//   - A use of a blob that is needed or owned implies a link, in the same repository: what a manifest names cannot be
+//     unlinked. To name a digest gives no right to read it. The link is only announced, unless the repository had one
+//     before, or the blob is needed by a manifest that was pushed or imported, or came in a bundle with its manifest. Of
+//     what a mirrored manifest names, the upstream says whether the repository may read it.
+//   - A link implies that the blob is stored, or that a manifest of the repository uses it.
+//   - A manifest that was pushed or imported needs blobs that are all stored; what else it owns may be missing. A mirrored
+//     one may need blobs that are not stored; it is complete once its repository may read every blob in its record, and
+//     its children are complete.
 //   - A manifest has an entry in blobs for its own file, and uses it.
 //   - A tag points at a manifest of its repository, and has an entry in tagged.
-//   - An index has an entry in parents for each of its children, held or not.
+//   - A manifest has an entry in parents for each of its children and for what it owns, since that may be a manifest,
+//     stored or not.
 //
 // So an entry in blobs that has no link and no use is what a collector may take. What else it may take out it judges in
 // the transaction that does it, by what lies under one prefix of a key: the uses of a blob, the tags and the parents of a
@@ -45,14 +53,15 @@ const (
 	tableLinks Table = "links"
 	// tableManifests: repository, digest → manifestRecord.
 	tableManifests Table = "manifests"
-	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest points at that blob,
-	// or is that file.
+	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest names that file, which may
+	// be a blob, a manifest or absent, or is that file.
 	tableUses Table = "uses"
 	// tableTags: repository, tag → tagRecord. Written by pointTag and dropTag, together with tableTagged.
 	tableTags Table = "tags"
 	// tableTagged: repository, digest of the manifest, tag → mark. The tag points at the manifest.
 	tableTagged Table = "tagged"
-	// tableParents: digest of the child, repository, digest of the index → mark. The index is held and names the child.
+	// tableParents: digest of the child, repository, digest of the parent → mark. The parent is a stored manifest, mostly an
+	// index, and names what may be a manifest.
 	tableParents Table = "parents"
 	// tableReferrers: repository, digest of the subject, digest of the manifest → its OCI descriptor with artifact type
 	// and annotations, as the referrers API answers it.
@@ -66,7 +75,7 @@ const (
 
 const (
 	// schemaVersion changes when an older program could no longer read or keep the index right.
-	schemaVersion = 2
+	schemaVersion = 3
 	schemaKey     = "schema"
 )
 
@@ -101,12 +110,34 @@ type manifestRecord struct {
 	Added        time.Time       `json:"added"`
 	ArtifactType string          `json:"artifactType,omitempty"`
 	Subject      digest.Digest   `json:"subject,omitempty"`
-	Blobs        []digest.Digest `json:"blobs,omitempty"`    // each once; what it needs to be complete
-	Children     []digest.Digest `json:"children,omitempty"` // of an index; need not be held
+	Blobs        []digest.Digest `json:"blobs,omitempty"`    // each once; what a push must bring
+	Children     []digest.Digest `json:"children,omitempty"` // of an index, by the media types of manifests; need not be stored
+	Owned        []digest.Digest `json:"owned,omitempty"`    // all else that it names; blobs or manifests, need not be stored
 }
 
+// named are all digests that the manifest names.
+func (r *manifestRecord) named() iter.Seq[digest.Digest] {
+	return func(yield func(digest.Digest) bool) {
+		for _, list := range [...][]digest.Digest{r.Blobs, r.Owned, r.Children} {
+			for _, d := range list {
+				if !yield(d) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// linked are those that the manifest's repository has a link to, which may be an announced one.
+func (r *manifestRecord) linked() []digest.Digest { return slices.Concat(r.Blobs, r.Owned) }
+
+// manifests are those that may be manifests.
+func (r *manifestRecord) manifests() []digest.Digest { return slices.Concat(r.Children, r.Owned) }
+
 type useRecord struct {
-	Size int64 `json:"size"` // as the manifest says
+	Size int64 `json:"size"` // as the manifest says; -1 if it does not
+	// Owned says that the manifest does not need the file.
+	Owned bool `json:"owned,omitempty"`
 }
 
 type tagRecord struct {

@@ -89,7 +89,7 @@ var _ mirror.Store = (*Store)(nil)
 // New returns a store over blobs and index, which it owns from then on: [Store.Close] closes the index. After an error
 // they are still the caller's. An index that a newer version of the program has written is refused.
 func New(blobs Blobs, index Index, options Options) (*Store, error) {
-	if err := checkSchema(context.Background(), index); err != nil {
+	if err := checkSchema(context.Background(), blobs, index); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	options = options.withDefaults()

@@ -136,6 +136,7 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 		ArtifactType: record.ArtifactType,
 		Blobs:        record.Blobs,
 		Children:     record.Children,
+		Owned:        record.Owned,
 	}
 	if at, found := v.uses[content{v.repos[place].Repo, m.Digest}]; found {
 		m.Used = later(at.UTC().Round(0), m.Used)

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"iter"
 	"slices"
 
@@ -58,16 +59,21 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *side, k string, value
 			return err
 		}
 		b.Fresh = later(link.Added, b.Fresh, link.Used)
-		v.addRepo(b, repo)
+		if !link.Announced {
+			v.addRepo(b, repo)
+		}
 	}
 	linked := len(b.Repos)
 	for rest := uses.begins(prefix); rest != ""; rest = uses.begins(prefix) {
 		repo, _, _ := cutKey(rest)
+		needed := !bytes.Contains(uses.value, ownedMark)
 		uses.step()
 		b.Users++
-		v.addRepo(b, repo)
+		if needed {
+			v.addRepo(b, repo)
+		}
 	}
-	if len(b.Repos) > linked { // what a manifest uses is linked, but for its own file
+	if len(b.Repos) > linked { // what a manifest needs is mostly linked, but for its own file
 		slices.Sort(b.Repos)
 		b.Repos = slices.Compact(b.Repos)
 	}

@@ -121,12 +121,12 @@ func (tx *sweepTx) manifest(c content, record manifestRecord, before time.Time, 
 	if err := tx.Delete(tableRecency, c.key()); err != nil {
 		return err
 	}
-	for _, d := range append([]digest.Digest{c.digest}, record.Blobs...) {
+	for d := range record.named() {
 		if err := tx.unneeded(c.repo, d, before, outcome); err != nil {
 			return err
 		}
 	}
-	return nil
+	return tx.unneeded(c.repo, c.digest, before, outcome)
 }
 
 // unneeded takes from repo a blob that one of its manifests needed and, if nobody else has it, from the index.

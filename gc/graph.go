@@ -18,10 +18,11 @@ type graph struct {
 	blobs *blobs
 	nodes list[node]
 	tags  list[tag]
-	files list[int32] // places of blobs that nodes point at, those of one node together
+	files list[int32] // places of stored files that nodes name, those of one node together
 
 	pairs list[edge] // of which brings and needed are made
-	// brings leads from a node to those that come and go with it: children, and what refers to it. needed is the way back.
+	// brings leads from a node to those that come and go with it: the manifests that it names, and what refers to it.
+	// needed is the way back.
 	brings, needed edges
 	named          edges // from a node to its tags
 	stack          []int32
@@ -214,8 +215,11 @@ func (l *loading) manifest(m *mirror.SurveyedManifest) {
 	for _, d := range m.Blobs {
 		l.file(d)
 	}
-	for _, d := range m.Children {
-		l.refs = append(l.refs, ref{place, pack(d), false})
+	for _, list := range [...][]digest.Digest{m.Children, m.Owned} { // manifests or blobs, whatever their media types say
+		for _, d := range list {
+			l.file(d)
+			l.refs = append(l.refs, ref{place, pack(d), false})
+		}
 	}
 	if m.Subject != "" {
 		l.refs = append(l.refs, ref{place, pack(m.Subject), true})

@@ -34,7 +34,7 @@ func (m *model) look() view {
 		for man, err := range s.Manifests() {
 			m.must(err)
 			copied := *man
-			copied.Blobs, copied.Children = slices.Clone(man.Blobs), slices.Clone(man.Children)
+			copied.Blobs, copied.Children, copied.Owned = slices.Clone(man.Blobs), slices.Clone(man.Children), slices.Clone(man.Owned)
 			v.manifests[repos[man.Repo].Repo.String()][man.Digest] = copied
 		}
 		for tag, err := range s.Tags() {
@@ -77,6 +77,9 @@ func (m *model) check(*rapid.T) {
 			}
 		}
 		for d, man := range v.manifests[repo] {
+			if owned := m.manifests[repo][d].owned; len(man.Owned) != len(owned) {
+				m.t.Fatalf("%s@%s owns %v, want %v", repo, d, man.Owned, owned)
+			}
 			for _, blob := range append([]digest.Digest{d}, man.Blobs...) {
 				if _, held := v.blobs[blob]; !held && (man.Origin != mirror.Mirrored || blob == d || m.received[blob]) {
 					m.t.Fatalf("%s %s@%s lacks blob %s", man.Origin, repo, d, blob)
@@ -142,8 +145,8 @@ func (m *model) account(before, after view) {
 	used := make(map[digest.Digest]bool)
 	for _, repo := range modelRepos {
 		for d, man := range after.manifests[repo] {
-			for _, blob := range append([]digest.Digest{d}, man.Blobs...) {
-				used[blob] = true
+			for _, file := range slices.Concat([]digest.Digest{d}, man.Blobs, man.Owned, man.Children) {
+				used[file] = true
 			}
 		}
 		for _, d := range sorted(before.manifests[repo]) {
@@ -204,7 +207,7 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 		return "it was used " + h.used.String()
 	}
 	for index, man := range after.manifests[repo] {
-		if slices.Contains(man.Children, d) {
+		if slices.Contains(man.Children, d) || slices.Contains(man.Owned, d) {
 			return "index " + index.String() + " needs it"
 		}
 	}

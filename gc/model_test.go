@@ -60,7 +60,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	}{
 		{"mirror", m.mirrorImage}, {"collect an old plan", m.executeLate}, {"push an image", m.pushImage}, {"put an index", m.putIndex},
 		{"later", m.later}, {"put a referrer", m.putReferrer}, {"collect", m.execute}, {"move a tag", m.moveTag}, {"pull", m.pull},
-		{"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.ask}, {"mount", m.mount},
+		{"put an owner", m.putOwner}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.ask}, {"mount", m.mount},
 		{"delete a tag", m.deleteTag}, {"delete a manifest", m.deleteManifest}, {"unlink", m.unlink},
 		{"crash in a sweep", m.dieSweeping}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.die},
 	} {
@@ -98,7 +98,8 @@ type model struct {
 type held struct {
 	origin   mirror.Origin
 	blobs    []string
-	children []digest.Digest
+	children []digest.Digest // and what else it owns that is a manifest
+	owned    []digest.Digest // blobs and manifests that it does not need
 	subject  digest.Digest
 	used     time.Time // when it was put or pulled
 }
@@ -239,6 +240,26 @@ func (m *model) putIndex(*rapid.T) {
 	origin := rapid.SampledFrom([]mirror.Origin{mirror.Pushed, mirror.Mirrored}).Draw(m.t, "origin")
 	children := []digest.Digest{child, m.some(repo)}
 	m.put(repo, indexOf(origin, children...), &held{origin: origin, children: children}, m.someTags()...)
+}
+
+// putOwner puts a manifest of a kind that needs none of what it names: a blob that was just pushed, one of which nobody
+// knows whether it is there, and a manifest.
+func (m *model) putOwner(*rapid.T) {
+	repo, blob := m.repo(), m.blob()
+	m.push(repo, blob)
+	m.asked[named(blob)] = time.Now()
+	child := m.some(repo)
+	origin := rapid.SampledFrom([]mirror.Origin{mirror.Pushed, mirror.Mirrored}).Draw(m.t, "origin")
+	man := ownerOf(origin, rapid.Bool().Draw(m.t, "known"), named(blob), named(m.blob()), child)
+	_, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
+	m.must(err)
+	h := &held{origin: origin, children: []digest.Digest{child}}
+	for _, desc := range refs.Owned() {
+		if !slices.Contains(h.owned, desc.Digest) {
+			h.owned = append(h.owned, desc.Digest)
+		}
+	}
+	m.put(repo, man, h, m.someTags()...)
 }
 
 func (m *model) putReferrer(*rapid.T) {

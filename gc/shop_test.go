@@ -325,6 +325,19 @@ func indexOf(origin mirror.Origin, children ...digest.Digest) mirror.Manifest {
 	return manifestOf(origin, v1.MediaTypeImageIndex, doc)
 }
 
+// ownerOf makes a manifest that names digests and needs none of them: an index of blobs, as a BuildKit cache is, or one of
+// a type that nobody knows.
+func ownerOf(origin mirror.Origin, known bool, digests ...digest.Digest) mirror.Manifest {
+	var list []v1.Descriptor
+	for _, d := range digests {
+		list = append(list, v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: d, Size: 1})
+	}
+	if known {
+		return manifestOf(origin, v1.MediaTypeImageIndex, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: list})
+	}
+	return manifestOf(origin, "application/vnd.tomorrow+json", map[string]any{"parts": list})
+}
+
 func manifestOf(origin mirror.Origin, mediaType string, doc any) mirror.Manifest {
 	data, err := json.Marshal(doc)
 	if err != nil {

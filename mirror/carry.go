@@ -64,6 +64,9 @@ type Carried struct {
 	// Local makes the repository a local one, as if it had been created by a push, unless it is there already: it was
 	// local where it comes from, and no upstream is to be asked for it.
 	Local bool
+	// With is what else came that the manifest names and does not need: what is stored of it can be read in Repo from then
+	// on. What the manifest needs can be read in any case; of all else, to name it is not enough.
+	With []digest.Digest
 }
 
 // CarriedTag is a tag to be pointed at a manifest.

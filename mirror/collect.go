@@ -81,8 +81,9 @@ type SurveyedManifest struct {
 	Used         time.Time       // as [Catalog.LastUsed] says
 	Subject      digest.Digest   // "" for most
 	ArtifactType string          // "" for most
-	Blobs        []digest.Digest // each once
-	Children     []digest.Digest // each once; need not be held
+	Blobs        []digest.Digest // that a push must bring, each once
+	Children     []digest.Digest // manifests of an index, each once; need not be stored
+	Owned        []digest.Digest // what else it names, each once: blobs or manifests, need not be stored
 }
 
 // SurveyedTag is a tag in a [Survey].
@@ -97,12 +98,12 @@ type SurveyedBlob struct {
 	Digest digest.Digest
 	Size   int64 // in bytes
 	Added  time.Time
-	// Users is how many manifests of all repositories point at it, or are it.
+	// Users is how many manifests of all repositories name it, or are it.
 	Users int
 	// Fresh is when it was last added, linked to a repository or asked for there, the latest of all of them.
 	Fresh time.Time
-	// Repos are the places in [Survey.Repos] of those that may read it or have a manifest that uses it or is it,
-	// ascending.
+	// Repos are the places in [Survey.Repos] of those that may read it or have a manifest that needs it or is it,
+	// ascending. To name it is not enough.
 	Repos []int
 }
 
@@ -116,7 +117,7 @@ type Condemned struct {
 	// Manifests go, and with each what only it needed: its entry among the referrers, blobs that no other manifest uses
 	// and that are neither fresh nor protected, and the right of the repository to read blobs that none of its own uses.
 	// Everything stays if one of them was used or added after its time here, is pinned or protected, or is needed by
-	// something that is not condemned with it: a tag that points at it, an index that it is a child of, or a subject that it
+	// something that is not condemned with it: a tag that points at it, a manifest that names it, or a subject that it
 	// refers to and that is held. One that is
 	// gone already keeps nothing.
 	Manifests []CondemnedManifest

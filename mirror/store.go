@@ -65,8 +65,9 @@ type BlobStore interface {
 type BlobStat struct {
 	Held    bool  // the bytes are here, whether this repository may read them or not
 	Linked  bool  // this repository may read them, once they are here
-	Size    int64 // in bytes; meaningful if Held or Awaited
-	Awaited bool  // a manifest here points at it
+	Size    int64 // in bytes; meaningful if Held or Awaited, and -1 if only a manifest that does not say it names the blob
+	Awaited bool  // a manifest here names it
+	Needed  bool  // a manifest here needs it, and says what size it has
 }
 
 // Blob is an open blob; close it. If the content is a file, ReadSeekCloser is the *os.File itself, so that net/http can

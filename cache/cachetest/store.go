@@ -38,6 +38,7 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 		{"SweepAtOnce", storeSweepRaces},
 		{"Expire", storeExpireTests},
 		{"Check", storeCheckTests},
+		{"Owned", storeOwnedTests},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {

@@ -100,7 +100,7 @@ var storeCarryTests = []storeCase{
 			s.madeBy(repo, mirror.Imported)
 		}
 		s.readable(repoB, "sig", false)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Needed: true, Size: 5})
 		s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
 		list, _, err := s.Referrers(s.ctx, repoA, sparse.Digest, "", 10, 1<<20)
 		if err != nil || len(list) != 1 || list[0].Digest != signature.Digest || list[0].ArtifactType != "a/signature" {

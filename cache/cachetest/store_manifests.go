@@ -103,16 +103,16 @@ var storeManifestTests = []storeCase{
 		m := image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)
 		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
 		s.holds(repoA, m)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
 		s.stat(repoB, digest.FromString("layer"), mirror.BlobStat{})
-		s.stat(repoA, digest.FromString("shared"), mirror.BlobStat{Held: true, Awaited: true, Size: 6})
+		s.stat(repoA, digest.FromString("shared"), mirror.BlobStat{Held: true, Awaited: true, Needed: true, Size: 6})
 		s.stat(repoB, digest.FromString("shared"), mirror.BlobStat{Held: true, Linked: true, Size: 6})
 		s.readable(repoA, "layer", false)
 		s.readable(repoA, "shared", false) // who wrote the manifest may not have it
 		s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
 		s.receive(repoA, "layer")
 		s.readable(repoA, "layer", true)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Needed: true, Size: 5})
 		// A client that pushes the same needs the blob that is still missing, and the one that is not known to be its own.
 		err := s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Pushed))
 		s.code(err, mirror.CodeManifestBlobUnknown)
@@ -127,7 +127,7 @@ var storeManifestTests = []storeCase{
 			s.readable(repoA, "shared", true)
 		}
 		s.ok(s.Confirm(s.ctx, repoA, digest.FromString("layer"))) // on its way
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Needed: true, Size: 5})
 		s.readable(repoA, "layer", false)
 		s.push(repoB, "layer")
 		s.readable(repoA, "layer", true)
@@ -171,14 +171,14 @@ var storeManifestTests = []storeCase{
 		opaque := image
 		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Mirrored
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Size: 5})
 		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
 		s.holds(repoA, image)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v2")) // that it points at something is not forgotten
 		s.holds(repoA, image)
 		s.tagged(repoA, "v2", image.Digest, mirror.Mirrored)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
 		s.push(repoA, "{}")
 		s.push(repoA, "layer")
 		for _, mediaType := range []string{opaque.MediaType, mirror.MediaTypeDockerManifest, v1.MediaTypeImageIndex} {
@@ -238,7 +238,7 @@ var storeManifestTests = []storeCase{
 		s.ok(s.PutManifest(s.ctx, repoA, second))
 		s.ok(s.DeleteManifest(s.ctx, repoA, first.Digest))
 		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{}) // nobody awaits it any more
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
 		s.ok(s.DeleteManifest(s.ctx, repoA, second.Digest))
 		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 	}},

@@ -86,7 +86,7 @@ func (s *storeTest) survey() (got surveyed) {
 		for m, err := range v.Manifests() {
 			s.ok(err)
 			copied := *m
-			copied.Blobs, copied.Children = slices.Clone(m.Blobs), slices.Clone(m.Children)
+			copied.Blobs, copied.Children, copied.Owned = slices.Clone(m.Blobs), slices.Clone(m.Children), slices.Clone(m.Owned)
 			got.manifests = append(got.manifests, copied)
 		}
 		for tag, err := range v.Tags() {
@@ -181,7 +181,7 @@ func testSurvey(s *storeTest) {
 			want = mirror.SurveyedManifest{Repo: 1, Blobs: digests("far", "base"), ArtifactType: "application/vnd.oci.image.config.v1+json"}
 		}
 		if m.Repo != want.Repo || m.Subject != want.Subject || m.ArtifactType != want.ArtifactType ||
-			!slices.Equal(m.Blobs, want.Blobs) || !slices.Equal(m.Children, want.Children) {
+			!slices.Equal(m.Blobs, want.Blobs) || !slices.Equal(m.Children, want.Children) || !slices.Equal(m.Owned, want.Owned) {
 			s.t.Errorf("manifest is %+v, want %+v", m, want)
 		}
 		if m.Added.Before(began) || m.Added.After(ended) || m.Size == 0 || m.MediaType == "" || m.Origin != repos[m.Repo].Origin {
@@ -193,7 +193,7 @@ func testSurvey(s *storeTest) {
 	}
 	users := map[digest.Digest]int{
 		base: 2, digest.FromString("layer"): 1, digest.FromString("{}"): 1, digest.FromString("sig"): 1,
-		child.Digest: 1, parent.Digest: 1, referrer.Digest: 1, mirrored.Digest: 1,
+		child.Digest: 2, parent.Digest: 1, referrer.Digest: 1, mirrored.Digest: 1,
 	}
 	if len(got.blobs) != len(users) {
 		s.t.Errorf("%d blobs, want %d", len(got.blobs), len(users))

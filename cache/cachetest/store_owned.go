@@ -1,0 +1,176 @@
+package cachetest
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+const (
+	nondistributable = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	tomorrow         = "application/vnd.tomorrow+json"
+)
+
+// owners returns manifests of several kinds that name blobs and need none of them.
+func owners(origin mirror.Origin, blobs ...string) map[string]mirror.Manifest {
+	var layers []string
+	for _, blob := range blobs {
+		layers = append(layers, fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, nondistributable, digest.FromString(blob), len(blob)))
+	}
+	list := strings.Join(layers, ",")
+	made := make(map[string]mirror.Manifest)
+	for kind, doc := range map[string]string{
+		"index of blobs": `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[` + list + `]}`,
+		"nondistributable layers": fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
+			`"config":{"digest":%q,"size":2},"layers":[%s]}`, digest.FromString("{}"), list),
+		"tomorrow's": `{"mediaType":"` + tomorrow + `","parts":{"of":[` + list + `]}}`,
+		"ORAS":       `{"mediaType":"application/vnd.cncf.oras.artifact.manifest.v1+json","blobs":[` + list + `]}`,
+	} {
+		mediaType, _, err := mirror.ParseManifest("", []byte(doc))
+		if err != nil {
+			panic(err)
+		}
+		made[kind] = mirror.Manifest{MediaType: mediaType, Digest: digest.FromString(doc), Bytes: []byte(doc), Origin: origin}
+	}
+	return made
+}
+
+// condemn has a sweep take blobs that nobody uses.
+func (s *storeTest) condemn(blobs ...string) {
+	s.t.Helper()
+	later := time.Now().Add(time.Hour)
+	s.ok(s.Sweep(s.ctx, just(mirror.Condemned{Blobs: digests(blobs...), Before: later}), nil))
+}
+
+func just[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
+
+var storeOwnedTests = []storeCase{
+	{"StaysWithItsManifest", func(s *storeTest) {
+		s.push(repoA, "{}")
+		for kind, m := range owners(mirror.Pushed, "one", "two") {
+			s.push(repoA, "one") // the other one comes later
+			s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+			s.push(repoA, "two")
+			for _, blob := range []string{"one", "two"} {
+				s.code(s.Unlink(s.ctx, repoA, digest.FromString(blob)), mirror.CodeUnsupported)
+			}
+			s.condemn("one", "two")
+			for _, blob := range []string{"one", "two"} {
+				if stat, err := s.StatBlob(s.ctx, repoA, digest.FromString(blob)); err != nil || !stat.Held || !stat.Linked || !stat.Awaited || stat.Needed {
+					s.t.Errorf("%s: %q is %+v, %v", kind, blob, stat, err)
+				}
+			}
+			s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+			s.condemn("one", "two")
+			for _, blob := range []string{"one", "two"} {
+				if _, err := s.Held(s.ctx, digest.FromString(blob)); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+					s.t.Errorf("%s: %q stays without its manifest: %v", kind, blob, err)
+				}
+			}
+		}
+	}},
+	{"GoesWithItsManifest", func(s *storeTest) {
+		s.push(repoA, "{}")
+		for kind, m := range owners(mirror.Pushed, "one", "two") {
+			s.push(repoA, "one")
+			s.push(repoA, "two")
+			s.ok(s.PutManifest(s.ctx, repoA, m))
+			later := time.Now().Add(time.Hour)
+			s.ok(s.Sweep(s.ctx, just(mirror.Condemned{Repo: repoA, Manifests: []mirror.CondemnedManifest{{Digest: m.Digest, Used: later}}, Before: later}), nil))
+			for _, d := range append(digests("one", "two"), m.Digest) {
+				if _, err := s.Held(s.ctx, d); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+					s.t.Errorf("%s: %s stays: %v", kind, d, err)
+				}
+			}
+			s.push(repoA, "{}")
+		}
+	}},
+	// Who names a digest may not read it for that.
+	{"GivesNoRight", func(s *storeTest) {
+		s.push(repoA, "secret")
+		for _, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored} {
+			s.push(repoB, "{}")
+			for kind, m := range owners(origin, "secret") {
+				s.ok(s.PutManifest(s.ctx, repoB, m, "v1"))
+				if _, err := s.Blob(s.ctx, repoB, digest.FromString("secret")); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+					s.t.Errorf("%s, %s: read: %v", kind, origin, err)
+				}
+				if _, err := s.Mount(s.ctx, repoA2, repoB, digest.FromString("secret")); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+					s.t.Errorf("%s, %s: mounted: %v", kind, origin, err)
+				}
+				needs := bare(image{config: "secret"}.manifest(mirror.Pushed))
+				if err := s.PutManifest(s.ctx, repoB, needs); mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown {
+					s.t.Errorf("%s, %s: needed: %v", kind, origin, err)
+				}
+				for b := range s.surveyed(digest.FromString("secret")) {
+					if len(b.Repos) != 0 { // repoA has no manifest, and is none
+						s.t.Errorf("%s, %s: in %v", kind, origin, b.Repos)
+					}
+				}
+			}
+		}
+		s.readable(repoA, "secret", true)
+	}},
+	// What came in a bundle with a manifest can be read, and nothing else that it names.
+	{"CarriedWith", func(s *storeTest) {
+		s.push(repoA, "secret")
+		s.hold("{}")
+		s.hold("with")
+		for kind, m := range owners(mirror.Imported, "with", "secret", "absent") {
+			s.hold(string(m.Bytes))
+			carried := mirror.Carried{Repo: repoB, Digest: m.Digest, MediaType: m.MediaType, Origin: mirror.Imported}
+			s.ok(s.Carry(s.ctx, []mirror.Carried{carried}))
+			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("with")); err != nil || stat.Linked {
+				s.t.Errorf("%s: %+v, %v, though nothing came with it", kind, stat, err)
+			}
+			carried.With = append(digests("with", "absent", "not named"), digest.FromString("{}"))
+			s.ok(s.Carry(s.ctx, []mirror.Carried{carried}))
+			s.readable(repoB, "with", true)
+			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("secret")); err != nil || stat.Linked || !stat.Held {
+				s.t.Errorf("%s: secret is %+v, %v", kind, stat, err)
+			}
+			s.ok(s.DeleteManifest(s.ctx, repoB, m.Digest))
+			s.ok(s.Unlink(s.ctx, repoB, digest.FromString("with")))
+		}
+	}},
+	// A manifest that an index names stays as well, also where its media type says nothing of that.
+	{"Manifests", func(s *storeTest) {
+		child := bare(image{config: "{}"}.manifest(mirror.Pushed))
+		s.push(repoA, "{}")
+		s.ok(s.PutManifest(s.ctx, repoA, child))
+		for kind, m := range owners(mirror.Pushed, string(child.Bytes)) {
+			s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+			var kept string
+			later := time.Now().Add(time.Hour)
+			s.ok(s.Sweep(s.ctx, just(mirror.Condemned{Repo: repoA, Manifests: []mirror.CondemnedManifest{{Digest: child.Digest, Used: later}}, Before: later}),
+				func(swept mirror.Swept) { kept = swept.Kept }))
+			if !strings.Contains(kept, "needs manifest") {
+				s.t.Errorf("%s: kept because %q", kind, kept)
+			}
+			s.holds(repoA, child)
+			s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		}
+	}},
+}
+
+// surveyed yields a blob as a survey has it.
+func (s *storeTest) surveyed(d digest.Digest) iter.Seq[*mirror.SurveyedBlob] {
+	return func(yield func(*mirror.SurveyedBlob) bool) {
+		s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+			for b, err := range v.Blobs() {
+				if err != nil {
+					return err
+				}
+				if b.Digest == d {
+					yield(b)
+				}
+			}
+			return nil
+		}))
+	}
+}
