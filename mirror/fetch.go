@@ -23,6 +23,8 @@ type FetchOptions struct {
 	Budget chan struct{}
 	// Progress is told about blobs; nobody is if it is nil.
 	Progress Progress
+	// DryRun asks what there is, and stores nothing: New is how many bytes would be fetched then.
+	DryRun bool
 }
 
 // Fetched is what a fetch brought in.
@@ -77,7 +79,7 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	if err := ctx.Err(); err != nil {
 		f.fail(err)
 	}
-	if len(f.failures) == 0 {
+	if len(f.failures) == 0 && !opts.DryRun {
 		m.fetchedWhole(f.repo, f.seen)
 		m.wants.fulfilled(f.repo, root.Digest, ref.Tag)
 		for d := range f.seen { // also by what was here already, by way of another repository

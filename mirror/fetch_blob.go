@@ -21,7 +21,9 @@ func (f *fetch) blob(ctx context.Context, desc v1.Descriptor) {
 		f.fail(err)
 	case !stat.Held || !stat.Linked:
 		f.missing = append(f.missing, desc)
-		f.opts.Progress.Expect(desc.Size)
+		if !f.opts.DryRun {
+			f.opts.Progress.Expect(desc.Size)
+		}
 	}
 }
 
@@ -54,6 +56,12 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 	ref := Ref{Repo: f.repo, Digest: desc.Digest}
 	if why := f.m.mayFetch(ctx, f.repo); why != nil {
 		return unheld(CodeBlobUnknown, ref, why)
+	}
+	if f.opts.DryRun {
+		f.mu.Lock()
+		f.got.New += desc.Size
+		f.mu.Unlock()
+		return nil
 	}
 	flight, _, err := f.m.fly(ctx, f.repo, desc.Digest, leaves)
 	if err != nil {

@@ -38,7 +38,11 @@ func (f *fetch) find(ctx context.Context, ref Ref) (man Manifest, notChecked, wh
 		}
 		return held.Manifest, why, nil
 	}
-	man, why = f.ask(ctx, ref, held.Manifest, err)
+	ask := f.ask
+	if f.opts.DryRun {
+		ask = f.peek
+	}
+	man, why = ask(ctx, ref, held.Manifest, err)
 	if err == nil && why != nil && ctx.Err() == nil && !isStoreFault(why) {
 		return held.Manifest, why, nil
 	}

@@ -385,3 +385,34 @@ func TestPlatforms(t *testing.T) {
 		t.Error("v6 is v7")
 	}
 }
+
+// TestDryRunOfAFetchStoresNothing compares what a dry run finds out with what a fetch brings, and with what is stored then.
+func TestDryRunOfAFetchStoresNothing(t *testing.T) {
+	p := start(t, mirror.Options{})
+	world(p.origin)
+	dry := mirror.FetchOptions{Referrers: true, DryRun: true}
+	found, err := p.Fetch(t.Context(), byTag("v1"), dry)
+	p.must(err)
+	if n := p.origin.count("blob"); n != 0 || len(p.images()) != 0 {
+		t.Errorf("%d blobs were asked for, %d images are stored", n, len(p.images()))
+	}
+	if _, err := p.store.Manifest(mirror.Look(t.Context()), app, found.Digest); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+		t.Errorf("the manifest is stored: %v", err)
+	}
+	got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
+	if p.must(err); got != found || got.New == 0 {
+		t.Errorf("the fetch: %+v, the dry run: %+v", got, found)
+	}
+	moved := p.origin.image(app, []string{"shared", "new"}, "v1").Digest
+	found, err = p.Fetch(t.Context(), byTag("v1"), dry)
+	if p.must(err); found.Digest != moved || found.New != int64(len("new")) {
+		t.Errorf("of an image that moved: %+v", found)
+	}
+	if tag, err := p.store.Tag(t.Context(), app, "v1"); err != nil || tag.Digest == moved {
+		t.Errorf("the tag moved: %+v, %v", tag, err)
+	}
+	size, missing, err := p.PeekBlob(t.Context(), app, digest.FromString("new"))
+	if p.must(err); size != 3 || missing != 3 {
+		t.Errorf("a blob of %d bytes, %d to fetch", size, missing)
+	}
+}

@@ -29,6 +29,7 @@ type exportConfig struct {
 	key          string // the file of a secret key
 	overwrite    bool
 	dryRun       bool
+	allowStale   bool
 	history      bool
 }
 
@@ -49,8 +50,11 @@ A bundle can leave out what the other side has: what its receipt lists (--have),
 sent before to the destination that --to names (--since last). It then says what it takes for
 granted, and is refused where that is missing.
 
+With --skip-missing, --all or --wants, what is not held whole is left out and named. A bundle is
+written then all the same, with exit code 6.
+
 Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not understood,
-6 an image is not held whole, 130 interrupted; others as for serve.`,
+6 an image is not held whole, was left out, or was not checked upstream, 130 interrupted; others as for serve.`,
 		Example: `  mirror export --bundle plant.tar alpine:3 ghcr.io/org/app:v1
   mirror export --bundle plant.tar --all --to plant-7 --since last
   mirror export --bundle usb/plant.tar --file images.txt --volume-size 4.7GB --sign mirror.key
@@ -70,6 +74,8 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 	f.StringVar(&c.bundle, "bundle", "", "write the bundle to this `file`; - is standard output")
 	f.BoolVar(&c.All, "all", false, "take every image that is held whole")
 	f.StringSliceVar(&c.files, "file", nil, "take the images that this `file` names, as for sync; repeatable")
+	f.BoolVar(&c.SkipMissing, "skip-missing", false, "write the bundle without the images that cannot be had, name them, and exit with 6")
+	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if an upstream could not be asked what stored tags point at now")
 	f.StringSliceVar(&c.wants, "wants", nil, "take what this `file` of wants names; repeatable")
 	f.StringSliceVar(&c.Platforms, "platform", nil, "take only these `os/arch[/variant]` of each image; repeatable (default all that are held)")
 	f.BoolVar(&c.Referrers, "referrers", true, "take signatures, SBOMs and what else refers to the images as well")
@@ -80,7 +86,7 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 	f.Lookup("volume-size").DefValue = ""
 	f.StringVar(&c.key, "sign", "", "sign with the secret key in this `file`; see 'mirror key generate'")
 	f.BoolVar(&c.overwrite, "overwrite", false, "replace a file, or volumes, that are there already")
-	f.BoolVar(&c.dryRun, "dry-run", false, "list what the bundle would carry, and write nothing")
+	f.BoolVar(&c.dryRun, "dry-run", false, "list what the bundle would carry and what would be fetched for it, and write and store nothing")
 	f.BoolVar(&c.history, "history", false, "list the bundles that were sent, by destination")
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
@@ -159,10 +165,10 @@ func (e *export) fetch() error {
 	if err != nil || status.Mode == mirror.Offline {
 		return err
 	}
-	req := images.Request{Images: e.Images, Wants: e.Wants, Platforms: e.Platforms, Referrers: e.Referrers}
+	req := images.Request{Images: e.Images, Wants: e.Wants, Platforms: e.Platforms, Referrers: e.Referrers, DryRun: e.dryRun}
 	shown := newShow(io.Discard, e.cmd.ErrOrStderr())
 	defer shown.end()
-	view := &imagesView{show: shown}
+	view := &imagesView{show: shown, dryRun: e.dryRun}
 	e.reasons = map[string]string{}
 	err = e.client.Job(e.cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
 		var event images.Event
@@ -171,6 +177,12 @@ func (e *export) fetch() error {
 		}
 		if event.Error != "" {
 			e.reasons[event.Image] = event.Error
+		}
+		if event.NotChecked != "" {
+			e.notChecked = append(e.notChecked, leftOut{event.Image, event.NotChecked})
+		}
+		if event.Kind == images.KindImage && event.Error == "" && event.Fetched != nil && event.Fetched.New > 0 {
+			e.toFetch = append(e.toFetch, event)
 		}
 		return view.event(event, line)
 	})

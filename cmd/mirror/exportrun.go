@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/images"
 	"airmirror/sync/seal"
 	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
@@ -34,9 +34,12 @@ type export struct {
 	written int64
 	total   int64
 	left    []leftOut
+	// notChecked are images whose stored copy goes, as their upstream could not be asked for a newer one.
+	notChecked []leftOut
+	toFetch    []images.Event // what a dry run found that is to be fetched first
 }
 
-// leftOut is an image that --all would have taken, if it were held whole.
+// leftOut is an image that was left out, or not checked, and why.
 type leftOut struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
@@ -46,11 +49,11 @@ type leftOut struct {
 type sealed struct{ key, signature string }
 
 func (e *export) run() error {
-	if e.dryRun {
-		return e.failed(e.plan())
-	}
 	if err := e.fetch(); err != nil {
 		return e.failed(err)
+	}
+	if e.dryRun {
+		return e.failed(e.plan())
 	}
 	sign, err := e.signer()
 	if err != nil {
@@ -66,7 +69,35 @@ func (e *export) run() error {
 	if err := e.client.Job(e.cmd.Context(), "export-sent", doc, nil, nil); err != nil {
 		return fmt.Errorf("the bundle is complete, but the mirror could not note that it was sent, so the next one with --since will not count on it: %w", err)
 	}
-	return e.summarize(doc)
+	if err := e.summarize(doc); err != nil {
+		return err
+	}
+	return e.undone("the bundle is complete but for that")
+}
+
+// undone is the error for what was asked for and not done.
+func (e *export) undone(rest string) error {
+	var parts []string
+	if n := len(e.left); n > 0 {
+		parts = append(parts, fmt.Sprintf("%s left out; %s", count(n, "image was", "images were"), rest))
+	}
+	if n := len(e.notChecked); n > 0 && !e.allowStale {
+		parts = append(parts, fmt.Sprintf("%s not be checked upstream, and may be older than there; --allow-stale is content with what is stored", count(n, "image could", "images could")))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return &exitError{exitMissing, errors.New(strings.Join(parts, "; "))}
+}
+
+// addLeft notes an image that was left out, with why it could not be fetched.
+func (e *export) addLeft(name, reason string) leftOut {
+	if why := e.reasons[name]; why != "" {
+		reason += "; it could not be fetched: " + why
+	}
+	l := leftOut{name, reason}
+	e.left = append(e.left, l)
+	return l
 }
 
 // failed says why an export failed, in the words of who fetched before where that knows more.
@@ -179,9 +210,9 @@ func titleOf(doc *bundle.Document) string {
 	return fmt.Sprintf("%s, bundle %d of %s", title, doc.Sequence, doc.Created.Format(time.DateOnly))
 }
 
-// lookForLeft finds out what --all leaves out: nobody is to find that out on the other side.
+// lookForLeft finds out what is left out: nobody is to find that out on the other side.
 func (e *export) lookForLeft() error {
-	if !e.All {
+	if !e.All && !e.SkipMissing && len(e.Wants) == 0 {
 		return nil
 	}
 	receipt, err := e.receipt()
@@ -197,59 +228,10 @@ func (e *export) lookForLeft() error {
 			return err
 		}
 		if event.Kind == transfer.KindLeft {
-			e.left = append(e.left, leftOut{event.Name, event.Reason})
+			e.addLeft(event.Name, event.Reason)
 		}
 		return nil
 	})
-}
-
-// plan lists what a bundle would carry.
-func (e *export) plan() error {
-	receipt, err := e.receipt()
-	if err != nil {
-		return err
-	}
-	if receipt != nil {
-		defer receipt.Close()
-	}
-	out := e.cmd.OutOrStdout()
-	t := newTable(out, "IMAGE", "PLATFORM", "SIZE", "NEW", "WHY")
-	var left []string
-	var summary *transfer.Summary
-	err = e.client.Job(e.cmd.Context(), "export-plan", e.ExportRequest, receipt, func(line json.RawMessage) error {
-		if e.json {
-			_, err := fmt.Fprintf(out, "%s\n", line)
-			return err
-		}
-		var event transfer.Event
-		if err := readAnswer(line, &event); err != nil {
-			return err
-		}
-		switch event.Kind {
-		case transfer.KindImage:
-			i := event.Image
-			t.row(imageName(i), cmp.Or(strings.Join(i.Platforms, ","), "-"), size(i.Size), size(i.New), i.Why)
-		case transfer.KindLeft:
-			left = append(left, fmt.Sprintf("left out: %s: %s", event.Name, event.Reason))
-		case transfer.KindDone:
-			summary = event.Summary
-		}
-		return nil
-	})
-	if err != nil || e.json {
-		return err
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	for _, line := range left {
-		fmt.Fprintln(out, line)
-	}
-	if summary != nil {
-		fmt.Fprintf(out, "\n%s, %s in %s; %s and %s are on the other side already\n", count(summary.Images, "image", "images"), size(summary.New),
-			count(summary.Manifests+summary.Blobs, "file", "files"), count(summary.Assumed, "file", "files"), "what they hold")
-	}
-	return nil
 }
 
 // imageName is how people know what a bundle carries.

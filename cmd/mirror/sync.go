@@ -82,7 +82,7 @@ not checked, 7 a bundle was refused, 130 interrupted; others as for serve.`,
 	f.BoolVar(&c.carry.Overwrite, "overwrite", false, "let a bundle move tags that were pushed here")
 	f.BoolVar(&c.carry.AllowOlder, "allow-older", false, "take in a bundle that was made before the last one that came from there")
 	f.StringSliceVar(&c.carry.keys, "verify", nil, "refuse bundles that are not signed with this public `key`, or the one in this file; repeatable")
-	f.BoolVar(&c.carry.DryRun, "dry-run", false, "list what a bundle would bring, and change nothing")
+	f.BoolVar(&c.carry.DryRun, "dry-run", false, "list what would be fetched, or what a bundle would bring, and store nothing")
 	f.StringVar(&c.migrate.Root, "registry-root", "", "move in what a distribution registry stored in this `folder`; blobs are linked where the file system allows")
 	f.StringVar(&c.migrate.URL, "from", "", "move in what the registry at this `[http://]host` holds")
 	f.StringSliceVar(&c.migrate.Repos, "repo", nil, "move in only repositories that match this `pattern`; repeatable")
@@ -113,7 +113,7 @@ func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) 
 	case c.migrate.given():
 		return runMigrate(cmd, client, c.migrate, asJSON)
 	case len(c.Images)+len(c.Wants) > 0:
-		return c.fetch(cmd, client, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON))
+		return c.fetch(cmd, client, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON, c.DryRun))
 	case len(c.wants) > 0:
 		return nothingWanted(cmd, c.wants)
 	}
@@ -125,12 +125,16 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	named := len(args)+len(c.files)+len(c.wants) > 0
 	bundles, moves := len(c.carry.bundles) > 0, c.migrate.given()
 	for flag, fits := range map[string]bool{
-		"tag": bundles, "allow-older": bundles, "verify": bundles, "dry-run": bundles, "overwrite": bundles || moves, "repo": moves,
+		"tag": bundles, "allow-older": bundles, "verify": bundles, "overwrite": bundles || moves, "repo": moves,
 	} {
 		if cmd.Flags().Changed(flag) && !fits {
 			return &exitError{exitUsage, fmt.Errorf("--%s says nothing about images that are fetched: see 'mirror sync --help' for what it goes with", flag)}
 		}
 	}
+	if moves && c.carry.DryRun {
+		return &exitError{exitUsage, errors.New("--dry-run is for images and bundles: another registry is only moved in for good")}
+	}
+	c.DryRun = c.carry.DryRun
 	for _, flag := range []string{"platform", "all-tags", "tags", "referrers", "allow-stale"} {
 		if cmd.Flags().Changed(flag) && (bundles || moves) {
 			return &exitError{exitUsage, fmt.Errorf("--%s is about images that are fetched: of a bundle, or another registry, all comes in that it has", flag)}
@@ -237,7 +241,11 @@ func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, view syncVi
 func (c *syncConfig) undone(s *images.Summary) error {
 	var parts []string
 	if s.Failed > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s could not be fetched whole; the same command goes on with what is missing", s.Failed, count(s.Images, "image", "images")))
+		text := "%d of %s could not be fetched whole; the same command goes on with what is missing"
+		if c.DryRun {
+			text = "%d of %s cannot be fetched whole"
+		}
+		parts = append(parts, fmt.Sprintf(text, s.Failed, count(s.Images, "image", "images")))
 	}
 	if s.NotChecked > 0 && !c.allowStale {
 		parts = append(parts, fmt.Sprintf("%d of %s could not be checked upstream, and may be older than there; --allow-stale is content with what is stored",

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"airmirror/mirror"
 	"airmirror/sync/images"
 )
 
@@ -17,11 +18,11 @@ type syncView interface {
 }
 
 // newSyncView returns what suits people or a program.
-func newSyncView(out, progress io.Writer, asJSON bool) syncView {
+func newSyncView(out, progress io.Writer, asJSON, dryRun bool) syncView {
 	if asJSON {
 		return jsonView{out}
 	}
-	return &imagesView{show: newShow(out, progress), began: time.Now()}
+	return &imagesView{show: newShow(out, progress), began: time.Now(), dryRun: dryRun}
 }
 
 // jsonView prints every event in a line.
@@ -39,6 +40,7 @@ type imagesView struct {
 	show
 	began         time.Time
 	planned, done int64 // images
+	dryRun        bool
 }
 
 func (v *imagesView) event(e images.Event, _ []byte) error {
@@ -48,13 +50,13 @@ func (v *imagesView) event(e images.Event, _ []byte) error {
 		return nil
 	case images.KindImage:
 		v.done++
-		v.line(imageLine(e))
+		v.line(v.imageLine(e))
 	}
 	v.progress(fmt.Sprintf("%d of %d images", v.done, v.planned), e.Done, e.Total, e.Doing)
 	return nil
 }
 
-func imageLine(e images.Event) string {
+func (v *imagesView) imageLine(e images.Event) string {
 	switch {
 	case e.Error != "" && e.NotChecked != "":
 		return fmt.Sprintf("%s: missing: %s; and not checked: %s", e.Image, e.Error, e.NotChecked)
@@ -62,10 +64,22 @@ func imageLine(e images.Event) string {
 		return fmt.Sprintf("%s: missing: %s", e.Image, e.Error)
 	case e.NotChecked != "" && e.Fetched == nil:
 		return fmt.Sprintf("%s: not checked: %s", e.Image, e.NotChecked)
+	case e.NotChecked != "" && v.dryRun:
+		return fmt.Sprintf("%s: not checked: %s; %s", e.Image, e.NotChecked, wouldText(e.Fetched))
 	case e.NotChecked != "":
 		return fmt.Sprintf("%s: not checked: %s; the stored copy is complete, %s, %s", e.Image, e.NotChecked, size(e.Fetched.Bytes), newText(e.Fetched.New))
+	case v.dryRun:
+		return fmt.Sprintf("%s: %s", e.Image, wouldText(e.Fetched))
 	}
 	return fmt.Sprintf("%s: held whole, %s, %s", e.Image, size(e.Fetched.Bytes), newText(e.Fetched.New))
+}
+
+// wouldText says what a dry run found out about an image.
+func wouldText(f *mirror.Fetched) string {
+	if f.New == 0 {
+		return fmt.Sprintf("held whole, %s, nothing to fetch", size(f.Bytes))
+	}
+	return fmt.Sprintf("would fetch %s of %s", size(f.New), size(f.Bytes))
 }
 
 func newText(bytes int64) string {
@@ -87,8 +101,11 @@ func (v *imagesView) end(s *images.Summary) {
 	if s.Failed > 0 {
 		rest += fmt.Sprintf(", %d missing", s.Failed)
 	}
-	v.line(fmt.Sprintf("%s: %d held whole%s; %s fetched in %s", count(s.Images, "image", "images"), s.Images-s.Failed-s.NotChecked, rest,
-		size(s.New), time.Since(v.began).Round(10*time.Millisecond)))
+	done, fetched := "held whole", fmt.Sprintf("%s fetched in %s", size(s.New), time.Since(v.began).Round(10*time.Millisecond))
+	if v.dryRun {
+		done, fetched = "can be had whole", fmt.Sprintf("%s would be fetched, less what they share; nothing was stored", size(s.New))
+	}
+	v.line(fmt.Sprintf("%s: %d %s%s; %s", count(s.Images, "image", "images"), s.Images-s.Failed-s.NotChecked, done, rest, fetched))
 	if s.Images > 1 { // the lines of a single one are just above
 		v.again(s)
 	}

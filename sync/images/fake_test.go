@@ -61,6 +61,10 @@ func (f *fake) FetchBlob(ctx context.Context, repo mirror.Repo, d digest.Digest,
 	return f.blob(ctx, repo, d, p)
 }
 
+func (f *fake) PeekBlob(context.Context, mirror.Repo, digest.Digest) (size, missing int64, err error) {
+	return 0, 0, errors.New("no blobs here")
+}
+
 // heard are the events of a run.
 type heard []images.Event
 

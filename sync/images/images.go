@@ -30,6 +30,7 @@ type Fetcher interface {
 	Tags(ctx context.Context, repo mirror.Repo, after string, n int) (mirror.Listing[string], error)
 	Fetch(ctx context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error)
 	FetchBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, p mirror.Progress) error
+	PeekBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (size, missing int64, err error)
 	Names() mirror.Names
 }
 
@@ -51,6 +52,8 @@ type Request struct {
 	Referrers bool `json:"referrers,omitempty"`
 	// Parallel is how many blobs are transferred at a time, over all images; 4 if it is zero.
 	Parallel int `json:"parallel,omitempty"`
+	// DryRun asks upstreams what there is, and stores nothing: what is new is what would be fetched.
+	DryRun bool `json:"dryRun,omitempty"`
 }
 
 // The kinds of [Event].

@@ -104,7 +104,7 @@ func (r *run) do(ctx context.Context, j job) {
 func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 	if !j.blob {
 		return r.fetcher.Fetch(ctx, j.ref, mirror.FetchOptions{
-			Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel, Budget: r.budget, Progress: r.Reporter,
+			Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel, Budget: r.budget, Progress: r.Reporter, DryRun: r.req.DryRun,
 		})
 	}
 	select {
@@ -114,6 +114,13 @@ func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 		return mirror.Fetched{}, ctx.Err()
 	}
 	r.Doing(j.String())
+	if r.req.DryRun {
+		size, missing, err := r.fetcher.PeekBlob(ctx, j.ref.Repo, j.ref.Digest)
+		if err != nil {
+			return mirror.Fetched{}, err
+		}
+		return mirror.Fetched{Digest: j.ref.Digest, Blobs: 1, Bytes: size, New: missing}, nil
+	}
 	counted := &counter{Progress: r.Reporter}
 	if err := r.fetcher.FetchBlob(ctx, j.ref.Repo, j.ref.Digest, counted); err != nil {
 		return mirror.Fetched{}, err

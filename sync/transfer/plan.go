@@ -94,7 +94,14 @@ func (p *planner) add(r root) {
 	p.roots = append(p.roots, r)
 }
 
-func (p *planner) fail(name string, err error) { p.failed = append(p.failed, failure{name, err}) }
+// fail notes that something cannot go out that was named.
+func (p *planner) fail(name string, err error) {
+	if p.req.SkipMissing {
+		p.left = append(p.left, failure{name, err})
+		return
+	}
+	p.failed = append(p.failed, failure{name, err})
+}
 
 // root adds an image, and what refers to it. The error is a fault of the store.
 func (p *planner) root(ctx context.Context, r root) error {

@@ -12,12 +12,14 @@ import (
 
 // ExportRequest says what a bundle is to carry, and for whom.
 type ExportRequest struct {
-	// Images, by name as [images] reads them. All of them must be held whole.
+	// Images, by name as [images] reads them. All of them must be held whole, unless SkipMissing is set.
 	Images []string `json:"images,omitempty"`
 	// Wants of another mirror. What is not held whole is left out: clients ask for things that do not exist, too.
 	Wants []mirror.Want `json:"wants,omitempty"`
 	// All takes every tag; what is not held whole is left out.
 	All bool `json:"all,omitempty"`
+	// SkipMissing leaves out what of Images is not held whole.
+	SkipMissing bool `json:"skipMissing,omitempty"`
 	// Platforms, as os/arch or os/arch/variant, choose among those of an index; all that are held if it is empty.
 	Platforms []string `json:"platforms,omitempty"`
 	// Referrers takes signatures and everything else along that is held and refers to the images.
