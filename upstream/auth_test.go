@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -72,6 +71,11 @@ func (n *network) serveTokens(content http.HandlerFunc) *tokens {
 	n.serve("registry.test", k)
 	n.serve("auth.test", http.HandlerFunc(k.serveToken))
 	return k
+}
+
+// noPassword is never to be reached.
+func noPassword(t *testing.T, _ http.HandlerFunc) http.HandlerFunc {
+	return func(http.ResponseWriter, *http.Request) { t.Error("somebody signed in") }
 }
 
 // noAuthorization fails the test if it is sent credentials.
@@ -227,23 +231,24 @@ func TestSignInPageGoesAway(t *testing.T) {
 	}
 }
 
-func TestPingStatus(t *testing.T) {
-	for name, test := range map[string]struct {
-		answer http.HandlerFunc
-		code   mirror.Code
-		says   string
-	}{
-		"403":      {status(403, "DENIED", "not from there"), mirror.CodeManifestUnknown, "not from there"},
-		"403 page": {page(403), mirror.CodeUnavailable, "403 Forbidden"},
-		"404":      {page(404), mirror.CodeUnavailable, "404 Not Found"},
-		"429":      {status(429, "TOOMANYREQUESTS", "slow down"), mirror.CodeUnavailable, "slow down"},
-		"502":      {page(502), mirror.CodeUnavailable, "502 Bad Gateway"},
+// TestPingDecidesNothing: whatever /v2/ says, the request itself counts.
+func TestPingDecidesNothing(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"401": status(401, "UNAUTHORIZED", ""), "403": status(403, "DENIED", "not from there"), "403 page": page(403),
+		"404": page(404), "405": page(405), "429": slowDown, "500": page(500), "a page": page(200),
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNetwork(t)
-			n.serve("registry.test", test.answer)
-			_, err := n.client(upstream.Options{}, "http://registry.test").Manifest(t.Context(), appTag)
-			wantError(t, err, test.code, "registry.test", test.says)
+			n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v2/" {
+					answer(w, r)
+					return
+				}
+				serveIndex(w, r)
+			}))
+			if _, err := n.client(upstream.Options{}, "http://registry.test").Manifest(t.Context(), appTag); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
@@ -258,23 +263,23 @@ func (k *recorder) Resolve(r authn.Resource) (authn.Authenticator, error) {
 
 // TestAccounts: credentials belong to the host that is asked, not to the one that content is named by.
 func TestAccounts(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close() // nobody answers
 	for endpoint, want := range map[string]string{
-		"docker.io":                             "index.docker.io",
-		"docker.io=http://127.0.0.1:5600":       "127.0.0.1:5600",
-		"docker.io=https://registry.test:443/p": "registry.test",
+		"docker.io":                     "index.docker.io",
+		"http://127.0.0.1:5600":         "127.0.0.1:5600",
+		"https://registry.test:443/p":   "registry.test",
+		"https://registry.test/x/v2/p":  "registry.test",
+		"http://registry.test:8080/art": "registry.test:8080",
 	} {
 		n, keys := newNetwork(t), &recorder{}
-		for _, addr := range []string{"registry-1.docker.io:443", "127.0.0.1:5600", "registry.test:443"} {
-			n.add(addr, "", l.Addr())
-		}
-		c := n.client(upstream.Options{Keychain: keys}, endpoint)
+		refuse := basic(func() string { return "secret" }, serveIndex)
+		n.serveTLS("registry-1.docker.io", refuse)
+		n.serveTLS("registry.test", refuse)
+		n.serve("127.0.0.1:5600", refuse)
+		n.serve("registry.test:8080", refuse)
+		config := upstream.Config{Host: "docker.io", Endpoints: []upstream.EndpointConfig{{URL: endpoint, TLS: upstream.TLS{SkipVerify: true}}}}
+		c := n.configured(upstream.Options{Keychain: keys}, config)
 		_, err := c.Manifest(t.Context(), mirror.Ref{Repo: mirror.Repo{Host: "docker.io", Path: "library/alpine"}, Tag: "3"})
-		wantError(t, err, mirror.CodeUnavailable, "docker.io does not answer")
+		wantError(t, err, mirror.CodeManifestUnknown, "needs a login")
 		if !slices.Equal(keys.asked, []string{want}) {
 			t.Errorf("%s: looked up %v, want %s", endpoint, keys.asked, want)
 		}
@@ -311,7 +316,8 @@ var errKeychain = errors.New("the helper has crashed")
 func (brokenKeychain) Resolve(authn.Resource) (authn.Authenticator, error) { return nil, errKeychain }
 
 func TestBrokenKeychain(t *testing.T) {
-	n := newNetwork(t) // and nothing is dialled without credentials
+	n := newNetwork(t)
+	n.serve("registry.test", basic(func() string { return "secret" }, noPassword(t, serveIndex)))
 	_, err := n.client(upstream.Options{Keychain: brokenKeychain{}}, "http://registry.test").Manifest(t.Context(), appTag)
 	wantError(t, err, mirror.CodeUnavailable, "the helper has crashed")
 	if !errors.Is(err, errKeychain) {

@@ -27,7 +27,7 @@ func (c *Client) Catalog(ctx context.Context, host string) ([]string, error) {
 	}
 	names := []string{}
 	err = r.pages(ctx, t, maxNames, func(a *answer, body []byte) (int, error) {
-		prefix := strings.TrimPrefix(a.from.endpoint.URL.Path+"/", "/")
+		prefix := a.from.endpoint.prefix()
 		listed := len(names)
 		if err := eachName(body, func(name string) {
 			if name, below := strings.CutPrefix(name, prefix); below && len(names) <= maxNames {

@@ -199,6 +199,7 @@ func TestCredentials(t *testing.T) {
 		})
 	}
 	n := newNetwork(t)
+	n.serve("registry.test", basic(func() string { return "secret" }, serveIndex))
 	config := at("http://registry.test")
 	config.Endpoints[0].Credentials = upstream.Credentials{Username: "me", PasswordFile: file + "-lost"}
 	wantError(t, ask(t, n.configured(upstream.Options{}, config)), mirror.CodeUnavailable, "reading the password")

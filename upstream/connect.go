@@ -10,22 +10,29 @@ import (
 	"time"
 )
 
-// transports makes connections: one [http.Transport] for all endpoints that ask for nothing special, and one for each
-// of the others.
+// transports makes connections: a pair of [http.Transport] for all endpoints that ask for nothing special, and one for
+// each of the others. Of a pair, one dials any address and the other one public addresses only: connections are not
+// shared between them.
 type transports struct {
-	common *http.Transport
+	any, public *http.Transport
 }
 
-func newTransports(opts Options) transports { return transports{common: newTransport(opts)} }
+func newTransports(opts Options) transports {
+	t := transports{any: newTransport(opts), public: newTransport(opts)}
+	if t.any.DialContext == nil {
+		t.any.DialContext = (&net.Dialer{Timeout: opts.DialTimeout}).DialContext
+		t.public.DialContext = (&net.Dialer{Timeout: opts.DialTimeout, Control: refuseInside}).DialContext
+	}
+	t.public.DialContext = publicOnly(t.public.DialContext)
+	t.public.Proxy = nil // what goes through a proxy is dialled by that
+	return t
+}
 
 // newTransport returns the connections that upstreams share.
 func newTransport(opts Options) *http.Transport {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 100, IdleConnTimeout: 90 * time.Second}
 	if opts.Transport != nil {
 		t = opts.Transport.Clone()
-	}
-	if t.DialContext == nil {
-		t.DialContext = (&net.Dialer{Timeout: opts.DialTimeout}).DialContext
 	}
 	t.ForceAttemptHTTP2 = true // else a DialContext turns HTTP/2 off
 	t.MaxIdleConnsPerHost = 16 // layers are fetched side by side, and the default of 2 closes most of their connections
@@ -37,24 +44,29 @@ func newTransport(opts Options) *http.Transport {
 	return t
 }
 
-// to returns the connections to endpoint e.
-func (t transports) to(e EndpointConfig) (*http.Transport, error) {
-	if e.Proxy == "" && e.TLS == (TLS{}) {
-		return t.common, nil
+// to returns the way to endpoint e.
+func (t transports) to(c EndpointConfig, e Endpoint) (*reach, error) {
+	if c.Proxy == "" && c.TLS == (TLS{}) {
+		return &reach{endpoint: e, any: t.any, public: t.public}, nil
 	}
-	own := t.common.Clone()
-	if proxy, err := e.proxy(); err != nil {
+	own := &reach{endpoint: e, any: t.any.Clone(), public: t.public.Clone()}
+	if proxy, err := c.proxy(); err != nil {
 		return nil, err
 	} else if proxy != nil {
-		own.Proxy = http.ProxyURL(proxy)
+		own.any.Proxy = http.ProxyURL(proxy)
 	}
-	if e.Proxy == noProxy {
-		own.Proxy = nil
+	if c.Proxy == noProxy {
+		own.any.Proxy = nil
 	}
-	if own.TLSClientConfig == nil {
-		own.TLSClientConfig = &tls.Config{}
+	for _, transport := range []*http.Transport{own.any, own.public} {
+		if transport.TLSClientConfig == nil {
+			transport.TLSClientConfig = &tls.Config{}
+		}
+		if err := c.TLS.apply(transport.TLSClientConfig); err != nil {
+			return nil, err
+		}
 	}
-	return own, e.TLS.apply(own.TLSClientConfig)
+	return own, nil
 }
 
 // apply makes c what t says.

@@ -1,9 +1,8 @@
 // Package upstream talks to origin registries: [Client] is the mirror's [mirror.Upstream].
 //
-// Signing in is left to go-containerregistry's transport, which knows how registries behave: it pings, answers Basic
-// challenges and exchanges tokens, with credentials from docker's config.json and its credential helpers. Manifests and
-// blobs go over the transport that comes out of it directly, because go-containerregistry's own calls give no say in
-// offsets, HEAD or GET, headers and limits.
+// Credentials come from docker's config.json and its credential helpers, by go-containerregistry's keychain. Its transport
+// is not used: it signs in by what /v2/ says, and refuses token services that docker and containerd take. Nor are its calls
+// for manifests and blobs, which give no say in offsets, HEAD or GET, headers and limits.
 //
 // # The way of a request
 //
@@ -11,17 +10,17 @@
 //	  registry                     allow and deny, the configured rate; its endpoints in turn
 //	    breaker                    not if the endpoint counts as gone, but for one probe at a time
 //	      persist                  not before the endpoint wants it (pace); once more after a hiccup
-//	        exchange               a session for the repository; a second one if the first is refused
-//	          http.Client          redirects, bounded and never from https to http
-//	            ggcr's transport   Authorization, for the registry's own host only
-//	              failures         marks what the network said, to tell it from what was refused before
-//	                schemeGuard    the configured scheme and no other
-//	                  courtesy     reads Retry-After and what remains of a limit, for pace
-//	                    identity   User-Agent, no encoding
-//	                      debugLog one line for each request, without queries
+//	        http.Client            redirects, bounded and never from https to http
+//	          authorizer           Authorization, for each host what belongs to it; meets challenges
+//	            failures           marks what the network said, to tell it from what was refused before
+//	              schemeGuard      nothing but https from an endpoint of https
+//	                courtesy       reads Retry-After and what remains of a limit, for pace
+//	                  identity     User-Agent, no encoding
+//	                    debugLog   one line for each request, without queries
+//	                      reach    public endpoints lead to public addresses only
 //	                        http.Transport connections, shared by all endpoints without TLS or proxy of their own
 //
-// Pings and token exchanges pass through the same decorators from failures down. A blob is read through a transfer,
+// Token exchanges pass through the same decorators from failures down. A blob is read through a transfer,
 // which takes the same way again, from the registry on, each time that it breaks off or stalls.
 //
 // # Who is waited for
@@ -39,8 +38,35 @@
 //
 // A client of the mirror chooses a name and never an address: a host without a [Config], and a repository that it
 // denies, cost no lookup and no dial. An endpoint may send its clients elsewhere, to a token service or to the storage
-// of its blobs, as registries do. Credentials go to the endpoint that they are configured for and the token service
-// that it names, and to no other host. The next page of a list comes from where the first one came from.
+// of its blobs, as registries do; one on a public address to public addresses only. The next page of a list comes from
+// where the first one came from.
+//
+// Credentials go to the endpoint that they are configured for, and to the token service that it names, except by http
+// if the endpoint is asked by https. A host that an endpoint leads to gets what the keychain has for that host itself, and
+// only if it asks. What a token service is asked with does not follow its redirects to other hosts.
+//
+// # How registries sign clients in
+//
+//	what they do                                 who does it                     what is done
+//	/v2/ is open, the repository is not          Artifactory, Nexus, Gitea       the challenge of the request is met; /v2/ is
+//	                                                                             not asked
+//	/v2/ is 403, 404, 405, 500 or a web page     static registries, firewalls    the same
+//	several challenges in one header or many     Windows proxies (Negotiate),    Bearer, then Basic, if they can be met; others
+//	                                             Artifactory                     are passed over
+//	Bearer in any case, without service or scope older Quay, GitLab              the scope is that of the repository, to pull
+//	a scope that does not do                     registries behind rewrites      once more, with the repository's as well
+//	a token service on another host, port or     Docker Hub, Harbor, GitLab on   it is asked; never by http for a registry of
+//	address, or https of the same name           private networks                https, nor inside for one on a public address
+//	"access_token" and no "token"; redirects     ACR, GitLab                     both are read; passwords stay
+//	no POST for tokens, or nothing but POST      GCR, ACR, Artifactory           the other method
+//	404 or 403 without a challenge               Artifactory that hides what     /v2/ is asked for one, once, if there are
+//	                                             there is                        credentials
+//	storage that refuses Authorization, or asks  S3, GCS, Azure; Nexus           it gets none; if it asks, its own
+//	for Basic itself
+//	links to storage that have expired           S3, GCS, Azure                  the registry is asked for another one, once
+//	http that leads to https of the same name    nginx in front of anything      it is followed, with the credentials
+//	the API below a path                         Artifactory, k3s and containerd URLs of endpoints with /v2 in them
+//	                                             with override_path
 //
 // A blob is not verified here, but bytes of one transfer are of one blob, as far as can be told before its digest: parts
 // must fit, and an upstream that starts over is compared with what was read before.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,9 @@ const dockerHubAPI = "registry-1.docker.io"
 type Endpoint struct {
 	// Host is the host that content is named by: docker.io, ghcr.io, registry.example:5000.
 	Host string
-	// URL is http(s)://host[:port][/prefix]. The prefix goes in front of the path of each repository, as it does in
-	// image references: registries that mirror others keep them apart that way.
+	// URL is http(s)://host[:port][/prefix], or http(s)://host[:port]/base/v2[/prefix]. The prefix goes in front of the
+	// path of each repository, as it does in image references: registries that mirror others keep them apart that way.
+	// The base goes in front of the API, as Artifactory has it.
 	URL *url.URL
 }
 
@@ -37,6 +39,8 @@ func (e Endpoint) Config() Config {
 //	http://registry.example:5000              registry.example:5000, over http
 //	docker.io=https://registry.example        docker.io, fetched from registry.example
 //	ghcr.io=https://registry.example/proxies  ghcr.io, where org/app is registry.example's proxies/org/app
+//	docker.io=https://art.corp/api/docker/hub  docker.io, whose API is below https://art.corp/api/docker/hub/v2/
+//	quay.io=https://registry.example/quay/v2  quay.io, whose API is below https://registry.example/quay/v2/
 func ParseEndpoint(s string) (Endpoint, error) {
 	e, err := parseEndpoint(s)
 	if err != nil {
@@ -85,12 +89,16 @@ func parseURL(s string) (*url.URL, error) {
 	if !mirror.ValidHost(u.Host) || !validPort(u.Port()) {
 		return nil, fmt.Errorf("%q is not a host with or without a port", u.Host)
 	}
-	u.Path = repositoryPrefix(u.Path)
-	if prefix := strings.TrimPrefix(u.Path, "/"); prefix != "" {
-		if err := (mirror.Repo{Host: u.Host, Path: prefix}).Validate(); err != nil {
-			return nil, fmt.Errorf("the URL's path %q cannot begin the name of a repository", prefix)
+	base, prefix := splitPath(u.Path)
+	if prefix != "" {
+		if err := (mirror.Repo{Host: u.Host, Path: prefix[1:]}).Validate(); err != nil {
+			return nil, fmt.Errorf("the URL's path %q cannot begin the name of a repository; if the API is below it, add /v2", prefix[1:])
 		}
 	}
+	if path.Clean("/"+base) != "/"+strings.TrimPrefix(base, "/") {
+		return nil, fmt.Errorf("%q is not a path that an API can be below", base)
+	}
+	u.Path, u.RawPath = joinPath(base, prefix), ""
 	if mirror.CanonicalHost(u.Host) == mirror.DockerHub {
 		u.Host = dockerHubAPI
 	}
@@ -113,13 +121,26 @@ func withoutPassword(s string) string {
 	return s[:begin] + "********" + s[at:]
 }
 
-// repositoryPrefix drops slashes at the end and the /v2 that other tools want in the URL of a registry.
-func repositoryPrefix(path string) string {
-	path = strings.TrimRight(path, "/")
-	if rest, ok := strings.CutPrefix(path, "/v2"); ok && (rest == "" || rest[0] == '/') {
-		return rest
+// splitPath takes the path of an endpoint's URL apart: what is in front of the API, and what is in front of the path of
+// each repository. They are told apart by the segment v2 between them. Without one the path is a prefix, except that of
+// Artifactory, which ends in api/docker/ and the key of a repository.
+func splitPath(p string) (base, prefix string) {
+	p = strings.TrimRight(p, "/")
+	if base, prefix, ok := strings.Cut(p+"/", "/v2/"); ok {
+		return base, strings.TrimRight("/"+prefix, "/")
 	}
-	return path
+	if parent, _ := path.Split(p); strings.HasSuffix(parent, "/api/docker/") {
+		return p, ""
+	}
+	return "", p
+}
+
+// joinPath is the path that [splitPath] takes apart into base and prefix, the shorter one where there are two.
+func joinPath(base, prefix string) string {
+	if base == "" && !strings.Contains(prefix+"/", "/v2/") {
+		return prefix
+	}
+	return base + "/v2" + prefix
 }
 
 // canonicalAuthority is u's host in lower case, without a port that its scheme implies.
@@ -149,12 +170,16 @@ func defaultScheme(s string) string {
 	return "https"
 }
 
-// registry is the endpoint as go-containerregistry knows it.
-func (e Endpoint) registry() (name.Registry, error) {
-	if e.URL.Scheme == "http" {
-		return name.NewRegistry(e.URL.Host, name.Insecure)
-	}
-	return name.NewRegistry(e.URL.Host)
+// api is the path of the API, which ends in /v2/.
+func (e Endpoint) api() string {
+	base, _ := splitPath(e.URL.Path)
+	return base + "/v2/"
+}
+
+// prefix is what is in front of the path of each repository: empty, or with a slash at its end.
+func (e Endpoint) prefix() string {
+	_, prefix := splitPath(e.URL.Path)
+	return strings.TrimPrefix(prefix+"/", "/")
 }
 
 // path is repo's path at the endpoint; "" if it has none, being all of the registry.
@@ -162,7 +187,31 @@ func (e Endpoint) path(repo mirror.Repo) string {
 	if repo.Path == "" {
 		return ""
 	}
-	return strings.TrimPrefix(e.URL.Path+"/"+repo.Path, "/")
+	return e.prefix() + repo.Path
+}
+
+// owns reports whether u is at the endpoint itself. An endpoint at the port of http owns https of the same name.
+func (e Endpoint) owns(u *url.URL) bool { return sameOrSafer(e.URL, u) }
+
+// sameOrSafer reports whether what may be sent to a may be sent to b: it is the same scheme, host and port, or https on
+// its own port of a host whose http is meant by a.
+func sameOrSafer(a, b *url.URL) bool {
+	if a.Scheme == b.Scheme {
+		return canonicalAuthority(a) == canonicalAuthority(b)
+	}
+	upgrade := a.Scheme == "http" && b.Scheme == "https"
+	return upgrade && canonicalAuthority(a) == canonicalAuthority(b) && portOf(a) == "80" && portOf(b) == "443"
+}
+
+// portOf is the port that u leads to.
+func portOf(u *url.URL) string {
+	switch port := u.Port(); {
+	case port != "":
+		return port
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
 
 // account is what credentials are looked up by: the endpoint's own host, whatever the host that content is named by,
@@ -171,5 +220,5 @@ func (e Endpoint) account() (name.Registry, error) {
 	if e.URL.Host == dockerHubAPI {
 		return name.NewRegistry(name.DefaultRegistry)
 	}
-	return e.registry()
+	return name.NewRegistry(e.URL.Host)
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +13,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"airmirror/mirror"
 )
@@ -46,6 +45,8 @@ type statusError struct {
 	message string
 	denies  bool // it is the registry's own word that this mirror may not have something
 	signIn  bool // it came while signing in: it says nothing about the target
+	// host is who was asked while signing in, and user whose password was refused there, if one was.
+	host, user string
 }
 
 func (e *statusError) Error() string {
@@ -64,34 +65,36 @@ func (e *statusError) Refused() bool { return e.denies }
 func statusOf(a *answer) *statusError {
 	e := &statusError{status: a.StatusCode, denies: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
 	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer
-	var doc transport.Error
-	if err == nil && json.Unmarshal(body, &doc) == nil {
-		e.message = messageOf(doc.Errors)
+	if err == nil {
+		e.message = wordsOf(body)
+	}
+	if e.message == "" && speaksTLS(body) {
+		e.message = tlsAdvice(a.Request.URL)
 	}
 	return e
-}
-
-// signInStatus is the error that signing in ended with. Token services word theirs as they like; a ping that is
-// forbidden is the registry's word if it is worded as one.
-func signInStatus(err *transport.Error) *statusError {
-	ping := err.Request != nil && err.Request.URL.Path == "/v2/"
-	denies := deniedStatus(err.StatusCode) && (!ping || len(err.Errors) > 0)
-	return &statusError{status: err.StatusCode, message: messageOf(err.Errors), denies: denies, signIn: true}
 }
 
 func deniedStatus(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
-// messageOf is what a registry's error says.
-func messageOf(errs []transport.Diagnostic) string {
-	if len(errs) == 0 {
+// wordsOf is what the body of a registry's or a token service's error says.
+func wordsOf(body []byte) string {
+	var doc struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+		Details     string `json:"details"` // of Docker Hub's token service
+		Description string `json:"error_description"`
+	}
+	if json.Unmarshal(body, &doc) != nil {
 		return ""
 	}
-	if errs[0].Message == "" {
-		return brief(string(errs[0].Code))
+	for _, e := range doc.Errors {
+		return brief(cmp.Or(e.Message, e.Code))
 	}
-	return brief(errs[0].Message)
+	return brief(cmp.Or(doc.Details, doc.Description))
 }
 
 // brief makes a short line of what somebody else wrote.
@@ -122,6 +125,8 @@ func isMarkup(resp *http.Response) bool {
 func (t target) answered(e *statusError) error {
 	host := t.repo.Host
 	switch {
+	case e.signIn && e.user != "":
+		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s cannot be asked: %s does not accept user %q with this password: %w", host, e.host, e.user, e)
 	case e.denies:
 		return mirror.Errorf(t.unknown(), "upstream %s refused %s, which does not exist there or needs a login: %w", host, t, e)
 	case e.signIn && e.status >= http.StatusInternalServerError:
@@ -138,13 +143,13 @@ func (t target) answered(e *statusError) error {
 
 // failed is the error for a request that was not answered.
 func (t target) failed(err error) error {
-	var status *transport.Error
-	if errors.As(err, &status) {
-		return t.answered(signInStatus(status))
+	var signIn *statusError
+	if errors.As(err, &signIn) {
+		return t.answered(signIn)
 	}
 	var network networkError
 	if errors.As(err, &network) {
-		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", t.repo.Host, network.error)
+		return t.unanswered(network)
 	}
 	var notAsked *notAskedError
 	if errors.As(err, &notAsked) {
@@ -157,6 +162,9 @@ func (t target) failed(err error) error {
 	var wrapped *url.Error // its URL may hold a signature
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
+		if strings.Contains(err.Error(), "Location header") {
+			err = errors.New("it redirects to what is no URL")
+		}
 	}
 	return mirror.Errorf(mirror.CodeUnavailable, "%s cannot be asked: %w", t.repo.Host, briefError{err})
 }

@@ -27,11 +27,11 @@ func TestManifest(t *testing.T) {
 			t.Errorf("%s is %+v", ref, m)
 		}
 	}
-	want := "GET /v2/ GET /v2/org/app/manifests/v1 GET /v2/org/app/manifests/" + indexSHA.String()
+	want := "GET /v2/org/app/manifests/v1 GET /v2/org/app/manifests/" + indexSHA.String()
 	if got := strings.Join(seen.lines(), " "); got != want {
 		t.Errorf("requests were %s", got)
 	}
-	r := seen.requests[1]
+	r := seen.requests[0]
 	if got := r.Header.Get("User-Agent"); got != "airmirror/1.2" {
 		t.Errorf("User-Agent is %q", got)
 	}

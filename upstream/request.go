@@ -1,13 +1,8 @@
 package upstream
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // answer is a good answer under way. It is for one goroutine, which must close it.
@@ -40,41 +35,6 @@ func (o *origin) answer(watch *watchdog, method string, t target) (*answer, erro
 	}
 	o.breaker.leave(pass, verdict, err)
 	return a, err
-}
-
-// exchange sends the request in the session for t's repository. If that was opened earlier and is refused now, its
-// credentials may have changed, or whoever answered its ping was not the registry: then it is opened anew, once.
-func (o *origin) exchange(ctx context.Context, method string, t target) (*http.Response, error) {
-	for attempt := 1; ; attempt++ {
-		s, opened, err := o.session(ctx, t.repo)
-		if err != nil {
-			return nil, err
-		}
-		r, err := t.request(ctx, method, o)
-		if err != nil {
-			return nil, fmt.Errorf("making the request: %w", err)
-		}
-		resp, err := s.Do(r)
-		if !refused(resp, err) {
-			return resp, err
-		}
-		o.drop(t.repo, s)
-		if opened || attempt > 1 {
-			return resp, err
-		}
-		if err == nil {
-			_ = resp.Body.Close()
-		}
-	}
-}
-
-// refused reports whether the registry or its token service wants other credentials, or a web page came instead.
-func refused(resp *http.Response, err error) bool {
-	if err != nil {
-		var e *transport.Error
-		return errors.As(err, &e) && deniedStatus(e.StatusCode)
-	}
-	return deniedStatus(resp.StatusCode) || resp.StatusCode == http.StatusOK && isMarkup(resp)
 }
 
 // check turns an answer with a status other than 200 into an error, and a web page as well: someone in between answers

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"syscall"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 const (
@@ -23,8 +21,8 @@ func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, 
 		if err := o.pace.wait(w.ctx, w.midst()); err != nil {
 			return nil, err
 		}
-		resp, err := o.exchange(w.ctx, method, t)
-		if attempt > 1 || !passing(resp, err) || !o.worthwhile(w) {
+		resp, err := o.send(w, method, t)
+		if attempt > 1 || !o.passing(resp, err) || !o.worthwhile(w) {
 			return resp, err
 		}
 		if resp != nil {
@@ -45,14 +43,16 @@ func (o *origin) worthwhile(w *watchdog) bool {
 	return w.ctx.Err() == nil && begin.Before(w.midst())
 }
 
-// passing reports whether what went wrong may be over in a moment.
-func passing(resp *http.Response, err error) bool {
+// passing reports whether what went wrong may be over in a moment. A link to storage that is refused or leads to nothing
+// may be one that has expired, or came too early: the endpoint has others.
+func (o *origin) passing(resp *http.Response, err error) bool {
 	if err == nil {
-		return passingStatus(resp.StatusCode)
+		elsewhere := !o.endpoint.owns(resp.Request.URL) && isMarkup(resp) && (deniedStatus(resp.StatusCode) || resp.StatusCode == http.StatusNotFound)
+		return elsewhere || passingStatus(resp.StatusCode)
 	}
-	var status *transport.Error
-	if errors.As(err, &status) {
-		return passingStatus(status.StatusCode)
+	var signIn *statusError
+	if errors.As(err, &signIn) {
+		return passingStatus(signIn.status)
 	}
 	var network networkError
 	if !errors.As(err, &network) {
@@ -83,11 +83,11 @@ func judge(ctx context.Context, resp *http.Response, err error) outcome {
 	if err == nil {
 		return judgeStatus(resp.StatusCode, isMarkup(resp))
 	}
-	var status *transport.Error
+	var signIn *statusError
 	var network networkError
 	switch {
-	case errors.As(err, &status):
-		return judgeStatus(status.StatusCode, false)
+	case errors.As(err, &signIn):
+		return judgeStatus(signIn.status, false)
 	case errors.As(err, &network), errors.As(err, &patience):
 		return fails
 	}

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -12,29 +13,35 @@ import (
 	"airmirror/upstream"
 )
 
-// gate is a registry that holds each ping until it is let through.
+// gate is a token service that holds each request until it is let through.
 type gate struct {
-	arrived chan struct{} // gets a value for each ping
+	arrived chan struct{} // gets a value for each request
 	through chan struct{} // takes one for each
 }
 
+// serveGate serves a registry whose token service is a gate.
 func (n *network) serveGate(seen *log) *gate {
 	g := &gate{arrived: make(chan struct{}, 100), through: make(chan struct{})}
 	n.serve("registry.test", seen.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/v2/" {
+		switch {
+		case r.URL.Path == "/token":
+			g.arrived <- struct{}{}
+			select {
+			case <-g.through:
+				fmt.Fprint(w, `{"token":"let-in"}`)
+			case <-r.Context().Done():
+			}
+		case r.Header.Get("Authorization") == "Bearer let-in":
 			serveIndex(w, r)
-			return
-		}
-		g.arrived <- struct{}{}
-		select {
-		case <-g.through:
-		case <-r.Context().Done():
+		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://registry.test/token"`)
+			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})))
 	return g
 }
 
-func TestOnePing(t *testing.T) {
+func TestOneToken(t *testing.T) {
 	n, seen := newNetwork(t), &log{}
 	g := n.serveGate(seen)
 	c := n.client(upstream.Options{}, "http://registry.test")
@@ -49,14 +56,14 @@ func TestOnePing(t *testing.T) {
 	<-g.arrived
 	close(g.through)
 	within(t, all.Wait)
-	if got := seen.count("/v2/"); got != 1 {
-		t.Errorf("pinged %d times", got)
+	if got := seen.count("/token"); got != 1 {
+		t.Errorf("asked for %d tokens", got)
 	}
 }
 
-// TestHangingPing: who waits for a ping that hangs keeps nobody else waiting, and leaves when it wants to. The ping goes
-// on for those who stay.
-func TestHangingPing(t *testing.T) {
+// TestHangingTokenService: who waits for a token that hangs keeps nobody else waiting, and leaves when it wants to. The
+// request goes on for those who stay.
+func TestHangingTokenService(t *testing.T) {
 	n, seen := newNetwork(t), &log{}
 	g := n.serveGate(seen)
 	c := n.client(upstream.Options{Timeout: time.Hour}, "http://registry.test")
@@ -73,7 +80,7 @@ func TestHangingPing(t *testing.T) {
 	second.Go(func() {
 		_, other = c.Manifest(t.Context(), mirror.Ref{Repo: mirror.Repo{Host: "registry.test", Path: "other"}, Tag: "v1"})
 	})
-	<-g.arrived // another repository has a ping of its own
+	<-g.arrived // another repository has a token of its own
 	leave()
 	within(t, first.Wait)
 	if !errors.Is(left, context.Canceled) {
@@ -85,13 +92,10 @@ func TestHangingPing(t *testing.T) {
 	if other != nil || stayed != nil {
 		t.Errorf("other repository: %v; who stayed: %v", other, stayed)
 	}
-	if got := seen.count("/v2/"); got != 2 {
-		t.Errorf("pinged %d times, want once for each repository", got)
-	}
 }
 
-// TestPingTimeout: a ping that hangs ends, and the next request pings again.
-func TestPingTimeout(t *testing.T) {
+// TestTokenTimeout: a token service that hangs is given up, and the next request asks it again.
+func TestTokenTimeout(t *testing.T) {
 	n, seen := newNetwork(t), &log{}
 	g := n.serveGate(seen)
 	c := n.client(upstream.Options{Timeout: 100 * time.Millisecond}, "http://registry.test")
@@ -101,7 +105,7 @@ func TestPingTimeout(t *testing.T) {
 	})
 	close(g.through)
 	within(t, func() {
-		for err := errors.New("not asked"); err != nil; { // the ping that hung may take a moment more to end
+		for err := errors.New("not asked"); err != nil; { // the one that hung may take a moment more to end
 			_, err = c.Manifest(t.Context(), appTag)
 		}
 	})

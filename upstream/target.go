@@ -79,8 +79,8 @@ func (t target) below() string {
 // request returns the request for t at o.
 func (t target) request(ctx context.Context, method string, o *origin) (*http.Request, error) {
 	u := *o.endpoint.URL
-	u.Path, u.RawQuery = "/v2/"+t.path(o), t.query
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	u.Path, u.RawQuery = o.endpoint.api()+t.path(o), t.query
+	r, err := http.NewRequestWithContext(withScope(ctx, o.endpoint.path(t.repo)), method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func decorate(base http.RoundTripper, e Endpoint, p *pace, opts Options) http.Ro
 	}
 	rt = identity(rt, agent)
 	rt = courtesy(rt, p, e.URL.Host)
-	rt = schemeGuard(rt, e.URL)
+	rt = schemeGuard(rt, e)
 	return failures(rt)
 }
 
@@ -79,28 +79,29 @@ func identity(next http.RoundTripper, agent string) http.RoundTripper {
 		r = r.Clone(r.Context())
 		r.Header.Set("User-Agent", agent)
 		r.Header.Set("Accept-Encoding", "identity")
+		r.Header.Del("Referer") // set by redirects; it may hold a signature
 		return next.RoundTrip(r)
 	})
 }
 
-// errScheme: a request was not sent, because of its scheme.
-var errScheme = errors.New("refused")
+// errRefused: a request was not sent, because of where it would have gone.
+var errRefused = errors.New("refused")
 
-// schemeGuard keeps requests to the scheme of endpoint: always at the endpoint's own host, where
-// go-containerregistry tries https and then http for some, and everywhere if it is https.
-func schemeGuard(next http.RoundTripper, endpoint *url.URL) http.RoundTripper {
+// schemeGuard keeps requests of an endpoint of https from going anywhere else without it.
+func schemeGuard(next http.RoundTripper, e Endpoint) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		own := r.URL.Host == endpoint.Host
-		if r.URL.Scheme != endpoint.Scheme && (own || endpoint.Scheme == "https") {
-			return nil, fmt.Errorf("%w to go to %s://%s, because %s was configured",
-				errScheme, r.URL.Scheme, r.URL.Host, endpoint.Scheme)
+		if r.URL.Scheme != "https" && (r.URL.Scheme != "http" || e.URL.Scheme == "https") {
+			return nil, fmt.Errorf("%w to go to %s by %s, because https was configured", errRefused, r.URL.Host, r.URL.Scheme)
 		}
 		return next.RoundTrip(r)
 	})
 }
 
 // networkError is what came of a request that was sent.
-type networkError struct{ error }
+type networkError struct {
+	error
+	url *url.URL
+}
 
 func (e networkError) Unwrap() error { return e.error }
 
@@ -108,8 +109,8 @@ func (e networkError) Unwrap() error { return e.error }
 func failures(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
-		if err != nil && !errors.Is(err, errScheme) {
-			err = networkError{err}
+		if err != nil && !errors.Is(err, errRefused) {
+			err = networkError{err, r.URL}
 		}
 		return resp, err
 	})
@@ -122,7 +123,7 @@ func checkRedirect(r *http.Request, via []*http.Request) error {
 		return fmt.Errorf("it redirects more than %d times", maxRedirects)
 	}
 	if last := via[len(via)-1]; last.URL.Scheme == "https" && r.URL.Scheme != "https" {
-		return fmt.Errorf("%w to follow a redirect from https to %s", errScheme, r.URL.Scheme)
+		return fmt.Errorf("%w to follow a redirect from https to %s", errRefused, r.URL.Scheme)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestPrefix(t *testing.T) {
 	if _, err := c.Manifest(t.Context(), appTag); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(seen.lines(), " "); got != "GET /v2/ GET /v2/proxy/org/app/manifests/v1" {
+	if got := strings.Join(seen.lines(), " "); got != "GET /v2/proxy/org/app/manifests/v1" {
 		t.Errorf("requests were %s", got)
 	}
 }
@@ -182,12 +182,17 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestUpgradeIsNotFollowed: an endpoint that was configured as http is not asked over https.
-func TestUpgradeIsNotFollowed(t *testing.T) {
+// TestUpgradeIsFollowed: an endpoint that was configured as http may lead to https.
+func TestUpgradeIsFollowed(t *testing.T) {
 	n := newNetwork(t)
-	n.serve("registry.test", http.RedirectHandler("https://registry.test/v2/", http.StatusMovedPermanently))
-	_, err := n.client(upstream.Options{}, "http://registry.test").Manifest(t.Context(), appTag)
-	wantError(t, err, mirror.CodeUnavailable, "refused to go to https://registry.test, because http was configured")
+	n.serve("registry.example.com", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://registry.example.com"+r.URL.Path, http.StatusMovedPermanently)
+	}))
+	n.serveTLS("registry.example.com", basic(func() string { return "secret" }, serveIndex))
+	c := n.client(upstream.Options{Keychain: keychain{"registry.example.com": "me:secret"}}, "registry.test=http://registry.example.com")
+	if _, err := c.Manifest(t.Context(), appTag); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestLog(t *testing.T) {
@@ -204,7 +209,7 @@ func TestLog(t *testing.T) {
 		fields := entry.ContextMap()
 		got = append(got, fields["host"].(string)+fields["path"].(string))
 	}
-	want := "registry.test/v2/ registry.test/v2/org/app/blobs/" + blobSHA.String() + " cdn.test/blob"
+	want := "registry.test/v2/org/app/blobs/" + blobSHA.String() + " cdn.test/blob"
 	if strings.Join(got, " ") != want {
 		t.Errorf("logged %v", got)
 	}
@@ -219,7 +224,7 @@ func TestRequestsAreToldOf(t *testing.T) {
 	if _, err := c.Manifest(t.Context(), appTag); err != nil {
 		t.Fatal(err)
 	}
-	if len(told) != 2 {
+	if len(told) != 1 {
 		t.Fatalf("told of %v", told)
 	}
 	for _, o := range told {

@@ -1,0 +1,33 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"airmirror/mirror"
+)
+
+// unanswered is the error for a request that was sent and came to nothing. Where one end speaks TLS and the other does
+// not, it says what to write.
+func (t target) unanswered(e networkError) error {
+	host := t.repo.Host
+	switch {
+	case errors.Is(e, http.ErrSchemeMismatch), strings.Contains(e.Error(), "first record does not look like a TLS handshake"):
+		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by TLS: write http://%s if it is plain HTTP: %w", host, e.url.Host, e.error)
+	case e.url != nil && e.url.Scheme == "http" && strings.Contains(e.Error(), `malformed HTTP response "\x15\x03`):
+		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by plain HTTP: %s: %w", host, tlsAdvice(e.url), e.error)
+	}
+	return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", host, e.error)
+}
+
+// speaksTLS reports whether the body of a 400 is what servers say to plain HTTP on a port of TLS.
+func speaksTLS(body []byte) bool {
+	body = bytes.ToLower(body)
+	return bytes.Contains(body, []byte("http request to an https server")) ||
+		bytes.Contains(body, []byte("plain http request was sent to https port"))
+}
+
+func tlsAdvice(u *url.URL) string { return "it speaks TLS: write https://" + u.Host }
