@@ -48,6 +48,10 @@ func sortTags(tags []mirror.CarriedTag) (pointing, error) {
 	list := make(pointing, len(tags))
 	for i := range tags {
 		t := &tags[i]
+		if t.Tag == "" {
+			list[i] = pointed{content{t.Repo, t.Digest}.key(), t}
+			continue
+		}
 		if !mirror.ValidTag(t.Tag) {
 			return nil, mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", t.Tag)
 		}
@@ -64,11 +68,17 @@ func sortTags(tags []mirror.CarriedTag) (pointing, error) {
 func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mirror.CarriedTag, err error) {
 	for _, p := range list {
 		if !has(tx, tableManifests, content{p.tag.Repo, p.tag.Digest}.key()) {
-			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "tag %s:%s cannot point at %s, which is not held there",
-				p.tag.Repo, p.tag.Tag, p.tag.Digest)
+			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s cannot be written: its manifest is not stored there",
+				mirror.Ref{Repo: p.tag.Repo, Tag: p.tag.Tag, Digest: p.tag.Digest})
 		}
 	}
 	for _, p := range list {
+		if p.tag.Tag == "" {
+			if err := p.root(tx, at); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		old, found, err := get[tagRecord](tx, tableTags, p.key)
 		if err != nil {
 			return nil, err
@@ -84,4 +94,13 @@ func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mir
 		}
 	}
 	return kept, nil
+}
+
+// root makes a manifest a root.
+func (p pointed) root(tx WriteTx, at time.Time) error {
+	c := content{p.tag.Repo, p.tag.Digest}
+	if p.tag.Loose && hasAny(tx, tableParents, prefix(c.digest.String(), c.repo.String())) {
+		return nil
+	}
+	return addRoot(tx, c, at)
 }

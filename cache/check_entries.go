@@ -31,6 +31,7 @@ var rules = []struct {
 	{tableRecency, wrongRecency},
 	{tableParents, wrongParent},
 	{tableTagged, wrongTagged},
+	{tableRoots, wrongRoot},
 }
 
 // ruleOf returns the rule of a table, or nil.

@@ -117,6 +117,8 @@ func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
 		{"manifest that cannot be read", cache.TableManifests, key(name, "%list"), "rubbish"},
 		{"index without the mark of its child", cache.TableParents, key("%pushed", name, "%list"), ""},
 		{"tag that its manifest does not know", cache.TableTagged, key(name, "%list", "list"), ""},
+		{"root that is gone", cache.TableRoots, key(name, gone), `{"added":"2020-01-01T00:00:00Z"}`},
+		{"root that cannot be read", cache.TableRoots, key(name, "%pushed"), "rubbish"},
 		{"repository", cache.TableRepos, name, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -163,6 +165,27 @@ func TestTagGetsItsManifestBack(t *testing.T) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	wantTag(t, s.Store, "latest", s.pushed.Digest)
+	s.must(cache.Check(t.Context(), s.blobs, s.index))
+}
+
+// TestRootGetsItsManifestBack if its file is there.
+func TestRootGetsItsManifestBack(t *testing.T) {
+	s := stock(t)
+	_, err := s.PointTags(t.Context(), []mirror.CarriedTag{{Repo: repo, Digest: s.referrer.Digest}}, false)
+	s.must(err)
+	s.write(func(tx cache.WriteTx) error {
+		return tx.Delete(cache.TableManifests, key(repo.String(), s.referrer.Digest.String()))
+	})
+	if remains := s.mend(); len(remains) != 0 {
+		t.Errorf("%+v", remains)
+	}
+	m, err := s.Manifest(t.Context(), repo, s.referrer.Digest)
+	if err != nil || m.Origin != mirror.Imported || m.MediaType != s.referrer.MediaType {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if roots, err := s.Roots(t.Context(), repo, "", 9); err != nil || len(roots) != 1 {
+		t.Errorf("%v, %v", roots, err)
+	}
 	s.must(cache.Check(t.Context(), s.blobs, s.index))
 }
 

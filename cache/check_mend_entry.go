@@ -19,6 +19,11 @@ func (s *Store) mendEntry(ctx context.Context, entry string) (mended bool, err e
 		return s.indexAgain(ctx, parts(k)[0], parts(k)[1], "")
 	case table == tableTags && malformed(k, 2) == "":
 		return s.mendTag(ctx, k)
+	case table == tableRoots && malformed(k, 2) == "":
+		mended, err = s.indexAgain(ctx, parts(k)[0], parts(k)[1], mirror.Imported)
+		if mended || err != nil {
+			return mended, err
+		}
 	case table == tableBlobs:
 		wrong = wrongBlob
 	case wrong == nil || table == tableRepos:

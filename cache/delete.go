@@ -83,5 +83,8 @@ func removeManifest(tx WriteTx, c content, record manifestRecord) error {
 			return err
 		}
 	}
+	if err := tx.Delete(tableRoots, c.key()); err != nil {
+		return err
+	}
 	return tx.Delete(tableManifests, c.key())
 }

@@ -24,6 +24,7 @@ const (
 	TableRecency   = tableRecency
 	TableTagged    = tableTagged
 	TableParents   = tableParents
+	TableRoots     = tableRoots
 )
 
 // FlushRecency writes what is known about uses at once.

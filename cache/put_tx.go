@@ -168,7 +168,14 @@ func (p *putting) retype(tx WriteTx, old manifestRecord) error {
 	better := mirror.Understood(p.record.MediaType) && !mirror.Understood(old.MediaType)
 	switch {
 	case better && strength(p.record.Origin) >= strength(old.Origin):
-		if err := removeManifest(tx, p.content, old); err != nil {
+		since, err := rootSince(tx, p.content)
+		if err == nil {
+			err = removeManifest(tx, p.content, old)
+		}
+		if err == nil && !since.IsZero() {
+			err = addRoot(tx, p.content, since)
+		}
+		if err != nil {
 			return err
 		}
 		return p.writeNew(tx)

@@ -37,6 +37,7 @@ type Name struct {
 	Digest    digest.Digest
 	MediaType string // "" if that is not known
 	Origin    mirror.Origin
+	Root      bool // it was brought in by its digest, see [mirror.Catalog.Roots]
 }
 
 // RebuildKind says what became of something.

@@ -39,7 +39,11 @@ func (r *rebuild) name(n Name) error {
 		return r.repo(n)
 	}
 	c := content{n.Repo, n.Digest}
-	if err := r.manifest(c, n.MediaType, n.Origin, now(), func() { r.named[c] = true }); err != nil || n.Tag == "" {
+	err := r.manifest(c, n.MediaType, n.Origin, now(), func() { r.named[c] = true })
+	if err == nil && n.Root {
+		err = r.root(c, now())
+	}
+	if err != nil || n.Tag == "" {
 		return err
 	}
 	if !mirror.ValidTag(n.Tag) {

@@ -24,6 +24,7 @@ func (r *rebuild) backup() error {
 		},
 		func() error { return r.each(tableManifests, r.backedUpManifest) },
 		func() error { return r.each(tableTags, r.backedUpTag) },
+		func() error { return r.each(tableRoots, r.backedUpRoot) },
 		func() error {
 			return r.copy(tableRecency, func(tx ReadTx, k string) bool { return wrongRecency(tx, k, nil) == "" })
 		},

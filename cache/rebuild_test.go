@@ -95,9 +95,11 @@ func TestRebuildFromABackupIsTheSame(t *testing.T) {
 		s := stock(t)
 		other := mirror.Repo{Host: "docker.io", Path: "library/other"} // has the list, and nothing of what that names
 		s.must(s.PutManifest(t.Context(), other, s.list, "list"))
+		_, err := s.PointTags(t.Context(), []mirror.CarriedTag{{Repo: other, Digest: s.list.Digest}}, false)
+		s.must(err)
 		s.must(s.Note(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": []byte("{}")}))
 		tables := []cache.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableManifests, cache.TableUses, cache.TableTags,
-			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, "notes"}
+			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 		before, backup := s.entries(tables...), s.backup()
 		summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})
 		same(t, s.entries(tables...), before)
@@ -146,8 +148,14 @@ func TestRebuildFromNames(t *testing.T) {
 		cache.Name{Repo: other, Tag: "mirrored", Digest: s.mirrored.Digest, Origin: mirror.Mirrored, MediaType: s.mirrored.MediaType},
 		cache.Name{Repo: other, Tag: "mirrored", Digest: s.list.Digest, Origin: mirror.Mirrored},
 		cache.Name{Repo: other, Tag: "gone", Digest: digest.FromString("gone"), Origin: mirror.Pushed},
-		cache.Name{Repo: other, Digest: s.pushed.Digest, Origin: mirror.Pushed},
+		cache.Name{Repo: other, Digest: s.pushed.Digest, Origin: mirror.Pushed, Root: true},
+		cache.Name{Repo: other, Digest: digest.FromString("gone"), Origin: mirror.Pushed, Root: true},
 	)})
+	for in, want := range map[mirror.Repo]int{repo: 0, other: 1} {
+		if roots, err := s.Roots(t.Context(), in, "", 9); err != nil || len(roots) != want || want > 0 && roots[0].Digest != s.pushed.Digest {
+			t.Errorf("roots of %s are %v, %v; want %d of them", in, roots, err, want)
+		}
+	}
 	wantTag(t, s.Store, "list", s.list.Digest)
 	if tag, err := s.Tag(t.Context(), other, "mirrored"); err != nil || tag.Digest != s.mirrored.Digest || tag.Origin != mirror.Mirrored {
 		t.Errorf("%+v, %v", tag, err)
@@ -164,7 +172,7 @@ func TestRebuildFromNames(t *testing.T) {
 	}
 	slices.Sort(told)
 	want := []string{"gone " + other.String() + ":gone", "gone " + other.String() + "@" + digest.FromString("gone").String(),
-		"kept " + other.String() + ":mirrored", "partial " + repo.String() + "@" + s.mirrored.Digest.String()}
+		"gone " + other.String() + "@" + digest.FromString("gone").String(), "kept " + other.String() + ":mirrored", "partial " + repo.String() + "@" + s.mirrored.Digest.String()}
 	if !slices.Equal(told, want) || summary.Tags != 2 {
 		t.Errorf("told %q, want %q; %+v", told, want, summary)
 	}

@@ -31,6 +31,7 @@ import (
 //   - A tag points at a manifest of its repository, and has an entry in tagged.
 //   - A manifest has an entry in parents for each of its children and for what it owns, since that may be a manifest,
 //     stored or not.
+//   - A root is a manifest of its repository.
 //
 // So an entry in blobs that has no link and no use is what a collector may take. What else it may take out it judges in
 // the transaction that does it, by what lies under one prefix of a key: the uses of a blob, the tags and the parents of a
@@ -60,6 +61,10 @@ const (
 	tableTags Table = "tags"
 	// tableTagged: repository, digest of the manifest, tag → mark. The tag points at the manifest.
 	tableTagged Table = "tagged"
+	// tableRoots: repository, digest of the manifest → rootRecord. Somebody brought the manifest in by its digest: it needs
+	// no tag to stay. It is a table and not a field of the manifest's record so that a listing reads the few roots alone,
+	// and so that an older program, which knows nothing of it, leaves it as it is.
+	tableRoots Table = "roots"
 	// tableParents: digest of the child, repository, digest of the parent → mark. The parent is a stored manifest, mostly an
 	// index, and names what may be a manifest.
 	tableParents Table = "parents"
@@ -145,6 +150,10 @@ type tagRecord struct {
 	Origin  mirror.Origin `json:"origin"`
 	Updated time.Time     `json:"updated"`
 	Checked time.Time     `json:"checked,omitzero"`
+}
+
+type rootRecord struct {
+	Added time.Time `json:"added"`
 }
 
 type recencyRecord struct {

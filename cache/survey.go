@@ -86,8 +86,9 @@ func (v *survey) place(table Table, k, repo string) (int, error) {
 // Manifests goes through the manifests and their recency side by side: both have the same keys in the same order.
 func (v *survey) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	return func(yield func(*mirror.SurveyedManifest, error) bool) {
-		recency := newSide(v.tx, tableRecency)
+		recency, roots := newSide(v.tx, tableRecency), newSide(v.tx, tableRoots)
 		defer recency.stop()
+		defer roots.stop()
 		var m mirror.SurveyedManifest
 		var record manifestRecord
 		for k, value := range v.tx.Scan(tableManifests, "", "") {
@@ -96,7 +97,11 @@ func (v *survey) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 				yield(nil, err)
 				return
 			}
-			if err = v.manifest(&m, &record, recency, k, value); err != nil {
+			err = v.manifest(&m, &record, recency, k, value)
+			if err == nil && roots.seek(k) {
+				m.Root, err = scanRoot(k, roots.value)
+			}
+			if err != nil {
 				if !yield(nil, explain(err, "survey manifests")) {
 					return
 				}

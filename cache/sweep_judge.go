@@ -69,6 +69,13 @@ func (tx *sweepTx) keepsManifest(c content, record manifestRecord, used time.Tim
 		return fmt.Sprintf("manifest %s is pinned", c.digest), nil
 	}
 	last, _, err := get[recencyRecord](tx, tableRecency, c.key())
+	if err != nil {
+		return "", err
+	}
+	root, err := rootSince(tx, c)
+	if root.After(used) {
+		return fmt.Sprintf("manifest %s was brought in by its digest since", c.digest), err
+	}
 	if later(record.Added, last.Used, tx.store.recency.last(c)).After(used) {
 		return fmt.Sprintf("manifest %s was used since", c.digest), err
 	}

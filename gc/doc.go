@@ -5,7 +5,7 @@
 // # What goes
 //
 // In this order: blobs that no manifest uses; tags and images that a rule drops and, if asked for, manifests that no tag
-// leads to; whole mirrored images for a budget, the least recently used first, and no more than it takes; uploads that
+// leads to and nobody brought in by its digest; whole mirrored images for a budget, the least recently used first, and no more than it takes; uploads that
 // were left; and files that the index does not name. Everything that was added, tagged, linked, pulled or asked for
 // within the grace time stays, and so does what is pinned or in use by a transfer, whatever the policy is. For a budget
 // nothing goes that was pushed or imported, unless it is asked for by name. What came from an upstream goes only if that

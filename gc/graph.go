@@ -34,7 +34,7 @@ type node struct {
 	repo   int32
 	files  int32 // where its blobs begin, its own file first; they end where those of the next node begin
 	added  int64
-	own    int64 // when it was added or read last
+	own    int64 // when it was added, made a root or read last
 	use    int64 // the latest own of it and all that it brings, and the latest change of a tag of them
 	unit   int32 // place of the last unit that needs it
 	origin origin
@@ -72,7 +72,7 @@ func originOf(o mirror.Origin) origin {
 }
 
 // state is what is known of a node; see spread for what holds for a node because of what it brings.
-type state uint8
+type state uint16
 
 const (
 	pinned    state = 1 << iota // it, or a tag of it
@@ -83,6 +83,7 @@ const (
 	foreign                     // it or what it brings, or a tag of these, did not come from an upstream
 	unasked                     // of these there is one that was not asked for by name
 	condemned                   // it is to be removed, or a tag of it
+	rooted                      // somebody brought it in by its digest: it needs no tag
 )
 
 // loadGraph reads a survey. Tags that are to be removed tie no manifest to another one.
@@ -200,12 +201,15 @@ func (l *loading) manifest(m *mirror.SurveyedManifest) {
 	place := int32(l.nodes.n)
 	n := node{
 		digest: pack(m.Digest), repo: int32(m.Repo), files: int32(l.files.n),
-		added: nanos(m.Added), own: max(nanos(m.Added), nanos(m.Used)), unit: alone, origin: originOf(m.Origin),
+		added: nanos(m.Added), own: max(nanos(m.Added), nanos(m.Used), nanos(m.Root)), unit: alone, origin: originOf(m.Origin),
 	}
 	n.use = n.own
 	repo := l.repos[m.Repo]
 	if l.survey.Pinned(mirror.Ref{Repo: repo, Digest: m.Digest}) {
 		n.state |= pinned
+	}
+	if !m.Root.IsZero() {
+		n.state |= rooted
 	}
 	if l.survey.Protected(m.Digest) {
 		n.state |= inUse

@@ -114,7 +114,7 @@ func (m *model) executeLate(t *rapid.T) {
 		if len(m.manifests[repo]) == 0 {
 			break
 		}
-		rapid.SampledFrom([]func(*rapid.T){m.pushBlob, m.putManifest, m.mirrorImage, m.putIndex, m.moveTag, m.pull, m.pull, m.ask, m.pin}).Draw(t, "action")(t)
+		rapid.SampledFrom([]func(*rapid.T){m.pushBlob, m.putManifest, m.mirrorImage, m.putIndex, m.moveTag, m.makeRoot, m.pull, m.pull, m.ask, m.pin}).Draw(t, "action")(t)
 	}
 	m.execute(t)
 }
@@ -205,6 +205,8 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 		return "it is protected"
 	case !h.used.Before(cutoff):
 		return "it was used " + h.used.String()
+	case !h.root.Before(cutoff):
+		return "it was brought in by its digest " + h.root.String()
 	}
 	for index, man := range after.manifests[repo] {
 		if slices.Contains(man.Children, d) || slices.Contains(man.Owned, d) {
@@ -217,7 +219,7 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 			return "its subject stays"
 		}
 	}
-	byChoice := m.policy.DeleteUntagged && !tagged && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.always == nil || follows || m.broughtByGone(repo, d, after))
+	byChoice := m.policy.DeleteUntagged && !tagged && h.root.IsZero() && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.always == nil || follows || m.broughtByGone(repo, d, after))
 	if !byBudget && !byChoice {
 		return "nothing in the policy has it go"
 	}

@@ -60,7 +60,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	}{
 		{"mirror", m.mirrorImage}, {"collect an old plan", m.executeLate}, {"push an image", m.pushImage}, {"put an index", m.putIndex},
 		{"later", m.later}, {"put a referrer", m.putReferrer}, {"collect", m.execute}, {"move a tag", m.moveTag}, {"pull", m.pull},
-		{"put an owner", m.putOwner}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.ask}, {"mount", m.mount},
+		{"put an owner", m.putOwner}, {"make a root", m.makeRoot}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.ask}, {"mount", m.mount},
 		{"delete a tag", m.deleteTag}, {"delete a manifest", m.deleteManifest}, {"unlink", m.unlink},
 		{"crash in a sweep", m.dieSweeping}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.die},
 	} {
@@ -102,6 +102,7 @@ type held struct {
 	owned    []digest.Digest // blobs and manifests that it does not need
 	subject  digest.Digest
 	used     time.Time // when it was put or pulled
+	root     time.Time // when it was brought in by its digest
 }
 
 // pointer is a tag.
@@ -170,6 +171,7 @@ func (m *model) put(repo string, man mirror.Manifest, h *held, tags ...string) {
 func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) {
 	h.used = time.Now()
 	if old := m.manifests[repo][man.Digest]; old != nil {
+		h.root = old.root
 		if old.origin == mirror.Pushed {
 			h.origin = mirror.Pushed
 		}
@@ -382,6 +384,16 @@ func (m *model) pin(*rapid.T) {
 	}
 	m.must(m.Note(m.Context(), mirror.PinNotes, map[string][]byte{ref: note}))
 	m.pins[ref] = note != nil
+}
+
+func (m *model) makeRoot(*rapid.T) {
+	repo := m.repo()
+	d := m.some(repo)
+	_, err := m.PointTags(m.Context(), []mirror.CarriedTag{{Repo: repoOf(repo), Digest: d}}, false)
+	m.must(err)
+	if h := m.manifests[repo][d]; h.root.IsZero() {
+		h.root = time.Now()
+	}
 }
 
 func (m *model) protect(*rapid.T) {

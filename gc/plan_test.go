@@ -59,6 +59,30 @@ func TestUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@a"},
 		},
+		"stays if somebody brought it in by its digest": {
+			make: func(w *world) {
+				w.manifest(team+"@a", mirror.Imported, day, "layer").Root = ago(2 * day)
+				w.manifest(team+"@b", mirror.Imported, day, "layer", "other")
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@b"},
+		},
+		"child that is a root stays when its index goes": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Pushed, day, "child", "other")
+				w.manifest(team+"@child", mirror.Pushed, day, "layer").Root = ago(2 * day)
+				w.manifest(team+"@other", mirror.Pushed, day, "more")
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@index"},
+		},
+		"child of an index that is a root": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Pushed, day, "child").Root = ago(2 * day)
+				w.manifest(team+"@child", mirror.Pushed, day, "layer")
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+		},
 		"child of an index that stays": {
 			make: func(w *world) {
 				w.index(team+"@index", mirror.Pushed, day, "child")

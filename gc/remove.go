@@ -156,6 +156,7 @@ func (p *Plan) condemn(s mirror.Survey) (named map[mirror.Ref]int32, err error) 
 		}
 		named[ref], found[ref] = place, true
 		n.state |= condemned
+		n.state &^= rooted
 		if s.Pinned(ref) {
 			pins.Refs = append(pins.Refs, ref)
 		}
@@ -205,6 +206,8 @@ func (p *planner) decideNamed(root int32) (class, string) {
 	switch {
 	case n.state&condemned == 0 || p.tagged(root):
 		return stays, "nobody wants it to be removed"
+	case n.state&rooted != 0:
+		return stays, "it was brought in by its digest, and is removed by that"
 	case n.state&pinned != 0:
 		return stays, "it is pinned"
 	case n.state&inUse != 0:

@@ -34,6 +34,33 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"image " + team + ":v1"},
 			freed:  11,
 		},
+		"the tag of what was brought in by its digest as well": {
+			make: func(w *world) {
+				w.image(team+":v1", mirror.Imported, day, "a")
+				w.manifests[team][named("v1")].Root = ago(day)
+			},
+			remove: []string{team + ":v1"},
+			want:   []string{"tag " + team + ":v1"},
+		},
+		"what was brought in by its digest, by that": {
+			make: func(w *world) {
+				w.image(team+":v1", mirror.Imported, day, "a")
+				w.manifests[team][named("v1")].Root = ago(day)
+			},
+			remove: []string{team + "@v1"},
+			want:   []string{"image " + team + ":v1"},
+			freed:  11,
+		},
+		"an index, of which a child was brought in by its digest": {
+			make: func(w *world) {
+				w.index(team+"@index", mirror.Imported, day, "child", "child2").Root = ago(day)
+				w.manifest(team+"@child", mirror.Imported, day, "a").Root = ago(day)
+				w.manifest(team+"@child2", mirror.Imported, day, "b")
+			},
+			remove: []string{team + "@index"},
+			want:   []string{"manifest " + team + "@" + named("index").String()},
+			freed:  1 + 11,
+		},
 		"one of two tags": {
 			make: func(w *world) {
 				w.image(team+":v1", mirror.Pushed, day, "a")

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A unit is what goes together: a manifest that a tag leads to, or that nothing else needs, with all that it brings. A
+// A unit is what goes together: a manifest that a tag leads to, that is a root, or that nothing else needs, with all that it brings. A
 // node that several units bring goes with the last of them, and so does a tagged child of an index: it goes with the
 // index, if that goes later than the child alone would have. Units are put in the order in which they go; those that
 // stay are the last.
@@ -74,7 +74,7 @@ func (p *planner) reason(why string) int32 {
 // makeUnits finds all units and puts them in order.
 func (p *planner) makeUnits(ctx context.Context) error {
 	for place, n := range p.nodes.all() {
-		if n.state&(pinned|brought) != brought || p.tagged(place) {
+		if n.state&(pinned|rooted|brought) != brought || p.tagged(place) {
 			p.makeUnit(place)
 		}
 	}
@@ -141,7 +141,7 @@ func (p *planner) decide(root int32) (class, string) {
 		return stays, why
 	}
 	tags := p.named.of(root)
-	if !p.tagged(root) {
+	if n.state&rooted == 0 && !p.tagged(root) {
 		rule := p.ruleOf(n.repo)
 		if slices.ContainsFunc(tags, func(t int32) bool { return p.tags.at(t).dropped }) {
 			return ruled, rule.why(false)

@@ -32,8 +32,8 @@ type CarryStore interface {
 	// One that needs a blob that is not held keeps all of them out: [CodeManifestBlobUnknown]. Its own bytes are held
 	// already, having come as a blob. No tag moves.
 	Carry(ctx context.Context, manifests []Carried) error
-	// PointTags points tags at manifests that their repositories hold, all in one transaction. A pushed tag that points
-	// elsewhere stays as it is and is returned, unless overwrite is set.
+	// PointTags points tags at manifests that their repositories hold, and makes roots, all in one transaction. A pushed
+	// tag that points elsewhere stays as it is and is returned, unless overwrite is set.
 	PointTags(ctx context.Context, tags []CarriedTag, overwrite bool) (kept []CarriedTag, err error)
 }
 
@@ -69,12 +69,17 @@ type Carried struct {
 	With []digest.Digest
 }
 
-// CarriedTag is a tag to be pointed at a manifest.
+// CarriedTag is a tag to be pointed at a manifest. Without a tag it makes the manifest a root: somebody named it by its
+// digest, as Kubernetes, Helm and CRI do, so it is an image that is listed and carried and needs no tag to stay. A root is
+// one until its manifest is deleted. A mere pull by digest makes none.
 type CarriedTag struct {
 	Repo   Repo          `json:"-"`
 	Tag    string        `json:"tag"`
 	Digest digest.Digest `json:"digest"`
-	Origin Origin        `json:"origin"`
+	Origin Origin        `json:"origin"` // of the tag; a root has none
+	// Loose makes no root of what a stored index of the repository names: clients that want a platform of an image ask for
+	// it by its digest, and it comes and goes with the image.
+	Loose bool `json:"loose,omitempty"`
 	// Was is what a tag that was kept points at, in the answer of [CarryStore.PointTags].
 	Was digest.Digest `json:"was,omitempty"`
 }

@@ -79,6 +79,7 @@ type SurveyedManifest struct {
 	Origin       Origin
 	Added        time.Time
 	Used         time.Time       // as [Catalog.LastUsed] says
+	Root         time.Time       // when it was brought in by its digest, see [Catalog.Roots]; zero for most
 	Subject      digest.Digest   // "" for most
 	ArtifactType string          // "" for most
 	Blobs        []digest.Digest // that a push must bring, each once
@@ -116,8 +117,8 @@ type Condemned struct {
 	Tags []CondemnedTag
 	// Manifests go, and with each what only it needed: its entry among the referrers, blobs that no other manifest uses
 	// and that are neither fresh nor protected, and the right of the repository to read blobs that none of its own uses.
-	// Everything stays if one of them was used or added after its time here, is pinned or protected, or is needed by
-	// something that is not condemned with it: a tag that points at it, a manifest that names it, or a subject that it
+	// Everything stays if one of them was used, added or made a root after its time here, is pinned or protected, or is
+	// needed by something that is not condemned with it: a tag that points at it, a manifest that names it, or a subject that it
 	// refers to and that is held. One that is
 	// gone already keeps nothing.
 	Manifests []CondemnedManifest

@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -12,8 +11,12 @@ import (
 
 // FetchOptions say what of an image is fetched. The zero value works: all of it, without what refers to it.
 type FetchOptions struct {
-	// Platforms, as os/arch or os/arch/variant, choose among those of an index; empty means all.
+	// Platforms, as os/arch or os/arch/variant, choose among those of an index; empty means all. An image for one platform
+	// is for that of its config.
 	Platforms []string
+	// Root makes a root ([CarriedTag]) of what is named by its digest: somebody asks for the image, and not a client that
+	// pulls it. Loose is as for a [CarriedTag].
+	Root, Loose bool
 	// Referrers has signatures and everything else that refers to the image fetched, too.
 	Referrers bool
 	// Parallel is how many blobs are fetched at a time; 4 if it is zero.
@@ -41,8 +44,10 @@ type Fetched struct {
 
 // Fetch sees to it that an image is held whole: it asks the upstream what a tag points at now, and fetches every
 // manifest and blob that is missing. An image of a local repository is fetched if it is held whole already. So is a tag
-// that is stored and that the upstream does not confirm: [Fetched] says why then. It returns what went wrong, all of it,
-// after everything else that could be fetched was. What it cannot have is no want: those are what clients asked for.
+// that is stored and that the upstream does not confirm: [Fetched] says why then. With a tag and a digest, the upstream is
+// asked for the digest, and the tag is pointed at it, unless it was pushed and points elsewhere: that is an error. It
+// returns what went wrong, all of it, after everything else that could be fetched was. What it cannot have is no want:
+// those are what clients asked for.
 func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched, error) {
 	if err := m.begin(); err != nil {
 		return Fetched{}, err
@@ -62,7 +67,11 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	if opts.Progress == nil {
 		opts.Progress = NoProgress{}
 	}
-	f := &fetch{m: m, repo: ref.Repo, opts: opts, seen: make(map[digest.Digest]bool)}
+	platforms, err := ParsePlatforms(opts.Platforms)
+	if err != nil {
+		return Fetched{}, err
+	}
+	f := &fetch{m: m, repo: ref.Repo, opts: opts, platforms: platforms, seen: make(map[digest.Digest]bool)}
 	opts.Progress.Doing(ref.String())
 	before, missing := m.held(ctx, ref)
 	root, notChecked, err := f.find(ctx, ref)
@@ -71,9 +80,13 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	}
 	f.stored = missing == nil && before.Digest == root.Digest
 	f.got.Digest, f.got.NotChecked = root.Digest, notChecked
-	f.manifest(ctx, root)
-	if f.filtered && f.got.Blobs == 0 && len(f.failures) == 0 {
-		f.fail(Errorf(CodeManifestUnknown, "%s has no platform %s", ref, strings.Join(opts.Platforms, " or ")))
+	f.manifest(ctx, root, true)
+	err = f.errPlatforms(ref)
+	if err == nil {
+		err = f.name(ctx, ref, root)
+	}
+	if err != nil {
+		f.fail(err)
 	}
 	f.blobs(ctx)
 	if err := ctx.Err(); err != nil {
@@ -96,10 +109,13 @@ type fetch struct {
 	opts    FetchOptions
 	seen    map[digest.Digest]bool
 	missing []v1.Descriptor // blobs
-	// filtered: an index has none of the platforms that are asked for.
-	filtered bool
 	// stored: the manifest that the image begins with was stored before.
 	stored bool
+	// platforms are those that are asked for, declined those that the image is for beside them. accepted: some of what was
+	// asked for is for one of the platforms.
+	platforms Platforms
+	declined  []string
+	accepted  bool
 
 	mu       sync.Mutex // guards what follows, while blobs arrive
 	got      Fetched

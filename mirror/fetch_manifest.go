@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // unheld is the error for a manifest that find has an error for.
@@ -22,6 +20,9 @@ func (f *fetch) unheld(ctx context.Context, ref Ref, why error) error {
 // find returns a manifest, for a tag the one that its upstream says it is now, or why it cannot be had. With notChecked
 // it is the stored one of a tag that the upstream does not confirm.
 func (f *fetch) find(ctx context.Context, ref Ref) (man Manifest, notChecked, why error) {
+	if ref.Digest != "" {
+		ref.Tag = ""
+	}
 	held, err := f.m.held(ctx, ref)
 	if err == nil && (ref.Digest != "" || held.tag.Origin == Pushed) {
 		return held.Manifest, nil, nil
@@ -82,8 +83,9 @@ func (f *fetch) ask(ctx context.Context, ref Ref, held Manifest, missing error) 
 	}
 }
 
-// manifest walks a manifest: its children and referrers are fetched, its blobs gathered.
-func (f *fetch) manifest(ctx context.Context, man Manifest) {
+// manifest walks a manifest: its children and referrers are fetched, its blobs gathered. asked says that it is what was
+// asked for, or a part of that, and nothing has said yet which platform it is for.
+func (f *fetch) manifest(ctx context.Context, man Manifest, asked bool) {
 	if f.seen[man.Digest] || ctx.Err() != nil {
 		return
 	}
@@ -94,23 +96,21 @@ func (f *fetch) manifest(ctx context.Context, man Manifest) {
 		f.fail(Errorf(CodeOf(err), "%s@%s: %w", f.repo, man.Digest, err))
 		return
 	}
+	if asked && !f.accepts(ctx, refs) {
+		return
+	}
 	for _, desc := range refs.Blobs {
 		f.blob(ctx, desc)
 	}
-	children := refs.Manifests
-	if len(f.opts.Platforms) > 0 {
-		children = slices.DeleteFunc(slices.Clone(children), func(desc v1.Descriptor) bool { return !f.wanted(desc) })
-		f.filtered = f.filtered || len(children) == 0 && len(refs.Manifests) > 0
-	}
-	for _, desc := range children {
-		f.child(ctx, desc.Digest)
+	for _, desc := range f.selected(refs.Manifests) {
+		f.child(ctx, desc.Digest, desc.Platform == nil)
 	}
 	if f.opts.Referrers {
 		f.referrers(ctx, man.Digest)
 	}
 }
 
-func (f *fetch) child(ctx context.Context, d digest.Digest) {
+func (f *fetch) child(ctx context.Context, d digest.Digest, asked bool) {
 	if f.seen[d] {
 		return
 	}
@@ -120,7 +120,7 @@ func (f *fetch) child(ctx context.Context, d digest.Digest) {
 		f.fail(f.unheld(ctx, ref, err))
 		return
 	}
-	f.manifest(ctx, man)
+	f.manifest(ctx, man, asked)
 }
 
 // referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses.
@@ -134,7 +134,7 @@ func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 			f.unlisted(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
 		}
 		for _, desc := range list.Items {
-			f.child(ctx, desc.Digest)
+			f.child(ctx, desc.Digest, false)
 			after = desc.Digest
 		}
 		more = list.More && ctx.Err() == nil
@@ -143,7 +143,7 @@ func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 		ref := Ref{Repo: f.repo, Tag: strings.Replace(d.String(), ":", "-", 1) + suffix}
 		man, notChecked, why := f.find(ctx, ref)
 		if why == nil {
-			f.manifest(ctx, man)
+			f.manifest(ctx, man, false)
 		}
 		switch why = cmp.Or(why, notChecked); {
 		case why == nil:
@@ -162,16 +162,4 @@ func (f *fetch) unlisted(err error) {
 	case f.got.NotChecked == nil:
 		f.got.NotChecked = err
 	}
-}
-
-// wanted reports whether an index's entry is for one of the platforms. An entry without one is for all; attestations
-// of a build say "unknown" and come with the referrers.
-func (f *fetch) wanted(desc v1.Descriptor) bool {
-	if desc.Platform == nil {
-		return true
-	}
-	if desc.Platform.OS == "unknown" {
-		return f.opts.Referrers
-	}
-	return slices.ContainsFunc(f.opts.Platforms, func(p string) bool { return MatchPlatform(p, *desc.Platform) })
 }

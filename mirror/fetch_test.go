@@ -375,17 +375,6 @@ func TestFetchBlob(t *testing.T) {
 	})
 }
 
-func TestPlatforms(t *testing.T) {
-	for s, want := range map[string]bool{"linux/arm64": true, "linux/arm64/v8": true, "linux/arm64/v9": false, "linux/arm": false, "linux": false, "": false} {
-		if got := mirror.MatchPlatform(s, v1.Platform{OS: "linux", Architecture: "arm64"}); got != want {
-			t.Errorf("%q: %t", s, got)
-		}
-	}
-	if mirror.MatchPlatform("linux/arm/v6", v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}) {
-		t.Error("v6 is v7")
-	}
-}
-
 // TestDryRunOfAFetchStoresNothing compares what a dry run finds out with what a fetch brings, and with what is stored then.
 func TestDryRunOfAFetchStoresNothing(t *testing.T) {
 	p := start(t, mirror.Options{})

@@ -57,7 +57,22 @@ func (m *Mirror) Pin(ctx context.Context, refs ...Ref) error {
 		}
 		return err
 	}
-	return nil
+	return m.root(ctx, refs)
+}
+
+// root makes roots of what is pinned by its digest. They stay that when they are unpinned.
+func (m *Mirror) root(ctx context.Context, refs []Ref) error {
+	var roots []CarriedTag
+	for _, ref := range refs {
+		if ref.Digest != "" {
+			roots = append(roots, CarriedTag{Repo: ref.Repo, Digest: ref.Digest})
+		}
+	}
+	if len(roots) == 0 {
+		return nil
+	}
+	_, err := m.store.PointTags(ctx, roots, false)
+	return err
 }
 
 // pinnable reports what is not held.

@@ -48,19 +48,32 @@ func (r Repo) Validate() error {
 // String returns host/path.
 func (r Repo) String() string { return r.Host + "/" + r.Path }
 
-// Ref names a manifest in a repository: by digest if Digest is set, by tag otherwise.
+// Ref names a manifest in a repository: by digest if Digest is set, by tag otherwise. With both, as Kubernetes and Helm
+// pin images, the digest says which manifest is meant and the tag is one that points at it.
 type Ref struct {
 	Repo   Repo
 	Tag    string
 	Digest digest.Digest
 }
 
-// String returns the reference as people write it.
+// String returns the reference as people write it: host/path:tag, host/path@digest or host/path:tag@digest.
 func (r Ref) String() string {
-	if r.Digest != "" {
-		return r.Repo.String() + "@" + r.Digest.String()
+	s := r.Repo.String()
+	if r.Tag != "" || r.Digest == "" {
+		s += ":" + r.Tag
 	}
-	return r.Repo.String() + ":" + r.Tag
+	if r.Digest != "" {
+		s += "@" + r.Digest.String()
+	}
+	return s
+}
+
+// Check returns nil if d may be what the reference names, and else a [CodeDigestInvalid] that has both digests.
+func (r Ref) Check(d digest.Digest) error {
+	if r.Digest == "" || r.Digest == d {
+		return nil
+	}
+	return Errorf(CodeDigestInvalid, "%s is not the image %s: its digest is another one", r, d)
 }
 
 // ParseTagOrDigest splits the last part of a manifest URL. It returns [CodeDigestInvalid] for a digest that is
@@ -95,20 +108,21 @@ func ParseDigest(s string) (digest.Digest, error) {
 // ValidAlgorithm reports whether content is held under digests of algorithm a.
 func ValidAlgorithm(a digest.Algorithm) bool { return a == digest.SHA256 || a == digest.SHA512 }
 
-// ParseRef reads what [Ref.String] writes: host/path:tag or host/path@digest.
+// ParseRef reads what [Ref.String] writes.
 func ParseRef(s string) (ref Ref, err error) {
 	name, d, byDigest := strings.Cut(s, "@")
-	if !byDigest {
-		i := strings.LastIndexByte(s, ':')
-		if i < strings.LastIndexByte(s, '/') || i < 0 {
-			return Ref{}, Errorf(CodeNameInvalid, "reference %s has neither tag nor digest", quote(s))
+	if byDigest {
+		if ref.Digest, err = ParseDigest(d); err != nil {
+			return Ref{}, err
 		}
-		name, ref.Tag = s[:i], s[i+1:]
+	}
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name, ref.Tag = name[:i], name[i+1:]
 		if !ValidTag(ref.Tag) {
 			return Ref{}, Errorf(CodeNameInvalid, "%s is not a tag", quote(ref.Tag))
 		}
-	} else if ref.Digest, err = ParseDigest(d); err != nil {
-		return Ref{}, err
+	} else if !byDigest {
+		return Ref{}, Errorf(CodeNameInvalid, "reference %s has neither tag nor digest", quote(s))
 	}
 	ref.Repo, err = ParseRepo(name)
 	return ref, err

@@ -155,6 +155,13 @@ type Tag struct {
 	Checked time.Time // mirrored: when the upstream last confirmed it
 }
 
+// Root is a manifest that somebody brought in by its digest.
+type Root struct {
+	Digest digest.Digest
+	Added  time.Time // when it became one
+	Tagged bool      // a tag points at it as well
+}
+
 // Catalog lists what is held. Lists are in byte order, begin after a name that need not exist, and have up to n items.
 type Catalog interface {
 	// RepoOrigin says who created repo: [Pushed] makes it local. [CodeNameUnknown] where nobody did.
@@ -163,6 +170,11 @@ type Catalog interface {
 	Repos(ctx context.Context, after string, n int) ([]Repo, error)
 	// Tags lists the tags of repo. [CodeNameUnknown] where there is no such repository.
 	Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error)
+	// Roots lists what was brought to repo by its digest and stays without a tag, see [CarriedTag]. It is empty where there
+	// is no such repository.
+	Roots(ctx context.Context, repo Repo, after digest.Digest, n int) ([]Root, error)
+	// Manifests lists the manifests of repo whose digests begin with begin, which may be empty.
+	Manifests(ctx context.Context, repo Repo, begin string, n int) ([]digest.Digest, error)
 	// LastUsed returns when somebody who did not just look ([Looks]) last had a use for d in repo: read it, asked about a
 	// blob, or put again what is there already; the zero time if that is not known.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)

@@ -30,6 +30,7 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 		{"Carry", storeCarryTests},
 		{"CarryTags", storeCarryTagTests},
 		{"CarryFiles", storeCarryFileTests},
+		{"Roots", storeRootTests},
 		{"AtOnce", storeConcurrentTests},
 		{"Survey", storeSurveyTests},
 		{"Sweep", storeSweepTests},

@@ -44,6 +44,9 @@ var storeKeptTests = []storeCase{
 		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
 		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
 	}),
+	keptCase("MadeARoot", rootSince, func(s *storeTest, m mirror.Manifest) {
+		s.point(false, nil, root(repoA, m))
+	}),
 	keptCase("ChildOfIndex", "needs manifest", func(s *storeTest, m mirror.Manifest) {
 		s.ok(s.PutManifest(s.ctx, repoA, index(mirror.Pushed, m)))
 	}),
@@ -93,7 +96,7 @@ var storeKeptTests = []storeCase{
 	}},
 }
 
-const usedSince = "was used since"
+const usedSince, rootSince = "was used since", "was brought in by its digest since"
 
 // keptCase is about an image of one blob with tag v1, which is condemned with it, and then something happens.
 func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) storeCase {
@@ -101,7 +104,7 @@ func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) 
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		c := condemn(repoA, []string{"v1"}, m)
 		happens(s, m)
-		if want != usedSince { // that would be reason enough
+		if want != usedSince && want != rootSince { // that would be reason enough
 			c.Manifests[0].Used = time.Now()
 		}
 		swept := s.sweepOne(c)

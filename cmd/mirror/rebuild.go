@@ -184,7 +184,7 @@ func receiptNames(r io.Reader) iter.Seq2[cache.Name, error] {
 				name, repo = cache.Name{Tag: entry.Tag.Tag, Digest: entry.Tag.Digest, Origin: entry.Tag.Origin}, entry.Tag.Repository
 			case entry.Manifest != nil:
 				m := entry.Manifest
-				name, repo = cache.Name{Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}, m.Repository
+				name, repo = cache.Name{Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin, Root: m.Root}, m.Repository
 			default:
 				continue
 			}

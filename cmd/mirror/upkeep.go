@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"airmirror/api/admin"
@@ -47,21 +46,21 @@ func (w *works) upkeep() map[string]admin.Job {
 	}
 }
 
-// ref reads the name of something that is held, as people write it. A short name of Docker Hub stands for one in library
-// unless there is a repository that is called so, as for who asks by the registry API.
+// ref reads the name of something that is stored, as people write it: see [images.Find]. With a tag and a digest, the tag
+// must point at that if it is stored, and the digest is what is meant.
 func (w *works) ref(ctx context.Context, name string) (mirror.Ref, error) {
-	ref, _, err := images.ParseName(w.mirror.Names(), name)
-	if err != nil {
-		return ref, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", name, err)
+	ref, _, err := images.Find(ctx, w.store, w.mirror.Names(), name)
+	if err != nil || ref.Tag == "" || ref.Digest == "" {
+		return ref, err
 	}
-	short, library := strings.CutPrefix(ref.Repo.Path, "library/")
-	if !library || ref.Repo.Host != mirror.DockerHub || strings.Contains(name, "library/") {
-		return ref, nil
+	tag, err := w.store.Tag(mirror.Look(ctx), ref.Repo, ref.Tag)
+	if err == nil {
+		err = ref.Check(tag.Digest)
 	}
-	named := mirror.Repo{Host: ref.Repo.Host, Path: short}
-	if _, err := w.store.RepoOrigin(ctx, named); err == nil {
-		ref.Repo = named
+	if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+		return ref, err
 	}
+	ref.Tag = ""
 	return ref, nil
 }
 

@@ -18,6 +18,8 @@ import (
 type job struct {
 	ref  mirror.Ref
 	blob bool
+	// wanted: a client asked for it, and nobody named it.
+	wanted bool
 }
 
 // failure is something that cannot be fetched, or whose tags could not be asked for, and why.
@@ -45,7 +47,7 @@ func plan(ctx context.Context, f Fetcher, req Request) (jobs []job, failures []f
 			p.failures = append(p.failures, failure{image: want.Ref, err: err})
 			continue
 		}
-		p.add(job{ref, want.Blob})
+		p.add(job{ref, want.Blob, true})
 	}
 	return p.jobs, p.failures
 }
@@ -57,19 +59,23 @@ type planner struct {
 	choose   []func(tag string) bool // nil if no tags are selected
 	broken   error                   // what is wrong with what selects them
 	jobs     []job
-	seen     map[job]bool
+	seen     map[job]bool // as they were named
 	failures []failure
 }
 
 func (p *planner) add(j job) {
-	if !p.seen[j] {
-		p.seen[j] = true
+	named := job{ref: j.ref, blob: j.blob}
+	if !p.seen[named] {
+		p.seen[named] = true
 		p.jobs = append(p.jobs, j)
 	}
 }
 
 func (p *planner) image(ctx context.Context, name string) error {
-	ref, tagged, err := ParseName(p.fetcher.Names(), name)
+	ref, d, tagged, err := parse(p.fetcher.Names(), name)
+	if err == nil && d != "" {
+		ref.Digest, err = p.fetcher.FindDigest(ctx, ref.Repo, d)
+	}
 	switch {
 	case err != nil:
 		return err

@@ -20,11 +20,17 @@ type fake struct {
 	tags    map[string][]string // by repository
 	stale   error               // of every listing
 	refused error
-	fetch   func(context.Context, mirror.Ref, mirror.FetchOptions) (mirror.Fetched, error)
-	blob    func(context.Context, mirror.Repo, digest.Digest, mirror.Progress) error
+	// stored are the digests that shortened ones may mean.
+	stored []digest.Digest
+	fetch  func(context.Context, mirror.Ref, mirror.FetchOptions) (mirror.Fetched, error)
+	blob   func(context.Context, mirror.Repo, digest.Digest, mirror.Progress) error
 
 	mu      sync.Mutex
 	fetched []string
+}
+
+func (f *fake) FindDigest(_ context.Context, _ mirror.Repo, text string) (digest.Digest, error) {
+	return mirror.ChooseDigest(text, f.stored)
 }
 
 func (f *fake) Names() mirror.Names { return mirror.Names{} }

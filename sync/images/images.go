@@ -4,8 +4,9 @@
 // # Names
 //
 // Images are named as people write them: alpine, alpine:3, ghcr.io/org/app@sha256:…, with or without docker:// in
-// front. A name without a tag means latest, unless the request selects tags. In name:tag@digest the digest decides and
-// the tag is not made: where a tag points is its upstream's to say, and it may point elsewhere by now.
+// front. A name without a tag means latest, unless the request selects tags. What is named by a digest becomes a root
+// ([mirror.CarriedTag]). In name:tag@digest the upstream is asked for the digest, and the tag is pointed at it: who pins
+// an image so says what the tag is to be, wherever its upstream has moved it since.
 //
 // # Failures
 //
@@ -31,6 +32,7 @@ type Fetcher interface {
 	Fetch(ctx context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error)
 	FetchBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, p mirror.Progress) error
 	PeekBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (size, missing int64, err error)
+	FindDigest(ctx context.Context, repo mirror.Repo, text string) (digest.Digest, error)
 	Names() mirror.Names
 }
 

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,39 +9,72 @@ import (
 	"airmirror/mirror"
 )
 
-// ParseName reads an image's name as people write it, see the package comment. tagged is false if there is neither tag nor
-// digest in it: the reference is to latest then.
+// ParseName reads an image's name as people write it, see the package comment. The reference has a tag, a digest, or both.
+// tagged is false if there is neither in the name: the reference is to latest then.
 func ParseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
+	ref, d, tagged, err := parse(names, name)
+	if err == nil && d != "" {
+		ref.Digest, err = mirror.ParseDigest(d)
+	}
+	return ref, tagged && err == nil, err
+}
+
+// Find reads the name of something that is stored. It is [ParseName], but for two things: a digest may be shortened
+// ([mirror.FindDigest]), and a short name of Docker Hub stands for one in library unless there is a repository that is
+// called so, as for who asks by the registry API.
+func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
+	ref, d, tagged, err := parse(names, name)
+	if err != nil {
+		return ref, tagged, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", name, err)
+	}
+	short, library := strings.CutPrefix(ref.Repo.Path, "library/")
+	if library && ref.Repo.Host == mirror.DockerHub && !strings.Contains(name, "library/") {
+		named := mirror.Repo{Host: ref.Repo.Host, Path: short}
+		if _, err := store.RepoOrigin(ctx, named); err == nil {
+			ref.Repo = named
+		}
+	}
+	if d != "" {
+		ref.Digest, err = mirror.FindDigest(ctx, store, ref.Repo, d)
+	}
+	if code := mirror.CodeOf(err); err != nil && code != mirror.CodeUnknown {
+		if code == mirror.CodeDigestInvalid {
+			code = mirror.CodeNameInvalid
+		}
+		err = mirror.Errorf(code, "%q: %w", name, err)
+	}
+	return ref, tagged, err
+}
+
+// parse reads a name, of which it leaves the digest as it is.
+func parse(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
 	rest := strings.TrimPrefix(name, "docker://")
 	switch {
 	case strings.Contains(rest, "{{") || strings.Contains(rest, "${") || strings.Contains(rest, "$("):
-		return ref, false, errors.New("is a template, not an image: fill it in first, for a chart with: helm template")
+		return ref, "", false, errors.New("is a template, not an image: fill it in first, for a chart with: helm template")
 	case rest == "":
-		return ref, false, errors.New("has no name in it")
+		return ref, "", false, errors.New("has no name in it")
 	}
 	rest, d, byDigest := strings.Cut(rest, "@")
+	if byDigest && d == "" {
+		return ref, "", false, errors.New("has no digest after its @")
+	}
 	if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
 		rest, ref.Tag = rest[:i], rest[i+1:]
 		if !mirror.ValidTag(ref.Tag) {
-			return ref, false, fmt.Errorf("%q is not a tag", ref.Tag)
+			return ref, "", false, fmt.Errorf("%q is not a tag", ref.Tag)
 		}
 		tagged = true
 	}
-	if byDigest {
-		ref.Tag, tagged = "", true
-		if ref.Digest, err = mirror.ParseDigest(d); err != nil {
-			return ref, false, err
-		}
-	}
-	if !tagged {
+	if tagged = tagged || byDigest; !tagged {
 		ref.Tag = "latest"
 	}
 	if ref.Repo, err = names.Repo(rest, ""); err != nil {
-		return ref, false, err
+		return ref, d, false, err
 	}
 	if ref.Repo.Host == mirror.DockerHub && !strings.Contains(ref.Repo.Path, "/") {
 		ref.Repo.Path = "library/" + ref.Repo.Path
 		err = ref.Repo.Validate() // it is longer now
 	}
-	return ref, tagged, err
+	return ref, d, tagged, err
 }

@@ -104,7 +104,8 @@ func (r *run) do(ctx context.Context, j job) {
 func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 	if !j.blob {
 		return r.fetcher.Fetch(ctx, j.ref, mirror.FetchOptions{
-			Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel, Budget: r.budget, Progress: r.Reporter, DryRun: r.req.DryRun,
+			Root: true, Loose: j.wanted, Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel,
+			Budget: r.budget, Progress: r.Reporter, DryRun: r.req.DryRun,
 		})
 	}
 	select {

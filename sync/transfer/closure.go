@@ -148,12 +148,20 @@ func list(names []string) string {
 // other platforms; but not if they were asked for, or are there and lack something.
 func (p *planner) children(ctx context.Context, repo mirror.Repo, entries []v1.Descriptor, lenient bool, depth int) (whole []*item, platforms []string, err error) {
 	var last error
-	for _, desc := range entries {
-		asked, chosen := p.chooses(desc)
-		if !chosen {
+	selected := p.platforms.Select(entries)
+	for i, desc := range entries {
+		if !p.chooses(desc, selected[i]) {
 			continue
 		}
-		w := p.walk(ctx, place{repo, desc.Digest}, lenient, depth+1)
+		at := place{repo, desc.Digest}
+		if desc.Platform == nil {
+			if err := p.accepts(ctx, at, desc.Digest.String()); err != nil && isFault(err) {
+				return nil, nil, err
+			} else if err != nil {
+				continue
+			}
+		}
+		w := p.walk(ctx, at, lenient, depth+1)
 		switch {
 		case w.err == nil:
 			whole = append(whole, w.item)
@@ -163,7 +171,7 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, entries []v1.D
 			}
 		case isFault(w.err):
 			return nil, nil, w.err
-		case !lenient && (asked || w.err != errNotHeld):
+		case !lenient && (selected[i] || w.err != errNotHeld):
 			return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s: %w", nameOf(desc), w.err)
 		default:
 			last = w.err
@@ -175,22 +183,58 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, entries []v1.D
 	case last != nil:
 		return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "none of its platforms is held whole")
 	}
-	return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "has no platform %s", strings.Join(p.req.Platforms, " or "))
+	var has []string
+	for _, desc := range entries {
+		if desc.Platform != nil && desc.Platform.OS != "unknown" {
+			has = union(has, mirror.PlatformString(*desc.Platform))
+		}
+	}
+	return nil, nil, mirror.NoPlatform("", p.platforms, has)
 }
 
-// chooses reports whether an entry of an index goes along, if it is held, and whether it was asked for in as many words.
-// Attestations of a build say "unknown", and come along with everything else that refers to an image.
-func (p *planner) chooses(desc v1.Descriptor) (asked, chosen bool) {
+// chooses reports whether an entry of an index goes along, if it is held. Attestations of a build say "unknown", and come
+// along with everything else that refers to an image.
+func (p *planner) chooses(desc v1.Descriptor, selected bool) bool {
 	switch {
-	case len(p.req.Platforms) == 0:
-		return false, true
-	case desc.Platform == nil:
-		return false, true
+	case len(p.platforms) == 0 || desc.Platform == nil:
+		return true
 	case desc.Platform.OS == "unknown":
-		return false, p.req.Referrers
+		return p.req.Referrers
 	}
-	asked = slices.ContainsFunc(p.req.Platforms, func(s string) bool { return mirror.MatchPlatform(s, *desc.Platform) })
-	return asked, asked
+	return selected
+}
+
+// accepts returns why an image for one platform is for none of those that are asked for, as its config says. What is not
+// stored is for the walk to find.
+func (p *planner) accepts(ctx context.Context, at place, name string) error {
+	if len(p.platforms) == 0 {
+		return nil
+	}
+	man, err := p.c.store.Manifest(ctx, at.repo, at.digest)
+	if err != nil {
+		return orUnknown(err)
+	}
+	_, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
+	config, ok := mirror.ConfigOf(refs)
+	if err != nil || !ok {
+		return err
+	}
+	of, ok, err := mirror.ConfigPlatform(ctx, p.c.store, at.repo, config)
+	if err != nil {
+		return orUnknown(err)
+	}
+	if ok && !p.platforms.Accept(of) {
+		return mirror.NoPlatform(name, p.platforms, []string{mirror.PlatformString(of)})
+	}
+	return nil
+}
+
+// orUnknown returns nil for what says that something is not stored.
+func orUnknown(err error) error {
+	if code := mirror.CodeOf(err); code == mirror.CodeManifestUnknown || code == mirror.CodeBlobUnknown {
+		return nil
+	}
+	return err
 }
 
 // nameOf says which entry of an index is meant.

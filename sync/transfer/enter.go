@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"airmirror/mirror"
 )
 
@@ -52,10 +54,25 @@ func (in *importing) carry(ctx context.Context, list []manifest) error {
 	return flush()
 }
 
-// point points tags, all in one transaction, but for those that point there already.
+// namesOf are what a reference names d by: its tag, and its digest if it has one.
+func namesOf(ref mirror.Ref, d digest.Digest) (names []mirror.CarriedTag) {
+	if ref.Tag != "" {
+		names = append(names, mirror.CarriedTag{Repo: ref.Repo, Tag: ref.Tag, Digest: d, Origin: mirror.Imported})
+	}
+	if ref.Digest != "" {
+		names = append(names, mirror.CarriedTag{Repo: ref.Repo, Digest: d})
+	}
+	return names
+}
+
+// point points tags and makes roots, all in one transaction, but for tags that point there already.
 func (in *importing) point(ctx context.Context, tags []mirror.CarriedTag) error {
 	var move []mirror.CarriedTag
 	for _, t := range tags {
+		if t.Tag == "" {
+			move = append(move, t)
+			continue
+		}
 		now, err := in.c.store.Tag(ctx, t.Repo, t.Tag)
 		if err == nil && now.Digest == t.Digest && now.Origin != mirror.Mirrored {
 			continue
@@ -73,7 +90,9 @@ func (in *importing) point(ctx context.Context, tags []mirror.CarriedTag) error 
 		return err
 	}
 	for _, t := range move {
-		in.c.mirror.Arrived(t.Repo, t.Digest, t.Tag)
+		if t.Tag != "" {
+			in.c.mirror.Arrived(t.Repo, t.Digest, t.Tag)
+		}
 	}
 	for _, t := range kept {
 		in.keeps(mirror.Ref{Repo: t.Repo, Tag: t.Tag}, t.Was, t.Digest)

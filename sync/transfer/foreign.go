@@ -144,14 +144,12 @@ func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage
 	in.tell(Event{Kind: KindPlan, Images: len(found), Total: in.summary.Bytes})
 	var tags []mirror.CarriedTag
 	for _, f := range found {
-		if f.ref.Tag != "" {
-			tags = append(tags, mirror.CarriedTag{Repo: f.ref.Repo, Tag: f.ref.Tag, Digest: f.branch.digest, Origin: mirror.Imported})
-		}
+		tags = append(tags, namesOf(f.ref, f.branch.digest)...)
 	}
 	if in.req.DryRun {
 		for _, tag := range tags {
-			if in.req.Overwrite {
-				break
+			if in.req.Overwrite || tag.Tag == "" {
+				continue
 			}
 			if err := in.wouldKeep(ctx, tag.Repo, tag.Tag, tag.Digest); err != nil {
 				return err

@@ -152,8 +152,11 @@ func (in *importing) finish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if image.Tag != "" {
+		switch {
+		case image.Tag != "":
 			tags = append(tags, mirror.CarriedTag{Repo: repo, Tag: image.Tag, Digest: image.Digest, Origin: mirror.Imported})
+		case image.Why != bundle.WhyReferrer:
+			tags = append(tags, mirror.CarriedTag{Repo: repo, Digest: image.Digest, Loose: image.Why == bundle.WhyWanted})
 		}
 	}
 	in.Doing("pointing tags")

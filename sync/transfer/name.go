@@ -14,7 +14,7 @@ import (
 
 // foundImage is an image of an archive, under a name.
 type foundImage struct {
-	ref    mirror.Ref // without a tag if it has none
+	ref    mirror.Ref // with a digest if its name has one; with neither tag nor digest if it has no name
 	branch *branch
 	why    string
 }
@@ -110,8 +110,10 @@ func (in *importing) refs(root bundle.Root, single bool) ([]mirror.Ref, error) {
 	if in.req.Tag != "" {
 		ref, tagged, err := images.ParseName(names, in.req.Tag)
 		switch {
-		case err != nil || ref.Digest != "":
-			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag: write it as registry.example/app:v1", in.req.Tag)
+		case err != nil:
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag, as registry.example/app:v1: %w", in.req.Tag, err)
+		case ref.Check(root.Descriptor.Digest) != nil && single:
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q: %w", in.req.Tag, ref.Check(root.Descriptor.Digest))
 		case single && !tagged && root.Tag != "" && mirror.ValidTag(root.Tag), !single && !tagged && len(root.Names) == 0 && mirror.ValidTag(root.Tag):
 			ref.Tag = root.Tag
 			return []mirror.Ref{ref}, nil
@@ -124,11 +126,11 @@ func (in *importing) refs(root bundle.Root, single bool) ([]mirror.Ref, error) {
 	var refs []mirror.Ref
 	for _, name := range root.Names {
 		ref, _, err := images.ParseName(names, name)
+		if err == nil {
+			err = ref.Check(root.Descriptor.Digest)
+		}
 		if err != nil {
 			return nil, mirror.Errorf(mirror.CodeNameInvalid, "an image in it is called %q: %w", name, err)
-		}
-		if ref.Digest == root.Descriptor.Digest {
-			ref = mirror.Ref{Repo: ref.Repo}
 		}
 		if !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
@@ -176,11 +178,12 @@ func (in *importing) checkFound(found []foundImage) error {
 		if f.ref.Tag == "" {
 			continue
 		}
-		if other := named[f.ref]; other != nil && other != f.branch {
-			return mirror.Errorf(mirror.CodeBundleInvalid, "there are two images in it that are called %s: %s", f.ref,
+		name := mirror.Ref{Repo: f.ref.Repo, Tag: f.ref.Tag}
+		if other := named[name]; other != nil && other != f.branch {
+			return mirror.Errorf(mirror.CodeBundleInvalid, "there are two images in it that are called %s: %s", name,
 				strings.Join([]string{other.digest.String(), f.branch.digest.String()}, " and "))
 		}
-		named[f.ref] = f.branch
+		named[name] = f.branch
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ type planner struct {
 	c   *Carrier
 	req ExportRequest
 	guard
+	platforms mirror.Platforms // of req
 
 	roots  []root // to be looked at
 	images map[mirror.Ref]*planned
@@ -34,6 +35,12 @@ type root struct {
 	why     string
 	subject digest.Digest // what it refers to
 	lenient bool          // it may stay behind
+	digest  digest.Digest // what a tag is said to point at; "" if nothing is said
+}
+
+// check returns why a root is not d, if it is said to be something else.
+func (r root) check(d digest.Digest) error {
+	return mirror.Ref{Repo: r.ref.Repo, Tag: r.ref.Tag, Digest: r.digest}.Check(d)
 }
 
 // planned is an image that goes out.
@@ -75,6 +82,10 @@ func (c *Carrier) plan(ctx context.Context, req ExportRequest) (*planner, error)
 	if err := req.check(); err != nil {
 		return p, err
 	}
+	var err error
+	if p.platforms, err = mirror.ParsePlatforms(req.Platforms); err != nil {
+		return p, err
+	}
 	ctx = mirror.Look(ctx)
 	if err := p.gather(ctx); err != nil {
 		return p, err
@@ -107,6 +118,9 @@ func (p *planner) fail(name string, err error) {
 func (p *planner) root(ctx context.Context, r root) error {
 	if before := p.images[r.ref]; before != nil {
 		before.Subject = cmp.Or(before.Subject, r.subject)
+		if err := r.check(before.Digest); err != nil {
+			p.fail(r.ref.String(), err)
+		}
 		return nil
 	}
 	image, err := p.image(ctx, r)
@@ -128,13 +142,24 @@ func (p *planner) image(ctx context.Context, r root) (*planned, error) {
 	image := bundle.Image{Repository: r.ref.Repo.String(), Tag: r.ref.Tag, Digest: r.ref.Digest, Why: r.why, Subject: r.subject}
 	if r.ref.Digest == "" {
 		tag, err := p.c.store.Tag(ctx, r.ref.Repo, r.ref.Tag)
-		if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
+		switch {
+		case mirror.CodeOf(err) == mirror.CodeManifestUnknown && r.digest != "":
+			image.Digest = r.digest // who asks for it says what the tag is
+		case mirror.CodeOf(err) == mirror.CodeManifestUnknown:
 			return nil, errNotHeld
+		case err != nil:
+			return nil, err
+		default:
+			image.Digest, image.Origin = tag.Digest, string(tag.Origin)
 		}
-		if err != nil {
+		if err := r.check(image.Digest); err != nil {
 			return nil, err
 		}
-		image.Digest, image.Origin = tag.Digest, string(tag.Origin)
+	}
+	if r.why != bundle.WhyReferrer {
+		if err := p.accepts(ctx, place{r.ref.Repo, image.Digest}, ""); err != nil {
+			return nil, err
+		}
 	}
 	w := p.walk(ctx, place{r.ref.Repo, image.Digest}, r.lenient, 0)
 	if w.err != nil {

@@ -66,6 +66,7 @@ type ReceiptManifest struct {
 	Digest     digest.Digest `json:"digest"`
 	MediaType  string        `json:"mediaType"`
 	Origin     mirror.Origin `json:"origin"`
+	Root       bool          `json:"root,omitempty"` // it was brought in by its digest
 }
 
 // WriteReceipt writes what is held, as the index has it in one moment. It is written as it is read, however much it is.
@@ -161,7 +162,7 @@ func (out *receiptWriter) survey(ctx context.Context, s mirror.Survey) error {
 		if err := cmp.Or(err, out.err, ctx.Err()); err != nil {
 			return err
 		}
-		out.element(ReceiptManifest{repos[m.Repo].Repo.String(), m.Digest, m.MediaType, m.Origin})
+		out.element(ReceiptManifest{repos[m.Repo].Repo.String(), m.Digest, m.MediaType, m.Origin, !m.Root.IsZero()})
 	}
 	out.end()
 	out.begin("blobs")

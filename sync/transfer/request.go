@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/images"
@@ -16,7 +18,7 @@ type ExportRequest struct {
 	Images []string `json:"images,omitempty"`
 	// Wants of another mirror. What is not held whole is left out: clients ask for things that do not exist, too.
 	Wants []mirror.Want `json:"wants,omitempty"`
-	// All takes every tag; what is not held whole is left out.
+	// All takes every tag, and what was brought in by its digest; what is not held whole is left out.
 	All bool `json:"all,omitempty"`
 	// SkipMissing leaves out what of Images is not held whole.
 	SkipMissing bool `json:"skipMissing,omitempty"`
@@ -51,12 +53,14 @@ func (req ExportRequest) check() error {
 // gather makes roots of everything that a request names.
 func (p *planner) gather(ctx context.Context) error {
 	for _, name := range p.req.Images {
-		ref, _, err := images.ParseName(p.c.mirror.Names(), name)
-		if err != nil {
+		ref, _, err := images.Find(ctx, p.c.store, p.c.mirror.Names(), name)
+		if isFault(err) {
+			return err
+		} else if err != nil {
 			p.fail(name, err)
 			continue
 		}
-		p.add(root{ref: p.longName(ctx, ref), why: bundle.WhyNamed})
+		p.named(root{ref: ref, why: bundle.WhyNamed})
 	}
 	for _, want := range p.req.Wants {
 		if err := p.want(ctx, want); isFault(err) {
@@ -71,6 +75,17 @@ func (p *planner) gather(ctx context.Context) error {
 	return nil
 }
 
+// named adds what a reference names: a tag, a digest, or both of one image.
+func (p *planner) named(r root) {
+	if r.ref.Tag != "" && r.ref.Digest != "" {
+		tag := r
+		tag.ref.Digest, tag.digest = "", r.ref.Digest
+		p.add(tag)
+		r.ref.Tag = ""
+	}
+	p.add(r)
+}
+
 // want adds what somebody wants: of a blob, the images that need it.
 func (p *planner) want(ctx context.Context, want mirror.Want) error {
 	ref, err := mirror.ParseRef(want.Ref)
@@ -79,7 +94,7 @@ func (p *planner) want(ctx context.Context, want mirror.Want) error {
 	}
 	ref = p.longName(ctx, ref)
 	if !want.Blob {
-		p.add(root{ref: ref, why: bundle.WhyWanted})
+		p.named(root{ref: ref, why: bundle.WhyWanted})
 		return nil
 	}
 	manifests, err := p.c.store.Awaiting(ctx, ref.Repo, ref.Digest)
@@ -138,6 +153,23 @@ func (p *planner) allOf(ctx context.Context, repo mirror.Repo) error {
 			after = tag
 		}
 		if len(tags) < listed {
+			return p.rootsOf(ctx, repo)
+		}
+	}
+}
+
+// rootsOf adds what was brought in by its digest.
+func (p *planner) rootsOf(ctx context.Context, repo mirror.Repo) error {
+	for after := digest.Digest(""); ; {
+		roots, err := p.c.store.Roots(ctx, repo, after, listed)
+		if err != nil {
+			return err
+		}
+		for _, r := range roots {
+			p.add(root{ref: mirror.Ref{Repo: repo, Digest: r.Digest}, why: bundle.WhyAll})
+			after = r.Digest
+		}
+		if len(roots) < listed {
 			return nil
 		}
 	}

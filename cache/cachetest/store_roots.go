@@ -1,0 +1,143 @@
+package cachetest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// storeRootTests are about manifests that somebody brought in by their digests.
+var storeRootTests = []storeCase{
+	{"Roots", func(s *storeTest) {
+		one := s.pushImage(repoA, mirror.Imported, image{config: "1"})
+		two := s.pushImage(repoA, mirror.Mirrored, image{config: "2"}, "v2")
+		s.pushImage(repoA, mirror.Imported, image{config: "3"})
+		other := s.pushImage(repoA2, mirror.Imported, image{config: "1"})
+		s.roots(repoA)
+		began := time.Now().Add(-time.Minute)
+		s.point(false, nil, root(repoA, one), root(repoA, two), root(repoA2, other))
+		s.roots(repoA, one, two)
+		s.roots(repoA2, other)
+		s.roots(repoB)
+		for _, r := range s.listRoots(repoA, "", 9) {
+			if r.Tagged != (r.Digest == two.Digest) || r.Added.Before(began) {
+				s.t.Errorf("%+v, tagged is %s", r, two.Digest)
+			}
+		}
+		before := s.listRoots(repoA, "", 9)
+		s.point(false, nil, root(repoA, one)) // again
+		if again := s.listRoots(repoA, "", 9); !slices.Equal(again, before) {
+			s.t.Errorf("%+v, were %+v", again, before)
+		}
+		first := s.listRoots(repoA, "", 1)
+		if rest := s.listRoots(repoA, first[0].Digest, 9); len(first) != 1 || len(rest) != 1 || first[0] != before[0] || rest[0] != before[1] {
+			s.t.Errorf("in pages: %+v and %+v, in one %+v", first, rest, before)
+		}
+	}},
+	{"RootsNeedManifests", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
+		_, err := s.PointTags(s.ctx, []mirror.CarriedTag{root(repoA, m), root(repoB, m)}, false)
+		s.code(err, mirror.CodeManifestUnknown)
+		s.roots(repoA) // all or none
+	}},
+	{"RootsGoWithTheirManifests", func(s *storeTest) {
+		m := s.pushImage(repoA, mirror.Imported, image{config: "1"}, "v1")
+		s.point(false, nil, root(repoA, m))
+		s.ok(s.DeleteTag(s.ctx, repoA, "v1"))
+		s.roots(repoA, m)
+		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.roots(repoA)
+		s.ok(s.PutManifest(s.ctx, repoA, m))
+		s.roots(repoA)
+	}},
+	{"LooseRoots", func(s *storeTest) {
+		child := s.pushImage(repoA, mirror.Imported, image{config: "1"})
+		s.ok(s.PutManifest(s.ctx, repoA, index(mirror.Imported, child), "multi"))
+		loose := root(repoA, child)
+		loose.Loose = true
+		s.point(false, nil, loose)
+		s.roots(repoA)
+		s.point(false, nil, root(repoA, child))
+		s.roots(repoA, child)
+		alone := s.pushImage(repoB, mirror.Imported, image{config: "1"})
+		loose.Repo = repoB // its index is in another repository
+		s.point(false, nil, loose)
+		s.roots(repoB, alone)
+	}},
+	{"SurveyedRoots", func(s *storeTest) {
+		one := s.pushImage(repoA, mirror.Imported, image{config: "1"})
+		s.pushImage(repoA, mirror.Imported, image{config: "2"})
+		s.pushImage(repoB, mirror.Imported, image{config: "1"})
+		s.point(false, nil, root(repoA, one))
+		var found []digest.Digest
+		s.ok(s.Survey(s.ctx, func(survey mirror.Survey) error {
+			for m, err := range survey.Manifests() {
+				s.ok(err)
+				if !m.Root.IsZero() {
+					if found = append(found, m.Digest); m.Repo != 0 || !m.Root.Equal(s.listRoots(repoA, "", 1)[0].Added) {
+						s.t.Errorf("%+v", m)
+					}
+				}
+			}
+			return nil
+		}))
+		if !slices.Equal(found, []digest.Digest{one.Digest}) {
+			s.t.Errorf("found %v, want %s", found, one.Digest)
+		}
+	}},
+	{"Manifests", func(s *storeTest) {
+		var all []digest.Digest
+		for _, config := range []string{"1", "2", "3", "4"} {
+			all = append(all, s.pushImage(repoA, mirror.Imported, image{config: config}).Digest)
+		}
+		s.pushImage(repoA2, mirror.Imported, image{config: "5"})
+		slices.Sort(all)
+		s.manifestsOf(repoA, "", 9, all...)
+		s.manifestsOf(repoA, "", 2, all[:2]...)
+		for _, d := range all {
+			s.manifestsOf(repoA, d.String()[:20], 9, d)
+			s.manifestsOf(repoA, d.String(), 9, d)
+		}
+		s.manifestsOf(repoA, "sha512:", 9)
+		s.manifestsOf(repoB, "", 9)
+	}},
+}
+
+func root(repo mirror.Repo, m mirror.Manifest) mirror.CarriedTag {
+	return mirror.CarriedTag{Repo: repo, Digest: m.Digest}
+}
+
+func (s *storeTest) listRoots(repo mirror.Repo, after digest.Digest, n int) []mirror.Root {
+	s.t.Helper()
+	roots, err := s.Roots(s.ctx, repo, after, n)
+	s.ok(err)
+	return roots
+}
+
+// roots checks which manifests of a repository are roots.
+func (s *storeTest) roots(repo mirror.Repo, want ...mirror.Manifest) {
+	s.t.Helper()
+	var got, digests []digest.Digest
+	for _, r := range s.listRoots(repo, "", 99) {
+		got = append(got, r.Digest)
+	}
+	for _, m := range want {
+		digests = append(digests, m.Digest)
+	}
+	slices.Sort(digests)
+	if !slices.Equal(got, digests) {
+		s.t.Errorf("roots of %s are %v, want %v", repo, got, digests)
+	}
+}
+
+func (s *storeTest) manifestsOf(repo mirror.Repo, begin string, n int, want ...digest.Digest) {
+	s.t.Helper()
+	got, err := s.Manifests(s.ctx, repo, begin, n)
+	s.ok(err)
+	if !slices.Equal(got, want) {
+		s.t.Errorf("manifests of %s that begin with %q: %v, want %v", repo, begin, got, want)
+	}
+}

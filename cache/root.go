@@ -1,0 +1,104 @@
+package cache
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// Roots implements [mirror.Catalog].
+func (s *Store) Roots(ctx context.Context, repo mirror.Repo, after digest.Digest, n int) (roots []mirror.Root, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		roots = nil
+		for k, value := range tx.Scan(tableRoots, prefix(repo.String()), key(repo.String(), after.String())) {
+			if len(roots) >= n {
+				break
+			}
+			record, err := decode[rootRecord](tableRoots, k, value)
+			if err != nil {
+				return err
+			}
+			c := content{repo, digest.Digest(lastPart(k))}
+			roots = append(roots, mirror.Root{Digest: c.digest, Added: record.Added, Tagged: hasAny(tx, tableTagged, prefix(repo.String(), lastPart(k)))})
+		}
+		return nil
+	})
+	return roots, explain(err, "list what was brought to %s by digest", repo)
+}
+
+// Manifests implements [mirror.Catalog].
+func (s *Store) Manifests(ctx context.Context, repo mirror.Repo, begin string, n int) (digests []digest.Digest, err error) {
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		digests = nil
+		for k := range tx.Scan(tableManifests, key(repo.String(), begin), "") {
+			if len(digests) >= n {
+				break
+			}
+			digests = append(digests, digest.Digest(lastPart(k)))
+		}
+		return nil
+	})
+	return digests, explain(err, "list manifests of %s", repo)
+}
+
+// addRoot makes a manifest a root, unless it is one.
+func addRoot(tx WriteTx, c content, at time.Time) error {
+	if has(tx, tableRoots, c.key()) {
+		return nil
+	}
+	return put(tx, tableRoots, c.key(), rootRecord{Added: at})
+}
+
+// rootSince returns when a manifest became a root; the zero time if it is none.
+func rootSince(tx ReadTx, c content) (time.Time, error) {
+	record, _, err := get[rootRecord](tx, tableRoots, c.key())
+	return record.Added, err
+}
+
+// scanRoot returns when a manifest became a root. Roots are few: they are read as everywhere else.
+func scanRoot(k string, value []byte) (time.Time, error) {
+	record, err := decode[rootRecord](tableRoots, k, value)
+	return record.Added, err
+}
+
+// wrongRoot is a [rule].
+func wrongRoot(tx ReadTx, k string, value []byte) string {
+	if reason := malformed(k, 2); reason != "" {
+		return reason
+	}
+	if _, err := decode[rootRecord](tableRoots, k, value); err != nil {
+		return "it cannot be read"
+	}
+	if !has(tx, tableManifests, k) {
+		return "it is about a manifest that its repository does not have"
+	}
+	return ""
+}
+
+// backedUpRoot has what was a root in a backup be one again, if it is there.
+func (r *rebuild) backedUpRoot(k string, value []byte) error {
+	record, err := decode[rootRecord](tableRoots, k, value)
+	repo, d, ok := strings.Cut(k, "\x00")
+	if err != nil || !ok {
+		return nil // the backup is what it is
+	}
+	parsed, err := mirror.ParseRepo(repo)
+	if err != nil {
+		return nil
+	}
+	return r.root(content{parsed, digest.Digest(d)}, record.Added)
+}
+
+// root makes a manifest a root that is there.
+func (r *rebuild) root(c content, at time.Time) error {
+	return r.add(step{do: func(tx WriteTx) error {
+		if !has(tx, tableManifests, c.key()) {
+			return nil
+		}
+		return addRoot(tx, c, at)
+	}})
+}
