@@ -43,7 +43,8 @@ a bundle is in. Of a bundle in volumes each can be taken in by itself, in order.
 
 Another registry is moved in from the folder that it stores everything in, if it is a
 distribution registry ("registry:2", docker-registry), or by asking it. Repositories keep their
-names, and are local here: no upstream is asked for them.
+names, and are local here: no upstream is asked for them. Symbolic links in the folder are
+followed. Tags that differ under names that mean one image (nginx, library/nginx) are left out.
 
 What is held is not brought in again, so a sync that was broken off goes on where it stopped
 when it is run again. The server does it if one runs on the data folder; Ctrl-C ends it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,10 +59,23 @@ func runMigrate(cmd *cobra.Command, client *admin.Client, req migrateRequest, as
 		return err
 	case view.summary == nil:
 		return errors.New("the mirror did not say how it ended; its log says why")
-	case view.summary.Left > 0:
-		return &exitError{exitMissing, fmt.Errorf("%s left out, each named above; everything else is held", count(view.summary.Left, "thing was", "things were"))}
 	}
-	return nil
+	return undoneMigrate(view.summary)
+}
+
+// undoneMigrate is the error for what was not moved in.
+func undoneMigrate(s *migrate.Summary) error {
+	var parts []string
+	if s.Left > 0 {
+		parts = append(parts, fmt.Sprintf("%s left out, each named above", count(s.Left, "thing was", "things were")))
+	}
+	if s.Kept > 0 {
+		parts = append(parts, fmt.Sprintf("%s kept as pushed here, which --overwrite moves", count(s.Kept, "tag was", "tags were")))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return &exitError{exitMissing, errors.New(strings.Join(parts, "; ") + "; everything else is held")}
 }
 
 // migrateView shows what is moved in.
@@ -73,6 +87,7 @@ type migrateView struct {
 	summary *migrate.Summary
 	planned int64
 	done    int
+	undone  []string // lines about what was not done
 }
 
 func (v *migrateView) event(line json.RawMessage) error {
@@ -93,14 +108,20 @@ func (v *migrateView) event(line json.RawMessage) error {
 	case migrate.KindProgress:
 		v.shown.progress(fmt.Sprintf("%d of %d repositories", v.done, v.planned), e.Done, e.Total, e.Doing)
 	case migrate.KindLeft:
-		v.shown.line(fmt.Sprintf("left out: %s: %s", e.Name, e.Error))
+		v.notDone(fmt.Sprintf("left out: %s: %s", e.Name, e.Error))
 	case migrate.KindKept:
-		v.shown.line(fmt.Sprintf("kept: %s was pushed here and points at %s; there it is %s (--overwrite moves it)", e.Name, short(e.Was), short(e.Digest)))
+		v.notDone(fmt.Sprintf("kept: %s was pushed here and points at %s; there it is %s (--overwrite moves it)", e.Name, short(e.Was), short(e.Digest)))
 	case migrate.KindRepository:
 		v.done++
 		v.shown.line(fmt.Sprintf("%s: %s, %s", e.Name, count(e.Tags, "tag", "tags"), count(e.Manifests, "manifest", "manifests")))
 	}
 	return nil
+}
+
+// notDone shows what was not done, and again below everything else.
+func (v *migrateView) notDone(line string) {
+	v.shown.line(line)
+	v.undone = append(v.undone, line)
 }
 
 func (v *migrateView) end() {
@@ -118,6 +139,9 @@ func (v *migrateView) end() {
 	}
 	fmt.Fprintf(v.out, "%s, %s, %s: %s new in %s%s; in %s\n", count(s.Repositories, "repository", "repositories"), count(s.Tags, "tag", "tags"),
 		count(s.Manifests, "manifest", "manifests"), size(s.Bytes), count(s.Blobs, "file", "files"), linked, time.Since(v.began).Round(10*time.Millisecond))
+	for _, line := range v.undone {
+		fmt.Fprintln(v.out, line)
+	}
 }
 
 // migrate moves in what another registry has, from its folder or by asking it.

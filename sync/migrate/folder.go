@@ -27,11 +27,13 @@ import (
 // What a link leads to is content of the repository; that of a blob is not asked for, since the manifest that names the
 // blob was taken in only because it was there. All names in folder are below its root, with slashes.
 //
+// Symbolic links to folders and to content are followed: who names the folder may have its blobs, or a project, on another
+// disk. What they lead to is verified like everything else. A file named link is never a symbolic link.
+//
 // https://github.com/distribution/distribution/blob/main/registry/storage/paths.go
 type folder struct {
 	store    mirror.CarryStore
 	progress mirror.Progress
-	root     *os.Root
 	path     string // of the root
 	cache    bool   // of an upstream: a registry keeps a schedule of what to drop from a cache beside its content
 }
@@ -50,27 +52,26 @@ func openFolder(store mirror.CarryStore, req Request) (*folder, error) {
 	}
 	// Who names the folder within means the same.
 	name := strings.TrimSuffix(filepath.Clean(req.Root), filepath.FromSlash("/"+layout))
-	root, err := os.OpenRoot(name)
-	if err != nil {
+	f := &folder{store: store, progress: mirror.NoProgress{}, path: name}
+	if _, err := os.ReadDir(name); err != nil {
 		return nil, mirror.Errorf(mirror.CodeUnsupported, "the registry's folder cannot be opened by the mirror: %w", err)
 	}
-	f := &folder{store: store, progress: mirror.NoProgress{}, root: root, path: name}
-	info, err := root.Stat(layout)
+	info, err := os.Stat(f.at(layout))
 	if err == nil && !info.IsDir() {
 		err = errors.New("that is no folder")
 	}
 	if err != nil {
-		root.Close()
 		return nil, mirror.Errorf(mirror.CodeUnsupported,
 			"%s is not what a registry stores everything in: there must be a folder %s in it (%w); name the folder that the registry's configuration calls rootdirectory, /var/lib/registry for most",
 			name, layout, err)
 	}
-	_, err = root.Lstat(schedule)
+	_, err = os.Lstat(f.at(schedule))
 	f.cache = err == nil
 	return f, nil
 }
 
-func (f *folder) close() { f.root.Close() }
+// at is the path of what has a name in the folder.
+func (f *folder) at(name string) string { return filepath.Join(f.path, filepath.FromSlash(name)) }
 
 func (f *folder) manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error) {
 	if err := ctx.Err(); err != nil {
@@ -105,7 +106,11 @@ func (f *folder) referrers(context.Context, string, digest.Digest) ([]digest.Dig
 
 func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err error) {
 	name := dataOf(b.digest)
-	info, err := f.root.Lstat(name)
+	file, err := filepath.EvalSymlinks(f.at(name)) // a second name would be one for the link
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Lstat(file)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is missing from the registry", b.digest)
@@ -117,7 +122,6 @@ func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err e
 		return false, mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, info.Size(), b.size)
 	}
 	f.progress.Expect(b.size)
-	file := filepath.Join(f.path, filepath.FromSlash(name))
 	linked, err = f.store.TakeFile(ctx, b.digest, file)
 	f.progress.Did(b.size)
 	if err == nil || ctx.Err() != nil {
@@ -137,7 +141,7 @@ func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err e
 
 // readable reads a file to see whether that can be done.
 func (f *folder) readable(ctx context.Context, name string) error {
-	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := os.OpenFile(f.at(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -149,7 +153,15 @@ func (f *folder) readable(ctx context.Context, name string) error {
 
 // link reads the digest in the link of a folder.
 func (f *folder) link(folder string) (digest.Digest, error) {
-	text, err := f.read(path.Join(folder, "link"), maxLink)
+	name := path.Join(folder, "link")
+	info, err := os.Lstat(f.at(name))
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		err = mirror.Errorf(mirror.CodeUnsupported, "%s is no file", name)
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := f.read(name, maxLink)
 	if err != nil {
 		return "", err
 	}
@@ -158,7 +170,7 @@ func (f *folder) link(folder string) (digest.Digest, error) {
 
 // read reads a small file.
 func (f *folder) read(name string, most int64) ([]byte, error) {
-	info, err := f.root.Lstat(name)
+	info, err := os.Stat(f.at(name))
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +178,7 @@ func (f *folder) read(name string, most int64) ([]byte, error) {
 		return nil, mirror.Errorf(mirror.CodeUnsupported, "%s is no file", name)
 	}
 	// It may be something else by now, and to open a named pipe waits for somebody.
-	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := os.OpenFile(f.at(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -19,10 +20,22 @@ import (
 // pageSize is how many entries of a folder are read at a time.
 const pageSize = 1000
 
+// maxLinks is how many symbolic links there may be on the way to a repository: folders that link to one another could
+// otherwise make more names than anybody can read.
+const maxLinks = 4
+
 // repositories implements [place].
 func (f *folder) repositories(ctx context.Context, leave func(string, error)) (names []string, err error) {
-	var walk func(name string)
-	walk = func(name string) {
+	var above []fs.FileInfo // the folders that the walk is in
+	var walk func(name string, links int)
+	walk = func(name string, links int) {
+		info, err := os.Stat(f.at(path.Join(repositories, name)))
+		if err == nil && slices.ContainsFunc(above, func(dir fs.FileInfo) bool { return os.SameFile(dir, info) }) {
+			leave(name, mirror.Errorf(mirror.CodeNameInvalid, "it is a link back to a folder that it is in"))
+			return
+		}
+		above = append(above, info)
+		defer func() { above = above[:len(above)-1] }()
 		for entry, failed := range f.entries(path.Join(repositories, name)) {
 			switch {
 			case ctx.Err() != nil:
@@ -34,20 +47,32 @@ func (f *folder) repositories(ctx context.Context, leave func(string, error)) (n
 				if entry.Name() == "_manifests" {
 					names = append(names, name)
 				}
-			case !entry.IsDir():
-				leave(path.Join(name, entry.Name()), mirror.Errorf(mirror.CodeNameInvalid, "it is no folder, and links are not followed"))
+			case !f.isFolder(path.Join(repositories, name, entry.Name())):
+				leave(path.Join(name, entry.Name()), mirror.Errorf(mirror.CodeNameInvalid, "it is no folder"))
 			default:
 				below := path.Join(name, entry.Name())
 				if err := (mirror.Repo{Host: "localhost", Path: below}).Validate(); err != nil {
 					leave(below, err)
 					continue
 				}
-				walk(below)
+				if entry.Type()&fs.ModeSymlink == 0 {
+					walk(below, links)
+				} else if links < maxLinks {
+					walk(below, links+1)
+				} else {
+					leave(below, mirror.Errorf(mirror.CodeNameInvalid, "it is a link behind %d others", maxLinks))
+				}
 			}
 		}
 	}
-	walk("")
+	walk("", 0)
 	return names, ctx.Err()
+}
+
+// isFolder reports whether a name is that of a folder, or of a link to one.
+func (f *folder) isFolder(name string) bool {
+	info, err := os.Stat(f.at(name))
+	return err == nil && info.IsDir()
 }
 
 // roots implements [place].
@@ -103,7 +128,7 @@ func (f *folder) revisions(name string) iter.Seq2[root, error] {
 				}
 				d, err := mirror.ParseDigest(algorithm.String() + ":" + entry.Name())
 				if err == nil {
-					if _, gone := f.root.Lstat(path.Join(within, entry.Name(), "link")); errors.Is(gone, fs.ErrNotExist) {
+					if _, gone := os.Lstat(f.at(path.Join(within, entry.Name(), "link"))); errors.Is(gone, fs.ErrNotExist) {
 						continue // it was deleted
 					}
 				}
@@ -118,7 +143,7 @@ func (f *folder) revisions(name string) iter.Seq2[root, error] {
 // entries yields what is in a folder, in no order, or why that cannot be read.
 func (f *folder) entries(name string) iter.Seq2[fs.DirEntry, error] {
 	return func(yield func(fs.DirEntry, error) bool) {
-		info, err := f.root.Lstat(name)
+		info, err := os.Stat(f.at(name))
 		if err == nil && !info.IsDir() {
 			err = mirror.Errorf(mirror.CodeUnsupported, "%s is no folder", name)
 		}
@@ -126,7 +151,7 @@ func (f *folder) entries(name string) iter.Seq2[fs.DirEntry, error] {
 			yield(nil, err)
 			return
 		}
-		dir, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		dir, err := os.OpenFile(f.at(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			yield(nil, err)
 			return

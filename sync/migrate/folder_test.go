@@ -123,18 +123,10 @@ func TestHostileFolder(t *testing.T) {
 		"blob too long": {func(o old) { o.write("bad layer and more", dataOf(digest.FromString("bad layer"))) }, "bad@",
 			"has 18 bytes, not 9"},
 		"blob elsewhere": {func(o old) {
-			o.put("bad", imageOf("secret"), "secret")
-			link := o.path(dataOf(digest.FromString("secret")))
-			must(t, os.MkdirAll(filepath.Dir(link), 0o755))
+			link := o.path(dataOf(digest.FromString("bad layer")))
+			must(t, os.Remove(link))
 			must(t, os.Symlink(secret, link))
-		}, "bad:secret", "left out"},
-		"blobs elsewhere": {func(o old) {
-			o.put("bad", imageOf("secret"), "secret")
-			d, outside := digest.FromString("secret"), t.TempDir()
-			must(t, os.WriteFile(filepath.Join(outside, "data"), []byte("secret"), 0o644))
-			must(t, os.MkdirAll(filepath.Dir(filepath.Dir(o.path(dataOf(d)))), 0o755))
-			must(t, os.Symlink(outside, filepath.Dir(o.path(dataOf(d)))))
-		}, "bad:secret", "left out"},
+		}, "bad@", "has 6 bytes, not 9"},
 		"blob is a pipe": {func(o old) {
 			must(t, os.Remove(o.path(dataOf(digest.FromString("bad layer")))))
 			must(t, syscall.Mkfifo(o.path(dataOf(digest.FromString("bad layer"))), 0o644))
@@ -162,12 +154,12 @@ func TestHostileFolder(t *testing.T) {
 		"tags elsewhere": {func(o old) {
 			must(t, os.RemoveAll(o.path("repositories/bad/_manifests/tags")))
 			must(t, os.Symlink(filepath.Dir(secret), o.path("repositories/bad/_manifests/tags")))
-		}, "bad", "is no folder"},
+		}, "bad:secret", "not a directory"},
 		"no tag":          {func(o old) { o.image("bad", "-x", "bad layer") }, "bad:-x", "not a tag"},
 		"no digest":       {func(o old) { o.write("x", "repositories/bad/_manifests/revisions/sha256/zz/link") }, "bad", "invalid digest"},
 		"no name":         {func(o old) { o.image("bad/Upper", "v1", "bad layer") }, "bad/Upper", "not a repository name"},
 		"long name":       {func(o old) { o.image(strings.Repeat("long/", 60)+"name", "v1", "bad layer") }, strings.Repeat("long/", 49) + "long", "longer than"},
-		"round in circle": {func(o old) { must(t, os.Symlink(".", o.path("repositories/bad/loop"))) }, "bad/loop", "links are not followed"},
+		"round in circle": {func(o old) { must(t, os.Symlink(".", o.path("repositories/bad/loop"))) }, "bad/loop", "a link back to a folder that it is in"},
 		"a file":          {func(o old) { o.write("", "repositories/bad/file") }, "bad/file", "is no folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,6 +182,63 @@ func TestHostileFolder(t *testing.T) {
 			}
 			t.Errorf("left out %q", events.left())
 		})
+	}
+}
+
+// TestNamesThatMeet has one image under several names: what is the same under each is taken, what differs under none.
+func TestNamesThatMeet(t *testing.T) {
+	o, h := newOld(t), newHouse(t, t.TempDir())
+	same := o.image("nginx", "same", "layer")
+	o.image("library/nginx", "same", "layer")
+	one := o.image("nginx", "1", "one")
+	other := o.image("docker.io/library/nginx", "1", "other")
+	alone := o.image("library/nginx", "2", "alone")
+	s, events := o.move(h, migrate.Request{})
+	if s.Left != 2 || s.Tags != 3 {
+		t.Errorf("%+v, left out %v", s, events.left())
+	}
+	for name, parts := range map[string][]string{
+		"nginx:1":                   {one.String(), "docker.io/library/nginx:1 is " + other.String(), "neither was taken"},
+		"docker.io/library/nginx:1": {other.String(), "nginx:1 is " + one.String(), "neither was taken"},
+	} {
+		for _, part := range parts {
+			if why := events.left()[name]; !strings.Contains(why, part) {
+				t.Errorf("%s: %q does not say %q", name, why, part)
+			}
+		}
+	}
+	if h.tag("nginx", "1") != "" || h.tag("library/nginx", "1") != "" {
+		t.Error("one of two won")
+	}
+	if h.tag("nginx", "same") != same || h.tag("library/nginx", "same") != same || h.tag("library/nginx", "2") != alone {
+		t.Error("what does not differ was not taken")
+	}
+	if s, _ := o.move(h, migrate.Request{Repos: []string{"docker.io/library/nginx"}}); s.Left != 0 || h.tag("library/nginx", "1") != other {
+		t.Errorf("the one that was chosen: %+v", s)
+	}
+}
+
+// TestFolderWithPartsElsewhere has blobs, a project and single files of a registry on another disk, behind symbolic links.
+func TestFolderWithPartsElsewhere(t *testing.T) {
+	data, elsewhere := t.TempDir(), t.TempDir()
+	o, h := newOld(t), newHouse(t, data)
+	move := func(name string) {
+		to := filepath.Join(elsewhere, digest.FromString(name).Encoded())
+		must(t, os.Rename(o.path(name), to))
+		must(t, os.Symlink(to, o.path(name)))
+	}
+	app := o.image("team/app", "v1", "layer", "large layer")
+	move(dataOf(digest.FromString("large layer")))
+	move("blobs/sha256")
+	move("repositories/team")
+	s, events := o.move(h, migrate.Request{})
+	if s.Repositories != 1 || s.Left != 0 || h.tag("team/app", "v1") != app {
+		t.Errorf("%+v, left out %v", s, events.left())
+	}
+	h.whole("team/app", app)
+	large := digest.FromString("large layer").Encoded()
+	if info, err := os.Lstat(filepath.Join(data, "blobs/sha256", large[:2], large)); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("what was behind a link is stored as %v, %v", info, err)
 	}
 }
 

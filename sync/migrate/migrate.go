@@ -9,6 +9,9 @@
 // before: no upstream is ever asked for it. Only the folder of a pull-through cache is another matter. What is in there
 // came from an upstream, and is imported: it goes on being mirrored.
 //
+// Names that mean one image to clients, as nginx, library/nginx and docker.io/library/nginx do, may have tags that differ.
+// These are a conflict: none of them is taken, and each is told with the other.
+//
 // # What is taken
 //
 // All tags, everything that they lead to and, from a folder, also manifests that only have a digest. A blob is taken if a
@@ -16,8 +19,7 @@
 // either, or cannot be had whole; but not those that could not be read this time. What was left out is told, each with
 // its reason, and keeps nothing else from being taken.
 //
-// What is read is hostile until proven: each digest is verified, no link out of the folder is followed, and nothing is
-// kept in memory that grows with what is read, beside the digests and names of some repositories at a time.
+// What is read is hostile until proven: each digest is verified, and nothing is kept in memory that grows with what is read, beside the digests and names of some repositories at a time.
 //
 // # Again
 //
@@ -144,7 +146,6 @@ func Folder(ctx context.Context, store Store, names mirror.Names, req Request, t
 	if err != nil {
 		return Summary{}, err
 	}
-	defer f.close()
 	how := entry{origin: mirror.Pushed, local: true}
 	if f.cache {
 		how = entry{origin: mirror.Imported}

@@ -39,6 +39,8 @@ type run struct {
 	how     entry
 	budget  chan struct{} // one place for each blob that is read
 	flights singleflight.Group
+	// conflicts are why tags of names that meet are not taken, by name:tag. They are not changed during the work.
+	conflicts map[string]error
 
 	mu      sync.Mutex
 	summary Summary
@@ -50,7 +52,7 @@ func newRun(store Store, names mirror.Names, req Request, p place, how entry, te
 	}
 	r := &run{
 		out: tell, store: store, names: names, req: req, place: p, how: how,
-		budget: make(chan struct{}, req.Parallel),
+		budget: make(chan struct{}, req.Parallel), conflicts: make(map[string]error),
 	}
 	r.Reporter = progress.New(func() { r.tell(Event{Kind: KindProgress}) })
 	return r
@@ -66,7 +68,9 @@ func (r *run) do(ctx context.Context, workers int) (Summary, error) {
 		slices.Sort(names)
 		names = slices.Compact(names)
 		r.tell(Event{Kind: KindPlan, Total: int64(len(names))})
-		err = r.work(ctx, names, workers)
+		if err = r.meet(ctx, names); err == nil {
+			err = r.work(ctx, names, workers)
+		}
 	}
 	r.Close()
 	r.tell(Event{Kind: KindDone, Summary: &r.summary})

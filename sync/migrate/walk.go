@@ -60,6 +60,9 @@ func (b *batch) root(ctx context.Context, s *repository, root root) error {
 	if root.tag != "" && !mirror.ValidTag(root.tag) {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "it is not a tag")
 	}
+	if conflict := b.conflicts[root.of(s.name)]; conflict != nil && root.tag != "" {
+		return conflict
+	}
 	if err := b.visit(ctx, s, root.digest, root.man, 0); err != nil {
 		return err
 	}
