@@ -19,6 +19,8 @@ type blobs struct {
 	list[blob]
 	sha512 int32                   // place of the first of that algorithm
 	twins  map[digest.Digest]int32 // those that share the prefix of another
+	// newest is when the last of those that no manifest needs, and that stay for the grace time alone, was touched.
+	newest time.Time
 }
 
 // blob is a file.
@@ -28,6 +30,7 @@ type blob struct {
 	last   int32 // place of the last unit that needs it; alone if there is none
 	fresh  bool  // it stays for now even if nothing needs it
 	used   bool  // a manifest points at it or is it
+	waits  bool  // if nothing needs it, it stays for the grace time alone
 	twin   bool  // another one has the same prefix
 	seen   bool  // for who counts each once
 }
@@ -55,8 +58,11 @@ func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *fl
 		if b.sha512 < 0 && d.Algorithm() == digest.SHA512 {
 			b.sha512 = int32(b.n)
 		}
-		item := blob{prefix: prefixOf(d), size: found.Size, last: alone,
-			fresh: !found.Fresh.Before(cutoff) || s.Protected(d), used: found.Users > 0}
+		young, protected := !found.Fresh.Before(cutoff), s.Protected(d)
+		item := blob{prefix: prefixOf(d), size: found.Size, last: alone, fresh: young || protected, used: found.Users > 0}
+		if item.waits = young && !protected; item.waits && !item.used && found.Fresh.After(b.newest) {
+			b.newest = found.Fresh
+		}
 		if place := int32(b.n); place > 0 && place != b.sha512 && b.at(place-1).prefix == item.prefix {
 			if b.twins == nil {
 				b.twins = make(map[digest.Digest]int32)

@@ -25,7 +25,7 @@ const (
 // in which they go, and returns what it did up to an error or the end of ctx. Only one collection should run at a time;
 // everything else may go on meanwhile.
 func (p *Plan) Execute(ctx context.Context, store mirror.CollectStore, tell func(Event)) (Result, error) {
-	x := &execution{Plan: p, store: store, tell: tell, result: Result{Began: time.Now().UTC(), Planned: p.Totals.Bytes, Budget: p.Budget}}
+	x := &execution{Plan: p, store: store, tell: tell, result: Result{Began: time.Now().UTC(), Planned: p.Totals.Bytes, Budget: p.Budget, Waiting: p.Waiting}}
 	err := x.sweep(ctx)
 	if err == nil {
 		err = x.dropUploads(ctx)

@@ -50,6 +50,7 @@ type tag struct {
 	pinned  bool
 	follows bool // it says by its name that it belongs to another manifest that is held, see [subjectOf]
 	dropped bool // by a rule
+	waits   bool // it is not dropped for nothing but the grace time
 }
 
 // origin is a [mirror.Origin] in a byte.

@@ -19,6 +19,7 @@ type Plan struct {
 	Made       time.Time    `json:"made"`
 	Totals     Totals       `json:"totals"`
 	Budget     Budget       `json:"budget"`
+	Waiting    Waiting      `json:"waiting"`   // what stays for the grace time alone
 	Protection []Protection `json:"protected"` // what stays, by reason; the largest first
 	// Unreadable is how many records of the index cannot be read. What they say is not part of the plan, and what they
 	// need stays; a check of the store finds them.
@@ -92,11 +93,13 @@ func (p *Plan) look(ctx context.Context, store mirror.CollectStore) error {
 			return fmt.Errorf("list orphans: %w", err)
 		}
 		p.Budget.Held += o.Size
-		if o.Written.Before(cutoff) {
-			p.orphans = append(p.orphans, o)
-			p.Totals.Orphans++
-			p.Totals.Bytes += o.Size
+		if !o.Written.Before(cutoff) {
+			p.wait(1, o.Size, o.Written)
+			continue
 		}
+		p.orphans = append(p.orphans, o)
+		p.Totals.Orphans++
+		p.Totals.Bytes += o.Size
 	}
 	if p.opts.KeepFree.IsZero() {
 		return nil
@@ -149,6 +152,7 @@ func (p *Plan) decideAll(ctx context.Context) error {
 	})
 	p.keepIdle()
 	p.addUp()
+	p.findWaiting()
 	p.protect()
 	return nil
 }

@@ -57,6 +57,15 @@ type Protection struct {
 	Bytes  int64  `json:"bytes"`            // of these files; one with several reasons is counted for the first
 }
 
+// Waiting is what would go if it were not for the grace time.
+type Waiting struct {
+	Images int       `json:"images"` // or manifests without a tag
+	Blobs  int       `json:"blobs"`  // files, of images or alone, and orphans
+	Bytes  int64     `json:"bytes"`
+	Grace  Age       `json:"grace"`
+	Until  time.Time `json:"until,omitzero"` // when the last of it may go, unless it is used before
+}
+
 // Budget is how a plan stands to the budgets of its policy. All numbers are bytes; those of a budget that is not set are
 // zero.
 type Budget struct {
@@ -87,6 +96,8 @@ type Result struct {
 	Totals            // what went
 	Planned int64     `json:"planned"` // bytes that were to be freed
 	Budget  Budget    `json:"budget"`
+	// Waiting is what stayed for the grace time alone.
+	Waiting Waiting `json:"waiting"`
 	// Kept is how many items stayed after all, mostly because somebody used them since; Stayed are the first of them.
 	Kept   int     `json:"kept,omitempty"`
 	Stayed []Event `json:"stayed,omitempty"`

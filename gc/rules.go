@@ -50,7 +50,10 @@ func (p *planner) dropTagsOf(repo int32, tags []int32) {
 	})
 	for i, place := range tags {
 		t := p.tags.at(place)
-		t.dropped = rule.drops(i, p.age(p.nodes.at(t.node).use)) && p.staysWhatever(t.node) == "" && p.covers(rule, t.node)
+		if rule.drops(i, p.age(p.nodes.at(t.node).use)) && p.covers(rule, t.node) {
+			why := p.staysWhatever(t.node)
+			t.dropped, t.waits = why == "", why == withinGrace
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ type unit struct {
 	why   int32 // place in the planner's reasons
 	class class
 	idle  bool  // it could go, but that would free nothing
+	waits bool  // it stays for nothing but the grace time
 	size  int64 // of its files, in bytes
 	freed int64 // of those that no later unit needs
 }
@@ -110,15 +111,39 @@ func (p *planner) tagged(place int32) bool {
 	return slices.ContainsFunc(p.named.of(place), func(t int32) bool { return !p.tags.at(t).follows && !p.tags.at(t).dropped })
 }
 
+// allTagsWait reports whether a node stays for tags alone that wait for the grace time to end.
+func (p *planner) allTagsWait(place int32) bool {
+	if p.nodes.at(place).state&rooted != 0 {
+		return false
+	}
+	waiting := false
+	for _, t := range p.named.of(place) {
+		t := p.tags.at(t)
+		if !t.follows && !t.dropped && !t.waits {
+			return false
+		}
+		waiting = waiting || t.waits
+	}
+	return waiting
+}
+
 func (p *planner) makeUnit(root int32) {
 	decide := p.decide
 	if p.removal != nil {
 		decide = p.decideNamed
 	}
 	class, why := decide(root)
-	p.units = append(p.units, unit{root: root, class: class, why: p.reason(why)})
+	u := unit{root: root, class: class, why: p.reason(why)}
+	if why == withinGrace && p.removal == nil {
+		later, _ := p.judge(root)
+		u.waits = later < evictable || p.allTagsWait(root)
+	}
+	p.units = append(p.units, u)
 	p.mark(&p.brings, root, reached)
 }
+
+// withinGrace is why a unit stays that was touched a short time ago.
+const withinGrace = "used, tagged or added within the grace time"
 
 // staysWhatever says why a node stays whatever the policy is, or "".
 func (p *planner) staysWhatever(place int32) string {
@@ -129,17 +154,22 @@ func (p *planner) staysWhatever(place int32) string {
 	case n.state&inUse != 0:
 		return "in use by a transfer"
 	case n.use >= p.cutoff:
-		return "used, tagged or added within the grace time"
+		return withinGrace
 	}
 	return ""
 }
 
 // decide says whether and why a unit goes.
 func (p *planner) decide(root int32) (class, string) {
-	n := p.nodes.at(root)
 	if why := p.staysWhatever(root); why != "" {
 		return stays, why
 	}
+	return p.judge(root)
+}
+
+// judge is decide for what nothing protects for now.
+func (p *planner) judge(root int32) (class, string) {
+	n := p.nodes.at(root)
 	tags := p.named.of(root)
 	if n.state&rooted == 0 && !p.tagged(root) {
 		rule := p.ruleOf(n.repo)

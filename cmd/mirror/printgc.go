@@ -131,6 +131,9 @@ func (v *collectView) end() {
 	}
 	if v.result != nil {
 		v.shown.line(v.resultText())
+		if text := waitingText(v.result.Waiting); text != "" {
+			v.shown.line(text)
+		}
 	}
 	v.shown.end()
 }
@@ -177,6 +180,9 @@ func (v *collectView) endPlan() {
 	} else {
 		fmt.Fprintf(v.out, "%s would be freed: %s; %s are held\n", size(p.Totals.Bytes), totalsText(p.Totals), size(p.Budget.Held))
 	}
+	if text := waitingText(p.Waiting); text != "" {
+		fmt.Fprintln(v.out, text)
+	}
 	if text := budgetText(p.Budget); text != "" {
 		fmt.Fprintln(v.out, text)
 	}
@@ -199,6 +205,19 @@ func (v *collectView) endPlan() {
 		}
 		_ = t.Flush()
 	}
+}
+
+// waitingText says what the grace time holds back; "" if that is nothing.
+func waitingText(w gc.Waiting) string {
+	if w.Images+w.Blobs == 0 {
+		return ""
+	}
+	parts := count(w.Blobs, "file", "files")
+	if w.Images > 0 {
+		parts = count(w.Images, "image", "images") + ", " + parts
+	}
+	return fmt.Sprintf("%s more (%s) would go, and wait for the grace time of %s: until %s, if nobody uses them; --grace 0s waits for nothing",
+		size(w.Bytes), parts, w.Grace, w.Until.Local().Format(time.DateTime))
 }
 
 // budgetText says how a plan stands to its budgets.
