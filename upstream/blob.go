@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 
@@ -11,11 +10,12 @@ import (
 	"airmirror/mirror"
 )
 
-// StatBlob implements [mirror.Upstream]. Where a HEAD request does not tell the size, a transfer is begun that does.
+// StatBlob implements [mirror.Upstream]. Where the answer to HEAD is not clear, or
+// does not tell the size, a transfer is begun that does.
 func (c *Client) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (int64, error) {
 	t := target{kind: aBlob, repo: repo, id: d.String()}
 	a, err := c.do(ctx, http.MethodHead, t)
-	if err != nil && !headNotAllowed(err) && !denied(err) {
+	if err != nil && !unclearHead(err) {
 		return 0, err
 	}
 	if err == nil {
@@ -59,11 +59,4 @@ func (c *Client) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (i
 		return nil, 0, t.failed(a.watch.reason(nil))
 	}
 	return newTransfer(ctx, r, a, release), a.ContentLength, nil
-}
-
-// denied reports whether an answer denied access without being the registry's word, as storage services do when a link
-// that was signed for GET is asked for with HEAD.
-func denied(err error) bool {
-	var e *statusError
-	return errors.As(err, &e) && deniedStatus(e.status) && !e.denies
 }

@@ -44,6 +44,7 @@ type statusError struct {
 	status  int
 	message string
 	denies  bool // it is the registry's own word that this mirror may not have something
+	unknown bool // it is the registry's own word that it does not have something
 	signIn  bool // it came while signing in: it says nothing about the target
 	// host is who was asked while signing in, and user whose password was refused there, if one was.
 	host, user string
@@ -64,6 +65,7 @@ func (e *statusError) Refused() bool { return e.denies }
 // send those, and storage services for a link that has expired.
 func statusOf(a *answer) *statusError {
 	e := &statusError{status: a.StatusCode, denies: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
+	e.unknown = a.StatusCode == http.StatusNotFound && isJSON(a.Response) && a.from.endpoint.owns(a.Request.URL)
 	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer
 	if err == nil {
 		e.message = wordsOf(body)
@@ -119,6 +121,12 @@ func isMarkup(resp *http.Response) bool {
 		return true
 	}
 	return false
+}
+
+// isJSON reports whether an answer says that it is JSON, as the errors of registries are.
+func isJSON(resp *http.Response) bool {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
 // answered is the error for an answer that is no success.

@@ -28,11 +28,11 @@ func manifestTarget(ref mirror.Ref) target {
 	return target{kind: aManifest, repo: ref.Repo, id: ref.Tag}
 }
 
-// Resolve implements [mirror.Upstream]. Where HEAD is not allowed, or its answer leaves something out, the manifest is
-// fetched and described.
+// Resolve implements [mirror.Upstream]. Where the answer to HEAD is not clear, or leaves something out, the manifest is
+// fetched and described, as a first pull does.
 func (c *Client) Resolve(ctx context.Context, ref mirror.Ref) (v1.Descriptor, error) {
 	a, err := c.do(ctx, http.MethodHead, manifestTarget(ref))
-	if err != nil && !headNotAllowed(err) {
+	if err != nil && !unclearHead(err) {
 		return v1.Descriptor{}, err
 	}
 	if err == nil {
@@ -145,8 +145,16 @@ func bare(contentType string) string {
 	return mediaType
 }
 
-// headNotAllowed reports whether a HEAD request was answered with an error that GET may not get.
-func headNotAllowed(err error) bool {
+// errWebPage: somebody else answered.
+var errWebPage = errors.New("a web page: is there a proxy or a sign-in page in between?")
+
+// unclearHead reports whether the answer to a HEAD request leaves open what GET gets. Storage services sign their links
+// for GET, some registries know no HEAD or want another login for it, and web pages come from others. That something does
+// not exist is clear if the registry itself says so, in its own words; so is that it limits how often it may be asked.
+func unclearHead(err error) bool {
 	var e *statusError
-	return errors.As(err, &e) && (e.status == http.StatusMethodNotAllowed || e.status == http.StatusNotImplemented)
+	if !errors.As(err, &e) {
+		return errors.Is(err, errWebPage)
+	}
+	return !e.signIn && !e.unknown && e.status != http.StatusTooManyRequests
 }

@@ -132,6 +132,16 @@ func TestResolve(t *testing.T) {
 			w.Header().Set("Content-Length", "7")
 		}, "HEAD GET"},
 		"not allowed": {status(http.StatusMethodNotAllowed, "UNSUPPORTED", ""), "HEAD GET"},
+		"400":         {status(400, "UNSUPPORTED", ""), "HEAD GET"},
+		"401":         {status(401, "UNAUTHORIZED", ""), "HEAD GET"},
+		"403":         {status(403, "DENIED", ""), "HEAD GET"},
+		"403 of storage": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(403)
+		}, "HEAD GET"},
+		"404 without words": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, "HEAD GET"},
+		"500":               {status(500, "UNKNOWN", ""), "HEAD GET"},
+		"a page":            {page(200), "HEAD GET"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, seen := newNetwork(t), &log{}
@@ -152,6 +162,22 @@ func TestResolve(t *testing.T) {
 			methods := strings.ReplaceAll(strings.Join(seen.lines(), " "), " /v2/org/app/manifests/v1", "")
 			if methods != test.want {
 				t.Errorf("requests were %s, want %s", methods, test.want)
+			}
+		})
+	}
+}
+
+// TestResolveIsClear: what the registry says of HEAD in its own words is not asked again with GET.
+func TestResolveIsClear(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{"404": status(404, "MANIFEST_UNKNOWN", ""), "429": limited("60")} {
+		t.Run(name, func(t *testing.T) {
+			n, seen := newNetwork(t), &log{}
+			n.serve("registry.test", seen.wrap(answer))
+			if _, err := n.client(upstream.Options{}, "http://registry.test").Resolve(t.Context(), appTag); err == nil {
+				t.Error("no error")
+			}
+			if got := strings.Join(seen.lines(), " "); got != "HEAD /v2/org/app/manifests/v1" {
+				t.Errorf("requests were %s", got)
 			}
 		})
 	}

@@ -48,7 +48,7 @@ func (a *answer) check() error {
 	case a.StatusCode != http.StatusOK:
 		return a.about.answered(statusOf(a))
 	case isMarkup(a.Response) && (a.about.kind != aBlob || a.Request.Method == http.MethodHead):
-		return a.about.unusable("a web page: is there a proxy or a sign-in page in between?")
+		return a.about.unusable("%w", errWebPage)
 	}
 	return nil
 }
