@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 )
 
@@ -89,6 +90,8 @@ func (o Options) withDefaults() Options {
 const (
 	// maxUnknown is how many answers "does not exist" are remembered.
 	maxUnknown = 4096
+	// goneFor is how long a tag is asked for again that leads to what an upstream no longer has.
+	goneFor = time.Minute
 	// maxPushes is how many pushes are remembered, for pushesLast after a blob of them came in.
 	maxPushes  = 1024
 	pushesLast = 10 * time.Minute
@@ -107,8 +110,9 @@ type Mirror struct {
 	questions questions // for manifests and lists
 	flights   flights   // of blobs
 	unknown   *brief[error]
-	lists     *lists           // what upstreams listed
-	pushes    *brief[struct{}] // who brought blobs for which repositories
+	lists     *lists                // what upstreams listed
+	gone      *brief[digest.Digest] // by repository, the last manifest that its upstream did not have
+	pushes    *brief[struct{}]      // who brought blobs for which repositories
 	// largePushes are the pushes of large manifests that are under way.
 	largePushes chan struct{}
 	network     network
@@ -134,6 +138,7 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 		store: store, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
 		unknown: newBrief[error](maxUnknown, opts.Unknown),
 		lists:   newLists(),
+		gone:    newBrief[digest.Digest](maxUnknown, goneFor),
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
 
 		largePushes: make(chan struct{}, 2),

@@ -2,10 +2,12 @@ package mirror
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.uber.org/zap"
 )
 
@@ -76,7 +78,7 @@ func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error
 		return ref, Answer{}, err
 	}
 	var stale error
-	if m.due(ref, tag) && m.mayAsk(ctx, ref.Repo) != errLocal {
+	if (m.due(ref, tag) || m.childGone(ctx, ref.Repo, tag)) && m.mayAsk(ctx, ref.Repo) != errLocal {
 		var man Manifest
 		if man, stale = m.revalidate(ctx, ref, tag.Digest); stale == nil {
 			m.used(ctx, ref.Repo, man.Digest)
@@ -104,6 +106,25 @@ func (m *Mirror) due(ref Ref, tag Tag) bool {
 	}
 	fresh := m.opts.Fresh(ref)
 	return fresh != Forever && time.Since(tag.Checked) >= fresh
+}
+
+// childGone reports whether tag leads to an index of which the upstream just said that it has a child no more: then the
+// tag may have moved, however fresh it is. It does so once for each such answer.
+func (m *Mirror) childGone(ctx context.Context, repo Repo, tag Tag) bool {
+	gone, ok := m.gone.Get(repo.String())
+	if !ok || tag.Origin == Pushed {
+		return false
+	}
+	man, err := m.stored(Look(ctx), repo, tag.Digest)
+	if err != nil || !IsIndex(man.MediaType) {
+		return false
+	}
+	_, refs, err := ParseManifest(man.MediaType, man.Bytes)
+	if err != nil || !slices.ContainsFunc(refs.Manifests, func(desc v1.Descriptor) bool { return desc.Digest == gone }) {
+		return false
+	}
+	m.gone.Remove(repo.String())
+	return true
 }
 
 // revalidate asks upstream what a held tag points at. It returns the manifest, or why it could not be had before the
@@ -145,6 +166,9 @@ func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest)
 	}
 	if desc.Digest != held {
 		man, err := m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: desc.Digest}, ref.Tag)
+		if final(err) { // some caches serve by tag what they do not serve by digest
+			man, err = m.transferManifest(ctx, ref, ref.Tag)
+		}
 		if err != nil {
 			return man, Errorf(CodeOf(err), "it is %s there now, which cannot be fetched: %w", desc.Digest, err)
 		}
@@ -203,6 +227,9 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *FlawError) (M
 	case <-question.done:
 		if question.err != nil {
 			m.remember(ref.String(), question.err)
+			if ref.Digest != "" && final(question.err) {
+				m.gone.Add(ref.Repo.String(), ref.Digest)
+			}
 			return Manifest{}, missed(question.err)
 		}
 		return question.answer.(Manifest), nil

@@ -20,7 +20,7 @@ func (c *Client) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest
 	}
 	if err == nil {
 		a.close()
-		if a.ContentLength >= 0 {
+		if a.ContentLength >= 0 && !encoded(a.Response) {
 			return a.ContentLength, nil
 		}
 	}
@@ -57,6 +57,9 @@ func (c *Client) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (i
 		a.close()
 		release()
 		return nil, 0, t.failed(a.watch.reason(nil))
+	}
+	if encoded(a.Response) {
+		return newDecoder(newTransfer(ctx, r, a, release)), -1, nil
 	}
 	return newTransfer(ctx, r, a, release), a.ContentLength, nil
 }

@@ -68,6 +68,18 @@
 //	the API below a path                         Artifactory, k3s and containerd URLs of endpoints with /v2 in them
 //	                                             with override_path
 //
+// # How registries answer
+//
+//	what they do                                 who does it                     what is done
+//	HEAD is 400, 401, 403, 405, 500 or XML       GitLab's dependency proxy, S3   GET, by tag, as at the first pull
+//	404 to HEAD without words                    caches and gateways             the same
+//	a new digest by tag that is 404 by digest    mirror.gcr.io, spegel           GET by tag (package mirror)
+//	no digest, no length, a vague Content-Type   registry.access.redhat.com      GET; the digest is computed, the type read
+//	a Content-Type that the document denies      proxies and static hosting      what the document says counts
+//	Content-Encoding: gzip though nobody asked   CDNs, registry.access.redhat.com decoded, unless its digest or a tar archive
+//	                                                                             in it says that it is meant as it is
+//	signed manifests of schema 1                 Quay, old images                refused with that reason
+//
 // A blob is not verified here, but bytes of one transfer are of one blob, as far as can be told before its digest: parts
 // must fit, and an upstream that starts over is compared with what was read before.
 package upstream

@@ -60,11 +60,16 @@ func (c *Client) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest,
 	if err != nil {
 		return mirror.Manifest{}, err
 	}
+	said, err := mirror.ParseDigest(a.Header.Get(digestHeader))
+	if err != nil {
+		said = "" // there is none, or of an algorithm that cannot be checked
+	}
+	body = a.decoded(body, mirror.MaxManifestSize, ref.Digest, said)
 	if len(body) > mirror.MaxManifestSize {
 		return mirror.Manifest{}, mirror.Errorf(mirror.CodeManifestTooLarge,
 			"%s of upstream %s is larger than %d bytes", t, ref.Repo.Host, mirror.MaxManifestSize)
 	}
-	d, err := t.verify(ref.Digest, a.Header.Get(digestHeader), body)
+	d, err := t.verify(ref.Digest, said, body)
 	if err != nil {
 		return mirror.Manifest{}, err
 	}
@@ -77,16 +82,16 @@ func (c *Client) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest,
 
 // verify returns the digest of a manifest: the one that was asked for, the one that the registry says, or its sha256.
 // Both of the former must be true.
-func (t target) verify(want digest.Digest, said string, body []byte) (digest.Digest, error) {
-	header, err := mirror.ParseDigest(said)
-	if err != nil {
-		header = "" // there is none, or of an algorithm that cannot be checked
-	}
+func (t target) verify(want, said digest.Digest, body []byte) (digest.Digest, error) {
+	header := said
 	for _, d := range []digest.Digest{want, header} {
 		if d == "" {
 			continue
 		}
 		if got := d.Algorithm().FromBytes(body); got != d {
+			if signedSchema1(body) {
+				return "", t.unusable("a signed manifest of schema 1, whose digest is not that of its bytes: no registry of today can keep it; push the image again with a newer docker")
+			}
 			return "", t.unusable("bytes whose digest is %s, not %s", got, d)
 		}
 	}
@@ -111,17 +116,31 @@ func (t target) mediaType(contentType string, body []byte) (string, error) {
 		said = ""
 	}
 	mediaType, _, err := mirror.ParseManifest(said, body)
+	if err != nil && said != "" { // the digest vouches for what the bytes say, and nothing for the header
+		if inside, _, again := mirror.ParseManifest("", body); again == nil {
+			return inside, nil
+		}
+	}
 	if err != nil {
 		return "", t.unusable("what is not valid: %w", err)
 	}
 	return mediaType, nil
 }
 
+// signedSchema1 reports whether a manifest is of the format that Docker had before 2016, with signatures in it.
+func signedSchema1(body []byte) bool {
+	var doc struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		Signatures    []json.RawMessage `json:"signatures"`
+	}
+	return json.Unmarshal(body, &doc) == nil && doc.SchemaVersion == 1 && len(doc.Signatures) > 0
+}
+
 // describe makes a descriptor of a HEAD answer, if it has everything.
 func describe(resp *http.Response) (v1.Descriptor, bool) {
 	d, err := mirror.ParseDigest(resp.Header.Get(digestHeader))
 	contentType := resp.Header.Get("Content-Type")
-	if err != nil || isVague(contentType) || resp.ContentLength <= 0 {
+	if err != nil || isVague(contentType) || resp.ContentLength <= 0 || encoded(resp) {
 		return v1.Descriptor{}, false
 	}
 	return v1.Descriptor{MediaType: bare(contentType), Digest: d, Size: resp.ContentLength}, true
