@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -131,10 +132,18 @@ var ownedMark = []byte(`"owned":true`)
 func (s *Store) Awaiting(ctx context.Context, repo mirror.Repo, d digest.Digest) (by []digest.Digest, err error) {
 	err = s.index.View(ctx, func(tx ReadTx) error {
 		by = nil
-		for k := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
-			if manifest := digest.Digest(lastPart(k)); manifest != d {
-				by = append(by, manifest)
+		for k, value := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
+			manifest := digest.Digest(lastPart(k))
+			if manifest == d {
+				continue
 			}
+			if bytes.Contains(value, ownedMark) {
+				record, _, err := get[manifestRecord](tx, tableManifests, content{repo, manifest}.key())
+				if err != nil || slices.Contains(record.Children, d) {
+					continue // an index is valid without its children
+				}
+			}
+			by = append(by, manifest)
 		}
 		return nil
 	})

@@ -126,7 +126,7 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 	if err != nil {
 		return &storeFault{err}
 	}
-	if err := m.room(stat.Size); err != nil {
+	if err := m.room(max(0, stat.Size)); err != nil {
 		return &storeFault{err}
 	}
 	if stat.Held && !stat.Linked { // only the right to read it is missing, and the upstream gives that
@@ -143,7 +143,7 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 		return err
 	}
 	defer body.Close()
-	if stat.Awaited {
+	if stat.Needed { // the size of what is merely named is nobody's word to be relied on
 		if size >= 0 && size != stat.Size {
 			return Errorf(CodeUnavailable, "the upstream sends %d bytes, the manifest says %d", size, stat.Size)
 		}

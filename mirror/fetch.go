@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // FetchOptions say what of an image is fetched. The zero value works: all of it, without what refers to it.
@@ -108,7 +107,7 @@ type fetch struct {
 	repo    Repo
 	opts    FetchOptions
 	seen    map[digest.Digest]bool
-	missing []v1.Descriptor // blobs
+	missing []part // blobs
 	// stored: the manifest that the image begins with was stored before.
 	stored bool
 	// platforms are those that are asked for, declined those that the image is for beside them. accepted: some of what was

@@ -2,44 +2,142 @@ package mirror
 
 import (
 	"context"
+	"errors"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 )
 
-func (f *fetch) blob(ctx context.Context, desc v1.Descriptor) {
-	if f.seen[desc.Digest] {
+// part is something that a manifest names, to be fetched as a blob.
+type part struct {
+	v1.Descriptor      // the size is -1 if that is not known
+	either        bool // it may be a manifest instead
+	optional      bool // it is no failure if nobody has it
+}
+
+func (f *fetch) blob(ctx context.Context, p part) {
+	if f.seen[p.Digest] {
 		return
 	}
-	f.seen[desc.Digest] = true
-	f.got.Blobs++
-	f.got.Bytes += desc.Size
-	stat, err := f.m.store.StatBlob(ctx, f.repo, desc.Digest)
+	f.seen[p.Digest] = true
+	stat, err := f.m.store.StatBlob(ctx, f.repo, p.Digest)
 	switch {
 	case err != nil:
 		f.fail(err)
 	case !stat.Held || !stat.Linked:
-		f.missing = append(f.missing, desc)
+		f.missing = append(f.missing, p)
 		if !f.opts.DryRun {
-			f.opts.Progress.Expect(desc.Size)
+			f.opts.Progress.Expect(max(0, p.Size))
+		}
+	case p.Size < 0:
+		p.Size = stat.Size
+	}
+	f.count(1, p.Size)
+}
+
+// count counts blobs.
+func (f *fetch) count(n int, size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got.Blobs += n
+	f.got.Bytes += int64(n) * max(0, size)
+}
+
+// either fetches what may be a blob or a manifest: as what it is stored, or as what its media type says. Where there is
+// none, the other one is tried.
+func (f *fetch) either(ctx context.Context, p part) {
+	if f.seen[p.Digest] {
+		return
+	}
+	if man, err := f.m.stored(ctx, f.repo, p.Digest); err == nil {
+		f.manifest(ctx, man, false)
+		return
+	}
+	if p.MediaType != "" && SoundsLikeManifest(p.MediaType) && !f.isStored(ctx, p.Digest) {
+		man, _, err := f.find(ctx, Ref{Repo: f.repo, Digest: p.Digest})
+		if err == nil {
+			f.manifest(ctx, man, false)
+			return
+		}
+	}
+	f.blob(ctx, p)
+}
+
+// isStored reports whether a blob is stored and readable.
+func (f *fetch) isStored(ctx context.Context, d digest.Digest) bool {
+	stat, err := f.m.store.StatBlob(ctx, f.repo, d)
+	return err == nil && stat.Held && stat.Linked
+}
+
+// isBlob reports whether there is a blob of that digest, here or upstream.
+func (f *fetch) isBlob(ctx context.Context, d digest.Digest) bool {
+	if f.isStored(ctx, d) {
+		return true
+	}
+	if f.m.mayFetch(ctx, f.repo) != nil {
+		return false
+	}
+	_, err := f.m.askBlob(ctx, f.repo, d)
+	return err == nil
+}
+
+// absent reports whether err says that something does not exist; also of a repository for which nobody is asked.
+func absent(err error) bool {
+	return final(err) && CodeOf(err) != CodeDenied || errors.Is(err, errLocal)
+}
+
+// blobs fetches what is missing, in as many transfers at a time as was asked for. What turns out not to be a blob may be a
+// manifest, which brings more blobs.
+func (f *fetch) blobs(ctx context.Context) {
+	for len(f.missing) > 0 {
+		missing := f.missing
+		f.missing = nil
+		for _, p := range f.blobsOnce(ctx, missing) {
+			f.asManifest(ctx, p)
 		}
 	}
 }
 
-// blobs fetches what is missing, in as many transfers at a time as was asked for.
-func (f *fetch) blobs(ctx context.Context) {
+// blobsOnce returns those of the parts that are no blobs and may be manifests.
+func (f *fetch) blobsOnce(ctx context.Context, parts []part) (others []part) {
 	var group errgroup.Group
 	group.SetLimit(f.opts.Parallel)
-	for _, desc := range f.missing {
+	for _, p := range parts {
 		group.Go(func() error {
-			if err := f.transfer(ctx, desc); err != nil {
+			err := f.transfer(ctx, p.Descriptor)
+			why := err
+			if cause := errors.Unwrap(err); cause != nil {
+				why = cause
+			}
+			switch {
+			case err == nil:
+			case p.either && absent(why):
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				others = append(others, p)
+			case !p.optional || !absent(why):
 				f.fail(err)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // failures are gathered
+	return others
+}
+
+// asManifest fetches what is no blob.
+func (f *fetch) asManifest(ctx context.Context, p part) {
+	delete(f.seen, p.Digest)
+	f.count(-1, p.Size)
+	ref := Ref{Repo: f.repo, Digest: p.Digest}
+	man, _, err := f.find(ctx, ref)
+	switch {
+	case err == nil:
+		f.manifest(ctx, man, false)
+	case !p.optional || !absent(err):
+		f.fail(f.unheld(ctx, ref, err))
+	}
 }
 
 func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
@@ -58,8 +156,15 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 		return unheld(CodeBlobUnknown, ref, why)
 	}
 	if f.opts.DryRun {
+		size := desc.Size
+		if size < 0 { // nor is it known that there is one
+			var err error
+			if size, err = f.m.askBlob(ctx, f.repo, desc.Digest); err != nil {
+				return unheld(CodeBlobUnknown, ref, err)
+			}
+		}
 		f.mu.Lock()
-		f.got.New += desc.Size
+		f.got.New += max(0, size)
 		f.mu.Unlock()
 		return nil
 	}
@@ -68,7 +173,15 @@ func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
 		return err
 	}
 	defer f.m.flights.leave(flight, leaves)
-	err = flight.follow(ctx, desc.Size, f.opts.Progress)
+	size := desc.Size
+	if size < 0 {
+		if size, err = flight.sized(ctx); err == nil {
+			f.opts.Progress.Expect(max(0, size))
+		}
+	}
+	if err == nil {
+		err = flight.follow(ctx, size, f.opts.Progress)
+	}
 	switch {
 	case err == nil:
 		f.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // unheld is the error for a manifest that find has an error for.
@@ -100,27 +101,40 @@ func (f *fetch) manifest(ctx context.Context, man Manifest, asked bool) {
 		return
 	}
 	for _, desc := range refs.Blobs {
-		f.blob(ctx, desc)
+		f.blob(ctx, part{Descriptor: desc})
+	}
+	for _, desc := range refs.Nondistributable {
+		f.blob(ctx, part{Descriptor: desc, optional: f.m.opts.IgnoreNondistributable})
 	}
 	for _, desc := range f.selected(refs.Manifests) {
-		f.child(ctx, desc.Digest, desc.Platform == nil)
+		f.child(ctx, desc, desc.Platform == nil)
+	}
+	for _, desc := range f.selected(refs.Entries) {
+		f.either(ctx, part{Descriptor: desc, either: true})
+	}
+	for _, desc := range refs.Named {
+		f.either(ctx, part{Descriptor: desc, either: true, optional: true})
 	}
 	if f.opts.Referrers {
 		f.referrers(ctx, man.Digest)
 	}
 }
 
-func (f *fetch) child(ctx context.Context, d digest.Digest, asked bool) {
-	if f.seen[d] {
+// child fetches an entry of an index that is called a manifest. Where there is none, it may be a blob.
+func (f *fetch) child(ctx context.Context, desc v1.Descriptor, asked bool) {
+	if f.seen[desc.Digest] {
 		return
 	}
-	ref := Ref{Repo: f.repo, Digest: d}
+	ref := Ref{Repo: f.repo, Digest: desc.Digest}
 	man, _, err := f.find(ctx, ref)
-	if err != nil {
+	switch {
+	case err == nil:
+		f.manifest(ctx, man, asked)
+	case absent(err) && f.isBlob(ctx, desc.Digest):
+		f.blob(ctx, part{Descriptor: desc})
+	default:
 		f.fail(f.unheld(ctx, ref, err))
-		return
 	}
-	f.manifest(ctx, man, asked)
 }
 
 // referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses.
@@ -134,7 +148,7 @@ func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 			f.unlisted(Errorf(CodeUnavailable, "cannot tell what refers to %s@%s: %w", f.repo, d, err))
 		}
 		for _, desc := range list.Items {
-			f.child(ctx, desc.Digest, false)
+			f.child(ctx, desc, false)
 			after = desc.Digest
 		}
 		more = list.More && ctx.Err() == nil

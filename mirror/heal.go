@@ -54,7 +54,7 @@ func (m *Mirror) lost(ref Ref, found *FlawError, why error) error {
 
 // lostBlob is lost for a blob, of which a repository that asks no upstream lacks only what it lost.
 func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *FlawError, why error) error {
-	if stat, err := m.store.StatBlob(Look(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && stat.Awaited && !stat.Held {
+	if stat, err := m.store.StatBlob(Look(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && (stat.Needed || stat.Linked) && !stat.Held {
 		found = &FlawError{Flaw{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}}
 	}
 	return m.lost(ref, found, why)

@@ -181,31 +181,47 @@ func (m *Mirror) weigh(ctx context.Context, repo Repo, d digest.Digest, seen map
 	if err != nil {
 		return 0, missing, err
 	}
-	for _, desc := range refs.Blobs {
+	for role, desc := range refs.Owned() {
 		if seen[desc.Digest] {
 			continue
 		}
-		seen[desc.Digest] = true
-		total = sum(total, desc.Size)
-		stat, err := m.store.StatBlob(ctx, repo, desc.Digest)
-		if err != nil {
-			return 0, missing, err
+		var t int64
+		var less shortage
+		if role == RoleManifest {
+			t, less, err = m.weighChild(ctx, repo, desc, seen)
+		} else {
+			t, less, err = m.weighPart(ctx, repo, role, desc, man.Origin, seen)
 		}
-		if !stat.Held || !stat.Linked {
-			missing.count, missing.bytes = missing.count+1, sum(missing.bytes, desc.Size)
-		}
-	}
-	for _, desc := range refs.Manifests {
-		if seen[desc.Digest] {
-			continue
-		}
-		t, less, err := m.weighChild(ctx, repo, desc, seen)
 		if err != nil {
 			return 0, missing, err
 		}
 		total, missing.count, missing.bytes = sum(total, t), missing.count+less.count, sum(missing.bytes, less.bytes)
 	}
 	return total, missing, nil
+}
+
+// weighPart weighs what is a blob, or may be one. What a manifest of an unknown type names is missing if an upstream may
+// have it, or if it was here: whoever pushed it need not have had it.
+func (m *Mirror) weighPart(ctx context.Context, repo Repo, role Role, desc v1.Descriptor, origin Origin, seen map[digest.Digest]bool) (int64, shortage, error) {
+	stat, err := m.store.StatBlob(ctx, repo, desc.Digest)
+	if err != nil {
+		return 0, shortage{}, err
+	}
+	if stat.Held && stat.Linked {
+		seen[desc.Digest] = true
+		return stat.Size, shortage{}, nil
+	}
+	if role == RoleEntry || role == RoleNamed {
+		if total, missing, err := m.weigh(ctx, repo, desc.Digest, seen); CodeOf(err) != CodeManifestUnknown {
+			return total, missing, err
+		}
+	}
+	seen[desc.Digest] = true
+	size := max(0, desc.Size)
+	if role == RoleNondistributable && m.opts.IgnoreNondistributable || role == RoleNamed && origin != Mirrored && !stat.Linked {
+		return 0, shortage{}, nil
+	}
+	return size, shortage{count: 1, bytes: size}, nil
 }
 
 // sum adds sizes that manifests of others claim: more than there can be is as much as there can be.
@@ -220,6 +236,9 @@ func sum(a, b int64) int64 {
 func (m *Mirror) weighChild(ctx context.Context, repo Repo, desc v1.Descriptor, seen map[digest.Digest]bool) (int64, shortage, error) {
 	total, missing, err := m.weigh(ctx, repo, desc.Digest, seen)
 	if CodeOf(err) == CodeManifestUnknown {
+		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held && stat.Linked { // it is a blob
+			return stat.Size, shortage{}, err
+		}
 		return 0, shortage{count: 1, bytes: desc.Size}, nil
 	}
 	return total, missing, err

@@ -26,6 +26,9 @@ type Options struct {
 	// Complete says whether the rest of an image of repo is fetched when it is pulled, and with it what refers to it.
 	// Nil means neither.
 	Complete func(Repo) (images, referrers bool)
+	// IgnoreNondistributable has images count as complete without their nondistributable layers, which some registries do
+	// not have. They are fetched where they can be had, and stored and copied, all the same.
+	IgnoreNondistributable bool
 	// Parallel is how many blobs are fetched at a time to complete images; 2 if it is zero.
 	Parallel int
 	// Patience is how long a client waits for an upstream when there is a held answer to fall back on; 700 ms if it

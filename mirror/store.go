@@ -49,7 +49,7 @@ type BlobStore interface {
 	// Receive begins to take in a blob that is expected to have digest d. If d is empty, the blob is held under whatever
 	// sha256 digest it turns out to have.
 	Receive(ctx context.Context, d digest.Digest) (Incoming, error)
-	// Awaiting lists the manifests of repo that point at d.
+	// Awaiting lists the manifests of repo that name blob d, but for indexes that call it a manifest.
 	Awaiting(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
 	// Mount links d, held in from, to repo; with a zero from, held anywhere. [CodeBlobUnknown] where it is not.
 	Mount(ctx context.Context, repo, from Repo, d digest.Digest) (size int64, err error)
