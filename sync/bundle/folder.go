@@ -130,11 +130,20 @@ func (f *folder) walk() error {
 			continue
 		}
 		f.list = append(f.list, listed{File{desc.Digest, desc.Size}, true})
-		queue = append(queue, refs.Manifests...)
-		for _, blob := range refs.Blobs {
-			if !seen[blob.Digest] {
-				seen[blob.Digest] = true
-				blobs = append(blobs, listed{File{blob.Digest, blob.Size}, false})
+		for role, named := range refs.Owned() {
+			manifest := role == mirror.RoleManifest || role > mirror.RoleManifest && named.MediaType != "" && mirror.SoundsLikeManifest(named.MediaType)
+			switch {
+			case seen[named.Digest]:
+			case manifest && named.Size >= 0:
+				queue = append(queue, named)
+			case role == mirror.RoleBlob:
+				seen[named.Digest] = true
+				blobs = append(blobs, listed{File{named.Digest, named.Size}, false})
+			default: // what a manifest does not need may have any size
+				seen[named.Digest] = true
+				if info, err := f.root.Stat(filepath.FromSlash(blobName(named.Digest))); err == nil {
+					blobs = append(blobs, listed{File{named.Digest, info.Size()}, false})
+				}
 			}
 		}
 		if len(queue)+len(f.list)+len(blobs) > f.limits.Entries {

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -34,7 +35,15 @@ type item struct {
 	self      blob
 	mediaType string
 	blobs     []blob
+	owned     []owned
+	with      []digest.Digest // those of owned that the place has
 	children  []digest.Digest
+}
+
+// owned is what a manifest names and does not need, to be had as a blob unless it is a manifest.
+type owned struct {
+	blob // the size is -1 if it is not known
+	role mirror.Role
 }
 
 func (i *item) String() string { return i.of.name + "@" + i.self.digest.String() }
@@ -50,7 +59,7 @@ func (t tag) String() string { return t.of.name + ":" + t.name }
 
 func (b *batch) add(i *item) {
 	b.items = append(b.items, i)
-	b.blobs += len(i.blobs) + len(i.children)
+	b.blobs += len(i.blobs) + len(i.owned)
 	b.bytes += len(i.self.bytes)
 }
 
@@ -101,6 +110,9 @@ func (b *batch) obtain(ctx context.Context) error {
 		return err
 	}
 	b.keep(func(i *item) error { return i.childFails() })
+	if err := b.obtainOwned(ctx); err != nil {
+		return err
+	}
 	return b.obtainEach(ctx, lacks, func(i *item) []blob { return []blob{i.self} })
 }
 
@@ -137,6 +149,38 @@ func (b *batch) obtainEach(ctx context.Context, lacks map[need]*lack, of func(*i
 		return nil
 	})
 	return nil
+}
+
+// obtainOwned sees to it that what manifests own is stored. What is told to be left out is what the place should have: the
+// entries of an index and nondistributable layers. An index may lack manifests, and a manifest of an unknown type may name
+// what is nowhere. What could not be had this time leaves the manifest out.
+func (b *batch) obtainOwned(ctx context.Context) error {
+	wrong := make(map[*item]error)
+	for _, i := range b.items {
+		for _, o := range i.owned {
+			if i.of.manifests[o.digest] == taken || b.has(i.of, o.digest) {
+				continue
+			}
+			err := b.run.own(ctx, i.of.name, o.blob)
+			switch {
+			case ends(ctx, err):
+				return endOf(ctx, err)
+			case err == nil:
+				i.with = append(i.with, o.digest)
+			case outcomeOf(err) != lacking:
+				wrong[i] = err
+			case o.role == mirror.RoleEntry || o.role == mirror.RoleNondistributable || !absent(err):
+				b.leaveOf(i.of, i.of.name+"@"+o.digest.String(), err)
+			}
+		}
+	}
+	b.keep(func(i *item) error { return wrong[i] })
+	return nil
+}
+
+// has reports whether a manifest is in the batch.
+func (b *batch) has(s *repository, d digest.Digest) bool {
+	return slices.ContainsFunc(b.items, func(i *item) bool { return i.of == s && i.self.digest == d })
 }
 
 // keep leaves out the items that f has an error for.

@@ -118,9 +118,10 @@ func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err e
 		return false, err
 	case !info.Mode().IsRegular():
 		return false, mirror.Errorf(mirror.CodeUnsupported, "blob %s is no file", b.digest)
-	case info.Size() != b.size:
+	case b.size >= 0 && info.Size() != b.size:
 		return false, mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, info.Size(), b.size)
 	}
+	b.size = info.Size()
 	f.progress.Expect(b.size)
 	linked, err = f.store.TakeFile(ctx, b.digest, file)
 	f.progress.Did(b.size)
@@ -137,6 +138,15 @@ func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err e
 		return false, fmt.Errorf("blob %s cannot be read: %w", b.digest, unreadable)
 	}
 	return false, &fault{err}
+}
+
+// has implements [place]. A blob that a manifest need not have is the repository's only if that has a link to it.
+func (f *folder) has(_ context.Context, name string, d digest.Digest) error {
+	_, err := f.link(path.Join(repositories, name, "_layers", d.Algorithm().String(), d.Encoded()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return mirror.Errorf(mirror.CodeBlobUnknown, "the repository does not have blob %s", d)
+	}
+	return err
 }
 
 // readable reads a file to see whether that can be done.

@@ -120,6 +120,12 @@ func (l *live) take(ctx context.Context, name string, b blob) (linked bool, err 
 		return false, err
 	}
 	defer body.Close()
+	if b.size < 0 {
+		b.size = size
+	}
+	if b.size < 0 { // nobody knows it
+		return false, l.receive(ctx, b, body)
+	}
 	if size >= 0 && size != b.size {
 		return false, errSize(b)
 	}
@@ -127,6 +133,15 @@ func (l *live) take(ctx context.Context, name string, b blob) (linked bool, err 
 	w := &watched{Reader: io.LimitReader(body, b.size+1), progress: l.progress, left: b.size}
 	defer func() { w.did(w.left) }() // there is no more to come of it
 	return false, l.receive(ctx, b, w)
+}
+
+// has implements [place].
+func (l *live) has(ctx context.Context, name string, d digest.Digest) error {
+	body, _, err := l.source.Blob(ctx, l.repo(name), d)
+	if err == nil {
+		body.Close()
+	}
+	return err
 }
 
 func errSize(b blob) error {
@@ -147,7 +162,7 @@ func (l *live) receive(ctx context.Context, b blob, r io.Reader) error {
 		return source.err
 	case err != nil:
 		return &fault{err}
-	case n != b.size:
+	case b.size >= 0 && n != b.size:
 		return errSize(b)
 	}
 	if err := in.Verify(); err != nil {

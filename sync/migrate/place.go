@@ -26,6 +26,8 @@ type place interface {
 	// take takes a blob or, if there are bytes, a manifest into the store. It is not held there; linked is as
 	// [mirror.CarryStore.TakeFile] says.
 	take(ctx context.Context, name string, b blob) (linked bool, err error)
+	// has reports with [mirror.CodeBlobUnknown] that the repository does not have a blob, which is stored here.
+	has(ctx context.Context, name string, d digest.Digest) error
 }
 
 // root is where a walk through a repository begins.
@@ -46,7 +48,7 @@ func (r root) of(name string) string {
 	return name
 }
 
-// blob is content to be taken. size is in bytes, and verified by who takes it.
+// blob is content to be taken. size is in bytes, and verified by who takes it; it is -1 if it is not known.
 type blob struct {
 	digest digest.Digest
 	size   int64
@@ -81,6 +83,9 @@ func outcomeOf(err error) outcome {
 	}
 	return failing
 }
+
+// absent reports whether err says that the place does not have something, and not that it is wrong.
+func absent(err error) bool { return unknown(err) || mirror.CodeOf(err) == mirror.CodeBlobUnknown }
 
 // unknown reports whether err says that the place does not have a manifest.
 func unknown(err error) bool {

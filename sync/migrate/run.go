@@ -138,6 +138,24 @@ func (r *run) obtain(ctx context.Context, name string, b blob) error {
 	}
 }
 
+// own sees to it that what a manifest of a repository names is stored, if that repository has it at the place.
+func (r *run) own(ctx context.Context, name string, b blob) error {
+	_, err := r.store.Held(ctx, b.digest)
+	switch {
+	case err == nil:
+		return r.place.has(ctx, name, b.digest)
+	case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
+		return &fault{err}
+	}
+	if f, ok := r.place.(*folder); ok { // its content is not kept by repository
+		if err := f.has(ctx, name, b.digest); err != nil {
+			return err
+		}
+	}
+	_, err, _ = r.flights.Do(b.digest.String()+" "+name, func() (any, error) { return nil, r.take(ctx, name, b) })
+	return err
+}
+
 func (r *run) take(ctx context.Context, name string, b blob) error {
 	select {
 	case r.budget <- struct{}{}:
@@ -149,6 +167,11 @@ func (r *run) take(ctx context.Context, name string, b blob) error {
 	linked, err := r.place.take(ctx, name, b)
 	if err != nil {
 		return err
+	}
+	if b.size < 0 {
+		if b.size, err = r.store.Held(ctx, b.digest); err != nil {
+			return &fault{err}
+		}
 	}
 	r.count(func(s *Summary) {
 		s.Blobs++

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
 )
@@ -144,10 +146,26 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 	for _, desc := range refs.Blobs {
 		i.blobs = append(i.blobs, blob{digest: desc.Digest, size: desc.Size})
 	}
-	for _, desc := range refs.Manifests {
-		i.children = append(i.children, desc.Digest)
+	for role, desc := range refs.Owned() {
+		switch {
+		case role == mirror.RoleBlob:
+			continue
+		case role == mirror.RoleManifest || role > mirror.RoleManifest && mayBeManifest(desc):
+			i.children = append(i.children, desc.Digest)
+		}
+		o := owned{blob{digest: desc.Digest, size: desc.Size}, role}
+		if role >= mirror.RoleManifest { // what is named need not be as large as is said
+			o.size = -1
+		}
+		i.owned = append(i.owned, o)
 	}
 	return i, nil
+}
+
+// mayBeManifest reports whether it is worth looking whether what does not need to be a manifest is one.
+func mayBeManifest(desc v1.Descriptor) bool {
+	return desc.Size <= mirror.MaxManifestSize && desc.MediaType != "" &&
+		(mirror.SoundsLikeManifest(desc.MediaType) || strings.HasSuffix(desc.MediaType, "json"))
 }
 
 // schema1 reports whether a manifest is one of Docker's before 2016: https://distribution.github.io/distribution/spec/deprecated-schema-v1/

@@ -48,7 +48,7 @@ func together(ctx context.Context, n int, f func(from, to int) error, bad func(i
 func (b *batch) carry(ctx context.Context) error {
 	list := make([]mirror.Carried, len(b.items))
 	for n, i := range b.items {
-		list[n] = mirror.Carried{Repo: i.of.repo, Digest: i.self.digest, MediaType: i.mediaType, Origin: b.how.origin, Local: b.how.local}
+		list[n] = mirror.Carried{Repo: i.of.repo, Digest: i.self.digest, MediaType: i.mediaType, Origin: b.how.origin, Local: b.how.local, With: i.with}
 	}
 	wrong := make(map[*item]error)
 	if err := together(ctx, len(list), func(from, to int) error {

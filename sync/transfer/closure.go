@@ -53,10 +53,18 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	if err != nil {
 		return nil, "", err
 	}
-	if err := p.lacks(ctx, at.repo, refs.Blobs); err != nil {
+	required := refs.Blobs
+	if !p.c.opts.IgnoreNondistributable {
+		required = slices.Concat(refs.Blobs, refs.Nondistributable)
+	}
+	if err := p.lacks(ctx, at.repo, required); err != nil {
 		return nil, "", err
 	}
 	children, platforms, err := p.children(ctx, at.repo, refs.Manifests, lenient, depth)
+	if err != nil {
+		return nil, "", err
+	}
+	owned, err := p.owned(ctx, at.repo, man.Origin, &refs, lenient, depth)
 	if err != nil {
 		return nil, "", err
 	}
@@ -67,8 +75,8 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	for _, desc := range refs.Blobs {
 		it.need(p.item(desc.Digest, desc.Size))
 	}
-	for _, child := range children {
-		it.need(child)
+	for _, other := range slices.Concat(children, owned) {
+		it.need(other)
 	}
 	if p.req.Referrers {
 		err = p.referrers(ctx, at, lenient)
@@ -162,6 +170,16 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, entries []v1.D
 			}
 		}
 		w := p.walk(ctx, at, lenient, depth+1)
+		if w.err == errNotHeld {
+			blob, err := p.blob(ctx, repo, desc.Digest)
+			if err != nil {
+				return nil, nil, err
+			}
+			if blob != nil {
+				whole = append(whole, blob)
+				continue
+			}
+		}
 		switch {
 		case w.err == nil:
 			whole = append(whole, w.item)

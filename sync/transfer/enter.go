@@ -47,7 +47,7 @@ func (in *importing) carry(ctx context.Context, list []manifest) error {
 					return err
 				}
 			}
-			batch = append(batch, mirror.Carried{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i]})
+			batch = append(batch, mirror.Carried{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i], With: m.with})
 			points += m.points
 		}
 	}

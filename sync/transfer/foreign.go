@@ -37,7 +37,7 @@ func (in *importing) foreign(ctx context.Context) error {
 	if err := in.takeRoots(ctx, roots, came); err != nil {
 		return err
 	}
-	t := &tree{content: came, guard: &in.guard, seen: make(map[digest.Digest]*branch)}
+	t := &tree{content: came, guard: &in.guard, came: in.had, seen: make(map[digest.Digest]*branch)}
 	found, err := in.name(ctx, t, roots)
 	if err != nil {
 		return err
@@ -52,6 +52,7 @@ func (in *importing) takeAll(ctx context.Context) error {
 	err := in.eachEntry(func(e *bundle.Entry) error {
 		if e.Digest != "" {
 			in.protect(e.Digest)
+			in.had[e.Digest] = e.Size
 			if held, err := in.c.held(ctx, e.Digest, e.Size); err != nil || held {
 				in.Did(e.Size)
 				return err
@@ -241,7 +242,7 @@ func (in *importing) readDry(ctx context.Context, to *dryContent) error {
 		} else if !held {
 			in.brought[d] = e.Size
 		}
-		to.sizes[d] = e.Size
+		to.sizes[d], in.had[d] = e.Size, e.Size
 		if data := bytes.TrimLeft(kept.Bytes(), " \t\r\n"); len(data) > 0 && data[0] == '{' {
 			to.data[d] = slices.Clip(kept.Bytes())
 			to.kept += kept.Len()

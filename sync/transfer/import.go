@@ -52,6 +52,7 @@ type importing struct {
 
 	mu      sync.Mutex
 	brought map[digest.Digest]int64 // what was committed, or would be in a dry run; by its size
+	had     map[digest.Digest]int64 // what the archive has, if it is no bundle; by its size
 }
 
 // Import takes in what is read of body: a bundle, a volume of one, an OCI image layout or what docker save wrote. tell is
@@ -59,7 +60,7 @@ type importing struct {
 // for what is kept if that fails. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and codes of malformed manifests
 // mean that the archive is at fault. What does not have to be read of body is left.
 func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader, tell func(Event)) (Summary, error) {
-	in := &importing{teller: newTeller(tell), guard: guard{store: c.store}, c: c, req: req, lacks: make(map[digest.Digest]bool), brought: make(map[digest.Digest]int64)}
+	in := &importing{teller: newTeller(tell), guard: guard{store: c.store}, c: c, req: req, lacks: make(map[digest.Digest]bool), brought: make(map[digest.Digest]int64), had: make(map[digest.Digest]int64)}
 	defer in.Close()
 	defer in.release()
 	ctx = mirror.Look(ctx)

@@ -54,18 +54,25 @@ func (in *importing) inspectOne(ctx context.Context, m *manifest, sizes map[dige
 	if err != nil {
 		return mirror.Errorf(mirror.CodeOf(err), "manifest %s: %w", m.digest, err)
 	}
-	m.index, m.points = mirror.IsIndex(mediaType), len(refs.Blobs)+len(refs.Manifests)
+	m.index = mirror.IsIndex(mediaType)
 	for _, desc := range refs.Blobs {
 		if err := in.has(ctx, m.digest, desc, sizes); err != nil {
 			return err
 		}
 	}
-	for _, desc := range refs.Manifests {
+	for role, desc := range refs.Owned() {
+		m.points++
+		if role == mirror.RoleBlob {
+			continue
+		}
 		if i, here := places[desc.Digest]; here {
 			m.children = append(m.children, in.listed[i].digest)
 		}
+		if _, here := sizes[desc.Digest]; here {
+			m.with = append(m.with, desc.Digest)
+		}
 	}
-	if m.index && len(refs.Manifests) > 0 && len(m.children) == 0 {
+	if m.index && len(refs.Manifests) > 0 && len(m.with) == 0 {
 		return mirror.Errorf(mirror.CodeBundleInvalid, "index %s has none of its manifests with it", m.digest)
 	}
 	return nil

@@ -20,6 +20,7 @@ type manifest struct {
 	index    bool
 	points   int             // at how many others
 	children []digest.Digest // that are entered, too
+	with     []digest.Digest // that it names and does not need, and that came with it
 }
 
 // digestsOf are all digests in a document.

@@ -52,6 +52,8 @@ type Options struct {
 	Verifier func(keys []string) (Verifier, error)
 	// Signed refuses whatever is not signed with a key that is trusted.
 	Signed bool
+	// IgnoreNondistributable exports images without their nondistributable layers where those are not stored.
+	IgnoreNondistributable bool
 	// Limits bound what is read of bundles.
 	Limits bundle.Limits
 	Log    *zap.Logger

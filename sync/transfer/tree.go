@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -13,6 +14,7 @@ import (
 type tree struct {
 	content content
 	guard   *guard
+	came    map[digest.Digest]int64 // what the archive has, with sizes
 	seen    map[digest.Digest]*branch
 	order   []*branch // children first
 	recent  []*branch // that were entered last
@@ -28,7 +30,8 @@ type branch struct {
 	digest    digest.Digest
 	mediaType string
 	size      int64
-	blobs     []v1.Descriptor
+	blobs     []v1.Descriptor // that are stored
+	with      []digest.Digest // those of what it names and does not need that the archive has
 	children  []*branch
 	subject   digest.Digest
 	repos     []mirror.Repo
@@ -84,20 +87,48 @@ func (t *tree) look(ctx context.Context, b *branch, depth int) error {
 			return mirror.Errorf(mirror.CodeBlobUnknown, "it lacks blob %s", desc.Digest)
 		}
 	}
-	b.blobs = refs.Blobs
-	for _, desc := range refs.Manifests {
+	b.blobs = slices.Clone(refs.Blobs)
+	for role, desc := range refs.Owned() {
+		if role == mirror.RoleBlob {
+			continue
+		}
+		if err := t.own(ctx, b, role, desc, depth); err != nil {
+			return err
+		}
+	}
+	if len(refs.Manifests) > 0 && len(b.children)+len(b.with) == 0 {
+		return mirror.Errorf(mirror.CodeBlobUnknown, "it has no image of its index: %w", t.seen[refs.Manifests[0].Digest].err)
+	}
+	return nil
+}
+
+// own looks at what a manifest names and does not need: it is a manifest if it can be read as one, or else a blob. Only what
+// the archive has belongs to it: to name a digest gives no right to read what is stored here for others.
+func (t *tree) own(ctx context.Context, b *branch, role mirror.Role, desc v1.Descriptor, depth int) error {
+	size, here := t.came[desc.Digest]
+	if role == mirror.RoleManifest || here && size <= mirror.MaxManifestSize && desc.MediaType != "" && mirror.SoundsLikeManifest(desc.MediaType) {
 		child, err := t.grow(ctx, desc, depth+1)
 		if err != nil {
 			return err
 		}
 		if child.err == nil {
 			b.children = append(b.children, child)
+			return nil
+		}
+		if child.blobs != nil || child.children != nil { // it is a manifest that lacks something
+			return nil
 		}
 	}
-	if len(refs.Manifests) > 0 && len(b.children) == 0 {
-		return mirror.Errorf(mirror.CodeBlobUnknown, "it has no image of its index: %w", t.seen[refs.Manifests[0].Digest].err)
+	if !here {
+		return nil
 	}
-	return nil
+	t.guard.protect(desc.Digest)
+	held, err := t.content.held(ctx, desc.Digest, size)
+	if held {
+		b.blobs = append(b.blobs, v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: size})
+		b.with = append(b.with, desc.Digest)
+	}
+	return err
 }
 
 // enter puts a manifest and everything under it into a repository.
@@ -155,7 +186,7 @@ func (t *tree) manifests() []manifest {
 	for _, b := range t.order {
 		if len(b.repos) > 0 {
 			list = append(list, manifest{
-				digest: b.digest, mediaType: b.mediaType, repos: b.repos, local: make([]bool, len(b.repos)), points: len(b.blobs) + len(b.children),
+				digest: b.digest, mediaType: b.mediaType, repos: b.repos, local: make([]bool, len(b.repos)), points: len(b.blobs) + len(b.children), with: b.with,
 			})
 		}
 	}
