@@ -44,6 +44,7 @@ type imports struct {
 	cmd    *cobra.Command
 	client *admin.Client
 	json   bool
+	kept   int // tags that were pushed here, and that stayed as they were
 }
 
 func (im *imports) run() error {
@@ -55,6 +56,9 @@ func (im *imports) run() error {
 		if err := im.take(source); err != nil {
 			return im.failed(source, err)
 		}
+	}
+	if im.kept > 0 {
+		return &exitError{exitMissing, fmt.Errorf("%s kept as pushed here, each named above, which --overwrite moves; everything else is in", count(im.kept, "tag was", "tags were"))}
 	}
 	return nil
 }
@@ -96,6 +100,7 @@ func (im *imports) take(source source) error {
 		err = fmt.Errorf("%w; or copy %s as well, which tells of what bundle the volume is", err, volume.DescriptionPath(source.path))
 	}
 	view.end()
+	im.kept += view.kept
 	return err
 }
 
@@ -159,6 +164,7 @@ type importView struct {
 	name    string
 	shown   show
 	summary *transfer.Summary
+	kept    int // tags that stayed as they were pushed
 }
 
 func newImportView(out, progress io.Writer, asJSON bool, name string) *importView {
@@ -171,12 +177,15 @@ func newImportView(out, progress io.Writer, asJSON bool, name string) *importVie
 
 // event shows a line of the mirror's answer.
 func (v *importView) event(line json.RawMessage) error {
-	if v.json {
-		_, err := fmt.Fprintf(v.out, "%s\n", line)
-		return err
-	}
 	var e transfer.Event
 	if err := readAnswer(line, &e); err != nil {
+		return err
+	}
+	if e.Kind == transfer.KindKept {
+		v.kept++
+	}
+	if v.json {
+		_, err := fmt.Fprintf(v.out, "%s\n", line)
 		return err
 	}
 	switch e.Kind {
