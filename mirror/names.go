@@ -16,16 +16,27 @@ const DockerHub = "docker.io"
 // The first part of a path is a host if it has a dot in it or is "localhost", which is the rule that Docker's tools
 // use for references. So a name never changes its meaning with the configuration, and content that a bundle brought
 // from a registry that this mirror cannot reach is found under that registry's name.
+//
+// Addresses of this mirror itself are no registry's: whoever saved localhost:5000/team/app:1, or asks for it with
+// ?ns=localhost:5000, means what GET /v2/team/app/manifests/1 means here.
 type Names struct {
 	// Default is the host that bare names belong to; [DockerHub] if it is empty.
 	Default string
 	// Aliases are other names of hosts, to the one that content is named by. Docker Hub's are known.
 	Aliases map[string]string
+	// Own are the addresses that this mirror is reached by, in lower case and with their ports where they have one.
+	Own map[string]bool
 }
 
 // Repo returns the repository that a request for name means, with ns being the value of its ns query parameter or "".
 // It returns [CodeNameInvalid] for anything outside the grammar.
 func (n Names) Repo(name, ns string) (Repo, error) {
+	if ns != "" && n.own(ns) {
+		ns = ""
+	}
+	if ns == "" {
+		name, _ = n.Bare(name)
+	}
 	repo := Repo{Host: n.defaultHost(), Path: name}
 	if ns != "" {
 		repo.Host = n.host(ns)
@@ -34,6 +45,18 @@ func (n Names) Repo(name, ns string) (Repo, error) {
 	}
 	return repo, repo.Validate()
 }
+
+// Bare returns a name, or a pattern of names, without the address of this mirror in front of it, and whether there was one.
+// An address with nothing behind it is left.
+func (n Names) Bare(name string) (rest string, own bool) {
+	host, rest, ok := strings.Cut(name, "/")
+	if !ok || rest == "" || !n.own(host) {
+		return name, false
+	}
+	return rest, true
+}
+
+func (n Names) own(host string) bool { return len(n.Own) > 0 && n.Own[strings.ToLower(host)] }
 
 // Served returns the name of repo as this mirror serves it: bare for the default host, with the host in front for others.
 func (n Names) Served(repo Repo) string {

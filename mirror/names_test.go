@@ -43,6 +43,35 @@ func TestNamesMeetInOnePlace(t *testing.T) {
 	}
 }
 
+func TestThisMirrorsAddressMeansWhatAskingItMeans(t *testing.T) {
+	names := Names{Own: map[string]bool{"localhost:5000": true, "reg.example": true, "[::1]:5000": true}}
+	for _, tt := range []struct{ name, ns, want string }{
+		{"localhost:5000/team/app", "", "docker.io/team/app"},
+		{"LOCALHOST:5000/team/app", "", "docker.io/team/app"},
+		{"[::1]:5000/team/app", "", "docker.io/team/app"},
+		{"reg.example/app", "", "docker.io/app"},
+		{"reg.example/ghcr.io/org/app", "", "ghcr.io/org/app"},
+		{"reg.example/localhost:5000/app", "", "localhost:5000/app"}, // only one address is in front of a name
+		{"team/app", "reg.example", "docker.io/team/app"},
+		{"ghcr.io/org/app", "reg.example", "ghcr.io/org/app"},
+		{"team/app", "Reg.Example", "docker.io/team/app"},
+		{"localhost:5001/team/app", "", "localhost:5001/team/app"},
+		{"reg.example:443/team/app", "", "reg.example:443/team/app"},
+		{"reg.example/app", "ghcr.io", "ghcr.io/reg.example/app"},
+		{"localhost/app", "", "localhost/app"},
+	} {
+		repo, err := names.Repo(tt.name, tt.ns)
+		if err != nil || repo.String() != tt.want {
+			t.Errorf("Repo(%q, %q) = %s, %v, want %s", tt.name, tt.ns, repo, err, tt.want)
+		}
+	}
+	for name, want := range map[string]string{"localhost:5000/team/*": "team/*", "localhost:5000": "localhost:5000", "localhost:5000/": "localhost:5000/", "team/*": "team/*"} {
+		if rest, own := names.Bare(name); rest != want || own != (rest != name) {
+			t.Errorf("Bare(%q) = %q, %v", name, rest, own)
+		}
+	}
+}
+
 func TestNamesOutsideTheGrammar(t *testing.T) {
 	for _, tt := range []struct{ name, ns string }{
 		{"", ""}, {"Upper", ""}, {"a//b", ""}, {"/a", ""}, {"a/", ""}, {"../etc", ""}, {"a/../b", ""}, {"a b", ""},

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"airmirror/mirror"
 )
 
 // keychain returns the keychain that has c, or otherwise if there is nothing in c.
@@ -26,7 +28,7 @@ func (c configured) Resolve(authn.Resource) (authn.Authenticator, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the password: %w", err)
 		}
-		auth.Password = strings.TrimRight(string(password), "\r\n")
+		auth.Password = strings.TrimRight(string(mirror.Text(password)), "\r\n")
 	}
 	return authn.FromConfig(auth), nil
 }

@@ -14,6 +14,7 @@ import (
 //	docker.io/library     everything below, by canonical name or the served one
 //	ghcr.io/*/app         the parts between slashes are those of [path.Match]
 //	library/alpine:3.*    some of its tags
+//	localhost:5000/app    app, where that is an address of this mirror
 //
 // An empty one accepts everything.
 type matcher struct {
@@ -45,13 +46,20 @@ func newMatcher(names mirror.Names, texts []string) (matcher, error) {
 		if _, err := path.Match(text, ""); err != nil || text == "" {
 			return m, mirror.Errorf(mirror.CodeNameInvalid, "%q is not a pattern: write a name such as library/alpine, or library/*:3.*", text)
 		}
-		p := pattern{whole: text, name: text}
-		if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
-			p.name, p.tag = text[:i], text[i+1:]
+		m.patterns = append(m.patterns, patternOf(text))
+		if bare, own := names.Bare(text); own {
+			m.patterns = append(m.patterns, patternOf(bare))
 		}
-		m.patterns = append(m.patterns, p)
 	}
 	return m, nil
+}
+
+func patternOf(text string) pattern {
+	p := pattern{whole: text, name: text}
+	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
+		p.name, p.tag = text[:i], text[i+1:]
+	}
+	return p
 }
 
 // repo reports whether anything of a repository may be accepted.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"airmirror/mirror"
 )
 
 // ErrNoUser says that a file has no such user.
@@ -31,7 +33,7 @@ func Users(path string) ([]string, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var names []string
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(mirror.Text(text))) {
 		if name, _, isUser := parseLine(line); isUser {
 			names = append(names, name)
 		}
@@ -103,7 +105,7 @@ func edit(path string, change func(lines []string) ([]string, error)) error {
 		return fmt.Errorf("cannot change %s: %w", path, err)
 	}
 	var lines []string
-	if trimmed := strings.TrimRight(string(text), "\r\n"); trimmed != "" {
+	if trimmed := strings.TrimRight(string(mirror.Text(text)), "\r\n"); trimmed != "" {
 		lines = strings.Split(trimmed, "\n")
 	}
 	if lines, err = change(lines); err != nil {

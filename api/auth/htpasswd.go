@@ -66,7 +66,7 @@ func readUsers(text []byte) (*users, error) {
 // parseUsers returns the hashes of a file, and the highest cost of them.
 func parseUsers(text []byte) (hashes map[string][]byte, cost int, err error) {
 	hashes = map[string][]byte{}
-	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines := bufio.NewScanner(mirror.TextReader(bytes.NewReader(text)))
 	for n := 1; lines.Scan(); n++ {
 		name, hash, isUser := parseLine(lines.Text())
 		if !isUser {

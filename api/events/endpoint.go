@@ -129,7 +129,7 @@ func (h Header) read() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the header %s: %w", h.Name, err)
 	}
-	value := strings.TrimSpace(string(text))
+	value := strings.TrimSpace(string(mirror.Text(text)))
 	return value, h.sane(value)
 }
 

@@ -105,6 +105,7 @@ func replace[T any](value *T, to *T) {
 
 // withHost puts the default host in front of a pattern of repositories that is written without one, as their names are.
 func withHost(names mirror.Names, pattern string) string {
+	pattern, _ = names.Bare(pattern)
 	name, _ := splitName(pattern)
 	first, _, several := strings.Cut(name, "/")
 	if first == "**" || several && (strings.ContainsAny(first, ".:") || first == "localhost") {

@@ -34,6 +34,8 @@ type config struct {
 	// Mirrored of those that are, even if they were created by a push.
 	Local    []string `yaml:"local"`
 	Mirrored []string `yaml:"mirrored"`
+	// OwnNames are addresses that clients reach this mirror by, beside those that it knows itself; see [config.addresses].
+	OwnNames []string `yaml:"ownNames"`
 
 	TLS     tlsConfig     `yaml:"tls"`
 	Auth    authConfig    `yaml:"auth"`
@@ -55,6 +57,8 @@ type config struct {
 	LogLevel        string    `yaml:"logLevel"`
 	LogFormat       string    `yaml:"logFormat"`
 	AccessLog       bool      `yaml:"accessLog"` // a line for each request
+
+	own map[string]bool // addresses of this mirror; see [mirror.Names.Own]
 }
 
 // defaults are what holds where nothing is said.
@@ -94,7 +98,7 @@ func (c *serveConfig) load(flags *pflag.FlagSet) error {
 		if err != nil {
 			return &exitError{exitUsage, fmt.Errorf("cannot read the configuration: %w", err)}
 		}
-		layers.Text = text
+		layers.Text = mirror.Text(text)
 	}
 	given := defaults()
 	for _, key := range settings.Keys(&given) {
@@ -155,11 +159,13 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"auth.rules", func() error { return c.Auth.checkRules(c.names()) }},
 		{"auth.token.realm", c.Auth.Token.check},
 		{"auth.url", c.Auth.checkURL},
+		{"ownNames", c.checkOwnNames},
 	} {
 		if err := check.check(); err != nil {
 			return c, said(origins, check.key, err)
 		}
 	}
+	c.own = c.addresses()
 	return c, nil
 }
 
@@ -298,7 +304,7 @@ func (c config) hosts() []string {
 
 // names returns how requests name repositories: bare names belong to the first upstream.
 func (c config) names() mirror.Names {
-	return mirror.Names{Default: c.Upstreams[0].Host, Aliases: upstream.Aliases(c.upstreams())}
+	return mirror.Names{Default: c.Upstreams[0].Host, Aliases: upstream.Aliases(c.upstreams()), Own: c.own}
 }
 
 // upstreamOf returns the configuration of a repository's upstream, the zero one if there is none.

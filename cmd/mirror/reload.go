@@ -126,7 +126,7 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 		{keys: []string{"limits.", "trustedProxies"}, prepare: func(next serveConfig) (func(), error) {
 			return func() { w.watch.front.Configure(next.front()) }, nil
 		}},
-		{keys: []string{"upstream", "upstreams", "knownUpstreams", "upstreamTimeout", "retryFor"}, prepare: func(next serveConfig) (func(), error) {
+		{keys: []string{"ownNames", "upstream", "upstreams", "knownUpstreams", "upstreamTimeout", "retryFor"}, prepare: func(next serveConfig) (func(), error) {
 			if c.Offline {
 				return func() { w.mirror.Reconfigure(next.names(), nil) }, nil
 			}

@@ -153,7 +153,11 @@ func (w *works) matching(ctx context.Context, pattern string) (refs []mirror.Ref
 
 // means reports whether a pattern is one of a repository, by any of its names.
 func (w *works) means(pattern string, repo mirror.Repo) bool {
-	served := w.mirror.Names().Served(repo)
+	names := w.mirror.Names()
+	if bare, own := names.Bare(pattern); own && w.means(bare, repo) {
+		return true
+	}
+	served := names.Served(repo)
 	short, library := strings.CutPrefix(served, "library/")
 	return mirror.Match(pattern, served) || mirror.Match(pattern, repo.String()) ||
 		library && repo.Host == mirror.DockerHub && mirror.Match(pattern, short)

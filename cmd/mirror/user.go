@@ -14,6 +14,7 @@ import (
 
 	"airmirror/api/auth"
 	"airmirror/cmd/mirror/settings"
+	"airmirror/mirror"
 )
 
 // userFile is what commands about users are told: which file they are about.
@@ -145,7 +146,7 @@ func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args 
 // readPassword reads a password from standard input or, twice and unseen, from the terminal.
 func readPassword(cmd *cobra.Command, fromStdin bool) (string, error) {
 	if fromStdin {
-		text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4<<10))
+		text, err := io.ReadAll(mirror.TextReader(io.LimitReader(cmd.InOrStdin(), 4<<10)))
 		password := strings.TrimRight(string(text), "\r\n")
 		if err == nil && password == "" {
 			err = &exitError{exitUsage, errors.New("there is no password on standard input")}

@@ -1,10 +1,11 @@
 package images
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"strings"
+
+	"airmirror/mirror"
 )
 
 // maxList is how large a list may be.
@@ -27,7 +28,7 @@ func ParseList(r io.Reader) ([]string, error) {
 	if len(text) > maxList {
 		return nil, fmt.Errorf("list of images is larger than %d MiB", maxList>>20)
 	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text = mirror.Text(text)
 	var list list
 	if isYAML(text) {
 		err := list.yaml(text)

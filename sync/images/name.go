@@ -27,8 +27,9 @@ func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name st
 	if err != nil {
 		return ref, tagged, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", name, err)
 	}
+	ref.Repo = stored(ctx, store, names, name, ref.Repo)
 	short, library := strings.CutPrefix(ref.Repo.Path, "library/")
-	if library && ref.Repo.Host == mirror.DockerHub && !strings.Contains(name, "library/") {
+	if _, own := names.Bare(name); !own && library && ref.Repo.Host == mirror.DockerHub && !strings.Contains(name, "library/") {
 		named := mirror.Repo{Host: ref.Repo.Host, Path: short}
 		if _, err := store.RepoOrigin(ctx, named); err == nil {
 			ref.Repo = named
@@ -44,6 +45,29 @@ func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name st
 		err = mirror.Errorf(code, "%q: %w", name, err)
 	}
 	return ref, tagged, err
+}
+
+// stored returns what a name with an address of this mirror in front stands for. A short one may stand for one in library,
+// as for who asks by the registry API; and what was stored under the address itself, as that of another registry, keeps it.
+func stored(ctx context.Context, store mirror.Catalog, names mirror.Names, name string, repo mirror.Repo) mirror.Repo {
+	if _, own := names.Bare(name); !own {
+		return repo
+	}
+	candidates := []mirror.Repo{repo}
+	if long, ok := mirror.LongName(repo); ok {
+		candidates = append(candidates, long)
+	}
+	host, path, _ := strings.Cut(name, "/")
+	path, _, _ = strings.Cut(path, "@")
+	if i := strings.LastIndexByte(path, ':'); i > strings.LastIndexByte(path, '/') {
+		path = path[:i]
+	}
+	for _, candidate := range append(candidates, mirror.Repo{Host: strings.ToLower(host), Path: path}) {
+		if _, err := store.RepoOrigin(ctx, candidate); err == nil {
+			return candidate
+		}
+	}
+	return repo
 }
 
 // parse reads a name, of which it leaves the digest as it is.
@@ -72,7 +96,8 @@ func parse(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bo
 	if ref.Repo, err = names.Repo(rest, ""); err != nil {
 		return ref, d, false, err
 	}
-	if ref.Repo.Host == mirror.DockerHub && !strings.Contains(ref.Repo.Path, "/") {
+	_, own := names.Bare(rest) // a path as clients of this mirror ask for it
+	if !own && ref.Repo.Host == mirror.DockerHub && !strings.Contains(ref.Repo.Path, "/") {
 		ref.Repo.Path = "library/" + ref.Repo.Path
 		err = ref.Repo.Validate() // it is longer now
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"aead.dev/minisign"
+
+	"airmirror/mirror"
 )
 
 // maxKeyFile is how large a key file may be: a comment and a line of base64.
@@ -116,5 +118,5 @@ func readKeyFile(path string) ([]byte, error) {
 	if len(text) > maxKeyFile {
 		return nil, fmt.Errorf("%s is larger than %d KiB: it is not a key", path, maxKeyFile>>10)
 	}
-	return text, nil
+	return mirror.Text(text), nil
 }

@@ -28,7 +28,7 @@ type ReceiptEntry struct {
 // one is in memory. The last error is that of r, or [mirror.CodeUnsupported] for what is no receipt, or only a part of one.
 func ReadReceipt(r io.Reader) iter.Seq2[ReceiptEntry, error] {
 	return func(yield func(ReceiptEntry, error) bool) {
-		in := &receiptReader{bound: &bounded{r: r, left: maxElement}, yield: yield}
+		in := &receiptReader{bound: &bounded{r: mirror.TextReader(r), left: maxElement}, yield: yield}
 		in.json = json.NewDecoder(in.bound)
 		if err := in.read(); err != nil && err != errStop {
 			yield(ReceiptEntry{}, in.explain(err))

@@ -1,0 +1,93 @@
+package mirror
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"io"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// TextReader reads text as UTF-8 without a byte order mark, whatever wrote it: Windows PowerShell writes UTF-16 with one,
+// and others UTF-8 with one. What begins with none is read as it is. Files that people make or edit are read with it:
+// lists, keys, receipts, users, passwords.
+func TextReader(r io.Reader) io.Reader {
+	in := bufio.NewReader(r)
+	start, err := in.Peek(3)
+	if err != nil && err != io.EOF {
+		return io.MultiReader(bytes.NewReader(bytes.Clone(start)), failing{err})
+	}
+	for _, mark := range []struct {
+		bytes string
+		order binary.ByteOrder
+	}{{"\xef\xbb\xbf", nil}, {"\xff\xfe", binary.LittleEndian}, {"\xfe\xff", binary.BigEndian}} {
+		if !bytes.HasPrefix(start, []byte(mark.bytes)) {
+			continue
+		}
+		_, _ = in.Discard(len(mark.bytes)) // it was just looked at
+		if mark.order != nil {
+			return &utf16Reader{in: in, order: mark.order}
+		}
+		break
+	}
+	return in
+}
+
+// failing is a reader that fails.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// Text returns text as [TextReader] reads it.
+func Text(data []byte) []byte {
+	text, _ := io.ReadAll(TextReader(bytes.NewReader(data))) // there is nothing to fail
+	return text
+}
+
+// utf16Reader reads UTF-16 as UTF-8. What is no character is read as U+FFFD.
+type utf16Reader struct {
+	in    *bufio.Reader
+	order binary.ByteOrder
+	rest  []byte // of the last character
+}
+
+func (u *utf16Reader) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(u.rest) == 0 {
+			if n > 0 && u.in.Buffered() < 4 { // others wait for what there is
+				return n, nil
+			}
+			if u.rest, err = u.char(); err != nil {
+				return n, err
+			}
+		}
+		c := copy(p[n:], u.rest)
+		u.rest, n = u.rest[c:], n+c
+	}
+	return n, nil
+}
+
+// char reads one character.
+func (u *utf16Reader) char() ([]byte, error) {
+	pair, err := u.in.Peek(4)
+	if len(pair) == 0 {
+		return nil, err
+	}
+	if len(pair) < 2 {
+		_, _ = u.in.Discard(1)
+		return utf8.AppendRune(nil, utf8.RuneError), nil
+	}
+	r, size := rune(u.order.Uint16(pair)), 2
+	if utf16.IsSurrogate(r) {
+		low := utf8.RuneError
+		if len(pair) == 4 {
+			low = rune(u.order.Uint16(pair[2:]))
+		}
+		if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+			size = 4
+		}
+	}
+	_, _ = u.in.Discard(size)
+	return utf8.AppendRune(nil, r), nil
+}
