@@ -4,11 +4,9 @@ import (
 	"archive/tar"
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"airmirror/sync/bundle"
@@ -24,40 +22,51 @@ type source struct {
 	volume *transfer.Volume
 }
 
+// sources are what is to be taken in, in order, and what was passed over to find it.
+type sources struct {
+	list   []source
+	passed []passed
+}
+
+// passed is a file that is not taken in from a folder, and why.
+type passed struct {
+	path, reason string
+	archive      bool // it looks like one that was to be taken in
+}
+
 // sourcesOf finds what paths mean, in the order in which it is to be taken in. A volume stands for those that follow it
-// as well, as far as they are there; a folder that is no image layout for all bundles in it.
-func sourcesOf(paths []string) (sources []source, err error) {
+// as well, as far as they are there; a folder for all archives and image layouts in it.
+func sourcesOf(paths []string) (all sources, err error) {
 	seen := map[string]bool{}
 	for _, path := range paths {
 		found, err := sourcesAt(path)
 		if err != nil {
-			return nil, &exitError{exitUsage, err}
+			return all, &exitError{exitUsage, err}
 		}
-		for _, s := range found {
+		all.passed = append(all.passed, found.passed...)
+		for _, s := range found.list {
 			if !seen[s.path] {
 				seen[s.path] = true
-				sources = append(sources, s)
+				all.list = append(all.list, s)
 			}
 		}
 	}
-	return sources, nil
+	return all, nil
 }
 
-func sourcesAt(path string) ([]source, error) {
+func sourcesAt(path string) (sources, error) {
 	if path == "-" {
-		return []source{{name: "standard input", path: path}}, nil
+		return sources{list: []source{{name: "standard input", path: path}}}, nil
 	}
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, err
+		return sources{}, err
 	case !info.IsDir():
-		return filesAt(path)
+		list, err := filesAt(path)
+		return sources{list: list}, err
 	}
-	if _, err := os.Stat(filepath.Join(path, bundle.LayoutName)); err == nil {
-		return []source{{name: path, path: path, layout: true}}, nil
-	}
-	return bundlesIn(path)
+	return searchFolder(path)
 }
 
 // filesAt is a file or, for a volume, it and those that follow.
@@ -76,91 +85,6 @@ func filesAt(path string) (sources []source, err error) {
 	return sources, nil
 }
 
-// candidate is what a folder has of one bundle.
-type candidate struct {
-	doc     *bundle.Document // nil for what is no bundle, or only its later volumes
-	sources []source
-}
-
-// bundlesIn finds the bundles in a folder: those of one mirror in the order in which it made them, then everything else.
-func bundlesIn(folder string) ([]source, error) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return nil, err
-	}
-	var found []candidate
-	volumes := map[string][]int{} // by the name of the set, ascending
-	for _, entry := range entries {
-		path := filepath.Join(folder, entry.Name())
-		name, number, isVolume := volume.Parse(path)
-		switch {
-		case !entry.Type().IsRegular():
-		case isVolume:
-			volumes[name] = append(volumes[name], number)
-			if len(volumes[name]) == 1 {
-				found = append(found, candidate{sources: []source{{path: path}}})
-			}
-		case namesArchive(path):
-			found = append(found, candidate{sources: []source{{path: path}}})
-		}
-	}
-	for i := range found {
-		if err := found[i].look(volumes); err != nil {
-			return nil, err
-		}
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("%s: %w: neither an OCI image layout nor a file named .tar, .tar.gz, .tgz, .tar.zst or .001", folder, errNoSource)
-	}
-	slices.SortStableFunc(found, func(a, b candidate) int {
-		if a.doc == nil || b.doc == nil {
-			return cmp.Compare(boolToInt(a.doc == nil), boolToInt(b.doc == nil))
-		}
-		return cmp.Or(cmp.Compare(a.doc.Source, b.doc.Source), cmp.Compare(a.doc.Destination, b.doc.Destination), cmp.Compare(a.doc.Sequence, b.doc.Sequence))
-	})
-	var sources []source
-	for _, c := range found {
-		sources = append(sources, c.sources...)
-	}
-	return sources, nil
-}
-
-// look finds out what is in a candidate of which the first file is known, and whether a volume is missing in its midst.
-func (c *candidate) look(volumes map[string][]int) (err error) {
-	path := c.sources[0].path
-	if c.doc, err = peek(path); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if c.sources, err = filesAt(path); err != nil {
-		return err
-	}
-	name, first, isVolume := volume.Parse(path)
-	if !isVolume {
-		return nil
-	}
-	numbers := volumes[name]
-	if next := first + len(c.sources); slices.Max(numbers) >= next {
-		return fmt.Errorf("%s is missing, and later volumes are there: copy it as well", volume.File(path, next))
-	}
-	return nil
-}
-
-func boolToInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func namesArchive(path string) bool {
-	for _, suffix := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci"} {
-		if strings.HasSuffix(strings.ToLower(path), suffix) {
-			return true
-		}
-	}
-	return false
-}
-
 // peek reads the document of a bundle; nil if the file is another archive.
 func peek(path string) (*bundle.Document, error) {
 	file, err := os.Open(path)
@@ -168,7 +92,7 @@ func peek(path string) (*bundle.Document, error) {
 		return nil, err
 	}
 	defer file.Close()
-	r, err := bundle.Open(file, bundle.Limits{})
+	r, err := bundle.Open(file, archiveLimits)
 	if err != nil {
 		return nil, nil // what is wrong with it is said when it is taken in
 	}
@@ -207,21 +131,30 @@ func packLayout(folder string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	prefix := ""
+	if _, err := os.Stat(filepath.Join(folder, "..", bundle.PackageName)); err == nil { // which says how its images are called
+		prefix = "images/"
+	}
 	from, to := io.Pipe()
 	go func() {
 		defer layout.Close()
-		to.CloseWithError(pack(tar.NewWriter(to), folder, layout))
+		to.CloseWithError(pack(tar.NewWriter(to), folder, prefix, layout))
 	}()
 	return from, nil
 }
 
-func pack(w *tar.Writer, folder string, layout *bundle.Reader) error {
+func pack(w *tar.Writer, folder, prefix string, layout *bundle.Reader) error {
+	if prefix != "" {
+		if err := packEntry(w, bundle.PackageName, 0, strings.NewReader("")); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{bundle.LayoutName, bundle.IndexName} {
 		data, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
 			return err
 		}
-		if err := packEntry(w, name, int64(len(data)), strings.NewReader(string(data))); err != nil {
+		if err := packEntry(w, prefix+name, int64(len(data)), strings.NewReader(string(data))); err != nil {
 			return err
 		}
 	}
@@ -233,7 +166,7 @@ func pack(w *tar.Writer, folder string, layout *bundle.Reader) error {
 		if err != nil {
 			return err
 		}
-		name := "blobs/" + entry.Digest.Algorithm().String() + "/" + entry.Digest.Encoded()
+		name := prefix + "blobs/" + entry.Digest.Algorithm().String() + "/" + entry.Digest.Encoded()
 		if err := packEntry(w, name, entry.Size, entry); err != nil {
 			return err
 		}

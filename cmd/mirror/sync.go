@@ -38,8 +38,10 @@ which the image: lines are read. A file of wants is what 'mirror wants --json' p
 or on another mirror.
 
 Bundles are taken in from files, folders or standard input (-): what 'mirror export' wrote,
-OCI image layouts, and what docker save wrote, compressed or not. No tag moves before all of
-a bundle is in. Of a bundle in volumes each can be taken in by itself, in order.
+OCI image layouts, and what docker save, podman save, crane, cosign, zarf and hauler wrote,
+compressed or not. No tag moves before all of a bundle is in. Of a bundle in volumes each can
+be taken in by itself, in order. A folder stands for all archives in it and below; whatever
+else it has is named. An image whose name cannot be used is left out and named.
 
 Another registry is moved in from the folder that it stores everything in, if it is a
 distribution registry ("registry:2", docker-registry), or by asking it. Repositories keep their
@@ -52,8 +54,8 @@ when it is run again. The server does it if one runs on the data folder; Ctrl-C 
 A stored tag whose upstream cannot be asked what it points at now, or does not confirm it, is not
 checked: the stored copy stays, and is told with the reason. So it is while the mirror is offline.
 
-Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing, was not
-checked, or stayed as it was pushed here, 7 a bundle was refused, 130 interrupted; others as for serve.`,
+Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing or was
+not checked, 7 a bundle, or a part of it, was refused, 130 interrupted; others as for serve.`,
 		Example: `  mirror sync alpine:3 ghcr.io/org/app:v1
   mirror sync --file images.txt --platform linux/amd64
   mirror sync --tags 'v1.*' --tags '>=2.1 <3' registry.k8s.io/pause
@@ -64,11 +66,10 @@ checked, or stayed as it was pushed here, 7 a bundle was refused, 130 interrupte
   mirror sync --registry-root /var/lib/registry
   mirror sync --from old-registry.example:5000 --repo 'team/*'`,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
-		err := c.run(cmd, client, q.json)
-		if exit := (*exitError)(nil); err != nil && !(errors.As(err, &exit) && exit.code == exitMissing) {
+		if err := c.run(cmd, client, q.json); err != nil {
 			return err
 		}
-		return errors.Join(err, writeReceipt(cmd, client, c.carry.receipt)) // of what is stored, which may be not all that was asked for
+		return writeReceipt(cmd, client, c.carry.receipt)
 	})
 	f := cmd.Flags()
 	f.StringSliceVar(&c.files, "file", nil, "fetch the images that this `file` names; repeatable")
@@ -81,6 +82,7 @@ checked, or stayed as it was pushed here, 7 a bundle was refused, 130 interrupte
 	f.IntVar(&c.Parallel, "parallel", 4, "transfer this many blobs at a time")
 	f.StringSliceVar(&c.carry.bundles, "bundle", nil, "take in what is in this `file` or folder; - is standard input; repeatable")
 	f.StringVar(&c.carry.Tag, "tag", "", "`name` for the image of an archive that has none for it, as team/app:1")
+	f.BoolVar(&c.carry.skipBadNames, "skip-bad-names", false, "images of an archive without a name that can be used may be left out: exit with 6 then, not with 7")
 	f.BoolVar(&c.carry.Overwrite, "overwrite", false, "let a bundle move tags that were pushed here")
 	f.BoolVar(&c.carry.AllowOlder, "allow-older", false, "take in a bundle that was made before the last one that came from there")
 	f.StringSliceVar(&c.carry.keys, "verify", nil, "refuse bundles that are not signed with this public `key`, or the one in this file; repeatable")
@@ -127,7 +129,7 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	named := len(args)+len(c.files)+len(c.wants) > 0
 	bundles, moves := len(c.carry.bundles) > 0, c.migrate.given()
 	for flag, fits := range map[string]bool{
-		"tag": bundles, "allow-older": bundles, "verify": bundles, "overwrite": bundles || moves, "repo": moves,
+		"tag": bundles, "skip-bad-names": bundles, "allow-older": bundles, "verify": bundles, "overwrite": bundles || moves, "repo": moves,
 	} {
 		if cmd.Flags().Changed(flag) && !fits {
 			return &exitError{exitUsage, fmt.Errorf("--%s says nothing about images that are fetched: see 'mirror sync --help' for what it goes with", flag)}
@@ -173,7 +175,7 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 	for _, name := range c.wants {
 		if err := readFile(name, stdin, func(r io.Reader) error {
 			var wants []mirror.Want
-			err := json.NewDecoder(r).Decode(&wants)
+			err := json.NewDecoder(mirror.TextReader(r)).Decode(&wants)
 			if err == io.EOF {
 				err = errors.New("it is empty: where nothing is wanted, 'mirror wants --json' writes an empty list")
 			}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +26,8 @@ type bundleConfig struct {
 	bundles []string // files, folders or "-"
 	keys    []string // public keys, or files of them
 	receipt string   // the file to write a receipt to
+	// skipBadNames says that what was left out, since its name cannot be used, is only missing, and not refused.
+	skipBadNames bool
 }
 
 // read checks what was asked for, and reads the keys, which are this command's user's and not the server's.
@@ -44,23 +48,67 @@ type imports struct {
 	cmd    *cobra.Command
 	client *admin.Client
 	json   bool
-	kept   int // tags that were pushed here, and that stayed as they were
 }
 
+// run takes in one source after the other. What is refused of one does not keep the others out, and is repeated in the end.
 func (im *imports) run() error {
-	sources, err := sourcesOf(im.bundles)
+	found, err := sourcesOf(im.bundles)
 	if err != nil {
 		return err
 	}
-	for _, source := range sources {
-		if err := im.take(source); err != nil {
-			return im.failed(source, err)
+	var refused, left []string
+	for _, p := range found.passed {
+		if err := im.tellPassed(p); err != nil {
+			return err
+		}
+		if p.archive {
+			refused = append(refused, p.path+": not taken in: "+p.reason)
 		}
 	}
-	if im.kept > 0 {
-		return &exitError{exitMissing, fmt.Errorf("%s kept as pushed here, each named above, which --overwrite moves; everything else is in", count(im.kept, "tag was", "tags were"))}
+	broken := map[string]bool{} // sets of volumes
+	for _, source := range found.list {
+		if source.volume != nil && broken[source.volume.Set] {
+			continue
+		}
+		summary, err := im.take(source)
+		if err != nil {
+			err = im.failed(source, err)
+			exit := (*exitError)(nil)
+			if !errors.As(err, &exit) || exit.code != exitRefused || len(found.list) == 1 && len(refused) == 0 {
+				return err
+			}
+			if source.volume != nil {
+				broken[source.volume.Set] = true
+			}
+			refused = append(refused, err.Error())
+		}
+		if summary != nil && summary.Left > 0 {
+			left = append(left, fmt.Sprintf("%s: %s left out, named above", source.name, count(summary.Left, "image was", "images were")))
+		}
+	}
+	switch {
+	case len(refused) > 0:
+		return &exitError{exitRefused, errors.New(strings.Join(append(refused, left...), "\nmirror: "))}
+	case len(left) > 0 && im.skipBadNames:
+		return &exitError{exitMissing, errors.New(strings.Join(left, "\nmirror: "))}
+	case len(left) > 0:
+		return &exitError{exitRefused, errors.New(strings.Join(left, "\nmirror: ") + "; all else is in")}
 	}
 	return nil
+}
+
+// tellPassed says what a folder has that is not taken in.
+func (im *imports) tellPassed(p passed) error {
+	if im.json {
+		line, err := json.Marshal(transfer.Event{Time: time.Now(), Kind: transfer.KindLeft, Name: p.path, Reason: p.reason})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(im.cmd.OutOrStdout(), "%s\n", line)
+		return err
+	}
+	_, err := fmt.Fprintf(im.cmd.OutOrStdout(), "not taken in: %s: %s\n", p.path, p.reason)
+	return err
 }
 
 // failed says which source an import failed at.
@@ -77,11 +125,11 @@ func (im *imports) failed(source source, err error) error {
 	return fmt.Errorf("%s: %w", source.name, err)
 }
 
-// take sends one source to the mirror.
-func (im *imports) take(source source) error {
+// take sends one source to the mirror. The summary is nil if it did not come to one.
+func (im *imports) take(source source) (*transfer.Summary, error) {
 	body, err := source.open(im.cmd.InOrStdin())
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return nil, &exitError{exitUsage, err}
 	}
 	defer body.Close()
 	req := im.ImportRequest
@@ -100,8 +148,7 @@ func (im *imports) take(source source) error {
 		err = fmt.Errorf("%w; or copy %s as well, which tells of what bundle the volume is", err, volume.DescriptionPath(source.path))
 	}
 	view.end()
-	im.kept += view.kept
-	return err
+	return view.summary, err
 }
 
 // remembering is a reader that remembers what it failed with: the mirror only sees that no more comes. It may still be
@@ -164,7 +211,6 @@ type importView struct {
 	name    string
 	shown   show
 	summary *transfer.Summary
-	kept    int // tags that stayed as they were pushed
 }
 
 func newImportView(out, progress io.Writer, asJSON bool, name string) *importView {
@@ -181,10 +227,10 @@ func (v *importView) event(line json.RawMessage) error {
 	if err := readAnswer(line, &e); err != nil {
 		return err
 	}
-	if e.Kind == transfer.KindKept {
-		v.kept++
-	}
 	if v.json {
+		if e.Kind == transfer.KindDone {
+			v.summary = e.Summary
+		}
 		_, err := fmt.Fprintf(v.out, "%s\n", line)
 		return err
 	}
@@ -195,6 +241,8 @@ func (v *importView) event(line json.RawMessage) error {
 		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle, %s", imageName(e.Image), size(e.Image.Size), size(e.Image.New), e.Image.Digest))
 	case transfer.KindLeft:
 		v.shown.line(fmt.Sprintf("left out: %s: %s", e.Name, e.Reason))
+	case transfer.KindNote:
+		v.shown.line(fmt.Sprintf("note: %s: %s", e.Name, e.Reason))
 	case transfer.KindKept:
 		v.shown.line(fmt.Sprintf("kept: %s was pushed here and points at %s; the bundle has %s (--overwrite moves it)", e.Kept.Name, short(e.Kept.Digest), short(e.Kept.Other)))
 	case transfer.KindDone:

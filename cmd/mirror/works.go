@@ -43,7 +43,8 @@ func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serve
 	}
 	w := &works{mirror: m, store: store, config: c, log: log, audit: changes, uploads: c.openUploads()}
 	w.carrier = transfer.New(m, store, transfer.Options{
-		Host: hostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.verifier(keys) }, Signed: c.Bundles.RequireSignature, Log: log,
+		Host: hostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.verifier(keys) }, Signed: c.Bundles.RequireSignature,
+		Limits: archiveLimits, Log: log,
 	})
 	collector, err := gc.NewCollector(ctx, expiring{store, w.uploads.Ended}, m, gc.CollectorOptions{Schedule: c.GC.schedule(c.names()), Disk: store.Space, Log: log})
 	if err != nil {

@@ -3,6 +3,7 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"path"
@@ -20,19 +21,22 @@ const (
 	maxTail    = 16 << 20
 )
 
-// archive reads an image layout, or what docker save wrote, as its entries come: index.json and manifest.json, which say
-// what they are, may be the last.
+// archive reads image layouts, and what docker save wrote, as their entries come: index.json and manifest.json, which say
+// what they are, may be the last. They may be in a folder of the archive, and beside what is no content of images.
 type archive struct {
-	in     *stream
-	tar    *tar.Reader
-	limits Limits
-	found  found
-	layout bool // oci-layout came
+	in       *stream
+	tar      *tar.Reader
+	limits   Limits
+	found    found
+	layout   bool     // oci-layout came
+	absolute bool     // names begin with a slash: of all entries, or it is not to be trusted
+	archives []string // names of files that are archives themselves, the first ones
 
 	entries        int
 	headers        int64 // bytes of them
 	total, ignored int64 // bytes of content
 	rest           int64 // of the current entry and its padding, as far as package tar has them to pass over
+	sparse         bool  // the current entry is longer than what the tar has of it
 	start          int64 // where the content of the current entry begins
 	entry          *Entry
 	err            error
@@ -52,7 +56,7 @@ func (a *archive) offset() int64 { return a.in.pos }
 func (a *archive) Close() error  { return nil }
 
 func (a *archive) kind() Kind {
-	if a.layout || a.found.index != nil {
+	if a.layout || a.found.hasIndex() {
 		return KindLayout
 	}
 	return KindDocker
@@ -88,32 +92,42 @@ func (a *archive) advance() (*Entry, error) {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil, nil
 	}
-	name, err := entryName(h.Name)
+	name, err := a.name(h.Name)
 	if err != nil {
 		return nil, err
 	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			h.Typeflag = tar.TypeGNUSparse
-		}
-	}
 	switch h.Typeflag {
-	case tar.TypeReg:
+	case tar.TypeReg, tar.TypeGNUSparse:
 		return a.file(name, h.Size)
 	case tar.TypeDir:
 		return nil, nil
 	case tar.TypeSymlink:
-		return nil, a.found.link(name, path.Dir(name), h.Linkname)
+		return nil, a.link(name, path.Dir(name), h.Linkname)
 	case tar.TypeLink:
-		return nil, a.found.link(name, "", h.Linkname)
-	case tar.TypeGNUSparse:
-		return nil, invalid("entry %q is sparse: pack it without --sparse", name)
+		return nil, a.link(name, "", h.Linkname)
 	}
 	return nil, invalid("entry %q is of type %q: there are only files in an archive of images", name, h.Typeflag)
 }
 
+// name returns what an entry is called, from the top of the archive. Where names are absolute, the top is the root.
+func (a *archive) name(name string) (string, error) {
+	if a.entries == 1 {
+		a.absolute = strings.HasPrefix(name, "/")
+	}
+	if a.absolute {
+		name = strings.TrimLeft(name, "/")
+	}
+	return entryName(name)
+}
+
 // header returns the next header; io.EOF at the end mark.
 func (a *archive) header() (*tar.Header, error) {
+	if a.sparse { // how long it is in the tar is known at its end
+		if _, err := io.Copy(io.Discard, a.tar); err != nil {
+			return nil, a.in.explain(err)
+		}
+		a.start, a.rest, a.sparse = a.in.pos, block-1, false
+	}
 	next := a.start + a.rest // of which some may have been read
 	a.in.limit = next + maxHeader
 	h, err := a.tar.Next()
@@ -139,46 +153,97 @@ func (a *archive) header() (*tar.Header, error) {
 	if h.Size > math.MaxInt64/4 {
 		return nil, invalid("entry %q has %d bytes", short(h.Name), h.Size)
 	}
-	if h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeGNUSparse {
+	a.sparse = isSparse(h)
+	if h.Typeflag == tar.TypeReg && !a.sparse {
 		a.rest = h.Size + padding(h.Size)
 	}
 	return h, nil
 }
 
+func isSparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
 // file takes a file that the archive needs no caller for, or returns it.
 func (a *archive) file(name string, size int64) (*Entry, error) {
-	switch base := path.Base(name); {
-	case name == LayoutName:
+	dir, base := path.Split(name)
+	dir = path.Clean(dir)
+	if NoContent(name) {
+		return nil, a.ignore(size)
+	}
+	if d, inBlobs := blobOf(name); inBlobs {
+		if d == "" || a.found.has(d) { // a temporary file; or it came before, and only one of them can be right
+			return nil, a.ignore(size)
+		}
+		a.found.at(dirOfBlobs(name)).blobs = true
+		return a.entryOf(name, size, d)
+	}
+	switch {
+	case base == LayoutName:
 		a.layout = true
 		return nil, a.take(name, size, a.found.takeLayout)
-	case name == IndexName:
+	case base == IndexName:
 		return nil, a.take(name, size, a.found.takeIndex)
-	case name == DockerName:
+	case base == DockerName:
 		return nil, a.take(name, size, a.found.takeDocker)
-	case name == DocumentName:
+	case base == DocumentName && (dir == "." || a.layout):
 		return nil, invalid("this is a bundle that was changed, or unpacked and packed again: take the file as it was made")
-	case strings.HasPrefix(name, "blobs/"):
-		algorithm, encoded, _ := strings.Cut(strings.TrimPrefix(name, "blobs/"), "/")
-		d, err := mirror.ParseDigest(algorithm + ":" + encoded)
-		if err != nil {
-			return nil, invalid("entry %q: %w", name, err)
-		}
-		return a.entryOf(name, size, d)
+	case base == PackageName:
+		a.found.zarf[dir] = true
+		return nil, a.ignore(size)
 	case a.layout, name == "repositories", base == "VERSION", base == "json":
-		if a.ignored += size; a.ignored > maxIgnored {
-			return nil, invalid("the archive has more than %d bytes that belong to no image", int64(maxIgnored))
-		}
-		return nil, nil
+		return nil, a.ignore(size)
 	}
 	return a.entryOf(name, size, "")
 }
 
-func (a *archive) take(name string, size int64, take func(data []byte) error) error {
+// ignore counts a file that nobody needs.
+func (a *archive) ignore(size int64) error {
+	if a.ignored += size; a.ignored > maxIgnored || a.limits.MaxBytes > 0 && a.ignored > a.limits.MaxBytes {
+		return invalid("the archive has more than %d bytes that belong to no image", min(a.ignored-1, int64(maxIgnored)))
+	}
+	return nil
+}
+
+// link notes a link. One that has a digest for its name says nothing, if it leads to a file that has the same one.
+func (a *archive) link(name, dir, target string) error {
+	if NoContent(name) {
+		return nil
+	}
+	if d, inBlobs := blobOf(name); d != "" {
+		if other, _ := blobOf(path.Join("blobs", d.Algorithm().String(), path.Base(target))); other == d && !path.IsAbs(target) {
+			return nil
+		}
+	} else if inBlobs {
+		return nil
+	}
+	return a.found.link(name, dir, target)
+}
+
+// take reads a file that says what the archive is. One in a folder need not be what its name says.
+func (a *archive) take(name string, size int64, take func(dir string, data []byte) error) error {
+	dir := path.Dir(name)
+	if dir != "." && size > a.limits.Index {
+		return a.ignore(size)
+	}
 	data, err := read(a.tar, name, size, a.limits.Index)
 	if err != nil {
 		return a.in.explain(err)
 	}
-	return take(data)
+	err = take(dir, data)
+	if err != nil && dir != "." {
+		a.found.at(dir).failed = errors.Join(a.found.at(dir).failed, err)
+		return nil
+	}
+	return err
 }
 
 // entryOf returns a file that the caller is to store. Of JSON that may be needed to make sense of the rest, a copy is
@@ -187,9 +252,12 @@ func (a *archive) entryOf(name string, size int64, d digest.Digest) (*Entry, err
 	if a.total += size; a.limits.MaxBytes > 0 && a.total > a.limits.MaxBytes {
 		return nil, invalid("the archive holds more than the %d bytes that are to be read", a.limits.MaxBytes)
 	}
-	start := make([]byte, min(size, 4))
+	start := make([]byte, min(size, FormatSize))
 	if _, err := io.ReadFull(a.tar, start); err != nil {
 		return nil, a.in.explain(err)
+	}
+	if d == "" && len(a.archives) < 5 && FormatOf(start).Archive {
+		a.archives = append(a.archives, name)
 	}
 	e := &Entry{Digest: d, Size: size, source: a, name: name}
 	what := file{digest: d, size: size, packed: compression(start)}
@@ -223,9 +291,11 @@ func (a *archive) end() error {
 		}
 		tail += n
 		if err == io.EOF {
+			if err := a.found.finish(); err != nil {
+				return err
+			}
 			if a.found.index == nil && a.found.docker == nil {
-				return invalid("the archive has neither an %s, as an image layout has, nor a %s, as docker save writes",
-					IndexName, DockerName)
+				return a.nothing()
 			}
 			return io.EOF
 		}
@@ -234,6 +304,15 @@ func (a *archive) end() error {
 		}
 	}
 	return invalid("there is no end of zeros after the end of the archive")
+}
+
+// nothing says that there are no images.
+func (a *archive) nothing() error {
+	hint := ""
+	if len(a.archives) > 0 {
+		hint = "; but it has archives in it, as " + strings.Join(a.archives, ", ") + ": unpack it, and have the folder read"
+	}
+	return invalid("the archive has neither an %s, as an image layout has, nor a %s, as docker save writes%s", IndexName, DockerName, hint)
 }
 
 // entryName returns what an entry is called, from the top of the archive.

@@ -11,11 +11,12 @@ import (
 // by one process and signed by another, which has the key. seen, unless it is nil, is then called with the document and
 // the size of what will be written, before the first byte is; its error ends it. The bundle has to be whole; that manifests and blobs are what they are called is not verified.
 func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []byte) (signature []byte, err error), seen func(doc *Document, size int64) error) (*Document, error) {
-	in, err := unpack(streamOf(r))
+	limits := Limits{}.filled()
+	in, err := unpack(streamOf(r), limits)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openSequence(in, Limits{}.filled())
+	s, err := openSequence(in, limits)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"encoding/json"
+	"path"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -19,6 +20,19 @@ type loadable struct {
 	// meant, but podman does not: to it that is localhost/.
 	RepoTags []string
 	Layers   []string
+}
+
+// in returns the item with its files in the folder dir.
+func (l loadable) in(dir string) loadable {
+	if dir == "." {
+		return l
+	}
+	l.Config = path.Join(dir, l.Config)
+	l.Layers = slices.Clone(l.Layers)
+	for i, layer := range l.Layers {
+		l.Layers[i] = path.Join(dir, layer)
+	}
+	return l
 }
 
 // Media types that docker load understands, whatever wrote them.

@@ -46,6 +46,9 @@ func OpenFolder(path string, limits Limits) (*Reader, error) {
 		err = f.take(IndexName, f.found.takeIndex)
 	}
 	if err == nil {
+		err = f.found.finish()
+	}
+	if err == nil {
 		err = f.walk()
 	}
 	if err != nil {
@@ -99,7 +102,7 @@ func (f *folder) load(name string, most int64) ([]byte, error) {
 	return read(file, name, size, most)
 }
 
-func (f *folder) take(name string, take func(data []byte) error) error {
+func (f *folder) take(name string, take func(dir string, data []byte) error) error {
 	data, err := f.load(name, f.limits.Index)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: "the folder is no image layout: it has no " + name, Cause: err}
@@ -107,7 +110,7 @@ func (f *folder) take(name string, take func(data []byte) error) error {
 	if err != nil {
 		return err
 	}
-	return take(data)
+	return take(".", data)
 }
 
 // walk lists what index.json leads to. Of what is not there, nothing is: an index may lack platforms, and this mirror may

@@ -1,7 +1,11 @@
 package bundle
 
 import (
+	"cmp"
+	"encoding/json"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -16,15 +20,20 @@ const maxLinks = 8
 // found is what came of an archive so far.
 type found struct {
 	limits Limits
-	index  *v1.Index
-	docker []loadable // manifest.json; nil before it came
+	places map[string]*layoutAt // by their folder
+	zarf   map[string]bool      // folders with a package of zarf
+	index  *v1.Index            // what all layouts list, once everything came; nil if there is none
+	docker []loadable           // the same of all manifest.json
 	listed map[digest.Digest]bool
-	files  map[string]file   // by name
-	links  map[string]string // to what they point at
+	came   map[digest.Digest]bool // files that are named by it
+	files  map[string]file        // by name
+	links  map[string]string      // to what they point at
 	kept   map[digest.Digest][]byte
 	size   int64 // of what is kept
 	full   bool  // some could not be kept
-	worked int64 // bytes that were made sense of for manifest.json
+	// conflict says of a file that it came twice, with other content.
+	conflict error
+	worked   int64 // bytes that were made sense of for manifest.json
 }
 
 // file is an entry that the caller was given: its digest, if that is known, and size.
@@ -34,12 +43,43 @@ type file struct {
 	packed string // as compression says
 }
 
+// layoutAt is what came of an image layout, or of what docker save wrote, in one folder.
+type layoutAt struct {
+	layout, blobs bool // oci-layout came, or blobs
+	index         *v1.Index
+	docker        []loadable // nil before manifest.json came
+	// indexSum and dockerSum are what the files were: an archive may have them twice.
+	indexSum, dockerSum digest.Digest
+	failed              error // what is wrong with a file, if that is one of a layout at all
+}
+
 func newFound(limits Limits) found {
-	return found{limits: limits, listed: map[digest.Digest]bool{}, files: map[string]file{}, links: map[string]string{},
+	return found{limits: limits, places: map[string]*layoutAt{}, zarf: map[string]bool{}, came: map[digest.Digest]bool{}, listed: map[digest.Digest]bool{}, files: map[string]file{}, links: map[string]string{},
 		kept: map[digest.Digest][]byte{}}
 }
 
-func (f *found) takeLayout(data []byte) error {
+// at returns what is known of a folder.
+func (f *found) at(dir string) *layoutAt {
+	if f.places[dir] == nil {
+		f.places[dir] = &layoutAt{}
+	}
+	return f.places[dir]
+}
+
+// hasIndex reports whether an index.json of a layout came.
+func (f *found) hasIndex() bool {
+	for dir, at := range f.places {
+		if at.index != nil && at.isLayout(dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// isLayout reports whether a folder is an image layout: an index.json elsewhere than at the top can be anything.
+func (at *layoutAt) isLayout(dir string) bool { return dir == "." || at.layout || at.blobs }
+
+func (f *found) takeLayout(dir string, data []byte) error {
 	var layout v1.ImageLayout
 	if err := f.limits.decode(LayoutName, data, &layout); err != nil {
 		return err
@@ -47,12 +87,15 @@ func (f *found) takeLayout(data []byte) error {
 	if major, _, _ := strings.Cut(layout.Version, "."); major != "1" {
 		return invalid("the image layout is of version %q, and this program reads 1", short(layout.Version))
 	}
+	f.at(dir).layout = true
 	return nil
 }
 
-func (f *found) takeIndex(data []byte) error {
-	if f.index != nil {
-		return twice(IndexName)
+func (f *found) takeIndex(dir string, data []byte) error {
+	at := f.at(dir)
+	sum := digest.FromBytes(data)
+	if at.index != nil {
+		return same(path.Join(dir, IndexName), at.indexSum, sum)
 	}
 	index := new(v1.Index)
 	if err := f.limits.decode(IndexName, data, index); err != nil {
@@ -65,33 +108,107 @@ func (f *found) takeIndex(data []byte) error {
 		}
 		f.listed[desc.Digest] = true
 	}
-	f.index = index
+	at.index, at.indexSum = index, sum
 	return nil
 }
 
-func (f *found) takeDocker(data []byte) error {
-	if f.docker != nil {
-		return twice(DockerName)
+func (f *found) takeDocker(dir string, data []byte) error {
+	at := f.at(dir)
+	sum := digest.FromBytes(data)
+	if at.docker != nil {
+		return same(path.Join(dir, DockerName), at.dockerSum, sum)
 	}
-	err := f.limits.decode(DockerName, data, &f.docker)
-	f.docker = append([]loadable{}, f.docker...) // never nil
-	return err
+	var one struct{ SchemaVersion int }
+	if json.Unmarshal(data, &one) == nil && one.SchemaVersion > 0 {
+		return invalid("%s is that of a single image, as skopeo and podman write it to a folder (dir:): have them write oci-archive: or docker-archive:", path.Join(dir, DockerName))
+	}
+	var list []loadable
+	if err := f.limits.decode(DockerName, data, &list); err != nil {
+		return err
+	}
+	at.docker, at.dockerSum = append([]loadable{}, list...), sum // never nil
+	return nil
 }
 
-// add notes an entry.
-func (f *found) add(name string, what file) error {
-	if _, ok := f.files[name]; ok || f.links[name] != "" {
+// same refuses a file that came twice, unless it was the same one.
+func same(name string, before, now digest.Digest) error {
+	if before != now {
 		return twice(name)
+	}
+	return nil
+}
+
+// finish brings together what is in the folders of an archive, once all of it came. What is wrong with an index.json or a
+// manifest.json counts if it is that of a layout, or if there is no other.
+func (f *found) finish() error {
+	var failed error
+	for _, dir := range slices.Sorted(maps.Keys(f.places)) {
+		at := f.places[dir]
+		if at.failed != nil && at.isLayout(dir) {
+			return at.failed
+		}
+		failed = cmp.Or(failed, at.failed)
+		if at.index != nil && at.isLayout(dir) {
+			f.takeAll(at.index, dir != "." && f.zarf[path.Dir(dir)])
+		}
+		if at.docker != nil && f.docker == nil {
+			f.docker = []loadable{}
+		}
+		for _, item := range at.docker {
+			f.docker = append(f.docker, item.in(dir))
+		}
+	}
+	if f.index == nil && f.docker == nil {
+		return failed
+	}
+	return nil
+}
+
+// takeAll adds what one layout lists. Zarf writes names where others say what an image was built on.
+func (f *found) takeAll(index *v1.Index, zarf bool) {
+	if f.index == nil {
+		f.index = &v1.Index{}
+	}
+	for _, desc := range index.Manifests {
+		name := desc.Annotations[v1.AnnotationBaseImageName]
+		if zarf && name != "" && desc.Annotations[AnnotationName] == "" && desc.Annotations[v1.AnnotationRefName] == "" {
+			desc.Annotations = maps.Clone(desc.Annotations)
+			desc.Annotations[AnnotationName] = name
+		}
+		f.index.Manifests = append(f.index.Manifests, desc)
+	}
+}
+
+// has reports whether a file came that is named by d.
+func (f *found) has(d digest.Digest) bool { return f.came[d] }
+
+// add notes an entry. One without a digest may come twice; that it is the same is seen when its digest is known.
+func (f *found) add(name string, what file) error {
+	if _, ok := f.links[name]; ok {
+		return twice(name)
+	}
+	if before, ok := f.files[name]; ok {
+		if before.size != what.size || before.digest != what.digest && before.digest != "" && what.digest != "" {
+			return twice(name)
+		}
+		return nil
+	}
+	if d, _ := blobOf(name); d != "" {
+		f.came[d] = true
 	}
 	f.files[name] = what
 	return nil
 }
 
-func twice(name string) error { return invalid("%s comes twice", name) }
+func twice(name string) error { return invalid("%s comes twice, with other content", short(name)) }
 
 // known notes the digest of an entry, which only who stored it could find out.
 func (f *found) known(name string, d digest.Digest) {
 	what := f.files[name]
+	if what.digest != "" && what.digest != d {
+		f.conflict = twice(name)
+		return
+	}
 	what.digest = d
 	f.files[name] = what
 }
@@ -99,14 +216,16 @@ func (f *found) known(name string, d digest.Digest) {
 // link notes a link to target, as seen from the folder dir. Old docker save archives have layers that are links to
 // those of other images; content that is named by its digest is never one.
 func (f *found) link(name, dir, target string) error {
-	if _, ok := f.files[name]; ok || f.links[name] != "" {
+	to := path.Join(dir, target)
+	if before, ok := f.links[name]; ok && before == to {
+		return nil
+	} else if _, file := f.files[name]; ok || file {
 		return twice(name)
 	}
-	to := path.Join(dir, target)
 	if path.IsAbs(target) || to == ".." || strings.HasPrefix(to, "../") || len(target) > maxName {
 		return invalid("%s is a link out of the archive, to %q", name, short(target))
 	}
-	if name == LayoutName || name == IndexName || name == DockerName || strings.HasPrefix(name, "blobs/") {
+	if d, _ := blobOf(name); d != "" || name == LayoutName || name == IndexName || name == DockerName {
 		return invalid("%s is a link, to %q", name, short(target))
 	}
 	f.links[name] = to

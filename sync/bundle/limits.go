@@ -20,6 +20,9 @@ type Limits struct {
 	Kept int64
 	// Entries is how many manifests and blobs, or entries of an archive that is no bundle, there may be; 262,144.
 	Entries int
+	// Window is how many bytes of what was decompressed a decompressor may keep in memory, as a file asks it to; 128 MiB,
+	// which zstd itself allows unless it is told otherwise.
+	Window int64
 	// MaxBytes is how many bytes all manifests and blobs may have, as their entries announce them; no limit if it is 0.
 	// What decompresses to more is refused by it, however small it came.
 	MaxBytes int64
@@ -28,8 +31,9 @@ type Limits struct {
 const (
 	// maxSignature is how large bundle.json.minisig may be; minisign's are some 300 bytes.
 	maxSignature = 16 << 10
-	// maxIgnored is how many bytes of files that nobody needs may be in an archive that is no bundle.
-	maxIgnored = 256 << 20
+	// maxIgnored is how many bytes of files that nobody needs may be in an archive that is no bundle: packages have other
+	// things beside their images. It ends what decompresses to no end.
+	maxIgnored = 64 << 30
 )
 
 // filled returns l with its defaults.
@@ -42,6 +46,7 @@ func (l Limits) filled() Limits {
 	fill(&l.Document, 64<<20)
 	fill(&l.Index, 32<<20)
 	fill(&l.Kept, 32<<20)
+	fill(&l.Window, 128<<20)
 	if l.Entries <= 0 {
 		l.Entries = 1 << 18
 	}

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Open begins to read a bundle, or another archive of images, in a tar, by itself or compressed by gzip or zstd. It
-// reads what it must to tell what it is: of a bundle everything up to its document and signature, which are checked.
+// Open begins to read a bundle, or another archive of images, in a tar, by itself or compressed by gzip, zstd, xz or
+// bzip2. It reads what it must to tell what it is: of a bundle everything up to its document and signature, which are checked.
 //
 // An archive that is malformed is a [mirror.CodeBundleInvalid] here and in all that the reader does; where it ends
 // early, the cause is io.ErrUnexpectedEOF. An error of r comes back as it is.
@@ -14,7 +14,7 @@ import (
 // If r can seek, and is not compressed, entries that nobody reads are not read.
 func Open(r io.Reader, limits Limits) (*Reader, error) {
 	limits = limits.filled()
-	in, err := unpack(streamOf(r))
+	in, err := unpack(streamOf(r), limits)
 	if err != nil {
 		return nil, err
 	}

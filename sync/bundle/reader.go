@@ -59,6 +59,9 @@ type Root struct {
 	Names []string
 	// Tag is what it was called if that is no full reference.
 	Tag string
+	// Companion says that it is about another image, in the way of cosign, and goes under a tag that is made of that image's
+	// digest with this behind: .sig, .att or .sbom. Its names, if it has any, are those of the image. "" for all else.
+	Companion string
 	// Descriptor is that of the manifest, as index.json has it if it does.
 	Descriptor v1.Descriptor
 	// Data is the manifest if the archive had none and it had to be made, or none that fits its layers: nil otherwise.

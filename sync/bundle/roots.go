@@ -3,6 +3,7 @@ package bundle
 import (
 	"encoding/json"
 	"errors"
+	"path"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -14,6 +15,9 @@ import (
 
 // roots returns what index.json lists, and what only manifest.json has.
 func (f *found) roots() ([]Root, error) {
+	if f.conflict != nil {
+		return nil, f.conflict
+	}
 	var roots []Root
 	covered := map[digest.Digest]bool{}
 	if f.index != nil {
@@ -50,9 +54,27 @@ func (f *found) roots() ([]Root, error) {
 	return roots, nil
 }
 
+// kindAnnotation is how cosign save, and hauler, tell an image from what is about it: dev.cosignproject.cosign/sigs.
+//
+// https://github.com/sigstore/cosign/blob/main/pkg/oci/layout/write.go
+const kindAnnotation = "kind"
+
+// companion returns what the tag of a manifest of a kind ends in, if it is about another image.
+func companion(kind string) string {
+	switch path.Base(kind) {
+	case "sigs":
+		return ".sig"
+	case "atts":
+		return ".att"
+	case "sboms":
+		return ".sbom"
+	}
+	return ""
+}
+
 // rootOf reads the names of a manifest.
 func rootOf(desc v1.Descriptor) Root {
-	root := Root{Descriptor: desc}
+	root := Root{Descriptor: desc, Companion: companion(desc.Annotations[kindAnnotation])}
 	ref := desc.Annotations[v1.AnnotationRefName]
 	switch name := desc.Annotations[AnnotationName]; {
 	case name != "":

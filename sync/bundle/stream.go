@@ -2,20 +2,12 @@ package bundle
 
 import (
 	"archive/tar"
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"airmirror/mirror"
 )
-
-// maxWindow is how much memory a zstd frame may ask for: what zstd itself allows unless it is told otherwise.
-const maxWindow = 128 << 20
 
 // stream reads a tar, counts what was read, and tells apart what ends early, what is malformed and what cannot be read.
 type stream struct {
@@ -37,46 +29,6 @@ func streamOf(r io.Reader) *stream {
 		}
 	}
 	return s
-}
-
-var (
-	gzipMagic = []byte{0x1f, 0x8b}
-	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
-)
-
-// unpack returns s or, if that is compressed, what it decompresses to.
-func unpack(s *stream) (*stream, error) {
-	magic := make([]byte, len(zstdMagic))
-	n, err := io.ReadFull(s, magic)
-	if err != nil && s.failed != nil {
-		return nil, err
-	}
-	s.unread(magic[:n])
-	outer := &stream{packed: s}
-	switch compression(magic[:n]) {
-	case "gzip":
-		outer.r, err = gzip.NewReader(bufio.NewReaderSize(s, bufferSize))
-	case "zstd":
-		outer.r, err = zstd.NewReader(s, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
-	default:
-		return s, nil
-	}
-	if err != nil {
-		return nil, outer.explain(err)
-	}
-	return outer, nil
-}
-
-// compression says how what begins so is compressed: gzip, zstd or "".
-func compression(start []byte) string {
-	switch {
-	case bytes.HasPrefix(start, gzipMagic):
-		return "gzip"
-	case bytes.HasPrefix(start, zstdMagic):
-		return "zstd"
-	}
-	return ""
 }
 
 // Read returns io.EOF where r ends. Every other error is what the caller is to be told.
@@ -156,10 +108,8 @@ func (s *stream) explain(err error) error {
 	switch {
 	case err == nil || errors.As(err, &told):
 		return err
-	case s.packed != nil && s.packed.failed != nil:
-		return s.packed.failed
-	case s.packed == nil && s.failed != nil:
-		return s.failed
+	case s.cause() != nil:
+		return s.cause()
 	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
 		return cut(s.pos)
 	case errors.Is(err, tar.ErrHeader):
@@ -168,6 +118,14 @@ func (s *stream) explain(err error) error {
 		return invalid("decompressing fails after byte %d: the file is damaged: %w", s.pos, err)
 	}
 	return invalid("the archive is damaged at byte %d: %w", s.pos, err)
+}
+
+// cause returns what the one who is read from returned; nil if that is nothing, or the end.
+func (s *stream) cause() error {
+	for s.packed != nil {
+		s = s.packed
+	}
+	return s.failed
 }
 
 // cut makes the error of an archive that ends after pos bytes.

@@ -19,6 +19,8 @@ const (
 	KindImage = "image"
 	// KindLeft says of a Name why it was left out: Reason.
 	KindLeft = "left"
+	// KindNote says about a Name what has to be known to use what came in: Reason.
+	KindNote = "note"
 	// KindKept says that an import would move a pushed tag, and that it was Kept.
 	KindKept = "kept"
 	// KindNext says which volume is wanted Next.

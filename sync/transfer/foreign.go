@@ -176,6 +176,13 @@ func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage
 			Size: size, New: size, Why: cmp.Or(f.why, bundle.WhyNamed),
 		}})
 	}
+	in.noteHosts(func(yield func(mirror.Repo) bool) {
+		for _, f := range found {
+			if !yield(f.ref.Repo) {
+				return
+			}
+		}
+	})
 	return nil
 }
 

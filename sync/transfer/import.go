@@ -47,8 +47,10 @@ type importing struct {
 	sorted bool // listed is in the order of entering, and was inspected
 	// hopeless: it contradicts itself, and is not just damaged.
 	hopeless bool
-	crossing *crossing // nil but for a volume
-	earlier  int64     // how many bytes of blobs the volumes before the last one brought
+	crossing *crossing       // nil but for a volume
+	left     []leftOut       // of an archive that is no bundle
+	leaves   map[string]bool // their names
+	earlier  int64           // how many bytes of blobs the volumes before the last one brought
 
 	mu      sync.Mutex
 	brought map[digest.Digest]int64 // what was committed, or would be in a dry run; by its size
@@ -168,6 +170,13 @@ func (in *importing) finish(ctx context.Context) error {
 	for i := range in.doc.Images {
 		in.tell(Event{Kind: KindImage, Image: &in.doc.Images[i]})
 	}
+	in.noteHosts(func(yield func(mirror.Repo) bool) {
+		for _, tag := range tags {
+			if !yield(tag.Repo) {
+				return
+			}
+		}
+	})
 	if err := in.c.noteImported(ctx, in.doc); err != nil {
 		return err
 	}

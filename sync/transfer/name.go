@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -20,10 +21,11 @@ type foundImage struct {
 }
 
 // name finds out what the images of an archive are called, and puts them into their repositories. What has no name and is
-// a part of another image, or refers to one, goes with that.
+// a part of another image, or refers to one, goes with that. An image without a name that can be used is left out, unless
+// it is all that there is.
 func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]foundImage, error) {
 	var found []foundImage
-	var nameless []*branch
+	var nameless, companions []int
 	branches := make([]*branch, len(roots))
 	for i, root := range roots {
 		var err error
@@ -31,46 +33,73 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 			return nil, err
 		}
 	}
-	parts := partsOf(branches)
-	single := single(roots, branches, parts)
+	refs, err := in.refs(roots, branches)
+	if err != nil {
+		return nil, err
+	}
 	for i, root := range roots {
 		b := branches[i]
-		if single && belongs(root, b, parts) {
-			nameless = append(nameless, b)
+		switch {
+		case root.Companion != "":
+			companions = append(companions, i)
 			continue
-		}
-		refs, err := in.refs(root, single)
-		if err != nil {
-			return nil, err
-		}
-		if len(refs) == 0 {
-			nameless = append(nameless, b)
+		case len(refs[i]) == 0:
+			nameless = append(nameless, i)
 			continue
+		case b.err != nil:
+			return nil, mirror.Errorf(mirror.CodeBundleInvalid, "%s is not whole in it: %w", refs[i][0], b.err)
 		}
-		if b.err != nil {
-			return nil, mirror.Errorf(mirror.CodeBundleInvalid, "%s is not whole in it: %w", refs[0], b.err)
-		}
-		for _, ref := range refs {
+		for _, ref := range refs[i] {
 			if err := t.enter(b, ref.Repo); err != nil {
 				return nil, err
 			}
 			found = append(found, foundImage{ref: ref, branch: b})
 		}
 	}
-	referrers, err := refer(nameless, t)
+	if err := checkFound(found); err != nil {
+		return nil, err
+	}
+	about, err := in.accompany(ctx, t, roots, branches, companions)
 	if err != nil {
 		return nil, err
 	}
-	found = append(found, referrers...)
-	if err := in.checkFound(found); err != nil {
+	referrers, err := refer(branches, nameless, t)
+	if err != nil {
 		return nil, err
 	}
-	for _, b := range nameless {
-		if len(b.repos) == 0 {
-			return nil, mirror.Errorf(mirror.CodeNameInvalid, "image %s has no name in it: name it with --tag, if it is the only one", b.digest)
+	found = append(append(found, about...), referrers...)
+	for _, i := range nameless {
+		if len(branches[i].repos) == 0 {
+			in.leave(branches[i].digest.String(), "it has no name in the archive: --tag names one image")
 		}
 	}
-	return found, nil
+	return found, in.tellLeft(len(found) > 0)
+}
+
+// leftOut is what an archive has that is not taken in.
+type leftOut struct{ name, reason string }
+
+// leave leaves something out. Of several reasons, the first counts.
+func (in *importing) leave(name, reason string) {
+	if !in.leaves[name] {
+		if in.leaves == nil {
+			in.leaves = make(map[string]bool)
+		}
+		in.leaves[name] = true
+		in.left = append(in.left, leftOut{name, reason})
+	}
+}
+
+// tellLeft tells what was left out. It is an error if nothing else is taken in.
+func (in *importing) tellLeft(others bool) error {
+	if !others && len(in.left) > 0 {
+		return mirror.Errorf(mirror.CodeNameInvalid, "image %s cannot be taken in: %s", in.left[0].name, in.left[0].reason)
+	}
+	for _, l := range in.left {
+		in.tell(Event{Kind: KindLeft, Name: l.name, Reason: l.reason})
+	}
+	in.summary.Left = len(in.left)
+	return nil
 }
 
 // partsOf are what is directly under an image.
@@ -99,51 +128,126 @@ func single(roots []bundle.Root, branches []*branch, parts map[*branch]bool) boo
 	return count == 1
 }
 
-// belongs reports whether a manifest without a name is a part of another one, or refers to one.
+// belongs reports whether a manifest without a name is a part of another one, or refers to one. What cosign saved about
+// an image may have the name of that.
 func belongs(root bundle.Root, b *branch, parts map[*branch]bool) bool {
-	return len(root.Names) == 0 && root.Tag == "" && (b.subject != "" || parts[b])
+	return root.Companion != "" || len(root.Names) == 0 && root.Tag == "" && (b.subject != "" || parts[b])
 }
 
-// refs are the names of an image.
-func (in *importing) refs(root bundle.Root, single bool) ([]mirror.Ref, error) {
-	names := in.c.mirror.Names()
-	if in.req.Tag != "" {
-		ref, tagged, err := images.ParseName(names, in.req.Tag)
+// refs are the names of images, as --tag or the archive has them; none of what goes with another image, or has no name
+// that can be used.
+func (in *importing) refs(roots []bundle.Root, branches []*branch) ([][]mirror.Ref, error) {
+	tag, tagged, err := in.tag()
+	if err != nil {
+		return nil, err
+	}
+	parts := partsOf(branches)
+	single := single(roots, branches, parts)
+	byDigest := rootsByDigest(roots)
+	refs, reasons := make([][]mirror.Ref, len(roots)), make([]string, len(roots))
+	var without []int // images without a name
+	for i, root := range roots {
+		part := belongs(root, branches[i], parts)
 		switch {
-		case err != nil:
-			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag, as registry.example/app:v1: %w", in.req.Tag, err)
-		case ref.Check(root.Descriptor.Digest) != nil && single:
-			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q: %w", in.req.Tag, ref.Check(root.Descriptor.Digest))
-		case single && !tagged && root.Tag != "" && mirror.ValidTag(root.Tag), !single && !tagged && len(root.Names) == 0 && mirror.ValidTag(root.Tag):
-			ref.Tag = root.Tag
-			return []mirror.Ref{ref}, nil
-		case single:
-			return []mirror.Ref{ref}, nil
-		case tagged:
-			return nil, mirror.Errorf(mirror.CodeNameInvalid, "there are several images in it, and --tag names one: leave it out, or leave out its tag to name their repository")
+		case part && (single || root.Companion != "") || sharesName(root, branches[i], byDigest):
+		case in.req.Tag != "" && !tagged && mirror.ValidTag(root.Tag) && (single || len(root.Names) == 0):
+			refs[i] = []mirror.Ref{{Repo: tag.Repo, Tag: root.Tag}}
+		case in.req.Tag != "" && single:
+			if err := tag.Check(root.Descriptor.Digest); err != nil {
+				return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q: %w", in.req.Tag, err)
+			}
+			refs[i] = []mirror.Ref{tag}
+		default:
+			refs[i], reasons[i] = in.namesOf(root)
+			if len(refs[i]) == 0 && !part {
+				without = append(without, i)
+			}
 		}
 	}
-	var refs []mirror.Ref
-	for _, name := range root.Names {
-		ref, _, err := images.ParseName(names, name)
-		if err == nil {
-			err = ref.Check(root.Descriptor.Digest)
+	if tagged && !single {
+		if len(without) != 1 {
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "there are several images in it, %d of them without a name, and --tag names one: leave it out, or leave out its tag to name their repository", len(without))
 		}
-		if err != nil {
-			return nil, mirror.Errorf(mirror.CodeNameInvalid, "an image in it is called %q: %w", name, err)
+		if err := tag.Check(roots[without[0]].Descriptor.Digest); err != nil {
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q: %w", in.req.Tag, err)
 		}
-		if !slices.Contains(refs, ref) {
-			refs = append(refs, ref)
+		refs[without[0]] = []mirror.Ref{tag}
+		reasons[without[0]] = ""
+	}
+	for i, reason := range reasons {
+		if reason != "" {
+			in.leave(roots[i].Descriptor.Digest.String(), reason)
 		}
 	}
 	return refs, nil
 }
 
+// tag reads --tag.
+func (in *importing) tag() (ref mirror.Ref, tagged bool, err error) {
+	if in.req.Tag == "" {
+		return ref, false, nil
+	}
+	ref, tagged, err = images.ParseName(in.c.mirror.Names(), in.req.Tag)
+	if err != nil {
+		return ref, false, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag, as registry.example/app:v1: %w", in.req.Tag, err)
+	}
+	return ref, tagged, nil
+}
+
+func rootsByDigest(roots []bundle.Root) map[digest.Digest]bundle.Root {
+	byDigest := make(map[digest.Digest]bundle.Root, len(roots))
+	for _, root := range roots {
+		byDigest[root.Descriptor.Digest] = root
+	}
+	return byDigest
+}
+
+// sharesName reports whether a manifest refers to an image that has the same name in the archive: it goes with that.
+func sharesName(root bundle.Root, b *branch, byDigest map[digest.Digest]bundle.Root) bool {
+	subject, ok := byDigest[b.subject]
+	return ok && len(root.Names)+len(root.Tag) > 0 && slices.Equal(root.Names, subject.Names) && root.Tag == subject.Tag
+}
+
+// placeholders are what tools write where an image has no name, or its tag is only made up.
+const (
+	noName = "<none>"
+	// noTag is what crane pull calls an image that was pulled by its digest.
+	noTag = "i-was-a-digest"
+)
+
+// namesOf reads the names that an archive has for an image, and says why one cannot be used.
+func (in *importing) namesOf(root bundle.Root) (refs []mirror.Ref, reason string) {
+	for _, name := range root.Names {
+		if strings.HasPrefix(name, noName) {
+			continue
+		}
+		ref, _, err := images.ParseName(in.c.mirror.Names(), strings.TrimSuffix(name, ":"+noName))
+		if err == nil {
+			err = ref.Check(root.Descriptor.Digest)
+		}
+		if err != nil {
+			reason = fmt.Sprintf("its name %q cannot be used: %s; --tag names one image", name, err)
+			continue
+		}
+		if ref.Tag == noTag || strings.HasSuffix(name, ":"+noName) {
+			ref = mirror.Ref{Repo: ref.Repo, Digest: root.Descriptor.Digest}
+		}
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	if len(refs) == 0 && reason == "" && root.Tag != "" {
+		reason = fmt.Sprintf("it is only called %q in the archive: name the repository of such images with --tag", root.Tag)
+	}
+	return refs, reason
+}
+
 // refer puts what refers to an image into its repositories, and what refers to that.
-func refer(nameless []*branch, t *tree) (found []foundImage, err error) {
+func refer(branches []*branch, nameless []int, t *tree) (found []foundImage, err error) {
 	referrers := make(map[digest.Digest][]*branch)
 	var queue []*branch
-	for _, b := range nameless {
+	for _, i := range nameless {
+		b := branches[i]
 		if b.subject == "" || b.err != nil {
 			continue
 		}
@@ -172,7 +276,7 @@ func refer(nameless []*branch, t *tree) (found []foundImage, err error) {
 }
 
 // checkFound refuses one name for two images.
-func (in *importing) checkFound(found []foundImage) error {
+func checkFound(found []foundImage) error {
 	named := make(map[mirror.Ref]*branch)
 	for _, f := range found {
 		if f.ref.Tag == "" {

@@ -1,0 +1,152 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/bundle"
+)
+
+// accompany puts what cosign saved about images into their repositories, under the tags that cosign looks for. The index
+// of each is in which.
+func (in *importing) accompany(ctx context.Context, t *tree, roots []bundle.Root, branches []*branch, which []int) (found []foundImage, err error) {
+	taken := make(map[mirror.Ref]*branch)
+	images := imagesByName(roots, branches)
+	for _, i := range which {
+		b := branches[i]
+		if b.err != nil {
+			in.leave(b.digest.String(), "it is not whole in the archive: "+b.err.Error())
+			continue
+		}
+		subject, err := images.subject(ctx, t, roots[i], b)
+		if err != nil {
+			return nil, err
+		}
+		if subject == nil || len(subject.repos) == 0 {
+			in.leave(b.digest.String(), "it is about an image that is not taken in from the archive")
+			continue
+		}
+		for _, repo := range slices.Clone(subject.repos) {
+			ref := mirror.Ref{Repo: repo, Tag: companionTag(subject.digest, roots[i].Companion)}
+			if other := taken[ref]; other != nil {
+				if other != b {
+					in.leave(b.digest.String(), "it would be "+ref.String()+", as is "+other.digest.String())
+				}
+				continue
+			}
+			taken[ref] = b
+			if err := t.enter(b, repo); err != nil {
+				return nil, err
+			}
+			found = append(found, foundImage{ref: ref, branch: b, why: bundle.WhyReferrer})
+		}
+	}
+	return found, nil
+}
+
+// companionTag is the tag that cosign gives what is about an image.
+func companionTag(subject digest.Digest, suffix string) string {
+	return strings.Replace(subject.String(), ":", "-", 1) + suffix
+}
+
+// byName are the images that are taken in from an archive, by their names there.
+type byName map[string][]*branch
+
+func imagesByName(roots []bundle.Root, branches []*branch) byName {
+	images := make(byName)
+	seen := make(map[*branch]bool)
+	for i, root := range roots {
+		b := branches[i]
+		if root.Companion != "" || len(b.repos) == 0 {
+			continue
+		}
+		if !seen[b] {
+			seen[b] = true
+			images[anyName] = append(images[anyName], b)
+		}
+		if key := nameKey(root); key != "" {
+			images[key] = append(images[key], b)
+		}
+	}
+	return images
+}
+
+const anyName = "\x00"
+
+func nameKey(root bundle.Root) string {
+	return strings.Join(append([]string{root.Tag}, root.Names...), "\n")
+}
+
+// subject finds the image that a root is about: what it says itself, else what has the same name, else the only one that
+// there is. It is nil if that is none of them.
+func (n byName) subject(ctx context.Context, t *tree, root bundle.Root, b *branch) (*branch, error) {
+	d, err := signed(ctx, t, b)
+	if err != nil {
+		return nil, err
+	}
+	if d != "" {
+		return t.seen[d], nil
+	}
+	for _, key := range []string{nameKey(root), anyName} {
+		if len(n[key]) == 1 {
+			return n[key][0], nil
+		}
+	}
+	return nil, nil
+}
+
+// maxStatement is how large a signed statement may be that is looked into.
+const maxStatement = 1 << 20
+
+// signed returns the digest of the image that a signature, or an attestation, says that it is about; "" if it says none.
+func signed(ctx context.Context, t *tree, b *branch) (digest.Digest, error) {
+	for _, desc := range b.blobs {
+		if desc.Size > maxStatement || !strings.Contains(desc.MediaType, "simplesigning") && !strings.Contains(desc.MediaType, "dsse") {
+			continue
+		}
+		data, err := t.content.readManifest(ctx, desc.Digest)
+		if isFault(err) {
+			return "", err
+		}
+		if d := subjectIn(data); d != "" {
+			return d, nil
+		}
+	}
+	return "", nil
+}
+
+// subjectIn reads the payload of a signature, or an envelope with a statement in it.
+func subjectIn(data []byte) digest.Digest {
+	var payload struct {
+		Critical struct {
+			Image struct {
+				Digest string `json:"docker-manifest-digest"`
+			} `json:"image"`
+		} `json:"critical"`
+		Payload []byte `json:"payload"` // base64
+	}
+	if json.Unmarshal(data, &payload) != nil {
+		return ""
+	}
+	if d, err := mirror.ParseDigest(payload.Critical.Image.Digest); err == nil {
+		return d
+	}
+	var statement struct {
+		Subject []struct {
+			Digest map[string]string `json:"digest"`
+		} `json:"subject"`
+	}
+	if json.Unmarshal(payload.Payload, &statement) != nil || len(statement.Subject) == 0 {
+		return ""
+	}
+	d, err := mirror.ParseDigest("sha256:" + statement.Subject[0].Digest["sha256"])
+	if err != nil {
+		return ""
+	}
+	return d
+}
