@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"airmirror/mirror"
 	"airmirror/sync/images"
@@ -34,7 +35,9 @@ func (e *export) plan() error {
 	switch nothing := mirror.CodeOf(err) == mirror.CodeManifestUnknown; {
 	case nothing && len(fetched) > 0: // all of it is fetched first
 		for _, name := range slices.Sorted(maps.Keys(e.reasons)) {
-			e.left = append(e.left, leftOut{name, e.reasons[name]})
+			if err := v.leave(name, e.reasons[name]); err != nil {
+				return err
+			}
 		}
 	case err != nil:
 		return err
@@ -70,7 +73,7 @@ func (v *planView) event(line json.RawMessage) error {
 		if f, found := v.fetched[event.Name]; found {
 			return v.fetch(f)
 		}
-		v.addLeft(event.Name, event.Reason)
+		return v.leave(event.Name, v.withReason(event.Name, event.Reason))
 	case transfer.KindDone:
 		v.summary = event.Summary
 	}
@@ -94,12 +97,31 @@ func (v *planView) fetch(f images.Event) error {
 	return nil
 }
 
+// leave notes what is left out.
+func (v *planView) leave(name, reason string) error {
+	v.left = append(v.left, leftOut{name, reason})
+	return v.tell(transfer.KindLeft, name, reason)
+}
+
+// tell prints something about an image for programs.
+func (v *planView) tell(kind, name, reason string) error {
+	if !v.json {
+		return nil
+	}
+	return printLine(v.cmd.OutOrStdout(), transfer.Event{Time: time.Now().UTC(), Kind: kind, Name: name, Reason: reason})
+}
+
 func (v *planView) end() error {
 	for _, f := range v.toFetch { // if nothing is stored, nothing was planned
 		if _, left := v.fetched[f.Image]; left {
 			if err := v.fetch(f); err != nil {
 				return err
 			}
+		}
+	}
+	for _, l := range v.notChecked {
+		if err := v.tell("notChecked", l.Name, l.Reason); err != nil {
+			return err
 		}
 	}
 	if v.json {

@@ -90,14 +90,12 @@ func (e *export) undone(rest string) error {
 	return &exitError{exitMissing, errors.New(strings.Join(parts, "; "))}
 }
 
-// addLeft notes an image that was left out, with why it could not be fetched.
-func (e *export) addLeft(name, reason string) leftOut {
+// withReason adds why an image that was left out could not be fetched.
+func (e *export) withReason(name, reason string) string {
 	if why := e.reasons[name]; why != "" {
 		reason += "; it could not be fetched: " + why
 	}
-	l := leftOut{name, reason}
-	e.left = append(e.left, l)
-	return l
+	return reason
 }
 
 // failed says why an export failed, in the words of who fetched before where that knows more.
@@ -228,7 +226,7 @@ func (e *export) lookForLeft() error {
 			return err
 		}
 		if event.Kind == transfer.KindLeft {
-			e.addLeft(event.Name, event.Reason)
+			e.left = append(e.left, leftOut{event.Name, e.withReason(event.Name, event.Reason)})
 		}
 		return nil
 	})
