@@ -33,7 +33,7 @@ type References struct {
 	// Blobs are required, by a push and for the image to be complete: config and layers other than nondistributable ones.
 	Blobs []v1.Descriptor
 	// Nondistributable are layers that clients may fetch from a URL in the manifest. A push need not bring them; an image
-	// without them is complete only if a setting says that such layers do not count.
+	// without them is complete only if [Options.IgnoreNondistributable] says so.
 	Nondistributable []v1.Descriptor
 	// Manifests are the children of an index whose media type is that of a manifest ([SoundsLikeManifest]). An index is
 	// valid without some of them: it is sparse.

@@ -57,6 +57,8 @@ type config struct {
 	LogLevel        string    `yaml:"logLevel"`
 	LogFormat       string    `yaml:"logFormat"`
 	AccessLog       bool      `yaml:"accessLog"` // a line for each request
+	// IgnoreNondistributable has images count as complete without their nondistributable layers.
+	IgnoreNondistributable bool `yaml:"ignoreNondistributable"`
 
 	own map[string]bool // addresses of this mirror; see [mirror.Names.Own]
 }

@@ -98,4 +98,5 @@ func (c *serveConfig) upstreamFlags(f *pflag.FlagSet, given *config) {
 	f.BoolVar(&given.Offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
 	f.Var(&given.UpstreamTimeout, "upstream-timeout", "how long an upstream may take to begin an answer")
 	f.Var(&given.RetryFor, "retry-for", "take up a transfer that broke off for this long while nothing new arrives")
+	f.BoolVar(&given.IgnoreNondistributable, "ignore-nondistributable", false, "images are complete without nondistributable (Windows) layers")
 }

@@ -173,6 +173,8 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 		Offline:  c.Offline,
 		Log:      log,
 
+		IgnoreNondistributable: c.IgnoreNondistributable,
+
 		ScrubEvery: time.Duration(c.Verify.Every),
 		ScrubRate:  int64(c.Verify.Rate),
 	}

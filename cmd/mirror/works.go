@@ -45,6 +45,7 @@ func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serve
 	w.carrier = transfer.New(m, store, transfer.Options{
 		Host: hostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.verifier(keys) }, Signed: c.Bundles.RequireSignature,
 		Limits: archiveLimits, Log: log,
+		IgnoreNondistributable: c.IgnoreNondistributable,
 	})
 	collector, err := gc.NewCollector(ctx, expiring{store, w.uploads.Ended}, m, gc.CollectorOptions{Schedule: c.GC.schedule(c.names()), Disk: store.Space, Log: log})
 	if err != nil {

@@ -60,7 +60,7 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	if err := p.lacks(ctx, at.repo, required); err != nil {
 		return nil, "", err
 	}
-	children, platforms, err := p.children(ctx, at.repo, refs.Manifests, lenient, depth)
+	children, platforms, err := p.children(ctx, at.repo, &refs, lenient, depth)
 	if err != nil {
 		return nil, "", err
 	}
@@ -152,10 +152,11 @@ func list(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// children looks at the entries of an index that are asked for. Without some of them it is whole all the same, for the
-// other platforms; but not if they were asked for, or are there and lack something.
-func (p *planner) children(ctx context.Context, repo mirror.Repo, entries []v1.Descriptor, lenient bool, depth int) (whole []*item, platforms []string, err error) {
+// children looks at the manifests of an index that are asked for. Without some of them it is whole all the same, for the
+// other platforms or for what it has beside manifests; but not if they were asked for, or are there and lack something.
+func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.References, lenient bool, depth int) (whole []*item, platforms []string, err error) {
 	var last error
+	entries := refs.Manifests
 	selected := p.platforms.Select(entries)
 	for i, desc := range entries {
 		if !p.chooses(desc, selected[i]) {
@@ -196,7 +197,7 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, entries []v1.D
 		}
 	}
 	switch {
-	case len(whole) > 0 || len(entries) == 0:
+	case len(whole) > 0 || len(entries) == 0 || len(refs.Entries) > 0:
 		return whole, platforms, nil
 	case last != nil:
 		return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "none of its platforms is held whole")
