@@ -134,6 +134,9 @@ func (v *collectView) end() {
 		if text := waitingText(v.result.Waiting); text != "" {
 			v.shown.line(text)
 		}
+		if text := unreadableText(v.plan); text != "" {
+			v.shown.line(text)
+		}
 	}
 	v.shown.end()
 }
@@ -186,8 +189,8 @@ func (v *collectView) endPlan() {
 	if text := budgetText(p.Budget); text != "" {
 		fmt.Fprintln(v.out, text)
 	}
-	if p.Unreadable > 0 {
-		fmt.Fprintf(v.out, "%s cannot be read, and what they need stays: see 'mirror verify'\n", count(p.Unreadable, "record of the index", "records of the index"))
+	if text := unreadableText(p); text != "" {
+		fmt.Fprintln(v.out, text)
 	}
 	if len(p.Protection) > 0 {
 		fmt.Fprintln(v.out)
@@ -205,6 +208,14 @@ func (v *collectView) endPlan() {
 		}
 		_ = t.Flush()
 	}
+}
+
+// unreadableText says what a plan does not know; "" if that is nothing.
+func unreadableText(p *gc.Plan) string {
+	if p == nil || p.Unreadable == 0 {
+		return ""
+	}
+	return count(p.Unreadable, "record of the index", "records of the index") + " cannot be read, and what they need stays: see 'mirror verify'"
 }
 
 // waitingText says what the grace time holds back; "" if that is nothing.

@@ -54,8 +54,9 @@ when it is run again. The server does it if one runs on the data folder; Ctrl-C 
 A stored tag whose upstream cannot be asked what it points at now, or does not confirm it, is not
 checked: the stored copy stays, and is told with the reason. So it is while the mirror is offline.
 
-Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing or was
-not checked, 7 a bundle, or a part of it, was refused, 130 interrupted; others as for serve.`,
+Exit codes: 0 all is held whole, 2 flags or files not understood, 6 something is missing, was not
+checked, or stayed as it was pushed here, 7 a bundle, or a part of it, was refused,
+130 interrupted; others as for serve.`,
 		Example: `  mirror sync alpine:3 ghcr.io/org/app:v1
   mirror sync --file images.txt --platform linux/amd64
   mirror sync --tags 'v1.*' --tags '>=2.1 <3' registry.k8s.io/pause
@@ -66,10 +67,11 @@ not checked, 7 a bundle, or a part of it, was refused, 130 interrupted; others a
   mirror sync --registry-root /var/lib/registry
   mirror sync --from old-registry.example:5000 --repo 'team/*'`,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
-		if err := c.run(cmd, client, q.json); err != nil {
+		err := c.run(cmd, client, q.json)
+		if exit := (*exitError)(nil); err != nil && !(errors.As(err, &exit) && exit.code == exitMissing) {
 			return err
 		}
-		return writeReceipt(cmd, client, c.carry.receipt)
+		return errors.Join(err, writeReceipt(cmd, client, c.carry.receipt)) // of what is stored, which may be not all that was asked for
 	})
 	f := cmd.Flags()
 	f.StringSliceVar(&c.files, "file", nil, "fetch the images that this `file` names; repeatable")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,8 @@ type imports struct {
 	cmd    *cobra.Command
 	client *admin.Client
 	json   bool
+	taken  bool // something came in
+	kept   int  // tags that were pushed here, and that stayed as they were
 }
 
 // run takes in one source after the other. What is refused of one does not keep the others out, and is repeated in the end.
@@ -67,34 +70,46 @@ func (im *imports) run() error {
 	}
 	broken := map[string]bool{} // sets of volumes
 	for _, source := range found.list {
-		if source.volume != nil && broken[source.volume.Set] {
+		set := strings.TrimSuffix(source.path, filepath.Ext(source.path))
+		if source.volume != nil && broken[set] {
 			continue
 		}
 		summary, err := im.take(source)
+		im.taken = im.taken || err == nil
 		if err != nil {
 			err = im.failed(source, err)
 			exit := (*exitError)(nil)
 			if !errors.As(err, &exit) || exit.code != exitRefused || len(found.list) == 1 && len(refused) == 0 {
 				return err
 			}
-			if source.volume != nil {
-				broken[source.volume.Set] = true
-			}
+			broken[set] = source.volume != nil
 			refused = append(refused, err.Error())
 		}
 		if summary != nil && summary.Left > 0 {
 			left = append(left, fmt.Sprintf("%s: %s left out, named above", source.name, count(summary.Left, "image was", "images were")))
 		}
 	}
-	switch {
-	case len(refused) > 0:
-		return &exitError{exitRefused, errors.New(strings.Join(append(refused, left...), "\nmirror: "))}
-	case len(left) > 0 && im.skipBadNames:
-		return &exitError{exitMissing, errors.New(strings.Join(left, "\nmirror: "))}
-	case len(left) > 0:
-		return &exitError{exitRefused, errors.New(strings.Join(left, "\nmirror: ") + "; all else is in")}
+	return im.outcome(refused, left)
+}
+
+// outcome is what a run comes to: what was refused, which images were left out, and tags that stayed as they were pushed.
+func (im *imports) outcome(refused, left []string) error {
+	code := exitMissing
+	if len(refused) > 0 || len(left) > 0 && !im.skipBadNames {
+		code = exitRefused
 	}
-	return nil
+	said := append(refused, left...)
+	if im.kept > 0 {
+		said = append(said, fmt.Sprintf("%s kept as pushed here, each named above, which --overwrite moves", count(im.kept, "tag was", "tags were")))
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	text := strings.Join(said, "\nmirror: ")
+	if im.taken {
+		text += "; everything else is in"
+	}
+	return &exitError{code, errors.New(text)}
 }
 
 // tellPassed says what a folder has that is not taken in.
@@ -148,6 +163,7 @@ func (im *imports) take(source source) (*transfer.Summary, error) {
 		err = fmt.Errorf("%w; or copy %s as well, which tells of what bundle the volume is", err, volume.DescriptionPath(source.path))
 	}
 	view.end()
+	im.kept += view.kept
 	return view.summary, err
 }
 
@@ -211,6 +227,7 @@ type importView struct {
 	name    string
 	shown   show
 	summary *transfer.Summary
+	kept    int // tags that stayed as they were pushed
 }
 
 func newImportView(out, progress io.Writer, asJSON bool, name string) *importView {
@@ -226,6 +243,9 @@ func (v *importView) event(line json.RawMessage) error {
 	var e transfer.Event
 	if err := readAnswer(line, &e); err != nil {
 		return err
+	}
+	if e.Kind == transfer.KindKept {
+		v.kept++
 	}
 	if v.json {
 		if e.Kind == transfer.KindDone {

@@ -251,7 +251,10 @@ func TestPatternsChooseRepositories(t *testing.T) {
 	for _, name := range []string{"team/app", "team/a/b", "tool"} {
 		o.image(name, "v1", name)
 	}
-	s, _ := o.move(h, migrate.Request{Repos: []string{"team/*", "absent"}})
+	s, events := o.move(h, migrate.Request{Repos: []string{"team/*", "absent"}})
+	if why := events.left()["absent"]; s.Left != 1 || why != "there is no such repository" {
+		t.Errorf("%+v, left out %v", s, events.left())
+	}
 	if s.Repositories != 1 || h.tag("team/app", "v1") == "" || h.tag("team/a/b", "v1") != "" {
 		t.Errorf("%+v", s)
 	}

@@ -60,8 +60,17 @@ func newRun(store Store, names mirror.Names, req Request, p place, how entry, te
 
 // do works on the repositories, several at a time.
 func (r *run) do(ctx context.Context, workers int) (Summary, error) {
-	names, err := r.place.repositories(ctx, r.leave)
+	told := make(map[string]bool)
+	names, err := r.place.repositories(ctx, func(name string, err error) {
+		told[name] = true
+		r.leave(name, err)
+	})
 	if err == nil {
+		for _, pattern := range r.req.Repos {
+			if !told[pattern] && !slices.ContainsFunc(names, func(name string) bool { return mirror.Match(pattern, name) }) {
+				r.leave(pattern, mirror.Errorf(mirror.CodeNameUnknown, "there is no such repository"))
+			}
+		}
 		names = slices.DeleteFunc(names, func(name string) bool {
 			return len(r.req.Repos) > 0 && !mirror.MatchAny(r.req.Repos, name)
 		})
