@@ -3,7 +3,10 @@ package gc
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 )
@@ -29,8 +32,8 @@ type Policy struct {
 	FreeUpTo Share `json:"freeUpTo,omitzero" yaml:"freeUpTo"`
 	// EvenOffline has mirrored images go that cannot be fetched again now.
 	EvenOffline bool `json:"evenOffline,omitempty" yaml:"evenOffline"`
-	// Names are patterns ([mirror.Match]) of repositories, host included, or of repository:tag: what was pushed or
-	// imported under a name that matches goes for a budget like what is mirrored. Pinned images stay all the same.
+	// Names are patterns ([mirror.Match]) of repositories, host included, or of repository:tag, or a
+	// repository@digest: what was pushed or imported under a name that matches goes for a budget like what is mirrored. Pinned images stay all the same.
 	Names []string `json:"names,omitempty" yaml:"names"`
 	// Rules say which tags are kept how long; the first that matches a repository counts.
 	Rules []Rule `json:"rules,omitempty" yaml:"rules"`
@@ -101,6 +104,16 @@ func (p Policy) named(repo, tag string) bool {
 	return mirror.MatchAny(p.Names, repo) || tag != "" && mirror.MatchAny(p.Names, repo+":"+tag)
 }
 
+// namedDigest reports whether a manifest was asked for by its digest.
+func (p Policy) namedDigest(repo string, d func() digest.Digest) bool {
+	for _, name := range p.Names {
+		if of, named, ok := strings.Cut(name, "@"); ok && of == repo && named == d().String() {
+			return true
+		}
+	}
+	return false
+}
+
 // Validate reports what makes no sense, for who wrote it.
 func (p Policy) Validate() error {
 	if p.MaxSize < 0 || p.ShrinkTo < 0 || p.MaxSize > 0 && p.ShrinkTo > p.MaxSize {
@@ -110,6 +123,9 @@ func (p Policy) Validate() error {
 		return errors.New("freeUpTo says nothing without keepFree")
 	}
 	for _, pattern := range p.Names {
+		if ref, err := mirror.ParseRef(pattern); err == nil && ref.Digest != "" {
+			continue
+		}
 		if !mirror.ValidPattern(pattern) {
 			return fmt.Errorf("%q is not a pattern of repositories", pattern)
 		}

@@ -84,7 +84,7 @@ func (g *graph) spreadAsked(p Policy) {
 	}
 	for place, n := range g.nodes.all() {
 		repo := g.repoName(n)
-		if p.named(repo, "") || slices.ContainsFunc(g.named.of(place), func(t int32) bool { return p.named(repo, g.tags.at(t).name) }) {
+		if p.named(repo, "") || p.namedDigest(repo, n.digest.digest) || slices.ContainsFunc(g.named.of(place), func(t int32) bool { return p.named(repo, g.tags.at(t).name) }) {
 			g.mark(&g.brings, place, asked)
 		}
 	}

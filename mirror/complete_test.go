@@ -39,7 +39,7 @@ func TestAPullIsCompletedInTheBackground(t *testing.T) {
 				later(time.Second)
 				p.complete("v1", tt.want)
 				p.origin.once()
-				if n := p.Status().Incomplete; n != 0 {
+				if n := p.Status().Backfill; n != 0 {
 					t.Errorf("%d images are still to be completed", n)
 				}
 				if !tt.want {
@@ -111,7 +111,7 @@ func TestCompletionGoesOnAfterFailuresAndRestarts(t *testing.T) {
 				if n := p.origin.count("blob origin.test/org/app " + digest.FromString("two").String()); n < 2 || n > 4 {
 					t.Errorf("%d attempts in 12 s", n)
 				}
-				if n := p.Status().Incomplete; n != 1 {
+				if n := p.Status().Backfill; n != 1 {
 					t.Errorf("%d images are to be completed, want 1", n)
 				}
 				if wants := p.wants(); len(wants) != 0 {
@@ -123,11 +123,11 @@ func TestCompletionGoesOnAfterFailuresAndRestarts(t *testing.T) {
 				}
 				later(time.Minute)
 				p.complete("v1", true)
-				if n := p.Status().Incomplete; n != 0 {
+				if n := p.Status().Backfill; n != 0 {
 					t.Errorf("%d images are still to be completed", n)
 				}
 				p.restart()
-				if n := p.Status().Incomplete; n != 0 {
+				if n := p.Status().Backfill; n != 0 {
 					t.Errorf("%d images are to be completed again", n)
 				}
 			})
@@ -156,8 +156,8 @@ func TestCompletionEndsWhereThereIsNothingToBeHad(t *testing.T) {
 		p.origin.set(nil)
 		p.must(p.SetMode(t.Context(), mirror.Auto))
 		later(time.Minute)
-		if n := p.origin.count("manifest " + byDigest(deleted).String()); n != 1 || p.Status().Incomplete != 0 {
-			t.Errorf("a deleted manifest was fetched %d times, %d images are to be completed", n, p.Status().Incomplete)
+		if n := p.origin.count("manifest " + byDigest(deleted).String()); n != 1 || p.Status().Backfill != 0 {
+			t.Errorf("a deleted manifest was fetched %d times, %d images are to be completed", n, p.Status().Backfill)
 		}
 	})
 }
@@ -206,11 +206,11 @@ func TestCompletionGivesUpWrongBytes(t *testing.T) {
 		if n := p.origin.count("blob origin.test/org/app " + digest.FromString("one").String()); n != 3 {
 			t.Errorf("%d attempts at what comes wrong every time", n)
 		}
-		if n := p.Status().Incomplete; n != 0 {
+		if n := p.Status().Backfill; n != 0 {
 			t.Errorf("%d images are to be completed", n)
 		}
 		p.restart()
-		if n := p.Status().Incomplete; n != 0 {
+		if n := p.Status().Backfill; n != 0 {
 			t.Errorf("%d images are to be completed after a restart", n)
 		}
 		p.origin.sends(nil)
@@ -237,7 +237,7 @@ func TestManyImagesAreCompletedInTurn(t *testing.T) {
 			p.get(byTag(tag), p.origin.image(app, []string{"layer of " + tag}, tag).Digest)
 		}
 		later(30 * time.Second)
-		if n := p.Status().Incomplete; n == 0 {
+		if n := p.Status().Backfill; n == 0 {
 			t.Error("all was completed at once")
 		}
 		later(3 * time.Minute)

@@ -10,19 +10,27 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Image is what is held of an image for one platform under one tag.
+// Image is what is stored of an image for one platform under one name: a tag or, for what was brought in by its digest and
+// has no tag, that digest.
 type Image struct {
 	Repo     string        `json:"repository"` // as [Repo.String] writes it
 	Tag      string        `json:"tag"`
+	Root     digest.Digest `json:"root,omitempty"` // what it is called in place of a tag, see [Catalog.Roots]
 	Digest   digest.Digest `json:"digest"`
-	Platform string        `json:"platform,omitempty"` // os/arch; empty for an image that no index says it of
-	Origin   Origin        `json:"origin"`             // of the tag
+	Platform string        `json:"platform,omitempty"` // os/arch[/variant], as its index or else its config says; empty for what has none
+	Origin   Origin        `json:"origin"`             // of the tag or manifest
 	Complete bool          `json:"complete"`           // it runs with no network
-	Size     int64         `json:"size"`               // of all its blobs, in bytes; 0 if its manifest is not held
-	Missing  int64         `json:"missing"`            // of that, bytes that are not held
-	Updated  time.Time     `json:"updated"`            // when the tag was made or last moved
+	Size     int64         `json:"size"`               // of all its blobs, in bytes; 0 if its manifest is not stored
+	Missing  int64         `json:"missing"`            // of that, bytes that are not stored
+	Updated  time.Time     `json:"updated"`            // when the tag was made or last moved, or it was brought in
 	LastUsed time.Time     `json:"lastUsed,omitzero"`
 	Pinned   bool          `json:"pinned,omitempty"` // by its tag or digest; see [Mirror.Pin]
+}
+
+// Ref is the name of the image.
+func (i Image) Ref() (Ref, error) {
+	repo, err := ParseRepo(i.Repo)
+	return Ref{Repo: repo, Tag: i.Tag, Digest: i.Root}, err
 }
 
 // page is how much of a list is read from the store at a time, so that no transaction lasts as long as a listing.
@@ -31,13 +39,23 @@ const page = 256
 // referrersSize is how many bytes of referrers are read at a time.
 const referrersSize = 1 << 20
 
-// Images yields what is held, for every tag and platform, in the order of repository and tag; in repositories that
-// match accepts, or all if it is nil.
+// Images yields what is stored, for every tag and platform and for what was brought in by its digest and has no tag, in
+// the order of repository and name; in repositories that match accepts, or all if it is nil.
+//
+// A platform of an index of which nothing was ever stored is left out: nobody asked for it, as with a sync of other
+// platforms. It is listed once a client asked for it in vain. What was stored and is lost is listed as incomplete; so is
+// an index of which no platform is stored.
 func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Image, error] {
+	return m.images(ctx, match, true)
+}
+
+// images is Images; platforms says whether configs are read for the platforms of images that no index tells.
+func (m *Mirror) images(ctx context.Context, match func(Repo) bool, platforms bool) iter.Seq2[Image, error] {
 	ctx = Look(ctx)
 	return func(yield func(Image, error) bool) {
-		pins, err := m.store.Notes(ctx, PinNotes)
-		if err != nil {
+		l := lister{Mirror: m, platforms: platforms}
+		var err error
+		if l.pins, err = m.store.Notes(ctx, PinNotes); err != nil {
 			yield(Image{}, err)
 			return
 		}
@@ -49,8 +67,7 @@ func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Im
 			if match != nil && !match(repo) {
 				continue
 			}
-			for image, err := range m.imagesOf(ctx, repo) {
-				image.Pinned = len(pins) > 0 && pinned(pins, repo, image)
+			for image, err := range l.imagesOf(ctx, repo) {
 				if !yield(image, err) || err != nil {
 					return
 				}
@@ -59,10 +76,24 @@ func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Im
 	}
 }
 
-func pinned(pins map[string][]byte, repo Repo, image Image) bool {
-	_, byTag := pins[Ref{Repo: repo, Tag: image.Tag}.String()]
-	_, byDigest := pins[Ref{Repo: repo, Digest: image.Digest}.String()]
-	return byTag || byDigest
+// lister lists images.
+type lister struct {
+	*Mirror
+	pins      map[string][]byte
+	platforms bool // read configs
+}
+
+// pinned reports whether a name, or what it means, is pinned.
+func (l lister) pinned(repo Repo, tag string, of ...digest.Digest) bool {
+	if len(l.pins) == 0 {
+		return false
+	}
+	_, pinned := l.pins[Ref{Repo: repo, Tag: tag}.String()]
+	for _, d := range of {
+		_, byDigest := l.pins[Ref{Repo: repo, Digest: d}.String()]
+		pinned = pinned || byDigest
+	}
+	return pinned
 }
 
 func (m *Mirror) repos(ctx context.Context) iter.Seq2[Repo, error] {
@@ -87,82 +118,157 @@ func (m *Mirror) repos(ctx context.Context) iter.Seq2[Repo, error] {
 	}
 }
 
-func (m *Mirror) imagesOf(ctx context.Context, repo Repo) iter.Seq2[Image, error] {
+func (l lister) imagesOf(ctx context.Context, repo Repo) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {
-		after := ""
-		for {
-			tags, err := m.store.Tags(ctx, repo, after, page)
+		pass := func(images []Image, err error) bool {
+			if CodeOf(err) == CodeManifestUnknown { // deleted since
+				return true
+			}
+			if err != nil {
+				yield(Image{}, err)
+				return false
+			}
+			for _, image := range images {
+				if !yield(image, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for after, more := "", true; more; {
+			tags, err := l.store.Tags(ctx, repo, after, page)
 			if err != nil {
 				yield(Image{}, err)
 				return
 			}
 			for _, tag := range tags {
-				images, err := m.imagesUnder(ctx, repo, tag)
-				if CodeOf(err) == CodeManifestUnknown { // deleted since
-					continue
-				}
-				if err != nil {
-					yield(Image{}, err)
+				if after = tag; !pass(l.imagesUnder(ctx, repo, tag)) {
 					return
 				}
-				for _, image := range images {
-					if !yield(image, nil) {
-						return
-					}
-				}
-				after = tag
 			}
-			if len(tags) < page {
+			more = len(tags) == page
+		}
+		for after, more := digest.Digest(""), true; more; {
+			roots, err := l.store.Roots(ctx, repo, after, page)
+			if err != nil {
+				yield(Image{}, err)
 				return
 			}
+			for _, root := range roots {
+				if after = root.Digest; !root.Tagged && !pass(l.imagesOfRoot(ctx, repo, root)) {
+					return
+				}
+			}
+			more = len(roots) == page
 		}
 	}
 }
 
 // imagesUnder lists the images under one tag: one for each platform of an index.
-func (m *Mirror) imagesUnder(ctx context.Context, repo Repo, tag string) ([]Image, error) {
-	held, err := m.held(ctx, Ref{Repo: repo, Tag: tag})
+func (l lister) imagesUnder(ctx context.Context, repo Repo, tag string) ([]Image, error) {
+	held, err := l.held(ctx, Ref{Repo: repo, Tag: tag})
 	if err != nil && flawOf(err) == nil {
 		return nil, err
 	}
 	image := Image{Repo: repo.String(), Tag: tag, Digest: held.tag.Digest, Origin: held.tag.Origin, Updated: held.tag.Updated}
-	if err != nil { // it lost its file
+	return l.imagesIn(ctx, repo, held.Manifest, image, err)
+}
+
+// imagesOfRoot lists the images of what was brought in by its digest.
+func (l lister) imagesOfRoot(ctx context.Context, repo Repo, root Root) ([]Image, error) {
+	man, err := l.stored(ctx, repo, root.Digest)
+	if err != nil && flawOf(err) == nil {
+		return nil, err
+	}
+	image := Image{Repo: repo.String(), Root: root.Digest, Digest: root.Digest, Origin: man.Origin, Updated: root.Added}
+	return l.imagesIn(ctx, repo, man, image, err)
+}
+
+// imagesIn lists the images of a manifest. lost is why its file is not there; nil if it is.
+func (l lister) imagesIn(ctx context.Context, repo Repo, man Manifest, image Image, lost error) ([]Image, error) {
+	image.Pinned = l.pinned(repo, image.Tag, image.Digest)
+	if lost != nil {
 		return []Image{image}, nil
 	}
-	_, refs, err := ParseManifest(held.MediaType, held.Bytes)
+	_, refs, err := ParseManifest(man.MediaType, man.Bytes)
 	if err != nil || len(refs.Manifests) == 0 {
-		err := m.measure(ctx, repo, &image)
+		if image.Platform, err = l.platform(ctx, repo, refs); err == nil {
+			_, err = l.measure(ctx, repo, &image)
+		}
 		return []Image{image}, err
 	}
 	var images []Image
+	leftOut := false
 	for _, desc := range refs.Manifests {
 		if desc.Platform != nil && desc.Platform.OS == "unknown" { // an attestation of the build, not an image
 			continue
 		}
 		child := image
-		child.Digest = desc.Digest
-		if desc.Platform != nil {
-			child.Platform = PlatformString(*desc.Platform)
-		}
-		if err := m.measure(ctx, repo, &child); err != nil {
+		child.Digest, child.Pinned = desc.Digest, image.Pinned || l.pinned(repo, image.Tag, desc.Digest)
+		known, err := l.child(ctx, repo, desc, &child)
+		if err != nil {
 			return nil, err
 		}
-		images = append(images, child)
+		if known || l.wants.has(Ref{Repo: repo, Digest: desc.Digest}) {
+			images = append(images, child)
+		} else {
+			leftOut = true
+		}
+	}
+	if len(images) == 0 {
+		if _, err := l.measure(ctx, repo, &image); err != nil {
+			return nil, err
+		}
+		image.Complete = image.Complete && !leftOut
+		images = append(images, image)
 	}
 	return images, nil
 }
 
-// measure fills in what is held of the manifest that image.Digest names.
-func (m *Mirror) measure(ctx context.Context, repo Repo, image *Image) (err error) {
+// child fills in what is known of an index's entry, and reports whether it is or was stored.
+func (l lister) child(ctx context.Context, repo Repo, desc v1.Descriptor, image *Image) (known bool, err error) {
+	if known, err = l.measure(ctx, repo, image); err != nil {
+		return known, err
+	}
+	if desc.Platform != nil {
+		image.Platform = PlatformString(*desc.Platform)
+		return known, nil
+	}
+	man, err := l.store.Manifest(ctx, repo, desc.Digest)
+	if err != nil {
+		return known, nil // it says nothing more
+	}
+	if _, refs, err := ParseManifest(man.MediaType, man.Bytes); err == nil {
+		image.Platform, err = l.platform(ctx, repo, refs)
+		return known, err
+	}
+	return known, nil
+}
+
+// platform reads the platform of an image from its config; "" if it has none, or the config is not stored.
+func (l lister) platform(ctx context.Context, repo Repo, refs References) (string, error) {
+	config, ok := ConfigOf(refs)
+	if !ok || !l.platforms {
+		return "", nil
+	}
+	p, ok, err := ConfigPlatform(ctx, l.store, repo, config)
+	if CodeOf(err) == CodeBlobUnknown || err == nil && !ok {
+		return "", nil
+	}
+	return PlatformString(p), err
+}
+
+// measure fills in what is stored of the manifest that image.Digest names, and reports whether it is or was stored.
+func (m *Mirror) measure(ctx context.Context, repo Repo, image *Image) (known bool, err error) {
 	if image.LastUsed, err = m.store.LastUsed(ctx, repo, image.Digest); err != nil {
-		return err
+		return false, err
 	}
 	total, missing, err := m.weigh(ctx, repo, image.Digest, make(map[digest.Digest]bool))
 	if CodeOf(err) == CodeManifestUnknown {
-		return nil
+		return flawOf(err) != nil, nil
 	}
 	image.Size, image.Missing, image.Complete = total, missing.bytes, missing.count == 0
-	return err
+	return true, err
 }
 
 type shortage struct {
@@ -180,6 +286,11 @@ func (m *Mirror) weigh(ctx context.Context, repo Repo, d digest.Digest, seen map
 	_, refs, err := ParseManifest(man.MediaType, man.Bytes)
 	if err != nil {
 		return 0, missing, err
+	}
+	if lost, err := m.lostFile(ctx, d); err != nil {
+		return 0, missing, err
+	} else if lost { // it is only in memory
+		missing.count, missing.bytes = 1, int64(len(man.Bytes))
 	}
 	for role, desc := range refs.Owned() {
 		if seen[desc.Digest] {
@@ -209,7 +320,11 @@ func (m *Mirror) weighPart(ctx context.Context, repo Repo, role Role, desc v1.De
 	}
 	if stat.Held && stat.Linked {
 		seen[desc.Digest] = true
-		return stat.Size, shortage{}, nil
+		lost, err := m.lostFile(ctx, desc.Digest)
+		if lost {
+			return stat.Size, shortage{count: 1, bytes: stat.Size}, err
+		}
+		return stat.Size, shortage{}, err
 	}
 	if role == RoleEntry || role == RoleNamed {
 		if total, missing, err := m.weigh(ctx, repo, desc.Digest, seen); CodeOf(err) != CodeManifestUnknown {
@@ -224,6 +339,12 @@ func (m *Mirror) weighPart(ctx context.Context, repo Repo, role Role, desc v1.De
 	return size, shortage{count: 1, bytes: size}, nil
 }
 
+// lostFile reports whether the file of what is stored is missing, has another size or cannot be looked at.
+func (m *Mirror) lostFile(ctx context.Context, d digest.Digest) (bool, error) {
+	_, err := m.store.Held(ctx, d)
+	return err != nil, ctx.Err()
+}
+
 // sum adds sizes that manifests of others claim: more than there can be is as much as there can be.
 func sum(a, b int64) int64 {
 	if a > math.MaxInt64-b {
@@ -232,12 +353,16 @@ func sum(a, b int64) int64 {
 	return a + b
 }
 
-// weighChild weighs an index's entry; one whose manifest is not held is missing whole, however large it is.
+// weighChild weighs an index's entry. One that was stored and is lost is missing whole, however large it is; one that never
+// was is left out, see [Mirror.Images].
 func (m *Mirror) weighChild(ctx context.Context, repo Repo, desc v1.Descriptor, seen map[digest.Digest]bool) (int64, shortage, error) {
 	total, missing, err := m.weigh(ctx, repo, desc.Digest, seen)
 	if CodeOf(err) == CodeManifestUnknown {
 		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held && stat.Linked { // it is a blob
 			return stat.Size, shortage{}, err
+		}
+		if flawOf(err) == nil {
+			return 0, shortage{}, nil
 		}
 		return 0, shortage{count: 1, bytes: desc.Size}, nil
 	}
@@ -246,13 +371,16 @@ func (m *Mirror) weighChild(ctx context.Context, repo Repo, desc v1.Descriptor, 
 
 // Status is how a mirror is doing.
 type Status struct {
-	Mode       Mode             `json:"mode"`
-	ReadOnly   bool             `json:"readOnly,omitempty"`
-	Upstreams  []UpstreamStatus `json:"upstreams"`
-	Transfers  int              `json:"transfers"`  // under way
-	Incomplete int              `json:"incomplete"` // images that were pulled and are still to be completed
-	Wants      int              `json:"wants"`
-	Verify     VerifyStatus     `json:"verify"`
+	Mode      Mode             `json:"mode"`
+	ReadOnly  bool             `json:"readOnly,omitempty"`
+	Upstreams []UpstreamStatus `json:"upstreams"`
+	Transfers int              `json:"transfers"` // under way
+	// Incomplete is how many of [Mirror.Images] are not complete; IncompleteError is why they could not all be counted.
+	Incomplete      int          `json:"incomplete"`
+	IncompleteError string       `json:"incompleteError,omitempty"`
+	Backfill        int          `json:"backfill"` // images that were pulled and of which the rest is still to be fetched
+	Wants           int          `json:"wants"`
+	Verify          VerifyStatus `json:"verify"`
 }
 
 // Status says how the mirror is doing; it asks nobody.
@@ -262,7 +390,11 @@ func (m *Mirror) Status() Status {
 		status.Upstreams = m.upstream.Status()
 	}
 	m.chores.mu.Lock()
-	status.Incomplete = len(m.chores.open)
+	status.Backfill = len(m.chores.open)
 	m.chores.mu.Unlock()
+	n, err := m.incomplete.of(m.ctx, m)
+	if status.Incomplete = n; err != nil {
+		status.IncompleteError = err.Error()
+	}
 	return status
 }

@@ -122,6 +122,7 @@ type Mirror struct {
 	wants       wants
 	chores      chores // images to complete
 	verified    verified
+	incomplete  incomplete
 	counters    counters
 	readOnly    atomic.Bool
 

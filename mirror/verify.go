@@ -45,6 +45,9 @@ type VerifySummary struct {
 	Fetched int              `json:"fetched,omitempty"` // again
 	Wanted  int              `json:"wanted,omitempty"`
 	Failed  int              `json:"failed,omitempty"` // could not be mended, or read
+	// Incomplete is how many of [Mirror.Images] were not complete at the end: also those whose rest never came, which is no
+	// flaw.
+	Incomplete int `json:"incomplete"`
 }
 
 // count adds an event.
@@ -114,6 +117,10 @@ func (v *verification) run(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	var err error
+	if v.summary.Incomplete, err = v.m.incomplete.now(ctx, v.m); err != nil {
+		failures = append(failures, err)
 	}
 	clock()
 	if len(failures) == 0 {

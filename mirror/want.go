@@ -144,6 +144,12 @@ func (w *wants) fulfilled(repo Repo, d digest.Digest, tags ...string) {
 	}
 }
 
+func (w *wants) has(ref Ref) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.m[ref.String()] != nil
+}
+
 func (w *wants) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -26,12 +26,12 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 		if query.Has("incomplete") && image.Complete {
 			continue
 		}
-		repo, err := mirror.ParseRepo(image.Repo)
+		ref, err := image.Ref()
 		if err != nil {
 			return lines.end(err)
 		}
-		if match.ref(mirror.Ref{Repo: repo, Tag: image.Tag}) {
-			lines.send(Image{Name: h.mirror.Names().Served(repo), Image: image})
+		if match.ref(ref) || match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Digest}) {
+			lines.send(Image{Name: h.mirror.Names().Served(ref.Repo), Image: image})
 		}
 	}
 	return lines.end(nil)

@@ -15,6 +15,7 @@ import (
 //	ghcr.io/*/app         the parts between slashes are those of [path.Match]
 //	library/alpine:3.*    some of its tags
 //	localhost:5000/app    app, where that is an address of this mirror
+//	alpine@sha256:4f53…   a digest, or the beginning of one
 //
 // An empty one accepts everything.
 type matcher struct {
@@ -26,6 +27,8 @@ type pattern struct {
 	whole string // as it was written
 	name  string // without the tag
 	tag   string // "" for all
+	// digest is the beginning of one; "" if none is named.
+	digest string
 }
 
 // CheckMatch reports which of texts can match nothing because it is not a pattern.
@@ -46,6 +49,11 @@ func newMatcher(names mirror.Names, texts []string) (matcher, error) {
 		if _, err := path.Match(text, ""); err != nil || text == "" {
 			return m, mirror.Errorf(mirror.CodeNameInvalid, "%q is not a pattern: write a name such as library/alpine, or library/*:3.*", text)
 		}
+		if _, d, ok := strings.Cut(text, "@"); ok {
+			if err := mirror.ValidShort(d); err != nil {
+				return m, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", text, err)
+			}
+		}
 		m.patterns = append(m.patterns, patternOf(text))
 		if bare, own := names.Bare(text); own {
 			m.patterns = append(m.patterns, patternOf(bare))
@@ -56,7 +64,9 @@ func newMatcher(names mirror.Names, texts []string) (matcher, error) {
 
 func patternOf(text string) pattern {
 	p := pattern{whole: text, name: text}
-	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
+	if name, d, ok := strings.Cut(text, "@"); ok {
+		p.name, p.digest = name, d
+	} else if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
 		p.name, p.tag = text[:i], text[i+1:]
 	}
 	return p
@@ -87,9 +97,8 @@ func (m matcher) matches(p pattern, ref mirror.Ref) bool {
 	if m.named(p.whole, ref.Repo) {
 		return true
 	}
-	if ref.Digest != "" {
-		name, d, _ := strings.Cut(p.whole, "@")
-		return d == ref.Digest.String() && m.named(name, ref.Repo)
+	if ref.Digest != "" || p.digest != "" {
+		return p.digest != "" && ref.Digest != "" && mirror.Begins(ref.Digest, p.digest) && m.named(p.name, ref.Repo)
 	}
 	matched, _ := path.Match(p.tag, ref.Tag) // the pattern was tried when it was made
 	return matched && m.named(p.name, ref.Repo)

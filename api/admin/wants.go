@@ -2,6 +2,9 @@ package admin
 
 import (
 	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 )
@@ -45,14 +48,21 @@ func (h *Handler) forget(forget Forget) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		found := false
+		var found []string
+		var digests []digest.Digest
 		for _, want := range wants {
 			ref, err := mirror.ParseRef(want.Ref)
 			if want.Ref == text || err == nil && match.ref(ref) {
-				refs, found = append(refs, want.Ref), true
+				found, digests = append(found, want.Ref), append(digests, ref.Digest)
 			}
 		}
-		if !found {
+		if _, d, ok := strings.Cut(text, "@"); ok && len(found) > 1 {
+			if _, err := mirror.ChooseDigest(d, digests); err != nil {
+				return 0, err
+			}
+		}
+		refs = append(refs, found...)
+		if len(found) == 0 {
 			return 0, mirror.Errorf(mirror.CodeManifestUnknown, "nothing that is wanted is called %s: 'mirror wants' lists what is", text)
 		}
 	}

@@ -50,7 +50,8 @@ var (
 	wanted     = desc("wants_added_total", "Times that something could not be given, but may be another time.")
 	wants      = desc("wants", "What clients asked for and could not be given, until it can be.")
 	transfers  = desc("flights", "Transfers from upstreams that are under way.")
-	incomplete = desc("incomplete_images", "Images that were pulled and are still to be completed.")
+	incomplete = desc("incomplete_images", "Images, for each platform that is stored, that lack something: those that are listed as incomplete.")
+	backfill   = desc("backfill_images", "Images that were pulled and of which the rest is still to be fetched.")
 	mode       = desc("mode", "1 for the mode that the mirror is in.", "mode")
 	readOnly   = desc("read_only", "Whether nothing is written.")
 	underWay   = desc("http_requests_in_flight", "Requests that are being answered.")
@@ -156,7 +157,10 @@ func (e emitter) counters(c mirror.Counters) {
 
 func (e emitter) status(s mirror.Status) {
 	e.gauge(transfers, float64(s.Transfers))
-	e.gauge(incomplete, float64(s.Incomplete))
+	if s.IncompleteError == "" {
+		e.gauge(incomplete, float64(s.Incomplete))
+	}
+	e.gauge(backfill, float64(s.Backfill))
 	e.gauge(wants, float64(s.Wants))
 	for _, m := range []mirror.Mode{mirror.Auto, mirror.Online, mirror.Offline} {
 		e.yes(mode, m == s.Mode, string(m))

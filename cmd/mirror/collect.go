@@ -40,6 +40,9 @@ type collectLine struct {
 // collect makes a plan, and executes it unless that is all that is asked for.
 func (w *works) collect(ctx context.Context, req collectRequest, tell func(any)) error {
 	opts := w.collector.Options()
+	if err := w.findEvicted(ctx, req.Evict); err != nil {
+		return err
+	}
 	req.apply(&opts.Policy, w.mirror.Names())
 	if err := opts.Validate(); err != nil {
 		return mirror.Errorf(mirror.CodeUnsupported, "%w", err)
@@ -96,6 +99,21 @@ func (req *collectRequest) apply(p *gc.Policy, names mirror.Names) {
 	p.Names = all
 }
 
+// findEvicted writes out what is named by a digest.
+func (w *works) findEvicted(ctx context.Context, names []string) error {
+	for i, name := range names {
+		if !strings.Contains(name, "@") {
+			continue
+		}
+		ref, err := w.ref(ctx, name)
+		if err != nil {
+			return err
+		}
+		names[i] = ref.String()
+	}
+	return nil
+}
+
 // replace sets a value, if there is one.
 func replace[T any](value *T, to *T) {
 	if to != nil {
@@ -105,6 +123,9 @@ func replace[T any](value *T, to *T) {
 
 // withHost puts the default host in front of a pattern of repositories that is written without one, as their names are.
 func withHost(names mirror.Names, pattern string) string {
+	if strings.Contains(pattern, "@") { // it was written out
+		return pattern
+	}
 	pattern, _ = names.Bare(pattern)
 	name, _ := splitName(pattern)
 	first, _, several := strings.Cut(name, "/")

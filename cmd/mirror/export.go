@@ -31,6 +31,7 @@ type exportConfig struct {
 	dryRun       bool
 	allowStale   bool
 	history      bool
+	skipped      int // IDs of images in lists, which name nothing
 }
 
 // minVolume is the least size of a volume, in bytes: what is smaller is a number whose unit was meant to be another.
@@ -67,6 +68,9 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 		}
 		if len(c.Images)+len(c.Wants) == 0 && !c.All {
 			return nothingWanted(cmd, c.wants)
+		}
+		if c.skipped > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s skipped: they name no image\n", count(c.skipped, "image ID was", "image IDs were"))
 		}
 		return (&export{cmd: cmd, client: client, exportConfig: c, json: q.json}).run()
 	})
@@ -110,7 +114,7 @@ func (c *exportConfig) read(args []string, stdin io.Reader) error {
 			return err
 		}
 	}
-	c.Images, c.Wants = named.Images, named.Wants
+	c.Images, c.Wants, c.skipped = named.Images, named.Wants, named.Skipped
 	switch {
 	case len(c.Images)+len(c.wants) == 0 && !c.All:
 		return &exitError{exitUsage, errors.New("nothing to export: name images, a file of them with --file or --wants, or --all; see 'mirror export --help'")}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -102,6 +103,9 @@ func (c *collectConfig) read(f *pflag.FlagSet) error {
 		c.FreeUpTo = &c.freeUpTo
 	}
 	for _, pattern := range c.Evict {
+		if _, d, ok := strings.Cut(pattern, "@"); ok && mirror.ValidShort(d) == nil {
+			continue
+		}
 		if !mirror.ValidPattern(pattern) {
 			return &exitError{exitUsage, fmt.Errorf("--evict %q is not a pattern: write a name such as team/app, or team/*:pr-*", pattern)}
 		}

@@ -15,18 +15,23 @@ func newListCommand() *cobra.Command {
 	q, query := &question{}, admin.Query{}
 	cmd := q.command(&cobra.Command{
 		Use:   "ls [REPOSITORY[:TAG] | PATTERN]...",
-		Short: "List the images that are held, and whether they are complete",
-		Long: `List the images that are held, for every tag and platform: whether the image is complete,
+		Short: "List the images that are stored, and whether they are complete",
+		Long: `List the images that are stored, for every tag and platform: whether the image is complete,
 so that it runs with no network; its size; where it came from (pushed, mirrored, imported);
-and when it was last used.
+and when it was last used. What was brought in by its digest and has no tag is listed as
+NAME@DIGEST. Digests are shortened; every command takes them so, from 6 digits on.
 
 Repositories are named as the mirror serves them: bare for its default registry, with the
 host in front for others. A name lists the repository and everything below it; * and ?
-stand for characters of one part of a name, or of a tag. A platform of which the mirror
-knows only that it exists is listed as not held.`,
+stand for characters of one part of a name, or of a tag.
+
+A platform of which nothing was ever stored is not listed, as when another one was synced,
+until a client asks for it in vain. An image that is incomplete lacks something that was
+stored before or has not come yet; 'mirror status' and the metrics count the same images.`,
 		Example: `  mirror ls
   mirror ls alpine ghcr.io
   mirror ls 'team/*:v1.*'
+  mirror ls app@sha256:4f53a6
   mirror ls --incomplete
   mirror ls --json | jq -r '.[] | select(.complete | not) | .repository + ":" + .tag'`,
 		Args: patterns,
@@ -79,7 +84,7 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error]) error {
 			platform = "-"
 		}
 		complete, bytes := completeness(image)
-		t.row(image.Name+":"+image.Tag, platform, complete, bytes, originOf(image), age(image.LastUsed), shortDigest(image))
+		t.row(nameOf(image), platform, complete, bytes, originOf(image), age(image.LastUsed), shortDigest(image))
 	}
 	if sum.images == 0 {
 		fmt.Fprintln(out, "nothing to list")
@@ -90,6 +95,14 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error]) error {
 	}
 	fmt.Fprintln(out, "\n"+sum.String())
 	return nil
+}
+
+// nameOf is what an image is called: by a tag or, in short, by its digest.
+func nameOf(image admin.Image) string {
+	if image.Root == "" {
+		return image.Name + ":" + image.Tag
+	}
+	return image.Name + "@" + image.Root.Algorithm().String() + ":" + short(image.Root)
 }
 
 func originOf(image admin.Image) string {
@@ -104,7 +117,7 @@ func completeness(image admin.Image) (complete, bytes string) {
 	case image.Complete:
 		return "yes", size(image.Size)
 	case image.Size == 0:
-		return "not held", "-"
+		return "no, lacks all of it", "-"
 	}
 	return "no, lacks " + size(image.Missing), size(image.Size)
 }
@@ -117,31 +130,37 @@ func shortDigest(image admin.Image) string {
 
 // totals are the footer of a list.
 type totals struct {
-	repos, tags, images, complete, absent int
-	bytes                                 int64
-	repo, tag                             string // the last
+	repos, tags, digests, images, complete int
+	bytes                                  int64
+	repo, name                             string // the last
 }
 
 func (s *totals) add(image admin.Image) {
 	if image.Repo != s.repo {
-		s.repos, s.repo, s.tag = s.repos+1, image.Repo, ""
+		s.repos, s.repo, s.name = s.repos+1, image.Repo, ""
 	}
-	if image.Tag != s.tag {
-		s.tags, s.tag = s.tags+1, image.Tag
+	if name := nameOf(image); name != s.name {
+		s.name = name
+		if image.Root == "" {
+			s.tags++
+		} else {
+			s.digests++
+		}
 	}
 	s.images++
 	s.bytes += image.Size - image.Missing
-	switch {
-	case image.Complete:
+	if image.Complete {
 		s.complete++
-	case image.Size == 0:
-		s.absent++
 	}
 }
 
 // String says it for people.
 func (s *totals) String() string {
-	return fmt.Sprintf("%s, %s, %s: %d complete, %d incomplete, %d not held; %s, shared layers counted for each",
-		count(s.repos, "repository", "repositories"), count(s.tags, "tag", "tags"), count(s.images, "image", "images"),
-		s.complete, s.images-s.complete-s.absent, s.absent, size(s.bytes))
+	tags := count(s.tags, "tag", "tags")
+	if s.digests > 0 {
+		tags += ", " + count(s.digests, "digest", "digests")
+	}
+	return fmt.Sprintf("%s, %s, %s: %d complete, %d incomplete; %s, shared layers counted for each",
+		count(s.repos, "repository", "repositories"), tags, count(s.images, "image", "images"),
+		s.complete, s.images-s.complete, size(s.bytes))
 }

@@ -52,7 +52,7 @@ func printStatus(out io.Writer, s admin.Status) error {
 	}
 	t.row("mode", mode)
 	t.row("transfers", fmt.Sprintf("%d under way", s.Transfers))
-	t.row("incomplete", count(s.Incomplete, "image is", "images are")+" still to be completed")
+	t.row("incomplete", incompleteText(s.Status))
 	t.row("wants", fmt.Sprint(s.Wants))
 	t.row("held", size(s.Held))
 	for _, i := range s.Imports {
@@ -86,6 +86,18 @@ func printStatus(out io.Writer, s admin.Status) error {
 		t.row(e.Name, fmt.Sprint(e.Waiting), fmt.Sprint(lost), endpointState(s, e), e.Host)
 	}
 	return t.Flush()
+}
+
+// incompleteText says how many images are not complete, and what is done about it.
+func incompleteText(s mirror.Status) string {
+	if s.IncompleteError != "" {
+		return "not known: " + s.IncompleteError
+	}
+	text := count(s.Incomplete, "image", "images")
+	if s.Backfill > 0 {
+		text += fmt.Sprintf("; the rest of %s that was pulled is still to be fetched", count(s.Backfill, "image", "images"))
+	}
+	return text
 }
 
 // endpointState says how deliveries of events to an endpoint are going.

@@ -168,7 +168,8 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 	for _, name := range c.files {
 		if err := readFile(name, stdin, func(r io.Reader) error {
 			found, err := images.ParseList(r)
-			c.Images = append(c.Images, found...)
+			found, ids := images.WithoutIDs(found)
+			c.Images, c.Skipped = append(c.Images, found...), c.Skipped+ids
 			return err
 		}); err != nil {
 			return err
@@ -189,7 +190,11 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 	}
 	if len(c.Images)+len(c.wants) == 0 {
 		if len(c.files) > 0 {
-			return &exitError{exitUsage, fmt.Errorf("nothing to fetch: no image is named in %s", strings.Join(c.files, ", "))}
+			only := ""
+			if c.Skipped > 0 {
+				only = ", only " + count(c.Skipped, "image ID", "image IDs")
+			}
+			return &exitError{exitUsage, fmt.Errorf("nothing to fetch: no image is named in %s%s", strings.Join(c.files, ", "), only)}
 		}
 		return &exitError{exitUsage, errors.New("nothing to fetch: name images, or a file of them with --file or --wants; see 'mirror sync --help'")}
 	}

@@ -101,6 +101,9 @@ func (v *imagesView) end(s *images.Summary) {
 	if s.Failed > 0 {
 		rest += fmt.Sprintf(", %d missing", s.Failed)
 	}
+	if s.Skipped > 0 {
+		rest += ", " + count(s.Skipped, "image ID", "image IDs") + " skipped"
+	}
 	done, fetched := "held whole", fmt.Sprintf("%s fetched in %s", size(s.New), time.Since(v.began).Round(10*time.Millisecond))
 	if v.dryRun {
 		done, fetched = "can be had whole", fmt.Sprintf("%s would be fetched, less what they share; nothing was stored", size(s.New))

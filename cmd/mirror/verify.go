@@ -190,7 +190,11 @@ func verifySummary(s *mirror.VerifySummary) string {
 	if s.Fast {
 		read = "looked at"
 	}
-	return fmt.Sprintf("%s %s, %s, in %s: %s", read, count(int(s.Files), "file", "files"), size(s.Bytes), took, flawsText(s))
+	text := fmt.Sprintf("%s %s, %s, in %s: %s", read, count(int(s.Files), "file", "files"), size(s.Bytes), took, flawsText(s))
+	if s.Incomplete > 0 {
+		text += "; " + count(s.Incomplete, "image is", "images are") + " incomplete, see 'mirror ls --incomplete'"
+	}
+	return text
 }
 
 // flawsText says what was wrong, and what was done about it.

@@ -52,6 +52,8 @@ type Request struct {
 	Tags []string `json:"tags,omitempty"`
 	// Referrers has signatures and everything else that refers to the images fetched, too.
 	Referrers bool `json:"referrers,omitempty"`
+	// Skipped is how many IDs of images lists had, which are skipped ([WithoutIDs]), for the summary.
+	Skipped int `json:"skipped,omitempty"`
 	// Parallel is how many blobs are transferred at a time, over all images; 4 if it is zero.
 	Parallel int `json:"parallel,omitempty"`
 	// DryRun asks upstreams what there is, and stores nothing: what is new is what would be fetched.
@@ -94,6 +96,7 @@ type Summary struct {
 	Bytes    int64    `json:"bytes"`  // of all blobs of the images; what images share counts for each
 	New      int64    `json:"new"`    // bytes that were not held before
 	Failures []string `json:"failures,omitempty"`
+	Skipped  int      `json:"skipped,omitempty"` // IDs of images, which name nothing; not among Images
 	// NotChecked counts the images that are complete as stored, which their upstream did not confirm. Unchecked names them
 	// with the reasons.
 	NotChecked int      `json:"notChecked"`

@@ -126,6 +126,7 @@ func TestParseName(t *testing.T) {
 		"alpine:3@" + d:                    {"docker.io/library/alpine:3@" + d, true},
 		"localhost:5000/app":               {"localhost:5000/app:latest", false},
 		"registry.example:5000/a/b:1":      {"registry.example:5000/a/b:1", true},
+		d:                                  {"is the ID of an image", false},
 		"":                                 {"has no name", false},
 		"docker://":                        {"has no name", false},
 		"Alpine":                           {"not a repository name", false},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"airmirror/mirror"
@@ -70,12 +71,32 @@ func stored(ctx context.Context, store mirror.Catalog, names mirror.Names, name 
 	return repo
 }
 
+// idPattern is what Docker and Kubernetes write where an image has an ID and no name.
+var idPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// IsID reports whether a name is the ID of an image: the digest of its config, which only the machine knows that it is on.
+func IsID(name string) bool { return idPattern.MatchString(name) }
+
+// WithoutIDs returns what of a list names images, and how many IDs were in it.
+func WithoutIDs(list []string) (names []string, ids int) {
+	for _, name := range list {
+		if IsID(name) {
+			ids++
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, ids
+}
+
 // parse reads a name, of which it leaves the digest as it is.
 func parse(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
 	rest := strings.TrimPrefix(name, "docker://")
 	switch {
 	case strings.Contains(rest, "{{") || strings.Contains(rest, "${") || strings.Contains(rest, "$("):
 		return ref, "", false, errors.New("is a template, not an image: fill it in first, for a chart with: helm template")
+	case IsID(rest):
+		return ref, "", false, errors.New("is the ID of an image on one machine, which no registry knows: write the image's name")
 	case rest == "":
 		return ref, "", false, errors.New("has no name in it")
 	}

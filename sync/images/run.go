@@ -29,6 +29,7 @@ func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary 
 	}
 	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), out: tell}
 	r.Reporter = progress.New(func() { r.tell(Event{Kind: KindProgress}) })
+	r.summary.Skipped = req.Skipped
 	jobs, failures := plan(ctx, f, req)
 	r.tell(Event{Kind: KindPlan, Total: int64(len(jobs) + len(failures))})
 	for _, failed := range failures {
