@@ -123,6 +123,9 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 		key.repo = repo
 	}
 	_, net := m.network.get()
+	if who == leaves {
+		net = Background(net)
+	}
 	f, net, fresh := m.flights.join(net, key, repo, who)
 	if !fresh {
 		if f.repo != repo && !stat.Linked {

@@ -63,3 +63,14 @@ func Insist(ctx context.Context) context.Context { return context.WithValue(ctx,
 
 // Insists reports whether ctx is one of [Insist].
 func Insists(ctx context.Context) bool { return ctx.Value(insistKey{}) != nil }
+
+type backgroundKey struct{}
+
+// Background returns a context of questions that no client waits for: what fails or is limited among them holds no client
+// back.
+func Background(ctx context.Context) context.Context {
+	return context.WithValue(ctx, backgroundKey{}, true)
+}
+
+// IsBackground reports whether ctx is one of [Background].
+func IsBackground(ctx context.Context) bool { return ctx.Value(backgroundKey{}) != nil }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 )
 
 // maxGrants is for how many repositories of one endpoint it is remembered what to send with requests.
@@ -23,7 +22,7 @@ type authorizer struct {
 	next     http.RoundTripper
 	opts     Options
 	grants   *lru.Cache[grantKey, grant]
-	opening  singleflight.Group
+	opening  shared[grant]
 }
 
 // grantKey says what a grant is good for.
@@ -124,13 +123,13 @@ func (a *authorizer) meet(r *http.Request, key grantKey, held grant, resp *http.
 }
 
 // answer meets one of the challenges, and remembers the grant. Whoever needs the same one waits for it together, each as
-// long as its own context allows; the sign-in goes on without them, within the timeout.
+// long as its own context allows; the sign-in goes on for those who stay, within the timeout.
 func (a *authorizer) answer(r *http.Request, key grantKey, held grant, challenges []challenge) (grant, bool, error) {
 	if newer, ok := a.grants.Get(key); ok && newer.header != "" && newer.header != held.header {
 		return newer, true, nil
 	}
-	done := a.opening.DoChan(key.server+" "+key.scope, func() (any, error) {
-		ctx, cancel := context.WithTimeoutCause(withScope(context.Background(), key.scope), a.opts.Timeout, timeoutError(a.opts.Timeout))
+	next, err := a.opening.do(r.Context(), key.server+" "+key.scope, func(ctx context.Context) (grant, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, a.opts.Timeout, timeoutError(a.opts.Timeout))
 		defer cancel()
 		next, err := a.pick(ctx, r.URL, held, challenges)
 		if err == nil && next.header != "" {
@@ -138,13 +137,7 @@ func (a *authorizer) answer(r *http.Request, key grantKey, held grant, challenge
 		}
 		return next, err
 	})
-	select {
-	case <-r.Context().Done():
-		return grant{}, false, context.Cause(r.Context())
-	case result := <-done:
-		next, _ := result.Val.(grant)
-		return next, result.Err == nil && next.header != "", result.Err
-	}
+	return next, err == nil && next.header != "", err
 }
 
 // pick meets the first challenge that can be met. If none can, its error is that of the first.

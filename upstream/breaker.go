@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -11,7 +10,7 @@ import (
 )
 
 const (
-	breakerFailures = 3                // one after another, and the endpoint counts as gone; one silence, if it never spoke
+	breakerFailures = 3                // one after another, and it opens
 	firstCoolDown   = 10 * time.Second // from then on until a probe may ask
 	longestCoolDown = time.Minute      // it doubles with each probe that fails
 )
@@ -26,8 +25,10 @@ const (
 	fails // no connection, no answer in time, or an error of the server's own
 )
 
-// breaker keeps requests from an endpoint that is gone. After some failures in a row they end at once; after a while
+// breaker is a circuit breaker. It keeps requests from an endpoint that is gone, or from a part of one that fails. After some failures in a row they end at once; after a while
 // one at a time is let through, as a probe, and the first that is answered lets in all. The zero value is ready.
+//
+// Waiting is counted by the monotonic clock: times are made by time.Now and compared with one another only.
 //
 // It is home-made because common ones have a cool-down that does not grow and cannot be told what came of a request
 // that was let past them.
@@ -41,6 +42,7 @@ type breaker struct {
 	until    time.Time // no probe before
 	probing  bool
 	answered bool // anything, ever
+	pushed   bool // the next failure opens it
 	vain     vain
 }
 
@@ -87,7 +89,7 @@ func (e *notAskedError) Error() string {
 func (e *notAskedError) Unwrap() error { return e.cause }
 
 // enter asks for the right to send a request; leave ends it. A caller that insists always gets it.
-func (b *breaker) enter(ctx context.Context) (passage, error) {
+func (b *breaker) enter(ctx context.Context, why string) (passage, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := passage{begun: time.Now()}
@@ -95,7 +97,7 @@ func (b *breaker) enter(ctx context.Context) (passage, error) {
 		return p, nil
 	}
 	if b.probing || p.begun.Before(b.until) {
-		return p, &notAskedError{why: "it counts as gone", until: b.until, cause: b.err}
+		return p, &notAskedError{why: why, until: b.until, cause: b.err}
 	}
 	b.probing, p.probe = true, true
 	return p, nil
@@ -112,7 +114,7 @@ func (b *breaker) leave(p passage, o outcome, err error) {
 	b.vain.note(o, err)
 	switch {
 	case o == answers:
-		b.answered = true
+		b.answered, b.pushed = true, false
 		b.failures, b.err, b.last, b.until = 0, nil, time.Time{}, time.Time{}
 	case o == fails && (p.probe || !p.begun.Before(b.last)):
 		b.fail(p, err)
@@ -124,14 +126,14 @@ func (b *breaker) fail(p passage, err error) {
 	if b.failures == 0 {
 		b.first = now
 	}
+	closed := b.failures < breakerFailures
 	b.failures++
-	if silence := timeoutError(0); !b.answered && errors.As(err, &silence) {
-		// Nothing says that anybody is there: three clients need not find that out, each in a whole timeout.
-		b.failures = max(b.failures, breakerFailures)
+	if b.pushed {
+		b.failures, b.pushed = max(b.failures, breakerFailures), false
 	}
 	b.last, b.err = now, err
 	switch {
-	case b.failures == breakerFailures:
+	case closed && b.failures >= breakerFailures:
 		b.coolDown = firstCoolDown
 	case p.probe:
 		b.coolDown = min(2*b.coolDown, longestCoolDown)
@@ -139,6 +141,20 @@ func (b *breaker) fail(p passage, err error) {
 		return
 	}
 	b.until = now.Add(b.coolDown)
+}
+
+// brink reports whether one failure more opens it.
+func (b *breaker) brink() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures == breakerFailures-1
+}
+
+// push has the next failure open it: it is known to be more than that of one request.
+func (b *breaker) push() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pushed = true
 }
 
 // health is how an endpoint is doing.

@@ -15,9 +15,13 @@ import (
 // Options are what a [Client] does differently. The zero value works.
 type Options struct {
 	// Timeout is how long an upstream may take to begin an answer, with everything that comes before it: connecting,
-	// signing in, redirects. Manifests and lists may take as long for each StallBytes in them; it is no limit for
-	// blobs. 5s if zero.
+	// signing in, redirects. It may take four times as long, and a blob BlobTimeout, if the upstream answers /v2/
+	// meanwhile: then it is only slow. Manifests and lists may take as long for each StallBytes in them; it is no limit
+	// for what comes within blobs. 5s if zero.
 	Timeout time.Duration
+	// BlobTimeout is how long the first byte of a blob may take: an upstream that is a cache itself fetches it first. 5m
+	// if zero.
+	BlobTimeout time.Duration
 	// DialTimeout is how long a connection may take to come up. 3s if zero.
 	DialTimeout time.Duration
 	// Keychain finds credentials; [authn.DefaultKeychain] if nil: docker's config.json and its credential helpers, or
@@ -94,6 +98,9 @@ func (c *Client) Status() []mirror.UpstreamStatus {
 func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
+	}
+	if o.BlobTimeout == 0 {
+		o.BlobTimeout = 5 * time.Minute
 	}
 	if o.DialTimeout == 0 {
 		o.DialTimeout = 3 * time.Second

@@ -37,7 +37,7 @@ func newTransport(opts Options) *http.Transport {
 	t.ForceAttemptHTTP2 = true // else a DialContext turns HTTP/2 off
 	t.MaxIdleConnsPerHost = 16 // layers are fetched side by side, and the default of 2 closes most of their connections
 	t.TLSHandshakeTimeout = opts.Timeout
-	t.ResponseHeaderTimeout = 2 * opts.Timeout // of last resort: who asks waits for less
+	t.ResponseHeaderTimeout = opts.BlobTimeout + opts.Timeout // of last resort: who asks waits for less
 	t.DisableCompression = true
 	// A connection whose other end is gone for good must not be used for the requests of the next quarter of an hour.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: opts.Timeout}

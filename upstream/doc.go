@@ -8,31 +8,56 @@
 //
 //	Client.Manifest, Tags, ...     what is asked, and what the answer means; lists page by page
 //	  registry                     allow and deny, the configured rate; its endpoints in turn
-//	    breaker                    not if the endpoint counts as gone, but for one probe at a time
-//	      persist                  not before the endpoint wants it (pace); once more after a hiccup
+//	    circuit breakers           not if the endpoint counts as gone, or the part that is asked; but for one probe
+//	      persist                  not before the endpoint wants it (rate limits); once more after a hiccup
 //	        http.Client            redirects, bounded and never from https to http
 //	          authorizer           Authorization, for each host what belongs to it; meets challenges
-//	            failures           marks what the network said, to tell it from what was refused before
-//	              schemeGuard      nothing but https from an endpoint of https
-//	                courtesy       reads Retry-After and what remains of a limit, for pace
+//	            guarded            hosts that the endpoint leads to: a circuit breaker and a rate limit each
+//	              failures         marks what the network said, to tell it from what was refused before
+//	                schemeGuard    nothing but https from an endpoint of https
 //	                  identity     User-Agent, no encoding
 //	                    debugLog   one line for each request, without queries
 //	                      reach    public endpoints lead to public addresses only
 //	                        http.Transport connections, shared by all endpoints without TLS or proxy of their own
 //
-// Token exchanges pass through the same decorators from failures down. A blob is read through a transfer,
+// Token exchanges and /v2/ pass through the same decorators from guarded down. A blob is read through a transfer,
 // which takes the same way again, from the registry on, each time that it breaks off or stalls.
 //
 // # Who is waited for
 //
-// An answer begins within [Options.Timeout], or the request ends; several endpoints share that time. What is read as a
-// whole, and blobs, may then take as long as they like while they keep coming: bytes per time, never a total. An
-// endpoint that failed three times in a row is not waited for at all: requests end at once, and a probe asks after ten
-// seconds, then after twenty, forty, and each minute. Neither is one that asked for a pause, unless the pause ends
-// within half of the timeout; a transfer that has begun waits for both, for [Options.RetryFor].
+// An answer begins within [Options.Timeout], or the request ends; several endpoints share that time. The last of them may
+// take longer if it is there: when half of the time has passed, /v2/ is asked beside the request, and if that answers,
+// four times the timeout are waited for a manifest or list, and [Options.BlobTimeout] for a blob. To be slow is no failure.
+// What is read as a whole, and blobs, may then take as long as they like while they keep coming: bytes per time, never a
+// total.
 //
-// Only silence, broken connections and errors of a server's own count as failures. What is unknown, refused or limited
-// is an answer, and a web page in place of one is nobody's.
+// # What a failure counts against
+//
+// An endpoint counts as gone after three connections in a row that failed (by dial, name or TLS), or silence, or three
+// errors of the server's own with no other answer between, if /v2/, asked once then, fails as well. It is not waited for:
+// requests end at once, and a probe asks after ten seconds, then after twenty, forty, and each minute. An error of /v2/
+// itself means nothing for an endpoint that serves content all the same.
+//
+// A 5xx, and silence while /v2/ answers, count against the repository and the kind of request: manifests, blobs, tags,
+// referrers. Of these, three in a row are enough. A host that an endpoint leads to has a circuit breaker and a rate limit
+// of its own, and [Options.StallTimeout] to begin an answer. A 429 holds back requests of the same kind and method, and a
+// 503 with a Retry-After those for the same repository. Where an endpoint says how many requests remain, the kinds whose
+// answers say it share one budget. Work in the background ([mirror.Background]) has all of that for itself, so that it
+// holds no client back; only that an endpoint is gone counts for both. A transfer that has begun waits, for
+// [Options.RetryFor].
+//
+// What is unknown, refused or limited is an answer, and a web page in place of one is nobody's.
+//
+// # How registries fail
+//
+//	what they do                                 who does it                     what is done
+//	500 or 502 for one repository or list        distribution, Harbor, Nexus     counts against that
+//	silence for one manifest or blob             caches behind a slow upstream   the same, if /v2/ answers
+//	the first byte of a blob takes minutes       Nexus, Artifactory, Kraken      it is waited for
+//	429 on GET of manifests only                 Docker Hub                      HEAD and blobs go on
+//	429 or 503 of the storage behind redirects   S3 ("SlowDown"), CDNs           that host is held back, for a while
+//	Retry-After as a date or a timestamp         Docker Hub                      by their clock (Date); waiting is monotonic
+//	ratelimit-remaining                          Docker Hub, GitLab              the last requests go out one by one
 //
 // # What is trusted
 //

@@ -151,6 +151,10 @@ func (t target) answered(e *statusError) error {
 
 // failed is the error for a request that was not answered.
 func (t target) failed(err error) error {
+	var notAsked *notAskedError
+	if errors.As(err, &notAsked) {
+		return mirror.Errorf(mirror.CodeUnavailable, "%s is not asked: %w", t.repo.Host, notAsked)
+	}
 	var signIn *statusError
 	if errors.As(err, &signIn) {
 		return t.answered(signIn)
@@ -158,10 +162,6 @@ func (t target) failed(err error) error {
 	var network networkError
 	if errors.As(err, &network) {
 		return t.unanswered(network)
-	}
-	var notAsked *notAskedError
-	if errors.As(err, &notAsked) {
-		return mirror.Errorf(mirror.CodeUnavailable, "%s is not asked: %w", t.repo.Host, notAsked)
 	}
 	var timeout timeoutError
 	if errors.As(err, &timeout) || errors.Is(err, context.DeadlineExceeded) {

@@ -3,15 +3,19 @@ package upstream
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 )
 
 // origin is one endpoint of an upstream. It may be used concurrently.
 type origin struct {
 	endpoint Endpoint
-	client   *http.Client // signs in
+	client   *http.Client      // signs in
+	base     http.RoundTripper // does not
 	opts     Options
 	breaker  breaker
-	pace     pace
+	parts    *parts
+	pinger   pinger
+	failures atomic.Int32 // errors of the server's own, one after the other
 }
 
 func newOrigin(host string, c EndpointConfig, dial transports, opts Options) (*origin, error) {
@@ -19,12 +23,13 @@ func newOrigin(host string, c EndpointConfig, dial transports, opts Options) (*o
 	if err != nil {
 		return nil, err
 	}
-	o := &origin{endpoint: Endpoint{Host: host, URL: u}, opts: opts}
-	base, err := dial.to(c, o.endpoint)
+	o := &origin{endpoint: Endpoint{Host: host, URL: u}, opts: opts, parts: newParts()}
+	way, err := dial.to(c, o.endpoint)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := newAuthorizer(o.endpoint, c.Credentials.keychain(opts.Keychain), decorate(base, o.endpoint, &o.pace, opts), opts)
+	o.base = decorate(way, o.endpoint, o.parts, opts)
+	signed, err := newAuthorizer(o.endpoint, c.Credentials.keychain(opts.Keychain), o.base, opts)
 	if err != nil {
 		return nil, err
 	}

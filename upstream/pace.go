@@ -18,7 +18,7 @@ const (
 	remainingGoes = time.Minute      // after which a count of remaining requests is forgotten
 )
 
-// pace keeps an endpoint from being asked more than it wants. After a 429, or a 503 with a Retry-After, it is not asked
+// pace is a rate limit. It keeps a part of an endpoint, or a host that it leads to, from being asked more than it wants. After a 429, or a 503 with a Retry-After, it is not asked
 // before that has passed. Where it tells that fewer than a tenth of the requests remain that it grants, they go out
 // one by one, with gaps that grow up to [longestGap] as they run out. The zero value is ready.
 type pace struct {
@@ -27,6 +27,8 @@ type pace struct {
 	gap   time.Duration // between requests
 	told  time.Time     // when gap was found
 	next  time.Time     // no request before, if there is a gap
+	// counted tells that the endpoint counts these requests in a budget that it grants.
+	counted bool
 }
 
 // held returns why the endpoint is not asked now, or nil.
@@ -79,25 +81,45 @@ func (p *pace) slot(deadline time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// note reads what an answer says about limits. own tells that it is of the endpoint itself.
-func (p *pace) note(resp *http.Response, own bool) {
+// note reads for how long an answer wants nothing to be asked.
+func (p *pace) note(resp *http.Response) {
 	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	wait, told := retryAfter(resp.Header, now)
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests && !told:
 		wait = holdUntold
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable && told:
 	default:
-		wait = 0
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if until := now.Add(min(wait, longestHold)); until.After(p.until) {
 		p.until = until
 	}
-	if remaining, limit, ok := remaining(resp.Header); ok && own {
-		p.gap, p.told = gapFor(remaining, limit), now
+}
+
+// noteRemaining reads how many requests remain, and reports whether the answer says it.
+func (p *pace) noteRemaining(resp *http.Response) bool {
+	remaining, limit, ok := remaining(resp.Header)
+	if ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.gap, p.told = gapFor(remaining, limit), time.Now()
 	}
+	return ok
+}
+
+func (p *pace) setCounted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counted = true
+}
+
+func (p *pace) isCounted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counted
 }
 
 // gapFor is the pause between requests of which so many remain.
@@ -112,8 +134,12 @@ func gapFor(remaining, limit int) time.Duration {
 	return longestGap * time.Duration(few-remaining) / time.Duration(few)
 }
 
-// retryAfter reads for how long not to ask: seconds, a date or, as Docker Hub has it, seconds of Unix time.
+// retryAfter reads for how long not to ask: seconds, a date or, as Docker Hub has it, seconds of Unix time. A point in
+// time is one by the clock of whoever says it, if that tells what it is.
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = theirs
+	}
 	s := h.Get("Retry-After")
 	if s == "" {
 		s = h.Get("X-Retry-After")
@@ -153,14 +179,3 @@ func count(s string) (int, bool) {
 
 // jitter is a random part of d.
 func jitter(d time.Duration) time.Duration { return rand.N(d) }
-
-// courtesy tells p what the answers say about limits.
-func courtesy(next http.RoundTripper, p *pace, host string) http.RoundTripper {
-	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		resp, err := next.RoundTrip(r)
-		if err == nil {
-			p.note(resp, r.URL.Host == host)
-		}
-		return resp, err
-	})
-}

@@ -64,7 +64,7 @@ func (r *registry) ask(ctx context.Context, method string, t target) (*answer, e
 	}
 	for i, o := range origins {
 		left := time.Until(deadline) / time.Duration(len(origins)-i)
-		a, err := o.answer(newWatchdog(ctx, left), method, t)
+		a, err := o.answer(o.watchdog(ctx, left, t.kind, i == len(origins)-1), method, t)
 		switch last := i == len(origins)-1; {
 		case err == nil:
 			return a, nil
@@ -119,7 +119,7 @@ func (r *registry) status() mirror.UpstreamStatus {
 		if health.failures > 0 && health.last.After(last) {
 			last, s.Failures, s.Error = health.last, health.failures, health.err.Error()
 		}
-		if held := o.pace.held(); held != nil && s.Error == "" {
+		if held := o.parts.held(); held != nil && s.Error == "" {
 			s.Error = held.Error()
 		}
 	}

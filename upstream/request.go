@@ -13,30 +13,6 @@ type answer struct {
 	watch *watchdog
 }
 
-// answer asks this endpoint, unless that is gone. It ends watch, or leaves it to the answer.
-func (o *origin) answer(watch *watchdog, method string, t target) (*answer, error) {
-	pass, err := o.breaker.enter(watch.ctx)
-	if err != nil {
-		watch.end()
-		return nil, t.failed(err)
-	}
-	resp, err := o.persist(watch, method, t)
-	verdict := judge(watch.ctx, resp, err)
-	if err != nil {
-		err = t.failed(watch.reason(err))
-		watch.end()
-		o.breaker.leave(pass, verdict, err)
-		return nil, err
-	}
-	a := &answer{Response: resp, about: t, from: o, watch: watch}
-	if err = a.check(); err != nil {
-		a.close()
-		a = nil
-	}
-	o.breaker.leave(pass, verdict, err)
-	return a, err
-}
-
 // check turns an answer with a status other than 200 into an error, and a web page as well: someone in between answers
 // in the upstream's place, like the sign-in page of a network. A blob may be a web page: its digest tells. Where part of
 // a blob was asked for, what the answer has to say about parts is left to the caller.

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -18,11 +17,11 @@ const (
 // a gateway found nobody behind it, or the endpoint asks for a pause that the caller has time for. It does so once.
 func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		if err := o.pace.wait(w.ctx, w.midst()); err != nil {
+		if err := o.wait(w, method, t); err != nil {
 			return nil, err
 		}
 		resp, err := o.send(w, method, t)
-		if attempt > 1 || !o.passing(resp, err) || !o.worthwhile(w) {
+		if attempt > 1 || !o.passing(resp, err) || !o.worthwhile(w, method, t, resp) {
 			return resp, err
 		}
 		if resp != nil {
@@ -35,10 +34,16 @@ func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, 
 }
 
 // worthwhile reports whether there is time for a second attempt.
-func (o *origin) worthwhile(w *watchdog) bool {
+func (o *origin) worthwhile(w *watchdog, method string, t target, resp *http.Response) bool {
 	begin := time.Now().Add(retryPause + retryJitter)
-	if held := o.pace.held(); held != nil && held.until.After(begin) {
-		begin = held.until
+	paces := []*pace{o.parts.pace(w.ctx, t.kind, method, ""), o.parts.pace(w.ctx, t.kind, method, o.endpoint.path(t.repo))}
+	if resp != nil && !o.endpoint.owns(resp.Request.URL) {
+		paces = append(paces, &o.parts.host(w.ctx, canonicalAuthority(resp.Request.URL)).pace)
+	}
+	for _, p := range paces {
+		if held := p.held(); held != nil && held.until.After(begin) {
+			begin = held.until
+		}
 	}
 	return w.ctx.Err() == nil && begin.Before(w.midst())
 }
@@ -49,6 +54,10 @@ func (o *origin) passing(resp *http.Response, err error) bool {
 	if err == nil {
 		elsewhere := !o.endpoint.owns(resp.Request.URL) && isMarkup(resp) && (deniedStatus(resp.StatusCode) || resp.StatusCode == http.StatusNotFound)
 		return elsewhere || passingStatus(resp.StatusCode)
+	}
+	var notAsked *notAskedError
+	if errors.As(err, &notAsked) {
+		return false
 	}
 	var signIn *statusError
 	if errors.As(err, &signIn) {
@@ -72,34 +81,4 @@ func passingStatus(status int) bool {
 		return true
 	}
 	return false
-}
-
-// judge tells what came of a request says about the endpoint.
-func judge(ctx context.Context, resp *http.Response, err error) outcome {
-	var patience timeoutError
-	if cause := context.Cause(ctx); cause != nil && !errors.As(cause, &patience) {
-		return saysNothing
-	}
-	if err == nil {
-		return judgeStatus(resp.StatusCode, isMarkup(resp))
-	}
-	var signIn *statusError
-	var network networkError
-	switch {
-	case errors.As(err, &signIn):
-		return judgeStatus(signIn.status, false)
-	case errors.As(err, &network), errors.As(err, &patience):
-		return fails
-	}
-	return isUnclear
-}
-
-func judgeStatus(status int, markup bool) outcome {
-	switch {
-	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented:
-		return fails
-	case status == http.StatusOK && markup: // somebody in between may have answered
-		return isUnclear
-	}
-	return answers
 }

@@ -31,7 +31,21 @@ const (
 	tagList   kind = "list of tags"
 	referrers kind = "list of referrers"
 	catalog   kind = "catalog" // of the whole registry: the repository has no path
+	ping      kind = "ping"
+	token     kind = "token"
 )
+
+type kindKey struct{}
+
+// withKind returns a context of requests of a kind.
+func withKind(ctx context.Context, k kind) context.Context {
+	return context.WithValue(ctx, kindKey{}, k)
+}
+
+func kindOf(ctx context.Context) kind {
+	k, _ := ctx.Value(kindKey{}).(kind)
+	return k
+}
 
 // String names the target in a message.
 func (t target) String() string {
@@ -80,7 +94,7 @@ func (t target) below() string {
 func (t target) request(ctx context.Context, method string, o *origin) (*http.Request, error) {
 	u := *o.endpoint.URL
 	u.Path, u.RawQuery = o.endpoint.api()+t.path(o), t.query
-	r, err := http.NewRequestWithContext(withScope(ctx, o.endpoint.path(t.repo)), method, u.String(), nil)
+	r, err := http.NewRequestWithContext(withScope(withKind(ctx, t.kind), o.endpoint.path(t.repo)), method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func notOffered(err error, others ...int) bool {
 
 // exchange asks once.
 func (a *authorizer) exchange(ctx context.Context, t tokenRequest, method string) (string, error) {
-	r, err := t.request(ctx, method)
+	r, err := t.request(withKind(ctx, token), method)
 	if err != nil {
 		return "", fmt.Errorf("making the request for a token: %w", err)
 	}

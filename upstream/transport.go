@@ -14,7 +14,7 @@ import (
 const maxRedirects = 10
 
 // decorate returns what every request to e goes through: doc.go draws it.
-func decorate(base http.RoundTripper, e Endpoint, p *pace, opts Options) http.RoundTripper {
+func decorate(base http.RoundTripper, e Endpoint, p *parts, opts Options) http.RoundTripper {
 	agent := "airmirror"
 	if opts.Version != "" {
 		agent += "/" + opts.Version
@@ -24,9 +24,9 @@ func decorate(base http.RoundTripper, e Endpoint, p *pace, opts Options) http.Ro
 		rt = observed(rt, e.Host, opts.Observe)
 	}
 	rt = identity(rt, agent)
-	rt = courtesy(rt, p, e.URL.Host)
 	rt = schemeGuard(rt, e)
-	return failures(rt)
+	rt = failures(rt)
+	return guarded(rt, e, p, opts.StallTimeout)
 }
 
 // roundTripper is a function that is an [http.RoundTripper].

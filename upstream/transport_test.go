@@ -78,7 +78,7 @@ func TestSilenceAfterSignIn(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	within(t, func() {
-		c := n.client(upstream.Options{Timeout: 100 * time.Millisecond}, "http://registry.test")
+		c := n.client(upstream.Options{Timeout: 100 * time.Millisecond, BlobTimeout: 300 * time.Millisecond}, "http://registry.test")
 		_, _, err := c.Blob(t.Context(), app, blobSHA)
 		wantError(t, err, mirror.CodeUnavailable, "registry.test does not answer")
 	})
