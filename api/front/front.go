@@ -65,6 +65,7 @@ func (f *Front) UnderWay() int64 { return f.underWay.Load() }
 
 // ServeHTTP answers one request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	protect(w.Header())
 	settings := f.settings.Load()
 	r = sentBy(settings.Proxies, r)
 	out := &writer{ResponseWriter: w, stall: settings.Stall, began: time.Now()}
@@ -97,6 +98,10 @@ func (f *Front) admit(settings *Settings, w *writer, r *http.Request) {
 	defer f.underWay.Add(-1)
 	if n := f.underWay.Add(1); settings.Requests > 0 && n > int64(settings.Requests) {
 		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is answering %d requests, and no more at a time: try again in a moment", settings.Requests))
+		return
+	}
+	if err := sameOrigin.Check(r); err != nil {
+		registry.Refuse(w, r, mirror.Errorf(mirror.CodeDenied, "a page of another site may not change anything here: %w", err))
 		return
 	}
 	if settings.RequestsPerSecond > 0 || settings.Uploads > 0 {

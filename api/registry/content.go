@@ -42,7 +42,11 @@ func (x *exchange) manifest() error {
 	if x.describe(man.Digest) {
 		return nil
 	}
-	return x.writeBody(man.MediaType, man.Bytes)
+	contentType := man.MediaType
+	if runnable(contentType) { // stored by an earlier version, imported, or as its upstream says
+		contentType = octets[0]
+	}
+	return x.writeBody(contentType, man.Bytes)
 }
 
 // describe sets the headers that name content by its digest, and answers 304 if the client has it.
@@ -90,6 +94,9 @@ func (x *exchange) putManifest() error {
 	put := mirror.Put{Repo: x.repo, Digest: x.req.Digest, MediaType: x.r.Header.Get("Content-Type"), Tags: x.req.Tags}
 	if x.req.Tag != "" {
 		put.Tags = []string{x.req.Tag}
+	}
+	if put.MediaType != "" && runnable(put.MediaType) {
+		return mirror.Errorf(mirror.CodeManifestInvalid, "%q is no media type of a manifest: browsers may run it", put.MediaType)
 	}
 	var body bytes.Buffer // made as large as it will be: growing it step by step costs several times the memory
 	body.Grow(int(min(max(x.r.ContentLength, 0), mirror.MaxManifestSize)) + bytes.MinRead)
