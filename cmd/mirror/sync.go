@@ -177,11 +177,7 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 	}
 	for _, name := range c.wants {
 		if err := readFile(name, stdin, func(r io.Reader) error {
-			var wants []mirror.Want
-			err := json.NewDecoder(mirror.TextReader(r)).Decode(&wants)
-			if err == io.EOF {
-				err = errors.New("it is empty: where nothing is wanted, 'mirror wants --json' writes an empty list")
-			}
+			wants, err := readWants(r)
 			c.Wants = append(c.Wants, wants...)
 			return err
 		}); err != nil {
@@ -199,6 +195,23 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 		return &exitError{exitUsage, errors.New("nothing to fetch: name images, or a file of them with --file or --wants; see 'mirror sync --help'")}
 	}
 	return nil
+}
+
+// readWants reads a file of wants: one list, or several one after another.
+func readWants(r io.Reader) (all []mirror.Want, err error) {
+	lists := 0
+	for decoder := json.NewDecoder(r); ; lists++ {
+		var wants []mirror.Want
+		switch err := decoder.Decode(&wants); {
+		case err == io.EOF && lists > 0:
+			return all, nil
+		case err == io.EOF:
+			return nil, errors.New("it is empty: where nothing is wanted, 'mirror wants --json' writes an empty list")
+		case err != nil:
+			return all, err
+		}
+		all = append(all, wants...)
+	}
 }
 
 func readFile(name string, stdin io.Reader, read func(io.Reader) error) error {
