@@ -119,6 +119,11 @@ func (v *planView) end() error {
 			}
 		}
 	}
+	for _, l := range v.incomplete() {
+		if err := v.tell("incomplete", l.Name, l.Reason); err != nil {
+			return err
+		}
+	}
 	for _, l := range v.notChecked {
 		if err := v.tell("notChecked", l.Name, l.Reason); err != nil {
 			return err
@@ -133,6 +138,9 @@ func (v *planView) end() error {
 	out := v.cmd.OutOrStdout()
 	for _, l := range v.left {
 		fmt.Fprintf(out, "left out: %s: %s\n", l.Name, l.Reason)
+	}
+	for _, l := range v.incomplete() {
+		fmt.Fprintf(out, "incomplete: %s: %s\n", l.Name, l.Reason)
 	}
 	for _, l := range v.notChecked {
 		fmt.Fprintf(out, "not checked: %s: %s\n", l.Name, l.Reason)

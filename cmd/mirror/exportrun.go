@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +83,9 @@ func (e *export) undone(rest string) error {
 	if n := len(e.left); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s left out; %s", count(n, "image was", "images were"), rest))
 	}
+	if n := len(e.incomplete()); n > 0 {
+		parts = append(parts, fmt.Sprintf("of %s not all could be fetched", count(n, "image", "images")))
+	}
 	if n := len(e.notChecked); n > 0 && !e.allowStale {
 		parts = append(parts, fmt.Sprintf("%s not be checked upstream, and may be older than there; --allow-stale is content with what is stored", count(n, "image could", "images could")))
 	}
@@ -88,6 +93,20 @@ func (e *export) undone(rest string) error {
 		return nil
 	}
 	return &exitError{exitMissing, errors.New(strings.Join(parts, "; "))}
+}
+
+// incomplete are images that go without something that could not be fetched: a platform, signatures.
+func (e *export) incomplete() (list []leftOut) {
+	left := make(map[string]bool)
+	for _, l := range e.left {
+		left[l.Name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.reasons)) {
+		if !left[name] {
+			list = append(list, leftOut{name, e.reasons[name]})
+		}
+	}
+	return list
 }
 
 // withReason adds why an image that was left out could not be fetched.

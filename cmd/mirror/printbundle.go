@@ -35,11 +35,14 @@ func (e *export) summarize(doc *bundle.Document) error {
 		return printJSON(out, exported{
 			File: e.bundle, Bytes: e.written, Bundle: doc.ID, Source: doc.Source, Destination: doc.Destination, Sequence: doc.Sequence,
 			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.key0(), Volumes: descriptions(volumes),
-			Left: e.left, NotChecked: e.notChecked,
+			Left: e.left, Incomplete: e.incomplete(), NotChecked: e.notChecked,
 		})
 	}
 	for _, l := range e.left {
 		fmt.Fprintf(e.cmd.ErrOrStderr(), "left out: %s: %s\n", l.Name, l.Reason)
+	}
+	for _, l := range e.incomplete() {
+		fmt.Fprintf(e.cmd.ErrOrStderr(), "incomplete: %s: %s\n", l.Name, l.Reason)
 	}
 	for _, l := range e.notChecked {
 		fmt.Fprintf(e.cmd.ErrOrStderr(), "not checked: %s: %s\n", l.Name, l.Reason)
@@ -102,6 +105,7 @@ type exported struct {
 	Key         string               `json:"key,omitempty"`
 	Volumes     []volume.Description `json:"volumes,omitempty"`
 	Left        []leftOut            `json:"left,omitempty"`       // what was left out, and why
+	Incomplete  []leftOut            `json:"incomplete,omitempty"` // what goes without something that could not be fetched, and why
 	NotChecked  []leftOut            `json:"notChecked,omitempty"` // what goes as it is stored, and why
 }
 
