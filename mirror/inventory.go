@@ -215,7 +215,7 @@ func (l lister) imagesIn(ctx context.Context, repo Repo, man Manifest, image Ima
 			leftOut = true
 		}
 	}
-	if len(images) == 0 {
+	if len(images) == 0 || len(refs.Entries) > 0 { // or it is more than its platforms
 		if _, err := l.measure(ctx, repo, &image); err != nil {
 			return nil, err
 		}
@@ -265,7 +265,14 @@ func (m *Mirror) measure(ctx context.Context, repo Repo, image *Image) (known bo
 	}
 	total, missing, err := m.weigh(ctx, repo, image.Digest, make(map[digest.Digest]bool))
 	if CodeOf(err) == CodeManifestUnknown {
-		return flawOf(err) != nil, nil
+		if flawOf(err) != nil {
+			return true, nil
+		}
+		stat, err := m.store.StatBlob(ctx, repo, image.Digest)
+		if known = err == nil && stat.Held && stat.Linked; known { // an index calls a blob a manifest
+			image.Size, image.Complete = stat.Size, true
+		}
+		return known, err
 	}
 	image.Size, image.Missing, image.Complete = total, missing.bytes, missing.count == 0
 	return true, err
