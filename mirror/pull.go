@@ -299,6 +299,20 @@ func Unheld(err error) (what string, why error, ok bool) {
 	return what, e.Cause, ok
 }
 
+const (
+	// MissHeader is the header of a 404 in which one mirror tells another why: with [MissUnavailable] it does not have
+	// what was asked for now, and perhaps another time.
+	MissHeader      = "Airmirror-Miss"
+	MissUnavailable = "unavailable"
+)
+
+// MissedForNow reports whether err is the answer to a miss of what may be there another time, and not an upstream's word
+// that there is no such thing.
+func MissedForNow(err error) bool {
+	_, why, ok := Unheld(err)
+	return ok && !final(why)
+}
+
 func unheld(code Code, ref Ref, why error) error {
 	what := ref.String()
 	if code == CodeBlobUnknown {

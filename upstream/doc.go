@@ -103,6 +103,7 @@
 //	a Content-Type that the document denies      proxies and static hosting      what the document says counts
 //	Content-Encoding: gzip though nobody asked   CDNs, registry.access.redhat.com decoded, unless its digest or a tar archive
 //	                                                                             in it says that it is meant as it is
+//	404 that means "not now" (Airmirror-Miss)    mirrors like this one           unavailable, so that a want stays
 //	signed manifests of schema 1                 Quay, old images                refused with that reason
 //
 // A blob is not verified here, but bytes of one transfer are of one blob, as far as can be told before its digest: parts

@@ -45,6 +45,7 @@ type statusError struct {
 	message string
 	denies  bool // it is the registry's own word that this mirror may not have something
 	unknown bool // it is the registry's own word that it does not have something
+	missing bool // a mirror does not have it now, and cannot tell whether it exists
 	signIn  bool // it came while signing in: it says nothing about the target
 	// host is who was asked while signing in, and user whose password was refused there, if one was.
 	host, user string
@@ -65,6 +66,7 @@ func (e *statusError) Refused() bool { return e.denies }
 // send those, and storage services for a link that has expired.
 func statusOf(a *answer) *statusError {
 	e := &statusError{status: a.StatusCode, denies: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
+	e.missing = a.StatusCode == http.StatusNotFound && a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
 	e.unknown = a.StatusCode == http.StatusNotFound && isJSON(a.Response) && a.from.endpoint.owns(a.Request.URL)
 	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer
 	if err == nil {
@@ -141,6 +143,8 @@ func (t target) answered(e *statusError) error {
 		return mirror.Errorf(mirror.CodeUnavailable, "signing in to upstream %s failed with %w", host, e)
 	case e.signIn && e.status != http.StatusTooManyRequests:
 		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s does not let this mirror sign in: %w", host, e)
+	case e.missing:
+		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s is a mirror that cannot have %s now: %w", host, t, e)
 	case e.status == http.StatusNotFound || e.status == http.StatusGone:
 		return mirror.Errorf(t.unknown(), "upstream %s does not have %s: %w", host, t, e)
 	case e.status == http.StatusTooManyRequests:

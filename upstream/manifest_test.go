@@ -183,6 +183,22 @@ func TestResolveIsClear(t *testing.T) {
 	}
 }
 
+// TestCascade: a mirror that does not have something now does not say that there is no such thing.
+func TestCascade(t *testing.T) {
+	n := newNetwork(t)
+	n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
+		status(404, "MANIFEST_UNKNOWN", "the mirror is offline")(w, r)
+	}))
+	c := n.client(upstream.Options{}, "http://registry.test")
+	_, err := c.Manifest(t.Context(), appTag)
+	wantError(t, err, mirror.CodeUnavailable, "is a mirror that cannot have manifest v1 of registry.test/org/app now", "the mirror is offline")
+	_, err = c.Resolve(t.Context(), appTag)
+	wantError(t, err, mirror.CodeUnavailable)
+	_, _, err = c.Blob(t.Context(), app, blobSHA)
+	wantError(t, err, mirror.CodeUnavailable)
+}
+
 func TestResolveWebPage(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("registry.test", page(http.StatusOK))

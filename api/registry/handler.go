@@ -197,6 +197,9 @@ func (x *exchange) fail(err error) {
 	if status == http.StatusMethodNotAllowed {
 		x.Header().Set("Allow", x.allowed())
 	}
+	if mirror.MissedForNow(err) {
+		x.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
+	}
 	for _, header := range []string{"Content-Length", "Etag", "Docker-Content-Digest", "Accept-Ranges"} {
 		x.Header().Del(header)
 	}
