@@ -170,6 +170,7 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 		cancel()
 		return nil, fmt.Errorf("read what the mirror noted: %w", err)
 	}
+	m.rootPins(ctx)
 	m.work.Add(1)
 	go m.keepNotes()
 	if opts.ScrubEvery > 0 {

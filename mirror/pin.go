@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 )
 
 // PinNotes is the kind of notes that are pins: the key is what [Ref.String] writes. A pinned tag keeps what it points at,
@@ -73,6 +74,27 @@ func (m *Mirror) root(ctx context.Context, refs []Ref) error {
 	}
 	_, err := m.store.PointTags(ctx, roots, false)
 	return err
+}
+
+// rootPins makes roots of what versions before pinned by digest, which knew of no roots.
+func (m *Mirror) rootPins(ctx context.Context) {
+	notes, err := m.store.Notes(ctx, PinNotes)
+	var refs []Ref
+	for name := range notes {
+		ref, err := ParseRef(name)
+		if err != nil || ref.Digest == "" {
+			continue
+		}
+		if _, err := m.store.Manifest(Look(ctx), ref.Repo, ref.Digest); err == nil {
+			refs = append(refs, ref)
+		}
+	}
+	if err == nil {
+		err = m.root(ctx, refs)
+	}
+	if err != nil {
+		m.log.Warn("what is pinned by its digest may not be listed", zap.Error(err))
+	}
 }
 
 // pinnable reports what is not held.

@@ -53,6 +53,21 @@ func TestWhatIsFetchedByDigestIsARoot(t *testing.T) {
 	}
 }
 
+// TestPinsOfOlderVersionsAreRoots: those knew of none.
+func TestPinsOfOlderVersionsAreRoots(t *testing.T) {
+	p := start(t, mirror.Options{})
+	d := p.origin.image(app, []string{"pinned"}).Digest
+	p.get(byDigest(d), d)
+	p.must(p.store.Note(t.Context(), mirror.PinNotes, map[string][]byte{byDigest(d).String(): []byte("{}"), byDigest(digest.FromString("gone")).String(): []byte("{}")}))
+	if roots := p.roots(); len(roots) != 0 {
+		t.Fatalf("roots: %v", roots)
+	}
+	p.restart()
+	if roots := p.roots(); len(roots) != 1 || roots[0] != d {
+		t.Errorf("roots: %v, want %s", roots, d)
+	}
+}
+
 func TestFetchByTagAndDigest(t *testing.T) {
 	p := start(t, mirror.Options{})
 	old := p.origin.image(app, []string{"old"}, "v1").Digest

@@ -55,7 +55,7 @@ Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
 	f.BoolVar(&c.Stays, "stays", false, "with --dry-run, list every image that something protects, and not only how many for which reason")
 	f.TextVar(&c.grace, "grace", gc.Age(0), "keep everything that was added, pulled or asked for within this `time`, as 36h or 30d (default as configured, else 1h)")
 	f.TextVar(&c.uploads, "uploads", gc.Age(0), "drop uploads that nothing came for in this `time`; 0s is never (default as configured, else 24h)")
-	f.BoolVar(&c.deleteUntagged, "delete-untagged", false, "images that no tag leads to go as well")
+	f.BoolVar(&c.deleteUntagged, "delete-untagged", false, "images that no tag leads to and nobody brought in by digest go as well")
 	f.TextVar(&c.maxSize, "max-size", gc.Size(0), "get under this `size`, as 500GB")
 	f.TextVar(&c.shrinkTo, "shrink-to", gc.Size(0), "if more than --max-size is held, shrink to this `size` (default 90% of it)")
 	f.TextVar(&c.keepFree, "keep-free", gc.Share{}, "leave this `part` of the disk free, as 50GB or 10%")

@@ -18,7 +18,8 @@ func newPinCommand() *cobra.Command {
 		Short: "Have images never collected, or list those that are pinned",
 		Long: `Pin images that are held: the collector never touches them, whatever it is asked for, until
 they are unpinned. A pinned tag keeps what it points at, now and later; a pinned digest keeps
-that image. Images are named as docker pull takes them. Without any, list the pins.
+that image, which is listed by it from then on, and may be shortened. Images are named as docker
+pull takes them. Without any, list the pins.
 
 Exit codes: 0 pinned, 6 an image is not held, and none was pinned; others as for serve.`,
 		Example: `  mirror pin alpine:3 ghcr.io/org/app:v1

@@ -21,7 +21,8 @@ func newRemoveCommand() *cobra.Command {
 		Short: "Remove images by name, and what only they lead to",
 		Long: `Remove tags, each with what only it leads to: the image, the platforms of an index, signatures
 and what else refers to it. An image that another tag or index leads to as well stays. By its
-digest, an image is removed with all its tags. The files stay until they are collected, so
+digest, an image is removed with all its tags; what was brought in by its digest stays until it
+is removed by that. A digest may be shortened, to 6 digits or more. The files stay until they are collected, so
 that clients that are just pulling end well; with --now, those that nothing else needs go at
 once, and a push that just counted on one has to be repeated.
 

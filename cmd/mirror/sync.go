@@ -33,7 +33,8 @@ func newSyncCommand() *cobra.Command {
 
 Images are fetched from upstream, whole. They are named as docker pull takes them: alpine:3,
 ghcr.io/org/app@sha256:…; without a tag it is latest, unless --tags or --all-tags selects
-tags. A file of images has one to a line, with # before comments, or is Kubernetes YAML, of
+tags. What is named by its digest stays until it is removed by that; app:1@sha256:… sets the
+tag as well. IDs of images in a file are skipped. A file of images has one to a line, with # before comments, or is Kubernetes YAML, of
 which the image: lines are read. A file of wants is what 'mirror wants --json' printed, here
 or on another mirror.
 

@@ -183,7 +183,7 @@ func (p *planner) failure() error {
 	if len(failed) == 0 && len(p.images) == 0 {
 		failed = p.left
 		if len(failed) == 0 {
-			return mirror.Errorf(mirror.CodeManifestUnknown, "there is nothing to export: no tag is held here")
+			return mirror.Errorf(mirror.CodeManifestUnknown, "there is nothing to export: no image is stored here under a tag or its digest")
 		}
 	}
 	if len(failed) == 0 {
