@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -29,4 +30,18 @@ func damage(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	content[len(content)/2] ^= 1
 	ts.Check(os.WriteFile(path, content, 0o600))
+}
+
+// setDigest VARIABLE HOST/NAME:TAG: sets a variable to the digest of an image.
+func setDigest(ts *testscript.TestScript, _ bool, args []string) {
+	ref, err := name.ParseReference(args[1], name.Insecure)
+	ts.Check(err)
+	desc, err := remote.Head(ref)
+	ts.Check(err)
+	ts.Setenv(args[0], desc.Digest.String())
+}
+
+// writeList FILE LINE...: writes a file of these lines.
+func writeList(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(args[1:], "\n")+"\n"), 0o600))
 }
