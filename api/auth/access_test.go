@@ -46,10 +46,19 @@ func TestWithoutUsersOnlyThisMachineChangesAnything(t *testing.T) {
 		t.Errorf("what was refused changed\n%s\ninto\n%s", before, after)
 	}
 	for _, address := range []string{"127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
-		s.want(202, from(address), "POST", "/v2/team/app/blobs/uploads/", nil)
+		s.want(202, home(address), "POST", "/v2/team/app/blobs/uploads/", nil)
 	}
 	for _, address := range []string{"10.0.0.1:1", "[::2]:1", "[fe80::1%lo]:1", "127.0.0.1", "localhost:1", "", "@"} {
-		s.want(403, from(address), "POST", "/v2/team/app/blobs/uploads/", nil)
+		s.want(403, home(address), "POST", "/v2/team/app/blobs/uploads/", nil)
+	}
+	for host, want := range map[string]int{
+		"localhost": 202, "LOCALHOST:5000": 202, "127.0.0.1:5000": 202, "127.8.9.1": 202, "[::1]:5000": 202, "[::1]": 202,
+		"": 403, "reg.example:5000": 403, "localhost.evil.example": 403, "10.0.0.1:5000": 403, "127.0.0.1.evil.example": 403, ":5000": 403,
+	} {
+		to := func(r *http.Request) { atHome(r); r.Host = host }
+		if w := s.do(to, "POST", "/v2/team/app/blobs/uploads/", nil); w.Code != want {
+			t.Errorf("to the host %q: %d, want %d", host, w.Code, want)
+		}
 	}
 	s.want(202, atHome, "DELETE", "/v2/team/app/manifests/1", nil)
 }
@@ -103,11 +112,29 @@ func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
 	for _, line := range []string{
 		"X-Forwarded-For: 127.0.0.1", "x-forwarded-for: ::1", "X-FORWARDED-FOR:", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: http",
 		"Forwarded: for=127.0.0.1", "forwarded:", "Via: 1.1 localhost", "X-Real-IP: 127.0.0.1", "X-Client-IP: ::1", "Origin: http://evil.example",
+		"Sec-Fetch-Site: none",
 		"Connection: X-Forwarded-For\r\nX-Forwarded-For: 127.0.0.1", "True-Client-IP: 127.0.0.1",
 	} {
 		if status, body := send("HTTP/1.1", line); status != 403 || !strings.Contains(body, "passed on by a proxy") {
 			t.Errorf("%q: %d %s", line, status, body)
 		}
+	}
+}
+
+// TestLoopbackRightsCanBeSwitchedOff: for pushes, and for what admins see.
+func TestLoopbackRightsCanBeSwitchedOff(t *testing.T) {
+	opts := auth.Options{NoLoopback: true, NoAnonymousPull: true}
+	s := newSite(t, opts)
+	if text := s.want(403, atHome, "POST", "/v2/team/app/blobs/uploads/", nil).Body.String(); !strings.Contains(text, "nobody may push") || !strings.Contains(text, "mirror user add") {
+		t.Errorf("refused with %s", text)
+	}
+	if w := adminsSee(t, opts, atHome); w.Code != 403 {
+		t.Errorf("what admins see: %d", w.Code)
+	}
+	guard, err := auth.New(opts)
+	must(t, err)
+	if said := guard.Summary(); !strings.HasPrefix(said, "without users, nobody may pull, push and delete") {
+		t.Errorf("it says that %s", said)
 	}
 }
 
@@ -118,7 +145,7 @@ func TestWithUsersAnybodyPullsAndUsersDoEverything(t *testing.T) {
 	s.want(200, nobody, "GET", "/v2/team/app/manifests/1", nil)
 	s.want(200, nobody, "GET", "/v2/_catalog", nil)
 	before := s.state()
-	for _, who := range []as{nobody, atHome, user("alice", "guess"), user("bob", "bob"), user("", "ecila"), bearer("x"), func(r *http.Request) { r.Header.Set("Authorization", "Basic !") }} {
+	for _, who := range []as{nobody, from("127.0.0.1:4711"), user("alice", "guess"), user("bob", "bob"), user("", "ecila"), bearer("x"), func(r *http.Request) { r.Header.Set("Authorization", "Basic !") }} {
 		w := s.want(401, who, "POST", "/v2/team/app/blobs/uploads/", nil)
 		if challenge := w.Header().Get("WWW-Authenticate"); !strings.HasPrefix(challenge, `Bearer realm="http://example.com/auth/token",service="mirror",scope="repository:team/app:pull,push"`) {
 			t.Errorf("challenge %q", challenge)
@@ -126,6 +153,7 @@ func TestWithUsersAnybodyPullsAndUsersDoEverything(t *testing.T) {
 		s.want(401, who, "DELETE", "/v2/team/app/manifests/1", nil)
 		s.want(401, who, "GET", "/v2/", nil)
 	}
+	s.want(401, atHome, "POST", "/v2/team/app/blobs/uploads/", nil)
 	s.want(401, user("alice", "guess"), "GET", "/v2/team/app/manifests/1", nil) // who is wrong is told so
 	if after := s.state(); after != before {
 		t.Errorf("what was refused changed\n%s\ninto\n%s", before, after)

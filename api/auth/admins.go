@@ -7,8 +7,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Admins has next answer those who may look after the mirror ([registry.Admin]), and whoever sits at this machine. As long
-// as nobody can log in and everybody may pull everything, there is nobody to be told apart, and next answers everybody.
+// Admins has next answer those who may look after the mirror ([registry.Admin]). As long as nobody can log in,
+// it answers this machine as well, and everybody where everybody may pull everything.
 func (g *Guard) Admins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := g.policy.Load().admitAdmin(w.Header(), r); err != nil {
@@ -20,7 +20,7 @@ func (g *Guard) Admins(next http.Handler) http.Handler {
 }
 
 func (p *policy) admitAdmin(header http.Header, r *http.Request) error {
-	if fromHere(r) || !p.hasUsers() && p.rules.allow("", registry.Ask{Action: registry.Pull}) {
+	if p.trusted(r) || !p.hasUsers() && p.rules.allow("", registry.Ask{Action: registry.Pull}) {
 		return nil
 	}
 	ask := registry.Ask{Action: registry.Admin}

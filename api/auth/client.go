@@ -95,7 +95,10 @@ func (p *policy) refuse(r *http.Request, c client, ask registry.Ask) error {
 		return mirror.Errorf(mirror.CodeDenied, "no rule of this mirror says that anybody may %s", what)
 	}
 	why := "as long as the mirror has no users, only who reaches it as localhost, on its own machine, may " + what
-	if loopback(r) {
+	switch {
+	case !p.loopback:
+		why = "as long as the mirror has no users, nobody may " + what
+	case loopback(r):
 		why += ", and this request was passed on by a proxy or a browser"
 	}
 	setting := "auth.anonymousPull" // which is on if nobody switched it off
@@ -120,8 +123,22 @@ func wording(ask registry.Ask) string {
 	return "use this mirror"
 }
 
-// fromHere reports whether a request comes from this machine, and from nobody behind it.
-func fromHere(r *http.Request) bool { return loopback(r) && !forwarded(r) }
+// fromHere reports whether a request comes from a loopback address, was sent to one, and shows no sign of a proxy or a
+// browser. A proxy on this machine that writes no header of its own cannot be told from a client on it.
+func fromHere(r *http.Request) bool { return loopback(r) && toLoopback(r.Host) && !forwarded(r) }
+
+// toLoopback reports whether a Host header names this machine as localhost or by a loopback address. A page whose name
+// was made to lead to this machine has its own name there.
+func toLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.Unmap().IsLoopback()
+}
 
 // loopback reports whether the other end of a connection is this machine: a loopback address, or a socket of its.
 func loopback(r *http.Request) bool {
@@ -133,10 +150,10 @@ func loopback(r *http.Request) bool {
 }
 
 // forwarded reports whether a request shows signs of somebody else who sent it: the headers of proxies, what they say
-// being no matter; HTTP/1.0, which nginx speaks and clients do not; or the header by which browsers say whose page has
-// made them do it.
+// being no matter; HTTP/1.0, which older nginx speaks and clients do not; or the headers by which browsers say whose page
+// has made them do it.
 func forwarded(r *http.Request) bool {
-	return !r.ProtoAtLeast(1, 1) || len(r.Header["Origin"]) > 0 || front.PassedOn(r.Header)
+	return !r.ProtoAtLeast(1, 1) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 || front.PassedOn(r.Header)
 }
 
 var errNotOwn = errors.New("it is not of this mirror, or has expired")

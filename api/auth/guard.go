@@ -39,7 +39,10 @@ type Options struct {
 	Rules           []Rule
 	Groups          map[string][]string // name → users
 	NoAnonymousPull bool
-	AnonymousPush   bool
+	// NoLoopback gives requests of this machine no rights of their own while there are no users: a proxy on it that says
+	// nothing of its clients cannot be told from a client on it.
+	NoLoopback    bool
+	AnonymousPush bool
 
 	// URL is how clients reach the mirror, if that cannot be told from their requests.
 	URL string

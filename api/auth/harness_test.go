@@ -78,7 +78,12 @@ func bearer(token string) as {
 
 func from(address string) as { return func(r *http.Request) { r.RemoteAddr = address } }
 
-var atHome = from("127.0.0.1:4711")
+var atHome = home("127.0.0.1:4711")
+
+// home is a client on this machine, which asks for it as such.
+func home(address string) as {
+	return func(r *http.Request) { r.RemoteAddr, r.Host = address, "localhost:5000" }
+}
 
 // do makes a request.
 func (s *site) do(who as, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {

@@ -24,7 +24,9 @@ type policy struct {
 	rules    rules
 	// open says that no rules were given and nothing was opened: this machine may do everything until there are users.
 	open bool
-	url  string
+	// loopback says that requests of this machine have rights of their own as long as there are no users.
+	loopback bool
+	url      string
 }
 
 // newPolicy returns what opts say. The users of old, if it has the same file of them, are followed on, so that a file that
@@ -34,7 +36,7 @@ func newPolicy(opts Options, kept *kept, old *policy) (p *policy, err error) {
 		opts.Log = zap.NewNop()
 	}
 	p = &policy{
-		kept: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL,
+		kept: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL, loopback: !opts.NoLoopback,
 		open: len(opts.Rules) == 0 && !opts.AnonymousPush,
 	}
 	if p.rules, err = compile(opts); err != nil {
@@ -105,7 +107,10 @@ func (p *policy) may(c client, ask registry.Ask) bool {
 }
 
 // atHome reports whether a request may do everything since nobody can log in and it comes from this machine.
-func (p *policy) atHome(r *http.Request) bool { return p.open && !p.hasUsers() && fromHere(r) }
+func (p *policy) atHome(r *http.Request) bool { return p.open && p.trusted(r) }
+
+// trusted reports whether a request has the rights of this machine, which end when there are users.
+func (p *policy) trusted(r *http.Request) bool { return p.loopback && !p.hasUsers() && fromHere(r) }
 
 // logins reports whether there is somebody to log in as.
 func (p *policy) logins() bool { return p.external != nil || p.passwords() }
@@ -123,6 +128,9 @@ func (p *policy) summary() string {
 		what := "push and delete"
 		if !p.rules.somewhere("", registry.Pull) {
 			what = "pull, push and delete"
+		}
+		if !p.loopback {
+			return "without users, nobody may " + what + ": 'mirror user add NAME' makes one"
 		}
 		return "without users, only this machine may " + what + ": 'mirror user add NAME' makes one"
 	}

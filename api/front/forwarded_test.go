@@ -115,7 +115,7 @@ func TestWhoIsForwardedIsNeverAtHome(t *testing.T) {
 		{"127.0.0.1:1", "192.0.2.1", 403},
 	} {
 		r, w := httptest.NewRequest(http.MethodPost, "/v2/", nil), httptest.NewRecorder()
-		r.RemoteAddr = tt.from
+		r.RemoteAddr, r.Host = tt.from, "localhost"
 		if tt.header != "" {
 			r.Header.Set("X-Forwarded-For", tt.header)
 		}

@@ -18,12 +18,14 @@ import (
 // authConfig says who may do what; see [auth.Options].
 type authConfig struct {
 	// HtpasswdFile is the file of users; the one in the data folder if this is empty, which need not be there.
-	HtpasswdFile  string              `yaml:"htpasswdFile"`
-	AnonymousPull bool                `yaml:"anonymousPull"` // without rules
-	AnonymousPush bool                `yaml:"anonymousPush"` // and delete; without rules
-	Groups        map[string][]string `yaml:"groups"`
-	Rules         []authRule          `yaml:"rules"`
-	Token         tokenConfig         `yaml:"token"`
+	HtpasswdFile  string `yaml:"htpasswdFile"`
+	AnonymousPull bool   `yaml:"anonymousPull"` // without rules
+	AnonymousPush bool   `yaml:"anonymousPush"` // and delete; without rules
+	// LoopbackPush has requests from this machine push and delete, and read metrics, while there are no users.
+	LoopbackPush bool                `yaml:"loopbackPush"`
+	Groups       map[string][]string `yaml:"groups"`
+	Rules        []authRule          `yaml:"rules"`
+	Token        tokenConfig         `yaml:"token"`
 	// URL is how clients reach the mirror, for proxies that do not tell.
 	URL string `yaml:"url"`
 }
@@ -124,7 +126,7 @@ func (c config) guard(log *zap.Logger) (*auth.Guard, error) {
 func (c config) access(log *zap.Logger) (auth.Options, error) {
 	opts := auth.Options{
 		Names: c.names(), Htpasswd: c.htpasswd(), Certificates: c.TLS.ClientCAFile != "", Rules: c.Auth.rules(), Groups: c.Auth.Groups,
-		NoAnonymousPull: !c.Auth.AnonymousPull, AnonymousPush: c.Auth.AnonymousPush, URL: c.Auth.URL, Log: log,
+		NoAnonymousPull: !c.Auth.AnonymousPull, AnonymousPush: c.Auth.AnonymousPush, NoLoopback: !c.Auth.LoopbackPush, URL: c.Auth.URL, Log: log,
 	}
 	if c.Auth.HtpasswdFile != "" {
 		if _, err := os.Stat(c.Auth.HtpasswdFile); errors.Is(err, os.ErrNotExist) {
