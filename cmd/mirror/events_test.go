@@ -142,7 +142,10 @@ events:
 		t.Errorf("the token is %q", here.tokens[0])
 	}
 	push(t, p.url, "team/app:v1", mustImage(t))
-	run("sync", "--bundle", bundle) // which leaves the tag where it was pushed to
+	again := exec.Command("mirror", "sync", "--data", data, "--bundle", bundle) // which leaves the tag where it was pushed to
+	if out, _ := again.CombinedOutput(); again.ProcessState.ExitCode() != exitMissing {
+		t.Errorf("a tag that stayed: exit code %d\n%s", again.ProcessState.ExitCode(), out)
+	}
 	here.hears(t, "push team/app blob", "push team/app blob", "push team/app v1")
 
 	for _, want := range []string{"here      0        0     ok", "beyond    12       0     waits until the mirror is connected"} {
