@@ -15,7 +15,8 @@ const maxList = 16 << 20
 // neither empty nor a comment tells which it is:
 //
 //   - A list: one image a line. What follows a # at the beginning of a line, or after a space, is a comment.
-//   - YAML or JSON as Kubernetes has it, of one or more documents: every string under a key "image", at any depth. Such
+//   - YAML or JSON as Kubernetes has it, of one or more documents: every string under a key "image", at any depth; the
+//     reference of a volume that is an image, the images of a kustomization, and a list of strings. Such
 //     a line begins a document or a list, or is a key and its value.
 //
 // Names are not checked: that is for [Run], which reports what it cannot use and goes on. A template that was not

@@ -91,7 +91,7 @@ func WithoutIDs(list []string) (names []string, ids int) {
 
 // parse reads a name, of which it leaves the digest as it is.
 func parse(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
-	rest := strings.TrimPrefix(name, "docker://")
+	rest := strings.TrimPrefix(strings.TrimPrefix(name, "docker://"), "oci://")
 	switch {
 	case strings.Contains(rest, "{{") || strings.Contains(rest, "${") || strings.Contains(rest, "$("):
 		return ref, "", false, errors.New("is a template, not an image: fill it in first, for a chart with: helm template")

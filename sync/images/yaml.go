@@ -2,6 +2,7 @@ package images
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +65,44 @@ func (l *list) document(doc []byte) error {
 		case err != nil:
 			return err
 		}
+		l.strings(&root)
 		l.node(&root, doc)
+	}
+}
+
+// strings adds the names of a document that is a list of them.
+func (l *list) strings(root *yaml.Node) {
+	if len(root.Content) != 1 || root.Content[0].Kind != yaml.SequenceNode {
+		return
+	}
+	for _, item := range root.Content[0].Content {
+		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!str" {
+			l.add(item.Value)
+		}
+	}
+}
+
+// kustomized adds the images of a kustomization: https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/images/
+func (l *list) kustomized(value *yaml.Node) {
+	for _, item := range value.Content {
+		var image struct{ Name, NewName, NewTag, Digest string }
+		fields := map[string]*string{"name": &image.Name, "newName": &image.NewName, "newTag": &image.NewTag, "digest": &image.Digest}
+		for i := 0; i+1 < len(item.Content) && item.Kind == yaml.MappingNode; i += 2 {
+			if field := fields[item.Content[i].Value]; field != nil && item.Content[i+1].Kind == yaml.ScalarNode {
+				*field = item.Content[i+1].Value
+			}
+		}
+		name := cmp.Or(image.NewName, image.Name)
+		if name == "" || image.NewTag+image.Digest == "" {
+			continue
+		}
+		if image.NewTag != "" {
+			name += ":" + image.NewTag
+		}
+		if image.Digest != "" {
+			name += "@" + image.Digest
+		}
+		l.add(name)
 	}
 }
 
@@ -74,6 +112,9 @@ func (l *list) node(node *yaml.Node, doc []byte) {
 	for i, child := range node.Content {
 		if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "image" {
 			l.image(child, doc)
+		}
+		if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "images" && child.Kind == yaml.SequenceNode {
+			l.kustomized(child)
 		}
 		l.node(child, doc)
 	}
@@ -91,6 +132,12 @@ func (l *list) image(value *yaml.Node, doc []byte) {
 		if source := bytes.Split(doc, []byte("\n")); value.Line <= len(source) {
 			line := source[value.Line-1]
 			l.add(string(line[min(len(line), value.Column-1):]))
+		}
+	case value.Kind == yaml.MappingNode: // a volume that is an image
+		for i := 0; i+1 < len(value.Content); i += 2 {
+			if at := value.Content[i+1]; value.Content[i].Value == "reference" && at.Kind == yaml.ScalarNode && at.ShortTag() == "!!str" {
+				l.add(at.Value)
+			}
 		}
 	}
 }
