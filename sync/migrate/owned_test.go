@@ -1,0 +1,81 @@
+package migrate_test
+
+import (
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/mirror"
+	"airmirror/sync/migrate"
+)
+
+// cacheOf is an index of blobs, as a BuildKit cache is.
+func cacheOf(contents ...string) v1.Index {
+	doc := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex}
+	for _, content := range contents {
+		doc.Manifests = append(doc.Manifests, descriptor(content))
+	}
+	return doc
+}
+
+// reads checks whether a repository may read a blob.
+func (h house) reads(name, content string, want bool) {
+	h.t.Helper()
+	stat, err := h.StatBlob(h.t.Context(), bare(name), digest.FromString(content))
+	if err != nil || (stat.Held && stat.Linked) != want {
+		h.t.Errorf("%q in %s is %+v, %v; want it read: %t", content, name, stat, err, want)
+	}
+}
+
+// TestBlobsThatAnIndexNamesAreMovedIn, but not those that the index's repository does not have: others have them, here or
+// there.
+func TestBlobsThatAnIndexNamesAreMovedIn(t *testing.T) {
+	t.Run("folder", func(t *testing.T) {
+		o, h := newOld(t), newHouse(t, t.TempDir())
+		o.image("team/app", "1", "layer", "theirs")
+		o.put("team/app", cacheOf("layer"), "cache")
+		o.image("evil/app", "1", "own")
+		o.put("evil/app", cacheOf("own", "theirs", "secret"), "cache")
+		h.push("private/app", "1", "secret")
+		_, events := o.move(h, migrate.Request{})
+		if left := events.left(); len(left) != 2 {
+			t.Errorf("left out: %v", left)
+		}
+		h.movedIn()
+	})
+	t.Run("registry", func(t *testing.T) {
+		r, h := newRemote(t), newHouse(t, t.TempDir())
+		r.image("team/app", "1", "layer")
+		r.put("team/app", "cache", v1.MediaTypeImageIndex, cacheOf("layer"))
+		r.image("evil/app", "1", "own")
+		r.put("evil/app", "cache", v1.MediaTypeImageIndex, cacheOf("own", "theirs", "secret"))
+		r.answer("/v2/evil/app/blobs/"+digest.FromString("theirs").String(), status(404))
+		r.answer("/v2/evil/app/blobs/"+digest.FromString("secret").String(), status(404))
+		h.push("private/app", "1", "secret")
+		_, events, err := r.move(h, migrate.Request{})
+		must(t, err)
+		if left := events.left(); len(left) != 2 {
+			t.Errorf("left out: %v", left)
+		}
+		h.movedIn()
+	})
+}
+
+func (h house) movedIn() {
+	h.t.Helper()
+	for _, name := range []string{"team/app", "evil/app"} {
+		if h.tag(name, "cache") == "" {
+			h.t.Errorf("%s:cache was left out", name)
+		}
+	}
+	h.reads("team/app", "layer", true)
+	h.reads("evil/app", "own", true)
+	h.reads("evil/app", "theirs", false)
+	h.reads("evil/app", "secret", false)
+	h.reads("private/app", "secret", true)
+	for flaw, err := range h.Flaws(h.t.Context(), mirror.CheckOptions{}) {
+		h.t.Errorf("flaw: %+v, %v", flaw, err)
+	}
+}
