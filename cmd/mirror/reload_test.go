@@ -18,7 +18,7 @@ import (
 func TestWhatNeedsARestart(t *testing.T) {
 	restart := []string{
 		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "verify.every", "verify.rate", "metrics.enabled", "metrics.listen",
-		"offline", "mode", "logFormat",
+		"offline", "mode", "logFormat", "ignoreNondistributable",
 	}
 	c := serveConfig{config: defaults()}
 	r := newReloader(nil, nil, c, nil, zap.NewAtomicLevel(), nil, zap.NewNop())
