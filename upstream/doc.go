@@ -64,7 +64,7 @@
 // A client of the mirror chooses a name and never an address: a host without a [Config], and a repository that it
 // denies, cost no lookup and no dial. An endpoint may send its clients elsewhere, to a token service or to the storage
 // of its blobs, as registries do; one on a public address to public addresses only. The next page of a list comes from
-// where the first one came from.
+// where the first one came from, whatever host its link names.
 //
 // Credentials go to the endpoint that they are configured for, and to the token service that it names, except by http
 // if the endpoint is asked by https. A host that an endpoint leads to gets what the keychain has for that host itself, and
@@ -103,6 +103,11 @@
 //	a Content-Type that the document denies      proxies and static hosting      what the document says counts
 //	Content-Encoding: gzip though nobody asked   CDNs, registry.access.redhat.com decoded, unless its digest or a tar archive
 //	                                                                             in it says that it is meant as it is
+//	Link by an inner name, or with commas        Pulp, GitLab, Quay              its query, at the endpoint
+//	n=1000 refused with 400 or 422               distribution with a limit       n=100, then none
+//	the referrers API is a page, {}, or leads    GHCR, older Quay                the referrers tag
+//	to somebody else's error
+//	the referrers tag is the subject itself      GitLab                          there are none
 //	404 that means "not now" (Airmirror-Miss)    mirrors like this one           unavailable, so that a want stays
 //	signed manifests of schema 1                 Quay, old images                refused with that reason
 //

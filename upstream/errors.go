@@ -45,6 +45,7 @@ type statusError struct {
 	message string
 	denies  bool // it is the registry's own word that this mirror may not have something
 	unknown bool // it is the registry's own word that it does not have something
+	abroad  bool // it is the answer of a host that the endpoint led to
 	missing bool // a mirror does not have it now, and cannot tell whether it exists
 	signIn  bool // it came while signing in: it says nothing about the target
 	// host is who was asked while signing in, and user whose password was refused there, if one was.
@@ -66,6 +67,7 @@ func (e *statusError) Refused() bool { return e.denies }
 // send those, and storage services for a link that has expired.
 func statusOf(a *answer) *statusError {
 	e := &statusError{status: a.StatusCode, denies: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
+	e.abroad = !a.from.endpoint.owns(a.Request.URL)
 	e.missing = a.StatusCode == http.StatusNotFound && a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
 	e.unknown = a.StatusCode == http.StatusNotFound && isJSON(a.Response) && a.from.endpoint.owns(a.Request.URL)
 	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -20,6 +21,10 @@ func (r *registry) pages(ctx context.Context, t target, longest int, take func(a
 	seen, left := map[string]bool{}, maxListSize
 	for range maxPages {
 		a, err := r.ask(ctx, http.MethodGet, t)
+		if query, ok := smaller(t, err); ok {
+			t.query = query
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -61,40 +66,53 @@ func (a *answer) take(most int, f func(a *answer, body []byte) (int, error)) (si
 	return len(body), length, err
 }
 
-// next returns the query of the page after this one, or "". Nothing else is taken of a Link: the page must be of the
-// same list at the same host.
+// next returns the query of the page after this one, or "". Nothing else is taken of a Link: the page is of the same list
+// at the same endpoint, whatever a registry behind a proxy takes for its own name.
 func (a *answer) next() (string, error) {
 	for _, header := range a.Header.Values("Link") {
-		for link := range strings.SplitSeq(header, ",") {
-			reference, ok := nextReference(link)
-			if !ok {
-				continue
-			}
-			u, err := a.Request.URL.Parse(reference)
-			if err != nil || u.RawQuery == "" {
-				return "", a.about.unusable("a link to a next page that leads nowhere")
-			}
-			if !strings.EqualFold(u.Host, a.Request.URL.Host) {
-				return "", a.about.unusable("a link to a next page at another host, %s", brief(u.Host))
-			}
-			return u.RawQuery, nil
+		reference, ok := nextReference(header)
+		if !ok {
+			continue
 		}
+		u, err := a.Request.URL.Parse(reference)
+		if err != nil || u.RawQuery == "" {
+			return "", a.about.unusable("a link to a next page that leads nowhere")
+		}
+		return u.RawQuery, nil
 	}
 	return "", nil
 }
 
-// nextReference reads <reference>; rel="next".
-func nextReference(link string) (string, bool) {
-	reference, params, ok := strings.Cut(strings.TrimSpace(link), ">")
-	reference, angle := strings.CutPrefix(reference, "<")
-	if !ok || !angle {
+// nextReference finds <reference>; rel="next" among the links of a header. A reference may have commas in it.
+func nextReference(header string) (string, bool) {
+	for {
+		_, rest, ok := strings.Cut(header, "<")
+		reference, rest, closed := strings.Cut(rest, ">")
+		if !ok || !closed {
+			return "", false
+		}
+		params, _, _ := strings.Cut(rest, "<")
+		header = strings.TrimPrefix(rest, params)
+		for param := range strings.FieldsFuncSeq(params, func(r rune) bool { return r == ';' || r == ',' }) {
+			key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+			if strings.EqualFold(key, "rel") && strings.EqualFold(strings.Trim(value, `"`), "next") {
+				return reference, true
+			}
+		}
+	}
+}
+
+// smaller is what to ask for instead of a first page that was refused for its size, as by registries that have a limit.
+func smaller(t target, err error) (query string, ok bool) {
+	var e *statusError
+	if !errors.As(err, &e) || e.status != http.StatusBadRequest && e.status != http.StatusUnprocessableEntity {
 		return "", false
 	}
-	for param := range strings.SplitSeq(params, ";") {
-		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
-		if strings.EqualFold(key, "rel") && strings.EqualFold(strings.Trim(value, `"`), "next") {
-			return reference, true
-		}
+	switch t.query {
+	case firstPage:
+		return "n=100", true
+	case "n=100":
+		return "", true
 	}
 	return "", false
 }

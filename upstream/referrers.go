@@ -27,11 +27,17 @@ func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest
 	if err != nil {
 		return nil, err
 	}
+	if m.Digest == subject { // GitLab takes the tag for the digest
+		return nil, nil
+	}
 	_, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
 	var tagged uniqueList
 	tagged.add(slices.Collect(refs.Children()))
 	return tagged.kept, err
 }
+
+// errNoIndex: what answers the referrers API does not know it.
+var errNoIndex = errors.New("what is no index")
 
 // askReferrers asks the referrers API.
 func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
@@ -43,11 +49,8 @@ func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject dig
 	t := target{kind: referrers, repo: repo, id: subject.String()}
 	err = r.pages(ctx, t, maxReferrers, func(a *answer, body []byte) (int, error) {
 		mediaType, err := t.mediaType(a.Header.Get("Content-Type"), body)
-		if err != nil {
-			return 0, err
-		}
-		if !mirror.IsIndex(mediaType) {
-			return 0, t.unusable("what is no index, as %q", brief(mediaType))
+		if err != nil || !mirror.IsIndex(mediaType) {
+			return 0, t.unusable("%w, as %q", errNoIndex, brief(a.Header.Get("Content-Type")))
 		}
 		_, refs, err := mirror.ParseManifest(mediaType, body)
 		list.add(slices.Collect(refs.Children()))
@@ -59,8 +62,11 @@ func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject dig
 // lacksAPI reports whether the answer is one that a registry without the referrers API may give.
 func lacksAPI(err error) bool {
 	var e *statusError
-	if !errors.As(err, &e) || e.signIn {
-		return false
+	if !errors.As(err, &e) {
+		return errors.Is(err, errNoIndex) || errors.Is(err, errWebPage)
+	}
+	if e.signIn || e.abroad {
+		return e.abroad
 	}
 	refused := e.status >= http.StatusBadRequest && e.status < http.StatusInternalServerError
 	return refused && e.status != http.StatusTooManyRequests || e.status == http.StatusNotImplemented

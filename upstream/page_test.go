@@ -1,0 +1,86 @@
+package upstream_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"airmirror/upstream"
+)
+
+// TestLinks: of a link to a next page the query counts, and it is asked for where the first one was.
+func TestLinks(t *testing.T) {
+	for link, want := range map[string]string{
+		`<https://registry.test/v2/org/app/tags/list?x=1>; rel="next"`:          "x=1",
+		`<http://registry.internal:5000/v2/org/app/tags/list?x=1>; rel="next"`:  "x=1",
+		`<//other.test/?x=1>; rel="next"`:                                       "x=1",
+		`</v2/org/app/tags/list?last=a,b&n=2>; rel="next"`:                      "last=a,b&n=2",
+		`<?a=1,2>; rel="prev", <?b=2,3>; title="x"; rel=next, <?c=1>; rel=last`: "b=2,3",
+	} {
+		inBubble(t, func(t *testing.T, n *pipes) {
+			s := play(serveList(link, "a"), serveList("", "b"))
+			n.serve("registry.test", s)
+			tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
+			if err != nil || strings.Join(tags, " ") != "a b" {
+				t.Errorf("%s: tags are %v, %v", link, tags, err)
+				return
+			}
+			if got := s.requests[1].URL; got.Path != "/v2/org/app/tags/list" || got.RawQuery != want {
+				t.Errorf("%s: asked for %s", link, got)
+			}
+		})
+	}
+}
+
+// TestPageSizeIsRefused: a smaller one is asked for, then none.
+func TestPageSizeIsRefused(t *testing.T) {
+	for code, id := range map[int]string{400: "PAGINATION_NUMBER_INVALID", 422: "UNPROCESSABLE"} {
+		inBubble(t, func(t *testing.T, n *pipes) {
+			refuse := status(code, id, "")
+			s := play(refuse, refuse, serveList("", "a"))
+			n.serve("registry.test", s)
+			tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
+			if err != nil || len(tags) != 1 {
+				t.Fatalf("tags are %v, %v", tags, err)
+			}
+			var queries []string
+			for _, r := range s.requests {
+				queries = append(queries, r.URL.RawQuery)
+			}
+			if got := strings.Join(queries, " "); got != "n=1000 n=100 " {
+				t.Errorf("queries were %q", got)
+			}
+		})
+	}
+}
+
+// TestNoReferrersAPI: what answers in its place leads to the referrers tag, which is not the subject itself.
+func TestNoReferrersAPI(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"a page": page(200), "nothing": func(http.ResponseWriter, *http.Request) {}, "something else": serveList("", "a"),
+		"somebody else's 404": redirectTo("http://web.test/404"), "somebody else's 500": redirectTo("http://web.test/500"),
+		"somebody else's 429": redirectTo("http://web.test/429"), "somebody else's page": redirectTo("http://web.test/200"),
+	} {
+		for tag, want := range map[string]int{"signatures": 1, "the subject": 0} {
+			t.Run(name+", "+tag, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, n *pipes) {
+					tagged := serveReferrers("", "a")
+					if tag == "the subject" {
+						tagged = serveIndex
+					}
+					n.serve("registry.test", route(&log{}, map[string]http.HandlerFunc{
+						"GET /v2/org/app/referrers/":        answer,
+						"GET /v2/org/app/manifests/sha256-": tagged,
+					}))
+					n.serve("web.test", route(&log{}, map[string]http.HandlerFunc{
+						"GET /404": page(404), "GET /500": page(500), "GET /429": limited("60"), "GET /200": page(200),
+					}))
+					list, err := n.client(upstream.Options{}).Referrers(t.Context(), app, indexSHA)
+					if err != nil || len(list) != want {
+						t.Errorf("referrers are %v, %v", list, err)
+					}
+				})
+			})
+		}
+	}
+}
