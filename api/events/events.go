@@ -23,7 +23,7 @@ type Options struct {
 	Dir string
 	// Names says how the mirror calls repositories; nil is the zero [mirror.Names].
 	Names func() mirror.Names
-	// URL returns how clients reach the mirror, as https://reg.example; what a request says counts if that is "".
+	// URL returns how clients reach the mirror, as https://reg.example. Events have no URLs if that is "".
 	URL func() string
 	// Address and Agent say who sends: host:port, and program/version.
 	Address, Agent string

@@ -135,7 +135,7 @@ const bound = 8 << 20
 // start returns events for endpoints, which are delivered unless link is nil.
 func start(t *testing.T, dir string, link events.Link, endpoints ...events.Endpoint) *events.Events {
 	t.Helper()
-	e := events.New(events.Options{Dir: dir, Address: "mirror.test:5000", Agent: "mirror/test"})
+	e := events.New(events.Options{Dir: dir, URL: func() string { return "https://mirror.test:5000" }, Address: "mirror.test:5000", Agent: "mirror/test"})
 	t.Cleanup(e.Close)
 	configure(t, e, bound, endpoints...)
 	if link != nil {

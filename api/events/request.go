@@ -108,21 +108,15 @@ func reachedEnd(x *front.Exchange) (size int64, ended bool) {
 	return size, ok && isSpan && err == nil && errLast == nil && end == size-1
 }
 
-// url is where a target is, as the client came to the mirror or as the settings say.
+// url is where a target is, as the settings say. A request has no part in it: who listens may go there with a login.
 func (e *Events) url(x *front.Exchange, t Target) string {
 	base := strings.TrimSuffix(e.opts.URL(), "/")
-	if base == "" {
-		base = "http://" + x.Request.Host
-		if x.Request.TLS != nil || strings.EqualFold(x.Request.Header.Get("X-Forwarded-Proto"), "https") {
-			base = "https://" + x.Request.Host
-		}
-	}
 	kind := "manifests"
 	if t.MediaType == blobType {
 		kind = "blobs"
 	}
 	u, err := url.Parse(base)
-	if err != nil || len(base) > maxText {
+	if err != nil || base == "" {
 		return ""
 	}
 	return u.JoinPath("v2", e.opts.Names().Served(x.Seen.Repo), kind, t.Digest.String()).String()

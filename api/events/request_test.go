@@ -63,7 +63,7 @@ func TestWhatClientsDoIsToldAsDistributionTellsIt(t *testing.T) {
 			{"DELETE", "/v2/a/blobs/" + blob, "", "", "delete 0 a " + blob},
 		} {
 			before, _ := l.tags()
-			r := httptest.NewRequest(tt.method, "http://mirror.test:5000"+tt.path, strings.NewReader(tt.body))
+			r := httptest.NewRequest(tt.method, "http://evil.example:8080"+tt.path, strings.NewReader(tt.body))
 			r.Header.Set("User-Agent", strings.Repeat("agent", 1000))
 			r.Header.Set("X-Forwarded-Proto", []string{"http", "https"}[i%2])
 			if name, value, ok := strings.Cut(tt.header, ": "); ok {
@@ -78,9 +78,8 @@ func TestWhatClientsDoIsToldAsDistributionTellsIt(t *testing.T) {
 			}
 			var got []string
 			for _, x := range all[len(before):] {
-				at := []string{"http", "https"}[i%2] + "://mirror.test:5000"
-				got = append(got, describe(x, at))
-				if x.Actor.Name != "robot" || x.Request.Addr != r.RemoteAddr || x.Request.Host != "mirror.test:5000" || x.Request.Method != tt.method ||
+				got = append(got, describe(x, "https://mirror.test:5000"))
+				if x.Actor.Name != "robot" || x.Request.Addr != r.RemoteAddr || x.Request.Host != "evil.example:8080" || x.Request.Method != tt.method ||
 					x.Request.ID != w.Header().Get("X-Request-Id") || !strings.HasPrefix(x.Request.UserAgent, "agent") || len(x.Request.UserAgent) > 512 || x.Target.Length != x.Target.Size {
 					t.Errorf("%s %s: %+v", tt.method, tt.path, x)
 				}

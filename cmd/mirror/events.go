@@ -91,7 +91,7 @@ func (c eventsConfig) endpoints() []events.Endpoint {
 func (c serveConfig) openEvents(listen string, log *zap.Logger) (*events.Events, error) {
 	_, port, _ := net.SplitHostPort(listen)
 	e := events.New(events.Options{
-		Dir: filepath.Join(c.Data, "events"), Names: func() mirror.Names { return c.current().names() }, URL: func() string { return c.current().Auth.URL },
+		Dir: filepath.Join(c.Data, "events"), Names: func() mirror.Names { return c.current().names() }, URL: func() string { return c.current().publicURL(listen) },
 		Address: net.JoinHostPort(hostName(), port), Agent: "mirror/" + version, Log: log,
 	})
 	use, err := e.Configure(c.Events.endpoints(), int64(c.Events.Queue))
@@ -101,6 +101,26 @@ func (c serveConfig) openEvents(listen string, log *zap.Logger) (*events.Events,
 	}
 	use()
 	return e, nil
+}
+
+// publicURL is where clients reach the mirror by what the settings say: auth.url, the first of ownNames, or the address
+// that it listens on, with the machine's name where that stands for every address.
+func (c config) publicURL(listen string) string {
+	if c.Auth.URL != "" {
+		return c.Auth.URL
+	}
+	scheme := "http://"
+	if c.TLS.enabled() {
+		scheme = "https://"
+	}
+	if len(c.OwnNames) > 0 {
+		return scheme + c.OwnNames[0]
+	}
+	host, port, _ := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = hostName()
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // tellRemoved has events made of what a command removed: of each tag, or of a manifest that had none.

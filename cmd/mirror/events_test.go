@@ -198,3 +198,24 @@ func TestEndpointsOfEventsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestEventsLeadWhereTheSettingsSay, whatever name clients came by.
+func TestEventsLeadWhereTheSettingsSay(t *testing.T) {
+	secure := tlsConfig{CertFile: "cert.pem", KeyFile: "key.pem"}
+	for _, tt := range []struct {
+		config       config
+		listen, want string
+	}{
+		{config{Auth: authConfig{URL: "https://reg.example/"}, OwnNames: []string{"other:5000"}}, "[::]:5000", "https://reg.example/"},
+		{config{OwnNames: []string{"registry:5000", "reg.example"}}, "[::]:5000", "http://registry:5000"},
+		{config{OwnNames: []string{"reg.example"}, TLS: secure}, "[::]:443", "https://reg.example"},
+		{config{}, "10.0.0.7:5000", "http://10.0.0.7:5000"},
+		{config{TLS: secure}, "[fd00::1]:443", "https://[fd00::1]:443"},
+		{config{}, "[::]:5000", "http://" + hostName() + ":5000"},
+		{config{}, "0.0.0.0:5000", "http://" + hostName() + ":5000"},
+	} {
+		if got := tt.config.publicURL(tt.listen); got != tt.want {
+			t.Errorf("on %s: %s, want %s", tt.listen, got, tt.want)
+		}
+	}
+}
