@@ -201,7 +201,7 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 // readWants reads a file of wants: one list, or several one after another.
 func readWants(r io.Reader) (all []mirror.Want, err error) {
 	lists := 0
-	for decoder := json.NewDecoder(r); ; lists++ {
+	for decoder := json.NewDecoder(mirror.TextReader(r)); ; lists++ {
 		var wants []mirror.Want
 		switch err := decoder.Decode(&wants); {
 		case err == io.EOF && lists > 0:
