@@ -54,7 +54,7 @@ func TestGone(t *testing.T) {
 	})
 }
 
-// TestSilence: an endpoint whose /v2/ is silent as well counts as gone at once, and one whose /v2/ answers does not.
+// TestSilentEndpoint: an endpoint whose /v2/ is silent as well counts as gone at once, and one whose /v2/ answers does not.
 func TestSilentEndpoint(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {
 		var silent, pings atomic.Bool
