@@ -156,9 +156,26 @@ func (p *policy) check(ctx context.Context, users *users, name, password string)
 	case <-ctx.Done():
 		return false, mirror.Errorf(mirror.CodeUnavailable, "the request was cancelled")
 	}
-	hash, known := users.hashes[name]
+	return users.right(name, password, bcrypt.CompareHashAndPassword), nil
+}
+
+// right reports whether a password is that of a user. A wrong one costs the same for every name, known or not: where the
+// hash of a user is cheaper than the dearest, the rest is paid with hashes of 2^cost + 2^cost + 2^(cost+1) + … rounds.
+func (u *users) right(name, password string, compare func(hash, password []byte) error) bool {
+	hash, known := u.hashes[name]
 	if !known {
-		hash = users.nobody
+		hash = u.nobody
 	}
-	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && known, nil
+	if compare(hash, []byte(password)) == nil {
+		return known
+	}
+	cost, err := bcrypt.Cost(hash)
+	most, errMost := bcrypt.Cost(u.nobody)
+	if err != nil || errMost != nil { // both were read before
+		return false
+	}
+	for ; cost < most; cost++ {
+		_ = compare(fmt.Appendf(nil, "$2a$%02d%s", cost, u.nobody[len("$2a$00"):]), []byte(password))
+	}
+	return false
 }
