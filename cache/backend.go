@@ -16,6 +16,12 @@ import (
 type Blobs interface {
 	// Open opens blob d. [mirror.CodeBlobUnknown] if it is not there.
 	Open(ctx context.Context, d digest.Digest) (mirror.Blob, error)
+	// Verified reports whether an open blob is known to be d: this process wrote it, or it was checked not long ago, and it
+	// was not changed since.
+	Verified(d digest.Digest, blob mirror.Blob) bool
+	// Check reads blob d and says what is wrong with it; "" if its bytes are what d says, which is known from then on.
+	// [mirror.CodeBlobUnknown] if it is not there. before is called as [mirror.CheckOptions] says of Read.
+	Check(ctx context.Context, d digest.Digest, before func(ctx context.Context, bytes int) error) (reason string, err error)
 	// Stat returns the size of blob d in bytes. [mirror.CodeBlobUnknown] if it is not there.
 	Stat(ctx context.Context, d digest.Digest) (int64, error)
 	// Create begins a blob whose bytes are hashed with algorithm. label is kept with it, see [Writer.Label].
@@ -93,7 +99,8 @@ type Writer interface {
 	// than the one given to Create is verified by reading everything again.
 	Verify(d digest.Digest) error
 	// Commit verifies if Verify was not called with d, and makes the blob durable and then visible under d. If d is there
-	// already, what was written is dropped. After an error nothing is kept.
+	// already and verified, what was written is dropped; if it is not verified, what was written replaces it. After an
+	// error nothing of what was written is kept, but for what has replaced something.
 	Commit(ctx context.Context, d digest.Digest) error
 	// Suspend puts the blob aside with the state of its hash, so that Resume does not read again what is in.
 	Suspend() error

@@ -55,7 +55,7 @@ func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest)
 func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
 	blob, err := s.blobs.Open(ctx, d)
 	if err == nil && blob.Size == record.Size {
-		return blob, nil
+		return s.verifiable(d, blob), nil
 	}
 	if err == nil {
 		blob.Close()
@@ -152,6 +152,9 @@ func (s *Store) Awaiting(ctx context.Context, repo mirror.Repo, d digest.Digest)
 
 // Mount implements [mirror.BlobStore].
 func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Digest) (size int64, err error) {
+	if err := s.lookFor(ctx, d); err != nil {
+		return 0, explain(err, "mount blob %s from %s in %s", d, from, repo)
+	}
 	err = s.index.Update(ctx, func(tx WriteTx) error {
 		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {

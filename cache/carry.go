@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -126,9 +125,7 @@ func (s *Store) readHeld(ctx context.Context, d digest.Digest) ([]byte, error) {
 	if blob.Size > mirror.MaxManifestSize {
 		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "blob %s is no manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
 	}
-	data := make([]byte, blob.Size)
-	_, err = io.ReadFull(blob, data)
-	return data, err
+	return readSmall(blob, d)
 }
 
 // writeCarried is the transaction. A manifest's own file is looked up again: a collector may have taken it since.

@@ -142,7 +142,7 @@ func TestHeldIsThere(t *testing.T) {
 		}
 	}
 	blobs.content[m.Digest] = strings.Repeat("x", len(m.Bytes))
-	wantCode(t, carry(ctx, s, m), mirror.CodeDigestInvalid)
+	wantCode(t, carry(ctx, s, m), mirror.CodeManifestBlobUnknown) // it has to come again
 }
 
 // TestCarryBesideACollector takes the manifest's file away after it was read.

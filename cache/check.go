@@ -51,7 +51,6 @@ type check struct {
 	opts  mirror.CheckOptions
 	yield func(mirror.Flaw, error) bool
 	told  map[string]bool // digests and entries
-	data  []byte          // what is being read
 }
 
 // flaw yields f, unless that was done.

@@ -83,23 +83,11 @@ func (c *check) file(held heldFile) bool {
 // examine compares a file with its entry and its digest; the reason is "" if it is in order. read says that the size is
 // right and the content is not.
 func (c *check) examine(held heldFile) (flaw mirror.Flaw, read bool, err error) {
-	if c.opts.Fast {
-		size, err := c.blobs.Stat(c.ctx, held.digest)
-		flaw, err = held.record.compare(held.digest, size, err)
+	size, err := c.blobs.Stat(c.ctx, held.digest)
+	if flaw, err = held.record.compare(held.digest, size, err); c.opts.Fast || err != nil || flaw.Reason != "" {
 		return flaw, false, err
 	}
-	blob, err := c.blobs.Open(c.ctx, held.digest)
-	if err == nil {
-		defer blob.Close()
-	}
-	if flaw, err = held.record.compare(held.digest, blob.Size, err); err != nil || flaw.Reason != "" {
-		return flaw, false, err
-	}
-	if c.data == nil {
-		c.data = make([]byte, mirror.MaxCheckRead)
-	}
-	reason, err := misread(c.ctx, blob, held.digest, c.data, c.opts.Read)
-	return mirror.Flaw{Kind: mirror.Damaged, Digest: held.digest, Size: held.record.Size, Reason: reason}, true, err
+	return c.read(c.ctx, held.digest, held.record, c.opts.Read)
 }
 
 // compare says what is wrong with a file that has size bytes or could not be opened.
@@ -116,9 +104,19 @@ func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Flaw
 	return flaw, nil
 }
 
-// misread reads a blob and says what is wrong with it: that it is not d, or that the disk cannot read it. Any other error
-// says nothing about the blob.
-func misread(ctx context.Context, blob mirror.Blob, d digest.Digest, data []byte, before func(context.Context, int) error) (reason string, err error) {
+// read reads the file of d, whose size is right. checked says that it did.
+func (s *Store) read(ctx context.Context, d digest.Digest, record blobRecord, before func(context.Context, int) error) (flaw mirror.Flaw, checked bool, err error) {
+	reason, err := s.blobs.Check(ctx, d, before)
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown { // gone since
+		flaw, err = record.compare(d, 0, err)
+		return flaw, false, err
+	}
+	return mirror.Flaw{Kind: mirror.Damaged, Digest: d, Size: record.Size, Reason: reason}, true, err
+}
+
+// Misread reads a blob by way of a buffer and says what is wrong with it: that it is not d, or that the disk cannot read
+// it. Any other error says nothing about the blob. before is called as [mirror.CheckOptions] says of Read.
+func Misread(ctx context.Context, blob mirror.Blob, d digest.Digest, data []byte, before func(context.Context, int) error) (reason string, err error) {
 	verifier := d.Verifier()
 	for rest := blob.Size; rest > 0; {
 		next := data[:min(rest, int64(len(data)))]

@@ -84,7 +84,7 @@ func (j *judgement) judge(ctx context.Context, blob mirror.Blob) (string, error)
 		j.reason = fmt.Sprintf("its file has %d bytes in place of %d", blob.Size, j.record.Size)
 		return j.reason, nil
 	}
-	reason, err := misread(ctx, blob, j.flaw.Digest, make([]byte, mirror.MaxCheckRead), func(context.Context, int) error { return nil })
+	reason, err := Misread(ctx, blob, j.flaw.Digest, make([]byte, mirror.MaxCheckRead), func(context.Context, int) error { return nil })
 	j.reason, j.whole = reason, reason == "" && err == nil
 	return reason, err
 }

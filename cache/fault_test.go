@@ -43,12 +43,13 @@ func TestFileMissing(t *testing.T) {
 		t.Errorf("%v has no cause: nobody will log it", err)
 	}
 
+	wantCode(t, s.PutManifest(ctx, repo, m), mirror.CodeManifestBlobUnknown) // the index has the blob, the disk has not
+	if err := receive(ctx, s, "{}"); err != nil {
+		t.Fatal(err)
+	}
 	put(t, s, m)
 	if got, err := s.Manifest(ctx, repo, m.Digest); err != nil || !bytes.Equal(got.Bytes, m.Bytes) {
 		t.Errorf("manifest that was put again: %v, %v", got, err)
-	}
-	if err := receive(ctx, s, "{}"); err != nil {
-		t.Fatal(err)
 	}
 	blob, err := s.Blob(ctx, repo, digest.FromString("{}"))
 	if err != nil {

@@ -55,7 +55,7 @@ func (x *hookedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) e
 type hookedBlobs struct {
 	cache.Blobs
 	afterCommit func()
-	afterStat   func()
+	afterOpen   func()
 	afterCreate func(id string)
 	content     map[digest.Digest]string
 	stuck       atomic.Bool // nothing can be deleted
@@ -93,18 +93,18 @@ func (b *hookedBlobs) Open(ctx context.Context, d digest.Digest) (mirror.Blob, e
 	if content, changed := b.content[d]; changed {
 		return mirror.Blob{ReadSeekCloser: nopCloser{strings.NewReader(content)}, Size: int64(len(content))}, nil
 	}
-	return b.Blobs.Open(ctx, d)
+	blob, err := b.Blobs.Open(ctx, d)
+	if b.afterOpen != nil {
+		b.afterOpen()
+	}
+	return blob, err
 }
 
 func (b *hookedBlobs) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 	if content, changed := b.content[d]; changed {
 		return int64(len(content)), nil
 	}
-	size, err := b.Blobs.Stat(ctx, d)
-	if b.afterStat != nil {
-		b.afterStat()
-	}
-	return size, err
+	return b.Blobs.Stat(ctx, d)
 }
 
 type nopCloser struct{ io.ReadSeeker }

@@ -93,23 +93,35 @@ func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) (
 	if err != nil {
 		return nil, err
 	}
-	data := make([]byte, size)
 	if flaw.Reason == "" {
-		_, err = io.ReadFull(blob, data)
-		flaw.Kind, flaw.Size = mirror.Damaged, size
-		switch {
-		case errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF):
-			flaw.Reason = fmt.Sprintf("it is damaged: its file cannot be read: %v", err)
-		case err != nil:
-			return nil, err
-		case d.Algorithm().FromBytes(data) != d:
-			flaw.Reason = "it is damaged: the content of its file has another digest"
-		default:
-			return data, nil
+		data, err := readSmall(blob, d)
+		found := mirror.FlawOf(err)
+		if found == nil {
+			return data, err
 		}
+		flaw = *found
 	}
 	flaw.Digest, flaw.Manifest = d, true
 	return nil, flawed(mirror.CodeManifestUnknown, "manifest "+d.String(), flaw)
+}
+
+// readSmall reads a blob that is small, and verifies it. If it is damaged, the cause of the error is a
+// [mirror.FlawError].
+func readSmall(blob mirror.Blob, d digest.Digest) ([]byte, error) {
+	flaw := mirror.Flaw{Kind: mirror.Damaged, Digest: d, Size: blob.Size}
+	data := make([]byte, blob.Size)
+	_, err := io.ReadFull(blob, data)
+	switch {
+	case errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF:
+		flaw.Reason = fmt.Sprintf("it is damaged: its file cannot be read: %v", err)
+	case err != nil:
+		return nil, err
+	case d.Algorithm().FromBytes(data) != d:
+		flaw.Reason = "it is damaged: the content of its file has another digest"
+	default:
+		return data, nil
+	}
+	return nil, flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
 }
 
 // Tag implements [mirror.ManifestStore].

@@ -25,15 +25,16 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	if m.Origin != mirror.Mirrored && !mirror.Looks(ctx) { // an upstream's is asked for by itself
 		p.again = func() { s.recency.touch(p.content) }
 	}
+	if m.Origin != mirror.Mirrored {
+		if err := s.lookFor(ctx, p.record.Blobs...); err != nil {
+			return explain(err, "put manifest %s to %s", m.Digest, repo)
+		}
+	}
 	defer s.guards.hold(m.Digest)()
 	// Look before anything is written: a push that comes before its blobs should cost nothing and leave nothing.
-	var held bool
-	err = s.index.View(ctx, func(tx ReadTx) error {
-		held = has(tx, tableBlobs, m.Digest.String())
-		return p.check(tx)
-	})
+	err = s.index.View(ctx, p.check)
 	if err == nil {
-		err = s.keepBytes(ctx, m, held)
+		err = s.keepBytes(ctx, m)
 	}
 	if err != nil {
 		return explain(err, "put manifest %s to %s", m.Digest, repo)
@@ -44,12 +45,10 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	return explain(err, "put manifest %s to %s", m.Digest, repo)
 }
 
-// keepBytes makes the manifest's file durable. One that the index knows is durable already, if it is still there.
-func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest, held bool) error {
-	if held {
-		if _, err := s.blobs.Stat(ctx, m.Digest); err == nil {
-			return nil
-		}
+// keepBytes makes the manifest's file durable. One with the same bytes that the index knows is durable already.
+func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest) error {
+	if data, err := s.readHeld(ctx, m.Digest); err == nil && bytes.Equal(data, m.Bytes) {
+		return nil
 	}
 	w, err := s.blobs.Create(ctx, m.Digest.Algorithm(), "")
 	if err != nil {

@@ -54,7 +54,7 @@ func (r *rebuild) file(entry Entry, data []byte) (reason string, err error) {
 		if small {
 			blob.ReadSeekCloser = tee{blob.ReadSeekCloser, &content}
 		}
-		reason, err = misread(r.ctx, blob, entry.Digest, data, func(context.Context, int) error { return nil })
+		reason, err = Misread(r.ctx, blob, entry.Digest, data, func(context.Context, int) error { return nil })
 		if small && reason == "" && err == nil {
 			r.recognise(entry.Digest, content.Bytes())
 		}

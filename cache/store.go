@@ -75,6 +75,7 @@ type Store struct {
 	uploads   turns
 	starting  sync.RWMutex // an upload has its id and not yet its turn
 	guards    guards
+	readings  readings
 	doomed    doomed
 	sweeping  sync.Mutex // held for each transaction of a sweep
 	// sweepWrites is how many writes a transaction of the last sweep was to do; 0 before the first.

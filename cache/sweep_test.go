@@ -159,8 +159,8 @@ func TestSweepBetweenManifestAndIndex(t *testing.T) {
 		}
 		time.Sleep(time.Second) // of the bubble's clock: what was there before is not fresh
 		var result chan error
-		blobs.afterStat = func() {
-			blobs.afterStat = nil
+		blobs.afterOpen = func() {
+			blobs.afterOpen = nil
 			result = sweepAside(s, m.Digest)
 		}
 		put(t, s, m)

@@ -13,6 +13,9 @@ import (
 // [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error) {
 	blob, err := m.store.Blob(ctx, repo, d)
+	if err == nil {
+		blob, err = m.served(ctx, repo, d, blob)
+	}
 	if CodeOf(err) != CodeBlobUnknown {
 		m.counters.blobs.held(err)
 		return blob, err
@@ -84,7 +87,7 @@ func (m *Mirror) pulledBlob(ctx context.Context, repo Repo, d digest.Digest) {
 // it and [Mirror.Blob] would fetch it: those are the questions of clients that push, which wait for no upstream, and which
 // would leave out the blobs that only the upstream has. [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int64, error) {
-	stat, err := m.store.StatBlob(ctx, repo, d)
+	stat, err := m.statFile(ctx, repo, d)
 	switch {
 	case err != nil:
 		return 0, err
@@ -113,6 +116,23 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 	}
 	m.remember(unknownBlob(ref), err)
 	return 0, m.missed(ctx, CodeBlobUnknown, ref, err)
+}
+
+// statFile is [BlobStore.StatBlob] for who relies on what it says: it looks for the file as well, and a small one is
+// verified. What is missing or damaged is not held from then on.
+func (m *Mirror) statFile(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error) {
+	stat, err := m.store.StatBlob(ctx, repo, d)
+	if err != nil || !stat.Held || !stat.Linked {
+		return stat, err
+	}
+	look := func(ctx context.Context, d digest.Digest) error { _, err := m.store.Held(ctx, d); return err }
+	if stat.Size <= smallBlob {
+		look = m.store.Verify
+	}
+	if m.heal(repo, look(ctx, d)) != nil {
+		return m.store.StatBlob(ctx, repo, d)
+	}
+	return stat, nil
 }
 
 // transferBlob carries d from the upstream into the store, and what arrives to the readers of f, until net ends.

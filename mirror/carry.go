@@ -15,6 +15,10 @@ type CarryStore interface {
 	// Held returns the size of a blob or manifest that is held, in bytes. [CodeBlobUnknown] where it is not; a file that
 	// is missing or has another size is not held.
 	Held(ctx context.Context, d digest.Digest) (size int64, err error)
+	// Verify compares the content of a blob or manifest that is stored with its digest, unless that was done not long ago.
+	// Callers that verify the same at the same time have it read once. [CodeBlobUnknown] where it is not stored; the cause
+	// is a [FlawError], with Repos, if its file is missing or damaged.
+	Verify(ctx context.Context, d digest.Digest) error
 	// OpenHeld opens a blob or manifest that is held. [CodeBlobUnknown] where it is not.
 	OpenHeld(ctx context.Context, d digest.Digest) (Blob, error)
 	// Grow is [BlobStore.Receive] for a blob that comes in parts, with any time and any restart of the process in between:

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 
@@ -75,8 +76,17 @@ type Flaw struct {
 }
 
 // FlawError is the cause of a [CodeBlobUnknown] or [CodeManifestUnknown] for content that the index has and the files do
-// not: [CheckStore.Mend] takes care of its flaw, of which Repos is left out.
+// not: [CheckStore.Mend] takes care of its flaw, of which Repos may be left out.
 type FlawError struct{ Flaw Flaw }
+
+// FlawOf returns the flaw that err is due to, or nil.
+func FlawOf(err error) *Flaw {
+	var found *FlawError
+	if !errors.As(err, &found) {
+		return nil
+	}
+	return &found.Flaw
+}
 
 // Error returns the reason.
 func (e *FlawError) Error() string { return e.Flaw.Reason }

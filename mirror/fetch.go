@@ -108,6 +108,8 @@ type fetch struct {
 	opts    FetchOptions
 	seen    map[digest.Digest]bool
 	missing []part // blobs
+	// unchecked are stored blobs that are to be verified.
+	unchecked []part
 	// stored: the manifest that the image begins with was stored before.
 	stored bool
 	// platforms are those that are asked for, declined those that the image is for beside them. accepted: some of what was

@@ -30,8 +30,11 @@ func (f *fetch) blob(ctx context.Context, p part) {
 		if !f.opts.DryRun {
 			f.opts.Progress.Expect(max(0, p.Size))
 		}
-	case p.Size < 0:
-		p.Size = stat.Size
+	default:
+		if p.Size < 0 {
+			p.Size = stat.Size
+		}
+		f.unchecked = append(f.unchecked, p)
 	}
 	f.count(1, p.Size)
 }
@@ -90,7 +93,8 @@ func absent(err error) bool {
 // blobs fetches what is missing, in as many transfers at a time as was asked for. What turns out not to be a blob may be a
 // manifest, which brings more blobs.
 func (f *fetch) blobs(ctx context.Context) {
-	for len(f.missing) > 0 {
+	for len(f.missing)+len(f.unchecked) > 0 {
+		f.check(ctx)
 		missing := f.missing
 		f.missing = nil
 		for _, p := range f.blobsOnce(ctx, missing) {
@@ -138,6 +142,39 @@ func (f *fetch) asManifest(ctx context.Context, p part) {
 	case !p.optional || !absent(err):
 		f.fail(f.unheld(ctx, ref, err))
 	}
+}
+
+// check verifies the blobs that are stored. What is damaged is missing from then on. A dry run changes nothing, and reads
+// no more than it needs.
+func (f *fetch) check(ctx context.Context) {
+	unchecked := f.unchecked
+	f.unchecked = nil
+	if f.opts.DryRun {
+		return
+	}
+	var group errgroup.Group
+	group.SetLimit(f.opts.Parallel)
+	for _, p := range unchecked {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return nil // which the caller sees
+			}
+			f.opts.Progress.Doing("verifying " + p.Digest.String())
+			err := f.m.store.Verify(ctx, p.Digest)
+			if f.m.heal(f.repo, err) == nil && CodeOf(err) != CodeBlobUnknown {
+				if err != nil {
+					f.fail(err)
+				}
+				return nil
+			}
+			f.opts.Progress.Expect(max(0, p.Size))
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.missing = append(f.missing, p)
+			return nil
+		})
+	}
+	_ = group.Wait() // failures are gathered
 }
 
 func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
@@ -211,8 +248,13 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 	case err != nil:
 		return err
 	case stat.Held && stat.Linked:
-		m.wants.fulfilled(repo, d)
-		return nil
+		err := m.store.Verify(ctx, d)
+		if err == nil {
+			m.wants.fulfilled(repo, d)
+		}
+		if m.heal(repo, err) == nil && CodeOf(err) != CodeBlobUnknown {
+			return err
+		}
 	}
 	ref := Ref{Repo: repo, Digest: d}
 	if why := m.mayFetch(ctx, repo); why != nil {

@@ -26,6 +26,23 @@ func (m *Mirror) heal(repo Repo, err error) *FlawError {
 	return found
 }
 
+// Discard takes away what err found damaged or missing, and reports whether it did: from then on that is not stored, and
+// whoever brings it again is not told that it need not. It does nothing if err is about anything else.
+func (m *Mirror) Discard(err error) bool { return m.heal(Repo{}, err) != nil }
+
+// Recover takes away what err found damaged or missing and sees to it that it comes again: from an upstream, if one can be
+// asked, or else it becomes a want. It returns nil if it is stored again, and err otherwise.
+func (m *Mirror) Recover(ctx context.Context, err error) error {
+	found := m.heal(Repo{}, err)
+	if found == nil {
+		return err
+	}
+	if fetched, _ := m.regain(ctx, found.Flaw); fetched || m.regained(ctx, found.Flaw) {
+		return nil
+	}
+	return err
+}
+
 // stored reads a held manifest. One that is damaged or missing is a miss, with a [FlawError] for its cause.
 func (m *Mirror) stored(ctx context.Context, repo Repo, d digest.Digest) (Manifest, error) {
 	man, err := m.store.Manifest(ctx, repo, d)

@@ -21,7 +21,7 @@ func (p *place) path(d digest.Digest) string {
 	return filepath.Join(p.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
 }
 
-// damages are what can happen to a file that its size or its absence betrays.
+// damages are what can happen to a file.
 var damages = map[string]func(*place, digest.Digest){
 	"truncated": func(p *place, d digest.Digest) { p.must(os.Truncate(p.path(d), 1)) },
 	"longer": func(p *place, d digest.Digest) {
@@ -29,16 +29,23 @@ var damages = map[string]func(*place, digest.Digest){
 		p.must(err)
 		p.must(os.WriteFile(p.path(d), append(data, "more"...), 0o600))
 	},
-	"removed": func(p *place, d digest.Digest) { p.must(os.Remove(p.path(d))) },
+	"removed":      func(p *place, d digest.Digest) { p.must(os.Remove(p.path(d))) },
+	"another byte": (*place).flip,
+	"a folder": func(p *place, d digest.Digest) {
+		p.must(os.Remove(p.path(d)))
+		p.must(os.Mkdir(p.path(d), 0o700))
+	},
 }
 
-// flip changes the last byte of a file.
+// flip changes the last byte of a file. The clock of a file system may stand still for some milliseconds, so that the file
+// is given another time as well.
 func (p *place) flip(d digest.Digest) {
 	p.t.Helper()
 	data, err := os.ReadFile(p.path(d))
 	p.must(err)
 	data[len(data)-1] ^= 1
 	p.must(os.WriteFile(p.path(d), data, 0o600))
+	p.must(os.Chtimes(p.path(d), time.Time{}, time.Unix(1, 0)))
 }
 
 // pushed pushes an image with one blob to ours, which is local.
@@ -104,11 +111,62 @@ func TestDamagedBlobIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
 	}
 }
 
-func TestDamagedManifestIsFetchedAgain(t *testing.T) {
-	damages := map[string]func(*place, digest.Digest){"another byte": (*place).flip}
-	for name, damage := range damages {
-		damages[name] = damage
+// TestDamagedLargeBlobEndsBroken: it is verified while a client reads it, which never gets the last byte.
+func TestDamagedLargeBlobEndsBroken(t *testing.T) {
+	p := start(t, mirror.Options{})
+	p.origin.set(forbidden(t))
+	content := strings.Repeat("large", 2<<20)
+	_, blob := p.pushed(content)
+	p.restart()
+	if got, err := p.read(ours, blob); err != nil || got != content {
+		t.Fatalf("undamaged: %d bytes, %v", len(got), err)
 	}
+	p.flip(blob)
+	got, err := p.read(ours, blob)
+	if mirror.CodeOf(err) != mirror.CodeBlobUnknown || len(got) != len(content)-1 {
+		t.Errorf("damaged: %d bytes of %d, %v", len(got), len(content), err)
+	}
+	if _, err := p.StatBlob(t.Context(), ours, blob); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+		t.Errorf("a client that would push it again is told that it is stored: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(p.folder, "quarantine")); err != nil {
+		t.Error(err)
+	}
+	p.push(ours, content)
+	if got, err := p.read(ours, blob); err != nil || got != content {
+		t.Errorf("pushed again: %d bytes, %v", len(got), err)
+	}
+}
+
+// TestLostLayerRefusesAManifest: no push is acknowledged that builds on a file which is not there.
+func TestLostLayerRefusesAManifest(t *testing.T) {
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			p.origin.set(forbidden(t))
+			p.push(ours, "layer")
+			blob := digest.FromString("layer")
+			damage(p, blob)
+			if name == "another byte" { // its size is right; who asks first is told
+				_, err := p.StatBlob(t.Context(), ours, blob)
+				if mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+					t.Errorf("HEAD: %v", err)
+				}
+			}
+			_, _, err := p.PutManifest(t.Context(), mirror.Put{Repo: ours, MediaType: v1.MediaTypeImageManifest, Tags: []string{"v1"}, Bytes: []byte(
+				`{"schemaVersion":2,"config":{"mediaType":"application/octet-stream","digest":"` + blob.String() + `","size":5},"layers":[]}`)})
+			if mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown {
+				t.Errorf("manifest: %v", err)
+			}
+			p.push(ours, "layer")
+			if got, err := p.read(ours, blob); err != nil || got != "layer" {
+				t.Errorf("pushed again: %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestDamagedManifestIsFetchedAgain(t *testing.T) {
 	for name, damage := range damages {
 		for by, fresh := range map[string]time.Duration{"digest": 0, "tag": mirror.Forever, "revalidated tag": 0} {
 			t.Run(name+", by "+by, func(t *testing.T) {

@@ -118,13 +118,15 @@ type Mirror struct {
 	pushes    *brief[struct{}]      // who brought blobs for which repositories
 	// largePushes are the pushes of large manifests that are under way.
 	largePushes chan struct{}
-	network     network
-	wants       wants
-	chores      chores // images to complete
-	verified    verified
-	incomplete  incomplete
-	counters    counters
-	readOnly    atomic.Bool
+	// unattended are the blobs that are verified though no client waits for it.
+	unattended chan struct{}
+	network    network
+	wants      wants
+	chores     chores // images to complete
+	verified   verified
+	incomplete incomplete
+	counters   counters
+	readOnly   atomic.Bool
 
 	ctx     context.Context // of work that outlives the request that caused it
 	cancel  context.CancelFunc
@@ -146,6 +148,7 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
 
 		largePushes: make(chan struct{}, 2),
+		unattended:  make(chan struct{}, maxUnattended),
 	}
 	m.names.Store(&opts.Names)
 	if upstream != nil {

@@ -31,6 +31,16 @@ func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Answer, error) {
 
 // StatManifest is [Mirror.Manifest] for a client that only asks what is there.
 func (m *Mirror) StatManifest(ctx context.Context, ref Ref) (Answer, error) {
+	answer, err := m.statManifest(ctx, ref)
+	if err == nil { // it may come from memory, and who asks may push nothing for that
+		if _, lost := m.store.Held(ctx, answer.Digest); m.heal(ref.Repo, lost) != nil {
+			return m.statManifest(ctx, ref)
+		}
+	}
+	return answer, err
+}
+
+func (m *Mirror) statManifest(ctx context.Context, ref Ref) (Answer, error) {
 	if m.created(ctx, ref.Repo) {
 		held, err := m.held(ctx, ref)
 		return Answer{Manifest: held.Manifest}, err

@@ -75,6 +75,10 @@ type BlobStat struct {
 type Blob struct {
 	io.ReadSeekCloser
 	Size int64 // -1 if it is arriving and nobody knows yet
+	// Verify compares the bytes with the digest. It is nil if that was done not long ago and they were not changed since.
+	// Callers that do so at the same time, for one blob that they have opened each for itself, have it read once.
+	// [CodeBlobUnknown] with a [FlawError] for its cause, with Repos, if it is damaged.
+	Verify func(ctx context.Context) error
 }
 
 // Incoming is a blob on its way in. Writes, Commit and Abort belong to one goroutine; Tail may be called by others.

@@ -176,19 +176,25 @@ func (v *verification) repair(ctx context.Context, event *VerifyEvent) {
 	if flaw.Kind == Dangling || flaw.Kind == Broken || len(flaw.Repos) == 0 || ctx.Err() != nil {
 		return
 	}
+	event.Fetched, event.Wanted = m.regain(ctx, flaw)
+}
+
+// regain sees to it that what was lost comes again: it is fetched, or else wanted. It is neither if it is stored after all.
+func (m *Mirror) regain(ctx context.Context, flaw Flaw) (fetched, wanted bool) {
 	if m.regained(ctx, flaw) {
 		m.regainedFor(flaw)
-		return
+		return false, false
 	}
 	ref, why := m.fetchAgain(ctx, flaw)
 	switch {
 	case why == nil && ref.Digest != "":
-		event.Fetched = true
 		m.regainedFor(flaw)
+		return true, false
 	case ctx.Err() == nil && ref.Digest != "":
-		event.Wanted = true
 		m.wanted(m.wants.lost(ref, !flaw.Manifest, m.lost(ref, &FlawError{flaw}, why)))
+		return false, true
 	}
+	return false, false
 }
 
 // regainedFor strikes off the wants that were for what was lost.

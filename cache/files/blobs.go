@@ -40,12 +40,18 @@ func (f *Files) Open(ctx context.Context, d digest.Digest) (mirror.Blob, error) 
 
 func openBlob(file *os.File, d digest.Digest) (mirror.Blob, error) {
 	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNoFile
+	}
 	if err != nil {
 		file.Close()
 		return mirror.Blob{}, readError("open", d, err)
 	}
 	return mirror.Blob{ReadSeekCloser: file, Size: info.Size()}, nil
 }
+
+// errNoFile says that something else has the name of a blob, which is then not there.
+var errNoFile = fmt.Errorf("%w: it is no file", fs.ErrNotExist)
 
 // Stat implements [cache.Blobs].
 func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
@@ -55,6 +61,9 @@ func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 	}
 	for {
 		info, err := os.Stat(path)
+		if err == nil && !info.Mode().IsRegular() {
+			err = errNoFile
+		}
 		if err != nil {
 			return 0, readError("look up", d, err)
 		}

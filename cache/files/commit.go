@@ -47,8 +47,11 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	}
 	defer w.files.commits.end(d)
 
-	// A file of another size under this name is damaged; it is replaced.
-	if info, err := os.Stat(target); err == nil && info.Mode().IsRegular() && info.Size() == w.size {
+	there, err := w.look(target, d)
+	if err != nil {
+		return err
+	}
+	if there == sameBytes {
 		return w.adopt(target)
 	}
 	file, err := w.open()
@@ -59,13 +62,44 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 		return err
 	}
 	w.files.commits.hide(d)
-	if err := w.publish(target); err != nil {
+	if err := w.publish(target, there == unverified); err != nil {
 		return errors.Join(err, w.drop()) // before another commit of d can find it
 	}
+	w.noteVerified(d)
 	return nil
 }
 
-// adopt drops the bytes in favour of the same ones in target. Those were synced before they got that name, but a process
+// found is what has the name of a blob that is being committed.
+type found int
+
+const (
+	nothing    found = iota
+	sameBytes        // a file that is known to have the blob's bytes
+	unverified       // a file that may have others
+)
+
+// look looks at what is in the place of blob d. What is no file is set aside: no file can replace it.
+func (w *writer) look(target string, d digest.Digest) (found, error) {
+	info, err := os.Stat(target)
+	switch {
+	case err != nil: // rename meets the same, and says what is wrong
+		return nothing, nil
+	case !info.Mode().IsRegular():
+		return nothing, w.files.setAside(target, d, "what had its name was no file")
+	case info.Size() == w.size && w.files.verified.knows(d, info):
+		return sameBytes, nil
+	}
+	if file, err := w.open(); err == nil { // a file that was linked here before, and has been read now
+		own, err := file.Stat()
+		if err == nil && os.SameFile(own, info) {
+			w.files.verified.add(d, info)
+			return sameBytes, nil
+		}
+	}
+	return unverified, nil
+}
+
+// adopt drops the bytes in favour of the same ones in target, which were verified. Those were synced before they got that name, but a process
 // that died may not have come to sync the name.
 func (w *writer) adopt(target string) error {
 	if err := w.files.syncFolder(filepath.Dir(target)); err != nil {
@@ -82,15 +116,22 @@ func (w *writer) adopt(target string) error {
 }
 
 // publish gives the synced bytes their name. The state goes first: one that outlived the rename could lead to a write
-// into a committed blob on a file system that may keep both names of a file when power is lost.
-func (w *writer) publish(target string) error {
+// into a committed blob on a file system that may keep both names of a file when power is lost. Bytes that have replaced
+// others stay, whatever fails after that: the others may have been all that there was of the blob.
+func (w *writer) publish(target string, replaces bool) error {
 	if err := w.removeState(); err != nil {
 		return err
 	}
 	if err := w.rename(target); err != nil {
 		return err
 	}
-	return w.files.syncFolder(filepath.Dir(target))
+	err := w.files.syncFolder(filepath.Dir(target))
+	if err != nil && replaces {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.path = ""
+	}
+	return err
 }
 
 // rename moves the file; if anything fails from here on, drop removes it from where it is then.

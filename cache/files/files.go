@@ -14,6 +14,12 @@
 // folder returns, [Files.Open] and [Files.Stat] of that digest wait. So nothing can be built on a blob that power loss
 // might take away. A blob may be the second name of a file that came from elsewhere, see [Files.Link].
 //
+// # Verified blobs
+//
+// A file that was written here, or read to its end by [Files.Check], is known to be what its digest says for as long as it
+// is the same file: by its inode, size and times, within this process, for a week. A new copy of a blob whose file is
+// known is dropped; it replaces one that is not. What lies in the place of a blob and is no file goes to the quarantine.
+//
 // # Suspended blobs
 //
 // Suspending costs no fsync, so that a client that sends a blob in chunks waits for the disk once, at the end. Bytes in
@@ -54,11 +60,12 @@ const (
 // Files is a folder of blobs. It is made by [Open] and needs no closing: it holds no file open beside those that it
 // handed out.
 type Files struct {
-	root    string
-	boot    string
-	commits commits
-	ready   sync.Map             // the folders of blobs that are known to be durable
-	fsync   func(*os.File) error // tests make it fail or wait, and the next one
+	root     string
+	boot     string
+	commits  commits
+	ready    sync.Map // the folders of blobs that are known to be durable
+	verified *verified
+	fsync    func(*os.File) error // tests make it fail or wait, and the next one
 	// startWriteback is the function of that name.
 	startWriteback func(file *os.File, from, n int64)
 }
@@ -68,7 +75,7 @@ var _ cache.Blobs = (*Files)(nil)
 // Open opens the folder root and makes it if it is not there. It removes what earlier processes left behind
 // unfinished, which is why no other process may be using root.
 func Open(root string) (*Files, error) {
-	f := &Files{root: root, boot: bootID(), fsync: (*os.File).Sync, startWriteback: startWriteback}
+	f := &Files{root: root, boot: bootID(), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: startWriteback}
 	f.commits.busy = make(map[digest.Digest]*commit)
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)

@@ -27,6 +27,15 @@ func shared(info os.FileInfo) bool {
 	return ok && stat.Nlink > 1
 }
 
+// versionOf returns the version of a file.
+func versionOf(info os.FileInfo) version {
+	v := version{size: info.Size(), written: info.ModTime().UnixNano()}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		v.device, v.inode, v.changed = stat.Dev, stat.Ino, stat.Ctim.Nano()
+	}
+	return v
+}
+
 // bootID names the time since the machine was last started, through which its page cache lasts. Where it is not to be
 // had, each process counts as a boot of its own.
 func bootID() string {

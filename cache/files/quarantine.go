@@ -49,6 +49,10 @@ func (f *Files) judge(path string, d digest.Digest, judge func(mirror.Blob) (str
 	if err != nil {
 		return "", readError("open", d, err)
 	}
+	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
+		file.Close()
+		return "what has its name is no file", nil
+	}
 	blob, err := openBlob(file, d)
 	if err != nil {
 		return "", err
@@ -64,6 +68,9 @@ func (f *Files) setAside(path string, d digest.Digest, reason string) error {
 	}
 	// That the file goes matters more than that somebody can read why.
 	_ = os.WriteFile(target+".txt", fmt.Appendf(nil, "%s\n%s: %s\n", d, time.Now().UTC().Format(time.RFC3339), reason), fileMode)
+	if err := os.RemoveAll(target); err != nil { // a folder cannot be replaced, nor replace a file
+		return err
+	}
 	if err := os.Rename(path, target); err != nil {
 		return err
 	}

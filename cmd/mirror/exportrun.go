@@ -239,7 +239,9 @@ func (e *export) lookForLeft() error {
 	if receipt != nil {
 		defer receipt.Close()
 	}
-	return e.client.Job(e.cmd.Context(), "export-plan", e.ExportRequest, receipt, func(line json.RawMessage) error {
+	req := e.ExportRequest
+	req.Verify = true
+	return e.client.Job(e.cmd.Context(), "export-plan", req, receipt, func(line json.RawMessage) error {
 		var event transfer.Event
 		if err := readAnswer(line, &event); err != nil {
 			return err

@@ -132,7 +132,11 @@ func (r *run) count(f func(s *Summary)) {
 // obtain sees to it that a blob of a repository is held.
 func (r *run) obtain(ctx context.Context, name string, b blob) error {
 	for {
-		switch size, err := r.store.Held(ctx, b.digest); {
+		size, err := r.store.Held(ctx, b.digest)
+		if err == nil && size == b.size {
+			err = r.store.Verify(ctx, b.digest) // what is damaged is replaced
+		}
+		switch {
 		case err == nil && size != b.size:
 			return mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, size, b.size)
 		case err == nil:

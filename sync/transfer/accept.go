@@ -140,11 +140,11 @@ func (in *importing) assumed(ctx context.Context) error {
 	var missing []bundle.Assumed
 	var bytes uint64
 	for _, a := range in.doc.Assumes {
-		held, err := in.c.held(ctx, a.Digest, a.Size)
+		stored, err := in.c.isStored(ctx, a.Digest, a.Size)
 		if err != nil {
 			return err
 		}
-		if !held {
+		if !stored {
 			missing = append(missing, a)
 			bytes += uint64(a.Size)
 		}
@@ -176,8 +176,24 @@ func (in *importing) bundleName(id string) string {
 	return id
 }
 
-// held reports whether d is held and has so many bytes.
+// held reports whether d is stored with its own bytes, and has so many. What is damaged is not, so that the copy that comes
+// in the bundle takes its place.
 func (c *Carrier) held(ctx context.Context, d digest.Digest, size int64) (bool, error) {
+	stored, err := c.isStored(ctx, d, size)
+	if !stored {
+		return false, err
+	}
+	err = c.store.Verify(ctx, d)
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		c.mirror.Discard(err)
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// isStored reports whether there is a file of d with so many bytes. What a bundle builds on can be a thousand times what is
+// in it: it is not read for each bundle, but when it is served, and by a check of the store.
+func (c *Carrier) isStored(ctx context.Context, d digest.Digest, size int64) (bool, error) {
 	got, err := c.store.Held(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 		return false, nil

@@ -42,6 +42,7 @@ func (c *Carrier) Plan(ctx context.Context, req ExportRequest, receipt io.Reader
 // Export writes a bundle, unsigned, and returns its document. When it is safely where it belongs, call [Carrier.Sent].
 // What cannot be exported is an error before the first byte; after it, an error means that what was written is useless.
 func (c *Carrier) Export(ctx context.Context, req ExportRequest, receipt io.Reader, out io.Writer) (*bundle.Document, error) {
+	req.Verify = true
 	p, doc, err := c.document(ctx, req, receipt, true)
 	defer p.release()
 	if err != nil {
@@ -52,9 +53,22 @@ func (c *Carrier) Export(ctx context.Context, req ExportRequest, receipt io.Read
 		return nil, err
 	}
 	err = bundle.Write(ctx, out, contents, func(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
-		return c.store.OpenHeld(ctx, d)
+		return c.openVerified(ctx, d)
 	})
 	return contents.Document, err
+}
+
+// openVerified opens what was verified before. It is read again if its file is not the same any more.
+func (c *Carrier) openVerified(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
+	blob, err := c.store.OpenHeld(ctx, d)
+	if err != nil || blob.Verify == nil {
+		return blob, err
+	}
+	if err := blob.Verify(ctx); err != nil {
+		blob.Close()
+		return nil, err
+	}
+	return blob, nil
 }
 
 // load returns manifests that were planned.
@@ -99,6 +113,9 @@ func (c *Carrier) document(ctx context.Context, req ExportRequest, receipt io.Re
 		return p, nil, err
 	}
 	doc, err := p.describe(ctx)
+	if err == nil && req.Verify {
+		doc, err = p.verify(ctx, doc)
+	}
 	if err != nil {
 		return p, nil, err
 	}

@@ -30,6 +30,9 @@ type ExportRequest struct {
 	To string `json:"to,omitempty"`
 	// Since leaves out what was sent there before: up to the bundle with this ID, or up to the "last" one.
 	Since string `json:"since,omitempty"`
+	// Verify has a plan read everything that would go out, as an export does: images of which something is damaged, and
+	// cannot be fetched again, are left out.
+	Verify bool `json:"verify,omitempty"`
 	// Have says that the other side's receipt comes with the request: what it holds is left out.
 	Have bool `json:"have,omitempty"`
 	// Created is when the bundle says that it was made, as SOURCE_DATE_EPOCH has it; now if it is zero.

@@ -22,6 +22,10 @@ type Mirror interface {
 	Arrived(repo mirror.Repo, d digest.Digest, tags ...string)
 	// Settle strikes off what else can be given now: blobs that came with a manifest.
 	Settle(ctx context.Context)
+	// Discard takes away what an error found damaged or missing, and reports whether it was about that.
+	Discard(err error) bool
+	// Recover takes it away, too, and returns nil if it could be fetched again; else it returns the error.
+	Recover(ctx context.Context, err error) error
 }
 
 // Store is what transfers need of a store.

@@ -1,0 +1,109 @@
+package files
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// target is where a blob lies.
+func target(t *testing.T, f *Files, d digest.Digest) string {
+	t.Helper()
+	path, err := f.path(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func nothingBefore(context.Context, int) error { return nil }
+
+// TestUnverifiedBlobIsReplaced: bytes that were verified take the place of a file that may have others.
+func TestUnverifiedBlobIsReplaced(t *testing.T) {
+	const data, wrong = "the right bytes", "the wrong bytes"
+	d := digest.FromString(data)
+	folder := t.TempDir()
+	f := open(t, folder)
+	commit := func(f *Files) {
+		t.Helper()
+		if err := create(t, f, "", data).Commit(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inode := func() uint64 {
+		t.Helper()
+		info, err := os.Stat(target(t, f, d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return versionOf(info).inode
+	}
+	commit(f)
+	first := inode()
+	commit(f)
+	if inode() != first {
+		t.Error("a file that is known to be right was replaced")
+	}
+
+	damage := func() {
+		t.Helper()
+		path := target(t, f, d)
+		if err := os.WriteFile(path, []byte(wrong), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil { // the clock of a file system can be coarse
+			t.Fatal(err)
+		}
+	}
+	damage()
+	commit(f)
+	wantFile(t, target(t, f, d), data)
+
+	damage()
+	f = open(t, folder) // another process knows nothing yet
+	commit(f)
+	wantFile(t, target(t, f, d), data)
+}
+
+// TestCheckIsRemembered until the file changes or a week has passed.
+func TestCheckIsRemembered(t *testing.T) {
+	const data = "content"
+	d, folder := digest.FromString(data), t.TempDir()
+	if err := create(t, open(t, folder), "", data).Commit(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, folder)
+	known := func() bool {
+		t.Helper()
+		blob, err := f.Open(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer blob.Close()
+		return f.Verified(d, blob)
+	}
+	if known() {
+		t.Error("a file is believed that this process never read")
+	}
+	if reason, err := f.Check(t.Context(), d, nothingBefore); reason != "" || err != nil {
+		t.Fatal(reason, err)
+	}
+	if !known() {
+		t.Error("what was checked is not remembered")
+	}
+	if err := os.Chtimes(target(t, f, d), time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if known() {
+		t.Error("a file is believed that was changed")
+	}
+	if err := os.WriteFile(target(t, f, d), []byte("CONTENT"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if reason, err := f.Check(t.Context(), d, nothingBefore); reason == "" || err != nil || known() {
+		t.Errorf("damaged: %q, %v, known: %t", reason, err, known())
+	}
+}

@@ -1,0 +1,156 @@
+package cache
+
+import (
+	"context"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
+
+	"airmirror/mirror"
+)
+
+// Verify implements [mirror.CarryStore].
+func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
+	flaw, err := s.verify(ctx, d)
+	if err != nil || flaw.Reason == "" {
+		return explain(err, "verify blob %s", d)
+	}
+	err = s.index.View(ctx, func(tx ReadTx) error {
+		if !has(tx, tableBlobs, d.String()) { // it was collected in between
+			return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
+		}
+		flaw.Repos, flaw.Manifest = users(tx, d)
+		return nil
+	})
+	if err != nil {
+		return explain(err, "verify blob %s", d)
+	}
+	return flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
+}
+
+// verify reads the file of d, unless it is known to be right.
+func (s *Store) verify(ctx context.Context, d digest.Digest) (flaw mirror.Flaw, err error) {
+	record, err := s.heldRecord(ctx, d)
+	if err != nil {
+		return flaw, err
+	}
+	blob, err := s.blobs.Open(ctx, d)
+	known := false
+	if err == nil {
+		known = s.blobs.Verified(d, blob)
+		blob.Close()
+	}
+	flaw, err = record.compare(d, blob.Size, err)
+	if err != nil || flaw.Reason != "" || known {
+		return flaw, err
+	}
+	return s.readings.do(ctx, d, func(ctx context.Context) (mirror.Flaw, error) {
+		flaw, _, err := s.read(ctx, d, record, func(context.Context, int) error { return nil })
+		return flaw, err
+	})
+}
+
+// verifiable gives a blob that was opened what verifies it, unless it is known to be right. That the file which has its
+// name is right says something of this one only if it is the same.
+func (s *Store) verifiable(d digest.Digest, blob mirror.Blob) mirror.Blob {
+	if s.blobs.Verified(d, blob) {
+		return blob
+	}
+	open := blob
+	blob.Verify = func(ctx context.Context) error {
+		err := s.Verify(ctx, d)
+		if err == nil && !s.blobs.Verified(d, open) {
+			err = mirror.Errorf(mirror.CodeUnavailable, "the file of blob %s was replaced or changed while it was read: ask for it again", d)
+		}
+		return err
+	}
+	return blob
+}
+
+// readings have a file that several callers verify at the same time read once. The zero value is ready.
+type readings struct {
+	mu      sync.Mutex
+	digests map[digest.Digest]*reading
+}
+
+type reading struct {
+	waiting int
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when what follows is set
+	flaw    mirror.Flaw
+	err     error
+}
+
+// do returns what read returns, which goes on for as long as anybody waits for it.
+func (r *readings) do(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Flaw, error)) (mirror.Flaw, error) {
+	current := r.join(ctx, d, read)
+	defer r.leave(d, current)
+	select {
+	case <-current.done:
+		return current.flaw, current.err
+	case <-ctx.Done():
+		return mirror.Flaw{}, ctx.Err()
+	}
+}
+
+func (r *readings) join(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Flaw, error)) *reading {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	current := r.digests[d]
+	if current == nil {
+		if r.digests == nil {
+			r.digests = make(map[digest.Digest]*reading)
+		}
+		current = &reading{done: make(chan struct{})}
+		ctx, current.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		r.digests[d] = current
+		go func() {
+			defer close(current.done)
+			current.flaw, current.err = read(ctx)
+			r.end(d, current)
+		}()
+	}
+	current.waiting++
+	return current
+}
+
+// end forgets a reading: who comes now asks again whether the file is known to be right.
+func (r *readings) end(d digest.Digest, current *reading) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	current.cancel()
+	if r.digests[d] == current {
+		delete(r.digests, d)
+	}
+}
+
+func (r *readings) leave(d digest.Digest, current *reading) {
+	r.mu.Lock()
+	current.waiting--
+	last := current.waiting == 0
+	r.mu.Unlock()
+	if last {
+		r.end(d, current)
+	}
+}
+
+// lookFor sees whether the files of blobs that are to be relied on are there, with the sizes that the index has. What is
+// not is mended, and not held from then on: somebody may be there who can bring it.
+func (s *Store) lookFor(ctx context.Context, digests ...digest.Digest) error {
+	for _, d := range digests {
+		_, err := s.Held(ctx, d)
+		flaw := mirror.FlawOf(err)
+		if flaw == nil && mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+			continue
+		}
+		if flaw != nil {
+			s.options.Log.Warn("what is stored is damaged or missing", zap.Stringer("digest", d), zap.String("why", flaw.Reason))
+			_, err = s.Mend(ctx, *flaw)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

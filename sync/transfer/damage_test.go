@@ -1,0 +1,99 @@
+package transfer_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/sync/transfer"
+)
+
+// damage changes a byte of a stored file, and leaves its size.
+func (s *site) damage(d digest.Digest) {
+	s.t.Helper()
+	path := s.path(d)
+	data, err := os.ReadFile(path)
+	s.must(err)
+	data[len(data)/2] ^= 1
+	s.must(os.WriteFile(path, data, 0o600))
+	s.must(os.Chtimes(path, time.Time{}, time.Unix(1, 0))) // the clock of a file system can be coarse
+}
+
+func (s *site) path(d digest.Digest) string {
+	return filepath.Join(s.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
+}
+
+// TestDamageDoesNotGoOut: an image of which a file is damaged is left out, whatever is asked for, and the rest goes.
+func TestDamageDoesNotGoOut(t *testing.T) {
+	for name, of := range map[string]func(good, bad digest.Digest) digest.Digest{
+		"a layer":    func(layer, _ digest.Digest) digest.Digest { return layer },
+		"a manifest": func(_, manifest digest.Digest) digest.Digest { return manifest },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, transfer.Options{})
+			s.image(app, mirror.Pushed, "linux/amd64", []string{"good"}, "good")
+			bad := s.image(app, mirror.Pushed, "linux/amd64", []string{"bad"}, "bad")
+			s.restart() // what this process wrote is known to be right
+			s.damage(of(digest.FromString("bad"), bad.Digest))
+
+			_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:bad"}})
+			wantCode(t, err, mirror.CodeManifestUnknown, "registry.example/org/app:bad")
+
+			data, doc, err := s.tryExport(transfer.ExportRequest{All: true})
+			s.must(err)
+			if got := names(doc); !slices.Equal(got, []string{"registry.example/org/app:good all"}) {
+				t.Errorf("images %q", got)
+			}
+			inside := newSite(t, transfer.Options{})
+			inside.take(data, transfer.ImportRequest{})
+			inside.has(app, inside.tag(app, "good"))
+		})
+	}
+}
+
+// TestPlanNamesWhatIsDamaged before an export leaves it out.
+func TestPlanNamesWhatIsDamaged(t *testing.T) {
+	s := newSite(t, transfer.Options{})
+	s.image(app, mirror.Pushed, "linux/amd64", []string{"good"}, "good")
+	s.image(app, mirror.Pushed, "linux/amd64", []string{"bad"}, "bad")
+	s.restart()
+	s.damage(digest.FromString("bad"))
+	var left []string
+	_, err := s.Plan(t.Context(), transfer.ExportRequest{All: true, Verify: true}, nil, func(e transfer.Event) {
+		if e.Kind == transfer.KindLeft {
+			left = append(left, e.Name)
+		}
+	})
+	s.must(err)
+	if !slices.Equal(left, []string{"registry.example/org/app:bad"}) {
+		t.Errorf("left out: %q", left)
+	}
+}
+
+// TestImportReplacesWhatIsDamaged: the bundle has the right bytes, and the store does not throw them away.
+func TestImportReplacesWhatIsDamaged(t *testing.T) {
+	s := newSite(t, transfer.Options{})
+	image := s.image(app, mirror.Pushed, "linux/amd64", []string{"layer"}, "v1")
+	data, _ := s.export(transfer.ExportRequest{All: true})
+
+	inside := newSite(t, transfer.Options{})
+	inside.take(data, transfer.ImportRequest{})
+	inside.restart()
+	for _, d := range []digest.Digest{digest.FromString("layer"), image.Digest} {
+		inside.damage(d)
+	}
+	inside.take(data, transfer.ImportRequest{})
+	inside.has(app, image.Digest)
+	for _, d := range []digest.Digest{digest.FromString("layer"), image.Digest} {
+		stored, err := os.ReadFile(inside.path(d))
+		s.must(err)
+		if digest.FromBytes(stored) != d {
+			t.Errorf("%s is still damaged", d)
+		}
+	}
+}
