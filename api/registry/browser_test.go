@@ -2,12 +2,17 @@ package registry_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/api/registry"
+	"airmirror/cache"
+	"airmirror/cache/bolt"
+	"airmirror/cache/files"
 	"airmirror/mirror"
 )
 
@@ -46,6 +51,36 @@ func TestManifestsAreNoPages(t *testing.T) {
 					t.Errorf("%s of %s by %s: %s, want %s", method, mediaType, ref, got, want)
 				}
 			}
+		}
+	}
+}
+
+// TestWhoIsRefusedAManifestReadsWhy: its body is read, but for that of a client that asks first.
+func TestWhoIsRefusedAManifestReadsWhy(t *testing.T) {
+	index, err := bolt.Open(filepath.Join(t.TempDir(), "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := files.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := cache.New(blobs, index, cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	m, err := mirror.New(store, nil, mirror.Options{Offline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := registry.New(m, registry.Options{Access: &asked{}})
+	for expect, want := range map[string]int{"": 0, "100-continue": 3 << 20} {
+		body := strings.NewReader(strings.Repeat("x", 3<<20))
+		r, w := httptest.NewRequest(http.MethodPut, "/v2/team/app/manifests/1", body), httptest.NewRecorder()
+		r.Header.Set("Expect", expect)
+		if h.ServeHTTP(w, r); w.Code != http.StatusUnauthorized || body.Len() != want {
+			t.Errorf("Expect %q: %d, and %d bytes are not read, want %d", expect, w.Code, body.Len(), want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -96,6 +97,7 @@ func (x *exchange) serve() (err error) {
 		}
 	}
 	if err := x.admit(); err != nil {
+		x.drain()
 		return err
 	}
 	if x.r.Method == http.MethodDelete && x.noDelete() && x.req.Endpoint != Upload {
@@ -118,6 +120,14 @@ func (x *exchange) serve() (err error) {
 		return x.startUpload()
 	default:
 		return x.upload()
+	}
+}
+
+// drain reads the body of a manifest that is refused: clients that send all of it before they read would find their
+// connection reset in place of the reason. Who asks first whether to send it is told without.
+func (x *exchange) drain() {
+	if x.req.Endpoint == Manifest && x.r.Body != nil && x.r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, x.r.Body, mirror.MaxManifestSize+1)
 	}
 }
 
