@@ -171,7 +171,11 @@ func TestPullsFromARegistryThatWantsALogin(t *testing.T) {
 				t.Run(how, func(t *testing.T) {
 					mirror := mirror(t)
 					wantMiss(t, mirror.addr, heldPath, 5*time.Second)
-					wantReason(t, mirror, heldPath, "needs a login")
+					reason := fmt.Sprintf("does not accept user \\\"%s\\\" with this password", robot)
+					if how == "no login" {
+						reason = "needs a login"
+					}
+					wantReason(t, mirror, heldPath, reason)
 					wantNothingHeld(t, mirror)
 				})
 			}

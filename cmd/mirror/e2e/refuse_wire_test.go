@@ -21,8 +21,12 @@ func TestNobodyPassesForThisMachine(t *testing.T) {
 		"X-Cluster-Client-IP: 127.0.0.1", "True-Client-IP: 127.0.0.1", "CF-Connecting-IP: 127.0.0.1", "X-Original-Forwarded-For: 127.0.0.1", "X-Envoy-External-Address: 127.0.0.1",
 		"Origin: http://localhost:5000", "Origin: null",
 	} {
+		refusal := "403 passed on by a proxy"
+		if strings.HasPrefix(header, "Origin:") {
+			refusal = "403 a page of another site"
+		}
 		for _, request := range []string{"PUT /v2/team/app/manifests/v2", "DELETE /v2/team/app/manifests/v1", "POST /v2/team/app/blobs/uploads/"} {
-			attempts = append(attempts, attempt{request + " " + header, "", request, []string{header}, "", "403 passed on by a proxy"})
+			attempts = append(attempts, attempt{request + " " + header, "", request, []string{header}, "", refusal})
 		}
 	}
 	v.refuses(t, append(attempts,
@@ -31,7 +35,7 @@ func TestNobodyPassesForThisMachine(t *testing.T) {
 		attempt{"a folded header", "", "DELETE /v2/team/app/manifests/v1", []string{"X-Forwarded-For:", " 127.0.0.1"}, "", "403 passed on by a proxy"},
 		attempt{"another method in a header", "", "GET /v2/team/app/manifests/v9", []string{"X-HTTP-Method-Override: DELETE"}, "", "404 MANIFEST_UNKNOWN"},
 		attempt{"another path in a header", "", "GET /v2/team/app/manifests/v9", []string{"X-Original-URL: /v2/team/app/manifests/v1", "X-Rewrite-URL: /v2/team/app/manifests/v1"}, "", "404 MANIFEST_UNKNOWN"},
-		attempt{"another host", "", "DELETE /v2/team/app/manifests/v9", []string{"Host: evil.example"}, "", "404 MANIFEST_UNKNOWN"},
+		attempt{"another host", "", "DELETE /v2/team/app/manifests/v9", []string{"Host: evil.example"}, "", "403 only who reaches it as localhost"},
 	))
 	v.wantSame(t, before)
 }
