@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -55,6 +57,48 @@ func TestAnAuthorityIsKept(t *testing.T) {
 	}
 }
 
+func TestNamesAreAddedAndDroppedOnlyWhenAskedTo(t *testing.T) {
+	dir := t.TempDir()
+	create(t, dir, "one.example", "10.0.0.5")
+	for _, step := range []struct {
+		hosts         []string
+		only          bool
+		want, dropped []string
+	}{
+		{[]string{"two.example"}, false, []string{"one.example", "10.0.0.5", "two.example"}, nil},
+		{nil, false, []string{"one.example", "two.example", "10.0.0.5"}, nil},
+		{[]string{"two.example"}, true, []string{"two.example"}, []string{"one.example", "10.0.0.5"}},
+	} {
+		made, err := certs.Make(dir, step.hosts, step.only, time.Hour)
+		must(t, err)
+		if !slices.Equal(made.Hosts, step.want) || !slices.Equal(made.Dropped, step.dropped) {
+			t.Errorf("%+v: for %q, dropped %q", step, made.Hosts, made.Dropped)
+		}
+		leaf, pool := read(t, dir)
+		for _, host := range step.want {
+			if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: host}); err != nil {
+				t.Errorf("%+v: %v", step, err)
+			}
+		}
+		for _, host := range step.dropped {
+			if leaf.VerifyHostname(host) == nil {
+				t.Errorf("%+v: it is still for %s", step, host)
+			}
+		}
+	}
+}
+
+// TestAnAuthorityOfTheFutureSignsNothing: what it signs is valid nowhere yet, or the clock is wrong.
+func TestAnAuthorityOfTheFutureSignsNothing(t *testing.T) {
+	dir := t.TempDir()
+	create(t, dir, "one.example")
+	synctest.Test(t, func(t *testing.T) { // whose clock begins in the year 2000
+		if _, err := certs.Make(dir, nil, false, time.Hour); err == nil || !strings.Contains(err.Error(), "not valid before") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // TestARenewedKeyIsReadByWhoReadItBefore: a server is often another user than who renews.
 func TestARenewedKeyIsReadByWhoReadItBefore(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -91,14 +135,14 @@ func TestARenewedKeyIsReadByWhoReadItBefore(t *testing.T) {
 
 func TestWhatCannotBeMade(t *testing.T) {
 	for name, hosts := range map[string][]string{"no host": nil, "a URL": {"https://reg.example"}, "a port": {"reg.example:5000"}, "empty": {""}} {
-		if _, err := certs.Make(t.TempDir(), hosts, time.Hour); err == nil {
+		if _, err := certs.Make(t.TempDir(), hosts, false, time.Hour); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	dir := t.TempDir()
 	create(t, dir, "reg.example")
 	must(t, os.Remove(filepath.Join(dir, certs.AuthorityCert)))
-	if _, err := certs.Make(dir, []string{"reg.example"}, time.Hour); err == nil || !strings.Contains(err.Error(), certs.AuthorityCert) {
+	if _, err := certs.Make(dir, []string{"reg.example"}, false, time.Hour); err == nil || !strings.Contains(err.Error(), certs.AuthorityCert) {
 		t.Errorf("with half an authority: %v", err)
 	}
 }
@@ -200,7 +244,7 @@ func TestClientsShowCertificates(t *testing.T) {
 
 func create(t *testing.T, dir string, hosts ...string) certs.Made {
 	t.Helper()
-	made, err := certs.Make(dir, hosts, 48*time.Hour)
+	made, err := certs.Make(dir, hosts, false, 48*time.Hour)
 	must(t, err)
 	return made
 }
@@ -254,7 +298,7 @@ func TestACertificateThatClientsRefuseIsWarnedOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			made, err := certs.Make(dir, []string{"reg.example"}, tt.life)
+			made, err := certs.Make(dir, []string{"reg.example"}, false, tt.life)
 			must(t, err)
 			core, logs := observer.New(zap.WarnLevel)
 			f, err := certs.Follow(files(dir), zap.New(core))

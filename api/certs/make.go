@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"airmirror/mirror"
@@ -35,14 +36,28 @@ const authorityLife = 20 * 365 * 24 * time.Hour
 type Made struct {
 	NewAuthority bool      // there was none in the folder
 	Expires      time.Time // the server's certificate
+	Hosts        []string  // that the certificate is for
+	Dropped      []string  // that the one before was for and this one is not
 }
 
 // Make writes a certificate for a server into folder, valid for life, signed by the private authority that is there; it
 // makes one if there is none. hosts are names and IP addresses, all of which become subject alternative names: clients
-// have long stopped reading a common name. The server's certificate and key are replaced together, the authority never.
-func Make(folder string, hosts []string, life time.Duration) (Made, error) {
+// have long stopped reading a common name. They are added to those of the certificate that is in folder, unless only says
+// that it is to have no others: clients that use a name which is dropped are cut off at once. The server's certificate and
+// key are replaced together, the authority never.
+func Make(folder string, hosts []string, only bool, life time.Duration) (Made, error) {
+	before, err := hostsBefore(folder)
+	if err != nil && !only {
+		return Made{}, err
+	}
+	var dropped []string
+	if only {
+		dropped = slices.DeleteFunc(before, func(host string) bool { return slices.Contains(hosts, host) })
+	} else {
+		hosts = slices.Concat(before, slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return slices.Contains(before, host) }))
+	}
 	if len(hosts) == 0 {
-		return Made{}, errors.New("a certificate needs the names or addresses that clients use")
+		return Made{}, errors.New("a certificate needs the names or addresses that clients use, as --host reg.example,10.0.0.5: there is none yet that has some")
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return Made{}, err
@@ -63,7 +78,32 @@ func Make(folder string, hosts []string, life time.Duration) (Made, error) {
 	if err := server.write(folder, ServerCert, ServerKey, chain); err != nil {
 		return Made{}, err
 	}
-	return Made{NewAuthority: made, Expires: server.cert.NotAfter}, nil
+	return Made{NewAuthority: made, Expires: server.cert.NotAfter, Hosts: hosts, Dropped: dropped}, nil
+}
+
+// hostsBefore returns the names and addresses of the server's certificate in folder; none where there is no certificate.
+func hostsBefore(folder string) (hosts []string, err error) {
+	path := filepath.Join(folder, ServerCert)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("cannot read which names %s is for: it is not in PEM; --only makes one for no others than those of --host", path)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read which names %s is for: %w; --only makes one for no others than those of --host", path, err)
+	}
+	hosts = slices.Clone(cert.DNSNames)
+	for _, ip := range cert.IPAddresses {
+		hosts = append(hosts, ip.String())
+	}
+	return hosts, nil
 }
 
 // MakeClient writes a certificate for a client, called name, into folder as name.crt and name.key, valid for life. It is
@@ -135,6 +175,10 @@ func parse(certText, keyText []byte) (pair, error) {
 	signer, ok := key.(crypto.Signer)
 	if !ok || !cert.IsCA {
 		return pair{}, errors.New("it cannot sign")
+	}
+	if time.Now().Before(cert.NotBefore) {
+		return pair{}, fmt.Errorf("it is not valid before %s: set the clock of this machine right, or move the authority away to have a new one made, and tell clients",
+			cert.NotBefore.Format("2006-01-02"))
 	}
 	if time.Now().After(cert.NotAfter) {
 		return pair{}, fmt.Errorf("it expired on %s: move it away to have a new one made, and tell clients", cert.NotAfter.Format("2006-01-02"))

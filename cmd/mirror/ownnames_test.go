@@ -12,7 +12,7 @@ import (
 
 func TestTheMirrorKnowsItsOwnAddresses(t *testing.T) {
 	folder := t.TempDir()
-	if _, err := certs.Make(folder, []string{"reg.example", "10.0.0.7"}, time.Hour); err != nil {
+	if _, err := certs.Make(folder, []string{"reg.example", "10.0.0.7"}, false, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	secure := tlsConfig{CertFile: filepath.Join(folder, certs.ServerCert), KeyFile: filepath.Join(folder, certs.ServerKey)}
