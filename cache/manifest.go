@@ -152,13 +152,14 @@ func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err er
 }
 
 // Revalidated implements [mirror.ManifestStore]. It does nothing where the tag points elsewhere by now, is gone or was
-// pushed: then it is no longer the upstream's to confirm.
+// pushed: then it is no longer the upstream's to confirm. A stored time that is later than now is replaced by an earlier one.
 func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest, at time.Time) error {
 	name := tagName{repo, tag}
 	defer s.tags.begin(name)()
 	err := s.index.Update(ctx, func(tx WriteTx) error {
 		record, found, err := get[tagRecord](tx, tableTags, name.key())
-		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed || !at.After(record.Checked) {
+		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed ||
+			!at.After(record.Checked) && !record.Checked.After(now()) {
 			return err
 		}
 		record.Checked = at.UTC().Round(0)

@@ -2,6 +2,7 @@ package gc_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"reflect"
@@ -233,6 +234,32 @@ func TestSchedulesThatMakeNoSense(t *testing.T) {
 			if _, err := gc.NewCollector(s.Context(), s, s, gc.CollectorOptions{Schedule: schedule}); err == nil {
 				s.Errorf("%+v", schedule)
 			}
+		}
+	})
+}
+
+// TestARunOfTheFutureHoldsNothingBack: the clock was wrong when a process before this one collected.
+func TestARunOfTheFutureHoldsNothingBack(t *testing.T) {
+	inShop(t, func(s *shop) {
+		s.mirrorImage(hub, "v1", "config 1", "base")
+		later(2 * time.Hour)
+		wrong, err := json.Marshal(gc.Result{Began: time.Now().AddDate(40, 0, 0)})
+		s.must(err)
+		s.must(s.Note(s.Context(), "collection", map[string][]byte{string(gc.BySchedule): wrong, string(gc.ByDisk): wrong}))
+		s.began = time.Now()
+		free := int64(0)
+		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(6 * hour)}, Disk: diskOf(&free)})
+		later(3 * time.Minute) // one run at a look
+		began := make(map[gc.Cause]bool)
+		notes, err := s.Notes(s.Context(), "collection")
+		s.must(err)
+		for cause, note := range notes {
+			var r gc.Result
+			s.must(json.Unmarshal(note, &r))
+			began[gc.Cause(cause)] = !r.Began.After(time.Now())
+		}
+		if !began[gc.BySchedule] || !began[gc.ByDisk] || c.Status().Running {
+			s.Errorf("collected by the right clock: %v", began)
 		}
 	})
 }

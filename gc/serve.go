@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"airmirror/mirror"
 )
 
 // Serve collects by schedule, and when the disk is nearly full, and drops uploads that were left, until ctx ends. Call it
@@ -49,7 +51,7 @@ func (c *Collector) next() time.Time {
 	if !c.tried.IsZero() {
 		next = c.tried.Add(lookInterval)
 	}
-	if last, ran := c.last[BySchedule]; ran {
+	if last, ran := c.last[BySchedule]; ran && !last.Began.After(time.Now()) { // or the clock was wrong then
 		if due := last.Began.Add(time.Duration(every)); due.After(next) {
 			next = due
 		}
@@ -104,5 +106,5 @@ func (c *Collector) guardOff() bool {
 	}
 	last, ran := c.last[ByDisk]
 	vain := last.Bytes == 0 || last.Budget.Short > 0 || last.Error != ""
-	return ran && vain && time.Since(last.Began) < restAfterDisk
+	return ran && vain && mirror.Within(last.Began, restAfterDisk)
 }

@@ -115,7 +115,7 @@ func (m *Mirror) due(ref Ref, tag Tag) bool {
 		return false
 	}
 	fresh := m.opts.Fresh(ref)
-	return fresh != Forever && time.Since(tag.Checked) >= fresh
+	return fresh != Forever && !Within(tag.Checked, fresh)
 }
 
 // childGone reports whether tag leads to an index of which the upstream just said that it has a child no more: then the

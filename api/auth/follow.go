@@ -23,7 +23,9 @@ type follower[T any] struct {
 	read func(text []byte) (T, error)
 	log  *zap.Logger
 	held atomic.Pointer[T]
-	next atomic.Int64 // when to look again, in nanoseconds of Unix
+	// began and next say when to look again: next nanoseconds after began, whatever becomes of the clock meanwhile.
+	began time.Time
+	next  atomic.Int64
 
 	mu   sync.Mutex
 	seen os.FileInfo // nil if the file was not there, or could not be read
@@ -52,14 +54,14 @@ func followOptional[T any](path string, read func([]byte) (T, error), unusable f
 }
 
 func newFollower[T any](path string, read func([]byte) (T, error), log *zap.Logger) *follower[T] {
-	f := &follower[T]{path: path, read: read, log: log}
-	f.next.Store(time.Now().Add(lookInterval).UnixNano())
+	f := &follower[T]{path: path, read: read, log: log, began: time.Now()}
+	f.next.Store(int64(lookInterval))
 	return f
 }
 
 // get returns what is in the file, as far as was known a moment ago.
 func (f *follower[T]) get() T {
-	now := time.Now().UnixNano()
+	now := int64(time.Since(f.began))
 	if f.path == "" || now < f.next.Load() || !f.mu.TryLock() {
 		return *f.held.Load()
 	}

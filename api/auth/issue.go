@@ -88,11 +88,13 @@ func (p *policy) sign(name string, now time.Time) (string, error) {
 		return "", err
 	}
 	return jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: service, Audience: jwt.Audience{service}, Subject: name, ID: p.standing(name), Expiry: jwt.NewNumericDate(now.Add(tokensLast)),
+		Issuer: service, Audience: jwt.Audience{service}, Subject: name, ID: p.standing(name),
+		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(tokensLast)),
 	}).Serialize()
 }
 
-// verifyOwn returns whose token this is, which may be nobody's.
+// verifyOwn returns whose token this is, which may be nobody's. One that says it was issued later than now is good no longer:
+// the clock was set back since, and nobody knows how old it is.
 func (p *policy) verifyOwn(text string) (name string, err error) {
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {

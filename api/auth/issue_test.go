@@ -149,3 +149,14 @@ func TestOtherOptionsCountFromNowOn(t *testing.T) {
 	s.want(401, alice, "GET", "/v2/team/app/manifests/1", nil)
 	s.want(200, known("bob"), "GET", "/v2/team/app/manifests/1", nil)
 }
+
+// TestATokenOfTheFutureIsGoodNoLonger: the clock was set back after it was issued, and it would be good for decades.
+func TestATokenOfTheFutureIsGoodNoLonger(t *testing.T) {
+	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice")})
+	s.fill("team/app")
+	alice := bearer(s.token(known("alice"), ""))
+	s.want(202, alice, "POST", "/v2/team/app/blobs/uploads/", nil)
+	synctest.Test(t, func(*testing.T) { // whose clock begins in the year 2000
+		s.want(401, alice, "POST", "/v2/team/app/blobs/uploads/", nil)
+	})
+}
