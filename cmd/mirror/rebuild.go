@@ -92,6 +92,9 @@ func (r *rebuilding) close() (err error) {
 }
 
 func (r *rebuilding) run(c rebuildConfig) error {
+	if err := mayWrite(r.data, os.Geteuid()); err != nil {
+		return err
+	}
 	path := filepath.Join(r.data, indexName)
 	if err := r.own(path, c.backup); err != nil {
 		return err

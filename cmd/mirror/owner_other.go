@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// mayWrite refuses nothing where files have no such owners.
+func mayWrite(string, int) error { return nil }

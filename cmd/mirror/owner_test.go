@@ -1,0 +1,34 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestRootLeavesFoldersOfOthersAlone: the server of another account could not read what root writes into its folder.
+func TestRootLeavesFoldersOfOthersAlone(t *testing.T) {
+	data := t.TempDir()
+	if err := mayWrite(data+"/new", 0); err != nil {
+		t.Errorf("a folder that is not there yet: %v", err)
+	}
+	if os.Geteuid() == 0 {
+		if err := mayWrite(data, 0); err != nil {
+			t.Errorf("its own folder: %v", err)
+		}
+		if err := os.Chown(data, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := mayWrite(data, 0)
+	var exit *exitError
+	if !errors.As(err, &exit) || exit.code != exitData || !strings.Contains(err.Error(), "belongs to ") || !strings.Contains(err.Error(), "sudo -u ") {
+		t.Errorf("the folder of another account: %v", err)
+	}
+	if err := mayWrite(data, 65534); err != nil {
+		t.Errorf("another account than root: %v", err)
+	}
+}
