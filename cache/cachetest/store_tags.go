@@ -59,7 +59,7 @@ var storeTagTests = []storeCase{
 		if put.Checked.Before(start.Round(0)) || put.Updated.Before(start.Round(0)) {
 			s.t.Errorf("tag that was put after %v: %+v", start, put)
 		}
-		later := put.Checked.Add(time.Hour)
+		later := time.Now().UTC().Round(0)
 		s.ok(s.Revalidated(s.ctx, repoA, "v1", m.Digest, later))
 		s.ok(s.Revalidated(s.ctx, repoA, "v1", m.Digest, later.Add(-time.Minute))) // overtaken
 		s.ok(s.Revalidated(s.ctx, repoA, "v1", other.Digest, later.Add(time.Hour)))
@@ -67,6 +67,11 @@ var storeTagTests = []storeCase{
 		got := s.tagged(repoA, "v1", m.Digest, mirror.Mirrored)
 		if !got.Checked.Equal(later) || !got.Updated.Equal(put.Updated) {
 			s.t.Errorf("after revalidation at %v: %+v, it was %+v", later, got, put)
+		}
+		s.ok(s.Revalidated(s.ctx, repoA, "v1", m.Digest, later.AddDate(14, 0, 0))) // the clock jumps ahead
+		s.ok(s.Revalidated(s.ctx, repoA, "v1", m.Digest, later))                   // and back
+		if got := s.tagged(repoA, "v1", m.Digest, mirror.Mirrored); !got.Checked.Equal(later) {
+			s.t.Errorf("after the clock was right again at %v: %+v", later, got)
 		}
 		s.tagged(repoA, "v2", "", "")
 		s.pushImage(repoA, mirror.Pushed, image{config: "1"}, "v1")
