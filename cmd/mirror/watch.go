@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
 	"airmirror/api/auth"
@@ -113,6 +115,7 @@ func (w *works) checks(c serveConfig) []front.Check {
 			_, err := w.store.Repos(ctx, "", 1)
 			return err
 		}},
+		{Name: "the folder of blobs cannot be read", Do: func(context.Context) error { return readable(filepath.Join(c.Data, "blobs")) }},
 		{Name: "the disk is full", Do: func(context.Context) error {
 			if w.mirror.ReadOnly() {
 				return nil
@@ -130,6 +133,22 @@ func sameFile(path string, was os.FileInfo) error {
 		err = fmt.Errorf("%s is another file than the one in use", path)
 	}
 	return err
+}
+
+// readable reports whether a folder of blobs, or a folder of an algorithm in it, cannot be read. They are made before a
+// server starts, so one that is gone took its content with it.
+func readable(folder string) error {
+	for _, path := range []string{folder, filepath.Join(folder, digest.SHA256.String()), filepath.Join(folder, digest.SHA512.String())} {
+		opened, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		_, err = opened.Readdirnames(1)
+		if opened.Close(); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	return nil
 }
 
 // tryFolder reports whether a file cannot be written in a folder.

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestAMirrorThatCannotReadItsStoreIsNotReady: it says what of the store is gone.
+func TestAMirrorThatCannotReadItsStoreIsNotReady(t *testing.T) {
+	for gone, want := range map[string]string{
+		"nothing":                        "ready\n",
+		indexName:                        "not ready: the index was removed or replaced\n",
+		"blobs":                          "not ready: the folder of blobs cannot be read\n",
+		filepath.Join("blobs", "sha256"): "not ready: the folder of blobs cannot be read\n",
+	} {
+		t.Run(gone, func(t *testing.T) {
+			dir := t.TempDir()
+			p := spawn(t, dir, "--offline")
+			must(t, os.RemoveAll(filepath.Join(dir, gone)))
+			resp, err := http.Get(p.url + readyPath)
+			must(t, err)
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			must(t, err)
+			if code := map[bool]int{true: 200, false: 503}[gone == "nothing"]; resp.StatusCode != code || string(text) != want {
+				t.Errorf("%s %q, want %d %q", resp.Status, text, code, want)
+			}
+		})
+	}
+}
