@@ -1,7 +1,9 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -13,6 +15,11 @@ import (
 
 // choreNotes lists, by reference, the images that were pulled and are still to be completed.
 const choreNotes = "incomplete"
+
+// choreNote is what is noted of one.
+type choreNote struct {
+	Index digest.Digest `json:"index,omitempty"` // as in [chore]
+}
 
 // chores are the images that are completed in the background: what was pulled once is to run with no network, whatever
 // of it the client happened to have already.
@@ -30,6 +37,9 @@ type chore struct {
 	tries   int       // in vain, since a client asked last
 	wrong   int       // of them, those that brought wrong bytes
 	next    time.Time // not before
+	// index is what names the image, if nobody asked for the image itself: its manifest need not be stored then, and it is
+	// not completed once the index is deleted.
+	index digest.Digest
 }
 
 const (
@@ -60,16 +70,23 @@ func (m *Mirror) loadChores(ctx context.Context) error {
 	c.open, c.skipped = make(map[Ref]*chore), make(map[Ref]bool)
 	c.slots, c.stop = make(chan struct{}, m.opts.Parallel), make(chan struct{})
 	notes, err := m.store.Notes(ctx, choreNotes)
-	for note := range notes {
-		if ref, err := ParseRef(note); err == nil && ref.Digest != "" {
-			c.open[ref] = &chore{}
+	for name, data := range notes {
+		ref, err := ParseRef(name)
+		if err != nil || ref.Digest == "" {
+			continue
 		}
+		var note choreNote
+		_ = json.Unmarshal(data, &note) // one that cannot be read is one of an image that was asked for
+		c.open[ref] = &chore{index: note.Index}
 	}
 	return err
 }
 
 // complete has the rest of an image fetched, unless it is being fetched already.
-func (m *Mirror) complete(ref Ref) {
+func (m *Mirror) complete(ref Ref) { m.completeChild(ref, "") }
+
+// completeChild is complete for an image that an index names, and of which the manifest need not be here.
+func (m *Mirror) completeChild(ref Ref, index digest.Digest) {
 	if images, _ := m.opts.Complete(ref.Repo); !images {
 		return
 	}
@@ -78,8 +95,11 @@ func (m *Mirror) complete(ref Ref) {
 	asked, known := c.open[ref]
 	if known {
 		asked.fresh()
+		if index == "" { // it is asked for itself now
+			asked.index = ""
+		}
 	} else {
-		c.open[ref] = &chore{}
+		c.open[ref] = &chore{index: index}
 	}
 	delete(c.skipped, ref)
 	c.mu.Unlock()
@@ -88,7 +108,8 @@ func (m *Mirror) complete(ref Ref) {
 	}
 	go func() {
 		defer m.work.Done()
-		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): []byte("{}")}); err != nil {
+		note, _ := json.Marshal(choreNote{Index: index}) // it can be written
+		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): note}); err != nil {
 			m.log.Error("cannot note an image that is to be completed", zap.Stringer("ref", ref), zap.Error(err))
 		}
 		m.workOn(ref)
@@ -150,11 +171,12 @@ func (m *Mirror) workOn(ref Ref) {
 		return
 	}
 	chore.working = true
+	asked := cmp.Or(chore.index, ref.Digest)
 	c.mu.Unlock()
 
 	_, referrers := m.opts.Complete(ref.Repo)
 	ctx := context.WithValue(m.ctx, choreKey{}, true)
-	_, err := m.stored(Look(ctx), ref.Repo, ref.Digest)
+	_, err := m.stored(Look(ctx), ref.Repo, asked)
 	if CodeOf(err) == CodeManifestUnknown && flawOf(err) == nil { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {

@@ -48,7 +48,10 @@
 //
 // A client that pulls an image may have half of it already, and never asks for that. So the rest of what it pulled, for
 // its platform, becomes a chore: it is fetched in the background, a few blobs at a time, and tried again until it is
-// there. A client that only asks what there is makes none. [Mirror.Fetch] brings in whole images that nobody pulled yet.
+// there. A client that only asks what there is makes none, with two exceptions, since it may have what it asks about.
+// Children of a new index that are stored for any repository are asked for in that of the index, and completed; and where
+// a tag moved, the platforms that were pulled of the old image are completed of the new one. [Mirror.Fetch] brings in whole
+// images that nobody pulled yet.
 //
 // # Wants
 //

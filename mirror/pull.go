@@ -149,7 +149,11 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	patience := time.NewTimer(m.opts.Patience)
 	defer patience.Stop()
 	question, leave := m.lookup(ctx, "revalidate "+ref.String(), func(net context.Context) (any, error) {
-		return m.transferMoved(net, ref, held)
+		man, err := m.transferMoved(net, ref, held)
+		if err == nil {
+			m.completeArrived(ref.Repo, man, held)
+		}
+		return man, err
 	})
 	defer leave()
 	select {
@@ -227,10 +231,15 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *FlawError) (M
 		return Manifest{}, missed(err)
 	}
 	question, leave := m.lookup(ctx, "fetch "+ref.String(), func(net context.Context) (any, error) {
-		if ref.Tag == "" {
-			return m.transferManifest(net, ref)
+		var tags []string
+		if ref.Tag != "" {
+			tags = []string{ref.Tag}
 		}
-		return m.transferManifest(net, ref, ref.Tag)
+		man, err := m.transferManifest(net, ref, tags...)
+		if err == nil {
+			m.completeArrived(ref.Repo, man, "")
+		}
+		return man, err
 	})
 	defer leave()
 	select {
