@@ -123,7 +123,7 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	if p.remembers(key) {
 		return nil
 	}
-	done, err := p.slow.begin(r.Context(), addressOf(r))
+	done, err := p.slow.begin(r.Context(), mirror.NetworkOf(r.RemoteAddr))
 	if err != nil {
 		return err
 	}

@@ -95,21 +95,3 @@ func host(r *http.Request) string {
 	}
 	return r.RemoteAddr
 }
-
-// addressOf is what a client is slowed by: its IPv4 address, or the network that a client of IPv6 has all of.
-func addressOf(r *http.Request) netip.Prefix {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := from.Addr().Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil { // there are so many bits
-		panic(err)
-	}
-	return prefix
-}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,7 @@ type Front struct {
 	next      http.Handler
 	opts      Options
 	settings  atomic.Pointer[Settings]
-	underWay  atomic.Int64
+	shares    *mirror.Shares[netip.Prefix] // of the requests under way
 	rates     *rates
 	uploads   uploads
 	ids       ids
@@ -55,13 +56,16 @@ type Front struct {
 
 // New returns what stands in front of next.
 func New(next http.Handler, opts Options, settings Settings) *Front {
-	f := &Front{next: next, opts: opts, rates: newRates(), ids: newIDs(), keepTrack: len(opts.Observers) > 0}
+	f := &Front{next: next, opts: opts, shares: mirror.NewShares[netip.Prefix](0), rates: newRates(), ids: newIDs(), keepTrack: len(opts.Observers) > 0}
 	f.Configure(settings)
 	return f
 }
 
 // UnderWay is how many requests are being answered.
-func (f *Front) UnderWay() int64 { return f.underWay.Load() }
+func (f *Front) UnderWay() int64 {
+	n, _ := f.shares.Used()
+	return n
+}
 
 // ServeHTTP answers one request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -95,11 +99,11 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit answers a request unless a limit says that it is too many.
 func (f *Front) admit(settings *Settings, w *writer, r *http.Request) {
-	defer f.underWay.Add(-1)
-	if n := f.underWay.Add(1); settings.Requests > 0 && n > int64(settings.Requests) {
-		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is answering %d requests, and no more at a time: try again in a moment", settings.Requests))
+	end, ok := f.begin(settings, w, r)
+	if !ok {
 		return
 	}
+	defer end()
 	if err := sameOrigin.Check(r); err != nil {
 		registry.Refuse(w, r, mirror.Errorf(mirror.CodeDenied, "a page of another site may not change anything here: %w", err))
 		return

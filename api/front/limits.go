@@ -17,7 +17,8 @@ import (
 
 // Settings can change while a [Front] works. The zero value has no limits.
 type Settings struct {
-	// Requests is how many are answered at a time; the others are told to come again. No limit if zero.
+	// Requests is how many are answered at a time; the others are told to come again. No limit if zero. One address has no
+	// more of them under way than are left for others, see [mirror.Shares].
 	Requests int
 	// RequestsPerSecond is how many one address may send, and Burst how many at once, one at least. No limit if zero.
 	RequestsPerSecond float64
@@ -39,7 +40,23 @@ func (f *Front) Configure(settings Settings) {
 	if old := f.settings.Load(); old != nil && (old.RequestsPerSecond != settings.RequestsPerSecond || old.Burst != settings.Burst) {
 		f.rates.forget()
 	}
+	f.shares.SetMost(int64(settings.Requests))
 	f.settings.Store(&settings)
+}
+
+// begin takes a place among the requests under way, or answers a request for which there is none. end gives it back.
+func (f *Front) begin(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
+	network := mirror.NetworkOf(r.RemoteAddr)
+	if f.shares.Take(network, 1) {
+		return func() { f.shares.Give(network, 1) }, true
+	}
+	if _, full := f.shares.Used(); full {
+		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is answering %d requests, and no more at a time: try again in a moment", settings.Requests))
+		return nil, false
+	}
+	registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s has %d requests under way, and the rest of the %d that the mirror answers at a time is for others: try again in a moment",
+		Network(r.RemoteAddr), f.shares.Of(network), settings.Requests))
+	return nil, false
 }
 
 // admitAddress answers a request of which its address sends too many. leave is called when the request has ended.
@@ -63,18 +80,17 @@ func (f *Front) admitAddress(settings *Settings, w *writer, r *http.Request) (le
 	return func() { f.uploads.end(address) }, true
 }
 
-// Network is what the limits of an address, which has a port, are for: the address without it, or the network of an IPv6
-// address, of which one machine may have as many as it likes.
+// Network is what the limits of an address, which has a port, are for, as people write it: the address without it, or the
+// network of an IPv6 address; see [mirror.NetworkOf].
 func Network(address string) string {
-	parsed, err := netip.ParseAddrPort(address)
-	if err != nil {
+	switch network := mirror.NetworkOf(address); {
+	case !network.IsValid():
 		return host(address)
+	case network.IsSingleIP():
+		return network.Addr().String()
+	default:
+		return network.String()
 	}
-	ip := parsed.Addr().Unmap().WithZone("")
-	if prefix, err := ip.Prefix(64); err == nil && ip.Is6() {
-		return prefix.String()
-	}
-	return ip.String()
 }
 
 // rates are what addresses may send.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"airmirror/api/front"
@@ -89,5 +90,36 @@ func TestUploadsArePerAddress(t *testing.T) {
 	release()
 	if w := status(f, http.MethodPut, "192.0.2.1:2"); w.Code != 200 {
 		t.Errorf("afterwards: %d", w.Code)
+	}
+}
+
+// TestOneAddressLeavesRequestsForOthers: a client that sends all it can, and none of whose requests ends, has half of
+// those that are answered at a time, and others go on.
+func TestOneAddressLeavesRequestsForOthers(t *testing.T) {
+	end := make(chan bool)
+	var all sync.WaitGroup
+	begun := make(chan bool, 100)
+	f := front.New(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.RemoteAddr, "192.0.2.66:") {
+			begun <- true
+			<-end
+		}
+	}), front.Options{}, front.Settings{Requests: 100})
+	for range 50 {
+		all.Go(func() { status(f, http.MethodGet, "192.0.2.66:1") })
+		<-begun
+	}
+	for range 3 {
+		refused(t, status(f, http.MethodGet, "192.0.2.66:2"), 429, "TOOMANYREQUESTS")
+	}
+	for _, address := range []string{"192.0.2.1:1", "192.0.2.2:1", "[2001:db8::1]:1"} {
+		if w := status(f, http.MethodGet, address); w.Code != 200 {
+			t.Errorf("%s, which asks for one thing: %d %s", address, w.Code, w.Body)
+		}
+	}
+	close(end)
+	all.Wait()
+	if f.UnderWay() != 0 {
+		t.Errorf("%d under way", f.UnderWay())
 	}
 }

@@ -17,12 +17,13 @@ type OpenUploads struct {
 
 	mu    sync.Mutex
 	begun map[string]string // upload → client
-	open  map[string]int    // client → how many
+	open  mirror.Shares[string]
 }
 
-// NewOpenUploads returns a bound of most uploads, none if that is zero, for all whom client calls by the same name.
+// NewOpenUploads returns a bound of most uploads, none if that is zero, for all whom client calls by the same name. All
+// clients together have twice as many, which is less for each of several that have many; see [mirror.Shares].
 func NewOpenUploads(most func() int, client func(*http.Request) string) *OpenUploads {
-	return &OpenUploads{most: most, client: client, begun: map[string]string{}, open: map[string]int{}}
+	return &OpenUploads{most: most, client: client, begun: map[string]string{}}
 }
 
 // begin makes room for an upload of the client that sends r. The caller calls begun once: with the upload's id, or with
@@ -31,21 +32,19 @@ func (o *OpenUploads) begin(r *http.Request) (begun func(id string), err error) 
 	if o == nil {
 		return func(string) {}, nil
 	}
-	client, most := o.client(r), o.most()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if n := o.open[client]; most > 0 && n >= most {
+	client, most := o.client(r), int64(o.most())
+	o.open.SetMost(2 * most) // one client alone has half of it
+	if !o.open.Take(client, 1) {
 		return nil, mirror.Errorf(mirror.CodeTooManyRequests,
-			"%s has begun %d uploads that have not ended, and may have %d: go on with one, or cancel it; those to which nothing comes are dropped in time", client, n, most)
+			"%s has begun %d uploads that have not ended, and may have no more of the %d of all clients: go on with one, or cancel it; those to which nothing comes are dropped in time", client, o.open.Of(client), 2*most)
 	}
-	o.open[client]++
 	return func(id string) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
 		if id == "" {
-			o.less(client)
+			o.open.Give(client, 1)
 			return
 		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		o.begun[id] = client
 	}, nil
 }
@@ -59,13 +58,6 @@ func (o *OpenUploads) Ended(id string) {
 	defer o.mu.Unlock()
 	if client, known := o.begun[id]; known {
 		delete(o.begun, id)
-		o.less(client)
-	}
-}
-
-// less counts one upload less. The caller has the lock.
-func (o *OpenUploads) less(client string) {
-	if o.open[client]--; o.open[client] <= 0 {
-		delete(o.open, client)
+		o.open.Give(client, 1)
 	}
 }

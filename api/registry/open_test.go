@@ -117,3 +117,22 @@ func TestUploadsAreCountedAtOnce(t *testing.T) {
 		t.Errorf("%d began", begun.Load())
 	}
 }
+
+// TestWhoLeavesUploadsLeavesRoomForOthers.
+func TestWhoLeavesUploadsLeavesRoomForOthers(t *testing.T) {
+	_, ask := bounded(t, 8)
+	begin := func(who string) (n int) {
+		for ask(who, "POST", uploads, "").StatusCode == 202 {
+			n++
+		}
+		return n
+	}
+	for i, want := range []int{8, 4, 2} { // of 16
+		if n := begin(strings.Repeat("flood", i+1)); n != want {
+			t.Errorf("%d. flood: %d uploads, want %d", i+1, n, want)
+		}
+	}
+	if w := ask("honest", "POST", uploads, ""); w.StatusCode != 202 {
+		t.Errorf("another client: %d %s", w.StatusCode, w.body)
+	}
+}
