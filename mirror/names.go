@@ -7,15 +7,21 @@ const DockerHub = "docker.io"
 
 // Names tells which repository a request means, and how this mirror calls a repository in its answers.
 //
-// A repository is asked for in three ways that meet in one place (here with docker.io as the default):
+// A repository is asked for in four ways that meet in one place (here with docker.io as the default):
 //
-//	containerd   library/alpine with ?ns=docker.io   docker.io/library/alpine
-//	path prefix  ghcr.io/org/app                     ghcr.io/org/app
-//	bare         library/alpine                      docker.io/library/alpine
+//	containerd   library/alpine with ?ns=docker.io             docker.io/library/alpine
+//	path prefix  ghcr.io/org/app                               ghcr.io/org/app
+//	both         docker.io/library/alpine with ?ns=docker.io   docker.io/library/alpine
+//	bare         library/alpine                                docker.io/library/alpine
 //
-// The first part of a path is a host if it has a dot in it or is "localhost", which is the rule that Docker's tools
-// use for references. So a name never changes its meaning with the configuration, and content that a bundle brought
-// from a registry that this mirror cannot reach is found under that registry's name.
+// The first part of a path is a host if it has a dot or a colon in it or is "localhost", which is the rule that Docker's
+// tools use for references, and if it is within the grammar of hosts: a_b.c is none. So a name never changes its meaning
+// with the configuration, and content that a bundle brought from a registry that this mirror cannot reach is found under
+// that registry's name.
+//
+// Both is what clients send whose mirror is configured with a path, as one has to with Harbor and Artifactory:
+// override_path of containerd, rewrites of k3s, mirrors of buildkit. The two hosts are compared after their aliases; one
+// that differs from ns is part of the path.
 //
 // Addresses of this mirror itself are no registry's: whoever saved localhost:5000/team/app:1, or asks for it with
 // ?ns=localhost:5000, means what GET /v2/team/app/manifests/1 means here.
@@ -40,8 +46,11 @@ func (n Names) Repo(name, ns string) (Repo, error) {
 	repo := Repo{Host: n.defaultHost(), Path: name}
 	if ns != "" {
 		repo.Host = n.host(ns)
-	} else if first, rest, ok := strings.Cut(name, "/"); ok && namesHost(first) {
-		repo = Repo{Host: n.host(first), Path: rest}
+	}
+	if first, rest, ok := strings.Cut(name, "/"); ok && namesHost(first) {
+		if host := n.host(first); ns == "" || host == repo.Host {
+			repo = Repo{Host: host, Path: rest}
+		}
 	}
 	return repo, repo.Validate()
 }
@@ -91,4 +100,6 @@ func CanonicalHost(host string) string {
 	return host
 }
 
-func namesHost(first string) bool { return strings.ContainsAny(first, ".:") || first == "localhost" }
+func namesHost(first string) bool {
+	return (strings.ContainsAny(first, ".:") || first == "localhost") && ValidHost(first)
+}

@@ -23,9 +23,23 @@ func TestNamesMeetInOnePlace(t *testing.T) {
 		{"quay.io", "org/app", "", "quay.io/org/app", "org/app"},
 		{"quay.io", "docker.io/library/alpine", "", "docker.io/library/alpine", "docker.io/library/alpine"},
 		{"127.0.0.1:5600", "app", "", "127.0.0.1:5600/app", "app"},
+		{"", "docker.io/library/alpine", "docker.io", "docker.io/library/alpine", "library/alpine"},
+		{"", "docker.io/library/alpine", "registry-1.docker.io", "docker.io/library/alpine", "library/alpine"},
+		{"", "Index.Docker.IO/library/alpine", "docker.io", "docker.io/library/alpine", "library/alpine"},
+		{"", "quay.io/org/app", "QUAY.io", "quay.io/org/app", "quay.io/org/app"},
+		{"", "quay.io/org/app", "alias.example", "quay.io/org/app", "quay.io/org/app"},
+		{"", "alias.example/org/app", "quay.io", "quay.io/org/app", "quay.io/org/app"},
+		{"quay.io", "quay.io/org/app", "quay.io", "quay.io/org/app", "org/app"},
+		{"", "localhost:5001/app", "localhost:5001", "localhost:5001/app", "localhost:5001/app"},
+		{"", "quay.io/quay.io/app", "quay.io", "quay.io/quay.io/app", "quay.io/quay.io/app"}, // one host is in front
+		{"", "quay.io/org/app", "ghcr.io", "ghcr.io/quay.io/org/app", "ghcr.io/quay.io/org/app"},
+		{"", "a_b.c/app", "", "docker.io/a_b.c/app", "a_b.c/app"},
+		{"", "1.0_rc/app", "", "docker.io/1.0_rc/app", "1.0_rc/app"},
+		{"quay.io", "a__b.c/d/app", "", "quay.io/a__b.c/d/app", "a__b.c/d/app"},
+		{"", "a_b.c/app", "ghcr.io", "ghcr.io/a_b.c/app", "ghcr.io/a_b.c/app"},
 	} {
 		t.Run(tt.def+" "+tt.name+" "+tt.ns, func(t *testing.T) {
-			names := Names{Default: tt.def}
+			names := Names{Default: tt.def, Aliases: map[string]string{"alias.example": "quay.io"}}
 			repo, err := names.Repo(tt.name, tt.ns)
 			if err != nil {
 				t.Fatal(err)
@@ -58,6 +72,8 @@ func TestThisMirrorsAddressMeansWhatAskingItMeans(t *testing.T) {
 		{"localhost:5001/team/app", "", "localhost:5001/team/app"},
 		{"reg.example:443/team/app", "", "reg.example:443/team/app"},
 		{"reg.example/app", "ghcr.io", "ghcr.io/reg.example/app"},
+		{"docker.io/library/alpine", "reg.example", "docker.io/library/alpine"},
+		{"reg.example/ghcr.io/org/app", "reg.example", "ghcr.io/org/app"},
 		{"localhost/app", "", "localhost/app"},
 	} {
 		repo, err := names.Repo(tt.name, tt.ns)
@@ -76,7 +92,7 @@ func TestNamesOutsideTheGrammar(t *testing.T) {
 	for _, tt := range []struct{ name, ns string }{
 		{"", ""}, {"Upper", ""}, {"a//b", ""}, {"/a", ""}, {"a/", ""}, {"../etc", ""}, {"a/../b", ""}, {"a b", ""},
 		{"a\x00b", ""}, {"-a", ""}, {"a._b", ""}, {"app", "no host"}, {"app", "host/path"}, {"app", "http://host"},
-		{"app", "-host"}, {"app", "host:port"}, {strings.Repeat("a", 256), ""}, {"..io/a", ""},
+		{"app", "-host"}, {"app", "host:port"}, {"a:b/app", ""}, {"-a.b/app", ""}, {"A_b.c/app", ""}, {strings.Repeat("a", 256), ""}, {"..io/a", ""},
 	} {
 		if repo, err := (Names{}).Repo(tt.name, tt.ns); CodeOf(err) != CodeNameInvalid {
 			t.Errorf("Repo(%q, %q) = %v, %v, want %s", tt.name, tt.ns, repo, err, CodeNameInvalid)
