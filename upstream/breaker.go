@@ -28,41 +28,21 @@ const (
 // breaker is a circuit breaker. It keeps requests from an endpoint that is gone, or from a part of one that fails. After some failures in a row they end at once; after a while
 // one at a time is let through, as a probe, and the first that is answered lets in all. The zero value is ready.
 //
-// Waiting is counted by the monotonic clock: times are made by time.Now and compared with one another only.
+// Waiting is counted by the monotonic clock: times are made by [now] and compared with one another only.
 //
 // It is home-made because common ones have a cool-down that does not grow and cannot be told what came of a request
 // that was let past them.
 type breaker struct {
 	mu       sync.Mutex
-	failures int
-	first    time.Time // failure in the row
-	last     time.Time // failure in the row
-	err      error     // of the last
+	failures row
 	coolDown time.Duration
 	until    time.Time // no probe before
 	probing  bool
 	answered bool // anything, ever
 	pushed   bool // the next failure opens it
-	vain     vain
-}
-
-// vain are requests in a row that came to nothing, whether that is a sign that the endpoint is gone or not. They are only
-// for people.
-type vain struct {
-	count int
-	last  time.Time
-	err   error // of the last
-}
-
-// note takes up what came of a request. That the endpoint does not have something is an answer.
-func (v *vain) note(o outcome, err error) {
-	switch {
-	case o == saysNothing:
-	case mirror.CodeOf(err) == mirror.CodeUnavailable:
-		v.count, v.last, v.err = v.count+1, time.Now(), err
-	default:
-		*v = vain{}
-	}
+	// vain are requests in a row that came to nothing, whether that is a sign that the endpoint is gone or not. They are
+	// only for people.
+	vain row
 }
 
 // passage is the right to send one request.
@@ -92,62 +72,71 @@ func (e *notAskedError) Unwrap() error { return e.cause }
 func (b *breaker) enter(ctx context.Context, why string) (passage, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := passage{begun: time.Now()}
-	if b.failures < breakerFailures || mirror.Insists(ctx) {
+	p := passage{begun: now()}
+	if b.failures.count < breakerFailures || mirror.Insists(ctx) {
 		return p, nil
 	}
 	if b.probing || p.begun.Before(b.until) {
-		return p, &notAskedError{why: why, until: b.until, cause: b.err}
+		return p, &notAskedError{why: why, until: b.until, cause: b.failures.err}
 	}
 	b.probing, p.probe = true, true
 	return p, nil
 }
 
-// leave says what came of a request, and with which error. Requests that were under way together fail together: that
-// counts as one failure.
+// leave says what came of a request, and with which error.
 func (b *breaker) leave(p passage, o outcome, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p.probe {
 		b.probing = false
 	}
-	b.vain.note(o, err)
+	b.noteVain(p, o, err)
 	switch {
 	case o == answers:
 		b.answered, b.pushed = true, false
-		b.failures, b.err, b.last, b.until = 0, nil, time.Time{}, time.Time{}
-	case o == fails && (p.probe || !p.begun.Before(b.last)):
+		b.failures, b.until = row{}, time.Time{}
+	case o == fails:
 		b.fail(p, err)
 	}
 }
 
-func (b *breaker) fail(p passage, err error) {
-	now := time.Now()
-	if b.failures == 0 {
-		b.first = now
-	}
-	closed := b.failures < breakerFailures
-	b.failures++
-	if b.pushed {
-		b.failures, b.pushed = max(b.failures, breakerFailures), false
-	}
-	b.last, b.err = now, err
+// noteVain takes up what came of a request, for people. That the endpoint does not have something is an answer.
+func (b *breaker) noteVain(p passage, o outcome, err error) {
 	switch {
-	case closed && b.failures >= breakerFailures:
+	case o == saysNothing:
+	case mirror.CodeOf(err) == mirror.CodeUnavailable:
+		b.vain.add(p.begun, err)
+	default:
+		b.vain = row{}
+	}
+}
+
+func (b *breaker) fail(p passage, err error) {
+	closed := b.failures.count < breakerFailures
+	if p.probe {
+		b.failures.force(err)
+	} else if !b.failures.add(p.begun, err) {
+		return
+	}
+	if b.pushed {
+		b.failures.count, b.pushed = max(b.failures.count, breakerFailures), false
+	}
+	switch {
+	case closed && b.failures.count >= breakerFailures:
 		b.coolDown = firstCoolDown
 	case p.probe:
 		b.coolDown = min(2*b.coolDown, longestCoolDown)
 	default:
 		return
 	}
-	b.until = now.Add(b.coolDown)
+	b.until = b.failures.last.Add(b.coolDown)
 }
 
 // brink reports whether one failure more opens it.
 func (b *breaker) brink() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.failures == breakerFailures-1
+	return b.failures.count == breakerFailures-1
 }
 
 // push has the next failure open it: it is known to be more than that of one request.
@@ -169,9 +158,12 @@ type health struct {
 func (b *breaker) health() health {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h := health{asked: b.answered || b.failures+b.vain.count > 0, gone: b.failures >= breakerFailures, since: b.first, last: b.last, failures: b.failures, err: b.err}
-	if h.failures == 0 && b.vain.count > 0 {
-		h.last, h.failures, h.err = b.vain.last, b.vain.count, b.vain.err
+	shown := b.failures
+	if shown.count == 0 {
+		shown = b.vain
 	}
-	return h
+	return health{
+		asked: b.answered || shown.count > 0, gone: b.failures.count >= breakerFailures,
+		since: b.failures.first, last: shown.last, failures: shown.count, err: shown.err,
+	}
 }

@@ -165,21 +165,25 @@ func TestStatusSaysWhetherItWasAsked(t *testing.T) {
 	}
 }
 
-// TestFailuresTogether: what fails while many ask is no sign that the endpoint is gone, if /v2/ answers.
+// TestFailuresTogether: what fails while many ask has failed once, which is no reason to ask /v2/.
 func TestFailuresTogether(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {
-		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
+		seen := &log{}
+		n.serve("registry.test", seen.wrap(open(func(w http.ResponseWriter, r *http.Request) {
 			pass(r, time.Second)
 			w.WriteHeader(http.StatusInternalServerError)
-		}))
+		})))
 		c := n.client(upstream.Options{})
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() { _ = ask(t, c) })
 		}
 		all.Wait()
-		if s := c.Status()[0]; s.Gone || s.Failures == 0 {
+		if s := c.Status()[0]; s.Gone || s.Failures != 1 {
 			t.Errorf("status is %+v", s)
+		}
+		if asked, pings := seen.count("/v2/org/app/manifests/v1"), seen.count("/v2/"); asked != 20 || pings != 0 {
+			t.Errorf("%d requests, and /v2/ was asked %d times", asked, pings)
 		}
 	})
 }

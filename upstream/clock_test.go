@@ -1,25 +1,137 @@
 package upstream
 
 import (
+	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
+	"unsafe"
+
+	"airmirror/mirror"
 )
 
-// TestWaitingIsMonotonic: what is waited for is a time with a monotonic reading, so that a wall clock that jumps neither
-// prolongs nor ends it.
-func TestWaitingIsMonotonic(t *testing.T) {
-	var b breaker
-	for range breakerFailures {
-		b.leave(passage{begun: time.Now()}, fails, timeoutError(0))
+// jumpy is a clock whose wall can jump.
+type jumpy struct {
+	begun time.Time
+	since time.Duration
+	wall  time.Duration // what the wall jumped by, in whole seconds
+}
+
+func useJumpy(t *testing.T) *jumpy {
+	c := &jumpy{begun: time.Now()}
+	now = c.now
+	t.Cleanup(func() { now = time.Now })
+	return c
+}
+
+// now has the wall clock and the monotonic one apart, as after somebody set the time. Package time cannot make such a
+// time: it is made by what its documentation says of the field wall, which has the seconds from bit 30 on.
+func (c *jumpy) now() time.Time {
+	at := c.begun.Add(c.since)
+	*(*uint64)(unsafe.Pointer(&at)) += uint64(c.wall/time.Second) << 30
+	return at
+}
+
+func TestJumpy(t *testing.T) {
+	c := useJumpy(t)
+	before := now()
+	c.wall = -time.Hour
+	if after := now(); after.Unix()-before.Unix() != -3600 || after.Sub(before) != 0 {
+		t.Fatalf("the wall moved by %d seconds, the clock by %v", after.Unix()-before.Unix(), after.Sub(before))
 	}
-	var seconds, date pace
-	seconds.note(&http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"60"}}})
-	date.note(&http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}}})
-	for name, until := range map[string]time.Time{"circuit breaker": b.until, "seconds": seconds.until, "date": date.until} {
-		if until.Before(time.Now()) || !strings.Contains(until.String(), " m=+") {
-			t.Errorf("%s: %s has no monotonic reading", name, until)
+}
+
+const wallJump = 400 * 24 * time.Hour
+
+// TestWallClockJumps: a wall clock that is set neither prolongs nor ends what is waited for.
+func TestWallClockJumps(t *testing.T) {
+	limit := func(h http.Header) *http.Response { return &http.Response{StatusCode: 429, Header: h} }
+	date := func(at time.Time) []string { return []string{at.UTC().Format(http.TimeFormat)} }
+	// Each begins to wait, and returns whether it still does.
+	for name, begin := range map[string]func(t *testing.T, c *jumpy) func() bool{
+		"circuit breaker": func(t *testing.T, c *jumpy) func() bool {
+			var b breaker
+			for range breakerFailures {
+				b.leave(passage{begun: now()}, fails, timeoutError(0))
+			}
+			for range 3 { // until the cool-down is the longest
+				c.since += longestCoolDown
+				probe, err := b.enter(t.Context(), "")
+				if err != nil || !probe.probe {
+					t.Fatalf("no probe: %v", err)
+				}
+				b.leave(probe, fails, timeoutError(0))
+			}
+			return func() bool {
+				_, err := b.enter(t.Context(), "")
+				return err != nil
+			}
+		},
+		"seconds": func(*testing.T, *jumpy) func() bool {
+			var p pace
+			p.note(limit(http.Header{"Retry-After": {"60"}}))
+			return func() bool { return p.held() != nil }
+		},
+		"a date": func(*testing.T, *jumpy) func() bool {
+			var p pace
+			p.note(limit(http.Header{"Retry-After": date(now().Add(time.Minute + time.Second/2))}))
+			return func() bool { return p.held() != nil }
+		},
+		"a date by a clock that is wrong": func(*testing.T, *jumpy) func() bool {
+			var p pace
+			theirs := time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC)
+			p.note(limit(http.Header{"Date": date(theirs), "Retry-After": date(theirs.Add(time.Minute))}))
+			return func() bool { return p.held() != nil }
+		},
+		"a timestamp by a clock that is wrong": func(*testing.T, *jumpy) func() bool {
+			var p pace
+			theirs := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+			p.note(limit(http.Header{"Date": date(theirs), "Retry-After": {fmt.Sprint(theirs.Unix() + 60)}}))
+			return func() bool { return p.held() != nil }
+		},
+		"the last requests": func(*testing.T, *jumpy) func() bool {
+			var p pace
+			p.noteRemaining(limit(http.Header{"Ratelimit-Remaining": {"0"}, "Ratelimit-Limit": {"100"}}))
+			return func() bool { // it is told for a minute
+				_, err1 := p.slot(now())
+				_, err2 := p.slot(now())
+				return err1 != nil || err2 != nil
+			}
+		},
+	} {
+		for _, jump := range []time.Duration{0, wallJump, -wallJump} {
+			t.Run(fmt.Sprintf("%s, %v", name, jump), func(t *testing.T) {
+				c := useJumpy(t)
+				waits := begin(t, c)
+				begun := c.since
+				c.wall = jump
+				for _, since := range []time.Duration{0, 58 * time.Second} {
+					if c.since = begun + since; !waits() {
+						t.Errorf("it ended after %v", since)
+					}
+				}
+				if c.since = begun + 62*time.Second; waits() {
+					t.Error("it goes on")
+				}
+			})
+		}
+	}
+}
+
+// TestFailuresAcrossAJump: what a wall clock says decides nothing about which failures are one after another.
+func TestFailuresAcrossAJump(t *testing.T) {
+	for _, jump := range []time.Duration{wallJump, -wallJump} {
+		c, b := useJumpy(t), breaker{}
+		silent := mirror.Errorf(mirror.CodeUnavailable, "silence")
+		for i := range breakerFailures {
+			c.since += time.Second
+			c.wall += jump / 4
+			p := passage{begun: now()}
+			c.since += time.Second
+			b.leave(p, fails, silent)
+			if h := b.health(); h.failures != i+1 || h.gone != (i+1 == breakerFailures) {
+				t.Errorf("jump by %v: after %d failures it is %+v", jump, i+1, h)
+			}
 		}
 	}
 }

@@ -50,17 +50,35 @@ func (o *origin) judge(w *watchdog, begun time.Time, resp *http.Response, err er
 // judgeStatus is the verdict on an answer. One error of a server after the other has /v2/ asked.
 func (o *origin) judgeStatus(w *watchdog, begun time.Time, status int) verdict {
 	if !failing(status) {
-		o.failures.Store(0)
+		o.noErrors()
 		if status < http.StatusBadRequest {
 			o.pinger.served()
 		}
 		return verdict{answers, answers}
 	}
-	if o.failures.Add(1) < breakerFailures {
+	if !o.manyErrors(begun) {
 		return verdict{isUnclear, fails}
 	}
-	o.failures.Store(0)
 	return o.inDoubt(w, begun, fails)
+}
+
+// manyErrors notes an error of the server's own, and reports whether it is one too many. Then the next one is the first
+// again.
+func (o *origin) manyErrors(begun time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failures.add(begun, nil)
+	if o.failures.count < breakerFailures {
+		return false
+	}
+	o.failures.count = 0
+	return true
+}
+
+func (o *origin) noErrors() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failures = row{}
 }
 
 // judgeSilence is the verdict on no answer.

@@ -3,7 +3,7 @@ package upstream
 import (
 	"fmt"
 	"net/http"
-	"sync/atomic"
+	"sync"
 )
 
 // origin is one endpoint of an upstream. It may be used concurrently.
@@ -15,7 +15,9 @@ type origin struct {
 	breaker  breaker
 	parts    *parts
 	pinger   pinger
-	failures atomic.Int32 // errors of the server's own, one after the other
+
+	mu       sync.Mutex
+	failures row // errors of the server's own
 }
 
 func newOrigin(host string, c EndpointConfig, dial transports, opts Options) (*origin, error) {

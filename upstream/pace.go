@@ -35,7 +35,7 @@ type pace struct {
 func (p *pace) held() *notAskedError {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Now().Before(p.until) {
+	if now().Before(p.until) {
 		return &notAskedError{why: "it is rate-limited", until: p.until}
 	}
 	return nil
@@ -60,15 +60,15 @@ func (p *pace) wait(ctx context.Context, deadline time.Time) error {
 func (p *pace) slot(deadline time.Time) (time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	at := now
-	if p.until.After(now) {
+	begun := now()
+	at := begun
+	if p.until.After(begun) {
 		if p.until.After(deadline) {
 			return at, &notAskedError{why: "it is rate-limited", until: p.until}
 		}
 		at = p.until.Add(jitter(100 * time.Millisecond))
 	}
-	if p.gap == 0 || now.Sub(p.told) > remainingGoes {
+	if p.gap == 0 || begun.Sub(p.told) > remainingGoes {
 		return at, nil
 	}
 	if p.next.After(at) {
@@ -83,8 +83,8 @@ func (p *pace) slot(deadline time.Time) (time.Time, error) {
 
 // note reads for how long an answer wants nothing to be asked.
 func (p *pace) note(resp *http.Response) {
-	now := time.Now()
-	wait, told := retryAfter(resp.Header, now)
+	arrived := now()
+	wait, told := retryAfter(resp.Header, arrived)
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests && !told:
 		wait = holdUntold
@@ -94,7 +94,7 @@ func (p *pace) note(resp *http.Response) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if until := now.Add(min(wait, longestHold)); until.After(p.until) {
+	if until := arrived.Add(min(wait, longestHold)); until.After(p.until) {
 		p.until = until
 	}
 }
@@ -105,7 +105,7 @@ func (p *pace) noteRemaining(resp *http.Response) bool {
 	if ok {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.gap, p.told = gapFor(remaining, limit), time.Now()
+		p.gap, p.told = gapFor(remaining, limit), now()
 	}
 	return ok
 }
@@ -136,9 +136,9 @@ func gapFor(remaining, limit int) time.Duration {
 
 // retryAfter reads for how long not to ask: seconds, a date or, as Docker Hub has it, seconds of Unix time. A point in
 // time is one by the clock of whoever says it, if that tells what it is.
-func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+func retryAfter(h http.Header, arrived time.Time) (time.Duration, bool) {
 	if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = theirs
+		arrived = theirs
 	}
 	s := h.Get("Retry-After")
 	if s == "" {
@@ -147,14 +147,14 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		switch {
 		case n > 1e9:
-			return max(0, time.Unix(n, 0).Sub(now)), true
+			return max(0, time.Unix(n, 0).Sub(arrived)), true
 		case n >= 0:
 			return time.Duration(n) * time.Second, true
 		}
 		return 0, false
 	}
 	if at, err := http.ParseTime(s); err == nil {
-		return max(0, at.Sub(now)), true
+		return max(0, at.Sub(arrived)), true
 	}
 	return 0, false
 }

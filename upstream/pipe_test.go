@@ -19,7 +19,9 @@ import (
 // inBubble runs f with a network in memory, where time passes when everybody waits.
 func inBubble(t *testing.T, f func(t *testing.T, n *pipes)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, &pipes{t: t, hosts: map[string]chan net.Conn{}, dead: map[string]error{}}) })
+	synctest.Test(t, func(t *testing.T) {
+		f(t, &pipes{t: t, hosts: map[string]chan net.Conn{}, dead: map[string]error{}, dials: map[string]int{}})
+	})
 }
 
 // pipes is a network in memory: hosts by name, on port 80. A dial to any other fails the test.
@@ -28,7 +30,7 @@ type pipes struct {
 	mu    sync.Mutex
 	hosts map[string]chan net.Conn
 	dead  map[string]error // what a dial to a host ends with
-	dials int
+	dials map[string]int
 }
 
 // serve answers http at host.
@@ -51,13 +53,24 @@ func (n *pipes) fail(host string, err error) {
 func (n *pipes) dialled() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.dials
+	all := 0
+	for _, dials := range n.dials {
+		all += dials
+	}
+	return all
+}
+
+// dialledHost is how often one host was.
+func (n *pipes) dialledHost(host string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dials[host]
 }
 
 func (n *pipes) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(addr)
 	n.mu.Lock()
-	n.dials++
+	n.dials[host]++
 	conns, dead := n.hosts[host], n.dead[host]
 	n.mu.Unlock()
 	switch {
