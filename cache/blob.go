@@ -98,6 +98,9 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		if !held {
 			stat.Size = use.Size
 		}
+		if err == nil && held && !stat.Linked {
+			stat.Sent, err = sentBy(tx, repo.Host, d)
+		}
 		return err
 	})
 	return stat, err
@@ -172,12 +175,26 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 // Confirm implements [mirror.BlobStore].
 func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
 	err := s.index.Update(ctx, func(tx WriteTx) error {
-		if !has(tx, tableBlobs, d.String()) && !hasAny(tx, tableUses, prefix(d.String(), repo.String())) {
+		sent, err := sentBy(tx, repo.Host, d)
+		if err != nil {
+			return err
+		}
+		if !sent || !has(tx, tableBlobs, d.String()) {
 			return errBlobUnknown(repo, d)
 		}
 		return s.linkAgain(tx, repo, d, now())
 	})
 	return explain(err, "confirm blob %s in %s", d, repo)
+}
+
+// sentBy reports whether the upstream of a host has sent d for one of its repositories.
+func sentBy(tx ReadTx, host string, d digest.Digest) (bool, error) {
+	for k, value := range tx.Scan(tableLinks, prefix(d.String())+host+"/", "") {
+		if record, err := scanLink(k, value); err != nil || record.Sent {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // linked reports whether repo may read d, once it is held; for the zero repository, whether any may.
@@ -228,6 +245,23 @@ func link(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 		return nil
 	}
 	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
+}
+
+// linkSent is linkAgain for what the upstream of repo has sent.
+func (s *Store) linkSent(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+	record, found, err := get[linkRecord](tx, tableLinks, linkKey(repo, d))
+	switch {
+	case err != nil:
+		return err
+	case found && record.Sent:
+		return s.linkAgain(tx, repo, d, at)
+	case !found || record.Announced:
+		record = linkRecord{Added: at}
+	default:
+		s.recency.touch(content{repo, d})
+	}
+	record.Sent = true
+	return put(tx, tableLinks, linkKey(repo, d), record)
 }
 
 // announce notes that a manifest of repo points at d, which repo may not read for that.

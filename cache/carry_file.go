@@ -43,7 +43,7 @@ func (s *Store) linkFile(ctx context.Context, d digest.Digest, path string) (lin
 	if err != nil {
 		return false, err
 	}
-	return linked, s.enter(ctx, mirror.Repo{}, d, size)
+	return linked, s.enter(ctx, mirror.Repo{}, d, size, s.linkAgain)
 }
 
 func (s *Store) copyFile(ctx context.Context, d digest.Digest, path string) error {
@@ -60,7 +60,7 @@ func (s *Store) copyFile(ctx context.Context, d digest.Digest, path string) erro
 	if _, err := w.ReadFrom(interruptible{ctx, file}); err != nil {
 		return err
 	}
-	return s.take(ctx, mirror.Repo{}, w, d)
+	return s.take(ctx, mirror.Repo{}, w, d, s.linkAgain)
 }
 
 // statFile looks at a file before it is touched: to open a device can change it, and a named pipe waits for somebody.

@@ -264,9 +264,9 @@ func TestRebuildOpensNothing(t *testing.T) {
 	s.rebuild(cache.RebuildSources{Backup: backup})
 	s.must(receive(t.Context(), s.Store, "never"))
 	for blob, want := range map[string]mirror.BlobStat{
-		"secret": {Held: true, Awaited: true, Needed: true, Size: 6},
+		"secret": {Held: true, Awaited: true, Needed: true, Size: 6, Sent: true},
 		"later":  {Held: true, Awaited: true, Needed: true, Size: 5, Linked: true},
-		"never":  {Held: true, Awaited: true, Needed: true, Size: 5},
+		"never":  {Held: true, Awaited: true, Needed: true, Size: 5, Sent: true},
 	} {
 		if got, err := s.StatBlob(t.Context(), evil, digest.FromString(blob)); err != nil || got != want {
 			t.Errorf("blob %q is %+v, %v; want %+v", blob, got, err, want)

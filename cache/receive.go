@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -77,26 +78,29 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 			return explain(errors.Join(err, i.Abort()), "commit a blob")
 		}
 	}
-	if err := i.store.take(ctx, repo, i.Writer, d); err != nil {
+	if err := i.store.take(ctx, repo, i.Writer, d, i.store.linkSent); err != nil {
 		return err
 	}
 	i.digest = d
 	return nil
 }
 
+// linker lets a repository read a blob that has just come.
+type linker func(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
+
 // take makes what w wrote durable as d, and then readable in repo, if that is not zero.
-func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest) error {
+func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest, link linker) error {
 	defer s.guards.hold(d)()
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
 		return explain(err, "commit blob %s", d)
 	}
-	return s.enter(ctx, repo, d, size)
+	return s.enter(ctx, repo, d, size, link)
 }
 
 // enter names a file that is durable in the index. It costs one transaction, which a client that hangs up now must not
 // save us: the bytes are in.
-func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64) error {
+func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linker) error {
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
 		at := now()
 		switch held := has(tx, tableBlobs, d.String()); {
@@ -108,7 +112,7 @@ func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, si
 		case repo == (mirror.Repo{}): // no link says that it is fresh
 			return put(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 		}
-		return s.linkAgain(tx, repo, d, at)
+		return link(tx, repo, d, at)
 	})
 	return explain(err, "enter blob %s for %q in the index", d, repo)
 }

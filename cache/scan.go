@@ -121,8 +121,11 @@ func scanLink(k string, value []byte) (r linkRecord, err error) {
 	if f.name(',', "used") {
 		r.Used = f.time()
 	}
-	if f.rest == `,"announced":true}` {
+	switch f.rest {
+	case `,"announced":true}`:
 		r.Announced, f.rest = true, "}"
+	case `,"sent":true}`:
+		r.Sent, f.rest = true, "}"
 	}
 	if f.end() {
 		return r, nil

@@ -22,6 +22,8 @@ func TestScan(t *testing.T) {
 		blobRecord{Size: 1<<63 - 1, Added: at},
 		linkRecord{Added: at},
 		linkRecord{Added: at, Used: at.Add(time.Nanosecond)},
+		linkRecord{Added: at, Announced: true},
+		linkRecord{Added: at, Used: at.Add(time.Nanosecond), Sent: true},
 		recencyRecord{Used: at},
 		tagRecord{Digest: one, Origin: mirror.Pushed, Updated: at},
 		tagRecord{Digest: one, Origin: mirror.Mirrored, Updated: at, Checked: at.Add(time.Hour)},

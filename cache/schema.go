@@ -106,6 +106,9 @@ type linkRecord struct {
 	// Announced says that nothing but a manifest from an upstream says so: who writes one can name any blob, also one that
 	// only another repository may read.
 	Announced bool `json:"announced,omitempty"`
+	// Sent says that the upstream of the repository has sent the blob, which was verified: what it then says of its other
+	// repositories is more than a name.
+	Sent bool `json:"sent,omitempty"`
 }
 
 type manifestRecord struct {

@@ -75,7 +75,7 @@ func (u *upload) Append(r io.Reader) (int64, error) {
 
 func (u *upload) Commit(ctx context.Context, d digest.Digest) error {
 	defer u.end()
-	return u.store.take(ctx, u.repo, u.writer, d)
+	return u.store.take(ctx, u.repo, u.writer, d, u.store.linkAgain)
 }
 
 func (u *upload) Cancel() error {

@@ -68,19 +68,21 @@ func TestAManifestIsNoRightToItsBlobs(t *testing.T) {
 	}
 }
 
-// TestABlobThatTheUpstreamHasAsWell is served once that has said so, and not transferred again.
+// TestABlobThatTheUpstreamHasAsWell is served once that has said so, and not transferred again if it was this upstream that
+// sent it.
 func TestABlobThatTheUpstreamHasAsWell(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, mirror.Options{})
+		p.origin.image(private, []string{"layer"}, "v1")
 		image := p.origin.image(app, []string{"layer"}, "v1")
-		p.push(private, "layer")
-		p.push(private, "{}")
+		p.must(p.FetchBlob(t.Context(), private, digest.FromString("layer"), nil))
+		p.must(p.FetchBlob(t.Context(), private, digest.FromString("{}"), nil))
 		p.get(byTag("v1"), image.Digest)
 		p.pull("layer")
 		p.pull("layer")
 		p.pull("{}")
 		p.origin.once()
-		if n := p.origin.count("blob"); n != 0 {
+		if n := p.origin.count("blob"); n != 2 {
 			t.Errorf("%d transfers", n)
 		}
 		p.must(p.SetMode(t.Context(), mirror.Offline))
@@ -89,18 +91,55 @@ func TestABlobThatTheUpstreamHasAsWell(t *testing.T) {
 	})
 }
 
+// TestAWordIsNoProof: an upstream that says of any digest that it has it, and sends nothing, gives no right to read what was
+// pushed, or what another host sent.
+func TestAWordIsNoProof(t *testing.T) {
+	secret := digest.FromString("secret")
+	elsewhere := mirror.Repo{Host: "other.test", Path: "private"}
+	for name, bring := range map[string]func(p *place){
+		"pushed":       func(p *place) { p.push(private, "secret") },
+		"another host": func(p *place) { p.must(p.FetchBlob(p.t.Context(), elsewhere, secret, nil)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T) {
+				p := start(t, mirror.Options{})
+				p.origin.image(elsewhere, []string{"secret"}, "v1")
+				image := p.origin.image(app, []string{"secret"}, "v1")
+				bring(p)
+				p.origin.set(func(_ context.Context, call string) error {
+					if strings.HasPrefix(call, "blob ") && strings.HasSuffix(call, app.String()+" "+secret.String()) {
+						return mirror.Errorf(mirror.CodeBlobUnknown, "the registry does not send %s", secret)
+					}
+					return nil
+				})
+				p.get(byTag("v1"), image.Digest)
+				if got, err := p.read(app, secret); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+					t.Errorf("reads %q, %v", got, err)
+				}
+				p.origin.set(nil)
+				p.must(p.FetchBlob(t.Context(), app, secret, nil))
+				if got, err := p.read(app, secret); got != "secret" || err != nil {
+					t.Errorf("after it was sent: reads %q, %v", got, err)
+				}
+			})
+		})
+	}
+}
+
 // TestAFetchOfWhatIsHeldElsewhere brings nothing new, and has the image complete.
 func TestAFetchOfWhatIsHeldElsewhere(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, mirror.Options{})
+		p.origin.image(private, []string{"layer"}, "v1")
 		p.origin.image(app, []string{"layer", "other"}, "v1")
-		p.push(private, "layer")
-		p.push(private, "{}")
+		for _, content := range []string{"layer", "{}"} {
+			p.must(p.FetchBlob(t.Context(), private, digest.FromString(content), nil))
+		}
 		got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
 		if got.Bytes != 12 || got.New != 5 || err != nil {
 			t.Errorf("fetched %+v, %v", got, err)
 		}
-		if n := p.origin.count("blob"); n != 1 {
+		if n := p.origin.count("blob"); n != 3 {
 			t.Errorf("%d transfers", n)
 		}
 		p.must(p.SetMode(t.Context(), mirror.Offline))
@@ -143,6 +182,32 @@ func TestRepositoriesShareATransfer(t *testing.T) {
 		for repo, want := range map[mirror.Repo]string{private: "a layer", other: "a layer", app: ""} {
 			if got, _ := p.read(repo, layer); got != want {
 				t.Errorf("%s reads %q, want %q", repo, got, want)
+			}
+		}
+	})
+}
+
+// TestATransferThatFailsGivesNoRight to the repositories that read from it, should the blob be pushed later.
+func TestATransferThatFailsGivesNoRight(t *testing.T) {
+	layer := digest.FromString("a layer")
+	other := mirror.Repo{Host: "origin.test", Path: "other"}
+	inTime(t, func(t *testing.T) {
+		p := start(t, mirror.Options{})
+		for _, repo := range []mirror.Repo{app, other} {
+			p.get(ofTag(repo, "v1"), p.origin.image(repo, []string{"a layer"}, "v1").Digest)
+		}
+		trickle(p)
+		for _, repo := range []mirror.Repo{app, other} {
+			blob, err := p.Blob(t.Context(), repo, layer)
+			p.must(err)
+			defer blob.Close()
+		}
+		p.must(p.SetMode(t.Context(), mirror.Offline)) // ends it
+		synctest.Wait()
+		p.push(private, "a layer")
+		for _, repo := range []mirror.Repo{app, other} {
+			if got, err := p.read(repo, layer); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+				t.Errorf("%s reads %q, %v", repo, got, err)
 			}
 		}
 	})

@@ -139,7 +139,7 @@ func (m *Mirror) statFile(ctx context.Context, repo Repo, d digest.Digest) (Blob
 func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d digest.Digest) error {
 	// The flight before this one may have landed between the miss and now, be it for another repository.
 	if m.opens(repo, d) {
-		f.held()
+		m.land(f)
 		return nil
 	}
 	stat, err := m.store.StatBlob(Look(m.ctx), repo, d)
@@ -149,12 +149,12 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 	if err := m.room(max(0, stat.Size)); err != nil {
 		return &storeFault{err}
 	}
-	if stat.Held && !stat.Linked { // only the right to read it is missing, and the upstream gives that
+	if stat.Sent { // only the right to read it is missing, and the upstream gives that
 		if err := m.confirm(net, repo, d); err != nil && !isStoreFault(err) {
 			return err
 		}
 		if m.opens(repo, d) {
-			f.held()
+			m.land(f)
 			return nil
 		}
 	}
@@ -188,7 +188,7 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 	if err := in.Commit(m.ctx, repo); err != nil {
 		return &storeFault{err}
 	}
-	f.held()
+	m.land(f)
 	return nil
 }
 
@@ -201,11 +201,16 @@ func (m *Mirror) askBlob(ctx context.Context, repo Repo, d digest.Digest) (int64
 	return m.upstream.StatBlob(asking, repo, d)
 }
 
-// confirm makes d readable in repo if the upstream of that has it as well.
+// confirm makes d readable in repo if the upstream of that, which has sent it before, says that it is there as well.
 func (m *Mirror) confirm(ctx context.Context, repo Repo, d digest.Digest) error {
 	if _, err := m.askBlob(ctx, repo, d); err != nil {
 		return err
 	}
+	return m.confirmed(repo, d)
+}
+
+// confirmed makes d readable in repo, whose upstream has said that it is there.
+func (m *Mirror) confirmed(repo Repo, d digest.Digest) error {
 	if err := m.store.Confirm(m.ctx, repo, d); err != nil {
 		return &storeFault{err}
 	}

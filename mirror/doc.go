@@ -31,8 +31,10 @@
 // believed for a moment ([Options.Unknown]). A repository that was created by a push is local, and a tag that was pushed
 // is the client's: neither is ever asked upstream for, or moved by it. A list has what is held and what the upstream adds.
 //
-// A blob is held once and read in the repositories that brought it. One that a mirrored manifest names and that came for
-// another repository is read after the upstream has said that it is in this one as well: a manifest alone is no right.
+// A blob is held once and read in the repositories that brought it. One that a mirrored manifest names and that the same
+// upstream has sent for another repository is read after it has said that the blob is in this one as well: a manifest
+// alone is no right. Of what was pushed, or what another upstream sent, that word is no proof either, since it takes no
+// more than the digest: such a blob is transferred and verified once more.
 //
 // # Modes
 //

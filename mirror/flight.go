@@ -28,6 +28,8 @@ type flight struct {
 	in      Incoming
 	size    int64 // -1 while nobody knows
 	arrived int64
+	also    []Repo // the repositories that it lands for beside its own
+	closed  bool   // no more of them
 }
 
 // update changes the flight under its lock and wakes whoever waits for a change.
@@ -41,6 +43,24 @@ func (f *flight) update(change func()) {
 
 func (f *flight) held()          { f.update(func() { f.state = flightHeld }) }
 func (f *flight) fail(err error) { f.update(func() { f.err = err }) }
+
+// lands has a flight land for repo as well. It reports whether it is not too late for that.
+func (f *flight) lands(repo Repo) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.also = append(f.also, repo)
+	}
+	return !f.closed
+}
+
+// close returns the repositories that a flight lands for beside its own; there are no more from then on.
+func (f *flight) close() []Repo {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	return f.also
+}
 
 func (f *flight) depart(in Incoming, size int64) {
 	f.update(func() { f.state, f.in, f.size = flightUnderWay, in, size })

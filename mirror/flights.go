@@ -9,9 +9,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// flightKey tells flights apart. repo is zero for a blob that manifests announced: such flights are shared.
+// flightKey tells flights apart. repo is zero for a blob that manifests announced: such flights are shared by the
+// repositories of a host, since what one upstream sends is no proof that another has it.
 type flightKey struct {
 	digest digest.Digest
+	host   string
 	repo   Repo
 }
 
@@ -110,15 +112,15 @@ func (f *flight) whole() bool {
 	return f.state >= flightVerified
 }
 
-// fly returns the flight that brings d to repo, and whether it was under way already. Repositories whose manifests announce
-// the same blob share a flight, once the upstream of each has said that it is there; one that merely asks for it has its
-// own. After a nil error, the rider is to be told of to leave.
+// fly returns the flight that brings d to repo, and whether it was under way already. Repositories of one host whose
+// manifests announce the same blob share a flight, once the upstream has said of each that it is there; one that merely
+// asks for it has its own. After a nil error, the rider is to be told of to leave.
 func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider) (f *flight, joined bool, err error) {
 	stat, err := m.store.StatBlob(ctx, repo, d)
 	if err != nil {
 		return nil, false, err
 	}
-	key := flightKey{digest: d}
+	key := flightKey{digest: d, host: repo.Host}
 	if !stat.Awaited && !stat.Linked {
 		key.repo = repo
 	}
@@ -129,7 +131,7 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 	f, net, fresh := m.flights.join(net, key, repo, who)
 	if !fresh {
 		if f.repo != repo && !stat.Linked {
-			err = m.confirm(ctx, repo, d)
+			err = m.board(ctx, f, repo)
 		}
 		if err != nil {
 			m.flights.leave(f, who)
@@ -144,6 +146,30 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 	}
 	go m.carryBlob(net, f, repo, d)
 	return f, false, nil
+}
+
+// board has a flight land for repo as well, whose upstream is that of the flight, if it says that it has the blob there.
+func (m *Mirror) board(ctx context.Context, f *flight, repo Repo) error {
+	if _, err := m.askBlob(ctx, repo, f.key.digest); err != nil {
+		return err
+	}
+	if f.lands(repo) {
+		return nil
+	}
+	if err := f.landed(ctx); err != nil {
+		return err
+	}
+	return m.confirmed(repo, f.key.digest)
+}
+
+// land is for a flight whose blob the store has, for the repository that it is for.
+func (m *Mirror) land(f *flight) {
+	for _, repo := range f.close() {
+		if err := m.confirmed(repo, f.key.digest); err != nil {
+			m.log.Error("a blob that has come cannot be made readable", zap.Stringer("repo", repo), zap.Stringer("blob", f.key.digest), zap.Error(err))
+		}
+	}
+	f.held()
 }
 
 // carryBlob carries a flight from its beginning to its end.

@@ -38,8 +38,9 @@ type Store interface {
 }
 
 // BlobStore holds blobs. A blob is kept once and is readable in every repository that it is linked to: by a push or a
-// mount, by a transfer from an upstream or its word, or because a manifest that was imported points at it. That one from
-// an upstream does is not enough: who writes it need not have the blob, and may want to read that of somebody else.
+// mount, by a transfer from an upstream or the word of one that has sent it before, or because a manifest that was
+// imported points at it. That one from an upstream does is not enough: who writes it need not have the blob, and may want
+// to read that of somebody else.
 type BlobStore interface {
 	// Blob opens blob d as repo sees it. [CodeBlobUnknown] unless it is held and linked to repo.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
@@ -53,8 +54,9 @@ type BlobStore interface {
 	Awaiting(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
 	// Mount links d, held in from, to repo; with a zero from, held anywhere. [CodeBlobUnknown] where it is not.
 	Mount(ctx context.Context, repo, from Repo, d digest.Digest) (size int64, err error)
-	// Confirm makes d readable in repo, whose upstream says that it is there: at once if it is held, when it arrives if a
-	// manifest of repo points at it. [CodeBlobUnknown] where neither is so.
+	// Confirm makes d, which is held, readable in repo, whose upstream says that it is there. [CodeBlobUnknown] unless
+	// that upstream has sent it for another of its repositories: of a push, or of what another host sent, it may know no
+	// more than the digest.
 	Confirm(ctx context.Context, repo Repo, d digest.Digest) error
 	// Unlink makes d unreadable in repo. [CodeBlobUnknown] where it is not linked; [CodeUnsupported] as long as a
 	// manifest of repo points at it. The bytes stay until they are collected.
@@ -68,6 +70,8 @@ type BlobStat struct {
 	Size    int64 // in bytes; meaningful if Held or Awaited, and -1 if only a manifest that does not say it names the blob
 	Awaited bool  // a manifest here names it
 	Needed  bool  // a manifest here needs it, and says what size it has
+	// Sent says of what is held and not linked that the upstream of this repository has sent it for another one.
+	Sent bool
 }
 
 // Blob is an open blob; close it. If the content is a file, ReadSeekCloser is the *os.File itself, so that net/http can
@@ -92,8 +96,8 @@ type Incoming interface {
 	Verify() error
 	// Digest is what was announced or, if nothing was, what Commit found the blob to be; "" before.
 	Digest() digest.Digest
-	// Commit makes the verified blob durable and links it to repo; with a zero repo to none, so that nobody can read it
-	// yet. After an error nothing of it is kept.
+	// Commit makes the verified blob durable and links it to repo, whose upstream sent it; with a zero repo to none, so
+	// that nobody can read it yet. After an error nothing of it is kept.
 	Commit(ctx context.Context, repo Repo) error
 	// Abort drops what was written. After Commit it does nothing.
 	Abort() error

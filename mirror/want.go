@@ -222,11 +222,12 @@ func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
 	}
 }
 
-// confirmWanted asks for the other repositories that want a blob which came whether their upstreams have it as well.
+// confirmWanted asks for the other repositories that want a blob which came whether the upstream that sent it has it there
+// as well.
 func (m *Mirror) confirmWanted(repo Repo, d digest.Digest) {
 	for _, other := range m.wants.of(d) {
 		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
-		if other == repo || err != nil || stat.Linked || !stat.Awaited || m.mayFetch(m.ctx, other) != nil {
+		if other == repo || err != nil || !stat.Sent || !stat.Awaited || m.mayFetch(m.ctx, other) != nil {
 			continue
 		}
 		if err := m.confirm(m.ctx, other, d); err != nil {

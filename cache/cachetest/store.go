@@ -67,6 +67,8 @@ var (
 	repoB = mirror.Repo{Host: "docker.io", Path: "library/b"}
 	// repoA2 has a name that begins with another one.
 	repoA2 = mirror.Repo{Host: "docker.io", Path: "library/a2"}
+	// foreign is of another upstream, whose host has a name that begins with that of the others.
+	foreign = mirror.Repo{Host: "docker.io.example", Path: "library/a"}
 )
 
 // storeTest is a store under test, with what tests say often.

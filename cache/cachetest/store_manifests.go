@@ -120,18 +120,36 @@ var storeManifestTests = []storeCase{
 		s.holds(repoA, m)
 	}},
 	{"Confirm", func(s *storeTest) {
-		s.push(repoB, "shared")
+		shared := digest.FromString("shared")
+		s.push(repoA2, "shared")
+		s.receive(foreign, "shared")
 		s.ok(s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)))
+		unproved := mirror.BlobStat{Held: true, Awaited: true, Needed: true, Size: 6}
+		s.stat(repoA, shared, unproved)
+		s.code(s.Confirm(s.ctx, repoA, shared), mirror.CodeBlobUnknown) // pushed, or sent by another upstream
+		s.readable(repoA, "shared", false)
+		s.receive(repoA2, "shared")
+		proved := unproved
+		proved.Sent = true
+		s.stat(repoA, shared, proved)
 		for range 2 {
-			s.ok(s.Confirm(s.ctx, repoA, digest.FromString("shared")))
+			s.ok(s.Confirm(s.ctx, repoA, shared))
 			s.readable(repoA, "shared", true)
 		}
-		s.ok(s.Confirm(s.ctx, repoA, digest.FromString("layer"))) // on its way
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Linked: true, Awaited: true, Needed: true, Size: 5})
+		s.stat(repoA, shared, mirror.BlobStat{Held: true, Linked: true, Awaited: true, Needed: true, Size: 6})
+		s.code(s.Confirm(s.ctx, repoA, digest.FromString("layer")), mirror.CodeBlobUnknown) // it is not there
+		s.receive(repoA2, "layer")
 		s.readable(repoA, "layer", false)
-		s.push(repoB, "layer")
-		s.readable(repoA, "layer", true)
 		s.code(s.Confirm(s.ctx, repoB, digest.FromString("{}")), mirror.CodeBlobUnknown)
+	}},
+	{"SentIsKeptWhenItIsPushedAgain", func(s *storeTest) {
+		layer := digest.FromString("layer")
+		s.push(repoA2, "layer")
+		s.receive(repoA2, "layer")
+		s.push(repoA2, "layer")
+		s.readable(repoA2, "layer", true)
+		s.ok(s.Confirm(s.ctx, repoA, layer))
+		s.readable(repoA, "layer", true)
 	}},
 	{"AnnouncedBlobs", func(s *storeTest) {
 		m := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)

@@ -132,7 +132,7 @@ func TestWhatIsOnlyAnnouncedStays(t *testing.T) {
 	s.put(app, mirror.Mirrored, doc.MediaType, doc, "v1")
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}})
 	wantCode(t, err, mirror.CodeManifestUnknown, "lacks 7 B of blobs", digest.FromString("private").String(), "mirror sync")
-	s.must(s.store.Confirm(t.Context(), app, digest.FromString("private")))
+	s.blob(app, "private")
 	s.export(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}})
 }
 
