@@ -30,6 +30,9 @@ type authConfig struct {
 	URL string `yaml:"url"`
 }
 
+// wantsLogin reports whether it is certain that who pulls has to log in: where there are rules, they say more.
+func (c authConfig) wantsLogin() bool { return !c.AnonymousPull && len(c.Rules) == 0 }
+
 type authRule struct {
 	Users        []string `yaml:"users,omitempty"`
 	Groups       []string `yaml:"groups,omitempty"`

@@ -12,19 +12,21 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/cmd/mirror/clients"
-	"airmirror/mirror"
 )
 
 func newClientCommand() *cobra.Command {
 	q := &question{}
 	var m clients.Mirror
-	var tls, check bool
+	var tls, check, fromStdin bool
 	cmd := q.command(&cobra.Command{
 		Use:   "client " + strings.Join(clients.Kinds, "|"),
 		Short: "Print what a client needs to be told to use this mirror",
 		Long: `Print the files that a client needs to pull through this mirror, and where they go: for its
-upstreams as they are configured, with TLS if it serves by that. With --check, ask the mirror
-as such a client would, from this machine.`,
+upstreams as they are configured, with TLS if it serves by that. With --check, ask the mirror as
+such a client would, from this machine. All that is not in a file is a comment.
+
+Where nothing is given without a login, --user has the clients log in: it is asked for the password,
+which goes into the files of clients that have a place for it.`,
 		Example: `  mirror client docker --host reg.example:5000
   mirror client containerd --host reg.example:5000 --ca certs/ca.crt
   mirror client podman --host reg.example:5000 --check`,
@@ -34,6 +36,15 @@ as such a client would, from this machine.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if (m.Cert == "") != (m.Key == "") {
 			return &exitError{exitUsage, errors.New("a client's certificate needs its key: name both with --cert and --key")}
+		}
+		if fromStdin && m.User == "" {
+			return &exitError{exitUsage, errors.New("a password needs its user: name it with --user")}
+		}
+		if m.User != "" {
+			var err error
+			if m.Password, err = readOnePassword(cmd, m.User, fromStdin); err != nil {
+				return err
+			}
 		}
 		client, status, end := q.ifAny(cmd.Context())
 		defer end()
@@ -55,6 +66,9 @@ as such a client would, from this machine.`,
 		if q.TLS.RequireClientCert && m.Cert == "" {
 			setup.Notes = append(setup.Notes, "This mirror serves only clients that show a certificate: 'mirror cert --client NAME' makes one, and --cert and --key here say where it goes.")
 		}
+		if m.User == "" && q.Auth.wantsLogin() {
+			setup.Notes = append(setup.Notes, "This mirror gives nothing without a login: with --user here, the clients are given one.")
+		}
 		return printSetup(cmd.OutOrStdout(), setup)
 	}
 	f := cmd.Flags()
@@ -63,6 +77,9 @@ as such a client would, from this machine.`,
 	f.StringVar(&m.CA, "ca", "", "the authority that signed its certificate is in this PEM `file`, to be copied to clients")
 	f.StringVar(&m.Cert, "cert", "", "clients show the certificate in this PEM `file`, to be copied to them; 'mirror cert --client' makes one")
 	f.StringVar(&m.Key, "key", "", "its key, in a PEM `file`")
+	f.StringVar(&m.User, "user", "", "clients log in as this `name` to pull")
+	f.BoolVar(&fromStdin, "password-stdin", false, "read its password from standard input")
+	f.BoolVar(&m.NoFallback, "no-fallback", false, "clients do not ask the upstream for what the mirror does not have: where there is no way to it, that takes a minute and more")
 	f.BoolVar(&check, "check", false, "ask the mirror as the client would, from this machine")
 	return cmd
 }
@@ -105,50 +122,67 @@ func ownHost(status admin.Status, listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// printSetup prints a setup so that all that is not in a file is a comment: the output for a client that has one file can be
+// written to that as it is.
 func printSetup(out io.Writer, s clients.Setup) error {
 	for _, file := range s.Files {
-		if file.Copy != "" {
+		switch {
+		case file.Copy != "":
 			fmt.Fprintf(out, "# %s: a copy of %s\n\n", file.Path, file.Copy)
-			continue
+		case file.Secret:
+			fmt.Fprintf(out, "# %s: holds a password, chmod 600\n%s\n", file.Path, file.Text)
+		default:
+			fmt.Fprintf(out, "# %s\n%s\n", file.Path, file.Text)
 		}
-		fmt.Fprintf(out, "# %s\n%s\n", file.Path, file.Text)
 	}
 	if s.Then != "" {
-		fmt.Fprintf(out, "# then\n%s\n", s.Then)
+		fmt.Fprintf(out, "# then: %s\n", s.Then)
 	}
 	for _, note := range s.Notes {
-		fmt.Fprintf(out, "\n%s\n", note)
+		fmt.Fprint(out, "#\n", commented(note))
 	}
 	return nil
 }
 
+// commented breaks a text into lines of comments.
+func commented(text string) string {
+	const width = 118
+	var lines strings.Builder
+	line := "#"
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > width && line != "#" {
+			lines.WriteString(line + "\n")
+			line = "#"
+		}
+		line += " " + word
+	}
+	return lines.String() + line + "\n"
+}
+
 func checkClient(cmd *cobra.Command, client *admin.Client, kind string, m clients.Mirror) error {
-	var ref mirror.Ref
+	var held clients.Held
 	if client != nil {
 		var err error
-		if ref, err = anyHeld(cmd.Context(), client); err != nil {
+		if held, err = anyHeld(cmd.Context(), client); err != nil {
 			return err
 		}
 	}
 	out := cmd.OutOrStdout()
-	if err := clients.Check(cmd.Context(), kind, m, ref, func(line string) { fmt.Fprintln(out, line) }); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(out, "%s can pull through %s\n", kind, m.URL())
-	return err
+	return clients.Check(cmd.Context(), kind, m, held, func(line string) { fmt.Fprintln(out, line) })
 }
 
-// anyHeld returns an image that is held whole, the zero reference if there is none.
-func anyHeld(ctx context.Context, client *admin.Client) (mirror.Ref, error) {
+// anyHeld returns an image that is held whole, the zero value if there is none.
+func anyHeld(ctx context.Context, client *admin.Client) (held clients.Held, err error) {
 	for image, err := range client.Images(ctx, admin.Query{}) {
 		if err != nil {
-			return mirror.Ref{}, err
+			return held, err
 		}
 		if !image.Complete {
 			continue
 		}
-		repo, err := mirror.ParseRepo(image.Repo)
-		return mirror.Ref{Repo: repo, Tag: image.Tag}, err
+		held.Manifest = image.Digest
+		held.Ref, err = image.Ref()
+		return held, err
 	}
-	return mirror.Ref{}, nil
+	return held, nil
 }

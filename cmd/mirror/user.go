@@ -145,34 +145,53 @@ func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args 
 
 // readPassword reads a password from standard input or, twice and unseen, from the terminal.
 func readPassword(cmd *cobra.Command, fromStdin bool) (string, error) {
+	given, err := readPasswords(cmd, fromStdin, "Password: ", "Again: ")
+	if err == nil && given[0] != given[len(given)-1] {
+		err = errors.New("the two passwords are not the same")
+	}
+	if err != nil {
+		return "", err
+	}
+	return given[0], nil
+}
+
+// readOnePassword reads the password that a user has.
+func readOnePassword(cmd *cobra.Command, user string, fromStdin bool) (string, error) {
+	given, err := readPasswords(cmd, fromStdin, "Password of "+user+": ")
+	if err != nil {
+		return "", err
+	}
+	return given[0], nil
+}
+
+// readPasswords reads one password from standard input, or one after each prompt from the terminal.
+func readPasswords(cmd *cobra.Command, fromStdin bool, prompts ...string) (given []string, err error) {
 	if fromStdin {
 		text, err := io.ReadAll(mirror.TextReader(io.LimitReader(cmd.InOrStdin(), 4<<10)))
 		password := strings.TrimRight(string(text), "\r\n")
 		if err == nil && password == "" {
 			err = &exitError{exitUsage, errors.New("there is no password on standard input")}
 		}
-		return password, err
+		return []string{password}, err
 	}
 	stdin := int(os.Stdin.Fd())
 	if !term.IsTerminal(stdin) {
-		return "", &exitError{exitUsage, errors.New("standard input is no terminal: give the password there with --password-stdin")}
+		return nil, &exitError{exitUsage, errors.New("standard input is no terminal: give the password there with --password-stdin")}
 	}
 	state, err := term.GetState(stdin)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var twice [2]string
-	for i, prompt := range []string{"Password: ", "Again: "} {
+	for _, prompt := range prompts {
 		fmt.Fprint(cmd.ErrOrStderr(), prompt)
-		if twice[i], err = readUnseen(cmd.Context(), stdin, state); err != nil {
-			return "", err
+		password, err := readUnseen(cmd.Context(), stdin, state)
+		if err != nil {
+			return nil, err
 		}
 		fmt.Fprintln(cmd.ErrOrStderr())
+		given = append(given, password)
 	}
-	if twice[0] != twice[1] {
-		return "", errors.New("the two passwords are not the same")
-	}
-	return twice[0], nil
+	return given, nil
 }
 
 // readUnseen reads a line from a terminal, which shows again what is typed after it, and after Ctrl-C.

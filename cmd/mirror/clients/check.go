@@ -6,12 +6,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 )
@@ -19,63 +20,70 @@ import (
 // checkTimeout is how long a mirror may take to answer one question: it is near, and holds what it is asked for.
 const checkTimeout = 10 * time.Second
 
-// Check asks m as a kind of client would, and tells what it asked and what came of it: whether there is a registry, and
-// whether ref, which it should hold, can be had. With an empty ref only the first. The error says what to do.
-func Check(ctx context.Context, kind string, m Mirror, ref mirror.Ref, tell func(string)) error {
+// Held is an image that a mirror has, to be pulled by [Check]. The zero value is none.
+type Held struct {
+	Ref      mirror.Ref
+	Manifest digest.Digest // of one platform of it
+}
+
+// way is how a version of a client asks for what a registry has.
+type way struct {
+	client string
+	// path is the repository in a URL, query what comes with each request.
+	path, query string
+	// login says that it shows the credentials of the setup.
+	login bool
+	// may says that it need not succeed: its versions are known not to.
+	may bool
+}
+
+// ways are those of a kind of client for the repositories of a registry.
+func ways(kind string, m Mirror, repo mirror.Repo) []way {
+	ns := "?ns=" + url.QueryEscape(repo.Host)
+	switch {
+	case kind == "podman" || kind == "crio":
+		return []way{{client: kind, path: repo.String(), login: true}}
+	case kind != "docker":
+		return []way{{client: kind, path: repo.Path, query: ns, login: true}}
+	}
+	classic := way{client: "docker up to 28", path: repo.Path, may: m.User != ""}
+	if len(m.Upstreams) > 0 && repo.Host != m.Upstreams[0] { // by the mirror's name, for which there is a login
+		classic.path, classic.login, classic.may = repo.String(), true, false
+	}
+	return []way{classic, {client: "docker 29", path: repo.Path, query: ns, login: true}}
+}
+
+// Check pulls an image from m as a kind of client would, and tells what it asked and what came of it. Where there is no
+// image it asks for a blob that there is not, which shows whether the client may pull. The error says what to do.
+func Check(ctx context.Context, kind string, m Mirror, held Held, tell func(string)) error {
 	client, err := m.client()
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	if err := ask(ctx, client, http.MethodGet, m.URL()+"/v2/", tell); err != nil {
+	p := &puller{client: client, m: m, tell: tell}
+	if err := p.ping(ctx); err != nil {
 		return fmt.Errorf("%s is no registry to this machine: %w", m.URL(), hint(m, err))
 	}
-	if ref.Repo == (mirror.Repo{}) {
-		tell("nothing is held yet that could be asked for")
-		return nil
+	repo := held.Ref.Repo
+	if repo == (mirror.Repo{}) {
+		repo = mirror.Repo{Host: mirror.DockerHub, Path: "library/busybox"}
+		if len(m.Upstreams) > 0 {
+			repo.Host = m.Upstreams[0]
+		}
 	}
-	if err := ask(ctx, client, http.MethodHead, m.URL()+path(kind, m, ref), tell); err != nil {
-		return fmt.Errorf("%s cannot be pulled: %w", ref, err)
-	}
-	return nil
-}
-
-// path is how a kind of client asks for the manifest of ref.
-func path(kind string, m Mirror, ref mirror.Ref) string {
-	bare := "/v2/" + ref.Repo.Path + "/manifests/" + ref.Tag
-	switch {
-	case kind == "podman" || kind == "crio":
-		return "/v2/" + ref.Repo.String() + "/manifests/" + ref.Tag
-	case kind != "docker":
-		return bare + "?ns=" + url.QueryEscape(ref.Repo.Host)
-	case len(m.Upstreams) > 0 && ref.Repo.Host != m.Upstreams[0]:
-		return "/v2/" + ref.Repo.String() + "/manifests/" + ref.Tag
-	}
-	return bare
-}
-
-func ask(ctx context.Context, client *http.Client, method, url string, tell func(string)) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
-	if err != nil {
-		return err
-	}
-	req.Header["Accept"] = mirror.ManifestMediaTypes()
-	resp, err := client.Do(req)
-	if err != nil {
-		return errors.Unwrap(err) // it would say again what is asked
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
-	tell(fmt.Sprintf("%s %s: %s", method, url, resp.Status))
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized && method == http.MethodGet && resp.Header.Get("Docker-Distribution-Api-Version") != "":
-		return nil // it wants a login, or a token that is given to anybody: what can be pulled without is asked next
-	case resp.StatusCode == http.StatusUnauthorized:
-		return errors.New("it asks for a login, which the client needs to have: see 'docker login' and the mirror's rules")
-	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("it answers with %s", resp.Status)
-	case method == http.MethodGet && resp.Header.Get("Docker-Distribution-Api-Version") == "":
-		return errors.New("what answers there is no registry")
+	for _, w := range ways(kind, m, repo) {
+		p.way, p.authorization = w, ""
+		switch err := p.pull(ctx, held); {
+		case err != nil && w.may:
+			tell(fmt.Sprintf("%s cannot pull through %s: %v", w.client, m.URL(), err))
+		case err != nil:
+			return fmt.Errorf("%s cannot pull %s: %w", w.client, repo, err)
+		case held == Held{}:
+			tell(fmt.Sprintf("%s may pull through %s; no image is stored yet that it could pull", w.client, m.URL()))
+		default:
+			tell(fmt.Sprintf("%s can pull through %s: %s came", w.client, m.URL(), held.Ref))
+		}
 	}
 	return nil
 }

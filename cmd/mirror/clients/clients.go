@@ -2,7 +2,7 @@
 package clients
 
 import (
-	"encoding/json"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"strings"
@@ -15,6 +15,10 @@ type Mirror struct {
 	CA        string   // the file of an authority that clients need to be given; "" if they know it
 	Cert, Key string   // the files of a certificate that clients have to show and of its key; "" if they need none
 	Upstreams []string // hosts that it mirrors; bare names belong to the first
+	// User and Password are what clients log in with to pull; "" if they need not.
+	User, Password string
+	// NoFallback has clients ask the mirror alone, and not the upstream after it.
+	NoFallback bool
 }
 
 // URL is the address of the mirror.
@@ -35,11 +39,23 @@ func (m Mirror) insecure() bool {
 	return !m.TLS && host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
+// basic is what a client with credentials sends as the header Authorization.
+func (m Mirror) basic() string { return "Basic " + m.auth() }
+
+func (m Mirror) auth() string {
+	return base64.StdEncoding.EncodeToString([]byte(m.User + ":" + m.Password))
+}
+
+// comment makes the lines of a file's comment of a text, in the formats that have it after a #.
+func comment(text string) string { return "# " + text + "\n" }
+
 // File is a file on a client's machine.
 type File struct {
 	Path string
 	Text string // what is in it; "" for a copy of Copy
 	Copy string
+	// Secret says that a password is in it.
+	Secret bool
 }
 
 // Setup is what a client needs.
@@ -60,9 +76,9 @@ func For(kind string, m Mirror) (Setup, error) {
 	case "containerd":
 		return containerd(m), nil
 	case "podman":
-		return podman(m, ""), nil
+		return podman(m), nil
 	case "crio":
-		return podman(m, "systemctl reload crio"), nil
+		return crio(m), nil
 	case "k3s":
 		return k3s(m), nil
 	case "buildkit":
@@ -71,130 +87,6 @@ func For(kind string, m Mirror) (Setup, error) {
 		return kubernetes(m), nil
 	}
 	return Setup{}, fmt.Errorf("%q is not a client that is known: want one of %s", kind, strings.Join(Kinds, ", "))
-}
-
-func docker(m Mirror) Setup {
-	daemon := map[string][]string{"registry-mirrors": {m.URL()}}
-	if m.insecure() {
-		daemon["insecure-registries"] = []string{m.Host}
-	}
-	text, _ := json.MarshalIndent(daemon, "", "  ") // of strings
-	s := Setup{Files: []File{{Path: "/etc/docker/daemon.json", Text: string(text) + "\n"}}, Then: "systemctl restart docker"}
-	s.giveCA(m, "/etc/docker/certs.d/"+m.Host+"/ca.crt")
-	s.giveCert(m, "/etc/docker/certs.d/"+m.Host+"/client.cert", "/etc/docker/certs.d/"+m.Host+"/client.key")
-	if len(m.Upstreams) > 0 && m.Upstreams[0] != "docker.io" {
-		s.Notes = append(s.Notes, "Docker asks its registry-mirrors for images of Docker Hub, by bare names; on this mirror those belong to "+m.Upstreams[0]+".")
-	}
-	s.Notes = append(s.Notes, "Docker asks registry-mirrors for images of Docker Hub only. Those of other registries are pulled by the mirror's name: docker pull "+m.Host+"/quay.io/org/app")
-	return s
-}
-
-func containerd(m Mirror) Setup {
-	const folder = "/etc/containerd/certs.d/"
-	s := Setup{Notes: []string{
-		`containerd reads these files at each pull if its config.toml says so: config_path = "/etc/containerd/certs.d" in [plugins."io.containerd.grpc.v1.cri".registry] (containerd 1) or [plugins."io.containerd.cri.v1.images".registry] (containerd 2). ctr takes --hosts-dir /etc/containerd/certs.d.`,
-	}}
-	tls := ""
-	if m.CA != "" {
-		s.Files = append(s.Files, File{Path: folder + m.Host + "/ca.crt", Copy: m.CA})
-		tls = fmt.Sprintf("  ca = %q\n", folder+m.Host+"/ca.crt")
-	}
-	if m.Cert != "" {
-		cert, key := folder+m.Host+"/client.crt", folder+m.Host+"/client.key"
-		s.giveCert(m, cert, key)
-		tls += fmt.Sprintf("  client = [[%q, %q]]\n", cert, key)
-	}
-	for _, host := range m.Upstreams {
-		server := host
-		if host == "docker.io" {
-			server = "registry-1.docker.io"
-		}
-		s.Files = append(s.Files, File{Path: folder + host + "/hosts.toml", Text: fmt.Sprintf(
-			"server = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n%s", "https://"+server, m.URL(), tls)})
-	}
-	// Under its own name it takes pushes, too.
-	s.Files = append(s.Files, File{Path: folder + m.Host + "/hosts.toml", Text: fmt.Sprintf("server = %q\n\n[host.%q]\n%s", m.URL(), m.URL(), tls)})
-	return s
-}
-
-func podman(m Mirror, then string) Setup {
-	var text strings.Builder
-	for i, host := range m.Upstreams {
-		if i > 0 {
-			text.WriteString("\n")
-		}
-		fmt.Fprintf(&text, "[[registry]]\nprefix = %q\nlocation = %q\n\n[[registry.mirror]]\nlocation = %q\n", host, host, m.Host+"/"+host)
-		if !m.TLS {
-			text.WriteString("insecure = true\n")
-		}
-	}
-	if !m.TLS {
-		fmt.Fprintf(&text, "\n[[registry]]\nlocation = %q\ninsecure = true\n", m.Host)
-	}
-	s := Setup{Files: []File{{Path: "/etc/containers/registries.conf.d/mirror.conf", Text: text.String()}}, Then: then}
-	s.giveCA(m, "/etc/containers/certs.d/"+m.Host+"/ca.crt")
-	s.giveCert(m, "/etc/containers/certs.d/"+m.Host+"/client.cert", "/etc/containers/certs.d/"+m.Host+"/client.key")
-	return s
-}
-
-func k3s(m Mirror) Setup {
-	var text strings.Builder
-	text.WriteString("mirrors:\n")
-	for _, host := range append(append([]string{}, m.Upstreams...), m.Host) {
-		fmt.Fprintf(&text, "  %q:\n    endpoint: [%q]\n", host, m.URL())
-	}
-	s := Setup{Then: "systemctl restart k3s        # k3s-agent on agents; for RKE2 the folder is rancher/rke2, the services rke2-server and rke2-agent"}
-	var tls []string
-	if m.CA != "" {
-		const path = "/etc/rancher/k3s/mirror-ca.crt"
-		tls = append(tls, "ca_file: "+path)
-		s.giveCA(m, path)
-	}
-	if m.Cert != "" {
-		const cert, key = "/etc/rancher/k3s/mirror-client.crt", "/etc/rancher/k3s/mirror-client.key"
-		tls = append(tls, "cert_file: "+cert, "key_file: "+key)
-		s.giveCert(m, cert, key)
-	}
-	if len(tls) > 0 {
-		fmt.Fprintf(&text, "configs:\n  %q:\n    tls: {%s}\n", m.Host, strings.Join(tls, ", "))
-	}
-	s.Files = append([]File{{Path: "/etc/rancher/k3s/registries.yaml", Text: text.String()}}, s.Files...)
-	return s
-}
-
-func buildkit(m Mirror) Setup {
-	const path = "/etc/buildkit/mirror-ca.crt"
-	var text strings.Builder
-	for _, host := range m.Upstreams {
-		fmt.Fprintf(&text, "[registry.%q]\n  mirrors = [%q]\n\n", host, m.Host)
-	}
-	fmt.Fprintf(&text, "[registry.%q]\n", m.Host)
-	s := Setup{Then: "systemctl restart buildkit", Notes: []string{
-		"With docker buildx: docker buildx create --driver docker-container --buildkitd-config buildkitd.toml",
-	}}
-	switch {
-	case !m.TLS:
-		text.WriteString("  http = true\n")
-	case m.CA != "":
-		fmt.Fprintf(&text, "  ca = [%q]\n", path)
-		s.giveCA(m, path)
-	}
-	if m.Cert != "" {
-		const cert, key = "/etc/buildkit/mirror-client.crt", "/etc/buildkit/mirror-client.key"
-		fmt.Fprintf(&text, "\n[[registry.%q.keypair]]\n  key = %q\n  cert = %q\n", m.Host, key, cert)
-		s.giveCert(m, cert, key)
-	}
-	s.Files = append([]File{{Path: "/etc/buildkit/buildkitd.toml", Text: text.String()}}, s.Files...)
-	return s
-}
-
-// kubernetes is what the nodes need: a cluster has nothing of its own that says where images come from.
-func kubernetes(m Mirror) Setup {
-	s := containerd(m)
-	s.Notes = append([]string{
-		"Put these files on every node, by what made the node (cloud-init, kubeadm's pre-flight, Ansible): pods need no change, and no DaemonSet has to run first. With CRI-O use 'mirror client crio', with k3s and RKE2 'mirror client k3s'.",
-	}, s.Notes...)
-	return s
 }
 
 func (s *Setup) giveCA(m Mirror, path string) {
@@ -208,4 +100,8 @@ func (s *Setup) giveCert(m Mirror, cert, key string) {
 	if m.Cert != "" {
 		s.Files = append(s.Files, File{Path: cert, Copy: m.Cert}, File{Path: key, Copy: m.Key})
 	}
+}
+
+func (s *Setup) note(format string, args ...any) {
+	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
 }

@@ -2,8 +2,6 @@ package clients_test
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +9,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"airmirror/cmd/mirror/clients"
-	"airmirror/mirror"
 )
 
 var (
@@ -29,6 +26,9 @@ func TestEveryClientIsToldOfTheMirror(t *testing.T) {
 			}
 			text, paths, copies := "", []string{}, 0
 			for _, file := range setup.Files {
+				if file.Secret {
+					t.Errorf("%s: no password was given, and %s is to hold one", kind, file.Path)
+				}
 				if slices.Contains(paths, file.Path) || !strings.HasPrefix(file.Path, "/etc/") || (file.Text == "") == (file.Copy == "") {
 					t.Errorf("%s: file %+v", kind, file)
 				}
@@ -40,7 +40,7 @@ func TestEveryClientIsToldOfTheMirror(t *testing.T) {
 			if !strings.Contains(text, m.Host) || (m.CA != "") != (copies == 1) {
 				t.Errorf("%s: host or authority is missing in %s", kind, text)
 			}
-			if kind != "docker" && !strings.Contains(text, "quay.io") {
+			if !strings.Contains(text, "quay.io") {
 				t.Errorf("%s: an upstream is missing in %s", kind, text)
 			}
 			for _, note := range append(setup.Notes, setup.Then) {
@@ -72,7 +72,7 @@ func TestEveryClientIsGivenItsCertificate(t *testing.T) {
 		}
 		for _, from := range []string{m.Cert, m.Key} {
 			path := copied[from]
-			looked := kind == "docker" || kind == "podman" || kind == "crio" // in a folder, for names
+			looked := kind == "podman" || kind == "crio" // in a folder, for names
 			if path == "" || !looked && !strings.Contains(text, path) || looked && !strings.Contains(path, "/certs.d/reg.example/client.") {
 				t.Errorf("%s: %s goes to %q, and is named in\n%s", kind, from, path, text)
 			}
@@ -103,43 +103,80 @@ func TestWhatIsWrittenCanBeRead(t *testing.T) {
 	}
 }
 
-// TestAMirrorIsAskedAsEachClientAsks: with the namespace as containerd sends it, by the prefix as podman does, bare as docker.
-func TestAMirrorIsAskedAsEachClientAsks(t *testing.T) {
-	var asked []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.Method+" "+r.URL.String())
-		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-		if strings.Contains(r.URL.Path, "missing") {
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	defer server.Close()
-	m := clients.Mirror{Host: strings.TrimPrefix(server.URL, "http://"), Upstreams: []string{"docker.io"}}
-	ref := func(name string) mirror.Ref {
-		r, err := mirror.ParseRef(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	for kind, want := range map[string]string{
-		"docker":     "HEAD /v2/library/app/manifests/1",
-		"containerd": "HEAD /v2/library/app/manifests/1?ns=docker.io",
-		"podman":     "HEAD /v2/docker.io/library/app/manifests/1",
+// TestNoFallback: clients that can be told so ask the mirror alone, the others say that they cannot.
+func TestNoFallback(t *testing.T) {
+	m := secure
+	m.NoFallback = true
+	const alone = "\nserver = \"https://reg.example\"\ncapabilities = [\"pull\", \"resolve\"]\nca = "
+	for kind, want := range map[string][]string{
+		"docker":     {alone, "nothing switches that off in these versions"},
+		"containerd": {alone},
+		"kubernetes": {alone},
+		"podman":     {"prefix = \"quay.io\"\nlocation = \"reg.example/quay.io\"\n"},
+		"crio":       {"prefix = \"quay.io\"\nlocation = \"reg.example/quay.io\"\n"},
+		"k3s":        {"disable-default-registry-endpoint: true"},
+		"buildkit":   {"nothing switches that off"},
 	} {
-		asked = nil
-		if err := clients.Check(t.Context(), kind, m, ref("docker.io/library/app:1"), func(string) {}); err != nil {
-			t.Errorf("%s: %v", kind, err)
+		for _, fallback := range []bool{false, true} {
+			m.NoFallback = !fallback
+			text := textOf(t, kind, m)
+			for _, want := range want {
+				if strings.Contains(text, want) == fallback {
+					t.Errorf("%s: %q is there with fallback %t in\n%s", kind, want, fallback, text)
+				}
+			}
+			if m.NoFallback && strings.Contains(text, "registry-1.docker.io") {
+				t.Errorf("%s: Docker Hub is asked as well in\n%s", kind, text)
+			}
 		}
-		if len(asked) != 2 || asked[0] != "GET /v2/" || asked[1] != want {
-			t.Errorf("%s asked %q", kind, asked)
+	}
+}
+
+// TestCredentials: in the files of the clients that have a place for them, which are marked; the others are told to log in.
+func TestCredentials(t *testing.T) {
+	m := plain
+	m.User, m.Password = "robot", "se\"same"
+	const basic = "cm9ib3Q6c2Uic2FtZQ=="
+	for kind, want := range map[string]string{
+		"docker":     "[host.\"http://10.0.0.5:5000\".header]\n  Authorization = \"Basic " + basic + "\"\n",
+		"containerd": "[host.\"http://10.0.0.5:5000\".header]\n  Authorization = \"Basic " + basic + "\"\n",
+		"kubernetes": "[host.\"http://10.0.0.5:5000\".header]\n  Authorization = \"Basic " + basic + "\"\n",
+		"podman":     "podman login --tls-verify=false --username robot 10.0.0.5:5000",
+		"crio":       "\"auth\": \"" + basic + "\"",
+		"k3s":        `auth: {username: "robot", password: "se\"same"}`,
+		"buildkit":   "docker login --username robot 10.0.0.5:5000",
+	} {
+		if text := textOf(t, kind, m); !strings.Contains(text, want) {
+			t.Errorf("%s: %s is missing in\n%s", kind, want, text)
+		}
+		setup, _ := clients.For(kind, m)
+		for _, file := range setup.Files {
+			if holds := strings.Contains(file.Text, basic) || strings.Contains(file.Text, `se\"same`); holds && !file.Secret {
+				t.Errorf("%s: %s holds a password, and is not marked", kind, file.Path)
+			}
 		}
 	}
-	if err := clients.Check(t.Context(), "docker", m, ref("docker.io/missing/app:1"), func(string) {}); err == nil || !strings.Contains(err.Error(), "404") {
-		t.Errorf("what is missing: %v", err)
+	m.NoFallback = true
+	if text := textOf(t, "containerd", m); !strings.Contains(text, "\n[header]\n  Authorization = \"Basic ") {
+		t.Errorf("without fallback\n%s", text)
 	}
-	m.Host = "127.0.0.1:1"
-	if err := clients.Check(t.Context(), "docker", m, mirror.Ref{}, func(string) {}); err == nil || !strings.Contains(err.Error(), "no registry") {
-		t.Errorf("with nobody there: %v", err)
+	// Docker logs in under the mirror's own name: what it may push there is not decided by who pulls here.
+	setup, _ := clients.For("docker", m)
+	for _, file := range setup.Files {
+		if file.Path == "/etc/docker/certs.d/10.0.0.5:5000/hosts.toml" && strings.Contains(file.Text, basic) {
+			t.Errorf("%s has credentials", file.Path)
+		}
 	}
+}
+
+func textOf(t *testing.T, kind string, m clients.Mirror) (text string) {
+	t.Helper()
+	setup, err := clients.For(kind, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range setup.Files {
+		text += file.Path + "\n" + file.Text + "\n"
+	}
+	return text + setup.Then + "\n" + strings.Join(setup.Notes, "\n")
 }
