@@ -2,11 +2,14 @@ package upstream
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"airmirror/mirror"
 )
 
 // maxGrants is for how many repositories of one endpoint it is remembered what to send with requests.
@@ -21,6 +24,7 @@ type authorizer struct {
 	others   authn.Keychain // for the hosts that it sends its clients to
 	next     http.RoundTripper
 	opts     Options
+	parts    *parts
 	grants   *lru.Cache[grantKey, grant]
 	opening  shared[grant]
 }
@@ -51,12 +55,12 @@ func scopeOf(ctx context.Context) string {
 	return path
 }
 
-func newAuthorizer(e Endpoint, keychain authn.Keychain, next http.RoundTripper, opts Options) (*authorizer, error) {
+func newAuthorizer(e Endpoint, keychain authn.Keychain, next http.RoundTripper, p *parts, opts Options) (*authorizer, error) {
 	grants, err := lru.New[grantKey, grant](maxGrants)
 	if err != nil {
 		return nil, err // only for a size below 1
 	}
-	return &authorizer{endpoint: e, keychain: keychain, others: opts.Keychain, next: next, opts: opts, grants: grants}, nil
+	return &authorizer{endpoint: e, keychain: keychain, others: opts.Keychain, next: next, opts: opts, parts: p, grants: grants}, nil
 }
 
 func keyOf(r *http.Request) grantKey {
@@ -122,13 +126,20 @@ func (a *authorizer) meet(r *http.Request, key grantKey, held grant, resp *http.
 	return grant{}, false, nil
 }
 
+// signInError is why a challenge could not be met. It says nothing about what was asked for.
+type signInError struct{ error }
+
+func (e signInError) Unwrap() error { return e.error }
+
 // answer meets one of the challenges, and remembers the grant. Whoever needs the same one waits for it together, each as
-// long as its own context allows; the sign-in goes on for those who stay, within the timeout.
+// long as its own context allows; the sign-in goes on for those who stay, within the timeout. Clients do not share that
+// of work in the background, which may be held back.
 func (a *authorizer) answer(r *http.Request, key grantKey, held grant, challenges []challenge) (grant, bool, error) {
 	if newer, ok := a.grants.Get(key); ok && newer.header != "" && newer.header != held.header {
 		return newer, true, nil
 	}
-	next, err := a.opening.do(r.Context(), key.server+" "+key.scope, func(ctx context.Context) (grant, error) {
+	what := fmt.Sprint(key.server, " ", key.scope, " ", mirror.IsBackground(r.Context()))
+	next, err := a.opening.do(r.Context(), what, func(ctx context.Context) (grant, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, a.opts.Timeout, timeoutError(a.opts.Timeout))
 		defer cancel()
 		next, err := a.pick(ctx, r.URL, held, challenges)
@@ -137,7 +148,10 @@ func (a *authorizer) answer(r *http.Request, key grantKey, held grant, challenge
 		}
 		return next, err
 	})
-	return next, err == nil && next.header != "", err
+	if err != nil {
+		return grant{}, false, signInError{err}
+	}
+	return next, next.header != "", nil
 }
 
 // pick meets the first challenge that can be met. If none can, its error is that of the first.

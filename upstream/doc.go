@@ -39,8 +39,10 @@
 // itself means nothing for an endpoint that serves content all the same.
 //
 // A 5xx, and silence while /v2/ answers, count against the repository and the kind of request: manifests, blobs, tags,
-// referrers. Of these, three in a row are enough. A host that an endpoint leads to has a circuit breaker and a rate limit
-// of its own, and [Options.StallTimeout] to begin an answer. A 429 holds back requests of the same kind and method, and a
+// referrers, tokens. Of these, three in a row are enough; requests that were under way together fail together, which
+// counts as one. A token that could not be had says nothing about what it is for, nor about the endpoint, which answered
+// with a challenge. A host that an endpoint leads to has a circuit breaker and a rate limit of its own, and
+// [Options.StallTimeout] to begin an answer. A 429 holds back requests of the same kind and method, and a
 // 503 with a Retry-After those for the same repository. Where an endpoint says how many requests remain, the kinds whose
 // answers say it share one budget. Work in the background ([mirror.Background]) has all of that for itself, so that it
 // holds no client back; only that an endpoint is gone counts for both. A transfer that has begun waits, for
@@ -52,6 +54,7 @@
 //
 //	what they do                                 who does it                     what is done
 //	500 or 502 for one repository or list        distribution, Harbor, Nexus     counts against that
+//	500 or silence of the token service          Harbor, GitLab, Docker Hub      counts against tokens of the repository
 //	silence for one manifest or blob             caches behind a slow upstream   the same, if /v2/ answers
 //	the first byte of a blob takes minutes       Nexus, Artifactory, Kraken      it is waited for
 //	429 on GET of manifests only                 Docker Hub                      HEAD and blobs go on

@@ -15,10 +15,13 @@ type verdict struct{ endpoint, part outcome }
 // that the endpoint leads to is about neither: it has a circuit breaker of its own.
 func (o *origin) judge(w *watchdog, begun time.Time, resp *http.Response, err error) verdict {
 	var silence timeoutError
+	var signIn signInError
 	cause := context.Cause(w.ctx)
 	switch silent := errors.As(cause, &silence); {
 	case cause != nil && !silent:
 		return verdict{saysNothing, saysNothing}
+	case errors.As(err, &signIn): // after a challenge; requests for tokens have a circuit breaker of their own
+		return verdict{answers, isUnclear}
 	case err == nil && resp.StatusCode == http.StatusOK && isMarkup(resp): // somebody in between may have answered
 		return verdict{isUnclear, isUnclear}
 	case err == nil:
@@ -26,14 +29,11 @@ func (o *origin) judge(w *watchdog, begun time.Time, resp *http.Response, err er
 	case silent:
 		return o.judgeSilence(w, begun)
 	}
-	var signIn *statusError
 	var network networkError
 	var notAsked *notAskedError
 	switch {
 	case errors.As(err, &notAsked): // a host that the endpoint led to
 		return verdict{isUnclear, isUnclear}
-	case errors.As(err, &signIn):
-		return o.judgeStatus(w, begun, signIn.status)
 	case !errors.As(err, &network):
 		return verdict{isUnclear, isUnclear}
 	case !o.endpoint.owns(network.url): // the endpoint led there

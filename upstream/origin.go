@@ -31,7 +31,7 @@ func newOrigin(host string, c EndpointConfig, dial transports, opts Options) (*o
 		return nil, err
 	}
 	o.base = decorate(way, o.endpoint, o.parts, opts)
-	signed, err := newAuthorizer(o.endpoint, c.Credentials.keychain(opts.Keychain), o.base, opts)
+	signed, err := newAuthorizer(o.endpoint, c.Credentials.keychain(opts.Keychain), o.base, o.parts, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,11 @@ func (p *parts) breaker(ctx context.Context, o *origin, t target) *breaker {
 	return getOr(p, p.breakers, partKey{kind: t.kind, path: o.endpoint.path(t.repo), background: mirror.IsBackground(ctx)})
 }
 
+// tokens is the circuit breaker of requests for tokens to one repository, whichever service gives them.
+func (p *parts) tokens(ctx context.Context) *breaker {
+	return getOr(p, p.breakers, partKey{kind: token, path: scopeOf(ctx), background: mirror.IsBackground(ctx)})
+}
+
 // pace is the rate limit of all requests of a kind and method or, with a path, of those for one repository.
 func (p *parts) pace(ctx context.Context, kind kind, method, path string) *pace {
 	return getOr(p, p.paces, partKey{kind, method, path, mirror.IsBackground(ctx)})

@@ -21,7 +21,7 @@ func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, 
 			return nil, err
 		}
 		resp, err := o.send(w, method, t)
-		if attempt > 1 || !o.passing(resp, err) || !o.worthwhile(w, method, t, resp) {
+		if attempt > 1 || !o.passing(resp, err) || !o.worthwhile(w, method, t, resp, err) {
 			return resp, err
 		}
 		if resp != nil {
@@ -34,11 +34,18 @@ func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, 
 }
 
 // worthwhile reports whether there is time for a second attempt.
-func (o *origin) worthwhile(w *watchdog, method string, t target, resp *http.Response) bool {
+func (o *origin) worthwhile(w *watchdog, method string, t target, resp *http.Response, err error) bool {
 	begin := time.Now().Add(retryPause + retryJitter)
 	paces := []*pace{o.parts.pace(w.ctx, t.kind, method, ""), o.parts.pace(w.ctx, t.kind, method, o.endpoint.path(t.repo))}
 	if resp != nil && !o.endpoint.owns(resp.Request.URL) {
 		paces = append(paces, &o.parts.host(w.ctx, canonicalAuthority(resp.Request.URL)).pace)
+	}
+	var signIn *statusError
+	if errors.As(err, &signIn) { // by whichever method was limited
+		for _, path := range []string{"", o.endpoint.path(t.repo)} {
+			paces = append(paces, o.parts.pace(w.ctx, token, http.MethodGet, path), o.parts.pace(w.ctx, token, http.MethodPost, path))
+		}
+		paces = append(paces, &o.parts.host(w.ctx, signIn.host).pace)
 	}
 	for _, p := range paces {
 		if held := p.held(); held != nil && held.until.After(begin) {

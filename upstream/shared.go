@@ -6,7 +6,8 @@ import (
 )
 
 // shared has callers who need the same answer wait for it together, each as long as its own context allows. What they
-// wait for goes on until the last one has left, so that nothing is asked that nobody waits for. The zero value is ready.
+// wait for goes on until the last one has left, so that nothing is asked that nobody waits for; it ends with the cause
+// that the last one had. The zero value is ready.
 type shared[T any] struct {
 	mu    sync.Mutex
 	calls map[string]*sharedCall[T]
@@ -14,7 +15,7 @@ type shared[T any] struct {
 
 type sharedCall[T any] struct {
 	waiting int
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	done    chan struct{}
 	value   T
 	err     error
@@ -27,20 +28,20 @@ func (s *shared[T]) do(ctx context.Context, key string, f func(ctx context.Conte
 	if !known {
 		call = &sharedCall[T]{done: make(chan struct{})}
 		var base context.Context
-		base, call.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		base, call.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 		if s.calls == nil {
 			s.calls = make(map[string]*sharedCall[T])
 		}
 		s.calls[key] = call
 		go func() {
 			call.value, call.err = f(base)
-			s.leave(key, call, 0)
+			s.leave(nil, key, call, 0)
 			close(call.done)
 		}()
 	}
 	call.waiting++
 	s.mu.Unlock()
-	defer s.leave(key, call, 1)
+	defer s.leave(ctx, key, call, 1)
 	select {
 	case <-call.done:
 		return call.value, call.err
@@ -50,8 +51,8 @@ func (s *shared[T]) do(ctx context.Context, key string, f func(ctx context.Conte
 	}
 }
 
-// leave is for so many callers who wait no more; for none when the answer is there.
-func (s *shared[T]) leave(key string, call *sharedCall[T], callers int) {
+// leave is for so many callers who wait no more, the last of them with ctx; for none when the answer is there.
+func (s *shared[T]) leave(ctx context.Context, key string, call *sharedCall[T], callers int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	call.waiting -= callers
@@ -59,7 +60,7 @@ func (s *shared[T]) leave(key string, call *sharedCall[T], callers int) {
 		return
 	}
 	if callers > 0 {
-		call.cancel()
+		call.cancel(context.Cause(ctx))
 	}
 	if s.calls[key] == call {
 		delete(s.calls, key)

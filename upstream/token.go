@@ -107,9 +107,45 @@ func notOffered(err error, others ...int) bool {
 	return errors.As(err, &e) && (e.status == http.StatusNotFound || e.status == http.StatusMethodNotAllowed || slices.Contains(others, e.status))
 }
 
-// exchange asks once.
+// exchange asks once, unless the token service wants a pause, or failed again and again for this repository. Neither says
+// anything about what the token is for.
 func (a *authorizer) exchange(ctx context.Context, t tokenRequest, method string) (string, error) {
-	r, err := t.request(withKind(ctx, token), method)
+	ctx = withKind(ctx, token)
+	for _, path := range []string{"", scopeOf(ctx)} {
+		if held := a.parts.pace(ctx, token, method, path).held(); held != nil {
+			held.why = "its token service is rate-limited"
+			return "", held
+		}
+	}
+	b := a.parts.tokens(ctx)
+	pass, err := b.enter(ctx, t.realm.Host+" failed again and again to give a token")
+	if err != nil {
+		return "", err
+	}
+	got, err := a.ask(ctx, t, method)
+	b.leave(pass, judgeToken(ctx, err), err)
+	return got, err
+}
+
+// judgeToken tells what came of a request for a token. What the network did is judged by who dials.
+func judgeToken(ctx context.Context, err error) outcome {
+	var status *statusError
+	switch cause := context.Cause(ctx); {
+	case cause != nil && isTimeout(cause):
+		return fails
+	case cause != nil:
+		return saysNothing
+	case errors.As(err, &status) && failing(status.status):
+		return fails
+	case err == nil, errors.As(err, &status):
+		return answers
+	}
+	return isUnclear
+}
+
+// ask sends one request for a token.
+func (a *authorizer) ask(ctx context.Context, t tokenRequest, method string) (string, error) {
+	r, err := t.request(ctx, method)
 	if err != nil {
 		return "", fmt.Errorf("making the request for a token: %w", err)
 	}
@@ -124,7 +160,7 @@ func (a *authorizer) exchange(ctx context.Context, t tokenRequest, method string
 		return "", networkError{fmt.Errorf("reading the answer of the token service %s: %w", t.realm.Host, err), t.realm}
 	}
 	if resp.StatusCode/100 != 2 {
-		e := &statusError{status: resp.StatusCode, message: wordsOf(body), signIn: true, denies: deniedStatus(resp.StatusCode), host: t.realm.Host}
+		e := &statusError{status: resp.StatusCode, message: wordsOf(body), signIn: true, denies: deniedStatus(resp.StatusCode), host: canonicalAuthority(t.realm)}
 		if resp.StatusCode == http.StatusUnauthorized {
 			e.user = t.account.Username
 		}
