@@ -145,13 +145,22 @@ func TestWithUsersAnybodyPullsAndUsersDoEverything(t *testing.T) {
 	s.want(200, nobody, "GET", "/v2/team/app/manifests/1", nil)
 	s.want(200, nobody, "GET", "/v2/_catalog", nil)
 	before := s.state()
-	for _, who := range []as{nobody, from("127.0.0.1:4711"), user("alice", "guess"), user("bob", "bob"), user("", "ecila"), bearer("x"), func(r *http.Request) { r.Header.Set("Authorization", "Basic !") }} {
+	for i, who := range []as{nobody, from("127.0.0.1:4711"), user("alice", "guess"), user("bob", "bob"), user("", "ecila"), bearer("x"), func(r *http.Request) { r.Header.Set("Authorization", "Basic !") }} {
 		w := s.want(401, who, "POST", "/v2/team/app/blobs/uploads/", nil)
-		if challenge := w.Header().Get("WWW-Authenticate"); !strings.HasPrefix(challenge, `Bearer realm="http://example.com/auth/token",service="mirror",scope="repository:team/app:pull,push"`) {
-			t.Errorf("challenge %q", challenge)
+		gone := s.want(401, who, "DELETE", "/v2/team/app/manifests/1", nil)
+		push, remove := `Bearer realm="http://example.com/auth/token",service="mirror",scope="repository:team/app:pull,push"`, `Bearer realm="http://example.com/auth/token",service="mirror",scope="repository:team/app:delete"`
+		if i < 2 { // without credentials
+			push, remove = "Basic ", "Basic "
 		}
-		s.want(401, who, "DELETE", "/v2/team/app/manifests/1", nil)
-		s.want(401, who, "GET", "/v2/", nil)
+		if got := w.Header().Get("WWW-Authenticate"); !strings.HasPrefix(got, push) {
+			t.Errorf("challenge %q, want %s", got, push)
+		}
+		if got := gone.Header().Get("WWW-Authenticate"); !strings.HasPrefix(got, remove) {
+			t.Errorf("challenge %q, want %s", got, remove)
+		}
+		if w := s.want(401, who, "GET", "/v2/", nil); !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Bearer ") {
+			t.Errorf("what dockerd asks first is challenged with %q", w.Header())
+		}
 	}
 	s.want(401, atHome, "POST", "/v2/team/app/blobs/uploads/", nil)
 	s.want(401, user("alice", "guess"), "GET", "/v2/team/app/manifests/1", nil) // who is wrong is told so

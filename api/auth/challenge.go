@@ -15,6 +15,10 @@ import (
 // Basic is what every client knows. But dockerd, which asks GET /v2/ first, sends nothing at all to a registry that does
 // not want a login there, and pulls nothing without one from a registry that wants Basic. So where anonymous clients may
 // pull and others push, the mirror wants a token, which is given to anonymous clients, too: see [Guard.Handler].
+//
+// A push or deletion that comes with no credentials at all is not dockerd's, which has a token from GET /v2/ by then. It is
+// asked for Basic: buildkit has tokens fetched by its client, on another machine, which does not know the authority of a
+// mirror that buildkit itself was told of.
 func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Ask, c client, err error) {
 	if slow := (*tooMany)(nil); errors.As(err, &slow) {
 		header.Set("Retry-After", slow.seconds())
@@ -26,11 +30,16 @@ func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Ask
 	switch {
 	case p.external != nil:
 		header.Set("WWW-Authenticate", bearer(p.external.token.Realm, p.external.token.Service, p.scope(ask), c))
-	case p.rules.somewhere("", registry.Pull):
+	case p.rules.somewhere("", registry.Pull) && !pushesWithout(r, ask):
 		header.Set("WWW-Authenticate", bearer(p.realm(r), service, p.scope(ask), c))
 	default:
 		header.Set("WWW-Authenticate", basic)
 	}
+}
+
+// pushesWithout reports whether a request is to change something and shows no credentials.
+func pushesWithout(r *http.Request, ask registry.Ask) bool {
+	return (ask.Action == registry.Push || ask.Action == registry.Delete) && r.Header.Get("Authorization") == ""
 }
 
 const basic = `Basic realm="mirror", charset="UTF-8"`

@@ -23,41 +23,94 @@ const (
 	service = "mirror"
 	// tokensLast is how long a token of this mirror is good. Clients get another one by themselves.
 	tokensLast = 5 * time.Minute
+	// refreshing is what a refresh token is for, which stands for a name and password where tokens are asked for. It is good
+	// until the mirror restarts, as all tokens are: clients that keep one in place of a password log in again then. So none
+	// is given to who does not ask for one by access_type=offline, as docker login does not.
+	refreshing  = "mirror refresh"
+	refreshLast = 30 * 24 * time.Hour
 )
 
-// issue answers as https://distribution.github.io/distribution/spec/auth/token/ says.
+// maxForm is how large the form is at most that a token is asked for with.
+const maxForm = 64 << 10
+
+// issue answers as https://distribution.github.io/distribution/spec/auth/token/ says, and to POST as
+// https://distribution.github.io/distribution/spec/auth/oauth/ does.
 func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet { // clients that try POST first take this for an answer
-		w.Header().Set("Allow", http.MethodGet)
-		fail(w, mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with GET"))
-		return
-	}
 	if p.external != nil || !p.logins() {
 		fail(w, mirror.Errorf(mirror.CodeUnsupported, "this mirror gives no tokens"))
 		return
 	}
-	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		r.Header.Del("Authorization") // no token is given for a token: it would never end
+	var c client
+	var scopes []string
+	var offline bool
+	var err error
+	switch r.Method {
+	case http.MethodGet:
+		if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+			r.Header.Del("Authorization") // no token is given for a token: it would never end
+		}
+		scopes = r.URL.Query()["scope"]
+		c, err = p.identify(r)
+	case http.MethodPost:
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if err = r.ParseForm(); err == nil {
+			scopes, offline = r.PostForm["scope"], r.PostForm.Get("access_type") == "offline"
+			c, err = p.granted(r)
+		} else {
+			err = mirror.Errorf(mirror.CodeUnsupported, "the form cannot be read: %w", err)
+		}
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		err = mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with GET or POST")
 	}
-	c, err := p.identify(r)
-	if err != nil && !p.suffices(r.URL.Query()["scope"]) {
+	if err != nil && (mirror.CodeOf(err) == mirror.CodeUnsupported || !p.suffices(scopes)) {
 		if p.challenge(w.Header(), r, registry.Ask{Action: registry.Ping}, c, err); mirror.CodeOf(err) == mirror.CodeUnauthorized {
 			w.Header().Set("WWW-Authenticate", basic)
 		}
 		fail(w, err)
 		return
 	}
+	p.give(w, c.name, scopes, offline)
+}
+
+// granted is who a client is by the grant of its form: a name and password, or a token that it got for these before.
+// What is neither is [mirror.CodeUnsupported]: clients go on to GET then.
+func (p *policy) granted(r *http.Request) (client, error) {
+	switch grant := r.PostForm.Get("grant_type"); grant {
+	case "password":
+		r.SetBasicAuth(r.PostForm.Get("username"), r.PostForm.Get("password"))
+		return p.identify(r)
+	case "refresh_token":
+		name, err := p.verifyFor(refreshing, r.PostForm.Get("refresh_token"))
+		if err != nil || name == "" {
+			return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the refresh token is not accepted: log in again")
+		}
+		return client{name: name, proved: true}, nil
+	default:
+		return client{}, mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with the grant_type password or refresh_token, not with %q", grant)
+	}
+}
+
+// give sends a token for a user, or for nobody, and one to get others with to a user with a password who wants that.
+func (p *policy) give(w http.ResponseWriter, name string, scopes []string, offline bool) {
 	now := time.Now()
-	token, err := p.sign(c.name, now)
+	token, err := p.sign(service, name, now, tokensLast)
+	answer := map[string]any{
+		"token": token, "access_token": token, "expires_in": int(tokensLast.Seconds()), "issued_at": now.UTC().Format(time.RFC3339),
+	}
+	if len(scopes) > 0 {
+		answer["scope"] = strings.Join(scopes, " ")
+	}
+	if _, password := p.users.get().hashes[name]; offline && password && err == nil {
+		answer["refresh_token"], err = p.sign(refreshing, name, now, refreshLast)
+	}
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(map[string]any{ // who leaves gets none
-		"token": token, "access_token": token, "expires_in": int(tokensLast.Seconds()), "issued_at": now.UTC().Format(time.RFC3339),
-	})
+	_ = json.NewEncoder(w).Encode(answer) // who leaves gets none
 }
 
 // suffices reports whether all that a client asks a token for is what anybody may do. It gets one then even if its password
@@ -81,21 +134,24 @@ func (p *policy) suffices(scopes []string) bool {
 	return asked
 }
 
-// sign makes a token for a user, or for nobody.
-func (p *policy) sign(name string, now time.Time) (string, error) {
+// sign makes a token for a user, or for nobody, that is good for one purpose.
+func (p *policy) sign(purpose, name string, now time.Time, last time.Duration) (string, error) {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: p.signing}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return "", err
 	}
 	return jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: service, Audience: jwt.Audience{service}, Subject: name, ID: p.standing(name),
-		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(tokensLast)),
+		Issuer: service, Audience: jwt.Audience{purpose}, Subject: name, ID: p.standing(name),
+		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(last)),
 	}).Serialize()
 }
 
-// verifyOwn returns whose token this is, which may be nobody's. One that says it was issued later than now is good no longer:
-// the clock was set back since, and nobody knows how old it is.
-func (p *policy) verifyOwn(text string) (name string, err error) {
+// verifyOwn returns whose token this is, which may be nobody's.
+func (p *policy) verifyOwn(text string) (name string, err error) { return p.verifyFor(service, text) }
+
+// verifyFor is verifyOwn for a token of another purpose. One that says it was issued later than now is good no longer: the
+// clock was set back since, and nobody knows how old it is.
+func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
 		return "", errNotOwn
@@ -104,7 +160,7 @@ func (p *policy) verifyOwn(text string) (name string, err error) {
 	if err := token.Claims(p.signing, &claims); err != nil {
 		return "", errNotOwn
 	}
-	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{service}}, 0) != nil || claims.ID != p.standing(claims.Subject) {
+	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{purpose}}, 0) != nil || claims.ID != p.standing(claims.Subject) {
 		return "", errNotOwn
 	}
 	return claims.Subject, nil

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"encoding/json"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,64 @@ func TestATokenStandsForALogin(t *testing.T) {
 	s.want(200, hub, "GET", "/v2/team/app/manifests/1", nil)
 	s.want(401, hub, "POST", "/v2/team/app/blobs/uploads/", nil)
 	s.want(405, known("alice"), "POST", auth.TokenPath, nil)
+	s.want(405, known("alice"), "PUT", auth.TokenPath, nil)
+}
+
+// grant asks for a token with a form.
+func (s *site) grant(status int, form ...string) (token, refresh string) {
+	s.t.Helper()
+	values := url.Values{}
+	for i := 0; i < len(form); i += 2 {
+		values.Add(form[i], form[i+1])
+	}
+	w := s.want(status, nobody, "POST", auth.TokenPath, []byte(values.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+	var answer struct {
+		Token   string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+		Scope   string
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || (answer.Token != "") != (status == 200) || status == 200 && answer.Scope != values.Get("scope") {
+		s.t.Errorf("%v: %v in %s", form, err, w.Body)
+	}
+	return answer.Token, answer.Refresh
+}
+
+// TestTokensByOAuth: as containerd asks for them, and docker with an identity token.
+func TestTokensByOAuth(t *testing.T) {
+	path := htpasswd(t, "alice")
+	s := newSite(t, auth.Options{Htpasswd: path})
+	const scope = "repository:team/app:pull,push"
+	password := []string{"grant_type", "password", "service", "mirror", "client_id", "containerd-client", "scope", scope, "username", "alice", "password", "ecila"}
+	token, refresh := s.grant(200, password...)
+	s.want(202, bearer(token), "POST", "/v2/team/app/blobs/uploads/", nil)
+	if refresh != "" {
+		t.Error("a refresh token is given to who did not ask for one")
+	}
+	_, refresh = s.grant(200, append(password, "access_type", "offline")...)
+	again := []string{"grant_type", "refresh_token", "service", "mirror", "scope", scope, "refresh_token"}
+	token, _ = s.grant(200, append(again, refresh)...)
+	s.want(202, bearer(token), "POST", "/v2/team/app/blobs/uploads/", nil)
+	s.want(401, bearer(refresh), "POST", "/v2/team/app/blobs/uploads/", nil)
+	for _, wrong := range []string{"", "x", token} { // a token of another kind
+		s.grant(401, append(again, wrong)...)
+	}
+	s.grant(401, "grant_type", "password", "scope", scope, "username", "alice", "password", "guess")
+	s.grant(405, "grant_type", "authorization_code", "scope", scope, "code", "x")
+	s.grant(405, "grant_type", "password", "scope", scope, "username", strings.Repeat("a", 1<<20))
+	w := s.want(405, nobody, "POST", auth.TokenPath+"?grant_type=password&username=alice&password=ecila", nil)
+	if strings.Contains(w.Body.String(), "access_token") {
+		t.Error("a password is taken from a URL, which is logged")
+	}
+	// Docker Hub's password does no harm to a pull.
+	token, refresh = s.grant(200, "grant_type", "password", "scope", "repository:library/app:pull", "username", "somebody", "password", "else", "access_type", "offline")
+	if s.want(401, bearer(token), "POST", "/v2/team/app/blobs/uploads/", nil); refresh != "" {
+		t.Error("nobody is given a refresh token")
+	}
+	_, refresh = s.grant(200, append(password, "access_type", "offline")...)
+	_, err := auth.SetPassword(path, "alice", "another")
+	must(t, err)
+	must(t, s.guard.Apply(auth.Options{Htpasswd: path}))
+	s.grant(401, append(again, refresh)...)
 }
 
 // TestATokenIsGoodNoLongerThanTheLogin: five minutes, and only until the password changes.
