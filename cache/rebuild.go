@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
@@ -17,9 +16,15 @@ var RecoveredRepo = mirror.Repo{Host: "localhost", Path: "recovered"}
 
 // RebuildSources say where names come from. The zero value has none: everything is recovered under [RecoveredRepo].
 type RebuildSources struct {
-	// Backup is a copy of the index, as [mirror.CheckStore] makes one; nil if there is none. It is only read.
+	// Old is the index that the new one replaces, as far as it can be read; nil if there is none. It is only read. When all of
+	// its manifests can be read, what it does not have was deleted: nothing of that is recovered.
+	Old Index
+	// Unread is what could not be read of the file of Old, for instance some of its pages.
+	Unread []error
+	// Backup is a copy of the index, as [mirror.CheckStore] makes one; nil if there is none. It is only read. What Old has
+	// counts, and Backup adds what Old does not have, also what was deleted since.
 	Backup Index
-	// Names are what another record says that was held, as a receipt does; nil if there is none. Where the backup says
+	// Names are what another record says that was held, as a receipt does; nil if there is none. Where Old or Backup says
 	// something else of a tag, that stays.
 	Names iter.Seq2[Name, error]
 	// Fast takes the name of a file for its digest and reads only those that are as small as a manifest.
@@ -50,14 +55,16 @@ const (
 	RebuildPartial   RebuildKind = "partial"   // an image of which blobs are not there, and that is therefore left out
 	RebuildKept      RebuildKind = "kept"      // a tag of which there were two opinions
 	RebuildRecovered RebuildKind = "recovered" // an image that nobody could name
+	RebuildUnread    RebuildKind = "unread"    // a part of an index that could not be read
 )
 
 // RebuildEvent is something that is not as it was, or that somebody should look at.
 type RebuildEvent struct {
 	Kind   RebuildKind   `json:"kind"`
 	Ref    string        `json:"ref,omitempty"`
-	Digest digest.Digest `json:"digest"`
-	Reason string        `json:"reason"` // a sentence
+	Digest digest.Digest `json:"digest,omitempty"` // "" of what could not be read
+	Entry  string        `json:"entry,omitempty"`  // table and key of the entry of an index that could not be read
+	Reason string        `json:"reason"`           // a sentence
 }
 
 // RebuildSummary is what an index was made of.
@@ -67,7 +74,8 @@ type RebuildSummary struct {
 	Bytes     int64               `json:"bytes"` // of these
 	Manifests int                 `json:"manifests"`
 	Tags      int                 `json:"tags"`
-	Events    map[RebuildKind]int `json:"events,omitempty"` // by kind
+	Deleted   int                 `json:"deleted,omitempty"` // manifests that no repository of the old index has: left to the collector
+	Events    map[RebuildKind]int `json:"events,omitempty"`  // by kind
 }
 
 // rebuildBatch is how much is written in a transaction.
@@ -78,7 +86,8 @@ const rebuildBatch = 128
 // only then, and keep the old one.
 //
 // Every file that is what it is called is held. Manifests are recognised by what they contain. Names come from the
-// sources, and an image for one platform, or what refers to an image, goes where its index or subject is. Images that
+// sources, with all that the indexes among them say: when things were added and used, whose repositories are, who may read
+// what, and notes. An entry of them that cannot be read is told of and passed. An image for one platform, or what refers to an image, goes where its index or subject is. Images that
 // nobody can name are tagged in [RecoveredRepo] with the first 12 digits of their digest, as if they had been pushed, and
 // among them may be some that had been deleted and not been collected. An image that lacks blobs is kept only if it is
 // mirrored: the rest comes when it is pulled. tell hears about what is not as it was; it may be nil.
@@ -92,7 +101,14 @@ func Rebuild(ctx context.Context, blobs Blobs, index Index, sources RebuildSourc
 		tell = func(RebuildEvent) {}
 	}
 	r := &rebuild{ctx: ctx, blobs: blobs, index: index, sources: sources, tell: tell,
-		found: make(map[digest.Digest]recognised), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), told: make(map[digest.Digest]bool)}
+		found: make(map[digest.Digest]recognised), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), told: make(map[digest.Digest]bool),
+		gone: make(map[goneName]bool)}
+	if sources.Old != nil {
+		r.known = append(r.known, &knownIndex{Index: sources.Old, name: "the old index", unread: make(map[Table]bool)})
+	}
+	if sources.Backup != nil {
+		r.known = append(r.known, &knownIndex{Index: sources.Backup, name: "the backup", unread: make(map[Table]bool)})
+	}
 	r.summary.Events = make(map[RebuildKind]int)
 	began := time.Now()
 	err := r.run()
@@ -111,9 +127,11 @@ type rebuild struct {
 
 	found   map[digest.Digest]recognised      // manifests
 	parents map[digest.Digest][]digest.Digest // of those that indexes name: the indexes
-	named   map[content]bool                  // what did not come from the backup
+	known   []*knownIndex                     // the first that has something counts
+	named   map[content]bool                  // what did not come from these
 	tried   map[content]bool                  // what need not be tried again for what it belongs to
 	told    map[digest.Digest]bool            // what is not whole
+	gone    map[goneName]bool                 // what was told to be gone
 	steps   []step
 }
 
@@ -121,6 +139,12 @@ type rebuild struct {
 type recognised struct {
 	mediaType string
 	subject   digest.Digest
+}
+
+// goneName is what is told to be gone, once, whoever remembers it.
+type goneName struct {
+	ref    string
+	digest digest.Digest
 }
 
 // step is something to be written. do may run more than once; after runs when it is durable.
@@ -133,7 +157,7 @@ func (r *rebuild) run() error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	for _, part := range []func() error{r.files, r.backup, r.names, r.relatives, r.recover, r.relatives, r.rights, r.rest} {
+	for _, part := range []func() error{r.files, r.indexes, r.deleted, r.names, r.relatives, r.recover, r.relatives, r.rights, r.rest} {
 		if err := errors.Join(part(), r.flush()); err != nil {
 			return err
 		}
@@ -152,15 +176,11 @@ func (r *rebuild) begin() error {
 	if err != nil {
 		return err
 	}
-	if r.sources.Backup != nil {
-		err := r.sources.Backup.View(r.ctx, func(tx ReadTx) error {
-			schema, found, err := get[schemaRecord](tx, tableMeta, schemaKey)
-			if err == nil && (!found || schema.Version > schemaVersion) {
-				err = fmt.Errorf("the backup is not one that this version of the program can read (schema %d, this one knows %d)", schema.Version, schemaVersion)
-			}
-			return err
-		})
-		if err != nil {
+	for _, reason := range r.sources.Unread {
+		r.unread("", reason.Error())
+	}
+	for _, from := range r.known {
+		if err := r.checkKnown(from); err != nil {
 			return err
 		}
 	}
@@ -168,6 +188,12 @@ func (r *rebuild) begin() error {
 }
 
 func (r *rebuild) event(kind RebuildKind, ref string, d digest.Digest, reason string) {
+	if name := (goneName{ref, d}); kind == RebuildGone {
+		if r.gone[name] {
+			return
+		}
+		r.gone[name] = true
+	}
 	r.summary.Events[kind]++
 	r.told[d] = r.told[d] || kind == RebuildPartial
 	r.tell(RebuildEvent{Kind: kind, Ref: ref, Digest: d, Reason: reason})

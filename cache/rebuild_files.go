@@ -97,18 +97,23 @@ func (r *rebuild) recognise(d digest.Digest, data []byte) {
 	}
 }
 
-// hold has the index name a file, since when it did in the backup.
+// hold has the index name a file, since when it did before.
 func (r *rebuild) hold(entry Entry) error {
 	record := blobRecord{Size: entry.Size, Added: now()}
-	if r.sources.Backup != nil {
-		err := r.sources.Backup.View(r.ctx, func(tx ReadTx) error {
-			if old, found, err := get[blobRecord](tx, tableBlobs, entry.Digest.String()); err == nil && found {
-				record.Added = old.Added
+	for _, from := range r.known {
+		var old blobRecord
+		err := from.View(r.ctx, func(tx ReadTx) (err error) {
+			if old, _, err = get[blobRecord](tx, tableBlobs, entry.Digest.String()); err != nil {
+				r.unreadEntry(from, tableBlobs, entry.Digest.String(), err.Error()+"; the time when it was added is lost")
 			}
 			return nil
 		})
 		if err != nil {
 			return err
+		}
+		if !old.Added.IsZero() {
+			record.Added = old.Added
+			break
 		}
 	}
 	return r.add(step{

@@ -1,13 +1,35 @@
 package cache
 
 import (
+	"time"
+
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 )
 
+// grantAgain lets repo read d, as there may be no upstream left to ask about each blob. But what a backup has as announced
+// while it lets another repository read it may be that one's own, and stays so; what the old index has as announced, if
+// all such of it could be read, stays so as well; and of what is not held nothing is lost by asking when it comes.
+func (r *rebuild) grantAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+	if !has(tx, tableBlobs, d.String()) || has(tx, tableLinks, linkKey(repo, d)) && (r.knows(tableLinks) || readBySomebody(tx, d)) {
+		return announce(tx, repo, d, at)
+	}
+	return link(tx, repo, d, at)
+}
+
+// readBySomebody reports whether a repository may read d. Links that cannot be read are none.
+func readBySomebody(tx ReadTx, d digest.Digest) bool {
+	for k, value := range tx.Scan(tableLinks, prefix(d.String()), "") {
+		if link, err := scanLink(k, value); err == nil && !link.Announced {
+			return true
+		}
+	}
+	return false
+}
+
 // rights has repositories read again what their manifests own and do not need, as far as nobody knows better: there is a
-// link that is only announced for each. What another repository may read stays as it is, since that may be its own. Who
+// link that is only announced for each, and no old index that says so. What another repository may read stays as it is, since that may be its own. Who
 // is left is every repository that names it: which of them had it, only the index that is lost knew.
 func (r *rebuild) rights() error {
 	nobody := make(map[digest.Digest]bool)
@@ -23,6 +45,13 @@ func (r *rebuild) rights() error {
 		return err
 	}
 	for _, c := range grants {
+		announced, err := r.announcedBefore(c)
+		if err != nil {
+			return err
+		}
+		if announced {
+			continue
+		}
 		if err := r.add(step{do: func(tx WriteTx) error { return link(tx, c.repo, c.digest, now()) }}); err != nil {
 			return err
 		}
@@ -43,4 +72,16 @@ func (r *rebuild) announced(f func(tx ReadTx, repo mirror.Repo, d digest.Digest)
 		}
 		return nil
 	})
+}
+
+// announcedBefore reports whether the old index says who may read what, and has a link for this.
+func (r *rebuild) announcedBefore(c content) (announced bool, err error) {
+	if !r.knows(tableLinks) {
+		return false, nil
+	}
+	err = r.sources.Old.View(r.ctx, func(tx ReadTx) error {
+		announced = has(tx, tableLinks, linkKey(c.repo, c.digest))
+		return nil
+	})
+	return announced, err
 }

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -77,20 +76,6 @@ func wrongRoot(tx ReadTx, k string, value []byte) string {
 		return "it is about a manifest that its repository does not have"
 	}
 	return ""
-}
-
-// backedUpRoot has what was a root in a backup be one again, if it is there.
-func (r *rebuild) backedUpRoot(k string, value []byte) error {
-	record, err := decode[rootRecord](tableRoots, k, value)
-	repo, d, ok := strings.Cut(k, "\x00")
-	if err != nil || !ok {
-		return nil // the backup is what it is
-	}
-	parsed, err := mirror.ParseRepo(repo)
-	if err != nil {
-		return nil
-	}
-	return r.root(content{parsed, digest.Digest(d)}, record.Added)
 }
 
 // root makes a manifest a root that is there.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,8 +33,8 @@ type rebuildConfig struct {
 
 const indexName = "index.db"
 
-// rebuild makes a new index of a data folder that no server runs on. The old one stays where it is until the new one is
-// complete, and beside it from then on.
+// rebuild makes a new index of a data folder that no server runs on, with all that can be read of the old one. That stays
+// where it is until the new one is complete, and beside it from then on.
 func rebuild(cmd *cobra.Command, q *question, c verifyConfig) error {
 	if err := notServed(cmd.Context(), q.Data); err != nil {
 		return err
@@ -75,6 +76,7 @@ type rebuilding struct {
 	fast   bool
 	json   bool
 	opened []io.Closer
+	copied string // what could be read of a damaged index; "" if there is none
 	kept   string // what the old index is called now; "" if there was none
 
 	shown   show
@@ -88,6 +90,11 @@ func (r *rebuilding) close() (err error) {
 		err = errors.Join(err, r.opened[i].Close())
 	}
 	r.opened = nil
+	if r.copied != "" {
+		if removed := os.Remove(r.copied); !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+	}
 	return err
 }
 
@@ -96,11 +103,11 @@ func (r *rebuilding) run(c rebuildConfig) error {
 		return err
 	}
 	path := filepath.Join(r.data, indexName)
-	if err := r.own(path, c.backup); err != nil {
+	sources := cache.RebuildSources{Fast: r.fast}
+	if err := r.old(&sources, path); err != nil {
 		return err
 	}
-	sources := cache.RebuildSources{Fast: r.fast}
-	if err := r.sources(&sources, c); err != nil {
+	if err := r.sources(&sources, path, c); err != nil {
 		return &exitError{exitUsage, err}
 	}
 	next := path + ".new"
@@ -128,32 +135,71 @@ func (r *rebuilding) run(c rebuildConfig) error {
 	return r.replace(path, next)
 }
 
-// own keeps others from the old index, if there is one. It is not read, as it may be damaged, unless it is the backup.
-func (r *rebuilding) own(path, backup string) error {
-	old, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// old opens the old index, if there is one, and keeps others from it. Of a damaged one it takes what can be read.
+func (r *rebuilding) old(s *cache.RebuildSources, path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if named, err := os.Stat(backup); err == nil && os.SameFile(old, named) {
-		return nil // to be read is to be locked
+	index, err := bolt.OpenCopy(path)
+	if errors.Is(err, bolt.ErrDamaged) {
+		return r.damaged(s, path, err)
 	}
+	if err != nil {
+		return r.oldError(err)
+	}
+	r.opened = append(r.opened, index)
+	s.Old = index
+	return nil
+}
+
+// damaged takes what can be read of an index that cannot be opened.
+func (r *rebuilding) damaged(s *cache.RebuildSources, path string, reason error) error {
 	lock, err := bolt.Lock(path)
-	if errors.Is(err, bolt.ErrLocked) {
-		return &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one first", r.data)}
+	if err != nil {
+		return r.oldError(err)
+	}
+	r.opened = append(r.opened, lock)
+	r.copied = path + ".read"
+	if err := os.Remove(r.copied); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an attempt that was broken off
+		return &exitError{exitData, err}
+	}
+	if s.Unread, err = bolt.Salvage(r.cmd.Context(), path, r.copied); err != nil {
+		return &exitError{exitData, err}
+	}
+	if len(s.Unread) == 0 {
+		s.Unread = []error{reason}
+	}
+	index, err := bolt.OpenCopy(r.copied)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing could be read
 	}
 	if err != nil {
 		return &exitError{exitData, err}
 	}
-	r.opened = append(r.opened, lock)
+	r.opened = append(r.opened, index)
+	s.Old = index
 	return nil
 }
 
-// sources opens what names come from.
-func (r *rebuilding) sources(s *cache.RebuildSources, c rebuildConfig) error {
+func (r *rebuilding) oldError(err error) error {
+	if errors.Is(err, bolt.ErrLocked) {
+		return &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one first", r.data)}
+	}
+	return &exitError{exitData, err}
+}
+
+// sources opens what else names come from. The index at path is open already.
+func (r *rebuilding) sources(s *cache.RebuildSources, path string, c rebuildConfig) error {
 	if c.backup != "" {
-		if _, err := os.Stat(c.backup); err != nil {
+		named, err := os.Stat(c.backup)
+		if err != nil {
 			return err
 		}
+		if old, err := os.Stat(path); err == nil && os.SameFile(old, named) {
+			c.backup = ""
+		}
+	}
+	if c.backup != "" {
 		backup, err := bolt.OpenCopy(c.backup)
 		if err != nil {
 			return err
@@ -225,10 +271,7 @@ func (r *rebuilding) make(blobs cache.Blobs, index cache.Index, sources cache.Re
 
 func (r *rebuilding) event(e cache.RebuildEvent) {
 	r.lost++
-	name := e.Ref
-	if name == "" {
-		name = e.Digest.String()
-	}
+	name := cmp.Or(e.Ref, e.Digest.String(), e.Entry, "index")
 	r.shown.line(fmt.Sprintf("%s %s: %s", e.Kind, name, e.Reason))
 }
 
@@ -272,13 +315,16 @@ func (r *rebuilding) print() {
 	fmt.Fprintf(out, "%s, %s, in %s: %s and %s are in the new index\n", count(int(s.Files), "file", "files"), size(s.Bytes), took,
 		count(s.Manifests, "manifest", "manifests"), count(s.Tags, "tag", "tags"))
 	var parts []string
-	for _, kind := range []cache.RebuildKind{cache.RebuildDamaged, cache.RebuildGone, cache.RebuildPartial, cache.RebuildKept, cache.RebuildRecovered} {
+	for _, kind := range []cache.RebuildKind{cache.RebuildDamaged, cache.RebuildGone, cache.RebuildPartial, cache.RebuildKept, cache.RebuildRecovered, cache.RebuildUnread} {
 		if n := s.Events[kind]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, kind))
 		}
 	}
 	if len(parts) > 0 {
 		fmt.Fprintln(out, strings.Join(parts, ", "))
+	}
+	if s.Deleted > 0 {
+		fmt.Fprintf(out, "%s of deleted images left to 'mirror gc'\n", count(s.Deleted, "manifest", "manifests"))
 	}
 	if r.kept != "" {
 		fmt.Fprintln(out, "the old index is "+r.kept)

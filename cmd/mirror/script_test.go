@@ -40,7 +40,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch,
+			"damage-entry": damageEntry, "damage-pages": damagePages},
 	})
 }
 

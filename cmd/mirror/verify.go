@@ -35,9 +35,10 @@ is fetched again where an upstream has it, and wanted where none does; what the 
 name is taken in if it is what it is called; entries that point nowhere are dropped.
 
 When the index itself is lost or damaged, and no server runs, --rebuild makes a new one from
-the files. The old one is kept beside it. What things were called comes from a backup
-('mirror backup') or a receipt ('mirror sync --receipt'), and what could not be brought back is
-said.
+the files. The old one is kept beside it. What things were called, with all else that only the
+index says, comes from the old index as far as that can be read, then from a backup
+('mirror backup') or a receipt ('mirror sync --receipt'): those add what the old index does not
+have, also what was deleted since. What could not be read or brought back is said.
 
 Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; others as for serve.`,
 		Example: `  mirror verify
@@ -54,8 +55,8 @@ Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; other
 	f.TextVar(&c.rate, "rate", gc.Size(0), "read no more than this `size` in a second, as 50MB")
 	f.Lookup("rate").DefValue = ""
 	f.BoolVar(&c.rebuild, "rebuild", false, "make a new index from the files; no server may be running")
-	f.StringVar(&c.backup, "backup", "", "with --rebuild, take names from this `file` that 'mirror backup' wrote")
-	f.StringVar(&c.receipt, "receipt", "", "with --rebuild, take names from this `file` that 'mirror sync --receipt' wrote")
+	f.StringVar(&c.backup, "backup", "", "with --rebuild, take what the old index does not have from this `file` that 'mirror backup' wrote")
+	f.StringVar(&c.receipt, "receipt", "", "with --rebuild, take names that no index has from this `file` that 'mirror sync --receipt' wrote")
 	online := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c.Rate = int64(c.rate)

@@ -1,0 +1,215 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+)
+
+// What bbolt writes, in the byte order of the machine; see its internal/common.
+const (
+	pageHeaderSize = 16
+	elementSize    = 16 // of leaves and of branches
+	bucketSize     = 16
+	metaSize       = 64
+	metaMagic      = 0xED0CDAED
+	metaVersion    = 2
+
+	branchFlag = 0x01 // of pages
+	leafFlag   = 0x02
+	bucketFlag = 0x01 // of elements of a leaf
+)
+
+var order = binary.NativeEndian
+
+// page is one of a file, with those that it flows over into, or what is in the place of one in the value of a small bucket.
+type page struct {
+	data []byte
+}
+
+func (p page) id() uint64    { return order.Uint64(p.data) }
+func (p page) flags() uint16 { return order.Uint16(p.data[8:]) }
+func (p page) count() int    { return int(order.Uint16(p.data[10:])) }
+
+// cut returns n bytes at an offset, or nil where there are not so many.
+func (p page) cut(at, n int64) []byte {
+	if at < 0 || n < 0 || at+n > int64(len(p.data)) {
+		return nil
+	}
+	return p.data[at : at+n]
+}
+
+// limits are the keys that a page may have: from low, below high. "" is no limit.
+type limits struct{ low, high string }
+
+func (l limits) hold(key string) bool { return key >= l.low && (l.high == "" || key < l.high) }
+
+// roots returns the pages of the list of tables, of the newer of the two states that the file begins with and of the one
+// before it. What only the one before has is not written over until the next.
+func (s *salvage) roots() ([]uint64, error) {
+	info, err := s.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	s.size = info.Size()
+	var newer, older state
+	for shift := 9; shift <= 17; shift++ { // the second state is a page from the start, and the size of pages is in it
+		for _, at := range []int64{0, 1 << shift} {
+			found, ok := s.state(at)
+			switch {
+			case !ok || found == newer:
+			case found.transaction > newer.transaction || newer.pageSize == 0:
+				newer, older = found, newer
+			default:
+				older = found
+			}
+		}
+	}
+	if s.pageSize = newer.pageSize; s.pageSize == 0 {
+		return nil, errors.New("the file of the index does not begin as one: nothing in it can be read")
+	}
+	if older.pageSize != newer.pageSize {
+		return []uint64{newer.root}, nil
+	}
+	return []uint64{newer.root, older.root}, nil
+}
+
+// state is what a transaction left.
+type state struct {
+	transaction, root uint64
+	pageSize          int64
+}
+
+// state reads a state, if there is one at this offset.
+func (s *salvage) state(at int64) (state, bool) {
+	data := make([]byte, pageHeaderSize+metaSize)
+	if _, err := s.file.ReadAt(data, at); err != nil {
+		return state{}, false
+	}
+	meta := data[pageHeaderSize:]
+	sum := fnv.New64a()
+	_, _ = sum.Write(meta[:56]) // never fails
+	size := int64(order.Uint32(meta[8:]))
+	if order.Uint32(meta) != metaMagic || order.Uint32(meta[4:]) != metaVersion || order.Uint64(meta[56:]) != sum.Sum64() ||
+		at != 0 && at != size || size < pageHeaderSize+metaSize {
+		return state{}, false
+	}
+	return state{transaction: order.Uint64(meta[48:]), root: order.Uint64(meta[16:]), pageSize: size}, true
+}
+
+// bucketRoot returns the page where a bucket begins, or what is in the place of one.
+func bucketRoot(value []byte) (id uint64, inline []byte, err error) {
+	if len(value) < bucketSize {
+		return 0, nil, errors.New("it cannot be read")
+	}
+	if id = order.Uint64(value); id != 0 {
+		return id, nil, nil
+	}
+	if inline = value[bucketSize:]; len(inline) < pageHeaderSize {
+		return 0, nil, errors.New("it cannot be read")
+	}
+	return 0, inline, nil
+}
+
+// read reads a page.
+func (s *salvage) read(id uint64) (page, error) {
+	if id > uint64(s.size/s.pageSize) {
+		return page{}, errors.New("the file ends before it")
+	}
+	if s.seen[id] {
+		return page{}, errors.New("it is in the tree twice")
+	}
+	s.seen[id] = true
+	header := make([]byte, pageHeaderSize)
+	at := int64(id) * s.pageSize
+	if _, err := s.file.ReadAt(header, at); err != nil {
+		return page{}, err
+	}
+	p := page{data: header}
+	if p.id() != id || p.flags() != branchFlag && p.flags() != leafFlag {
+		return page{}, errors.New("it is not a page of a table")
+	}
+	length := (int64(order.Uint32(header[12:])) + 1) * s.pageSize
+	if at+length > s.size {
+		return page{}, errors.New("the file ends within it")
+	}
+	p.data = make([]byte, length)
+	_, err := s.file.ReadAt(p.data, at)
+	return p, err
+}
+
+// walk calls f with each entry of the leaves below a page.
+func (s *salvage) walk(id uint64, what string, within limits, f func(key string, flags uint32, value []byte) error) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	p, err := s.read(id)
+	if err != nil {
+		s.miss("%s: page %d cannot be read: %w", what, id, err)
+		return nil
+	}
+	return s.below(p, what, within, f)
+}
+
+// below is walk for a page that was read.
+func (s *salvage) below(p page, what string, within limits, f func(key string, flags uint32, value []byte) error) error {
+	if p.flags() == leafFlag {
+		return s.leaf(p, what, within, f)
+	}
+	type child struct {
+		key string
+		id  uint64
+	}
+	var children []child
+	for i := range p.count() {
+		at := int64(pageHeaderSize + i*elementSize)
+		element := p.cut(at, elementSize)
+		if element == nil {
+			s.miss("%s: page %d names more than it has", what, p.id())
+			break
+		}
+		key := p.cut(at+int64(order.Uint32(element)), int64(order.Uint32(element[4:])))
+		if key == nil {
+			s.miss("%s: page %d has a key that cannot be read", what, p.id())
+		}
+		children = append(children, child{string(key), order.Uint64(element[8:])})
+	}
+	for i, c := range children {
+		below := within
+		if i > 0 { // what is less than all goes to the first
+			below.low = max(within.low, c.key)
+		}
+		if i+1 < len(children) && children[i+1].key != "" {
+			below.high = children[i+1].key
+		}
+		if err := s.walk(c.id, what, below, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaf calls f with each entry of a leaf.
+func (s *salvage) leaf(p page, what string, within limits, f func(key string, flags uint32, value []byte) error) error {
+	before := ""
+	for i := range p.count() {
+		at := int64(pageHeaderSize + i*elementSize)
+		element := p.cut(at, elementSize)
+		if element == nil {
+			s.miss("%s: page %d names more than it has", what, p.id())
+			break
+		}
+		start, size := at+int64(order.Uint32(element[4:])), int64(order.Uint32(element[8:]))
+		key, value := p.cut(start, size), p.cut(start+size, int64(order.Uint32(element[12:])))
+		name := string(key)
+		if key == nil || value == nil || name <= before && i > 0 || !within.hold(name) {
+			s.miss("%s: entry %d of page %d cannot be read", what, i, p.id())
+			continue
+		}
+		before = name
+		if err := f(name, order.Uint32(element), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
