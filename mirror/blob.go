@@ -195,6 +195,9 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 // askBlob asks the upstream of repo for the size of d, until ctx or the network ends.
 func (m *Mirror) askBlob(ctx context.Context, repo Repo, d digest.Digest) (int64, error) {
 	_, net := m.network.get()
+	if IsBackground(ctx) {
+		net = Background(net)
+	}
 	asking, cancel := context.WithCancel(net)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()

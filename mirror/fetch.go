@@ -59,7 +59,7 @@ func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 }
 
 func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched, error) {
-	ctx = Look(ctx)
+	ctx = Background(Look(ctx))
 	if opts.Parallel == 0 {
 		opts.Parallel = 4
 	}

@@ -237,7 +237,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 		return err
 	}
 	defer m.work.Done()
-	ctx = Look(ctx)
+	ctx = Background(Look(ctx))
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long
 	}

@@ -58,7 +58,6 @@ func (f *fetch) ask(ctx context.Context, ref Ref, held Manifest, missing error) 
 		what = "revalidate "
 	}
 	question, leave := f.m.lookup(ctx, what+ref.String(), func(net context.Context) (any, error) {
-		net = Background(net)
 		switch {
 		case ref.Digest != "":
 			return f.m.transferManifest(net, ref)

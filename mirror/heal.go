@@ -106,7 +106,7 @@ func (m *Mirror) fetchAgain(ctx context.Context, flaw Flaw) (want Ref, why error
 func (m *Mirror) fetchLost(ctx context.Context, ref Ref, manifest bool) error {
 	if manifest {
 		f := &fetch{m: m, repo: ref.Repo}
-		_, _, err := f.find(Look(ctx), ref)
+		_, _, err := f.find(Background(Look(ctx)), ref)
 		return err
 	}
 	err := m.FetchBlob(Look(ctx), ref.Repo, ref.Digest, nil)

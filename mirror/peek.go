@@ -36,7 +36,7 @@ func (f *fetch) peek(ctx context.Context, ref Ref, held Manifest, missing error)
 
 // PeekBlob is [Mirror.FetchBlob] for a dry run: it says how large a blob is, and how much of it would be fetched.
 func (m *Mirror) PeekBlob(ctx context.Context, repo Repo, d digest.Digest) (size, missing int64, err error) {
-	ctx = Look(ctx)
+	ctx = Background(Look(ctx))
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long
 	}

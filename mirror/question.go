@@ -10,8 +10,14 @@ import (
 // value is ready.
 type questions struct {
 	mu      sync.Mutex
-	m       map[string]*question
+	m       map[questionKey]*question
 	closing bool
+}
+
+// questionKey tells questions apart. Those of work in the background may be held back where those of clients are not.
+type questionKey struct {
+	what       string
+	background bool
 }
 
 // question is one that is under way. Its answer may be read once done is closed.
@@ -28,16 +34,26 @@ var errClosing = Errorf(CodeUnavailable, "the mirror is shutting down")
 
 type choreKey struct{}
 
-// lookup asks f, unless that is under way under the same key. Whoever waits no more calls leave.
-func (m *Mirror) lookup(ctx context.Context, key string, f func(net context.Context) (any, error)) (q *question, leave func()) {
+// lookup asks f, unless that is under way under the same name, for somebody like ctx. Whoever waits no more calls leave.
+func (m *Mirror) lookup(ctx context.Context, what string, f func(net context.Context) (any, error)) (q *question, leave func()) {
 	qs := &m.questions
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
+	key := questionKey{what, IsBackground(ctx)}
 	q, known := qs.m[key]
+	switch other := qs.m[questionKey{what, !key.background}]; {
+	case known || other == nil:
+	case key.background:
+		q, known = other, true
+	default:
+		f = other.unlessRefused(f)
+	}
 	if !known {
 		q = &question{done: make(chan struct{})}
-		var net context.Context
-		_, net = m.network.get()
+		_, net := m.network.get()
+		if key.background {
+			net = Background(net)
+		}
 		net, q.end = context.WithCancelCause(net)
 		if q.err = m.begin(); q.err != nil {
 			q.end(q.err)
@@ -45,7 +61,7 @@ func (m *Mirror) lookup(ctx context.Context, key string, f func(net context.Cont
 			return q, func() {}
 		}
 		if qs.m == nil {
-			qs.m = make(map[string]*question)
+			qs.m = make(map[questionKey]*question)
 		}
 		qs.m[key] = q
 		go func() {
@@ -69,7 +85,23 @@ func (m *Mirror) lookup(ctx context.Context, key string, f func(net context.Cont
 	}
 }
 
-func (qs *questions) ended(key string) {
+// unlessRefused waits for the answer to q, which work in the background asks, and takes it if it is one. Where there is
+// none, be it that nobody was asked, f asks again: what holds back the background holds no client back.
+func (q *question) unlessRefused(f func(net context.Context) (any, error)) func(net context.Context) (any, error) {
+	return func(net context.Context) (any, error) {
+		select {
+		case <-q.done:
+			if q.err == nil || final(q.err) {
+				return q.answer, q.err
+			}
+			return f(net)
+		case <-net.Done():
+			return nil, context.Cause(net)
+		}
+	}
+}
+
+func (qs *questions) ended(key questionKey) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	delete(qs.m, key)

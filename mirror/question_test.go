@@ -2,7 +2,10 @@ package mirror_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,4 +114,83 @@ func TestListsAreRememberedWithinBounds(t *testing.T) {
 
 func numbered(i int) mirror.Repo {
 	return mirror.Repo{Host: "origin.test", Path: fmt.Sprintf("org/app-%d", i)}
+}
+
+// TestWhatHoldsBackTheBackgroundHoldsBackNoClient: a client takes an answer that work in the background waits for, and
+// asks for itself if there is none.
+func TestWhatHoldsBackTheBackgroundHoldsBackNoClient(t *testing.T) {
+	limited := mirror.Errorf(mirror.CodeUnavailable, "it is rate-limited")
+	for name, tt := range map[string]struct {
+		call    string
+		refused error
+		asked   int
+		fetch   func(p *place) error
+		ask     func(p *place) error
+	}{
+		"a miss": {
+			"manifest", limited, 2,
+			func(p *place) error { _, err := p.Fetch(p.t.Context(), byTag("v2"), mirror.FetchOptions{}); return err },
+			func(p *place) error { _, err := p.Manifest(p.t.Context(), byTag("v2")); return err },
+		},
+		"a miss that is answered": {
+			"manifest", nil, 1,
+			func(p *place) error { _, err := p.Fetch(p.t.Context(), byTag("v2"), mirror.FetchOptions{}); return err },
+			func(p *place) error { _, err := p.Manifest(p.t.Context(), byTag("v2")); return err },
+		},
+		"a revalidation": {
+			"resolve", limited, 2,
+			func(p *place) error {
+				got, _ := p.Fetch(p.t.Context(), byTag("v1"), mirror.FetchOptions{})
+				return got.NotChecked
+			},
+			func(p *place) error {
+				answer, err := p.Manifest(p.t.Context(), byTag("v1"))
+				return errors.Join(err, answer.Stale)
+			},
+		},
+		"referrers": {
+			"referrers", limited, 2,
+			func(p *place) error {
+				got, err := p.Fetch(p.t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
+				return errors.Join(err, got.NotChecked)
+			},
+			func(p *place) error {
+				list, err := p.Referrers(p.t.Context(), app, p.origin.tags[byTag("v1").String()], "", 100, 1<<20)
+				return errors.Join(err, list.Stale)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T) {
+				p := start(t, mirror.Options{})
+				p.get(byTag("v1"), p.origin.image(app, []string{"layer"}, "v1").Digest)
+				p.origin.image(app, []string{"other"}, "v2")
+				later(time.Hour)
+				var asked atomic.Int32
+				p.origin.set(func(ctx context.Context, call string) error {
+					if !strings.HasPrefix(call, tt.call) {
+						return nil
+					}
+					asked.Add(1)
+					if !mirror.IsBackground(ctx) {
+						return nil
+					}
+					time.Sleep(100 * time.Millisecond) // less than the patience of clients
+					return tt.refused
+				})
+				fetched := make(chan error, 1)
+				go func() { fetched <- tt.fetch(p) }()
+				synctest.Wait()
+				if err := tt.ask(p); err != nil {
+					t.Errorf("the client is refused: %v", err)
+				}
+				if err := <-fetched; (err != nil) != (tt.refused != nil) {
+					t.Errorf("the fetch: %v", err)
+				}
+				if got := int(asked.Load()); got != tt.asked {
+					t.Errorf("asked %d times, want %d", got, tt.asked)
+				}
+			})
+		})
+	}
 }
