@@ -177,7 +177,7 @@ func (m *Mirror) workOn(ref Ref) {
 	_, referrers := m.opts.Complete(ref.Repo)
 	ctx := context.WithValue(m.ctx, choreKey{}, true)
 	_, err := m.stored(Look(ctx), ref.Repo, asked)
-	if CodeOf(err) == CodeManifestUnknown && flawOf(err) == nil { // deleted since: it is not to come back
+	if CodeOf(err) == CodeManifestUnknown && FlawOf(err) == nil { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {
 		_, err = m.fetch(ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})

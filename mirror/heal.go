@@ -13,14 +13,14 @@ const maxHealers = 8
 
 // heal looks after what a reader found damaged or missing: from then on it is not held, and a client that brings it again
 // is not told that it need not. It returns what was found, or nil if err is about anything else.
-func (m *Mirror) heal(repo Repo, err error) *FlawError {
-	var found *FlawError
-	if !errors.As(err, &found) {
+func (m *Mirror) heal(repo Repo, err error) *Flaw {
+	found := FlawOf(err)
+	if found == nil {
 		return nil
 	}
-	log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("digest", found.Flaw.Digest), zap.Bool("manifest", found.Flaw.Manifest))
-	log.Warn("what is held is damaged or missing: fetching it again, if an upstream can be asked", zap.String("why", found.Flaw.Reason))
-	if _, err := m.store.Mend(m.ctx, found.Flaw); err != nil && m.ctx.Err() == nil {
+	log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("digest", found.Digest), zap.Bool("manifest", found.Manifest))
+	log.Warn("what is held is damaged or missing: fetching it again, if an upstream can be asked", zap.String("why", found.Reason))
+	if _, err := m.store.Mend(m.ctx, *found); err != nil && m.ctx.Err() == nil {
 		log.Error("what is damaged cannot be taken away", zap.Error(err))
 	}
 	return found
@@ -37,7 +37,7 @@ func (m *Mirror) Recover(ctx context.Context, err error) error {
 	if found == nil {
 		return err
 	}
-	if fetched, _ := m.regain(ctx, found.Flaw); fetched || m.regained(ctx, found.Flaw) {
+	if fetched, _ := m.regain(ctx, *found); fetched || m.regained(ctx, *found) {
 		return nil
 	}
 	return err
@@ -52,27 +52,20 @@ func (m *Mirror) stored(ctx context.Context, repo Repo, d digest.Digest) (Manife
 	return man, err
 }
 
-// flawOf returns the flaw that a miss is due to, or nil.
-func flawOf(err error) *FlawError {
-	var found *FlawError
-	errors.As(err, &found)
-	return found
-}
-
 // lost is why something that was held cannot be had any more: unlike what never was here, it is wanted even if there is no
 // upstream for it.
-func (m *Mirror) lost(ref Ref, found *FlawError, why error) error {
+func (m *Mirror) lost(ref Ref, found *Flaw, why error) error {
 	if found == nil {
 		return why
 	}
-	m.log.Error("what was held is lost until it comes again", zap.Stringer("ref", ref), zap.String("reason", found.Flaw.Reason), zap.Error(why))
-	return &Error{Code: CodeUnavailable, Message: found.Flaw.Reason + ", and cannot be fetched again", Cause: why}
+	m.log.Error("what was held is lost until it comes again", zap.Stringer("ref", ref), zap.String("reason", found.Reason), zap.Error(why))
+	return &Error{Code: CodeUnavailable, Message: found.Reason + ", and cannot be fetched again", Cause: why}
 }
 
 // lostBlob is lost for a blob, of which a repository that asks no upstream lacks only what it lost.
-func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *FlawError, why error) error {
+func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *Flaw, why error) error {
 	if stat, err := m.store.StatBlob(Look(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && (stat.Needed || stat.Linked) && !stat.Held {
-		found = &FlawError{Flaw{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}}
+		found = &Flaw{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}
 	}
 	return m.lost(ref, found, why)
 }

@@ -167,7 +167,7 @@ func (l lister) imagesOf(ctx context.Context, repo Repo) iter.Seq2[Image, error]
 // imagesUnder lists the images under one tag: one for each platform of an index.
 func (l lister) imagesUnder(ctx context.Context, repo Repo, tag string) ([]Image, error) {
 	held, err := l.held(ctx, Ref{Repo: repo, Tag: tag})
-	if err != nil && flawOf(err) == nil {
+	if err != nil && FlawOf(err) == nil {
 		return nil, err
 	}
 	image := Image{Repo: repo.String(), Tag: tag, Digest: held.tag.Digest, Origin: held.tag.Origin, Updated: held.tag.Updated}
@@ -177,7 +177,7 @@ func (l lister) imagesUnder(ctx context.Context, repo Repo, tag string) ([]Image
 // imagesOfRoot lists the images of what was brought in by its digest.
 func (l lister) imagesOfRoot(ctx context.Context, repo Repo, root Root) ([]Image, error) {
 	man, err := l.stored(ctx, repo, root.Digest)
-	if err != nil && flawOf(err) == nil {
+	if err != nil && FlawOf(err) == nil {
 		return nil, err
 	}
 	image := Image{Repo: repo.String(), Root: root.Digest, Digest: root.Digest, Origin: man.Origin, Updated: root.Added}
@@ -265,7 +265,7 @@ func (m *Mirror) measure(ctx context.Context, repo Repo, image *Image) (known bo
 	}
 	total, missing, err := m.weigh(ctx, repo, image.Digest, make(map[digest.Digest]bool))
 	if CodeOf(err) == CodeManifestUnknown {
-		if flawOf(err) != nil {
+		if FlawOf(err) != nil {
 			return true, nil
 		}
 		stat, err := m.store.StatBlob(ctx, repo, image.Digest)
@@ -368,7 +368,7 @@ func (m *Mirror) weighChild(ctx context.Context, repo Repo, desc v1.Descriptor, 
 		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held && stat.Linked { // it is a blob
 			return stat.Size, shortage{}, err
 		}
-		if flawOf(err) == nil {
+		if FlawOf(err) == nil {
 			return 0, shortage{}, nil
 		}
 		return 0, shortage{count: 1, bytes: desc.Size}, nil

@@ -56,7 +56,7 @@ func (m *Mirror) manifest(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	}
 	man, err := m.stored(ctx, ref.Repo, ref.Digest)
 	if CodeOf(err) == CodeManifestUnknown {
-		return m.manifestMissed(ctx, ref, flawOf(err))
+		return m.manifestMissed(ctx, ref, FlawOf(err))
 	}
 	m.counters.manifests.held(err)
 	return ref, Answer{Manifest: man}, err
@@ -97,7 +97,7 @@ func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error
 		}
 	}
 	man, err := m.stored(ctx, ref.Repo, tag.Digest)
-	if lost := flawOf(err); lost != nil { // what the tag points at is known, and that it is not here any more
+	if lost := FlawOf(err); lost != nil { // what the tag points at is known, and that it is not here any more
 		man, err = m.fetchManifest(ctx, Ref{Repo: ref.Repo, Digest: tag.Digest}, lost)
 		return ref, Answer{Manifest: man, Stale: stale}, err
 	}
@@ -194,14 +194,14 @@ func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest)
 		}
 	}
 	man, err := m.stored(ctx, ref.Repo, held)
-	if flawOf(err) != nil {
+	if FlawOf(err) != nil {
 		return m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: held})
 	}
 	return man, err
 }
 
 // manifestMissed goes on with what is not held under the name that the client used; lost is what is wrong with what was.
-func (m *Mirror) manifestMissed(ctx context.Context, ref Ref, lost *FlawError) (Ref, Answer, error) {
+func (m *Mirror) manifestMissed(ctx context.Context, ref Ref, lost *Flaw) (Ref, Answer, error) {
 	if long, ok := m.longName(ctx, ref.Repo); ok {
 		ref.Repo = long
 		return m.manifest(ctx, ref)
@@ -221,7 +221,7 @@ func (m *Mirror) used(ctx context.Context, repo Repo, d digest.Digest) {
 
 // fetchManifest answers a miss. Whatever the reason that it cannot, the answer is [CodeManifestUnknown], so that
 // clients turn to their next endpoint.
-func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *FlawError) (Manifest, error) {
+func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *Flaw) (Manifest, error) {
 	m.counters.manifests.misses.Add(1)
 	missed := func(why error) error { return m.missed(ctx, CodeManifestUnknown, ref, m.lost(ref, lost, why)) }
 	if err := m.mayAsk(ctx, ref.Repo); err != nil {

@@ -56,7 +56,7 @@ func (m *Mirror) check(repo Repo, blob Blob) *checking {
 		found := m.heal(repo, c.err)
 		close(c.done)
 		if found != nil {
-			m.replace(found.Flaw)
+			m.replace(*found)
 		}
 	}()
 	return c

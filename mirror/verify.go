@@ -191,7 +191,7 @@ func (m *Mirror) regain(ctx context.Context, flaw Flaw) (fetched, wanted bool) {
 		m.regainedFor(flaw)
 		return true, false
 	case ctx.Err() == nil && ref.Digest != "":
-		m.wanted(m.wants.lost(ref, !flaw.Manifest, m.lost(ref, &FlawError{flaw}, why)))
+		m.wanted(m.wants.lost(ref, !flaw.Manifest, m.lost(ref, &flaw, why)))
 		return false, true
 	}
 	return false, false

@@ -75,6 +75,10 @@ func makeServerCert(out io.Writer, folder string, hosts []string, only bool, lif
 	if len(made.Dropped) > 0 {
 		fmt.Fprintf(out, "%s  no longer for %s: clients that use these are cut off\n", filepath.Join(folder, certs.ServerCert), strings.Join(made.Dropped, ", "))
 	}
+	name := made.Hosts[0]
+	if len(hosts) > 0 {
+		name = hosts[0] // whose clients are about to be set up
+	}
 	fmt.Fprintln(out)
 	fmt.Fprintf(out, `Serve with it:
 
@@ -89,7 +93,7 @@ Give %[2]s to each client, with its own port where the mirror is not on 5000:
               /etc/pki/ca-trust/source/anchors/mirror.crt and update-ca-trust (Fedora, RHEL)
 
 Everything that a client needs: mirror client docker --host %[3]s --ca %[2]s
-`, folder, ca, net.JoinHostPort(made.Hosts[0], "5000"))
+`, folder, ca, net.JoinHostPort(name, "5000"))
 	return nil
 }
 

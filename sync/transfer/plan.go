@@ -46,6 +46,7 @@ func (r root) check(d digest.Digest) error {
 // planned is an image that goes out.
 type planned struct {
 	bundle.Image
+	ref  mirror.Ref // by its tag, or else its digest
 	item *item
 }
 
@@ -166,7 +167,7 @@ func (p *planner) image(ctx context.Context, r root) (*planned, error) {
 		return nil, w.err
 	}
 	image.Origin, image.Platforms = cmp.Or(image.Origin, string(w.origin)), w.item.platforms
-	return &planned{image, w.item}, nil
+	return &planned{image, r.ref, w.item}, nil
 }
 
 // isFault reports whether err is not about content but about the store or the request.

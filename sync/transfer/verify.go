@@ -54,9 +54,9 @@ func (p *planner) drop(lost map[digest.Digest]error) {
 		if err == nil {
 			continue
 		}
-		p.dropImage(image)
+		delete(p.images, image.ref)
 		dropped[image.Digest] = true
-		name := image.ref().String()
+		name := image.ref.String()
 		if image.Why == bundle.WhyNamed {
 			p.fail(name, err)
 		} else {
@@ -65,26 +65,9 @@ func (p *planner) drop(lost map[digest.Digest]error) {
 	}
 	for _, image := range p.sorted() {
 		if image.Why == bundle.WhyReferrer && dropped[image.Subject] {
-			p.dropImage(image)
+			delete(p.images, image.ref)
 		}
 	}
-}
-
-func (p *planner) dropImage(image *planned) {
-	for ref, other := range p.images {
-		if other == image {
-			delete(p.images, ref)
-		}
-	}
-}
-
-func (i *planned) ref() mirror.Ref {
-	repo, _ := mirror.ParseRepo(i.Repository) // it was made of one
-	ref := mirror.Ref{Repo: repo, Tag: i.Tag}
-	if i.Tag == "" {
-		ref.Digest = i.Digest
-	}
-	return ref
 }
 
 // lost returns why an item cannot go out: what was lost of it and of what it needs.
