@@ -59,7 +59,13 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 	if err != nil {
 		return mirror.Manifest{}, err
 	}
-	data, err := s.readManifest(ctx, c.digest, record.Size)
+	read := func(ctx context.Context) ([]byte, error) { return s.readManifest(ctx, c.digest, record.Size) }
+	var data []byte
+	if record.Size > hotManifestLimit {
+		data, err = s.large.get(ctx, c.digest, read)
+	} else {
+		data, err = read(ctx)
+	}
 	if err != nil {
 		if _, err := s.manifestRecord(ctx, c); err != nil { // it was collected in between
 			return mirror.Manifest{}, err

@@ -77,6 +77,7 @@ type Store struct {
 	guards    guards
 	readings  readings
 	doomed    doomed
+	large     *largeManifests
 	sweeping  sync.Mutex // held for each transaction of a sweep
 	// sweepWrites is how many writes a transaction of the last sweep was to do; 0 before the first.
 	sweepWrites atomic.Int64
@@ -101,6 +102,7 @@ func New(blobs Blobs, index Index, options Options) (*Store, error) {
 		manifests: newHot[content](hotManifestBudget, manifestCost),
 		tags:      newHot[tagName](hotTagBudget, tagCost),
 		recency:   newRecency(index, options),
+		large:     newLargeManifests(),
 	}
 	go s.recency.run()
 	return s, nil

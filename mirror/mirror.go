@@ -118,6 +118,8 @@ type Mirror struct {
 	pushes    *brief[struct{}]      // who brought blobs for which repositories
 	// largePushes are the pushes of large manifests that are under way.
 	largePushes chan struct{}
+	largeLine   *Shares[string] // of those that wait for that, by client
+	largeWaits  *Shares[string] // of the memory of those that wait for an upstream, by client
 	// unattended are the blobs that are verified though no client waits for it.
 	unattended chan struct{}
 	network    network
@@ -148,6 +150,8 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
 
 		largePushes: make(chan struct{}, 2),
+		largeLine:   NewShares[string](maxLargeLine),
+		largeWaits:  NewShares[string](maxLargeWaits),
 		unattended:  make(chan struct{}, maxUnattended),
 	}
 	m.names.Store(&opts.Names)

@@ -14,6 +14,8 @@ import (
 // Answer is a manifest as it is served.
 type Answer struct {
 	Manifest
+	// Repo is the repository under which it was found.
+	Repo Repo
 	// Stale says why it could not be revalidated though that was due; nil if it is current.
 	Stale error
 }
@@ -23,10 +25,21 @@ type Answer struct {
 // [CodeManifestUnknown] says in its message why there is none.
 func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Answer, error) {
 	ref, answer, err := m.manifest(ctx, ref)
+	answer.Repo = ref.Repo
 	if err == nil && answer.Origin == Mirrored && !IsIndex(answer.MediaType) {
 		m.pulled(Ref{Repo: ref.Repo, Digest: answer.Digest})
 	}
 	return answer, err
+}
+
+// OpenManifest opens the bytes of a manifest that [Mirror.Manifest] returned, if it is stored, so that they need not stay
+// in memory for as long as a client takes them.
+func (m *Mirror) OpenManifest(ctx context.Context, repo Repo, d digest.Digest) (Blob, error) {
+	blob, err := m.store.OpenManifest(ctx, repo, d)
+	if err != nil {
+		return Blob{}, err
+	}
+	return m.served(ctx, repo, d, blob)
 }
 
 // StatManifest is [Mirror.Manifest] for a client that only asks what is there.

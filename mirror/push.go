@@ -14,7 +14,15 @@ type Put struct {
 	Digest    digest.Digest // what the client says it is; sha256 of the bytes if empty
 	MediaType string        // what the client says it is; may be empty
 	Bytes     []byte
+	Spool     *Spool // has the bytes if they are not in memory; it is the caller's to close
 	Tags      []string
+}
+
+func (p *Put) size() int {
+	if p.Spool != nil {
+		return int(p.Spool.size)
+	}
+	return len(p.Bytes)
 }
 
 // PutManifest stores a pushed manifest to the byte and points its tags at it. It returns the manifest and what it points
@@ -23,11 +31,21 @@ type Put struct {
 // It waits for an upstream in one case only: when blobs are missing that a mirrored manifest of the same repository
 // announced, and of which [Mirror.StatBlob] therefore told the client that it need not push them.
 func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References, error) {
-	if len(put.Bytes) > MaxManifestSize {
+	if put.size() > MaxManifestSize {
 		return Manifest{}, References{}, Errorf(CodeManifestTooLarge, "manifest is larger than %d bytes", MaxManifestSize)
 	}
-	if err := m.room(int64(len(put.Bytes))); err != nil {
+	if err := m.room(int64(put.size())); err != nil {
 		return Manifest{}, References{}, err
+	}
+	done, err := m.pushLarge(ctx, put.size())
+	if err != nil {
+		return Manifest{}, References{}, err
+	}
+	defer done()
+	if put.Spool != nil {
+		if put.Bytes, err = put.Spool.read(); err != nil {
+			return Manifest{}, References{}, err
+		}
 	}
 	algorithm := digest.Canonical
 	if put.Digest != "" {
@@ -37,19 +55,17 @@ func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References
 	if put.Digest != "" && put.Digest != man.Digest {
 		return Manifest{}, References{}, Errorf(CodeDigestInvalid, "the manifest's digest is %s, the request says %s", man.Digest, put.Digest)
 	}
-	done, err := m.pushLarge(ctx, len(put.Bytes))
-	if err != nil {
-		return Manifest{}, References{}, err
-	}
-	defer done()
 	var refs References
 	if man.MediaType, refs, err = ParseManifest(put.MediaType, put.Bytes); err != nil {
 		return Manifest{}, References{}, err
 	}
 	err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
 	done() // an upstream can take its time
-	if CodeOf(err) == CodeManifestBlobUnknown && m.fetchAnnounced(ctx, put.Repo, refs) {
-		err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
+	if CodeOf(err) == CodeManifestBlobUnknown && m.mayWait(ctx, put.size()) {
+		if m.fetchAnnounced(ctx, put.Repo, refs) {
+			err = m.store.PutManifest(ctx, put.Repo, man, put.Tags...)
+		}
+		m.waited(ctx, put.size())
 	}
 	if err == nil {
 		m.wants.fulfilled(put.Repo, man.Digest, put.Tags...)
@@ -71,17 +87,40 @@ func (m *Mirror) PointsAt(ctx context.Context, repo Repo, tags ...string) map[st
 	return at
 }
 
+// maxLargeLine is how many pushes of large manifests may wait for their turn.
+const maxLargeLine = 64
+
 // pushLarge waits until a manifest of so many bytes may be taken in: what it points at is in memory until it is stored, and
-// the store writes one after another anyway. done may be called more than once.
+// the store writes one after another anyway. Each client has a share of those that wait. done may be called more than once.
 func (m *Mirror) pushLarge(ctx context.Context, size int) (done func(), err error) {
 	if size <= largeManifest {
 		return func() {}, nil
 	}
+	who := clientOf(ctx)
+	if !m.largeLine.Take(who, 1) {
+		return nil, Errorf(CodeTooManyRequests, "there are too many pushes of large manifests at a time: try again in a moment")
+	}
+	defer m.largeLine.Give(who, 1)
 	select {
 	case m.largePushes <- struct{}{}:
 		return sync.OnceFunc(func() { <-m.largePushes }), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+}
+
+// maxLargeWaits is how many bytes of large manifests, whose pushes wait for blobs from an upstream, may be in memory.
+const maxLargeWaits = 32 << 20
+
+// mayWait reports whether a pushed manifest of so many bytes may stay in memory until an upstream has sent its blobs.
+// waited is called after that.
+func (m *Mirror) mayWait(ctx context.Context, size int) bool {
+	return size <= largeManifest || m.largeWaits.Take(clientOf(ctx), int64(size))
+}
+
+func (m *Mirror) waited(ctx context.Context, size int) {
+	if size > largeManifest {
+		m.largeWaits.Give(clientOf(ctx), int64(size))
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 func TestLargePushesTakeTurns(t *testing.T) {
-	m := &Mirror{largePushes: make(chan struct{}, 1)}
+	m := &Mirror{largePushes: make(chan struct{}, 1), largeLine: NewShares[string](maxLargeLine)}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	done, err := m.pushLarge(t.Context(), MaxManifestSize)

@@ -139,6 +139,10 @@ type Upload interface {
 type ManifestStore interface {
 	// Manifest returns a held manifest. [CodeManifestUnknown] where repo does not hold it.
 	Manifest(ctx context.Context, repo Repo, d digest.Digest) (Manifest, error)
+	// OpenManifest opens the bytes of a held manifest as [BlobStore] opens those of a blob, for who passes them on and need
+	// not have them in memory. [CodeManifestUnknown] where repo does not hold it; [CodeBlobUnknown], with a [FlawError] for
+	// its cause, if its file is missing or damaged.
+	OpenManifest(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
 	// Tag returns what a tag points at. [CodeManifestUnknown] where repo does not have it.
 	Tag(ctx context.Context, repo Repo, tag string) (Tag, error)
 	// PutManifest stores m with its references, and points tags at it, in one transaction.

@@ -46,7 +46,27 @@ func (x *exchange) manifest() error {
 	if runnable(contentType) { // stored by an earlier version, imported, or as its upstream says
 		contentType = octets[0]
 	}
-	return x.writeBody(contentType, man.Bytes)
+	if x.head() || len(man.Bytes) <= freeBody {
+		return x.writeBody(contentType, man.Bytes)
+	}
+	return x.sendManifest(contentType, man)
+}
+
+// sendManifest answers with a large manifest, as with a blob: from its file, and not from memory, which would be in use
+// for as long as the client likes. One that could not be kept is in memory only.
+func (x *exchange) sendManifest(contentType string, man mirror.Answer) error {
+	stored, err := x.mirror.OpenManifest(x.r.Context(), man.Repo, man.Digest)
+	if err != nil {
+		return x.writeBody(contentType, man.Bytes)
+	}
+	defer stored.Close()
+	x.set("Content-Type", contentType)
+	x.set("Content-Length", strconv.FormatInt(stored.Size, 10))
+	x.WriteHeader(http.StatusOK)
+	if n, err := io.Copy(x.ResponseWriter, io.LimitReader(stored, stored.Size)); err != nil || n != stored.Size {
+		return errBroken
+	}
+	return nil
 }
 
 // describe sets the headers that name content by its digest, and answers 304 if the client has it.
@@ -76,8 +96,16 @@ func (x *exchange) warn(stale error) {
 
 var warningText = strings.NewReplacer(`"`, `'`, `\`, `/`, "\r", " ", "\n", " ")
 
-// writeBody answers 200 with a body that is in memory.
+// writeBody answers 200 with a body that is in memory. A large one is part of what all bodies in memory may take, for as
+// long as the client takes to read it.
 func (x *exchange) writeBody(contentType string, body []byte) error {
+	if !x.head() && len(body) > freeBody {
+		done, ok := x.bodies.take(x.r, int64(len(body)))
+		if !ok {
+			return errBodies
+		}
+		defer done()
+	}
 	x.set("Content-Type", contentType)
 	x.set("Content-Length", strconv.Itoa(len(body)))
 	x.WriteHeader(http.StatusOK)
@@ -98,12 +126,11 @@ func (x *exchange) putManifest() error {
 	if put.MediaType != "" && runnable(put.MediaType) {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "%q is no media type of a manifest: browsers may run it", put.MediaType)
 	}
-	var body bytes.Buffer // made as large as it will be: growing it step by step costs several times the memory
-	body.Grow(int(min(max(x.r.ContentLength, 0), mirror.MaxManifestSize)) + bytes.MinRead)
-	if _, err := body.ReadFrom(io.LimitReader(x.r.Body, mirror.MaxManifestSize+1)); err != nil {
-		return mirror.Errorf(mirror.CodeManifestInvalid, "the manifest did not arrive whole: %w", err)
+	done, err := x.receiveManifest(&put)
+	if err != nil {
+		return err
 	}
-	put.Bytes = body.Bytes()
+	defer done()
 	was := x.mirror.PointsAt(x.r.Context(), put.Repo, put.Tags...)
 	x.did.Tags = put.Tags
 	man, refs, err := x.mirror.PutManifest(x.r.Context(), put)
@@ -124,6 +151,45 @@ func (x *exchange) putManifest() error {
 	}
 	x.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// receiveManifest reads the body of a push: into memory if there is room for it, and else to the disk, where it may take
+// any time to arrive.
+func (x *exchange) receiveManifest(put *mirror.Put) (done func(), err error) {
+	size := x.r.ContentLength
+	if size < 0 || size > mirror.MaxManifestSize {
+		size = mirror.MaxManifestSize
+	}
+	in := &manifestReader{x.r.Body}
+	done, ok := x.bodies.take(x.r, size)
+	if !ok {
+		put.Spool, err = x.mirror.Spool(x.r.Context(), in)
+		if err != nil {
+			return nil, err
+		}
+		return put.Spool.Close, nil
+	}
+	var body bytes.Buffer // made as large as it will be: growing it step by step costs several times the memory
+	if x.r.ContentLength >= 0 {
+		body.Grow(int(size) + bytes.MinRead)
+	}
+	if _, err := body.ReadFrom(io.LimitReader(in, mirror.MaxManifestSize+1)); err != nil {
+		done()
+		return nil, err
+	}
+	put.Bytes = body.Bytes()
+	return done, nil
+}
+
+// manifestReader says of failures to read that they are the client's.
+type manifestReader struct{ io.Reader }
+
+func (r *manifestReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = mirror.Errorf(mirror.CodeManifestInvalid, "the manifest did not arrive whole: %w", err)
+	}
+	return n, err
 }
 
 // blob answers for end-2 and end-10.

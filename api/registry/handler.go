@@ -31,6 +31,7 @@ type Handler struct {
 	noDelete func() bool
 	access   Access
 	open     *OpenUploads
+	bodies   bodies
 	log      *zap.Logger
 }
 
@@ -42,7 +43,7 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	if opts.NoDelete == nil {
 		opts.NoDelete = func() bool { return false }
 	}
-	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, open: opts.Open, log: opts.Log}
+	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, open: opts.Open, bodies: newBodies(), log: opts.Log}
 }
 
 // exchange is one request with its answer.

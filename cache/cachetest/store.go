@@ -170,6 +170,18 @@ func (s *storeTest) holds(repo mirror.Repo, want mirror.Manifest) {
 			s.t.Errorf("manifest in %s is\n%+v, want\n%+v", repo, got, want)
 		}
 	}
+	open, err := s.OpenManifest(s.ctx, repo, want.Digest)
+	if err != nil {
+		s.t.Errorf("open manifest in %s: %v", repo, err)
+		return
+	}
+	defer open.Close()
+	if open.Verify != nil {
+		s.ok(open.Verify(s.ctx))
+	}
+	if got, err := io.ReadAll(open); err != nil || !bytes.Equal(got, want.Bytes) || open.Size != int64(len(want.Bytes)) {
+		s.t.Errorf("manifest in %s is, opened, %q of %d bytes, %v", repo, got, open.Size, err)
+	}
 }
 
 // tagged checks what a tag points at; "" for nothing.

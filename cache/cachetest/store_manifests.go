@@ -18,6 +18,8 @@ var storeManifestTests = []storeCase{
 		s.holds(repoA, m)
 		_, err := s.Manifest(s.ctx, repoB, m.Digest)
 		s.code(err, mirror.CodeManifestUnknown)
+		_, err = s.OpenManifest(s.ctx, repoB, m.Digest)
+		s.code(err, mirror.CodeManifestUnknown)
 		s.readable(repoA, string(m.Bytes), false) // a manifest is no blob
 		s.ok(s.PutManifest(s.ctx, repoA, m))
 		s.holds(repoA, m)
@@ -37,6 +39,12 @@ var storeManifestTests = []storeCase{
 		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeManifestTooLarge)
 		_, err := s.RepoOrigin(s.ctx, repoB)
 		s.code(err, mirror.CodeNameUnknown)
+	}},
+	{"Large", func(s *storeTest) {
+		data := []byte(strings.Repeat("large ", mirror.MaxManifestSize/6))
+		m := mirror.Manifest{MediaType: "application/vnd.large", Bytes: data, Digest: digest.FromBytes(data), Origin: mirror.Pushed}
+		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.holds(repoA, m)
 	}},
 	{"UnknownMediaType", func(s *storeTest) {
 		data := []byte("not even JSON")

@@ -251,3 +251,35 @@ func TestOpenRefusesWhatIsNoFolder(t *testing.T) {
 		t.Error("Open replaced the file")
 	}
 }
+
+// TestBuffersAreBounded: however many blobs are being written, no more than maxBuffers of them have a large buffer, and
+// all are hashed right.
+func TestBuffersAreBounded(t *testing.T) {
+	files := open(t, t.TempDir())
+	before := buffersInUse.Load()
+	writers := make([]*writer, maxBuffers+20)
+	data := bytes.Repeat([]byte("slow "), 10_000)
+	for i := range writers {
+		writers[i] = create(t, files, "", "")
+		if _, err := writers[i].Write(data[:20_001]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := buffersInUse.Load(); n > maxBuffers {
+		t.Errorf("%d large buffers are in use", n)
+	}
+	for i, w := range writers {
+		if _, err := w.ReadFrom(bytes.NewReader(data[20_001:])); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := w.Digest(); err != nil || d != digest.FromBytes(data) {
+			t.Errorf("writer %d: %s, %v", i, d, err)
+		}
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := buffersInUse.Load(); n != before {
+		t.Errorf("%d buffers are in use afterwards, %d before", n, before)
+	}
+}

@@ -3,6 +3,7 @@ package files
 import (
 	"hash"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -12,14 +13,42 @@ const (
 	queued = 2
 	// minRead is the room that a buffer must have left to be read into: reads stay large.
 	minRead = 32 << 10
+	// maxBuffers is how many buffers are in use at a time. Who needs another one gets a small one: how long a buffer is in
+	// use is up to the client that fills it.
+	maxBuffers  = 256
+	smallBuffer = 8 << 10
 )
 
 type buffer struct {
 	n    int
-	data [bufferSize]byte
+	data []byte
 }
 
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
+var (
+	buffers      = sync.Pool{New: func() any { return &buffer{data: make([]byte, bufferSize)} }}
+	smallBuffers = sync.Pool{New: func() any { return &buffer{data: make([]byte, smallBuffer)} }}
+	buffersInUse atomic.Int64
+)
+
+func getBuffer() (b *buffer) {
+	if buffersInUse.Add(1) <= maxBuffers {
+		b = buffers.Get().(*buffer)
+	} else {
+		buffersInUse.Add(-1)
+		b = smallBuffers.Get().(*buffer)
+	}
+	b.n = 0
+	return b
+}
+
+func putBuffer(b *buffer) {
+	if len(b.data) == smallBuffer {
+		smallBuffers.Put(b)
+		return
+	}
+	buffers.Put(b)
+	buffersInUse.Add(-1)
+}
 
 // hasher hashes a stream one buffer behind the goroutine that writes it to disk, on another core. Buffers change hands
 // and are not copied. A stream that fits into one buffer is hashed in place: it starts no goroutine.
@@ -33,8 +62,7 @@ type hasher struct {
 // space returns room to put the next bytes of the stream in; add makes them count.
 func (h *hasher) space() []byte {
 	if h.fill == nil {
-		h.fill = buffers.Get().(*buffer)
-		h.fill.n = 0
+		h.fill = getBuffer()
 	}
 	return h.fill.data[h.fill.n:]
 }
@@ -42,7 +70,12 @@ func (h *hasher) space() []byte {
 // add takes in the first n bytes of what space returned.
 func (h *hasher) add(n int) {
 	h.fill.n += n
-	if bufferSize-h.fill.n >= minRead {
+	if len(h.fill.data)-h.fill.n >= minRead {
+		return
+	}
+	if h.queue == nil && len(h.fill.data) == smallBuffer {
+		h.hash.Write(h.fill.data[:h.fill.n])
+		h.drop()
 		return
 	}
 	if h.queue == nil {
@@ -72,8 +105,7 @@ func (h *hasher) settle() hash.Hash {
 	}
 	if h.fill != nil {
 		h.hash.Write(h.fill.data[:h.fill.n])
-		buffers.Put(h.fill)
-		h.fill = nil
+		h.drop()
 	}
 	return h.hash
 }
@@ -82,6 +114,12 @@ func run(hash hash.Hash, queue <-chan *buffer, done chan<- struct{}) {
 	defer close(done)
 	for b := range queue {
 		hash.Write(b.data[:b.n])
-		buffers.Put(b)
+		putBuffer(b)
 	}
+}
+
+// drop lets go of the buffer that is being filled.
+func (h *hasher) drop() {
+	putBuffer(h.fill)
+	h.fill = nil
 }

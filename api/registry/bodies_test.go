@@ -1,0 +1,89 @@
+package registry_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/api/registry"
+	"airmirror/mirror"
+)
+
+// largeManifest is one of size bytes that needs nothing.
+func largeManifest(size int) []byte {
+	doc := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"x":"`)
+	return fmt.Appendf(doc, "%s\"}}", strings.Repeat("y", size-len(doc)-3))
+}
+
+const index = "application/vnd.oci.image.index.v1+json"
+
+// TestLargeManifestComesBackToTheByte whether it was announced how large it is or not, and whatever is asked of it.
+func TestLargeManifestComesBackToTheByte(t *testing.T) {
+	s := start(t, registry.Options{})
+	doc := largeManifest(mirror.MaxManifestSize)
+	d := digest.FromBytes(doc).String()
+	s.do(201, "PUT", "/v2/app/manifests/1", bytes.NewReader(doc), "Content-Type", index)
+	s.do(201, "PUT", "/v2/app/manifests/2", struct{ *bytes.Reader }{bytes.NewReader(doc)}, "Content-Type", index) // in chunks
+	s.refused(413, mirror.CodeManifestTooLarge, "PUT", "/v2/app/manifests/3", bytes.NewReader(append(doc, ' ')), "Content-Type", index)
+	for _, ref := range []string{"1", "2", d} {
+		a := s.do(200, "GET", "/v2/app/manifests/"+ref, nil)
+		if !bytes.Equal(a.body, doc) {
+			t.Errorf("%s: %d bytes, want %d", ref, len(a.body), len(doc))
+		}
+		for header, want := range map[string]string{"Content-Type": index, "Docker-Content-Digest": d, "Content-Length": fmt.Sprint(len(doc))} {
+			s.header(a, header, want)
+			s.header(s.do(200, "HEAD", "/v2/app/manifests/"+ref, nil), header, want)
+		}
+		s.do(304, "GET", "/v2/app/manifests/"+ref, nil, "If-None-Match", a.Header.Get("ETag"))
+		if a := s.do(200, "GET", "/v2/app/manifests/"+ref, nil, "Range", "bytes=1-2"); !bytes.Equal(a.body, doc) {
+			t.Errorf("with a range: %d bytes", len(a.body)) // manifests have none
+		}
+	}
+}
+
+// stuck sends a push of a manifest that does not end.
+func stuck(t *testing.T, s *server, i int) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	s.must(err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = fmt.Fprintf(conn, "PUT /v2/app/manifests/stuck%d HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", i, index, mirror.MaxManifestSize)
+	s.must(err)
+	const goOn = "HTTP/1.1 100 Continue\r\n\r\n" // it is being read
+	_, err = io.ReadFull(conn, make([]byte, len(goOn)))
+	s.must(err)
+	return conn
+}
+
+// TestPushesThatDoNotEndTakeTheDisk and not the memory of others: further ones are read all the same, by way of a file.
+func TestPushesThatDoNotEndTakeTheDisk(t *testing.T) {
+	s := start(t, registry.Options{})
+	for i := range 40 { // of 4 MiB; half of the budget is 16
+		stuck(t, s, i)
+	}
+	for size, want := range map[int]int{1000: 201, mirror.MaxManifestSize: 201, mirror.MaxManifestSize + 1: 413} {
+		doc := largeManifest(size)
+		s.do(want, "PUT", "/v2/app/manifests/1", bytes.NewReader(doc), "Content-Type", index)
+		if want == 201 {
+			if a := s.do(200, "GET", "/v2/app/manifests/1", nil); !bytes.Equal(a.body, doc) {
+				t.Errorf("%d bytes came back of %d", len(a.body), size)
+			}
+		}
+	}
+	s.refused(400, mirror.CodeManifestInvalid, "PUT", "/v2/app/manifests/1", strings.NewReader("{"), "Content-Type", index)
+	conn := stuck(t, s, 41)
+	s.must(conn.(*net.TCPConn).CloseWrite())
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	s.must(err)
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(body), "did not arrive whole") {
+		t.Errorf("what broke off is answered %s: %s", resp.Status, body)
+	}
+}
