@@ -22,8 +22,9 @@ STATICCHECKS := all,-SA9003,-ST1003,-ST1023,-QF1008
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## Build the mirror and start it on :5000, with its data in ./data
-	@$(BIN)/mirror serve
+# dockerd runs as root, and this mirror mostly not: it could not see that it is no proxy.
+run: build ## Build the mirror and start it on :5000, with its data in ./data; all of this machine may push
+	@MIRROR_AUTH_LOOPBACK_PUSH=$${MIRROR_AUTH_LOOPBACK_PUSH:-true} $(BIN)/mirror serve
 
 build: $(BIN)/mirror ## Build bin/mirror, one static binary
 

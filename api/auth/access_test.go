@@ -2,13 +2,17 @@ package auth_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,6 +122,52 @@ func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
 		if status, body := send("HTTP/1.1", line); status != 403 || !strings.Contains(body, "passed on by a proxy") {
 			t.Errorf("%q: %d %s", line, status, body)
 		}
+	}
+}
+
+// TestWhatMayBeAProxyIsNotAtHome: what is said of a connection counts, for pushes and for what admins see, and is not asked
+// where it does not matter.
+func TestWhatMayBeAProxyIsNotAtHome(t *testing.T) {
+	var asked []netip.AddrPort
+	verdict := errors.New("it listens")
+	opts := auth.Options{NoAnonymousPull: true, Loopback: func(remote, local netip.AddrPort) error {
+		asked = append(asked, remote, local)
+		return verdict
+	}}
+	s := newSite(t, opts)
+	reached := func(who as) as {
+		return func(r *http.Request) {
+			who(r)
+			*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1).To4(), Port: 5000}))
+		}
+	}
+	post := func(status int, who as) string {
+		return s.want(status, who, "POST", "/v2/team/app/blobs/uploads/", nil).Body.String()
+	}
+	if text := post(403, reached(atHome)); !strings.Contains(text, "may have passed it on") || !strings.Contains(text, "auth.loopbackPush") || strings.Contains(text, "listens") {
+		t.Errorf("refused with %s", text)
+	}
+	want := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:4711"), netip.MustParseAddrPort("127.0.0.1:5000")}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked about %v, want %v", asked, want)
+	}
+	if w := adminsSee(t, opts, reached(atHome)); w.Code != 403 {
+		t.Errorf("what admins see: %d", w.Code)
+	}
+	post(403, atHome) // nothing is known of its connection
+	asked = nil
+	post(403, reached(nobody))
+	if len(asked) > 0 {
+		t.Errorf("asked about %v, which is not of this machine", asked)
+	}
+	post(202, func(r *http.Request) {
+		atHome(r)
+		*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.UnixAddr{Net: "unix"}))
+	})
+	verdict = nil
+	post(202, reached(atHome))
+	if w := adminsSee(t, opts, reached(atHome)); w.Code != 200 {
+		t.Errorf("what admins see, a client: %d", w.Code)
 	}
 }
 

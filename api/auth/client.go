@@ -98,6 +98,8 @@ func (p *policy) refuse(r *http.Request, c client, ask registry.Ask) error {
 	switch {
 	case !p.loopback:
 		why = "as long as the mirror has no users, nobody may " + what
+	case fromHere(r):
+		why += ", and what sent this request may have passed it on for somebody else: the mirror's log says why, and auth.loopbackPush can trust it"
 	case loopback(r):
 		why += ", and this request was passed on by a proxy or a browser"
 	}
@@ -124,7 +126,7 @@ func wording(ask registry.Ask) string {
 }
 
 // fromHere reports whether a request comes from a loopback address, was sent to one, and shows no sign of a proxy or a
-// browser. A proxy on this machine that writes no header of its own cannot be told from a client on it.
+// browser. What a proxy on this machine passes on untouched looks the same: see [Options.Loopback].
 func fromHere(r *http.Request) bool { return loopback(r) && toLoopback(r.Host) && !forwarded(r) }
 
 // toLoopback reports whether a Host header names this machine as localhost or by a loopback address. A page whose name
@@ -142,11 +144,14 @@ func toLoopback(host string) bool {
 
 // loopback reports whether the other end of a connection is this machine: a loopback address, or a socket of its.
 func loopback(r *http.Request) bool {
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
-		return true
-	}
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && addr.Addr().Unmap().IsLoopback()
+	return overSocket(r) || err == nil && addr.Addr().Unmap().IsLoopback()
+}
+
+// overSocket reports whether a request came by a socket of this machine, which its file's permissions guard.
+func overSocket(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.Network() == "unix"
 }
 
 // forwarded reports whether a request shows signs of somebody else who sent it: the headers of proxies, what they say

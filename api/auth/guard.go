@@ -4,7 +4,7 @@
 // this mirror, which stands for a login ([Guard.Handler]), or of an issuer that it was told to trust ([Token]). Everybody
 // else is anonymous. What anonymous clients may do, everybody may: nobody loses anything by a login.
 //
-// As long as nobody can log in and no rules are given, everybody may pull, and who sits at this machine may push and
+// As long as nobody can log in and no rules are given, everybody may pull, and clients on this machine may push and
 // delete. Then users may do everything, and anonymous clients pull. Rules stand in the place of both.
 package auth
 
@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -39,9 +40,11 @@ type Options struct {
 	Rules           []Rule
 	Groups          map[string][]string // name → users
 	NoAnonymousPull bool
-	// NoLoopback gives requests of this machine no rights of their own while there are no users: a proxy on it that says
-	// nothing of its clients cannot be told from a client on it.
-	NoLoopback    bool
+	// NoLoopback gives requests of this machine no rights of their own while there are no users.
+	NoLoopback bool
+	// Loopback says of a connection over loopback why it may not be that of a client on this machine, but of a proxy on it
+	// that says nothing of its clients. With nil, whoever reaches the mirror by such a proxy has the rights of this machine.
+	Loopback      func(remote, local netip.AddrPort) error
 	AnonymousPush bool
 
 	// URL is how clients reach the mirror, if that cannot be told from their requests.

@@ -3,7 +3,9 @@ package auth
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 
@@ -26,6 +28,7 @@ type policy struct {
 	open bool
 	// loopback says that requests of this machine have rights of their own as long as there are no users.
 	loopback bool
+	client   func(remote, local netip.AddrPort) error // see [Options.Loopback]
 	url      string
 }
 
@@ -37,7 +40,8 @@ func newPolicy(opts Options, kept *kept, old *policy) (p *policy, err error) {
 	}
 	p = &policy{
 		kept: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL, loopback: !opts.NoLoopback,
-		open: len(opts.Rules) == 0 && !opts.AnonymousPush,
+		client: opts.Loopback,
+		open:   len(opts.Rules) == 0 && !opts.AnonymousPush,
 	}
 	if p.rules, err = compile(opts); err != nil {
 		return nil, err
@@ -110,7 +114,25 @@ func (p *policy) may(c client, ask registry.Ask) bool {
 func (p *policy) atHome(r *http.Request) bool { return p.open && p.trusted(r) }
 
 // trusted reports whether a request has the rights of this machine, which end when there are users.
-func (p *policy) trusted(r *http.Request) bool { return p.loopback && !p.hasUsers() && fromHere(r) }
+func (p *policy) trusted(r *http.Request) bool {
+	return p.loopback && !p.hasUsers() && fromHere(r) && p.fromClient(r)
+}
+
+// fromClient reports whether a request over loopback comes from a client, and not from what may be a proxy.
+func (p *policy) fromClient(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if p.client == nil || !ok {
+		return p.client == nil || overSocket(r)
+	}
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err == nil {
+		err = p.client(remote, local.AddrPort())
+	}
+	if err != nil {
+		p.log.Info("a request over loopback has no rights of this machine", zap.String("address", r.RemoteAddr), zap.String("reason", err.Error()))
+	}
+	return err == nil
+}
 
 // logins reports whether there is somebody to log in as.
 func (p *policy) logins() bool { return p.external != nil || p.passwords() }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/auth"
+	"airmirror/api/loopback"
 	"airmirror/api/registry"
 	"airmirror/cmd/mirror/settings"
 	"airmirror/mirror"
@@ -21,8 +22,8 @@ type authConfig struct {
 	HtpasswdFile  string `yaml:"htpasswdFile"`
 	AnonymousPull bool   `yaml:"anonymousPull"` // without rules
 	AnonymousPush bool   `yaml:"anonymousPush"` // and delete; without rules
-	// LoopbackPush has requests from this machine push and delete, and read metrics, while there are no users.
-	LoopbackPush bool                `yaml:"loopbackPush"`
+	// LoopbackPush has clients on this machine push and delete, and read metrics, while there are neither users nor rules.
+	LoopbackPush loopbackPush        `yaml:"loopbackPush"`
 	Groups       map[string][]string `yaml:"groups"`
 	Rules        []authRule          `yaml:"rules"`
 	Token        tokenConfig         `yaml:"token"`
@@ -129,7 +130,10 @@ func (c config) guard(log *zap.Logger) (*auth.Guard, error) {
 func (c config) access(log *zap.Logger) (auth.Options, error) {
 	opts := auth.Options{
 		Names: c.names(), Htpasswd: c.htpasswd(), Certificates: c.TLS.ClientCAFile != "", Rules: c.Auth.rules(), Groups: c.Auth.Groups,
-		NoAnonymousPull: !c.Auth.AnonymousPull, AnonymousPush: c.Auth.AnonymousPush, NoLoopback: !c.Auth.LoopbackPush, URL: c.Auth.URL, Log: log,
+		NoAnonymousPull: !c.Auth.AnonymousPull, AnonymousPush: c.Auth.AnonymousPush, NoLoopback: c.Auth.LoopbackPush == loopbackNever, URL: c.Auth.URL, Log: log,
+	}
+	if c.Auth.LoopbackPush == loopbackClients {
+		opts.Loopback = loopback.New(c.loopbackUpstreams()...).Client
 	}
 	if c.Auth.HtpasswdFile != "" {
 		if _, err := os.Stat(c.Auth.HtpasswdFile); errors.Is(err, os.ErrNotExist) {

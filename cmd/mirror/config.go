@@ -66,7 +66,7 @@ type config struct {
 // defaults are what holds where nothing is said.
 func defaults() config {
 	return config{
-		Listen: ":5000", Data: "data", KnownUpstreams: true, Auth: authConfig{AnonymousPull: true, LoopbackPush: true}, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
+		Listen: ":5000", Data: "data", KnownUpstreams: true, Auth: authConfig{AnonymousPull: true, LoopbackPush: loopbackClients}, Fresh: freshness(time.Minute), UpstreamTimeout: duration(5 * time.Second),
 		RetryFor: duration(5 * time.Minute), ShutdownTimeout: duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
 		GC: defaultGC(), Verify: scrubConfig{Rate: 10 << 20},
 		Limits: defaultLimits(), Metrics: metricsConfig{Enabled: true}, Events: eventsConfig{Queue: defaultEventQueue},
@@ -158,7 +158,6 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},
 		{"auth.anonymousPull", func() error { return c.Auth.checkUnruled(origins, "auth.anonymousPull", c.Auth.AnonymousPull) }},
 		{"auth.anonymousPush", func() error { return c.Auth.checkUnruled(origins, "auth.anonymousPush", c.Auth.AnonymousPush) }},
-		{"auth.loopbackPush", func() error { return c.Auth.checkUnruled(origins, "auth.loopbackPush", c.Auth.LoopbackPush) }},
 		{"auth.rules", func() error { return c.Auth.checkRules(c.names()) }},
 		{"auth.token.realm", c.Auth.Token.check},
 		{"auth.url", c.Auth.checkURL},

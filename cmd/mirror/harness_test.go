@@ -32,7 +32,8 @@ import (
 
 // TestMain lets the test binary be the command: for scripts, and for tests that kill it.
 func TestMain(m *testing.M) {
-	os.Setenv("DOCKER_CONFIG", os.DevNull) // credentials of whoever runs the tests stay out of them
+	os.Setenv("DOCKER_CONFIG", os.DevNull)         // credentials of whoever runs the tests stay out of them
+	os.Setenv("MIRROR_AUTH_LOOPBACK_PUSH", "true") // the process of the tests listens, as proxies do, and pushes
 	testscript.Main(m, map[string]func(){"mirror": main})
 }
 

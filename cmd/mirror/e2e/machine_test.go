@@ -75,6 +75,8 @@ func environment(t *testing.T, more ...string) []string {
 	writeFile(t, home, "config.json", "{}") // podman insists on it where DOCKER_CONFIG is set
 	nowhere := "http://127.0.0.1:9"
 	return append([]string{
+		// The process of the tests listens, as proxies do, and pushes all the same.
+		"MIRROR_AUTH_LOOPBACK_PUSH=true",
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + home,
 		"TMPDIR=" + home,

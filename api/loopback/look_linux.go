@@ -1,0 +1,118 @@
+package loopback
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tunnel is the device by which a process passes on what whole networks send.
+const tunnel = "/dev/net/tun"
+
+// process is one that holds a socket.
+type process struct {
+	pid    string
+	inodes []uint64 // of its sockets
+	tunnel bool
+}
+
+func (p process) String() string {
+	name, _ := os.ReadFile(filepath.Join("/proc", p.pid, "comm"))
+	return fmt.Sprintf("%q (process %s)", strings.TrimSpace(string(name)), p.pid)
+}
+
+// look returns why the process at the other end may pass on what others send.
+func (j *Judge) look(client entry) error {
+	own := os.Geteuid()
+	switch {
+	case client.uid != 0 && client.uid != own:
+		return fmt.Errorf("it is from a process of the account with the number %d, which is neither root nor that of the mirror", client.uid)
+	case client.uid != own && own != 0:
+		return fmt.Errorf("it is from a process of root, and the mirror, which does not run as root, cannot see whether that is a proxy")
+	}
+	holders := holdersOf(client.inode)
+	if len(holders) == 0 {
+		return errNotFound
+	}
+	entries, err := readEntries()
+	if err != nil {
+		return err
+	}
+	for _, p := range holders {
+		if why := j.passesOn(p, entries); why != "" {
+			return fmt.Errorf("it is from %s, which %s, so that it may pass on what others send", p, why)
+		}
+	}
+	return nil
+}
+
+// passesOn returns what puts a process in the position to pass on what others send, or "".
+func (j *Judge) passesOn(p process, entries []entry) string {
+	if p.tunnel {
+		return "has a virtual network device"
+	}
+	listening := make(map[uint16]bool)
+	for _, e := range entries {
+		if e.state == stateListen {
+			listening[e.local.Port()] = true
+		}
+	}
+	var own []uint64
+	for _, e := range entries {
+		switch {
+		case !slices.Contains(p.inodes, e.inode):
+		case e.state == stateListen && !j.upstreams[e.local.Port()]:
+			return "listens on " + e.local.String()
+		case e.state == stateListen || !listening[e.local.Port()]:
+		default:
+			if own == nil {
+				own = append(fds("self").inodes, p.inodes...) // it asks itself, as a program of tests does
+			}
+			if !isOther(e, entries, own) {
+				return "has accepted a connection from " + e.remote.String()
+			}
+		}
+	}
+	return ""
+}
+
+// isOther reports whether the other end of a connection is one of these sockets.
+func isOther(of entry, entries []entry, inodes []uint64) bool {
+	return slices.ContainsFunc(entries, func(e entry) bool {
+		return e.local == of.remote && e.remote == of.local && slices.Contains(inodes, e.inode)
+	})
+}
+
+// holdersOf returns the processes that hold a socket, as far as they can be looked at.
+func holdersOf(inode uint64) (holders []process) {
+	all, _ := os.ReadDir("/proc")
+	for _, dir := range all {
+		if _, err := strconv.ParseUint(dir.Name(), 10, 32); err != nil {
+			continue
+		}
+		if p := fds(dir.Name()); slices.Contains(p.inodes, inode) {
+			holders = append(holders, p)
+		}
+	}
+	return holders
+}
+
+// fds returns what a process holds.
+func fds(pid string) process {
+	p := process{pid: pid}
+	folder := filepath.Join("/proc", pid, "fd")
+	open, _ := os.ReadDir(folder)
+	for _, fd := range open {
+		target, _ := os.Readlink(filepath.Join(folder, fd.Name()))
+		if number, ok := strings.CutPrefix(target, "socket:["); ok {
+			if inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); err == nil {
+				p.inodes = append(p.inodes, inode)
+			}
+		}
+		p.tunnel = p.tunnel || target == tunnel
+	}
+	return p
+}

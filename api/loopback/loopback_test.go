@@ -1,0 +1,199 @@
+//go:build linux
+
+package loopback_test
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"airmirror/api/loopback"
+)
+
+// TestMain is also the processes that the tests start: LOOPBACK_TEST says what such a one does.
+func TestMain(m *testing.M) {
+	switch what := os.Getenv("LOOPBACK_TEST"); what {
+	case "":
+		os.Exit(m.Run())
+	case "client":
+		hold(dial())
+	case "proxy", "reset": // the latter has lost the client that sent something, and does not know yet
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		check(err)
+		client, err := net.Dial("tcp", listener.Addr().String())
+		check(err)
+		accepted, err := listener.Accept()
+		check(err)
+		if what == "reset" {
+			check(client.(*net.TCPConn).SetLinger(0))
+			client.Close()
+		}
+		hold(dial(), client, accepted)
+	case "forked": // a child of a proxy, as socat makes one, has the connection and no listener
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		check(err)
+		client, err := net.Dial("tcp", listener.Addr().String())
+		check(err)
+		accepted, err := listener.Accept()
+		check(err)
+		file, err := accepted.(*net.TCPConn).File()
+		check(err)
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), "LOOPBACK_TEST=client")
+		child.ExtraFiles = []*os.File{file}
+		child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+		check(child.Run())
+		hold(client)
+	}
+}
+
+func dial() net.Conn {
+	connection, err := net.Dial("tcp", os.Getenv("LOOPBACK_ADDRESS"))
+	check(err)
+	return connection
+}
+
+// hold keeps connections open until the test ends the process, by closing its standard input.
+func hold(open ...net.Conn) {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	for _, connection := range open {
+		connection.Close()
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		os.Exit(1)
+	}
+}
+
+// connected starts a process that connects to a listener, and returns the two ends' addresses.
+func connected(t *testing.T, what string, uid uint32) (remote, local netip.AddrPort) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	process := exec.Command("/proc/self/exe")
+	process.Env = append(os.Environ(), "LOOPBACK_TEST="+what, "LOOPBACK_ADDRESS="+listener.Addr().String())
+	process.Stderr = os.Stderr
+	if uid != 0 {
+		process.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	}
+	stdin, err := process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close(); _ = process.Wait() })
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { accepted.Close() })
+	return address(accepted.RemoteAddr()), address(accepted.LocalAddr())
+}
+
+func address(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
+
+// TestClient has real processes connect: one that can only speak for itself is a client, and what may speak for others is
+// not.
+func TestClient(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		uid  uint32
+		want string // in the error; "" for none
+	}{
+		{"client", 0, ""},
+		{"proxy", 0, "listens on 127.0.0.1:"},
+		{"reset", 0, "listens on 127.0.0.1:"},
+		{"forked", 0, "has accepted a connection from 127.0.0.1:"},
+		{"client", 65534, "the account with the number 65534"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			if tt.uid != 0 && os.Geteuid() != 0 {
+				t.Skip("only root can start a process of another account")
+			}
+			remote, local := connected(t, tt.what, tt.uid)
+			judge := loopback.New()
+			for range 2 { // the second time it is remembered
+				err := judge.Client(remote, local)
+				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+					t.Errorf("%v, want %q", err, tt.want)
+				}
+			}
+			mapped := netip.AddrPortFrom(netip.AddrFrom16(remote.Addr().As16()), remote.Port())
+			if err := judge.Client(mapped, local); (err == nil) != (tt.want == "") {
+				t.Errorf("by its IPv4 address in IPv6: %v", err)
+			}
+		})
+	}
+}
+
+// TestClientThatIsAnUpstream: a process may serve the mirror, and be its client.
+func TestClientThatIsAnUpstream(t *testing.T) {
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here")
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	remote, local := address(client.LocalAddr()), address(client.RemoteAddr())
+	if err := loopback.New().Client(remote, local); err == nil || !strings.Contains(err.Error(), "listens on [::1]:") {
+		t.Errorf("a process that listens: %v", err)
+	}
+	// The accepted connection is that of this process, as is the one that it serves: they are the mirror's own.
+	if err := loopback.New(local.Port()).Client(remote, local); err != nil {
+		t.Errorf("a process that listens as an upstream: %v", err)
+	}
+}
+
+// TestClientThatIsGone: nothing is known of who has closed the connection, or never made it.
+func TestClientThatIsGone(t *testing.T) {
+	remote, local := connected(t, "client", 0)
+	if err := loopback.New().Client(local, netip.AddrPortFrom(remote.Addr(), 1)); err == nil {
+		t.Error("a connection that is not there is a client's")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	client.Close()
+	if _, err := bufio.NewReader(accepted).ReadByte(); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	judge := loopback.New(address(listener.Addr()).Port())
+	if err := judge.Client(address(accepted.RemoteAddr()), address(accepted.LocalAddr())); err == nil || !strings.Contains(err.Error(), "no process") {
+		t.Errorf("after it was closed: %v", err)
+	}
+}
