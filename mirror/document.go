@@ -24,6 +24,7 @@ type document struct {
 	schemaVersion                                          int
 	mediaType, artifactType                                string
 	config, layers, blobs, manifests, subject, annotations []byte
+	fsLayers, signatures                                   []byte // of Docker's schema 1
 	// data is the whole document, if it is valid JSON.
 	data []byte
 }
@@ -43,7 +44,8 @@ func readDocument(data []byte) (document, error) {
 		return doc, errDocument
 	}
 	raw := map[string]*[]byte{"config": &doc.config, "layers": &doc.layers, "blobs": &doc.blobs,
-		"manifests": &doc.manifests, "subject": &doc.subject, "annotations": &doc.annotations}
+		"manifests": &doc.manifests, "subject": &doc.subject, "annotations": &doc.annotations,
+		"fsLayers": &doc.fsLayers, "signatures": &doc.signatures}
 	scalars := map[string]any{"schemaVersion": &doc.schemaVersion, "mediaType": &doc.mediaType, "artifactType": &doc.artifactType}
 	seen := map[string]bool{}
 	for key, value := range members(data) {
@@ -68,7 +70,8 @@ func readDocument(data []byte) (document, error) {
 	return doc, nil
 }
 
-var manifestFields = []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations"}
+var manifestFields = []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations",
+	"fsLayers", "signatures"}
 
 // fieldName returns which known field a quoted key names, or "". Clients in Go do not tell upper case from lower case
 // there, nor an escaped letter from a plain one.

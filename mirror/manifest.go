@@ -16,6 +16,10 @@ const (
 	mediaTypeDockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 	mediaTypeOCINondistPrefix   = "application/vnd.oci.image.layer.nondistributable."
 	mediaTypeOCIArtifactDraft   = "application/vnd.oci.artifact.manifest.v1+json"
+
+	// Of before 2016, without a media type inside: https://distribution.github.io/distribution/spec/deprecated-schema-v1/
+	mediaTypeDockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
+	mediaTypeDockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 )
 
 // Manifest is a manifest as it came in, to the byte.
@@ -139,6 +143,11 @@ func IsIndex(mediaType string) bool {
 	return known && kind == kindIndex
 }
 
+// IsSchema1 reports whether mediaType is one of Docker's before 2016, of which the layers are [References.Named].
+func IsSchema1(mediaType string) bool {
+	return mediaType == mediaTypeDockerSchema1 || mediaType == mediaTypeDockerSchema1Signed
+}
+
 // references reads what the document points at, in the order in which that costs the least if it is wrong.
 func (doc *document) references(kind manifestKind) (refs References, err error) {
 	// One document that is an index to one reader and an image to another hides content from whoever checks it:
@@ -253,6 +262,10 @@ func (doc *document) guessMediaType() string {
 		return v1.MediaTypeImageManifest
 	case doc.schemaVersion == 2 && doc.manifests != nil:
 		return v1.MediaTypeImageIndex
+	case doc.schemaVersion == 1 && doc.fsLayers != nil && !empty(doc.signatures):
+		return mediaTypeDockerSchema1Signed
+	case doc.schemaVersion == 1 && doc.fsLayers != nil:
+		return mediaTypeDockerSchema1
 	}
 	return ""
 }

@@ -34,6 +34,8 @@ func TestParseManifest(t *testing.T) {
 		{"parameters are ignored", v1.MediaTypeImageManifest + "; charset=utf-8", image, v1.MediaTypeImageManifest, 2, 0, false, "application/vnd.example.config"},
 		{"type from the document", "", `{"schemaVersion":2,"mediaType":"` + MediaTypeDockerManifest + `","config":` + config + `}`, MediaTypeDockerManifest, 1, 0, false, "application/vnd.example.config"},
 		{"type from the looks", "", image, v1.MediaTypeImageManifest, 2, 0, false, "application/vnd.example.config"},
+		{"schema 1 from the looks", "", `{"schemaVersion":1,"fsLayers":[{"blobSum":"` + digestA.String() + `"}]}`, mediaTypeDockerSchema1, 0, 0, false, ""},
+		{"signed schema 1 from the looks", "", `{"schemaVersion":1,"fsLayers":[],"signatures":[{}]}`, mediaTypeDockerSchema1Signed, 0, 0, false, ""},
 		{"no layers", v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + config + `,"layers":[]}`, v1.MediaTypeImageManifest, 1, 0, false, "application/vnd.example.config"},
 		{"foreign layers", v1.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + config + `,"layers":[` +
 			descriptor("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", digestB) + `,` +

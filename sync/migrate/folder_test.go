@@ -112,7 +112,6 @@ func TestFolderThatIsNone(t *testing.T) {
 func TestHostileFolder(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(secret, []byte("secret"), 0o600))
-	oldFormat := map[string]any{"schemaVersion": 1, "name": "bad", "tag": "v1", "fsLayers": []any{}}
 	for name, test := range map[string]struct {
 		spoil func(o old)
 		what  string // is left out
@@ -135,9 +134,9 @@ func TestHostileFolder(t *testing.T) {
 		"manifest damaged": {func(o old) { o.write("{}", dataOf(imageDigest(t, "bad layer"))) }, "bad:v1", "is damaged"},
 		"manifest huge": {func(o old) { o.write(strings.Repeat(" ", 5<<20), dataOf(imageDigest(t, "bad layer"))) }, "bad:v1",
 			"larger than 4194304 bytes"},
-		"manifest deleted": {func(o old) { must(t, os.Remove(o.path("repositories/bad", revision(imageDigest(t, "bad layer"))))) }, "bad:v1", "was deleted"},
-		"no manifest":      {func(o old) { o.put("bad", "text", "text") }, "bad:text", "media type"},
-		"old format":       {func(o old) { o.put("bad", oldFormat, "old") }, "bad:old", "schema 1"},
+		"manifest deleted":     {func(o old) { must(t, os.Remove(o.path("repositories/bad", revision(imageDigest(t, "bad layer"))))) }, "bad:v1", "was deleted"},
+		"no manifest":          {func(o old) { o.put("bad", "text", "text") }, "bad:text", "media type"},
+		"no layer of schema 1": {func(o old) { o.put("bad", schema1("bad layer", "nowhere"), "old") }, "bad@" + digest.FromString("nowhere").String(), "does not have blob"},
 		"link to another": {func(o old) {
 			o.write(digest.FromString("x").String(), "repositories/bad", revision(imageDigest(t, "bad layer")))
 		}, "bad:v1", "its link is to something else"},

@@ -63,6 +63,50 @@ func TestBlobsThatAnIndexNamesAreMovedIn(t *testing.T) {
 	})
 }
 
+// schema1 is an image in Docker's format of before 2016, which has no media type inside.
+func schema1(layers ...string) map[string]any {
+	list := make([]map[string]string, len(layers))
+	for n, layer := range layers {
+		list[n] = map[string]string{"blobSum": digest.FromString(layer).String()}
+	}
+	return map[string]any{"schemaVersion": 1, "name": "old", "tag": "v1", "fsLayers": list}
+}
+
+// TestSchema1IsMovedIn, with its layers.
+func TestSchema1IsMovedIn(t *testing.T) {
+	for name, move := range map[string]func(h house) (digest.Digest, told){
+		"folder": func(h house) (digest.Digest, told) {
+			o := newOld(t)
+			o.image("old", "other", "layer")
+			d := o.put("old", schema1("layer"), "v1")
+			_, events := o.move(h, migrate.Request{})
+			return d, events
+		},
+		"registry": func(h house) (digest.Digest, told) {
+			r := newRemote(t)
+			r.image("old", "other", "layer")
+			d := r.put("old", "v1", "application/vnd.docker.distribution.manifest.v1+json", schema1("layer"))
+			_, events, err := r.move(h, migrate.Request{})
+			must(t, err)
+			return d, events
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, t.TempDir())
+			d, events := move(h)
+			if got := h.tag("old", "v1"); got != d || len(events.left()) != 0 {
+				t.Fatalf("old:v1 is %q, want %s; left out: %v", got, d, events.left())
+			}
+			man, err := h.Manifest(t.Context(), bare("old"), d)
+			must(t, err)
+			if man.MediaType != "application/vnd.docker.distribution.manifest.v1+json" {
+				t.Errorf("it is a %s", man.MediaType)
+			}
+			h.reads("old", "layer", true)
+		})
+	}
+}
+
 func (h house) movedIn() {
 	h.t.Helper()
 	for _, name := range []string{"team/app", "evil/app"} {

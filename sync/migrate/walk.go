@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 
@@ -134,10 +133,6 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 		}
 		man = &m
 	}
-	if schema1(man) {
-		return nil, mirror.Errorf(mirror.CodeUnsupported,
-			"it is in Docker's old format (schema 1), which clients no longer pull: pull it with docker before version 28 and push it again")
-	}
 	mediaType, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
 	if err != nil {
 		return nil, err
@@ -153,6 +148,9 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 		case role == mirror.RoleManifest || role > mirror.RoleManifest && mayBeManifest(desc):
 			i.children = append(i.children, desc.Digest)
 		}
+		if role == mirror.RoleNamed && mirror.IsSchema1(mediaType) { // its layers, which must have been there
+			role = mirror.RoleEntry
+		}
 		o := owned{blob{digest: desc.Digest, size: desc.Size}, role}
 		if role >= mirror.RoleManifest { // what is named need not be as large as is said
 			o.size = -1
@@ -166,16 +164,4 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 func mayBeManifest(desc v1.Descriptor) bool {
 	return desc.Size <= mirror.MaxManifestSize && desc.MediaType != "" &&
 		(mirror.SoundsLikeManifest(desc.MediaType) || strings.HasSuffix(desc.MediaType, "json"))
-}
-
-// schema1 reports whether a manifest is one of Docker's before 2016: https://distribution.github.io/distribution/spec/deprecated-schema-v1/
-func schema1(man *mirror.Manifest) bool {
-	switch man.MediaType {
-	case "application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws":
-		return true
-	}
-	var doc struct {
-		SchemaVersion int `json:"schemaVersion"`
-	}
-	return json.Unmarshal(man.Bytes, &doc) == nil && doc.SchemaVersion == 1
 }
