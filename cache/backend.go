@@ -49,9 +49,9 @@ type Blobs interface {
 	// Begun lists, in no order, the blobs that [Blobs.Resume] or [Blobs.Grow] knows, and those that it would know if this
 	// process died.
 	Begun(ctx context.Context) iter.Seq2[Begun, error]
-	// Discard drops what Resume or Grow knows as id, unless it was written to since idle. It reports whether it did: not if
-	// there is no such blob. The caller sees to it that it has no writer.
-	Discard(ctx context.Context, id string, idle time.Time) (bool, error)
+	// Discard drops what Resume or Grow knows as id, if idle says so of when it was last written to. It reports whether it
+	// did: not if there is no such blob. The caller sees to it that it has no writer.
+	Discard(ctx context.Context, id string, idle func(written time.Time) bool) (bool, error)
 }
 
 // Linker is a [Blobs] on a file system that can give a file a second name in place of a copy.

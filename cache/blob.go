@@ -167,7 +167,7 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 			return errBlobUnknown(from, d)
 		}
 		size = blob.Size
-		return s.linkAgain(tx, repo, d, now())
+		return s.linkAgain(tx, repo, d, s.Now())
 	})
 	return size, explain(err, "mount blob %s from %s in %s", d, from, repo)
 }
@@ -182,7 +182,7 @@ func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) 
 		if !sent || !has(tx, tableBlobs, d.String()) {
 			return errBlobUnknown(repo, d)
 		}
-		return s.linkAgain(tx, repo, d, now())
+		return s.linkAgain(tx, repo, d, s.Now())
 	})
 	return explain(err, "confirm blob %s in %s", d, repo)
 }

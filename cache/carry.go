@@ -87,7 +87,7 @@ func (s *Store) readPutting(ctx context.Context, m mirror.Carried) (*putting, er
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPutting(m.Repo, mirror.Manifest{MediaType: m.MediaType, Digest: m.Digest, Bytes: data, Origin: m.Origin}, nil)
+	p, err := newPutting(m.Repo, mirror.Manifest{MediaType: m.MediaType, Digest: m.Digest, Bytes: data, Origin: m.Origin}, s.Now(), nil)
 	if err != nil {
 		return nil, err
 	}

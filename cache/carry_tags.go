@@ -24,7 +24,7 @@ func (s *Store) PointTags(ctx context.Context, tags []mirror.CarriedTag, overwri
 		}
 		end(names)
 	}()
-	at := now()
+	at := s.Now()
 	err = s.index.Update(ctx, func(tx WriteTx) (err error) {
 		kept, err = list.write(tx, overwrite, at)
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"syscall"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -178,7 +177,7 @@ func (c *check) orphans() bool {
 		case err != nil:
 			continue
 		}
-		if time.Since(entry.Written) < orphanAge || c.coming(entry.Digest) {
+		if c.Now().Sub(c.clock.written(entry.Written)) < orphanAge || c.coming(entry.Digest) {
 			continue
 		}
 		if batch = append(batch, entry); len(batch) == checkPage {

@@ -116,7 +116,7 @@ func (s *Store) settle(ctx context.Context, d digest.Digest, whole bool) (change
 			record.Size = size
 			return put(tx, tableBlobs, d.String(), record)
 		}
-		return hold(tx, d, size, now())
+		return hold(tx, d, size, s.Now())
 	})
 	return changed && err == nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -109,24 +110,24 @@ func (s *Store) indexAgain(ctx context.Context, name, encoded string, origin mir
 	c := content{repo, d}
 	defer s.manifests.begin(c)()
 	err = s.index.Update(ctx, func(tx WriteTx) (err error) {
-		written, err = writeAgain(tx, c, data, origin)
+		written, err = writeAgain(tx, c, data, origin, s.Now())
 		return err
 	})
 	return written && err == nil, err
 }
 
-func writeAgain(tx WriteTx, c content, data []byte, origin mirror.Origin) (written bool, err error) {
+func writeAgain(tx WriteTx, c content, data []byte, origin mirror.Origin, at time.Time) (written bool, err error) {
 	value := tx.Get(tableManifests, c.key())
 	if value == nil && origin == "" || value != nil && wrongManifest(tx, c.key(), value) == "" {
 		return false, nil
 	}
-	old := manifestRecord{Origin: origin, Added: now()}
+	old := manifestRecord{Origin: origin, Added: at}
 	if record, err := decode[manifestRecord](tableManifests, c.key(), value); err == nil && strength(record.Origin) > 0 {
 		old = record
 	} else if origin == "" {
 		old.Origin = mirror.Pushed
 	}
-	p, err := newPutting(c.repo, mirror.Manifest{MediaType: old.MediaType, Digest: c.digest, Bytes: data, Origin: old.Origin}, nil)
+	p, err := newPutting(c.repo, mirror.Manifest{MediaType: old.MediaType, Digest: c.digest, Bytes: data, Origin: old.Origin}, at, nil)
 	if err != nil {
 		return false, nil // it is no manifest of that type: for a person to decide
 	}
@@ -134,7 +135,7 @@ func writeAgain(tx WriteTx, c content, data []byte, origin mirror.Origin) (writt
 	if err := errors.Join(hold(tx, c.digest, p.record.Size, p.at), p.writeNew(tx)); err != nil || has(tx, tableRepos, c.repo.String()) {
 		return err == nil, err
 	}
-	return true, put(tx, tableRepos, c.repo.String(), repoRecord{Origin: old.Origin, Created: now()})
+	return true, put(tx, tableRepos, c.repo.String(), repoRecord{Origin: old.Origin, Created: at})
 }
 
 // bytesOf reads a file that is as small as a manifest, and verifies it.

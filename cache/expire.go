@@ -12,7 +12,7 @@ import (
 func (s *Store) Uploads(ctx context.Context) iter.Seq2[mirror.HeldUpload, error] {
 	return func(yield func(mirror.HeldUpload, error) bool) {
 		for begun, err := range s.blobs.Begun(ctx) {
-			held := mirror.HeldUpload{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: begun.Written, Open: s.uploads.taken(begun.ID)}
+			held := mirror.HeldUpload{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: s.clock.written(begun.Written), Open: s.uploads.taken(begun.ID)}
 			if !yield(held, explain(err, "list uploads")) {
 				return
 			}
@@ -29,7 +29,7 @@ func (s *Store) ExpireUpload(ctx context.Context, id string, idle time.Time) (ex
 		return false, nil
 	}
 	defer release()
-	expired, err = s.blobs.Discard(ctx, id, idle)
+	expired, err = s.blobs.Discard(ctx, id, func(written time.Time) bool { return s.clock.written(written).Before(idle) })
 	return expired, explain(err, "drop upload %s", id)
 }
 

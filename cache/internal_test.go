@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 
 	"airmirror/mirror"
 )
@@ -28,11 +29,17 @@ func (x *countingIndex) Update(context.Context, func(WriteTx) error) error {
 	return nil
 }
 
+// ownClock is a clock of this machine that was just noted.
+func ownClock() *clock {
+	at := time.Now().UTC().Round(0)
+	return &clock{machine: newMachine(), log: zap.NewNop(), last: clockRecord{Time: at, Running: uptime()}, noted: at}
+}
+
 // TestRecencyIsWrittenEarlyWhenThereIsMuch does not wait for the interval.
 func TestRecencyIsWrittenEarlyWhenThereIsMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		index := &countingIndex{}
-		r := newRecency(index, Options{RecencyInterval: time.Hour})
+		r := newRecency(index, ownClock(), Options{RecencyInterval: time.Hour})
 		go r.run()
 		for i := range recencyBatch - 1 {
 			r.touch(content{digest: digest.FromString("again and again")})
@@ -55,7 +62,7 @@ func TestRecencyIsWrittenEarlyWhenThereIsMuch(t *testing.T) {
 func TestRecencyKeepsTheLastUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		index := &countingIndex{}
-		r := newRecency(index, Options{})
+		r := newRecency(index, ownClock(), Options{})
 		c := content{digest: digest.FromString("a blob")}
 		index.update = func() error {
 			time.Sleep(time.Second)
@@ -75,7 +82,7 @@ func TestRecencyKeepsTheLastUse(t *testing.T) {
 // TestRecencyIsFoundWhileItIsWritten, by who looks in the index only after it.
 func TestRecencyIsFoundWhileItIsWritten(t *testing.T) {
 	index := &countingIndex{}
-	r := newRecency(index, Options{})
+	r := newRecency(index, ownClock(), Options{})
 	c := content{digest: digest.FromString("a blob")}
 	index.update = func() error {
 		if r.last(c).IsZero() || r.all()[c].IsZero() {
@@ -110,7 +117,7 @@ func TestSweepAdapts(t *testing.T) {
 
 // TestRecencyIsBounded while the index takes nothing.
 func TestRecencyIsBounded(t *testing.T) {
-	r := newRecency(&countingIndex{}, Options{})
+	r := newRecency(&countingIndex{}, ownClock(), Options{})
 	for i := range recencyLimit + 100 {
 		r.touch(content{digest: digest.Digest(fmt.Sprint(i))})
 	}

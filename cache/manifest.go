@@ -165,7 +165,7 @@ func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d
 	err := s.index.Update(ctx, func(tx WriteTx) error {
 		record, found, err := get[tagRecord](tx, tableTags, name.key())
 		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed ||
-			!at.After(record.Checked) && !record.Checked.After(now()) {
+			!at.After(record.Checked) && !record.Checked.After(s.Now()) {
 			return err
 		}
 		record.Checked = at.UTC().Round(0)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -12,8 +13,8 @@ import (
 const migrateBatch = 2000
 
 // checkSchema marks a new index with the version of the schema, brings an older one up to it, and refuses one that a
-// later version has written.
-func checkSchema(ctx context.Context, blobs Blobs, index Index) error {
+// later version has written. What is new in it is dated at.
+func checkSchema(ctx context.Context, blobs Blobs, index Index, at time.Time) error {
 	var schema schemaRecord
 	err := index.Update(ctx, func(tx WriteTx) (err error) {
 		var found bool
@@ -36,7 +37,7 @@ func checkSchema(ctx context.Context, blobs Blobs, index Index) error {
 	if err != nil || !schema.Migrating {
 		return err
 	}
-	if err := migrate(ctx, blobs, index); err != nil {
+	if err := migrate(ctx, blobs, index, at); err != nil {
 		return fmt.Errorf("bring the index up to schema %d: %w", schemaVersion, err)
 	}
 	return index.Update(ctx, func(tx WriteTx) error {
@@ -47,7 +48,7 @@ func checkSchema(ctx context.Context, blobs Blobs, index Index) error {
 // migrate adds what version 2 has and version 1 had not: the parents of manifests, the tags by what they point at, and the
 // recency of blobs in their links; and what version 3 has and version 2 had not: what manifests own beside what they need.
 // What was done before a crash is done again, and changes nothing.
-func migrate(ctx context.Context, blobs Blobs, index Index) error {
+func migrate(ctx context.Context, blobs Blobs, index Index, at time.Time) error {
 	if err := migrateTable(ctx, index, tableManifests, addParents); err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func migrate(ctx context.Context, blobs Blobs, index Index) error {
 	if err := migrateTable(ctx, index, tableRecency, moveRecency); err != nil {
 		return err
 	}
-	return migrateOwned(ctx, blobs, index)
+	return migrateOwned(ctx, blobs, index, at)
 }
 
 // migrateTable calls f for each record of a table, in transactions of bounded size.

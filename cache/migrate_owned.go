@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -14,14 +15,14 @@ const migrateReads = 64
 
 // migrateOwned reads all manifests again for what they own. One that cannot be read stays as it is, but for its children: a
 // check of the store finds it, and writes it anew when it has come again.
-func migrateOwned(ctx context.Context, blobs Blobs, index Index) error {
+func migrateOwned(ctx context.Context, blobs Blobs, index Index, at time.Time) error {
 	for after, more := "", true; more; {
 		var batch []*putting
 		err := index.View(ctx, func(tx ReadTx) error {
 			n := 0
 			for k, value := range tx.Scan(tableManifests, "", after) {
 				after = k
-				if p := migrating(k, value); p != nil {
+				if p := migrating(k, value, at); p != nil {
 					batch = append(batch, p)
 				}
 				if n++; n == migrateReads {
@@ -53,7 +54,7 @@ func migrateOwned(ctx context.Context, blobs Blobs, index Index) error {
 }
 
 // migrating is a manifest as the index has it, or nil if that cannot be read.
-func migrating(k string, value []byte) *putting {
+func migrating(k string, value []byte, at time.Time) *putting {
 	record, err := decode[manifestRecord](tableManifests, k, value)
 	if err != nil || malformed(k, 2) != "" {
 		return nil
@@ -62,7 +63,7 @@ func migrating(k string, value []byte) *putting {
 	if err != nil {
 		return nil
 	}
-	return &putting{content: content{repo, digest.Digest(parts(k)[1])}, record: record, at: now()}
+	return &putting{content: content{repo, digest.Digest(parts(k)[1])}, record: record, at: at}
 }
 
 // readOwned reads from the manifest's file what it owns.
@@ -76,7 +77,7 @@ func (p *putting) readOwned(ctx context.Context, blobs Blobs) {
 	if err != nil || p.digest.Algorithm().FromBytes(data) != p.digest {
 		return
 	}
-	again, err := newPutting(p.repo, mirror.Manifest{MediaType: p.record.MediaType, Digest: p.digest, Bytes: data, Origin: p.record.Origin}, nil)
+	again, err := newPutting(p.repo, mirror.Manifest{MediaType: p.record.MediaType, Digest: p.digest, Bytes: data, Origin: p.record.Origin}, p.at, nil)
 	if err != nil {
 		return
 	}

@@ -39,6 +39,7 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 				}
 				continue
 			}
+			entry.Written = s.clock.written(entry.Written)
 			batch = append(batch, mirror.Orphan(entry))
 			if len(batch) == orphanBatch && !flush() {
 				return
@@ -87,7 +88,7 @@ func (s *Store) orphaned(ctx context.Context, d digest.Digest) (bool, error) {
 func (s *Store) DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error) {
 	_, dropped, err = s.removeFile(ctx, d, func() (bool, error) {
 		written, err := s.blobs.Written(ctx, d)
-		return written.Before(before) && !s.doomed.isProtected(d), err
+		return s.clock.written(written).Before(before) && !s.doomed.isProtected(d), err
 	})
 	return dropped, explain(err, "drop the file of blob %s", d)
 }

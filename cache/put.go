@@ -18,7 +18,7 @@ import (
 // A manifest that is held already gets the new tags, and the new origin if that is a stronger one: what was pushed
 // stays pushed, even if an upstream has the same.
 func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Manifest, tags ...string) error {
-	p, err := newPutting(repo, m, tags)
+	p, err := newPutting(repo, m, s.Now(), tags)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ type putting struct {
 }
 
 // newPutting checks everything that can be checked without the index.
-func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, error) {
+func newPutting(repo mirror.Repo, m mirror.Manifest, at time.Time, tags []string) (*putting, error) {
 	if strength(m.Origin) == 0 {
 		return nil, fmt.Errorf("put manifest %s to %s: %q is not an origin", m.Digest, repo, m.Origin)
 	}
@@ -96,7 +96,7 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, tags []string) (*putting, e
 	if actual := m.Digest.Algorithm().FromBytes(m.Bytes); actual != m.Digest {
 		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "manifest has digest %s, not %s", actual, m.Digest)
 	}
-	p := &putting{content: content{repo, m.Digest}, at: now(), creator: m.Origin, grant: link}
+	p := &putting{content: content{repo, m.Digest}, at: at, creator: m.Origin, grant: link}
 	if m.Origin == mirror.Mirrored {
 		p.grant = announce
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 
 	"airmirror/mirror"
 )
@@ -132,6 +133,7 @@ type rebuild struct {
 	tried   map[content]bool                  // what need not be tried again for what it belongs to
 	told    map[digest.Digest]bool            // what is not whole
 	gone    map[goneName]bool                 // what was told to be gone
+	clock   *clock
 	steps   []step
 }
 
@@ -184,8 +186,25 @@ func (r *rebuild) begin() error {
 			return err
 		}
 	}
-	return checkSchema(r.ctx, r.blobs, r.index)
+	return r.openClock()
 }
+
+// openClock goes on with the clock of the old index or else of the backup, by which the times in it were made.
+func (r *rebuild) openClock() (err error) {
+	if err = checkSchema(r.ctx, r.blobs, r.index, time.Time{}); err != nil {
+		return err
+	}
+	from := r.index
+	if len(r.known) > 0 {
+		from = r.known[0]
+	}
+	if r.clock, err = openClock(r.ctx, from, newMachine(), zap.NewNop()); err != nil {
+		return err
+	}
+	return r.index.Update(r.ctx, r.clock.note)
+}
+
+func (r *rebuild) now() time.Time { return r.clock.now() }
 
 func (r *rebuild) event(kind RebuildKind, ref string, d digest.Digest, reason string) {
 	if name := (goneName{ref, d}); kind == RebuildGone {

@@ -99,7 +99,7 @@ func (r *rebuild) recognise(d digest.Digest, data []byte) {
 
 // hold has the index name a file, since when it did before.
 func (r *rebuild) hold(entry Entry) error {
-	record := blobRecord{Size: entry.Size, Added: now()}
+	record := blobRecord{Size: entry.Size, Added: r.now()}
 	for _, from := range r.known {
 		var old blobRecord
 		err := from.View(r.ctx, func(tx ReadTx) (err error) {

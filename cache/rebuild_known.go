@@ -37,7 +37,7 @@ func (r *rebuild) knownRepo(from *knownIndex, k string, value []byte) error {
 // guessRepo makes a record of what is in a repository, and tells of it.
 func (r *rebuild) guessRepo(from *knownIndex, k string, reason error) (record repoRecord, err error) {
 	err = from.View(r.ctx, func(tx ReadTx) error {
-		record = repoRecord{Created: now()}
+		record = repoRecord{Created: r.now()}
 		for m, value := range tx.Scan(tableManifests, prefix(k), "") {
 			manifest, err := decode[manifestRecord](tableManifests, m, value)
 			if err != nil || strength(manifest.Origin) == 0 {
@@ -74,7 +74,7 @@ func (r *rebuild) knownLink(from *knownIndex, k string, value []byte) error {
 	}
 	record, err := decode[linkRecord](tableLinks, k, value)
 	if err != nil {
-		record = linkRecord{Added: now(), Announced: true}
+		record = linkRecord{Added: r.now(), Announced: true}
 		r.unreadEntry(from, tableLinks, k, err.Error())
 	}
 	return r.add(step{do: func(tx WriteTx) error {
@@ -101,7 +101,7 @@ func (r *rebuild) knownManifest(from *knownIndex, k string, value []byte) error 
 		err = fmt.Errorf("%q is not an origin", record.Origin)
 	}
 	if err != nil {
-		record = manifestRecord{Added: now()}
+		record = manifestRecord{Added: r.now()}
 		r.unreadEntry(from, tableManifests, k, err.Error()+"; it counts as pushed now")
 	}
 	return r.manifest(content{repo, digest.Digest(parts(k)[1])}, record.MediaType, record.Origin, record.Added, nil)
@@ -192,7 +192,7 @@ func (r *rebuild) knownTagged(from *knownIndex) error {
 			r.unreadEntry(from, tableTagged, k, err.Error())
 			return nil
 		}
-		record := tagRecord{Digest: digest.Digest(d), Origin: mirror.Pushed, Updated: now()}
+		record := tagRecord{Digest: digest.Digest(d), Origin: mirror.Pushed, Updated: r.now()}
 		known := false
 		if err := from.View(r.ctx, func(tx ReadTx) error {
 			_, err := readTag(key(repo, tag), tx.Get(tableTags, key(repo, tag)))
@@ -223,7 +223,7 @@ func (r *rebuild) knownRoot(from *knownIndex, k string, value []byte) error {
 	}
 	record, err := decode[rootRecord](tableRoots, k, value)
 	if err != nil {
-		record.Added = now()
+		record.Added = r.now()
 		r.unreadEntry(from, tableRoots, k, err.Error()+"; the time when it was added is lost")
 	}
 	return r.root(content{repo, digest.Digest(parts(k)[1])}, record.Added)

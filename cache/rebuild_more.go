@@ -39,9 +39,9 @@ func (r *rebuild) name(n Name) error {
 		return r.repo(n)
 	}
 	c := content{n.Repo, n.Digest}
-	err := r.manifest(c, n.MediaType, n.Origin, now(), func() { r.named[c] = true })
+	err := r.manifest(c, n.MediaType, n.Origin, r.now(), func() { r.named[c] = true })
 	if err == nil && n.Root {
-		err = r.root(c, now())
+		err = r.root(c, r.now())
 	}
 	if err != nil || n.Tag == "" {
 		return err
@@ -49,7 +49,7 @@ func (r *rebuild) name(n Name) error {
 	if !mirror.ValidTag(n.Tag) {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", n.Tag)
 	}
-	return r.tag(tagName{n.Repo, n.Tag}, tagRecord{Digest: n.Digest, Origin: n.Origin, Updated: now()})
+	return r.tag(tagName{n.Repo, n.Tag}, tagRecord{Digest: n.Digest, Origin: n.Origin, Updated: r.now()})
 }
 
 // repo records whose a repository is, if that is not known: one that is local must not be asked upstream for, though what
@@ -59,7 +59,7 @@ func (r *rebuild) repo(n Name) error {
 		if has(tx, tableRepos, n.Repo.String()) {
 			return nil
 		}
-		return put(tx, tableRepos, n.Repo.String(), repoRecord{Origin: n.Origin, Created: now()})
+		return put(tx, tableRepos, n.Repo.String(), repoRecord{Origin: n.Origin, Created: r.now()})
 	}})
 }
 
@@ -110,7 +110,7 @@ func (r *rebuild) relative(d digest.Digest, of []digest.Digest) error {
 	}
 	for c, origin := range targets {
 		r.tried[c] = true
-		if err := r.manifest(c, r.found[d].mediaType, origin, now(), func() { r.named[c] = true }); err != nil {
+		if err := r.manifest(c, r.found[d].mediaType, origin, r.now(), func() { r.named[c] = true }); err != nil {
 			return err
 		}
 	}
@@ -136,7 +136,7 @@ func (r *rebuild) recover() error {
 			return nil
 		}
 		c := content{RecoveredRepo, d}
-		return r.manifest(c, r.found[d].mediaType, mirror.Pushed, now(), func() {
+		return r.manifest(c, r.found[d].mediaType, mirror.Pushed, r.now(), func() {
 			r.named[c] = true
 			whole = append(whole, d)
 		})
@@ -148,7 +148,7 @@ func (r *rebuild) recover() error {
 		const digits = 12
 		name := tagName{RecoveredRepo, d.Encoded()[:digits]}
 		r.event(RebuildRecovered, name.String(), d, "nobody knows what it was called")
-		if err := r.tag(name, tagRecord{Digest: d, Origin: mirror.Pushed, Updated: now()}); err != nil {
+		if err := r.tag(name, tagRecord{Digest: d, Origin: mirror.Pushed, Updated: r.now()}); err != nil {
 			return err
 		}
 	}

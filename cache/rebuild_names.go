@@ -26,7 +26,7 @@ func (r *rebuild) manifest(c content, mediaType string, origin mirror.Origin, ad
 	if strength(origin) == 0 {
 		origin = mirror.Pushed
 	}
-	p, err := newPutting(c.repo, mirror.Manifest{MediaType: mediaType, Digest: c.digest, Bytes: data, Origin: origin}, nil)
+	p, err := newPutting(c.repo, mirror.Manifest{MediaType: mediaType, Digest: c.digest, Bytes: data, Origin: origin}, r.now(), nil)
 	if err != nil {
 		r.event(RebuildGone, ref, c.digest, fmt.Sprintf("it is no manifest: %v", err))
 		return nil

@@ -52,7 +52,7 @@ func (r *rebuild) rights() error {
 		if announced {
 			continue
 		}
-		if err := r.add(step{do: func(tx WriteTx) error { return link(tx, c.repo, c.digest, now()) }}); err != nil {
+		if err := r.add(step{do: func(tx WriteTx) error { return link(tx, c.repo, c.digest, r.now()) }}); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,14 @@ package cache_test
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -65,6 +67,17 @@ func (s *shelf) entries(tables ...cache.Table) map[string]string {
 	return all
 }
 
+const clockEntry = "meta clock"
+
+// clockOf returns when an index was last used, by its clock.
+func clockOf(t *testing.T, entries map[string]string) time.Time {
+	var record struct{ Time time.Time }
+	if err := json.Unmarshal([]byte(entries[clockEntry]), &record); err != nil || record.Time.IsZero() {
+		t.Errorf("clock %q: %v", entries[clockEntry], err)
+	}
+	return record.Time
+}
+
 // same compares what is in two indexes.
 func same(t *testing.T, got, want map[string]string) {
 	t.Helper()
@@ -102,7 +115,13 @@ func TestRebuildFromABackupIsTheSame(t *testing.T) {
 			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 		before, backup := s.entries(tables...), s.backup()
 		summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})
-		same(t, s.entries(tables...), before)
+		after := s.entries(tables...)
+		if at := clockOf(t, after); at.Before(clockOf(t, before)) {
+			t.Errorf("the clock of the rebuilt index went back to %v", at)
+		}
+		delete(after, clockEntry)
+		delete(before, clockEntry)
+		same(t, after, before)
 		if len(told) != 0 || summary.Files != 6 || summary.Manifests != 5 || summary.Tags != 5 || summary.Bytes == 0 {
 			t.Errorf("%+v, told %v", summary, told)
 		}

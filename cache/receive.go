@@ -102,7 +102,7 @@ func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.D
 // save us: the bytes are in.
 func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linker) error {
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
-		at := now()
+		at := s.Now()
 		switch held := has(tx, tableBlobs, d.String()); {
 		case !held:
 			if err := hold(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -26,6 +27,7 @@ const (
 // it is found in memory, so that who asks recency and then the index misses none.
 type recency struct {
 	index   Index
+	clock   *clock
 	options Options
 
 	flushing sync.Mutex
@@ -39,9 +41,10 @@ type recency struct {
 	stopped chan struct{}
 }
 
-func newRecency(index Index, options Options) *recency {
+func newRecency(index Index, clock *clock, options Options) *recency {
 	return &recency{
 		index:   index,
+		clock:   clock,
 		options: options,
 		used:    make(map[content]time.Time),
 		full:    make(chan struct{}, 1),
@@ -52,7 +55,7 @@ func newRecency(index Index, options Options) *recency {
 
 // touch notes that c is being read.
 func (r *recency) touch(c content) {
-	at := time.Now()
+	at := r.clock.now()
 	r.mu.Lock()
 	if _, known := r.used[c]; known || len(r.used) < recencyLimit {
 		r.used[c] = at
@@ -100,10 +103,7 @@ func (r *recency) flush(ctx context.Context) error {
 	batch := r.used
 	r.used, r.writing = make(map[content]time.Time), batch
 	r.mu.Unlock()
-	var err error
-	if len(batch) > 0 {
-		err = r.index.Update(ctx, func(tx WriteTx) error { return writeRecency(tx, batch) })
-	}
+	err := r.write(ctx, batch)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.writing = nil; err != nil {
@@ -112,6 +112,19 @@ func (r *recency) flush(ctx context.Context) error {
 		return fmt.Errorf("record recency of use: %w", err)
 	}
 	return nil
+}
+
+// write writes a batch, and the moment by the clock of the store if there is one to be noted.
+func (r *recency) write(ctx context.Context, batch map[content]time.Time) error {
+	if len(batch) == 0 && !r.clock.due() {
+		return nil
+	}
+	at := r.clock.now()
+	err := r.index.Update(ctx, func(tx WriteTx) error { return errors.Join(writeRecency(tx, batch), r.clock.note(tx)) })
+	if err == nil {
+		r.clock.wasNoted(at)
+	}
+	return err
 }
 
 // last returns a use that is not in the index yet; the zero time if there is none.
@@ -137,7 +150,6 @@ func (r *recency) all() map[content]time.Time {
 // writeRecency leaves out what was deleted since it was used.
 func writeRecency(tx WriteTx, batch map[content]time.Time) error {
 	for c, at := range batch {
-		at = at.UTC().Round(0)
 		if has(tx, tableManifests, c.key()) {
 			if err := put(tx, tableRecency, c.key(), recencyRecord{Used: at}); err != nil {
 				return err

@@ -41,7 +41,7 @@ import (
 // an entry out and removing the file; it is invisible. Files are written before entries and must be removed after them,
 // and under a guard: see [guards].
 const (
-	// tableMeta: "schema" → schemaRecord.
+	// tableMeta: "schema" → schemaRecord; "clock" → clockRecord.
 	tableMeta Table = "meta"
 	// tableRepos: repository → repoRecord. Written with the first manifest and kept when the last one is deleted: a name
 	// that was local stays local, or an upstream could take it over. A sweep forgets one that is not local and is left
@@ -82,6 +82,7 @@ const (
 	// schemaVersion changes when an older program could no longer read or keep the index right.
 	schemaVersion = 3
 	schemaKey     = "schema"
+	clockKey      = "clock"
 )
 
 type schemaRecord struct {

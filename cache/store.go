@@ -43,6 +43,8 @@ type Options struct {
 	// SweepTime is how long a transaction of a sweep should be at most, which everybody waits for who writes; 25 ms if it
 	// is zero. With nobody there to wait, long ones are faster: what they change lies together in the end.
 	SweepTime time.Duration
+	// Clock is what the time is taken from; the machine's if it is nil.
+	Clock Clock
 	// Log is told about what goes wrong where nobody is asking; nobody if it is nil.
 	Log *zap.Logger
 }
@@ -57,6 +59,9 @@ func (o Options) withDefaults() Options {
 	if o.SweepTime == 0 {
 		o.SweepTime = sweepTime
 	}
+	if o.Clock == nil {
+		o.Clock = newMachine()
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -68,6 +73,7 @@ type Store struct {
 	blobs   Blobs
 	index   Index
 	options Options
+	clock   *clock
 
 	manifests *hot[content, mirror.Manifest]
 	tags      *hot[tagName, mirror.Tag]
@@ -91,17 +97,22 @@ var _ mirror.Store = (*Store)(nil)
 // New returns a store over blobs and index, which it owns from then on: [Store.Close] closes the index. After an error
 // they are still the caller's. An index that a newer version of the program has written is refused.
 func New(blobs Blobs, index Index, options Options) (*Store, error) {
-	if err := checkSchema(context.Background(), blobs, index); err != nil {
+	options = options.withDefaults()
+	clock, err := openClock(context.Background(), index, options.Clock, options.Log)
+	if err != nil {
+		return nil, fmt.Errorf("open store: read its clock: %w", err)
+	}
+	if err := checkSchema(context.Background(), blobs, index, clock.now()); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	options = options.withDefaults()
 	s := &Store{
 		blobs:     blobs,
 		index:     index,
 		options:   options,
+		clock:     clock,
 		manifests: newHot[content](hotManifestBudget, manifestCost),
 		tags:      newHot[tagName](hotTagBudget, tagCost),
-		recency:   newRecency(index, options),
+		recency:   newRecency(index, clock, options),
 		large:     newLargeManifests(),
 	}
 	go s.recency.run()
@@ -126,5 +137,5 @@ func explain(err error, format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, err)...)
 }
 
-// now is the time as records keep it.
-func now() time.Time { return time.Now().UTC().Round(0) }
+// Now implements [mirror.CollectStore].
+func (s *Store) Now() time.Time { return s.clock.now() }

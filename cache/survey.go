@@ -144,7 +144,7 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 		Owned:        record.Owned,
 	}
 	if at, found := v.uses[content{v.repos[place].Repo, m.Digest}]; found {
-		m.Used = later(at.UTC().Round(0), m.Used)
+		m.Used = later(at, m.Used)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *side, k string, value
 		Repos:  b.Repos[:0],
 	}
 	if at, found := v.fresh[b.Digest]; found {
-		b.Fresh = later(at.UTC().Round(0), b.Fresh)
+		b.Fresh = later(at, b.Fresh)
 	}
 	prefix := prefix(k)
 	for repo := links.begins(prefix); repo != ""; repo = links.begins(prefix) {

@@ -149,7 +149,7 @@ func (c *Collector) Options() Options {
 
 // Plan makes a plan without executing it. It may do so during a run.
 func (c *Collector) Plan(ctx context.Context, opts Options) (*Plan, error) {
-	return MakePlan(ctx, c.store, c.sources, c.complete(opts), time.Now().UTC())
+	return MakePlan(ctx, c.store, c.sources, c.complete(opts), c.store.Now())
 }
 
 // Collect runs a collection because somebody asked for it; see [Run]. [mirror.CodeUnavailable] if one is under way.

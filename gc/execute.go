@@ -45,7 +45,7 @@ func (p *Plan) Execute(ctx context.Context, store mirror.CollectStore, tell func
 // Run makes a plan and executes it; see [MakePlan] and [Plan.Execute].
 func Run(ctx context.Context, store mirror.CollectStore, sources Sources, opts Options, tell func(Event)) (Result, error) {
 	began := time.Now().UTC()
-	p, err := MakePlan(ctx, store, sources, opts, began)
+	p, err := MakePlan(ctx, store, sources, opts, store.Now())
 	if err != nil {
 		return Result{Began: began, Seconds: time.Since(began).Seconds(), Error: err.Error()}, err
 	}
@@ -244,7 +244,7 @@ func (x *execution) dropUploads(ctx context.Context) error {
 			x.failures.note(fmt.Errorf("drop upload %s to %s: %w", u.ID, u.Repo, err))
 			continue
 		}
-		item, kept := uploadItem(u), ""
+		item, kept := x.uploadItem(u), ""
 		if expired {
 			x.result.Uploads++
 			x.result.Bytes += u.Size
@@ -267,7 +267,7 @@ func (x *execution) dropOrphans(ctx context.Context) error {
 			x.failures.note(fmt.Errorf("drop orphan %s: %w", o.Digest, err))
 			continue
 		}
-		item, kept := orphanItem(o), ""
+		item, kept := x.orphanItem(o), ""
 		if dropped {
 			x.result.Orphans++
 			x.result.Bytes += o.Size

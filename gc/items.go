@@ -53,7 +53,7 @@ const (
 func (p *Plan) Items() iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		for _, b := range p.going.all() {
-			if b.unit == alone && !yield(blobItem(b, b.size, whyBlob)) {
+			if b.unit == alone && !yield(p.blobItem(b, b.size, whyBlob)) {
 				return
 			}
 		}
@@ -68,17 +68,17 @@ func (p *Plan) Items() iter.Seq[Item] {
 			}
 		}
 		for _, b := range p.going.all() {
-			if b.unit != alone && !yield(blobItem(b, 0, "goes with "+p.name(b.unit))) {
+			if b.unit != alone && !yield(p.blobItem(b, 0, "goes with "+p.name(b.unit))) {
 				return
 			}
 		}
 		for _, u := range p.uploads {
-			if !yield(uploadItem(u)) {
+			if !yield(p.uploadItem(u)) {
 				return
 			}
 		}
 		for _, o := range p.orphans {
-			if !yield(orphanItem(o)) {
+			if !yield(p.orphanItem(o)) {
 				return
 			}
 		}
@@ -127,7 +127,7 @@ func (p *Plan) tagsAlone() iter.Seq[int32] {
 func (p *Plan) tagItem(place int32) Item {
 	t := p.tags.at(place)
 	n := p.nodes.at(t.node)
-	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: moment(n.use), Why: p.whyTag(n)}
+	return Item{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: p.shown(moment(n.use)), Why: p.whyTag(n)}
 }
 
 // whyTag says why a tag of n goes alone.
@@ -142,7 +142,7 @@ func (p *Plan) whyTag(n *node) string {
 func (p *Plan) item(place int32) Item {
 	u := p.units[place]
 	item := Item{Kind: Manifest, Name: p.name(place), Digest: p.nodes.at(u.root).digest.digest(), Manifests: len(p.members.of(place)), Size: u.size,
-		LastUsed: moment(p.nodes.at(u.root).use), Why: p.reasons[u.why]}
+		LastUsed: p.shown(moment(p.nodes.at(u.root).use)), Why: p.reasons[u.why]}
 	if p.goes(place) {
 		item.Freed = u.freed
 	}
@@ -165,15 +165,15 @@ func (p *Plan) name(unit int32) string {
 	return p.names[n.repo] + "@" + n.digest.digest().String()
 }
 
-func blobItem(b *goingBlob, freed int64, why string) Item {
+func (p *Plan) blobItem(b *goingBlob, freed int64, why string) Item {
 	d := b.digest.digest()
-	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: moment(b.use), Why: why}
+	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: p.shown(moment(b.use)), Why: why}
 }
 
-func uploadItem(u mirror.HeldUpload) Item {
-	return Item{Kind: Upload, Name: cmp.Or(u.Repo, "part") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: u.Written, Why: whyUpload}
+func (p *Plan) uploadItem(u mirror.HeldUpload) Item {
+	return Item{Kind: Upload, Name: cmp.Or(u.Repo, "part") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: p.shown(u.Written), Why: whyUpload}
 }
 
-func orphanItem(o mirror.Orphan) Item {
-	return Item{Kind: Orphan, Name: o.Digest.String(), Digest: o.Digest, Size: o.Size, Freed: o.Size, LastUsed: o.Written, Why: whyOrphan}
+func (p *Plan) orphanItem(o mirror.Orphan) Item {
+	return Item{Kind: Orphan, Name: o.Digest.String(), Digest: o.Digest, Size: o.Size, Freed: o.Size, LastUsed: p.shown(o.Written), Why: whyOrphan}
 }

@@ -39,7 +39,8 @@ type Plan struct {
 
 var errNoSources = errors.New("it is not known what upstreams have")
 
-// MakePlan looks at everything that is held and decides what goes; now is the time that ages are measured from. Nothing
+// MakePlan looks at everything that is held and decides what goes; now is the time that ages are measured from,
+// by the clock of the store. What a plan tells of is by the time of day. Nothing
 // is changed. For the same content, policy and time it makes the same plan. With nil for sources, nothing that is
 // mirrored can be fetched again.
 //
@@ -49,7 +50,8 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 		return nil, err
 	}
 	cutoff := opts.cutoff(now)
-	p := &Plan{Made: now, planner: &planner{opts: opts, now: now, cutoff: nanos(cutoff)}}
+	p := &Plan{planner: &planner{opts: opts, now: now, cutoff: nanos(cutoff), offset: mirror.DayOffset(store)}}
+	p.Made = p.shown(now)
 	err := p.look(ctx, store)
 	if err == nil {
 		err = p.askSources(ctx, store, sources)

@@ -19,7 +19,7 @@ func (c *Collector) Serve(ctx context.Context) {
 		case <-ctx.Done():
 		case <-changed:
 		case <-timer.C:
-			c.dropLeft(ctx, time.Now())
+			c.dropLeft(ctx, c.store.Now())
 			c.collectIfDue(ctx)
 		}
 		timer.Stop()
@@ -106,5 +106,5 @@ func (c *Collector) guardOff() bool {
 	}
 	last, ran := c.last[ByDisk]
 	vain := last.Bytes == 0 || last.Budget.Short > 0 || last.Error != ""
-	return ran && vain && mirror.Within(last.Began, restAfterDisk)
+	return ran && vain && mirror.Within(last.Began, time.Now(), restAfterDisk)
 }

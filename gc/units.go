@@ -36,7 +36,8 @@ const (
 type planner struct {
 	*graph
 	opts    Options
-	now     time.Time
+	now     time.Time     // by the clock of the store, as all times of what it holds
+	offset  time.Duration // of the time of day from that
 	cutoff  int64
 	fetch   map[string]error // why a repository cannot be fetched again
 	rules   []*Rule          // of each repository
@@ -58,6 +59,14 @@ func (p *planner) gone(repo int32) error {
 		return errNewRepo
 	}
 	return err
+}
+
+// shown returns a time of the store as people see it, by the time of day.
+func (p *planner) shown(at time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return at.Add(p.offset)
 }
 
 func (p *planner) age(nanos int64) time.Duration { return time.Duration(p.now.UnixNano() - nanos) }

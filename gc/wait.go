@@ -6,7 +6,7 @@ import "time"
 func (p *Plan) wait(files int, bytes int64, touched time.Time) {
 	p.Waiting.Blobs += files
 	p.Waiting.Bytes += bytes
-	if until := touched.Add(p.now.Sub(moment(p.cutoff))); until.After(p.Waiting.Until) {
+	if until := p.shown(touched).Add(p.now.Sub(moment(p.cutoff))); until.After(p.Waiting.Until) {
 		p.Waiting.Until = until.UTC()
 	}
 }

@@ -40,6 +40,9 @@ func newWorld(t *testing.T) *world {
 	}
 }
 
+// Now is the time of day: plans show times as they are.
+func (w *world) Now() time.Time { return time.Now() }
+
 func named(name string) digest.Digest { return digest.FromString(name) }
 
 // ago is a time before now.

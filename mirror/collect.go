@@ -16,6 +16,9 @@ import (
 // ([BlobStore.StatBlob]) since a moment. A crash can forget that of the last half minute, except for what was added or
 // linked.
 type CollectStore interface {
+	// Now is the time by which everything is dated that the store returns: ages are measured from it, never from the time of
+	// day. It is the time of day as long as that is not set; it does not jump and never goes back.
+	Now() time.Time
 	// Survey runs f over one consistent view of everything that is held. It holds no lock that a writer waits for, but the
 	// space of what is deleted meanwhile is used again only after it. f must not write to the store.
 	Survey(ctx context.Context, f func(Survey) error) error

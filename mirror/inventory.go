@@ -53,7 +53,7 @@ func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Im
 func (m *Mirror) images(ctx context.Context, match func(Repo) bool, platforms bool) iter.Seq2[Image, error] {
 	ctx = Look(ctx)
 	return func(yield func(Image, error) bool) {
-		l := lister{Mirror: m, platforms: platforms}
+		l, offset := lister{Mirror: m, platforms: platforms}, DayOffset(m.store)
 		var err error
 		if l.pins, err = m.store.Notes(ctx, PinNotes); err != nil {
 			yield(Image{}, err)
@@ -68,6 +68,7 @@ func (m *Mirror) images(ctx context.Context, match func(Repo) bool, platforms bo
 				continue
 			}
 			for image, err := range l.imagesOf(ctx, repo) {
+				image.Updated, image.LastUsed = onDay(image.Updated, offset), onDay(image.LastUsed, offset)
 				if !yield(image, err) || err != nil {
 					return
 				}

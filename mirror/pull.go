@@ -128,7 +128,7 @@ func (m *Mirror) due(ref Ref, tag Tag) bool {
 		return false
 	}
 	fresh := m.opts.Fresh(ref)
-	return fresh != Forever && !Within(tag.Checked, fresh)
+	return fresh != Forever && !Within(tag.Checked, m.store.Now(), fresh)
 }
 
 // childGone reports whether tag leads to an index of which the upstream just said that it has a child no more: then the
@@ -202,7 +202,7 @@ func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest)
 		return man, nil
 	}
 	if m.mayChange() == nil {
-		if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, time.Now()); err != nil {
+		if err := m.store.Revalidated(ctx, ref.Repo, ref.Tag, held, m.store.Now()); err != nil {
 			return Manifest{}, err
 		}
 	}

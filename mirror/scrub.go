@@ -28,7 +28,7 @@ func (m *Mirror) scrub(l lap) {
 	defer m.work.Done()
 	for {
 		wait := time.Duration(0)
-		if l.Done && Within(l.Summary.Started, m.opts.ScrubEvery) {
+		if l.Done && Within(l.Summary.Started, time.Now(), m.opts.ScrubEvery) {
 			wait = time.Until(l.Summary.Started.Add(m.opts.ScrubEvery))
 		}
 		if !m.rest(wait) {

@@ -106,7 +106,7 @@ func (t *blobTest) wantBegun(began time.Time, want map[string]cache.Begun) {
 func testDiscard(t *blobTest) {
 	discard := func(id string, idle time.Time, want bool) {
 		t.Helper()
-		if done, err := t.blobs.Discard(t.Context(), id, idle); done != want || err != nil {
+		if done, err := t.blobs.Discard(t.Context(), id, func(written time.Time) bool { return written.Before(idle) }); done != want || err != nil {
 			t.Errorf("Discard = %v, %v; want %v", done, err, want)
 		}
 	}

@@ -83,12 +83,12 @@ func (f *Files) begun(id string) (begun cache.Begun, found bool, err error) {
 }
 
 // Discard implements [cache.Blobs]. The state goes last: without it, nobody would know whose the bytes are.
-func (f *Files) Discard(_ context.Context, id string, idle time.Time) (bool, error) {
+func (f *Files) Discard(_ context.Context, id string, idle func(written time.Time) bool) (bool, error) {
 	if !validID(id) {
 		return false, nil
 	}
 	begun, found, err := f.begun(id)
-	if err != nil || !found || !begun.Written.Before(idle) {
+	if err != nil || !found || !idle(begun.Written) {
 		return false, err
 	}
 	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+partSuffix)), remove(f.incoming(id+stateSuffix))); err != nil {

@@ -36,6 +36,7 @@
 package files
 
 import (
+	"cmp"
 	_ "crypto/sha256" // what digest.Algorithm.Hash finds
 	_ "crypto/sha512"
 	"errors"
@@ -46,6 +47,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
@@ -75,7 +77,7 @@ var _ cache.Blobs = (*Files)(nil)
 // Open opens the folder root and makes it if it is not there. It removes what earlier processes left behind
 // unfinished, which is why no other process may be using root.
 func Open(root string) (*Files, error) {
-	f := &Files{root: root, boot: bootID(), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: startWriteback}
+	f := &Files{root: root, boot: cmp.Or(cache.BootID(), uuid.NewString()), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: startWriteback}
 	f.commits.busy = make(map[digest.Digest]*commit)
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)

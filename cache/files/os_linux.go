@@ -2,10 +2,8 @@ package files
 
 import (
 	"os"
-	"strings"
 	"syscall"
 
-	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,14 +32,4 @@ func versionOf(info os.FileInfo) version {
 		v.device, v.inode, v.changed = stat.Dev, stat.Ino, stat.Ctim.Nano()
 	}
 	return v
-}
-
-// bootID names the time since the machine was last started, through which its page cache lasts. Where it is not to be
-// had, each process counts as a boot of its own.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return uuid.NewString()
-	}
-	return strings.TrimSpace(string(id))
 }

@@ -2,11 +2,7 @@
 
 package files
 
-import (
-	"os"
-
-	"github.com/google/uuid"
-)
+import "os"
 
 // startWriteback does nothing: the kernel begins when it sees fit.
 func startWriteback(*os.File, int64, int64) {}
@@ -18,6 +14,3 @@ func shared(os.FileInfo) bool { return false }
 func versionOf(info os.FileInfo) version {
 	return version{size: info.Size(), written: info.ModTime().UnixNano()}
 }
-
-// bootID makes each process count as a boot of its own, which costs an upload that outlives it one reading.
-func bootID() string { return uuid.NewString() }

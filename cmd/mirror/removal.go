@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -77,7 +76,7 @@ func (w *works) remove(ctx context.Context, req removeRequest, tell func(any)) e
 
 // planRemoval plans a removal. Pins of what is to go even so are taken back, unless it is only to be said what would go.
 func (w *works) planRemoval(ctx context.Context, removal gc.Removal, dryRun bool) (*gc.Plan, error) {
-	plan, err := gc.MakeRemoval(ctx, w.store, removal, time.Now())
+	plan, err := gc.MakeRemoval(ctx, w.store, removal, w.store.Now())
 	pins := (*gc.PinnedError)(nil)
 	if errors.As(err, &pins) {
 		return nil, mirror.Errorf(mirror.CodeDenied, "%s: unpin it, or remove it all the same with --force", pins)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -24,7 +23,7 @@ func (c *Carrier) discard(ctx context.Context, digests []digest.Digest) error {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	before := time.Now()
+	before := c.store.Now()
 	mine := make(map[digest.Digest]bool, len(digests))
 	for _, d := range digests {
 		mine[d] = true

@@ -154,7 +154,7 @@ func (c *Carrier) saveOpen(ctx context.Context, state *openImport, doc *bundle.D
 	if err != nil {
 		return err
 	}
-	state.Updated = time.Now().UTC()
+	state.Updated = c.store.Now()
 	note, err := json.Marshal(state)
 	if err == nil {
 		err = c.store.Note(ctx, openNotes, map[string][]byte{state.Set: note})
@@ -184,7 +184,7 @@ func (c *Carrier) dropParts(ctx context.Context, state *openImport, but []string
 
 // dropPart drops a part, however fresh it is.
 func (c *Carrier) dropPart(ctx context.Context, id string) error {
-	_, err := c.store.ExpireUpload(context.WithoutCancel(ctx), id, time.Now().Add(openStays))
+	_, err := c.store.ExpireUpload(context.WithoutCancel(ctx), id, c.store.Now().Add(openStays))
 	return err
 }
 
@@ -225,7 +225,7 @@ func (c *Carrier) Resume(ctx context.Context) error {
 		if err == nil && state.Document != "" {
 			doc, err = c.openDocument(ctx, state.Document)
 		}
-		if err != nil || time.Since(state.Updated) > openStays {
+		if err != nil || c.store.Now().Sub(state.Updated) > openStays {
 			c.log.Info("giving up an import that waits for a volume", zap.String("set", set), zap.Error(err))
 			if err := c.dropOpen(ctx, state, doc); err != nil {
 				return err

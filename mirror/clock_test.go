@@ -14,11 +14,11 @@ func TestWithin(t *testing.T) {
 			ago  time.Duration
 			want bool
 		}{{0, true}, {59 * time.Minute, true}, {time.Hour, false}, {50 * 365 * 24 * time.Hour, false}, {-time.Second, false}, {-20 * 365 * 24 * time.Hour, false}} {
-			if got := mirror.Within(time.Now().Add(-tt.ago), time.Hour); got != tt.want {
+			if got := mirror.Within(time.Now().Add(-tt.ago), time.Now(), time.Hour); got != tt.want {
 				t.Errorf("%s ago: %t", tt.ago, got)
 			}
 		}
-		if mirror.Within(time.Time{}, mirror.Forever) {
+		if mirror.Within(time.Time{}, time.Now(), mirror.Forever) {
 			t.Error("never was not long ago")
 		}
 	})

@@ -1,0 +1,210 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Clock is what a [Store] takes the time from. It may be used concurrently.
+type Clock interface {
+	// Now is the time of day. It may be wrong, and somebody may set it at any moment.
+	Now() time.Time
+	// Running is how long the machine has been running, suspended or not; setting the time of day does not change it. start
+	// identifies the start of the machine that it is counted from, and is "" where that is not known.
+	Running() (start string, since time.Duration)
+}
+
+const (
+	// clockTolerance is how far the time of day may move against the time that passed before it counts as set.
+	clockTolerance = time.Second
+	// clockNoted is how old the record of a clock may become while nobody uses the store.
+	clockNoted = time.Hour
+	// longestStop is how long a machine may have been off, by its time of day alone, before that is in doubt. What is
+	// stored does not age in a time that is in doubt.
+	longestStop = 30 * 24 * time.Hour
+	// fileTolerance is how far the times of files may be ahead of the clock: network file systems have their own.
+	fileTolerance = time.Minute
+)
+
+// firstRelease is before the first store that kept a record of its clock. A time of day before it is wrong.
+var firstRelease = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// clock is the time by which a store dates what it holds. It is the time of day as long as nobody sets that. It never goes
+// back, and it goes forward only with time that passed: a machine that was started in 1970 or 2040 dates what it stores by
+// going on from where the store was, and what it stored before keeps its age when the time of day is put right.
+//
+// Within one start of the machine, the time that passed is known, also between two processes. Between two starts it is known
+// from the time of day alone. That is believed if it is later than the last time of the store and by no more than
+// [longestStop]; else the store goes on from its last time, in doubt, until the time of day is set to one that is believed.
+//
+// The times of files are those of the time of day when they were written, and nobody knows whether it was right. A file
+// that was written before the time of day was last set counts as written at that moment, and so it is left alone for longer
+// than it must be.
+type clock struct {
+	machine Clock
+	log     *zap.Logger
+
+	mu     sync.Mutex
+	last   clockRecord
+	noted  time.Time // when last was last written to the index, as the store has the time
+	opened time.Time
+}
+
+// clockRecord is a moment by the clock of a store and by the machine, and what the one knows of the other.
+type clockRecord struct {
+	Time    time.Time     `json:"time"`             // by the store
+	Offset  time.Duration `json:"offset,omitempty"` // that of Time from the time of day
+	Start   string        `json:"start,omitempty"`  // as Clock.Running says
+	Running time.Duration `json:"running"`
+	// Doubt says that the machine was off for a time that is not known, and does not count.
+	Doubt bool `json:"doubt,omitempty"`
+	// Set is when the time of day was last set, by the store.
+	Set time.Time `json:"set,omitzero"`
+}
+
+// openClock goes on with the clock of an index.
+func openClock(ctx context.Context, index Index, machine Clock, log *zap.Logger) (*clock, error) {
+	c := &clock{machine: machine, log: log}
+	wall := machine.Now().UTC().Round(0)
+	start, running := machine.Running()
+	var found bool
+	err := index.View(ctx, func(tx ReadTx) (err error) {
+		if c.last, found, err = get[clockRecord](tx, tableMeta, clockKey); err == nil && !found && wall.Before(firstRelease) {
+			wall = later(wall, newestTime(tx))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !found:
+		c.last = clockRecord{Time: wall, Start: start, Running: running}
+	case start != "" && start == c.last.Start && running >= c.last.Running:
+		c.advance(wall, running)
+		c.noted = c.last.Time
+	default:
+		c.restarted(wall, start, running)
+	}
+	c.opened = c.last.Time
+	return c, nil
+}
+
+// restarted goes on after another start of the machine: a time that nobody counted has passed, and then running.
+func (c *clock) restarted(wall time.Time, start string, running time.Duration) {
+	if start == "" {
+		running = 0
+	}
+	least := c.last.Time.Add(running)
+	offset, believed := c.believe(wall, least, longestStop)
+	if !believed {
+		c.log.Warn("the clock of this machine does not follow the time at which this store was last used: check it. Stored content does not age by the difference",
+			zap.Time("clock", wall), zap.Time("lastUsed", c.last.Time))
+		offset = least.Sub(wall)
+		c.last.Set = least
+	}
+	c.last.Time, c.last.Offset, c.last.Doubt = wall.Add(offset), offset, !believed
+	c.last.Start, c.last.Running = start, running
+}
+
+// believe returns the offset with which a time of day is one that the store can have: not before least, nor by more than
+// stop after it. The time of day itself comes first, so that a store comes back to it.
+func (c *clock) believe(wall, least time.Time, stop time.Duration) (offset time.Duration, believed bool) {
+	for _, offset := range [...]time.Duration{0, c.last.Offset} {
+		if ahead := wall.Add(offset).Sub(least); ahead >= 0 && ahead <= stop {
+			return offset, true
+		}
+	}
+	return 0, false
+}
+
+// now returns the time by which the store dates things.
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wall := c.machine.Now().UTC().Round(0)
+	_, running := c.machine.Running()
+	c.advance(wall, running)
+	return c.last.Time
+}
+
+// advance goes on to a later moment of the same start of the machine.
+func (c *clock) advance(wall time.Time, running time.Duration) {
+	passed := max(0, running-c.last.Running)
+	least := c.last.Time.Add(passed)
+	set := wall.Add(c.last.Offset).Sub(least)
+	if set.Abs() > clockTolerance {
+		c.setTo(wall, least, set)
+	}
+	c.last.Time, c.last.Running = later(wall.Add(c.last.Offset), c.last.Time), c.last.Running+passed
+}
+
+// setTo takes note that somebody set the time of day.
+func (c *clock) setTo(wall, least time.Time, by time.Duration) {
+	c.log.Warn("the clock of this machine was set; stored content keeps its age", zap.Time("clock", wall), zap.Duration("by", by))
+	if c.last.Doubt {
+		if offset, believed := c.believe(wall, least, longestStop); believed {
+			c.last.Offset, c.last.Doubt, c.last.Set = offset, false, wall.Add(offset)
+			return
+		}
+	}
+	c.last.Offset, c.last.Set = least.Sub(wall), least
+}
+
+// written returns when a file was written, by the time of the store; at is what the file system says.
+func (c *clock) written(at time.Time) time.Time {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at = at.UTC().Add(c.last.Offset)
+	if at.After(now.Add(fileTolerance)) {
+		return later(c.last.Set, c.opened)
+	}
+	return later(at, c.last.Set)
+}
+
+// due reports whether the record in the index is old.
+func (c *clock) due() bool {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return now.Sub(c.noted) >= clockNoted || c.last.Set.After(c.noted)
+}
+
+// newestTime returns the latest time in an index that has no record of a clock yet. What cannot be read is passed over.
+func newestTime(tx ReadTx) (at time.Time) {
+	for k, value := range tx.Scan(tableBlobs, "", "") {
+		if record, err := scanBlob(k, value); err == nil {
+			at = later(at, record.Added)
+		}
+	}
+	for k, value := range tx.Scan(tableLinks, "", "") {
+		if record, err := scanLink(k, value); err == nil {
+			at = later(at, record.Added, record.Used)
+		}
+	}
+	for k, value := range tx.Scan(tableRecency, "", "") {
+		if record, err := scanRecency(k, value); err == nil {
+			at = later(at, record.Used)
+		}
+	}
+	return at
+}
+
+// note writes the record of the clock as it is now.
+func (c *clock) note(tx WriteTx) error {
+	c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return put(tx, tableMeta, clockKey, c.last)
+}
+
+// wasNoted is called when a record of the moment at is durable.
+func (c *clock) wasNoted(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noted = at
+}

@@ -1,0 +1,37 @@
+package mirror
+
+import "time"
+
+// Within reports whether a stored time is certainly less than d before now, which is the time of the clock that it was made
+// by. A time that is later than now was made while the clock was wrong, or the clock is wrong now: nobody knows how long ago
+// it was. What was to be left alone for d after it is due then, be it a tag to be revalidated or work to be done again.
+func Within(at, now time.Time, d time.Duration) bool {
+	ago := now.Sub(at)
+	return ago >= 0 && ago < d
+}
+
+// Dater has a time of its own by which it dates things, as [CollectStore.Now] does.
+type Dater interface {
+	Now() time.Time
+}
+
+// agreement is how far a dater may be from the time of day and still agree with it: the two are read one after the other.
+const agreement = 2 * time.Second
+
+// DayOffset returns what to add to a time by d to show it to people, who go by the time of day as this machine has it; zero
+// as long as the two agree.
+func DayOffset(d Dater) time.Duration {
+	offset := time.Since(d.Now())
+	if offset.Abs() < agreement {
+		return 0
+	}
+	return offset.Round(time.Second)
+}
+
+// onDay adds a [DayOffset] to a time, unless that is not known.
+func onDay(at time.Time, offset time.Duration) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return at.Add(offset)
+}
