@@ -42,6 +42,7 @@ type shop struct {
 	always error // what upstreams say
 	began  time.Time
 	stop   func() // of a collector
+	clock  cache.Clock
 }
 
 var errCrash = errors.New("crashed")
@@ -129,7 +130,7 @@ func (s *shop) open() {
 	s.must(err)
 	s.index, s.crash = index, new(crash)
 	s.crash.remaining.Store(-1)
-	s.Store, err = cache.New(crashBlobs{blobs, s.crash}, crashIndex{index, s.crash}, cache.Options{})
+	s.Store, err = cache.New(crashBlobs{blobs, s.crash}, crashIndex{index, s.crash}, cache.Options{Clock: s.clock})
 	s.must(err)
 }
 

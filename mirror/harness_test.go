@@ -28,6 +28,7 @@ type place struct {
 	opts   mirror.Options
 	wrap   func(mirror.Store) mirror.Store
 	store  mirror.Store
+	clock  cache.Clock // the machine's if it is nil
 	stop   func()
 }
 
@@ -57,7 +58,7 @@ func (p *place) start() {
 	p.must(err)
 	blobs, err := files.Open(p.folder)
 	p.must(err)
-	held, err := cache.New(blobs, index, cache.Options{})
+	held, err := cache.New(blobs, index, cache.Options{Clock: p.clock})
 	p.must(err)
 	store := mirror.Store(held)
 	if p.wrap != nil {

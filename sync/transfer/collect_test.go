@@ -3,7 +3,6 @@ package transfer_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/cachetest"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/transfer"
@@ -125,27 +125,36 @@ func TestWhatSomebodyPushedMeanwhileStays(t *testing.T) {
 func TestAnImportWaitsForAMonth(t *testing.T) {
 	_, data, _ := staged(t)
 	all := volumes(data, 9000)
-	for _, days := range []int{29, 31} {
-		s := newSite(t, transfer.Options{})
-		_, err := s.sendVolume(all, 1)
-		s.must(err)
-		if len(s.digests()) == 0 {
-			t.Fatal("nothing came")
-		}
-		notes, err := s.store.Notes(t.Context(), "bundle open")
-		s.must(err)
-		for set, note := range notes {
-			var state map[string]any
-			s.must(json.Unmarshal(note, &state))
-			state["updated"] = time.Now().Add(-time.Duration(days) * 24 * time.Hour)
-			note, err := json.Marshal(state)
+	for name, jump := range map[string]func(m *cachetest.Machine){
+		"nothing happens": func(*cachetest.Machine) {},
+		"set to 2040":     func(m *cachetest.Machine) { m.Set(time.Date(2040, time.January, 1, 0, 0, 0, 0, time.UTC)) },
+		"set to 1970":     func(m *cachetest.Machine) { m.Set(time.Date(1970, time.January, 1, 0, 0, 0, 0, time.UTC)) },
+		"started in 2040": func(m *cachetest.Machine) { m.Restart(time.Date(2040, time.January, 1, 0, 0, 0, 0, time.UTC)) },
+		"started in 1970": func(m *cachetest.Machine) { m.Restart(time.Date(1970, time.January, 1, 0, 0, 0, 0, time.UTC)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := cachetest.NewMachine(time.Now())
+			s := &site{t: t, folder: t.TempDir(), clock: m}
+			s.start()
+			defer func() { s.stop() }()
+			_, err := s.sendVolume(all, 1)
 			s.must(err)
-			s.must(s.store.Note(t.Context(), "bundle open", map[string][]byte{set: note}))
-		}
-		s.restart()
-		if given := len(s.digests()) == 0; given != (days > 30) {
-			t.Errorf("after %d days it is given up: %t", days, given)
-		}
+			if len(s.digests()) == 0 {
+				t.Fatal("nothing came")
+			}
+			jump(m)
+			s.restart()
+			m.Pass(29 * 24 * time.Hour)
+			s.restart()
+			if len(s.digests()) == 0 {
+				t.Error("it is given up after 29 days")
+			}
+			m.Pass(2 * 24 * time.Hour)
+			s.restart()
+			if len(s.digests()) != 0 {
+				t.Error("it is not given up after 31 days")
+			}
+		})
 	}
 }
 

@@ -32,6 +32,7 @@ type site struct {
 	t      testing.TB
 	folder string
 	opts   transfer.Options
+	clock  cache.Clock // the machine's if it is nil
 	store  *cache.Store
 	stop   func()
 }
@@ -50,7 +51,7 @@ func (s *site) start() {
 	s.must(err)
 	blobs, err := files.Open(s.folder)
 	s.must(err)
-	s.store, err = cache.New(blobs, index, cache.Options{})
+	s.store, err = cache.New(blobs, index, cache.Options{Clock: s.clock})
 	s.must(err)
 	s.Mirror, err = mirror.New(s.store, nil, mirror.Options{Offline: true})
 	s.must(err)
