@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ type clock struct {
 
 	mu     sync.Mutex
 	last   clockRecord
-	noted  time.Time // when last was last written to the index, as the store has the time
+	noted  clockRecord // what the index has; no newer than that
 	opened time.Time
 }
 
@@ -84,13 +85,23 @@ func openClock(ctx context.Context, index Index, machine Clock, log *zap.Logger)
 	case !found:
 		c.last = clockRecord{Time: wall, Start: start, Running: running}
 	case start != "" && start == c.last.Start && running >= c.last.Running:
+		noted := c.last
 		c.advance(wall, running)
-		c.noted = c.last.Time
+		c.noted = noted
 	default:
 		c.restarted(wall, start, running)
 	}
 	c.opened = c.last.Time
 	return c, nil
+}
+
+// begin notes the clock with the first use of the store since the start of the machine: what is dated from now on counts from
+// there, whatever becomes of the time of day.
+func (c *clock) begin(ctx context.Context, index Index) error {
+	if !c.noted.Time.IsZero() {
+		return nil
+	}
+	return c.noteIn(ctx, index, func(WriteTx) error { return nil })
 }
 
 // restarted goes on after another start of the machine: a time that nobody counted has passed, and then running.
@@ -171,7 +182,7 @@ func (c *clock) due() bool {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return now.Sub(c.noted) >= clockNoted || c.last.Set.After(c.noted)
+	return now.Sub(c.noted.Time) >= clockNoted || c.last.Offset != c.noted.Offset
 }
 
 // newestTime returns the latest time in an index that has no record of a clock yet. What cannot be read is passed over.
@@ -202,9 +213,16 @@ func (c *clock) note(tx WriteTx) error {
 	return put(tx, tableMeta, clockKey, c.last)
 }
 
-// wasNoted is called when a record of the moment at is durable.
-func (c *clock) wasNoted(at time.Time) {
+// noteIn writes the record in a transaction that does something else as well.
+func (c *clock) noteIn(ctx context.Context, index Index, do func(tx WriteTx) error) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.noted = at
+	last := c.last
+	c.mu.Unlock()
+	err := index.Update(ctx, func(tx WriteTx) error { return errors.Join(do(tx), c.note(tx)) })
+	if err == nil {
+		c.mu.Lock()
+		c.noted = last
+		c.mu.Unlock()
+	}
+	return err
 }

@@ -32,7 +32,7 @@ func (x *countingIndex) Update(context.Context, func(WriteTx) error) error {
 // ownClock is a clock of this machine that was just noted.
 func ownClock() *clock {
 	at := time.Now().UTC().Round(0)
-	return &clock{machine: newMachine(), log: zap.NewNop(), last: clockRecord{Time: at, Running: uptime()}, noted: at}
+	return &clock{machine: newMachine(), log: zap.NewNop(), last: clockRecord{Time: at, Running: uptime()}, noted: clockRecord{Time: at}}
 }
 
 // TestRecencyIsWrittenEarlyWhenThereIsMuch does not wait for the interval.

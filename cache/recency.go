@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -119,12 +118,7 @@ func (r *recency) write(ctx context.Context, batch map[content]time.Time) error 
 	if len(batch) == 0 && !r.clock.due() {
 		return nil
 	}
-	at := r.clock.now()
-	err := r.index.Update(ctx, func(tx WriteTx) error { return errors.Join(writeRecency(tx, batch), r.clock.note(tx)) })
-	if err == nil {
-		r.clock.wasNoted(at)
-	}
-	return err
+	return r.clock.noteIn(ctx, r.index, func(tx WriteTx) error { return writeRecency(tx, batch) })
 }
 
 // last returns a use that is not in the index yet; the zero time if there is none.

@@ -105,6 +105,9 @@ func New(blobs Blobs, index Index, options Options) (*Store, error) {
 	if err := checkSchema(context.Background(), blobs, index, clock.now()); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	if err := clock.begin(context.Background(), index); err != nil {
+		return nil, fmt.Errorf("open store: note its clock: %w", err)
+	}
 	s := &Store{
 		blobs:     blobs,
 		index:     index,

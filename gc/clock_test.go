@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"airmirror/cache/cachetest"
 	"airmirror/gc"
 )
@@ -63,6 +65,12 @@ func (s *shop) run(policy gc.Policy) gc.Result {
 	result, err := gc.Run(s.Context(), s, s, gc.Options{Policy: policy}, nil)
 	s.must(err)
 	return result
+}
+
+// setClock sets the time of day, which changes nothing.
+func (m *model) setClock(*rapid.T) {
+	ahead := rapid.SampledFrom([]time.Duration{0, hour, -hour, 40 * 365 * 24 * hour, -50 * 365 * 24 * hour}).Draw(m.t, "ahead")
+	m.shop.clock.(*cachetest.Bubble).SetAhead(ahead)
 }
 
 // TestNothingGoesBecauseOfAClock: not by the grace time, nor by a rule, nor as an upload or orphan; all goes when it is time.

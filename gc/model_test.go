@@ -62,7 +62,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		{"later", m.later}, {"put a referrer", m.putReferrer}, {"collect", m.execute}, {"move a tag", m.moveTag}, {"pull", m.pull},
 		{"put an owner", m.putOwner}, {"make a root", m.makeRoot}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.ask}, {"mount", m.mount},
 		{"delete a tag", m.deleteTag}, {"delete a manifest", m.deleteManifest}, {"unlink", m.unlink},
-		{"crash in a sweep", m.dieSweeping}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.die},
+		{"crash in a sweep", m.dieSweeping}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.die}, {"set the clock", m.setClock},
 	} {
 		actions[fmt.Sprintf("%02d %s", i, action.name)] = action.do
 	}

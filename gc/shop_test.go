@@ -18,6 +18,7 @@ import (
 
 	"airmirror/cache"
 	"airmirror/cache/bolt"
+	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -116,7 +117,7 @@ func quickFolder(t *testing.T) string {
 
 func openShop(t tester, folder string) *shop {
 	t.Helper()
-	s := &shop{tester: t, folder: folder, began: time.Now(), stop: func() {}}
+	s := &shop{tester: t, folder: folder, began: time.Now(), stop: func() {}, clock: &cachetest.Bubble{}}
 	s.open()
 	return s
 }
@@ -265,7 +266,7 @@ func (s *shop) file(d digest.Digest) ([]byte, error) {
 func (s *shop) plan(policy gc.Policy) *gc.Plan {
 	s.Helper()
 	opts := gc.Options{Policy: policy, ListBlobs: true}
-	p, err := gc.MakePlan(s.Context(), s, s, opts, timeNow())
+	p, err := gc.MakePlan(s.Context(), s, s, opts, s.Now())
 	s.must(err)
 	return p
 }

@@ -13,6 +13,7 @@ import (
 
 	"airmirror/cache"
 	"airmirror/cache/bolt"
+	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
 	"airmirror/mirror"
 )
@@ -28,7 +29,7 @@ type place struct {
 	opts   mirror.Options
 	wrap   func(mirror.Store) mirror.Store
 	store  mirror.Store
-	clock  cache.Clock // the machine's if it is nil
+	clock  cache.Clock
 	stop   func()
 }
 
@@ -46,7 +47,7 @@ func start(t *testing.T, opts mirror.Options) *place {
 // startOver starts a mirror over the store that wrap makes of the real one.
 func startOver(t *testing.T, opts mirror.Options, wrap func(mirror.Store) mirror.Store) *place {
 	t.Helper()
-	p := &place{t: t, folder: t.TempDir(), origin: newOrigin(t), opts: opts, wrap: wrap}
+	p := &place{t: t, folder: t.TempDir(), origin: newOrigin(t), opts: opts, wrap: wrap, clock: &cachetest.Bubble{}}
 	p.start()
 	t.Cleanup(func() { p.stop() })
 	return p

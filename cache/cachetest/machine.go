@@ -3,6 +3,7 @@ package cachetest
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"airmirror/cache"
@@ -55,3 +56,22 @@ func (m *Machine) Restart(day time.Time) {
 	defer m.mu.Unlock()
 	m.day, m.starts, m.up = day, m.starts+1, time.Minute
 }
+
+// Bubble is a [cache.Clock] of a machine in the time of testing/synctest: its uptime passes as fast as there, also between two
+// processes. Its zero value is ready.
+type Bubble struct {
+	ahead atomic.Int64
+}
+
+var _ cache.Clock = (*Bubble)(nil)
+
+// Now implements [cache.Clock].
+func (b *Bubble) Now() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
+
+// Running implements [cache.Clock].
+func (b *Bubble) Running() (start string, since time.Duration) {
+	return "one", time.Since(time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC))
+}
+
+// SetAhead sets the time of day to so much after the time of the bubble, or before it.
+func (b *Bubble) SetAhead(d time.Duration) { b.ahead.Store(int64(d)) }

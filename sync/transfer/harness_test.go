@@ -19,6 +19,7 @@ import (
 
 	"airmirror/cache"
 	"airmirror/cache/bolt"
+	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
@@ -32,14 +33,14 @@ type site struct {
 	t      testing.TB
 	folder string
 	opts   transfer.Options
-	clock  cache.Clock // the machine's if it is nil
+	clock  cache.Clock
 	store  *cache.Store
 	stop   func()
 }
 
 func newSite(t testing.TB, opts transfer.Options) *site {
 	t.Helper()
-	s := &site{t: t, folder: t.TempDir(), opts: opts}
+	s := &site{t: t, folder: t.TempDir(), opts: opts, clock: &cachetest.Bubble{}}
 	s.start()
 	t.Cleanup(func() { s.stop() })
 	return s
