@@ -71,18 +71,21 @@ func openClock(ctx context.Context, index Index, machine Clock, log *zap.Logger)
 	c := &clock{machine: machine, log: log}
 	wall := machine.Now().UTC().Round(0)
 	start, running := machine.Running()
-	var found bool
-	err := index.View(ctx, func(tx ReadTx) (err error) {
-		if c.last, found, err = get[clockRecord](tx, tableMeta, clockKey); err == nil && !found && wall.Before(firstRelease) {
+	err := index.View(ctx, func(tx ReadTx) error {
+		var err error
+		if c.last, _, err = get[clockRecord](tx, tableMeta, clockKey); err != nil {
+			log.Warn("what the store noted of its clock cannot be read; it goes by the time of day", zap.Error(err))
+		}
+		if c.last.Time.IsZero() && wall.Before(firstRelease) {
 			wall = later(wall, newestTime(tx))
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case !found:
+	case c.last.Time.IsZero():
 		c.last = clockRecord{Time: wall, Start: start, Running: running}
 	case start != "" && start == c.last.Start && running >= c.last.Running:
 		noted := c.last

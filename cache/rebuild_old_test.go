@@ -59,7 +59,6 @@ func lived(t *testing.T) *shelf {
 			}
 		}
 		return errors.Join(tx.Delete(cache.TableLinks, digest.FromString("read by nobody").String()+"\x00"+repo.String()),
-			tx.Put(cache.TableMeta, "clock", []byte(`{"latest":"2026-01-02T03:04:05Z"}`)),
 			tx.Put(cache.TableRepos, "docker.io/team/reserved", []byte(`{"origin":"pushed","created":"2021-05-06T07:08:09Z"}`)))
 	})
 	return s
@@ -120,7 +119,7 @@ func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
 		{"a pin", "notes", func(*shelf) string { return "pin\x00" + repo.String() + ":latest" }, nil, true},
 		{"a link", cache.TableLinks, func(*shelf) string { return digest.FromString("pushed").String() + "\x00" + localRepo.String() }, []string{"links "}, false},
 		{"the last use", cache.TableRecency, func(s *shelf) string { return repo.String() + "\x00" + s.pushed.Digest.String() }, nil, true},
-		{"the clock", cache.TableMeta, func(*shelf) string { return "clock" }, nil, true},
+		{"the clock", cache.TableMeta, func(*shelf) string { return "clock" }, []string{clockEntry}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := lived(t)

@@ -78,10 +78,16 @@ func clockOf(t *testing.T, entries map[string]string) time.Time {
 	return record.Time
 }
 
-// same compares what is in two indexes.
+// same compares what is in two indexes. The clock of a store goes on.
 func same(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for k, value := range want {
+		if k == clockEntry {
+			if at, before := clockOf(t, got), clockOf(t, want); at.Before(before) || at.Sub(before) > time.Hour {
+				t.Errorf("the clock went from %v to %v", before, at)
+			}
+			continue
+		}
 		if got[k] != value {
 			t.Errorf("%q is %s, want %s", k, got[k], value)
 		}
@@ -115,13 +121,7 @@ func TestRebuildFromABackupIsTheSame(t *testing.T) {
 			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 		before, backup := s.entries(tables...), s.backup()
 		summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})
-		after := s.entries(tables...)
-		if at := clockOf(t, after); at.Before(clockOf(t, before)) {
-			t.Errorf("the clock of the rebuilt index went back to %v", at)
-		}
-		delete(after, clockEntry)
-		delete(before, clockEntry)
-		same(t, after, before)
+		same(t, s.entries(tables...), before)
 		if len(told) != 0 || summary.Files != 6 || summary.Manifests != 5 || summary.Tags != 5 || summary.Bytes == 0 {
 			t.Errorf("%+v, told %v", summary, told)
 		}
