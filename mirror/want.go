@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -18,11 +17,6 @@ import (
 
 const (
 	wantNotes = "want"
-	// maxWants bounds how many wants are kept, so that a scanner cannot fill the disk. When there are more, those that
-	// were asked for least often and longest ago are forgotten.
-	maxWants = 10_000
-	// wantsDropped is how many are forgotten at a time, so that not every miss looks for the least wanted.
-	wantsDropped = maxWants / 10
 	// maxWantClients is how many clients a want remembers.
 	maxWantClients = 8
 )
@@ -38,6 +32,8 @@ type Want struct {
 	Last     time.Time `json:"last"`
 	Clients  []string  `json:"clients,omitempty"` // addresses, the latest first
 	Reason   string    `json:"reason,omitempty"`  // why it could not be given the last time
+
+	owner string // the client whose share it is part of; see [networkOfClient]
 }
 
 // wants are kept in memory and noted in batches: a client that asks must not wait for the disk, and the memory of a few
@@ -46,17 +42,22 @@ type wants struct {
 	mu      sync.Mutex
 	m       map[string]*Want
 	changed map[string]bool
+	shares  *Shares[string]
 }
 
 // load reads what earlier runs noted. What cannot be read is dropped.
 func (w *wants) load(ctx context.Context, store NoteStore) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.m, w.changed = make(map[string]*Want), make(map[string]bool)
+	w.m, w.changed, w.shares = make(map[string]*Want), make(map[string]bool), NewShares[string](maxWants)
 	notes, err := store.Notes(ctx, wantNotes)
 	for ref, note := range notes {
 		var want Want
 		if json.Unmarshal(note, &want) == nil && want.Ref == ref {
+			if n := len(want.Clients); n > 0 {
+				want.owner = networkOfClient(want.Clients[n-1])
+			}
+			w.shares.Force(want.owner, 1)
 			w.m[ref] = &want
 		}
 	}
@@ -68,9 +69,10 @@ func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) (adde
 	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	want, known := w.entry(key, blob, now)
+	client := clientOf(ctx)
+	want, known := w.entry(key, networkOfClient(client), blob, now)
 	want.Count, want.Last, want.Reason = want.Count+1, now, reason.Error()
-	if client := clientOf(ctx); client != "" {
+	if client != "" {
 		others := slices.DeleteFunc(want.Clients, func(c string) bool { return c == client })
 		want.Clients = append([]string{client}, others[:min(len(others), maxWantClients-1)]...)
 	}
@@ -78,17 +80,16 @@ func (w *wants) add(ctx context.Context, ref Ref, blob bool, reason error) (adde
 	return want.unless(known)
 }
 
-// entry returns the want of a key, a new one if there is none, and whether it was known. The caller holds the lock.
-func (w *wants) entry(key string, blob bool, now time.Time) (want *Want, known bool) {
+// entry returns the want of a key, a new one of who if there is none, and whether it was known. The caller holds the lock.
+func (w *wants) entry(key, who string, blob bool, now time.Time) (want *Want, known bool) {
 	want, known = w.m[key]
-	if !known {
-		if len(w.m) >= maxWants {
-			w.forgetLeast()
-		}
-		want = &Want{Ref: key, Blob: blob, First: now, Last: now}
-		w.m[key] = want
+	if known {
+		w.charge(want, who)
+		return want, true
 	}
-	return want, known
+	want = &Want{Ref: key, Blob: blob, First: now, Last: now}
+	w.enter(want, who)
+	return want, false
 }
 
 // unless returns a copy of a want, or nil if it was known.
@@ -106,18 +107,10 @@ func (w *wants) lost(ref Ref, blob bool, reason error) (added *Want) {
 	key, now := ref.String(), time.Now().UTC().Truncate(time.Second)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	want, known := w.entry(key, blob, now)
+	want, known := w.entry(key, "", blob, now)
 	want.Reason = reason.Error()
 	w.changed[key] = true
 	return want.unless(known)
-}
-
-// forgetLeast makes room. Wants are sorted once for as many misses as were made room for.
-func (w *wants) forgetLeast() {
-	all := slices.SortedFunc(maps.Values(w.m), lessWanted)
-	for _, want := range all[:wantsDropped] {
-		w.drop(want.Ref)
-	}
 }
 
 func lessWanted(a, b *Want) int {
@@ -125,7 +118,8 @@ func lessWanted(a, b *Want) int {
 }
 
 func (w *wants) drop(key string) {
-	if _, ok := w.m[key]; ok {
+	if want, ok := w.m[key]; ok {
+		w.shares.Give(want.owner, 1)
 		delete(w.m, key)
 		w.changed[key] = true
 	}

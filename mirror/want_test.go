@@ -290,3 +290,50 @@ func TestABlobFulfilsWantsOfAllItsRepositories(t *testing.T) {
 		})
 	}
 }
+
+// TestWantsOfOneClientLeaveThoseOfOthers: a client that asks for endless names has its own wants forgotten, whatever it
+// asks for, and gets no more than half. So have those behind one address, where one of them asks for endless tags.
+func TestWantsOfOneClientLeaveThoseOfOthers(t *testing.T) {
+	p := start(t, mirror.Options{Mode: mirror.Offline})
+	from := func(last byte, ref mirror.Ref) {
+		ctx := mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 4000})
+		if _, err := p.Manifest(ctx, ref); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+			t.Fatal(err)
+		}
+	}
+	named := func(path string) mirror.Ref {
+		return mirror.Ref{Repo: mirror.Repo{Host: "origin.test", Path: path}, Tag: "v1"}
+	}
+	flood := func(last byte) {
+		for i := range 11_000 {
+			from(last, named(fmt.Sprintf("flood%d/%d", last, i)))
+		}
+	}
+	has := func(path string) bool {
+		return slices.ContainsFunc(p.Wants(), func(w mirror.Want) bool { return w.Ref == named(path).String() })
+	}
+	from(1, named("needed/by-one"))
+	from(66, named("needed/by-both")) // first by the hostile one
+	from(1, named("needed/by-both"))
+	for i := range 300 {
+		from(2, named(fmt.Sprintf("needed/by-many/%d", i)))
+	}
+	flood(66)
+	flood(67)
+	from(3, named("needed/by-the-next"))
+	for _, path := range []string{"needed/by-one", "needed/by-both", "needed/by-many/0", "needed/by-many/299", "needed/by-the-next"} {
+		if !has(path) {
+			t.Errorf("the want of %s is forgotten", path)
+		}
+	}
+	if n := len(p.Wants()); n < 12_000 || n > 20_000 {
+		t.Errorf("%d wants", n)
+	}
+	from(66, named("behind/the-same-address"))
+	for i := range 11_000 {
+		from(66, byTag(fmt.Sprintf("endless-%d", i)))
+	}
+	if !has("behind/the-same-address") {
+		t.Error("endless tags of one repository have others of the same address forgotten")
+	}
+}
