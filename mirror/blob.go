@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"io"
 
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
@@ -9,7 +10,8 @@ import (
 
 // Blob opens blob d of repo: the held one or, on a miss, the flight that brings it, which reads as far as the transfer
 // has come. A flight's reader fails where the transfer fails, and before its last byte if the bytes turn out wrong. Its
-// size is -1 if the upstream does not say it; the reader then has a method Whole that waits for it. Reads end with ctx.
+// size is -1 if the upstream does not say it; the reader then has a method Whole that waits for it. It also has a method
+// Expect, for a client that asks for spans of the blob. Reads end with ctx.
 // [CodeBlobUnknown] says in its message why there is none.
 func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error) {
 	blob, err := m.store.Blob(ctx, repo, d)
@@ -48,7 +50,10 @@ func (m *Mirror) Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, er
 	}
 	leave := func() { m.flights.leave(f, stays) }
 	if err == nil && state != flightHeld {
-		return f.tail(ctx, size, func(off int64) (Blob, error) { return m.straight(ctx, repo, d, off) }, leave)
+		return f.tail(ctx, size, beside{
+			straight: func(off int64) (Blob, error) { return m.straight(ctx, repo, d, off) },
+			part:     func(ctx context.Context, s Span) (io.ReadCloser, error) { return m.part(ctx, repo, d, s, size) },
+		}, leave)
 	}
 	leave()
 	switch {

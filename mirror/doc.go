@@ -75,6 +75,9 @@
 //
 // Bytes go out as they came in. What was acknowledged is durable. An image that was pushed has all its blobs. Nothing is
 // called whole before its digest was verified: a client that reads from a flight is held back before the last byte until
-// then, and sees its connection break if the bytes are wrong. A disk that is full is no reason to refuse: a client gets
-// its bytes straight from the upstream, verified as they pass.
+// then, and sees its connection break if the bytes are wrong. The exception is a part: one that a client asks for by its
+// range, and that lies far ahead of what has arrived, passes through unverified beside the flight, since a digest is of
+// the whole and 51 bytes at its end are not to wait for all of it. It is stored nowhere, is answered as the part that it
+// is, and breaks off if the flight has failed by then; parts of a blob are a quarter of it at most. A disk that is full
+// is no reason to refuse: a client gets its bytes straight from the upstream, verified as they pass.
 package mirror

@@ -28,6 +28,7 @@ type flight struct {
 	in      Incoming
 	size    int64 // -1 while nobody knows
 	arrived int64
+	aside   aside
 	also    []Repo // the repositories that it lands for beside its own
 	closed  bool   // no more of them
 }

@@ -8,29 +8,39 @@ import (
 	"sync"
 )
 
+// beside is what a client is given beside the flight, in transfers of its own.
+type beside struct {
+	// straight opens the blob past the store.
+	straight func(off int64) (Blob, error)
+	// part opens a part of it; nil if there are none.
+	part func(ctx context.Context, s Span) (io.ReadCloser, error)
+}
+
 // tail opens a reader of the flight's blob for one client, whose reads end with ctx. If the store fails the flight, the
-// reader goes on with what straight returns. leave is called when the flight is read no more.
-func (f *flight) tail(ctx context.Context, size int64, straight func(off int64) (Blob, error), leave func()) (Blob, error) {
+// reader goes on straight. leave is called when the flight is read no more.
+func (f *flight) tail(ctx context.Context, size int64, beside beside, leave func()) (Blob, error) {
 	bytes, err := f.in.Tail()
 	if err != nil {
 		leave()
-		return straight(0)
+		return beside.straight(0)
 	}
-	r := &flightReader{ctx: ctx, flight: f, tail: bytes, size: size, straight: straight, leave: sync.OnceFunc(leave)}
+	r := &flightReader{ctx: ctx, flight: f, tail: bytes, size: size, beside: beside, leave: sync.OnceFunc(leave)}
 	return Blob{ReadSeekCloser: r, Size: size}, nil
 }
 
 // flightReader reads a blob that is still arriving.
 type flightReader struct {
-	ctx      context.Context
-	flight   *flight
-	tail     Tail
-	size     int64 // -1 as long as it does not matter
-	off      int64
-	err      error
-	leave    func()
-	straight func(off int64) (Blob, error)
-	instead  io.ReadCloser // of the flight, after the store failed it
+	beside
+	ctx     context.Context
+	flight  *flight
+	tail    Tail
+	size    int64 // -1 as long as it does not matter
+	off     int64
+	err     error
+	leave   func()
+	spans   []Span        // that the client asks for; none if it wants all of it
+	ahead   *ahead        // of the flight, for one of them; nil if there is no need
+	instead io.ReadCloser // of the flight, after the store failed it
 }
 
 // Read waits for at least one byte, the end or the failure of the transfer.
@@ -38,7 +48,10 @@ func (r *flightReader) Read(p []byte) (n int, err error) {
 	if r.size >= 0 && r.off >= r.size {
 		return 0, io.EOF
 	}
-	if r.instead == nil {
+	if r.isAhead() {
+		n, err = r.readAhead(p)
+	}
+	if r.instead == nil && n == 0 && err == nil {
 		n, err = r.readFlight(p)
 		if isStoreFault(err) {
 			var blob Blob
@@ -64,7 +77,7 @@ func (r *flightReader) CopyTo(w io.Writer, n int64) (sent int64, err error) {
 	if r.size >= 0 {
 		n = min(n, r.size-r.off)
 	}
-	for file, ok := r.tail.(*os.File); ok && sent < n && r.instead == nil; {
+	for file, ok := r.tail.(*os.File); ok && sent < n && r.instead == nil && !r.isAhead(); {
 		end, err := r.flight.readable(r.ctx, r.off)
 		if err == nil {
 			_, err = file.Seek(r.off, io.SeekStart)
@@ -128,6 +141,9 @@ func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
 	if offset != r.off && r.instead != nil {
 		return r.off, errors.New("cannot go back in a blob that is not kept")
 	}
+	if offset != r.off {
+		r.closeAhead()
+	}
 	r.off = offset
 	return offset, nil
 }
@@ -135,6 +151,7 @@ func (r *flightReader) Seek(offset int64, whence int) (int64, error) {
 // Close lets go of the bytes, and of the flight: it goes on if a manifest announced the blob, or somebody else waits.
 func (r *flightReader) Close() error {
 	r.leave()
+	r.closeAhead()
 	if r.instead != nil {
 		r.instead.Close()
 	}

@@ -82,13 +82,13 @@ func newFlightTest(t *testing.T, in Incoming) *flightTest {
 	ft.flight.depart(in, int64(len(arriving)))
 	ctx, cancel := context.WithCancel(t.Context())
 	ft.cancel = cancel
-	blob, err := ft.flight.tail(ctx, int64(len(arriving)), func(off int64) (Blob, error) {
+	blob, err := ft.flight.tail(ctx, int64(len(arriving)), beside{straight: func(off int64) (Blob, error) {
 		rest := bytes.NewReader([]byte("straight__"[off:]))
 		return Blob{ReadSeekCloser: struct {
 			io.ReadSeeker
 			io.Closer
 		}{rest, io.NopCloser(nil)}}, nil
-	}, func() {})
+	}}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,4 +64,12 @@ func (g *gate) Blob(ctx context.Context, repo Repo, d digest.Digest) (body io.Re
 	return body, size, err
 }
 
+func (g *gate) BlobPart(ctx context.Context, repo Repo, d digest.Digest, off, n int64) (body io.ReadCloser, size int64, err error) {
+	body, err = pass(ctx, func() (body io.ReadCloser, err error) {
+		body, size, err = g.upstream().BlobPart(ctx, repo, d, off, n)
+		return body, err
+	})
+	return body, size, err
+}
+
 func (g *gate) Status() []UpstreamStatus { return g.upstream().Status() }

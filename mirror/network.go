@@ -56,6 +56,15 @@ func (n *network) link() (ctx context.Context, changed <-chan struct{}) {
 // the next time, be it the same one.
 func (m *Mirror) Link() (ctx context.Context, changed <-chan struct{}) { return m.network.link() }
 
+// until returns the context of the network for a transfer that is one client's alone, which ends with ctx as well, or with
+// end.
+func (n *network) until(ctx context.Context) (net context.Context, end func()) {
+	_, net = n.get()
+	net, cancel := context.WithCancel(net)
+	stop := context.AfterFunc(ctx, cancel)
+	return net, func() { stop(); cancel() }
+}
+
 type insistKey struct{}
 
 // Insist returns a context of questions for which an upstream that counts as gone is asked all the same.

@@ -31,6 +31,8 @@ type origin struct {
 	before func(ctx context.Context, call string) error
 	// body replaces what a blob is sent as, and how large it is said to be.
 	body func(ctx context.Context, content string) (io.ReadCloser, int64)
+	// part replaces what a part of a blob is sent as, and how large all of it is said to be.
+	part func(ctx context.Context, part string) (io.ReadCloser, int64)
 }
 
 func newOrigin(t *testing.T) *origin {
@@ -194,6 +196,25 @@ func (o *origin) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (i
 		return body, size, nil
 	}
 	return io.NopCloser(strings.NewReader(content)), int64(len(content)), nil
+}
+
+func (o *origin) BlobPart(ctx context.Context, repo mirror.Repo, d digest.Digest, off, n int64) (io.ReadCloser, int64, error) {
+	if err := o.call(ctx, "part", repo.String(), d.String()); err != nil {
+		return nil, 0, err
+	}
+	content, err := o.blob(d)
+	if err != nil {
+		return nil, 0, err
+	}
+	part := content[off : off+n]
+	o.mu.Lock()
+	send := o.part
+	o.mu.Unlock()
+	if send != nil {
+		body, size := send(ctx, part)
+		return body, size, nil
+	}
+	return io.NopCloser(strings.NewReader(part)), int64(len(content)), nil
 }
 
 func (o *origin) Status() []mirror.UpstreamStatus {

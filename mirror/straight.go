@@ -24,10 +24,7 @@ func isStoreFault(err error) bool {
 // take nothing in. It is verified as it passes, and does not end cleanly if it is wrong.
 func (m *Mirror) straight(ctx context.Context, repo Repo, d digest.Digest, off int64) (Blob, error) {
 	m.logUnkept("passing a blob straight through: it cannot be kept", m.mayChange(), zap.Stringer("repo", repo), zap.Stringer("blob", d))
-	_, net := m.network.get()
-	net, cancel := context.WithCancel(net)
-	stop := context.AfterFunc(ctx, cancel)
-	end := func() { stop(); cancel() }
+	net, end := m.network.until(ctx)
 	body, size, err := m.upstream.Blob(net, repo, d)
 	if err == nil && size < 0 {
 		body.Close()

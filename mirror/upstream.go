@@ -33,6 +33,9 @@ type Upstream interface {
 	// that breaks off or stalls goes on where it stopped, for as long as configured; the reader only sees a pause.
 	// Cancelling ctx ends it.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (body io.ReadCloser, size int64, err error)
+	// BlobPart begins the transfer of n bytes of a blob from off on, which cannot be verified, and says how large all of
+	// it is, or -1. The reader has exactly so many bytes, or an error. An upstream that gives no parts is one.
+	BlobPart(ctx context.Context, repo Repo, d digest.Digest, off, n int64) (body io.ReadCloser, size int64, err error)
 	// Status says how each upstream is doing, without asking it.
 	Status() []UpstreamStatus
 }

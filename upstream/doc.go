@@ -57,6 +57,7 @@
 //	500 or silence of the token service          Harbor, GitLab, Docker Hub      counts against tokens of the repository
 //	silence for one manifest or blob             caches behind a slow upstream   the same, if /v2/ answers
 //	the first byte of a blob takes minutes       Nexus, Artifactory, Kraken      it is waited for
+//	no ranges, or other ones                     static hosting, caches          a client's range waits for the download
 //	429 on GET of manifests only                 Docker Hub                      HEAD and blobs go on
 //	429 or 503 of the storage behind redirects   S3 ("SlowDown"), CDNs           that host is held back, for a while
 //	Retry-After as a date or a timestamp         Docker Hub                      by their clock (Date); waiting is monotonic
@@ -114,6 +115,7 @@
 //	404 that means "not now" (Airmirror-Miss)    mirrors like this one           unavailable, so that a want stays
 //	signed manifests of schema 1                 Quay, old images                refused with that reason
 //
-// A blob is not verified here, but bytes of one transfer are of one blob, as far as can be told before its digest: parts
-// must fit, and an upstream that starts over is compared with what was read before.
+// A blob is not verified here, and a part of one ([Client.BlobPart]) cannot be: package mirror says what it is good for.
+// But bytes of one transfer are of one blob, as far as can be told before its digest: parts must fit, and an upstream
+// that starts over is compared with what was read before.
 package upstream

@@ -19,7 +19,7 @@ type answer struct {
 func (a *answer) check() error {
 	part := a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable
 	switch {
-	case part && a.about.from > 0:
+	case part && a.about.from+a.about.to > 0:
 		return nil
 	case a.StatusCode != http.StatusOK:
 		return a.about.answered(statusOf(a))

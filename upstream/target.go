@@ -18,7 +18,8 @@ type target struct {
 
 	at     *origin // which is asked and no other, if not nil
 	query  string  // of the page of a list
-	from   int64   // where a blob is taken up again
+	from   int64   // where a blob is taken up again, or a part of it begins
+	to     int64   // where the part ends; 0 with the blob
 	etag   string  // of the blob at the endpoint etagAt, or ""
 	etagAt *origin
 }
@@ -104,11 +105,19 @@ func (t target) request(ctx context.Context, method string, o *origin) (*http.Re
 	case referrers:
 		r.Header.Set("Accept", v1.MediaTypeImageIndex)
 	}
-	if t.from > 0 {
-		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", t.from))
+	if t.from > 0 || t.to > 0 {
+		r.Header.Set("Range", t.bytes())
 		if t.etag != "" && t.etagAt == o {
 			r.Header.Set("If-Range", t.etag)
 		}
 	}
 	return r, nil
+}
+
+// bytes is the Range header for the part of a blob.
+func (t target) bytes() string {
+	if t.to > 0 {
+		return fmt.Sprintf("bytes=%d-%d", t.from, t.to-1)
+	}
+	return fmt.Sprintf("bytes=%d-", t.from)
 }

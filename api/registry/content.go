@@ -223,6 +223,9 @@ func (x *exchange) blob() error {
 			return err
 		}
 	}
+	if arriving, ok := blob.ReadSeekCloser.(interface{ Expect([]mirror.Span) }); ok {
+		arriving.Expect(spansOf(x.r.Header.Get("Range"), blob.Size))
+	}
 	http.ServeContent(&contentWriter{exchange: x}, x.r, "", time.Time{}, blob.ReadSeekCloser)
 	if failing, ok := blob.ReadSeekCloser.(interface{ Err() error }); ok && failing.Err() != nil {
 		return errBroken

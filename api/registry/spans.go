@@ -1,0 +1,50 @@
+package registry
+
+import (
+	"strconv"
+	"strings"
+
+	"airmirror/mirror"
+)
+
+// maxSpans is how many ranges of a request are looked at before they are read.
+const maxSpans = 64
+
+// spansOf are the parts of a blob of so many bytes that a Range header asks for. It only says what net/http is about to
+// read: what is wrong with a header, or cannot be satisfied, is left out here and refused there.
+// https://www.rfc-editor.org/rfc/rfc9110#section-14.1.2
+func spansOf(header string, size int64) []mirror.Span {
+	list, ok := strings.CutPrefix(header, "bytes=")
+	if !ok || size <= 0 {
+		return nil
+	}
+	var spans []mirror.Span
+	for text := range strings.SplitSeq(list, ",") {
+		if len(spans) == maxSpans {
+			break
+		}
+		begin, end, ok := strings.Cut(strings.TrimSpace(text), "-")
+		first, last := position(begin), position(end)
+		switch {
+		case !ok, begin != "" && first < 0, end != "" && last < 0:
+			continue
+		case begin == "": // so many at the end
+			first, last = max(0, size-last), size-1
+		case end == "" || last >= size:
+			last = size - 1
+		}
+		if first <= last {
+			spans = append(spans, mirror.Span{Off: first, Len: last - first + 1})
+		}
+	}
+	return spans
+}
+
+// position is a number without a sign, or -1.
+func position(s string) int64 {
+	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 63)
+	if err != nil {
+		return -1
+	}
+	return int64(n)
+}
