@@ -17,6 +17,7 @@ type Image struct {
 	Tag      string        `json:"tag"`
 	Root     digest.Digest `json:"root,omitempty"` // what it is called in place of a tag, see [Catalog.Roots]
 	Digest   digest.Digest `json:"digest"`
+	Index    digest.Digest `json:"index,omitempty"`    // that the image is a platform of
 	Platform string        `json:"platform,omitempty"` // os/arch[/variant], as its index or else its config says; empty for what has none
 	Origin   Origin        `json:"origin"`             // of the tag or manifest
 	Complete bool          `json:"complete"`           // it runs with no network
@@ -205,6 +206,7 @@ func (l lister) imagesIn(ctx context.Context, repo Repo, man Manifest, image Ima
 			continue
 		}
 		child := image
+		child.Index = image.Digest
 		child.Digest, child.Pinned = desc.Digest, image.Pinned || l.pinned(repo, image.Tag, desc.Digest)
 		known, err := l.child(ctx, repo, desc, &child)
 		if err != nil {

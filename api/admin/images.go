@@ -18,6 +18,12 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := match.ambiguous(func(repo mirror.Repo, d string) error {
+		_, err := h.mirror.FindDigest(r.Context(), repo, d)
+		return err
+	}); err != nil {
+		return err
+	}
 	lines := h.newLines(w, r)
 	for image, err := range h.mirror.Images(r.Context(), match.repo) {
 		if err != nil {
@@ -30,7 +36,8 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return lines.end(err)
 		}
-		if match.ref(ref) || match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Digest}) {
+		if match.ref(ref) || match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Digest}) ||
+			image.Index != "" && match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Index}) {
 			lines.send(Image{Name: h.mirror.Names().Served(ref.Repo), Image: image})
 		}
 	}

@@ -72,6 +72,21 @@ func patternOf(text string) pattern {
 	return p
 }
 
+// ambiguous returns the error of find about a digest that is shortened so much that it may be several. find looks for it in
+// a repository; that there is none is no error.
+func (m matcher) ambiguous(find func(repo mirror.Repo, d string) error) error {
+	for _, p := range m.patterns {
+		repo, err := m.names.Repo(p.name, "")
+		if p.digest == "" || err != nil { // of the latter, a wildcard means several
+			continue
+		}
+		if err := find(repo, p.digest); err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+			return err
+		}
+	}
+	return nil
+}
+
 // repo reports whether anything of a repository may be accepted.
 func (m matcher) repo(repo mirror.Repo) bool {
 	for _, p := range m.patterns {
