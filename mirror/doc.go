@@ -58,7 +58,8 @@
 // # Wants
 //
 // What a client asked for and could not be given is a [Want], until it can be: offline, or because the upstream failed,
-// but not if the upstream said that there is no such thing. Fetches and chores make none. [Options.Wanted] is told of each.
+// but not if the upstream said that there is no such thing, nor if it is what clients look for beside an image: signatures
+// come along with that. Fetches and chores make none. [Options.Wanted] is told of each.
 //
 // # Damage
 //

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -309,15 +310,19 @@ func (m *Mirror) remember(what string, why error) {
 }
 
 // missed is the answer to a miss: code, what was asked for, and why it cannot be had. What could not be had now, but
-// perhaps another time, is a want.
+// perhaps another time, is a want; but not what a client looks for beside an image, which comes along with that.
 func (m *Mirror) missed(ctx context.Context, code Code, ref Ref, why error) error {
 	m.log.Info("miss", zap.Stringer("of", ref), zap.Bool("blob", code == CodeBlobUnknown), zap.Error(why))
-	if !final(why) {
+	if !final(why) && !besideImage.MatchString(ref.Tag) {
 		m.counters.wants.Add(1)
 		m.wanted(m.wants.add(ctx, ref, code == CodeBlobUnknown, why))
 	}
 	return unheld(code, ref, why)
 }
+
+// besideImage are the tags by which clients look whether there is something about an image: signatures, attestations and
+// SBOMs of cosign, and the referrers of registries without an API for them.
+var besideImage = regexp.MustCompile(`^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.(?:sig|att|sbom))?$`)
 
 const isUnheld = " is not held here and cannot be fetched"
 

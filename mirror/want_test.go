@@ -337,3 +337,30 @@ func TestWantsOfOneClientLeaveThoseOfOthers(t *testing.T) {
 		t.Error("endless tags of one repository have others of the same address forgotten")
 	}
 }
+
+// TestWhatIsLookedForBesideAnImageIsNoWant: a policy controller asks for a signature of every image, and most have none.
+func TestWhatIsLookedForBesideAnImageIsNoWant(t *testing.T) {
+	const hex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for name, opts := range map[string]mirror.Options{"offline": {Mode: mirror.Offline}, "while the registry is down": {}} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, opts)
+			p.origin.set(down)
+			for _, tag := range []string{"sha256-" + hex, "sha256-" + hex + ".sig", "sha256-" + hex + ".att", "sha256-" + hex + ".sbom", "sha512-" + hex + hex + ".sig"} {
+				p.missing(byTag(tag))
+				_, err := p.StatManifest(t.Context(), byTag(tag))
+				if mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+					t.Errorf("%s: %v", tag, err)
+				}
+			}
+			if wants := p.wants(); len(wants) != 0 {
+				t.Errorf("wants %q", wants)
+			}
+			for _, tag := range []string{"sha256-" + hex[1:] + ".sig", "sha256-" + hex + ".exe", "v1.sig"} { // names of images
+				p.missing(byTag(tag))
+			}
+			if wants := p.wants(); len(wants) != 3 {
+				t.Errorf("wants %q", wants)
+			}
+		})
+	}
+}

@@ -82,6 +82,7 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if an upstream could not be asked what stored tags point at now")
 	f.StringSliceVar(&c.wants, "wants", nil, "take what this `file` of wants names; repeatable")
 	f.StringSliceVar(&c.Platforms, "platform", nil, "take only these `os/arch[/variant]` of each image; repeatable (default all that are held)")
+	f.BoolVar(&c.Flatten, "flatten", false, "of each image that is an index, write that of the one --platform under its name, for tools that read no index without some of its platforms; its digest is another one then, which no signature of the index is about")
 	f.BoolVar(&c.Referrers, "referrers", true, "take signatures, SBOMs and what else refers to the images as well")
 	f.StringVar(&c.To, "to", "", "the bundle is for the destination of this `name`, as plant-7")
 	f.StringVar(&c.Since, "since", "", "leave out what was sent to the destination before: up to the `last` bundle, or the one with this id")
@@ -124,6 +125,8 @@ func (c *exportConfig) read(args []string, stdin io.Reader) error {
 		return &exitError{exitUsage, errors.New("standard output has no volumes: leave out --volume-size")}
 	case c.volumeSize > 0 && c.volumeSize < minVolume:
 		return &exitError{exitUsage, fmt.Errorf("--volume-size %s: a volume has at least %s, and as much as the medium holds: say 4.7GB", c.volumeSize, gc.Size(minVolume))}
+	case c.Flatten && len(c.Platforms) != 1:
+		return &exitError{exitUsage, errors.New("--flatten writes the image of one platform: say which with --platform")}
 	case c.Since != "" && c.To == "":
 		return &exitError{exitUsage, errors.New("--since goes by what was sent to a destination: name it with --to")}
 	case c.Since != "" && c.have != "":

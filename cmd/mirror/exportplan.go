@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"airmirror/mirror"
+	"airmirror/sync/bundle"
 	"airmirror/sync/images"
 	"airmirror/sync/transfer"
 )
@@ -57,6 +58,7 @@ type planView struct {
 	fetched map[string]images.Event // what would be fetched first and was not shown yet, by name
 	table   table
 	summary *transfer.Summary
+	sparse  []bundle.Image
 }
 
 func (v *planView) event(line json.RawMessage) error {
@@ -82,6 +84,9 @@ func (v *planView) event(line json.RawMessage) error {
 		return err
 	}
 	if i := event.Image; event.Kind == transfer.KindImage {
+		if i.Sparse {
+			v.sparse = append(v.sparse, *i)
+		}
 		v.table.row(imageName(i), cmp.Or(strings.Join(i.Platforms, ","), "-"), size(i.Size), size(i.New), i.Why)
 	}
 	return nil
@@ -136,15 +141,8 @@ func (v *planView) end() error {
 		return err
 	}
 	out := v.cmd.OutOrStdout()
-	for _, l := range v.left {
-		fmt.Fprintf(out, "left out: %s: %s\n", l.Name, l.Reason)
-	}
-	for _, l := range v.incomplete() {
-		fmt.Fprintf(out, "incomplete: %s: %s\n", l.Name, l.Reason)
-	}
-	for _, l := range v.notChecked {
-		fmt.Fprintf(out, "not checked: %s: %s\n", l.Name, l.Reason)
-	}
+	v.printNotDone(out)
+	printSparse(out, v.sparse)
 	if s := v.summary; s != nil {
 		fmt.Fprintf(out, "\n%s stored, %s in %s; %s and what they hold are on the other side already\n", count(s.Images, "image", "images"), size(s.New),
 			count(s.Manifests+s.Blobs, "file", "files"), count(s.Assumed, "file", "files"))

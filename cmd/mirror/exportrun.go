@@ -47,6 +47,22 @@ type leftOut struct {
 	Reason string `json:"reason"`
 }
 
+// byCause joins the names of what has the same reason: of many images that one upstream has, one line says that it does
+// not answer.
+func byCause(list []leftOut) (causes []leftOut) {
+	at := make(map[string]int)
+	for _, l := range list {
+		i, known := at[l.Reason]
+		if !known {
+			at[l.Reason] = len(causes)
+			causes = append(causes, l)
+			continue
+		}
+		causes[i].Name += ", " + l.Name
+	}
+	return causes
+}
+
 // sealed is a signature that was made.
 type sealed struct{ key, signature string }
 
@@ -130,8 +146,12 @@ func (e *export) failed(err error) error {
 		return err
 	}
 	text := err.Error()
-	for name, reason := range e.reasons {
-		text += fmt.Sprintf("\n  %s could not be fetched: %s", name, reason)
+	var unfetched []leftOut
+	for _, name := range slices.Sorted(maps.Keys(e.reasons)) {
+		unfetched = append(unfetched, leftOut{name, e.reasons[name]})
+	}
+	for _, l := range byCause(unfetched) {
+		text += fmt.Sprintf("\n  %s could not be fetched: %s", l.Name, l.Reason)
 	}
 	return &exitError{exitMissing, errors.New(text)}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -35,18 +36,11 @@ func (e *export) summarize(doc *bundle.Document) error {
 		return printJSON(out, exported{
 			File: e.bundle, Bytes: e.written, Bundle: doc.ID, Source: doc.Source, Destination: doc.Destination, Sequence: doc.Sequence,
 			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.key0(), Volumes: descriptions(volumes),
-			Left: e.left, Incomplete: e.incomplete(), NotChecked: e.notChecked,
+			Sparse: sparse(doc.Images), Left: e.left, Incomplete: e.incomplete(), NotChecked: e.notChecked,
 		})
 	}
-	for _, l := range e.left {
-		fmt.Fprintf(e.cmd.ErrOrStderr(), "left out: %s: %s\n", l.Name, l.Reason)
-	}
-	for _, l := range e.incomplete() {
-		fmt.Fprintf(e.cmd.ErrOrStderr(), "incomplete: %s: %s\n", l.Name, l.Reason)
-	}
-	for _, l := range e.notChecked {
-		fmt.Fprintf(e.cmd.ErrOrStderr(), "not checked: %s: %s\n", l.Name, l.Reason)
-	}
+	e.printNotDone(e.cmd.ErrOrStderr())
+	printSparse(e.cmd.ErrOrStderr(), doc.Images)
 	t := newTable(out, "bundle", doc.ID)
 	t.row("file", fmt.Sprintf("%s, %s", e.bundle, size(e.written)))
 	if list := descriptions(volumes); len(list) > 0 {
@@ -67,6 +61,35 @@ func (e *export) summarize(doc *bundle.Document) error {
 	}
 	fmt.Fprintln(out)
 	return printCarried(out, doc.Images)
+}
+
+// printNotDone says what is not as it was asked for, and why.
+func (e *export) printNotDone(out io.Writer) {
+	for _, of := range []struct {
+		what string
+		list []leftOut
+	}{{"left out", e.left}, {"incomplete", e.incomplete()}, {"not checked", e.notChecked}} {
+		for _, l := range byCause(of.list) {
+			fmt.Fprintf(out, "%s: %s: %s\n", of.what, l.Name, l.Reason)
+		}
+	}
+}
+
+// printSparse says who cannot read the images of which the index leads to platforms that are not in the bundle.
+func printSparse(out io.Writer, images []bundle.Image) {
+	if names := sparse(images); len(names) > 0 {
+		fmt.Fprintf(out, "sparse: %s: regctl, oras cp and skopeo copy --all read no index without some of its platforms; --flatten writes the image itself\n", strings.Join(names, ", "))
+	}
+}
+
+// sparse are the names of the images that are sparse.
+func sparse(images []bundle.Image) (names []string) {
+	for _, i := range images {
+		if i.Sparse {
+			names = append(names, imageName(&i))
+		}
+	}
+	return names
 }
 
 // printCarried lists the images of a bundle with what tells them from any others.
@@ -104,6 +127,7 @@ type exported struct {
 	Assumed     int                  `json:"assumed"`
 	Key         string               `json:"key,omitempty"`
 	Volumes     []volume.Description `json:"volumes,omitempty"`
+	Sparse      []string             `json:"sparse,omitempty"`     // images of which the index leads to more than is in the bundle
 	Left        []leftOut            `json:"left,omitempty"`       // what was left out, and why
 	Incomplete  []leftOut            `json:"incomplete,omitempty"` // what goes without something that could not be fetched, and why
 	NotChecked  []leftOut            `json:"notChecked,omitempty"` // what goes as it is stored, and why

@@ -19,11 +19,12 @@
 // take 512 bytes each (1536 for a sha512 digest): bundle.json and its signature say at which byte everything is, which
 // is how reading goes on in the next volume ([Continue]). No other headers are taken for those of a bundle.
 //
-// In index.json, and only there, a manifest has the annotations io.containerd.image.name, its full reference, and
-// org.opencontainers.image.ref.name: the tag, as containerd and docker write it or, if several images of the bundle have
-// the same one, the full reference, so that tools that know images by it can tell them apart. An image without a tag has
-// the first one only, as host/path@digest. What refers to another image, or came along with it, as a signature does, has
-// neither, but [AnnotationRepository]: containerd would unpack it. A manifest with several names is listed once for each.
+// In index.json, and only there, a manifest has the annotations io.containerd.image.name and
+// org.opencontainers.image.ref.name, both of them its full reference, be there one image or many. An image without a tag
+// has the first one only, as host/path@digest. What refers to another image, or came along with it, as a signature does,
+// has neither, but [AnnotationRepository] and io.containerd.manifest.subject: containerd would unpack it, and docker load
+// make an image of it. It is not listed if an index of the bundle has it. A manifest with several names is listed once for
+// each.
 //
 // https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 //
@@ -96,6 +97,7 @@ type Image struct {
 	Digest     digest.Digest `json:"digest"`
 	Origin     string        `json:"origin"`              // of the tag where it comes from: pushed, mirrored or imported
 	Platforms  []string      `json:"platforms,omitempty"` // those of an index that are here, as os/arch[/variant]
+	Sparse     bool          `json:"sparse,omitempty"`    // it is an index, or has one, of which some entries are not here
 	Size       int64         `json:"size"`                // of everything it needs, in bytes, what it shares included
 	New        int64         `json:"new"`                 // of that, bytes that are here
 	Why        string        `json:"why"`                 // one of the reasons below

@@ -22,6 +22,9 @@ const (
 	AnnotationName = "io.containerd.image.name"
 	// AnnotationRepository is the repository of a manifest that refers to another one and came along with it.
 	AnnotationRepository = "vnd.airmirror.repository"
+	// annotationSubject is what such a manifest refers to, as containerd writes it: docker load makes no image of one that
+	// says it, and would not find the platform there that it was told to load.
+	annotationSubject = "io.containerd.manifest.subject"
 )
 
 // Contents is everything in a bundle but manifests and blobs, which its document lists.
@@ -137,9 +140,9 @@ func (l *loader) index() ([]byte, error) {
 	for _, m := range l.doc.Manifests {
 		known[m.Digest] = v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size}
 	}
-	tags := map[string]int{}
-	for _, image := range l.doc.Images {
-		tags[image.Tag]++
+	children, err := l.children()
+	if err != nil {
+		return nil, err
 	}
 	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
 	for _, image := range l.doc.Images {
@@ -147,7 +150,10 @@ func (l *loader) index() ([]byte, error) {
 		if !ok {
 			return nil, invalid("the manifest %s of %s is neither in the bundle nor assumed", image.Digest, image.Repository)
 		}
-		desc.Annotations = names(image, tags[image.Tag] > 1)
+		if image.cameAlong() && children[image.Digest] {
+			continue // to docker load it would be an image of its own, without a name and for no platform
+		}
+		desc.Annotations = names(image)
 		if image.Subject != "" && l.here[image.Digest] {
 			refs, err := l.references(image.Digest)
 			if err != nil {
@@ -160,21 +166,45 @@ func (l *loader) index() ([]byte, error) {
 	return encode(index)
 }
 
-// names are the annotations of an image in index.json. full says that other images have the same tag.
-func names(image Image, full bool) map[string]string {
+// names are the annotations of an image in index.json.
+func names(image Image) map[string]string {
 	switch {
 	case image.cameAlong():
 		// Containerd unpacks what has a name, and ends with an error at what cannot be unpacked, as cosign's tags.
-		return map[string]string{AnnotationRepository: image.Repository}
+		about := map[string]string{AnnotationRepository: image.Repository}
+		if image.Subject != "" {
+			about[annotationSubject] = image.Subject.String()
+		}
+		return about
 	case image.Tag == "":
 		// Containerd imports nothing that has no name, and this is how it calls what was pulled by digest.
 		return map[string]string{AnnotationName: image.Repository + "@" + image.Digest.String()}
 	}
+	// The tag alone, as docker save and containerd write it, would be that of several images, and a script that reads a
+	// bundle of one image would not read one of many.
 	name := image.Repository + ":" + image.Tag
-	if full {
-		return map[string]string{AnnotationName: name, v1.AnnotationRefName: name}
+	return map[string]string{AnnotationName: name, v1.AnnotationRefName: name}
+}
+
+// children are the entries of the indexes that are in the bundle.
+func (l *loader) children() (map[digest.Digest]bool, error) {
+	children := make(map[digest.Digest]bool)
+	if !slices.ContainsFunc(l.doc.Images, Image.cameAlong) {
+		return children, nil // nobody asks
 	}
-	return map[string]string{AnnotationName: name, v1.AnnotationRefName: image.Tag}
+	for _, m := range l.doc.Manifests {
+		if !mirror.IsIndex(m.MediaType) {
+			continue
+		}
+		refs, err := l.references(m.Digest)
+		if err != nil {
+			return nil, err
+		}
+		for _, desc := range refs.Manifests {
+			children[desc.Digest] = true
+		}
+	}
+	return children, nil
 }
 
 // cameAlong reports whether nobody named the image, and it is about another one here.

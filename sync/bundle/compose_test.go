@@ -30,11 +30,11 @@ func TestIndexNamesImagesAsContainerdDoes(t *testing.T) {
 	const name, ref = "io.containerd.image.name", v1.AnnotationRefName
 	app := images[slices.IndexFunc(images, func(i bundle.Image) bool { return i.Tag == "v1" })].Digest.String()
 	want := []map[string]string{ // in the order of their references
-		{name: "docker.io/library/alpine:3", ref: "3"},
+		{name: "docker.io/library/alpine:3", ref: "docker.io/library/alpine:3"},
 		{name: "docker.io/org/app:v1", ref: "docker.io/org/app:v1"},
 		{name: "ghcr.io/org/app:v1", ref: "ghcr.io/org/app:v1"},
 		{name: "ghcr.io/org/app@" + app},
-		{"vnd.airmirror.repository": "ghcr.io/org/app"},
+		{"vnd.airmirror.repository": "ghcr.io/org/app", "io.containerd.manifest.subject": app},
 	}
 	var got []map[string]string
 	for _, desc := range index.Manifests {
@@ -76,6 +76,49 @@ func TestIndexNamesNoSignatures(t *testing.T) {
 		if !names[app.Digest] || names[signature.Digest] != named {
 			t.Errorf("%s: %v have a name, want the image %s, and the signature %s: %v", why, names, app.Digest, signature.Digest, named)
 		}
+	}
+}
+
+// TestIndexNamesAnImageAlike: whether it is alone or has others of its tag beside it, so that scripts find it the same way.
+func TestIndexNamesAnImageAlike(t *testing.T) {
+	c := content{}
+	app := bundle.Image{Repository: "docker.io/org/app", Tag: "v1", Digest: c.image(t, "amd64", "layer").Digest, Why: bundle.WhyNamed}
+	other := app
+	other.Repository = "quay.io/org/app"
+	for _, images := range [][]bundle.Image{{app}, {app, other}} {
+		var index v1.Index
+		if err := json.Unmarshal(c.compose(t, c.document(images)).Index, &index); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"io.containerd.image.name": "docker.io/org/app:v1", v1.AnnotationRefName: "docker.io/org/app:v1"}
+		if got := index.Manifests[0].Annotations; !reflect.DeepEqual(got, want) {
+			t.Errorf("of %d images it has %v, want %v", len(images), got, want)
+		}
+	}
+}
+
+// TestIndexListsNoChildAlone: an attestation that refers to an image, and that an index of the bundle has, is no entry of
+// its own; a signature that no index has is one, which says what it is about.
+func TestIndexListsNoChildAlone(t *testing.T) {
+	c := content{}
+	app := c.image(t, "amd64", "layer")
+	attestation, signature := c.signature(t, app), c.signature(t, c.index(t, app))
+	index := c.index(t, app, attestation)
+	about := func(d v1.Descriptor, subject digest.Digest) bundle.Image {
+		return bundle.Image{Repository: "docker.io/org/app", Digest: d.Digest, Why: bundle.WhyReferrer, Subject: subject}
+	}
+	doc := c.document([]bundle.Image{{Repository: "docker.io/org/app", Tag: "v1", Digest: index.Digest, Why: bundle.WhyNamed},
+		about(attestation, app.Digest), about(signature, index.Digest)})
+	var made v1.Index
+	if err := json.Unmarshal(c.compose(t, doc).Index, &made); err != nil {
+		t.Fatal(err)
+	}
+	subjects := map[digest.Digest]string{}
+	for _, desc := range made.Manifests {
+		subjects[desc.Digest] = desc.Annotations["io.containerd.manifest.subject"]
+	}
+	if want := map[digest.Digest]string{index.Digest: "", signature.Digest: index.Digest.String()}; !reflect.DeepEqual(subjects, want) {
+		t.Errorf("index.json lists %v, want %v", subjects, want)
 	}
 }
 

@@ -61,6 +61,10 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 		return nil, "", err
 	}
 	children, platforms, err := p.children(ctx, at.repo, &refs, lenient, depth)
+	sparse := len(children) < len(refs.Manifests)
+	for _, child := range children {
+		sparse = sparse || child.sparse
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -72,6 +76,7 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	it.manifest, it.mediaType = true, man.MediaType
 	it.repos = union(it.repos, at.repo.String())
 	it.platforms = union(it.platforms, platforms...)
+	it.sparse = it.sparse || sparse
 	for _, desc := range refs.Blobs {
 		it.need(p.item(desc.Digest, desc.Size))
 	}

@@ -58,6 +58,7 @@ type item struct {
 	repos     []string
 	needs     []*item // blobs, and children that go along; each once
 	platforms []string
+	sparse    bool   // of an index, or one inside it, not all entries go along
 	assumed   bool   // the other side has it
 	by        string // the ID of the bundle that had it
 }
@@ -158,6 +159,16 @@ func (p *planner) image(ctx context.Context, r root) (*planned, error) {
 		}
 	}
 	if r.why != bundle.WhyReferrer {
+		if p.req.Flatten {
+			flat, err := p.flatten(ctx, place{r.ref.Repo, image.Digest}, 0)
+			if err != nil {
+				return nil, err
+			}
+			if r.ref.Digest != "" && flat != image.Digest {
+				return nil, mirror.Errorf(mirror.CodeManifestUnknown, "is named by the digest of an index, which would not be in the bundle: name its tag, or do not flatten")
+			}
+			image.Digest = flat
+		}
 		if err := p.accepts(ctx, place{r.ref.Repo, image.Digest}, ""); err != nil {
 			return nil, err
 		}
@@ -166,7 +177,7 @@ func (p *planner) image(ctx context.Context, r root) (*planned, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	image.Origin, image.Platforms = cmp.Or(image.Origin, string(w.origin)), w.item.platforms
+	image.Origin, image.Platforms, image.Sparse = cmp.Or(image.Origin, string(w.origin)), w.item.platforms, w.item.sparse
 	return &planned{image, r.ref, w.item}, nil
 }
 
@@ -194,13 +205,31 @@ func (p *planner) failure() error {
 	for _, f := range failed {
 		detail = append(detail, f.name+": "+f.err.Error())
 	}
-	text := strings.Join(detail[:min(named, len(detail))], "; ")
-	if more := len(detail) - named; more > 0 {
+	causes := byCause(failed)
+	text := strings.Join(causes[:min(named, len(causes))], "; ")
+	if more := len(causes) - named; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	err := mirror.Errorf(mirror.CodeManifestUnknown, "%d of what was asked for cannot be exported: fetch it first, or leave it out: %s", len(failed), text)
 	err.Detail = detail
 	return err
+}
+
+// byCause joins the names of what cannot go out for the same reason.
+func byCause(failed []failure) (causes []string) {
+	names := make(map[string][]string)
+	var reasons []string
+	for _, f := range failed {
+		reason := f.err.Error()
+		if names[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		names[reason] = append(names[reason], f.name)
+	}
+	for _, reason := range reasons {
+		causes = append(causes, list(names[reason])+": "+reason)
+	}
+	return causes
 }
 
 // sorted are the images in the order of their references.

@@ -24,6 +24,9 @@ type ExportRequest struct {
 	SkipMissing bool `json:"skipMissing,omitempty"`
 	// Platforms, as os/arch or os/arch/variant, choose among those of an index; all that are held if it is empty.
 	Platforms []string `json:"platforms,omitempty"`
+	// Flatten takes the image of the one platform that is named in the place of an index, under its tag. It has another
+	// digest, so what refers to the index stays behind.
+	Flatten bool `json:"flatten,omitempty"`
 	// Referrers takes signatures and everything else along that is held and refers to the images.
 	Referrers bool `json:"referrers,omitempty"`
 	// To names whom the bundle is for, within the grammar of tags; it may be empty.
@@ -46,6 +49,9 @@ func (req ExportRequest) check() error {
 	}
 	if len(req.Images)+len(req.Wants) == 0 && !req.All {
 		return mirror.Errorf(mirror.CodeNameInvalid, "nothing is named that is to be exported: name images, or ask for all")
+	}
+	if req.Flatten && len(req.Platforms) != 1 {
+		return mirror.Errorf(mirror.CodeNameInvalid, "an index is flattened to one platform: name it")
 	}
 	if err := (images.Request{Platforms: req.Platforms}).Check(); err != nil {
 		return mirror.Errorf(mirror.CodeNameInvalid, "%w", err)

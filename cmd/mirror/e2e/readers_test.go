@@ -23,7 +23,7 @@ import (
 // TestOthersReadABundle: a full bundle is taken as it is by the tools that people have. regctl is one more of them that
 // reads OCI layouts in a tar, but Debian has no package of it.
 //
-// skopeo of Debian 12 finds only images of OCI's media types by their tags in oci-archive; those of Docker's it finds in
+// skopeo of Debian 12 finds only images of OCI's media types by their names in oci-archive; those of Docker's it finds in
 // docker-archive, in the same file.
 func TestOthersReadABundle(t *testing.T) {
 	staging := startMirror(t, "--offline")
@@ -65,11 +65,11 @@ func TestOthersReadABundle(t *testing.T) {
 	})
 	t.Run("podman pull", func(t *testing.T) {
 		podman := newPodman(t, staging.addr)
-		id := strings.TrimSpace(podman.do(t, "pull", "--quiet", "oci-archive:"+file+":1"))
+		id := strings.TrimSpace(podman.do(t, "pull", "--quiet", "oci-archive:"+file+":docker.io/library/airmirror-hello:1"))
 		podman.prints(t, id, "hello from the hub")
 	})
 	t.Run("skopeo", func(t *testing.T) {
-		copyIntact(t, "oci-archive:"+file+":1", "docker://"+staging.addr+"/copied/hello:1")
+		copyIntact(t, "oci-archive:"+file+":docker.io/library/airmirror-hello:1", "docker://"+staging.addr+"/copied/hello:1")
 		wantWhole(t, staging.addr+"/copied/hello:1", fromHub)
 		for image := range greetings {
 			to := staging.addr + "/copied/" + filepath.Base(image)
