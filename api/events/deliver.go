@@ -43,7 +43,7 @@ func (s *sink) deliver(ctx context.Context, link Link) {
 		if d.single > 0 {
 			limit = 1
 		}
-		b, err := s.queue.peek(limit, maxBody)
+		b, err := s.peek(limit, maxBody)
 		switch {
 		case err != nil:
 			s.fails(err)
@@ -54,7 +54,8 @@ func (s *sink) deliver(ctx context.Context, link Link) {
 			d.takeOff(b)
 		default:
 			select {
-			case <-s.queue.more:
+			case <-s.queues[changes].more:
+			case <-s.queues[others].more:
 			case <-ctx.Done():
 			}
 		}
@@ -93,7 +94,7 @@ func (d *delivery) send(ctx context.Context, b batch) {
 // takeOff takes off a batch that was sent, or was given up.
 func (d *delivery) takeOff(b batch) {
 	d.drop(b.unreadable, Unreadable, nil)
-	if err := d.queue.done(b); err != nil {
+	if err := d.queues[b.lane].done(b); err != nil {
 		d.fails(err) // after a restart they come again
 	}
 	d.wait.Reset()

@@ -5,7 +5,9 @@
 // queue on the disk for each endpoint, oldest out first; and from there, in batches, to the endpoint. An event leaves the
 // queue when its endpoint has answered 2xx, so it survives a restart and kill -9, and may come twice: its id tells. The
 // last moments before a power failure may be lost. A queue is bounded: when it is full the oldest events go, and are
-// counted.
+// counted. Changes (push, mount, delete, import) have a queue of their own, which is delivered first: no number of pulls and
+// wants, which anybody can cause, has them forgotten or waiting. Of each queue, in memory and on the disk, a client has a
+// share: no more than it leaves for others, see [mirror.Shares].
 //
 // The actions push, pull, delete and mount are distribution's. They are told of clients, delete of commands as well: what
 // the collector removes, and what comes from an upstream, is no event. Two are of this mirror: want, when something that could

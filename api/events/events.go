@@ -34,7 +34,8 @@ type Options struct {
 type Events struct {
 	opts   Options
 	source Source
-	in     chan happened
+	in     [lanes]chan happened
+	shares [lanes]*mirror.Shares[string] // of what is in these, by client
 	sinks  atomic.Pointer[[]*sink]
 	stop   chan struct{}
 	wrote  chan struct{} // closed when the writer has ended
@@ -65,15 +66,19 @@ func New(opts Options) *Events {
 		opts.URL = func() string { return "" }
 	}
 	e := &Events{
-		opts: opts, source: Source{Addr: opts.Address, InstanceID: uuid.NewString()}, in: make(chan happened, inMemory),
+		opts: opts, source: Source{Addr: opts.Address, InstanceID: uuid.NewString()},
 		stop: make(chan struct{}), wrote: make(chan struct{}), tried: map[string]*sink{}, cancel: func() {},
+	}
+	for l := range lanes {
+		e.in[l], e.shares[l] = make(chan happened, inMemory), mirror.NewShares[string](inMemory)
 	}
 	e.sinks.Store(new([]*sink))
 	go e.write()
 	return e
 }
 
-// Configure prepares other endpoints, whose queues become no larger than bound, in bytes, each. They count from when use
+// Configure prepares other endpoints, whose queues become no larger than bound, in bytes, each:
+// that of changes, and that of pulls and wants. They count from when use
 // is called, and nothing changes before; an endpoint with the name of an earlier one goes on with its queue. The queue of
 // one that is configured no more stays on the disk.
 func (e *Events) Configure(endpoints []Endpoint, bound int64) (use func(), err error) {
@@ -106,12 +111,14 @@ func (e *Events) newSink(endpoint Endpoint, bound int64) (s *sink, err error) {
 		return nil, err
 	}
 	if before, ok := e.tried[endpoint.Name]; ok {
-		s.queue, s.tally = before.queue, before.tally
+		s.queues, s.tally = before.queues, before.tally
 		return s, nil
 	}
 	s.tally = newTally()
-	if s.queue, err = openQueue(filepath.Join(e.opts.Dir, endpoint.Name), bound); err != nil {
-		return nil, fmt.Errorf("endpoint %s: open its queue: %w", endpoint.Name, err)
+	for l := range lanes {
+		if s.queues[l], err = openQueue(filepath.Join(e.opts.Dir, endpoint.Name), l, bound); err != nil {
+			return nil, fmt.Errorf("endpoint %s: open its queue: %w", endpoint.Name, err)
+		}
 	}
 	return s, nil
 }
@@ -126,7 +133,7 @@ func (e *Events) use(sinks []*sink, bound int64) {
 		e.work.Wait()
 		for _, s := range sinks {
 			if before, ok := e.tried[s.Name]; ok { // there was another reload between
-				s.queue, s.tally = before.queue, before.tally
+				s.queues, s.tally = before.queues, before.tally
 			}
 			e.tried[s.Name] = s
 		}
@@ -134,7 +141,9 @@ func (e *Events) use(sinks []*sink, bound int64) {
 		e.begin()
 	}
 	for _, s := range *e.sinks.Load() {
-		s.queue.setBound(bound)
+		for _, q := range s.queues {
+			q.setBound(bound)
+		}
 	}
 	e.warnOfOthers()
 }
@@ -189,7 +198,9 @@ func (e *Events) Close() {
 	close(e.stop)
 	<-e.wrote
 	for _, s := range e.tried {
-		s.queue.close()
+		for _, q := range s.queues {
+			q.close()
+		}
 	}
 }
 

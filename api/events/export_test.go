@@ -2,7 +2,7 @@ package events
 
 // Hold has the disk of a queue be stuck, until release is called.
 func Hold(e *Events, name string) (release func()) {
-	q := e.tried[name].queue
+	q := e.tried[name].queues[others]
 	q.mu.Lock()
 	return q.mu.Unlock
 }

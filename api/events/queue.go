@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"airmirror/mirror"
 )
 
 // A queue is a folder with events, a line of JSON each, oldest first, in files that are only appended to and that are
@@ -19,10 +20,12 @@ import (
 // a crash has left half written, and lines that are no events any more, are passed over. It is safe for concurrent use.
 type queue struct {
 	dir  string
+	lane lane
 	more chan struct{} // something was put, since somebody received from it
 
 	mu       sync.Mutex
-	bound    int64 // in bytes
+	bound    int64                  // in bytes
+	shares   *mirror.Shares[string] // of it, by client
 	segments []segment
 	taken    int64    // bytes of the first segment that were taken off,
 	takenOff int      // and how many lines that is
@@ -35,6 +38,7 @@ type segment struct {
 	number uint64 // they are in the order of these
 	size   int64
 	lines  int
+	of     map[string]int64 // how many bytes of it are of which client, given back when the file goes
 }
 
 // segments is how many files a full queue has: when it is full, as large a part of it goes.
@@ -43,14 +47,45 @@ const segments = 8
 const positionName = "position"
 
 func (q *queue) path(number uint64) string {
-	return filepath.Join(q.dir, fmt.Sprintf("%016x%s", number, segmentSuffix))
+	return filepath.Join(q.dir, fmt.Sprintf("%016x%s", number, q.lane.suffix()))
 }
 
-// put appends events, each of them JSON without a line break. It returns how many had to go for that.
-func (q *queue) put(lines [][]byte) (dropped int, err error) {
-	text := append(bytes.Join(lines, []byte{'\n'}), '\n')
+// put appends events. It returns how many of them are left out, as their clients have no share left, and how many of the
+// oldest had to go for the others.
+func (q *queue) put(entries []entry) (refused, dropped int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	var text []byte
+	of := map[string]int64{}
+	lines := 0
+	for _, e := range entries {
+		size := int64(len(e.line)) + 1
+		if e.client != "" {
+			if !q.shares.Take(e.client, size) {
+				continue
+			}
+			of[e.client] += size
+		}
+		text = append(append(text, e.line...), '\n')
+		lines++
+	}
+	if refused = len(entries) - lines; lines == 0 {
+		return refused, 0, nil
+	}
+	if dropped, err = q.write(text, lines, of); err != nil {
+		q.giveBack(of)
+	}
+	return refused, dropped, err
+}
+
+func (q *queue) giveBack(of map[string]int64) {
+	for client, size := range of {
+		q.shares.Give(client, size)
+	}
+}
+
+// write appends lines to the last file.
+func (q *queue) write(text []byte, lines int, of map[string]int64) (dropped int, err error) {
 	dropped = q.makeRoom(int64(len(text)))
 	if err := q.openTail(); err != nil {
 		return dropped, err
@@ -63,7 +98,13 @@ func (q *queue) put(lines [][]byte) (dropped int, err error) {
 		return dropped, err
 	}
 	last.size += int64(len(text))
-	last.lines += len(lines)
+	last.lines += lines
+	if last.of == nil {
+		last.of = map[string]int64{}
+	}
+	for client, size := range of {
+		last.of[client] += size
+	}
 	q.dirty = true
 	select {
 	case q.more <- struct{}{}:
@@ -121,12 +162,14 @@ func (q *queue) dropFirst() {
 		q.endTail()
 	}
 	_ = os.Remove(q.path(q.segments[0].number))
+	q.giveBack(q.segments[0].of)
 	q.segments = append([]segment(nil), q.segments[1:]...)
 	q.taken, q.takenOff = 0, 0
 }
 
 // batch are the oldest events of a queue.
 type batch struct {
+	lane       lane
 	events     [][]byte
 	unreadable int // lines between them that are no events
 	segment    uint64
@@ -145,12 +188,12 @@ func (q *queue) done(b batch) error {
 		return nil
 	}
 	q.taken, q.takenOff = b.to, q.takenOff+len(b.events)+b.unreadable
-	temporary := filepath.Join(q.dir, positionName+".new")
+	temporary := filepath.Join(q.dir, q.lane.position()+".new")
 	text := strconv.FormatUint(b.segment, 16) + " " + strconv.FormatInt(b.to, 10) + "\n"
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
-	return os.Rename(temporary, filepath.Join(q.dir, positionName))
+	return os.Rename(temporary, filepath.Join(q.dir, q.lane.position()))
 }
 
 // sync has everything that was put be on the disk.
@@ -179,6 +222,7 @@ func (q *queue) setBound(bound int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.bound = bound
+	q.shares.SetMost(bound)
 }
 
 func (q *queue) close() {

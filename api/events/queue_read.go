@@ -13,12 +13,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"airmirror/mirror"
 )
 
 const segmentSuffix = ".jsonl"
 
-// openQueue opens the queue in a folder, as an earlier process left it, or makes a new one.
-func openQueue(dir string, bound int64) (*queue, error) {
+// openQueue opens the queue of a lane in a folder, as an earlier process left it, or makes a new one. What is in
+// it already is part of nobody's share.
+func openQueue(dir string, lane lane, bound int64) (*queue, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -26,9 +29,9 @@ func openQueue(dir string, bound int64) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{dir: dir, bound: bound, more: make(chan struct{}, 1)}
+	q := &queue{dir: dir, lane: lane, bound: bound, shares: mirror.NewShares[string](bound), more: make(chan struct{}, 1)}
 	for _, entry := range entries {
-		name, ok := strings.CutSuffix(entry.Name(), segmentSuffix)
+		name, ok := strings.CutSuffix(entry.Name(), lane.suffix())
 		number, err := strconv.ParseUint(name, 16, 64)
 		if ok && err == nil && entry.Type().IsRegular() {
 			q.segments = append(q.segments, segment{number: number})
@@ -55,7 +58,7 @@ func openQueue(dir string, bound int64) (*queue, error) {
 
 // position reads how much of the first file was taken off. What cannot be read is nothing: events come twice then.
 func (q *queue) position() (taken int64) {
-	text, err := os.ReadFile(filepath.Join(q.dir, positionName))
+	text, err := os.ReadFile(filepath.Join(q.dir, q.lane.position()))
 	number, at, ok := strings.Cut(strings.TrimSpace(string(text)), " ")
 	if err != nil || !ok || len(q.segments) == 0 {
 		return 0
@@ -116,7 +119,7 @@ func (q *queue) peek(events int, size int64) (batch, error) {
 		return batch{}, nil
 	}
 	first := q.segments[0]
-	b := batch{segment: first.number, from: q.taken, to: q.taken}
+	b := batch{lane: q.lane, segment: first.number, from: q.taken, to: q.taken}
 	left := first.lines - q.takenOff
 	file, err := os.Open(q.path(first.number))
 	if errors.Is(err, fs.ErrNotExist) { // somebody has removed it

@@ -19,9 +19,10 @@ const (
 	Disk       = "disk"       // they could not be written
 	Unreadable = "unreadable" // in the queue
 	Refused    = "refused"    // by the endpoint, again and again
+	Share      = "share"      // their client has more waiting than it leaves for others
 )
 
-var reasons = []string{Full, Overflow, Disk, Unreadable, Refused}
+var reasons = []string{Full, Overflow, Disk, Unreadable, Refused, Share}
 
 // logEvery is how often the same thing is logged.
 const logEvery = 10 * time.Minute
@@ -32,7 +33,7 @@ type sink struct {
 	pem    []byte // the authorities to trust
 	agent  string // what its requests say that they come from
 	client *http.Client
-	queue  *queue
+	queues [lanes]*queue
 	*tally
 	log *zap.Logger
 }
@@ -111,15 +112,27 @@ func (s *sink) delivers(n int) {
 	}
 }
 
-// put queues events that are JSON.
-func (s *sink) put(events [][]byte) {
-	dropped, err := s.queue.put(events)
+// put queues events.
+func (s *sink) put(l lane, entries []entry) {
+	refused, dropped, err := s.queues[l].put(entries)
+	s.drop(refused, Share, nil)
 	s.drop(dropped, Full, nil)
+	put := len(entries) - refused
 	if err != nil {
-		s.drop(len(events), Disk, err)
+		s.drop(put, Disk, err)
 		return
 	}
-	s.queued.Add(uint64(len(events)))
+	s.queued.Add(uint64(put))
+}
+
+// peek returns the oldest changes, or else the oldest of the others.
+func (s *sink) peek(events int, size int64) (b batch, err error) {
+	for _, l := range []lane{changes, others} {
+		if b, err = s.queues[l].peek(events, size); err != nil || len(b.events) > 0 || b.unreadable > 0 {
+			return b, err
+		}
+	}
+	return b, nil
 }
 
 // Status is how an endpoint is doing.
@@ -145,7 +158,10 @@ func (s *sink) status() Status {
 	for reason, n := range s.dropped {
 		st.Dropped[reason] = n.Load()
 	}
-	st.Waiting, st.Bytes = s.queue.waiting()
+	for _, q := range s.queues {
+		events, bytes := q.waiting()
+		st.Waiting, st.Bytes = st.Waiting+events, st.Bytes+bytes
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st.Error = s.failure; st.Error != "" {
