@@ -38,6 +38,7 @@ type item struct {
 	owned     []owned
 	with      []digest.Digest // those of owned that the place has
 	children  []digest.Digest
+	perhaps   []digest.Digest // those of owned that are manifests if the place has no blobs of their digests
 }
 
 // owned is what a manifest names and does not need, to be had as a blob unless it is a manifest.

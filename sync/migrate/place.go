@@ -26,7 +26,7 @@ type place interface {
 	// take takes a blob or, if there are bytes, a manifest into the store. It is not held there; linked is as
 	// [mirror.CarryStore.TakeFile] says.
 	take(ctx context.Context, name string, b blob) (linked bool, err error)
-	// has reports with [mirror.CodeBlobUnknown] that the repository does not have a blob, which is stored here.
+	// has reports with [mirror.CodeBlobUnknown] that the repository does not have a blob.
 	has(ctx context.Context, name string, d digest.Digest) error
 }
 

@@ -90,6 +90,14 @@ func (b *batch) visit(ctx context.Context, s *repository, d digest.Digest, man *
 			return err
 		}
 	}
+	for _, d := range item.perhaps {
+		if !absent(b.place.has(ctx, s.name, d)) {
+			continue
+		}
+		if err := b.follow(ctx, s, d, depth); err != nil {
+			return err
+		}
+	}
 	b.add(item)
 	if err := b.flushFull(ctx); err != nil {
 		return err
@@ -147,6 +155,8 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 			continue
 		case role == mirror.RoleManifest || role > mirror.RoleManifest && mayBeManifest(desc):
 			i.children = append(i.children, desc.Digest)
+		case role > mirror.RoleManifest && desc.Size <= mirror.MaxManifestSize && !mirror.IsSchema1(mediaType):
+			i.perhaps = append(i.perhaps, desc.Digest)
 		}
 		if role == mirror.RoleNamed && mirror.IsSchema1(mediaType) { // its layers, which must have been there
 			role = mirror.RoleEntry

@@ -1,0 +1,55 @@
+package migrate_test
+
+import (
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/sync/migrate"
+)
+
+const oddType = "application/vnd.example.set.v1"
+
+// setOf is a document of a type that is not known. It names what its members are by no more than their digests.
+func setOf(members ...digest.Digest) map[string]any {
+	list := make([]map[string]string, len(members))
+	for n, d := range members {
+		list[n] = map[string]string{"digest": d.String()}
+	}
+	return map[string]any{"mediaType": oddType, "members": list}
+}
+
+// TestManifestsThatManifestsNameAreMovedIn, whatever is said of their types: in a manifest of an unknown type without any,
+// and in an index with a type that does not sound like a manifest's.
+func TestManifestsThatManifestsNameAreMovedIn(t *testing.T) {
+	r, h := newRemote(t), newHouse(t, t.TempDir())
+	image := r.image("team/app", "", "layer")
+	set := r.put("team/app", "", oddType, setOf(image, digest.FromString("{}")))
+	nowhere := digest.FromString("nowhere")
+	r.put("team/app", "set", oddType, setOf(image, nowhere))
+	r.put("team/app", "index", v1.MediaTypeImageIndex, v1.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex,
+		Manifests: []v1.Descriptor{{MediaType: oddType, Digest: set, Size: 256}},
+	})
+	_, events, err := r.move(h, migrate.Request{})
+	must(t, err)
+	if left := events.left(); len(left) != 0 {
+		t.Errorf("left out: %v", left)
+	}
+	for _, tag := range []string{"set", "index"} {
+		if h.tag("team/app", tag) == "" {
+			t.Errorf("team/app:%s was left out", tag)
+		}
+	}
+	for _, d := range []digest.Digest{image, set} {
+		if _, err := h.Manifest(t.Context(), bare("team/app"), d); err != nil {
+			t.Errorf("%s was not moved in: %v", d, err)
+		}
+	}
+	h.reads("team/app", "layer", true)
+	if n := r.asked("/manifests/" + nowhere.String()); n != 1 {
+		t.Errorf("what is nowhere was asked for %d times as a manifest, want once", n)
+	}
+}
