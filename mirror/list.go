@@ -24,6 +24,8 @@ type Listing[T any] struct {
 	Refused error
 }
 
+const isUnknown = " is not known here"
+
 // Tags lists up to n tags of repo after a tag, in byte order: those that are held and those that the upstream has.
 // [CodeNameUnknown] where there is no such repository.
 func (m *Mirror) Tags(ctx context.Context, repo Repo, after string, n int) (Listing[string], error) {
@@ -37,8 +39,8 @@ func (m *Mirror) Tags(ctx context.Context, repo Repo, after string, n int) (List
 	theirs, why := ask(ctx, m, repo, "tags of "+repo.String(), err == nil, func(ctx context.Context) ([]string, error) {
 		return m.upstream.Tags(ctx, repo)
 	})
-	if why != nil && err != nil {
-		return Listing[string]{}, &Error{Code: CodeNameUnknown, Message: "repository " + repo.String() + " is not known here", Cause: why}
+	if why != nil && err != nil && len(theirs) == 0 {
+		return Listing[string]{}, &Error{Code: CodeNameUnknown, Message: "repository " + repo.String() + isUnknown, Cause: why}
 	}
 	from, found := slices.BinarySearch(theirs, after)
 	if found && after != "" {
@@ -167,11 +169,11 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 	}
 	select {
 	case <-question.done:
+		list, _ := question.answer.([]T) // be it only what of it could be had
 		if question.err != nil {
 			m.log.Info("cannot list "+what, zap.Error(question.err))
-			return nil, question.err
 		}
-		return question.answer.([]T), nil
+		return list, question.err
 	case <-patience:
 		return nil, Errorf(CodeUnavailable, "%s has not answered yet", repo.Host)
 	case <-ctx.Done():

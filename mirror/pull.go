@@ -338,7 +338,7 @@ func Unheld(err error) (what string, why error, ok bool) {
 
 const (
 	// MissHeader is the header of a 404 in which one mirror tells another why: with [MissUnavailable] it does not have
-	// what was asked for now, and perhaps another time.
+	// what was asked for now, and perhaps another time. With a list it says that it lacks what an upstream would add.
 	MissHeader      = "Airmirror-Miss"
 	MissUnavailable = "unavailable"
 )
@@ -347,6 +347,9 @@ const (
 // that there is no such thing.
 func MissedForNow(err error) bool {
 	_, why, ok := Unheld(err)
+	if e, known := err.(*Error); known && e.Cause != nil && strings.HasSuffix(e.Message, isUnknown) {
+		why, ok = e.Cause, true
+	}
 	return ok && !final(why)
 }
 

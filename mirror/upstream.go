@@ -24,10 +24,11 @@ type Upstream interface {
 	Manifest(ctx context.Context, ref Ref) (Manifest, error)
 	// StatBlob asks for the size of a blob.
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (size int64, err error)
-	// Tags lists all tags of a repository, in byte order. [CodeNameUnknown] where the upstream has no such repository.
+	// Tags lists all tags of a repository, in byte order. [CodeNameUnknown] where the upstream has no such repository. A
+	// list that comes with an error is not all of it.
 	Tags(ctx context.Context, repo Repo) ([]string, error)
 	// Referrers lists the manifests whose subject is d, by the referrers API or, where the upstream lacks it, by the
-	// referrers tag. It is empty where there are none.
+	// referrers tag. It is empty where there are none. A list that comes with an error is not all of it.
 	Referrers(ctx context.Context, repo Repo, subject digest.Digest) ([]v1.Descriptor, error)
 	// Blob begins the transfer of a blob, not verified, and says how large the upstream says it is, or -1. A transfer
 	// that breaks off or stalls goes on where it stopped, for as long as configured; the reader only sees a pause.

@@ -109,10 +109,13 @@
 //	                                                                             in it says that it is meant as it is
 //	Link by an inner name, or with commas        Pulp, GitLab, Quay              its query, at the endpoint
 //	n=1000 refused with 400 or 422               distribution with a limit       n=100, then none
+//	a page after the first is 404 or 403         GitLab, Artifactory             the list broke off, and says so
 //	the referrers API is a page, {}, or leads    GHCR, older Quay                the referrers tag
 //	to somebody else's error
 //	the referrers tag is the subject itself      GitLab                          there are none
 //	404 that means "not now" (Airmirror-Miss)    mirrors like this one           unavailable, so that a want stays
+//	lists that lack something (the same header)  mirrors like this one           passed on, and said to be so
+//	429 or 5xx of the referrers API              GHCR, Harbor                    said; images are served as they are
 //	signed manifests of schema 1                 Quay, old images                refused with that reason
 //
 // A blob is not verified here, and a part of one ([Client.BlobPart]) cannot be: package mirror says what it is good for.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+
+	"airmirror/mirror"
 )
 
 const (
@@ -15,17 +17,31 @@ const (
 	maxReferrers = 20_000
 )
 
+// partialError: a list came to its end, and its upstream says that it lacks something.
+type partialError struct{ error }
+
+func (e partialError) Unwrap() error { return e.error }
+
+func isPartial(err error) bool {
+	var partial partialError
+	return errors.As(err, &partial)
+}
+
 // pages fetches a list page by page, as far as its Link headers lead, from the endpoint that has the first page. take
-// gets each page and reports how long the list is by now; it may be longest at most.
+// gets each page and reports how long the list is by now; it may be longest at most. A mirror that could not ask its own
+// upstream has a list that is a [partialError].
 func (r *registry) pages(ctx context.Context, t target, longest int, take func(a *answer, body []byte) (int, error)) error {
-	seen, left := map[string]bool{}, maxListSize
+	seen, left, partial := map[string]bool{}, maxListSize, false
 	for range maxPages {
 		a, err := r.ask(ctx, http.MethodGet, t)
 		if query, ok := smaller(t, err); ok {
 			t.query = query
 			continue
 		}
-		if err != nil {
+		switch {
+		case err != nil && len(seen) > 0: // whatever it says is about a page, and not about the list
+			return mirror.Errorf(mirror.CodeUnavailable, "upstream %s broke off %s after %d pages: %v", t.repo.Host, t, len(seen), err)
+		case err != nil:
 			return err
 		}
 		size, length, err := a.take(min(left, maxPageSize), take)
@@ -37,9 +53,15 @@ func (r *registry) pages(ctx context.Context, t target, longest int, take func(a
 			return t.unusable("a list of more than %d items", longest)
 		}
 		seen[t.query] = true
+		partial = partial || a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
 		query, err := a.next()
-		if err != nil || query == "" {
+		switch {
+		case err != nil:
 			return err
+		case query == "" && partial:
+			return partialError{mirror.Errorf(mirror.CodeUnavailable, "upstream %s is a mirror that cannot have all of %s now", t.repo.Host, t)}
+		case query == "":
+			return nil
 		}
 		if seen[query] {
 			return t.unusable("a list whose pages lead back to one another")

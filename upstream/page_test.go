@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"airmirror/mirror"
 	"airmirror/upstream"
 )
 
@@ -82,5 +83,55 @@ func TestNoReferrersAPI(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestListsOfAMirror: one that says that its list lacks something is told apart from one that has all of it, be it said
+// with the first page only. What it has counts all the same.
+func TestListsOfAMirror(t *testing.T) {
+	lacks := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
+			h(w, r)
+		}
+	}
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", play(lacks(serveList(`<?last=a>; rel="next"`, "a")), serveList("", "b")))
+		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
+		wantError(t, err, mirror.CodeUnavailable, "registry.test is a mirror that cannot have all of the tags of registry.test/org/app now")
+		if strings.Join(tags, " ") != "a b" {
+			t.Errorf("tags are %v", tags)
+		}
+	})
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", play(lacks(serveReferrers("", "one"))))
+		list, err := n.client(upstream.Options{}).Referrers(t.Context(), app, indexSHA)
+		wantError(t, err, mirror.CodeUnavailable, "cannot have all of the referrers of")
+		if len(list) != 1 {
+			t.Errorf("referrers are %v", list)
+		}
+	})
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("registry.test", play(lacks(status(404, "NAME_UNKNOWN", "the mirror is offline"))))
+		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
+		wantError(t, err, mirror.CodeUnavailable, "is a mirror that cannot have the tags of", "the mirror is offline")
+		if len(tags) != 0 {
+			t.Errorf("tags are %v", tags)
+		}
+	})
+}
+
+// TestListThatBreaksOff is an error, and not cut short; nor does what its second page says mean that there is no list.
+func TestListThatBreaksOff(t *testing.T) {
+	for name, second := range map[string]http.HandlerFunc{
+		"500": page(500), "400": status(400, "PAGINATION_NUMBER_INVALID", ""), "404": status(404, "NAME_UNKNOWN", ""), "403": status(403, "DENIED", ""), "a web page": page(200),
+	} {
+		inBubble(t, func(t *testing.T, n *pipes) {
+			n.serve("registry.test", play(serveList(`<?last=a>; rel="next"`, "a"), second))
+			tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
+			if mirror.CodeOf(err) != mirror.CodeUnavailable || len(tags) > 0 {
+				t.Errorf("%s: %v, %v", name, tags, err)
+			}
+		})
 	}
 }

@@ -56,6 +56,9 @@ func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject dig
 		list.add(slices.Collect(refs.Children()))
 		return len(list.kept), err
 	})
+	if err != nil && !isPartial(err) {
+		return nil, err
+	}
 	return list.kept, err
 }
 

@@ -28,11 +28,11 @@ func (c *Client) Tags(ctx context.Context, repo mirror.Repo) ([]string, error) {
 		}
 		return len(tags), nil
 	})
-	if err != nil {
+	if err != nil && !isPartial(err) {
 		return nil, err
 	}
 	slices.Sort(tags)
-	return slices.Compact(tags), nil
+	return slices.Compact(tags), err
 }
 
 // eachTag gives the tags of a page to f. Those outside the grammar are never held all at once: a page of nothing but

@@ -37,7 +37,7 @@ func (x *exchange) catalog() error {
 func (x *exchange) tags() error {
 	tags, err := x.page(func(after string, n int) ([]string, error) {
 		list, err := x.mirror.Tags(x.r.Context(), x.repo, after, n)
-		x.warn(list.Stale)
+		x.lacks(list.Stale)
 		return list.Items, err
 	})
 	if err != nil {
@@ -47,6 +47,14 @@ func (x *exchange) tags() error {
 		Name string   `json:"name"`
 		Tags []string `json:"tags"`
 	}{x.req.Name, tags})
+}
+
+// lacks says that a list may lack what an upstream would add, and why: to people, and to a mirror in front.
+func (x *exchange) lacks(stale error) {
+	x.warn(stale)
+	if stale != nil {
+		x.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
+	}
 }
 
 // page lists what the request asks for, and sets Link if there is more.
@@ -116,7 +124,7 @@ func (x *exchange) gatherReferrers(index *v1.Index) (next digest.Digest, err err
 		if err != nil {
 			return "", err
 		}
-		x.warn(list.Stale)
+		x.lacks(list.Stale)
 		for _, desc := range list.Items {
 			if x.req.ArtifactType == "" || desc.ArtifactType == x.req.ArtifactType {
 				size += mirror.DescriptorSize(desc)

@@ -1,8 +1,11 @@
 package registry_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/api/registry"
@@ -20,4 +23,41 @@ func TestMissTellsWhy(t *testing.T) {
 	s.put("library/local", "1", v1.MediaTypeImageManifest, s.image("library/local", "layer")) // what was pushed here is nobody else's to have
 	s.header(s.do(404, "GET", "/v2/library/local/manifests/2", nil), mirror.MissHeader, "")
 	s.header(s.do(404, "GET", "/v2/library/local/blobs/"+absent, nil), mirror.MissHeader, "")
+	lists := []string{"/tags/list", "/referrers/" + absent}
+	s.header(s.do(404, "GET", "/v2/library/app"+lists[0], nil), mirror.MissHeader, mirror.MissUnavailable)
+	for _, list := range lists {
+		s.header(s.do(200, "GET", "/v2/library/local"+list, nil), mirror.MissHeader, "")
+	}
+}
+
+// TestListTellsWhatItLacks: a list of what is stored says that the upstream could not be asked for the rest.
+func TestListTellsWhatItLacks(t *testing.T) {
+	up := &oneList{}
+	s := &server{t: t, dir: t.TempDir(), upstream: up}
+	s.run(registry.Options{})
+	for _, list := range []string{"/tags/list", "/referrers/sha256:" + strings.Repeat("a", 64)} {
+		up.err = nil
+		s.header(s.do(200, "GET", "/v2/library/app"+list, nil), mirror.MissHeader, "")
+		up.err = mirror.Errorf(mirror.CodeUnavailable, "it lacks something")
+		got := s.do(200, "GET", "/v2/library/other"+list, nil)
+		s.header(got, mirror.MissHeader, mirror.MissUnavailable)
+		s.header(got, "Warning", `299 - "stale: it lacks something"`)
+		if list == "/tags/list" && !strings.Contains(string(got.body), `"tags":["theirs"]`) {
+			t.Errorf("the list is %s", got.body)
+		}
+	}
+}
+
+// oneList is an upstream that lists one tag, and perhaps says that it is not all.
+type oneList struct {
+	mirror.Upstream
+	err error
+}
+
+func (u *oneList) Tags(context.Context, mirror.Repo) ([]string, error) {
+	return []string{"theirs"}, u.err
+}
+
+func (u *oneList) Referrers(context.Context, mirror.Repo, digest.Digest) ([]v1.Descriptor, error) {
+	return nil, u.err
 }
