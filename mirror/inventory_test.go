@@ -39,7 +39,7 @@ func TestInventory(t *testing.T) {
 		}
 	}
 	whole, half := int64(len("{}sharedamd64")), int64(len("{}amd64"))
-	check("v1 linux/amd64", mirror.Image{Digest: amd.Digest, Origin: mirror.Mirrored, Size: whole, Missing: half - 2})
+	check("v1 linux/amd64", mirror.Image{Digest: amd.Digest, Index: index.Digest, Origin: mirror.Mirrored, Size: whole, Missing: half - 2})
 	check("alone ", mirror.Image{Digest: alone.Digest, Origin: mirror.Mirrored, Size: 7, Missing: 5})
 	check("pushed ", mirror.Image{Digest: p.images()["pushed "].Digest, Origin: mirror.Pushed, Size: 2, Complete: true})
 	if n := len(p.images()); n != 3 {
@@ -48,12 +48,12 @@ func TestInventory(t *testing.T) {
 
 	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Platforms: []string{"linux/amd64"}})
 	p.must(err)
-	check("v1 linux/amd64", mirror.Image{Digest: amd.Digest, Origin: mirror.Mirrored, Size: whole, Complete: true})
+	check("v1 linux/amd64", mirror.Image{Digest: amd.Digest, Index: index.Digest, Origin: mirror.Mirrored, Size: whole, Complete: true})
 	p.must(p.SetMode(t.Context(), mirror.Offline))
 	if _, err := p.Manifest(t.Context(), byDigest(arm.Digest)); err == nil {
 		t.Error("a platform that was left out is there")
 	}
-	check("v1 linux/arm64", mirror.Image{Digest: arm.Digest, Origin: mirror.Mirrored}) // a client wants it
+	check("v1 linux/arm64", mirror.Image{Digest: arm.Digest, Index: index.Digest, Origin: mirror.Mirrored}) // a client wants it
 	p.get(byDigest(amd.Digest), amd.Digest)
 }
 
