@@ -82,7 +82,7 @@ func (m *Mirror) pulledBlob(ctx context.Context, repo Repo, d digest.Digest) {
 		m.log.Error("cannot tell which image is pulled", zap.Stringer("blob", d), zap.Error(err))
 	}
 	for _, manifest := range manifests {
-		m.complete(Ref{Repo: repo, Digest: manifest})
+		m.complete(ctx, Ref{Repo: repo, Digest: manifest})
 	}
 }
 

@@ -18,7 +18,8 @@ const choreNotes = "incomplete"
 
 // choreNote is what is noted of one.
 type choreNote struct {
-	Index digest.Digest `json:"index,omitempty"` // as in [chore]
+	Index  digest.Digest `json:"index,omitempty"` // as in [chore]
+	Client string        `json:"client,omitempty"`
 }
 
 // chores are the images that are completed in the background: what was pulled once is to run with no network, whatever
@@ -29,11 +30,17 @@ type chores struct {
 	slots   chan struct{}
 	stop    chan struct{} // closed when the mirror closes
 	skipped map[Ref]bool  // asked about, not yet pulled: completed when a client fetches them
+	shares  *Shares[string]
+	begun   int            // how many came or were begun
+	served  map[string]int // by owner, what begun was when one of its was begun; of owners that have some
 }
 
 // chore is one image that is to be completed.
 type chore struct {
+	owner   string // the client whose share it is part of; see [networkOfClient]
+	came    int    // they are begun in the order of these, as far as they have the same owner
 	working bool
+	noted   bool      // it outlives the process: only then is it begun
 	tries   int       // in vain, since a client asked last
 	wrong   int       // of them, those that brought wrong bytes
 	next    time.Time // not before
@@ -68,6 +75,7 @@ func (c *chore) fresh() { c.tries, c.wrong, c.next = 0, 0, time.Time{} }
 func (m *Mirror) loadChores(ctx context.Context) error {
 	c := &m.chores
 	c.open, c.skipped = make(map[Ref]*chore), make(map[Ref]bool)
+	c.shares, c.served = NewShares[string](maxChores), make(map[string]int)
 	c.slots, c.stop = make(chan struct{}, m.opts.Parallel), make(chan struct{})
 	notes, err := m.store.Notes(ctx, choreNotes)
 	for name, data := range notes {
@@ -77,16 +85,17 @@ func (m *Mirror) loadChores(ctx context.Context) error {
 		}
 		var note choreNote
 		_ = json.Unmarshal(data, &note) // one that cannot be read is one of an image that was asked for
-		c.open[ref] = &chore{index: note.Index}
+		c.shares.Force(note.Client, 1)
+		c.add(ref, &chore{index: note.Index, owner: note.Client, noted: true})
 	}
 	return err
 }
 
-// complete has the rest of an image fetched, unless it is being fetched already.
-func (m *Mirror) complete(ref Ref) { m.completeChild(ref, "") }
+// complete has the rest of an image fetched for the client of ctx, unless it is being fetched already.
+func (m *Mirror) complete(ctx context.Context, ref Ref) { m.completeChild(ctx, ref, "") }
 
 // completeChild is complete for an image that an index names, and of which the manifest need not be here.
-func (m *Mirror) completeChild(ref Ref, index digest.Digest) {
+func (m *Mirror) completeChild(ctx context.Context, ref Ref, index digest.Digest) {
 	if images, _ := m.opts.Complete(ref.Repo); !images {
 		return
 	}
@@ -99,7 +108,12 @@ func (m *Mirror) completeChild(ref Ref, index digest.Digest) {
 			asked.index = ""
 		}
 	} else {
-		c.open[ref] = &chore{index: index}
+		if asked = (&chore{index: index, owner: networkOfClient(clientOf(ctx))}); !c.shares.Take(asked.owner, 1) {
+			c.mu.Unlock()
+			m.log.Info("an image is not completed: as many as may be wait already for its client; it is tried again when it is pulled again", zap.Stringer("ref", ref), zap.String("client", asked.owner))
+			return
+		}
+		c.add(ref, asked)
 	}
 	delete(c.skipped, ref)
 	c.mu.Unlock()
@@ -108,38 +122,15 @@ func (m *Mirror) completeChild(ref Ref, index digest.Digest) {
 	}
 	go func() {
 		defer m.work.Done()
-		note, _ := json.Marshal(choreNote{Index: index}) // it can be written
+		note, _ := json.Marshal(choreNote{Index: index, Client: asked.owner}) // it can be written
 		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): note}); err != nil {
 			m.log.Error("cannot note an image that is to be completed", zap.Stringer("ref", ref), zap.Error(err))
 		}
-		m.workOn(ref)
+		c.mu.Lock()
+		asked.noted = true
+		c.mu.Unlock()
+		m.resumeChores()
 	}()
-}
-
-// resumeChores goes on with the images that could not be completed so far.
-func (m *Mirror) resumeChores() {
-	if m.Mode() == Offline {
-		return
-	}
-	m.chores.mu.Lock()
-	var idle []Ref
-	now := time.Now()
-	for ref, chore := range m.chores.open {
-		if !chore.working && !now.Before(chore.next) {
-			idle = append(idle, ref)
-		}
-	}
-	m.chores.mu.Unlock()
-	free := cap(m.chores.slots) - len(m.chores.slots) // those who wait for the others need no company
-	for _, ref := range idle[:min(len(idle), free)] {
-		if m.begin() != nil {
-			return
-		}
-		go func() {
-			defer m.work.Done()
-			m.workOn(ref)
-		}()
-	}
 }
 
 // retryChores has all images that could not be completed so far tried again soon: what was in the way may be gone.
@@ -151,26 +142,11 @@ func (m *Mirror) retryChores() {
 	}
 }
 
-// workOn completes one image when a slot is free. What cannot be had now stays a chore; what the upstream says it does
-// not have, or sends wrong bytes for again and again, is none.
-func (m *Mirror) workOn(ref Ref) {
-	if m.room(0) != nil { // it would be fetched and thrown away
-		return
-	}
+// workOn completes one image, for which there is a slot. What cannot be had now stays a chore; what the upstream says it
+// does not have, or sends wrong bytes for again and again, is none.
+func (m *Mirror) workOn(ref Ref, chore *chore) (done bool) {
 	c := &m.chores
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-c.stop:
-		return
-	}
 	c.mu.Lock()
-	chore, known := c.open[ref]
-	if !known || chore.working {
-		c.mu.Unlock()
-		return
-	}
-	chore.working = true
 	asked := cmp.Or(chore.index, ref.Digest)
 	c.mu.Unlock()
 
@@ -187,7 +163,7 @@ func (m *Mirror) workOn(ref Ref) {
 		chore.failed(err)
 	}
 	wrong := chore.wrong >= maxWrong
-	done := err == nil || wrong || settled(err)
+	done = err == nil || wrong || settled(err)
 	next := chore.next
 	c.mu.Unlock()
 	if done {
@@ -198,7 +174,7 @@ func (m *Mirror) workOn(ref Ref) {
 	c.mu.Lock()
 	chore.working = false
 	if done {
-		delete(c.open, ref)
+		c.remove(ref)
 	}
 	c.mu.Unlock()
 	log := m.log.With(zap.Stringer("ref", ref), zap.Error(err))
@@ -212,6 +188,7 @@ func (m *Mirror) workOn(ref Ref) {
 	default:
 		log.Info("image is not complete yet", zap.Time("again", next))
 	}
+	return done
 }
 
 // settled reports whether nothing of what a fetch could not have will be there if it is asked for again soon.
@@ -236,12 +213,12 @@ func wrongBytes(err error) bool {
 }
 
 // pulled notes that a client fetched a manifest of which the blobs may be missing.
-func (m *Mirror) pulled(ref Ref) {
+func (m *Mirror) pulled(ctx context.Context, ref Ref) {
 	m.chores.mu.Lock()
 	waiting := m.chores.skipped[ref]
 	m.chores.mu.Unlock()
 	if waiting {
-		m.complete(ref)
+		m.complete(ctx, ref)
 	}
 }
 

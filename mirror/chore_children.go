@@ -9,25 +9,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// completeArrived has the images completed that a client has no need to ask for, after its question brought man. It is about
+// completeArrived has the images completed that the client has no need to ask for, after its question brought man. It is about
 // children of an index of which the bytes are stored in any repository: a client that has one already, from there or from
 // before, asks for the index alone. Each is asked for at the upstream of repo, which is what gives the right to read it
 // there. With was, what the tag pointed at before, it is also about what man has for the platforms that were pulled of
 // that: a client that has the new image already sends no more than a HEAD for the tag.
-func (m *Mirror) completeArrived(repo Repo, man Manifest, was digest.Digest) {
+func (m *Mirror) completeArrived(client context.Context, repo Repo, man Manifest, was digest.Digest) {
 	if images, _ := m.opts.Complete(repo); !images || man.Digest == was || m.begin() != nil {
 		return
 	}
 	go func() {
 		defer m.work.Done()
-		ctx := Look(m.ctx)
+		ctx := context.WithValue(Look(m.ctx), clientKey{}, client.Value(clientKey{}))
 		if _, err := m.stored(ctx, repo, man.Digest); err != nil { // it could not be kept
 			return
 		}
 		pulled := m.pulledPlatforms(ctx, repo, was)
 		if !IsIndex(man.MediaType) {
 			if len(pulled) > 0 {
-				m.complete(Ref{Repo: repo, Digest: man.Digest})
+				m.complete(ctx, Ref{Repo: repo, Digest: man.Digest})
 			}
 			return
 		}
@@ -49,7 +49,7 @@ func (m *Mirror) completeChildren(ctx context.Context, repo Repo, index Manifest
 			}
 		}
 		if !IsIndex(desc.MediaType) {
-			m.completeChild(Ref{Repo: repo, Digest: desc.Digest}, root)
+			m.completeChild(ctx, Ref{Repo: repo, Digest: desc.Digest}, root)
 			continue
 		}
 		f := &fetch{m: m, repo: repo}

@@ -28,7 +28,7 @@ func (m *Mirror) Manifest(ctx context.Context, ref Ref) (Answer, error) {
 	ref, answer, err := m.manifest(ctx, ref)
 	answer.Repo = ref.Repo
 	if err == nil && answer.Origin == Mirrored && !IsIndex(answer.MediaType) {
-		m.pulled(Ref{Repo: ref.Repo, Digest: answer.Digest})
+		m.pulled(ctx, Ref{Repo: ref.Repo, Digest: answer.Digest})
 	}
 	return answer, err
 }
@@ -165,7 +165,7 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	question, leave := m.lookup(ctx, "revalidate "+ref.String(), func(net context.Context) (any, error) {
 		man, err := m.transferMoved(net, ref, held)
 		if err == nil {
-			m.completeArrived(ref.Repo, man, held)
+			m.completeArrived(ctx, ref.Repo, man, held)
 		}
 		return man, err
 	})
@@ -251,7 +251,7 @@ func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *Flaw) (Manife
 		}
 		man, err := m.transferManifest(net, ref, tags...)
 		if err == nil {
-			m.completeArrived(ref.Repo, man, "")
+			m.completeArrived(ctx, ref.Repo, man, "")
 		}
 		return man, err
 	})
