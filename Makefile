@@ -17,10 +17,10 @@ TAGS := e2e bench
 STATICCHECKS := all,-SA9003,-ST1003,-ST1023,-QF1008
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test race e2e manifests bench fuzz lint fmt clean FORCE
+.PHONY: help run build image test race e2e e2e-clients manifests bench fuzz lint fmt clean FORCE
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # dockerd runs as root, and this mirror mostly not: it could not see that it is no proxy.
 run: build ## Build the mirror and start it on :5000, with its data in ./data; all of this machine may push
@@ -51,8 +51,15 @@ test: ## Run every test that needs only Go
 race: ## The same with the race detector (needs a C compiler)
 	$(MAKE) --no-print-directory test TESTFLAGS="$(TESTFLAGS) -race"
 
-e2e: build $(BIN)/crane ## Drive the binary with real clients: dockerd, containerd, podman, skopeo, crane, nginx
-	MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane go test -tags e2e -count=1 -v -timeout 15m $(TESTFLAGS) ./cmd/mirror/e2e/...
+# Clients of today that build within a few minutes, and all of them, as .ci/tools/clients pins them. What Debian has is older.
+CLIENTS     := containerd containerd-shim-runc-v2 ctr regctl oras
+ALL_CLIENTS := $(shell awk '!/^#/ { print $$1 }' .ci/tools/clients)
+
+e2e: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(CLIENTS)) ## Drive the binary with real clients: docker, containerd, podman, skopeo, crane, regctl, oras, nginx
+	MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane CLIENTS_BIN=$(BIN)/clients go test -tags e2e -count=1 -v -timeout 15m $(TESTFLAGS) ./cmd/mirror/e2e/...
+
+e2e-clients: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(ALL_CLIENTS)) ## Drive it with the clients of today, also those that are long to build: dockerd, buildkit
+	CLIENTS=all MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane CLIENTS_BIN=$(BIN)/clients go test -tags e2e -count=1 -v -timeout 15m -run '^TestToday' $(TESTFLAGS) ./cmd/mirror/e2e/...
 
 manifests: build ## Check what deploy/ ships with the code of Helm, Kubernetes, Compose and Prometheus
 	go vet -C deploy/test ./...
@@ -91,4 +98,8 @@ $(BIN)/crane:       TOOL := github.com/google/go-containerregistry/cmd/crane
 $(BIN)/registry:    TOOL := github.com/distribution/distribution/v3/cmd/registry
 $(BIN)/staticcheck $(BIN)/crane $(BIN)/registry: .ci/tools/go.mod .ci/tools/go.sum
 	go build -C .ci/tools -buildvcs=false -o $@ $(TOOL)
+	@touch $@
+
+$(BIN)/clients/%: .ci/tools/clients .ci/tools/client
+	.ci/tools/client $* $@
 	@touch $@

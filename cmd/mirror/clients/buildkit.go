@@ -15,10 +15,8 @@ func buildkit(m Mirror) Setup {
 	s := Setup{Then: "systemctl restart buildkit", Notes: []string{
 		"With docker buildx: docker buildx create --driver docker-container --buildkitd-config buildkitd.toml",
 	}}
-	switch {
-	case !m.TLS:
-		text.WriteString("  http = true\n")
-	case m.CA != "":
+	fmt.Fprintf(&text, "  http = %t\n", !m.TLS) // or buildkitd takes a loopback address for one without TLS
+	if m.CA != "" {
 		fmt.Fprintf(&text, "  ca = [%q]\n", path)
 		s.giveCA(m, path)
 	}

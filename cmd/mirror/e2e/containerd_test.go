@@ -14,6 +14,7 @@ type containerd struct {
 	*process
 	address, hosts string
 	env            []string
+	bin            string // the folder of its programs, with a slash; "" for those of Debian
 }
 
 // startContainerd starts a containerd that reaches docker.io, or the registries that are given, through the mirror. It
@@ -34,6 +35,13 @@ func startContainerd(t *testing.T, mirrorAddr string, registries ...string) *con
   capabilities = ["pull", "resolve"]
 `, registry, mirrorAddr))
 	}
+	c.start(t, dir)
+	return c
+}
+
+// start starts the daemon, with what it keeps in a folder.
+func (c *containerd) start(t *testing.T, dir string) {
+	t.Helper()
 	config := writeFile(t, dir, "config.toml", fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -44,26 +52,29 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
   level = "warn"
 `, filepath.Join(dir, "root"), filepath.Join(dir, "state"), c.address))
 
-	c.process = start(t, c.env, "containerd", "--config", config)
+	c.process = start(t, c.env, c.bin+"containerd", "--config", config)
 	c.waitUntil(t, func() error {
-		if r := try(t, c.env, "ctr", "--address", c.address, "--connect-timeout", "1s", "version"); r.code != 0 {
+		if r := try(t, c.env, c.bin+"ctr", "--address", c.address, "--connect-timeout", "1s", "version"); r.code != 0 {
 			return fmt.Errorf("ctr version: %s", r.stderr)
 		}
 		return nil
 	})
-	return c
 }
 
 // ctr runs a ctr command that must succeed.
 func (c *containerd) ctr(t *testing.T, args ...string) string {
 	t.Helper()
-	return run(t, c.env, append([]string{"ctr", "--address", c.address}, args...)...)
+	return run(t, c.env, append([]string{c.bin + "ctr", "--address", c.address}, args...)...)
 }
 
 // pull pulls an image as it is configured. The native snapshotter works on every file system.
 func (c *containerd) pull(t *testing.T, image string) {
 	t.Helper()
-	c.ctr(t, "images", "pull", "--hosts-dir", c.hosts, "--snapshotter", "native", image)
+	pull := []string{"images", "pull", "--hosts-dir", c.hosts, "--snapshotter", "native", image}
+	if c.bin != "" { // its transfer service unpacks for no native snapshotter
+		pull = append(pull[:2:2], append([]string{"--local"}, pull[2:]...)...)
+	}
+	c.ctr(t, pull...)
 }
 
 // prints runs an image and checks what it prints. ctr gives a container a network namespace with nothing in it.

@@ -20,6 +20,7 @@
 //	refuse_test.go     requests that must be refused, as they go over a socket; refuse_*_test.go are the tables of them
 //	change_test.go     everything that changes while clients work
 //	readme_test.go     what README shows, run as it stands there
+//	today_test.go      clients of today, told what 'mirror client' prints; today_*_test.go are the tests of each
 //	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
 //
 // Everything listens on loopback, and nothing is left running or mounted. Run it with `make e2e`, as root.
