@@ -64,6 +64,8 @@ type kept struct {
 	signing []byte // and tokens signed
 	slow    *slowdown
 	hashing chan struct{} // holds a token for each password that is being checked
+	// hashingKnown is that for those that were right before; see [policy.again].
+	hashingKnown chan struct{}
 	// verified has passwords that were found to be right, by the hash that they were compared with, and until when that
 	// counts. So a password that was changed is never taken from it, and to change one makes nobody else's to be checked
 	// again: that takes a while, and is refused where many others have failed.
@@ -73,7 +75,7 @@ type kept struct {
 // New returns a guard. Its error says which rule or file is wrong.
 func New(opts Options) (*Guard, error) {
 	g := &Guard{kept: &kept{
-		secret: make([]byte, 32), signing: make([]byte, 32), slow: newSlowdown(), hashing: make(chan struct{}, maxHashing),
+		secret: make([]byte, 32), signing: make([]byte, 32), slow: newSlowdown(), hashing: make(chan struct{}, maxHashing), hashingKnown: make(chan struct{}, maxHashing),
 	}}
 	var err error
 	if g.kept.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified); err != nil {

@@ -123,13 +123,16 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	if p.remembers(key) {
 		return nil
 	}
+	if p.knows(key) {
+		return p.again(r.Context(), users, key, name, password)
+	}
 	done, err := p.slow.begin(r.Context(), mirror.NetworkOf(r.RemoteAddr))
 	if err != nil {
 		return err
 	}
 	right := p.remembers(key) // by the request before, of the several that clients send at once
 	if !right {
-		if right, err = p.check(r.Context(), users, name, password); err != nil {
+		if right, err = p.check(r.Context(), p.hashing, users, name, password); err != nil {
 			done(true)
 			return err
 		}
@@ -148,11 +151,28 @@ func (k *kept) remembers(key [sha256.Size]byte) bool {
 	return ok && time.Now().Before(until)
 }
 
-// check pays for bcrypt, whether there is such a user or not.
-func (p *policy) check(ctx context.Context, users *users, name, password string) (right bool, err error) {
+// knows reports whether a password was right once, however long ago, and would be with the hash that its user has now.
+func (k *kept) knows(key [sha256.Size]byte) bool { return k.verified.Contains(key) }
+
+// again checks a password that was right before. Those who try others, be it from the same address, do not hold it up:
+// it waits for none of their turns, and for none of their hashes.
+func (p *policy) again(ctx context.Context, users *users, key [sha256.Size]byte, name, password string) error {
+	right, err := p.check(ctx, p.hashingKnown, users, name, password)
+	switch {
+	case err != nil:
+		return err
+	case !right:
+		return errLogin
+	}
+	p.verified.Add(key, time.Now().Add(verifiedFor))
+	return nil
+}
+
+// check pays for bcrypt, whether there is such a user or not, when there is room in lane.
+func (p *policy) check(ctx context.Context, lane chan struct{}, users *users, name, password string) (right bool, err error) {
 	select {
-	case p.hashing <- struct{}{}:
-		defer func() { <-p.hashing }()
+	case lane <- struct{}{}:
+		defer func() { <-lane }()
 	case <-ctx.Done():
 		return false, mirror.Errorf(mirror.CodeUnavailable, "the request was cancelled")
 	}
