@@ -70,7 +70,7 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 			return nothingWanted(cmd, c.wants)
 		}
 		if c.skipped > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s skipped: they name no image\n", count(c.skipped, "image ID was", "image IDs were"))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s skipped: IDs of Docker name no image of a registry\n", count(c.skipped, "image ID was", "image IDs were"))
 		}
 		return (&export{cmd: cmd, client: client, exportConfig: c, json: q.json}).run()
 	})
