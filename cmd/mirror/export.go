@@ -16,7 +16,6 @@ import (
 	"airmirror/mirror"
 	"airmirror/sync/images"
 	"airmirror/sync/transfer"
-	"airmirror/sync/volume"
 )
 
 // exportConfig is what `mirror export` can be told beside the names of images.
@@ -34,8 +33,9 @@ type exportConfig struct {
 	skipped      int // IDs of images in lists, which name nothing
 }
 
-// minVolume is the least size of a volume, in bytes: what is smaller is a number whose unit was meant to be another.
-const minVolume = volume.BlockSize
+// minVolume is the least size of a volume, in bytes: what is smaller is a number whose unit was meant to be another. It is
+// a megabyte, so that neither 1MB nor 1MiB is refused.
+const minVolume = 1e6
 
 func newExportCommand() *cobra.Command {
 	q, c := &question{}, exportConfig{}
@@ -124,7 +124,7 @@ func (c *exportConfig) read(args []string, stdin io.Reader) error {
 	case c.bundle == "-" && c.volumeSize > 0:
 		return &exitError{exitUsage, errors.New("standard output has no volumes: leave out --volume-size")}
 	case c.volumeSize > 0 && c.volumeSize < minVolume:
-		return &exitError{exitUsage, fmt.Errorf("--volume-size %s: a volume has at least %s, and as much as the medium holds: say 4.7GB", c.volumeSize, gc.Size(minVolume))}
+		return &exitError{exitUsage, fmt.Errorf("--volume-size %s: a volume has at least 1MB, and as much as the medium holds: say 4.7GB", c.volumeSize)}
 	case c.Flatten && len(c.Platforms) != 1:
 		return &exitError{exitUsage, errors.New("--flatten writes the image of one platform: say which with --platform")}
 	case c.Since != "" && c.To == "":
