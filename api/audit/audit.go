@@ -166,7 +166,7 @@ func (l *Log) Write(e Entry, err error) {
 
 // writeLine appends a line, on one of its own: a disk that was full may have cut off the last.
 func (l *Log) writeLine(line []byte) error {
-	line = append(line, '\n')
+	line = append([]byte(mirror.Printable(string(line))), '\n')
 	if l.torn {
 		line = append([]byte{'\n'}, line...)
 	}

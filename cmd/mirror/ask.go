@@ -137,7 +137,7 @@ func (q *question) find() error {
 
 // openFolder makes this process the owner of the folder.
 func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.Context) error, error) {
-	log := newCommandLogger(zapcore.ErrorLevel, zapcore.Lock(os.Stderr))
+	log := newCommandLogger(zapcore.ErrorLevel, logTo(os.Stderr))
 	if err := mayWrite(q.Data, os.Geteuid()); err != nil {
 		return nil, nil, err
 	}

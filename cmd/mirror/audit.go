@@ -33,7 +33,7 @@ func (u *userFile) audit(action, name string, err error) {
 	if info, statErr := os.Stat(path); path == "" || statErr != nil || !info.Mode().IsRegular() {
 		return
 	}
-	log := newCommandLogger(zapcore.ErrorLevel, zapcore.Lock(os.Stderr))
+	log := newCommandLogger(zapcore.ErrorLevel, logTo(os.Stderr))
 	l, logErr := audit.Open(path, log)
 	if logErr != nil {
 		log.Error("what was done to a user is not in the audit log", zap.Error(logErr))

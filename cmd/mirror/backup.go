@@ -41,7 +41,7 @@ func backup(cmd *cobra.Command, client *admin.Client, path string, asJSON bool) 
 		return err
 	}
 	if path == "-" {
-		return write(cmd.Context(), cmd.OutOrStdout())
+		return write(cmd.Context(), raw(cmd.OutOrStdout()))
 	}
 	if err := writeWhole(cmd.Context(), path, write); err != nil {
 		if cmd.Context().Err() != nil {

@@ -51,7 +51,7 @@ place, and exits with 2.`,
 
 // checkFiles reports what is wrong with the files that the settings name, as far as a server would not begin with them.
 func (c serveConfig) checkFiles() error {
-	log := newCommandLogger(zapcore.WarnLevel, zapcore.Lock(os.Stderr)) // of what a server begins with all the same
+	log := newCommandLogger(zapcore.WarnLevel, logTo(os.Stderr)) // of what a server begins with all the same
 	if c.TLS.enabled() {
 		if _, err := certs.Follow(c.TLS.files(), log); err != nil {
 			return &exitError{exitUsage, err}

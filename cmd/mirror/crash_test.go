@@ -26,12 +26,18 @@ type process struct {
 // spawn starts the command and waits until it answers.
 func spawn(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	return spawnTo(t, t.Output(), dir, args...)
+}
+
+// spawnTo is spawn with a place for the log.
+func spawnTo(t *testing.T, log io.Writer, dir string, args ...string) *process {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	addr := listener.Addr().String()
 	must(t, listener.Close())
 	p := &process{exec.Command("mirror", append([]string{"serve", "--listen", addr, "--data", dir, "--log-level", "error"}, args...)...), "http://" + addr}
-	p.Stderr = t.Output()
+	p.Stderr = log
 	must(t, p.Start())
 	t.Cleanup(func() { p.kill() })
 	eventually(t, "the mirror answers", func() bool {

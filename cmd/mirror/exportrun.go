@@ -212,7 +212,7 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 func (e *export) begin(doc *bundle.Document, total int64) error {
 	e.begun, e.total = true, total
 	if e.bundle == "-" {
-		e.out = unclosed{e.cmd.OutOrStdout()}
+		e.out = unclosed{raw(e.cmd.OutOrStdout())}
 		return nil
 	}
 	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Info{

@@ -45,5 +45,5 @@ func newLoggerAt(level zap.AtomicLevel, format string) *zap.Logger {
 		config.TimeKey = "time"
 		encoder = zapcore.NewJSONEncoder(config)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level))
+	return zap.New(zapcore.NewCore(encoder, logTo(os.Stderr), level))
 }

@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"airmirror/mirror"
 )
 
 // newCommandLogger is the log of a command that does what a server does otherwise: what is as serious as level, in lines
@@ -52,8 +54,7 @@ func (l lines) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	if hasFailed {
 		fmt.Fprintf(&text, ": %v", failed)
 	}
-	text.WriteByte('\n')
-	_, err := l.out.Write([]byte(text.String()))
+	_, err := l.out.Write([]byte(mirror.Printable(text.String()) + "\n"))
 	return err
 }
 

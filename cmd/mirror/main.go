@@ -50,6 +50,8 @@ func run(args []string) int {
 	// A second signal is not waited for.
 	context.AfterFunc(ctx, stop)
 	cmd := newRootCommand()
+	cmd.SetOut(newPrinted(os.Stdout))
+	cmd.SetErr(newPrinted(os.Stderr))
 	understood := false
 	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
 		understood = true
@@ -60,7 +62,7 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "mirror: "+err.Error())
+	fmt.Fprintln(cmd.ErrOrStderr(), "mirror: "+err.Error())
 	var exit *exitError
 	if errors.As(err, &exit) {
 		return exit.code

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"airmirror/mirror"
 )
 
 // printJSON prints v for programs, and for people to read.
@@ -29,7 +31,12 @@ func newTable(out io.Writer, head ...string) table {
 }
 
 // row adds a row. The last cell is not padded.
-func (t table) row(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
+func (t table) row(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = mirror.Printable(cell)
+	}
+	fmt.Fprintln(t, strings.Join(cells, "\t"))
+}
 
 // size writes bytes for people.
 func size(bytes int64) string { return humanize.IBytes(uint64(max(0, bytes))) }

@@ -70,7 +70,7 @@ func (e *export) printNotDone(out io.Writer) {
 		list []leftOut
 	}{{"left out", e.left}, {"incomplete", e.incomplete()}, {"not checked", e.notChecked}} {
 		for _, l := range byCause(of.list) {
-			fmt.Fprintf(out, "%s: %s: %s\n", of.what, l.Name, l.Reason)
+			printText(out, "%s: %s: %s", of.what, l.Name, l.Reason)
 		}
 	}
 }

@@ -103,16 +103,16 @@ func printRemoved(out io.Writer, e *gc.Event, dryRun bool) {
 	}
 	switch {
 	case e.Kept != "":
-		fmt.Fprintf(out, "kept %s: %s\n", e.Name, e.Kept)
+		printText(out, "kept %s: %s", e.Name, e.Kept)
 	case e.Kind == gc.Tag:
-		fmt.Fprintf(out, "%s %s, and not what it leads to, which something else needs\n", did, e.Name)
+		printText(out, "%s %s, and not what it leads to, which something else needs", did, e.Name)
 	default:
 		name := e.Name
 		if len(e.Tags) > 1 {
 			repo, _ := splitName(name)
 			name = repo + ":" + strings.Join(e.Tags, ", :")
 		}
-		fmt.Fprintf(out, "%s %s, %s in %s\n", did, name, size(e.Size), count(e.Manifests, "manifest", "manifests"))
+		printText(out, "%s %s, %s in %s", did, name, size(e.Size), count(e.Manifests, "manifest", "manifests"))
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
+
+	"airmirror/mirror"
 )
 
 // show shows long work to people: results as they come, and how far it is.
@@ -24,7 +25,7 @@ type show interface {
 
 // newShow returns what suits a terminal or a file: results go to out, progress to progress.
 func newShow(out, progress io.Writer) show {
-	if file, ok := progress.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if file, ok := terminalOf(progress); ok {
 		return newBarShow(out, file)
 	}
 	return newPlainShow(out, progress)
@@ -95,7 +96,7 @@ func (s *plainShow) run() {
 	}
 }
 
-func (s *plainShow) line(text string) { fmt.Fprintln(s.out, text) }
+func (s *plainShow) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
 
 func (s *plainShow) progress(things string, done, total int64, doing string) {
 	s.mu.Lock()
@@ -105,7 +106,7 @@ func (s *plainShow) progress(things string, done, total int64, doing string) {
 	}
 	s.latest = things + s.rate.amounts(done, total)
 	if doing != "" {
-		s.latest += ": " + doing
+		s.latest += ": " + mirror.Printable(doing)
 	}
 }
 
@@ -129,7 +130,7 @@ func newBarShow(out io.Writer, terminal *os.File) *barShow {
 	s := &barShow{out: out, bars: mpb.New(mpb.WithOutput(terminal))}
 	s.bar = s.bars.New(0, mpb.BarStyle(), mpb.BarWidth(30), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(s.before)), mpb.AppendDecorators(decor.Any(s.after)))
-	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if _, ok := terminalOf(out); ok {
 		s.out = s.bars // above the bar, which is drawn again below
 	}
 	return s
@@ -152,11 +153,11 @@ func (s *barShow) after(bar decor.Statistics) string {
 	return fmt.Sprintf(" %s  %s", s.rate.amounts(bar.Current, bar.Total), s.doing)
 }
 
-func (s *barShow) line(text string) { fmt.Fprintln(s.out, text) }
+func (s *barShow) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
 
 func (s *barShow) progress(things string, done, total int64, doing string) {
 	s.mu.Lock()
-	s.things, s.doing = things, doing
+	s.things, s.doing = mirror.Printable(things), mirror.Printable(doing)
 	s.mu.Unlock()
 	s.bar.SetTotal(total, false)
 	s.bar.SetCurrent(done)

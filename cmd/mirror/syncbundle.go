@@ -122,8 +122,8 @@ func (im *imports) tellPassed(p passed) error {
 		_, err = fmt.Fprintf(im.cmd.OutOrStdout(), "%s\n", line)
 		return err
 	}
-	_, err := fmt.Fprintf(im.cmd.OutOrStdout(), "not taken in: %s: %s\n", p.path, p.reason)
-	return err
+	printText(im.cmd.OutOrStdout(), "not taken in: %s: %s", p.path, p.reason)
+	return nil
 }
 
 // failed says which source an import failed at.
@@ -196,7 +196,7 @@ func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
 		return nil
 	}
 	if path == "-" {
-		_, err := client.Out(cmd.Context(), "receipt", struct{}{}, nil, cmd.OutOrStdout())
+		_, err := client.Out(cmd.Context(), "receipt", struct{}{}, nil, raw(cmd.OutOrStdout()))
 		return err
 	}
 	return writeWhole(cmd.Context(), path, func(ctx context.Context, w io.Writer) error {
