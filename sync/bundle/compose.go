@@ -118,12 +118,14 @@ type loader struct {
 	doc  *Document
 	load func(d digest.Digest) (mediaType string, data []byte, err error)
 	here map[digest.Digest]bool // what is in the tar
+
+	manifests map[digest.Digest]bool // of that
 }
 
 func loaderOf(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) *loader {
-	l := &loader{doc: doc, load: load, here: make(map[digest.Digest]bool, len(doc.Manifests)+len(doc.Blobs))}
+	l := &loader{doc: doc, load: load, here: make(map[digest.Digest]bool, len(doc.Manifests)+len(doc.Blobs)), manifests: make(map[digest.Digest]bool, len(doc.Manifests))}
 	for _, m := range doc.Manifests {
-		l.here[m.Digest] = true
+		l.here[m.Digest], l.manifests[m.Digest] = true, true
 	}
 	for _, b := range doc.Blobs {
 		l.here[b.Digest] = true

@@ -90,7 +90,7 @@ func (l *loader) loadable(d digest.Digest) (*loadable, error) {
 	}
 	slices.SortStableFunc(refs.Manifests, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
 	for _, child := range refs.Manifests {
-		if rank(child) == unloadable || !l.here[child.Digest] {
+		if rank(child) == unloadable || !l.manifests[child.Digest] { // an index may call a blob a manifest
 			continue
 		}
 		mediaType, data, err := l.load(child.Digest)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 
@@ -95,11 +96,26 @@ func (c *checking) fail(format string, args ...any) {
 	}
 }
 
+// maxText is how many bytes a text may have that people are shown.
+const maxText = 1000
+
+// Text makes of what others wrote, as the platforms of an image, what a document may say of it.
+func Text(s string) string {
+	s = mirror.Printable(s)
+	if len(s) <= maxText {
+		return s
+	}
+	s = s[:maxText-len("…")]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s + "…"
+}
+
 // texts checks what people are shown.
 func (c *checking) texts(texts ...string) {
-	const most = 1000
 	for _, s := range texts {
-		if len(s) > most || strings.ContainsFunc(s, unicode.IsControl) {
+		if len(s) > maxText || strings.ContainsFunc(s, unicode.IsControl) {
 			c.fail("%s has a text that is too long or has control characters: %q", DocumentName, short(s))
 		}
 	}

@@ -16,9 +16,6 @@ import (
 
 var errNotHeld = mirror.Errorf(mirror.CodeManifestUnknown, "is not held here")
 
-// maxDepth is how deep indexes may be nested.
-const maxDepth = 16
-
 // walk is a manifest that was looked at, with everything that it needs.
 type walk struct {
 	item   *item
@@ -27,20 +24,17 @@ type walk struct {
 }
 
 // walk looks at a manifest and at what it needs, once.
-func (p *planner) walk(ctx context.Context, at place, lenient bool, depth int) walk {
+func (p *planner) walk(ctx context.Context, at place, lenient bool) walk {
 	if w, known := p.walked[at]; known {
 		return w
 	}
 	var w walk
-	w.item, w.origin, w.err = p.look(ctx, at, lenient, depth)
+	w.item, w.origin, w.err = p.look(ctx, at, lenient)
 	p.walked[at] = w
 	return w
 }
 
-func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (*item, mirror.Origin, error) {
-	if depth > maxDepth {
-		return nil, "", mirror.Errorf(mirror.CodeManifestInvalid, "has indexes nested more than %d deep", maxDepth)
-	}
+func (p *planner) look(ctx context.Context, at place, lenient bool) (*item, mirror.Origin, error) {
 	p.protect(at.digest)
 	man, err := p.c.store.Manifest(ctx, at.repo, at.digest)
 	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
@@ -53,6 +47,8 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	if err != nil {
 		return nil, "", err
 	}
+	size := int64(len(man.Bytes))
+	man.Bytes = nil // there may be many, one inside the other
 	required := refs.Blobs
 	if !p.c.opts.IgnoreNondistributable {
 		required = slices.Concat(refs.Blobs, refs.Nondistributable)
@@ -60,7 +56,7 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	if err := p.lacks(ctx, at.repo, required); err != nil {
 		return nil, "", err
 	}
-	children, platforms, err := p.children(ctx, at.repo, &refs, lenient, depth)
+	children, platforms, err := p.children(ctx, at.repo, &refs, lenient)
 	sparse := len(children) < len(refs.Manifests)
 	for _, child := range children {
 		sparse = sparse || child.sparse
@@ -68,15 +64,17 @@ func (p *planner) look(ctx context.Context, at place, lenient bool, depth int) (
 	if err != nil {
 		return nil, "", err
 	}
-	owned, err := p.owned(ctx, at.repo, man.Origin, &refs, lenient, depth)
+	owned, err := p.owned(ctx, at.repo, man.Origin, &refs, lenient)
 	if err != nil {
 		return nil, "", err
 	}
-	it := p.item(at.digest, int64(len(man.Bytes)))
+	it := p.item(at.digest, size)
 	it.manifest, it.mediaType = true, man.MediaType
 	it.repos = union(it.repos, at.repo.String())
-	it.platforms = union(it.platforms, platforms...)
 	it.sparse = it.sparse || sparse
+	for _, platform := range platforms {
+		it.platforms = union(it.platforms, bundle.Text(platform)) // anybody may have written that
+	}
 	for _, desc := range refs.Blobs {
 		it.need(p.item(desc.Digest, desc.Size))
 	}
@@ -159,7 +157,7 @@ func list(names []string) string {
 
 // children looks at the manifests of an index that are asked for. Without some of them it is whole all the same, for the
 // other platforms or for what it has beside manifests; but not if they were asked for, or are there and lack something.
-func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.References, lenient bool, depth int) (whole []*item, platforms []string, err error) {
+func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.References, lenient bool) (whole []*item, platforms []string, err error) {
 	var last error
 	entries := refs.Manifests
 	selected := p.platforms.Select(entries)
@@ -175,7 +173,7 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.R
 				continue
 			}
 		}
-		w := p.walk(ctx, at, lenient, depth+1)
+		w := p.walk(ctx, at, lenient)
 		if w.err == errNotHeld {
 			blob, err := p.blob(ctx, repo, desc.Digest)
 			if err != nil {

@@ -9,6 +9,9 @@ import (
 	"airmirror/mirror"
 )
 
+// maxFlattened is how deep an image may be in indexes to be taken out of them: each is looked at as often as it is named.
+const maxFlattened = 16
+
 // flatten returns the manifest of the platform that is asked for in the place of an index; anything else as it is. What is
 // not stored is for the walk to find.
 func (p *planner) flatten(ctx context.Context, at place, depth int) (digest.Digest, error) {
@@ -23,8 +26,8 @@ func (p *planner) flatten(ctx context.Context, at place, depth int) (digest.Dige
 	if err != nil {
 		return "", err
 	}
-	if depth > maxDepth {
-		return "", mirror.Errorf(mirror.CodeManifestInvalid, "has indexes nested more than %d deep", maxDepth)
+	if depth > maxFlattened {
+		return "", mirror.Errorf(mirror.CodeManifestInvalid, "has indexes nested more than %d deep", maxFlattened)
 	}
 	var found []digest.Digest
 	var has []string

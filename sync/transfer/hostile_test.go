@@ -138,14 +138,6 @@ func TestAMalformedBundleLeavesNothing(t *testing.T) {
 			m.doc.Images[0].Repository = base.String()
 			return nil
 		}, mirror.CodeBundleInvalid, "is not among those"},
-		"indexes without an end": {func(t *testing.T, m *made) map[digest.Digest]string {
-			desc := m.image(t, m.blob("one"))
-			for range 20 {
-				desc = m.manifest(t, v1.MediaTypeImageIndex, index(desc))
-			}
-			m.tag("v1", desc)
-			return nil
-		}, mirror.CodeBundleInvalid, "nested"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMade()

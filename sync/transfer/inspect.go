@@ -41,8 +41,8 @@ func (in *importing) inspectAll(ctx context.Context) (err error) {
 	if err := in.checkIndexes(); err != nil {
 		return err
 	}
-	in.listed, err = childrenFirst(in.listed, places)
-	return err
+	in.listed = childrenFirst(in.listed, places)
+	return nil
 }
 
 func (in *importing) inspectOne(ctx context.Context, m *manifest, sizes map[digest.Digest]int64, places map[digest.Digest]int) error {
@@ -124,34 +124,22 @@ func (in *importing) checkIndexes() error {
 }
 
 // childrenFirst sorts manifests so that those that an index points at come before it.
-func childrenFirst(list []manifest, places map[digest.Digest]int) ([]manifest, error) {
+func childrenFirst(list []manifest, places map[digest.Digest]int) []manifest {
 	sorted := make([]manifest, 0, len(list))
-	heights := make([]int, len(list)) // 0 for those that were not visited
-	var visit func(i, depth int) error
-	visit = func(i, depth int) error {
-		if heights[i] > 0 {
-			return nil
+	visited := make([]bool, len(list))
+	var visit func(i int)
+	visit = func(i int) {
+		if visited[i] {
+			return
 		}
-		height := 1
+		visited[i] = true
 		for _, child := range list[i].children {
-			if depth < maxDepth {
-				if err := visit(places[child], depth+1); err != nil {
-					return err
-				}
-			}
-			height = max(height, heights[places[child]]+1)
+			visit(places[child])
 		}
-		if height > maxDepth || depth >= maxDepth && len(list[i].children) > 0 {
-			return mirror.Errorf(mirror.CodeBundleInvalid, "indexes are nested more than %d deep in it", maxDepth)
-		}
-		heights[i] = height
 		sorted = append(sorted, list[i])
-		return nil
 	}
 	for i := range list {
-		if err := visit(i, 0); err != nil {
-			return nil, err
-		}
+		visit(i)
 	}
-	return sorted, nil
+	return sorted
 }

@@ -29,7 +29,7 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 	branches := make([]*branch, len(roots))
 	for i, root := range roots {
 		var err error
-		if branches[i], err = t.grow(ctx, root.Descriptor, 0); err != nil {
+		if branches[i], err = t.grow(ctx, root.Descriptor); err != nil {
 			return nil, err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // owned looks at what a manifest names beside the blobs and the children that it needs. Each is what the repository has it
 // as, a manifest or a blob. What is nowhere is lacking, unless nobody promised that there is such a thing: whoever pushed
 // a manifest of an unknown type need not have had all that it names.
-func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Origin, refs *mirror.References, lenient bool, depth int) (items []*item, err error) {
+func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Origin, refs *mirror.References, lenient bool) (items []*item, err error) {
 	for role, desc := range refs.Owned() {
 		if role == mirror.RoleBlob || role == mirror.RoleManifest {
 			continue
@@ -20,7 +20,7 @@ func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Ori
 			continue
 		}
 		if role != mirror.RoleNondistributable {
-			w := p.walk(ctx, place{repo, desc.Digest}, lenient, depth+1)
+			w := p.walk(ctx, place{repo, desc.Digest}, lenient)
 			if w.err == nil {
 				items = append(items, w.item)
 				continue

@@ -173,7 +173,7 @@ func (p *planner) image(ctx context.Context, r root) (*planned, error) {
 			return nil, err
 		}
 	}
-	w := p.walk(ctx, place{r.ref.Repo, image.Digest}, r.lenient, 0)
+	w := p.walk(ctx, place{r.ref.Repo, image.Digest}, r.lenient)
 	if w.err != nil {
 		return nil, w.err
 	}

@@ -41,7 +41,7 @@ type branch struct {
 }
 
 // grow looks at a manifest. One that is not whole has an error that says why.
-func (t *tree) grow(ctx context.Context, desc v1.Descriptor, depth int) (*branch, error) {
+func (t *tree) grow(ctx context.Context, desc v1.Descriptor) (*branch, error) {
 	if b := t.seen[desc.Digest]; b != nil {
 		return b, nil
 	}
@@ -50,7 +50,7 @@ func (t *tree) grow(ctx context.Context, desc v1.Descriptor, depth int) (*branch
 	}
 	b := &branch{digest: desc.Digest, mediaType: desc.MediaType}
 	t.seen[desc.Digest] = b
-	err := t.look(ctx, b, depth)
+	err := t.look(ctx, b)
 	if isFault(err) {
 		return nil, err
 	}
@@ -60,10 +60,7 @@ func (t *tree) grow(ctx context.Context, desc v1.Descriptor, depth int) (*branch
 	return b, nil
 }
 
-func (t *tree) look(ctx context.Context, b *branch, depth int) error {
-	if depth > maxDepth {
-		return mirror.Errorf(mirror.CodeBundleInvalid, "indexes are nested more than %d deep in it", maxDepth)
-	}
+func (t *tree) look(ctx context.Context, b *branch) error {
 	t.guard.protect(b.digest)
 	data, err := t.content.readManifest(ctx, b.digest)
 	if err != nil {
@@ -92,7 +89,7 @@ func (t *tree) look(ctx context.Context, b *branch, depth int) error {
 		if role == mirror.RoleBlob {
 			continue
 		}
-		if err := t.own(ctx, b, role, desc, depth); err != nil {
+		if err := t.own(ctx, b, role, desc); err != nil {
 			return err
 		}
 	}
@@ -104,10 +101,10 @@ func (t *tree) look(ctx context.Context, b *branch, depth int) error {
 
 // own looks at what a manifest names and does not need: it is a manifest if it can be read as one, or else a blob. Only what
 // the archive has belongs to it: to name a digest gives no right to read what is stored here for others.
-func (t *tree) own(ctx context.Context, b *branch, role mirror.Role, desc v1.Descriptor, depth int) error {
+func (t *tree) own(ctx context.Context, b *branch, role mirror.Role, desc v1.Descriptor) error {
 	size, here := t.came[desc.Digest]
 	if role == mirror.RoleManifest || here && size <= mirror.MaxManifestSize && desc.MediaType != "" && mirror.SoundsLikeManifest(desc.MediaType) {
-		child, err := t.grow(ctx, desc, depth+1)
+		child, err := t.grow(ctx, desc)
 		if err != nil {
 			return err
 		}
