@@ -4,11 +4,16 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // entry is a TCP socket of this machine, as /proc/net/tcp has it.
@@ -25,7 +30,30 @@ const (
 )
 
 // find returns the socket at the other end of a connection. One that its process has closed, be it for sending, is none.
+// The kernel is asked for that socket alone, because each new connection is judged: a table of thousands takes long to read.
 func find(remote, local netip.AddrPort) (entry, error) {
+	socket, err := netlink.SocketGet(net.TCPAddrFromAddrPort(remote), net.TCPAddrFromAddrPort(local))
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return entry{}, errNotFound
+	case err != nil: // it does not answer that in every sandbox
+		return findInTable(remote, local)
+	}
+	found := entry{local: remote, remote: local, uid: int(socket.UID), inode: uint64(socket.INode)}
+	if socket.State != netlink.TCP_ESTABLISHED || socket.INode == 0 || socketAddress(socket.ID.Source, socket.ID.SourcePort) != remote ||
+		socketAddress(socket.ID.Destination, socket.ID.DestinationPort) != local {
+		return entry{}, errNotFound // such as the listener, in place of a connection that is gone
+	}
+	return found, nil
+}
+
+func socketAddress(ip net.IP, port uint16) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(addr.Unmap(), port)
+}
+
+// findInTable looks for the socket among all.
+func findInTable(remote, local netip.AddrPort) (entry, error) {
 	entries, err := readEntries()
 	if err != nil {
 		return entry{}, err

@@ -1,0 +1,40 @@
+package loopback
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// TestFindAsTheTable: the kernel says of one socket what its table of all says, by IPv4 and IPv6, and with a listener of both.
+func TestFindAsTheTable(t *testing.T) {
+	for _, c := range []struct{ listen, dial string }{{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"}, {":0", "127.0.0.1"}, {":0", "::1"}} {
+		listener, err := net.Listen("tcp", c.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		_, port, _ := net.SplitHostPort(listener.Addr().String())
+		client, err := net.Dial("tcp", net.JoinHostPort(c.dial, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		remote, local := addressOf(client.LocalAddr()), addressOf(client.RemoteAddr())
+		if _, err := netlink.SocketGet(net.TCPAddrFromAddrPort(remote), net.TCPAddrFromAddrPort(local)); err != nil {
+			t.Errorf("%s to %s: the kernel does not answer: %v", remote, local, err)
+		}
+		got, err := find(remote, local)
+		want, wantErr := findInTable(remote, local)
+		if want.state = ""; got != want || err != nil || wantErr != nil || got.inode == 0 {
+			t.Errorf("%s to %s: %+v, %v; the table has %+v, %v", remote, local, got, err, want, wantErr)
+		}
+		client.Close()
+		if got, err := find(remote, local); err == nil {
+			t.Errorf("%s to %s: %+v after it was closed", remote, local, got)
+		}
+	}
+}
+
+func addressOf(a net.Addr) netip.AddrPort { return unmap(a.(*net.TCPAddr).AddrPort()) }
