@@ -46,6 +46,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	}
 	log := newLoggerAt(level, c.LogFormat)
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced on every system
+	limitMemory(log)
 	listener, err := listen(c.Listen, "--listen")
 	if err != nil {
 		return err

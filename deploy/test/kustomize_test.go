@@ -27,6 +27,7 @@ func TestTheBaseIsSound(t *testing.T) {
 	if len(m.policies) != 1 || len(m.policies[0].Spec.Egress) == 0 {
 		t.Error("it cannot reach its upstreams")
 	}
+	m.wantNoPrivateEgress(t)
 }
 
 func TestACutOffMirrorReachesNothing(t *testing.T) {
@@ -38,5 +39,23 @@ func TestACutOffMirrorReachesNothing(t *testing.T) {
 	}
 	if m.variable("MIRROR_OFFLINE") != "true" {
 		t.Errorf("variables: %+v", m.container().Env)
+	}
+}
+
+// wantNoPrivateEgress fails the test if a policy lets the mirror reach a private network, other than for names.
+func (m manifests) wantNoPrivateEgress(t *testing.T) {
+	t.Helper()
+	for _, rule := range m.policies[0].Spec.Egress {
+		if len(rule.Ports) == 2 && rule.Ports[0].Port.IntValue() == 53 && rule.Ports[1].Port.IntValue() == 53 {
+			continue
+		}
+		if len(rule.To) == 0 {
+			t.Error("ports are open to every address")
+		}
+		for _, to := range rule.To {
+			if to.IPBlock == nil || len(to.IPBlock.Except) == 0 {
+				t.Errorf("%+v is not only public", to)
+			}
+		}
 	}
 }
