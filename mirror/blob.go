@@ -130,14 +130,20 @@ func (m *Mirror) statFile(ctx context.Context, repo Repo, d digest.Digest) (Blob
 	if err != nil || !stat.Held || !stat.Linked {
 		return stat, err
 	}
-	look := func(ctx context.Context, d digest.Digest) error { _, err := m.store.Held(ctx, d); return err }
-	if stat.Size <= smallBlob {
-		look = m.store.Verify
+	if m.sound(ctx, repo, d) {
+		return stat, nil
 	}
-	if m.heal(repo, look(ctx, d)) != nil {
-		return m.store.StatBlob(ctx, repo, d)
+	return m.store.StatBlob(ctx, repo, d)
+}
+
+// sound looks for the file of a blob that is held, and verifies a small one. It reports whether that is right; what is
+// missing or damaged is not held from then on.
+func (m *Mirror) sound(ctx context.Context, repo Repo, d digest.Digest) bool {
+	size, err := m.store.Held(ctx, d)
+	if err == nil && size <= smallBlob {
+		err = m.store.Verify(ctx, d)
 	}
-	return stat, nil
+	return m.heal(repo, err) == nil
 }
 
 // transferBlob carries d from the upstream into the store, and what arrives to the readers of f, until net ends.

@@ -111,6 +111,27 @@ func TestDamagedBlobIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
 	}
 }
 
+// TestDamagedBlobIsNotMounted: its client pushes it, which mends it everywhere.
+func TestDamagedBlobIsNotMounted(t *testing.T) {
+	other := mirror.Repo{Host: "origin.test", Path: "other"}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			p.origin.set(forbidden(t))
+			_, blob := p.pushed("layer")
+			damage(p, blob)
+			if err := p.Mount(t.Context(), other, ours, blob); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+				t.Fatalf("it is mounted: %v", err)
+			}
+			p.push(other, "layer")
+			p.must(p.Mount(t.Context(), other, ours, blob))
+			if got, err := p.read(ours, blob); got != "layer" || err != nil {
+				t.Errorf("it is %q, %v after a push of it", got, err)
+			}
+		})
+	}
+}
+
 // TestDamagedLargeBlobEndsBroken: it is verified while a client reads it, which never gets the last byte.
 func TestDamagedLargeBlobEndsBroken(t *testing.T) {
 	p := start(t, mirror.Options{})

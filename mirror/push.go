@@ -214,11 +214,12 @@ func (u *pushedUpload) Commit(ctx context.Context, d digest.Digest) error {
 }
 
 // Mount makes d, which is held in from, readable in repo; with a zero from it may be held anywhere. [CodeBlobUnknown]
-// where it is not.
+// where it is not, or was found damaged: the client pushes it then.
 func (m *Mirror) Mount(ctx context.Context, repo, from Repo, d digest.Digest) error {
 	if err := m.room(0); err != nil {
 		return err
 	}
+	m.sound(ctx, from, d)
 	_, err := m.store.Mount(ctx, repo, from, d)
 	if long, ok := m.longName(ctx, from); ok && CodeOf(err) == CodeBlobUnknown {
 		_, err = m.store.Mount(ctx, repo, long, d)
