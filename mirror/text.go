@@ -10,8 +10,9 @@ import (
 )
 
 // TextReader reads text as UTF-8 without a byte order mark, whatever wrote it: Windows PowerShell writes UTF-16 with one,
-// and others UTF-8 with one. What begins with none is read as it is. Files that people make or edit are read with it:
-// lists, keys, receipts, users, passwords.
+// and others UTF-8 with one. UTF-16 without one is known by the zero byte of its first character, which is ASCII in every
+// file of ours. All else is read as it is. Files that people make or edit are read with it: lists, keys, receipts, users,
+// passwords.
 func TextReader(r io.Reader) io.Reader {
 	in := bufio.NewReader(r)
 	start, err := in.Peek(3)
@@ -29,7 +30,13 @@ func TextReader(r io.Reader) io.Reader {
 		if mark.order != nil {
 			return &utf16Reader{in: in, order: mark.order}
 		}
-		break
+		return in
+	}
+	if len(start) > 1 && (start[0] == 0) != (start[1] == 0) {
+		if start[0] == 0 {
+			return &utf16Reader{in: in, order: binary.BigEndian}
+		}
+		return &utf16Reader{in: in, order: binary.LittleEndian}
 	}
 	return in
 }

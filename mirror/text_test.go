@@ -19,6 +19,11 @@ func TestTextIsReadInItsEncoding(t *testing.T) {
 		"\xff\xfe\x3d\xd8":                  "\ufffd",
 		"\xff\xfe":                          "",
 		"a\xff\xfe":                         "a\xff\xfe",
+		"a\x00\xe4\x00\r\x00\n\x00":         "aä\r\n",
+		"\x00a\x00\xe4":                     "aä",
+		"\x00\x00a":                         "\x00\x00a",
+		"a":                                 "a",
+		"\x00":                              "\x00",
 	} {
 		if got := string(Text([]byte(encoded))); got != want {
 			t.Errorf("Text(%q) = %q, want %q", encoded, got, want)
