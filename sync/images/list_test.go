@@ -134,6 +134,8 @@ func TestParseName(t *testing.T) {
 		"localhost:5000/app":               {"localhost:5000/app:latest", false},
 		"registry.example:5000/a/b:1":      {"registry.example:5000/a/b:1", true},
 		d:                                  {"is the ID of an image", false},
+		d[len("sha256:"):]:                 {"is the ID of an image", false},
+		d[len("sha256:"):] + ":1":          {"docker.io/library/" + d[len("sha256:"):] + ":1", true},
 		"":                                 {"has no name", false},
 		"docker://":                        {"has no name", false},
 		"Alpine":                           {"not a repository name", false},

@@ -71,8 +71,9 @@ func stored(ctx context.Context, store mirror.Catalog, names mirror.Names, name 
 	return repo
 }
 
-// idPattern is what Docker and Kubernetes write where an image has an ID and no name.
-var idPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+// idPattern is what Docker and Kubernetes write where an image has an ID and no name. Docker takes 64 hexadecimal digits
+// for one as well, and for no name.
+var idPattern = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
 
 // IsID reports whether a name is the ID of an image: the digest of its config, which only the machine knows that it is on.
 func IsID(name string) bool { return idPattern.MatchString(name) }
