@@ -377,6 +377,25 @@ func TestWhatCosignSavedComesInUnderItsImage(t *testing.T) {
 	}
 }
 
+// TestAFolderOfCosignWithoutATagNamesTheImage, which a tag can be given to, and not what is about it.
+func TestAFolderOfCosignWithoutATagNamesTheImage(t *testing.T) {
+	m := newMade()
+	one := m.image(t, m.blob("one"))
+	layer := m.blob(`{"critical":{"image":{"docker-manifest-digest":"` + one.Digest.String() + `"}}}`)
+	layer.MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
+	sig := m.manifest(t, v1.MediaTypeImageManifest, v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
+		Config: m.blob("{}"), Layers: []v1.Descriptor{layer}})
+	kind := func(desc v1.Descriptor, kind string) v1.Descriptor {
+		desc.Annotations = map[string]string{"kind": "dev.cosignproject.cosign/" + kind}
+		return desc
+	}
+	s := newSite(t, transfer.Options{})
+	_, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, kind(sig, "sigs"), kind(one, "image"))), transfer.ImportRequest{})
+	if err == nil || !strings.Contains(err.Error(), "image "+one.Digest.String()+" cannot be taken in: ") || !strings.Contains(err.Error(), "--tag") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestItIsSaidHowImagesOfAnAddressWithAPortArePulled(t *testing.T) {
 	m := newMade()
 	one := m.image(t, m.blob("one"))

@@ -70,11 +70,14 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 	found = append(append(found, about...), referrers...)
 	for _, i := range nameless {
 		if len(branches[i].repos) == 0 {
-			in.leave(branches[i].digest.String(), "it has no name in the archive: --tag names one image")
+			in.leave(branches[i].digest.String(), reasonNameless)
 		}
 	}
 	return found, in.tellLeft(len(found) > 0)
 }
+
+// reasonNameless is why an image is left out that no name stands for.
+const reasonNameless = "it has no name in the archive: --tag names one image"
 
 // leftOut is what an archive has that is not taken in.
 type leftOut struct{ name, reason string }
@@ -93,7 +96,8 @@ func (in *importing) leave(name, reason string) {
 // tellLeft tells what was left out. It is an error if nothing else is taken in.
 func (in *importing) tellLeft(others bool) error {
 	if !others && len(in.left) > 0 {
-		return mirror.Errorf(mirror.CodeNameInvalid, "image %s cannot be taken in: %s", in.left[0].name, in.left[0].reason)
+		first := in.left[max(0, slices.IndexFunc(in.left, func(l leftOut) bool { return l.reason == reasonNameless }))] // others may be about it
+		return mirror.Errorf(mirror.CodeNameInvalid, "image %s cannot be taken in: %s", first.name, first.reason)
 	}
 	for _, l := range in.left {
 		in.tell(Event{Kind: KindLeft, Name: l.name, Reason: l.reason})
