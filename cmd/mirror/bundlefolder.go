@@ -40,22 +40,25 @@ func searchFolder(folder string) (sources, error) {
 	if err := s.folder(folder, 0); err != nil {
 		return sources{}, err
 	}
-	for i := range s.found {
-		if err := s.found[i].look(s.volumes); err != nil {
-			return sources{}, err
+	var found []candidate
+	for _, c := range s.found {
+		if err := c.look(s.volumes); err != nil { // it keeps no other out
+			s.pass(c.sources[0].path, err.Error(), true)
+			continue
 		}
+		found = append(found, c)
 	}
-	if len(s.found) == 0 && !slices.ContainsFunc(s.passed, func(p passed) bool { return p.archive }) {
+	if len(found) == 0 && !slices.ContainsFunc(s.passed, func(p passed) bool { return p.archive }) {
 		return sources{}, fmt.Errorf("%s: %w: neither an OCI image layout nor a tar, compressed or not", folder, errNoSource)
 	}
-	slices.SortStableFunc(s.found, func(a, b candidate) int {
+	slices.SortStableFunc(found, func(a, b candidate) int {
 		if a.doc == nil || b.doc == nil {
 			return cmp.Compare(boolToInt(a.doc == nil), boolToInt(b.doc == nil))
 		}
 		return cmp.Or(cmp.Compare(a.doc.Source, b.doc.Source), cmp.Compare(a.doc.Destination, b.doc.Destination), cmp.Compare(a.doc.Sequence, b.doc.Sequence))
 	})
 	all := sources{passed: s.passed}
-	for _, c := range s.found {
+	for _, c := range found {
 		all.list = append(all.list, c.sources...)
 	}
 	return all, nil
@@ -120,7 +123,7 @@ func (s *search) entry(path string, depth int) {
 	case info.IsDir():
 		_ = s.folder(path, depth+1) // it passes over what it cannot read
 	case !info.Mode().IsRegular():
-		s.pass(path, "it is no file", false)
+		s.pass(path, "it is no file", archiveName(name))
 	default:
 		s.file(path, info.Size())
 	}
@@ -211,11 +214,13 @@ func (c *candidate) look(volumes map[string][]int) (err error) {
 		return nil
 	}
 	if c.doc, err = peek(path); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if c.sources, err = filesAt(path); err != nil {
 		return err
 	}
+	files, err := filesAt(path)
+	if err != nil {
+		return err
+	}
+	c.sources = files
 	_, first, isVolume := volume.Parse(path)
 	if !isVolume {
 		return nil
