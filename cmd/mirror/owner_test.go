@@ -32,3 +32,36 @@ func TestRootLeavesFoldersOfOthersAlone(t *testing.T) {
 		t.Errorf("another account than root: %v", err)
 	}
 }
+
+// TestRootServesNoFolderOfAnotherServer, but a new one that belongs to anybody.
+func TestRootServesNoFolderOfAnotherServer(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	data := t.TempDir()
+	index := data + "/" + indexName
+	for _, path := range []string{data, index} {
+		if err := mayServe(data, 0); err != nil {
+			t.Errorf("before %s was another account's: %v", path, err)
+		}
+		if path == index {
+			if err := os.WriteFile(index, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := mayServe(data, 0); err != nil {
+				t.Errorf("an index of root in a folder of another account: %v", err)
+			}
+		}
+		if err := os.Chown(path, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := mayServe(data, 0)
+	var exit *exitError
+	if !errors.As(err, &exit) || exit.code != exitData || !strings.Contains(err.Error(), "sudo -u ") {
+		t.Errorf("the folder of another server: %v", err)
+	}
+	if err := mayServe(data, 65534); err != nil {
+		t.Errorf("another account than root: %v", err)
+	}
+}

@@ -61,6 +61,9 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	watch.expires = served.expires()
+	if err := mayServe(c.Data, os.Geteuid()); err != nil {
+		return err
+	}
 	store, err := openStore(c.Data, cache.Options{Log: log})
 	if err != nil {
 		return err
