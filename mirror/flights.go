@@ -139,7 +139,10 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 		}
 		return f, true, nil
 	}
-	if err := m.begin(); err != nil {
+	if err = errMisses; m.misses.allow(ctx) {
+		err = m.begin()
+	}
+	if err != nil {
 		m.flights.ended(f)
 		f.fail(err)
 		return f, false, nil

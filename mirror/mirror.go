@@ -36,6 +36,9 @@ type Options struct {
 	Patience time.Duration
 	// Unknown is how long an upstream's word that it does not have something is believed; 10 s if it is zero.
 	Unknown time.Duration
+	// MissesPerSecond is how many new questions and transfers one client may cause at upstreams in a second, and ten times as
+	// many at once. Further misses are answered with what is stored, or not at all. Nil, and zero, is any number.
+	MissesPerSecond func() float64
 	// Offline means that no upstream is asked for anything, whatever the mode.
 	Offline bool
 	// ScrubEvery is how often everything that is held is verified in the background, and repaired; not at all if it is
@@ -75,6 +78,9 @@ func (o Options) withDefaults() Options {
 	if o.ScrubRate == 0 {
 		o.ScrubRate = defaultScrubRate
 	}
+	if o.MissesPerSecond == nil {
+		o.MissesPerSecond = func() float64 { return 0 }
+	}
 	if o.Room == nil {
 		o.Room = func(int64) error { return nil }
 	}
@@ -113,6 +119,7 @@ type Mirror struct {
 	questions questions // for manifests and lists
 	flights   flights   // of blobs
 	unknown   *brief[error]
+	misses    *misses
 	lists     *lists                // what upstreams listed
 	gone      *brief[digest.Digest] // by repository, the last manifest that its upstream did not have
 	pushes    *brief[struct{}]      // who brought blobs for which repositories
@@ -146,6 +153,7 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 		store: store, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
 		unknown: newBrief[error](maxUnknown, opts.Unknown),
 		lists:   newLists(),
+		misses:  newMisses(opts.MissesPerSecond),
 		gone:    newBrief[digest.Digest](maxUnknown, goneFor),
 		pushes:  newBrief[struct{}](maxPushes, pushesLast),
 

@@ -50,6 +50,11 @@ func (m *Mirror) lookup(ctx context.Context, what string, f func(net context.Con
 	}
 	if !known {
 		q = &question{done: make(chan struct{})}
+		if !m.misses.allow(ctx) {
+			q.err = errMisses
+			close(q.done)
+			return q, func() {}
+		}
 		_, net := m.network.get()
 		if key.background {
 			net = Background(net)

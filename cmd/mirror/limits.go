@@ -19,6 +19,7 @@ type limitsConfig struct {
 	Burst             int      `yaml:"burst"`       // 0 for twice as many as in a second
 	Uploads           int      `yaml:"uploads"`     // requests that push
 	OpenUploads       int      `yaml:"openUploads"` // of a client, that have not ended; see [registry.OpenUploads]
+	MissesPerSecond   float64  `yaml:"missesPerSecond"`
 	Stall             duration `yaml:"stall"`
 	// MinFree is how much of the disk stays free; the smaller one of defaultMinFree if it is not said.
 	MinFree *gc.Share `yaml:"minFree"`
@@ -28,12 +29,12 @@ type limitsConfig struct {
 var defaultMinFree = [2]gc.Share{{Percent: 1}, {Bytes: 512 << 20}}
 
 func defaultLimits() limitsConfig {
-	return limitsConfig{Requests: 8192, OpenUploads: 10_000, Stall: duration(5 * time.Minute)}
+	return limitsConfig{Requests: 8192, OpenUploads: 10_000, MissesPerSecond: 200, Stall: duration(5 * time.Minute)}
 }
 
 func (c limitsConfig) check() error {
 	for name, n := range map[string]float64{
-		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads), "openUploads": float64(c.OpenUploads),
+		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads), "openUploads": float64(c.OpenUploads), "missesPerSecond": c.MissesPerSecond,
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s: %v: want 0 or more", name, n)

@@ -122,7 +122,7 @@ func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Si
 			to, err := zap.ParseAtomicLevel(next.LogLevel)
 			return func() { level.SetLevel(to.Level()) }, err
 		}},
-		{keys: []string{"accessLog", "delete", "shutdownTimeout", "fresh", "local", "mirrored", "limits.minFree", "limits.openUploads"}, prepare: asked},
+		{keys: []string{"accessLog", "delete", "shutdownTimeout", "fresh", "local", "mirrored", "limits.minFree", "limits.openUploads", "limits.missesPerSecond"}, prepare: asked},
 		{keys: []string{"limits.", "trustedProxies"}, prepare: func(next serveConfig) (func(), error) {
 			return func() { w.watch.front.Configure(next.front()) }, nil
 		}},

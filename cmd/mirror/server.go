@@ -175,7 +175,10 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 		Room:     c.room(store),
 		Wanted:   c.events.Want,
 		Offline:  c.Offline,
-		Log:      log,
+
+		MissesPerSecond: func() float64 { return c.current().Limits.MissesPerSecond },
+
+		Log: log,
 
 		IgnoreNondistributable: c.IgnoreNondistributable,
 
