@@ -8,17 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// createPart creates the file that is being written, or empties the one that a process left that was killed. It is locked
-// until it is closed: of two that write to the same place, the second one fails.
+// createPart creates the file that is being written, which only its owner may read: it has images of all repositories. It
+// empties the one that a process left that was killed. It is locked until it is closed: of two that write to the same
+// place, the second one fails.
 func createPart(path string) (*os.File, error) {
 	for {
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o666)
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, err
 		}
 		ours, err := lockPart(file)
 		if err == nil && ours {
-			err = file.Truncate(0)
+			err = errors.Join(file.Truncate(0), private(file))
 		}
 		if err != nil {
 			file.Close()
@@ -29,6 +30,15 @@ func createPart(path string) (*os.File, error) {
 		}
 		file.Close() // it got its final name, or was removed, before it was locked
 	}
+}
+
+// private lets nobody else read a file that may have been there before.
+func private(file *os.File) error {
+	info, err := file.Stat()
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = file.Chmod(info.Mode().Perm() & 0o600)
+	}
+	return err
 }
 
 // lockPart reports whether the file still has its name.

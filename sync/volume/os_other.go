@@ -11,7 +11,7 @@ import (
 // createPart creates the file that is being written. Without a lock it cannot be known whether somebody writes one that
 // is there.
 func createPart(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("%s is being written by another process, or was left by one: remove it if nothing runs", path)
 	}

@@ -156,7 +156,7 @@ func (w *Writer) writeDescription(d Description, path string) error {
 }
 
 func writeSynced(path string, content []byte) error {
-	file, err := os.Create(path)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
