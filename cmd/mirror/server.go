@@ -226,6 +226,9 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(server) }()
 	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())), zap.String("access", guard.Summary()))
+	if note := c.openLogins(); note != "" {
+		log.Warn("an upstream that the mirror signs in to is open", zap.String("reason", note))
+	}
 	var failure error
 	select {
 	case err := <-failed: // what is held in memory is to be kept all the same
