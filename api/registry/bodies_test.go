@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -85,5 +87,32 @@ func TestPushesThatDoNotEndTakeTheDisk(t *testing.T) {
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(body), "did not arrive whole") {
 		t.Errorf("what broke off is answered %s: %s", resp.Status, body)
+	}
+}
+
+// fileSocket is a writer that notes whether it is given a file to send.
+type fileSocket struct {
+	*httptest.ResponseRecorder
+	files int
+}
+
+func (s *fileSocket) ReadFrom(r io.Reader) (int64, error) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		if _, ok := limited.R.(*os.File); ok {
+			s.files++
+		}
+	}
+	return s.Body.ReadFrom(r)
+}
+
+// TestLargeManifestReachesTheSocketAsAFile, as a blob does: it is not copied through this process.
+func TestLargeManifestReachesTheSocketAsAFile(t *testing.T) {
+	s := start(t, registry.Options{})
+	doc := largeManifest(1 << 20)
+	s.do(201, "PUT", "/v2/app/manifests/1", bytes.NewReader(doc), "Content-Type", index)
+	w := &fileSocket{ResponseRecorder: httptest.NewRecorder()}
+	s.handler.ServeHTTP(w, httptest.NewRequest("GET", "/v2/app/manifests/1", nil))
+	if w.Code != 200 || !bytes.Equal(w.Body.Bytes(), doc) || w.files != 1 {
+		t.Errorf("%d, %d bytes, of %d files", w.Code, w.Body.Len(), w.files)
 	}
 }

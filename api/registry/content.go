@@ -63,7 +63,7 @@ func (x *exchange) sendManifest(contentType string, man mirror.Answer) error {
 	x.set("Content-Type", contentType)
 	x.set("Content-Length", strconv.FormatInt(stored.Size, 10))
 	x.WriteHeader(http.StatusOK)
-	if n, err := io.Copy(x.ResponseWriter, io.LimitReader(stored, stored.Size)); err != nil || n != stored.Size {
+	if n, err := io.Copy(x.ResponseWriter, io.LimitReader(stored.ReadSeekCloser, stored.Size)); err != nil || n != stored.Size {
 		return errBroken
 	}
 	return nil

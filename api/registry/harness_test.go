@@ -26,6 +26,8 @@ type server struct {
 	t   *testing.T
 	dir string
 	url string
+	// handler is what answers at url.
+	handler http.Handler
 	// upstream is what misses are fetched from, if anything is.
 	upstream mirror.Upstream
 	// stop ends the server and lets go of its folder.
@@ -49,7 +51,8 @@ func (s *server) run(opts registry.Options) {
 	s.must(err)
 	m, err := mirror.New(store, s.upstream, mirror.Options{Offline: s.upstream == nil})
 	s.must(err)
-	web := httptest.NewServer(registry.New(m, opts))
+	s.handler = registry.New(m, opts)
+	web := httptest.NewServer(s.handler)
 	s.url = web.URL
 	stopped := false
 	s.stop = func() {
