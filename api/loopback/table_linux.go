@@ -6,13 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 
-	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,26 +29,78 @@ const (
 )
 
 // find returns the socket at the other end of a connection. One that its process has closed, be it for sending, is none.
-// The kernel is asked for that socket alone, because each new connection is judged: a table of thousands takes long to read.
 func find(remote, local netip.AddrPort) (entry, error) {
-	socket, err := netlink.SocketGet(net.TCPAddrFromAddrPort(remote), net.TCPAddrFromAddrPort(local))
+	found, err := ask(remote, local)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return entry{}, errNotFound
-	case err != nil: // it does not answer that in every sandbox
+	case err != nil: // the kernel does not answer that in every sandbox
 		return findInTable(remote, local)
-	}
-	found := entry{local: remote, remote: local, uid: int(socket.UID), inode: uint64(socket.INode)}
-	if socket.State != netlink.TCP_ESTABLISHED || socket.INode == 0 || socketAddress(socket.ID.Source, socket.ID.SourcePort) != remote ||
-		socketAddress(socket.ID.Destination, socket.ID.DestinationPort) != local {
+	case found.state != stateEstablished || found.inode == 0 || found.local != remote || found.remote != local:
 		return entry{}, errNotFound // such as the listener, in place of a connection that is gone
 	}
 	return found, nil
 }
 
-func socketAddress(ip net.IP, port uint16) netip.AddrPort {
-	addr, _ := netip.AddrFromSlice(ip)
-	return netip.AddrPortFrom(addr.Unmap(), port)
+// ask asks the kernel for one socket alone, because each new connection is judged: a table of thousands takes long to read,
+// and what the kernel selects of it also has all sockets that are bound and not connected, whatever their ports are.
+func ask(local, remote netip.AddrPort) (entry, error) {
+	request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, 0)
+	request.AddData(question{local, remote})
+	answers, err := request.Execute(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY)
+	if err != nil {
+		return entry{}, err
+	}
+	if len(answers) != 1 || len(answers[0]) < answerSize {
+		return entry{}, errors.New("the kernel does not answer as it should")
+	}
+	return parseAnswer(answers[0]), nil
+}
+
+// question asks the kernel for one TCP socket, by its two addresses: struct inet_diag_req_v2 of linux/inet_diag.h.
+type question struct{ local, remote netip.AddrPort }
+
+const (
+	idSize       = 48 // of struct inet_diag_sockid
+	questionSize = 8 + idSize
+	answerSize   = 4 + idSize + 20 // of struct inet_diag_msg
+)
+
+// Len implements [nl.NetlinkRequestData].
+func (q question) Len() int { return questionSize }
+
+// Serialize implements [nl.NetlinkRequestData].
+func (q question) Serialize() []byte {
+	b := make([]byte, questionSize)
+	b[0], b[1] = unix.AF_INET, unix.IPPROTO_TCP
+	if q.local.Addr().Is6() {
+		b[0] = unix.AF_INET6
+	}
+	binary.NativeEndian.PutUint32(b[4:], ^uint32(0)) // in any state
+	id := b[8:]
+	binary.BigEndian.PutUint16(id, q.local.Port())
+	binary.BigEndian.PutUint16(id[2:], q.remote.Port())
+	copy(id[4:20], q.local.Addr().AsSlice())
+	copy(id[20:36], q.remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint64(id[40:], ^uint64(0)) // whatever its cookie is
+	return b
+}
+
+// parseAnswer reads what the kernel says of a socket: struct inet_diag_msg.
+func parseAnswer(b []byte) entry {
+	size := 4
+	if b[0] == unix.AF_INET6 {
+		size = 16
+	}
+	id, rest := b[4:], b[4+idSize:]
+	address := func(ip, port []byte) netip.AddrPort {
+		addr, _ := netip.AddrFromSlice(ip[:size])
+		return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(port))
+	}
+	return entry{
+		local: address(id[4:], id), remote: address(id[20:], id[2:]), state: fmt.Sprintf("%02X", b[1]),
+		uid: int(binary.NativeEndian.Uint32(rest[12:])), inode: uint64(binary.NativeEndian.Uint32(rest[16:])),
+	}
 }
 
 // findInTable looks for the socket among all.

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // TestFindAsTheTable: the kernel says of one socket what its table of all says, by IPv4 and IPv6, and with a listener of both.
@@ -22,18 +22,44 @@ func TestFindAsTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		remote, local := addressOf(client.LocalAddr()), addressOf(client.RemoteAddr())
-		if _, err := netlink.SocketGet(net.TCPAddrFromAddrPort(remote), net.TCPAddrFromAddrPort(local)); err != nil {
+		if _, err := ask(remote, local); err != nil {
 			t.Errorf("%s to %s: the kernel does not answer: %v", remote, local, err)
 		}
 		got, err := find(remote, local)
 		want, wantErr := findInTable(remote, local)
-		if want.state = ""; got != want || err != nil || wantErr != nil || got.inode == 0 {
+		if got != want || err != nil || wantErr != nil || got.inode == 0 {
 			t.Errorf("%s to %s: %+v, %v; the table has %+v, %v", remote, local, got, err, want, wantErr)
 		}
 		client.Close()
 		if got, err := find(remote, local); err == nil {
 			t.Errorf("%s to %s: %+v after it was closed", remote, local, got)
 		}
+	}
+}
+
+// TestFindAmongBoundSockets: others may have sockets that they bound, also to the port of a client at another address.
+func TestFindAmongBoundSockets(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	remote, local := addressOf(client.LocalAddr()), addressOf(client.RemoteAddr())
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(remote.Port()), Addr: [4]byte{127, 0, 0, 2}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := find(remote, local); err != nil || got.local != remote || got.remote != local {
+		t.Errorf("%s to %s: %+v, %v", remote, local, got, err)
 	}
 }
 
