@@ -151,12 +151,13 @@ func (m *Mirror) workOn(ref Ref, chore *chore) (done bool) {
 	c.mu.Unlock()
 
 	_, referrers := m.opts.Complete(ref.Repo)
+	var fetched Fetched
 	ctx := context.WithValue(m.ctx, choreKey{}, true)
 	_, err := m.stored(Look(ctx), ref.Repo, asked)
 	if CodeOf(err) == CodeManifestUnknown && FlawOf(err) == nil { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {
-		_, err = m.fetch(ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
+		fetched, err = m.fetch(ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
 	}
 	c.mu.Lock()
 	if err != nil {
@@ -180,7 +181,7 @@ func (m *Mirror) workOn(ref Ref, chore *chore) (done bool) {
 	log := m.log.With(zap.Stringer("ref", ref), zap.Error(err))
 	switch {
 	case err == nil:
-		log.Info("image is complete")
+		log.Info("image is complete", zap.NamedError("notChecked", fetched.NotChecked))
 	case wrong:
 		log.Error("image is given up: its upstream keeps sending wrong bytes; it is tried again when a client pulls it")
 	case done:

@@ -37,7 +37,8 @@ type Fetched struct {
 	Bytes     int64         `json:"bytes"` // of these blobs
 	New       int64         `json:"new"`   // bytes that were not held before
 	// NotChecked is why the upstream could not be asked what the tag points at now, or could not give it: all else is about
-	// the stored copy then. It is nil for what has no upstream to ask: a digest, and what was pushed.
+	// the stored copy then. It is nil for what has no upstream to ask: a digest, and what was pushed. With
+	// [FetchOptions.Referrers], it may also be why it is not known what refers to the image, which fails no image.
 	NotChecked error `json:"-"`
 }
 
@@ -72,12 +73,10 @@ func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 	}
 	f := &fetch{m: m, repo: ref.Repo, opts: opts, platforms: platforms, seen: make(map[digest.Digest]bool)}
 	opts.Progress.Doing(ref.String())
-	before, missing := m.held(ctx, ref)
 	root, notChecked, err := f.find(ctx, ref)
 	if err != nil {
 		return Fetched{}, f.unheld(ctx, ref, err)
 	}
-	f.stored = missing == nil && before.Digest == root.Digest
 	f.got.Digest, f.got.NotChecked = root.Digest, notChecked
 	f.manifest(ctx, root, true)
 	err = f.errPlatforms(ref)
@@ -110,8 +109,6 @@ type fetch struct {
 	missing []part // blobs
 	// unchecked are stored blobs that are to be verified.
 	unchecked []part
-	// stored: the manifest that the image begins with was stored before.
-	stored bool
 	// platforms are those that are asked for, declined those that the image is for beside them. accepted: some of what was
 	// asked for is for one of the platforms.
 	platforms Platforms

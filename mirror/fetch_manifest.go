@@ -167,13 +167,10 @@ func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 	}
 }
 
-// unlisted notes that an upstream which might know of more that refers to the image could not be asked. Of an image that
-// was stored before, the stored ones are all that is known; one that has just come is not all there.
+// unlisted notes that an upstream which might know of more that refers to the image could not be asked. The image is
+// complete without that. Of several reasons the first one is kept.
 func (f *fetch) unlisted(err error) {
-	switch {
-	case !f.stored:
-		f.fail(err)
-	case f.got.NotChecked == nil:
+	if f.got.NotChecked == nil {
 		f.got.NotChecked = err
 	}
 }

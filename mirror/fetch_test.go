@@ -95,21 +95,6 @@ func TestFetch(t *testing.T) {
 }
 
 func TestFetchNamesWhatIsMissing(t *testing.T) {
-	amd64 := func(p *place) string {
-		return byDigest(p.origin.image(app, []string{"shared", "amd64"}).Digest).String()
-	}
-	unavailable := func(prefixes ...string) func(p *place) {
-		return func(p *place) {
-			p.origin.set(func(_ context.Context, call string) error {
-				for _, prefix := range prefixes {
-					if strings.HasPrefix(call, prefix) {
-						return errDown
-					}
-				}
-				return nil
-			})
-		}
-	}
 	for name, tt := range map[string]struct {
 		opts  mirror.FetchOptions
 		harm  func(p *place)
@@ -138,16 +123,6 @@ func TestFetchNamesWhatIsMissing(t *testing.T) {
 		"the image": {
 			harm:  func(p *place) { p.origin.set(down) },
 			names: func(*place) []string { return []string{byTag("v1").String(), "the registry is down"} },
-		},
-		"what refers to it": {
-			opts: mirror.FetchOptions{Referrers: true}, harm: unavailable("referrers"), held: true,
-			names: func(p *place) []string { return []string{"cannot tell what refers to " + amd64(p)} },
-		},
-		"cosign's tags": {
-			opts: mirror.FetchOptions{Referrers: true}, harm: unavailable("manifest origin.test/org/app:sha256-"), held: true,
-			names: func(p *place) []string {
-				return []string{"cannot tell whether there is " + app.String() + ":sha256-", ".sig"}
-			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -253,14 +228,30 @@ func TestFetchHasNothingToCheckOfWhatWasPushed(t *testing.T) {
 	}
 }
 
-// TestFetchOfWhatIsNewNamesSignaturesThatAreRefused has an upstream that gives an image, and refuses what signs it.
-func TestFetchOfWhatIsNewNamesSignaturesThatAreRefused(t *testing.T) {
-	p := start(t, mirror.Options{})
-	world(p.origin)
-	p.origin.set(answers("manifest origin.test/org/app:sha256-", errRefused))
-	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
-	if err == nil || !strings.Contains(err.Error(), "cannot tell whether there is origin.test/org/app:sha256-") {
-		t.Errorf("%v does not name the signatures", err)
+// TestReferrersThatAreUnknownFailNoImage has upstreams that give a new image, and not what refers to it.
+func TestReferrersThatAreUnknownFailNoImage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		calls string
+		err   error
+		want  string
+	}{
+		"their list fails":       {"referrers", errDown, "cannot tell what refers to origin.test/org/app@sha256:"},
+		"signatures are refused": {"manifest origin.test/org/app:sha256-", errRefused, "cannot tell whether there is origin.test/org/app:sha256-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, mirror.Options{})
+			index := world(p.origin)
+			p.origin.set(answers(tt.calls, tt.err))
+			got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
+			if p.must(err); got.Digest != index.Digest || got.New == 0 {
+				t.Errorf("%+v, want all of the image", got)
+			}
+			if got.NotChecked == nil || !strings.Contains(got.NotChecked.Error(), tt.want) {
+				t.Errorf("not checked: %v, want %q", got.NotChecked, tt.want)
+			}
+			p.origin.set(down)
+			p.pull("amd64")
+		})
 	}
 }
 

@@ -79,7 +79,7 @@ Exit codes: 0 the bundle is complete and on the disk, 2 flags or files not under
 	f.BoolVar(&c.All, "all", false, "take every image that is held whole")
 	f.StringSliceVar(&c.files, "file", nil, "take the images that this `file` names, as for sync; repeatable")
 	f.BoolVar(&c.SkipMissing, "skip-missing", false, "write the bundle without the images that cannot be had, name them, and exit with 6")
-	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if an upstream could not be asked what stored tags point at now")
+	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if an upstream could not be asked what tags point at now or what refers to images")
 	f.StringSliceVar(&c.wants, "wants", nil, "take what this `file` of wants names; repeatable")
 	f.StringSliceVar(&c.Platforms, "platform", nil, "take only these `os/arch[/variant]` of each image; repeatable (default all that are held)")
 	f.BoolVar(&c.Flatten, "flatten", false, "of each image that is an index, write that of the one --platform under its name, for tools that read no index without some of its platforms; its digest is another one then, which no signature of the index is about")

@@ -103,7 +103,7 @@ func (e *export) undone(rest string) error {
 		parts = append(parts, fmt.Sprintf("of %s not all could be fetched", count(n, "image", "images")))
 	}
 	if n := len(e.notChecked); n > 0 && !e.allowStale {
-		parts = append(parts, fmt.Sprintf("%s not be checked upstream, and may be older than there; --allow-stale is content with what is stored", count(n, "image could", "images could")))
+		parts = append(parts, fmt.Sprintf("%s not be checked upstream, and may be older than there or lack what refers to it; --allow-stale is content with what is stored", count(n, "image could", "images could")))
 	}
 	if len(parts) == 0 {
 		return nil

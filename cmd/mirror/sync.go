@@ -81,7 +81,7 @@ checked, or stayed as it was pushed here, 7 a bundle, or a part of it, was refus
 	f.BoolVar(&c.AllTags, "all-tags", false, "fetch all tags of the images")
 	f.StringArrayVar(&c.Tags, "tags", nil, "fetch the tags that a `pattern` selects: v1.*, or a range of versions such as '>=1.2 <2' or ~1.4; repeatable")
 	f.BoolVar(&c.Referrers, "referrers", false, "fetch signatures, SBOMs and what else refers to the images as well")
-	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if an upstream could not be asked what stored tags point at now")
+	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if an upstream could not be asked what tags point at now or what refers to images")
 	f.IntVar(&c.Parallel, "parallel", 4, "transfer this many blobs at a time")
 	f.StringSliceVar(&c.carry.bundles, "bundle", nil, "take in what is in this `file` or folder; - is standard input; repeatable")
 	f.StringVar(&c.carry.Tag, "tag", "", "`name` for the image of an archive that has none for it, as team/app:1")
@@ -273,7 +273,7 @@ func (c *syncConfig) undone(s *images.Summary) error {
 		parts = append(parts, fmt.Sprintf(text, s.Failed, count(s.Images, "image", "images")))
 	}
 	if s.NotChecked > 0 && !c.allowStale {
-		parts = append(parts, fmt.Sprintf("%d of %s could not be checked upstream, and may be older than there; --allow-stale is content with what is stored",
+		parts = append(parts, fmt.Sprintf("%d of %s could not be checked upstream, and may be older than there or lack what refers to it; --allow-stale is content with what is stored",
 			s.NotChecked, count(s.Images, "image", "images")))
 	}
 	if len(parts) == 0 {

@@ -64,3 +64,28 @@ func TestInterruptedSync(t *testing.T) {
 		})
 	}
 }
+
+// TestSyncWithoutReferrersSaysSo has an upstream that gives a new image, and fails to tell what refers to it.
+func TestSyncWithoutReferrersSaysSo(t *testing.T) {
+	up := newOrigin(t)
+	up.blob("library/app:v1", 10)
+	up.misbehave(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/referrers/") {
+			http.Error(w, "{}", http.StatusInternalServerError)
+		}
+	})
+	args := []string{"sync", "--data", t.TempDir(), "--upstream", "docker.io=" + up.URL, "--referrers", "app:v1"}
+	cmd := exec.Command("mirror", args...)
+	out, _ := cmd.CombinedOutput()
+	for _, want := range []string{"app:v1: not checked: cannot tell what refers to docker.io/library/app@sha256:", "the stored copy is complete", "or lack what refers to it"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%s\ndoes not say %q", out, want)
+		}
+	}
+	if code := cmd.ProcessState.ExitCode(); code != exitMissing || strings.Contains(string(out), "missing") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if out, err := exec.Command("mirror", append(args, "--allow-stale")...).CombinedOutput(); err != nil {
+		t.Errorf("with --allow-stale: %v\n%s", err, out)
+	}
+}
