@@ -161,6 +161,7 @@ func (c config) check(origins settings.Origins) (config, error) {
 		{"auth.rules", func() error { return c.Auth.checkRules(c.names()) }},
 		{"auth.token.realm", c.Auth.Token.check},
 		{"auth.url", c.Auth.checkURL},
+		{"bundles.destination", c.Bundles.checkDestination},
 		{"ownNames", c.checkOwnNames},
 	} {
 		if err := check.check(); err != nil {

@@ -17,7 +17,7 @@ import (
 // TestWhatNeedsARestart: every other setting changes while the server runs, and README names these.
 func TestWhatNeedsARestart(t *testing.T) {
 	restart := []string{
-		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "verify.every", "verify.rate", "metrics.enabled", "metrics.listen",
+		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.every", "verify.rate", "metrics.enabled", "metrics.listen",
 		"offline", "mode", "logFormat", "ignoreNondistributable",
 	}
 	c := serveConfig{config: defaults()}

@@ -87,6 +87,7 @@ checked, or stayed as it was pushed here, 7 a bundle, or a part of it, was refus
 	f.StringVar(&c.carry.Tag, "tag", "", "`name` for the image of an archive that has none for it, as team/app:1")
 	f.BoolVar(&c.carry.skipBadNames, "skip-bad-names", false, "images of an archive without a name that can be used may be left out: exit with 6 then, not with 7")
 	f.BoolVar(&c.carry.Overwrite, "overwrite", false, "let a bundle move tags that were pushed here")
+	f.BoolVar(&c.carry.AnyDestination, "any-destination", false, "take in a bundle that was made for another destination than this mirror's")
 	f.BoolVar(&c.carry.AllowOlder, "allow-older", false, "take in a bundle that was made before the last one that came from there")
 	f.StringSliceVar(&c.carry.keys, "verify", nil, "refuse bundles that are not signed with this public `key`, or the one in this file; repeatable")
 	f.BoolVar(&c.carry.DryRun, "dry-run", false, "list what would be fetched, or what a bundle would bring, and store nothing")
@@ -132,7 +133,7 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	named := len(args)+len(c.files)+len(c.wants) > 0
 	bundles, moves := len(c.carry.bundles) > 0, c.migrate.given()
 	for flag, fits := range map[string]bool{
-		"tag": bundles, "skip-bad-names": bundles, "allow-older": bundles, "verify": bundles, "overwrite": bundles || moves, "repo": moves,
+		"tag": bundles, "skip-bad-names": bundles, "allow-older": bundles, "any-destination": bundles, "verify": bundles, "overwrite": bundles || moves, "repo": moves,
 	} {
 		if cmd.Flags().Changed(flag) && !fits {
 			return &exitError{exitUsage, fmt.Errorf("--%s says nothing about images that are fetched: see 'mirror sync --help' for what it goes with", flag)}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+
+	"airmirror/mirror"
 	"airmirror/sync/seal"
 	"airmirror/sync/transfer"
 )
@@ -12,6 +15,16 @@ type bundlesConfig struct {
 	Trust []string `yaml:"trust"`
 	// RequireSignature refuses bundles that are not signed with a key that is trusted.
 	RequireSignature bool `yaml:"requireSignature"`
+	// Destination is what bundles for this mirror are made for with --to; those for another destination are refused.
+	Destination string `yaml:"destination"`
+}
+
+// checkDestination reports whether the name of the destination is none that --to takes.
+func (c bundlesConfig) checkDestination() error {
+	if c.Destination != "" && !mirror.ValidTag(c.Destination) {
+		return fmt.Errorf("%q is no name of a destination: it is written like a tag", c.Destination)
+	}
+	return nil
 }
 
 // verifier checks signatures with the keys that are trusted always, and those of one request.

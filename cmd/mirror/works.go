@@ -43,7 +43,7 @@ func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serve
 	}
 	w := &works{mirror: m, store: store, config: c, log: log, audit: changes, uploads: c.openUploads()}
 	w.carrier = transfer.New(m, store, transfer.Options{
-		Host: hostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.verifier(keys) }, Signed: c.Bundles.RequireSignature,
+		Host: hostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.verifier(keys) }, Signed: c.Bundles.RequireSignature, Destination: c.Bundles.Destination,
 		Limits: archiveLimits, Log: log,
 		IgnoreNondistributable: c.IgnoreNondistributable,
 	})

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,6 +25,9 @@ func (in *importing) accept(ctx context.Context, document, signature []byte) err
 		return err
 	}
 	if err := in.list(); err != nil {
+		return err
+	}
+	if err := in.destined(); err != nil {
 		return err
 	}
 	if err := in.age(ctx); err != nil {
@@ -87,18 +91,48 @@ func (in *importing) verify(document, signature []byte) (keyID string, err error
 	return keyID, nil
 }
 
-// age refuses what is older than the last bundle of the same source for the same destination, and sees whether it is that.
+// destined refuses a bundle that is for another destination.
+func (in *importing) destined() error {
+	own, to := in.c.opts.Destination, in.doc.Destination
+	if own == "" || to == "" || own == to || in.req.AnyDestination {
+		return nil
+	}
+	return mirror.Errorf(mirror.CodeDenied, "bundle %s is for %s, and this mirror is %s: --any-destination takes it in all the same", in.doc.ID, to, own)
+}
+
+// age refuses what is older than what was imported of the same source, and sees whether it is that: by its number if it is
+// for the same destination, and by when it was made if it is for another, which numbers do not tell.
 func (in *importing) age(ctx context.Context) error {
 	last, err := in.c.lastImported(ctx, in.doc)
 	if err != nil {
 		return err
 	}
 	in.summary.Known = last.ID == in.doc.ID
-	if in.doc.Sequence >= last.Sequence || in.req.AllowOlder {
+	switch {
+	case in.req.AllowOlder:
+		return nil
+	case in.doc.Sequence < last.Sequence:
+		return in.older(last)
+	case in.summary.Known:
 		return nil
 	}
-	return mirror.Errorf(mirror.CodeDenied, "bundle %s is number %d of %s, made %s, and number %d, made %s, was imported already: it would bring old content back; --allow-older takes it in all the same",
-		in.doc.ID, in.doc.Sequence, in.doc.Source, in.doc.Created.Format(time.RFC3339), last.Sequence, last.Created.Format(time.RFC3339))
+	imported, err := in.c.Imported(ctx)
+	for _, other := range imported {
+		if err == nil && other.Source == in.doc.Source && other.Destination != in.doc.Destination && in.doc.Created.Before(other.Created) {
+			err = in.older(other)
+		}
+	}
+	return err
+}
+
+// older refuses what is older than a bundle that was imported.
+func (in *importing) older(than ImportedBundle) error {
+	to := ""
+	if than.Destination != in.doc.Destination {
+		to = " for " + cmp.Or(than.Destination, "any destination")
+	}
+	return mirror.Errorf(mirror.CodeDenied, "bundle %s is number %d of %s, made %s, and number %d%s, made %s, was imported already: it would bring old content back; --allow-older takes it in all the same",
+		in.doc.ID, in.doc.Sequence, in.doc.Source, in.doc.Created.Format(time.RFC3339), than.Sequence, to, than.Created.Format(time.RFC3339))
 }
 
 func importedKey(doc *bundle.Document) string { return doc.Source + "/" + doc.Destination }

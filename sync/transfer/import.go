@@ -22,6 +22,8 @@ type ImportRequest struct {
 	Tag string `json:"tag,omitempty"`
 	// Overwrite moves tags that were pushed, too.
 	Overwrite bool `json:"overwrite,omitempty"`
+	// AnyDestination takes a bundle in that is for another destination.
+	AnyDestination bool `json:"anyDestination,omitempty"`
 	// AllowOlder takes a bundle in that was made before the last one that was imported of the same source.
 	AllowOlder bool `json:"allowOlder,omitempty"`
 	// DryRun changes nothing. Of a bundle, only the document is read.

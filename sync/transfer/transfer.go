@@ -54,6 +54,9 @@ type Options struct {
 	// Verifier reads public keys that a request names and returns what checks signatures with them and those that the
 	// configuration trusts; a nil Verifier if that is none. Nil trusts none.
 	Verifier func(keys []string) (Verifier, error)
+	// Destination is the name that bundles for this mirror are made for (--to); those for another one are refused. Without a
+	// name, it takes those for any.
+	Destination string
 	// Signed refuses whatever is not signed with a key that is trusted.
 	Signed bool
 	// IgnoreNondistributable exports images without their nondistributable layers where those are not stored.
