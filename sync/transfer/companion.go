@@ -28,7 +28,7 @@ func (in *importing) accompany(ctx context.Context, t *tree, roots []bundle.Root
 			return nil, err
 		}
 		if subject == nil || len(subject.repos) == 0 {
-			in.leave(b.digest.String(), "it is about an image that is not taken in from the archive")
+			in.leave(b.digest.String(), reasonAbout)
 			continue
 		}
 		for _, repo := range slices.Clone(subject.repos) {

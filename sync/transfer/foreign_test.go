@@ -377,8 +377,8 @@ func TestWhatCosignSavedComesInUnderItsImage(t *testing.T) {
 	}
 }
 
-// TestAFolderOfCosignWithoutATagNamesTheImage, which a tag can be given to, and not what is about it.
-func TestAFolderOfCosignWithoutATagNamesTheImage(t *testing.T) {
+// TestARefusalNamesTheImage that a tag can be given to, and not what is about it.
+func TestARefusalNamesTheImage(t *testing.T) {
 	m := newMade()
 	one := m.image(t, m.blob("one"))
 	layer := m.blob(`{"critical":{"image":{"docker-manifest-digest":"` + one.Digest.String() + `"}}}`)
@@ -389,10 +389,17 @@ func TestAFolderOfCosignWithoutATagNamesTheImage(t *testing.T) {
 		desc.Annotations = map[string]string{"kind": "dev.cosignproject.cosign/" + kind}
 		return desc
 	}
-	s := newSite(t, transfer.Options{})
-	_, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, kind(sig, "sigs"), kind(one, "image"))), transfer.ImportRequest{})
-	if err == nil || !strings.Contains(err.Error(), "image "+one.Digest.String()+" cannot be taken in: ") || !strings.Contains(err.Error(), "--tag") {
-		t.Errorf("%v", err)
+	referrer := m.manifest(t, v1.MediaTypeImageManifest, v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
+		Config: m.blob("{}"), Layers: []v1.Descriptor{}, Subject: &v1.Descriptor{MediaType: one.MediaType, Digest: one.Digest, Size: one.Size}})
+	for name, entries := range map[string][]v1.Descriptor{
+		"cosign save":                    {kind(sig, "sigs"), kind(one, "image")},
+		"a tag alone, as oras writes it": {called(one, v1.AnnotationRefName, "1"), referrer},
+	} {
+		s := newSite(t, transfer.Options{})
+		_, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, entries...)), transfer.ImportRequest{})
+		if err == nil || !strings.Contains(err.Error(), "image "+one.Digest.String()+" cannot be taken in: ") || !strings.Contains(err.Error(), "--tag") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

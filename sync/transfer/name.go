@@ -70,14 +70,14 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 	found = append(append(found, about...), referrers...)
 	for _, i := range nameless {
 		if len(branches[i].repos) == 0 {
-			in.leave(branches[i].digest.String(), reasonNameless)
+			in.leave(branches[i].digest.String(), "it has no name in the archive: --tag names one image")
 		}
 	}
 	return found, in.tellLeft(len(found) > 0)
 }
 
-// reasonNameless is why an image is left out that no name stands for.
-const reasonNameless = "it has no name in the archive: --tag names one image"
+// reasonAbout is why what is about an image is left out: what is said of that one counts.
+const reasonAbout = "it is about an image that is not taken in from the archive"
 
 // leftOut is what an archive has that is not taken in.
 type leftOut struct{ name, reason string }
@@ -96,7 +96,7 @@ func (in *importing) leave(name, reason string) {
 // tellLeft tells what was left out. It is an error if nothing else is taken in.
 func (in *importing) tellLeft(others bool) error {
 	if !others && len(in.left) > 0 {
-		first := in.left[max(0, slices.IndexFunc(in.left, func(l leftOut) bool { return l.reason == reasonNameless }))] // others may be about it
+		first := in.left[max(0, slices.IndexFunc(in.left, func(l leftOut) bool { return l.reason != reasonAbout }))]
 		return mirror.Errorf(mirror.CodeNameInvalid, "image %s cannot be taken in: %s", first.name, first.reason)
 	}
 	for _, l := range in.left {
