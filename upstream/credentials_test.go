@@ -317,14 +317,20 @@ func TestSchemeIsWrong(t *testing.T) {
 	n.serve("registry.example.com", open(serveIndex))
 	n.serve("registry.example.com:5000", open(serveIndex))
 	n.serveTLS("registry.example.com:5001", open(serveIndex))
-	n.serve("nginx.test", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprint(w, "<html><center>The plain HTTP request was sent to HTTPS port</center></html>")
-	}))
+	for host, words := range map[string]string{
+		"nginx.test":  "<center>The plain HTTP request was sent to HTTPS port</center>",
+		"apache.test": "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+	} {
+		n.serve(host, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, "<html>"+words+"</html>")
+		}))
+	}
 	for endpoint, says := range map[string]string{
 		"https://registry.example.com:5000": "write http://registry.example.com:5000",
 		"http://registry.example.com:5001":  "write https://registry.example.com:5001",
 		"http://nginx.test":                 "write https://nginx.test",
+		"http://apache.test":                "write https://apache.test",
 	} {
 		_, err := n.client(upstream.Options{}, "registry.test="+endpoint).Manifest(t.Context(), appTag)
 		wantError(t, err, mirror.CodeUnavailable, says)

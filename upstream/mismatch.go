@@ -27,7 +27,8 @@ func (t target) unanswered(e networkError) error {
 func speaksTLS(body []byte) bool {
 	body = bytes.ToLower(body)
 	return bytes.Contains(body, []byte("http request to an https server")) ||
-		bytes.Contains(body, []byte("plain http request was sent to https port"))
+		bytes.Contains(body, []byte("plain http request was sent to https port")) ||
+		bytes.Contains(body, []byte("speaking plain http to an ssl-enabled server port"))
 }
 
 func tlsAdvice(u *url.URL) string { return "it speaks TLS: write https://" + u.Host }
