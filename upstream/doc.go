@@ -102,6 +102,7 @@
 //	what they do                                 who does it                     what is done
 //	HEAD is 400, 401, 403, 405, 500 or XML       GitLab's dependency proxy, S3   GET, by tag, as at the first pull
 //	404 to HEAD without words                    caches and gateways             the same
+//	no answer to HEAD, or redirects in a circle  firewalls, single sign-on       the same, if the endpoint is there
 //	a new digest by tag that is 404 by digest    mirror.gcr.io, spegel           GET by tag (package mirror)
 //	no digest, no length, a vague Content-Type   registry.access.redhat.com      GET; the digest is computed, the type read
 //	a Content-Type that the document denies      proxies and static hosting      what the document says counts

@@ -168,12 +168,13 @@ func bare(contentType string) string {
 var errWebPage = errors.New("a web page: is there a proxy or a sign-in page in between?")
 
 // unclearHead reports whether the answer to a HEAD request leaves open what GET gets. Storage services sign their links
-// for GET, some registries know no HEAD or want another login for it, and web pages come from others. That something does
-// not exist is clear if the registry itself says so, in its own words; so is that it limits how often it may be asked.
+// for GET, some registries know no HEAD or want another login for it, firewalls drop it, and web pages come from others.
+// That something does not exist is clear if the registry itself says so, in its own words; so is that it limits how often
+// it may be asked. Where nothing can be asked, GET is not tried; silence that means the endpoint has ended that already.
 func unclearHead(err error) bool {
 	var e *statusError
 	if !errors.As(err, &e) {
-		return errors.Is(err, errWebPage)
+		return errors.Is(err, errWebPage) || errors.Is(err, errManyRedirects) || brokeOff(err) || isTimeout(err)
 	}
 	return !e.signIn && !e.unknown && e.status != http.StatusTooManyRequests
 }

@@ -142,6 +142,9 @@ func TestResolve(t *testing.T) {
 		"404 without words": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, "HEAD GET"},
 		"500":               {status(500, "UNKNOWN", ""), "HEAD GET"},
 		"a page":            {page(200), "HEAD GET"},
+		"broken":            {abort, "HEAD HEAD GET"},
+		"in circles": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) },
+			strings.Repeat("HEAD ", 11) + "GET"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, seen := newNetwork(t), &log{}
@@ -163,6 +166,34 @@ func TestResolve(t *testing.T) {
 			if methods != test.want {
 				t.Errorf("requests were %s, want %s", methods, test.want)
 			}
+		})
+	}
+}
+
+// TestResolveWithoutAnAnswer has an upstream that says nothing to HEAD, and one that says nothing at all: that one is not
+// asked again.
+func TestResolveWithoutAnAnswer(t *testing.T) {
+	for name, gone := range map[string]bool{"HEAD": false, "everything": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				seen := &log{}
+				n.serve("registry.test", seen.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch {
+					case gone || r.Method == http.MethodHead:
+						silent(w, r)
+					case r.URL.Path != "/v2/":
+						serveIndex(w, r)
+					}
+				})))
+				got, err := n.client(upstream.Options{}).Resolve(t.Context(), appTag)
+				if gone == (err == nil) || !gone && got.Digest != indexSHA {
+					t.Errorf("resolved %+v, %v", got, err)
+				}
+				asked := strings.Join(seen.lines(), " ")
+				if gone == strings.Contains(asked, "GET /v2/org/app/manifests/v1") {
+					t.Errorf("requests were %s", asked)
+				}
+			})
 		})
 	}
 }

@@ -71,9 +71,11 @@ func (o *origin) passing(resp *http.Response, err error) bool {
 		return passingStatus(signIn.status)
 	}
 	var network networkError
-	if !errors.As(err, &network) {
-		return false
-	}
+	return errors.As(err, &network) && brokeOff(err)
+}
+
+// brokeOff reports whether a connection ended in place of an answer.
+func brokeOff(err error) bool {
 	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, broken) {
 			return true

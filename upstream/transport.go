@@ -116,11 +116,13 @@ func failures(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
+var errManyRedirects = fmt.Errorf("it redirects more than %d times", maxRedirects)
+
 // checkRedirect is the policy of the [http.Client] that manifests and blobs are asked with. Authorization is added
 // below it, for the endpoint's own host only.
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("it redirects more than %d times", maxRedirects)
+		return errManyRedirects
 	}
 	if last := via[len(via)-1]; last.URL.Scheme == "https" && r.URL.Scheme != "https" {
 		return fmt.Errorf("%w to follow a redirect from https to %s", errRefused, r.URL.Scheme)
