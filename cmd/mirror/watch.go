@@ -110,6 +110,7 @@ func (w *works) checks(c serveConfig) []front.Check {
 	opened, _ := os.Stat(index)
 	return []front.Check{
 		{Name: "the data folder cannot be written to", Do: func(context.Context) error { return tryFolder(c.Data) }},
+		{Name: "the folder of uploads cannot be written to", Do: func(context.Context) error { return tryFolder(filepath.Join(c.Data, "incoming")) }},
 		{Name: "the index was removed or replaced", Do: func(context.Context) error { return sameFile(index, opened) }},
 		{Name: "the index cannot be read", Do: func(ctx context.Context) error {
 			_, err := w.store.Repos(ctx, "", 1)

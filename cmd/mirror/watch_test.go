@@ -13,6 +13,7 @@ func TestAMirrorThatCannotReadItsStoreIsNotReady(t *testing.T) {
 	for gone, want := range map[string]string{
 		"nothing":                        "ready\n",
 		indexName:                        "not ready: the index was removed or replaced\n",
+		"incoming":                       "not ready: the folder of uploads cannot be written to\n",
 		"blobs":                          "not ready: the folder of blobs cannot be read\n",
 		filepath.Join("blobs", "sha256"): "not ready: the folder of blobs cannot be read\n",
 	} {
