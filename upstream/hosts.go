@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -36,7 +37,7 @@ func guarded(next http.RoundTripper, e Endpoint, p *parts, limit time.Duration) 
 			h.breaker.leave(pass, answers, nil)
 			return resp, nil
 		case cause != nil && r.Context().Err() == nil:
-			err = networkError{cause, r.URL}
+			err = networkError{error: cause, url: r.URL}
 		case cause != nil && !isTimeout(cause): // the caller left
 			h.breaker.leave(pass, saysNothing, nil)
 			cancel(nil)
@@ -44,6 +45,16 @@ func guarded(next http.RoundTripper, e Endpoint, p *parts, limit time.Duration) 
 		}
 		h.breaker.leave(pass, fails, err)
 		cancel(nil)
-		return nil, err
+		return nil, ofHost(err)
 	})
+}
+
+// ofHost marks what became of a request to a host that the endpoint led to.
+func ofHost(err error) error {
+	var network networkError
+	if errors.As(err, &network) {
+		network.abroad = true
+		return network
+	}
+	return err
 }

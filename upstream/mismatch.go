@@ -19,6 +19,8 @@ func (t target) unanswered(e networkError) error {
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by TLS: write http://%s if it is plain HTTP: %w", host, e.url.Host, e.error)
 	case e.url != nil && e.url.Scheme == "http" && strings.Contains(e.Error(), `malformed HTTP response "\x15\x03`):
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by plain HTTP: %s: %w", host, tlsAdvice(e.url), e.error)
+	case e.abroad:
+		return mirror.Errorf(mirror.CodeUnavailable, "%s leads to %s, which does not answer: %w", host, e.url.Host, e.error)
 	}
 	return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", host, e.error)
 }

@@ -192,7 +192,12 @@ func TestRedirectTargets(t *testing.T) {
 				}
 				n.serve("good.test", http.HandlerFunc(serveBlob))
 				c := n.client(upstream.Options{})
-				for range 4 {
+				_, _, err := c.Blob(t.Context(), app, blobSHA)
+				wantError(t, err, mirror.CodeUnavailable)
+				if named := strings.Contains(err.Error(), "registry.test leads to bad.test, which does not answer: "); named != (name == "silence" || name == "gone") {
+					t.Error(err)
+				}
+				for range 3 {
 					_, _, err := c.Blob(t.Context(), app, blobSHA)
 					wantError(t, err, mirror.CodeUnavailable)
 				}

@@ -157,7 +157,7 @@ func (a *authorizer) ask(ctx context.Context, t tokenRequest, method string) (st
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxToken))
 	if err != nil {
-		return "", networkError{fmt.Errorf("reading the answer of the token service %s: %w", t.realm.Host, err), t.realm}
+		return "", networkError{error: fmt.Errorf("reading the answer of the token service %s: %w", t.realm.Host, err), url: t.realm}
 	}
 	if resp.StatusCode/100 != 2 {
 		e := &statusError{status: resp.StatusCode, message: wordsOf(body), signIn: true, denies: deniedStatus(resp.StatusCode), host: canonicalAuthority(t.realm)}

@@ -101,6 +101,8 @@ func schemeGuard(next http.RoundTripper, e Endpoint) http.RoundTripper {
 type networkError struct {
 	error
 	url *url.URL
+	// abroad: it went to a host that the endpoint led to.
+	abroad bool
 }
 
 func (e networkError) Unwrap() error { return e.error }
@@ -110,7 +112,7 @@ func failures(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		if err != nil && !errors.Is(err, errRefused) {
-			err = networkError{err, r.URL}
+			err = networkError{error: err, url: r.URL}
 		}
 		return resp, err
 	})
