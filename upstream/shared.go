@@ -35,7 +35,7 @@ func (s *shared[T]) do(ctx context.Context, key string, f func(ctx context.Conte
 		s.calls[key] = call
 		go func() {
 			call.value, call.err = f(base)
-			s.leave(nil, key, call, 0)
+			s.leave(base, key, call, 0)
 			close(call.done)
 		}()
 	}
