@@ -48,7 +48,7 @@ type statusError struct {
 	abroad  bool // it is the answer of a host that the endpoint led to
 	missing bool // a mirror does not have it now, and cannot tell whether it exists
 	signIn  bool // it came while signing in: it says nothing about the target
-	// host is who was asked while signing in, and user whose password was refused there, if one was.
+	// host is who was asked while signing in, or whom the endpoint led to, and user whose password was refused, if one was.
 	host, user string
 }
 
@@ -67,7 +67,9 @@ func (e *statusError) Refused() bool { return e.denies }
 // send those, and storage services for a link that has expired.
 func statusOf(a *answer) *statusError {
 	e := &statusError{status: a.StatusCode, denies: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
-	e.abroad = !a.from.endpoint.owns(a.Request.URL)
+	if e.abroad = !a.from.endpoint.owns(a.Request.URL); e.abroad {
+		e.host = a.Request.URL.Host
+	}
 	e.missing = a.StatusCode == http.StatusNotFound && a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
 	e.unknown = a.StatusCode == http.StatusNotFound && isJSON(a.Response) && a.from.endpoint.owns(a.Request.URL)
 	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer
@@ -150,9 +152,17 @@ func (t target) answered(e *statusError) error {
 	case e.status == http.StatusNotFound || e.status == http.StatusGone:
 		return mirror.Errorf(t.unknown(), "upstream %s does not have %s: %w", host, t, e)
 	case e.status == http.StatusTooManyRequests:
-		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s limits how often it may be asked: %w", host, e)
+		return mirror.Errorf(mirror.CodeUnavailable, "%s limits how often it may be asked: %w", e.who(host), e)
 	}
-	return mirror.Errorf(mirror.CodeUnavailable, "upstream %s answered %w", host, e)
+	return mirror.Errorf(mirror.CodeUnavailable, "%s answered %w", e.who(host), e)
+}
+
+// who answered, of those whom an upstream is made of.
+func (e *statusError) who(upstream string) string {
+	if e.abroad {
+		return fmt.Sprintf("%s, which upstream %s leads to,", e.host, upstream)
+	}
+	return "upstream " + upstream
 }
 
 // failed is the error for a request that was not answered.
