@@ -58,7 +58,7 @@ ALL_CLIENTS := $(shell awk '!/^#/ { print $$1 }' .ci/tools/clients)
 e2e: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(CLIENTS)) ## Drive the binary with real clients: docker, containerd, podman, skopeo, crane, regctl, oras, nginx
 	MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane CLIENTS_BIN=$(BIN)/clients go test -tags e2e -count=1 -v -timeout 15m $(TESTFLAGS) ./cmd/mirror/e2e/...
 
-e2e-clients: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(ALL_CLIENTS)) ## Drive it with the clients of today, also those that are long to build: dockerd, buildkit
+e2e-clients: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(ALL_CLIENTS)) ## Drive it with the clients of today, also those that are long to build: dockerd, buildkit, cosign
 	CLIENTS=all MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane CLIENTS_BIN=$(BIN)/clients go test -tags e2e -count=1 -v -timeout 15m -run '^TestToday' $(TESTFLAGS) ./cmd/mirror/e2e/...
 
 manifests: build ## Check what deploy/ ships with the code of Helm, Kubernetes, Compose and Prometheus
