@@ -62,6 +62,9 @@ type Guard struct {
 type kept struct {
 	secret  []byte // of this process: passwords that are right are remembered by it
 	signing []byte // and tokens signed
+	// elapsed is how long this process runs. Tokens are good for the time that passes by it, whatever becomes of the clock.
+	elapsed func() time.Duration
+	began   time.Time // when elapsed was zero, by the clock at that moment
 	slow    *slowdown
 	hashing chan struct{} // holds a token for each password that is being checked
 	// hashingKnown is that for those that were right before; see [policy.again].
@@ -74,7 +77,9 @@ type kept struct {
 
 // New returns a guard. Its error says which rule or file is wrong.
 func New(opts Options) (*Guard, error) {
+	began := time.Now()
 	g := &Guard{kept: &kept{
+		elapsed: func() time.Duration { return time.Since(began) }, began: began.Round(0),
 		secret: make([]byte, 32), signing: make([]byte, 32), slow: newSlowdown(), hashing: make(chan struct{}, maxHashing), hashingKnown: make(chan struct{}, maxHashing),
 	}}
 	var err error

@@ -93,16 +93,15 @@ func (p *policy) granted(r *http.Request) (client, error) {
 
 // give sends a token for a user, or for nobody, and one to get others with to a user with a password who wants that.
 func (p *policy) give(w http.ResponseWriter, name string, scopes []string, offline bool) {
-	now := time.Now()
-	token, err := p.sign(service, name, now, tokensLast)
+	token, err := p.sign(service, name, tokensLast)
 	answer := map[string]any{
-		"token": token, "access_token": token, "expires_in": int(tokensLast.Seconds()), "issued_at": now.UTC().Format(time.RFC3339),
+		"token": token, "access_token": token, "expires_in": int(tokensLast.Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339),
 	}
 	if len(scopes) > 0 {
 		answer["scope"] = strings.Join(scopes, " ")
 	}
 	if _, password := p.users.get().hashes[name]; offline && password && err == nil {
-		answer["refresh_token"], err = p.sign(refreshing, name, now, refreshLast)
+		answer["refresh_token"], err = p.sign(refreshing, name, refreshLast)
 	}
 	if err != nil {
 		fail(w, err)
@@ -134,8 +133,12 @@ func (p *policy) suffices(scopes []string) bool {
 	return asked
 }
 
+// now is the time of tokens. It goes on from the clock as it was when the process began, and does not jump.
+func (p *policy) now() time.Time { return p.began.Add(p.elapsed()) }
+
 // sign makes a token for a user, or for nobody, that is good for one purpose.
-func (p *policy) sign(purpose, name string, now time.Time, last time.Duration) (string, error) {
+func (p *policy) sign(purpose, name string, last time.Duration) (string, error) {
+	now := p.now()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: p.signing}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return "", err
@@ -149,8 +152,7 @@ func (p *policy) sign(purpose, name string, now time.Time, last time.Duration) (
 // verifyOwn returns whose token this is, which may be nobody's.
 func (p *policy) verifyOwn(text string) (name string, err error) { return p.verifyFor(service, text) }
 
-// verifyFor is verifyOwn for a token of another purpose. One that says it was issued later than now is good no longer: the
-// clock was set back since, and nobody knows how old it is.
+// verifyFor is verifyOwn for a token of another purpose.
 func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
@@ -160,7 +162,7 @@ func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 	if err := token.Claims(p.signing, &claims); err != nil {
 		return "", errNotOwn
 	}
-	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{purpose}}, 0) != nil || claims.ID != p.standing(claims.Subject) {
+	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{purpose}, Time: p.now()}, 0) != nil || claims.ID != p.standing(claims.Subject) {
 		return "", errNotOwn
 	}
 	return claims.Subject, nil
