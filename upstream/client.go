@@ -14,6 +14,8 @@ import (
 
 // Options are what a [Client] does differently. The zero value works.
 type Options struct {
+	arriving *mirror.Shares[string] // bytes in memory, by host
+
 	// Timeout is how long an upstream may take to begin an answer, with everything that comes before it: connecting,
 	// signing in, redirects. It may take four times as long, and a blob BlobTimeout, if the upstream answers /v2/
 	// meanwhile: then it is only slow. Manifests and lists may take as long for each StallBytes in them; it is no limit
@@ -104,6 +106,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.DialTimeout == 0 {
 		o.DialTimeout = 3 * time.Second
+	}
+	if o.arriving == nil {
+		o.arriving = mirror.NewShares[string](maxArriving)
 	}
 	if o.Keychain == nil {
 		o.Keychain = authn.DefaultKeychain

@@ -3,6 +3,8 @@ package upstream
 import (
 	"io"
 	"net/http"
+
+	"airmirror/mirror"
 )
 
 // answer is a good answer under way. It is for one goroutine, which must close it.
@@ -35,12 +37,18 @@ func (a *answer) close() {
 	a.watch.end()
 }
 
-// read returns the rest of the body, up to limit bytes and one more, unless that stalls for the timeout.
+// read returns the rest of the body, up to limit bytes and one more, unless that stalls for the timeout or there is no room
+// in memory.
 func (a *answer) read(limit int) ([]byte, error) {
 	if !a.watch.dismiss() {
 		return nil, a.about.brokenOff(a.watch.reason(nil))
 	}
-	b, err := io.ReadAll(io.LimitReader(newStall(a, a.from.opts.Timeout), int64(limit)+1))
+	body := &arriving{Reader: newStall(a, a.from.opts.Timeout), host: a.from.endpoint.Host, shares: a.from.opts.arriving}
+	defer body.end()
+	b, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+	if mirror.CodeOf(err) == mirror.CodeUnavailable {
+		return nil, err // the upstream is not to blame
+	}
 	if err != nil {
 		return nil, a.about.brokenOff(a.watch.reason(err))
 	}
