@@ -337,6 +337,27 @@ func TestSchemeIsWrong(t *testing.T) {
 	}
 }
 
+// TestPlainHTTPThatIsHungUpOn: it may be TLS that is spoken there, if nothing else ever came of it.
+func TestPlainHTTPThatIsHungUpOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		before http.HandlerFunc
+		advice bool
+	}{"the first time": {abort, true}, "after an answer": {serveIndex, false}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *pipes) {
+				n.serve("registry.test", play(test.before, abort))
+				c := n.client(upstream.Options{})
+				_ = ask(t, c)
+				err := ask(t, c)
+				wantError(t, err, mirror.CodeUnavailable, "registry.test does not answer")
+				if got := strings.Contains(err.Error(), "write https://registry.test if it speaks TLS"); got != test.advice {
+					t.Errorf("%v: it advises TLS: %v", err, got)
+				}
+			})
+		})
+	}
+}
+
 // TestAPIBelowPath: the URL of an endpoint may have a path in front of the API, one in front of repositories, or both.
 func TestAPIBelowPath(t *testing.T) {
 	for url, want := range map[string]string{

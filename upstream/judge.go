@@ -120,9 +120,10 @@ func (o *origin) answer(watch *watchdog, method string, t target) (*answer, erro
 	found := o.judge(watch, toWhole.begun, resp, err)
 	var a *answer
 	if err != nil {
-		err = t.failed(watch.reason(err))
+		err = o.advise(err, t.failed(watch.reason(err)))
 		watch.end()
 	} else {
+		o.answered.Store(true)
 		a = &answer{Response: resp, about: t, from: o, watch: watch}
 		if err = a.check(); err != nil {
 			a.close()

@@ -25,6 +25,16 @@ func (t target) unanswered(e networkError) error {
 	return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", host, e.error)
 }
 
+// advise adds to the error for a request what to write if an endpoint, which has answered nothing by plain HTTP yet and ended
+// the connection, speaks TLS: load balancers do so without a word.
+func (o *origin) advise(why, err error) error {
+	var network networkError
+	if o.answered.Load() || o.endpoint.URL.Scheme != "http" || !errors.As(why, &network) || network.abroad || !brokeOff(why) {
+		return err
+	}
+	return mirror.Errorf(mirror.CodeUnavailable, "%w: write https://%s if it speaks TLS", err, o.endpoint.URL.Host)
+}
+
 // speaksTLS reports whether the body of a 400 is what servers say to plain HTTP on a port of TLS.
 func speaksTLS(body []byte) bool {
 	body = bytes.ToLower(body)

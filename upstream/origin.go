@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // origin is one endpoint of an upstream. It may be used concurrently.
@@ -15,6 +16,7 @@ type origin struct {
 	breaker  breaker
 	parts    *parts
 	pinger   pinger
+	answered atomic.Bool // something, once
 
 	mu       sync.Mutex
 	failures row // errors of the server's own
