@@ -350,7 +350,7 @@ func TestPlainHTTPThatIsHungUpOn(t *testing.T) {
 				_ = ask(t, c)
 				err := ask(t, c)
 				wantError(t, err, mirror.CodeUnavailable, "registry.test does not answer")
-				if got := strings.Contains(err.Error(), "write https://registry.test if it speaks TLS"); got != test.advice {
+				if got := err.Error() == "registry.test does not answer: write https://registry.test if it speaks TLS: EOF"; got != test.advice {
 					t.Errorf("%v: it advises TLS: %v", err, got)
 				}
 			})

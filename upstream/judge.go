@@ -120,7 +120,7 @@ func (o *origin) answer(watch *watchdog, method string, t target) (*answer, erro
 	found := o.judge(watch, toWhole.begun, resp, err)
 	var a *answer
 	if err != nil {
-		err = o.advise(err, t.failed(watch.reason(err)))
+		err = o.unanswered(t, err, watch.reason(err))
 		watch.end()
 	} else {
 		o.answered.Store(true)

@@ -25,14 +25,15 @@ func (t target) unanswered(e networkError) error {
 	return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", host, e.error)
 }
 
-// advise adds to the error for a request what to write if an endpoint, which has answered nothing by plain HTTP yet and ended
-// the connection, speaks TLS: load balancers do so without a word.
-func (o *origin) advise(why, err error) error {
+// unanswered is the error for a request that was not answered, as reason says. An endpoint that has answered nothing by plain
+// HTTP yet, and ended the connection, may speak TLS: load balancers do so without a word.
+func (o *origin) unanswered(t target, err, reason error) error {
 	var network networkError
-	if o.answered.Load() || o.endpoint.URL.Scheme != "http" || !errors.As(why, &network) || network.abroad || !brokeOff(why) {
-		return err
+	if o.answered.Load() || o.endpoint.URL.Scheme != "http" || !errors.As(err, &network) || network.abroad || !brokeOff(err) {
+		return t.failed(reason)
 	}
-	return mirror.Errorf(mirror.CodeUnavailable, "%w: write https://%s if it speaks TLS", err, o.endpoint.URL.Host)
+	return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: write https://%s if it speaks TLS: %w",
+		t.repo.Host, o.endpoint.URL.Host, network.error)
 }
 
 // speaksTLS reports whether the body of a 400 is what servers say to plain HTTP on a port of TLS.
