@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestExportNamesWhatOfAnImageCouldNotBeFetched has an upstream that gives an image and refuses its signatures, which is
-// no reason for there to be no bundle, and none to call it complete.
-func TestExportNamesWhatOfAnImageCouldNotBeFetched(t *testing.T) {
+// TestExportNamesWhatCouldNotBeChecked has an upstream that gives an image and refuses to say what refers to it, which is
+// no reason for there to be no bundle, and none to say that there are no signatures.
+func TestExportNamesWhatCouldNotBeChecked(t *testing.T) {
 	up := newOrigin(t)
 	up.image("library/app:v1")
 	up.misbehave(func(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +32,8 @@ func TestExportNamesWhatOfAnImageCouldNotBeFetched(t *testing.T) {
 	if exit == nil || exit.ExitCode() != exitMissing {
 		t.Fatalf("%v, want exit code %d\n%s", err, exitMissing, out)
 	}
-	for _, part := range []string{"carries  1 image", "incomplete: docker.io/library/app:v1: ", "not for you", "of 1 image not all could be fetched"} {
+	for _, part := range []string{"carries  1 image", "not checked: docker.io/library/app:v1: cannot tell whether there is ", "not for you",
+		"1 image could not be checked upstream, and may be older than there or lack what refers to it"} {
 		if !strings.Contains(string(out), part) {
 			t.Errorf("it does not say %q:\n%s", part, out)
 		}
