@@ -53,9 +53,10 @@ type passage struct {
 
 // notAskedError: a request was not sent, by this mirror's own decision.
 type notAskedError struct {
-	why   string
-	until time.Time
-	cause error
+	why    string
+	until  time.Time
+	cause  error
+	abroad bool // of a host that the endpoint led to, which counts as gone
 }
 
 func (e *notAskedError) Error() string {

@@ -25,7 +25,7 @@ func guarded(next http.RoundTripper, e Endpoint, p *parts, limit time.Duration) 
 		}
 		pass, err := h.breaker.enter(r.Context(), r.URL.Host+" counts as gone")
 		if err != nil {
-			return nil, err
+			return nil, ofHost(err)
 		}
 		ctx, cancel := context.WithCancelCause(r.Context()) // it ends with the body of the answer
 		timer := time.AfterFunc(limit, func() { cancel(timeoutError(limit)) })
@@ -51,6 +51,11 @@ func guarded(next http.RoundTripper, e Endpoint, p *parts, limit time.Duration) 
 
 // ofHost marks what became of a request to a host that the endpoint led to.
 func ofHost(err error) error {
+	var notAsked *notAskedError
+	if errors.As(err, &notAsked) {
+		notAsked.abroad = true
+		return notAsked
+	}
 	var network networkError
 	if errors.As(err, &network) {
 		network.abroad = true

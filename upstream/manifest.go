@@ -167,14 +167,22 @@ func bare(contentType string) string {
 // errWebPage: somebody else answered.
 var errWebPage = errors.New("a web page: is there a proxy or a sign-in page in between?")
 
+// ledNowhere reports whether an endpoint led to a host that does not answer.
+func ledNowhere(err error) bool {
+	var abroad abroadError
+	var notAsked *notAskedError
+	return errors.As(err, &abroad) || errors.As(err, &notAsked) && notAsked.abroad
+}
+
 // unclearHead reports whether the answer to a HEAD request leaves open what GET gets. Storage services sign their links
-// for GET, some registries know no HEAD or want another login for it, firewalls drop it, and web pages come from others.
+// for GET, some registries know no HEAD or want another login for it, firewalls drop it, it is redirected to where nobody
+// answers, and web pages come from others.
 // That something does not exist is clear if the registry itself says so, in its own words; so is that it limits how often
 // it may be asked. Where nothing can be asked, GET is not tried; silence that means the endpoint has ended that already.
 func unclearHead(err error) bool {
 	var e *statusError
 	if !errors.As(err, &e) {
-		return errors.Is(err, errWebPage) || errors.Is(err, errManyRedirects) || brokeOff(err) || isTimeout(err)
+		return errors.Is(err, errWebPage) || errors.Is(err, errManyRedirects) || ledNowhere(err) || brokeOff(err) || isTimeout(err)
 	}
 	return !e.signIn && !e.unknown && e.status != http.StatusTooManyRequests
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,6 +197,27 @@ func TestResolveWithoutAnAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestResolveWhereHEADLeadsNowhere: storage that nobody reaches from here is no reason to leave a tag as it is.
+func TestResolveWhereHEADLeadsNowhere(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipes) {
+		n.serve("storage.test", http.NotFoundHandler())
+		n.fail("storage.test", syscall.ECONNREFUSED)
+		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				http.Redirect(w, r, "http://storage.test/manifest", http.StatusTemporaryRedirect)
+				return
+			}
+			serveIndex(w, r)
+		}))
+		c := n.client(upstream.Options{})
+		for range 5 { // however often the storage has failed
+			if got, err := c.Resolve(t.Context(), appTag); err != nil || got.Digest != indexSHA {
+				t.Fatalf("resolved %+v, %v", got, err)
+			}
+		}
+	})
 }
 
 // TestResolveIsClear: what the registry says of HEAD in its own words is not asked again with GET.

@@ -10,6 +10,11 @@ import (
 	"airmirror/mirror"
 )
 
+// abroadError is what became of a request to a host that an endpoint led to, if that did not answer.
+type abroadError struct{ error }
+
+func (e abroadError) Unwrap() error { return e.error }
+
 // unanswered is the error for a request that was sent and came to nothing. Where one end speaks TLS and the other does
 // not, it says what to write.
 func (t target) unanswered(e networkError) error {
@@ -20,7 +25,7 @@ func (t target) unanswered(e networkError) error {
 	case e.url != nil && e.url.Scheme == "http" && strings.Contains(e.Error(), `malformed HTTP response "\x15\x03`):
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by plain HTTP: %s: %w", host, tlsAdvice(e.url), e.error)
 	case e.abroad:
-		return mirror.Errorf(mirror.CodeUnavailable, "%s leads to %s, which does not answer: %w", host, e.url.Host, e.error)
+		return mirror.Errorf(mirror.CodeUnavailable, "%s leads to %s, which does not answer: %w", host, e.url.Host, abroadError{e.error})
 	}
 	return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", host, e.error)
 }
