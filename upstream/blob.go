@@ -35,22 +35,28 @@ func (c *Client) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest
 	return size, nil
 }
 
+// begin asks for a blob, or a part of it, when it is its turn. Call release once the answer is closed.
+func (c *Client) begin(ctx context.Context, t target) (r *registry, a *answer, release func(), err error) {
+	if r, err = c.registry(t.repo); err != nil {
+		return nil, nil, nil, err
+	}
+	if release, err = r.slot(ctx); err != nil {
+		return nil, nil, nil, t.failed(err)
+	}
+	if a, err = r.ask(ctx, http.MethodGet, t); err != nil {
+		release()
+		return nil, nil, nil, err
+	}
+	return r, a, release, nil
+}
+
 // Blob implements [mirror.Upstream]. A transfer waits in line for as long as ctx allows if [Config.Parallel] of them are
 // under way; its timeout begins when it is its turn. Once it has begun, only ctx limits how long it takes, and how long
 // it may go without progress.
 func (c *Client) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (io.ReadCloser, int64, error) {
 	t := target{kind: aBlob, repo: repo, id: d.String()}
-	r, err := c.registry(repo)
+	r, a, release, err := c.begin(ctx, t)
 	if err != nil {
-		return nil, 0, err
-	}
-	release, err := r.slot(ctx)
-	if err != nil {
-		return nil, 0, t.failed(err)
-	}
-	a, err := r.ask(ctx, http.MethodGet, t)
-	if err != nil {
-		release()
 		return nil, 0, err
 	}
 	if !a.watch.dismiss() {

@@ -17,17 +17,8 @@ import (
 // taken up again.
 func (c *Client) BlobPart(ctx context.Context, repo mirror.Repo, d digest.Digest, off, n int64) (io.ReadCloser, int64, error) {
 	t := target{kind: aBlob, repo: repo, id: d.String(), from: off, to: off + n}
-	r, err := c.registry(repo)
+	r, a, release, err := c.begin(ctx, t)
 	if err != nil {
-		return nil, 0, err
-	}
-	release, err := r.slot(ctx)
-	if err != nil {
-		return nil, 0, t.failed(err)
-	}
-	a, err := r.ask(ctx, http.MethodGet, t)
-	if err != nil {
-		release()
 		return nil, 0, err
 	}
 	size, err := a.part(n)
