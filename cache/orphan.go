@@ -26,6 +26,7 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 				if orphaned, err = s.orphaned(ctx, file.Digest); err != nil {
 					break
 				}
+				file.Written = s.clock.written(file.Written)
 				if orphaned && !yield(file, nil) {
 					return false
 				}
@@ -39,7 +40,6 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 				}
 				continue
 			}
-			entry.Written = s.clock.written(entry.Written)
 			batch = append(batch, mirror.Orphan(entry))
 			if len(batch) == orphanBatch && !flush() {
 				return
