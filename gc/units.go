@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"airmirror/mirror"
 )
 
 // A unit is what goes together: a manifest that a tag leads to, that is a root, or that nothing else needs, with all that it brings. A
@@ -62,12 +64,7 @@ func (p *planner) gone(repo int32) error {
 }
 
 // shown returns a time of the store as people see it, by the time of day.
-func (p *planner) shown(at time.Time) time.Time {
-	if at.IsZero() {
-		return at
-	}
-	return at.Add(p.offset)
-}
+func (p *planner) shown(at time.Time) time.Time { return mirror.OnDay(at, p.offset) }
 
 func (p *planner) age(nanos int64) time.Duration { return time.Duration(p.now.UnixNano() - nanos) }
 

@@ -28,8 +28,8 @@ func DayOffset(d Dater) time.Duration {
 	return offset.Round(time.Second)
 }
 
-// onDay adds a [DayOffset] to a time, unless that is not known.
-func onDay(at time.Time, offset time.Duration) time.Time {
+// OnDay adds a [DayOffset] to a time; the zero time, which stands for one that is not known, stays as it is.
+func OnDay(at time.Time, offset time.Duration) time.Time {
 	if at.IsZero() {
 		return at
 	}

@@ -69,7 +69,7 @@ func (m *Mirror) images(ctx context.Context, match func(Repo) bool, platforms bo
 				continue
 			}
 			for image, err := range l.imagesOf(ctx, repo) {
-				image.Updated, image.LastUsed = onDay(image.Updated, offset), onDay(image.LastUsed, offset)
+				image.Updated, image.LastUsed = OnDay(image.Updated, offset), OnDay(image.LastUsed, offset)
 				if !yield(image, err) || err != nil {
 					return
 				}

@@ -28,7 +28,7 @@ func (c *Carrier) Waiting(ctx context.Context) (list []Waiting, err error) {
 	for set, note := range notes {
 		state := &openImport{}
 		if json.Unmarshal(note, state) == nil && !state.Done { // one that cannot be read is given up with the next start
-			list = append(list, Waiting{set, state.Bundle, state.Next, state.Updated.Add(mirror.DayOffset(c.store))})
+			list = append(list, Waiting{set, state.Bundle, state.Next, mirror.OnDay(state.Updated, mirror.DayOffset(c.store))})
 		}
 	}
 	slices.SortFunc(list, func(a, b Waiting) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Set, b.Set)) })
