@@ -88,8 +88,8 @@ const rebuildBatch = 128
 //
 // Every file that is what it is called is held. Manifests are recognised by what they contain. Names come from the
 // sources, with all that the indexes among them say: when things were added and used, whose repositories are, who may read
-// what, and notes. An entry of them that cannot be read is told of and passed. An image for one platform, or what refers to an image, goes where its index or subject is. Images that
-// nobody can name are tagged in [RecoveredRepo] with the first 12 digits of their digest, as if they had been pushed, and
+// what, and notes. An entry of them that cannot be read is told of and passed. An image for one platform, or what refers to
+// an image, goes where its index or subject is. Images that nobody can name are tagged in [RecoveredRepo] with the first 12 digits of their digest, as if they had been pushed, and
 // among them may be some that had been deleted and not been collected. An image that lacks blobs is kept only if it is
 // mirrored: the rest comes when it is pulled. tell hears about what is not as it was; it may be nil.
 //
