@@ -33,9 +33,10 @@ func Printable(text string) string {
 	return b.String()
 }
 
-// hidden reports whether a character is to be written by its number. Line ends and tabs are not.
+// hidden reports whether a character is written by its number: control and format characters, line separators, and
+// what is shown as nothing. Line ends and tabs are not hidden, nor are characters that only a later Unicode knows.
 func hidden(r rune) bool {
-	return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+	return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // stringWriter is what [writePrintable] writes to.
