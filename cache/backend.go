@@ -29,10 +29,10 @@ type Blobs interface {
 	// Resume goes on with a blob that was suspended, in this process or an earlier one.
 	// [mirror.CodeBlobUploadUnknown] if there is no such blob. The caller sees to it that an id has one writer at a time.
 	Resume(ctx context.Context, id string) (Writer, error)
-	// Grow goes on with a blob that [Writer.Keep] kept, in this process or an earlier one: with the bytes that it had then,
+	// ResumeBlob goes on with a blob that [Writer.SuspendPartial] kept, in this process or an earlier one: with the bytes that it had then,
 	// and without those that were written since. [mirror.CodeBlobUploadUnknown] if there is no such part. The caller sees to
 	// it that a part has one writer at a time.
-	Grow(ctx context.Context, part mirror.Part) (Writer, error)
+	ResumeBlob(ctx context.Context, part mirror.PartialBlob) (Writer, error)
 	// Reclaim makes blob d part id again, as if it had not been committed; no error if there is no such blob. The caller
 	// sees to it that nobody knows of d.
 	Reclaim(ctx context.Context, d digest.Digest, id string) error
@@ -46,7 +46,7 @@ type Blobs interface {
 	All(ctx context.Context) iter.Seq2[Entry, error]
 	// Written returns when blob d was written. [mirror.CodeBlobUnknown] if it is not there.
 	Written(ctx context.Context, d digest.Digest) (time.Time, error)
-	// Begun lists, in no order, the blobs that [Blobs.Resume] or [Blobs.Grow] knows, and those that it would know if this
+	// Begun lists, in no order, the blobs that [Blobs.Resume] or [Blobs.ResumeBlob] knows, and those that it would know if this
 	// process died.
 	Begun(ctx context.Context) iter.Seq2[Begun, error]
 	// Discard drops what Resume or Grow knows as id, if idle says so of when it was last written to. It reports whether it
@@ -79,7 +79,7 @@ type Begun struct {
 }
 
 // Writer is a blob being written. Tail may be called by any goroutine, everything else by one at a time, which must
-// end with Commit, Suspend, Keep or Abort. One from [Blobs.Grow] always leaves the part that it goes on from after an
+// end with Commit, Suspend, Keep or Abort. One from [Blobs.ResumeBlob] always leaves the part that it goes on from after an
 // error, and after Abort, but if Commit finds that it is not d.
 type Writer interface {
 	io.Writer
@@ -104,9 +104,9 @@ type Writer interface {
 	Commit(ctx context.Context, d digest.Digest) error
 	// Suspend puts the blob aside with the state of its hash, so that Resume does not read again what is in.
 	Suspend() error
-	// Keep is for a blob without a label. It puts the blob aside for Grow, durable: that survives power loss, and does not
+	// SuspendPartial is for a blob without a label. It puts the blob aside for Grow, durable: that survives power loss, and does not
 	// change before Grow. After an error it is as after Abort.
-	Keep() (mirror.Part, error)
+	SuspendPartial() (mirror.PartialBlob, error)
 	// Abort drops what was written. After Commit, Suspend or Keep it does nothing.
 	Abort() error
 }

@@ -58,9 +58,9 @@ func BenchmarkPointTags(b *testing.B) {
 	if err := s.PutManifest(b.Context(), repo, other); err != nil {
 		b.Fatal(err)
 	}
-	tags := make([]mirror.CarriedTag, 100_000)
+	tags := make([]mirror.ImportedTag, 100_000)
 	for i := range tags {
-		tags[i] = mirror.CarriedTag{Repo: repo, Tag: fmt.Sprint("carried", i*7919%100_000), Origin: mirror.Imported}
+		tags[i] = mirror.ImportedTag{Repo: repo, Tag: fmt.Sprint("carried", i*7919%100_000), Origin: mirror.Imported}
 	}
 	from, to := m.Digest, other.Digest
 	for b.Loop() {

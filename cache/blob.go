@@ -16,7 +16,7 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 }
 
 // Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the cause
-// of the error is a [mirror.FlawError].
+// of the error is a [mirror.DefectError].
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	size, err := s.readable(ctx, repo, d)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 		}
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
 	}
-	if !mirror.Looks(ctx) {
+	if !mirror.UsageIgnored(ctx) {
 		s.recency.touch(content{repo, d}) // what is open can be read even if a sweep takes it now
 	}
 	return blob, nil
@@ -73,8 +73,8 @@ func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
 }
 
 // flawed is the error for what the index has and the files do not.
-func flawed(code mirror.Code, what string, flaw mirror.Flaw) error {
-	return &mirror.Error{Code: code, Message: what + ": " + flaw.Reason, Cause: &mirror.FlawError{Flaw: flaw}}
+func flawed(code mirror.Code, what string, flaw mirror.Defect) error {
+	return &mirror.Error{Code: code, Message: what + ": " + flaw.Reason, Cause: &mirror.DefectError{Defect: flaw}}
 }
 
 // StatBlob implements [mirror.BlobStore].
@@ -82,7 +82,7 @@ func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 	err = s.use(ctx, content{repo, d}, func() (bool, error) {
 		var err error
 		stat, err = s.statBlob(ctx, repo, d)
-		return stat.Held && stat.Linked, err
+		return stat.Stored && stat.Linked, err
 	})
 	return stat, explain(err, "look up blob %s in %s", d, repo)
 }
@@ -94,12 +94,12 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 			return err
 		}
 		_, use, used, err := firstUse(tx, repo, d)
-		stat = mirror.BlobStat{Held: held, Linked: linked(tx, repo, d), Size: blob.Size, Awaited: used, Needed: used && !use.Owned}
+		stat = mirror.BlobStat{Stored: held, Linked: linked(tx, repo, d), Size: blob.Size, Referenced: used, Required: used && !use.Owned}
 		if !held {
 			stat.Size = use.Size
 		}
 		if err == nil && held && !stat.Linked {
-			stat.Sent, err = sentBy(tx, repo.Host, d)
+			stat.Confirmable, err = sentBy(tx, repo.Host, d)
 		}
 		return err
 	})
@@ -131,8 +131,8 @@ func firstUse(tx ReadTx, repo mirror.Repo, d digest.Digest) (by digest.Digest, u
 // ownedMark tells a use of what is owned from one of what is needed, without decoding it: there can be many.
 var ownedMark = []byte(`"owned":true`)
 
-// Awaiting implements [mirror.BlobStore].
-func (s *Store) Awaiting(ctx context.Context, repo mirror.Repo, d digest.Digest) (by []digest.Digest, err error) {
+// ReferencedBy implements [mirror.BlobStore].
+func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Digest) (by []digest.Digest, err error) {
 	err = s.index.View(ctx, func(tx ReadTx) error {
 		by = nil
 		for k, value := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {

@@ -10,8 +10,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Held implements [mirror.CarryStore].
-func (s *Store) Held(ctx context.Context, d digest.Digest) (size int64, err error) {
+// StatContent implements [mirror.ImportStore].
+func (s *Store) StatContent(ctx context.Context, d digest.Digest) (size int64, err error) {
 	record, err := s.heldRecord(ctx, d)
 	if err != nil {
 		return 0, err
@@ -22,8 +22,8 @@ func (s *Store) Held(ctx context.Context, d digest.Digest) (size int64, err erro
 	return size, nil
 }
 
-// OpenHeld implements [mirror.CarryStore]. It is no use of the blob.
-func (s *Store) OpenHeld(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
+// OpenContent implements [mirror.ImportStore]. It is no use of the blob.
+func (s *Store) OpenContent(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
 	record, err := s.heldRecord(ctx, d)
 	if err != nil {
 		return mirror.Blob{}, err
@@ -44,10 +44,10 @@ func (s *Store) heldRecord(ctx context.Context, d digest.Digest) (record blobRec
 	return record, explain(err, "look up blob %s", d)
 }
 
-// Carry implements [mirror.CarryStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing digests,
+// ImportManifests implements [mirror.ImportStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing digests,
 // each once: the first maxMissing of them. What the manifests point at is in memory until it is written, some KiB for an
 // image; some hundred at a time are written well together.
-func (s *Store) Carry(ctx context.Context, manifests []mirror.Carried) error {
+func (s *Store) ImportManifests(ctx context.Context, manifests []mirror.ImportedManifest) error {
 	carried, err := s.readCarried(ctx, manifests)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *Store) Carry(ctx context.Context, manifests []mirror.Carried) error {
 }
 
 // readCarried reads the manifests and checks what can be checked without the index.
-func (s *Store) readCarried(ctx context.Context, manifests []mirror.Carried) ([]*putting, error) {
+func (s *Store) readCarried(ctx context.Context, manifests []mirror.ImportedManifest) ([]*putting, error) {
 	carried := make([]*putting, 0, len(manifests))
 	var missing lack
 	for _, m := range manifests {
@@ -79,7 +79,7 @@ func (s *Store) readCarried(ctx context.Context, manifests []mirror.Carried) ([]
 	return carried, errLacking(&missing)
 }
 
-func (s *Store) readPutting(ctx context.Context, m mirror.Carried) (*putting, error) {
+func (s *Store) readPutting(ctx context.Context, m mirror.ImportedManifest) (*putting, error) {
 	if m.Origin != mirror.Imported && m.Origin != mirror.Pushed {
 		return nil, fmt.Errorf("%q is not an origin of what is carried", m.Origin)
 	}
@@ -117,7 +117,7 @@ func (p *putting) namedOf(digests []digest.Digest) (named []digest.Digest) {
 
 // readHeld reads a blob that is said to be a manifest.
 func (s *Store) readHeld(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := s.OpenHeld(ctx, d)
+	blob, err := s.OpenContent(ctx, d)
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,11 @@ import (
 	"airmirror/mirror"
 )
 
-// TakeFile implements [mirror.CarryStore].
+// ImportFile implements [mirror.ImportStore].
 //
 // A file that is linked has two names from then on, with one mode and one owner: whoever may write to it by the other
 // name can change the blob. That is not noticed when it happens, but when the blob is verified again.
-func (s *Store) TakeFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error) {
+func (s *Store) ImportFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error) {
 	if _, err := mirror.ParseDigest(d.String()); err != nil {
 		return false, err
 	}

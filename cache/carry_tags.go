@@ -9,8 +9,8 @@ import (
 	"airmirror/mirror"
 )
 
-// PointTags implements [mirror.CarryStore]. Tags that were kept are in the order of repository and tag.
-func (s *Store) PointTags(ctx context.Context, tags []mirror.CarriedTag, overwrite bool) (kept []mirror.CarriedTag, err error) {
+// PointTags implements [mirror.ImportStore]. Tags that were kept are in the order of repository and tag.
+func (s *Store) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwrite bool) (kept []mirror.ImportedTag, err error) {
 	list, err := sortTags(tags)
 	if err != nil {
 		return nil, err
@@ -41,10 +41,10 @@ type pointing []pointed
 
 type pointed struct {
 	key string
-	tag *mirror.CarriedTag
+	tag *mirror.ImportedTag
 }
 
-func sortTags(tags []mirror.CarriedTag) (pointing, error) {
+func sortTags(tags []mirror.ImportedTag) (pointing, error) {
 	list := make(pointing, len(tags))
 	for i := range tags {
 		t := &tags[i]
@@ -65,7 +65,7 @@ func sortTags(tags []mirror.CarriedTag) (pointing, error) {
 }
 
 // write is the transaction. It looks before it writes, so that what is refused costs its neighbours nothing.
-func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mirror.CarriedTag, err error) {
+func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mirror.ImportedTag, err error) {
 	for _, p := range list {
 		if !has(tx, tableManifests, content{p.tag.Repo, p.tag.Digest}.key()) {
 			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s cannot be written: its manifest is not stored there",
@@ -85,7 +85,7 @@ func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mir
 		}
 		if found && old.Origin == mirror.Pushed && old.Digest != p.tag.Digest && !overwrite {
 			tag := *p.tag
-			tag.Was = old.Digest
+			tag.Current = old.Digest
 			kept = append(kept, tag)
 			continue
 		}
@@ -99,7 +99,7 @@ func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mir
 // root makes a manifest a root.
 func (p pointed) root(tx WriteTx, at time.Time) error {
 	c := content{p.tag.Repo, p.tag.Digest}
-	if p.tag.Loose && hasAny(tx, tableParents, prefix(c.digest.String(), c.repo.String())) {
+	if p.tag.SkipChildren && hasAny(tx, tableParents, prefix(c.digest.String(), c.repo.String())) {
 		return nil
 	}
 	return addRoot(tx, c, at)

@@ -37,11 +37,11 @@ func mustHold(t *testing.T, s mirror.Store, blobs ...string) {
 }
 
 func carry(ctx context.Context, s mirror.Store, m mirror.Manifest) error {
-	return s.Carry(ctx, []mirror.Carried{{Repo: repo, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}})
+	return s.ImportManifests(ctx, []mirror.ImportedManifest{{Repo: repo, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}})
 }
 
 func point(ctx context.Context, s mirror.Store, tag string, m mirror.Manifest) error {
-	_, err := s.PointTags(ctx, []mirror.CarriedTag{{Repo: repo, Tag: tag, Digest: m.Digest, Origin: mirror.Imported}}, false)
+	_, err := s.PointTags(ctx, []mirror.ImportedTag{{Repo: repo, Tag: tag, Digest: m.Digest, Origin: mirror.Imported}}, false)
 	return err
 }
 
@@ -61,7 +61,7 @@ func TestCarriedIsDurable(t *testing.T) {
 	s := newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
 	m := image("{}", mirror.Imported)
 	mustHold(t, s, string(m.Bytes))
-	if _, err := s.TakeFile(ctx, digest.FromString("{}"), file(t, "{}")); err != nil {
+	if _, err := s.ImportFile(ctx, digest.FromString("{}"), file(t, "{}")); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(carry(ctx, s, m), point(ctx, s, "v1", m)); err != nil {
@@ -91,9 +91,9 @@ func TestCarryIntoBrokenIndex(t *testing.T) {
 		do      func() error
 		unknown func() error
 	}{
-		{"receive", func() error { return hold(ctx, s, string(m.Bytes)) }, func() error { _, err := s.Held(ctx, m.Digest); return err }},
-		{"take file", func() error { _, err := s.TakeFile(ctx, digest.FromString("{}"), path); return err },
-			func() error { _, err := s.OpenHeld(ctx, digest.FromString("{}")); return err }},
+		{"receive", func() error { return hold(ctx, s, string(m.Bytes)) }, func() error { _, err := s.StatContent(ctx, m.Digest); return err }},
+		{"take file", func() error { _, err := s.ImportFile(ctx, digest.FromString("{}"), path); return err },
+			func() error { _, err := s.OpenContent(ctx, digest.FromString("{}")); return err }},
 		{"carry", func() error { return carry(ctx, s, m) }, func() error { _, err := s.Manifest(ctx, repo, m.Digest); return err }},
 		{"point", func() error { return point(ctx, s, "v1", m) }, func() error { _, err := s.Tag(ctx, repo, "v1"); return err }},
 	} {
@@ -128,8 +128,8 @@ func TestHeldIsThere(t *testing.T) {
 	mustHold(t, s, "{}", string(m.Bytes))
 	blobs.content[d] = "damaged"
 	for _, is := range []string{"damaged", "missing"} {
-		_, held := s.Held(ctx, d)
-		_, opened := s.OpenHeld(ctx, d)
+		_, held := s.StatContent(ctx, d)
+		_, opened := s.OpenContent(ctx, d)
 		for _, err := range []error{held, opened} {
 			wantCode(t, err, mirror.CodeBlobUnknown)
 			if err == nil || !strings.Contains(err.Error(), is) {
@@ -201,7 +201,7 @@ func TestQuarantinedManifest(t *testing.T) {
 				if err := cache.Check(t.Context(), blobs, index); err != nil {
 					t.Error(err)
 				}
-				if _, err := s.Held(t.Context(), m.Digest); err != nil {
+				if _, err := s.StatContent(t.Context(), m.Digest); err != nil {
 					t.Error(err)
 				}
 			})
@@ -216,7 +216,7 @@ func TestTakeFileByCopying(t *testing.T) {
 	s := newStore(t, blobs, openBolt(t, t.TempDir()), cache.Options{})
 	defer closeStore(t, s)
 	path := file(t, "{}")
-	_, err := s.TakeFile(ctx, digest.FromString("other"), path)
+	_, err := s.ImportFile(ctx, digest.FromString("other"), path)
 	wantCode(t, err, mirror.CodeDigestInvalid)
 	if err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("%v does not name the file", err)
@@ -224,18 +224,18 @@ func TestTakeFileByCopying(t *testing.T) {
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	blobs.afterCommit = func() { t.Error("read to the end with a context that ended") }
-	if _, err := s.TakeFile(ended, d, path); !errors.Is(err, context.Canceled) {
+	if _, err := s.ImportFile(ended, d, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that ended: %v", err)
 	}
 	blobs.afterCommit = nil
-	linked, err := s.TakeFile(ctx, d, path)
+	linked, err := s.ImportFile(ctx, d, path)
 	if err != nil || linked {
 		t.Fatalf("linked is %t, %v", linked, err)
 	}
 	if err := os.WriteFile(path, []byte("[]"), 0); err != nil {
 		t.Fatal(err)
 	}
-	blob, err := s.OpenHeld(ctx, d)
+	blob, err := s.OpenContent(ctx, d)
 	if err != nil {
 		t.Fatal(err)
 	}

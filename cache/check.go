@@ -25,10 +25,10 @@ const (
 	maxTold = 1 << 16
 )
 
-// Flaws implements [mirror.CheckStore]. The index's own file comes first, then the files that the index names, in the
+// Defects implements [mirror.CheckStore]. The index's own file comes first, then the files that the index names, in the
 // order of their digests, then those that it does not name, and at last its other entries: so what is mended on the way
 // is not found again in what follows from it.
-func (s *Store) Flaws(ctx context.Context, opts mirror.CheckOptions) iter.Seq2[mirror.Flaw, error] {
+func (s *Store) Defects(ctx context.Context, opts mirror.CheckOptions) iter.Seq2[mirror.Defect, error] {
 	if opts.Read == nil {
 		opts.Read = func(context.Context, int) error { return nil }
 	}
@@ -38,7 +38,7 @@ func (s *Store) Flaws(ctx context.Context, opts mirror.CheckOptions) iter.Seq2[m
 	if opts.Progress == nil {
 		opts.Progress = mirror.NoProgress{}
 	}
-	return func(yield func(mirror.Flaw, error) bool) {
+	return func(yield func(mirror.Defect, error) bool) {
 		c := &check{Store: s, ctx: ctx, opts: opts, yield: yield, told: make(map[string]bool)}
 		_ = c.indexFile() && c.expect() && c.files() && c.orphans() && c.entries()
 	}
@@ -49,12 +49,12 @@ type check struct {
 	*Store
 	ctx   context.Context
 	opts  mirror.CheckOptions
-	yield func(mirror.Flaw, error) bool
+	yield func(mirror.Defect, error) bool
 	told  map[string]bool // digests and entries
 }
 
 // flaw yields f, unless that was done.
-func (c *check) flaw(f mirror.Flaw) bool {
+func (c *check) flaw(f mirror.Defect) bool {
 	what := f.Entry + f.Digest.String()
 	if c.told[what] && what != "" {
 		return true
@@ -68,14 +68,14 @@ func (c *check) flaw(f mirror.Flaw) bool {
 // unread yields why something could not be checked; d is "" if that is the index.
 func (c *check) unread(d digest.Digest, err error) bool {
 	if stopped := c.ctx.Err(); stopped != nil {
-		c.yield(mirror.Flaw{}, stopped)
+		c.yield(mirror.Defect{}, stopped)
 		return false
 	}
 	if d == "" {
-		c.yield(mirror.Flaw{}, err)
+		c.yield(mirror.Defect{}, err)
 		return false
 	}
-	return c.yield(mirror.Flaw{Digest: d}, fmt.Errorf("check %s: %w", d, err))
+	return c.yield(mirror.Defect{Digest: d}, fmt.Errorf("check %s: %w", d, err))
 }
 
 // indexFile has the index look at its own file, which is not done again by a check that goes on.
@@ -92,7 +92,7 @@ func (c *check) indexFile() bool {
 	if len(wrong) == 0 {
 		return true
 	}
-	return c.flaw(mirror.Flaw{Kind: mirror.Broken, Reason: fmt.Sprintf(
+	return c.flaw(mirror.Defect{Kind: mirror.Broken, Reason: fmt.Sprintf(
 		"the file of the index is damaged: %v; stop the mirror and make a new index from the files and the last backup", wrong[0])})
 }
 

@@ -48,7 +48,7 @@ func ruleOf(t Table) rule {
 func (c *check) entries() bool {
 	for _, r := range rules {
 		c.opts.Progress.Doing("table " + string(r.table) + " of the index")
-		var found []mirror.Flaw
+		var found []mirror.Defect
 		ok := c.scan(r.table, "", func(tx ReadTx, k string, value []byte) {
 			if reason := r.rule(tx, k, value); reason != "" {
 				found = append(found, dangling(r.table, k, reason))
@@ -58,7 +58,7 @@ func (c *check) entries() bool {
 			}
 		}, func() bool {
 			defer func() { found = nil }()
-			return !slices.ContainsFunc(found, func(flaw mirror.Flaw) bool { return !c.entry(flaw) })
+			return !slices.ContainsFunc(found, func(flaw mirror.Defect) bool { return !c.entry(flaw) })
 		})
 		if !ok {
 			return false
@@ -69,7 +69,7 @@ func (c *check) entries() bool {
 
 // entry yields what was found in the index. A file that it lost the entry of is an orphan, and was yielded as one if it is
 // not on its way in.
-func (c *check) entry(flaw mirror.Flaw) bool {
+func (c *check) entry(flaw mirror.Defect) bool {
 	if flaw.Kind == mirror.Missing {
 		if _, err := c.blobs.Stat(c.ctx, flaw.Digest); err == nil {
 			return true
@@ -78,8 +78,8 @@ func (c *check) entry(flaw mirror.Flaw) bool {
 	return c.flaw(flaw)
 }
 
-func dangling(t Table, k, reason string) mirror.Flaw {
-	return mirror.Flaw{Kind: mirror.Dangling, Entry: string(t) + " " + strings.ReplaceAll(k, "\x00", " "), Reason: reason}
+func dangling(t Table, k, reason string) mirror.Defect {
+	return mirror.Defect{Kind: mirror.Dangling, Entry: string(t) + " " + strings.ReplaceAll(k, "\x00", " "), Reason: reason}
 }
 
 // entryOf is the opposite of dangling.
@@ -146,7 +146,7 @@ func wrongManifest(tx ReadTx, k string, value []byte) string {
 
 // lost are the files of a manifest that were stored and are not any more: its own and, of one that did not come from an
 // upstream, the blobs that it needs and what else it owns that its repository could read.
-func lost(tx ReadTx, k string, value []byte) (flaws []mirror.Flaw) {
+func lost(tx ReadTx, k string, value []byte) (flaws []mirror.Defect) {
 	record, err := decode[manifestRecord](tableManifests, k, value)
 	if err != nil || malformed(k, 2) != "" {
 		return nil
@@ -156,7 +156,7 @@ func lost(tx ReadTx, k string, value []byte) (flaws []mirror.Flaw) {
 		if has(tx, tableBlobs, file.String()) {
 			return
 		}
-		flaw := mirror.Flaw{Kind: mirror.Missing, Digest: file, Size: size, Reason: reason}
+		flaw := mirror.Defect{Kind: mirror.Missing, Digest: file, Size: size, Reason: reason}
 		if flaw.Repos, flaw.Manifest = users(tx, file); len(flaw.Repos) == 0 {
 			flaw.Repos, flaw.Manifest = []string{repo}, file.String() == d
 		}

@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-func asFlaw(err error, target **mirror.FlawError) bool { return errors.As(err, target) }
+func asFlaw(err error, target **mirror.DefectError) bool { return errors.As(err, target) }
 
 func key(parts ...string) string { return strings.Join(parts, "\x00") }
 
@@ -31,10 +31,10 @@ func TestOrphansAreAdopted(t *testing.T) {
 	if names := s.quarantined(); len(names) != 2 {
 		t.Errorf("in quarantine: %v", names)
 	}
-	if stat, err := s.StatBlob(t.Context(), repo, orphan); err != nil || !stat.Held || stat.Linked {
+	if stat, err := s.StatBlob(t.Context(), repo, orphan); err != nil || !stat.Stored || stat.Linked {
 		t.Errorf("%+v, %v: want it to be held and nobody to read it", stat, err)
 	}
-	if stat, err := s.StatBlob(t.Context(), repo, wrong); err != nil || stat.Held {
+	if stat, err := s.StatBlob(t.Context(), repo, wrong); err != nil || stat.Stored {
 		t.Errorf("%+v, %v", stat, err)
 	}
 	s.must(cache.Check(t.Context(), s.blobs, s.index))
@@ -171,7 +171,7 @@ func TestTagGetsItsManifestBack(t *testing.T) {
 // TestRootGetsItsManifestBack if its file is there.
 func TestRootGetsItsManifestBack(t *testing.T) {
 	s := stock(t)
-	_, err := s.PointTags(t.Context(), []mirror.CarriedTag{{Repo: repo, Digest: s.referrer.Digest}}, false)
+	_, err := s.PointTags(t.Context(), []mirror.ImportedTag{{Repo: repo, Digest: s.referrer.Digest}}, false)
 	s.must(err)
 	s.write(func(tx cache.WriteTx) error {
 		return tx.Delete(cache.TableManifests, key(repo.String(), s.referrer.Digest.String()))

@@ -38,7 +38,7 @@ func (c *check) expect() bool {
 // files checks each file that the index names.
 func (c *check) files() bool {
 	var page []heldFile
-	var bad []mirror.Flaw
+	var bad []mirror.Defect
 	return c.scan(tableBlobs, c.opts.After.String(), func(_ ReadTx, k string, value []byte) {
 		d, err := mirror.ParseDigest(k)
 		record, recordErr := decode[blobRecord](tableBlobs, k, value)
@@ -81,7 +81,7 @@ func (c *check) file(held heldFile) bool {
 
 // examine compares a file with its entry and its digest; the reason is "" if it is in order. read says that the size is
 // right and the content is not.
-func (c *check) examine(held heldFile) (flaw mirror.Flaw, read bool, err error) {
+func (c *check) examine(held heldFile) (flaw mirror.Defect, read bool, err error) {
 	size, err := c.blobs.Stat(c.ctx, held.digest)
 	if flaw, err = held.record.compare(held.digest, size, err); c.opts.Fast || err != nil || flaw.Reason != "" {
 		return flaw, false, err
@@ -90,13 +90,13 @@ func (c *check) examine(held heldFile) (flaw mirror.Flaw, read bool, err error) 
 }
 
 // compare says what is wrong with a file that has size bytes or could not be opened.
-func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Flaw, error) {
-	flaw := mirror.Flaw{Digest: d, Size: r.Size}
+func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Defect, error) {
+	flaw := mirror.Defect{Digest: d, Size: r.Size}
 	switch {
 	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
 		flaw.Kind, flaw.Reason = mirror.Missing, "it is in the index but its file is missing"
 	case err != nil:
-		return mirror.Flaw{}, err
+		return mirror.Defect{}, err
 	case size != r.Size:
 		flaw.Kind, flaw.Reason = mirror.Damaged, fmt.Sprintf("it is damaged: its file has %d bytes in place of %d", size, r.Size)
 	}
@@ -104,13 +104,13 @@ func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Flaw
 }
 
 // read reads the file of d, whose size is right. checked says that it did.
-func (s *Store) read(ctx context.Context, d digest.Digest, record blobRecord, before func(context.Context, int) error) (flaw mirror.Flaw, checked bool, err error) {
+func (s *Store) read(ctx context.Context, d digest.Digest, record blobRecord, before func(context.Context, int) error) (flaw mirror.Defect, checked bool, err error) {
 	reason, err := s.blobs.Check(ctx, d, before)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown { // gone since
 		flaw, err = record.compare(d, 0, err)
 		return flaw, false, err
 	}
-	return mirror.Flaw{Kind: mirror.Damaged, Digest: d, Size: record.Size, Reason: reason}, true, err
+	return mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: record.Size, Reason: reason}, true, err
 }
 
 // Misread reads a blob by way of a buffer and says what is wrong with it: that it is not d, or that the disk cannot read
@@ -142,7 +142,7 @@ func Misread(ctx context.Context, blob mirror.Blob, d digest.Digest, data []byte
 
 // confirmed yields the flaw of a file if the entry is the one that was read, so that the file was meant to be there all the
 // time, and no other file has come since.
-func (c *check) confirmed(held heldFile, flaw mirror.Flaw, read bool) bool {
+func (c *check) confirmed(held heldFile, flaw mirror.Defect, read bool) bool {
 	size, err := c.blobs.Stat(c.ctx, held.digest)
 	now, err := held.record.compare(held.digest, size, err)
 	if err != nil {
@@ -172,7 +172,7 @@ func (c *check) orphans() bool {
 		switch {
 		case c.ctx.Err() != nil:
 			return c.unread("", err)
-		case err != nil && !c.yield(mirror.Flaw{}, err):
+		case err != nil && !c.yield(mirror.Defect{}, err):
 			return false
 		case err != nil:
 			continue
@@ -203,14 +203,14 @@ func (c *check) coming(d digest.Digest) bool {
 
 // unnamed yields those of a batch that are in no entry.
 func (c *check) unnamed(batch []Entry) bool {
-	var flaws []mirror.Flaw
+	var flaws []mirror.Defect
 	err := c.index.View(c.ctx, func(tx ReadTx) error {
 		flaws = flaws[:0]
 		for _, entry := range batch {
 			if has(tx, tableBlobs, entry.Digest.String()) {
 				continue
 			}
-			flaw := mirror.Flaw{Kind: mirror.Orphaned, Digest: entry.Digest, Size: entry.Size, Reason: "it is not in the index: a crash left it, or its entry was lost"}
+			flaw := mirror.Defect{Kind: mirror.Orphaned, Digest: entry.Digest, Size: entry.Size, Reason: "it is not in the index: a crash left it, or its entry was lost"}
 			flaw.Repos, flaw.Manifest = users(tx, entry.Digest)
 			flaws = append(flaws, flaw)
 		}

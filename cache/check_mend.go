@@ -10,7 +10,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Mend implements [mirror.CheckStore].
+// Repair implements [mirror.CheckStore].
 //
 // The file goes first and its entry after it. A crash in between leaves an entry whose file is missing, which is a miss to
 // readers and found by the next check; the other way round it would leave a damaged file, which a push that brings the
@@ -18,7 +18,7 @@ import (
 //
 // What was lost is the one exception to the rules that schema.go states: a manifest whose own file is not held keeps its
 // record and its tags, and one that was pushed or imported stays without the blob, until these come again.
-func (s *Store) Mend(ctx context.Context, flaw mirror.Flaw) (mended bool, err error) {
+func (s *Store) Repair(ctx context.Context, flaw mirror.Defect) (mended bool, err error) {
 	switch {
 	case flaw.Kind == mirror.Dangling:
 		mended, err = s.mendEntry(ctx, flaw.Entry)
@@ -28,7 +28,7 @@ func (s *Store) Mend(ctx context.Context, flaw mirror.Flaw) (mended bool, err er
 	return mended, explain(err, "mend %s %s", flaw.Digest, flaw.Entry)
 }
 
-func (s *Store) mendFile(ctx context.Context, flaw mirror.Flaw) (mended bool, err error) {
+func (s *Store) mendFile(ctx context.Context, flaw mirror.Defect) (mended bool, err error) {
 	release, err := s.guards.take(ctx, flaw.Digest)
 	if err != nil {
 		return false, err
@@ -51,7 +51,7 @@ func (s *Store) mendFile(ctx context.Context, flaw mirror.Flaw) (mended bool, er
 
 // judgement is what is found out about a file before anything is done about it.
 type judgement struct {
-	flaw   mirror.Flaw
+	flaw   mirror.Defect
 	record blobRecord
 	held   bool
 	sure   bool // a manifest says the same of its size as the record

@@ -115,9 +115,9 @@ func (s *shelf) write(f func(tx cache.WriteTx) error) {
 	s.must(s.index.Update(s.t.Context(), f))
 }
 
-func (s *shelf) flaws(opts mirror.CheckOptions) (found []mirror.Flaw) {
+func (s *shelf) flaws(opts mirror.CheckOptions) (found []mirror.Defect) {
 	s.t.Helper()
-	for flaw, err := range s.Flaws(s.t.Context(), opts) {
+	for flaw, err := range s.Defects(s.t.Context(), opts) {
 		s.must(err)
 		found = append(found, flaw)
 	}
@@ -125,21 +125,21 @@ func (s *shelf) flaws(opts mirror.CheckOptions) (found []mirror.Flaw) {
 }
 
 // finds checks that a check finds just this.
-func (s *shelf) finds(opts mirror.CheckOptions, want ...mirror.FlawKind) []mirror.Flaw {
+func (s *shelf) finds(opts mirror.CheckOptions, want ...mirror.DefectKind) []mirror.Defect {
 	s.t.Helper()
 	found := s.flaws(opts)
-	if !slices.EqualFunc(found, want, func(f mirror.Flaw, kind mirror.FlawKind) bool { return f.Kind == kind && f.Reason != "" }) {
+	if !slices.EqualFunc(found, want, func(f mirror.Defect, kind mirror.DefectKind) bool { return f.Kind == kind && f.Reason != "" }) {
 		s.t.Errorf("found %+v, want %v", found, want)
 	}
 	return found
 }
 
 // mend mends what is found, and returns what remains.
-func (s *shelf) mend() []mirror.Flaw {
+func (s *shelf) mend() []mirror.Defect {
 	s.t.Helper()
-	for flaw, err := range s.Flaws(s.t.Context(), mirror.CheckOptions{}) {
+	for flaw, err := range s.Defects(s.t.Context(), mirror.CheckOptions{}) {
 		s.must(err)
-		_, err := s.Mend(s.t.Context(), flaw)
+		_, err := s.Repair(s.t.Context(), flaw)
 		s.must(err)
 	}
 	return s.flaws(mirror.CheckOptions{})
@@ -170,7 +170,7 @@ func TestFilesAreFoundDamaged(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		damage     func(*shelf)
-		kind       mirror.FlawKind
+		kind       mirror.DefectKind
 		fast       bool // a fast check sees it
 		quarantine bool
 	}{
@@ -201,7 +201,7 @@ func TestFilesAreFoundDamaged(t *testing.T) {
 			}
 			_, err := s.Blob(t.Context(), repo, config)
 			wantCode(t, err, mirror.CodeBlobUnknown)
-			if stat, err := s.StatBlob(t.Context(), repo, config); err != nil || stat.Held || !stat.Linked || !stat.Awaited || stat.Size != 6 {
+			if stat, err := s.StatBlob(t.Context(), repo, config); err != nil || stat.Stored || !stat.Linked || !stat.Referenced || stat.Size != 6 {
 				t.Errorf("%+v, %v: want it to be awaited", stat, err)
 			}
 			s.must(receive(t.Context(), s.Store, "pushed"))
@@ -267,11 +267,11 @@ func TestDamageIsNoticedByReaders(t *testing.T) {
 }
 
 // wantFlaw checks that a flaw is the cause of err.
-func wantFlaw(t *testing.T, err error, code mirror.Code, kind mirror.FlawKind) {
+func wantFlaw(t *testing.T, err error, code mirror.Code, kind mirror.DefectKind) {
 	t.Helper()
 	wantCode(t, err, code)
-	var flawed *mirror.FlawError
-	if !asFlaw(err, &flawed) || flawed.Flaw.Kind != kind || flawed.Flaw.Digest == "" || flawed.Flaw.Manifest != (code == mirror.CodeManifestUnknown) {
+	var flawed *mirror.DefectError
+	if !asFlaw(err, &flawed) || flawed.Defect.Kind != kind || flawed.Defect.Digest == "" || flawed.Defect.Manifest != (code == mirror.CodeManifestUnknown) {
 		t.Errorf("%v has no flaw of kind %s for its cause", err, kind)
 	}
 }
@@ -298,11 +298,11 @@ func TestMendKeepsTheRightToReadWhatIsNeeded(t *testing.T) {
 	_, err := s.Mount(t.Context(), other, repo, d)
 	s.must(err)
 	s.remove(d)
-	if mended, err := s.Mend(t.Context(), mirror.Flaw{Kind: mirror.Missing, Digest: d}); !mended || err != nil {
+	if mended, err := s.Repair(t.Context(), mirror.Defect{Kind: mirror.Missing, Digest: d}); !mended || err != nil {
 		t.Errorf("mended %t, %v", mended, err)
 	}
 	for in, linked := range map[mirror.Repo]bool{repo: true, other: false} {
-		if stat, err := s.StatBlob(t.Context(), in, d); err != nil || stat.Held || stat.Linked != linked {
+		if stat, err := s.StatBlob(t.Context(), in, d); err != nil || stat.Stored || stat.Linked != linked {
 			t.Errorf("%s: %+v, %v", in, stat, err)
 		}
 	}
@@ -323,7 +323,7 @@ func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
 				return tx.Put(cache.TableBlobs, last.String(), []byte(`{"size":6,"added":"2021-01-01T00:00:00Z"}`))
 			})
 			changed := false
-			for flaw, err := range s.Flaws(t.Context(), mirror.CheckOptions{Checked: func(digest.Digest, int64) {
+			for flaw, err := range s.Defects(t.Context(), mirror.CheckOptions{Checked: func(digest.Digest, int64) {
 				if !changed {
 					changed = true
 					s.write(func(tx cache.WriteTx) error { return change(tx, last) })
@@ -357,7 +357,7 @@ func (h healing) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 func TestWhatIsHealedMeanwhileIsNoFlaw(t *testing.T) {
 	s := stock(t)
 	store := newStore(t, healing{s.blobs, make(map[digest.Digest]bool)}, s.index, cache.Options{RecencyInterval: time.Hour})
-	for flaw, err := range store.Flaws(t.Context(), mirror.CheckOptions{Fast: true}) {
+	for flaw, err := range store.Defects(t.Context(), mirror.CheckOptions{Fast: true}) {
 		t.Errorf("%+v, %v", flaw, err)
 	}
 }
@@ -373,7 +373,7 @@ func TestWhatComesInIsNoOrphan(t *testing.T) {
 	hooked.afterCommit = func() {
 		looked = true
 		s.must(os.Chtimes(s.path(d), time.Time{}, time.Now().Add(-time.Hour)))
-		for flaw, err := range store.Flaws(t.Context(), mirror.CheckOptions{}) {
+		for flaw, err := range store.Defects(t.Context(), mirror.CheckOptions{}) {
 			if flaw.Digest == d || err != nil {
 				t.Errorf("%+v, %v", flaw, err)
 			}
@@ -391,7 +391,7 @@ func TestMendIsCancelled(t *testing.T) {
 	s.overwrite(digest.FromString("pushed"), "pushes")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if mended, err := s.Mend(ctx, mirror.Flaw{Kind: mirror.Damaged, Digest: digest.FromString("pushed")}); mended || err == nil {
+	if mended, err := s.Repair(ctx, mirror.Defect{Kind: mirror.Damaged, Digest: digest.FromString("pushed")}); mended || err == nil {
 		t.Errorf("mended %t, %v", mended, err)
 	}
 	s.finds(mirror.CheckOptions{}, mirror.Damaged)

@@ -268,7 +268,7 @@ func TestFilesAreNoOlderThanTheClock(t *testing.T) {
 // dropped reports whether an orphan and an upload are older than a time, and drops them if they are.
 func dropped(s *timed, orphan digest.Digest, upload string, before time.Time) bool {
 	s.t.Helper()
-	file, err := s.DropOrphan(s.t.Context(), orphan, before)
+	file, err := s.DeleteOrphan(s.t.Context(), orphan, before)
 	s.must(err)
 	expired, err := s.ExpireUpload(s.t.Context(), upload, before)
 	s.must(err)

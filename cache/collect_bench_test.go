@@ -132,19 +132,19 @@ func BenchmarkSweep(b *testing.B) {
 		var took []time.Duration
 		began := time.Now()
 		pushed := meanwhile(b, s, func() {
-			err := s.Sweep(b.Context(), func(yield func(mirror.Condemned) bool) {
+			err := s.Sweep(b.Context(), func(yield func(mirror.DeleteRequest) bool) {
 				for i := 0; i < large.Images; i += 20 {
-					c := mirror.Condemned{
+					c := mirror.DeleteRequest{
 						Repo:      large.Repo(i),
-						Tags:      []mirror.CondemnedTag{{Name: large.Tag(i), Digest: large.Digest(i)}},
-						Manifests: []mirror.CondemnedManifest{{Digest: large.Digest(i), Used: time.Now()}},
+						Tags:      []mirror.ObservedTag{{Name: large.Tag(i), Digest: large.Digest(i)}},
+						Manifests: []mirror.ObservedManifest{{Digest: large.Digest(i), Used: time.Now()}},
 						Before:    time.Now(),
 					}
 					if !yield(c) {
 						return
 					}
 				}
-			}, func(swept1 mirror.Swept) {
+			}, func(swept1 mirror.DeleteResult) {
 				if swept1.Kept != "" {
 					b.Error(swept1.Kept)
 				}
@@ -177,7 +177,7 @@ func meanwhile(b *testing.B, s *cache.Store, f func()) (took []time.Duration) {
 	writer.Go(func() {
 		for !stop.Load() {
 			began := time.Now()
-			if err := s.Note(context.Background(), "bench", map[string][]byte{"a": []byte(began.String())}); err != nil {
+			if err := s.SetState(context.Background(), "bench", map[string][]byte{"a": []byte(began.String())}); err != nil {
 				b.Error(err)
 			}
 			took = append(took, time.Since(began))

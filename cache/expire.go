@@ -9,10 +9,10 @@ import (
 )
 
 // Uploads implements [mirror.CollectStore].
-func (s *Store) Uploads(ctx context.Context) iter.Seq2[mirror.HeldUpload, error] {
-	return func(yield func(mirror.HeldUpload, error) bool) {
+func (s *Store) Uploads(ctx context.Context) iter.Seq2[mirror.UploadInfo, error] {
+	return func(yield func(mirror.UploadInfo, error) bool) {
 		for begun, err := range s.blobs.Begun(ctx) {
-			held := mirror.HeldUpload{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: s.clock.written(begun.Written), Open: s.uploads.taken(begun.ID)}
+			held := mirror.UploadInfo{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: s.clock.written(begun.Written), Open: s.uploads.taken(begun.ID)}
 			if !yield(held, explain(err, "list uploads")) {
 				return
 			}
@@ -33,5 +33,5 @@ func (s *Store) ExpireUpload(ctx context.Context, id string, idle time.Time) (ex
 	return expired, explain(err, "drop upload %s", id)
 }
 
-// ProtectPart implements [mirror.CarryStore].
-func (s *Store) ProtectPart(id string) (release func()) { return s.uploads.reserve(id) }
+// ProtectPartial implements [mirror.ImportStore].
+func (s *Store) ProtectPartial(id string) (release func()) { return s.uploads.reserve(id) }

@@ -117,9 +117,9 @@ func TestIndexBrokenForAPart(t *testing.T) {
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
 	defer closeStore(t, s)
-	grow := func(part mirror.Part, more string) mirror.Growing {
+	grow := func(part mirror.PartialBlob, more string) mirror.ResumableBlob {
 		t.Helper()
-		in, err := s.Grow(ctx, d, part)
+		in, err := s.ResumeBlob(ctx, d, part)
 		if err == nil {
 			_, err = in.Write([]byte(more))
 		}
@@ -128,7 +128,7 @@ func TestIndexBrokenForAPart(t *testing.T) {
 		}
 		return in
 	}
-	part, err := grow(mirror.Part{}, "a ").Keep()
+	part, err := grow(mirror.PartialBlob{}, "a ").SuspendPartial()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,10 +140,10 @@ func TestIndexBrokenForAPart(t *testing.T) {
 		}
 		_ = in.Abort()
 	}
-	if size, err := s.Held(ctx, d); err != nil || size != 6 {
+	if size, err := s.StatContent(ctx, d); err != nil || size != 6 {
 		t.Errorf("held with %d bytes: %v", size, err)
 	}
-	if _, err := s.Grow(ctx, d, part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
+	if _, err := s.ResumeBlob(ctx, d, part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
 		t.Errorf("a blob that is held becomes a part again: %v", err)
 	}
 }

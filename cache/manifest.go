@@ -89,7 +89,7 @@ func (s *Store) manifestRecord(ctx context.Context, c content) (record manifestR
 
 // readManifest reads the file of a manifest, and checks it: that costs little next to opening it, and what is read here
 // is believed for as long as it stays in memory. If the file is missing or damaged, the cause of the error is a
-// [mirror.FlawError].
+// [mirror.DefectError].
 func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) ([]byte, error) {
 	blob, err := s.blobs.Open(ctx, d)
 	if err == nil {
@@ -101,7 +101,7 @@ func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) (
 	}
 	if flaw.Reason == "" {
 		data, err := readSmall(blob, d)
-		found := mirror.FlawOf(err)
+		found := mirror.DefectOf(err)
 		if found == nil {
 			return data, err
 		}
@@ -112,9 +112,9 @@ func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) (
 }
 
 // readSmall reads a blob that is small, and verifies it. If it is damaged, the cause of the error is a
-// [mirror.FlawError].
+// [mirror.DefectError].
 func readSmall(blob mirror.Blob, d digest.Digest) ([]byte, error) {
-	flaw := mirror.Flaw{Kind: mirror.Damaged, Digest: d, Size: blob.Size}
+	flaw := mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: blob.Size}
 	data := make([]byte, blob.Size)
 	_, err := io.ReadFull(blob, data)
 	switch {

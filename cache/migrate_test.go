@@ -97,11 +97,11 @@ func TestMigration(t *testing.T) {
 			if err != nil || schema != `{"version":3}` {
 				t.Errorf("schema is %s, %v", schema, err)
 			}
-			c := mirror.Condemned{Repo: repo, Manifests: []mirror.CondemnedManifest{{Digest: child.Digest, Used: time.Now()}}}
+			c := mirror.DeleteRequest{Repo: repo, Manifests: []mirror.ObservedManifest{{Digest: child.Digest, Used: time.Now()}}}
 			for i := range tags {
-				c.Tags = append(c.Tags, mirror.CondemnedTag{Name: tags[i], Digest: child.Digest})
+				c.Tags = append(c.Tags, mirror.ObservedTag{Name: tags[i], Digest: child.Digest})
 			}
-			err = s.Sweep(t.Context(), func(yield func(mirror.Condemned) bool) { yield(c) }, func(swept mirror.Swept) {
+			err = s.Sweep(t.Context(), func(yield func(mirror.DeleteRequest) bool) { yield(c) }, func(swept mirror.DeleteResult) {
 				if !strings.Contains(swept.Kept, "needs manifest") {
 					t.Errorf("%+v, though an index needs it", swept)
 				}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Notes implements [mirror.NoteStore].
-func (s *Store) Notes(ctx context.Context, kind string) (map[string][]byte, error) {
+// State implements [mirror.StateStore].
+func (s *Store) State(ctx context.Context, kind string) (map[string][]byte, error) {
 	notes := make(map[string][]byte)
 	err := s.index.View(ctx, func(tx ReadTx) error {
 		for k, value := range tx.Scan(tableNotes, prefix(kind), "") {
@@ -18,8 +18,8 @@ func (s *Store) Notes(ctx context.Context, kind string) (map[string][]byte, erro
 	return notes, explain(err, "read notes of kind %s", kind)
 }
 
-// Note implements [mirror.NoteStore].
-func (s *Store) Note(ctx context.Context, kind string, notes map[string][]byte) error {
+// SetState implements [mirror.StateStore].
+func (s *Store) SetState(ctx context.Context, kind string, notes map[string][]byte) error {
 	err := s.index.Update(ctx, func(tx WriteTx) error {
 		for k, value := range notes {
 			if value == nil {

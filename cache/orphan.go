@@ -64,7 +64,7 @@ func (s *Store) unnamed(ctx context.Context, files []mirror.Orphan) (unnamed []m
 
 // orphaned reports whether the file of d is there and nobody names it. It keeps others from changing that meanwhile; one
 // that is being named or deleted is none, nor is one that is protected: an import whose process died as it committed a
-// part goes on with that file ([Store.Grow]).
+// part goes on with that file ([Store.ResumeBlob]).
 func (s *Store) orphaned(ctx context.Context, d digest.Digest) (bool, error) {
 	if s.doomed.isProtected(d) {
 		return false, nil
@@ -84,8 +84,8 @@ func (s *Store) orphaned(ctx context.Context, d digest.Digest) (bool, error) {
 	return err == nil, err
 }
 
-// DropOrphan implements [mirror.CollectStore].
-func (s *Store) DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error) {
+// DeleteOrphan implements [mirror.CollectStore].
+func (s *Store) DeleteOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error) {
 	_, dropped, err = s.removeFile(ctx, d, func() (bool, error) {
 		written, err := s.blobs.Written(ctx, d)
 		return s.clock.written(written).Before(before) && !s.doomed.isProtected(d), err

@@ -124,7 +124,7 @@ func TestMigrationPassesOverWhatIsLost(t *testing.T) {
 		t.Errorf("tag is %+v, %v", tag, err)
 	}
 	var by []digest.Digest
-	by, err := s.Awaiting(t.Context(), repo, digest.FromString("part"))
+	by, err := s.ReferencedBy(t.Context(), repo, digest.FromString("part"))
 	if err != nil || len(by) != 1 || by[0] != left.Digest {
 		t.Errorf("part is named by %v, %v", by, err)
 	}
@@ -178,7 +178,7 @@ func TestRebuildOfOwned(t *testing.T) {
 				blob   string
 				linked bool
 			}{{repo, "part", true}, {repo, "secret", true}, {evil, "secret", false}, {evil, "part", !backedUp}} {
-				if stat, err := s.StatBlob(t.Context(), want.repo, digest.FromString(want.blob)); err != nil || !stat.Held || stat.Linked != want.linked {
+				if stat, err := s.StatBlob(t.Context(), want.repo, digest.FromString(want.blob)); err != nil || !stat.Stored || stat.Linked != want.linked {
 					t.Errorf("%q in %s is %+v, %v", want.blob, want.repo, stat, err)
 				}
 			}

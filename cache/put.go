@@ -22,7 +22,7 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	if err != nil {
 		return err
 	}
-	if m.Origin != mirror.Mirrored && !mirror.Looks(ctx) { // an upstream's is asked for by itself
+	if m.Origin != mirror.Mirrored && !mirror.UsageIgnored(ctx) { // an upstream's is asked for by itself
 		p.again = func() { s.recency.touch(p.content) }
 	}
 	if m.Origin != mirror.Mirrored {

@@ -165,7 +165,7 @@ func (p *putting) linkWith(tx WriteTx) error {
 // manifest needs: only one that nobody understood becomes one that is understood, if the word for it is as good. An
 // upstream's other word is ignored, so that its tags still move.
 func (p *putting) retype(tx WriteTx, old manifestRecord) error {
-	better := mirror.Understood(p.record.MediaType) && !mirror.Understood(old.MediaType)
+	better := mirror.KnownManifestType(p.record.MediaType) && !mirror.KnownManifestType(old.MediaType)
 	switch {
 	case better && strength(p.record.Origin) >= strength(old.Origin):
 		since, err := rootSince(tx, p.content)

@@ -82,7 +82,7 @@ func (r *rebuild) recognise(d digest.Digest, data []byte) {
 		return
 	}
 	mediaType, refs, err := mirror.ParseManifest("", data)
-	if err != nil || !mirror.SoundsLikeManifest(mediaType) {
+	if err != nil || !mirror.LooksLikeManifest(mediaType) {
 		return
 	}
 	manifest := recognised{mediaType: mediaType}

@@ -114,9 +114,9 @@ func TestRebuildFromABackupIsTheSame(t *testing.T) {
 		s := stock(t)
 		other := mirror.Repo{Host: "docker.io", Path: "library/other"} // has the list, and nothing of what that names
 		s.must(s.PutManifest(t.Context(), other, s.list, "list"))
-		_, err := s.PointTags(t.Context(), []mirror.CarriedTag{{Repo: other, Digest: s.list.Digest}}, false)
+		_, err := s.PointTags(t.Context(), []mirror.ImportedTag{{Repo: other, Digest: s.list.Digest}}, false)
 		s.must(err)
-		s.must(s.Note(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": []byte("{}")}))
+		s.must(s.SetState(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": []byte("{}")}))
 		tables := []cache.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableManifests, cache.TableUses, cache.TableTags,
 			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 		before, backup := s.entries(tables...), s.backup()
@@ -255,7 +255,7 @@ func TestRebuildKeepsMirroredImagesThatAreIncomplete(t *testing.T) {
 	s := stock(t)
 	s.rebuild(cache.RebuildSources{Backup: s.backup()})
 	wantTag(t, s.Store, "mirrored", s.mirrored.Digest)
-	if stat, err := s.StatBlob(t.Context(), repo, digest.FromString("never came")); err != nil || stat.Held || !stat.Awaited {
+	if stat, err := s.StatBlob(t.Context(), repo, digest.FromString("never came")); err != nil || stat.Stored || !stat.Referenced {
 		t.Errorf("%+v, %v", stat, err)
 	}
 }
@@ -283,9 +283,9 @@ func TestRebuildOpensNothing(t *testing.T) {
 	s.rebuild(cache.RebuildSources{Backup: backup})
 	s.must(receive(t.Context(), s.Store, "never"))
 	for blob, want := range map[string]mirror.BlobStat{
-		"secret": {Held: true, Awaited: true, Needed: true, Size: 6, Sent: true},
-		"later":  {Held: true, Awaited: true, Needed: true, Size: 5, Linked: true},
-		"never":  {Held: true, Awaited: true, Needed: true, Size: 5, Sent: true},
+		"secret": {Stored: true, Referenced: true, Required: true, Size: 6, Confirmable: true},
+		"later":  {Stored: true, Referenced: true, Required: true, Size: 5, Linked: true},
+		"never":  {Stored: true, Referenced: true, Required: true, Size: 5, Confirmable: true},
 	} {
 		if got, err := s.StatBlob(t.Context(), evil, digest.FromString(blob)); err != nil || got != want {
 			t.Errorf("blob %q is %+v, %v; want %+v", blob, got, err, want)

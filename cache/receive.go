@@ -11,13 +11,13 @@ import (
 )
 
 // Receive implements [mirror.BlobStore].
-func (s *Store) Receive(ctx context.Context, d digest.Digest) (mirror.Incoming, error) {
-	return s.Grow(ctx, d, mirror.Part{})
+func (s *Store) Receive(ctx context.Context, d digest.Digest) (mirror.BlobWriter, error) {
+	return s.ResumeBlob(ctx, d, mirror.PartialBlob{})
 }
 
-// Grow implements [mirror.CarryStore]. A process that died may have committed the part and not come to name it in the
+// ResumeBlob implements [mirror.ImportStore]. A process that died may have committed the part and not come to name it in the
 // index: then it is one again.
-func (s *Store) Grow(ctx context.Context, d digest.Digest, part mirror.Part) (mirror.Growing, error) {
+func (s *Store) ResumeBlob(ctx context.Context, d digest.Digest, part mirror.PartialBlob) (mirror.ResumableBlob, error) {
 	algorithm := digest.SHA256
 	if d != "" {
 		if _, err := mirror.ParseDigest(d.String()); err != nil {
@@ -29,9 +29,9 @@ func (s *Store) Grow(ctx context.Context, d digest.Digest, part mirror.Part) (mi
 	var err error
 	if part.ID == "" {
 		w, err = s.blobs.Create(ctx, algorithm, "")
-	} else if w, err = s.blobs.Grow(ctx, part); d != "" && mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
+	} else if w, err = s.blobs.ResumeBlob(ctx, part); d != "" && mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
 		if err = s.reclaim(ctx, d, part.ID); err == nil {
-			w, err = s.blobs.Grow(ctx, part)
+			w, err = s.blobs.ResumeBlob(ctx, part)
 		}
 	}
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Store) reclaim(ctx context.Context, d digest.Digest, id string) error {
 	return s.blobs.Reclaim(ctx, d, id)
 }
 
-// incoming implements [mirror.Growing].
+// incoming implements [mirror.ResumableBlob].
 type incoming struct {
 	Writer
 	store  *Store

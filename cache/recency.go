@@ -170,7 +170,7 @@ func (s *Store) use(ctx context.Context, c content, read func() (found bool, err
 	for {
 		since := s.doomed.since()
 		found, err := read()
-		if err != nil || !found || mirror.Looks(ctx) {
+		if err != nil || !found || mirror.UsageIgnored(ctx) {
 			return err
 		}
 		s.recency.touch(c)

@@ -50,7 +50,7 @@ func TestReopen(t *testing.T) {
 		}
 	}
 	stat, err := s.StatBlob(ctx, repo, digest.FromString("elsewhere"))
-	if want := (mirror.BlobStat{Awaited: true, Needed: true, Size: 9}); err != nil || stat != want {
+	if want := (mirror.BlobStat{Referenced: true, Required: true, Size: 9}); err != nil || stat != want {
 		t.Errorf("blob that is awaited: %+v, %v; want %+v", stat, err, want)
 	}
 	u, err = s.Upload(ctx, repo, u.ID())

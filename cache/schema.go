@@ -74,7 +74,7 @@ const (
 	// tableRecency: repository, digest of a manifest → recencyRecord. Written now and then, see [recency]. That of a blob
 	// is in its link.
 	tableRecency Table = "recency"
-	// tableNotes: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.NoteStore].
+	// tableNotes: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.StateStore].
 	tableNotes Table = "notes"
 )
 

@@ -71,7 +71,7 @@ func (v *survey) Protected(d digest.Digest) bool { return v.doomed.isProtected(d
 func (v *survey) Pinned(ref mirror.Ref) bool { return pinned(v.tx, ref) }
 
 func pinned(tx ReadTx, ref mirror.Ref) bool {
-	return has(tx, tableNotes, key(mirror.PinNotes, ref.String()))
+	return has(tx, tableNotes, key(mirror.PinState, ref.String()))
 }
 
 // place returns the place of a repository, which must be there.

@@ -27,11 +27,11 @@ const (
 )
 
 // Sweep implements [mirror.CollectStore].
-func (s *Store) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned], done func(mirror.Swept)) error {
+func (s *Store) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	w := newSweeper(s, done)
 	gather := sweepGather * w.scale()
 	for c := range condemned {
-		w.jobs = append(w.jobs, &sweepJob{Condemned: c})
+		w.jobs = append(w.jobs, &sweepJob{DeleteRequest: c})
 		for len(w.jobs) >= gather {
 			if err := w.round(ctx); err != nil {
 				return w.end(err)
@@ -49,7 +49,7 @@ func (s *Store) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned],
 // sweeper is one sweep.
 type sweeper struct {
 	store  *Store
-	done   func(mirror.Swept)
+	done   func(mirror.DeleteResult)
 	jobs   []*sweepJob   // those that have not ended, in order
 	time   time.Duration // how long a transaction should be
 	writes int           // how many a transaction may do
@@ -59,7 +59,7 @@ type sweeper struct {
 	failed   int     // how many could not
 }
 
-func newSweeper(s *Store, done func(mirror.Swept)) *sweeper {
+func newSweeper(s *Store, done func(mirror.DeleteResult)) *sweeper {
 	w := &sweeper{store: s, done: done, time: s.options.SweepTime, writes: int(s.sweepWrites.Load())}
 	if w.writes == 0 {
 		w.writes = sweepWritesFirst * w.scale()
@@ -70,12 +70,12 @@ func newSweeper(s *Store, done func(mirror.Swept)) *sweeper {
 // scale is how many times longer than usual a transaction may be.
 func (w *sweeper) scale() int { return max(1, int(w.time/sweepTime)) }
 
-// sweepJob is a [mirror.Condemned] on its way.
+// sweepJob is a [mirror.DeleteRequest] on its way.
 type sweepJob struct {
-	mirror.Condemned
+	mirror.DeleteRequest
 	begun bool // its tags and manifests were judged
 	blobs int  // how many of its blobs were
-	swept mirror.Swept
+	swept mirror.DeleteResult
 }
 
 // round runs one transaction over as many jobs as it has time for, and then removes the files.
@@ -197,7 +197,7 @@ func (w *sweeper) adapt(count int, took time.Duration) {
 }
 
 // remove deletes the file of what was taken from the index.
-func (w *sweeper) remove(ctx context.Context, swept *mirror.Swept, d digest.Digest) {
+func (w *sweeper) remove(ctx context.Context, swept *mirror.DeleteResult, d digest.Digest) {
 	defer w.store.guards.leave(d, false)
 	size, removed, err := w.store.removeFile(ctx, d, nil)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // judge returns the manifests that go, or why nothing does.
-func (tx *sweepTx) judge(c *mirror.Condemned) (held map[digest.Digest]manifestRecord, kept string, err error) {
+func (tx *sweepTx) judge(c *mirror.DeleteRequest) (held map[digest.Digest]manifestRecord, kept string, err error) {
 	for _, tag := range c.Tags {
 		if kept, err := tx.keepsTag(c.Repo, tag); kept != "" || err != nil {
 			return nil, kept, err
@@ -46,7 +46,7 @@ func (tx *sweepTx) judge(c *mirror.Condemned) (held map[digest.Digest]manifestRe
 }
 
 // keepsTag says why a tag stays, if it does.
-func (tx *sweepTx) keepsTag(repo mirror.Repo, tag mirror.CondemnedTag) (kept string, err error) {
+func (tx *sweepTx) keepsTag(repo mirror.Repo, tag mirror.ObservedTag) (kept string, err error) {
 	record, found, err := get[tagRecord](tx, tableTags, tagName{repo, tag.Name}.key())
 	switch {
 	case err != nil || !found:
@@ -83,7 +83,7 @@ func (tx *sweepTx) keepsManifest(c content, record manifestRecord, used time.Tim
 }
 
 // needed says what needs a manifest that is not condemned with it, if something does.
-func (tx *sweepTx) needed(c content, tags []mirror.CondemnedTag, held map[digest.Digest]manifestRecord) (kept string) {
+func (tx *sweepTx) needed(c content, tags []mirror.ObservedTag, held map[digest.Digest]manifestRecord) (kept string) {
 	for k := range tx.Scan(tableTagged, prefix(c.repo.String(), c.digest.String()), "") {
 		if tag := lastPart(k); !condemnedTag(tags, tag, c.digest) {
 			return fmt.Sprintf("tag %s points at manifest %s", tag, c.digest)
@@ -106,7 +106,7 @@ func (tx *sweepTx) refers(c content, record manifestRecord, held map[digest.Dige
 	return fmt.Sprintf("manifest %s refers to %s, which stays", c.digest, record.Subject)
 }
 
-func condemnedTag(tags []mirror.CondemnedTag, name string, d digest.Digest) bool {
+func condemnedTag(tags []mirror.ObservedTag, name string, d digest.Digest) bool {
 	for _, tag := range tags {
 		if tag.Name == name && tag.Digest == d {
 			return true

@@ -34,11 +34,11 @@ func TestSweepUnderAReader(t *testing.T) {
 		}
 		index.afterView = func() {
 			index.afterView = nil
-			c := mirror.Condemned{
+			c := mirror.DeleteRequest{
 				Repo: repo, Before: time.Now(), Blobs: []digest.Digest{digest.FromString("{}")},
-				Manifests: []mirror.CondemnedManifest{{Digest: m.Digest, Used: time.Now()}},
+				Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: time.Now()}},
 			}
-			if err := s.Sweep(t.Context(), slices.Values([]mirror.Condemned{c}), nil); err != nil {
+			if err := s.Sweep(t.Context(), slices.Values([]mirror.DeleteRequest{c}), nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -63,11 +63,11 @@ func TestSweepRecency(t *testing.T) {
 	if err := s.FlushRecency(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := mirror.Condemned{
-		Repo: repo, Before: time.Now(), Tags: []mirror.CondemnedTag{{Name: "v1", Digest: m.Digest}},
-		Manifests: []mirror.CondemnedManifest{{Digest: m.Digest, Used: time.Now()}},
+	c := mirror.DeleteRequest{
+		Repo: repo, Before: time.Now(), Tags: []mirror.ObservedTag{{Name: "v1", Digest: m.Digest}},
+		Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: time.Now()}},
 	}
-	if err := s.Sweep(t.Context(), slices.Values([]mirror.Condemned{c}), nil); err != nil {
+	if err := s.Sweep(t.Context(), slices.Values([]mirror.DeleteRequest{c}), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := cache.Check(t.Context(), blobs, index); err != nil {

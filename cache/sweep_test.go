@@ -17,9 +17,9 @@ import (
 )
 
 // sweep takes out blobs that are not fresh now, and returns what went.
-func sweep(ctx context.Context, s mirror.Store, blobs ...digest.Digest) (swept mirror.Swept, err error) {
-	c := mirror.Condemned{Blobs: blobs, Before: time.Now()}
-	err = s.Sweep(ctx, slices.Values([]mirror.Condemned{c}), func(one mirror.Swept) { swept = one })
+func sweep(ctx context.Context, s mirror.Store, blobs ...digest.Digest) (swept mirror.DeleteResult, err error) {
+	c := mirror.DeleteRequest{Blobs: blobs, Before: time.Now()}
+	err = s.Sweep(ctx, slices.Values([]mirror.DeleteRequest{c}), func(one mirror.DeleteResult) { swept = one })
 	return swept, err
 }
 
@@ -72,13 +72,13 @@ func TestOrphans(t *testing.T) {
 		break // whoever has seen enough may leave
 	}
 	for before, dropped := range map[time.Duration]bool{-time.Minute: false, time.Minute: true} {
-		got, err := s.DropOrphan(t.Context(), want[0], time.Now().Add(before))
+		got, err := s.DeleteOrphan(t.Context(), want[0], time.Now().Add(before))
 		if err != nil || got != (dropped) && slices.Contains(orphans(t, s), want[0]) {
 			t.Errorf("dropped %v, %v; want %v", got, err, dropped)
 		}
 	}
 	release := s.Protect(want[1])
-	if dropped, err := s.DropOrphan(t.Context(), want[1], time.Now().Add(time.Minute)); dropped || err != nil {
+	if dropped, err := s.DeleteOrphan(t.Context(), want[1], time.Now().Add(time.Minute)); dropped || err != nil {
 		t.Errorf("dropped %v, %v; it is protected", dropped, err)
 	}
 	if slices.Contains(orphans(t, s), want[1]) {
@@ -90,7 +90,7 @@ func TestOrphans(t *testing.T) {
 	if err := receive(t.Context(), s, "blob 7"); err != nil { // adopts the file
 		t.Fatal(err)
 	}
-	if dropped, err := s.DropOrphan(t.Context(), digest.FromString("blob 7"), time.Now().Add(time.Minute)); dropped || err != nil {
+	if dropped, err := s.DeleteOrphan(t.Context(), digest.FromString("blob 7"), time.Now().Add(time.Minute)); dropped || err != nil {
 		t.Errorf("dropped %v, %v; it has a name again", dropped, err)
 	}
 	read(t, s, "blob 7")
@@ -131,7 +131,7 @@ func TestSweepBetweenCommitAndIndex(t *testing.T) {
 			}
 			cancelled, cancel := context.WithCancel(t.Context())
 			cancel()
-			if dropped, err := s.DropOrphan(cancelled, d, time.Now().Add(time.Hour)); dropped || !errors.Is(err, context.Canceled) {
+			if dropped, err := s.DeleteOrphan(cancelled, d, time.Now().Add(time.Hour)); dropped || !errors.Is(err, context.Canceled) {
 				t.Errorf("dropped %v, %v", dropped, err)
 			}
 		}
@@ -200,15 +200,15 @@ func TestSweepBadRecord(t *testing.T) {
 	index := openBolt(t, t.TempDir())
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
 	defer closeStore(t, s)
-	var plan []mirror.Condemned
+	var plan []mirror.DeleteRequest
 	for _, blob := range []string{"one", "two", "three"} {
 		if err := receive(t.Context(), s, blob); err != nil {
 			t.Fatal(err)
 		}
 		m := image(blob, mirror.Pushed)
 		put(t, s, m)
-		plan = append(plan, mirror.Condemned{
-			Repo: repo, Manifests: []mirror.CondemnedManifest{{Digest: m.Digest, Used: time.Now()}}, Before: time.Now(),
+		plan = append(plan, mirror.DeleteRequest{
+			Repo: repo, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: time.Now()}}, Before: time.Now(),
 		})
 	}
 	err := index.Update(t.Context(), func(tx cache.WriteTx) error {
@@ -218,7 +218,7 @@ func TestSweepBadRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	var bytes []int64
-	err = s.Sweep(t.Context(), slices.Values(plan), func(swept mirror.Swept) {
+	err = s.Sweep(t.Context(), slices.Values(plan), func(swept mirror.DeleteResult) {
 		if bytes = append(bytes, swept.Bytes); (swept.Kept != "") != (len(bytes) == 2) {
 			t.Errorf("%d: %+v", len(bytes), swept)
 		}
@@ -241,7 +241,7 @@ func TestFreshAfterRestart(t *testing.T) {
 	}
 	before, updates := time.Now(), index.updates.Load()
 	for range 100 {
-		if stat, err := s.StatBlob(t.Context(), repo, d); err != nil || !stat.Held {
+		if stat, err := s.StatBlob(t.Context(), repo, d); err != nil || !stat.Stored {
 			t.Fatalf("%+v, %v", stat, err)
 		}
 	}
@@ -251,8 +251,8 @@ func TestFreshAfterRestart(t *testing.T) {
 	closeStore(t, s)
 	s = newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
 	defer closeStore(t, s)
-	c := mirror.Condemned{Blobs: []digest.Digest{d}, Before: before}
-	if err := s.Sweep(t.Context(), slices.Values([]mirror.Condemned{c}), nil); err != nil {
+	c := mirror.DeleteRequest{Blobs: []digest.Digest{d}, Before: before}
+	if err := s.Sweep(t.Context(), slices.Values([]mirror.DeleteRequest{c}), nil); err != nil {
 		t.Fatal(err)
 	}
 	read(t, s, "{}")

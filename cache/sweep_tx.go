@@ -70,7 +70,7 @@ func (tx *sweepTx) run(jobs []*sweepJob) error {
 func (tx *sweepTx) job(job *sweepJob) (outcome sweepOutcome, err error) {
 	if !job.begun {
 		outcome.judged = true
-		if outcome.kept, err = tx.images(&job.Condemned, &outcome); err != nil {
+		if outcome.kept, err = tx.images(&job.DeleteRequest, &outcome); err != nil {
 			return outcome, err
 		}
 	}
@@ -86,7 +86,7 @@ func (tx *sweepTx) job(job *sweepJob) (outcome sweepOutcome, err error) {
 }
 
 // images takes out tags and manifests, or says why it does not.
-func (tx *sweepTx) images(c *mirror.Condemned, outcome *sweepOutcome) (kept string, err error) {
+func (tx *sweepTx) images(c *mirror.DeleteRequest, outcome *sweepOutcome) (kept string, err error) {
 	if c.Repo == (mirror.Repo{}) {
 		return "", nil
 	}

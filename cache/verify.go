@@ -10,7 +10,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Verify implements [mirror.CarryStore].
+// Verify implements [mirror.ImportStore].
 func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
 	flaw, err := s.verify(ctx, d)
 	if err != nil || flaw.Reason == "" {
@@ -30,7 +30,7 @@ func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
 }
 
 // verify reads the file of d, unless it is known to be right.
-func (s *Store) verify(ctx context.Context, d digest.Digest) (flaw mirror.Flaw, err error) {
+func (s *Store) verify(ctx context.Context, d digest.Digest) (flaw mirror.Defect, err error) {
 	record, err := s.heldRecord(ctx, d)
 	if err != nil {
 		return flaw, err
@@ -45,7 +45,7 @@ func (s *Store) verify(ctx context.Context, d digest.Digest) (flaw mirror.Flaw, 
 	if err != nil || flaw.Reason != "" || known {
 		return flaw, err
 	}
-	return s.readings.do(ctx, d, func(ctx context.Context) (mirror.Flaw, error) {
+	return s.readings.do(ctx, d, func(ctx context.Context) (mirror.Defect, error) {
 		flaw, _, err := s.read(ctx, d, record, func(context.Context, int) error { return nil })
 		return flaw, err
 	})
@@ -78,23 +78,23 @@ type reading struct {
 	waiting int
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when what follows is set
-	flaw    mirror.Flaw
+	flaw    mirror.Defect
 	err     error
 }
 
 // do returns what read returns, which goes on for as long as anybody waits for it.
-func (r *readings) do(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Flaw, error)) (mirror.Flaw, error) {
+func (r *readings) do(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) (mirror.Defect, error) {
 	current := r.join(ctx, d, read)
 	defer r.leave(d, current)
 	select {
 	case <-current.done:
 		return current.flaw, current.err
 	case <-ctx.Done():
-		return mirror.Flaw{}, ctx.Err()
+		return mirror.Defect{}, ctx.Err()
 	}
 }
 
-func (r *readings) join(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Flaw, error)) *reading {
+func (r *readings) join(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) *reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	current := r.digests[d]
@@ -139,14 +139,14 @@ func (r *readings) leave(d digest.Digest, current *reading) {
 // not is mended, and not held from then on: somebody may be there who can bring it.
 func (s *Store) lookFor(ctx context.Context, digests ...digest.Digest) error {
 	for _, d := range digests {
-		_, err := s.Held(ctx, d)
-		flaw := mirror.FlawOf(err)
+		_, err := s.StatContent(ctx, d)
+		flaw := mirror.DefectOf(err)
 		if flaw == nil && mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 			continue
 		}
 		if flaw != nil {
 			s.options.Log.Warn("what is stored is damaged or missing", zap.Stringer("digest", d), zap.String("why", flaw.Reason))
-			_, err = s.Mend(ctx, *flaw)
+			_, err = s.Repair(ctx, *flaw)
 		}
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 // Store is what a [Collector] needs of a store.
 type Store interface {
 	mirror.CollectStore
-	mirror.NoteStore
+	mirror.StateStore
 }
 
 // Schedule says when a server collects by itself, and what. It can be read from a configuration; with the zero value it
@@ -87,7 +87,7 @@ func NewCollector(ctx context.Context, store Store, sources Sources, opts Collec
 	if err := c.Configure(opts.Schedule); err != nil {
 		return nil, err
 	}
-	notes, err := store.Notes(ctx, noteKind)
+	notes, err := store.State(ctx, noteKind)
 	for cause, note := range notes {
 		var r Result
 		if json.Unmarshal(note, &r) == nil {
@@ -187,7 +187,7 @@ func (c *Collector) run(ctx context.Context, cause Cause, opts Options, tell fun
 func (c *Collector) keep(ctx context.Context, r Result, err error) {
 	note, noteErr := json.Marshal(r)
 	if noteErr == nil {
-		noteErr = c.store.Note(ctx, noteKind, map[string][]byte{string(r.Cause): note})
+		noteErr = c.store.SetState(ctx, noteKind, map[string][]byte{string(r.Cause): note})
 	}
 	log := c.log.With(zap.String("cause", string(r.Cause)), zap.Int64("freed", r.Bytes), zap.Int("images", r.Images), zap.Int("blobs", r.Blobs),
 		zap.Int("kept", r.Kept), zap.Float64("seconds", r.Seconds))

@@ -166,7 +166,7 @@ type waiting struct {
 	release chan bool
 }
 
-func (w waiting) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned], done func(mirror.Swept)) error {
+func (w waiting) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	select {
 	case <-w.release:
 		return w.shop.Sweep(ctx, condemned, done)
@@ -245,13 +245,13 @@ func TestARunOfTheFutureHoldsNothingBack(t *testing.T) {
 		later(2 * time.Hour)
 		wrong, err := json.Marshal(gc.Result{Began: time.Now().AddDate(40, 0, 0)})
 		s.must(err)
-		s.must(s.Note(s.Context(), "collection", map[string][]byte{string(gc.BySchedule): wrong, string(gc.ByDisk): wrong}))
+		s.must(s.SetState(s.Context(), "collection", map[string][]byte{string(gc.BySchedule): wrong, string(gc.ByDisk): wrong}))
 		s.began = time.Now()
 		free := int64(0)
 		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(6 * hour)}, Disk: diskOf(&free)})
 		later(3 * time.Minute) // one run at a look
 		began := make(map[gc.Cause]bool)
-		notes, err := s.Notes(s.Context(), "collection")
+		notes, err := s.State(s.Context(), "collection")
 		s.must(err)
 		for cause, note := range notes {
 			var r gc.Result

@@ -68,7 +68,7 @@ type execution struct {
 
 // step is something to sweep, and what to say of it.
 type step struct {
-	mirror.Condemned
+	mirror.DeleteRequest
 	item  Item
 	sizes []int64 // of its Blobs
 }
@@ -107,14 +107,14 @@ func (x *execution) sweep(ctx context.Context) error {
 // take sweeps a few steps.
 func (x *execution) take(ctx context.Context, steps []step) error {
 	done := 0
-	condemned := func(yield func(mirror.Condemned) bool) {
+	condemned := func(yield func(mirror.DeleteRequest) bool) {
 		for _, s := range steps {
-			if !yield(s.Condemned) {
+			if !yield(s.DeleteRequest) {
 				return
 			}
 		}
 	}
-	err := x.store.Sweep(ctx, condemned, func(swept mirror.Swept) {
+	err := x.store.Sweep(ctx, condemned, func(swept mirror.DeleteResult) {
 		if done < len(steps) {
 			x.account(steps[done], swept)
 		}
@@ -128,7 +128,7 @@ func (x *execution) take(ctx context.Context, steps []step) error {
 }
 
 // account notes what became of a step.
-func (x *execution) account(s step, swept mirror.Swept) {
+func (x *execution) account(s step, swept mirror.DeleteResult) {
 	r := &x.result
 	r.LongestMillis = max(r.LongestMillis, swept.Longest.Seconds()*1e3)
 	r.Tags += swept.Tags
@@ -147,8 +147,8 @@ func (x *execution) account(s step, swept mirror.Swept) {
 }
 
 // accountBlobs tells which of the blobs that no manifest used went.
-func (x *execution) accountBlobs(s step, swept mirror.Swept) {
-	for i, d := range s.Condemned.Blobs {
+func (x *execution) accountBlobs(s step, swept mirror.DeleteResult) {
+	for i, d := range s.DeleteRequest.Blobs {
 		item := Item{Kind: Blob, Name: d.String(), Digest: d, Size: s.sizes[i], Freed: s.sizes[i], Why: s.item.Why}
 		kept := ""
 		if !slices.Contains(swept.Blobs, d) {
@@ -184,27 +184,27 @@ func (p *Plan) steps() iter.Seq[step] {
 		for t := range p.tagsAlone() {
 			tag := p.tags.at(t)
 			n := p.nodes.at(tag.node)
-			if !yield(step{item: p.tagItem(t), Condemned: mirror.Condemned{
-				Repo: p.repos[n.repo], Tags: []mirror.CondemnedTag{{Name: tag.name, Digest: n.digest.digest()}}, Before: before,
+			if !yield(step{item: p.tagItem(t), DeleteRequest: mirror.DeleteRequest{
+				Repo: p.repos[n.repo], Tags: []mirror.ObservedTag{{Name: tag.name, Digest: n.digest.digest()}}, Before: before,
 			}}) {
 				return
 			}
 		}
 		for unit := range p.goingUnits() {
-			c := mirror.Condemned{Repo: p.repos[p.nodes.at(p.units[unit].root).repo], Before: before, Referrers: p.removal != nil}
+			c := mirror.DeleteRequest{Repo: p.repos[p.nodes.at(p.units[unit].root).repo], Before: before, Referrers: p.removal != nil}
 			for _, place := range p.members.of(unit) {
 				n := p.nodes.at(place)
-				c.Manifests = append(c.Manifests, mirror.CondemnedManifest{Digest: n.digest.digest(), Used: moment(n.own)})
+				c.Manifests = append(c.Manifests, mirror.ObservedManifest{Digest: n.digest.digest(), Used: moment(n.own)})
 				for _, t := range p.named.of(place) {
-					c.Tags = append(c.Tags, mirror.CondemnedTag{Name: p.tags.at(t).name, Digest: n.digest.digest()})
+					c.Tags = append(c.Tags, mirror.ObservedTag{Name: p.tags.at(t).name, Digest: n.digest.digest()})
 				}
 			}
-			if !yield(step{item: p.item(unit), Condemned: c}) {
+			if !yield(step{item: p.item(unit), DeleteRequest: c}) {
 				return
 			}
 		}
 		for _, repo := range p.bare { // is forgotten, which is nothing to tell of
-			if !yield(step{Condemned: mirror.Condemned{Repo: p.repos[repo], Before: before}}) {
+			if !yield(step{DeleteRequest: mirror.DeleteRequest{Repo: p.repos[repo], Before: before}}) {
 				return
 			}
 		}
@@ -217,15 +217,15 @@ func (p *Plan) blobSteps(yield func(step) bool) bool {
 	flush := func() bool {
 		full := s
 		full.Before = moment(p.cutoff)
-		s.Condemned.Blobs, s.sizes = nil, nil
-		return len(full.Condemned.Blobs) == 0 || yield(full)
+		s.DeleteRequest.Blobs, s.sizes = nil, nil
+		return len(full.DeleteRequest.Blobs) == 0 || yield(full)
 	}
 	for _, b := range p.going.all() {
 		if b.unit != alone {
 			continue
 		}
-		s.Condemned.Blobs, s.sizes = append(s.Condemned.Blobs, b.digest.digest()), append(s.sizes, b.size)
-		if len(s.Condemned.Blobs) == stepBlobs && !flush() {
+		s.DeleteRequest.Blobs, s.sizes = append(s.DeleteRequest.Blobs, b.digest.digest()), append(s.sizes, b.size)
+		if len(s.DeleteRequest.Blobs) == stepBlobs && !flush() {
 			return false
 		}
 	}
@@ -262,7 +262,7 @@ func (x *execution) dropOrphans(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		dropped, err := x.store.DropOrphan(ctx, o.Digest, moment(x.cutoff))
+		dropped, err := x.store.DeleteOrphan(ctx, o.Digest, moment(x.cutoff))
 		if err != nil {
 			x.failures.note(fmt.Errorf("drop orphan %s: %w", o.Digest, err))
 			continue

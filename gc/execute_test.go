@@ -109,7 +109,7 @@ func TestWhatChangesAfterThePlan(t *testing.T) {
 		"nothing": func(*shop, digest.Digest) {},
 		"pulled":  func(s *shop, _ digest.Digest) { s.pull(hub, "v1", "config", "layer") },
 		"pinned": func(s *shop, _ digest.Digest) {
-			s.must(s.Note(s.Context(), mirror.PinNotes, map[string][]byte{hub + ":v1": []byte("{}")}))
+			s.must(s.SetState(s.Context(), mirror.PinState, map[string][]byte{hub + ":v1": []byte("{}")}))
 		},
 		"tagged": func(s *shop, _ digest.Digest) {
 			s.put(hub, imageOf(mirror.Mirrored, "", "config", "layer"), "v2")
@@ -215,7 +215,7 @@ func TestExecutionEndsWithItsContext(t *testing.T) {
 // slow takes a second for each sweep.
 type slow struct{ *shop }
 
-func (s slow) Sweep(ctx context.Context, condemned iter.Seq[mirror.Condemned], done func(mirror.Swept)) error {
+func (s slow) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	later(time.Second)
 	return s.shop.Sweep(ctx, condemned, done)
 }

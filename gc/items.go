@@ -170,7 +170,7 @@ func (p *Plan) blobItem(b *goingBlob, freed int64, why string) Item {
 	return Item{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: p.shown(moment(b.use)), Why: why}
 }
 
-func (p *Plan) uploadItem(u mirror.HeldUpload) Item {
+func (p *Plan) uploadItem(u mirror.UploadInfo) Item {
 	return Item{Kind: Upload, Name: cmp.Or(u.Repo, "part") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: p.shown(u.Written), Why: whyUpload}
 }
 

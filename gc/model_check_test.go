@@ -289,7 +289,7 @@ func (m *model) end() {
 	// The times of files are not those of the bubble's clock.
 	for orphan, err := range m.Orphans(m.Context()) {
 		m.must(err)
-		if _, err := m.DropOrphan(m.Context(), orphan.Digest, time.Now().AddDate(100, 0, 0)); err != nil {
+		if _, err := m.DeleteOrphan(m.Context(), orphan.Digest, time.Now().AddDate(100, 0, 0)); err != nil {
 			m.t.Fatal(err)
 		}
 	}

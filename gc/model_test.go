@@ -316,7 +316,7 @@ func (m *model) ask(*rapid.T) {
 	repo, blob := m.repo(), m.blob()
 	stat, err := m.StatBlob(m.Context(), repoOf(repo), named(blob))
 	m.must(err)
-	if stat.Held && stat.Linked {
+	if stat.Stored && stat.Linked {
 		m.asked[named(blob)] = time.Now()
 	}
 }
@@ -382,14 +382,14 @@ func (m *model) pin(*rapid.T) {
 	if m.pins[ref] {
 		note = nil
 	}
-	m.must(m.Note(m.Context(), mirror.PinNotes, map[string][]byte{ref: note}))
+	m.must(m.SetState(m.Context(), mirror.PinState, map[string][]byte{ref: note}))
 	m.pins[ref] = note != nil
 }
 
 func (m *model) makeRoot(*rapid.T) {
 	repo := m.repo()
 	d := m.some(repo)
-	_, err := m.PointTags(m.Context(), []mirror.CarriedTag{{Repo: repoOf(repo), Digest: d}}, false)
+	_, err := m.PointTags(m.Context(), []mirror.ImportedTag{{Repo: repoOf(repo), Digest: d}}, false)
 	m.must(err)
 	if h := m.manifests[repo][d]; h.root.IsZero() {
 		h.root = time.Now()

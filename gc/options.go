@@ -52,7 +52,7 @@ type Rule struct {
 	// DropSupersededAfter has images go to which no tag leads any more, once they were not pulled for so long and a tag
 	// of their repository was moved or made that long ago, but after they came; none if zero.
 	DropSupersededAfter Age `json:"dropSupersededAfter,omitzero" yaml:"dropSupersededAfter,omitempty"`
-	// Keep are patterns of tags that stay. They go for no budget either.
+	// SuspendPartial are patterns of tags that stay. They go for no budget either.
 	Keep []string `json:"keep,omitempty" yaml:"keep,omitempty"`
 	// Pushed has the rule hold for what was pushed or imported as well, and not only for what came from an upstream.
 	Pushed bool `json:"pushed,omitempty" yaml:"pushed,omitempty"`

@@ -32,7 +32,7 @@ type Plan struct {
 	cut     int32 // the first unit that does not go
 	members edges // from units to their nodes
 	going   list[goingBlob]
-	uploads []mirror.HeldUpload
+	uploads []mirror.UploadInfo
 	orphans []mirror.Orphan
 	flaws   flaws
 }
@@ -50,7 +50,7 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 		return nil, err
 	}
 	cutoff := opts.cutoff(now)
-	p := &Plan{planner: &planner{opts: opts, now: now, cutoff: nanos(cutoff), offset: mirror.DayOffset(store)}}
+	p := &Plan{planner: &planner{opts: opts, now: now, cutoff: nanos(cutoff), offset: mirror.WallClockOffset(store)}}
 	p.Made = p.shown(now)
 	err := p.look(ctx, store)
 	if err == nil {

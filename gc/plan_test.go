@@ -25,7 +25,7 @@ func TestUnreferencedGoes(t *testing.T) {
 	w.blob("c", 7, time.Minute)
 	w.blob("d", 7, day)
 	w.protected[named("d")] = true
-	w.uploads = []mirror.HeldUpload{{ID: "1", Repo: team, Size: 5, Written: ago(25 * hour)}, {ID: "2", Repo: team, Size: 5, Written: ago(hour)},
+	w.uploads = []mirror.UploadInfo{{ID: "1", Repo: team, Size: 5, Written: ago(25 * hour)}, {ID: "2", Repo: team, Size: 5, Written: ago(hour)},
 		{ID: "3", Size: 5, Written: ago(25 * hour), Open: true}}
 	w.orphans = []mirror.Orphan{{Digest: named("e"), Size: 3, Written: ago(day)}, {Digest: named("f"), Size: 3, Written: ago(time.Minute)}}
 	p := w.plan(gc.Policy{Grace: gc.Age(hour)})

@@ -44,7 +44,7 @@ func (e *PinnedError) Error() string {
 // What is not held is a [mirror.CodeManifestUnknown]; what is pinned, or needed by an index that stays, or in use by a
 // transfer, is a [mirror.CodeDenied], with a [*PinnedError] for what is pinned. Nothing is removed then.
 func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal, now time.Time) (*Plan, error) {
-	p := &Plan{planner: &planner{now: now, removal: newSelection(removal), cutoff: nanos(now), offset: mirror.DayOffset(store)}}
+	p := &Plan{planner: &planner{now: now, removal: newSelection(removal), cutoff: nanos(now), offset: mirror.WallClockOffset(store)}}
 	p.Made = p.shown(now)
 	err := store.Survey(ctx, func(s mirror.Survey) (err error) {
 		if p.graph, err = loadGraph(ctx, s, now, p.removal, &p.flaws); err != nil {

@@ -86,7 +86,7 @@ func (l *load) pushes(random *rand.Rand, worker int) {
 				l.t.Error(err)
 				return
 			}
-			if !stat.Held || !stat.Linked {
+			if !stat.Stored || !stat.Linked {
 				l.send(image.repo, blob)
 			}
 		}

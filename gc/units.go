@@ -64,7 +64,7 @@ func (p *planner) gone(repo int32) error {
 }
 
 // shown returns a time of the store as people see it, by the time of day.
-func (p *planner) shown(at time.Time) time.Time { return mirror.OnDay(at, p.offset) }
+func (p *planner) shown(at time.Time) time.Time { return mirror.WallClockTime(at, p.offset) }
 
 func (p *planner) age(nanos int64) time.Duration { return time.Duration(p.now.UnixNano() - nanos) }
 

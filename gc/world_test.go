@@ -26,7 +26,7 @@ type world struct {
 	blobs     map[digest.Digest]*mirror.SurveyedBlob
 	pins      map[mirror.Ref]bool
 	protected map[digest.Digest]bool
-	uploads   []mirror.HeldUpload
+	uploads   []mirror.UploadInfo
 	orphans   []mirror.Orphan
 	gone      map[string]error // repositories that cannot be fetched again
 	broken    error            // of one record of each kind
@@ -127,19 +127,19 @@ func (w *world) CanFetch(_ context.Context, repo mirror.Repo) error { return w.g
 // Survey, and what else of [mirror.CollectStore] a plan needs.
 func (w *world) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(w) }
 
-func (w *world) Uploads(context.Context) iter.Seq2[mirror.HeldUpload, error] {
+func (w *world) Uploads(context.Context) iter.Seq2[mirror.UploadInfo, error] {
 	return all(w.uploads, nil)
 }
 func (w *world) Orphans(context.Context) iter.Seq2[mirror.Orphan, error] { return all(w.orphans, nil) }
 
 func (w *world) Protect(...digest.Digest) func() { panic("not part of planning") }
-func (w *world) Sweep(context.Context, iter.Seq[mirror.Condemned], func(mirror.Swept)) error {
+func (w *world) Sweep(context.Context, iter.Seq[mirror.DeleteRequest], func(mirror.DeleteResult)) error {
 	panic("not part of planning")
 }
 func (w *world) ExpireUpload(context.Context, string, time.Time) (bool, error) {
 	panic("not part of planning")
 }
-func (w *world) DropOrphan(context.Context, digest.Digest, time.Time) (bool, error) {
+func (w *world) DeleteOrphan(context.Context, digest.Digest, time.Time) (bool, error) {
 	panic("not part of planning")
 }
 

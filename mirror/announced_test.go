@@ -275,7 +275,7 @@ type landing struct {
 
 func (s *landing) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.BlobStat, error) {
 	stat, err := s.Store.StatBlob(ctx, repo, d)
-	if land := s.land; land != nil && repo == app && !stat.Held {
+	if land := s.land; land != nil && repo == app && !stat.Stored {
 		s.land = nil
 		land()
 	}

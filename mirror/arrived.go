@@ -6,10 +6,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Arrived is told that manifest or blob d of repo, and tags that point at it, were stored by somebody else than this
+// ContentStored is told that manifest or blob d of repo, and tags that point at it, were stored by somebody else than this
 // mirror, as an import does. It strikes off the wants that this fulfils, and forgets that an upstream said a moment ago
 // that there is no such thing. What upstreams listed is right as before: lists have what is held in them anyway.
-func (m *Mirror) Arrived(repo Repo, d digest.Digest, tags ...string) {
+func (m *Mirror) ContentStored(repo Repo, d digest.Digest, tags ...string) {
 	m.wants.fulfilled(repo, d, tags...)
 	ref := Ref{Repo: repo, Digest: d}
 	m.unknown.Remove(ref.String())
@@ -19,18 +19,18 @@ func (m *Mirror) Arrived(repo Repo, d digest.Digest, tags ...string) {
 	}
 }
 
-// Settle strikes off the wants that can be given now, after content came in that nobody named to Arrived.
-func (m *Mirror) Settle(ctx context.Context) {
-	ctx = Look(ctx)
+// ResolveWants strikes off the wants that can be given now, after content came in that nobody named to Arrived.
+func (m *Mirror) ResolveWants(ctx context.Context) {
+	ctx = WithoutUsage(ctx)
 	for _, want := range m.wants.list() {
 		ref, err := ParseRef(want.Ref)
 		if err != nil || !m.gives(ctx, ref, want.Blob) {
 			continue
 		}
 		if ref.Digest == "" {
-			m.Arrived(ref.Repo, "", ref.Tag)
+			m.ContentStored(ref.Repo, "", ref.Tag)
 		} else {
-			m.Arrived(ref.Repo, ref.Digest)
+			m.ContentStored(ref.Repo, ref.Digest)
 		}
 	}
 }
@@ -40,7 +40,7 @@ func (m *Mirror) gives(ctx context.Context, ref Ref, blob bool) bool {
 	switch {
 	case blob:
 		stat, err := m.store.StatBlob(ctx, ref.Repo, ref.Digest)
-		return err == nil && stat.Held && stat.Linked
+		return err == nil && stat.Stored && stat.Linked
 	case ref.Digest != "":
 		_, err := m.store.Manifest(ctx, ref.Repo, ref.Digest)
 		return err == nil

@@ -15,9 +15,9 @@ func TestWhatArrivedIsWantedNoMore(t *testing.T) {
 	p.missing(byTag("v2"))
 	p.missing(byDigest(manifest))
 	_, _ = p.read(app, layer)
-	p.Arrived(app, manifest, "v1")
-	p.Arrived(app, layer)
-	p.Arrived(mirror.Repo{Host: app.Host, Path: "other"}, manifest, "v2")
+	p.ContentStored(app, manifest, "v1")
+	p.ContentStored(app, layer)
+	p.ContentStored(mirror.Repo{Host: app.Host, Path: "other"}, manifest, "v2")
 	if wants := p.Wants(); len(wants) != 1 || wants[0].Ref != byTag("v2").String() {
 		t.Errorf("%+v", wants)
 	}
@@ -33,7 +33,7 @@ func TestWhatArrivedWasUnknownInVain(t *testing.T) {
 	if p.origin.count("") != before {
 		t.Fatal("an upstream's word is not believed")
 	}
-	p.Arrived(app, d, "v1")
+	p.ContentStored(app, d, "v1")
 	p.missing(byTag("v1"))
 	if p.origin.count("") == before {
 		t.Error("an upstream's earlier word is believed of what arrived")
@@ -49,12 +49,12 @@ func TestWhatCanBeGivenIsWantedNoMore(t *testing.T) {
 		p.missing(ref)
 	}
 	_, _ = p.read(app, digest.FromString("layer"))
-	p.Settle(t.Context())
+	p.ResolveWants(t.Context())
 	if wants := p.Wants(); len(wants) != 5 {
 		t.Fatalf("of nothing, %+v is left", wants)
 	}
 	p.must(p.store.PutManifest(t.Context(), app, mirror.Manifest{Digest: d, Bytes: data, Origin: mirror.Mirrored}, "v1"))
-	p.Settle(t.Context())
+	p.ResolveWants(t.Context())
 	if wants := p.Wants(); len(wants) != 3 {
 		t.Errorf("%+v is left", wants)
 	}

@@ -67,6 +67,8 @@ func LongName(repo Repo) (long Repo, ok bool) {
 
 type exactKey struct{}
 
-// Exactly returns a context of a client that is given nothing in the place of what it names, since it may not read
+// WithoutShortNames returns a context of a client that is given nothing in the place of what it names, since it may not read
 // what its short names stand for; see [LongName].
-func Exactly(ctx context.Context) context.Context { return context.WithValue(ctx, exactKey{}, true) }
+func WithoutShortNames(ctx context.Context) context.Context {
+	return context.WithValue(ctx, exactKey{}, true)
+}

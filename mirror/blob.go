@@ -74,10 +74,10 @@ func unknownBlob(ref Ref) string { return "blob " + ref.String() }
 
 // pulledBlob has the images completed that a client fetches a blob of.
 func (m *Mirror) pulledBlob(ctx context.Context, repo Repo, d digest.Digest) {
-	if images, _ := m.opts.Complete(repo); !images {
+	if images, _ := m.opts.Backfill(repo); !images {
 		return
 	}
-	manifests, err := m.store.Awaiting(ctx, repo, d)
+	manifests, err := m.store.ReferencedBy(ctx, repo, d)
 	if err != nil {
 		m.log.Error("cannot tell which image is pulled", zap.Stringer("blob", d), zap.Error(err))
 	}
@@ -96,14 +96,14 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 	switch {
 	case err != nil:
 		return 0, err
-	case stat.Held && stat.Linked:
+	case stat.Stored && stat.Linked:
 		return stat.Size, nil
 	}
 	if long, ok := m.longName(ctx, repo); ok {
 		return m.StatBlob(ctx, long, d)
 	}
 	ref := Ref{Repo: repo, Digest: d}
-	if _, noManifest := m.unknown.Get(ref.String()); !stat.Awaited && !noManifest {
+	if _, noManifest := m.unknown.Get(ref.String()); !stat.Referenced && !noManifest {
 		return 0, Errorf(CodeBlobUnknown, "blob %s is not held in %s", d, repo)
 	}
 	if err := m.mayAsk(ctx, repo); err != nil {
@@ -127,7 +127,7 @@ func (m *Mirror) StatBlob(ctx context.Context, repo Repo, d digest.Digest) (int6
 // verified. What is missing or damaged is not held from then on.
 func (m *Mirror) statFile(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error) {
 	stat, err := m.store.StatBlob(ctx, repo, d)
-	if err != nil || !stat.Held || !stat.Linked {
+	if err != nil || !stat.Stored || !stat.Linked {
 		return stat, err
 	}
 	if m.sound(ctx, repo, d) {
@@ -139,7 +139,7 @@ func (m *Mirror) statFile(ctx context.Context, repo Repo, d digest.Digest) (Blob
 // sound looks for the file of a blob that is held, and verifies a small one. It reports whether that is right; what is
 // missing or damaged is not held from then on.
 func (m *Mirror) sound(ctx context.Context, repo Repo, d digest.Digest) bool {
-	size, err := m.store.Held(ctx, d)
+	size, err := m.store.StatContent(ctx, d)
 	if err == nil && size <= smallBlob {
 		err = m.store.Verify(ctx, d)
 	}
@@ -153,14 +153,14 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 		m.land(f)
 		return nil
 	}
-	stat, err := m.store.StatBlob(Look(m.ctx), repo, d)
+	stat, err := m.store.StatBlob(WithoutUsage(m.ctx), repo, d)
 	if err != nil {
 		return &storeFault{err}
 	}
 	if err := m.room(max(0, stat.Size)); err != nil {
 		return &storeFault{err}
 	}
-	if stat.Sent { // only the right to read it is missing, and the upstream gives that
+	if stat.Confirmable { // only the right to read it is missing, and the upstream gives that
 		if err := m.confirm(net, repo, d); err != nil && !isStoreFault(err) {
 			return err
 		}
@@ -174,13 +174,13 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 		return err
 	}
 	defer body.Close()
-	if stat.Needed { // the size of what is merely named is nobody's word to be relied on
+	if stat.Required { // the size of what is merely named is nobody's word to be relied on
 		if size >= 0 && size != stat.Size {
 			return Errorf(CodeUnavailable, "the upstream sends %d bytes, the manifest says %d", size, stat.Size)
 		}
 		size = stat.Size
 	}
-	if err := m.opts.Room(max(size, 0)); err != nil {
+	if err := m.opts.CheckCapacity(max(size, 0)); err != nil {
 		return &storeFault{err}
 	}
 	in, err := m.store.Receive(m.ctx, d)
@@ -189,7 +189,7 @@ func (m *Mirror) transferBlob(net context.Context, f *flight, repo Repo, d diges
 	}
 	defer in.Abort()
 	f.depart(in, size)
-	if err := f.carry(body, m.opts.Room); err != nil {
+	if err := f.carry(body, m.opts.CheckCapacity); err != nil {
 		return err
 	}
 	if err := in.Verify(); err != nil {
@@ -234,7 +234,7 @@ func (m *Mirror) confirmed(repo Repo, d digest.Digest) error {
 // opens reports whether a blob is there to be read. What the index says is not enough: a file that was lost or damaged is
 // fetched again.
 func (m *Mirror) opens(repo Repo, d digest.Digest) bool {
-	blob, err := m.store.Blob(Look(m.ctx), repo, d)
+	blob, err := m.store.Blob(WithoutUsage(m.ctx), repo, d)
 	if err != nil {
 		return false
 	}

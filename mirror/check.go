@@ -12,16 +12,16 @@ import (
 // CheckStore finds out whether what is held is what it is called, and mends what can be mended here. All of it may be
 // used concurrently with everything else.
 type CheckStore interface {
-	// Flaws reads everything and yields what is wrong, each digest and each entry once, and goes on after it. What is
+	// Defects reads everything and yields what is wrong, each digest and each entry once, and goes on after it. What is
 	// being written or deleted meanwhile is no flaw. An error is about what could not be read, which the Flaw beside it
 	// names if it has a digest; it goes on after that as well, unless ctx has ended or the index fails.
-	Flaws(ctx context.Context, opts CheckOptions) iter.Seq2[Flaw, error]
-	// Mend does what can be done about a flaw without an upstream, if it is still there: it looks again before it does
+	Defects(ctx context.Context, opts CheckOptions) iter.Seq2[Defect, error]
+	// Repair does what can be done about a flaw without an upstream, if it is still there: it looks again before it does
 	// anything, and reads again what may be damaged. A damaged file is moved to the quarantine, and it and a missing one
 	// are held no more, so that they are fetched again where they are asked for; an orphan that verifies is adopted, to
 	// be collected if nobody needs it; an entry that points nowhere is dropped, and one that contradicts what it follows
 	// from is written anew; a tag without its manifest gets that back if its file is held. A manifest that lost its file stays known, with its tags, to be fetched again by its digest.
-	Mend(ctx context.Context, flaw Flaw) (mended bool, err error)
+	Repair(ctx context.Context, flaw Defect) (mended bool, err error)
 	// Backup writes a consistent copy of the index, from which names come back when it is lost. What it takes from the
 	// disk meanwhile is what changes: a copy is best written to where that is fast. [CodeUnsupported] if this index
 	// cannot be copied while it is in use.
@@ -45,25 +45,25 @@ type CheckOptions struct {
 	Progress Progress
 }
 
-// MaxCheckRead is how many bytes [CheckStore.Flaws] reads at a time.
+// MaxCheckRead is how many bytes [CheckStore.Defects] reads at a time.
 const MaxCheckRead = 256 << 10
 
-// FlawKind says what is wrong.
-type FlawKind string
+// DefectKind says what is wrong.
+type DefectKind string
 
 // What can be wrong.
 const (
-	Damaged  FlawKind = "damaged"  // a file whose content is not what its digest says, or has another size
-	Missing  FlawKind = "missing"  // the index names or needs a file that is not there
-	Orphaned FlawKind = "orphaned" // a file that the index does not name
-	Dangling FlawKind = "dangling" // an entry of the index that points nowhere or contradicts another
-	Broken   FlawKind = "broken"   // the index's own file; it takes a rebuild
-	Unread   FlawKind = "unread"   // a file that cannot be read, for a reason that says nothing about its content
+	Damaged  DefectKind = "damaged"  // a file whose content is not what its digest says, or has another size
+	Missing  DefectKind = "missing"  // the index names or needs a file that is not there
+	Orphaned DefectKind = "orphaned" // a file that the index does not name
+	Dangling DefectKind = "dangling" // an entry of the index that points nowhere or contradicts another
+	Broken   DefectKind = "broken"   // the index's own file; it takes a rebuild
+	Unread   DefectKind = "unread"   // a file that cannot be read, for a reason that says nothing about its content
 )
 
-// Flaw is something that is wrong with what is held.
-type Flaw struct {
-	Kind   FlawKind      `json:"kind"`
+// Defect is something that is wrong with what is held.
+type Defect struct {
+	Kind   DefectKind    `json:"kind"`
 	Digest digest.Digest `json:"digest,omitempty"`
 	Size   int64         `json:"size,omitempty"` // in bytes, as the index or else the file has it
 	// Manifest: it is a manifest of the Repos, and not a blob.
@@ -75,18 +75,18 @@ type Flaw struct {
 	Reason string   `json:"reason"`          // a sentence
 }
 
-// FlawError is the cause of a [CodeBlobUnknown] or [CodeManifestUnknown] for content that the index has and the files do
-// not: [CheckStore.Mend] takes care of its flaw, of which Repos may be left out.
-type FlawError struct{ Flaw Flaw }
+// DefectError is the cause of a [CodeBlobUnknown] or [CodeManifestUnknown] for content that the index has and the files do
+// not: [CheckStore.Repair] takes care of its flaw, of which Repos may be left out.
+type DefectError struct{ Defect Defect }
 
-// FlawOf returns the flaw that err is due to, or nil.
-func FlawOf(err error) *Flaw {
-	var found *FlawError
+// DefectOf returns the flaw that err is due to, or nil.
+func DefectOf(err error) *Defect {
+	var found *DefectError
 	if !errors.As(err, &found) {
 		return nil
 	}
-	return &found.Flaw
+	return &found.Defect
 }
 
 // Error returns the reason.
-func (e *FlawError) Error() string { return e.Flaw.Reason }
+func (e *DefectError) Error() string { return e.Defect.Reason }

@@ -76,8 +76,8 @@ func (m *Mirror) loadChores(ctx context.Context) error {
 	c := &m.chores
 	c.open, c.skipped = make(map[Ref]*chore), make(map[Ref]bool)
 	c.shares, c.served = NewShares[string](maxChores), make(map[string]int)
-	c.slots, c.stop = make(chan struct{}, m.opts.Parallel), make(chan struct{})
-	notes, err := m.store.Notes(ctx, choreNotes)
+	c.slots, c.stop = make(chan struct{}, m.opts.BackfillParallel), make(chan struct{})
+	notes, err := m.store.State(ctx, choreNotes)
 	for name, data := range notes {
 		ref, err := ParseRef(name)
 		if err != nil || ref.Digest == "" {
@@ -96,7 +96,7 @@ func (m *Mirror) complete(ctx context.Context, ref Ref) { m.completeChild(ctx, r
 
 // completeChild is complete for an image that an index names, and of which the manifest need not be here.
 func (m *Mirror) completeChild(ctx context.Context, ref Ref, index digest.Digest) {
-	if images, _ := m.opts.Complete(ref.Repo); !images {
+	if images, _ := m.opts.Backfill(ref.Repo); !images {
 		return
 	}
 	c := &m.chores
@@ -123,7 +123,7 @@ func (m *Mirror) completeChild(ctx context.Context, ref Ref, index digest.Digest
 	go func() {
 		defer m.work.Done()
 		note, _ := json.Marshal(choreNote{Index: index, Client: asked.owner}) // it can be written
-		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): note}); err != nil {
+		if err := m.store.SetState(m.ctx, choreNotes, map[string][]byte{ref.String(): note}); err != nil {
 			m.log.Error("cannot note an image that is to be completed", zap.Stringer("ref", ref), zap.Error(err))
 		}
 		c.mu.Lock()
@@ -150,11 +150,11 @@ func (m *Mirror) workOn(ref Ref, chore *chore) (done bool) {
 	asked := cmp.Or(chore.index, ref.Digest)
 	c.mu.Unlock()
 
-	_, referrers := m.opts.Complete(ref.Repo)
+	_, referrers := m.opts.Backfill(ref.Repo)
 	var fetched Fetched
 	ctx := context.WithValue(m.ctx, choreKey{}, true)
-	_, err := m.stored(Look(ctx), ref.Repo, asked)
-	if CodeOf(err) == CodeManifestUnknown && FlawOf(err) == nil { // deleted since: it is not to come back
+	_, err := m.stored(WithoutUsage(ctx), ref.Repo, asked)
+	if CodeOf(err) == CodeManifestUnknown && DefectOf(err) == nil { // deleted since: it is not to come back
 		err = &Error{Code: CodeManifestUnknown, Message: "the manifest was deleted", Cause: err}
 	} else {
 		fetched, err = m.fetch(ctx, ref, FetchOptions{Referrers: referrers, Parallel: 1})
@@ -168,7 +168,7 @@ func (m *Mirror) workOn(ref Ref, chore *chore) (done bool) {
 	next := chore.next
 	c.mu.Unlock()
 	if done {
-		if err := m.store.Note(m.ctx, choreNotes, map[string][]byte{ref.String(): nil}); err != nil {
+		if err := m.store.SetState(m.ctx, choreNotes, map[string][]byte{ref.String(): nil}); err != nil {
 			m.log.Error("cannot strike off a completed image", zap.Stringer("ref", ref), zap.Error(err))
 		}
 	}

@@ -15,12 +15,12 @@ import (
 // there. With was, what the tag pointed at before, it is also about what man has for the platforms that were pulled of
 // that: a client that has the new image already sends no more than a HEAD for the tag.
 func (m *Mirror) completeArrived(client context.Context, repo Repo, man Manifest, was digest.Digest) {
-	if images, _ := m.opts.Complete(repo); !images || man.Digest == was || m.begin() != nil {
+	if images, _ := m.opts.Backfill(repo); !images || man.Digest == was || m.begin() != nil {
 		return
 	}
 	go func() {
 		defer m.work.Done()
-		ctx := context.WithValue(Look(m.ctx), clientKey{}, client.Value(clientKey{}))
+		ctx := context.WithValue(WithoutUsage(m.ctx), clientKey{}, client.Value(clientKey{}))
 		if _, err := m.stored(ctx, repo, man.Digest); err != nil { // it could not be kept
 			return
 		}
@@ -44,7 +44,7 @@ func (m *Mirror) completeChildren(ctx context.Context, repo Repo, index Manifest
 	}
 	for _, desc := range refs.Manifests {
 		if !m.isPulled(desc, pulled) {
-			if _, err := m.store.Held(ctx, desc.Digest); err != nil {
+			if _, err := m.store.StatContent(ctx, desc.Digest); err != nil {
 				continue
 			}
 		}
@@ -96,7 +96,7 @@ func (m *Mirror) pulledPlatforms(ctx context.Context, repo Repo, d digest.Digest
 	if len(refs.Blobs) == 0 {
 		return nil
 	}
-	if stat, err := m.store.StatBlob(ctx, repo, refs.Blobs[0].Digest); err != nil || !stat.Held || !stat.Linked {
+	if stat, err := m.store.StatBlob(ctx, repo, refs.Blobs[0].Digest); err != nil || !stat.Stored || !stat.Linked {
 		return nil
 	}
 	platform := ""

@@ -151,7 +151,7 @@ func TestMovedTagIsCompleted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
 				opts := completing(true, false)
-				opts.Fresh = nil // asked every time
+				opts.TagTTL = nil // asked every time
 				p := start(t, opts)
 				build := func(day string) (image, arm, root v1.Descriptor) {
 					image, arm = p.origin.platformImage("amd64", day), p.origin.platformImage("arm64", day+" arm")

@@ -12,7 +12,7 @@ import (
 
 // backfilling is a mirror that completes nothing, and keeps what it is to complete, up to so many images.
 func backfilling(most int64) *Mirror {
-	opts := Options{Complete: func(Repo) (bool, bool) { return true, false }}
+	opts := Options{Backfill: func(Repo) (bool, bool) { return true, false }}
 	return &Mirror{
 		opts: opts.withDefaults(), log: zap.NewNop(), closed: true,
 		chores: chores{open: map[Ref]*chore{}, skipped: map[Ref]bool{}, shares: NewShares[string](most), served: map[string]int{}},

@@ -10,17 +10,17 @@ func Within(at, now time.Time, d time.Duration) bool {
 	return ago >= 0 && ago < d
 }
 
-// Dater has a time of its own by which it dates things, as [CollectStore.Now] does.
-type Dater interface {
+// Clock has a time of its own by which it dates things, as [CollectStore.Now] does.
+type Clock interface {
 	Now() time.Time
 }
 
 // agreement is how far a dater may be from the time of day and still agree with it: the two are read one after the other.
 const agreement = 2 * time.Second
 
-// DayOffset returns what to add to a time by d to show it to people, who go by the time of day as this machine has it; zero
+// WallClockOffset returns what to add to a time by d to show it to people, who go by the time of day as this machine has it; zero
 // as long as the two agree.
-func DayOffset(d Dater) time.Duration {
+func WallClockOffset(d Clock) time.Duration {
 	offset := time.Since(d.Now())
 	if offset.Abs() < agreement {
 		return 0
@@ -28,8 +28,8 @@ func DayOffset(d Dater) time.Duration {
 	return offset.Round(time.Second)
 }
 
-// OnDay adds a [DayOffset] to a time; the zero time, which stands for one that is not known, stays as it is.
-func OnDay(at time.Time, offset time.Duration) time.Time {
+// WallClockTime adds a [WallClockOffset] to a time; the zero time, which stands for one that is not known, stays as it is.
+func WallClockTime(at time.Time, offset time.Duration) time.Time {
 	if at.IsZero() {
 		return at
 	}

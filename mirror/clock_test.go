@@ -29,7 +29,7 @@ func TestWithin(t *testing.T) {
 // TestATagThatWasConfirmedInTheFutureIsRevalidated: the clock was wrong when it was pulled, and right since.
 func TestATagThatWasConfirmedInTheFutureIsRevalidated(t *testing.T) {
 	inTime(t, func(t *testing.T) {
-		p := start(t, mirror.Options{Fresh: func(mirror.Ref) time.Duration { return time.Hour }})
+		p := start(t, mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return time.Hour }})
 		d := p.origin.image(app, []string{"layer"}, "v1").Digest
 		p.get(byTag("v1"), d)
 		p.must(p.store.Revalidated(t.Context(), app, "v1", d, time.Now().AddDate(40, 0, 0)))
@@ -48,7 +48,7 @@ func TestATagStaysFreshForWhatPasses(t *testing.T) {
 		t.Run(fmt.Sprint(year), func(t *testing.T) {
 			m := cachetest.NewMachine(time.Now())
 			p := &place{t: t, folder: t.TempDir(), origin: newOrigin(t), clock: m,
-				opts: mirror.Options{Fresh: func(mirror.Ref) time.Duration { return time.Hour }}}
+				opts: mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return time.Hour }}}
 			p.start()
 			defer func() { p.stop() }()
 			d := p.origin.image(app, []string{"layer"}, "v1").Digest
@@ -79,7 +79,7 @@ func TestAScrubOfTheFutureHoldsNothingBack(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, mirror.Options{})
 		p.push(ours, "layer")
-		p.must(p.store.Note(t.Context(), "verify", map[string][]byte{
+		p.must(p.store.SetState(t.Context(), "verify", map[string][]byte{
 			"lap": []byte(`{"done":true,"summary":{"started":"2040-01-01T00:00:00Z"}}`)}))
 		p.opts.ScrubEvery = 24 * time.Hour
 		p.restart()

@@ -23,10 +23,10 @@ type CollectStore interface {
 	// space of what is deleted meanwhile is used again only after it. f must not write to the store.
 	Survey(ctx context.Context, f func(Survey) error) error
 	// Protect keeps [CollectStore.Sweep] from taking manifests and blobs by these digests, in any repository, and
-	// [CollectStore.DropOrphan] from taking their files, until release is called, once or more often. What is held when it
+	// [CollectStore.DeleteOrphan] from taking their files, until release is called, once or more often. What is held when it
 	// returns stays. It is not durable.
 	Protect(digests ...digest.Digest) (release func())
-	// Sweep takes out what is condemned, as far as nothing has come to need it; each [Condemned] in one transaction but
+	// Sweep takes out what is condemned, as far as nothing has come to need it; each [DeleteRequest] in one transaction but
 	// for its Blobs, or several together as far as no transaction becomes long. Other writers come in between. Files go
 	// after the transaction that took them from the index; a crash in between leaves orphans. done is called after each,
 	// in their order, with what became of it, if it is not nil. A file that cannot be removed is an orphan, and what cannot
@@ -34,18 +34,18 @@ type CollectStore interface {
 	//
 	// A repository that is left with no manifest is forgotten, unless it is local: that one keeps its name, which an
 	// upstream could take over otherwise.
-	Sweep(ctx context.Context, condemned iter.Seq[Condemned], done func(Swept)) error
-	// Uploads lists the pushes that are under way or were left, and the parts of blobs that were kept ([Growing.Keep]), in
+	Sweep(ctx context.Context, condemned iter.Seq[DeleteRequest], done func(DeleteResult)) error
+	// Uploads lists the pushes that are under way or were left, and the parts of blobs that were kept ([ResumableBlob.SuspendPartial]), in
 	// no order.
-	Uploads(ctx context.Context) iter.Seq2[HeldUpload, error]
+	Uploads(ctx context.Context) iter.Seq2[UploadInfo, error]
 	// ExpireUpload drops an upload unless somebody has it open or it was written to since idle. It waits for nobody, and
 	// an upload that is not there (any more) is no error.
 	ExpireUpload(ctx context.Context, id string, idle time.Time) (expired bool, err error)
 	// Orphans lists files of blobs that the index does not name, in no order: what crashes left. It leaves out those that
 	// are about to be named or removed, and those that are protected.
 	Orphans(ctx context.Context) iter.Seq2[Orphan, error]
-	// DropOrphan removes the file of a blob unless the index names it by now or it was written since before.
-	DropOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error)
+	// DeleteOrphan removes the file of a blob unless the index names it by now or it was written since before.
+	DeleteOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error)
 }
 
 // Survey is one view of what is held. What iterators yield is valid until they go on, but for the strings in it. None
@@ -104,27 +104,27 @@ type SurveyedBlob struct {
 	Added  time.Time
 	// Users is how many manifests of all repositories name it, or are it.
 	Users int
-	// Fresh is when it was last added, linked to a repository or asked for there, the latest of all of them.
+	// TagTTL is when it was last added, linked to a repository or asked for there, the latest of all of them.
 	Fresh time.Time
 	// Repos are the places in [Survey.Repos] of those that may read it or have a manifest that needs it or is it,
 	// ascending. To name it is not enough.
 	Repos []int
 }
 
-// Condemned is what a collector found that nobody needs, as it saw it. It is taken out whole or not at all, but for its
+// DeleteRequest is what a collector found that nobody needs, as it saw it. It is taken out whole or not at all, but for its
 // Blobs, each of which is judged by itself.
-type Condemned struct {
+type DeleteRequest struct {
 	Repo Repo // of Tags and Manifests; if there are none it is only forgotten, as [CollectStore.Sweep] says, or zero
 	// Tags go if they still point where they did. One that points elsewhere, or is pinned, keeps everything; one that is
 	// gone already keeps nothing.
-	Tags []CondemnedTag
+	Tags []ObservedTag
 	// Manifests go, and with each what only it needed: its entry among the referrers, blobs that no other manifest uses
 	// and that are neither fresh nor protected, and the right of the repository to read blobs that none of its own uses.
 	// Everything stays if one of them was used, added or made a root after its time here, is pinned or protected, or is
 	// needed by something that is not condemned with it: a tag that points at it, a manifest that names it, or a subject that it
 	// refers to and that is held. One that is
 	// gone already keeps nothing.
-	Manifests []CondemnedManifest
+	Manifests []ObservedManifest
 	// Referrers has manifests go even if what they refer to stays, which otherwise keeps them: somebody named them.
 	Referrers bool
 	// Blobs that no manifest uses go, with their links, unless they are fresh or protected.
@@ -133,20 +133,20 @@ type Condemned struct {
 	Before time.Time
 }
 
-// CondemnedTag is a tag as a collector saw it.
-type CondemnedTag struct {
+// ObservedTag is a tag as a collector saw it.
+type ObservedTag struct {
 	Name   string
 	Digest digest.Digest
 }
 
-// CondemnedManifest is a manifest as a collector saw it.
-type CondemnedManifest struct {
+// ObservedManifest is a manifest as a collector saw it.
+type ObservedManifest struct {
 	Digest digest.Digest
 	Used   time.Time // the later of when it was added and when it was last read
 }
 
-// Swept is what became of a [Condemned].
-type Swept struct {
+// DeleteResult is what became of a [DeleteRequest].
+type DeleteResult struct {
 	Kept      string          // why nothing of Tags and Manifests went, a sentence; "" if they did, or there were none
 	Tags      int             // that went
 	Manifests int             // that went
@@ -155,8 +155,8 @@ type Swept struct {
 	Longest   time.Duration   // of the transactions that it was in: how long other writers had to wait
 }
 
-// HeldUpload is a push that has not ended, or a part of a blob.
-type HeldUpload struct {
+// UploadInfo is a push that has not ended, or a part of a blob.
+type UploadInfo struct {
 	ID      string
 	Repo    string // as [Repo.String] writes it; "" for a part
 	Size    int64  // in bytes, so far

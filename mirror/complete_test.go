@@ -15,8 +15,8 @@ import (
 )
 
 func completing(images, referrers bool) mirror.Options {
-	return mirror.Options{Fresh: func(mirror.Ref) time.Duration { return mirror.Forever },
-		Complete: func(mirror.Repo) (bool, bool) { return images, referrers }}
+	return mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return mirror.Forever },
+		Backfill: func(mirror.Repo) (bool, bool) { return images, referrers }}
 }
 
 func TestAPullIsCompletedInTheBackground(t *testing.T) {
@@ -227,7 +227,7 @@ func TestManyImagesAreCompletedInTurn(t *testing.T) {
 			if strings.HasPrefix(call, "blob") {
 				later(20 * time.Second)
 			}
-			if n := p.Status().Transfers; n > 2 {
+			if n := p.Status().Downloads; n > 2 {
 				t.Errorf("%d transfers at a time", n)
 			}
 			return nil

@@ -10,7 +10,7 @@ import (
 )
 
 func TestCountersSayWhatBecameOfPulls(t *testing.T) {
-	p := start(t, mirror.Options{Fresh: func(ref mirror.Ref) time.Duration {
+	p := start(t, mirror.Options{TagTTL: func(ref mirror.Ref) time.Duration {
 		if ref.Tag == "fresh" {
 			return mirror.Forever
 		}

@@ -24,11 +24,11 @@
 // # How a request is answered
 //
 // By digest, content is immutable: what is held is served and no upstream is asked. By tag it is not: a tag that an
-// upstream confirmed within [Options.Fresh] is served; an older one is revalidated, and the held one is served when
+// upstream confirmed within [Options.TagTTL] is served; an older one is revalidated, and the held one is served when
 // that fails or takes longer than a client should wait, with [Answer.Stale] saying why. What is not held becomes a
 // flight: one transfer from the upstream that any number of clients read from while it arrives. It goes on when they
 // leave; one that only fetches asked for ends when they are stopped. What an upstream says that it does not have is
-// believed for a moment ([Options.Unknown]). A repository that was created by a push is local, and a tag that was pushed
+// believed for a moment ([Options.NegativeTTL]). A repository that was created by a push is local, and a tag that was pushed
 // is the client's: neither is ever asked upstream for, or moved by it. A list has what is held and what the upstream adds.
 //
 // A blob is held once and read in the repositories that brought it. One that a mirrored manifest names and that the same
@@ -41,7 +41,7 @@
 // In [Auto], an upstream that does not answer counts as gone until a probe finds it back. In [Online] it is asked every
 // time. In [Offline] nothing is dialled: what is not held is unknown, at once, and what was under way with an upstream
 // has ended. All of that is one context, the network's, which every question to an upstream is asked with, and one gate,
-// which lets none pass after it ended. What else dials uses it as well: [Mirror.Link].
+// which lets none pass after it ended. What else dials uses it as well: [Mirror.NetworkContext].
 //
 // In any of them the mirror can be read-only: clients change nothing of what is held, and what comes from upstreams passes
 // straight through and is not kept.
@@ -59,7 +59,7 @@
 //
 // What a client asked for and could not be given is a [Want], until it can be: offline, or because the upstream failed,
 // but not if the upstream said that there is no such thing, nor if it is what clients look for beside an image: signatures
-// come along with that. Fetches and chores make none. [Options.Wanted] is told of each.
+// come along with that. Fetches and chores make none. [Options.OnWant] is told of each.
 //
 // # Damage
 //

@@ -85,9 +85,9 @@ func CodeOf(err error) Code {
 	return CodeUnknown
 }
 
-// Refused reports whether err is a refusal of an upstream: it may not give something, or does not have it, and does not
+// UpstreamRefused reports whether err is a refusal of an upstream: it may not give something, or does not have it, and does not
 // say which.
-func Refused(err error) bool {
+func UpstreamRefused(err error) bool {
 	var refusal interface{ Refused() bool }
 	return errors.As(err, &refusal) && refusal.Refused()
 }

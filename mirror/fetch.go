@@ -13,12 +13,12 @@ type FetchOptions struct {
 	// Platforms, as os/arch or os/arch/variant, choose among those of an index; empty means all. An image for one platform
 	// is for that of its config.
 	Platforms []string
-	// Root makes a root ([CarriedTag]) of what is named by its digest: somebody asks for the image, and not a client that
-	// pulls it. Loose is as for a [CarriedTag].
-	Root, Loose bool
+	// Root makes a root ([ImportedTag]) of what is named by its digest: somebody asks for the image, and not a client that
+	// pulls it. Loose is as for a [ImportedTag].
+	Root, SkipChildren bool
 	// Referrers has signatures and everything else that refers to the image fetched, too.
 	Referrers bool
-	// Parallel is how many blobs are fetched at a time; 4 if it is zero.
+	// BackfillParallel is how many blobs are fetched at a time; 4 if it is zero.
 	Parallel int
 	// Budget is shared by fetches that run at the same time; nil means that there is none. Each transfer of a blob holds
 	// one place of it, so that there are never more than its capacity, whatever Parallel says of one fetch.
@@ -60,7 +60,7 @@ func (m *Mirror) Fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched
 }
 
 func (m *Mirror) fetch(ctx context.Context, ref Ref, opts FetchOptions) (Fetched, error) {
-	ctx = Background(Look(ctx))
+	ctx = Background(WithoutUsage(ctx))
 	if opts.Parallel == 0 {
 		opts.Parallel = 4
 	}

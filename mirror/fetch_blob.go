@@ -25,7 +25,7 @@ func (f *fetch) blob(ctx context.Context, p part) {
 	switch {
 	case err != nil:
 		f.fail(err)
-	case !stat.Held || !stat.Linked:
+	case !stat.Stored || !stat.Linked:
 		f.missing = append(f.missing, p)
 		if !f.opts.DryRun {
 			f.opts.Progress.Expect(max(0, p.Size))
@@ -57,7 +57,7 @@ func (f *fetch) either(ctx context.Context, p part) {
 		f.manifest(ctx, man, false)
 		return
 	}
-	if p.MediaType != "" && SoundsLikeManifest(p.MediaType) && !f.isStored(ctx, p.Digest) {
+	if p.MediaType != "" && LooksLikeManifest(p.MediaType) && !f.isStored(ctx, p.Digest) {
 		man, _, err := f.find(ctx, Ref{Repo: f.repo, Digest: p.Digest})
 		if err == nil {
 			f.manifest(ctx, man, false)
@@ -70,7 +70,7 @@ func (f *fetch) either(ctx context.Context, p part) {
 // isStored reports whether a blob is stored and readable.
 func (f *fetch) isStored(ctx context.Context, d digest.Digest) bool {
 	stat, err := f.m.store.StatBlob(ctx, f.repo, d)
-	return err == nil && stat.Held && stat.Linked
+	return err == nil && stat.Stored && stat.Linked
 }
 
 // isBlob reports whether there is a blob of that digest, here or upstream.
@@ -237,7 +237,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 		return err
 	}
 	defer m.work.Done()
-	ctx = Background(Look(ctx))
+	ctx = Background(WithoutUsage(ctx))
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long
 	}
@@ -247,7 +247,7 @@ func (m *Mirror) FetchBlob(ctx context.Context, repo Repo, d digest.Digest, prog
 	switch stat, err := m.store.StatBlob(ctx, repo, d); {
 	case err != nil:
 		return err
-	case stat.Held && stat.Linked:
+	case stat.Stored && stat.Linked:
 		err := m.store.Verify(ctx, d)
 		if err == nil {
 			m.wants.fulfilled(repo, d)

@@ -62,7 +62,7 @@ func (f *fetch) ask(ctx context.Context, ref Ref, held Manifest, missing error) 
 		case ref.Digest != "":
 			return f.m.transferManifest(net, ref)
 		case missing == nil:
-			return f.m.transferMoved(Look(net), ref, held.Digest)
+			return f.m.transferMoved(WithoutUsage(net), ref, held.Digest)
 		default:
 			return f.m.transferManifest(net, ref, ref.Tag)
 		}
@@ -140,7 +140,7 @@ func (f *fetch) child(ctx context.Context, desc v1.Descriptor, asked bool) {
 // referrers fetches what refers to d: by the referrers API, and by the tags that cosign uses.
 func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 	for after, more := digest.Digest(""), true; more; {
-		list, err := f.m.Referrers(Patiently(ctx), f.repo, d, after, page, referrersSize)
+		list, err := f.m.Referrers(WithFullLists(ctx), f.repo, d, after, page, referrersSize)
 		if err == nil {
 			err = list.Stale
 		}
@@ -161,7 +161,7 @@ func (f *fetch) referrers(ctx context.Context, d digest.Digest) {
 		}
 		switch why = cmp.Or(why, notChecked); {
 		case why == nil:
-		case !final(why) || Refused(why):
+		case !final(why) || UpstreamRefused(why):
 			f.unlisted(Errorf(CodeUnavailable, "cannot tell whether there is %s: %w", ref, why))
 		}
 	}

@@ -16,7 +16,7 @@ func (f *fetch) name(ctx context.Context, ref Ref, man Manifest) error {
 			return err
 		}
 	}
-	_, err := f.m.store.PointTags(ctx, []CarriedTag{{Repo: ref.Repo, Digest: man.Digest, Loose: f.opts.Loose}}, false)
+	_, err := f.m.store.PointTags(ctx, []ImportedTag{{Repo: ref.Repo, Digest: man.Digest, SkipChildren: f.opts.SkipChildren}}, false)
 	return err
 }
 
@@ -26,7 +26,7 @@ func (f *fetch) tag(ctx context.Context, ref Ref, man Manifest) (err error) {
 	if man.Origin == Mirrored {
 		err = f.m.store.PutManifest(ctx, ref.Repo, man, ref.Tag)
 	} else {
-		_, err = f.m.store.PointTags(ctx, []CarriedTag{{Repo: ref.Repo, Tag: ref.Tag, Digest: man.Digest, Origin: man.Origin}}, false)
+		_, err = f.m.store.PointTags(ctx, []ImportedTag{{Repo: ref.Repo, Tag: ref.Tag, Digest: man.Digest, Origin: man.Origin}}, false)
 	}
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (f *fetch) tag(ctx context.Context, ref Ref, man Manifest) (err error) {
 		err = Errorf(CodeDenied, "tag %s was pushed here and points at %s, not at %s: it is not moved", ref.Tag, at.Digest, man.Digest)
 	}
 	if err == nil {
-		f.m.Arrived(ref.Repo, man.Digest, ref.Tag)
+		f.m.ContentStored(ref.Repo, man.Digest, ref.Tag)
 	}
 	return err
 }

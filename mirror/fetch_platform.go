@@ -56,7 +56,7 @@ func (f *fetch) accepts(ctx context.Context, refs References) bool {
 // configPlatform reads the platform that a config says, which is fetched first if need be. A dry run does not store it.
 func (f *fetch) configPlatform(ctx context.Context, config v1.Descriptor) (p v1.Platform, ok bool, err error) {
 	stat, err := f.m.store.StatBlob(ctx, f.repo, config.Digest)
-	if err != nil || stat.Held && stat.Linked {
+	if err != nil || stat.Stored && stat.Linked {
 		return f.storedPlatform(ctx, config, err)
 	}
 	if !f.opts.DryRun {

@@ -256,7 +256,7 @@ func TestReferrersThatAreUnknownFailNoImage(t *testing.T) {
 }
 
 func TestFetchFollowsTheTag(t *testing.T) {
-	p := start(t, mirror.Options{Fresh: func(mirror.Ref) time.Duration { return mirror.Forever }})
+	p := start(t, mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return mirror.Forever }})
 	for _, layer := range []string{"old", "new"} {
 		want := p.origin.image(app, []string{layer}, "v1").Digest
 		got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
@@ -376,7 +376,7 @@ func TestDryRunOfAFetchStoresNothing(t *testing.T) {
 	if n := p.origin.count("blob"); n != 0 || len(p.images()) != 0 {
 		t.Errorf("%d blobs were asked for, %d images are stored", n, len(p.images()))
 	}
-	if _, err := p.store.Manifest(mirror.Look(t.Context()), app, found.Digest); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+	if _, err := p.store.Manifest(mirror.WithoutUsage(t.Context()), app, found.Digest); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 		t.Errorf("the manifest is stored: %v", err)
 	}
 	got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})

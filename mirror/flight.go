@@ -25,7 +25,7 @@ type flight struct {
 	changed chan struct{} // closed, and replaced, whenever something below changes
 	state   flightState
 	err     error // why it ended early
-	in      Incoming
+	in      BlobWriter
 	size    int64 // -1 while nobody knows
 	arrived int64
 	aside   aside
@@ -63,7 +63,7 @@ func (f *flight) close() []Repo {
 	return f.also
 }
 
-func (f *flight) depart(in Incoming, size int64) {
+func (f *flight) depart(in BlobWriter, size int64) {
 	f.update(func() { f.state, f.in, f.size = flightUnderWay, in, size })
 }
 

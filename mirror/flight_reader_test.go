@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 )
 
-// fileIncoming is an [Incoming] in a file, of which only what a flight's readers use does something.
+// fileIncoming is an [BlobWriter] in a file, of which only what a flight's readers use does something.
 type fileIncoming struct {
-	Incoming
+	BlobWriter
 	*os.File
 }
 
@@ -22,7 +22,7 @@ func (in fileIncoming) Tail() (Tail, error)         { return os.Open(in.Name()) 
 
 // memoryIncoming has a tail that is no file.
 type memoryIncoming struct {
-	Incoming
+	BlobWriter
 	tail []byte
 }
 
@@ -77,7 +77,7 @@ type flightTest struct {
 	err    error
 }
 
-func newFlightTest(t *testing.T, in Incoming) *flightTest {
+func newFlightTest(t *testing.T, in BlobWriter) *flightTest {
 	ft := &flightTest{T: t, flight: &flight{changed: make(chan struct{})}}
 	ft.flight.depart(in, int64(len(arriving)))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,8 +10,8 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// bottomless is an [Incoming] that keeps nothing.
-type bottomless struct{ Incoming }
+// bottomless is an [BlobWriter] that keeps nothing.
+type bottomless struct{ BlobWriter }
 
 func (bottomless) Write(p []byte) (int, error) { return len(p), nil }
 

@@ -121,7 +121,7 @@ func (m *Mirror) fly(ctx context.Context, repo Repo, d digest.Digest, who rider)
 		return nil, false, err
 	}
 	key := flightKey{digest: d, host: repo.Host}
-	if !stat.Awaited && !stat.Linked {
+	if !stat.Referenced && !stat.Linked {
 		key.repo = repo
 	}
 	_, net := m.network.get()

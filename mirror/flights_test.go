@@ -84,7 +84,7 @@ func TestAFetchThatIsStoppedEndsItsTransfers(t *testing.T) {
 					stopSecond()
 				}
 				synctest.Wait()
-				transfers := p.Status().Transfers
+				transfers := p.Status().Downloads
 				if tt.ends {
 					select {
 					case <-ended:

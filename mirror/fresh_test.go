@@ -17,7 +17,7 @@ func readerOf(s string) io.Reader { return strings.NewReader(s) }
 
 func TestFreshnessIsPerTag(t *testing.T) {
 	inTime(t, func(t *testing.T) {
-		p := start(t, mirror.Options{Fresh: func(ref mirror.Ref) time.Duration {
+		p := start(t, mirror.Options{TagTTL: func(ref mirror.Ref) time.Duration {
 			switch {
 			case strings.HasPrefix(ref.Tag, "v"):
 				return mirror.Forever
@@ -104,7 +104,7 @@ func TestStaleAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
-				p := start(t, mirror.Options{Patience: 300 * time.Millisecond})
+				p := start(t, mirror.Options{FallbackTimeout: 300 * time.Millisecond})
 				d := p.origin.image(app, []string{"old"}, "v1").Digest
 				if answer := p.get(byTag("v1"), d); answer.Stale != nil {
 					t.Errorf("stale at once: %v", answer.Stale)
@@ -194,7 +194,7 @@ func TestATagThatWasDroppedIsAskedForBriefly(t *testing.T) {
 
 func TestListsAreMerged(t *testing.T) {
 	inTime(t, func(t *testing.T) {
-		p := start(t, mirror.Options{Patience: time.Second})
+		p := start(t, mirror.Options{FallbackTimeout: time.Second})
 		subject := p.origin.image(app, []string{"layer"}, "v1", "v3")
 		p.get(byTag("v1"), subject.Digest)
 		signature := p.origin.about(app, subject, "signature", true)
@@ -255,7 +255,7 @@ func TestWhoIsPatientWaitsForTheWholeList(t *testing.T) {
 		p.get(byTag("v1"), p.origin.image(app, nil, "v1").Digest)
 		p.origin.image(app, nil, "v2")
 		p.origin.set(func(context.Context, string) error { later(3 * time.Second); return nil })
-		tags, err := p.Tags(mirror.Patiently(t.Context()), app, "", 9)
+		tags, err := p.Tags(mirror.WithFullLists(t.Context()), app, "", 9)
 		if err != nil || tags.Stale != nil || len(tags.Items) != 2 {
 			t.Errorf("%+v, %v", tags, err)
 		}

@@ -29,12 +29,12 @@ type disk struct {
 	atReceive, atCommit bool
 }
 
-func (d *disk) Receive(ctx context.Context, want digest.Digest) (mirror.Incoming, error) {
+func (d *disk) Receive(ctx context.Context, want digest.Digest) (mirror.BlobWriter, error) {
 	if d.atReceive {
 		return nil, syscall.ENOSPC
 	}
 	in, err := d.Store.Receive(ctx, want)
-	return &fullIncoming{Incoming: in, disk: d, room: d.room.Load()}, err
+	return &fullIncoming{BlobWriter: in, disk: d, room: d.room.Load()}, err
 }
 
 func (d *disk) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Manifest, tags ...string) error {
@@ -45,16 +45,16 @@ func (d *disk) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Manif
 }
 
 type fullIncoming struct {
-	mirror.Incoming
+	mirror.BlobWriter
 	disk *disk
 	room int64
 }
 
 func (i *fullIncoming) Write(p []byte) (int, error) {
 	if i.room < 0 {
-		return i.Incoming.Write(p)
+		return i.BlobWriter.Write(p)
 	}
-	n, err := i.Incoming.Write(p[:min(int64(len(p)), i.room)])
+	n, err := i.BlobWriter.Write(p[:min(int64(len(p)), i.room)])
 	if i.room -= int64(n); err == nil && n < len(p) {
 		err = syscall.ENOSPC
 	}
@@ -66,7 +66,7 @@ func (i *fullIncoming) Commit(ctx context.Context, repo mirror.Repo) error {
 		_ = i.Abort()
 		return syscall.ENOSPC
 	}
-	return i.Incoming.Commit(ctx, repo)
+	return i.BlobWriter.Commit(ctx, repo)
 }
 
 // startFull starts a mirror on a disk.
@@ -75,11 +75,11 @@ func startFull(t *testing.T, room int64, d *disk) *place {
 	return startOver(t, mirror.Options{}, func(s mirror.Store) mirror.Store { d.Store = s; return d })
 }
 
-func (d *disk) Note(ctx context.Context, bucket string, notes map[string][]byte) error {
+func (d *disk) SetState(ctx context.Context, bucket string, notes map[string][]byte) error {
 	if d.room.Load() == 0 {
 		return syscall.ENOSPC
 	}
-	return d.Store.Note(ctx, bucket, notes)
+	return d.Store.SetState(ctx, bucket, notes)
 }
 
 func TestFullDiskKeepsNobodyFromGoingOffline(t *testing.T) {
@@ -130,7 +130,7 @@ func TestFullDiskPassesBlobsStraightThrough(t *testing.T) {
 			if len(kept) == 0 || kept[0].ContextMap()["error"] != "no space left on device" {
 				t.Errorf("the log does not say why: %v", logs.All())
 			}
-			if stat, err := p.store.StatBlob(t.Context(), app, blob); err != nil || stat.Held {
+			if stat, err := p.store.StatBlob(t.Context(), app, blob); err != nil || stat.Stored {
 				t.Errorf("%+v, %v: nothing of it is kept", stat, err)
 			}
 			d.atReceive, d.atCommit = false, false
@@ -213,7 +213,7 @@ func TestWrongBytesNeverEndCleanly(t *testing.T) {
 				if err == nil {
 					t.Errorf("%d bytes ended cleanly", len(got))
 				}
-				if stat, err := p.store.StatBlob(t.Context(), app, blob); err != nil || stat.Held {
+				if stat, err := p.store.StatBlob(t.Context(), app, blob); err != nil || stat.Stored {
 					t.Errorf("%+v, %v: nothing of it is kept", stat, err)
 				}
 				p.origin.sends(nil)

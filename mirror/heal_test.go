@@ -191,7 +191,7 @@ func TestDamagedManifestIsFetchedAgain(t *testing.T) {
 	for name, damage := range damages {
 		for by, fresh := range map[string]time.Duration{"digest": 0, "tag": mirror.Forever, "revalidated tag": 0} {
 			t.Run(name+", by "+by, func(t *testing.T) {
-				p := start(t, mirror.Options{Fresh: func(mirror.Ref) time.Duration { return fresh }})
+				p := start(t, mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return fresh }})
 				d := p.origin.image(app, []string{"layer"}, "v1").Digest
 				p.get(byTag("v1"), d)
 				p.restart() // it is not in memory
@@ -237,7 +237,7 @@ func TestDamagedManifestIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
 
 // TestWhatIsLostOfWhatUpstreamHasNoMoreIsWanted: an upstream's word that it does not have it is no end of it.
 func TestWhatIsLostOfWhatUpstreamHasNoMoreIsWanted(t *testing.T) {
-	p := start(t, mirror.Options{Fresh: func(mirror.Ref) time.Duration { return mirror.Forever }})
+	p := start(t, mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return mirror.Forever }})
 	p.origin.image(app, []string{"layer"}, "v1")
 	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
 	p.must(err)

@@ -52,11 +52,11 @@ func (m *Mirror) Images(ctx context.Context, match func(Repo) bool) iter.Seq2[Im
 
 // images is Images; platforms says whether configs are read for the platforms of images that no index tells.
 func (m *Mirror) images(ctx context.Context, match func(Repo) bool, platforms bool) iter.Seq2[Image, error] {
-	ctx = Look(ctx)
+	ctx = WithoutUsage(ctx)
 	return func(yield func(Image, error) bool) {
-		l, offset := lister{Mirror: m, platforms: platforms}, DayOffset(m.store)
+		l, offset := lister{Mirror: m, platforms: platforms}, WallClockOffset(m.store)
 		var err error
-		if l.pins, err = m.store.Notes(ctx, PinNotes); err != nil {
+		if l.pins, err = m.store.State(ctx, PinState); err != nil {
 			yield(Image{}, err)
 			return
 		}
@@ -69,7 +69,7 @@ func (m *Mirror) images(ctx context.Context, match func(Repo) bool, platforms bo
 				continue
 			}
 			for image, err := range l.imagesOf(ctx, repo) {
-				image.Updated, image.LastUsed = OnDay(image.Updated, offset), OnDay(image.LastUsed, offset)
+				image.Updated, image.LastUsed = WallClockTime(image.Updated, offset), WallClockTime(image.LastUsed, offset)
 				if !yield(image, err) || err != nil {
 					return
 				}
@@ -169,7 +169,7 @@ func (l lister) imagesOf(ctx context.Context, repo Repo) iter.Seq2[Image, error]
 // imagesUnder lists the images under one tag: one for each platform of an index.
 func (l lister) imagesUnder(ctx context.Context, repo Repo, tag string) ([]Image, error) {
 	held, err := l.held(ctx, Ref{Repo: repo, Tag: tag})
-	if err != nil && FlawOf(err) == nil {
+	if err != nil && DefectOf(err) == nil {
 		return nil, err
 	}
 	image := Image{Repo: repo.String(), Tag: tag, Digest: held.tag.Digest, Origin: held.tag.Origin, Updated: held.tag.Updated}
@@ -179,7 +179,7 @@ func (l lister) imagesUnder(ctx context.Context, repo Repo, tag string) ([]Image
 // imagesOfRoot lists the images of what was brought in by its digest.
 func (l lister) imagesOfRoot(ctx context.Context, repo Repo, root Root) ([]Image, error) {
 	man, err := l.stored(ctx, repo, root.Digest)
-	if err != nil && FlawOf(err) == nil {
+	if err != nil && DefectOf(err) == nil {
 		return nil, err
 	}
 	image := Image{Repo: repo.String(), Root: root.Digest, Digest: root.Digest, Origin: man.Origin, Updated: root.Added}
@@ -268,11 +268,11 @@ func (m *Mirror) measure(ctx context.Context, repo Repo, image *Image) (known bo
 	}
 	total, missing, err := m.weigh(ctx, repo, image.Digest, make(map[digest.Digest]bool))
 	if CodeOf(err) == CodeManifestUnknown {
-		if FlawOf(err) != nil {
+		if DefectOf(err) != nil {
 			return true, nil
 		}
 		stat, err := m.store.StatBlob(ctx, repo, image.Digest)
-		if known = err == nil && stat.Held && stat.Linked; known { // an index calls a blob a manifest
+		if known = err == nil && stat.Stored && stat.Linked; known { // an index calls a blob a manifest
 			image.Size, image.Complete = stat.Size, true
 		}
 		return known, err
@@ -328,7 +328,7 @@ func (m *Mirror) weighPart(ctx context.Context, repo Repo, role Role, desc v1.De
 	if err != nil {
 		return 0, shortage{}, err
 	}
-	if stat.Held && stat.Linked {
+	if stat.Stored && stat.Linked {
 		seen[desc.Digest] = true
 		lost, err := m.lostFile(ctx, desc.Digest)
 		if lost {
@@ -351,7 +351,7 @@ func (m *Mirror) weighPart(ctx context.Context, repo Repo, role Role, desc v1.De
 
 // lostFile reports whether the file of what is stored is missing, has another size or cannot be looked at.
 func (m *Mirror) lostFile(ctx context.Context, d digest.Digest) (bool, error) {
-	_, err := m.store.Held(ctx, d)
+	_, err := m.store.StatContent(ctx, d)
 	return err != nil, ctx.Err()
 }
 
@@ -368,10 +368,10 @@ func sum(a, b int64) int64 {
 func (m *Mirror) weighChild(ctx context.Context, repo Repo, desc v1.Descriptor, seen map[digest.Digest]bool) (int64, shortage, error) {
 	total, missing, err := m.weigh(ctx, repo, desc.Digest, seen)
 	if CodeOf(err) == CodeManifestUnknown {
-		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held && stat.Linked { // it is a blob
+		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Stored && stat.Linked { // it is a blob
 			return stat.Size, shortage{}, err
 		}
-		if FlawOf(err) == nil {
+		if DefectOf(err) == nil {
 			return 0, shortage{}, nil
 		}
 		return 0, shortage{count: 1, bytes: desc.Size}, nil
@@ -384,7 +384,7 @@ type Status struct {
 	Mode      Mode             `json:"mode"`
 	ReadOnly  bool             `json:"readOnly,omitempty"`
 	Upstreams []UpstreamStatus `json:"upstreams"`
-	Transfers int              `json:"transfers"` // under way
+	Downloads int              `json:"transfers"` // under way
 	// Incomplete is how many of [Mirror.Images] are not complete; IncompleteError is why they could not all be counted.
 	Incomplete      int          `json:"incomplete"`
 	IncompleteError string       `json:"incompleteError,omitempty"`
@@ -395,7 +395,7 @@ type Status struct {
 
 // Status says how the mirror is doing; it asks nobody.
 func (m *Mirror) Status() Status {
-	status := Status{Mode: m.Mode(), ReadOnly: m.ReadOnly(), Transfers: m.flights.count(), Wants: m.wants.count(), Upstreams: []UpstreamStatus{}, Verify: m.verified.status()}
+	status := Status{Mode: m.Mode(), ReadOnly: m.ReadOnly(), Downloads: m.flights.count(), Wants: m.wants.count(), Upstreams: []UpstreamStatus{}, Verify: m.verified.status()}
 	if m.upstream != nil {
 		status.Upstreams = m.upstream.Status()
 	}

@@ -26,7 +26,7 @@ func (m *Mirror) SetReadOnly(ctx context.Context, on bool) error {
 		note = []byte("on")
 	}
 	m.log.Info("read-only changed", zap.Bool("readOnly", on))
-	if err := m.store.Note(ctx, settingNotes, map[string][]byte{readOnlyNote: note}); err != nil {
+	if err := m.store.SetState(ctx, settingNotes, map[string][]byte{readOnlyNote: note}); err != nil {
 		return Errorf(CodeUnknown, "read-only is %t now, but that cannot be remembered for the next start: %w", on, err)
 	}
 	m.retryChores()
@@ -35,12 +35,12 @@ func (m *Mirror) SetReadOnly(ctx context.Context, on bool) error {
 
 // loadReadOnly takes up what an earlier run was told.
 func (m *Mirror) loadReadOnly(ctx context.Context) error {
-	notes, err := m.store.Notes(ctx, settingNotes)
+	notes, err := m.store.State(ctx, settingNotes)
 	m.readOnly.Store(len(notes[readOnlyNote]) > 0)
 	return err
 }
 
-// Writable returns why nothing is taken in now: a [CodeUnavailable] if the mirror is read-only, what [Options.Room] says if
+// Writable returns why nothing is taken in now: a [CodeUnavailable] if the mirror is read-only, what [Options.CheckCapacity] says if
 // the disk is full, or nil.
 func (m *Mirror) Writable() error { return m.room(0) }
 
@@ -57,7 +57,7 @@ func (m *Mirror) room(need int64) error {
 	if err := m.mayChange(); err != nil {
 		return err
 	}
-	return m.opts.Room(need)
+	return m.opts.CheckCapacity(need)
 }
 
 // roomEvery is after how many bytes it is looked again whether there is room for more.

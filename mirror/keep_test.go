@@ -72,7 +72,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 
 func TestNothingIsTakenInWithoutRoom(t *testing.T) {
 	var full atomic.Bool
-	p := start(t, mirror.Options{Room: func(int64) error {
+	p := start(t, mirror.Options{CheckCapacity: func(int64) error {
 		if full.Load() {
 			return mirror.Errorf(mirror.CodeStorageFull, "no room")
 		}

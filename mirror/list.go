@@ -19,7 +19,7 @@ type Listing[T any] struct {
 	More bool
 	// Stale says why the upstream could not be asked; nil if it was, or need not be.
 	Stale error
-	// Refused says why the upstream listed nothing though it answered: it has no such list, or may not give it. It is nil
+	// UpstreamRefused says why the upstream listed nothing though it answered: it has no such list, or may not give it. It is nil
 	// where it need not be asked.
 	Refused error
 }
@@ -134,9 +134,9 @@ func refused(why error) error {
 
 type patientKey struct{}
 
-// Patiently returns a context of work that waits for an upstream's list for as long as the upstream may take, even if
+// WithFullLists returns a context of work that waits for an upstream's list for as long as the upstream may take, even if
 // there is a held one to fall back on: to have the whole list matters more to it than to have one soon.
-func Patiently(ctx context.Context) context.Context {
+func WithFullLists(ctx context.Context) context.Context {
 	return context.WithValue(ctx, patientKey{}, true)
 }
 
@@ -163,7 +163,7 @@ func ask[T any](ctx context.Context, m *Mirror, repo Repo, what string, fallback
 	defer leave()
 	var patience <-chan time.Time
 	if fallback && ctx.Value(patientKey{}) == nil {
-		timer := time.NewTimer(m.opts.Patience)
+		timer := time.NewTimer(m.opts.FallbackTimeout)
 		defer timer.Stop()
 		patience = timer.C
 	}

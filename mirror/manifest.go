@@ -39,7 +39,7 @@ type References struct {
 	// Nondistributable are layers that clients may fetch from a URL in the manifest. A push need not bring them; an image
 	// without them is complete only if [Options.IgnoreNondistributable] says so.
 	Nondistributable []v1.Descriptor
-	// Manifests are the children of an index whose media type is that of a manifest ([SoundsLikeManifest]). An index is
+	// Manifests are the children of an index whose media type is that of a manifest ([LooksLikeManifest]). An index is
 	// valid without some of them: it is sparse.
 	Manifests []v1.Descriptor
 	// Entries are the other children of an index, as those of a BuildKit cache: mostly blobs, but they may be manifests.
@@ -131,8 +131,8 @@ func ManifestMediaTypes() []string {
 	return []string{v1.MediaTypeImageIndex, v1.MediaTypeImageManifest, MediaTypeDockerManifestList, MediaTypeDockerManifest}
 }
 
-// Understood reports whether mediaType is one of a manifest whose references are known.
-func Understood(mediaType string) bool {
+// KnownManifestType reports whether mediaType is one of a manifest whose references are known.
+func KnownManifestType(mediaType string) bool {
 	_, known := manifestKinds[mediaType]
 	return known
 }
@@ -198,7 +198,7 @@ func (doc *document) index(r *reading, refs *References) error {
 	return err
 }
 
-func isEntry(child v1.Descriptor) bool { return !SoundsLikeManifest(child.MediaType) }
+func isEntry(child v1.Descriptor) bool { return !LooksLikeManifest(child.MediaType) }
 
 // image reads config and layers.
 func (doc *document) image(r *reading, refs *References) error {

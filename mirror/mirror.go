@@ -18,24 +18,24 @@ const Forever = time.Duration(math.MaxInt64)
 // Options say how a [Mirror] decides. The zero value works: everything is revalidated, nothing is logged.
 type Options struct {
 	Names Names
-	// Fresh is how long a tag that an upstream confirmed is served without asking again; nil means not at all.
-	Fresh func(Ref) time.Duration
+	// TagTTL is how long a tag that an upstream confirmed is served without asking again; nil means not at all.
+	TagTTL func(Ref) time.Duration
 	// Local says of a repository that it is local or that it is not, whoever created it; decided is false for those
 	// that this is left to. Nil decides nothing.
 	Local func(Repo) (local, decided bool)
-	// Complete says whether the rest of an image of repo is fetched when it is pulled, and with it what refers to it.
+	// Backfill says whether the rest of an image of repo is fetched when it is pulled, and with it what refers to it.
 	// Nil means neither.
-	Complete func(Repo) (images, referrers bool)
+	Backfill func(Repo) (images, referrers bool)
 	// IgnoreNondistributable has images count as complete without their nondistributable layers, which some registries do
 	// not have. They are fetched where they can be had, and stored and copied, all the same.
 	IgnoreNondistributable bool
-	// Parallel is how many blobs are fetched at a time to complete images; 2 if it is zero.
-	Parallel int
-	// Patience is how long a client waits for an upstream when there is a held answer to fall back on; 700 ms if it
+	// BackfillParallel is how many blobs are fetched at a time to complete images; 2 if it is zero.
+	BackfillParallel int
+	// FallbackTimeout is how long a client waits for an upstream when there is a held answer to fall back on; 700 ms if it
 	// is zero. Revalidation goes on without the client.
-	Patience time.Duration
-	// Unknown is how long an upstream's word that it does not have something is believed; 10 s if it is zero.
-	Unknown time.Duration
+	FallbackTimeout time.Duration
+	// NegativeTTL is how long an upstream's word that it does not have something is believed; 10 s if it is zero.
+	NegativeTTL time.Duration
 	// MissesPerSecond is how many new questions and transfers one client may cause at upstreams in a second, and ten times as
 	// many at once. Further misses are answered with what is stored, or not at all. Nil, and zero, is any number.
 	MissesPerSecond func() float64
@@ -45,35 +45,35 @@ type Options struct {
 	// zero. ScrubRate is how many bytes of content are read for it in a second; 10 MiB if it is zero.
 	ScrubEvery time.Duration
 	ScrubRate  int64
-	// Room returns why there is no room for so many bytes more; pushes are refused with that, and what comes from upstreams
+	// CheckCapacity returns why there is no room for so many bytes more; pushes are refused with that, and what comes from upstreams
 	// is passed on and not kept. Nil means that there always is.
-	Room func(need int64) error
-	// Wanted is told of each [Want] when it becomes one, once, by the goroutine whose client is still waiting for its
+	CheckCapacity func(need int64) error
+	// OnWant is told of each [Want] when it becomes one, once, by the goroutine whose client is still waiting for its
 	// answer: it must return at once. Nil is told nothing.
-	Wanted func(Want)
+	OnWant func(Want)
 	// Mode is what the mirror begins in if it was not told another one before; [Auto] if it is empty.
 	Mode Mode
 	Log  *zap.Logger
 }
 
 func (o Options) withDefaults() Options {
-	if o.Fresh == nil {
-		o.Fresh = func(Ref) time.Duration { return 0 }
+	if o.TagTTL == nil {
+		o.TagTTL = func(Ref) time.Duration { return 0 }
 	}
 	if o.Local == nil {
 		o.Local = func(Repo) (local, decided bool) { return false, false }
 	}
-	if o.Complete == nil {
-		o.Complete = func(Repo) (images, referrers bool) { return false, false }
+	if o.Backfill == nil {
+		o.Backfill = func(Repo) (images, referrers bool) { return false, false }
 	}
-	if o.Parallel == 0 {
-		o.Parallel = 2
+	if o.BackfillParallel == 0 {
+		o.BackfillParallel = 2
 	}
-	if o.Patience == 0 {
-		o.Patience = 700 * time.Millisecond
+	if o.FallbackTimeout == 0 {
+		o.FallbackTimeout = 700 * time.Millisecond
 	}
-	if o.Unknown == 0 {
-		o.Unknown = 10 * time.Second
+	if o.NegativeTTL == 0 {
+		o.NegativeTTL = 10 * time.Second
 	}
 	if o.ScrubRate == 0 {
 		o.ScrubRate = defaultScrubRate
@@ -81,11 +81,11 @@ func (o Options) withDefaults() Options {
 	if o.MissesPerSecond == nil {
 		o.MissesPerSecond = func() float64 { return 0 }
 	}
-	if o.Room == nil {
-		o.Room = func(int64) error { return nil }
+	if o.CheckCapacity == nil {
+		o.CheckCapacity = func(int64) error { return nil }
 	}
-	if o.Wanted == nil {
-		o.Wanted = func(Want) {}
+	if o.OnWant == nil {
+		o.OnWant = func(Want) {}
 	}
 	if o.Mode == "" {
 		o.Mode = Auto
@@ -151,7 +151,7 @@ func New(store Store, upstream Upstream, opts Options) (*Mirror, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &Mirror{
 		store: store, opts: opts, log: opts.Log, ctx: ctx, cancel: cancel,
-		unknown: newBrief[error](maxUnknown, opts.Unknown),
+		unknown: newBrief[error](maxUnknown, opts.NegativeTTL),
 		lists:   newLists(),
 		misses:  newMisses(opts.MissesPerSecond),
 		gone:    newBrief[digest.Digest](maxUnknown, goneFor),

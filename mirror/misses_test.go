@@ -26,7 +26,7 @@ func TestOneClientDoesNotCauseAllMisses(t *testing.T) {
 		if n := p.origin.count(""); n != 20 {
 			t.Errorf("the upstream was asked %d times, want 20", n)
 		}
-		if _, err := ask(66, byTag("v1")); !mirror.MissedForNow(err) {
+		if _, err := ask(66, byTag("v1")); !mirror.TemporaryMiss(err) {
 			t.Errorf("the one who floods: %v", err)
 		}
 		if man, err := ask(1, byTag("v1")); err != nil || man.Digest != d {

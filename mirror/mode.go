@@ -36,7 +36,7 @@ func (m *Mirror) rememberedMode(ctx context.Context) (Mode, error) {
 	if m.opts.Offline {
 		return Offline, nil
 	}
-	notes, err := m.store.Notes(ctx, settingNotes)
+	notes, err := m.store.State(ctx, settingNotes)
 	if mode, badNote := ParseMode(string(notes[modeNote])); err == nil && badNote == nil {
 		return mode, nil
 	}
@@ -59,7 +59,7 @@ func (m *Mirror) SetMode(ctx context.Context, mode Mode) error {
 	m.network.set(m.ctx, mode)
 	m.retryChores()
 	m.log.Info("mode changed", zap.String("mode", string(mode)))
-	if err := m.store.Note(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
+	if err := m.store.SetState(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
 		return Errorf(CodeUnknown, "the mode is %s now, but that cannot be remembered for the next start: %w", mode, err)
 	}
 	return nil

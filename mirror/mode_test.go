@@ -28,7 +28,7 @@ func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
 	for name, before := range map[string]mirror.Mode{"auto": mirror.Auto, "online": mirror.Online, "switched": ""} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
-				p := start(t, mirror.Options{Mode: before, Complete: func(mirror.Repo) (bool, bool) { return true, true }})
+				p := start(t, mirror.Options{Mode: before, Backfill: func(mirror.Repo) (bool, bool) { return true, true }})
 				d := p.origin.image(app, []string{"layer"}, "v1").Digest
 				p.get(byTag("v1"), d)
 				p.origin.sends(endless)
@@ -43,7 +43,7 @@ func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
 					p.must(p.SetMode(t.Context(), mirror.Auto))
 					p.must(p.SetMode(t.Context(), mirror.Online))
 				}
-				if n := p.Status().Transfers; n == 0 || len(errs) != 0 {
+				if n := p.Status().Downloads; n == 0 || len(errs) != 0 {
 					t.Fatalf("%d transfers are under way, %d have ended", n, len(errs))
 				}
 				p.must(p.SetMode(t.Context(), mirror.Offline))
@@ -54,7 +54,7 @@ func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
 					}
 				}
 				synctest.Wait()
-				if n := p.Status().Transfers; n != 0 {
+				if n := p.Status().Downloads; n != 0 {
 					t.Errorf("%d transfers are under way", n)
 				}
 				begin := time.Now()
@@ -119,7 +119,7 @@ func TestTransfersGoOnBetweenTheOtherModes(t *testing.T) {
 func TestOnlineInsists(t *testing.T) {
 	p := start(t, mirror.Options{})
 	var insists bool
-	p.origin.set(func(ctx context.Context, _ string) error { insists = mirror.Insists(ctx); return nil })
+	p.origin.set(func(ctx context.Context, _ string) error { insists = mirror.BypassesBreaker(ctx); return nil })
 	for mode, want := range map[mirror.Mode]bool{mirror.Auto: false, mirror.Online: true} {
 		p.must(p.SetMode(t.Context(), mode))
 		p.missing(byTag("is-" + string(mode)))

@@ -35,7 +35,7 @@ func TestMovedTagByTagOnly(t *testing.T) {
 // TestChildGone: a tag is asked for again, though it is fresh, when the upstream has a child of its index no more; once.
 func TestChildGone(t *testing.T) {
 	inTime(t, func(t *testing.T) {
-		p := start(t, mirror.Options{Fresh: func(mirror.Ref) time.Duration { return time.Hour }})
+		p := start(t, mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return time.Hour }})
 		child := p.origin.image(app, []string{"monday"})
 		p.get(byTag("nightly"), p.origin.index(app, []v1.Descriptor{on("linux", "amd64", child)}, "nightly").Digest)
 		p.get(byTag("other"), p.origin.image(app, []string{"other"}, "other").Digest)

@@ -26,7 +26,7 @@ func (n *network) set(base context.Context, mode Mode) {
 	n.mode, n.ctx = mode, n.alive
 	switch mode {
 	case Online:
-		n.ctx = Insist(n.alive)
+		n.ctx = BypassBreaker(n.alive)
 	case Offline:
 		n.cancel(errOffline)
 	}
@@ -51,10 +51,12 @@ func (n *network) link() (ctx context.Context, changed <-chan struct{}) {
 	return n.ctx, n.next
 }
 
-// Link is for what else than upstreams is dialled on the other side of the gap: it must be with a context made from ctx,
+// NetworkContext is for what else than upstreams is dialled on the other side of the gap: it must be with a context made from ctx,
 // which ends when the mirror goes offline or is closed, and has ended already if it is. changed is closed when a mode is set
 // the next time, be it the same one.
-func (m *Mirror) Link() (ctx context.Context, changed <-chan struct{}) { return m.network.link() }
+func (m *Mirror) NetworkContext() (ctx context.Context, changed <-chan struct{}) {
+	return m.network.link()
+}
 
 // until returns the context of the network for a transfer that is one client's alone, which ends with ctx as well, or with
 // end.
@@ -67,11 +69,13 @@ func (n *network) until(ctx context.Context) (net context.Context, end func()) {
 
 type insistKey struct{}
 
-// Insist returns a context of questions for which an upstream that counts as gone is asked all the same.
-func Insist(ctx context.Context) context.Context { return context.WithValue(ctx, insistKey{}, true) }
+// BypassBreaker returns a context of questions for which an upstream that counts as gone is asked all the same.
+func BypassBreaker(ctx context.Context) context.Context {
+	return context.WithValue(ctx, insistKey{}, true)
+}
 
-// Insists reports whether ctx is one of [Insist].
-func Insists(ctx context.Context) bool { return ctx.Value(insistKey{}) != nil }
+// BypassesBreaker reports whether ctx is one of [BypassBreaker].
+func BypassesBreaker(ctx context.Context) bool { return ctx.Value(insistKey{}) != nil }
 
 type backgroundKey struct{}
 

@@ -55,12 +55,12 @@ func (refs *References) Children() iter.Seq[v1.Descriptor] {
 	}
 }
 
-// SoundsLikeManifest reports whether a media type is that of a manifest, as far as its name tells. Manifests of types
+// LooksLikeManifest reports whether a media type is that of a manifest, as far as its name tells. Manifests of types
 // that are not known have the word in their names, as those of Docker's schema 1 and of ORAS. No media type sounds like a
 // manifest, too: that is what most entries of an index are.
-func SoundsLikeManifest(mediaType string) bool {
+func LooksLikeManifest(mediaType string) bool {
 	mediaType = strings.ToLower(bareMediaType(mediaType))
-	return mediaType == "" || Understood(mediaType) || strings.Contains(mediaType, "manifest") || strings.Contains(mediaType, "image.index")
+	return mediaType == "" || KnownManifestType(mediaType) || strings.Contains(mediaType, "manifest") || strings.Contains(mediaType, "image.index")
 }
 
 // named reads what the document names by digest and no list of refs has yet. It is read only if there is more than was

@@ -95,7 +95,7 @@ func TestFetchBringsWhatIsOwned(t *testing.T) {
 	for _, tt := range ownedCases {
 		t.Run(tt.name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
-				p := start(t, mirror.Options{IgnoreNondistributable: tt.ignore, Fresh: func(mirror.Ref) time.Duration { return mirror.Forever }})
+				p := start(t, mirror.Options{IgnoreNondistributable: tt.ignore, TagTTL: func(mirror.Ref) time.Duration { return mirror.Forever }})
 				root := tt.put(p.origin)
 				_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
 				if (err != nil) != (tt.failure != "") || err != nil && !strings.Contains(err.Error(), tt.failure) {

@@ -36,7 +36,7 @@ func (f *fetch) peek(ctx context.Context, ref Ref, held Manifest, missing error)
 
 // PeekBlob is [Mirror.FetchBlob] for a dry run: it says how large a blob is, and how much of it would be fetched.
 func (m *Mirror) PeekBlob(ctx context.Context, repo Repo, d digest.Digest) (size, missing int64, err error) {
-	ctx = Background(Look(ctx))
+	ctx = Background(WithoutUsage(ctx))
 	if long, ok := m.longName(ctx, repo); ok {
 		repo = long
 	}
@@ -44,7 +44,7 @@ func (m *Mirror) PeekBlob(ctx context.Context, repo Repo, d digest.Digest) (size
 	switch {
 	case err != nil:
 		return 0, 0, err
-	case stat.Held && stat.Linked:
+	case stat.Stored && stat.Linked:
 		return stat.Size, 0, nil
 	}
 	err = m.mayFetch(ctx, repo)

@@ -12,9 +12,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// PinNotes is the kind of notes that are pins: the key is what [Ref.String] writes. A pinned tag keeps what it points at,
+// PinState is the kind of notes that are pins: the key is what [Ref.String] writes. A pinned tag keeps what it points at,
 // now and later; the collector never touches either.
-const PinNotes = "pin"
+const PinState = "pin"
 
 // Pin is a promise that the collector never touches a reference.
 type Pin struct {
@@ -31,7 +31,7 @@ type pinNote struct {
 // Pin pins references; one that is pinned already stays as it is. What is not held is a [CodeManifestUnknown], and
 // nothing is pinned then.
 func (m *Mirror) Pin(ctx context.Context, refs ...Ref) error {
-	pins, err := m.store.Notes(ctx, PinNotes)
+	pins, err := m.store.State(ctx, PinState)
 	if err != nil {
 		return fmt.Errorf("read pins: %w", err)
 	}
@@ -48,12 +48,12 @@ func (m *Mirror) Pin(ctx context.Context, refs ...Ref) error {
 	if err := m.pinnable(ctx, refs); err != nil {
 		return err
 	}
-	if err := m.store.Note(ctx, PinNotes, notes); err != nil {
+	if err := m.store.SetState(ctx, PinState, notes); err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
 	// What was collected at this moment is not promised.
 	if err := m.pinnable(ctx, refs); err != nil {
-		if undone := m.store.Note(context.WithoutCancel(ctx), PinNotes, undo); undone != nil {
+		if undone := m.store.SetState(context.WithoutCancel(ctx), PinState, undo); undone != nil {
 			return fmt.Errorf("unpin what could not be pinned: %w", undone)
 		}
 		return err
@@ -63,10 +63,10 @@ func (m *Mirror) Pin(ctx context.Context, refs ...Ref) error {
 
 // root makes roots of what is pinned by its digest. They stay that when they are unpinned.
 func (m *Mirror) root(ctx context.Context, refs []Ref) error {
-	var roots []CarriedTag
+	var roots []ImportedTag
 	for _, ref := range refs {
 		if ref.Digest != "" {
-			roots = append(roots, CarriedTag{Repo: ref.Repo, Digest: ref.Digest})
+			roots = append(roots, ImportedTag{Repo: ref.Repo, Digest: ref.Digest})
 		}
 	}
 	if len(roots) == 0 {
@@ -78,14 +78,14 @@ func (m *Mirror) root(ctx context.Context, refs []Ref) error {
 
 // rootPins makes roots of what versions before pinned by digest, which knew of no roots.
 func (m *Mirror) rootPins(ctx context.Context) {
-	notes, err := m.store.Notes(ctx, PinNotes)
+	notes, err := m.store.State(ctx, PinState)
 	var refs []Ref
 	for name := range notes {
 		ref, err := ParseRef(name)
 		if err != nil || ref.Digest == "" {
 			continue
 		}
-		if _, err := m.store.Manifest(Look(ctx), ref.Repo, ref.Digest); err == nil {
+		if _, err := m.store.Manifest(WithoutUsage(ctx), ref.Repo, ref.Digest); err == nil {
 			refs = append(refs, ref)
 		}
 	}
@@ -113,7 +113,7 @@ func (m *Mirror) pinnable(ctx context.Context, refs []Ref) error {
 
 // means returns the digest of a held manifest that a reference means; "" if there is none.
 func (m *Mirror) means(ctx context.Context, ref Ref) (digest.Digest, error) {
-	held, err := m.held(Look(ctx), ref)
+	held, err := m.held(WithoutUsage(ctx), ref)
 	if CodeOf(err) == CodeManifestUnknown {
 		return "", nil
 	}
@@ -122,7 +122,7 @@ func (m *Mirror) means(ctx context.Context, ref Ref) (digest.Digest, error) {
 
 // Unpin takes pins back. What is not pinned is a [CodeManifestUnknown], and no pin is taken back then.
 func (m *Mirror) Unpin(ctx context.Context, refs ...Ref) error {
-	pins, err := m.store.Notes(ctx, PinNotes)
+	pins, err := m.store.State(ctx, PinState)
 	if err != nil {
 		return fmt.Errorf("read pins: %w", err)
 	}
@@ -133,7 +133,7 @@ func (m *Mirror) Unpin(ctx context.Context, refs ...Ref) error {
 		}
 		notes[ref.String()] = nil
 	}
-	if err := m.store.Note(ctx, PinNotes, notes); err != nil {
+	if err := m.store.SetState(ctx, PinState, notes); err != nil {
 		return fmt.Errorf("unpin: %w", err)
 	}
 	return nil
@@ -141,7 +141,7 @@ func (m *Mirror) Unpin(ctx context.Context, refs ...Ref) error {
 
 // Pins lists what is pinned, in the order of names.
 func (m *Mirror) Pins(ctx context.Context) ([]Pin, error) {
-	notes, err := m.store.Notes(ctx, PinNotes)
+	notes, err := m.store.State(ctx, PinState)
 	if err != nil {
 		return nil, fmt.Errorf("read pins: %w", err)
 	}

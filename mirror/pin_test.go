@@ -25,7 +25,7 @@ func TestPins(t *testing.T) {
 		t.Errorf("%+v", p.images())
 	}
 	p.restart()
-	p.must(p.store.Note(t.Context(), mirror.PinNotes, map[string][]byte{byTag("v1").String(): []byte(`{"since":"2020-01-01T00:00:00Z"}`)}))
+	p.must(p.store.SetState(t.Context(), mirror.PinState, map[string][]byte{byTag("v1").String(): []byte(`{"since":"2020-01-01T00:00:00Z"}`)}))
 	before, err := p.Pins(t.Context())
 	p.must(err)
 	p.must(p.Pin(t.Context(), byTag("v1")))

@@ -153,7 +153,7 @@ func ConfigOf(refs References) (config v1.Descriptor, ok bool) {
 // ConfigPlatform reads the platform that an image is for from its config, which must be stored. ok is false if the config
 // does not say it.
 func ConfigPlatform(ctx context.Context, store BlobStore, repo Repo, config v1.Descriptor) (p v1.Platform, ok bool, err error) {
-	blob, err := store.Blob(Look(ctx), repo, config.Digest)
+	blob, err := store.Blob(WithoutUsage(ctx), repo, config.Digest)
 	if err != nil {
 		return p, false, err
 	}

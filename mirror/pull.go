@@ -47,7 +47,7 @@ func (m *Mirror) OpenManifest(ctx context.Context, repo Repo, d digest.Digest) (
 func (m *Mirror) StatManifest(ctx context.Context, ref Ref) (Answer, error) {
 	answer, err := m.statManifest(ctx, ref)
 	if err == nil { // it may come from memory, and who asks may push nothing for that
-		if _, lost := m.store.Held(ctx, answer.Digest); m.heal(ref.Repo, lost) != nil {
+		if _, lost := m.store.StatContent(ctx, answer.Digest); m.heal(ref.Repo, lost) != nil {
 			return m.statManifest(ctx, ref)
 		}
 	}
@@ -70,7 +70,7 @@ func (m *Mirror) manifest(ctx context.Context, ref Ref) (Ref, Answer, error) {
 	}
 	man, err := m.stored(ctx, ref.Repo, ref.Digest)
 	if CodeOf(err) == CodeManifestUnknown {
-		return m.manifestMissed(ctx, ref, FlawOf(err))
+		return m.manifestMissed(ctx, ref, DefectOf(err))
 	}
 	m.counters.manifests.held(err)
 	return ref, Answer{Manifest: man}, err
@@ -111,7 +111,7 @@ func (m *Mirror) manifestByTag(ctx context.Context, ref Ref) (Ref, Answer, error
 		}
 	}
 	man, err := m.stored(ctx, ref.Repo, tag.Digest)
-	if lost := FlawOf(err); lost != nil { // what the tag points at is known, and that it is not here any more
+	if lost := DefectOf(err); lost != nil { // what the tag points at is known, and that it is not here any more
 		man, err = m.fetchManifest(ctx, Ref{Repo: ref.Repo, Digest: tag.Digest}, lost)
 		return ref, Answer{Manifest: man, Stale: stale}, err
 	}
@@ -128,7 +128,7 @@ func (m *Mirror) due(ref Ref, tag Tag) bool {
 	if tag.Origin == Pushed {
 		return false
 	}
-	fresh := m.opts.Fresh(ref)
+	fresh := m.opts.TagTTL(ref)
 	return fresh != Forever && !Within(tag.Checked, m.store.Now(), fresh)
 }
 
@@ -139,7 +139,7 @@ func (m *Mirror) childGone(ctx context.Context, repo Repo, tag Tag) bool {
 	if !ok || tag.Origin == Pushed {
 		return false
 	}
-	man, err := m.stored(Look(ctx), repo, tag.Digest)
+	man, err := m.stored(WithoutUsage(ctx), repo, tag.Digest)
 	if err != nil || !IsIndex(man.MediaType) {
 		return false
 	}
@@ -160,7 +160,7 @@ func (m *Mirror) revalidate(ctx context.Context, ref Ref, held digest.Digest) (M
 	if err, ok := m.unknown.Get(ref.String()); ok { // it was dropped there a moment ago
 		return Manifest{}, err
 	}
-	patience := time.NewTimer(m.opts.Patience)
+	patience := time.NewTimer(m.opts.FallbackTimeout)
 	defer patience.Stop()
 	question, leave := m.lookup(ctx, "revalidate "+ref.String(), func(net context.Context) (any, error) {
 		man, err := m.transferMoved(net, ref, held)
@@ -208,14 +208,14 @@ func (m *Mirror) transferMoved(ctx context.Context, ref Ref, held digest.Digest)
 		}
 	}
 	man, err := m.stored(ctx, ref.Repo, held)
-	if FlawOf(err) != nil {
+	if DefectOf(err) != nil {
 		return m.transferManifest(ctx, Ref{Repo: ref.Repo, Digest: held})
 	}
 	return man, err
 }
 
 // manifestMissed goes on with what is not held under the name that the client used; lost is what is wrong with what was.
-func (m *Mirror) manifestMissed(ctx context.Context, ref Ref, lost *Flaw) (Ref, Answer, error) {
+func (m *Mirror) manifestMissed(ctx context.Context, ref Ref, lost *Defect) (Ref, Answer, error) {
 	if long, ok := m.longName(ctx, ref.Repo); ok {
 		ref.Repo = long
 		return m.manifest(ctx, ref)
@@ -235,7 +235,7 @@ func (m *Mirror) used(ctx context.Context, repo Repo, d digest.Digest) {
 
 // fetchManifest answers a miss. Whatever the reason that it cannot, the answer is [CodeManifestUnknown], so that
 // clients turn to their next endpoint.
-func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *Flaw) (Manifest, error) {
+func (m *Mirror) fetchManifest(ctx context.Context, ref Ref, lost *Defect) (Manifest, error) {
 	m.counters.manifests.misses.Add(1)
 	missed := func(why error) error { return m.missed(ctx, CodeManifestUnknown, ref, m.lost(ref, lost, why)) }
 	if err := m.mayAsk(ctx, ref.Repo); err != nil {
@@ -326,8 +326,8 @@ var besideImage = regexp.MustCompile(`^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})
 
 const isUnheld = " is not held here and cannot be fetched"
 
-// Unheld takes apart the answer to a miss: what it was about, as it is called in messages, and why it cannot be had.
-func Unheld(err error) (what string, why error, ok bool) {
+// MissReason takes apart the answer to a miss: what it was about, as it is called in messages, and why it cannot be had.
+func MissReason(err error) (what string, why error, ok bool) {
 	e, ok := err.(*Error)
 	if !ok || e.Cause == nil {
 		return "", nil, false
@@ -343,10 +343,10 @@ const (
 	MissUnavailable = "unavailable"
 )
 
-// MissedForNow reports whether err is the answer to a miss of what may be there another time, and not an upstream's word
+// TemporaryMiss reports whether err is the answer to a miss of what may be there another time, and not an upstream's word
 // that there is no such thing.
-func MissedForNow(err error) bool {
-	_, why, ok := Unheld(err)
+func TemporaryMiss(err error) bool {
+	_, why, ok := MissReason(err)
 	if e, known := err.(*Error); known && e.Cause != nil && strings.HasSuffix(e.Message, isUnknown) {
 		why, ok = e.Cause, true
 	}

@@ -73,11 +73,11 @@ func (m *Mirror) PutManifest(ctx context.Context, put Put) (Manifest, References
 	return man, refs, err
 }
 
-// PointsAt returns what those of tags point at that are held in repo, for who wants to tell what a push moves.
-func (m *Mirror) PointsAt(ctx context.Context, repo Repo, tags ...string) map[string]digest.Digest {
+// TagDigests returns what those of tags point at that are held in repo, for who wants to tell what a push moves.
+func (m *Mirror) TagDigests(ctx context.Context, repo Repo, tags ...string) map[string]digest.Digest {
 	var at map[string]digest.Digest
 	for _, name := range tags {
-		if tag, err := m.store.Tag(Look(ctx), repo, name); err == nil {
+		if tag, err := m.store.Tag(WithoutUsage(ctx), repo, name); err == nil {
 			if at == nil {
 				at = make(map[string]digest.Digest)
 			}
@@ -127,7 +127,7 @@ func (m *Mirror) waited(ctx context.Context, size int) {
 // fetchAnnounced brings in the blobs of refs that mirrored manifests of repo announced, and reports whether there was one.
 func (m *Mirror) fetchAnnounced(ctx context.Context, repo Repo, refs References) (fetched bool) {
 	for _, desc := range refs.Blobs {
-		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Held && stat.Linked || !stat.Awaited {
+		if stat, err := m.store.StatBlob(ctx, repo, desc.Digest); err != nil || stat.Stored && stat.Linked || !stat.Referenced {
 			continue
 		}
 		if m.mayAsk(ctx, repo) != nil {

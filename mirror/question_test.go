@@ -45,7 +45,7 @@ func TestCloseWaitsForNoAnswerThatNobodyWaitsFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
-				p := start(t, mirror.Options{Complete: func(mirror.Repo) (bool, bool) { return name == "a completion", true }})
+				p := start(t, mirror.Options{Backfill: func(mirror.Repo) (bool, bool) { return name == "a completion", true }})
 				p.get(byTag("v1"), p.origin.image(app, []string{"layer"}, "v1").Digest)
 				later(time.Second)
 				p.origin.set(hangs(tt.hangs))

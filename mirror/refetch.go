@@ -13,7 +13,7 @@ func (m *Mirror) CanFetch(ctx context.Context, repo Repo) error {
 		if upstream.Host != repo.Host {
 			continue
 		}
-		if upstream.Gone {
+		if upstream.Down {
 			return Errorf(CodeUnavailable, "upstream %s does not answer", repo.Host)
 		}
 		return nil

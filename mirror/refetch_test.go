@@ -28,7 +28,7 @@ func TestCanFetch(t *testing.T) {
 	}{
 		"answers":          {repo: app, status: mirror.UpstreamStatus{Host: app.Host, Asked: true}},
 		"never asked":      {repo: app, status: mirror.UpstreamStatus{Host: app.Host}},
-		"gone":             {repo: app, status: mirror.UpstreamStatus{Host: app.Host, Gone: true}, want: mirror.CodeUnavailable},
+		"gone":             {repo: app, status: mirror.UpstreamStatus{Host: app.Host, Down: true}, want: mirror.CodeUnavailable},
 		"another upstream": {repo: app, status: mirror.UpstreamStatus{Host: "other.test"}, want: mirror.CodeNameUnknown},
 		"local":            {repo: local, status: mirror.UpstreamStatus{Host: app.Host}, want: mirror.CodeDenied},
 		"offline":          {opts: mirror.Options{Mode: mirror.Offline}, repo: app, status: mirror.UpstreamStatus{Host: app.Host}, want: mirror.CodeUnavailable},

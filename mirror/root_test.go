@@ -58,7 +58,7 @@ func TestPinsOfOlderVersionsAreRoots(t *testing.T) {
 	p := start(t, mirror.Options{})
 	d := p.origin.image(app, []string{"pinned"}).Digest
 	p.get(byDigest(d), d)
-	p.must(p.store.Note(t.Context(), mirror.PinNotes, map[string][]byte{byDigest(d).String(): []byte("{}"), byDigest(digest.FromString("gone")).String(): []byte("{}")}))
+	p.must(p.store.SetState(t.Context(), mirror.PinState, map[string][]byte{byDigest(d).String(): []byte("{}"), byDigest(digest.FromString("gone")).String(): []byte("{}")}))
 	if roots := p.roots(); len(roots) != 0 {
 		t.Fatalf("roots: %v", roots)
 	}

@@ -32,7 +32,7 @@ func (m *Mirror) served(ctx context.Context, repo Repo, d digest.Digest, blob Bl
 }
 
 // checking is the comparison of a blob with its digest while it is served to one client. Clients of the same blob have it
-// read once, see [CarryStore].
+// read once, see [ImportStore].
 type checking struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when err is set
@@ -94,7 +94,7 @@ func (m *Mirror) unattend(c *checking) {
 }
 
 // replace fetches again what was taken away because it was damaged, or wants it.
-func (m *Mirror) replace(flaw Flaw) {
+func (m *Mirror) replace(flaw Defect) {
 	ctx, cancel := m.untilClose(m.ctx)
 	defer cancel()
 	fetched, wanted := m.regain(ctx, flaw)

@@ -13,14 +13,14 @@ const MinDigits = 6
 // shortCandidates is how many candidates the error about an ambiguous digest names.
 const shortCandidates = 10
 
-// Begins reports whether d is what text says, which is a digest or the beginning of one, with or without its algorithm.
-func Begins(d digest.Digest, text string) bool {
+// MatchesDigest reports whether d is what text says, which is a digest or the beginning of one, with or without its algorithm.
+func MatchesDigest(d digest.Digest, text string) bool {
 	return strings.HasPrefix(d.String(), text) && strings.Contains(text, ":") || strings.HasPrefix(d.Encoded(), text)
 }
 
-// ValidShort reports with a [CodeDigestInvalid] whether text is neither a digest nor the beginning of one: at least
+// ValidShortDigest reports with a [CodeDigestInvalid] whether text is neither a digest nor the beginning of one: at least
 // [MinDigits] digits, with or without the algorithm in front of them.
-func ValidShort(text string) error {
+func ValidShortDigest(text string) error {
 	algorithm, digits, found := strings.Cut(text, ":")
 	if !found {
 		algorithm, digits = "sha256", text
@@ -38,20 +38,20 @@ func ValidShort(text string) error {
 	return nil
 }
 
-// ChooseDigest returns the one of some digests that text means: a digest, or the beginning of one as [ValidShort] says.
+// ChooseDigest returns the one of some digests that text means: a digest, or the beginning of one as [ValidShortDigest] says.
 // [CodeManifestUnknown] if it is none of them; [CodeNameInvalid], with the candidates, if it may be several. A whole digest
 // is returned as it is, whatever the others are.
 func ChooseDigest(text string, of []digest.Digest) (digest.Digest, error) {
 	if validDigest(text) {
 		return digest.Digest(text), nil
 	}
-	if err := ValidShort(text); err != nil {
+	if err := ValidShortDigest(text); err != nil {
 		return "", err
 	}
 	var found []string
 	seen := make(map[digest.Digest]bool)
 	for _, d := range of {
-		if !seen[d] && Begins(d, text) {
+		if !seen[d] && MatchesDigest(d, text) {
 			seen[d] = true
 			found = append(found, d.String())
 		}
@@ -74,7 +74,7 @@ func FindDigest(ctx context.Context, store Catalog, repo Repo, text string) (dig
 	if validDigest(text) {
 		return digest.Digest(text), nil
 	}
-	if err := ValidShort(text); err != nil {
+	if err := ValidShortDigest(text); err != nil {
 		return "", err
 	}
 	begins := []string{text}

@@ -9,7 +9,7 @@ import (
 // Spool is the body of a manifest on its way in, on the disk: who sends it decides how long that takes, and memory is not
 // to be held for as long. Close it.
 type Spool struct {
-	in   Incoming
+	in   BlobWriter
 	size int64
 }
 

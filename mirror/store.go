@@ -29,8 +29,8 @@ type Store interface {
 	UploadStore
 	ManifestStore
 	Catalog
-	NoteStore
-	CarryStore
+	StateStore
+	ImportStore
 	CollectStore
 	CheckStore
 	// Close writes what is still in memory and gives the data folder free for another process.
@@ -45,13 +45,13 @@ type BlobStore interface {
 	// Blob opens blob d as repo sees it. [CodeBlobUnknown] unless it is held and linked to repo.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
 	// StatBlob says what is known of d in repo; for a digest that nobody named there it is the zero value, no error. A blob
-	// that is held and linked is fresh from then on, unless one just looks ([Looks]): who asked may not push it for that.
+	// that is held and linked is fresh from then on, unless one just looks ([UsageIgnored]): who asked may not push it for that.
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error)
 	// Receive begins to take in a blob that is expected to have digest d. If d is empty, the blob is held under whatever
 	// sha256 digest it turns out to have.
-	Receive(ctx context.Context, d digest.Digest) (Incoming, error)
-	// Awaiting lists the manifests of repo that name blob d, but for indexes that call it a manifest.
-	Awaiting(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
+	Receive(ctx context.Context, d digest.Digest) (BlobWriter, error)
+	// ReferencedBy lists the manifests of repo that name blob d, but for indexes that call it a manifest.
+	ReferencedBy(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
 	// Mount links d, held in from, to repo; with a zero from, held anywhere. [CodeBlobUnknown] where it is not.
 	Mount(ctx context.Context, repo, from Repo, d digest.Digest) (size int64, err error)
 	// Confirm makes d, which is held, readable in repo, whose upstream says that it is there. [CodeBlobUnknown] unless
@@ -65,13 +65,13 @@ type BlobStore interface {
 
 // BlobStat is what a store knows of a digest in one repository.
 type BlobStat struct {
-	Held    bool  // the bytes are here, whether this repository may read them or not
-	Linked  bool  // this repository may read them, once they are here
-	Size    int64 // in bytes; meaningful if Held or Awaited, and -1 if only a manifest that does not say it names the blob
-	Awaited bool  // a manifest here names it
-	Needed  bool  // a manifest here needs it, and says what size it has
-	// Sent says of what is held and not linked that the upstream of this repository has sent it for another one.
-	Sent bool
+	Stored     bool  // the bytes are here, whether this repository may read them or not
+	Linked     bool  // this repository may read them, once they are here
+	Size       int64 // in bytes; meaningful if Held or Awaited, and -1 if only a manifest that does not say it names the blob
+	Referenced bool  // a manifest here names it
+	Required   bool  // a manifest here needs it, and says what size it has
+	// Confirmable says of what is held and not linked that the upstream of this repository has sent it for another one.
+	Confirmable bool
 }
 
 // Blob is an open blob; close it. If the content is a file, ReadSeekCloser is the *os.File itself, so that net/http can
@@ -81,12 +81,12 @@ type Blob struct {
 	Size int64 // -1 if it is arriving and nobody knows yet
 	// Verify compares the bytes with the digest. It is nil if that was done not long ago and they were not changed since.
 	// Callers that do so at the same time, for one blob that they have opened each for itself, have it read once.
-	// [CodeBlobUnknown] with a [FlawError] for its cause, with Repos, if it is damaged.
+	// [CodeBlobUnknown] with a [DefectError] for its cause, with Repos, if it is damaged.
 	Verify func(ctx context.Context) error
 }
 
-// Incoming is a blob on its way in. Writes, Commit and Abort belong to one goroutine; Tail may be called by others.
-type Incoming interface {
+// BlobWriter is a blob on its way in. Writes, Commit and Abort belong to one goroutine; Tail may be called by others.
+type BlobWriter interface {
 	io.Writer
 	// Tail opens what was written so far, to be read at any offset while more is being written, even after Commit or
 	// Abort. Close it.
@@ -140,7 +140,7 @@ type ManifestStore interface {
 	// Manifest returns a held manifest. [CodeManifestUnknown] where repo does not hold it.
 	Manifest(ctx context.Context, repo Repo, d digest.Digest) (Manifest, error)
 	// OpenManifest opens the bytes of a held manifest as [BlobStore] opens those of a blob, for who passes them on and need
-	// not have them in memory. [CodeManifestUnknown] where repo does not hold it; [CodeBlobUnknown], with a [FlawError] for
+	// not have them in memory. [CodeManifestUnknown] where repo does not hold it; [CodeBlobUnknown], with a [DefectError] for
 	// its cause, if its file is missing or damaged.
 	OpenManifest(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
 	// Tag returns what a tag points at. [CodeManifestUnknown] where repo does not have it.
@@ -182,12 +182,12 @@ type Catalog interface {
 	Repos(ctx context.Context, after string, n int) ([]Repo, error)
 	// Tags lists the tags of repo. [CodeNameUnknown] where there is no such repository.
 	Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error)
-	// Roots lists what was brought to repo by its digest and stays without a tag, see [CarriedTag]. It is empty where there
+	// Roots lists what was brought to repo by its digest and stays without a tag, see [ImportedTag]. It is empty where there
 	// is no such repository.
 	Roots(ctx context.Context, repo Repo, after digest.Digest, n int) ([]Root, error)
 	// Manifests lists the manifests of repo whose digests begin with begin, which may be empty.
 	Manifests(ctx context.Context, repo Repo, begin string, n int) ([]digest.Digest, error)
-	// LastUsed returns when somebody who did not just look ([Looks]) last had a use for d in repo: read it, asked about a
+	// LastUsed returns when somebody who did not just look ([UsageIgnored]) last had a use for d in repo: read it, asked about a
 	// blob, or put again what is there already; the zero time if that is not known.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)
 	// Referrers lists, in the order of their digests, the manifests of repo whose subject is d, with their artifact

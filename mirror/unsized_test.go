@@ -93,13 +93,13 @@ func TestABlobThatNobodyAnnouncedEndsWithItsClients(t *testing.T) {
 				}
 				clients[0].Close()
 				synctest.Wait()
-				if n := p.Status().Transfers; n != 1 {
+				if n := p.Status().Downloads; n != 1 {
 					t.Errorf("%d transfers are under way, want the one that somebody reads", n)
 				}
 				clients[1].Close()
 				clients[1].Close() // as some do
 				synctest.Wait()
-				if n := p.Status().Transfers; (n == 1) != announced {
+				if n := p.Status().Downloads; (n == 1) != announced {
 					t.Errorf("%d transfers are under way", n)
 				}
 				if announced {

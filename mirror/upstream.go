@@ -16,7 +16,7 @@ import (
 // for the host, which costs no dial. Any other error, [CodeUnavailable] for most, says nothing about the content. No
 // method waits for longer than its context or, for an answer to begin, than the timeout it was configured with. An
 // upstream that failed several times counts as gone: it is not asked, and its errors come at once, but for one probe at
-// a time; a context of which [Insists] is true asks all the same.
+// a time; a context of which [BypassesBreaker] is true asks all the same.
 type Upstream interface {
 	// Resolve asks for the descriptor of a manifest, with a HEAD request where the upstream answers one in full.
 	Resolve(ctx context.Context, ref Ref) (v1.Descriptor, error)
@@ -46,7 +46,7 @@ type UpstreamStatus struct {
 	Host     string   `json:"host"`
 	URLs     []string `json:"urls"`               // in the order in which they are tried
 	Asked    bool     `json:"asked"`              // by this process, and it answered or failed
-	Gone     bool     `json:"gone"`               // it counts as gone: only a probe asks it
+	Down     bool     `json:"gone"`               // it counts as gone: only a probe asks it
 	Since    int64    `json:"since,omitempty"`    // when it went, in seconds of Unix time
 	Failures int      `json:"failures,omitempty"` // one after another, up to now
 	Error    string   `json:"error,omitempty"`    // the last of them

@@ -37,7 +37,7 @@ func TestAskingIsUse(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
-				p := start(t, mirror.Options{Fresh: func(mirror.Ref) time.Duration { return tt.fresh }})
+				p := start(t, mirror.Options{TagTTL: func(mirror.Ref) time.Duration { return tt.fresh }})
 				d := p.origin.image(app, []string{"layer"}, "v1").Digest
 				p.get(byTag("v1"), d)
 				later(time.Minute)

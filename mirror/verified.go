@@ -22,8 +22,8 @@ type verified struct {
 }
 
 // load reads what earlier runs noted. What cannot be read is forgotten.
-func (v *verified) load(ctx context.Context, store NoteStore) (lap lap, err error) {
-	notes, err := store.Notes(ctx, verifyNotes)
+func (v *verified) load(ctx context.Context, store StateStore) (lap lap, err error) {
+	notes, err := store.State(ctx, verifyNotes)
 	var last VerifySummary
 	if json.Unmarshal(notes[lastNote], &last) == nil {
 		v.last = &last
@@ -62,7 +62,7 @@ func (v *verified) status() VerifyStatus {
 func (m *Mirror) noteVerified(key string, value any) {
 	text, err := json.Marshal(value)
 	if err == nil {
-		err = m.store.Note(context.WithoutCancel(m.ctx), verifyNotes, map[string][]byte{key: text})
+		err = m.store.SetState(context.WithoutCancel(m.ctx), verifyNotes, map[string][]byte{key: text})
 	}
 	if err != nil {
 		m.log.Error("cannot note how far verifying went", zap.Error(err))

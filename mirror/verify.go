@@ -25,26 +25,26 @@ type VerifyOptions struct {
 
 // VerifyEvent is a flaw and what was done about it.
 type VerifyEvent struct {
-	Flaw
-	Mended  bool   `json:"mended,omitempty"`
-	Fetched bool   `json:"fetched,omitempty"` // it is held again
-	Wanted  bool   `json:"wanted,omitempty"`  // it is not, and among the wants
-	Error   string `json:"error,omitempty"`   // what kept it from being mended, or read
+	Defect
+	Repaired bool   `json:"mended,omitempty"`
+	Fetched  bool   `json:"fetched,omitempty"` // it is held again
+	Wanted   bool   `json:"wanted,omitempty"`  // it is not, and among the wants
+	Error    string `json:"error,omitempty"`   // what kept it from being mended, or read
 }
 
 // VerifySummary is what came of verifying.
 type VerifySummary struct {
-	Started time.Time        `json:"started"`
-	Seconds float64          `json:"seconds"` // that it took, while something was done
-	Fast    bool             `json:"fast,omitempty"`
-	Repair  bool             `json:"repair,omitempty"`
-	Files   int64            `json:"files"`           // that were checked
-	Bytes   int64            `json:"bytes"`           // of these
-	Flaws   map[FlawKind]int `json:"flaws,omitempty"` // found, by what is wrong
-	Mended  int              `json:"mended,omitempty"`
-	Fetched int              `json:"fetched,omitempty"` // again
-	Wanted  int              `json:"wanted,omitempty"`
-	Failed  int              `json:"failed,omitempty"` // could not be mended, or read
+	Started  time.Time          `json:"started"`
+	Seconds  float64            `json:"seconds"` // that it took, while something was done
+	Fast     bool               `json:"fast,omitempty"`
+	Repair   bool               `json:"repair,omitempty"`
+	Files    int64              `json:"files"`           // that were checked
+	Bytes    int64              `json:"bytes"`           // of these
+	Defects  map[DefectKind]int `json:"flaws,omitempty"` // found, by what is wrong
+	Repaired int                `json:"mended,omitempty"`
+	Fetched  int                `json:"fetched,omitempty"` // again
+	Wanted   int                `json:"wanted,omitempty"`
+	Failed   int                `json:"failed,omitempty"` // could not be mended, or read
 	// Incomplete is how many of [Mirror.Images] were not complete at the end: also those whose rest never came, which is no
 	// flaw.
 	Incomplete int `json:"incomplete"`
@@ -52,14 +52,14 @@ type VerifySummary struct {
 
 // count adds an event.
 func (s *VerifySummary) count(event VerifyEvent) {
-	if s.Flaws == nil {
-		s.Flaws = make(map[FlawKind]int)
+	if s.Defects == nil {
+		s.Defects = make(map[DefectKind]int)
 	}
-	s.Flaws[event.Kind]++
+	s.Defects[event.Kind]++
 	for _, did := range []struct {
 		what bool
 		n    *int
-	}{{event.Mended, &s.Mended}, {event.Fetched, &s.Fetched}, {event.Wanted, &s.Wanted}, {event.Error != "", &s.Failed}} {
+	}{{event.Repaired, &s.Repaired}, {event.Fetched, &s.Fetched}, {event.Wanted, &s.Wanted}, {event.Error != "", &s.Failed}} {
 		if did.what {
 			*did.n++
 		}
@@ -103,7 +103,7 @@ func (v *verification) run(ctx context.Context) error {
 	clock := func() { v.summary.Seconds = before + time.Since(began).Seconds() }
 	defer clock()
 	var failures []error
-	for flaw, err := range v.m.store.Flaws(ctx, v.check(clock)) {
+	for flaw, err := range v.m.store.Defects(ctx, v.check(clock)) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -149,8 +149,8 @@ func (v *verification) check(clock func()) CheckOptions {
 }
 
 // event does something about a flaw, if that is wished, and tells of it. err is why it is not known whether there is one.
-func (v *verification) event(ctx context.Context, flaw Flaw, err error) {
-	event := VerifyEvent{Flaw: flaw}
+func (v *verification) event(ctx context.Context, flaw Defect, err error) {
+	event := VerifyEvent{Defect: flaw}
 	if err != nil {
 		event.Kind, event.Reason, event.Error = Unread, "it cannot be read", err.Error()
 	} else if v.opts.Repair {
@@ -158,7 +158,7 @@ func (v *verification) event(ctx context.Context, flaw Flaw, err error) {
 	}
 	v.summary.count(event)
 	v.m.log.Warn("flaw", zap.String("kind", string(event.Kind)), zap.Stringer("digest", event.Digest), zap.String("entry", event.Entry),
-		zap.Strings("repositories", event.Repos[:min(len(event.Repos), 3)]), zap.String("reason", event.Reason), zap.Bool("mended", event.Mended),
+		zap.Strings("repositories", event.Repos[:min(len(event.Repos), 3)]), zap.String("reason", event.Reason), zap.Bool("mended", event.Repaired),
 		zap.Bool("fetched", event.Fetched), zap.Bool("wanted", event.Wanted), zap.String("error", event.Error))
 	if v.tell != nil {
 		v.tell(event)
@@ -167,12 +167,12 @@ func (v *verification) event(ctx context.Context, flaw Flaw, err error) {
 
 // repair mends a flaw, and sees to it that what was lost comes again.
 func (v *verification) repair(ctx context.Context, event *VerifyEvent) {
-	m, flaw := v.m, event.Flaw
-	mended, err := m.store.Mend(ctx, flaw)
+	m, flaw := v.m, event.Defect
+	mended, err := m.store.Repair(ctx, flaw)
 	if err != nil {
 		event.Error = err.Error()
 	}
-	event.Mended = mended
+	event.Repaired = mended
 	if flaw.Kind == Dangling || flaw.Kind == Broken || len(flaw.Repos) == 0 || ctx.Err() != nil {
 		return
 	}
@@ -180,7 +180,7 @@ func (v *verification) repair(ctx context.Context, event *VerifyEvent) {
 }
 
 // regain sees to it that what was lost comes again: it is fetched, or else wanted. It is neither if it is stored after all.
-func (m *Mirror) regain(ctx context.Context, flaw Flaw) (fetched, wanted bool) {
+func (m *Mirror) regain(ctx context.Context, flaw Defect) (fetched, wanted bool) {
 	if m.regained(ctx, flaw) {
 		m.regainedFor(flaw)
 		return false, false
@@ -198,7 +198,7 @@ func (m *Mirror) regain(ctx context.Context, flaw Flaw) (fetched, wanted bool) {
 }
 
 // regainedFor strikes off the wants that were for what was lost.
-func (m *Mirror) regainedFor(flaw Flaw) {
+func (m *Mirror) regainedFor(flaw Defect) {
 	for _, repo := range m.wants.of(flaw.Digest) {
 		m.wants.fulfilled(repo, flaw.Digest)
 	}

@@ -32,8 +32,8 @@ func (p *place) verify(opts mirror.VerifyOptions) (mirror.VerifySummary, []mirro
 // fetched starts a mirror that holds the image of two layers.
 func fetched(t *testing.T, opts mirror.Options) *place {
 	t.Helper()
-	if opts.Fresh == nil {
-		opts.Fresh = func(mirror.Ref) time.Duration { return mirror.Forever }
+	if opts.TagTTL == nil {
+		opts.TagTTL = func(mirror.Ref) time.Duration { return mirror.Forever }
 	}
 	p := start(t, opts)
 	p.origin.image(app, []string{"one", "two"}, "v1")
@@ -71,11 +71,11 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 			tt.damage(p)
 			flaws := tt.fetched + tt.wanted
 			summary, events := p.verify(mirror.VerifyOptions{Fast: tt.fast})
-			if len(events) != flaws || summary.Files != 4 || summary.Bytes == 0 || summary.Mended+summary.Fetched+summary.Wanted != 0 {
+			if len(events) != flaws || summary.Files != 4 || summary.Bytes == 0 || summary.Repaired+summary.Fetched+summary.Wanted != 0 {
 				t.Errorf("without repair: %+v, %+v", summary, events)
 			}
 			summary, events = p.verify(mirror.VerifyOptions{Fast: tt.fast, Repair: true})
-			if len(events) != flaws || summary.Fetched != tt.fetched || summary.Wanted != tt.wanted || summary.Mended != flaws || summary.Failed != 0 {
+			if len(events) != flaws || summary.Fetched != tt.fetched || summary.Wanted != tt.wanted || summary.Repaired != flaws || summary.Failed != 0 {
 				t.Errorf("with repair: %+v, %+v", summary, events)
 			}
 			if n := len(p.wants()); n != tt.wanted {
@@ -153,7 +153,7 @@ func TestVerifyAdoptsOrphans(t *testing.T) {
 	p.must(os.Rename(p.path(blob)+".away", p.path(blob)))
 	p.must(os.Chtimes(p.path(blob), time.Time{}, time.Now().Add(-time.Hour)))
 	summary, events := p.verify(mirror.VerifyOptions{Repair: true})
-	if len(events) != 1 || events[0].Kind != mirror.Orphaned || summary.Mended != 1 || len(p.wants()) != 0 {
+	if len(events) != 1 || events[0].Kind != mirror.Orphaned || summary.Repaired != 1 || len(p.wants()) != 0 {
 		t.Errorf("%+v, %+v; wanted: %v", summary, events, p.wants())
 	}
 	if got, err := p.read(ours, blob); err != nil || got != "ours alone" {
@@ -270,7 +270,7 @@ func TestVerifyTellsWhatItCannotRead(t *testing.T) {
 	if summary.Files != 4 || len(events) != 2 || summary.Failed != 1 || summary.Fetched != 1 {
 		t.Errorf("%+v, %+v", summary, events)
 	}
-	if i := slices.IndexFunc(events, func(e mirror.VerifyEvent) bool { return e.Digest == one }); i < 0 || events[i].Kind != mirror.Unread || events[i].Mended {
+	if i := slices.IndexFunc(events, func(e mirror.VerifyEvent) bool { return e.Digest == one }); i < 0 || events[i].Kind != mirror.Unread || events[i].Repaired {
 		t.Errorf("%+v", events)
 	}
 	if _, err := p.Verify(cancelled(), mirror.VerifyOptions{}, nil); !errors.Is(err, context.Canceled) {

@@ -46,11 +46,11 @@ type wants struct {
 }
 
 // load reads what earlier runs noted. What cannot be read is dropped.
-func (w *wants) load(ctx context.Context, store NoteStore) error {
+func (w *wants) load(ctx context.Context, store StateStore) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.m, w.changed, w.shares = make(map[string]*Want), make(map[string]bool), NewShares[string](maxWants)
-	notes, err := store.Notes(ctx, wantNotes)
+	notes, err := store.State(ctx, wantNotes)
 	for ref, note := range notes {
 		var want Want
 		if json.Unmarshal(note, &want) == nil && want.Ref == ref {
@@ -165,7 +165,7 @@ func (w *wants) list() []Want {
 }
 
 // note writes what has changed since the last time.
-func (w *wants) note(ctx context.Context, store NoteStore) error {
+func (w *wants) note(ctx context.Context, store StateStore) error {
 	w.mu.Lock()
 	notes := make(map[string][]byte, len(w.changed))
 	for key := range w.changed {
@@ -179,7 +179,7 @@ func (w *wants) note(ctx context.Context, store NoteStore) error {
 	if len(notes) == 0 {
 		return nil
 	}
-	err := store.Note(ctx, wantNotes, notes)
+	err := store.SetState(ctx, wantNotes, notes)
 	if err != nil { // again with the next batch
 		w.mu.Lock()
 		for key := range notes {
@@ -209,8 +209,8 @@ func (w *wants) of(d digest.Digest) (repos []Repo) {
 // read it.
 func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
 	for _, other := range m.wants.of(d) {
-		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
-		if other == repo || err == nil && stat.Held && stat.Linked {
+		stat, err := m.store.StatBlob(WithoutUsage(m.ctx), other, d)
+		if other == repo || err == nil && stat.Stored && stat.Linked {
 			m.wants.fulfilled(other, d)
 		}
 	}
@@ -220,8 +220,8 @@ func (m *Mirror) blobCame(repo Repo, d digest.Digest) {
 // as well.
 func (m *Mirror) confirmWanted(repo Repo, d digest.Digest) {
 	for _, other := range m.wants.of(d) {
-		stat, err := m.store.StatBlob(Look(m.ctx), other, d)
-		if other == repo || err != nil || !stat.Sent || !stat.Awaited || m.mayFetch(m.ctx, other) != nil {
+		stat, err := m.store.StatBlob(WithoutUsage(m.ctx), other, d)
+		if other == repo || err != nil || !stat.Confirmable || !stat.Referenced || m.mayFetch(m.ctx, other) != nil {
 			continue
 		}
 		if err := m.confirm(m.ctx, other, d); err != nil {
@@ -235,7 +235,7 @@ func (m *Mirror) confirmWanted(repo Repo, d digest.Digest) {
 // wanted tells of a want if it is new.
 func (m *Mirror) wanted(added *Want) {
 	if added != nil {
-		m.opts.Wanted(*added)
+		m.opts.OnWant(*added)
 	}
 }
 

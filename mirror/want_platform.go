@@ -22,7 +22,7 @@ func (m *Mirror) namePlatforms(list []Want) {
 		}
 		wanted[ref.Repo][ref.Digest] = &list[i]
 	}
-	ctx := Look(m.ctx)
+	ctx := WithoutUsage(m.ctx)
 	for repo, wants := range wanted {
 		m.eachIndexed(ctx, repo, func(desc v1.Descriptor) {
 			if want := wants[desc.Digest]; want != nil && desc.Platform != nil && desc.Platform.OS != "unknown" {

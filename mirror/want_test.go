@@ -111,13 +111,13 @@ func TestWantsAreNotedWithoutClosing(t *testing.T) {
 		p := start(t, mirror.Options{Mode: mirror.Offline})
 		p.missing(byTag("v1"))
 		later(6 * time.Second)
-		notes, err := p.store.Notes(t.Context(), "want")
+		notes, err := p.store.State(t.Context(), "want")
 		if p.must(err); len(notes) != 1 {
 			t.Errorf("what a crash would leave: %s", notes)
 		}
 		p.ForgetWants()
 		later(6 * time.Second)
-		notes, err = p.store.Notes(t.Context(), "want")
+		notes, err = p.store.State(t.Context(), "want")
 		if p.must(err); len(notes) != 0 {
 			t.Errorf("forgotten wants would come back: %s", notes)
 		}

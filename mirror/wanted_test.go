@@ -13,7 +13,7 @@ import (
 // TestEachNewWantIsToldOnce: of what becomes a want whoever is told hears at once, and not again until it was settled.
 func TestEachNewWantIsToldOnce(t *testing.T) {
 	var told []string
-	p := start(t, mirror.Options{Mode: mirror.Offline, Wanted: func(w mirror.Want) {
+	p := start(t, mirror.Options{Mode: mirror.Offline, OnWant: func(w mirror.Want) {
 		told = append(told, w.Ref)
 		if w.Count != 1 || w.First.IsZero() || w.Reason == "" || !slices.Equal(w.Clients, []string{"10.0.0.1"}) || w.Blob != (w.Ref != byTag("v1").String()) {
 			t.Errorf("told of %+v", w)
@@ -45,7 +45,7 @@ func TestEachNewWantIsToldOnce(t *testing.T) {
 // TestLinkEndsWithTheNetwork: what is dialled beside upstreams can be ended, and taken up again, when they are.
 func TestLinkEndsWithTheNetwork(t *testing.T) {
 	p := start(t, mirror.Options{})
-	up, changed := p.Link()
+	up, changed := p.NetworkContext()
 	if up.Err() != nil || isClosed(changed) {
 		t.Fatal("there is no link while the mirror is online")
 	}
@@ -53,16 +53,16 @@ func TestLinkEndsWithTheNetwork(t *testing.T) {
 	if up.Err() == nil || !isClosed(changed) {
 		t.Error("the link goes on when the mirror is offline")
 	}
-	down, changed := p.Link()
+	down, changed := p.NetworkContext()
 	if down.Err() == nil || isClosed(changed) {
 		t.Error("there is a link while the mirror is offline")
 	}
 	p.must(p.SetMode(t.Context(), mirror.Auto))
-	if up, _ := p.Link(); up.Err() != nil || !isClosed(changed) {
+	if up, _ := p.NetworkContext(); up.Err() != nil || !isClosed(changed) {
 		t.Error("there is no link when the mirror is online again")
 	}
 	p.stop()
-	if up, _ := p.Link(); up.Err() == nil {
+	if up, _ := p.NetworkContext(); up.Err() == nil {
 		t.Error("the link goes on when the mirror is closed")
 	}
 	p.start()

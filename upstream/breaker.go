@@ -74,7 +74,7 @@ func (b *breaker) enter(ctx context.Context, why string) (passage, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := passage{begun: now()}
-	if b.failures.count < breakerFailures || mirror.Insists(ctx) {
+	if b.failures.count < breakerFailures || mirror.BypassesBreaker(ctx) {
 		return p, nil
 	}
 	if b.probing || p.begun.Before(b.until) {

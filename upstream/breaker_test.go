@@ -80,7 +80,7 @@ func TestSilentEndpoint(t *testing.T) {
 		for range 2 {
 			wantError(t, ask(t, c), mirror.CodeUnavailable, "no answer within 20s")
 		}
-		if c.Status()[0].Gone {
+		if c.Status()[0].Down {
 			t.Error("it counts as gone")
 		}
 	})
@@ -150,7 +150,7 @@ func TestStatusSaysWhetherItWasAsked(t *testing.T) {
 					t.Errorf("at first: %+v", got)
 				}
 				err := ask(t, c)
-				if got := c.Status()[0]; !got.Asked || got.Gone || got.Failures == 0 || got.Error != err.Error() {
+				if got := c.Status()[0]; !got.Asked || got.Down || got.Failures == 0 || got.Error != err.Error() {
 					t.Errorf("after %v: %+v", err, got)
 				}
 				for range 2 {
@@ -179,7 +179,7 @@ func TestFailuresTogether(t *testing.T) {
 			all.Go(func() { _ = ask(t, c) })
 		}
 		all.Wait()
-		if s := c.Status()[0]; s.Gone || s.Failures != 1 {
+		if s := c.Status()[0]; s.Down || s.Failures != 1 {
 			t.Errorf("status is %+v", s)
 		}
 		if asked, pings := seen.count("/v2/org/app/manifests/v1"), seen.count("/v2/"); asked != 20 || pings != 0 {
@@ -213,7 +213,7 @@ func TestStillThere(t *testing.T) {
 						t.Errorf("not asked: %v", err)
 					}
 				}
-				if got := c.Status()[0]; got.Gone || got.Failures != tt.vain {
+				if got := c.Status()[0]; got.Down || got.Failures != tt.vain {
 					t.Errorf("status is %+v", got)
 				}
 			})
@@ -229,7 +229,7 @@ func TestInsisting(t *testing.T) {
 		goAway(t, n, c)
 		n.fail("registry.test", nil)
 		wantAtOnce(t, c, "counts as gone")
-		if _, err := c.Manifest(mirror.Insist(t.Context()), appTag); err != nil {
+		if _, err := c.Manifest(mirror.BypassBreaker(t.Context()), appTag); err != nil {
 			t.Error(err)
 		}
 		if err := ask(t, c); err != nil { // and an answer lets everybody in
@@ -243,18 +243,18 @@ func TestHealth(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {
 		n.serve("registry.test", open(serveIndex))
 		c := n.client(upstream.Options{})
-		if got := c.Status()[0]; got.Host != "registry.test" || strings.Join(got.URLs, " ") != "http://registry.test" || got.Gone || got.Error != "" {
+		if got := c.Status()[0]; got.Host != "registry.test" || strings.Join(got.URLs, " ") != "http://registry.test" || got.Down || got.Error != "" {
 			t.Errorf("at first: %+v", got)
 		}
 		begun := time.Now().Unix()
 		goAway(t, n, c)
-		if got := c.Status()[0]; !got.Gone || got.Since != begun || got.Failures != 3 || !strings.Contains(got.Error, "connection refused") {
+		if got := c.Status()[0]; !got.Down || got.Since != begun || got.Failures != 3 || !strings.Contains(got.Error, "connection refused") {
 			t.Errorf("gone: %+v", got)
 		}
 		n.fail("registry.test", nil)
 		<-time.After(time.Minute)
 		_ = ask(t, c)
-		if got := c.Status()[0]; got.Gone || got.Since != 0 || got.Failures != 0 || got.Error != "" {
+		if got := c.Status()[0]; got.Down || got.Since != 0 || got.Failures != 0 || got.Error != "" {
 			t.Errorf("back: %+v", got)
 		}
 	})

@@ -72,7 +72,7 @@ func TestGoneEndpoint(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if got := c.Status()[0]; got.Gone || got.Failures != 3 || len(got.URLs) != 2 {
+		if got := c.Status()[0]; got.Down || got.Failures != 3 || len(got.URLs) != 2 {
 			t.Errorf("status is %+v", got)
 		}
 		if first, second := n.dialledHost("first.test"), n.dialledHost("second.test"); first != 4 || second != 1 { // three, and /v2/

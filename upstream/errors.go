@@ -60,7 +60,7 @@ func (e *statusError) Error() string {
 	return s
 }
 
-// Refused reports whether the registry may have what it does not give; see [mirror.Refused].
+// Refused reports whether the registry may have what it does not give; see [mirror.UpstreamRefused].
 func (e *statusError) Refused() bool { return e.denies }
 
 // statusOf reads the error that an answer is. A 401 or 403 with a page of markup is not the registry's word: firewalls

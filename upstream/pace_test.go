@@ -47,7 +47,7 @@ func TestRetryAfter(t *testing.T) {
 				c := n.client(upstream.Options{})
 				wantError(t, ask(t, c), mirror.CodeUnavailable, "registry.test limits how often it may be asked", "slow down")
 				wantAtOnce(t, c, "registry.test is not asked: it is rate-limited until")
-				if got := c.Status()[0]; got.Gone || !strings.Contains(got.Error, "rate-limited") {
+				if got := c.Status()[0]; got.Down || !strings.Contains(got.Error, "rate-limited") {
 					t.Errorf("status is %+v", got)
 				}
 				<-time.After(test.wait - 6*time.Second)
@@ -85,7 +85,7 @@ func TestInsistingIsPolite(t *testing.T) {
 		n.serve("registry.test", play(limited("60"), serveIndex))
 		c := n.client(upstream.Options{})
 		_ = ask(t, c)
-		_, err := c.Manifest(mirror.Insist(t.Context()), appTag)
+		_, err := c.Manifest(mirror.BypassBreaker(t.Context()), appTag)
 		wantError(t, err, mirror.CodeUnavailable, "rate-limited")
 	})
 }

@@ -65,7 +65,7 @@ func TestOneBadRepository(t *testing.T) {
 				if tags, err := c.Tags(t.Context(), app); err != nil || len(tags) != 1 {
 					t.Errorf("tags: %v", err)
 				}
-				if c.Status()[0].Gone {
+				if c.Status()[0].Down {
 					t.Error("the upstream counts as gone")
 				}
 				before := seen.count("/v2/org/app/manifests/v1")
@@ -211,7 +211,7 @@ func TestRedirectTargets(t *testing.T) {
 					t.Fatal(err)
 				}
 				_ = body.Close()
-				if got := c.Status()[0]; got.Gone {
+				if got := c.Status()[0]; got.Down {
 					t.Errorf("status is %+v", got)
 				}
 			})

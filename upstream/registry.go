@@ -106,14 +106,14 @@ func (r *registry) slot(ctx context.Context) (release func(), err error) {
 // status sums up the endpoints: the upstream is gone if all of them are, and its failures are those of the one that
 // failed last.
 func (r *registry) status() mirror.UpstreamStatus {
-	s := mirror.UpstreamStatus{Host: mirror.CanonicalHost(r.config.Host), Gone: true}
+	s := mirror.UpstreamStatus{Host: mirror.CanonicalHost(r.config.Host), Down: true}
 	var last time.Time
 	for _, o := range r.origins {
 		s.URLs = append(s.URLs, o.endpoint.URL.String())
 		health := o.breaker.health()
 		s.Asked = s.Asked || health.asked
-		s.Gone = s.Gone && health.gone
-		if s.Gone {
+		s.Down = s.Down && health.gone
+		if s.Down {
 			s.Since = max(s.Since, health.since.Unix())
 		}
 		if health.failures > 0 && health.last.After(last) {
@@ -123,7 +123,7 @@ func (r *registry) status() mirror.UpstreamStatus {
 			s.Error = held.Error()
 		}
 	}
-	if !s.Gone {
+	if !s.Down {
 		s.Since = 0
 	}
 	return s

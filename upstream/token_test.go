@@ -76,7 +76,7 @@ func TestTokensFail(t *testing.T) {
 						t.Errorf("the token service was asked %d times more", got-tokens)
 					}
 					works(t, c)
-					if s := c.Status()[0]; s.Gone {
+					if s := c.Status()[0]; s.Down {
 						t.Errorf("the upstream counts as gone: %+v", s)
 					}
 					h.bad.Store(nil)

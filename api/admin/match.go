@@ -50,7 +50,7 @@ func newMatcher(names mirror.Names, texts []string) (matcher, error) {
 			return m, mirror.Errorf(mirror.CodeNameInvalid, "%q is not a pattern: write a name such as library/alpine, or library/*:3.*", text)
 		}
 		if _, d, ok := strings.Cut(text, "@"); ok {
-			if err := mirror.ValidShort(d); err != nil {
+			if err := mirror.ValidShortDigest(d); err != nil {
 				return m, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", text, err)
 			}
 		}
@@ -113,7 +113,7 @@ func (m matcher) matches(p pattern, ref mirror.Ref) bool {
 		return true
 	}
 	if ref.Digest != "" || p.digest != "" {
-		return p.digest != "" && ref.Digest != "" && mirror.Begins(ref.Digest, p.digest) && m.named(p.name, ref.Repo)
+		return p.digest != "" && ref.Digest != "" && mirror.MatchesDigest(ref.Digest, p.digest) && m.named(p.name, ref.Repo)
 	}
 	matched, _ := path.Match(p.tag, ref.Tag) // the pattern was tried when it was made
 	return matched && m.named(p.name, ref.Repo)

@@ -131,7 +131,7 @@ func TestNothingIsDialledOffline(t *testing.T) {
 		m := open(t, mirror.Options{Mode: mirror.Offline})
 		local := here.endpoint()
 		local.Name, local.Offline = "here", true
-		e := start(t, t.TempDir(), m.Link, beyond.endpoint(), local)
+		e := start(t, t.TempDir(), m.NetworkContext, beyond.endpoint(), local)
 		happen(e, 0, 3)
 		time.Sleep(time.Hour)
 		beyond.has(t, 0, 0)
@@ -158,7 +158,7 @@ func TestGoingOfflineBreaksOffDeliveries(t *testing.T) {
 		<-r.Context().Done()
 	})
 	m := open(t, mirror.Options{})
-	e := start(t, t.TempDir(), m.Link, l.endpoint())
+	e := start(t, t.TempDir(), m.NetworkContext, l.endpoint())
 	happen(e, 0, 1)
 	<-began
 	l.answers(nil)

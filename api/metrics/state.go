@@ -156,7 +156,7 @@ func (e emitter) counters(c mirror.Counters) {
 }
 
 func (e emitter) status(s mirror.Status) {
-	e.gauge(transfers, float64(s.Transfers))
+	e.gauge(transfers, float64(s.Downloads))
 	if s.IncompleteError == "" {
 		e.gauge(incomplete, float64(s.Incomplete))
 	}
@@ -166,14 +166,14 @@ func (e emitter) status(s mirror.Status) {
 		e.yes(mode, m == s.Mode, string(m))
 	}
 	for _, u := range s.Upstreams {
-		e.yes(gone, u.Gone, u.Host)
+		e.yes(gone, u.Down, u.Host)
 		e.gauge(failures, float64(u.Failures), u.Host)
 	}
 	e.yes(readOnly, s.ReadOnly)
 	e.yes(verifying, s.Verify.Running)
 	if last := s.Verify.Last; last != nil {
 		flaws := 0
-		for _, n := range last.Flaws {
+		for _, n := range last.Defects {
 			flaws += n
 		}
 		e.gauge(verifiedAt, float64(last.Started.Unix()))

@@ -53,7 +53,7 @@ func (x *exchange) admit() error {
 		return err
 	}
 	if long, ok := mirror.LongName(x.repo); ok && !x.access.May(ctx, Ask{Action: Pull, Repo: long}) {
-		ctx = mirror.Exactly(ctx)
+		ctx = mirror.WithoutShortNames(ctx)
 	}
 	if ctx != x.r.Context() {
 		x.r = x.r.WithContext(ctx)
@@ -88,7 +88,7 @@ func (x *exchange) mayMount() (context.Context, bool) {
 		return ctx, x.req.Mount != ""
 	}
 	if long, ok := mirror.LongName(x.from); ok && !x.access.May(ctx, Ask{Action: Pull, Repo: long}) {
-		ctx = mirror.Exactly(ctx)
+		ctx = mirror.WithoutShortNames(ctx)
 	}
 	// Without from the blob is taken from wherever it is: that is for who may read everything.
 	return ctx, x.access.May(ctx, Ask{Action: Pull, Repo: x.from})

@@ -131,7 +131,7 @@ func (x *exchange) putManifest() error {
 		return err
 	}
 	defer done()
-	was := x.mirror.PointsAt(x.r.Context(), put.Repo, put.Tags...)
+	was := x.mirror.TagDigests(x.r.Context(), put.Repo, put.Tags...)
 	x.did.Tags = put.Tags
 	man, refs, err := x.mirror.PutManifest(x.r.Context(), put)
 	if err != nil {

@@ -208,7 +208,7 @@ func (x *exchange) fail(err error) {
 	if status == http.StatusMethodNotAllowed {
 		x.Header().Set("Allow", x.allowed())
 	}
-	if mirror.MissedForNow(err) {
+	if mirror.TemporaryMiss(err) {
 		x.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
 	}
 	for _, header := range []string{"Content-Length", "Etag", "Docker-Content-Digest", "Accept-Ranges"} {

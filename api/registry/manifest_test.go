@@ -84,7 +84,7 @@ func TestManifestRefusals(t *testing.T) {
 	if a := put(404, mirror.CodeManifestBlobUnknown, "v1", doc); !bytes.Contains(a.body, []byte(absent)) {
 		t.Errorf("the missing blob is not named: %s", a.body)
 	}
-	// Held elsewhere is not held here: reading it through a manifest of one's own would be reading without the right.
+	// StatContent elsewhere is not held here: reading it through a manifest of one's own would be reading without the right.
 	s.refused(404, mirror.CodeManifestBlobUnknown, "PUT", "/v2/other/manifests/v1", bytes.NewReader(image), "Content-Type", v1.MediaTypeImageManifest)
 
 	for _, method := range []string{"GET", "HEAD"} {

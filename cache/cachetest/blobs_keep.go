@@ -135,11 +135,11 @@ func testGrowUnknown(t *blobTest) {
 	upload := t.create(digest.SHA256, "upload")
 	t.suspend(upload)
 	for _, id := range []string{"", "..", "../../etc/passwd", uuid.NewString(), "x/../" + part.ID, part.ID + ".part", upload.ID()} {
-		t.wantNoPart(mirror.Part{ID: id, Algorithm: digest.SHA256})
+		t.wantNoPart(mirror.PartialBlob{ID: id, Algorithm: digest.SHA256})
 	}
-	t.wantNoPart(mirror.Part{ID: part.ID, Algorithm: digest.SHA256, Size: 11})
-	t.wantNoPart(mirror.Part{ID: part.ID, Algorithm: digest.SHA256, Size: -1})
-	t.wantNoPart(mirror.Part{ID: part.ID, Algorithm: "md5"})
+	t.wantNoPart(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: 11})
+	t.wantNoPart(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: -1})
+	t.wantNoPart(mirror.PartialBlob{ID: part.ID, Algorithm: "md5"})
 	_, err := t.blobs.Resume(t.Context(), part.ID)
 	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
 	if done, err := t.blobs.Discard(t.Context(), part.ID, func(time.Time) bool { return true }); !done || err != nil {
@@ -148,18 +148,18 @@ func testGrowUnknown(t *blobTest) {
 	t.wantNoPart(part)
 }
 
-func (t *blobTest) keep(w cache.Writer) mirror.Part {
+func (t *blobTest) keep(w cache.Writer) mirror.PartialBlob {
 	t.Helper()
-	part, err := w.Keep()
+	part, err := w.SuspendPartial()
 	if err != nil {
 		t.Fatalf("Keep: %v", err)
 	}
 	return part
 }
 
-func (t *blobTest) grow(part mirror.Part) cache.Writer {
+func (t *blobTest) grow(part mirror.PartialBlob) cache.Writer {
 	t.Helper()
-	w, err := t.blobs.Grow(t.Context(), part)
+	w, err := t.blobs.ResumeBlob(t.Context(), part)
 	if err != nil {
 		t.Fatalf("Grow: %v", err)
 	}
@@ -167,8 +167,8 @@ func (t *blobTest) grow(part mirror.Part) cache.Writer {
 	return w
 }
 
-func (t *blobTest) wantNoPart(part mirror.Part) {
+func (t *blobTest) wantNoPart(part mirror.PartialBlob) {
 	t.Helper()
-	_, err := t.blobs.Grow(t.Context(), part)
+	_, err := t.blobs.ResumeBlob(t.Context(), part)
 	t.wantCode("Grow of "+part.ID, err, mirror.CodeBlobUploadUnknown)
 }

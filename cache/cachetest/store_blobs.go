@@ -18,9 +18,9 @@ var storeBlobTests = []storeCase{
 		s.readable(repoA, blob, true)
 		s.readable(repoB, blob, false)
 		s.readable(repoA2, blob, false)
-		s.stat(repoA, d, mirror.BlobStat{Held: true, Linked: true, Size: 6})
-		s.stat(repoB, d, mirror.BlobStat{Held: true, Size: 6, Sent: true})
-		s.stat(foreign, d, mirror.BlobStat{Held: true, Size: 6})
+		s.stat(repoA, d, mirror.BlobStat{Stored: true, Linked: true, Size: 6})
+		s.stat(repoB, d, mirror.BlobStat{Stored: true, Size: 6, Confirmable: true})
+		s.stat(foreign, d, mirror.BlobStat{Stored: true, Size: 6})
 		s.receive(repoB, blob)
 		s.receive(repoB, blob)
 		s.readable(repoB, blob, true)
@@ -36,7 +36,7 @@ var storeBlobTests = []storeCase{
 		_, err = io.WriteString(in, "a blob")
 		s.ok(err)
 		s.ok(in.Commit(s.ctx, repoA))
-		s.stat(repoA, d, mirror.BlobStat{Held: true, Linked: true, Size: 6})
+		s.stat(repoA, d, mirror.BlobStat{Stored: true, Linked: true, Size: 6})
 	}},
 	{"ReceiveWrong", func(s *storeTest) {
 		d := digest.FromString("right")
@@ -153,7 +153,7 @@ var storeBlobTests = []storeCase{
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
 		s.push(repoA, string(m.Bytes))
 		s.readable(repoA, string(m.Bytes), true)
-		s.stat(repoA, m.Digest, mirror.BlobStat{Held: true, Linked: true, Size: int64(len(m.Bytes))})
+		s.stat(repoA, m.Digest, mirror.BlobStat{Stored: true, Linked: true, Size: int64(len(m.Bytes))})
 		s.ok(s.Unlink(s.ctx, repoA, m.Digest)) // nothing points at it
 		s.readable(repoA, string(m.Bytes), false)
 		s.holds(repoA, m)

@@ -17,7 +17,7 @@ var storeCarryTests = []storeCase{
 		d := s.hold("a blob")
 		s.held(d, "a blob")
 		s.readable(repoA, "a blob", false)
-		s.stat(repoA, d, mirror.BlobStat{Held: true, Size: 6})
+		s.stat(repoA, d, mirror.BlobStat{Stored: true, Size: 6})
 		_, err := s.Mount(s.ctx, repoA, mirror.Repo{}, d)
 		s.code(err, mirror.CodeBlobUnknown)
 		repos, err := s.Repos(s.ctx, "", 10)
@@ -87,7 +87,7 @@ var storeCarryTests = []storeCase{
 		sparse := index(mirror.Imported, manifest, image{config: "elsewhere"}.manifest(""))
 		s.hold(string(sparse.Bytes))
 		signature := s.hear(image{config: "sig", subject: sparse.Digest, artifactType: "a/signature"}, mirror.Imported)
-		s.ok(s.Carry(s.ctx, []mirror.Carried{
+		s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{
 			carried(repoA, signature), carried(repoA, sparse), carried(repoA, manifest), carried(repoB, manifest), carried(repoB, manifest),
 		}))
 		for _, m := range []mirror.Manifest{manifest, sparse, signature} {
@@ -100,7 +100,7 @@ var storeCarryTests = []storeCase{
 			s.madeBy(repo, mirror.Imported)
 		}
 		s.readable(repoB, "sig", false)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Needed: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 5})
 		s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
 		list, _, err := s.Referrers(s.ctx, repoA, sparse.Digest, "", 10, 1<<20)
 		if err != nil || len(list) != 1 || list[0].Digest != signature.Digest || list[0].ArtifactType != "a/signature" {
@@ -110,7 +110,7 @@ var storeCarryTests = []storeCase{
 		if err != nil || len(tags) != 0 {
 			s.t.Errorf("tags are %v, %v", tags, err)
 		}
-		s.ok(s.Carry(s.ctx, nil))
+		s.ok(s.ImportManifests(s.ctx, nil))
 	}},
 	{"CarryLacking", func(s *storeTest) {
 		s.pushImage(repoA2, mirror.Pushed, image{config: "there"})
@@ -119,19 +119,19 @@ var storeCarryTests = []storeCase{
 		whole := s.hear(image{config: "{}"}, mirror.Imported)
 		s.hold(string(lacking.Bytes))
 		s.hold(string(alike.Bytes))
-		all := []mirror.Carried{carried(repoA, whole), carried(repoB, lacking), carried(repoA, alike)}
-		err := s.Carry(s.ctx, all)
+		all := []mirror.ImportedManifest{carried(repoA, whole), carried(repoB, lacking), carried(repoA, alike)}
+		err := s.ImportManifests(s.ctx, all)
 		s.code(err, mirror.CodeManifestBlobUnknown)
 		s.missing(err, "one", "two", "three") // each once
 		for _, c := range all {
 			s.code(second(s.Manifest(s.ctx, c.Repo, c.Digest)), mirror.CodeManifestUnknown)
 			s.code(second(s.RepoOrigin(s.ctx, c.Repo)), mirror.CodeNameUnknown)
 		}
-		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{Held: true, Size: 2})
+		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{Stored: true, Size: 2})
 		for _, blob := range []string{"one", "two", "three"} {
 			s.hold(blob)
 		}
-		s.ok(s.Carry(s.ctx, all))
+		s.ok(s.ImportManifests(s.ctx, all))
 		s.holds(repoB, lacking)
 		s.readable(repoB, "there", true)
 	}},
@@ -139,12 +139,12 @@ var storeCarryTests = []storeCase{
 		m := image{config: "{}"}.manifest(mirror.Imported)
 		other := image{config: "{ }"}.manifest(mirror.Imported)
 		s.hold("{}")
-		err := s.Carry(s.ctx, []mirror.Carried{carried(repoA, m), carried(repoB, m), carried(repoA, other)})
+		err := s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried(repoA, m), carried(repoB, m), carried(repoA, other)})
 		s.code(err, mirror.CodeManifestBlobUnknown)
 		s.missing(err, string(m.Bytes), string(other.Bytes))
 	}},
 	{"CarryLackingVeryMuch", func(s *storeTest) {
-		var all []mirror.Carried
+		var all []mirror.ImportedManifest
 		var blobs []string
 		for _, config := range strings.Split(strings.Repeat("x,", 150), ",") {
 			blobs = append(blobs, config+strings.Repeat("y", len(blobs)))
@@ -152,7 +152,7 @@ var storeCarryTests = []storeCase{
 			s.hold(string(m.Bytes))
 			all = append(all, carried(repoA, m))
 		}
-		err := s.Carry(s.ctx, all)
+		err := s.ImportManifests(s.ctx, all)
 		s.code(err, mirror.CodeManifestBlobUnknown)
 		s.missing(err, blobs[:100]...)
 		if !strings.Contains(err.Error(), "151 blobs") {
@@ -166,7 +166,7 @@ var storeCarryTests = []storeCase{
 		local.Local = true
 		pushed := carried(repoB, m)
 		pushed.Origin = mirror.Pushed // by somebody there, into a repository that is an upstream's
-		s.ok(s.Carry(s.ctx, []mirror.Carried{local, pushed}))
+		s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{local, pushed}))
 		s.madeBy(repoA, mirror.Pushed)
 		s.madeBy(repoB, mirror.Imported)
 		m.Origin = mirror.Pushed
@@ -175,7 +175,7 @@ var storeCarryTests = []storeCase{
 		mirrored := image{config: "elsewhere"}.manifest(mirror.Mirrored)
 		s.ok(s.PutManifest(s.ctx, repoA2, mirrored))
 		local.Repo = repoA2
-		s.ok(s.Carry(s.ctx, []mirror.Carried{local}))
+		s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{local}))
 		s.madeBy(repoA2, mirror.Mirrored) // as it was
 	}},
 	{"CarryWhatIsIncomplete", func(s *storeTest) {
@@ -184,13 +184,13 @@ var storeCarryTests = []storeCase{
 		s.ok(s.PutManifest(s.ctx, repoA, image.manifest(mirror.Mirrored), "v1"))
 		s.holds(repoA, image.manifest(mirror.Mirrored)) // in memory from now on
 		c := carried(repoA, image.manifest(mirror.Imported))
-		err := s.Carry(s.ctx, []mirror.Carried{c})
+		err := s.ImportManifests(s.ctx, []mirror.ImportedManifest{c})
 		s.code(err, mirror.CodeManifestBlobUnknown)
 		s.missing(err, "{}", "layer")
 		s.holds(repoA, image.manifest(mirror.Mirrored))
 		s.hold("{}")
 		s.hold("layer")
-		s.ok(s.Carry(s.ctx, []mirror.Carried{c}))
+		s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{c}))
 		s.holds(repoA, image.manifest(mirror.Imported))
 		s.readable(repoA, "layer", true)
 		s.tagged(repoA, "v1", c.Digest, mirror.Mirrored)
@@ -204,7 +204,7 @@ var storeCarryTests = []storeCase{
 			{mirror.Pushed, mirror.Pushed},
 			{mirror.Imported, mirror.Pushed},
 		} {
-			s.ok(s.Carry(s.ctx, []mirror.Carried{carried(repoA, image.manifest(step.carry))}))
+			s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried(repoA, image.manifest(step.carry))}))
 			s.holds(repoA, image.manifest(step.want))
 		}
 	}},
@@ -215,7 +215,7 @@ func testCarryRefused(s *storeTest) {
 	refused := func(m mirror.Manifest, want mirror.Code) {
 		s.t.Helper()
 		s.hold(string(m.Bytes))
-		err := s.Carry(s.ctx, []mirror.Carried{carried(repoA, whole), carried(repoA, m)})
+		err := s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried(repoA, whole), carried(repoA, m)})
 		s.code(err, want)
 		if err != nil && !strings.Contains(err.Error(), m.Digest.String()) {
 			s.t.Errorf("%v does not name the manifest", err)
@@ -243,8 +243,8 @@ func raw(mediaType, data string) mirror.Manifest {
 	return mirror.Manifest{MediaType: mediaType, Digest: digest.FromString(data), Bytes: []byte(data), Origin: mirror.Imported}
 }
 
-func carried(repo mirror.Repo, m mirror.Manifest) mirror.Carried {
-	return mirror.Carried{Repo: repo, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}
+func carried(repo mirror.Repo, m mirror.Manifest) mirror.ImportedManifest {
+	return mirror.ImportedManifest{Repo: repo, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}
 }
 
 // hold takes a blob in for no repository.
@@ -266,10 +266,10 @@ func (s *storeTest) hear(image image, origin mirror.Origin) mirror.Manifest {
 // held checks that a blob can be carried away.
 func (s *storeTest) held(d digest.Digest, want string) {
 	s.t.Helper()
-	if size, err := s.Held(s.ctx, d); err != nil || size != int64(len(want)) {
+	if size, err := s.StatContent(s.ctx, d); err != nil || size != int64(len(want)) {
 		s.t.Errorf("held are %d bytes of %q, %v", size, want, err)
 	}
-	blob, err := s.OpenHeld(s.ctx, d)
+	blob, err := s.OpenContent(s.ctx, d)
 	s.ok(err)
 	defer blob.Close()
 	data, err := io.ReadAll(blob)
@@ -280,8 +280,8 @@ func (s *storeTest) held(d digest.Digest, want string) {
 
 func (s *storeTest) notHeld(d digest.Digest) {
 	s.t.Helper()
-	s.code(second(s.Held(s.ctx, d)), mirror.CodeBlobUnknown)
-	s.code(second(s.OpenHeld(s.ctx, d)), mirror.CodeBlobUnknown)
+	s.code(second(s.StatContent(s.ctx, d)), mirror.CodeBlobUnknown)
+	s.code(second(s.OpenContent(s.ctx, d)), mirror.CodeBlobUnknown)
 }
 
 func (s *storeTest) madeBy(repo mirror.Repo, want mirror.Origin) {

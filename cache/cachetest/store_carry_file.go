@@ -16,7 +16,7 @@ var storeCarryFileTests = []storeCase{
 			path := s.file(content, mode)
 			for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 				for range 2 {
-					_, err := s.TakeFile(s.ctx, a.FromString(content), path)
+					_, err := s.ImportFile(s.ctx, a.FromString(content), path)
 					s.ok(err)
 					s.held(a.FromString(content), content)
 				}
@@ -30,7 +30,7 @@ var storeCarryFileTests = []storeCase{
 	{"TakeFileThatIsHeld", func(s *storeTest) {
 		s.push(repoA, "a blob")
 		path := s.file("a blob", 0o644)
-		linked, err := s.TakeFile(s.ctx, digest.FromString("a blob"), path)
+		linked, err := s.ImportFile(s.ctx, digest.FromString("a blob"), path)
 		if err != nil || linked {
 			s.t.Errorf("linked is %t, %v: it was there as another file", linked, err)
 		}
@@ -41,11 +41,11 @@ var storeCarryFileTests = []storeCase{
 		for _, mode := range []os.FileMode{0o644, 0o666} {
 			path := s.file("wrong", mode)
 			for _, d := range []digest.Digest{digest.FromString("right"), digest.SHA512.FromString("right")} {
-				s.code(second(s.TakeFile(s.ctx, d, path)), mirror.CodeDigestInvalid)
+				s.code(second(s.ImportFile(s.ctx, d, path)), mirror.CodeDigestInvalid)
 				s.notHeld(d)
 			}
 			s.notHeld(digest.FromString("wrong"))
-			s.code(second(s.TakeFile(s.ctx, "sha256:nonsense", path)), mirror.CodeDigestInvalid)
+			s.code(second(s.ImportFile(s.ctx, "sha256:nonsense", path)), mirror.CodeDigestInvalid)
 			s.untouched(path, "wrong", mode)
 		}
 	}},
@@ -55,9 +55,9 @@ var storeCarryFileTests = []storeCase{
 		link := filepath.Join(s.t.TempDir(), "link")
 		s.ok(os.Symlink(path, link))
 		for _, path := range []string{link, filepath.Dir(path), os.DevNull} {
-			s.code(second(s.TakeFile(s.ctx, d, path)), mirror.CodeUnsupported)
+			s.code(second(s.ImportFile(s.ctx, d, path)), mirror.CodeUnsupported)
 		}
-		if _, err := s.TakeFile(s.ctx, d, path+"not there"); mirror.CodeOf(err) != mirror.CodeUnknown {
+		if _, err := s.ImportFile(s.ctx, d, path+"not there"); mirror.CodeOf(err) != mirror.CodeUnknown {
 			s.t.Errorf("a file that is not there: %v", err)
 		}
 		s.notHeld(d)

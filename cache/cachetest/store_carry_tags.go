@@ -38,14 +38,14 @@ var storeCarryTagTests = []storeCase{
 	{"PushedTagsAreKept", func(s *storeTest) {
 		pushed := s.pushImage(repoA, mirror.Pushed, image{config: "1"}, "v1", "v2", "v4")
 		carried := s.pushImage(repoA, mirror.Imported, image{config: "2"})
-		tags := []mirror.CarriedTag{
+		tags := []mirror.ImportedTag{
 			to(repoA, "v4", carried, mirror.Pushed), to(repoA, "v3", carried, mirror.Imported),
 			to(repoA, "v2", pushed, mirror.Imported), to(repoA, "v1", carried, mirror.Imported),
 		}
 		one, four := tags[3], tags[0]
-		one.Was, four.Was = pushed.Digest, pushed.Digest
+		one.Current, four.Current = pushed.Digest, pushed.Digest
 		for range 2 {
-			s.point(false, []mirror.CarriedTag{one, four}, tags...)
+			s.point(false, []mirror.ImportedTag{one, four}, tags...)
 			s.tagged(repoA, "v1", pushed.Digest, mirror.Pushed)
 			s.tagged(repoA, "v2", pushed.Digest, mirror.Pushed)
 			s.tagged(repoA, "v3", carried.Digest, mirror.Imported)
@@ -70,27 +70,27 @@ var storeCarryTagTests = []storeCase{
 	{"PointAtWhatIsNotThere", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
 		s.hear(image{config: "2"}, mirror.Imported) // held, but not in the repository
-		for _, elsewhere := range []mirror.CarriedTag{
+		for _, elsewhere := range []mirror.ImportedTag{
 			to(repoB, "v1", m, mirror.Imported),
 			to(repoA, "v2", image{config: "2"}.manifest(""), mirror.Imported),
 			{Repo: repoA, Tag: "v3", Digest: "", Origin: mirror.Imported},
 		} {
-			_, err := s.PointTags(s.ctx, []mirror.CarriedTag{to(repoA, "v1", m, mirror.Imported), elsewhere}, true)
+			_, err := s.PointTags(s.ctx, []mirror.ImportedTag{to(repoA, "v1", m, mirror.Imported), elsewhere}, true)
 			s.code(err, mirror.CodeManifestUnknown)
 			s.tagged(repoA, "v1", "", "")
 		}
-		for want, wrong := range map[mirror.Code]mirror.CarriedTag{
+		for want, wrong := range map[mirror.Code]mirror.ImportedTag{
 			mirror.CodeManifestInvalid: to(repoA, "not a tag", m, mirror.Imported),
 			mirror.CodeUnsupported:     to(repoA, "v2", m, mirror.Mirrored),
 		} {
-			_, err := s.PointTags(s.ctx, []mirror.CarriedTag{to(repoA, "v1", m, mirror.Imported), wrong}, true)
+			_, err := s.PointTags(s.ctx, []mirror.ImportedTag{to(repoA, "v1", m, mirror.Imported), wrong}, true)
 			s.code(err, want)
 			s.tagged(repoA, "v1", "", "")
 		}
 	}},
 	{"PointVeryManyTags", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
-		var tags []mirror.CarriedTag
+		var tags []mirror.ImportedTag
 		var names []string
 		for i := range 5000 {
 			tags = append(tags, to(repoA, fmt.Sprintf("v%04d", i), m, mirror.Imported))
@@ -105,12 +105,12 @@ var storeCarryTagTests = []storeCase{
 	}},
 }
 
-func to(repo mirror.Repo, tag string, m mirror.Manifest, origin mirror.Origin) mirror.CarriedTag {
-	return mirror.CarriedTag{Repo: repo, Tag: tag, Digest: m.Digest, Origin: origin}
+func to(repo mirror.Repo, tag string, m mirror.Manifest, origin mirror.Origin) mirror.ImportedTag {
+	return mirror.ImportedTag{Repo: repo, Tag: tag, Digest: m.Digest, Origin: origin}
 }
 
 // point points tags and checks which were kept.
-func (s *storeTest) point(overwrite bool, want []mirror.CarriedTag, tags ...mirror.CarriedTag) {
+func (s *storeTest) point(overwrite bool, want []mirror.ImportedTag, tags ...mirror.ImportedTag) {
 	s.t.Helper()
 	kept, err := s.PointTags(s.ctx, tags, overwrite)
 	s.ok(err)

@@ -23,7 +23,7 @@ var storeCheckTests = []storeCase{
 func (s *storeTest) sound() {
 	s.t.Helper()
 	for _, fast := range []bool{true, false} {
-		for flaw, err := range s.Flaws(s.ctx, mirror.CheckOptions{Fast: fast}) {
+		for flaw, err := range s.Defects(s.ctx, mirror.CheckOptions{Fast: fast}) {
 			s.t.Errorf("flaw: %+v, %v", flaw, err)
 		}
 	}
@@ -43,7 +43,7 @@ func storeCheckProgress(s *storeTest) {
 	var progress counter
 	var read, files, bytes int64
 	last := digest.Digest("")
-	for flaw, err := range s.Flaws(s.ctx, mirror.CheckOptions{
+	for flaw, err := range s.Defects(s.ctx, mirror.CheckOptions{
 		Read: func(_ context.Context, n int) error {
 			if read += int64(n); n < 1 || n > mirror.MaxCheckRead {
 				s.t.Errorf("%d bytes are read at once", n)
@@ -71,14 +71,14 @@ func storeCheckCancelled(s *storeTest) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var last error
 	checked := 0
-	for _, last = range s.Flaws(ctx, mirror.CheckOptions{Checked: func(digest.Digest, int64) { checked++; cancel() }}) {
+	for _, last = range s.Defects(ctx, mirror.CheckOptions{Checked: func(digest.Digest, int64) { checked++; cancel() }}) {
 		continue
 	}
 	if !errors.Is(last, context.Canceled) || checked != 1 {
 		s.t.Errorf("ended with %v after %d files", last, checked)
 	}
 	stop := errors.New("no more")
-	for _, last = range s.Flaws(s.ctx, mirror.CheckOptions{Read: func(context.Context, int) error { return stop }}) {
+	for _, last = range s.Defects(s.ctx, mirror.CheckOptions{Read: func(context.Context, int) error { return stop }}) {
 		if errors.Is(last, stop) {
 			break
 		}
@@ -94,10 +94,10 @@ func storeCheckGoesOn(s *storeTest) {
 		s.push(repoA, fmt.Sprint("blob ", i))
 	}
 	var all, rest []digest.Digest
-	for range s.Flaws(s.ctx, mirror.CheckOptions{Checked: func(d digest.Digest, _ int64) { all = append(all, d) }}) {
+	for range s.Defects(s.ctx, mirror.CheckOptions{Checked: func(d digest.Digest, _ int64) { all = append(all, d) }}) {
 		continue
 	}
-	for range s.Flaws(s.ctx, mirror.CheckOptions{After: all[12], Checked: func(d digest.Digest, _ int64) { rest = append(rest, d) }}) {
+	for range s.Defects(s.ctx, mirror.CheckOptions{After: all[12], Checked: func(d digest.Digest, _ int64) { rest = append(rest, d) }}) {
 		continue
 	}
 	if len(all) != 20 || fmt.Sprint(rest) != fmt.Sprint(all[13:]) {
@@ -134,14 +134,14 @@ func storeCheckWhileWriting(s *storeTest) {
 func storeMendOfNothing(s *storeTest) {
 	m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"one"}}, "v1")
 	one := digest.FromString("one")
-	for _, flaw := range []mirror.Flaw{
+	for _, flaw := range []mirror.Defect{
 		{Kind: mirror.Damaged, Digest: one}, {Kind: mirror.Missing, Digest: one}, {Kind: mirror.Orphaned, Digest: one},
 		{Kind: mirror.Damaged, Digest: m.Digest}, {Kind: mirror.Missing, Digest: digest.FromString("nobody's")},
 		{Kind: mirror.Dangling, Entry: "tags " + repoA.String() + " v1"}, {Kind: mirror.Dangling, Entry: "tags nobody's"},
 		{Kind: mirror.Dangling, Entry: "manifests " + repoA.String() + " " + m.Digest.String()},
 		{Kind: mirror.Dangling, Entry: "no table"}, {Kind: mirror.Dangling}, {Kind: mirror.Broken}, {},
 	} {
-		if mended, err := s.Mend(s.ctx, flaw); mended || err != nil {
+		if mended, err := s.Repair(s.ctx, flaw); mended || err != nil {
 			s.t.Errorf("mended %+v: %t, %v", flaw, mended, err)
 		}
 	}

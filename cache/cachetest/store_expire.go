@@ -26,7 +26,7 @@ var storeExpireTests = []storeCase{
 		s.ok(err)
 		s.ok(empty.Close())
 		s.push(repoA, "done")
-		want := map[string]mirror.HeldUpload{
+		want := map[string]mirror.UploadInfo{
 			open.ID():  {Repo: repoA.String(), Size: 5},
 			left.ID():  {Repo: repoB.String(), Size: 4},
 			empty.ID(): {Repo: repoB.String()},
@@ -101,7 +101,7 @@ var storeExpireTests = []storeCase{
 	{"Orphans", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		gone := s.push(repoA, "gone")
-		s.went(s.sweepOne(mirror.Condemned{Blobs: []digest.Digest{gone}, Before: time.Now()}), 0, 0, "gone")
+		s.went(s.sweepOne(mirror.DeleteRequest{Blobs: []digest.Digest{gone}, Before: time.Now()}), 0, 0, "gone")
 		for orphan, err := range s.Orphans(s.ctx) {
 			s.ok(err)
 			switch orphan.Digest {
@@ -110,7 +110,7 @@ var storeExpireTests = []storeCase{
 			}
 		}
 		for _, d := range []digest.Digest{m.Digest, gone} { // one is named, the other is not there
-			if dropped, err := s.DropOrphan(s.ctx, d, time.Now().Add(time.Hour)); dropped || err != nil {
+			if dropped, err := s.DeleteOrphan(s.ctx, d, time.Now().Add(time.Hour)); dropped || err != nil {
 				s.t.Errorf("dropped %s: %v, %v", d, dropped, err)
 			}
 		}
@@ -123,7 +123,7 @@ var storeExpireTests = []storeCase{
 			defer close(done)
 			for range 50 {
 				s.push(repoA, "a blob")
-				s.sweepOne(mirror.Condemned{Blobs: digests("a blob"), Before: time.Now()})
+				s.sweepOne(mirror.DeleteRequest{Blobs: digests("a blob"), Before: time.Now()})
 			}
 		})
 		for ended := false; !ended; {
@@ -143,8 +143,8 @@ var storeExpireTests = []storeCase{
 	}},
 }
 
-func (s *storeTest) uploads() map[string]mirror.HeldUpload {
-	held := make(map[string]mirror.HeldUpload)
+func (s *storeTest) uploads() map[string]mirror.UploadInfo {
+	held := make(map[string]mirror.UploadInfo)
 	for upload, err := range s.Uploads(s.ctx) {
 		s.ok(err)
 		held[upload.ID] = upload

@@ -66,7 +66,7 @@ var storeManifestTests = []storeCase{
 			s.tagged(repoA, "v1", "", "")
 			_, err = s.RepoOrigin(s.ctx, repoA)
 			s.code(err, mirror.CodeNameUnknown)
-			s.stat(repoA, digest.FromString("three"), mirror.BlobStat{Held: true, Size: 5})
+			s.stat(repoA, digest.FromString("three"), mirror.BlobStat{Stored: true, Size: 5})
 		}
 		s.push(repoA, "{}")
 		s.push(repoA, "one")
@@ -111,16 +111,16 @@ var storeManifestTests = []storeCase{
 		m := image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)
 		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
 		s.holds(repoA, m)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
 		s.stat(repoB, digest.FromString("layer"), mirror.BlobStat{})
-		s.stat(repoA, digest.FromString("shared"), mirror.BlobStat{Held: true, Awaited: true, Needed: true, Size: 6})
-		s.stat(repoB, digest.FromString("shared"), mirror.BlobStat{Held: true, Linked: true, Size: 6})
+		s.stat(repoA, digest.FromString("shared"), mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6})
+		s.stat(repoB, digest.FromString("shared"), mirror.BlobStat{Stored: true, Linked: true, Size: 6})
 		s.readable(repoA, "layer", false)
 		s.readable(repoA, "shared", false) // who wrote the manifest may not have it
 		s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
 		s.receive(repoA, "layer")
 		s.readable(repoA, "layer", true)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Held: true, Linked: true, Awaited: true, Needed: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 5})
 		// A client that pushes the same needs the blob that is still missing, and the one that is not known to be its own.
 		err := s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Pushed))
 		s.code(err, mirror.CodeManifestBlobUnknown)
@@ -132,19 +132,19 @@ var storeManifestTests = []storeCase{
 		s.push(repoA2, "shared")
 		s.receive(foreign, "shared")
 		s.ok(s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)))
-		unproved := mirror.BlobStat{Held: true, Awaited: true, Needed: true, Size: 6}
+		unproved := mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6}
 		s.stat(repoA, shared, unproved)
 		s.code(s.Confirm(s.ctx, repoA, shared), mirror.CodeBlobUnknown) // pushed, or sent by another upstream
 		s.readable(repoA, "shared", false)
 		s.receive(repoA2, "shared")
 		proved := unproved
-		proved.Sent = true
+		proved.Confirmable = true
 		s.stat(repoA, shared, proved)
 		for range 2 {
 			s.ok(s.Confirm(s.ctx, repoA, shared))
 			s.readable(repoA, "shared", true)
 		}
-		s.stat(repoA, shared, mirror.BlobStat{Held: true, Linked: true, Awaited: true, Needed: true, Size: 6})
+		s.stat(repoA, shared, mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 6})
 		s.code(s.Confirm(s.ctx, repoA, digest.FromString("layer")), mirror.CodeBlobUnknown) // it is not there
 		s.receive(repoA2, "layer")
 		s.readable(repoA, "layer", false)
@@ -174,7 +174,7 @@ var storeManifestTests = []storeCase{
 		m.Origin = mirror.Imported
 		s.code(s.PutManifest(s.ctx, repoA, m), mirror.CodeManifestBlobUnknown)
 		s.push(repoB, string(m.Bytes))
-		s.ok(s.Carry(s.ctx, []mirror.Carried{{Repo: repoA, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}}))
+		s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{{Repo: repoA, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}}))
 		s.readable(repoA, "layer", true)
 	}},
 	{"OriginsGetStronger", func(s *storeTest) {
@@ -197,14 +197,14 @@ var storeManifestTests = []storeCase{
 		opaque := image
 		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Mirrored
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Size: 5})
 		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
 		s.holds(repoA, image)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
 		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v2")) // that it points at something is not forgotten
 		s.holds(repoA, image)
 		s.tagged(repoA, "v2", image.Digest, mirror.Mirrored)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
 		s.push(repoA, "{}")
 		s.push(repoA, "layer")
 		for _, mediaType := range []string{opaque.MediaType, mirror.MediaTypeDockerManifest, v1.MediaTypeImageIndex} {
@@ -253,7 +253,7 @@ var storeManifestTests = []storeCase{
 		s.tagged(repoB, "v1", m.Digest, mirror.Pushed)
 		s.holds(repoA, other)
 		s.holds(repoB, m)
-		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{Held: true, Linked: true, Size: 2})
+		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{Stored: true, Linked: true, Size: 2})
 		s.ok(s.PutManifest(s.ctx, repoA, m, "v1")) // its blobs are still there
 		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
 	}},
@@ -264,7 +264,7 @@ var storeManifestTests = []storeCase{
 		s.ok(s.PutManifest(s.ctx, repoA, second))
 		s.ok(s.DeleteManifest(s.ctx, repoA, first.Digest))
 		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{}) // nobody awaits it any more
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Awaited: true, Needed: true, Size: 5})
+		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
 		s.ok(s.DeleteManifest(s.ctx, repoA, second.Digest))
 		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 	}},

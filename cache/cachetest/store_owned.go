@@ -44,7 +44,7 @@ func owners(origin mirror.Origin, blobs ...string) map[string]mirror.Manifest {
 func (s *storeTest) condemn(blobs ...string) {
 	s.t.Helper()
 	later := time.Now().Add(time.Hour)
-	s.ok(s.Sweep(s.ctx, just(mirror.Condemned{Blobs: digests(blobs...), Before: later}), nil))
+	s.ok(s.Sweep(s.ctx, just(mirror.DeleteRequest{Blobs: digests(blobs...), Before: later}), nil))
 }
 
 func just[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
@@ -61,14 +61,14 @@ var storeOwnedTests = []storeCase{
 			}
 			s.condemn("one", "two")
 			for _, blob := range []string{"one", "two"} {
-				if stat, err := s.StatBlob(s.ctx, repoA, digest.FromString(blob)); err != nil || !stat.Held || !stat.Linked || !stat.Awaited || stat.Needed {
+				if stat, err := s.StatBlob(s.ctx, repoA, digest.FromString(blob)); err != nil || !stat.Stored || !stat.Linked || !stat.Referenced || stat.Required {
 					s.t.Errorf("%s: %q is %+v, %v", kind, blob, stat, err)
 				}
 			}
 			s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
 			s.condemn("one", "two")
 			for _, blob := range []string{"one", "two"} {
-				if _, err := s.Held(s.ctx, digest.FromString(blob)); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+				if _, err := s.StatContent(s.ctx, digest.FromString(blob)); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 					s.t.Errorf("%s: %q stays without its manifest: %v", kind, blob, err)
 				}
 			}
@@ -81,9 +81,9 @@ var storeOwnedTests = []storeCase{
 			s.push(repoA, "two")
 			s.ok(s.PutManifest(s.ctx, repoA, m))
 			later := time.Now().Add(time.Hour)
-			s.ok(s.Sweep(s.ctx, just(mirror.Condemned{Repo: repoA, Manifests: []mirror.CondemnedManifest{{Digest: m.Digest, Used: later}}, Before: later}), nil))
+			s.ok(s.Sweep(s.ctx, just(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: later}}, Before: later}), nil))
 			for _, d := range append(digests("one", "two"), m.Digest) {
-				if _, err := s.Held(s.ctx, d); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+				if _, err := s.StatContent(s.ctx, d); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 					s.t.Errorf("%s: %s stays: %v", kind, d, err)
 				}
 			}
@@ -123,15 +123,15 @@ var storeOwnedTests = []storeCase{
 		s.hold("with")
 		for kind, m := range owners(mirror.Imported, "with", "secret", "absent") {
 			s.hold(string(m.Bytes))
-			carried := mirror.Carried{Repo: repoB, Digest: m.Digest, MediaType: m.MediaType, Origin: mirror.Imported}
-			s.ok(s.Carry(s.ctx, []mirror.Carried{carried}))
+			carried := mirror.ImportedManifest{Repo: repoB, Digest: m.Digest, MediaType: m.MediaType, Origin: mirror.Imported}
+			s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
 			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("with")); err != nil || stat.Linked {
 				s.t.Errorf("%s: %+v, %v, though nothing came with it", kind, stat, err)
 			}
 			carried.With = append(digests("with", "absent", "not named"), digest.FromString("{}"))
-			s.ok(s.Carry(s.ctx, []mirror.Carried{carried}))
+			s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
 			s.readable(repoB, "with", true)
-			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("secret")); err != nil || stat.Linked || !stat.Held {
+			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("secret")); err != nil || stat.Linked || !stat.Stored {
 				s.t.Errorf("%s: secret is %+v, %v", kind, stat, err)
 			}
 			s.ok(s.DeleteManifest(s.ctx, repoB, m.Digest))
@@ -147,8 +147,8 @@ var storeOwnedTests = []storeCase{
 			s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
 			var kept string
 			later := time.Now().Add(time.Hour)
-			s.ok(s.Sweep(s.ctx, just(mirror.Condemned{Repo: repoA, Manifests: []mirror.CondemnedManifest{{Digest: child.Digest, Used: later}}, Before: later}),
-				func(swept mirror.Swept) { kept = swept.Kept }))
+			s.ok(s.Sweep(s.ctx, just(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: child.Digest, Used: later}}, Before: later}),
+				func(swept mirror.DeleteResult) { kept = swept.Kept }))
 			if !strings.Contains(kept, "needs manifest") {
 				s.t.Errorf("%s: kept because %q", kind, kept)
 			}

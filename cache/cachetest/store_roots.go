@@ -39,7 +39,7 @@ var storeRootTests = []storeCase{
 	}},
 	{"RootsNeedManifests", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
-		_, err := s.PointTags(s.ctx, []mirror.CarriedTag{root(repoA, m), root(repoB, m)}, false)
+		_, err := s.PointTags(s.ctx, []mirror.ImportedTag{root(repoA, m), root(repoB, m)}, false)
 		s.code(err, mirror.CodeManifestUnknown)
 		s.roots(repoA) // all or none
 	}},
@@ -57,7 +57,7 @@ var storeRootTests = []storeCase{
 		child := s.pushImage(repoA, mirror.Imported, image{config: "1"})
 		s.ok(s.PutManifest(s.ctx, repoA, index(mirror.Imported, child), "multi"))
 		loose := root(repoA, child)
-		loose.Loose = true
+		loose.SkipChildren = true
 		s.point(false, nil, loose)
 		s.roots(repoA)
 		s.point(false, nil, root(repoA, child))
@@ -106,8 +106,8 @@ var storeRootTests = []storeCase{
 	}},
 }
 
-func root(repo mirror.Repo, m mirror.Manifest) mirror.CarriedTag {
-	return mirror.CarriedTag{Repo: repo, Digest: m.Digest}
+func root(repo mirror.Repo, m mirror.Manifest) mirror.ImportedTag {
+	return mirror.ImportedTag{Repo: repo, Digest: m.Digest}
 }
 
 func (s *storeTest) listRoots(repo mirror.Repo, after digest.Digest, n int) []mirror.Root {

@@ -81,7 +81,7 @@ var storeSweepTests = []storeCase{
 	{"TagAlone", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1", "v2")
 		c := condemn(repoA, nil)
-		c.Tags = []mirror.CondemnedTag{{Name: "v1", Digest: m.Digest}}
+		c.Tags = []mirror.ObservedTag{{Name: "v1", Digest: m.Digest}}
 		s.went(s.sweepOne(c), 1, 0)
 		s.tagged(repoA, "v1", "", "")
 		s.tagged(repoA, "v2", m.Digest, mirror.Pushed)
@@ -124,7 +124,7 @@ var storeSweepTests = []storeCase{
 		s.pushImage(repoA, mirror.Pushed, image{config: "used"}, "v1")
 		deleted := s.pushImage(repoA, mirror.Pushed, image{config: "left"})
 		s.ok(s.DeleteManifest(s.ctx, repoA, deleted.Digest))
-		c := mirror.Condemned{Blobs: append(digests("unused", "used", "left", "never seen"), deleted.Digest), Before: time.Now()}
+		c := mirror.DeleteRequest{Blobs: append(digests("unused", "used", "left", "never seen"), deleted.Digest), Before: time.Now()}
 		s.went(s.sweepOne(c), 0, 0, "unused", "left", string(deleted.Bytes))
 		s.readable(repoA, "used", true)
 		s.readable(repoB, "unused", false)
@@ -135,14 +135,14 @@ var storeSweepTests = []storeCase{
 			blobs = append(blobs, fmt.Sprint("blob ", i))
 			s.push(repoA, blobs[i])
 		}
-		swept := s.sweepOne(mirror.Condemned{Blobs: digests(blobs...), Before: time.Now()})
+		swept := s.sweepOne(mirror.DeleteRequest{Blobs: digests(blobs...), Before: time.Now()})
 		s.went(swept, 0, 0, blobs...)
 		if swept.Longest <= 0 {
 			s.t.Errorf("the longest transaction took %v", swept.Longest)
 		}
 	}},
 	{"Several", func(s *storeTest) {
-		var plan []mirror.Condemned
+		var plan []mirror.DeleteRequest
 		for i := range 200 {
 			m := s.pushImage(repoA, mirror.Pushed, image{config: fmt.Sprint(i)}, fmt.Sprint("v", i))
 			c := condemn(repoA, []string{fmt.Sprint("v", i)}, m)
@@ -164,7 +164,7 @@ var storeSweepTests = []storeCase{
 		s.push(repoA, "a blob")
 		ctx, cancel := context.WithCancel(s.ctx)
 		cancel()
-		err := s.Sweep(ctx, slices.Values([]mirror.Condemned{{Blobs: digests("a blob"), Before: time.Now()}}), nil)
+		err := s.Sweep(ctx, slices.Values([]mirror.DeleteRequest{{Blobs: digests("a blob"), Before: time.Now()}}), nil)
 		if !errors.Is(err, context.Canceled) {
 			s.t.Errorf("sweep returned %v, want %v", err, context.Canceled)
 		}
@@ -173,37 +173,37 @@ var storeSweepTests = []storeCase{
 }
 
 // condemn condemns manifests as they are now, and tags that point at the index among them, or else at the first.
-func condemn(repo mirror.Repo, tags []string, manifests ...mirror.Manifest) mirror.Condemned {
-	c := mirror.Condemned{Repo: repo, Before: time.Now()}
+func condemn(repo mirror.Repo, tags []string, manifests ...mirror.Manifest) mirror.DeleteRequest {
+	c := mirror.DeleteRequest{Repo: repo, Before: time.Now()}
 	var tagged digest.Digest
 	for _, m := range manifests {
-		c.Manifests = append(c.Manifests, mirror.CondemnedManifest{Digest: m.Digest, Used: c.Before})
+		c.Manifests = append(c.Manifests, mirror.ObservedManifest{Digest: m.Digest, Used: c.Before})
 		if tagged == "" || mirror.IsIndex(m.MediaType) {
 			tagged = m.Digest
 		}
 	}
 	for _, tag := range tags {
-		c.Tags = append(c.Tags, mirror.CondemnedTag{Name: tag, Digest: tagged})
+		c.Tags = append(c.Tags, mirror.ObservedTag{Name: tag, Digest: tagged})
 	}
 	return c
 }
 
-func (s *storeTest) sweep(plan ...mirror.Condemned) (swept []mirror.Swept) {
+func (s *storeTest) sweep(plan ...mirror.DeleteRequest) (swept []mirror.DeleteResult) {
 	s.t.Helper()
-	s.ok(s.Sweep(s.ctx, slices.Values(plan), func(one mirror.Swept) { swept = append(swept, one) }))
+	s.ok(s.Sweep(s.ctx, slices.Values(plan), func(one mirror.DeleteResult) { swept = append(swept, one) }))
 	if len(swept) != len(plan) {
 		s.t.Fatalf("%d of %d were reported", len(swept), len(plan))
 	}
 	return swept
 }
 
-func (s *storeTest) sweepOne(c mirror.Condemned) mirror.Swept {
+func (s *storeTest) sweepOne(c mirror.DeleteRequest) mirror.DeleteResult {
 	s.t.Helper()
 	return s.sweep(c)[0]
 }
 
 // went checks what a sweep says that it took out.
-func (s *storeTest) went(swept mirror.Swept, tags, manifests int, blobs ...string) {
+func (s *storeTest) went(swept mirror.DeleteResult, tags, manifests int, blobs ...string) {
 	s.t.Helper()
 	size := 0
 	for _, blob := range blobs {

@@ -28,7 +28,7 @@ var storeFreshTests = []storeCase{
 		s.push(repoA, "a blob")
 		before := time.Now()
 		s.ok(second(s.StatBlob(s.ctx, repoB, digest.FromString("a blob"))))
-		s.went(s.sweepOne(mirror.Condemned{Blobs: digests("a blob"), Before: before}), 0, 0, "a blob")
+		s.went(s.sweepOne(mirror.DeleteRequest{Blobs: digests("a blob"), Before: before}), 0, 0, "a blob")
 	}},
 	{"OfImage", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer", "base"}}, "v1")
@@ -57,10 +57,10 @@ func freshCase(name string, repo mirror.Repo, happens func(s *storeTest)) storeC
 		if fresh := s.surveyBlob(d).Fresh; fresh.Before(before) || fresh.After(after) {
 			s.t.Errorf("fresh at %v, want between %v and %v", fresh, before, after)
 		}
-		s.went(s.sweepOne(mirror.Condemned{Blobs: []digest.Digest{d}, Before: before}), 0, 0)
-		if stat, err := s.StatBlob(s.ctx, repo, d); err != nil || !stat.Held || !stat.Linked {
+		s.went(s.sweepOne(mirror.DeleteRequest{Blobs: []digest.Digest{d}, Before: before}), 0, 0)
+		if stat, err := s.StatBlob(s.ctx, repo, d); err != nil || !stat.Stored || !stat.Linked {
 			s.t.Errorf("%+v, %v after it was fresh", stat, err)
 		}
-		s.went(s.sweepOne(mirror.Condemned{Blobs: []digest.Digest{d}, Before: time.Now()}), 0, 0, "a blob")
+		s.went(s.sweepOne(mirror.DeleteRequest{Blobs: []digest.Digest{d}, Before: time.Now()}), 0, 0, "a blob")
 	}}
 }

@@ -58,7 +58,7 @@ var storeKeptTests = []storeCase{
 		s.ok(s.PutManifest(s.ctx, repoA, other, "multi"))
 		s.ok(s.DeleteManifest(s.ctx, repoA, parent.Digest))
 		s.pin(mirror.Ref{Repo: repoA, Digest: m.Digest})
-		s.ok(s.Note(s.ctx, mirror.PinNotes, map[string][]byte{mirror.Ref{Repo: repoA, Digest: m.Digest}.String(): nil}))
+		s.ok(s.SetState(s.ctx, mirror.PinState, map[string][]byte{mirror.Ref{Repo: repoA, Digest: m.Digest}.String(): nil}))
 		s.Protect(m.Digest, digest.FromString("{}"))()
 		s.went(s.sweepOne(condemn(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
 	}},
@@ -67,7 +67,7 @@ var storeKeptTests = []storeCase{
 		kept := s.pushImage(repoA, mirror.Pushed, image{config: "kept"}, "v2")
 		s.push(repoA, "a blob")
 		c := condemn(repoA, nil, free, kept)
-		c.Tags = []mirror.CondemnedTag{{Name: "v1", Digest: free.Digest}}
+		c.Tags = []mirror.ObservedTag{{Name: "v1", Digest: free.Digest}}
 		c.Blobs = digests("a blob")
 		swept := s.sweepOne(c)
 		if swept.Kept == "" || swept.Tags != 0 || swept.Manifests != 0 {
@@ -84,7 +84,7 @@ var storeKeptTests = []storeCase{
 		s.push(repoA, "a blob")
 		release := s.Protect(digests("layer", "a blob")...)
 		s.went(s.sweepOne(condemn(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
-		c := mirror.Condemned{Blobs: digests("layer", "a blob"), Before: time.Now()}
+		c := mirror.DeleteRequest{Blobs: digests("layer", "a blob"), Before: time.Now()}
 		s.went(s.sweepOne(c), 0, 0)
 		s.readable(repoA, "layer", true)
 		s.protected(digest.FromString("layer"), true)
@@ -108,7 +108,7 @@ func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) 
 			c.Manifests[0].Used = time.Now()
 		}
 		swept := s.sweepOne(c)
-		if !strings.Contains(swept.Kept, want) || fmt.Sprint(swept) != fmt.Sprint(mirror.Swept{Kept: swept.Kept, Longest: swept.Longest}) {
+		if !strings.Contains(swept.Kept, want) || fmt.Sprint(swept) != fmt.Sprint(mirror.DeleteResult{Kept: swept.Kept, Longest: swept.Longest}) {
 			s.t.Errorf("%+v; want it kept as %q", swept, want)
 		}
 		s.holds(repoA, m)
@@ -119,7 +119,7 @@ func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) 
 func (s *storeTest) pin(ref mirror.Ref) {
 	s.t.Helper()
 	s.pinned(ref, false)
-	s.ok(s.Note(s.ctx, mirror.PinNotes, map[string][]byte{ref.String(): []byte("{}")}))
+	s.ok(s.SetState(s.ctx, mirror.PinState, map[string][]byte{ref.String(): []byte("{}")}))
 	s.pinned(ref, true)
 }
 

@@ -23,7 +23,7 @@ var storeSweepRaces = []storeCase{
 			s.push(repoA, "{}")
 			s.push(repoA, "layer")
 			var put error
-			s.race(mirror.Condemned{Blobs: digests("{}", "layer")}, func() { put = s.PutManifest(s.ctx, repoA, m, "v1") })
+			s.race(mirror.DeleteRequest{Blobs: digests("{}", "layer")}, func() { put = s.PutManifest(s.ctx, repoA, m, "v1") })
 			if put == nil {
 				s.holds(repoA, m)
 				s.readable(repoA, "{}", true)
@@ -52,14 +52,14 @@ var storeSweepRaces = []storeCase{
 	{"Push", func(s *storeTest) {
 		for range sweepRounds {
 			s.push(repoA, "a blob")
-			s.race(mirror.Condemned{Blobs: digests("a blob")}, func() { s.push(repoA, "a blob") })
+			s.race(mirror.DeleteRequest{Blobs: digests("a blob")}, func() { s.push(repoA, "a blob") })
 			s.readable(repoA, "a blob", true)
 		}
 	}},
 	{"PushElsewhere", func(s *storeTest) {
 		for range sweepRounds {
 			s.push(repoA, "a blob")
-			s.race(mirror.Condemned{Blobs: digests("a blob")}, func() { s.push(repoB, "a blob") })
+			s.race(mirror.DeleteRequest{Blobs: digests("a blob")}, func() { s.push(repoB, "a blob") })
 			s.readable(repoB, "a blob", true)
 		}
 	}},
@@ -67,7 +67,7 @@ var storeSweepRaces = []storeCase{
 		for range sweepRounds {
 			d := s.push(repoA, "a blob")
 			var mount error
-			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() { _, mount = s.Mount(s.ctx, repoB, repoA, d) })
+			s.race(mirror.DeleteRequest{Blobs: []digest.Digest{d}}, func() { _, mount = s.Mount(s.ctx, repoB, repoA, d) })
 			s.readable(repoB, "a blob", mount == nil)
 			if mount != nil {
 				s.code(mount, mirror.CodeBlobUnknown)
@@ -79,9 +79,9 @@ var storeSweepRaces = []storeCase{
 			d := s.push(repoA, "a blob")
 			var stat mirror.BlobStat
 			var err error
-			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() { stat, err = s.StatBlob(s.ctx, repoA, d) })
+			s.race(mirror.DeleteRequest{Blobs: []digest.Digest{d}}, func() { stat, err = s.StatBlob(s.ctx, repoA, d) })
 			s.ok(err)
-			s.readable(repoA, "a blob", stat.Held && stat.Linked)
+			s.readable(repoA, "a blob", stat.Stored && stat.Linked)
 		}
 	}},
 	{"Protect", func(s *storeTest) {
@@ -89,7 +89,7 @@ var storeSweepRaces = []storeCase{
 			d := s.push(repoA, "a blob")
 			var there mirror.SurveyedBlob
 			release := func() {}
-			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() {
+			s.race(mirror.DeleteRequest{Blobs: []digest.Digest{d}}, func() {
 				release = s.Protect(d)
 				there = s.surveyBlob(d)
 			})
@@ -121,7 +121,7 @@ var storeSweepRaces = []storeCase{
 	{"OpenBlob", func(s *storeTest) {
 		for range sweepRounds {
 			d := s.push(repoA, "a blob")
-			s.race(mirror.Condemned{Blobs: []digest.Digest{d}}, func() {
+			s.race(mirror.DeleteRequest{Blobs: []digest.Digest{d}}, func() {
 				blob, err := s.Blob(s.ctx, repoA, d)
 				if err != nil {
 					if s.code(err, mirror.CodeBlobUnknown); strings.Contains(err.Error(), "missing") {
@@ -138,7 +138,7 @@ var storeSweepRaces = []storeCase{
 	}},
 	{"Sweep", func(s *storeTest) {
 		for i := range sweepRounds / 4 {
-			var plan []mirror.Condemned
+			var plan []mirror.DeleteRequest
 			for j := range 8 {
 				m := s.pushImage(repoA, mirror.Pushed, image{config: fmt.Sprint(j), layers: []string{"base"}})
 				plan = append(plan, condemn(repoA, nil, m))
@@ -147,7 +147,7 @@ var storeSweepRaces = []storeCase{
 			var all sync.WaitGroup
 			for k := range bytes {
 				all.Go(func() {
-					err := s.Sweep(s.ctx, slices.Values(plan), func(swept mirror.Swept) { bytes[k] += swept.Bytes })
+					err := s.Sweep(s.ctx, slices.Values(plan), func(swept mirror.DeleteResult) { bytes[k] += swept.Bytes })
 					if err != nil {
 						s.t.Error(err)
 					}
@@ -167,13 +167,13 @@ var storeSweepRaces = []storeCase{
 }
 
 // race sweeps while something happens. What was there before is not fresh, what happens is.
-func (s *storeTest) race(c mirror.Condemned, happens func()) {
+func (s *storeTest) race(c mirror.DeleteRequest, happens func()) {
 	s.t.Helper()
 	c.Before = time.Now()
 	var both sync.WaitGroup
 	both.Go(happens)
 	both.Go(func() {
-		if err := s.Sweep(s.ctx, slices.Values([]mirror.Condemned{c}), nil); err != nil {
+		if err := s.Sweep(s.ctx, slices.Values([]mirror.DeleteRequest{c}), nil); err != nil {
 			s.t.Error(err)
 		}
 	})

@@ -47,7 +47,7 @@ var storeUploadTests = []storeCase{
 		s.ok(err)
 		d := digest.SHA512.FromString("a blob")
 		s.ok(u.Commit(s.ctx, d))
-		s.stat(repoA, d, mirror.BlobStat{Held: true, Linked: true, Size: 6})
+		s.stat(repoA, d, mirror.BlobStat{Stored: true, Linked: true, Size: 6})
 	}},
 	{"Wrong", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)

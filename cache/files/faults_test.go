@@ -79,12 +79,12 @@ func TestFailedFsyncLeavesWhatWasKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := open(t, t.TempDir())
-			part, err := create(t, f, "", "da").Keep()
+			part, err := create(t, f, "", "da").SuspendPartial()
 			if err != nil {
 				t.Fatal(err)
 			}
 			end := func(end func(w *writer) error) error {
-				w, err := f.Grow(t.Context(), part)
+				w, err := f.ResumeBlob(t.Context(), part)
 				if err == nil {
 					_, err = w.Write([]byte("ta"))
 				}
@@ -95,7 +95,7 @@ func TestFailedFsyncLeavesWhatWasKept(t *testing.T) {
 			}
 			commit := func(w *writer) error { return w.Commit(t.Context(), digest.FromString("data")) }
 			failFsync(f, match)
-			failed := end(func(w *writer) error { _, err := w.Keep(); return err })
+			failed := end(func(w *writer) error { _, err := w.SuspendPartial(); return err })
 			if (name == "of the folder of parts" || name == "of the file") && !errors.Is(failed, errDisk) {
 				t.Errorf("Keep: %v", failed)
 			}
@@ -121,7 +121,7 @@ func TestFailedFsyncLeavesWhatWasKept(t *testing.T) {
 // TestPartWithAnotherName is what a file system may leave of a blob when power is lost: its bytes are not touched.
 func TestPartWithAnotherName(t *testing.T) {
 	f := open(t, t.TempDir())
-	part, err := create(t, f, "", "data").Keep()
+	part, err := create(t, f, "", "data").SuspendPartial()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestPartWithAnotherName(t *testing.T) {
 		t.Skip(err)
 	}
 	part.Size = 2
-	if _, err := f.Grow(t.Context(), part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
+	if _, err := f.ResumeBlob(t.Context(), part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
 		t.Errorf("Grow: %v", err)
 	}
 	if got, err := os.ReadFile(filepath.Join(f.root, "other")); err != nil || string(got) != "data" {

@@ -30,7 +30,7 @@
 //
 // # Parts
 //
-// What [writer.Keep] keeps is durable: the media that it came on may be gone. How many of its bytes count, and the state
+// What [writer.SuspendPartial] keeps is durable: the media that it came on may be gone. How many of its bytes count, and the state
 // of their hash, is for the caller to note; bytes after those are cut off when it goes on. So it is the caller's note
 // that decides, whatever became of the process while it wrote.
 package files

@@ -16,21 +16,21 @@ import (
 
 const partSuffix = ".part"
 
-// Keep implements [cache.Writer]. The bytes are synced before they get the name by which [Open] knows that they stay.
-func (w *writer) Keep() (mirror.Part, error) {
+// SuspendPartial implements [cache.Writer]. The bytes are synced before they get the name by which [Open] knows that they stay.
+func (w *writer) SuspendPartial() (mirror.PartialBlob, error) {
 	if w.ended {
-		return mirror.Part{}, errEnded
+		return mirror.PartialBlob{}, errEnded
 	}
 	part, err := w.keep()
 	if err != nil {
-		return mirror.Part{}, errors.Join(fmt.Errorf("keep a part of blob %s: %w", w.id, err), w.drop())
+		return mirror.PartialBlob{}, errors.Join(fmt.Errorf("keep a part of blob %s: %w", w.id, err), w.drop())
 	}
 	w.end()
 	return part, nil
 }
 
-func (w *writer) keep() (part mirror.Part, err error) {
-	part = mirror.Part{ID: w.id, Algorithm: w.algorithm, Size: w.size}
+func (w *writer) keep() (part mirror.PartialBlob, err error) {
+	part = mirror.PartialBlob{ID: w.id, Algorithm: w.algorithm, Size: w.size}
 	if part.Hash, err = w.hasher.settle().(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
 		return part, err
 	}
@@ -79,8 +79,8 @@ func (w *writer) forget() {
 	w.part = 0
 }
 
-// Grow implements [cache.Blobs]. It costs no reading, whatever became of the machine: what was kept is durable.
-func (f *Files) Grow(ctx context.Context, part mirror.Part) (cache.Writer, error) {
+// ResumeBlob implements [cache.Blobs]. It costs no reading, whatever became of the machine: what was kept is durable.
+func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (cache.Writer, error) {
 	w, err := f.grow(ctx, part)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "what was kept of a blob is not here any more: part %.100q", part.ID)
@@ -105,7 +105,7 @@ func (f *Files) Reclaim(_ context.Context, d digest.Digest, id string) error {
 
 // grow never touches a file that has another name as well: a file system may keep both names of a blob that was
 // committed when power was lost.
-func (f *Files) grow(ctx context.Context, part mirror.Part) (*writer, error) {
+func (f *Files) grow(ctx context.Context, part mirror.PartialBlob) (*writer, error) {
 	if !validID(part.ID) || !mirror.ValidAlgorithm(part.Algorithm) || part.Size < 0 {
 		return nil, fs.ErrNotExist
 	}

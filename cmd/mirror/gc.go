@@ -103,7 +103,7 @@ func (c *collectConfig) read(f *pflag.FlagSet) error {
 		c.FreeUpTo = &c.freeUpTo
 	}
 	for _, pattern := range c.Evict {
-		if _, d, ok := strings.Cut(pattern, "@"); ok && mirror.ValidShort(d) == nil {
+		if _, d, ok := strings.Cut(pattern, "@"); ok && mirror.ValidShortDigest(d) == nil {
 			continue
 		}
 		if !mirror.ValidPattern(pattern) {

@@ -55,7 +55,7 @@ func TestWhatIsNamedStays(t *testing.T) {
 		nobodys := old.push("nobody's")
 		old.collect()
 		old.serves(old)
-		if _, err := old.store.Held(context.Background(), nobodys.Digest); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+		if _, err := old.store.StatContent(context.Background(), nobodys.Digest); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 			r.Errorf("what nobody names stays: %v", err)
 		}
 
@@ -274,7 +274,7 @@ func (d *depot) serves(pushed *depot) {
 			d.t.Errorf("blob %q is %q, %v", content, got, err)
 		}
 	}
-	for flaw, err := range d.store.Flaws(context.Background(), mirror.CheckOptions{}) {
+	for flaw, err := range d.store.Defects(context.Background(), mirror.CheckOptions{}) {
 		d.t.Errorf("flaw: %+v, %v", flaw, err)
 	}
 	for image, err := range d.mirror.Images(context.Background(), nil) {

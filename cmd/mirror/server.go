@@ -168,13 +168,13 @@ func hasIndex(data string) error {
 
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
-		Names:    c.names(),
-		Fresh:    func(ref mirror.Ref) time.Duration { return c.current().fresh(ref) },
-		Local:    func(repo mirror.Repo) (local, decided bool) { return c.current().local(repo) },
-		Complete: func(repo mirror.Repo) (images, referrers bool) { return c.current().complete(repo) },
-		Room:     c.room(store),
-		Wanted:   c.events.Want,
-		Offline:  c.Offline,
+		Names:         c.names(),
+		TagTTL:        func(ref mirror.Ref) time.Duration { return c.current().fresh(ref) },
+		Local:         func(repo mirror.Repo) (local, decided bool) { return c.current().local(repo) },
+		Backfill:      func(repo mirror.Repo) (images, referrers bool) { return c.current().complete(repo) },
+		CheckCapacity: c.room(store),
+		OnWant:        c.events.Want,
+		Offline:       c.Offline,
 
 		MissesPerSecond: func() float64 { return c.current().Limits.MissesPerSecond },
 
@@ -220,7 +220,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	go w.watch.serve(ctx)
 	go w.reloader.follow(ctx)
-	c.events.Deliver(m.Link)
+	c.events.Deliver(m.NetworkContext)
 	stopAdmin := serveAdmin(ctx, w, c, listener.Addr(), log)
 	stopCollector := serveCollector(ctx, w.collector)
 	failed := make(chan error, 1)

@@ -51,7 +51,7 @@ func printStatus(out io.Writer, s admin.Status) error {
 		mode += ", " + readOnly
 	}
 	t.row("mode", mode)
-	t.row("transfers", fmt.Sprintf("%d under way", s.Transfers))
+	t.row("transfers", fmt.Sprintf("%d under way", s.Downloads))
 	t.row("incomplete", incompleteText(s.Status))
 	t.row("wants", fmt.Sprint(s.Wants))
 	t.row("held", size(s.Held))
@@ -156,7 +156,7 @@ func upstreamState(mode mirror.Mode, u mirror.UpstreamStatus) string {
 	switch {
 	case mode == mirror.Offline:
 		return "not asked"
-	case u.Gone:
+	case u.Down:
 		return "gone, " + age(time.Unix(u.Since, 0)) + ": " + u.Error
 	case u.Failures > 0:
 		return count(u.Failures, "failure", "failures") + ": " + u.Error

@@ -146,7 +146,7 @@ func (v *migrateView) end() {
 
 // migrate moves in what another registry has, from its folder or by asking it.
 func (w *works) migrate(ctx context.Context, req migrateRequest, tell func(any)) error {
-	defer w.mirror.Settle(context.WithoutCancel(ctx))
+	defer w.mirror.ResolveWants(context.WithoutCancel(ctx))
 	event := func(e migrate.Event) { tell(e) }
 	if req.Root != "" {
 		_, err := migrate.Folder(ctx, w.store, w.mirror.Names(), req.Request, event)

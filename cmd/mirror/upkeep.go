@@ -53,7 +53,7 @@ func (w *works) ref(ctx context.Context, name string) (mirror.Ref, error) {
 	if err != nil || ref.Tag == "" || ref.Digest == "" {
 		return ref, err
 	}
-	tag, err := w.store.Tag(mirror.Look(ctx), ref.Repo, ref.Tag)
+	tag, err := w.store.Tag(mirror.WithoutUsage(ctx), ref.Repo, ref.Tag)
 	if err == nil {
 		err = ref.Check(tag.Digest)
 	}

@@ -135,7 +135,7 @@ func repaired(e *mirror.VerifyEvent) bool {
 	case e.Error != "" || e.Wanted || e.Kind == mirror.Broken:
 		return false
 	case e.Kind == mirror.Dangling:
-		return e.Mended
+		return e.Repaired
 	}
 	return true
 }
@@ -163,7 +163,7 @@ func flawLine(e *mirror.VerifyEvent) string {
 	for _, did := range []struct {
 		what bool
 		text string
-	}{{e.Fetched, "fetched again"}, {e.Mended && !e.Fetched && !e.Wanted, "repaired"}, {e.Wanted, "wanted, as it could not be fetched again"}} {
+	}{{e.Fetched, "fetched again"}, {e.Repaired && !e.Fetched && !e.Wanted, "repaired"}, {e.Wanted, "wanted, as it could not be fetched again"}} {
 		if did.what {
 			b.WriteString("; " + did.text)
 		}
@@ -201,8 +201,8 @@ func verifySummary(s *mirror.VerifySummary) string {
 // flawsText says what was wrong, and what was done about it.
 func flawsText(s *mirror.VerifySummary) string {
 	var parts []string
-	for _, kind := range []mirror.FlawKind{mirror.Damaged, mirror.Missing, mirror.Orphaned, mirror.Dangling, mirror.Broken, mirror.Unread} {
-		if n := s.Flaws[kind]; n > 0 {
+	for _, kind := range []mirror.DefectKind{mirror.Damaged, mirror.Missing, mirror.Orphaned, mirror.Dangling, mirror.Broken, mirror.Unread} {
+		if n := s.Defects[kind]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, kind))
 		}
 	}
@@ -214,7 +214,7 @@ func flawsText(s *mirror.VerifySummary) string {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{s.Mended, "mended"}, {s.Fetched, "fetched again"}, {s.Wanted, "wanted"}, {s.Failed, "failed"}} {
+	}{{s.Repaired, "mended"}, {s.Fetched, "fetched again"}, {s.Wanted, "wanted"}, {s.Failed, "failed"}} {
 		if part.n > 0 {
 			did = append(did, fmt.Sprintf("%d %s", part.n, part.what))
 		}

@@ -164,7 +164,7 @@ const collectionNotes = "collection"
 
 // collected returns what the last run of the collector did; nil if there was none.
 func (w *works) collected(ctx context.Context) (*metrics.Collection, error) {
-	notes, err := w.store.Notes(ctx, collectionNotes)
+	notes, err := w.store.State(ctx, collectionNotes)
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func (l *loader) loadable(d digest.Digest) (*loadable, error) {
 		return nil, err
 	}
 	mediaType, refs, err := mirror.ParseManifest(mediaType, data)
-	if err != nil || !mirror.Understood(mediaType) {
+	if err != nil || !mirror.KnownManifestType(mediaType) {
 		return nil, err
 	}
 	if !mirror.IsIndex(mediaType) {

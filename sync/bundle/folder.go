@@ -134,7 +134,7 @@ func (f *folder) walk() error {
 		}
 		f.list = append(f.list, listed{File{desc.Digest, desc.Size}, true})
 		for role, named := range refs.Owned() {
-			manifest := role == mirror.RoleManifest || role > mirror.RoleManifest && named.MediaType != "" && mirror.SoundsLikeManifest(named.MediaType)
+			manifest := role == mirror.RoleManifest || role > mirror.RoleManifest && named.MediaType != "" && mirror.LooksLikeManifest(named.MediaType)
 			switch {
 			case seen[named.Digest]:
 			case manifest && named.Size >= 0:

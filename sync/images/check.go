@@ -23,7 +23,7 @@ func (req Request) Check() error {
 	for _, name := range req.Images {
 		_, d, tagged, err := parse(mirror.Names{}, name)
 		if err == nil && d != "" {
-			err = mirror.ValidShort(d)
+			err = mirror.ValidShortDigest(d)
 		}
 		if err == nil && tagged && choose != nil {
 			err = errTagged

@@ -96,7 +96,7 @@ const pageSize = 1000
 // tags adds the tags of repo, the image called name, that are selected. It is an error if there are none. If the upstream
 // could not be asked for all of them, it notes so.
 func (p *planner) tags(ctx context.Context, name string, repo mirror.Repo) error {
-	ctx = mirror.Patiently(ctx)
+	ctx = mirror.WithFullLists(ctx)
 	var notChecked error
 	found := false
 	for after := ""; ; {

@@ -5,7 +5,7 @@
 //
 // Images are named as people write them: alpine, alpine:3, ghcr.io/org/app@sha256:…, with or without docker:// or
 // oci:// in front. A name without a tag means latest, unless the request selects tags. What is named by a digest becomes a root
-// ([mirror.CarriedTag]). In name:tag@digest the upstream is asked for the digest, and the tag is pointed at it: who pins
+// ([mirror.ImportedTag]). In name:tag@digest the upstream is asked for the digest, and the tag is pointed at it: who pins
 // an image so says what the tag is to be, wherever its upstream has moved it since.
 //
 // # Failures

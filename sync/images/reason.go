@@ -21,7 +21,7 @@ func reason(image string, err error) string {
 }
 
 func reasonOf(image string, err error) string {
-	what, why, ok := mirror.Unheld(err)
+	what, why, ok := mirror.MissReason(err)
 	if !ok {
 		what, why = image, err
 	}

@@ -105,7 +105,7 @@ func (r *run) do(ctx context.Context, j job) {
 func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 	if !j.blob {
 		return r.fetcher.Fetch(ctx, j.ref, mirror.FetchOptions{
-			Root: true, Loose: j.wanted, Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel,
+			Root: true, SkipChildren: j.wanted, Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel,
 			Budget: r.budget, Progress: r.Reporter, DryRun: r.req.DryRun,
 		})
 	}

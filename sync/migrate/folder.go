@@ -32,7 +32,7 @@ import (
 //
 // https://github.com/distribution/distribution/blob/main/registry/storage/paths.go
 type folder struct {
-	store    mirror.CarryStore
+	store    mirror.ImportStore
 	progress mirror.Progress
 	path     string // of the root
 	cache    bool   // of an upstream: a registry keeps a schedule of what to drop from a cache beside its content
@@ -46,7 +46,7 @@ const (
 // maxLink is how many bytes a link may have: a digest, and the end of a line.
 const maxLink = 256
 
-func openFolder(store mirror.CarryStore, req Request) (*folder, error) {
+func openFolder(store mirror.ImportStore, req Request) (*folder, error) {
 	if err := checked(req, req.Root); err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err e
 	}
 	b.size = info.Size()
 	f.progress.Expect(b.size)
-	linked, err = f.store.TakeFile(ctx, b.digest, file)
+	linked, err = f.store.ImportFile(ctx, b.digest, file)
 	f.progress.Did(b.size)
 	if err == nil || ctx.Err() != nil {
 		return linked, err

@@ -305,13 +305,13 @@ type breaking struct {
 	then func() error
 }
 
-func (b *breaking) TakeFile(ctx context.Context, d digest.Digest, path string) (bool, error) {
+func (b *breaking) ImportFile(ctx context.Context, d digest.Digest, path string) (bool, error) {
 	if b.left--; b.left < 0 {
 		if err := b.then(); err != nil {
 			return false, err
 		}
 	}
-	return b.house.TakeFile(ctx, d, path)
+	return b.house.ImportFile(ctx, d, path)
 }
 
 // TestBrokenOffAndAgain has runs end in the middle, which a later one completes.

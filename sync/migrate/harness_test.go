@@ -75,7 +75,7 @@ func (h house) whole(name string, d digest.Digest) {
 }
 
 func (h house) holds(d digest.Digest) bool {
-	_, err := h.Held(h.t.Context(), d)
+	_, err := h.StatContent(h.t.Context(), d)
 	return err == nil
 }
 

@@ -43,8 +43,8 @@ import (
 
 // Store is where everything goes; the store of a mirror is one.
 type Store interface {
-	mirror.CarryStore
-	Receive(ctx context.Context, d digest.Digest) (mirror.Incoming, error)
+	mirror.ImportStore
+	Receive(ctx context.Context, d digest.Digest) (mirror.BlobWriter, error)
 }
 
 // Source is a registry that answers, under its host; a client of the package upstream is one. All of it may be used

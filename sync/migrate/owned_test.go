@@ -24,7 +24,7 @@ func cacheOf(contents ...string) v1.Index {
 func (h house) reads(name, content string, want bool) {
 	h.t.Helper()
 	stat, err := h.StatBlob(h.t.Context(), bare(name), digest.FromString(content))
-	if err != nil || (stat.Held && stat.Linked) != want {
+	if err != nil || (stat.Stored && stat.Linked) != want {
 		h.t.Errorf("%q in %s is %+v, %v; want it read: %t", content, name, stat, err, want)
 	}
 }
@@ -119,7 +119,7 @@ func (h house) movedIn() {
 	h.reads("evil/app", "theirs", false)
 	h.reads("evil/app", "secret", false)
 	h.reads("private/app", "secret", true)
-	for flaw, err := range h.Flaws(h.t.Context(), mirror.CheckOptions{}) {
+	for flaw, err := range h.Defects(h.t.Context(), mirror.CheckOptions{}) {
 		h.t.Errorf("flaw: %+v, %v", flaw, err)
 	}
 }

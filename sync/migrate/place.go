@@ -24,7 +24,7 @@ type place interface {
 	// referrers lists what refers to d, as far as roots does not yield it.
 	referrers(ctx context.Context, name string, d digest.Digest) ([]digest.Digest, error)
 	// take takes a blob or, if there are bytes, a manifest into the store. It is not held there; linked is as
-	// [mirror.CarryStore.TakeFile] says.
+	// [mirror.ImportStore.ImportFile] says.
 	take(ctx context.Context, name string, b blob) (linked bool, err error)
 	// has reports with [mirror.CodeBlobUnknown] that the repository does not have a blob.
 	has(ctx context.Context, name string, d digest.Digest) error

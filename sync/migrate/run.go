@@ -132,7 +132,7 @@ func (r *run) count(f func(s *Summary)) {
 // obtain sees to it that a blob of a repository is held.
 func (r *run) obtain(ctx context.Context, name string, b blob) error {
 	for {
-		size, err := r.store.Held(ctx, b.digest)
+		size, err := r.store.StatContent(ctx, b.digest)
 		if err == nil && size == b.size {
 			err = r.store.Verify(ctx, b.digest) // what is damaged is replaced
 		}
@@ -153,7 +153,7 @@ func (r *run) obtain(ctx context.Context, name string, b blob) error {
 
 // own sees to it that what a manifest of a repository names is stored, if that repository has it at the place.
 func (r *run) own(ctx context.Context, name string, b blob) error {
-	_, err := r.store.Held(ctx, b.digest)
+	_, err := r.store.StatContent(ctx, b.digest)
 	switch {
 	case err == nil:
 		return r.place.has(ctx, name, b.digest)
@@ -182,7 +182,7 @@ func (r *run) take(ctx context.Context, name string, b blob) error {
 		return err
 	}
 	if b.size < 0 {
-		if b.size, err = r.store.Held(ctx, b.digest); err != nil {
+		if b.size, err = r.store.StatContent(ctx, b.digest); err != nil {
 			return &fault{err}
 		}
 	}

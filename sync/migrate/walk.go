@@ -173,5 +173,5 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 // mayBeManifest reports whether it is worth looking whether what does not need to be a manifest is one.
 func mayBeManifest(desc v1.Descriptor) bool {
 	return desc.Size <= mirror.MaxManifestSize && desc.MediaType != "" &&
-		(mirror.SoundsLikeManifest(desc.MediaType) || strings.HasSuffix(desc.MediaType, "json"))
+		(mirror.LooksLikeManifest(desc.MediaType) || strings.HasSuffix(desc.MediaType, "json"))
 }

@@ -46,13 +46,13 @@ func together(ctx context.Context, n int, f func(from, to int) error, bad func(i
 
 // carry writes the manifests.
 func (b *batch) carry(ctx context.Context) error {
-	list := make([]mirror.Carried, len(b.items))
+	list := make([]mirror.ImportedManifest, len(b.items))
 	for n, i := range b.items {
-		list[n] = mirror.Carried{Repo: i.of.repo, Digest: i.self.digest, MediaType: i.mediaType, Origin: b.how.origin, Local: b.how.local, With: i.with}
+		list[n] = mirror.ImportedManifest{Repo: i.of.repo, Digest: i.self.digest, MediaType: i.mediaType, Origin: b.how.origin, Local: b.how.local, With: i.with}
 	}
 	wrong := make(map[*item]error)
 	if err := together(ctx, len(list), func(from, to int) error {
-		return b.store.Carry(ctx, list[from:to])
+		return b.store.ImportManifests(ctx, list[from:to])
 	}, func(n int, err error) { wrong[b.items[n]] = err }); err != nil {
 		return err
 	}
@@ -68,23 +68,23 @@ func (b *batch) carry(ctx context.Context) error {
 // pointTags writes the tags of what was taken.
 func (b *batch) pointTags(ctx context.Context) error {
 	var tags []tag
-	var list []mirror.CarriedTag
+	var list []mirror.ImportedTag
 	for _, t := range b.tags {
 		if t.of.manifests[t.digest] != taken {
 			b.leaveOf(t.of, t.String(), mirror.Errorf(mirror.CodeManifestUnknown, "%s, which it points at, was left out", t.digest))
 			continue
 		}
 		tags = append(tags, t)
-		list = append(list, mirror.CarriedTag{Repo: t.of.repo, Tag: t.name, Digest: t.digest, Origin: b.how.origin})
+		list = append(list, mirror.ImportedTag{Repo: t.of.repo, Tag: t.name, Digest: t.digest, Origin: b.how.origin})
 	}
 	lost := make(map[mirror.Ref]bool) // tags that do not point at what they do at the place
-	refOf := func(t mirror.CarriedTag) mirror.Ref { return mirror.Ref{Repo: t.Repo, Tag: t.Tag} }
+	refOf := func(t mirror.ImportedTag) mirror.Ref { return mirror.Ref{Repo: t.Repo, Tag: t.Tag} }
 	if err := together(ctx, len(list), func(from, to int) error {
 		kept, err := b.store.PointTags(ctx, list[from:to], b.req.Overwrite)
 		for _, t := range kept {
 			lost[refOf(t)] = true
 			b.count(func(s *Summary) { s.Kept++ })
-			b.tell(Event{Kind: KindKept, Name: b.names.Served(t.Repo) + ":" + t.Tag, Digest: t.Digest, Was: t.Was})
+			b.tell(Event{Kind: KindKept, Name: b.names.Served(t.Repo) + ":" + t.Tag, Digest: t.Digest, Was: t.Current})
 		}
 		return err
 	}, func(n int, err error) {

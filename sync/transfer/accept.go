@@ -139,7 +139,7 @@ func importedKey(doc *bundle.Document) string { return doc.Source + "/" + doc.De
 
 // lastImported is the zero value if there was none.
 func (c *Carrier) lastImported(ctx context.Context, doc *bundle.Document) (last ImportedBundle, err error) {
-	notes, err := c.store.Notes(ctx, importedNotes)
+	notes, err := c.store.State(ctx, importedNotes)
 	if note := notes[importedKey(doc)]; err == nil && note != nil {
 		err = json.Unmarshal(note, &last)
 	}
@@ -161,7 +161,7 @@ func (c *Carrier) noteImported(ctx context.Context, doc *bundle.Document) error 
 		Source: doc.Source, Destination: doc.Destination, ID: doc.ID, Sequence: doc.Sequence, Created: doc.Created, Imported: time.Now().UTC(),
 	})
 	if err == nil {
-		err = c.store.Note(ctx, importedNotes, map[string][]byte{importedKey(doc): note})
+		err = c.store.SetState(ctx, importedNotes, map[string][]byte{importedKey(doc): note})
 	}
 	if err != nil {
 		return fmt.Errorf("note that bundle %s was imported: %w", doc.ID, err)
@@ -219,7 +219,7 @@ func (c *Carrier) held(ctx context.Context, d digest.Digest, size int64) (bool, 
 	}
 	err = c.store.Verify(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		c.mirror.Discard(err)
+		c.mirror.DiscardDamaged(err)
 		return false, nil
 	}
 	return err == nil, err
@@ -228,7 +228,7 @@ func (c *Carrier) held(ctx context.Context, d digest.Digest, size int64) (bool, 
 // isStored reports whether there is a file of d with so many bytes. What a bundle builds on can be a thousand times what is
 // in it: it is not read for each bundle, but when it is served, and by a check of the store.
 func (c *Carrier) isStored(ctx context.Context, d digest.Digest, size int64) (bool, error) {
-	got, err := c.store.Held(ctx, d)
+	got, err := c.store.StatContent(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 		return false, nil
 	}

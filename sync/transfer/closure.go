@@ -124,10 +124,10 @@ func (p *planner) lacks(ctx context.Context, repo mirror.Repo, blobs []v1.Descri
 	var bytes uint64
 	hint := ""
 	for _, desc := range blobs {
-		size, err := p.c.store.Held(ctx, desc.Digest)
+		size, err := p.c.store.StatContent(ctx, desc.Digest)
 		var stat mirror.BlobStat
 		if err == nil {
-			stat, err = p.c.store.StatBlob(mirror.Look(ctx), repo, desc.Digest)
+			stat, err = p.c.store.StatBlob(mirror.WithoutUsage(ctx), repo, desc.Digest)
 		}
 		if err == nil && size == desc.Size && stat.Linked {
 			continue

@@ -14,15 +14,15 @@ import (
 // partial is what came of an entry that is not all in the volumes that came.
 type partial struct {
 	Digest digest.Digest `json:"digest"`
-	mirror.Part
+	mirror.PartialBlob
 }
 
 // crossing is what an import of a volume knows of entries that are not all in it.
 type crossing struct {
-	end    int64          // of the volume, in the bundle
-	more   bool           // there is another one
-	before *partial       // what earlier volumes had of the entry that this one begins with
-	after  mirror.Growing // of the entry that the next one begins with; nil if nothing of it is to be kept
+	end    int64                // of the volume, in the bundle
+	more   bool                 // there is another one
+	before *partial             // what earlier volumes had of the entry that this one begins with
+	after  mirror.ResumableBlob // of the entry that the next one begins with; nil if nothing of it is to be kept
 }
 
 // drop drops what this volume had for the next one, if that was not kept.
@@ -75,16 +75,16 @@ func (in *importing) cross(ctx context.Context, e *bundle.Entry, all *commits) (
 }
 
 // grow goes on with an entry where the volume before ended, or begins one.
-func (in *importing) grow(ctx context.Context, e *bundle.Entry, begins int64) (mirror.Growing, error) {
+func (in *importing) grow(ctx context.Context, e *bundle.Entry, begins int64) (mirror.ResumableBlob, error) {
 	in.Doing("receiving " + e.Digest.String())
 	if e.Skipped == 0 {
-		return in.c.store.Grow(ctx, e.Digest, mirror.Part{})
+		return in.c.store.ResumeBlob(ctx, e.Digest, mirror.PartialBlob{})
 	}
 	before := in.crossing.before
 	if before == nil || before.Digest != e.Digest || before.Size != e.Skipped {
 		return nil, &againError{begins, mirror.Errorf(mirror.CodeDigestInvalid, "what earlier volumes had of %s is not here any more", e.Digest)}
 	}
-	growing, err := in.c.store.Grow(ctx, e.Digest, before.Part)
+	growing, err := in.c.store.ResumeBlob(ctx, e.Digest, before.PartialBlob)
 	if mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
 		err = &againError{begins, err}
 	}

@@ -95,7 +95,7 @@ func TestABlobThatCrossesVolumesNeedsItsRoomOnce(t *testing.T) {
 	if most > held+size+room {
 		t.Errorf("at one time %d bytes were used: %d were held before, and the blob has %d", most, held, size)
 	}
-	if got, err := s.store.Held(t.Context(), digest.FromString(blob)); err != nil || got != size {
+	if got, err := s.store.StatContent(t.Context(), digest.FromString(blob)); err != nil || got != size {
 		t.Errorf("held with %d bytes: %v", got, err)
 	}
 }
@@ -146,14 +146,14 @@ func (m *mortal) step() error {
 	return nil
 }
 
-func (m *mortal) Note(ctx context.Context, kind string, notes map[string][]byte) error {
+func (m *mortal) SetState(ctx context.Context, kind string, notes map[string][]byte) error {
 	if m.noteless {
 		m.left = 0 // what ran at the same time has ended
 	}
 	if err := m.step(); err != nil {
 		return err
 	}
-	return m.Store.Note(ctx, kind, notes)
+	return m.Store.SetState(ctx, kind, notes)
 }
 
 func (m *mortal) ExpireUpload(ctx context.Context, id string, idle time.Time) (bool, error) {
@@ -163,34 +163,34 @@ func (m *mortal) ExpireUpload(ctx context.Context, id string, idle time.Time) (b
 	return m.Store.ExpireUpload(ctx, id, idle)
 }
 
-func (m *mortal) Carry(ctx context.Context, manifests []mirror.Carried) error {
+func (m *mortal) ImportManifests(ctx context.Context, manifests []mirror.ImportedManifest) error {
 	if err := m.step(); err != nil {
 		return err
 	}
-	return m.Store.Carry(ctx, manifests)
+	return m.Store.ImportManifests(ctx, manifests)
 }
 
-func (m *mortal) PointTags(ctx context.Context, tags []mirror.CarriedTag, overwrite bool) ([]mirror.CarriedTag, error) {
+func (m *mortal) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwrite bool) ([]mirror.ImportedTag, error) {
 	if err := m.step(); err != nil {
 		return nil, err
 	}
 	return m.Store.PointTags(ctx, tags, overwrite)
 }
 
-func (m *mortal) Receive(ctx context.Context, d digest.Digest) (mirror.Incoming, error) {
-	return m.Grow(ctx, d, mirror.Part{})
+func (m *mortal) Receive(ctx context.Context, d digest.Digest) (mirror.BlobWriter, error) {
+	return m.ResumeBlob(ctx, d, mirror.PartialBlob{})
 }
 
-func (m *mortal) Grow(ctx context.Context, d digest.Digest, part mirror.Part) (mirror.Growing, error) {
+func (m *mortal) ResumeBlob(ctx context.Context, d digest.Digest, part mirror.PartialBlob) (mirror.ResumableBlob, error) {
 	if err := m.step(); err != nil {
 		return nil, err
 	}
-	in, err := m.Store.Grow(ctx, d, part)
+	in, err := m.Store.ResumeBlob(ctx, d, part)
 	return mortalGrowing{in, m}, err
 }
 
 type mortalGrowing struct {
-	mirror.Growing
+	mirror.ResumableBlob
 	m *mortal
 }
 
@@ -198,28 +198,28 @@ func (g mortalGrowing) Write(p []byte) (int, error) {
 	if err := g.m.step(); err != nil {
 		return 0, err
 	}
-	return g.Growing.Write(p)
+	return g.ResumableBlob.Write(p)
 }
 
-func (g mortalGrowing) Keep() (mirror.Part, error) {
+func (g mortalGrowing) SuspendPartial() (mirror.PartialBlob, error) {
 	if err := g.m.step(); err != nil {
-		return mirror.Part{}, err
+		return mirror.PartialBlob{}, err
 	}
-	return g.Growing.Keep()
+	return g.ResumableBlob.SuspendPartial()
 }
 
 func (g mortalGrowing) Commit(ctx context.Context, repo mirror.Repo) error {
 	if err := g.m.step(); err != nil {
 		return err
 	}
-	return g.Growing.Commit(ctx, repo)
+	return g.ResumableBlob.Commit(ctx, repo)
 }
 
 func (g mortalGrowing) Abort() error {
 	if err := g.m.step(); err != nil {
 		return err
 	}
-	return g.Growing.Abort()
+	return g.ResumableBlob.Abort()
 }
 
 // TestAFullDiskNamesTheNextStep has the disk fill up in each volume, and in a bundle that comes as one.
@@ -251,25 +251,25 @@ type disk struct {
 	full bool
 }
 
-func (d *disk) Receive(ctx context.Context, want digest.Digest) (mirror.Incoming, error) {
-	return d.Grow(ctx, want, mirror.Part{})
+func (d *disk) Receive(ctx context.Context, want digest.Digest) (mirror.BlobWriter, error) {
+	return d.ResumeBlob(ctx, want, mirror.PartialBlob{})
 }
 
-func (d *disk) Grow(ctx context.Context, want digest.Digest, part mirror.Part) (mirror.Growing, error) {
-	in, err := d.Store.Grow(ctx, want, part)
+func (d *disk) ResumeBlob(ctx context.Context, want digest.Digest, part mirror.PartialBlob) (mirror.ResumableBlob, error) {
+	in, err := d.Store.ResumeBlob(ctx, want, part)
 	if err != nil || !d.full {
 		return in, err
 	}
-	return &filling{Growing: in, left: 1000}, nil
+	return &filling{ResumableBlob: in, left: 1000}, nil
 }
 
 type filling struct {
-	mirror.Growing
+	mirror.ResumableBlob
 	left int
 }
 
 func (f *filling) Write(p []byte) (int, error) {
-	n, err := f.Growing.Write(p[:min(len(p), f.left)])
+	n, err := f.ResumableBlob.Write(p[:min(len(p), f.left)])
 	if f.left -= n; err == nil && n < len(p) {
 		err = &os.PathError{Op: "write", Path: "incoming", Err: syscall.ENOSPC}
 	}

@@ -16,7 +16,7 @@ import (
 // root makes an image a root, as a sync of its digest does.
 func (s *site) root(repo mirror.Repo, d digest.Digest) {
 	s.t.Helper()
-	_, err := s.store.PointTags(s.t.Context(), []mirror.CarriedTag{{Repo: repo, Digest: d}}, false)
+	_, err := s.store.PointTags(s.t.Context(), []mirror.ImportedTag{{Repo: repo, Digest: d}}, false)
 	s.must(err)
 }
 

@@ -41,9 +41,9 @@ func (c *Carrier) discard(ctx context.Context, digests []digest.Digest) error {
 		}
 		return nil
 	})
-	var condemned []mirror.Condemned
+	var condemned []mirror.DeleteRequest
 	for chunk := range slices.Chunk(loose, 1000) {
-		condemned = append(condemned, mirror.Condemned{Blobs: chunk, Before: before})
+		condemned = append(condemned, mirror.DeleteRequest{Blobs: chunk, Before: before})
 	}
 	if err == nil {
 		err = c.store.Sweep(ctx, slices.Values(condemned), nil)

@@ -26,7 +26,7 @@
 //
 // A bundle that comes in volumes comes in as many requests, in order, with any time and any restart of the mirror in
 // between. What is needed to go on is in notes, in blobs that belong to no repository and in parts of blobs
-// ([mirror.Growing]), protected from the collector: [Carrier.Resume] has to be called when a mirror starts, or else they
+// ([mirror.ResumableBlob]), protected from the collector: [Carrier.Resume] has to be called when a mirror starts, or else they
 // are garbage like any other. It is given up after a month, or as soon as a bundle is in that leaves no use for it. A volume
 // either came to its end or changes nothing of that; so one that was damaged is just sent again.
 //

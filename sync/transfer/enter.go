@@ -18,17 +18,17 @@ const (
 
 // carry enters manifests that come in this order, but for those that are there already.
 func (in *importing) carry(ctx context.Context, list []manifest) error {
-	var batch []mirror.Carried
+	var batch []mirror.ImportedManifest
 	points := 0
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := in.c.store.Carry(ctx, batch); err != nil {
+		if err := in.c.store.ImportManifests(ctx, batch); err != nil {
 			return err
 		}
 		for _, m := range batch {
-			in.c.mirror.Arrived(m.Repo, m.Digest)
+			in.c.mirror.ContentStored(m.Repo, m.Digest)
 		}
 		batch, points = batch[:0], 0
 		return nil
@@ -47,7 +47,7 @@ func (in *importing) carry(ctx context.Context, list []manifest) error {
 					return err
 				}
 			}
-			batch = append(batch, mirror.Carried{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i], With: m.with})
+			batch = append(batch, mirror.ImportedManifest{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i], With: m.with})
 			points += m.points
 		}
 	}
@@ -55,19 +55,19 @@ func (in *importing) carry(ctx context.Context, list []manifest) error {
 }
 
 // namesOf are what a reference names d by: its tag, and its digest if it has one.
-func namesOf(ref mirror.Ref, d digest.Digest) (names []mirror.CarriedTag) {
+func namesOf(ref mirror.Ref, d digest.Digest) (names []mirror.ImportedTag) {
 	if ref.Tag != "" {
-		names = append(names, mirror.CarriedTag{Repo: ref.Repo, Tag: ref.Tag, Digest: d, Origin: mirror.Imported})
+		names = append(names, mirror.ImportedTag{Repo: ref.Repo, Tag: ref.Tag, Digest: d, Origin: mirror.Imported})
 	}
 	if ref.Digest != "" {
-		names = append(names, mirror.CarriedTag{Repo: ref.Repo, Digest: d})
+		names = append(names, mirror.ImportedTag{Repo: ref.Repo, Digest: d})
 	}
 	return names
 }
 
 // point points tags and makes roots, all in one transaction, but for tags that point there already.
-func (in *importing) point(ctx context.Context, tags []mirror.CarriedTag) error {
-	var move []mirror.CarriedTag
+func (in *importing) point(ctx context.Context, tags []mirror.ImportedTag) error {
+	var move []mirror.ImportedTag
 	for _, t := range tags {
 		if t.Tag == "" {
 			move = append(move, t)
@@ -91,11 +91,11 @@ func (in *importing) point(ctx context.Context, tags []mirror.CarriedTag) error 
 	}
 	for _, t := range move {
 		if t.Tag != "" {
-			in.c.mirror.Arrived(t.Repo, t.Digest, t.Tag)
+			in.c.mirror.ContentStored(t.Repo, t.Digest, t.Tag)
 		}
 	}
 	for _, t := range kept {
-		in.keeps(mirror.Ref{Repo: t.Repo, Tag: t.Tag}, t.Was, t.Digest)
+		in.keeps(mirror.Ref{Repo: t.Repo, Tag: t.Tag}, t.Current, t.Digest)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (c *Carrier) Export(ctx context.Context, req ExportRequest, receipt io.Read
 
 // openVerified opens what was verified before. It is read again if its file is not the same any more.
 func (c *Carrier) openVerified(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
-	blob, err := c.store.OpenHeld(ctx, d)
+	blob, err := c.store.OpenContent(ctx, d)
 	if err != nil || blob.Verify == nil {
 		return blob, err
 	}
@@ -84,7 +84,7 @@ func (p *planner) load(ctx context.Context) func(digest.Digest) (string, []byte,
 
 // readManifest reads a manifest that is held, in whatever repository.
 func (c *Carrier) readManifest(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := c.store.OpenHeld(ctx, d)
+	blob, err := c.store.OpenContent(ctx, d)
 	if err != nil {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage
 	unneeded := in.unneeded(t)
 	in.summary.Images = len(found)
 	in.tell(Event{Kind: KindPlan, Images: len(found), Total: in.summary.Bytes})
-	var tags []mirror.CarriedTag
+	var tags []mirror.ImportedTag
 	for _, f := range found {
 		tags = append(tags, namesOf(f.ref, f.branch.digest)...)
 	}
@@ -164,7 +164,7 @@ func (in *importing) takeImages(ctx context.Context, t *tree, found []foundImage
 		if err := in.point(ctx, tags); err != nil {
 			return err
 		}
-		in.c.mirror.Settle(ctx)
+		in.c.mirror.ResolveWants(ctx)
 		if err := in.discard(ctx, unneeded); err != nil {
 			return err
 		}

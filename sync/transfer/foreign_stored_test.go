@@ -58,7 +58,7 @@ func TestForeignArchivesMeetWhatIsStored(t *testing.T) {
 		if images := map[bool]int{true: 1, false: 2}[saved]; summary.Images != images {
 			r.Errorf("%+v", summary)
 		}
-		for flaw, err := range s.store.Flaws(t.Context(), mirror.CheckOptions{}) {
+		for flaw, err := range s.store.Defects(t.Context(), mirror.CheckOptions{}) {
 			r.Errorf("flaw: %+v, %v", flaw, err)
 		}
 		s.nothingIsLeft()

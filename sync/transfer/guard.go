@@ -24,7 +24,7 @@ func (g *guard) protect(digests ...digest.Digest) {
 
 // protectPart protects a part that was kept.
 func (g *guard) protectPart(id string) {
-	release := g.store.ProtectPart(id)
+	release := g.store.ProtectPartial(id)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.releases = append(g.releases, release)

@@ -272,10 +272,10 @@ func (s *site) collect() {
 		}
 		return nil
 	}))
-	s.must(s.store.Sweep(s.t.Context(), slices.Values([]mirror.Condemned{{Blobs: loose, Before: time.Now().Add(time.Hour)}}), nil))
+	s.must(s.store.Sweep(s.t.Context(), slices.Values([]mirror.DeleteRequest{{Blobs: loose, Before: time.Now().Add(time.Hour)}}), nil))
 	for orphan, err := range s.store.Orphans(s.t.Context()) {
 		s.must(err)
-		_, err := s.store.DropOrphan(s.t.Context(), orphan.Digest, time.Now().Add(time.Hour))
+		_, err := s.store.DeleteOrphan(s.t.Context(), orphan.Digest, time.Now().Add(time.Hour))
 		s.must(err)
 	}
 }

@@ -67,7 +67,7 @@ func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader,
 	in := &importing{teller: newTeller(tell), guard: guard{store: c.store}, c: c, req: req, lacks: make(map[digest.Digest]bool), brought: make(map[digest.Digest]int64), had: make(map[digest.Digest]int64)}
 	defer in.Close()
 	defer in.release()
-	ctx = mirror.Look(ctx)
+	ctx = mirror.WithoutUsage(ctx)
 	run := in.whole
 	if req.Volume != nil {
 		run = in.volume
@@ -151,7 +151,7 @@ func (in *importing) finish(ctx context.Context) error {
 	if err := in.carry(ctx, in.listed); err != nil {
 		return err
 	}
-	var tags []mirror.CarriedTag
+	var tags []mirror.ImportedTag
 	for _, image := range in.doc.Images {
 		repo, err := mirror.ParseRepo(image.Repository)
 		if err != nil {
@@ -159,16 +159,16 @@ func (in *importing) finish(ctx context.Context) error {
 		}
 		switch {
 		case image.Tag != "":
-			tags = append(tags, mirror.CarriedTag{Repo: repo, Tag: image.Tag, Digest: image.Digest, Origin: mirror.Imported})
+			tags = append(tags, mirror.ImportedTag{Repo: repo, Tag: image.Tag, Digest: image.Digest, Origin: mirror.Imported})
 		case image.Why != bundle.WhyReferrer:
-			tags = append(tags, mirror.CarriedTag{Repo: repo, Digest: image.Digest, Loose: image.Why == bundle.WhyWanted})
+			tags = append(tags, mirror.ImportedTag{Repo: repo, Digest: image.Digest, SkipChildren: image.Why == bundle.WhyWanted})
 		}
 	}
 	in.Doing("pointing tags")
 	if err := in.point(ctx, tags); err != nil {
 		return err
 	}
-	in.c.mirror.Settle(ctx)
+	in.c.mirror.ResolveWants(ctx)
 	for i := range in.doc.Images {
 		in.tell(Event{Kind: KindImage, Image: &in.doc.Images[i]})
 	}

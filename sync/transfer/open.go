@@ -29,13 +29,13 @@ type openImport struct {
 	Offset int64   `json:"offset"` // where that begins in the bundle
 	Starts []int64 `json:"starts"` // where those before it began
 	// Beginning is all that came, as long as the document is not all there; Document, its blob, is empty until then.
-	Beginning mirror.Part   `json:"beginning,omitzero"`
-	Document  digest.Digest `json:"document,omitempty"`
-	Signature []byte        `json:"signature,omitempty"`
-	Part      *partial      `json:"part,omitempty"`    // of the entry that the next volume begins in
-	Brought   int64         `json:"brought,omitempty"` // how many bytes of blobs the volumes that came brought
-	Updated   time.Time     `json:"updated"`
-	Bundle    string        `json:"bundle,omitempty"` // its ID, once it is known
+	Beginning mirror.PartialBlob `json:"beginning,omitzero"`
+	Document  digest.Digest      `json:"document,omitempty"`
+	Signature []byte             `json:"signature,omitempty"`
+	Part      *partial           `json:"part,omitempty"`    // of the entry that the next volume begins in
+	Brought   int64              `json:"brought,omitempty"` // how many bytes of blobs the volumes that came brought
+	Updated   time.Time          `json:"updated"`
+	Bundle    string             `json:"bundle,omitempty"` // its ID, once it is known
 	// Done says that all of it was imported: what is left of its volumes can be passed over.
 	Done bool `json:"done,omitempty"`
 }
@@ -69,7 +69,7 @@ func (o *openImport) rewind(from int64) {
 	for i > 0 && starts[i] > from {
 		i--
 	}
-	o.Next, o.Offset, o.Starts, o.Beginning, o.Part = i+1, starts[i], starts[:i], mirror.Part{}, nil
+	o.Next, o.Offset, o.Starts, o.Beginning, o.Part = i+1, starts[i], starts[:i], mirror.PartialBlob{}, nil
 }
 
 // openImports are the imports that wait for a volume, or are getting one. The zero value is ready.
@@ -127,7 +127,7 @@ func (o *openImports) release(set string) {
 
 // loadOpen returns an import that waits for a volume, or a new one.
 func (c *Carrier) loadOpen(ctx context.Context, set string) (*openImport, error) {
-	notes, err := c.store.Notes(ctx, openNotes)
+	notes, err := c.store.State(ctx, openNotes)
 	if err != nil {
 		return nil, fmt.Errorf("read what came of %s: %w", set, err)
 	}
@@ -140,7 +140,7 @@ func (c *Carrier) loadOpen(ctx context.Context, set string) (*openImport, error)
 		return nil, fmt.Errorf("read what came of %s: %w", set, err)
 	}
 	if state.Document != "" { // without Resume, a collector may have taken it
-		if _, err := c.store.Held(ctx, state.Document); err != nil {
+		if _, err := c.store.StatContent(ctx, state.Document); err != nil {
 			return &openImport{Set: set, Next: 1}, nil
 		}
 	}
@@ -157,7 +157,7 @@ func (c *Carrier) saveOpen(ctx context.Context, state *openImport, doc *bundle.D
 	state.Updated = c.store.Now()
 	note, err := json.Marshal(state)
 	if err == nil {
-		err = c.store.Note(ctx, openNotes, map[string][]byte{state.Set: note})
+		err = c.store.SetState(ctx, openNotes, map[string][]byte{state.Set: note})
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("note what came of %s: %w", state.Set, err), c.dropParts(ctx, state, before.parts()))
@@ -196,7 +196,7 @@ func (c *Carrier) endOpen(ctx context.Context, state *openImport) error {
 // dropOpen forgets an import, with what belongs to it alone; and what it brought, if doc says what that is.
 func (c *Carrier) dropOpen(ctx context.Context, state *openImport, doc *bundle.Document) error {
 	ctx = context.WithoutCancel(ctx)
-	if err := c.store.Note(ctx, openNotes, map[string][]byte{state.Set: nil}); err != nil {
+	if err := c.store.SetState(ctx, openNotes, map[string][]byte{state.Set: nil}); err != nil {
 		return fmt.Errorf("forget what came of %s: %w", state.Set, err)
 	}
 	c.open.release(state.Set)
@@ -212,7 +212,7 @@ func (c *Carrier) dropOpen(ctx context.Context, state *openImport, doc *bundle.D
 // Resume protects what imports brought that wait for their next volume, gives up those that have waited too long, and
 // drops what came and was not noted. Call it when the mirror starts, before anything is collected or imported.
 func (c *Carrier) Resume(ctx context.Context) error {
-	notes, err := c.store.Notes(ctx, openNotes)
+	notes, err := c.store.State(ctx, openNotes)
 	if err != nil {
 		return fmt.Errorf("read which imports wait for a volume: %w", err)
 	}

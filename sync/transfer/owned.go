@@ -37,7 +37,7 @@ func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Ori
 			items = append(items, blob)
 			continue
 		}
-		stat, err := p.c.store.StatBlob(mirror.Look(ctx), repo, desc.Digest)
+		stat, err := p.c.store.StatBlob(mirror.WithoutUsage(ctx), repo, desc.Digest)
 		if err != nil {
 			return nil, err
 		}
@@ -51,11 +51,11 @@ func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Ori
 // blob returns a blob that is stored and that repo may read, or nil.
 func (p *planner) blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (*item, error) {
 	p.protect(d)
-	stat, err := p.c.store.StatBlob(mirror.Look(ctx), repo, d)
-	if err != nil || !stat.Held || !stat.Linked {
+	stat, err := p.c.store.StatBlob(mirror.WithoutUsage(ctx), repo, d)
+	if err != nil || !stat.Stored || !stat.Linked {
 		return nil, err
 	}
-	size, err := p.c.store.Held(ctx, d)
+	size, err := p.c.store.StatContent(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 		return nil, nil
 	}

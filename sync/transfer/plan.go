@@ -88,7 +88,7 @@ func (c *Carrier) plan(ctx context.Context, req ExportRequest) (*planner, error)
 	if p.platforms, err = mirror.ParsePlatforms(req.Platforms); err != nil {
 		return p, err
 	}
-	ctx = mirror.Look(ctx)
+	ctx = mirror.WithoutUsage(ctx)
 	if err := p.gather(ctx); err != nil {
 		return p, err
 	}

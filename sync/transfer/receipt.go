@@ -182,7 +182,7 @@ const importedNotes = "bundle imported"
 
 // Imported lists the last bundle that was imported of each source for each destination.
 func (c *Carrier) Imported(ctx context.Context) ([]ImportedBundle, error) {
-	notes, err := c.store.Notes(ctx, importedNotes)
+	notes, err := c.store.State(ctx, importedNotes)
 	if err != nil {
 		return nil, fmt.Errorf("read which bundles were imported: %w", err)
 	}

@@ -117,7 +117,7 @@ func (in *importing) entry(ctx context.Context, e *bundle.Entry, all *commits) e
 }
 
 // commit makes a blob durable. One that somebody else brought meanwhile is not this import's to discard.
-func (in *importing) commit(ctx context.Context, incoming mirror.Incoming, size int64) error {
+func (in *importing) commit(ctx context.Context, incoming mirror.BlobWriter, size int64) error {
 	if d := incoming.Digest(); d != "" {
 		if held, err := in.c.held(ctx, d, size); err == nil && held {
 			return incoming.Abort()

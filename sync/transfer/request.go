@@ -106,7 +106,7 @@ func (p *planner) want(ctx context.Context, want mirror.Want) error {
 		p.named(root{ref: ref, why: bundle.WhyWanted})
 		return nil
 	}
-	manifests, err := p.c.store.Awaiting(ctx, ref.Repo, ref.Digest)
+	manifests, err := p.c.store.ReferencedBy(ctx, ref.Repo, ref.Digest)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (c *Carrier) number(ctx context.Context, doc *bundle.Document, reserve bool
 	}
 	c.numbering.Lock()
 	defer c.numbering.Unlock()
-	notes, err := c.store.Notes(ctx, issuedNotes)
+	notes, err := c.store.State(ctx, issuedNotes)
 	if err != nil {
 		return fmt.Errorf("read the numbers of bundles: %w", err)
 	}
@@ -85,7 +85,7 @@ func (c *Carrier) number(ctx context.Context, doc *bundle.Document, reserve bool
 	}
 	note, err := json.Marshal(issued{doc.Sequence, content})
 	if err == nil {
-		err = c.store.Note(ctx, issuedNotes, map[string][]byte{doc.Destination + "/": note})
+		err = c.store.SetState(ctx, issuedNotes, map[string][]byte{doc.Destination + "/": note})
 	}
 	if err != nil {
 		return fmt.Errorf("note the number of a bundle for %s: %w", called(doc.Destination), err)
@@ -144,13 +144,13 @@ func (c *Carrier) noteSent(ctx context.Context, sent SentBundle, digests []diges
 			lines.WriteByte('\n')
 		}
 		digests = digests[n:]
-		if err := c.store.Note(ctx, digestNotes+key, map[string][]byte{fmt.Sprintf("%08d", i): lines.Bytes()}); err != nil {
+		if err := c.store.SetState(ctx, digestNotes+key, map[string][]byte{fmt.Sprintf("%08d", i): lines.Bytes()}); err != nil {
 			return fmt.Errorf("note what bundle %s has: %w", sent.ID, err)
 		}
 	}
 	note, err := json.Marshal(sent)
 	if err == nil {
-		err = c.store.Note(ctx, sentNotes, map[string][]byte{key: note})
+		err = c.store.SetState(ctx, sentNotes, map[string][]byte{key: note})
 	}
 	if err != nil {
 		return fmt.Errorf("note that bundle %s was sent: %w", sent.ID, err)
@@ -160,7 +160,7 @@ func (c *Carrier) noteSent(ctx context.Context, sent SentBundle, digests []diges
 
 // sentDigests calls each with what was first sent with a bundle.
 func (c *Carrier) sentDigests(ctx context.Context, sent SentBundle, each func(digest.Digest)) error {
-	notes, err := c.store.Notes(ctx, digestNotes+sentKey(sent.Destination, sent.Sequence))
+	notes, err := c.store.State(ctx, digestNotes+sentKey(sent.Destination, sent.Sequence))
 	if err != nil {
 		return fmt.Errorf("read what bundle %s has: %w", sent.ID, err)
 	}
@@ -180,7 +180,7 @@ func (c *Carrier) sentTo(ctx context.Context, destination string) ([]SentBundle,
 
 // History lists the bundles that were sent, by destination, in the order of their numbers.
 func (c *Carrier) History(ctx context.Context) ([]SentBundle, error) {
-	notes, err := c.store.Notes(ctx, sentNotes)
+	notes, err := c.store.State(ctx, sentNotes)
 	if err != nil {
 		return nil, fmt.Errorf("read which bundles were sent: %w", err)
 	}

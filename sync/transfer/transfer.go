@@ -18,14 +18,14 @@ import (
 type Mirror interface {
 	// Names says how names of images are read.
 	Names() mirror.Names
-	// Arrived is told what was stored, and strikes off wants.
-	Arrived(repo mirror.Repo, d digest.Digest, tags ...string)
-	// Settle strikes off what else can be given now: blobs that came with a manifest.
-	Settle(ctx context.Context)
-	// Discard takes away what an error found damaged or missing, and reports whether it was about that.
-	Discard(err error) bool
-	// Recover takes it away, too, and returns nil if it could be fetched again; else it returns the error.
-	Recover(ctx context.Context, err error) error
+	// ContentStored is told what was stored, and strikes off wants.
+	ContentStored(repo mirror.Repo, d digest.Digest, tags ...string)
+	// ResolveWants strikes off what else can be given now: blobs that came with a manifest.
+	ResolveWants(ctx context.Context)
+	// DiscardDamaged takes away what an error found damaged or missing, and reports whether it was about that.
+	DiscardDamaged(err error) bool
+	// RecoverDamaged takes it away, too, and returns nil if it could be fetched again; else it returns the error.
+	RecoverDamaged(ctx context.Context, err error) error
 }
 
 // Store is what transfers need of a store.
@@ -33,8 +33,8 @@ type Store interface {
 	mirror.BlobStore
 	mirror.ManifestStore
 	mirror.Catalog
-	mirror.NoteStore
-	mirror.CarryStore
+	mirror.StateStore
+	mirror.ImportStore
 	mirror.CollectStore
 }
 
@@ -104,14 +104,14 @@ func (c *Carrier) identify(ctx context.Context) (string, error) {
 	if c.identity != "" {
 		return c.identity, nil
 	}
-	notes, err := c.store.Notes(ctx, identityNotes)
+	notes, err := c.store.State(ctx, identityNotes)
 	if err != nil {
 		return "", fmt.Errorf("read this mirror's identity: %w", err)
 	}
 	identity := string(notes[identityNote])
 	if identity == "" {
 		identity = strings.ToLower(rand.Text())
-		if err := c.store.Note(ctx, identityNotes, map[string][]byte{identityNote: []byte(identity)}); err != nil {
+		if err := c.store.SetState(ctx, identityNotes, map[string][]byte{identityNote: []byte(identity)}); err != nil {
 			return "", fmt.Errorf("note this mirror's identity: %w", err)
 		}
 	}

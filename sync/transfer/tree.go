@@ -103,7 +103,7 @@ func (t *tree) look(ctx context.Context, b *branch) error {
 // the archive has belongs to it: to name a digest gives no right to read what is stored here for others.
 func (t *tree) own(ctx context.Context, b *branch, role mirror.Role, desc v1.Descriptor) error {
 	size, here := t.came[desc.Digest]
-	if role == mirror.RoleManifest || here && size <= mirror.MaxManifestSize && desc.MediaType != "" && mirror.SoundsLikeManifest(desc.MediaType) {
+	if role == mirror.RoleManifest || here && size <= mirror.MaxManifestSize && desc.MediaType != "" && mirror.LooksLikeManifest(desc.MediaType) {
 		child, err := t.grow(ctx, desc)
 		if err != nil {
 			return err

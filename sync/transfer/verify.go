@@ -19,7 +19,7 @@ func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Doc
 			return err
 		}
 		if err != nil {
-			err = p.c.mirror.Recover(ctx, err)
+			err = p.c.mirror.RecoverDamaged(ctx, err)
 		}
 		if err != nil {
 			lost[d] = err

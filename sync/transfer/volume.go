@@ -186,7 +186,7 @@ func (in *importing) putAside(ctx context.Context, state *openImport) error {
 	}
 	state.Part = nil
 	if after := in.crossing.after; after != nil {
-		part, err := after.Keep()
+		part, err := after.SuspendPartial()
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (in *importing) openVolume(ctx context.Context, state *openImport, p *part)
 
 // openBeginning reads a bundle from its beginning, which earlier volumes may have.
 func (in *importing) openBeginning(ctx context.Context, state *openImport, p *part) error {
-	growing, err := in.c.store.Grow(ctx, "", state.Beginning)
+	growing, err := in.c.store.ResumeBlob(ctx, "", state.Beginning)
 	if mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
 		return &againError{0, err}
 	}
@@ -63,7 +63,7 @@ func (in *importing) openBeginning(ctx context.Context, state *openImport, p *pa
 	case state.Offset+p.size > maxBeginning:
 		return mirror.Errorf(mirror.CodeBundleInvalid, "there is no document in its first %d bytes", state.Offset+p.size)
 	}
-	if state.Beginning, err = growing.Keep(); err != nil {
+	if state.Beginning, err = growing.SuspendPartial(); err != nil {
 		return err
 	}
 	return in.next(ctx, state)
@@ -83,13 +83,13 @@ func (in *importing) keepDocument(ctx context.Context, state *openImport) error 
 	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
 		return err
 	}
-	state.Document, state.Signature, state.Beginning = incoming.Digest(), signature, mirror.Part{}
+	state.Document, state.Signature, state.Beginning = incoming.Digest(), signature, mirror.PartialBlob{}
 	return nil
 }
 
 // readDocument reads a document that was kept, and verifies it.
 func (c *Carrier) readDocument(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := c.store.OpenHeld(ctx, d)
+	blob, err := c.store.OpenContent(ctx, d)
 	if err != nil {
 		return nil, err
 	}

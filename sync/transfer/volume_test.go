@@ -44,7 +44,7 @@ func (s *site) nothingIsLeft() {
 	for upload, err := range s.store.Uploads(s.t.Context()) {
 		s.t.Errorf("a part of %d bytes is left: %v", upload.Size, err)
 	}
-	notes, err := s.store.Notes(s.t.Context(), "bundle open")
+	notes, err := s.store.State(s.t.Context(), "bundle open")
 	s.must(err)
 	for set, note := range notes {
 		if !bytes.Contains(note, []byte(`"done":true`)) {

@@ -24,11 +24,11 @@ type Waiting struct {
 
 // Waiting lists the imports that wait for a volume, the one that waits longest first.
 func (c *Carrier) Waiting(ctx context.Context) (list []Waiting, err error) {
-	notes, err := c.store.Notes(ctx, openNotes)
+	notes, err := c.store.State(ctx, openNotes)
 	for set, note := range notes {
 		state := &openImport{}
 		if json.Unmarshal(note, state) == nil && !state.Done { // one that cannot be read is given up with the next start
-			list = append(list, Waiting{set, state.Bundle, state.Next, mirror.OnDay(state.Updated, mirror.DayOffset(c.store))})
+			list = append(list, Waiting{set, state.Bundle, state.Next, mirror.WallClockTime(state.Updated, mirror.WallClockOffset(c.store))})
 		}
 	}
 	slices.SortFunc(list, func(a, b Waiting) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Set, b.Set)) })
@@ -42,7 +42,7 @@ func (c *Carrier) Waiting(ctx context.Context) (list []Waiting, err error) {
 // the same source for the same destination: its next volume would be refused, and until the import has waited too long no
 // collector may free what it brought. set is the one that is being ended; what goes wrong is left for the next import.
 func (c *Carrier) dropSuperseded(ctx context.Context, doc *bundle.Document, set string) {
-	notes, err := c.store.Notes(ctx, openNotes)
+	notes, err := c.store.State(ctx, openNotes)
 	for other, note := range notes {
 		if other == set {
 			continue

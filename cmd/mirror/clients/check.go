@@ -20,7 +20,7 @@ import (
 // checkTimeout is how long a mirror may take to answer one question: it is near, and holds what it is asked for.
 const checkTimeout = 10 * time.Second
 
-// Held is an image that a mirror has, to be pulled by [Check]. The zero value is none.
+// StatContent is an image that a mirror has, to be pulled by [Check]. The zero value is none.
 type Held struct {
 	Ref      mirror.Ref
 	Manifest digest.Digest // of one platform of it

@@ -13,26 +13,26 @@ const maxHealers = 8
 
 // heal looks after what a reader found damaged or missing: from then on it is not held, and a client that brings it again
 // is not told that it need not. It returns what was found, or nil if err is about anything else.
-func (m *Mirror) heal(repo Repo, err error) *Flaw {
-	found := FlawOf(err)
+func (m *Mirror) heal(repo Repo, err error) *Defect {
+	found := DefectOf(err)
 	if found == nil {
 		return nil
 	}
 	log := m.log.With(zap.Stringer("repo", repo), zap.Stringer("digest", found.Digest), zap.Bool("manifest", found.Manifest))
 	log.Warn("what is held is damaged or missing: fetching it again, if an upstream can be asked", zap.String("why", found.Reason))
-	if _, err := m.store.Mend(m.ctx, *found); err != nil && m.ctx.Err() == nil {
+	if _, err := m.store.Repair(m.ctx, *found); err != nil && m.ctx.Err() == nil {
 		log.Error("what is damaged cannot be taken away", zap.Error(err))
 	}
 	return found
 }
 
-// Discard takes away what err found damaged or missing, and reports whether it did: from then on that is not stored, and
+// DiscardDamaged takes away what err found damaged or missing, and reports whether it did: from then on that is not stored, and
 // whoever brings it again is not told that it need not. It does nothing if err is about anything else.
-func (m *Mirror) Discard(err error) bool { return m.heal(Repo{}, err) != nil }
+func (m *Mirror) DiscardDamaged(err error) bool { return m.heal(Repo{}, err) != nil }
 
-// Recover takes away what err found damaged or missing and sees to it that it comes again: from an upstream, if one can be
+// RecoverDamaged takes away what err found damaged or missing and sees to it that it comes again: from an upstream, if one can be
 // asked, or else it becomes a want. It returns nil if it is stored again, and err otherwise.
-func (m *Mirror) Recover(ctx context.Context, err error) error {
+func (m *Mirror) RecoverDamaged(ctx context.Context, err error) error {
 	found := m.heal(Repo{}, err)
 	if found == nil {
 		return err
@@ -43,7 +43,7 @@ func (m *Mirror) Recover(ctx context.Context, err error) error {
 	return err
 }
 
-// stored reads a held manifest. One that is damaged or missing is a miss, with a [FlawError] for its cause.
+// stored reads a held manifest. One that is damaged or missing is a miss, with a [DefectError] for its cause.
 func (m *Mirror) stored(ctx context.Context, repo Repo, d digest.Digest) (Manifest, error) {
 	man, err := m.store.Manifest(ctx, repo, d)
 	if err != nil {
@@ -54,7 +54,7 @@ func (m *Mirror) stored(ctx context.Context, repo Repo, d digest.Digest) (Manife
 
 // lost is why something that was held cannot be had any more: unlike what never was here, it is wanted even if there is no
 // upstream for it.
-func (m *Mirror) lost(ref Ref, found *Flaw, why error) error {
+func (m *Mirror) lost(ref Ref, found *Defect, why error) error {
 	if found == nil {
 		return why
 	}
@@ -63,16 +63,16 @@ func (m *Mirror) lost(ref Ref, found *Flaw, why error) error {
 }
 
 // lostBlob is lost for a blob, of which a repository that asks no upstream lacks only what it lost.
-func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *Flaw, why error) error {
-	if stat, err := m.store.StatBlob(Look(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && (stat.Needed || stat.Linked) && !stat.Held {
-		found = &Flaw{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}
+func (m *Mirror) lostBlob(ctx context.Context, ref Ref, found *Defect, why error) error {
+	if stat, err := m.store.StatBlob(WithoutUsage(ctx), ref.Repo, ref.Digest); found == nil && why == errLocal && err == nil && (stat.Required || stat.Linked) && !stat.Stored {
+		found = &Defect{Kind: Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}
 	}
 	return m.lost(ref, found, why)
 }
 
 // fetchAgain brings back what a flaw is about, for the repositories that need it. It returns why that cannot be, and the
 // reference to want it by.
-func (m *Mirror) fetchAgain(ctx context.Context, flaw Flaw) (want Ref, why error) {
+func (m *Mirror) fetchAgain(ctx context.Context, flaw Defect) (want Ref, why error) {
 	asked := 0
 	for _, name := range flaw.Repos {
 		repo, err := ParseRepo(name)
@@ -99,10 +99,10 @@ func (m *Mirror) fetchAgain(ctx context.Context, flaw Flaw) (want Ref, why error
 func (m *Mirror) fetchLost(ctx context.Context, ref Ref, manifest bool) error {
 	if manifest {
 		f := &fetch{m: m, repo: ref.Repo}
-		_, _, err := f.find(Background(Look(ctx)), ref)
+		_, _, err := f.find(Background(WithoutUsage(ctx)), ref)
 		return err
 	}
-	err := m.FetchBlob(Look(ctx), ref.Repo, ref.Digest, nil)
+	err := m.FetchBlob(WithoutUsage(ctx), ref.Repo, ref.Digest, nil)
 	if err != nil && !final(errors.Unwrap(err)) {
 		m.pulledBlob(ctx, ref.Repo, ref.Digest) // another time, perhaps
 	}
@@ -110,18 +110,18 @@ func (m *Mirror) fetchLost(ctx context.Context, ref Ref, manifest bool) error {
 }
 
 // regained reports whether what a flaw is about is held after all.
-func (m *Mirror) regained(ctx context.Context, flaw Flaw) bool {
+func (m *Mirror) regained(ctx context.Context, flaw Defect) bool {
 	for _, name := range flaw.Repos {
 		repo, err := ParseRepo(name)
 		if err != nil {
 			continue
 		}
 		if flaw.Manifest {
-			_, err = m.store.Manifest(Look(ctx), repo, flaw.Digest)
+			_, err = m.store.Manifest(WithoutUsage(ctx), repo, flaw.Digest)
 			return err == nil
 		}
-		stat, err := m.store.StatBlob(Look(ctx), repo, flaw.Digest)
-		return err == nil && stat.Held
+		stat, err := m.store.StatBlob(WithoutUsage(ctx), repo, flaw.Digest)
+		return err == nil && stat.Stored
 	}
 	return false
 }
