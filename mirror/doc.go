@@ -12,7 +12,7 @@
 //	    ├── api/events    other systems, told of what happens             │
 //	    ├── api/certs     certificates, served and made                   │
 //	    ├── api/admin     HTTP for commands, and their client             │
-//	    ├── sync/images   lists of images, fetched ahead of need          ├──▶ mirror
+//	    ├── sync/prefetch lists of images, fetched ahead of need          ├──▶ mirror
 //	    ├── sync/transfer bundles out and in, on the format of sync/bundle│
 //	    ├── sync/volume   a bundle in several files                       │
 //	    ├── sync/seal     keys, and signatures of bundles                 │

@@ -14,7 +14,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/gc"
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 	"airmirror/sync/transfer"
 )
 
@@ -172,13 +172,13 @@ func (e *export) fetch() error {
 	if err != nil || status.Mode == mirror.Offline {
 		return err
 	}
-	req := images.Request{Images: e.Images, Wants: e.Wants, Platforms: e.Platforms, Referrers: e.Referrers, DryRun: e.dryRun}
+	req := prefetch.Request{Images: e.Images, Wants: e.Wants, Platforms: e.Platforms, Referrers: e.Referrers, DryRun: e.dryRun}
 	shown := newShow(io.Discard, e.cmd.ErrOrStderr())
 	defer shown.end()
 	view := &imagesView{show: shown, dryRun: e.dryRun}
 	e.reasons = map[string]string{}
 	err = e.client.Job(e.cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
-		var event images.Event
+		var event prefetch.Event
 		if err := readAnswer(line, &event); err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (e *export) fetch() error {
 		if event.NotChecked != "" {
 			e.notChecked = append(e.notChecked, leftOut{event.Image, event.NotChecked})
 		}
-		if event.Kind == images.KindImage && event.Error == "" && event.Fetched != nil && event.Fetched.New > 0 {
+		if event.Kind == prefetch.KindImage && event.Error == "" && event.Fetched != nil && event.Fetched.New > 0 {
 			e.toFetch = append(e.toFetch, event)
 		}
 		return view.event(event, line)

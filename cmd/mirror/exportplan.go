@@ -12,7 +12,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 	"airmirror/sync/transfer"
 )
 
@@ -25,7 +25,7 @@ func (e *export) plan() error {
 	if receipt != nil {
 		defer receipt.Close()
 	}
-	fetched := make(map[string]images.Event)
+	fetched := make(map[string]prefetch.Event)
 	for _, event := range e.toFetch {
 		fetched[event.Image] = event
 	}
@@ -55,7 +55,7 @@ func (e *export) plan() error {
 // planView shows what a bundle would carry.
 type planView struct {
 	*export
-	fetched map[string]images.Event // what would be fetched first and was not shown yet, by name
+	fetched map[string]prefetch.Event // what would be fetched first and was not shown yet, by name
 	table   table
 	summary *transfer.Summary
 	sparse  []bundle.Image
@@ -93,7 +93,7 @@ func (v *planView) event(line json.RawMessage) error {
 }
 
 // fetch shows an image that is fetched first.
-func (v *planView) fetch(f images.Event) error {
+func (v *planView) fetch(f prefetch.Event) error {
 	delete(v.fetched, f.Image)
 	if v.json {
 		return printLine(v.cmd.OutOrStdout(), f)

@@ -15,7 +15,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 	"airmirror/sync/seal"
 	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
@@ -38,7 +38,7 @@ type export struct {
 	left    []leftOut
 	// notChecked are images whose stored copy goes, as their upstream could not be asked for a newer one.
 	notChecked []leftOut
-	toFetch    []images.Event // what a dry run found that is to be fetched first
+	toFetch    []prefetch.Event // what a dry run found that is to be fetched first
 }
 
 // leftOut is an image that was left out, or not checked, and why.

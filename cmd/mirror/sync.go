@@ -12,12 +12,12 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 )
 
 // syncConfig is what `mirror sync` can be told beside the names of images.
 type syncConfig struct {
-	images.Request
+	prefetch.Request
 	files, wants []string
 	allowStale   bool
 	carry        bundleConfig
@@ -169,8 +169,8 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 	}
 	for _, name := range c.files {
 		if err := readFile(name, stdin, func(r io.Reader) error {
-			found, err := images.ParseList(r)
-			found, ids := images.WithoutIDs(found)
+			found, err := prefetch.ParseList(r)
+			found, ids := prefetch.WithoutIDs(found)
 			c.Images, c.Skipped = append(c.Images, found...), c.Skipped+ids
 			return err
 		}); err != nil {
@@ -240,9 +240,9 @@ func nothingWanted(cmd *cobra.Command, files []string) error {
 
 // fetch has the images that are named fetched.
 func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, view syncView) error {
-	var summary *images.Summary
+	var summary *prefetch.Summary
 	err := client.Job(cmd.Context(), "sync", c.Request, nil, func(line json.RawMessage) error {
-		var event images.Event
+		var event prefetch.Event
 		if err := readAnswer(line, &event); err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, view syncVi
 }
 
 // undone is the error for what a sync did not do.
-func (c *syncConfig) undone(s *images.Summary) error {
+func (c *syncConfig) undone(s *prefetch.Summary) error {
 	var parts []string
 	if s.Failed > 0 {
 		text := "%d of %s could not be fetched whole; the same command goes on with what is missing"

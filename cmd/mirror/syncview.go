@@ -6,15 +6,15 @@ import (
 	"time"
 
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 )
 
 // syncView shows a sync of images while it runs.
 type syncView interface {
 	// event shows what happened; line is the same, as the mirror sent it.
-	event(e images.Event, line []byte) error
+	event(e prefetch.Event, line []byte) error
 	// end shows how it ended; nil if it was broken off.
-	end(summary *images.Summary)
+	end(summary *prefetch.Summary)
 }
 
 // newSyncView returns what suits people or a program.
@@ -28,12 +28,12 @@ func newSyncView(out, progress io.Writer, asJSON, dryRun bool) syncView {
 // jsonView prints every event in a line.
 type jsonView struct{ out io.Writer }
 
-func (v jsonView) event(_ images.Event, line []byte) error {
+func (v jsonView) event(_ prefetch.Event, line []byte) error {
 	_, err := fmt.Fprintf(v.out, "%s\n", line)
 	return err
 }
 
-func (v jsonView) end(*images.Summary) {}
+func (v jsonView) end(*prefetch.Summary) {}
 
 // imagesView prints what became of each image, and of all of them.
 type imagesView struct {
@@ -43,12 +43,12 @@ type imagesView struct {
 	dryRun        bool
 }
 
-func (v *imagesView) event(e images.Event, _ []byte) error {
+func (v *imagesView) event(e prefetch.Event, _ []byte) error {
 	switch e.Kind {
-	case images.KindPlan:
+	case prefetch.KindPlan:
 		v.planned = e.Total
 		return nil
-	case images.KindImage:
+	case prefetch.KindImage:
 		v.done++
 		v.line(v.imageLine(e))
 	}
@@ -56,7 +56,7 @@ func (v *imagesView) event(e images.Event, _ []byte) error {
 	return nil
 }
 
-func (v *imagesView) imageLine(e images.Event) string {
+func (v *imagesView) imageLine(e prefetch.Event) string {
 	switch {
 	case e.Error != "" && e.NotChecked != "":
 		return fmt.Sprintf("%s: missing: %s; and not checked: %s", e.Image, e.Error, e.NotChecked)
@@ -89,7 +89,7 @@ func newText(bytes int64) string {
 	return size(bytes) + " of it new"
 }
 
-func (v *imagesView) end(s *images.Summary) {
+func (v *imagesView) end(s *prefetch.Summary) {
 	if s == nil {
 		v.show.end()
 		return
@@ -116,7 +116,7 @@ func (v *imagesView) end(s *images.Summary) {
 }
 
 // again repeats what was not done, below everything else that was told.
-func (v *imagesView) again(s *images.Summary) {
+func (v *imagesView) again(s *prefetch.Summary) {
 	for _, what := range s.Unchecked {
 		v.line("not checked: " + what)
 	}

@@ -11,7 +11,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/gc"
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 	"airmirror/sync/progress"
 )
 
@@ -46,10 +46,10 @@ func (w *works) upkeep() map[string]admin.Job {
 	}
 }
 
-// ref reads the name of something that is stored, as people write it: see [images.Find]. With a tag and a digest, the tag
+// ref reads the name of something that is stored, as people write it: see [prefetch.Find]. With a tag and a digest, the tag
 // must point at that if it is stored, and the digest is what is meant.
 func (w *works) ref(ctx context.Context, name string) (mirror.Ref, error) {
-	ref, _, err := images.Find(ctx, w.store, w.mirror.Names(), name)
+	ref, _, err := prefetch.Find(ctx, w.store, w.mirror.Names(), name)
 	if err != nil || ref.Tag == "" || ref.Digest == "" {
 		return ref, err
 	}

@@ -15,7 +15,7 @@ import (
 	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 	"airmirror/sync/transfer"
 )
 
@@ -58,8 +58,8 @@ func newWorks(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serve
 // jobs are done while a command listens.
 func (w *works) jobs() map[string]admin.Job {
 	jobs := map[string]admin.Job{
-		"sync": job(func(ctx context.Context, req images.Request, _ io.Reader, tell func(any)) error {
-			images.Run(ctx, w.mirror, req, func(event images.Event) { tell(event) })
+		"sync": job(func(ctx context.Context, req prefetch.Request, _ io.Reader, tell func(any)) error {
+			prefetch.Run(ctx, w.mirror, req, func(event prefetch.Event) { tell(event) })
 			return nil
 		}),
 		"export-plan": job(func(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, tell func(any)) error {

@@ -10,7 +10,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 )
 
 // foundImage is an image of an archive, under a name.
@@ -191,7 +191,7 @@ func (in *importing) tag() (ref mirror.Ref, tagged bool, err error) {
 	if in.req.Tag == "" {
 		return ref, false, nil
 	}
-	ref, tagged, err = images.ParseName(in.c.mirror.Names(), in.req.Tag)
+	ref, tagged, err = prefetch.ParseName(in.c.mirror.Names(), in.req.Tag)
 	if err != nil {
 		return ref, false, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag, as registry.example/app:v1: %w", in.req.Tag, err)
 	}
@@ -225,7 +225,7 @@ func (in *importing) namesOf(root bundle.Root) (refs []mirror.Ref, reason string
 		if strings.HasPrefix(name, noName) {
 			continue
 		}
-		ref, _, err := images.ParseName(in.c.mirror.Names(), strings.TrimSuffix(name, ":"+noName))
+		ref, _, err := prefetch.ParseName(in.c.mirror.Names(), strings.TrimSuffix(name, ":"+noName))
 		if err == nil {
 			err = ref.Check(root.Descriptor.Digest)
 		}

@@ -9,7 +9,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 )
 
 // ExportRequest says what a bundle is to carry, and for whom.
@@ -53,7 +53,7 @@ func (req ExportRequest) check() error {
 	if req.Flatten && len(req.Platforms) != 1 {
 		return mirror.Errorf(mirror.CodeNameInvalid, "an index is flattened to one platform: name it")
 	}
-	if err := (images.Request{Platforms: req.Platforms}).Check(); err != nil {
+	if err := (prefetch.Request{Platforms: req.Platforms}).Check(); err != nil {
 		return mirror.Errorf(mirror.CodeNameInvalid, "%w", err)
 	}
 	return nil
@@ -62,7 +62,7 @@ func (req ExportRequest) check() error {
 // gather makes roots of everything that a request names.
 func (p *planner) gather(ctx context.Context) error {
 	for _, name := range p.req.Images {
-		ref, _, err := images.Find(ctx, p.c.store, p.c.mirror.Names(), name)
+		ref, _, err := prefetch.Find(ctx, p.c.store, p.c.mirror.Names(), name)
 		if isFault(err) {
 			return err
 		} else if err != nil {

@@ -1,4 +1,4 @@
-// Package images brings whole images in ahead of need: it reads lists of them, finds out which tags are meant, and has
+// Package prefetch brings whole images in ahead of need: it reads lists of them, finds out which tags are meant, and has
 // the mirror fetch them.
 //
 // # Names
@@ -15,7 +15,7 @@
 // run was ended. To run again costs little: what is held is not fetched twice.
 //
 // A tag that is stored, and that its upstream cannot be asked about or does not confirm, is told as not checked.
-package images
+package prefetch
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package images_test
+package prefetch_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 )
 
 func TestOneFailureKeepsNothingElseFromBeingFetched(t *testing.T) {
@@ -26,12 +26,12 @@ func TestOneFailureKeepsNothingElseFromBeingFetched(t *testing.T) {
 		}
 		return mirror.Fetched{Digest: "sha256:whole", Bytes: 10, New: 5}, nil
 	}}
-	summary, events := run(t, t.Context(), f, images.Request{Images: []string{"a:1", "a:broken", "b:half", "docker.io/library/a:1", "b:1"}})
+	summary, events := run(t, t.Context(), f, prefetch.Request{Images: []string{"a:1", "a:broken", "b:half", "docker.io/library/a:1", "b:1"}})
 	if summary.Images != 4 || summary.Bytes != 27 || summary.New != 13 {
 		t.Errorf("%+v", summary)
 	}
 	failed(t, summary, "docker.io/library/a:broken: gone", "docker.io/library/b:half: one; two")
-	for _, e := range events.of(images.KindImage) {
+	for _, e := range events.of(prefetch.KindImage) {
 		wantFetched, wantError := e.Image != "docker.io/library/a:broken", !strings.HasSuffix(e.Image, ":1")
 		if (e.Fetched != nil) != wantFetched || (e.Error != "") != wantError {
 			t.Errorf("%+v", e)
@@ -56,13 +56,13 @@ func TestWhatIsNotCheckedIsNamed(t *testing.T) {
 		}
 		return fetched, nil
 	}}
-	summary, events := run(t, t.Context(), f, images.Request{Images: []string{"a:1", "a:stale", "a:gone", "a:half"}})
+	summary, events := run(t, t.Context(), f, prefetch.Request{Images: []string{"a:1", "a:stale", "a:gone", "a:half"}})
 	failed(t, summary, "docker.io/library/a:half: lacks a layer")
 	want := []string{"docker.io/library/a:gone: docker.io does not have it", "docker.io/library/a:stale: docker.io does not answer: no route"}
 	if summary.NotChecked != 2 || !slices.Equal(summary.Unchecked, want) {
 		t.Errorf("%d not checked: %q, want %q", summary.NotChecked, summary.Unchecked, want)
 	}
-	for _, e := range events.of(images.KindImage) {
+	for _, e := range events.of(prefetch.KindImage) {
 		if (e.NotChecked == "") != (e.Image == "docker.io/library/a:1") {
 			t.Errorf("%+v", e)
 		}
@@ -79,7 +79,7 @@ func TestWantsAreFetched(t *testing.T) {
 		p.Did(5)
 		return nil
 	}}
-	summary, events := run(t, t.Context(), f, images.Request{
+	summary, events := run(t, t.Context(), f, prefetch.Request{
 		Images: []string{"ghcr.io/org/app:v1"},
 		Wants:  []mirror.Want{{Ref: "ghcr.io/org/app:v1"}, {Ref: "ghcr.io/org/app@" + d.String(), Blob: true}},
 	})
@@ -133,7 +133,7 @@ func TestTransfersShareABudget(t *testing.T) {
 				}
 				return mirror.Fetched{Digest: "sha256:x"}, nil
 			}}
-			run(t, t.Context(), f, images.Request{Images: []string{"a", "b", "c", "d", "e"}, Parallel: parallel})
+			run(t, t.Context(), f, prefetch.Request{Images: []string{"a", "b", "c", "d", "e"}, Parallel: parallel})
 			if transfers.most != want || fetches.most != 2 {
 				t.Errorf("parallel %d: %d transfers of %d images at a time", parallel, transfers.most, fetches.most)
 			}
@@ -153,8 +153,8 @@ func TestProgressIsToldNowAndThen(t *testing.T) {
 			<-time.After(time.Minute) // nothing happens
 			return mirror.Fetched{Digest: "sha256:x"}, nil
 		}}
-		_, events := run(t, t.Context(), f, images.Request{Images: []string{"a"}})
-		told := events.of(images.KindProgress)
+		_, events := run(t, t.Context(), f, prefetch.Request{Images: []string{"a"}})
+		told := events.of(prefetch.KindProgress)
 		if len(told) < 9 || len(told) > 12 {
 			t.Errorf("%d events in a second and a silent minute", len(told))
 		}
@@ -181,7 +181,7 @@ func TestCancelEndsSoonAndNamesWhatIsLeft(t *testing.T) {
 		}}
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		summary, _ := run(t, ctx, f, images.Request{Images: []string{"a", "b", "c", "d", "e"}})
+		summary, _ := run(t, ctx, f, prefetch.Request{Images: []string{"a", "b", "c", "d", "e"}})
 		if since := time.Since(start); since != time.Second {
 			t.Errorf("ended after %s", since)
 		}
@@ -192,7 +192,7 @@ func TestCancelEndsSoonAndNamesWhatIsLeft(t *testing.T) {
 		}
 		// A run that was ended before it began asks nothing.
 		f.fetched = nil
-		summary, _ = run(t, ctx, f, images.Request{Images: []string{"a"}, Wants: []mirror.Want{{Ref: "ghcr.io/a/b:1"}}})
+		summary, _ = run(t, ctx, f, prefetch.Request{Images: []string{"a"}, Wants: []mirror.Want{{Ref: "ghcr.io/a/b:1"}}})
 		if len(f.fetched) != 0 || summary.Failed != 2 {
 			t.Errorf("fetched %s, %+v", f.fetched, summary)
 		}

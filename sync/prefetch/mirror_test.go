@@ -1,4 +1,4 @@
-package images_test
+package prefetch_test
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 	"airmirror/upstream"
 )
 
@@ -120,7 +120,7 @@ func TestImagesAreFetchedWholeAndOnce(t *testing.T) {
 	r.push("org/app", "1.1.0", "base", "two")
 	r.push("org/app", "2.0.0", "base", "three")
 	r.push("tool", "latest", "tool")
-	req := images.Request{Images: []string{"org/app", "registry.test/org/app"}, Tags: []string{"^1"}}
+	req := prefetch.Request{Images: []string{"org/app", "registry.test/org/app"}, Tags: []string{"^1"}}
 	summary, events := run(t, t.Context(), m, req)
 	const brought = int64(len("{}") + len("base") + len("one") + len("two"))
 	if summary.Failed != 0 || summary.Images != 2 || summary.New < brought || r.blobs.Load() != brought {
@@ -133,11 +133,11 @@ func TestImagesAreFetchedWholeAndOnce(t *testing.T) {
 	if summary.Failed != 0 || summary.New != 0 || r.blobs.Load() != brought {
 		t.Errorf("again: %+v, %d bytes were transferred", summary, r.blobs.Load())
 	}
-	summary, _ = run(t, t.Context(), m, images.Request{Images: []string{"tool", "org/app:3.0.0"}})
+	summary, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:3.0.0"}})
 	failed(t, summary, "registry.test/org/app:3.0.0: ")
 
 	must(t, m.SetMode(t.Context(), mirror.Offline))
-	summary, _ = run(t, t.Context(), m, images.Request{Images: []string{"tool", "org/app:1.0.0", "org/app:1.1.0", "org/app:2.0.0"}})
+	summary, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:1.0.0", "org/app:1.1.0", "org/app:2.0.0"}})
 	failed(t, summary, "registry.test/org/app:2.0.0: ")
 	count := 0
 	for image, err := range m.Images(t.Context(), nil) {
@@ -161,13 +161,13 @@ func TestWantsOfAnotherMirrorAreFetched(t *testing.T) {
 	_, _ = inside.Manifest(t.Context(), mirror.Ref{Repo: repo, Tag: "1.0.0"})
 	_, _ = inside.Blob(t.Context(), repo, layer)
 	r.broken.Store(true)
-	summary, _ := run(t, t.Context(), staging, images.Request{Wants: inside.Wants()})
+	summary, _ := run(t, t.Context(), staging, prefetch.Request{Wants: inside.Wants()})
 	if summary.Failed != 2 || len(staging.Wants()) != 0 { // no client of it asked for them
 		t.Errorf("%+v, wants %+v", summary, staging.Wants())
 	}
 	r.broken.Store(false)
 	must(t, staging.SetMode(t.Context(), mirror.Online))
-	summary, _ = run(t, t.Context(), staging, images.Request{Wants: inside.Wants()})
+	summary, _ = run(t, t.Context(), staging, prefetch.Request{Wants: inside.Wants()})
 	if summary.Failed != 0 || len(staging.Wants()) != 0 {
 		t.Errorf("%+v, wants %+v", summary, staging.Wants())
 	}

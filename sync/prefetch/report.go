@@ -1,4 +1,4 @@
-package images
+package prefetch
 
 import "airmirror/sync/progress"
 

@@ -1,4 +1,4 @@
-package images_test
+package prefetch_test
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 )
 
-// fake is a [images.Fetcher] with tags and nothing behind them.
+// fake is a [prefetch.Fetcher] with tags and nothing behind them.
 type fake struct {
 	tags    map[string][]string // by repository
 	stale   error               // of every listing
@@ -72,12 +72,12 @@ func (f *fake) PeekBlob(context.Context, mirror.Repo, digest.Digest) (size, miss
 }
 
 // heard are the events of a run.
-type heard []images.Event
+type heard []prefetch.Event
 
-func (h *heard) tell(e images.Event) { *h = append(*h, e) }
+func (h *heard) tell(e prefetch.Event) { *h = append(*h, e) }
 
 // of returns the events of a kind.
-func (h heard) of(kind string) (list []images.Event) {
+func (h heard) of(kind string) (list []prefetch.Event) {
 	for _, e := range h {
 		if e.Kind == kind {
 			list = append(list, e)
@@ -87,17 +87,17 @@ func (h heard) of(kind string) (list []images.Event) {
 }
 
 // run runs a request and checks what is true of the events of any run.
-func run(t *testing.T, ctx context.Context, f images.Fetcher, req images.Request) (images.Summary, heard) {
+func run(t *testing.T, ctx context.Context, f prefetch.Fetcher, req prefetch.Request) (prefetch.Summary, heard) {
 	t.Helper()
 	var events heard
-	summary := images.Run(ctx, f, req, events.tell)
-	if len(events) < 2 || events[0].Kind != images.KindPlan || events[len(events)-1].Kind != images.KindDone {
+	summary := prefetch.Run(ctx, f, req, events.tell)
+	if len(events) < 2 || events[0].Kind != prefetch.KindPlan || events[len(events)-1].Kind != prefetch.KindDone {
 		t.Fatalf("events do not begin with the plan and end when done: %+v", events)
 	}
 	if told := events[len(events)-1].Summary; told == nil || told.Images != summary.Images || told.Failed != summary.Failed {
 		t.Errorf("the last event says %+v, Run says %+v", told, summary)
 	}
-	if n := len(events.of(images.KindImage)); n != summary.Images || events[0].Total != int64(n) {
+	if n := len(events.of(prefetch.KindImage)); n != summary.Images || events[0].Total != int64(n) {
 		t.Errorf("%d images were planned, %d events came, %d are in the summary", events[0].Total, n, summary.Images)
 	}
 	if len(summary.Failures) != summary.Failed {
@@ -108,7 +108,7 @@ func run(t *testing.T, ctx context.Context, f images.Fetcher, req images.Request
 		if e.Time.Before(last) {
 			t.Errorf("event at %s after one at %s", e.Time, last)
 		}
-		if e.Kind == images.KindProgress {
+		if e.Kind == prefetch.KindProgress {
 			last = e.Time
 		}
 	}

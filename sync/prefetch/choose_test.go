@@ -1,4 +1,4 @@
-package images_test
+package prefetch_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"airmirror/mirror"
-	"airmirror/sync/images"
+	"airmirror/sync/prefetch"
 )
 
 func TestTagsAreSelected(t *testing.T) {
@@ -36,7 +36,7 @@ func TestTagsAreSelected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{tags: map[string][]string{"ghcr.io/org/app": tags}}
-			summary, _ := run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, AllTags: tt.all, Tags: tt.tags})
+			summary, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, AllTags: tt.all, Tags: tt.tags})
 			slices.Sort(f.fetched)
 			got := strings.ReplaceAll(strings.Join(f.fetched, " "), "ghcr.io/org/app:", "")
 			if got != tt.want {
@@ -54,7 +54,7 @@ func TestTagsThatAreVersions(t *testing.T) {
 		"latest": false, "v": false, "1.": false, ".1": false, "1.2.3.4": false, "0.9": false,
 	} {
 		f := &fake{tags: map[string][]string{"ghcr.io/org/app": {tag}}}
-		run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{">=1.21"}})
+		run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{">=1.21"}})
 		if got := len(f.fetched) == 1; got != want {
 			t.Errorf("%s: selected is %t, want %t", tag, got, want)
 		}
@@ -62,7 +62,7 @@ func TestTagsThatAreVersions(t *testing.T) {
 }
 
 // failed checks that each part is in one failure, in order.
-func failed(t *testing.T, summary images.Summary, parts ...string) {
+func failed(t *testing.T, summary prefetch.Summary, parts ...string) {
 	t.Helper()
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	ok := len(parts) == summary.Failed
@@ -80,7 +80,7 @@ func TestTagsComeInPages(t *testing.T) {
 		tags = append(tags, fmt.Sprintf("t%04d", i))
 	}
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": tags, "ghcr.io/org/round": tags[:2000]}}
-	summary, _ := run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app", "ghcr.io/org/round"}, AllTags: true})
+	summary, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app", "ghcr.io/org/round"}, AllTags: true})
 	if summary.Images != 4500 || summary.Failed != 0 {
 		t.Errorf("%+v", summary)
 	}
@@ -89,17 +89,17 @@ func TestTagsComeInPages(t *testing.T) {
 func TestTagsThatAreNotListedAreNotChecked(t *testing.T) {
 	refused := mirror.Errorf(mirror.CodeNameUnknown, "upstream ghcr.io refused the tags of ghcr.io/org/app: 403 Forbidden")
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, refused: refused}
-	summary, _ := run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, AllTags: true})
+	summary, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, AllTags: true})
 	if summary.Images != 2 || summary.Failed != 0 || summary.NotChecked != 1 || !strings.Contains(summary.Unchecked[0], "403 Forbidden") {
 		t.Errorf("%+v", summary)
 	}
-	summary, _ = run(t, t.Context(), f, images.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{"v2*"}})
+	summary, _ = run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{"v2*"}})
 	failed(t, summary, "has no tag that is selected, as far as is known: upstream ghcr.io refused")
 }
 
 func TestEveryFailureIsNamed(t *testing.T) {
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, stale: mirror.Errorf(mirror.CodeUnavailable, "no route")}
-	summary, _ := run(t, t.Context(), f, images.Request{
+	summary, _ := run(t, t.Context(), f, prefetch.Request{
 		Images: []string{"ghcr.io/org/app", "ghcr.io/org/app:v1", "ghcr.io/org/none", "{{ .Values.image }}", "Not An Image"},
 		Wants:  []mirror.Want{{Ref: "nonsense"}, {Ref: "ghcr.io/org/app:v1", Blob: true}},
 		Tags:   []string{"v*"},
