@@ -15,7 +15,7 @@
 //	    ├── sync/prefetch lists of images, fetched ahead of need          ├──▶ mirror
 //	    ├── sync/transfer bundles out and in, on the format of sync/bundle│
 //	    ├── sync/volume   a bundle in several files                       │
-//	    ├── sync/seal     keys, and signatures of bundles                 │
+//	    ├── sync/signature keys, and signatures of bundles                │
 //	    ├── sync/migrate  what another registry has                       │
 //	    ├── gc            the collector: plan, then sweep                 │
 //	    ├── upstream      talks to origin registries ([Upstream])         │

@@ -16,7 +16,7 @@ import (
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/prefetch"
-	"airmirror/sync/seal"
+	"airmirror/sync/signature"
 	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
 )
@@ -161,16 +161,16 @@ func (e *export) signer() (func([]byte) ([]byte, error), error) {
 	if e.key == "" {
 		return nil, nil
 	}
-	key, err := seal.LoadPrivate(e.key, askPassword(e.cmd))
+	key, err := signature.LoadPrivate(e.key, askPassword(e.cmd))
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	return func(document []byte) ([]byte, error) {
-		signature, err := seal.Sign(key, document, "file:"+bundle.DocumentName)
+		text, err := signature.Sign(key, document, "file:"+bundle.DocumentName)
 		if err == nil {
-			e.sealed = &sealed{key: key.ID(), signature: strings.Split(string(signature), "\n")[1]}
+			e.sealed = &sealed{key: key.ID(), signature: strings.Split(string(text), "\n")[1]}
 		}
-		return signature, err
+		return text, err
 	}, nil
 }
 

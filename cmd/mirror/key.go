@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"airmirror/sync/seal"
+	"airmirror/sync/signature"
 )
 
 func newKeyCommand() *cobra.Command {
@@ -43,7 +43,7 @@ for that protects the secret key.`,
 			if err != nil {
 				return err
 			}
-			public, err := seal.Generate(path, password)
+			public, err := signature.Generate(path, password)
 			if errors.Is(err, fs.ErrExist) {
 				return &exitError{exitUsage, fmt.Errorf("%w with --key", err)}
 			}
@@ -51,7 +51,7 @@ for that protects the secret key.`,
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s  the secret key: keep it where bundles are made\n%s  the public key: give it to mirrors that take bundles in\n\n%s\n",
-				path, seal.PublicPath(path), public)
+				path, signature.PublicPath(path), public)
 			return err
 		},
 	}

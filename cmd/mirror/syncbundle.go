@@ -16,7 +16,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/mirror"
-	"airmirror/sync/seal"
+	"airmirror/sync/signature"
 	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
 )
@@ -34,7 +34,7 @@ type bundleConfig struct {
 // read checks what was asked for, and reads the keys, which are this command's user's and not the server's.
 func (c *bundleConfig) read() error {
 	for _, key := range c.keys {
-		public, err := seal.LoadPublic(key)
+		public, err := signature.LoadPublic(key)
 		if err != nil {
 			return &exitError{exitUsage, fmt.Errorf("--verify: %w", err)}
 		}

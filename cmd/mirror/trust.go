@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"airmirror/mirror"
-	"airmirror/sync/seal"
+	"airmirror/sync/signature"
 	"airmirror/sync/transfer"
 )
 
@@ -31,7 +31,7 @@ func (c bundlesConfig) checkDestination() error {
 func (c bundlesConfig) verifier(keys []string) (transfer.Verifier, error) {
 	var trusted signers
 	for _, key := range append(append([]string{}, c.Trust...), keys...) {
-		public, err := seal.LoadPublic(key)
+		public, err := signature.LoadPublic(key)
 		if err != nil {
 			return nil, err
 		}
@@ -44,10 +44,10 @@ func (c bundlesConfig) verifier(keys []string) (transfer.Verifier, error) {
 }
 
 // signers are the keys that may have signed a bundle.
-type signers []seal.PublicKey
+type signers []signature.PublicKey
 
 // Verify implements [transfer.Verifier].
-func (s signers) Verify(document, signature []byte) (keyID string, err error) {
-	keyID, _, err = seal.Verify(s, document, signature)
+func (s signers) Verify(document, text []byte) (keyID string, err error) {
+	keyID, _, err = signature.Verify(s, document, text)
 	return keyID, err
 }

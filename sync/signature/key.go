@@ -1,4 +1,4 @@
-package seal
+package signature
 
 import (
 	"errors"
@@ -12,37 +12,37 @@ import (
 	"airmirror/mirror"
 )
 
-// maxKeyFile is how large a key file may be: a comment and a line of base64.
+// maxKeyFile is the maximum size of a key file in bytes: a comment and a line of base64 are less.
 const maxKeyFile = 16 << 10
 
-// PrivateKey signs. It is not printed by accident: its text is its ID.
+// PrivateKey is a key that makes signatures. Printing it shows its ID only, never the secret.
 type PrivateKey struct{ key minisign.PrivateKey }
 
-// ID returns the key's ID, the same as its public key's.
+// ID returns the key ID, which is also that of the public key.
 func (k PrivateKey) ID() string { return formatID(k.key.ID()) }
 
-// Public returns the key that verifies what k signs.
+// Public returns the public key that verifies signatures of k.
 func (k PrivateKey) Public() PublicKey { return PublicKey{k.key.Public().(minisign.PublicKey)} }
 
-// String returns the ID.
+// String returns "secret key " and the key ID.
 func (k PrivateKey) String() string { return "secret key " + k.ID() }
 
-// GoString returns the ID.
+// GoString returns the same as [PrivateKey.String].
 func (k PrivateKey) GoString() string { return k.String() }
 
-// PublicKey verifies.
+// PublicKey is a key that verifies signatures. The zero PublicKey verifies nothing.
 type PublicKey struct{ key minisign.PublicKey }
 
-// ID returns the key's ID, as the minisign tool writes it: up to 16 hexadecimal digits. It is a hint, not a fingerprint:
-// anyone can make a key with the same one.
+// ID returns the key ID in the notation of the minisign tool: up to 16 hexadecimal digits. A key ID is not a
+// fingerprint: anyone can make another key with the same ID.
 func (k PublicKey) ID() string { return formatID(k.key.ID()) }
 
-// String returns the key as one line of base64, which [LoadPublic] and minisign -P take.
+// String returns the key as one line of base64, which [LoadPublic] and minisign -P accept.
 func (k PublicKey) String() string { return k.key.String() }
 
-// LoadPrivate reads a secret key file, by [Generate] or by minisign -G. If the key is protected, password is asked for
-// the password, and finding out whether it is the right one takes seconds and up to 1 GiB of memory, as the file says. A
-// nil password is an error for such a key.
+// LoadPrivate reads a secret key file that [Generate] or minisign -G wrote. If a password protects the key, LoadPrivate
+// calls password to get it; decryption then takes seconds and up to 1 GiB of memory, depending on the parameters in the
+// file. If password is nil, a protected key is an error.
 func LoadPrivate(path string, password func() ([]byte, error)) (PrivateKey, error) {
 	text, err := readKeyFile(path)
 	if err != nil {
@@ -59,33 +59,33 @@ func parsePrivate(text []byte, password func() ([]byte, error)) (PrivateKey, err
 	var key PrivateKey
 	switch {
 	case new(minisign.PublicKey).UnmarshalText(text) == nil:
-		return PrivateKey{}, errors.New("it is a public key: signing takes the secret one")
+		return PrivateKey{}, errors.New("it is a public key: signing needs the secret key")
 	case !minisign.IsEncrypted(text):
 		if err := key.key.UnmarshalText(text); err != nil {
 			return PrivateKey{}, err
 		}
 	case password == nil:
-		return PrivateKey{}, errors.New("it is protected by a password, and there is nobody to ask for it")
+		return PrivateKey{}, errors.New("it is protected by a password, and there is no terminal to read the password from")
 	default:
 		secret, err := password()
 		if err != nil {
-			return PrivateKey{}, fmt.Errorf("ask for its password: %w", err)
+			return PrivateKey{}, fmt.Errorf("read its password: %w", err)
 		}
 		if key.key, err = minisign.DecryptKey(string(secret), text); err != nil {
 			return PrivateKey{}, fmt.Errorf("wrong password, or the file is damaged: %w", err)
 		}
 	}
-	// The library believes the public half in the file. A signature with a wrong one would verify nowhere, and could
-	// give the secret half away.
+	// The library does not check the public half of the file. A signature that is made with a wrong one does not verify
+	// and can reveal the secret half.
 	probe := sign(key, nil, "")
 	if !minisign.Verify(key.Public().key, nil, probe) {
-		return PrivateKey{}, errors.New("its halves do not belong together: the file is damaged")
+		return PrivateKey{}, errors.New("its public half does not belong to its secret half: the file is damaged")
 	}
 	return key, nil
 }
 
-// LoadPublic reads a public key: from the file of that name, by [Generate] or by minisign -G, or, if pathOrKey is no
-// such name but the line of base64 itself, or the whole text of such a file, from that.
+// LoadPublic reads a public key. The argument is the key as one line of base64, the content of a public key file, or the
+// name of a public key file that [Generate] or minisign -G wrote.
 func LoadPublic(pathOrKey string) (PublicKey, error) {
 	var key PublicKey
 	if key.key.UnmarshalText([]byte(strings.TrimSpace(pathOrKey))) == nil {
@@ -93,11 +93,11 @@ func LoadPublic(pathOrKey string) (PublicKey, error) {
 	}
 	text, err := readKeyFile(pathOrKey)
 	if err != nil {
-		return PublicKey{}, fmt.Errorf("%q is no public key, nor a file that has one: %w", pathOrKey, err)
+		return PublicKey{}, fmt.Errorf("%q is neither a public key nor a file that contains one: %w", pathOrKey, err)
 	}
 	if err := key.key.UnmarshalText(text); err != nil {
 		if new(minisign.PrivateKey).UnmarshalText(text) == nil || minisign.IsEncrypted(text) {
-			return PublicKey{}, fmt.Errorf("%s is a secret key: what verifies is the public one, in %s",
+			return PublicKey{}, fmt.Errorf("%s is a secret key: verifying needs the public key, by default in %s",
 				pathOrKey, PublicPath(pathOrKey))
 		}
 		return PublicKey{}, fmt.Errorf("read public key %s: %w", pathOrKey, err)
@@ -116,7 +116,7 @@ func readKeyFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(text) > maxKeyFile {
-		return nil, fmt.Errorf("%s is larger than %d KiB: it is not a key", path, maxKeyFile>>10)
+		return nil, fmt.Errorf("%s is larger than %d KiB: it is not a key file", path, maxKeyFile>>10)
 	}
 	return mirror.Text(text), nil
 }

@@ -1,13 +1,13 @@
 //go:build race
 
-package seal_test
+package signature_test
 
 import (
 	"os/exec"
 	"testing"
 )
 
-// TestPasswords runs what is about passwords without the race detector, which makes scrypt take minutes and 6 GiB.
+// TestPasswords runs the password tests without the race detector, with which scrypt takes minutes and 6 GiB.
 func TestPasswords(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")

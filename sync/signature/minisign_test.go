@@ -1,4 +1,4 @@
-package seal_test
+package signature_test
 
 import (
 	"os"
@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"airmirror/sync/seal"
+	"airmirror/sync/signature"
 )
 
-// tool runs minisign in dir. Without it the test is skipped, but for CI, where it fails: a test that silently tests
-// nothing is worse than none.
+// tool runs minisign in dir and returns its output. If minisign is not installed, it skips the test, or fails it in CI,
+// where minisign has to be installed.
 func tool(t *testing.T, dir, input string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("minisign"); err != nil {
@@ -45,13 +45,13 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-func TestMinisignVerifiesWhatIsSignedHere(t *testing.T) {
+func TestMinisignVerifiesOurSignature(t *testing.T) {
 	dir := t.TempDir()
-	public, err := seal.Generate(filepath.Join(dir, "ours.key"), nil)
+	public, err := signature.Generate(filepath.Join(dir, "ours.key"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := seal.LoadPrivate(filepath.Join(dir, "ours.key"), nil)
+	key, err := signature.LoadPrivate(filepath.Join(dir, "ours.key"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,36 +61,37 @@ func TestMinisignVerifiesWhatIsSignedHere(t *testing.T) {
 		for _, args := range [][]string{{"-p", "ours.pub"}, {"-P", public.String()}, {"-H", "-p", "ours.pub"}} {
 			out := tool(t, dir, "", append([]string{"-V", "-m", "bundle.json"}, args...)...)
 			if !strings.Contains(out, "Trusted comment: timestamp:") || !strings.Contains(out, comment) {
-				t.Errorf("minisign %v says %s", args, out)
+				t.Errorf("minisign %v prints %s", args, out)
 			}
 		}
 	}
 }
 
-func TestWhatMinisignSignsVerifiesHere(t *testing.T) {
+func TestVerifyMinisignSignature(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/bundle.json", []byte("message"))
 	tool(t, dir, "", "-G", "-W", "-p", "theirs.pub", "-s", "theirs.key")
-	public, err := seal.LoadPublic(dir + "/theirs.pub")
+	public, err := signature.LoadPublic(dir + "/theirs.pub")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"-t", "prehashed"}, {"-l", "-t", "legacy"}} {
 		comment := args[len(args)-1]
 		tool(t, dir, "", append([]string{"-S", "-s", "theirs.key", "-m", "bundle.json"}, args...)...)
-		id, got, err := seal.Verify([]seal.PublicKey{public}, []byte("message"), read(t, dir+"/bundle.json.minisig"))
+		id, got, err := signature.Verify([]signature.PublicKey{public}, []byte("message"), read(t, dir+"/bundle.json.minisig"))
 		if err != nil || got != comment || id != public.ID() {
 			t.Errorf("%s: key %s, comment %q, %v", comment, id, got, err)
 		}
 	}
 }
 
-// TestMinisignMakesTheSameSignature, byte for byte but for the untrusted comment, with the same key and comment.
+// TestMinisignMakesTheSameSignature checks that minisign makes the same bytes with the same key and trusted comment,
+// except for the untrusted comment.
 func TestMinisignMakesTheSameSignature(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/bundle.json", []byte("message"))
 	tool(t, dir, "", "-G", "-W", "-p", "theirs.pub", "-s", "theirs.key")
-	key, err := seal.LoadPrivate(dir+"/theirs.key", nil)
+	key, err := signature.LoadPrivate(dir+"/theirs.key", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,32 +1,32 @@
 //go:build !race
 
-package seal_test
+package signature_test
 
 import (
 	"path/filepath"
 	"testing"
 
-	"airmirror/sync/seal"
+	"airmirror/sync/signature"
 )
 
-// TestPasswordsMeanTheSameToMinisign makes protected keys as they are made in earnest, with 1 GiB of memory.
-func TestPasswordsMeanTheSameToMinisign(t *testing.T) {
+// TestPasswordsWithMinisign uses keys with the real scrypt parameters, which take 1 GiB of memory.
+func TestPasswordsWithMinisign(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
 	}
 	dir := t.TempDir()
 	write(t, dir+"/bundle.json", []byte("message"))
-	public, err := seal.Generate(filepath.Join(dir, "ours.key"), []byte("correct horse"))
+	public, err := signature.Generate(filepath.Join(dir, "ours.key"), []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	tool(t, dir, "correct horse\n", "-S", "-s", "ours.key", "-m", "bundle.json")
-	if _, _, err := seal.Verify([]seal.PublicKey{public}, []byte("message"), read(t, dir+"/bundle.json.minisig")); err != nil {
+	if _, _, err := signature.Verify([]signature.PublicKey{public}, []byte("message"), read(t, dir+"/bundle.json.minisig")); err != nil {
 		t.Error(err)
 	}
 
 	tool(t, dir, "correct horse\ncorrect horse\n", "-G", "-p", "theirs.pub", "-s", "theirs.key")
-	key, err := seal.LoadPrivate(dir+"/theirs.key", func() ([]byte, error) { return []byte("correct horse"), nil })
+	key, err := signature.LoadPrivate(dir+"/theirs.key", func() ([]byte, error) { return []byte("correct horse"), nil })
 	if err != nil {
 		t.Fatal(err)
 	}

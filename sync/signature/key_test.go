@@ -1,4 +1,4 @@
-package seal_test
+package signature_test
 
 import (
 	"errors"
@@ -9,21 +9,21 @@ import (
 	"strings"
 	"testing"
 
-	"airmirror/sync/seal"
+	"airmirror/sync/signature"
 )
 
-func TestGeneratedKeysLoad(t *testing.T) {
+func TestLoadGeneratedKeys(t *testing.T) {
 	dir := t.TempDir()
 	for name, publicName := range map[string]string{"plant.key": "plant.pub", "secret": "secret.pub"} {
 		path, publicPath := filepath.Join(dir, name), filepath.Join(dir, publicName)
-		made, err := seal.Generate(path, nil)
+		made, err := signature.Generate(path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s: %v (%v), want mode 0600", name, info.Mode(), err)
 		}
-		private, err := seal.LoadPrivate(path, nil)
+		private, err := signature.LoadPrivate(path, nil)
 		if err != nil || private.Public().String() != made.String() || private.ID() != made.ID() {
 			t.Errorf("%s: loaded %v (%v), want %v", name, private.Public(), err, made)
 		}
@@ -32,66 +32,66 @@ func TestGeneratedKeysLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, from := range []string{publicPath, made.String(), " " + made.String() + "\n", string(text)} {
-			if public, err := seal.LoadPublic(from); err != nil || public.String() != made.String() {
-				t.Errorf("%s: %q gives %v (%v), want %v", name, from, public, err, made)
+			if public, err := signature.LoadPublic(from); err != nil || public.String() != made.String() {
+				t.Errorf("%s: LoadPublic(%q) = %v, %v; want %v", name, from, public, err, made)
 			}
 		}
 	}
 }
 
-func TestAKeyIsNeverOverwritten(t *testing.T) {
-	for _, there := range []string{"plant.key", "plant.pub"} {
+func TestGenerateNeverOverwrites(t *testing.T) {
+	for _, existing := range []string{"plant.key", "plant.pub"} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, there), []byte("precious"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, existing), []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := seal.Generate(filepath.Join(dir, "plant.key"), nil)
-		if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), there) {
-			t.Errorf("%s is there: %v", there, err)
+		_, err := signature.Generate(filepath.Join(dir, "plant.key"), nil)
+		if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), existing) {
+			t.Errorf("%s exists: %v", existing, err)
 		}
 		entries, _ := os.ReadDir(dir)
-		if text, _ := os.ReadFile(filepath.Join(dir, there)); string(text) != "precious" || len(entries) != 1 {
-			t.Errorf("%s is there: it has %q now, beside %v", there, text, entries)
+		if text, _ := os.ReadFile(filepath.Join(dir, existing)); string(text) != "precious" || len(entries) != 1 {
+			t.Errorf("%s existed: its content is %q now, the folder has %v", existing, text, entries)
 		}
 	}
 }
 
-func TestAKeyThatCannotBeWrittenLeavesNothing(t *testing.T) {
+func TestGenerateLeavesNothingAfterError(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := seal.Generate(filepath.Join(dir, "missing", "plant.key"), nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a folder that is not there: %v", err)
+	if _, err := signature.Generate(filepath.Join(dir, "missing", "plant.key"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing folder: %v", err)
 	}
 	name := strings.Repeat("x", 252) // the name of the public key is too long for a file
-	if _, err := seal.Generate(filepath.Join(dir, name), nil); err == nil {
-		t.Error("a name that is too long was taken")
+	if _, err := signature.Generate(filepath.Join(dir, name), nil); err == nil {
+		t.Error("a name that is too long was accepted")
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
-		t.Errorf("left: %v", entries)
+		t.Errorf("files remain: %v", entries)
 	}
 }
 
-func TestAProtectedKeyTakesItsPassword(t *testing.T) {
+func TestLoadPrivateWithPassword(t *testing.T) {
 	const path = "testdata/protected.key"
-	key, err := seal.LoadPrivate(path, func() ([]byte, error) { return []byte("correct horse"), nil })
+	key, err := signature.LoadPrivate(path, func() ([]byte, error) { return []byte("correct horse"), nil })
 	if err != nil || key.Public().String() != plainKey(t).Public().String() {
 		t.Errorf("%v, %v", key, err)
 	}
 	for want, password := range map[string]func() ([]byte, error){
-		"wrong password": func() ([]byte, error) { return []byte("battery staple"), nil },
-		"nobody to ask":  nil,
-		"no terminal":    func() ([]byte, error) { return nil, errors.New("no terminal") },
+		"wrong password":      func() ([]byte, error) { return []byte("battery staple"), nil },
+		"no terminal to read": nil,
+		"read its password":   func() ([]byte, error) { return nil, errors.New("no terminal") },
 	} {
-		if _, err := seal.LoadPrivate(path, password); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := signature.LoadPrivate(path, password); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	unasked := func() ([]byte, error) { t.Error("asked for a password of a key that has none"); return nil, nil }
-	if _, err := seal.LoadPrivate("testdata/plain.key", unasked); err != nil {
+	uncalled := func() ([]byte, error) { t.Error("password called for a key without one"); return nil, nil }
+	if _, err := signature.LoadPrivate("testdata/plain.key", uncalled); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAKeyIsNotPrintedByAccident(t *testing.T) {
+func TestPrivateKeyIsNotPrinted(t *testing.T) {
 	key := plainKey(t)
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		if got := fmt.Sprintf(format, key); got != "secret key "+key.ID() {
@@ -100,7 +100,7 @@ func TestAKeyIsNotPrintedByAccident(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreNoSuchKey(t *testing.T) {
+func TestLoadRejectsOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	text, err := os.ReadFile("testdata/plain.key")
 	if err != nil {
@@ -114,24 +114,24 @@ func TestFilesThatAreNoSuchKey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	private := func(path string) error { _, err := seal.LoadPrivate(path, nil); return err }
-	public := func(path string) error { _, err := seal.LoadPublic(path); return err }
+	private := func(path string) error { _, err := signature.LoadPrivate(path, nil); return err }
+	public := func(path string) error { _, err := signature.LoadPublic(path); return err }
 	for _, tt := range []struct {
 		load       func(string) error
 		path, want string
 	}{
 		{private, "testdata/plain.pub", "it is a public key"},
-		{private, dir + "/damaged", "halves do not belong together"},
+		{private, dir + "/damaged", "does not belong to its secret half"},
 		{private, dir + "/large", "larger than 16 KiB"},
 		{private, dir + "/empty", "invalid private key"},
 		{private, dir + "/text", "invalid private key"},
 		{private, dir + "/missing", "no such file"},
-		{public, "testdata/plain.key", "secret key: what verifies is the public one, in testdata/plain.pub"},
+		{public, "testdata/plain.key", "secret key: verifying needs the public key, by default in testdata/plain.pub"},
 		{public, "testdata/protected.key", "secret key"},
 		{public, dir + "/large", "larger than 16 KiB"},
 		{public, dir + "/text", "invalid public key"},
 		{public, dir + "/missing", "nor a file"},
-		{public, "", "is no public key"},
+		{public, "", "is neither a public key"},
 	} {
 		if err := tt.load(tt.path); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.path, err, tt.want)

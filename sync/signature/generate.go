@@ -1,4 +1,4 @@
-package seal
+package signature
 
 import (
 	"errors"
@@ -11,12 +11,12 @@ import (
 	"aead.dev/minisign"
 )
 
-// Generate makes a key pair. The secret key goes to path, readable by its owner only, and protected by password unless
-// that is empty; the public key goes to [PublicPath] of path. Both are durable when it returns. A file that is there
-// already is an error that is fs.ErrExist, and nothing is changed.
+// Generate makes a key pair. It writes the secret key to path, readable by its owner only, and encrypted with password
+// unless password is empty. It writes the public key to [PublicPath] of path. Both files are durable when it returns.
+// If one of the files exists, Generate changes nothing and returns an error that wraps [os.ErrExist].
 //
-// A password costs seconds and 1 GiB of memory, here and whenever the key is loaded: minisign's choice, which makes
-// guessing it as expensive.
+// With a password, generating and loading the key take seconds and 1 GiB of memory. Minisign chooses these parameters to
+// make guessing passwords expensive.
 func Generate(path string, password []byte) (PublicKey, error) {
 	public, err := generate(path, PublicPath(path), password)
 	if err != nil {
@@ -25,14 +25,14 @@ func Generate(path string, password []byte) (PublicKey, error) {
 	return public, nil
 }
 
-// PublicPath returns where [Generate] puts the public key that belongs to the secret key in path: with .pub in place of
-// .key, or after the name.
+// PublicPath returns the file name of the public key that [Generate] writes for the secret key in path: path with the
+// suffix .key replaced by .pub, or path with .pub appended if it has no such suffix.
 func PublicPath(path string) string { return strings.TrimSuffix(path, ".key") + ".pub" }
 
 func generate(path, publicPath string, password []byte) (PublicKey, error) {
-	for _, path := range []string{path, publicPath} { // before the work
+	for _, path := range []string{path, publicPath} { // before the expensive work
 		if _, err := os.Lstat(path); err == nil {
-			return PublicKey{}, fmt.Errorf("%s: %w, and a key is never overwritten: choose another name", path, os.ErrExist)
+			return PublicKey{}, fmt.Errorf("%s: %w: a key is never overwritten, choose another name", path, os.ErrExist)
 		}
 	}
 	public, private, err := minisign.GenerateKey(nil)
@@ -59,7 +59,7 @@ func generate(path, publicPath string, password []byte) (PublicKey, error) {
 	return PublicKey{public}, nil
 }
 
-// writeNew writes a line into a file that must not be there yet; after an error it is not.
+// writeNew creates a file that contains a line of text. The file must not exist. After an error, it does not exist.
 func writeNew(path string, text []byte, mode os.FileMode) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -78,7 +78,7 @@ func writeNew(path string, text []byte, mode os.FileMode) error {
 
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
-		return nil // a folder cannot be synced there
+		return nil // Windows cannot sync folders
 	}
 	folder, err := os.Open(path)
 	if err != nil {
