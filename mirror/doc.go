@@ -6,7 +6,7 @@
 //	cmd/mirror ── wires all of it, holds no logic
 //	    ├── api/registry  HTTP as the distribution specification has it  ─┐
 //	    ├── api/auth      who may do what there                           │
-//	    ├── api/front     what requests pass first: ids, limits, health   │
+//	    ├── api/middleware request ids, limits, deadlines, health checks   │
 //	    ├── api/metrics   what Prometheus is told                         │
 //	    ├── api/audit     a log of what was changed, and by whom          │
 //	    ├── api/events    other systems, told of what happens             │

@@ -17,7 +17,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/api/audit"
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/cache"
 	"airmirror/cache/bolt"
@@ -70,9 +70,9 @@ func serve(t *testing.T, l *audit.Log) http.Handler {
 		must(t, m.Close(context.Background()))
 		must(t, store.Close())
 	})
-	return front.New(registry.New(m, registry.Options{}), front.Options{
-		User: func(context.Context) string { return "robot" }, Observers: []func(*front.Exchange){l.Request},
-	}, front.Settings{})
+	return middleware.New(registry.New(m, registry.Options{}), middleware.Options{
+		User: func(context.Context) string { return "robot" }, Observers: []func(*middleware.Exchange){l.Request},
+	}, middleware.Settings{})
 }
 
 func TestEveryChangeIsWrittenAndNothingElse(t *testing.T) {
@@ -178,7 +178,7 @@ func TestReopen(t *testing.T) {
 	}
 	var none *audit.Log
 	none.Write(audit.Entry{}, nil)
-	none.Request(&front.Exchange{})
+	none.Request(&middleware.Exchange{})
 	none.Command(admin.Change{})
 }
 

@@ -5,14 +5,14 @@ import (
 	"net/http"
 
 	"airmirror/api/admin"
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
 
 // Request writes down a request of a client that changed something or was refused that; it is an observer of
-// [front.Options]. That uploads begin and go on is not written: what they end in is.
-func (l *Log) Request(e *front.Exchange) {
+// [middleware.Options]. That uploads begin and go on is not written: what they end in is.
+func (l *Log) Request(e *middleware.Exchange) {
 	if l == nil || e.Seen == nil || !e.Seen.Parsed {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
@@ -158,7 +158,7 @@ func overSocket(r *http.Request) bool {
 // being no matter; HTTP/1.0, which older nginx speaks and clients do not; or the headers by which browsers say whose page
 // has made them do it.
 func forwarded(r *http.Request) bool {
-	return !r.ProtoAtLeast(1, 1) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 || front.PassedOn(r.Header)
+	return !r.ProtoAtLeast(1, 1) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 || middleware.IsForwarded(r.Header)
 }
 
 var errNotOwn = errors.New("it is not of this mirror, or has expired")

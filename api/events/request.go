@@ -9,13 +9,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
 
-// Request takes what a client did; it is an observer of [front.Options].
-func (e *Events) Request(x *front.Exchange) {
+// Request takes what a client did; it is an observer of [middleware.Options].
+func (e *Events) Request(x *middleware.Exchange) {
 	if e == nil || len(*e.sinks.Load()) == 0 || x.Seen == nil || !x.Seen.Parsed || x.Seen.Err != nil || x.Broken || x.Status < 200 || x.Status > 299 {
 		return
 	}
@@ -46,7 +46,7 @@ func (e *Events) Request(x *front.Exchange) {
 }
 
 // targetOf says what a request that went well did, if it is an event.
-func targetOf(x *front.Exchange) (action Action, t Target, is bool) {
+func targetOf(x *middleware.Exchange) (action Action, t Target, is bool) {
 	seen := x.Seen
 	method := x.Request.Method
 	t.Digest, t.Size = seen.Digest, seen.Did.Size
@@ -89,7 +89,7 @@ func targetOf(x *front.Exchange) (action Action, t Target, is bool) {
 
 // reachedEnd reports whether an answer brought the last byte of a blob, and how large that is. net/http does not say that
 // a client has left before it.
-func reachedEnd(x *front.Exchange) (size int64, ended bool) {
+func reachedEnd(x *middleware.Exchange) (size int64, ended bool) {
 	length, err := strconv.ParseInt(x.Header.Get("Content-Length"), 10, 64)
 	if err != nil { // nobody knew how large it was: it was sent until it ended
 		return x.Out, x.Status == http.StatusOK
@@ -109,7 +109,7 @@ func reachedEnd(x *front.Exchange) (size int64, ended bool) {
 }
 
 // url is where a target is, as the settings say. A request has no part in it: who listens may go there with a login.
-func (e *Events) url(x *front.Exchange, t Target) string {
+func (e *Events) url(x *middleware.Exchange, t Target) string {
 	base := strings.TrimSuffix(e.opts.URL(), "/")
 	kind := "manifests"
 	if t.MediaType == blobType {

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/api/events"
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
@@ -24,9 +24,9 @@ func TestWhatClientsDoIsToldAsDistributionTellsIt(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		e := start(t, t.TempDir(), online, l.endpoint())
-		handler := front.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), front.Options{
-			User: func(context.Context) string { return "robot" }, Observers: []func(*front.Exchange){e.Request},
-		}, front.Settings{})
+		handler := middleware.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{
+			User: func(context.Context) string { return "robot" }, Observers: []func(*middleware.Exchange){e.Request},
+		}, middleware.Settings{})
 		index := `{"schemaVersion":2,"mediaType":"` + indexType + `","manifests":[]}`
 		d, blob := digest.FromString(index).String(), digest.FromString("0123456789").String()
 		const of = "application/octet-stream 10 "
@@ -110,7 +110,7 @@ func TestTheURLIsThatOfTheSettings(t *testing.T) {
 		defer e.Close()
 		configure(t, e, bound, l.endpoint())
 		e.Deliver(online)
-		handler := front.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), front.Options{Observers: []func(*front.Exchange){e.Request}}, front.Settings{})
+		handler := middleware.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){e.Request}}, middleware.Settings{})
 		d := digest.FromString("{}").String()
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v2/a/blobs/uploads/?digest="+d, strings.NewReader("{}")))
 		synctest.Wait()
@@ -124,7 +124,7 @@ func TestTheURLIsThatOfTheSettings(t *testing.T) {
 func TestAClientThatLeavesHasPulledNothing(t *testing.T) {
 	l := newListener(t)
 	e := start(t, t.TempDir(), nil, l.endpoint())
-	handler := front.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), front.Options{Observers: []func(*front.Exchange){e.Request}}, front.Settings{})
+	handler := middleware.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){e.Request}}, middleware.Settings{})
 	content := strings.Repeat("x", 1<<20)
 	path := "/v2/a/blobs/" + digest.FromString(content).String()
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v2/a/blobs/uploads/?digest="+digest.FromString(content).String(), strings.NewReader(content)))

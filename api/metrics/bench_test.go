@@ -10,8 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
-	"airmirror/api/front"
 	"airmirror/api/metrics"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
@@ -30,8 +30,8 @@ func BenchmarkHead(b *testing.B) {
 	told := metrics.New("", zap.NewNop())
 	for name, handler := range map[string]http.Handler{
 		"plain": plain,
-		"watched": front.New(plain, front.Options{Observers: []func(*front.Exchange){told.Request}},
-			front.Settings{Requests: 8192, Stall: 5 * time.Minute}),
+		"watched": middleware.New(plain, middleware.Options{Observers: []func(*middleware.Exchange){told.Request}},
+			middleware.Settings{Requests: 8192, Stall: 5 * time.Minute}),
 	} {
 		b.Run(name, func(b *testing.B) {
 			server := httptest.NewServer(handler)

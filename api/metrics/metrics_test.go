@@ -14,8 +14,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
-	"airmirror/api/front"
 	"airmirror/api/metrics"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/cache"
 	"airmirror/cache/bolt"
@@ -72,7 +72,7 @@ func must(t testing.TB, err error) {
 func TestRequestsAreCountedByRoute(t *testing.T) {
 	m, _ := open(t)
 	told := metrics.New("v1", zap.NewNop())
-	f := front.New(registry.New(m, registry.Options{}), front.Options{Observers: []func(*front.Exchange){told.Request}}, front.Settings{})
+	f := middleware.New(registry.New(m, registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){told.Request}}, middleware.Settings{})
 	for request, body := range map[string]string{
 		"GET /v2/secret/name/manifests/v1": "", "GET /v2/other/name/manifests/v2": "", "HEAD /v2/": "", "GET /v1/": "", "BREW /v2/": "",
 		"PUT /v2/a/manifests/v1": "no manifest",

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 )
 
 // requests are those of clients. Labels are looked up once for each route and status, and kept in a map that is replaced,
@@ -68,8 +68,8 @@ var methods = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodPut: true, http.MethodPost: true, http.MethodPatch: true, http.MethodDelete: true,
 }
 
-// Request counts a request that has ended; it is an observer of [front.Options].
-func (m *Metrics) Request(e *front.Exchange) {
+// Request counts a request that has ended; it is an observer of [middleware.Options].
+func (m *Metrics) Request(e *middleware.Exchange) {
 	key := route{"other", e.Request.Method, e.Status}
 	if e.Seen != nil && e.Seen.Parsed {
 		key.endpoint = e.Seen.Endpoint.String()

@@ -22,7 +22,7 @@ import (
 // keys; see [settings] for what their variables and flags are called.
 type config struct {
 	Listen string `yaml:"listen"`
-	// TrustedProxies are addresses and networks of proxies that are believed who they forward for; see [front.Settings].
+	// TrustedProxies are addresses and networks of proxies that are believed who they forward for; see [middleware.Settings].
 	TrustedProxies []string `yaml:"trustedProxies"`
 	Data           string   `yaml:"data"`
 	// Upstream are those that flags name, [HOST=]URL; they come before Upstreams. The first of all is the default registry.

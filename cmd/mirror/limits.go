@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/cache"
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -47,13 +47,13 @@ func (c limitsConfig) check() error {
 }
 
 // front is what requests pass first.
-func (c config) front() front.Settings {
+func (c config) front() middleware.Settings {
 	l := c.Limits
 	burst := l.Burst
 	if burst == 0 { // a pull begins with several requests at once
 		burst = int(math.Ceil(2 * l.RequestsPerSecond))
 	}
-	return front.Settings{
+	return middleware.Settings{
 		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: burst, Uploads: l.Uploads, Stall: time.Duration(l.Stall),
 		Proxies: c.proxies(),
 	}
@@ -61,7 +61,7 @@ func (c config) front() front.Settings {
 
 func (c config) checkProxies() error {
 	for _, text := range c.TrustedProxies {
-		if _, err := front.ParseProxy(text); err != nil {
+		if _, err := middleware.ParseProxy(text); err != nil {
 			return fmt.Errorf("%q is not the address of a proxy, or a network of them: write it as 10.0.0.7 or 10.0.0.0/8", text)
 		}
 	}
@@ -70,7 +70,7 @@ func (c config) checkProxies() error {
 
 func (c config) proxies() (all []netip.Prefix) {
 	for _, text := range c.TrustedProxies {
-		if proxy, err := front.ParseProxy(text); err == nil { // it was checked
+		if proxy, err := middleware.ParseProxy(text); err == nil { // it was checked
 			all = append(all, proxy)
 		}
 	}

@@ -28,7 +28,7 @@ import (
 	"airmirror/upstream"
 )
 
-// A body may take any time as long as it moves; see [front.Settings].
+// A body may take any time as long as it moves; see [middleware.Settings].
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute

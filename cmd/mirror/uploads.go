@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"airmirror/api/auth"
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/cache"
 )
@@ -17,7 +17,7 @@ func (c serveConfig) openUploads() *registry.OpenUploads {
 		if name := auth.UserOf(r.Context()); name != "" {
 			return "user " + name
 		}
-		return front.Network(r.RemoteAddr)
+		return middleware.Network(r.RemoteAddr)
 	})
 }
 

@@ -16,8 +16,8 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/auth"
-	"airmirror/api/front"
 	"airmirror/api/metrics"
+	"airmirror/api/middleware"
 	"airmirror/gc"
 	"airmirror/upstream"
 )
@@ -37,7 +37,7 @@ const (
 // watch is what tells how a server is doing.
 type watch struct {
 	metrics *metrics.Metrics
-	front   *front.Front
+	front   *middleware.Handler
 	pages   map[string]http.Handler
 	// listener is an address of its own, nil without one.
 	listener net.Listener
@@ -62,8 +62,8 @@ func (w *watch) upstream(o upstream.Observed) { w.metrics.Upstream(o.Host, o.Sta
 // are for who may look after the mirror; who can reach an address of their own may read them there.
 func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c serveConfig) http.Handler {
 	w.pages = map[string]http.Handler{
-		alivePath: front.Alive(),
-		readyPath: front.Ready(w.log, works.checks(c)...),
+		alivePath: middleware.Alive(),
+		readyPath: middleware.Ready(w.log, works.checks(c)...),
 	}
 	pages := map[string]http.Handler{alivePath: w.pages[alivePath], readyPath: w.pages[readyPath]}
 	if c.Metrics.Enabled {
@@ -72,10 +72,10 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c se
 			pages[metricsPath] = guard.Admins(w.pages[metricsPath])
 		}
 	}
-	w.front = front.New(next, front.Options{
+	w.front = middleware.New(next, middleware.Options{
 		Pages:     pages,
 		User:      auth.UserOf,
-		Observers: []func(*front.Exchange){w.metrics.Request, works.audit.Request, c.events.Request, front.AccessLog(w.log, func() bool { return c.current().AccessLog })},
+		Observers: []func(*middleware.Exchange){w.metrics.Request, works.audit.Request, c.events.Request, middleware.AccessLog(w.log, func() bool { return c.current().AccessLog })},
 	}, c.front())
 	w.metrics.Watch(metrics.Sources{
 		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
@@ -105,10 +105,10 @@ func (w *watch) serve(ctx context.Context) {
 }
 
 // checks are what has to be in order for the mirror to be ready. That upstreams answer is none of it.
-func (w *works) checks(c serveConfig) []front.Check {
+func (w *works) checks(c serveConfig) []middleware.Check {
 	index := filepath.Join(c.Data, indexName)
 	opened, _ := os.Stat(index)
-	return []front.Check{
+	return []middleware.Check{
 		{Name: "the data folder cannot be written to", Do: func(context.Context) error { return tryFolder(c.Data) }},
 		{Name: "the folder of uploads cannot be written to", Do: func(context.Context) error { return tryFolder(filepath.Join(c.Data, "incoming")) }},
 		{Name: "the index was removed or replaced", Do: func(context.Context) error { return sameFile(index, opened) }},

@@ -1,4 +1,4 @@
-package front
+package middleware
 
 import (
 	"math"
@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Settings can change while a [Front] works. The zero value has no limits.
+// Settings can change while a [Handler] works. The zero value has no limits.
 type Settings struct {
 	// Requests is how many are answered at a time; the others are told to come again. No limit if zero. One address has no
 	// more of them under way than are left for others, see [mirror.Shares].
@@ -36,7 +36,7 @@ type Settings struct {
 const maxAddresses = 16 << 10
 
 // Configure changes the settings, for requests that come from then on.
-func (f *Front) Configure(settings Settings) {
+func (f *Handler) Configure(settings Settings) {
 	if old := f.settings.Load(); old != nil && (old.RequestsPerSecond != settings.RequestsPerSecond || old.Burst != settings.Burst) {
 		f.rates.forget()
 	}
@@ -45,7 +45,7 @@ func (f *Front) Configure(settings Settings) {
 }
 
 // begin takes a place among the requests under way, or answers a request for which there is none. end gives it back.
-func (f *Front) begin(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
+func (f *Handler) begin(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
 	network := mirror.NetworkOf(r.RemoteAddr)
 	if f.shares.Take(network, 1) {
 		return func() { f.shares.Give(network, 1) }, true
@@ -60,7 +60,7 @@ func (f *Front) begin(settings *Settings, w *writer, r *http.Request) (end func(
 }
 
 // admitAddress answers a request of which its address sends too many. leave is called when the request has ended.
-func (f *Front) admitAddress(settings *Settings, w *writer, r *http.Request) (leave func(), ok bool) {
+func (f *Handler) admitAddress(settings *Settings, w *writer, r *http.Request) (leave func(), ok bool) {
 	address := Network(r.RemoteAddr)
 	if settings.RequestsPerSecond > 0 {
 		if wait := f.rates.wait(address, settings); wait > 0 {

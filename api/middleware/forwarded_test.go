@@ -1,4 +1,4 @@
-package front_test
+package middleware_test
 
 import (
 	"net/http"
@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"airmirror/api/auth"
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
@@ -15,7 +15,7 @@ import (
 func proxies(t *testing.T, texts ...string) (all []netip.Prefix) {
 	t.Helper()
 	for _, text := range texts {
-		proxy, err := front.ParseProxy(text)
+		proxy, err := middleware.ParseProxy(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,9 +55,9 @@ func TestTheClientIsWhoATrustedProxyForwardsFor(t *testing.T) {
 		"no address of its own":         {trusted, "@", []string{"192.0.2.1"}, "@"},
 	} {
 		var told string
-		f := front.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), front.Options{
-			Observers: []func(*front.Exchange){func(e *front.Exchange) { told = e.Address }},
-		}, front.Settings{Proxies: proxies(t, tt.trusted...)})
+		f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), middleware.Options{
+			Observers: []func(*middleware.Exchange){func(e *middleware.Exchange) { told = e.Address }},
+		}, middleware.Settings{Proxies: proxies(t, tt.trusted...)})
 		r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
 		r.RemoteAddr = tt.from
 		r.Header["X-Forwarded-For"] = tt.headers
@@ -70,8 +70,8 @@ func TestTheClientIsWhoATrustedProxyForwardsFor(t *testing.T) {
 
 // TestLimitsAreOfTheClientBehindAProxy: the proxy is nobody's scapegoat, and what a client says of itself counts nothing.
 func TestLimitsAreOfTheClientBehindAProxy(t *testing.T) {
-	f := front.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), front.Options{},
-		front.Settings{RequestsPerSecond: 0.001, Burst: 1, Proxies: proxies(t, "10.0.0.1")})
+	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), middleware.Options{},
+		middleware.Settings{RequestsPerSecond: 0.001, Burst: 1, Proxies: proxies(t, "10.0.0.1")})
 	ask := func(from, header string) int {
 		r, w := httptest.NewRequest(http.MethodGet, "/v2/", nil), httptest.NewRecorder()
 		r.RemoteAddr = from
@@ -102,11 +102,11 @@ func TestWhoIsForwardedIsNeverAtHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	push := registry.Ask{Action: registry.Push, Repo: mirror.Repo{Host: "docker.io", Path: "team/app"}}
-	f := front.New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f := middleware.New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := guard.Admit(w.Header(), r, push); err != nil {
 			w.WriteHeader(http.StatusForbidden)
 		}
-	}), front.Options{}, front.Settings{Proxies: proxies(t, "127.0.0.0/8", "10.0.0.1")})
+	}), middleware.Options{}, middleware.Settings{Proxies: proxies(t, "127.0.0.0/8", "10.0.0.1")})
 	for _, tt := range []struct {
 		from, header string
 		want         int
@@ -130,7 +130,7 @@ func TestProxiesAreAddressesOrNetworks(t *testing.T) {
 		"10.0.0.7": "10.0.0.7/32", "10.1.2.3/8": "10.0.0.0/8", "::1": "::1/128", "fd00::1/8": "fd00::/8", "::ffff:10.0.0.7": "10.0.0.7/32",
 		"": "", "proxy.corp": "", "10.0.0.0/33": "", "10.0.0.7:80": "", "::ffff:10.0.0.0/8": "",
 	} {
-		got, err := front.ParseProxy(text)
+		got, err := middleware.ParseProxy(text)
 		if (err == nil) != (want != "") || err == nil && got.String() != want {
 			t.Errorf("%q: %v, %v; want %q", text, got, err, want)
 		}

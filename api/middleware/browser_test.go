@@ -1,17 +1,17 @@
-package front_test
+package middleware_test
 
 import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 )
 
 // TestPagesOfOtherSitesChangeNothing: whatever login the browser adds.
 func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 	reached := false
-	f := front.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), front.Options{}, front.Settings{})
+	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), middleware.Options{}, middleware.Settings{})
 	for _, tt := range []struct {
 		method, origin, site string
 		want                 int
@@ -49,8 +49,8 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 
 // TestBrowsersRunNothingOfAnAnswer: of a page, of the handler, or of a limit in front of it.
 func TestBrowsersRunNothingOfAnAnswer(t *testing.T) {
-	f := front.New(http.NotFoundHandler(), front.Options{Pages: map[string]http.Handler{"/healthz": http.NotFoundHandler()}},
-		front.Settings{RequestsPerSecond: 0.001, Burst: 1})
+	f := middleware.New(http.NotFoundHandler(), middleware.Options{Pages: map[string]http.Handler{"/healthz": http.NotFoundHandler()}},
+		middleware.Settings{RequestsPerSecond: 0.001, Burst: 1})
 	for _, tt := range []struct {
 		path string
 		want int

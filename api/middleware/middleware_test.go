@@ -1,4 +1,4 @@
-package front_test
+package middleware_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 )
 
 // ended is what was told of one request.
@@ -24,12 +24,12 @@ type ended struct {
 }
 
 // serve starts a server that has a front, and returns what it tells.
-func serve(t *testing.T, settings front.Settings, handler http.HandlerFunc) (url string, told chan ended) {
+func serve(t *testing.T, settings middleware.Settings, handler http.HandlerFunc) (url string, told chan ended) {
 	t.Helper()
 	told = make(chan ended, 100)
-	f := front.New(handler, front.Options{
-		Pages: map[string]http.Handler{"/healthz": front.Alive()},
-		Observers: []func(*front.Exchange){func(e *front.Exchange) {
+	f := middleware.New(handler, middleware.Options{
+		Pages: map[string]http.Handler{"/healthz": middleware.Alive()},
+		Observers: []func(*middleware.Exchange){func(e *middleware.Exchange) {
 			told <- ended{e.ID, e.Address, e.Status, e.In, e.Out, e.Broken}
 		}},
 	}, settings)
@@ -39,7 +39,7 @@ func serve(t *testing.T, settings front.Settings, handler http.HandlerFunc) (url
 }
 
 func TestEachRequestIsToldOf(t *testing.T) {
-	url, told := serve(t, front.Settings{}, func(w http.ResponseWriter, r *http.Request) {
+	url, told := serve(t, middleware.Settings{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch r.URL.Path {
 		case "/teapot":
@@ -80,7 +80,7 @@ func TestEachRequestIsToldOf(t *testing.T) {
 }
 
 func TestIDsAreTakenIfSane(t *testing.T) {
-	url, told := serve(t, front.Settings{}, func(http.ResponseWriter, *http.Request) {})
+	url, told := serve(t, middleware.Settings{}, func(http.ResponseWriter, *http.Request) {})
 	seen := map[string]bool{}
 	for given, taken := range map[string]bool{
 		"req-1.a:b/c": true, "": false, "with space": false, "naïve": false, strings.Repeat("x", 129): false, `"quoted"`: false,
@@ -107,9 +107,9 @@ func TestAccessLog(t *testing.T) {
 	core, logged := observer.New(zap.InfoLevel)
 	on := false
 	done := make(chan bool, 2)
-	f := front.New(http.NotFoundHandler(), front.Options{Observers: []func(*front.Exchange){
-		front.AccessLog(zap.New(core), func() bool { return on }), func(*front.Exchange) { done <- true },
-	}}, front.Settings{})
+	f := middleware.New(http.NotFoundHandler(), middleware.Options{Observers: []func(*middleware.Exchange){
+		middleware.AccessLog(zap.New(core), func() bool { return on }), func(*middleware.Exchange) { done <- true },
+	}}, middleware.Settings{})
 	server := httptest.NewServer(f)
 	defer server.Close()
 	for range 2 {
@@ -138,7 +138,7 @@ func TestAccessLog(t *testing.T) {
 func TestReadyNamesWhatIsWrong(t *testing.T) {
 	var wrong error
 	looked := 0
-	ready := front.Ready(zap.NewNop(), front.Check{Name: "first", Do: func(context.Context) error { looked++; return nil }}, front.Check{Name: "second", Do: func(context.Context) error { return wrong }})
+	ready := middleware.Ready(zap.NewNop(), middleware.Check{Name: "first", Do: func(context.Context) error { looked++; return nil }}, middleware.Check{Name: "second", Do: func(context.Context) error { return wrong }})
 	ask := func(handler http.Handler) (int, string) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
@@ -153,7 +153,7 @@ func TestReadyNamesWhatIsWrong(t *testing.T) {
 		t.Errorf("looked %d times within a second", looked)
 	}
 	wrong = errors.New("path /of/mine")
-	ready = front.Ready(zap.NewNop(), front.Check{Name: "second", Do: func(context.Context) error { return wrong }})
+	ready = middleware.Ready(zap.NewNop(), middleware.Check{Name: "second", Do: func(context.Context) error { return wrong }})
 	if status, text := ask(ready); status != 503 || text != "not ready: second\n" {
 		t.Errorf("%d %q", status, text)
 	}

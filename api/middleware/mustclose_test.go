@@ -1,4 +1,4 @@
-package front_test
+package middleware_test
 
 import (
 	"bufio"
@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 )
 
-// TestAConnectionEndsWhereARequestMayEndElsewhere: what stands behind the chunks of a request that says a length as well is
+// TestConnectionClosesAfterAmbiguousRequest: what stands behind the chunks of a request that says a length as well is
 // no request of its own, if somebody passed it on.
-func TestAConnectionEndsWhereARequestMayEndElsewhere(t *testing.T) {
-	url, _ := serve(t, front.Settings{}, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+func TestConnectionClosesAfterAmbiguousRequest(t *testing.T) {
+	url, _ := serve(t, middleware.Settings{}, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	for _, tt := range []struct {
 		name, headers string
 		answers       int

@@ -1,4 +1,4 @@
-package front
+package middleware
 
 import (
 	"crypto/rand"

@@ -1,4 +1,4 @@
-package front_test
+package middleware_test
 
 import (
 	"io"
@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"airmirror/api/front"
+	"airmirror/api/middleware"
 )
 
 // status sends a request to a handler from an address.
@@ -29,24 +29,24 @@ func refused(t *testing.T, w *httptest.ResponseRecorder, status int, code string
 }
 
 // busy is a handler that is in the middle of a request until release is closed.
-func busy(t *testing.T, settings front.Settings, method, address string) (f *front.Front, release func()) {
+func busy(t *testing.T, settings middleware.Settings, method, address string) (f *middleware.Handler, release func()) {
 	t.Helper()
 	begun, end, done := make(chan bool), make(chan bool), make(chan bool)
 	first := true
-	f = front.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	f = middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		if first {
 			first = false
 			close(begun)
 			<-end
 		}
-	}), front.Options{Pages: map[string]http.Handler{"/healthz": front.Alive()}}, settings)
+	}), middleware.Options{Pages: map[string]http.Handler{"/healthz": middleware.Alive()}}, settings)
 	go func() { defer close(done); status(f, method, address) }()
 	<-begun
 	return f, func() { close(end); <-done }
 }
 
 func TestTooManyAtATimeAreToldToComeAgain(t *testing.T) {
-	f, release := busy(t, front.Settings{Requests: 1}, http.MethodGet, "192.0.2.1:1")
+	f, release := busy(t, middleware.Settings{Requests: 1}, http.MethodGet, "192.0.2.1:1")
 	refused(t, status(f, http.MethodGet, "192.0.2.2:1"), 503, "UNAVAILABLE")
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
@@ -60,7 +60,7 @@ func TestTooManyAtATimeAreToldToComeAgain(t *testing.T) {
 }
 
 func TestRateIsPerAddress(t *testing.T) {
-	f := front.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), front.Options{}, front.Settings{RequestsPerSecond: 0.001, Burst: 2})
+	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), middleware.Options{}, middleware.Settings{RequestsPerSecond: 0.001, Burst: 2})
 	for _, address := range []string{"192.0.2.1:1", "192.0.2.1:2", "[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.2:1"} {
 		if w := status(f, http.MethodGet, address); w.Code != 200 {
 			t.Errorf("%s: %d", address, w.Code)
@@ -73,14 +73,14 @@ func TestRateIsPerAddress(t *testing.T) {
 	if first.Header().Get("Retry-After") != second.Header().Get("Retry-After") {
 		t.Errorf("who is refused has to wait longer for it: %v, %v", first.Header(), second.Header())
 	}
-	f.Configure(front.Settings{})
+	f.Configure(middleware.Settings{})
 	if w := status(f, http.MethodGet, "192.0.2.1:4"); w.Code != 200 {
 		t.Errorf("without a limit: %d", w.Code)
 	}
 }
 
 func TestUploadsArePerAddress(t *testing.T) {
-	f, release := busy(t, front.Settings{Uploads: 1}, http.MethodPatch, "192.0.2.1:1")
+	f, release := busy(t, middleware.Settings{Uploads: 1}, http.MethodPatch, "192.0.2.1:1")
 	refused(t, status(f, http.MethodPut, "192.0.2.1:2"), 429, "TOOMANYREQUESTS")
 	for method, address := range map[string]string{http.MethodGet: "192.0.2.1:3", http.MethodPut: "192.0.2.2:1"} {
 		if w := status(f, method, address); w.Code != 200 {
@@ -99,12 +99,12 @@ func TestOneAddressLeavesRequestsForOthers(t *testing.T) {
 	end := make(chan bool)
 	var all sync.WaitGroup
 	begun := make(chan bool, 100)
-	f := front.New(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	f := middleware.New(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.RemoteAddr, "192.0.2.66:") {
 			begun <- true
 			<-end
 		}
-	}), front.Options{}, front.Settings{Requests: 100})
+	}), middleware.Options{}, middleware.Settings{Requests: 100})
 	for range 50 {
 		all.Go(func() { status(f, http.MethodGet, "192.0.2.66:1") })
 		<-begun

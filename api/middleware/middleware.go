@@ -1,7 +1,7 @@
-// Package front is what every request passes before it comes to the registry: it gets an id, is counted and measured, is
+// Package middleware is what every request passes before it comes to the registry: it gets an id, is counted and measured, is
 // refused if there are too many, and is cut off if it does not move. What came of it is told to whoever observes: metrics,
 // the access log, the audit log.
-package front
+package middleware
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Options are what a [Front] is made with. The zero value works.
+// Options are what a [Handler] is made with. The zero value works.
 type Options struct {
 	// Pages are answered by themselves, by their paths, whatever the limits: metrics, health.
 	Pages map[string]http.Handler
@@ -42,8 +42,8 @@ type Exchange struct {
 	Seen *registry.Seen
 }
 
-// Front stands in front of a handler. It is safe for concurrent use.
-type Front struct {
+// Handler stands in front of a handler. It is safe for concurrent use.
+type Handler struct {
 	next      http.Handler
 	opts      Options
 	settings  atomic.Pointer[Settings]
@@ -55,26 +55,26 @@ type Front struct {
 }
 
 // New returns what stands in front of next.
-func New(next http.Handler, opts Options, settings Settings) *Front {
-	f := &Front{next: next, opts: opts, shares: mirror.NewShares[netip.Prefix](0), rates: newRates(), ids: newIDs(), keepTrack: len(opts.Observers) > 0}
+func New(next http.Handler, opts Options, settings Settings) *Handler {
+	f := &Handler{next: next, opts: opts, shares: mirror.NewShares[netip.Prefix](0), rates: newRates(), ids: newIDs(), keepTrack: len(opts.Observers) > 0}
 	f.Configure(settings)
 	return f
 }
 
 // UnderWay is how many requests are being answered.
-func (f *Front) UnderWay() int64 {
+func (f *Handler) UnderWay() int64 {
 	n, _ := f.shares.Used()
 	return n
 }
 
 // ServeHTTP answers one request.
-func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	settings := f.settings.Load()
 	r = sentBy(settings.Proxies, r)
 	out := &writer{ResponseWriter: w, stall: settings.Stall, began: time.Now()}
 	out.begin()
-	if isLast(r) {
+	if mustClose(r) {
 		w.Header()["Connection"] = []string{"close"}
 	}
 	if page, ok := f.opts.Pages[r.URL.Path]; ok {
@@ -98,7 +98,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit answers a request unless a limit says that it is too many.
-func (f *Front) admit(settings *Settings, w *writer, r *http.Request) {
+func (f *Handler) admit(settings *Settings, w *writer, r *http.Request) {
 	end, ok := f.begin(settings, w, r)
 	if !ok {
 		return
@@ -119,7 +119,7 @@ func (f *Front) admit(settings *Settings, w *writer, r *http.Request) {
 }
 
 // tell tells observers what came of a request.
-func (f *Front) tell(out *writer, in *body, r *http.Request, id string, broken bool) {
+func (f *Handler) tell(out *writer, in *body, r *http.Request, id string, broken bool) {
 	if !f.keepTrack {
 		return
 	}
