@@ -17,23 +17,23 @@ import (
 
 // vast is a store of many images that is made up as it is read: n images of ten blobs each, all of different digests but
 // for a base layer that a hundred images share. The first were used last.
-type vast struct {
-	*world
+type largeStore struct {
+	*surveyStore
 	images int
 }
 
 const vastRepos, vastBlobs = 500, 10
 
 // digest returns the i-th digest.
-func (v vast) digest(i int) digest.Digest {
+func (v largeStore) digest(i int) digest.Digest {
 	const span = 1 << 63
 	step := uint64(span) / uint64(v.images*(vastBlobs+1)) * 2
 	return digest.Digest(fmt.Sprintf("sha256:%016x%048x", uint64(i)*step, i))
 }
 
-func (v vast) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(v) }
+func (v largeStore) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(v) }
 
-func (v vast) Repos() []mirror.SurveyedRepo {
+func (v largeStore) Repos() []mirror.SurveyedRepo {
 	repos := make([]mirror.SurveyedRepo, vastRepos)
 	for i := range repos {
 		repos[i].Repo = mirror.Repo{Host: "docker.io", Path: fmt.Sprintf("library/app%06d", i)}
@@ -41,7 +41,7 @@ func (v vast) Repos() []mirror.SurveyedRepo {
 	return repos
 }
 
-func (v vast) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
+func (v largeStore) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	return func(yield func(*mirror.SurveyedManifest, error) bool) {
 		m := mirror.SurveyedManifest{Origin: mirror.Mirrored}
 		for i := range v.images {
@@ -59,7 +59,7 @@ func (v vast) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	}
 }
 
-func (v vast) Tags() iter.Seq2[mirror.SurveyedTag, error] {
+func (v largeStore) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 	return func(yield func(mirror.SurveyedTag, error) bool) {
 		for i := range v.images {
 			tag := mirror.Tag{Digest: v.digest(i * (vastBlobs + 1)), Origin: mirror.Mirrored, Updated: ago(time.Duration(v.images+2) * time.Hour)}
@@ -70,7 +70,7 @@ func (v vast) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 	}
 }
 
-func (v vast) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
+func (v largeStore) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	return func(yield func(*mirror.SurveyedBlob, error) bool) {
 		b := mirror.SurveyedBlob{Size: 1000, Fresh: ago(2 * time.Hour), Users: 1}
 		for i := range v.images * (vastBlobs + 1) {
@@ -87,7 +87,7 @@ func (v vast) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 func BenchmarkPlan(b *testing.B) {
 	for _, images := range []int{1000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("blobs=%d", images*vastBlobs), func(b *testing.B) {
-			v := vast{newWorld(nil), images}
+			v := largeStore{newSurvey(nil), images}
 			b.ReportAllocs()
 			for b.Loop() {
 				peak := watchHeap()

@@ -17,35 +17,35 @@ import (
 // but for those that share them: whoever pushes can make two of these.
 type blobs struct {
 	list[blob]
-	sha512 int32                   // place of the first of that algorithm
-	twins  map[digest.Digest]int32 // those that share the prefix of another
+	sha512     int32                   // place of the first of that algorithm
+	collisions map[digest.Digest]int32 // those that share the prefix of another
 	// newest is when the last of those that no manifest needs, and that stay for the grace time alone, was touched.
-	newest time.Time
+	graceStart time.Time
 }
 
 // blob is a file.
 type blob struct {
-	prefix uint64 // of its digest
-	size   int64
-	last   int32 // place of the last unit that needs it; alone if there is none
-	fresh  bool  // it stays for now even if nothing needs it
-	used   bool  // a manifest points at it or is it
-	waits  bool  // if nothing needs it, it stays for the grace time alone
-	twin   bool  // another one has the same prefix
-	seen   bool  // for who counts each once
+	prefix     uint64 // of its digest
+	size       int64
+	lastImage  int32 // place of the last unit that needs it; alone if there is none
+	keep       bool  // it stays for now even if nothing needs it
+	referenced bool  // a manifest points at it or is it
+	inGrace    bool  // if nothing needs it, it stays for the grace time alone
+	collides   bool  // another one has the same prefix
+	counted    bool  // for who counts each once
 }
 
 // alone is the last unit of a blob that none needs.
-const alone int32 = -1
+const noImage int32 = -1
 
 var errOrder = errors.New("the store does not list blobs in the order of their digests")
 
 // loadBlobs reads all blobs of a survey.
-func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *flaws) (*blobs, error) {
+func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *errorList) (*blobs, error) {
 	b := &blobs{sha512: -1}
 	var before []byte
 	for found, err := range s.Blobs() {
-		if flaws.note(err) {
+		if flaws.add(err) {
 			continue
 		}
 		if b.n%chunkSize == 0 && ctx.Err() != nil {
@@ -59,16 +59,16 @@ func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *fl
 			b.sha512 = int32(b.n)
 		}
 		young, protected := !found.Fresh.Before(cutoff), s.Protected(d)
-		item := blob{prefix: prefixOf(d), size: found.Size, last: alone, fresh: young || protected, used: found.Users > 0}
-		if item.waits = young && !protected; item.waits && !item.used && found.Fresh.After(b.newest) {
-			b.newest = found.Fresh
+		item := blob{prefix: prefixOf(d), size: found.Size, lastImage: noImage, keep: young || protected, referenced: found.Users > 0}
+		if item.inGrace = young && !protected; item.inGrace && !item.referenced && found.Fresh.After(b.graceStart) {
+			b.graceStart = found.Fresh
 		}
 		if place := int32(b.n); place > 0 && place != b.sha512 && b.at(place-1).prefix == item.prefix {
-			if b.twins == nil {
-				b.twins = make(map[digest.Digest]int32)
+			if b.collisions == nil {
+				b.collisions = make(map[digest.Digest]int32)
 			}
-			item.twin, b.at(place-1).twin = true, true
-			b.twins[digest.Digest(before)], b.twins[digest.Digest(strings.Clone(string(d)))] = place-1, place
+			item.collides, b.at(place-1).collides = true, true
+			b.collisions[digest.Digest(before)], b.collisions[digest.Digest(strings.Clone(string(d)))] = place-1, place
 		}
 		b.add(item)
 		before = append(before[:0], d...)
@@ -97,8 +97,8 @@ func (b *blobs) find(d digest.Digest) int32 {
 	if place == to || b.at(place).prefix != prefix {
 		return -1
 	}
-	if b.at(place).twin {
-		if twin, ok := b.twins[d]; ok {
+	if b.at(place).collides {
+		if twin, ok := b.collisions[d]; ok {
 			return twin
 		}
 		return -1

@@ -8,27 +8,27 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// keepWithinBudget finds how many of the units go, in their order.
-func (p *Plan) keepWithinBudget() {
-	choice := slices.IndexFunc(p.units, func(u unit) bool { return u.class >= evictable })
+// applyBudget finds how many of the units go, in their order.
+func (p *Plan) applyBudget() {
+	choice := slices.IndexFunc(p.images, func(u image) bool { return u.class >= evictable })
 	if choice < 0 {
-		choice = len(p.units)
+		choice = len(p.images)
 	}
-	p.cut = int32(choice)
+	p.firstKept = int32(choice)
 	gain := p.Totals.Bytes
-	for _, u := range p.units[:choice] {
+	for _, u := range p.images[:choice] {
 		gain += u.freed
 	}
 	b := &p.Budget
 	b.set(p.opts.Policy)
 	b.Need = b.need(gain)
 	missing := b.Need
-	for int(p.cut) < len(p.units) && p.units[p.cut].class == evictable && missing > 0 {
-		missing -= p.units[p.cut].freed
-		gain += p.units[p.cut].freed
-		p.cut++
+	for int(p.firstKept) < len(p.images) && p.images[p.firstKept].class == evictable && missing > 0 {
+		missing -= p.images[p.firstKept].freed
+		gain += p.images[p.firstKept].freed
+		p.firstKept++
 	}
-	b.Short = b.short(gain)
+	b.Shortfall = b.short(gain)
 }
 
 // set works out the budgets of a policy.
@@ -51,7 +51,7 @@ func (b *Budget) set(policy Policy) {
 
 // need returns how much more than gain has to be freed to get from beyond a budget to where it is met amply.
 func (b *Budget) need(gain int64) (need int64) {
-	if held := b.Held - gain; b.MaxSize > 0 && held > b.MaxSize {
+	if held := b.Stored - gain; b.MaxSize > 0 && held > b.MaxSize {
 		need = held - b.ShrinkTo
 	}
 	if free := b.DiskFree + gain; free < b.KeepFree {
@@ -63,57 +63,57 @@ func (b *Budget) need(gain int64) (need int64) {
 // short returns by how much a gain misses the budgets.
 func (b *Budget) short(gain int64) (short int64) {
 	if b.MaxSize > 0 {
-		short = max(0, b.Held-gain-b.MaxSize)
+		short = max(0, b.Stored-gain-b.MaxSize)
 	}
 	return max(short, b.KeepFree-b.DiskFree-gain, 0)
 }
 
 // protect works out what stays for which reason, and why a budget cannot be met.
-func (p *Plan) protect() {
-	reasons := make([]Protection, len(p.reasons))
-	for place, u := range p.units {
-		if u.class != stays || len(p.members.of(int32(place))) == 0 {
+func (p *Plan) addKeepReasons() {
+	reasons := make([]KeepReason, len(p.reasons))
+	for place, u := range p.images {
+		if u.class != kept || len(p.members.of(int32(place))) == 0 {
 			continue
 		}
-		r := &reasons[u.why]
-		r.Why = p.reasons[u.why]
+		r := &reasons[u.reason]
+		r.Reason = p.reasons[u.reason]
 		r.Images++
 		for _, n := range p.members.of(int32(place)) {
 			for file := range p.filesOf(n) {
-				if b := p.blobs.at(file); !b.seen {
-					b.seen = true
+				if b := p.blobs.at(file); !b.counted {
+					b.counted = true
 					r.Blobs++
 					r.Bytes += b.size
 				}
 			}
 		}
 	}
-	fresh := Protection{Why: "without a manifest, but added, linked or asked for within the grace time"}
+	fresh := KeepReason{Reason: "without a manifest, but added, linked or asked for within the grace time"}
 	for _, b := range p.blobs.all() {
-		if b.last == alone && b.fresh {
+		if b.lastImage == noImage && b.keep {
 			fresh.Blobs++
 			fresh.Bytes += b.size
 		}
 	}
 	for _, r := range append(reasons, fresh) {
 		if r.Images+r.Blobs > 0 {
-			p.Protection = append(p.Protection, r)
+			p.KeepReasons = append(p.KeepReasons, r)
 		}
 	}
-	slices.SortFunc(p.Protection, func(a, b Protection) int {
-		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(b.Images, a.Images), strings.Compare(a.Why, b.Why))
+	slices.SortFunc(p.KeepReasons, func(a, b KeepReason) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(b.Images, a.Images), strings.Compare(a.Reason, b.Reason))
 	})
-	if p.Budget.Short > 0 {
-		p.Budget.Why = p.shortWhy()
+	if p.Budget.Shortfall > 0 {
+		p.Budget.Reason = p.shortfallReason()
 	}
 }
 
-// shortWhy says what is in the way of a budget.
-func (p *Plan) shortWhy() string {
+// shortfallReason says what is in the way of a budget.
+func (p *Plan) shortfallReason() string {
 	const most = 3
 	var parts []string
-	for _, r := range p.Protection[:min(most, len(p.Protection))] {
-		parts = append(parts, humanize.IBytes(uint64(r.Bytes))+" "+r.Why)
+	for _, r := range p.KeepReasons[:min(most, len(p.KeepReasons))] {
+		parts = append(parts, humanize.IBytes(uint64(r.Bytes))+" "+r.Reason)
 	}
 	if parts == nil {
 		return "nothing is held that may go"

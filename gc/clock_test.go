@@ -15,34 +15,34 @@ import (
 const month = 30 * 24 * hour
 
 // jumps are what becomes of the time of day of a machine on which next to no time passes.
-var jumps = map[string]func(s *shop, m *cachetest.Machine){
-	"set to 2040":     func(_ *shop, m *cachetest.Machine) { m.Set(in(2040)) },
-	"set to 1970":     func(_ *shop, m *cachetest.Machine) { m.Set(in(1970)) },
-	"set by a day":    func(_ *shop, m *cachetest.Machine) { m.Set(m.Now().Add(24 * hour)) },
-	"started in 2040": func(s *shop, m *cachetest.Machine) { s.close(); m.Restart(in(2040)); s.open() },
-	"started in 1970": func(s *shop, m *cachetest.Machine) { s.close(); m.Restart(in(1970)); s.open() },
-	"stored in 1970, then set right": func(s *shop, m *cachetest.Machine) {
+var jumps = map[string]func(s *testStore, m *cachetest.Machine){
+	"set to 2040":     func(_ *testStore, m *cachetest.Machine) { m.Set(clockAt(2040)) },
+	"set to 1970":     func(_ *testStore, m *cachetest.Machine) { m.Set(clockAt(1970)) },
+	"set by a day":    func(_ *testStore, m *cachetest.Machine) { m.Set(m.Now().Add(24 * hour)) },
+	"started in 2040": func(s *testStore, m *cachetest.Machine) { s.close(); m.Restart(clockAt(2040)); s.open() },
+	"started in 1970": func(s *testStore, m *cachetest.Machine) { s.close(); m.Restart(clockAt(1970)); s.open() },
+	"stored in 1970, then set right": func(s *testStore, m *cachetest.Machine) {
 		right := m.Now()
-		m.Set(in(1970))
+		m.Set(clockAt(1970))
 		s.must(s.read(team, "layer"))
 		m.Set(right)
 	},
-	"stored in 2040, then set right": func(s *shop, m *cachetest.Machine) {
+	"stored in 2040, then set right": func(s *testStore, m *cachetest.Machine) {
 		right := m.Now()
-		m.Set(in(2040))
+		m.Set(clockAt(2040))
 		s.must(s.read(team, "layer"))
 		m.Set(right)
 	},
 }
 
-func in(year int) time.Time { return time.Date(year, time.January, 1, 0, 1, 0, 0, time.UTC) }
+func clockAt(year int) time.Time { return time.Date(year, time.January, 1, 0, 1, 0, 0, time.UTC) }
 
 // onMachine runs f in a shop for each jump.
-func onMachine(t *testing.T, f func(s *shop, m *cachetest.Machine, jump func())) {
+func withMachine(t *testing.T, f func(s *testStore, m *cachetest.Machine, jump func())) {
 	for name, jump := range jumps {
 		t.Run(name, func(t *testing.T) {
 			m := cachetest.NewMachine(time.Now())
-			s := &shop{tester: t, folder: quickFolder(t), stop: func() {}, clock: m}
+			s := &testStore{tester: t, folder: memoryFolder(t), stop: func() {}, clock: m}
 			s.open()
 			defer s.close()
 			f(s, m, func() { jump(s, m); s.Now() })
@@ -51,16 +51,16 @@ func onMachine(t *testing.T, f func(s *shop, m *cachetest.Machine, jump func()))
 }
 
 // orphan leaves a file that the index does not name.
-func (s *shop) orphan(content string) {
+func (s *testStore) orphan(content string) {
 	s.Helper()
-	d := named(content)
+	d := digestOf(content)
 	file := filepath.Join(s.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
 	s.must(os.MkdirAll(filepath.Dir(file), 0o750))
 	s.must(os.WriteFile(file, []byte(content), 0o640))
 }
 
 // run runs a collection as a server does.
-func (s *shop) run(policy gc.Policy) gc.Result {
+func (s *testStore) run(policy gc.Policy) gc.Result {
 	s.Helper()
 	result, err := gc.Run(s.Context(), s, s, gc.Options{Policy: policy}, nil)
 	s.must(err)
@@ -70,12 +70,12 @@ func (s *shop) run(policy gc.Policy) gc.Result {
 // setClock sets the time of day, which changes nothing.
 func (m *model) setClock(*rapid.T) {
 	ahead := rapid.SampledFrom([]time.Duration{0, hour, -hour, 40 * 365 * 24 * hour, -50 * 365 * 24 * hour}).Draw(m.t, "ahead")
-	m.shop.clock.(*cachetest.Bubble).SetAhead(ahead)
+	m.testStore.clock.(*cachetest.Bubble).SetAhead(ahead)
 }
 
 // TestNothingGoesBecauseOfAClock: not by the grace time, nor by a rule, nor as an upload or orphan; all goes when it is time.
-func TestNothingGoesBecauseOfAClock(t *testing.T) {
-	onMachine(t, func(s *shop, m *cachetest.Machine, jump func()) {
+func TestClockChangeDeletesNothing(t *testing.T) {
+	withMachine(t, func(s *testStore, m *cachetest.Machine, jump func()) {
 		policy := gc.Policy{Grace: gc.Age(24 * hour), Uploads: gc.Age(24 * hour),
 			Rules: []gc.Rule{{Match: team, Pushed: true, DropUnusedFor: gc.Age(month)}}}
 		s.pushImage(team, "v1", "config", "layer")
@@ -84,8 +84,8 @@ func TestNothingGoesBecauseOfAClock(t *testing.T) {
 		s.orphan("orphan")
 		jump()
 		m.Pass(23 * hour)
-		if r := s.run(policy); r.Bytes != 0 || r.Tags != 0 || !s.held(upload) {
-			t.Errorf("a day later, but for an hour: %+v, upload held: %t", r, s.held(upload))
+		if r := s.run(policy); r.Bytes != 0 || r.Tags != 0 || !s.hasUpload(upload) {
+			t.Errorf("a day later, but for an hour: %+v, upload held: %t", r, s.hasUpload(upload))
 		}
 		m.Pass(2 * hour)
 		if r := s.run(policy); r.Blobs != 1 || r.Orphans != 1 || r.Uploads != 1 || r.Images != 0 {
@@ -99,8 +99,8 @@ func TestNothingGoesBecauseOfAClock(t *testing.T) {
 }
 
 // TestABudgetGoesByUseWhateverTheClock: what was used last stays.
-func TestABudgetGoesByUseWhateverTheClock(t *testing.T) {
-	onMachine(t, func(s *shop, m *cachetest.Machine, jump func()) {
+func TestBudgetOrderIgnoresClockChanges(t *testing.T) {
+	withMachine(t, func(s *testStore, m *cachetest.Machine, jump func()) {
 		s.pushImage(team, "v1", "config", "layer")
 		s.mirrorImage(hub, "first", "c1", "layer of the first")
 		m.Pass(hour)
@@ -119,9 +119,9 @@ func TestABudgetGoesByUseWhateverTheClock(t *testing.T) {
 }
 
 // TestPeopleAreShownTheTimeOfDay: a plan tells of times that they can compare with their watch.
-func TestPeopleAreShownTheTimeOfDay(t *testing.T) {
+func TestPlanShowsWallClockTimes(t *testing.T) {
 	m := cachetest.NewMachine(time.Now().Add(-10 * 365 * 24 * hour)) // set right ten years later
-	s := &shop{tester: t, folder: quickFolder(t), stop: func() {}, clock: m}
+	s := &testStore{tester: t, folder: memoryFolder(t), stop: func() {}, clock: m}
 	s.open()
 	defer s.close()
 	s.push(team, "alone")
@@ -131,14 +131,14 @@ func TestPeopleAreShownTheTimeOfDay(t *testing.T) {
 	if ago := time.Since(p.Made).Abs(); ago > time.Minute {
 		t.Errorf("made %v ago", ago)
 	}
-	if left := time.Until(p.Waiting.Until); left < 59*time.Minute || left > 61*time.Minute {
+	if left := time.Until(p.InGrace.Until); left < 59*time.Minute || left > 61*time.Minute {
 		t.Errorf("it waits for %v", left)
 	}
 	m.Pass(2 * hour)
 	m.Set(time.Now())
 	p, err = gc.MakePlan(s.Context(), s, s, gc.Options{Policy: gc.Policy{Grace: gc.Age(hour)}}, s.Now())
 	s.must(err)
-	for item := range p.Items() {
+	for item := range p.Candidates() {
 		if ago := time.Since(item.LastUsed); ago < 2*hour-time.Minute || ago > 2*hour+time.Minute {
 			t.Errorf("%s was used %v ago", item.Name, ago)
 		}

@@ -33,20 +33,20 @@ type Schedule struct {
 }
 
 const (
-	// lookInterval is how often it is looked how full the disk is, and restAfterDisk how long a collection for its sake
+	// checkInterval is how often it is looked how full the disk is, and diskBackoff how long a collection for its sake
 	// is not tried again after one in vain: what could not go a minute ago will not go now, and planning reads the whole
 	// index.
-	lookInterval  = time.Minute
-	restAfterDisk = 15 * time.Minute
+	checkInterval = time.Minute
+	diskBackoff   = 15 * time.Minute
 	// sizeInterval is [Schedule.Every] for a budget without a schedule.
 	sizeInterval = Age(time.Hour)
-	// noteKind is the kind of notes that are results of the last runs, by their causes.
-	noteKind = "collection"
+	// stateKind is the kind of notes that are results of the last runs, by their causes.
+	stateKind = "collection"
 )
 
 // The guard of a disk that nobody configured: when less than that is free, of two shares the smaller one, it is brought to
 // seven fifths of it.
-var guardShares = [2]Share{{Percent: 5}, {Bytes: 2 << 30}}
+var defaultKeepFree = [2]Share{{Percent: 5}, {Bytes: 2 << 30}}
 
 // Collector runs collections in a server: by schedule, when the disk is nearly full, and when somebody asks; one at a
 // time. All of it may be used concurrently.
@@ -64,7 +64,7 @@ type Collector struct {
 	tried    time.Time     // when the schedule last had one begin, or refused because one was under way
 	last     map[Cause]Result
 
-	lookedLeft time.Time // when it was looked last for uploads that were left; for Serve alone
+	staleChecked time.Time // when it was looked last for uploads that were left; for Serve alone
 }
 
 // CollectorOptions are what a [Collector] is told. The zero value works.
@@ -87,7 +87,7 @@ func NewCollector(ctx context.Context, store Store, sources Sources, opts Collec
 	if err := c.Configure(opts.Schedule); err != nil {
 		return nil, err
 	}
-	notes, err := store.State(ctx, noteKind)
+	notes, err := store.State(ctx, stateKind)
 	for cause, note := range notes {
 		var r Result
 		if json.Unmarshal(note, &r) == nil {
@@ -149,15 +149,15 @@ func (c *Collector) Options() Options {
 
 // Plan makes a plan without executing it. It may do so during a run.
 func (c *Collector) Plan(ctx context.Context, opts Options) (*Plan, error) {
-	return MakePlan(ctx, c.store, c.sources, c.complete(opts), c.store.Now())
+	return MakePlan(ctx, c.store, c.sources, c.withDisk(opts), c.store.Now())
 }
 
 // Collect runs a collection because somebody asked for it; see [Run]. [mirror.CodeUnavailable] if one is under way.
 func (c *Collector) Collect(ctx context.Context, opts Options, tell func(Event)) (Result, error) {
-	return c.run(ctx, ByCommand, c.complete(opts), tell)
+	return c.run(ctx, ByCommand, c.withDisk(opts), tell)
 }
 
-func (c *Collector) complete(opts Options) Options {
+func (c *Collector) withDisk(opts Options) Options {
 	if opts.Disk == nil {
 		opts.Disk = c.disk
 	}
@@ -179,15 +179,15 @@ func (c *Collector) run(ctx context.Context, cause Cause, opts Options, tell fun
 	c.mu.Lock()
 	c.began, c.last[cause] = time.Time{}, result
 	c.mu.Unlock()
-	c.keep(context.WithoutCancel(ctx), result, err)
+	c.record(context.WithoutCancel(ctx), result, err)
 	return result, err
 }
 
 // keep notes a result for the next process, and logs it.
-func (c *Collector) keep(ctx context.Context, r Result, err error) {
+func (c *Collector) record(ctx context.Context, r Result, err error) {
 	note, noteErr := json.Marshal(r)
 	if noteErr == nil {
-		noteErr = c.store.SetState(ctx, noteKind, map[string][]byte{string(r.Cause): note})
+		noteErr = c.store.SetState(ctx, stateKind, map[string][]byte{string(r.Cause): note})
 	}
 	log := c.log.With(zap.String("cause", string(r.Cause)), zap.Int64("freed", r.Bytes), zap.Int("images", r.Images), zap.Int("blobs", r.Blobs),
 		zap.Int("kept", r.Kept), zap.Float64("seconds", r.Seconds))
@@ -196,8 +196,8 @@ func (c *Collector) keep(ctx context.Context, r Result, err error) {
 		log.Info("collection was stopped before its end")
 	case err != nil:
 		log.Error("collection ended early", zap.Error(err))
-	case r.Budget.Short > 0:
-		log.Warn("collection could not meet its budget", zap.Int64("short", r.Budget.Short), zap.String("why", r.Budget.Why))
+	case r.Budget.Shortfall > 0:
+		log.Warn("collection could not meet its budget", zap.Int64("short", r.Budget.Shortfall), zap.String("why", r.Budget.Reason))
 	default:
 		log.Info("collected")
 	}

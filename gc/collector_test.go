@@ -20,7 +20,7 @@ func diskOf(free *int64) func() (int64, int64, error) {
 }
 
 // collector makes a collector over a shop, which serves until the test ends.
-func (s *shop) collector(t *testing.T, opts gc.CollectorOptions) *gc.Collector {
+func (s *testStore) collector(t *testing.T, opts gc.CollectorOptions) *gc.Collector {
 	s.Helper()
 	opts.Pace = -1
 	c, err := gc.NewCollector(s.Context(), s, s, opts)
@@ -33,7 +33,7 @@ func (s *shop) collector(t *testing.T, opts gc.CollectorOptions) *gc.Collector {
 }
 
 // lastRun fails the test unless the last run was that long after the test began.
-func (s *shop) lastRun(c *gc.Collector, cause gc.Cause, after time.Duration) gc.Result {
+func (s *testStore) lastRun(c *gc.Collector, cause gc.Cause, after time.Duration) gc.Result {
 	s.Helper()
 	synctest.Wait()
 	last := c.Status().Last
@@ -46,8 +46,8 @@ func (s *shop) lastRun(c *gc.Collector, cause gc.Cause, after time.Duration) gc.
 	return *last
 }
 
-func TestSchedule(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestCollectorRunsBySchedule(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(6 * hour)}})
 		s.push(team, "alone")
 		later(30 * time.Second)
@@ -87,7 +87,7 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
-func TestGuardOfTheDisk(t *testing.T) {
+func TestCollectorRunsWhenDiskIsNearlyFull(t *testing.T) {
 	for name, test := range map[string]struct {
 		schedule gc.Schedule
 		free     int64
@@ -101,7 +101,7 @@ func TestGuardOfTheDisk(t *testing.T) {
 		"enough, configured":  {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 1}}}, 2 << 30, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inShop(t, func(s *shop) {
+			withStore(t, func(s *testStore) {
 				s.mirrorImage(hub, "v1", "config 1", "base")
 				s.mirrorImage(hub, "v2", "config 2", "base")
 				s.pushImage(team, "v1", "config 3")
@@ -116,7 +116,7 @@ func TestGuardOfTheDisk(t *testing.T) {
 					return
 				}
 				r := s.lastRun(c, gc.ByDisk, time.Minute)
-				if r.Images != test.goes || r.Budget.Short == 0 || r.Budget.FreeUpTo <= r.Budget.KeepFree {
+				if r.Images != test.goes || r.Budget.Shortfall == 0 || r.Budget.FreeUpTo <= r.Budget.KeepFree {
 					s.Errorf("%+v", r)
 				}
 				s.pull(team, "v1", "config 3")
@@ -129,8 +129,8 @@ func TestGuardOfTheDisk(t *testing.T) {
 	}
 }
 
-func TestGuardStopsWhenEnoughIsFree(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestDiskRunStopsWhenEnoughIsFree(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		for _, tag := range []string{"v1", "v2", "v3"} {
 			s.mirrorImage(hub, tag, "config "+tag)
 			later(time.Hour)
@@ -142,7 +142,7 @@ func TestGuardStopsWhenEnoughIsFree(t *testing.T) {
 			KeepFree: gc.Share{Bytes: 2 << 30}, FreeUpTo: gc.Share{Bytes: 2<<30 + 1},
 		}}, Disk: diskOf(&free)})
 		later(61 * time.Second)
-		if r := s.lastRun(c, gc.ByDisk, time.Minute); r.Images != 1 || r.Budget.Short != 0 {
+		if r := s.lastRun(c, gc.ByDisk, time.Minute); r.Images != 1 || r.Budget.Shortfall != 0 {
 			s.Errorf("%+v", r)
 		}
 		later(time.Minute) // it helped, and is done again as long as that is needed
@@ -150,8 +150,8 @@ func TestGuardStopsWhenEnoughIsFree(t *testing.T) {
 	})
 }
 
-func TestDiskThatCannotBeLookedAt(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestUnreadableDiskSizeStartsNoRun(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		c := s.collector(t, gc.CollectorOptions{Disk: func() (int64, int64, error) { return 0, 0, errBroken }})
 		later(time.Hour)
 		if last := c.Status().Last; last != nil {
@@ -161,26 +161,26 @@ func TestDiskThatCannotBeLookedAt(t *testing.T) {
 }
 
 // waiting is a shop whose sweeps wait.
-type waiting struct {
-	*shop
+type blockedStore struct {
+	*testStore
 	release chan bool
 }
 
-func (w waiting) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
+func (w blockedStore) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	select {
 	case <-w.release:
-		return w.shop.Sweep(ctx, condemned, done)
+		return w.testStore.Sweep(ctx, condemned, done)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func TestOneAtATime(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestCollectorRunsOneCollectionAtATime(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.push(team, "alone")
 		later(2 * time.Hour)
 		s.began = time.Now()
-		w := waiting{s, make(chan bool)}
+		w := blockedStore{s, make(chan bool)}
 		c, err := gc.NewCollector(s.Context(), w, s, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(hour), Pace: -1}})
 		s.must(err)
 		ctx, cancel := context.WithCancel(s.Context())
@@ -209,12 +209,12 @@ func TestOneAtATime(t *testing.T) {
 	})
 }
 
-func TestCollectionThatIsBrokenOff(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestCanceledCollectionIsRecorded(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.push(team, "alone")
 		later(2 * time.Hour)
 		s.began = time.Now()
-		c, err := gc.NewCollector(s.Context(), waiting{s, nil}, s, gc.CollectorOptions{})
+		c, err := gc.NewCollector(s.Context(), blockedStore{s, nil}, s, gc.CollectorOptions{})
 		s.must(err)
 		ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 		defer cancel()
@@ -228,8 +228,8 @@ func TestCollectionThatIsBrokenOff(t *testing.T) {
 	})
 }
 
-func TestSchedulesThatMakeNoSense(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestInvalidSchedulesAreRefused(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		for _, schedule := range []gc.Schedule{{Every: -1}, {Policy: gc.Policy{MaxSize: 1, ShrinkTo: 2}}} {
 			if _, err := gc.NewCollector(s.Context(), s, s, gc.CollectorOptions{Schedule: schedule}); err == nil {
 				s.Errorf("%+v", schedule)
@@ -239,8 +239,8 @@ func TestSchedulesThatMakeNoSense(t *testing.T) {
 }
 
 // TestARunOfTheFutureHoldsNothingBack: the clock was wrong when a process before this one collected.
-func TestARunOfTheFutureHoldsNothingBack(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestRunDatedInTheFutureDelaysNothing(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.mirrorImage(hub, "v1", "config 1", "base")
 		later(2 * time.Hour)
 		wrong, err := json.Marshal(gc.Result{Began: time.Now().AddDate(40, 0, 0)})

@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	// stepItems and stepBlobs are how much is taken out before a rest: a few transactions.
-	stepItems = 64
-	// unpacedItems are how much is taken out where there is no rest.
-	unpacedItems = 4096
-	stepBlobs    = 256
-	// mostStayed is how many items a result names that stayed after all.
-	mostStayed = 100
+	// pacedBatches and batchBlobs are how much is taken out before a rest: a few transactions.
+	pacedBatches = 64
+	// unpacedBatches are how much is taken out where there is no rest.
+	unpacedBatches = 4096
+	batchBlobs     = 256
+	// maxKeptFirst is how many items a result names that stayed after all.
+	maxKeptFirst = 100
 )
 
 // Execute takes out what the plan says, as far as nobody has come to need it since. It tells about each item, in the order
 // in which they go, and returns what it did up to an error or the end of ctx. Only one collection should run at a time;
 // everything else may go on meanwhile.
 func (p *Plan) Execute(ctx context.Context, store mirror.CollectStore, tell func(Event)) (Result, error) {
-	x := &execution{Plan: p, store: store, tell: tell, result: Result{Began: time.Now().UTC(), Planned: p.Totals.Bytes, Budget: p.Budget, Waiting: p.Waiting}}
-	err := x.sweep(ctx)
+	x := &execution{Plan: p, store: store, report: tell, result: Result{Began: time.Now().UTC(), Planned: p.Totals.Bytes, Budget: p.Budget, InGrace: p.InGrace}}
+	err := x.deleteAll(ctx)
 	if err == nil {
-		err = x.dropUploads(ctx)
+		err = x.deleteUploads(ctx)
 	}
 	if err == nil {
-		err = x.dropOrphans(ctx)
+		err = x.deleteOrphans(ctx)
 	}
-	err = errors.Join(err, x.failures.err())
+	err = errors.Join(err, x.errs.err())
 	x.result.Seconds = time.Since(x.result.Began).Seconds()
 	if err != nil {
 		err = fmt.Errorf("collect: %w", err)
@@ -60,30 +60,30 @@ func Run(ctx context.Context, store mirror.CollectStore, sources Sources, opts O
 type execution struct {
 	*Plan
 	store  mirror.CollectStore
-	tell   func(Event)
+	report func(Event)
 	result Result
 	// failures are what went wrong with single items.
-	failures flaws
+	errs errorList
 }
 
 // step is something to sweep, and what to say of it.
-type step struct {
+type batch struct {
 	mirror.DeleteRequest
-	item  Item
-	sizes []int64 // of its Blobs
+	candidate Candidate
+	sizes     []int64 // of its Blobs
 }
 
 // sweep takes out everything but uploads and orphans. The store is given a few things at a time, so that a rest between
 // them is one in which it does nothing for this.
-func (x *execution) sweep(ctx context.Context) error {
-	next, stop := iter.Pull(x.steps())
+func (x *execution) deleteAll(ctx context.Context) error {
+	next, stop := iter.Pull(x.batches())
 	defer stop()
-	items := stepItems
+	items := pacedBatches
 	if x.opts.Pace <= 0 {
-		items = unpacedItems
+		items = unpacedBatches
 	}
 	for {
-		var steps []step
+		var steps []batch
 		for len(steps) < items {
 			s, more := next()
 			if !more {
@@ -95,7 +95,7 @@ func (x *execution) sweep(ctx context.Context) error {
 			return nil
 		}
 		began := time.Now()
-		if err := x.take(ctx, steps); err != nil {
+		if err := x.deleteBatch(ctx, steps); err != nil {
 			return err
 		}
 		if err := rest(ctx, time.Duration(x.opts.Pace*float64(time.Since(began)))); err != nil {
@@ -105,7 +105,7 @@ func (x *execution) sweep(ctx context.Context) error {
 }
 
 // take sweeps a few steps.
-func (x *execution) take(ctx context.Context, steps []step) error {
+func (x *execution) deleteBatch(ctx context.Context, steps []batch) error {
 	done := 0
 	condemned := func(yield func(mirror.DeleteRequest) bool) {
 		for _, s := range steps {
@@ -116,165 +116,165 @@ func (x *execution) take(ctx context.Context, steps []step) error {
 	}
 	err := x.store.Sweep(ctx, condemned, func(swept mirror.DeleteResult) {
 		if done < len(steps) {
-			x.account(steps[done], swept)
+			x.record(steps[done], swept)
 		}
 		done++
 	})
 	if done < len(steps) {
 		return err
 	}
-	x.failures.note(err) // everything was tried: what cannot be read is not to keep the rest
+	x.errs.add(err) // everything was tried: what cannot be read is not to keep the rest
 	return nil
 }
 
 // account notes what became of a step.
-func (x *execution) account(s step, swept mirror.DeleteResult) {
+func (x *execution) record(s batch, swept mirror.DeleteResult) {
 	r := &x.result
 	r.LongestMillis = max(r.LongestMillis, swept.Longest.Seconds()*1e3)
 	r.Tags += swept.Tags
 	r.Manifests += swept.Manifests
 	r.Blobs += len(swept.Blobs)
 	r.Bytes += swept.Bytes
-	if s.item.Kind == Blob {
-		x.accountBlobs(s, swept)
+	if s.candidate.Kind == Blob {
+		x.recordBlobs(s, swept)
 		return
 	}
 	if len(s.Manifests) > 0 && swept.Kept == "" {
 		r.Images++
 	}
-	s.item.Freed = swept.Bytes
-	x.say(s.item, swept.Kept)
+	s.candidate.Freed = swept.Bytes
+	x.reportCandidate(s.candidate, swept.Kept)
 }
 
-// accountBlobs tells which of the blobs that no manifest used went.
-func (x *execution) accountBlobs(s step, swept mirror.DeleteResult) {
+// recordBlobs tells which of the blobs that no manifest used went.
+func (x *execution) recordBlobs(s batch, swept mirror.DeleteResult) {
 	for i, d := range s.DeleteRequest.Blobs {
-		item := Item{Kind: Blob, Name: d.String(), Digest: d, Size: s.sizes[i], Freed: s.sizes[i], Why: s.item.Why}
+		item := Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: s.sizes[i], Freed: s.sizes[i], Reason: s.candidate.Reason}
 		kept := ""
 		if !slices.Contains(swept.Blobs, d) {
 			item.Freed, kept = 0, "somebody asked for it, or it is gone already"
 		}
-		x.say(item, kept)
+		x.reportCandidate(item, kept)
 	}
 }
 
 // say tells of an item, and notes it if it was kept.
-func (x *execution) say(item Item, kept string) {
+func (x *execution) reportCandidate(item Candidate, kept string) {
 	if item.Kind == "" {
 		return
 	}
 	event := Event{item, kept}
 	if kept != "" {
-		if x.result.Kept++; len(x.result.Stayed) < mostStayed {
-			x.result.Stayed = append(x.result.Stayed, event)
+		if x.result.Kept++; len(x.result.KeptFirst) < maxKeptFirst {
+			x.result.KeptFirst = append(x.result.KeptFirst, event)
 		}
 	}
-	if x.tell != nil {
-		x.tell(event)
+	if x.report != nil {
+		x.report(event)
 	}
 }
 
 // steps yields what is to be swept.
-func (p *Plan) steps() iter.Seq[step] {
-	return func(yield func(step) bool) {
-		before := moment(p.cutoff)
-		if !p.blobSteps(yield) {
+func (p *Plan) batches() iter.Seq[batch] {
+	return func(yield func(batch) bool) {
+		before := timeOf(p.cutoff)
+		if !p.blobBatches(yield) {
 			return
 		}
-		for t := range p.tagsAlone() {
+		for t := range p.deletedTags() {
 			tag := p.tags.at(t)
 			n := p.nodes.at(tag.node)
-			if !yield(step{item: p.tagItem(t), DeleteRequest: mirror.DeleteRequest{
+			if !yield(batch{candidate: p.tagCandidate(t), DeleteRequest: mirror.DeleteRequest{
 				Repo: p.repos[n.repo], Tags: []mirror.ObservedTag{{Name: tag.name, Digest: n.digest.digest()}}, Before: before,
 			}}) {
 				return
 			}
 		}
-		for unit := range p.goingUnits() {
-			c := mirror.DeleteRequest{Repo: p.repos[p.nodes.at(p.units[unit].root).repo], Before: before, Referrers: p.removal != nil}
+		for unit := range p.deletedImages() {
+			c := mirror.DeleteRequest{Repo: p.repos[p.nodes.at(p.images[unit].root).repo], Before: before, Referrers: p.removal != nil}
 			for _, place := range p.members.of(unit) {
 				n := p.nodes.at(place)
-				c.Manifests = append(c.Manifests, mirror.ObservedManifest{Digest: n.digest.digest(), Used: moment(n.own)})
-				for _, t := range p.named.of(place) {
+				c.Manifests = append(c.Manifests, mirror.ObservedManifest{Digest: n.digest.digest(), Used: timeOf(n.ownUse)})
+				for _, t := range p.tagsOf.of(place) {
 					c.Tags = append(c.Tags, mirror.ObservedTag{Name: p.tags.at(t).name, Digest: n.digest.digest()})
 				}
 			}
-			if !yield(step{item: p.item(unit), DeleteRequest: c}) {
+			if !yield(batch{candidate: p.imageCandidate(unit), DeleteRequest: c}) {
 				return
 			}
 		}
-		for _, repo := range p.bare { // is forgotten, which is nothing to tell of
-			if !yield(step{DeleteRequest: mirror.DeleteRequest{Repo: p.repos[repo], Before: before}}) {
+		for _, repo := range p.emptyRepos { // is forgotten, which is nothing to tell of
+			if !yield(batch{DeleteRequest: mirror.DeleteRequest{Repo: p.repos[repo], Before: before}}) {
 				return
 			}
 		}
 	}
 }
 
-// blobSteps yields the blobs that no manifest uses, some at a time, and reports whether to go on.
-func (p *Plan) blobSteps(yield func(step) bool) bool {
-	s := step{item: Item{Kind: Blob, Why: whyBlob}}
+// blobBatches yields the blobs that no manifest uses, some at a time, and reports whether to go on.
+func (p *Plan) blobBatches(yield func(batch) bool) bool {
+	s := batch{candidate: Candidate{Kind: Blob, Reason: reasonBlob}}
 	flush := func() bool {
 		full := s
-		full.Before = moment(p.cutoff)
+		full.Before = timeOf(p.cutoff)
 		s.DeleteRequest.Blobs, s.sizes = nil, nil
 		return len(full.DeleteRequest.Blobs) == 0 || yield(full)
 	}
-	for _, b := range p.going.all() {
-		if b.unit != alone {
+	for _, b := range p.deletedBlobs.all() {
+		if b.image != noImage {
 			continue
 		}
 		s.DeleteRequest.Blobs, s.sizes = append(s.DeleteRequest.Blobs, b.digest.digest()), append(s.sizes, b.size)
-		if len(s.DeleteRequest.Blobs) == stepBlobs && !flush() {
+		if len(s.DeleteRequest.Blobs) == batchBlobs && !flush() {
 			return false
 		}
 	}
 	return flush()
 }
 
-// dropUploads drops uploads that were left.
-func (x *execution) dropUploads(ctx context.Context) error {
-	idle := x.opts.idle(x.now)
+// deleteUploads drops uploads that were left.
+func (x *execution) deleteUploads(ctx context.Context) error {
+	idle := x.opts.staleBefore(x.now)
 	for _, u := range x.uploads {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		expired, err := x.store.ExpireUpload(ctx, u.ID, idle)
 		if err != nil {
-			x.failures.note(fmt.Errorf("drop upload %s to %s: %w", u.ID, u.Repo, err))
+			x.errs.add(fmt.Errorf("drop upload %s to %s: %w", u.ID, u.Repo, err))
 			continue
 		}
-		item, kept := x.uploadItem(u), ""
+		item, kept := x.uploadCandidate(u), ""
 		if expired {
 			x.result.Uploads++
 			x.result.Bytes += u.Size
 		} else {
 			item.Freed, kept = 0, "it goes on, or has ended"
 		}
-		x.say(item, kept)
+		x.reportCandidate(item, kept)
 	}
 	return nil
 }
 
-// dropOrphans removes files that the index does not name.
-func (x *execution) dropOrphans(ctx context.Context) error {
+// deleteOrphans removes files that the index does not name.
+func (x *execution) deleteOrphans(ctx context.Context) error {
 	for _, o := range x.orphans {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		dropped, err := x.store.DeleteOrphan(ctx, o.Digest, moment(x.cutoff))
+		dropped, err := x.store.DeleteOrphan(ctx, o.Digest, timeOf(x.cutoff))
 		if err != nil {
-			x.failures.note(fmt.Errorf("drop orphan %s: %w", o.Digest, err))
+			x.errs.add(fmt.Errorf("drop orphan %s: %w", o.Digest, err))
 			continue
 		}
-		item, kept := x.orphanItem(o), ""
+		item, kept := x.orphanCandidate(o), ""
 		if dropped {
 			x.result.Orphans++
 			x.result.Bytes += o.Size
 		} else {
 			item.Freed, kept = 0, "the index names it by now"
 		}
-		x.say(item, kept)
+		x.reportCandidate(item, kept)
 	}
 	return nil
 }

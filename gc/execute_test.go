@@ -22,19 +22,19 @@ func timeNow() time.Time { return time.Now() }
 func later(d time.Duration) { <-time.After(d) }
 
 // inShop runs a test over a real store, with a clock of its own.
-func inShop(t *testing.T, test func(s *shop)) {
+func withStore(t *testing.T, test func(s *testStore)) {
 	t.Helper()
-	folder := quickFolder(t)
+	folder := memoryFolder(t)
 	synctest.Test(t, func(t *testing.T) {
-		s := openShop(t, folder)
+		s := openStore(t, folder)
 		defer s.close()
 		test(s)
 	})
 }
 
 // TestTwoVersionsUnderOneTag is what everybody tries first.
-func TestTwoVersionsUnderOneTag(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestBudgetDeletesOldVersionOfTag(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.pushImage(team, "latest", "config 1", "base", "app 1")
 		old, err := s.Tag(s.Context(), repoOf(team), "latest")
 		s.must(err)
@@ -55,8 +55,8 @@ func TestTwoVersionsUnderOneTag(t *testing.T) {
 	})
 }
 
-func TestUntaggedVersionGoes(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestDeleteUntaggedDeletesOldVersion(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.pushImage(team, "latest", "config 1", "base", "app 1")
 		s.pushImage(team, "latest", "config 2", "base", "app 2")
 		later(30 * time.Minute)
@@ -71,57 +71,57 @@ func TestUntaggedVersionGoes(t *testing.T) {
 	})
 }
 
-func TestUploadsAndOrphansGo(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestStaleUploadsAndOrphansAreDeleted(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		up, err := s.StartUpload(s.Context(), repoOf(team), digest.SHA256)
 		s.must(err)
 		_, err = up.Append(strings.NewReader("half of it"))
 		s.must(err)
 		s.must(up.Close())
 		s.crash.dead.Store(true) // the file becomes durable, the index does not name it
-		orphan, err := s.Receive(s.Context(), named("orphan"))
+		orphan, err := s.Receive(s.Context(), digestOf("orphan"))
 		s.must(err)
 		_, err = orphan.Write([]byte("orphan"))
 		s.must(err)
 		if err := orphan.Commit(s.Context(), repoOf(team)); !errors.Is(err, errCrash) {
 			s.Errorf("%v", err)
 		}
-		s.die()
+		s.kill()
 		// The times of files are not those of the bubble's clock.
 		at := time.Now().AddDate(100, 0, 0)
 		p, err := gc.MakePlan(s.Context(), s, s, gc.Options{Policy: gc.Policy{Uploads: gc.Age(day)}}, at)
 		s.must(err)
-		if want := (gc.Totals{Uploads: 1, Orphans: 1, Bytes: 16}); p.Totals != want || p.Budget.Held != 16 {
+		if want := (gc.Totals{Uploads: 1, Orphans: 1, Bytes: 16}); p.Totals != want || p.Budget.Stored != 16 {
 			s.Errorf("%+v, want %+v", p.Totals, want)
 		}
 		if r := s.execute(p); r.Totals != p.Totals || r.Kept != 0 {
 			s.Errorf("%+v", r)
 		}
-		if r := s.execute(p); r.Bytes != 0 || r.Kept != 2 || len(r.Stayed) != 2 {
+		if r := s.execute(p); r.Bytes != 0 || r.Kept != 2 || len(r.KeptFirst) != 2 {
 			s.Errorf("a second time: %+v", r)
 		}
 	})
 }
 
 // TestWhatChangesAfterThePlan is kept, whole.
-func TestWhatChangesAfterThePlan(t *testing.T) {
-	for name, change := range map[string]func(s *shop, d digest.Digest){
-		"nothing": func(*shop, digest.Digest) {},
-		"pulled":  func(s *shop, _ digest.Digest) { s.pull(hub, "v1", "config", "layer") },
-		"pinned": func(s *shop, _ digest.Digest) {
+func TestChangesAfterPlanKeepCandidates(t *testing.T) {
+	for name, change := range map[string]func(s *testStore, d digest.Digest){
+		"nothing": func(*testStore, digest.Digest) {},
+		"pulled":  func(s *testStore, _ digest.Digest) { s.pull(hub, "v1", "config", "layer") },
+		"pinned": func(s *testStore, _ digest.Digest) {
 			s.must(s.SetState(s.Context(), mirror.PinState, map[string][]byte{hub + ":v1": []byte("{}")}))
 		},
-		"tagged": func(s *shop, _ digest.Digest) {
+		"tagged": func(s *testStore, _ digest.Digest) {
 			s.put(hub, imageOf(mirror.Mirrored, "", "config", "layer"), "v2")
 		},
-		"moved": func(s *shop, _ digest.Digest) {
+		"moved": func(s *testStore, _ digest.Digest) {
 			s.put(hub, imageOf(mirror.Mirrored, "", "config"), "v1")
 		},
-		"part of an index": func(s *shop, d digest.Digest) { s.put(hub, indexOf(mirror.Mirrored, d)) },
-		"protected":        func(s *shop, d digest.Digest) { s.Protect(d) },
+		"part of an index": func(s *testStore, d digest.Digest) { s.put(hub, indexOf(mirror.Mirrored, d)) },
+		"protected":        func(s *testStore, d digest.Digest) { s.Protect(d) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inShop(t, func(s *shop) {
+			withStore(t, func(s *testStore) {
 				d := s.mirrorImage(hub, "v1", "config", "layer")
 				s.push(team, "alone")
 				later(2 * time.Hour)
@@ -137,7 +137,7 @@ func TestWhatChangesAfterThePlan(t *testing.T) {
 					}
 					return
 				}
-				if r.Kept != 1 || r.Images != 0 || r.Blobs != 1 || r.Stayed[0].Kept == "" || r.Stayed[0].Name != hub+":v1" || r.Stayed[0].Freed != 0 {
+				if r.Kept != 1 || r.Images != 0 || r.Blobs != 1 || r.KeptFirst[0].Kept == "" || r.KeptFirst[0].Name != hub+":v1" || r.KeptFirst[0].Freed != 0 {
 					s.Errorf("%+v", r)
 				}
 				_, err := s.Manifest(s.Context(), repoOf(hub), d)
@@ -148,17 +148,17 @@ func TestWhatChangesAfterThePlan(t *testing.T) {
 	}
 }
 
-func TestBlobThatSomebodyAskedForStays(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestStatBlobKeepsBlob(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.pushImage(team, "v1", "config") // a repository must be there to be asked in
 		for _, blob := range []string{"asked", "mounted", "alone"} {
 			s.push(team, blob)
 		}
 		later(2 * time.Hour)
 		p := s.plan(gc.Policy{})
-		_, err := s.StatBlob(s.Context(), repoOf(team), named("asked"))
+		_, err := s.StatBlob(s.Context(), repoOf(team), digestOf("asked"))
 		s.must(err)
-		_, err = s.Mount(s.Context(), repoOf(other), repoOf(team), named("mounted"))
+		_, err = s.Mount(s.Context(), repoOf(other), repoOf(team), digestOf("mounted"))
 		s.must(err)
 		r := s.execute(p)
 		if r.Blobs != 1 || r.Kept != 2 || r.Bytes != int64(len("alone")) {
@@ -173,8 +173,8 @@ func TestBlobThatSomebodyAskedForStays(t *testing.T) {
 	})
 }
 
-func TestRepositoryWithNothingInItIsForgotten(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestEmptyRepositoryIsForgotten(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		for repo, origin := range map[string]mirror.Origin{hub: mirror.Mirrored, team: mirror.Pushed} {
 			s.push(repo, "config")
 			s.must(s.DeleteManifest(s.Context(), repoOf(repo), s.put(repo, imageOf(origin, "", "config"), "v1")))
@@ -190,8 +190,8 @@ func TestRepositoryWithNothingInItIsForgotten(t *testing.T) {
 	})
 }
 
-func TestExecutionEndsWithItsContext(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestExecuteStopsWithContext(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		for i := range 9 {
 			s.push(team, strings.Repeat("x", i+1))
 		}
@@ -213,21 +213,21 @@ func TestExecutionEndsWithItsContext(t *testing.T) {
 }
 
 // slow takes a second for each sweep.
-type slow struct{ *shop }
+type slowStore struct{ *testStore }
 
-func (s slow) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
+func (s slowStore) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	later(time.Second)
-	return s.shop.Sweep(ctx, condemned, done)
+	return s.testStore.Sweep(ctx, condemned, done)
 }
 
-func TestPace(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestPaceRestsBetweenBatches(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		for i := range 130 {
 			s.put(hub, imageOf(mirror.Mirrored, "", strconv.Itoa(i)), "v"+strconv.Itoa(i))
 		}
 		later(2 * time.Hour)
 		opts := gc.Options{Policy: gc.Policy{MaxSize: 1}, Pace: 3}
-		r, err := gc.Run(s.Context(), slow{s}, s, opts, nil)
+		r, err := gc.Run(s.Context(), slowStore{s}, s, opts, nil)
 		s.must(err)
 		if r.Images != 130 || s.disk() != 0 || r.Seconds < 12 || r.Seconds > 13 {
 			s.Errorf("three steps of a second took %+v", r)
@@ -236,12 +236,12 @@ func TestPace(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	inShop(t, func(s *shop) {
+	withStore(t, func(s *testStore) {
 		s.pushImage(team, "v1", "config", "base")
 		s.pushImage(team, "v2", "config", "base")
 		s.mirrorImage(hub, "v1", "other config", "base")
 		s.push(team, "alone")
-		s.must(s.Unlink(s.Context(), repoOf(team), named("alone")))
+		s.must(s.Unlink(s.Context(), repoOf(team), digestOf("alone")))
 		repos, total, err := gc.Usage(s.Context(), s)
 		s.must(err)
 		man := int64(len(imageOf(mirror.Pushed, "", "config", "base").Bytes))
@@ -256,7 +256,7 @@ func TestUsage(t *testing.T) {
 				break
 			}
 		}
-		if total.Bytes != s.disk() || total.Unused != 5 || total.Tags != 3 || total.Manifests != 2 || total.Shared != 4 || total.Repo != "" {
+		if total.Bytes != s.disk() || total.Unlinked != 5 || total.Tags != 3 || total.Manifests != 2 || total.Shared != 4 || total.Repo != "" {
 			s.Errorf("%+v", total)
 		}
 	})

@@ -4,13 +4,13 @@ import "errors"
 
 // flaws are records of the index that cannot be read. Nothing is taken out because of what is not known: the store looks
 // for itself at everything that needs what is condemned.
-type flaws struct {
+type errorList struct {
 	n     int
 	first []error
 }
 
 // note notes an error, and reports whether there is one.
-func (f *flaws) note(err error) bool {
+func (f *errorList) add(err error) bool {
 	const most = 8
 	if err == nil {
 		return false
@@ -21,4 +21,4 @@ func (f *flaws) note(err error) bool {
 	return true
 }
 
-func (f *flaws) err() error { return errors.Join(f.first...) }
+func (f *errorList) err() error { return errors.Join(f.first...) }

@@ -12,45 +12,45 @@ import (
 
 // graph is a survey in memory: places take the place of names.
 type graph struct {
-	repos []mirror.Repo
-	names []string // as [mirror.Repo.String] writes them
-	bare  []int32  // those without a manifest that need not be remembered, because they are not local
-	blobs *blobs
-	nodes list[node]
-	tags  list[tag]
-	files list[int32] // places of stored files that nodes name, those of one node together
+	repos      []mirror.Repo
+	names      []string // as [mirror.Repo.String] writes them
+	emptyRepos []int32  // those without a manifest that need not be remembered, because they are not local
+	blobs      *blobs
+	nodes      list[node]
+	tags       list[tag]
+	files      list[int32] // places of stored files that nodes name, those of one node together
 
 	pairs list[edge] // of which brings and needed are made
 	// brings leads from a node to those that come and go with it: the manifests that it names, and what refers to it.
 	// needed is the way back.
-	brings, needed edges
-	named          edges // from a node to its tags
-	stack          []int32
+	dependents, owners edges
+	tagsOf             edges // from a node to its tags
+	stack              []int32
 }
 
 // node is a manifest in a repository. Times are in nanoseconds of Unix time.
 type node struct {
-	digest packed
-	repo   int32
-	files  int32 // where its blobs begin, its own file first; they end where those of the next node begin
-	added  int64
-	own    int64 // when it was added, made a root or read last
-	use    int64 // the latest own of it and all that it brings, and the latest change of a tag of them
-	unit   int32 // place of the last unit that needs it
-	origin origin
-	state  state
+	digest    packed
+	repo      int32
+	firstFile int32 // where its blobs begin, its own file first; they end where those of the next node begin
+	added     int64
+	ownUse    int64 // when it was added, made a root or read last
+	lastUse   int64 // the latest own of it and all that it brings, and the latest change of a tag of them
+	image     int32 // place of the last unit that needs it
+	origin    origin
+	flags     nodeFlags
 }
 
 // tag is a tag in a repository.
 type tag struct {
-	name    string
-	node    int32
-	updated int64
-	origin  origin
-	pinned  bool
-	follows bool // it says by its name that it belongs to another manifest that is held, see [subjectOf]
-	dropped bool // by a rule
-	waits   bool // it is not dropped for nothing but the grace time
+	name     string
+	node     int32
+	updated  int64
+	origin   origin
+	pinned   bool
+	referrer bool // it says by its name that it belongs to another manifest that is held, see [subjectOf]
+	deleted  bool // by a rule
+	inGrace  bool // it is not dropped for nothing but the grace time
 }
 
 // origin is a [mirror.Origin] in a byte.
@@ -73,22 +73,22 @@ func originOf(o mirror.Origin) origin {
 }
 
 // state is what is known of a node; see spread for what holds for a node because of what it brings.
-type state uint16
+type nodeFlags uint16
 
 const (
-	pinned    state = 1 << iota // it, or a tag of it
-	asked                       // by name, so that it may go whatever its origin; so is all that it brings
-	brought                     // it is a child, or refers to something that is held
-	reached                     // by a unit
-	inUse                       // by a transfer: it or what it brings
-	foreign                     // it or what it brings, or a tag of these, did not come from an upstream
-	unasked                     // of these there is one that was not asked for by name
-	condemned                   // it is to be removed, or a tag of it
-	rooted                      // somebody brought it in by its digest: it needs no tag
+	pinned      nodeFlags = 1 << iota // it, or a tag of it
+	selected                          // by name, so that it may go whatever its origin; so is all that it brings
+	dependent                         // it is a child, or refers to something that is held
+	inImage                           // by a unit
+	inUse                             // by a transfer: it or what it brings
+	notMirrored                       // it or what it brings, or a tag of these, did not come from an upstream
+	unselected                        // of these there is one that was not asked for by name
+	toRemove                          // it is to be removed, or a tag of it
+	isRoot                            // somebody brought it in by its digest: it needs no tag
 )
 
 // loadGraph reads a survey. Tags that are to be removed tie no manifest to another one.
-func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, removal *selection, flaws *flaws) (*graph, error) {
+func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, removal *selection, flaws *errorList) (*graph, error) {
 	g := &graph{}
 	for _, r := range s.Repos() {
 		g.repos = append(g.repos, r.Repo)
@@ -98,8 +98,8 @@ func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, removal *
 	if g.blobs, err = loadBlobs(ctx, s, cutoff, flaws); err != nil {
 		return nil, err
 	}
-	l := loading{graph: g, survey: s, removal: removal, flaws: flaws}
-	if err := l.manifests(ctx); err != nil {
+	l := loader{graph: g, survey: s, removal: removal, errs: flaws}
+	if err := l.loadManifests(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.loadTags(ctx); err != nil {
@@ -107,12 +107,12 @@ func loadGraph(ctx context.Context, s mirror.Survey, cutoff time.Time, removal *
 	}
 	for repo, surveyed := range s.Repos() {
 		if l.starts[repo] == l.starts[repo+1] && surveyed.Origin != mirror.Pushed {
-			g.bare = append(g.bare, int32(repo))
+			g.emptyRepos = append(g.emptyRepos, int32(repo))
 		}
 	}
-	g.brings = newEdges(g.nodes.n, l.pairs.values())
-	g.needed = newEdges(g.nodes.n, reversed(l.pairs.values()))
-	g.named = newEdges(g.nodes.n, func(yield func(edge) bool) {
+	g.dependents = newEdges(g.nodes.n, l.pairs.values())
+	g.owners = newEdges(g.nodes.n, reversed(l.pairs.values()))
+	g.tagsOf = newEdges(g.nodes.n, func(yield func(edge) bool) {
 		for place, tag := range g.tags.all() {
 			if !yield(edge{tag.node, place}) {
 				return
@@ -147,10 +147,10 @@ func reversed(pairs iter.Seq[edge]) iter.Seq[edge] {
 func (g *graph) filesOf(place int32) iter.Seq[int32] {
 	end := int32(g.files.n)
 	if int(place)+1 < g.nodes.n {
-		end = g.nodes.at(place + 1).files
+		end = g.nodes.at(place + 1).firstFile
 	}
 	return func(yield func(int32) bool) {
-		for i := g.nodes.at(place).files; i < end; i++ {
+		for i := g.nodes.at(place).firstFile; i < end; i++ {
 			if !yield(*g.files.at(i)) {
 				return
 			}
@@ -159,96 +159,96 @@ func (g *graph) filesOf(place int32) iter.Seq[int32] {
 }
 
 // loading reads manifests and tags into a graph.
-type loading struct {
+type loader struct {
 	*graph
 	survey  mirror.Survey
 	removal *selection
-	flaws   *flaws
-	starts  []int32 // where the nodes of each repository begin
-	refs    []ref   // from those of the repository that is being read
+	errs    *errorList
+	starts  []int32      // where the nodes of each repository begin
+	refs    []pendingRef // from those of the repository that is being read
 }
 
 // ref is a reference from a node to a manifest that may come later, or not at all.
-type ref struct {
+type pendingRef struct {
 	from    int32
 	to      packed
 	subject bool // or a child
 }
 
-func (l *loading) manifests(ctx context.Context) error {
+func (l *loader) loadManifests(ctx context.Context) error {
 	for m, err := range l.survey.Manifests() {
-		if l.flaws.note(err) {
+		if l.errs.add(err) {
 			continue
 		}
 		if l.nodes.n%chunkSize == 0 && ctx.Err() != nil {
 			break
 		}
-		l.reach(m.Repo)
-		l.manifest(m)
+		l.endRepos(m.Repo)
+		l.addManifest(m)
 	}
-	l.reach(len(l.repos))
+	l.endRepos(len(l.repos))
 	return ctx.Err()
 }
 
 // reach ends the repositories before one.
-func (l *loading) reach(repo int) {
+func (l *loader) endRepos(repo int) {
 	for len(l.starts) <= repo {
 		l.resolve()
 		l.starts = append(l.starts, int32(l.nodes.n))
 	}
 }
 
-func (l *loading) manifest(m *mirror.SurveyedManifest) {
+func (l *loader) addManifest(m *mirror.SurveyedManifest) {
 	place := int32(l.nodes.n)
 	n := node{
-		digest: pack(m.Digest), repo: int32(m.Repo), files: int32(l.files.n),
-		added: nanos(m.Added), own: max(nanos(m.Added), nanos(m.Used), nanos(m.Root)), unit: alone, origin: originOf(m.Origin),
+		digest: pack(m.Digest), repo: int32(m.Repo), firstFile: int32(l.files.n),
+		added: nanos(m.Added), ownUse: max(nanos(m.Added), nanos(m.Used), nanos(m.Root)), image: noImage, origin: originOf(m.Origin),
 	}
-	n.use = n.own
+	n.lastUse = n.ownUse
 	repo := l.repos[m.Repo]
 	if l.survey.Pinned(mirror.Ref{Repo: repo, Digest: m.Digest}) {
-		n.state |= pinned
+		n.flags |= pinned
 	}
 	if !m.Root.IsZero() {
-		n.state |= rooted
+		n.flags |= isRoot
 	}
 	if l.survey.Protected(m.Digest) {
-		n.state |= inUse
+		n.flags |= inUse
 	}
 	l.nodes.add(n)
-	l.file(m.Digest)
+	l.addFile(m.Digest)
 	for _, d := range m.Blobs {
-		l.file(d)
+		l.addFile(d)
 	}
 	for _, list := range [...][]digest.Digest{m.Children, m.Owned} { // manifests or blobs, whatever their media types say
 		for _, d := range list {
-			l.file(d)
-			l.refs = append(l.refs, ref{place, pack(d), false})
+			l.addFile(d)
+			l.refs = append(l.refs, pendingRef{place, pack(d), false})
 		}
 	}
 	if m.Subject != "" {
-		l.refs = append(l.refs, ref{place, pack(m.Subject), true})
+		l.refs = append(l.refs, pendingRef{place, pack(m.Subject), true})
 	}
 }
 
-func (l *loading) file(d digest.Digest) {
+func (l *loader) addFile(d digest.Digest) {
 	if place := l.blobs.find(d); place >= 0 {
 		l.files.add(place)
 	}
 }
 
 // resolve makes edges of the references of a repository of which all nodes are there.
-func (l *loading) resolve() {
+func (l *loader) resolve() {
 	for _, r := range l.refs {
 		if to := l.find(len(l.starts)-1, r.to); to >= 0 {
-			l.bring(r.from, to, r.subject)
+			l.addEdge(r.from, to, r.subject)
 		}
 	}
 	l.refs = l.refs[:0]
 }
 
 // bring notes that a node refers to another one, as to its subject or its child.
-func (l *loading) bring(from, to int32, subject bool) {
+func (l *loader) addEdge(from, to int32, subject bool) {
 	if from == to {
 		return
 	}
@@ -256,11 +256,11 @@ func (l *loading) bring(from, to int32, subject bool) {
 		from, to = to, from
 	}
 	l.pairs.add(edge{from, to})
-	l.nodes.at(to).state |= brought
+	l.nodes.at(to).flags |= dependent
 }
 
 // find returns the place of a manifest in a repository, or -1 if it is not there.
-func (l *loading) find(repo int, d packed) int32 {
+func (l *loader) find(repo int, d packed) int32 {
 	from, to := l.starts[repo], int32(l.nodes.n)
 	if repo+1 < len(l.starts) {
 		to = l.starts[repo+1]
@@ -287,7 +287,7 @@ func nanos(t time.Time) int64 {
 }
 
 // moment is the opposite of nanos.
-func moment(nanos int64) time.Time {
+func timeOf(nanos int64) time.Time {
 	if nanos == 0 {
 		return time.Time{}
 	}

@@ -17,15 +17,15 @@ import (
 var errNotThere = errors.New("the mirror is offline")
 
 // view is what a store holds.
-type view struct {
+type storeView struct {
 	manifests map[string]map[digest.Digest]mirror.SurveyedManifest
 	tags      map[string]map[string]digest.Digest
 	blobs     map[digest.Digest]mirror.SurveyedBlob
 }
 
-func (m *model) look() view {
+func (m *model) view() storeView {
 	m.t.Helper()
-	v := view{make(map[string]map[digest.Digest]mirror.SurveyedManifest), make(map[string]map[string]digest.Digest), make(map[digest.Digest]mirror.SurveyedBlob)}
+	v := storeView{make(map[string]map[digest.Digest]mirror.SurveyedManifest), make(map[string]map[string]digest.Digest), make(map[digest.Digest]mirror.SurveyedBlob)}
 	m.must(m.Survey(m.Context(), func(s mirror.Survey) error {
 		repos := s.Repos()
 		for _, repo := range repos {
@@ -52,7 +52,7 @@ func (m *model) look() view {
 
 // check compares the store with the model.
 func (m *model) check(*rapid.T) {
-	v := m.look()
+	v := m.view()
 	var size int64
 	for d, blob := range v.blobs {
 		data, err := m.file(d)
@@ -96,14 +96,14 @@ func (m *model) makePlan(*rapid.T) {
 		MaxSize:        gc.Size(rapid.SampledFrom([]int{0, 1, 800, 2000}).Draw(m.t, "budget")),
 		EvenOffline:    rapid.Bool().Draw(m.t, "even offline"),
 	}
-	m.always = nil
+	m.fetchErr = nil
 	if rapid.Bool().Draw(m.t, "offline") {
-		m.always = errNotThere
+		m.fetchErr = errNotThere
 	}
 	later(time.Millisecond) // what was done before is older than the plan
 	synctest.Wait()
 	m.planned = time.Now()
-	m.pending = m.shop.plan(m.policy)
+	m.pending = m.testStore.plan(m.policy)
 }
 
 // executeLate executes a plan after something else was done.
@@ -114,7 +114,7 @@ func (m *model) executeLate(t *rapid.T) {
 		if len(m.manifests[repo]) == 0 {
 			break
 		}
-		rapid.SampledFrom([]func(*rapid.T){m.pushBlob, m.putManifest, m.mirrorImage, m.putIndex, m.moveTag, m.makeRoot, m.pull, m.pull, m.ask, m.pin}).Draw(t, "action")(t)
+		rapid.SampledFrom([]func(*rapid.T){m.pushBlob, m.putManifest, m.mirrorImage, m.putIndex, m.moveTag, m.makeRoot, m.pull, m.pull, m.stat, m.pin}).Draw(t, "action")(t)
 	}
 	m.execute(t)
 }
@@ -125,16 +125,16 @@ func (m *model) execute(t *rapid.T) {
 	if fresh {
 		m.makePlan(t)
 	}
-	before, plan := m.look(), m.pending
-	result := m.shop.execute(plan)
+	before, plan := m.view(), m.pending
+	result := m.testStore.execute(plan)
 	if fresh && (result.Kept != 0 || result.Totals != plan.Totals) {
 		t.Fatalf("%+v, planned were %+v", result, plan.Totals)
 	}
-	m.account(before, m.look())
+	m.checkDeleted(before, m.view())
 }
 
 // account judges what a collection took out, and has the model forget it.
-func (m *model) account(before, after view) {
+func (m *model) checkDeleted(before, after storeView) {
 	cutoff := m.planned
 	if m.policy.Grace >= 0 {
 		cutoff = cutoff.Add(-max(time.Duration(m.policy.Grace), 10*time.Minute))
@@ -153,7 +153,7 @@ func (m *model) account(before, after view) {
 			if _, stays := after.manifests[repo][d]; stays {
 				continue
 			}
-			if why := m.mustStay(repo, d, cutoff, after); why != "" {
+			if why := m.keepReason(repo, d, cutoff, after); why != "" {
 				m.t.Fatalf("%s@%s went, but %s", repo, d, why)
 			}
 		}
@@ -161,7 +161,7 @@ func (m *model) account(before, after view) {
 	for _, repo := range modelRepos {
 		for d := range before.manifests[repo] {
 			if _, stays := after.manifests[repo][d]; !stays {
-				m.forget(repo, d)
+				m.removeRecord(repo, d)
 			}
 		}
 	}
@@ -179,7 +179,7 @@ func (m *model) account(before, after view) {
 }
 
 // mustStay says why a manifest should not have gone.
-func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after view) string {
+func (m *model) keepReason(repo string, d digest.Digest, cutoff time.Time, after storeView) string {
 	h := m.manifests[repo][d]
 	tagged, pushedTag, follows := false, false, false
 	for tag, p := range m.tags[repo] {
@@ -213,13 +213,13 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 			return "index " + index.String() + " needs it"
 		}
 	}
-	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvenOffline || m.always == nil)
+	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvenOffline || m.fetchErr == nil)
 	if subject := m.manifests[repo][h.subject]; subject != nil {
 		if _, stays := after.manifests[repo][h.subject]; stays {
 			return "its subject stays"
 		}
 	}
-	byChoice := m.policy.DeleteUntagged && !tagged && h.root.IsZero() && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.always == nil || follows || m.broughtByGone(repo, d, after))
+	byChoice := m.policy.DeleteUntagged && !tagged && h.root.IsZero() && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.fetchErr == nil || follows || m.dependsOnDeleted(repo, d, after))
 	if !byBudget && !byChoice {
 		return "nothing in the policy has it go"
 	}
@@ -227,7 +227,7 @@ func (m *model) mustStay(repo string, d digest.Digest, cutoff time.Time, after v
 }
 
 // broughtByGone reports whether a manifest went with another one.
-func (m *model) broughtByGone(repo string, d digest.Digest, after view) bool {
+func (m *model) dependsOnDeleted(repo string, d digest.Digest, after storeView) bool {
 	for other, h := range m.manifests[repo] {
 		if _, stays := after.manifests[repo][other]; !stays && (slices.Contains(h.children, d) || m.manifests[repo][d].subject == other) {
 			return true
@@ -237,18 +237,18 @@ func (m *model) broughtByGone(repo string, d digest.Digest, after view) bool {
 }
 
 // die ends the process without a word. What was used lately may be forgotten then.
-func (m *model) die(*rapid.T) {
-	m.shop.die()
+func (m *model) kill(*rapid.T) {
+	m.testStore.kill()
 	m.afterCrash()
 }
 
 func (m *model) afterCrash() {
 	m.crashed, m.pending = true, nil
 	clear(m.protected)
-	v := m.look()
+	v := m.view()
 	for _, repo := range modelRepos {
 		for d, h := range m.manifests[repo] {
-			h.used = later2(v.manifests[repo][d].Added, v.manifests[repo][d].Used)
+			h.used = latest(v.manifests[repo][d].Added, v.manifests[repo][d].Used)
 		}
 	}
 	for d := range m.asked {
@@ -258,7 +258,7 @@ func (m *model) afterCrash() {
 	}
 }
 
-func later2(a, b time.Time) time.Time {
+func latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}
@@ -266,18 +266,18 @@ func later2(a, b time.Time) time.Time {
 }
 
 // dieSweeping ends the process between a transaction of a sweep and the files that go after it.
-func (m *model) dieSweeping(t *rapid.T) {
+func (m *model) killDuringSweep(t *rapid.T) {
 	if m.pending == nil {
 		m.makePlan(t)
 	}
-	before := m.look()
+	before := m.view()
 	m.crash.remaining.Store(int64(rapid.IntRange(1, 2).Draw(t, "transactions")))
 	_, err := m.pending.Execute(m.Context(), m, nil)
 	if err != nil && !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
-	m.account(before, m.look())
-	m.shop.die()
+	m.checkDeleted(before, m.view())
+	m.testStore.kill()
 	m.afterCrash()
 }
 
@@ -296,14 +296,14 @@ func (m *model) end() {
 	m.crashed = false
 	m.check(m.t)
 	later(time.Second)
-	m.policy, m.always, m.planned = gc.Policy{Grace: -1, DeleteUntagged: true}, nil, time.Now()
+	m.policy, m.fetchErr, m.planned = gc.Policy{Grace: -1, DeleteUntagged: true}, nil, time.Now()
 	clear(m.protected)
-	before := m.look()
-	result := m.shop.collect(m.policy)
-	m.account(before, m.look())
+	before := m.view()
+	result := m.testStore.collect(m.policy)
+	m.checkDeleted(before, m.view())
 	m.check(m.t)
 	var size int64
-	v := m.look()
+	v := m.view()
 	for d, blob := range v.blobs {
 		size += blob.Size
 		if blob.Users == 0 {
@@ -313,7 +313,7 @@ func (m *model) end() {
 	if disk := m.disk(); disk != size {
 		m.t.Fatalf("%d bytes on the disk, %d in the index, after %+v", disk, size, result)
 	}
-	if p := m.shop.plan(m.policy); p.Totals != (gc.Totals{}) {
+	if p := m.testStore.plan(m.policy); p.Totals != (gc.Totals{}) {
 		m.t.Fatalf("%+v would go next", p.Totals)
 	}
 }

@@ -30,13 +30,13 @@ func TestModel(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(r *rapid.T) {
-		folder := quickFolder(t)
+		folder := memoryFolder(t)
 		defer os.RemoveAll(folder) // not only when the test ends: a case that fails is tried hundreds of times
 		var failure any            // of a bubble, whose goroutine is not the one that the test is in
 		synctest.Test(t, func(t *testing.T) {
 			defer func() { failure = recover() }()
 			m := newModel(inBubble{r, t.Context()}, r, folder)
-			defer func() { m.shop.close() }()
+			defer func() { m.testStore.close() }()
 			r.Repeat(m.actions())
 			m.end()
 		})
@@ -59,10 +59,10 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		do   func(*rapid.T)
 	}{
 		{"mirror", m.mirrorImage}, {"collect an old plan", m.executeLate}, {"push an image", m.pushImage}, {"put an index", m.putIndex},
-		{"later", m.later}, {"put a referrer", m.putReferrer}, {"collect", m.execute}, {"move a tag", m.moveTag}, {"pull", m.pull},
-		{"put an owner", m.putOwner}, {"make a root", m.makeRoot}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.ask}, {"mount", m.mount},
+		{"later", m.advanceClock}, {"put a referrer", m.putReferrer}, {"collect", m.execute}, {"move a tag", m.moveTag}, {"pull", m.pull},
+		{"put an owner", m.putOwner}, {"make a root", m.makeRoot}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.stat}, {"mount", m.mount},
 		{"delete a tag", m.deleteTag}, {"delete a manifest", m.deleteManifest}, {"unlink", m.unlink},
-		{"crash in a sweep", m.dieSweeping}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.die}, {"set the clock", m.setClock},
+		{"crash in a sweep", m.killDuringSweep}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.kill}, {"set the clock", m.setClock},
 	} {
 		actions[fmt.Sprintf("%02d %s", i, action.name)] = action.do
 	}
@@ -79,10 +79,10 @@ func (b inBubble) Context() context.Context { return b.ctx }
 
 // model is what a store should hold.
 type model struct {
-	*shop
+	*testStore
 	t         *rapid.T
-	manifests map[string]map[digest.Digest]*held // by repository
-	tags      map[string]map[string]pointer
+	manifests map[string]map[digest.Digest]*storedManifest // by repository
+	tags      map[string]map[string]storedTag
 	pins      map[string]bool
 	protected map[digest.Digest]func()
 	// asked is when a blob was pushed, mounted or asked for; received are those that came from an upstream.
@@ -95,7 +95,7 @@ type model struct {
 }
 
 // held is a manifest.
-type held struct {
+type storedManifest struct {
 	origin   mirror.Origin
 	blobs    []string
 	children []digest.Digest // and what else it owns that is a manifest
@@ -106,7 +106,7 @@ type held struct {
 }
 
 // pointer is a tag.
-type pointer struct {
+type storedTag struct {
 	to     digest.Digest
 	origin mirror.Origin
 	moved  time.Time
@@ -120,22 +120,22 @@ var (
 
 func newModel(in tester, t *rapid.T, folder string) *model {
 	m := &model{
-		t: t, shop: openShop(in, folder), manifests: make(map[string]map[digest.Digest]*held), tags: make(map[string]map[string]pointer),
+		t: t, testStore: openStore(in, folder), manifests: make(map[string]map[digest.Digest]*storedManifest), tags: make(map[string]map[string]storedTag),
 		pins: make(map[string]bool), protected: make(map[digest.Digest]func()), asked: make(map[digest.Digest]time.Time),
 		received: make(map[digest.Digest]bool),
 	}
 	for _, repo := range modelRepos {
-		m.manifests[repo], m.tags[repo] = make(map[digest.Digest]*held), make(map[string]pointer)
+		m.manifests[repo], m.tags[repo] = make(map[digest.Digest]*storedManifest), make(map[string]storedTag)
 	}
 	// Who comes first makes a repository local or not; that is to be the same each time.
 	for _, repo := range modelRepos {
 		origin := mirror.Mirrored
 		if repo == team {
 			origin = mirror.Pushed
-			m.shop.push(repo, "a")
-			m.asked[named("a")] = time.Now()
+			m.testStore.push(repo, "a")
+			m.asked[digestOf("a")] = time.Now()
 		}
-		m.put(repo, imageOf(origin, "", "a"), &held{origin: origin, blobs: []string{"a"}})
+		m.put(repo, imageOf(origin, "", "a"), &storedManifest{origin: origin, blobs: []string{"a"}})
 	}
 	return m
 }
@@ -161,14 +161,14 @@ func (m *model) some(repo string) digest.Digest {
 }
 
 // put puts a manifest, which must work, and notes it.
-func (m *model) put(repo string, man mirror.Manifest, h *held, tags ...string) {
+func (m *model) put(repo string, man mirror.Manifest, h *storedManifest, tags ...string) {
 	m.t.Helper()
 	m.must(m.PutManifest(m.Context(), repoOf(repo), man, tags...))
-	m.note(repo, man, h, tags...)
+	m.record(repo, man, h, tags...)
 }
 
 // note notes a manifest that was put. To have it from an upstream again is no use; a tag that moves is.
-func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) {
+func (m *model) record(repo string, man mirror.Manifest, h *storedManifest, tags ...string) {
 	h.used = time.Now()
 	if old := m.manifests[repo][man.Digest]; old != nil {
 		h.root = old.root
@@ -185,7 +185,7 @@ func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) 
 		if found && old.origin == mirror.Pushed && man.Origin == mirror.Mirrored {
 			continue // is not an upstream's to move
 		}
-		moved := pointer{man.Digest, man.Origin, time.Now()}
+		moved := storedTag{man.Digest, man.Origin, time.Now()}
 		if old.to == man.Digest {
 			moved.moved = old.moved
 			if old.origin == mirror.Pushed {
@@ -199,16 +199,16 @@ func (m *model) note(repo string, man mirror.Manifest, h *held, tags ...string) 
 func (m *model) pushBlob(*rapid.T) {
 	blob := m.blob()
 	m.push(m.repo(), blob)
-	m.asked[named(blob)] = time.Now()
+	m.asked[digestOf(blob)] = time.Now()
 }
 
 func (m *model) pushImage(*rapid.T) {
 	repo, blobs := m.repo(), m.someBlobs()
 	for _, blob := range blobs {
 		m.push(repo, blob)
-		m.asked[named(blob)] = time.Now()
+		m.asked[digestOf(blob)] = time.Now()
 	}
-	m.put(repo, imageOf(mirror.Pushed, "", blobs...), &held{origin: mirror.Pushed, blobs: blobs}, m.someTags()...)
+	m.put(repo, imageOf(mirror.Pushed, "", blobs...), &storedManifest{origin: mirror.Pushed, blobs: blobs}, m.someTags()...)
 }
 
 // putManifest puts a manifest of which nobody knows whether the blobs are there.
@@ -218,7 +218,7 @@ func (m *model) putManifest(*rapid.T) {
 	err := m.PutManifest(m.Context(), repoOf(repo), man, tags...)
 	switch mirror.CodeOf(err) {
 	case "":
-		m.note(repo, man, &held{origin: mirror.Pushed, blobs: blobs}, tags...)
+		m.record(repo, man, &storedManifest{origin: mirror.Pushed, blobs: blobs}, tags...)
 	case mirror.CodeManifestBlobUnknown:
 	default:
 		m.t.Fatal(err)
@@ -228,11 +228,11 @@ func (m *model) putManifest(*rapid.T) {
 // mirrorImage takes in an image from an upstream, some of its blobs later or never.
 func (m *model) mirrorImage(*rapid.T) {
 	repo, blobs := m.repo(), m.someBlobs()
-	m.put(repo, imageOf(mirror.Mirrored, "", blobs...), &held{origin: mirror.Mirrored, blobs: blobs}, m.someTags()...)
+	m.put(repo, imageOf(mirror.Mirrored, "", blobs...), &storedManifest{origin: mirror.Mirrored, blobs: blobs}, m.someTags()...)
 	for _, blob := range blobs[:rapid.IntRange(0, len(blobs)).Draw(m.t, "received")] {
 		m.receive(repo, blob)
-		m.asked[named(blob)] = time.Now()
-		m.received[named(blob)] = true
+		m.asked[digestOf(blob)] = time.Now()
+		m.received[digestOf(blob)] = true
 	}
 }
 
@@ -241,7 +241,7 @@ func (m *model) putIndex(*rapid.T) {
 	child := m.some(repo)
 	origin := rapid.SampledFrom([]mirror.Origin{mirror.Pushed, mirror.Mirrored}).Draw(m.t, "origin")
 	children := []digest.Digest{child, m.some(repo)}
-	m.put(repo, indexOf(origin, children...), &held{origin: origin, children: children}, m.someTags()...)
+	m.put(repo, indexOf(origin, children...), &storedManifest{origin: origin, children: children}, m.someTags()...)
 }
 
 // putOwner puts a manifest of a kind that needs none of what it names: a blob that was just pushed, one of which nobody
@@ -249,13 +249,13 @@ func (m *model) putIndex(*rapid.T) {
 func (m *model) putOwner(*rapid.T) {
 	repo, blob := m.repo(), m.blob()
 	m.push(repo, blob)
-	m.asked[named(blob)] = time.Now()
+	m.asked[digestOf(blob)] = time.Now()
 	child := m.some(repo)
 	origin := rapid.SampledFrom([]mirror.Origin{mirror.Pushed, mirror.Mirrored}).Draw(m.t, "origin")
-	man := ownerOf(origin, rapid.Bool().Draw(m.t, "known"), named(blob), named(m.blob()), child)
+	man := ownerManifest(origin, rapid.Bool().Draw(m.t, "known"), digestOf(blob), digestOf(m.blob()), child)
 	_, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
 	m.must(err)
-	h := &held{origin: origin, children: []digest.Digest{child}}
+	h := &storedManifest{origin: origin, children: []digest.Digest{child}}
 	for _, desc := range refs.Owned() {
 		if !slices.Contains(h.owned, desc.Digest) {
 			h.owned = append(h.owned, desc.Digest)
@@ -268,14 +268,14 @@ func (m *model) putReferrer(*rapid.T) {
 	repo, blob := m.repo(), m.blob()
 	subject := m.some(repo)
 	m.push(repo, blob)
-	m.asked[named(blob)] = time.Now()
+	m.asked[digestOf(blob)] = time.Now()
 	origin := rapid.SampledFrom([]mirror.Origin{mirror.Pushed, mirror.Mirrored}).Draw(m.t, "origin")
 	man := imageOf(origin, subject, blob)
 	var tags []string
 	if rapid.Bool().Draw(m.t, "by tag") {
 		tags = []string{strings.Replace(subject.String(), ":", "-", 1) + ".sig"}
 	}
-	m.put(repo, man, &held{origin: origin, blobs: []string{blob}, subject: subject}, tags...)
+	m.put(repo, man, &storedManifest{origin: origin, blobs: []string{blob}, subject: subject}, tags...)
 }
 
 // moveTag points a tag at a manifest that is there.
@@ -305,27 +305,27 @@ func (m *model) pull(*rapid.T) {
 	h.used = time.Now()
 	for _, blob := range h.blobs {
 		if err := m.read(repo, blob); err == nil {
-			m.asked[named(blob)] = time.Now()
+			m.asked[digestOf(blob)] = time.Now()
 		} else if h.origin != mirror.Mirrored || mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 			m.t.Fatalf("blob %q of %s@%s: %v", blob, repo, d, err)
 		}
 	}
 }
 
-func (m *model) ask(*rapid.T) {
+func (m *model) stat(*rapid.T) {
 	repo, blob := m.repo(), m.blob()
-	stat, err := m.StatBlob(m.Context(), repoOf(repo), named(blob))
+	stat, err := m.StatBlob(m.Context(), repoOf(repo), digestOf(blob))
 	m.must(err)
 	if stat.Stored && stat.Linked {
-		m.asked[named(blob)] = time.Now()
+		m.asked[digestOf(blob)] = time.Now()
 	}
 }
 
 func (m *model) mount(*rapid.T) {
 	blob := m.blob()
-	_, err := m.Mount(m.Context(), repoOf(m.repo()), repoOf(m.repo()), named(blob))
+	_, err := m.Mount(m.Context(), repoOf(m.repo()), repoOf(m.repo()), digestOf(blob))
 	if err == nil {
-		m.asked[named(blob)] = time.Now()
+		m.asked[digestOf(blob)] = time.Now()
 	} else if mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 		m.t.Fatal(err)
 	}
@@ -333,10 +333,10 @@ func (m *model) mount(*rapid.T) {
 
 func (m *model) unlink(*rapid.T) {
 	blob := m.blob()
-	err := m.Unlink(m.Context(), repoOf(m.repo()), named(blob))
+	err := m.Unlink(m.Context(), repoOf(m.repo()), digestOf(blob))
 	switch mirror.CodeOf(err) {
 	case "":
-		delete(m.asked, named(blob)) // who asked for it may be who let go of it
+		delete(m.asked, digestOf(blob)) // who asked for it may be who let go of it
 	case mirror.CodeBlobUnknown, mirror.CodeUnsupported:
 	default:
 		m.t.Fatal(err)
@@ -348,12 +348,12 @@ func (m *model) deleteManifest(*rapid.T) {
 	d := m.some(repo)
 	m.must(m.DeleteManifest(m.Context(), repoOf(repo), d))
 	for _, blob := range m.manifests[repo][d].blobs {
-		delete(m.asked, named(blob)) // with the manifest, a link to what never came goes
+		delete(m.asked, digestOf(blob)) // with the manifest, a link to what never came goes
 	}
-	m.forget(repo, d)
+	m.removeRecord(repo, d)
 }
 
-func (m *model) forget(repo string, d digest.Digest) {
+func (m *model) removeRecord(repo string, d digest.Digest) {
 	delete(m.manifests[repo], d)
 	for tag, p := range m.tags[repo] {
 		if p.to == d {
@@ -406,7 +406,7 @@ func (m *model) protect(*rapid.T) {
 	m.protected[d] = m.Protect(d)
 }
 
-func (m *model) later(*rapid.T) {
+func (m *model) advanceClock(*rapid.T) {
 	later(rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Minute, 50 * time.Minute, 3 * time.Hour}).Draw(m.t, "time"))
 	synctest.Wait() // for what the store does now and then
 }

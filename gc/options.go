@@ -65,7 +65,7 @@ type Options struct {
 	Disk func() (total, free int64, err error)
 	// Planned is told of the plan before anything goes; nobody is if it is nil.
 	Planned func(*Plan)
-	// ListBlobs has [Plan.Items] list the blobs that go with images as well; they cost memory.
+	// ListBlobs has [Plan.Candidates] list the blobs that go with images as well; they cost memory.
 	ListBlobs bool
 	// Pace is how long a sweep rests between two steps, as a multiple of how long the step took; no rest unless it is above
 	// zero.
@@ -89,7 +89,7 @@ func (p Policy) cutoff(now time.Time) time.Time {
 }
 
 // idle returns the moment before which an upload was written to last if it counts as left; none if it is zero.
-func (p Policy) idle(now time.Time) time.Time {
+func (p Policy) staleBefore(now time.Time) time.Time {
 	switch {
 	case p.Uploads < 0:
 		return time.Time{}
@@ -100,12 +100,12 @@ func (p Policy) idle(now time.Time) time.Time {
 }
 
 // named reports whether content was asked for by name.
-func (p Policy) named(repo, tag string) bool {
+func (p Policy) selects(repo, tag string) bool {
 	return mirror.MatchAny(p.Names, repo) || tag != "" && mirror.MatchAny(p.Names, repo+":"+tag)
 }
 
-// namedDigest reports whether a manifest was asked for by its digest.
-func (p Policy) namedDigest(repo string, d func() digest.Digest) bool {
+// selectsDigest reports whether a manifest was asked for by its digest.
+func (p Policy) selectsDigest(repo string, d func() digest.Digest) bool {
 	for _, name := range p.Names {
 		if of, named, ok := strings.Cut(name, "@"); ok && of == repo && named == d().String() {
 			return true

@@ -16,11 +16,11 @@ type Sources interface {
 
 // Plan is what a collection would take out. It can be listed any number of times, and executed once.
 type Plan struct {
-	Made       time.Time    `json:"made"`
-	Totals     Totals       `json:"totals"`
-	Budget     Budget       `json:"budget"`
-	Waiting    Waiting      `json:"waiting"`   // what stays for the grace time alone
-	Protection []Protection `json:"protected"` // what stays, by reason; the largest first
+	Made        time.Time    `json:"made"`
+	Totals      Totals       `json:"totals"`
+	Budget      Budget       `json:"budget"`
+	InGrace     GraceTotals  `json:"waiting"`   // what stays for the grace time alone
+	KeepReasons []KeepReason `json:"protected"` // what stays, by reason; the largest first
 	// Unreadable is how many records of the index cannot be read. What they say is not part of the plan, and what they
 	// need stays; a check of the store finds them.
 	Unreadable int `json:"unreadable,omitempty"`
@@ -29,12 +29,12 @@ type Plan struct {
 	Pins []mirror.Ref `json:"-"`
 
 	*planner
-	cut     int32 // the first unit that does not go
-	members edges // from units to their nodes
-	going   list[goingBlob]
-	uploads []mirror.UploadInfo
-	orphans []mirror.Orphan
-	flaws   flaws
+	firstKept    int32 // the first unit that does not go
+	members      edges // from units to their nodes
+	deletedBlobs list[deletedBlob]
+	uploads      []mirror.UploadInfo
+	orphans      []mirror.Orphan
+	errs         errorList
 }
 
 var errNoSources = errors.New("it is not known what upstreams have")
@@ -51,15 +51,15 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 	}
 	cutoff := opts.cutoff(now)
 	p := &Plan{planner: &planner{opts: opts, now: now, cutoff: nanos(cutoff), offset: mirror.WallClockOffset(store)}}
-	p.Made = p.shown(now)
-	err := p.look(ctx, store)
+	p.Made = p.wallClock(now)
+	err := p.scanFiles(ctx, store)
 	if err == nil {
 		err = p.askSources(ctx, store, sources)
 	}
 	if err == nil {
 		// What is to be said of blobs is in the survey, and not kept: there can be very many.
 		err = store.Survey(ctx, func(s mirror.Survey) (err error) {
-			if p.graph, err = loadGraph(ctx, s, cutoff, nil, &p.flaws); err != nil {
+			if p.graph, err = loadGraph(ctx, s, cutoff, nil, &p.errs); err != nil {
 				return err
 			}
 			if err := p.decideAll(ctx); err != nil {
@@ -71,19 +71,19 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 	if err != nil {
 		return nil, fmt.Errorf("plan a collection: %w", err)
 	}
-	p.Unreadable = p.flaws.n
+	p.Unreadable = p.errs.n
 	p.blobs, p.files, p.stack = nil, list[int32]{}, nil
 	return p, nil
 }
 
 // look lists uploads that were left and orphans, and how full the disk is.
-func (p *Plan) look(ctx context.Context, store mirror.CollectStore) error {
-	idle, cutoff := p.opts.idle(p.now), moment(p.cutoff)
+func (p *Plan) scanFiles(ctx context.Context, store mirror.CollectStore) error {
+	idle, cutoff := p.opts.staleBefore(p.now), timeOf(p.cutoff)
 	for u, err := range store.Uploads(ctx) {
 		if err != nil {
 			return fmt.Errorf("list uploads: %w", err)
 		}
-		p.Budget.Held += u.Size
+		p.Budget.Stored += u.Size
 		if u.Written.Before(idle) && !u.Open {
 			p.uploads = append(p.uploads, u)
 			p.Totals.Uploads++
@@ -94,9 +94,9 @@ func (p *Plan) look(ctx context.Context, store mirror.CollectStore) error {
 		if err != nil {
 			return fmt.Errorf("list orphans: %w", err)
 		}
-		p.Budget.Held += o.Size
+		p.Budget.Stored += o.Size
 		if !o.Written.Before(cutoff) {
-			p.wait(1, o.Size, o.Written)
+			p.addGrace(1, o.Size, o.Written)
 			continue
 		}
 		p.orphans = append(p.orphans, o)
@@ -116,7 +116,7 @@ func (p *Plan) look(ctx context.Context, store mirror.CollectStore) error {
 
 // askSources asks of all repositories whether they could be fetched again. That cannot be asked within a survey.
 func (p *Plan) askSources(ctx context.Context, store mirror.CollectStore, sources Sources) error {
-	p.fetch = make(map[string]error)
+	p.fetchErrors = make(map[string]error)
 	var repos []mirror.Repo
 	err := store.Survey(ctx, func(s mirror.Survey) error {
 		for _, r := range s.Repos() {
@@ -129,72 +129,72 @@ func (p *Plan) askSources(ctx context.Context, store mirror.CollectStore, source
 		if sources != nil {
 			why = sources.CanFetch(ctx, repo)
 		}
-		p.fetch[repo.String()] = why
+		p.fetchErrors[repo.String()] = why
 	}
 	return err
 }
 
 // decideAll decides what goes.
 func (p *Plan) decideAll(ctx context.Context) error {
-	p.spread(p.opts.Policy)
-	p.findRules()
-	p.dropTags()
-	p.findMoves()
-	if err := p.makeUnits(ctx); err != nil {
+	p.propagate(p.opts.Policy)
+	p.matchRules()
+	p.applyRules()
+	p.findTagMoves()
+	if err := p.makeImages(ctx); err != nil {
 		return err
 	}
-	p.findLast()
-	p.keepWithinBudget()
-	p.members = newEdges(len(p.units), func(yield func(edge) bool) {
+	p.assignFiles()
+	p.applyBudget()
+	p.members = newEdges(len(p.images), func(yield func(edge) bool) {
 		for place, n := range p.nodes.all() {
-			if !yield(edge{n.unit, place}) {
+			if !yield(edge{n.image, place}) {
 				return
 			}
 		}
 	})
-	p.keepIdle()
-	p.addUp()
-	p.findWaiting()
-	p.protect()
+	p.keepWithoutGain()
+	p.addTotals()
+	p.addGraceTotals()
+	p.addKeepReasons()
 	return nil
 }
 
-// findLast finds the last unit that needs each blob, and what goes with each unit.
-func (p *Plan) findLast() {
+// assignFiles finds the last unit that needs each blob, and what goes with each unit.
+func (p *Plan) assignFiles() {
 	for place, n := range p.nodes.all() {
 		for file := range p.filesOf(place) {
 			b := p.blobs.at(file)
-			b.last = max(b.last, n.unit)
+			b.lastImage = max(b.lastImage, n.image)
 		}
 	}
 	for _, b := range p.blobs.all() {
-		p.Budget.Held += b.size
+		p.Budget.Stored += b.size
 		switch {
-		case b.fresh:
-		case b.last != alone:
-			p.units[b.last].freed += b.size
-		case !b.used:
+		case b.keep:
+		case b.lastImage != noImage:
+			p.images[b.lastImage].freed += b.size
+		case !b.referenced:
 			p.Totals.Bytes += b.size
 		}
 	}
 }
 
 // goes reports whether a unit goes.
-func (p *Plan) goes(place int32) bool { return place < p.cut && !p.units[place].idle }
+func (p *Plan) deletesImage(place int32) bool { return place < p.firstKept && !p.images[place].noGain }
 
 // leaves reports whether a blob goes.
-func (p *Plan) leaves(b *blob) bool {
-	if b.last == alone {
-		return !b.fresh && !b.used
+func (p *Plan) deletesBlob(b *blob) bool {
+	if b.lastImage == noImage {
+		return !b.keep && !b.referenced
 	}
-	return !b.fresh && p.goes(b.last)
+	return !b.keep && p.deletesImage(b.lastImage)
 }
 
-// keepIdle keeps images for which a budget gains nothing, because everything of them stays for others.
-func (p *Plan) keepIdle() {
-	for place := p.cut - 1; place >= 0; place-- {
-		if u := &p.units[place]; u.class == evictable {
-			u.idle = !p.gains(place)
+// keepWithoutGain keeps images for which a budget gains nothing, because everything of them stays for others.
+func (p *Plan) keepWithoutGain() {
+	for place := p.firstKept - 1; place >= 0; place-- {
+		if u := &p.images[place]; u.class == evictable {
+			u.noGain = !p.gains(place)
 		}
 	}
 }
@@ -204,41 +204,41 @@ func (p *Plan) keepIdle() {
 func (p *Plan) gains(unit int32) (gains bool) {
 	for _, n := range p.members.of(unit) {
 		for file := range p.filesOf(n) {
-			if b := p.blobs.at(file); !b.fresh && b.last < p.cut {
+			if b := p.blobs.at(file); !b.keep && b.lastImage < p.firstKept {
 				return true
 			}
 		}
 	}
 	seen := make(map[int32]bool)
-	p.walk(&p.brings, p.units[unit].root, func(n int32) bool {
+	p.walk(&p.dependents, p.images[unit].root, func(n int32) bool {
 		first := !seen[n] && !gains
 		seen[n] = true
-		of := p.nodes.at(n).unit
-		gains = gains || of != unit && p.goes(of)
+		of := p.nodes.at(n).image
+		gains = gains || of != unit && p.deletesImage(of)
 		return first
 	})
 	return gains
 }
 
-// addUp adds up what goes.
-func (p *Plan) addUp() {
-	for place := range p.cut {
-		u, members := &p.units[place], p.members.of(place)
-		if u.idle || len(members) == 0 {
+// addTotals adds up what goes.
+func (p *Plan) addTotals() {
+	for place := range p.firstKept {
+		u, members := &p.images[place], p.members.of(place)
+		if u.noGain || len(members) == 0 {
 			continue
 		}
 		p.Totals.Images++
 		p.Totals.Manifests += len(members)
 		p.Totals.Bytes += u.freed
 		for _, n := range members {
-			p.Totals.Tags += len(p.named.of(n))
+			p.Totals.Tags += len(p.tagsOf.of(n))
 		}
 	}
-	for range p.tagsAlone() {
+	for range p.deletedTags() {
 		p.Totals.Tags++
 	}
-	for place := range int32(len(p.units)) {
-		p.units[place].size = p.sizeOf(place)
+	for place := range int32(len(p.images)) {
+		p.images[place].size = p.sizeOf(place)
 	}
 }
 
@@ -247,8 +247,8 @@ func (p *Plan) sizeOf(unit int32) (size int64) {
 	for pass := range 2 {
 		for _, n := range p.members.of(unit) {
 			for file := range p.filesOf(n) {
-				if b := p.blobs.at(file); b.seen == (pass == 1) {
-					b.seen = pass == 0
+				if b := p.blobs.at(file); b.counted == (pass == 1) {
+					b.counted = pass == 0
 					if pass == 0 {
 						size += b.size
 					}

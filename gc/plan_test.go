@@ -18,41 +18,41 @@ const (
 	day   = 24 * hour
 )
 
-func TestUnreferencedGoes(t *testing.T) {
-	w := newWorld(t)
+func TestUnreferencedBlobsAreDeleted(t *testing.T) {
+	w := newSurvey(t)
 	w.image(hub+":v1", mirror.Mirrored, day, "base", "a")
 	w.blob("b", 7, day)
 	w.blob("c", 7, time.Minute)
 	w.blob("d", 7, day)
-	w.protected[named("d")] = true
+	w.protected[digestOf("d")] = true
 	w.uploads = []mirror.UploadInfo{{ID: "1", Repo: team, Size: 5, Written: ago(25 * hour)}, {ID: "2", Repo: team, Size: 5, Written: ago(hour)},
 		{ID: "3", Size: 5, Written: ago(25 * hour), Open: true}}
-	w.orphans = []mirror.Orphan{{Digest: named("e"), Size: 3, Written: ago(day)}, {Digest: named("f"), Size: 3, Written: ago(time.Minute)}}
+	w.orphans = []mirror.Orphan{{Digest: digestOf("e"), Size: 3, Written: ago(day)}, {Digest: digestOf("f"), Size: 3, Written: ago(time.Minute)}}
 	p := w.plan(gc.Policy{Grace: gc.Age(hour)})
-	w.goes(p, "blob b", "upload registry.test/team/app 1", "orphan "+named("e").String())
+	w.wantDeleted(p, "blob b", "upload registry.test/team/app 1", "orphan "+digestOf("e").String())
 	want := gc.Totals{Blobs: 1, Uploads: 1, Orphans: 1, Bytes: 7 + 5 + 3}
 	if p.Totals != want {
 		t.Errorf("%+v, want %+v", p.Totals, want)
 	}
-	if want := int64(1 + 20 + 3*7 + 15 + 6); p.Budget.Held != want {
-		t.Errorf("%d bytes are held, want %d", p.Budget.Held, want)
+	if want := int64(1 + 20 + 3*7 + 15 + 6); p.Budget.Stored != want {
+		t.Errorf("%d bytes are held, want %d", p.Budget.Stored, want)
 	}
-	if len(p.Protection) != 1 || p.Protection[0].Blobs != 2 || p.Protection[0].Bytes != 14 {
-		t.Errorf("%+v", p.Protection)
+	if len(p.KeepReasons) != 1 || p.KeepReasons[0].Blobs != 2 || p.KeepReasons[0].Bytes != 14 {
+		t.Errorf("%+v", p.KeepReasons)
 	}
 }
 
-func TestUntagged(t *testing.T) {
+func TestDeleteUntagged(t *testing.T) {
 	for name, test := range map[string]struct {
-		make   func(w *world)
+		make   func(w *surveyStore)
 		policy gc.Policy
 		want   []string
 	}{
 		"stays if nobody asked": {
-			make: func(w *world) { w.manifest(team+"@a", mirror.Pushed, day, "base") },
+			make: func(w *surveyStore) { w.manifest(team+"@a", mirror.Pushed, day, "base") },
 		},
 		"goes with its blobs": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "base")
 				w.manifest(team+"@a", mirror.Pushed, day, "base", "layer")
 			},
@@ -60,7 +60,7 @@ func TestUntagged(t *testing.T) {
 			want:   []string{"manifest " + team + "@a"},
 		},
 		"stays if somebody brought it in by its digest": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Imported, day, "layer").Root = ago(2 * day)
 				w.manifest(team+"@b", mirror.Imported, day, "layer", "other")
 			},
@@ -68,7 +68,7 @@ func TestUntagged(t *testing.T) {
 			want:   []string{"manifest " + team + "@b"},
 		},
 		"child that is a root stays when its index goes": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "other")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer").Root = ago(2 * day)
 				w.manifest(team+"@other", mirror.Pushed, day, "more")
@@ -77,14 +77,14 @@ func TestUntagged(t *testing.T) {
 			want:   []string{"manifest " + team + "@index"},
 		},
 		"child of an index that is a root": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child").Root = ago(2 * day)
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
 		"child of an index that stays": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
 				w.tag(team+":v1", "index", mirror.Pushed)
@@ -92,7 +92,7 @@ func TestUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 		},
 		"child of an index that goes": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "missing")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
 			},
@@ -100,7 +100,7 @@ func TestUntagged(t *testing.T) {
 			want:   []string{"manifest " + team + "@index"},
 		},
 		"child of an index that goes and one that stays": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.index(team+"@index2", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
@@ -110,7 +110,7 @@ func TestUntagged(t *testing.T) {
 			want:   []string{"manifest " + team + "@index"},
 		},
 		"tagged child of an index that goes": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
 				w.tag(team+":amd64", "child", mirror.Pushed)
@@ -119,85 +119,85 @@ func TestUntagged(t *testing.T) {
 			want:   []string{"manifest " + team + "@index"},
 		},
 		"what refers to something that stays": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "base")
-				w.about(team+"@note", mirror.Pushed, day, "v1", "layer")
-				w.about(team+"@sig", mirror.Pushed, day, "note", "layer")
+				w.referrer(team+"@note", mirror.Pushed, day, "v1", "layer")
+				w.referrer(team+"@sig", mirror.Pushed, day, "note", "layer")
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
 		"what refers to something that goes or is not there": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Pushed, day)
-				w.about(team+"@note", mirror.Pushed, 2*day, "a")
-				w.about(team+"@sig", mirror.Pushed, 3*day, "missing")
+				w.referrer(team+"@note", mirror.Pushed, 2*day, "a")
+				w.referrer(team+"@sig", mirror.Pushed, 3*day, "missing")
 				w.manifest(team+"@b", mirror.Pushed, day/2)
-				w.tag(team+":"+strings.Replace(named("a").String(), ":", "-", 1)+".sig", "b", mirror.Pushed)
+				w.tag(team+":"+strings.Replace(digestOf("a").String(), ":", "-", 1)+".sig", "b", mirror.Pushed)
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@sig", "image " + team + "@a"},
 		},
 		"what is young, or has something young with it": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Pushed, time.Minute)
 				w.manifest(team+"@b", mirror.Pushed, day)
-				w.about(team+"@sig", mirror.Pushed, time.Minute, "b")
+				w.referrer(team+"@sig", mirror.Pushed, time.Minute, "b")
 				w.manifest(team+"@c", mirror.Pushed, 2*hour)
 			},
 			policy: gc.Policy{DeleteUntagged: true, Grace: gc.Age(hour)},
 			want:   []string{"manifest " + team + "@c"},
 		},
 		"pinned, or in use by a transfer": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Pushed, day)
-				w.pin(team + "@" + named("a").String())
+				w.pin(team + "@" + digestOf("a").String())
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day)
-				w.protected[named("child")] = true
+				w.protected[digestOf("child")] = true
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
 		"pinned child of an index that goes": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "child2")
 				w.manifest(team+"@child", mirror.Pushed, day)
 				w.manifest(team+"@child2", mirror.Pushed, day)
-				w.pin(team + "@" + named("child").String())
+				w.pin(team + "@" + digestOf("child").String())
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@index"},
 		},
 		"cannot be fetched again": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(hub+"@a", mirror.Mirrored, day)
 				w.manifest(other+"@b", mirror.Mirrored, day)
-				w.gone[hub] = errors.New("offline")
+				w.fetchErrors[hub] = errors.New("offline")
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + other + "@b"},
 		},
 		"cannot be fetched again, even so": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(hub+"@a", mirror.Mirrored, day)
-				w.gone[hub] = errors.New("offline")
+				w.fetchErrors[hub] = errors.New("offline")
 			},
 			policy: gc.Policy{DeleteUntagged: true, EvenOffline: true},
 			want:   []string{"manifest " + hub + "@a"},
 		},
 		"tags that say that two belong to each other": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Pushed, day)
 				w.manifest(team+"@b", mirror.Pushed, day)
-				w.tag(team+":"+strings.Replace(named("a").String(), ":", "-", 1)+".sig", "b", mirror.Pushed)
-				w.tag(team+":"+strings.Replace(named("b").String(), ":", "-", 1), "a", mirror.Pushed)
+				w.tag(team+":"+strings.Replace(digestOf("a").String(), ":", "-", 1)+".sig", "b", mirror.Pushed)
+				w.tag(team+":"+strings.Replace(digestOf("b").String(), ":", "-", 1), "a", mirror.Pushed)
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newSurvey(t)
 			test.make(w)
-			w.goes(w.plan(test.policy), test.want...)
+			w.wantDeleted(w.plan(test.policy), test.want...)
 		})
 	}
 }

@@ -19,8 +19,8 @@ type Removal struct {
 	// Now has the files go at once that nothing else needs, even those that were used within the grace time. Otherwise
 	// they wait for a collection.
 	Now bool
-	// Pinned has what is named go even if it is pinned. Its pins, [Plan.Pins], have to be taken back before that is done.
-	Pinned bool
+	// IncludePinned has what is named go even if it is pinned. Its pins, [Plan.Pins], have to be taken back before that is done.
+	IncludePinned bool
 }
 
 // PinnedError says what of a [Removal] is pinned.
@@ -45,9 +45,9 @@ func (e *PinnedError) Error() string {
 // transfer, is a [mirror.CodeDenied], with a [*PinnedError] for what is pinned. Nothing is removed then.
 func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal, now time.Time) (*Plan, error) {
 	p := &Plan{planner: &planner{now: now, removal: newSelection(removal), cutoff: nanos(now), offset: mirror.WallClockOffset(store)}}
-	p.Made = p.shown(now)
+	p.Made = p.wallClock(now)
 	err := store.Survey(ctx, func(s mirror.Survey) (err error) {
-		if p.graph, err = loadGraph(ctx, s, now, p.removal, &p.flaws); err != nil {
+		if p.graph, err = loadGraph(ctx, s, now, p.removal, &p.errs); err != nil {
 			return err
 		}
 		return p.decideRemoval(ctx, s)
@@ -58,7 +58,7 @@ func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal
 	case err != nil:
 		return nil, err
 	}
-	p.Unreadable = p.flaws.n
+	p.Unreadable = p.errs.n
 	p.blobs, p.files, p.stack = nil, list[int32]{}, nil
 	if !removal.Now {
 		p.cutoff = 0 // so that every file is younger
@@ -74,7 +74,7 @@ type selection struct {
 }
 
 func newSelection(removal Removal) *selection {
-	s := &selection{refs: removal.Refs, tags: make(map[mirror.Repo]map[string]bool), pinned: removal.Pinned}
+	s := &selection{refs: removal.Refs, tags: make(map[mirror.Repo]map[string]bool), pinned: removal.IncludePinned}
 	for _, ref := range removal.Refs {
 		if ref.Digest == "" {
 			s.add(ref)
@@ -95,40 +95,40 @@ func (s *selection) has(repo mirror.Repo, tag string) bool { return s != nil && 
 
 // decideRemoval is [Plan.decideAll] for a removal.
 func (p *Plan) decideRemoval(ctx context.Context, s mirror.Survey) error {
-	p.spread(Policy{})
+	p.propagate(Policy{})
 	p.rules = make([]*Rule, len(p.repos))
-	named, err := p.condemn(s)
+	named, err := p.markNamed(s)
 	if err != nil {
 		return err
 	}
-	if err := p.makeUnits(ctx); err != nil {
+	if err := p.makeImages(ctx); err != nil {
 		return err
 	}
-	p.findLast()
+	p.assignFiles()
 	p.Totals, p.Budget = Totals{}, Budget{} // what else could go does not
-	p.cut = int32(slices.IndexFunc(p.units, func(u unit) bool { return u.class == stays }))
-	if p.cut < 0 {
-		p.cut = int32(len(p.units))
+	p.firstKept = int32(slices.IndexFunc(p.images, func(u image) bool { return u.class == kept }))
+	if p.firstKept < 0 {
+		p.firstKept = int32(len(p.images))
 	}
-	p.members = newEdges(len(p.units), func(yield func(edge) bool) {
+	p.members = newEdges(len(p.images), func(yield func(edge) bool) {
 		for place, n := range p.nodes.all() {
-			if !yield(edge{n.unit, place}) {
+			if !yield(edge{n.image, place}) {
 				return
 			}
 		}
 	})
-	if err := p.refuse(named); err != nil {
+	if err := p.checkNamed(named); err != nil {
 		return err
 	}
-	p.addUp()
+	p.addTotals()
 	for _, b := range p.blobs.all() {
-		if b.last != alone && p.leaves(b) {
+		if b.lastImage != noImage && p.deletesBlob(b) {
 			p.Totals.Blobs++
 		}
 	}
-	for place := range p.goingUnits() {
+	for place := range p.deletedImages() {
 		for _, n := range p.members.of(place) {
-			p.nodes.at(n).own = never
+			p.nodes.at(n).ownUse = never
 		}
 	}
 	return nil
@@ -138,7 +138,7 @@ func (p *Plan) decideRemoval(ctx context.Context, s mirror.Survey) error {
 const never = 1<<63 - 1
 
 // condemn marks what is to be removed, and returns the places of what is named by digest, by reference.
-func (p *Plan) condemn(s mirror.Survey) (named map[mirror.Ref]int32, err error) {
+func (p *Plan) markNamed(s mirror.Survey) (named map[mirror.Ref]int32, err error) {
 	digests := make(map[mirror.Ref]bool)
 	for _, ref := range p.removal.refs {
 		if ref.Digest != "" {
@@ -156,8 +156,8 @@ func (p *Plan) condemn(s mirror.Survey) (named map[mirror.Ref]int32, err error) 
 			continue
 		}
 		named[ref], found[ref] = place, true
-		n.state |= condemned
-		n.state &^= rooted
+		n.flags |= toRemove
+		n.flags &^= isRoot
 		if s.Pinned(ref) {
 			pins.Refs = append(pins.Refs, ref)
 		}
@@ -168,8 +168,8 @@ func (p *Plan) condemn(s mirror.Survey) (named map[mirror.Ref]int32, err error) 
 		if _, all := named[mirror.Ref{Repo: ref.Repo, Digest: n.digest.digest()}]; !all && !p.removal.has(ref.Repo, t.name) {
 			continue
 		}
-		found[ref], t.dropped = true, true
-		n.state |= condemned
+		found[ref], t.deleted = true, true
+		n.flags |= toRemove
 		if t.pinned {
 			pins.Refs = append(pins.Refs, ref)
 		}
@@ -189,48 +189,48 @@ func (p *Plan) condemn(s mirror.Survey) (named map[mirror.Ref]int32, err error) 
 // unpin has nothing pinned by what is to be removed.
 func (p *Plan) unpin(s mirror.Survey, named map[mirror.Ref]int32) {
 	for place, n := range p.nodes.all() {
-		if n.state&condemned == 0 || n.state&pinned == 0 {
+		if n.flags&toRemove == 0 || n.flags&pinned == 0 {
 			continue
 		}
 		ref := mirror.Ref{Repo: p.repos[n.repo], Digest: n.digest.digest()}
 		_, itself := named[ref]
-		stays := func(t int32) bool { return p.tags.at(t).pinned && !p.tags.at(t).dropped }
-		if (itself || !s.Pinned(ref)) && !slices.ContainsFunc(p.named.of(place), stays) {
-			n.state &^= pinned
+		stays := func(t int32) bool { return p.tags.at(t).pinned && !p.tags.at(t).deleted }
+		if (itself || !s.Pinned(ref)) && !slices.ContainsFunc(p.tagsOf.of(place), stays) {
+			n.flags &^= pinned
 		}
 	}
 }
 
-// decideNamed says whether a unit is what is to be removed.
-func (p *planner) decideNamed(root int32) (class, string) {
+// decideRemoved says whether a unit is what is to be removed.
+func (p *planner) decideRemoved(root int32) (class, string) {
 	n := p.nodes.at(root)
 	switch {
-	case n.state&condemned == 0 || p.tagged(root):
-		return stays, "nobody wants it to be removed"
-	case n.state&rooted != 0:
-		return stays, "it was brought in by its digest, and is removed by that"
-	case n.state&pinned != 0:
-		return stays, "it is pinned"
-	case n.state&inUse != 0:
-		return stays, "it is in use by a transfer"
+	case n.flags&toRemove == 0 || p.tagged(root):
+		return kept, "nobody wants it to be removed"
+	case n.flags&isRoot != 0:
+		return kept, "it was brought in by its digest, and is removed by that"
+	case n.flags&pinned != 0:
+		return kept, "it is pinned"
+	case n.flags&inUse != 0:
+		return kept, "it is in use by a transfer"
 	}
-	return ruled, whyRemoved
+	return expired, reasonRemoved
 }
 
 // refuse says why a manifest that is named stays, if one does: of a tag, only the tag goes then.
-func (p *Plan) refuse(named map[mirror.Ref]int32) error {
+func (p *Plan) checkNamed(named map[mirror.Ref]int32) error {
 	for ref, place := range named {
-		u := p.nodes.at(place).unit
+		u := p.nodes.at(place).image
 		switch {
-		case u < p.cut:
+		case u < p.firstKept:
 			continue
-		case p.units[u].root == place:
-			return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s", ref, p.reasons[p.units[u].why])
+		case p.images[u].root == place:
+			return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s", ref, p.reasons[p.images[u].reason])
 		}
-		return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s needs it, which stays", ref, p.nameOf(p.units[u].root))
+		return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s needs it, which stays", ref, p.digestOf(p.images[u].root))
 	}
 	return nil
 }
 
-// nameOf names a manifest by its digest.
-func (p *Plan) nameOf(place int32) digest.Digest { return p.nodes.at(place).digest.digest() }
+// digestOf names a manifest by its digest.
+func (p *Plan) digestOf(place int32) digest.Digest { return p.nodes.at(place).digest.digest() }

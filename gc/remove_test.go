@@ -12,11 +12,13 @@ import (
 )
 
 // cosign is the tag under which tools find the signature of a name.
-func cosign(name string) string { return strings.Replace(named(name).String(), ":", "-", 1) + ".sig" }
+func cosignTag(name string) string {
+	return strings.Replace(digestOf(name).String(), ":", "-", 1) + ".sig"
+}
 
 func TestRemoval(t *testing.T) {
 	for name, test := range map[string]struct {
-		make   func(w *world)
+		make   func(w *surveyStore)
 		remove []string // repository:tag, or repository@name
 		pinned bool     // even if it is
 		want   []string
@@ -24,45 +26,45 @@ func TestRemoval(t *testing.T) {
 		err    string
 	}{
 		"a tag with its image, and not what another one needs": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, time.Minute, "base", "a")
 				w.image(team+":v2", mirror.Pushed, time.Minute, "base", "b")
 				w.blob("c", 7, day)
-				w.orphans = []mirror.Orphan{{Digest: named("e"), Size: 3, Written: ago(day)}}
+				w.orphans = []mirror.Orphan{{Digest: digestOf("e"), Size: 3, Written: ago(day)}}
 			},
 			remove: []string{team + ":v1"},
 			want:   []string{"image " + team + ":v1"},
 			freed:  11,
 		},
 		"the tag of what was brought in by its digest as well": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Imported, day, "a")
-				w.manifests[team][named("v1")].Root = ago(day)
+				w.manifests[team][digestOf("v1")].Root = ago(day)
 			},
 			remove: []string{team + ":v1"},
 			want:   []string{"tag " + team + ":v1"},
 		},
 		"what was brought in by its digest, by that": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Imported, day, "a")
-				w.manifests[team][named("v1")].Root = ago(day)
+				w.manifests[team][digestOf("v1")].Root = ago(day)
 			},
 			remove: []string{team + "@v1"},
 			want:   []string{"image " + team + ":v1"},
 			freed:  11,
 		},
 		"an index, of which a child was brought in by its digest": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Imported, day, "child", "child2").Root = ago(day)
 				w.manifest(team+"@child", mirror.Imported, day, "a").Root = ago(day)
 				w.manifest(team+"@child2", mirror.Imported, day, "b")
 			},
 			remove: []string{team + "@index"},
-			want:   []string{"manifest " + team + "@" + named("index").String()},
+			want:   []string{"manifest " + team + "@" + digestOf("index").String()},
 			freed:  1 + 11,
 		},
 		"one of two tags": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.tag(team+":latest", "v1", mirror.Pushed)
 			},
@@ -70,7 +72,7 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"tag " + team + ":v1"},
 		},
 		"both of two tags": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.tag(team+":latest", "v1", mirror.Pushed)
 			},
@@ -79,7 +81,7 @@ func TestRemoval(t *testing.T) {
 			freed:  11,
 		},
 		"an index with its children, but for one that another index has": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "child2")
 				w.index(team+"@index2", mirror.Pushed, day, "child2")
 				w.manifest(team+"@child", mirror.Pushed, day, "a")
@@ -92,7 +94,7 @@ func TestRemoval(t *testing.T) {
 			freed:  1 + 11,
 		},
 		"two that share a child": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.index(team+"@index2", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "a")
@@ -104,29 +106,29 @@ func TestRemoval(t *testing.T) {
 			freed:  1 + 1 + 11,
 		},
 		"what refers to it, by subject or by its tag": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
-				w.about(team+"@note", mirror.Pushed, day, "v1", "b")
-				w.about(team+"@sig", mirror.Pushed, day, "note", "c")
+				w.referrer(team+"@note", mirror.Pushed, day, "v1", "b")
+				w.referrer(team+"@sig", mirror.Pushed, day, "note", "c")
 				w.manifest(team+"@root", mirror.Pushed, day, "d")
-				w.tag(team+":"+cosign("v1"), "root", mirror.Pushed)
+				w.tag(team+":"+cosignTag("v1"), "root", mirror.Pushed)
 			},
 			remove: []string{team + ":v1"},
 			want:   []string{"image " + team + ":v1"},
 			freed:  4 * 11,
 		},
 		"a signature alone": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.manifest(team+"@root", mirror.Pushed, day, "d")
-				w.tag(team+":"+cosign("v1"), "root", mirror.Pushed)
+				w.tag(team+":"+cosignTag("v1"), "root", mirror.Pushed)
 			},
-			remove: []string{team + ":" + cosign("v1")},
-			want:   []string{"image " + team + ":" + cosign("v1")},
+			remove: []string{team + ":" + cosignTag("v1")},
+			want:   []string{"image " + team + ":" + cosignTag("v1")},
 			freed:  11,
 		},
 		"by digest, with all its tags": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.tag(team+":latest", "v1", mirror.Pushed)
 			},
@@ -135,7 +137,7 @@ func TestRemoval(t *testing.T) {
 			freed:  11,
 		},
 		"the tag of a child": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "a")
 				w.tag(team+":v1", "index", mirror.Pushed)
@@ -145,24 +147,24 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"tag " + team + ":v2"},
 		},
 		"a child by digest": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "a")
 				w.tag(team+":v1", "index", mirror.Pushed)
 			},
 			remove: []string{team + "@child"},
-			err:    named("index").String() + " needs it",
+			err:    digestOf("index").String() + " needs it",
 		},
 		"a tag of what is pinned by digest": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
-				w.pin(team + "@" + named("v1").String())
+				w.pin(team + "@" + digestOf("v1").String())
 			},
 			remove: []string{team + ":v1"},
 			want:   []string{"tag " + team + ":v1"},
 		},
 		"pinned": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.pin(team + ":v1")
 			},
@@ -170,10 +172,10 @@ func TestRemoval(t *testing.T) {
 			err:    team + ":v1 is pinned",
 		},
 		"pinned, by any of its names": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.pin(team + ":v1")
-				w.pin(team + "@" + named("v1").String())
+				w.pin(team + "@" + digestOf("v1").String())
 			},
 			remove: []string{team + "@v1"},
 			pinned: true,
@@ -181,7 +183,7 @@ func TestRemoval(t *testing.T) {
 			freed:  11,
 		},
 		"pinned by a tag that stays": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.tag(team+":v2", "v1", mirror.Pushed)
 				w.pin(team + ":v1")
@@ -192,27 +194,27 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"tag " + team + ":v1"},
 		},
 		"in use by a transfer": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
-				w.protected[named("v1")] = true
+				w.protected[digestOf("v1")] = true
 			},
 			remove: []string{team + "@v1"},
 			err:    "in use by a transfer",
 		},
 		"not held": {
-			make:   func(w *world) { w.image(team+":v1", mirror.Pushed, day, "a") },
+			make:   func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, day, "a") },
 			remove: []string{team + ":v1", team + ":v2"},
 			err:    team + ":v2 is not held",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newSurvey(t)
 			test.make(w)
 			var refs []mirror.Ref
 			for _, name := range test.remove {
 				repo, word, byDigest := strings.Cut(name, "@")
 				if byDigest {
-					name = repo + "@" + named(word).String()
+					name = repo + "@" + digestOf(word).String()
 				}
 				ref, err := mirror.ParseRef(name)
 				if err != nil {
@@ -220,7 +222,7 @@ func TestRemoval(t *testing.T) {
 				}
 				refs = append(refs, ref)
 			}
-			p, err := gc.MakeRemoval(t.Context(), w, gc.Removal{Refs: refs, Now: true, Pinned: test.pinned}, now)
+			p, err := gc.MakeRemoval(t.Context(), w, gc.Removal{Refs: refs, Now: true, IncludePinned: test.pinned}, now)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("%v, want %q", err, test.err)
@@ -235,7 +237,7 @@ func TestRemoval(t *testing.T) {
 			}
 			var got []string
 			var freed int64
-			for item := range p.Items() {
+			for item := range p.Candidates() {
 				got, freed = append(got, string(item.Kind)+" "+item.Name), freed+item.Freed
 			}
 			slices.Sort(got)
@@ -250,7 +252,7 @@ func TestRemoval(t *testing.T) {
 }
 
 // remove removes a tag, and fails unless nothing was kept.
-func (s *shop) remove(name string, now bool) (p *gc.Plan, r gc.Result) {
+func (s *testStore) deleteNamed(name string, now bool) (p *gc.Plan, r gc.Result) {
 	s.Helper()
 	ref, err := mirror.ParseRef(name)
 	s.must(err)
@@ -261,13 +263,13 @@ func (s *shop) remove(name string, now bool) (p *gc.Plan, r gc.Result) {
 	return p, r
 }
 
-func TestRemovedImageIsCollectedLater(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestRemovedImageIsCollectedAfterGracePeriod(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.pushImage(team, "v1", "config 1", "base", "app 1")
 		s.pushImage(team, "v2", "config 2", "base", "app 2")
 		later(time.Minute)
 		before := s.disk()
-		p, r := s.remove(team+":v1", false)
+		p, r := s.deleteNamed(team+":v1", false)
 		if r.Kept != 0 || r.Tags != 1 || r.Manifests != 1 || r.Bytes != 0 || s.disk() != before {
 			s.Errorf("%+v; %d bytes of %d are left", r, s.disk(), before)
 		}
@@ -279,15 +281,15 @@ func TestRemovedImageIsCollectedLater(t *testing.T) {
 	})
 }
 
-func TestRemovedImageGoesAtOnce(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestRemovalNowFreesSpaceAtOnce(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.pushImage(team, "v1", "config 1", "base", "app 1")
 		s.pushImage(team, "v2", "config 2", "base", "app 2")
 		later(time.Minute)
 		s.pull(team, "v1", "config 1", "base", "app 1")
 		later(time.Second)
 		before := s.disk()
-		p, r := s.remove(team+":v1", true)
+		p, r := s.deleteNamed(team+":v1", true)
 		if r.Kept != 0 || r.Blobs != 3 || r.Bytes != p.Totals.Bytes || before-s.disk() != r.Bytes {
 			s.Errorf("%+v; %d bytes of %d are left, planned were %+v", r, s.disk(), before, p.Totals)
 		}
@@ -296,8 +298,8 @@ func TestRemovedImageGoesAtOnce(t *testing.T) {
 }
 
 // TestRemovalThatIsLate: what a client does between plan and removal counts, unless it only used what goes.
-func TestRemovalThatIsLate(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestRemovalOfImageUsedSincePlan(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		d := s.pushImage(team, "v1", "config 1", "base", "app 1")
 		later(time.Minute)
 		plan := func() *gc.Plan {
@@ -308,7 +310,7 @@ func TestRemovalThatIsLate(t *testing.T) {
 		p := plan()
 		s.put(team, imageOf(mirror.Pushed, "", "config 1", "base", "app 1"), "v2")
 		r, err := p.Execute(s.Context(), s, nil)
-		if s.must(err); r.Kept != 1 || !strings.Contains(r.Stayed[0].Kept, "tag v2 points at manifest "+d.String()) {
+		if s.must(err); r.Kept != 1 || !strings.Contains(r.KeptFirst[0].Kept, "tag v2 points at manifest "+d.String()) {
 			s.Errorf("%+v", r)
 		}
 		s.must(s.DeleteTag(s.Context(), repoOf(team), "v2"))

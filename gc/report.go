@@ -6,7 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Kind says what an [Item] is.
+// Kind says what an [Candidate] is.
 type Kind string
 
 // What goes, or stays.
@@ -19,8 +19,8 @@ const (
 	Orphan   Kind = "orphan"   // a file that the index does not name
 )
 
-// Item is something that goes, or that was kept. Sizes are in bytes.
-type Item struct {
+// Candidate is something that goes, or that was kept. Sizes are in bytes.
+type Candidate struct {
 	Kind   Kind          `json:"kind"`
 	Name   string        `json:"name"` // host/path:tag, host/path@digest, a digest, or an upload's repository and id
 	Tags   []string      `json:"tags,omitempty"`
@@ -35,7 +35,7 @@ type Item struct {
 	// LastUsed is the latest time that it, or something that it is made of, was pulled, added or tagged; of a blob,
 	// added, linked or asked for; of an upload or orphan, written.
 	LastUsed time.Time `json:"lastUsed,omitzero"`
-	Why      string    `json:"why"` // it goes, or stays
+	Reason   string    `json:"why"` // it goes, or stays
 }
 
 // Totals are sums over what goes.
@@ -49,16 +49,16 @@ type Totals struct {
 	Bytes     int64 `json:"bytes"` // freed by all of them
 }
 
-// Protection is what stays for one reason.
-type Protection struct {
-	Why    string `json:"why"`
+// KeepReasons is what stays for one reason.
+type KeepReason struct {
+	Reason string `json:"why"`
 	Images int    `json:"images,omitempty"` // or manifests without a tag
 	Blobs  int    `json:"blobs,omitempty"`  // files, of images or alone
 	Bytes  int64  `json:"bytes"`            // of these files; one with several reasons is counted for the first
 }
 
-// Waiting is what would go if it were not for the grace time.
-type Waiting struct {
+// InGrace is what would go if it were not for the grace time.
+type GraceTotals struct {
 	Images int       `json:"images"` // or manifests without a tag
 	Blobs  int       `json:"blobs"`  // files, of images or alone, and orphans
 	Bytes  int64     `json:"bytes"`
@@ -69,7 +69,7 @@ type Waiting struct {
 // Budget is how a plan stands to the budgets of its policy. All numbers are bytes; those of a budget that is not set are
 // zero.
 type Budget struct {
-	Held      int64 `json:"held"` // before: blobs, uploads and orphans
+	Stored    int64 `json:"held"` // before: blobs, uploads and orphans
 	MaxSize   int64 `json:"maxSize,omitempty"`
 	ShrinkTo  int64 `json:"shrinkTo,omitempty"`
 	DiskTotal int64 `json:"diskTotal,omitempty"`
@@ -78,14 +78,14 @@ type Budget struct {
 	FreeUpTo  int64 `json:"freeUpTo,omitempty"`
 	// Need is what has to be freed beyond what nothing refers to and what rules drop; zero within the budget.
 	Need int64 `json:"need,omitempty"`
-	// Short is by how much the plan misses the budget itself, MaxSize or KeepFree, and Why says why.
-	Short int64  `json:"short,omitempty"`
-	Why   string `json:"shortWhy,omitempty"`
+	// Shortfall is by how much the plan misses the budget itself, MaxSize or KeepFree, and Why says why.
+	Shortfall int64  `json:"short,omitempty"`
+	Reason    string `json:"shortWhy,omitempty"`
 }
 
 // Event is what became of an item. Its Freed is what was freed in fact.
 type Event struct {
-	Item
+	Candidate
 	Kept string `json:"kept,omitempty"` // why it stayed after all; "" if it went
 }
 
@@ -96,11 +96,11 @@ type Result struct {
 	Totals            // what went
 	Planned int64     `json:"planned"` // bytes that were to be freed
 	Budget  Budget    `json:"budget"`
-	// Waiting is what stayed for the grace time alone.
-	Waiting Waiting `json:"waiting"`
+	// InGrace is what stayed for the grace time alone.
+	InGrace GraceTotals `json:"waiting"`
 	// Kept is how many items stayed after all, mostly because somebody used them since; Stayed are the first of them.
-	Kept   int     `json:"kept,omitempty"`
-	Stayed []Event `json:"stayed,omitempty"`
+	Kept      int     `json:"kept,omitempty"`
+	KeptFirst []Event `json:"stayed,omitempty"`
 	// LongestMillis is how long the longest transaction took, in milliseconds.
 	LongestMillis float64 `json:"longestTransactionMillis"`
 	Cause         Cause   `json:"cause,omitempty"`

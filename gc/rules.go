@@ -13,7 +13,7 @@ import (
 // ruleOf returns the rule for a repository, nil if there is none.
 func (p *planner) ruleOf(repo int32) *Rule { return p.rules[repo] }
 
-func (p *planner) findRules() {
+func (p *planner) matchRules() {
 	p.rules = make([]*Rule, len(p.repos))
 	for repo, name := range p.names {
 		i := slices.IndexFunc(p.opts.Rules, func(r Rule) bool { return mirror.Match(r.Match, name) })
@@ -23,23 +23,23 @@ func (p *planner) findRules() {
 	}
 }
 
-// dropTags has the rules decide about tags. What belongs to another manifest comes and goes with that.
-func (p *planner) dropTags() {
+// applyRules has the rules decide about tags. What belongs to another manifest comes and goes with that.
+func (p *planner) applyRules() {
 	var tags []int32 // of one repository
 	repo := int32(-1)
 	for place, t := range p.tags.all() {
 		if of := p.nodes.at(t.node).repo; of != repo {
-			p.dropTagsOf(repo, tags)
+			p.applyRule(repo, tags)
 			repo, tags = of, tags[:0]
 		}
-		if !t.follows {
+		if !t.referrer {
 			tags = append(tags, place)
 		}
 	}
-	p.dropTagsOf(repo, tags)
+	p.applyRule(repo, tags)
 }
 
-func (p *planner) dropTagsOf(repo int32, tags []int32) {
+func (p *planner) applyRule(repo int32, tags []int32) {
 	if len(tags) == 0 || p.rules[repo] == nil {
 		return
 	}
@@ -50,15 +50,15 @@ func (p *planner) dropTagsOf(repo int32, tags []int32) {
 	})
 	for i, place := range tags {
 		t := p.tags.at(place)
-		if rule.drops(i, p.age(p.nodes.at(t.node).use)) && p.covers(rule, t.node) {
-			why := p.staysWhatever(t.node)
-			t.dropped, t.waits = why == "", why == withinGrace
+		if rule.expires(i, p.age(p.nodes.at(t.node).lastUse)) && p.applies(rule, t.node) {
+			why := p.protectedReason(t.node)
+			t.deleted, t.inGrace = why == "", why == reasonGrace
 		}
 	}
 }
 
 // drops reports whether the rule has a reason to drop a tag that is the i-th newest, and none to keep it.
-func (r *Rule) drops(i int, unused time.Duration) bool {
+func (r *Rule) expires(i int, unused time.Duration) bool {
 	if r.KeepNewest == 0 && r.DropUnusedFor == 0 {
 		return false
 	}
@@ -66,16 +66,16 @@ func (r *Rule) drops(i int, unused time.Duration) bool {
 }
 
 // covers reports whether a rule may take out a node, with what it brings.
-func (p *planner) covers(rule *Rule, place int32) bool {
+func (p *planner) applies(rule *Rule, place int32) bool {
 	n := p.nodes.at(place)
-	if n.state&foreign != 0 && !rule.Pushed {
+	if n.flags&notMirrored != 0 && !rule.Pushed {
 		return false
 	}
-	return n.origin != mirrored || p.gone(n.repo) == nil
+	return n.origin != mirrored || p.fetchError(n.repo) == nil
 }
 
 // why says in which words a rule drops an image or tag.
-func (r *Rule) why(superseded bool) string {
+func (r *Rule) reason(superseded bool) string {
 	var reasons []string
 	switch {
 	case superseded:
@@ -91,15 +91,15 @@ func (r *Rule) why(superseded bool) string {
 	return strings.Join(reasons, ", ") + " (rule for " + r.Match + ")"
 }
 
-// findMoves notes of each repository when its tags were moved or made.
-func (p *planner) findMoves() {
-	p.moves = make(map[int32][]int64)
+// findTagMoves notes of each repository when its tags were moved or made.
+func (p *planner) findTagMoves() {
+	p.tagMoves = make(map[int32][]int64)
 	for _, t := range p.tags.all() {
-		if repo := p.nodes.at(t.node).repo; p.rules[repo] != nil && p.rules[repo].DropSupersededAfter > 0 && !t.follows {
-			p.moves[repo] = append(p.moves[repo], t.updated)
+		if repo := p.nodes.at(t.node).repo; p.rules[repo] != nil && p.rules[repo].DropSupersededAfter > 0 && !t.referrer {
+			p.tagMoves[repo] = append(p.tagMoves[repo], t.updated)
 		}
 	}
-	for _, moves := range p.moves {
+	for _, moves := range p.tagMoves {
 		slices.Sort(moves)
 	}
 }
@@ -108,16 +108,16 @@ func (p *planner) findMoves() {
 func (p *planner) superseded(place int32) bool {
 	n := p.nodes.at(place)
 	rule := p.ruleOf(n.repo)
-	if rule == nil || rule.DropSupersededAfter == 0 || p.age(n.use) <= time.Duration(rule.DropSupersededAfter) || !p.covers(rule, place) {
+	if rule == nil || rule.DropSupersededAfter == 0 || p.age(n.lastUse) <= time.Duration(rule.DropSupersededAfter) || !p.applies(rule, place) {
 		return false
 	}
-	moves := p.moves[n.repo]
+	moves := p.tagMoves[n.repo]
 	first, _ := slices.BinarySearch(moves, n.added+1)
 	return first < len(moves) && p.age(moves[first]) > time.Duration(rule.DropSupersededAfter)
 }
 
-// keptByRule reports whether a tag of a node is one that a rule keeps.
-func (p *planner) keptByRule(place int32) bool {
+// hasKeptTag reports whether a tag of a node is one that a rule keeps.
+func (p *planner) hasKeptTag(place int32) bool {
 	rule := p.ruleOf(p.nodes.at(place).repo)
-	return rule != nil && slices.ContainsFunc(p.named.of(place), func(t int32) bool { return mirror.MatchAny(rule.Keep, p.tags.at(t).name) })
+	return rule != nil && slices.ContainsFunc(p.tagsOf.of(place), func(t int32) bool { return mirror.MatchAny(rule.Keep, p.tags.at(t).name) })
 }

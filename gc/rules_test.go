@@ -9,10 +9,10 @@ import (
 	"airmirror/mirror"
 )
 
-func TestRules(t *testing.T) {
+func TestRetentionRules(t *testing.T) {
 	const always = gc.Age(1)
 	for name, test := range map[string]struct {
-		make   func(w *world)
+		make   func(w *surveyStore)
 		rule   gc.Rule
 		policy gc.Policy
 		want   []string
@@ -37,15 +37,15 @@ func TestRules(t *testing.T) {
 			policy: gc.Policy{Rules: []gc.Rule{{Match: "**", DropUnusedFor: always}}},
 		},
 		"one tag of two": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.tag(hub+":latest", "v4", mirror.Mirrored)
-				w.move(hub+":latest", hour)
+				w.moveTag(hub+":latest", hour)
 			},
 			rule: gc.Rule{Match: hub, KeepNewest: 4},
 			want: []string{"tag " + hub + ":v4"},
 		},
 		"child of an index that stays": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.index(hub+"@index", mirror.Mirrored, hour, "v4")
 				w.tag(hub+":latest", "index", mirror.Mirrored)
 			},
@@ -53,48 +53,48 @@ func TestRules(t *testing.T) {
 			want: []string{"tag " + hub + ":v4"},
 		},
 		"pinned, young or in use": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.pin(hub + ":v4")
-				w.protected[named("v3")] = true
-				w.move(hub+":v2", time.Minute)
+				w.protected[digestOf("v3")] = true
+				w.moveTag(hub+":v2", time.Minute)
 			},
 			policy: gc.Policy{Grace: gc.Age(hour)},
 			rule:   gc.Rule{Match: hub, DropUnusedFor: always},
 			want:   []string{"image " + hub + ":v1"},
 		},
 		"cannot be fetched again": {
-			make: func(w *world) { w.gone[hub] = errors.New("offline") },
+			make: func(w *surveyStore) { w.fetchErrors[hub] = errors.New("offline") },
 			rule: gc.Rule{Match: hub, DropUnusedFor: always},
 		},
 		"pushed": {
-			make: func(w *world) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
+			make: func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
 			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day)},
 		},
 		"pushed, if the rule is for that": {
-			make: func(w *world) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
+			make: func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
 			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day), Pushed: true},
 			want: []string{"image " + team + ":v1"},
 		},
 		"superseded": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(hub+"@old", mirror.Mirrored, 9*day, "a")
 				w.manifest(hub+"@new", mirror.Mirrored, hour, "a")
-				w.move(hub+":v1", 8*day)
+				w.moveTag(hub+":v1", 8*day)
 			},
 			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
 			want: []string{"manifest " + hub + "@old"},
 		},
 		"superseded lately": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				for _, tag := range []string{"v1", "v2", "v3", "v4"} {
-					w.move(hub+":"+tag, 6*day)
+					w.moveTag(hub+":"+tag, 6*day)
 				}
 				w.manifest(hub+"@old", mirror.Mirrored, 9*day, "a")
 			},
 			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
 		},
 		"not superseded: no tag is younger": {
-			make: func(w *world) {
+			make: func(w *surveyStore) {
 				w.manifest(other+"@old", mirror.Mirrored, 9*day, "a")
 				w.image(other+":v1", mirror.Mirrored, 10*day, "a")
 			},
@@ -107,18 +107,18 @@ func TestRules(t *testing.T) {
 				test.make(w)
 			}
 			test.policy.Rules = append([]gc.Rule{test.rule}, test.policy.Rules...)
-			w.goes(w.plan(test.policy), test.want...)
+			w.wantDeleted(w.plan(test.policy), test.want...)
 		})
 	}
 }
 
-func TestSignatureGoesWithItsImage(t *testing.T) {
+func TestSignatureIsDeletedWithItsImage(t *testing.T) {
 	w := mirroredImages(t, "v1", "v2")
-	sig := "sha256-" + named("v2").Encoded() + ".sig"
+	sig := "sha256-" + digestOf("v2").Encoded() + ".sig"
 	w.manifest(hub+"@sig", mirror.Mirrored, 3*day, "a")
 	w.tag(hub+":"+sig, "sig", mirror.Mirrored)
 	p := w.plan(gc.Policy{Rules: []gc.Rule{{Match: hub, KeepNewest: 1}}})
-	w.goes(p, "image "+hub+":v2")
+	w.wantDeleted(p, "image "+hub+":v2")
 	if p.Totals.Tags != 2 || p.Totals.Manifests != 2 {
 		t.Errorf("%+v", p.Totals)
 	}

@@ -13,13 +13,13 @@ import (
 // once.
 func (c *Collector) Serve(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait, changed := c.pause()
+		wait, changed := c.nextCheck()
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-changed:
 		case <-timer.C:
-			c.dropLeft(ctx, c.store.Now())
+			c.expireStaleUploads(ctx, c.store.Now())
 			c.collectIfDue(ctx)
 		}
 		timer.Stop()
@@ -27,10 +27,10 @@ func (c *Collector) Serve(ctx context.Context) {
 }
 
 // pause returns how long there is nothing to do, and what says that the schedule changed.
-func (c *Collector) pause() (time.Duration, <-chan struct{}) {
+func (c *Collector) nextCheck() (time.Duration, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wait := lookInterval
+	wait := checkInterval
 	if next := c.next(); !next.IsZero() {
 		wait = min(wait, max(0, time.Until(next)))
 	}
@@ -47,9 +47,9 @@ func (c *Collector) next() time.Time {
 	if every == 0 {
 		return time.Time{}
 	}
-	next := c.started.Add(lookInterval)
+	next := c.started.Add(checkInterval)
 	if !c.tried.IsZero() {
-		next = c.tried.Add(lookInterval)
+		next = c.tried.Add(checkInterval)
 	}
 	if last, ran := c.last[BySchedule]; ran && !last.Began.After(time.Now()) { // or the clock was wrong then
 		if due := last.Began.Add(time.Duration(every)); due.After(next) {
@@ -72,7 +72,7 @@ func (c *Collector) collectIfDue(ctx context.Context) {
 		_, _ = c.run(ctx, BySchedule, c.Options(), nil) // what goes wrong is kept and logged
 		return
 	}
-	opts, full := c.pressed()
+	opts, full := c.diskPressure()
 	if full {
 		_, _ = c.run(ctx, ByDisk, opts, nil)
 	}
@@ -80,9 +80,9 @@ func (c *Collector) collectIfDue(ctx context.Context) {
 
 // pressed reports whether the disk is nearly full, and what to do then. Of the policy, all that it says of old things holds
 // as well.
-func (c *Collector) pressed() (opts Options, full bool) {
+func (c *Collector) diskPressure() (opts Options, full bool) {
 	opts = c.Options()
-	if c.disk == nil || c.guardOff() {
+	if c.disk == nil || c.skipDiskCheck() {
 		return opts, false
 	}
 	total, free, err := c.disk()
@@ -91,20 +91,20 @@ func (c *Collector) pressed() (opts Options, full bool) {
 		return opts, false
 	}
 	if opts.KeepFree.IsZero() {
-		least := min(guardShares[0].Of(total), guardShares[1].Of(total))
+		least := min(defaultKeepFree[0].Of(total), defaultKeepFree[1].Of(total))
 		opts.KeepFree, opts.FreeUpTo = Share{Bytes: Size(least)}, Share{Bytes: Size(least / 5 * 7)}
 	}
 	return opts, free < opts.KeepFree.Of(total)
 }
 
-// guardOff reports whether a full disk is nobody's business, or nothing could be done about it a moment ago.
-func (c *Collector) guardOff() bool {
+// skipDiskCheck reports whether a full disk is nobody's business, or nothing could be done about it a moment ago.
+func (c *Collector) skipDiskCheck() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.schedule.NoGuard && c.schedule.KeepFree.IsZero() {
 		return true
 	}
 	last, ran := c.last[ByDisk]
-	vain := last.Bytes == 0 || last.Budget.Short > 0 || last.Error != ""
-	return ran && vain && mirror.Within(last.Began, time.Now(), restAfterDisk)
+	vain := last.Bytes == 0 || last.Budget.Shortfall > 0 || last.Error != ""
+	return ran && vain && mirror.Within(last.Began, time.Now(), diskBackoff)
 }

@@ -18,9 +18,9 @@ import (
 // TestStress pushes, pulls, mounts and deletes while collections with no grace time run one after another. What a push
 // acknowledged stays whole and can be read, until somebody deletes it.
 func TestStress(t *testing.T) {
-	s := openShop(t, quickFolder(t))
+	s := openStore(t, memoryFolder(t))
 	defer s.close()
-	load := &load{shop: s, t: t, changed: make(chan bool, 1)}
+	load := &workload{testStore: s, t: t, changed: make(chan bool, 1)}
 	give := time.Now().Add(5 * time.Second) // on a machine that is slow
 	var workers sync.WaitGroup
 	for i, work := range []func(*rand.Rand, int){load.pushes, load.pushes, load.pushes, load.mounts, load.deletes, load.collections} {
@@ -43,14 +43,14 @@ func TestStress(t *testing.T) {
 	for _, image := range load.images {
 		load.pull(image)
 	}
-	if err := noWaste(s); err != nil {
+	if err := checkNoWaste(s); err != nil {
 		t.Error(err)
 	}
 }
 
 // load is what goes on side by side.
-type load struct {
-	*shop
+type workload struct {
+	*testStore
 	t                               *testing.T
 	changed                         chan bool // holds a token when something was written
 	pushed, refused, deleted, freed atomic.Int64
@@ -66,7 +66,7 @@ type pushedImage struct {
 }
 
 // blobs are a few that are shared by many images, and one that is not.
-func (l *load) blobs(random *rand.Rand, worker int) []string {
+func (l *workload) blobs(random *rand.Rand, worker int) []string {
 	return []string{
 		fmt.Sprintf("config %d %d", worker, random.IntN(1000)),
 		strings.Repeat("base ", 1+random.IntN(3)), strings.Repeat("layer ", 1+random.IntN(3)),
@@ -75,13 +75,13 @@ func (l *load) blobs(random *rand.Rand, worker int) []string {
 
 // pushes pushes an image as a client does: blobs that are there already are not sent. What a client saw may go before the
 // manifest, as there is no grace time; then it pushes the blobs again.
-func (l *load) pushes(random *rand.Rand, worker int) {
+func (l *workload) pushes(random *rand.Rand, worker int) {
 	image := pushedImage{repo: fmt.Sprintf("registry.test/team/app%d", worker%2), tag: fmt.Sprintf("v%d-%d", worker, random.IntN(20)), blobs: l.blobs(random, worker)}
 	man := imageOf(mirror.Pushed, "", image.blobs...)
 	image.digest = man.Digest
 	for {
 		for _, blob := range image.blobs {
-			stat, err := l.StatBlob(l.t.Context(), repoOf(image.repo), named(blob))
+			stat, err := l.StatBlob(l.t.Context(), repoOf(image.repo), digestOf(blob))
 			if err != nil {
 				l.t.Error(err)
 				return
@@ -113,13 +113,13 @@ func (l *load) pushes(random *rand.Rand, worker int) {
 }
 
 // send pushes a blob; unlike push it may be called by any goroutine.
-func (l *load) send(repo, blob string) {
+func (l *workload) send(repo, blob string) {
 	up, err := l.StartUpload(l.t.Context(), repoOf(repo), digest.SHA256)
 	if err == nil {
 		_, err = up.Append(strings.NewReader(blob))
 	}
 	if err == nil {
-		err = up.Commit(l.t.Context(), named(blob))
+		err = up.Commit(l.t.Context(), digestOf(blob))
 	}
 	if err != nil {
 		l.t.Error(err)
@@ -131,7 +131,7 @@ func (l *load) send(repo, blob string) {
 }
 
 // forget takes an image that lost its tag to another one from those that should be there.
-func (l *load) forget(repo, tag string) {
+func (l *workload) forget(repo, tag string) {
 	for i, image := range l.images {
 		if image.repo == repo && image.tag == tag {
 			l.images[i] = l.images[len(l.images)-1]
@@ -142,7 +142,7 @@ func (l *load) forget(repo, tag string) {
 }
 
 // mounts mounts the blobs of an image elsewhere and puts its manifest there.
-func (l *load) mounts(random *rand.Rand, worker int) {
+func (l *workload) mounts(random *rand.Rand, worker int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.images) == 0 {
@@ -152,7 +152,7 @@ func (l *load) mounts(random *rand.Rand, worker int) {
 	to := image
 	to.repo, to.tag = "registry.test/team/other", fmt.Sprintf("v%d", random.IntN(20))
 	for _, blob := range image.blobs {
-		if _, err := l.Mount(l.t.Context(), repoOf(to.repo), repoOf(image.repo), named(blob)); err != nil {
+		if _, err := l.Mount(l.t.Context(), repoOf(to.repo), repoOf(image.repo), digestOf(blob)); err != nil {
 			l.t.Error(err)
 			return
 		}
@@ -167,7 +167,7 @@ func (l *load) mounts(random *rand.Rand, worker int) {
 }
 
 // deletes deletes an image, with all its tags.
-func (l *load) deletes(random *rand.Rand, _ int) {
+func (l *workload) deletes(random *rand.Rand, _ int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.images) < 8 {
@@ -189,7 +189,7 @@ func (l *load) deletes(random *rand.Rand, _ int) {
 }
 
 // pull reads all of an image that should be there. The caller has the lock.
-func (l *load) pull(image pushedImage) {
+func (l *workload) pull(image pushedImage) {
 	ctx := l.t.Context()
 	tag, err := l.Tag(ctx, repoOf(image.repo), image.tag)
 	if err != nil || tag.Digest != image.digest {
@@ -207,12 +207,12 @@ func (l *load) pull(image pushedImage) {
 }
 
 // collections collects everything that nobody needs, with no regard for its age, when there may be something.
-func (l *load) collections(*rand.Rand, int) {
+func (l *workload) collections(*rand.Rand, int) {
 	select {
 	case <-l.changed:
 	case <-time.After(time.Second):
 	}
-	r, err := gc.Run(l.t.Context(), l.shop, l.shop, gc.Options{Policy: gc.Policy{Grace: -1, DeleteUntagged: true, Uploads: -1}}, nil)
+	r, err := gc.Run(l.t.Context(), l.testStore, l.testStore, gc.Options{Policy: gc.Policy{Grace: -1, DeleteUntagged: true, Uploads: -1}}, nil)
 	if err != nil {
 		l.t.Error(err)
 	}
@@ -220,7 +220,7 @@ func (l *load) collections(*rand.Rand, int) {
 }
 
 // noWaste reports what is held that nothing needs.
-func noWaste(s *shop) error {
+func checkNoWaste(s *testStore) error {
 	var size int64
 	err := s.Survey(s.Context(), func(v mirror.Survey) error {
 		for blob, err := range v.Blobs() {

@@ -10,33 +10,33 @@ import (
 )
 
 // loadTags reads all tags of a survey.
-func (l *loading) loadTags(ctx context.Context) error {
+func (l *loader) loadTags(ctx context.Context) error {
 	for t, err := range l.survey.Tags() {
-		if l.flaws.note(err) {
+		if l.errs.add(err) {
 			continue
 		}
 		if l.tags.n%chunkSize == 0 && ctx.Err() != nil {
 			break
 		}
 		if place := l.find(t.Repo, pack(t.Digest)); place >= 0 {
-			l.tag(t, place)
+			l.addTag(t, place)
 		}
 	}
 	return ctx.Err()
 }
 
-func (l *loading) tag(t mirror.SurveyedTag, place int32) {
+func (l *loader) addTag(t mirror.SurveyedTag, place int32) {
 	repo, n := l.repos[t.Repo], l.nodes.at(place)
 	found := tag{name: strings.Clone(t.Name), node: place, updated: nanos(t.Updated), origin: originOf(t.Origin)}
 	if l.survey.Pinned(mirror.Ref{Repo: repo, Tag: found.name}) {
 		found.pinned = true
-		n.state |= pinned
+		n.flags |= pinned
 	}
-	n.use = max(n.use, found.updated)
+	n.lastUse = max(n.lastUse, found.updated)
 	if d := subjectOf(found.name); d != "" && !l.removal.has(repo, found.name) {
 		if subject := l.find(t.Repo, pack(d)); subject >= 0 && subject != place {
-			found.follows = true
-			l.bring(place, subject, true)
+			found.referrer = true
+			l.addEdge(place, subject, true)
 		}
 	}
 	l.tags.add(found)

@@ -16,8 +16,8 @@ type RepoUsage struct {
 	Bytes     int64  `json:"bytes"` // Exclusive and Shared
 	Exclusive int64  `json:"exclusive"`
 	Shared    int64  `json:"shared"` // with other repositories
-	// Unused is of files that no repository may read, and that are not among Bytes of any; it is in the total alone.
-	Unused int64 `json:"unused,omitempty"`
+	// Unlinked is of files that no repository may read, and that are not among Bytes of any; it is in the total alone.
+	Unlinked int64 `json:"unused,omitempty"`
 }
 
 // Usage adds up what each repository holds, in the order of their names, and what there is in all. What repositories
@@ -58,7 +58,7 @@ func addUsage(s mirror.Survey, repos []RepoUsage, total *RepoUsage) error {
 		}
 		total.add(b.Size, len(b.Repos) > 1)
 		if len(b.Repos) == 0 {
-			total.Unused += b.Size
+			total.Unlinked += b.Size
 		}
 		for _, r := range b.Repos {
 			repos[r].add(b.Size, len(b.Repos) > 1)

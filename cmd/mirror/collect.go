@@ -30,11 +30,11 @@ type collectRequest struct {
 
 // collectLine is a part of the answer to a collection: one of these is set.
 type collectLine struct {
-	Plan   *gc.Plan   `json:"plan,omitempty"`   // first: what there is to do
-	Goes   *gc.Item   `json:"goes,omitempty"`   // in a dry run
-	Stays  *gc.Item   `json:"stays,omitempty"`  // in a dry run
-	Did    *gc.Event  `json:"did,omitempty"`    // what became of an item
-	Result *gc.Result `json:"result,omitempty"` // the last, unless it is a dry run
+	Plan   *gc.Plan      `json:"plan,omitempty"`   // first: what there is to do
+	Goes   *gc.Candidate `json:"goes,omitempty"`   // in a dry run
+	Stays  *gc.Candidate `json:"stays,omitempty"`  // in a dry run
+	Did    *gc.Event     `json:"did,omitempty"`    // what became of an item
+	Result *gc.Result    `json:"result,omitempty"` // the last, unless it is a dry run
 }
 
 // collect makes a plan, and executes it unless that is all that is asked for.
@@ -66,13 +66,13 @@ func (w *works) planCollection(ctx context.Context, opts gc.Options, stays bool,
 		return err
 	}
 	tell(collectLine{Plan: plan})
-	for item := range plan.Items() {
+	for item := range plan.Candidates() {
 		tell(collectLine{Goes: &item})
 	}
 	if !stays {
 		return nil
 	}
-	for item := range plan.Protected() {
+	for item := range plan.KeptImages() {
 		tell(collectLine{Stays: &item})
 	}
 	return nil

@@ -75,8 +75,8 @@ func (u *usages) print(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s, %s, %s: %s in %s", count(len(u.Repos), "repository", "repositories"), count(u.Total.Tags, "tag", "tags"),
 		count(u.Total.Manifests, "manifest", "manifests"), size(u.Total.Bytes), count(u.Total.Blobs, "file", "files"))
-	if u.Total.Unused > 0 {
-		fmt.Fprintf(out, ", of which %s are in no repository", size(u.Total.Unused))
+	if u.Total.Unlinked > 0 {
+		fmt.Fprintf(out, ", of which %s are in no repository", size(u.Total.Unlinked))
 	}
 	fmt.Fprintln(out)
 	return nil

@@ -124,7 +124,7 @@ func (c config) publicURL(listen string) string {
 }
 
 // tellRemoved has events made of what a command removed: of each tag, or of a manifest that had none.
-func (w *works) tellRemoved(ctx context.Context, item gc.Item) {
+func (w *works) tellRemoved(ctx context.Context, item gc.Candidate) {
 	if item.Kind != gc.Image && item.Kind != gc.Manifest && item.Kind != gc.Tag {
 		return
 	}

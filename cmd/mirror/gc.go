@@ -138,8 +138,8 @@ func collect(cmd *cobra.Command, client *admin.Client, c collectConfig, asJSON b
 	case err != nil:
 		return err
 	}
-	if b := view.budget; b.Short > 0 {
-		return &exitError{exitMissing, fmt.Errorf("%s too much would still be held: %s", size(b.Short), b.Why)}
+	if b := view.budget; b.Shortfall > 0 {
+		return &exitError{exitMissing, fmt.Errorf("%s too much would still be held: %s", size(b.Shortfall), b.Reason)}
 	}
 	return nil
 }

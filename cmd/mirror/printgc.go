@@ -22,7 +22,7 @@ type collectView struct {
 	plan   *gc.Plan
 	goes   table
 	listed int
-	stays  []gc.Item
+	stays  []gc.Candidate
 	freed  int64
 	result *gc.Result
 	budget gc.Budget
@@ -67,17 +67,17 @@ func (v *collectView) line(text json.RawMessage) error {
 }
 
 // would lists what a dry run says that goes.
-func (v *collectView) would(item *gc.Item) {
+func (v *collectView) would(item *gc.Candidate) {
 	v.listed++
 	frees := size(item.Freed)
 	if item.Kind == gc.Blob && item.Freed == 0 { // the image that it goes with says what that frees
 		frees = "(" + size(item.Size) + ")"
 	}
-	v.goes.row(itemName(item), frees, since(item.LastUsed), item.Why)
+	v.goes.row(itemName(item), frees, since(item.LastUsed), item.Reason)
 }
 
 // itemName is what people call something that goes.
-func itemName(item *gc.Item) string {
+func itemName(item *gc.Candidate) string {
 	switch item.Kind {
 	case gc.Image:
 		if len(item.Tags) > 1 {
@@ -104,18 +104,18 @@ func (v *collectView) did(e *gc.Event) {
 	if v.config.Blobs || e.Kind != gc.Blob {
 		switch {
 		case e.Kept != "":
-			v.shown.line(fmt.Sprintf("kept %s: %s", itemName(&e.Item), e.Kept))
+			v.shown.line(fmt.Sprintf("kept %s: %s", itemName(&e.Candidate), e.Kept))
 		case e.Kind == gc.Tag:
-			v.shown.line(fmt.Sprintf("%s: %s", itemName(&e.Item), e.Why))
+			v.shown.line(fmt.Sprintf("%s: %s", itemName(&e.Candidate), e.Reason))
 		default:
-			v.shown.line(fmt.Sprintf("%s: %s freed: %s", itemName(&e.Item), size(e.Freed), e.Why))
+			v.shown.line(fmt.Sprintf("%s: %s freed: %s", itemName(&e.Candidate), size(e.Freed), e.Reason))
 		}
 	}
 	total := v.freed
 	if v.plan != nil {
 		total = max(total, v.plan.Totals.Bytes)
 	}
-	v.shown.progress("", v.freed, total, itemName(&e.Item))
+	v.shown.progress("", v.freed, total, itemName(&e.Candidate))
 }
 
 func (v *collectView) end() {
@@ -131,7 +131,7 @@ func (v *collectView) end() {
 	}
 	if v.result != nil {
 		v.shown.line(v.resultText())
-		if text := waitingText(v.result.Waiting); text != "" {
+		if text := waitingText(v.result.InGrace); text != "" {
 			v.shown.line(text)
 		}
 		if text := unreadableText(v.plan); text != "" {
@@ -148,7 +148,7 @@ func (v *collectView) resultText() string {
 	if r.Kept > 0 {
 		text += fmt.Sprintf("; %s kept after all", count(r.Kept, "was", "were"))
 	}
-	return text + fmt.Sprintf("; %s are held", size(r.Budget.Held-r.Bytes))
+	return text + fmt.Sprintf("; %s are held", size(r.Budget.Stored-r.Bytes))
 }
 
 // totalsText says how much of what goes.
@@ -179,11 +179,11 @@ func (v *collectView) endPlan() {
 	}
 	p := v.plan
 	if p.Totals == (gc.Totals{}) {
-		fmt.Fprintf(v.out, "nothing would go; %s are held\n", size(p.Budget.Held))
+		fmt.Fprintf(v.out, "nothing would go; %s are held\n", size(p.Budget.Stored))
 	} else {
-		fmt.Fprintf(v.out, "%s would be freed: %s; %s are held\n", size(p.Totals.Bytes), totalsText(p.Totals), size(p.Budget.Held))
+		fmt.Fprintf(v.out, "%s would be freed: %s; %s are held\n", size(p.Totals.Bytes), totalsText(p.Totals), size(p.Budget.Stored))
 	}
-	if text := waitingText(p.Waiting); text != "" {
+	if text := waitingText(p.InGrace); text != "" {
 		fmt.Fprintln(v.out, text)
 	}
 	if text := budgetText(p.Budget); text != "" {
@@ -192,11 +192,11 @@ func (v *collectView) endPlan() {
 	if text := unreadableText(p); text != "" {
 		fmt.Fprintln(v.out, text)
 	}
-	if len(p.Protection) > 0 {
+	if len(p.KeepReasons) > 0 {
 		fmt.Fprintln(v.out)
 		t := newTable(v.out, "STAYS", "IMAGES", "FILES", "WHY")
-		for _, r := range p.Protection {
-			t.row(size(r.Bytes), fmt.Sprint(r.Images), fmt.Sprint(r.Blobs), r.Why)
+		for _, r := range p.KeepReasons {
+			t.row(size(r.Bytes), fmt.Sprint(r.Images), fmt.Sprint(r.Blobs), r.Reason)
 		}
 		_ = t.Flush()
 	}
@@ -204,7 +204,7 @@ func (v *collectView) endPlan() {
 		fmt.Fprintln(v.out)
 		t := newTable(v.out, "STAYS", "SIZE", "LAST USED", "WHY")
 		for _, item := range v.stays {
-			t.row(itemName(&item), size(item.Size), since(item.LastUsed), item.Why)
+			t.row(itemName(&item), size(item.Size), since(item.LastUsed), item.Reason)
 		}
 		_ = t.Flush()
 	}
@@ -219,7 +219,7 @@ func unreadableText(p *gc.Plan) string {
 }
 
 // waitingText says what the grace time holds back; "" if that is nothing.
-func waitingText(w gc.Waiting) string {
+func waitingText(w gc.GraceTotals) string {
 	if w.Images+w.Blobs == 0 {
 		return ""
 	}

@@ -40,20 +40,20 @@ func (w *works) remove(ctx context.Context, req removeRequest, tell func(any)) e
 	if err != nil {
 		return err
 	}
-	plan, err := w.planRemoval(ctx, gc.Removal{Refs: refs, Now: req.Now, Pinned: req.Force}, req.DryRun)
+	plan, err := w.planRemoval(ctx, gc.Removal{Refs: refs, Now: req.Now, IncludePinned: req.Force}, req.DryRun)
 	if err != nil {
 		return err
 	}
 	if req.DryRun {
-		for item := range plan.Items() {
-			tell(removeLine{Item: &gc.Event{Item: item}})
+		for item := range plan.Candidates() {
+			tell(removeLine{Item: &gc.Event{Candidate: item}})
 		}
 		tell(removeLine{Done: &removeSummary{Tags: plan.Totals.Tags, Manifests: plan.Totals.Manifests, Later: plan.Totals.Bytes}})
 		return nil
 	}
 	sum := removeSummary{Later: plan.Totals.Bytes}
 	planned := make(map[string]int64) // bytes, by name
-	for item := range plan.Items() {
+	for item := range plan.Candidates() {
 		planned[item.Name] = item.Freed
 	}
 	result, err := plan.Execute(ctx, w.store, func(event gc.Event) {
@@ -61,7 +61,7 @@ func (w *works) remove(ctx context.Context, req removeRequest, tell func(any)) e
 			sum.Kept++
 			sum.Later -= planned[event.Name]
 		} else {
-			w.tellRemoved(ctx, event.Item)
+			w.tellRemoved(ctx, event.Candidate)
 		}
 		tell(removeLine{Item: &event})
 	})

@@ -130,8 +130,8 @@ func collectedText(text json.RawMessage) string {
 		return "never" + next
 	case s.Last.Error != "":
 		return age(s.Last.Began) + ", broken off: " + s.Last.Error + next
-	case s.Last.Budget.Short > 0:
-		return fmt.Sprintf("%s, %s freed, and %s too much held: %s%s", age(s.Last.Began), size(s.Last.Bytes), size(s.Last.Budget.Short), s.Last.Budget.Why, next)
+	case s.Last.Budget.Shortfall > 0:
+		return fmt.Sprintf("%s, %s freed, and %s too much held: %s%s", age(s.Last.Began), size(s.Last.Bytes), size(s.Last.Budget.Shortfall), s.Last.Budget.Reason, next)
 	}
 	return fmt.Sprintf("%s, %s freed%s", age(s.Last.Began), size(s.Last.Bytes), next)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // upload leaves an upload, to which something came at a moment.
-func (s *shop) upload(written time.Time) (id string) {
+func (s *testStore) upload(written time.Time) (id string) {
 	s.Helper()
 	up, err := s.StartUpload(s.Context(), repoOf(team), digest.SHA256)
 	s.must(err)
@@ -33,7 +33,7 @@ func (s *shop) upload(written time.Time) (id string) {
 }
 
 // held reports whether an upload is there.
-func (s *shop) held(id string) bool {
+func (s *testStore) hasUpload(id string) bool {
 	s.Helper()
 	for u, err := range s.Uploads(s.Context()) {
 		s.must(err)
@@ -45,20 +45,20 @@ func (s *shop) held(id string) bool {
 }
 
 // TestUploadsThatWereLeftGoByThemselves: nobody asked for a collection, and there is no schedule.
-func TestUploadsThatWereLeftGoByThemselves(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestServeDeletesStaleUploads(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		c := s.collector(t, gc.CollectorOptions{})
 		old, young := s.upload(s.began.Add(-30*hour)), s.upload(s.began)
 		later(2 * time.Minute)
-		if s.held(old) || !s.held(young) {
-			t.Errorf("after a start, held: old %v, young %v", s.held(old), s.held(young))
+		if s.hasUpload(old) || !s.hasUpload(young) {
+			t.Errorf("after a start, held: old %v, young %v", s.hasUpload(old), s.hasUpload(young))
 		}
 		later(23 * hour)
-		if !s.held(young) {
+		if !s.hasUpload(young) {
 			t.Error("it went within a day")
 		}
 		later(2 * hour)
-		if s.held(young) {
+		if s.hasUpload(young) {
 			t.Error("it is there after a day")
 		}
 		if last := c.Status().Last; last != nil {
@@ -68,37 +68,37 @@ func TestUploadsThatWereLeftGoByThemselves(t *testing.T) {
 }
 
 // TestUploadsGoWhenTheyAreSaidTo: sooner, or never.
-func TestUploadsGoWhenTheyAreSaidTo(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestUploadsSettingDecidesWhenUploadIsStale(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		never := gc.Schedule{Policy: gc.Policy{Uploads: -1}}
 		c := s.collector(t, gc.CollectorOptions{Schedule: never})
 		id := s.upload(s.began)
 		later(100 * hour)
-		if !s.held(id) {
+		if !s.hasUpload(id) {
 			t.Fatal("it went, though it was to stay")
 		}
 		s.must(c.Configure(gc.Schedule{Policy: gc.Policy{Uploads: gc.Age(10 * time.Minute)}}))
 		later(2 * time.Minute)
-		if s.held(id) {
+		if s.hasUpload(id) {
 			t.Error("it stays after its time")
 		}
 		id = s.upload(time.Now())
 		later(21 * time.Minute)
-		if s.held(id) {
+		if s.hasUpload(id) {
 			t.Error("it is looked for uploads too rarely")
 		}
 	})
 }
 
 // TestAnUploadThatIsOpenStays: its client may just be slow.
-func TestAnUploadThatIsOpenStays(t *testing.T) {
-	inShop(t, func(s *shop) {
+func TestOpenUploadIsKept(t *testing.T) {
+	withStore(t, func(s *testStore) {
 		s.collector(t, gc.CollectorOptions{})
 		id := s.upload(s.began.Add(-30 * hour))
 		up, err := s.Upload(s.Context(), repoOf(team), id)
 		s.must(err)
 		later(2 * hour)
-		if !s.held(id) {
+		if !s.hasUpload(id) {
 			t.Error("it was dropped under the hands of its client")
 		}
 		s.must(up.Close())

@@ -12,7 +12,7 @@ import (
 	"airmirror/gc"
 )
 
-func TestPolicyIsReadFromConfigurations(t *testing.T) {
+func TestPolicyIsReadFromYAML(t *testing.T) {
 	want := gc.Policy{
 		Grace: gc.Age(90 * time.Minute), Uploads: gc.Age(-1), MaxSize: 500e9, ShrinkTo: 20 << 30,
 		KeepFree: gc.Share{Percent: 7.5}, FreeUpTo: gc.Share{Bytes: 3e9}, Names: []string{"a.test/**"},
@@ -63,7 +63,7 @@ rules:
 	}
 }
 
-func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+func TestInvalidPoliciesAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"grace: soon":                               "not a time",
 		"grace: 1x":                                 "not a time",
@@ -97,7 +97,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 }
 
 // TestSizesAreShownAsTheyAreRead has none that cannot be read again, as from what 'mirror config show' prints.
-func TestSizesAreShownAsTheyAreRead(t *testing.T) {
+func TestSizeTextRoundTrips(t *testing.T) {
 	for text, want := range map[string]gc.Size{"0": 0, "7B": 7, "1500MB": 1.5e9, "4GiB": 4 << 30, "1048577B": 1<<20 + 1, "2TB": 2e12, "3TiB": 3 << 40} {
 		var s gc.Size
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want || s.String() != text {
@@ -106,7 +106,7 @@ func TestSizesAreShownAsTheyAreRead(t *testing.T) {
 	}
 }
 
-func TestShareOfADisk(t *testing.T) {
+func TestShareOfDisk(t *testing.T) {
 	for text, want := range map[string]int64{"10%": 100, "0%": 0, "300B": 300, "0": 0, "0.1%": 1} {
 		var s gc.Share
 		if err := s.UnmarshalText([]byte(text)); err != nil || s.Of(1000) != want {

@@ -34,29 +34,29 @@ type tester interface {
 }
 
 // shop is a real store in a folder. Blobs are what their names say.
-type shop struct {
+type testStore struct {
 	tester
 	folder string
 	*cache.Store
-	index  cache.Index
-	crash  *crash
-	always error // what upstreams say
-	began  time.Time
-	stop   func() // of a collector
-	clock  cache.Clock
+	index    cache.Index
+	crash    *crashPoint
+	fetchErr error // what upstreams say
+	began    time.Time
+	stop     func() // of a collector
+	clock    cache.Clock
 }
 
 var errCrash = errors.New("crashed")
 
 // crash makes it seem to the disk as if the process had ended: nothing is written any more.
-type crash struct {
+type crashPoint struct {
 	dead      atomic.Bool
 	remaining atomic.Int64 // transactions until then; endless if negative
 }
 
 type crashIndex struct {
 	cache.Index
-	*crash
+	*crashPoint
 }
 
 func (x crashIndex) Update(ctx context.Context, f func(cache.WriteTx) error) error {
@@ -65,7 +65,7 @@ func (x crashIndex) Update(ctx context.Context, f func(cache.WriteTx) error) err
 	}
 	wrote := false
 	err := x.Index.Update(ctx, func(tx cache.WriteTx) error {
-		noted := &notedTx{WriteTx: tx}
+		noted := &recordingTx{WriteTx: tx}
 		err := f(noted)
 		wrote = noted.wrote
 		return err
@@ -77,24 +77,24 @@ func (x crashIndex) Update(ctx context.Context, f func(cache.WriteTx) error) err
 }
 
 // notedTx notes whether anything was written.
-type notedTx struct {
+type recordingTx struct {
 	cache.WriteTx
 	wrote bool
 }
 
-func (tx *notedTx) Put(t cache.Table, key string, value []byte) error {
+func (tx *recordingTx) Put(t cache.Table, key string, value []byte) error {
 	tx.wrote = true
 	return tx.WriteTx.Put(t, key, value)
 }
 
-func (tx *notedTx) Delete(t cache.Table, key string) error {
+func (tx *recordingTx) Delete(t cache.Table, key string) error {
 	tx.wrote = true
 	return tx.WriteTx.Delete(t, key)
 }
 
 type crashBlobs struct {
 	cache.Blobs
-	*crash
+	*crashPoint
 }
 
 func (b crashBlobs) Delete(ctx context.Context, d digest.Digest) error {
@@ -106,7 +106,7 @@ func (b crashBlobs) Delete(ctx context.Context, d digest.Digest) error {
 
 // quickFolder returns a folder in memory, where there is such a thing: for tests that write so much that they would
 // mostly wait for the disk.
-func quickFolder(t *testing.T) string {
+func memoryFolder(t *testing.T) string {
 	folder, err := os.MkdirTemp("/dev/shm", "gc-test-")
 	if err != nil {
 		return t.TempDir()
@@ -115,27 +115,27 @@ func quickFolder(t *testing.T) string {
 	return folder
 }
 
-func openShop(t tester, folder string) *shop {
+func openStore(t tester, folder string) *testStore {
 	t.Helper()
-	s := &shop{tester: t, folder: folder, began: time.Now(), stop: func() {}, clock: &cachetest.Bubble{}}
+	s := &testStore{tester: t, folder: folder, began: time.Now(), stop: func() {}, clock: &cachetest.Bubble{}}
 	s.open()
 	return s
 }
 
-func (s *shop) open() {
+func (s *testStore) open() {
 	s.Helper()
 	s.must(os.MkdirAll(s.folder, 0o750))
 	index, err := bolt.Open(filepath.Join(s.folder, "index.db"))
 	s.must(err)
 	blobs, err := files.Open(s.folder)
 	s.must(err)
-	s.index, s.crash = index, new(crash)
+	s.index, s.crash = index, new(crashPoint)
 	s.crash.remaining.Store(-1)
 	s.Store, err = cache.New(crashBlobs{blobs, s.crash}, crashIndex{index, s.crash}, cache.Options{Clock: s.clock})
 	s.must(err)
 }
 
-func (s *shop) close() {
+func (s *testStore) close() {
 	s.Helper()
 	s.stop()
 	if err := s.Store.Close(); err != nil && !errors.Is(err, errCrash) {
@@ -144,14 +144,14 @@ func (s *shop) close() {
 }
 
 // die ends the process, and begins the next one.
-func (s *shop) die() {
+func (s *testStore) kill() {
 	s.Helper()
 	s.crash.dead.Store(true)
 	s.close()
 	s.open()
 }
 
-func (s *shop) must(err error) {
+func (s *testStore) must(err error) {
 	s.Helper()
 	if err != nil {
 		s.Fatal(err)
@@ -159,7 +159,7 @@ func (s *shop) must(err error) {
 }
 
 // CanFetch implements [gc.Sources].
-func (s *shop) CanFetch(context.Context, mirror.Repo) error { return s.always }
+func (s *testStore) CanFetch(context.Context, mirror.Repo) error { return s.fetchErr }
 
 func repoOf(name string) mirror.Repo {
 	repo, err := mirror.ParseRepo(name)
@@ -170,19 +170,19 @@ func repoOf(name string) mirror.Repo {
 }
 
 // push pushes a blob.
-func (s *shop) push(repo, content string) {
+func (s *testStore) push(repo, content string) {
 	s.Helper()
 	up, err := s.StartUpload(s.Context(), repoOf(repo), digest.SHA256)
 	s.must(err)
 	_, err = up.Append(strings.NewReader(content))
 	s.must(err)
-	s.must(up.Commit(s.Context(), named(content)))
+	s.must(up.Commit(s.Context(), digestOf(content)))
 }
 
 // receive takes in a blob as from an upstream.
-func (s *shop) receive(repo, content string) {
+func (s *testStore) receive(repo, content string) {
 	s.Helper()
-	in, err := s.Receive(s.Context(), named(content))
+	in, err := s.Receive(s.Context(), digestOf(content))
 	s.must(err)
 	_, err = in.Write([]byte(content))
 	s.must(err)
@@ -190,14 +190,14 @@ func (s *shop) receive(repo, content string) {
 }
 
 // put puts a manifest, which must work.
-func (s *shop) put(repo string, m mirror.Manifest, tags ...string) digest.Digest {
+func (s *testStore) put(repo string, m mirror.Manifest, tags ...string) digest.Digest {
 	s.Helper()
 	s.must(s.PutManifest(s.Context(), repoOf(repo), m, tags...))
 	return m.Digest
 }
 
 // pushImage pushes an image of some blobs.
-func (s *shop) pushImage(repo, tag string, blobs ...string) digest.Digest {
+func (s *testStore) pushImage(repo, tag string, blobs ...string) digest.Digest {
 	s.Helper()
 	for _, blob := range blobs {
 		s.push(repo, blob)
@@ -206,7 +206,7 @@ func (s *shop) pushImage(repo, tag string, blobs ...string) digest.Digest {
 }
 
 // mirrorImage takes in an image of some blobs from an upstream.
-func (s *shop) mirrorImage(repo, tag string, blobs ...string) digest.Digest {
+func (s *testStore) mirrorImage(repo, tag string, blobs ...string) digest.Digest {
 	s.Helper()
 	d := s.put(repo, imageOf(mirror.Mirrored, "", blobs...), tag)
 	for _, blob := range blobs {
@@ -216,8 +216,8 @@ func (s *shop) mirrorImage(repo, tag string, blobs ...string) digest.Digest {
 }
 
 // read pulls a blob.
-func (s *shop) read(repo, content string) error {
-	blob, err := s.Blob(s.Context(), repoOf(repo), named(content))
+func (s *testStore) read(repo, content string) error {
+	blob, err := s.Blob(s.Context(), repoOf(repo), digestOf(content))
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (s *shop) read(repo, content string) error {
 }
 
 // pull pulls what a tag leads to, with its blobs.
-func (s *shop) pull(repo, tag string, blobs ...string) {
+func (s *testStore) pull(repo, tag string, blobs ...string) {
 	s.Helper()
 	t, err := s.Tag(s.Context(), repoOf(repo), tag)
 	s.must(err)
@@ -242,7 +242,7 @@ func (s *shop) pull(repo, tag string, blobs ...string) {
 }
 
 // disk adds up the files of blobs.
-func (s *shop) disk() (size int64) {
+func (s *testStore) disk() (size int64) {
 	s.Helper()
 	s.must(filepath.WalkDir(filepath.Join(s.folder, "blobs"), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -258,12 +258,12 @@ func (s *shop) disk() (size int64) {
 }
 
 // file returns what is in the file of a blob.
-func (s *shop) file(d digest.Digest) ([]byte, error) {
+func (s *testStore) file(d digest.Digest) ([]byte, error) {
 	return os.ReadFile(filepath.Join(s.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded()))
 }
 
 // plan plans a collection.
-func (s *shop) plan(policy gc.Policy) *gc.Plan {
+func (s *testStore) plan(policy gc.Policy) *gc.Plan {
 	s.Helper()
 	opts := gc.Options{Policy: policy, ListBlobs: true}
 	p, err := gc.MakePlan(s.Context(), s, s, opts, s.Now())
@@ -272,7 +272,7 @@ func (s *shop) plan(policy gc.Policy) *gc.Plan {
 }
 
 // execute executes a plan, and checks that it freed as much of the disk as it says.
-func (s *shop) execute(p *gc.Plan) gc.Result {
+func (s *testStore) execute(p *gc.Plan) gc.Result {
 	s.Helper()
 	before := s.disk()
 	var freed, uploads int64
@@ -290,7 +290,7 @@ func (s *shop) execute(p *gc.Plan) gc.Result {
 }
 
 // collect runs a collection and fails the test unless it does what it planned.
-func (s *shop) collect(policy gc.Policy) gc.Result {
+func (s *testStore) collect(policy gc.Policy) gc.Result {
 	s.Helper()
 	p := s.plan(policy)
 	result := s.execute(p)
@@ -304,7 +304,7 @@ func (s *shop) collect(policy gc.Policy) gc.Result {
 func imageOf(origin mirror.Origin, subject digest.Digest, blobs ...string) mirror.Manifest {
 	doc := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest}
 	for i, blob := range blobs {
-		desc := v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: named(blob), Size: int64(len(blob))}
+		desc := v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: digestOf(blob), Size: int64(len(blob))}
 		if i == 0 {
 			desc.MediaType = v1.MediaTypeImageConfig
 			doc.Config = desc
@@ -329,7 +329,7 @@ func indexOf(origin mirror.Origin, children ...digest.Digest) mirror.Manifest {
 
 // ownerOf makes a manifest that names digests and needs none of them: an index of blobs, as a BuildKit cache is, or one of
 // a type that nobody knows.
-func ownerOf(origin mirror.Origin, known bool, digests ...digest.Digest) mirror.Manifest {
+func ownerManifest(origin mirror.Origin, known bool, digests ...digest.Digest) mirror.Manifest {
 	var list []v1.Descriptor
 	for _, d := range digests {
 		list = append(list, v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: d, Size: 1})

@@ -19,40 +19,40 @@ import (
 var now = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // world is a store of which only the index is there, to be planned against. Digests are those of names.
-type world struct {
-	t         *testing.T
-	manifests map[string]map[digest.Digest]*mirror.SurveyedManifest // by repository
-	tags      map[string]map[string]mirror.Tag
-	blobs     map[digest.Digest]*mirror.SurveyedBlob
-	pins      map[mirror.Ref]bool
-	protected map[digest.Digest]bool
-	uploads   []mirror.UploadInfo
-	orphans   []mirror.Orphan
-	gone      map[string]error // repositories that cannot be fetched again
-	broken    error            // of one record of each kind
+type surveyStore struct {
+	t           *testing.T
+	manifests   map[string]map[digest.Digest]*mirror.SurveyedManifest // by repository
+	tags        map[string]map[string]mirror.Tag
+	blobs       map[digest.Digest]*mirror.SurveyedBlob
+	pins        map[mirror.Ref]bool
+	protected   map[digest.Digest]bool
+	uploads     []mirror.UploadInfo
+	orphans     []mirror.Orphan
+	fetchErrors map[string]error // repositories that cannot be fetched again
+	recordErr   error            // of one record of each kind
 }
 
-func newWorld(t *testing.T) *world {
-	return &world{
+func newSurvey(t *testing.T) *surveyStore {
+	return &surveyStore{
 		t: t, manifests: make(map[string]map[digest.Digest]*mirror.SurveyedManifest), tags: make(map[string]map[string]mirror.Tag),
 		blobs: make(map[digest.Digest]*mirror.SurveyedBlob), pins: make(map[mirror.Ref]bool), protected: make(map[digest.Digest]bool),
-		gone: make(map[string]error),
+		fetchErrors: make(map[string]error),
 	}
 }
 
 // Now is the time of day: plans show times as they are.
-func (w *world) Now() time.Time { return time.Now() }
+func (w *surveyStore) Now() time.Time { return time.Now() }
 
-func named(name string) digest.Digest { return digest.FromString(name) }
+func digestOf(name string) digest.Digest { return digest.FromString(name) }
 
 // ago is a time before now.
 func ago(d time.Duration) time.Time { return now.Add(-d) }
 
 // blob has a blob held.
-func (w *world) blob(name string, size int64, fresh time.Duration) *mirror.SurveyedBlob {
-	b, held := w.blobs[named(name)]
+func (w *surveyStore) blob(name string, size int64, fresh time.Duration) *mirror.SurveyedBlob {
+	b, held := w.blobs[digestOf(name)]
 	if !held {
-		b = &mirror.SurveyedBlob{Digest: named(name), Size: size, Added: ago(fresh), Fresh: ago(fresh)}
+		b = &mirror.SurveyedBlob{Digest: digestOf(name), Size: size, Added: ago(fresh), Fresh: ago(fresh)}
 		w.blobs[b.Digest] = b
 	}
 	return b
@@ -60,13 +60,13 @@ func (w *world) blob(name string, size int64, fresh time.Duration) *mirror.Surve
 
 // manifest has a manifest held, as repository@name, of 1 byte and with blobs of 10 bytes each. It and they were added,
 // and it was used, so long ago.
-func (w *world) manifest(ref string, origin mirror.Origin, used time.Duration, blobs ...string) *mirror.SurveyedManifest {
+func (w *surveyStore) manifest(ref string, origin mirror.Origin, used time.Duration, blobs ...string) *mirror.SurveyedManifest {
 	repo, name, _ := strings.Cut(ref, "@")
-	m := &mirror.SurveyedManifest{Digest: named(name), Size: 1, Origin: origin, Added: ago(used + time.Hour), Used: ago(used)}
+	m := &mirror.SurveyedManifest{Digest: digestOf(name), Size: 1, Origin: origin, Added: ago(used + time.Hour), Used: ago(used)}
 	w.blob(name, 1, used).Users++
 	for _, blob := range blobs {
 		w.blob(blob, 10, used).Users++
-		m.Blobs = append(m.Blobs, named(blob))
+		m.Blobs = append(m.Blobs, digestOf(blob))
 	}
 	if w.manifests[repo] == nil {
 		w.manifests[repo] = make(map[digest.Digest]*mirror.SurveyedManifest)
@@ -76,30 +76,30 @@ func (w *world) manifest(ref string, origin mirror.Origin, used time.Duration, b
 }
 
 // index has an index held, with the children that are named.
-func (w *world) index(ref string, origin mirror.Origin, used time.Duration, children ...string) *mirror.SurveyedManifest {
+func (w *surveyStore) index(ref string, origin mirror.Origin, used time.Duration, children ...string) *mirror.SurveyedManifest {
 	m := w.manifest(ref, origin, used)
 	for _, child := range children {
-		m.Children = append(m.Children, named(child))
+		m.Children = append(m.Children, digestOf(child))
 	}
 	return m
 }
 
 // about has a manifest held that refers to another one.
-func (w *world) about(ref string, origin mirror.Origin, used time.Duration, subject string, blobs ...string) {
-	w.manifest(ref, origin, used, blobs...).Subject = named(subject)
+func (w *surveyStore) referrer(ref string, origin mirror.Origin, used time.Duration, subject string, blobs ...string) {
+	w.manifest(ref, origin, used, blobs...).Subject = digestOf(subject)
 }
 
 // tag points a tag, as repository:tag, at the manifest of a name. It was made as the manifest was added.
-func (w *world) tag(ref, name string, origin mirror.Origin) {
+func (w *surveyStore) tag(ref, name string, origin mirror.Origin) {
 	repo, tag, _ := strings.Cut(ref, ":")
 	if w.tags[repo] == nil {
 		w.tags[repo] = make(map[string]mirror.Tag)
 	}
-	w.tags[repo][tag] = mirror.Tag{Digest: named(name), Origin: origin, Updated: w.manifests[repo][named(name)].Added}
+	w.tags[repo][tag] = mirror.Tag{Digest: digestOf(name), Origin: origin, Updated: w.manifests[repo][digestOf(name)].Added}
 }
 
 // move has a tag look as if it had been moved so long ago.
-func (w *world) move(ref string, at time.Duration) {
+func (w *surveyStore) moveTag(ref string, at time.Duration) {
 	repo, tag, _ := strings.Cut(ref, ":")
 	moved := w.tags[repo][tag]
 	moved.Updated = ago(at)
@@ -107,13 +107,13 @@ func (w *world) move(ref string, at time.Duration) {
 }
 
 // image is a manifest under a tag: of ref repo:tag, it is named tag.
-func (w *world) image(ref string, origin mirror.Origin, used time.Duration, blobs ...string) {
+func (w *surveyStore) image(ref string, origin mirror.Origin, used time.Duration, blobs ...string) {
 	repo, tag, _ := strings.Cut(ref, ":")
 	w.manifest(repo+"@"+tag, origin, used, blobs...)
 	w.tag(ref, tag, origin)
 }
 
-func (w *world) pin(ref string) {
+func (w *surveyStore) pin(ref string) {
 	parsed, err := mirror.ParseRef(ref)
 	if err != nil {
 		w.t.Fatal(err)
@@ -122,30 +122,34 @@ func (w *world) pin(ref string) {
 }
 
 // CanFetch implements [gc.Sources].
-func (w *world) CanFetch(_ context.Context, repo mirror.Repo) error { return w.gone[repo.String()] }
+func (w *surveyStore) CanFetch(_ context.Context, repo mirror.Repo) error {
+	return w.fetchErrors[repo.String()]
+}
 
 // Survey, and what else of [mirror.CollectStore] a plan needs.
-func (w *world) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(w) }
+func (w *surveyStore) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(w) }
 
-func (w *world) Uploads(context.Context) iter.Seq2[mirror.UploadInfo, error] {
+func (w *surveyStore) Uploads(context.Context) iter.Seq2[mirror.UploadInfo, error] {
 	return all(w.uploads, nil)
 }
-func (w *world) Orphans(context.Context) iter.Seq2[mirror.Orphan, error] { return all(w.orphans, nil) }
-
-func (w *world) Protect(...digest.Digest) func() { panic("not part of planning") }
-func (w *world) Sweep(context.Context, iter.Seq[mirror.DeleteRequest], func(mirror.DeleteResult)) error {
-	panic("not part of planning")
-}
-func (w *world) ExpireUpload(context.Context, string, time.Time) (bool, error) {
-	panic("not part of planning")
-}
-func (w *world) DeleteOrphan(context.Context, digest.Digest, time.Time) (bool, error) {
-	panic("not part of planning")
+func (w *surveyStore) Orphans(context.Context) iter.Seq2[mirror.Orphan, error] {
+	return all(w.orphans, nil)
 }
 
-func (w *world) names() []string { return slices.Sorted(maps.Keys(w.manifests)) }
+func (w *surveyStore) Protect(...digest.Digest) func() { panic("not part of planning") }
+func (w *surveyStore) Sweep(context.Context, iter.Seq[mirror.DeleteRequest], func(mirror.DeleteResult)) error {
+	panic("not part of planning")
+}
+func (w *surveyStore) ExpireUpload(context.Context, string, time.Time) (bool, error) {
+	panic("not part of planning")
+}
+func (w *surveyStore) DeleteOrphan(context.Context, digest.Digest, time.Time) (bool, error) {
+	panic("not part of planning")
+}
 
-func (w *world) Repos() (repos []mirror.SurveyedRepo) {
+func (w *surveyStore) names() []string { return slices.Sorted(maps.Keys(w.manifests)) }
+
+func (w *surveyStore) Repos() (repos []mirror.SurveyedRepo) {
 	for _, name := range w.names() {
 		repo, err := mirror.ParseRepo(name)
 		if err != nil {
@@ -156,7 +160,7 @@ func (w *world) Repos() (repos []mirror.SurveyedRepo) {
 	return repos
 }
 
-func (w *world) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
+func (w *surveyStore) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	var list []*mirror.SurveyedManifest
 	for i, name := range w.names() {
 		for _, d := range slices.Sorted(maps.Keys(w.manifests[name])) {
@@ -165,29 +169,29 @@ func (w *world) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 			list = append(list, &m)
 		}
 	}
-	return all(list, w.broken)
+	return all(list, w.recordErr)
 }
 
-func (w *world) Tags() iter.Seq2[mirror.SurveyedTag, error] {
+func (w *surveyStore) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 	var list []mirror.SurveyedTag
 	for i, name := range w.names() {
 		for _, tag := range slices.Sorted(maps.Keys(w.tags[name])) {
 			list = append(list, mirror.SurveyedTag{Repo: i, Name: tag, Tag: w.tags[name][tag]})
 		}
 	}
-	return all(list, w.broken)
+	return all(list, w.recordErr)
 }
 
-func (w *world) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
+func (w *surveyStore) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	var list []*mirror.SurveyedBlob
 	for _, d := range slices.Sorted(maps.Keys(w.blobs)) {
 		list = append(list, w.blobs[d])
 	}
-	return all(list, w.broken)
+	return all(list, w.recordErr)
 }
 
-func (w *world) Pinned(ref mirror.Ref) bool     { return w.pins[ref] }
-func (w *world) Protected(d digest.Digest) bool { return w.protected[d] }
+func (w *surveyStore) Pinned(ref mirror.Ref) bool     { return w.pins[ref] }
+func (w *surveyStore) Protected(d digest.Digest) bool { return w.protected[d] }
 
 // all yields a list, after an error if there is one.
 func all[T any](list []T, err error) iter.Seq2[T, error] {
@@ -207,7 +211,7 @@ func all[T any](list []T, err error) iter.Seq2[T, error] {
 var errBroken = errors.New("record is broken")
 
 // plan plans with a policy, of which a zero grace time is none.
-func (w *world) plan(policy gc.Policy) *gc.Plan {
+func (w *surveyStore) plan(policy gc.Policy) *gc.Plan {
 	w.t.Helper()
 	if policy.Grace == 0 {
 		policy.Grace = -1
@@ -220,11 +224,11 @@ func (w *world) plan(policy gc.Policy) *gc.Plan {
 }
 
 // going lists what goes, other than blobs that go with an image, and checks that sizes add up.
-func (w *world) going(p *gc.Plan) (names []string) {
+func (w *surveyStore) deleted(p *gc.Plan) (names []string) {
 	w.t.Helper()
 	var freed int64
 	blobs := 0
-	for item := range p.Items() {
+	for item := range p.Candidates() {
 		freed += item.Freed
 		if item.Kind == gc.Blob {
 			blobs++
@@ -248,15 +252,15 @@ func (w *world) going(p *gc.Plan) (names []string) {
 var words = func() map[digest.Digest]string {
 	words := make(map[digest.Digest]string)
 	for _, word := range strings.Fields("v1 v2 index child old sig note a b c") {
-		words[named(word)] = word
+		words[digestOf(word)] = word
 	}
 	return words
 }()
 
 // goes fails the test unless exactly that goes, in that order.
-func (w *world) goes(p *gc.Plan, want ...string) {
+func (w *surveyStore) wantDeleted(p *gc.Plan, want ...string) {
 	w.t.Helper()
-	if got := w.going(p); !slices.Equal(got, want) {
+	if got := w.deleted(p); !slices.Equal(got, want) {
 		w.t.Errorf("goes:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }

@@ -9,19 +9,19 @@ import (
 	"go.uber.org/zap"
 )
 
-// leftInterval is how often it is looked for uploads that were left, if [Policy.Uploads] is no shorter.
-const leftInterval = time.Hour
+// staleInterval is how often it is looked for uploads that were left, if [Policy.Uploads] is no shorter.
+const staleInterval = time.Hour
 
-// dropLeft drops uploads that were left, now and then, whether there is a schedule or not: nobody would miss them, and they
+// expireStaleUploads drops uploads that were left, now and then, whether there is a schedule or not: nobody would miss them, and they
 // are as large as layers are. It does no harm to do so during a collection.
-func (c *Collector) dropLeft(ctx context.Context, now time.Time) {
+func (c *Collector) expireStaleUploads(ctx context.Context, now time.Time) {
 	policy := c.Options().Policy
-	idle := policy.idle(now)
-	if idle.IsZero() || now.Sub(c.lookedLeft) < min(leftInterval, now.Sub(idle)) {
+	idle := policy.staleBefore(now)
+	if idle.IsZero() || now.Sub(c.staleChecked) < min(staleInterval, now.Sub(idle)) {
 		return
 	}
-	c.lookedLeft = now
-	count, bytes, err := c.expire(ctx, idle)
+	c.staleChecked = now
+	count, bytes, err := c.expireUploads(ctx, idle)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		c.log.Warn("cannot drop uploads that were left", zap.Error(err))
@@ -31,7 +31,7 @@ func (c *Collector) dropLeft(ctx context.Context, now time.Time) {
 }
 
 // expire drops all uploads to which nothing came since idle.
-func (c *Collector) expire(ctx context.Context, idle time.Time) (count int, bytes int64, err error) {
+func (c *Collector) expireUploads(ctx context.Context, idle time.Time) (count int, bytes int64, err error) {
 	var failures []error
 	for u, err := range c.store.Uploads(ctx) {
 		if err != nil {
@@ -42,7 +42,7 @@ func (c *Collector) expire(ctx context.Context, idle time.Time) (count int, byte
 		}
 		expired, err := c.store.ExpireUpload(ctx, u.ID, idle)
 		switch {
-		case err != nil && len(failures) < maxLeftFailures:
+		case err != nil && len(failures) < maxUploadErrors:
 			failures = append(failures, fmt.Errorf("upload %s to %s: %w", u.ID, u.Repo, err))
 		case expired:
 			count++
@@ -52,5 +52,5 @@ func (c *Collector) expire(ctx context.Context, idle time.Time) (count int, byte
 	return count, bytes, errors.Join(failures...)
 }
 
-// maxLeftFailures is how many uploads that cannot be dropped are named at once.
-const maxLeftFailures = 5
+// maxUploadErrors is how many uploads that cannot be dropped are named at once.
+const maxUploadErrors = 5
