@@ -20,21 +20,21 @@ const maxNames = 200_000
 //
 // https://distribution.github.io/distribution/spec/api/#listing-repositories
 func (c *Client) Catalog(ctx context.Context, host string) ([]string, error) {
-	t := target{kind: catalog, repo: mirror.Repo{Host: mirror.CanonicalHost(host)}, query: firstPage}
+	t := target{kind: catalogKind, repo: mirror.Repo{Host: mirror.CanonicalHost(host)}, query: firstPage}
 	r, err := c.registry(t.repo)
 	if err != nil {
 		return nil, err
 	}
 	names := []string{}
-	err = r.pages(ctx, t, maxNames, func(a *answer, body []byte) (int, error) {
-		prefix := a.from.endpoint.prefix()
+	err = r.pages(ctx, t, maxNames, func(a *response, body []byte) (int, error) {
+		prefix := a.endpoint.endpoint.prefix()
 		listed := len(names)
 		if err := eachName(body, func(name string) {
 			if name, below := strings.CutPrefix(name, prefix); below && len(names) <= maxNames {
 				names = append(names, name)
 			}
 		}); err != nil {
-			return listed, t.unusable("what is no list: %w", briefError{err})
+			return listed, t.invalid("what is no list: %w", sanitizedError{err})
 		}
 		return len(names), nil
 	})

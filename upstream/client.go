@@ -14,7 +14,7 @@ import (
 
 // Options are what a [Client] does differently. The zero value works.
 type Options struct {
-	arriving *mirror.Shares[string] // bytes in memory, by host
+	buffers *mirror.Shares[string] // bytes in memory, by host
 
 	// Timeout is how long an upstream may take to begin an answer, with everything that comes before it: connecting,
 	// signing in, redirects. It may take four times as long, and a blob BlobTimeout, if the upstream answers /v2/
@@ -30,7 +30,7 @@ type Options struct {
 	// podman's auth.json.
 	Keychain authn.Keychain
 	// Observe is called with each request to an upstream once its answer began or failed, by any goroutine; nil is not.
-	Observe func(Observed)
+	Observe func(RequestInfo)
 	// Logger gets a line for each request, at debug level. Nothing is logged if nil.
 	Logger *zap.Logger
 	// Version is told to upstreams in the User-Agent header.
@@ -65,7 +65,7 @@ var _ mirror.Upstream = (*Client)(nil)
 func New(configs []Config, opts Options) (*Client, error) {
 	opts = opts.withDefaults()
 	c := &Client{opts: opts, registries: map[string]*registry{}}
-	dial := newTransports(opts)
+	dial := newTransportPool(opts)
 	for _, config := range configs {
 		r, err := newRegistry(config, dial, opts)
 		if err != nil {
@@ -107,8 +107,8 @@ func (o Options) withDefaults() Options {
 	if o.DialTimeout == 0 {
 		o.DialTimeout = 3 * time.Second
 	}
-	if o.arriving == nil {
-		o.arriving = mirror.NewShares[string](maxArriving)
+	if o.buffers == nil {
+		o.buffers = mirror.NewShares[string](maxBuffered)
 	}
 	if o.Keychain == nil {
 		o.Keychain = authn.DefaultKeychain
@@ -138,10 +138,10 @@ func (c *Client) registry(repo mirror.Repo) (*registry, error) {
 }
 
 // do asks the upstream of t for it. An answer that is not what was asked for becomes an error.
-func (c *Client) do(ctx context.Context, method string, t target) (*answer, error) {
+func (c *Client) do(ctx context.Context, method string, t target) (*response, error) {
 	r, err := c.registry(t.repo)
 	if err != nil {
 		return nil, err
 	}
-	return r.ask(ctx, method, t)
+	return r.do(ctx, method, t)
 }

@@ -51,50 +51,50 @@ func TestWallClockJumps(t *testing.T) {
 	for name, begin := range map[string]func(t *testing.T, c *jumpy) func() bool{
 		"circuit breaker": func(t *testing.T, c *jumpy) func() bool {
 			var b breaker
-			for range breakerFailures {
-				b.leave(passage{begun: now()}, fails, timeoutError(0))
+			for range maxFailures {
+				b.report(permit{begun: now()}, outcomeFailure, timeoutError(0))
 			}
 			for range 3 { // until the cool-down is the longest
-				c.since += longestCoolDown
-				probe, err := b.enter(t.Context(), "")
+				c.since += maxCoolDown
+				probe, err := b.allow(t.Context(), "")
 				if err != nil || !probe.probe {
 					t.Fatalf("no probe: %v", err)
 				}
-				b.leave(probe, fails, timeoutError(0))
+				b.report(probe, outcomeFailure, timeoutError(0))
 			}
 			return func() bool {
-				_, err := b.enter(t.Context(), "")
+				_, err := b.allow(t.Context(), "")
 				return err != nil
 			}
 		},
 		"seconds": func(*testing.T, *jumpy) func() bool {
-			var p pace
-			p.note(limit(http.Header{"Retry-After": {"60"}}))
-			return func() bool { return p.held() != nil }
+			var p throttle
+			p.recordLimit(limit(http.Header{"Retry-After": {"60"}}))
+			return func() bool { return p.blocked() != nil }
 		},
 		"a date": func(*testing.T, *jumpy) func() bool {
-			var p pace
-			p.note(limit(http.Header{"Retry-After": date(now().Add(time.Minute + time.Second/2))}))
-			return func() bool { return p.held() != nil }
+			var p throttle
+			p.recordLimit(limit(http.Header{"Retry-After": date(now().Add(time.Minute + time.Second/2))}))
+			return func() bool { return p.blocked() != nil }
 		},
 		"a date by a clock that is wrong": func(*testing.T, *jumpy) func() bool {
-			var p pace
+			var p throttle
 			theirs := time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC)
-			p.note(limit(http.Header{"Date": date(theirs), "Retry-After": date(theirs.Add(time.Minute))}))
-			return func() bool { return p.held() != nil }
+			p.recordLimit(limit(http.Header{"Date": date(theirs), "Retry-After": date(theirs.Add(time.Minute))}))
+			return func() bool { return p.blocked() != nil }
 		},
 		"a timestamp by a clock that is wrong": func(*testing.T, *jumpy) func() bool {
-			var p pace
+			var p throttle
 			theirs := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
-			p.note(limit(http.Header{"Date": date(theirs), "Retry-After": {fmt.Sprint(theirs.Unix() + 60)}}))
-			return func() bool { return p.held() != nil }
+			p.recordLimit(limit(http.Header{"Date": date(theirs), "Retry-After": {fmt.Sprint(theirs.Unix() + 60)}}))
+			return func() bool { return p.blocked() != nil }
 		},
 		"the last requests": func(*testing.T, *jumpy) func() bool {
-			var p pace
-			p.noteRemaining(limit(http.Header{"Ratelimit-Remaining": {"0"}, "Ratelimit-Limit": {"100"}}))
+			var p throttle
+			p.recordRemaining(limit(http.Header{"Ratelimit-Remaining": {"0"}, "Ratelimit-Limit": {"100"}}))
 			return func() bool { // it is told for a minute
-				_, err1 := p.slot(now())
-				_, err2 := p.slot(now())
+				_, err1 := p.reserve(now())
+				_, err2 := p.reserve(now())
 				return err1 != nil || err2 != nil
 			}
 		},
@@ -123,13 +123,13 @@ func TestFailuresAcrossAJump(t *testing.T) {
 	for _, jump := range []time.Duration{wallJump, -wallJump} {
 		c, b := useJumpy(t), breaker{}
 		silent := mirror.Errorf(mirror.CodeUnavailable, "silence")
-		for i := range breakerFailures {
+		for i := range maxFailures {
 			c.since += time.Second
 			c.wall += jump / 4
-			p := passage{begun: now()}
+			p := permit{begun: now()}
 			c.since += time.Second
-			b.leave(p, fails, silent)
-			if h := b.health(); h.failures != i+1 || h.gone != (i+1 == breakerFailures) {
+			b.report(p, outcomeFailure, silent)
+			if h := b.health(); h.failures != i+1 || h.down != (i+1 == maxFailures) {
 				t.Errorf("jump by %v: after %d failures it is %+v", jump, i+1, h)
 			}
 		}

@@ -154,6 +154,6 @@ func (c Config) endpoints() []EndpointConfig {
 }
 
 // permits reports whether c lets the repository at path be fetched.
-func (c Config) permits(path string) bool {
+func (c Config) allows(path string) bool {
 	return !mirror.MatchAny(c.Deny, path) && (len(c.Allow) == 0 || mirror.MatchAny(c.Allow, path))
 }

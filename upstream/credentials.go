@@ -15,13 +15,13 @@ func (c Credentials) keychain(otherwise authn.Keychain) authn.Keychain {
 	if c == (Credentials{}) {
 		return otherwise
 	}
-	return configured{c}
+	return staticKeychain{c}
 }
 
 // configured is a keychain with the credentials of one endpoint, which it is asked for at each sign-in.
-type configured struct{ Credentials }
+type staticKeychain struct{ Credentials }
 
-func (c configured) Resolve(authn.Resource) (authn.Authenticator, error) {
+func (c staticKeychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 	auth := authn.AuthConfig{Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken}
 	if c.PasswordFile != "" {
 		password, err := os.ReadFile(c.PasswordFile)

@@ -16,7 +16,7 @@
 //	              failures         marks what the network said, to tell it from what was refused before
 //	                schemeGuard    nothing but https from an endpoint of https
 //	                  identity     User-Agent, no encoding
-//	                    debugLog   one line for each request, without queries
+//	                    logRequests   one line for each request, without queries
 //	                      reach    public endpoints lead to public addresses only
 //	                        http.Transport connections, shared by all endpoints without TLS or proxy of their own
 //

@@ -41,13 +41,13 @@ func (e *keychainError) Unwrap() error { return e.err }
 
 // statusError is an answer that is no success.
 type statusError struct {
-	status  int
-	message string
-	denies  bool // it is the registry's own word that this mirror may not have something
-	unknown bool // it is the registry's own word that it does not have something
-	abroad  bool // it is the answer of a host that the endpoint led to
-	missing bool // a mirror does not have it now, and cannot tell whether it exists
-	signIn  bool // it came while signing in: it says nothing about the target
+	status    int
+	message   string
+	denied    bool // it is the registry's own word that this mirror may not have something
+	unknown   bool // it is the registry's own word that it does not have something
+	otherHost bool // it is the answer of a host that the endpoint led to
+	temporary bool // a mirror does not have it now, and cannot tell whether it exists
+	signIn    bool // it came while signing in: it says nothing about the target
 	// host is who was asked while signing in, or whom the endpoint led to, and user whose password was refused, if one was.
 	host, user string
 }
@@ -61,20 +61,20 @@ func (e *statusError) Error() string {
 }
 
 // Refused reports whether the registry may have what it does not give; see [mirror.UpstreamRefused].
-func (e *statusError) Refused() bool { return e.denies }
+func (e *statusError) Refused() bool { return e.denied }
 
-// statusOf reads the error that an answer is. A 401 or 403 with a page of markup is not the registry's word: firewalls
+// newStatusError reads the error that an answer is. A 401 or 403 with a page of markup is not the registry's word: firewalls
 // send those, and storage services for a link that has expired.
-func statusOf(a *answer) *statusError {
-	e := &statusError{status: a.StatusCode, denies: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
-	if e.abroad = !a.from.endpoint.owns(a.Request.URL); e.abroad {
+func newStatusError(a *response) *statusError {
+	e := &statusError{status: a.StatusCode, denied: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
+	if e.otherHost = !a.endpoint.endpoint.owns(a.Request.URL); e.otherHost {
 		e.host = a.Request.URL.Host
 	}
-	e.missing = a.StatusCode == http.StatusNotFound && a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
-	e.unknown = a.StatusCode == http.StatusNotFound && isJSON(a.Response) && a.from.endpoint.owns(a.Request.URL)
+	e.temporary = a.StatusCode == http.StatusNotFound && a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
+	e.unknown = a.StatusCode == http.StatusNotFound && isJSON(a.Response) && a.endpoint.endpoint.owns(a.Request.URL)
 	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer
 	if err == nil {
-		e.message = wordsOf(body)
+		e.message = errorMessage(body)
 	}
 	if e.message == "" && speaksTLS(body) {
 		e.message = tlsAdvice(a.Request.URL)
@@ -86,8 +86,8 @@ func deniedStatus(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
-// wordsOf is what the body of a registry's or a token service's error says.
-func wordsOf(body []byte) string {
+// errorMessage is what the body of a registry's or a token service's error says.
+func errorMessage(body []byte) string {
 	var doc struct {
 		Errors []struct {
 			Code    string `json:"code"`
@@ -100,13 +100,13 @@ func wordsOf(body []byte) string {
 		return ""
 	}
 	for _, e := range doc.Errors {
-		return brief(cmp.Or(e.Message, e.Code))
+		return sanitize(cmp.Or(e.Message, e.Code))
 	}
-	return brief(cmp.Or(doc.Details, doc.Description))
+	return sanitize(cmp.Or(doc.Details, doc.Description))
 }
 
 // brief makes a short line of what somebody else wrote.
-func brief(s string) string {
+func sanitize(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
@@ -136,30 +136,30 @@ func isJSON(resp *http.Response) bool {
 }
 
 // answered is the error for an answer that is no success.
-func (t target) answered(e *statusError) error {
+func (t target) rejected(e *statusError) error {
 	host := t.repo.Host
 	switch {
 	case e.signIn && e.user != "":
 		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s cannot be asked: %s does not accept user %q with this password: %w", host, e.host, e.user, e)
-	case e.denies:
-		return mirror.Errorf(t.unknown(), "upstream %s refused %s, which does not exist there or needs a login: %w", host, t, e)
+	case e.denied:
+		return mirror.Errorf(t.unknownCode(), "upstream %s refused %s, which does not exist there or needs a login: %w", host, t, e)
 	case e.signIn && e.status >= http.StatusInternalServerError:
 		return mirror.Errorf(mirror.CodeUnavailable, "signing in to upstream %s failed with %w", host, e)
 	case e.signIn && e.status != http.StatusTooManyRequests:
 		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s does not let this mirror sign in: %w", host, e)
-	case e.missing:
+	case e.temporary:
 		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s is a mirror that cannot have %s now: %w", host, t, e)
 	case e.status == http.StatusNotFound || e.status == http.StatusGone:
-		return mirror.Errorf(t.unknown(), "upstream %s does not have %s: %w", host, t, e)
+		return mirror.Errorf(t.unknownCode(), "upstream %s does not have %s: %w", host, t, e)
 	case e.status == http.StatusTooManyRequests:
-		return mirror.Errorf(mirror.CodeUnavailable, "%s limits how often it may be asked: %w", e.who(host), e)
+		return mirror.Errorf(mirror.CodeUnavailable, "%s limits how often it may be asked: %w", e.sender(host), e)
 	}
-	return mirror.Errorf(mirror.CodeUnavailable, "%s answered %w", e.who(host), e)
+	return mirror.Errorf(mirror.CodeUnavailable, "%s answered %w", e.sender(host), e)
 }
 
 // who answered, of those whom an upstream is made of.
-func (e *statusError) who(upstream string) string {
-	if e.abroad {
+func (e *statusError) sender(upstream string) string {
+	if e.otherHost {
 		return fmt.Sprintf("%s, which upstream %s leads to,", e.host, upstream)
 	}
 	return "upstream " + upstream
@@ -167,17 +167,17 @@ func (e *statusError) who(upstream string) string {
 
 // failed is the error for a request that was not answered.
 func (t target) failed(err error) error {
-	var notAsked *notAskedError
+	var notAsked *notSentError
 	if errors.As(err, &notAsked) {
 		return mirror.Errorf(mirror.CodeUnavailable, "%s is not asked: %w", t.repo.Host, notAsked)
 	}
 	var signIn *statusError
 	if errors.As(err, &signIn) {
-		return t.answered(signIn)
+		return t.rejected(signIn)
 	}
 	var network networkError
 	if errors.As(err, &network) {
-		return t.unanswered(network)
+		return t.networkFailed(network)
 	}
 	var timeout timeoutError
 	if errors.As(err, &timeout) || errors.Is(err, context.DeadlineExceeded) {
@@ -190,22 +190,22 @@ func (t target) failed(err error) error {
 			err = errors.New("it redirects to what is no URL")
 		}
 	}
-	return mirror.Errorf(mirror.CodeUnavailable, "%s cannot be asked: %w", t.repo.Host, briefError{err})
+	return mirror.Errorf(mirror.CodeUnavailable, "%s cannot be asked: %w", t.repo.Host, sanitizedError{err})
 }
 
-// briefError is an error whose text may be long, like that of a token service that sent a page and no token.
-type briefError struct{ error }
+// sanitizedError is an error whose text may be long, like that of a token service that sent a page and no token.
+type sanitizedError struct{ error }
 
-func (e briefError) Error() string { return brief(e.error.Error()) }
+func (e sanitizedError) Error() string { return sanitize(e.error.Error()) }
 
-func (e briefError) Unwrap() error { return e.error }
+func (e sanitizedError) Unwrap() error { return e.error }
 
-// brokenOff is the error for an answer that ended too early.
-func (t target) brokenOff(err error) error {
+// interrupted is the error for an answer that ended too early.
+func (t target) interrupted(err error) error {
 	return mirror.Errorf(mirror.CodeUnavailable, "%s broke off %s: %w", t.repo.Host, t, err)
 }
 
 // unusable is the error for an answer that cannot be right.
-func (t target) unusable(format string, args ...any) error {
+func (t target) invalid(format string, args ...any) error {
 	return mirror.Errorf(mirror.CodeUnavailable, "%s sent for %s %w", t.repo.Host, t, fmt.Errorf(format, args...))
 }

@@ -23,21 +23,21 @@ const digestHeader = "Docker-Content-Digest"
 
 func manifestTarget(ref mirror.Ref) target {
 	if ref.Digest != "" {
-		return target{kind: aManifest, repo: ref.Repo, id: ref.Digest.String()}
+		return target{kind: manifestKind, repo: ref.Repo, id: ref.Digest.String()}
 	}
-	return target{kind: aManifest, repo: ref.Repo, id: ref.Tag}
+	return target{kind: manifestKind, repo: ref.Repo, id: ref.Tag}
 }
 
 // Resolve implements [mirror.Upstream]. Where the answer to HEAD is not clear, or leaves something out, the manifest is
 // fetched and described, as a first pull does.
 func (c *Client) Resolve(ctx context.Context, ref mirror.Ref) (v1.Descriptor, error) {
 	a, err := c.do(ctx, http.MethodHead, manifestTarget(ref))
-	if err != nil && !unclearHead(err) {
+	if err != nil && !headInconclusive(err) {
 		return v1.Descriptor{}, err
 	}
 	if err == nil {
 		a.close()
-		if desc, ok := describe(a.Response); ok && (ref.Digest == "" || ref.Digest == desc.Digest) {
+		if desc, ok := descriptorOf(a.Response); ok && (ref.Digest == "" || ref.Digest == desc.Digest) {
 			return desc, nil
 		}
 	}
@@ -64,7 +64,7 @@ func (c *Client) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest,
 	if err != nil {
 		said = "" // there is none, or of an algorithm that cannot be checked
 	}
-	body = a.decoded(body, mirror.MaxManifestSize, ref.Digest, said)
+	body = a.decompress(body, mirror.MaxManifestSize, ref.Digest, said)
 	if len(body) > mirror.MaxManifestSize {
 		return mirror.Manifest{}, mirror.Errorf(mirror.CodeManifestTooLarge,
 			"%s of upstream %s is larger than %d bytes", t, ref.Repo.Host, mirror.MaxManifestSize)
@@ -73,7 +73,7 @@ func (c *Client) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest,
 	if err != nil {
 		return mirror.Manifest{}, err
 	}
-	mediaType, err := t.mediaType(a.Header.Get("Content-Type"), body)
+	mediaType, err := t.mediaTypeOf(a.Header.Get("Content-Type"), body)
 	if err != nil {
 		return mirror.Manifest{}, err
 	}
@@ -90,9 +90,9 @@ func (t target) verify(want, said digest.Digest, body []byte) (digest.Digest, er
 		}
 		if got := d.Algorithm().FromBytes(body); got != d {
 			if signedSchema1(body) {
-				return "", t.unusable("a signed manifest of schema 1, whose digest is not that of its bytes: no registry of today can keep it; push the image again with a newer docker")
+				return "", t.invalid("a signed manifest of schema 1, whose digest is not that of its bytes: no registry of today can keep it; push the image again with a newer docker")
 			}
-			return "", t.unusable("bytes whose digest is %s, not %s", got, d)
+			return "", t.invalid("bytes whose digest is %s, not %s", got, d)
 		}
 	}
 	switch {
@@ -104,15 +104,15 @@ func (t target) verify(want, said digest.Digest, body []byte) (digest.Digest, er
 	return digest.FromBytes(body), nil
 }
 
-// mediaType returns the media type of a manifest, which must be a JSON object and, if it is of a type that is
+// mediaTypeOf returns the media type of a manifest, which must be a JSON object and, if it is of a type that is
 // understood, valid.
-func (t target) mediaType(contentType string, body []byte) (string, error) {
+func (t target) mediaTypeOf(contentType string, body []byte) (string, error) {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
-		return "", t.unusable("something that is not a JSON object, as %q", contentType)
+		return "", t.invalid("something that is not a JSON object, as %q", contentType)
 	}
 	said := contentType
-	if isVague(contentType) {
+	if isGeneric(contentType) {
 		said = ""
 	}
 	mediaType, _, err := mirror.ParseManifest(said, body)
@@ -122,7 +122,7 @@ func (t target) mediaType(contentType string, body []byte) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", t.unusable("what is not valid: %w", err)
+		return "", t.invalid("what is not valid: %w", err)
 	}
 	return mediaType, nil
 }
@@ -137,18 +137,18 @@ func signedSchema1(body []byte) bool {
 }
 
 // describe makes a descriptor of a HEAD answer, if it has everything.
-func describe(resp *http.Response) (v1.Descriptor, bool) {
+func descriptorOf(resp *http.Response) (v1.Descriptor, bool) {
 	d, err := mirror.ParseDigest(resp.Header.Get(digestHeader))
 	contentType := resp.Header.Get("Content-Type")
-	if err != nil || isVague(contentType) || resp.ContentLength <= 0 || encoded(resp) {
+	if err != nil || isGeneric(contentType) || resp.ContentLength <= 0 || isCompressed(resp) {
 		return v1.Descriptor{}, false
 	}
-	return v1.Descriptor{MediaType: bare(contentType), Digest: d, Size: resp.ContentLength}, true
+	return v1.Descriptor{MediaType: withoutParams(contentType), Digest: d, Size: resp.ContentLength}, true
 }
 
-// isVague reports whether a media type says less than a manifest itself does.
-func isVague(contentType string) bool {
-	switch bare(contentType) {
+// isGeneric reports whether a media type says less than a manifest itself does.
+func isGeneric(contentType string) bool {
+	switch withoutParams(contentType) {
 	case "", "application/json", "text/json", "text/plain", "application/octet-stream", "binary/octet-stream":
 		return true
 	}
@@ -156,7 +156,7 @@ func isVague(contentType string) bool {
 }
 
 // bare is a media type without parameters.
-func bare(contentType string) string {
+func withoutParams(contentType string) string {
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		return ""
@@ -167,22 +167,22 @@ func bare(contentType string) string {
 // errWebPage: somebody else answered.
 var errWebPage = errors.New("a web page: is there a proxy or a sign-in page in between?")
 
-// ledNowhere reports whether an endpoint led to a host that does not answer.
-func ledNowhere(err error) bool {
-	var abroad abroadError
-	var notAsked *notAskedError
-	return errors.As(err, &abroad) || errors.As(err, &notAsked) && notAsked.abroad
+// otherHostDown reports whether an endpoint led to a host that does not answer.
+func otherHostDown(err error) bool {
+	var abroad otherHostError
+	var notAsked *notSentError
+	return errors.As(err, &abroad) || errors.As(err, &notAsked) && notAsked.otherHost
 }
 
-// unclearHead reports whether the answer to a HEAD request leaves open what GET gets. Storage services sign their links
+// headInconclusive reports whether the answer to a HEAD request leaves open what GET gets. Storage services sign their links
 // for GET, some registries know no HEAD or want another login for it, firewalls drop it, it is redirected to where nobody
 // answers, and web pages come from others.
 // That something does not exist is clear if the registry itself says so, in its own words; so is that it limits how often
 // it may be asked. Where nothing can be asked, GET is not tried; silence that means the endpoint has ended that already.
-func unclearHead(err error) bool {
+func headInconclusive(err error) bool {
 	var e *statusError
 	if !errors.As(err, &e) {
-		return errors.Is(err, errWebPage) || errors.Is(err, errManyRedirects) || ledNowhere(err) || brokeOff(err) || isTimeout(err)
+		return errors.Is(err, errWebPage) || errors.Is(err, errManyRedirects) || otherHostDown(err) || connectionBroken(err) || isTimeout(err)
 	}
 	return !e.signIn && !e.unknown && e.status != http.StatusTooManyRequests
 }

@@ -16,8 +16,8 @@ import (
 // know it, the referrers tag is looked for; where that does not lead to an index there are none:
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#backwards-compatibility
 func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
-	list, err := c.askReferrers(ctx, repo, subject)
-	if !lacksAPI(err) {
+	list, err := c.referrersByAPI(ctx, repo, subject)
+	if !referrersUnsupported(err) {
 		return list, err
 	}
 	m, err := c.Manifest(ctx, mirror.Ref{Repo: repo, Tag: referrersTag(subject)})
@@ -33,43 +33,43 @@ func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest
 	_, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
 	var tagged uniqueList
 	tagged.add(slices.Collect(refs.Children()))
-	return tagged.kept, err
+	return tagged.items, err
 }
 
-// errNoIndex: what answers the referrers API does not know it.
-var errNoIndex = errors.New("what is no index")
+// errNotIndex: what answers the referrers API does not know it.
+var errNotIndex = errors.New("what is no index")
 
-// askReferrers asks the referrers API.
-func (c *Client) askReferrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
+// referrersByAPI asks the referrers API.
+func (c *Client) referrersByAPI(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
 	r, err := c.registry(repo)
 	if err != nil {
 		return nil, err
 	}
 	var list uniqueList
-	t := target{kind: referrers, repo: repo, id: subject.String()}
-	err = r.pages(ctx, t, maxReferrers, func(a *answer, body []byte) (int, error) {
-		mediaType, err := t.mediaType(a.Header.Get("Content-Type"), body)
+	t := target{kind: referrersKind, repo: repo, id: subject.String()}
+	err = r.pages(ctx, t, maxReferrers, func(a *response, body []byte) (int, error) {
+		mediaType, err := t.mediaTypeOf(a.Header.Get("Content-Type"), body)
 		if err != nil || !mirror.IsIndex(mediaType) {
-			return 0, t.unusable("%w, as %q", errNoIndex, brief(a.Header.Get("Content-Type")))
+			return 0, t.invalid("%w, as %q", errNotIndex, sanitize(a.Header.Get("Content-Type")))
 		}
 		_, refs, err := mirror.ParseManifest(mediaType, body)
 		list.add(slices.Collect(refs.Children()))
-		return len(list.kept), err
+		return len(list.items), err
 	})
 	if err != nil && !isPartial(err) {
 		return nil, err
 	}
-	return list.kept, err
+	return list.items, err
 }
 
-// lacksAPI reports whether the answer is one that a registry without the referrers API may give.
-func lacksAPI(err error) bool {
+// referrersUnsupported reports whether the answer is one that a registry without the referrers API may give.
+func referrersUnsupported(err error) bool {
 	var e *statusError
 	if !errors.As(err, &e) {
-		return errors.Is(err, errNoIndex) || errors.Is(err, errWebPage)
+		return errors.Is(err, errNotIndex) || errors.Is(err, errWebPage)
 	}
-	if e.signIn || e.abroad {
-		return e.abroad
+	if e.signIn || e.otherHost {
+		return e.otherHost
 	}
 	refused := e.status >= http.StatusBadRequest && e.status < http.StatusInternalServerError
 	return refused && e.status != http.StatusTooManyRequests || e.status == http.StatusNotImplemented
@@ -83,8 +83,8 @@ func referrersTag(subject digest.Digest) string {
 
 // uniqueList has descriptors whose digest did not come before. The zero value is empty.
 type uniqueList struct {
-	kept []v1.Descriptor
-	seen map[digest.Digest]bool
+	items []v1.Descriptor
+	seen  map[digest.Digest]bool
 }
 
 // add keeps of list what a list of referrers says; content that is embedded in a descriptor is no part of that.
@@ -96,7 +96,7 @@ func (u *uniqueList) add(list []v1.Descriptor) {
 		if !u.seen[desc.Digest] {
 			u.seen[desc.Digest] = true
 			desc.Data = nil
-			u.kept = append(u.kept, desc)
+			u.items = append(u.items, desc)
 		}
 	}
 }

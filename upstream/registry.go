@@ -15,24 +15,24 @@ import (
 // registry is one upstream: the endpoints that are tried in turn, and the limits that they share. It may be used
 // concurrently.
 type registry struct {
-	config  Config
-	origins []*origin
-	opts    Options
-	limiter *rate.Limiter       // nil without a limit
-	slots   *semaphore.Weighted // for transfers; nil without a limit
+	config    Config
+	endpoints []*endpointClient
+	opts      Options
+	limiter   *rate.Limiter       // nil without a limit
+	slots     *semaphore.Weighted // for transfers; nil without a limit
 }
 
-func newRegistry(c Config, dial transports, opts Options) (*registry, error) {
+func newRegistry(c Config, dial transportPool, opts Options) (*registry, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	r := &registry{config: c, opts: opts}
-	for _, e := range c.endpoints() {
-		o, err := newOrigin(mirror.CanonicalHost(c.Host), e, dial, opts)
+	for _, ec := range c.endpoints() {
+		e, err := newEndpointClient(mirror.CanonicalHost(c.Host), ec, dial, opts)
 		if err != nil {
-			return nil, fmt.Errorf("upstream %s: endpoint %q: %w", c.Host, e.URL, err)
+			return nil, fmt.Errorf("upstream %s: endpoint %q: %w", c.Host, ec.URL, err)
 		}
-		r.origins = append(r.origins, o)
+		r.endpoints = append(r.endpoints, e)
 	}
 	if c.RequestsPerSecond > 0 {
 		r.limiter = rate.NewLimiter(rate.Limit(c.RequestsPerSecond), max(1, c.Burst))
@@ -43,43 +43,43 @@ func newRegistry(c Config, dial transports, opts Options) (*registry, error) {
 	return r, nil
 }
 
-// unsureError is what the last endpoint said, where one before it might have had the content and did not answer.
-type unsureError struct{ error }
+// uncertainError is what the last endpoint said, where one before it might have had the content and did not answer.
+type uncertainError struct{ error }
 
-func (e unsureError) Unwrap() error { return e.error }
+func (e uncertainError) Unwrap() error { return e.error }
 
 // ask asks the endpoints for t in turn, until one has it. They share the timeout: each may take what is left of it
 // divided by the number of those left, so that one that hangs does not keep the next one from being asked.
-func (r *registry) ask(ctx context.Context, method string, t target) (*answer, error) {
-	if t.kind != catalog && !r.config.permits(t.repo.Path) {
+func (r *registry) do(ctx context.Context, method string, t target) (*response, error) {
+	if t.kind != catalogKind && !r.config.allows(t.repo.Path) {
 		return nil, mirror.Errorf(mirror.CodeDenied, "the configuration of upstream %s does not allow to fetch %s", t.repo.Host, t.repo)
 	}
 	deadline := time.Now().Add(r.opts.Timeout)
-	if err := r.turn(ctx, time.Now().Add(r.opts.Timeout/2)); err != nil { // and as much is left for the answer
+	if err := r.waitForRate(ctx, time.Now().Add(r.opts.Timeout/2)); err != nil { // and as much is left for the answer
 		return nil, t.failed(err)
 	}
-	origins, unsure := r.origins, false
-	if t.at != nil {
-		origins = []*origin{t.at}
+	origins, unsure := r.endpoints, false
+	if t.endpoint != nil {
+		origins = []*endpointClient{t.endpoint}
 	}
-	for i, o := range origins {
+	for i, e := range origins {
 		left := time.Until(deadline) / time.Duration(len(origins)-i)
-		a, err := o.answer(o.watchdog(ctx, left, t.kind, i == len(origins)-1), method, t)
+		a, err := e.do(e.newWatchdog(ctx, left, t.kind, i == len(origins)-1), method, t)
 		switch last := i == len(origins)-1; {
 		case err == nil:
 			return a, nil
-		case last && unsure && saysUnknown(err):
-			return nil, unsureError{err}
+		case last && unsure && isUnknown(err):
+			return nil, uncertainError{err}
 		case last, ctx.Err() != nil:
 			return nil, err
 		}
-		unsure = unsure || !saysUnknown(err)
+		unsure = unsure || !isUnknown(err)
 	}
 	return nil, errors.New("an upstream without endpoints") // newRegistry makes none
 }
 
 // turn waits for the rate limit, not beyond deadline.
-func (r *registry) turn(ctx context.Context, deadline time.Time) error {
+func (r *registry) waitForRate(ctx context.Context, deadline time.Time) error {
 	if r.limiter == nil {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (r *registry) turn(ctx context.Context, deadline time.Time) error {
 	wait := turn.Delay()
 	if time.Now().Add(wait).After(deadline) {
 		turn.Cancel()
-		return &notAskedError{why: fmt.Sprintf("this mirror keeps to %v requests per second and is busy", r.config.RequestsPerSecond), until: time.Now().Add(wait)}
+		return &notSentError{why: fmt.Sprintf("this mirror keeps to %v requests per second and is busy", r.config.RequestsPerSecond), until: time.Now().Add(wait)}
 	}
 	return sleep(ctx, wait)
 }
@@ -108,19 +108,19 @@ func (r *registry) slot(ctx context.Context) (release func(), err error) {
 func (r *registry) status() mirror.UpstreamStatus {
 	s := mirror.UpstreamStatus{Host: mirror.CanonicalHost(r.config.Host), Down: true}
 	var last time.Time
-	for _, o := range r.origins {
-		s.URLs = append(s.URLs, o.endpoint.URL.String())
-		health := o.breaker.health()
-		s.Asked = s.Asked || health.asked
-		s.Down = s.Down && health.gone
+	for _, e := range r.endpoints {
+		s.URLs = append(s.URLs, e.endpoint.URL.String())
+		health := e.breaker.health()
+		s.Asked = s.Asked || health.used
+		s.Down = s.Down && health.down
 		if s.Down {
 			s.Since = max(s.Since, health.since.Unix())
 		}
 		if health.failures > 0 && health.last.After(last) {
 			last, s.Failures, s.Error = health.last, health.failures, health.err.Error()
 		}
-		if held := o.parts.held(); held != nil && s.Error == "" {
-			s.Error = held.Error()
+		if blocked := e.limits.blocked(); blocked != nil && s.Error == "" {
+			s.Error = blocked.Error()
 		}
 	}
 	if !s.Down {
@@ -144,8 +144,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// saysUnknown reports whether err is an upstream's own word that it does not have the content.
-func saysUnknown(err error) bool {
+// isUnknown reports whether err is an upstream's own word that it does not have the content.
+func isUnknown(err error) bool {
 	switch mirror.CodeOf(err) {
 	case mirror.CodeManifestUnknown, mirror.CodeBlobUnknown, mirror.CodeNameUnknown:
 		return true

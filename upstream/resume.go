@@ -14,10 +14,10 @@ import (
 	"airmirror/mirror"
 )
 
-// endError is how a transfer ends that cannot be taken up again.
-type endError struct{ error }
+// permanentError is how a transfer ends that cannot be taken up again.
+type permanentError struct{ error }
 
-func (e endError) Unwrap() error { return e.error }
+func (e permanentError) Unwrap() error { return e.error }
 
 // resume takes the transfer up where it stopped, however many attempts that takes, until the configured time has passed
 // without progress. Each attempt goes the whole way from the registry on: tokens and the links that it redirects to
@@ -27,54 +27,54 @@ func (t *transfer) resume() error {
 		if err := t.pause(); err != nil {
 			return err
 		}
-		a, err := t.attempt()
+		a, err := t.reopen()
 		switch {
 		case err == io.EOF:
 			return err
 		case err == nil:
-			t.reads(a)
+			t.use(a)
 			return nil
 		case context.Cause(t.ctx) != nil:
-			return t.about.brokenOff(context.Cause(t.ctx))
-		case final(err):
+			return t.target.interrupted(context.Cause(t.ctx))
+		case isPermanent(err):
 			return err
 		}
-		t.lost = err
+		t.lastErr = err
 	}
 }
 
 // pause waits before the next attempt, or gives up.
 func (t *transfer) pause() error {
 	wait := t.backoff.NextBackOff()
-	var notAsked *notAskedError
-	if errors.As(t.lost, &notAsked) {
+	var notAsked *notSentError
+	if errors.As(t.lastErr, &notAsked) {
 		wait = max(wait, time.Until(notAsked.until)+jitter(firstBackoff))
 	}
-	if patience := t.registry.opts.RetryFor; time.Since(t.since)+wait > patience {
-		return mirror.Errorf(mirror.CodeUnavailable, "%s brought nothing new of %s for %v: %w", t.about.repo.Host, t.about,
-			time.Since(t.since).Round(time.Second), t.lost)
+	if patience := t.registry.opts.RetryFor; time.Since(t.stalledSince)+wait > patience {
+		return mirror.Errorf(mirror.CodeUnavailable, "%s brought nothing new of %s for %v: %w", t.target.repo.Host, t.target,
+			time.Since(t.stalledSince).Round(time.Second), t.lastErr)
 	}
 	if err := sleep(t.ctx, wait); err != nil {
-		return t.about.brokenOff(err)
+		return t.target.interrupted(err)
 	}
 	return nil
 }
 
 // attempt asks for the rest and returns an answer whose next byte is the one that was read last, plus one; [io.EOF] if
 // there is no rest.
-func (t *transfer) attempt() (*answer, error) {
-	t.about.from = t.off
-	if t.whole {
-		t.about.from = 0
+func (t *transfer) reopen() (*response, error) {
+	t.target.from = t.off
+	if t.noRanges {
+		t.target.from = 0
 	}
-	a, err := t.registry.ask(t.ctx, http.MethodGet, t.about)
+	a, err := t.registry.do(t.ctx, http.MethodGet, t.target)
 	if err != nil {
 		return nil, err
 	}
-	if !a.watch.dismiss() {
-		err = t.about.failed(a.watch.reason(nil))
+	if !a.watchdog.stop() {
+		err = t.target.failed(a.watchdog.cause(nil))
 	} else {
-		err = t.accept(a)
+		err = t.checkResponse(a)
 	}
 	if err != nil {
 		a.close()
@@ -84,26 +84,26 @@ func (t *transfer) attempt() (*answer, error) {
 }
 
 // accept makes sure that a goes on where the transfer stopped.
-func (t *transfer) accept(a *answer) error {
+func (t *transfer) checkResponse(a *response) error {
 	switch a.StatusCode {
 	case http.StatusPartialContent:
-		if err := t.acceptPart(a); err != nil {
-			t.whole = true
-			return t.about.unusable("a part that was not asked for: %w", err)
+		if err := t.checkPart(a); err != nil {
+			t.noRanges = true
+			return t.target.invalid("a part that was not asked for: %w", err)
 		}
 		return nil
 	case http.StatusRequestedRangeNotSatisfiable:
 		if t.size < 0 && a.Header.Get("Content-Range") == fmt.Sprintf("bytes */%d", t.off) {
 			return io.EOF
 		}
-		t.whole = true
-		return t.about.unusable("no bytes from %d on", t.off)
+		t.noRanges = true
+		return t.target.invalid("no bytes from %d on", t.off)
 	}
-	return t.acceptWhole(a)
+	return t.checkRestart(a)
 }
 
-// acceptPart checks that a 206 begins at the right byte of a blob of the right size.
-func (t *transfer) acceptPart(a *answer) error {
+// checkPart checks that a 206 begins at the right byte of a blob of the right size.
+func (t *transfer) checkPart(a *response) error {
 	first, total, err := parseContentRange(a.Header.Get("Content-Range"))
 	switch {
 	case err != nil:
@@ -121,17 +121,17 @@ func (t *transfer) acceptPart(a *answer) error {
 	return nil
 }
 
-// acceptWhole reads again what was read before, and compares: an upstream that starts over may have other bytes by now.
-func (t *transfer) acceptWhole(a *answer) error {
+// checkRestart reads again what was read before, and compares: an upstream that starts over may have other bytes by now.
+func (t *transfer) checkRestart(a *response) error {
 	if isMarkup(a.Response) && t.off > 0 {
-		return t.about.unusable("a web page in place of the rest: is there a sign-in page in between?")
+		return t.target.invalid("a web page in place of the rest: is there a sign-in page in between?")
 	}
 	if t.size >= 0 && a.ContentLength >= 0 && a.ContentLength != t.size {
-		return endError{t.about.unusable("another blob of %d bytes, after one of %d that broke off", a.ContentLength, t.size)}
+		return permanentError{t.target.invalid("another blob of %d bytes, after one of %d that broke off", a.ContentLength, t.size)}
 	}
 	var again maphash.Hash
 	again.SetSeed(t.sum.Seed())
-	body := newStall(a, t.registry.opts.StallTimeout)
+	body := newStallReader(a, t.registry.opts.StallTimeout)
 	buf := make([]byte, 64<<10)
 	for left := t.off; left > 0; {
 		n, err := body.Read(buf[:min(left, int64(len(buf)))])
@@ -141,27 +141,27 @@ func (t *transfer) acceptWhole(a *answer) error {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil && err != io.EOF {
-			return t.about.brokenOff(a.watch.reason(err))
+			return t.target.interrupted(a.watchdog.cause(err))
 		}
 	}
 	if again.Sum64() != t.sum.Sum64() {
-		return endError{t.about.unusable("other bytes than before it broke off")}
+		return permanentError{t.target.invalid("other bytes than before it broke off")}
 	}
 	t.size = max(t.size, a.ContentLength)
 	return nil
 }
 
 // final reports whether there is no use in another attempt.
-func final(err error) bool {
-	var end endError
-	var unsure unsureError
+func isPermanent(err error) bool {
+	var end permanentError
+	var unsure uncertainError
 	switch {
 	case errors.As(err, &end), mirror.CodeOf(err) == mirror.CodeDenied:
 		return true
 	case errors.As(err, &unsure):
 		return false
 	}
-	return saysUnknown(err)
+	return isUnknown(err)
 }
 
 // parseContentRange reads "bytes first-last/total"; total is -1 if it is not told.
@@ -176,7 +176,7 @@ func parseContentRange(s string) (first, total int64, err error) {
 		total, err3 = strconv.ParseInt(size, 10, 64)
 	}
 	if !ok || !ok2 || !strings.HasPrefix(s, "bytes ") || errors.Join(err1, err2, err3) != nil || first > last || first < 0 {
-		return 0, 0, fmt.Errorf("its Content-Range is %q", brief(s))
+		return 0, 0, fmt.Errorf("its Content-Range is %q", sanitize(s))
 	}
 	return first, total, nil
 }

@@ -15,13 +15,13 @@ const (
 
 // persist sends the request, and sends it again if what went wrong may be a matter of a moment: the connection broke,
 // a gateway found nobody behind it, or the endpoint asks for a pause that the caller has time for. It does so once.
-func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, error) {
+func (e *endpointClient) sendWithRetry(w *watchdog, method string, t target) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		if err := o.wait(w, method, t); err != nil {
+		if err := e.waitForLimits(w, method, t); err != nil {
 			return nil, err
 		}
-		resp, err := o.send(w, method, t)
-		if attempt > 1 || !o.passing(resp, err) || !o.worthwhile(w, method, t, resp, err) {
+		resp, err := e.send(w, method, t)
+		if attempt > 1 || !e.transient(resp, err) || !e.canRetry(w, method, t, resp, err) {
 			return resp, err
 		}
 		if resp != nil {
@@ -34,48 +34,48 @@ func (o *origin) persist(w *watchdog, method string, t target) (*http.Response, 
 }
 
 // worthwhile reports whether there is time for a second attempt.
-func (o *origin) worthwhile(w *watchdog, method string, t target, resp *http.Response, err error) bool {
+func (e *endpointClient) canRetry(w *watchdog, method string, t target, resp *http.Response, err error) bool {
 	begin := time.Now().Add(retryPause + retryJitter)
-	paces := []*pace{o.parts.pace(w.ctx, t.kind, method, ""), o.parts.pace(w.ctx, t.kind, method, o.endpoint.path(t.repo))}
-	if resp != nil && !o.endpoint.owns(resp.Request.URL) {
-		paces = append(paces, &o.parts.host(w.ctx, canonicalAuthority(resp.Request.URL)).pace)
+	paces := []*throttle{e.limits.throttle(w.ctx, t.kind, method, ""), e.limits.throttle(w.ctx, t.kind, method, e.endpoint.path(t.repo))}
+	if resp != nil && !e.endpoint.owns(resp.Request.URL) {
+		paces = append(paces, &e.limits.host(w.ctx, canonicalAuthority(resp.Request.URL)).throttle)
 	}
 	var signIn *statusError
 	if errors.As(err, &signIn) { // by whichever method was limited
-		for _, path := range []string{"", o.endpoint.path(t.repo)} {
-			paces = append(paces, o.parts.pace(w.ctx, token, http.MethodGet, path), o.parts.pace(w.ctx, token, http.MethodPost, path))
+		for _, path := range []string{"", e.endpoint.path(t.repo)} {
+			paces = append(paces, e.limits.throttle(w.ctx, tokenKind, http.MethodGet, path), e.limits.throttle(w.ctx, tokenKind, http.MethodPost, path))
 		}
-		paces = append(paces, &o.parts.host(w.ctx, signIn.host).pace)
+		paces = append(paces, &e.limits.host(w.ctx, signIn.host).throttle)
 	}
 	for _, p := range paces {
-		if held := p.held(); held != nil && held.until.After(begin) {
-			begin = held.until
+		if blocked := p.blocked(); blocked != nil && blocked.until.After(begin) {
+			begin = blocked.until
 		}
 	}
-	return w.ctx.Err() == nil && begin.Before(w.midst())
+	return w.ctx.Err() == nil && begin.Before(w.halfway())
 }
 
 // passing reports whether what went wrong may be over in a moment. A link to storage that is refused or leads to nothing
 // may be one that has expired, or came too early: the endpoint has others.
-func (o *origin) passing(resp *http.Response, err error) bool {
+func (e *endpointClient) transient(resp *http.Response, err error) bool {
 	if err == nil {
-		elsewhere := !o.endpoint.owns(resp.Request.URL) && isMarkup(resp) && (deniedStatus(resp.StatusCode) || resp.StatusCode == http.StatusNotFound)
-		return elsewhere || passingStatus(resp.StatusCode)
+		elsewhere := !e.endpoint.owns(resp.Request.URL) && isMarkup(resp) && (deniedStatus(resp.StatusCode) || resp.StatusCode == http.StatusNotFound)
+		return elsewhere || transientStatus(resp.StatusCode)
 	}
-	var notAsked *notAskedError
+	var notAsked *notSentError
 	if errors.As(err, &notAsked) {
 		return false
 	}
 	var signIn *statusError
 	if errors.As(err, &signIn) {
-		return passingStatus(signIn.status)
+		return transientStatus(signIn.status)
 	}
 	var network networkError
-	return errors.As(err, &network) && brokeOff(err)
+	return errors.As(err, &network) && connectionBroken(err)
 }
 
-// brokeOff reports whether a connection ended in place of an answer.
-func brokeOff(err error) bool {
+// connectionBroken reports whether a connection ended in place of an answer.
+func connectionBroken(err error) bool {
 	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, broken) {
 			return true
@@ -84,7 +84,7 @@ func brokeOff(err error) bool {
 	return false
 }
 
-func passingStatus(status int) bool {
+func transientStatus(status int) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true

@@ -8,23 +8,23 @@ var now = time.Now
 
 // row is failures one after another. Requests that were under way together fail together: that counts as one. The zero
 // value is an empty one.
-type row struct {
+type failureStreak struct {
 	count       int
 	first, last time.Time // failure in it
 	err         error     // of the last
 }
 
 // add notes the failure of a request that began at begun, and reports whether it counts.
-func (r *row) add(begun time.Time, err error) bool {
+func (r *failureStreak) add(begun time.Time, err error) bool {
 	if begun.Before(r.last) {
 		return false
 	}
-	r.force(err)
+	r.addAlways(err)
 	return true
 }
 
 // force notes a failure that counts in any case.
-func (r *row) force(err error) {
+func (r *failureStreak) addAlways(err error) {
 	r.last = now()
 	if r.count == 0 {
 		r.first = r.last

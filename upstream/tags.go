@@ -21,10 +21,10 @@ func (c *Client) Tags(ctx context.Context, repo mirror.Repo) ([]string, error) {
 		return nil, err
 	}
 	tags := []string{}
-	t := target{kind: tagList, repo: repo, query: firstPage}
-	err = r.pages(ctx, t, maxTags, func(_ *answer, body []byte) (int, error) {
+	t := target{kind: tagsKind, repo: repo, query: firstPage}
+	err = r.pages(ctx, t, maxTags, func(_ *response, body []byte) (int, error) {
 		if err := eachTag(body, func(tag string) { tags = append(tags, tag) }); err != nil {
-			return 0, t.unusable("what is no list: %w", briefError{err})
+			return 0, t.invalid("what is no list: %w", sanitizedError{err})
 		}
 		return len(tags), nil
 	})

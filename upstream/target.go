@@ -16,24 +16,24 @@ type target struct {
 	repo mirror.Repo
 	id   string // a tag or a digest
 
-	at     *origin // which is asked and no other, if not nil
-	query  string  // of the page of a list
-	from   int64   // where a blob is taken up again, or a part of it begins
-	to     int64   // where the part ends; 0 with the blob
-	etag   string  // of the blob at the endpoint etagAt, or ""
-	etagAt *origin
+	endpoint     *endpointClient // which is asked and no other, if not nil
+	query        string          // of the page of a list
+	from         int64           // where a blob is taken up again, or a part of it begins
+	to           int64           // where the part ends; 0 with the blob
+	etag         string          // of the blob at the endpoint etagEndpoint, or ""
+	etagEndpoint *endpointClient
 }
 
 type kind string
 
 const (
-	aManifest kind = "manifest"
-	aBlob     kind = "blob"
-	tagList   kind = "list of tags"
-	referrers kind = "list of referrers"
-	catalog   kind = "catalog" // of the whole registry: the repository has no path
-	ping      kind = "ping"
-	token     kind = "token"
+	manifestKind  kind = "manifest"
+	blobKind      kind = "blob"
+	tagsKind      kind = "list of tags"
+	referrersKind kind = "list of referrers"
+	catalogKind   kind = "catalog" // of the whole registry: the repository has no path
+	pingKind      kind = "ping"
+	tokenKind     kind = "token"
 )
 
 type kindKey struct{}
@@ -51,63 +51,63 @@ func kindOf(ctx context.Context) kind {
 // String names the target in a message.
 func (t target) String() string {
 	switch t.kind {
-	case tagList:
+	case tagsKind:
 		return fmt.Sprintf("the tags of %s", t.repo)
-	case referrers:
+	case referrersKind:
 		return fmt.Sprintf("the referrers of %s in %s", t.id, t.repo)
-	case catalog:
+	case catalogKind:
 		return fmt.Sprintf("the catalog of %s", t.repo.Host)
 	}
 	return fmt.Sprintf("%s %s of %s", t.kind, t.id, t.repo)
 }
 
 // unknown is the code for an upstream that does not have the target.
-func (t target) unknown() mirror.Code {
+func (t target) unknownCode() mirror.Code {
 	switch t.kind {
-	case aManifest:
+	case manifestKind:
 		return mirror.CodeManifestUnknown
-	case aBlob:
+	case blobKind:
 		return mirror.CodeBlobUnknown
 	}
 	return mirror.CodeNameUnknown
 }
 
 // path is the target's path at o.
-func (t target) path(o *origin) string {
-	if t.kind == catalog {
+func (t target) path(e *endpointClient) string {
+	if t.kind == catalogKind {
 		return "_catalog"
 	}
-	return o.endpoint.path(t.repo) + "/" + t.below()
+	return e.endpoint.path(t.repo) + "/" + t.pathInRepo()
 }
 
 // below is the target's path below its repository.
-func (t target) below() string {
+func (t target) pathInRepo() string {
 	switch t.kind {
-	case tagList:
+	case tagsKind:
 		return "tags/list"
-	case referrers:
+	case referrersKind:
 		return "referrers/" + t.id
 	}
 	return string(t.kind) + "s/" + t.id
 }
 
 // request returns the request for t at o.
-func (t target) request(ctx context.Context, method string, o *origin) (*http.Request, error) {
-	u := *o.endpoint.URL
-	u.Path, u.RawQuery = o.endpoint.api()+t.path(o), t.query
-	r, err := http.NewRequestWithContext(withScope(withKind(ctx, t.kind), o.endpoint.path(t.repo)), method, u.String(), nil)
+func (t target) request(ctx context.Context, method string, e *endpointClient) (*http.Request, error) {
+	u := *e.endpoint.URL
+	u.Path, u.RawQuery = e.endpoint.api()+t.path(e), t.query
+	r, err := http.NewRequestWithContext(withScope(withKind(ctx, t.kind), e.endpoint.path(t.repo)), method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	switch t.kind {
-	case aManifest:
+	case manifestKind:
 		r.Header.Set("Accept", acceptManifests)
-	case referrers:
+	case referrersKind:
 		r.Header.Set("Accept", v1.MediaTypeImageIndex)
 	}
 	if t.from > 0 || t.to > 0 {
-		r.Header.Set("Range", t.bytes())
-		if t.etag != "" && t.etagAt == o {
+		r.Header.Set("Range", t.rangeHeader())
+		if t.etag != "" && t.etagEndpoint == e {
 			r.Header.Set("If-Range", t.etag)
 		}
 	}
@@ -115,7 +115,7 @@ func (t target) request(ctx context.Context, method string, o *origin) (*http.Re
 }
 
 // bytes is the Range header for the part of a blob.
-func (t target) bytes() string {
+func (t target) rangeHeader() string {
 	if t.to > 0 {
 		return fmt.Sprintf("bytes=%d-%d", t.from, t.to-1)
 	}

@@ -22,39 +22,39 @@ const (
 type transfer struct {
 	ctx      context.Context
 	registry *registry
-	about    target // from, etag and query are those of the next attempt
+	target   target // from, etag and query are those of the next attempt
 	release  func()
 
-	answer *answer // nil while it is interrupted
-	body   *stall  // of answer
-	err    error   // why it ended
+	response *response    // nil while it is interrupted
+	body     *stallReader // of answer
+	err      error        // why it ended
 
 	size int64        // -1 while nobody knows
 	off  int64        // bytes that were read
 	sum  maphash.Hash // of them
 
-	whole   bool      // it is not asked for from the middle: the upstream got that wrong
-	lost    error     // why it is interrupted
-	since   time.Time // when it was, first, since the last progress; zero if it was not
-	fresh   int       // bytes since then
-	backoff *backoff.ExponentialBackOff
+	noRanges     bool      // it is not asked for from the middle: the upstream got that wrong
+	lastErr      error     // why it is interrupted
+	stalledSince time.Time // when it was, first, since the last progress; zero if it was not
+	newBytes     int       // bytes since then
+	backoff      *backoff.ExponentialBackOff
 }
 
-func newTransfer(ctx context.Context, r *registry, a *answer, release func()) *transfer {
-	t := &transfer{ctx: ctx, registry: r, about: a.about, release: release, size: a.ContentLength}
+func newTransfer(ctx context.Context, r *registry, a *response, release func()) *transfer {
+	t := &transfer{ctx: ctx, registry: r, target: a.target, release: release, size: a.ContentLength}
 	if etag := a.Header.Get("ETag"); strings.HasPrefix(etag, `"`) { // weak ones do not vouch for bytes
-		t.about.etag, t.about.etagAt = etag, a.from
+		t.target.etag, t.target.etagEndpoint = etag, a.endpoint
 	}
 	t.backoff = &backoff.ExponentialBackOff{
 		InitialInterval: firstBackoff, MaxInterval: longestBackoff, Multiplier: 2, RandomizationFactor: 0.5,
 	}
-	t.reads(a)
+	t.use(a)
 	return t
 }
 
 // reads has the transfer go on with a.
-func (t *transfer) reads(a *answer) {
-	t.answer, t.body = a, newStall(a, t.registry.opts.StallTimeout)
+func (t *transfer) use(a *response) {
+	t.response, t.body = a, newStallReader(a, t.registry.opts.StallTimeout)
 }
 
 // Read reads what has arrived, or waits for it.
@@ -63,18 +63,18 @@ func (t *transfer) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for t.err == nil {
-		if t.answer == nil {
+		if t.response == nil {
 			t.err = t.resume()
 			continue
 		}
 		n, err := t.body.Read(p)
 		if t.size >= 0 && t.off+int64(n) > t.size {
-			t.err = t.about.unusable("more than the %d bytes of it", t.size)
+			t.err = t.target.invalid("more than the %d bytes of it", t.size)
 			break
 		}
-		t.took(p[:n])
+		t.record(p[:n])
 		if err != nil {
-			t.ended(err)
+			t.bodyEnded(err)
 		}
 		if n > 0 {
 			return n, nil
@@ -84,17 +84,17 @@ func (t *transfer) Read(p []byte) (int, error) {
 }
 
 // took accounts for bytes that were read.
-func (t *transfer) took(p []byte) {
+func (t *transfer) record(p []byte) {
 	t.off += int64(len(p))
 	_, _ = t.sum.Write(p) // never fails
-	if t.fresh += len(p); t.fresh >= t.registry.opts.StallBytes {
-		t.fresh, t.since = 0, time.Time{}
+	if t.newBytes += len(p); t.newBytes >= t.registry.opts.StallBytes {
+		t.newBytes, t.stalledSince = 0, time.Time{}
 		t.backoff.Reset()
 	}
 }
 
 // ended makes of the end of an answer the end of the transfer or an interruption.
-func (t *transfer) ended(err error) {
+func (t *transfer) bodyEnded(err error) {
 	switch {
 	case t.off == t.size, t.size < 0 && err == io.EOF:
 		t.err = io.EOF
@@ -102,19 +102,19 @@ func (t *transfer) ended(err error) {
 		err = io.ErrUnexpectedEOF // of a part that was shorter than the rest
 		fallthrough
 	default:
-		t.interrupted(t.about.brokenOff(t.answer.watch.reason(err)))
+		t.interrupt(t.target.interrupted(t.response.watchdog.cause(err)))
 	}
 }
 
 // interrupted gives the answer up. If the caller has left, that is the end.
-func (t *transfer) interrupted(err error) {
-	t.answer.close()
-	t.answer, t.lost = nil, err
-	if t.since.IsZero() {
-		t.since, t.fresh = time.Now(), 0
+func (t *transfer) interrupt(err error) {
+	t.response.close()
+	t.response, t.lastErr = nil, err
+	if t.stalledSince.IsZero() {
+		t.stalledSince, t.newBytes = time.Now(), 0
 	}
 	if cause := context.Cause(t.ctx); cause != nil {
-		t.err = t.about.brokenOff(cause)
+		t.err = t.target.interrupted(cause)
 	} else if t.registry.opts.RetryFor < 0 {
 		t.err = err
 	}
@@ -122,9 +122,9 @@ func (t *transfer) interrupted(err error) {
 
 // Close ends the transfer.
 func (t *transfer) Close() error {
-	if t.answer != nil {
-		t.answer.close()
-		t.answer = nil
+	if t.response != nil {
+		t.response.close()
+		t.response = nil
 	}
 	if t.release != nil {
 		t.release()

@@ -14,19 +14,19 @@ import (
 const maxRedirects = 10
 
 // decorate returns what every request to e goes through: doc.go draws it.
-func decorate(base http.RoundTripper, e Endpoint, p *parts, opts Options) http.RoundTripper {
+func decorate(base http.RoundTripper, e Endpoint, p *limits, opts Options) http.RoundTripper {
 	agent := "airmirror"
 	if opts.Version != "" {
 		agent += "/" + opts.Version
 	}
-	rt := debugLog(base, opts.Logger)
+	rt := logRequests(base, opts.Logger)
 	if opts.Observe != nil {
-		rt = observed(rt, e.Host, opts.Observe)
+		rt = observeRequests(rt, e.Host, opts.Observe)
 	}
-	rt = identity(rt, agent)
+	rt = setHeaders(rt, agent)
 	rt = schemeGuard(rt, e)
-	rt = failures(rt)
-	return guarded(rt, e, p, opts.StallTimeout)
+	rt = markNetworkErrors(rt)
+	return guardOtherHosts(rt, e, p, opts.StallTimeout)
 }
 
 // roundTripper is a function that is an [http.RoundTripper].
@@ -34,8 +34,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// debugLog logs requests without their queries, which may hold signatures.
-func debugLog(next http.RoundTripper, log *zap.Logger) http.RoundTripper {
+// logRequests logs requests without their queries, which may hold signatures.
+func logRequests(next http.RoundTripper, log *zap.Logger) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		start := time.Now()
 		resp, err := next.RoundTrip(r)
@@ -51,8 +51,8 @@ func debugLog(next http.RoundTripper, log *zap.Logger) http.RoundTripper {
 	})
 }
 
-// Observed is one request to an upstream: for content, for a token, or where it was sent on to.
-type Observed struct {
+// RequestInfo is one request to an upstream: for content, for a token, or where it was sent on to.
+type RequestInfo struct {
 	Host   string // of the upstream, as content is named by it, wherever the request went
 	Status int    // 0 if there was no answer
 	Took   time.Duration
@@ -60,11 +60,11 @@ type Observed struct {
 }
 
 // observed tells about requests.
-func observed(next http.RoundTripper, host string, tell func(Observed)) http.RoundTripper {
+func observeRequests(next http.RoundTripper, host string, tell func(RequestInfo)) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		start := time.Now()
 		resp, err := next.RoundTrip(r)
-		o := Observed{Host: host, Took: time.Since(start), Err: err}
+		o := RequestInfo{Host: host, Took: time.Since(start), Err: err}
 		if resp != nil {
 			o.Status = resp.StatusCode
 		}
@@ -74,7 +74,7 @@ func observed(next http.RoundTripper, host string, tell func(Observed)) http.Rou
 }
 
 // identity says who asks, and that bytes are wanted as they are.
-func identity(next http.RoundTripper, agent string) http.RoundTripper {
+func setHeaders(next http.RoundTripper, agent string) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.Header.Set("User-Agent", agent)
@@ -84,14 +84,14 @@ func identity(next http.RoundTripper, agent string) http.RoundTripper {
 	})
 }
 
-// errRefused: a request was not sent, because of where it would have gone.
-var errRefused = errors.New("refused")
+// errNotAllowed: a request was not sent, because of where it would have gone.
+var errNotAllowed = errors.New("refused")
 
 // schemeGuard keeps requests of an endpoint of https from going anywhere else without it.
 func schemeGuard(next http.RoundTripper, e Endpoint) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Scheme != "https" && (r.URL.Scheme != "http" || e.URL.Scheme == "https") {
-			return nil, fmt.Errorf("%w to go to %s by %s, because https was configured", errRefused, r.URL.Host, r.URL.Scheme)
+			return nil, fmt.Errorf("%w to go to %s by %s, because https was configured", errNotAllowed, r.URL.Host, r.URL.Scheme)
 		}
 		return next.RoundTrip(r)
 	})
@@ -102,16 +102,16 @@ type networkError struct {
 	error
 	url *url.URL
 	// abroad: it went to a host that the endpoint led to.
-	abroad bool
+	otherHost bool
 }
 
 func (e networkError) Unwrap() error { return e.error }
 
 // failures marks the errors of requests that were sent.
-func failures(next http.RoundTripper) http.RoundTripper {
+func markNetworkErrors(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
-		if err != nil && !errors.Is(err, errRefused) {
+		if err != nil && !errors.Is(err, errNotAllowed) {
 			err = networkError{error: err, url: r.URL}
 		}
 		return resp, err
@@ -127,7 +127,7 @@ func checkRedirect(r *http.Request, via []*http.Request) error {
 		return errManyRedirects
 	}
 	if last := via[len(via)-1]; last.URL.Scheme == "https" && r.URL.Scheme != "https" {
-		return fmt.Errorf("%w to follow a redirect from https to %s", errRefused, r.URL.Scheme)
+		return fmt.Errorf("%w to follow a redirect from https to %s", errNotAllowed, r.URL.Scheme)
 	}
 	return nil
 }

@@ -219,8 +219,8 @@ func TestLog(t *testing.T) {
 func TestRequestsAreToldOf(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("harbor.test:8080", open(serveIndex))
-	var told []upstream.Observed
-	c := n.client(upstream.Options{Observe: func(o upstream.Observed) { told = append(told, o) }}, "registry.test=http://harbor.test:8080/proxy")
+	var told []upstream.RequestInfo
+	c := n.client(upstream.Options{Observe: func(o upstream.RequestInfo) { told = append(told, o) }}, "registry.test=http://harbor.test:8080/proxy")
 	if _, err := c.Manifest(t.Context(), appTag); err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestRequestsAreToldOf(t *testing.T) {
 	n.add("gone.test", "80", l.Addr())
 	l.Close()
 	told = nil
-	_, err = n.client(upstream.Options{Observe: func(o upstream.Observed) { told = append(told, o) }}, "registry.test=http://gone.test").Manifest(t.Context(), appTag)
+	_, err = n.client(upstream.Options{Observe: func(o upstream.RequestInfo) { told = append(told, o) }}, "registry.test=http://gone.test").Manifest(t.Context(), appTag)
 	if err == nil || len(told) == 0 || told[0].Status != 0 || told[0].Err == nil {
 		t.Errorf("%v, told of %v", err, told)
 	}

@@ -22,7 +22,7 @@ type serveConfig struct {
 	// live is what holds now, in a server that can be told to read its settings again; nil elsewhere.
 	live *atomic.Pointer[config]
 	// observe is told of requests to upstreams; nobody is if it is nil.
-	observe func(upstream.Observed)
+	observe func(upstream.RequestInfo)
 	// events takes what happens; nobody does if it is nil.
 	events *events.Events
 }

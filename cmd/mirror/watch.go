@@ -56,7 +56,7 @@ func newWatch(c metricsConfig, log *zap.Logger) (*watch, error) {
 }
 
 // upstream counts what is asked of upstreams; it is an observer of theirs.
-func (w *watch) upstream(o upstream.Observed) { w.metrics.Upstream(o.Host, o.Status, o.Took) }
+func (w *watch) upstream(o upstream.RequestInfo) { w.metrics.Upstream(o.Host, o.Status, o.Took) }
 
 // handler returns what clients are answered by: next, and what stands in front of it. Where clients are served, metrics
 // are for who may look after the mirror; who can reach an address of their own may read them there.

@@ -33,48 +33,48 @@ type tokenRequest struct {
 // names. The service gets the credentials of the host that names it, wherever it is: that is what it is for.
 //
 // https://distribution.github.io/distribution/spec/auth/token/
-func (a *authorizer) bearer(ctx context.Context, asker *url.URL, account authn.AuthConfig, held grant, c challenge) (grant, error) {
+func (a *authorizer) bearer(ctx context.Context, asker *url.URL, account authn.AuthConfig, current authorization, c challenge) (authorization, error) {
 	if account.RegistryToken != "" {
-		return a.configured(asker, account, held)
+		return a.registryToken(asker, account, current)
 	}
-	realm, err := realmOf(asker, c)
+	realm, err := parseRealm(asker, c)
 	if err != nil {
-		return grant{}, err
+		return authorization{}, err
 	}
 	own := "repository:" + scopeOf(ctx) + ":pull"
 	if scopeOf(ctx) == "" { // a catalog is of no repository
 		own = "registry:catalog:*"
 	}
 	scopes := strings.Fields(cmp.Or(c.params["scope"], own))
-	if held.scopes == strings.Join(scopes, " ") && !slices.Contains(scopes, own) {
+	if current.scopes == strings.Join(scopes, " ") && !slices.Contains(scopes, own) {
 		scopes = append(scopes, own) // the scope that it names did not do
 	}
 	token, err := a.token(ctx, tokenRequest{realm, c.params["service"], scopes, account})
 	if err != nil {
-		return grant{}, err
+		return authorization{}, err
 	}
-	return grant{header: "Bearer " + token, scopes: strings.Join(scopes, " ")}, nil
+	return authorization{header: "Bearer " + token, scopes: strings.Join(scopes, " ")}, nil
 }
 
 // configured is the grant for a token that is in the keychain as it is.
-func (a *authorizer) configured(asker *url.URL, account authn.AuthConfig, held grant) (grant, error) {
-	next := grant{header: "Bearer " + account.RegistryToken, user: account.Username}
-	if next.header == held.header {
-		return grant{}, &statusError{status: http.StatusUnauthorized, signIn: true, denies: true, host: asker.Host}
+func (a *authorizer) registryToken(asker *url.URL, account authn.AuthConfig, current authorization) (authorization, error) {
+	next := authorization{header: "Bearer " + account.RegistryToken, user: account.Username}
+	if next.header == current.header {
+		return authorization{}, &statusError{status: http.StatusUnauthorized, signIn: true, denied: true, host: asker.Host}
 	}
 	return next, nil
 }
 
-// realmOf is the URL of a token service. It is never one of http for an asker of https, and has no password of its own.
-func realmOf(asker *url.URL, c challenge) (*url.URL, error) {
+// parseRealm is the URL of a token service. It is never one of http for an asker of https, and has no password of its own.
+func parseRealm(asker *url.URL, c challenge) (*url.URL, error) {
 	realm, err := asker.Parse(c.params["realm"])
 	switch {
 	case c.params["realm"] == "" || err != nil || realm.Host == "":
-		return nil, fmt.Errorf("%w to ask for a token: the token service that %s names is no URL", errRefused, asker.Host)
+		return nil, fmt.Errorf("%w to ask for a token: the token service that %s names is no URL", errNotAllowed, asker.Host)
 	case realm.Scheme != "https" && (realm.Scheme != "http" || asker.Scheme == "https"):
-		return nil, fmt.Errorf("%w to ask for a token by %s, because %s was asked by %s", errRefused, realm.Scheme, asker.Host, asker.Scheme)
+		return nil, fmt.Errorf("%w to ask for a token by %s, because %s was asked by %s", errNotAllowed, realm.Scheme, asker.Host, asker.Scheme)
 	case realm.User != nil:
-		return nil, fmt.Errorf("%w to ask for a token: there are credentials in the URL of the token service", errRefused)
+		return nil, fmt.Errorf("%w to ask for a token: there are credentials in the URL of the token service", errNotAllowed)
 	}
 	realm.Fragment = ""
 	return realm, nil
@@ -84,67 +84,67 @@ func realmOf(asker *url.URL, c challenge) (*url.URL, error) {
 // has both, so that the other one is tried where the first is unknown.
 func (a *authorizer) token(ctx context.Context, t tokenRequest) (string, error) {
 	if t.account.IdentityToken != "" {
-		token, err := a.exchange(ctx, t, http.MethodPost)
-		if notOffered(err, http.StatusBadRequest, http.StatusUnauthorized) {
-			if other, again := a.exchange(ctx, t, http.MethodGet); again == nil {
+		token, err := a.requestToken(ctx, t, http.MethodPost)
+		if methodUnsupported(err, http.StatusBadRequest, http.StatusUnauthorized) {
+			if other, again := a.requestToken(ctx, t, http.MethodGet); again == nil {
 				return other, nil
 			}
 		}
 		return token, err
 	}
-	token, err := a.exchange(ctx, t, http.MethodGet)
-	if t.account.Password != "" && notOffered(err) {
-		if other, again := a.exchange(ctx, t, http.MethodPost); again == nil {
+	token, err := a.requestToken(ctx, t, http.MethodGet)
+	if t.account.Password != "" && methodUnsupported(err) {
+		if other, again := a.requestToken(ctx, t, http.MethodPost); again == nil {
 			return other, nil
 		}
 	}
 	return token, err
 }
 
-// notOffered reports whether a token service does not know the method that it was asked with.
-func notOffered(err error, others ...int) bool {
+// methodUnsupported reports whether a token service does not know the method that it was asked with.
+func methodUnsupported(err error, others ...int) bool {
 	var e *statusError
 	return errors.As(err, &e) && (e.status == http.StatusNotFound || e.status == http.StatusMethodNotAllowed || slices.Contains(others, e.status))
 }
 
 // exchange asks once, unless the token service wants a pause, or failed again and again for this repository. Neither says
 // anything about what the token is for.
-func (a *authorizer) exchange(ctx context.Context, t tokenRequest, method string) (string, error) {
-	ctx = withKind(ctx, token)
+func (a *authorizer) requestToken(ctx context.Context, t tokenRequest, method string) (string, error) {
+	ctx = withKind(ctx, tokenKind)
 	for _, path := range []string{"", scopeOf(ctx)} {
-		if held := a.parts.pace(ctx, token, method, path).held(); held != nil {
-			held.why = "its token service is rate-limited"
-			return "", held
+		if blocked := a.limits.throttle(ctx, tokenKind, method, path).blocked(); blocked != nil {
+			blocked.why = "its token service is rate-limited"
+			return "", blocked
 		}
 	}
-	b := a.parts.tokens(ctx)
-	pass, err := b.enter(ctx, t.realm.Host+" failed again and again to give a token")
+	b := a.limits.tokenBreaker(ctx)
+	pass, err := b.allow(ctx, t.realm.Host+" failed again and again to give a token")
 	if err != nil {
 		return "", err
 	}
-	got, err := a.ask(ctx, t, method)
-	b.leave(pass, judgeToken(ctx, err), err)
+	got, err := a.sendTokenRequest(ctx, t, method)
+	b.report(pass, tokenOutcome(ctx, err), err)
 	return got, err
 }
 
-// judgeToken tells what came of a request for a token. What the network did is judged by who dials.
-func judgeToken(ctx context.Context, err error) outcome {
+// tokenOutcome tells what came of a request for a token. What the network did is judged by who dials.
+func tokenOutcome(ctx context.Context, err error) outcome {
 	var status *statusError
 	switch cause := context.Cause(ctx); {
 	case cause != nil && isTimeout(cause):
-		return fails
+		return outcomeFailure
 	case cause != nil:
-		return saysNothing
-	case errors.As(err, &status) && failing(status.status):
-		return fails
+		return outcomeCanceled
+	case errors.As(err, &status) && isServerError(status.status):
+		return outcomeFailure
 	case err == nil, errors.As(err, &status):
-		return answers
+		return outcomeSuccess
 	}
-	return isUnclear
+	return outcomeUnknown
 }
 
 // ask sends one request for a token.
-func (a *authorizer) ask(ctx context.Context, t tokenRequest, method string) (string, error) {
+func (a *authorizer) sendTokenRequest(ctx context.Context, t tokenRequest, method string) (string, error) {
 	r, err := t.request(ctx, method)
 	if err != nil {
 		return "", fmt.Errorf("making the request for a token: %w", err)
@@ -160,16 +160,16 @@ func (a *authorizer) ask(ctx context.Context, t tokenRequest, method string) (st
 		return "", networkError{error: fmt.Errorf("reading the answer of the token service %s: %w", t.realm.Host, err), url: t.realm}
 	}
 	if resp.StatusCode/100 != 2 {
-		e := &statusError{status: resp.StatusCode, message: wordsOf(body), signIn: true, denies: deniedStatus(resp.StatusCode), host: canonicalAuthority(t.realm)}
+		e := &statusError{status: resp.StatusCode, message: errorMessage(body), signIn: true, denied: deniedStatus(resp.StatusCode), host: canonicalAuthority(t.realm)}
 		if resp.StatusCode == http.StatusUnauthorized {
 			e.user = t.account.Username
 		}
 		return "", e
 	}
-	return tokenIn(t.realm.Host, body)
+	return parseToken(t.realm.Host, body)
 }
 
-func tokenIn(host string, body []byte) (string, error) {
+func parseToken(host string, body []byte) (string, error) {
 	var answer struct {
 		Token       string `json:"token"`
 		AccessToken string `json:"access_token"`
@@ -238,7 +238,7 @@ func checkTokenRedirect(r *http.Request, via []*http.Request) error {
 		return checkRedirect(r, via)
 	}
 	if r.Method == http.MethodPost {
-		return fmt.Errorf("%w to follow a redirect to %s with what signs in at %s", errRefused, r.URL.Host, via[0].URL.Host)
+		return fmt.Errorf("%w to follow a redirect to %s with what signs in at %s", errNotAllowed, r.URL.Host, via[0].URL.Host)
 	}
 	r.Header.Del("Authorization")
 	return checkRedirect(r, via)

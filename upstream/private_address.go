@@ -16,33 +16,33 @@ import (
 // token service that it names. One on a public address must not have this mirror ask on behalf of its clients what only
 // the machine of the mirror, or its network, can reach. One on a private address may: its storage and its token service
 // are where it is. What counts is the address that is dialled, and not the name.
-type reach struct {
+type addressGuard struct {
 	endpoint Endpoint
 	any      *http.Transport // to any address
 	public   *http.Transport // to public ones only
-	inside   atomic.Bool     // the endpoint was found at an address that is not public
+	private  atomic.Bool     // the endpoint was found at an address that is not public
 }
 
 // RoundTrip sends r.
-func (c *reach) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c *addressGuard) RoundTrip(r *http.Request) (*http.Response, error) {
 	proxy, err := c.proxy(r)
 	switch {
 	case err != nil:
 		return nil, err
 	case c.endpoint.owns(r.URL):
-		return c.any.RoundTrip(c.watched(r, proxy))
-	case c.inside.Load():
+		return c.any.RoundTrip(c.tracked(r, proxy))
+	case c.private.Load():
 		return c.any.RoundTrip(r)
 	case proxy == nil:
 		return c.public.RoundTrip(r)
 	}
 	if ip, err := netip.ParseAddr(r.URL.Hostname()); err == nil && !isPublic(ip) || r.URL.Hostname() == "localhost" {
-		return nil, leadsInsideError(r.URL.Host)
+		return nil, privateAddressError(r.URL.Host)
 	}
 	return c.any.RoundTrip(r) // the proxy dials, and knows what it may
 }
 
-func (c *reach) proxy(r *http.Request) (*url.URL, error) {
+func (c *addressGuard) proxy(r *http.Request) (*url.URL, error) {
 	if c.any.Proxy == nil {
 		return nil, nil
 	}
@@ -50,25 +50,25 @@ func (c *reach) proxy(r *http.Request) (*url.URL, error) {
 }
 
 // watched is r, to the endpoint itself, with an eye on where that is. What a proxy dials nobody knows here.
-func (c *reach) watched(r *http.Request, proxy *url.URL) *http.Request {
+func (c *addressGuard) tracked(r *http.Request, proxy *url.URL) *http.Request {
 	if proxy != nil {
 		ip, err := netip.ParseAddr(r.URL.Hostname())
-		c.inside.Store(err == nil && !isPublic(ip))
+		c.private.Store(err == nil && !isPublic(ip))
 		return r
 	}
 	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn: func(got httptrace.GotConnInfo) { c.inside.Store(!publicAddr(got.Conn.RemoteAddr())) },
+		GotConn: func(got httptrace.GotConnInfo) { c.private.Store(!publicAddr(got.Conn.RemoteAddr())) },
 	}))
 }
 
-// leadsInsideError: an address was not dialled, or nothing sent there.
-type leadsInsideError string
+// privateAddressError: an address was not dialled, or nothing sent there.
+type privateAddressError string
 
-func (e leadsInsideError) Error() string {
-	return fmt.Sprintf("%v to follow an upstream on a public address to %s, which is not public", errRefused, string(e))
+func (e privateAddressError) Error() string {
+	return fmt.Sprintf("%v to follow an upstream on a public address to %s, which is not public", errNotAllowed, string(e))
 }
 
-func (leadsInsideError) Unwrap() error { return errRefused }
+func (privateAddressError) Unwrap() error { return errNotAllowed }
 
 // publicOnly dials public addresses only. What dial connects to nevertheless is closed before anything is sent.
 func publicOnly(dial dialFunc) dialFunc {
@@ -76,7 +76,7 @@ func publicOnly(dial dialFunc) dialFunc {
 		conn, err := dial(ctx, network, addr)
 		if err == nil && !publicAddr(conn.RemoteAddr()) {
 			_ = conn.Close()
-			return nil, leadsInsideError(addr)
+			return nil, privateAddressError(addr)
 		}
 		return conn, err
 	}
@@ -84,10 +84,10 @@ func publicOnly(dial dialFunc) dialFunc {
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// refuseInside is the control of a dialer that connects to public addresses only.
-func refuseInside(_, addr string, _ syscall.RawConn) error {
+// denyPrivate is the control of a dialer that connects to public addresses only.
+func denyPrivate(_, addr string, _ syscall.RawConn) error {
 	if ip, err := netip.ParseAddrPort(addr); err != nil || !isPublic(ip.Addr()) {
-		return leadsInsideError(addr)
+		return privateAddressError(addr)
 	}
 	return nil
 }

@@ -13,15 +13,15 @@ import (
 // transports makes connections: a pair of [http.Transport] for all endpoints that ask for nothing special, and one for
 // each of the others. Of a pair, one dials any address and the other one public addresses only: connections are not
 // shared between them.
-type transports struct {
+type transportPool struct {
 	any, public *http.Transport
 }
 
-func newTransports(opts Options) transports {
-	t := transports{any: newTransport(opts), public: newTransport(opts)}
+func newTransportPool(opts Options) transportPool {
+	t := transportPool{any: newTransport(opts), public: newTransport(opts)}
 	if t.any.DialContext == nil {
 		t.any.DialContext = (&net.Dialer{Timeout: opts.DialTimeout}).DialContext
-		t.public.DialContext = (&net.Dialer{Timeout: opts.DialTimeout, Control: refuseInside}).DialContext
+		t.public.DialContext = (&net.Dialer{Timeout: opts.DialTimeout, Control: denyPrivate}).DialContext
 	}
 	t.public.DialContext = publicOnly(t.public.DialContext)
 	t.public.Proxy = nil // what goes through a proxy is dialled by that
@@ -45,11 +45,11 @@ func newTransport(opts Options) *http.Transport {
 }
 
 // to returns the way to endpoint e.
-func (t transports) to(c EndpointConfig, e Endpoint) (*reach, error) {
+func (t transportPool) forEndpoint(c EndpointConfig, e Endpoint) (*addressGuard, error) {
 	if c.Proxy == "" && c.TLS == (TLS{}) {
-		return &reach{endpoint: e, any: t.any, public: t.public}, nil
+		return &addressGuard{endpoint: e, any: t.any, public: t.public}, nil
 	}
-	own := &reach{endpoint: e, any: t.any.Clone(), public: t.public.Clone()}
+	own := &addressGuard{endpoint: e, any: t.any.Clone(), public: t.public.Clone()}
 	if proxy, err := c.proxy(); err != nil {
 		return nil, err
 	} else if proxy != nil {

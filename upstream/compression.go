@@ -12,15 +12,15 @@ import (
 )
 
 // encoded reports whether an answer is compressed by whoever sends it, though nobody asked for that.
-func encoded(resp *http.Response) bool {
+func isCompressed(resp *http.Response) bool {
 	encoding := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding")))
 	return encoding == "gzip" || encoding == "x-gzip"
 }
 
 // decoded is the body of a manifest, without the compression of its answer if there is one. A digest that the bytes have
 // as they are says that they are meant that way.
-func (a *answer) decoded(body []byte, limit int, digests ...digest.Digest) []byte {
-	if !encoded(a.Response) {
+func (a *response) decompress(body []byte, limit int, digests ...digest.Digest) []byte {
+	if !isCompressed(a.Response) {
 		return body
 	}
 	for _, d := range digests {
@@ -41,7 +41,7 @@ func (a *answer) decoded(body []byte, limit int, digests ...digest.Digest) []byt
 
 // decoder reads a blob whose answer is compressed. Layers are compressed themselves, and storage services say of such
 // a one that it is encoded: what decodes to the beginning of a tar archive is the blob as it is.
-type decoder struct {
+type decompressor struct {
 	io.Closer
 	raw   *bufio.Reader
 	plain io.Reader // nil until the first Read
@@ -52,12 +52,12 @@ const (
 	tarMagic  = 257 // where it stands in a header
 )
 
-func newDecoder(body io.ReadCloser) *decoder {
-	return &decoder{Closer: body, raw: bufio.NewReaderSize(body, 64<<10)}
+func newDecompressor(body io.ReadCloser) *decompressor {
+	return &decompressor{Closer: body, raw: bufio.NewReaderSize(body, 64<<10)}
 }
 
 // Read reads the blob.
-func (d *decoder) Read(p []byte) (int, error) {
+func (d *decompressor) Read(p []byte) (int, error) {
 	if d.plain == nil {
 		if err := d.begin(); err != nil {
 			return 0, err
@@ -67,7 +67,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 }
 
 // begin looks at the first bytes.
-func (d *decoder) begin() error {
+func (d *decompressor) begin() error {
 	d.plain = d.raw
 	head, err := d.raw.Peek(d.raw.Size())
 	if err != nil && err != io.EOF {

@@ -30,11 +30,11 @@ func isPartial(err error) bool {
 // pages fetches a list page by page, as far as its Link headers lead, from the endpoint that has the first page. take
 // gets each page and reports how long the list is by now; it may be longest at most. A mirror that could not ask its own
 // upstream has a list that is a [partialError].
-func (r *registry) pages(ctx context.Context, t target, longest int, take func(a *answer, body []byte) (int, error)) error {
+func (r *registry) pages(ctx context.Context, t target, longest int, take func(a *response, body []byte) (int, error)) error {
 	seen, left, partial := map[string]bool{}, maxListSize, false
 	for range maxPages {
-		a, err := r.ask(ctx, http.MethodGet, t)
-		if query, ok := smaller(t, err); ok {
+		a, err := r.do(ctx, http.MethodGet, t)
+		if query, ok := smallerPage(t, err); ok {
 			t.query = query
 			continue
 		}
@@ -44,17 +44,17 @@ func (r *registry) pages(ctx context.Context, t target, longest int, take func(a
 		case err != nil:
 			return err
 		}
-		size, length, err := a.take(min(left, maxPageSize), take)
+		size, length, err := a.readPage(min(left, maxPageSize), take)
 		if err != nil {
 			return err
 		}
 		left -= size
 		if length > longest {
-			return t.unusable("a list of more than %d items", longest)
+			return t.invalid("a list of more than %d items", longest)
 		}
 		seen[t.query] = true
 		partial = partial || a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
-		query, err := a.next()
+		query, err := a.nextQuery()
 		switch {
 		case err != nil:
 			return err
@@ -64,25 +64,25 @@ func (r *registry) pages(ctx context.Context, t target, longest int, take func(a
 			return nil
 		}
 		if seen[query] {
-			return t.unusable("a list whose pages lead back to one another")
+			return t.invalid("a list whose pages lead back to one another")
 		}
-		t.query, t.at = query, a.from
+		t.query, t.endpoint = query, a.endpoint
 	}
-	return t.unusable("a list of more than %d pages", maxPages)
+	return t.invalid("a list of more than %d pages", maxPages)
 }
 
 // take reads the answer, which may have most bytes, gives it to f, and closes it. It returns how many there were, and
 // what f did.
-func (a *answer) take(most int, f func(a *answer, body []byte) (int, error)) (size, length int, err error) {
+func (a *response) readPage(most int, f func(a *response, body []byte) (int, error)) (size, length int, err error) {
 	defer a.close()
 	body, err := a.read(most)
 	switch {
 	case err != nil:
 		return 0, 0, err
 	case len(body) > maxPageSize:
-		return 0, 0, a.about.unusable("a page of more than %d bytes", maxPageSize)
+		return 0, 0, a.target.invalid("a page of more than %d bytes", maxPageSize)
 	case len(body) > most:
-		return 0, 0, a.about.unusable("a list of more than %d bytes", maxListSize)
+		return 0, 0, a.target.invalid("a list of more than %d bytes", maxListSize)
 	}
 	length, err = f(a, body)
 	return len(body), length, err
@@ -90,7 +90,7 @@ func (a *answer) take(most int, f func(a *answer, body []byte) (int, error)) (si
 
 // next returns the query of the page after this one, or "". Nothing else is taken of a Link: the page is of the same list
 // at the same endpoint, whatever a registry behind a proxy takes for its own name.
-func (a *answer) next() (string, error) {
+func (a *response) nextQuery() (string, error) {
 	for _, header := range a.Header.Values("Link") {
 		reference, ok := nextReference(header)
 		if !ok {
@@ -98,7 +98,7 @@ func (a *answer) next() (string, error) {
 		}
 		u, err := a.Request.URL.Parse(reference)
 		if err != nil || u.RawQuery == "" {
-			return "", a.about.unusable("a link to a next page that leads nowhere")
+			return "", a.target.invalid("a link to a next page that leads nowhere")
 		}
 		return u.RawQuery, nil
 	}
@@ -125,7 +125,7 @@ func nextReference(header string) (string, bool) {
 }
 
 // smaller is what to ask for instead of a first page that was refused for its size, as by registries that have a limit.
-func smaller(t target, err error) (query string, ok bool) {
+func smallerPage(t target, err error) (query string, ok bool) {
 	var e *statusError
 	if !errors.As(err, &e) || e.status != http.StatusBadRequest && e.status != http.StatusUnprocessableEntity {
 		return "", false

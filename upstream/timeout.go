@@ -14,35 +14,35 @@ type watchdog struct {
 	ctx      context.Context // of the request
 	cancel   context.CancelCauseFunc
 	deadline time.Time
-	limit    time.Duration // after the beginning
-	patience time.Duration
+	maxWait  time.Duration // after the beginning
+	timeout  time.Duration
 
-	mu       sync.Mutex
-	timer    *time.Timer
-	half     *time.Timer // asks for somebody to vouch; nil if nobody can
-	vouched  bool
-	extended bool
-	over     bool
+	mu         sync.Mutex
+	timer      *time.Timer
+	aliveTimer *time.Timer // asks for somebody to vouch; nil if nobody can
+	alive      bool
+	extended   bool
+	stopped    bool
 }
 
 // watchdog returns one for a request to o. Half of the time is for an answer; then /v2/ is asked whether there is
 // anybody. Only the last of several endpoints may take longer: before it the next one is asked.
-func (o *origin) watchdog(ctx context.Context, patience time.Duration, k kind, last bool) *watchdog {
-	w := &watchdog{caller: ctx, deadline: time.Now().Add(patience), patience: patience, limit: patience}
+func (e *endpointClient) newWatchdog(ctx context.Context, patience time.Duration, k kind, last bool) *watchdog {
+	w := &watchdog{caller: ctx, deadline: time.Now().Add(patience), timeout: patience, maxWait: patience}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	begun := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if last {
-		w.limit = 4 * o.opts.Timeout
-		if k == aBlob {
-			w.limit = max(w.limit, o.opts.BlobTimeout)
+		w.maxWait = 4 * e.opts.Timeout
+		if k == blobKind {
+			w.maxWait = max(w.maxWait, e.opts.BlobTimeout)
 		}
 	}
-	w.half = time.AfterFunc(patience/2, func() {
-		if o.vouch(w.caller, begun) == nil {
+	w.aliveTimer = time.AfterFunc(patience/2, func() {
+		if e.checkAlive(w.caller, begun) == nil {
 			w.mu.Lock()
-			w.vouched = true
+			w.alive = true
 			w.mu.Unlock()
 		}
 	})
@@ -54,34 +54,34 @@ func (o *origin) watchdog(ctx context.Context, patience time.Duration, k kind, l
 func (w *watchdog) expire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	waited := w.patience
+	waited := w.timeout
 	switch {
-	case w.over:
+	case w.stopped:
 		return
-	case w.vouched && !w.extended && w.limit > w.patience:
+	case w.alive && !w.extended && w.maxWait > w.timeout:
 		w.extended = true
-		w.timer.Reset(w.limit - w.patience)
+		w.timer.Reset(w.maxWait - w.timeout)
 		return
 	case w.extended:
-		waited = w.limit
+		waited = w.maxWait
 	}
-	w.over = true
+	w.stopped = true
 	w.cancel(timeoutError(waited.Round(time.Millisecond)))
 }
 
 // arrived is for when the answer has begun: no more is waited for the rest of it than for any.
-func (w *watchdog) arrived() {
+func (w *watchdog) headersReceived() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.half.Stop()
-	if w.extended && !w.over {
-		w.timer.Reset(w.patience)
+	w.aliveTimer.Stop()
+	if w.extended && !w.stopped {
+		w.timer.Reset(w.timeout)
 	}
-	w.limit = w.patience
+	w.maxWait = w.timeout
 }
 
 // reason is why the request ended, if the watchdog or the caller ended it, and err otherwise.
-func (w *watchdog) reason(err error) error {
+func (w *watchdog) cause(err error) error {
 	if cause := context.Cause(w.ctx); cause != nil {
 		return cause
 	}
@@ -89,22 +89,22 @@ func (w *watchdog) reason(err error) error {
 }
 
 // dismiss leaves the rest of the answer to its caller, and reports whether that was in time.
-func (w *watchdog) dismiss() bool {
+func (w *watchdog) stop() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	inTime := !w.over
-	w.over = true
+	inTime := !w.stopped
+	w.stopped = true
 	w.timer.Stop()
-	w.half.Stop()
+	w.aliveTimer.Stop()
 	return inTime
 }
 
 // midst is until when the request may be held back, so that there is as much time left for its answer to begin.
-func (w *watchdog) midst() time.Time { return time.Now().Add(time.Until(w.deadline) / 2) }
+func (w *watchdog) halfway() time.Time { return time.Now().Add(time.Until(w.deadline) / 2) }
 
 // end lets go of the request.
-func (w *watchdog) end() {
-	w.dismiss()
+func (w *watchdog) close() {
+	w.stop()
 	w.cancel(context.Canceled)
 }
 

@@ -31,7 +31,7 @@ func parseChallenges(header string) []challenge {
 	var all []challenge
 	for s := scanner(header); ; {
 		s.skip(" \t,")
-		word := s.word()
+		word := s.token()
 		if word == "" {
 			return all
 		}
@@ -50,7 +50,7 @@ type scanner string
 func (s *scanner) skip(any string) { *s = scanner(strings.TrimLeft(string(*s), any)) }
 
 // word takes what comes before a delimiter. A delimiter that is in no place of its own is passed over.
-func (s *scanner) word() string {
+func (s *scanner) token() string {
 	for {
 		end := strings.IndexAny(string(*s), " \t,=\"")
 		if end < 0 {

@@ -14,12 +14,12 @@ import (
 
 // account returns the credentials that belong to the host of u: those of the endpoint at the endpoint's own, and at any
 // other only what the keychain has for that host by itself.
-func (a *authorizer) account(ctx context.Context, u *url.URL) (authn.AuthConfig, error) {
-	keychain, host := a.others, u.Host
+func (a *authorizer) credentialsFor(ctx context.Context, u *url.URL) (authn.AuthConfig, error) {
+	keychain, host := a.otherHosts, u.Host
 	resource, err := name.NewRegistry(host)
 	if a.endpoint.owns(u) {
 		keychain, host = a.keychain, a.endpoint.URL.Host
-		resource, err = a.endpoint.account()
+		resource, err = a.endpoint.credentialKey()
 	}
 	if err != nil {
 		return authn.AuthConfig{}, fmt.Errorf("naming the account: %w", err)
@@ -45,13 +45,13 @@ func anonymous(c authn.AuthConfig) bool {
 }
 
 // basic meets a Basic challenge with a password, if there is one. The same password twice is a wrong one.
-func (a *authorizer) basic(_ context.Context, asker *url.URL, account authn.AuthConfig, held grant, _ challenge) (grant, error) {
+func (a *authorizer) basic(_ context.Context, asker *url.URL, account authn.AuthConfig, current authorization, _ challenge) (authorization, error) {
 	if account.Username == "" && account.Password == "" {
-		return grant{}, nil
+		return authorization{}, nil
 	}
-	next := grant{header: basicHeader(account), user: account.Username}
-	if next.header == held.header {
-		return grant{}, &statusError{status: http.StatusUnauthorized, signIn: true, denies: true, host: asker.Host, user: account.Username}
+	next := authorization{header: basicHeader(account), user: account.Username}
+	if next.header == current.header {
+		return authorization{}, &statusError{status: http.StatusUnauthorized, signIn: true, denied: true, host: asker.Host, user: account.Username}
 	}
 	return next, nil
 }
@@ -62,42 +62,42 @@ func basicHeader(account authn.AuthConfig) string {
 
 // hidden reports whether registries answer that way to whoever has not signed in, to hide what there is: Artifactory can
 // be told to.
-func hidden(status int) bool {
+func maybeHidden(status int) bool {
 	return status == http.StatusNotFound || status == http.StatusForbidden
 }
 
 // hint asks /v2/ for a challenge, where the request itself was refused without one, or there are credentials that might
 // show what was hidden. It is asked once for each repository, and it need not have one.
-func (a *authorizer) hint(r *http.Request, key grantKey, status int) (grant, bool, error) {
-	account, err := a.account(r.Context(), r.URL)
+func (a *authorizer) challengeFromPing(r *http.Request, key authKey, status int) (authorization, bool, error) {
+	account, err := a.credentialsFor(r.Context(), r.URL)
 	if err != nil || anonymous(account) && status != http.StatusUnauthorized {
-		return grant{}, false, nil
+		return authorization{}, false, nil
 	}
-	a.grants.Add(key, grant{asked: true})
+	a.cache.Add(key, authorization{pinged: true})
 	u := *a.endpoint.URL
 	u.Path = a.endpoint.api()
 	ping, err := http.NewRequestWithContext(r.Context(), http.MethodGet, u.String(), nil)
 	if err != nil {
-		return grant{}, false, fmt.Errorf("making the request: %w", err)
+		return authorization{}, false, fmt.Errorf("making the request: %w", err)
 	}
 	answer, err := a.next.RoundTrip(ping)
 	if err != nil {
-		return grant{}, false, nil // the request was answered, and that counts
+		return authorization{}, false, nil // the request was answered, and that counts
 	}
 	defer discard(answer)
 	if answer.StatusCode != http.StatusUnauthorized {
-		return grant{}, false, nil
+		return authorization{}, false, nil
 	}
 	challenges := challengesOf(answer)
 	if len(challenges) == 0 {
-		return grant{}, false, nil
+		return authorization{}, false, nil
 	}
 	for _, c := range challenges {
 		delete(c.params, "scope") // of something else
 	}
-	next, found, err := a.answer(r, key, grant{asked: true}, challenges)
+	next, found, err := a.signIn(r, key, authorization{pinged: true}, challenges)
 	if err != nil { // the same
-		return grant{}, false, nil
+		return authorization{}, false, nil
 	}
 	return next, found, nil
 }

@@ -1,0 +1,224 @@
+package upstream
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"airmirror/mirror"
+)
+
+// dockerHubAPI is where Docker Hub's registry answers; docker.io itself is a web site.
+const dockerHubAPI = "registry-1.docker.io"
+
+// Endpoint is one place that the content of a registry host is fetched from.
+type Endpoint struct {
+	// Host is the host that content is named by: docker.io, ghcr.io, registry.example:5000.
+	Host string
+	// URL is http(s)://host[:port][/prefix], or http(s)://host[:port]/base/v2[/prefix]. The prefix goes in front of the
+	// path of each repository, as it does in image references: registries that mirror others keep them apart that way.
+	// The base goes in front of the API, as Artifactory has it.
+	URL *url.URL
+}
+
+// Config is the upstream that has this endpoint only, with nothing special about it.
+func (e Endpoint) Config() Config {
+	return Config{Host: e.Host, Endpoints: []EndpointConfig{{URL: e.URL.String()}}}
+}
+
+// ParseEndpoint reads [HOST=]URL. Without HOST, content is named by the URL's own host. Without a scheme the URL is
+// https, or http where its host is this machine.
+//
+//	quay.io                                   quay.io, over https
+//	http://registry.example:5000              registry.example:5000, over http
+//	docker.io=https://registry.example        docker.io, fetched from registry.example
+//	ghcr.io=https://registry.example/proxies  ghcr.io, where org/app is registry.example's proxies/org/app
+//	docker.io=https://art.corp/api/docker/hub  docker.io, whose API is below https://art.corp/api/docker/hub/v2/
+//	quay.io=https://registry.example/quay/v2  quay.io, whose API is below https://registry.example/quay/v2/
+func ParseEndpoint(s string) (Endpoint, error) {
+	e, err := parseEndpoint(s)
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("upstream %q: %w", withoutPassword(s), err)
+	}
+	return e, nil
+}
+
+func parseEndpoint(s string) (Endpoint, error) {
+	host, rawURL, named := strings.Cut(s, "=")
+	if !named || strings.Contains(host, "/") {
+		host, rawURL, named = "", s, false
+	}
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	if !named {
+		host = u.Host
+	}
+	if !mirror.ValidHost(host) {
+		return Endpoint{}, fmt.Errorf("%q is not the name of a registry host", host)
+	}
+	return Endpoint{Host: mirror.CanonicalHost(host), URL: u}, nil
+}
+
+func parseURL(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, fmt.Errorf("want [HOST=]URL, for example quay.io or docker.io=https://registry.example.com")
+	}
+	if !strings.Contains(s, "://") {
+		s = defaultScheme(s) + "://" + s
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q is not a URL", withoutPassword(s))
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("the scheme is %q, want http or https", u.Scheme)
+	case u.User != nil:
+		return nil, fmt.Errorf("credentials do not belong in the URL: use docker login %s", u.Host)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("the URL has more than a host and a path")
+	}
+	u.Host = canonicalAuthority(u)
+	if !mirror.ValidHost(u.Host) || !validPort(u.Port()) {
+		return nil, fmt.Errorf("%q is not a host with or without a port", u.Host)
+	}
+	base, prefix := splitPath(u.Path)
+	if prefix != "" {
+		if err := (mirror.Repo{Host: u.Host, Path: prefix[1:]}).Validate(); err != nil {
+			return nil, fmt.Errorf("the URL's path %q cannot begin the name of a repository; if the API is below it, add /v2", prefix[1:])
+		}
+	}
+	if path.Clean("/"+base) != "/"+strings.TrimPrefix(base, "/") {
+		return nil, fmt.Errorf("%q is not a path that an API can be below", base)
+	}
+	u.Path, u.RawPath = joinPath(base, prefix), ""
+	if mirror.CanonicalHost(u.Host) == mirror.DockerHub {
+		u.Host = dockerHubAPI
+	}
+	return u, nil
+}
+
+// withoutPassword masks what stands before the last @ of a URL, which need not be well-formed: what it is refused for is
+// logged.
+func withoutPassword(s string) string {
+	at := strings.LastIndex(s, "@")
+	if at < 0 {
+		return s
+	}
+	begin := 0
+	if scheme := strings.Index(s, "://"); scheme >= 0 && scheme < at {
+		begin = scheme + len("://")
+	} else if host, _, named := strings.Cut(s, "="); named && !strings.ContainsAny(host, "/:@") {
+		begin = len(host) + 1
+	}
+	return s[:begin] + "********" + s[at:]
+}
+
+// splitPath takes the path of an endpoint's URL apart: what is in front of the API, and what is in front of the path of
+// each repository. They are told apart by the segment v2 between them. Without one the path is a prefix, except that of
+// Artifactory, which ends in api/docker/ and the key of a repository.
+func splitPath(p string) (base, prefix string) {
+	p = strings.TrimRight(p, "/")
+	if base, prefix, ok := strings.Cut(p+"/", "/v2/"); ok {
+		return base, strings.TrimRight("/"+prefix, "/")
+	}
+	if parent, _ := path.Split(p); strings.HasSuffix(parent, "/api/docker/") {
+		return p, ""
+	}
+	return "", p
+}
+
+// joinPath is the path that [splitPath] takes apart into base and prefix, the shorter one where there are two.
+func joinPath(base, prefix string) string {
+	if base == "" && !strings.Contains(prefix+"/", "/v2/") {
+		return prefix
+	}
+	return base + "/v2" + prefix
+}
+
+// canonicalAuthority is u's host in lower case, without a port that its scheme implies.
+func canonicalAuthority(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		return strings.TrimSuffix(host, ":443")
+	}
+	return strings.TrimSuffix(host, ":80")
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return s == "" || err == nil && n > 0
+}
+
+// defaultScheme is http for this machine, where certificates are rare and nobody is in between.
+func defaultScheme(s string) string {
+	host, _, _ := strings.Cut(s, "/")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
+		return "http"
+	}
+	return "https"
+}
+
+// api is the path of the API, which ends in /v2/.
+func (e Endpoint) api() string {
+	base, _ := splitPath(e.URL.Path)
+	return base + "/v2/"
+}
+
+// prefix is what is in front of the path of each repository: empty, or with a slash at its end.
+func (e Endpoint) prefix() string {
+	_, prefix := splitPath(e.URL.Path)
+	return strings.TrimPrefix(prefix+"/", "/")
+}
+
+// path is repo's path at the endpoint; "" if it has none, being all of the registry.
+func (e Endpoint) path(repo mirror.Repo) string {
+	if repo.Path == "" {
+		return ""
+	}
+	return e.prefix() + repo.Path
+}
+
+// owns reports whether u is at the endpoint itself. An endpoint at the port of http owns https of the same name.
+func (e Endpoint) owns(u *url.URL) bool { return sameOrSafer(e.URL, u) }
+
+// sameOrSafer reports whether what may be sent to a may be sent to b: it is the same scheme, host and port, or https on
+// its own port of a host whose http is meant by a.
+func sameOrSafer(a, b *url.URL) bool {
+	if a.Scheme == b.Scheme {
+		return canonicalAuthority(a) == canonicalAuthority(b)
+	}
+	upgrade := a.Scheme == "http" && b.Scheme == "https"
+	return upgrade && canonicalAuthority(a) == canonicalAuthority(b) && portOf(a) == "80" && portOf(b) == "443"
+}
+
+// portOf is the port that u leads to.
+func portOf(u *url.URL) string {
+	switch port := u.Port(); {
+	case port != "":
+		return port
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
+
+// account is what credentials are looked up by: the endpoint's own host, whatever the host that content is named by,
+// so that a stand-in for Docker Hub is not handed Docker Hub's. Those are kept under index.docker.io.
+func (e Endpoint) credentialKey() (name.Registry, error) {
+	if e.URL.Host == dockerHubAPI {
+		return name.NewRegistry(name.DefaultRegistry)
+	}
+	return name.NewRegistry(e.URL.Host)
+}
