@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -37,7 +38,7 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 
 // readable returns the size of d if repo may read it.
 func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		if !linked(tx, repo, d) {
 			return errBlobUnknown(repo, d)
 		}
@@ -88,7 +89,7 @@ func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 }
 
 func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
@@ -107,7 +108,7 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 }
 
 // firstUse returns a manifest of repo that names blob d, if there is one, and rather one that needs it.
-func firstUse(tx ReadTx, repo mirror.Repo, d digest.Digest) (by digest.Digest, use useRecord, found bool, err error) {
+func firstUse(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) (by digest.Digest, use useRecord, found bool, err error) {
 	for k, value := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
 		manifest := digest.Digest(lastPart(k))
 		if manifest == d { // its own file
@@ -133,7 +134,7 @@ var ownedMark = []byte(`"owned":true`)
 
 // ReferencedBy implements [mirror.BlobStore].
 func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Digest) (by []digest.Digest, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		by = nil
 		for k, value := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
 			manifest := digest.Digest(lastPart(k))
@@ -158,7 +159,7 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 	if err := s.lookFor(ctx, d); err != nil {
 		return 0, explain(err, "mount blob %s from %s in %s", d, from, repo)
 	}
-	err = s.index.Update(ctx, func(tx WriteTx) error {
+	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
 		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
@@ -174,7 +175,7 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 
 // Confirm implements [mirror.BlobStore].
 func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
-	err := s.index.Update(ctx, func(tx WriteTx) error {
+	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		sent, err := sentBy(tx, repo.Host, d)
 		if err != nil {
 			return err
@@ -188,7 +189,7 @@ func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) 
 }
 
 // sentBy reports whether the upstream of a host has sent d for one of its repositories.
-func sentBy(tx ReadTx, host string, d digest.Digest) (bool, error) {
+func sentBy(tx backend.ReadTx, host string, d digest.Digest) (bool, error) {
 	for k, value := range tx.Scan(tableLinks, prefix(d.String())+host+"/", "") {
 		if record, err := scanLink(k, value); err != nil || record.Sent {
 			return err == nil, err
@@ -198,7 +199,7 @@ func sentBy(tx ReadTx, host string, d digest.Digest) (bool, error) {
 }
 
 // linked reports whether repo may read d, once it is held; for the zero repository, whether any may.
-func linked(tx ReadTx, repo mirror.Repo, d digest.Digest) bool {
+func linked(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) bool {
 	if repo == (mirror.Repo{}) {
 		return hasAny(tx, tableLinks, prefix(d.String()))
 	}
@@ -208,7 +209,7 @@ func linked(tx ReadTx, repo mirror.Repo, d digest.Digest) bool {
 
 // Unlink implements [mirror.BlobStore]. The detail of a [mirror.CodeUnsupported] is [UsedBy].
 func (s *Store) Unlink(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
-	err := s.index.Update(ctx, func(tx WriteTx) error {
+	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		if !has(tx, tableLinks, linkKey(repo, d)) {
 			return errBlobUnknown(repo, d)
 		}
@@ -232,7 +233,7 @@ type UsedBy struct {
 }
 
 // hold notes that the file of d is here and durable.
-func hold(tx WriteTx, d digest.Digest, size int64, at time.Time) error {
+func hold(tx backend.WriteTx, d digest.Digest, size int64, at time.Time) error {
 	if has(tx, tableBlobs, d.String()) {
 		return nil
 	}
@@ -240,7 +241,7 @@ func hold(tx WriteTx, d digest.Digest, size int64, at time.Time) error {
 }
 
 // link lets repo read d.
-func link(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+func link(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if linked(tx, repo, d) {
 		return nil
 	}
@@ -248,7 +249,7 @@ func link(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 }
 
 // linkSent is linkAgain for what the upstream of repo has sent.
-func (s *Store) linkSent(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+func (s *Store) linkSent(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	record, found, err := get[linkRecord](tx, tableLinks, linkKey(repo, d))
 	switch {
 	case err != nil:
@@ -265,7 +266,7 @@ func (s *Store) linkSent(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.
 }
 
 // announce notes that a manifest of repo points at d, which repo may not read for that.
-func announce(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+func announce(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if has(tx, tableLinks, linkKey(repo, d)) {
 		return nil
 	}
@@ -274,7 +275,7 @@ func announce(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
 
 // linkAgain is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before.
 // That is noted before the transaction ends, so that no sweep comes in between; should it fail, the note does no harm.
-func (s *Store) linkAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+func (s *Store) linkAgain(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if linked(tx, repo, d) {
 		s.recency.touch(content{repo, d})
 		return nil
@@ -283,6 +284,6 @@ func (s *Store) linkAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time
 }
 
 // unlink is the opposite of link; the caller saw to it that no manifest needs it.
-func unlink(tx WriteTx, repo mirror.Repo, d digest.Digest) error {
+func unlink(tx backend.WriteTx, repo mirror.Repo, d digest.Digest) error {
 	return tx.Delete(tableLinks, linkKey(repo, d))
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -33,7 +34,7 @@ func (s *Store) OpenContent(ctx context.Context, d digest.Digest) (mirror.Blob, 
 }
 
 func (s *Store) heldRecord(ctx context.Context, d digest.Digest) (record blobRecord, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		var found bool
 		record, found, err = get[blobRecord](tx, tableBlobs, d.String())
 		if err == nil && !found {
@@ -57,7 +58,7 @@ func (s *Store) ImportManifests(ctx context.Context, manifests []mirror.Imported
 		contents[i] = p.content
 	}
 	defer s.manifests.begin(contents...)()
-	err = s.index.Update(ctx, func(tx WriteTx) error { return writeCarried(tx, carried) })
+	err = s.index.Update(ctx, func(tx backend.WriteTx) error { return writeCarried(tx, carried) })
 	return explain(err, "take in %d manifests", len(carried))
 }
 
@@ -129,7 +130,7 @@ func (s *Store) readHeld(ctx context.Context, d digest.Digest) ([]byte, error) {
 }
 
 // writeCarried is the transaction. A manifest's own file is looked up again: a collector may have taken it since.
-func writeCarried(tx WriteTx, carried []*putting) error {
+func writeCarried(tx backend.WriteTx, carried []*putting) error {
 	var missing lack
 	for _, p := range carried {
 		if !has(tx, tableBlobs, p.digest.String()) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -34,7 +35,7 @@ func (s *Store) linkFile(ctx context.Context, d digest.Digest, path string) (lin
 	if _, err := statFile(path); err != nil {
 		return false, err
 	}
-	linker, ok := s.blobs.(Linker)
+	linker, ok := s.blobs.(backend.Linker)
 	if !ok {
 		return false, errors.ErrUnsupported
 	}

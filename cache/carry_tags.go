@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -25,7 +26,7 @@ func (s *Store) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwr
 		end(names)
 	}()
 	at := s.Now()
-	err = s.index.Update(ctx, func(tx WriteTx) (err error) {
+	err = s.index.Update(ctx, func(tx backend.WriteTx) (err error) {
 		kept, err = list.write(tx, overwrite, at)
 		return err
 	})
@@ -65,7 +66,7 @@ func sortTags(tags []mirror.ImportedTag) (pointing, error) {
 }
 
 // write is the transaction. It looks before it writes, so that what is refused costs its neighbours nothing.
-func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mirror.ImportedTag, err error) {
+func (list pointing) write(tx backend.WriteTx, overwrite bool, at time.Time) (kept []mirror.ImportedTag, err error) {
 	for _, p := range list {
 		if !has(tx, tableManifests, content{p.tag.Repo, p.tag.Digest}.key()) {
 			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s cannot be written: its manifest is not stored there",
@@ -97,7 +98,7 @@ func (list pointing) write(tx WriteTx, overwrite bool, at time.Time) (kept []mir
 }
 
 // root makes a manifest a root.
-func (p pointed) root(tx WriteTx, at time.Time) error {
+func (p pointed) root(tx backend.WriteTx, at time.Time) error {
 	c := content{p.tag.Repo, p.tag.Digest}
 	if p.tag.SkipChildren && hasAny(tx, tableParents, prefix(c.digest.String(), c.repo.String())) {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -162,9 +163,9 @@ func TestCarryBesideACollector(t *testing.T) {
 }
 
 // drop makes the index forget a file.
-func drop(t *testing.T, index cache.Index, d digest.Digest) {
+func drop(t *testing.T, index backend.Index, d digest.Digest) {
 	t.Helper()
-	err := index.Update(t.Context(), func(tx cache.WriteTx) error { return tx.Delete(cache.TableBlobs, d.String()) })
+	err := index.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Delete(cache.TableBlobs, d.String()) })
 	if err != nil {
 		t.Error(err)
 	}

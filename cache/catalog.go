@@ -6,6 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -15,7 +16,7 @@ func errNameUnknown(repo mirror.Repo) *mirror.Error {
 
 // RepoOrigin implements [mirror.Catalog].
 func (s *Store) RepoOrigin(ctx context.Context, repo mirror.Repo) (origin mirror.Origin, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		record, found, err := get[repoRecord](tx, tableRepos, repo.String())
 		if err == nil && !found {
 			return errNameUnknown(repo)
@@ -28,7 +29,7 @@ func (s *Store) RepoOrigin(ctx context.Context, repo mirror.Repo) (origin mirror
 
 // Repos implements [mirror.Catalog].
 func (s *Store) Repos(ctx context.Context, after string, n int) (repos []mirror.Repo, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		for name := range tx.Scan(tableRepos, "", after) {
 			if len(repos) >= n {
 				break
@@ -46,7 +47,7 @@ func (s *Store) Repos(ctx context.Context, after string, n int) (repos []mirror.
 
 // Tags implements [mirror.Catalog].
 func (s *Store) Tags(ctx context.Context, repo mirror.Repo, after string, n int) (tags []string, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		if !has(tx, tableRepos, repo.String()) {
 			return errNameUnknown(repo)
 		}
@@ -63,7 +64,7 @@ func (s *Store) Tags(ctx context.Context, repo mirror.Repo, after string, n int)
 
 // Referrers implements [mirror.Catalog].
 func (s *Store) Referrers(ctx context.Context, repo mirror.Repo, subject, after digest.Digest, n, size int) (list []v1.Descriptor, more bool, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		list, more = nil, false
 		for k, value := range tx.Scan(tableReferrers, prefix(repo.String(), subject.String()), key(repo.String(), subject.String(), after.String())) {
 			size -= len(value)

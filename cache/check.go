@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -80,7 +81,7 @@ func (c *check) unread(d digest.Digest, err error) bool {
 
 // indexFile has the index look at its own file, which is not done again by a check that goes on.
 func (c *check) indexFile() bool {
-	checker, ok := c.index.(Checker)
+	checker, ok := c.index.(backend.Checker)
 	if !ok || c.opts.After != "" {
 		return true
 	}
@@ -97,10 +98,10 @@ func (c *check) indexFile() bool {
 }
 
 // scan calls f with each entry of a table after a key, a page of them in each transaction; rest is called after each.
-func (c *check) scan(t Table, after string, f func(tx ReadTx, k string, value []byte), rest func() bool) bool {
+func (c *check) scan(t backend.Table, after string, f func(tx backend.ReadTx, k string, value []byte), rest func() bool) bool {
 	for {
 		n := 0
-		err := c.index.View(c.ctx, func(tx ReadTx) error {
+		err := c.index.View(c.ctx, func(tx backend.ReadTx) error {
 			for k, value := range tx.Scan(t, "", after) {
 				f(tx, k, value)
 				after = k
@@ -124,7 +125,7 @@ func (c *check) scan(t Table, after string, f func(tx ReadTx, k string, value []
 
 // users lists repositories that may read d, or have a manifest that needs d or is d, the first checkRepos of them. One that
 // merely has a manifest which names d lacks nothing without it.
-func users(tx ReadTx, d digest.Digest) (repos []string, manifest bool) {
+func users(tx backend.ReadTx, d digest.Digest) (repos []string, manifest bool) {
 	for after := ""; len(repos) < checkRepos; {
 		repo := ""
 		for k := range tx.Scan(tableUses, prefix(d.String()), after) {
@@ -144,7 +145,7 @@ func users(tx ReadTx, d digest.Digest) (repos []string, manifest bool) {
 }
 
 // concerned reports whether a repository may read d, or has a manifest that needs it.
-func concerned(tx ReadTx, name string, d digest.Digest) bool {
+func concerned(tx backend.ReadTx, name string, d digest.Digest) bool {
 	repo, err := mirror.ParseRepo(name)
 	if err != nil || linked(tx, repo, d) {
 		return true
@@ -158,7 +159,7 @@ func parts(key string) []string { return strings.Split(key, "\x00") }
 
 // Backup implements [mirror.CheckStore].
 func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
-	copier, ok := s.index.(Copier)
+	copier, ok := s.index.(backend.Copier)
 	if !ok {
 		return 0, mirror.Errorf(mirror.CodeUnsupported, "this index cannot be copied while it is in use")
 	}

@@ -9,17 +9,18 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // rule says what is wrong with an entry of the index, or "". What is true in one transaction is true: the rules that
 // schema.go states hold in each.
-type rule func(tx ReadTx, k string, value []byte) string
+type rule func(tx backend.ReadTx, k string, value []byte) string
 
 // rules are for the entries that follow from others, in the order in which they are checked: what points at manifests
 // comes after them.
 var rules = []struct {
-	table Table
+	table backend.Table
 	rule  rule
 }{
 	{tableRepos, wrongRepo},
@@ -35,7 +36,7 @@ var rules = []struct {
 }
 
 // ruleOf returns the rule of a table, or nil.
-func ruleOf(t Table) rule {
+func ruleOf(t backend.Table) rule {
 	for _, r := range rules {
 		if r.table == t {
 			return r.rule
@@ -49,7 +50,7 @@ func (c *check) entries() bool {
 	for _, r := range rules {
 		c.opts.Progress.Doing("table " + string(r.table) + " of the index")
 		var found []mirror.Defect
-		ok := c.scan(r.table, "", func(tx ReadTx, k string, value []byte) {
+		ok := c.scan(r.table, "", func(tx backend.ReadTx, k string, value []byte) {
 			if reason := r.rule(tx, k, value); reason != "" {
 				found = append(found, dangling(r.table, k, reason))
 			}
@@ -78,14 +79,14 @@ func (c *check) entry(flaw mirror.Defect) bool {
 	return c.flaw(flaw)
 }
 
-func dangling(t Table, k, reason string) mirror.Defect {
+func dangling(t backend.Table, k, reason string) mirror.Defect {
 	return mirror.Defect{Kind: mirror.Dangling, Entry: string(t) + " " + strings.ReplaceAll(k, "\x00", " "), Reason: reason}
 }
 
 // entryOf is the opposite of dangling.
-func entryOf(entry string) (Table, string) {
+func entryOf(entry string) (backend.Table, string) {
 	t, k, _ := strings.Cut(entry, " ")
-	return Table(t), strings.ReplaceAll(k, " ", "\x00")
+	return backend.Table(t), strings.ReplaceAll(k, " ", "\x00")
 }
 
 // malformed says whether a key does not have n parts.
@@ -96,7 +97,7 @@ func malformed(k string, n int) string {
 	return ""
 }
 
-func wrongRepo(_ ReadTx, k string, value []byte) string {
+func wrongRepo(_ backend.ReadTx, k string, value []byte) string {
 	_, err := mirror.ParseRepo(k)
 	if err == nil {
 		_, err = decode[repoRecord](tableRepos, k, value)
@@ -108,7 +109,7 @@ func wrongRepo(_ ReadTx, k string, value []byte) string {
 }
 
 // wrongManifest finds records that what follows from them is missing of.
-func wrongManifest(tx ReadTx, k string, value []byte) string {
+func wrongManifest(tx backend.ReadTx, k string, value []byte) string {
 	if reason := malformed(k, 2); reason != "" {
 		return reason
 	}
@@ -146,7 +147,7 @@ func wrongManifest(tx ReadTx, k string, value []byte) string {
 
 // lost are the files of a manifest that were stored and are not any more: its own and, of one that did not come from an
 // upstream, the blobs that it needs and what else it owns that its repository could read.
-func lost(tx ReadTx, k string, value []byte) (flaws []mirror.Defect) {
+func lost(tx backend.ReadTx, k string, value []byte) (flaws []mirror.Defect) {
 	record, err := decode[manifestRecord](tableManifests, k, value)
 	if err != nil || malformed(k, 2) != "" {
 		return nil
@@ -180,7 +181,7 @@ func lost(tx ReadTx, k string, value []byte) (flaws []mirror.Defect) {
 	return flaws
 }
 
-func wrongTag(tx ReadTx, k string, value []byte) string {
+func wrongTag(tx backend.ReadTx, k string, value []byte) string {
 	if reason := malformed(k, 2); reason != "" {
 		return reason
 	}
@@ -199,7 +200,7 @@ func wrongTag(tx ReadTx, k string, value []byte) string {
 
 // wrongUse looks for the digest in the record of the manifest without decoding that: there are many uses, and they are
 // not in the order of the manifests.
-func wrongUse(tx ReadTx, k string, value []byte) string {
+func wrongUse(tx backend.ReadTx, k string, value []byte) string {
 	if reason := malformed(k, 3); reason != "" {
 		return reason
 	}
@@ -217,7 +218,7 @@ func wrongUse(tx ReadTx, k string, value []byte) string {
 	return ""
 }
 
-func wrongLink(tx ReadTx, k string, _ []byte) string {
+func wrongLink(tx backend.ReadTx, k string, _ []byte) string {
 	if reason := malformed(k, 2); reason != "" {
 		return reason
 	}
@@ -228,14 +229,14 @@ func wrongLink(tx ReadTx, k string, _ []byte) string {
 }
 
 // usedIn reports whether a manifest of repo needs d, or is d.
-func usedIn(tx ReadTx, repo, d string) bool {
+func usedIn(tx backend.ReadTx, repo, d string) bool {
 	for range tx.Scan(tableUses, prefix(d, repo), "") {
 		return true
 	}
 	return false
 }
 
-func wrongReferrer(tx ReadTx, k string, value []byte) string {
+func wrongReferrer(tx backend.ReadTx, k string, value []byte) string {
 	if reason := malformed(k, 3); reason != "" {
 		return reason
 	}
@@ -250,7 +251,7 @@ func wrongReferrer(tx ReadTx, k string, value []byte) string {
 	return ""
 }
 
-func wrongParent(tx ReadTx, k string, _ []byte) string {
+func wrongParent(tx backend.ReadTx, k string, _ []byte) string {
 	if reason := malformed(k, 3); reason != "" {
 		return reason
 	}
@@ -261,7 +262,7 @@ func wrongParent(tx ReadTx, k string, _ []byte) string {
 	return ""
 }
 
-func wrongTagged(tx ReadTx, k string, _ []byte) string {
+func wrongTagged(tx backend.ReadTx, k string, _ []byte) string {
 	if reason := malformed(k, 3); reason != "" {
 		return reason
 	}
@@ -273,7 +274,7 @@ func wrongTagged(tx ReadTx, k string, _ []byte) string {
 	return ""
 }
 
-func wrongRecency(tx ReadTx, k string, _ []byte) string {
+func wrongRecency(tx backend.ReadTx, k string, _ []byte) string {
 	if reason := malformed(k, 2); reason != "" {
 		return reason
 	}

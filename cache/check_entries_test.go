@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -54,7 +55,7 @@ func TestEntriesThatAreLostComeBackWithTheirFiles(t *testing.T) {
 				s := stock(t)
 				d := tt.lose(s)
 				s.must(os.Chtimes(s.path(d), time.Time{}, time.Now().Add(-time.Hour)))
-				s.write(func(tx cache.WriteTx) error {
+				s.write(func(tx backend.WriteTx) error {
 					if value != "" {
 						return tx.Put(cache.TableBlobs, d.String(), []byte(value))
 					}
@@ -78,7 +79,7 @@ func TestEntriesThatAreLostComeBackWithTheirFiles(t *testing.T) {
 func TestEntryOfWrongSizeIsMended(t *testing.T) {
 	s := stock(t)
 	d := digest.FromString("pushed")
-	s.write(func(tx cache.WriteTx) error {
+	s.write(func(tx backend.WriteTx) error {
 		return tx.Put(cache.TableBlobs, d.String(), []byte(`{"size":7,"added":"2020-01-01T00:00:00Z"}`))
 	})
 	s.finds(mirror.CheckOptions{}, mirror.Damaged)
@@ -95,7 +96,7 @@ func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
 	tag := `{"digest":"` + gone + `","origin":"pushed","updated":"2020-01-01T00:00:00Z"}`
 	for _, tt := range []struct {
 		name       string
-		table      cache.Table
+		table      backend.Table
 		key, value string // a value of "" deletes
 	}{
 		{"tag without manifest", cache.TableTags, key(name, "gone"), tag},
@@ -125,7 +126,7 @@ func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
 			s := stock(t)
 			k := strings.NewReplacer("%pushed", s.pushed.Digest.String(), "%referrer", s.referrer.Digest.String(), "%list", s.list.Digest.String(),
 				"%config", digest.FromString("pushed").String(), "%never", digest.FromString("never came").String()).Replace(tt.key)
-			s.write(func(tx cache.WriteTx) error {
+			s.write(func(tx backend.WriteTx) error {
 				if tt.value == "" {
 					return tx.Delete(tt.table, k)
 				}
@@ -154,7 +155,7 @@ func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
 // TestTagGetsItsManifestBack if its file is there.
 func TestTagGetsItsManifestBack(t *testing.T) {
 	s := stock(t)
-	s.write(func(tx cache.WriteTx) error {
+	s.write(func(tx backend.WriteTx) error {
 		return tx.Delete(cache.TableManifests, key(repo.String(), s.pushed.Digest.String()))
 	})
 	if remains := s.mend(); len(remains) != 0 {
@@ -173,7 +174,7 @@ func TestRootGetsItsManifestBack(t *testing.T) {
 	s := stock(t)
 	_, err := s.PointTags(t.Context(), []mirror.ImportedTag{{Repo: repo, Digest: s.referrer.Digest}}, false)
 	s.must(err)
-	s.write(func(tx cache.WriteTx) error {
+	s.write(func(tx backend.WriteTx) error {
 		return tx.Delete(cache.TableManifests, key(repo.String(), s.referrer.Digest.String()))
 	})
 	if remains := s.mend(); len(remains) != 0 {
@@ -193,7 +194,7 @@ func TestRootGetsItsManifestBack(t *testing.T) {
 func TestTagThatIsMendedIsForgotten(t *testing.T) {
 	s := stock(t)
 	wantTag(t, s.Store, "pushed", s.pushed.Digest)
-	s.write(func(tx cache.WriteTx) error {
+	s.write(func(tx backend.WriteTx) error {
 		return tx.Delete(cache.TableManifests, key(repo.String(), s.pushed.Digest.String()))
 	})
 	s.remove(s.pushed.Digest)

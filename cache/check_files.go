@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -24,7 +23,7 @@ func (c *check) expect() bool {
 		return true
 	}
 	var sum int64
-	return c.scan(tableBlobs, c.opts.After.String(), func(_ ReadTx, k string, value []byte) {
+	return c.scan(tableBlobs, c.opts.After.String(), func(_ backend.ReadTx, k string, value []byte) {
 		if record, err := decode[blobRecord](tableBlobs, k, value); err == nil {
 			sum += record.Size
 		}
@@ -39,7 +38,7 @@ func (c *check) expect() bool {
 func (c *check) files() bool {
 	var page []heldFile
 	var bad []mirror.Defect
-	return c.scan(tableBlobs, c.opts.After.String(), func(_ ReadTx, k string, value []byte) {
+	return c.scan(tableBlobs, c.opts.After.String(), func(_ backend.ReadTx, k string, value []byte) {
 		d, err := mirror.ParseDigest(k)
 		record, recordErr := decode[blobRecord](tableBlobs, k, value)
 		if err = errors.Join(err, recordErr); err != nil {
@@ -113,33 +112,6 @@ func (s *Store) read(ctx context.Context, d digest.Digest, record blobRecord, be
 	return mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: record.Size, Reason: reason}, true, err
 }
 
-// Misread reads a blob by way of a buffer and says what is wrong with it: that it is not d, or that the disk cannot read
-// it. Any other error says nothing about the blob. before is called as [mirror.CheckOptions] says of Read.
-func Misread(ctx context.Context, blob mirror.Blob, d digest.Digest, data []byte, before func(context.Context, int) error) (reason string, err error) {
-	verifier := d.Verifier()
-	for rest := blob.Size; rest > 0; {
-		next := data[:min(rest, int64(len(data)))]
-		if err := errors.Join(before(ctx, len(next)), ctx.Err()); err != nil {
-			return "", err
-		}
-		n, err := io.ReadFull(blob, next)
-		_, _ = verifier.Write(next[:n]) // a hash takes everything
-		switch {
-		case err == io.ErrUnexpectedEOF || err == io.EOF:
-			return "it is damaged: its file became shorter while it was read", nil
-		case errors.Is(err, syscall.EIO):
-			return fmt.Sprintf("it is damaged: its file cannot be read: %v", err), nil
-		case err != nil:
-			return "", err
-		}
-		rest -= int64(n)
-	}
-	if !verifier.Verified() {
-		return "it is damaged: the content of its file has another digest", nil
-	}
-	return "", nil
-}
-
 // confirmed yields the flaw of a file if the entry is the one that was read, so that the file was meant to be there all the
 // time, and no other file has come since.
 func (c *check) confirmed(held heldFile, flaw mirror.Defect, read bool) bool {
@@ -152,7 +124,7 @@ func (c *check) confirmed(held heldFile, flaw mirror.Defect, read bool) bool {
 		return true
 	}
 	var same bool
-	err = c.index.View(c.ctx, func(tx ReadTx) error {
+	err = c.index.View(c.ctx, func(tx backend.ReadTx) error {
 		record, _, err := get[blobRecord](tx, tableBlobs, held.digest.String())
 		same = record == held.record
 		flaw.Repos, flaw.Manifest = users(tx, held.digest)
@@ -167,7 +139,7 @@ func (c *check) confirmed(held heldFile, flaw mirror.Defect, read bool) bool {
 // orphans looks for files that the index does not name.
 func (c *check) orphans() bool {
 	c.opts.Progress.Doing("files that the index does not name")
-	var batch []Entry
+	var batch []backend.StoredBlob
 	for entry, err := range c.blobs.All(c.ctx) {
 		switch {
 		case c.ctx.Err() != nil:
@@ -202,9 +174,9 @@ func (c *check) coming(d digest.Digest) bool {
 }
 
 // unnamed yields those of a batch that are in no entry.
-func (c *check) unnamed(batch []Entry) bool {
+func (c *check) unnamed(batch []backend.StoredBlob) bool {
 	var flaws []mirror.Defect
-	err := c.index.View(c.ctx, func(tx ReadTx) error {
+	err := c.index.View(c.ctx, func(tx backend.ReadTx) error {
 		flaws = flaws[:0]
 		for _, entry := range batch {
 			if has(tx, tableBlobs, entry.Digest.String()) {

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -59,7 +60,7 @@ type judgement struct {
 	whole  bool // it was read and is right
 }
 
-func (j *judgement) look(tx ReadTx) (err error) {
+func (j *judgement) look(tx backend.ReadTx) (err error) {
 	d := j.flaw.Digest
 	if j.record, j.held, err = get[blobRecord](tx, tableBlobs, d.String()); err != nil {
 		return err
@@ -84,7 +85,7 @@ func (j *judgement) judge(ctx context.Context, blob mirror.Blob) (string, error)
 		j.reason = fmt.Sprintf("its file has %d bytes in place of %d", blob.Size, j.record.Size)
 		return j.reason, nil
 	}
-	reason, err := Misread(ctx, blob, j.flaw.Digest, make([]byte, mirror.MaxCheckRead), func(context.Context, int) error { return nil })
+	reason, err := backend.CheckContent(ctx, blob, j.flaw.Digest, make([]byte, mirror.MaxCheckRead), func(context.Context, int) error { return nil })
 	j.reason, j.whole = reason, reason == "" && err == nil
 	return reason, err
 }
@@ -94,7 +95,7 @@ func (s *Store) settle(ctx context.Context, d digest.Digest, whole bool) (change
 	var gone []content
 	end := s.manifests.beginAny()
 	defer func() { end(gone) }()
-	err = s.index.Update(ctx, func(tx WriteTx) error {
+	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
 		changed, gone = false, nil
 		record, held, err := get[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
@@ -123,7 +124,7 @@ func (s *Store) settle(ctx context.Context, d digest.Digest, whole bool) (change
 
 // drop notes that the file of d is held no more. Links stay where a manifest needs it, so that it is fetched again. It
 // returns the manifests whose file that was.
-func drop(tx WriteTx, d digest.Digest) (manifests []content, err error) {
+func drop(tx backend.WriteTx, d digest.Digest) (manifests []content, err error) {
 	var idle []mirror.Repo
 	for k := range tx.Scan(tableLinks, prefix(d.String()), "") {
 		repo, err := mirror.ParseRepo(lastPart(k))

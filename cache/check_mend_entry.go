@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -34,8 +35,8 @@ func (s *Store) mendEntry(ctx context.Context, entry string) (mended bool, err e
 }
 
 // dropEntry deletes an entry if it is still wrong.
-func (s *Store) dropEntry(ctx context.Context, table Table, k string, wrong rule) (dropped bool, err error) {
-	err = s.index.Update(ctx, func(tx WriteTx) error {
+func (s *Store) dropEntry(ctx context.Context, table backend.Table, k string, wrong rule) (dropped bool, err error) {
+	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
 		dropped = false
 		value := tx.Get(table, k)
 		if value == nil || wrong(tx, k, value) == "" {
@@ -62,7 +63,7 @@ func (s *Store) mendTag(ctx context.Context, k string) (mended bool, err error) 
 		}
 	}
 	defer s.tags.begin(name)()
-	err = s.index.Update(ctx, func(tx WriteTx) error {
+	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
 		mended = indexed
 		value := tx.Get(tableTags, k)
 		if value == nil || wrongTag(tx, k, value) == "" {
@@ -79,7 +80,7 @@ func (s *Store) mendTag(ctx context.Context, k string) (mended bool, err error) 
 }
 
 // wrongBlob is the rule for what files could not read.
-func wrongBlob(_ ReadTx, k string, value []byte) string {
+func wrongBlob(_ backend.ReadTx, k string, value []byte) string {
 	_, err := mirror.ParseDigest(k)
 	if err == nil {
 		_, err = decode[blobRecord](tableBlobs, k, value)
@@ -109,14 +110,14 @@ func (s *Store) indexAgain(ctx context.Context, name, encoded string, origin mir
 	}
 	c := content{repo, d}
 	defer s.manifests.begin(c)()
-	err = s.index.Update(ctx, func(tx WriteTx) (err error) {
+	err = s.index.Update(ctx, func(tx backend.WriteTx) (err error) {
 		written, err = writeAgain(tx, c, data, origin, s.Now())
 		return err
 	})
 	return written && err == nil, err
 }
 
-func writeAgain(tx WriteTx, c content, data []byte, origin mirror.Origin, at time.Time) (written bool, err error) {
+func writeAgain(tx backend.WriteTx, c content, data []byte, origin mirror.Origin, at time.Time) (written bool, err error) {
 	value := tx.Get(tableManifests, c.key())
 	if value == nil && origin == "" || value != nil && wrongManifest(tx, c.key(), value) == "" {
 		return false, nil

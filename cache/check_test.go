@@ -16,6 +16,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -24,8 +25,8 @@ type shelf struct {
 	*cache.Store
 	t      *testing.T
 	folder string
-	blobs  cache.Blobs
-	index  cache.Index
+	blobs  backend.Blobs
+	index  backend.Index
 	// indexFolder is where the index is.
 	indexFolder string
 	// What is on it: a pushed image with its referrer, a mirrored image that lacks its config, and an index of both.
@@ -110,7 +111,7 @@ func (s *shelf) overwrite(d digest.Digest, content string) {
 func (s *shelf) remove(d digest.Digest) { s.t.Helper(); s.must(os.Remove(s.path(d))) }
 
 // write changes the index behind the store's back.
-func (s *shelf) write(f func(tx cache.WriteTx) error) {
+func (s *shelf) write(f func(tx backend.WriteTx) error) {
 	s.t.Helper()
 	s.must(s.index.Update(s.t.Context(), f))
 }
@@ -310,23 +311,23 @@ func TestMendKeepsTheRightToReadWhatIsNeeded(t *testing.T) {
 
 // TestWhatGoesMeanwhileIsNoFlaw: files are checked after the transaction in which they were listed.
 func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
-	for name, change := range map[string]func(tx cache.WriteTx, d digest.Digest) error{
-		"deleted": func(tx cache.WriteTx, d digest.Digest) error { return tx.Delete(cache.TableBlobs, d.String()) },
-		"deleted and on its way in again": func(tx cache.WriteTx, d digest.Digest) error {
+	for name, change := range map[string]func(tx backend.WriteTx, d digest.Digest) error{
+		"deleted": func(tx backend.WriteTx, d digest.Digest) error { return tx.Delete(cache.TableBlobs, d.String()) },
+		"deleted and on its way in again": func(tx backend.WriteTx, d digest.Digest) error {
 			return tx.Put(cache.TableBlobs, d.String(), []byte(`{"size":6,"added":"2020-01-01T00:00:00Z"}`))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := stock(t)
 			last := digest.Digest("sha256:" + strings.Repeat("f", 64)) // of which there is no file by the time it is looked for
-			s.write(func(tx cache.WriteTx) error {
+			s.write(func(tx backend.WriteTx) error {
 				return tx.Put(cache.TableBlobs, last.String(), []byte(`{"size":6,"added":"2021-01-01T00:00:00Z"}`))
 			})
 			changed := false
 			for flaw, err := range s.Defects(t.Context(), mirror.CheckOptions{Checked: func(digest.Digest, int64) {
 				if !changed {
 					changed = true
-					s.write(func(tx cache.WriteTx) error { return change(tx, last) })
+					s.write(func(tx backend.WriteTx) error { return change(tx, last) })
 				}
 			}}) {
 				t.Errorf("%+v, %v", flaw, err)
@@ -338,9 +339,9 @@ func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
 	}
 }
 
-// healing is a [cache.Blobs] of which every file has another size the first time that somebody looks.
+// healing is a [backend.Blobs] of which every file has another size the first time that somebody looks.
 type healing struct {
-	cache.Blobs
+	backend.Blobs
 	seen map[digest.Digest]bool
 }
 

@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"airmirror/cache/backend"
 )
 
 // Clock is what a [Store] takes the time from. It may be used concurrently.
 type Clock interface {
 	// Now is the time of day. It may be wrong, and somebody may set it at any moment.
 	Now() time.Time
-	// Running is how long the machine has been running, suspended or not; setting the time of day does not change it. start
+	// Uptime is how long the machine has been running, suspended or not; setting the time of day does not change it. start
 	// identifies the start of the machine that it is counted from, and is "" where that is not known.
-	Running() (start string, since time.Duration)
+	Uptime() (start string, since time.Duration)
 }
 
 const (
@@ -58,7 +60,7 @@ type clock struct {
 type clockRecord struct {
 	Time    time.Time     `json:"time"`             // by the store
 	Offset  time.Duration `json:"offset,omitempty"` // that of Time from the time of day
-	Start   string        `json:"start,omitempty"`  // as Clock.Running says
+	Start   string        `json:"start,omitempty"`  // as Clock.Uptime says
 	Running time.Duration `json:"running"`
 	// Doubt says that the machine was off for a time that is not known, and does not count.
 	Doubt bool `json:"doubt,omitempty"`
@@ -67,11 +69,11 @@ type clockRecord struct {
 }
 
 // openClock goes on with the clock of an index.
-func openClock(ctx context.Context, index Index, machine Clock, log *zap.Logger) (*clock, error) {
+func openClock(ctx context.Context, index backend.Index, machine Clock, log *zap.Logger) (*clock, error) {
 	c := &clock{machine: machine, log: log}
 	wall := machine.Now().UTC().Round(0)
-	start, running := machine.Running()
-	err := index.View(ctx, func(tx ReadTx) error {
+	start, running := machine.Uptime()
+	err := index.View(ctx, func(tx backend.ReadTx) error {
 		var err error
 		if c.last, _, err = get[clockRecord](tx, tableMeta, clockKey); err != nil {
 			log.Warn("what the store noted of its clock cannot be read; it goes by the time of day", zap.Error(err))
@@ -100,11 +102,11 @@ func openClock(ctx context.Context, index Index, machine Clock, log *zap.Logger)
 
 // begin notes the clock with the first use of the store since the start of the machine: what is dated from now on counts from
 // there, whatever becomes of the time of day.
-func (c *clock) begin(ctx context.Context, index Index) error {
+func (c *clock) begin(ctx context.Context, index backend.Index) error {
 	if !c.noted.Time.IsZero() {
 		return nil
 	}
-	return c.noteIn(ctx, index, func(WriteTx) error { return nil })
+	return c.noteIn(ctx, index, func(backend.WriteTx) error { return nil })
 }
 
 // restarted goes on after another start of the machine: a time that nobody counted has passed, and then running.
@@ -140,7 +142,7 @@ func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall := c.machine.Now().UTC().Round(0)
-	_, running := c.machine.Running()
+	_, running := c.machine.Uptime()
 	c.advance(wall, running)
 	return c.last.Time
 }
@@ -189,7 +191,7 @@ func (c *clock) due() bool {
 }
 
 // newestTime returns the latest time in an index that has no record of a clock yet. What cannot be read is passed over.
-func newestTime(tx ReadTx) (at time.Time) {
+func newestTime(tx backend.ReadTx) (at time.Time) {
 	for k, value := range tx.Scan(tableBlobs, "", "") {
 		if record, err := scanBlob(k, value); err == nil {
 			at = later(at, record.Added)
@@ -209,7 +211,7 @@ func newestTime(tx ReadTx) (at time.Time) {
 }
 
 // note writes the record of the clock as it is now.
-func (c *clock) note(tx WriteTx) error {
+func (c *clock) note(tx backend.WriteTx) error {
 	c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,11 +219,11 @@ func (c *clock) note(tx WriteTx) error {
 }
 
 // noteIn writes the record in a transaction that does something else as well.
-func (c *clock) noteIn(ctx context.Context, index Index, do func(tx WriteTx) error) error {
+func (c *clock) noteIn(ctx context.Context, index backend.Index, do func(tx backend.WriteTx) error) error {
 	c.mu.Lock()
 	last := c.last
 	c.mu.Unlock()
-	err := index.Update(ctx, func(tx WriteTx) error { return errors.Join(do(tx), c.note(tx)) })
+	err := index.Update(ctx, func(tx backend.WriteTx) error { return errors.Join(do(tx), c.note(tx)) })
 	if err == nil {
 		c.mu.Lock()
 		c.noted = last

@@ -3,10 +3,12 @@ package cache
 import (
 	"encoding/json"
 	"fmt"
+
+	"airmirror/cache/backend"
 )
 
 // get reads a record.
-func get[T any](tx ReadTx, table Table, key string) (record T, found bool, err error) {
+func get[T any](tx backend.ReadTx, table backend.Table, key string) (record T, found bool, err error) {
 	value := tx.Get(table, key)
 	if value == nil {
 		return record, false, nil
@@ -16,7 +18,7 @@ func get[T any](tx ReadTx, table Table, key string) (record T, found bool, err e
 }
 
 // decode makes a record of a value that was scanned.
-func decode[T any](table Table, key string, value []byte) (record T, err error) {
+func decode[T any](table backend.Table, key string, value []byte) (record T, err error) {
 	if err := json.Unmarshal(value, &record); err != nil {
 		return record, fmt.Errorf("read %q in table %s of the index: %w", key, table, err)
 	}
@@ -24,7 +26,7 @@ func decode[T any](table Table, key string, value []byte) (record T, err error) 
 }
 
 // put writes a record.
-func put(tx WriteTx, table Table, key string, record any) error {
+func put(tx backend.WriteTx, table backend.Table, key string, record any) error {
 	value, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("write %q to table %s of the index: %w", key, table, err)
@@ -33,10 +35,10 @@ func put(tx WriteTx, table Table, key string, record any) error {
 }
 
 // has reports whether there is a record.
-func has(tx ReadTx, table Table, key string) bool { return tx.Get(table, key) != nil }
+func has(tx backend.ReadTx, table backend.Table, key string) bool { return tx.Get(table, key) != nil }
 
 // hasAny reports whether there is a record whose key begins with prefix.
-func hasAny(tx ReadTx, table Table, prefix string) bool {
+func hasAny(tx backend.ReadTx, table backend.Table, prefix string) bool {
 	for range tx.Scan(table, prefix, "") {
 		return true
 	}

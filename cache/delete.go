@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -19,7 +20,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.D
 	defer s.manifests.begin(c)()
 	end := s.tags.beginAny()
 	defer func() { end(untagged) }()
-	err := s.index.Update(ctx, func(tx WriteTx) error {
+	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		record, found, err := get[manifestRecord](tx, tableManifests, c.key())
 		if err != nil {
 			return err
@@ -39,7 +40,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.D
 }
 
 // removeTags deletes every tag that points at c and returns their names.
-func removeTags(tx WriteTx, c content) ([]tagName, error) {
+func removeTags(tx backend.WriteTx, c content) ([]tagName, error) {
 	names := tagsOf(tx, c)
 	for _, name := range names {
 		if err := dropTag(tx, name, c.digest); err != nil {
@@ -50,7 +51,7 @@ func removeTags(tx WriteTx, c content) ([]tagName, error) {
 }
 
 // removeManifest deletes the record of c and everything that follows from it.
-func removeManifest(tx WriteTx, c content, record manifestRecord) error {
+func removeManifest(tx backend.WriteTx, c content, record manifestRecord) error {
 	for d := range record.named() {
 		if err := tx.Delete(tableUses, useKey(d, c.repo, c.digest)); err != nil {
 			return err

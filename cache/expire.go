@@ -11,7 +11,7 @@ import (
 // Uploads implements [mirror.CollectStore].
 func (s *Store) Uploads(ctx context.Context) iter.Seq2[mirror.UploadInfo, error] {
 	return func(yield func(mirror.UploadInfo, error) bool) {
-		for begun, err := range s.blobs.Begun(ctx) {
+		for begun, err := range s.blobs.Unfinished(ctx) {
 			held := mirror.UploadInfo{ID: begun.ID, Repo: begun.Label, Size: begun.Size, Written: s.clock.written(begun.Written), Open: s.uploads.taken(begun.ID)}
 			if !yield(held, explain(err, "list uploads")) {
 				return

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -40,10 +41,10 @@ func (s *Store) ExpiryWaits() bool {
 }
 
 // Check returns what in the index breaks the rules that schema.go states.
-func Check(ctx context.Context, blobs Blobs, index Index) error {
+func Check(ctx context.Context, blobs backend.Blobs, index backend.Index) error {
 	var broken []error
 	report := func(format string, args ...any) { broken = append(broken, fmt.Errorf(format, args...)) }
-	err := index.View(ctx, func(tx ReadTx) error {
+	err := index.View(ctx, func(tx backend.ReadTx) error {
 		checkFiles(ctx, tx, blobs, report)
 		checkLinks(tx, report)
 		checkUses(tx, report)
@@ -54,7 +55,7 @@ func Check(ctx context.Context, blobs Blobs, index Index) error {
 	return errors.Join(append(broken, err)...)
 }
 
-func checkFiles(ctx context.Context, tx ReadTx, blobs Blobs, report func(string, ...any)) {
+func checkFiles(ctx context.Context, tx backend.ReadTx, blobs backend.Blobs, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableBlobs, "", "") {
 		record, err := decode[blobRecord](tableBlobs, k, value)
 		size, statErr := blobs.Stat(ctx, digest.Digest(k))
@@ -64,7 +65,7 @@ func checkFiles(ctx context.Context, tx ReadTx, blobs Blobs, report func(string,
 	}
 }
 
-func checkLinks(tx ReadTx, report func(string, ...any)) {
+func checkLinks(tx backend.ReadTx, report func(string, ...any)) {
 	for k := range tx.Scan(tableLinks, "", "") {
 		d, name := parts(k)[0], parts(k)[1]
 		repo, err := mirror.ParseRepo(name)
@@ -75,7 +76,7 @@ func checkLinks(tx ReadTx, report func(string, ...any)) {
 	}
 }
 
-func checkUses(tx ReadTx, report func(string, ...any)) {
+func checkUses(tx backend.ReadTx, report func(string, ...any)) {
 	for k := range tx.Scan(tableUses, "", "") {
 		file, repo, by := parts(k)[0], parts(k)[1], parts(k)[2]
 		record, found, err := get[manifestRecord](tx, tableManifests, key(repo, by))
@@ -88,7 +89,7 @@ func checkUses(tx ReadTx, report func(string, ...any)) {
 	}
 }
 
-func checkManifests(tx ReadTx, report func(string, ...any)) {
+func checkManifests(tx backend.ReadTx, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableManifests, "", "") {
 		repo, d := parts(k)[0], parts(k)[1]
 		record, err := decode[manifestRecord](tableManifests, k, value)
@@ -122,7 +123,7 @@ func checkManifests(tx ReadTx, report func(string, ...any)) {
 	}
 }
 
-func checkNames(tx ReadTx, report func(string, ...any)) {
+func checkNames(tx backend.ReadTx, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableTags, "", "") {
 		record, err := decode[tagRecord](tableTags, k, value)
 		if err != nil || !has(tx, tableManifests, key(parts(k)[0], record.Digest.String())) {

@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -23,14 +23,14 @@ var errBroken = errors.New("disk broken")
 
 // hookedIndex counts transactions, calls hooks after them and makes them fail.
 type hookedIndex struct {
-	cache.Index
+	backend.Index
 	views, updates atomic.Int64
 	afterView      func()
 	broken         atomic.Bool // updates fail
 	afterUpdate    func()
 }
 
-func (x *hookedIndex) View(ctx context.Context, f func(cache.ReadTx) error) error {
+func (x *hookedIndex) View(ctx context.Context, f func(backend.ReadTx) error) error {
 	x.views.Add(1)
 	err := x.Index.View(ctx, f)
 	if x.afterView != nil {
@@ -39,7 +39,7 @@ func (x *hookedIndex) View(ctx context.Context, f func(cache.ReadTx) error) erro
 	return err
 }
 
-func (x *hookedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) error {
+func (x *hookedIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {
 	x.updates.Add(1)
 	if x.broken.Load() {
 		return errBroken
@@ -53,7 +53,7 @@ func (x *hookedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) e
 
 // hookedBlobs calls hooks and answers with other bytes.
 type hookedBlobs struct {
-	cache.Blobs
+	backend.Blobs
 	afterCommit func()
 	afterOpen   func()
 	afterCreate func(id string)
@@ -68,7 +68,7 @@ func (b *hookedBlobs) Delete(ctx context.Context, d digest.Digest) error {
 	return b.Blobs.Delete(ctx, d)
 }
 
-func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, label string) (cache.Writer, error) {
+func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, label string) (backend.Writer, error) {
 	w, err := b.Blobs.Create(ctx, algorithm, label)
 	if b.afterCreate != nil {
 		b.afterCreate(w.ID())
@@ -77,7 +77,7 @@ func (b *hookedBlobs) Create(ctx context.Context, algorithm digest.Algorithm, la
 }
 
 type hookedWriter struct {
-	cache.Writer
+	backend.Writer
 	blobs *hookedBlobs
 }
 

@@ -11,17 +11,18 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // countingIndex counts updates and keeps nothing.
 type countingIndex struct {
-	Index
+	backend.Index
 	updates int
 	update  func() error
 }
 
-func (x *countingIndex) Update(context.Context, func(WriteTx) error) error {
+func (x *countingIndex) Update(context.Context, func(backend.WriteTx) error) error {
 	x.updates++
 	if x.update != nil {
 		return x.update()
@@ -32,7 +33,7 @@ func (x *countingIndex) Update(context.Context, func(WriteTx) error) error {
 // ownClock is a clock of this machine that was just noted.
 func ownClock() *clock {
 	at := time.Now().UTC().Round(0)
-	return &clock{machine: newMachine(), log: zap.NewNop(), last: clockRecord{Time: at, Running: uptime()}, noted: clockRecord{Time: at}}
+	return &clock{machine: newMachine(), log: zap.NewNop(), last: clockRecord{Time: at, Running: backend.Uptime()}, noted: clockRecord{Time: at}}
 }
 
 // TestRecencyIsWrittenEarlyWhenThereIsMuch does not wait for the interval.

@@ -1,6 +1,10 @@
 package cache
 
-import "time"
+import (
+	"time"
+
+	"airmirror/cache/backend"
+)
 
 // machine implements [Clock] with the clocks of this machine.
 type machine struct {
@@ -9,11 +13,11 @@ type machine struct {
 	uptime time.Duration
 }
 
-func newMachine() machine { return machine{BootID(), time.Now(), uptime()} }
+func newMachine() machine { return machine{backend.BootID(), time.Now(), backend.Uptime()} }
 
 func (m machine) Now() time.Time { return time.Now() }
 
-// Running goes by the monotonic clock, which stops while the machine is suspended, or by how long the machine is up.
-func (m machine) Running() (start string, since time.Duration) {
-	return m.start, max(m.uptime+time.Since(m.opened), uptime())
+// Uptime goes by the monotonic clock, which stops while the machine is suspended, or by how long the machine is up.
+func (m machine) Uptime() (start string, since time.Duration) {
+	return m.start, max(m.uptime+time.Since(m.opened), backend.Uptime())
 }

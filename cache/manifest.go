@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -76,7 +77,7 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 }
 
 func (s *Store) manifestRecord(ctx context.Context, c content) (record manifestRecord, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) (err error) {
+	err = s.index.View(ctx, func(tx backend.ReadTx) (err error) {
 		var found bool
 		record, found, err = get[manifestRecord](tx, tableManifests, c.key())
 		if err == nil && !found {
@@ -146,7 +147,7 @@ func (s *Store) Tag(ctx context.Context, repo mirror.Repo, tag string) (mirror.T
 }
 
 func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		record, found, err := get[tagRecord](tx, tableTags, name.key())
 		if err == nil && !found {
 			return errTagUnknown(name)
@@ -162,7 +163,7 @@ func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err er
 func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest, at time.Time) error {
 	name := tagName{repo, tag}
 	defer s.tags.begin(name)()
-	err := s.index.Update(ctx, func(tx WriteTx) error {
+	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		record, found, err := get[tagRecord](tx, tableTags, name.key())
 		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed ||
 			!at.After(record.Checked) && !record.Checked.After(s.Now()) {
@@ -178,7 +179,7 @@ func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d
 func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) error {
 	name := tagName{repo, tag}
 	defer s.tags.begin(name)()
-	err := s.index.Update(ctx, func(tx WriteTx) error {
+	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		record, found, err := get[tagRecord](tx, tableTags, name.key())
 		if err != nil {
 			return err

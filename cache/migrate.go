@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache/backend"
 )
 
 // migrateBatch is how many records one transaction of a migration reads.
@@ -14,9 +16,9 @@ const migrateBatch = 2000
 
 // checkSchema marks a new index with the version of the schema, brings an older one up to it, and refuses one that a
 // later version has written. What is new in it is dated at.
-func checkSchema(ctx context.Context, blobs Blobs, index Index, at time.Time) error {
+func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	var schema schemaRecord
-	err := index.Update(ctx, func(tx WriteTx) (err error) {
+	err := index.Update(ctx, func(tx backend.WriteTx) (err error) {
 		var found bool
 		schema, found, err = get[schemaRecord](tx, tableMeta, schemaKey)
 		switch {
@@ -40,7 +42,7 @@ func checkSchema(ctx context.Context, blobs Blobs, index Index, at time.Time) er
 	if err := migrate(ctx, blobs, index, at); err != nil {
 		return fmt.Errorf("bring the index up to schema %d: %w", schemaVersion, err)
 	}
-	return index.Update(ctx, func(tx WriteTx) error {
+	return index.Update(ctx, func(tx backend.WriteTx) error {
 		return put(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 	})
 }
@@ -48,7 +50,7 @@ func checkSchema(ctx context.Context, blobs Blobs, index Index, at time.Time) er
 // migrate adds what version 2 has and version 1 had not: the parents of manifests, the tags by what they point at, and the
 // recency of blobs in their links; and what version 3 has and version 2 had not: what manifests own beside what they need.
 // What was done before a crash is done again, and changes nothing.
-func migrate(ctx context.Context, blobs Blobs, index Index, at time.Time) error {
+func migrate(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	if err := migrateTable(ctx, index, tableManifests, addParents); err != nil {
 		return err
 	}
@@ -62,14 +64,14 @@ func migrate(ctx context.Context, blobs Blobs, index Index, at time.Time) error 
 }
 
 // migrateTable calls f for each record of a table, in transactions of bounded size.
-func migrateTable(ctx context.Context, index Index, table Table, f func(tx WriteTx, k string, value []byte) error) error {
+func migrateTable(ctx context.Context, index backend.Index, table backend.Table, f func(tx backend.WriteTx, k string, value []byte) error) error {
 	type pair struct {
 		key   string
 		value []byte
 	}
 	for after, more := "", true; more; {
 		var batch []pair
-		err := index.Update(ctx, func(tx WriteTx) error {
+		err := index.Update(ctx, func(tx backend.WriteTx) error {
 			batch = batch[:0]
 			for k, value := range tx.Scan(table, "", after) {
 				if batch = append(batch, pair{k, bytes.Clone(value)}); len(batch) == migrateBatch {
@@ -93,7 +95,7 @@ func migrateTable(ctx context.Context, index Index, table Table, f func(tx Write
 	return nil
 }
 
-func addParents(tx WriteTx, k string, value []byte) error {
+func addParents(tx backend.WriteTx, k string, value []byte) error {
 	record, err := decode[manifestRecord](tableManifests, k, value)
 	if err != nil {
 		return err
@@ -107,7 +109,7 @@ func addParents(tx WriteTx, k string, value []byte) error {
 	return nil
 }
 
-func addTagged(tx WriteTx, k string, value []byte) error {
+func addTagged(tx backend.WriteTx, k string, value []byte) error {
 	record, err := decode[tagRecord](tableTags, k, value)
 	if err != nil {
 		return err
@@ -116,7 +118,7 @@ func addTagged(tx WriteTx, k string, value []byte) error {
 	return tx.Put(tableTagged, key(repo, record.Digest.String(), tag), mark)
 }
 
-func moveRecency(tx WriteTx, k string, value []byte) error {
+func moveRecency(tx backend.WriteTx, k string, value []byte) error {
 	used, err := decode[recencyRecord](tableRecency, k, value)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -15,10 +16,10 @@ const migrateReads = 64
 
 // migrateOwned reads all manifests again for what they own. One that cannot be read stays as it is, but for its children: a
 // check of the store finds it, and writes it anew when it has come again.
-func migrateOwned(ctx context.Context, blobs Blobs, index Index, at time.Time) error {
+func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	for after, more := "", true; more; {
 		var batch []*putting
-		err := index.View(ctx, func(tx ReadTx) error {
+		err := index.View(ctx, func(tx backend.ReadTx) error {
 			n := 0
 			for k, value := range tx.Scan(tableManifests, "", after) {
 				after = k
@@ -38,7 +39,7 @@ func migrateOwned(ctx context.Context, blobs Blobs, index Index, at time.Time) e
 		for _, p := range batch {
 			p.readOwned(ctx, blobs)
 		}
-		err = index.Update(ctx, func(tx WriteTx) error {
+		err = index.Update(ctx, func(tx backend.WriteTx) error {
 			for _, p := range batch {
 				if err := p.addOwned(tx); err != nil {
 					return err
@@ -67,7 +68,7 @@ func migrating(k string, value []byte, at time.Time) *putting {
 }
 
 // readOwned reads from the manifest's file what it owns.
-func (p *putting) readOwned(ctx context.Context, blobs Blobs) {
+func (p *putting) readOwned(ctx context.Context, blobs backend.Blobs) {
 	blob, err := blobs.Open(ctx, p.digest)
 	if err != nil {
 		return
@@ -86,7 +87,7 @@ func (p *putting) readOwned(ctx context.Context, blobs Blobs) {
 }
 
 // addOwned writes what is new.
-func (p *putting) addOwned(tx WriteTx) error {
+func (p *putting) addOwned(tx backend.WriteTx) error {
 	if !has(tx, tableManifests, p.key()) || len(p.record.Children)+len(p.record.Owned) == 0 {
 		return nil
 	}

@@ -12,15 +12,16 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // downgrade makes of an index what the version of the program wrote that knew schema 1: neither tags nor parents by
 // manifest, and the recency of blobs beside that of manifests.
-func downgrade(t *testing.T, index cache.Index, schema string) {
+func downgrade(t *testing.T, index backend.Index, schema string) {
 	t.Helper()
-	err := index.Update(t.Context(), func(tx cache.WriteTx) error {
-		for _, table := range []cache.Table{cache.TableTagged, cache.TableParents} {
+	err := index.Update(t.Context(), func(tx backend.WriteTx) error {
+		for _, table := range []backend.Table{cache.TableTagged, cache.TableParents} {
 			var keys []string
 			for k := range tx.Scan(table, "", "") {
 				keys = append(keys, k)
@@ -90,7 +91,7 @@ func TestMigration(t *testing.T) {
 				t.Errorf("used at %v, want %v", got, used)
 			}
 			var schema string
-			err := index.View(t.Context(), func(tx cache.ReadTx) error {
+			err := index.View(t.Context(), func(tx backend.ReadTx) error {
 				schema = string(tx.Get(cache.TableMeta, "schema"))
 				return nil
 			})

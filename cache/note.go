@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"strings"
+
+	"airmirror/cache/backend"
 )
 
 // State implements [mirror.StateStore].
 func (s *Store) State(ctx context.Context, kind string) (map[string][]byte, error) {
 	notes := make(map[string][]byte)
-	err := s.index.View(ctx, func(tx ReadTx) error {
+	err := s.index.View(ctx, func(tx backend.ReadTx) error {
 		for k, value := range tx.Scan(tableNotes, prefix(kind), "") {
 			notes[strings.TrimPrefix(k, prefix(kind))] = bytes.Clone(value)
 		}
@@ -20,7 +22,7 @@ func (s *Store) State(ctx context.Context, kind string) (map[string][]byte, erro
 
 // SetState implements [mirror.StateStore].
 func (s *Store) SetState(ctx context.Context, kind string, notes map[string][]byte) error {
-	err := s.index.Update(ctx, func(tx WriteTx) error {
+	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		for k, value := range notes {
 			if value == nil {
 				if err := tx.Delete(tableNotes, key(kind, k)); err != nil {

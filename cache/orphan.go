@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -51,7 +52,7 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 
 // unnamed returns those of files that the index does not name.
 func (s *Store) unnamed(ctx context.Context, files []mirror.Orphan) (unnamed []mirror.Orphan, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		for _, file := range files {
 			if !has(tx, tableBlobs, file.Digest.String()) {
 				unnamed = append(unnamed, file)

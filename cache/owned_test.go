@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -26,11 +27,11 @@ func owner(origin mirror.Origin, blobs ...string) mirror.Manifest {
 
 // withoutOwned makes of an index what the program wrote that knew schema 2: of what manifests own, only the children of
 // indexes, which nothing used.
-func withoutOwned(t *testing.T, index cache.Index, schema string) {
+func withoutOwned(t *testing.T, index backend.Index, schema string) {
 	t.Helper()
-	err := index.Update(t.Context(), func(tx cache.WriteTx) error {
+	err := index.Update(t.Context(), func(tx backend.WriteTx) error {
 		var err error
-		change := func(table cache.Table, f func(k, value string) (string, bool)) {
+		change := func(table backend.Table, f func(k, value string) (string, bool)) {
 			changed := make(map[string]string)
 			var deleted []string
 			for k, value := range tx.Scan(table, "", "") {
@@ -89,7 +90,7 @@ func TestMigrationOfOwned(t *testing.T) {
 			}
 			s.must(s.DeleteManifest(t.Context(), repo, lost.Digest))
 			put(t, s.Store, lost)
-			all := []cache.Table{cache.TableManifests, cache.TableUses, cache.TableParents, cache.TableBlobs}
+			all := []backend.Table{cache.TableManifests, cache.TableUses, cache.TableParents, cache.TableBlobs}
 			want := s.entries(all...)
 			closeStore(t, s.Store)
 			withoutOwned(t, s.reopenIndex(), schema)
@@ -102,7 +103,7 @@ func TestMigrationOfOwned(t *testing.T) {
 }
 
 // reopenIndex opens the index again, after it was closed with its store.
-func (s *shelf) reopenIndex() cache.Index {
+func (s *shelf) reopenIndex() backend.Index {
 	s.t.Helper()
 	s.index = openBolt(s.t, s.indexFolder)
 	return s.index

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -76,7 +77,7 @@ type putting struct {
 	anywhere bool
 	// grant lets a repository read a blob that the manifest points at: link if somebody brought it, or vouches for it;
 	// announce if an upstream sent no more than the manifest, until it is known to have the blob there as well.
-	grant func(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
+	grant func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
 	// with is what came with the manifest, in a bundle, so that its repository may read it though it does not need it.
 	with  []digest.Digest
 	again func() // called in the transaction if the manifest is there already; nil does nothing

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -16,7 +17,7 @@ const maxMissing = 100
 
 // check refuses an image that did not come from an upstream and lacks blobs, or is wrong about their sizes: clients that
 // believe it could not read them.
-func (p *putting) check(tx ReadTx) error {
+func (p *putting) check(tx backend.ReadTx) error {
 	var missing lack
 	if err := p.findLack(tx, &missing); err != nil {
 		return err
@@ -51,7 +52,7 @@ func (l *lack) err(format string, args ...any) error {
 }
 
 // findLack adds what the manifest must have and lacks.
-func (p *putting) findLack(tx ReadTx, missing *lack) error {
+func (p *putting) findLack(tx backend.ReadTx, missing *lack) error {
 	if p.record.Origin == mirror.Mirrored {
 		return nil
 	}
@@ -76,7 +77,7 @@ func errSize(blob v1.Descriptor, actual int64) *mirror.Error {
 }
 
 // write is the transaction.
-func (p *putting) write(tx WriteTx) error {
+func (p *putting) write(tx backend.WriteTx) error {
 	if err := p.check(tx); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (p *putting) write(tx WriteTx) error {
 
 // store writes what was checked. A manifest that is known may have lost its file, and with it the entry of that, until
 // now.
-func (p *putting) store(tx WriteTx) error {
+func (p *putting) store(tx backend.WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (p *putting) store(tx WriteTx) error {
 }
 
 // writeRecord writes the manifest, or raises the origin of the one that is there.
-func (p *putting) writeRecord(tx WriteTx) error {
+func (p *putting) writeRecord(tx backend.WriteTx) error {
 	old, found, err := get[manifestRecord](tx, tableManifests, p.key())
 	if err != nil {
 		return err
@@ -134,7 +135,7 @@ func (p *putting) writeRecord(tx WriteTx) error {
 
 // linkBlobs lets the repository read what the manifest needs, or announces it, and announces what else the manifest owns:
 // see [putting].
-func (p *putting) linkBlobs(tx WriteTx) error {
+func (p *putting) linkBlobs(tx backend.WriteTx) error {
 	for _, blob := range p.blobs {
 		if err := p.grant(tx, p.repo, blob.Digest, p.at); err != nil {
 			return err
@@ -149,7 +150,7 @@ func (p *putting) linkBlobs(tx WriteTx) error {
 }
 
 // linkWith lets the repository read what came with the manifest.
-func (p *putting) linkWith(tx WriteTx) error {
+func (p *putting) linkWith(tx backend.WriteTx) error {
 	for _, d := range p.with {
 		if !has(tx, tableBlobs, d.String()) {
 			continue
@@ -164,7 +165,7 @@ func (p *putting) linkWith(tx WriteTx) error {
 // retype decides about the same bytes under another media type. That may point at less, and so let go of what the held
 // manifest needs: only one that nobody understood becomes one that is understood, if the word for it is as good. An
 // upstream's other word is ignored, so that its tags still move.
-func (p *putting) retype(tx WriteTx, old manifestRecord) error {
+func (p *putting) retype(tx backend.WriteTx, old manifestRecord) error {
 	better := mirror.KnownManifestType(p.record.MediaType) && !mirror.KnownManifestType(old.MediaType)
 	switch {
 	case better && strength(p.record.Origin) >= strength(old.Origin):
@@ -186,7 +187,7 @@ func (p *putting) retype(tx WriteTx, old manifestRecord) error {
 		p.digest, p.repo, old.MediaType, p.record.MediaType)
 }
 
-func (p *putting) writeNew(tx WriteTx) error {
+func (p *putting) writeNew(tx backend.WriteTx) error {
 	if err := put(tx, tableUses, useKey(p.digest, p.repo, p.digest), useRecord{Size: p.record.Size}); err != nil {
 		return err
 	}
@@ -215,7 +216,7 @@ func (p *putting) writeNew(tx WriteTx) error {
 }
 
 // writeTag points a tag at the manifest. A client's tag is not an upstream's to move.
-func (p *putting) writeTag(tx WriteTx, name tagName) error {
+func (p *putting) writeTag(tx backend.WriteTx, name tagName) error {
 	old, found, err := get[tagRecord](tx, tableTags, name.key())
 	if err != nil {
 		return err
@@ -232,7 +233,7 @@ func (p *putting) writeTag(tx WriteTx, name tagName) error {
 
 // moveTag writes record in the place of old, the zero value for a new tag. One that does not move keeps when it was
 // made, when it was last confirmed, and the stronger origin.
-func moveTag(tx WriteTx, name tagName, old, record tagRecord) error {
+func moveTag(tx backend.WriteTx, name tagName, old, record tagRecord) error {
 	if old.Digest == record.Digest {
 		record.Updated = old.Updated
 		if record.Checked.IsZero() {

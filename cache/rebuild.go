@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -19,12 +20,12 @@ var RecoveredRepo = mirror.Repo{Host: "localhost", Path: "recovered"}
 type RebuildSources struct {
 	// Old is the index that the new one replaces, as far as it can be read; nil if there is none. It is only read. When all of
 	// its manifests can be read, what it does not have was deleted: nothing of that is recovered.
-	Old Index
+	Old backend.Index
 	// Unread is what could not be read of the file of Old, for instance some of its pages.
 	Unread []error
 	// Backup is a copy of the index, as [mirror.CheckStore] makes one; nil if there is none. It is only read. What Old has
 	// counts, and Backup adds what Old does not have, also what was deleted since.
-	Backup Index
+	Backup backend.Index
 	// Names are what another record says that was held, as a receipt does; nil if there is none. Where Old or Backup says
 	// something else of a tag, that stays.
 	Names iter.Seq2[Name, error]
@@ -94,7 +95,7 @@ const rebuildBatch = 128
 // mirrored: the rest comes when it is pulled. tell hears about what is not as it was; it may be nil.
 //
 // It needs some hundred bytes of memory for each manifest.
-func Rebuild(ctx context.Context, blobs Blobs, index Index, sources RebuildSources, tell func(RebuildEvent)) (RebuildSummary, error) {
+func Rebuild(ctx context.Context, blobs backend.Blobs, index backend.Index, sources RebuildSources, tell func(RebuildEvent)) (RebuildSummary, error) {
 	if sources.Progress == nil {
 		sources.Progress = mirror.NoProgress{}
 	}
@@ -105,10 +106,10 @@ func Rebuild(ctx context.Context, blobs Blobs, index Index, sources RebuildSourc
 		found: make(map[digest.Digest]recognised), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), told: make(map[digest.Digest]bool),
 		gone: make(map[goneName]bool)}
 	if sources.Old != nil {
-		r.known = append(r.known, &knownIndex{Index: sources.Old, name: "the old index", unread: make(map[Table]bool)})
+		r.known = append(r.known, &knownIndex{Index: sources.Old, name: "the old index", unread: make(map[backend.Table]bool)})
 	}
 	if sources.Backup != nil {
-		r.known = append(r.known, &knownIndex{Index: sources.Backup, name: "the backup", unread: make(map[Table]bool)})
+		r.known = append(r.known, &knownIndex{Index: sources.Backup, name: "the backup", unread: make(map[backend.Table]bool)})
 	}
 	r.summary.Events = make(map[RebuildKind]int)
 	began := time.Now()
@@ -120,8 +121,8 @@ func Rebuild(ctx context.Context, blobs Blobs, index Index, sources RebuildSourc
 // rebuild is one under way.
 type rebuild struct {
 	ctx     context.Context
-	blobs   Blobs
-	index   Index
+	blobs   backend.Blobs
+	index   backend.Index
 	sources RebuildSources
 	tell    func(RebuildEvent)
 	summary RebuildSummary
@@ -151,7 +152,7 @@ type goneName struct {
 
 // step is something to be written. do may run more than once; after runs when it is durable.
 type step struct {
-	do    func(tx WriteTx) error
+	do    func(tx backend.WriteTx) error
 	after func()
 }
 
@@ -169,7 +170,7 @@ func (r *rebuild) run() error {
 
 // begin refuses an index that has something in it.
 func (r *rebuild) begin() error {
-	err := r.index.View(r.ctx, func(tx ReadTx) error {
+	err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
 		for range tx.Scan(tableMeta, "", "") {
 			return errors.New("the new index is not empty: begin with a new file")
 		}
@@ -234,7 +235,7 @@ func (r *rebuild) flush() error {
 	if len(steps) == 0 {
 		return nil
 	}
-	err := r.index.Update(r.ctx, func(tx WriteTx) error {
+	err := r.index.Update(r.ctx, func(tx backend.WriteTx) error {
 		for _, s := range steps {
 			if err := s.do(tx); err != nil {
 				return err

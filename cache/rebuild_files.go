@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -44,7 +45,7 @@ func (r *rebuild) files() error {
 }
 
 // file reads one file, if it may be a manifest or is to be verified, and says why it was moved to the quarantine, if so.
-func (r *rebuild) file(entry Entry, data []byte) (reason string, err error) {
+func (r *rebuild) file(entry backend.StoredBlob, data []byte) (reason string, err error) {
 	small := entry.Size <= mirror.MaxManifestSize
 	if r.sources.Fast && !small {
 		return "", nil
@@ -54,7 +55,7 @@ func (r *rebuild) file(entry Entry, data []byte) (reason string, err error) {
 		if small {
 			blob.ReadSeekCloser = tee{blob.ReadSeekCloser, &content}
 		}
-		reason, err = Misread(r.ctx, blob, entry.Digest, data, func(context.Context, int) error { return nil })
+		reason, err = backend.CheckContent(r.ctx, blob, entry.Digest, data, func(context.Context, int) error { return nil })
 		if small && reason == "" && err == nil {
 			r.recognise(entry.Digest, content.Bytes())
 		}
@@ -98,11 +99,11 @@ func (r *rebuild) recognise(d digest.Digest, data []byte) {
 }
 
 // hold has the index name a file, since when it did before.
-func (r *rebuild) hold(entry Entry) error {
+func (r *rebuild) hold(entry backend.StoredBlob) error {
 	record := blobRecord{Size: entry.Size, Added: r.now()}
 	for _, from := range r.known {
 		var old blobRecord
-		err := from.View(r.ctx, func(tx ReadTx) (err error) {
+		err := from.View(r.ctx, func(tx backend.ReadTx) (err error) {
 			if old, _, err = get[blobRecord](tx, tableBlobs, entry.Digest.String()); err != nil {
 				r.unreadEntry(from, tableBlobs, entry.Digest.String(), err.Error()+"; the time when it was added is lost")
 			}
@@ -117,7 +118,7 @@ func (r *rebuild) hold(entry Entry) error {
 		}
 	}
 	return r.add(step{
-		do:    func(tx WriteTx) error { return put(tx, tableBlobs, entry.Digest.String(), record) },
+		do:    func(tx backend.WriteTx) error { return put(tx, tableBlobs, entry.Digest.String(), record) },
 		after: func() { r.summary.Files++; r.summary.Bytes += record.Size },
 	})
 }

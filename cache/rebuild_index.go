@@ -7,26 +7,27 @@ import (
 	"fmt"
 	"slices"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // knownIndex is an index that a new one takes over what it can of.
 type knownIndex struct {
-	Index
-	name   string         // in sentences
-	unread map[Table]bool // something in this table could not be read
+	backend.Index
+	name   string                 // in sentences
+	unread map[backend.Table]bool // something in this table could not be read
 }
 
 // knows reports whether there is an old index, and all of these tables could be read so far.
-func (r *rebuild) knows(tables ...Table) bool {
+func (r *rebuild) knows(tables ...backend.Table) bool {
 	if r.sources.Old == nil || len(r.sources.Unread) > 0 {
 		return false
 	}
-	return !slices.ContainsFunc(tables, func(t Table) bool { return r.known[0].unread[t] })
+	return !slices.ContainsFunc(tables, func(t backend.Table) bool { return r.known[0].unread[t] })
 }
 
 // doubts reports whether a table of an index may lack something that was in it.
-func (r *rebuild) doubts(from *knownIndex, t Table) bool {
+func (r *rebuild) doubts(from *knownIndex, t backend.Table) bool {
 	return from.unread[t] || from.Index == r.sources.Old && len(r.sources.Unread) > 0
 }
 
@@ -37,14 +38,14 @@ func (r *rebuild) unread(entry, reason string) {
 }
 
 // unreadEntry tells of an entry that could not be read, or not all of it.
-func (r *rebuild) unreadEntry(from *knownIndex, t Table, k, reason string) {
+func (r *rebuild) unreadEntry(from *knownIndex, t backend.Table, k, reason string) {
 	from.unread[t] = true
 	r.unread(dangling(t, k, "").Entry, "in "+from.name+": "+reason)
 }
 
 // checkKnown refuses an index that a later version has written, and a backup that is none.
 func (r *rebuild) checkKnown(from *knownIndex) error {
-	return from.View(r.ctx, func(tx ReadTx) error {
+	return from.View(r.ctx, func(tx backend.ReadTx) error {
 		schema, found, err := get[schemaRecord](tx, tableMeta, schemaKey)
 		switch {
 		case schema.Version > schemaVersion:
@@ -74,10 +75,10 @@ func (r *rebuild) indexes() error {
 
 // takeOver takes over what an index says. What tells whether others are right comes before them.
 func (r *rebuild) takeOver(from *knownIndex) error {
-	everything := func(ReadTx, string) bool { return true }
+	everything := func(backend.ReadTx, string) bool { return true }
 	for _, part := range []func() error{
 		func() error {
-			return r.copy(from, tableMeta, noteFault, func(_ ReadTx, k string) bool { return k != schemaKey })
+			return r.copy(from, tableMeta, noteFault, func(_ backend.ReadTx, k string) bool { return k != schemaKey })
 		},
 		func() error { return r.each(from, tableRepos, r.knownRepo) },
 		func() error { return r.each(from, tableLinks, r.knownLink) },
@@ -87,7 +88,7 @@ func (r *rebuild) takeOver(from *knownIndex) error {
 		func() error { return r.knownTagged(from) },
 		func() error { return r.each(from, tableRoots, r.knownRoot) },
 		func() error {
-			return r.copy(from, tableRecency, recencyFault, func(tx ReadTx, k string) bool { return wrongRecency(tx, k, nil) == "" })
+			return r.copy(from, tableRecency, recencyFault, func(tx backend.ReadTx, k string) bool { return wrongRecency(tx, k, nil) == "" })
 		},
 		func() error { return r.copy(from, tableNotes, noteFault, everything) },
 	} {
@@ -99,11 +100,11 @@ func (r *rebuild) takeOver(from *knownIndex) error {
 }
 
 // each calls f with every entry of a table of an index, after the transaction in which it was read.
-func (r *rebuild) each(from *knownIndex, t Table, f func(from *knownIndex, k string, value []byte) error) error {
+func (r *rebuild) each(from *knownIndex, t backend.Table, f func(from *knownIndex, k string, value []byte) error) error {
 	for after := ""; ; {
 		var keys []string
 		var values [][]byte
-		err := from.View(r.ctx, func(tx ReadTx) error {
+		err := from.View(r.ctx, func(tx backend.ReadTx) error {
 			for k, value := range tx.Scan(t, "", after) {
 				keys, values = append(keys, k), append(values, bytes.Clone(value))
 				if len(keys) == rebuildBatch {
@@ -128,13 +129,13 @@ func (r *rebuild) each(from *knownIndex, t Table, f func(from *knownIndex, k str
 }
 
 // copy takes over the entries of a table that are in order, wanted and not there.
-func (r *rebuild) copy(from *knownIndex, t Table, fault func(k string, value []byte) error, wanted func(tx ReadTx, k string) bool) error {
+func (r *rebuild) copy(from *knownIndex, t backend.Table, fault func(k string, value []byte) error, wanted func(tx backend.ReadTx, k string) bool) error {
 	return r.each(from, t, func(from *knownIndex, k string, value []byte) error {
 		if err := fault(k, value); err != nil {
 			r.unreadEntry(from, t, k, err.Error())
 			return nil
 		}
-		return r.add(step{do: func(tx WriteTx) error {
+		return r.add(step{do: func(tx backend.WriteTx) error {
 			if has(tx, t, k) || !wanted(tx, k) {
 				return nil
 			}
@@ -178,7 +179,7 @@ func (r *rebuild) deleted() error {
 	}
 	for _, d := range r.digests() {
 		var known, used bool
-		if err := r.sources.Old.View(r.ctx, func(tx ReadTx) error {
+		if err := r.sources.Old.View(r.ctx, func(tx backend.ReadTx) error {
 			known = has(tx, tableBlobs, d.String()) && !recorded(tx, d)
 			used = hasAny(tx, tableUses, prefix(d.String()))
 			return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -26,7 +27,7 @@ func (r *rebuild) knownRepo(from *knownIndex, k string, value []byte) error {
 			return err
 		}
 	}
-	return r.add(step{do: func(tx WriteTx) error {
+	return r.add(step{do: func(tx backend.WriteTx) error {
 		if has(tx, tableRepos, k) {
 			return nil
 		}
@@ -36,7 +37,7 @@ func (r *rebuild) knownRepo(from *knownIndex, k string, value []byte) error {
 
 // guessRepo makes a record of what is in a repository, and tells of it.
 func (r *rebuild) guessRepo(from *knownIndex, k string, reason error) (record repoRecord, err error) {
-	err = from.View(r.ctx, func(tx ReadTx) error {
+	err = from.View(r.ctx, func(tx backend.ReadTx) error {
 		record = repoRecord{Created: r.now()}
 		for m, value := range tx.Scan(tableManifests, prefix(k), "") {
 			manifest, err := decode[manifestRecord](tableManifests, m, value)
@@ -77,7 +78,7 @@ func (r *rebuild) knownLink(from *knownIndex, k string, value []byte) error {
 		record = linkRecord{Added: r.now(), Announced: true}
 		r.unreadEntry(from, tableLinks, k, err.Error())
 	}
-	return r.add(step{do: func(tx WriteTx) error {
+	return r.add(step{do: func(tx backend.WriteTx) error {
 		if has(tx, tableLinks, k) || !has(tx, tableBlobs, parts(k)[0]) {
 			return nil
 		}
@@ -119,7 +120,7 @@ func (r *rebuild) knownUses(from *knownIndex) error {
 		}
 		file, name, d := parts(k)[0], parts(k)[1], parts(k)[2]
 		known := file != d
-		if err := from.View(r.ctx, func(tx ReadTx) error {
+		if err := from.View(r.ctx, func(tx backend.ReadTx) error {
 			known = known || has(tx, tableManifests, key(name, d))
 			return nil
 		}); err != nil || known {
@@ -194,7 +195,7 @@ func (r *rebuild) knownTagged(from *knownIndex) error {
 		}
 		record := tagRecord{Digest: digest.Digest(d), Origin: mirror.Pushed, Updated: r.now()}
 		known := false
-		if err := from.View(r.ctx, func(tx ReadTx) error {
+		if err := from.View(r.ctx, func(tx backend.ReadTx) error {
 			_, err := readTag(key(repo, tag), tx.Get(tableTags, key(repo, tag)))
 			known = err == nil
 			if manifest, _, err := get[manifestRecord](tx, tableManifests, key(repo, d)); err == nil && strength(manifest.Origin) > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -55,7 +56,7 @@ func (r *rebuild) name(n Name) error {
 // repo records whose a repository is, if that is not known: one that is local must not be asked upstream for, though what
 // is in it was imported.
 func (r *rebuild) repo(n Name) error {
-	return r.add(step{do: func(tx WriteTx) error {
+	return r.add(step{do: func(tx backend.WriteTx) error {
 		if has(tx, tableRepos, n.Repo.String()) {
 			return nil
 		}
@@ -89,7 +90,7 @@ func (r *rebuild) relative(d digest.Digest, of []digest.Digest) error {
 		return nil
 	}
 	targets := make(map[content]mirror.Origin)
-	err := r.index.View(r.ctx, func(tx ReadTx) error {
+	err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
 		known := recorded(tx, d)
 		for _, other := range of {
 			for k := range tx.Scan(tableUses, prefix(other.String()), "") {
@@ -118,7 +119,7 @@ func (r *rebuild) relative(d digest.Digest, of []digest.Digest) error {
 }
 
 // recorded reports whether d is a manifest of some repository.
-func recorded(tx ReadTx, d digest.Digest) bool {
+func recorded(tx backend.ReadTx, d digest.Digest) bool {
 	for k := range tx.Scan(tableUses, prefix(d.String()), "") {
 		if lastPart(k) == d.String() {
 			return true
@@ -169,7 +170,7 @@ func (r *rebuild) rest() error {
 func (r *rebuild) nameless(f func(d digest.Digest) error) error {
 	for _, d := range r.digests() {
 		var used bool
-		err := r.index.View(r.ctx, func(tx ReadTx) error {
+		err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
 			used = false
 			for k, value := range tx.Scan(tableUses, prefix(d.String()), "") {
 				if used = lastPart(k) == d.String() || !bytes.Contains(value, ownedMark); used {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -40,7 +41,7 @@ func (r *rebuild) manifest(c content, mediaType string, origin mirror.Origin, ad
 	var lacks string
 	var known bool
 	return r.add(step{
-		do: func(tx WriteTx) (err error) {
+		do: func(tx backend.WriteTx) (err error) {
 			known = has(tx, tableManifests, c.key())
 			if lacks, err = p.lacks(tx); lacks != "" || known || err != nil {
 				return err
@@ -64,7 +65,7 @@ func (r *rebuild) manifest(c content, mediaType string, origin mirror.Origin, ad
 }
 
 // lacks says what an image that did not come from an upstream lacks, wherever it is held.
-func (p *putting) lacks(tx ReadTx) (string, error) {
+func (p *putting) lacks(tx backend.ReadTx) (string, error) {
 	if p.record.Origin == mirror.Mirrored {
 		return "", nil
 	}
@@ -90,7 +91,7 @@ func (p *putting) lacks(tx ReadTx) (string, error) {
 }
 
 // rebuild writes the manifest and, if need be, its repository.
-func (p *putting) rebuild(tx WriteTx) error {
+func (p *putting) rebuild(tx backend.WriteTx) error {
 	if err := p.writeNew(tx); err != nil || has(tx, tableRepos, p.repo.String()) {
 		return err
 	}
@@ -112,7 +113,7 @@ func (r *rebuild) tag(name tagName, record tagRecord) error {
 	var there, held bool
 	var old tagRecord
 	return r.add(step{
-		do: func(tx WriteTx) (err error) {
+		do: func(tx backend.WriteTx) (err error) {
 			there = has(tx, tableManifests, content{name.repo, record.Digest}.key())
 			held = has(tx, tableBlobs, record.Digest.String())
 			if old, _, err = get[tagRecord](tx, tableTags, name.key()); err != nil || !there || old.Digest != "" {

@@ -11,11 +11,12 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // allTables are all of an index.
-var allTables = []cache.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableLinks, cache.TableManifests, cache.TableUses, cache.TableTags,
+var allTables = []backend.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableLinks, cache.TableManifests, cache.TableUses, cache.TableTags,
 	cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 
 var (
@@ -46,7 +47,7 @@ func lived(t *testing.T) *shelf {
 	s.must(err)
 	s.must(s.FlushRecency(t.Context()))
 	old := []byte(time.Now().UTC().Format(`"2006-01-02T`))
-	s.write(func(tx cache.WriteTx) error {
+	s.write(func(tx backend.WriteTx) error {
 		for _, table := range allTables {
 			changed := make(map[string][]byte)
 			for k, value := range tx.Scan(table, "", "") {
@@ -101,7 +102,7 @@ func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
 	latest := repo.String() + "\x00latest"
 	for _, c := range []struct {
 		name    string
-		table   cache.Table
+		table   backend.Table
 		key     func(s *shelf) string
 		changed []string // tables and keys that need not be the same
 		gone    bool     // the entry is not in the new index
@@ -128,7 +129,7 @@ func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
 			if before[string(c.table)+" "+k] == "" {
 				t.Fatalf("there is no %q", k)
 			}
-			s.write(func(tx cache.WriteTx) error {
+			s.write(func(tx backend.WriteTx) error {
 				return tx.Put(c.table, k, append([]byte(`{"`), tx.Get(c.table, k)...))
 			})
 			summary, told := s.rebuild(cache.RebuildSources{Old: s.index})
@@ -198,7 +199,7 @@ func TestRebuildTellsWhatOfTheFileCouldNotBeRead(t *testing.T) {
 
 func TestRebuildRefusesANewerOldIndex(t *testing.T) {
 	s := stock(t)
-	s.write(func(tx cache.WriteTx) error { return tx.Put(cache.TableMeta, "schema", []byte(`{"version":99}`)) })
+	s.write(func(tx backend.WriteTx) error { return tx.Put(cache.TableMeta, "schema", []byte(`{"version":99}`)) })
 	empty := openBolt(t, t.TempDir())
 	defer empty.Close()
 	if _, err := cache.Rebuild(t.Context(), s.blobs, empty, cache.RebuildSources{Old: s.index}, nil); err == nil || !strings.Contains(err.Error(), "newer version") {
@@ -208,9 +209,9 @@ func TestRebuildRefusesANewerOldIndex(t *testing.T) {
 
 // TestRebuildWithoutATable: what other tables say is taken.
 func TestRebuildWithoutATable(t *testing.T) {
-	for _, table := range []cache.Table{cache.TableManifests, cache.TableTags} {
+	for _, table := range []backend.Table{cache.TableManifests, cache.TableTags} {
 		s := lived(t)
-		s.write(func(tx cache.WriteTx) error {
+		s.write(func(tx backend.WriteTx) error {
 			var keys []string
 			for k := range tx.Scan(table, "", "") {
 				keys = append(keys, k)

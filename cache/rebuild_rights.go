@@ -5,13 +5,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // grantAgain lets repo read d, as there may be no upstream left to ask about each blob. But what a backup has as announced
 // while it lets another repository read it may be that one's own, and stays so; what the old index has as announced, if
 // all such of it could be read, stays so as well; and of what is not held nothing is lost by asking when it comes.
-func (r *rebuild) grantAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+func (r *rebuild) grantAgain(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if !has(tx, tableBlobs, d.String()) || has(tx, tableLinks, linkKey(repo, d)) && (r.knows(tableLinks) || readBySomebody(tx, d)) {
 		return announce(tx, repo, d, at)
 	}
@@ -19,7 +20,7 @@ func (r *rebuild) grantAgain(tx WriteTx, repo mirror.Repo, d digest.Digest, at t
 }
 
 // readBySomebody reports whether a repository may read d. Links that cannot be read are none.
-func readBySomebody(tx ReadTx, d digest.Digest) bool {
+func readBySomebody(tx backend.ReadTx, d digest.Digest) bool {
 	for k, value := range tx.Scan(tableLinks, prefix(d.String()), "") {
 		if link, err := scanLink(k, value); err == nil && !link.Announced {
 			return true
@@ -33,11 +34,11 @@ func readBySomebody(tx ReadTx, d digest.Digest) bool {
 // is left is every repository that names it: which of them had it, only the index that is lost knew.
 func (r *rebuild) rights() error {
 	nobody := make(map[digest.Digest]bool)
-	if err := r.announced(func(tx ReadTx, _ mirror.Repo, d digest.Digest) { nobody[d] = !readBySomebody(tx, d) }); err != nil {
+	if err := r.announced(func(tx backend.ReadTx, _ mirror.Repo, d digest.Digest) { nobody[d] = !readBySomebody(tx, d) }); err != nil {
 		return err
 	}
 	var grants []content
-	if err := r.announced(func(_ ReadTx, repo mirror.Repo, d digest.Digest) {
+	if err := r.announced(func(_ backend.ReadTx, repo mirror.Repo, d digest.Digest) {
 		if nobody[d] {
 			grants = append(grants, content{repo, d})
 		}
@@ -52,7 +53,7 @@ func (r *rebuild) rights() error {
 		if announced {
 			continue
 		}
-		if err := r.add(step{do: func(tx WriteTx) error { return link(tx, c.repo, c.digest, r.now()) }}); err != nil {
+		if err := r.add(step{do: func(tx backend.WriteTx) error { return link(tx, c.repo, c.digest, r.now()) }}); err != nil {
 			return err
 		}
 	}
@@ -60,8 +61,8 @@ func (r *rebuild) rights() error {
 }
 
 // announced calls f with the links to stored blobs that are only announced.
-func (r *rebuild) announced(f func(tx ReadTx, repo mirror.Repo, d digest.Digest)) error {
-	return r.index.View(r.ctx, func(tx ReadTx) error {
+func (r *rebuild) announced(f func(tx backend.ReadTx, repo mirror.Repo, d digest.Digest)) error {
+	return r.index.View(r.ctx, func(tx backend.ReadTx) error {
 		for k, value := range tx.Scan(tableLinks, "", "") {
 			link, err := scanLink(k, value)
 			d, name, _ := cutKey(k)
@@ -79,7 +80,7 @@ func (r *rebuild) announcedBefore(c content) (announced bool, err error) {
 	if !r.knows(tableLinks) {
 		return false, nil
 	}
-	err = r.sources.Old.View(r.ctx, func(tx ReadTx) error {
+	err = r.sources.Old.View(r.ctx, func(tx backend.ReadTx) error {
 		announced = has(tx, tableLinks, linkKey(c.repo, c.digest))
 		return nil
 	})

@@ -14,12 +14,13 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 	"airmirror/mirror"
 )
 
 // backup copies the index of a shelf and opens the copy.
-func (s *shelf) backup() cache.Index {
+func (s *shelf) backup() backend.Index {
 	s.t.Helper()
 	path := filepath.Join(s.t.TempDir(), "backup")
 	file, err := os.Create(path)
@@ -53,10 +54,10 @@ func (s *shelf) rebuild(sources cache.RebuildSources) (cache.RebuildSummary, []s
 }
 
 // entries are all entries of tables that a rebuild brings back to the byte.
-func (s *shelf) entries(tables ...cache.Table) map[string]string {
+func (s *shelf) entries(tables ...backend.Table) map[string]string {
 	s.t.Helper()
 	all := make(map[string]string)
-	s.must(s.index.View(s.t.Context(), func(tx cache.ReadTx) error {
+	s.must(s.index.View(s.t.Context(), func(tx backend.ReadTx) error {
 		for _, table := range tables {
 			for k, value := range tx.Scan(table, "", "") {
 				all[string(table)+" "+k] = string(value)
@@ -117,7 +118,7 @@ func TestRebuildFromABackupIsTheSame(t *testing.T) {
 		_, err := s.PointTags(t.Context(), []mirror.ImportedTag{{Repo: other, Digest: s.list.Digest}}, false)
 		s.must(err)
 		s.must(s.SetState(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": []byte("{}")}))
-		tables := []cache.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableManifests, cache.TableUses, cache.TableTags,
+		tables := []backend.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableManifests, cache.TableUses, cache.TableTags,
 			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 		before, backup := s.entries(tables...), s.backup()
 		summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -25,7 +26,7 @@ func (s *Store) ResumeBlob(ctx context.Context, d digest.Digest, part mirror.Par
 		}
 		algorithm = d.Algorithm()
 	}
-	var w Writer
+	var w backend.Writer
 	var err error
 	if part.ID == "" {
 		w, err = s.blobs.Create(ctx, algorithm, "")
@@ -51,12 +52,12 @@ func (s *Store) reclaim(ctx context.Context, d digest.Digest, id string) error {
 	if err != nil || len(unnamed) == 0 {
 		return err
 	}
-	return s.blobs.Reclaim(ctx, d, id)
+	return s.blobs.Uncommit(ctx, d, id)
 }
 
 // incoming implements [mirror.ResumableBlob].
 type incoming struct {
-	Writer
+	backend.Writer
 	store  *Store
 	digest digest.Digest // "" as long as nobody said what it is
 }
@@ -86,10 +87,10 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 }
 
 // linker lets a repository read a blob that has just come.
-type linker func(tx WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
+type linker func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
 
 // take makes what w wrote durable as d, and then readable in repo, if that is not zero.
-func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.Digest, link linker) error {
+func (s *Store) take(ctx context.Context, repo mirror.Repo, w backend.Writer, d digest.Digest, link linker) error {
 	defer s.guards.hold(d)()
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
@@ -101,7 +102,7 @@ func (s *Store) take(ctx context.Context, repo mirror.Repo, w Writer, d digest.D
 // enter names a file that is durable in the index. It costs one transaction, which a client that hangs up now must not
 // save us: the bytes are in.
 func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linker) error {
-	err := s.index.Update(context.WithoutCancel(ctx), func(tx WriteTx) error {
+	err := s.index.Update(context.WithoutCancel(ctx), func(tx backend.WriteTx) error {
 		at := s.Now()
 		switch held := has(tx, tableBlobs, d.String()); {
 		case !held:

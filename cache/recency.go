@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -25,7 +26,7 @@ const (
 // and written in batches, every [Options.RecencyInterval], when there are many, and at the end. Until a batch is durable
 // it is found in memory, so that who asks recency and then the index misses none.
 type recency struct {
-	index   Index
+	index   backend.Index
 	clock   *clock
 	options Options
 
@@ -40,7 +41,7 @@ type recency struct {
 	stopped chan struct{}
 }
 
-func newRecency(index Index, clock *clock, options Options) *recency {
+func newRecency(index backend.Index, clock *clock, options Options) *recency {
 	return &recency{
 		index:   index,
 		clock:   clock,
@@ -118,7 +119,7 @@ func (r *recency) write(ctx context.Context, batch map[content]time.Time) error 
 	if len(batch) == 0 && !r.clock.due() {
 		return nil
 	}
-	return r.clock.noteIn(ctx, r.index, func(tx WriteTx) error { return writeRecency(tx, batch) })
+	return r.clock.noteIn(ctx, r.index, func(tx backend.WriteTx) error { return writeRecency(tx, batch) })
 }
 
 // last returns a use that is not in the index yet; the zero time if there is none.
@@ -142,7 +143,7 @@ func (r *recency) all() map[content]time.Time {
 }
 
 // writeRecency leaves out what was deleted since it was used.
-func writeRecency(tx WriteTx, batch map[content]time.Time) error {
+func writeRecency(tx backend.WriteTx, batch map[content]time.Time) error {
 	for c, at := range batch {
 		if has(tx, tableManifests, c.key()) {
 			if err := put(tx, tableRecency, c.key(), recencyRecord{Used: at}); err != nil {
@@ -186,7 +187,7 @@ func (s *Store) LastUsed(ctx context.Context, repo mirror.Repo, d digest.Digest)
 	if at = s.recency.last(c); !at.IsZero() {
 		return at, nil
 	}
-	err = s.index.View(ctx, func(tx ReadTx) (err error) {
+	err = s.index.View(ctx, func(tx backend.ReadTx) (err error) {
 		at, err = lastUsed(tx, c)
 		return err
 	})
@@ -194,7 +195,7 @@ func (s *Store) LastUsed(ctx context.Context, repo mirror.Repo, d digest.Digest)
 }
 
 // lastUsed returns when c was used, as far as that is in the index.
-func lastUsed(tx ReadTx, c content) (time.Time, error) {
+func lastUsed(tx backend.ReadTx, c content) (time.Time, error) {
 	record, _, err := get[recencyRecord](tx, tableRecency, c.key())
 	if err != nil {
 		return time.Time{}, err

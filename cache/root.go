@@ -6,12 +6,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // Roots implements [mirror.Catalog].
 func (s *Store) Roots(ctx context.Context, repo mirror.Repo, after digest.Digest, n int) (roots []mirror.Root, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		roots = nil
 		for k, value := range tx.Scan(tableRoots, prefix(repo.String()), key(repo.String(), after.String())) {
 			if len(roots) >= n {
@@ -31,7 +32,7 @@ func (s *Store) Roots(ctx context.Context, repo mirror.Repo, after digest.Digest
 
 // Manifests implements [mirror.Catalog].
 func (s *Store) Manifests(ctx context.Context, repo mirror.Repo, begin string, n int) (digests []digest.Digest, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		digests = nil
 		for k := range tx.Scan(tableManifests, key(repo.String(), begin), "") {
 			if len(digests) >= n {
@@ -45,7 +46,7 @@ func (s *Store) Manifests(ctx context.Context, repo mirror.Repo, begin string, n
 }
 
 // addRoot makes a manifest a root, unless it is one.
-func addRoot(tx WriteTx, c content, at time.Time) error {
+func addRoot(tx backend.WriteTx, c content, at time.Time) error {
 	if has(tx, tableRoots, c.key()) {
 		return nil
 	}
@@ -53,7 +54,7 @@ func addRoot(tx WriteTx, c content, at time.Time) error {
 }
 
 // rootSince returns when a manifest became a root; the zero time if it is none.
-func rootSince(tx ReadTx, c content) (time.Time, error) {
+func rootSince(tx backend.ReadTx, c content) (time.Time, error) {
 	record, _, err := get[rootRecord](tx, tableRoots, c.key())
 	return record.Added, err
 }
@@ -65,7 +66,7 @@ func scanRoot(k string, value []byte) (time.Time, error) {
 }
 
 // wrongRoot is a [rule].
-func wrongRoot(tx ReadTx, k string, value []byte) string {
+func wrongRoot(tx backend.ReadTx, k string, value []byte) string {
 	if reason := malformed(k, 2); reason != "" {
 		return reason
 	}
@@ -80,7 +81,7 @@ func wrongRoot(tx ReadTx, k string, value []byte) string {
 
 // root makes a manifest a root that is there.
 func (r *rebuild) root(c content, at time.Time) error {
-	return r.add(step{do: func(tx WriteTx) error {
+	return r.add(step{do: func(tx backend.WriteTx) error {
 		if !has(tx, tableManifests, c.key()) {
 			return nil
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -77,7 +78,7 @@ func compareScan(t *testing.T, value []byte) {
 	})
 }
 
-func compareOne[T any](t *testing.T, table Table, value []byte, scan func(string, []byte) (T, error)) {
+func compareOne[T any](t *testing.T, table backend.Table, value []byte, scan func(string, []byte) (T, error)) {
 	t.Helper()
 	got, err := scan("key", value)
 	want, wantErr := decode[T](table, "key", value)

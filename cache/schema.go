@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -42,40 +43,40 @@ import (
 // and under a guard: see [guards].
 const (
 	// tableMeta: "schema" → schemaRecord; "clock" → clockRecord.
-	tableMeta Table = "meta"
+	tableMeta backend.Table = "meta"
 	// tableRepos: repository → repoRecord. Written with the first manifest and kept when the last one is deleted: a name
 	// that was local stays local, or an upstream could take it over. A sweep forgets one that is not local and is left
 	// without a manifest: whoever names it next creates it anew.
-	tableRepos Table = "repos"
+	tableRepos backend.Table = "repos"
 	// tableBlobs: digest → blobRecord, for every file that is held, manifests included.
-	tableBlobs Table = "blobs"
+	tableBlobs backend.Table = "blobs"
 	// tableLinks: digest, repository → linkRecord. The repository may read the blob, unless it is only announced. The
 	// digest comes first to find a repository to mount from, and to see that nobody needs a blob any more.
-	tableLinks Table = "links"
+	tableLinks backend.Table = "links"
 	// tableManifests: repository, digest → manifestRecord.
-	tableManifests Table = "manifests"
+	tableManifests backend.Table = "manifests"
 	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest names that file, which may
 	// be a blob, a manifest or absent, or is that file.
-	tableUses Table = "uses"
+	tableUses backend.Table = "uses"
 	// tableTags: repository, tag → tagRecord. Written by pointTag and dropTag, together with tableTagged.
-	tableTags Table = "tags"
+	tableTags backend.Table = "tags"
 	// tableTagged: repository, digest of the manifest, tag → mark. The tag points at the manifest.
-	tableTagged Table = "tagged"
+	tableTagged backend.Table = "tagged"
 	// tableRoots: repository, digest of the manifest → rootRecord. Somebody brought the manifest in by its digest: it needs
 	// no tag to stay. It is a table and not a field of the manifest's record so that a listing reads the few roots alone,
 	// and so that an older program, which knows nothing of it, leaves it as it is.
-	tableRoots Table = "roots"
+	tableRoots backend.Table = "roots"
 	// tableParents: digest of the child, repository, digest of the parent → mark. The parent is a stored manifest, mostly an
 	// index, and names what may be a manifest.
-	tableParents Table = "parents"
+	tableParents backend.Table = "parents"
 	// tableReferrers: repository, digest of the subject, digest of the manifest → its OCI descriptor with artifact type
 	// and annotations, as the referrers API answers it.
-	tableReferrers Table = "referrers"
+	tableReferrers backend.Table = "referrers"
 	// tableRecency: repository, digest of a manifest → recencyRecord. Written now and then, see [recency]. That of a blob
 	// is in its link.
-	tableRecency Table = "recency"
+	tableRecency backend.Table = "recency"
 	// tableNotes: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.StateStore].
-	tableNotes Table = "notes"
+	tableNotes backend.Table = "notes"
 )
 
 const (

@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"errors"
+
+	"airmirror/cache/backend"
 )
 
 // Space returns how large the disk is that blobs are on, and how much of it may still be filled, in bytes.
@@ -20,7 +22,7 @@ func (s *Store) Space() (total, free int64, err error) {
 // HeldBytes adds up all that is held, blobs and manifests, by the index alone. For a million of them that takes about a
 // second.
 func (s *Store) HeldBytes(ctx context.Context) (bytes int64, err error) {
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		n := 0
 		for k, value := range tx.Scan(tableBlobs, "", "") {
 			if record, err := scanBlob(k, value); err == nil { // a check finds the others

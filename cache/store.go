@@ -1,4 +1,4 @@
-// Package cache holds content: bytes in a [Blobs], what they are called in an [Index]. [Store] puts the two together
+// Package cache holds content: bytes in a [backend.Blobs], what they are called in an [backend.Index]. [Store] puts the two together
 // and implements [mirror.Store]. The rules of the domain are written here once, in transactions of the index, so that
 // backends stay small and cannot break them; schema.go describes what is kept.
 //
@@ -31,6 +31,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -70,8 +71,8 @@ func (o Options) withDefaults() Options {
 
 // Store implements [mirror.Store] over blobs and an index.
 type Store struct {
-	blobs   Blobs
-	index   Index
+	blobs   backend.Blobs
+	index   backend.Index
 	options Options
 	clock   *clock
 
@@ -96,7 +97,7 @@ var _ mirror.Store = (*Store)(nil)
 
 // New returns a store over blobs and index, which it owns from then on: [Store.Close] closes the index. After an error
 // they are still the caller's. An index that a newer version of the program has written is refused.
-func New(blobs Blobs, index Index, options Options) (*Store, error) {
+func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, error) {
 	options = options.withDefaults()
 	clock, err := openClock(context.Background(), index, options.Clock, options.Log)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
@@ -27,20 +28,20 @@ func TestStore(t *testing.T) {
 
 // orderedIndex refuses to name a file that is not there yet.
 type orderedIndex struct {
-	cache.Index
-	blobs cache.Blobs
+	backend.Index
+	blobs backend.Blobs
 }
 
-func (x orderedIndex) Update(ctx context.Context, f func(cache.WriteTx) error) error {
-	return x.Index.Update(ctx, func(tx cache.WriteTx) error { return f(orderedTx{tx, x.blobs}) })
+func (x orderedIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {
+	return x.Index.Update(ctx, func(tx backend.WriteTx) error { return f(orderedTx{tx, x.blobs}) })
 }
 
 type orderedTx struct {
-	cache.WriteTx
-	blobs cache.Blobs
+	backend.WriteTx
+	blobs backend.Blobs
 }
 
-func (tx orderedTx) Put(table cache.Table, key string, value []byte) error {
+func (tx orderedTx) Put(table backend.Table, key string, value []byte) error {
 	if table == cache.TableBlobs {
 		if _, err := tx.blobs.Stat(context.Background(), digest.Digest(key)); err != nil {
 			return fmt.Errorf("indexed before it is durable: %w", err)
@@ -52,8 +53,8 @@ func (tx orderedTx) Put(table cache.Table, key string, value []byte) error {
 // checkedStore checks its index when it is closed.
 type checkedStore struct {
 	*cache.Store
-	blobs cache.Blobs
-	index cache.Index
+	blobs backend.Blobs
+	index backend.Index
 	t     *testing.T
 }
 
@@ -67,7 +68,7 @@ func (s checkedStore) Close() error {
 	return s.Store.Close()
 }
 
-func openFiles(t testing.TB, folder string) cache.Blobs {
+func openFiles(t testing.TB, folder string) backend.Blobs {
 	t.Helper()
 	blobs, err := files.Open(folder)
 	if err != nil {
@@ -76,7 +77,7 @@ func openFiles(t testing.TB, folder string) cache.Blobs {
 	return blobs
 }
 
-func openBolt(t testing.TB, folder string) cache.Index {
+func openBolt(t testing.TB, folder string) backend.Index {
 	t.Helper()
 	index, err := bolt.Open(filepath.Join(folder, "index.db"))
 	if err != nil {
@@ -85,7 +86,7 @@ func openBolt(t testing.TB, folder string) cache.Index {
 	return index
 }
 
-func newStore(t testing.TB, blobs cache.Blobs, index cache.Index, options cache.Options) *cache.Store {
+func newStore(t testing.TB, blobs backend.Blobs, index backend.Index, options cache.Options) *cache.Store {
 	t.Helper()
 	s, err := cache.New(blobs, index, options)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -16,7 +17,7 @@ import (
 // index yet; everything else is read as it is asked for, each table once from its beginning to its end.
 func (s *Store) Survey(ctx context.Context, f func(mirror.Survey) error) error {
 	uses := s.recency.all() // before the view begins, or what is written meanwhile would be in neither
-	return s.index.View(ctx, func(tx ReadTx) error {
+	return s.index.View(ctx, func(tx backend.ReadTx) error {
 		v := &survey{ctx: ctx, tx: tx, doomed: &s.doomed, uses: uses, places: make(map[string]int), fresh: make(map[digest.Digest]time.Time)}
 		for c, at := range uses {
 			v.fresh[c.digest] = later(at, v.fresh[c.digest])
@@ -31,7 +32,7 @@ func (s *Store) Survey(ctx context.Context, f func(mirror.Survey) error) error {
 // survey implements [mirror.Survey].
 type survey struct {
 	ctx    context.Context
-	tx     ReadTx
+	tx     backend.ReadTx
 	doomed *doomed
 	repos  []mirror.SurveyedRepo
 	places map[string]int
@@ -70,12 +71,12 @@ func (v *survey) Protected(d digest.Digest) bool { return v.doomed.isProtected(d
 
 func (v *survey) Pinned(ref mirror.Ref) bool { return pinned(v.tx, ref) }
 
-func pinned(tx ReadTx, ref mirror.Ref) bool {
+func pinned(tx backend.ReadTx, ref mirror.Ref) bool {
 	return has(tx, tableNotes, key(mirror.PinState, ref.String()))
 }
 
 // place returns the place of a repository, which must be there.
-func (v *survey) place(table Table, k, repo string) (int, error) {
+func (v *survey) place(table backend.Table, k, repo string) (int, error) {
 	place, found := v.places[repo]
 	if !found {
 		return 0, fmt.Errorf("read %q in table %s of the index: there is no such repository", k, table)
@@ -178,7 +179,7 @@ type side struct {
 	value []byte
 }
 
-func newSide(tx ReadTx, table Table) *side {
+func newSide(tx backend.ReadTx, table backend.Table) *side {
 	next, stop := iter.Pull2(tx.Scan(table, "", ""))
 	s := &side{next: next, stop: stop}
 	s.step()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -137,7 +138,7 @@ func (w *sweeper) yield(ctx context.Context) error {
 		w.again = true
 		return ctx.Err()
 	}
-	return w.store.index.Update(ctx, func(WriteTx) error { return nil })
+	return w.store.index.Update(ctx, func(backend.WriteTx) error { return nil })
 }
 
 // commit runs the transaction and returns what it did and how long it was.
@@ -151,7 +152,7 @@ func (w *sweeper) commit(ctx context.Context) (tx *sweepTx, took time.Duration, 
 	s.doomed.begin()
 	defer s.doomed.end()
 	leaving := make(map[digest.Digest]bool)
-	err = s.index.Update(ctx, func(index WriteTx) error {
+	err = s.index.Update(ctx, func(index backend.WriteTx) error {
 		tx = &sweepTx{WriteTx: index, store: s, leaving: leaving, began: time.Now(), reads: w.time / 2, most: w.writes}
 		return tx.run(w.jobs)
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -211,7 +212,7 @@ func TestSweepBadRecord(t *testing.T) {
 			Repo: repo, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: time.Now()}}, Before: time.Now(),
 		})
 	}
-	err := index.Update(t.Context(), func(tx cache.WriteTx) error {
+	err := index.Update(t.Context(), func(tx backend.WriteTx) error {
 		return tx.Put(cache.TableBlobs, digest.FromString("two").String(), []byte("nonsense"))
 	})
 	if err != nil {

@@ -5,12 +5,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // sweepTx is one transaction of a sweep. It counts what it writes.
 type sweepTx struct {
-	WriteTx
+	backend.WriteTx
 	store    *Store
 	leaving  map[digest.Digest]bool // whose files [guards] know to be on their way out, by this run or an earlier one
 	began    time.Time
@@ -39,12 +40,12 @@ type sweepFailure struct {
 func (f *sweepFailure) Error() string { return f.cause.Error() }
 func (f *sweepFailure) Unwrap() error { return f.cause }
 
-func (tx *sweepTx) Put(t Table, key string, value []byte) error {
+func (tx *sweepTx) Put(t backend.Table, key string, value []byte) error {
 	tx.count++
 	return tx.WriteTx.Put(t, key, value)
 }
 
-func (tx *sweepTx) Delete(t Table, key string) error {
+func (tx *sweepTx) Delete(t backend.Table, key string) error {
 	tx.count++
 	return tx.WriteTx.Delete(t, key)
 }

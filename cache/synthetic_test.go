@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -46,8 +47,8 @@ func (y Synthetic) blobs(image int) (list []digest.Digest) {
 }
 
 // Build writes the index a table after another, in the order of the keys, which is faster than any other.
-func (y Synthetic) Build(ctx context.Context, index Index) error {
-	for _, table := range []Table{tableRepos, tableBlobs, tableLinks, tableManifests, tableUses, tableTags, tableTagged, tableRecency} {
+func (y Synthetic) Build(ctx context.Context, index backend.Index) error {
+	for _, table := range []backend.Table{tableRepos, tableBlobs, tableLinks, tableManifests, tableUses, tableTags, tableTagged, tableRecency} {
 		if err := fill(ctx, index, table, y.rows(table)); err != nil {
 			return err
 		}
@@ -68,7 +69,7 @@ func encode(record any) []byte {
 	return value
 }
 
-func (y Synthetic) rows(table Table) (rows []row) {
+func (y Synthetic) rows(table backend.Table) (rows []row) {
 	add := func(key string, record any) { rows = append(rows, row{key, encode(record)}) }
 	for i := range y.Images {
 		c := content{y.Repo(i), y.Digest(i)}
@@ -105,9 +106,9 @@ func (y Synthetic) rows(table Table) (rows []row) {
 	return slices.CompactFunc(rows, func(a, b row) bool { return a.key == b.key })
 }
 
-func fill(ctx context.Context, index Index, table Table, rows []row) error {
+func fill(ctx context.Context, index backend.Index, table backend.Table, rows []row) error {
 	for chunk := range slices.Chunk(rows, 20000) {
-		err := index.Update(ctx, func(tx WriteTx) error {
+		err := index.Update(ctx, func(tx backend.WriteTx) error {
 			for _, r := range chunk {
 				if err := tx.Put(table, r.key, r.value); err != nil {
 					return err

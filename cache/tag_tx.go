@@ -1,10 +1,14 @@
 package cache
 
-import "github.com/opencontainers/go-digest"
+import (
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache/backend"
+)
 
 // pointTag writes what a tag points at, which was old before; "" for nothing. Every change of a tag comes here or to
 // dropTag, so that a sweep can tell by the manifest which tags point at it.
-func pointTag(tx WriteTx, name tagName, old digest.Digest, record tagRecord) error {
+func pointTag(tx backend.WriteTx, name tagName, old digest.Digest, record tagRecord) error {
 	if old != record.Digest {
 		if old != "" {
 			if err := tx.Delete(tableTagged, taggedKey(content{name.repo, old}, name.tag)); err != nil {
@@ -19,7 +23,7 @@ func pointTag(tx WriteTx, name tagName, old digest.Digest, record tagRecord) err
 }
 
 // dropTag deletes a tag that points at d.
-func dropTag(tx WriteTx, name tagName, d digest.Digest) error {
+func dropTag(tx backend.WriteTx, name tagName, d digest.Digest) error {
 	if err := tx.Delete(tableTagged, taggedKey(content{name.repo, d}, name.tag)); err != nil {
 		return err
 	}
@@ -27,7 +31,7 @@ func dropTag(tx WriteTx, name tagName, d digest.Digest) error {
 }
 
 // tagsOf returns the tags that point at c.
-func tagsOf(tx ReadTx, c content) (names []tagName) {
+func tagsOf(tx backend.ReadTx, c content) (names []tagName) {
 	for k := range tx.Scan(tableTagged, prefix(c.repo.String(), c.digest.String()), "") {
 		names = append(names, tagName{c.repo, lastPart(k)})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -53,7 +54,7 @@ func (s *Store) Upload(ctx context.Context, repo mirror.Repo, id string) (mirror
 type upload struct {
 	store   *Store
 	repo    mirror.Repo
-	writer  Writer
+	writer  backend.Writer
 	release func() // nil once the upload was let go of
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -16,7 +17,7 @@ func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
 	if err != nil || flaw.Reason == "" {
 		return explain(err, "verify blob %s", d)
 	}
-	err = s.index.View(ctx, func(tx ReadTx) error {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		if !has(tx, tableBlobs, d.String()) { // it was collected in between
 			return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
 		}

@@ -17,6 +17,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
@@ -38,7 +39,7 @@ type testStore struct {
 	tester
 	folder string
 	*cache.Store
-	index    cache.Index
+	index    backend.Index
 	crash    *crashPoint
 	fetchErr error // what upstreams say
 	began    time.Time
@@ -55,16 +56,16 @@ type crashPoint struct {
 }
 
 type crashIndex struct {
-	cache.Index
+	backend.Index
 	*crashPoint
 }
 
-func (x crashIndex) Update(ctx context.Context, f func(cache.WriteTx) error) error {
+func (x crashIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {
 	if x.dead.Load() {
 		return errCrash
 	}
 	wrote := false
-	err := x.Index.Update(ctx, func(tx cache.WriteTx) error {
+	err := x.Index.Update(ctx, func(tx backend.WriteTx) error {
 		noted := &recordingTx{WriteTx: tx}
 		err := f(noted)
 		wrote = noted.wrote
@@ -78,22 +79,22 @@ func (x crashIndex) Update(ctx context.Context, f func(cache.WriteTx) error) err
 
 // notedTx notes whether anything was written.
 type recordingTx struct {
-	cache.WriteTx
+	backend.WriteTx
 	wrote bool
 }
 
-func (tx *recordingTx) Put(t cache.Table, key string, value []byte) error {
+func (tx *recordingTx) Put(t backend.Table, key string, value []byte) error {
 	tx.wrote = true
 	return tx.WriteTx.Put(t, key, value)
 }
 
-func (tx *recordingTx) Delete(t cache.Table, key string) error {
+func (tx *recordingTx) Delete(t backend.Table, key string) error {
 	tx.wrote = true
 	return tx.WriteTx.Delete(t, key)
 }
 
 type crashBlobs struct {
-	cache.Blobs
+	backend.Blobs
 	*crashPoint
 }
 

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 )
 
@@ -23,7 +23,7 @@ func TestIndexHasItsRoomOnTheDisk(t *testing.T) {
 		if room := info.Sys().(*syscall.Stat_t).Blocks * 512; room < info.Size() {
 			t.Fatalf("after %d transactions, the file of %d bytes has %d on the disk", i, info.Size(), room)
 		}
-		must(t, x.Update(t.Context(), func(tx cache.WriteTx) error {
+		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
 			return tx.Put("blobs", fmt.Sprint(i), make([]byte, 1<<20))
 		}))
 	}

@@ -17,7 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 // ErrLocked says that another process has the index open: one process owns a data folder.
@@ -33,7 +33,7 @@ var ErrClosed = errors.New("index is closed")
 // enough for a person at a prompt.
 const lockTimeout = 500 * time.Millisecond
 
-// Index implements [cache.Index]. A table is a bucket that is made by the first write to it.
+// Index implements [backend.Index]. A table is a bucket that is made by the first write to it.
 type Index struct {
 	db        *bbolt.DB
 	opened    os.FileInfo // of the file at Open; nil if it is only read
@@ -50,7 +50,7 @@ type Index struct {
 	commits int       // transactions committed; written by the committer, read by tests after Close
 }
 
-var _ cache.Index = (*Index)(nil)
+var _ backend.Index = (*Index)(nil)
 
 // Open opens the index in the file at path and makes it where there is none. It returns [ErrLocked] if another process
 // has it open, and [ErrDamaged] for a file that is no index any more.
@@ -125,8 +125,8 @@ func reserve() int {
 	return int(size)
 }
 
-// View implements [cache.Index]. f must not call Update: a writer that has to enlarge the memory map waits for readers.
-func (x *Index) View(ctx context.Context, f func(cache.ReadTx) error) error {
+// View implements [backend.Index]. f must not call Update: a writer that has to enlarge the memory map waits for readers.
+func (x *Index) View(ctx context.Context, f func(backend.ReadTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/cachetest"
 )
 
 func TestIndex(t *testing.T) {
-	cachetest.Index(t, func(t *testing.T, folder string) cache.Index { return open(t, folder) })
+	cachetest.Index(t, func(t *testing.T, folder string) backend.Index { return open(t, folder) })
 }
 
 func open(t testing.TB, folder string) *Index {
@@ -25,14 +25,14 @@ func open(t testing.TB, folder string) *Index {
 	return x
 }
 
-func write(key string) func(cache.WriteTx) error {
-	return func(tx cache.WriteTx) error { return tx.Put("t", key, []byte("x")) }
+func write(key string) func(backend.WriteTx) error {
+	return func(tx backend.WriteTx) error { return tx.Put("t", key, []byte("x")) }
 }
 
 // keys returns the number of keys in the table that write writes to.
 func keys(t *testing.T, x *Index) (n int) {
 	t.Helper()
-	err := x.View(context.Background(), func(tx cache.ReadTx) error {
+	err := x.View(context.Background(), func(tx backend.ReadTx) error {
 		for range tx.Scan("t", "", "") {
 			n++
 		}
@@ -66,11 +66,11 @@ func TestGrowsUnderAReader(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	value := make([]byte, 1<<20)
-	err := x.View(context.Background(), func(cache.ReadTx) error {
+	err := x.View(context.Background(), func(backend.ReadTx) error {
 		ended := make(chan error)
 		go func() {
 			for i := range 32 {
-				if err := x.Update(context.Background(), func(tx cache.WriteTx) error { return tx.Put("t", strconv.Itoa(i), value) }); err != nil {
+				if err := x.Update(context.Background(), func(tx backend.WriteTx) error { return tx.Put("t", strconv.Itoa(i), value) }); err != nil {
 					ended <- err
 					return
 				}

@@ -9,18 +9,18 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 var (
-	_ cache.Checker = (*Index)(nil)
-	_ cache.Copier  = (*Index)(nil)
+	_ backend.Checker = (*Index)(nil)
+	_ backend.Copier  = (*Index)(nil)
 )
 
 // maxWrong is how many faults Check returns: a file with one has very many, for most.
 const maxWrong = 100
 
-// Check implements [cache.Checker]. It runs in a transaction that could write and does not: bbolt compares the pages with
+// Check implements [backend.Checker]. It runs in a transaction that could write and does not: bbolt compares the pages with
 // its list of free ones, which every other writer changes. It reads every page, some hundred MB in a second.
 func (x *Index) Check(ctx context.Context) (wrong []error, err error) {
 	if err := ctx.Err(); err != nil {
@@ -41,7 +41,7 @@ func (x *Index) Check(ctx context.Context) (wrong []error, err error) {
 	return wrong, t.Rollback()
 }
 
-// Copy implements [cache.Copier]. No writer waits for it, but pages that are freed meanwhile are used again only after it:
+// Copy implements [backend.Copier]. No writer waits for it, but pages that are freed meanwhile are used again only after it:
 // the file grows by what is written while a slow w takes the copy.
 func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
 	if err := ctx.Err(); err != nil {

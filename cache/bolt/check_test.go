@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 // TestCopyIsOneState copies an index while it is written to, each update of which writes two keys.
@@ -21,7 +21,7 @@ func TestCopyIsOneState(t *testing.T) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+			err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 				return errors.Join(write("a"+strconv.Itoa(i))(tx), write("b"+strconv.Itoa(i))(tx))
 			})
 			if err != nil {
@@ -79,7 +79,7 @@ func TestCheckFindsADamagedPage(t *testing.T) {
 	folder := t.TempDir()
 	x := open(t, folder)
 	defer x.Close()
-	err := x.Update(t.Context(), func(tx cache.WriteTx) error {
+	err := x.Update(t.Context(), func(tx backend.WriteTx) error {
 		for i := range 500 { // a table of a few keys has no page of its own
 			if err := write("key " + strconv.Itoa(i))(tx); err != nil {
 				return err

@@ -11,18 +11,18 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 // update is a function on its way into a transaction.
 type update struct {
-	f    func(cache.WriteTx) error
+	f    func(backend.WriteTx) error
 	owed atomic.Bool // the committer took it and will answer; or its caller gave up and wants no answer
 	err  error       // what f said in the transaction under way
 	done chan error
 }
 
-// Update implements [cache.Index].
+// Update implements [backend.Index].
 //
 // Updates are committed in groups: while one transaction is being synced the next ones queue, and then go together into
 // one. There is no delay to tune, which is why this is not bbolt's own DB.Batch: that one waits up to 10 ms for company,
@@ -30,7 +30,7 @@ type update struct {
 //
 // An update whose ctx ends while it is queued is not run. A panic of f is raised again in the caller; f must not end its
 // goroutine (as t.Fatal does), which is not the caller's.
-func (x *Index) Update(ctx context.Context, f func(cache.WriteTx) error) error {
+func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (p *panicked) Error() string {
 }
 
 // run calls f and makes an error of its panic, so that one update cannot take the committer down with it.
-func run(f func(cache.WriteTx) error, w *tx) (err error) {
+func run(f func(backend.WriteTx) error, w *tx) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &panicked{value: v, stack: debug.Stack()}

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 // block keeps the committer in a transaction until release is called.
@@ -17,7 +17,7 @@ func block(t *testing.T, x *Index) (release func()) {
 	t.Helper()
 	inside, proceed, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		ended <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+		ended <- x.Update(context.Background(), func(tx backend.WriteTx) error {
 			close(inside)
 			<-proceed
 			return nil
@@ -74,10 +74,10 @@ func TestGroupsShareACommit(t *testing.T) {
 func TestNothingWrittenNothingSynced(t *testing.T) {
 	x := open(t, t.TempDir())
 	wrong := errors.New("wrong")
-	if err := x.Update(context.Background(), func(tx cache.WriteTx) error { tx.Get("t", "a"); return nil }); err != nil {
+	if err := x.Update(context.Background(), func(tx backend.WriteTx) error { tx.Get("t", "a"); return nil }); err != nil {
 		t.Error(err)
 	}
-	if err := x.Update(context.Background(), func(cache.WriteTx) error { return wrong }); !errors.Is(err, wrong) {
+	if err := x.Update(context.Background(), func(backend.WriteTx) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("got %v, want %v", err, wrong)
 	}
 	if err := x.Close(); err != nil {
@@ -97,13 +97,13 @@ func TestFailureBeforeWritingSpoilsNothing(t *testing.T) {
 	runs := 0
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() {
-		first <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+		first <- x.Update(context.Background(), func(tx backend.WriteTx) error {
 			runs++
 			return write("a")(tx)
 		})
 	}()
 	queued(x, 1)
-	go func() { second <- x.Update(context.Background(), func(cache.WriteTx) error { return wrong }) }()
+	go func() { second <- x.Update(context.Background(), func(backend.WriteTx) error { return wrong }) }()
 	queued(x, 2)
 	release()
 	if err := <-first; err != nil || runs != 1 {
@@ -122,13 +122,13 @@ func TestErrorsAreAboutWhatIsDurable(t *testing.T) {
 	wrong, found := errors.New("wrong"), errors.New("found")
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() {
-		first <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+		first <- x.Update(context.Background(), func(tx backend.WriteTx) error {
 			return errors.Join(write("a")(tx), wrong)
 		})
 	}()
 	queued(x, 1)
 	go func() {
-		second <- x.Update(context.Background(), func(tx cache.WriteTx) error {
+		second <- x.Update(context.Background(), func(tx backend.WriteTx) error {
 			if tx.Get("t", "a") != nil {
 				return found
 			}
@@ -176,7 +176,7 @@ func TestPanicIsTheCallers(t *testing.T) {
 	recovered := make(chan any)
 	go func() {
 		defer func() { recovered <- recover() }()
-		_ = x.Update(context.Background(), func(tx cache.WriteTx) error {
+		_ = x.Update(context.Background(), func(tx backend.WriteTx) error {
 			_ = write("a")(tx)
 			panic("oh")
 		})

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 )
 
@@ -17,7 +17,7 @@ func TestDamagedFileIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.db")
 	x, err := bolt.Open(path)
 	must(t, err)
-	must(t, x.Update(t.Context(), func(tx cache.WriteTx) error {
+	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
 		for i := range 2000 {
 			if err := tx.Put("blobs", fmt.Sprintf("key %04d", i), make([]byte, 50)); err != nil {
 				return err

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 // salvageBatch is how many entries are written in a transaction.
@@ -49,13 +49,13 @@ type salvage struct {
 	unread   []error
 
 	index *Index
-	table cache.Table
+	table backend.Table
 	batch []entry
 }
 
 // entry is one of a table.
 type entry struct {
-	table cache.Table
+	table backend.Table
 	key   string
 	value []byte
 }
@@ -84,7 +84,7 @@ func (s *salvage) list(p page) error {
 			s.miss("the list of tables has an entry %q that is none", name)
 			return nil
 		}
-		s.table = cache.Table(name)
+		s.table = backend.Table(name)
 		id, inline, err := bucketRoot(value)
 		if err != nil {
 			s.miss("table %s: %w", name, err)
@@ -114,7 +114,7 @@ func (s *salvage) entry(key string, flags uint32, value []byte) error {
 func (s *salvage) flush() error {
 	batch := s.batch
 	s.batch = nil
-	return s.index.Update(s.ctx, func(tx cache.WriteTx) error {
+	return s.index.Update(s.ctx, func(tx backend.WriteTx) error {
 		for _, e := range batch {
 			if err := tx.Put(e.table, e.key, e.value); err != nil {
 				return err

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 )
 
@@ -24,9 +24,9 @@ func salvaged(t *testing.T) (file []byte, entries map[string]string) {
 	must(t, err)
 	entries = make(map[string]string)
 	random := rand.New(rand.NewPCG(3, 4))
-	for table, count := range map[cache.Table]int{"blobs": 2000, "tags": 60, "meta": 1} {
+	for table, count := range map[backend.Table]int{"blobs": 2000, "tags": 60, "meta": 1} {
 		for batch := range slices.Chunk(random.Perm(count), 500) { // pages split on both sides
-			must(t, x.Update(t.Context(), func(tx cache.WriteTx) error {
+			must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
 				for _, i := range batch {
 					key, value := fmt.Sprintf("key %04d", i), fmt.Sprintf("%s %d %50d", table, i, i)
 					entries[string(table)+" "+key] = value
@@ -40,7 +40,7 @@ func salvaged(t *testing.T) (file []byte, entries map[string]string) {
 	}
 	long := string(make([]byte, 3*os.Getpagesize())) // flows over
 	entries["tags long"] = long
-	must(t, x.Update(t.Context(), func(tx cache.WriteTx) error { return tx.Put("tags", "long", []byte(long)) }))
+	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Put("tags", "long", []byte(long)) }))
 	must(t, x.Close())
 	file, err = os.ReadFile(path)
 	must(t, err)
@@ -65,8 +65,8 @@ func salvage(t *testing.T, file []byte) (entries map[string]string, unread []err
 	x, err := bolt.OpenCopy(to)
 	must(t, err)
 	defer x.Close()
-	must(t, x.View(t.Context(), func(tx cache.ReadTx) error {
-		for _, table := range []cache.Table{"blobs", "tags", "meta"} {
+	must(t, x.View(t.Context(), func(tx backend.ReadTx) error {
+		for _, table := range []backend.Table{"blobs", "tags", "meta"} {
 			for k, value := range tx.Scan(table, "", "") {
 				entries[string(table)+" "+k] = string(value)
 			}

@@ -7,7 +7,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 // tx is a transaction as one function sees it; a group of updates has one each over the same transaction of bbolt.
@@ -16,8 +16,8 @@ type tx struct {
 	wrote bool
 }
 
-// Get implements [cache.ReadTx].
-func (t *tx) Get(table cache.Table, key string) []byte {
+// Get implements [backend.ReadTx].
+func (t *tx) Get(table backend.Table, key string) []byte {
 	bucket := t.bolt.Bucket([]byte(table))
 	if bucket == nil {
 		return nil
@@ -25,8 +25,8 @@ func (t *tx) Get(table cache.Table, key string) []byte {
 	return bucket.Get([]byte(key))
 }
 
-// Scan implements [cache.ReadTx].
-func (t *tx) Scan(table cache.Table, prefix, after string) iter.Seq2[string, []byte] {
+// Scan implements [backend.ReadTx].
+func (t *tx) Scan(table backend.Table, prefix, after string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		bucket := t.bolt.Bucket([]byte(table))
 		if bucket == nil {
@@ -45,8 +45,8 @@ func (t *tx) Scan(table cache.Table, prefix, after string) iter.Seq2[string, []b
 	}
 }
 
-// Put implements [cache.WriteTx]. bbolt keeps value until the commit, it does not copy it.
-func (t *tx) Put(table cache.Table, key string, value []byte) error {
+// Put implements [backend.WriteTx]. bbolt keeps value until the commit, it does not copy it.
+func (t *tx) Put(table backend.Table, key string, value []byte) error {
 	if len(value) == 0 {
 		return fmt.Errorf("put %q into table %s: empty value", key, table)
 	}
@@ -61,8 +61,8 @@ func (t *tx) Put(table cache.Table, key string, value []byte) error {
 	return nil
 }
 
-// Delete implements [cache.WriteTx].
-func (t *tx) Delete(table cache.Table, key string) error {
+// Delete implements [backend.WriteTx].
+func (t *tx) Delete(table backend.Table, key string) error {
 	bucket := t.bolt.Bucket([]byte(table))
 	if bucket == nil {
 		return nil

@@ -8,14 +8,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
-// Blobs is what every implementation of [cache.Blobs] must pass. open returns what is kept under dir, a folder of the
+// Blobs is what every implementation of [backend.Blobs] must pass. open returns what is kept under dir, a folder of the
 // test; opened again with the same dir it must show what a new process would find after the death of the one before,
 // whose writers are left as they are.
-func Blobs(t *testing.T, open func(t *testing.T, dir string) cache.Blobs) {
+func Blobs(t *testing.T, open func(t *testing.T, dir string) backend.Blobs) {
 	for _, test := range []struct {
 		name string
 		run  func(*blobTest)
@@ -68,9 +68,9 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) cache.Blobs) {
 // blobTest is one test with the store that it is about.
 type blobTest struct {
 	*testing.T
-	open  func(t *testing.T, dir string) cache.Blobs
+	open  func(t *testing.T, dir string) backend.Blobs
 	dir   string
-	blobs cache.Blobs
+	blobs backend.Blobs
 }
 
 // in is the same test inside of a subtest.
@@ -89,7 +89,7 @@ func content(size int) []byte {
 }
 
 // create begins a blob that is dropped at the end of the test, should it not have come to an end before.
-func (t *blobTest) create(a digest.Algorithm, label string) cache.Writer {
+func (t *blobTest) create(a digest.Algorithm, label string) backend.Writer {
 	t.Helper()
 	w, err := t.blobs.Create(t.Context(), a, label)
 	if err != nil {
@@ -99,7 +99,7 @@ func (t *blobTest) create(a digest.Algorithm, label string) cache.Writer {
 	return w
 }
 
-func (t *blobTest) resume(id string) cache.Writer {
+func (t *blobTest) resume(id string) backend.Writer {
 	t.Helper()
 	w, err := t.blobs.Resume(t.Context(), id)
 	if err != nil {
@@ -109,7 +109,7 @@ func (t *blobTest) resume(id string) cache.Writer {
 	return w
 }
 
-func (t *blobTest) write(w cache.Writer, data []byte) {
+func (t *blobTest) write(w backend.Writer, data []byte) {
 	t.Helper()
 	before := w.Size()
 	if n, err := w.Write(data); err != nil || n != len(data) {
@@ -120,14 +120,14 @@ func (t *blobTest) write(w cache.Writer, data []byte) {
 	}
 }
 
-func (t *blobTest) commit(w cache.Writer, d digest.Digest) {
+func (t *blobTest) commit(w backend.Writer, d digest.Digest) {
 	t.Helper()
 	if err := w.Commit(t.Context(), d); err != nil {
 		t.Fatalf("Commit(%s): %v", d, err)
 	}
 }
 
-func (t *blobTest) suspend(w cache.Writer) {
+func (t *blobTest) suspend(w backend.Writer) {
 	t.Helper()
 	if err := w.Suspend(); err != nil {
 		t.Fatalf("Suspend: %v", err)

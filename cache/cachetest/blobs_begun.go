@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -35,8 +35,10 @@ func testWritten(t *blobTest) {
 
 func testBegun(t *blobTest) {
 	began := time.Now().Add(-clockGap)
-	want := map[string]cache.Begun{}
-	expect := func(w cache.Writer) { want[w.ID()] = cache.Begun{ID: w.ID(), Label: w.Label(), Size: w.Size()} }
+	want := map[string]backend.UnfinishedBlob{}
+	expect := func(w backend.Writer) {
+		want[w.ID()] = backend.UnfinishedBlob{ID: w.ID(), Label: w.Label(), Size: w.Size()}
+	}
 	empty := t.create(digest.SHA256, "empty")
 	expect(empty)
 	open := t.create(digest.SHA256, "open")
@@ -60,7 +62,7 @@ func testBegun(t *blobTest) {
 
 	t.reopen() // as if the process had died: what was not suspended begins again, perhaps
 	crashed := want[open.ID()]
-	for b, err := range t.blobs.Begun(t.Context()) {
+	for b, err := range t.blobs.Unfinished(t.Context()) {
 		if err == nil && b.ID == crashed.ID {
 			crashed.Size = b.Size
 		}
@@ -71,22 +73,22 @@ func testBegun(t *blobTest) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	var last error
-	for _, err := range t.blobs.Begun(cancelled) {
+	for _, err := range t.blobs.Unfinished(cancelled) {
 		last = err
 	}
 	if !errors.Is(last, context.Canceled) {
 		t.Errorf("Begun ended with %v when its context was cancelled", last)
 	}
-	for range t.blobs.Begun(t.Context()) {
+	for range t.blobs.Unfinished(t.Context()) {
 		break // whoever has seen enough may leave
 	}
 }
 
 // wantBegun checks what Begun lists, all of it written since began.
-func (t *blobTest) wantBegun(began time.Time, want map[string]cache.Begun) {
+func (t *blobTest) wantBegun(began time.Time, want map[string]backend.UnfinishedBlob) {
 	t.Helper()
 	listed := map[string]bool{}
-	for b, err := range t.blobs.Begun(t.Context()) {
+	for b, err := range t.blobs.Unfinished(t.Context()) {
 		if err != nil {
 			t.Fatalf("Begun: %v", err)
 		}

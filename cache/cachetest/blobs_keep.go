@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -82,7 +82,7 @@ func testKeptFailing(t *blobTest) {
 	if w.Commit(cancelled, digest.FromBytes(data)) == nil {
 		t.Error("Commit succeeded")
 	}
-	want := map[string]cache.Begun{part.ID: {ID: part.ID, Size: 500}}
+	want := map[string]backend.UnfinishedBlob{part.ID: {ID: part.ID, Size: 500}}
 	t.wantBegun(time.Time{}, want)
 	t.reopen()
 	t.wantBegun(time.Time{}, want)
@@ -113,7 +113,7 @@ func testReclaim(t *blobTest) {
 	t.commit(w, d)
 	t.reopen()
 	t.wantNoPart(part)
-	if err := t.blobs.Reclaim(t.Context(), d, part.ID); err != nil {
+	if err := t.blobs.Uncommit(t.Context(), d, part.ID); err != nil {
 		t.Fatal(err)
 	}
 	_, err := t.blobs.Stat(t.Context(), d)
@@ -122,7 +122,7 @@ func testReclaim(t *blobTest) {
 	t.write(w, data[500:])
 	t.commit(w, d)
 	t.wantBlob(d, data)
-	if err := t.blobs.Reclaim(t.Context(), digest.FromString("never seen"), part.ID); err != nil {
+	if err := t.blobs.Uncommit(t.Context(), digest.FromString("never seen"), part.ID); err != nil {
 		t.Error(err)
 	}
 	t.wantNoPart(part)
@@ -148,7 +148,7 @@ func testGrowUnknown(t *blobTest) {
 	t.wantNoPart(part)
 }
 
-func (t *blobTest) keep(w cache.Writer) mirror.PartialBlob {
+func (t *blobTest) keep(w backend.Writer) mirror.PartialBlob {
 	t.Helper()
 	part, err := w.SuspendPartial()
 	if err != nil {
@@ -157,7 +157,7 @@ func (t *blobTest) keep(w cache.Writer) mirror.PartialBlob {
 	return part
 }
 
-func (t *blobTest) grow(part mirror.PartialBlob) cache.Writer {
+func (t *blobTest) grow(part mirror.PartialBlob) backend.Writer {
 	t.Helper()
 	w, err := t.blobs.ResumeBlob(t.Context(), part)
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 // linkable is a file to be linked, and the store as what links.
-func (t *blobTest) linkable(data []byte) (cache.Linker, string) {
+func (t *blobTest) linkable(data []byte) (backend.Linker, string) {
 	t.Helper()
-	linker, ok := t.blobs.(cache.Linker)
+	linker, ok := t.blobs.(backend.Linker)
 	if !ok {
 		t.Skip("it links no files")
 	}

@@ -8,11 +8,11 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
-func (t *blobTest) tail(w cache.Writer) mirror.Tail {
+func (t *blobTest) tail(w backend.Writer) mirror.Tail {
 	t.Helper()
 	tail, err := w.Tail()
 	if err != nil {
@@ -26,18 +26,18 @@ func testTail(t *blobTest) {
 	data := content(600_000)
 	for _, end := range []struct {
 		name string
-		end  func(cache.Writer) error
+		end  func(backend.Writer) error
 	}{
-		{"Commit", func(w cache.Writer) error { return w.Commit(t.Context(), digest.FromBytes(data)) }},
-		{"CommitOfHeld", func(w cache.Writer) error { return w.Commit(t.Context(), digest.FromBytes(data)) }},
-		{"CommitOfWrong", func(w cache.Writer) error {
+		{"Commit", func(w backend.Writer) error { return w.Commit(t.Context(), digest.FromBytes(data)) }},
+		{"CommitOfHeld", func(w backend.Writer) error { return w.Commit(t.Context(), digest.FromBytes(data)) }},
+		{"CommitOfWrong", func(w backend.Writer) error {
 			if w.Commit(t.Context(), digest.FromString("wrong")) == nil {
 				t.Error("Commit of a wrong digest succeeded")
 			}
 			return nil
 		}},
-		{"Abort", cache.Writer.Abort},
-		{"Suspend", cache.Writer.Suspend},
+		{"Abort", backend.Writer.Abort},
+		{"Suspend", backend.Writer.Suspend},
 	} {
 		t.Run(end.name, func(st *testing.T) {
 			t := t.in(st)

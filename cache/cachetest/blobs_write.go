@@ -10,7 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -20,10 +20,10 @@ var blobSizes = []int{0, 1, 1500, 256<<10 - 1, 256 << 10, 256<<10 + 1, 2<<20 + 7
 // fills are the ways to write a blob.
 var fills = []struct {
 	name string
-	fill func(t *blobTest, w cache.Writer, data []byte)
+	fill func(t *blobTest, w backend.Writer, data []byte)
 }{
-	{"Write", func(t *blobTest, w cache.Writer, data []byte) { t.write(w, data) }},
-	{"WriteChunks", func(t *blobTest, w cache.Writer, data []byte) {
+	{"Write", func(t *blobTest, w backend.Writer, data []byte) { t.write(w, data) }},
+	{"WriteChunks", func(t *blobTest, w backend.Writer, data []byte) {
 		chunk := make([]byte, 32<<10-3)
 		for r := bytes.NewReader(data); r.Len() > 0; {
 			n, _ := r.Read(chunk)
@@ -31,11 +31,11 @@ var fills = []struct {
 			clear(chunk) // a Writer must not keep what belongs to its caller
 		}
 	}},
-	{"ReadFrom", func(t *blobTest, w cache.Writer, data []byte) { t.readFrom(w, bytes.NewReader(data), len(data)) }},
-	{"ReadFromHalves", func(t *blobTest, w cache.Writer, data []byte) {
+	{"ReadFrom", func(t *blobTest, w backend.Writer, data []byte) { t.readFrom(w, bytes.NewReader(data), len(data)) }},
+	{"ReadFromHalves", func(t *blobTest, w backend.Writer, data []byte) {
 		t.readFrom(w, iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(data))), len(data))
 	}},
-	{"Both", func(t *blobTest, w cache.Writer, data []byte) {
+	{"Both", func(t *blobTest, w backend.Writer, data []byte) {
 		third := len(data) / 3
 		t.write(w, data[:third])
 		t.readFrom(w, bytes.NewReader(data[third:2*third]), third)
@@ -43,7 +43,7 @@ var fills = []struct {
 	}},
 }
 
-func (t *blobTest) readFrom(w cache.Writer, r io.Reader, want int) {
+func (t *blobTest) readFrom(w backend.Writer, r io.Reader, want int) {
 	t.Helper()
 	if n, err := w.ReadFrom(r); err != nil || n != int64(want) {
 		t.Fatalf("ReadFrom = %d, %v; want %d", n, err, want)
@@ -80,11 +80,11 @@ func testAfterEnd(t *blobTest) {
 	data, d := []byte("data"), digest.FromString("data")
 	for _, end := range []struct {
 		name string
-		end  func(cache.Writer) error
+		end  func(backend.Writer) error
 	}{
-		{"Commit", func(w cache.Writer) error { return w.Commit(t.Context(), d) }},
-		{"Suspend", cache.Writer.Suspend},
-		{"Abort", cache.Writer.Abort},
+		{"Commit", func(w backend.Writer) error { return w.Commit(t.Context(), d) }},
+		{"Suspend", backend.Writer.Suspend},
+		{"Abort", backend.Writer.Abort},
 	} {
 		t.Run(end.name, func(st *testing.T) {
 			t := t.in(st)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
-// Index is what every implementation of [cache.Index] must pass. open opens the index that belongs to a folder, empty
+// Index is what every implementation of [backend.Index] must pass. open opens the index that belongs to a folder, empty
 // when nothing was opened there before; the suite closes it.
-func Index(t *testing.T, open func(t *testing.T, folder string) cache.Index) {
+func Index(t *testing.T, open func(t *testing.T, folder string) backend.Index) {
 	tests := []struct {
 		name string
 		test func(t *testing.T, x indexTest)
@@ -28,7 +28,7 @@ func Index(t *testing.T, open func(t *testing.T, folder string) cache.Index) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			folder := t.TempDir()
-			x := indexTest{t: t, open: func() cache.Index { return open(t, folder) }}
+			x := indexTest{t: t, open: func() backend.Index { return open(t, folder) }}
 			x.Index = x.open()
 			test.test(t, x)
 		})
@@ -37,9 +37,9 @@ func Index(t *testing.T, open func(t *testing.T, folder string) cache.Index) {
 
 // indexTest is an index under test.
 type indexTest struct {
-	cache.Index
+	backend.Index
 	t    *testing.T
-	open func() cache.Index // again, after Close
+	open func() backend.Index // again, after Close
 }
 
 func (x indexTest) close() {
@@ -49,9 +49,9 @@ func (x indexTest) close() {
 	}
 }
 
-func (x indexTest) put(table cache.Table, entries ...string) {
+func (x indexTest) put(table backend.Table, entries ...string) {
 	x.t.Helper()
-	err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 		for _, key := range entries {
 			if err := tx.Put(table, key, []byte("value of "+key)); err != nil {
 				return err
@@ -65,9 +65,9 @@ func (x indexTest) put(table cache.Table, entries ...string) {
 }
 
 // get returns a copy of a value, "" if there is none.
-func (x indexTest) get(table cache.Table, key string) (value string) {
+func (x indexTest) get(table backend.Table, key string) (value string) {
 	x.t.Helper()
-	err := x.View(context.Background(), func(tx cache.ReadTx) error {
+	err := x.View(context.Background(), func(tx backend.ReadTx) error {
 		value = string(tx.Get(table, key))
 		return nil
 	})
@@ -78,10 +78,10 @@ func (x indexTest) get(table cache.Table, key string) (value string) {
 }
 
 // all returns a copy of a table.
-func (x indexTest) all(table cache.Table) map[string]string {
+func (x indexTest) all(table backend.Table) map[string]string {
 	x.t.Helper()
 	entries := make(map[string]string)
-	err := x.View(context.Background(), func(tx cache.ReadTx) error {
+	err := x.View(context.Background(), func(tx backend.ReadTx) error {
 		for key, value := range tx.Scan(table, "", "") {
 			entries[key] = string(value)
 		}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 // testIndexModel makes random transactions, some of which fail, and compares with a map, through reopening.
@@ -23,19 +23,19 @@ func testIndexModel(t *testing.T, x indexTest) {
 	for round := range 60 {
 		next := maps.Clone(model)
 		fails := random.IntN(4) == 0
-		var steps []func(cache.WriteTx) error
+		var steps []func(backend.WriteTx) error
 		for range random.IntN(40) {
 			key := fmt.Sprintf("%d\x00%d", random.IntN(8), random.IntN(40))
 			if random.IntN(3) == 0 {
 				delete(next, key)
-				steps = append(steps, func(tx cache.WriteTx) error { return tx.Delete("t", key) })
+				steps = append(steps, func(tx backend.WriteTx) error { return tx.Delete("t", key) })
 				continue
 			}
 			value := strings.Repeat("v", 1+random.IntN(3000)) + strconv.Itoa(round)
 			next[key] = value
-			steps = append(steps, func(tx cache.WriteTx) error { return tx.Put("t", key, []byte(value)) })
+			steps = append(steps, func(tx backend.WriteTx) error { return tx.Put("t", key, []byte(value)) })
 		}
-		err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+		err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 			for _, step := range steps {
 				if err := step(tx); err != nil {
 					return err
@@ -63,7 +63,7 @@ func testIndexModel(t *testing.T, x indexTest) {
 
 func compareIndex(t *testing.T, x indexTest, model map[string]string, seed uint64) {
 	t.Helper()
-	err := x.View(context.Background(), func(tx cache.ReadTx) error {
+	err := x.View(context.Background(), func(tx backend.ReadTx) error {
 		want := slices.Sorted(maps.Keys(model))
 		var got []string
 		for key, value := range tx.Scan("t", "", "") {
@@ -85,10 +85,10 @@ func compareIndex(t *testing.T, x indexTest, model map[string]string, seed uint6
 func testIndexClosed(t *testing.T, x indexTest) {
 	x.put("t", "a")
 	x.close()
-	if err := x.Update(context.Background(), func(cache.WriteTx) error { return nil }); err == nil {
+	if err := x.Update(context.Background(), func(backend.WriteTx) error { return nil }); err == nil {
 		t.Error("a closed index takes updates")
 	}
-	if err := x.View(context.Background(), func(cache.ReadTx) error { return nil }); err == nil {
+	if err := x.View(context.Background(), func(backend.ReadTx) error { return nil }); err == nil {
 		t.Error("a closed index answers views")
 	}
 	x.close() // again, which does nothing

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 func testIndexGet(t *testing.T, x indexTest) {
@@ -26,7 +26,7 @@ func testIndexGet(t *testing.T, x indexTest) {
 	if got := x.get("one", "b"); got != "" {
 		t.Errorf("the beginning of a key has value %q", got)
 	}
-	err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 		return errors.Join(tx.Delete("one", "a"), tx.Delete("one", "never there"), tx.Delete("no table", "a"))
 	})
 	if err != nil {
@@ -35,7 +35,7 @@ func testIndexGet(t *testing.T, x indexTest) {
 	if x.get("one", "a") != "" || x.get("two", "a") == "" {
 		t.Error("delete did not remove one key from one table")
 	}
-	err = x.Update(context.Background(), func(tx cache.WriteTx) error { return tx.Put("one", "empty", nil) })
+	err = x.Update(context.Background(), func(tx backend.WriteTx) error { return tx.Put("one", "empty", nil) })
 	if err == nil {
 		t.Error("an empty value was taken")
 	}
@@ -62,7 +62,7 @@ func testIndexScan(t *testing.T, x indexTest) {
 	show := strings.NewReplacer("\x00", ".", "\xff", "#")
 	for _, test := range tests {
 		var got []string
-		err := x.View(context.Background(), func(tx cache.ReadTx) error {
+		err := x.View(context.Background(), func(tx backend.ReadTx) error {
 			for key, value := range tx.Scan("t", test.prefix, test.after) {
 				got = append(got, show.Replace(key))
 				if string(value) != "value of "+key {
@@ -89,7 +89,7 @@ func testIndexScan(t *testing.T, x indexTest) {
 func testIndexReadYourWrites(t *testing.T, x indexTest) {
 	defer x.close()
 	x.put("t", "a", "b")
-	err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 		if err := errors.Join(tx.Put("t", "c", []byte("new")), tx.Put("t", "b", []byte("new")), tx.Delete("t", "a")); err != nil {
 			return err
 		}

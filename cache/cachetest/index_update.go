@@ -9,19 +9,19 @@ import (
 	"sync"
 	"testing"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
 func testIndexFailure(t *testing.T, x indexTest) {
 	x.put("t", "a", "b")
 	wrong := errors.New("wrong")
-	err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 		return errors.Join(tx.Put("t", "c", []byte("new")), tx.Delete("t", "a"), tx.Put("u", "a", []byte("new")), wrong)
 	})
 	if !errors.Is(err, wrong) {
 		t.Errorf("update returned %v, want the function's error", err)
 	}
-	if err := x.View(context.Background(), func(cache.ReadTx) error { return wrong }); !errors.Is(err, wrong) {
+	if err := x.View(context.Background(), func(backend.ReadTx) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("view returned %v, want the function's error", err)
 	}
 	check := func() {
@@ -45,7 +45,7 @@ func testIndexIsolation(t *testing.T, x indexTest) {
 	var all sync.WaitGroup
 	for i := range updates {
 		all.Go(func() {
-			err := x.Update(context.Background(), func(tx cache.WriteTx) error {
+			err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 				if i%3 == 2 {
 					return fmt.Errorf("%d: %w", i, wrong)
 				}
@@ -100,7 +100,7 @@ func testIndexSerial(t *testing.T, x indexTest) {
 }
 
 // increment adds one to two counters, which so are always the same.
-func increment(tx cache.WriteTx) error {
+func increment(tx backend.WriteTx) error {
 	count, _ := strconv.Atoi(string(tx.Get("t", "count")))
 	next := []byte(strconv.Itoa(count + 1))
 	return errors.Join(tx.Put("t", "count", next), tx.Put("u", "count", next))
@@ -119,7 +119,7 @@ func testIndexSnapshot(t *testing.T, x indexTest) {
 					return
 				default:
 				}
-				err := x.View(context.Background(), func(tx cache.ReadTx) error {
+				err := x.View(context.Background(), func(tx backend.ReadTx) error {
 					if a, b := string(tx.Get("t", "count")), string(tx.Get("u", "count")); a != b {
 						t.Errorf("a view sees %q and %q, which were written together", a, b)
 					}
@@ -144,11 +144,11 @@ func testIndexCancelled(t *testing.T, x indexTest) {
 	defer x.close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	err := x.Update(ctx, func(tx cache.WriteTx) error { return tx.Put("t", "a", []byte("x")) })
+	err := x.Update(ctx, func(tx backend.WriteTx) error { return tx.Put("t", "a", []byte("x")) })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("update returned %v, want %v", err, context.Canceled)
 	}
-	if err := x.View(ctx, func(cache.ReadTx) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := x.View(ctx, func(backend.ReadTx) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("view returned %v, want %v", err, context.Canceled)
 	}
 	x.put("t", "b") // whatever was queued is through now

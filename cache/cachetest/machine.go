@@ -29,8 +29,8 @@ func (m *Machine) Now() time.Time {
 	return m.day
 }
 
-// Running implements [cache.Clock].
-func (m *Machine) Running() (start string, since time.Duration) {
+// Uptime implements [cache.Clock].
+func (m *Machine) Uptime() (start string, since time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return fmt.Sprint(m.starts), m.up
@@ -68,8 +68,8 @@ var _ cache.Clock = (*Bubble)(nil)
 // Now implements [cache.Clock].
 func (b *Bubble) Now() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
 
-// Running implements [cache.Clock].
-func (b *Bubble) Running() (start string, since time.Duration) {
+// Uptime implements [cache.Clock].
+func (b *Bubble) Uptime() (start string, since time.Duration) {
 	return "one", time.Since(time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC))
 }
 

@@ -11,16 +11,16 @@ import (
 	"strings"
 	"time"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
-// Begun implements [cache.Blobs]: it lists parts and what has a state. One that is damaged, or overwritten at this moment,
+// Unfinished implements [backend.Blobs]: it lists parts and what has a state. One that is damaged, or overwritten at this moment,
 // is left out.
-func (f *Files) Begun(ctx context.Context) iter.Seq2[cache.Begun, error] {
-	return func(yield func(cache.Begun, error) bool) {
+func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob, error] {
+	return func(yield func(backend.UnfinishedBlob, error) bool) {
 		folder, err := os.Open(f.incoming(""))
 		if err != nil {
-			yield(cache.Begun{}, fmt.Errorf("list blob uploads: %w", err))
+			yield(backend.UnfinishedBlob{}, fmt.Errorf("list blob uploads: %w", err))
 			return
 		}
 		defer folder.Close()
@@ -33,7 +33,7 @@ func (f *Files) Begun(ctx context.Context) iter.Seq2[cache.Begun, error] {
 				return
 			}
 			if err != nil {
-				yield(cache.Begun{}, fmt.Errorf("list blob uploads: %w", err))
+				yield(backend.UnfinishedBlob{}, fmt.Errorf("list blob uploads: %w", err))
 				return
 			}
 			for _, name := range names {
@@ -52,17 +52,17 @@ func (f *Files) Begun(ctx context.Context) iter.Seq2[cache.Begun, error] {
 }
 
 // begun looks at a blob that was begun, without reading its bytes.
-func (f *Files) begun(id string) (begun cache.Begun, found bool, err error) {
+func (f *Files) begun(id string) (begun backend.UnfinishedBlob, found bool, err error) {
 	if info, err := os.Stat(f.incoming(id + partSuffix)); err == nil {
-		return cache.Begun{ID: id, Size: info.Size(), Written: info.ModTime()}, true, nil
+		return backend.UnfinishedBlob{ID: id, Size: info.Size(), Written: info.ModTime()}, true, nil
 	}
 	s, err := f.loadState(id)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
-		return cache.Begun{}, false, nil
+		return backend.UnfinishedBlob{}, false, nil
 	}
 	var info fs.FileInfo
 	if err == nil {
-		begun = cache.Begun{ID: id, Label: string(s.Label)}
+		begun = backend.UnfinishedBlob{ID: id, Label: string(s.Label)}
 		info, err = os.Stat(f.incoming(id + stateSuffix))
 	}
 	if err == nil {
@@ -79,10 +79,10 @@ func (f *Files) begun(id string) (begun cache.Begun, found bool, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return begun, s.Offset == 0 && !begun.Written.IsZero(), nil
 	}
-	return cache.Begun{}, false, fmt.Errorf("look up blob upload %s: %w", id, err)
+	return backend.UnfinishedBlob{}, false, fmt.Errorf("look up blob upload %s: %w", id, err)
 }
 
-// Discard implements [cache.Blobs]. The state goes last: without it, nobody would know whose the bytes are.
+// Discard implements [backend.Blobs]. The state goes last: without it, nobody would know whose the bytes are.
 func (f *Files) Discard(_ context.Context, id string, idle func(written time.Time) bool) (bool, error) {
 	if !validID(id) {
 		return false, nil

@@ -12,11 +12,11 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
-// Open implements [cache.Blobs]. The blob's ReadSeekCloser is the *os.File.
+// Open implements [backend.Blobs]. The blob's ReadSeekCloser is the *os.File.
 func (f *Files) Open(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
 	path, err := f.path(d)
 	if err != nil {
@@ -53,7 +53,7 @@ func openBlob(file *os.File, d digest.Digest) (mirror.Blob, error) {
 // errNoFile says that something else has the name of a blob, which is then not there.
 var errNoFile = fmt.Errorf("%w: it is no file", fs.ErrNotExist)
 
-// Stat implements [cache.Blobs].
+// Stat implements [backend.Blobs].
 func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 	path, err := f.path(d)
 	if err != nil {
@@ -84,7 +84,7 @@ func readError(doing string, d digest.Digest, err error) error {
 	return fmt.Errorf("%s blob %s: %w", doing, d, err)
 }
 
-// Written implements [cache.Blobs].
+// Written implements [backend.Blobs].
 func (f *Files) Written(_ context.Context, d digest.Digest) (time.Time, error) {
 	path, err := f.path(d)
 	if err != nil {
@@ -97,7 +97,7 @@ func (f *Files) Written(_ context.Context, d digest.Digest) (time.Time, error) {
 	return info.ModTime(), nil
 }
 
-// Delete implements [cache.Blobs]. It does not sync: a blob that power loss brings back is whole, and nothing points at
+// Delete implements [backend.Blobs]. It does not sync: a blob that power loss brings back is whole, and nothing points at
 // it.
 func (f *Files) Delete(_ context.Context, d digest.Digest) error {
 	path, err := f.path(d)
@@ -110,14 +110,14 @@ func (f *Files) Delete(_ context.Context, d digest.Digest) error {
 	return nil
 }
 
-// All implements [cache.Blobs]. Files that are not named like a blob in its place are left out. It goes on after a
+// All implements [backend.Blobs]. Files that are not named like a blob in its place are left out. It goes on after a
 // folder that cannot be read, having yielded the error.
-func (f *Files) All(ctx context.Context) iter.Seq2[cache.Entry, error] {
-	return func(yield func(cache.Entry, error) bool) {
+func (f *Files) All(ctx context.Context) iter.Seq2[backend.StoredBlob, error] {
+	return func(yield func(backend.StoredBlob, error) bool) {
 		for _, a := range algorithms() {
 			for first := range 256 {
 				if err := ctx.Err(); err != nil {
-					yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err))
+					yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err))
 					return
 				}
 				if !f.list(a, fmt.Sprintf("%02x", first), yield) {
@@ -129,9 +129,9 @@ func (f *Files) All(ctx context.Context) iter.Seq2[cache.Entry, error] {
 }
 
 // list yields the blobs of one folder and reports whether to go on.
-func (f *Files) list(a digest.Algorithm, first string, yield func(cache.Entry, error) bool) bool {
+func (f *Files) list(a digest.Algorithm, first string, yield func(backend.StoredBlob, error) bool) bool {
 	entries, err := os.ReadDir(filepath.Join(f.algorithmFolder(a), first))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err)) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err)) {
 		return false
 	}
 	for _, entry := range entries {
@@ -143,10 +143,10 @@ func (f *Files) list(a digest.Algorithm, first string, yield func(cache.Entry, e
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // deleted since
 		case err != nil:
-			if !yield(cache.Entry{}, fmt.Errorf("list blobs: %w", err)) {
+			if !yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err)) {
 				return false
 			}
-		case !yield(cache.Entry{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size(), Written: info.ModTime()}, nil):
+		case !yield(backend.StoredBlob{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size(), Written: info.ModTime()}, nil):
 			return false
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Commit implements [cache.Writer].
+// Commit implements [backend.Writer].
 func (w *writer) Commit(ctx context.Context, d digest.Digest) error {
 	if w.ended {
 		return errEnded

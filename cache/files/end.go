@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Suspend implements [cache.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun,
+// Suspend implements [backend.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun,
 // unless the disk failed while it overwrote that: then it is not known any more.
 func (w *writer) Suspend() error {
 	if w.ended {
@@ -22,7 +22,7 @@ func (w *writer) Suspend() error {
 	return nil
 }
 
-// Abort implements [cache.Writer].
+// Abort implements [backend.Writer].
 func (w *writer) Abort() error {
 	if w.ended {
 		return nil

@@ -1,4 +1,4 @@
-// Package files keeps blobs as files named by their digest: an implementation of [cache.Blobs] on a file system.
+// Package files keeps blobs as files named by their digest: an implementation of [backend.Blobs] on a file system.
 //
 //	<root>/blobs/sha256/ab/abcd…       a blob, in a folder named after the first byte of its digest
 //	<root>/blobs/sha512/ab/abcd…
@@ -50,7 +50,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -72,12 +72,12 @@ type Files struct {
 	startWriteback func(file *os.File, from, n int64)
 }
 
-var _ cache.Blobs = (*Files)(nil)
+var _ backend.Blobs = (*Files)(nil)
 
 // Open opens the folder root and makes it if it is not there. It removes what earlier processes left behind
 // unfinished, which is why no other process may be using root.
 func Open(root string) (*Files, error) {
-	f := &Files{root: root, boot: cmp.Or(cache.BootID(), uuid.NewString()), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: startWriteback}
+	f := &Files{root: root, boot: cmp.Or(backend.BootID(), uuid.NewString()), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: startWriteback}
 	f.commits.busy = make(map[digest.Digest]*commit)
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)

@@ -12,12 +12,12 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/cachetest"
 )
 
 func TestBlobs(t *testing.T) {
-	cachetest.Blobs(t, func(t *testing.T, dir string) cache.Blobs { return open(t, dir) })
+	cachetest.Blobs(t, func(t *testing.T, dir string) backend.Blobs { return open(t, dir) })
 }
 
 func open(t testing.TB, root string) *Files {

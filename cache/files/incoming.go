@@ -13,13 +13,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
-// Create implements [cache.Blobs]. A blob with a label can be resumed from its beginning from now on, even if this
+// Create implements [backend.Blobs]. A blob with a label can be resumed from its beginning from now on, even if this
 // process dies; one without can be resumed only once it was suspended.
-func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label string) (cache.Writer, error) {
+func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label string) (backend.Writer, error) {
 	if !mirror.ValidAlgorithm(algorithm) {
 		return nil, mirror.Errorf(mirror.CodeDigestInvalid,
 			"digest algorithm %q is not supported: use sha256 or sha512", algorithm)
@@ -35,8 +35,8 @@ func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label stri
 	return w, nil
 }
 
-// Resume implements [cache.Blobs]. It costs no reading unless the machine has lost power since the blob was suspended.
-func (f *Files) Resume(ctx context.Context, id string) (cache.Writer, error) {
+// Resume implements [backend.Blobs]. It costs no reading unless the machine has lost power since the blob was suspended.
+func (f *Files) Resume(ctx context.Context, id string) (backend.Writer, error) {
 	if !validID(id) {
 		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "there is no blob upload of that name")
 	}

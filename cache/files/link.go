@@ -10,13 +10,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
-var _ cache.Linker = (*Files)(nil)
+var _ backend.Linker = (*Files)(nil)
 
-// Link implements [cache.Linker]. The file gets its second name among those of blobs that are being written, which
+// Link implements [backend.Linker]. The file gets its second name among those of blobs that are being written, which
 // nobody else can put another file under, and is read by that one. Then it is committed like any other; a crash before
 // leaves a name that [Open] removes.
 //

@@ -10,13 +10,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
 const partSuffix = ".part"
 
-// SuspendPartial implements [cache.Writer]. The bytes are synced before they get the name by which [Open] knows that they stay.
+// SuspendPartial implements [backend.Writer]. The bytes are synced before they get the name by which [Open] knows that they stay.
 func (w *writer) SuspendPartial() (mirror.PartialBlob, error) {
 	if w.ended {
 		return mirror.PartialBlob{}, errEnded
@@ -79,8 +79,8 @@ func (w *writer) forget() {
 	w.part = 0
 }
 
-// ResumeBlob implements [cache.Blobs]. It costs no reading, whatever became of the machine: what was kept is durable.
-func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (cache.Writer, error) {
+// ResumeBlob implements [backend.Blobs]. It costs no reading, whatever became of the machine: what was kept is durable.
+func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (backend.Writer, error) {
 	w, err := f.grow(ctx, part)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "what was kept of a blob is not here any more: part %.100q", part.ID)
@@ -91,8 +91,8 @@ func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (cache.
 	return w, nil
 }
 
-// Reclaim implements [cache.Blobs].
-func (f *Files) Reclaim(_ context.Context, d digest.Digest, id string) error {
+// Uncommit implements [backend.Blobs].
+func (f *Files) Uncommit(_ context.Context, d digest.Digest, id string) error {
 	path, err := f.path(d)
 	if err == nil && validID(id) {
 		err = os.Rename(path, f.incoming(id+partSuffix))

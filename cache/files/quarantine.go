@@ -19,7 +19,7 @@ func (f *Files) quarantined(d digest.Digest) string {
 	return filepath.Join(f.root, "quarantine", strings.Replace(d.String(), ":", "-", 1))
 }
 
-// Quarantine implements [cache.Blobs]. A file that was quarantined under the same digest before is replaced, so that what
+// Quarantine implements [backend.Blobs]. A file that was quarantined under the same digest before is replaced, so that what
 // is damaged again and again does not fill the disk. The reason is beside it if there was room to write that.
 func (f *Files) Quarantine(ctx context.Context, d digest.Digest, judge func(mirror.Blob) (string, error)) (moved bool, err error) {
 	path, err := f.path(d)

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/opencontainers/go-digest"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/mirror"
 )
 
@@ -62,7 +62,7 @@ func (v *verified) add(d digest.Digest, info os.FileInfo) {
 	v.entries.Add(d, verdict{versionOf(info), time.Now()})
 }
 
-// Verified implements [cache.Blobs].
+// Verified implements [backend.Blobs].
 func (f *Files) Verified(d digest.Digest, blob mirror.Blob) bool {
 	file, ok := blob.ReadSeekCloser.(*os.File)
 	if !ok {
@@ -72,7 +72,7 @@ func (f *Files) Verified(d digest.Digest, blob mirror.Blob) bool {
 	return err == nil && f.verified.knows(d, info)
 }
 
-// Check implements [cache.Blobs].
+// Check implements [backend.Blobs].
 func (f *Files) Check(ctx context.Context, d digest.Digest, before func(context.Context, int) error) (reason string, err error) {
 	blob, err := f.Open(ctx, d)
 	if err != nil {
@@ -86,7 +86,7 @@ func (f *Files) Check(ctx context.Context, d digest.Digest, before func(context.
 	}
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
-	if reason, err = cache.Misread(ctx, blob, d, b.data[:], before); err != nil || reason != "" {
+	if reason, err = backend.CheckContent(ctx, blob, d, b.data[:], before); err != nil || reason != "" {
 		return reason, err
 	}
 	ended, err := file.Stat()

@@ -16,7 +16,7 @@ import (
 // errEnded says that a writer was used after Commit, Suspend, Keep or Abort: a fault of the caller.
 var errEnded = errors.New("the blob is no longer being written")
 
-// writer implements [cache.Writer].
+// writer implements [backend.Writer].
 type writer struct {
 	files     *Files
 	id        string
@@ -107,7 +107,7 @@ func (w *writer) openLocked() (err error) {
 	return err
 }
 
-// Digest implements [cache.Writer].
+// Digest implements [backend.Writer].
 func (w *writer) Digest() (digest.Digest, error) {
 	if w.ended {
 		return "", errEnded
@@ -115,7 +115,7 @@ func (w *writer) Digest() (digest.Digest, error) {
 	return digest.NewDigest(w.algorithm, w.hasher.settle()), nil
 }
 
-// Tail implements [cache.Writer]. It opens the file by its name, which changes when the blob is committed.
+// Tail implements [backend.Writer]. It opens the file by its name, which changes when the blob is committed.
 func (w *writer) Tail() (mirror.Tail, error) {
 	file, err := w.tail()
 	if err != nil {
@@ -138,7 +138,7 @@ func (w *writer) tail() (*os.File, error) {
 	return os.Open(w.path)
 }
 
-// Verify implements [cache.Writer].
+// Verify implements [backend.Writer].
 func (w *writer) Verify(d digest.Digest) error {
 	if w.ended {
 		return errEnded

@@ -18,6 +18,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
@@ -248,7 +249,7 @@ func receiptNames(r io.Reader) iter.Seq2[cache.Name, error] {
 }
 
 // make makes the new index.
-func (r *rebuilding) make(blobs cache.Blobs, index cache.Index, sources cache.RebuildSources) (err error) {
+func (r *rebuilding) make(blobs backend.Blobs, index backend.Index, sources cache.RebuildSources) (err error) {
 	tell := r.event
 	if r.json {
 		tell = func(e cache.RebuildEvent) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 )
 
@@ -16,8 +16,8 @@ import (
 func damageEntry(ts *testscript.TestScript, _ bool, args []string) {
 	index, err := bolt.Open(ts.MkAbs(args[0]))
 	ts.Check(err)
-	table, key := cache.Table(args[1]), strings.Join(args[2:], "\x00")
-	ts.Check(index.Update(context.Background(), func(tx cache.WriteTx) error {
+	table, key := backend.Table(args[1]), strings.Join(args[2:], "\x00")
+	ts.Check(index.Update(context.Background(), func(tx backend.WriteTx) error {
 		value := bytes.Clone(tx.Get(table, key))
 		if value == nil {
 			ts.Fatalf("there is no %q", args[1:])

@@ -1,4 +1,4 @@
-package cache
+package backend
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BootID identifies the time since the machine was last started; "" if the machine does not tell.
+// BootID identifies the current boot of the machine. It is "" if the system does not provide an identifier.
 func BootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -17,8 +17,8 @@ func BootID() string {
 	return strings.TrimSpace(string(id))
 }
 
-// uptime is how long the machine has been running, suspended or not; 0 if it does not tell.
-func uptime() time.Duration {
+// Uptime returns the time since the machine booted, including suspended time. It is 0 if the system does not provide it.
+func Uptime() time.Duration {
 	var since unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &since) != nil {
 		return 0

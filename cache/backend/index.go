@@ -1,0 +1,56 @@
+package backend
+
+import (
+	"context"
+	"io"
+	"iter"
+)
+
+// Index is an ordered, transactional map from keys to values in a few tables. Package cache/bolt implements it; every
+// implementation passes cachetest.Index. Package cache expresses all metadata of a store in terms of this interface, so
+// an implementation is small and cannot break an invariant. All methods are safe for concurrent use.
+type Index interface {
+	// View calls f with one consistent state.
+	View(ctx context.Context, f func(ReadTx) error) error
+	// Update calls f in a transaction, which is durable when Update returns nil. Concurrent updates may be committed
+	// together, and then f may run more than once: it must have no effects except on its transaction and on variables that
+	// it resets each time. If f fails, Update returns its error and writes nothing. If ctx ends before f has run, Update
+	// returns its error; after that, Update waits for the outcome.
+	Update(ctx context.Context, f func(WriteTx) error) error
+	// Close waits for running transactions and closes the files.
+	Close() error
+}
+
+// Checker is an [Index] that can check its own files.
+type Checker interface {
+	// Check returns up to a hundred defects of the files; none if they are in order. Updates wait until it returns.
+	Check(ctx context.Context) (defects []error, err error)
+}
+
+// Copier is an [Index] that can be copied while it is in use.
+type Copier interface {
+	// Copy writes one consistent state of the index, in its own file format, and returns the number of bytes written.
+	Copy(ctx context.Context, w io.Writer) (int64, error)
+}
+
+// Table is the name of a table of the index.
+type Table string
+
+// ReadTx reads the index. Values are valid until the transaction ends and must not be changed.
+type ReadTx interface {
+	// Get returns the value of a key, or nil if the table has no such key. A value is never empty.
+	Get(t Table, key string) []byte
+	// Scan yields, in byte order, the keys that begin with prefix and are greater than after, with their values. The table
+	// must not be written to during the scan.
+	Scan(t Table, prefix, after string) iter.Seq2[string, []byte]
+}
+
+// WriteTx reads and writes the index. Reads return what the transaction wrote. They may also return what other functions
+// wrote that are committed together with this one; those of functions that failed are never visible.
+type WriteTx interface {
+	ReadTx
+	// Put stores a value, which must not be changed afterwards. An empty value is an error.
+	Put(t Table, key string, value []byte) error
+	// Delete deletes a key. A missing key is no error.
+	Delete(t Table, key string) error
+}
