@@ -15,7 +15,7 @@ import (
 // serveAdmin answers commands on the socket in the data folder until ctx ends, which ends what they are waiting for as
 // well. stop waits until the last is answered and removes the socket. A folder that can have no socket, as on some
 // shared file systems, is no reason not to serve clients.
-func serveAdmin(ctx context.Context, w *works, c serveConfig, addr net.Addr, log *zap.Logger) (stop func(context.Context)) {
+func serveAdmin(ctx context.Context, w *services, c serveConfig, addr net.Addr, log *zap.Logger) (stop func(context.Context)) {
 	listener, err := admin.Listen(c.Data)
 	if err != nil {
 		log.Error("commands cannot speak to this mirror while it runs", zap.Error(err))

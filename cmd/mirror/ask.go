@@ -160,7 +160,7 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 		c.events.Close() // the next server delivers what there is
 		return errors.Join(err, store.Close())
 	}
-	w, err := newWorks(ctx, m, store, c, log)
+	w, err := newServices(ctx, m, store, c, log)
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll(ctx))
 	}
@@ -192,7 +192,7 @@ func closeMirror(ctx context.Context, m *mirror.Mirror) error {
 }
 
 // newAdmin returns the admin API of a mirror; server is what serves it, or nil.
-func newAdmin(w *works, c serveConfig, server *admin.Server, log *zap.Logger) *admin.Handler {
+func newAdmin(w *services, c serveConfig, server *admin.Server, log *zap.Logger) *admin.Handler {
 	data, err := filepath.Abs(c.Data)
 	if err != nil {
 		data = c.Data
@@ -203,6 +203,6 @@ func newAdmin(w *works, c serveConfig, server *admin.Server, log *zap.Logger) *a
 	}
 	return admin.New(w.mirror, admin.Options{
 		Version: version, Data: data, Server: server, Log: log, Reload: reload, Changed: w.audit.Command,
-		Jobs: w.jobs(), Outlets: w.outlets(), Storage: w.storage,
+		Jobs: w.Jobs(), Outlets: w.Outlets(), Storage: w.Storage,
 	})
 }

@@ -25,8 +25,8 @@ var audited = map[string]string{
 	"export-plan": "nothing", "export-history": "nothing", "receipt": "nothing", "usage": "nothing", "pins": "nothing",
 }
 
-// auditedWorks are those of a mirror of nothing, with the path of its audit log.
-func auditedWorks(t *testing.T) (w *works, client *admin.Client, path string) {
+// auditedServices are those of a mirror of nothing, with the path of its audit log.
+func auditedServices(t *testing.T) (w *services, client *admin.Client, path string) {
 	t.Helper()
 	c := serveConfig{config: defaults()}
 	c.Data, c.Offline, c.Audit.File = t.TempDir(), true, filepath.Join(t.TempDir(), "audit.log")
@@ -37,7 +37,7 @@ func auditedWorks(t *testing.T) (w *works, client *admin.Client, path string) {
 	must(t, err)
 	m, err := newMirror(store, c, zap.NewNop())
 	must(t, err)
-	w, err = newWorks(t.Context(), m, store, c, zap.NewNop())
+	w, err = newServices(t.Context(), m, store, c, zap.NewNop())
 	must(t, err)
 	transport := admin.Local(newAdmin(w, c, nil, zap.NewNop()))
 	t.Cleanup(func() {
@@ -63,16 +63,16 @@ func auditLines(t *testing.T, path string) (entries []audit.Entry) {
 
 // TestEveryJobIsAudited, or known to change nothing: none that is new is forgotten.
 func TestEveryJobIsAudited(t *testing.T) {
-	w, client, path := auditedWorks(t)
+	w, client, path := auditedServices(t)
 	ask := map[string]func() error{}
 	// A list or a map of things that none of them understands, which is written down all the same.
 	nonsense := []any{[]any{1}}
-	for name := range w.jobs() {
+	for name := range w.Jobs() {
 		ask[name] = func() error {
 			return client.Job(t.Context(), name, nonsense, nil, func(json.RawMessage) error { return nil })
 		}
 	}
-	for name := range w.outlets() {
+	for name := range w.Outlets() {
 		ask[name] = func() error {
 			_, err := client.Out(t.Context(), name, nonsense, nil, io.Discard)
 			return err
@@ -105,7 +105,7 @@ func TestEveryJobIsAudited(t *testing.T) {
 
 // TestWhatCommandsChangeIsAudited, beside jobs.
 func TestWhatCommandsChangeIsAudited(t *testing.T) {
-	_, client, path := auditedWorks(t)
+	_, client, path := auditedServices(t)
 	want := ""
 	for _, do := range []struct {
 		line string
@@ -134,9 +134,9 @@ func TestWhatCommandsChangeIsAudited(t *testing.T) {
 
 // TestNoSecretIsAudited: neither of what was asked for, nor of what went wrong.
 func TestNoSecretIsAudited(t *testing.T) {
-	w, client, path := auditedWorks(t)
+	w, client, path := auditedServices(t)
 	for _, url := range []string{"https://robot:opensesame@registry.invalid", "https://robot:opensesame@registry.invalid:port", "://robot:opensesame@x"} {
-		err := client.Job(t.Context(), "migrate", migrateRequest{URL: url}, nil, func(json.RawMessage) error { return nil })
+		err := client.Job(t.Context(), "migrate", admin.MigrateRequest{URL: url}, nil, func(json.RawMessage) error { return nil })
 		if err == nil {
 			t.Errorf("%s is moved in", url)
 		}

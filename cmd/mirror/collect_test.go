@@ -22,6 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"airmirror/api/admin"
 )
 
 // ask runs a command on the mirror of a folder and returns what it printed, and its exit code.
@@ -38,14 +40,14 @@ func ask(t *testing.T, dir string, args ...string) (out string, code int) {
 }
 
 // collected runs a collection and returns its plan and, unless it is a dry run, its result.
-func collected(t *testing.T, dir string, args ...string) (plan, result collectLine) {
+func collected(t *testing.T, dir string, args ...string) (plan, result admin.CollectLine) {
 	t.Helper()
 	out, code := ask(t, dir, append([]string{"gc", "--json"}, args...)...)
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, out)
 	}
 	for line := range strings.Lines(out) {
-		var l collectLine
+		var l admin.CollectLine
 		must(t, json.Unmarshal([]byte(line), &l))
 		switch {
 		case l.Plan != nil:

@@ -24,7 +24,7 @@ is on the disk once, and once in the total. Patterns are those of 'mirror ls', w
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		var all usages
-		err := client.Job(cmd.Context(), "usage", usageRequest{Match: args}, nil, all.line)
+		err := client.Job(cmd.Context(), "usage", admin.UsageRequest{Match: args}, nil, all.line)
 		if err != nil {
 			return err
 		}
@@ -37,12 +37,12 @@ is on the disk once, and once in the total. Patterns are those of 'mirror ls', w
 
 // usages are what repositories hold.
 type usages struct {
-	Repos []usageLine `json:"repositories"`
-	Total *usageLine  `json:"total,omitempty"` // of all there are, if all were asked for
+	Repos []admin.UsageLine `json:"repositories"`
+	Total *admin.UsageLine  `json:"total,omitempty"` // of all there are, if all were asked for
 }
 
 func (u *usages) line(text json.RawMessage) error {
-	var line usageLine
+	var line admin.UsageLine
 	if err := readAnswer(text, &line); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -9,11 +8,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"airmirror/api/admin"
 	"airmirror/api/events"
 	"airmirror/gc"
 	"airmirror/mirror"
-	"airmirror/sync/transfer"
 )
 
 // eventsConfig says who is told of what happens.
@@ -121,44 +118,4 @@ func (c config) publicURL(listen string) string {
 		host = hostName()
 	}
 	return scheme + net.JoinHostPort(host, port)
-}
-
-// tellRemoved has events made of what a command removed: of each tag, or of a manifest that had none.
-func (w *works) tellRemoved(ctx context.Context, item gc.Candidate) {
-	if item.Kind != gc.Image && item.Kind != gc.Manifest && item.Kind != gc.Tag {
-		return
-	}
-	ref, err := mirror.ParseRef(item.Name)
-	if err != nil {
-		return
-	}
-	actor := admin.Peer(ctx)
-	if item.Kind == gc.Manifest {
-		w.config.events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Digest: item.Digest})
-		return
-	}
-	if item.Kind == gc.Tag {
-		item.Tags = []string{ref.Tag}
-	}
-	for _, tag := range item.Tags {
-		w.config.events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Tag: tag, Digest: item.Digest})
-	}
-}
-
-// tellingImports returns tell, which has events made of the images that came in as well. A tag that was kept as it was, and
-// what a dry run says, is none.
-func (w *works) tellingImports(ctx context.Context, req transfer.ImportRequest, tell func(any)) func(transfer.Event) {
-	kept, actor := map[string]bool{}, admin.Peer(ctx)
-	return func(event transfer.Event) {
-		tell(event)
-		switch {
-		case req.DryRun:
-		case event.Kind == transfer.KindKept:
-			kept[event.Kept.Name] = true
-		case event.Kind == transfer.KindImage:
-			if image := event.Image; !kept[image.Repository+":"+image.Tag] {
-				w.config.events.Imported(ctx, actor, image.Repository, image.Tag, image.Digest)
-			}
-		}
-	}
 }

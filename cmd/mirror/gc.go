@@ -15,7 +15,7 @@ import (
 
 // collectConfig is what `mirror gc` can be told.
 type collectConfig struct {
-	collectRequest
+	admin.CollectRequest
 	quiet bool
 
 	grace, uploads              gc.Age
@@ -128,7 +128,7 @@ func (c *collectConfig) noTime() {
 // collect asks for a collection, and shows it.
 func collect(cmd *cobra.Command, client *admin.Client, c collectConfig, asJSON bool) error {
 	view := newCollectView(cmd.OutOrStdout(), cmd.ErrOrStderr(), c, asJSON)
-	err := client.Job(cmd.Context(), "collect", c.collectRequest, nil, view.line)
+	err := client.Job(cmd.Context(), "collect", c.CollectRequest, nil, view.line)
 	view.end()
 	switch {
 	case cmd.Context().Err() != nil:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/api/admin"
 	"airmirror/gc"
 )
 
@@ -41,7 +42,7 @@ func newCollectView(out, progress io.Writer, c collectConfig, asJSON bool) *coll
 }
 
 func (v *collectView) line(text json.RawMessage) error {
-	var line collectLine
+	var line admin.CollectLine
 	if err := readAnswer(text, &line); err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func itemName(item *gc.Candidate) string {
 	switch item.Kind {
 	case gc.Image:
 		if len(item.Tags) > 1 {
-			repo, _ := splitName(item.Name)
+			repo, _ := admin.SplitTag(item.Name)
 			return repo + ":" + strings.Join(item.Tags, ",")
 		}
 		return item.Name

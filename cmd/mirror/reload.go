@@ -116,7 +116,7 @@ func (r *reloader) follow(ctx context.Context) {
 }
 
 // newReloader returns what reloads a server. What it can change is here.
-func newReloader(w *works, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, prepareTLS func(tlsConfig) (func(), error), log *zap.Logger) *reloader {
+func newReloader(w *services, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, prepareTLS func(tlsConfig) (func(), error), log *zap.Logger) *reloader {
 	return &reloader{log: log, hangUp: hangUp, started: c, now: c, parts: []part{
 		{keys: []string{"logLevel"}, prepare: func(next serveConfig) (func(), error) {
 			to, err := zap.ParseAtomicLevel(next.LogLevel)

@@ -15,7 +15,7 @@ import (
 )
 
 func newRemoveCommand() *cobra.Command {
-	q, req := &question{}, removeRequest{}
+	q, req := &question{}, admin.RemoveRequest{}
 	cmd := q.command(&cobra.Command{
 		Use:   "rm IMAGE:TAG|IMAGE@DIGEST|PATTERN...",
 		Short: "Remove images by name, and what only they lead to",
@@ -52,11 +52,11 @@ func removable(_ *cobra.Command, args []string) error {
 		return errors.New("nothing to remove: name images with their tags")
 	}
 	for _, name := range args {
-		repo, tag := splitName(name)
+		repo, tag := admin.SplitTag(name)
 		if tag == "" && !strings.Contains(name, "@") {
 			return fmt.Errorf("%q has no tag: write %s:latest, or '%s:*' for all of its tags", name, name, name)
 		}
-		if isPattern(name) && (!mirror.ValidPattern(repo) || !mirror.ValidPattern(tag)) {
+		if admin.IsPattern(name) && (!mirror.ValidPattern(repo) || !mirror.ValidPattern(tag)) {
 			return fmt.Errorf("%q is not a pattern: write a name such as team/app:v1.*", name)
 		}
 	}
@@ -64,11 +64,11 @@ func removable(_ *cobra.Command, args []string) error {
 }
 
 // remove removes what is named, and says what went.
-func remove(cmd *cobra.Command, client *admin.Client, req removeRequest, asJSON bool) error {
+func remove(cmd *cobra.Command, client *admin.Client, req admin.RemoveRequest, asJSON bool) error {
 	out := cmd.OutOrStdout()
-	sum := removeSummary{}
+	sum := admin.RemoveSummary{}
 	err := client.Job(cmd.Context(), "remove", req, nil, func(text json.RawMessage) error {
-		var line removeLine
+		var line admin.RemoveLine
 		if err := readAnswer(text, &line); err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func remove(cmd *cobra.Command, client *admin.Client, req removeRequest, asJSON 
 		return notHeld(err)
 	}
 	if !asJSON {
-		fmt.Fprintln(out, sum.text(req))
+		fmt.Fprintln(out, removedText(sum, req))
 	}
 	if sum.Kept > 0 {
 		return fmt.Errorf("%s kept, as it was needed since: the same command tries again", count(sum.Kept, "image was", "images were"))
@@ -109,15 +109,15 @@ func printRemoved(out io.Writer, e *gc.Event, dryRun bool) {
 	default:
 		name := e.Name
 		if len(e.Tags) > 1 {
-			repo, _ := splitName(name)
+			repo, _ := admin.SplitTag(name)
 			name = repo + ":" + strings.Join(e.Tags, ", :")
 		}
 		printText(out, "%s %s, %s in %s", did, name, size(e.Size), count(e.Manifests, "manifest", "manifests"))
 	}
 }
 
-// text says for people what came of a removal.
-func (s removeSummary) text(req removeRequest) string {
+// removedText says for people what came of a removal.
+func removedText(s admin.RemoveSummary, req admin.RemoveRequest) string {
 	what := fmt.Sprintf("%s and %s", count(s.Tags, "tag", "tags"), count(s.Manifests, "manifest", "manifests"))
 	switch {
 	case req.DryRun:

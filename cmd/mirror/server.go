@@ -92,7 +92,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 			log.Warn("the mode is what was asked for, but not for the next start", zap.Error(err))
 		}
 	}
-	w, err := newWorks(ctx, m, store, c, log)
+	w, err := newServices(ctx, m, store, c, log)
 	if err != nil {
 		return errors.Join(err, closeMirror(ctx, m))
 	}
@@ -210,7 +210,7 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 
 // serveHTTP serves a mirror by serveOn on listener until ctx ends, then lets what is under way end within the shutdown
 // timeout.
-func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *works, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
+func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *services, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
 	front := guard.Handler(registry.New(m, registry.Options{NoDelete: func() bool { return !c.current().Delete }, Access: guard, Open: w.uploads, Log: log}))
 	server := newServer(w.watch.handler(front, guard, w, c), log)

@@ -21,7 +21,7 @@ type syncConfig struct {
 	files, wants []string
 	allowStale   bool
 	carry        bundleConfig
-	migrate      migrateRequest
+	migrate      admin.MigrateRequest
 }
 
 func newSyncCommand() *cobra.Command {
@@ -106,7 +106,7 @@ checked, or stayed as it was pushed here, 7 a bundle, or a part of it, was refus
 		if err := c.check(cmd, args); err != nil {
 			return err
 		}
-		if len(c.carry.bundles) > 0 || c.migrate.given() || c.carry.receipt != "" && len(args)+len(c.files)+len(c.wants) == 0 {
+		if len(c.carry.bundles) > 0 || migrates(c.migrate) || c.carry.receipt != "" && len(args)+len(c.files)+len(c.wants) == 0 {
 			return nil
 		}
 		return c.read(args, cmd.InOrStdin())
@@ -118,7 +118,7 @@ func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) 
 	switch {
 	case len(c.carry.bundles) > 0:
 		return (&imports{bundleConfig: c.carry, cmd: cmd, client: client, json: asJSON}).run()
-	case c.migrate.given():
+	case migrates(c.migrate):
 		return runMigrate(cmd, client, c.migrate, asJSON)
 	case len(c.Images)+len(c.Wants) > 0:
 		return c.fetch(cmd, client, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON, c.DryRun))
@@ -131,7 +131,7 @@ func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) 
 // check reports flags that do not go together.
 func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	named := len(args)+len(c.files)+len(c.wants) > 0
-	bundles, moves := len(c.carry.bundles) > 0, c.migrate.given()
+	bundles, moves := len(c.carry.bundles) > 0, migrates(c.migrate)
 	for flag, fits := range map[string]bool{
 		"tag": bundles, "skip-bad-names": bundles, "allow-older": bundles, "any-destination": bundles, "verify": bundles, "overwrite": bundles || moves, "repo": moves,
 	} {
@@ -156,7 +156,7 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	case bundles:
 		return c.carry.read()
 	case moves:
-		return c.migrate.read()
+		return readMigrate(&c.migrate)
 	}
 	return nil
 }

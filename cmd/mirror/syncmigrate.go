@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,39 +12,33 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
-	"airmirror/mirror"
 	"airmirror/sync/migrate"
 	"airmirror/upstream"
 )
 
-// migrateRequest says what to move in, and where the registry is that From names.
-type migrateRequest struct {
-	migrate.Request
-	URL string `json:"url,omitempty"`
-}
+// migrates reports whether a request names a registry.
+func migrates(req admin.MigrateRequest) bool { return req.Root != "" || req.URL != "" }
 
-func (c *migrateRequest) given() bool { return c.Root != "" || c.URL != "" }
-
-// read checks what was asked for. A folder is read by the server, which need not be where the command is.
-func (c *migrateRequest) read() (err error) {
-	if c.URL != "" {
-		e, err := upstream.ParseEndpoint(c.URL)
+// readMigrate checks a request and completes it. The server reads the folder, and may have another working directory.
+func readMigrate(req *admin.MigrateRequest) (err error) {
+	if req.URL != "" {
+		e, err := upstream.ParseEndpoint(req.URL)
 		if err != nil {
 			return &exitError{exitUsage, fmt.Errorf("--from: %w", err)}
 		}
-		c.From = e.Host
+		req.From = e.Host
 	}
-	if err := c.Check(); err != nil {
+	if err := req.Check(); err != nil {
 		return &exitError{exitUsage, err}
 	}
-	if c.Root != "" {
-		c.Root, err = filepath.Abs(c.Root)
+	if req.Root != "" {
+		req.Root, err = filepath.Abs(req.Root)
 	}
 	return err
 }
 
 // runMigrate moves in what another registry has.
-func runMigrate(cmd *cobra.Command, client *admin.Client, req migrateRequest, asJSON bool) error {
+func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateRequest, asJSON bool) error {
 	view := &migrateView{out: cmd.OutOrStdout(), json: asJSON, began: time.Now()}
 	if !asJSON {
 		view.shown = newShow(cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -142,39 +135,4 @@ func (v *migrateView) end() {
 	for _, line := range v.undone {
 		fmt.Fprintln(v.out, line)
 	}
-}
-
-// migrate moves in what another registry has, from its folder or by asking it.
-func (w *works) migrate(ctx context.Context, req migrateRequest, tell func(any)) error {
-	defer w.mirror.ResolveWants(context.WithoutCancel(ctx))
-	event := func(e migrate.Event) { tell(e) }
-	if req.Root != "" {
-		_, err := migrate.Folder(ctx, w.store, w.mirror.Names(), req.Request, event)
-		return err
-	}
-	if w.mirror.Mode() == mirror.Offline {
-		return mirror.Errorf(mirror.CodeUnavailable, "the mirror is offline and dials nobody: 'mirror mode auto' changes that")
-	}
-	source, err := w.registryAt(req.URL)
-	if err != nil {
-		return mirror.Errorf(mirror.CodeNameInvalid, "%w", err)
-	}
-	_, err = migrate.Registry(ctx, w.store, w.mirror.Names(), source, req.Request, event)
-	return err
-}
-
-// registryAt returns a client of the registry at a URL: as it is configured, if it is an upstream, else with the
-// credentials that docker has for it.
-func (w *works) registryAt(url string) (migrate.Source, error) {
-	e, err := upstream.ParseEndpoint(url)
-	if err != nil {
-		return nil, err
-	}
-	config := e.Config()
-	for _, u := range w.config.Upstreams {
-		if u.Host == e.Host {
-			config = u.Config
-		}
-	}
-	return newUpstream([]upstream.Config{config}, w.config, w.log)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"airmirror/api/admin"
 	"airmirror/gc"
 	"airmirror/mirror"
 )
@@ -60,7 +61,7 @@ func (c gcConfig) schedule(names mirror.Names) gc.Schedule {
 // that silently is about nothing would keep everything. A first part with a wildcard is one of hosts.
 func spellings(names mirror.Names, pattern string) []string {
 	first, _, _ := strings.Cut(pattern, "/")
-	if full := withHost(names, pattern); full != pattern && !strings.ContainsAny(first, "*?[") {
+	if full := admin.WithHost(names, pattern); full != pattern && !strings.ContainsAny(first, "*?[") {
 		return []string{pattern, full}
 	}
 	return []string{pattern}

@@ -18,7 +18,7 @@ import (
 
 // verifyConfig is what `mirror verify` can be told.
 type verifyConfig struct {
-	verifyRequest
+	admin.VerifyRequest
 	rate gc.Size
 	rebuildConfig
 }
@@ -47,7 +47,7 @@ Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; other
   mirror verify --rebuild --backup /backup/index.db`,
 		Args: noArguments,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
-		return verify(cmd, client, c.verifyRequest, q.json)
+		return verify(cmd, client, c.VerifyRequest, q.json)
 	})
 	f := cmd.Flags()
 	f.BoolVar(&c.Fast, "fast", false, "read no content: compare only sizes, and the index with itself")
@@ -74,7 +74,7 @@ Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; other
 }
 
 // verify verifies what is held, and shows what is wrong as it is found.
-func verify(cmd *cobra.Command, client *admin.Client, req verifyRequest, asJSON bool) error {
+func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, asJSON bool) error {
 	v := &verifyView{out: cmd.OutOrStdout(), json: asJSON, repair: req.Repair}
 	if !asJSON {
 		v.shown = newShow(v.out, cmd.ErrOrStderr())
@@ -104,7 +104,7 @@ type verifyView struct {
 }
 
 func (v *verifyView) line(text json.RawMessage) error {
-	var line verifyLine
+	var line admin.VerifyLine
 	if err := readAnswer(text, &line); err != nil {
 		return err
 	}

@@ -60,10 +60,10 @@ func (w *watch) upstream(o upstream.RequestInfo) { w.metrics.Upstream(o.Host, o.
 
 // handler returns what clients are answered by: next, and what stands in front of it. Where clients are served, metrics
 // are for who may look after the mirror; who can reach an address of their own may read them there.
-func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c serveConfig) http.Handler {
+func (w *watch) handler(next http.Handler, guard *auth.Guard, services *services, c serveConfig) http.Handler {
 	w.pages = map[string]http.Handler{
 		alivePath: middleware.Alive(),
-		readyPath: middleware.Ready(w.log, works.checks(c)...),
+		readyPath: middleware.Ready(w.log, services.checks(c)...),
 	}
 	pages := map[string]http.Handler{alivePath: w.pages[alivePath], readyPath: w.pages[readyPath]}
 	if c.Metrics.Enabled {
@@ -75,10 +75,10 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, works *works, c se
 	w.front = middleware.New(next, middleware.Options{
 		Pages:     pages,
 		User:      auth.UserOf,
-		Observers: []func(*middleware.Exchange){w.metrics.Request, works.audit.Request, c.events.Request, middleware.AccessLog(w.log, func() bool { return c.current().AccessLog })},
+		Observers: []func(*middleware.Exchange){w.metrics.Request, services.audit.Request, c.events.Request, middleware.AccessLog(w.log, func() bool { return c.current().AccessLog })},
 	}, c.front())
 	w.metrics.Watch(metrics.Sources{
-		Mirror: works.mirror, Store: works.store, Space: works.store.Space, Collection: works.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
+		Mirror: services.mirror, Store: services.store, Space: services.store.Space, Collection: services.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
 		CertificateExpires: w.expires,
 	})
 	return w.front
@@ -105,7 +105,7 @@ func (w *watch) serve(ctx context.Context) {
 }
 
 // checks are what has to be in order for the mirror to be ready. That upstreams answer is none of it.
-func (w *works) checks(c serveConfig) []middleware.Check {
+func (w *services) checks(c serveConfig) []middleware.Check {
 	index := filepath.Join(c.Data, indexName)
 	opened, _ := os.Stat(index)
 	return []middleware.Check{
@@ -163,7 +163,7 @@ func tryFolder(folder string) error {
 const collectionNotes = "collection"
 
 // collected returns what the last run of the collector did; nil if there was none.
-func (w *works) collected(ctx context.Context) (*metrics.Collection, error) {
+func (w *services) collected(ctx context.Context) (*metrics.Collection, error) {
 	notes, err := w.store.State(ctx, collectionNotes)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,111 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"airmirror/api/admin"
+	"airmirror/gc"
+	"airmirror/mirror"
+	"airmirror/sync/prefetch"
+	"airmirror/sync/progress"
+)
+
+// ref reads the name of something that is stored, as people write it: see [prefetch.Find]. With a tag and a digest, the tag
+// must point at that if it is stored, and the digest is what is meant.
+func (s *Service) ref(ctx context.Context, name string) (mirror.Ref, error) {
+	ref, _, err := prefetch.Find(ctx, s.store, s.mirror.Names(), name)
+	if err != nil || ref.Tag == "" || ref.Digest == "" {
+		return ref, err
+	}
+	tag, err := s.store.Tag(mirror.WithoutUsage(ctx), ref.Repo, ref.Tag)
+	if err == nil {
+		err = ref.Check(tag.Digest)
+	}
+	if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+		return ref, err
+	}
+	ref.Tag = ""
+	return ref, nil
+}
+
+// pins lists all pins.
+func (s *Service) pins(ctx context.Context, _ struct{}, _ io.Reader, send func(any)) error {
+	pins, err := s.mirror.Pins(ctx)
+	for _, pin := range pins {
+		send(pin)
+	}
+	return err
+}
+
+// pin pins the named references.
+func (s *Service) pin(ctx context.Context, names []string, _ io.Reader, send func(any)) error {
+	return s.changePins(ctx, names, s.mirror.Pin, send)
+}
+
+// unpin removes the pins of the named references.
+func (s *Service) unpin(ctx context.Context, names []string, _ io.Reader, send func(any)) error {
+	return s.changePins(ctx, names, s.mirror.Unpin, send)
+}
+
+// changePins calls do with the named references.
+func (s *Service) changePins(ctx context.Context, names []string, do func(context.Context, ...mirror.Ref) error, send func(any)) error {
+	refs := make([]mirror.Ref, len(names))
+	for i, name := range names {
+		var err error
+		if refs[i], err = s.ref(ctx, name); err != nil {
+			return err
+		}
+	}
+	if err := do(ctx, refs...); err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		send(mirror.Pin{Ref: ref.String()})
+	}
+	return nil
+}
+
+func (s *Service) usage(ctx context.Context, req admin.UsageRequest, _ io.Reader, send func(any)) error {
+	match, err := admin.MatchRepos(s.mirror.Names(), req.Match)
+	if err != nil {
+		return err
+	}
+	repos, total, err := gc.Usage(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(repos, func(a, b gc.RepoUsage) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	for _, usage := range repos {
+		repo, err := mirror.ParseRepo(usage.Repo)
+		if err != nil {
+			return err
+		}
+		if match(repo) {
+			send(admin.UsageLine{Name: s.mirror.Names().Served(repo), RepoUsage: usage})
+		}
+	}
+	if len(req.Match) == 0 {
+		send(admin.UsageLine{RepoUsage: total})
+	}
+	return nil
+}
+
+func (s *Service) verify(ctx context.Context, req admin.VerifyRequest, _ io.Reader, send func(any)) error {
+	var reporter *progress.Reporter
+	say := func(now progress.Now) {
+		send(admin.VerifyLine{Progress: &admin.Progress{Time: now.Time, Done: now.Done, Total: now.Total, Doing: now.Doing}})
+	}
+	reporter = progress.New(func() { reporter.Tell(say) })
+	opts := mirror.VerifyOptions{Fast: req.Fast, Repair: req.Repair, Rate: req.Rate, Progress: reporter}
+	summary, err := s.mirror.Verify(ctx, opts, func(event mirror.VerifyEvent) { send(admin.VerifyLine{Flaw: &event}) })
+	reporter.Close()
+	if err != nil {
+		return fmt.Errorf("verify what is held: %w", err)
+	}
+	send(admin.VerifyLine{Done: &summary})
+	return nil
+}

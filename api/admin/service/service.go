@@ -1,0 +1,113 @@
+// Package service implements the jobs and streams of the admin API: collections, removals, verification, imports, exports
+// and migrations of one mirror. It is the edge that connects the protocol of package admin with the packages that do the
+// work: gc and those below sync.
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+
+	"airmirror/api/admin"
+	"airmirror/api/events"
+	"airmirror/gc"
+	"airmirror/mirror"
+	"airmirror/sync/migrate"
+	"airmirror/sync/transfer"
+)
+
+// Store is the part of a store that the jobs use directly.
+type Store interface {
+	gc.Store
+	migrate.Store
+	mirror.ManifestStore
+	mirror.Catalog
+	// Backup writes a consistent copy of the index and returns its size in bytes.
+	Backup(ctx context.Context, w io.Writer) (int64, error)
+	// HeldBytes returns the size of all stored blobs and manifests.
+	HeldBytes(ctx context.Context) (int64, error)
+}
+
+// Options are the services that a [Service] uses. Transfer and Collector are required.
+type Options struct {
+	// Transfer imports and exports bundles.
+	Transfer *transfer.Carrier
+	// Collector plans and executes collections.
+	Collector *gc.Collector
+	// Registry returns a client of the registry at a URL, to migrate from it. Without it, only a folder can be migrated.
+	Registry func(url string) (migrate.Source, error)
+	// Events receives an event for each image that is removed or imported; nil for none.
+	Events *events.Events
+}
+
+// Service runs the jobs of one mirror. It is safe for concurrent use.
+type Service struct {
+	mirror *mirror.Mirror
+	store  Store
+	opts   Options
+}
+
+// New returns a service for m and the store below it.
+func New(m *mirror.Mirror, store Store, opts Options) *Service {
+	return &Service{mirror: m, store: store, opts: opts}
+}
+
+// Jobs returns all jobs by name.
+func (s *Service) Jobs() map[string]admin.Job {
+	return map[string]admin.Job{
+		"sync":           job(s.sync),
+		"export-plan":    job(s.exportPlan),
+		"export-sent":    job(s.exportSent),
+		"export-history": job(s.exportHistory),
+		"import":         job(s.importBundle),
+		"migrate":        job(s.migrate),
+		"collect":        job(s.collect),
+		"remove":         job(s.remove),
+		"usage":          job(s.usage),
+		"verify":         job(s.verify),
+		"pins":           job(s.pins),
+		"pin":            job(s.pin),
+		"unpin":          job(s.unpin),
+	}
+}
+
+// Outlets returns all streams by name.
+func (s *Service) Outlets() map[string]admin.Outlet {
+	return map[string]admin.Outlet{
+		"export":  outlet(s.export),
+		"backup":  outlet(s.backup),
+		"receipt": outlet(s.receipt),
+	}
+}
+
+// job decodes the request of do.
+func job[R any](do func(ctx context.Context, req R, body io.Reader, send func(any)) error) admin.Job {
+	return func(ctx context.Context, request json.RawMessage, body io.Reader, send func(event any)) error {
+		req, err := decode[R](request)
+		if err != nil {
+			return err
+		}
+		return do(ctx, req, body, send)
+	}
+}
+
+// outlet decodes the request of do.
+func outlet[R any](do func(ctx context.Context, req R, body io.Reader, out io.Writer) error) admin.Outlet {
+	return func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error {
+		req, err := decode[R](request)
+		if err != nil {
+			return err
+		}
+		return do(ctx, req, body, out)
+	}
+}
+
+func decode[R any](request json.RawMessage) (req R, err error) {
+	if len(request) == 0 {
+		return req, nil
+	}
+	if err := json.Unmarshal(request, &req); err != nil {
+		return req, mirror.Errorf(mirror.CodeUnsupported, "decode the request: %w", err)
+	}
+	return req, nil
+}
