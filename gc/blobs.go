@@ -13,39 +13,39 @@ import (
 	"airmirror/mirror"
 )
 
-// blobs are all files that are held, in the order of their digests. To find one, eight bytes of its digest are enough,
-// but for those that share them: whoever pushes can make two of these.
+// blobs are all stored files, ordered by digest. They are found by the first eight bytes of the digest. Digests with
+// equal prefixes are kept in full: a client that pushes can construct two of them.
 type blobs struct {
 	list[blob]
-	sha512     int32                   // place of the first of that algorithm
-	collisions map[digest.Digest]int32 // those that share the prefix of another
-	// newest is when the last of those that no manifest needs, and that stay for the grace time alone, was touched.
+	sha512     int32                   // index of the first blob with a SHA-512 digest
+	collisions map[digest.Digest]int32 // indexes of the blobs that share their prefix with another
+	// graceStart is the latest use of the unreferenced blobs that only the grace period keeps.
 	graceStart time.Time
 }
 
-// blob is a file.
+// blob is a stored file, of a manifest or of a blob.
 type blob struct {
 	prefix     uint64 // of its digest
 	size       int64
-	lastImage  int32 // place of the last unit that needs it; alone if there is none
-	keep       bool  // it stays for now even if nothing needs it
-	referenced bool  // a manifest points at it or is it
-	inGrace    bool  // if nothing needs it, it stays for the grace time alone
-	collides   bool  // another one has the same prefix
-	counted    bool  // for who counts each once
+	lastImage  int32 // the last image that needs it; noImage if none does
+	keep       bool  // it is in use by a transfer or was used within the grace period
+	referenced bool  // a manifest names it, or it is a manifest
+	inGrace    bool  // it was used within the grace period, and nothing else keeps it
+	collides   bool  // another blob has the same prefix
+	counted    bool  // a sum contains it already
 }
 
-// alone is the last unit of a blob that none needs.
+// noImage is the image of a blob or a node that no image contains.
 const noImage int32 = -1
 
 var errOrder = errors.New("the store does not list blobs in the order of their digests")
 
-// loadBlobs reads all blobs of a survey.
-func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *errorList) (*blobs, error) {
+// loadBlobs reads all blobs of a survey. Unreadable records are left out and added to errs.
+func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, errs *errorList) (*blobs, error) {
 	b := &blobs{sha512: -1}
 	var before []byte
 	for found, err := range s.Blobs() {
-		if flaws.add(err) {
+		if errs.add(err) {
 			continue
 		}
 		if b.n%chunkSize == 0 && ctx.Err() != nil {
@@ -59,18 +59,18 @@ func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, flaws *er
 			b.sha512 = int32(b.n)
 		}
 		young, protected := !found.Fresh.Before(cutoff), s.Protected(d)
-		item := blob{prefix: prefixOf(d), size: found.Size, lastImage: noImage, keep: young || protected, referenced: found.Users > 0}
-		if item.inGrace = young && !protected; item.inGrace && !item.referenced && found.Fresh.After(b.graceStart) {
+		added := blob{prefix: prefixOf(d), size: found.Size, lastImage: noImage, keep: young || protected, referenced: found.Users > 0}
+		if added.inGrace = young && !protected; added.inGrace && !added.referenced && found.Fresh.After(b.graceStart) {
 			b.graceStart = found.Fresh
 		}
-		if place := int32(b.n); place > 0 && place != b.sha512 && b.at(place-1).prefix == item.prefix {
+		if index := int32(b.n); index > 0 && index != b.sha512 && b.at(index-1).prefix == added.prefix {
 			if b.collisions == nil {
 				b.collisions = make(map[digest.Digest]int32)
 			}
-			item.collides, b.at(place-1).collides = true, true
-			b.collisions[digest.Digest(before)], b.collisions[digest.Digest(strings.Clone(string(d)))] = place-1, place
+			added.collides, b.at(index-1).collides = true, true
+			b.collisions[digest.Digest(before)], b.collisions[digest.Digest(strings.Clone(string(d)))] = index-1, index
 		}
-		b.add(item)
+		b.add(added)
 		before = append(before[:0], d...)
 	}
 	if b.sha512 < 0 {
@@ -86,22 +86,22 @@ func prefixOf(d digest.Digest) uint64 {
 	return prefix
 }
 
-// find returns the place of a digest, or -1 if it is not held.
+// find returns the index of the blob with digest d, or -1 if it is not stored.
 func (b *blobs) find(d digest.Digest) int32 {
 	from, to := int32(0), b.sha512
 	if d.Algorithm() == digest.SHA512 {
 		from, to = b.sha512, int32(b.n)
 	}
 	prefix := prefixOf(d)
-	place := from + int32(sort.Search(int(to-from), func(i int) bool { return b.at(from+int32(i)).prefix >= prefix }))
-	if place == to || b.at(place).prefix != prefix {
+	index := from + int32(sort.Search(int(to-from), func(i int) bool { return b.at(from+int32(i)).prefix >= prefix }))
+	if index == to || b.at(index).prefix != prefix {
 		return -1
 	}
-	if b.at(place).collides {
-		if twin, ok := b.collisions[d]; ok {
-			return twin
+	if b.at(index).collides {
+		if index, ok := b.collisions[d]; ok {
+			return index
 		}
 		return -1
 	}
-	return place
+	return index
 }

@@ -8,15 +8,16 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// applyBudget finds how many of the units go, in their order.
+// applyBudget finds how many images are deleted: all that the policy deletes in any case, and then as many as the
+// budget needs.
 func (p *Plan) applyBudget() {
-	choice := slices.IndexFunc(p.images, func(u image) bool { return u.class >= evictable })
-	if choice < 0 {
-		choice = len(p.images)
+	evictions := slices.IndexFunc(p.images, func(u image) bool { return u.class >= evictable })
+	if evictions < 0 {
+		evictions = len(p.images)
 	}
-	p.firstKept = int32(choice)
+	p.firstKept = int32(evictions)
 	gain := p.Totals.Bytes
-	for _, u := range p.images[:choice] {
+	for _, u := range p.images[:evictions] {
 		gain += u.freed
 	}
 	b := &p.Budget
@@ -28,10 +29,10 @@ func (p *Plan) applyBudget() {
 		gain += p.images[p.firstKept].freed
 		p.firstKept++
 	}
-	b.Shortfall = b.short(gain)
+	b.Shortfall = b.shortfall(gain)
 }
 
-// set works out the budgets of a policy.
+// set computes the limits of a policy in bytes.
 func (b *Budget) set(policy Policy) {
 	if policy.MaxSize > 0 {
 		b.MaxSize, b.ShrinkTo = int64(policy.MaxSize), int64(policy.ShrinkTo)
@@ -49,10 +50,10 @@ func (b *Budget) set(policy Policy) {
 	}
 }
 
-// need returns how much more than gain has to be freed to get from beyond a budget to where it is met amply.
+// need returns how many bytes have to be freed, beyond gain, to get from above a limit to its target.
 func (b *Budget) need(gain int64) (need int64) {
-	if held := b.Stored - gain; b.MaxSize > 0 && held > b.MaxSize {
-		need = held - b.ShrinkTo
+	if stored := b.Stored - gain; b.MaxSize > 0 && stored > b.MaxSize {
+		need = stored - b.ShrinkTo
 	}
 	if free := b.DiskFree + gain; free < b.KeepFree {
 		need = max(need, b.FreeUpTo-free)
@@ -60,25 +61,25 @@ func (b *Budget) need(gain int64) (need int64) {
 	return need
 }
 
-// short returns by how much a gain misses the budgets.
-func (b *Budget) short(gain int64) (short int64) {
+// shortfall returns by how many bytes a gain misses the limits.
+func (b *Budget) shortfall(gain int64) (missing int64) {
 	if b.MaxSize > 0 {
-		short = max(0, b.Stored-gain-b.MaxSize)
+		missing = max(0, b.Stored-gain-b.MaxSize)
 	}
-	return max(short, b.KeepFree-b.DiskFree-gain, 0)
+	return max(missing, b.KeepFree-b.DiskFree-gain, 0)
 }
 
-// protect works out what stays for which reason, and why a budget cannot be met.
+// addKeepReasons adds up what is kept by reason, and explains a shortfall.
 func (p *Plan) addKeepReasons() {
 	reasons := make([]KeepReason, len(p.reasons))
-	for place, u := range p.images {
-		if u.class != kept || len(p.members.of(int32(place))) == 0 {
+	for index, u := range p.images {
+		if u.class != kept || len(p.members.of(int32(index))) == 0 {
 			continue
 		}
 		r := &reasons[u.reason]
 		r.Reason = p.reasons[u.reason]
 		r.Images++
-		for _, n := range p.members.of(int32(place)) {
+		for _, n := range p.members.of(int32(index)) {
 			for file := range p.filesOf(n) {
 				if b := p.blobs.at(file); !b.counted {
 					b.counted = true
@@ -88,14 +89,14 @@ func (p *Plan) addKeepReasons() {
 			}
 		}
 	}
-	fresh := KeepReason{Reason: "without a manifest, but added, linked or asked for within the grace time"}
+	unused := KeepReason{Reason: "without a manifest, but added, linked or requested within the grace period"}
 	for _, b := range p.blobs.all() {
 		if b.lastImage == noImage && b.keep {
-			fresh.Blobs++
-			fresh.Bytes += b.size
+			unused.Blobs++
+			unused.Bytes += b.size
 		}
 	}
-	for _, r := range append(reasons, fresh) {
+	for _, r := range append(reasons, unused) {
 		if r.Images+r.Blobs > 0 {
 			p.KeepReasons = append(p.KeepReasons, r)
 		}
@@ -108,15 +109,15 @@ func (p *Plan) addKeepReasons() {
 	}
 }
 
-// shortfallReason says what is in the way of a budget.
+// shortfallReason returns why a budget is missed: the largest reasons to keep content.
 func (p *Plan) shortfallReason() string {
-	const most = 3
+	const maxReasons = 3
 	var parts []string
-	for _, r := range p.KeepReasons[:min(most, len(p.KeepReasons))] {
-		parts = append(parts, humanize.IBytes(uint64(r.Bytes))+" "+r.Reason)
+	for _, r := range p.KeepReasons[:min(maxReasons, len(p.KeepReasons))] {
+		parts = append(parts, humanize.IBytes(uint64(r.Bytes))+" ("+r.Reason+")")
 	}
 	if parts == nil {
-		return "nothing is held that may go"
+		return "nothing may be deleted"
 	}
-	return "of what stays, " + strings.Join(parts, "; ")
+	return "the policy keeps " + strings.Join(parts, "; ")
 }

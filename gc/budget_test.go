@@ -135,7 +135,7 @@ func TestBudgetKeeps(t *testing.T) {
 		"used lately": {
 			make:   func(w *surveyStore) { w.image(hub+":v1", mirror.Mirrored, time.Minute, "a") },
 			policy: gc.Policy{Grace: gc.Age(hour)},
-			why:    "used, tagged or added within the grace time",
+			why:    "used, tagged or added within the grace period",
 		},
 		"tagged lately": {
 			make: func(w *surveyStore) {
@@ -143,7 +143,7 @@ func TestBudgetKeeps(t *testing.T) {
 				w.moveTag(hub+":v1", time.Minute)
 			},
 			policy: gc.Policy{Grace: gc.Age(hour)},
-			why:    "used, tagged or added within the grace time",
+			why:    "used, tagged or added within the grace period",
 		},
 		"in use by a transfer": {
 			make: func(w *surveyStore) {
@@ -174,19 +174,19 @@ func TestBudgetKeeps(t *testing.T) {
 				w.image(hub+":v1", mirror.Mirrored, day, "a")
 				w.referrer(hub+"@sig", mirror.Pushed, day, "v1", "b")
 			},
-			why: "something that was pushed or imported belongs to it",
+			why: "something pushed or imported depends on it",
 		},
 		"a pushed tag": {
 			make: func(w *surveyStore) {
 				w.image(hub+":v1", mirror.Mirrored, day, "a")
 				w.tag(hub+":v2", "v1", mirror.Pushed)
 			},
-			why: "something that was pushed or imported belongs to it",
+			why: "something pushed or imported depends on it",
 		},
 		"a tag that a rule keeps": {
 			make:   func(w *surveyStore) { w.image(hub+":v1", mirror.Mirrored, day, "a") },
 			policy: gc.Policy{Rules: []gc.Rule{{Match: "docker.io/**", Keep: []string{"v*"}}}},
-			why:    "a rule keeps its tag",
+			why:    "a retention rule keeps its tag",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

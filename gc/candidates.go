@@ -8,48 +8,47 @@ import (
 	"airmirror/mirror"
 )
 
-// deletedBlob is a file that goes.
+// deletedBlob is a file that is deleted.
 type deletedBlob struct {
 	digest packed
 	size   int64
-	use    int64 // when it was last added, linked or asked for
-	image  int32 // that it goes with; alone if it goes with none
+	use    int64 // when it was last added, linked or requested
+	image  int32 // that it is deleted with; noImage if none
 }
 
-// listBlobs notes the digests of the files that go.
+// listBlobs collects the digests of the files that are deleted.
 func (p *Plan) listBlobs(ctx context.Context, s mirror.Survey) error {
 	if p.Totals.Bytes == 0 && p.Totals.Images == 0 {
 		return nil
 	}
-	place := int32(0)
+	index := int32(0)
 	for found, err := range s.Blobs() {
 		if err != nil {
-			continue // as at the first time
+			continue // loadBlobs counted it
 		}
-		if place%chunkSize == 0 && ctx.Err() != nil {
+		if index%chunkSize == 0 && ctx.Err() != nil {
 			break
 		}
-		if b := p.blobs.at(place); p.deletesBlob(b) {
+		if b := p.blobs.at(index); p.deletesBlob(b) {
 			p.Totals.Blobs++
 			if b.lastImage == noImage || p.opts.ListBlobs {
 				p.deletedBlobs.add(deletedBlob{pack(found.Digest), b.size, nanos(found.Fresh), b.lastImage})
 			}
 		}
-		place++
+		index++
 	}
 	return ctx.Err()
 }
 
 const (
-	reasonBlob   = "no manifest uses it"
-	reasonUpload = "nothing came for long"
-	reasonOrphan = "a crash left it: the index does not name it"
-
+	reasonBlob    = "no manifest uses it"
+	reasonUpload  = "stale: nothing was written for a long time"
+	reasonOrphan  = "orphaned by a crash: not in the index"
 	reasonRemoved = "removed by name"
 )
 
-// Candidates yields everything that goes, in the order in which it goes; the blobs that go with images come after all images,
-// and only with [Options.ListBlobs].
+// Candidates yields everything that is deleted, in the order of deletion. Blobs that are deleted with an image come
+// after all images, and only with [Options.ListBlobs].
 func (p *Plan) Candidates() iter.Seq[Candidate] {
 	return func(yield func(Candidate) bool) {
 		for _, b := range p.deletedBlobs.all() {
@@ -62,13 +61,13 @@ func (p *Plan) Candidates() iter.Seq[Candidate] {
 				return
 			}
 		}
-		for unit := range p.deletedImages() {
-			if !yield(p.imageCandidate(unit)) {
+		for image := range p.deletedImages() {
+			if !yield(p.imageCandidate(image)) {
 				return
 			}
 		}
 		for _, b := range p.deletedBlobs.all() {
-			if b.image != noImage && !yield(p.blobCandidate(b, 0, "goes with "+p.imageName(b.image))) {
+			if b.image != noImage && !yield(p.blobCandidate(b, 0, "used only by "+p.imageName(b.image))) {
 				return
 			}
 		}
@@ -85,16 +84,16 @@ func (p *Plan) Candidates() iter.Seq[Candidate] {
 	}
 }
 
-// KeptImages yields all images that stay for a reason, by the reasons' order in [Plan.KeepReasons].
+// KeptImages yields all images that are kept, in the order of [Plan.KeepReasons].
 func (p *Plan) KeptImages() iter.Seq[Candidate] {
 	return func(yield func(Candidate) bool) {
 		for _, r := range p.KeepReasons {
-			for place := range int32(len(p.images)) {
-				u := p.images[place]
-				if u.class != kept || p.reasons[u.reason] != r.Reason || len(p.members.of(place)) == 0 {
+			for index := range int32(len(p.images)) {
+				img := p.images[index]
+				if img.class != kept || p.reasons[img.reason] != r.Reason || len(p.members.of(index)) == 0 {
 					continue
 				}
-				if !yield(p.imageCandidate(place)) {
+				if !yield(p.imageCandidate(index)) {
 					return
 				}
 			}
@@ -102,35 +101,35 @@ func (p *Plan) KeptImages() iter.Seq[Candidate] {
 	}
 }
 
-// deletedImages yields the units that go and have something of their own.
+// deletedImages yields the images that are deleted, except for those whose nodes all belong to later images.
 func (p *Plan) deletedImages() iter.Seq[int32] {
 	return func(yield func(int32) bool) {
-		for place := range p.firstKept {
-			if p.deletesImage(place) && len(p.members.of(place)) > 0 && !yield(place) {
+		for index := range p.firstKept {
+			if p.deletesImage(index) && len(p.members.of(index)) > 0 && !yield(index) {
 				return
 			}
 		}
 	}
 }
 
-// deletedTags yields the tags that a rule drops and that point at what stays.
+// deletedTags yields the tags that are deleted although their image is kept.
 func (p *Plan) deletedTags() iter.Seq[int32] {
 	return func(yield func(int32) bool) {
-		for place, t := range p.tags.all() {
-			if t.deleted && !p.deletesImage(p.nodes.at(t.node).image) && !yield(place) {
+		for index, t := range p.tags.all() {
+			if t.deleted && !p.deletesImage(p.nodes.at(t.node).image) && !yield(index) {
 				return
 			}
 		}
 	}
 }
 
-func (p *Plan) tagCandidate(place int32) Candidate {
-	t := p.tags.at(place)
+func (p *Plan) tagCandidate(index int32) Candidate {
+	t := p.tags.at(index)
 	n := p.nodes.at(t.node)
 	return Candidate{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: p.wallClock(timeOf(n.lastUse)), Reason: p.tagReason(n)}
 }
 
-// tagReason says why a tag of n goes alone.
+// tagReason returns why a tag of n is deleted without its image.
 func (p *Plan) tagReason(n *node) string {
 	if p.removal != nil {
 		return reasonRemoved
@@ -138,40 +137,40 @@ func (p *Plan) tagReason(n *node) string {
 	return p.ruleOf(n.repo).reason(false)
 }
 
-// item describes a unit.
-func (p *Plan) imageCandidate(place int32) Candidate {
-	u := p.images[place]
-	item := Candidate{Kind: Manifest, Name: p.imageName(place), Digest: p.nodes.at(u.root).digest.digest(), Manifests: len(p.members.of(place)), Size: u.size,
-		LastUsed: p.wallClock(timeOf(p.nodes.at(u.root).lastUse)), Reason: p.reasons[u.reason]}
-	if p.deletesImage(place) {
-		item.Freed = u.freed
+// imageCandidate describes an image.
+func (p *Plan) imageCandidate(index int32) Candidate {
+	img := p.images[index]
+	c := Candidate{Kind: Manifest, Name: p.imageName(index), Digest: p.nodes.at(img.root).digest.digest(), Manifests: len(p.members.of(index)), Size: img.size,
+		LastUsed: p.wallClock(timeOf(p.nodes.at(img.root).lastUse)), Reason: p.reasons[img.reason]}
+	if p.deletesImage(index) {
+		c.Freed = img.freed
 	}
-	for _, n := range p.members.of(place) {
+	for _, n := range p.members.of(index) {
 		for _, t := range p.tagsOf.of(n) {
-			item.Kind = Image
-			item.Tags = append(item.Tags, p.tags.at(t).name)
+			c.Kind = Image
+			c.Tags = append(c.Tags, p.tags.at(t).name)
 		}
 	}
-	return item
+	return c
 }
 
-// name names a unit: by a tag of its root, if it has one, or else by digest.
-func (p *Plan) imageName(unit int32) string {
-	u := p.images[unit]
-	n := p.nodes.at(u.root)
-	for _, t := range p.tagsOf.of(u.root) {
+// imageName returns the name of an image: a tag of its root or, if there is none, its digest.
+func (p *Plan) imageName(image int32) string {
+	root := p.images[image].root
+	n := p.nodes.at(root)
+	for _, t := range p.tagsOf.of(root) {
 		return p.names[n.repo] + ":" + p.tags.at(t).name
 	}
 	return p.names[n.repo] + "@" + n.digest.digest().String()
 }
 
-func (p *Plan) blobCandidate(b *deletedBlob, freed int64, why string) Candidate {
+func (p *Plan) blobCandidate(b *deletedBlob, freed int64, reason string) Candidate {
 	d := b.digest.digest()
-	return Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: p.wallClock(timeOf(b.use)), Reason: why}
+	return Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: p.wallClock(timeOf(b.use)), Reason: reason}
 }
 
 func (p *Plan) uploadCandidate(u mirror.UploadInfo) Candidate {
-	return Candidate{Kind: Upload, Name: cmp.Or(u.Repo, "part") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: p.wallClock(u.Written), Reason: reasonUpload}
+	return Candidate{Kind: Upload, Name: cmp.Or(u.Repo, "partial blob") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: p.wallClock(u.Written), Reason: reasonUpload}
 }
 
 func (p *Plan) orphanCandidate(o mirror.Orphan) Candidate {

@@ -12,44 +12,44 @@ import (
 	"airmirror/mirror"
 )
 
-// Store is what a [Collector] needs of a store.
+// Store is the part of a store that a [Collector] uses.
 type Store interface {
 	mirror.CollectStore
 	mirror.StateStore
 }
 
-// Schedule says when a server collects by itself, and what. It can be read from a configuration; with the zero value it
-// collects when the disk is nearly full, and only then. Uploads that were left ([Policy.Uploads]) go in any case.
+// Schedule says when a server collects by itself, and by which policy. The zero value collects only when the disk is
+// nearly full. Stale uploads ([Policy.Uploads]) are deleted in any case.
 type Schedule struct {
 	Policy `yaml:",inline"`
-	// Every is the time between the beginnings of two collections; no schedule if it is zero, but with [Policy.MaxSize] an
-	// hour: how much is held is only known by looking at all of it.
+	// Every is the interval between the starts of two collections. If it is zero there is no schedule, except that a
+	// policy with [Policy.MaxSize] is applied once an hour: only a survey tells how much is stored.
 	Every Age `json:"every,omitzero" yaml:"every"`
-	// Pace is how long a sweep rests between two steps, as a multiple of how long the step took; as long if it is zero, not
-	// at all if it is negative.
+	// Pace is how long a collection rests between two groups of requests, as a multiple of how long the store took
+	// for the last. Zero means 1; a negative value means no rest.
 	Pace float64 `json:"pace,omitempty" yaml:"pace"`
-	// NoGuard has a disk that is nearly full be no reason to collect, unless there is a [Policy.KeepFree].
+	// NoGuard disables collections for a nearly full disk, unless [Policy.KeepFree] is set.
 	NoGuard bool `json:"noGuard,omitempty" yaml:"noGuard"`
 }
 
 const (
-	// checkInterval is how often it is looked how full the disk is, and diskBackoff how long a collection for its sake
-	// is not tried again after one in vain: what could not go a minute ago will not go now, and planning reads the whole
-	// index.
+	// checkInterval is how often the free space of the disk is checked.
 	checkInterval = time.Minute
-	diskBackoff   = 15 * time.Minute
-	// sizeInterval is [Schedule.Every] for a budget without a schedule.
+	// diskBackoff is how long no collection is started for a full disk after one that could not free enough. What
+	// could not be deleted a minute ago cannot be deleted now, and planning reads the whole index.
+	diskBackoff = 15 * time.Minute
+	// sizeInterval is [Schedule.Every] for a [Policy.MaxSize] without a schedule.
 	sizeInterval = Age(time.Hour)
-	// stateKind is the kind of notes that are results of the last runs, by their causes.
+	// stateKind is the kind of the stored state: the last results, by cause.
 	stateKind = "collection"
 )
 
-// The guard of a disk that nobody configured: when less than that is free, of two shares the smaller one, it is brought to
+// defaultKeepFree is [Policy.KeepFree] for a server without one: the smaller share of the two. [Policy.FreeUpTo] is
 // seven fifths of it.
 var defaultKeepFree = [2]Share{{Percent: 5}, {Bytes: 2 << 30}}
 
-// Collector runs collections in a server: by schedule, when the disk is nearly full, and when somebody asks; one at a
-// time. All of it may be used concurrently.
+// Collector runs collections in a server: by schedule, when the disk is nearly full, and on request. It runs one at a
+// time. All methods may be called concurrently.
 type Collector struct {
 	store   Store
 	sources Sources
@@ -60,24 +60,24 @@ type Collector struct {
 	mu       sync.Mutex
 	schedule Schedule
 	changed  chan struct{} // closed when the schedule changes
-	began    time.Time     // of the run under way; zero if there is none
-	tried    time.Time     // when the schedule last had one begin, or refused because one was under way
+	began    time.Time     // start of the current run; zero if there is none
+	tried    time.Time     // when the schedule last tried to start a run
 	last     map[Cause]Result
 
-	staleChecked time.Time // when it was looked last for uploads that were left; for Serve alone
+	staleChecked time.Time // when stale uploads were last looked for; used by Serve alone
 }
 
-// CollectorOptions are what a [Collector] is told. The zero value works.
+// CollectorOptions are the options of a [Collector]. The zero value works.
 type CollectorOptions struct {
 	Schedule
-	// Disk returns how large the disk is and how much of it is free, in bytes; that is not known if it is nil.
+	// Disk returns the size and the free space of the disk, in bytes. Nil means that they are unknown.
 	Disk func() (total, free int64, err error)
-	// Log is told about what runs did; nobody is if it is nil.
+	// Log receives what runs did; nil logs nothing.
 	Log *zap.Logger
 }
 
-// NewCollector returns a collector that collects only when asked until [Collector.Serve] is called. It reads what earlier
-// runs left.
+// NewCollector returns a collector that collects only on request until [Collector.Serve] is called. It loads the
+// results of earlier runs from the store.
 func NewCollector(ctx context.Context, store Store, sources Sources, opts CollectorOptions) (*Collector, error) {
 	c := &Collector{store: store, sources: sources, disk: opts.Disk, log: opts.Log, started: time.Now(), last: make(map[Cause]Result),
 		changed: make(chan struct{})}
@@ -87,17 +87,17 @@ func NewCollector(ctx context.Context, store Store, sources Sources, opts Collec
 	if err := c.Configure(opts.Schedule); err != nil {
 		return nil, err
 	}
-	notes, err := store.State(ctx, stateKind)
-	for cause, note := range notes {
+	stored, err := store.State(ctx, stateKind)
+	for cause, data := range stored {
 		var r Result
-		if json.Unmarshal(note, &r) == nil {
+		if json.Unmarshal(data, &r) == nil {
 			c.last[Cause(cause)] = r
 		}
 	}
 	return c, err
 }
 
-// Configure changes the schedule, from the next run on.
+// Configure changes the schedule. A current run is not affected.
 func (c *Collector) Configure(schedule Schedule) error {
 	if err := schedule.Validate(); err != nil {
 		return err
@@ -113,17 +113,17 @@ func (c *Collector) Configure(schedule Schedule) error {
 	return nil
 }
 
-// Status is what a collector is doing and did.
+// Status is the state of a [Collector].
 type Status struct {
 	Running bool      `json:"running"`
-	Since   time.Time `json:"since,omitzero"` // of the run under way
-	// Next is when it collects next by schedule; zero without one.
+	Since   time.Time `json:"since,omitzero"` // start of the current run
+	// Next is when the schedule starts the next run; zero without a schedule.
 	Next time.Time `json:"next,omitzero"`
-	// Last is what the last run did, in this process or an earlier one; nil before the first.
+	// Last is the result of the last run, of this process or an earlier one; nil before the first.
 	Last *Result `json:"last,omitempty"`
 }
 
-// Status returns what the collector is doing and did.
+// Status returns the state of the collector.
 func (c *Collector) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *Collector) Status() Status {
 	return s
 }
 
-// Options are the options of a run by what is configured, for who asks for one.
+// Options returns the configured options of a run.
 func (c *Collector) Options() Options {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,16 +147,18 @@ func (c *Collector) Options() Options {
 	return opts
 }
 
-// Plan makes a plan without executing it. It may do so during a run.
+// Plan makes a plan without executing it. It may be called during a run.
 func (c *Collector) Plan(ctx context.Context, opts Options) (*Plan, error) {
 	return MakePlan(ctx, c.store, c.sources, c.withDisk(opts), c.store.Now())
 }
 
-// Collect runs a collection because somebody asked for it; see [Run]. [mirror.CodeUnavailable] if one is under way.
-func (c *Collector) Collect(ctx context.Context, opts Options, tell func(Event)) (Result, error) {
-	return c.run(ctx, ByCommand, c.withDisk(opts), tell)
+// Collect runs a collection on request; see [Run]. The error is a [mirror.CodeUnavailable] if a collection is
+// running.
+func (c *Collector) Collect(ctx context.Context, opts Options, report func(Candidate)) (Result, error) {
+	return c.run(ctx, ByCommand, c.withDisk(opts), report)
 }
 
+// withDisk fills in the collector's disk.
 func (c *Collector) withDisk(opts Options) Options {
 	if opts.Disk == nil {
 		opts.Disk = c.disk
@@ -164,17 +166,17 @@ func (c *Collector) withDisk(opts Options) Options {
 	return opts
 }
 
-// run runs a collection unless one is under way, and keeps what it did.
-func (c *Collector) run(ctx context.Context, cause Cause, opts Options, tell func(Event)) (Result, error) {
+// run runs a collection unless one is running, and stores its result.
+func (c *Collector) run(ctx context.Context, cause Cause, opts Options, report func(Candidate)) (Result, error) {
 	c.mu.Lock()
 	if began := c.began; !began.IsZero() {
 		c.mu.Unlock()
-		return Result{}, mirror.Errorf(mirror.CodeUnavailable, "a collection is under way since %s: wait for it to end", began.Format(time.RFC3339))
+		return Result{}, mirror.Errorf(mirror.CodeUnavailable, "a collection has been running since %s: wait for it to end", began.Format(time.RFC3339))
 	}
 	c.began = time.Now().UTC()
 	c.mu.Unlock()
 
-	result, err := Run(ctx, c.store, c.sources, opts, tell)
+	result, err := Run(ctx, c.store, c.sources, opts, report)
 	result.Cause = cause
 	c.mu.Lock()
 	c.began, c.last[cause] = time.Time{}, result
@@ -183,25 +185,25 @@ func (c *Collector) run(ctx context.Context, cause Cause, opts Options, tell fun
 	return result, err
 }
 
-// keep notes a result for the next process, and logs it.
+// record stores a result for later processes, and logs it.
 func (c *Collector) record(ctx context.Context, r Result, err error) {
-	note, noteErr := json.Marshal(r)
-	if noteErr == nil {
-		noteErr = c.store.SetState(ctx, stateKind, map[string][]byte{string(r.Cause): note})
+	data, storeErr := json.Marshal(r)
+	if storeErr == nil {
+		storeErr = c.store.SetState(ctx, stateKind, map[string][]byte{string(r.Cause): data})
 	}
 	log := c.log.With(zap.String("cause", string(r.Cause)), zap.Int64("freed", r.Bytes), zap.Int("images", r.Images), zap.Int("blobs", r.Blobs),
 		zap.Int("kept", r.Kept), zap.Float64("seconds", r.Seconds))
 	switch {
 	case errors.Is(err, context.Canceled):
-		log.Info("collection was stopped before its end")
+		log.Info("collection canceled")
 	case err != nil:
-		log.Error("collection ended early", zap.Error(err))
+		log.Error("collection failed", zap.Error(err))
 	case r.Budget.Shortfall > 0:
-		log.Warn("collection could not meet its budget", zap.Int64("short", r.Budget.Shortfall), zap.String("why", r.Budget.Reason))
+		log.Warn("collection missed its budget", zap.Int64("short", r.Budget.Shortfall), zap.String("reason", r.Budget.Reason))
 	default:
-		log.Info("collected")
+		log.Info("collection finished")
 	}
-	if noteErr != nil {
-		c.log.Warn("cannot note what a collection did", zap.Error(noteErr))
+	if storeErr != nil {
+		c.log.Warn("cannot store the result of a collection", zap.Error(storeErr))
 	}
 }

@@ -1,32 +1,32 @@
-// Package gc collects garbage: it frees space in a store while everything else runs. [MakePlan] says what goes and why,
-// and what stays and why; [Plan.Execute] takes it out; [Collector] does both in a server, by schedule or when the disk is
-// nearly full.
+// Package gc collects garbage: it frees space in a store while the store is in use. [MakePlan] decides what is deleted and
+// kept, and why. [Plan.Execute] deletes it. [Collector] does both in a server, by schedule or when the disk is nearly full.
 //
-// # What goes
+// # Candidates
 //
-// In this order: blobs that no manifest uses; tags and images that a rule drops and, if asked for, manifests that no tag
-// leads to and nobody brought in by its digest; whole mirrored images for a budget, the least recently used first, and no more than it takes; uploads that
-// were left; and files that the index does not name. Everything that was added, tagged, linked, pulled or asked for
-// within the grace time stays, and so does what is pinned or in use by a transfer, whatever the policy is. For a budget
-// nothing goes that was pushed or imported, unless it is asked for by name. What came from an upstream goes only if that
-// would give it again now, or if it is said that this does not matter.
+// A collection deletes, in this order: blobs that no manifest uses; tags and images that a retention rule expires, and
+// untagged manifests if the policy says so; whole mirrored images to meet a budget, least recently used first and no more
+// than necessary; stale uploads; and files that the index does not name.
+//
+// A plan never deletes what was added, tagged, linked, pulled or requested within the grace period, what is pinned, and
+// what a transfer uses. A budget does not delete pushed or imported images, unless the policy names them. Mirrored images
+// are deleted only if an upstream would serve them now, unless the policy says otherwise.
 //
 // # Images
 //
-// Manifests of a repository are a graph: an index brings its children, and a manifest what refers to it, by its subject
-// or by a tag that is named after its digest. What a tag leads to, or nothing brings, is the root of a unit, which goes as
-// a whole, but for what another unit needs as well: that goes with the last of them. So units are put in the order in
-// which they would go, and each manifest and each blob belongs to the last unit that needs it. All sums follow from that,
-// and are exact.
+// The manifests of a repository form a graph of owners and dependents. An index owns its children. A manifest owns its
+// referrers, which name it as their subject or by a tag that contains its digest. A manifest is the root of an image if it
+// is tagged, was stored by its digest, or has no owner. An image is deleted as a whole, except for manifests and blobs that
+// another image needs: these are deleted with the last image that needs them. Images are ordered by when they would be
+// deleted, so each manifest and each blob belongs to exactly one image. That makes all sums exact.
 //
 // # Safety
 //
-// A plan is made from one view of the store, in which nothing changes; what goes is judged again by the store, in the
-// transaction that takes it out. So a plan may be old, and can be wrong, but nothing that somebody came to need is lost
-// for it.
+// A plan is made from one consistent view of the store. The store checks each delete request again, in the transaction
+// that deletes it. A plan can therefore be out of date, but nothing is lost that came into use since it was made.
 //
 // # Scale
 //
-// The store is read in order, and what has a name there is a place here: two dozen bytes for a blob, four for a reference
-// to one. A million blobs in a hundred thousand images take a second or so and fifty MiB, which BenchmarkPlan shows.
+// Planning reads the store in order and refers to repositories, manifests and files by index instead of by name: two dozen
+// bytes for a blob, four for a reference to one. A million blobs in a hundred thousand images take about a second and
+// 50 MiB; see BenchmarkPlan.
 package gc

@@ -12,20 +12,21 @@ import (
 )
 
 const (
-	// pacedBatches and batchBlobs are how much is taken out before a rest: a few transactions.
+	// pacedBatches is the number of delete requests between two rests. They take a few transactions.
 	pacedBatches = 64
-	// unpacedBatches are how much is taken out where there is no rest.
+	// unpacedBatches is the number of delete requests at a time without rests.
 	unpacedBatches = 4096
-	batchBlobs     = 256
-	// maxKeptFirst is how many items a result names that stayed after all.
+	// batchBlobs is the number of unreferenced blobs in a delete request.
+	batchBlobs = 256
+	// maxKeptFirst is the number of candidates in [Result.KeptFirst].
 	maxKeptFirst = 100
 )
 
-// Execute takes out what the plan says, as far as nobody has come to need it since. It tells about each item, in the order
-// in which they go, and returns what it did up to an error or the end of ctx. Only one collection should run at a time;
-// everything else may go on meanwhile.
-func (p *Plan) Execute(ctx context.Context, store mirror.CollectStore, tell func(Event)) (Result, error) {
-	x := &execution{Plan: p, store: store, report: tell, result: Result{Began: time.Now().UTC(), Planned: p.Totals.Bytes, Budget: p.Budget, InGrace: p.InGrace}}
+// Execute deletes what the plan lists, except for what came into use since. It calls report, if it is not nil, for
+// each candidate in the order of deletion. It returns what it did, even after an error or the end of ctx. Only one
+// collection should run at a time; the store may be used by others meanwhile.
+func (p *Plan) Execute(ctx context.Context, store mirror.CollectStore, report func(Candidate)) (Result, error) {
+	x := &execution{Plan: p, store: store, report: report, result: Result{Began: time.Now().UTC(), Planned: p.Totals.Bytes, Budget: p.Budget, InGrace: p.InGrace}}
 	err := x.deleteAll(ctx)
 	if err == nil {
 		err = x.deleteUploads(ctx)
@@ -43,7 +44,7 @@ func (p *Plan) Execute(ctx context.Context, store mirror.CollectStore, tell func
 }
 
 // Run makes a plan and executes it; see [MakePlan] and [Plan.Execute].
-func Run(ctx context.Context, store mirror.CollectStore, sources Sources, opts Options, tell func(Event)) (Result, error) {
+func Run(ctx context.Context, store mirror.CollectStore, sources Sources, opts Options, report func(Candidate)) (Result, error) {
 	began := time.Now().UTC()
 	p, err := MakePlan(ctx, store, sources, opts, store.Now())
 	if err != nil {
@@ -52,50 +53,50 @@ func Run(ctx context.Context, store mirror.CollectStore, sources Sources, opts O
 	if opts.Planned != nil {
 		opts.Planned(p)
 	}
-	result, err := p.Execute(ctx, store, tell)
+	result, err := p.Execute(ctx, store, report)
 	result.Began, result.Seconds = began, time.Since(began).Seconds()
 	return result, err
 }
 
+// execution is the state of [Plan.Execute].
 type execution struct {
 	*Plan
 	store  mirror.CollectStore
-	report func(Event)
+	report func(Candidate)
 	result Result
-	// failures are what went wrong with single items.
-	errs errorList
+	errs   errorList // of single candidates
 }
 
-// step is something to sweep, and what to say of it.
+// batch is a delete request with the candidate that it is for, or the blobs of several candidates.
 type batch struct {
 	mirror.DeleteRequest
 	candidate Candidate
-	sizes     []int64 // of its Blobs
+	sizes     []int64 // of the Blobs of the request
 }
 
-// sweep takes out everything but uploads and orphans. The store is given a few things at a time, so that a rest between
-// them is one in which it does nothing for this.
+// deleteAll deletes everything but uploads and orphans. It gives the store a few requests at a time, so that the
+// store does nothing for the collection during a rest.
 func (x *execution) deleteAll(ctx context.Context) error {
 	next, stop := iter.Pull(x.batches())
 	defer stop()
-	items := pacedBatches
+	n := pacedBatches
 	if x.opts.Pace <= 0 {
-		items = unpacedBatches
+		n = unpacedBatches
 	}
 	for {
-		var steps []batch
-		for len(steps) < items {
+		var batches []batch
+		for len(batches) < n {
 			s, more := next()
 			if !more {
 				break
 			}
-			steps = append(steps, s)
+			batches = append(batches, s)
 		}
-		if len(steps) == 0 {
+		if len(batches) == 0 {
 			return nil
 		}
 		began := time.Now()
-		if err := x.deleteBatch(ctx, steps); err != nil {
+		if err := x.deleteBatches(ctx, batches); err != nil {
 			return err
 		}
 		if err := rest(ctx, time.Duration(x.opts.Pace*float64(time.Since(began)))); err != nil {
@@ -104,77 +105,76 @@ func (x *execution) deleteAll(ctx context.Context) error {
 	}
 }
 
-// take sweeps a few steps.
-func (x *execution) deleteBatch(ctx context.Context, steps []batch) error {
+// deleteBatches executes some delete requests.
+func (x *execution) deleteBatches(ctx context.Context, batches []batch) error {
 	done := 0
-	condemned := func(yield func(mirror.DeleteRequest) bool) {
-		for _, s := range steps {
+	requests := func(yield func(mirror.DeleteRequest) bool) {
+		for _, s := range batches {
 			if !yield(s.DeleteRequest) {
 				return
 			}
 		}
 	}
-	err := x.store.Sweep(ctx, condemned, func(swept mirror.DeleteResult) {
-		if done < len(steps) {
-			x.record(steps[done], swept)
+	err := x.store.Sweep(ctx, requests, func(result mirror.DeleteResult) {
+		if done < len(batches) {
+			x.record(batches[done], result)
 		}
 		done++
 	})
-	if done < len(steps) {
+	if done < len(batches) {
 		return err
 	}
-	x.errs.add(err) // everything was tried: what cannot be read is not to keep the rest
+	x.errs.add(err) // everything was tried: an unreadable record does not end the collection
 	return nil
 }
 
-// account notes what became of a step.
-func (x *execution) record(s batch, swept mirror.DeleteResult) {
+// record adds the result of a delete request.
+func (x *execution) record(s batch, result mirror.DeleteResult) {
 	r := &x.result
-	r.LongestMillis = max(r.LongestMillis, swept.Longest.Seconds()*1e3)
-	r.Tags += swept.Tags
-	r.Manifests += swept.Manifests
-	r.Blobs += len(swept.Blobs)
-	r.Bytes += swept.Bytes
+	r.LongestMillis = max(r.LongestMillis, result.Longest.Seconds()*1e3)
+	r.Tags += result.Tags
+	r.Manifests += result.Manifests
+	r.Blobs += len(result.Blobs)
+	r.Bytes += result.Bytes
 	if s.candidate.Kind == Blob {
-		x.recordBlobs(s, swept)
+		x.recordBlobs(s, result)
 		return
 	}
-	if len(s.Manifests) > 0 && swept.Kept == "" {
+	if len(s.Manifests) > 0 && result.Kept == "" {
 		r.Images++
 	}
-	s.candidate.Freed = swept.Bytes
-	x.reportCandidate(s.candidate, swept.Kept)
+	s.candidate.Freed = result.Bytes
+	x.reportCandidate(s.candidate, result.Kept)
 }
 
-// recordBlobs tells which of the blobs that no manifest used went.
-func (x *execution) recordBlobs(s batch, swept mirror.DeleteResult) {
+// recordBlobs reports which unreferenced blobs were deleted.
+func (x *execution) recordBlobs(s batch, result mirror.DeleteResult) {
 	for i, d := range s.DeleteRequest.Blobs {
-		item := Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: s.sizes[i], Freed: s.sizes[i], Reason: s.candidate.Reason}
+		c := Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: s.sizes[i], Freed: s.sizes[i], Reason: s.candidate.Reason}
 		kept := ""
-		if !slices.Contains(swept.Blobs, d) {
-			item.Freed, kept = 0, "somebody asked for it, or it is gone already"
+		if !slices.Contains(result.Blobs, d) {
+			c.Freed, kept = 0, "requested since the plan, or deleted already"
 		}
-		x.reportCandidate(item, kept)
+		x.reportCandidate(c, kept)
 	}
 }
 
-// say tells of an item, and notes it if it was kept.
-func (x *execution) reportCandidate(item Candidate, kept string) {
-	if item.Kind == "" {
+// reportCandidate reports a candidate. kept is why it was kept after all, or "".
+func (x *execution) reportCandidate(c Candidate, kept string) {
+	if c.Kind == "" {
 		return
 	}
-	event := Event{item, kept}
-	if kept != "" {
+	if c.Kept = kept; kept != "" {
 		if x.result.Kept++; len(x.result.KeptFirst) < maxKeptFirst {
-			x.result.KeptFirst = append(x.result.KeptFirst, event)
+			x.result.KeptFirst = append(x.result.KeptFirst, c)
 		}
 	}
 	if x.report != nil {
-		x.report(event)
+		x.report(c)
 	}
 }
 
-// steps yields what is to be swept.
+// batches yields the delete requests.
 func (p *Plan) batches() iter.Seq[batch] {
 	return func(yield func(batch) bool) {
 		before := timeOf(p.cutoff)
@@ -190,20 +190,20 @@ func (p *Plan) batches() iter.Seq[batch] {
 				return
 			}
 		}
-		for unit := range p.deletedImages() {
-			c := mirror.DeleteRequest{Repo: p.repos[p.nodes.at(p.images[unit].root).repo], Before: before, Referrers: p.removal != nil}
-			for _, place := range p.members.of(unit) {
-				n := p.nodes.at(place)
+		for image := range p.deletedImages() {
+			c := mirror.DeleteRequest{Repo: p.repos[p.nodes.at(p.images[image].root).repo], Before: before, Referrers: p.removal != nil}
+			for _, index := range p.members.of(image) {
+				n := p.nodes.at(index)
 				c.Manifests = append(c.Manifests, mirror.ObservedManifest{Digest: n.digest.digest(), Used: timeOf(n.ownUse)})
-				for _, t := range p.tagsOf.of(place) {
+				for _, t := range p.tagsOf.of(index) {
 					c.Tags = append(c.Tags, mirror.ObservedTag{Name: p.tags.at(t).name, Digest: n.digest.digest()})
 				}
 			}
-			if !yield(batch{candidate: p.imageCandidate(unit), DeleteRequest: c}) {
+			if !yield(batch{candidate: p.imageCandidate(image), DeleteRequest: c}) {
 				return
 			}
 		}
-		for _, repo := range p.emptyRepos { // is forgotten, which is nothing to tell of
+		for _, repo := range p.emptyRepos { // the store forgets them, which is not reported
 			if !yield(batch{DeleteRequest: mirror.DeleteRequest{Repo: p.repos[repo], Before: before}}) {
 				return
 			}
@@ -211,7 +211,7 @@ func (p *Plan) batches() iter.Seq[batch] {
 	}
 }
 
-// blobBatches yields the blobs that no manifest uses, some at a time, and reports whether to go on.
+// blobBatches yields requests for the unreferenced blobs, and reports whether to continue.
 func (p *Plan) blobBatches(yield func(batch) bool) bool {
 	s := batch{candidate: Candidate{Kind: Blob, Reason: reasonBlob}}
 	flush := func() bool {
@@ -232,54 +232,54 @@ func (p *Plan) blobBatches(yield func(batch) bool) bool {
 	return flush()
 }
 
-// deleteUploads drops uploads that were left.
+// deleteUploads deletes stale uploads.
 func (x *execution) deleteUploads(ctx context.Context) error {
-	idle := x.opts.staleBefore(x.now)
+	stale := x.opts.staleBefore(x.now)
 	for _, u := range x.uploads {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		expired, err := x.store.ExpireUpload(ctx, u.ID, idle)
+		expired, err := x.store.ExpireUpload(ctx, u.ID, stale)
 		if err != nil {
-			x.errs.add(fmt.Errorf("drop upload %s to %s: %w", u.ID, u.Repo, err))
+			x.errs.add(fmt.Errorf("delete upload %s to %s: %w", u.ID, u.Repo, err))
 			continue
 		}
-		item, kept := x.uploadCandidate(u), ""
+		c, kept := x.uploadCandidate(u), ""
 		if expired {
 			x.result.Uploads++
 			x.result.Bytes += u.Size
 		} else {
-			item.Freed, kept = 0, "it goes on, or has ended"
+			c.Freed, kept = 0, "resumed or ended since the plan"
 		}
-		x.reportCandidate(item, kept)
+		x.reportCandidate(c, kept)
 	}
 	return nil
 }
 
-// deleteOrphans removes files that the index does not name.
+// deleteOrphans deletes files that the index does not name.
 func (x *execution) deleteOrphans(ctx context.Context) error {
 	for _, o := range x.orphans {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		dropped, err := x.store.DeleteOrphan(ctx, o.Digest, timeOf(x.cutoff))
+		deleted, err := x.store.DeleteOrphan(ctx, o.Digest, timeOf(x.cutoff))
 		if err != nil {
-			x.errs.add(fmt.Errorf("drop orphan %s: %w", o.Digest, err))
+			x.errs.add(fmt.Errorf("delete orphan %s: %w", o.Digest, err))
 			continue
 		}
-		item, kept := x.orphanCandidate(o), ""
-		if dropped {
+		c, kept := x.orphanCandidate(o), ""
+		if deleted {
 			x.result.Orphans++
 			x.result.Bytes += o.Size
 		} else {
-			item.Freed, kept = 0, "the index names it by now"
+			c.Freed, kept = 0, "added to the index since the plan"
 		}
-		x.reportCandidate(item, kept)
+		x.reportCandidate(c, kept)
 	}
 	return nil
 }
 
-// rest waits, but not longer than ctx.
+// rest waits for d, or until ctx ends.
 func rest(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

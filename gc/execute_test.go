@@ -61,7 +61,7 @@ func TestDeleteUntaggedDeletesOldVersion(t *testing.T) {
 		s.pushImage(team, "latest", "config 2", "base", "app 2")
 		later(30 * time.Minute)
 		if r := s.collect(gc.Policy{DeleteUntagged: true}); r.Bytes != 0 {
-			s.Errorf("within the grace time: %+v", r)
+			s.Errorf("within the grace period: %+v", r)
 		}
 		later(31 * time.Minute)
 		if r := s.collect(gc.Policy{DeleteUntagged: true}); r.Manifests != 1 || r.Images != 1 || r.Blobs != 3 {

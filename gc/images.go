@@ -10,48 +10,49 @@ import (
 	"airmirror/mirror"
 )
 
-// A unit is what goes together: a manifest that a tag leads to, that is a root, or that nothing else needs, with all that it brings. A
-// node that several units bring goes with the last of them, and so does a tagged child of an index: it goes with the
-// index, if that goes later than the child alone would have. Units are put in the order in which they go; those that
-// stay are the last.
+// image is the unit of deletion: a root manifest with all its dependents. A root is a manifest that is tagged, was
+// stored by its digest, or has no owner. A node that several images contain is deleted with the last of them. The
+// same holds for a tagged child of an index: if the index is deleted later than the child, the child is deleted with
+// the index. Images are ordered by when they are deleted; those that are kept are the last.
 type image struct {
 	root    int32
-	reason  int32 // place in the planner's reasons
+	reason  int32 // index in the planner's reasons
 	class   class
-	noGain  bool  // it could go, but that would free nothing
-	inGrace bool  // it stays for nothing but the grace time
+	noGain  bool  // a budget would delete it, but that frees nothing
+	inGrace bool  // only the grace period keeps it
 	size    int64 // of its files, in bytes
-	freed   int64 // of those that no later unit needs
+	freed   int64 // size of the files that no later image needs
 }
 
-// class is why a unit goes, in the order in which classes go.
+// class is why an image is deleted or kept, in the order of deletion.
 type class uint8
 
 const (
 	untagged  class = iota // by [Policy.DeleteUntagged]
-	expired                // by a rule
-	evictable              // for a budget, the least recently used first
+	expired                // by a retention rule, or by name
+	evictable              // by a budget, the least recently used first
 	kept
 )
 
-// planner makes a plan of a graph.
+// planner decides which images of a graph are deleted.
 type planner struct {
 	*graph
 	opts        Options
-	now         time.Time     // by the clock of the store, as all times of what it holds
-	offset      time.Duration // of the time of day from that
-	cutoff      int64
-	fetchErrors map[string]error // why a repository cannot be fetched again
-	rules       []*Rule          // of each repository
-	tagMoves    map[int32][]int64
+	now         time.Time         // by the clock of the store, as all times of its content are
+	offset      time.Duration     // from the clock of the store to the wall clock
+	cutoff      int64             // the beginning of the grace period, in nanoseconds
+	fetchErrors map[string]error  // by repository: why it cannot be fetched again; nil if it can
+	rules       []*Rule           // by repository; nil without a rule
+	tagMoves    map[int32][]int64 // by repository: when its tags were made or moved, in nanoseconds, ascending
 	images      []image
 	reasons     []string
-	removal     *selection // what alone goes; nil for a collection
+	removal     *selection // what a removal deletes; nil for a collection
 }
 
 var errNewRepo = errors.New("the repository is new")
 
-// gone returns why content of a repository that is deleted would be gone for now, or nil if an upstream would give it.
+// fetchError returns why content of a repository cannot be fetched again if it is deleted, and nil if it can or need
+// not.
 func (p *planner) fetchError(repo int32) error {
 	if p.opts.EvenOffline {
 		return nil
@@ -63,35 +64,35 @@ func (p *planner) fetchError(repo int32) error {
 	return err
 }
 
-// shown returns a time of the store as people see it, by the time of day.
+// wallClock converts a time of the store to wall clock time.
 func (p *planner) wallClock(at time.Time) time.Time { return mirror.WallClockTime(at, p.offset) }
 
 func (p *planner) age(nanos int64) time.Duration { return time.Duration(p.now.UnixNano() - nanos) }
 
-// reason returns the place of a reason.
-func (p *planner) reasonIndex(why string) int32 {
-	i := slices.Index(p.reasons, why)
+// reasonIndex returns the index of a reason in p.reasons, and adds it if it is new.
+func (p *planner) reasonIndex(reason string) int32 {
+	i := slices.Index(p.reasons, reason)
 	if i < 0 {
 		i = len(p.reasons)
-		p.reasons = append(p.reasons, why)
+		p.reasons = append(p.reasons, reason)
 	}
 	return int32(i)
 }
 
-// makeImages finds all units and puts them in order.
+// makeImages finds all images, orders them and assigns each node to the last image that contains it.
 func (p *planner) makeImages(ctx context.Context) error {
-	for place, n := range p.nodes.all() {
-		if n.flags&(pinned|isRoot|dependent) != dependent || p.tagged(place) {
-			p.makeImage(place)
+	for index, n := range p.nodes.all() {
+		if n.flags&(pinned|isRoot|dependent) != dependent || p.hasTag(index) {
+			p.makeImage(index)
 		}
 	}
-	// Names of tags can say that two manifests belong to each other, and so to nothing else.
-	for place, n := range p.nodes.all() {
+	// Two manifests can be each other's referrers by the names of their tags. Then neither is a root.
+	for index, n := range p.nodes.all() {
 		if n.flags&inImage == 0 {
-			for _, t := range p.tagsOf.of(place) {
+			for _, t := range p.tagsOf.of(index) {
 				p.tags.at(t).referrer = false
 			}
-			p.makeImage(place)
+			p.makeImage(index)
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -100,11 +101,11 @@ func (p *planner) makeImages(ctx context.Context) error {
 	slices.SortFunc(p.images, func(a, b image) int {
 		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(p.nodes.at(a.root).lastUse, p.nodes.at(b.root).lastUse), cmp.Compare(a.root, b.root))
 	})
-	for place, u := range slices.Backward(p.images) {
-		p.walk(&p.dependents, u.root, func(n int32) bool {
+	for i, img := range slices.Backward(p.images) {
+		p.walk(&p.dependents, img.root, func(n int32) bool {
 			first := p.nodes.at(n).image == noImage
 			if first {
-				p.nodes.at(n).image = int32(place)
+				p.nodes.at(n).image = int32(i)
 			}
 			return first
 		})
@@ -112,18 +113,18 @@ func (p *planner) makeImages(ctx context.Context) error {
 	return nil
 }
 
-// tagged reports whether a tag that stays leads to a node, other than one that says that the node belongs to another.
-func (p *planner) tagged(place int32) bool {
-	return slices.ContainsFunc(p.tagsOf.of(place), func(t int32) bool { return !p.tags.at(t).referrer && !p.tags.at(t).deleted })
+// hasTag reports whether a tag that is kept points at a node. Tags that name a subject do not count.
+func (p *planner) hasTag(index int32) bool {
+	return slices.ContainsFunc(p.tagsOf.of(index), func(t int32) bool { return !p.tags.at(t).referrer && !p.tags.at(t).deleted })
 }
 
-// allTagsInGrace reports whether a node stays for tags alone that wait for the grace time to end.
-func (p *planner) allTagsInGrace(place int32) bool {
-	if p.nodes.at(place).flags&isRoot != 0 {
+// allTagsInGrace reports whether a node is kept only by tags that a retention rule deletes after the grace period.
+func (p *planner) allTagsInGrace(index int32) bool {
+	if p.nodes.at(index).flags&isRoot != 0 {
 		return false
 	}
 	waiting := false
-	for _, t := range p.tagsOf.of(place) {
+	for _, t := range p.tagsOf.of(index) {
 		t := p.tags.at(t)
 		if !t.referrer && !t.deleted && !t.inGrace {
 			return false
@@ -133,27 +134,28 @@ func (p *planner) allTagsInGrace(place int32) bool {
 	return waiting
 }
 
+// makeImage adds the image of a root.
 func (p *planner) makeImage(root int32) {
 	decide := p.decide
 	if p.removal != nil {
 		decide = p.decideRemoved
 	}
-	class, why := decide(root)
-	u := image{root: root, class: class, reason: p.reasonIndex(why)}
-	if why == reasonGrace && p.removal == nil {
+	class, reason := decide(root)
+	img := image{root: root, class: class, reason: p.reasonIndex(reason)}
+	if reason == reasonGrace && p.removal == nil {
 		later, _ := p.evaluate(root)
-		u.inGrace = later < evictable || p.allTagsInGrace(root)
+		img.inGrace = later < evictable || p.allTagsInGrace(root)
 	}
-	p.images = append(p.images, u)
+	p.images = append(p.images, img)
 	p.mark(&p.dependents, root, inImage)
 }
 
-// reasonGrace is why a unit stays that was touched a short time ago.
-const reasonGrace = "used, tagged or added within the grace time"
+// reasonGrace is the reason of an image that the grace period keeps.
+const reasonGrace = "used, tagged or added within the grace period"
 
-// protectedReason says why a node stays whatever the policy is, or "".
-func (p *planner) protectedReason(place int32) string {
-	n := p.nodes.at(place)
+// protectedReason returns why a node is kept whatever the policy says, or "".
+func (p *planner) protectedReason(index int32) string {
+	n := p.nodes.at(index)
 	switch {
 	case n.flags&pinned != 0:
 		return "pinned"
@@ -165,19 +167,19 @@ func (p *planner) protectedReason(place int32) string {
 	return ""
 }
 
-// decide says whether and why a unit goes.
+// decide returns the class of an image and the reason.
 func (p *planner) decide(root int32) (class, string) {
-	if why := p.protectedReason(root); why != "" {
-		return kept, why
+	if reason := p.protectedReason(root); reason != "" {
+		return kept, reason
 	}
 	return p.evaluate(root)
 }
 
-// judge is decide for what nothing protects for now.
+// evaluate is decide for an image that is neither protected nor within the grace period.
 func (p *planner) evaluate(root int32) (class, string) {
 	n := p.nodes.at(root)
 	tags := p.tagsOf.of(root)
-	if n.flags&isRoot == 0 && !p.tagged(root) {
+	if n.flags&isRoot == 0 && !p.hasTag(root) {
 		rule := p.ruleOf(n.repo)
 		if slices.ContainsFunc(tags, func(t int32) bool { return p.tags.at(t).deleted }) {
 			return expired, rule.reason(false)
@@ -186,18 +188,18 @@ func (p *planner) evaluate(root int32) (class, string) {
 			return expired, rule.reason(true)
 		}
 		if p.opts.DeleteUntagged && (n.origin != mirrored || p.fetchError(n.repo) == nil) {
-			return untagged, "no tag leads to it"
+			return untagged, "untagged"
 		}
 	}
 	switch {
 	case p.hasKeptTag(root):
-		return kept, "a rule keeps its tag"
+		return kept, "a retention rule keeps its tag"
 	case n.flags&unselected != 0 && n.origin == pushed:
 		return kept, "pushed"
 	case n.flags&unselected != 0 && n.origin == imported:
 		return kept, "imported"
 	case n.flags&unselected != 0:
-		return kept, "something that was pushed or imported belongs to it"
+		return kept, "something pushed or imported depends on it"
 	case n.origin == mirrored && p.fetchError(n.repo) != nil:
 		return kept, "cannot be fetched again: " + p.fetchError(n.repo).Error()
 	}

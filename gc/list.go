@@ -10,8 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// list grows without moving what is in it: for hundreds of thousands of items, copies would come to as much memory as
-// the items themselves.
+// list is a growing list that does not move its items: for hundreds of thousands of items, the copies of a slice
+// would take as much memory as the items themselves.
 type list[T any] struct {
 	chunks [][]T
 	n      int
@@ -33,7 +33,7 @@ func (l *list[T]) add(v T) {
 
 func (l *list[T]) at(i int32) *T { return &l.chunks[i>>chunkBits][i&(chunkSize-1)] }
 
-// all yields items by their place.
+// all yields the items by index.
 func (l *list[T]) all() iter.Seq2[int32, *T] {
 	return func(yield func(int32, *T) bool) {
 		for i := range int32(l.n) {
@@ -44,16 +44,27 @@ func (l *list[T]) all() iter.Seq2[int32, *T] {
 	}
 }
 
-// edge leads from one place to another.
+// values yields copies of the items.
+func (l *list[T]) values() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, v := range l.all() {
+			if !yield(*v) {
+				return
+			}
+		}
+	}
+}
+
+// edge leads from one index to another.
 type edge struct{ from, to int32 }
 
-// edges lead from the places 0 to n-1 to others.
+// edges are the edges from the indexes 0 to n-1, grouped by where they begin.
 type edges struct {
-	starts []int32 // n+1 of them
+	starts []int32 // n+1 offsets in to
 	to     []int32
 }
 
-// newEdges orders what pairs yields; it is run through twice.
+// newEdges groups the edges that pairs yields. It iterates over pairs twice.
 func newEdges(n int, pairs iter.Seq[edge]) edges {
 	e := edges{starts: make([]int32, n+1)}
 	for pair := range pairs {
@@ -71,9 +82,21 @@ func newEdges(n int, pairs iter.Seq[edge]) edges {
 	return e
 }
 
+// of returns where the edges from an index lead.
 func (e *edges) of(from int32) []int32 { return e.to[e.starts[from]:e.starts[from+1]] }
 
-// packed is a digest in less than half the room: its bytes, whose number tells the algorithm.
+// reversed yields the edges in the opposite direction.
+func reversed(pairs iter.Seq[edge]) iter.Seq[edge] {
+	return func(yield func(edge) bool) {
+		for pair := range pairs {
+			if !yield(edge{pair.to, pair.from}) {
+				return
+			}
+		}
+	}
+}
+
+// packed is a digest in less than half the memory: its bytes, whose number tells the algorithm.
 type packed string
 
 func pack(d digest.Digest) packed {
@@ -81,7 +104,7 @@ func pack(d digest.Digest) packed {
 	_, encoded, _ := strings.Cut(string(d), ":")
 	n, err := hex.Decode(raw[:], []byte(encoded))
 	if err != nil {
-		return "" // no store holds what is not a digest
+		return "" // no store has a digest that is not hexadecimal
 	}
 	return packed(raw[:n])
 }
@@ -93,7 +116,7 @@ func (p packed) digest() digest.Digest {
 	return digest.NewDigestFromBytes(digest.SHA256, []byte(p))
 }
 
-// before reports whether p comes before q in the order of digests.
+// before reports whether p sorts before q in the order of digests.
 func (p packed) before(q packed) bool {
 	if len(p) != len(q) {
 		return len(p) < len(q)
@@ -101,9 +124,9 @@ func (p packed) before(q packed) bool {
 	return p < q
 }
 
-// order sorts places by a key, and those with the same key by themselves.
-func order(places []int32, key func(int32) int64) {
-	slices.SortFunc(places, func(a, b int32) int {
+// order sorts indexes by a key; those with the same key by themselves.
+func order(indexes []int32, key func(int32) int64) {
+	slices.SortFunc(indexes, func(a, b int32) int {
 		return cmp.Or(cmp.Compare(key(a), key(b)), cmp.Compare(a, b))
 	})
 }

@@ -11,64 +11,67 @@ import (
 	"airmirror/mirror"
 )
 
-// Policy says what a collection takes out. It can be read from a configuration; the zero value works: what nothing
-// refers to goes, and nothing else.
+// Policy says what a collection deletes. It can be read from a configuration. The zero value works: it deletes the
+// blobs that no manifest uses, stale uploads and orphans.
 type Policy struct {
-	// Grace is for how long everything that was added, linked, pulled or asked for stays, whatever it is; an hour if it is
-	// zero, and no time at all if it is negative.
+	// Grace is the grace period: what was added, linked, pulled or requested within it is kept. Zero means an hour, a
+	// negative value no grace period.
 	Grace Age `json:"grace,omitzero" yaml:"grace"`
-	// Uploads is after how long without a byte an upload counts as left; a day if it is zero, never if it is negative.
+	// Uploads is the time without a write after which an upload is stale. Zero means a day; with a negative value no
+	// upload is stale.
 	Uploads Age `json:"uploads,omitzero" yaml:"uploads"`
-	// DeleteUntagged has manifests go that no tag leads to: not children of an index that stays, nor referrers of a
-	// subject that stays.
+	// DeleteUntagged deletes untagged manifests, except for children of an index that is kept and referrers of a
+	// subject that is kept.
 	DeleteUntagged bool `json:"deleteUntagged,omitempty" yaml:"deleteUntagged"`
-	// MaxSize is a budget: when more than that is held, mirrored images go, least recently used first, until no more than
-	// ShrinkTo is left, which is 90% of MaxSize if it is zero. There is no budget if MaxSize is zero.
+	// MaxSize is a budget in bytes. If more is stored, mirrored images are deleted, least recently used first, until
+	// no more than ShrinkTo is left. ShrinkTo is 90% of MaxSize if it is zero. There is no budget if MaxSize is zero.
 	MaxSize  Size `json:"maxSize,omitzero" yaml:"maxSize"`
 	ShrinkTo Size `json:"shrinkTo,omitzero" yaml:"shrinkTo"`
-	// KeepFree is another budget: when less than that of the disk is free, images go until FreeUpTo is free, which is a
-	// fifth more than KeepFree if it is zero.
+	// KeepFree is a budget by the free space of the disk. If less is free, images are deleted until FreeUpTo is free.
+	// FreeUpTo is 120% of KeepFree if it is zero. There is no budget if KeepFree is zero.
 	KeepFree Share `json:"keepFree,omitzero" yaml:"keepFree"`
 	FreeUpTo Share `json:"freeUpTo,omitzero" yaml:"freeUpTo"`
-	// EvenOffline has mirrored images go that cannot be fetched again now.
+	// EvenOffline deletes mirrored images even if they cannot be fetched again now.
 	EvenOffline bool `json:"evenOffline,omitempty" yaml:"evenOffline"`
-	// Names are patterns ([mirror.Match]) of repositories, host included, or of repository:tag, or a
-	// repository@digest: what was pushed or imported under a name that matches goes for a budget like what is mirrored. Pinned images stay all the same.
+	// Names are patterns ([mirror.Match]) of repositories with host, of repository:tag, or a repository@digest.
+	// Pushed and imported images that match can be deleted for a budget, like mirrored ones. Pinned images are kept.
 	Names []string `json:"names,omitempty" yaml:"names"`
-	// Rules say which tags are kept how long; the first that matches a repository counts.
+	// Rules are the retention rules. The first rule that matches a repository applies to it.
 	Rules []Rule `json:"rules,omitempty" yaml:"rules"`
 }
 
-// Rule says how long the tags of some repositories are kept. A tag goes if the rule names a reason and none to keep it,
-// and an image goes with the last of its tags. What is pinned, young or cannot be fetched again stays all the same.
+// Rule is a retention rule: it says how long the tags of some repositories are kept. A tag is deleted if the rule has
+// a reason to delete it and none to keep it, and an image with the last of its tags. Images that are pinned, used
+// within the grace period, or cannot be fetched again are kept.
 type Rule struct {
-	// Match is a pattern ([mirror.Match]) of repositories, host included.
+	// Match is a pattern ([mirror.Match]) of repositories with host.
 	Match string `json:"match" yaml:"match"`
-	// KeepNewest is a reason to go for all tags but that many, those that were made or moved last; no reason if zero.
+	// KeepNewest is the number of tags to keep: those that were made or moved last. Other tags are deleted. Zero is
+	// no reason to delete a tag.
 	KeepNewest int `json:"keepNewest,omitempty" yaml:"keepNewest,omitempty"`
-	// DropUnusedFor is a reason to go for tags whose image was not pulled for so long; no reason if zero. With KeepNewest,
-	// a tag goes if there are both reasons.
+	// DropUnusedFor deletes tags whose image was not pulled for that long. Zero is no reason to delete a tag.
+	// Together with KeepNewest, a tag is deleted only if both are reasons to.
 	DropUnusedFor Age `json:"dropUnusedFor,omitzero" yaml:"dropUnusedFor,omitempty"`
-	// DropSupersededAfter has images go to which no tag leads any more, once they were not pulled for so long and a tag
-	// of their repository was moved or made that long ago, but after they came; none if zero.
+	// DropSupersededAfter deletes untagged images that were superseded: they were not pulled for that long, and a tag
+	// of their repository was made or moved that long ago, after they were added. Zero deletes none.
 	DropSupersededAfter Age `json:"dropSupersededAfter,omitzero" yaml:"dropSupersededAfter,omitempty"`
-	// SuspendPartial are patterns of tags that stay. They go for no budget either.
+	// Keep are patterns of tags that are kept, also when a budget is exceeded.
 	Keep []string `json:"keep,omitempty" yaml:"keep,omitempty"`
-	// Pushed has the rule hold for what was pushed or imported as well, and not only for what came from an upstream.
+	// Pushed applies the rule to pushed and imported images as well as to mirrored ones.
 	Pushed bool `json:"pushed,omitempty" yaml:"pushed,omitempty"`
 }
 
-// Options are a policy and what it takes to follow it here. The zero value works.
+// Options are a policy and the means to follow it. The zero value works.
 type Options struct {
 	Policy
-	// Disk returns how large the disk is and how much of it is free, in bytes; needed for [Policy.KeepFree] alone.
+	// Disk returns the size and the free space of the disk, in bytes. Only [Policy.KeepFree] needs it.
 	Disk func() (total, free int64, err error)
-	// Planned is told of the plan before anything goes; nobody is if it is nil.
+	// Planned, if not nil, is called with the plan before anything is deleted.
 	Planned func(*Plan)
-	// ListBlobs has [Plan.Candidates] list the blobs that go with images as well; they cost memory.
+	// ListBlobs includes the blobs that are deleted with images in [Plan.Candidates]. The plan needs memory for them.
 	ListBlobs bool
-	// Pace is how long a sweep rests between two steps, as a multiple of how long the step took; no rest unless it is above
-	// zero.
+	// Pace is how long a collection rests between two groups of requests, as a multiple of how long the store took
+	// for the last. It does not rest unless Pace is positive.
 	Pace float64
 }
 
@@ -77,7 +80,7 @@ const (
 	defaultUploads = 24 * time.Hour
 )
 
-// cutoff returns the moment after which something is too young to go.
+// cutoff returns the beginning of the grace period.
 func (p Policy) cutoff(now time.Time) time.Time {
 	switch {
 	case p.Grace < 0:
@@ -88,7 +91,7 @@ func (p Policy) cutoff(now time.Time) time.Time {
 	return now.Add(-time.Duration(p.Grace))
 }
 
-// idle returns the moment before which an upload was written to last if it counts as left; none if it is zero.
+// staleBefore returns the time before which a stale upload was last written; the zero time if no upload is stale.
 func (p Policy) staleBefore(now time.Time) time.Time {
 	switch {
 	case p.Uploads < 0:
@@ -99,12 +102,12 @@ func (p Policy) staleBefore(now time.Time) time.Time {
 	return now.Add(-time.Duration(p.Uploads))
 }
 
-// named reports whether content was asked for by name.
+// selects reports whether Names matches a tag of a repository or, if tag is empty, the repository.
 func (p Policy) selects(repo, tag string) bool {
 	return mirror.MatchAny(p.Names, repo) || tag != "" && mirror.MatchAny(p.Names, repo+":"+tag)
 }
 
-// selectsDigest reports whether a manifest was asked for by its digest.
+// selectsDigest reports whether Names contains a manifest by its digest.
 func (p Policy) selectsDigest(repo string, d func() digest.Digest) bool {
 	for _, name := range p.Names {
 		if of, named, ok := strings.Cut(name, "@"); ok && of == repo && named == d().String() {
@@ -114,13 +117,13 @@ func (p Policy) selectsDigest(repo string, d func() digest.Digest) bool {
 	return false
 }
 
-// Validate reports what makes no sense, for who wrote it.
+// Validate returns an error that names the first invalid setting.
 func (p Policy) Validate() error {
 	if p.MaxSize < 0 || p.ShrinkTo < 0 || p.MaxSize > 0 && p.ShrinkTo > p.MaxSize {
 		return fmt.Errorf("shrinkTo %s is more than maxSize %s", p.ShrinkTo, p.MaxSize)
 	}
 	if !p.FreeUpTo.IsZero() && p.KeepFree.IsZero() {
-		return errors.New("freeUpTo says nothing without keepFree")
+		return errors.New("freeUpTo has no effect without keepFree")
 	}
 	for _, pattern := range p.Names {
 		if ref, err := mirror.ParseRef(pattern); err == nil && ref.Digest != "" {
@@ -143,7 +146,7 @@ func (r Rule) validate() error {
 		return fmt.Errorf("%q is not a pattern of repositories", r.Match)
 	}
 	if r.KeepNewest < 0 || r.DropUnusedFor < 0 || r.DropSupersededAfter < 0 {
-		return errors.New("numbers and times cannot be negative")
+		return errors.New("numbers and durations cannot be negative")
 	}
 	for _, pattern := range r.Keep {
 		if !mirror.ValidPattern(pattern) {

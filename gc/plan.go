@@ -9,42 +9,42 @@ import (
 	"airmirror/mirror"
 )
 
-// Sources says whether content that is deleted could be fetched again now; the error says why not. [mirror.Mirror] does.
+// Sources reports whether content could be fetched again if it were deleted. [mirror.Mirror] implements it.
 type Sources interface {
+	// CanFetch returns nil if an upstream would serve repo now, and otherwise why not.
 	CanFetch(ctx context.Context, repo mirror.Repo) error
 }
 
-// Plan is what a collection would take out. It can be listed any number of times, and executed once.
+// Plan lists what a collection or a removal deletes. It can be listed any number of times and executed once.
 type Plan struct {
 	Made        time.Time    `json:"made"`
 	Totals      Totals       `json:"totals"`
 	Budget      Budget       `json:"budget"`
-	InGrace     GraceTotals  `json:"waiting"`   // what stays for the grace time alone
-	KeepReasons []KeepReason `json:"protected"` // what stays, by reason; the largest first
-	// Unreadable is how many records of the index cannot be read. What they say is not part of the plan, and what they
-	// need stays; a check of the store finds them.
+	InGrace     GraceTotals  `json:"waiting"`   // what only the grace period keeps
+	KeepReasons []KeepReason `json:"protected"` // what is kept, by reason; the largest first
+	// Unreadable is the number of records of the index that could not be read. The plan does not contain them. The
+	// store keeps what they refer to, and a check of the store names them.
 	Unreadable int `json:"unreadable,omitempty"`
 
-	// Pins are those of what a removal takes out.
+	// Pins are the pins of what a removal deletes.
 	Pins []mirror.Ref `json:"-"`
 
 	*planner
-	firstKept    int32 // the first unit that does not go
-	members      edges // from units to their nodes
+	firstKept    int32 // the first image that is not deleted
+	members      edges // from an image to its nodes
 	deletedBlobs list[deletedBlob]
 	uploads      []mirror.UploadInfo
 	orphans      []mirror.Orphan
-	errs         errorList
+	errs         errorList // unreadable records of the index
 }
 
-var errNoSources = errors.New("it is not known what upstreams have")
+var errNoSources = errors.New("no upstreams are known")
 
-// MakePlan looks at everything that is held and decides what goes; now is the time that ages are measured from,
-// by the clock of the store. What a plan tells of is by the time of day. Nothing
-// is changed. For the same content, policy and time it makes the same plan. With nil for sources, nothing that is
-// mirrored can be fetched again.
+// MakePlan surveys the store and decides what a collection deletes. It changes nothing. Ages are measured from now, a
+// time of the store's clock; the times of a plan are converted to wall clock time. The same content, policy and time
+// give the same plan. If sources is nil, no mirrored content can be fetched again.
 //
-// It needs a few dozen bytes of memory for each blob, and for each reference to one.
+// It needs a few dozen bytes of memory for each blob and each reference to a blob.
 func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, opts Options, now time.Time) (*Plan, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 		err = p.askSources(ctx, store, sources)
 	}
 	if err == nil {
-		// What is to be said of blobs is in the survey, and not kept: there can be very many.
+		// The digests of blobs are listed within the same survey: keeping all of them in memory would cost too much.
 		err = store.Survey(ctx, func(s mirror.Survey) (err error) {
 			if p.graph, err = loadGraph(ctx, s, cutoff, nil, &p.errs); err != nil {
 				return err
@@ -76,15 +76,15 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 	return p, nil
 }
 
-// look lists uploads that were left and orphans, and how full the disk is.
+// scanFiles lists stale uploads and orphans, and reads how full the disk is.
 func (p *Plan) scanFiles(ctx context.Context, store mirror.CollectStore) error {
-	idle, cutoff := p.opts.staleBefore(p.now), timeOf(p.cutoff)
+	stale, cutoff := p.opts.staleBefore(p.now), timeOf(p.cutoff)
 	for u, err := range store.Uploads(ctx) {
 		if err != nil {
 			return fmt.Errorf("list uploads: %w", err)
 		}
 		p.Budget.Stored += u.Size
-		if u.Written.Before(idle) && !u.Open {
+		if u.Written.Before(stale) && !u.Open {
 			p.uploads = append(p.uploads, u)
 			p.Totals.Uploads++
 			p.Totals.Bytes += u.Size
@@ -107,14 +107,15 @@ func (p *Plan) scanFiles(ctx context.Context, store mirror.CollectStore) error {
 		return nil
 	}
 	if p.opts.Disk == nil {
-		return errors.New("it is not known here how full the disk is, so nothing can be kept free")
+		return errors.New("keepFree needs the size of the disk, which is unknown here")
 	}
 	total, free, err := p.opts.Disk()
 	p.Budget.DiskTotal, p.Budget.DiskFree = total, free
 	return err
 }
 
-// askSources asks of all repositories whether they could be fetched again. That cannot be asked within a survey.
+// askSources finds out which repositories could be fetched again. It runs before the survey, within which that is not
+// possible.
 func (p *Plan) askSources(ctx context.Context, store mirror.CollectStore, sources Sources) error {
 	p.fetchErrors = make(map[string]error)
 	var repos []mirror.Repo
@@ -125,16 +126,16 @@ func (p *Plan) askSources(ctx context.Context, store mirror.CollectStore, source
 		return nil
 	})
 	for _, repo := range repos {
-		why := errNoSources
+		reason := errNoSources
 		if sources != nil {
-			why = sources.CanFetch(ctx, repo)
+			reason = sources.CanFetch(ctx, repo)
 		}
-		p.fetchErrors[repo.String()] = why
+		p.fetchErrors[repo.String()] = reason
 	}
 	return err
 }
 
-// decideAll decides what goes.
+// decideAll decides what a collection deletes, and adds it up.
 func (p *Plan) decideAll(ctx context.Context) error {
 	p.propagate(p.opts.Policy)
 	p.matchRules()
@@ -146,8 +147,8 @@ func (p *Plan) decideAll(ctx context.Context) error {
 	p.assignFiles()
 	p.applyBudget()
 	p.members = newEdges(len(p.images), func(yield func(edge) bool) {
-		for place, n := range p.nodes.all() {
-			if !yield(edge{n.image, place}) {
+		for index, n := range p.nodes.all() {
+			if !yield(edge{n.image, index}) {
 				return
 			}
 		}
@@ -159,10 +160,10 @@ func (p *Plan) decideAll(ctx context.Context) error {
 	return nil
 }
 
-// assignFiles finds the last unit that needs each blob, and what goes with each unit.
+// assignFiles finds the last image that needs each file, and what each image frees.
 func (p *Plan) assignFiles() {
-	for place, n := range p.nodes.all() {
-		for file := range p.filesOf(place) {
+	for index, n := range p.nodes.all() {
+		for file := range p.filesOf(index) {
 			b := p.blobs.at(file)
 			b.lastImage = max(b.lastImage, n.image)
 		}
@@ -179,10 +180,10 @@ func (p *Plan) assignFiles() {
 	}
 }
 
-// goes reports whether a unit goes.
-func (p *Plan) deletesImage(place int32) bool { return place < p.firstKept && !p.images[place].noGain }
+// deletesImage reports whether the plan deletes an image.
+func (p *Plan) deletesImage(index int32) bool { return index < p.firstKept && !p.images[index].noGain }
 
-// leaves reports whether a blob goes.
+// deletesBlob reports whether the plan deletes a file.
 func (p *Plan) deletesBlob(b *blob) bool {
 	if b.lastImage == noImage {
 		return !b.keep && !b.referenced
@@ -190,19 +191,19 @@ func (p *Plan) deletesBlob(b *blob) bool {
 	return !b.keep && p.deletesImage(b.lastImage)
 }
 
-// keepWithoutGain keeps images for which a budget gains nothing, because everything of them stays for others.
+// keepWithoutGain keeps the images whose eviction frees nothing because other images need all their files.
 func (p *Plan) keepWithoutGain() {
-	for place := p.firstKept - 1; place >= 0; place-- {
-		if u := &p.images[place]; u.class == evictable {
-			u.noGain = !p.gains(place)
+	for index := p.firstKept - 1; index >= 0; index-- {
+		if img := &p.images[index]; img.class == evictable {
+			img.noGain = !p.gains(index)
 		}
 	}
 }
 
-// gains reports whether it is good for something that a unit goes: it frees something, now or with a later unit, or a
-// later unit takes something along that it brings.
-func (p *Plan) gains(unit int32) (gains bool) {
-	for _, n := range p.members.of(unit) {
+// gains reports whether deleting an image is of use: it frees a file, now or with a later image, or a later image
+// that is deleted contains one of its dependents.
+func (p *Plan) gains(image int32) (gains bool) {
+	for _, n := range p.members.of(image) {
 		for file := range p.filesOf(n) {
 			if b := p.blobs.at(file); !b.keep && b.lastImage < p.firstKept {
 				return true
@@ -210,26 +211,26 @@ func (p *Plan) gains(unit int32) (gains bool) {
 		}
 	}
 	seen := make(map[int32]bool)
-	p.walk(&p.dependents, p.images[unit].root, func(n int32) bool {
+	p.walk(&p.dependents, p.images[image].root, func(n int32) bool {
 		first := !seen[n] && !gains
 		seen[n] = true
 		of := p.nodes.at(n).image
-		gains = gains || of != unit && p.deletesImage(of)
+		gains = gains || of != image && p.deletesImage(of)
 		return first
 	})
 	return gains
 }
 
-// addTotals adds up what goes.
+// addTotals adds up what is deleted, and the sizes of all images.
 func (p *Plan) addTotals() {
-	for place := range p.firstKept {
-		u, members := &p.images[place], p.members.of(place)
-		if u.noGain || len(members) == 0 {
+	for index := range p.firstKept {
+		img, members := &p.images[index], p.members.of(index)
+		if img.noGain || len(members) == 0 {
 			continue
 		}
 		p.Totals.Images++
 		p.Totals.Manifests += len(members)
-		p.Totals.Bytes += u.freed
+		p.Totals.Bytes += img.freed
 		for _, n := range members {
 			p.Totals.Tags += len(p.tagsOf.of(n))
 		}
@@ -237,15 +238,15 @@ func (p *Plan) addTotals() {
 	for range p.deletedTags() {
 		p.Totals.Tags++
 	}
-	for place := range int32(len(p.images)) {
-		p.images[place].size = p.sizeOf(place)
+	for index := range int32(len(p.images)) {
+		p.images[index].size = p.sizeOf(index)
 	}
 }
 
-// sizeOf adds up the files of a unit, each once.
-func (p *Plan) sizeOf(unit int32) (size int64) {
+// sizeOf adds up the files of an image, each once.
+func (p *Plan) sizeOf(image int32) (size int64) {
 	for pass := range 2 {
-		for _, n := range p.members.of(unit) {
+		for _, n := range p.members.of(image) {
 			for file := range p.filesOf(n) {
 				if b := p.blobs.at(file); b.counted == (pass == 1) {
 					b.counted = pass == 0

@@ -2,90 +2,91 @@ package gc
 
 import "slices"
 
-// walk visits the places that can be reached along edges, beginning with from, and goes on from where enter says true.
+// walk visits the nodes that can be reached from a node along edges, beginning with the node itself. It follows the
+// edges of the nodes for which enter returns true.
 func (g *graph) walk(along *edges, from int32, enter func(int32) bool) {
 	stack := append(g.stack[:0], from)
 	for len(stack) > 0 {
-		place := stack[len(stack)-1]
+		index := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if enter(place) {
-			stack = append(stack, along.of(place)...)
+		if enter(index) {
+			stack = append(stack, along.of(index)...)
 		}
 	}
 	g.stack = stack
 }
 
-// mark adds a bit to the state of a node and of all that can be reached along edges from it.
-func (g *graph) mark(along *edges, from int32, bit nodeFlags) {
-	g.walk(along, from, func(place int32) bool {
-		n := g.nodes.at(place)
-		first := n.flags&bit == 0
-		n.flags |= bit
+// mark sets a flag of a node and of all nodes that can be reached from it along edges.
+func (g *graph) mark(along *edges, from int32, flag nodeFlags) {
+	g.walk(along, from, func(index int32) bool {
+		n := g.nodes.at(index)
+		first := n.flags&flag == 0
+		n.flags |= flag
 		return first
 	})
 }
 
-// spread works out what holds for nodes because of what they bring, and which were asked for by name. Each node is visited
-// a few times, however they refer to one another.
+// propagate passes use, transfers, origins and selection along the edges, from dependents to owners or the reverse.
+// It visits each node a few times, whatever the edges are; the graph may have cycles.
 func (g *graph) propagate(p Policy) {
 	g.propagateUse()
 	var transfers []int32
-	for place, n := range g.nodes.all() {
+	for index, n := range g.nodes.all() {
 		if n.flags&inUse != 0 {
-			transfers = append(transfers, place)
-			n.flags &^= inUse // so that it is entered
+			transfers = append(transfers, index)
+			n.flags &^= inUse // so that mark visits its owners
 		}
 	}
-	for _, place := range transfers {
-		g.mark(&g.owners, place, inUse)
+	for _, index := range transfers {
+		g.mark(&g.owners, index, inUse)
 	}
 	g.propagateSelected(p)
-	for place, n := range g.nodes.all() {
-		alien, missed := n.origin != mirrored, n.origin != mirrored && n.flags&selected == 0
-		for _, t := range g.tagsOf.of(place) {
+	for index, n := range g.nodes.all() {
+		foreign, unmatched := n.origin != mirrored, n.origin != mirrored && n.flags&selected == 0
+		for _, t := range g.tagsOf.of(index) {
 			t := g.tags.at(t)
-			alien = alien || t.origin != mirrored
-			missed = missed || t.origin != mirrored && !p.selects(g.repoName(n), t.name) && (!t.referrer || n.flags&selected == 0)
+			foreign = foreign || t.origin != mirrored
+			unmatched = unmatched || t.origin != mirrored && !p.selects(g.repoName(n), t.name) && (!t.referrer || n.flags&selected == 0)
 		}
-		if alien {
-			g.mark(&g.owners, place, notMirrored)
+		if foreign {
+			g.mark(&g.owners, index, notMirrored)
 		}
-		if missed {
-			g.mark(&g.owners, place, unselected)
+		if unmatched {
+			g.mark(&g.owners, index, unselected)
 		}
 	}
 }
 
-// propagateUse gives each node the latest use of all that it brings.
+// propagateUse gives each node the latest use of its dependents.
 func (g *graph) propagateUse() {
 	latest := make([]int32, g.nodes.n)
-	for place := range latest {
-		latest[place] = int32(place)
+	for index := range latest {
+		latest[index] = int32(index)
 	}
-	order(latest, func(place int32) int64 { return -g.nodes.at(place).lastUse })
+	order(latest, func(index int32) int64 { return -g.nodes.at(index).lastUse })
 	done := make([]bool, g.nodes.n)
 	for _, from := range latest {
 		use := g.nodes.at(from).lastUse
-		g.walk(&g.owners, from, func(place int32) bool {
-			if done[place] {
+		g.walk(&g.owners, from, func(index int32) bool {
+			if done[index] {
 				return false
 			}
-			done[place] = true
-			g.nodes.at(place).lastUse = use
+			done[index] = true
+			g.nodes.at(index).lastUse = use
 			return true
 		})
 	}
 }
 
-// propagateSelected marks what was asked for by name, with all that it brings.
+// propagateSelected marks the nodes that [Policy.Names] selects, and their dependents.
 func (g *graph) propagateSelected(p Policy) {
 	if len(p.Names) == 0 {
 		return
 	}
-	for place, n := range g.nodes.all() {
+	for index, n := range g.nodes.all() {
 		repo := g.repoName(n)
-		if p.selects(repo, "") || p.selectsDigest(repo, n.digest.digest) || slices.ContainsFunc(g.tagsOf.of(place), func(t int32) bool { return p.selects(repo, g.tags.at(t).name) }) {
-			g.mark(&g.dependents, place, selected)
+		if p.selects(repo, "") || p.selectsDigest(repo, n.digest.digest) || slices.ContainsFunc(g.tagsOf.of(index), func(t int32) bool { return p.selects(repo, g.tags.at(t).name) }) {
+			g.mark(&g.dependents, index, selected)
 		}
 	}
 }

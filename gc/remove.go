@@ -12,18 +12,19 @@ import (
 	"airmirror/mirror"
 )
 
-// Removal is content that somebody wants to be gone, by name.
+// Removal names content to delete.
 type Removal struct {
-	// Refs are tags, or manifests by their digests, of which all tags go as well.
+	// Refs are tags, or manifests by digest. A manifest by digest is removed with all its tags.
 	Refs []mirror.Ref
-	// Now has the files go at once that nothing else needs, even those that were used within the grace time. Otherwise
-	// they wait for a collection.
+	// Now deletes the files that nothing else needs at once, even those that were used within the grace period.
+	// Otherwise the next collection deletes them.
 	Now bool
-	// IncludePinned has what is named go even if it is pinned. Its pins, [Plan.Pins], have to be taken back before that is done.
+	// IncludePinned removes content even if it is pinned. The caller must delete the pins ([Plan.Pins]) before it
+	// executes the plan.
 	IncludePinned bool
 }
 
-// PinnedError says what of a [Removal] is pinned.
+// PinnedError names what a [Removal] cannot delete because it is pinned.
 type PinnedError struct{ Refs []mirror.Ref }
 
 func (e *PinnedError) Error() string {
@@ -37,12 +38,13 @@ func (e *PinnedError) Error() string {
 	return strings.Join(names, ", ") + " are pinned"
 }
 
-// MakeRemoval plans to take out what is named, with what only that leads to: children of an index, and what refers to an
-// image. Nothing else is in the plan; of its totals, Bytes are those that go with it or, without [Removal.Now], that a
-// later collection frees once all of it is gone. What is used meanwhile goes all the same.
+// MakeRemoval plans to delete what removal names, together with its dependents that nothing else needs: children of
+// an index, and referrers. The plan contains nothing else. Its [Totals.Bytes] are freed by the plan or, without
+// [Removal.Now], by a later collection. Use of the content between plan and execution does not keep it.
 //
-// What is not held is a [mirror.CodeManifestUnknown]; what is pinned, or needed by an index that stays, or in use by a
-// transfer, is a [mirror.CodeDenied], with a [*PinnedError] for what is pinned. Nothing is removed then.
+// The error is a [mirror.CodeManifestUnknown] for content that is not stored. It is a [mirror.CodeDenied] for content
+// that is pinned (with a [*PinnedError]), that an index needs which is kept, or that a transfer uses. Nothing is
+// removed then.
 func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal, now time.Time) (*Plan, error) {
 	p := &Plan{planner: &planner{now: now, removal: newSelection(removal), cutoff: nanos(now), offset: mirror.WallClockOffset(store)}}
 	p.Made = p.wallClock(now)
@@ -61,16 +63,16 @@ func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal
 	p.Unreadable = p.errs.n
 	p.blobs, p.files, p.stack = nil, list[int32]{}, nil
 	if !removal.Now {
-		p.cutoff = 0 // so that every file is younger
+		p.cutoff = 0 // the store keeps every file, as used since
 	}
 	return p, nil
 }
 
-// selection is what is to be removed.
+// selection is what a removal names.
 type selection struct {
 	refs   []mirror.Ref
 	tags   map[mirror.Repo]map[string]bool
-	pinned bool // even if it is
+	pinned bool // includes what is pinned
 }
 
 func newSelection(removal Removal) *selection {
@@ -90,7 +92,7 @@ func (s *selection) add(tag mirror.Ref) {
 	s.tags[tag.Repo][tag.Tag] = true
 }
 
-// has reports whether a tag is to be removed; a nil selection has none.
+// has reports whether a tag is named. A nil selection names none.
 func (s *selection) has(repo mirror.Repo, tag string) bool { return s != nil && s.tags[repo][tag] }
 
 // decideRemoval is [Plan.decideAll] for a removal.
@@ -105,14 +107,14 @@ func (p *Plan) decideRemoval(ctx context.Context, s mirror.Survey) error {
 		return err
 	}
 	p.assignFiles()
-	p.Totals, p.Budget = Totals{}, Budget{} // what else could go does not
+	p.Totals, p.Budget = Totals{}, Budget{} // a removal deletes neither unreferenced blobs nor for a budget
 	p.firstKept = int32(slices.IndexFunc(p.images, func(u image) bool { return u.class == kept }))
 	if p.firstKept < 0 {
 		p.firstKept = int32(len(p.images))
 	}
 	p.members = newEdges(len(p.images), func(yield func(edge) bool) {
-		for place, n := range p.nodes.all() {
-			if !yield(edge{n.image, place}) {
+		for index, n := range p.nodes.all() {
+			if !yield(edge{n.image, index}) {
 				return
 			}
 		}
@@ -126,18 +128,18 @@ func (p *Plan) decideRemoval(ctx context.Context, s mirror.Survey) error {
 			p.Totals.Blobs++
 		}
 	}
-	for place := range p.deletedImages() {
-		for _, n := range p.members.of(place) {
+	for index := range p.deletedImages() {
+		for _, n := range p.members.of(index) {
 			p.nodes.at(n).ownUse = never
 		}
 	}
 	return nil
 }
 
-// never is a time, in nanoseconds, after which nothing is used.
+// never is later than any time of use, in nanoseconds.
 const never = 1<<63 - 1
 
-// condemn marks what is to be removed, and returns the places of what is named by digest, by reference.
+// markNamed marks what the removal names, and returns the nodes of the manifests that it names by digest.
 func (p *Plan) markNamed(s mirror.Survey) (named map[mirror.Ref]int32, err error) {
 	digests := make(map[mirror.Ref]bool)
 	for _, ref := range p.removal.refs {
@@ -147,7 +149,7 @@ func (p *Plan) markNamed(s mirror.Survey) (named map[mirror.Ref]int32, err error
 	}
 	named, found := make(map[mirror.Ref]int32), make(map[mirror.Ref]bool)
 	var pins PinnedError
-	for place, n := range p.nodes.all() {
+	for index, n := range p.nodes.all() {
 		if len(digests) == 0 {
 			break
 		}
@@ -155,7 +157,7 @@ func (p *Plan) markNamed(s mirror.Survey) (named map[mirror.Ref]int32, err error
 		if !digests[ref] {
 			continue
 		}
-		named[ref], found[ref] = place, true
+		named[ref], found[ref] = index, true
 		n.flags |= toRemove
 		n.flags &^= isRoot
 		if s.Pinned(ref) {
@@ -176,7 +178,7 @@ func (p *Plan) markNamed(s mirror.Survey) (named map[mirror.Ref]int32, err error
 	}
 	for _, ref := range p.removal.refs {
 		if !found[ref] {
-			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s is not held", ref)
+			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s is not stored", ref)
 		}
 	}
 	if p.Pins = pins.Refs; len(pins.Refs) > 0 && !p.removal.pinned {
@@ -186,29 +188,29 @@ func (p *Plan) markNamed(s mirror.Survey) (named map[mirror.Ref]int32, err error
 	return named, nil
 }
 
-// unpin has nothing pinned by what is to be removed.
+// unpin clears the pinned flag of the nodes whose pins are all removed.
 func (p *Plan) unpin(s mirror.Survey, named map[mirror.Ref]int32) {
-	for place, n := range p.nodes.all() {
+	for index, n := range p.nodes.all() {
 		if n.flags&toRemove == 0 || n.flags&pinned == 0 {
 			continue
 		}
 		ref := mirror.Ref{Repo: p.repos[n.repo], Digest: n.digest.digest()}
 		_, itself := named[ref]
-		stays := func(t int32) bool { return p.tags.at(t).pinned && !p.tags.at(t).deleted }
-		if (itself || !s.Pinned(ref)) && !slices.ContainsFunc(p.tagsOf.of(place), stays) {
+		pinnedTag := func(t int32) bool { return p.tags.at(t).pinned && !p.tags.at(t).deleted }
+		if (itself || !s.Pinned(ref)) && !slices.ContainsFunc(p.tagsOf.of(index), pinnedTag) {
 			n.flags &^= pinned
 		}
 	}
 }
 
-// decideRemoved says whether a unit is what is to be removed.
+// decideRemoved is [planner.decide] for a removal.
 func (p *planner) decideRemoved(root int32) (class, string) {
 	n := p.nodes.at(root)
 	switch {
-	case n.flags&toRemove == 0 || p.tagged(root):
-		return kept, "nobody wants it to be removed"
+	case n.flags&toRemove == 0 || p.hasTag(root):
+		return kept, "it is not named"
 	case n.flags&isRoot != 0:
-		return kept, "it was brought in by its digest, and is removed by that"
+		return kept, "it was stored by its digest: remove it by digest"
 	case n.flags&pinned != 0:
 		return kept, "it is pinned"
 	case n.flags&inUse != 0:
@@ -217,20 +219,21 @@ func (p *planner) decideRemoved(root int32) (class, string) {
 	return expired, reasonRemoved
 }
 
-// refuse says why a manifest that is named stays, if one does: of a tag, only the tag goes then.
+// checkNamed returns an error if a manifest that is named by digest is kept. A tag that is named is deleted even if
+// its manifest is kept.
 func (p *Plan) checkNamed(named map[mirror.Ref]int32) error {
-	for ref, place := range named {
-		u := p.nodes.at(place).image
+	for ref, index := range named {
+		img := p.nodes.at(index).image
 		switch {
-		case u < p.firstKept:
+		case img < p.firstKept:
 			continue
-		case p.images[u].root == place:
-			return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s", ref, p.reasons[p.images[u].reason])
+		case p.images[img].root == index:
+			return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s", ref, p.reasons[p.images[img].reason])
 		}
-		return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s needs it, which stays", ref, p.digestOf(p.images[u].root))
+		return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s needs it and is kept", ref, p.digestOf(p.images[img].root))
 	}
 	return nil
 }
 
-// digestOf names a manifest by its digest.
-func (p *Plan) digestOf(place int32) digest.Digest { return p.nodes.at(place).digest.digest() }
+// digestOf returns the digest of a node.
+func (p *Plan) digestOf(index int32) digest.Digest { return p.nodes.at(index).digest.digest() }

@@ -204,7 +204,7 @@ func TestRemoval(t *testing.T) {
 		"not held": {
 			make:   func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, day, "a") },
 			remove: []string{team + ":v1", team + ":v2"},
-			err:    team + ":v2 is not held",
+			err:    team + ":v2 is not stored",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

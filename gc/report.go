@@ -6,113 +6,111 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Kind says what an [Candidate] is.
+// Kind is what a [Candidate] is.
 type Kind string
 
-// What goes, or stays.
+// The kinds of candidates.
 const (
-	Image    Kind = "image"    // tags, with what they lead to and nothing else needs
-	Manifest Kind = "manifest" // the same without a tag
-	Tag      Kind = "tag"      // alone: what it points at stays
+	Image    Kind = "image"    // tags with their manifests, except for manifests that other images need
+	Manifest Kind = "manifest" // an image without a tag
+	Tag      Kind = "tag"      // a tag alone; its image is kept
 	Blob     Kind = "blob"     // a file, with an image or alone
-	Upload   Kind = "upload"   // a push that was left
+	Upload   Kind = "upload"   // a stale upload
 	Orphan   Kind = "orphan"   // a file that the index does not name
 )
 
-// Candidate is something that goes, or that was kept. Sizes are in bytes.
+// Candidate is something that a collection considered: a plan deletes or keeps it. Sizes are in bytes.
 type Candidate struct {
 	Kind   Kind          `json:"kind"`
 	Name   string        `json:"name"` // host/path:tag, host/path@digest, a digest, or an upload's repository and id
 	Tags   []string      `json:"tags,omitempty"`
 	Digest digest.Digest `json:"digest,omitempty"`
-	// Manifests is how many an image is made of.
+	// Manifests is the number of manifests of an image.
 	Manifests int `json:"manifests,omitempty"`
-	// Size is of all files that it is made of, each counted once.
+	// Size is the size of all its files, each counted once.
 	Size int64 `json:"size"`
-	// Freed is what going frees: of an image, its files that nothing needs which goes later or stays. A blob that goes
-	// with an image has none of its own, so that the sum over all items is what the disk gains.
+	// Freed is the space that its deletion frees: of an image, the files that nothing needs which is deleted later or
+	// kept. For a blob that is deleted with an image it is 0, so that the sum over all candidates is the space that
+	// is freed. It is the space that was freed in fact if the candidate is reported by [Plan.Execute].
 	Freed int64 `json:"freed"`
-	// LastUsed is the latest time that it, or something that it is made of, was pulled, added or tagged; of a blob,
-	// added, linked or asked for; of an upload or orphan, written.
+	// LastUsed is the latest time at which an image or one of its dependents was pulled, added or tagged; at which a
+	// blob was added, linked or requested; or at which an upload or orphan was written.
 	LastUsed time.Time `json:"lastUsed,omitzero"`
-	Reason   string    `json:"why"` // it goes, or stays
+	Reason   string    `json:"why"` // it is deleted or kept
+	// Kept is why [Plan.Execute] kept it after all; "" if it was deleted.
+	Kept string `json:"kept,omitempty"`
 }
 
-// Totals are sums over what goes.
+// Totals are sums over what is deleted.
 type Totals struct {
-	Images    int   `json:"images"` // with and without a tag
+	Images    int   `json:"images"` // tagged and untagged
 	Manifests int   `json:"manifests"`
 	Tags      int   `json:"tags"`
-	Blobs     int   `json:"blobs"` // files, those of manifests included
+	Blobs     int   `json:"blobs"` // files, including those of manifests
 	Uploads   int   `json:"uploads"`
 	Orphans   int   `json:"orphans"`
 	Bytes     int64 `json:"bytes"` // freed by all of them
 }
 
-// KeepReasons is what stays for one reason.
+// KeepReason adds up what is kept for one reason.
 type KeepReason struct {
 	Reason string `json:"why"`
-	Images int    `json:"images,omitempty"` // or manifests without a tag
-	Blobs  int    `json:"blobs,omitempty"`  // files, of images or alone
-	Bytes  int64  `json:"bytes"`            // of these files; one with several reasons is counted for the first
+	Images int    `json:"images,omitempty"` // including untagged manifests
+	Blobs  int    `json:"blobs,omitempty"`  // files, with an image or alone
+	Bytes  int64  `json:"bytes"`            // of the files; a file with several reasons counts for the first
 }
 
-// InGrace is what would go if it were not for the grace time.
+// GraceTotals add up what would be deleted without the grace period.
 type GraceTotals struct {
-	Images int       `json:"images"` // or manifests without a tag
-	Blobs  int       `json:"blobs"`  // files, of images or alone, and orphans
+	Images int       `json:"images"` // including untagged manifests
+	Blobs  int       `json:"blobs"`  // files, with an image or alone, and orphans
 	Bytes  int64     `json:"bytes"`
 	Grace  Age       `json:"grace"`
-	Until  time.Time `json:"until,omitzero"` // when the last of it may go, unless it is used before
+	Until  time.Time `json:"until,omitzero"` // when the last of it leaves the grace period, unless it is used before
 }
 
-// Budget is how a plan stands to the budgets of its policy. All numbers are bytes; those of a budget that is not set are
-// zero.
+// Budget compares a plan with the budgets of its policy. All sizes are in bytes. Those of a budget that is not set
+// are zero.
 type Budget struct {
-	Stored    int64 `json:"held"` // before: blobs, uploads and orphans
+	Stored    int64 `json:"held"` // before the collection: blobs, uploads and orphans
 	MaxSize   int64 `json:"maxSize,omitempty"`
 	ShrinkTo  int64 `json:"shrinkTo,omitempty"`
 	DiskTotal int64 `json:"diskTotal,omitempty"`
-	DiskFree  int64 `json:"diskFree,omitempty"` // before
+	DiskFree  int64 `json:"diskFree,omitempty"` // before the collection
 	KeepFree  int64 `json:"keepFree,omitempty"`
 	FreeUpTo  int64 `json:"freeUpTo,omitempty"`
-	// Need is what has to be freed beyond what nothing refers to and what rules drop; zero within the budget.
+	// Need is what has to be freed beyond what the policy deletes in any case; zero within the budget.
 	Need int64 `json:"need,omitempty"`
-	// Shortfall is by how much the plan misses the budget itself, MaxSize or KeepFree, and Why says why.
+	// Shortfall is by how much the plan misses MaxSize or KeepFree, and Reason explains it.
 	Shortfall int64  `json:"short,omitempty"`
 	Reason    string `json:"shortWhy,omitempty"`
-}
-
-// Event is what became of an item. Its Freed is what was freed in fact.
-type Event struct {
-	Candidate
-	Kept string `json:"kept,omitempty"` // why it stayed after all; "" if it went
 }
 
 // Result is what a run did.
 type Result struct {
 	Began   time.Time `json:"began"`
-	Seconds float64   `json:"seconds"` // that it took, planning included
-	Totals            // what went
-	Planned int64     `json:"planned"` // bytes that were to be freed
+	Seconds float64   `json:"seconds"` // duration of the run, including planning
+	Totals            // what was deleted
+	Planned int64     `json:"planned"` // bytes that the plan would free
 	Budget  Budget    `json:"budget"`
-	// InGrace is what stayed for the grace time alone.
+	// InGrace is what only the grace period kept.
 	InGrace GraceTotals `json:"waiting"`
-	// Kept is how many items stayed after all, mostly because somebody used them since; Stayed are the first of them.
-	Kept      int     `json:"kept,omitempty"`
-	KeptFirst []Event `json:"stayed,omitempty"`
-	// LongestMillis is how long the longest transaction took, in milliseconds.
+	// Kept is the number of candidates that were kept after all, mostly because they were used since the plan.
+	// KeptFirst are the first of them.
+	Kept      int         `json:"kept,omitempty"`
+	KeptFirst []Candidate `json:"stayed,omitempty"`
+	// LongestMillis is the duration of the longest transaction, in milliseconds.
 	LongestMillis float64 `json:"longestTransactionMillis"`
 	Cause         Cause   `json:"cause,omitempty"`
-	Error         string  `json:"error,omitempty"` // what ended it early
+	Error         string  `json:"error,omitempty"` // why the run ended early or left something out
 }
 
-// Cause is why a run began.
+// Cause is why a run started.
 type Cause string
 
 // The causes of runs.
 const (
 	ByCommand  Cause = "command"
 	BySchedule Cause = "schedule"
-	ByDisk     Cause = "disk" // it was nearly full
+	ByDisk     Cause = "disk" // the disk was nearly full
 )

@@ -10,9 +10,10 @@ import (
 	"airmirror/mirror"
 )
 
-// ruleOf returns the rule for a repository, nil if there is none.
+// ruleOf returns the retention rule of a repository, or nil.
 func (p *planner) ruleOf(repo int32) *Rule { return p.rules[repo] }
 
+// matchRules finds the retention rule of each repository: the first that matches.
 func (p *planner) matchRules() {
 	p.rules = make([]*Rule, len(p.repos))
 	for repo, name := range p.names {
@@ -23,22 +24,24 @@ func (p *planner) matchRules() {
 	}
 }
 
-// applyRules has the rules decide about tags. What belongs to another manifest comes and goes with that.
+// applyRules decides which tags the retention rules delete. Tags that name a subject are left out: they are deleted
+// with the subject.
 func (p *planner) applyRules() {
 	var tags []int32 // of one repository
 	repo := int32(-1)
-	for place, t := range p.tags.all() {
+	for index, t := range p.tags.all() {
 		if of := p.nodes.at(t.node).repo; of != repo {
 			p.applyRule(repo, tags)
 			repo, tags = of, tags[:0]
 		}
 		if !t.referrer {
-			tags = append(tags, place)
+			tags = append(tags, index)
 		}
 	}
 	p.applyRule(repo, tags)
 }
 
+// applyRule decides about the tags of one repository.
 func (p *planner) applyRule(repo int32, tags []int32) {
 	if len(tags) == 0 || p.rules[repo] == nil {
 		return
@@ -48,8 +51,8 @@ func (p *planner) applyRule(repo int32, tags []int32) {
 	slices.SortFunc(tags, func(a, b int32) int {
 		return cmp.Or(cmp.Compare(p.tags.at(b).updated, p.tags.at(a).updated), cmp.Compare(b, a))
 	})
-	for i, place := range tags {
-		t := p.tags.at(place)
+	for i, index := range tags {
+		t := p.tags.at(index)
 		if rule.expires(i, p.age(p.nodes.at(t.node).lastUse)) && p.applies(rule, t.node) {
 			why := p.protectedReason(t.node)
 			t.deleted, t.inGrace = why == "", why == reasonGrace
@@ -57,7 +60,7 @@ func (p *planner) applyRule(repo int32, tags []int32) {
 	}
 }
 
-// drops reports whether the rule has a reason to drop a tag that is the i-th newest, and none to keep it.
+// expires reports whether the rule deletes the i-th newest tag, whose image has not been used for unused.
 func (r *Rule) expires(i int, unused time.Duration) bool {
 	if r.KeepNewest == 0 && r.DropUnusedFor == 0 {
 		return false
@@ -65,16 +68,16 @@ func (r *Rule) expires(i int, unused time.Duration) bool {
 	return i >= r.KeepNewest && unused > time.Duration(r.DropUnusedFor)
 }
 
-// covers reports whether a rule may take out a node, with what it brings.
-func (p *planner) applies(rule *Rule, place int32) bool {
-	n := p.nodes.at(place)
+// applies reports whether a rule may delete a node with its dependents.
+func (p *planner) applies(rule *Rule, index int32) bool {
+	n := p.nodes.at(index)
 	if n.flags&notMirrored != 0 && !rule.Pushed {
 		return false
 	}
 	return n.origin != mirrored || p.fetchError(n.repo) == nil
 }
 
-// why says in which words a rule drops an image or tag.
+// reason returns why the rule deletes a tag, or a superseded image.
 func (r *Rule) reason(superseded bool) string {
 	var reasons []string
 	switch {
@@ -91,7 +94,7 @@ func (r *Rule) reason(superseded bool) string {
 	return strings.Join(reasons, ", ") + " (rule for " + r.Match + ")"
 }
 
-// findTagMoves notes of each repository when its tags were moved or made.
+// findTagMoves collects, by repository, when its tags were made or moved.
 func (p *planner) findTagMoves() {
 	p.tagMoves = make(map[int32][]int64)
 	for _, t := range p.tags.all() {
@@ -104,11 +107,11 @@ func (p *planner) findTagMoves() {
 	}
 }
 
-// superseded reports whether the rule of its repository drops a node to which no tag leads.
-func (p *planner) superseded(place int32) bool {
-	n := p.nodes.at(place)
+// superseded reports whether the retention rule of its repository deletes an untagged node because a tag moved on.
+func (p *planner) superseded(index int32) bool {
+	n := p.nodes.at(index)
 	rule := p.ruleOf(n.repo)
-	if rule == nil || rule.DropSupersededAfter == 0 || p.age(n.lastUse) <= time.Duration(rule.DropSupersededAfter) || !p.applies(rule, place) {
+	if rule == nil || rule.DropSupersededAfter == 0 || p.age(n.lastUse) <= time.Duration(rule.DropSupersededAfter) || !p.applies(rule, index) {
 		return false
 	}
 	moves := p.tagMoves[n.repo]
@@ -116,8 +119,8 @@ func (p *planner) superseded(place int32) bool {
 	return first < len(moves) && p.age(moves[first]) > time.Duration(rule.DropSupersededAfter)
 }
 
-// hasKeptTag reports whether a tag of a node is one that a rule keeps.
-func (p *planner) hasKeptTag(place int32) bool {
-	rule := p.ruleOf(p.nodes.at(place).repo)
-	return rule != nil && slices.ContainsFunc(p.tagsOf.of(place), func(t int32) bool { return mirror.MatchAny(rule.Keep, p.tags.at(t).name) })
+// hasKeptTag reports whether a node has a tag that a retention rule keeps.
+func (p *planner) hasKeptTag(index int32) bool {
+	rule := p.ruleOf(p.nodes.at(index).repo)
+	return rule != nil && slices.ContainsFunc(p.tagsOf.of(index), func(t int32) bool { return mirror.MatchAny(rule.Keep, p.tags.at(t).name) })
 }

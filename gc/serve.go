@@ -9,8 +9,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Serve collects by schedule, and when the disk is nearly full, and drops uploads that were left, until ctx ends. Call it
-// once.
+// Serve runs collections by schedule and when the disk is nearly full, and deletes stale uploads, until ctx ends.
+// Call it once.
 func (c *Collector) Serve(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait, changed := c.nextCheck()
@@ -26,7 +26,7 @@ func (c *Collector) Serve(ctx context.Context) {
 	}
 }
 
-// pause returns how long there is nothing to do, and what says that the schedule changed.
+// nextCheck returns how long to wait before the next check, and a channel that is closed when the schedule changes.
 func (c *Collector) nextCheck() (time.Duration, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,8 +37,8 @@ func (c *Collector) nextCheck() (time.Duration, <-chan struct{}) {
 	return wait, c.changed
 }
 
-// next returns when the schedule says that it is time; the zero time without one. A run that was missed because no server
-// was there is made up for soon, but not while that begins. The caller has the lock.
+// next returns when the schedule starts the next run, or the zero time without a schedule. A run that was missed
+// while no server ran is made up for, but not within [checkInterval] of the start. The caller holds c.mu.
 func (c *Collector) next() time.Time {
 	every := c.schedule.Every
 	if every == 0 && c.schedule.MaxSize > 0 {
@@ -51,7 +51,7 @@ func (c *Collector) next() time.Time {
 	if !c.tried.IsZero() {
 		next = c.tried.Add(checkInterval)
 	}
-	if last, ran := c.last[BySchedule]; ran && !last.Began.After(time.Now()) { // or the clock was wrong then
+	if last, ran := c.last[BySchedule]; ran && !last.Began.After(time.Now()) { // a start in the future was recorded by a wrong clock
 		if due := last.Began.Add(time.Duration(every)); due.After(next) {
 			next = due
 		}
@@ -59,7 +59,7 @@ func (c *Collector) next() time.Time {
 	return next
 }
 
-// collectIfDue collects if it is time for it or the disk is nearly full.
+// collectIfDue runs a collection if it is due or the disk is nearly full.
 func (c *Collector) collectIfDue(ctx context.Context) {
 	c.mu.Lock()
 	next := c.next()
@@ -69,7 +69,7 @@ func (c *Collector) collectIfDue(ctx context.Context) {
 	}
 	c.mu.Unlock()
 	if due {
-		_, _ = c.run(ctx, BySchedule, c.Options(), nil) // what goes wrong is kept and logged
+		_, _ = c.run(ctx, BySchedule, c.Options(), nil) // run stores and logs errors
 		return
 	}
 	opts, full := c.diskPressure()
@@ -78,8 +78,8 @@ func (c *Collector) collectIfDue(ctx context.Context) {
 	}
 }
 
-// pressed reports whether the disk is nearly full, and what to do then. Of the policy, all that it says of old things holds
-// as well.
+// diskPressure reports whether the disk is nearly full, and returns the options of a run that frees it. The run
+// follows the configured policy as well.
 func (c *Collector) diskPressure() (opts Options, full bool) {
 	opts = c.Options()
 	if c.disk == nil || c.skipDiskCheck() {
@@ -87,7 +87,7 @@ func (c *Collector) diskPressure() (opts Options, full bool) {
 	}
 	total, free, err := c.disk()
 	if err != nil {
-		c.log.Warn("cannot look how full the disk is", zap.Error(err))
+		c.log.Warn("cannot read how full the disk is", zap.Error(err))
 		return opts, false
 	}
 	if opts.KeepFree.IsZero() {
@@ -97,7 +97,8 @@ func (c *Collector) diskPressure() (opts Options, full bool) {
 	return opts, free < opts.KeepFree.Of(total)
 }
 
-// skipDiskCheck reports whether a full disk is nobody's business, or nothing could be done about it a moment ago.
+// skipDiskCheck reports whether a full disk starts no run: by configuration, or because the last such run failed to
+// free enough within [diskBackoff].
 func (c *Collector) skipDiskCheck() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,6 +106,6 @@ func (c *Collector) skipDiskCheck() bool {
 		return true
 	}
 	last, ran := c.last[ByDisk]
-	vain := last.Bytes == 0 || last.Budget.Shortfall > 0 || last.Error != ""
-	return ran && vain && mirror.Within(last.Began, time.Now(), diskBackoff)
+	failed := last.Bytes == 0 || last.Budget.Shortfall > 0 || last.Error != ""
+	return ran && failed && mirror.Within(last.Began, time.Now(), diskBackoff)
 }

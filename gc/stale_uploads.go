@@ -9,38 +9,38 @@ import (
 	"go.uber.org/zap"
 )
 
-// staleInterval is how often it is looked for uploads that were left, if [Policy.Uploads] is no shorter.
+// staleInterval is how often stale uploads are looked for; more often if [Policy.Uploads] is shorter.
 const staleInterval = time.Hour
 
-// expireStaleUploads drops uploads that were left, now and then, whether there is a schedule or not: nobody would miss them, and they
-// are as large as layers are. It does no harm to do so during a collection.
+// expireStaleUploads deletes stale uploads once in [staleInterval], with or without a schedule: no client needs them,
+// and they can be as large as layers. It may run during a collection.
 func (c *Collector) expireStaleUploads(ctx context.Context, now time.Time) {
 	policy := c.Options().Policy
-	idle := policy.staleBefore(now)
-	if idle.IsZero() || now.Sub(c.staleChecked) < min(staleInterval, now.Sub(idle)) {
+	stale := policy.staleBefore(now)
+	if stale.IsZero() || now.Sub(c.staleChecked) < min(staleInterval, now.Sub(stale)) {
 		return
 	}
 	c.staleChecked = now
-	count, bytes, err := c.expireUploads(ctx, idle)
+	count, bytes, err := c.expireUploads(ctx, stale)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		c.log.Warn("cannot drop uploads that were left", zap.Error(err))
+		c.log.Warn("cannot delete stale uploads", zap.Error(err))
 	case count > 0:
-		c.log.Info("dropped uploads that were left", zap.Int("uploads", count), zap.Int64("freed", bytes))
+		c.log.Info("deleted stale uploads", zap.Int("uploads", count), zap.Int64("freed", bytes))
 	}
 }
 
-// expire drops all uploads to which nothing came since idle.
-func (c *Collector) expireUploads(ctx context.Context, idle time.Time) (count int, bytes int64, err error) {
+// expireUploads deletes all uploads to which nothing was written since stale.
+func (c *Collector) expireUploads(ctx context.Context, stale time.Time) (count int, bytes int64, err error) {
 	var failures []error
 	for u, err := range c.store.Uploads(ctx) {
 		if err != nil {
 			return count, bytes, err
 		}
-		if !u.Written.Before(idle) {
+		if !u.Written.Before(stale) {
 			continue
 		}
-		expired, err := c.store.ExpireUpload(ctx, u.ID, idle)
+		expired, err := c.store.ExpireUpload(ctx, u.ID, stale)
 		switch {
 		case err != nil && len(failures) < maxUploadErrors:
 			failures = append(failures, fmt.Errorf("upload %s to %s: %w", u.ID, u.Repo, err))
@@ -52,5 +52,5 @@ func (c *Collector) expireUploads(ctx context.Context, idle time.Time) (count in
 	return count, bytes, errors.Join(failures...)
 }
 
-// maxUploadErrors is how many uploads that cannot be dropped are named at once.
+// maxUploadErrors is the number of failed uploads that an error names.
 const maxUploadErrors = 5

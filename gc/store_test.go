@@ -277,7 +277,7 @@ func (s *testStore) execute(p *gc.Plan) gc.Result {
 	s.Helper()
 	before := s.disk()
 	var freed, uploads int64
-	result, err := p.Execute(s.Context(), s, func(e gc.Event) {
+	result, err := p.Execute(s.Context(), s, func(e gc.Candidate) {
 		freed += e.Freed
 		if e.Kind == gc.Upload {
 			uploads += e.Freed

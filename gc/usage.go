@@ -7,21 +7,22 @@ import (
 	"airmirror/mirror"
 )
 
-// RepoUsage is what a repository holds. Sizes are of files, in bytes, those of manifests included, each counted once.
+// RepoUsage is the disk usage of a repository. Sizes are in bytes; they include the files of manifests and count each
+// file once.
 type RepoUsage struct {
 	Repo      string `json:"repository"` // as [mirror.Repo.String] writes it; "" in a total
 	Tags      int    `json:"tags"`
 	Manifests int    `json:"manifests"`
 	Blobs     int    `json:"blobs"` // files
-	Bytes     int64  `json:"bytes"` // Exclusive and Shared
+	Bytes     int64  `json:"bytes"` // Exclusive + Shared
 	Exclusive int64  `json:"exclusive"`
-	Shared    int64  `json:"shared"` // with other repositories
-	// Unlinked is of files that no repository may read, and that are not among Bytes of any; it is in the total alone.
+	Shared    int64  `json:"shared"` // also in other repositories
+	// Unlinked is the size of files that no repository may read. Only a total has it, within Bytes.
 	Unlinked int64 `json:"unused,omitempty"`
 }
 
-// Usage adds up what each repository holds, in the order of their names, and what there is in all. What repositories
-// share is in the total once, so that its Bytes are what the disk holds. Memory is for the repositories alone.
+// Usage returns the usage of each repository, ordered by name, and the total. The total counts shared files once: its
+// Bytes are the disk usage of all files. It needs memory for the repositories, not for the blobs.
 func Usage(ctx context.Context, store mirror.CollectStore) (repos []RepoUsage, total RepoUsage, err error) {
 	err = store.Survey(ctx, func(s mirror.Survey) error {
 		surveyed := s.Repos()
@@ -32,7 +33,7 @@ func Usage(ctx context.Context, store mirror.CollectStore) (repos []RepoUsage, t
 		return addUsage(s, repos, &total)
 	})
 	if err != nil {
-		return nil, RepoUsage{}, fmt.Errorf("add up what repositories hold: %w", err)
+		return nil, RepoUsage{}, fmt.Errorf("compute the usage of repositories: %w", err)
 	}
 	return repos, total, ctx.Err()
 }

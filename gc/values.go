@@ -12,7 +12,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Age is how old something is. As text it is a duration like 90m or 36h, or a number of days or weeks like 30d or 2w.
+// Age is a duration that also accepts days and weeks. Its text is a duration like 90m or 36h, or a number of days or
+// weeks like 30d or 2w.
 type Age time.Duration
 
 const day = 24 * time.Hour
@@ -29,7 +30,7 @@ func (a *Age) UnmarshalText(text []byte) error {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return fmt.Errorf("%q is not a time like 90m, 36h or 30d", s)
+		return fmt.Errorf("%q is not a duration like 90m, 36h or 30d", s)
 	}
 	*a = Age(d)
 	return nil
@@ -38,7 +39,7 @@ func (a *Age) UnmarshalText(text []byte) error {
 // MarshalText implements [encoding.TextMarshaler].
 func (a Age) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// String returns what UnmarshalText reads.
+// String returns the text that UnmarshalText reads.
 func (a Age) String() string {
 	if d := time.Duration(a); d > 0 && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
@@ -46,11 +47,11 @@ func (a Age) String() string {
 	return time.Duration(a).String()
 }
 
-// Size is a number of bytes. As text it is a number with a unit, like 500GB or 20GiB: one without is more often a slip than
-// meant.
+// Size is a number of bytes. Its text is a number with a unit, like 500GB or 20GiB. A number without a unit is an
+// error: it is more often a mistake than intended.
 type Size int64
 
-// errNoUnit is what is wrong with a number alone.
+// errNoUnit is the error of a size without a unit.
 var errNoUnit = errors.New("has no unit")
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
@@ -58,9 +59,9 @@ func (s *Size) UnmarshalText(text []byte) error {
 	n, err := parseSize(string(text))
 	switch {
 	case errors.Is(err, errNoUnit):
-		return fmt.Errorf("%q has no unit: say 500GB or 20GiB", text)
+		return fmt.Errorf("%q has no unit: write 500GB or 20GiB", text)
 	case err != nil:
-		return fmt.Errorf("%q is not a size: say 500GB or 20GiB", text)
+		return fmt.Errorf("%q is not a size: write 500GB or 20GiB", text)
 	}
 	*s = n
 	return nil
@@ -83,7 +84,7 @@ func parseSize(text string) (Size, error) {
 // MarshalText implements [encoding.TextMarshaler].
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// String returns what UnmarshalText reads, in the largest unit that says it exactly.
+// String returns the text that UnmarshalText reads, in the largest unit that is exact.
 func (s Size) String() string {
 	if s == 0 {
 		return "0"
@@ -99,8 +100,8 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// Share is a part of a disk: some bytes or some percent of it, of which one is zero. As text it is a [Size] or a
-// percentage, like 20GB or 10%.
+// Share is a part of a disk, in bytes or in percent; one of the two is zero. Its text is a [Size] or a percentage,
+// like 20GB or 10%.
 type Share struct {
 	Bytes   Size
 	Percent float64
@@ -111,7 +112,7 @@ func (s *Share) UnmarshalText(text []byte) error {
 	if number, ok := strings.CutSuffix(string(text), "%"); ok {
 		percent, err := strconv.ParseFloat(number, 64)
 		if err != nil || !(percent >= 0 && percent <= 100) {
-			return fmt.Errorf("%q is not a part of a disk like 10%%", text)
+			return fmt.Errorf("%q is not a percentage like 10%%", text)
 		}
 		*s = Share{Percent: percent}
 		return nil
@@ -119,9 +120,9 @@ func (s *Share) UnmarshalText(text []byte) error {
 	n, err := parseSize(string(text))
 	switch {
 	case errors.Is(err, errNoUnit):
-		return fmt.Errorf("%q has no unit: say 500GB or 10%%", text)
+		return fmt.Errorf("%q has no unit: write 500GB or 10%%", text)
 	case err != nil:
-		return fmt.Errorf("%q is neither a size nor a part of a disk: say 500GB or 10%%", text)
+		return fmt.Errorf("%q is neither a size nor a percentage: write 500GB or 10%%", text)
 	}
 	*s = Share{Bytes: n}
 	return nil
@@ -130,7 +131,7 @@ func (s *Share) UnmarshalText(text []byte) error {
 // MarshalText implements [encoding.TextMarshaler].
 func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// String returns what UnmarshalText reads.
+// String returns the text that UnmarshalText reads.
 func (s Share) String() string {
 	if s.Percent != 0 {
 		return strconv.FormatFloat(s.Percent, 'f', -1, 64) + "%"
@@ -138,10 +139,10 @@ func (s Share) String() string {
 	return s.Bytes.String()
 }
 
-// IsZero reports whether it is nothing.
+// IsZero reports whether the share is zero.
 func (s Share) IsZero() bool { return s == Share{} }
 
-// Of returns how many bytes it is of a disk of total bytes.
+// Of returns the share of a disk of total bytes, in bytes.
 func (s Share) Of(total int64) int64 {
 	return int64(s.Bytes) + int64(s.Percent/100*float64(total))
 }

@@ -65,17 +65,17 @@ rules:
 
 func TestInvalidPoliciesAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"grace: soon":                               "not a time",
-		"grace: 1x":                                 "not a time",
+		"grace: soon":                               "not a duration",
+		"grace: 1x":                                 "not a duration",
 		"maxSize: big":                              "not a size",
-		"keepFree: 101%":                            "not a part of a disk",
-		"keepFree: NaN%":                            "not a part of a disk",
+		"keepFree: 101%":                            "not a percentage",
+		"keepFree: NaN%":                            "not a percentage",
 		"keepFree: some":                            "neither a size",
-		"maxSize: 500":                              `"500" has no unit: say 500GB or 20GiB`,
+		"maxSize: 500":                              `"500" has no unit: write 500GB or 20GiB`,
 		"maxSize: '5.5'":                            `"5.5" has no unit`,
 		"maxSize: '500 '":                           "has no unit",
 		"shrinkTo: 1,000":                           "has no unit",
-		"keepFree: 10":                              `"10" has no unit: say 500GB or 10%`,
+		"keepFree: 10":                              `"10" has no unit: write 500GB or 10%`,
 		"maxSize: 9EiB":                             "not a size",
 		"{maxSize: 1GB, shrinkTo: 2GB}":             "is more than",
 		"freeUpTo: 1GB":                             "without keepFree",

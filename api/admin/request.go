@@ -30,7 +30,7 @@ type CollectLine struct {
 	Plan   *gc.Plan      `json:"plan,omitempty"`   // the first line: what there is to do
 	Goes   *gc.Candidate `json:"goes,omitempty"`   // in a dry run
 	Stays  *gc.Candidate `json:"stays,omitempty"`  // in a dry run
-	Did    *gc.Event     `json:"did,omitempty"`    // the outcome of an item
+	Did    *gc.Candidate `json:"did,omitempty"`    // the outcome of an item
 	Result *gc.Result    `json:"result,omitempty"` // the last line, unless it is a dry run
 }
 
@@ -44,7 +44,7 @@ type RemoveRequest struct {
 
 // RemoveLine is a part of the answer to a [RemoveRequest]. One field is set.
 type RemoveLine struct {
-	Item *gc.Event      `json:"item,omitempty"` // an item that was removed, or kept after all
+	Item *gc.Candidate  `json:"item,omitempty"` // an item that was removed, or kept after all
 	Done *RemoveSummary `json:"done,omitempty"`
 }
 

@@ -100,23 +100,23 @@ func itemName(item *gc.Candidate) string {
 }
 
 // did shows what became of something. Files without an image are many, and counted only.
-func (v *collectView) did(e *gc.Event) {
+func (v *collectView) did(e *gc.Candidate) {
 	v.freed += e.Freed
 	if v.config.Blobs || e.Kind != gc.Blob {
 		switch {
 		case e.Kept != "":
-			v.shown.line(fmt.Sprintf("kept %s: %s", itemName(&e.Candidate), e.Kept))
+			v.shown.line(fmt.Sprintf("kept %s: %s", itemName(e), e.Kept))
 		case e.Kind == gc.Tag:
-			v.shown.line(fmt.Sprintf("%s: %s", itemName(&e.Candidate), e.Reason))
+			v.shown.line(fmt.Sprintf("%s: %s", itemName(e), e.Reason))
 		default:
-			v.shown.line(fmt.Sprintf("%s: %s freed: %s", itemName(&e.Candidate), size(e.Freed), e.Reason))
+			v.shown.line(fmt.Sprintf("%s: %s freed: %s", itemName(e), size(e.Freed), e.Reason))
 		}
 	}
 	total := v.freed
 	if v.plan != nil {
 		total = max(total, v.plan.Totals.Bytes)
 	}
-	v.shown.progress("", v.freed, total, itemName(&e.Candidate))
+	v.shown.progress("", v.freed, total, itemName(e))
 }
 
 func (v *collectView) end() {

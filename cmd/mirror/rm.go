@@ -96,7 +96,7 @@ func remove(cmd *cobra.Command, client *admin.Client, req admin.RemoveRequest, a
 	return nil
 }
 
-func printRemoved(out io.Writer, e *gc.Event, dryRun bool) {
+func printRemoved(out io.Writer, e *gc.Candidate, dryRun bool) {
 	did := "removed"
 	if dryRun {
 		did = "would remove"

@@ -26,7 +26,7 @@ func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Re
 		return s.planCollection(ctx, opts, req.Stays, send)
 	}
 	opts.Planned = func(p *gc.Plan) { send(admin.CollectLine{Plan: p}) }
-	result, err := s.opts.Collector.Collect(ctx, opts, func(event gc.Event) { send(admin.CollectLine{Did: &event}) })
+	result, err := s.opts.Collector.Collect(ctx, opts, func(c gc.Candidate) { send(admin.CollectLine{Did: &c}) })
 	if err == nil {
 		send(admin.CollectLine{Result: &result})
 	}

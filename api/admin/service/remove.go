@@ -25,7 +25,7 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 	}
 	if req.DryRun {
 		for item := range plan.Candidates() {
-			send(admin.RemoveLine{Item: &gc.Event{Candidate: item}})
+			send(admin.RemoveLine{Item: &item})
 		}
 		send(admin.RemoveLine{Done: &admin.RemoveSummary{Tags: plan.Totals.Tags, Manifests: plan.Totals.Manifests, Later: plan.Totals.Bytes}})
 		return nil
@@ -35,14 +35,14 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 	for item := range plan.Candidates() {
 		planned[item.Name] = item.Freed
 	}
-	result, err := plan.Execute(ctx, s.store, func(event gc.Event) {
-		if event.Kept != "" {
+	result, err := plan.Execute(ctx, s.store, func(c gc.Candidate) {
+		if c.Kept != "" {
 			sum.Kept++
-			sum.Later -= planned[event.Name]
+			sum.Later -= planned[c.Name]
 		} else {
-			s.emitRemoved(ctx, event.Candidate)
+			s.emitRemoved(ctx, c)
 		}
-		send(admin.RemoveLine{Item: &event})
+		send(admin.RemoveLine{Item: &c})
 	})
 	if err != nil {
 		return err
