@@ -23,7 +23,7 @@ func serveAdmin(ctx context.Context, w *services, c serveConfig, addr net.Addr, 
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { cancel(admin.ErrShutdown) })
-	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), TLS: c.TLS.enabled(), Started: time.Now().UTC().Truncate(time.Second)}
+	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), TLS: c.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second)}
 	server := newServer(newAdmin(w, c, this, log), log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	server.ConnContext = admin.WithPeer

@@ -16,6 +16,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/cache"
+	"airmirror/cmd/mirror/config"
 	"airmirror/mirror"
 )
 
@@ -38,9 +39,7 @@ var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
 func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
 	opens := pflag.NewFlagSet("", pflag.ContinueOnError) // what says which mirror is meant
 	opens.SortFlags = false
-	given := defaults()
-	opens.StringVar(&given.Data, "data", given.Data, "ask the mirror that keeps everything in this `folder`")
-	q.upstreamFlags(opens, &given)
+	q.source.Flags(opens, config.StoreKeys...)
 	opens.VisitAll(func(f *pflag.Flag) {
 		if f.Name != "data" {
 			f.Usage += "; only counts while no server runs"
@@ -52,7 +51,7 @@ func (q *question) command(cmd *cobra.Command, ask func(cmd *cobra.Command, clie
 	f.BoolVar(&q.json, "json", false, "print JSON")
 	f.SortFlags = false
 	cmd.Args = usage(cmd.Args)
-	cmd.PreRunE = func(*cobra.Command, []string) error { return q.load(opens) }
+	cmd.PreRunE = func(*cobra.Command, []string) error { return q.load() }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, end, err := q.open(cmd.Context())
 		if err != nil {

@@ -12,14 +12,9 @@ import (
 	"airmirror/api/audit"
 )
 
-// auditConfig says where changes are written down; nowhere if it is empty.
-type auditConfig struct {
-	File string `yaml:"file"`
-}
-
-// open opens the audit log. One that cannot be kept is a mistake in the settings, as nobody would notice later.
-func (c auditConfig) open(log *zap.Logger) (*audit.Log, error) {
-	l, err := audit.Open(c.File, log)
+// openAudit opens the audit log. One that cannot be kept is a mistake in the settings, as nobody would notice later.
+func openAudit(file string, log *zap.Logger) (*audit.Log, error) {
+	l, err := audit.Open(file, log)
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}

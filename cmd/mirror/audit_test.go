@@ -14,6 +14,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/api/audit"
 	"airmirror/cache"
+	"airmirror/cmd/mirror/config"
 	"airmirror/mirror"
 )
 
@@ -28,11 +29,11 @@ var audited = map[string]string{
 // auditedServices are those of a mirror of nothing, with the path of its audit log.
 func auditedServices(t *testing.T) (w *services, client *admin.Client, path string) {
 	t.Helper()
-	c := serveConfig{config: defaults()}
+	c := serveConfig{Loaded: config.Loaded{Config: config.Default()}}
 	c.Data, c.Offline, c.Audit.File = t.TempDir(), true, filepath.Join(t.TempDir(), "audit.log")
-	checked, err := c.config.check(nil)
+	checked, err := c.Complete(nil)
 	must(t, err)
-	c.config = checked
+	c.Config = checked
 	store, err := openStore(c.Data, cache.Options{})
 	must(t, err)
 	m, err := newMirror(store, c, zap.NewNop())

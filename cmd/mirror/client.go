@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
 	"airmirror/cmd/mirror/clients"
+	"airmirror/cmd/mirror/config"
 )
 
 func newClientCommand() *cobra.Command {
@@ -48,8 +48,8 @@ which goes into the files of clients that have a place for it.`,
 		}
 		client, status, end := q.ifAny(cmd.Context())
 		defer end()
-		m.TLS = tls || !cmd.Flags().Changed("tls") && (cmd.Flags().Changed("ca") || q.TLS.enabled() || status.Server != nil && status.Server.TLS)
-		m.Upstreams = hostsOf(status, q.config)
+		m.TLS = tls || !cmd.Flags().Changed("tls") && (cmd.Flags().Changed("ca") || q.TLS.Enabled() || status.Server != nil && status.Server.TLS)
+		m.Upstreams = hostsOf(status, q.Config)
 		if m.Host == "" {
 			m.Host = ownHost(status, q.Listen)
 		}
@@ -66,7 +66,7 @@ which goes into the files of clients that have a place for it.`,
 		if q.TLS.RequireClientCert && m.Cert == "" {
 			setup.Notes = append(setup.Notes, "This mirror serves only clients that show a certificate: 'mirror cert --client NAME' makes one, and --cert and --key here say where it goes.")
 		}
-		if m.User == "" && q.Auth.wantsLogin() {
+		if m.User == "" && q.Auth.NeedsLogin() {
 			setup.Notes = append(setup.Notes, "This mirror gives nothing without a login: with --user here, the clients are given one.")
 		}
 		return printSetup(cmd.OutOrStdout(), setup)
@@ -97,12 +97,12 @@ func (q *question) ifAny(ctx context.Context) (client *admin.Client, status admi
 }
 
 // hostsOf are the upstreams of the mirror that runs, or of the one that would.
-func hostsOf(status admin.Status, c config) (hosts []string) {
+func hostsOf(status admin.Status, c config.Config) (hosts []string) {
 	for _, u := range status.Upstreams {
 		hosts = append(hosts, u.Host)
 	}
 	if len(hosts) == 0 {
-		return c.hosts()
+		return c.Hosts()
 	}
 	return hosts
 }
@@ -112,14 +112,7 @@ func ownHost(status admin.Status, listen string) string {
 	if status.Server != nil {
 		listen = status.Server.Address
 	}
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = hostName()
-	}
-	return net.JoinHostPort(host, port)
+	return config.PublicAddress(listen)
 }
 
 // printSetup prints a setup so that all that is not in a file is a comment: the output for a client that has one file can be

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"airmirror/api/certs"
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config"
 	"airmirror/deploy"
 )
 
@@ -19,7 +19,7 @@ func newConfigCommand() *cobra.Command {
 		Args:  usage(noArguments),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand(), newConfigExampleCommand())
+	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand(), newConfigExampleCommand(), newConfigSchemaCommand())
 	return cmd
 }
 
@@ -39,8 +39,8 @@ place, and exits with 2.`,
 			}
 		}
 		what := "the settings are"
-		if c.configFile != "" {
-			what = c.configFile + " is"
+		if c.source.File != "" {
+			what = c.source.File + " is"
 		}
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), what, "in order")
 		return err
@@ -52,18 +52,18 @@ place, and exits with 2.`,
 // checkFiles reports what is wrong with the files that the settings name, as far as a server would not begin with them.
 func (c serveConfig) checkFiles() error {
 	log := newCommandLogger(zapcore.WarnLevel, logTo(os.Stderr)) // of what a server begins with all the same
-	if c.TLS.enabled() {
-		if _, err := certs.Follow(c.TLS.files(), log); err != nil {
+	if c.TLS.Enabled() {
+		if _, err := certs.Follow(c.TLS.Files(), log); err != nil {
 			return &exitError{exitUsage, err}
 		}
 	}
-	if _, err := c.guard(log); err != nil {
+	if _, err := guard(c.Config, log); err != nil {
 		return err
 	}
-	if _, err := newUpstream(c.upstreams(), c, log); err != nil {
+	if _, err := newUpstream(c.Registries(), c, log); err != nil {
 		return err
 	}
-	if _, err := c.Bundles.verifier(nil); err != nil {
+	if _, err := c.Bundles.Verifier(nil); err != nil {
 		return &exitError{exitUsage, err}
 	}
 	return nil
@@ -77,7 +77,7 @@ func newConfigShowCommand() *cobra.Command {
 where it came from: a line of the file, a variable, a flag or the default. Passwords are masked.`,
 		Example: `  MIRROR_FRESH=5m mirror config show --config mirror.yaml`,
 	}, func(cmd *cobra.Command, c serveConfig) error {
-		text, err := settings.Show(&c.config, c.origins)
+		text, err := c.Show()
 		if err == nil {
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 		}
@@ -99,13 +99,31 @@ func newConfigExampleCommand() *cobra.Command {
 	}
 }
 
+func newConfigSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print a JSON schema of the configuration file",
+		Long: `Print a JSON schema of the configuration file. Editors use it to complete and check keys: put
+"# yaml-language-server: $schema=mirror.schema.json" into the first line of the file.`,
+		Example: `  mirror config schema > mirror.schema.json`,
+		Args:    usage(noArguments),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			schema, err := config.Schema()
+			if err == nil {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", schema)
+			}
+			return err
+		},
+	}
+}
+
 // settingsCommand completes cmd with the flags of serve, which it does something with.
 func settingsCommand(cmd *cobra.Command, do func(*cobra.Command, serveConfig) error) *cobra.Command {
 	var c serveConfig
 	cmd.Args = usage(noArguments)
-	c.flags(cmd.Flags())
+	c.source.Flags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := c.load(cmd.Flags()); err != nil {
+		if err := c.load(); err != nil {
 			return err
 		}
 		return do(cmd, c)

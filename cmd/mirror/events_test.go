@@ -198,37 +198,3 @@ events:
 		"push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "import team/app v1",
 		"push team/app v2", "delete team/app v2", "delete team/app v1")
 }
-
-// TestEndpointsOfEventsAreChecked: what is wrong with them is told with its place.
-func TestEndpointsOfEventsAreChecked(t *testing.T) {
-	for text, want := range map[string]string{
-		"{queue: 1kB}": "events.queue: 1000: want", "{endpoints: [{name: a}]}": "endpoint a: its url is not one",
-		"{endpoints: [{name: a, url: 'http://b/'}, {name: a, url: 'http://b/'}]}": "there twice",
-		"{endpoints: [{name: a, url: 'http://b/', header: []}]}":                  "is it headers?",
-	} {
-		if _, err := loadConfig(t, "events: "+text); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "mirror.yaml") {
-			t.Errorf("%s: %v, want %q", text, err, want)
-		}
-	}
-}
-
-// TestEventsLeadWhereTheSettingsSay, whatever name clients came by.
-func TestEventsLeadWhereTheSettingsSay(t *testing.T) {
-	secure := tlsConfig{CertFile: "cert.pem", KeyFile: "key.pem"}
-	for _, tt := range []struct {
-		config       config
-		listen, want string
-	}{
-		{config{Auth: authConfig{URL: "https://reg.example/"}, OwnNames: []string{"other:5000"}}, "[::]:5000", "https://reg.example/"},
-		{config{OwnNames: []string{"registry:5000", "reg.example"}}, "[::]:5000", "http://registry:5000"},
-		{config{OwnNames: []string{"reg.example"}, TLS: secure}, "[::]:443", "https://reg.example"},
-		{config{}, "10.0.0.7:5000", "http://10.0.0.7:5000"},
-		{config{TLS: secure}, "[fd00::1]:443", "https://[fd00::1]:443"},
-		{config{}, "[::]:5000", "http://" + hostName() + ":5000"},
-		{config{}, "0.0.0.0:5000", "http://" + hostName() + ":5000"},
-	} {
-		if got := tt.config.publicURL(tt.listen); got != tt.want {
-			t.Errorf("on %s: %s, want %s", tt.listen, got, tt.want)
-		}
-	}
-}

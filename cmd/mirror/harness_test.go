@@ -27,6 +27,7 @@ import (
 
 	"airmirror/api/registry"
 	"airmirror/cache"
+	"airmirror/cmd/mirror/config"
 	"airmirror/upstream"
 )
 
@@ -129,14 +130,14 @@ func newSubject(t *testing.T, upstreamURL string, settings ...func(*serveConfig)
 // start starts the mirror on its folder, again after stop.
 func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	s.t.Helper()
-	c := serveConfig{config: defaults()}
-	c.Data, c.Upstream, c.Fresh = s.dir, []string{"docker.io=" + upstreamURL}, 0
-	c.UpstreamTimeout, c.RetryFor = duration(2*time.Second), duration(500*time.Millisecond)
+	c := serveConfig{Loaded: config.Loaded{Config: config.Default()}}
+	c.Data, c.Upstream, c.TagTTL = s.dir, []string{"docker.io=" + upstreamURL}, 0
+	c.UpstreamTimeout, c.RetryFor = config.Duration(2*time.Second), config.Duration(500*time.Millisecond)
 	for _, set := range settings {
 		set(&c)
 	}
 	var err error
-	c.config, err = c.check(nil)
+	c.Config, err = c.Complete(nil)
 	must(s.t, err)
 	store, err := openStore(c.Data, cache.Options{})
 	must(s.t, err)
@@ -155,15 +156,15 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 
 func offline(c *serveConfig) { c.Offline = true }
 func fresh(d time.Duration) func(*serveConfig) {
-	return func(c *serveConfig) { c.Fresh = freshness(d) }
+	return func(c *serveConfig) { c.TagTTL = config.TTL(d) }
 }
 
 // incomplete leaves images as their clients pulled them: nothing is fetched beside what a test asks for.
 func incomplete(c *serveConfig) {
 	_, url, _ := strings.Cut(c.Upstream[0], "=")
-	hub := upstreamConfig{Complete: new(bool)}
+	hub := config.Upstream{Backfill: new(bool)}
 	hub.Host, hub.Endpoints = "docker.io", []upstream.EndpointConfig{{URL: url}}
-	c.Upstream, c.Upstreams = nil, []upstreamConfig{hub}
+	c.Upstream, c.Upstreams = nil, []config.Upstream{hub}
 }
 
 func alsoUpstream(upstream string) func(*serveConfig) {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config/settings"
 )
 
 // healthPatience is how long a mirror may take to answer; what runs `mirror health` commonly waits for 5 seconds.
@@ -22,7 +22,6 @@ const healthPatience = 4 * time.Second
 func newHealthCommand() *cobra.Command {
 	var c serveConfig
 	var url string
-	given := defaults()
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Say whether the mirror that runs is healthy",
@@ -55,10 +54,8 @@ for a login, is healthy. Certificates are not verified: nothing secret is sent.`
 		return err
 	}
 	f := cmd.Flags()
-	f.StringVar(&given.Data, "data", given.Data, "ask the mirror that keeps everything in this `folder`")
-	f.StringVar(&c.configFile, "config", os.Getenv(settings.EnvPrefix+"CONFIG"), "the YAML `file` that names the folder, if nothing else does")
+	c.source.Flags(f, "data")
 	f.StringVar(&url, "url", "", "ask at this `URL` instead")
-	f.SortFlags = false
 	return cmd
 }
 
@@ -71,7 +68,7 @@ func (c *serveConfig) folder(cmd *cobra.Command) (string, error) {
 	if data := os.Getenv(settings.EnvPrefix + "DATA"); data != "" {
 		return data, nil
 	}
-	err := c.load(cmd.Flags())
+	err := c.load()
 	return c.Data, err
 }
 

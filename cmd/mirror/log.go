@@ -1,28 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"slices"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 )
-
-func checkLevel(level string) error {
-	if _, err := zapcore.ParseLevel(level); err != nil {
-		return fmt.Errorf("%s: want debug, info, warn or error", level)
-	}
-	return nil
-}
-
-func checkFormat(format string) error {
-	if !slices.Contains([]string{"auto", "console", "json"}, format) {
-		return fmt.Errorf("%s: want auto, console or json", format)
-	}
-	return nil
-}
 
 // newLoggerAt writes to standard error: for people on a terminal, JSON elsewhere, or as asked. The level can change.
 func newLoggerAt(level zap.AtomicLevel, format string) *zap.Logger {

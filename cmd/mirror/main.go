@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"airmirror/cmd/mirror/config"
 )
 
 // version is set when the binary is built.
@@ -55,7 +58,9 @@ func run(args []string) int {
 	understood := false
 	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
 		understood = true
-		warnOfTypos(cmd.ErrOrStderr(), os.Environ())
+		for _, warning := range config.MisspeltVariables(os.Environ()) {
+			fmt.Fprintln(cmd.ErrOrStderr(), "mirror: "+warning)
+		}
 	}
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
@@ -108,6 +113,21 @@ func flagError(cmd *cobra.Command, err error) error {
 		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), wanted(err))
 	}
 	return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
+}
+
+// wanted replaces the error of pflag, which names a function of package strconv, by one that says what the flag takes.
+func wanted(err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	if number := (*strconv.NumError)(nil); errors.As(err, &number) {
+		if number.Func == "ParseBool" {
+			return errors.New("want true or false")
+		}
+		return errors.New("want a number")
+	}
+	return errors.Unwrap(invalid)
 }
 
 // newHelpCommand is cobra's, which finds nothing wrong with a command that does not exist.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -15,7 +14,8 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/api/auth"
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/config/settings"
 	"airmirror/mirror"
 )
 
@@ -52,7 +52,7 @@ func (r *reloader) reload(context.Context) (admin.Reloaded, error) {
 		return r.refuse(err)
 	}
 	next := said
-	if said.TLS.enabled() != r.started.TLS.enabled() { // clients that are connected speak one or the other
+	if said.TLS.Enabled() != r.started.TLS.Enabled() { // clients that are connected speak one or the other
 		next.TLS = r.now.TLS
 	}
 	var applies []func()
@@ -68,7 +68,7 @@ func (r *reloader) reload(context.Context) (admin.Reloaded, error) {
 	}
 	reloaded := r.compare(said, next)
 	r.now = next
-	r.started.live.Store(&next.config)
+	r.started.live.Store(&next.Config)
 	r.log.Info("reloaded", zap.Strings("changed", reloaded.Changed), zap.Strings("restart", reloaded.Restart))
 	return reloaded, nil
 }
@@ -82,9 +82,9 @@ func (r *reloader) refuse(err error) (admin.Reloaded, error) {
 // which would have to be started with.
 func (r *reloader) compare(said, next serveConfig) admin.Reloaded {
 	reloaded := admin.Reloaded{Changed: []string{}, Restart: []string{}}
-	before, held := settings.Keys(&r.now.config), settings.Keys(&next.config)
-	started := settings.Keys(&r.started.config)
-	for i, key := range settings.Keys(&said.config) {
+	before, held := settings.Keys(&r.now.Config), settings.Keys(&next.Config)
+	started := settings.Keys(&r.started.Config)
+	for i, key := range settings.Keys(&said.Config) {
 		if !r.follows(key.Path) {
 			held[i] = started[i]
 		}
@@ -116,7 +116,7 @@ func (r *reloader) follow(ctx context.Context) {
 }
 
 // newReloader returns what reloads a server. What it can change is here.
-func newReloader(w *services, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, prepareTLS func(tlsConfig) (func(), error), log *zap.Logger) *reloader {
+func newReloader(w *services, guard *auth.Guard, c serveConfig, hangUp <-chan os.Signal, level zap.AtomicLevel, prepareTLS func(config.TLS) (func(), error), log *zap.Logger) *reloader {
 	return &reloader{log: log, hangUp: hangUp, started: c, now: c, parts: []part{
 		{keys: []string{"logLevel"}, prepare: func(next serveConfig) (func(), error) {
 			to, err := zap.ParseAtomicLevel(next.LogLevel)
@@ -124,25 +124,25 @@ func newReloader(w *services, guard *auth.Guard, c serveConfig, hangUp <-chan os
 		}},
 		{keys: []string{"accessLog", "delete", "shutdownTimeout", "fresh", "local", "mirrored", "limits.minFree", "limits.openUploads", "limits.missesPerSecond"}, prepare: asked},
 		{keys: []string{"limits.", "trustedProxies"}, prepare: func(next serveConfig) (func(), error) {
-			return func() { w.watch.front.Configure(next.front()) }, nil
+			return func() { w.watch.front.Configure(next.Front()) }, nil
 		}},
 		{keys: []string{"ownNames", "upstream", "upstreams", "knownUpstreams", "upstreamTimeout", "retryFor"}, prepare: func(next serveConfig) (func(), error) {
 			if c.Offline {
-				return func() { w.mirror.Reconfigure(next.names(), nil) }, nil
+				return func() { w.mirror.Reconfigure(next.Names(), nil) }, nil
 			}
 			next.observe = c.observe
-			client, err := newUpstream(next.upstreams(), next, log)
-			return func() { w.mirror.Reconfigure(next.names(), client) }, err
+			client, err := newUpstream(next.Registries(), next, log)
+			return func() { w.mirror.Reconfigure(next.Names(), client) }, err
 		}},
 		{keys: []string{"auth."}, prepare: func(next serveConfig) (func(), error) {
-			opts, err := next.access(log)
+			opts, err := next.Access(log)
 			if err != nil {
 				return nil, err
 			}
 			return guard.Prepare(opts)
 		}},
 		{keys: []string{"gc."}, prepare: func(next serveConfig) (func(), error) {
-			schedule := next.GC.schedule(next.names())
+			schedule := next.GC.Collector(next.Names())
 			return func() {
 				if err := w.collector.Configure(schedule); err != nil {
 					log.Error("the collector goes on as it did", zap.Error(err))
@@ -150,10 +150,10 @@ func newReloader(w *services, guard *auth.Guard, c serveConfig, hangUp <-chan os
 			}, schedule.Validate()
 		}},
 		{keys: []string{"events."}, prepare: func(next serveConfig) (func(), error) {
-			return c.events.Configure(next.Events.endpoints(), int64(next.Events.Queue))
+			return c.events.Configure(next.Events.List(), int64(next.Events.Queue))
 		}},
 		{keys: []string{"bundles.trust"}, prepare: func(next serveConfig) (func(), error) {
-			_, err := next.Bundles.verifier(nil)
+			_, err := next.Bundles.Verifier(nil)
 			return func() {}, err
 		}},
 		{keys: []string{"tls.certFile", "tls.keyFile", "tls.clientCAFile", "tls.requireClientCert"}, prepare: func(next serveConfig) (func(), error) {
@@ -199,13 +199,8 @@ its place.`,
 	})
 }
 
-var errNoAgain = errors.New("these settings were not read from anywhere")
-
 // again reads the settings from where they came from.
 func (c *serveConfig) again() (serveConfig, error) {
-	if c.flagsGiven == nil {
-		return serveConfig{}, errNoAgain
-	}
-	next := serveConfig{configFile: c.configFile}
-	return next, next.load(c.flagsGiven)
+	loaded, err := c.Reload()
+	return serveConfig{Loaded: loaded}, err
 }

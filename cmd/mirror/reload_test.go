@@ -11,7 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/config/settings"
 )
 
 // TestWhatNeedsARestart: every other setting changes while the server runs, and README names these.
@@ -20,10 +21,10 @@ func TestWhatNeedsARestart(t *testing.T) {
 		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.every", "verify.rate", "metrics.enabled", "metrics.listen",
 		"offline", "mode", "logFormat", "ignoreNondistributable",
 	}
-	c := serveConfig{config: defaults()}
+	c := serveConfig{Loaded: config.Loaded{Config: config.Default()}}
 	r := newReloader(nil, nil, c, nil, zap.NewAtomicLevel(), nil, zap.NewNop())
 	var needs []string
-	for _, key := range settings.Keys(&c.config) {
+	for _, key := range settings.Keys(&c.Config) {
 		if !r.follows(key.Path) {
 			needs = append(needs, key.Path)
 		}

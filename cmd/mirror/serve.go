@@ -2,37 +2,69 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+	"go.uber.org/zap"
 
+	"airmirror/api/auth"
 	"airmirror/api/events"
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cache"
+	"airmirror/cmd/mirror/config"
+	"airmirror/mirror"
 	"airmirror/upstream"
 )
 
-// serveConfig is what `mirror serve` can be told, and where that was said.
+// serveConfig is the configuration of a mirror, and what its parts share while it runs.
 type serveConfig struct {
-	config
-	configFile string
-	origins    settings.Origins
-	flagsGiven *pflag.FlagSet // that the settings were read with
-	// live is what holds now, in a server that can be told to read its settings again; nil elsewhere.
-	live *atomic.Pointer[config]
-	// observe is told of requests to upstreams; nobody is if it is nil.
+	config.Loaded
+	source config.Source
+	// live is the configuration in effect, in a server that can reload it; nil elsewhere.
+	live *atomic.Pointer[config.Config]
+	// observe is called for requests to upstreams, if it is not nil.
 	observe func(upstream.RequestInfo)
-	// events takes what happens; nobody does if it is nil.
+	// events receives events, if it is not nil.
 	events *events.Events
 }
 
-// current is what holds now of what can change while a server runs.
-func (c *serveConfig) current() *config {
+// current returns the configuration in effect.
+func (c *serveConfig) current() *config.Config {
 	if c.live == nil {
-		return &c.config
+		return &c.Config
 	}
 	return c.live.Load()
+}
+
+// load reads the configuration.
+func (c *serveConfig) load() error {
+	loaded, err := c.source.Load()
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	c.Loaded = loaded
+	return nil
+}
+
+// room is what refuses what the disk has no room for.
+func (c serveConfig) room(store mirror.Store) func(need int64) error {
+	held, ok := store.(*cache.Store)
+	if !ok { // nobody knows how large the disk is
+		return nil
+	}
+	return held.Floor(func(total int64) int64 { return c.current().Limits.MinFreeOf(total) }).Check
+}
+
+// guard is what admits clients.
+func guard(c config.Config, log *zap.Logger) (*auth.Guard, error) {
+	opts, err := c.Access(log)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	guard, err := auth.New(opts)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return guard, nil
 }
 
 func newServeCommand() *cobra.Command {
@@ -64,39 +96,9 @@ listened on.`,
 			}
 			return nil
 		},
-		PreRunE: func(cmd *cobra.Command, _ []string) error { return c.load(cmd.Flags()) },
+		PreRunE: func(*cobra.Command, []string) error { return c.load() },
 		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), c, cmd.OutOrStdout()) },
 	}
-	c.flags(cmd.Flags())
+	c.source.Flags(cmd.Flags())
 	return cmd
-}
-
-// flags adds the flags of everything that can be set by one. They hold no value of their own: load reads what was given.
-func (c *serveConfig) flags(f *pflag.FlagSet) {
-	given := defaults()
-	f.StringVar(&given.Listen, "listen", given.Listen, "serve HTTP on this `address`")
-	f.StringVar(&given.Data, "data", given.Data, "keep everything in this `folder`")
-	c.upstreamFlags(f, &given)
-	f.StringVar(&given.Mode, "mode", "", "begin in this `mode`: online, offline or auto; see 'mirror mode --help' (default what was set last, else auto)")
-	f.Var(&given.Fresh, "fresh", "serve a tag without asking its upstream for this long after it last confirmed it, or forever")
-	f.Var(&given.ShutdownTimeout, "shutdown-timeout", "how long transfers may take to end after SIGTERM")
-	f.StringVar(&given.TLS.CertFile, "tls-cert-file", "", "serve by TLS with the certificate in this PEM `file`; 'mirror cert' makes one")
-	f.StringVar(&given.TLS.KeyFile, "tls-key-file", "", "its key, in a PEM `file`")
-	f.StringVar(&given.TLS.RedirectHTTP, "tls-redirect-http", "", "send clients that come by HTTP on this `address` to HTTPS, as :80")
-	f.BoolVar(&given.Delete, "delete", given.Delete, "let clients delete manifests, tags and blobs")
-	f.StringVar(&given.LogLevel, "log-level", given.LogLevel, "log from this `level` on: debug, info, warn or error")
-	f.StringVar(&given.LogFormat, "log-format", given.LogFormat, "log in this `format`: console or json; auto is console on a terminal")
-	f.SortFlags = false
-}
-
-// upstreamFlags are the flags that say which upstreams there are and how they are asked. Whatever opens a data folder
-// has them.
-func (c *serveConfig) upstreamFlags(f *pflag.FlagSet, given *config) {
-	f.StringVar(&c.configFile, "config", os.Getenv(settings.EnvPrefix+"CONFIG"), "read settings from this YAML `file`")
-	f.StringSliceVar(&given.Upstream, "upstream", nil, "fetch misses from this registry, `[HOST=]URL`; repeatable, bare names belong to the first (default Docker Hub)")
-	f.BoolVar(&given.KnownUpstreams, "known-upstreams", given.KnownUpstreams, "also fetch from the registries that are known out of the box")
-	f.BoolVar(&given.Offline, "offline", false, "dial no upstream, serve what is held, whatever the mode")
-	f.Var(&given.UpstreamTimeout, "upstream-timeout", "how long an upstream may take to begin an answer")
-	f.Var(&given.RetryFor, "retry-for", "take up a transfer that broke off for this long while nothing new arrives")
-	f.BoolVar(&given.IgnoreNondistributable, "ignore-nondistributable", false, "images are complete without nondistributable (Windows) layers")
 }

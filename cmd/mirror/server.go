@@ -23,6 +23,7 @@ import (
 	"airmirror/cache"
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
+	"airmirror/cmd/mirror/config"
 	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/upstream"
@@ -56,7 +57,7 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	served, err := c.TLS.serve(ctx, listener, log)
+	served, err := serveTLS(ctx, c.TLS, listener, log)
 	if err != nil {
 		return err
 	}
@@ -69,12 +70,12 @@ func serve(ctx context.Context, c serveConfig, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	guard, err := c.guard(log)
+	guard, err := guard(c.Config, log)
 	if err != nil {
 		return err
 	}
-	c.observe, c.live = watch.upstream, new(atomic.Pointer[config])
-	c.live.Store(&c.config)
+	c.observe, c.live = watch.upstream, new(atomic.Pointer[config.Config])
+	c.live.Store(&c.Config)
 	if c.events, err = c.openEvents(listener.Addr().String(), log); err != nil {
 		return err
 	}
@@ -168,10 +169,10 @@ func hasIndex(data string) error {
 
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
 	opts := mirror.Options{
-		Names:         c.names(),
-		TagTTL:        func(ref mirror.Ref) time.Duration { return c.current().fresh(ref) },
-		Local:         func(repo mirror.Repo) (local, decided bool) { return c.current().local(repo) },
-		Backfill:      func(repo mirror.Repo) (images, referrers bool) { return c.current().complete(repo) },
+		Names:         c.Names(),
+		TagTTL:        func(ref mirror.Ref) time.Duration { return c.current().TTLOf(ref) },
+		Local:         func(repo mirror.Repo) (local, decided bool) { return c.current().IsLocal(repo) },
+		Backfill:      func(repo mirror.Repo) (images, referrers bool) { return c.current().BackfillOf(repo) },
 		CheckCapacity: c.room(store),
 		OnWant:        c.events.Want,
 		Offline:       c.Offline,
@@ -188,7 +189,7 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 	if c.Offline { // what is not there cannot dial
 		return mirror.New(store, nil, opts)
 	}
-	client, err := newUpstream(c.upstreams(), c, log)
+	client, err := newUpstream(c.Registries(), c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +227,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Se
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(server) }()
 	log.Info("serving", zap.Stringer("address", listener.Addr()), zap.String("data", c.Data), zap.String("mode", string(m.Mode())), zap.String("access", guard.Summary()))
-	if note := c.openLogins(); note != "" {
+	if note := c.OpenLogins(); note != "" {
 		log.Warn("an upstream that the mirror signs in to is open", zap.String("reason", note))
 	}
 	var failure error

@@ -9,6 +9,7 @@ import (
 	"airmirror/api/audit"
 	"airmirror/api/registry"
 	"airmirror/cache"
+	"airmirror/cmd/mirror/config"
 	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/migrate"
@@ -22,7 +23,7 @@ type services struct {
 	mirror    *mirror.Mirror
 	store     *cache.Store
 	collector *gc.Collector
-	config    serveConfig
+	settings  serveConfig
 	audit     *audit.Log
 	uploads   *registry.OpenUploads
 	// watch and reloader are a server's, and nil in a command.
@@ -33,17 +34,17 @@ type services struct {
 
 // newServices returns the services of m, and resumes the imports that an earlier process left.
 func newServices(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serveConfig, log *zap.Logger) (*services, error) {
-	changes, err := c.Audit.open(log)
+	changes, err := openAudit(c.Audit.File, log)
 	if err != nil {
 		return nil, err
 	}
-	s := &services{mirror: m, store: store, config: c, log: log, audit: changes, uploads: c.openUploads()}
+	s := &services{mirror: m, store: store, settings: c, log: log, audit: changes, uploads: c.openUploads()}
 	bundles := transfer.New(m, store, transfer.Options{
-		Host: hostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.verifier(keys) }, Signed: c.Bundles.RequireSignature, Destination: c.Bundles.Destination,
+		Host: config.HostName(), Tool: "mirror " + version, Verifier: func(keys []string) (transfer.Verifier, error) { return c.current().Bundles.Verifier(keys) }, Signed: c.Bundles.RequireSignature, Destination: c.Bundles.Destination,
 		Limits: archiveLimits, Log: log,
 		IgnoreNondistributable: c.IgnoreNondistributable,
 	})
-	s.collector, err = gc.NewCollector(ctx, expiring{store, s.uploads.Ended}, m, gc.CollectorOptions{Schedule: c.GC.schedule(c.names()), Disk: store.Space, Log: log})
+	s.collector, err = gc.NewCollector(ctx, expiring{store, s.uploads.Ended}, m, gc.CollectorOptions{Schedule: c.GC.Collector(c.Names()), Disk: store.Space, Log: log})
 	if err != nil {
 		return s, err
 	}
@@ -58,11 +59,11 @@ func (s *services) registryAt(url string) (migrate.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := e.Config()
-	for _, u := range s.config.Upstreams {
+	registry := e.Config()
+	for _, u := range s.settings.Upstreams {
 		if u.Host == e.Host {
-			config = u.Config
+			registry = u.Config
 		}
 	}
-	return newUpstream([]upstream.Config{config}, s.config, s.log)
+	return newUpstream([]upstream.Config{registry}, s.settings, s.log)
 }

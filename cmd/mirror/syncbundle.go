@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -283,12 +282,3 @@ func (v *importView) end() {
 
 // errNoSource says that there is nothing to take in.
 var errNoSource = errors.New("there is no bundle in it")
-
-// hostName is the name of this machine, for people.
-func hostName() string {
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		return "localhost"
-	}
-	return name
-}

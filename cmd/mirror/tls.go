@@ -11,36 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/certs"
+	"airmirror/cmd/mirror/config"
 )
-
-// tlsConfig says how clients are served by TLS; they are served without if it is empty.
-type tlsConfig struct {
-	CertFile string `yaml:"certFile"`
-	KeyFile  string `yaml:"keyFile"`
-	// ClientCAFile has the authorities of clients' certificates, which are required if RequireClientCert is set.
-	ClientCAFile      string `yaml:"clientCAFile"`
-	RequireClientCert bool   `yaml:"requireClientCert"`
-	// RedirectHTTP is an address where clients that come without TLS are told to come with it.
-	RedirectHTTP string `yaml:"redirectHTTP"`
-}
-
-func (c tlsConfig) enabled() bool { return c.CertFile != "" }
-
-func (c tlsConfig) check() error {
-	switch {
-	case (c.CertFile == "") != (c.KeyFile == ""):
-		return errors.New("TLS needs both a certificate and its key: 'mirror cert' makes them")
-	case !c.enabled() && (c.ClientCAFile != "" || c.RequireClientCert || c.RedirectHTTP != ""):
-		return errors.New("clients cannot be asked for certificates or redirected without TLS: say which certFile and keyFile to serve with")
-	case c.RequireClientCert && c.ClientCAFile == "":
-		return errors.New("clients' certificates cannot be required without a clientCAFile to check them against")
-	}
-	return nil
-}
-
-func (c tlsConfig) files() certs.Files {
-	return certs.Files{Cert: c.CertFile, Key: c.KeyFile, ClientCA: c.ClientCAFile, RequireClient: c.RequireClientCert}
-}
 
 // served is how a server reaches clients, by TLS or without.
 type served struct {
@@ -48,14 +20,14 @@ type served struct {
 	follower *certs.Follower // nil without TLS
 }
 
-// serve returns how a server serves clients on listener. It begins to redirect those that come without TLS, until ctx ends.
-func (c tlsConfig) serve(ctx context.Context, listener net.Listener, log *zap.Logger) (served, error) {
+// serveTLS returns how a server serves clients on listener. It begins to redirect those that come without TLS, until ctx ends.
+func serveTLS(ctx context.Context, c config.TLS, listener net.Listener, log *zap.Logger) (served, error) {
 	s := served{listener: listener}
-	if !c.enabled() {
+	if !c.Enabled() {
 		return s, nil
 	}
 	var err error
-	if s.follower, err = certs.Follow(c.files(), log); err != nil {
+	if s.follower, err = certs.Follow(c.Files(), log); err != nil {
 		return s, &exitError{exitUsage, err}
 	}
 	if c.RedirectHTTP != "" {
@@ -78,11 +50,11 @@ func (s served) on(server *http.Server) error {
 }
 
 // prepare reads the certificates as they are now, or others, and returns what has clients served with them.
-func (s served) prepare(next tlsConfig) (use func(), err error) {
+func (s served) prepare(next config.TLS) (use func(), err error) {
 	if s.follower == nil {
 		return func() {}, nil
 	}
-	return s.follower.Prepare(next.files())
+	return s.follower.Prepare(next.Files())
 }
 
 // expires returns until when the certificate is valid; nil without TLS.

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"airmirror/api/auth"
-	"airmirror/cmd/mirror/settings"
 	"airmirror/mirror"
 )
 
@@ -122,18 +121,16 @@ func newUserListCommand() *cobra.Command {
 // command completes cmd with the flags that say which file is meant.
 func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args []string) error) *cobra.Command {
 	meant := pflag.NewFlagSet("", pflag.ContinueOnError)
-	given := defaults()
 	meant.StringVar(&u.path, "htpasswd", "", "the `file` that they are in (default the one of the configuration, or htpasswd in the data folder)")
-	meant.StringVar(&given.Data, "data", given.Data, "the data `folder` of the mirror")
-	meant.StringVar(&u.configFile, "config", os.Getenv(settings.EnvPrefix+"CONFIG"), "read settings from this YAML `file`")
+	u.source.Flags(meant, "data")
 	cmd.Flags().AddFlagSet(meant)
 	cmd.Args = usage(cmd.Args)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if u.path == "" {
-			if err := u.load(meant); err != nil {
+			if err := u.load(); err != nil {
 				return err
 			}
-			u.path = u.htpasswd()
+			u.path = u.Htpasswd()
 			if _, err := os.Stat(u.Data); u.Auth.HtpasswdFile == "" && err != nil {
 				return &exitError{exitData, fmt.Errorf("there is no data folder %s to keep users in: name that of the mirror with --data, or a file with --htpasswd", u.Data)}
 			}

@@ -18,15 +18,10 @@ import (
 	"airmirror/api/auth"
 	"airmirror/api/metrics"
 	"airmirror/api/middleware"
+	"airmirror/cmd/mirror/config"
 	"airmirror/gc"
 	"airmirror/upstream"
 )
-
-// metricsConfig says where metrics are to be had: at /metrics, with everything else or at an address of their own.
-type metricsConfig struct {
-	Enabled bool   `yaml:"enabled"`
-	Listen  string `yaml:"listen"`
-}
 
 const (
 	metricsPath = "/metrics"
@@ -45,7 +40,7 @@ type watch struct {
 	log      *zap.Logger
 }
 
-func newWatch(c metricsConfig, log *zap.Logger) (*watch, error) {
+func newWatch(c config.Metrics, log *zap.Logger) (*watch, error) {
 	w := &watch{metrics: metrics.New(version, log), log: log}
 	if !c.Enabled || c.Listen == "" {
 		return w, nil
@@ -76,7 +71,7 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, services *services
 		Pages:     pages,
 		User:      auth.UserOf,
 		Observers: []func(*middleware.Exchange){w.metrics.Request, services.audit.Request, c.events.Request, middleware.AccessLog(w.log, func() bool { return c.current().AccessLog })},
-	}, c.front())
+	}, c.Front())
 	w.metrics.Watch(metrics.Sources{
 		Mirror: services.mirror, Store: services.store, Space: services.store.Space, Collection: services.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
 		CertificateExpires: w.expires,

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"airmirror/mirror"
 )
@@ -45,28 +47,28 @@ func TestConfigFile(t *testing.T) {
 	} {
 		r, err := mirror.ParseRef(ref)
 		must(t, err)
-		if got := c.fresh(r); got != want {
+		if got := c.TTLOf(r); got != want {
 			t.Errorf("%s is fresh for %s, want %s", ref, got, want)
 		}
 	}
 	hub, ghcr := mirror.Repo{Host: "docker.io", Path: "library/app"}, mirror.Repo{Host: "ghcr.io", Path: "org/app"}
-	if images, referrers := c.complete(hub); !images || !referrers {
+	if images, referrers := c.BackfillOf(hub); !images || !referrers {
 		t.Error("docker.io is not completed with its referrers")
 	}
-	if images, _ := c.complete(ghcr); images {
+	if images, _ := c.BackfillOf(ghcr); images {
 		t.Error("ghcr.io is completed")
 	}
-	if local, decided := c.local(mirror.Repo{Host: "docker.io", Path: "team/app"}); !local || !decided {
+	if local, decided := c.IsLocal(mirror.Repo{Host: "docker.io", Path: "team/app"}); !local || !decided {
 		t.Error("team/app is not local")
 	}
-	if _, decided := c.local(hub); decided {
+	if _, decided := c.IsLocal(hub); decided {
 		t.Error("library/app is decided")
 	}
-	if repo, err := c.names().Repo("library/app", "hub.corp"); err != nil || repo != hub {
+	if repo, err := c.Names().Repo("library/app", "hub.corp"); err != nil || repo != hub {
 		t.Errorf("an alias leads to %v, %v", repo, err)
 	}
-	if got := strings.Join(c.hosts()[:2], " "); got != "docker.io ghcr.io" || len(c.hosts()) != 7 {
-		t.Errorf("upstreams: %v", c.hosts())
+	if got := strings.Join(c.Hosts()[:2], " "); got != "docker.io ghcr.io" || len(c.Hosts()) != 7 {
+		t.Errorf("upstreams: %v", c.Hosts())
 	}
 }
 
@@ -87,7 +89,7 @@ func TestOnlyOnesOwnUpstreams(t *testing.T) {
 	} {
 		c, err := loadConfig(t, tt.file, tt.args...)
 		must(t, err)
-		if hosts := c.hosts(); len(hosts) != tt.want || hosts[0] != own || c.names().Default != own {
+		if hosts := c.Hosts(); len(hosts) != tt.want || hosts[0] != own || c.Names().Default != own {
 			t.Errorf("%s: upstreams are %v", name, hosts)
 		}
 	}
@@ -103,18 +105,18 @@ func TestUpstreamFlagsOfOneHostAreItsEndpoints(t *testing.T) {
 	for _, e := range c.Upstreams[0].Endpoints {
 		urls = append(urls, e.URL)
 	}
-	if got := strings.Join(append(urls, c.hosts()[:2]...), " "); got != "http://127.0.0.1:1 http://127.0.0.1:2 docker.io quay.io" {
+	if got := strings.Join(append(urls, c.Hosts()[:2]...), " "); got != "http://127.0.0.1:1 http://127.0.0.1:2 docker.io quay.io" {
 		t.Errorf("upstreams: %s", got)
 	}
 }
 
 func TestConfigMistakesAreNamed(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
-		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "there is no key hots here: is it host?"},
+		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "unknown key hots: did you mean host?"},
 		"not YAML":          {"upstreams: [", "mirror.yaml:1: "},
 		"no such freshness": {"upstreams:\n  - host: docker.io\n    fresh: soon\n", "neither a duration like 5m nor forever"},
 		"no host":           {"upstreams:\n  - fresh: 5m\n", "not the name of a registry host"},
-		"a host twice":      {"upstreams:\n  - host: docker.io\n  - host: index.docker.io\n", "there twice"},
+		"a host twice":      {"upstreams:\n  - host: docker.io\n  - host: index.docker.io\n", "configured twice"},
 		"malformed pattern": {"local: [\"[\"]\n", "not a pattern"},
 		"bad endpoint":      {"upstreams:\n  - host: docker.io\n    endpoints: [{url: \"ftp://x\"}]\n", "ftp://x"},
 	} {
@@ -126,24 +128,31 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 	}
 }
 
-func load(t *testing.T, text string) config {
+func load(t *testing.T, text string) Config {
 	t.Helper()
 	c, err := loadConfig(t, text)
 	must(t, err)
 	return c
 }
 
-// loadConfig reads what a file and flags say.
-func loadConfig(t *testing.T, text string, args ...string) (config, error) {
+// loadConfig loads a file and flags.
+func loadConfig(t *testing.T, text string, args ...string) (Config, error) {
 	t.Helper()
-	var c serveConfig
 	path := filepath.Join(t.TempDir(), "mirror.yaml")
 	must(t, os.WriteFile(path, []byte(text), 0o600))
-	cmd := newServeCommand()
-	must(t, cmd.ParseFlags(args))
-	c.configFile = path
-	err := c.load(cmd.Flags())
-	return c.config, err
+	var source Source
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	source.Flags(flags)
+	must(t, flags.Parse(append(args, "--config", path)))
+	loaded, err := source.Load()
+	return loaded.Config, err
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestALimitOfRequestsLetsABurstThrough(t *testing.T) {
@@ -153,7 +162,7 @@ func TestALimitOfRequestsLetsABurstThrough(t *testing.T) {
 		"limits: {requestsPerSecond: 0.1}": 1,
 		"limits: {requestsPerSecond: 5, burst: 7}": 7,
 	} {
-		if got := load(t, text).front().Burst; got != want {
+		if got := load(t, text).Front().Burst; got != want {
 			t.Errorf("%q: a burst of %d, want %d", text, got, want)
 		}
 	}

@@ -10,26 +10,26 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// mask stands for a secret that is set.
+// mask is shown in the place of a secret.
 const mask = "********"
 
-// Show writes what is set as YAML, each key with where its value came from behind it. Secrets are masked.
+// Show returns the settings as YAML, with the origin of each value in a comment. Secrets are masked.
 func Show(c any, origins Origins) (string, error) {
 	node := new(yaml.Node)
 	if err := node.Encode(masked(reflect.ValueOf(c)).Interface()); err != nil {
-		return "", fmt.Errorf("write the settings: %w", err)
+		return "", fmt.Errorf("encode the settings: %w", err)
 	}
 	comment(node, "", origins)
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(node); err != nil {
-		return "", fmt.Errorf("write the settings: %w", err)
+		return "", fmt.Errorf("encode the settings: %w", err)
 	}
 	return out.String(), nil
 }
 
-// comment writes origins behind the keys of a section.
+// comment adds origins as comments to the keys of a section.
 func comment(node *yaml.Node, path string, origins Origins) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
@@ -38,9 +38,9 @@ func comment(node *yaml.Node, path string, origins Origins) {
 			comment(value, sub, origins)
 			continue
 		}
-		origin, said := origins[sub]
+		origin, set := origins[sub]
 		switch {
-		case said:
+		case set:
 		case value.Kind == yaml.MappingNode && len(value.Content) > 0:
 			comment(value, sub, origins)
 			continue
@@ -55,6 +55,7 @@ func comment(node *yaml.Node, path string, origins Origins) {
 	}
 }
 
+// isBelow reports whether a key below path has an origin.
 func isBelow(origins Origins, path string) bool {
 	for key := range origins {
 		if strings.HasPrefix(key, path+".") {
@@ -64,10 +65,10 @@ func isBelow(origins Origins, path string) bool {
 	return false
 }
 
-// masked copies a value without its secrets.
+// masked returns a copy of a value in which secrets are masked.
 func masked(v reflect.Value) reflect.Value {
 	if v.Kind() == reflect.Pointer {
-		if v.IsNil() || isText(v.Type()) {
+		if v.IsNil() || IsText(v.Type()) {
 			return v
 		}
 		v = v.Elem()
@@ -100,14 +101,14 @@ func masked(v reflect.Value) reflect.Value {
 	return v
 }
 
-// maskedURL leaves of a URL who is asked, and masks passwords and what stands behind the host: it is a secret of many
-// a listener.
+// maskedURL returns a URL with the password and everything after the host masked. Many receivers of webhooks use the path
+// or the query as a secret.
 func maskedURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return mask
 	}
-	if u.Host == "" { // a word in the place of a URL
+	if u.Host == "" { // a word such as none
 		return text
 	}
 	shown := u.Scheme + "://"
@@ -125,7 +126,7 @@ func maskedURL(text string) string {
 	return shown
 }
 
-// like gives back the pointer that masked has looked through.
+// like returns v as a pointer if t is a pointer type, since masked dereferences pointers.
 func like(v reflect.Value, t reflect.Type) reflect.Value {
 	if t.Kind() != reflect.Pointer || v.Type() == t {
 		return v

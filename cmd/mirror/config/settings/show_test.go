@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config/settings"
 )
 
 func TestShowSaysWhereValuesCameFromAndNoSecret(t *testing.T) {

@@ -1,21 +1,17 @@
-package main
+package config
 
 import (
 	"encoding"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
 
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config/settings"
 	"airmirror/deploy"
 )
-
-// commentedOut finds the # in front of a setting: one that no text follows after one space.
-var commentedOut = regexp.MustCompile(`(?m)^( *)#(\S|  +\S)`)
 
 // inExample is a setting as deploy/mirror.yaml shows it.
 type inExample struct {
@@ -25,18 +21,18 @@ type inExample struct {
 }
 
 // isExample reports whether the value stands for what could be set, and is no default.
-func (e inExample) isExample() bool { return e.mark == "# example" }
+func (e inExample) isExample() bool { return e.mark == "# "+exampleMark }
 
 // exampleSettings reads deploy/mirror.yaml with everything uncommented.
 func exampleSettings(t *testing.T) (lines []string, shown map[string]inExample) {
 	t.Helper()
-	text := commentedOut.ReplaceAllString(deploy.Config, "$1$2")
+	text := uncommented()
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
 		t.Fatalf("deploy/mirror.yaml, uncommented: %v", err)
 	}
 	shown = map[string]inExample{}
-	c := defaults()
+	c := Default()
 	readSection(t, settings.Keys(&c), doc.Content[0], "", shown)
 	return strings.Split(text, "\n"), shown
 }
@@ -65,7 +61,7 @@ func readSection(t *testing.T, keys []settings.Key, section *yaml.Node, path str
 
 func TestTheExampleHasEverySettingAtItsDefault(t *testing.T) {
 	lines, shown := exampleSettings(t)
-	given, filled := defaults(), defaults()
+	given, filled := Default(), Default()
 	for _, key := range settings.Keys(&given) {
 		e, ok := shown[key.Path]
 		switch {

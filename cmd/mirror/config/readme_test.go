@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"airmirror/cmd/mirror/settings"
+	"github.com/spf13/pflag"
+
+	"airmirror/cmd/mirror/config/settings"
 )
 
 // TestReadmeConfig: the files that README shows are ones that the mirror takes.
 func TestReadmeConfig(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
 	if blocks == nil {
@@ -21,17 +23,19 @@ func TestReadmeConfig(t *testing.T) {
 		load(t, string(block[1]))
 	}
 	c := load(t, string(blocks[0][1]))
-	if got := strings.Join(c.hosts()[:2], " "); got != "docker.io ghcr.io" {
+	if got := strings.Join(c.Hosts()[:2], " "); got != "docker.io ghcr.io" {
 		t.Errorf("upstreams: %s", got)
 	}
 }
 
 // TestReadmeFlags: README shows every flag of serve, in the words of its help.
 func TestReadmeFlags(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
-	for line := range strings.Lines(newServeCommand().Flags().FlagUsages()) {
-		if !strings.Contains(line, "--help") && !strings.Contains(string(readme), line) {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(Source).Flags(flags)
+	for line := range strings.Lines(flags.FlagUsages()) {
+		if !strings.Contains(string(readme), line) {
 			t.Errorf("README lacks %q", line)
 		}
 	}
@@ -39,23 +43,23 @@ func TestReadmeFlags(t *testing.T) {
 
 // TestReadmeWatch: the settings that README shows for watching are there.
 func TestReadmeWatch(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
 	block := regexp.MustCompile("(?s)## Watch it\n.*?```yaml\n(.*?)```").FindSubmatch(readme)
 	if block == nil {
 		t.Fatal("README shows no settings for watching")
 	}
 	c := load(t, string(block[1]))
-	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.Uploads != 16 || c.Limits.minFree(1<<40) != 512<<20 {
+	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.Uploads != 16 || c.Limits.MinFreeOf(1<<40) != 512<<20 {
 		t.Errorf("settings: %+v", c)
 	}
 }
 
 // TestDeployReadmeKeys: the settings that other registries' are mapped to are there.
 func TestDeployReadmeKeys(t *testing.T) {
-	readme, err := os.ReadFile("../../deploy/README.md")
+	readme, err := os.ReadFile("../../../deploy/README.md")
 	must(t, err)
-	c := defaults()
+	c := Default()
 	known, sections := map[string]bool{}, map[string]bool{}
 	for _, key := range settings.Keys(&c) {
 		section, _, _ := strings.Cut(key.Path, ".")

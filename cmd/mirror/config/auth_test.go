@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -10,20 +10,20 @@ import (
 // TestWhatIsFetchedWithALoginIsSaidToBeOpen, as long as everybody may pull it.
 func TestWhatIsFetchedWithALoginIsSaidToBeOpen(t *testing.T) {
 	login := upstream.EndpointConfig{URL: "https://ghcr.io", Credentials: upstream.Credentials{Username: "robot"}}
-	open := defaults()
-	open.Upstreams = []upstreamConfig{
+	open := Default()
+	open.Upstreams = []Upstream{
 		{Config: upstream.Config{Host: "docker.io"}},
 		{Config: upstream.Config{Host: "ghcr.io", Endpoints: []upstream.EndpointConfig{{URL: "https://cache.example"}, login}}},
 	}
-	if note := open.openLogins(); !strings.Contains(note, "from ghcr.io with") || strings.Contains(note, "docker.io") || !strings.Contains(note, "auth.anonymousPull: false") {
+	if note := open.OpenLogins(); !strings.Contains(note, "from ghcr.io with") || strings.Contains(note, "docker.io") || !strings.Contains(note, "auth.anonymousPull: false") {
 		t.Errorf("it says %q", note)
 	}
 	closed, ruled, without := open, open, open
 	closed.Auth.AnonymousPull = false
-	ruled.Auth.Rules = []authRule{{Users: []string{"ann"}}}
+	ruled.Auth.Rules = []Rule{{Users: []string{"ann"}}}
 	without.Upstreams = open.Upstreams[:1]
-	for name, c := range map[string]config{"users only": closed, "rules": ruled, "no login": without} {
-		if note := c.openLogins(); note != "" {
+	for name, c := range map[string]Config{"users only": closed, "rules": ruled, "no login": without} {
+		if note := c.OpenLogins(); note != "" {
 			t.Errorf("%s: it says %q", name, note)
 		}
 	}

@@ -3,7 +3,7 @@ package settings_test
 import (
 	"testing"
 
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config/settings"
 )
 
 func TestWordsOfAKeyAreTakenApart(t *testing.T) {

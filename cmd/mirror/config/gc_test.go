@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"slices"
@@ -21,14 +21,14 @@ func TestPatternsOfTheCollectorHaveAHost(t *testing.T) {
 		"app":            {"app", "reg.example:5000/app"},
 		"team/*:pr-*":    {"team/*:pr-*", "reg.example:5000/team/*:pr-*"},
 	} {
-		if got := spellings(names, pattern); !slices.Equal(got, want) {
+		if got := withHosts(names, pattern); !slices.Equal(got, want) {
 			t.Errorf("%s is %q, want %q", pattern, got, want)
 		}
 	}
-	var c gcConfig
+	var c GC
 	c.Names = []string{"app"}
 	c.Rules = []gc.Rule{{Match: "library/app", KeepNewest: 1}, {Match: "**", KeepNewest: 2}}
-	s := c.schedule(mirror.Names{})
+	s := c.Collector(mirror.Names{})
 	var rules []string
 	for _, rule := range s.Rules {
 		rules = append(rules, rule.Match)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"airmirror/cmd/mirror/settings"
+	"airmirror/cmd/mirror/config/settings"
 )
 
 type config struct {
@@ -80,21 +80,21 @@ func TestEachLayerIsOverTheOneBefore(t *testing.T) {
 
 func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	for name, tt := range map[string]struct{ text, env, flag, want string }{
-		"misspelt key":          {text: "nmae: x", want: "c.yaml:1: there is no key nmae here: is it name?"},
-		"misspelt, below":       {text: "on: true\nsection:\n  certfile: x", want: "c.yaml:3: section: there is no key certfile here: is it certFile?"},
-		"misspelt, in a list":   {text: "items:\n  - {hots: x}", want: "c.yaml:2: items: there is no key hots here: is it host?"},
-		"like none":             {text: "section: {x: 1}", want: "there are certFile, password"},
-		"twice":                 {text: "on: true\non: false", want: "c.yaml:2: on is there twice"},
+		"misspelt key":          {text: "nmae: x", want: "c.yaml:1: unknown key nmae: did you mean name?"},
+		"misspelt, below":       {text: "on: true\nsection:\n  certfile: x", want: "c.yaml:3: section: unknown key certfile: did you mean certFile?"},
+		"misspelt, in a list":   {text: "items:\n  - {hots: x}", want: "c.yaml:2: items: unknown key hots: did you mean host?"},
+		"like none":             {text: "section: {x: 1}", want: "want one of certFile, password"},
+		"twice":                 {text: "on: true\non: false", want: "c.yaml:2: on is set twice"},
 		"wrong kind":            {text: "number: many", want: `c.yaml:1: number: "many": want a number`},
 		"a section that is not": {text: "section: x", want: "c.yaml:1: section: want keys and values here"},
 		"a list that is not":    {text: "items: {host: x}", want: "c.yaml:1: items: want a list here"},
 		"its own text":          {text: "wait: soon", want: `c.yaml:1: wait: "soon": want a duration`},
 		"two documents":         {text: "on: true\n---\non: false", want: "more than one YAML document"},
 		"no YAML":               {text: "on: true\nwords: [", want: "c.yaml:2: "},
-		"a tab":                 {text: "section:\n\tcertFile: x", want: "c.yaml:2: there is a tab: YAML is indented by spaces"},
-		"one letter":            {text: "x: 1", want: "there are name, number"},
+		"a tab":                 {text: "section:\n\tcertFile: x", want: "indented with a tab"},
+		"one letter":            {text: "x: 1", want: "want one of name, number"},
 		"a variable":            {env: "MIRROR_ON=maybe", want: "MIRROR_ON=maybe: want true or false"},
-		"a secret":              {env: "MIRROR_ITEMS=[{hots: x, password: hidden}]", want: "MIRROR_ITEMS: there is no key hots here: is it host?"},
+		"a secret":              {env: "MIRROR_ITEMS=[{hots: x, password: hidden}]", want: "MIRROR_ITEMS: unknown key hots: did you mean host?"},
 		"a flag":                {flag: "soon", want: "--wait soon: want a duration"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"airmirror/api/middleware"
+	"airmirror/gc"
+)
+
+// Limits configures how much clients can request.
+type Limits struct {
+	Requests          int      `yaml:"requests"`
+	RequestsPerSecond float64  `yaml:"requestsPerSecond"`
+	Burst             int      `yaml:"burst"`
+	Uploads           int      `yaml:"uploads"`
+	OpenUploads       int      `yaml:"openUploads"` // see [registry.OpenUploads]
+	MissesPerSecond   float64  `yaml:"missesPerSecond"`
+	Stall             Duration `yaml:"stall"`
+	// MinFree applies if it is not nil; see [Limits.MinFreeOf].
+	MinFree *gc.Share `yaml:"minFree"`
+}
+
+// defaultMinFree are the defaults of [Limits.MinFree], of which the smaller one applies.
+var defaultMinFree = [2]gc.Share{{Percent: 1}, {Bytes: 512 << 20}}
+
+func (c Limits) check() error {
+	for name, n := range map[string]float64{
+		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads),
+		"openUploads": float64(c.OpenUploads), "missesPerSecond": c.MissesPerSecond,
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s: %v: want 0 or more", name, n)
+		}
+	}
+	if c.Stall > 0 {
+		return c.Stall.atLeast(time.Second)
+	}
+	return nil
+}
+
+// Front returns the limits of requests as package middleware takes them.
+func (c Config) Front() middleware.Settings {
+	l := c.Limits
+	burst := l.Burst
+	if burst == 0 { // a pull begins with several requests at once
+		burst = int(math.Ceil(2 * l.RequestsPerSecond))
+	}
+	return middleware.Settings{
+		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: burst, Uploads: l.Uploads, Stall: time.Duration(l.Stall),
+		Proxies: c.proxies(),
+	}
+}
+
+func (c Config) checkProxies() error {
+	for _, text := range c.TrustedProxies {
+		if _, err := middleware.ParseProxy(text); err != nil {
+			return fmt.Errorf("%q is not the address or the network of a proxy: write it as 10.0.0.7 or 10.0.0.0/8", text)
+		}
+	}
+	return nil
+}
+
+// proxies returns the trusted proxies. They are valid, as checkProxies was called before.
+func (c Config) proxies() (all []netip.Prefix) {
+	for _, text := range c.TrustedProxies {
+		if proxy, err := middleware.ParseProxy(text); err == nil {
+			all = append(all, proxy)
+		}
+	}
+	return all
+}
+
+// MinFreeOf returns how many bytes stay free on a disk of the given size.
+func (c Limits) MinFreeOf(total int64) int64 {
+	if c.MinFree != nil {
+		return c.MinFree.Of(total)
+	}
+	return min(defaultMinFree[0].Of(total), defaultMinFree[1].Of(total))
+}
