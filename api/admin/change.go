@@ -9,22 +9,22 @@ import (
 
 // Change is a request that changes something, or may, or takes content out; and what came of it.
 type Change struct {
-	Action  string          // what was asked for: the name of a job or outlet, mode, read-only, forget-wants or reload
+	Action  string          // what was asked for: the name of a job or stream, mode, read-only, forget-wants or reload
 	Request json.RawMessage // as it came; "" for none
 	HTTP    *http.Request
 	Err     error
 }
 
 // changed tells of a change, if somebody wants to know.
-func (h *Handler) changed(r *http.Request, action string, request any, err error) {
-	if h.opts.Changed == nil {
+func (h *Handler) notify(r *http.Request, action string, request any, err error) {
+	if h.opts.OnChange == nil {
 		return
 	}
 	text, ok := request.(json.RawMessage)
 	if !ok && request != nil {
 		text, _ = json.Marshal(request) // it was read from JSON
 	}
-	h.opts.Changed(Change{Action: action, Request: text, HTTP: r, Err: err})
+	h.opts.OnChange(Change{Action: action, Request: text, HTTP: r, Err: err})
 }
 
 // ReadOnly says whether a mirror is read-only, or is to be.
@@ -40,7 +40,7 @@ func (h *Handler) setReadOnly(w http.ResponseWriter, r *http.Request) error {
 	}
 	was := h.mirror.ReadOnly()
 	err := h.mirror.SetReadOnly(r.Context(), to.On)
-	h.changed(r, "read-only", to, err)
+	h.notify(r, "read-only", to, err)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (h *Handler) reload(w http.ResponseWriter, r *http.Request) error {
 		return mirror.Errorf(mirror.CodeUnsupported, "no server runs on %s: there is nothing to reload, it reads its settings when it starts", h.opts.Data)
 	}
 	reloaded, err := h.opts.Reload(r.Context())
-	h.changed(r, "reload", reloaded, err)
+	h.notify(r, "reload", reloaded, err)
 	if err != nil {
 		return err
 	}

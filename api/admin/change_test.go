@@ -20,10 +20,10 @@ func TestChangesAreToldOf(t *testing.T) {
 	opts := work(func(context.Context, json.RawMessage, io.Reader, func(any)) error {
 		return errors.New("it did not work")
 	})
-	opts.Changed = func(c admin.Change) {
+	opts.OnChange = func(c admin.Change) {
 		mu.Lock()
 		defer mu.Unlock()
-		if admin.Peer(c.HTTP.Context()) == "" {
+		if admin.PeerUser(c.HTTP.Context()) == "" {
 			t.Error("nobody knows who that was")
 		}
 		line := c.Action + " " + string(c.Request)

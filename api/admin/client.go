@@ -17,7 +17,7 @@ import (
 // mirror had been called. It is safe for concurrent use.
 type Client struct{ http http.Client }
 
-// NewClient returns a client that asks by way of transport: what [Dial] or [Local] returned.
+// NewClient returns a client that asks by way of transport: what [Dial] or [InProcess] returned.
 func NewClient(transport http.RoundTripper) *Client {
 	return &Client{http.Client{Transport: transport}}
 }
@@ -57,8 +57,8 @@ func (c *Client) Wants(ctx context.Context) (wants []mirror.Want, err error) {
 // ForgetWants strikes off the wants that match any of the patterns, all if there are none, and says how many. One that
 // matches nothing is a [mirror.CodeManifestUnknown], and nothing is struck off then.
 func (c *Client) ForgetWants(ctx context.Context, patterns ...string) (int, error) {
-	var forgotten Forgotten
-	err := c.call(ctx, http.MethodPost, "wants/forget", Forget{Match: patterns}, &forgotten)
+	var forgotten ForgetResult
+	err := c.call(ctx, http.MethodPost, "wants/forget", ForgetRequest{Match: patterns}, &forgotten)
 	return forgotten.Count, err
 }
 
@@ -78,7 +78,7 @@ func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 	}
 	return func(yield func(Image, error) bool) {
 		errStop := errors.New("enough")
-		err := c.lines(ctx, http.MethodGet, "images?"+query.Encode(), nil, nil, func(line json.RawMessage) error {
+		err := c.readLines(ctx, http.MethodGet, "images?"+query.Encode(), nil, nil, func(line json.RawMessage) error {
 			var image Image
 			if err := json.Unmarshal(line, &image); err != nil {
 				return fmt.Errorf("read an image from the mirror's answer: %w", err)
@@ -99,14 +99,14 @@ func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 // returns, but none begins after that. When ctx ends, reading body fails, or tell returns an error, the mirror stops what
 // it does for this request.
 func (c *Client) Job(ctx context.Context, name string, request any, body io.Reader, tell func(event json.RawMessage) error) error {
-	return c.lines(ctx, http.MethodPost, "jobs/"+url.PathEscape(name), orNull(request), body, tell)
+	return c.readLines(ctx, http.MethodPost, "jobs/"+url.PathEscape(name), nullIfNone(request), body, tell)
 }
 
-// Out has the mirror do the [Outlet] of that name, as request asks it to, and copies the stream that it makes to w. It
+// Out has the mirror do the [Stream] of that name, as request asks it to, and copies the stream that it makes to w. It
 // returns how many bytes those were; without an error, the stream is whole. body is as for [Client.Job]. When ctx ends,
 // reading body or writing to w fails, the mirror stops what it does for this request.
-func (c *Client) Out(ctx context.Context, name string, request any, body io.Reader, w io.Writer) (int64, error) {
-	resp, sent, err := c.ask(ctx, http.MethodPost, "out/"+url.PathEscape(name), orNull(request), body)
+func (c *Client) Stream(ctx context.Context, name string, request any, body io.Reader, w io.Writer) (int64, error) {
+	resp, sent, err := c.do(ctx, http.MethodPost, "streams/"+url.PathEscape(name), nullIfNone(request), body)
 	if err != nil {
 		return 0, err
 	}
@@ -116,8 +116,8 @@ func (c *Client) Out(ctx context.Context, name string, request any, body io.Read
 	return n, sent.cause(ctx, err)
 }
 
-// orNull has a request for work say something in its first line.
-func orNull(request any) any {
+// nullIfNone has a request for work say something in its first line.
+func nullIfNone(request any) any {
 	if request == nil {
 		return json.RawMessage("null")
 	}

@@ -9,14 +9,14 @@
 //	GET  /admin/wants          what is wanted                     an array of mirror.Want
 //	POST /admin/wants/forget   strike wants off                   Forget, answered by a Forgotten
 //	POST /admin/jobs/{name}    work that is told about            what a [Job] takes, a line for each event
-//	POST /admin/out/{name}     work that a stream is made by      what an [Outlet] takes, the stream in frames
+//	POST /admin/streams/{name}     work that a stream is made by      what an [Stream] takes, the stream in frames
 //	GET  /debug/pprof/         where a server spends its time     what net/http/pprof has
 //
 // # One folder, one owner
 //
 // The process that has a data folder open owns it. A server listens on the socket mirror.sock in its folder, which only
 // its own user may connect to, and a command that finds it there is a client of it ([Dial]). Without a server, a command
-// opens the folder itself and asks the very same handler, in its own process ([Local]). So a command is written once,
+// opens the folder itself and asks the very same handler, in its own process ([InProcess]). So a command is written once,
 // and says the same either way.
 //
 // # Work

@@ -32,11 +32,11 @@ type Options struct {
 	Storage func(context.Context) (Storage, error)
 	// Reload has the server read its settings again; nil if there is none.
 	Reload func(context.Context) (Reloaded, error)
-	// Changed is told of requests that change something when they have ended; nobody is if it is nil.
-	Changed func(Change)
+	// OnChange is told of requests that change something when they have ended; nobody is if it is nil.
+	OnChange func(Change)
 	// Jobs and Outlets are the work that can be asked for, by name.
 	Jobs    map[string]Job
-	Outlets map[string]Outlet
+	Streams map[string]Stream
 	Log     *zap.Logger
 }
 
@@ -63,17 +63,17 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	}
 	h := &Handler{mirror: m, opts: opts, log: opts.Log, mux: http.NewServeMux()}
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /admin/status":        h.status,
-		"GET /admin/mode":          h.mode,
-		"PUT /admin/mode":          h.setMode,
-		"PUT /admin/read-only":     h.setReadOnly,
-		"POST /admin/reload":       h.reload,
-		"GET /admin/images":        h.images,
-		"GET /admin/wants":         h.wants,
-		"POST /admin/wants/forget": h.forgetWants,
-		"POST /admin/jobs/{name}":  h.job,
-		"POST /admin/out/{name}":   h.outlet,
-		"/":                        h.unknown,
+		"GET /admin/status":          h.status,
+		"GET /admin/mode":            h.mode,
+		"PUT /admin/mode":            h.setMode,
+		"PUT /admin/read-only":       h.setReadOnly,
+		"POST /admin/reload":         h.reload,
+		"GET /admin/images":          h.images,
+		"GET /admin/wants":           h.wants,
+		"POST /admin/wants/forget":   h.forgetWants,
+		"POST /admin/jobs/{name}":    h.serveJob,
+		"POST /admin/streams/{name}": h.serveStream,
+		"/":                          h.unknown,
 	} {
 		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := serve(w, r); err != nil {
@@ -100,11 +100,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	body := h.errorBody(r, err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(registry.StatusOf(body.Code))
-	_ = json.NewEncoder(w).Encode(errorLine{Errors: []errorBody{body}}) // a client that is gone needs no error
+	_ = json.NewEncoder(w).Encode(errorResponse{Errors: []errorBody{body}}) // a client that is gone needs no error
 }
 
-// errorLine is an error as it is sent.
-type errorLine struct {
+// errorResponse is an error as it is sent.
+type errorResponse struct {
 	Errors []errorBody `json:"errors"`
 }
 

@@ -77,7 +77,7 @@ func overSocket(t testing.TB, handler http.Handler) http.RoundTripper {
 }
 
 func inProcess(t testing.TB, handler http.Handler) http.RoundTripper {
-	transport := admin.Local(handler)
+	transport := admin.InProcess(handler)
 	t.Cleanup(transport.Wait)
 	return transport
 }

@@ -18,13 +18,13 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := match.ambiguous(func(repo mirror.Repo, d string) error {
+	if err := match.checkAmbiguous(func(repo mirror.Repo, d string) error {
 		_, err := h.mirror.FindDigest(r.Context(), repo, d)
 		return err
 	}); err != nil {
 		return err
 	}
-	lines := h.newLines(w, r)
+	lines := h.newLineWriter(w, r)
 	for image, err := range h.mirror.Images(r.Context(), match.repo) {
 		if err != nil {
 			return lines.end(err)

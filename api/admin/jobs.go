@@ -18,65 +18,65 @@ import (
 // is for a request that cannot be understood, a [mirror.Error], or for a failure to do anything at all.
 type Job func(ctx context.Context, request json.RawMessage, body io.Reader, tell func(event any)) error
 
-// Outlet is work that a client is sent a stream of bytes for, which are written to out, by one goroutine. request, body
+// Stream is work that a client is sent a stream of bytes for, which are written to out, by one goroutine. request, body
 // and ctx are as for a [Job]. The client gets no whole stream unless the error is nil.
-type Outlet func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error
+type Stream func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error
 
 // ErrShutdown is the cause to cancel the context of requests with when the mirror is told to stop.
 var ErrShutdown = errors.New("the mirror is shutting down")
 
-// beatInterval is how long a job is silent while its client may still be sending, before the client is written to. A
+// keepAliveInterval is how long a job is silent while its client may still be sending, before the client is written to. A
 // server does not notice otherwise that it has gone: net/http looks only once a request was read whole.
-const beatInterval = time.Second / 2
+const keepAliveInterval = time.Second / 2
 
-func (h *Handler) job(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) serveJob(w http.ResponseWriter, r *http.Request) error {
 	job, known := h.opts.Jobs[r.PathValue("name")]
-	in, err := h.begin(w, r, known)
+	in, err := h.receive(w, r, known)
 	if err != nil {
 		return err
 	}
-	defer in.end()
-	lines := h.newLines(w, r)
-	err = h.work(in, r, func() error {
-		if in.streams {
-			defer lines.beat(beatInterval)()
+	defer in.close()
+	lines := h.newLineWriter(w, r)
+	err = h.run(in, r, func() error {
+		if in.hasBody {
+			defer lines.keepAlive(keepAliveInterval)()
 		}
-		return job(in.ctx, in.request, in.body, lines.tell)
+		return job(in.ctx, in.request, in.body, lines.sendNow)
 	})
-	h.changed(r, r.PathValue("name"), json.RawMessage(in.request), err)
+	h.notify(r, r.PathValue("name"), json.RawMessage(in.request), err)
 	return lines.end(err)
 }
 
-// begin takes in the request of a job or outlet, unless there is none of that name. The caller calls end when it is
+// begin takes in the request of a job or stream, unless there is none of that name. The caller calls end when it is
 // answered.
-func (h *Handler) begin(w http.ResponseWriter, r *http.Request, known bool) (*incoming, error) {
-	if err := early(w); err != nil {
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, known bool) (*jobRequest, error) {
+	if err := respondEarly(w); err != nil {
 		return nil, err
 	}
 	if !known {
 		return nil, h.unknown(w, r)
 	}
-	return receive(w, r)
+	return readJobRequest(w, r)
 }
 
-func (h *Handler) outlet(w http.ResponseWriter, r *http.Request) error {
-	outlet, known := h.opts.Outlets[r.PathValue("name")]
-	in, err := h.begin(w, r, known)
+func (h *Handler) serveStream(w http.ResponseWriter, r *http.Request) error {
+	stream, known := h.opts.Streams[r.PathValue("name")]
+	in, err := h.receive(w, r, known)
 	if err != nil {
 		return err
 	}
-	defer in.end()
-	out := newFrames(w)
-	err = h.work(in, r, func() error { return outlet(in.ctx, in.request, in.body, out) })
-	h.changed(r, r.PathValue("name"), json.RawMessage(in.request), err)
-	if err == nil || !out.begun {
+	defer in.close()
+	out := newFrameWriter(w)
+	err = h.run(in, r, func() error { return stream(in.ctx, in.request, in.body, out) })
+	h.notify(r, r.PathValue("name"), json.RawMessage(in.request), err)
+	if err == nil || !out.started {
 		return out.end(nil, err)
 	}
-	return out.end(&errorLine{Errors: []errorBody{h.errorBody(r, err)}}, nil)
+	return out.end(&errorResponse{Errors: []errorBody{h.errorBody(r, err)}}, nil)
 }
 
 // work does what a request asks for, and says in the log how that ended.
-func (h *Handler) work(in *incoming, r *http.Request, do func() error) error {
+func (h *Handler) run(in *jobRequest, r *http.Request, do func() error) error {
 	log := h.log.With(zap.String("request", r.URL.Path))
 	log.Info("work begins")
 	err := do()

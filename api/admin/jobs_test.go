@@ -234,7 +234,7 @@ func TestUnknownWork(t *testing.T) {
 	onEach(t, work(nil), func(t *testing.T, h house) {
 		for name, body := range bodies(t) {
 			job := h.Job(t.Context(), "later", nil, body(), nil)
-			_, out := h.Out(t.Context(), "work", nil, body(), io.Discard)
+			_, out := h.Stream(t.Context(), "work", nil, body(), io.Discard)
 			for _, err := range []error{job, out} {
 				if mirror.CodeOf(err) != mirror.CodeUnsupported || !strings.Contains(err.Error(), "another version than the server (v0)") {
 					t.Errorf("%s: %v", name, err)

@@ -74,7 +74,7 @@ func patternOf(text string) pattern {
 
 // ambiguous returns the error of find about a digest that is shortened so much that it may be several. find looks for it in
 // a repository; that there is none is no error.
-func (m matcher) ambiguous(find func(repo mirror.Repo, d string) error) error {
+func (m matcher) checkAmbiguous(find func(repo mirror.Repo, d string) error) error {
 	for _, p := range m.patterns {
 		repo, err := m.names.Repo(p.name, "")
 		if p.digest == "" || err != nil { // of the latter, a wildcard means several
@@ -90,7 +90,7 @@ func (m matcher) ambiguous(find func(repo mirror.Repo, d string) error) error {
 // repo reports whether anything of a repository may be accepted.
 func (m matcher) repo(repo mirror.Repo) bool {
 	for _, p := range m.patterns {
-		if m.named(p.name, repo) || m.named(p.whole, repo) {
+		if m.matchesRepo(p.name, repo) || m.matchesRepo(p.whole, repo) {
 			return true
 		}
 	}
@@ -109,26 +109,26 @@ func (m matcher) ref(ref mirror.Ref) bool {
 
 func (m matcher) matches(p pattern, ref mirror.Ref) bool {
 	// The host in a pattern may have a port, which looks like a tag.
-	if m.named(p.whole, ref.Repo) {
+	if m.matchesRepo(p.whole, ref.Repo) {
 		return true
 	}
 	if ref.Digest != "" || p.digest != "" {
-		return p.digest != "" && ref.Digest != "" && mirror.MatchesDigest(ref.Digest, p.digest) && m.named(p.name, ref.Repo)
+		return p.digest != "" && ref.Digest != "" && mirror.MatchesDigest(ref.Digest, p.digest) && m.matchesRepo(p.name, ref.Repo)
 	}
 	matched, _ := path.Match(p.tag, ref.Tag) // the pattern was tried when it was made
-	return matched && m.named(p.name, ref.Repo)
+	return matched && m.matchesRepo(p.name, ref.Repo)
 }
 
 // named reports whether a repository, or a folder that it is in, is what name says.
-func (m matcher) named(name string, repo mirror.Repo) bool {
+func (m matcher) matchesRepo(name string, repo mirror.Repo) bool {
 	served := m.names.Served(repo)
 	short, isShort := strings.CutPrefix(served, "library/")
-	return below(name, served) || below(name, repo.String()) ||
-		isShort && repo.Host == mirror.DockerHub && below(name, short)
+	return matchesFolder(name, served) || matchesFolder(name, repo.String()) ||
+		isShort && repo.Host == mirror.DockerHub && matchesFolder(name, short)
 }
 
 // below reports whether name is at or below what a pattern matches.
-func below(pattern, name string) bool {
+func matchesFolder(pattern, name string) bool {
 	pattern = strings.TrimSuffix(pattern, "/")
 	for range strings.Count(name, "/") - strings.Count(pattern, "/") {
 		name = name[:strings.LastIndexByte(name, '/')]

@@ -7,7 +7,7 @@ import (
 )
 
 // self is the name of who this process runs as.
-func self() string {
+func processUser() string {
 	if account, err := user.Current(); err == nil {
 		return account.Username
 	}

@@ -11,8 +11,8 @@ import (
 
 type peerKey struct{}
 
-// WithPeer returns a context of requests that come by a connection of a socket of [Listen].
-func WithPeer(ctx context.Context, conn net.Conn) context.Context {
+// WithPeerCredentials returns a context of requests that come by a connection of a socket of [Listen].
+func WithPeerCredentials(ctx context.Context, conn net.Conn) context.Context {
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {
 		return ctx
@@ -28,9 +28,9 @@ func WithPeer(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, int(cred.Uid))
 }
 
-// Peer returns the name of who sent a request, as this machine knows it, and its process's for one that came from within;
+// PeerUser returns the name of who sent a request, as this machine knows it, and its process's for one that came from within;
 // the number of an account that has no name.
-func Peer(ctx context.Context) string {
+func PeerUser(ctx context.Context) string {
 	if uid, ok := ctx.Value(peerKey{}).(int); ok {
 		number := strconv.Itoa(uid)
 		if account, err := user.LookupId(number); err == nil {
@@ -38,5 +38,5 @@ func Peer(ctx context.Context) string {
 		}
 		return number
 	}
-	return self()
+	return processUser()
 }

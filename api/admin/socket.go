@@ -36,7 +36,7 @@ func Listen(data string) (net.Listener, error) {
 		return fail(err)
 	}
 	defer os.RemoveAll(private)
-	address, release, err := shorten(private)
+	address, release, err := socketAddress(private)
 	if err != nil {
 		return fail(err)
 	}
@@ -74,7 +74,7 @@ func (s *socket) Close() error {
 
 // Dial returns a transport to the server that runs on a data folder, or [ErrNoServer] if there is none.
 func Dial(ctx context.Context, data string) (*http.Transport, error) {
-	conn, err := connect(ctx, data)
+	conn, err := dialSocket(ctx, data)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return nil, ErrNoServer
@@ -89,13 +89,13 @@ func Dial(ctx context.Context, data string) (*http.Transport, error) {
 	return &http.Transport{WriteBufferSize: bufferSize + 64, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		select {
 		case conn := <-first:
-			return answered{conn}, nil
+			return drainingConn{conn}, nil
 		default:
-			conn, err := connect(ctx, data)
+			conn, err := dialSocket(ctx, data)
 			if err != nil {
 				return nil, err
 			}
-			return answered{conn}, nil
+			return drainingConn{conn}, nil
 		}
 	}}, nil
 }
@@ -103,9 +103,9 @@ func Dial(ctx context.Context, data string) (*http.Transport, error) {
 // answered is a connection to a server that may have answered, and closed it, before it read the whole request. net/http
 // would take the failure to write the rest for a failure of the request, even while its answer is being read. So that
 // rest goes nowhere; without an answer, reading fails all the same.
-type answered struct{ net.Conn }
+type drainingConn struct{ net.Conn }
 
-func (a answered) Write(p []byte) (int, error) {
+func (a drainingConn) Write(p []byte) (int, error) {
 	n, err := a.Conn.Write(p)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		return len(p), nil
@@ -113,8 +113,8 @@ func (a answered) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func connect(ctx context.Context, data string) (net.Conn, error) {
-	address, release, err := shorten(data)
+func dialSocket(ctx context.Context, data string) (net.Conn, error) {
+	address, release, err := socketAddress(data)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ const maxAddress = 103
 
 // shorten returns an address for the socket in a folder, to be used until release. A folder whose path is too long is
 // held open, and found by way of /proc, where there is that.
-func shorten(folder string) (address string, release func(), err error) {
+func socketAddress(folder string) (address string, release func(), err error) {
 	address = filepath.Join(folder, SocketName)
 	if len(address) <= maxAddress {
 		return address, func() {}, nil

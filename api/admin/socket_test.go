@@ -138,7 +138,7 @@ func TestWorkHasItsConnection(t *testing.T) {
 	m, _ := open(t)
 	opts := work(func(context.Context, json.RawMessage, io.Reader, func(any)) error { return nil })
 	client := http.Client{Transport: overSocket(t, admin.New(m, opts))}
-	for _, path := range []string{"jobs/work", "jobs/later", "out/later"} {
+	for _, path := range []string{"jobs/work", "jobs/later", "streams/later"} {
 		resp, err := client.Post("http://mirror/admin/"+path, "", strings.NewReader("null\nGET /admin/status HTTP/1.1\r\n\r\n"))
 		must(t, err)
 		resp.Body.Close()

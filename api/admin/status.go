@@ -71,7 +71,7 @@ func (h *Handler) setMode(w http.ResponseWriter, r *http.Request) error {
 	}
 	was := h.mirror.Mode()
 	err = h.mirror.SetMode(r.Context(), mode)
-	h.changed(r, "mode", Mode{Mode: mode, Was: was}, err)
+	h.notify(r, "mode", Mode{Mode: mode, Was: was}, err)
 	if err != nil {
 		return err
 	}

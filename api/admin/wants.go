@@ -9,13 +9,13 @@ import (
 	"airmirror/mirror"
 )
 
-// Forget names wants to strike off; all of them if it names none.
-type Forget struct {
+// ForgetRequest names wants to strike off; all of them if it names none.
+type ForgetRequest struct {
 	Match []string `json:"match"` // references, or patterns as for images
 }
 
-// Forgotten says how many wants were struck off.
-type Forgotten struct {
+// ForgetResult says how many wants were struck off.
+type ForgetResult struct {
 	Count int `json:"count"`
 }
 
@@ -24,20 +24,20 @@ func (h *Handler) wants(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (h *Handler) forgetWants(w http.ResponseWriter, r *http.Request) error {
-	var forget Forget
+	var forget ForgetRequest
 	if err := readJSON(w, r, &forget); err != nil {
 		return err
 	}
 	count, err := h.forget(forget)
-	h.changed(r, "forget-wants", forget, err)
+	h.notify(r, "forget-wants", forget, err)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, Forgotten{Count: count})
+	return writeJSON(w, ForgetResult{Count: count})
 }
 
 // forget strikes off wants, none if something is named that matches none, and returns how many.
-func (h *Handler) forget(forget Forget) (int, error) {
+func (h *Handler) forget(forget ForgetRequest) (int, error) {
 	if len(forget.Match) == 0 {
 		return h.mirror.ForgetWants(), nil
 	}

@@ -77,7 +77,7 @@ func (l *Log) Command(c admin.Change) {
 	if l == nil || looks[c.Action] {
 		return
 	}
-	l.Write(Entry{Action: c.Action, User: admin.Peer(c.HTTP.Context()), Address: "local", Detail: detail(c)}, c.Err)
+	l.Write(Entry{Action: c.Action, User: admin.PeerUser(c.HTTP.Context()), Address: "local", Detail: detail(c)}, c.Err)
 }
 
 // detail is what may be written of what a command was asked for; nil if that is nothing.

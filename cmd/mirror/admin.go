@@ -26,7 +26,7 @@ func serveAdmin(ctx context.Context, w *services, c serveConfig, addr net.Addr, 
 	this := &admin.Server{PID: os.Getpid(), Address: addr.String(), TLS: c.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second)}
 	server := newServer(newAdmin(w, c, this, log), log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
-	server.ConnContext = admin.WithPeer
+	server.ConnContext = admin.WithPeerCredentials
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

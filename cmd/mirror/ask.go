@@ -163,7 +163,7 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll(ctx))
 	}
-	transport := admin.Local(newAdmin(w, q.serveConfig, nil, zap.NewNop())) // what fails is this command's to tell
+	transport := admin.InProcess(newAdmin(w, q.serveConfig, nil, zap.NewNop())) // what fails is this command's to tell
 	return admin.NewClient(transport), func(ctx context.Context) error {
 		transport.Wait()
 		return closeAll(ctx)
@@ -201,7 +201,7 @@ func newAdmin(w *services, c serveConfig, server *admin.Server, log *zap.Logger)
 		reload = w.reloader.reload
 	}
 	return admin.New(w.mirror, admin.Options{
-		Version: version, Data: data, Server: server, Log: log, Reload: reload, Changed: w.audit.Command,
-		Jobs: w.Jobs(), Outlets: w.Outlets(), Storage: w.Storage,
+		Version: version, Data: data, Server: server, Log: log, Reload: reload, OnChange: w.audit.Command,
+		Jobs: w.Jobs(), Streams: w.Streams(), Storage: w.Storage,
 	})
 }

@@ -36,5 +36,5 @@ func (u *userFile) audit(action, name string, err error) {
 	}
 	defer l.Close()
 	detail, _ := json.Marshal(map[string]string{"user": name, "file": u.path}) // of text
-	l.Write(audit.Entry{Action: action, User: admin.Peer(context.Background()), Address: "local", Detail: detail}, err)
+	l.Write(audit.Entry{Action: action, User: admin.PeerUser(context.Background()), Address: "local", Detail: detail}, err)
 }

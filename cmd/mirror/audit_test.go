@@ -18,7 +18,7 @@ import (
 	"airmirror/mirror"
 )
 
-// audited is what the audit log has of each job and outlet.
+// audited is what the audit log has of each job and stream.
 var audited = map[string]string{
 	"sync": "with its request", "import": "with its request", "migrate": "a line", "export": "with its request", "export-sent": "a line",
 	"backup": "a line", "collect": "with its request", "remove": "with its request", "verify": "with its request", "pin": "with its request",
@@ -40,7 +40,7 @@ func auditedServices(t *testing.T) (w *services, client *admin.Client, path stri
 	must(t, err)
 	w, err = newServices(t.Context(), m, store, c, zap.NewNop())
 	must(t, err)
-	transport := admin.Local(newAdmin(w, c, nil, zap.NewNop()))
+	transport := admin.InProcess(newAdmin(w, c, nil, zap.NewNop()))
 	t.Cleanup(func() {
 		transport.Wait()
 		must(t, closeMirror(t.Context(), m))
@@ -73,9 +73,9 @@ func TestEveryJobIsAudited(t *testing.T) {
 			return client.Job(t.Context(), name, nonsense, nil, func(json.RawMessage) error { return nil })
 		}
 	}
-	for name := range w.Outlets() {
+	for name := range w.Streams() {
 		ask[name] = func() error {
-			_, err := client.Out(t.Context(), name, nonsense, nil, io.Discard)
+			_, err := client.Stream(t.Context(), name, nonsense, nil, io.Discard)
 			return err
 		}
 	}
@@ -100,7 +100,7 @@ func TestEveryJobIsAudited(t *testing.T) {
 		}
 	}
 	if len(ask) != len(audited) {
-		t.Errorf("there are %d jobs and outlets, and %d are known", len(ask), len(audited))
+		t.Errorf("there are %d jobs and streams, and %d are known", len(ask), len(audited))
 	}
 }
 

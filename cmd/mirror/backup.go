@@ -37,7 +37,7 @@ type backedUp struct {
 func backup(cmd *cobra.Command, client *admin.Client, path string, asJSON bool) (err error) {
 	copied := backedUp{File: path}
 	write := func(ctx context.Context, w io.Writer) (err error) {
-		copied.Bytes, err = client.Out(ctx, "backup", struct{}{}, nil, w)
+		copied.Bytes, err = client.Stream(ctx, "backup", struct{}{}, nil, w)
 		return err
 	}
 	if path == "-" {

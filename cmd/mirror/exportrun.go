@@ -188,7 +188,7 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 	from, to := io.Pipe()
 	sent := make(chan error, 1)
 	go func() {
-		_, err := e.client.Out(e.cmd.Context(), "export", e.ExportRequest, receipt, to)
+		_, err := e.client.Stream(e.cmd.Context(), "export", e.ExportRequest, receipt, to)
 		to.CloseWithError(err)
 		sent <- err
 	}()

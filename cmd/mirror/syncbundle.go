@@ -195,11 +195,11 @@ func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
 		return nil
 	}
 	if path == "-" {
-		_, err := client.Out(cmd.Context(), "receipt", struct{}{}, nil, raw(cmd.OutOrStdout()))
+		_, err := client.Stream(cmd.Context(), "receipt", struct{}{}, nil, raw(cmd.OutOrStdout()))
 		return err
 	}
 	return writeWhole(cmd.Context(), path, func(ctx context.Context, w io.Writer) error {
-		_, err := client.Out(ctx, "receipt", struct{}{}, nil, w)
+		_, err := client.Stream(ctx, "receipt", struct{}{}, nil, w)
 		return err
 	})
 }

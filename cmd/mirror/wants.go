@@ -54,7 +54,7 @@ Patterns are those of 'mirror ls'.`,
 			return err
 		}
 		if q.json {
-			return printJSON(cmd.OutOrStdout(), admin.Forgotten{Count: n})
+			return printJSON(cmd.OutOrStdout(), admin.ForgetResult{Count: n})
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "struck off "+count(n, "want", "wants"))
 		return nil

@@ -158,7 +158,7 @@ func (s *Service) emitRemoved(ctx context.Context, item gc.Candidate) {
 	if err != nil {
 		return
 	}
-	actor := admin.Peer(ctx)
+	actor := admin.PeerUser(ctx)
 	if item.Kind == gc.Manifest {
 		s.opts.Events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Digest: item.Digest})
 		return

@@ -71,12 +71,12 @@ func (s *Service) Jobs() map[string]admin.Job {
 	}
 }
 
-// Outlets returns all streams by name.
-func (s *Service) Outlets() map[string]admin.Outlet {
-	return map[string]admin.Outlet{
-		"export":  outlet(s.export),
-		"backup":  outlet(s.backup),
-		"receipt": outlet(s.receipt),
+// Streams returns all streams by name.
+func (s *Service) Streams() map[string]admin.Stream {
+	return map[string]admin.Stream{
+		"export":  stream(s.export),
+		"backup":  stream(s.backup),
+		"receipt": stream(s.receipt),
 	}
 }
 
@@ -91,8 +91,8 @@ func job[R any](do func(ctx context.Context, req R, body io.Reader, send func(an
 	}
 }
 
-// outlet decodes the request of do.
-func outlet[R any](do func(ctx context.Context, req R, body io.Reader, out io.Writer) error) admin.Outlet {
+// stream decodes the request of do.
+func stream[R any](do func(ctx context.Context, req R, body io.Reader, out io.Writer) error) admin.Stream {
 	return func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error {
 		req, err := decode[R](request)
 		if err != nil {

@@ -54,7 +54,7 @@ func (s *Service) importBundle(ctx context.Context, req transfer.ImportRequest, 
 // withEvents returns send with an event recorded for each image that is imported. A tag that was kept, and an image in a
 // dry run, are not.
 func (s *Service) withEvents(ctx context.Context, req transfer.ImportRequest, send func(any)) func(transfer.Event) {
-	kept, actor := map[string]bool{}, admin.Peer(ctx)
+	kept, actor := map[string]bool{}, admin.PeerUser(ctx)
 	return func(event transfer.Event) {
 		send(event)
 		switch {

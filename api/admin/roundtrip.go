@@ -18,20 +18,20 @@ const maxError = 1 << 20
 
 // call asks and reads one answer into v.
 func (c *Client) call(ctx context.Context, method, path string, request, v any) error {
-	resp, _, err := c.ask(ctx, method, path, request, nil)
+	resp, _, err := c.do(ctx, method, path, request, nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
-		return brokeOff(ctx, err)
+		return connectionError(ctx, err)
 	}
 	return nil
 }
 
 // lines asks and calls each with every line of the answer.
-func (c *Client) lines(ctx context.Context, method, path string, request any, body io.Reader, each func(json.RawMessage) error) error {
-	resp, sent, err := c.ask(ctx, method, path, request, body)
+func (c *Client) readLines(ctx context.Context, method, path string, request any, body io.Reader, each func(json.RawMessage) error) error {
+	resp, sent, err := c.do(ctx, method, path, request, body)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *Client) lines(ctx context.Context, method, path string, request any, bo
 		case err != nil:
 			return sent.cause(ctx, err)
 		}
-		if refused := readError(line); refused != nil {
+		if refused := decodeError(line); refused != nil {
 			return sent.cause(ctx, refused)
 		}
 		if err := each(line); err != nil {
@@ -57,9 +57,9 @@ func (c *Client) lines(ctx context.Context, method, path string, request any, bo
 
 // ask sends a request, of JSON and what body has if it is not nil. The caller closes what was sent when it has read the
 // answer.
-func (c *Client) ask(ctx context.Context, method, path string, request any, body io.Reader) (*http.Response, *sending, error) {
+func (c *Client) do(ctx context.Context, method, path string, request any, body io.Reader) (*http.Response, *requestBody, error) {
 	var content io.Reader
-	var sent *sending
+	var sent *requestBody
 	if request != nil {
 		text, err := json.Marshal(request)
 		if err != nil {
@@ -67,7 +67,7 @@ func (c *Client) ask(ctx context.Context, method, path string, request any, body
 		}
 		content = bytes.NewReader(text)
 		if body != nil {
-			sent = newSending(text, body)
+			sent = newRequestBody(text, body)
 			content = sent
 		}
 	}
@@ -86,15 +86,15 @@ func (c *Client) ask(ctx context.Context, method, path string, request any, body
 	defer sent.Close()
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
-	if refused := readError(text); refused != nil {
+	if refused := decodeError(text); refused != nil {
 		return nil, nil, sent.cause(ctx, refused)
 	}
 	return nil, nil, errors.Join(fmt.Errorf("the mirror answers with status %d and no reason", resp.StatusCode), err)
 }
 
-// readError returns the error that a line or an answer consists of, if it does.
-func readError(text []byte) error {
-	var line errorLine
+// decodeError returns the error that a line or an answer consists of, if it does.
+func decodeError(text []byte) error {
+	var line errorResponse
 	if json.Unmarshal(text, &line) != nil || len(line.Errors) == 0 {
 		return nil
 	}
@@ -102,8 +102,8 @@ func readError(text []byte) error {
 	return &mirror.Error{Code: e.Code, Message: e.Message, Detail: e.Detail}
 }
 
-// brokeOff is why an answer did not come, or not to its end.
-func brokeOff(ctx context.Context, err error) error {
+// connectionError is why an answer did not come, or not to its end.
+func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -18,18 +18,18 @@ const (
 )
 
 // frames writes a stream in frames. It is for one goroutine.
-type frames struct {
-	w     http.ResponseWriter
-	buf   []byte // a header and what was written since the last frame
-	begun bool   // something was sent
+type frameWriter struct {
+	w       http.ResponseWriter
+	buf     []byte // a header and what was written since the last frame
+	started bool   // something was sent
 }
 
-func newFrames(w http.ResponseWriter) *frames {
-	return &frames{w: w, buf: make([]byte, frameHeader, frameHeader+bufferSize)}
+func newFrameWriter(w http.ResponseWriter) *frameWriter {
+	return &frameWriter{w: w, buf: make([]byte, frameHeader, frameHeader+bufferSize)}
 }
 
 // Write implements [io.Writer].
-func (f *frames) Write(p []byte) (written int, err error) {
+func (f *frameWriter) Write(p []byte) (written int, err error) {
 	for len(p) > 0 {
 		n := copy(f.buf[len(f.buf):cap(f.buf)], p)
 		f.buf, p, written = f.buf[:len(f.buf)+n], p[n:], written+n
@@ -41,7 +41,7 @@ func (f *frames) Write(p []byte) (written int, err error) {
 }
 
 // ReadFrom implements [io.ReaderFrom], without a buffer between.
-func (f *frames) ReadFrom(r io.Reader) (read int64, err error) {
+func (f *frameWriter) ReadFrom(r io.Reader) (read int64, err error) {
 	for {
 		n, err := r.Read(f.buf[len(f.buf):cap(f.buf)])
 		f.buf, read = f.buf[:len(f.buf)+n], read+int64(n)
@@ -57,7 +57,7 @@ func (f *frames) ReadFrom(r io.Reader) (read int64, err error) {
 	}
 }
 
-func (f *frames) flushFull() error {
+func (f *frameWriter) flushFull() error {
 	if len(f.buf) < cap(f.buf) {
 		return nil
 	}
@@ -65,23 +65,23 @@ func (f *frames) flushFull() error {
 }
 
 // flush sends what is in the buffer as a frame.
-func (f *frames) flush() error {
-	f.begin()
+func (f *frameWriter) flush() error {
+	f.start()
 	binary.BigEndian.PutUint32(f.buf, uint32(len(f.buf)-frameHeader))
 	_, err := f.w.Write(f.buf)
 	f.buf = f.buf[:frameHeader]
 	return err
 }
 
-func (f *frames) begin() {
-	if !f.begun {
-		f.begun = true
+func (f *frameWriter) start() {
+	if !f.started {
+		f.started = true
 		f.w.Header().Set("Content-Type", frameType)
 	}
 }
 
 // end ends the stream: whole, with failure, or with err if none of it was sent, for the caller to answer with.
-func (f *frames) end(failure *errorLine, err error) error {
+func (f *frameWriter) end(failure *errorResponse, err error) error {
 	if err != nil {
 		return err
 	}
@@ -102,11 +102,11 @@ func readFrames(r io.Reader, w io.Writer) (written int64, err error) {
 	buf := make([]byte, bufferSize)
 	for {
 		if _, err := io.ReadFull(r, header[:]); err != nil {
-			return written, brokenStream(err)
+			return written, unexpectedEOF(err)
 		}
 		left := int64(binary.BigEndian.Uint32(header[:]))
 		if left == 0 {
-			return written, readFailure(r)
+			return written, readTrailer(r)
 		}
 		for left > 0 {
 			n, err := r.Read(buf[:min(left, bufferSize)])
@@ -117,27 +117,27 @@ func readFrames(r io.Reader, w io.Writer) (written int64, err error) {
 				return written, &writeError{failed}
 			}
 			if err != nil && left > 0 {
-				return written, brokenStream(err)
+				return written, unexpectedEOF(err)
 			}
 		}
 	}
 }
 
-// brokenStream is err, of reading what does not end there.
-func brokenStream(err error) error {
+// unexpectedEOF is err, of reading what does not end there.
+func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// readFailure reads what comes after a stream: nothing, or an error.
-func readFailure(r io.Reader) error {
+// readTrailer reads what comes after a stream: nothing, or an error.
+func readTrailer(r io.Reader) error {
 	text, err := io.ReadAll(io.LimitReader(r, maxError))
 	if err != nil || len(text) == 0 {
 		return err
 	}
-	if refused := readError(text); refused != nil {
+	if refused := decodeError(text); refused != nil {
 		return refused
 	}
 	return fmt.Errorf("there is something after its end")

@@ -16,16 +16,16 @@ import (
 	"airmirror/mirror"
 )
 
-// supply returns options with one outlet.
-func supply(outlet admin.Outlet) admin.Options {
-	return admin.Options{Outlets: map[string]admin.Outlet{"work": outlet}}
+// supply returns options with one stream.
+func supply(stream admin.Stream) admin.Options {
+	return admin.Options{Streams: map[string]admin.Stream{"work": stream}}
 }
 
 // TestOutletSendsBytes sends back what comes, in every way that a stream can be written in.
 func TestOutletSendsBytes(t *testing.T) {
 	sent := make([]byte, 3<<20+7)
 	rand.Read(sent)
-	for name, outlet := range map[string]admin.Outlet{
+	for name, stream := range map[string]admin.Stream{
 		"copied": func(_ context.Context, _ json.RawMessage, body io.Reader, out io.Writer) error {
 			_, err := io.Copy(out, body)
 			return err
@@ -40,10 +40,10 @@ func TestOutletSendsBytes(t *testing.T) {
 			return err
 		},
 	} {
-		onEach(t, supply(outlet), func(t *testing.T, h house) {
+		onEach(t, supply(stream), func(t *testing.T, h house) {
 			for _, n := range []int{0, 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, len(sent)} {
 				var got bytes.Buffer
-				written, err := h.Out(t.Context(), "work", nil, bytes.NewReader(sent[:n]), &got)
+				written, err := h.Stream(t.Context(), "work", nil, bytes.NewReader(sent[:n]), &got)
 				if err != nil || written != int64(n) || !bytes.Equal(got.Bytes(), sent[:n]) {
 					t.Errorf("%s, %d bytes: got %d, said to be %d, %v", name, n, got.Len(), written, err)
 				}
@@ -53,7 +53,7 @@ func TestOutletSendsBytes(t *testing.T) {
 }
 
 func TestOutletFails(t *testing.T) {
-	outlet := func(_ context.Context, request json.RawMessage, _ io.Reader, out io.Writer) error {
+	stream := func(_ context.Context, request json.RawMessage, _ io.Reader, out io.Writer) error {
 		var n int64
 		must(t, json.Unmarshal(request, &n))
 		if _, err := io.CopyN(out, endless{}, n); err != nil {
@@ -61,16 +61,16 @@ func TestOutletFails(t *testing.T) {
 		}
 		return &mirror.Error{Code: mirror.CodeBlobUnknown, Message: "blob x is gone", Detail: "x"}
 	}
-	onEach(t, supply(outlet), func(t *testing.T, h house) {
+	onEach(t, supply(stream), func(t *testing.T, h house) {
 		for _, n := range []int{0, 1, 1 << 20} {
-			_, err := h.Out(t.Context(), "work", n, nil, io.Discard)
+			_, err := h.Stream(t.Context(), "work", n, nil, io.Discard)
 			refused := (*mirror.Error)(nil)
 			if !errors.As(err, &refused) || refused.Code != mirror.CodeBlobUnknown || refused.Message != "blob x is gone" || refused.Detail != "x" {
 				t.Errorf("after %d bytes: %v", n, err)
 			}
 		}
 		full := errors.New("no space left")
-		if _, err := h.Out(t.Context(), "work", 1<<30, nil, refusing{full}); err != full { //nolint:errorlint // as it is
+		if _, err := h.Stream(t.Context(), "work", 1<<30, nil, refusing{full}); err != full { //nolint:errorlint // as it is
 			t.Errorf("written to who takes nothing: %v", err)
 		}
 	})
@@ -82,16 +82,16 @@ func (r refusing) Write([]byte) (int, error) { return 0, r.err }
 
 func TestOutletEndsWithItsClient(t *testing.T) {
 	ended := make(chan error, 1)
-	outlet := func(ctx context.Context, _ json.RawMessage, _ io.Reader, out io.Writer) error {
+	stream := func(ctx context.Context, _ json.RawMessage, _ io.Reader, out io.Writer) error {
 		_, err := io.Copy(out, endless{})
 		<-ctx.Done()
 		ended <- err
 		return err
 	}
-	onEach(t, supply(outlet), func(t *testing.T, h house) {
+	onEach(t, supply(stream), func(t *testing.T, h house) {
 		for name, body := range bodies(t) {
 			ctx, interrupt := context.WithCancel(t.Context())
-			if _, err := h.Out(ctx, "work", nil, body(), writerFunc(interrupt)); !errors.Is(err, context.Canceled) {
+			if _, err := h.Stream(ctx, "work", nil, body(), writerFunc(interrupt)); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err := <-ended; err == nil {
@@ -125,7 +125,7 @@ func TestBrokenStreams(t *testing.T) {
 			for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
 				t.Run(name+" over "+way, func(t *testing.T) {
 					var got strings.Builder
-					n, err := admin.NewClient(transport(t, handler)).Out(t.Context(), "work", nil, nil, &got)
+					n, err := admin.NewClient(transport(t, handler)).Stream(t.Context(), "work", nil, nil, &got)
 					if err == nil || int(n) != got.Len() || !strings.HasPrefix("part", got.String()) {
 						t.Errorf("%q, %d bytes: %v", &got, n, err)
 					}
@@ -142,10 +142,10 @@ func BenchmarkStreams(b *testing.B) {
 		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, body, make([]byte, 256<<10))
 		return err
 	})
-	opts.Outlets = supply(func(_ context.Context, _ json.RawMessage, _ io.Reader, out io.Writer) error {
+	opts.Streams = supply(func(_ context.Context, _ json.RawMessage, _ io.Reader, out io.Writer) error {
 		_, err := io.CopyN(out, endless{}, size)
 		return err
-	}).Outlets
+	}).Streams
 	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
 		m, _ := open(b)
 		client := admin.NewClient(transport(b, admin.New(m, opts)))
@@ -158,7 +158,7 @@ func BenchmarkStreams(b *testing.B) {
 		b.Run(way+"/out", func(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {
-				_, err := client.Out(b.Context(), "work", nil, nil, io.Discard)
+				_, err := client.Stream(b.Context(), "work", nil, nil, io.Discard)
 				must(b, err)
 			}
 		})

@@ -7,35 +7,37 @@ import (
 	"sync"
 )
 
-// LocalTransport has requests answered by a handler in this process, with no network between: answers arrive as they
+// InProcessTransport has requests answered by a handler in this process, with no network between: answers arrive as they
 // are written, and a request that is cancelled, or whose answer is closed, ends the handler's context. It is safe for
 // concurrent use.
-type LocalTransport struct {
+type InProcessTransport struct {
 	handler http.Handler
 	work    sync.WaitGroup
 }
 
-// Local returns a transport to handler.
-func Local(handler http.Handler) *LocalTransport { return &LocalTransport{handler: handler} }
+// InProcess returns a transport to handler.
+func InProcess(handler http.Handler) *InProcessTransport {
+	return &InProcessTransport{handler: handler}
+}
 
 // Wait returns when the handler has ended with all requests: when it uses nothing any more that could be closed.
-func (t *LocalTransport) Wait() { t.work.Wait() }
+func (t *InProcessTransport) Wait() { t.work.Wait() }
 
 // RoundTrip implements [http.RoundTripper].
-func (t *LocalTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *InProcessTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	served := req.Clone(ctx)
 	switch {
 	case served.Body == nil:
 		served.Body = http.NoBody
 	case served.ContentLength <= 0 && served.Body != http.NoBody:
-		served.Body, served.ContentLength = feed(ctx, req.Body), -1
+		served.Body, served.ContentLength = pipeBody(ctx, req.Body), -1
 	}
 	served.RequestURI, served.RemoteAddr = req.URL.RequestURI(), "local"
 	pr, pw := io.Pipe()
 	// A handler that writes to a client that has stopped reading must end, too, and so must a client's reading.
 	stop := context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
-	w := &localWriter{header: make(http.Header), body: pw, begun: make(chan struct{})}
+	w := &responseWriter{header: make(http.Header), body: pw, started: make(chan struct{})}
 	t.work.Go(func() {
 		defer stop()
 		defer served.Body.Close()
@@ -54,7 +56,7 @@ func (t *LocalTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.handler.ServeHTTP(w, served)
 	})
 	select {
-	case <-w.begun:
+	case <-w.started:
 	case <-ctx.Done():
 		cancel()
 		return nil, context.Cause(req.Context())
@@ -62,12 +64,12 @@ func (t *LocalTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: &localBody{PipeReader: pr, cancel: cancel}, ContentLength: -1, Request: req,
+		Header: w.sent, Body: &responseBody{PipeReader: pr, cancel: cancel}, ContentLength: -1, Request: req,
 	}, nil
 }
 
 // feed returns a body that is what body reads, until ctx ends: also when a read of body does not.
-func feed(ctx context.Context, body io.ReadCloser) io.ReadCloser {
+func pipeBody(ctx context.Context, body io.ReadCloser) io.ReadCloser {
 	pr, pw := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { pr.CloseWithError(ctx.Err()); pw.CloseWithError(ctx.Err()) })
 	go func() {
@@ -79,43 +81,43 @@ func feed(ctx context.Context, body io.ReadCloser) io.ReadCloser {
 	return pr
 }
 
-// localWriter is the handler's end of an answer.
-type localWriter struct {
-	header http.Header
-	body   *io.PipeWriter
-	begun  chan struct{} // closed when status and sent are there to read
-	status int
-	sent   http.Header
+// responseWriter is the handler's end of an answer.
+type responseWriter struct {
+	header  http.Header
+	body    *io.PipeWriter
+	started chan struct{} // closed when status and sent are there to read
+	status  int
+	sent    http.Header
 }
 
-func (w *localWriter) Header() http.Header { return w.header }
+func (w *responseWriter) Header() http.Header { return w.header }
 
-func (w *localWriter) WriteHeader(status int) {
+func (w *responseWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status, w.sent = status, w.header.Clone()
-		close(w.begun)
+		close(w.started)
 	}
 }
 
-func (w *localWriter) Write(p []byte) (int, error) {
+func (w *responseWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.body.Write(p)
 }
 
 // Flush has nothing to do: what is written has been read.
-func (w *localWriter) Flush() { w.WriteHeader(http.StatusOK) }
+func (w *responseWriter) Flush() { w.WriteHeader(http.StatusOK) }
 
 // EnableFullDuplex has nothing to do, for [http.ResponseController]: what is read is not waiting for what is written.
-func (w *localWriter) EnableFullDuplex() error { return nil }
+func (w *responseWriter) EnableFullDuplex() error { return nil }
 
-// localBody is the client's end.
-type localBody struct {
+// responseBody is the client's end.
+type responseBody struct {
 	*io.PipeReader
 	cancel context.CancelFunc
 }
 
 // Close tells the handler that its client has gone.
-func (b *localBody) Close() error {
+func (b *responseBody) Close() error {
 	b.cancel()
 	return b.PipeReader.Close()
 }

@@ -8,37 +8,37 @@ import (
 )
 
 // lines is an answer of one line of JSON after the other, by any number of goroutines.
-type lines struct {
+type lineWriter struct {
 	handler *Handler
 	r       *http.Request
 
-	mu    sync.Mutex
-	w     http.ResponseWriter
-	enc   *json.Encoder
-	begun bool
-	news  bool  // something was sent since the last beat
-	err   error // the first that sending failed with: the client is gone, or a line is no JSON
+	mu      sync.Mutex
+	w       http.ResponseWriter
+	enc     *json.Encoder
+	started bool
+	written bool  // something was sent since the last beat
+	err     error // the first that sending failed with: the client is gone, or a line is no JSON
 }
 
-func (h *Handler) newLines(w http.ResponseWriter, r *http.Request) *lines {
+func (h *Handler) newLineWriter(w http.ResponseWriter, r *http.Request) *lineWriter {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	return &lines{handler: h, r: r, w: w, enc: enc}
+	return &lineWriter{handler: h, r: r, w: w, enc: enc}
 }
 
 // send sends a line when there is enough of an answer to send.
-func (l *lines) send(v any) {
+func (l *lineWriter) send(v any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begin()
-	l.news = true
+	l.start()
+	l.written = true
 	if l.err == nil {
 		l.err = l.enc.Encode(v)
 	}
 }
 
 // tell sends a line at once.
-func (l *lines) tell(v any) {
+func (l *lineWriter) sendNow(v any) {
 	l.send(v)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,7 +49,7 @@ func (l *lines) tell(v any) {
 
 // beat sends an empty line whenever there was no other for an interval, so that it is noticed when the client has gone:
 // net/http ends the request's context when it cannot write. It goes on until stop is called.
-func (l *lines) beat(interval time.Duration) (stop func()) {
+func (l *lineWriter) keepAlive(interval time.Duration) (stop func()) {
 	ending, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -60,7 +60,7 @@ func (l *lines) beat(interval time.Duration) (stop func()) {
 			case <-ending:
 				return
 			case <-ticker.C:
-				l.breathe()
+				l.writeKeepAlive()
 			}
 		}
 	}()
@@ -70,31 +70,31 @@ func (l *lines) beat(interval time.Duration) (stop func()) {
 	}
 }
 
-func (l *lines) breathe() {
+func (l *lineWriter) writeKeepAlive() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.news && l.err == nil {
-		l.begin()
+	if !l.written && l.err == nil {
+		l.start()
 		if _, l.err = l.w.Write([]byte("\n")); l.err == nil {
 			l.err = http.NewResponseController(l.w).Flush()
 		}
 	}
-	l.news = false
+	l.written = false
 }
 
-func (l *lines) begin() {
-	if !l.begun {
-		l.begun = true
+func (l *lineWriter) start() {
+	if !l.started {
+		l.started = true
 		l.w.Header().Set("Content-Type", "application/x-ndjson")
 	}
 }
 
 // end ends the answer, with err in its last line if the answer has begun; otherwise err is for the caller to answer
 // with.
-func (l *lines) end(err error) error {
+func (l *lineWriter) end(err error) error {
 	l.mu.Lock()
-	begun := l.begun
-	l.begin()
+	begun := l.started
+	l.start()
 	l.mu.Unlock()
 	switch {
 	case err == nil:
@@ -102,6 +102,6 @@ func (l *lines) end(err error) error {
 	case !begun:
 		return err
 	}
-	l.send(errorLine{Errors: []errorBody{l.handler.errorBody(l.r, err)}})
+	l.send(errorResponse{Errors: []errorBody{l.handler.errorBody(l.r, err)}})
 	return nil
 }

@@ -19,16 +19,16 @@ import (
 const bufferSize = 256 << 10
 
 // incoming is a request for work: JSON in its first line, and what is read of the rest while it is answered.
-type incoming struct {
+type jobRequest struct {
 	ctx     context.Context // ends with the client
 	request json.RawMessage
 	body    io.Reader
-	streams bool // there may be something in body
-	end     func()
+	hasBody bool // there may be something in body
+	close   func()
 }
 
 // early has a request answered whether it has been read or not, where net/http would read on first.
-func early(w http.ResponseWriter) error {
+func respondEarly(w http.ResponseWriter) error {
 	// What was not read of a body must not be read as the next request.
 	w.Header().Set("Connection", "close")
 	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
@@ -38,7 +38,7 @@ func early(w http.ResponseWriter) error {
 }
 
 // receive reads the first line of a request. The caller calls end when it is answered.
-func receive(w http.ResponseWriter, r *http.Request) (*incoming, error) {
+func readJobRequest(w http.ResponseWriter, r *http.Request) (*jobRequest, error) {
 	bound := &io.LimitedReader{R: r.Body, N: maxRequest + 1}
 	buffered := bufio.NewReaderSize(bound, bufferSize)
 	line, err := buffered.ReadBytes('\n')
@@ -52,7 +52,7 @@ func receive(w http.ResponseWriter, r *http.Request) (*incoming, error) {
 		line = []byte("null")
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
-	in := &incoming{ctx: ctx, request: line, body: http.NoBody, end: func() { cancel(nil) }}
+	in := &jobRequest{ctx: ctx, request: line, body: http.NoBody, close: func() { cancel(nil) }}
 	if err == io.EOF {
 		return in, nil
 	}
@@ -61,8 +61,8 @@ func receive(w http.ResponseWriter, r *http.Request) (*incoming, error) {
 		// A body in this process ends with ctx of itself.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 	})
-	in.streams, in.body = true, &body{ctx: ctx, r: buffered, cancel: cancel}
-	in.end = func() { stop(); cancel(nil) }
+	in.hasBody, in.body = true, &body{ctx: ctx, r: buffered, cancel: cancel}
+	in.close = func() { stop(); cancel(nil) }
 	return in, nil
 }
 

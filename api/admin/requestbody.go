@@ -11,33 +11,33 @@ import (
 	"airmirror/mirror"
 )
 
-var errAnswered = errors.New("the request is answered")
+var errResponded = errors.New("the request is answered")
 
 // sending is the body of a request that is sent while it is answered: its first line, and what follows.
-type sending struct {
+type requestBody struct {
 	r        io.Reader
 	answered atomic.Bool
-	failed   atomic.Pointer[error] // that reading ended with
+	readErr  atomic.Pointer[error] // that reading ended with
 }
 
-func newSending(line []byte, body io.Reader) *sending {
-	return &sending{r: io.MultiReader(bytes.NewReader(append(line, '\n')), body)}
+func newRequestBody(line []byte, body io.Reader) *requestBody {
+	return &requestBody{r: io.MultiReader(bytes.NewReader(append(line, '\n')), body)}
 }
 
 // Read implements [io.Reader].
-func (s *sending) Read(p []byte) (int, error) {
+func (s *requestBody) Read(p []byte) (int, error) {
 	if s.answered.Load() {
-		return 0, errAnswered
+		return 0, errResponded
 	}
 	n, err := s.r.Read(p)
 	if err != nil && err != io.EOF {
-		s.failed.CompareAndSwap(nil, &err)
+		s.readErr.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }
 
 // WriteTo implements [io.WriterTo]: each chunk is what one read gave, and large.
-func (s *sending) WriteTo(w io.Writer) (written int64, err error) {
+func (s *requestBody) WriteTo(w io.Writer) (written int64, err error) {
 	buf := make([]byte, bufferSize)
 	for {
 		n, err := s.Read(buf)
@@ -58,7 +58,7 @@ func (s *sending) WriteTo(w io.Writer) (written int64, err error) {
 }
 
 // Close has nothing more read. There may be nothing to close.
-func (s *sending) Close() error {
+func (s *requestBody) Close() error {
 	if s != nil {
 		s.answered.Store(true)
 	}
@@ -67,7 +67,7 @@ func (s *sending) Close() error {
 
 // cause is why a request ended with err: who went away, or could not read what was to be sent, is not told what the
 // mirror made of that.
-func (s *sending) cause(ctx context.Context, err error) error {
+func (s *requestBody) cause(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (s *sending) cause(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	if s != nil {
-		if failed := s.failed.Load(); failed != nil {
+		if failed := s.readErr.Load(); failed != nil {
 			return fmt.Errorf("read what is to be sent to the mirror: %w", *failed)
 		}
 	}
@@ -85,5 +85,5 @@ func (s *sending) cause(ctx context.Context, err error) error {
 	if failed := (*writeError)(nil); errors.As(err, &failed) {
 		return failed.error
 	}
-	return brokeOff(ctx, err)
+	return connectionError(ctx, err)
 }
