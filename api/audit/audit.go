@@ -40,17 +40,17 @@ type Entry struct {
 }
 
 // ok is the result of what went well.
-const ok mirror.Code = "OK"
+const resultOK mirror.Code = "OK"
 
 // Log writes entries to a file, at the end of what is there. It is safe for concurrent use; a nil one writes nothing.
 type Log struct {
 	log *zap.Logger
 
-	mu   sync.Mutex
-	file *os.File    // nil if there is none
-	info os.FileInfo // of file
-	path string
-	torn bool // the last line has no end
+	mu          sync.Mutex
+	file        *os.File    // nil if there is none
+	info        os.FileInfo // of file
+	path        string
+	partialLine bool // the last line has no end
 }
 
 // Open opens the log in a file; with no path it keeps none.
@@ -74,7 +74,7 @@ func (l *Log) Reopen(path string) (use func(), err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.path = path
-		l.change(file, info)
+		l.switchTo(file, info)
 	}, nil
 }
 
@@ -95,16 +95,16 @@ func openFile(path string) (*os.File, os.FileInfo, error) {
 }
 
 // change goes on in another file. l.mu is held.
-func (l *Log) change(file *os.File, info os.FileInfo) {
+func (l *Log) switchTo(file *os.File, info os.FileInfo) {
 	if l.file != nil {
 		l.closeFile(l.file)
 	}
-	l.file, l.info, l.torn = file, info, false
+	l.file, l.info, l.partialLine = file, info, false
 }
 
 // follow goes on in a new file if the one that was written to was moved away or removed: nobody would find in it what is
 // written from now on. Where that cannot be, it is written there all the same. l.mu is held.
-func (l *Log) follow() {
+func (l *Log) reopenIfMoved() {
 	if now, err := os.Stat(l.path); err == nil && os.SameFile(now, l.info) {
 		return
 	}
@@ -113,7 +113,7 @@ func (l *Log) follow() {
 		l.log.Error("the audit log was moved away, and no new one can be begun", zap.Error(err))
 		return
 	}
-	l.change(file, info)
+	l.switchTo(file, info)
 }
 
 // Close ends the log.
@@ -141,7 +141,7 @@ func (l *Log) Write(e Entry, err error) {
 	if l == nil {
 		return
 	}
-	e.Result = ok
+	e.Result = resultOK
 	if err != nil {
 		e.Result, e.Error = mirror.CodeOf(err), err.Error()
 	}
@@ -155,7 +155,7 @@ func (l *Log) Write(e Entry, err error) {
 	if l.file == nil {
 		return
 	}
-	l.follow()
+	l.reopenIfMoved()
 	if err == nil {
 		err = l.writeLine(line)
 	}
@@ -167,12 +167,12 @@ func (l *Log) Write(e Entry, err error) {
 // writeLine appends a line, on one of its own: a disk that was full may have cut off the last.
 func (l *Log) writeLine(line []byte) error {
 	line = append([]byte(mirror.Printable(string(line))), '\n')
-	if l.torn {
+	if l.partialLine {
 		line = append([]byte{'\n'}, line...)
 	}
 	n, err := l.file.Write(line)
 	if n > 0 {
-		l.torn = line[n-1] != '\n'
+		l.partialLine = line[n-1] != '\n'
 	}
 	return err
 }

@@ -13,16 +13,16 @@ import (
 // Request writes down a request of a client that changed something or was refused that; it is an observer of
 // [middleware.Options]. That uploads begin and go on is not written: what they end in is.
 func (l *Log) Request(e *middleware.Exchange) {
-	if l == nil || e.Seen == nil || !e.Seen.Parsed {
+	if l == nil || e.Call == nil || !e.Call.Parsed {
 		return
 	}
-	entry, changes := entryOf(e.Request.Method, e.Seen)
+	entry, changes := entryOf(e.Request.Method, e.Call)
 	if !changes {
 		return
 	}
-	entry.Time, entry.User, entry.Address, entry.Request = e.Began, e.User, e.Address, e.ID
-	entry.Repo = e.Seen.Repo.String()
-	err := e.Seen.Err
+	entry.Time, entry.User, entry.Address, entry.Request = e.Started, e.User, e.Address, e.ID
+	entry.Repo = e.Call.Repo.String()
+	err := e.Call.Err
 	if e.Status >= http.StatusBadRequest && err == nil {
 		err = mirror.Errorf(mirror.CodeUnknown, "status %d", e.Status)
 	}
@@ -30,13 +30,13 @@ func (l *Log) Request(e *middleware.Exchange) {
 }
 
 // entryOf says what a request changes.
-func entryOf(method string, seen *registry.Seen) (e Entry, changes bool) {
-	e.Digest, e.Bytes = seen.Digest, seen.Did.Size
+func entryOf(method string, seen *registry.Call) (e Entry, changes bool) {
+	e.Digest, e.Bytes = seen.Digest, seen.Outcome.Size
 	switch {
 	case seen.Endpoint == registry.Manifest && method == http.MethodPut:
-		e.Action, e.Tags, e.Was = "push", seen.Did.Tags, seen.Did.Was
-		if seen.Did.Digest != "" {
-			e.Digest = seen.Did.Digest
+		e.Action, e.Tags, e.Was = "push", seen.Outcome.Tags, seen.Outcome.Previous
+		if seen.Outcome.Digest != "" {
+			e.Digest = seen.Outcome.Digest
 		}
 	case seen.Endpoint == registry.Manifest && method == http.MethodDelete:
 		e.Action = "delete"
@@ -47,7 +47,7 @@ func entryOf(method string, seen *registry.Seen) (e Entry, changes bool) {
 		e.Action = "delete-blob"
 	case seen.Endpoint == registry.Upload && method == http.MethodPut:
 		e.Action = "push-blob"
-	case seen.Endpoint == registry.Uploads && seen.Did.Mounted:
+	case seen.Endpoint == registry.Uploads && seen.Outcome.Mounted:
 		e.Action, e.Digest, e.From = "mount", seen.Mount, seen.From
 	case seen.Endpoint == registry.Uploads && seen.Digest != "":
 		e.Action = "push-blob"
@@ -61,11 +61,11 @@ func entryOf(method string, seen *registry.Seen) (e Entry, changes bool) {
 const maxDetail = 16 << 10
 
 // looks are the jobs and outlets that change nothing and take no content out.
-var looks = map[string]bool{"export-plan": true, "export-history": true, "receipt": true, "usage": true, "pins": true}
+var readOnlyActions = map[string]bool{"export-plan": true, "export-history": true, "receipt": true, "usage": true, "pins": true}
 
 // told are the actions whose requests are written down: all of one, or some of its fields where there are secrets in it, or
 // more than anybody wants to read. Of an action that is not here, what was asked for is not written.
-var told = map[string][]string{
+var loggedFields = map[string][]string{
 	"mode": nil, "read-only": nil, "forget-wants": nil, "reload": nil,
 	"sync": nil, "import": nil, "export": nil, "collect": nil, "remove": nil, "pin": nil, "unpin": nil, "verify": nil,
 	"migrate":     {"root", "from", "repos", "overwrite"}, // and no url, which may have a password in it
@@ -74,7 +74,7 @@ var told = map[string][]string{
 
 // Command writes down what a command had done; it is for [admin.Options].
 func (l *Log) Command(c admin.Change) {
-	if l == nil || looks[c.Action] {
+	if l == nil || readOnlyActions[c.Action] {
 		return
 	}
 	l.Write(Entry{Action: c.Action, User: admin.PeerUser(c.HTTP.Context()), Address: "local", Detail: detail(c)}, c.Err)
@@ -82,7 +82,7 @@ func (l *Log) Command(c admin.Change) {
 
 // detail is what may be written of what a command was asked for; nil if that is nothing.
 func detail(c admin.Change) json.RawMessage {
-	fields, ok := told[c.Action]
+	fields, ok := loggedFields[c.Action]
 	text := c.Request
 	if ok && fields != nil {
 		all, some := map[string]json.RawMessage{}, map[string]json.RawMessage{}

@@ -130,7 +130,7 @@ func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
 func TestWhatMayBeAProxyIsNotAtHome(t *testing.T) {
 	var asked []netip.AddrPort
 	verdict := errors.New("it listens")
-	opts := auth.Options{NoAnonymousPull: true, Loopback: func(remote, local netip.AddrPort) error {
+	opts := auth.Options{NoAnonymousPull: true, CheckPeer: func(remote, local netip.AddrPort) error {
 		asked = append(asked, remote, local)
 		return verdict
 	}}
@@ -270,7 +270,7 @@ func TestTheUserIsInTheContext(t *testing.T) {
 	for name, who := range map[string]as{"alice": known("alice"), "": nobody} {
 		r := httptest.NewRequest("GET", "/v2/", nil)
 		who(r)
-		ctx, err := guard.Admit(http.Header{}, r, registry.Ask{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "a/b"}})
+		ctx, err := guard.Authorize(http.Header{}, r, registry.Operation{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "a/b"}})
 		must(t, err)
 		if got := auth.UserOf(ctx); got != name {
 			t.Errorf("the user is %q, want %q", got, name)
@@ -283,9 +283,9 @@ func TestAPullWithoutUsersCostsNothing(t *testing.T) {
 	guard, err := auth.New(auth.Options{Htpasswd: t.TempDir() + "/none"})
 	must(t, err)
 	r := httptest.NewRequest("GET", "/v2/library/app/manifests/1", nil)
-	header, ask := http.Header{}, registry.Ask{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "library/app"}}
+	header, ask := http.Header{}, registry.Operation{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "library/app"}}
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := guard.Admit(header, r, ask); err != nil {
+		if _, err := guard.Authorize(header, r, ask); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 0 {

@@ -19,8 +19,8 @@ import (
 // A push or deletion that comes with no credentials at all is not dockerd's, which has a token from GET /v2/ by then. It is
 // asked for Basic: buildkit has tokens fetched by its client, on another machine, which does not know the authority of a
 // mirror that buildkit itself was told of.
-func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Ask, c client, err error) {
-	if slow := (*tooMany)(nil); errors.As(err, &slow) {
+func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Operation, c client, err error) {
+	if slow := (*loginDelay)(nil); errors.As(err, &slow) {
 		header.Set("Retry-After", slow.seconds())
 		return
 	}
@@ -28,17 +28,17 @@ func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Ask
 		return
 	}
 	switch {
-	case p.external != nil:
-		header.Set("WWW-Authenticate", bearer(p.external.token.Realm, p.external.token.Service, p.scope(ask), c))
-	case p.rules.somewhere("", registry.Pull) && !pushesWithout(r, ask):
+	case p.issuer != nil:
+		header.Set("WWW-Authenticate", bearer(p.issuer.token.Realm, p.issuer.token.Service, p.scope(ask), c))
+	case p.rules.allowsAny("", registry.Pull) && !changesAnonymously(r, ask):
 		header.Set("WWW-Authenticate", bearer(p.realm(r), service, p.scope(ask), c))
 	default:
 		header.Set("WWW-Authenticate", basic)
 	}
 }
 
-// pushesWithout reports whether a request is to change something and shows no credentials.
-func pushesWithout(r *http.Request, ask registry.Ask) bool {
+// changesAnonymously reports whether a request is to change something and shows no credentials.
+func changesAnonymously(r *http.Request, ask registry.Operation) bool {
 	return (ask.Action == registry.Push || ask.Action == registry.Delete) && r.Header.Get("Authorization") == ""
 }
 
@@ -51,7 +51,7 @@ func bearer(realm, service, scope string, c client) string {
 		text += ",scope=" + quoted(scope)
 	}
 	switch {
-	case c.broken != nil:
+	case c.tokenError != nil:
 		text += `,error="invalid_token"`
 	case c.grants != nil:
 		text += `,error="insufficient_scope"`
@@ -65,7 +65,7 @@ func quoted(s string) string { return `"` + quoting.Replace(s) + `"` }
 
 // scope is what a token must say for a request to be admitted. Repositories are called as this mirror serves them, so
 // that one that is meant by ns is not mistaken for the default registry's.
-func (p *policy) scope(ask registry.Ask) string {
+func (p *policy) scope(ask registry.Operation) string {
 	switch ask.Action {
 	case registry.Ping, registry.Admin:
 		return ""

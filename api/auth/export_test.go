@@ -9,4 +9,4 @@ import (
 func init() { newCost = bcrypt.MinCost } // the race detector makes bcrypt take seconds
 
 // SetElapsed has tokens take a process for one that runs for so long.
-func (g *Guard) SetElapsed(d time.Duration) { g.kept.elapsed = func() time.Duration { return d } }
+func (g *Guard) SetElapsed(d time.Duration) { g.shared.elapsed = func() time.Duration { return d } }

@@ -1,4 +1,4 @@
-// Package auth says who a client is and what it may do. It is what the registry API asks as [registry.Access].
+// Package auth says who a client is and what it may do. It is what the registry API asks as [registry.Authorizer].
 //
 // A client is somebody by a name and password of an htpasswd file, by a certificate that TLS verified, or by a token: of
 // this mirror, which stands for a login ([Guard.Handler]), or of an issuer that it was told to trust ([Token]). Everybody
@@ -42,9 +42,9 @@ type Options struct {
 	NoAnonymousPull bool
 	// NoLoopback gives requests of this machine no rights of their own while there are no users.
 	NoLoopback bool
-	// Loopback says of a connection over loopback why it may not be that of a client on this machine, but of a proxy on it
+	// CheckPeer says of a connection over loopback why it may not be that of a client on this machine, but of a proxy on it
 	// that says nothing of its clients. With nil, whoever reaches the mirror by such a proxy has the rights of this machine.
-	Loopback      func(remote, local netip.AddrPort) error
+	CheckPeer     func(remote, local netip.AddrPort) error
 	AnonymousPush bool
 
 	// URL is how clients reach the mirror, if that cannot be told from their requests.
@@ -52,23 +52,23 @@ type Options struct {
 	Log *zap.Logger
 }
 
-// Guard implements [registry.Access]. It is safe for concurrent use.
+// Guard implements [registry.Authorizer]. It is safe for concurrent use.
 type Guard struct {
-	kept   *kept
+	shared *shared
 	policy atomic.Pointer[policy]
 }
 
 // kept is what outlives a change of the options.
-type kept struct {
+type shared struct {
 	secret  []byte // of this process: passwords that are right are remembered by it
 	signing []byte // and tokens signed
 	// elapsed is how long this process runs. Tokens are good for the time that passes by it, whatever becomes of the clock.
-	elapsed func() time.Duration
-	began   time.Time // when elapsed was zero, by the clock at that moment
-	slow    *slowdown
-	hashing chan struct{} // holds a token for each password that is being checked
-	// hashingKnown is that for those that were right before; see [policy.again].
-	hashingKnown chan struct{}
+	elapsed   func() time.Duration
+	started   time.Time // when elapsed was zero, by the clock at that moment
+	limiter   *loginLimiter
+	hashSlots chan struct{} // holds a token for each password that is being checked
+	// knownHashSlots is that for those that were right before; see [policy.again].
+	knownHashSlots chan struct{}
 	// verified has passwords that were found to be right, by the hash that they were compared with, and until when that
 	// counts. So a password that was changed is never taken from it, and to change one makes nobody else's to be checked
 	// again: that takes a while, and is refused where many others have failed.
@@ -78,16 +78,16 @@ type kept struct {
 // New returns a guard. Its error says which rule or file is wrong.
 func New(opts Options) (*Guard, error) {
 	began := time.Now()
-	g := &Guard{kept: &kept{
-		elapsed: func() time.Duration { return time.Since(began) }, began: began.Round(0),
-		secret: make([]byte, 32), signing: make([]byte, 32), slow: newSlowdown(), hashing: make(chan struct{}, maxHashing), hashingKnown: make(chan struct{}, maxHashing),
+	g := &Guard{shared: &shared{
+		elapsed: func() time.Duration { return time.Since(began) }, started: began.Round(0),
+		secret: make([]byte, 32), signing: make([]byte, 32), limiter: newLoginLimiter(), hashSlots: make(chan struct{}, maxHashing), knownHashSlots: make(chan struct{}, maxHashing),
 	}}
 	var err error
-	if g.kept.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified); err != nil {
+	if g.shared.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified); err != nil {
 		return nil, err
 	}
-	rand.Read(g.kept.secret) // never fails
-	rand.Read(g.kept.signing)
+	rand.Read(g.shared.secret) // never fails
+	rand.Read(g.shared.signing)
 	if err := g.Apply(opts); err != nil {
 		return nil, err
 	}
@@ -107,22 +107,22 @@ func (g *Guard) Apply(opts Options) error {
 
 // Prepare reads all that opts are about, and returns what has them count: at once, and without a way to fail.
 func (g *Guard) Prepare(opts Options) (apply func(), err error) {
-	p, err := newPolicy(opts, g.kept, g.policy.Load())
+	p, err := newPolicy(opts, g.shared, g.policy.Load())
 	if err != nil {
 		return nil, err
 	}
 	return func() { g.policy.Store(p) }, nil
 }
 
-// Admit implements [registry.Access].
-func (g *Guard) Admit(header http.Header, r *http.Request, ask registry.Ask) (context.Context, error) {
-	return g.policy.Load().admit(header, r, ask)
+// Authorize implements [registry.Authorizer].
+func (g *Guard) Authorize(header http.Header, r *http.Request, ask registry.Operation) (context.Context, error) {
+	return g.policy.Load().authorize(header, r, ask)
 }
 
-// May implements [registry.Access].
-func (g *Guard) May(ctx context.Context, ask registry.Ask) bool {
+// Allowed implements [registry.Authorizer].
+func (g *Guard) Allowed(ctx context.Context, ask registry.Operation) bool {
 	c, _ := ctx.Value(clientKey{}).(client)
-	return g.policy.Load().may(c, ask)
+	return g.policy.Load().allowed(c, ask)
 }
 
 // Handler gives tokens to who asks for one at [TokenPath]: a name and password, or none, become a token that says no more
@@ -142,7 +142,7 @@ func (g *Guard) Summary() string { return g.policy.Load().summary() }
 
 type clientKey struct{}
 
-// UserOf returns the name of the user whose request has this context, as [Guard.Admit] returned it; "" if the client is
+// UserOf returns the name of the user whose request has this context, as [Guard.Authorize] returned it; "" if the client is
 // anonymous.
 func UserOf(ctx context.Context) string {
 	c, _ := ctx.Value(clientKey{}).(client)

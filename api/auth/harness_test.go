@@ -52,7 +52,7 @@ func newSite(t *testing.T, opts auth.Options) *site {
 	})
 	s.guard, err = auth.New(opts)
 	must(t, err)
-	s.handler = s.guard.Handler(registry.New(s.mirror, registry.Options{Access: s.guard}))
+	s.handler = s.guard.Handler(registry.New(s.mirror, registry.Options{Authorizer: s.guard}))
 	return s
 }
 

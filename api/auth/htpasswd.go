@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// verifiedFor is how long a password is not checked again after it was found to be right.
-	verifiedFor = 5 * time.Minute
+	// verifiedTTL is how long a password is not checked again after it was found to be right.
+	verifiedTTL = 5 * time.Minute
 	// maxVerified is how many passwords are remembered so.
 	maxVerified = 4096
 	// maxCost is the highest cost of a hash that is accepted: anybody can have it paid, with each wrong password.
@@ -40,12 +40,12 @@ type users struct {
 	// locked says that there may be users, and that nobody knows who they are.
 	locked bool
 	// nobody is a hash of no password, which costs as much as the others: who is unknown cannot be told by the time it takes.
-	nobody []byte
+	dummyHash []byte
 }
 
-// orLocked is who counts as a user while the file has some, which cannot be read: those of before, or nobody, who is not
+// lockIfEmpty is who counts as a user while the file has some, which cannot be read: those of before, or nobody, who is not
 // to be taken for a mirror without users.
-func (u *users) orLocked() *users {
+func (u *users) lockIfEmpty() *users {
 	if len(u.hashes) > 0 {
 		return u
 	}
@@ -59,7 +59,7 @@ func readUsers(text []byte) (*users, error) {
 		return &users{}, err
 	}
 	u := &users{hashes: hashes}
-	u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	u.dummyHash, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
 	return u, err
 }
 
@@ -120,19 +120,19 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	mac.Write(users.hashes[name]) // has no colon in it, nor has a name
 	mac.Write([]byte(":" + name + ":" + password))
 	key := [sha256.Size]byte(mac.Sum(nil))
-	if p.remembers(key) {
+	if p.recentlyVerified(key) {
 		return nil
 	}
-	if p.knows(key) {
-		return p.again(r.Context(), users, key, name, password)
+	if p.everVerified(key) {
+		return p.recheck(r.Context(), users, key, name, password)
 	}
-	done, err := p.slow.begin(r.Context(), mirror.NetworkOf(r.RemoteAddr))
+	done, err := p.limiter.acquire(r.Context(), mirror.NetworkOf(r.RemoteAddr))
 	if err != nil {
 		return err
 	}
-	right := p.remembers(key) // by the request before, of the several that clients send at once
+	right := p.recentlyVerified(key) // by the request before, of the several that clients send at once
 	if !right {
-		if right, err = p.check(r.Context(), p.hashing, users, name, password); err != nil {
+		if right, err = p.compare(r.Context(), p.hashSlots, users, name, password); err != nil {
 			done(true)
 			return err
 		}
@@ -142,60 +142,60 @@ func (p *policy) login(r *http.Request, name, password string) error {
 		p.log.Warn("login failed", zap.String("user", name[:min(len(name), maxLoggedName)]), zap.String("address", host(r)))
 		return errLogin
 	}
-	p.verified.Add(key, time.Now().Add(verifiedFor))
+	p.verified.Add(key, time.Now().Add(verifiedTTL))
 	return nil
 }
 
-func (k *kept) remembers(key [sha256.Size]byte) bool {
+func (k *shared) recentlyVerified(key [sha256.Size]byte) bool {
 	until, ok := k.verified.Get(key)
 	return ok && time.Now().Before(until)
 }
 
 // knows reports whether a password was right once, however long ago, and would be with the hash that its user has now.
-func (k *kept) knows(key [sha256.Size]byte) bool { return k.verified.Contains(key) }
+func (k *shared) everVerified(key [sha256.Size]byte) bool { return k.verified.Contains(key) }
 
 // again checks a password that was right before. Those who try others, be it from the same address, do not hold it up:
 // it waits for none of their turns, and for none of their hashes.
-func (p *policy) again(ctx context.Context, users *users, key [sha256.Size]byte, name, password string) error {
-	right, err := p.check(ctx, p.hashingKnown, users, name, password)
+func (p *policy) recheck(ctx context.Context, users *users, key [sha256.Size]byte, name, password string) error {
+	right, err := p.compare(ctx, p.knownHashSlots, users, name, password)
 	switch {
 	case err != nil:
 		return err
 	case !right:
 		return errLogin
 	}
-	p.verified.Add(key, time.Now().Add(verifiedFor))
+	p.verified.Add(key, time.Now().Add(verifiedTTL))
 	return nil
 }
 
 // check pays for bcrypt, whether there is such a user or not, when there is room in lane.
-func (p *policy) check(ctx context.Context, lane chan struct{}, users *users, name, password string) (right bool, err error) {
+func (p *policy) compare(ctx context.Context, lane chan struct{}, users *users, name, password string) (right bool, err error) {
 	select {
 	case lane <- struct{}{}:
 		defer func() { <-lane }()
 	case <-ctx.Done():
 		return false, mirror.Errorf(mirror.CodeUnavailable, "the request was cancelled")
 	}
-	return users.right(name, password, bcrypt.CompareHashAndPassword), nil
+	return users.matches(name, password, bcrypt.CompareHashAndPassword), nil
 }
 
 // right reports whether a password is that of a user. A wrong one costs the same for every name, known or not: where the
 // hash of a user is cheaper than the dearest, the rest is paid with hashes of 2^cost + 2^cost + 2^(cost+1) + … rounds.
-func (u *users) right(name, password string, compare func(hash, password []byte) error) bool {
+func (u *users) matches(name, password string, compare func(hash, password []byte) error) bool {
 	hash, known := u.hashes[name]
 	if !known {
-		hash = u.nobody
+		hash = u.dummyHash
 	}
 	if compare(hash, []byte(password)) == nil {
 		return known
 	}
 	cost, err := bcrypt.Cost(hash)
-	most, errMost := bcrypt.Cost(u.nobody)
+	most, errMost := bcrypt.Cost(u.dummyHash)
 	if err != nil || errMost != nil { // both were read before
 		return false
 	}
 	for ; cost < most; cost++ {
-		_ = compare(fmt.Appendf(nil, "$2a$%02d%s", cost, u.nobody[len("$2a$00"):]), []byte(password))
+		_ = compare(fmt.Appendf(nil, "$2a$%02d%s", cost, u.dummyHash[len("$2a$00"):]), []byte(password))
 	}
 	return false
 }

@@ -36,10 +36,10 @@ func TestAWrongPasswordCostsTheSameForEveryName(t *testing.T) {
 			}
 			return err
 		}
-		if users.right(name, "wrong", compare) || rounds != 1<<7 {
+		if users.matches(name, "wrong", compare) || rounds != 1<<7 {
 			t.Errorf("a wrong password of %s costs %d rounds, want %d", name, rounds, 1<<7)
 		}
-		if got := users.right(name, "right", compare); got != known {
+		if got := users.matches(name, "right", compare); got != known {
 			t.Errorf("the right password of %s: %t, want %t", name, got, known)
 		}
 	}

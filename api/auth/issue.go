@@ -21,13 +21,13 @@ const TokenPath = "/auth/token"
 
 const (
 	service = "mirror"
-	// tokensLast is how long a token of this mirror is good. Clients get another one by themselves.
-	tokensLast = 5 * time.Minute
+	// tokenLifetime is how long a token of this mirror is good. Clients get another one by themselves.
+	tokenLifetime = 5 * time.Minute
 	// refreshing is what a refresh token is for, which stands for a name and password where tokens are asked for. It is good
 	// until the mirror restarts, as all tokens are: clients that keep one in place of a password log in again then. So none
 	// is given to who does not ask for one by access_type=offline, as docker login does not.
-	refreshing  = "mirror refresh"
-	refreshLast = 30 * 24 * time.Hour
+	refreshPurpose  = "mirror refresh"
+	refreshLifetime = 30 * 24 * time.Hour
 )
 
 // maxForm is how large the form is at most that a token is asked for with.
@@ -36,7 +36,7 @@ const maxForm = 64 << 10
 // issue answers as https://distribution.github.io/distribution/spec/auth/token/ says, and to POST as
 // https://distribution.github.io/distribution/spec/auth/oauth/ does.
 func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
-	if p.external != nil || !p.logins() {
+	if p.issuer != nil || !p.hasLogins() {
 		fail(w, mirror.Errorf(mirror.CodeUnsupported, "this mirror gives no tokens"))
 		return
 	}
@@ -55,7 +55,7 @@ func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if err = r.ParseForm(); err == nil {
 			scopes, offline = r.PostForm["scope"], r.PostForm.Get("access_type") == "offline"
-			c, err = p.granted(r)
+			c, err = p.identifyByGrant(r)
 		} else {
 			err = mirror.Errorf(mirror.CodeUnsupported, "the form cannot be read: %w", err)
 		}
@@ -63,45 +63,45 @@ func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, POST")
 		err = mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with GET or POST")
 	}
-	if err != nil && (mirror.CodeOf(err) == mirror.CodeUnsupported || !p.suffices(scopes)) {
-		if p.challenge(w.Header(), r, registry.Ask{Action: registry.Ping}, c, err); mirror.CodeOf(err) == mirror.CodeUnauthorized {
+	if err != nil && (mirror.CodeOf(err) == mirror.CodeUnsupported || !p.onlyPublicPulls(scopes)) {
+		if p.challenge(w.Header(), r, registry.Operation{Action: registry.Ping}, c, err); mirror.CodeOf(err) == mirror.CodeUnauthorized {
 			w.Header().Set("WWW-Authenticate", basic)
 		}
 		fail(w, err)
 		return
 	}
-	p.give(w, c.name, scopes, offline)
+	p.writeToken(w, c.name, scopes, offline)
 }
 
 // granted is who a client is by the grant of its form: a name and password, or a token that it got for these before.
 // What is neither is [mirror.CodeUnsupported]: clients go on to GET then.
-func (p *policy) granted(r *http.Request) (client, error) {
+func (p *policy) identifyByGrant(r *http.Request) (client, error) {
 	switch grant := r.PostForm.Get("grant_type"); grant {
 	case "password":
 		r.SetBasicAuth(r.PostForm.Get("username"), r.PostForm.Get("password"))
 		return p.identify(r)
 	case "refresh_token":
-		name, err := p.verifyFor(refreshing, r.PostForm.Get("refresh_token"))
+		name, err := p.verifyFor(refreshPurpose, r.PostForm.Get("refresh_token"))
 		if err != nil || name == "" {
 			return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the refresh token is not accepted: log in again")
 		}
-		return client{name: name, proved: true}, nil
+		return client{name: name, authenticated: true}, nil
 	default:
 		return client{}, mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with the grant_type password or refresh_token, not with %q", grant)
 	}
 }
 
 // give sends a token for a user, or for nobody, and one to get others with to a user with a password who wants that.
-func (p *policy) give(w http.ResponseWriter, name string, scopes []string, offline bool) {
-	token, err := p.sign(service, name, tokensLast)
+func (p *policy) writeToken(w http.ResponseWriter, name string, scopes []string, offline bool) {
+	token, err := p.sign(service, name, tokenLifetime)
 	answer := map[string]any{
-		"token": token, "access_token": token, "expires_in": int(tokensLast.Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339),
+		"token": token, "access_token": token, "expires_in": int(tokenLifetime.Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339),
 	}
 	if len(scopes) > 0 {
 		answer["scope"] = strings.Join(scopes, " ")
 	}
 	if _, password := p.users.get().hashes[name]; offline && password && err == nil {
-		answer["refresh_token"], err = p.sign(refreshing, name, refreshLast)
+		answer["refresh_token"], err = p.sign(refreshPurpose, name, refreshLifetime)
 	}
 	if err != nil {
 		fail(w, err)
@@ -114,7 +114,7 @@ func (p *policy) give(w http.ResponseWriter, name string, scopes []string, offli
 
 // suffices reports whether all that a client asks a token for is what anybody may do. It gets one then even if its password
 // is wrong: as a mirror of Docker Hub, this one is sent the passwords of Docker Hub.
-func (p *policy) suffices(scopes []string) bool {
+func (p *policy) onlyPublicPulls(scopes []string) bool {
 	asked := false
 	for _, list := range scopes {
 		for scope := range strings.FieldsSeq(list) {
@@ -124,7 +124,7 @@ func (p *policy) suffices(scopes []string) bool {
 				return false
 			}
 			repo, err := p.names.Repo(rest[:i], "")
-			if err != nil || !p.rules.allow("", registry.Ask{Action: registry.Pull, Repo: repo}) {
+			if err != nil || !p.rules.allow("", registry.Operation{Action: registry.Pull, Repo: repo}) {
 				return false
 			}
 			asked = true
@@ -134,7 +134,7 @@ func (p *policy) suffices(scopes []string) bool {
 }
 
 // now is the time of tokens. It goes on from the clock as it was when the process began, and does not jump.
-func (p *policy) now() time.Time { return p.began.Add(p.elapsed()) }
+func (p *policy) now() time.Time { return p.started.Add(p.elapsed()) }
 
 // sign makes a token for a user, or for nobody, that is good for one purpose.
 func (p *policy) sign(purpose, name string, last time.Duration) (string, error) {
@@ -144,7 +144,7 @@ func (p *policy) sign(purpose, name string, last time.Duration) (string, error) 
 		return "", err
 	}
 	return jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: service, Audience: jwt.Audience{purpose}, Subject: name, ID: p.standing(name),
+		Issuer: service, Audience: jwt.Audience{purpose}, Subject: name, ID: p.passwordStamp(name),
 		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(last)),
 	}).Serialize()
 }
@@ -156,21 +156,21 @@ func (p *policy) verifyOwn(text string) (name string, err error) { return p.veri
 func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
-		return "", errNotOwn
+		return "", errInvalidToken
 	}
 	var claims jwt.Claims
 	if err := token.Claims(p.signing, &claims); err != nil {
-		return "", errNotOwn
+		return "", errInvalidToken
 	}
-	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{purpose}, Time: p.now()}, 0) != nil || claims.ID != p.standing(claims.Subject) {
-		return "", errNotOwn
+	if claims.ValidateWithLeeway(jwt.Expected{Issuer: service, AnyAudience: jwt.Audience{purpose}, Time: p.now()}, 0) != nil || claims.ID != p.passwordStamp(claims.Subject) {
+		return "", errInvalidToken
 	}
 	return claims.Subject, nil
 }
 
 // standing is what a token says of the user's place in the file: it is good no longer after the password was changed or
 // the user removed. Users by certificate have none.
-func (p *policy) standing(name string) string {
+func (p *policy) passwordStamp(name string) string {
 	mac := hmac.New(sha256.New, p.secret)
 	mac.Write(p.users.get().hashes[name])
 	return hex.EncodeToString(mac.Sum(nil)[:8])

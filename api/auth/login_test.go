@@ -29,7 +29,7 @@ import (
 func ask(guard *auth.Guard, who as) (http.Header, error) {
 	header, r := http.Header{}, httptest.NewRequest("POST", "/v2/team/app/blobs/uploads/", nil)
 	who(r)
-	_, err := guard.Admit(header, r, registry.Ask{Action: registry.Push, Repo: mirror.Repo{Host: "docker.io", Path: "team/app"}})
+	_, err := guard.Authorize(header, r, registry.Operation{Action: registry.Push, Repo: mirror.Repo{Host: "docker.io", Path: "team/app"}})
 	return header, err
 }
 

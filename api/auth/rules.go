@@ -34,8 +34,8 @@ func Actions() []registry.Action {
 
 // rules are what there is to be asked.
 type rules struct {
-	all   []rule
-	given int // how many of them were
+	all        []rule
+	configured int // how many of them were
 }
 
 type rule struct {
@@ -65,7 +65,7 @@ func compile(opts Options) (rules, error) {
 			}
 		}
 	}
-	all := rules{given: len(opts.Rules)}
+	all := rules{configured: len(opts.Rules)}
 	for i, r := range given {
 		compiled, err := r.compile(opts)
 		if err != nil {
@@ -107,7 +107,7 @@ func (r Rule) compile(opts Options) (c rule, err error) {
 			return c, fmt.Errorf("%q is not a pattern of repositories", pattern)
 		}
 		c.everywhere = c.everywhere || pattern == "**"
-		c.patterns = append(c.patterns, full(opts.Names, pattern))
+		c.patterns = append(c.patterns, qualify(opts.Names, pattern))
 	}
 	if len(r.Actions) == 0 {
 		return c, fmt.Errorf("it allows nothing: name actions, which are %v", Actions())
@@ -125,7 +125,7 @@ func (r Rule) compile(opts Options) (c rule, err error) {
 }
 
 // full returns a pattern with the host that it is about in front, as it is called here.
-func full(names mirror.Names, pattern string) string {
+func qualify(names mirror.Names, pattern string) string {
 	first, rest, _ := strings.Cut(pattern, "/")
 	if first == "**" {
 		return pattern
@@ -143,9 +143,9 @@ func full(names mirror.Names, pattern string) string {
 }
 
 // allow reports whether a user may do what is asked; "" is nobody. Without a repository it is about all.
-func (r rules) allow(user string, ask registry.Ask) bool {
+func (r rules) allow(user string, ask registry.Operation) bool {
 	for i := range r.all {
-		if rule := &r.all[i]; rule.about(user) && slices.Contains(rule.actions, ask.Action) && rule.covers(ask.Repo) {
+		if rule := &r.all[i]; rule.appliesTo(user) && slices.Contains(rule.actions, ask.Action) && rule.covers(ask.Repo) {
 			return true
 		}
 	}
@@ -153,16 +153,16 @@ func (r rules) allow(user string, ask registry.Ask) bool {
 }
 
 // somewhere reports whether there is something that a user may do it to.
-func (r rules) somewhere(user string, action registry.Action) bool {
+func (r rules) allowsAny(user string, action registry.Action) bool {
 	for i := range r.all {
-		if rule := &r.all[i]; rule.about(user) && slices.Contains(rule.actions, action) {
+		if rule := &r.all[i]; rule.appliesTo(user) && slices.Contains(rule.actions, action) {
 			return true
 		}
 	}
 	return false
 }
 
-func (r *rule) about(user string) bool {
+func (r *rule) appliesTo(user string) bool {
 	return r.anonymous || user != "" && (r.authenticated || slices.Contains(r.users, user))
 }
 

@@ -220,7 +220,7 @@ func TestPatternsFollowTheNamesOfThisMirror(t *testing.T) {
 		for _, name := range []string{"reg.corp/team/app", "reg.corp/team", "docker.io/team/app", "quay.io/team/app", "team/team/app"} {
 			repo, err := mirror.ParseRepo(name)
 			must(t, err)
-			if got := guard.May(t.Context(), registry.Ask{Action: pull, Repo: repo}); got != slices.Contains(repos, name) {
+			if got := guard.Allowed(t.Context(), registry.Operation{Action: pull, Repo: repo}); got != slices.Contains(repos, name) {
 				t.Errorf("%s covers %s: %v", pattern, name, got)
 			}
 		}

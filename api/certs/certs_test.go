@@ -242,7 +242,7 @@ func TestClientsShowCertificates(t *testing.T) {
 	}
 }
 
-func create(t *testing.T, dir string, hosts ...string) certs.Made {
+func create(t *testing.T, dir string, hosts ...string) certs.Result {
 	t.Helper()
 	made, err := certs.Make(dir, hosts, false, 48*time.Hour)
 	must(t, err)

@@ -95,7 +95,7 @@ func (f *Follower) take(files Files, config *tls.Config, stamps [3]stamp) {
 
 const (
 	// soon is how long before its end a certificate is warned of, and warnInterval how often.
-	soon         = 30 * 24 * time.Hour
+	warnBefore   = 30 * 24 * time.Hour
 	warnInterval = 24 * time.Hour
 )
 
@@ -105,14 +105,14 @@ func (f *Follower) warn() {
 	if time.Since(f.warned) < warnInterval {
 		return
 	}
-	if why := flaw(f.config.Certificates[0].Leaf, time.Now()); why != "" {
+	if why := defect(f.config.Certificates[0].Leaf, time.Now()); why != "" {
 		f.warned = time.Now()
 		f.log.Warn("clients refuse the certificate, or soon will", zap.String("file", f.files.Cert), zap.String("reason", why))
 	}
 }
 
 // flaw says why clients do not take a certificate, or soon will not; "" if there is nothing.
-func flaw(leaf *x509.Certificate, now time.Time) string {
+func defect(leaf *x509.Certificate, now time.Time) string {
 	const day = time.DateOnly
 	switch {
 	case len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0:
@@ -121,7 +121,7 @@ func flaw(leaf *x509.Certificate, now time.Time) string {
 		return fmt.Sprintf("it is not valid before %s, and it is %s by this machine's clock", leaf.NotBefore.Format(day), now.Format(day))
 	case now.After(leaf.NotAfter):
 		return fmt.Sprintf("it has expired on %s: make a new one, as 'mirror cert' does, in its place", leaf.NotAfter.Format(day))
-	case now.Add(soon).After(leaf.NotAfter):
+	case now.Add(warnBefore).After(leaf.NotAfter):
 		return fmt.Sprintf("it expires on %s: make a new one, as 'mirror cert' does, in its place", leaf.NotAfter.Format(day))
 	}
 	return ""

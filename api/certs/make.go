@@ -29,11 +29,11 @@ const (
 	ServerKey     = "server.key"
 )
 
-// authorityLife is how long an authority lasts: longer than the machines, since each of them has to be told of a new one.
-const authorityLife = 20 * 365 * 24 * time.Hour
+// authorityLifetime is how long an authority lasts: longer than the machines, since each of them has to be told of a new one.
+const authorityLifetime = 20 * 365 * 24 * time.Hour
 
-// Made says what [Make] did.
-type Made struct {
+// Result says what [Make] did.
+type Result struct {
 	NewAuthority bool      // there was none in the folder
 	Expires      time.Time // the server's certificate
 	Hosts        []string  // that the certificate is for
@@ -45,10 +45,10 @@ type Made struct {
 // have long stopped reading a common name. They are added to those of the certificate that is in folder, unless only says
 // that it is to have no others: clients that use a name which is dropped are cut off at once. The server's certificate and
 // key are replaced together, the authority never.
-func Make(folder string, hosts []string, only bool, life time.Duration) (Made, error) {
+func Make(folder string, hosts []string, only bool, life time.Duration) (Result, error) {
 	before, err := hostsBefore(folder)
 	if err != nil && !only {
-		return Made{}, err
+		return Result{}, err
 	}
 	var dropped []string
 	if only {
@@ -57,28 +57,28 @@ func Make(folder string, hosts []string, only bool, life time.Duration) (Made, e
 		hosts = slices.Concat(before, slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return slices.Contains(before, host) }))
 	}
 	if len(hosts) == 0 {
-		return Made{}, errors.New("a certificate needs the names or addresses that clients use, as --host reg.example,10.0.0.5: there is none yet that has some")
+		return Result{}, errors.New("a certificate needs the names or addresses that clients use, as --host reg.example,10.0.0.5: there is none yet that has some")
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return Made{}, err
+		return Result{}, err
 	}
 	authority, made, err := loadAuthority(folder)
 	if err != nil {
-		return Made{}, err
+		return Result{}, err
 	}
 	template, err := serverTemplate(hosts, life, authority.cert)
 	if err != nil {
-		return Made{}, err
+		return Result{}, err
 	}
 	server, err := sign(template, authority)
 	if err != nil {
-		return Made{}, err
+		return Result{}, err
 	}
 	chain := append(encode("CERTIFICATE", server.cert.Raw), encode("CERTIFICATE", authority.cert.Raw)...)
 	if err := server.write(folder, ServerCert, ServerKey, chain); err != nil {
-		return Made{}, err
+		return Result{}, err
 	}
-	return Made{NewAuthority: made, Expires: server.cert.NotAfter, Hosts: hosts, Dropped: dropped}, nil
+	return Result{NewAuthority: made, Expires: server.cert.NotAfter, Hosts: hosts, Dropped: dropped}, nil
 }
 
 // hostsBefore returns the names and addresses of the server's certificate in folder; none where there is no certificate.
@@ -108,24 +108,24 @@ func hostsBefore(folder string) (hosts []string, err error) {
 
 // MakeClient writes a certificate for a client, called name, into folder as name.crt and name.key, valid for life. It is
 // signed by the authority in folder, which must be there: a server that asks for certificates knows it already.
-func MakeClient(folder, name string, life time.Duration) (Made, error) {
+func MakeClient(folder, name string, life time.Duration) (Result, error) {
 	if !mirror.ValidTag(name) || name == "ca" || name == "server" {
-		return Made{}, fmt.Errorf("%q cannot be a client's name: it becomes that of a file", name)
+		return Result{}, fmt.Errorf("%q cannot be a client's name: it becomes that of a file", name)
 	}
 	if _, err := os.Stat(filepath.Join(folder, AuthorityCert)); err != nil {
-		return Made{}, fmt.Errorf("there is no authority to sign with: %w", err)
+		return Result{}, fmt.Errorf("there is no authority to sign with: %w", err)
 	}
 	authority, _, err := loadAuthority(folder)
 	if err != nil {
-		return Made{}, err
+		return Result{}, err
 	}
 	template := leafTemplate(name, life, authority.cert)
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	client, err := sign(template, authority)
 	if err != nil {
-		return Made{}, err
+		return Result{}, err
 	}
-	return Made{Expires: client.cert.NotAfter}, client.write(folder, name+".crt", name+".key", encode("CERTIFICATE", client.cert.Raw))
+	return Result{Expires: client.cert.NotAfter}, client.write(folder, name+".crt", name+".key", encode("CERTIFICATE", client.cert.Raw))
 }
 
 // pair is a certificate with its key.
@@ -191,7 +191,7 @@ func newAuthority(folder string) (pair, error) {
 	authority, err := sign(&x509.Certificate{
 		Subject:               pkix.Name{CommonName: "Airmirror private authority " + now.UTC().Format("2006-01-02")},
 		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(authorityLife),
+		NotAfter:              now.Add(authorityLifetime),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		MaxPathLenZero:        true,

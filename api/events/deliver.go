@@ -11,13 +11,13 @@ import (
 const (
 	// maxBody is about how large an envelope becomes, in bytes.
 	maxBody = 256 << 10
-	// Between attempts there is a wait that begins with firstWait and grows to longestWait, for ever.
-	firstWait   = time.Second
-	longestWait = 5 * time.Minute
+	// Between attempts there is a wait that begins with minBackoff and grows to maxBackoff, for ever.
+	minBackoff = time.Second
+	maxBackoff = 5 * time.Minute
 	// patience is the longest wait that an endpoint may ask for.
-	patience = 15 * time.Minute
+	maxRetryAfter = 15 * time.Minute
 	// attempts is how often an event is sent that is refused for what it is.
-	attempts = 5
+	maxRefusals = 5
 )
 
 // Link returns a context for what is dialled beyond the gap, which has ended while that is not to be, and what is closed
@@ -36,7 +36,7 @@ type delivery struct {
 // deliver sends what is in the queue, and what will be, until ctx ends.
 func (s *sink) deliver(ctx context.Context, link Link) {
 	d := delivery{sink: s, link: link, wait: &backoff.ExponentialBackOff{
-		InitialInterval: firstWait, Multiplier: 2, RandomizationFactor: .2, MaxInterval: longestWait,
+		InitialInterval: minBackoff, Multiplier: 2, RandomizationFactor: .2, MaxInterval: maxBackoff,
 	}}
 	for ctx.Err() == nil {
 		limit := s.Batch
@@ -46,12 +46,12 @@ func (s *sink) deliver(ctx context.Context, link Link) {
 		b, err := s.peek(limit, maxBody)
 		switch {
 		case err != nil:
-			s.fails(err)
+			s.deliveryFailed(err)
 			d.pause(ctx, err)
 		case len(b.events) > 0:
 			d.send(ctx, b)
 		case b.unreadable > 0:
-			d.takeOff(b)
+			d.remove(b)
 		default:
 			select {
 			case <-s.queues[changes].more:
@@ -64,7 +64,7 @@ func (s *sink) deliver(ctx context.Context, link Link) {
 
 // send sends a batch once, when that may be, and takes it off if that was the end of it.
 func (d *delivery) send(ctx context.Context, b batch) {
-	open, end, err := d.passage(ctx)
+	open, end, err := d.waitForNetwork(ctx)
 	if err != nil {
 		return
 	}
@@ -72,37 +72,37 @@ func (d *delivery) send(ctx context.Context, b batch) {
 	err = d.post(open, b.events)
 	switch {
 	case err == nil:
-		d.delivers(len(b.events))
-		d.takeOff(b)
+		d.deliverySucceeded(len(b.events))
+		d.remove(b)
 	case open.Err() != nil || ctx.Err() != nil: // it was broken off, and that is not the endpoint's fault
-	case isUnacceptable(err) && len(b.events) > 1:
+	case isPermanent(err) && len(b.events) > 1:
 		d.single = len(b.events)
-	case isUnacceptable(err) && d.refused+1 >= attempts:
-		d.fails(err)
+	case isPermanent(err) && d.refused+1 >= maxRefusals:
+		d.deliveryFailed(err)
 		d.drop(len(b.events), Refused, err)
-		d.takeOff(b)
+		d.remove(b)
 	default:
-		if isUnacceptable(err) {
+		if isPermanent(err) {
 			d.refused++
 		}
-		d.fails(err)
+		d.deliveryFailed(err)
 		end()
 		d.pause(ctx, err)
 	}
 }
 
-// takeOff takes off a batch that was sent, or was given up.
-func (d *delivery) takeOff(b batch) {
+// remove takes off a batch that was sent, or was given up.
+func (d *delivery) remove(b batch) {
 	d.drop(b.unreadable, Unreadable, nil)
 	if err := d.queues[b.lane].done(b); err != nil {
-		d.fails(err) // after a restart they come again
+		d.deliveryFailed(err) // after a restart they come again
 	}
 	d.wait.Reset()
 	d.refused, d.single = 0, max(0, d.single-len(b.events))
 }
 
 // passage waits until the endpoint may be dialled. The context ends when that is over, or with ctx.
-func (d *delivery) passage(ctx context.Context) (open context.Context, end func(), err error) {
+func (d *delivery) waitForNetwork(ctx context.Context) (open context.Context, end func(), err error) {
 	if d.Offline {
 		open, cancel := context.WithCancel(ctx)
 		return open, cancel, nil
@@ -126,8 +126,8 @@ func (d *delivery) passage(ctx context.Context) (open context.Context, end func(
 // mode changes there is an attempt at once.
 func (d *delivery) pause(ctx context.Context, err error) {
 	wait := d.wait.NextBackOff()
-	if answer := (*answerError)(nil); errors.As(err, &answer) && answer.retryAfter > 0 {
-		wait = min(answer.retryAfter, patience)
+	if answer := (*statusError)(nil); errors.As(err, &answer) && answer.retryAfter > 0 {
+		wait = min(answer.retryAfter, maxRetryAfter)
 	}
 	_, changed := d.link()
 	timer := time.NewTimer(wait)

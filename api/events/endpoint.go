@@ -61,7 +61,7 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 var validHeader = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 // ours are the headers that say what is sent, which is not for others to say.
-var ours = []string{"Host", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection", "Trailer", "Upgrade"}
+var reservedHeaders = []string{"Host", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection", "Trailer", "Upgrade"}
 
 // Validate reports what is wrong with an endpoint, without reading files. It names no value of a header, nor the URL.
 func (e Endpoint) Validate() error {
@@ -104,7 +104,7 @@ func (h Header) validate() error {
 	switch {
 	case !validHeader.MatchString(h.Name):
 		return fmt.Errorf("%q is not the name of a header", h.Name)
-	case slices.Contains(ours, http.CanonicalHeaderKey(h.Name)):
+	case slices.Contains(reservedHeaders, http.CanonicalHeaderKey(h.Name)):
 		return fmt.Errorf("the header %s is the mirror's to say", h.Name)
 	case h.Value != "" && h.ValueFile != "":
 		return fmt.Errorf("the header %s has both a value and a valueFile", h.Name)
@@ -134,7 +134,7 @@ func (h Header) read() (string, error) {
 }
 
 // wants reports whether an endpoint is to be told of an event about a repository.
-func (e *Endpoint) wants(action Action, t *Target, repo mirror.Repo) bool {
+func (e *Endpoint) accepts(action Action, t *Target, repo mirror.Repo) bool {
 	if len(e.Actions) > 0 && !slices.Contains(e.Actions, action) || slices.Contains(e.IgnoreMediaTypes, t.MediaType) {
 		return false
 	}

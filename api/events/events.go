@@ -34,22 +34,22 @@ type Options struct {
 type Events struct {
 	opts   Options
 	source Source
-	in     [lanes]chan happened
+	in     [lanes]chan record
 	shares [lanes]*mirror.Shares[string] // of what is in these, by client
 	sinks  atomic.Pointer[[]*sink]
 	stop   chan struct{}
 	wrote  chan struct{} // closed when the writer has ended
 
-	mu     sync.Mutex
-	tried  map[string]*sink // by name: the last of each, be it configured or not
-	link   Link             // nil before Deliver
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	closed bool
+	mu          sync.Mutex
+	sinksByName map[string]*sink // by name: the last of each, be it configured or not
+	link        Link             // nil before Deliver
+	cancel      context.CancelFunc
+	work        sync.WaitGroup
+	closed      bool
 }
 
 // happened is an event with the repository that it is about.
-type happened struct {
+type record struct {
 	Event
 	repo mirror.Repo
 }
@@ -67,10 +67,10 @@ func New(opts Options) *Events {
 	}
 	e := &Events{
 		opts: opts, source: Source{Addr: opts.Address, InstanceID: uuid.NewString()},
-		stop: make(chan struct{}), wrote: make(chan struct{}), tried: map[string]*sink{}, cancel: func() {},
+		stop: make(chan struct{}), wrote: make(chan struct{}), sinksByName: map[string]*sink{}, cancel: func() {},
 	}
 	for l := range lanes {
-		e.in[l], e.shares[l] = make(chan happened, inMemory), mirror.NewShares[string](inMemory)
+		e.in[l], e.shares[l] = make(chan record, channelSize), mirror.NewShares[string](channelSize)
 	}
 	e.sinks.Store(new([]*sink))
 	go e.write()
@@ -95,7 +95,7 @@ func (e *Events) Configure(endpoints []Endpoint, bound int64) (use func(), err e
 		}
 		sinks = append(sinks, s)
 	}
-	return func() { e.use(sinks, bound) }, nil
+	return func() { e.apply(sinks, bound) }, nil
 }
 
 func (e *Events) newSink(endpoint Endpoint, bound int64) (s *sink, err error) {
@@ -110,11 +110,11 @@ func (e *Events) newSink(endpoint Endpoint, bound int64) (s *sink, err error) {
 	if s.client, err = endpoint.client(s.pem); err != nil {
 		return nil, err
 	}
-	if before, ok := e.tried[endpoint.Name]; ok {
-		s.queues, s.tally = before.queues, before.tally
+	if before, ok := e.sinksByName[endpoint.Name]; ok {
+		s.queues, s.counters = before.queues, before.counters
 		return s, nil
 	}
-	s.tally = newTally()
+	s.counters = newCounters()
 	for l := range lanes {
 		if s.queues[l], err = openQueue(filepath.Join(e.opts.Dir, endpoint.Name), l, bound); err != nil {
 			return nil, fmt.Errorf("endpoint %s: open its queue: %w", endpoint.Name, err)
@@ -124,7 +124,7 @@ func (e *Events) newSink(endpoint Endpoint, bound int64) (s *sink, err error) {
 }
 
 // use has other endpoints count.
-func (e *Events) use(sinks []*sink, bound int64) {
+func (e *Events) apply(sinks []*sink, bound int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := *e.sinks.Load()
@@ -132,24 +132,24 @@ func (e *Events) use(sinks []*sink, bound int64) {
 		e.cancel()
 		e.work.Wait()
 		for _, s := range sinks {
-			if before, ok := e.tried[s.Name]; ok { // there was another reload between
-				s.queues, s.tally = before.queues, before.tally
+			if before, ok := e.sinksByName[s.Name]; ok { // there was another reload between
+				s.queues, s.counters = before.queues, before.counters
 			}
-			e.tried[s.Name] = s
+			e.sinksByName[s.Name] = s
 		}
 		e.sinks.Store(&sinks)
-		e.begin()
+		e.startDelivery()
 	}
 	for _, s := range *e.sinks.Load() {
 		for _, q := range s.queues {
 			q.setBound(bound)
 		}
 	}
-	e.warnOfOthers()
+	e.warnOfUnusedQueues()
 }
 
-// warnOfOthers says which queues there are that nothing is delivered from.
-func (e *Events) warnOfOthers() {
+// warnOfUnusedQueues says which queues there are that nothing is delivered from.
+func (e *Events) warnOfUnusedQueues() {
 	entries, _ := os.ReadDir(e.opts.Dir) // with none there are none
 	for _, entry := range entries {
 		if !slices.ContainsFunc(*e.sinks.Load(), func(s *sink) bool { return s.Name == entry.Name() }) {
@@ -166,11 +166,11 @@ func (e *Events) Deliver(link Link) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.link = link
-	e.begin()
+	e.startDelivery()
 }
 
 // begin has all endpoints be delivered to.
-func (e *Events) begin() {
+func (e *Events) startDelivery() {
 	if e.link == nil || e.closed {
 		return
 	}
@@ -197,7 +197,7 @@ func (e *Events) Close() {
 	e.work.Wait()
 	close(e.stop)
 	<-e.wrote
-	for _, s := range e.tried {
+	for _, s := range e.sinksByName {
 		for _, q := range s.queues {
 			q.close()
 		}

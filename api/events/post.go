@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// maxAnswer is how much is read of what an endpoint says.
-const maxAnswer = 4 << 10
+// maxResponse is how much is read of what an endpoint says.
+const maxResponse = 4 << 10
 
-// answerError is an answer that is none of 2xx.
-type answerError struct {
+// statusError is an answer that is none of 2xx.
+type statusError struct {
 	status     int
 	retryAfter time.Duration // 0 if the endpoint did not say
 }
 
-func (e *answerError) Error() string {
+func (e *statusError) Error() string {
 	text := "it answered " + strconv.Itoa(e.status) + " " + http.StatusText(e.status)
 	if e.status >= 300 && e.status < 400 {
 		text += "; redirects are not followed"
@@ -32,15 +32,15 @@ func (e *answerError) Error() string {
 
 // unacceptable are the statuses that are about what was sent, and that the same events would get again. All others are
 // about the endpoint, its address or what it lets in, which somebody can put in order: events wait for that.
-var unacceptable = []int{
+var permanentStatuses = []int{
 	http.StatusBadRequest, http.StatusNotAcceptable, http.StatusConflict, http.StatusRequestEntityTooLarge,
 	http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 }
 
-// isUnacceptable reports whether an endpoint does not want what it was sent.
-func isUnacceptable(err error) bool {
-	answer := (*answerError)(nil)
-	return errors.As(err, &answer) && slices.Contains(unacceptable, answer.status)
+// isPermanent reports whether an endpoint does not want what it was sent.
+func isPermanent(err error) bool {
+	answer := (*statusError)(nil)
+	return errors.As(err, &answer) && slices.Contains(permanentStatuses, answer.status)
 }
 
 // envelope is what a batch is sent in.
@@ -77,9 +77,9 @@ func (s *sink) post(ctx context.Context, events [][]byte) error {
 		return withoutURL(err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // the status has said it all
+	_, _ = io.CopyN(io.Discard, resp.Body, maxResponse) // the status has said it all
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return &answerError{resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"))}
+		return &statusError{resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"))}
 	}
 	return nil
 }

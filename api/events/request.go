@@ -16,19 +16,19 @@ import (
 
 // Request takes what a client did; it is an observer of [middleware.Options].
 func (e *Events) Request(x *middleware.Exchange) {
-	if e == nil || len(*e.sinks.Load()) == 0 || x.Seen == nil || !x.Seen.Parsed || x.Seen.Err != nil || x.Broken || x.Status < 200 || x.Status > 299 {
+	if e == nil || len(*e.sinks.Load()) == 0 || x.Call == nil || !x.Call.Parsed || x.Call.Err != nil || x.Aborted || x.Status < 200 || x.Status > 299 {
 		return
 	}
 	action, target, is := targetOf(x)
 	if !is {
 		return
 	}
-	h := happened{repo: x.Seen.Repo, Event: Event{
-		Timestamp: x.Began.Add(x.Took), Action: action, Target: target, Actor: Actor{x.User},
-		Request: Request{x.ID, addressOf(x.Request), short(x.Request.Host), x.Request.Method, short(x.Request.UserAgent())},
+	h := record{repo: x.Call.Repo, Event: Event{
+		Timestamp: x.Started.Add(x.Duration), Action: action, Target: target, Actor: Actor{x.User},
+		Request: Request{x.ID, addressOf(x.Request), truncate(x.Request.Host), x.Request.Method, truncate(x.Request.UserAgent())},
 	}}
-	if action == Mount && x.Seen.From != "" {
-		if from, err := e.opts.Names().Repo(x.Seen.From, x.Seen.Namespace); err == nil {
+	if action == Mount && x.Call.From != "" {
+		if from, err := e.opts.Names().Repo(x.Call.From, x.Call.Namespace); err == nil {
 			h.Target.FromRepository = e.opts.Names().Served(from)
 		}
 	}
@@ -36,25 +36,25 @@ func (e *Events) Request(x *middleware.Exchange) {
 		h.Target.URL = e.url(x, target)
 	}
 	tags := []string{target.Tag}
-	if action == Push && len(x.Seen.Did.Tags) > 0 {
-		tags = x.Seen.Did.Tags
+	if action == Push && len(x.Call.Outcome.Tags) > 0 {
+		tags = x.Call.Outcome.Tags
 	}
 	for _, tag := range tags { // distribution's receivers know of one each
 		h.Target.Tag = tag
-		e.tell(h)
+		e.enqueue(h)
 	}
 }
 
 // targetOf says what a request that went well did, if it is an event.
 func targetOf(x *middleware.Exchange) (action Action, t Target, is bool) {
-	seen := x.Seen
+	seen := x.Call
 	method := x.Request.Method
-	t.Digest, t.Size = seen.Digest, seen.Did.Size
+	t.Digest, t.Size = seen.Digest, seen.Outcome.Size
 	switch seen.Endpoint {
 	case registry.Manifest:
-		t.Tag, t.MediaType = seen.Tag, seen.Did.MediaType
-		if seen.Did.Digest != "" {
-			t.Digest = seen.Did.Digest
+		t.Tag, t.MediaType = seen.Tag, seen.Outcome.MediaType
+		if seen.Outcome.Digest != "" {
+			t.Digest = seen.Outcome.Digest
 		}
 		switch method {
 		case http.MethodPut:
@@ -77,7 +77,7 @@ func targetOf(x *middleware.Exchange) (action Action, t Target, is bool) {
 	case registry.Uploads, registry.Upload:
 		t.MediaType = blobType
 		switch {
-		case seen.Did.Mounted:
+		case seen.Outcome.Mounted:
 			t.Digest = seen.Mount
 			return Mount, t, true
 		case x.Status == http.StatusCreated:
@@ -119,7 +119,7 @@ func (e *Events) url(x *middleware.Exchange, t Target) string {
 	if err != nil || base == "" {
 		return ""
 	}
-	return u.JoinPath("v2", e.opts.Names().Served(x.Seen.Repo), kind, t.Digest.String()).String()
+	return u.JoinPath("v2", e.opts.Names().Served(x.Call.Repo), kind, t.Digest.String()).String()
 }
 
 // addressOf is where a request came from; a proxy does not say from which port.
@@ -129,7 +129,7 @@ func addressOf(r *http.Request) string { return strings.TrimSuffix(r.RemoteAddr,
 const maxText = 512
 
 // short is a text of a client, bounded.
-func short(text string) string {
+func truncate(text string) string {
 	if len(text) > maxText {
 		text = text[:maxText]
 	}
@@ -145,14 +145,14 @@ func (e *Events) Want(w mirror.Want) {
 	if err != nil {
 		return
 	}
-	h := happened{repo: ref.Repo, Event: Event{Action: Want, Reason: short(w.Reason), Target: Target{Tag: ref.Tag, Digest: ref.Digest}}}
+	h := record{repo: ref.Repo, Event: Event{Action: Want, Reason: truncate(w.Reason), Target: Target{Tag: ref.Tag, Digest: ref.Digest}}}
 	if w.Blob {
 		h.Target.MediaType = blobType
 	}
 	if len(w.Clients) > 0 {
 		h.Request.Addr = w.Clients[0]
 	}
-	e.tell(h)
+	e.enqueue(h)
 }
 
 // Removed takes what a command of actor took out: a tag, or a manifest by its digest. It may wait as Imported does.
@@ -160,7 +160,7 @@ func (e *Events) Removed(ctx context.Context, actor string, ref mirror.Ref) {
 	if e == nil || len(*e.sinks.Load()) == 0 {
 		return
 	}
-	e.tellWaiting(ctx, happened{repo: ref.Repo, Event: Event{Action: Delete, Target: Target{Tag: ref.Tag, Digest: ref.Digest}, Actor: Actor{actor}}})
+	e.enqueueWaiting(ctx, record{repo: ref.Repo, Event: Event{Action: Delete, Target: Target{Tag: ref.Tag, Digest: ref.Digest}, Actor: Actor{actor}}})
 }
 
 // Imported takes an image that an import brought in: its repository as [mirror.Repo.String] writes it, its tag, if it has
@@ -174,5 +174,5 @@ func (e *Events) Imported(ctx context.Context, actor, repository, tag string, d 
 	if err != nil {
 		return
 	}
-	e.tellWaiting(ctx, happened{repo: repo, Event: Event{Action: Import, Target: Target{Tag: tag, Digest: d}, Actor: Actor{actor}}})
+	e.enqueueWaiting(ctx, record{repo: repo, Event: Event{Action: Import, Target: Target{Tag: tag, Digest: d}, Actor: Actor{actor}}})
 }

@@ -24,8 +24,8 @@ const (
 
 var reasons = []string{Full, Overflow, Disk, Unreadable, Refused, Share}
 
-// logEvery is how often the same thing is logged.
-const logEvery = 10 * time.Minute
+// logInterval is how often the same thing is logged.
+const logInterval = 10 * time.Minute
 
 // sink is an endpoint with its queue.
 type sink struct {
@@ -34,12 +34,12 @@ type sink struct {
 	agent  string // what its requests say that they come from
 	client *http.Client
 	queues [lanes]*queue
-	*tally
+	*counters
 	log *zap.Logger
 }
 
 // tally is what happened to the events for an endpoint, whatever its settings were. It is safe for concurrent use.
-type tally struct {
+type counters struct {
 	queued, delivered, failed atomic.Uint64
 	dropped                   map[string]*atomic.Uint64 // by reason; not changed
 	dropLogs                  map[string]*rate.Sometimes
@@ -50,11 +50,11 @@ type tally struct {
 	logged  time.Time
 }
 
-func newTally() *tally {
-	t := &tally{dropped: map[string]*atomic.Uint64{}, dropLogs: map[string]*rate.Sometimes{}}
+func newCounters() *counters {
+	t := &counters{dropped: map[string]*atomic.Uint64{}, dropLogs: map[string]*rate.Sometimes{}}
 	for _, reason := range reasons {
 		t.dropped[reason] = new(atomic.Uint64)
-		t.dropLogs[reason] = &rate.Sometimes{Interval: logEvery}
+		t.dropLogs[reason] = &rate.Sometimes{Interval: logInterval}
 	}
 	return t
 }
@@ -86,7 +86,7 @@ func (s *sink) drop(n int, reason string, err error) {
 }
 
 // fails notes that events could not be delivered.
-func (s *sink) fails(err error) {
+func (s *sink) deliveryFailed(err error) {
 	s.failed.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,14 +95,14 @@ func (s *sink) fails(err error) {
 		s.since, s.logged = now, time.Time{}
 	}
 	s.failure = err.Error()
-	if now.Sub(s.logged) >= logEvery {
+	if now.Sub(s.logged) >= logInterval {
 		s.logged = now
 		s.log.Warn("events cannot be delivered, trying again", zap.String("endpoint", s.Name), zap.Time("since", s.since), zap.Error(err))
 	}
 }
 
 // delivers notes that they could.
-func (s *sink) delivers(n int) {
+func (s *sink) deliverySucceeded(n int) {
 	s.delivered.Add(uint64(n))
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// inMemory is how many events of a lane wait for the writer at the most, and batchWritten how many it writes at a time.
-	inMemory     = 8192
-	batchWritten = 256
+	// channelSize is how many events of a lane wait for the writer at the most, and writeBatchSize how many it writes at a time.
+	channelSize    = 8192
+	writeBatchSize = 256
 	// syncEvery is how long what was written may be in the hands of the system only.
 	syncEvery = time.Second
 )
 
 // wanted reports whether there is an endpoint for an event, and completes it.
-func (e *Events) wanted(h *happened) bool {
+func (e *Events) complete(h *record) bool {
 	h.Target.Repository = e.opts.Names().Served(h.repo)
-	if !slices.ContainsFunc(*e.sinks.Load(), func(s *sink) bool { return s.wants(h.Action, &h.Target, h.repo) }) {
+	if !slices.ContainsFunc(*e.sinks.Load(), func(s *sink) bool { return s.accepts(h.Action, &h.Target, h.repo) }) {
 		return false
 	}
 	h.ID, h.Source, h.Target.Length = uuid.NewString(), e.source, h.Target.Size
@@ -32,13 +32,13 @@ func (e *Events) wanted(h *happened) bool {
 }
 
 // tell queues an event without waiting.
-func (e *Events) tell(h happened) {
-	if !e.wanted(&h) {
+func (e *Events) enqueue(h record) {
+	if !e.complete(&h) {
 		return
 	}
 	l, who := laneOf(h.Action), h.sender()
 	if who != "" && !e.shares[l].Take(who, 1) {
-		e.lose(&h, Share)
+		e.dropForAll(&h, Share)
 		return
 	}
 	select {
@@ -47,28 +47,28 @@ func (e *Events) tell(h happened) {
 		if who != "" {
 			e.shares[l].Give(who, 1)
 		}
-		e.lose(&h, Overflow)
+		e.dropForAll(&h, Overflow)
 	}
 }
 
 // lose counts an event that no endpoint gets.
-func (e *Events) lose(h *happened, reason string) {
+func (e *Events) dropForAll(h *record, reason string) {
 	for _, s := range *e.sinks.Load() {
-		if s.wants(h.Action, &h.Target, h.repo) {
+		if s.accepts(h.Action, &h.Target, h.repo) {
 			s.drop(1, reason, nil)
 		}
 	}
 }
 
-// tellWaiting queues an event that no client sent, and waits for the disk if it must.
-func (e *Events) tellWaiting(ctx context.Context, h happened) {
-	if !e.wanted(&h) {
+// enqueueWaiting queues an event that no client sent, and waits for the disk if it must.
+func (e *Events) enqueueWaiting(ctx context.Context, h record) {
+	if !e.complete(&h) {
 		return
 	}
 	select {
 	case e.in[laneOf(h.Action)] <- h:
 	case <-ctx.Done():
-		e.tell(h)
+		e.enqueue(h)
 	case <-e.stop:
 	}
 }
@@ -103,7 +103,7 @@ func (e *Events) write() {
 }
 
 // writeBatch writes an event of a lane, and those that wait behind it.
-func (e *Events) writeBatch(l lane, first happened) {
+func (e *Events) writeBatch(l lane, first record) {
 	sinks := *e.sinks.Load()
 	entries := make([][]entry, len(sinks))
 	for h, n := first, 1; ; n++ {
@@ -113,11 +113,11 @@ func (e *Events) writeBatch(l lane, first happened) {
 			e.shares[l].Give(who, 1)
 		}
 		for i, s := range sinks {
-			if s.wants(h.Action, &h.Target, h.repo) && err == nil {
+			if s.accepts(h.Action, &h.Target, h.repo) && err == nil {
 				entries[i] = append(entries[i], entry{line, who})
 			}
 		}
-		if n == batchWritten || len(e.in[l]) == 0 {
+		if n == writeBatchSize || len(e.in[l]) == 0 {
 			break
 		}
 		h = <-e.in[l]

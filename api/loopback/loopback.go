@@ -17,8 +17,8 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// Judge judges connections. It is safe for concurrent use.
-type Judge struct {
+// Checker judges connections. It is safe for concurrent use.
+type Checker struct {
 	upstreams map[uint16]bool
 	mu        sync.Mutex // one look at a time
 	verdicts  *lru.Cache[socket, verdict]
@@ -37,14 +37,14 @@ type verdict struct {
 
 const (
 	maxVerdicts = 1024
-	trustFor    = 10 * time.Second // how long a client counts as one without another look
-	refuseFor   = time.Second      // the same for what is none: a flood of requests is not to be a flood of looks
+	trustTTL    = 10 * time.Second // how long a client counts as one without another look
+	refuseTTL   = time.Second      // the same for what is none: a flood of requests is not to be a flood of looks
 )
 
 // New returns a judge. A process may listen on the ports of upstreams on this machine and be a client all the same: it
 // serves the mirror there, and nobody else by way of the mirror.
-func New(upstreams ...uint16) *Judge {
-	j := &Judge{upstreams: make(map[uint16]bool)}
+func New(upstreams ...uint16) *Checker {
+	j := &Checker{upstreams: make(map[uint16]bool)}
 	for _, port := range upstreams {
 		j.upstreams[port] = true
 	}
@@ -54,13 +54,13 @@ func New(upstreams ...uint16) *Judge {
 
 var errNotFound = errors.New("no process on this machine holds the other end of the connection, as far as the mirror can see")
 
-// Client returns nil if a connection to local, which came from remote, is that of a client on this machine; else why it
+// Check returns nil if a connection to local, which came from remote, is that of a client on this machine; else why it
 // may be somebody else's.
-func (j *Judge) Client(remote, local netip.AddrPort) error {
+func (j *Checker) Check(remote, local netip.AddrPort) error {
 	remote, local = unmap(remote), unmap(local)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	entry, err := find(remote, local)
+	entry, err := findSocket(remote, local)
 	if err != nil {
 		return err
 	}
@@ -68,13 +68,13 @@ func (j *Judge) Client(remote, local netip.AddrPort) error {
 	if known, ok := j.verdicts.Get(key); ok && time.Now().Before(known.until) {
 		return known.err
 	}
-	err = j.look(entry)
-	if again, gone := find(remote, local); err == nil && (gone != nil || again.inode != entry.inode) {
+	err = j.inspect(entry)
+	if again, gone := findSocket(remote, local); err == nil && (gone != nil || again.inode != entry.inode) {
 		return errNotFound // what was seen may be of another one
 	}
-	trust := trustFor
+	trust := trustTTL
 	if err != nil {
-		trust = refuseFor
+		trust = refuseTTL
 	}
 	j.verdicts.Add(key, verdict{err, time.Now().Add(trust)})
 	return err

@@ -128,13 +128,13 @@ func TestClient(t *testing.T) {
 			remote, local := connected(t, tt.what, tt.uid)
 			judge := loopback.New()
 			for range 2 { // the second time it is remembered
-				err := judge.Client(remote, local)
+				err := judge.Check(remote, local)
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("%v, want %q", err, tt.want)
 				}
 			}
 			mapped := netip.AddrPortFrom(netip.AddrFrom16(remote.Addr().As16()), remote.Port())
-			if err := judge.Client(mapped, local); (err == nil) != (tt.want == "") {
+			if err := judge.Check(mapped, local); (err == nil) != (tt.want == "") {
 				t.Errorf("by its IPv4 address in IPv6: %v", err)
 			}
 		})
@@ -159,11 +159,11 @@ func TestClientThatIsAnUpstream(t *testing.T) {
 	}
 	defer accepted.Close()
 	remote, local := address(client.LocalAddr()), address(client.RemoteAddr())
-	if err := loopback.New().Client(remote, local); err == nil || !strings.Contains(err.Error(), "listens on [::1]:") {
+	if err := loopback.New().Check(remote, local); err == nil || !strings.Contains(err.Error(), "listens on [::1]:") {
 		t.Errorf("a process that listens: %v", err)
 	}
 	// The accepted connection is that of this process, as is the one that it serves: they are the mirror's own.
-	if err := loopback.New(local.Port()).Client(remote, local); err != nil {
+	if err := loopback.New(local.Port()).Check(remote, local); err != nil {
 		t.Errorf("a process that listens as an upstream: %v", err)
 	}
 }
@@ -171,7 +171,7 @@ func TestClientThatIsAnUpstream(t *testing.T) {
 // TestClientThatIsGone: nothing is known of who has closed the connection, or never made it.
 func TestClientThatIsGone(t *testing.T) {
 	remote, local := connected(t, "client", 0)
-	if err := loopback.New().Client(local, netip.AddrPortFrom(remote.Addr(), 1)); err == nil {
+	if err := loopback.New().Check(local, netip.AddrPortFrom(remote.Addr(), 1)); err == nil {
 		t.Error("a connection that is not there is a client's")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -193,7 +193,7 @@ func TestClientThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	judge := loopback.New(address(listener.Addr()).Port())
-	if err := judge.Client(address(accepted.RemoteAddr()), address(accepted.LocalAddr())); err == nil || !strings.Contains(err.Error(), "no process") {
+	if err := judge.Check(address(accepted.RemoteAddr()), address(accepted.LocalAddr())); err == nil || !strings.Contains(err.Error(), "no process") {
 		t.Errorf("after it was closed: %v", err)
 	}
 }

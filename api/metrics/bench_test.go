@@ -31,7 +31,7 @@ func BenchmarkHead(b *testing.B) {
 	for name, handler := range map[string]http.Handler{
 		"plain": plain,
 		"watched": middleware.New(plain, middleware.Options{Observers: []func(*middleware.Exchange){told.Request}},
-			middleware.Settings{Requests: 8192, Stall: 5 * time.Minute}),
+			middleware.Settings{Requests: 8192, StallTimeout: 5 * time.Minute}),
 	} {
 		b.Run(name, func(b *testing.B) {
 			server := httptest.NewServer(handler)

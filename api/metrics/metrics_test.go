@@ -113,9 +113,9 @@ func TestStateIsReadWhenItIsAskedFor(t *testing.T) {
 
 	told := metrics.New("v1.2", zap.NewNop())
 	told.Watch(metrics.Sources{
-		Mirror: m, Store: store, Space: func() (int64, int64, error) { return 100, 25, nil }, UnderWay: func() int64 { return 7 },
+		Mirror: m, Store: store, Space: func() (int64, int64, error) { return 100, 25, nil }, InFlight: func() int64 { return 7 },
 		Collection: func(context.Context) (*metrics.Collection, error) {
-			return &metrics.Collection{Began: time.Unix(1000, 0), Seconds: 2, Bytes: 30}, nil
+			return &metrics.Collection{Started: time.Unix(1000, 0), Seconds: 2, Bytes: 30}, nil
 		},
 	})
 	told.Upstream("docker.io", 200, time.Second)

@@ -38,7 +38,7 @@ type series struct {
 }
 
 // seconds are the bounds of what requests take: from one that is answered from memory to a large blob over a slow link.
-var seconds = []float64{.001, .005, .025, .1, .5, 1, 5, 30, 120, 600}
+var durationBuckets = []float64{.001, .005, .025, .1, .5, 1, 5, 30, 120, 600}
 
 func newRequests() requests {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -47,7 +47,7 @@ func newRequests() requests {
 	r := requests{
 		count: vec("requests_total", "Requests that were answered, by route and status; status 0 had no answer.", "endpoint", "method", "status"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: "http", Name: "request_duration_seconds", Buckets: seconds,
+			Namespace: namespace, Subsystem: "http", Name: "request_duration_seconds", Buckets: durationBuckets,
 			Help: "From the headers of a request to the last byte of its answer.",
 		}, []string{"endpoint", "method"}),
 		in:     vec("received_bytes_total", "Bytes of the bodies of requests.", "endpoint", "method"),
@@ -71,8 +71,8 @@ var methods = map[string]bool{
 // Request counts a request that has ended; it is an observer of [middleware.Options].
 func (m *Metrics) Request(e *middleware.Exchange) {
 	key := route{"other", e.Request.Method, e.Status}
-	if e.Seen != nil && e.Seen.Parsed {
-		key.endpoint = e.Seen.Endpoint.String()
+	if e.Call != nil && e.Call.Parsed {
+		key.endpoint = e.Call.Endpoint.String()
 	}
 	s := (*m.requests.known.Load())[key]
 	if s == nil {
@@ -82,14 +82,14 @@ func (m *Metrics) Request(e *middleware.Exchange) {
 		s = m.requests.add(key)
 	}
 	s.count.Inc()
-	s.duration.Observe(e.Took.Seconds())
+	s.duration.Observe(e.Duration.Seconds())
 	if e.In > 0 {
 		s.in.Add(float64(e.In))
 	}
 	if e.Out > 0 {
 		s.out.Add(float64(e.Out))
 	}
-	if e.Broken {
+	if e.Aborted {
 		s.broken.Inc()
 	}
 }

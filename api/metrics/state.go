@@ -20,8 +20,8 @@ type Sources struct {
 	Space func() (total, free int64, err error)
 	// Collection returns what the last run of the collector did; nil if there was none.
 	Collection func(context.Context) (*Collection, error)
-	// UnderWay is how many requests are being answered.
-	UnderWay func() int64
+	// InFlight is how many requests are being answered.
+	InFlight func() int64
 	// Events returns how the endpoints of events are doing.
 	Events func() []events.Status
 	// CertificateExpires is until when the certificate is valid that clients are served with.
@@ -30,7 +30,7 @@ type Sources struct {
 
 // Collection is what a run of the collector did.
 type Collection struct {
-	Began   time.Time
+	Started time.Time
 	Seconds float64
 	Bytes   int64 // freed
 	Failed  bool  // it ended early
@@ -38,7 +38,7 @@ type Collection struct {
 
 // Watch adds the metrics of a mirror. Call it once.
 func (m *Metrics) Watch(s Sources) {
-	m.registry.MustRegister(&state{Sources: s, log: m.log, sizes: newSizes(s.Store, m.log)})
+	m.registry.MustRegister(&state{Sources: s, log: m.log, sizes: newStoreSurvey(s.Store, m.log)})
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -49,41 +49,41 @@ var (
 	lookups    = desc("lookups_total", "What became of what clients asked for: hit, stale or miss.", "kind", "outcome")
 	wanted     = desc("wants_added_total", "Times that something could not be given, but may be another time.")
 	wants      = desc("wants", "What clients asked for and could not be given, until it can be.")
-	transfers  = desc("flights", "Transfers from upstreams that are under way.")
+	downloads  = desc("flights", "Transfers from upstreams that are under way.")
 	incomplete = desc("incomplete_images", "Images, for each platform that is stored, that lack something: those that are listed as incomplete.")
 	backfill   = desc("backfill_images", "Images that were pulled and of which the rest is still to be fetched.")
 	mode       = desc("mode", "1 for the mode that the mirror is in.", "mode")
 	readOnly   = desc("read_only", "Whether nothing is written.")
-	underWay   = desc("http_requests_in_flight", "Requests that are being answered.")
+	inFlight   = desc("http_requests_in_flight", "Requests that are being answered.")
 
-	expires = desc("tls_certificate_expires_timestamp_seconds", "Until when the certificate is valid that clients are served with, in Unix time.")
+	certificateExpiry = desc("tls_certificate_expires_timestamp_seconds", "Until when the certificate is valid that clients are served with, in Unix time.")
 
-	gone     = desc("upstream_gone", "Whether an upstream counts as gone.", "host")
-	failures = desc("upstream_failures", "Failures of an upstream one after another, up to now.", "host")
+	upstreamDown     = desc("upstream_gone", "Whether an upstream counts as gone.", "host")
+	upstreamFailures = desc("upstream_failures", "Failures of an upstream one after another, up to now.", "host")
 
 	diskTotal = desc("disk_size_bytes", "Size of the disk that content is on.")
 	diskFree  = desc("disk_free_bytes", "How much of it may still be filled.")
 
-	collectedAt    = desc("gc_last_run_timestamp_seconds", "When the last collection began, in Unix time.")
-	collectedIn    = desc("gc_last_run_seconds", "How long the last collection took.")
-	collectedBytes = desc("gc_last_run_freed_bytes", "What the last collection freed.")
-	collectedOK    = desc("gc_last_run_ok", "Whether the last collection came to its end.")
+	collectedAt      = desc("gc_last_run_timestamp_seconds", "When the last collection began, in Unix time.")
+	collectedSeconds = desc("gc_last_run_seconds", "How long the last collection took.")
+	collectedBytes   = desc("gc_last_run_freed_bytes", "What the last collection freed.")
+	collectedSuccess = desc("gc_last_run_ok", "Whether the last collection came to its end.")
 
-	verifiedAt    = desc("verify_last_run_timestamp_seconds", "When the last verification that came to its end began, in Unix time.")
-	verifiedBytes = desc("verify_last_run_bytes", "How much the last verification read.")
-	verifiedFlaws = desc("verify_last_run_flaws", "What the last verification found.")
-	verifying     = desc("verify_running", "Whether a verification is under way.")
+	verifiedAt      = desc("verify_last_run_timestamp_seconds", "When the last verification that came to its end began, in Unix time.")
+	verifiedBytes   = desc("verify_last_run_bytes", "How much the last verification read.")
+	verifiedDefects = desc("verify_last_run_flaws", "What the last verification found.")
+	verifying       = desc("verify_running", "Whether a verification is under way.")
 )
 
 // state is a [prometheus.Collector] of what is there to be read.
 type state struct {
 	Sources
 	log   *zap.Logger
-	sizes *sizes
+	sizes *storeSurvey
 }
 
 // Describe implements [prometheus.Collector]: which metrics there are depends on the state.
-func (s *state) Describe(ch chan<- *prometheus.Desc) { ch <- transfers }
+func (s *state) Describe(ch chan<- *prometheus.Desc) { ch <- downloads }
 
 // Collect implements [prometheus.Collector].
 func (s *state) Collect(ch chan<- prometheus.Metric) {
@@ -92,14 +92,14 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		e.counters(s.Mirror.Counters())
 		e.status(s.Mirror.Status())
 	}
-	if s.UnderWay != nil {
-		e.gauge(underWay, float64(s.UnderWay()))
+	if s.InFlight != nil {
+		e.gauge(inFlight, float64(s.InFlight()))
 	}
 	if s.Events != nil {
 		e.events(s.Events())
 	}
 	if s.CertificateExpires != nil {
-		e.gauge(expires, float64(s.CertificateExpires().Unix()))
+		e.gauge(certificateExpiry, float64(s.CertificateExpires().Unix()))
 	}
 	if s.Space != nil {
 		if total, free, err := s.Space(); err == nil {
@@ -113,11 +113,11 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	s.sizes.emit(e)
 }
 
-// collectionWithin is how long it may take to read what the collector did.
-const collectionWithin = time.Second
+// collectionTimeout is how long it may take to read what the collector did.
+const collectionTimeout = time.Second
 
 func (s *state) collected() *Collection {
-	ctx, cancel := context.WithTimeout(context.Background(), collectionWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), collectionTimeout)
 	defer cancel()
 	c, err := s.Collection(ctx)
 	if err != nil {
@@ -138,7 +138,7 @@ func (e emitter) counter(d *prometheus.Desc, value uint64, labels ...string) {
 	e <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 }
 
-func (e emitter) yes(d *prometheus.Desc, yes bool, labels ...string) {
+func (e emitter) boolean(d *prometheus.Desc, yes bool, labels ...string) {
 	value := 0.
 	if yes {
 		value = 1
@@ -156,21 +156,21 @@ func (e emitter) counters(c mirror.Counters) {
 }
 
 func (e emitter) status(s mirror.Status) {
-	e.gauge(transfers, float64(s.Downloads))
+	e.gauge(downloads, float64(s.Downloads))
 	if s.IncompleteError == "" {
 		e.gauge(incomplete, float64(s.Incomplete))
 	}
 	e.gauge(backfill, float64(s.Backfill))
 	e.gauge(wants, float64(s.Wants))
 	for _, m := range []mirror.Mode{mirror.Auto, mirror.Online, mirror.Offline} {
-		e.yes(mode, m == s.Mode, string(m))
+		e.boolean(mode, m == s.Mode, string(m))
 	}
 	for _, u := range s.Upstreams {
-		e.yes(gone, u.Down, u.Host)
-		e.gauge(failures, float64(u.Failures), u.Host)
+		e.boolean(upstreamDown, u.Down, u.Host)
+		e.gauge(upstreamFailures, float64(u.Failures), u.Host)
 	}
-	e.yes(readOnly, s.ReadOnly)
-	e.yes(verifying, s.Verify.Running)
+	e.boolean(readOnly, s.ReadOnly)
+	e.boolean(verifying, s.Verify.Running)
 	if last := s.Verify.Last; last != nil {
 		flaws := 0
 		for _, n := range last.Defects {
@@ -178,7 +178,7 @@ func (e emitter) status(s mirror.Status) {
 		}
 		e.gauge(verifiedAt, float64(last.Started.Unix()))
 		e.gauge(verifiedBytes, float64(last.Bytes))
-		e.gauge(verifiedFlaws, float64(flaws))
+		e.gauge(verifiedDefects, float64(flaws))
 	}
 }
 
@@ -186,8 +186,8 @@ func (e emitter) collection(c *Collection) {
 	if c == nil {
 		return
 	}
-	e.gauge(collectedAt, float64(c.Began.Unix()))
-	e.gauge(collectedIn, c.Seconds)
+	e.gauge(collectedAt, float64(c.Started.Unix()))
+	e.gauge(collectedSeconds, c.Seconds)
 	e.gauge(collectedBytes, float64(c.Bytes))
-	e.yes(collectedOK, !c.Failed)
+	e.boolean(collectedSuccess, !c.Failed)
 }

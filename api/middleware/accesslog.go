@@ -14,7 +14,7 @@ func AccessLog(log *zap.Logger, on func() bool) func(*Exchange) {
 		fields := []zap.Field{
 			zap.String("request", e.ID), zap.String("address", e.Address), zap.String("method", e.Request.Method),
 			zap.String("path", e.Request.URL.Path), zap.Int("status", e.Status), zap.Int64("in", e.In), zap.Int64("out", e.Out),
-			zap.Duration("took", e.Took), zap.String("agent", e.Request.UserAgent()),
+			zap.Duration("took", e.Duration), zap.String("agent", e.Request.UserAgent()),
 		}
 		if e.User != "" {
 			fields = append(fields, zap.String("user", e.User))
@@ -22,7 +22,7 @@ func AccessLog(log *zap.Logger, on func() bool) func(*Exchange) {
 		if ns := namespace(e); ns != "" {
 			fields = append(fields, zap.String("ns", ns))
 		}
-		if e.Broken {
+		if e.Aborted {
 			fields = append(fields, zap.Bool("broken", true))
 		}
 		log.Info("request", fields...)
@@ -31,8 +31,8 @@ func AccessLog(log *zap.Logger, on func() bool) func(*Exchange) {
 
 // namespace is the registry that the client meant, if it said so.
 func namespace(e *Exchange) string {
-	if e.Seen == nil {
+	if e.Call == nil {
 		return ""
 	}
-	return e.Seen.Namespace
+	return e.Call.Namespace
 }

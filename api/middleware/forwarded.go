@@ -13,10 +13,10 @@ import (
 // forwardedFor is the header by which proxies say who they forward for: each adds the address that it was asked from.
 const forwardedFor = "X-Forwarded-For"
 
-// sentBy returns a request as it is from whom it was sent by, and not from the proxies that passed it on: everybody who
+// withClientAddress returns a request as it is from whom it was sent by, and not from the proxies that passed it on: everybody who
 // looks at its address is shown that of the client. It is the request itself unless a proxy that is trusted has sent it.
 // Its headers stay, by which it is known not to come from this machine, whatever address they say.
-func sentBy(trusted []netip.Prefix, r *http.Request) *http.Request {
+func withClientAddress(trusted []netip.Prefix, r *http.Request) *http.Request {
 	if len(trusted) == 0 || len(r.Header[forwardedFor]) == 0 {
 		return r
 	}
@@ -45,7 +45,7 @@ func clientOf(trusted []netip.Prefix, peer netip.Addr, headers []string) netip.A
 			if more = i >= 0; more {
 				header, item = header[:i], header[i+1:]
 			}
-			addr, ok := parseForwarded(strings.TrimSpace(item))
+			addr, ok := parseAddr(strings.TrimSpace(item))
 			if !ok {
 				return client
 			}
@@ -57,8 +57,8 @@ func clientOf(trusted []netip.Prefix, peer netip.Addr, headers []string) netip.A
 	return client
 }
 
-// parseForwarded reads an address, to which some proxies add a port.
-func parseForwarded(s string) (netip.Addr, bool) {
+// parseAddr reads an address, to which some proxies add a port.
+func parseAddr(s string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
 		withPort, err := netip.ParseAddrPort(s)

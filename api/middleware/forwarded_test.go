@@ -101,9 +101,9 @@ func TestWhoIsForwardedIsNeverAtHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	push := registry.Ask{Action: registry.Push, Repo: mirror.Repo{Host: "docker.io", Path: "team/app"}}
+	push := registry.Operation{Action: registry.Push, Repo: mirror.Repo{Host: "docker.io", Path: "team/app"}}
 	f := middleware.New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := guard.Admit(w.Header(), r, push); err != nil {
+		if _, err := guard.Authorize(w.Header(), r, push); err != nil {
 			w.WriteHeader(http.StatusForbidden)
 		}
 	}), middleware.Options{}, middleware.Settings{Proxies: proxies(t, "127.0.0.0/8", "10.0.0.1")})

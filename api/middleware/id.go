@@ -26,14 +26,14 @@ func newIDs() ids {
 
 // of returns the id that a request has already, from a proxy or a client, or a new one.
 func (i ids) of(r *http.Request) string {
-	if given := r.Header["X-Request-Id"]; len(given) == 1 && sane(given[0]) {
+	if given := r.Header["X-Request-Id"]; len(given) == 1 && validID(given[0]) {
 		return given[0]
 	}
 	return i.prefix + strconv.FormatUint(i.last.Add(1), 10)
 }
 
 // sane reports whether an id can stand in a log as it is.
-func sane(id string) bool {
+func validID(id string) bool {
 	return id != "" && len(id) <= maxID && strings.IndexFunc(id, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:/+=", r))
 	}) < 0

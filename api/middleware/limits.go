@@ -28,8 +28,8 @@ type Settings struct {
 	// Proxies are trusted to say in X-Forwarded-For who they forward for: what is said here of an address is then that of
 	// the client, and so it is for everybody behind. Nobody is trusted if there are none.
 	Proxies []netip.Prefix
-	// Stall is how long a client may take no byte of an answer, or send none of a request; for ever if zero.
-	Stall time.Duration
+	// StallTimeout is how long a client may take no byte of an answer, or send none of a request; for ever if zero.
+	StallTimeout time.Duration
 }
 
 // maxAddresses is for how many addresses the rate is known. Who has been away for so long may begin anew.
@@ -38,24 +38,24 @@ const maxAddresses = 16 << 10
 // Configure changes the settings, for requests that come from then on.
 func (f *Handler) Configure(settings Settings) {
 	if old := f.settings.Load(); old != nil && (old.RequestsPerSecond != settings.RequestsPerSecond || old.Burst != settings.Burst) {
-		f.rates.forget()
+		f.rates.reset()
 	}
-	f.shares.SetMost(int64(settings.Requests))
+	f.requests.SetMost(int64(settings.Requests))
 	f.settings.Store(&settings)
 }
 
 // begin takes a place among the requests under way, or answers a request for which there is none. end gives it back.
-func (f *Handler) begin(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
+func (f *Handler) acquire(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
 	network := mirror.NetworkOf(r.RemoteAddr)
-	if f.shares.Take(network, 1) {
-		return func() { f.shares.Give(network, 1) }, true
+	if f.requests.Take(network, 1) {
+		return func() { f.requests.Give(network, 1) }, true
 	}
-	if _, full := f.shares.Used(); full {
+	if _, full := f.requests.Used(); full {
 		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is answering %d requests, and no more at a time: try again in a moment", settings.Requests))
 		return nil, false
 	}
 	registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s has %d requests under way, and the rest of the %d that the mirror answers at a time is for others: try again in a moment",
-		Network(r.RemoteAddr), f.shares.Of(network), settings.Requests))
+		Network(r.RemoteAddr), f.requests.Of(network), settings.Requests))
 	return nil, false
 }
 
@@ -107,7 +107,7 @@ func newRates() *rates {
 	return &rates{limiters: limiters}
 }
 
-func (r *rates) forget() { r.limiters.Purge() }
+func (r *rates) reset() { r.limiters.Purge() }
 
 // wait returns how long an address has to wait; 0 if it has not.
 func (r *rates) wait(address string, settings *Settings) time.Duration {
@@ -128,27 +128,27 @@ func (r *rates) wait(address string, settings *Settings) time.Duration {
 
 // uploads are the requests under way that bring content, by address. The zero value is ready.
 type uploads struct {
-	mu sync.Mutex
-	of map[string]int
+	mu    sync.Mutex
+	count map[string]int
 }
 
 func (u *uploads) begin(address string, most int) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.of[address] >= most {
+	if u.count[address] >= most {
 		return false
 	}
-	if u.of == nil {
-		u.of = make(map[string]int)
+	if u.count == nil {
+		u.count = make(map[string]int)
 	}
-	u.of[address]++
+	u.count[address]++
 	return true
 }
 
 func (u *uploads) end(address string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.of[address]--; u.of[address] <= 0 {
-		delete(u.of, address)
+	if u.count[address]--; u.count[address] <= 0 {
+		delete(u.count, address)
 	}
 }

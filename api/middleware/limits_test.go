@@ -54,8 +54,8 @@ func TestTooManyAtATimeAreToldToComeAgain(t *testing.T) {
 		t.Errorf("it is called dead: %d %s", w.Code, body)
 	}
 	release()
-	if w := status(f, http.MethodGet, "192.0.2.2:1"); w.Code != 200 || f.UnderWay() != 0 {
-		t.Errorf("%d, %d under way", w.Code, f.UnderWay())
+	if w := status(f, http.MethodGet, "192.0.2.2:1"); w.Code != 200 || f.InFlight() != 0 {
+		t.Errorf("%d, %d under way", w.Code, f.InFlight())
 	}
 }
 
@@ -119,7 +119,7 @@ func TestOneAddressLeavesRequestsForOthers(t *testing.T) {
 	}
 	close(end)
 	all.Wait()
-	if f.UnderWay() != 0 {
-		t.Errorf("%d under way", f.UnderWay())
+	if f.InFlight() != 0 {
+		t.Errorf("%d under way", f.InFlight())
 	}
 }

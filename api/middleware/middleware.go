@@ -27,52 +27,52 @@ type Options struct {
 
 // Exchange is a request with what came of it.
 type Exchange struct {
-	ID      string // of the request, as its answer says
-	Address string // of the client, without the port; see [Settings.Proxies]
-	User    string // "" if the client is anonymous
-	Request *http.Request
-	Began   time.Time
-	Took    time.Duration
-	Status  int         // 0 if there was no answer
-	In, Out int64       // bytes of bodies
-	Header  http.Header // of the answer
-	// Broken: the answer ended before it was whole, or never began.
-	Broken bool
-	// Seen is what the registry saw in the request; nil if the request was not for it.
-	Seen *registry.Seen
+	ID       string // of the request, as its answer says
+	Address  string // of the client, without the port; see [Settings.Proxies]
+	User     string // "" if the client is anonymous
+	Request  *http.Request
+	Started  time.Time
+	Duration time.Duration
+	Status   int         // 0 if there was no answer
+	In, Out  int64       // bytes of bodies
+	Header   http.Header // of the answer
+	// Aborted: the answer ended before it was whole, or never began.
+	Aborted bool
+	// Call is what the registry saw in the request; nil if the request was not for it.
+	Call *registry.Call
 }
 
 // Handler stands in front of a handler. It is safe for concurrent use.
 type Handler struct {
-	next      http.Handler
-	opts      Options
-	settings  atomic.Pointer[Settings]
-	shares    *mirror.Shares[netip.Prefix] // of the requests under way
-	rates     *rates
-	uploads   uploads
-	ids       ids
-	keepTrack bool
+	next     http.Handler
+	opts     Options
+	settings atomic.Pointer[Settings]
+	requests *mirror.Shares[netip.Prefix] // of the requests under way
+	rates    *rates
+	uploads  uploads
+	ids      ids
+	observed bool
 }
 
 // New returns what stands in front of next.
 func New(next http.Handler, opts Options, settings Settings) *Handler {
-	f := &Handler{next: next, opts: opts, shares: mirror.NewShares[netip.Prefix](0), rates: newRates(), ids: newIDs(), keepTrack: len(opts.Observers) > 0}
+	f := &Handler{next: next, opts: opts, requests: mirror.NewShares[netip.Prefix](0), rates: newRates(), ids: newIDs(), observed: len(opts.Observers) > 0}
 	f.Configure(settings)
 	return f
 }
 
-// UnderWay is how many requests are being answered.
-func (f *Handler) UnderWay() int64 {
-	n, _ := f.shares.Used()
+// InFlight is how many requests are being answered.
+func (f *Handler) InFlight() int64 {
+	n, _ := f.requests.Used()
 	return n
 }
 
 // ServeHTTP answers one request.
 func (f *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	protect(w.Header())
+	setSecurityHeaders(w.Header())
 	settings := f.settings.Load()
-	r = sentBy(settings.Proxies, r)
-	out := &writer{ResponseWriter: w, stall: settings.Stall, began: time.Now()}
+	r = withClientAddress(settings.Proxies, r)
+	out := &writer{ResponseWriter: w, stall: settings.StallTimeout, started: time.Now()}
 	out.begin()
 	if mustClose(r) {
 		w.Header()["Connection"] = []string{"close"}
@@ -91,7 +91,7 @@ func (f *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	done := false
 	defer func() {
 		out.extend(time.Now()) // for what net/http has yet to write
-		f.tell(out, in, r, id, !done)
+		f.notify(out, in, r, id, !done)
 	}()
 	f.admit(settings, out, r)
 	done = true
@@ -99,12 +99,12 @@ func (f *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit answers a request unless a limit says that it is too many.
 func (f *Handler) admit(settings *Settings, w *writer, r *http.Request) {
-	end, ok := f.begin(settings, w, r)
+	end, ok := f.acquire(settings, w, r)
 	if !ok {
 		return
 	}
 	defer end()
-	if err := sameOrigin.Check(r); err != nil {
+	if err := crossOrigin.Check(r); err != nil {
 		registry.Refuse(w, r, mirror.Errorf(mirror.CodeDenied, "a page of another site may not change anything here: %w", err))
 		return
 	}
@@ -119,13 +119,13 @@ func (f *Handler) admit(settings *Settings, w *writer, r *http.Request) {
 }
 
 // tell tells observers what came of a request.
-func (f *Handler) tell(out *writer, in *body, r *http.Request, id string, broken bool) {
-	if !f.keepTrack {
+func (f *Handler) notify(out *writer, in *body, r *http.Request, id string, broken bool) {
+	if !f.observed {
 		return
 	}
 	e := &out.exchange
-	e.ID, e.Request, e.Began, e.Took = id, r, out.began, time.Since(out.began)
-	e.Status, e.Out, e.Broken, e.Header = out.status, out.sent, broken, out.Header()
+	e.ID, e.Request, e.Started, e.Duration = id, r, out.started, time.Since(out.started)
+	e.Status, e.Out, e.Aborted, e.Header = out.status, out.sent, broken, out.Header()
 	if in != nil {
 		e.In = in.read
 	}
@@ -133,11 +133,11 @@ func (f *Handler) tell(out *writer, in *body, r *http.Request, id string, broken
 		e.Status = http.StatusOK
 	}
 	e.Address = host(r.RemoteAddr)
-	if out.known && f.opts.User != nil {
-		e.User = f.opts.User(out.seen.Context)
+	if out.hasCall && f.opts.User != nil {
+		e.User = f.opts.User(out.call.Context)
 	}
-	if out.known {
-		e.Seen = &out.seen
+	if out.hasCall {
+		e.Call = &out.call
 	}
 	for _, observe := range f.opts.Observers {
 		observe(e)

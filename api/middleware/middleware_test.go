@@ -30,7 +30,7 @@ func serve(t *testing.T, settings middleware.Settings, handler http.HandlerFunc)
 	f := middleware.New(handler, middleware.Options{
 		Pages: map[string]http.Handler{"/healthz": middleware.Alive()},
 		Observers: []func(*middleware.Exchange){func(e *middleware.Exchange) {
-			told <- ended{e.ID, e.Address, e.Status, e.In, e.Out, e.Broken}
+			told <- ended{e.ID, e.Address, e.Status, e.In, e.Out, e.Aborted}
 		}},
 	}, settings)
 	server := httptest.NewServer(f)
@@ -138,7 +138,7 @@ func TestAccessLog(t *testing.T) {
 func TestReadyNamesWhatIsWrong(t *testing.T) {
 	var wrong error
 	looked := 0
-	ready := middleware.Ready(zap.NewNop(), middleware.Check{Name: "first", Do: func(context.Context) error { looked++; return nil }}, middleware.Check{Name: "second", Do: func(context.Context) error { return wrong }})
+	ready := middleware.Ready(zap.NewNop(), middleware.Check{Name: "first", Run: func(context.Context) error { looked++; return nil }}, middleware.Check{Name: "second", Run: func(context.Context) error { return wrong }})
 	ask := func(handler http.Handler) (int, string) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
@@ -153,7 +153,7 @@ func TestReadyNamesWhatIsWrong(t *testing.T) {
 		t.Errorf("looked %d times within a second", looked)
 	}
 	wrong = errors.New("path /of/mine")
-	ready = middleware.Ready(zap.NewNop(), middleware.Check{Name: "second", Do: func(context.Context) error { return wrong }})
+	ready = middleware.Ready(zap.NewNop(), middleware.Check{Name: "second", Run: func(context.Context) error { return wrong }})
 	if status, text := ask(ready); status != 503 || text != "not ready: second\n" {
 		t.Errorf("%d %q", status, text)
 	}

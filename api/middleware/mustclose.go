@@ -25,15 +25,15 @@ func mustClose(r *http.Request) bool {
 // IsForwarded reports whether a request has headers of somebody who passed it on; what they say is no matter.
 func IsForwarded(header http.Header) bool {
 	for key := range header {
-		if strings.HasPrefix(key, "X-Forwarded") || ofProxies[key] {
+		if strings.HasPrefix(key, "X-Forwarded") || proxyHeaders[key] {
 			return true
 		}
 	}
 	return false
 }
 
-// ofProxies are the headers that [IsForwarded] looks for, as net/http writes them.
-var ofProxies = map[string]bool{
+// proxyHeaders are the headers that [IsForwarded] looks for, as net/http writes them.
+var proxyHeaders = map[string]bool{
 	"Forwarded": true, "Via": true, "X-Real-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "True-Client-Ip": true,
 	"Cf-Connecting-Ip": true, "X-Original-Forwarded-For": true, "X-Envoy-External-Address": true, "X-Original-Host": true,
 }

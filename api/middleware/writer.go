@@ -12,13 +12,13 @@ import (
 
 const (
 	// grain is how long a deadline may be ahead of its time: it is not set again for each write.
-	grain = time.Second
+	deadlineStep = time.Second
 	// piece is how much of a file is given to the kernel at a time, which then cannot be looked at.
-	piece = 8 << 20
+	pieceSize = 8 << 20
 )
 
 // deadlines are what net/http's own writers can set for their connection or stream.
-type deadlines interface {
+type deadlineSetter interface {
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
@@ -27,39 +27,39 @@ type deadlines interface {
 // open from a file to the socket that does not pass through this process.
 type writer struct {
 	http.ResponseWriter
-	conn     deadlines // nil if there are none to be set
+	conn     deadlineSetter // nil if there are none to be set
 	stall    time.Duration
-	began    time.Time
+	started  time.Time
 	extended time.Time
 	status   int
 	sent     int64
-	known    bool
-	seen     registry.Seen
+	hasCall  bool
+	call     registry.Call
 	exchange Exchange
 }
 
 // Unwrap is for [http.ResponseController].
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Witness implements [registry.Witness].
-func (w *writer) Witness(seen registry.Seen) { w.known, w.seen = true, seen }
+// Witness implements [registry.Observer].
+func (w *writer) Observe(seen registry.Call) { w.hasCall, w.call = true, seen }
 
 // begin sets the deadline of the answer, which may be that of an earlier one on the same connection.
 func (w *writer) begin() {
-	w.conn, _ = w.ResponseWriter.(deadlines)
+	w.conn, _ = w.ResponseWriter.(deadlineSetter)
 	if w.conn != nil && w.stall == 0 {
 		_ = w.conn.SetWriteDeadline(time.Time{})
 	}
-	w.extend(w.began)
+	w.extend(w.started)
 }
 
 // extend gives the client time to take what is written next.
 func (w *writer) extend(now time.Time) {
-	if w.conn == nil || w.stall == 0 || now.Sub(w.extended) < grain {
+	if w.conn == nil || w.stall == 0 || now.Sub(w.extended) < deadlineStep {
 		return
 	}
 	w.extended = now
-	_ = w.conn.SetWriteDeadline(now.Add(w.stall + grain))
+	_ = w.conn.SetWriteDeadline(now.Add(w.stall + deadlineStep))
 }
 
 // WriteHeader notes the status.
@@ -92,7 +92,7 @@ func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
 	}
 	for limited.N > 0 && err == nil {
 		var n int64
-		part := &io.LimitedReader{R: file, N: min(limited.N, piece)}
+		part := &io.LimitedReader{R: file, N: min(limited.N, pieceSize)}
 		if n, err = w.sendPiece(to, file, part); n == 0 {
 			break // the file ends, or nothing moves
 		}
@@ -133,9 +133,9 @@ type body struct {
 // on reading to see whether the client goes away.
 func (b *body) Read(p []byte) (int, error) {
 	now := time.Now()
-	if b.out.conn != nil && b.out.stall > 0 && now.Sub(b.set) >= grain {
+	if b.out.conn != nil && b.out.stall > 0 && now.Sub(b.set) >= deadlineStep {
 		b.set = now
-		_ = b.out.conn.SetReadDeadline(now.Add(b.out.stall + grain))
+		_ = b.out.conn.SetReadDeadline(now.Add(b.out.stall + deadlineStep))
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)

@@ -41,7 +41,7 @@ func (s *socket) ReadFrom(r io.Reader) (int64, error) {
 // large is a file of several pieces, and larger than all buffers between a server and a client.
 func large(t *testing.T) (*os.File, []byte) {
 	t.Helper()
-	content := bytes.Repeat([]byte("0123456789abcdef"), (2*piece+4096)/16)
+	content := bytes.Repeat([]byte("0123456789abcdef"), (2*pieceSize+4096)/16)
 	path := filepath.Join(t.TempDir(), "blob")
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func large(t *testing.T) (*os.File, []byte) {
 func TestFilesReachTheSocket(t *testing.T) {
 	file, content := large(t)
 	s := &socket{ResponseRecorder: httptest.NewRecorder()}
-	w := &writer{ResponseWriter: s, stall: time.Minute, began: time.Now()}
+	w := &writer{ResponseWriter: s, stall: time.Minute, started: time.Now()}
 	w.begin()
 	n, err := io.CopyN(w, file, int64(len(content)))
 	if err != nil || n != int64(len(content)) || w.sent != n || !bytes.Equal(s.Body.Bytes(), content) {
@@ -80,7 +80,7 @@ func TestWhoTakesSomeHasMoreTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file, content := large(t)
 			s := &socket{ResponseRecorder: httptest.NewRecorder(), stop: 1000, lose: lose}
-			w := &writer{ResponseWriter: s, stall: time.Minute, began: time.Now()}
+			w := &writer{ResponseWriter: s, stall: time.Minute, started: time.Now()}
 			w.begin()
 			n, err := io.CopyN(w, file, int64(len(content)))
 			switch {
@@ -97,7 +97,7 @@ func TestWhoTakesSomeHasMoreTime(t *testing.T) {
 func stalled(t *testing.T, stall time.Duration, handler func(http.ResponseWriter, *http.Request) error, client func(net.Conn)) error {
 	t.Helper()
 	met := make(chan error, 1)
-	f := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { met <- handler(w, r) }), Options{}, Settings{Stall: stall})
+	f := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { met <- handler(w, r) }), Options{}, Settings{StallTimeout: stall})
 	server := httptest.NewServer(f)
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -141,7 +141,7 @@ func TestABodyThatEndedHasNoDeadline(t *testing.T) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return err
 		}
-		late := time.NewTimer(grain + grain/2)
+		late := time.NewTimer(deadlineStep + deadlineStep/2)
 		defer late.Stop()
 		select {
 		case <-late.C:

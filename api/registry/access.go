@@ -23,7 +23,7 @@ const (
 )
 
 // Ask is what a request asks to do.
-type Ask struct {
+type Operation struct {
 	Action Action
 	Repo   mirror.Repo // none for Ping, for the catalog, and for what is about the whole mirror
 	// From, with Push, is where the request would like to take a blob from, which is Pull there: the zero repository if it
@@ -31,28 +31,28 @@ type Ask struct {
 	From mirror.Repo
 }
 
-// Access says who may do what. It is safe for concurrent use.
-type Access interface {
-	// Admit finds out who sends a request and whether they may do what it asks. It is called once for each request that is
+// Authorizer says who may do what. It is safe for concurrent use.
+type Authorizer interface {
+	// Authorize finds out who sends a request and whether they may do what it asks. It is called once for each request that is
 	// well formed, before anything is looked up for it. The context that it returns is the request's from then on. Its
 	// errors are a [mirror.Error]: [mirror.CodeUnauthorized] of who may be somebody else after a login, with how to log in
 	// set in header; [mirror.CodeDenied]; [mirror.CodeTooManyRequests].
-	Admit(header http.Header, r *http.Request, ask Ask) (context.Context, error)
+	Authorize(header http.Header, r *http.Request, ask Operation) (context.Context, error)
 	// May reports whether the client of a context, which is one that Admit returned, may do something beside what it was
 	// admitted for. Without a repository it is whether they may do it to every one.
-	May(ctx context.Context, ask Ask) bool
+	Allowed(ctx context.Context, ask Operation) bool
 }
 
 // admit asks whether the client may do what the request asks.
-func (x *exchange) admit() error {
-	if x.access == nil {
+func (x *exchange) authorize() error {
+	if x.authorizer == nil {
 		return nil
 	}
-	ctx, err := x.access.Admit(x.Header(), x.r, Ask{Action: x.action(), Repo: x.repo, From: x.from})
+	ctx, err := x.authorizer.Authorize(x.Header(), x.r, Operation{Action: x.action(), Repo: x.repo, From: x.mountFrom})
 	if err != nil {
 		return err
 	}
-	if long, ok := mirror.LongName(x.repo); ok && !x.access.May(ctx, Ask{Action: Pull, Repo: long}) {
+	if long, ok := mirror.LongName(x.repo); ok && !x.authorizer.Allowed(ctx, Operation{Action: Pull, Repo: long}) {
 		ctx = mirror.WithoutShortNames(ctx)
 	}
 	if ctx != x.r.Context() {
@@ -80,23 +80,23 @@ func (x *exchange) action() Action {
 	return Push
 }
 
-// mayMount reports whether the request asks for a blob to be mounted that its client may read. The context is what it is
+// mayMountFrom reports whether the request asks for a blob to be mounted that its client may read. The context is what it is
 // to be mounted with.
-func (x *exchange) mayMount() (context.Context, bool) {
+func (x *exchange) mayMountFrom() (context.Context, bool) {
 	ctx := x.r.Context()
-	if x.req.Mount == "" || x.access == nil {
+	if x.req.Mount == "" || x.authorizer == nil {
 		return ctx, x.req.Mount != ""
 	}
-	if long, ok := mirror.LongName(x.from); ok && !x.access.May(ctx, Ask{Action: Pull, Repo: long}) {
+	if long, ok := mirror.LongName(x.mountFrom); ok && !x.authorizer.Allowed(ctx, Operation{Action: Pull, Repo: long}) {
 		ctx = mirror.WithoutShortNames(ctx)
 	}
 	// Without from the blob is taken from wherever it is: that is for who may read everything.
-	return ctx, x.access.May(ctx, Ask{Action: Pull, Repo: x.from})
+	return ctx, x.authorizer.Allowed(ctx, Operation{Action: Pull, Repo: x.mountFrom})
 }
 
 // listed lists up to n repositories after a name, those that the client may know of.
-func (x *exchange) listed(ctx context.Context, after string, n int) ([]string, error) {
-	if x.access == nil || x.access.May(ctx, Ask{Action: List}) {
+func (x *exchange) repositories(ctx context.Context, after string, n int) ([]string, error) {
+	if x.authorizer == nil || x.authorizer.Allowed(ctx, Operation{Action: List}) {
 		return x.mirror.Repos(ctx, after, n)
 	}
 	var names []string
@@ -108,7 +108,7 @@ func (x *exchange) listed(ctx context.Context, after string, n int) ([]string, e
 		for _, name := range page {
 			after = name
 			repo, err := x.names.Repo(name, "")
-			if err == nil && len(names) < n && x.access.May(ctx, Ask{Action: List, Repo: repo}) {
+			if err == nil && len(names) < n && x.authorizer.Allowed(ctx, Operation{Action: List, Repo: repo}) {
 				names = append(names, name)
 			}
 		}

@@ -11,23 +11,23 @@ import (
 )
 
 // asked remembers what was asked for, and refuses it.
-type asked struct{ asks []registry.Ask }
+type asked struct{ asks []registry.Operation }
 
-func (a *asked) Admit(header http.Header, r *http.Request, ask registry.Ask) (context.Context, error) {
+func (a *asked) Authorize(header http.Header, r *http.Request, ask registry.Operation) (context.Context, error) {
 	a.asks = append(a.asks, ask)
 	header.Set("WWW-Authenticate", "Basic")
 	return r.Context(), mirror.Errorf(mirror.CodeUnauthorized, "nobody may")
 }
 
-func (*asked) May(context.Context, registry.Ask) bool { return false }
+func (*asked) Allowed(context.Context, registry.Operation) bool { return false }
 
 // TestWhatEachRequestAsksFor: once, before anything is looked up; what is malformed does not come so far.
 func TestWhatEachRequestAsksFor(t *testing.T) {
 	const d = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	access := &asked{}
-	s := start(t, registry.Options{Access: access})
+	s := start(t, registry.Options{Authorizer: access})
 	app, base, quay := mirror.Repo{Host: "docker.io", Path: "team/app"}, mirror.Repo{Host: "docker.io", Path: "library/base"}, mirror.Repo{Host: "quay.io", Path: "team/app"}
-	for request, want := range map[string]registry.Ask{
+	for request, want := range map[string]registry.Operation{
 		"GET /v2/":                                                           {Action: registry.Ping},
 		"HEAD /v2":                                                           {Action: registry.Ping},
 		"GET /v2/_catalog":                                                   {Action: registry.List},

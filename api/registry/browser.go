@@ -4,7 +4,7 @@ import "strings"
 
 // runnable reports whether a browser that opens content of this media type may run it: pages, images with scripts,
 // documents. Manifests are of application types that no browser knows, most of them JSON.
-func runnable(mediaType string) bool {
+func activeContent(mediaType string) bool {
 	mediaType, _, _ = strings.Cut(mediaType, ";")
 	subtype, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(mediaType)), "application/")
 	switch subtype {

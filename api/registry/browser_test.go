@@ -74,7 +74,7 @@ func TestWhoIsRefusedAManifestReadsWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := registry.New(m, registry.Options{Access: &asked{}})
+	h := registry.New(m, registry.Options{Authorizer: &asked{}})
 	for expect, want := range map[string]int{"": 0, "100-continue": 3 << 20} {
 		body := strings.NewReader(strings.Repeat("x", 3<<20))
 		r, w := httptest.NewRequest(http.MethodPut, "/v2/team/app/manifests/1", body), httptest.NewRecorder()

@@ -22,7 +22,7 @@ func (x *exchange) manifest() error {
 	case http.MethodPut:
 		return x.putManifest()
 	case http.MethodDelete:
-		x.did.Digest = ref.Digest
+		x.outcome.Digest = ref.Digest
 		if err := x.mirror.Delete(x.r.Context(), ref); err != nil {
 			return err
 		}
@@ -37,16 +37,16 @@ func (x *exchange) manifest() error {
 	if err != nil {
 		return err
 	}
-	x.did.Digest, x.did.MediaType, x.did.Size = man.Digest, man.MediaType, int64(len(man.Bytes))
-	x.warn(man.Stale)
-	if x.describe(man.Digest) {
+	x.outcome.Digest, x.outcome.MediaType, x.outcome.Size = man.Digest, man.MediaType, int64(len(man.Bytes))
+	x.warnStale(man.Stale)
+	if x.notModified(man.Digest) {
 		return nil
 	}
 	contentType := man.MediaType
-	if runnable(contentType) { // stored by an earlier version, imported, or as its upstream says
-		contentType = octets[0]
+	if activeContent(contentType) { // stored by an earlier version, imported, or as its upstream says
+		contentType = octetStream[0]
 	}
-	if x.head() || len(man.Bytes) <= freeBody {
+	if x.head() || len(man.Bytes) <= smallBody {
 		return x.writeBody(contentType, man.Bytes)
 	}
 	return x.sendManifest(contentType, man)
@@ -64,13 +64,13 @@ func (x *exchange) sendManifest(contentType string, man mirror.Answer) error {
 	x.set("Content-Length", strconv.FormatInt(stored.Size, 10))
 	x.WriteHeader(http.StatusOK)
 	if n, err := io.Copy(x.ResponseWriter, io.LimitReader(stored.ReadSeekCloser, stored.Size)); err != nil || n != stored.Size {
-		return errBroken
+		return errAborted
 	}
 	return nil
 }
 
 // describe sets the headers that name content by its digest, and answers 304 if the client has it.
-func (x *exchange) describe(d digest.Digest) (notModified bool) {
+func (x *exchange) notModified(d digest.Digest) (notModified bool) {
 	etag := `"` + string(d) + `"`
 	x.set("Docker-Content-Digest", string(d))
 	x.set("Etag", etag)
@@ -88,9 +88,9 @@ func (x *exchange) describe(d digest.Digest) (notModified bool) {
 
 // warn says that an answer could not be checked with its upstream, and why.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#warnings
-func (x *exchange) warn(stale error) {
+func (x *exchange) warnStale(stale error) {
 	if stale != nil {
-		x.Header().Set("Warning", `299 - "`+warningText.Replace("stale: "+told(stale))+`"`)
+		x.Header().Set("Warning", `299 - "`+warningText.Replace("stale: "+redact(stale))+`"`)
 	}
 }
 
@@ -99,10 +99,10 @@ var warningText = strings.NewReplacer(`"`, `'`, `\`, `/`, "\r", " ", "\n", " ")
 // writeBody answers 200 with a body that is in memory. A large one is part of what all bodies in memory may take, for as
 // long as the client takes to read it.
 func (x *exchange) writeBody(contentType string, body []byte) error {
-	if !x.head() && len(body) > freeBody {
-		done, ok := x.bodies.take(x.r, int64(len(body)))
+	if !x.head() && len(body) > smallBody {
+		done, ok := x.bodies.reserve(x.r, int64(len(body)))
 		if !ok {
-			return errBodies
+			return errBodyBudget
 		}
 		defer done()
 	}
@@ -113,7 +113,7 @@ func (x *exchange) writeBody(contentType string, body []byte) error {
 		return nil
 	}
 	if _, err := x.Write(body); err != nil {
-		return errBroken
+		return errAborted
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (x *exchange) putManifest() error {
 	if x.req.Tag != "" {
 		put.Tags = []string{x.req.Tag}
 	}
-	if put.MediaType != "" && runnable(put.MediaType) {
+	if put.MediaType != "" && activeContent(put.MediaType) {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "%q is no media type of a manifest: browsers may run it", put.MediaType)
 	}
 	done, err := x.receiveManifest(&put)
@@ -132,14 +132,14 @@ func (x *exchange) putManifest() error {
 	}
 	defer done()
 	was := x.mirror.TagDigests(x.r.Context(), put.Repo, put.Tags...)
-	x.did.Tags = put.Tags
+	x.outcome.Tags = put.Tags
 	man, refs, err := x.mirror.PutManifest(x.r.Context(), put)
 	if err != nil {
 		return err
 	}
-	x.did.Digest, x.did.MediaType, x.did.Size = man.Digest, man.MediaType, int64(len(man.Bytes))
+	x.outcome.Digest, x.outcome.MediaType, x.outcome.Size = man.Digest, man.MediaType, int64(len(man.Bytes))
 	maps.DeleteFunc(was, func(_ string, d digest.Digest) bool { return d == man.Digest })
-	x.did.Was = was
+	x.outcome.Previous = was
 	h := x.Header()
 	h.Set("Location", x.location("manifests", man.Digest.String()))
 	h.Set("Docker-Content-Digest", man.Digest.String())
@@ -161,7 +161,7 @@ func (x *exchange) receiveManifest(put *mirror.Put) (done func(), err error) {
 		size = mirror.MaxManifestSize
 	}
 	in := &manifestReader{x.r.Body}
-	done, ok := x.bodies.take(x.r, size)
+	done, ok := x.bodies.reserve(x.r, size)
 	if !ok {
 		put.Spool, err = x.mirror.Spool(x.r.Context(), in)
 		if err != nil {
@@ -198,7 +198,7 @@ func (x *exchange) blob() error {
 	switch x.r.Method {
 	case http.MethodDelete:
 		if err := x.mirror.DeleteBlob(x.r.Context(), x.repo, d); err != nil {
-			x.needed = mirror.CodeOf(err) == mirror.CodeUnsupported
+			x.inUse = mirror.CodeOf(err) == mirror.CodeUnsupported
 			return err
 		}
 		x.WriteHeader(http.StatusAccepted)
@@ -211,24 +211,24 @@ func (x *exchange) blob() error {
 		return err
 	}
 	defer blob.Close()
-	if x.describe(d) {
+	if x.notModified(d) {
 		return nil
 	}
-	x.Header()["Content-Type"] = octets
+	x.Header()["Content-Type"] = octetStream
 	if blob.Size < 0 {
 		if x.r.ProtoAtLeast(1, 1) {
 			return x.stream(blob)
 		}
-		if err := whole(blob); err != nil {
+		if err := waitForSize(blob); err != nil {
 			return err
 		}
 	}
 	if arriving, ok := blob.ReadSeekCloser.(interface{ Expect([]mirror.Span) }); ok {
-		arriving.Expect(spansOf(x.r.Header.Get("Range"), blob.Size))
+		arriving.Expect(parseRanges(x.r.Header.Get("Range"), blob.Size))
 	}
 	http.ServeContent(&contentWriter{exchange: x}, x.r, "", time.Time{}, blob.ReadSeekCloser)
 	if failing, ok := blob.ReadSeekCloser.(interface{ Err() error }); ok && failing.Err() != nil {
-		return errBroken
+		return errAborted
 	}
 	return nil
 }
@@ -241,10 +241,10 @@ func (x *exchange) stream(blob mirror.Blob) error {
 		n, err := blob.Read(buf)
 		if n > 0 {
 			if _, err := x.Write(buf[:n]); err != nil {
-				return errBroken
+				return errAborted
 			}
 			if err := flush(); err != nil {
-				return errBroken
+				return errAborted
 			}
 		}
 		switch err {
@@ -252,14 +252,14 @@ func (x *exchange) stream(blob mirror.Blob) error {
 		case io.EOF:
 			return nil
 		default:
-			return errBroken
+			return errAborted
 		}
 	}
 }
 
 // whole waits until the size of a blob is known, for a client of HTTP/1.0, as nginx is if nobody tells it otherwise: it
 // knows no chunks, and would take the end of a connection that breaks for that of the blob.
-func whole(blob mirror.Blob) error {
+func waitForSize(blob mirror.Blob) error {
 	arriving, ok := blob.ReadSeekCloser.(interface{ Whole() (int64, error) })
 	if !ok {
 		return nil
@@ -268,18 +268,18 @@ func whole(blob mirror.Blob) error {
 	return err
 }
 
-var octets = []string{"application/octet-stream"}
+var octetStream = []string{"application/octet-stream"}
 
 func (x *exchange) statBlob(d digest.Digest) error {
 	size, err := x.mirror.StatBlob(x.r.Context(), x.repo, d)
 	if err != nil {
 		return err
 	}
-	if x.describe(d) {
+	if x.notModified(d) {
 		return nil
 	}
 	h := x.Header()
-	h["Content-Type"] = octets
+	h["Content-Type"] = octetStream
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	x.WriteHeader(http.StatusOK)

@@ -32,7 +32,7 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 }
 
 // copier is a blob that is still arriving: net/http would not know that there is a file in it.
-type copier interface {
+type fileCopier interface {
 	CopyTo(w io.Writer, n int64) (int64, error)
 }
 
@@ -42,7 +42,7 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	if !ok {
 		return io.Copy(w.ResponseWriter, r)
 	}
-	blob, ok := limited.R.(copier)
+	blob, ok := limited.R.(fileCopier)
 	if !ok {
 		return io.Copy(w.ResponseWriter, r)
 	}

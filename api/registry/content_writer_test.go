@@ -56,7 +56,7 @@ func TestFilesReachTheSocket(t *testing.T) {
 					r.Header.Set("Range", ranges)
 				}
 				s := &socket{ResponseRecorder: httptest.NewRecorder()}
-				s.Header()["Content-Type"] = octets
+				s.Header()["Content-Type"] = octetStream
 				x := &exchange{ResponseWriter: s, r: r}
 				http.ServeContent(&contentWriter{exchange: x}, r, "", time.Time{}, blob)
 				if got := s.Body.String(); got != want {

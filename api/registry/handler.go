@@ -18,21 +18,21 @@ type Options struct {
 	// NoDelete says whether to refuse to delete manifests, tags and blobs, which nil does not. Uploads can always be
 	// cancelled.
 	NoDelete func() bool
-	// Access says who may do what; nil lets everybody do everything.
-	Access Access
-	// Open bounds the uploads of a client; nil does not.
-	Open *OpenUploads
-	Log  *zap.Logger
+	// Authorizer says who may do what; nil lets everybody do everything.
+	Authorizer Authorizer
+	// OpenUploads bounds the uploads of a client; nil does not.
+	OpenUploads *OpenUploads
+	Log         *zap.Logger
 }
 
 // Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
 type Handler struct {
-	mirror   *mirror.Mirror
-	noDelete func() bool
-	access   Access
-	open     *OpenUploads
-	bodies   bodies
-	log      *zap.Logger
+	mirror      *mirror.Mirror
+	noDelete    func() bool
+	authorizer  Authorizer
+	openUploads *OpenUploads
+	bodies      bodies
+	log         *zap.Logger
 }
 
 // New returns a handler that serves m.
@@ -43,24 +43,24 @@ func New(m *mirror.Mirror, opts Options) *Handler {
 	if opts.NoDelete == nil {
 		opts.NoDelete = func() bool { return false }
 	}
-	return &Handler{mirror: m, noDelete: opts.NoDelete, access: opts.Access, open: opts.Open, bodies: newBodies(), log: opts.Log}
+	return &Handler{mirror: m, noDelete: opts.NoDelete, authorizer: opts.Authorizer, openUploads: opts.OpenUploads, bodies: newBodies(), log: opts.Log}
 }
 
 // exchange is one request with its answer.
 type exchange struct {
 	*Handler
 	http.ResponseWriter
-	r     *http.Request
-	req   Request
-	names mirror.Names
-	repo  mirror.Repo
-	from  mirror.Repo // what a blob is to be mounted from; none if the client did not say
+	r         *http.Request
+	req       Request
+	names     mirror.Names
+	repo      mirror.Repo
+	mountFrom mirror.Repo // what a blob is to be mounted from; none if the client did not say
 	// needed says that what was to be deleted cannot be: it is in use.
-	needed bool
-	did    Did
+	inUse   bool
+	outcome Outcome
 
-	values [4]string // those of headers set with set
-	used   int
+	values     [4]string // those of headers set with set
+	usedValues int
 }
 
 // ServeHTTP answers one request. Where an answer fails after it began, the connection is broken, so that no client
@@ -73,8 +73,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = x.serve()
 	}
-	if witness, ok := w.(Witness); ok {
-		witness.Witness(Seen{Request: x.req, Parsed: parsed, Repo: x.repo, Context: x.r.Context(), Did: x.did, Err: err})
+	if witness, ok := w.(Observer); ok {
+		witness.Observe(Call{Request: x.req, Parsed: parsed, Repo: x.repo, Context: x.r.Context(), Outcome: x.outcome, Err: err})
 	}
 	if err != nil {
 		x.fail(err)
@@ -93,12 +93,12 @@ func (x *exchange) serve() (err error) {
 		}
 	}
 	if x.req.From != "" {
-		if x.from, err = x.names.Repo(x.req.From, x.req.Namespace); err != nil {
+		if x.mountFrom, err = x.names.Repo(x.req.From, x.req.Namespace); err != nil {
 			return err
 		}
 	}
-	if err := x.admit(); err != nil {
-		x.drain()
+	if err := x.authorize(); err != nil {
+		x.drainManifest()
 		return err
 	}
 	if x.r.Method == http.MethodDelete && x.noDelete() && x.req.Endpoint != Upload {
@@ -126,7 +126,7 @@ func (x *exchange) serve() (err error) {
 
 // drain reads the body of a manifest that is refused: clients that send all of it before they read would find their
 // connection reset in place of the reason. Who asks first whether to send it is told without.
-func (x *exchange) drain() {
+func (x *exchange) drainManifest() {
 	if x.req.Endpoint == Manifest && x.r.Body != nil && x.r.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, x.r.Body, mirror.MaxManifestSize+1)
 	}
@@ -138,13 +138,13 @@ func (x *exchange) Header() http.Header { return x.ResponseWriter.Header() }
 // set sets a header whose key is canonical. The answers that are asked for most have no more headers than there is room
 // for in the exchange, and cost no memory of their own.
 func (x *exchange) set(key, value string) {
-	if x.used == len(x.values) {
+	if x.usedValues == len(x.values) {
 		x.Header()[key] = []string{value}
 		return
 	}
-	x.values[x.used] = value
-	x.used++
-	x.Header()[key] = x.values[x.used-1 : x.used : x.used]
+	x.values[x.usedValues] = value
+	x.usedValues++
+	x.Header()[key] = x.values[x.usedValues-1 : x.usedValues : x.usedValues]
 }
 
 func (x *exchange) head() bool { return x.r.Method == http.MethodHead }
@@ -175,8 +175,8 @@ var statuses = map[mirror.Code]int{
 	mirror.CodeUnknown:             http.StatusInternalServerError,
 }
 
-// errBroken says that an answer failed after it began.
-var errBroken = errors.New("the answer broke off")
+// errAborted says that an answer failed after it began.
+var errAborted = errors.New("the answer broke off")
 
 // fail answers with err in the form of the specification, or breaks the connection if an answer has begun.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
@@ -185,11 +185,11 @@ func (x *exchange) fail(err error) {
 	if id := x.Header().Get("X-Request-Id"); id != "" {
 		log = log.With(zap.String("request", id))
 	}
-	if errors.Is(err, errBroken) {
+	if errors.Is(err, errAborted) {
 		log.Info("answer broke off")
 		panic(http.ErrAbortHandler)
 	}
-	if coded := withCode(err); coded != err { //nolint:errorlint // it is the same or another
+	if coded := withStorageCode(err); coded != err { //nolint:errorlint // it is the same or another
 		log.Error("request failed")
 		err = coded
 	}
@@ -197,7 +197,7 @@ func (x *exchange) fail(err error) {
 	body := errorBody{Code: code, Message: "the mirror failed to answer; its log says why"}
 	switch e := (*mirror.Error)(nil); {
 	case errors.As(err, &e):
-		body.Message, body.Detail = told(e), e.Detail
+		body.Message, body.Detail = redact(e), e.Detail
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		code, body.Code, body.Message = mirror.CodeUnavailable, mirror.CodeUnavailable, "the request was cancelled"
 	default:
@@ -206,7 +206,7 @@ func (x *exchange) fail(err error) {
 	status := statuses[code]
 	log.Debug("request refused", zap.Int("status", status))
 	if status == http.StatusMethodNotAllowed {
-		x.Header().Set("Allow", x.allowed())
+		x.Header().Set("Allow", x.allowedMethods())
 	}
 	if mirror.TemporaryMiss(err) {
 		x.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
@@ -219,7 +219,7 @@ func (x *exchange) fail(err error) {
 
 // Refuse answers with an error in the form of the specification, for what stands in front of a handler.
 func Refuse(w http.ResponseWriter, r *http.Request, err *mirror.Error) {
-	errorBody{Code: err.Code, Message: told(err), Detail: err.Detail}.write(w, r, StatusOf(err.Code))
+	errorBody{Code: err.Code, Message: redact(err), Detail: err.Detail}.write(w, r, StatusOf(err.Code))
 }
 
 // write answers with an error. Who is told to come again later and not when comes in a moment.
@@ -242,10 +242,10 @@ type errorBody struct {
 }
 
 // allowed is the Allow header of what the request addresses.
-func (x *exchange) allowed() string {
+func (x *exchange) allowedMethods() string {
 	var allowed []string
 	for _, method := range methods[x.req.Endpoint] {
-		if method != http.MethodDelete || !x.needed && !x.noDelete() || x.req.Endpoint == Upload {
+		if method != http.MethodDelete || !x.inUse && !x.noDelete() || x.req.Endpoint == Upload {
 			allowed = append(allowed, method)
 		}
 	}

@@ -17,13 +17,13 @@ const maxPage = 10000
 // maxReferrersSize is how large, in bytes, a page of referrers grows: clients take an index of 4 MiB.
 const maxReferrersSize = 3 << 20
 
-// maxReferrersLooks is how many times so much is read for one page, if little of it passes the filter.
-const maxReferrersLooks = 8
+// maxReferrersReads is how many times so much is read for one page, if little of it passes the filter.
+const maxReferrersReads = 8
 
 // catalog answers for _catalog, which is Docker's: https://distribution.github.io/distribution/spec/api/#listing-repositories
 func (x *exchange) catalog() error {
 	names, err := x.page(func(after string, n int) ([]string, error) {
-		return x.listed(x.r.Context(), after, n)
+		return x.repositories(x.r.Context(), after, n)
 	})
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (x *exchange) catalog() error {
 func (x *exchange) tags() error {
 	tags, err := x.page(func(after string, n int) ([]string, error) {
 		list, err := x.mirror.Tags(x.r.Context(), x.repo, after, n)
-		x.lacks(list.Stale)
+		x.markPartial(list.Stale)
 		return list.Items, err
 	})
 	if err != nil {
@@ -50,8 +50,8 @@ func (x *exchange) tags() error {
 }
 
 // lacks says that a list may lack what an upstream would add, and why: to people, and to a mirror in front.
-func (x *exchange) lacks(stale error) {
-	x.warn(stale)
+func (x *exchange) markPartial(stale error) {
+	x.warnStale(stale)
 	if stale != nil {
 		x.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
 	}
@@ -94,19 +94,19 @@ func (x *exchange) referrers() error {
 	if x.req.ArtifactType != "" {
 		x.Header().Set("OCI-Filters-Applied", "artifactType")
 	}
-	after, err := x.gatherReferrers(&index)
+	after, err := x.referrersPage(&index)
 	if err != nil {
 		return err
 	}
 	if after != "" {
-		x.linkNext(x.referrersAfter(after))
+		x.linkNext(x.nextReferrers(after))
 	}
 	return x.writeJSON(v1.MediaTypeImageIndex, index)
 }
 
-// gatherReferrers fills a page. It returns what the next one begins after; nothing if there is none. With a filter it
+// referrersPage fills a page. It returns what the next one begins after; nothing if there is none. With a filter it
 // may take many looks to fill one: some are enough for one request, and the page is short.
-func (x *exchange) gatherReferrers(index *v1.Index) (next digest.Digest, err error) {
+func (x *exchange) referrersPage(index *v1.Index) (next digest.Digest, err error) {
 	n, after := x.req.N, digest.Digest(x.req.Last)
 	if n < 0 || n > maxPage {
 		n = maxPage
@@ -115,7 +115,7 @@ func (x *exchange) gatherReferrers(index *v1.Index) (next digest.Digest, err err
 		return "", nil
 	}
 	size := 0
-	for range maxReferrersLooks {
+	for range maxReferrersReads {
 		most := n - len(index.Manifests)
 		if x.req.ArtifactType != "" {
 			most = maxPage
@@ -124,7 +124,7 @@ func (x *exchange) gatherReferrers(index *v1.Index) (next digest.Digest, err err
 		if err != nil {
 			return "", err
 		}
-		x.lacks(list.Stale)
+		x.markPartial(list.Stale)
 		for _, desc := range list.Items {
 			if x.req.ArtifactType == "" || desc.ArtifactType == x.req.ArtifactType {
 				size += mirror.DescriptorSize(desc)
@@ -145,8 +145,8 @@ func (x *exchange) gatherReferrers(index *v1.Index) (next digest.Digest, err err
 	return after, nil
 }
 
-// referrersAfter is the query for the page that begins after a digest.
-func (x *exchange) referrersAfter(last digest.Digest) url.Values {
+// nextReferrers is the query for the page that begins after a digest.
+func (x *exchange) nextReferrers(last digest.Digest) url.Values {
 	query := url.Values{"last": {last.String()}}
 	if x.req.N >= 0 {
 		query.Set("n", strconv.Itoa(x.req.N))

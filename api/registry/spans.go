@@ -7,24 +7,24 @@ import (
 	"airmirror/mirror"
 )
 
-// maxSpans is how many ranges of a request are looked at before they are read.
-const maxSpans = 64
+// maxRanges is how many ranges of a request are looked at before they are read.
+const maxRanges = 64
 
-// spansOf are the parts of a blob of so many bytes that a Range header asks for. It only says what net/http is about to
+// parseRanges are the parts of a blob of so many bytes that a Range header asks for. It only says what net/http is about to
 // read: what is wrong with a header, or cannot be satisfied, is left out here and refused there.
 // https://www.rfc-editor.org/rfc/rfc9110#section-14.1.2
-func spansOf(header string, size int64) []mirror.Span {
+func parseRanges(header string, size int64) []mirror.Span {
 	list, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || size <= 0 {
 		return nil
 	}
 	var spans []mirror.Span
 	for text := range strings.SplitSeq(list, ",") {
-		if len(spans) == maxSpans {
+		if len(spans) == maxRanges {
 			break
 		}
 		begin, end, ok := strings.Cut(strings.TrimSpace(text), "-")
-		first, last := position(begin), position(end)
+		first, last := parsePosition(begin), parsePosition(end)
 		switch {
 		case !ok, begin != "" && first < 0, end != "" && last < 0:
 			continue
@@ -41,7 +41,7 @@ func spansOf(header string, size int64) []mirror.Span {
 }
 
 // position is a number without a sign, or -1.
-func position(s string) int64 {
+func parsePosition(s string) int64 {
 	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 63)
 	if err != nil {
 		return -1

@@ -27,13 +27,13 @@ func TestSpans(t *testing.T) {
 		"":                                      nil,
 		"bytes":                                 nil,
 		"lines=0-9":                             nil,
-		"bytes=" + strings.Repeat("1-2,", 1000): slices.Repeat([]mirror.Span{{Off: 1, Len: 2}}, maxSpans),
+		"bytes=" + strings.Repeat("1-2,", 1000): slices.Repeat([]mirror.Span{{Off: 1, Len: 2}}, maxRanges),
 	} {
-		if got := spansOf(header, 100); !slices.Equal(got, want) {
+		if got := parseRanges(header, 100); !slices.Equal(got, want) {
 			t.Errorf("%.40s: %v, want %v", header, got, want)
 		}
 	}
-	if got := spansOf("bytes=0-9", 0); got != nil {
+	if got := parseRanges("bytes=0-9", 0); got != nil {
 		t.Errorf("of nothing: %v", got)
 	}
 }

@@ -13,11 +13,11 @@ import (
 
 // startUpload answers for end-4 and end-11: a mount, a whole blob in one request, or an upload that begins.
 func (x *exchange) startUpload() error {
-	if ctx, ok := x.mayMount(); ok {
-		switch err := x.mirror.Mount(ctx, x.repo, x.from, x.req.Mount); {
+	if ctx, ok := x.mayMountFrom(); ok {
+		switch err := x.mirror.Mount(ctx, x.repo, x.mountFrom, x.req.Mount); {
 		case err == nil:
-			x.did.Digest, x.did.Mounted = x.req.Mount, true
-			return x.created(x.req.Mount)
+			x.outcome.Digest, x.outcome.Mounted = x.req.Mount, true
+			return x.writeCreated(x.req.Mount)
 		case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
 			return err
 		}
@@ -34,7 +34,7 @@ func (x *exchange) startUpload() error {
 		return err
 	}
 	defer up.Close()
-	if err := x.finish(up); err != nil {
+	if err := x.commitUpload(up); err != nil {
 		up.Cancel()
 		return err
 	}
@@ -43,7 +43,7 @@ func (x *exchange) startUpload() error {
 
 // beginUpload begins an upload that goes on with other requests.
 func (x *exchange) beginUpload(algorithm digest.Algorithm) error {
-	begun, err := x.open.begin(x.r)
+	begun, err := x.openUploads.start(x.r)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (x *exchange) beginUpload(algorithm digest.Algorithm) error {
 	}
 	begun(up.ID())
 	defer up.Close()
-	return x.standing(up, http.StatusAccepted)
+	return x.writeUploadStatus(up, http.StatusAccepted)
 }
 
 // upload answers for end-5, end-6, end-13 and end-14: an upload that is under way.
@@ -66,42 +66,42 @@ func (x *exchange) upload() error {
 	defer up.Close()
 	switch x.r.Method {
 	case http.MethodPatch:
-		if err := x.append(up); err != nil {
+		if err := x.appendBody(up); err != nil {
 			return err
 		}
-		return x.standing(up, http.StatusAccepted)
+		return x.writeUploadStatus(up, http.StatusAccepted)
 	case http.MethodPut:
-		return x.finish(up)
+		return x.commitUpload(up)
 	case http.MethodDelete:
-		x.open.Ended(up.ID())
+		x.openUploads.End(up.ID())
 		if err := up.Cancel(); err != nil {
 			return err
 		}
 		x.WriteHeader(http.StatusNoContent)
 		return nil
 	default:
-		return x.standing(up, http.StatusNoContent)
+		return x.writeUploadStatus(up, http.StatusNoContent)
 	}
 }
 
 // finish takes in what the request carries and commits the upload.
-func (x *exchange) finish(up mirror.Upload) error {
+func (x *exchange) commitUpload(up mirror.Upload) error {
 	if x.r.ContentLength != 0 {
-		if err := x.append(up); err != nil {
+		if err := x.appendBody(up); err != nil {
 			return err
 		}
 	}
-	x.did.Size = up.Size()
-	x.open.Ended(up.ID()) // whatever comes of it
+	x.outcome.Size = up.Size()
+	x.openUploads.End(up.ID()) // whatever comes of it
 	if err := up.Commit(x.r.Context(), x.req.Digest); err != nil {
 		return err
 	}
-	return x.created(x.req.Digest)
+	return x.writeCreated(x.req.Digest)
 }
 
 // append adds the body to the upload. A chunk says with Content-Range where it belongs and must begin where the upload
 // stands; a body without it goes on there.
-func (x *exchange) append(up mirror.Upload) error {
+func (x *exchange) appendBody(up mirror.Upload) error {
 	length := x.r.ContentLength
 	if header := x.r.Header.Get("Content-Range"); header != "" {
 		first, last, err := parseContentRange(header)
@@ -109,7 +109,7 @@ func (x *exchange) append(up mirror.Upload) error {
 			return err
 		}
 		if first != up.Size() {
-			x.stand(up)
+			x.setUploadHeaders(up)
 			return mirror.Errorf(mirror.CodeRangeInvalid, "the upload stands at %d bytes, the chunk begins at %d", up.Size(), first)
 		}
 		if length >= 0 && length != last-first+1 {
@@ -141,7 +141,7 @@ func (x *exchange) appendChunk(up mirror.Upload, length int64, header string) er
 		return mirror.Errorf(mirror.CodeSizeInvalid, "%d bytes came, the chunk's range %s says %d", n, header, length)
 	}
 	if _, err := io.ReadFull(body, make([]byte, 1)); err == nil {
-		x.stand(up)
+		x.setUploadHeaders(up)
 		return mirror.Errorf(mirror.CodeSizeInvalid, "more bytes came than the %d of the chunk's range %s", length, header)
 	} else if err != io.EOF {
 		return err
@@ -184,22 +184,22 @@ func parseOffset(s string) (n int64, ok bool) {
 }
 
 // stand says where an upload stands and where it goes on.
-func (x *exchange) stand(up mirror.Upload) {
+func (x *exchange) setUploadHeaders(up mirror.Upload) {
 	h := x.Header()
 	h.Set("Location", x.location("blobs", "uploads", up.ID()))
 	h.Set("Range", "0-"+strconv.FormatInt(max(up.Size()-1, 0), 10))
 	h.Set("Docker-Upload-UUID", up.ID())
 }
 
-func (x *exchange) standing(up mirror.Upload, status int) error {
-	x.stand(up)
+func (x *exchange) writeUploadStatus(up mirror.Upload, status int) error {
+	x.setUploadHeaders(up)
 	x.Header().Set("Content-Length", "0")
 	x.WriteHeader(status)
 	return nil
 }
 
 // created answers that a blob is here now.
-func (x *exchange) created(d digest.Digest) error {
+func (x *exchange) writeCreated(d digest.Digest) error {
 	h := x.Header()
 	h.Set("Location", x.location("blobs", d.String()))
 	h.Set("Docker-Content-Digest", d.String())

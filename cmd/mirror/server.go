@@ -213,7 +213,7 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 // timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *services, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
-	front := guard.Handler(registry.New(m, registry.Options{NoDelete: func() bool { return !c.current().Delete }, Access: guard, Open: w.uploads, Log: log}))
+	front := guard.Handler(registry.New(m, registry.Options{NoDelete: func() bool { return !c.current().Delete }, Authorizer: guard, OpenUploads: w.uploads, Log: log}))
 	server := newServer(w.watch.handler(front, guard, w, c), log)
 	if c.Limits.Stall > 0 {
 		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.Stall)}

@@ -44,7 +44,7 @@ func newServices(ctx context.Context, m *mirror.Mirror, store *cache.Store, c se
 		Limits: archiveLimits, Log: log,
 		IgnoreNondistributable: c.IgnoreNondistributable,
 	})
-	s.collector, err = gc.NewCollector(ctx, expiring{store, s.uploads.Ended}, m, gc.CollectorOptions{Schedule: c.GC.Collector(c.Names()), Disk: store.Space, Log: log})
+	s.collector, err = gc.NewCollector(ctx, expiring{store, s.uploads.End}, m, gc.CollectorOptions{Schedule: c.GC.Collector(c.Names()), Disk: store.Space, Log: log})
 	if err != nil {
 		return s, err
 	}

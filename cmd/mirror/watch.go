@@ -73,7 +73,7 @@ func (w *watch) handler(next http.Handler, guard *auth.Guard, services *services
 		Observers: []func(*middleware.Exchange){w.metrics.Request, services.audit.Request, c.events.Request, middleware.AccessLog(w.log, func() bool { return c.current().AccessLog })},
 	}, c.Front())
 	w.metrics.Watch(metrics.Sources{
-		Mirror: services.mirror, Store: services.store, Space: services.store.Space, Collection: services.collected, UnderWay: w.front.UnderWay, Events: c.events.Status,
+		Mirror: services.mirror, Store: services.store, Space: services.store.Space, Collection: services.collected, InFlight: w.front.InFlight, Events: c.events.Status,
 		CertificateExpires: w.expires,
 	})
 	return w.front
@@ -104,15 +104,15 @@ func (w *services) checks(c serveConfig) []middleware.Check {
 	index := filepath.Join(c.Data, indexName)
 	opened, _ := os.Stat(index)
 	return []middleware.Check{
-		{Name: "the data folder cannot be written to", Do: func(context.Context) error { return tryFolder(c.Data) }},
-		{Name: "the folder of uploads cannot be written to", Do: func(context.Context) error { return tryFolder(filepath.Join(c.Data, "incoming")) }},
-		{Name: "the index was removed or replaced", Do: func(context.Context) error { return sameFile(index, opened) }},
-		{Name: "the index cannot be read", Do: func(ctx context.Context) error {
+		{Name: "the data folder cannot be written to", Run: func(context.Context) error { return tryFolder(c.Data) }},
+		{Name: "the folder of uploads cannot be written to", Run: func(context.Context) error { return tryFolder(filepath.Join(c.Data, "incoming")) }},
+		{Name: "the index was removed or replaced", Run: func(context.Context) error { return sameFile(index, opened) }},
+		{Name: "the index cannot be read", Run: func(ctx context.Context) error {
 			_, err := w.store.Repos(ctx, "", 1)
 			return err
 		}},
-		{Name: "the folder of blobs cannot be read", Do: func(context.Context) error { return readable(filepath.Join(c.Data, "blobs")) }},
-		{Name: "the disk is full", Do: func(context.Context) error {
+		{Name: "the folder of blobs cannot be read", Run: func(context.Context) error { return readable(filepath.Join(c.Data, "blobs")) }},
+		{Name: "the disk is full", Run: func(context.Context) error {
 			if w.mirror.ReadOnly() {
 				return nil
 			}
@@ -166,8 +166,8 @@ func (w *services) collected(ctx context.Context) (*metrics.Collection, error) {
 	var last *metrics.Collection
 	for _, note := range notes {
 		var r gc.Result
-		if json.Unmarshal(note, &r) == nil && (last == nil || r.Began.After(last.Began)) {
-			last = &metrics.Collection{Began: r.Began, Seconds: r.Seconds, Bytes: r.Bytes, Failed: r.Error != ""}
+		if json.Unmarshal(note, &r) == nil && (last == nil || r.Began.After(last.Started)) {
+			last = &metrics.Collection{Started: r.Began, Seconds: r.Seconds, Bytes: r.Bytes, Failed: r.Error != ""}
 		}
 	}
 	return last, nil

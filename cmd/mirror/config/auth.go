@@ -53,7 +53,7 @@ type LoopbackPush string
 
 // The values of [LoopbackPush].
 const (
-	LoopbackAuto  LoopbackPush = "auto"  // processes that cannot be a proxy; see [loopback.Judge]
+	LoopbackAuto  LoopbackPush = "auto"  // processes that cannot be a proxy; see [loopback.Checker]
 	LoopbackAll   LoopbackPush = "true"  // every client whose request has no sign of a proxy
 	LoopbackNever LoopbackPush = "false" // none
 )
@@ -150,7 +150,7 @@ func (c Config) Access(log *zap.Logger) (auth.Options, error) {
 		NoAnonymousPull: !c.Auth.AnonymousPull, AnonymousPush: c.Auth.AnonymousPush, NoLoopback: c.Auth.LoopbackPush == LoopbackNever, URL: c.Auth.URL, Log: log,
 	}
 	if c.Auth.LoopbackPush == LoopbackAuto {
-		opts.Loopback = loopback.New(c.loopbackPorts()...).Client
+		opts.CheckPeer = loopback.New(c.loopbackPorts()...).Check
 	}
 	if c.Auth.HtpasswdFile != "" {
 		if _, err := os.Stat(c.Auth.HtpasswdFile); errors.Is(err, os.ErrNotExist) {

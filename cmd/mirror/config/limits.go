@@ -49,7 +49,7 @@ func (c Config) Front() middleware.Settings {
 		burst = int(math.Ceil(2 * l.RequestsPerSecond))
 	}
 	return middleware.Settings{
-		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: burst, Uploads: l.Uploads, Stall: time.Duration(l.Stall),
+		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: burst, Uploads: l.Uploads, StallTimeout: time.Duration(l.Stall),
 		Proxies: c.proxies(),
 	}
 }

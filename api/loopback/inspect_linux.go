@@ -10,7 +10,7 @@ import (
 )
 
 // tunnel is the device by which a process passes on what whole networks send.
-const tunnel = "/dev/net/tun"
+const tunDevice = "/dev/net/tun"
 
 // process is one that holds a socket.
 type process struct {
@@ -25,7 +25,7 @@ func (p process) String() string {
 }
 
 // look returns why the process at the other end may pass on what others send.
-func (j *Judge) look(client entry) error {
+func (j *Checker) inspect(client entry) error {
 	own := os.Geteuid()
 	switch {
 	case client.uid != 0 && client.uid != own:
@@ -33,7 +33,7 @@ func (j *Judge) look(client entry) error {
 	case client.uid != own && own != 0:
 		return fmt.Errorf("it is from a process of root, and the mirror, which does not run as root, cannot see whether that is a proxy")
 	}
-	holders := holdersOf(client.inode)
+	holders := socketHolders(client.inode)
 	if len(holders) == 0 {
 		return errNotFound
 	}
@@ -50,7 +50,7 @@ func (j *Judge) look(client entry) error {
 }
 
 // passesOn returns what puts a process in the position to pass on what others send, or "".
-func (j *Judge) passesOn(p process, entries []entry) string {
+func (j *Checker) passesOn(p process, entries []entry) string {
 	if p.tunnel {
 		return "has a virtual network device"
 	}
@@ -69,7 +69,7 @@ func (j *Judge) passesOn(p process, entries []entry) string {
 		case e.state == stateListen || !listening[e.local.Port()]:
 		default:
 			if own == nil {
-				own = append(fds("self").inodes, p.inodes...) // it asks itself, as a program of tests does
+				own = append(openFiles("self").inodes, p.inodes...) // it asks itself, as a program of tests does
 			}
 			if !isOther(e, entries, own) {
 				return "has accepted a connection from " + e.remote.String()
@@ -86,14 +86,14 @@ func isOther(of entry, entries []entry, inodes []uint64) bool {
 	})
 }
 
-// holdersOf returns the processes that hold a socket, as far as they can be looked at.
-func holdersOf(inode uint64) (holders []process) {
+// socketHolders returns the processes that hold a socket, as far as they can be looked at.
+func socketHolders(inode uint64) (holders []process) {
 	all, _ := os.ReadDir("/proc")
 	for _, dir := range all {
 		if _, err := strconv.ParseUint(dir.Name(), 10, 32); err != nil {
 			continue
 		}
-		if p := fds(dir.Name()); slices.Contains(p.inodes, inode) {
+		if p := openFiles(dir.Name()); slices.Contains(p.inodes, inode) {
 			holders = append(holders, p)
 		}
 	}
@@ -101,7 +101,7 @@ func holdersOf(inode uint64) (holders []process) {
 }
 
 // fds returns what a process holds.
-func fds(pid string) process {
+func openFiles(pid string) process {
 	p := process{pid: pid}
 	folder := filepath.Join("/proc", pid, "fd")
 	open, _ := os.ReadDir(folder)
@@ -112,7 +112,7 @@ func fds(pid string) process {
 				p.inodes = append(p.inodes, inode)
 			}
 		}
-		p.tunnel = p.tunnel || target == tunnel
+		p.tunnel = p.tunnel || target == tunDevice
 	}
 	return p
 }

@@ -29,8 +29,8 @@ const (
 )
 
 // find returns the socket at the other end of a connection. One that its process has closed, be it for sending, is none.
-func find(remote, local netip.AddrPort) (entry, error) {
-	found, err := ask(remote, local)
+func findSocket(remote, local netip.AddrPort) (entry, error) {
+	found, err := querySocket(remote, local)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return entry{}, errNotFound
@@ -44,34 +44,34 @@ func find(remote, local netip.AddrPort) (entry, error) {
 
 // ask asks the kernel for one socket alone, because each new connection is judged: a table of thousands takes long to read,
 // and what the kernel selects of it also has all sockets that are bound and not connected, whatever their ports are.
-func ask(local, remote netip.AddrPort) (entry, error) {
+func querySocket(local, remote netip.AddrPort) (entry, error) {
 	request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, 0)
-	request.AddData(question{local, remote})
+	request.AddData(sockRequest{local, remote})
 	answers, err := request.Execute(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY)
 	if err != nil {
 		return entry{}, err
 	}
-	if len(answers) != 1 || len(answers[0]) < answerSize {
+	if len(answers) != 1 || len(answers[0]) < sockReplySize {
 		return entry{}, errors.New("the kernel does not answer as it should")
 	}
-	return parseAnswer(answers[0]), nil
+	return parseReply(answers[0]), nil
 }
 
 // question asks the kernel for one TCP socket, by its two addresses: struct inet_diag_req_v2 of linux/inet_diag.h.
-type question struct{ local, remote netip.AddrPort }
+type sockRequest struct{ local, remote netip.AddrPort }
 
 const (
-	idSize       = 48 // of struct inet_diag_sockid
-	questionSize = 8 + idSize
-	answerSize   = 4 + idSize + 20 // of struct inet_diag_msg
+	idSize          = 48 // of struct inet_diag_sockid
+	sockRequestSize = 8 + idSize
+	sockReplySize   = 4 + idSize + 20 // of struct inet_diag_msg
 )
 
 // Len implements [nl.NetlinkRequestData].
-func (q question) Len() int { return questionSize }
+func (q sockRequest) Len() int { return sockRequestSize }
 
 // Serialize implements [nl.NetlinkRequestData].
-func (q question) Serialize() []byte {
-	b := make([]byte, questionSize)
+func (q sockRequest) Serialize() []byte {
+	b := make([]byte, sockRequestSize)
 	b[0], b[1] = unix.AF_INET, unix.IPPROTO_TCP
 	if q.local.Addr().Is6() {
 		b[0] = unix.AF_INET6
@@ -86,8 +86,8 @@ func (q question) Serialize() []byte {
 	return b
 }
 
-// parseAnswer reads what the kernel says of a socket: struct inet_diag_msg.
-func parseAnswer(b []byte) entry {
+// parseReply reads what the kernel says of a socket: struct inet_diag_msg.
+func parseReply(b []byte) entry {
 	size := 4
 	if b[0] == unix.AF_INET6 {
 		size = 16

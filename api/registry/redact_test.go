@@ -26,7 +26,7 @@ func TestNoPathIsTold(t *testing.T) {
 		"two: file does not exist\npermission denied":     &mirror.Error{Message: "two", Cause: errors.Join(path, link)},
 		"not held in docker.io/srv/data: the upstream is": mirror.Errorf("", "not held in docker.io/srv/data: the upstream is"),
 	} {
-		if got := told(err); got != want {
+		if got := redact(err); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -8,31 +8,31 @@ import (
 	"airmirror/mirror"
 )
 
-// Witness is an [http.ResponseWriter] that wants to know what its request turned out to be.
-type Witness interface {
-	// Witness is called once for each request, before an error is answered with, and after any other answer.
-	Witness(Seen)
+// Observer is an [http.ResponseWriter] that wants to know what its request turned out to be.
+type Observer interface {
+	// Observe is called once for each request, before an error is answered with, and after any other answer.
+	Observe(Call)
 }
 
-// Seen is a request as a [Handler] understood it, and what it did.
-type Seen struct {
+// Call is a request as a [Handler] understood it, and what it did.
+type Call struct {
 	Request
 	Parsed  bool // Request says what was asked for; else it was nothing that the API knows
 	Repo    mirror.Repo
 	Context context.Context // of the request, as it is after its client was admitted
-	Did     Did
+	Outcome Outcome
 	Err     error // what the answer is, or what broke it off; nil if all went well
 }
 
 // Did is what a request came to. Which fields are set depends on the request.
-type Did struct {
+type Outcome struct {
 	Digest    digest.Digest // of a manifest that was pushed, served or deleted, and of a blob that was mounted
 	MediaType string        // of a manifest
 	Size      int64         // in bytes, of a manifest or of a blob that was pushed
 	Tags      []string      // of a manifest that was to be pushed
 	// Was is what Tags pointed at before, where that was another manifest.
-	Was     map[string]digest.Digest
-	Mounted bool
+	Previous map[string]digest.Digest
+	Mounted  bool
 }
 
 // String is what an endpoint is called in metrics and logs.

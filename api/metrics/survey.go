@@ -11,8 +11,8 @@ import (
 	"airmirror/mirror"
 )
 
-// surveyEvery is the least time between two looks at all that is held, which take a while where that is much.
-const surveyEvery = 5 * time.Minute
+// surveyInterval is the least time between two looks at all that is held, which take a while where that is much.
+const surveyInterval = 5 * time.Minute
 
 var (
 	storeBytes = desc("store_bytes", "What is held, by how the repositories came that have it: what several have counts as imported before pushed before mirrored, and what none has as unused.", "origin")
@@ -24,22 +24,22 @@ var (
 
 // sizes are how much a store held when it was last surveyed. That is done in the background, when somebody wants to know
 // and it was long ago.
-type sizes struct {
+type storeSurvey struct {
 	store mirror.CollectStore
 	log   *zap.Logger
 
-	mu      sync.Mutex
-	looking bool
-	at      time.Time
-	held    *holding // nil until it is known
+	mu        sync.Mutex
+	surveying bool
+	at        time.Time
+	usage     *storeUsage // nil until it is known
 }
 
-func newSizes(store mirror.CollectStore, log *zap.Logger) *sizes {
-	return &sizes{store: store, log: log}
+func newStoreSurvey(store mirror.CollectStore, log *zap.Logger) *storeSurvey {
+	return &storeSurvey{store: store, log: log}
 }
 
 // holding is how much is held, by origin.
-type holding struct {
+type storeUsage struct {
 	bytes              map[mirror.Origin]int64
 	files, tags, repos map[mirror.Origin]int
 }
@@ -48,49 +48,49 @@ type holding struct {
 const unused mirror.Origin = "unused"
 
 // emit tells what is known, and has somebody look if that is old.
-func (s *sizes) emit(e emitter) {
+func (s *storeSurvey) emit(e emitter) {
 	if s.store == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.looking && time.Since(s.at) >= surveyEvery {
-		s.looking = true
-		go s.look()
+	if !s.surveying && time.Since(s.at) >= surveyInterval {
+		s.surveying = true
+		go s.survey()
 	}
-	if s.held == nil {
+	if s.usage == nil {
 		return
 	}
 	e.gauge(surveyedAt, float64(s.at.Unix()))
 	for _, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored, mirror.Imported, unused} {
 		label := string(origin)
-		e.gauge(storeBytes, float64(s.held.bytes[origin]), label)
-		e.gauge(storeFiles, float64(s.held.files[origin]), label)
+		e.gauge(storeBytes, float64(s.usage.bytes[origin]), label)
+		e.gauge(storeFiles, float64(s.usage.files[origin]), label)
 		if origin != unused {
-			e.gauge(storeTags, float64(s.held.tags[origin]), label)
-			e.gauge(storeRepos, float64(s.held.repos[origin]), label)
+			e.gauge(storeTags, float64(s.usage.tags[origin]), label)
+			e.gauge(storeRepos, float64(s.usage.repos[origin]), label)
 		}
 	}
 }
 
 // look surveys the store. Closing that ends it with an error, which is nobody's business then.
-func (s *sizes) look() {
-	held, err := hold(s.store)
+func (s *storeSurvey) survey() {
+	held, err := measure(s.store)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looking, s.at = false, time.Now()
+	s.surveying, s.at = false, time.Now()
 	if err != nil {
 		s.log.Warn("cannot tell how much is held", zap.Error(err))
 		return
 	}
-	s.held = held
+	s.usage = held
 }
 
 // hold adds up what a store holds, with memory for its repositories alone.
-func hold(store mirror.CollectStore) (*holding, error) {
-	var h *holding
+func measure(store mirror.CollectStore) (*storeUsage, error) {
+	var h *storeUsage
 	err := store.Survey(context.Background(), func(survey mirror.Survey) error {
-		h = &holding{
+		h = &storeUsage{
 			bytes: map[mirror.Origin]int64{}, files: map[mirror.Origin]int{}, tags: map[mirror.Origin]int{}, repos: map[mirror.Origin]int{},
 		}
 		repos := survey.Repos()

@@ -17,7 +17,7 @@ import (
 func bounded(t *testing.T, most int) (open *registry.OpenUploads, ask func(who, method, path, body string) answer) {
 	t.Helper()
 	open = registry.NewOpenUploads(func() int { return most }, func(r *http.Request) string { return r.Header.Get("Who") })
-	s := start(t, registry.Options{Open: open})
+	s := start(t, registry.Options{OpenUploads: open})
 	return open, func(who, method, path, body string) answer {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
@@ -76,7 +76,7 @@ func TestAClientHasNoMoreThanSoManyUploads(t *testing.T) {
 	begin("alice", 429)
 	id := fourth[strings.LastIndexByte(fourth, '/')+1:]
 	for range 2 {
-		open.Ended(id)
+		open.End(id)
 	}
 	begin("alice", 202)
 	begin("alice", 429)

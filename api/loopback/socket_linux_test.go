@@ -22,16 +22,16 @@ func TestFindAsTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		remote, local := addressOf(client.LocalAddr()), addressOf(client.RemoteAddr())
-		if _, err := ask(remote, local); err != nil {
+		if _, err := querySocket(remote, local); err != nil {
 			t.Errorf("%s to %s: the kernel does not answer: %v", remote, local, err)
 		}
-		got, err := find(remote, local)
+		got, err := findSocket(remote, local)
 		want, wantErr := findInTable(remote, local)
 		if got != want || err != nil || wantErr != nil || got.inode == 0 {
 			t.Errorf("%s to %s: %+v, %v; the table has %+v, %v", remote, local, got, err, want, wantErr)
 		}
 		client.Close()
-		if got, err := find(remote, local); err == nil {
+		if got, err := findSocket(remote, local); err == nil {
 			t.Errorf("%s to %s: %+v after it was closed", remote, local, got)
 		}
 	}
@@ -58,7 +58,7 @@ func TestFindAmongBoundSockets(t *testing.T) {
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(remote.Port()), Addr: [4]byte{127, 0, 0, 2}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := find(remote, local); err != nil || got.local != remote || got.remote != local {
+	if got, err := findSocket(remote, local); err != nil || got.local != remote || got.remote != local {
 		t.Errorf("%s to %s: %+v, %v", remote, local, got, err)
 	}
 }

@@ -26,27 +26,27 @@ const (
 
 // slowdown has those wait who try passwords. Each address has its turn, one password at a time, so that no number of
 // connections gets more of them checked.
-type slowdown struct {
+type loginLimiter struct {
 	mu        sync.Mutex
-	addresses *lru.Cache[netip.Prefix, *attempts]
+	addresses *lru.Cache[netip.Prefix, *addressLimit]
 }
 
-type attempts struct {
+type addressLimit struct {
 	turn     chan struct{} // full while somebody has it
 	failures *rate.Limiter
 }
 
-func newSlowdown() *slowdown {
-	addresses, err := lru.New[netip.Prefix, *attempts](maxAddresses)
+func newLoginLimiter() *loginLimiter {
+	addresses, err := lru.New[netip.Prefix, *addressLimit](maxAddresses)
 	if err != nil { // the size is positive
 		panic(err)
 	}
-	return &slowdown{addresses: addresses}
+	return &loginLimiter{addresses: addresses}
 }
 
 // begin waits for the turn of an address. The caller says with done whether the password was right.
-func (s *slowdown) begin(ctx context.Context, address netip.Prefix) (done func(right bool), err error) {
-	a := s.of(address)
+func (s *loginLimiter) acquire(ctx context.Context, address netip.Prefix) (done func(right bool), err error) {
+	a := s.get(address)
 	select {
 	case a.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -57,7 +57,7 @@ func (s *slowdown) begin(ctx context.Context, address netip.Prefix) (done func(r
 		wait := time.Duration((1 - left) * float64(failureInterval))
 		return nil, &mirror.Error{
 			Code: mirror.CodeTooManyRequests, Message: "too many logins from this address failed: wait a little",
-			Cause: &tooMany{wait},
+			Cause: &loginDelay{wait},
 		}
 	}
 	return func(right bool) {
@@ -68,23 +68,23 @@ func (s *slowdown) begin(ctx context.Context, address netip.Prefix) (done func(r
 	}, nil
 }
 
-func (s *slowdown) of(address netip.Prefix) *attempts {
+func (s *loginLimiter) get(address netip.Prefix) *addressLimit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, ok := s.addresses.Get(address)
 	if !ok {
-		a = &attempts{turn: make(chan struct{}, 1), failures: rate.NewLimiter(rate.Every(failureInterval), maxFailures)}
+		a = &addressLimit{turn: make(chan struct{}, 1), failures: rate.NewLimiter(rate.Every(failureInterval), maxFailures)}
 		s.addresses.Add(address, a)
 	}
 	return a
 }
 
-// tooMany says how long to wait.
-type tooMany struct{ wait time.Duration }
+// loginDelay says how long to wait.
+type loginDelay struct{ wait time.Duration }
 
-func (t *tooMany) Error() string { return "try again in " + t.seconds() + "s" }
+func (t *loginDelay) Error() string { return "try again in " + t.seconds() + "s" }
 
-func (t *tooMany) seconds() string {
+func (t *loginDelay) seconds() string {
 	return strconv.Itoa(max(1, int(math.Ceil(t.wait.Seconds()))))
 }
 
