@@ -9,7 +9,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Sources reports whether content could be fetched again if it were deleted. [mirror.Mirror] implements it.
+// Sources reports whether content could be fetched again if it were deleted. Package mirror/proxy implements it.
 type Sources interface {
 	// CanFetch returns nil if an upstream would serve repo now, and otherwise why not.
 	CanFetch(ctx context.Context, repo mirror.Repo) error

@@ -1,6 +1,9 @@
 package mirror
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Within reports whether a stored time is certainly less than d before now, which is the time of the clock that it was made
 // by. A time that is later than now was made while the clock was wrong, or the clock is wrong now: nobody knows how long ago
@@ -9,6 +12,9 @@ func Within(at, now time.Time, d time.Duration) bool {
 	ago := now.Sub(at)
 	return ago >= 0 && ago < d
 }
+
+// Forever is a time to live that never ends: the upstream is not asked again.
+const Forever = time.Duration(math.MaxInt64)
 
 // Clock has a time of its own by which it dates things, as [CollectStore.Now] does.
 type Clock interface {

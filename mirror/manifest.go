@@ -99,11 +99,11 @@ func ParseManifest(mediaType string, data []byte) (string, References, error) {
 // times as large as they are.
 var parses = make(chan struct{}, 2)
 
-const largeManifest = 256 << 10
+const LargeManifest = 256 << 10
 
 // parse waits until a manifest of so many bytes may be parsed, and returns what to call after that.
 func parse(size int) (done func()) {
-	if size <= largeManifest {
+	if size <= LargeManifest {
 		return func() {}
 	}
 	parses <- struct{}{}

@@ -43,7 +43,7 @@ func (n Names) Repo(name, ns string) (Repo, error) {
 	if ns == "" {
 		name, _ = n.Bare(name)
 	}
-	repo := Repo{Host: n.defaultHost(), Path: name}
+	repo := Repo{Host: n.DefaultHost(), Path: name}
 	if ns != "" {
 		repo.Host = n.host(ns)
 	}
@@ -69,7 +69,7 @@ func (n Names) own(host string) bool { return len(n.Own) > 0 && n.Own[strings.To
 
 // Served returns the name of repo as this mirror serves it: bare for the default host, with the host in front for others.
 func (n Names) Served(repo Repo) string {
-	if repo.Host == n.defaultHost() {
+	if repo.Host == n.DefaultHost() {
 		return repo.Path
 	}
 	return repo.String()
@@ -83,7 +83,7 @@ func (n Names) host(host string) string {
 	return host
 }
 
-func (n Names) defaultHost() string {
+func (n Names) DefaultHost() string {
 	if n.Default == "" {
 		return DockerHub
 	}
@@ -102,4 +102,13 @@ func CanonicalHost(host string) string {
 
 func namesHost(first string) bool {
 	return (strings.ContainsAny(first, ".:") || first == "localhost") && ValidHost(first)
+}
+
+// LongName returns the repository that is read in the place of repo, a short name, as long as nothing was pushed under
+// that; ok is false if repo is no short name.
+func LongName(repo Repo) (long Repo, ok bool) {
+	if repo.Host != DockerHub || strings.Contains(repo.Path, "/") {
+		return repo, false
+	}
+	return Repo{Host: DockerHub, Path: "library/" + repo.Path}, true
 }

@@ -38,7 +38,7 @@ func ParsePlatforms(texts []string) (Platforms, error) {
 			return nil, Errorf(CodeUnsupported, "%s is not a platform: write os/arch or os/arch/variant, as linux/amd64", quote(text))
 		}
 		parts := append(strings.Split(text, "/"), "")
-		platforms[i] = plainPlatform(v1.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]})
+		platforms[i] = NormalizePlatform(v1.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]})
 	}
 	return platforms, nil
 }
@@ -63,8 +63,8 @@ var architectures = map[string]v1.Platform{
 	"ppc64el": {Architecture: "ppc64le"}, "mips64el": {Architecture: "mips64le"}, "mipsel": {Architecture: "mipsle"}, "loong64el": {Architecture: "loong64"}, "loongarch64": {Architecture: "loong64"},
 }
 
-// plainPlatform writes a platform in the names of the specification.
-func plainPlatform(p v1.Platform) v1.Platform {
+// NormalizePlatform writes a platform in the names of the specification.
+func NormalizePlatform(p v1.Platform) v1.Platform {
 	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
 	if p.OS == "macos" {
 		p.OS = "darwin"
@@ -89,7 +89,7 @@ var usualVariants = map[string]struct {
 
 // matches reports whether an image's platform is what is asked for; os/arch asks for all its variants.
 func matches(asked, of v1.Platform) bool {
-	of = plainPlatform(of)
+	of = NormalizePlatform(of)
 	if of.Variant == "" {
 		of.Variant = usualVariants[of.Architecture].usual
 	}
@@ -158,12 +158,12 @@ func ConfigPlatform(ctx context.Context, store BlobStore, repo Repo, config v1.D
 		return p, false, err
 	}
 	defer blob.Close()
-	p, ok = readPlatform(blob)
+	p, ok = ReadPlatform(blob)
 	return p, ok, nil
 }
 
-// readPlatform reads the platform that a config says; ok is false if it does not say one.
-func readPlatform(config io.Reader) (p v1.Platform, ok bool) {
+// ReadPlatform reads the platform that a config says; ok is false if it does not say one.
+func ReadPlatform(config io.Reader) (p v1.Platform, ok bool) {
 	var about struct {
 		OS           string `json:"os"`
 		Architecture string `json:"architecture"`
@@ -174,4 +174,14 @@ func readPlatform(config io.Reader) (p v1.Platform, ok bool) {
 	}
 	p = v1.Platform{OS: about.OS, Architecture: about.Architecture, Variant: about.Variant}
 	return p, p.OS != "" && p.Architecture != ""
+}
+
+// NoPlatform is the error about an image that is for none of the platforms that are asked for.
+func NoPlatform(name string, asked Platforms, has []string) error {
+	const most = 12
+	more := ""
+	if len(has) > most {
+		has, more = has[:most], " and others"
+	}
+	return Errorf(CodeManifestUnknown, "%s", strings.TrimSpace(name+" has no platform "+asked.String()+": it is for "+strings.Join(has, ", ")+more))
 }

@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	_ "crypto/sha256" // content is stored under digests of both algorithms
+	_ "crypto/sha512"
 	"strings"
 
 	"github.com/opencontainers/go-digest"

@@ -106,3 +106,11 @@ func networkOf(addr netip.Addr) netip.Prefix {
 	}
 	return prefix
 }
+
+// NetworkOfClient is who a want or another share is counted for, by the address of a client without its port.
+func NetworkOfClient(client string) string {
+	if addr, err := netip.ParseAddr(client); err == nil {
+		return networkOf(addr).String()
+	}
+	return client
+}

@@ -95,8 +95,3 @@ func FindDigest(ctx context.Context, store Catalog, repo Repo, text string) (dig
 	}
 	return d, err
 }
-
-// FindDigest is [FindDigest] for what this mirror stores.
-func (m *Mirror) FindDigest(ctx context.Context, repo Repo, text string) (digest.Digest, error) {
-	return FindDigest(ctx, m.store, repo, text)
-}

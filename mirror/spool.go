@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"context"
 	"fmt"
 	"io"
 )
@@ -13,17 +12,10 @@ type Spool struct {
 	size int64
 }
 
-// Spool reads the body of a manifest, up to what a manifest may have and one byte more, until it ends. An error of r is
-// returned as it is.
-func (m *Mirror) Spool(ctx context.Context, r io.Reader) (s *Spool, err error) {
-	if err := m.room(MaxManifestSize); err != nil {
-		return nil, err
-	}
-	in, err := m.store.Receive(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	s = &Spool{in: in}
+// ReadSpool reads the body of a manifest into in, up to what a manifest may have and one byte more, until it ends. An error
+// of r is returned as it is.
+func ReadSpool(in BlobWriter, r io.Reader) (*Spool, error) {
+	s := &Spool{in: in}
 	buf := make([]byte, 8<<10)
 	for s.size <= MaxManifestSize {
 		n, err := r.Read(buf)
@@ -45,8 +37,11 @@ func (m *Mirror) Spool(ctx context.Context, r io.Reader) (s *Spool, err error) {
 	return s, nil
 }
 
-// read returns what came.
-func (s *Spool) read() ([]byte, error) {
+// Size returns how many bytes came.
+func (s *Spool) Size() int64 { return s.size }
+
+// Bytes returns what came.
+func (s *Spool) Bytes() ([]byte, error) {
 	tail, err := s.in.Tail()
 	if err != nil {
 		return nil, fmt.Errorf("read the body of a manifest from the disk: %w", err)

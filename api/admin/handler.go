@@ -50,14 +50,14 @@ type Server struct {
 
 // Handler serves the admin API for one mirror. Whoever can reach it may do everything. It is safe for concurrent use.
 type Handler struct {
-	mirror *mirror.Mirror
+	mirror Mirror
 	opts   Options
 	log    *zap.Logger
 	mux    *http.ServeMux
 }
 
 // New returns a handler that serves m.
-func New(m *mirror.Mirror, opts Options) *Handler {
+func New(m Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}

@@ -18,12 +18,13 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 // house is a mirror on a folder that is cut off, and a client of its admin API.
 type house struct {
 	*admin.Client
-	mirror *mirror.Mirror
+	mirror *proxy.Proxy
 	store  mirror.Store
 }
 
@@ -37,7 +38,7 @@ func onEach(t *testing.T, opts admin.Options, test func(t *testing.T, h house)) 
 	}
 }
 
-func open(t testing.TB) (*mirror.Mirror, mirror.Store) {
+func open(t testing.TB) (*proxy.Proxy, mirror.Store) {
 	t.Helper()
 	dir := t.TempDir()
 	index, err := bolt.Open(filepath.Join(dir, "index.db"))
@@ -46,7 +47,7 @@ func open(t testing.TB) (*mirror.Mirror, mirror.Store) {
 	must(t, err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	must(t, err)
-	m, err := mirror.New(store, nil, mirror.Options{})
+	m, err := proxy.New(store, nil, proxy.Options{})
 	must(t, err)
 	must(t, m.SetMode(t.Context(), mirror.Offline))
 	t.Cleanup(func() {

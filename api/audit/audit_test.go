@@ -23,6 +23,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 func must(t *testing.T, err error) {
@@ -64,7 +65,7 @@ func serve(t *testing.T, l *audit.Log) http.Handler {
 	must(t, err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	must(t, err)
-	m, err := mirror.New(store, nil, mirror.Options{Offline: true})
+	m, err := proxy.New(store, nil, proxy.Options{Offline: true})
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, m.Close(context.Background()))

@@ -23,7 +23,7 @@ import (
 	"airmirror/cache"
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
-	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 // site is a registry with a guard, over a real store.
@@ -31,7 +31,7 @@ type site struct {
 	t       *testing.T
 	dir     string
 	guard   *auth.Guard
-	mirror  *mirror.Mirror
+	mirror  *proxy.Proxy
 	handler http.Handler
 }
 
@@ -44,7 +44,7 @@ func newSite(t *testing.T, opts auth.Options) *site {
 	must(t, err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	must(t, err)
-	s.mirror, err = mirror.New(store, nil, mirror.Options{Offline: true, Names: opts.Names})
+	s.mirror, err = proxy.New(store, nil, proxy.Options{Offline: true, Names: opts.Names})
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, s.mirror.Close(context.WithoutCancel(t.Context())))

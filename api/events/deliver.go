@@ -21,7 +21,7 @@ const (
 )
 
 // Link returns a context for what is dialled beyond the gap, which has ended while that is not to be, and what is closed
-// when that may have changed; see [mirror.Mirror.NetworkContext].
+// when that may have changed; see the NetworkContext of proxy.Proxy.
 type Link func() (ctx context.Context, changed <-chan struct{})
 
 // delivery is the work of sending what is in the queue of a sink.

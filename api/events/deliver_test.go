@@ -10,6 +10,7 @@ import (
 
 	"airmirror/api/events"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 func TestEventsComeInOrderAndInBatches(t *testing.T) {
@@ -128,7 +129,7 @@ func TestWhatIsRefusedDoesNotBlock(t *testing.T) {
 func TestNothingIsDialledOffline(t *testing.T) {
 	beyond, here := newListener(t), newListener(t)
 	inTime(t, func(t *testing.T) {
-		m := open(t, mirror.Options{Mode: mirror.Offline})
+		m := open(t, proxy.Options{Mode: mirror.Offline})
 		local := here.endpoint()
 		local.Name, local.Offline = "here", true
 		e := start(t, t.TempDir(), m.NetworkContext, beyond.endpoint(), local)
@@ -157,7 +158,7 @@ func TestGoingOfflineBreaksOffDeliveries(t *testing.T) {
 		began <- struct{}{}
 		<-r.Context().Done()
 	})
-	m := open(t, mirror.Options{})
+	m := open(t, proxy.Options{})
 	e := start(t, t.TempDir(), m.NetworkContext, l.endpoint())
 	happen(e, 0, 1)
 	<-began

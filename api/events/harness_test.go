@@ -20,6 +20,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 func must(t *testing.T, err error) {
@@ -173,7 +174,7 @@ func inTime(t *testing.T, test func(t *testing.T)) {
 }
 
 // open opens a mirror over a folder of its own.
-func open(t *testing.T, opts mirror.Options) *mirror.Mirror {
+func open(t *testing.T, opts proxy.Options) *proxy.Proxy {
 	t.Helper()
 	dir := t.TempDir()
 	index, err := bolt.Open(filepath.Join(dir, "index.db"))
@@ -183,7 +184,7 @@ func open(t *testing.T, opts mirror.Options) *mirror.Mirror {
 	store, err := cache.New(blobs, index, cache.Options{})
 	must(t, err)
 	opts.Log = zap.NewNop()
-	m, err := mirror.New(store, nil, opts)
+	m, err := proxy.New(store, nil, opts)
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, m.Close(context.Background()))

@@ -136,7 +136,7 @@ func truncate(text string) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// Want takes something that became a want; it is for [mirror.Options].
+// Want takes something that became a want; it is for proxy.Options.
 func (e *Events) Want(w mirror.Want) {
 	if e == nil || len(*e.sinks.Load()) == 0 {
 		return

@@ -15,6 +15,7 @@ import (
 	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 const indexType = "application/vnd.oci.image.index.v1+json"
@@ -24,7 +25,7 @@ func TestWhatClientsDoIsToldAsDistributionTellsIt(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		e := start(t, t.TempDir(), online, l.endpoint())
-		handler := middleware.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{
+		handler := middleware.New(registry.New(open(t, proxy.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{
 			User: func(context.Context) string { return "robot" }, Observers: []func(*middleware.Exchange){e.Request},
 		}, middleware.Settings{})
 		index := `{"schemaVersion":2,"mediaType":"` + indexType + `","manifests":[]}`
@@ -110,7 +111,7 @@ func TestTheURLIsThatOfTheSettings(t *testing.T) {
 		defer e.Close()
 		configure(t, e, bound, l.endpoint())
 		e.Deliver(online)
-		handler := middleware.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){e.Request}}, middleware.Settings{})
+		handler := middleware.New(registry.New(open(t, proxy.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){e.Request}}, middleware.Settings{})
 		d := digest.FromString("{}").String()
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v2/a/blobs/uploads/?digest="+d, strings.NewReader("{}")))
 		synctest.Wait()
@@ -124,7 +125,7 @@ func TestTheURLIsThatOfTheSettings(t *testing.T) {
 func TestAClientThatLeavesHasPulledNothing(t *testing.T) {
 	l := newListener(t)
 	e := start(t, t.TempDir(), nil, l.endpoint())
-	handler := middleware.New(registry.New(open(t, mirror.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){e.Request}}, middleware.Settings{})
+	handler := middleware.New(registry.New(open(t, proxy.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){e.Request}}, middleware.Settings{})
 	content := strings.Repeat("x", 1<<20)
 	path := "/v2/a/blobs/" + digest.FromString(content).String()
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v2/a/blobs/uploads/?digest="+digest.FromString(content).String(), strings.NewReader(content)))

@@ -21,6 +21,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 // scrape reads all metrics.
@@ -44,7 +45,7 @@ func has(t *testing.T, text string, lines ...string) {
 	}
 }
 
-func open(t testing.TB) (*mirror.Mirror, *cache.Store) {
+func open(t testing.TB) (*proxy.Proxy, *cache.Store) {
 	t.Helper()
 	dir := t.TempDir()
 	index, err := bolt.Open(filepath.Join(dir, "index.db"))
@@ -53,7 +54,7 @@ func open(t testing.TB) (*mirror.Mirror, *cache.Store) {
 	must(t, err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	must(t, err)
-	m, err := mirror.New(store, nil, mirror.Options{Offline: true})
+	m, err := proxy.New(store, nil, proxy.Options{Offline: true})
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, m.Close(context.Background()))

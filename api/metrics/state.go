@@ -11,9 +11,15 @@ import (
 	"airmirror/mirror"
 )
 
+// Mirror is what metrics are read from. Package mirror/proxy implements it.
+type Mirror interface {
+	Counters() mirror.Counters
+	Status() mirror.Status
+}
+
 // Sources are what is read when metrics are asked for. What is nil has no metrics.
 type Sources struct {
-	Mirror *mirror.Mirror
+	Mirror Mirror
 	// Store is surveyed now and then for how much it holds.
 	Store mirror.CollectStore
 	// Space returns how large the disk is and how much of it is free, in bytes.

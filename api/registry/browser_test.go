@@ -14,6 +14,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 // TestManifestsAreNoPages: what a browser could run is refused, and where it is stored all the same, as when only the
@@ -70,7 +71,7 @@ func TestWhoIsRefusedAManifestReadsWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	m, err := mirror.New(store, nil, mirror.Options{Offline: true})
+	m, err := proxy.New(store, nil, proxy.Options{Offline: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ type Options struct {
 
 // Handler serves the API below /v2/ for one mirror. It is safe for concurrent use.
 type Handler struct {
-	mirror      *mirror.Mirror
+	mirror      Mirror
 	noDelete    func() bool
 	authorizer  Authorizer
 	openUploads *OpenUploads
@@ -36,7 +36,7 @@ type Handler struct {
 }
 
 // New returns a handler that serves m.
-func New(m *mirror.Mirror, opts Options) *Handler {
+func New(m Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}

@@ -19,6 +19,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 // server is a registry that nothing is mirrored into unless it has an upstream, as a client sees it.
@@ -49,7 +50,7 @@ func (s *server) run(opts registry.Options) {
 	s.must(err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	s.must(err)
-	m, err := mirror.New(store, s.upstream, mirror.Options{Offline: s.upstream == nil})
+	m, err := proxy.New(store, s.upstream, proxy.Options{Offline: s.upstream == nil})
 	s.must(err)
 	s.handler = registry.New(m, opts)
 	web := httptest.NewServer(s.handler)

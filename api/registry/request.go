@@ -1,7 +1,7 @@
 // Package registry serves the OCI distribution API, version 1.1 and the draft of 1.2, and what Docker's clients use
 // beyond it: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 //
-// [Parse] reads a request without looking at anything else; handlers turn it into calls of [mirror.Mirror] and return
+// [Parse] reads a request without looking at anything else; handlers turn it into calls of [Mirror] and return
 // errors; one table makes a status of an error's code.
 package registry
 

@@ -17,7 +17,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/cache"
 	"airmirror/cmd/mirror/config"
-	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 // question is a command that asks the mirror of a data folder: the server that runs on it or, if none does, what the
@@ -180,7 +180,7 @@ func readAnswer(line json.RawMessage, v any) error {
 
 // closeMirror ends m without waiting for what nobody asked for: what is left undone is noted, and done by the next
 // server.
-func closeMirror(ctx context.Context, m *mirror.Mirror) error {
+func closeMirror(ctx context.Context, m *proxy.Proxy) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	err := m.Close(ctx)

@@ -23,6 +23,7 @@ import (
 	"airmirror/cache/files"
 	"airmirror/gc"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 	"airmirror/sync/migrate"
 	"airmirror/sync/transfer"
 )
@@ -95,7 +96,7 @@ type depot struct {
 	t       *rapid.T
 	folder  string
 	store   *cache.Store
-	mirror  *mirror.Mirror
+	mirror  *proxy.Proxy
 	carrier *transfer.Carrier
 
 	blobs     map[digest.Digest][]byte
@@ -119,7 +120,7 @@ func newDepot(t *rapid.T) *depot {
 	d.must(err)
 	d.store, err = cache.New(stored, index, cache.Options{})
 	d.must(err)
-	d.mirror, err = mirror.New(d.store, nil, mirror.Options{Offline: true, IgnoreNondistributable: true})
+	d.mirror, err = proxy.New(d.store, nil, proxy.Options{Offline: true, IgnoreNondistributable: true})
 	d.must(err)
 	d.carrier = transfer.New(d.mirror, d.store, transfer.Options{IgnoreNondistributable: true})
 	return d

@@ -26,6 +26,7 @@ import (
 	"airmirror/cmd/mirror/config"
 	"airmirror/gc"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 	"airmirror/upstream"
 )
 
@@ -167,8 +168,8 @@ func hasIndex(data string) error {
 	return fmt.Errorf("its index %s is missing, and there is content in it: 'mirror verify --rebuild' makes a new one", indexName)
 }
 
-func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirror, error) {
-	opts := mirror.Options{
+func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*proxy.Proxy, error) {
+	opts := proxy.Options{
 		Names:         c.Names(),
 		TagTTL:        func(ref mirror.Ref) time.Duration { return c.current().TTLOf(ref) },
 		Local:         func(repo mirror.Repo) (local, decided bool) { return c.current().IsLocal(repo) },
@@ -187,13 +188,13 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*mirror.Mirr
 		ScrubRate:  int64(c.Verify.Rate),
 	}
 	if c.Offline { // what is not there cannot dial
-		return mirror.New(store, nil, opts)
+		return proxy.New(store, nil, opts)
 	}
 	client, err := newUpstream(c.Registries(), c, log)
 	if err != nil {
 		return nil, err
 	}
-	return mirror.New(store, client, opts)
+	return proxy.New(store, client, opts)
 }
 
 // newUpstream returns a client of registries.

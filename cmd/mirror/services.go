@@ -11,7 +11,7 @@ import (
 	"airmirror/cache"
 	"airmirror/cmd/mirror/config"
 	"airmirror/gc"
-	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 	"airmirror/sync/migrate"
 	"airmirror/sync/transfer"
 	"airmirror/upstream"
@@ -20,7 +20,7 @@ import (
 // services are the parts that one process runs for the mirror of a data folder.
 type services struct {
 	*service.Service
-	mirror    *mirror.Mirror
+	mirror    *proxy.Proxy
 	store     *cache.Store
 	collector *gc.Collector
 	settings  serveConfig
@@ -33,7 +33,7 @@ type services struct {
 }
 
 // newServices returns the services of m, and resumes the imports that an earlier process left.
-func newServices(ctx context.Context, m *mirror.Mirror, store *cache.Store, c serveConfig, log *zap.Logger) (*services, error) {
+func newServices(ctx context.Context, m *proxy.Proxy, store *cache.Store, c serveConfig, log *zap.Logger) (*services, error) {
 	changes, err := openAudit(c.Audit.File, log)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 	"airmirror/sync/prefetch"
 	"airmirror/upstream"
 )
@@ -90,7 +91,7 @@ func (r *remote) do(req *http.Request) {
 }
 
 // newMirror returns a mirror of registry.test, which is the remote.
-func newMirror(t *testing.T) (*mirror.Mirror, *remote) {
+func newMirror(t *testing.T) (*proxy.Proxy, *remote) {
 	t.Helper()
 	r := &remote{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), t: t}
 	server := httptest.NewServer(r)
@@ -105,7 +106,7 @@ func newMirror(t *testing.T) (*mirror.Mirror, *remote) {
 	must(t, err)
 	store, err := cache.New(blobs, index, cache.Options{})
 	must(t, err)
-	m, err := mirror.New(store, client, mirror.Options{Names: mirror.Names{Default: "registry.test"}})
+	m, err := proxy.New(store, client, proxy.Options{Names: mirror.Names{Default: "registry.test"}})
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, m.Close(context.Background()))

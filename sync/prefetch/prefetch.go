@@ -26,7 +26,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Fetcher brings in what is missing; a [mirror.Mirror] is one.
+// Fetcher fetches what is missing. Package mirror/proxy implements it.
 type Fetcher interface {
 	Tags(ctx context.Context, repo mirror.Repo, after string, n int) (mirror.Listing[string], error)
 	Fetch(ctx context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error)

@@ -110,7 +110,7 @@ func TestAnImportOfVolumesThatDiesAtAnyStep(t *testing.T) {
 			if steps < 0 { // when all of it came, and was not noted
 				dying = &mortal{Store: s.store, left: 1000, noteless: true}
 			}
-			_, err := transfer.New(s.Mirror, dying, transfer.Options{}).Import(t.Context(), volumeRequest(all, i+1), bytes.NewReader(all[i]), nil)
+			_, err := transfer.New(s.Proxy, dying, transfer.Options{}).Import(t.Context(), volumeRequest(all, i+1), bytes.NewReader(all[i]), nil)
 			s.restart()
 			s.collect()
 			if err == nil && dying.left > 0 {
@@ -226,7 +226,7 @@ func (g mortalGrowing) Abort() error {
 func TestAFullDiskNamesTheNextStep(t *testing.T) {
 	all, _, s := crossing(t, 300_000, 75_000)
 	disk := &disk{Store: s.store}
-	carrier := transfer.New(s.Mirror, disk, transfer.Options{})
+	carrier := transfer.New(s.Proxy, disk, transfer.Options{})
 	take := func(full bool, req transfer.ImportRequest, data []byte) error {
 		disk.full = full
 		_, err := carrier.Import(t.Context(), req, bytes.NewReader(data), nil)

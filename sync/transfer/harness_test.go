@@ -22,13 +22,14 @@ import (
 	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 	"airmirror/sync/bundle"
 	"airmirror/sync/transfer"
 )
 
 // site is a mirror with no upstream over a folder, and what carries content in and out.
 type site struct {
-	*mirror.Mirror
+	*proxy.Proxy
 	*transfer.Carrier
 	t      testing.TB
 	folder string
@@ -54,9 +55,9 @@ func (s *site) start() {
 	s.must(err)
 	s.store, err = cache.New(blobs, index, cache.Options{Clock: s.clock})
 	s.must(err)
-	s.Mirror, err = mirror.New(s.store, nil, mirror.Options{Offline: true})
+	s.Proxy, err = proxy.New(s.store, nil, proxy.Options{Offline: true})
 	s.must(err)
-	s.Carrier = transfer.New(s.Mirror, s.store, s.opts)
+	s.Carrier = transfer.New(s.Proxy, s.store, s.opts)
 	s.must(s.Resume(context.Background()))
 	s.stop = func() {
 		s.must(s.Close(context.Background()))

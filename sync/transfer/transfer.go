@@ -14,7 +14,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// Mirror is what transfers need of a mirror; a [mirror.Mirror] is one.
+// Mirror is what transfers need of a mirror. Package mirror/proxy implements it.
 type Mirror interface {
 	// Names says how names of images are read.
 	Names() mirror.Names

@@ -42,13 +42,13 @@ type Options struct {
 
 // Service runs the jobs of one mirror. It is safe for concurrent use.
 type Service struct {
-	mirror *mirror.Mirror
+	mirror Mirror
 	store  Store
 	opts   Options
 }
 
 // New returns a service for m and the store below it.
-func New(m *mirror.Mirror, store Store, opts Options) *Service {
+func New(m Mirror, store Store, opts Options) *Service {
 	return &Service{mirror: m, store: store, opts: opts}
 }
 

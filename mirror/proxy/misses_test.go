@@ -1,0 +1,48 @@
+package proxy_test
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"airmirror/mirror"
+	"airmirror/mirror/proxy"
+)
+
+// TestOneClientDoesNotCauseAllMisses: one that asks for endless names has an upstream asked for as many as it may, and what
+// others ask for is fetched. What it misses beyond is wanted.
+func TestOneClientDoesNotCauseAllMisses(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		p := start(t, proxy.Options{MissesPerSecond: func() float64 { return 2 }})
+		d := p.origin.image(app, []string{"one"}, "v1").Digest
+		ask := func(last byte, ref mirror.Ref) (mirror.Answer, error) {
+			return p.Manifest(mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 4000}), ref)
+		}
+		for i := range 100 {
+			if _, err := ask(66, byTag(fmt.Sprintf("flood-%d", i))); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+				t.Fatal(err)
+			}
+		}
+		if n := p.origin.count(""); n != 20 {
+			t.Errorf("the upstream was asked %d times, want 20", n)
+		}
+		if _, err := ask(66, byTag("v1")); !mirror.TemporaryMiss(err) {
+			t.Errorf("the one who floods: %v", err)
+		}
+		if man, err := ask(1, byTag("v1")); err != nil || man.Digest != d {
+			t.Errorf("another one: %v", err)
+		}
+		if man, err := ask(66, byTag("v1")); err != nil || man.Digest != d || man.Stale == nil {
+			t.Errorf("what is stored by now, to the one who floods: %v, stale %v", err, man.Stale)
+		}
+		later(time.Second)
+		before := p.origin.count("")
+		for i := range 10 {
+			_, _ = ask(66, byTag(fmt.Sprintf("again-%d", i)))
+		}
+		if n := p.origin.count("") - before; n != 2 {
+			t.Errorf("a second later it was asked %d times more, want 2", n)
+		}
+	})
+}

@@ -1,0 +1,56 @@
+package proxy_test
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+	"airmirror/mirror/proxy"
+)
+
+func TestReconfigureLeavesTransfersAlone(t *testing.T) {
+	p := start(t, proxy.Options{})
+	d := p.origin.image(app, []string{"layer"}, "v1").Digest
+	p.get(byTag("v1"), d)
+	release := make(chan bool)
+	p.origin.body = func(_ context.Context, content string) (io.ReadCloser, int64) {
+		return io.NopCloser(io.MultiReader(readerOf(content[:1]), waiting{release}, readerOf(content[1:]))), int64(len(content))
+	}
+	blob, err := p.Blob(t.Context(), app, digest.FromString("layer"))
+	p.must(err)
+	defer blob.Close()
+
+	other := newOrigin(t)
+	after := other.image(app, []string{"other"}, "v1").Digest
+	p.Reconfigure(mirror.Names{Default: "other.test"}, other)
+	p.get(byTag("v1"), after)
+	if n := p.origin.count("resolve"); n != 0 {
+		t.Errorf("the upstream before was asked %d times", n)
+	}
+	if repo, err := p.Names().Repo("app", ""); err != nil || repo.Host != "other.test" {
+		t.Errorf("a bare name is %v, %v", repo, err)
+	}
+	close(release)
+	content, err := io.ReadAll(blob)
+	if err != nil || string(content) != "layer" {
+		t.Errorf("the transfer under way brought %q, %v", content, err)
+	}
+}
+
+// TestReconfigureForgetsWhatUpstreamsLack: what the one before did not have, this one may.
+func TestReconfigureForgetsWhatUpstreamsLack(t *testing.T) {
+	p := start(t, proxy.Options{})
+	p.missing(byTag("v1"))
+	other := newOrigin(t)
+	d := other.image(app, nil, "v1").Digest
+	p.Reconfigure(mirror.Names{}, other)
+	p.get(byTag("v1"), d)
+}
+
+// waiting reads nothing until it is released.
+type waiting struct{ release chan bool }
+
+func (w waiting) Read([]byte) (int, error) { <-w.release; return 0, io.EOF }
