@@ -9,13 +9,13 @@ import (
 // allocated has room set aside on the disk for all of the index's file: bbolt makes it larger than what is in it, and leaves
 // the rest a hole. So a transaction can be committed that takes no more than that when the disk is full. Without one,
 // nothing could be deleted, and the disk would stay full.
-type allocated struct {
+type preallocation struct {
 	file *os.File // nil if that cannot be done here
 	size int64
 }
 
 // open begins with what there is. That it cannot be done is no reason not to go on.
-func (a *allocated) open(path string) {
+func (a *preallocation) open(path string) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return
@@ -25,7 +25,7 @@ func (a *allocated) open(path string) {
 }
 
 // grow follows the file, if it became larger.
-func (a *allocated) grow() {
+func (a *preallocation) grow() {
 	if a.file == nil {
 		return
 	}
@@ -41,7 +41,7 @@ func (a *allocated) grow() {
 	}
 }
 
-func (a *allocated) close() {
+func (a *preallocation) close() {
 	if a.file != nil {
 		a.file.Close() // nothing was written to it
 		a.file = nil

@@ -11,8 +11,8 @@ import (
 	"airmirror/cache/bolt"
 )
 
-// TestIndexHasItsRoomOnTheDisk: there are no holes in the file, not when it is new and not when it has grown.
-func TestIndexHasItsRoomOnTheDisk(t *testing.T) {
+// TestOpenPreallocatesFile: there are no holes in the file, not when it is new and not when it has grown.
+func TestOpenPreallocatesFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.db")
 	x, err := bolt.Open(path)
 	must(t, err)

@@ -23,8 +23,8 @@ import (
 // ErrLocked says that another process has the index open: one process owns a data folder.
 var ErrLocked = errors.New("data folder is in use by another process")
 
-// ErrGone says that an index would take nothing in that is kept.
-var ErrGone = errors.New("its file was removed or replaced while it is in use: 'mirror backup' still writes what is in it")
+// ErrFileReplaced says that an index would take nothing in that is kept.
+var ErrFileReplaced = errors.New("its file was removed or replaced while it is in use: 'mirror backup' still writes what is in it")
 
 // ErrClosed is what every call after Close returns.
 var ErrClosed = errors.New("index is closed")
@@ -46,8 +46,8 @@ type Index struct {
 	wake   chan struct{} // holds a token while the committer has something to look at
 	done   chan struct{} // closed when the committer has ended
 
-	room    allocated // of the committer
-	commits int       // transactions committed; written by the committer, read by tests after Close
+	prealloc preallocation // of the committer
+	commits  int           // transactions committed; written by the committer, read by tests after Close
 }
 
 var _ backend.Index = (*Index)(nil)
@@ -67,7 +67,7 @@ func Open(path string) (*Index, error) {
 		InitialMmapSize: reserve(),
 	}
 	if err := probe(path); err != nil {
-		return nil, explain(path, err)
+		return nil, openError(path, err)
 	}
 	db, err := bbolt.Open(path, 0o600, &options)
 	if errors.Is(err, syscall.ENOMEM) { // addresses are few here: then it is enlarged as needed
@@ -75,7 +75,7 @@ func Open(path string) (*Index, error) {
 		db, err = bbolt.Open(path, 0o600, &options)
 	}
 	if err != nil {
-		return nil, explain(path, err)
+		return nil, openError(path, err)
 	}
 	if err := SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
@@ -85,24 +85,24 @@ func Open(path string) (*Index, error) {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
 	x := newIndex(db, opened)
-	x.room.open(path)
+	x.prealloc.open(path)
 	return x, nil
 }
 
 // OpenCopy opens a file that [Index.Copy] wrote, to be read: every Update fails. Others may read it at the same time.
 func OpenCopy(path string) (*Index, error) {
 	if err := probe(path); err != nil {
-		return nil, explain(path, err)
+		return nil, openError(path, err)
 	}
 	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
 	if err != nil {
-		return nil, explain(path, err)
+		return nil, openError(path, err)
 	}
 	return newIndex(db, nil), nil
 }
 
 // explain says why a file could not be opened.
-func explain(path string, err error) error {
+func openError(path string, err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		err = ErrLocked
 	}
@@ -111,7 +111,7 @@ func explain(path string, err error) error {
 
 func newIndex(db *bbolt.DB, opened os.FileInfo) *Index {
 	x := &Index{db: db, opened: opened, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go x.commitAll()
+	go x.runCommitter()
 	return x
 }
 
@@ -143,12 +143,12 @@ func (x *Index) Close() error {
 		x.mu.Lock()
 		x.closed = true
 		x.mu.Unlock()
-		x.nudge()
+		x.wakeCommitter()
 		<-x.done
 		if err := x.db.Close(); err != nil {
 			x.closeErr = fmt.Errorf("close index: %w", err)
 		}
-		x.room.close()
+		x.prealloc.close()
 	})
 	return x.closeErr
 }

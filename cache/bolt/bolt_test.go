@@ -44,7 +44,7 @@ func keys(t *testing.T, x *Index) (n int) {
 	return n
 }
 
-func TestLocked(t *testing.T) {
+func TestOpenFailsWhileLocked(t *testing.T) {
 	folder := t.TempDir()
 	x := open(t, folder)
 	if _, err := Open(filepath.Join(folder, "index.db")); !errors.Is(err, ErrLocked) {
@@ -58,8 +58,8 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestGrowsUnderAReader writes much more than there was while somebody reads, who lets go only after it.
-func TestGrowsUnderAReader(t *testing.T) {
+// TestIndexGrowsDuringView writes much more than there was while somebody reads, who lets go only after it.
+func TestIndexGrowsDuringView(t *testing.T) {
 	if reserve() == 0 {
 		t.Skip("the memory map is enlarged as needed here")
 	}
@@ -84,8 +84,8 @@ func TestGrowsUnderAReader(t *testing.T) {
 	}
 }
 
-// TestKilled copies the file of an index that is open, as a process that is killed would leave it.
-func TestKilled(t *testing.T) {
+// TestAcknowledgedUpdatesSurviveKill copies the file of an index that is open, as a process that is killed would leave it.
+func TestAcknowledgedUpdatesSurviveKill(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	for i := range 20 {

@@ -17,8 +17,8 @@ var (
 	_ backend.Copier  = (*Index)(nil)
 )
 
-// maxWrong is how many faults Check returns: a file with one has very many, for most.
-const maxWrong = 100
+// maxDefects is how many faults Check returns: a file with one has very many, for most.
+const maxDefects = 100
 
 // Check implements [backend.Checker]. It runs in a transaction that could write and does not: bbolt compares the pages with
 // its list of free ones, which every other writer changes. It reads every page, some hundred MB in a second.
@@ -34,7 +34,7 @@ func (x *Index) Check(ctx context.Context) (wrong []error, err error) {
 		return nil, fmt.Errorf("check index: %w", err)
 	}
 	for fault := range t.Check() { // to the end, or bbolt's goroutine would go on in a transaction that is over
-		if len(wrong) < maxWrong {
+		if len(wrong) < maxDefects {
 			wrong = append(wrong, fault)
 		}
 	}
@@ -48,7 +48,7 @@ func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
 		return 0, err
 	}
 	err = x.db.View(func(t *bbolt.Tx) (err error) {
-		n, err = t.WriteTo(&untilDone{ctx, w})
+		n, err = t.WriteTo(&ctxWriter{ctx, w})
 		return err
 	})
 	switch {
@@ -62,13 +62,13 @@ func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
 	return n, nil
 }
 
-// untilDone is a writer that fails once a context has ended.
-type untilDone struct {
+// ctxWriter is a writer that fails once a context has ended.
+type ctxWriter struct {
 	ctx context.Context
 	w   io.Writer
 }
 
-func (u *untilDone) Write(p []byte) (int, error) {
+func (u *ctxWriter) Write(p []byte) (int, error) {
 	if err := u.ctx.Err(); err != nil {
 		return 0, err
 	}

@@ -13,8 +13,8 @@ import (
 	"airmirror/cache/backend"
 )
 
-// TestCopyIsOneState copies an index while it is written to, each update of which writes two keys.
-func TestCopyIsOneState(t *testing.T) {
+// TestCopyIsConsistent copies an index while it is written to, each update of which writes two keys.
+func TestCopyIsConsistent(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	ctx, stop := context.WithCancel(t.Context())
@@ -60,7 +60,7 @@ func TestCopyIsOneState(t *testing.T) {
 	writer.Wait()
 }
 
-func TestCopyEndsWithItsContext(t *testing.T) {
+func TestCopyStopsWithContext(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -74,8 +74,8 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestCheckFindsADamagedPage overwrites the largest key of a page with a smaller one, behind bbolt's back.
-func TestCheckFindsADamagedPage(t *testing.T) {
+// TestCheckFindsDamagedPage overwrites the largest key of a page with a smaller one, behind bbolt's back.
+func TestCheckFindsDamagedPage(t *testing.T) {
 	folder := t.TempDir()
 	x := open(t, folder)
 	defer x.Close()

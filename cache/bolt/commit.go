@@ -16,10 +16,10 @@ import (
 
 // update is a function on its way into a transaction.
 type update struct {
-	f    func(backend.WriteTx) error
-	owed atomic.Bool // the committer took it and will answer; or its caller gave up and wants no answer
-	err  error       // what f said in the transaction under way
-	done chan error
+	f       func(backend.WriteTx) error
+	claimed atomic.Bool // the committer took it and will answer; or its caller gave up and wants no answer
+	err     error       // what f said in the transaction under way
+	done    chan error
 }
 
 // Update implements [backend.Index].
@@ -42,29 +42,29 @@ func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error
 	}
 	x.queue = append(x.queue, u)
 	x.mu.Unlock()
-	x.nudge()
+	x.wakeCommitter()
 
 	select {
 	case err := <-u.done:
-		return raise(err)
+		return repanic(err)
 	case <-ctx.Done():
-		if u.owed.CompareAndSwap(false, true) {
+		if u.claimed.CompareAndSwap(false, true) {
 			return ctx.Err()
 		}
-		return raise(<-u.done)
+		return repanic(<-u.done)
 	}
 }
 
 // nudge wakes the committer; one token stands for any number of updates.
-func (x *Index) nudge() {
+func (x *Index) wakeCommitter() {
 	select {
 	case x.wake <- struct{}{}:
 	default:
 	}
 }
 
-// commitAll is the committer: it runs until the index is closed and every queued update is answered.
-func (x *Index) commitAll() {
+// runCommitter is the committer: it runs until the index is closed and every queued update is answered.
+func (x *Index) runCommitter() {
 	defer close(x.done)
 	for range x.wake {
 		x.mu.Lock()
@@ -72,7 +72,7 @@ func (x *Index) commitAll() {
 		x.queue = nil
 		x.mu.Unlock()
 
-		x.commit(slices.DeleteFunc(group, func(u *update) bool { return !u.owed.CompareAndSwap(false, true) }))
+		x.commit(slices.DeleteFunc(group, func(u *update) bool { return !u.claimed.CompareAndSwap(false, true) }))
 		if closed {
 			return // nothing was queued after closed was set
 		}
@@ -85,7 +85,7 @@ func (x *Index) commitAll() {
 func (x *Index) commit(group []*update) {
 	var alone []*update
 	for len(group) > 0 {
-		failed, err := x.try(group)
+		failed, err := x.tryCommit(group)
 		if failed < 0 || len(group) == 1 {
 			answer(group, err)
 			break
@@ -101,7 +101,7 @@ func (x *Index) commit(group []*update) {
 // try runs a group in one transaction and commits it, or rolls it back and returns the place of the update that spoiled
 // it. One that fails before it wrote spoils nothing: that is most of them, because checks come first. Where nobody
 // wrote there is nothing to commit either.
-func (x *Index) try(group []*update) (failed int, err error) {
+func (x *Index) tryCommit(group []*update) (failed int, err error) {
 	t, err := x.db.Begin(true)
 	if err != nil {
 		return -1, fmt.Errorf("begin index transaction: %w", err)
@@ -117,22 +117,22 @@ func (x *Index) try(group []*update) (failed int, err error) {
 	if !wrote {
 		return -1, t.Rollback()
 	}
-	if err := x.present(); err != nil {
+	if err := x.checkFile(); err != nil {
 		return -1, errors.Join(err, t.Rollback())
 	}
 	return -1, x.sync(t)
 }
 
-// present reports with [ErrGone] that the file was removed or replaced since it was opened. The system would go on taking
+// present reports with [ErrFileReplaced] that the file was removed or replaced since it was opened. The system would go on taking
 // what is written to it, and drop all of that when it is closed.
-func (x *Index) present() error {
+func (x *Index) checkFile() error {
 	if x.opened == nil {
 		return nil
 	}
 	path := x.db.Path()
 	switch now, err := os.Stat(path); {
 	case errors.Is(err, os.ErrNotExist), err == nil && !os.SameFile(now, x.opened):
-		return fmt.Errorf("index %s: %w", path, ErrGone)
+		return fmt.Errorf("index %s: %w", path, ErrFileReplaced)
 	case err != nil:
 		return fmt.Errorf("index %s: %w", path, err)
 	}
@@ -144,7 +144,7 @@ func (x *Index) sync(t *bbolt.Tx) error {
 	if err := t.Commit(); err != nil {
 		return fmt.Errorf("commit index transaction: %w", err)
 	}
-	x.room.grow()
+	x.prealloc.grow()
 	return nil
 }
 
@@ -160,12 +160,12 @@ func answer(group []*update, err error) {
 }
 
 // panicked carries a panic of an update from the committer to the caller.
-type panicked struct {
+type panicError struct {
 	value any
 	stack []byte
 }
 
-func (p *panicked) Error() string {
+func (p *panicError) Error() string {
 	return fmt.Sprintf("index update panicked: %v\n\n%s", p.value, p.stack)
 }
 
@@ -173,14 +173,14 @@ func (p *panicked) Error() string {
 func run(f func(backend.WriteTx) error, w *tx) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &panicked{value: v, stack: debug.Stack()}
+			err = &panicError{value: v, stack: debug.Stack()}
 		}
 	}()
 	return f(w)
 }
 
-func raise(err error) error {
-	var p *panicked
+func repanic(err error) error {
+	var p *panicError
 	if errors.As(err, &p) {
 		panic(p)
 	}

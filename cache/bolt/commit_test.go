@@ -45,7 +45,7 @@ func queued(x *Index, n int) {
 	}
 }
 
-func TestGroupsShareACommit(t *testing.T) {
+func TestConcurrentUpdatesShareCommit(t *testing.T) {
 	x := open(t, t.TempDir())
 	release := block(t, x)
 	const updates = 64
@@ -71,7 +71,7 @@ func TestGroupsShareACommit(t *testing.T) {
 	}
 }
 
-func TestNothingWrittenNothingSynced(t *testing.T) {
+func TestUpdateWithoutWritesDoesNotCommit(t *testing.T) {
 	x := open(t, t.TempDir())
 	wrong := errors.New("wrong")
 	if err := x.Update(context.Background(), func(tx backend.WriteTx) error { tx.Get("t", "a"); return nil }); err != nil {
@@ -88,8 +88,8 @@ func TestNothingWrittenNothingSynced(t *testing.T) {
 	}
 }
 
-// TestFailureBeforeWritingSpoilsNothing: the others need not run again.
-func TestFailureBeforeWritingSpoilsNothing(t *testing.T) {
+// TestUpdateThatFailsBeforeWritingLeavesGroup: the others need not run again.
+func TestUpdateThatFailsBeforeWritingLeavesGroup(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	release := block(t, x)
@@ -114,8 +114,8 @@ func TestFailureBeforeWritingSpoilsNothing(t *testing.T) {
 	}
 }
 
-// TestErrorsAreAboutWhatIsDurable queues an update that writes and then fails before one that checks for what it wrote.
-func TestErrorsAreAboutWhatIsDurable(t *testing.T) {
+// TestUpdateErrorsReflectDurableState queues an update that writes and then fails before one that checks for what it wrote.
+func TestUpdateErrorsReflectDurableState(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	release := block(t, x)
@@ -148,7 +148,7 @@ func TestErrorsAreAboutWhatIsDurable(t *testing.T) {
 	}
 }
 
-func TestCancelledWhileQueued(t *testing.T) {
+func TestCanceledQueuedUpdateDoesNotRun(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	release := block(t, x)
@@ -169,7 +169,7 @@ func TestCancelledWhileQueued(t *testing.T) {
 	}
 }
 
-func TestPanicIsTheCallers(t *testing.T) {
+func TestUpdatePanicReachesCaller(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	release := block(t, x)
@@ -197,7 +197,7 @@ func TestPanicIsTheCallers(t *testing.T) {
 	}
 }
 
-func TestCloseAnswersTheQueue(t *testing.T) {
+func TestCloseRunsQueuedUpdates(t *testing.T) {
 	folder := t.TempDir()
 	x := open(t, folder)
 	release := block(t, x)
@@ -267,7 +267,7 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-func TestAnIndexWhoseFileIsGoneTakesNothingIn(t *testing.T) {
+func TestUpdateFailsAfterFileIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	x := open(t, dir)
 	ctx := context.Background()
@@ -278,14 +278,14 @@ func TestAnIndexWhoseFileIsGoneTakesNothingIn(t *testing.T) {
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Update(ctx, write("removed")); !errors.Is(err, ErrGone) {
-		t.Errorf("update of an index whose file is gone: %v, want %v", err, ErrGone)
+	if err := x.Update(ctx, write("removed")); !errors.Is(err, ErrFileReplaced) {
+		t.Errorf("update of an index whose file is gone: %v, want %v", err, ErrFileReplaced)
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Update(ctx, write("replaced")); !errors.Is(err, ErrGone) {
-		t.Errorf("update of an index whose file is another: %v, want %v", err, ErrGone)
+	if err := x.Update(ctx, write("replaced")); !errors.Is(err, ErrFileReplaced) {
+		t.Errorf("update of an index whose file is another: %v, want %v", err, ErrFileReplaced)
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func (p page) flags() uint16 { return order.Uint16(p.data[8:]) }
 func (p page) count() int    { return int(order.Uint16(p.data[10:])) }
 
 // cut returns n bytes at an offset, or nil where there are not so many.
-func (p page) cut(at, n int64) []byte {
+func (p page) slice(at, n int64) []byte {
 	if at < 0 || n < 0 || at+n > int64(len(p.data)) {
 		return nil
 	}
@@ -40,9 +40,9 @@ func (p page) cut(at, n int64) []byte {
 }
 
 // limits are the keys that a page may have: from low, below high. "" is no limit.
-type limits struct{ low, high string }
+type keyRange struct{ low, high string }
 
-func (l limits) hold(key string) bool { return key >= l.low && (l.high == "" || key < l.high) }
+func (l keyRange) contains(key string) bool { return key >= l.low && (l.high == "" || key < l.high) }
 
 // roots returns the pages of the list of tables, of the newer of the two states that the file begins with and of the one
 // before it. What only the one before has is not written over until the next.
@@ -52,10 +52,10 @@ func (s *salvage) roots() ([]uint64, error) {
 		return nil, err
 	}
 	s.size = info.Size()
-	var newer, older state
+	var newer, older metaPage
 	for shift := 9; shift <= 17; shift++ { // the second state is a page from the start, and the size of pages is in it
 		for _, at := range []int64{0, 1 << shift} {
-			found, ok := s.state(at)
+			found, ok := s.readMeta(at)
 			switch {
 			case !ok || found == newer:
 			case found.transaction > newer.transaction || newer.pageSize == 0:
@@ -75,16 +75,16 @@ func (s *salvage) roots() ([]uint64, error) {
 }
 
 // state is what a transaction left.
-type state struct {
+type metaPage struct {
 	transaction, root uint64
 	pageSize          int64
 }
 
 // state reads a state, if there is one at this offset.
-func (s *salvage) state(at int64) (state, bool) {
+func (s *salvage) readMeta(at int64) (metaPage, bool) {
 	data := make([]byte, pageHeaderSize+metaSize)
 	if _, err := s.file.ReadAt(data, at); err != nil {
-		return state{}, false
+		return metaPage{}, false
 	}
 	meta := data[pageHeaderSize:]
 	sum := fnv.New64a()
@@ -92,9 +92,9 @@ func (s *salvage) state(at int64) (state, bool) {
 	size := int64(order.Uint32(meta[8:]))
 	if order.Uint32(meta) != metaMagic || order.Uint32(meta[4:]) != metaVersion || order.Uint64(meta[56:]) != sum.Sum64() ||
 		at != 0 && at != size || size < pageHeaderSize+metaSize {
-		return state{}, false
+		return metaPage{}, false
 	}
-	return state{transaction: order.Uint64(meta[48:]), root: order.Uint64(meta[16:]), pageSize: size}, true
+	return metaPage{transaction: order.Uint64(meta[48:]), root: order.Uint64(meta[16:]), pageSize: size}, true
 }
 
 // bucketRoot returns the page where a bucket begins, or what is in the place of one.
@@ -112,7 +112,7 @@ func bucketRoot(value []byte) (id uint64, inline []byte, err error) {
 }
 
 // read reads a page.
-func (s *salvage) read(id uint64) (page, error) {
+func (s *salvage) readPage(id uint64) (page, error) {
 	if id > uint64(s.size/s.pageSize) {
 		return page{}, errors.New("the file ends before it")
 	}
@@ -139,22 +139,22 @@ func (s *salvage) read(id uint64) (page, error) {
 }
 
 // walk calls f with each entry of the leaves below a page.
-func (s *salvage) walk(id uint64, what string, within limits, f func(key string, flags uint32, value []byte) error) error {
+func (s *salvage) walk(id uint64, what string, within keyRange, f func(key string, flags uint32, value []byte) error) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	p, err := s.read(id)
+	p, err := s.readPage(id)
 	if err != nil {
-		s.miss("%s: page %d cannot be read: %w", what, id, err)
+		s.addUnread("%s: page %d cannot be read: %w", what, id, err)
 		return nil
 	}
-	return s.below(p, what, within, f)
+	return s.walkPage(p, what, within, f)
 }
 
 // below is walk for a page that was read.
-func (s *salvage) below(p page, what string, within limits, f func(key string, flags uint32, value []byte) error) error {
+func (s *salvage) walkPage(p page, what string, within keyRange, f func(key string, flags uint32, value []byte) error) error {
 	if p.flags() == leafFlag {
-		return s.leaf(p, what, within, f)
+		return s.walkLeaf(p, what, within, f)
 	}
 	type child struct {
 		key string
@@ -163,14 +163,14 @@ func (s *salvage) below(p page, what string, within limits, f func(key string, f
 	var children []child
 	for i := range p.count() {
 		at := int64(pageHeaderSize + i*elementSize)
-		element := p.cut(at, elementSize)
+		element := p.slice(at, elementSize)
 		if element == nil {
-			s.miss("%s: page %d names more than it has", what, p.id())
+			s.addUnread("%s: page %d names more than it has", what, p.id())
 			break
 		}
-		key := p.cut(at+int64(order.Uint32(element)), int64(order.Uint32(element[4:])))
+		key := p.slice(at+int64(order.Uint32(element)), int64(order.Uint32(element[4:])))
 		if key == nil {
-			s.miss("%s: page %d has a key that cannot be read", what, p.id())
+			s.addUnread("%s: page %d has a key that cannot be read", what, p.id())
 		}
 		children = append(children, child{string(key), order.Uint64(element[8:])})
 	}
@@ -190,20 +190,20 @@ func (s *salvage) below(p page, what string, within limits, f func(key string, f
 }
 
 // leaf calls f with each entry of a leaf.
-func (s *salvage) leaf(p page, what string, within limits, f func(key string, flags uint32, value []byte) error) error {
+func (s *salvage) walkLeaf(p page, what string, within keyRange, f func(key string, flags uint32, value []byte) error) error {
 	before := ""
 	for i := range p.count() {
 		at := int64(pageHeaderSize + i*elementSize)
-		element := p.cut(at, elementSize)
+		element := p.slice(at, elementSize)
 		if element == nil {
-			s.miss("%s: page %d names more than it has", what, p.id())
+			s.addUnread("%s: page %d names more than it has", what, p.id())
 			break
 		}
 		start, size := at+int64(order.Uint32(element[4:])), int64(order.Uint32(element[8:]))
-		key, value := p.cut(start, size), p.cut(start+size, int64(order.Uint32(element[12:])))
+		key, value := p.slice(start, size), p.slice(start+size, int64(order.Uint32(element[12:])))
 		name := string(key)
-		if key == nil || value == nil || name <= before && i > 0 || !within.hold(name) {
-			s.miss("%s: entry %d of page %d cannot be read", what, i, p.id())
+		if key == nil || value == nil || name <= before && i > 0 || !within.contains(name) {
+			s.addUnread("%s: entry %d of page %d cannot be read", what, i, p.id())
 			continue
 		}
 		before = name

@@ -12,8 +12,8 @@ import (
 	"airmirror/cache/bolt"
 )
 
-// TestDamagedFileIsAnError: what bbolt would end the process for is an error, and changes nothing.
-func TestDamagedFileIsAnError(t *testing.T) {
+// TestOpenDamagedFile: what bbolt would end the process for is an error, and changes nothing.
+func TestOpenDamagedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.db")
 	x, err := bolt.Open(path)
 	must(t, err)

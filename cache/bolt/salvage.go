@@ -32,7 +32,7 @@ func Salvage(ctx context.Context, path, to string) (unread []error, err error) {
 	if s.index, err = Open(to); err != nil {
 		return nil, err
 	}
-	err = s.tables(roots)
+	err = s.copyRoots(roots)
 	if err == nil {
 		err = s.flush()
 	}
@@ -60,48 +60,48 @@ type entry struct {
 	value []byte
 }
 
-func (s *salvage) miss(format string, args ...any) {
+func (s *salvage) addUnread(format string, args ...any) {
 	s.unread = append(s.unread, fmt.Errorf(format, args...))
 }
 
 // tables copies every table that the first of the roots names that can be read.
-func (s *salvage) tables(roots []uint64) error {
+func (s *salvage) copyRoots(roots []uint64) error {
 	for _, root := range roots {
-		p, err := s.read(root)
+		p, err := s.readPage(root)
 		if err != nil {
-			s.miss("the list of tables: page %d cannot be read: %w", root, err)
+			s.addUnread("the list of tables: page %d cannot be read: %w", root, err)
 			continue
 		}
-		return s.list(p)
+		return s.copyTables(p)
 	}
 	return nil
 }
 
 // list copies the tables of the page that names them.
-func (s *salvage) list(p page) error {
-	return s.below(p, "the list of tables", limits{}, func(name string, flags uint32, value []byte) error {
+func (s *salvage) copyTables(p page) error {
+	return s.walkPage(p, "the list of tables", keyRange{}, func(name string, flags uint32, value []byte) error {
 		if flags&bucketFlag == 0 {
-			s.miss("the list of tables has an entry %q that is none", name)
+			s.addUnread("the list of tables has an entry %q that is none", name)
 			return nil
 		}
 		s.table = backend.Table(name)
 		id, inline, err := bucketRoot(value)
 		if err != nil {
-			s.miss("table %s: %w", name, err)
+			s.addUnread("table %s: %w", name, err)
 			return nil
 		}
 		what := "table " + name
 		if inline != nil {
-			return s.leaf(page{data: inline}, what, limits{}, s.entry)
+			return s.walkLeaf(page{data: inline}, what, keyRange{}, s.addEntry)
 		}
-		return s.walk(id, what, limits{}, s.entry)
+		return s.walk(id, what, keyRange{}, s.addEntry)
 	})
 }
 
 // entry queues one to be written.
-func (s *salvage) entry(key string, flags uint32, value []byte) error {
+func (s *salvage) addEntry(key string, flags uint32, value []byte) error {
 	if flags != 0 || len(value) == 0 {
-		s.miss("table %s: the entry %q cannot be read", s.table, key)
+		s.addUnread("table %s: the entry %q cannot be read", s.table, key)
 		return nil
 	}
 	s.batch = append(s.batch, entry{s.table, key, value})

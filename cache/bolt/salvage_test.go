@@ -17,7 +17,7 @@ import (
 
 // salvaged makes an index with a table that has branches, one that is a leaf, and one that is inside the list of tables,
 // and returns its file and its entries.
-func salvaged(t *testing.T) (file []byte, entries map[string]string) {
+func writeSample(t *testing.T) (file []byte, entries map[string]string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "index.db")
 	x, err := bolt.Open(path)
@@ -76,8 +76,8 @@ func salvage(t *testing.T, file []byte) (entries map[string]string, unread []err
 	return entries, unread
 }
 
-func TestSalvageReadsEverythingOfAFileThatIsWhole(t *testing.T) {
-	file, want := salvaged(t)
+func TestSalvageOfUndamagedFile(t *testing.T) {
+	file, want := writeSample(t)
 	got, unread := salvage(t, file)
 	if !maps.Equal(got, want) || len(unread) > 0 {
 		t.Errorf("%d entries of %d, unread: %v", len(got), len(want), unread)
@@ -88,10 +88,10 @@ func TestSalvageReadsEverythingOfAFileThatIsWhole(t *testing.T) {
 	}
 }
 
-// TestSalvageLosesNoMoreThanAPage: one that cannot be read is said, and all others are read. For the list of tables there is
+// TestSalvageLosesOnlyDamagedPage: one that cannot be read is said, and all others are read. For the list of tables there is
 // that of the state before.
-func TestSalvageLosesNoMoreThanAPage(t *testing.T) {
-	whole, want := salvaged(t)
+func TestSalvageLosesOnlyDamagedPage(t *testing.T) {
+	whole, want := writeSample(t)
 	size := os.Getpagesize()
 	inUse := 0
 	for page := 2; page < len(whole)/size; page++ {
@@ -122,9 +122,9 @@ func TestSalvageLosesNoMoreThanAPage(t *testing.T) {
 	}
 }
 
-// TestSalvageOfAnything ends, and returns no entry under a name that was not there.
-func TestSalvageOfAnything(t *testing.T) {
-	whole, want := salvaged(t)
+// TestSalvageOfRandomDamage ends, and returns no entry under a name that was not there.
+func TestSalvageOfRandomDamage(t *testing.T) {
+	whole, want := writeSample(t)
 	size := os.Getpagesize()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 50 {

@@ -23,11 +23,11 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) backend.Blobs) {
 		{"Commit", testCommit},
 		{"CommitUnderOtherAlgorithm", testCommitOtherAlgorithm},
 		{"CommitTwice", testCommitTwice},
-		{"CommitAtOnce", testCommitAtOnce},
-		{"CommitOfWrongDigest", testCommitWrong},
-		{"CommitCancelled", testCommitCancelled},
+		{"ConcurrentCommits", testConcurrentCommits},
+		{"CommitOfWrongDigest", testCommitOfWrongDigest},
+		{"CommitCanceled", testCommitCancelled},
 		{"Abort", testAbort},
-		{"AfterEnd", testAfterEnd},
+		{"UseAfterEnd", testUseAfterEnd},
 		{"Verify", testVerify},
 		{"ReadFromFailing", testReadFromFailing},
 		{"Tail", testTail},
@@ -37,24 +37,24 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) backend.Blobs) {
 		{"CrashWhileWriting", testCrash},
 		{"CrashAfterResume", testCrashAfterResume},
 		{"ResumeUnknown", testResumeUnknown},
-		{"Keep", testKeep},
-		{"KeepOlder", testKeepOlder},
-		{"KeptFailing", testKeptFailing},
-		{"KeptOfHeld", testKeptOfHeld},
-		{"Reclaim", testReclaim},
-		{"GrowUnknown", testGrowUnknown},
+		{"SuspendPartial", testSuspendPartial},
+		{"ResumeEarlierPartial", testResumeEarlierPartial},
+		{"FailedCommitOfPartial", testFailedCommitOfPartial},
+		{"CommitOfPartialTwice", testCommitOfPartialTwice},
+		{"Uncommit", testUncommit},
+		{"ResumeUnknownPartial", testResumeUnknownPartial},
 		{"Unknown", testUnknown},
 		{"InvalidDigest", testInvalid},
 		{"Delete", testDelete},
 		{"Quarantine", testQuarantine},
-		{"QuarantineOrCommit", testQuarantineOrCommit},
+		{"CommitDuringQuarantine", testCommitDuringQuarantine},
 		{"All", testAll},
 		{"Link", testLink},
-		{"LinkOfHeld", testLinkOfHeld},
-		{"LinkOfWrongDigest", testLinkOfWrong},
-		{"LinkAtOnce", testLinkAtOnce},
+		{"LinkOfStoredBlob", testLinkOfStoredBlob},
+		{"LinkOfWrongDigest", testLinkOfWrongDigest},
+		{"ConcurrentLinks", testConcurrentLinks},
 		{"Written", testWritten},
-		{"Begun", testBegun},
+		{"Unfinished", testUnfinished},
 		{"Discard", testDiscard},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -180,8 +180,8 @@ func (t *blobTest) wantCode(doing string, err error, want mirror.Code) {
 	}
 }
 
-// wantGone checks that nothing of a blob is left: not under its digest, not as an upload.
-func (t *blobTest) wantGone(d digest.Digest, id string) {
+// wantAbsent checks that nothing of a blob is left: not under its digest, not as an upload.
+func (t *blobTest) wantAbsent(d digest.Digest, id string) {
 	t.Helper()
 	_, err := t.blobs.Stat(t.Context(), d)
 	t.wantCode("Stat", err, mirror.CodeBlobUnknown)

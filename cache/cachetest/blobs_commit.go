@@ -17,7 +17,7 @@ func testCommitOtherAlgorithm(t *blobTest) {
 	d := digest.SHA512.FromBytes(data)
 	t.commit(w, d)
 	t.wantBlob(d, data)
-	t.wantGone(digest.FromBytes(data), w.ID())
+	t.wantAbsent(digest.FromBytes(data), w.ID())
 
 	w = t.create(digest.SHA512, "")
 	t.write(w, data)
@@ -44,7 +44,7 @@ func testCommitTwice(t *blobTest) {
 	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
 }
 
-func testCommitAtOnce(t *blobTest) {
+func testConcurrentCommits(t *blobTest) {
 	data := content(400_000)
 	d := digest.FromBytes(data)
 	var wg sync.WaitGroup
@@ -70,15 +70,15 @@ func testCommitAtOnce(t *blobTest) {
 	}
 }
 
-func testCommitWrong(t *blobTest) {
+func testCommitOfWrongDigest(t *blobTest) {
 	data := content(300_000)
 	for _, label := range []string{"", "upload"} {
 		w := t.create(digest.SHA256, label)
 		t.write(w, data)
 		wrong := digest.FromString("something else")
 		t.wantCode("Commit", w.Commit(t.Context(), wrong), mirror.CodeDigestInvalid)
-		t.wantGone(wrong, w.ID())
-		t.wantGone(digest.FromBytes(data), w.ID())
+		t.wantAbsent(wrong, w.ID())
+		t.wantAbsent(digest.FromBytes(data), w.ID())
 	}
 	t.reopen()
 	if held := t.all(); len(held) != 0 {
@@ -94,7 +94,7 @@ func testCommitCancelled(t *blobTest) {
 	if err := w.Commit(ctx, digest.FromString("x")); !errors.Is(err, context.Canceled) {
 		t.Errorf("Commit with a cancelled context: %v", err)
 	}
-	t.wantGone(digest.FromString("x"), w.ID())
+	t.wantAbsent(digest.FromString("x"), w.ID())
 }
 
 func testAbort(t *blobTest) {
@@ -105,6 +105,6 @@ func testAbort(t *blobTest) {
 		if err := w.Abort(); err != nil {
 			t.Errorf("Abort: %v", err)
 		}
-		t.wantGone(digest.FromBytes(data), w.ID())
+		t.wantAbsent(digest.FromBytes(data), w.ID())
 	}
 }

@@ -52,7 +52,7 @@ func testLink(t *blobTest) {
 	}
 }
 
-func testLinkOfHeld(t *blobTest) {
+func testLinkOfStoredBlob(t *blobTest) {
 	data := content(5000)
 	d := t.put(data)
 	linker, path := t.linkable(data)
@@ -62,7 +62,7 @@ func testLinkOfHeld(t *blobTest) {
 	t.wantBlob(d, data)
 }
 
-func testLinkOfWrong(t *blobTest) {
+func testLinkOfWrongDigest(t *blobTest) {
 	data := content(5000)
 	linker, path := t.linkable(data)
 	wrong := digest.FromString("something else")
@@ -90,8 +90,8 @@ func testLinkOfWrong(t *blobTest) {
 	}
 }
 
-// testLinkAtOnce links one file many times while the same bytes are written as well.
-func testLinkAtOnce(t *blobTest) {
+// testConcurrentLinks links one file many times while the same bytes are written as well.
+func testConcurrentLinks(t *blobTest) {
 	data := content(400_000)
 	d := digest.FromBytes(data)
 	linker, path := t.linkable(data)

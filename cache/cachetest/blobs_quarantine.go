@@ -40,7 +40,7 @@ func testQuarantine(t *blobTest) {
 			}
 		})
 	}
-	t.wantGone(d, "")
+	t.wantAbsent(d, "")
 	t.wantBlob(other, content(10))
 	if held := t.all(); len(held) != 1 {
 		t.Errorf("All lists %v", held)
@@ -50,11 +50,11 @@ func testQuarantine(t *blobTest) {
 		t.Errorf("moved %t, %v", moved, err)
 	}
 	t.reopen()
-	t.wantGone(d, "")
+	t.wantAbsent(d, "")
 }
 
-// testQuarantineOrCommit commits a blob while it is being judged: the commit does not rely on what is on its way out.
-func testQuarantineOrCommit(t *blobTest) {
+// testCommitDuringQuarantine commits a blob while it is being judged: the commit does not rely on what is on its way out.
+func testCommitDuringQuarantine(t *blobTest) {
 	data := content(1000)
 	d := t.put(data)
 	w := t.create(digest.SHA256, "")

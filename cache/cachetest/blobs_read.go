@@ -13,7 +13,7 @@ import (
 
 func testUnknown(t *blobTest) {
 	for _, d := range []digest.Digest{digest.FromString("nobody"), digest.SHA512.FromString("nobody")} {
-		t.wantGone(d, "")
+		t.wantAbsent(d, "")
 		if err := t.blobs.Delete(t.Context(), d); err != nil {
 			t.Errorf("Delete of a blob that is not there: %v", err)
 		}
@@ -63,7 +63,7 @@ func testDelete(t *blobTest) {
 	if err := t.blobs.Delete(t.Context(), d); err != nil {
 		t.Fatalf("Delete: %v", err)
 	}
-	t.wantGone(d, "")
+	t.wantAbsent(d, "")
 	t.wantRead(reader, data) // who was reading goes on
 	t.wantBlob(other, content(10))
 	t.wantBlob(t.put(data), data) // and it may come again

@@ -61,7 +61,7 @@ func testEmptyUpload(t *blobTest) {
 			if err := aborted.Abort(); err != nil {
 				t.Errorf("Abort: %v", err)
 			}
-			t.wantGone(a.FromString(""), aborted.ID())
+			t.wantAbsent(a.FromString(""), aborted.ID())
 			w = t.resume(w.ID())
 			t.wantRead(io.NewSectionReader(t.tail(w), 0, 0), nil)
 			t.commit(w, a.FromString(""))

@@ -76,7 +76,7 @@ func testCommit(t *blobTest) {
 	}
 }
 
-func testAfterEnd(t *blobTest) {
+func testUseAfterEnd(t *blobTest) {
 	data, d := []byte("data"), digest.FromString("data")
 	for _, end := range []struct {
 		name string
@@ -116,7 +116,7 @@ func testAfterEnd(t *blobTest) {
 				t.commit(t.resume(w.ID()), d)
 				_ = t.blobs.Delete(t.Context(), d)
 			default:
-				t.wantGone(d, w.ID())
+				t.wantAbsent(d, w.ID())
 			}
 		})
 	}

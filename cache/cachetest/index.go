@@ -18,10 +18,10 @@ func Index(t *testing.T, open func(t *testing.T, folder string) backend.Index) {
 		{"Scan", testIndexScan},
 		{"ReadYourWrites", testIndexReadYourWrites},
 		{"FailureWritesNothing", testIndexFailure},
-		{"FailureSparesOthers", testIndexIsolation},
-		{"Serial", testIndexSerial},
+		{"FailureLeavesOtherUpdates", testIndexIsolation},
+		{"SerialUpdates", testIndexSerial},
 		{"Snapshot", testIndexSnapshot},
-		{"Cancelled", testIndexCancelled},
+		{"Canceled", testIndexCancelled},
 		{"Model", testIndexModel},
 		{"Closed", testIndexClosed},
 	}

@@ -23,20 +23,20 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 	}{
 		{"Blobs", storeBlobTests},
 		{"Uploads", storeUploadTests},
-		{"Grow", storeGrowTests},
+		{"ResumeBlob", storeResumeBlobTests},
 		{"Manifests", storeManifestTests},
 		{"Tags", storeTagTests},
 		{"Catalog", storeCatalogTests},
-		{"Carry", storeCarryTests},
-		{"CarryTags", storeCarryTagTests},
-		{"CarryFiles", storeCarryFileTests},
+		{"Import", storeImportTests},
+		{"PointTags", storePointTagsTests},
+		{"ImportFile", storeImportFileTests},
 		{"Roots", storeRootTests},
-		{"AtOnce", storeConcurrentTests},
+		{"Concurrent", storeConcurrentTests},
 		{"Survey", storeSurveyTests},
 		{"Sweep", storeSweepTests},
-		{"Kept", storeKeptTests},
-		{"Fresh", storeFreshTests},
-		{"SweepAtOnce", storeSweepRaces},
+		{"SweepKeeps", storeSweepKeptTests},
+		{"SweepKeepsRecent", storeSweepRecentTests},
+		{"ConcurrentSweep", storeSweepRaces},
 		{"Expire", storeExpireTests},
 		{"Check", storeCheckTests},
 		{"Owned", storeOwnedTests},
@@ -47,7 +47,7 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 				t.Run(test.name, func(t *testing.T) {
 					s := &storeTest{Store: open(t), t: t, ctx: t.Context()}
 					test.run(s)
-					s.sound()
+					s.wantNoDefects()
 					if err := s.Close(); err != nil {
 						t.Errorf("close: %v", err)
 					}
@@ -68,7 +68,7 @@ var (
 	// repoA2 has a name that begins with another one.
 	repoA2 = mirror.Repo{Host: "docker.io", Path: "library/a2"}
 	// foreign is of another upstream, whose host has a name that begins with that of the others.
-	foreign = mirror.Repo{Host: "docker.io.example", Path: "library/a"}
+	repoOther = mirror.Repo{Host: "docker.io.example", Path: "library/a"}
 )
 
 // storeTest is a store under test, with what tests say often.
@@ -79,7 +79,7 @@ type storeTest struct {
 }
 
 // ok ends the test on an error.
-func (s *storeTest) ok(err error) {
+func (s *storeTest) must(err error) {
 	s.t.Helper()
 	if err != nil {
 		s.t.Fatal(err)
@@ -87,7 +87,7 @@ func (s *storeTest) ok(err error) {
 }
 
 // code checks what kind of error err is.
-func (s *storeTest) code(err error, want mirror.Code) {
+func (s *storeTest) wantCode(err error, want mirror.Code) {
 	s.t.Helper()
 	if got := mirror.CodeOf(err); got != want {
 		s.t.Errorf("error is %q (%v), want %q", got, err, want)
@@ -98,11 +98,11 @@ func (s *storeTest) code(err error, want mirror.Code) {
 func (s *storeTest) push(repo mirror.Repo, blob string) digest.Digest {
 	s.t.Helper()
 	u, err := s.StartUpload(s.ctx, repo, digest.SHA256)
-	s.ok(err)
+	s.must(err)
 	_, err = u.Append(strings.NewReader(blob))
-	s.ok(err)
+	s.must(err)
 	d := digest.FromString(blob)
-	s.ok(u.Commit(s.ctx, d))
+	s.must(u.Commit(s.ctx, d))
 	return d
 }
 
@@ -111,19 +111,19 @@ func (s *storeTest) receive(repo mirror.Repo, blob string) digest.Digest {
 	s.t.Helper()
 	d := digest.FromString(blob)
 	in, err := s.Receive(s.ctx, d)
-	s.ok(err)
+	s.must(err)
 	_, err = io.WriteString(in, blob)
-	s.ok(err)
-	s.ok(in.Commit(s.ctx, repo))
+	s.must(err)
+	s.must(in.Commit(s.ctx, repo))
 	return d
 }
 
 // readable checks whether a blob can be read in repo, and what is read.
-func (s *storeTest) readable(repo mirror.Repo, blob string, want bool) {
+func (s *storeTest) wantBlob(repo mirror.Repo, blob string, want bool) {
 	s.t.Helper()
 	b, err := s.Blob(s.ctx, repo, digest.FromString(blob))
 	if !want {
-		s.code(err, mirror.CodeBlobUnknown)
+		s.wantCode(err, mirror.CodeBlobUnknown)
 		return
 	}
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *storeTest) readable(repo mirror.Repo, blob string, want bool) {
 }
 
 // stat checks what is known of a digest.
-func (s *storeTest) stat(repo mirror.Repo, d digest.Digest, want mirror.BlobStat) {
+func (s *storeTest) wantStat(repo mirror.Repo, d digest.Digest, want mirror.BlobStat) {
 	s.t.Helper()
 	got, err := s.StatBlob(s.ctx, repo, d)
 	if err != nil || got != want {
@@ -153,12 +153,12 @@ func (s *storeTest) pushImage(repo mirror.Repo, origin mirror.Origin, image imag
 		s.push(repo, blob)
 	}
 	m := image.manifest(origin)
-	s.ok(s.PutManifest(s.ctx, repo, m, tags...))
+	s.must(s.PutManifest(s.ctx, repo, m, tags...))
 	return m
 }
 
 // holds checks that a manifest is there as it came in.
-func (s *storeTest) holds(repo mirror.Repo, want mirror.Manifest) {
+func (s *storeTest) wantManifest(repo mirror.Repo, want mirror.Manifest) {
 	s.t.Helper()
 	for range 2 { // the second time from memory, perhaps
 		got, err := s.Manifest(s.ctx, repo, want.Digest)
@@ -177,7 +177,7 @@ func (s *storeTest) holds(repo mirror.Repo, want mirror.Manifest) {
 	}
 	defer open.Close()
 	if open.Verify != nil {
-		s.ok(open.Verify(s.ctx))
+		s.must(open.Verify(s.ctx))
 	}
 	if got, err := io.ReadAll(open); err != nil || !bytes.Equal(got, want.Bytes) || open.Size != int64(len(want.Bytes)) {
 		s.t.Errorf("manifest in %s is, opened, %q of %d bytes, %v", repo, got, open.Size, err)
@@ -185,11 +185,11 @@ func (s *storeTest) holds(repo mirror.Repo, want mirror.Manifest) {
 }
 
 // tagged checks what a tag points at; "" for nothing.
-func (s *storeTest) tagged(repo mirror.Repo, tag string, want digest.Digest, origin mirror.Origin) mirror.Tag {
+func (s *storeTest) wantTag(repo mirror.Repo, tag string, want digest.Digest, origin mirror.Origin) mirror.Tag {
 	s.t.Helper()
 	got, err := s.Tag(s.ctx, repo, tag)
 	if want == "" {
-		s.code(err, mirror.CodeManifestUnknown)
+		s.wantCode(err, mirror.CodeManifestUnknown)
 		return got
 	}
 	if err != nil || got.Digest != want || got.Origin != origin {

@@ -17,10 +17,10 @@ var storeCatalogTests = []storeCase{
 		for i, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored, mirror.Imported} {
 			repo := []mirror.Repo{repoA, repoA2, repoB}[i]
 			_, err := s.RepoOrigin(s.ctx, repo)
-			s.code(err, mirror.CodeNameUnknown)
+			s.wantCode(err, mirror.CodeNameUnknown)
 			s.push(repo, "{}") // a blob makes no repository
 			_, err = s.RepoOrigin(s.ctx, repo)
-			s.code(err, mirror.CodeNameUnknown)
+			s.wantCode(err, mirror.CodeNameUnknown)
 			s.pushImage(repo, origin, image{config: "{}"})
 			for _, next := range []mirror.Origin{mirror.Mirrored, mirror.Pushed, mirror.Imported} {
 				s.pushImage(repo, next, image{config: string(next)})
@@ -31,58 +31,58 @@ var storeCatalogTests = []storeCase{
 		}
 	}},
 	{"Repos", func(s *storeTest) {
-		s.repos("", 9)
+		s.wantRepos("", 9)
 		hosted := mirror.Repo{Host: "docker.io:443", Path: "z"}
 		for _, repo := range []mirror.Repo{repoB, hosted, repoA2, repoA} {
 			s.pushImage(repo, mirror.Pushed, image{config: "{}"})
 		}
-		s.repos("", 9, repoA, repoA2, repoB, hosted)
-		s.repos("", 2, repoA, repoA2)
-		s.repos("", 0)
-		s.repos(repoA2.String(), 1, repoB)
-		s.repos("docker.io/library/a1", 1, repoA2)
-		s.repos(hosted.String(), 9)
+		s.wantRepos("", 9, repoA, repoA2, repoB, hosted)
+		s.wantRepos("", 2, repoA, repoA2)
+		s.wantRepos("", 0)
+		s.wantRepos(repoA2.String(), 1, repoB)
+		s.wantRepos("docker.io/library/a1", 1, repoA2)
+		s.wantRepos(hosted.String(), 9)
 	}},
 	{"Tags", func(s *storeTest) {
 		_, err := s.Tags(s.ctx, repoA, "", 9)
-		s.code(err, mirror.CodeNameUnknown)
+		s.wantCode(err, mirror.CodeNameUnknown)
 		s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "b", "B", "a", "a.1", "a-1", "10", "9")
 		s.pushImage(repoA2, mirror.Pushed, image{config: "{}"}, "other")
-		s.tags(repoA, "", 99, "10", "9", "B", "a", "a-1", "a.1", "b")
-		s.tags(repoA, "", 3, "10", "9", "B")
-		s.tags(repoA, "B", 2, "a", "a-1")
-		s.tags(repoA, "C", 2, "a", "a-1")
-		s.tags(repoA, "b", 2)
-		s.tags(repoA, "", 0)
+		s.wantTags(repoA, "", 99, "10", "9", "B", "a", "a-1", "a.1", "b")
+		s.wantTags(repoA, "", 3, "10", "9", "B")
+		s.wantTags(repoA, "B", 2, "a", "a-1")
+		s.wantTags(repoA, "C", 2, "a", "a-1")
+		s.wantTags(repoA, "b", 2)
+		s.wantTags(repoA, "", 0)
 	}},
-	{"AllDeleted", func(s *storeTest) {
+	{"RepositoryWithoutManifests", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
-		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
-		s.tags(repoA, "", 9)
-		s.repos("", 9, repoA)
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.wantTags(repoA, "", 9)
+		s.wantRepos("", 9, repoA)
 		if got, err := s.RepoOrigin(s.ctx, repoA); got != mirror.Pushed || err != nil {
 			s.t.Errorf("origin is %q, %v: the repository is no longer local", got, err)
 		}
 	}},
 	{"Referrers", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
-		s.referrers(repoA, m.Digest)
+		s.wantReferrers(repoA, m.Digest)
 		signature := image{config: "{}", layers: []string{"signature"}, subject: m.Digest,
 			artifactType: "application/vnd.signature", annotations: map[string]string{"by": "somebody"}}
 		plain := image{config: "{}", layers: []string{"plain"}, subject: m.Digest}
 		signed, said := s.pushImage(repoA, mirror.Pushed, signature), s.pushImage(repoA, mirror.Pushed, plain)
 		s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"about a referrer"}, subject: signed.Digest})
-		s.ok(s.PutManifest(s.ctx, repoA, signed)) // again, which adds nothing
+		s.must(s.PutManifest(s.ctx, repoA, signed)) // again, which adds nothing
 		first := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: signed.Digest, Size: int64(len(signed.Bytes)),
 			ArtifactType: "application/vnd.signature", Annotations: map[string]string{"by": "somebody"}}
 		second := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: said.Digest, Size: int64(len(said.Bytes)),
 			ArtifactType: v1.MediaTypeImageConfig}
-		s.referrers(repoA, m.Digest, first, second)
-		s.referrers(repoB, m.Digest)
-		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest)) // the subject need not be there
-		s.referrers(repoA, m.Digest, first, second)
-		s.ok(s.DeleteManifest(s.ctx, repoA, signed.Digest))
-		s.referrers(repoA, m.Digest, second)
+		s.wantReferrers(repoA, m.Digest, first, second)
+		s.wantReferrers(repoB, m.Digest)
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest)) // the subject need not be there
+		s.wantReferrers(repoA, m.Digest, first, second)
+		s.must(s.DeleteManifest(s.ctx, repoA, signed.Digest))
+		s.wantReferrers(repoA, m.Digest, second)
 	}},
 	{"ReferrersInPages", func(s *storeTest) {
 		subject := digest.FromString("subject")
@@ -99,7 +99,7 @@ var storeCatalogTests = []storeCase{
 			var got []digest.Digest
 			for after, more := digest.Digest(""), true; more; {
 				list, goesOn, err := s.Referrers(s.ctx, repoA, subject, after, tt.n, tt.size)
-				s.ok(err)
+				s.must(err)
 				if len(list) > tt.want || goesOn && len(list) != tt.want {
 					s.t.Errorf("page of %d, want %d", len(list), tt.want)
 				}
@@ -116,7 +116,7 @@ var storeCatalogTests = []storeCase{
 	}},
 }
 
-func (s *storeTest) repos(after string, n int, want ...mirror.Repo) {
+func (s *storeTest) wantRepos(after string, n int, want ...mirror.Repo) {
 	s.t.Helper()
 	got, err := s.Repos(s.ctx, after, n)
 	if err != nil || !slices.Equal(got, want) {
@@ -124,7 +124,7 @@ func (s *storeTest) repos(after string, n int, want ...mirror.Repo) {
 	}
 }
 
-func (s *storeTest) tags(repo mirror.Repo, after string, n int, want ...string) {
+func (s *storeTest) wantTags(repo mirror.Repo, after string, n int, want ...string) {
 	s.t.Helper()
 	got, err := s.Tags(s.ctx, repo, after, n)
 	if err != nil || !slices.Equal(got, want) {
@@ -132,7 +132,7 @@ func (s *storeTest) tags(repo mirror.Repo, after string, n int, want ...string) 
 	}
 }
 
-func (s *storeTest) referrers(repo mirror.Repo, subject digest.Digest, want ...v1.Descriptor) {
+func (s *storeTest) wantReferrers(repo mirror.Repo, subject digest.Digest, want ...v1.Descriptor) {
 	s.t.Helper()
 	slices.SortFunc(want, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
 	got, _, err := s.Referrers(s.ctx, repo, subject, "", 99, 1<<20)

@@ -12,15 +12,15 @@ import (
 )
 
 var storeCheckTests = []storeCase{
-	{"Progress", storeCheckProgress},
-	{"Cancelled", storeCheckCancelled},
-	{"GoesOn", storeCheckGoesOn},
-	{"WhileWriting", storeCheckWhileWriting},
-	{"MendOfNothing", storeMendOfNothing},
+	{"Progress", testCheckProgress},
+	{"Canceled", testCheckCanceled},
+	{"After", testCheckAfter},
+	{"DuringWrites", testCheckDuringWrites},
+	{"RepairOfNothing", testRepairOfNothing},
 }
 
 // sound checks that nothing is wrong with the store.
-func (s *storeTest) sound() {
+func (s *storeTest) wantNoDefects() {
 	s.t.Helper()
 	for _, fast := range []bool{true, false} {
 		for flaw, err := range s.Defects(s.ctx, mirror.CheckOptions{Fast: fast}) {
@@ -38,7 +38,7 @@ type counter struct {
 func (c *counter) Expect(n int64) { c.expected += n }
 func (c *counter) Did(n int64)    { c.did += n }
 
-func storeCheckProgress(s *storeTest) {
+func testCheckProgress(s *storeTest) {
 	s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"one", "two"}}, "v1")
 	var progress counter
 	var read, files, bytes int64
@@ -65,7 +65,7 @@ func storeCheckProgress(s *storeTest) {
 	}
 }
 
-func storeCheckCancelled(s *storeTest) {
+func testCheckCanceled(s *storeTest) {
 	s.push(repoA, "one")
 	s.push(repoA, "two")
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -88,8 +88,8 @@ func storeCheckCancelled(s *storeTest) {
 	}
 }
 
-// storeCheckGoesOn has a check begin where another stopped.
-func storeCheckGoesOn(s *storeTest) {
+// testCheckAfter has a check begin where another stopped.
+func testCheckAfter(s *storeTest) {
 	for i := range 20 {
 		s.push(repoA, fmt.Sprint("blob ", i))
 	}
@@ -105,8 +105,8 @@ func storeCheckGoesOn(s *storeTest) {
 	}
 }
 
-// storeCheckWhileWriting pushes and deletes images while it checks: nothing of that is a flaw.
-func storeCheckWhileWriting(s *storeTest) {
+// testCheckDuringWrites pushes and deletes images while it checks: nothing of that is a flaw.
+func testCheckDuringWrites(s *storeTest) {
 	ctx, stop := context.WithCancel(s.ctx)
 	var writers sync.WaitGroup
 	for w := range 4 {
@@ -115,7 +115,7 @@ func storeCheckWhileWriting(s *storeTest) {
 				img := image{config: fmt.Sprint("config ", i%3), layers: []string{fmt.Sprint("layer ", w, i%5), "shared"}}
 				m := s.pushImage(repoA, mirror.Pushed, img, fmt.Sprint("v", i%4))
 				child := s.pushImage(repoB, mirror.Mirrored, image{config: "{}", subject: m.Digest})
-				s.ok(s.PutManifest(s.ctx, repoB, index(mirror.Mirrored, child), fmt.Sprint("w", w)))
+				s.must(s.PutManifest(s.ctx, repoB, index(mirror.Mirrored, child), fmt.Sprint("w", w)))
 				if i%2 == 0 {
 					_ = s.DeleteManifest(s.ctx, repoA, m.Digest) // another writer may have been faster
 					_ = s.Unlink(s.ctx, repoA, digest.FromString(img.layers[0]))
@@ -124,14 +124,14 @@ func storeCheckWhileWriting(s *storeTest) {
 		})
 	}
 	for range 5 {
-		s.sound()
+		s.wantNoDefects()
 	}
 	stop()
 	writers.Wait()
 }
 
-// storeMendOfNothing mends what is in order: nothing happens.
-func storeMendOfNothing(s *storeTest) {
+// testRepairOfNothing mends what is in order: nothing happens.
+func testRepairOfNothing(s *storeTest) {
 	m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"one"}}, "v1")
 	one := digest.FromString("one")
 	for _, flaw := range []mirror.Defect{
@@ -145,7 +145,7 @@ func storeMendOfNothing(s *storeTest) {
 			s.t.Errorf("mended %+v: %t, %v", flaw, mended, err)
 		}
 	}
-	s.readable(repoA, "one", true)
-	s.holds(repoA, m)
-	s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
+	s.wantBlob(repoA, "one", true)
+	s.wantManifest(repoA, m)
+	s.wantTag(repoA, "v1", m.Digest, mirror.Pushed)
 }

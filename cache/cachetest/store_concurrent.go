@@ -13,22 +13,22 @@ import (
 )
 
 var storeConcurrentTests = []storeCase{
-	{"TagsAreNeverOld", testTagsAreNeverOld},
-	{"ManifestsAreNeverOld", testManifestsAreNeverOld},
-	{"SameImage", testSameImage},
-	{"UnlinkOrPut", testUnlinkOrPut},
+	{"TagMoves", testConcurrentTagMoves},
+	{"ManifestDeletes", testConcurrentManifestDeletes},
+	{"PushesOfOneImage", testConcurrentPushesOfImage},
+	{"UnlinkDuringPut", testUnlinkDuringPut},
 }
 
-// testTagsAreNeverOld moves tags through many manifests, and deletes them now and then, while readers check what they
+// testConcurrentTagMoves moves tags through many manifests, and deletes them now and then, while readers check what they
 // see against what was acknowledged before they looked, and against what any reader saw before.
-func testTagsAreNeverOld(s *storeTest) {
+func testConcurrentTagMoves(s *storeTest) {
 	const tags, states, steps = 3, 24, 120
 	manifests := make([]mirror.Manifest, states)
 	number := make(map[digest.Digest]int64)
 	for i := range manifests {
 		manifests[i] = image{config: fmt.Sprint(i)}.manifest(mirror.Mirrored)
 		number[manifests[i].Digest] = int64(i)
-		s.ok(s.PutManifest(s.ctx, repoA, manifests[i]))
+		s.must(s.PutManifest(s.ctx, repoA, manifests[i]))
 	}
 	var writers, readers sync.WaitGroup
 	var stop atomic.Bool
@@ -36,7 +36,7 @@ func testTagsAreNeverOld(s *storeTest) {
 		tag := fmt.Sprint("tag", i)
 		var known atomic.Int64 // the newest step that was acknowledged or seen
 		var begun atomic.Int64 // the newest step that began
-		s.ok(s.PutManifest(s.ctx, repoA, manifests[0], tag))
+		s.must(s.PutManifest(s.ctx, repoA, manifests[0], tag))
 		for range 2 {
 			readers.Go(func() {
 				for !stop.Load() {
@@ -89,15 +89,15 @@ func raise(n *atomic.Int64, step int64) {
 	}
 }
 
-// testManifestsAreNeverOld deletes a manifest that has a tag and puts it back, while others read both.
-func testManifestsAreNeverOld(s *storeTest) {
+// testConcurrentManifestDeletes deletes a manifest that has a tag and puts it back, while others read both.
+func testConcurrentManifestDeletes(s *storeTest) {
 	m := image{config: "{}"}.manifest(mirror.Mirrored)
 	var readers sync.WaitGroup
 	var stop atomic.Bool
 	for range 3 {
 		readers.Go(func() {
 			for !stop.Load() {
-				for _, err := range []error{second(s.Manifest(s.ctx, repoA, m.Digest)), second(s.Tag(s.ctx, repoA, "v1"))} {
+				for _, err := range []error{errOf(s.Manifest(s.ctx, repoA, m.Digest)), errOf(s.Tag(s.ctx, repoA, "v1"))} {
 					if code := mirror.CodeOf(err); code != "" && code != mirror.CodeManifestUnknown {
 						s.t.Error(err)
 						return
@@ -107,21 +107,21 @@ func testManifestsAreNeverOld(s *storeTest) {
 		})
 	}
 	for range 60 {
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
-		s.holds(repoA, m)
-		s.tagged(repoA, "v1", m.Digest, mirror.Mirrored)
-		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
-		s.code(second(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
-		s.tagged(repoA, "v1", "", "")
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.wantManifest(repoA, m)
+		s.wantTag(repoA, "v1", m.Digest, mirror.Mirrored)
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.wantCode(errOf(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
+		s.wantTag(repoA, "v1", "", "")
 	}
 	stop.Store(true)
 	readers.Wait()
 }
 
-func second[T any](_ T, err error) error { return err }
+func errOf[T any](_ T, err error) error { return err }
 
-// testSameImage pushes one image to many repositories at once.
-func testSameImage(s *storeTest) {
+// testConcurrentPushesOfImage pushes one image to many repositories at once.
+func testConcurrentPushesOfImage(s *storeTest) {
 	image := image{config: "{}", layers: []string{"one", "two", strings.Repeat("three", 10000)}}
 	var all sync.WaitGroup
 	for i := range 12 {
@@ -143,14 +143,14 @@ func testSameImage(s *storeTest) {
 			if err := s.PutManifest(s.ctx, repo, image.manifest(mirror.Pushed), "v1"); err != nil {
 				s.t.Error(err)
 			}
-			s.holds(repo, image.manifest(mirror.Pushed))
+			s.wantManifest(repo, image.manifest(mirror.Pushed))
 		})
 	}
 	all.Wait()
 }
 
-// testUnlinkOrPut lets a push race with the removal of a blob that it needs: one of them must lose.
-func testUnlinkOrPut(s *storeTest) {
+// testUnlinkDuringPut lets a push race with the removal of a blob that it needs: one of them must lose.
+func testUnlinkDuringPut(s *storeTest) {
 	for i := range 30 {
 		m := image{config: "{}", annotations: map[string]string{"round": fmt.Sprint(i)}}.manifest(mirror.Pushed)
 		d := s.push(repoA, "{}")
@@ -161,12 +161,12 @@ func testUnlinkOrPut(s *storeTest) {
 		both.Wait()
 		switch {
 		case put == nil:
-			s.code(unlink, mirror.CodeUnsupported)
-			s.readable(repoA, "{}", true)
-			s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+			s.wantCode(unlink, mirror.CodeUnsupported)
+			s.wantBlob(repoA, "{}", true)
+			s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
 		case unlink == nil:
-			s.code(put, mirror.CodeManifestBlobUnknown)
-			s.readable(repoA, "{}", false)
+			s.wantCode(put, mirror.CodeManifestBlobUnknown)
+			s.wantBlob(repoA, "{}", false)
 		default:
 			s.t.Fatalf("both lost: %v, %v", put, unlink)
 		}

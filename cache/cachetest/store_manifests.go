@@ -15,42 +15,42 @@ import (
 var storeManifestTests = []storeCase{
 	{"RoundTrip", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer", "layer"}})
-		s.holds(repoA, m)
+		s.wantManifest(repoA, m)
 		_, err := s.Manifest(s.ctx, repoB, m.Digest)
-		s.code(err, mirror.CodeManifestUnknown)
+		s.wantCode(err, mirror.CodeManifestUnknown)
 		_, err = s.OpenManifest(s.ctx, repoB, m.Digest)
-		s.code(err, mirror.CodeManifestUnknown)
-		s.readable(repoA, string(m.Bytes), false) // a manifest is no blob
-		s.ok(s.PutManifest(s.ctx, repoA, m))
-		s.holds(repoA, m)
+		s.wantCode(err, mirror.CodeManifestUnknown)
+		s.wantBlob(repoA, string(m.Bytes), false) // a manifest is no blob
+		s.must(s.PutManifest(s.ctx, repoA, m))
+		s.wantManifest(repoA, m)
 	}},
-	{"Refused", func(s *storeTest) {
+	{"Invalid", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
 		wrong := m
 		wrong.Digest = digest.FromString("something else")
-		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeDigestInvalid)
+		s.wantCode(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeDigestInvalid)
 		wrong.Digest = "sha256:nonsense"
-		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeDigestInvalid)
+		s.wantCode(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeDigestInvalid)
 		wrong = m
 		wrong.MediaType = v1.MediaTypeImageIndex
-		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeManifestInvalid)
+		s.wantCode(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeManifestInvalid)
 		large := []byte(`{"schemaVersion":2` + strings.Repeat(" ", mirror.MaxManifestSize) + `}`)
 		wrong = mirror.Manifest{MediaType: "application/x", Bytes: large, Digest: digest.FromBytes(large), Origin: mirror.Pushed}
-		s.code(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeManifestTooLarge)
+		s.wantCode(s.PutManifest(s.ctx, repoB, wrong, "v1"), mirror.CodeManifestTooLarge)
 		_, err := s.RepoOrigin(s.ctx, repoB)
-		s.code(err, mirror.CodeNameUnknown)
+		s.wantCode(err, mirror.CodeNameUnknown)
 	}},
 	{"Large", func(s *storeTest) {
 		data := []byte(strings.Repeat("large ", mirror.MaxManifestSize/6))
 		m := mirror.Manifest{MediaType: "application/vnd.large", Bytes: data, Digest: digest.FromBytes(data), Origin: mirror.Pushed}
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
-		s.holds(repoA, m)
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.wantManifest(repoA, m)
 	}},
 	{"UnknownMediaType", func(s *storeTest) {
 		data := []byte("not even JSON")
 		m := mirror.Manifest{MediaType: "application/vnd.tomorrow", Bytes: data, Digest: digest.SHA512.FromBytes(data), Origin: mirror.Pushed}
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
-		s.holds(repoA, m)
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.wantManifest(repoA, m)
 	}},
 	{"MissingBlobs", func(s *storeTest) {
 		image := image{config: "{}", layers: []string{"one", "two", "one", "three"}}
@@ -59,29 +59,29 @@ var storeManifestTests = []storeCase{
 		for _, origin := range []mirror.Origin{mirror.Pushed, mirror.Imported} {
 			m := image.manifest(origin)
 			err := s.PutManifest(s.ctx, repoA, m, "v1")
-			s.code(err, mirror.CodeManifestBlobUnknown)
-			s.missing(err, "{}", "one", "three")
+			s.wantCode(err, mirror.CodeManifestBlobUnknown)
+			s.wantMissing(err, "{}", "one", "three")
 			_, err = s.Manifest(s.ctx, repoA, m.Digest)
-			s.code(err, mirror.CodeManifestUnknown)
-			s.tagged(repoA, "v1", "", "")
+			s.wantCode(err, mirror.CodeManifestUnknown)
+			s.wantTag(repoA, "v1", "", "")
 			_, err = s.RepoOrigin(s.ctx, repoA)
-			s.code(err, mirror.CodeNameUnknown)
-			s.stat(repoA, digest.FromString("three"), mirror.BlobStat{Stored: true, Size: 5})
+			s.wantCode(err, mirror.CodeNameUnknown)
+			s.wantStat(repoA, digest.FromString("three"), mirror.BlobStat{Stored: true, Size: 5})
 		}
 		s.push(repoA, "{}")
 		s.push(repoA, "one")
 		_, err := s.Mount(s.ctx, repoA, repoB, digest.FromString("three"))
-		s.ok(err)
-		s.ok(s.PutManifest(s.ctx, repoA, image.manifest(mirror.Pushed)))
+		s.must(err)
+		s.must(s.PutManifest(s.ctx, repoA, image.manifest(mirror.Pushed)))
 	}},
-	{"MissingVeryManyBlobs", func(s *storeTest) {
+	{"ManyMissingBlobs", func(s *storeTest) {
 		var blobs []string
 		for i := range 15000 {
 			blobs = append(blobs, strconv.Itoa(i))
 		}
 		err := s.PutManifest(s.ctx, repoA, image{config: "0", layers: blobs}.manifest(mirror.Pushed))
-		s.code(err, mirror.CodeManifestBlobUnknown)
-		s.missing(err, blobs[:100]...)
+		s.wantCode(err, mirror.CodeManifestBlobUnknown)
+		s.wantMissing(err, blobs[:100]...)
 		if !strings.Contains(err.Error(), " 15000 blobs") {
 			s.t.Errorf("%v does not say how many", err)
 		}
@@ -96,88 +96,88 @@ var storeManifestTests = []storeCase{
 				m.Bytes = []byte(strings.Replace(string(m.Bytes), `"size": 5`, `"size": `+size, replace))
 				m.Digest = digest.FromBytes(m.Bytes)
 				err := s.PutManifest(s.ctx, repoA, m)
-				s.code(err, mirror.CodeManifestInvalid)
+				s.wantCode(err, mirror.CodeManifestInvalid)
 				if !strings.Contains(err.Error(), digest.FromString("layer").String()) {
 					s.t.Errorf("%v does not name the blob", err)
 				}
 				m.Origin = mirror.Mirrored
-				s.ok(s.PutManifest(s.ctx, repoB, m)) // as it is there
+				s.must(s.PutManifest(s.ctx, repoB, m)) // as it is there
 			}
 		}
-		s.ok(s.PutManifest(s.ctx, repoA, right.manifest(mirror.Pushed)))
+		s.must(s.PutManifest(s.ctx, repoA, right.manifest(mirror.Pushed)))
 	}},
 	{"MirroredBeforeItsBlobs", func(s *storeTest) {
 		s.push(repoB, "shared")
 		m := image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
-		s.holds(repoA, m)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
-		s.stat(repoB, digest.FromString("layer"), mirror.BlobStat{})
-		s.stat(repoA, digest.FromString("shared"), mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6})
-		s.stat(repoB, digest.FromString("shared"), mirror.BlobStat{Stored: true, Linked: true, Size: 6})
-		s.readable(repoA, "layer", false)
-		s.readable(repoA, "shared", false) // who wrote the manifest may not have it
-		s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.wantManifest(repoA, m)
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
+		s.wantStat(repoB, digest.FromString("layer"), mirror.BlobStat{})
+		s.wantStat(repoA, digest.FromString("shared"), mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6})
+		s.wantStat(repoB, digest.FromString("shared"), mirror.BlobStat{Stored: true, Linked: true, Size: 6})
+		s.wantBlob(repoA, "layer", false)
+		s.wantBlob(repoA, "shared", false) // who wrote the manifest may not have it
+		s.wantCode(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
 		s.receive(repoA, "layer")
-		s.readable(repoA, "layer", true)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 5})
+		s.wantBlob(repoA, "layer", true)
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 5})
 		// A client that pushes the same needs the blob that is still missing, and the one that is not known to be its own.
 		err := s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Pushed))
-		s.code(err, mirror.CodeManifestBlobUnknown)
-		s.missing(err, "{}", "shared")
-		s.holds(repoA, m)
+		s.wantCode(err, mirror.CodeManifestBlobUnknown)
+		s.wantMissing(err, "{}", "shared")
+		s.wantManifest(repoA, m)
 	}},
 	{"Confirm", func(s *storeTest) {
 		shared := digest.FromString("shared")
 		s.push(repoA2, "shared")
-		s.receive(foreign, "shared")
-		s.ok(s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)))
+		s.receive(repoOther, "shared")
+		s.must(s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)))
 		unproved := mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6}
-		s.stat(repoA, shared, unproved)
-		s.code(s.Confirm(s.ctx, repoA, shared), mirror.CodeBlobUnknown) // pushed, or sent by another upstream
-		s.readable(repoA, "shared", false)
+		s.wantStat(repoA, shared, unproved)
+		s.wantCode(s.Confirm(s.ctx, repoA, shared), mirror.CodeBlobUnknown) // pushed, or sent by another upstream
+		s.wantBlob(repoA, "shared", false)
 		s.receive(repoA2, "shared")
 		proved := unproved
 		proved.Confirmable = true
-		s.stat(repoA, shared, proved)
+		s.wantStat(repoA, shared, proved)
 		for range 2 {
-			s.ok(s.Confirm(s.ctx, repoA, shared))
-			s.readable(repoA, "shared", true)
+			s.must(s.Confirm(s.ctx, repoA, shared))
+			s.wantBlob(repoA, "shared", true)
 		}
-		s.stat(repoA, shared, mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 6})
-		s.code(s.Confirm(s.ctx, repoA, digest.FromString("layer")), mirror.CodeBlobUnknown) // it is not there
+		s.wantStat(repoA, shared, mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 6})
+		s.wantCode(s.Confirm(s.ctx, repoA, digest.FromString("layer")), mirror.CodeBlobUnknown) // it is not there
 		s.receive(repoA2, "layer")
-		s.readable(repoA, "layer", false)
-		s.code(s.Confirm(s.ctx, repoB, digest.FromString("{}")), mirror.CodeBlobUnknown)
+		s.wantBlob(repoA, "layer", false)
+		s.wantCode(s.Confirm(s.ctx, repoB, digest.FromString("{}")), mirror.CodeBlobUnknown)
 	}},
-	{"SentIsKeptWhenItIsPushedAgain", func(s *storeTest) {
+	{"ConfirmAfterPush", func(s *storeTest) {
 		layer := digest.FromString("layer")
 		s.push(repoA2, "layer")
 		s.receive(repoA2, "layer")
 		s.push(repoA2, "layer")
-		s.readable(repoA2, "layer", true)
-		s.ok(s.Confirm(s.ctx, repoA, layer))
-		s.readable(repoA, "layer", true)
+		s.wantBlob(repoA2, "layer", true)
+		s.must(s.Confirm(s.ctx, repoA, layer))
+		s.wantBlob(repoA, "layer", true)
 	}},
 	{"AnnouncedBlobs", func(s *storeTest) {
 		m := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
-		s.ok(s.PutManifest(s.ctx, repoA, m))
+		s.must(s.PutManifest(s.ctx, repoA, m))
 		s.push(repoB, "{}")
 		s.push(repoB, "layer")
 		for _, blob := range []string{"{}", "layer"} {
-			s.readable(repoA, blob, false)
+			s.wantBlob(repoA, blob, false)
 			_, err := s.Mount(s.ctx, repoA2, repoA, digest.FromString(blob))
-			s.code(err, mirror.CodeBlobUnknown)
+			s.wantCode(err, mirror.CodeBlobUnknown)
 		}
 		s.push(repoA, "{}") // who has it may read it
-		s.readable(repoA, "{}", true)
+		s.wantBlob(repoA, "{}", true)
 		m.Origin = mirror.Imported
-		s.code(s.PutManifest(s.ctx, repoA, m), mirror.CodeManifestBlobUnknown)
+		s.wantCode(s.PutManifest(s.ctx, repoA, m), mirror.CodeManifestBlobUnknown)
 		s.push(repoB, string(m.Bytes))
-		s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{{Repo: repoA, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}}))
-		s.readable(repoA, "layer", true)
+		s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{{Repo: repoA, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}}))
+		s.wantBlob(repoA, "layer", true)
 	}},
-	{"OriginsGetStronger", func(s *storeTest) {
+	{"StrongerOriginWins", func(s *storeTest) {
 		image := image{config: "{}"}
 		s.push(repoA, "{}")
 		for _, step := range []struct{ put, want mirror.Origin }{
@@ -188,96 +188,96 @@ var storeManifestTests = []storeCase{
 			{mirror.Imported, mirror.Pushed},
 			{mirror.Mirrored, mirror.Pushed},
 		} {
-			s.ok(s.PutManifest(s.ctx, repoA, image.manifest(step.put)))
-			s.holds(repoA, image.manifest(step.want))
+			s.must(s.PutManifest(s.ctx, repoA, image.manifest(step.put)))
+			s.wantManifest(repoA, image.manifest(step.want))
 		}
 	}},
 	{"OtherMediaType", func(s *storeTest) {
-		image := bare(image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored))
+		image := withoutMediaType(image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored))
 		opaque := image
 		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Mirrored
-		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Size: 5})
-		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
-		s.holds(repoA, image)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
-		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v2")) // that it points at something is not forgotten
-		s.holds(repoA, image)
-		s.tagged(repoA, "v2", image.Digest, mirror.Mirrored)
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
+		s.must(s.PutManifest(s.ctx, repoA, opaque, "v1"))
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Size: 5})
+		s.must(s.PutManifest(s.ctx, repoA, image, "v1"))
+		s.wantManifest(repoA, image)
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
+		s.must(s.PutManifest(s.ctx, repoA, opaque, "v2")) // that it points at something is not forgotten
+		s.wantManifest(repoA, image)
+		s.wantTag(repoA, "v2", image.Digest, mirror.Mirrored)
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
 		s.push(repoA, "{}")
 		s.push(repoA, "layer")
 		for _, mediaType := range []string{opaque.MediaType, mirror.MediaTypeDockerManifest, v1.MediaTypeImageIndex} {
 			opaque.Origin, opaque.MediaType = mirror.Pushed, mediaType
-			s.code(s.PutManifest(s.ctx, repoA, opaque, "v3"), mirror.CodeManifestInvalid)
-			s.holds(repoA, image)
-			s.tagged(repoA, "v3", "", "")
-			s.code(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
+			s.wantCode(s.PutManifest(s.ctx, repoA, opaque, "v3"), mirror.CodeManifestInvalid)
+			s.wantManifest(repoA, image)
+			s.wantTag(repoA, "v3", "", "")
+			s.wantCode(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
 		}
 	}},
 	{"OtherMediaTypeOfStrongerOrigin", func(s *storeTest) {
-		image := bare(image{config: "{}"}.manifest(mirror.Mirrored))
+		image := withoutMediaType(image{config: "{}"}.manifest(mirror.Mirrored))
 		opaque := image
 		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Pushed
-		s.ok(s.PutManifest(s.ctx, repoA, opaque, "v1"))
-		s.ok(s.PutManifest(s.ctx, repoA, image, "v1")) // an upstream's word does not count here
-		s.holds(repoA, opaque)
+		s.must(s.PutManifest(s.ctx, repoA, opaque, "v1"))
+		s.must(s.PutManifest(s.ctx, repoA, image, "v1")) // an upstream's word does not count here
+		s.wantManifest(repoA, opaque)
 		s.push(repoA, "{}")
 		image.Origin = mirror.Pushed
-		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
-		s.holds(repoA, image)
+		s.must(s.PutManifest(s.ctx, repoA, image, "v1"))
+		s.wantManifest(repoA, image)
 		image.MediaType = strings.ToUpper(image.MediaType)
-		s.ok(s.PutManifest(s.ctx, repoA, image, "v1"))
+		s.must(s.PutManifest(s.ctx, repoA, image, "v1"))
 	}},
 	{"SparseIndex", func(s *storeTest) {
 		held := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
 		m := index(mirror.Pushed, held, image{config: "elsewhere"}.manifest(mirror.Pushed))
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
-		s.holds(repoA, m)
-		s.stat(repoA, digest.FromString("elsewhere"), mirror.BlobStat{})
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.wantManifest(repoA, m)
+		s.wantStat(repoA, digest.FromString("elsewhere"), mirror.BlobStat{})
 	}},
 	{"Delete", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer"}}, "v1", "v2")
 		other := s.pushImage(repoA, mirror.Pushed, image{config: "{ }", layers: []string{"layer"}}, "v3")
 		s.pushImage(repoB, mirror.Pushed, image{config: "{}", layers: []string{"layer"}}, "v1")
-		s.holds(repoA, m)
-		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
-		s.code(s.DeleteManifest(s.ctx, repoA2, m.Digest), mirror.CodeManifestUnknown)
-		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
-		s.code(s.DeleteManifest(s.ctx, repoA, m.Digest), mirror.CodeManifestUnknown)
+		s.wantManifest(repoA, m)
+		s.wantTag(repoA, "v1", m.Digest, mirror.Pushed)
+		s.wantCode(s.DeleteManifest(s.ctx, repoA2, m.Digest), mirror.CodeManifestUnknown)
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.wantCode(s.DeleteManifest(s.ctx, repoA, m.Digest), mirror.CodeManifestUnknown)
 		_, err := s.Manifest(s.ctx, repoA, m.Digest)
-		s.code(err, mirror.CodeManifestUnknown)
-		s.tagged(repoA, "v1", "", "")
-		s.tagged(repoA, "v2", "", "")
-		s.tagged(repoA, "v3", other.Digest, mirror.Pushed)
-		s.tagged(repoB, "v1", m.Digest, mirror.Pushed)
-		s.holds(repoA, other)
-		s.holds(repoB, m)
-		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{Stored: true, Linked: true, Size: 2})
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1")) // its blobs are still there
-		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
+		s.wantCode(err, mirror.CodeManifestUnknown)
+		s.wantTag(repoA, "v1", "", "")
+		s.wantTag(repoA, "v2", "", "")
+		s.wantTag(repoA, "v3", other.Digest, mirror.Pushed)
+		s.wantTag(repoB, "v1", m.Digest, mirror.Pushed)
+		s.wantManifest(repoA, other)
+		s.wantManifest(repoB, m)
+		s.wantStat(repoA, digest.FromString("{}"), mirror.BlobStat{Stored: true, Linked: true, Size: 2})
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1")) // its blobs are still there
+		s.wantTag(repoA, "v1", m.Digest, mirror.Pushed)
 	}},
 	{"DeleteMirrored", func(s *storeTest) {
 		first := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
 		second := image{config: "{ }", layers: []string{"layer"}}.manifest(mirror.Mirrored)
-		s.ok(s.PutManifest(s.ctx, repoA, first))
-		s.ok(s.PutManifest(s.ctx, repoA, second))
-		s.ok(s.DeleteManifest(s.ctx, repoA, first.Digest))
-		s.stat(repoA, digest.FromString("{}"), mirror.BlobStat{}) // nobody awaits it any more
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
-		s.ok(s.DeleteManifest(s.ctx, repoA, second.Digest))
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
+		s.must(s.PutManifest(s.ctx, repoA, first))
+		s.must(s.PutManifest(s.ctx, repoA, second))
+		s.must(s.DeleteManifest(s.ctx, repoA, first.Digest))
+		s.wantStat(repoA, digest.FromString("{}"), mirror.BlobStat{}) // nobody awaits it any more
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
+		s.must(s.DeleteManifest(s.ctx, repoA, second.Digest))
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 	}},
 }
 
 // bare returns an image whose document does not say that it is one.
-func bare(m mirror.Manifest) mirror.Manifest {
+func withoutMediaType(m mirror.Manifest) mirror.Manifest {
 	data := []byte(strings.Replace(string(m.Bytes), `"mediaType": "`+m.MediaType+`",`, "", 1))
 	return mirror.Manifest{MediaType: m.MediaType, Digest: digest.FromBytes(data), Bytes: data, Origin: m.Origin}
 }
 
 // missing checks the detail of an error, which a client gets as JSON.
-func (s *storeTest) missing(err error, blobs ...string) {
+func (s *storeTest) wantMissing(err error, blobs ...string) {
 	s.t.Helper()
 	var got, want []digest.Digest
 	e, _ := err.(*mirror.Error)
@@ -285,8 +285,8 @@ func (s *storeTest) missing(err error, blobs ...string) {
 		s.t.Fatalf("%v has no detail", err)
 	}
 	detail, jsonErr := json.Marshal(e.Detail)
-	s.ok(jsonErr)
-	s.ok(json.Unmarshal(detail, &got))
+	s.must(jsonErr)
+	s.must(json.Unmarshal(detail, &got))
 	for _, blob := range blobs {
 		want = append(want, digest.FromString(blob))
 	}

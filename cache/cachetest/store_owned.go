@@ -13,11 +13,11 @@ import (
 
 const (
 	nondistributable = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-	tomorrow         = "application/vnd.tomorrow+json"
+	unknownMediaType = "application/vnd.tomorrow+json"
 )
 
 // owners returns manifests of several kinds that name blobs and need none of them.
-func owners(origin mirror.Origin, blobs ...string) map[string]mirror.Manifest {
+func ownerManifests(origin mirror.Origin, blobs ...string) map[string]mirror.Manifest {
 	var layers []string
 	for _, blob := range blobs {
 		layers = append(layers, fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, nondistributable, digest.FromString(blob), len(blob)))
@@ -28,7 +28,7 @@ func owners(origin mirror.Origin, blobs ...string) map[string]mirror.Manifest {
 		"index of blobs": `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[` + list + `]}`,
 		"nondistributable layers": fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
 			`"config":{"digest":%q,"size":2},"layers":[%s]}`, digest.FromString("{}"), list),
-		"tomorrow's": `{"mediaType":"` + tomorrow + `","parts":{"of":[` + list + `]}}`,
+		"tomorrow's": `{"mediaType":"` + unknownMediaType + `","parts":{"of":[` + list + `]}}`,
 		"ORAS":       `{"mediaType":"application/vnd.cncf.oras.artifact.manifest.v1+json","blobs":[` + list + `]}`,
 	} {
 		mediaType, _, err := mirror.ParseManifest("", []byte(doc))
@@ -41,32 +41,32 @@ func owners(origin mirror.Origin, blobs ...string) map[string]mirror.Manifest {
 }
 
 // condemn has a sweep take blobs that nobody uses.
-func (s *storeTest) condemn(blobs ...string) {
+func (s *storeTest) deleteBlobs(blobs ...string) {
 	s.t.Helper()
 	later := time.Now().Add(time.Hour)
-	s.ok(s.Sweep(s.ctx, just(mirror.DeleteRequest{Blobs: digests(blobs...), Before: later}), nil))
+	s.must(s.Sweep(s.ctx, one(mirror.DeleteRequest{Blobs: digests(blobs...), Before: later}), nil))
 }
 
-func just[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
+func one[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
 
 var storeOwnedTests = []storeCase{
-	{"StaysWithItsManifest", func(s *storeTest) {
+	{"KeptWithManifest", func(s *storeTest) {
 		s.push(repoA, "{}")
-		for kind, m := range owners(mirror.Pushed, "one", "two") {
+		for kind, m := range ownerManifests(mirror.Pushed, "one", "two") {
 			s.push(repoA, "one") // the other one comes later
-			s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+			s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
 			s.push(repoA, "two")
 			for _, blob := range []string{"one", "two"} {
-				s.code(s.Unlink(s.ctx, repoA, digest.FromString(blob)), mirror.CodeUnsupported)
+				s.wantCode(s.Unlink(s.ctx, repoA, digest.FromString(blob)), mirror.CodeUnsupported)
 			}
-			s.condemn("one", "two")
+			s.deleteBlobs("one", "two")
 			for _, blob := range []string{"one", "two"} {
 				if stat, err := s.StatBlob(s.ctx, repoA, digest.FromString(blob)); err != nil || !stat.Stored || !stat.Linked || !stat.Referenced || stat.Required {
 					s.t.Errorf("%s: %q is %+v, %v", kind, blob, stat, err)
 				}
 			}
-			s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
-			s.condemn("one", "two")
+			s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
+			s.deleteBlobs("one", "two")
 			for _, blob := range []string{"one", "two"} {
 				if _, err := s.StatContent(s.ctx, digest.FromString(blob)); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 					s.t.Errorf("%s: %q stays without its manifest: %v", kind, blob, err)
@@ -74,14 +74,14 @@ var storeOwnedTests = []storeCase{
 			}
 		}
 	}},
-	{"GoesWithItsManifest", func(s *storeTest) {
+	{"DeletedWithManifest", func(s *storeTest) {
 		s.push(repoA, "{}")
-		for kind, m := range owners(mirror.Pushed, "one", "two") {
+		for kind, m := range ownerManifests(mirror.Pushed, "one", "two") {
 			s.push(repoA, "one")
 			s.push(repoA, "two")
-			s.ok(s.PutManifest(s.ctx, repoA, m))
+			s.must(s.PutManifest(s.ctx, repoA, m))
 			later := time.Now().Add(time.Hour)
-			s.ok(s.Sweep(s.ctx, just(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: later}}, Before: later}), nil))
+			s.must(s.Sweep(s.ctx, one(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: later}}, Before: later}), nil))
 			for _, d := range append(digests("one", "two"), m.Digest) {
 				if _, err := s.StatContent(s.ctx, d); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 					s.t.Errorf("%s: %s stays: %v", kind, d, err)
@@ -91,19 +91,19 @@ var storeOwnedTests = []storeCase{
 		}
 	}},
 	// Who names a digest may not read it for that.
-	{"GivesNoRight", func(s *storeTest) {
+	{"GrantsNoAccess", func(s *storeTest) {
 		s.push(repoA, "secret")
 		for _, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored} {
 			s.push(repoB, "{}")
-			for kind, m := range owners(origin, "secret") {
-				s.ok(s.PutManifest(s.ctx, repoB, m, "v1"))
+			for kind, m := range ownerManifests(origin, "secret") {
+				s.must(s.PutManifest(s.ctx, repoB, m, "v1"))
 				if _, err := s.Blob(s.ctx, repoB, digest.FromString("secret")); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 					s.t.Errorf("%s, %s: read: %v", kind, origin, err)
 				}
 				if _, err := s.Mount(s.ctx, repoA2, repoB, digest.FromString("secret")); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 					s.t.Errorf("%s, %s: mounted: %v", kind, origin, err)
 				}
-				needs := bare(image{config: "secret"}.manifest(mirror.Pushed))
+				needs := withoutMediaType(image{config: "secret"}.manifest(mirror.Pushed))
 				if err := s.PutManifest(s.ctx, repoB, needs); mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown {
 					s.t.Errorf("%s, %s: needed: %v", kind, origin, err)
 				}
@@ -114,46 +114,46 @@ var storeOwnedTests = []storeCase{
 				}
 			}
 		}
-		s.readable(repoA, "secret", true)
+		s.wantBlob(repoA, "secret", true)
 	}},
 	// What came in a bundle with a manifest can be read, and nothing else that it names.
-	{"CarriedWith", func(s *storeTest) {
+	{"ImportedWithManifest", func(s *storeTest) {
 		s.push(repoA, "secret")
-		s.hold("{}")
-		s.hold("with")
-		for kind, m := range owners(mirror.Imported, "with", "secret", "absent") {
-			s.hold(string(m.Bytes))
+		s.receiveUnlinked("{}")
+		s.receiveUnlinked("with")
+		for kind, m := range ownerManifests(mirror.Imported, "with", "secret", "absent") {
+			s.receiveUnlinked(string(m.Bytes))
 			carried := mirror.ImportedManifest{Repo: repoB, Digest: m.Digest, MediaType: m.MediaType, Origin: mirror.Imported}
-			s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
+			s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
 			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("with")); err != nil || stat.Linked {
 				s.t.Errorf("%s: %+v, %v, though nothing came with it", kind, stat, err)
 			}
 			carried.With = append(digests("with", "absent", "not named"), digest.FromString("{}"))
-			s.ok(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
-			s.readable(repoB, "with", true)
+			s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
+			s.wantBlob(repoB, "with", true)
 			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("secret")); err != nil || stat.Linked || !stat.Stored {
 				s.t.Errorf("%s: secret is %+v, %v", kind, stat, err)
 			}
-			s.ok(s.DeleteManifest(s.ctx, repoB, m.Digest))
-			s.ok(s.Unlink(s.ctx, repoB, digest.FromString("with")))
+			s.must(s.DeleteManifest(s.ctx, repoB, m.Digest))
+			s.must(s.Unlink(s.ctx, repoB, digest.FromString("with")))
 		}
 	}},
 	// A manifest that an index names stays as well, also where its media type says nothing of that.
 	{"Manifests", func(s *storeTest) {
-		child := bare(image{config: "{}"}.manifest(mirror.Pushed))
+		child := withoutMediaType(image{config: "{}"}.manifest(mirror.Pushed))
 		s.push(repoA, "{}")
-		s.ok(s.PutManifest(s.ctx, repoA, child))
-		for kind, m := range owners(mirror.Pushed, string(child.Bytes)) {
-			s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.must(s.PutManifest(s.ctx, repoA, child))
+		for kind, m := range ownerManifests(mirror.Pushed, string(child.Bytes)) {
+			s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
 			var kept string
 			later := time.Now().Add(time.Hour)
-			s.ok(s.Sweep(s.ctx, just(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: child.Digest, Used: later}}, Before: later}),
+			s.must(s.Sweep(s.ctx, one(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: child.Digest, Used: later}}, Before: later}),
 				func(swept mirror.DeleteResult) { kept = swept.Kept }))
 			if !strings.Contains(kept, "needs manifest") {
 				s.t.Errorf("%s: kept because %q", kind, kept)
 			}
-			s.holds(repoA, child)
-			s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+			s.wantManifest(repoA, child)
+			s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
 		}
 	}},
 }
@@ -161,7 +161,7 @@ var storeOwnedTests = []storeCase{
 // surveyed yields a blob as a survey has it.
 func (s *storeTest) surveyed(d digest.Digest) iter.Seq[*mirror.SurveyedBlob] {
 	return func(yield func(*mirror.SurveyedBlob) bool) {
-		s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+		s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
 			for b, err := range v.Blobs() {
 				if err != nil {
 					return err

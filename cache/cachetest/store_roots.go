@@ -16,19 +16,19 @@ var storeRootTests = []storeCase{
 		two := s.pushImage(repoA, mirror.Mirrored, image{config: "2"}, "v2")
 		s.pushImage(repoA, mirror.Imported, image{config: "3"})
 		other := s.pushImage(repoA2, mirror.Imported, image{config: "1"})
-		s.roots(repoA)
+		s.wantRoots(repoA)
 		began := time.Now().Add(-time.Minute)
-		s.point(false, nil, root(repoA, one), root(repoA, two), root(repoA2, other))
-		s.roots(repoA, one, two)
-		s.roots(repoA2, other)
-		s.roots(repoB)
+		s.pointTags(false, nil, rootOf(repoA, one), rootOf(repoA, two), rootOf(repoA2, other))
+		s.wantRoots(repoA, one, two)
+		s.wantRoots(repoA2, other)
+		s.wantRoots(repoB)
 		for _, r := range s.listRoots(repoA, "", 9) {
 			if r.Tagged != (r.Digest == two.Digest) || r.Added.Before(began) {
 				s.t.Errorf("%+v, tagged is %s", r, two.Digest)
 			}
 		}
 		before := s.listRoots(repoA, "", 9)
-		s.point(false, nil, root(repoA, one)) // again
+		s.pointTags(false, nil, rootOf(repoA, one)) // again
 		if again := s.listRoots(repoA, "", 9); !slices.Equal(again, before) {
 			s.t.Errorf("%+v, were %+v", again, before)
 		}
@@ -39,43 +39,43 @@ var storeRootTests = []storeCase{
 	}},
 	{"RootsNeedManifests", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
-		_, err := s.PointTags(s.ctx, []mirror.ImportedTag{root(repoA, m), root(repoB, m)}, false)
-		s.code(err, mirror.CodeManifestUnknown)
-		s.roots(repoA) // all or none
+		_, err := s.PointTags(s.ctx, []mirror.ImportedTag{rootOf(repoA, m), rootOf(repoB, m)}, false)
+		s.wantCode(err, mirror.CodeManifestUnknown)
+		s.wantRoots(repoA) // all or none
 	}},
-	{"RootsGoWithTheirManifests", func(s *storeTest) {
+	{"RootsAreDeletedWithManifests", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"}, "v1")
-		s.point(false, nil, root(repoA, m))
-		s.ok(s.DeleteTag(s.ctx, repoA, "v1"))
-		s.roots(repoA, m)
-		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
-		s.roots(repoA)
-		s.ok(s.PutManifest(s.ctx, repoA, m))
-		s.roots(repoA)
+		s.pointTags(false, nil, rootOf(repoA, m))
+		s.must(s.DeleteTag(s.ctx, repoA, "v1"))
+		s.wantRoots(repoA, m)
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.wantRoots(repoA)
+		s.must(s.PutManifest(s.ctx, repoA, m))
+		s.wantRoots(repoA)
 	}},
-	{"LooseRoots", func(s *storeTest) {
+	{"SkipChildren", func(s *storeTest) {
 		child := s.pushImage(repoA, mirror.Imported, image{config: "1"})
-		s.ok(s.PutManifest(s.ctx, repoA, index(mirror.Imported, child), "multi"))
-		loose := root(repoA, child)
+		s.must(s.PutManifest(s.ctx, repoA, index(mirror.Imported, child), "multi"))
+		loose := rootOf(repoA, child)
 		loose.SkipChildren = true
-		s.point(false, nil, loose)
-		s.roots(repoA)
-		s.point(false, nil, root(repoA, child))
-		s.roots(repoA, child)
+		s.pointTags(false, nil, loose)
+		s.wantRoots(repoA)
+		s.pointTags(false, nil, rootOf(repoA, child))
+		s.wantRoots(repoA, child)
 		alone := s.pushImage(repoB, mirror.Imported, image{config: "1"})
 		loose.Repo = repoB // its index is in another repository
-		s.point(false, nil, loose)
-		s.roots(repoB, alone)
+		s.pointTags(false, nil, loose)
+		s.wantRoots(repoB, alone)
 	}},
 	{"SurveyedRoots", func(s *storeTest) {
 		one := s.pushImage(repoA, mirror.Imported, image{config: "1"})
 		s.pushImage(repoA, mirror.Imported, image{config: "2"})
 		s.pushImage(repoB, mirror.Imported, image{config: "1"})
-		s.point(false, nil, root(repoA, one))
+		s.pointTags(false, nil, rootOf(repoA, one))
 		var found []digest.Digest
-		s.ok(s.Survey(s.ctx, func(survey mirror.Survey) error {
+		s.must(s.Survey(s.ctx, func(survey mirror.Survey) error {
 			for m, err := range survey.Manifests() {
-				s.ok(err)
+				s.must(err)
 				if !m.Root.IsZero() {
 					if found = append(found, m.Digest); m.Repo != 0 || !m.Root.Equal(s.listRoots(repoA, "", 1)[0].Added) {
 						s.t.Errorf("%+v", m)
@@ -95,30 +95,30 @@ var storeRootTests = []storeCase{
 		}
 		s.pushImage(repoA2, mirror.Imported, image{config: "5"})
 		slices.Sort(all)
-		s.manifestsOf(repoA, "", 9, all...)
-		s.manifestsOf(repoA, "", 2, all[:2]...)
+		s.wantManifests(repoA, "", 9, all...)
+		s.wantManifests(repoA, "", 2, all[:2]...)
 		for _, d := range all {
-			s.manifestsOf(repoA, d.String()[:20], 9, d)
-			s.manifestsOf(repoA, d.String(), 9, d)
+			s.wantManifests(repoA, d.String()[:20], 9, d)
+			s.wantManifests(repoA, d.String(), 9, d)
 		}
-		s.manifestsOf(repoA, "sha512:", 9)
-		s.manifestsOf(repoB, "", 9)
+		s.wantManifests(repoA, "sha512:", 9)
+		s.wantManifests(repoB, "", 9)
 	}},
 }
 
-func root(repo mirror.Repo, m mirror.Manifest) mirror.ImportedTag {
+func rootOf(repo mirror.Repo, m mirror.Manifest) mirror.ImportedTag {
 	return mirror.ImportedTag{Repo: repo, Digest: m.Digest}
 }
 
 func (s *storeTest) listRoots(repo mirror.Repo, after digest.Digest, n int) []mirror.Root {
 	s.t.Helper()
 	roots, err := s.Roots(s.ctx, repo, after, n)
-	s.ok(err)
+	s.must(err)
 	return roots
 }
 
 // roots checks which manifests of a repository are roots.
-func (s *storeTest) roots(repo mirror.Repo, want ...mirror.Manifest) {
+func (s *storeTest) wantRoots(repo mirror.Repo, want ...mirror.Manifest) {
 	s.t.Helper()
 	var got, digests []digest.Digest
 	for _, r := range s.listRoots(repo, "", 99) {
@@ -133,10 +133,10 @@ func (s *storeTest) roots(repo mirror.Repo, want ...mirror.Manifest) {
 	}
 }
 
-func (s *storeTest) manifestsOf(repo mirror.Repo, begin string, n int, want ...digest.Digest) {
+func (s *storeTest) wantManifests(repo mirror.Repo, begin string, n int, want ...digest.Digest) {
 	s.t.Helper()
 	got, err := s.Manifests(s.ctx, repo, begin, n)
-	s.ok(err)
+	s.must(err)
 	if !slices.Equal(got, want) {
 		s.t.Errorf("manifests of %s that begin with %q: %v, want %v", repo, begin, got, want)
 	}

@@ -13,18 +13,18 @@ import (
 )
 
 var storeSurveyTests = []storeCase{
-	{"Nothing", func(s *storeTest) {
+	{"EmptyStore", func(s *storeTest) {
 		if v := s.survey(); len(v.repos)+len(v.manifests)+len(v.tags)+len(v.blobs) != 0 {
 			s.t.Errorf("an empty store holds %+v", v)
 		}
 	}},
 	{"Everything", testSurvey},
-	{"OneView", func(s *storeTest) {
+	{"ConsistentView", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		ended := make(chan error)
-		s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+		s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
 			go func() { ended <- s.DeleteManifest(s.ctx, repoA, m.Digest) }()
-			s.ok(<-ended) // who writes does not wait for the survey
+			s.must(<-ended) // who writes does not wait for the survey
 			tags, manifests := 0, 0
 			for range v.Tags() {
 				tags++
@@ -51,11 +51,11 @@ var storeSurveyTests = []storeCase{
 			s.t.Errorf("survey returned %v, want %v", err, context.Canceled)
 		}
 	}},
-	{"BreakOff", func(s *storeTest) {
+	{"StoppedIterators", func(s *storeTest) {
 		for i := range 5 {
 			s.pushImage(repoA, mirror.Pushed, image{config: fmt.Sprint(i)}, fmt.Sprint("v", i))
 		}
-		s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+		s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
 			for range v.Manifests() {
 				break
 			}
@@ -71,7 +71,7 @@ var storeSurveyTests = []storeCase{
 }
 
 // surveyed is a copy of what a survey shows.
-type surveyed struct {
+type surveyCopy struct {
 	repos     []mirror.SurveyedRepo
 	manifests []mirror.SurveyedManifest
 	tags      []mirror.SurveyedTag
@@ -79,22 +79,22 @@ type surveyed struct {
 }
 
 // survey copies everything, and checks its order.
-func (s *storeTest) survey() (got surveyed) {
+func (s *storeTest) survey() (got surveyCopy) {
 	s.t.Helper()
-	s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+	s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
 		got.repos = slices.Clone(v.Repos())
 		for m, err := range v.Manifests() {
-			s.ok(err)
+			s.must(err)
 			copied := *m
 			copied.Blobs, copied.Children, copied.Owned = slices.Clone(m.Blobs), slices.Clone(m.Children), slices.Clone(m.Owned)
 			got.manifests = append(got.manifests, copied)
 		}
 		for tag, err := range v.Tags() {
-			s.ok(err)
+			s.must(err)
 			got.tags = append(got.tags, tag)
 		}
 		for b, err := range v.Blobs() {
-			s.ok(err)
+			s.must(err)
 			copied := *b
 			copied.Repos = slices.Clone(b.Repos)
 			got.blobs = append(got.blobs, copied)
@@ -142,11 +142,11 @@ func testSurvey(s *storeTest) {
 	base := s.push(repoA2, "base") // which repoA2 may read, and has no manifest for: it is no repository yet
 	child := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"base", "layer", "layer"}}, "v1", "latest")
 	parent := index(mirror.Pushed, child, image{config: "sparse"}.manifest(mirror.Pushed))
-	s.ok(s.PutManifest(s.ctx, repoA, parent, "multi"))
+	s.must(s.PutManifest(s.ctx, repoA, parent, "multi"))
 	referrer := s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: child.Digest, artifactType: "application/x.sig"})
 	mirrored := image{config: "far", layers: []string{"base"}}.manifest(mirror.Mirrored)
-	s.ok(s.PutManifest(s.ctx, repoB, mirrored, "v1"))
-	second(s.Manifest(s.ctx, repoB, mirrored.Digest))
+	s.must(s.PutManifest(s.ctx, repoB, mirrored, "v1"))
+	errOf(s.Manifest(s.ctx, repoB, mirrored.Digest))
 	ended := time.Now()
 	got := s.survey()
 

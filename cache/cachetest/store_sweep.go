@@ -16,136 +16,136 @@ import (
 var storeSweepTests = []storeCase{
 	{"Image", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer", "layer"}}, "v1")
-		s.holds(repoA, m) // and is in memory, perhaps
-		s.tagged(repoA, "v1", m.Digest, mirror.Pushed)
-		swept := s.sweepOne(condemn(repoA, []string{"v1"}, m))
-		s.went(swept, 1, 1, string(m.Bytes), "{}", "layer")
-		s.code(second(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
-		s.tagged(repoA, "v1", "", "")
+		s.wantManifest(repoA, m) // and is in memory, perhaps
+		s.wantTag(repoA, "v1", m.Digest, mirror.Pushed)
+		swept := s.sweepOne(deleteRequest(repoA, []string{"v1"}, m))
+		s.wantDeleted(swept, 1, 1, string(m.Bytes), "{}", "layer")
+		s.wantCode(errOf(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
+		s.wantTag(repoA, "v1", "", "")
 		for _, blob := range []string{"{}", "layer"} {
-			s.readable(repoA, blob, false)
-			s.stat(repoA, digest.FromString(blob), mirror.BlobStat{})
+			s.wantBlob(repoA, blob, false)
+			s.wantStat(repoA, digest.FromString(blob), mirror.BlobStat{})
 		}
 		s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer"}}, "v1") // and it may come again
-		s.readable(repoA, "layer", true)
+		s.wantBlob(repoA, "layer", true)
 	}},
-	{"Shared", func(s *storeTest) {
+	{"SharedBlobs", func(s *storeTest) {
 		old := s.pushImage(repoA, mirror.Pushed, image{config: "old", layers: []string{"base", "both"}}, "v1")
 		s.pushImage(repoA, mirror.Pushed, image{config: "new", layers: []string{"base"}}, "v1")
 		s.pushImage(repoB, mirror.Pushed, image{config: "other", layers: []string{"both"}}, "v1")
-		swept := s.sweepOne(condemn(repoA, nil, old))
-		s.went(swept, 0, 1, string(old.Bytes), "old")
-		s.readable(repoA, "base", true)
-		s.readable(repoB, "both", true)
-		s.readable(repoA, "both", false) // which repoA has no manifest for any more
+		swept := s.sweepOne(deleteRequest(repoA, nil, old))
+		s.wantDeleted(swept, 0, 1, string(old.Bytes), "old")
+		s.wantBlob(repoA, "base", true)
+		s.wantBlob(repoB, "both", true)
+		s.wantBlob(repoA, "both", false) // which repoA has no manifest for any more
 	}},
 	{"SameInTwoRepositories", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		s.pushImage(repoB, mirror.Pushed, image{config: "{}"}, "v1")
-		s.went(s.sweepOne(condemn(repoA, []string{"v1"}, m)), 1, 1)
-		s.holds(repoB, m)
-		s.readable(repoB, "{}", true)
-		s.went(s.sweepOne(condemn(repoB, []string{"v1"}, m)), 1, 1, string(m.Bytes), "{}")
+		s.wantDeleted(s.sweepOne(deleteRequest(repoA, []string{"v1"}, m)), 1, 1)
+		s.wantManifest(repoB, m)
+		s.wantBlob(repoB, "{}", true)
+		s.wantDeleted(s.sweepOne(deleteRequest(repoB, []string{"v1"}, m)), 1, 1, string(m.Bytes), "{}")
 	}},
 	{"IndexWithChildren", func(s *storeTest) {
 		one := s.pushImage(repoA, mirror.Pushed, image{config: "one", layers: []string{"base"}})
 		two := s.pushImage(repoA, mirror.Pushed, image{config: "two", layers: []string{"base"}})
 		both := index(mirror.Pushed, one, two)
-		s.ok(s.PutManifest(s.ctx, repoA, both, "v1"))
-		swept := s.sweepOne(condemn(repoA, []string{"v1"}, one, both, two))
-		s.went(swept, 1, 3, string(both.Bytes), string(one.Bytes), string(two.Bytes), "one", "two", "base")
+		s.must(s.PutManifest(s.ctx, repoA, both, "v1"))
+		swept := s.sweepOne(deleteRequest(repoA, []string{"v1"}, one, both, two))
+		s.wantDeleted(swept, 1, 3, string(both.Bytes), string(one.Bytes), string(two.Bytes), "one", "two", "base")
 	}},
 	{"Referrer", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		sig := s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: m.Digest})
-		c := condemn(repoA, nil, sig)
+		c := deleteRequest(repoA, nil, sig)
 		if swept := s.sweepOne(c); !strings.Contains(swept.Kept, "which stays") {
 			s.t.Errorf("a referrer of what stays: %+v", swept)
 		}
 		c.Referrers = true
-		s.went(s.sweepOne(c), 0, 1, string(sig.Bytes), "sig")
+		s.wantDeleted(s.sweepOne(c), 0, 1, string(sig.Bytes), "sig")
 		if list, _, err := s.Referrers(s.ctx, repoA, m.Digest, "", 10, 1<<20); err != nil || len(list) != 0 {
 			s.t.Errorf("referrers are %v, %v after the only one went", list, err)
 		}
-		s.holds(repoA, m)
+		s.wantManifest(repoA, m)
 		sig = s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: m.Digest})
-		s.went(s.sweepOne(condemn(repoA, []string{"v1"}, m, sig)), 1, 2, string(sig.Bytes), "sig", string(m.Bytes), "{}")
+		s.wantDeleted(s.sweepOne(deleteRequest(repoA, []string{"v1"}, m, sig)), 1, 2, string(sig.Bytes), "sig", string(m.Bytes), "{}")
 	}},
 	{"Incomplete", func(s *storeTest) {
 		m := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
 		s.receive(repoA, "{}")
-		s.went(s.sweepOne(condemn(repoA, []string{"v1"}, m)), 1, 1, string(m.Bytes), "{}")
-		s.stat(repoA, digest.FromString("layer"), mirror.BlobStat{})
+		s.wantDeleted(s.sweepOne(deleteRequest(repoA, []string{"v1"}, m)), 1, 1, string(m.Bytes), "{}")
+		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 	}},
-	{"TagAlone", func(s *storeTest) {
+	{"TagWithoutImage", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1", "v2")
-		c := condemn(repoA, nil)
+		c := deleteRequest(repoA, nil)
 		c.Tags = []mirror.ObservedTag{{Name: "v1", Digest: m.Digest}}
-		s.went(s.sweepOne(c), 1, 0)
-		s.tagged(repoA, "v1", "", "")
-		s.tagged(repoA, "v2", m.Digest, mirror.Pushed)
-		s.holds(repoA, m)
+		s.wantDeleted(s.sweepOne(c), 1, 0)
+		s.wantTag(repoA, "v1", "", "")
+		s.wantTag(repoA, "v2", m.Digest, mirror.Pushed)
+		s.wantManifest(repoA, m)
 	}},
-	{"GoneAlready", func(s *storeTest) {
+	{"AlreadyDeleted", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		rest := s.pushImage(repoA, mirror.Pushed, image{config: "rest"}, "v2")
-		c := condemn(repoA, []string{"v1"}, m)
-		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
-		s.went(s.sweepOne(c), 0, 0)
-		c = condemn(repoA, []string{"v2"}, m, rest)
+		c := deleteRequest(repoA, []string{"v1"}, m)
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.wantDeleted(s.sweepOne(c), 0, 0)
+		c = deleteRequest(repoA, []string{"v2"}, m, rest)
 		c.Tags[0].Digest = rest.Digest
-		s.ok(s.DeleteTag(s.ctx, repoA, "v2"))
-		s.went(s.sweepOne(c), 0, 1, string(rest.Bytes), "rest")
+		s.must(s.DeleteTag(s.ctx, repoA, "v2"))
+		s.wantDeleted(s.sweepOne(c), 0, 1, string(rest.Bytes), "rest")
 	}},
 	{"Repositories", func(s *storeTest) {
 		local := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		far := image{config: "far"}.manifest(mirror.Mirrored)
-		s.ok(s.PutManifest(s.ctx, repoB, far, "v1", "v2"))
-		s.sweepOne(condemn(repoA, []string{"v1"}, local))
+		s.must(s.PutManifest(s.ctx, repoB, far, "v1", "v2"))
+		s.sweepOne(deleteRequest(repoA, []string{"v1"}, local))
 		if origin, err := s.RepoOrigin(s.ctx, repoA); err != nil || origin != mirror.Pushed {
 			s.t.Errorf("%s is %s, %v: an upstream could take it over", repoA, origin, err)
 		}
-		s.sweepOne(condemn(repoB, []string{"v1"}, far)) // v2 keeps it
+		s.sweepOne(deleteRequest(repoB, []string{"v1"}, far)) // v2 keeps it
 		if _, err := s.RepoOrigin(s.ctx, repoB); err != nil {
 			s.t.Error(err)
 		}
-		s.sweepOne(condemn(repoB, []string{"v1", "v2"}, far))
-		s.code(second(s.RepoOrigin(s.ctx, repoB)), mirror.CodeNameUnknown)
+		s.sweepOne(deleteRequest(repoB, []string{"v1", "v2"}, far))
+		s.wantCode(errOf(s.RepoOrigin(s.ctx, repoB)), mirror.CodeNameUnknown)
 		s.pushImage(repoB, mirror.Mirrored, image{config: "far"})
-		s.ok(s.DeleteManifest(s.ctx, repoB, image{config: "far"}.manifest("").Digest))
-		s.ok(second(s.RepoOrigin(s.ctx, repoB)))
-		s.sweepOne(condemn(repoB, nil))
-		s.code(second(s.RepoOrigin(s.ctx, repoB)), mirror.CodeNameUnknown)
+		s.must(s.DeleteManifest(s.ctx, repoB, image{config: "far"}.manifest("").Digest))
+		s.must(errOf(s.RepoOrigin(s.ctx, repoB)))
+		s.sweepOne(deleteRequest(repoB, nil))
+		s.wantCode(errOf(s.RepoOrigin(s.ctx, repoB)), mirror.CodeNameUnknown)
 	}},
 	{"Blobs", func(s *storeTest) {
 		s.push(repoA, "unused")
 		s.push(repoB, "unused")
 		s.pushImage(repoA, mirror.Pushed, image{config: "used"}, "v1")
 		deleted := s.pushImage(repoA, mirror.Pushed, image{config: "left"})
-		s.ok(s.DeleteManifest(s.ctx, repoA, deleted.Digest))
+		s.must(s.DeleteManifest(s.ctx, repoA, deleted.Digest))
 		c := mirror.DeleteRequest{Blobs: append(digests("unused", "used", "left", "never seen"), deleted.Digest), Before: time.Now()}
-		s.went(s.sweepOne(c), 0, 0, "unused", "left", string(deleted.Bytes))
-		s.readable(repoA, "used", true)
-		s.readable(repoB, "unused", false)
+		s.wantDeleted(s.sweepOne(c), 0, 0, "unused", "left", string(deleted.Bytes))
+		s.wantBlob(repoA, "used", true)
+		s.wantBlob(repoB, "unused", false)
 	}},
-	{"Many", func(s *storeTest) {
+	{"ManyBlobs", func(s *storeTest) {
 		var blobs []string
 		for i := range 300 {
 			blobs = append(blobs, fmt.Sprint("blob ", i))
 			s.push(repoA, blobs[i])
 		}
 		swept := s.sweepOne(mirror.DeleteRequest{Blobs: digests(blobs...), Before: time.Now()})
-		s.went(swept, 0, 0, blobs...)
+		s.wantDeleted(swept, 0, 0, blobs...)
 		if swept.Longest <= 0 {
 			s.t.Errorf("the longest transaction took %v", swept.Longest)
 		}
 	}},
-	{"Several", func(s *storeTest) {
+	{"ManyRequests", func(s *storeTest) {
 		var plan []mirror.DeleteRequest
 		for i := range 200 {
 			m := s.pushImage(repoA, mirror.Pushed, image{config: fmt.Sprint(i)}, fmt.Sprint("v", i))
-			c := condemn(repoA, []string{fmt.Sprint("v", i)}, m)
+			c := deleteRequest(repoA, []string{fmt.Sprint("v", i)}, m)
 			if i%3 == 1 {
 				c.Tags = nil // so that the tag keeps it
 			}
@@ -160,7 +160,7 @@ var storeSweepTests = []storeCase{
 			}
 		}
 	}},
-	{"Cancelled", func(s *storeTest) {
+	{"Canceled", func(s *storeTest) {
 		s.push(repoA, "a blob")
 		ctx, cancel := context.WithCancel(s.ctx)
 		cancel()
@@ -168,12 +168,12 @@ var storeSweepTests = []storeCase{
 		if !errors.Is(err, context.Canceled) {
 			s.t.Errorf("sweep returned %v, want %v", err, context.Canceled)
 		}
-		s.readable(repoA, "a blob", true)
+		s.wantBlob(repoA, "a blob", true)
 	}},
 }
 
 // condemn condemns manifests as they are now, and tags that point at the index among them, or else at the first.
-func condemn(repo mirror.Repo, tags []string, manifests ...mirror.Manifest) mirror.DeleteRequest {
+func deleteRequest(repo mirror.Repo, tags []string, manifests ...mirror.Manifest) mirror.DeleteRequest {
 	c := mirror.DeleteRequest{Repo: repo, Before: time.Now()}
 	var tagged digest.Digest
 	for _, m := range manifests {
@@ -190,7 +190,7 @@ func condemn(repo mirror.Repo, tags []string, manifests ...mirror.Manifest) mirr
 
 func (s *storeTest) sweep(plan ...mirror.DeleteRequest) (swept []mirror.DeleteResult) {
 	s.t.Helper()
-	s.ok(s.Sweep(s.ctx, slices.Values(plan), func(one mirror.DeleteResult) { swept = append(swept, one) }))
+	s.must(s.Sweep(s.ctx, slices.Values(plan), func(one mirror.DeleteResult) { swept = append(swept, one) }))
 	if len(swept) != len(plan) {
 		s.t.Fatalf("%d of %d were reported", len(swept), len(plan))
 	}
@@ -203,7 +203,7 @@ func (s *storeTest) sweepOne(c mirror.DeleteRequest) mirror.DeleteResult {
 }
 
 // went checks what a sweep says that it took out.
-func (s *storeTest) went(swept mirror.DeleteResult, tags, manifests int, blobs ...string) {
+func (s *storeTest) wantDeleted(swept mirror.DeleteResult, tags, manifests int, blobs ...string) {
 	s.t.Helper()
 	size := 0
 	for _, blob := range blobs {

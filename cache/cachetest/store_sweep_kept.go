@@ -11,8 +11,8 @@ import (
 	"airmirror/mirror"
 )
 
-// storeKeptTests condemn an image and then come to need it.
-var storeKeptTests = []storeCase{
+// storeSweepKeptTests condemn an image and then come to need it.
+var storeSweepKeptTests = []storeCase{
 	keptCase("TagMoved", "tag v1 points at", func(s *storeTest, m mirror.Manifest) {
 		s.pushImage(repoA, mirror.Pushed, image{config: "next"}, "v1")
 	}),
@@ -20,11 +20,11 @@ var storeKeptTests = []storeCase{
 		s.pin(mirror.Ref{Repo: repoA, Tag: "v1"})
 	}),
 	keptCase("OtherTag", "tag v2 points at", func(s *storeTest, m mirror.Manifest) {
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v2"))
+		s.must(s.PutManifest(s.ctx, repoA, m, "v2"))
 	}),
 	keptCase("OtherTagMoved", "tag v2 points at", func(s *storeTest, m mirror.Manifest) {
 		s.pushImage(repoA, mirror.Pushed, image{config: "next"}, "v2")
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v2"))
+		s.must(s.PutManifest(s.ctx, repoA, m, "v2"))
 	}),
 	keptCase("Pinned", "is pinned", func(s *storeTest, m mirror.Manifest) {
 		s.pin(mirror.Ref{Repo: repoA, Digest: m.Digest})
@@ -35,38 +35,38 @@ var storeKeptTests = []storeCase{
 		s.t.Cleanup(release)
 	}),
 	keptCase("Read", usedSince, func(s *storeTest, m mirror.Manifest) {
-		s.ok(second(s.Manifest(s.ctx, repoA, m.Digest)))
+		s.must(errOf(s.Manifest(s.ctx, repoA, m.Digest)))
 	}),
 	keptCase("PutAgain", usedSince, func(s *storeTest, m mirror.Manifest) {
-		s.ok(s.PutManifest(s.ctx, repoA, m))
+		s.must(s.PutManifest(s.ctx, repoA, m))
 	}),
 	keptCase("DeletedAndPut", usedSince, func(s *storeTest, m mirror.Manifest) {
-		s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
-		s.ok(s.PutManifest(s.ctx, repoA, m, "v1"))
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
 	}),
-	keptCase("MadeARoot", rootSince, func(s *storeTest, m mirror.Manifest) {
-		s.point(false, nil, root(repoA, m))
+	keptCase("MadeRoot", rootSince, func(s *storeTest, m mirror.Manifest) {
+		s.pointTags(false, nil, rootOf(repoA, m))
 	}),
 	keptCase("ChildOfIndex", "needs manifest", func(s *storeTest, m mirror.Manifest) {
-		s.ok(s.PutManifest(s.ctx, repoA, index(mirror.Pushed, m)))
+		s.must(s.PutManifest(s.ctx, repoA, index(mirror.Pushed, m)))
 	}),
 	{"NoLongerKept", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		other := s.pushImage(repoA, mirror.Pushed, image{config: "other"}, "v1")
 		parent := index(mirror.Pushed, m)
-		s.ok(s.PutManifest(s.ctx, repoA, parent, "multi"))
-		s.ok(s.PutManifest(s.ctx, repoA, other, "multi"))
-		s.ok(s.DeleteManifest(s.ctx, repoA, parent.Digest))
+		s.must(s.PutManifest(s.ctx, repoA, parent, "multi"))
+		s.must(s.PutManifest(s.ctx, repoA, other, "multi"))
+		s.must(s.DeleteManifest(s.ctx, repoA, parent.Digest))
 		s.pin(mirror.Ref{Repo: repoA, Digest: m.Digest})
-		s.ok(s.SetState(s.ctx, mirror.PinState, map[string][]byte{mirror.Ref{Repo: repoA, Digest: m.Digest}.String(): nil}))
+		s.must(s.SetState(s.ctx, mirror.PinState, map[string][]byte{mirror.Ref{Repo: repoA, Digest: m.Digest}.String(): nil}))
 		s.Protect(m.Digest, digest.FromString("{}"))()
-		s.went(s.sweepOne(condemn(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
+		s.wantDeleted(s.sweepOne(deleteRequest(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
 	}},
 	{"OneKeepsAll", func(s *storeTest) {
 		free := s.pushImage(repoA, mirror.Pushed, image{config: "free"}, "v1")
 		kept := s.pushImage(repoA, mirror.Pushed, image{config: "kept"}, "v2")
 		s.push(repoA, "a blob")
-		c := condemn(repoA, nil, free, kept)
+		c := deleteRequest(repoA, nil, free, kept)
 		c.Tags = []mirror.ObservedTag{{Name: "v1", Digest: free.Digest}}
 		c.Blobs = digests("a blob")
 		swept := s.sweepOne(c)
@@ -76,23 +76,23 @@ var storeKeptTests = []storeCase{
 		if !slices.Equal(swept.Blobs, digests("a blob")) { // each is judged by itself
 			s.t.Errorf("blobs %v went", swept.Blobs)
 		}
-		s.tagged(repoA, "v1", free.Digest, mirror.Pushed)
-		s.holds(repoA, free)
+		s.wantTag(repoA, "v1", free.Digest, mirror.Pushed)
+		s.wantManifest(repoA, free)
 	}},
 	{"ProtectedBlobs", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer"}})
 		s.push(repoA, "a blob")
 		release := s.Protect(digests("layer", "a blob")...)
-		s.went(s.sweepOne(condemn(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
+		s.wantDeleted(s.sweepOne(deleteRequest(repoA, nil, m)), 0, 1, string(m.Bytes), "{}")
 		c := mirror.DeleteRequest{Blobs: digests("layer", "a blob"), Before: time.Now()}
-		s.went(s.sweepOne(c), 0, 0)
-		s.readable(repoA, "layer", true)
-		s.protected(digest.FromString("layer"), true)
+		s.wantDeleted(s.sweepOne(c), 0, 0)
+		s.wantBlob(repoA, "layer", true)
+		s.wantProtected(digest.FromString("layer"), true)
 		release()
 		release()
-		s.protected(digest.FromString("layer"), false)
+		s.wantProtected(digest.FromString("layer"), false)
 		c.Before = time.Now()
-		s.went(s.sweepOne(c), 0, 0, "layer", "a blob")
+		s.wantDeleted(s.sweepOne(c), 0, 0, "layer", "a blob")
 	}},
 }
 
@@ -102,7 +102,7 @@ const usedSince, rootSince = "was used since", "was brought in by its digest sin
 func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) storeCase {
 	return storeCase{name, func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
-		c := condemn(repoA, []string{"v1"}, m)
+		c := deleteRequest(repoA, []string{"v1"}, m)
 		happens(s, m)
 		if want != usedSince && want != rootSince { // that would be reason enough
 			c.Manifests[0].Used = time.Now()
@@ -111,21 +111,21 @@ func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) 
 		if !strings.Contains(swept.Kept, want) || fmt.Sprint(swept) != fmt.Sprint(mirror.DeleteResult{Kept: swept.Kept, Longest: swept.Longest}) {
 			s.t.Errorf("%+v; want it kept as %q", swept, want)
 		}
-		s.holds(repoA, m)
-		s.readable(repoA, "{}", true)
+		s.wantManifest(repoA, m)
+		s.wantBlob(repoA, "{}", true)
 	}}
 }
 
 func (s *storeTest) pin(ref mirror.Ref) {
 	s.t.Helper()
-	s.pinned(ref, false)
-	s.ok(s.SetState(s.ctx, mirror.PinState, map[string][]byte{ref.String(): []byte("{}")}))
-	s.pinned(ref, true)
+	s.wantPinned(ref, false)
+	s.must(s.SetState(s.ctx, mirror.PinState, map[string][]byte{ref.String(): []byte("{}")}))
+	s.wantPinned(ref, true)
 }
 
-func (s *storeTest) pinned(ref mirror.Ref, want bool) {
+func (s *storeTest) wantPinned(ref mirror.Ref, want bool) {
 	s.t.Helper()
-	s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+	s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
 		if got := v.Pinned(ref); got != want {
 			s.t.Errorf("%s is pinned: %v, want %v", ref, got, want)
 		}
@@ -133,9 +133,9 @@ func (s *storeTest) pinned(ref mirror.Ref, want bool) {
 	}))
 }
 
-func (s *storeTest) protected(d digest.Digest, want bool) {
+func (s *storeTest) wantProtected(d digest.Digest, want bool) {
 	s.t.Helper()
-	s.ok(s.Survey(s.ctx, func(v mirror.Survey) error {
+	s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
 		if got := v.Protected(d); got != want {
 			s.t.Errorf("%s is protected: %v, want %v", d, got, want)
 		}

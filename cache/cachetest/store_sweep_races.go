@@ -25,27 +25,27 @@ var storeSweepRaces = []storeCase{
 			var put error
 			s.race(mirror.DeleteRequest{Blobs: digests("{}", "layer")}, func() { put = s.PutManifest(s.ctx, repoA, m, "v1") })
 			if put == nil {
-				s.holds(repoA, m)
-				s.readable(repoA, "{}", true)
-				s.readable(repoA, "layer", true)
-				s.ok(s.DeleteManifest(s.ctx, repoA, m.Digest))
+				s.wantManifest(repoA, m)
+				s.wantBlob(repoA, "{}", true)
+				s.wantBlob(repoA, "layer", true)
+				s.must(s.DeleteManifest(s.ctx, repoA, m.Digest))
 				continue
 			}
-			s.code(put, mirror.CodeManifestBlobUnknown)
-			s.code(second(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
-			s.tagged(repoA, "v1", "", "")
+			s.wantCode(put, mirror.CodeManifestBlobUnknown)
+			s.wantCode(errOf(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
+			s.wantTag(repoA, "v1", "", "")
 		}
 	}},
 	{"PutSame", func(s *storeTest) {
 		for range sweepRounds {
 			m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
 			var put error
-			s.race(condemn(repoA, nil, m), func() { put = s.PutManifest(s.ctx, repoA, m) })
+			s.race(deleteRequest(repoA, nil, m), func() { put = s.PutManifest(s.ctx, repoA, m) })
 			if put == nil {
-				s.holds(repoA, m)
-				s.readable(repoA, "{}", true)
+				s.wantManifest(repoA, m)
+				s.wantBlob(repoA, "{}", true)
 			} else {
-				s.code(put, mirror.CodeManifestBlobUnknown)
+				s.wantCode(put, mirror.CodeManifestBlobUnknown)
 			}
 		}
 	}},
@@ -53,14 +53,14 @@ var storeSweepRaces = []storeCase{
 		for range sweepRounds {
 			s.push(repoA, "a blob")
 			s.race(mirror.DeleteRequest{Blobs: digests("a blob")}, func() { s.push(repoA, "a blob") })
-			s.readable(repoA, "a blob", true)
+			s.wantBlob(repoA, "a blob", true)
 		}
 	}},
 	{"PushElsewhere", func(s *storeTest) {
 		for range sweepRounds {
 			s.push(repoA, "a blob")
 			s.race(mirror.DeleteRequest{Blobs: digests("a blob")}, func() { s.push(repoB, "a blob") })
-			s.readable(repoB, "a blob", true)
+			s.wantBlob(repoB, "a blob", true)
 		}
 	}},
 	{"Mount", func(s *storeTest) {
@@ -68,9 +68,9 @@ var storeSweepRaces = []storeCase{
 			d := s.push(repoA, "a blob")
 			var mount error
 			s.race(mirror.DeleteRequest{Blobs: []digest.Digest{d}}, func() { _, mount = s.Mount(s.ctx, repoB, repoA, d) })
-			s.readable(repoB, "a blob", mount == nil)
+			s.wantBlob(repoB, "a blob", mount == nil)
 			if mount != nil {
-				s.code(mount, mirror.CodeBlobUnknown)
+				s.wantCode(mount, mirror.CodeBlobUnknown)
 			}
 		}
 	}},
@@ -80,8 +80,8 @@ var storeSweepRaces = []storeCase{
 			var stat mirror.BlobStat
 			var err error
 			s.race(mirror.DeleteRequest{Blobs: []digest.Digest{d}}, func() { stat, err = s.StatBlob(s.ctx, repoA, d) })
-			s.ok(err)
-			s.readable(repoA, "a blob", stat.Stored && stat.Linked)
+			s.must(err)
+			s.wantBlob(repoA, "a blob", stat.Stored && stat.Linked)
 		}
 	}},
 	{"Protect", func(s *storeTest) {
@@ -93,7 +93,7 @@ var storeSweepRaces = []storeCase{
 				release = s.Protect(d)
 				there = s.surveyBlob(d)
 			})
-			s.readable(repoA, "a blob", there.Digest == d)
+			s.wantBlob(repoA, "a blob", there.Digest == d)
 			release()
 		}
 	}},
@@ -101,9 +101,9 @@ var storeSweepRaces = []storeCase{
 		layer := strings.Repeat("layer", 100_000)
 		for range sweepRounds {
 			m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{layer}})
-			s.race(condemn(repoA, nil, m), func() {
+			s.race(deleteRequest(repoA, nil, m), func() {
 				if _, err := s.Manifest(s.ctx, repoA, m.Digest); err != nil {
-					s.code(err, mirror.CodeManifestUnknown)
+					s.wantCode(err, mirror.CodeManifestUnknown)
 					return
 				}
 				blob, err := s.Blob(s.ctx, repoA, digest.FromString(layer)) // what was said to be held stays
@@ -124,7 +124,7 @@ var storeSweepRaces = []storeCase{
 			s.race(mirror.DeleteRequest{Blobs: []digest.Digest{d}}, func() {
 				blob, err := s.Blob(s.ctx, repoA, d)
 				if err != nil {
-					if s.code(err, mirror.CodeBlobUnknown); strings.Contains(err.Error(), "missing") {
+					if s.wantCode(err, mirror.CodeBlobUnknown); strings.Contains(err.Error(), "missing") {
 						s.t.Errorf("%v: it was taken out, not lost", err)
 					}
 					return
@@ -141,7 +141,7 @@ var storeSweepRaces = []storeCase{
 			var plan []mirror.DeleteRequest
 			for j := range 8 {
 				m := s.pushImage(repoA, mirror.Pushed, image{config: fmt.Sprint(j), layers: []string{"base"}})
-				plan = append(plan, condemn(repoA, nil, m))
+				plan = append(plan, deleteRequest(repoA, nil, m))
 			}
 			var bytes [3]int64
 			var all sync.WaitGroup

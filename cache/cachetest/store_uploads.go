@@ -16,102 +16,102 @@ import (
 var storeUploadTests = []storeCase{
 	{"Chunks", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
-		s.ok(err)
+		s.must(err)
 		id := u.ID()
-		s.ok(u.Close())
+		s.must(u.Close())
 		for _, chunk := range []string{"a ", "blo", "b"} {
 			u, err = s.Upload(s.ctx, repoA, id)
-			s.ok(err)
+			s.must(err)
 			before := u.Size()
 			n, err := u.Append(strings.NewReader(chunk))
 			if err != nil || n != int64(len(chunk)) || u.Size() != before+n || u.ID() != id {
 				s.t.Errorf("append %q to %d bytes: %d, %v; size is %d", chunk, before, n, err, u.Size())
 			}
-			s.ok(u.Close())
-			s.ok(u.Close())
+			s.must(u.Close())
+			s.must(u.Close())
 		}
 		u, err = s.Upload(s.ctx, repoA, id)
-		s.ok(err)
-		s.readable(repoA, "a blob", false)
-		s.ok(u.Commit(s.ctx, digest.FromString("a blob")))
-		s.ok(u.Close()) // which does nothing any more
-		s.readable(repoA, "a blob", true)
-		s.readable(repoB, "a blob", false)
+		s.must(err)
+		s.wantBlob(repoA, "a blob", false)
+		s.must(u.Commit(s.ctx, digest.FromString("a blob")))
+		s.must(u.Close()) // which does nothing any more
+		s.wantBlob(repoA, "a blob", true)
+		s.wantBlob(repoB, "a blob", false)
 		_, err = s.Upload(s.ctx, repoA, id)
-		s.code(err, mirror.CodeBlobUploadUnknown)
+		s.wantCode(err, mirror.CodeBlobUploadUnknown)
 	}},
 	{"OtherAlgorithm", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
-		s.ok(err)
+		s.must(err)
 		_, err = u.Append(strings.NewReader("a blob"))
-		s.ok(err)
+		s.must(err)
 		d := digest.SHA512.FromString("a blob")
-		s.ok(u.Commit(s.ctx, d))
-		s.stat(repoA, d, mirror.BlobStat{Stored: true, Linked: true, Size: 6})
+		s.must(u.Commit(s.ctx, d))
+		s.wantStat(repoA, d, mirror.BlobStat{Stored: true, Linked: true, Size: 6})
 	}},
-	{"Wrong", func(s *storeTest) {
+	{"WrongDigest", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
-		s.ok(err)
+		s.must(err)
 		_, err = u.Append(strings.NewReader("wrong"))
-		s.ok(err)
-		s.code(u.Commit(s.ctx, digest.FromString("right")), mirror.CodeDigestInvalid)
-		s.ok(u.Close())
+		s.must(err)
+		s.wantCode(u.Commit(s.ctx, digest.FromString("right")), mirror.CodeDigestInvalid)
+		s.must(u.Close())
 		_, err = s.Upload(s.ctx, repoA, u.ID())
-		s.code(err, mirror.CodeBlobUploadUnknown)
-		s.readable(repoA, "right", false)
-		s.readable(repoA, "wrong", false)
+		s.wantCode(err, mirror.CodeBlobUploadUnknown)
+		s.wantBlob(repoA, "right", false)
+		s.wantBlob(repoA, "wrong", false)
 	}},
-	{"Cancelled", func(s *storeTest) {
+	{"Canceled", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
-		s.ok(err)
+		s.must(err)
 		_, err = u.Append(strings.NewReader("a blob"))
-		s.ok(err)
-		s.ok(u.Cancel())
-		s.ok(u.Close())
+		s.must(err)
+		s.must(u.Cancel())
+		s.must(u.Close())
 		_, err = s.Upload(s.ctx, repoA, u.ID())
-		s.code(err, mirror.CodeBlobUploadUnknown)
+		s.wantCode(err, mirror.CodeBlobUploadUnknown)
 	}},
-	{"BrokenOff", func(s *storeTest) {
+	{"FailedAppend", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
-		s.ok(err)
+		s.must(err)
 		broken := errors.New("connection broken")
 		n, err := u.Append(io.MultiReader(strings.NewReader("a bl"), iotest.ErrReader(broken)))
 		if n != 4 || !errors.Is(err, broken) {
 			s.t.Errorf("append returned %d, %v", n, err)
 		}
-		s.ok(u.Close())
+		s.must(u.Close())
 		u, err = s.Upload(s.ctx, repoA, u.ID())
-		s.ok(err)
+		s.must(err)
 		if u.Size() != 4 {
 			s.t.Errorf("%d bytes were kept, want 4", u.Size())
 		}
 		_, err = u.Append(strings.NewReader("ob"))
-		s.ok(err)
-		s.ok(u.Commit(s.ctx, digest.FromString("a blob")))
-		s.readable(repoA, "a blob", true)
+		s.must(err)
+		s.must(u.Commit(s.ctx, digest.FromString("a blob")))
+		s.wantBlob(repoA, "a blob", true)
 	}},
 	{"OfAnotherRepository", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
-		s.ok(err)
+		s.must(err)
 		_, err = u.Append(strings.NewReader("a blob"))
-		s.ok(err)
-		s.ok(u.Close())
+		s.must(err)
+		s.must(u.Close())
 		for _, id := range []string{u.ID(), "never-seen", "../blobs"} {
 			_, err = s.Upload(s.ctx, repoB, id)
-			s.code(err, mirror.CodeBlobUploadUnknown)
+			s.wantCode(err, mirror.CodeBlobUploadUnknown)
 		}
 		u, err = s.Upload(s.ctx, repoA, u.ID()) // it is not harmed
-		s.ok(err)
-		s.ok(u.Commit(s.ctx, digest.FromString("a blob")))
+		s.must(err)
+		s.must(u.Commit(s.ctx, digest.FromString("a blob")))
 	}},
 	{"OneAtATime", func(s *storeTest) {
 		u, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
-		s.ok(err)
+		s.must(err)
 		ctx, cancel := context.WithCancel(s.ctx)
 		cancel()
 		_, err = s.Upload(ctx, repoA, u.ID())
-		s.code(err, mirror.CodeUploadBusy)
-		s.ok(u.Close())
+		s.wantCode(err, mirror.CodeUploadBusy)
+		s.must(u.Close())
 
 		const workers = 16
 		var all sync.WaitGroup
@@ -136,7 +136,7 @@ var storeUploadTests = []storeCase{
 		}
 		all.Wait()
 		u, err = s.Upload(s.ctx, repoA, u.ID())
-		s.ok(err)
-		s.ok(u.Commit(s.ctx, digest.FromString(strings.Repeat("0123456789", workers))))
+		s.must(err)
+		s.must(u.Commit(s.ctx, digest.FromString(strings.Repeat("0123456789", workers))))
 	}},
 }

@@ -116,7 +116,7 @@ func store(b *testing.B, f *Files, fill func(io.Writer) error) {
 		err = fill(w)
 	}
 	if err == nil {
-		sum := w.(*writer).hasher.settle()
+		sum := w.(*writer).hasher.flush()
 		err = w.Commit(context.Background(), digest.NewDigest(digest.SHA256, sum))
 	}
 	if err != nil {

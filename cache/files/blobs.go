@@ -41,7 +41,7 @@ func (f *Files) Open(ctx context.Context, d digest.Digest) (mirror.Blob, error) 
 func openBlob(file *os.File, d digest.Digest) (mirror.Blob, error) {
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = errNoFile
+		err = errNotRegular
 	}
 	if err != nil {
 		file.Close()
@@ -50,8 +50,8 @@ func openBlob(file *os.File, d digest.Digest) (mirror.Blob, error) {
 	return mirror.Blob{ReadSeekCloser: file, Size: info.Size()}, nil
 }
 
-// errNoFile says that something else has the name of a blob, which is then not there.
-var errNoFile = fmt.Errorf("%w: it is no file", fs.ErrNotExist)
+// errNotRegular says that something else has the name of a blob, which is then not there.
+var errNotRegular = fmt.Errorf("%w: it is no file", fs.ErrNotExist)
 
 // Stat implements [backend.Blobs].
 func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
@@ -62,7 +62,7 @@ func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 	for {
 		info, err := os.Stat(path)
 		if err == nil && !info.Mode().IsRegular() {
-			err = errNoFile
+			err = errNotRegular
 		}
 		if err != nil {
 			return 0, readError("look up", d, err)
@@ -120,7 +120,7 @@ func (f *Files) All(ctx context.Context) iter.Seq2[backend.StoredBlob, error] {
 					yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err))
 					return
 				}
-				if !f.list(a, fmt.Sprintf("%02x", first), yield) {
+				if !f.listFolder(a, fmt.Sprintf("%02x", first), yield) {
 					return
 				}
 			}
@@ -129,7 +129,7 @@ func (f *Files) All(ctx context.Context) iter.Seq2[backend.StoredBlob, error] {
 }
 
 // list yields the blobs of one folder and reports whether to go on.
-func (f *Files) list(a digest.Algorithm, first string, yield func(backend.StoredBlob, error) bool) bool {
+func (f *Files) listFolder(a digest.Algorithm, first string, yield func(backend.StoredBlob, error) bool) bool {
 	entries, err := os.ReadDir(filepath.Join(f.algorithmFolder(a), first))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err)) {
 		return false

@@ -14,19 +14,19 @@ import (
 
 // Commit implements [backend.Writer].
 func (w *writer) Commit(ctx context.Context, d digest.Digest) error {
-	if w.ended {
-		return errEnded
+	if w.closed {
+		return errClosed
 	}
 	if err := w.Verify(d); err != nil {
 		if mirror.CodeOf(err) == mirror.CodeDigestInvalid {
-			w.forget()
+			w.dropPartial()
 		}
-		return errors.Join(err, w.drop())
+		return errors.Join(err, w.discard())
 	}
 	if err := w.commit(ctx, d); err != nil {
-		return errors.Join(fmt.Errorf("commit blob %s: %w", d, err), w.drop())
+		return errors.Join(fmt.Errorf("commit blob %s: %w", d, err), w.discard())
 	}
-	w.end()
+	w.close()
 	return nil
 }
 
@@ -39,7 +39,7 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	if err != nil {
 		return err
 	}
-	if err := w.files.prepare(filepath.Dir(target)); err != nil {
+	if err := w.files.prepareFolder(filepath.Dir(target)); err != nil {
 		return err
 	}
 	if err := w.files.commits.begin(ctx, d); err != nil {
@@ -47,12 +47,12 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	}
 	defer w.files.commits.end(d)
 
-	there, err := w.look(target, d)
+	there, err := w.checkExisting(target, d)
 	if err != nil {
 		return err
 	}
-	if there == sameBytes {
-		return w.adopt(target)
+	if there == identical {
+		return w.useExisting(target)
 	}
 	file, err := w.open()
 	if err != nil {
@@ -63,37 +63,37 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	}
 	w.files.commits.hide(d)
 	if err := w.publish(target, there == unverified); err != nil {
-		return errors.Join(err, w.drop()) // before another commit of d can find it
+		return errors.Join(err, w.discard()) // before another commit of d can find it
 	}
-	w.noteVerified(d)
+	w.markVerified(d)
 	return nil
 }
 
 // found is what has the name of a blob that is being committed.
-type found int
+type existing int
 
 const (
-	nothing    found = iota
-	sameBytes        // a file that is known to have the blob's bytes
-	unverified       // a file that may have others
+	absent     existing = iota
+	identical           // a file that is known to have the blob's bytes
+	unverified          // a file that may have others
 )
 
 // look looks at what is in the place of blob d. What is no file is set aside: no file can replace it.
-func (w *writer) look(target string, d digest.Digest) (found, error) {
+func (w *writer) checkExisting(target string, d digest.Digest) (existing, error) {
 	info, err := os.Stat(target)
 	switch {
 	case err != nil: // rename meets the same, and says what is wrong
-		return nothing, nil
+		return absent, nil
 	case !info.Mode().IsRegular():
-		return nothing, w.files.setAside(target, d, "what had its name was no file")
-	case info.Size() == w.size && w.files.verified.knows(d, info):
-		return sameBytes, nil
+		return absent, w.files.moveToQuarantine(target, d, "what had its name was no file")
+	case info.Size() == w.size && w.files.verified.contains(d, info):
+		return identical, nil
 	}
 	if file, err := w.open(); err == nil { // a file that was linked here before, and has been read now
 		own, err := file.Stat()
 		if err == nil && os.SameFile(own, info) {
 			w.files.verified.add(d, info)
-			return sameBytes, nil
+			return identical, nil
 		}
 	}
 	return unverified, nil
@@ -101,12 +101,12 @@ func (w *writer) look(target string, d digest.Digest) (found, error) {
 
 // adopt drops the bytes in favour of the same ones in target, which were verified. Those were synced before they got that name, but a process
 // that died may not have come to sync the name.
-func (w *writer) adopt(target string) error {
+func (w *writer) useExisting(target string) error {
 	if err := w.files.syncFolder(filepath.Dir(target)); err != nil {
 		return err
 	}
-	w.forget()
-	if err := w.drop(); err != nil {
+	w.dropPartial()
+	if err := w.discard(); err != nil {
 		return err
 	}
 	w.mu.Lock()

@@ -32,7 +32,7 @@ func isFolder(path string) bool { return len(filepath.Base(path)) == 2 }
 
 func isParent(path string) bool { return filepath.Base(path) == "sha256" }
 
-func TestFailedFsyncKeepsNothing(t *testing.T) {
+func TestFailedFsyncLeavesNoFile(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		match func(path string) bool
@@ -68,8 +68,8 @@ func TestFailedFsyncKeepsNothing(t *testing.T) {
 	}
 }
 
-// TestFailedFsyncLeavesWhatWasKept has a part grow on a disk that fails: what it was before is there to go on with.
-func TestFailedFsyncLeavesWhatWasKept(t *testing.T) {
+// TestFailedFsyncLeavesPartialBlob has a part grow on a disk that fails: what it was before is there to go on with.
+func TestFailedFsyncLeavesPartialBlob(t *testing.T) {
 	for name, match := range map[string]func(path string) bool{
 		"of the file":              inIncoming,
 		"of the folder's parent":   isParent,
@@ -105,8 +105,8 @@ func TestFailedFsyncLeavesWhatWasKept(t *testing.T) {
 			if failed == nil {
 				return
 			}
-			wantIncoming(t, f, part.ID+partSuffix)
-			if info, err := os.Stat(f.incoming(part.ID + partSuffix)); err != nil || info.Size() != part.Size {
+			wantIncoming(t, f, part.ID+partialSuffix)
+			if info, err := os.Stat(f.incoming(part.ID + partialSuffix)); err != nil || info.Size() != part.Size {
 				t.Errorf("the part is %v, %v", info, err)
 			}
 			f.fsync = (*os.File).Sync
@@ -118,14 +118,14 @@ func TestFailedFsyncLeavesWhatWasKept(t *testing.T) {
 	}
 }
 
-// TestPartWithAnotherName is what a file system may leave of a blob when power is lost: its bytes are not touched.
-func TestPartWithAnotherName(t *testing.T) {
+// TestResumeBlobRefusesHardLinkedFile is what a file system may leave of a blob when power is lost: its bytes are not touched.
+func TestResumeBlobRefusesHardLinkedFile(t *testing.T) {
 	f := open(t, t.TempDir())
 	part, err := create(t, f, "", "data").SuspendPartial()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Link(f.incoming(part.ID+partSuffix), filepath.Join(f.root, "other")); err != nil {
+	if err := os.Link(f.incoming(part.ID+partialSuffix), filepath.Join(f.root, "other")); err != nil {
 		t.Skip(err)
 	}
 	part.Size = 2

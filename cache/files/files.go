@@ -62,12 +62,12 @@ const (
 // Files is a folder of blobs. It is made by [Open] and needs no closing: it holds no file open beside those that it
 // handed out.
 type Files struct {
-	root     string
-	boot     string
-	commits  commits
-	ready    sync.Map // the folders of blobs that are known to be durable
-	verified *verified
-	fsync    func(*os.File) error // tests make it fail or wait, and the next one
+	root           string
+	boot           string
+	commits        commits
+	durableFolders sync.Map // the folders of blobs that are known to be durable
+	verified       *verified
+	fsync          func(*os.File) error // tests make it fail or wait, and the next one
 	// startWriteback is the function of that name.
 	startWriteback func(file *os.File, from, n int64)
 }
@@ -82,7 +82,7 @@ func Open(root string) (*Files, error) {
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)
 	}
-	if err := f.sweep(); err != nil {
+	if err := f.cleanIncoming(); err != nil {
 		return nil, fmt.Errorf("clean up blob folder %s: %w", root, err)
 	}
 	return f, nil
@@ -142,8 +142,8 @@ func (f *Files) makeFolder(path string) error {
 
 // prepare makes the folder of a blob durable before the first blob of this process goes there. It syncs one that it
 // finds for the same reason as makeFolders. Writers that need the same folder at once each do it, and wait for no other.
-func (f *Files) prepare(folder string) error {
-	if _, ok := f.ready.Load(folder); ok {
+func (f *Files) prepareFolder(folder string) error {
+	if _, ok := f.durableFolders.Load(folder); ok {
 		return nil
 	}
 	if err := os.Mkdir(folder, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -152,7 +152,7 @@ func (f *Files) prepare(folder string) error {
 	if err := f.syncFolder(filepath.Dir(folder)); err != nil {
 		return err
 	}
-	f.ready.Store(folder, true)
+	f.durableFolders.Store(folder, true)
 	return nil
 }
 

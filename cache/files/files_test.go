@@ -100,7 +100,7 @@ func TestBlobIsFile(t *testing.T) {
 	}
 }
 
-func TestIncomingIsLeftEmpty(t *testing.T) {
+func TestCommitAndAbortLeaveIncomingEmpty(t *testing.T) {
 	right, wrong := digest.FromString("data"), digest.FromString("wrong")
 	for _, test := range []struct {
 		name string
@@ -130,7 +130,7 @@ func TestIncomingIsLeftEmpty(t *testing.T) {
 	}
 }
 
-func TestCommitsAtOnceLeaveOneFile(t *testing.T) {
+func TestConcurrentCommitsLeaveOneFile(t *testing.T) {
 	f := open(t, t.TempDir())
 	d := digest.FromString("data")
 	var wg sync.WaitGroup
@@ -158,7 +158,7 @@ func TestDamagedBlobIsReplaced(t *testing.T) {
 	f := open(t, t.TempDir())
 	d := digest.FromString("data")
 	path, _ := f.path(d)
-	if err := f.prepare(filepath.Dir(path)); err != nil {
+	if err := f.prepareFolder(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte("dat"), fileMode); err != nil {
@@ -172,14 +172,14 @@ func TestDamagedBlobIsReplaced(t *testing.T) {
 	}
 }
 
-func TestAllLeavesOutOtherFiles(t *testing.T) {
+func TestAllSkipsOtherFiles(t *testing.T) {
 	f := open(t, t.TempDir())
 	path, _ := f.path(digest.FromString("data"))
 	for _, name := range []string{
 		path + "x", filepath.Join(filepath.Dir(path), "README"),
 		filepath.Join(f.algorithmFolder(digest.SHA256), "00", filepath.Base(path)), // in the folder of others
 	} {
-		if err := errors.Join(f.prepare(filepath.Dir(name)), os.WriteFile(name, nil, fileMode)); err != nil {
+		if err := errors.Join(f.prepareFolder(filepath.Dir(name)), os.WriteFile(name, nil, fileMode)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -191,8 +191,8 @@ func TestAllLeavesOutOtherFiles(t *testing.T) {
 	}
 }
 
-// TestManyBuffers takes a stream through writeback and every buffer several times.
-func TestManyBuffers(t *testing.T) {
+// TestLargeBlobUsesManyBuffers takes a stream through writeback and every buffer several times.
+func TestLargeBlobUsesManyBuffers(t *testing.T) {
 	f := open(t, t.TempDir())
 	w := create(t, f, "", "")
 	data := bytes.Repeat([]byte("0123456789abcdef"), (2*writebackStep+bufferSize/2)/16)
@@ -207,7 +207,7 @@ func TestManyBuffers(t *testing.T) {
 	}
 }
 
-func TestEndLeavesNothingRunning(t *testing.T) {
+func TestClosedWriterLeavesNoGoroutine(t *testing.T) {
 	for _, end := range []func(*writer) error{(*writer).Abort, (*writer).Suspend} {
 		w := create(t, open(t, t.TempDir()), "", "")
 		if _, err := w.Write(make([]byte, bufferSize+1)); err != nil {
@@ -222,7 +222,7 @@ func TestEndLeavesNothingRunning(t *testing.T) {
 		default:
 			t.Error("the goroutine that hashes is still there")
 		}
-		if w.hasher.fill != nil {
+		if w.hasher.current != nil {
 			t.Error("an ended writer holds a buffer")
 		}
 	}
@@ -239,7 +239,7 @@ func TestSmallBlobStartsNoGoroutine(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesWhatIsNoFolder(t *testing.T) {
+func TestOpenFailsIfRootIsFile(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(root, nil, fileMode); err != nil {
 		t.Fatal(err)

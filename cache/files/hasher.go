@@ -53,43 +53,43 @@ func putBuffer(b *buffer) {
 // hasher hashes a stream one buffer behind the goroutine that writes it to disk, on another core. Buffers change hands
 // and are not copied. A stream that fits into one buffer is hashed in place: it starts no goroutine.
 type hasher struct {
-	hash  hash.Hash
-	fill  *buffer       // may be nil
-	queue chan *buffer  // nil while no goroutine runs
-	done  chan struct{} // closed when the goroutine has ended
+	hash    hash.Hash
+	current *buffer       // may be nil
+	queue   chan *buffer  // nil while no goroutine runs
+	done    chan struct{} // closed when the goroutine has ended
 }
 
 // space returns room to put the next bytes of the stream in; add makes them count.
-func (h *hasher) space() []byte {
-	if h.fill == nil {
-		h.fill = getBuffer()
+func (h *hasher) room() []byte {
+	if h.current == nil {
+		h.current = getBuffer()
 	}
-	return h.fill.data[h.fill.n:]
+	return h.current.data[h.current.n:]
 }
 
 // add takes in the first n bytes of what space returned.
 func (h *hasher) add(n int) {
-	h.fill.n += n
-	if len(h.fill.data)-h.fill.n >= minRead {
+	h.current.n += n
+	if len(h.current.data)-h.current.n >= minRead {
 		return
 	}
-	if h.queue == nil && len(h.fill.data) == smallBuffer {
-		h.hash.Write(h.fill.data[:h.fill.n])
-		h.drop()
+	if h.queue == nil && len(h.current.data) == smallBuffer {
+		h.hash.Write(h.current.data[:h.current.n])
+		h.release()
 		return
 	}
 	if h.queue == nil {
 		h.queue, h.done = make(chan *buffer, queued), make(chan struct{})
-		go run(h.hash, h.queue, h.done)
+		go hashQueue(h.hash, h.queue, h.done)
 	}
-	h.queue <- h.fill
-	h.fill = nil
+	h.queue <- h.current
+	h.current = nil
 }
 
 // write copies p, which belongs to the caller.
 func (h *hasher) write(p []byte) {
 	for len(p) > 0 {
-		n := copy(h.space(), p)
+		n := copy(h.room(), p)
 		h.add(n)
 		p = p[n:]
 	}
@@ -97,20 +97,20 @@ func (h *hasher) write(p []byte) {
 
 // settle returns when everything that was added is hashed, and leaves no goroutine and no buffer behind. The stream may
 // go on after it.
-func (h *hasher) settle() hash.Hash {
+func (h *hasher) flush() hash.Hash {
 	if h.queue != nil {
 		close(h.queue)
 		<-h.done
 		h.queue, h.done = nil, nil
 	}
-	if h.fill != nil {
-		h.hash.Write(h.fill.data[:h.fill.n])
-		h.drop()
+	if h.current != nil {
+		h.hash.Write(h.current.data[:h.current.n])
+		h.release()
 	}
 	return h.hash
 }
 
-func run(hash hash.Hash, queue <-chan *buffer, done chan<- struct{}) {
+func hashQueue(hash hash.Hash, queue <-chan *buffer, done chan<- struct{}) {
 	defer close(done)
 	for b := range queue {
 		hash.Write(b.data[:b.n])
@@ -119,7 +119,7 @@ func run(hash hash.Hash, queue <-chan *buffer, done chan<- struct{}) {
 }
 
 // drop lets go of the buffer that is being filled.
-func (h *hasher) drop() {
-	putBuffer(h.fill)
-	h.fill = nil
+func (h *hasher) release() {
+	putBuffer(h.current)
+	h.current = nil
 }

@@ -29,7 +29,7 @@ func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label stri
 	w.path = f.incoming(w.id)
 	if label != "" {
 		if err := w.saveState(); err != nil {
-			return nil, errors.Join(fmt.Errorf("begin a blob: %w", err), w.drop())
+			return nil, errors.Join(fmt.Errorf("begin a blob: %w", err), w.discard())
 		}
 	}
 	return w, nil
@@ -117,13 +117,13 @@ func hashFile(ctx context.Context, h hash.Hash, file *os.File, size int64) error
 }
 
 // sweep removes what nobody can go on with: bytes without a state, states without the bytes, damaged states.
-func (f *Files) sweep() error {
+func (f *Files) cleanIncoming() error {
 	entries, err := os.ReadDir(f.incoming(""))
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		keep, err := f.resumable(entry.Name())
+		keep, err := f.isResumable(entry.Name())
 		if err != nil {
 			return err
 		}
@@ -138,8 +138,8 @@ func (f *Files) sweep() error {
 }
 
 // resumable reports whether a file in incoming is a part of a blob that can be resumed.
-func (f *Files) resumable(name string) (bool, error) {
-	if id, isPart := strings.CutSuffix(name, partSuffix); isPart {
+func (f *Files) isResumable(name string) (bool, error) {
+	if id, isPart := strings.CutSuffix(name, partialSuffix); isPart {
 		return validID(id), nil
 	}
 	id := strings.TrimSuffix(name, stateSuffix)

@@ -33,9 +33,9 @@ func (f *Files) Link(ctx context.Context, d digest.Digest, path string) (size in
 	if err := os.Link(path, w.path); err != nil {
 		return 0, false, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
-	info, err := w.readLinked(ctx)
+	info, err := w.hashLinked(ctx)
 	if err != nil {
-		return 0, false, errors.Join(fmt.Errorf("link %s: %w", path, err), w.drop())
+		return 0, false, errors.Join(fmt.Errorf("link %s: %w", path, err), w.discard())
 	}
 	if err := w.Commit(ctx, d); err != nil {
 		return 0, false, fmt.Errorf("link %s: %w", path, err)
@@ -44,8 +44,8 @@ func (f *Files) Link(ctx context.Context, d digest.Digest, path string) (size in
 	return info.Size(), err == nil && os.SameFile(held, info), nil
 }
 
-// readLinked makes w the writer of the file that it has linked, as if it had written what it reads there.
-func (w *writer) readLinked(ctx context.Context) (os.FileInfo, error) {
+// hashLinked makes w the writer of the file that it has linked, as if it had written what it reads there.
+func (w *writer) hashLinked(ctx context.Context) (os.FileInfo, error) {
 	const anybodyWrites = 0o002
 	before, err := os.Lstat(w.path)
 	switch {

@@ -16,7 +16,7 @@ import (
 )
 
 // foreign writes a file that is somebody else's.
-func foreign(t *testing.T, folder, data string) string {
+func writeForeign(t *testing.T, folder, data string) string {
 	t.Helper()
 	path := filepath.Join(folder, "foreign")
 	if err := os.WriteFile(path, []byte(data), 0o640); err != nil {
@@ -34,7 +34,7 @@ func wantFile(t *testing.T, path, want string) {
 
 func TestLinkSyncsFileBeforeFolder(t *testing.T) {
 	f := open(t, t.TempDir())
-	d, path := digest.FromString("data"), foreign(t, t.TempDir(), "data")
+	d, path := digest.FromString("data"), writeForeign(t, t.TempDir(), "data")
 	target, _ := f.path(d)
 	var order []string
 	f.fsync = func(file *os.File) error {
@@ -63,7 +63,7 @@ func TestFailedFsyncLinksNothing(t *testing.T) {
 	for name, match := range map[string]func(path string) bool{"of the file": inIncoming, "of the folder": isFolder, "of the folder's parent": isParent} {
 		t.Run(name, func(t *testing.T) {
 			f := open(t, t.TempDir())
-			d, path := digest.FromString("data"), foreign(t, t.TempDir(), "data")
+			d, path := digest.FromString("data"), writeForeign(t, t.TempDir(), "data")
 			failFsync(f, match)
 			if _, _, err := f.Link(t.Context(), d, path); !errors.Is(err, errDisk) {
 				t.Errorf("Link: %v, want %v", err, errDisk)
@@ -81,17 +81,17 @@ func TestFailedFsyncLinksNothing(t *testing.T) {
 	}
 }
 
-// TestLinkOfWhatMustBeCopied leaves nothing behind.
-func TestLinkOfWhatMustBeCopied(t *testing.T) {
+// TestLinkIsUnsupported leaves nothing behind.
+func TestLinkIsUnsupported(t *testing.T) {
 	f := open(t, t.TempDir())
-	path := foreign(t, t.TempDir(), "data")
+	path := writeForeign(t, t.TempDir(), "data")
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	paths := map[string]string{"anybody may write to it": path}
 	if elsewhere, err := os.MkdirTemp("/dev/shm", "link"); err == nil {
 		defer os.RemoveAll(elsewhere)
-		paths["another file system"] = foreign(t, elsewhere, "data")
+		paths["another file system"] = writeForeign(t, elsewhere, "data")
 	}
 	for name, path := range paths {
 		if _, _, err := f.Link(t.Context(), digest.FromString("data"), path); !errors.Is(err, errors.ErrUnsupported) {
@@ -102,17 +102,17 @@ func TestLinkOfWhatMustBeCopied(t *testing.T) {
 	wantIncoming(t, f)
 }
 
-// TestLinkIsToWhatWasRead: another file that takes the name meanwhile is not the blob.
-func TestLinkIsToWhatWasRead(t *testing.T) {
+// TestLinkSurvivesReplacedPath: another file that takes the name meanwhile is not the blob.
+func TestLinkSurvivesReplacedPath(t *testing.T) {
 	f := open(t, t.TempDir())
 	folder := t.TempDir()
-	d, path := digest.FromString("data"), foreign(t, folder, "data")
+	d, path := digest.FromString("data"), writeForeign(t, folder, "data")
 	replaced := &hookedContext{Context: t.Context()}
 	replaced.on = func(call int) {
 		if call != 1 {
 			return
 		}
-		other := foreign(t, t.TempDir(), "evil")
+		other := writeForeign(t, t.TempDir(), "evil")
 		if err := os.Rename(other, path); err != nil {
 			t.Error(err)
 		}
@@ -125,11 +125,11 @@ func TestLinkIsToWhatWasRead(t *testing.T) {
 	wantFile(t, path, "evil")
 }
 
-// TestLinkOfWhatChanges overwrites what was read already while the rest is read.
-func TestLinkOfWhatChanges(t *testing.T) {
+// TestLinkOfChangingFile overwrites what was read already while the rest is read.
+func TestLinkOfChangingFile(t *testing.T) {
 	f := open(t, t.TempDir())
 	data := strings.Repeat("data", bufferSize)
-	d, path := digest.FromString(data), foreign(t, t.TempDir(), data)
+	d, path := digest.FromString(data), writeForeign(t, t.TempDir(), data)
 	if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func (c *hookedContext) Err() error {
 // TestCrashWhileLinking leaves the file as it was, under the name that it had.
 func TestCrashWhileLinking(t *testing.T) {
 	f := open(t, t.TempDir())
-	path := foreign(t, t.TempDir(), "data")
+	path := writeForeign(t, t.TempDir(), "data")
 	w := create(t, f, "", "")
 	if err := os.Link(path, f.incoming(w.id)); err != nil {
 		t.Skip(err)

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 
@@ -20,7 +21,7 @@ func startWriteback(file *os.File, from, n int64) {
 }
 
 // shared reports whether a file has another name.
-func shared(info os.FileInfo) bool {
+func hardLinked(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink > 1
 }
@@ -32,4 +33,19 @@ func versionOf(info os.FileInfo) version {
 		v.device, v.inode, v.changed = stat.Dev, stat.Ino, stat.Ctim.Nano()
 	}
 	return v
+}
+
+// Space returns how large the file system is that holds the folder, and how much of it this process may still fill, in
+// bytes.
+func (f *Files) Space() (total, free int64, err error) {
+	var stat unix.Statfs_t
+	for {
+		if err = unix.Statfs(f.root, &stat); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("look how full the disk of %s is: %w", f.root, err)
+	}
+	return int64(stat.Blocks) * int64(stat.Bsize), int64(stat.Bavail) * int64(stat.Bsize), nil
 }

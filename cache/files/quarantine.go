@@ -15,7 +15,7 @@ import (
 )
 
 // quarantined returns where blob d is put when it turns out damaged.
-func (f *Files) quarantined(d digest.Digest) string {
+func (f *Files) quarantinePath(d digest.Digest) string {
 	return filepath.Join(f.root, "quarantine", strings.Replace(d.String(), ":", "-", 1))
 }
 
@@ -31,17 +31,17 @@ func (f *Files) Quarantine(ctx context.Context, d digest.Digest, judge func(mirr
 		return false, err
 	}
 	defer f.commits.end(d)
-	reason, err := f.judge(path, d, judge)
+	reason, err := f.check(path, d, judge)
 	if reason == "" || err != nil {
 		return false, err
 	}
-	if err := f.setAside(path, d, reason); err != nil {
+	if err := f.moveToQuarantine(path, d, reason); err != nil {
 		return false, fmt.Errorf("quarantine blob %s: %w", d, err)
 	}
 	return true, nil
 }
 
-func (f *Files) judge(path string, d digest.Digest, judge func(mirror.Blob) (string, error)) (reason string, err error) {
+func (f *Files) check(path string, d digest.Digest, judge func(mirror.Blob) (string, error)) (reason string, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
@@ -61,8 +61,8 @@ func (f *Files) judge(path string, d digest.Digest, judge func(mirror.Blob) (str
 	return judge(blob)
 }
 
-func (f *Files) setAside(path string, d digest.Digest, reason string) error {
-	target := f.quarantined(d)
+func (f *Files) moveToQuarantine(path string, d digest.Digest, reason string) error {
+	target := f.quarantinePath(d)
 	if err := f.makeFolder(filepath.Dir(target)); err != nil {
 		return err
 	}

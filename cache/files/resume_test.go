@@ -105,7 +105,7 @@ func TestResumeLarge(t *testing.T) {
 	}
 }
 
-func TestOpenSweeps(t *testing.T) {
+func TestOpenCleansIncoming(t *testing.T) {
 	f := open(t, t.TempDir())
 	suspended, begun := create(t, f, "", "data"), create(t, f, "upload", "data")
 	if err := suspended.Suspend(); err != nil {
@@ -143,8 +143,8 @@ func TestOpenSweeps(t *testing.T) {
 	}
 }
 
-// TestSuspendFailing: without a state that can be saved, the one before counts.
-func TestSuspendFailing(t *testing.T) {
+// TestSuspendFails: without a state that can be saved, the one before counts.
+func TestSuspendFails(t *testing.T) {
 	for _, label := range []string{"", "upload"} {
 		f := open(t, t.TempDir())
 		w := create(t, f, label, "data")
@@ -168,7 +168,7 @@ func TestSuspendFailing(t *testing.T) {
 	}
 }
 
-func TestNoFileBeforeTheFirstByte(t *testing.T) {
+func TestNoFileBeforeFirstWrite(t *testing.T) {
 	f := open(t, t.TempDir())
 	w := create(t, f, "upload", "")
 	wantIncoming(t, f, w.id+stateSuffix)
@@ -218,8 +218,8 @@ func TestStateIsOverwritten(t *testing.T) {
 	}
 }
 
-// TestTornState cuts states at every byte, and mixes two at every byte: nothing passes that was not written.
-func TestTornState(t *testing.T) {
+// TestPartlyOverwrittenState cuts states at every byte, and mixes two at every byte: nothing passes that was not written.
+func TestPartlyOverwrittenState(t *testing.T) {
 	encode := func(offset int64, hash string) []byte {
 		record, err := (&state{Algorithm: digest.SHA256, Offset: offset, Hash: []byte(hash), Boot: "boot"}).encode()
 		if err != nil {

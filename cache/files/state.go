@@ -36,7 +36,7 @@ func (w *writer) saveState() error {
 	if w.current {
 		return nil
 	}
-	sum, err := w.hasher.settle().(encoding.BinaryMarshaler).MarshalBinary()
+	sum, err := w.hasher.flush().(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		return fmt.Errorf("save the state of the hash: %w", err)
 	}

@@ -32,22 +32,22 @@ type version struct {
 // verified remembers which files were compared with their digests. It is forgotten when the process ends.
 type verified struct {
 	mu      sync.Mutex
-	entries *simplelru.LRU[digest.Digest, verdict]
+	entries *simplelru.LRU[digest.Digest, verifiedFile]
 }
 
 // verdict says that a file was right.
-type verdict struct {
+type verifiedFile struct {
 	version
 	at time.Time
 }
 
 func newVerified() *verified {
-	entries, _ := simplelru.NewLRU[digest.Digest, verdict](maxVerified, nil) // fails only without a size
+	entries, _ := simplelru.NewLRU[digest.Digest, verifiedFile](maxVerified, nil) // fails only without a size
 	return &verified{entries: entries}
 }
 
 // knows reports whether the file was found to be d and is the same since.
-func (v *verified) knows(d digest.Digest, info os.FileInfo) bool {
+func (v *verified) contains(d digest.Digest, info os.FileInfo) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	known, ok := v.entries.Get(d)
@@ -59,7 +59,7 @@ func (v *verified) add(d digest.Digest, info os.FileInfo) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	d = digest.Digest(strings.Clone(string(d))) // it may be a part of something large
-	v.entries.Add(d, verdict{versionOf(info), time.Now()})
+	v.entries.Add(d, verifiedFile{versionOf(info), time.Now()})
 }
 
 // Verified implements [backend.Blobs].
@@ -69,7 +69,7 @@ func (f *Files) Verified(d digest.Digest, blob mirror.Blob) bool {
 		return false
 	}
 	info, err := file.Stat()
-	return err == nil && f.verified.knows(d, info)
+	return err == nil && f.verified.contains(d, info)
 }
 
 // Check implements [backend.Blobs].
@@ -99,9 +99,9 @@ func (f *Files) Check(ctx context.Context, d digest.Digest, before func(context.
 	return "", nil
 }
 
-// noteVerified notes that a file that w has just given its name holds what w wrote. The file is asked after that: a new
+// markVerified notes that a file that w has just given its name holds what w wrote. The file is asked after that: a new
 // name changes it.
-func (w *writer) noteVerified(d digest.Digest) {
+func (w *writer) markVerified(d digest.Digest) {
 	if info, err := w.file.Stat(); err == nil {
 		w.files.verified.add(d, info)
 	}

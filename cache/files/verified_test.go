@@ -19,7 +19,7 @@ func target(t *testing.T, f *Files, d digest.Digest) string {
 	return path
 }
 
-func nothingBefore(context.Context, int) error { return nil }
+func noWait(context.Context, int) error { return nil }
 
 // TestUnverifiedBlobIsReplaced: bytes that were verified take the place of a file that may have others.
 func TestUnverifiedBlobIsReplaced(t *testing.T) {
@@ -68,8 +68,8 @@ func TestUnverifiedBlobIsReplaced(t *testing.T) {
 	wantFile(t, target(t, f, d), data)
 }
 
-// TestCheckIsRemembered until the file changes or a week has passed.
-func TestCheckIsRemembered(t *testing.T) {
+// TestCheckMarksBlobVerified until the file changes or a week has passed.
+func TestCheckMarksBlobVerified(t *testing.T) {
 	const data = "content"
 	d, folder := digest.FromString(data), t.TempDir()
 	if err := create(t, open(t, folder), "", data).Commit(t.Context(), d); err != nil {
@@ -88,7 +88,7 @@ func TestCheckIsRemembered(t *testing.T) {
 	if known() {
 		t.Error("a file is believed that this process never read")
 	}
-	if reason, err := f.Check(t.Context(), d, nothingBefore); reason != "" || err != nil {
+	if reason, err := f.Check(t.Context(), d, noWait); reason != "" || err != nil {
 		t.Fatal(reason, err)
 	}
 	if !known() {
@@ -103,7 +103,7 @@ func TestCheckIsRemembered(t *testing.T) {
 	if err := os.WriteFile(target(t, f, d), []byte("CONTENT"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if reason, err := f.Check(t.Context(), d, nothingBefore); reason == "" || err != nil || known() {
+	if reason, err := f.Check(t.Context(), d, noWait); reason == "" || err != nil || known() {
 		t.Errorf("damaged: %q, %v, known: %t", reason, err, known())
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"airmirror/mirror"
 )
 
-// heldBack opens a store whose fsyncs of folders wait until release is closed, and then fail with err.
-func heldBack(t *testing.T, err error) (f *Files, release chan struct{}) {
+// blockFolderSync opens a store whose fsyncs of folders wait until release is closed, and then fail with err.
+func blockFolderSync(t *testing.T, err error) (f *Files, release chan struct{}) {
 	f, release = open(t, t.TempDir()), make(chan struct{})
 	f.fsync = func(file *os.File) error {
 		if !isFolder(file.Name()) {
@@ -26,11 +26,11 @@ func heldBack(t *testing.T, err error) (f *Files, release chan struct{}) {
 	return f, release
 }
 
-// TestNothingBeforeFolderIsSynced: a second commit of the digest, Open and Stat wait for the first commit.
-func TestNothingBeforeFolderIsSynced(t *testing.T) {
+// TestBlobIsInvisibleUntilFolderIsSynced: a second commit of the digest, Open and Stat wait for the first commit.
+func TestBlobIsInvisibleUntilFolderIsSynced(t *testing.T) {
 	for _, failure := range []error{nil, errDisk} {
 		synctest.Test(t, func(t *testing.T) {
-			f, release := heldBack(t, failure)
+			f, release := blockFolderSync(t, failure)
 			d := digest.FromString("data")
 			first, second := create(t, f, "", "data"), create(t, f, "", "data")
 			var returned [4]error
@@ -77,10 +77,10 @@ func TestNothingBeforeFolderIsSynced(t *testing.T) {
 	}
 }
 
-// TestHeldBlobStaysReadable: to commit what is held does not make readers wait.
-func TestHeldBlobStaysReadable(t *testing.T) {
+// TestStoredBlobStaysReadableDuringCommit: to commit what is held does not make readers wait.
+func TestStoredBlobStaysReadableDuringCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, release := heldBack(t, nil)
+		f, release := blockFolderSync(t, nil)
 		d := digest.FromString("data")
 		sync := f.fsync
 		f.fsync = (*os.File).Sync

@@ -8,9 +8,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TestWritebackHoldsNobodyUp has the disk's queue full all the time: writes and Commit go on, and it is told again only
+// TestWritebackDoesNotBlockWriter has the disk's queue full all the time: writes and Commit go on, and it is told again only
 // when it has taken what it was told before.
-func TestWritebackHoldsNobodyUp(t *testing.T) {
+func TestWritebackDoesNotBlockWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := open(t, t.TempDir())
 		type span struct{ from, n int64 }

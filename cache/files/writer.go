@@ -7,14 +7,15 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 )
 
-// errEnded says that a writer was used after Commit, Suspend, Keep or Abort: a fault of the caller.
-var errEnded = errors.New("the blob is no longer being written")
+// errClosed says that a writer was used after Commit, Suspend, Keep or Abort: a fault of the caller.
+var errClosed = errors.New("the blob is no longer being written")
 
 // writer implements [backend.Writer].
 type writer struct {
@@ -29,11 +30,11 @@ type writer struct {
 	saved     bool          // there is a state file
 	current   bool          // and it says what is written
 
-	mu    sync.Mutex // guards what follows, for Tail
-	file  *os.File   // nil until the first byte comes: most uploads that begin have their first byte come much later
-	path  string     // where the bytes are, or will be; "" once they are nowhere
-	part  int64      // how many of them stay whatever becomes of the rest: a part that was kept
-	ended bool       // also read without the lock by the goroutine that ends it
+	mu          sync.Mutex // guards what follows, for Tail
+	file        *os.File   // nil until the first byte comes: most uploads that begin have their first byte come much later
+	path        string     // where the bytes are, or will be; "" once they are nowhere
+	partialSize int64      // how many of them stay whatever becomes of the rest: a part that was kept
+	closed      bool       // also read without the lock by the goroutine that ends it
 }
 
 func (w *writer) ID() string    { return w.id }
@@ -50,11 +51,11 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // ReadFrom implements [io.ReaderFrom]. An error of r is returned as it is.
 func (w *writer) ReadFrom(r io.Reader) (total int64, err error) {
-	if w.ended {
-		return 0, errEnded
+	if w.closed {
+		return 0, errClosed
 	}
 	for {
-		space := w.hasher.space()
+		space := w.hasher.room()
 		n, readErr := r.Read(space)
 		n, err := w.write(space[:n])
 		w.hasher.add(n)
@@ -72,8 +73,8 @@ func (w *writer) ReadFrom(r io.Reader) (total int64, err error) {
 }
 
 func (w *writer) write(p []byte) (int, error) {
-	if w.ended {
-		return 0, errEnded
+	if w.closed {
+		return 0, errClosed
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -88,7 +89,7 @@ func (w *writer) write(p []byte) (int, error) {
 	if err != nil {
 		return n, fmt.Errorf("write blob upload %s: %w", w.id, err)
 	}
-	w.writeback.reach(file, w.size, w.files.startWriteback)
+	w.writeback.advance(file, w.size, w.files.startWriteback)
 	return n, nil
 }
 
@@ -109,10 +110,10 @@ func (w *writer) openLocked() (err error) {
 
 // Digest implements [backend.Writer].
 func (w *writer) Digest() (digest.Digest, error) {
-	if w.ended {
-		return "", errEnded
+	if w.closed {
+		return "", errClosed
 	}
-	return digest.NewDigest(w.algorithm, w.hasher.settle()), nil
+	return digest.NewDigest(w.algorithm, w.hasher.flush()), nil
 }
 
 // Tail implements [backend.Writer]. It opens the file by its name, which changes when the blob is committed.
@@ -128,9 +129,9 @@ func (w *writer) tail() (*os.File, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.path == "" {
-		return nil, errEnded
+		return nil, errClosed
 	}
-	if !w.ended {
+	if !w.closed {
 		if err := w.openLocked(); err != nil {
 			return nil, err
 		}
@@ -140,8 +141,8 @@ func (w *writer) tail() (*os.File, error) {
 
 // Verify implements [backend.Writer].
 func (w *writer) Verify(d digest.Digest) error {
-	if w.ended {
-		return errEnded
+	if w.closed {
+		return errClosed
 	}
 	if _, err := mirror.ParseDigest(d.String()); err != nil {
 		return err
@@ -149,7 +150,7 @@ func (w *writer) Verify(d digest.Digest) error {
 	if w.verified == d {
 		return nil
 	}
-	h := w.hasher.settle()
+	h := w.hasher.flush()
 	if a := d.Algorithm(); a != w.algorithm {
 		h = a.Hash()
 		file, err := w.open()
@@ -165,4 +166,30 @@ func (w *writer) Verify(d digest.Digest) error {
 	}
 	w.verified = d
 	return nil
+}
+
+// writebackStep is how many bytes are written before the disk is told to begin with them: the fsync at the end then
+// waits for the last of them and not for all.
+const writebackStep = 8 << 20
+
+// writeback has the disk told from a goroutine of its own. The kernel does not wait for the disk, but it does for room in
+// the disk's queue, and a sender should not.
+type writeback struct {
+	from int64       // where the bytes begin that the disk was not told of
+	busy atomic.Bool // it is being told of those before
+}
+
+// reach is called with how many bytes are in file. While the disk is still being told of some there is no second
+// goroutine: the next one tells of more at once. Nobody waits for it either: a file that is closed under it stays open
+// until the system call returns, and what it did not come to is for fsync to do.
+func (w *writeback) advance(file *os.File, size int64, start func(file *os.File, from, n int64)) {
+	from := w.from
+	if size-from < writebackStep || !w.busy.CompareAndSwap(false, true) {
+		return
+	}
+	w.from = size
+	go func() {
+		defer w.busy.Store(false)
+		start(file, from, size-from)
+	}()
 }

@@ -38,11 +38,11 @@ func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob
 			}
 			for _, name := range names {
 				id, isState := strings.CutSuffix(name, stateSuffix)
-				id, isPart := strings.CutSuffix(id, partSuffix)
+				id, isPart := strings.CutSuffix(id, partialSuffix)
 				if isState == isPart || !validID(id) {
 					continue
 				}
-				begun, found, err := f.begun(id)
+				begun, found, err := f.unfinished(id)
 				if (found || err != nil) && !yield(begun, err) {
 					return
 				}
@@ -52,8 +52,8 @@ func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob
 }
 
 // begun looks at a blob that was begun, without reading its bytes.
-func (f *Files) begun(id string) (begun backend.UnfinishedBlob, found bool, err error) {
-	if info, err := os.Stat(f.incoming(id + partSuffix)); err == nil {
+func (f *Files) unfinished(id string) (begun backend.UnfinishedBlob, found bool, err error) {
+	if info, err := os.Stat(f.incoming(id + partialSuffix)); err == nil {
 		return backend.UnfinishedBlob{ID: id, Size: info.Size(), Written: info.ModTime()}, true, nil
 	}
 	s, err := f.loadState(id)
@@ -87,11 +87,11 @@ func (f *Files) Discard(_ context.Context, id string, idle func(written time.Tim
 	if !validID(id) {
 		return false, nil
 	}
-	begun, found, err := f.begun(id)
+	begun, found, err := f.unfinished(id)
 	if err != nil || !found || !idle(begun.Written) {
 		return false, err
 	}
-	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+partSuffix)), remove(f.incoming(id+stateSuffix))); err != nil {
+	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+partialSuffix)), remove(f.incoming(id+stateSuffix))); err != nil {
 		return false, fmt.Errorf("drop blob upload %s: %w", id, err)
 	}
 	return true, nil

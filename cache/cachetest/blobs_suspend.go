@@ -13,8 +13,8 @@ import (
 	"airmirror/mirror"
 )
 
-// testKeep has a blob grow from part to part. After each, a process goes on with it that dies, or gives up.
-func testKeep(t *blobTest) {
+// testSuspendPartial has a blob grow from part to part. After each, a process goes on with it that dies, or gives up.
+func testSuspendPartial(t *blobTest) {
 	data := content(1<<20 + 11)
 	for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		for _, end := range []string{"", "dies", "gives up"} {
@@ -27,12 +27,12 @@ func testKeep(t *blobTest) {
 				for _, next := range []int{1, 64, 300_000, len(data)} {
 					t.write(w, data[at:next])
 					at = next
-					part := t.keep(w)
+					part := t.suspendPartial(w)
 					if part.ID != w.ID() || part.Algorithm != a || part.Size != int64(at) {
 						t.Fatalf("after %d bytes it is %+v", at, part)
 					}
 					if end != "" {
-						w = t.grow(part)
+						w = t.resumePartial(part)
 						t.write(w, content(100))
 					}
 					if end == "dies" {
@@ -40,42 +40,42 @@ func testKeep(t *blobTest) {
 					} else if err := w.Abort(); err != nil {
 						t.Errorf("Abort: %v", err)
 					}
-					if w = t.grow(part); w.Size() != part.Size || w.ID() != part.ID {
+					if w = t.resumePartial(part); w.Size() != part.Size || w.ID() != part.ID {
 						t.Fatalf("%s goes on as %s with %d bytes, want %d", part.ID, w.ID(), w.Size(), at)
 					}
 					t.wantRead(io.NewSectionReader(t.tail(w), 0, int64(at)), data[:at])
 				}
 				t.commit(w, a.FromBytes(data))
 				t.wantBlob(a.FromBytes(data), data)
-				t.wantBegun(time.Time{}, nil)
+				t.wantUnfinished(time.Time{}, nil)
 			})
 		}
 	}
 }
 
-// testKeepOlder goes back to a part that was kept before the last one, whose hash it does not say.
-func testKeepOlder(t *blobTest) {
+// testResumeEarlierPartial goes back to a part that was kept before the last one, whose hash it does not say.
+func testResumeEarlierPartial(t *blobTest) {
 	data := content(500_000)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data[:200_000])
-	part := t.keep(w)
-	w = t.grow(part)
+	part := t.suspendPartial(w)
+	w = t.resumePartial(part)
 	t.write(w, content(300_000))
-	t.keep(w)
+	t.suspendPartial(w)
 	part.Hash = nil
-	w = t.grow(part)
+	w = t.resumePartial(part)
 	t.write(w, data[200_000:])
 	t.commit(w, digest.FromBytes(data))
 	t.wantBlob(digest.FromBytes(data), data)
 }
 
-// testKeptFailing ends what goes on with a part: the part stays, unless it can never be what it should be.
-func testKeptFailing(t *blobTest) {
+// testFailedCommitOfPartial ends what goes on with a part: the part stays, unless it can never be what it should be.
+func testFailedCommitOfPartial(t *blobTest) {
 	data := content(1000)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data[:500])
-	part := t.keep(w)
-	w = t.grow(part)
+	part := t.suspendPartial(w)
+	w = t.resumePartial(part)
 	t.write(w, data[500:])
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -83,72 +83,72 @@ func testKeptFailing(t *blobTest) {
 		t.Error("Commit succeeded")
 	}
 	want := map[string]backend.UnfinishedBlob{part.ID: {ID: part.ID, Size: 500}}
-	t.wantBegun(time.Time{}, want)
+	t.wantUnfinished(time.Time{}, want)
 	t.reopen()
-	t.wantBegun(time.Time{}, want)
-	w = t.grow(part)
+	t.wantUnfinished(time.Time{}, want)
+	w = t.resumePartial(part)
 	t.write(w, content(500))
 	t.wantCode("Commit", w.Commit(t.Context(), digest.FromBytes(data)), mirror.CodeDigestInvalid)
-	t.wantBegun(time.Time{}, nil)
-	t.wantNoPart(part)
+	t.wantUnfinished(time.Time{}, nil)
+	t.wantNoPartial(part)
 }
 
-func testKeptOfHeld(t *blobTest) {
+func testCommitOfPartialTwice(t *blobTest) {
 	data := content(1000)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data)
-	part := t.keep(w)
-	t.commit(t.grow(part), t.put(data))
-	t.wantBegun(time.Time{}, nil)
+	part := t.suspendPartial(w)
+	t.commit(t.resumePartial(part), t.put(data))
+	t.wantUnfinished(time.Time{}, nil)
 }
 
-func testReclaim(t *blobTest) {
+func testUncommit(t *blobTest) {
 	data := content(1000)
 	d := digest.FromBytes(data)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data[:500])
-	part := t.keep(w)
-	w = t.grow(part)
+	part := t.suspendPartial(w)
+	w = t.resumePartial(part)
 	t.write(w, data[500:])
 	t.commit(w, d)
 	t.reopen()
-	t.wantNoPart(part)
+	t.wantNoPartial(part)
 	if err := t.blobs.Uncommit(t.Context(), d, part.ID); err != nil {
 		t.Fatal(err)
 	}
 	_, err := t.blobs.Stat(t.Context(), d)
 	t.wantCode("Stat", err, mirror.CodeBlobUnknown)
-	w = t.grow(part)
+	w = t.resumePartial(part)
 	t.write(w, data[500:])
 	t.commit(w, d)
 	t.wantBlob(d, data)
 	if err := t.blobs.Uncommit(t.Context(), digest.FromString("never seen"), part.ID); err != nil {
 		t.Error(err)
 	}
-	t.wantNoPart(part)
+	t.wantNoPartial(part)
 }
 
-func testGrowUnknown(t *blobTest) {
+func testResumeUnknownPartial(t *blobTest) {
 	w := t.create(digest.SHA256, "")
 	t.write(w, content(10))
-	part := t.keep(w)
+	part := t.suspendPartial(w)
 	upload := t.create(digest.SHA256, "upload")
 	t.suspend(upload)
 	for _, id := range []string{"", "..", "../../etc/passwd", uuid.NewString(), "x/../" + part.ID, part.ID + ".part", upload.ID()} {
-		t.wantNoPart(mirror.PartialBlob{ID: id, Algorithm: digest.SHA256})
+		t.wantNoPartial(mirror.PartialBlob{ID: id, Algorithm: digest.SHA256})
 	}
-	t.wantNoPart(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: 11})
-	t.wantNoPart(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: -1})
-	t.wantNoPart(mirror.PartialBlob{ID: part.ID, Algorithm: "md5"})
+	t.wantNoPartial(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: 11})
+	t.wantNoPartial(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: -1})
+	t.wantNoPartial(mirror.PartialBlob{ID: part.ID, Algorithm: "md5"})
 	_, err := t.blobs.Resume(t.Context(), part.ID)
 	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
 	if done, err := t.blobs.Discard(t.Context(), part.ID, func(time.Time) bool { return true }); !done || err != nil {
 		t.Errorf("Discard = %v, %v", done, err)
 	}
-	t.wantNoPart(part)
+	t.wantNoPartial(part)
 }
 
-func (t *blobTest) keep(w backend.Writer) mirror.PartialBlob {
+func (t *blobTest) suspendPartial(w backend.Writer) mirror.PartialBlob {
 	t.Helper()
 	part, err := w.SuspendPartial()
 	if err != nil {
@@ -157,7 +157,7 @@ func (t *blobTest) keep(w backend.Writer) mirror.PartialBlob {
 	return part
 }
 
-func (t *blobTest) grow(part mirror.PartialBlob) backend.Writer {
+func (t *blobTest) resumePartial(part mirror.PartialBlob) backend.Writer {
 	t.Helper()
 	w, err := t.blobs.ResumeBlob(t.Context(), part)
 	if err != nil {
@@ -167,7 +167,7 @@ func (t *blobTest) grow(part mirror.PartialBlob) backend.Writer {
 	return w
 }
 
-func (t *blobTest) wantNoPart(part mirror.PartialBlob) {
+func (t *blobTest) wantNoPartial(part mirror.PartialBlob) {
 	t.Helper()
 	_, err := t.blobs.ResumeBlob(t.Context(), part)
 	t.wantCode("Grow of "+part.ID, err, mirror.CodeBlobUploadUnknown)

@@ -14,24 +14,24 @@ import (
 	"airmirror/mirror"
 )
 
-const partSuffix = ".part"
+const partialSuffix = ".part"
 
 // SuspendPartial implements [backend.Writer]. The bytes are synced before they get the name by which [Open] knows that they stay.
 func (w *writer) SuspendPartial() (mirror.PartialBlob, error) {
-	if w.ended {
-		return mirror.PartialBlob{}, errEnded
+	if w.closed {
+		return mirror.PartialBlob{}, errClosed
 	}
-	part, err := w.keep()
+	part, err := w.savePartial()
 	if err != nil {
-		return mirror.PartialBlob{}, errors.Join(fmt.Errorf("keep a part of blob %s: %w", w.id, err), w.drop())
+		return mirror.PartialBlob{}, errors.Join(fmt.Errorf("keep a part of blob %s: %w", w.id, err), w.discard())
 	}
-	w.end()
+	w.close()
 	return part, nil
 }
 
-func (w *writer) keep() (part mirror.PartialBlob, err error) {
+func (w *writer) savePartial() (part mirror.PartialBlob, err error) {
 	part = mirror.PartialBlob{ID: w.id, Algorithm: w.algorithm, Size: w.size}
-	if part.Hash, err = w.hasher.settle().(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+	if part.Hash, err = w.hasher.flush().(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
 		return part, err
 	}
 	file, err := w.open()
@@ -40,7 +40,7 @@ func (w *writer) keep() (part mirror.PartialBlob, err error) {
 	}
 	if err == nil {
 		w.mu.Lock()
-		err = w.renamePart()
+		err = w.renamePartial()
 		w.mu.Unlock()
 	}
 	if err == nil { // also of one that has its name: a process may have died before it did
@@ -49,9 +49,9 @@ func (w *writer) keep() (part mirror.PartialBlob, err error) {
 	return part, err
 }
 
-// renamePart gives the bytes the name of a part, if they have another one. It is called with the lock.
-func (w *writer) renamePart() error {
-	path := w.files.incoming(w.id + partSuffix)
+// renamePartial gives the bytes the name of a part, if they have another one. It is called with the lock.
+func (w *writer) renamePartial() error {
+	path := w.files.incoming(w.id + partialSuffix)
 	if path == w.path {
 		return nil
 	}
@@ -63,25 +63,25 @@ func (w *writer) renamePart() error {
 }
 
 // cut has only the part stay that was kept, also if it had come to be called a blob. It is called with the lock.
-func (w *writer) cut() error {
-	if err := w.renamePart(); err != nil {
+func (w *writer) truncatePartial() error {
+	if err := w.renamePartial(); err != nil {
 		return err
 	}
-	err := os.Truncate(w.path, w.part)
+	err := os.Truncate(w.path, w.partialSize)
 	w.path = ""
 	return err
 }
 
 // forget has nothing stay of a part that was kept.
-func (w *writer) forget() {
+func (w *writer) dropPartial() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.part = 0
+	w.partialSize = 0
 }
 
 // ResumeBlob implements [backend.Blobs]. It costs no reading, whatever became of the machine: what was kept is durable.
 func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (backend.Writer, error) {
-	w, err := f.grow(ctx, part)
+	w, err := f.resumePartial(ctx, part)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "what was kept of a blob is not here any more: part %.100q", part.ID)
 	}
@@ -95,7 +95,7 @@ func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (backen
 func (f *Files) Uncommit(_ context.Context, d digest.Digest, id string) error {
 	path, err := f.path(d)
 	if err == nil && validID(id) {
-		err = os.Rename(path, f.incoming(id+partSuffix))
+		err = os.Rename(path, f.incoming(id+partialSuffix))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("take blob %s back: %w", d, err)
@@ -105,18 +105,18 @@ func (f *Files) Uncommit(_ context.Context, d digest.Digest, id string) error {
 
 // grow never touches a file that has another name as well: a file system may keep both names of a blob that was
 // committed when power was lost.
-func (f *Files) grow(ctx context.Context, part mirror.PartialBlob) (*writer, error) {
+func (f *Files) resumePartial(ctx context.Context, part mirror.PartialBlob) (*writer, error) {
 	if !validID(part.ID) || !mirror.ValidAlgorithm(part.Algorithm) || part.Size < 0 {
 		return nil, fs.ErrNotExist
 	}
-	path := f.incoming(part.ID + partSuffix)
+	path := f.incoming(part.ID + partialSuffix)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{files: f, id: part.ID, algorithm: part.Algorithm, file: file, path: path, part: part.Size}
+	w := &writer{files: f, id: part.ID, algorithm: part.Algorithm, file: file, path: path, partialSize: part.Size}
 	info, err := file.Stat()
-	if err == nil && (info.Size() < part.Size || shared(info)) {
+	if err == nil && (info.Size() < part.Size || hardLinked(info)) {
 		err = fs.ErrNotExist
 	}
 	if err == nil {

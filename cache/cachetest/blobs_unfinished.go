@@ -33,7 +33,7 @@ func testWritten(t *blobTest) {
 	t.wantCode("Written", err, mirror.CodeDigestInvalid)
 }
 
-func testBegun(t *blobTest) {
+func testUnfinished(t *blobTest) {
 	began := time.Now().Add(-clockGap)
 	want := map[string]backend.UnfinishedBlob{}
 	expect := func(w backend.Writer) {
@@ -58,7 +58,7 @@ func testBegun(t *blobTest) {
 	if err := dropped.Abort(); err != nil {
 		t.Error(err)
 	}
-	t.wantBegun(began, want)
+	t.wantUnfinished(began, want)
 
 	t.reopen() // as if the process had died: what was not suspended begins again, perhaps
 	crashed := want[open.ID()]
@@ -68,7 +68,7 @@ func testBegun(t *blobTest) {
 		}
 	}
 	want[crashed.ID] = crashed
-	t.wantBegun(began, want)
+	t.wantUnfinished(began, want)
 
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -84,8 +84,8 @@ func testBegun(t *blobTest) {
 	}
 }
 
-// wantBegun checks what Begun lists, all of it written since began.
-func (t *blobTest) wantBegun(began time.Time, want map[string]backend.UnfinishedBlob) {
+// wantUnfinished checks what Begun lists, all of it written since began.
+func (t *blobTest) wantUnfinished(began time.Time, want map[string]backend.UnfinishedBlob) {
 	t.Helper()
 	listed := map[string]bool{}
 	for b, err := range t.blobs.Unfinished(t.Context()) {
@@ -128,10 +128,10 @@ func testDiscard(t *blobTest) {
 		}
 		discard(w.ID(), time.Now().Add(clockGap), true)
 		discard(empty.ID(), time.Now().Add(clockGap), true)
-		t.wantGone(digest.FromBytes(content(100)), w.ID())
-		t.wantGone(digest.FromString(""), empty.ID())
+		t.wantAbsent(digest.FromBytes(content(100)), w.ID())
+		t.wantAbsent(digest.FromString(""), empty.ID())
 		discard(w.ID(), time.Now().Add(clockGap), false)
-		t.wantBegun(time.Time{}, nil)
+		t.wantUnfinished(time.Time{}, nil)
 	}
 	for _, id := range []string{uuid.NewString(), "", "..", "../blobs"} {
 		discard(id, time.Now().Add(clockGap), false)

@@ -10,58 +10,58 @@ import (
 	"airmirror/mirror"
 )
 
-var storeCarryFileTests = []storeCase{
-	{"TakeFile", func(s *storeTest) {
+var storeImportFileTests = []storeCase{
+	{"Import", func(s *storeTest) {
 		for content, mode := range map[string]os.FileMode{"": 0o644, "readable": 0o400, "writable": 0o666, "executable": 0o755} {
-			path := s.file(content, mode)
+			path := s.writeFile(content, mode)
 			for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 				for range 2 {
 					_, err := s.ImportFile(s.ctx, a.FromString(content), path)
-					s.ok(err)
-					s.held(a.FromString(content), content)
+					s.must(err)
+					s.wantContent(a.FromString(content), content)
 				}
 			}
-			s.untouched(path, content, mode)
-			s.ok(os.Remove(path))
-			s.held(digest.FromString(content), content)
-			s.readable(repoA, content, false)
+			s.wantUnchanged(path, content, mode)
+			s.must(os.Remove(path))
+			s.wantContent(digest.FromString(content), content)
+			s.wantBlob(repoA, content, false)
 		}
 	}},
-	{"TakeFileThatIsHeld", func(s *storeTest) {
+	{"StoredBlob", func(s *storeTest) {
 		s.push(repoA, "a blob")
-		path := s.file("a blob", 0o644)
+		path := s.writeFile("a blob", 0o644)
 		linked, err := s.ImportFile(s.ctx, digest.FromString("a blob"), path)
 		if err != nil || linked {
 			s.t.Errorf("linked is %t, %v: it was there as another file", linked, err)
 		}
-		s.untouched(path, "a blob", 0o644)
-		s.readable(repoA, "a blob", true)
+		s.wantUnchanged(path, "a blob", 0o644)
+		s.wantBlob(repoA, "a blob", true)
 	}},
-	{"TakeFileOfWrongDigest", func(s *storeTest) {
+	{"WrongDigest", func(s *storeTest) {
 		for _, mode := range []os.FileMode{0o644, 0o666} {
-			path := s.file("wrong", mode)
+			path := s.writeFile("wrong", mode)
 			for _, d := range []digest.Digest{digest.FromString("right"), digest.SHA512.FromString("right")} {
-				s.code(second(s.ImportFile(s.ctx, d, path)), mirror.CodeDigestInvalid)
-				s.notHeld(d)
+				s.wantCode(errOf(s.ImportFile(s.ctx, d, path)), mirror.CodeDigestInvalid)
+				s.wantNoContent(d)
 			}
-			s.notHeld(digest.FromString("wrong"))
-			s.code(second(s.ImportFile(s.ctx, "sha256:nonsense", path)), mirror.CodeDigestInvalid)
-			s.untouched(path, "wrong", mode)
+			s.wantNoContent(digest.FromString("wrong"))
+			s.wantCode(errOf(s.ImportFile(s.ctx, "sha256:nonsense", path)), mirror.CodeDigestInvalid)
+			s.wantUnchanged(path, "wrong", mode)
 		}
 	}},
-	{"TakeFileThatIsNone", func(s *storeTest) {
+	{"NoRegularFile", func(s *storeTest) {
 		content := "somewhere else"
-		d, path := digest.FromString(content), s.file(content, 0o644)
+		d, path := digest.FromString(content), s.writeFile(content, 0o644)
 		link := filepath.Join(s.t.TempDir(), "link")
-		s.ok(os.Symlink(path, link))
+		s.must(os.Symlink(path, link))
 		for _, path := range []string{link, filepath.Dir(path), os.DevNull} {
-			s.code(second(s.ImportFile(s.ctx, d, path)), mirror.CodeUnsupported)
+			s.wantCode(errOf(s.ImportFile(s.ctx, d, path)), mirror.CodeUnsupported)
 		}
 		if _, err := s.ImportFile(s.ctx, d, path+"not there"); mirror.CodeOf(err) != mirror.CodeUnknown {
 			s.t.Errorf("a file that is not there: %v", err)
 		}
-		s.notHeld(d)
-		s.untouched(path, content, 0o644)
+		s.wantNoContent(d)
+		s.wantUnchanged(path, content, 0o644)
 		if info, err := os.Lstat(link); err != nil || info.Mode().Type() != fs.ModeSymlink {
 			s.t.Errorf("the link is %v, %v", info, err)
 		}
@@ -69,18 +69,18 @@ var storeCarryFileTests = []storeCase{
 }
 
 // file writes a file that is not the store's.
-func (s *storeTest) file(content string, mode os.FileMode) string {
+func (s *storeTest) writeFile(content string, mode os.FileMode) string {
 	s.t.Helper()
 	path := filepath.Join(s.t.TempDir(), "file")
-	s.ok(os.WriteFile(path, []byte(content), 0o600))
-	s.ok(os.Chmod(path, mode))
+	s.must(os.WriteFile(path, []byte(content), 0o600))
+	s.must(os.Chmod(path, mode))
 	return path
 }
 
-func (s *storeTest) untouched(path, content string, mode os.FileMode) {
+func (s *storeTest) wantUnchanged(path, content string, mode os.FileMode) {
 	s.t.Helper()
 	data, err := os.ReadFile(path)
-	s.ok(err)
+	s.must(err)
 	info, err := os.Lstat(path)
 	if err != nil || string(data) != content || info.Mode() != mode {
 		s.t.Errorf("the file is %q with mode %v, %v; it was %q with mode %v", data, info.Mode(), err, content, mode)

@@ -1,0 +1,92 @@
+package cachetest
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+var storeResumeBlobTests = []storeCase{
+	{"ResumeUntilCommit", func(s *storeTest) {
+		d := digest.FromString("a blob")
+		part := mirror.PartialBlob{}
+		for _, next := range []string{"a ", "bl", "ob"} {
+			in := s.resumeBlob(d, part)
+			s.write(in, next)
+			var err error
+			part, err = in.SuspendPartial()
+			s.must(err)
+			s.must(in.Abort()) // which does nothing any more
+			in = s.resumeBlob(d, part)
+			s.write(in, "what is given up")
+			s.must(in.Abort())
+			s.wantNoContent(d)
+		}
+		in := s.resumeBlob(d, part)
+		if in.Digest() != d {
+			s.t.Errorf("it is %s", in.Digest())
+		}
+		s.must(in.Commit(s.ctx, mirror.Repo{}))
+		s.wantContent(d, "a blob")
+		s.wantBlob(repoA, "a blob", false)
+		_, err := s.Store.ResumeBlob(s.ctx, d, part)
+		s.wantCode(err, mirror.CodeBlobUploadUnknown)
+		s.wantContent(d, "a blob")
+	}},
+	{"WrongDigest", func(s *storeTest) {
+		in := s.resumeBlob(digest.FromString("right"), mirror.PartialBlob{})
+		s.write(in, "wr")
+		part, err := in.SuspendPartial()
+		s.must(err)
+		in = s.resumeBlob(digest.FromString("right"), part)
+		s.write(in, "ong")
+		s.wantCode(in.Commit(s.ctx, mirror.Repo{}), mirror.CodeDigestInvalid)
+		_, err = s.Store.ResumeBlob(s.ctx, digest.FromString("right"), part)
+		s.wantCode(err, mirror.CodeBlobUploadUnknown)
+		if left := s.listUploads(); len(left) > 0 {
+			s.t.Errorf("%v is left", left)
+		}
+	}},
+	{"ProtectAndExpire", func(s *storeTest) {
+		in := s.resumeBlob("", mirror.PartialBlob{})
+		s.write(in, "a part")
+		part, err := in.SuspendPartial()
+		s.must(err)
+		first, second := s.ProtectPartial(part.ID), s.ProtectPartial(part.ID)
+		if got := s.listUploads()[part.ID]; !got.Open || got.Repo != "" || got.Size != 6 {
+			s.t.Errorf("the part is %+v", got)
+		}
+		s.wantExpired(part.ID, time.Now().Add(time.Hour), false)
+		first()
+		first()
+		s.wantExpired(part.ID, time.Now().Add(time.Hour), false)
+		s.must(s.resumeBlob("", part).Abort())
+		second()
+		if s.listUploads()[part.ID].Open {
+			s.t.Error("it is protected for ever")
+		}
+		_, err = s.Upload(s.ctx, repoA, part.ID)
+		s.wantCode(err, mirror.CodeBlobUploadUnknown)
+		s.wantExpired(part.ID, time.Now().Add(-time.Minute), false)
+		s.wantExpired(part.ID, time.Now().Add(time.Hour), true)
+		_, err = s.Store.ResumeBlob(s.ctx, "", part)
+		s.wantCode(err, mirror.CodeBlobUploadUnknown)
+	}},
+}
+
+func (s *storeTest) resumeBlob(d digest.Digest, part mirror.PartialBlob) mirror.ResumableBlob {
+	s.t.Helper()
+	in, err := s.Store.ResumeBlob(s.ctx, d, part)
+	s.must(err)
+	return in
+}
+
+func (s *storeTest) write(in mirror.ResumableBlob, data string) {
+	s.t.Helper()
+	_, err := io.Copy(in, strings.NewReader(data))
+	s.must(err)
+}
