@@ -19,13 +19,13 @@ func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 // Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the cause
 // of the error is a [mirror.DefectError].
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
-	size, err := s.readable(ctx, repo, d)
+	size, err := s.readableSize(ctx, repo, d)
 	if err != nil {
 		return mirror.Blob{}, err
 	}
-	blob, err := s.open(ctx, d, blobRecord{Size: size})
+	blob, err := s.openStored(ctx, d, blobRecord{Size: size})
 	if err != nil {
-		if _, err := s.readable(ctx, repo, d); err != nil { // it was collected in between
+		if _, err := s.readableSize(ctx, repo, d); err != nil { // it was collected in between
 			return mirror.Blob{}, err
 		}
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
@@ -37,13 +37,13 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 }
 
 // readable returns the size of d if repo may read it.
-func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
+func (s *Store) readableSize(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		if !linked(tx, repo, d) {
 			return errBlobUnknown(repo, d)
 		}
-		record, held, err := get[blobRecord](tx, tableBlobs, d.String())
-		if err == nil && !held {
+		record, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
+		if err == nil && !stored {
 			return errBlobUnknown(repo, d)
 		}
 		size = record.Size
@@ -53,7 +53,7 @@ func (s *Store) readable(ctx context.Context, repo mirror.Repo, d digest.Digest)
 }
 
 // open opens the file of a blob that the index knows.
-func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
+func (s *Store) openStored(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
 	blob, err := s.blobs.Open(ctx, d)
 	if err == nil && blob.Size == record.Size {
 		return s.verifiable(d, blob), nil
@@ -61,26 +61,26 @@ func (s *Store) open(ctx context.Context, d digest.Digest, record blobRecord) (m
 	if err == nil {
 		blob.Close()
 	}
-	return mirror.Blob{}, record.damaged(d, blob.Size, err)
+	return mirror.Blob{}, record.defectError(d, blob.Size, err)
 }
 
 // damaged says what is wrong with a file that could not be opened, or has size bytes.
-func (r blobRecord) damaged(d digest.Digest, size int64, err error) error {
-	flaw, err := r.compare(d, size, err)
+func (r blobRecord) defectError(d digest.Digest, size int64, err error) error {
+	defect, err := r.compare(d, size, err)
 	if err != nil {
 		return err
 	}
-	return flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
+	return newDefectError(mirror.CodeBlobUnknown, "blob "+d.String(), defect)
 }
 
 // flawed is the error for what the index has and the files do not.
-func flawed(code mirror.Code, what string, flaw mirror.Defect) error {
-	return &mirror.Error{Code: code, Message: what + ": " + flaw.Reason, Cause: &mirror.DefectError{Defect: flaw}}
+func newDefectError(code mirror.Code, what string, defect mirror.Defect) error {
+	return &mirror.Error{Code: code, Message: what + ": " + defect.Reason, Cause: &mirror.DefectError{Defect: defect}}
 }
 
 // StatBlob implements [mirror.BlobStore].
 func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
-	err = s.use(ctx, content{repo, d}, func() (bool, error) {
+	err = s.recordUse(ctx, content{repo, d}, func() (bool, error) {
 		var err error
 		stat, err = s.statBlob(ctx, repo, d)
 		return stat.Stored && stat.Linked, err
@@ -90,17 +90,17 @@ func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 
 func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
-		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
+		blob, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
 		}
 		_, use, used, err := firstUse(tx, repo, d)
-		stat = mirror.BlobStat{Stored: held, Linked: linked(tx, repo, d), Size: blob.Size, Referenced: used, Required: used && !use.Owned}
-		if !held {
+		stat = mirror.BlobStat{Stored: stored, Linked: linked(tx, repo, d), Size: blob.Size, Referenced: used, Required: used && !use.Owned}
+		if !stored {
 			stat.Size = use.Size
 		}
-		if err == nil && held && !stat.Linked {
-			stat.Confirmable, err = sentBy(tx, repo.Host, d)
+		if err == nil && stored && !stat.Linked {
+			stat.Confirmable, err = sentByUpstream(tx, repo.Host, d)
 		}
 		return err
 	})
@@ -118,7 +118,7 @@ func firstUse(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) (by digest.D
 		if owned && found {
 			continue
 		}
-		if use, err = decode[useRecord](tableUses, k, value); err != nil {
+		if use, err = decodeRecord[useRecord](tableUses, k, value); err != nil {
 			return manifest, use, false, err
 		}
 		by, found = manifest, true
@@ -142,7 +142,7 @@ func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Dig
 				continue
 			}
 			if bytes.Contains(value, ownedMark) {
-				record, _, err := get[manifestRecord](tx, tableManifests, content{repo, manifest}.key())
+				record, _, err := getRecord[manifestRecord](tx, tableManifests, content{repo, manifest}.key())
 				if err != nil || slices.Contains(record.Children, d) {
 					continue // an index is valid without its children
 				}
@@ -156,19 +156,19 @@ func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Dig
 
 // Mount implements [mirror.BlobStore].
 func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Digest) (size int64, err error) {
-	if err := s.lookFor(ctx, d); err != nil {
+	if err := s.checkStored(ctx, d); err != nil {
 		return 0, explain(err, "mount blob %s from %s in %s", d, from, repo)
 	}
 	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
-		blob, held, err := get[blobRecord](tx, tableBlobs, d.String())
+		blob, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
 		}
-		if !held || !linked(tx, from, d) {
+		if !stored || !linked(tx, from, d) {
 			return errBlobUnknown(from, d)
 		}
 		size = blob.Size
-		return s.linkAgain(tx, repo, d, s.Now())
+		return s.linkUsed(tx, repo, d, s.Now())
 	})
 	return size, explain(err, "mount blob %s from %s in %s", d, from, repo)
 }
@@ -176,20 +176,20 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 // Confirm implements [mirror.BlobStore].
 func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
 	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
-		sent, err := sentBy(tx, repo.Host, d)
+		sent, err := sentByUpstream(tx, repo.Host, d)
 		if err != nil {
 			return err
 		}
 		if !sent || !has(tx, tableBlobs, d.String()) {
 			return errBlobUnknown(repo, d)
 		}
-		return s.linkAgain(tx, repo, d, s.Now())
+		return s.linkUsed(tx, repo, d, s.Now())
 	})
 	return explain(err, "confirm blob %s in %s", d, repo)
 }
 
-// sentBy reports whether the upstream of a host has sent d for one of its repositories.
-func sentBy(tx backend.ReadTx, host string, d digest.Digest) (bool, error) {
+// sentByUpstream reports whether the upstream of a host has sent d for one of its repositories.
+func sentByUpstream(tx backend.ReadTx, host string, d digest.Digest) (bool, error) {
 	for k, value := range tx.Scan(tableLinks, prefix(d.String())+host+"/", "") {
 		if record, err := scanLink(k, value); err != nil || record.Sent {
 			return err == nil, err
@@ -203,7 +203,7 @@ func linked(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) bool {
 	if repo == (mirror.Repo{}) {
 		return hasAny(tx, tableLinks, prefix(d.String()))
 	}
-	record, found, err := get[linkRecord](tx, tableLinks, linkKey(repo, d))
+	record, found, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d))
 	return found && err == nil && !record.Announced
 }
 
@@ -233,11 +233,11 @@ type UsedBy struct {
 }
 
 // hold notes that the file of d is here and durable.
-func hold(tx backend.WriteTx, d digest.Digest, size int64, at time.Time) error {
+func recordBlob(tx backend.WriteTx, d digest.Digest, size int64, at time.Time) error {
 	if has(tx, tableBlobs, d.String()) {
 		return nil
 	}
-	return put(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
+	return putRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 }
 
 // link lets repo read d.
@@ -245,24 +245,24 @@ func link(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) e
 	if linked(tx, repo, d) {
 		return nil
 	}
-	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
+	return putRecord(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
 }
 
-// linkSent is linkAgain for what the upstream of repo has sent.
+// linkSent is linkUsed for what the upstream of repo has sent.
 func (s *Store) linkSent(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
-	record, found, err := get[linkRecord](tx, tableLinks, linkKey(repo, d))
+	record, found, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d))
 	switch {
 	case err != nil:
 		return err
 	case found && record.Sent:
-		return s.linkAgain(tx, repo, d, at)
+		return s.linkUsed(tx, repo, d, at)
 	case !found || record.Announced:
 		record = linkRecord{Added: at}
 	default:
 		s.recency.touch(content{repo, d})
 	}
 	record.Sent = true
-	return put(tx, tableLinks, linkKey(repo, d), record)
+	return putRecord(tx, tableLinks, linkKey(repo, d), record)
 }
 
 // announce notes that a manifest of repo points at d, which repo may not read for that.
@@ -270,12 +270,12 @@ func announce(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Tim
 	if has(tx, tableLinks, linkKey(repo, d)) {
 		return nil
 	}
-	return put(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at, Announced: true})
+	return putRecord(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at, Announced: true})
 }
 
-// linkAgain is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before.
+// linkUsed is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before.
 // That is noted before the transaction ends, so that no sweep comes in between; should it fail, the note does no harm.
-func (s *Store) linkAgain(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
+func (s *Store) linkUsed(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if linked(tx, repo, d) {
 		s.recency.touch(content{repo, d})
 		return nil

@@ -17,7 +17,7 @@ func errNameUnknown(repo mirror.Repo) *mirror.Error {
 // RepoOrigin implements [mirror.Catalog].
 func (s *Store) RepoOrigin(ctx context.Context, repo mirror.Repo) (origin mirror.Origin, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
-		record, found, err := get[repoRecord](tx, tableRepos, repo.String())
+		record, found, err := getRecord[repoRecord](tx, tableRepos, repo.String())
 		if err == nil && !found {
 			return errNameUnknown(repo)
 		}
@@ -72,7 +72,7 @@ func (s *Store) Referrers(ctx context.Context, repo mirror.Repo, subject, after 
 				more = true
 				return nil
 			}
-			referrer, err := decode[v1.Descriptor](tableReferrers, k, value)
+			referrer, err := decodeRecord[v1.Descriptor](tableReferrers, k, value)
 			if err != nil {
 				return err
 			}

@@ -18,16 +18,16 @@ import (
 const (
 	// checkPage is how many entries of the index are looked at in one transaction: none lasts as long as a check.
 	checkPage = 256
-	// checkRepos is how many repositories a flaw names.
+	// checkRepos is how many repositories a defect names.
 	checkRepos = 100
 	// orphanAge is how old a file must be to be an orphan, though what is being written is known by its guard.
 	orphanAge = time.Minute
-	// maxTold bounds the memory of what was yielded. Beyond it something may be yielded twice.
-	maxTold = 1 << 16
+	// maxReported bounds the memory of what was yielded. Beyond it something may be yielded twice.
+	maxReported = 1 << 16
 )
 
 // Defects implements [mirror.CheckStore]. The index's own file comes first, then the files that the index names, in the
-// order of their digests, then those that it does not name, and at last its other entries: so what is mended on the way
+// order of their digests, then those that it does not name, and at last its other entries: so what is repaired on the way
 // is not found again in what follows from it.
 func (s *Store) Defects(ctx context.Context, opts mirror.CheckOptions) iter.Seq2[mirror.Defect, error] {
 	if opts.Read == nil {
@@ -40,34 +40,34 @@ func (s *Store) Defects(ctx context.Context, opts mirror.CheckOptions) iter.Seq2
 		opts.Progress = mirror.NoProgress{}
 	}
 	return func(yield func(mirror.Defect, error) bool) {
-		c := &check{Store: s, ctx: ctx, opts: opts, yield: yield, told: make(map[string]bool)}
-		_ = c.indexFile() && c.expect() && c.files() && c.orphans() && c.entries()
+		c := &check{Store: s, ctx: ctx, opts: opts, yield: yield, reported: make(map[string]bool)}
+		_ = c.checkIndexFile() && c.expectBytes() && c.checkFiles() && c.checkOrphans() && c.checkEntries()
 	}
 }
 
 // check is one run of Flaws. Its methods report whether to go on.
 type check struct {
 	*Store
-	ctx   context.Context
-	opts  mirror.CheckOptions
-	yield func(mirror.Defect, error) bool
-	told  map[string]bool // digests and entries
+	ctx      context.Context
+	opts     mirror.CheckOptions
+	yield    func(mirror.Defect, error) bool
+	reported map[string]bool // digests and entries
 }
 
-// flaw yields f, unless that was done.
-func (c *check) flaw(f mirror.Defect) bool {
+// defect yields f, unless that was done.
+func (c *check) report(f mirror.Defect) bool {
 	what := f.Entry + f.Digest.String()
-	if c.told[what] && what != "" {
+	if c.reported[what] && what != "" {
 		return true
 	}
-	if len(c.told) < maxTold {
-		c.told[what] = true
+	if len(c.reported) < maxReported {
+		c.reported[what] = true
 	}
 	return c.yield(f, nil)
 }
 
 // unread yields why something could not be checked; d is "" if that is the index.
-func (c *check) unread(d digest.Digest, err error) bool {
+func (c *check) reportError(d digest.Digest, err error) bool {
 	if stopped := c.ctx.Err(); stopped != nil {
 		c.yield(mirror.Defect{}, stopped)
 		return false
@@ -79,8 +79,8 @@ func (c *check) unread(d digest.Digest, err error) bool {
 	return c.yield(mirror.Defect{Digest: d}, fmt.Errorf("check %s: %w", d, err))
 }
 
-// indexFile has the index look at its own file, which is not done again by a check that goes on.
-func (c *check) indexFile() bool {
+// checkIndexFile has the index look at its own file, which is not done again by a check that goes on.
+func (c *check) checkIndexFile() bool {
 	checker, ok := c.index.(backend.Checker)
 	if !ok || c.opts.After != "" {
 		return true
@@ -88,12 +88,12 @@ func (c *check) indexFile() bool {
 	c.opts.Progress.Doing("the index")
 	wrong, err := checker.Check(c.ctx)
 	if err != nil {
-		return c.unread("", err)
+		return c.reportError("", err)
 	}
 	if len(wrong) == 0 {
 		return true
 	}
-	return c.flaw(mirror.Defect{Kind: mirror.Broken, Reason: fmt.Sprintf(
+	return c.report(mirror.Defect{Kind: mirror.Broken, Reason: fmt.Sprintf(
 		"the file of the index is damaged: %v; stop the mirror and make a new index from the files and the last backup", wrong[0])})
 }
 
@@ -112,7 +112,7 @@ func (c *check) scan(t backend.Table, after string, f func(tx backend.ReadTx, k 
 			return nil
 		})
 		if err != nil {
-			return c.unread("", fmt.Errorf("read table %s of the index: %w", t, err))
+			return c.reportError("", fmt.Errorf("read table %s of the index: %w", t, err))
 		}
 		if !rest() {
 			return false
@@ -125,18 +125,18 @@ func (c *check) scan(t backend.Table, after string, f func(tx backend.ReadTx, k 
 
 // users lists repositories that may read d, or have a manifest that needs d or is d, the first checkRepos of them. One that
 // merely has a manifest which names d lacks nothing without it.
-func users(tx backend.ReadTx, d digest.Digest) (repos []string, manifest bool) {
+func reposUsing(tx backend.ReadTx, d digest.Digest) (repos []string, manifest bool) {
 	for after := ""; len(repos) < checkRepos; {
 		repo := ""
 		for k := range tx.Scan(tableUses, prefix(d.String()), after) {
-			repo = parts(k)[1]
+			repo = splitKey(k)[1]
 			break
 		}
 		if repo == "" {
 			break
 		}
 		is := has(tx, tableManifests, key(repo, d.String()))
-		if manifest = manifest || is; is || concerned(tx, repo, d) {
+		if manifest = manifest || is; is || affected(tx, repo, d) {
 			repos = append(repos, repo)
 		}
 		after = key(d.String(), repo) + "\x01" // behind all of the repository's, before any other's
@@ -145,7 +145,7 @@ func users(tx backend.ReadTx, d digest.Digest) (repos []string, manifest bool) {
 }
 
 // concerned reports whether a repository may read d, or has a manifest that needs it.
-func concerned(tx backend.ReadTx, name string, d digest.Digest) bool {
+func affected(tx backend.ReadTx, name string, d digest.Digest) bool {
 	repo, err := mirror.ParseRepo(name)
 	if err != nil || linked(tx, repo, d) {
 		return true
@@ -155,7 +155,7 @@ func concerned(tx backend.ReadTx, name string, d digest.Digest) bool {
 }
 
 // parts is the opposite of key.
-func parts(key string) []string { return strings.Split(key, "\x00") }
+func splitKey(key string) []string { return strings.Split(key, "\x00") }
 
 // Backup implements [mirror.CheckStore].
 func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {

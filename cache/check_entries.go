@@ -15,29 +15,29 @@ import (
 
 // rule says what is wrong with an entry of the index, or "". What is true in one transaction is true: the rules that
 // schema.go states hold in each.
-type rule func(tx backend.ReadTx, k string, value []byte) string
+type entryCheck func(tx backend.ReadTx, k string, value []byte) string
 
 // rules are for the entries that follow from others, in the order in which they are checked: what points at manifests
 // comes after them.
-var rules = []struct {
+var entryChecks = []struct {
 	table backend.Table
-	rule  rule
+	rule  entryCheck
 }{
-	{tableRepos, wrongRepo},
-	{tableManifests, wrongManifest},
-	{tableTags, wrongTag},
-	{tableUses, wrongUse},
-	{tableLinks, wrongLink},
-	{tableReferrers, wrongReferrer},
-	{tableRecency, wrongRecency},
-	{tableParents, wrongParent},
-	{tableTagged, wrongTagged},
-	{tableRoots, wrongRoot},
+	{tableRepos, repoDefect},
+	{tableManifests, manifestDefect},
+	{tableTags, tagDefect},
+	{tableUses, useDefect},
+	{tableLinks, linkDefect},
+	{tableReferrers, referrerDefect},
+	{tableRecency, recencyDefect},
+	{tableParents, parentDefect},
+	{tableTagged, taggedDefect},
+	{tableRoots, rootDefect},
 }
 
-// ruleOf returns the rule of a table, or nil.
-func ruleOf(t backend.Table) rule {
-	for _, r := range rules {
+// entryCheckOf returns the rule of a table, or nil.
+func entryCheckOf(t backend.Table) entryCheck {
+	for _, r := range entryChecks {
 		if r.table == t {
 			return r.rule
 		}
@@ -46,20 +46,20 @@ func ruleOf(t backend.Table) rule {
 }
 
 // entries checks the index against itself.
-func (c *check) entries() bool {
-	for _, r := range rules {
+func (c *check) checkEntries() bool {
+	for _, r := range entryChecks {
 		c.opts.Progress.Doing("table " + string(r.table) + " of the index")
 		var found []mirror.Defect
 		ok := c.scan(r.table, "", func(tx backend.ReadTx, k string, value []byte) {
 			if reason := r.rule(tx, k, value); reason != "" {
-				found = append(found, dangling(r.table, k, reason))
+				found = append(found, danglingDefect(r.table, k, reason))
 			}
 			if r.table == tableManifests {
-				found = append(found, lost(tx, k, value)...)
+				found = append(found, missingFiles(tx, k, value)...)
 			}
 		}, func() bool {
 			defer func() { found = nil }()
-			return !slices.ContainsFunc(found, func(flaw mirror.Defect) bool { return !c.entry(flaw) })
+			return !slices.ContainsFunc(found, func(defect mirror.Defect) bool { return !c.reportEntry(defect) })
 		})
 		if !ok {
 			return false
@@ -70,37 +70,37 @@ func (c *check) entries() bool {
 
 // entry yields what was found in the index. A file that it lost the entry of is an orphan, and was yielded as one if it is
 // not on its way in.
-func (c *check) entry(flaw mirror.Defect) bool {
-	if flaw.Kind == mirror.Missing {
-		if _, err := c.blobs.Stat(c.ctx, flaw.Digest); err == nil {
+func (c *check) reportEntry(defect mirror.Defect) bool {
+	if defect.Kind == mirror.Missing {
+		if _, err := c.blobs.Stat(c.ctx, defect.Digest); err == nil {
 			return true
 		}
 	}
-	return c.flaw(flaw)
+	return c.report(defect)
 }
 
-func dangling(t backend.Table, k, reason string) mirror.Defect {
+func danglingDefect(t backend.Table, k, reason string) mirror.Defect {
 	return mirror.Defect{Kind: mirror.Dangling, Entry: string(t) + " " + strings.ReplaceAll(k, "\x00", " "), Reason: reason}
 }
 
-// entryOf is the opposite of dangling.
-func entryOf(entry string) (backend.Table, string) {
+// parseEntry is the opposite of dangling.
+func parseEntry(entry string) (backend.Table, string) {
 	t, k, _ := strings.Cut(entry, " ")
 	return backend.Table(t), strings.ReplaceAll(k, " ", "\x00")
 }
 
 // malformed says whether a key does not have n parts.
-func malformed(k string, n int) string {
+func keyDefect(k string, n int) string {
 	if strings.Count(k, "\x00") != n-1 {
 		return "its key is malformed"
 	}
 	return ""
 }
 
-func wrongRepo(_ backend.ReadTx, k string, value []byte) string {
+func repoDefect(_ backend.ReadTx, k string, value []byte) string {
 	_, err := mirror.ParseRepo(k)
 	if err == nil {
-		_, err = decode[repoRecord](tableRepos, k, value)
+		_, err = decodeRecord[repoRecord](tableRepos, k, value)
 	}
 	if err != nil {
 		return fmt.Sprintf("it cannot be read: %v; make a new index from the files and the last backup", err)
@@ -108,16 +108,16 @@ func wrongRepo(_ backend.ReadTx, k string, value []byte) string {
 	return ""
 }
 
-// wrongManifest finds records that what follows from them is missing of.
-func wrongManifest(tx backend.ReadTx, k string, value []byte) string {
-	if reason := malformed(k, 2); reason != "" {
+// manifestDefect finds records that what follows from them is missing of.
+func manifestDefect(tx backend.ReadTx, k string, value []byte) string {
+	if reason := keyDefect(k, 2); reason != "" {
 		return reason
 	}
-	record, err := decode[manifestRecord](tableManifests, k, value)
-	if err != nil || strength(record.Origin) == 0 {
+	record, err := decodeRecord[manifestRecord](tableManifests, k, value)
+	if err != nil || originRank(record.Origin) == 0 {
 		return "the record of the manifest cannot be read"
 	}
-	repo, d := parts(k)[0], parts(k)[1]
+	repo, d := splitKey(k)[0], splitKey(k)[1]
 	if !has(tx, tableRepos, repo) {
 		return "there is no record of its repository"
 	}
@@ -147,67 +147,67 @@ func wrongManifest(tx backend.ReadTx, k string, value []byte) string {
 
 // lost are the files of a manifest that were stored and are not any more: its own and, of one that did not come from an
 // upstream, the blobs that it needs and what else it owns that its repository could read.
-func lost(tx backend.ReadTx, k string, value []byte) (flaws []mirror.Defect) {
-	record, err := decode[manifestRecord](tableManifests, k, value)
-	if err != nil || malformed(k, 2) != "" {
+func missingFiles(tx backend.ReadTx, k string, value []byte) (defects []mirror.Defect) {
+	record, err := decodeRecord[manifestRecord](tableManifests, k, value)
+	if err != nil || keyDefect(k, 2) != "" {
 		return nil
 	}
-	repo, d := parts(k)[0], parts(k)[1]
+	repo, d := splitKey(k)[0], splitKey(k)[1]
 	add := func(file digest.Digest, size int64, reason string) {
 		if has(tx, tableBlobs, file.String()) {
 			return
 		}
-		flaw := mirror.Defect{Kind: mirror.Missing, Digest: file, Size: size, Reason: reason}
-		if flaw.Repos, flaw.Manifest = users(tx, file); len(flaw.Repos) == 0 {
-			flaw.Repos, flaw.Manifest = []string{repo}, file.String() == d
+		defect := mirror.Defect{Kind: mirror.Missing, Digest: file, Size: size, Reason: reason}
+		if defect.Repos, defect.Manifest = reposUsing(tx, file); len(defect.Repos) == 0 {
+			defect.Repos, defect.Manifest = []string{repo}, file.String() == d
 		}
-		flaws = append(flaws, flaw)
+		defects = append(defects, defect)
 	}
 	add(digest.Digest(d), record.Size, "the file of a manifest is lost")
 	if record.Origin == mirror.Mirrored {
-		return flaws
+		return defects
 	}
 	for _, blob := range record.Blobs {
-		use, _, _ := get[useRecord](tx, tableUses, key(blob.String(), repo, d)) // if it cannot be read, that is a flaw of its own
+		use, _, _ := getRecord[useRecord](tx, tableUses, key(blob.String(), repo, d)) // if it cannot be read, that is a defect of its own
 		add(blob, use.Size, fmt.Sprintf("%s@%s was %s and needs it, but it is lost", repo, d, record.Origin))
 	}
 	for _, blob := range record.Owned {
-		if link, found, err := get[linkRecord](tx, tableLinks, key(blob.String(), repo)); err != nil || !found || link.Announced {
+		if link, found, err := getRecord[linkRecord](tx, tableLinks, key(blob.String(), repo)); err != nil || !found || link.Announced {
 			continue // it may never have been here
 		}
-		use, _, _ := get[useRecord](tx, tableUses, key(blob.String(), repo, d))
+		use, _, _ := getRecord[useRecord](tx, tableUses, key(blob.String(), repo, d))
 		add(blob, max(0, use.Size), fmt.Sprintf("%s@%s was %s and names it, but it is lost", repo, d, record.Origin))
 	}
-	return flaws
+	return defects
 }
 
-func wrongTag(tx backend.ReadTx, k string, value []byte) string {
-	if reason := malformed(k, 2); reason != "" {
+func tagDefect(tx backend.ReadTx, k string, value []byte) string {
+	if reason := keyDefect(k, 2); reason != "" {
 		return reason
 	}
-	record, err := decode[tagRecord](tableTags, k, value)
+	record, err := decodeRecord[tagRecord](tableTags, k, value)
 	if err != nil {
 		return "it cannot be read"
 	}
-	if !has(tx, tableManifests, key(parts(k)[0], record.Digest.String())) {
+	if !has(tx, tableManifests, key(splitKey(k)[0], record.Digest.String())) {
 		return fmt.Sprintf("the tag points at manifest %s, which its repository does not have", record.Digest)
 	}
-	if !has(tx, tableTagged, key(parts(k)[0], record.Digest.String(), parts(k)[1])) {
+	if !has(tx, tableTagged, key(splitKey(k)[0], record.Digest.String(), splitKey(k)[1])) {
 		return "nothing says of its manifest that it has this tag"
 	}
 	return ""
 }
 
-// wrongUse looks for the digest in the record of the manifest without decoding that: there are many uses, and they are
+// useDefect looks for the digest in the record of the manifest without decoding that: there are many uses, and they are
 // not in the order of the manifests.
-func wrongUse(tx backend.ReadTx, k string, value []byte) string {
-	if reason := malformed(k, 3); reason != "" {
+func useDefect(tx backend.ReadTx, k string, value []byte) string {
+	if reason := keyDefect(k, 3); reason != "" {
 		return reason
 	}
-	if _, err := decode[useRecord](tableUses, k, value); err != nil {
+	if _, err := decodeRecord[useRecord](tableUses, k, value); err != nil {
 		return "it cannot be read"
 	}
-	file, repo, d := parts(k)[0], parts(k)[1], parts(k)[2]
+	file, repo, d := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
 	record := tx.Get(tableManifests, key(repo, d))
 	if record == nil {
 		return "it is about a manifest that its repository does not have"
@@ -218,11 +218,11 @@ func wrongUse(tx backend.ReadTx, k string, value []byte) string {
 	return ""
 }
 
-func wrongLink(tx backend.ReadTx, k string, _ []byte) string {
-	if reason := malformed(k, 2); reason != "" {
+func linkDefect(tx backend.ReadTx, k string, _ []byte) string {
+	if reason := keyDefect(k, 2); reason != "" {
 		return reason
 	}
-	if d := parts(k)[0]; has(tx, tableBlobs, d) || usedIn(tx, parts(k)[1], d) {
+	if d := splitKey(k)[0]; has(tx, tableBlobs, d) || usedIn(tx, splitKey(k)[1], d) {
 		return ""
 	}
 	return "it is about a blob that is not held and that no manifest of the repository needs"
@@ -236,49 +236,49 @@ func usedIn(tx backend.ReadTx, repo, d string) bool {
 	return false
 }
 
-func wrongReferrer(tx backend.ReadTx, k string, value []byte) string {
-	if reason := malformed(k, 3); reason != "" {
+func referrerDefect(tx backend.ReadTx, k string, value []byte) string {
+	if reason := keyDefect(k, 3); reason != "" {
 		return reason
 	}
-	if _, err := decode[v1.Descriptor](tableReferrers, k, value); err != nil {
+	if _, err := decodeRecord[v1.Descriptor](tableReferrers, k, value); err != nil {
 		return "it cannot be read"
 	}
-	repo, subject, d := parts(k)[0], parts(k)[1], parts(k)[2]
-	record, found, err := get[manifestRecord](tx, tableManifests, key(repo, d))
+	repo, subject, d := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
+	record, found, err := getRecord[manifestRecord](tx, tableManifests, key(repo, d))
 	if err == nil && (!found || record.Subject.String() != subject) {
 		return "there is no such manifest, or it does not refer to that"
 	}
 	return ""
 }
 
-func wrongParent(tx backend.ReadTx, k string, _ []byte) string {
-	if reason := malformed(k, 3); reason != "" {
+func parentDefect(tx backend.ReadTx, k string, _ []byte) string {
+	if reason := keyDefect(k, 3); reason != "" {
 		return reason
 	}
-	child, repo, index := parts(k)[0], parts(k)[1], parts(k)[2]
+	child, repo, index := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
 	if !bytes.Contains(tx.Get(tableManifests, key(repo, index)), []byte(`"`+child+`"`)) {
 		return "there is no such manifest, or it does not name this child"
 	}
 	return ""
 }
 
-func wrongTagged(tx backend.ReadTx, k string, _ []byte) string {
-	if reason := malformed(k, 3); reason != "" {
+func taggedDefect(tx backend.ReadTx, k string, _ []byte) string {
+	if reason := keyDefect(k, 3); reason != "" {
 		return reason
 	}
-	repo, d, tag := parts(k)[0], parts(k)[1], parts(k)[2]
-	record, found, err := get[tagRecord](tx, tableTags, key(repo, tag))
+	repo, d, tag := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
+	record, found, err := getRecord[tagRecord](tx, tableTags, key(repo, tag))
 	if err == nil && (!found || record.Digest.String() != d) {
 		return "there is no such tag, or it does not point at this manifest"
 	}
 	return ""
 }
 
-func wrongRecency(tx backend.ReadTx, k string, _ []byte) string {
-	if reason := malformed(k, 2); reason != "" {
+func recencyDefect(tx backend.ReadTx, k string, _ []byte) string {
+	if reason := keyDefect(k, 2); reason != "" {
 		return reason
 	}
-	if !has(tx, tableManifests, k) && !has(tx, tableLinks, key(parts(k)[1], parts(k)[0])) {
+	if !has(tx, tableManifests, k) && !has(tx, tableLinks, key(splitKey(k)[1], splitKey(k)[0])) {
 		return "it is about something that its repository does not have"
 	}
 	return ""

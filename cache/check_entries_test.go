@@ -132,13 +132,13 @@ func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
 				}
 				return tx.Put(tt.table, k, []byte(tt.value))
 			})
-			found := s.flaws(mirror.CheckOptions{Fast: true})
+			found := s.defects(mirror.CheckOptions{Fast: true})
 			if len(found) == 0 {
 				t.Fatal("nothing is found")
 			}
-			for _, flaw := range found {
-				if flaw.Kind != mirror.Dangling || flaw.Entry == "" || flaw.Reason == "" {
-					t.Errorf("%+v", flaw)
+			for _, defect := range found {
+				if defect.Kind != mirror.Dangling || defect.Entry == "" || defect.Reason == "" {
+					t.Errorf("%+v", defect)
 				}
 			}
 			if remains := s.mend(); len(remains) != 0 {

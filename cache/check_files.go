@@ -11,20 +11,20 @@ import (
 	"airmirror/mirror"
 )
 
-// heldFile is an entry of tableBlobs.
-type heldFile struct {
+// storedFile is an entry of tableBlobs.
+type storedFile struct {
 	digest digest.Digest
 	record blobRecord
 }
 
 // expect adds up what there is to do, if anybody wants to know.
-func (c *check) expect() bool {
+func (c *check) expectBytes() bool {
 	if c.opts.Progress == (mirror.NoProgress{}) {
 		return true
 	}
 	var sum int64
 	return c.scan(tableBlobs, c.opts.After.String(), func(_ backend.ReadTx, k string, value []byte) {
-		if record, err := decode[blobRecord](tableBlobs, k, value); err == nil {
+		if record, err := decodeRecord[blobRecord](tableBlobs, k, value); err == nil {
 			sum += record.Size
 		}
 	}, func() bool {
@@ -35,25 +35,25 @@ func (c *check) expect() bool {
 }
 
 // files checks each file that the index names.
-func (c *check) files() bool {
-	var page []heldFile
+func (c *check) checkFiles() bool {
+	var page []storedFile
 	var bad []mirror.Defect
 	return c.scan(tableBlobs, c.opts.After.String(), func(_ backend.ReadTx, k string, value []byte) {
 		d, err := mirror.ParseDigest(k)
-		record, recordErr := decode[blobRecord](tableBlobs, k, value)
+		record, recordErr := decodeRecord[blobRecord](tableBlobs, k, value)
 		if err = errors.Join(err, recordErr); err != nil {
-			bad = append(bad, dangling(tableBlobs, k, err.Error()))
+			bad = append(bad, danglingDefect(tableBlobs, k, err.Error()))
 			return
 		}
-		page = append(page, heldFile{d, record})
+		page = append(page, storedFile{d, record})
 	}, func() bool {
-		for _, flaw := range bad {
-			if !c.flaw(flaw) {
+		for _, defect := range bad {
+			if !c.report(defect) {
 				return false
 			}
 		}
-		for _, held := range page {
-			if !c.file(held) {
+		for _, stored := range page {
+			if !c.checkFile(stored) {
 				return false
 			}
 		}
@@ -63,109 +63,109 @@ func (c *check) files() bool {
 }
 
 // file checks one file, and looks again before it says that something is wrong: it may have gone, or have come again.
-func (c *check) file(held heldFile) bool {
-	c.opts.Progress.Doing(held.digest.String())
-	flaw, read, err := c.examine(held)
+func (c *check) checkFile(stored storedFile) bool {
+	c.opts.Progress.Doing(stored.digest.String())
+	defect, read, err := c.examine(stored)
 	if err != nil {
-		if !c.unread(held.digest, err) {
+		if !c.reportError(stored.digest, err) {
 			return false
 		}
-	} else if flaw.Reason != "" && !c.confirmed(held, flaw, read) {
+	} else if defect.Reason != "" && !c.confirm(stored, defect, read) {
 		return false
 	}
-	c.opts.Progress.Did(held.record.Size)
-	c.opts.Checked(held.digest, held.record.Size)
+	c.opts.Progress.Did(stored.record.Size)
+	c.opts.Checked(stored.digest, stored.record.Size)
 	return true
 }
 
 // examine compares a file with its entry and its digest; the reason is "" if it is in order. read says that the size is
 // right and the content is not.
-func (c *check) examine(held heldFile) (flaw mirror.Defect, read bool, err error) {
-	size, err := c.blobs.Stat(c.ctx, held.digest)
-	if flaw, err = held.record.compare(held.digest, size, err); c.opts.Fast || err != nil || flaw.Reason != "" {
-		return flaw, false, err
+func (c *check) examine(stored storedFile) (defect mirror.Defect, read bool, err error) {
+	size, err := c.blobs.Stat(c.ctx, stored.digest)
+	if defect, err = stored.record.compare(stored.digest, size, err); c.opts.Fast || err != nil || defect.Reason != "" {
+		return defect, false, err
 	}
-	return c.read(c.ctx, held.digest, held.record, c.opts.Read)
+	return c.readBlob(c.ctx, stored.digest, stored.record, c.opts.Read)
 }
 
 // compare says what is wrong with a file that has size bytes or could not be opened.
 func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Defect, error) {
-	flaw := mirror.Defect{Digest: d, Size: r.Size}
+	defect := mirror.Defect{Digest: d, Size: r.Size}
 	switch {
 	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
-		flaw.Kind, flaw.Reason = mirror.Missing, "it is in the index but its file is missing"
+		defect.Kind, defect.Reason = mirror.Missing, "it is in the index but its file is missing"
 	case err != nil:
 		return mirror.Defect{}, err
 	case size != r.Size:
-		flaw.Kind, flaw.Reason = mirror.Damaged, fmt.Sprintf("it is damaged: its file has %d bytes in place of %d", size, r.Size)
+		defect.Kind, defect.Reason = mirror.Damaged, fmt.Sprintf("it is damaged: its file has %d bytes in place of %d", size, r.Size)
 	}
-	return flaw, nil
+	return defect, nil
 }
 
 // read reads the file of d, whose size is right. checked says that it did.
-func (s *Store) read(ctx context.Context, d digest.Digest, record blobRecord, before func(context.Context, int) error) (flaw mirror.Defect, checked bool, err error) {
+func (s *Store) readBlob(ctx context.Context, d digest.Digest, record blobRecord, before func(context.Context, int) error) (defect mirror.Defect, checked bool, err error) {
 	reason, err := s.blobs.Check(ctx, d, before)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown { // gone since
-		flaw, err = record.compare(d, 0, err)
-		return flaw, false, err
+		defect, err = record.compare(d, 0, err)
+		return defect, false, err
 	}
 	return mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: record.Size, Reason: reason}, true, err
 }
 
-// confirmed yields the flaw of a file if the entry is the one that was read, so that the file was meant to be there all the
+// confirmed yields the defect of a file if the entry is the one that was read, so that the file was meant to be there all the
 // time, and no other file has come since.
-func (c *check) confirmed(held heldFile, flaw mirror.Defect, read bool) bool {
-	size, err := c.blobs.Stat(c.ctx, held.digest)
-	now, err := held.record.compare(held.digest, size, err)
+func (c *check) confirm(stored storedFile, defect mirror.Defect, read bool) bool {
+	size, err := c.blobs.Stat(c.ctx, stored.digest)
+	now, err := stored.record.compare(stored.digest, size, err)
 	if err != nil {
-		return c.unread(held.digest, err)
+		return c.reportError(stored.digest, err)
 	}
 	if now.Reason == "" && !read { // it has come again since
 		return true
 	}
 	var same bool
 	err = c.index.View(c.ctx, func(tx backend.ReadTx) error {
-		record, _, err := get[blobRecord](tx, tableBlobs, held.digest.String())
-		same = record == held.record
-		flaw.Repos, flaw.Manifest = users(tx, held.digest)
+		record, _, err := getRecord[blobRecord](tx, tableBlobs, stored.digest.String())
+		same = record == stored.record
+		defect.Repos, defect.Manifest = reposUsing(tx, stored.digest)
 		return err
 	})
 	if err != nil {
-		return c.unread("", err)
+		return c.reportError("", err)
 	}
-	return !same || c.flaw(flaw)
+	return !same || c.report(defect)
 }
 
 // orphans looks for files that the index does not name.
-func (c *check) orphans() bool {
+func (c *check) checkOrphans() bool {
 	c.opts.Progress.Doing("files that the index does not name")
 	var batch []backend.StoredBlob
 	for entry, err := range c.blobs.All(c.ctx) {
 		switch {
 		case c.ctx.Err() != nil:
-			return c.unread("", err)
+			return c.reportError("", err)
 		case err != nil && !c.yield(mirror.Defect{}, err):
 			return false
 		case err != nil:
 			continue
 		}
-		if c.Now().Sub(c.clock.written(entry.Written)) < orphanAge || c.coming(entry.Digest) {
+		if c.Now().Sub(c.clock.fileTime(entry.Written)) < orphanAge || c.beingChanged(entry.Digest) {
 			continue
 		}
 		if batch = append(batch, entry); len(batch) == checkPage {
-			if !c.unnamed(batch) {
+			if !c.reportUnindexed(batch) {
 				return false
 			}
 			batch = batch[:0]
 		}
 	}
-	return c.unnamed(batch)
+	return c.reportUnindexed(batch)
 }
 
 // coming reports whether somebody is about to name or to delete a file. If not, whoever was has done it, and the index,
 // asked after this, says so.
-func (c *check) coming(d digest.Digest) bool {
-	release := c.guards.try(d)
+func (c *check) beingChanged(d digest.Digest) bool {
+	release := c.locks.tryLock(d)
 	if release == nil {
 		return true
 	}
@@ -174,28 +174,28 @@ func (c *check) coming(d digest.Digest) bool {
 }
 
 // unnamed yields those of a batch that are in no entry.
-func (c *check) unnamed(batch []backend.StoredBlob) bool {
-	var flaws []mirror.Defect
+func (c *check) reportUnindexed(batch []backend.StoredBlob) bool {
+	var defects []mirror.Defect
 	err := c.index.View(c.ctx, func(tx backend.ReadTx) error {
-		flaws = flaws[:0]
+		defects = defects[:0]
 		for _, entry := range batch {
 			if has(tx, tableBlobs, entry.Digest.String()) {
 				continue
 			}
-			flaw := mirror.Defect{Kind: mirror.Orphaned, Digest: entry.Digest, Size: entry.Size, Reason: "it is not in the index: a crash left it, or its entry was lost"}
-			flaw.Repos, flaw.Manifest = users(tx, entry.Digest)
-			flaws = append(flaws, flaw)
+			defect := mirror.Defect{Kind: mirror.Orphaned, Digest: entry.Digest, Size: entry.Size, Reason: "it is not in the index: a crash left it, or its entry was lost"}
+			defect.Repos, defect.Manifest = reposUsing(tx, entry.Digest)
+			defects = append(defects, defect)
 		}
 		return nil
 	})
 	if err != nil {
-		return c.unread("", err)
+		return c.reportError("", err)
 	}
-	for _, flaw := range flaws {
-		if _, err := c.blobs.Stat(c.ctx, flaw.Digest); err != nil { // gone since: it was on its way out
+	for _, defect := range defects {
+		if _, err := c.blobs.Stat(c.ctx, defect.Digest); err != nil { // gone since: it was on its way out
 			continue
 		}
-		if !c.flaw(flaw) {
+		if !c.report(defect) {
 			return false
 		}
 	}

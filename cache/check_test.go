@@ -50,12 +50,12 @@ func (s *shelf) fill() {
 		s.must(receive(s.t.Context(), s.Store, blob))
 	}
 	s.pushed, s.mirrored = image("pushed", mirror.Pushed), image("never came", mirror.Mirrored)
-	put(s.t, s.Store, s.pushed, "pushed", "latest")
-	put(s.t, s.Store, s.mirrored, "mirrored")
+	putManifest(s.t, s.Store, s.pushed, "pushed", "latest")
+	putManifest(s.t, s.Store, s.mirrored, "mirrored")
 	s.referrer = about(s.pushed, "signature")
-	put(s.t, s.Store, s.referrer)
+	putManifest(s.t, s.Store, s.referrer)
 	s.list = listOf(s.pushed, s.mirrored)
-	put(s.t, s.Store, s.list, "list")
+	putManifest(s.t, s.Store, s.list, "list")
 	blob, err := s.Blob(s.t.Context(), repo, digest.FromString("pushed"))
 	s.must(err)
 	blob.Close()
@@ -116,11 +116,11 @@ func (s *shelf) write(f func(tx backend.WriteTx) error) {
 	s.must(s.index.Update(s.t.Context(), f))
 }
 
-func (s *shelf) flaws(opts mirror.CheckOptions) (found []mirror.Defect) {
+func (s *shelf) defects(opts mirror.CheckOptions) (found []mirror.Defect) {
 	s.t.Helper()
-	for flaw, err := range s.Defects(s.t.Context(), opts) {
+	for defect, err := range s.Defects(s.t.Context(), opts) {
 		s.must(err)
-		found = append(found, flaw)
+		found = append(found, defect)
 	}
 	return found
 }
@@ -128,7 +128,7 @@ func (s *shelf) flaws(opts mirror.CheckOptions) (found []mirror.Defect) {
 // finds checks that a check finds just this.
 func (s *shelf) finds(opts mirror.CheckOptions, want ...mirror.DefectKind) []mirror.Defect {
 	s.t.Helper()
-	found := s.flaws(opts)
+	found := s.defects(opts)
 	if !slices.EqualFunc(found, want, func(f mirror.Defect, kind mirror.DefectKind) bool { return f.Kind == kind && f.Reason != "" }) {
 		s.t.Errorf("found %+v, want %v", found, want)
 	}
@@ -138,12 +138,12 @@ func (s *shelf) finds(opts mirror.CheckOptions, want ...mirror.DefectKind) []mir
 // mend mends what is found, and returns what remains.
 func (s *shelf) mend() []mirror.Defect {
 	s.t.Helper()
-	for flaw, err := range s.Defects(s.t.Context(), mirror.CheckOptions{}) {
+	for defect, err := range s.Defects(s.t.Context(), mirror.CheckOptions{}) {
 		s.must(err)
-		_, err := s.Repair(s.t.Context(), flaw)
+		_, err := s.Repair(s.t.Context(), defect)
 		s.must(err)
 	}
-	return s.flaws(mirror.CheckOptions{})
+	return s.defects(mirror.CheckOptions{})
 }
 
 func (s *shelf) quarantined() (names []string) {
@@ -189,9 +189,9 @@ func TestFilesAreFoundDamaged(t *testing.T) {
 			} else {
 				s.finds(mirror.CheckOptions{Fast: true})
 			}
-			flaw := s.finds(mirror.CheckOptions{}, tt.kind)[0]
-			if flaw.Digest != config || flaw.Size != 6 || flaw.Manifest || !slices.Equal(flaw.Repos, []string{repo.String()}) {
-				t.Errorf("%+v", flaw)
+			defect := s.finds(mirror.CheckOptions{}, tt.kind)[0]
+			if defect.Digest != config || defect.Size != 6 || defect.Manifest || !slices.Equal(defect.Repos, []string{repo.String()}) {
+				t.Errorf("%+v", defect)
 			}
 			remains := s.mend()
 			if len(remains) != 1 || remains[0].Kind != mirror.Missing || remains[0].Digest != config || !strings.Contains(remains[0].Reason, "was pushed") {
@@ -230,9 +230,9 @@ func TestManifestsThatLoseTheirFileStayKnown(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.damage(s)
-			flaws := s.flaws(mirror.CheckOptions{})
-			if len(flaws) != 1 || !flaws[0].Manifest || len(flaws[0].Repos) != 1 {
-				t.Fatalf("%+v", flaws)
+			defects := s.defects(mirror.CheckOptions{})
+			if len(defects) != 1 || !defects[0].Manifest || len(defects[0].Repos) != 1 {
+				t.Fatalf("%+v", defects)
 			}
 			if remains := s.mend(); len(remains) != 1 || remains[0].Kind != mirror.Missing || !remains[0].Manifest {
 				t.Errorf("%+v", remains)
@@ -240,7 +240,7 @@ func TestManifestsThatLoseTheirFileStayKnown(t *testing.T) {
 			_, err := s.Manifest(t.Context(), repo, s.mirrored.Digest)
 			wantCode(t, err, mirror.CodeManifestUnknown)
 			wantTag(t, s.Store, "mirrored", s.mirrored.Digest)
-			put(t, s.Store, s.mirrored)
+			putManifest(t, s.Store, s.mirrored)
 			if _, err := s.Manifest(t.Context(), repo, s.mirrored.Digest); err != nil {
 				t.Error(err)
 			}
@@ -250,7 +250,7 @@ func TestManifestsThatLoseTheirFileStayKnown(t *testing.T) {
 	}
 }
 
-// TestDamageIsNoticedByReaders: they are told that it is a flaw, and what that is.
+// TestDamageIsNoticedByReaders: they are told that it is a defect, and what that is.
 func TestDamageIsNoticedByReaders(t *testing.T) {
 	s := stock(t)
 	s.overwrite(digest.FromString("pushed"), "push")
@@ -267,13 +267,13 @@ func TestDamageIsNoticedByReaders(t *testing.T) {
 	wantFlaw(t, err, mirror.CodeManifestUnknown, mirror.Missing)
 }
 
-// wantFlaw checks that a flaw is the cause of err.
+// wantFlaw checks that a defect is the cause of err.
 func wantFlaw(t *testing.T, err error, code mirror.Code, kind mirror.DefectKind) {
 	t.Helper()
 	wantCode(t, err, code)
 	var flawed *mirror.DefectError
 	if !asFlaw(err, &flawed) || flawed.Defect.Kind != kind || flawed.Defect.Digest == "" || flawed.Defect.Manifest != (code == mirror.CodeManifestUnknown) {
-		t.Errorf("%v has no flaw of kind %s for its cause", err, kind)
+		t.Errorf("%v has no defect of kind %s for its cause", err, kind)
 	}
 }
 
@@ -299,8 +299,8 @@ func TestMendKeepsTheRightToReadWhatIsNeeded(t *testing.T) {
 	_, err := s.Mount(t.Context(), other, repo, d)
 	s.must(err)
 	s.remove(d)
-	if mended, err := s.Repair(t.Context(), mirror.Defect{Kind: mirror.Missing, Digest: d}); !mended || err != nil {
-		t.Errorf("mended %t, %v", mended, err)
+	if repaired, err := s.Repair(t.Context(), mirror.Defect{Kind: mirror.Missing, Digest: d}); !repaired || err != nil {
+		t.Errorf("repaired %t, %v", repaired, err)
 	}
 	for in, linked := range map[mirror.Repo]bool{repo: true, other: false} {
 		if stat, err := s.StatBlob(t.Context(), in, d); err != nil || stat.Stored || stat.Linked != linked {
@@ -324,13 +324,13 @@ func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
 				return tx.Put(cache.TableBlobs, last.String(), []byte(`{"size":6,"added":"2021-01-01T00:00:00Z"}`))
 			})
 			changed := false
-			for flaw, err := range s.Defects(t.Context(), mirror.CheckOptions{Checked: func(digest.Digest, int64) {
+			for defect, err := range s.Defects(t.Context(), mirror.CheckOptions{Checked: func(digest.Digest, int64) {
 				if !changed {
 					changed = true
 					s.write(func(tx backend.WriteTx) error { return change(tx, last) })
 				}
 			}}) {
-				t.Errorf("%+v, %v", flaw, err)
+				t.Errorf("%+v, %v", defect, err)
 			}
 			if !changed {
 				t.Error("nothing was checked")
@@ -358,8 +358,8 @@ func (h healing) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 func TestWhatIsHealedMeanwhileIsNoFlaw(t *testing.T) {
 	s := stock(t)
 	store := newStore(t, healing{s.blobs, make(map[digest.Digest]bool)}, s.index, cache.Options{RecencyInterval: time.Hour})
-	for flaw, err := range store.Defects(t.Context(), mirror.CheckOptions{Fast: true}) {
-		t.Errorf("%+v, %v", flaw, err)
+	for defect, err := range store.Defects(t.Context(), mirror.CheckOptions{Fast: true}) {
+		t.Errorf("%+v, %v", defect, err)
 	}
 }
 
@@ -374,9 +374,9 @@ func TestWhatComesInIsNoOrphan(t *testing.T) {
 	hooked.afterCommit = func() {
 		looked = true
 		s.must(os.Chtimes(s.path(d), time.Time{}, time.Now().Add(-time.Hour)))
-		for flaw, err := range store.Defects(t.Context(), mirror.CheckOptions{}) {
-			if flaw.Digest == d || err != nil {
-				t.Errorf("%+v, %v", flaw, err)
+		for defect, err := range store.Defects(t.Context(), mirror.CheckOptions{}) {
+			if defect.Digest == d || err != nil {
+				t.Errorf("%+v, %v", defect, err)
 			}
 		}
 	}
@@ -392,8 +392,8 @@ func TestMendIsCancelled(t *testing.T) {
 	s.overwrite(digest.FromString("pushed"), "pushes")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if mended, err := s.Repair(ctx, mirror.Defect{Kind: mirror.Damaged, Digest: digest.FromString("pushed")}); mended || err == nil {
-		t.Errorf("mended %t, %v", mended, err)
+	if repaired, err := s.Repair(ctx, mirror.Defect{Kind: mirror.Damaged, Digest: digest.FromString("pushed")}); repaired || err == nil {
+		t.Errorf("repaired %t, %v", repaired, err)
 	}
 	s.finds(mirror.CheckOptions{}, mirror.Damaged)
 }

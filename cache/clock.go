@@ -23,11 +23,11 @@ type Clock interface {
 const (
 	// clockTolerance is how far the time of day may move against the time that passed before it counts as set.
 	clockTolerance = time.Second
-	// clockNoted is how old the record of a clock may become while nobody uses the store.
-	clockNoted = time.Hour
-	// longestStop is how long a machine may have been off, by its time of day alone, before that is in doubt. What is
+	// clockRecordAge is how old the record of a clock may become while nobody uses the store.
+	clockRecordAge = time.Hour
+	// maxDowntime is how long a machine may have been off, by its time of day alone, before that is in doubt. What is
 	// stored does not age in a time that is in doubt.
-	longestStop = 30 * 24 * time.Hour
+	maxDowntime = 30 * 24 * time.Hour
 	// fileTolerance is how far the times of files may be ahead of the clock: network file systems have their own.
 	fileTolerance = time.Minute
 )
@@ -41,7 +41,7 @@ var firstRelease = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 //
 // Within one start of the machine, the time that passed is known, also between two processes. Between two starts it is known
 // from the time of day alone. That is believed if it is later than the last time of the store and by no more than
-// [longestStop]; else the store goes on from its last time, in doubt, until the time of day is set to one that is believed.
+// [maxDowntime]; else the store goes on from its last time, in doubt, until the time of day is set to one that is believed.
 //
 // The times of files are those of the time of day when they were written, and nobody knows whether it was right. A file
 // that was written before the time of day was last set counts as written at that moment, and so it is left alone for longer
@@ -50,10 +50,10 @@ type clock struct {
 	machine Clock
 	log     *zap.Logger
 
-	mu     sync.Mutex
-	last   clockRecord
-	noted  clockRecord // what the index has; no newer than that
-	opened time.Time
+	mu       sync.Mutex
+	last     clockRecord
+	recorded clockRecord // what the index has; no newer than that
+	opened   time.Time
 }
 
 // clockRecord is a moment by the clock of a store and by the machine, and what the one knows of the other.
@@ -62,8 +62,8 @@ type clockRecord struct {
 	Offset  time.Duration `json:"offset,omitempty"` // that of Time from the time of day
 	Start   string        `json:"start,omitempty"`  // as Clock.Uptime says
 	Running time.Duration `json:"running"`
-	// Doubt says that the machine was off for a time that is not known, and does not count.
-	Doubt bool `json:"doubt,omitempty"`
+	// Uncertain says that the machine was off for a time that is not known, and does not count.
+	Uncertain bool `json:"doubt,omitempty"`
 	// Set is when the time of day was last set, by the store.
 	Set time.Time `json:"set,omitzero"`
 }
@@ -75,11 +75,11 @@ func openClock(ctx context.Context, index backend.Index, machine Clock, log *zap
 	start, running := machine.Uptime()
 	err := index.View(ctx, func(tx backend.ReadTx) error {
 		var err error
-		if c.last, _, err = get[clockRecord](tx, tableMeta, clockKey); err != nil {
+		if c.last, _, err = getRecord[clockRecord](tx, tableMeta, clockKey); err != nil {
 			log.Warn("what the store noted of its clock cannot be read; it goes by the time of day", zap.Error(err))
 		}
 		if c.last.Time.IsZero() && wall.Before(firstRelease) {
-			wall = later(wall, newestTime(tx))
+			wall = latest(wall, newestTime(tx))
 		}
 		return nil
 	})
@@ -92,9 +92,9 @@ func openClock(ctx context.Context, index backend.Index, machine Clock, log *zap
 	case start != "" && start == c.last.Start && running >= c.last.Running:
 		noted := c.last
 		c.advance(wall, running)
-		c.noted = noted
+		c.recorded = noted
 	default:
-		c.restarted(wall, start, running)
+		c.rebooted(wall, start, running)
 	}
 	c.opened = c.last.Time
 	return c, nil
@@ -102,33 +102,33 @@ func openClock(ctx context.Context, index backend.Index, machine Clock, log *zap
 
 // begin notes the clock with the first use of the store since the start of the machine: what is dated from now on counts from
 // there, whatever becomes of the time of day.
-func (c *clock) begin(ctx context.Context, index backend.Index) error {
-	if !c.noted.Time.IsZero() {
+func (c *clock) recordFirstUse(ctx context.Context, index backend.Index) error {
+	if !c.recorded.Time.IsZero() {
 		return nil
 	}
-	return c.noteIn(ctx, index, func(backend.WriteTx) error { return nil })
+	return c.writeWith(ctx, index, func(backend.WriteTx) error { return nil })
 }
 
 // restarted goes on after another start of the machine: a time that nobody counted has passed, and then running.
-func (c *clock) restarted(wall time.Time, start string, running time.Duration) {
+func (c *clock) rebooted(wall time.Time, start string, running time.Duration) {
 	if start == "" {
 		running = 0
 	}
 	least := c.last.Time.Add(running)
-	offset, believed := c.believe(wall, least, longestStop)
+	offset, believed := c.plausibleOffset(wall, least, maxDowntime)
 	if !believed {
 		c.log.Warn("the clock of this machine does not follow the time at which this store was last used: check it. Stored content does not age by the difference",
 			zap.Time("clock", wall), zap.Time("lastUsed", c.last.Time))
 		offset = least.Sub(wall)
 		c.last.Set = least
 	}
-	c.last.Time, c.last.Offset, c.last.Doubt = wall.Add(offset), offset, !believed
+	c.last.Time, c.last.Offset, c.last.Uncertain = wall.Add(offset), offset, !believed
 	c.last.Start, c.last.Running = start, running
 }
 
 // believe returns the offset with which a time of day is one that the store can have: not before least, nor by more than
 // stop after it. The time of day itself comes first, so that a store comes back to it.
-func (c *clock) believe(wall, least time.Time, stop time.Duration) (offset time.Duration, believed bool) {
+func (c *clock) plausibleOffset(wall, least time.Time, stop time.Duration) (offset time.Duration, believed bool) {
 	for _, offset := range [...]time.Duration{0, c.last.Offset} {
 		if ahead := wall.Add(offset).Sub(least); ahead >= 0 && ahead <= stop {
 			return offset, true
@@ -153,17 +153,17 @@ func (c *clock) advance(wall time.Time, running time.Duration) {
 	least := c.last.Time.Add(passed)
 	set := wall.Add(c.last.Offset).Sub(least)
 	if set.Abs() > clockTolerance {
-		c.setTo(wall, least, set)
+		c.wallClockSet(wall, least, set)
 	}
-	c.last.Time, c.last.Running = later(wall.Add(c.last.Offset), c.last.Time), c.last.Running+passed
+	c.last.Time, c.last.Running = latest(wall.Add(c.last.Offset), c.last.Time), c.last.Running+passed
 }
 
-// setTo takes note that somebody set the time of day.
-func (c *clock) setTo(wall, least time.Time, by time.Duration) {
+// wallClockSet takes note that somebody set the time of day.
+func (c *clock) wallClockSet(wall, least time.Time, by time.Duration) {
 	c.log.Warn("the clock of this machine was set; stored content keeps its age", zap.Time("clock", wall), zap.Duration("by", by))
-	if c.last.Doubt {
-		if offset, believed := c.believe(wall, least, longestStop); believed {
-			c.last.Offset, c.last.Doubt, c.last.Set = offset, false, wall.Add(offset)
+	if c.last.Uncertain {
+		if offset, believed := c.plausibleOffset(wall, least, maxDowntime); believed {
+			c.last.Offset, c.last.Uncertain, c.last.Set = offset, false, wall.Add(offset)
 			return
 		}
 	}
@@ -171,62 +171,62 @@ func (c *clock) setTo(wall, least time.Time, by time.Duration) {
 }
 
 // written returns when a file was written, by the time of the store; at is what the file system says.
-func (c *clock) written(at time.Time) time.Time {
+func (c *clock) fileTime(at time.Time) time.Time {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at = at.UTC().Add(c.last.Offset)
 	if at.After(now.Add(fileTolerance)) {
-		return later(c.last.Set, c.opened)
+		return latest(c.last.Set, c.opened)
 	}
-	return later(at, c.last.Set)
+	return latest(at, c.last.Set)
 }
 
 // due reports whether the record in the index is old.
-func (c *clock) due() bool {
+func (c *clock) recordDue() bool {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return now.Sub(c.noted.Time) >= clockNoted || c.last.Offset != c.noted.Offset
+	return now.Sub(c.recorded.Time) >= clockRecordAge || c.last.Offset != c.recorded.Offset
 }
 
 // newestTime returns the latest time in an index that has no record of a clock yet. What cannot be read is passed over.
 func newestTime(tx backend.ReadTx) (at time.Time) {
 	for k, value := range tx.Scan(tableBlobs, "", "") {
 		if record, err := scanBlob(k, value); err == nil {
-			at = later(at, record.Added)
+			at = latest(at, record.Added)
 		}
 	}
 	for k, value := range tx.Scan(tableLinks, "", "") {
 		if record, err := scanLink(k, value); err == nil {
-			at = later(at, record.Added, record.Used)
+			at = latest(at, record.Added, record.Used)
 		}
 	}
 	for k, value := range tx.Scan(tableRecency, "", "") {
 		if record, err := scanRecency(k, value); err == nil {
-			at = later(at, record.Used)
+			at = latest(at, record.Used)
 		}
 	}
 	return at
 }
 
 // note writes the record of the clock as it is now.
-func (c *clock) note(tx backend.WriteTx) error {
+func (c *clock) write(tx backend.WriteTx) error {
 	c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return put(tx, tableMeta, clockKey, c.last)
+	return putRecord(tx, tableMeta, clockKey, c.last)
 }
 
-// noteIn writes the record in a transaction that does something else as well.
-func (c *clock) noteIn(ctx context.Context, index backend.Index, do func(tx backend.WriteTx) error) error {
+// writeWith writes the record in a transaction that does something else as well.
+func (c *clock) writeWith(ctx context.Context, index backend.Index, do func(tx backend.WriteTx) error) error {
 	c.mu.Lock()
 	last := c.last
 	c.mu.Unlock()
-	err := index.Update(ctx, func(tx backend.WriteTx) error { return errors.Join(do(tx), c.note(tx)) })
+	err := index.Update(ctx, func(tx backend.WriteTx) error { return errors.Join(do(tx), c.write(tx)) })
 	if err == nil {
 		c.mu.Lock()
-		c.noted = last
+		c.recorded = last
 		c.mu.Unlock()
 	}
 	return err

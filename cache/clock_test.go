@@ -171,10 +171,10 @@ func TestAgesThroughJumps(t *testing.T) {
 			ctx := t.Context()
 			s := newTimed(t, noon)
 			s.must(receive(ctx, s.Store, "{}"))
-			put(t, s.Store, image("{}", mirror.Pushed), "v1")
+			putManifest(t, s.Store, image("{}", mirror.Pushed), "v1")
 			read(t, s.Store, "{}")
 			jump(s)
-			put(t, s.Store, image("elsewhere", mirror.Mirrored), "after")
+			putManifest(t, s.Store, image("elsewhere", mirror.Mirrored), "after")
 			s.Pass(passes)
 			age := func(what string, at time.Time) {
 				t.Helper()

@@ -8,17 +8,17 @@ import (
 )
 
 // get reads a record.
-func get[T any](tx backend.ReadTx, table backend.Table, key string) (record T, found bool, err error) {
+func getRecord[T any](tx backend.ReadTx, table backend.Table, key string) (record T, found bool, err error) {
 	value := tx.Get(table, key)
 	if value == nil {
 		return record, false, nil
 	}
-	record, err = decode[T](table, key, value)
+	record, err = decodeRecord[T](table, key, value)
 	return record, err == nil, err
 }
 
 // decode makes a record of a value that was scanned.
-func decode[T any](table backend.Table, key string, value []byte) (record T, err error) {
+func decodeRecord[T any](table backend.Table, key string, value []byte) (record T, err error) {
 	if err := json.Unmarshal(value, &record); err != nil {
 		return record, fmt.Errorf("read %q in table %s of the index: %w", key, table, err)
 	}
@@ -26,7 +26,7 @@ func decode[T any](table backend.Table, key string, value []byte) (record T, err
 }
 
 // put writes a record.
-func put(tx backend.WriteTx, table backend.Table, key string, record any) error {
+func putRecord(tx backend.WriteTx, table backend.Table, key string, record any) error {
 	value, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("write %q to table %s of the index: %w", key, table, err)

@@ -128,7 +128,7 @@ func BenchmarkSurvey(b *testing.B) {
 func BenchmarkSweep(b *testing.B) {
 	for b.Loop() {
 		s := openLarge(b)
-		swept, bytes := 0, int64(0)
+		manifests, bytes := 0, int64(0)
 		var took []time.Duration
 		began := time.Now()
 		pushed := meanwhile(b, s, func() {
@@ -144,22 +144,22 @@ func BenchmarkSweep(b *testing.B) {
 						return
 					}
 				}
-			}, func(swept1 mirror.DeleteResult) {
-				if swept1.Kept != "" {
-					b.Error(swept1.Kept)
+			}, func(result mirror.DeleteResult) {
+				if result.Kept != "" {
+					b.Error(result.Kept)
 				}
-				swept += swept1.Manifests
-				bytes += swept1.Bytes
-				took = append(took, swept1.Longest)
+				manifests += result.Manifests
+				bytes += result.Bytes
+				took = append(took, result.Longest)
 			})
 			if err != nil {
 				b.Error(err)
 			}
 		})
-		if swept != large.Images/20 {
-			b.Errorf("%d images went", swept)
+		if manifests != large.Images/20 {
+			b.Errorf("%d images were deleted", manifests)
 		}
-		b.ReportMetric(float64(swept)/time.Since(began).Seconds(), "images/s")
+		b.ReportMetric(float64(manifests)/time.Since(began).Seconds(), "images/s")
 		slices.Sort(took)
 		slices.Sort(pushed)
 		for name, list := range map[string][]time.Duration{"sweep": took, "push": pushed} {

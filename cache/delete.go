@@ -17,11 +17,11 @@ import (
 func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
 	c := content{repo, d}
 	var untagged []tagName
-	defer s.manifests.begin(c)()
-	end := s.tags.beginAny()
+	defer s.manifests.beginWrite(c)()
+	end := s.tags.beginUnknownWrite()
 	defer func() { end(untagged) }()
 	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
-		record, found, err := get[manifestRecord](tx, tableManifests, c.key())
+		record, found, err := getRecord[manifestRecord](tx, tableManifests, c.key())
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.D
 func removeTags(tx backend.WriteTx, c content) ([]tagName, error) {
 	names := tagsOf(tx, c)
 	for _, name := range names {
-		if err := dropTag(tx, name, c.digest); err != nil {
+		if err := deleteTag(tx, name, c.digest); err != nil {
 			return nil, err
 		}
 	}

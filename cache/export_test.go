@@ -57,7 +57,7 @@ func Check(ctx context.Context, blobs backend.Blobs, index backend.Index) error 
 
 func checkFiles(ctx context.Context, tx backend.ReadTx, blobs backend.Blobs, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableBlobs, "", "") {
-		record, err := decode[blobRecord](tableBlobs, k, value)
+		record, err := decodeRecord[blobRecord](tableBlobs, k, value)
 		size, statErr := blobs.Stat(ctx, digest.Digest(k))
 		if err != nil || statErr != nil || size != record.Size || record.Added.IsZero() {
 			report("blob %s is recorded as %+v, its file has %d bytes: %w", k, record, size, errors.Join(err, statErr))
@@ -67,7 +67,7 @@ func checkFiles(ctx context.Context, tx backend.ReadTx, blobs backend.Blobs, rep
 
 func checkLinks(tx backend.ReadTx, report func(string, ...any)) {
 	for k := range tx.Scan(tableLinks, "", "") {
-		d, name := parts(k)[0], parts(k)[1]
+		d, name := splitKey(k)[0], splitKey(k)[1]
 		repo, err := mirror.ParseRepo(name)
 		_, _, used, useErr := firstUse(tx, repo, digest.Digest(d))
 		if err != nil || useErr != nil || !used && !has(tx, tableBlobs, d) {
@@ -78,8 +78,8 @@ func checkLinks(tx backend.ReadTx, report func(string, ...any)) {
 
 func checkUses(tx backend.ReadTx, report func(string, ...any)) {
 	for k := range tx.Scan(tableUses, "", "") {
-		file, repo, by := parts(k)[0], parts(k)[1], parts(k)[2]
-		record, found, err := get[manifestRecord](tx, tableManifests, key(repo, by))
+		file, repo, by := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
+		record, found, err := getRecord[manifestRecord](tx, tableManifests, key(repo, by))
 		if err != nil || !found || file != by && !slices.Contains(slices.Collect(record.named()), digest.Digest(file)) {
 			report("%s is used in %s by %s, which is not there or does not say so: %w", file, repo, by, err)
 		}
@@ -91,9 +91,9 @@ func checkUses(tx backend.ReadTx, report func(string, ...any)) {
 
 func checkManifests(tx backend.ReadTx, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableManifests, "", "") {
-		repo, d := parts(k)[0], parts(k)[1]
-		record, err := decode[manifestRecord](tableManifests, k, value)
-		if err != nil || strength(record.Origin) == 0 || record.Added.IsZero() || record.MediaType == "" {
+		repo, d := splitKey(k)[0], splitKey(k)[1]
+		record, err := decodeRecord[manifestRecord](tableManifests, k, value)
+		if err != nil || originRank(record.Origin) == 0 || record.Added.IsZero() || record.MediaType == "" {
 			report("manifest %q is recorded as %+v: %w", k, record, err)
 		}
 		if !has(tx, tableRepos, repo) || !has(tx, tableBlobs, d) || !has(tx, tableUses, key(d, repo, d)) {
@@ -125,29 +125,29 @@ func checkManifests(tx backend.ReadTx, report func(string, ...any)) {
 
 func checkNames(tx backend.ReadTx, report func(string, ...any)) {
 	for k, value := range tx.Scan(tableTags, "", "") {
-		record, err := decode[tagRecord](tableTags, k, value)
-		if err != nil || !has(tx, tableManifests, key(parts(k)[0], record.Digest.String())) {
+		record, err := decodeRecord[tagRecord](tableTags, k, value)
+		if err != nil || !has(tx, tableManifests, key(splitKey(k)[0], record.Digest.String())) {
 			report("tag %q points at %+v, which is not there: %w", k, record, err)
 		}
-		if !has(tx, tableTagged, key(parts(k)[0], record.Digest.String(), parts(k)[1])) {
+		if !has(tx, tableTagged, key(splitKey(k)[0], record.Digest.String(), splitKey(k)[1])) {
 			report("tag %q is not among those of %s", k, record.Digest)
 		}
 	}
 	for k := range tx.Scan(tableTagged, "", "") {
-		record, found, err := get[tagRecord](tx, tableTags, key(parts(k)[0], parts(k)[2]))
-		if err != nil || !found || record.Digest.String() != parts(k)[1] {
+		record, found, err := getRecord[tagRecord](tx, tableTags, key(splitKey(k)[0], splitKey(k)[2]))
+		if err != nil || !found || record.Digest.String() != splitKey(k)[1] {
 			report("tag %q by its manifest points elsewhere: %w", k, err)
 		}
 	}
 	for k := range tx.Scan(tableParents, "", "") {
-		record, found, err := get[manifestRecord](tx, tableManifests, key(parts(k)[1], parts(k)[2]))
-		if err != nil || !found || !slices.Contains(record.manifests(), digest.Digest(parts(k)[0])) {
+		record, found, err := getRecord[manifestRecord](tx, tableManifests, key(splitKey(k)[1], splitKey(k)[2]))
+		if err != nil || !found || !slices.Contains(record.manifests(), digest.Digest(splitKey(k)[0])) {
 			report("parent %q is not there or does not say so: %w", k, err)
 		}
 	}
 	for k := range tx.Scan(tableReferrers, "", "") {
-		record, found, err := get[manifestRecord](tx, tableManifests, key(parts(k)[0], parts(k)[2]))
-		if err != nil || !found || record.Subject.String() != parts(k)[1] {
+		record, found, err := getRecord[manifestRecord](tx, tableManifests, key(splitKey(k)[0], splitKey(k)[2]))
+		if err != nil || !found || record.Subject.String() != splitKey(k)[1] {
 			report("referrer %q is not there: %w", k, err)
 		}
 	}

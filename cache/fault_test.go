@@ -22,7 +22,7 @@ func TestFileMissing(t *testing.T) {
 	if err := receive(ctx, s, "{}"); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, m, "v1")
+	putManifest(t, s, m, "v1")
 	closeStore(t, s)
 
 	s = newStore(t, blobs, openBolt(t, folder), cache.Options{})
@@ -47,7 +47,7 @@ func TestFileMissing(t *testing.T) {
 	if err := receive(ctx, s, "{}"); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, m)
+	putManifest(t, s, m)
 	if got, err := s.Manifest(ctx, repo, m.Digest); err != nil || !bytes.Equal(got.Bytes, m.Bytes) {
 		t.Errorf("manifest that was put again: %v, %v", got, err)
 	}
@@ -64,7 +64,7 @@ func TestManifestDamaged(t *testing.T) {
 	s := newStore(t, blobs, openBolt(t, t.TempDir()), cache.Options{})
 	defer closeStore(t, s)
 	m := image("{}", mirror.Mirrored)
-	put(t, s, m)
+	putManifest(t, s, m)
 	for _, content := range []string{"short", strings.Repeat("x", len(m.Bytes))} {
 		blobs.content[m.Digest] = content
 		if _, err := s.Manifest(t.Context(), repo, m.Digest); err == nil || !strings.Contains(err.Error(), "damaged") {
@@ -84,7 +84,7 @@ func TestIndexBroken(t *testing.T) {
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
 	defer closeStore(t, s)
 	old, m := image("old", mirror.Mirrored), image("{}", mirror.Pushed)
-	put(t, s, old, "v1")
+	putManifest(t, s, old, "v1")
 	wantTag(t, s, "v1", old.Digest)
 
 	index.broken.Store(true)
@@ -106,7 +106,7 @@ func TestIndexBroken(t *testing.T) {
 	_, err = s.Manifest(ctx, repo, m.Digest)
 	wantCode(t, err, mirror.CodeManifestUnknown)
 	index.broken.Store(false)
-	put(t, s, m, "v1")
+	putManifest(t, s, m, "v1")
 	wantTag(t, s, "v1", m.Digest)
 }
 

@@ -135,7 +135,7 @@ func receive(ctx context.Context, s mirror.Store, blob string) error {
 	return in.Commit(ctx, repo)
 }
 
-func put(t *testing.T, s mirror.Store, m mirror.Manifest, tags ...string) {
+func putManifest(t *testing.T, s mirror.Store, m mirror.Manifest, tags ...string) {
 	t.Helper()
 	if err := s.PutManifest(t.Context(), repo, m, tags...); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func (x *countingIndex) Update(context.Context, func(backend.WriteTx) error) err
 // ownClock is a clock of this machine that was just noted.
 func ownClock() *clock {
 	at := time.Now().UTC().Round(0)
-	return &clock{machine: newMachine(), log: zap.NewNop(), last: clockRecord{Time: at, Running: backend.Uptime()}, noted: clockRecord{Time: at}}
+	return &clock{machine: newSystemClock(), log: zap.NewNop(), last: clockRecord{Time: at, Running: backend.Uptime()}, recorded: clockRecord{Time: at}}
 }
 
 // TestRecencyIsWrittenEarlyWhenThereIsMuch does not wait for the interval.
@@ -86,7 +86,7 @@ func TestRecencyIsFoundWhileItIsWritten(t *testing.T) {
 	r := newRecency(index, ownClock(), Options{})
 	c := content{digest: digest.FromString("a blob")}
 	index.update = func() error {
-		if r.last(c).IsZero() || r.all()[c].IsZero() {
+		if r.pendingUse(c).IsZero() || r.pending()[c].IsZero() {
 			t.Error("not found while it is written")
 		}
 		return nil
@@ -95,7 +95,7 @@ func TestRecencyIsFoundWhileItIsWritten(t *testing.T) {
 	if err := r.flush(t.Context()); err != nil || index.updates != 1 {
 		t.Errorf("%d updates, %v", index.updates, err)
 	}
-	if !r.last(c).IsZero() {
+	if !r.pendingUse(c).IsZero() {
 		t.Error("still in memory after it was written")
 	}
 }
@@ -129,7 +129,7 @@ func TestRecencyIsBounded(t *testing.T) {
 
 // TestHotBudget adds more than fits, and values that replace one another.
 func TestHotBudget(t *testing.T) {
-	h := newHot[int](5*hotOverhead, manifestCost)
+	h := newRecordCache[int](5*cacheEntryOverhead, manifestCost)
 	for i := range 100 {
 		h.add(i*i%7, mirror.Manifest{Bytes: make([]byte, i)}, 0)
 		sum := 0
@@ -143,7 +143,7 @@ func TestHotBudget(t *testing.T) {
 	if _, found, _ := h.get(99 * 99 % 7); !found {
 		t.Error("what was added last is gone")
 	}
-	end := h.begin(99 * 99 % 7)
+	end := h.beginWrite(99 * 99 % 7)
 	if _, found, _ := h.get(99 * 99 % 7); found {
 		t.Error("what is being written is answered")
 	}

@@ -69,7 +69,7 @@ func (s *Store) OpenManifest(ctx context.Context, repo mirror.Repo, d digest.Dig
 	if err != nil {
 		return mirror.Blob{}, explain(err, "look up manifest %s in %s", d, repo)
 	}
-	blob, err := s.open(ctx, d, blobRecord{Size: record.Size})
+	blob, err := s.openStored(ctx, d, blobRecord{Size: record.Size})
 	if err != nil {
 		if _, err := s.manifestRecord(ctx, content{repo, d}); err != nil { // it was collected in between
 			return mirror.Blob{}, err

@@ -34,7 +34,7 @@ func errTagUnknown(name tagName) *mirror.Error {
 // Manifest implements [mirror.ManifestStore]. The bytes are shared with other callers and must not be changed.
 func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest) (m mirror.Manifest, err error) {
 	c := content{repo, d}
-	err = s.use(ctx, c, func() (bool, error) {
+	err = s.recordUse(ctx, c, func() (bool, error) {
 		var found bool
 		var generation uint64
 		if m, found, generation = s.manifests.get(c); found {
@@ -44,7 +44,7 @@ func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		if m, err = s.loadManifest(ctx, c); err != nil {
 			return false, err
 		}
-		if len(m.Bytes) <= hotManifestLimit {
+		if len(m.Bytes) <= maxCachedManifest {
 			s.manifests.add(c, m, generation)
 		}
 		return true, nil
@@ -62,7 +62,7 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 	}
 	read := func(ctx context.Context) ([]byte, error) { return s.readManifest(ctx, c.digest, record.Size) }
 	var data []byte
-	if record.Size > hotManifestLimit {
+	if record.Size > maxCachedManifest {
 		data, err = s.large.get(ctx, c.digest, read)
 	} else {
 		data, err = read(ctx)
@@ -79,7 +79,7 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 func (s *Store) manifestRecord(ctx context.Context, c content) (record manifestRecord, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) (err error) {
 		var found bool
-		record, found, err = get[manifestRecord](tx, tableManifests, c.key())
+		record, found, err = getRecord[manifestRecord](tx, tableManifests, c.key())
 		if err == nil && !found {
 			return errManifestUnknown(c.repo, c.digest)
 		}
@@ -96,39 +96,39 @@ func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) (
 	if err == nil {
 		defer blob.Close()
 	}
-	flaw, err := blobRecord{Size: size}.compare(d, blob.Size, err)
+	defect, err := blobRecord{Size: size}.compare(d, blob.Size, err)
 	if err != nil {
 		return nil, err
 	}
-	if flaw.Reason == "" {
-		data, err := readSmall(blob, d)
+	if defect.Reason == "" {
+		data, err := readVerifiedBlob(blob, d)
 		found := mirror.DefectOf(err)
 		if found == nil {
 			return data, err
 		}
-		flaw = *found
+		defect = *found
 	}
-	flaw.Digest, flaw.Manifest = d, true
-	return nil, flawed(mirror.CodeManifestUnknown, "manifest "+d.String(), flaw)
+	defect.Digest, defect.Manifest = d, true
+	return nil, newDefectError(mirror.CodeManifestUnknown, "manifest "+d.String(), defect)
 }
 
-// readSmall reads a blob that is small, and verifies it. If it is damaged, the cause of the error is a
+// readVerifiedBlob reads a blob that is small, and verifies it. If it is damaged, the cause of the error is a
 // [mirror.DefectError].
-func readSmall(blob mirror.Blob, d digest.Digest) ([]byte, error) {
-	flaw := mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: blob.Size}
+func readVerifiedBlob(blob mirror.Blob, d digest.Digest) ([]byte, error) {
+	defect := mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: blob.Size}
 	data := make([]byte, blob.Size)
 	_, err := io.ReadFull(blob, data)
 	switch {
 	case errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF:
-		flaw.Reason = fmt.Sprintf("it is damaged: its file cannot be read: %v", err)
+		defect.Reason = fmt.Sprintf("it is damaged: its file cannot be read: %v", err)
 	case err != nil:
 		return nil, err
 	case d.Algorithm().FromBytes(data) != d:
-		flaw.Reason = "it is damaged: the content of its file has another digest"
+		defect.Reason = "it is damaged: the content of its file has another digest"
 	default:
 		return data, nil
 	}
-	return nil, flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
+	return nil, newDefectError(mirror.CodeBlobUnknown, "blob "+d.String(), defect)
 }
 
 // Tag implements [mirror.ManifestStore].
@@ -148,7 +148,7 @@ func (s *Store) Tag(ctx context.Context, repo mirror.Repo, tag string) (mirror.T
 
 func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
-		record, found, err := get[tagRecord](tx, tableTags, name.key())
+		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
 		if err == nil && !found {
 			return errTagUnknown(name)
 		}
@@ -162,15 +162,15 @@ func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err er
 // pushed: then it is no longer the upstream's to confirm. A stored time that is later than now is replaced by an earlier one.
 func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest, at time.Time) error {
 	name := tagName{repo, tag}
-	defer s.tags.begin(name)()
+	defer s.tags.beginWrite(name)()
 	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
-		record, found, err := get[tagRecord](tx, tableTags, name.key())
+		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
 		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed ||
 			!at.After(record.Checked) && !record.Checked.After(s.Now()) {
 			return err
 		}
 		record.Checked = at.UTC().Round(0)
-		return pointTag(tx, name, d, record)
+		return setTag(tx, name, d, record)
 	})
 	return explain(err, "note that %s was confirmed", name)
 }
@@ -178,16 +178,16 @@ func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d
 // DeleteTag implements [mirror.ManifestStore].
 func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) error {
 	name := tagName{repo, tag}
-	defer s.tags.begin(name)()
+	defer s.tags.beginWrite(name)()
 	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
-		record, found, err := get[tagRecord](tx, tableTags, name.key())
+		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
 		if err != nil {
 			return err
 		}
 		if !found {
 			return errTagUnknown(name)
 		}
-		return dropTag(tx, name, record.Digest)
+		return deleteTag(tx, name, record.Digest)
 	})
 	return explain(err, "delete %s", name)
 }

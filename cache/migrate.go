@@ -20,7 +20,7 @@ func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, 
 	var schema schemaRecord
 	err := index.Update(ctx, func(tx backend.WriteTx) (err error) {
 		var found bool
-		schema, found, err = get[schemaRecord](tx, tableMeta, schemaKey)
+		schema, found, err = getRecord[schemaRecord](tx, tableMeta, schemaKey)
 		switch {
 		case err != nil:
 			return err
@@ -34,7 +34,7 @@ func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, 
 			return nil
 		}
 		schema.Version = schemaVersion
-		return put(tx, tableMeta, schemaKey, schema)
+		return putRecord(tx, tableMeta, schemaKey, schema)
 	})
 	if err != nil || !schema.Migrating {
 		return err
@@ -43,7 +43,7 @@ func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, 
 		return fmt.Errorf("bring the index up to schema %d: %w", schemaVersion, err)
 	}
 	return index.Update(ctx, func(tx backend.WriteTx) error {
-		return put(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
+		return putRecord(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 	})
 }
 
@@ -96,13 +96,13 @@ func migrateTable(ctx context.Context, index backend.Index, table backend.Table,
 }
 
 func addParents(tx backend.WriteTx, k string, value []byte) error {
-	record, err := decode[manifestRecord](tableManifests, k, value)
+	record, err := decodeRecord[manifestRecord](tableManifests, k, value)
 	if err != nil {
 		return err
 	}
 	repo, d, _ := cutKey(k)
 	for _, child := range record.Children {
-		if err := tx.Put(tableParents, key(child.String(), repo, d), mark); err != nil {
+		if err := tx.Put(tableParents, key(child.String(), repo, d), emptyValue); err != nil {
 			return err
 		}
 	}
@@ -110,27 +110,27 @@ func addParents(tx backend.WriteTx, k string, value []byte) error {
 }
 
 func addTagged(tx backend.WriteTx, k string, value []byte) error {
-	record, err := decode[tagRecord](tableTags, k, value)
+	record, err := decodeRecord[tagRecord](tableTags, k, value)
 	if err != nil {
 		return err
 	}
 	repo, tag, _ := cutKey(k)
-	return tx.Put(tableTagged, key(repo, record.Digest.String(), tag), mark)
+	return tx.Put(tableTagged, key(repo, record.Digest.String(), tag), emptyValue)
 }
 
 func moveRecency(tx backend.WriteTx, k string, value []byte) error {
-	used, err := decode[recencyRecord](tableRecency, k, value)
+	used, err := decodeRecord[recencyRecord](tableRecency, k, value)
 	if err != nil {
 		return err
 	}
 	repo, d, _ := cutKey(k)
-	link, linked, err := get[linkRecord](tx, tableLinks, key(d, repo))
+	link, linked, err := getRecord[linkRecord](tx, tableLinks, key(d, repo))
 	if err != nil {
 		return err
 	}
 	if linked && used.Used.After(link.Used) {
 		link.Used = used.Used
-		if err := put(tx, tableLinks, key(d, repo), link); err != nil {
+		if err := putRecord(tx, tableLinks, key(d, repo), link); err != nil {
 			return err
 		}
 	}

@@ -11,22 +11,22 @@ import (
 	"airmirror/mirror"
 )
 
-// migrateReads is how many manifests are read for one transaction.
-const migrateReads = 64
+// migrateOwnedBatch is how many manifests are read for one transaction.
+const migrateOwnedBatch = 64
 
 // migrateOwned reads all manifests again for what they own. One that cannot be read stays as it is, but for its children: a
 // check of the store finds it, and writes it anew when it has come again.
 func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	for after, more := "", true; more; {
-		var batch []*putting
+		var batch []*manifestWrite
 		err := index.View(ctx, func(tx backend.ReadTx) error {
 			n := 0
 			for k, value := range tx.Scan(tableManifests, "", after) {
 				after = k
-				if p := migrating(k, value, at); p != nil {
+				if p := decodeMigrated(k, value, at); p != nil {
 					batch = append(batch, p)
 				}
-				if n++; n == migrateReads {
+				if n++; n == migrateOwnedBatch {
 					return nil
 				}
 			}
@@ -55,20 +55,20 @@ func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index,
 }
 
 // migrating is a manifest as the index has it, or nil if that cannot be read.
-func migrating(k string, value []byte, at time.Time) *putting {
-	record, err := decode[manifestRecord](tableManifests, k, value)
-	if err != nil || malformed(k, 2) != "" {
+func decodeMigrated(k string, value []byte, at time.Time) *manifestWrite {
+	record, err := decodeRecord[manifestRecord](tableManifests, k, value)
+	if err != nil || keyDefect(k, 2) != "" {
 		return nil
 	}
-	repo, err := mirror.ParseRepo(parts(k)[0])
+	repo, err := mirror.ParseRepo(splitKey(k)[0])
 	if err != nil {
 		return nil
 	}
-	return &putting{content: content{repo, digest.Digest(parts(k)[1])}, record: record, at: at}
+	return &manifestWrite{content: content{repo, digest.Digest(splitKey(k)[1])}, record: record, at: at}
 }
 
 // readOwned reads from the manifest's file what it owns.
-func (p *putting) readOwned(ctx context.Context, blobs backend.Blobs) {
+func (p *manifestWrite) readOwned(ctx context.Context, blobs backend.Blobs) {
 	blob, err := blobs.Open(ctx, p.digest)
 	if err != nil {
 		return
@@ -78,7 +78,7 @@ func (p *putting) readOwned(ctx context.Context, blobs backend.Blobs) {
 	if err != nil || p.digest.Algorithm().FromBytes(data) != p.digest {
 		return
 	}
-	again, err := newPutting(p.repo, mirror.Manifest{MediaType: p.record.MediaType, Digest: p.digest, Bytes: data, Origin: p.record.Origin}, p.at, nil)
+	again, err := newManifestWrite(p.repo, mirror.Manifest{MediaType: p.record.MediaType, Digest: p.digest, Bytes: data, Origin: p.record.Origin}, p.at, nil)
 	if err != nil {
 		return
 	}
@@ -87,7 +87,7 @@ func (p *putting) readOwned(ctx context.Context, blobs backend.Blobs) {
 }
 
 // addOwned writes what is new.
-func (p *putting) addOwned(tx backend.WriteTx) error {
+func (p *manifestWrite) addOwned(tx backend.WriteTx) error {
 	if !has(tx, tableManifests, p.key()) || len(p.record.Children)+len(p.record.Owned) == 0 {
 		return nil
 	}
@@ -103,10 +103,10 @@ func (p *putting) addOwned(tx backend.WriteTx) error {
 		if !known {
 			size = -1
 		}
-		if err := put(tx, tableUses, useKey(d, p.repo, p.digest), useRecord{Size: size, Owned: true}); err != nil {
+		if err := putRecord(tx, tableUses, useKey(d, p.repo, p.digest), useRecord{Size: size, Owned: true}); err != nil {
 			return err
 		}
-		if err := tx.Put(tableParents, parentKey(d, p.content), mark); err != nil {
+		if err := tx.Put(tableParents, parentKey(d, p.content), emptyValue); err != nil {
 			return err
 		}
 	}
@@ -115,5 +115,5 @@ func (p *putting) addOwned(tx backend.WriteTx) error {
 			return err
 		}
 	}
-	return put(tx, tableManifests, p.key(), p.record)
+	return putRecord(tx, tableManifests, p.key(), p.record)
 }

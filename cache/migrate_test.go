@@ -70,9 +70,9 @@ func TestMigration(t *testing.T) {
 			for i := range 4500 { // more than two transactions move
 				tags = append(tags, fmt.Sprint("v", i))
 			}
-			put(t, s, child, tags...)
+			putManifest(t, s, child, tags...)
 			parent := indexOf(t, child)
-			put(t, s, parent, "multi")
+			putManifest(t, s, parent, "multi")
 			read(t, s, "{}")
 			used := lastUsed(t, s)
 			closeStore(t, s)
@@ -102,9 +102,9 @@ func TestMigration(t *testing.T) {
 			for i := range tags {
 				c.Tags = append(c.Tags, mirror.ObservedTag{Name: tags[i], Digest: child.Digest})
 			}
-			err = s.Sweep(t.Context(), func(yield func(mirror.DeleteRequest) bool) { yield(c) }, func(swept mirror.DeleteResult) {
-				if !strings.Contains(swept.Kept, "needs manifest") {
-					t.Errorf("%+v, though an index needs it", swept)
+			err = s.Sweep(t.Context(), func(yield func(mirror.DeleteRequest) bool) { yield(c) }, func(result mirror.DeleteResult) {
+				if !strings.Contains(result.Kept, "needs manifest") {
+					t.Errorf("%+v, though an index needs it", result)
 				}
 			})
 			if err != nil {

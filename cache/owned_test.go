@@ -82,14 +82,14 @@ func TestMigrationOfOwned(t *testing.T) {
 		t.Run(schema, func(t *testing.T) {
 			s := stock(t)
 			s.must(receive(t.Context(), s.Store, "part"))
-			put(t, s.Store, owner(mirror.Pushed, "part", "absent"), "owner")
+			putManifest(t, s.Store, owner(mirror.Pushed, "part", "absent"), "owner")
 			lost := owner(mirror.Mirrored, "part", "of what lost its file")
-			put(t, s.Store, lost)
+			putManifest(t, s.Store, lost)
 			for i := range 200 { // more than three transactions
-				put(t, s.Store, owner(mirror.Pushed, "part", fmt.Sprint(i)))
+				putManifest(t, s.Store, owner(mirror.Pushed, "part", fmt.Sprint(i)))
 			}
 			s.must(s.DeleteManifest(t.Context(), repo, lost.Digest))
-			put(t, s.Store, lost)
+			putManifest(t, s.Store, lost)
 			all := []backend.Table{cache.TableManifests, cache.TableUses, cache.TableParents, cache.TableBlobs}
 			want := s.entries(all...)
 			closeStore(t, s.Store)
@@ -114,8 +114,8 @@ func TestMigrationPassesOverWhatIsLost(t *testing.T) {
 	s := stock(t)
 	s.must(receive(t.Context(), s.Store, "part"))
 	lost, left := owner(mirror.Pushed, "part", "a"), owner(mirror.Pushed, "part", "b")
-	put(t, s.Store, lost, "lost")
-	put(t, s.Store, left, "left")
+	putManifest(t, s.Store, lost, "lost")
+	putManifest(t, s.Store, left, "left")
 	closeStore(t, s.Store)
 	withoutOwned(t, s.reopenIndex(), `{"version":2}`)
 	s.remove(lost.Digest)
@@ -137,13 +137,13 @@ func TestLostOwnedIsAFlaw(t *testing.T) {
 	s := stock(t)
 	s.must(receive(t.Context(), s.Store, "part"))
 	m := owner(mirror.Pushed, "part", "never here")
-	put(t, s.Store, m, "owner")
+	putManifest(t, s.Store, m, "owner")
 	d := digest.FromString("part")
 	s.finds(mirror.CheckOptions{})
 	s.remove(d)
-	flaw := s.finds(mirror.CheckOptions{}, mirror.Missing)[0]
-	if flaw.Digest != d || len(flaw.Repos) != 1 || flaw.Repos[0] != repo.String() {
-		t.Errorf("%+v", flaw)
+	defect := s.finds(mirror.CheckOptions{}, mirror.Missing)[0]
+	if defect.Digest != d || len(defect.Repos) != 1 || defect.Repos[0] != repo.String() {
+		t.Errorf("%+v", defect)
 	}
 	if left := s.mend(); len(left) != 1 || left[0].Digest != d || !strings.Contains(left[0].Reason, "names it, but it is lost") {
 		t.Errorf("left is %+v", left)
@@ -160,15 +160,15 @@ func TestRebuildOfOwned(t *testing.T) {
 			s := stock(t)
 			s.must(receive(t.Context(), s.Store, "part"))
 			s.must(receive(t.Context(), s.Store, "secret"))
-			put(t, s.Store, image("secret", mirror.Pushed), "secret")
+			putManifest(t, s.Store, image("secret", mirror.Pushed), "secret")
 			m := owner(mirror.Pushed, "part")
-			put(t, s.Store, m, "owner")
+			putManifest(t, s.Store, m, "owner")
 			thief := owner(mirror.Pushed, "secret", "part")
 			s.must(s.PutManifest(t.Context(), evil, thief, "thief"))
 			sources := cache.RebuildSources{Names: names(
-				cache.Name{Repo: repo, Tag: "secret", Digest: image("secret", mirror.Pushed).Digest},
-				cache.Name{Repo: evil, Tag: "thief", Digest: thief.Digest, MediaType: thief.MediaType},
-				cache.Name{Repo: repo, Tag: "owner", Digest: m.Digest, MediaType: m.MediaType},
+				cache.RebuildName{Repo: repo, Tag: "secret", Digest: image("secret", mirror.Pushed).Digest},
+				cache.RebuildName{Repo: evil, Tag: "thief", Digest: thief.Digest, MediaType: thief.MediaType},
+				cache.RebuildName{Repo: repo, Tag: "owner", Digest: m.Digest, MediaType: m.MediaType},
 			)}
 			if backedUp {
 				sources = cache.RebuildSources{Backup: s.backup()}

@@ -21,24 +21,24 @@ type RebuildSources struct {
 	// Old is the index that the new one replaces, as far as it can be read; nil if there is none. It is only read. When all of
 	// its manifests can be read, what it does not have was deleted: nothing of that is recovered.
 	Old backend.Index
-	// Unread is what could not be read of the file of Old, for instance some of its pages.
-	Unread []error
+	// Unreadable is what could not be read of the file of Old, for instance some of its pages.
+	Unreadable []error
 	// Backup is a copy of the index, as [mirror.CheckStore] makes one; nil if there is none. It is only read. What Old has
 	// counts, and Backup adds what Old does not have, also what was deleted since.
 	Backup backend.Index
 	// Names are what another record says that was held, as a receipt does; nil if there is none. Where Old or Backup says
 	// something else of a tag, that stays.
-	Names iter.Seq2[Name, error]
+	Names iter.Seq2[RebuildName, error]
 	// Fast takes the name of a file for its digest and reads only those that are as small as a manifest.
 	Fast bool
 	// Progress is told about bytes of content; nobody is if it is nil.
 	Progress mirror.Progress
 }
 
-// Name is what somebody remembers of an image, or of a repository: then it has neither tag nor digest, and Origin is what
+// RebuildName is what somebody remembers of an image, or of a repository: then it has neither tag nor digest, and Origin is what
 // [mirror.Store.RepoOrigin] said. It counts if it comes before the images of the repository, which has the origin of the
 // first of them otherwise.
-type Name struct {
+type RebuildName struct {
 	Repo      mirror.Repo
 	Tag       string // "" if it was held by its digest only
 	Digest    digest.Digest
@@ -52,12 +52,12 @@ type RebuildKind string
 
 // What is worth telling. The rest is as it was.
 const (
-	RebuildDamaged   RebuildKind = "damaged"   // a file that was moved to the quarantine
-	RebuildGone      RebuildKind = "gone"      // a name of which the manifest is not there
-	RebuildPartial   RebuildKind = "partial"   // an image of which blobs are not there, and that is therefore left out
-	RebuildKept      RebuildKind = "kept"      // a tag of which there were two opinions
-	RebuildRecovered RebuildKind = "recovered" // an image that nobody could name
-	RebuildUnread    RebuildKind = "unread"    // a part of an index that could not be read
+	RebuildDamaged    RebuildKind = "damaged"    // a file that was moved to the quarantine
+	RebuildMissing    RebuildKind = "missing"    // a name of which the manifest is not there
+	RebuildIncomplete RebuildKind = "incomplete" // an image of which blobs are not there, and that is therefore left out
+	RebuildConflict   RebuildKind = "conflict"   // a tag of which there were two opinions
+	RebuildRecovered  RebuildKind = "recovered"  // an image that nobody could name
+	RebuildUnreadable RebuildKind = "unreadable" // a part of an index that could not be read
 )
 
 // RebuildEvent is something that is not as it was, or that somebody should look at.
@@ -102,14 +102,14 @@ func Rebuild(ctx context.Context, blobs backend.Blobs, index backend.Index, sour
 	if tell == nil {
 		tell = func(RebuildEvent) {}
 	}
-	r := &rebuild{ctx: ctx, blobs: blobs, index: index, sources: sources, tell: tell,
-		found: make(map[digest.Digest]recognised), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), told: make(map[digest.Digest]bool),
-		gone: make(map[goneName]bool)}
+	r := &rebuild{ctx: ctx, blobs: blobs, index: index, sources: sources, report: tell,
+		found: make(map[digest.Digest]foundManifest), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), reported: make(map[digest.Digest]bool),
+		missing: make(map[missingRef]bool)}
 	if sources.Old != nil {
-		r.known = append(r.known, &knownIndex{Index: sources.Old, name: "the old index", unread: make(map[backend.Table]bool)})
+		r.indexes = append(r.indexes, &sourceIndex{Index: sources.Old, name: "the old index", unreadable: make(map[backend.Table]bool)})
 	}
 	if sources.Backup != nil {
-		r.known = append(r.known, &knownIndex{Index: sources.Backup, name: "the backup", unread: make(map[backend.Table]bool)})
+		r.indexes = append(r.indexes, &sourceIndex{Index: sources.Backup, name: "the backup", unreadable: make(map[backend.Table]bool)})
 	}
 	r.summary.Events = make(map[RebuildKind]int)
 	began := time.Now()
@@ -124,28 +124,28 @@ type rebuild struct {
 	blobs   backend.Blobs
 	index   backend.Index
 	sources RebuildSources
-	tell    func(RebuildEvent)
+	report  func(RebuildEvent)
 	summary RebuildSummary
 
-	found   map[digest.Digest]recognised      // manifests
-	parents map[digest.Digest][]digest.Digest // of those that indexes name: the indexes
-	known   []*knownIndex                     // the first that has something counts
-	named   map[content]bool                  // what did not come from these
-	tried   map[content]bool                  // what need not be tried again for what it belongs to
-	told    map[digest.Digest]bool            // what is not whole
-	gone    map[goneName]bool                 // what was told to be gone
-	clock   *clock
-	steps   []step
+	found    map[digest.Digest]foundManifest   // manifests
+	parents  map[digest.Digest][]digest.Digest // of those that indexes name: the indexes
+	indexes  []*sourceIndex                    // the first that has something counts
+	named    map[content]bool                  // what did not come from these
+	tried    map[content]bool                  // what need not be tried again for what it belongs to
+	reported map[digest.Digest]bool            // what is not whole
+	missing  map[missingRef]bool               // what was told to be gone
+	clock    *clock
+	steps    []step
 }
 
 // recognised is a file that is a manifest.
-type recognised struct {
+type foundManifest struct {
 	mediaType string
 	subject   digest.Digest
 }
 
-// goneName is what is told to be gone, once, whoever remembers it.
-type goneName struct {
+// missingRef is what is told to be gone, once, whoever remembers it.
+type missingRef struct {
 	ref    string
 	digest digest.Digest
 }
@@ -160,7 +160,7 @@ func (r *rebuild) run() error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	for _, part := range []func() error{r.files, r.indexes, r.deleted, r.names, r.relatives, r.recover, r.relatives, r.rights, r.rest} {
+	for _, part := range []func() error{r.addFiles, r.copyIndexes, r.dropDeleted, r.addNames, r.addRelatives, r.recoverUnnamed, r.addRelatives, r.restoreLinks, r.reportRest} {
 		if err := errors.Join(part(), r.flush()); err != nil {
 			return err
 		}
@@ -179,11 +179,11 @@ func (r *rebuild) begin() error {
 	if err != nil {
 		return err
 	}
-	for _, reason := range r.sources.Unread {
-		r.unread("", reason.Error())
+	for _, reason := range r.sources.Unreadable {
+		r.reportUnreadable("", reason.Error())
 	}
-	for _, from := range r.known {
-		if err := r.checkKnown(from); err != nil {
+	for _, from := range r.indexes {
+		if err := r.checkSource(from); err != nil {
 			return err
 		}
 	}
@@ -196,27 +196,27 @@ func (r *rebuild) openClock() (err error) {
 		return err
 	}
 	from := r.index
-	if len(r.known) > 0 {
-		from = r.known[0]
+	if len(r.indexes) > 0 {
+		from = r.indexes[0]
 	}
-	if r.clock, err = openClock(r.ctx, from, newMachine(), zap.NewNop()); err != nil {
+	if r.clock, err = openClock(r.ctx, from, newSystemClock(), zap.NewNop()); err != nil {
 		return err
 	}
-	return r.index.Update(r.ctx, r.clock.note)
+	return r.index.Update(r.ctx, r.clock.write)
 }
 
 func (r *rebuild) now() time.Time { return r.clock.now() }
 
 func (r *rebuild) event(kind RebuildKind, ref string, d digest.Digest, reason string) {
-	if name := (goneName{ref, d}); kind == RebuildGone {
-		if r.gone[name] {
+	if name := (missingRef{ref, d}); kind == RebuildMissing {
+		if r.missing[name] {
 			return
 		}
-		r.gone[name] = true
+		r.missing[name] = true
 	}
 	r.summary.Events[kind]++
-	r.told[d] = r.told[d] || kind == RebuildPartial
-	r.tell(RebuildEvent{Kind: kind, Ref: ref, Digest: d, Reason: reason})
+	r.reported[d] = r.reported[d] || kind == RebuildIncomplete
+	r.report(RebuildEvent{Kind: kind, Ref: ref, Digest: d, Reason: reason})
 }
 
 // add queues a step.

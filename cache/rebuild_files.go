@@ -12,7 +12,7 @@ import (
 )
 
 // files holds every file that is what it is called.
-func (r *rebuild) files() error {
+func (r *rebuild) addFiles() error {
 	var total int64
 	for entry, err := range r.blobs.All(r.ctx) {
 		if err != nil {
@@ -27,12 +27,12 @@ func (r *rebuild) files() error {
 			return err
 		}
 		r.sources.Progress.Doing(entry.Digest.String())
-		reason, err := r.file(entry, data)
+		reason, err := r.checkFile(entry, data)
 		if err != nil {
 			return err
 		}
 		if reason == "" {
-			err = r.hold(entry)
+			err = r.addBlob(entry)
 		} else {
 			r.event(RebuildDamaged, "", entry.Digest, reason)
 		}
@@ -45,7 +45,7 @@ func (r *rebuild) files() error {
 }
 
 // file reads one file, if it may be a manifest or is to be verified, and says why it was moved to the quarantine, if so.
-func (r *rebuild) file(entry backend.StoredBlob, data []byte) (reason string, err error) {
+func (r *rebuild) checkFile(entry backend.StoredBlob, data []byte) (reason string, err error) {
 	small := entry.Size <= mirror.MaxManifestSize
 	if r.sources.Fast && !small {
 		return "", nil
@@ -57,7 +57,7 @@ func (r *rebuild) file(entry backend.StoredBlob, data []byte) (reason string, er
 		}
 		reason, err = backend.CheckContent(r.ctx, blob, entry.Digest, data, func(context.Context, int) error { return nil })
 		if small && reason == "" && err == nil {
-			r.recognise(entry.Digest, content.Bytes())
+			r.inspect(entry.Digest, content.Bytes())
 		}
 		return reason, err
 	})
@@ -78,7 +78,7 @@ func (t tee) Read(p []byte) (int, error) {
 
 // recognise notes what is a manifest of a kind that is understood, or says that it is of another. The rest is known only
 // by who named it.
-func (r *rebuild) recognise(d digest.Digest, data []byte) {
+func (r *rebuild) inspect(d digest.Digest, data []byte) {
 	if start := bytes.TrimLeft(data, " \t\r\n"); len(start) == 0 || start[0] != '{' {
 		return
 	}
@@ -86,7 +86,7 @@ func (r *rebuild) recognise(d digest.Digest, data []byte) {
 	if err != nil || !mirror.LooksLikeManifest(mediaType) {
 		return
 	}
-	manifest := recognised{mediaType: mediaType}
+	manifest := foundManifest{mediaType: mediaType}
 	if refs.Subject != nil {
 		manifest.subject = refs.Subject.Digest
 	}
@@ -99,13 +99,13 @@ func (r *rebuild) recognise(d digest.Digest, data []byte) {
 }
 
 // hold has the index name a file, since when it did before.
-func (r *rebuild) hold(entry backend.StoredBlob) error {
+func (r *rebuild) addBlob(entry backend.StoredBlob) error {
 	record := blobRecord{Size: entry.Size, Added: r.now()}
-	for _, from := range r.known {
+	for _, from := range r.indexes {
 		var old blobRecord
 		err := from.View(r.ctx, func(tx backend.ReadTx) (err error) {
-			if old, _, err = get[blobRecord](tx, tableBlobs, entry.Digest.String()); err != nil {
-				r.unreadEntry(from, tableBlobs, entry.Digest.String(), err.Error()+"; the time when it was added is lost")
+			if old, _, err = getRecord[blobRecord](tx, tableBlobs, entry.Digest.String()); err != nil {
+				r.reportEntry(from, tableBlobs, entry.Digest.String(), err.Error()+"; the time when it was added is lost")
 			}
 			return nil
 		})
@@ -118,7 +118,7 @@ func (r *rebuild) hold(entry backend.StoredBlob) error {
 		}
 	}
 	return r.add(step{
-		do:    func(tx backend.WriteTx) error { return put(tx, tableBlobs, entry.Digest.String(), record) },
+		do:    func(tx backend.WriteTx) error { return putRecord(tx, tableBlobs, entry.Digest.String(), record) },
 		after: func() { r.summary.Files++; r.summary.Bytes += record.Size },
 	})
 }

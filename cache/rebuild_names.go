@@ -13,45 +13,45 @@ import (
 
 // manifest records a manifest in a repository, if its file is there and it has what it needs; origin is "" if that is not
 // known. put is called if so.
-func (r *rebuild) manifest(c content, mediaType string, origin mirror.Origin, added time.Time, put func()) error {
+func (r *rebuild) addManifest(c content, mediaType string, origin mirror.Origin, added time.Time, put func()) error {
 	ref := mirror.Ref{Repo: c.repo, Digest: c.digest}.String()
-	data, err := r.read(c.digest)
+	data, err := r.readManifest(c.digest)
 	switch {
 	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
-		r.event(RebuildGone, ref, c.digest, "its manifest is not there")
+		r.event(RebuildMissing, ref, c.digest, "its manifest is not there")
 		return nil
 	case err != nil:
 		return err
 	}
-	trusted := origin != mirror.Mirrored && strength(origin) > 0
-	if strength(origin) == 0 {
+	trusted := origin != mirror.Mirrored && originRank(origin) > 0
+	if originRank(origin) == 0 {
 		origin = mirror.Pushed
 	}
-	p, err := newPutting(c.repo, mirror.Manifest{MediaType: mediaType, Digest: c.digest, Bytes: data, Origin: origin}, r.now(), nil)
+	p, err := newManifestWrite(c.repo, mirror.Manifest{MediaType: mediaType, Digest: c.digest, Bytes: data, Origin: origin}, r.now(), nil)
 	if err != nil {
-		r.event(RebuildGone, ref, c.digest, fmt.Sprintf("it is no manifest: %v", err))
+		r.event(RebuildMissing, ref, c.digest, fmt.Sprintf("it is no manifest: %v", err))
 		return nil
 	}
 	if !added.IsZero() {
 		p.record.Added, p.at = added, added
 	}
 	if !trusted {
-		p.grant = r.grantAgain
+		p.grant = r.restoreAccess
 	}
 	var lacks string
 	var known bool
 	return r.add(step{
 		do: func(tx backend.WriteTx) (err error) {
 			known = has(tx, tableManifests, c.key())
-			if lacks, err = p.lacks(tx); lacks != "" || known || err != nil {
+			if lacks, err = p.missingReason(tx); lacks != "" || known || err != nil {
 				return err
 			}
-			return p.rebuild(tx)
+			return p.writeRebuilt(tx)
 		},
 		after: func() {
 			if lacks != "" {
 				r.tried[c] = true
-				r.event(RebuildPartial, ref, c.digest, lacks)
+				r.event(RebuildIncomplete, ref, c.digest, lacks)
 				return
 			}
 			if !known {
@@ -65,17 +65,17 @@ func (r *rebuild) manifest(c content, mediaType string, origin mirror.Origin, ad
 }
 
 // lacks says what an image that did not come from an upstream lacks, wherever it is held.
-func (p *putting) lacks(tx backend.ReadTx) (string, error) {
+func (p *manifestWrite) missingReason(tx backend.ReadTx) (string, error) {
 	if p.record.Origin == mirror.Mirrored {
 		return "", nil
 	}
 	count, first := 0, ""
 	for _, blob := range p.blobs {
-		held, found, err := get[blobRecord](tx, tableBlobs, blob.Digest.String())
+		stored, found, err := getRecord[blobRecord](tx, tableBlobs, blob.Digest.String())
 		if err != nil {
 			return "", err
 		}
-		if !found || held.Size != blob.Size {
+		if !found || stored.Size != blob.Size {
 			if count++; count == 1 {
 				first = blob.Digest.String()
 			}
@@ -91,15 +91,15 @@ func (p *putting) lacks(tx backend.ReadTx) (string, error) {
 }
 
 // rebuild writes the manifest and, if need be, its repository.
-func (p *putting) rebuild(tx backend.WriteTx) error {
+func (p *manifestWrite) writeRebuilt(tx backend.WriteTx) error {
 	if err := p.writeNew(tx); err != nil || has(tx, tableRepos, p.repo.String()) {
 		return err
 	}
-	return put(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.record.Origin, Created: p.record.Added})
+	return putRecord(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.record.Origin, Created: p.record.Added})
 }
 
 // read reads the file of a manifest, which was verified before.
-func (r *rebuild) read(d digest.Digest) ([]byte, error) {
+func (r *rebuild) readManifest(d digest.Digest) ([]byte, error) {
 	blob, err := r.blobs.Open(r.ctx, d)
 	if err != nil {
 		return nil, err
@@ -109,32 +109,32 @@ func (r *rebuild) read(d digest.Digest) ([]byte, error) {
 }
 
 // tag points a tag at a manifest that is there, unless it points elsewhere.
-func (r *rebuild) tag(name tagName, record tagRecord) error {
-	var there, held bool
+func (r *rebuild) addTag(name tagName, record tagRecord) error {
+	var there, stored bool
 	var old tagRecord
 	return r.add(step{
 		do: func(tx backend.WriteTx) (err error) {
 			there = has(tx, tableManifests, content{name.repo, record.Digest}.key())
-			held = has(tx, tableBlobs, record.Digest.String())
-			if old, _, err = get[tagRecord](tx, tableTags, name.key()); err != nil || !there || old.Digest != "" {
+			stored = has(tx, tableBlobs, record.Digest.String())
+			if old, _, err = getRecord[tagRecord](tx, tableTags, name.key()); err != nil || !there || old.Digest != "" {
 				return err
 			}
-			p := &putting{content: content{name.repo, record.Digest}, record: manifestRecord{Origin: record.Origin}, at: record.Updated}
+			p := &manifestWrite{content: content{name.repo, record.Digest}, record: manifestRecord{Origin: record.Origin}, at: record.Updated}
 			if err := p.writeTag(tx, name); err != nil {
 				return err
 			}
-			return put(tx, tableTags, name.key(), record)
+			return putRecord(tx, tableTags, name.key(), record)
 		},
 		after: func() {
 			switch {
-			case held && !there:
-				r.event(RebuildGone, name.String(), record.Digest, "its image is not whole")
+			case stored && !there:
+				r.event(RebuildMissing, name.String(), record.Digest, "its image is not whole")
 			case !there:
-				r.event(RebuildGone, name.String(), record.Digest, "its manifest is not there")
+				r.event(RebuildMissing, name.String(), record.Digest, "its manifest is not there")
 			case old.Digest == "":
 				r.summary.Tags++
 			case old.Digest != record.Digest:
-				r.event(RebuildKept, name.String(), record.Digest, fmt.Sprintf("the tag points at %s", old.Digest))
+				r.event(RebuildConflict, name.String(), record.Digest, fmt.Sprintf("the tag points at %s", old.Digest))
 			}
 		},
 	})

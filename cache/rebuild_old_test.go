@@ -81,7 +81,7 @@ func TestRebuildLeavesWhatWasDeleted(t *testing.T) {
 	s := lived(t)
 	s.must(receive(t.Context(), s.Store, "alone"))
 	alone := image("alone", mirror.Pushed)
-	put(t, s.Store, alone, "alone")
+	putManifest(t, s.Store, alone, "alone")
 	s.must(s.DeleteManifest(t.Context(), repo, alone.Digest))
 	s.must(s.DeleteManifest(t.Context(), repo, s.referrer.Digest))
 	s.must(s.DeleteManifest(t.Context(), repo, s.mirrored.Digest))
@@ -144,7 +144,7 @@ func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
 				}
 			}
 			same(t, after, before)
-			if !slices.Equal(told, []string{"unread "}) || summary.Events[cache.RebuildUnread] != 1 {
+			if !slices.Equal(told, []string{"unreadable "}) || summary.Events[cache.RebuildUnreadable] != 1 {
 				t.Errorf("told %q, %+v", told, summary)
 			}
 			for want, in := range map[mirror.Origin]mirror.Repo{mirror.Pushed: localRepo, mirror.Mirrored: thiefsRepo} {
@@ -168,7 +168,7 @@ func TestRebuildFromTheOldIndexAndABackup(t *testing.T) {
 	backup := s.backup()
 	s.must(receive(t.Context(), s.Store, "new"))
 	moved := image("new", mirror.Pushed)
-	put(t, s.Store, moved, "latest")
+	putManifest(t, s.Store, moved, "latest")
 	s.must(s.SetState(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": nil, repo.String() + ":list": []byte(`{}`)}))
 	s.must(s.DeleteTag(t.Context(), repo, "list"))
 	summary, told := s.rebuild(cache.RebuildSources{Old: s.index, Backup: backup})
@@ -179,7 +179,7 @@ func TestRebuildFromTheOldIndexAndABackup(t *testing.T) {
 	if len(pins) != 2 {
 		t.Errorf("pins are %q", pins)
 	}
-	if !slices.Equal(told, []string{"kept " + repo.String() + ":latest"}) || summary.Tags != 6 {
+	if !slices.Equal(told, []string{"conflict " + repo.String() + ":latest"}) || summary.Tags != 6 {
 		t.Errorf("told %q, %+v", told, summary)
 	}
 }
@@ -189,10 +189,10 @@ func TestRebuildTellsWhatOfTheFileCouldNotBeRead(t *testing.T) {
 	s := stock(t)
 	s.must(receive(t.Context(), s.Store, "alone"))
 	alone := image("alone", mirror.Pushed)
-	put(t, s.Store, alone, "alone")
+	putManifest(t, s.Store, alone, "alone")
 	s.must(s.DeleteManifest(t.Context(), repo, alone.Digest))
-	_, told := s.rebuild(cache.RebuildSources{Old: s.index, Unread: []error{errors.New("page 5 cannot be read")}})
-	if want := []string{"unread ", "recovered localhost/recovered:" + alone.Digest.Encoded()[:12]}; !slices.Equal(told, want) {
+	_, told := s.rebuild(cache.RebuildSources{Old: s.index, Unreadable: []error{errors.New("page 5 cannot be read")}})
+	if want := []string{"unreadable ", "recovered localhost/recovered:" + alone.Digest.Encoded()[:12]}; !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
 }
@@ -223,7 +223,7 @@ func TestRebuildWithoutATable(t *testing.T) {
 			}
 			return nil
 		})
-		_, told := s.rebuild(cache.RebuildSources{Old: s.index, Unread: []error{errors.New("a page cannot be read")}})
+		_, told := s.rebuild(cache.RebuildSources{Old: s.index, Unreadable: []error{errors.New("a page cannot be read")}})
 		wantTag(t, s.Store, "latest", s.pushed.Digest)
 		wantTag(t, s.Store, "list", s.list.Digest)
 		if got, err := s.Manifest(t.Context(), localRepo, s.pushed.Digest); err != nil || got.Origin != mirror.Pushed {

@@ -22,7 +22,7 @@ func TestRebuildRecognisesManifestsByTheirShape(t *testing.T) {
 		`{"schemaVersion":1,"fsLayers":[{"blobSum":"` + layer.String() + `"}]}`:                                         "application/vnd.docker.distribution.manifest.v1+json",
 	} {
 		m := mirror.Manifest{MediaType: mediaType, Digest: digest.FromString(doc), Bytes: []byte(doc), Origin: mirror.Pushed}
-		put(t, s.Store, m, "tag")
+		putManifest(t, s.Store, m, "tag")
 		defer func() {
 			if got, err := s.Manifest(t.Context(), cache.RecoveredRepo, m.Digest); err != nil || got.MediaType != mediaType {
 				t.Errorf("%s was recovered as %q, %v", doc, got.MediaType, err)

@@ -40,7 +40,7 @@ func (s *shelf) rebuild(sources cache.RebuildSources) (cache.RebuildSummary, []s
 	s.index = openBolt(s.t, s.t.TempDir())
 	var told []string
 	summary, err := cache.Rebuild(s.t.Context(), s.blobs, s.index, sources, func(e cache.RebuildEvent) {
-		if e.Reason == "" || (e.Digest == "") != (e.Kind == cache.RebuildUnread) {
+		if e.Reason == "" || (e.Digest == "") != (e.Kind == cache.RebuildUnreadable) {
 			s.t.Errorf("%+v", e)
 		}
 		told = append(told, string(e.Kind)+" "+e.Ref)
@@ -100,8 +100,8 @@ func same(t *testing.T, got, want map[string]string) {
 	}
 }
 
-func names(names ...cache.Name) iter.Seq2[cache.Name, error] {
-	return func(yield func(cache.Name, error) bool) {
+func names(names ...cache.RebuildName) iter.Seq2[cache.RebuildName, error] {
+	return func(yield func(cache.RebuildName, error) bool) {
 		for _, name := range names {
 			if !yield(name, nil) {
 				return
@@ -134,7 +134,7 @@ func TestRebuildWithoutNamesLosesNothing(t *testing.T) {
 	s := stock(t)
 	alone := image("alone", mirror.Pushed)
 	s.must(receive(t.Context(), s.Store, "alone"))
-	put(t, s.Store, alone, "alone")
+	putManifest(t, s.Store, alone, "alone")
 	summary, told := s.rebuild(cache.RebuildSources{})
 	recovered := cache.RecoveredRepo
 	if repos, err := s.Repos(t.Context(), "", 10); err != nil || len(repos) != 1 || repos[0] != recovered {
@@ -155,7 +155,7 @@ func TestRebuildWithoutNamesLosesNothing(t *testing.T) {
 		t.Errorf("referrers: %v, %v", list, err)
 	}
 	// The mirrored image lacks its config, and nobody knows that it was mirrored.
-	if summary.Manifests != 4 || summary.Tags != 2 || summary.Events[cache.RebuildPartial] != 1 || len(told) != 3 {
+	if summary.Manifests != 4 || summary.Tags != 2 || summary.Events[cache.RebuildIncomplete] != 1 || len(told) != 3 {
 		t.Errorf("%+v, told %v", summary, told)
 	}
 }
@@ -164,12 +164,12 @@ func TestRebuildFromNames(t *testing.T) {
 	s := stock(t)
 	other := mirror.Repo{Host: "docker.io", Path: "library/other"}
 	summary, told := s.rebuild(cache.RebuildSources{Names: names(
-		cache.Name{Repo: repo, Tag: "list", Digest: s.list.Digest, Origin: mirror.Imported},
-		cache.Name{Repo: other, Tag: "mirrored", Digest: s.mirrored.Digest, Origin: mirror.Mirrored, MediaType: s.mirrored.MediaType},
-		cache.Name{Repo: other, Tag: "mirrored", Digest: s.list.Digest, Origin: mirror.Mirrored},
-		cache.Name{Repo: other, Tag: "gone", Digest: digest.FromString("gone"), Origin: mirror.Pushed},
-		cache.Name{Repo: other, Digest: s.pushed.Digest, Origin: mirror.Pushed, Root: true},
-		cache.Name{Repo: other, Digest: digest.FromString("gone"), Origin: mirror.Pushed, Root: true},
+		cache.RebuildName{Repo: repo, Tag: "list", Digest: s.list.Digest, Origin: mirror.Imported},
+		cache.RebuildName{Repo: other, Tag: "mirrored", Digest: s.mirrored.Digest, Origin: mirror.Mirrored, MediaType: s.mirrored.MediaType},
+		cache.RebuildName{Repo: other, Tag: "mirrored", Digest: s.list.Digest, Origin: mirror.Mirrored},
+		cache.RebuildName{Repo: other, Tag: "gone", Digest: digest.FromString("gone"), Origin: mirror.Pushed},
+		cache.RebuildName{Repo: other, Digest: s.pushed.Digest, Origin: mirror.Pushed, Root: true},
+		cache.RebuildName{Repo: other, Digest: digest.FromString("gone"), Origin: mirror.Pushed, Root: true},
 	)})
 	for in, want := range map[mirror.Repo]int{repo: 0, other: 1} {
 		if roots, err := s.Roots(t.Context(), in, "", 9); err != nil || len(roots) != want || want > 0 && roots[0].Digest != s.pushed.Digest {
@@ -191,8 +191,8 @@ func TestRebuildFromNames(t *testing.T) {
 		t.Errorf("%s, %v", origin, err)
 	}
 	slices.Sort(told)
-	want := []string{"gone " + other.String() + ":gone", "gone " + other.String() + "@" + digest.FromString("gone").String(),
-		"kept " + other.String() + ":mirrored", "partial " + repo.String() + "@" + s.mirrored.Digest.String()}
+	want := []string{"conflict " + other.String() + ":mirrored", "incomplete " + repo.String() + "@" + s.mirrored.Digest.String(),
+		"missing " + other.String() + ":gone", "missing " + other.String() + "@" + digest.FromString("gone").String()}
 	if !slices.Equal(told, want) || summary.Tags != 2 {
 		t.Errorf("told %q, want %q; %+v", told, want, summary)
 	}
@@ -205,10 +205,10 @@ func TestRebuildKeepsWhoseARepositoryIs(t *testing.T) {
 	known := mirror.Repo{Host: "docker.io", Path: "team/known"}
 	s.must(s.PutManifest(t.Context(), known, s.list, "list"))
 	s.rebuild(cache.RebuildSources{Backup: s.backup(), Names: names(
-		cache.Name{Repo: local, Origin: mirror.Pushed},
-		cache.Name{Repo: gone, Origin: mirror.Pushed},
-		cache.Name{Repo: known, Origin: mirror.Mirrored},
-		cache.Name{Repo: local, Tag: "list", Digest: s.list.Digest, Origin: mirror.Imported},
+		cache.RebuildName{Repo: local, Origin: mirror.Pushed},
+		cache.RebuildName{Repo: gone, Origin: mirror.Pushed},
+		cache.RebuildName{Repo: known, Origin: mirror.Mirrored},
+		cache.RebuildName{Repo: local, Tag: "list", Digest: s.list.Digest, Origin: mirror.Imported},
 	)})
 	for _, repo := range []mirror.Repo{local, gone} {
 		if origin, err := s.RepoOrigin(t.Context(), repo); err != nil || origin != mirror.Pushed {
@@ -229,20 +229,20 @@ func TestRebuildAfterChanges(t *testing.T) {
 	backup := s.backup()
 	s.must(receive(t.Context(), s.Store, "new"))
 	moved := image("new", mirror.Pushed)
-	put(t, s.Store, moved, "latest", "new")
+	putManifest(t, s.Store, moved, "latest", "new")
 	lost := digest.FromString("signature")
 	s.overwrite(lost, "signaturE")
 	s.remove(s.mirrored.Digest)
 	summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Names: names(
-		cache.Name{Repo: repo, Tag: "new", Digest: moved.Digest, Origin: mirror.Pushed},
-		cache.Name{Repo: repo, Tag: "latest", Digest: moved.Digest, Origin: mirror.Pushed})})
+		cache.RebuildName{Repo: repo, Tag: "new", Digest: moved.Digest, Origin: mirror.Pushed},
+		cache.RebuildName{Repo: repo, Tag: "latest", Digest: moved.Digest, Origin: mirror.Pushed})})
 	wantTag(t, s.Store, "new", moved.Digest)
 	wantTag(t, s.Store, "latest", s.pushed.Digest)
 	wantTag(t, s.Store, "list", s.list.Digest)
 	slices.Sort(told)
 	in := " " + repo.String()
-	want := []string{"damaged ", "gone" + in + ":mirrored", "gone" + in + "@" + s.mirrored.Digest.String(), "kept" + in + ":latest",
-		"partial" + in + "@" + s.referrer.Digest.String()}
+	want := []string{"conflict" + in + ":latest", "damaged ", "incomplete" + in + "@" + s.referrer.Digest.String(),
+		"missing" + in + ":mirrored", "missing" + in + "@" + s.mirrored.Digest.String()}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q; %+v", told, want, summary)
 	}

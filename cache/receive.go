@@ -31,24 +31,24 @@ func (s *Store) ResumeBlob(ctx context.Context, d digest.Digest, part mirror.Par
 	if part.ID == "" {
 		w, err = s.blobs.Create(ctx, algorithm, "")
 	} else if w, err = s.blobs.ResumeBlob(ctx, part); d != "" && mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
-		if err = s.reclaim(ctx, d, part.ID); err == nil {
+		if err = s.uncommit(ctx, d, part.ID); err == nil {
 			w, err = s.blobs.ResumeBlob(ctx, part)
 		}
 	}
 	if err != nil {
 		return nil, explain(err, "begin to receive blob %q", d)
 	}
-	return &incoming{Writer: w, store: s, digest: d}, nil
+	return &incomingBlob{Writer: w, store: s, digest: d}, nil
 }
 
 // reclaim makes the file of d, unless the index names it, part id.
-func (s *Store) reclaim(ctx context.Context, d digest.Digest, id string) error {
-	release, err := s.guards.take(ctx, d)
+func (s *Store) uncommit(ctx context.Context, d digest.Digest, id string) error {
+	release, err := s.locks.lock(ctx, d)
 	if err != nil {
 		return err
 	}
 	defer release()
-	unnamed, err := s.unnamed(ctx, []mirror.Orphan{{Digest: d}})
+	unnamed, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}})
 	if err != nil || len(unnamed) == 0 {
 		return err
 	}
@@ -56,22 +56,22 @@ func (s *Store) reclaim(ctx context.Context, d digest.Digest, id string) error {
 }
 
 // incoming implements [mirror.ResumableBlob].
-type incoming struct {
+type incomingBlob struct {
 	backend.Writer
 	store  *Store
 	digest digest.Digest // "" as long as nobody said what it is
 }
 
-func (i *incoming) Digest() digest.Digest { return i.digest }
+func (i *incomingBlob) Digest() digest.Digest { return i.digest }
 
-func (i *incoming) Verify() error {
+func (i *incomingBlob) Verify() error {
 	if i.digest == "" {
 		return nil
 	}
 	return i.Writer.Verify(i.digest)
 }
 
-func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
+func (i *incomingBlob) Commit(ctx context.Context, repo mirror.Repo) error {
 	d := i.digest
 	if d == "" {
 		var err error
@@ -79,7 +79,7 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 			return explain(errors.Join(err, i.Abort()), "commit a blob")
 		}
 	}
-	if err := i.store.take(ctx, repo, i.Writer, d, i.store.linkSent); err != nil {
+	if err := i.store.commitBlob(ctx, repo, i.Writer, d, i.store.linkSent); err != nil {
 		return err
 	}
 	i.digest = d
@@ -87,31 +87,31 @@ func (i *incoming) Commit(ctx context.Context, repo mirror.Repo) error {
 }
 
 // linker lets a repository read a blob that has just come.
-type linker func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
+type linkFunc func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
 
 // take makes what w wrote durable as d, and then readable in repo, if that is not zero.
-func (s *Store) take(ctx context.Context, repo mirror.Repo, w backend.Writer, d digest.Digest, link linker) error {
-	defer s.guards.hold(d)()
+func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writer, d digest.Digest, link linkFunc) error {
+	defer s.locks.share(d)()
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
 		return explain(err, "commit blob %s", d)
 	}
-	return s.enter(ctx, repo, d, size, link)
+	return s.indexBlob(ctx, repo, d, size, link)
 }
 
 // enter names a file that is durable in the index. It costs one transaction, which a client that hangs up now must not
 // save us: the bytes are in.
-func (s *Store) enter(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linker) error {
+func (s *Store) indexBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linkFunc) error {
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx backend.WriteTx) error {
 		at := s.Now()
-		switch held := has(tx, tableBlobs, d.String()); {
-		case !held:
-			if err := hold(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
+		switch stored := has(tx, tableBlobs, d.String()); {
+		case !stored:
+			if err := recordBlob(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
 				return err
 			}
 			return link(tx, repo, d, at)
 		case repo == (mirror.Repo{}): // no link says that it is fresh
-			return put(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
+			return putRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 		}
 		return link(tx, repo, d, at)
 	})

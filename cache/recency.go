@@ -116,14 +116,14 @@ func (r *recency) flush(ctx context.Context) error {
 
 // write writes a batch, and the moment by the clock of the store if there is one to be noted.
 func (r *recency) write(ctx context.Context, batch map[content]time.Time) error {
-	if len(batch) == 0 && !r.clock.due() {
+	if len(batch) == 0 && !r.clock.recordDue() {
 		return nil
 	}
-	return r.clock.noteIn(ctx, r.index, func(tx backend.WriteTx) error { return writeRecency(tx, batch) })
+	return r.clock.writeWith(ctx, r.index, func(tx backend.WriteTx) error { return writeRecency(tx, batch) })
 }
 
 // last returns a use that is not in the index yet; the zero time if there is none.
-func (r *recency) last(c content) time.Time {
+func (r *recency) pendingUse(c content) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if at, found := r.used[c]; found {
@@ -133,7 +133,7 @@ func (r *recency) last(c content) time.Time {
 }
 
 // all returns the uses that are not in the index yet.
-func (r *recency) all() map[content]time.Time {
+func (r *recency) pending() map[content]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make(map[content]time.Time, len(r.used)+len(r.writing))
@@ -146,11 +146,11 @@ func (r *recency) all() map[content]time.Time {
 func writeRecency(tx backend.WriteTx, batch map[content]time.Time) error {
 	for c, at := range batch {
 		if has(tx, tableManifests, c.key()) {
-			if err := put(tx, tableRecency, c.key(), recencyRecord{Used: at}); err != nil {
+			if err := putRecord(tx, tableRecency, c.key(), recencyRecord{Used: at}); err != nil {
 				return err
 			}
 		}
-		link, linked, err := get[linkRecord](tx, tableLinks, linkKey(c.repo, c.digest))
+		link, linked, err := getRecord[linkRecord](tx, tableLinks, linkKey(c.repo, c.digest))
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func writeRecency(tx backend.WriteTx, batch map[content]time.Time) error {
 			continue
 		}
 		link.Used = at
-		if err := put(tx, tableLinks, linkKey(c.repo, c.digest), link); err != nil {
+		if err := putRecord(tx, tableLinks, linkKey(c.repo, c.digest), link); err != nil {
 			return err
 		}
 	}
@@ -167,15 +167,15 @@ func writeRecency(tx backend.WriteTx, batch map[content]time.Time) error {
 
 // use calls read, which reports whether it found c, and notes that, unless one just looks. When use returns, nothing
 // that a sweep had begun before can take away what was found.
-func (s *Store) use(ctx context.Context, c content, read func() (found bool, err error)) error {
+func (s *Store) recordUse(ctx context.Context, c content, read func() (found bool, err error)) error {
 	for {
-		since := s.doomed.since()
+		since := s.fence.current()
 		found, err := read()
 		if err != nil || !found || mirror.UsageIgnored(ctx) {
 			return err
 		}
 		s.recency.touch(c)
-		if spared, err := s.doomed.spared(ctx, c.digest, since); spared || err != nil {
+		if spared, err := s.fence.passed(ctx, c.digest, since); spared || err != nil {
 			return err
 		}
 	}
@@ -184,7 +184,7 @@ func (s *Store) use(ctx context.Context, c content, read func() (found bool, err
 // LastUsed implements [mirror.Catalog].
 func (s *Store) LastUsed(ctx context.Context, repo mirror.Repo, d digest.Digest) (at time.Time, err error) {
 	c := content{repo, d}
-	if at = s.recency.last(c); !at.IsZero() {
+	if at = s.recency.pendingUse(c); !at.IsZero() {
 		return at, nil
 	}
 	err = s.index.View(ctx, func(tx backend.ReadTx) (err error) {
@@ -196,16 +196,16 @@ func (s *Store) LastUsed(ctx context.Context, repo mirror.Repo, d digest.Digest)
 
 // lastUsed returns when c was used, as far as that is in the index.
 func lastUsed(tx backend.ReadTx, c content) (time.Time, error) {
-	record, _, err := get[recencyRecord](tx, tableRecency, c.key())
+	record, _, err := getRecord[recencyRecord](tx, tableRecency, c.key())
 	if err != nil {
 		return time.Time{}, err
 	}
-	link, _, err := get[linkRecord](tx, tableLinks, linkKey(c.repo, c.digest))
-	return later(record.Used, link.Used), err
+	link, _, err := getRecord[linkRecord](tx, tableLinks, linkKey(c.repo, c.digest))
+	return latest(record.Used, link.Used), err
 }
 
 // later returns the last of some times.
-func later(at time.Time, others ...time.Time) time.Time {
+func latest(at time.Time, others ...time.Time) time.Time {
 	for _, other := range others {
 		if other.After(at) {
 			at = other

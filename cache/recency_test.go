@@ -113,7 +113,7 @@ func TestRecencyOfWhatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := image("{}", mirror.Pushed)
-	put(t, s, m)
+	putManifest(t, s, m)
 	use := func() {
 		read(t, s, "{}")
 		if _, err := s.Manifest(t.Context(), repo, m.Digest); err != nil {

@@ -20,8 +20,8 @@ func TestReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 	pushed, mirrored := image("{}", mirror.Pushed), image("elsewhere", mirror.Mirrored)
-	put(t, s, pushed, "pushed")
-	put(t, s, mirrored, "mirrored")
+	putManifest(t, s, pushed, "pushed")
+	putManifest(t, s, mirrored, "mirrored")
 	before, err := s.Tag(ctx, repo, "mirrored")
 	if err != nil {
 		t.Fatal(err)

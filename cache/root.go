@@ -18,7 +18,7 @@ func (s *Store) Roots(ctx context.Context, repo mirror.Repo, after digest.Digest
 			if len(roots) >= n {
 				break
 			}
-			record, err := decode[rootRecord](tableRoots, k, value)
+			record, err := decodeRecord[rootRecord](tableRoots, k, value)
 			if err != nil {
 				return err
 			}
@@ -50,27 +50,27 @@ func addRoot(tx backend.WriteTx, c content, at time.Time) error {
 	if has(tx, tableRoots, c.key()) {
 		return nil
 	}
-	return put(tx, tableRoots, c.key(), rootRecord{Added: at})
+	return putRecord(tx, tableRoots, c.key(), rootRecord{Added: at})
 }
 
 // rootSince returns when a manifest became a root; the zero time if it is none.
 func rootSince(tx backend.ReadTx, c content) (time.Time, error) {
-	record, _, err := get[rootRecord](tx, tableRoots, c.key())
+	record, _, err := getRecord[rootRecord](tx, tableRoots, c.key())
 	return record.Added, err
 }
 
-// scanRoot returns when a manifest became a root. Roots are few: they are read as everywhere else.
-func scanRoot(k string, value []byte) (time.Time, error) {
-	record, err := decode[rootRecord](tableRoots, k, value)
+// decodeRoot returns when a manifest became a root. Roots are few: they are read as everywhere else.
+func decodeRoot(k string, value []byte) (time.Time, error) {
+	record, err := decodeRecord[rootRecord](tableRoots, k, value)
 	return record.Added, err
 }
 
-// wrongRoot is a [rule].
-func wrongRoot(tx backend.ReadTx, k string, value []byte) string {
-	if reason := malformed(k, 2); reason != "" {
+// rootDefect is a [rule].
+func rootDefect(tx backend.ReadTx, k string, value []byte) string {
+	if reason := keyDefect(k, 2); reason != "" {
 		return reason
 	}
-	if _, err := decode[rootRecord](tableRoots, k, value); err != nil {
+	if _, err := decodeRecord[rootRecord](tableRoots, k, value); err != nil {
 		return "it cannot be read"
 	}
 	if !has(tx, tableManifests, k) {
@@ -80,7 +80,7 @@ func wrongRoot(tx backend.ReadTx, k string, value []byte) string {
 }
 
 // root makes a manifest a root that is there.
-func (r *rebuild) root(c content, at time.Time) error {
+func (r *rebuild) addRoot(c content, at time.Time) error {
 	return r.add(step{do: func(tx backend.WriteTx) error {
 		if !has(tx, tableManifests, c.key()) {
 			return nil

@@ -13,13 +13,13 @@ import (
 // decode: no record is read in another way than elsewhere, only sooner.
 
 // fields reads a record from its front; bad says that it did not look as expected.
-type fields struct {
+type fieldReader struct {
 	rest string
 	bad  bool
 }
 
 // name goes past a field's name, or reports that the next field is another one. first is '{' or ','.
-func (f *fields) name(first byte, name string) bool {
+func (f *fieldReader) name(first byte, name string) bool {
 	n := len(name)
 	if len(f.rest) < n+4 || f.rest[0] != first || f.rest[1] != '"' || f.rest[2:2+n] != name || f.rest[2+n:4+n] != `":` {
 		return false
@@ -29,13 +29,13 @@ func (f *fields) name(first byte, name string) bool {
 }
 
 // need is name for a field that is always there.
-func (f *fields) need(first byte, name string) {
+func (f *fieldReader) need(first byte, name string) {
 	if !f.name(first, name) {
 		f.bad = true
 	}
 }
 
-func (f *fields) skip(c byte) bool {
+func (f *fieldReader) skip(c byte) bool {
 	if f.rest == "" || f.rest[0] != c {
 		return false
 	}
@@ -44,10 +44,10 @@ func (f *fields) skip(c byte) bool {
 }
 
 // end reports whether the record was read, and well.
-func (f *fields) end() bool { return !f.bad && f.rest == "}" }
+func (f *fieldReader) end() bool { return !f.bad && f.rest == "}" }
 
 // text reads a string of printable ASCII without escapes.
-func (f *fields) text() string {
+func (f *fieldReader) text() string {
 	if !f.skip('"') {
 		f.bad = true
 		return ""
@@ -68,7 +68,7 @@ func (f *fields) text() string {
 }
 
 // number reads one that is not negative.
-func (f *fields) number() (n int64) {
+func (f *fieldReader) number() (n int64) {
 	i := 0
 	for i < len(f.rest) && f.rest[i] >= '0' && f.rest[i] <= '9' {
 		n = n*10 + int64(f.rest[i]-'0')
@@ -81,7 +81,7 @@ func (f *fields) number() (n int64) {
 	return n
 }
 
-func (f *fields) time() (at time.Time) {
+func (f *fieldReader) time() (at time.Time) {
 	if err := at.UnmarshalText([]byte(f.text())); err != nil {
 		f.bad = true
 	}
@@ -89,7 +89,7 @@ func (f *fields) time() (at time.Time) {
 }
 
 // digests reads a list into one that is used again.
-func (f *fields) digests(list []digest.Digest) []digest.Digest {
+func (f *fieldReader) digests(list []digest.Digest) []digest.Digest {
 	if !f.skip('[') {
 		f.bad = true
 	}
@@ -103,7 +103,7 @@ func (f *fields) digests(list []digest.Digest) []digest.Digest {
 }
 
 func scanBlob(k string, value []byte) (r blobRecord, err error) {
-	f := fields{rest: string(value)}
+	f := fieldReader{rest: string(value)}
 	f.need('{', "size")
 	r.Size = f.number()
 	f.need(',', "added")
@@ -111,11 +111,11 @@ func scanBlob(k string, value []byte) (r blobRecord, err error) {
 	if f.end() {
 		return r, nil
 	}
-	return decode[blobRecord](tableBlobs, k, value)
+	return decodeRecord[blobRecord](tableBlobs, k, value)
 }
 
 func scanLink(k string, value []byte) (r linkRecord, err error) {
-	f := fields{rest: string(value)}
+	f := fieldReader{rest: string(value)}
 	f.need('{', "added")
 	r.Added = f.time()
 	if f.name(',', "used") {
@@ -130,21 +130,21 @@ func scanLink(k string, value []byte) (r linkRecord, err error) {
 	if f.end() {
 		return r, nil
 	}
-	return decode[linkRecord](tableLinks, k, value)
+	return decodeRecord[linkRecord](tableLinks, k, value)
 }
 
 func scanRecency(k string, value []byte) (r recencyRecord, err error) {
-	f := fields{rest: string(value)}
+	f := fieldReader{rest: string(value)}
 	f.need('{', "used")
 	r.Used = f.time()
 	if f.end() {
 		return r, nil
 	}
-	return decode[recencyRecord](tableRecency, k, value)
+	return decodeRecord[recencyRecord](tableRecency, k, value)
 }
 
 func scanTag(k string, value []byte) (r tagRecord, err error) {
-	f := fields{rest: string(value)}
+	f := fieldReader{rest: string(value)}
 	f.need('{', "digest")
 	r.Digest = digest.Digest(f.text())
 	f.need(',', "origin")
@@ -157,13 +157,13 @@ func scanTag(k string, value []byte) (r tagRecord, err error) {
 	if f.end() {
 		return r, nil
 	}
-	return decode[tagRecord](tableTags, k, value)
+	return decodeRecord[tagRecord](tableTags, k, value)
 }
 
 // scanManifest reads into r, whose lists are used again.
 func scanManifest(k string, value []byte, r *manifestRecord) (err error) {
 	*r = manifestRecord{Blobs: r.Blobs[:0], Children: r.Children[:0], Owned: r.Owned[:0]}
-	f := fields{rest: string(value)}
+	f := fieldReader{rest: string(value)}
 	f.need('{', "mediaType")
 	r.MediaType = f.text()
 	f.need(',', "size")
@@ -190,6 +190,6 @@ func scanManifest(k string, value []byte, r *manifestRecord) (err error) {
 	if f.end() {
 		return nil
 	}
-	*r, err = decode[manifestRecord](tableManifests, k, value)
+	*r, err = decodeRecord[manifestRecord](tableManifests, k, value)
 	return err
 }

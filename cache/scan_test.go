@@ -81,7 +81,7 @@ func compareScan(t *testing.T, value []byte) {
 func compareOne[T any](t *testing.T, table backend.Table, value []byte, scan func(string, []byte) (T, error)) {
 	t.Helper()
 	got, err := scan("key", value)
-	want, wantErr := decode[T](table, "key", value)
+	want, wantErr := decodeRecord[T](table, "key", value)
 	if m, ok := any(&want).(*manifestRecord); ok && len(m.Blobs) == 0 {
 		m.Blobs = nil
 	}

@@ -58,7 +58,7 @@ const (
 	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest names that file, which may
 	// be a blob, a manifest or absent, or is that file.
 	tableUses backend.Table = "uses"
-	// tableTags: repository, tag → tagRecord. Written by pointTag and dropTag, together with tableTagged.
+	// tableTags: repository, tag → tagRecord. Written by setTag and deleteTag, together with tableTagged.
 	tableTags backend.Table = "tags"
 	// tableTagged: repository, digest of the manifest, tag → mark. The tag points at the manifest.
 	tableTagged backend.Table = "tagged"
@@ -75,8 +75,8 @@ const (
 	// tableRecency: repository, digest of a manifest → recencyRecord. Written now and then, see [recency]. That of a blob
 	// is in its link.
 	tableRecency backend.Table = "recency"
-	// tableNotes: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.StateStore].
-	tableNotes backend.Table = "notes"
+	// tableState: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.StateStore].
+	tableState backend.Table = "notes"
 )
 
 const (
@@ -186,7 +186,7 @@ func cutKey(key string) (first, rest string, found bool) { return strings.Cut(ke
 func lastPart(key string) string { return key[strings.LastIndexByte(key, 0)+1:] }
 
 // mark is the value of an entry that says everything by its key.
-var mark = []byte("{}")
+var emptyValue = []byte("{}")
 
 func parentKey(child digest.Digest, index content) string {
 	return key(child.String(), index.repo.String(), index.digest.String())

@@ -19,9 +19,9 @@ func (s *Store) Space() (total, free int64, err error) {
 	return disk.Space()
 }
 
-// HeldBytes adds up all that is held, blobs and manifests, by the index alone. For a million of them that takes about a
+// StoredBytes adds up all that is held, blobs and manifests, by the index alone. For a million of them that takes about a
 // second.
-func (s *Store) HeldBytes(ctx context.Context) (bytes int64, err error) {
+func (s *Store) StoredBytes(ctx context.Context) (bytes int64, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		n := 0
 		for k, value := range tx.Scan(tableBlobs, "", "") {

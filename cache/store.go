@@ -61,7 +61,7 @@ func (o Options) withDefaults() Options {
 		o.SweepTime = sweepTime
 	}
 	if o.Clock == nil {
-		o.Clock = newMachine()
+		o.Clock = newSystemClock()
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -76,14 +76,14 @@ type Store struct {
 	options Options
 	clock   *clock
 
-	manifests *hot[content, mirror.Manifest]
-	tags      *hot[tagName, mirror.Tag]
+	manifests *recordCache[content, mirror.Manifest]
+	tags      *recordCache[tagName, mirror.Tag]
 	recency   *recency
-	uploads   turns
+	uploads   uploadLocks
 	starting  sync.RWMutex // an upload has its id and not yet its turn
-	guards    guards
-	readings  readings
-	doomed    doomed
+	locks     digestLocks
+	readings  sharedReads
+	fence     deleteFence
 	large     *largeManifests
 	sweeping  sync.Mutex // held for each transaction of a sweep
 	// sweepWrites is how many writes a transaction of the last sweep was to do; 0 before the first.
@@ -106,7 +106,7 @@ func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, err
 	if err := checkSchema(context.Background(), blobs, index, clock.now()); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := clock.begin(context.Background(), index); err != nil {
+	if err := clock.recordFirstUse(context.Background(), index); err != nil {
 		return nil, fmt.Errorf("open store: note its clock: %w", err)
 	}
 	s := &Store{
@@ -114,8 +114,8 @@ func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, err
 		index:     index,
 		options:   options,
 		clock:     clock,
-		manifests: newHot[content](hotManifestBudget, manifestCost),
-		tags:      newHot[tagName](hotTagBudget, tagCost),
+		manifests: newRecordCache[content](manifestCacheBytes, manifestCost),
+		tags:      newRecordCache[tagName](tagCacheBytes, tagCost),
 		recency:   newRecency(index, clock, options),
 		large:     newLargeManifests(),
 	}

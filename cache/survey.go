@@ -16,11 +16,11 @@ import (
 // Survey implements [mirror.CollectStore]. What it keeps in memory are the repositories and the uses that are not in the
 // index yet; everything else is read as it is asked for, each table once from its beginning to its end.
 func (s *Store) Survey(ctx context.Context, f func(mirror.Survey) error) error {
-	uses := s.recency.all() // before the view begins, or what is written meanwhile would be in neither
+	uses := s.recency.pending() // before the view begins, or what is written meanwhile would be in neither
 	return s.index.View(ctx, func(tx backend.ReadTx) error {
-		v := &survey{ctx: ctx, tx: tx, doomed: &s.doomed, uses: uses, places: make(map[string]int), fresh: make(map[digest.Digest]time.Time)}
+		v := &survey{ctx: ctx, tx: tx, fence: &s.fence, pending: uses, repoIndexes: make(map[string]int), lastUse: make(map[digest.Digest]time.Time)}
 		for c, at := range uses {
-			v.fresh[c.digest] = later(at, v.fresh[c.digest])
+			v.lastUse[c.digest] = latest(at, v.lastUse[c.digest])
 		}
 		if err := v.readRepos(); err != nil {
 			return explain(err, "survey what is held")
@@ -31,19 +31,19 @@ func (s *Store) Survey(ctx context.Context, f func(mirror.Survey) error) error {
 
 // survey implements [mirror.Survey].
 type survey struct {
-	ctx    context.Context
-	tx     backend.ReadTx
-	doomed *doomed
-	repos  []mirror.SurveyedRepo
-	places map[string]int
-	uses   map[content]time.Time
-	fresh  map[digest.Digest]time.Time // the last of uses in any repository
-	steps  int
+	ctx         context.Context
+	tx          backend.ReadTx
+	fence       *deleteFence
+	repos       []mirror.SurveyedRepo
+	repoIndexes map[string]int
+	pending     map[content]time.Time
+	lastUse     map[digest.Digest]time.Time // the last of uses in any repository
+	steps       int
 }
 
 func (v *survey) readRepos() error {
 	for k, value := range v.tx.Scan(tableRepos, "", "") {
-		record, err := decode[repoRecord](tableRepos, k, value)
+		record, err := decodeRecord[repoRecord](tableRepos, k, value)
 		if err != nil {
 			return err
 		}
@@ -51,14 +51,14 @@ func (v *survey) readRepos() error {
 		if err != nil {
 			return fmt.Errorf("read %q in table %s of the index: %w", k, tableRepos, err)
 		}
-		v.places[k] = len(v.repos)
+		v.repoIndexes[k] = len(v.repos)
 		v.repos = append(v.repos, mirror.SurveyedRepo{Repo: repo, Origin: record.Origin})
 	}
 	return nil
 }
 
 // ended reports now and then whether the context ended.
-func (v *survey) ended() error {
+func (v *survey) canceled() error {
 	if v.steps++; v.steps%1024 != 0 {
 		return nil
 	}
@@ -67,17 +67,17 @@ func (v *survey) ended() error {
 
 func (v *survey) Repos() []mirror.SurveyedRepo { return v.repos }
 
-func (v *survey) Protected(d digest.Digest) bool { return v.doomed.isProtected(d) }
+func (v *survey) Protected(d digest.Digest) bool { return v.fence.isProtected(d) }
 
 func (v *survey) Pinned(ref mirror.Ref) bool { return pinned(v.tx, ref) }
 
 func pinned(tx backend.ReadTx, ref mirror.Ref) bool {
-	return has(tx, tableNotes, key(mirror.PinState, ref.String()))
+	return has(tx, tableState, key(mirror.PinState, ref.String()))
 }
 
 // place returns the place of a repository, which must be there.
-func (v *survey) place(table backend.Table, k, repo string) (int, error) {
-	place, found := v.places[repo]
+func (v *survey) repoIndex(table backend.Table, k, repo string) (int, error) {
+	place, found := v.repoIndexes[repo]
 	if !found {
 		return 0, fmt.Errorf("read %q in table %s of the index: there is no such repository", k, table)
 	}
@@ -87,20 +87,20 @@ func (v *survey) place(table backend.Table, k, repo string) (int, error) {
 // Manifests goes through the manifests and their recency side by side: both have the same keys in the same order.
 func (v *survey) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	return func(yield func(*mirror.SurveyedManifest, error) bool) {
-		recency, roots := newSide(v.tx, tableRecency), newSide(v.tx, tableRoots)
+		recency, roots := newCursor(v.tx, tableRecency), newCursor(v.tx, tableRoots)
 		defer recency.stop()
 		defer roots.stop()
 		var m mirror.SurveyedManifest
 		var record manifestRecord
 		for k, value := range v.tx.Scan(tableManifests, "", "") {
-			err := v.ended()
+			err := v.canceled()
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			err = v.manifest(&m, &record, recency, k, value)
 			if err == nil && roots.seek(k) {
-				m.Root, err = scanRoot(k, roots.value)
+				m.Root, err = decodeRoot(k, roots.value)
 			}
 			if err != nil {
 				if !yield(nil, explain(err, "survey manifests")) {
@@ -115,12 +115,12 @@ func (v *survey) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	}
 }
 
-func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, recency *side, k string, value []byte) error {
+func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, recency *cursor, k string, value []byte) error {
 	if err := scanManifest(k, value, record); err != nil {
 		return err
 	}
 	repo, d, _ := cutKey(k)
-	place, err := v.place(tableManifests, k, repo)
+	place, err := v.repoIndex(tableManifests, k, repo)
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 		Children:     record.Children,
 		Owned:        record.Owned,
 	}
-	if at, found := v.uses[content{v.repos[place].Repo, m.Digest}]; found {
-		m.Used = later(at, m.Used)
+	if at, found := v.pending[content{v.repos[place].Repo, m.Digest}]; found {
+		m.Used = latest(at, m.Used)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 func (v *survey) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 	return func(yield func(mirror.SurveyedTag, error) bool) {
 		for k, value := range v.tx.Scan(tableTags, "", "") {
-			err := v.ended()
+			err := v.canceled()
 			if err != nil {
 				yield(mirror.SurveyedTag{}, err)
 				return
@@ -162,7 +162,7 @@ func (v *survey) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 			repo, name, _ := cutKey(k)
 			var place int
 			if err == nil {
-				place, err = v.place(tableTags, k, repo)
+				place, err = v.repoIndex(tableTags, k, repo)
 			}
 			if !yield(mirror.SurveyedTag{Repo: place, Name: name, Tag: mirror.Tag(record)}, explain(err, "survey tags")) {
 				return
@@ -172,34 +172,34 @@ func (v *survey) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 }
 
 // side is a table that is read beside another one, in the order of its keys.
-type side struct {
-	next  func() (string, []byte, bool)
+type cursor struct {
+	pull  func() (string, []byte, bool)
 	stop  func()
 	key   string // "" at the end: no key is empty
 	value []byte
 }
 
-func newSide(tx backend.ReadTx, table backend.Table) *side {
+func newCursor(tx backend.ReadTx, table backend.Table) *cursor {
 	next, stop := iter.Pull2(tx.Scan(table, "", ""))
-	s := &side{next: next, stop: stop}
-	s.step()
+	s := &cursor{pull: next, stop: stop}
+	s.next()
 	return s
 }
 
-func (s *side) step() { s.key, s.value, _ = s.next() }
+func (s *cursor) next() { s.key, s.value, _ = s.pull() }
 
 // seek goes to key, or past where it would be, and reports whether it is there.
-func (s *side) seek(key string) bool {
+func (s *cursor) seek(key string) bool {
 	for s.key != "" && s.key < key {
-		s.step()
+		s.next()
 	}
 	return s.key == key
 }
 
 // begins goes to the next key that begins with prefix and returns what follows it; "" where there is none (any more).
-func (s *side) begins(prefix string) (rest string) {
+func (s *cursor) nextWith(prefix string) (rest string) {
 	for s.key != "" && s.key < prefix {
-		s.step()
+		s.next()
 	}
 	rest, found := strings.CutPrefix(s.key, prefix)
 	if !found {

@@ -13,12 +13,12 @@ import (
 // Blobs goes through blobs, links and uses side by side: the digest comes first in the keys of all of them.
 func (v *survey) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	return func(yield func(*mirror.SurveyedBlob, error) bool) {
-		links, uses := newSide(v.tx, tableLinks), newSide(v.tx, tableUses)
+		links, uses := newCursor(v.tx, tableLinks), newCursor(v.tx, tableUses)
 		defer links.stop()
 		defer uses.stop()
 		var b mirror.SurveyedBlob
 		for k, value := range v.tx.Scan(tableBlobs, "", "") {
-			err := v.ended()
+			err := v.canceled()
 			if err != nil {
 				yield(nil, err)
 				return
@@ -36,7 +36,7 @@ func (v *survey) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	}
 }
 
-func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *side, k string, value []byte) error {
+func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, value []byte) error {
 	record, err := scanBlob(k, value)
 	if err != nil {
 		return err
@@ -48,26 +48,26 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *side, k string, value
 		Fresh:  record.Added,
 		Repos:  b.Repos[:0],
 	}
-	if at, found := v.fresh[b.Digest]; found {
-		b.Fresh = later(at, b.Fresh)
+	if at, found := v.lastUse[b.Digest]; found {
+		b.Fresh = latest(at, b.Fresh)
 	}
 	prefix := prefix(k)
-	for repo := links.begins(prefix); repo != ""; repo = links.begins(prefix) {
+	for repo := links.nextWith(prefix); repo != ""; repo = links.nextWith(prefix) {
 		link, err := scanLink(links.key, links.value)
-		links.step()
+		links.next()
 		if err != nil {
 			return err
 		}
-		b.Fresh = later(link.Added, b.Fresh, link.Used)
+		b.Fresh = latest(link.Added, b.Fresh, link.Used)
 		if !link.Announced {
 			v.addRepo(b, repo)
 		}
 	}
 	linked := len(b.Repos)
-	for rest := uses.begins(prefix); rest != ""; rest = uses.begins(prefix) {
+	for rest := uses.nextWith(prefix); rest != ""; rest = uses.nextWith(prefix) {
 		repo, _, _ := cutKey(rest)
 		needed := !bytes.Contains(uses.value, ownedMark)
-		uses.step()
+		uses.next()
 		b.Users++
 		if needed {
 			v.addRepo(b, repo)
@@ -82,7 +82,7 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *side, k string, value
 
 // addRepo adds a repository unless it was the last one that was added. One without a manifest has no place.
 func (v *survey) addRepo(b *mirror.SurveyedBlob, repo string) {
-	place, found := v.places[repo]
+	place, found := v.repoIndexes[repo]
 	if found && (len(b.Repos) == 0 || b.Repos[len(b.Repos)-1] != place) {
 		b.Repos = append(b.Repos, place)
 	}

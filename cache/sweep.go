@@ -18,8 +18,8 @@ const (
 	// wait for it. It is well under what is promised, since the disk may be slower the next time. Half of it is for
 	// reading, which says when nothing of a plan holds any more.
 	sweepTime = 25 * time.Millisecond
-	// sweepGather is how many are gathered for a transaction of that time.
-	sweepGather = 128
+	// sweepBatch is how many are gathered for a transaction of that time.
+	sweepBatch = 128
 	// The number of writes in a transaction begins small, since the speed of the disk is not known then. A later sweep
 	// begins with what an earlier one came to: a collection is many of them.
 	sweepWritesFirst, sweepWritesMost, sweepWritesLeast = 64, 1 << 20, 16
@@ -28,19 +28,19 @@ const (
 )
 
 // Sweep implements [mirror.CollectStore].
-func (s *Store) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
+func (s *Store) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	w := newSweeper(s, done)
-	gather := sweepGather * w.scale()
-	for c := range condemned {
+	gather := sweepBatch * w.scale()
+	for c := range requests {
 		w.jobs = append(w.jobs, &sweepJob{DeleteRequest: c})
 		for len(w.jobs) >= gather {
-			if err := w.round(ctx); err != nil {
+			if err := w.runRound(ctx); err != nil {
 				return w.end(err)
 			}
 		}
 	}
 	for len(w.jobs) > 0 {
-		if err := w.round(ctx); err != nil {
+		if err := w.runRound(ctx); err != nil {
 			return w.end(err)
 		}
 	}
@@ -49,12 +49,12 @@ func (s *Store) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteReque
 
 // sweeper is one sweep.
 type sweeper struct {
-	store  *Store
-	done   func(mirror.DeleteResult)
-	jobs   []*sweepJob   // those that have not ended, in order
-	time   time.Duration // how long a transaction should be
-	writes int           // how many a transaction may do
-	again  bool          // a transaction went before
+	store   *Store
+	done    func(mirror.DeleteResult)
+	jobs    []*sweepJob   // those that have not ended, in order
+	time    time.Duration // how long a transaction should be
+	writes  int           // how many a transaction may do
+	started bool          // a transaction went before
 
 	failures []error // the first few things that could not be read or removed
 	failed   int     // how many could not
@@ -74,20 +74,20 @@ func (w *sweeper) scale() int { return max(1, int(w.time/sweepTime)) }
 // sweepJob is a [mirror.DeleteRequest] on its way.
 type sweepJob struct {
 	mirror.DeleteRequest
-	begun bool // its tags and manifests were judged
-	blobs int  // how many of its blobs were
-	swept mirror.DeleteResult
+	decided   bool // its tags and manifests were judged
+	blobsDone int  // how many of its blobs were
+	result    mirror.DeleteResult
 }
 
 // round runs one transaction over as many jobs as it has time for, and then removes the files.
-func (w *sweeper) round(ctx context.Context) error {
-	if err := w.yield(ctx); err != nil {
+func (w *sweeper) runRound(ctx context.Context) error {
+	if err := w.yieldToWriters(ctx); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	tx, took, err := w.commit(ctx)
+	tx, took, err := w.runTransaction(ctx)
 	var failed *sweepFailure
 	if errors.As(err, &failed) {
-		w.pass(failed)
+		w.skip(failed)
 		return nil
 	}
 	if err != nil {
@@ -99,14 +99,14 @@ func (w *sweeper) round(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	for i, outcome := range tx.outcomes {
 		job := w.jobs[i]
-		job.begun, job.blobs = true, outcome.blobs
-		swept := &job.swept
-		if outcome.judged {
-			swept.Kept, swept.Tags, swept.Manifests = outcome.kept, outcome.tags, outcome.manifests
+		job.decided, job.blobsDone = true, outcome.blobs
+		result := &job.result
+		if outcome.decided {
+			result.Kept, result.Tags, result.Manifests = outcome.kept, outcome.tags, outcome.manifests
 		}
-		swept.Longest = max(swept.Longest, took)
-		for _, d := range outcome.gone {
-			w.remove(ctx, swept, d)
+		result.Longest = max(result.Longest, took)
+		for _, d := range outcome.removed {
+			w.deleteFile(ctx, result, d)
 		}
 	}
 	w.finish()
@@ -114,12 +114,12 @@ func (w *sweeper) round(ctx context.Context) error {
 }
 
 // pass leaves a job out that met a record that cannot be read: it would keep everything else from being swept, for ever.
-func (w *sweeper) pass(failed *sweepFailure) {
+func (w *sweeper) skip(failed *sweepFailure) {
 	job := w.jobs[failed.job]
-	if !job.begun {
-		job.swept.Kept = failed.Error()
+	if !job.decided {
+		job.result.Kept = failed.Error()
 	}
-	job.begun, job.blobs = true, len(job.Blobs)
+	job.decided, job.blobsDone = true, len(job.Blobs)
 	w.fail(failed)
 	w.finish()
 }
@@ -133,47 +133,47 @@ func (w *sweeper) fail(err error) {
 
 // yield lets writers that wait have a transaction before the next one of the sweep: they would share it otherwise, and
 // wait for all of it. Updates are run in the order in which they came, so that is over when this one has nothing to do.
-func (w *sweeper) yield(ctx context.Context) error {
-	if !w.again {
-		w.again = true
+func (w *sweeper) yieldToWriters(ctx context.Context) error {
+	if !w.started {
+		w.started = true
 		return ctx.Err()
 	}
 	return w.store.index.Update(ctx, func(backend.WriteTx) error { return nil })
 }
 
 // commit runs the transaction and returns what it did and how long it was.
-func (w *sweeper) commit(ctx context.Context) (tx *sweepTx, took time.Duration, err error) {
+func (w *sweeper) runTransaction(ctx context.Context) (tx *sweepTx, took time.Duration, err error) {
 	s := w.store
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
-	manifests, tags := w.names()
-	defer s.manifests.begin(manifests...)()
-	defer s.tags.begin(tags...)()
-	s.doomed.begin()
-	defer s.doomed.end()
+	manifests, tags := w.cachedKeys()
+	defer s.manifests.beginWrite(manifests...)()
+	defer s.tags.beginWrite(tags...)()
+	s.fence.begin()
+	defer s.fence.end()
 	leaving := make(map[digest.Digest]bool)
 	err = s.index.Update(ctx, func(index backend.WriteTx) error {
-		tx = &sweepTx{WriteTx: index, store: s, leaving: leaving, began: time.Now(), reads: w.time / 2, most: w.writes}
+		tx = &sweepTx{WriteTx: index, store: s, deleting: leaving, began: time.Now(), reads: w.time / 2, most: w.writes}
 		return tx.run(w.jobs)
 	})
 	if err == nil {
 		took = time.Since(tx.began)
 		for _, outcome := range tx.outcomes {
-			for _, d := range outcome.gone {
+			for _, d := range outcome.removed {
 				delete(leaving, d)
 			}
 		}
 	}
 	for d := range leaving { // taken out by a run that was taken back
-		s.guards.leave(d, false)
+		s.locks.setDeleting(d, false)
 	}
 	return tx, took, err
 }
 
 // names returns what may be in memory of what the jobs take out.
-func (w *sweeper) names() (manifests []content, tags []tagName) {
+func (w *sweeper) cachedKeys() (manifests []content, tags []tagName) {
 	for _, job := range w.jobs {
-		if job.begun {
+		if job.decided {
 			continue
 		}
 		for _, m := range job.Manifests {
@@ -198,25 +198,25 @@ func (w *sweeper) adapt(count int, took time.Duration) {
 }
 
 // remove deletes the file of what was taken from the index.
-func (w *sweeper) remove(ctx context.Context, swept *mirror.DeleteResult, d digest.Digest) {
-	defer w.store.guards.leave(d, false)
-	size, removed, err := w.store.removeFile(ctx, d, nil)
+func (w *sweeper) deleteFile(ctx context.Context, result *mirror.DeleteResult, d digest.Digest) {
+	defer w.store.locks.setDeleting(d, false)
+	size, removed, err := w.store.deleteFile(ctx, d, nil)
 	if err != nil {
 		w.fail(fmt.Errorf("remove the file of blob %s, which nothing names any more: %w", d, err))
 		return
 	}
 	if removed {
-		swept.Blobs = append(swept.Blobs, d)
-		swept.Bytes += size
+		result.Blobs = append(result.Blobs, d)
+		result.Bytes += size
 	}
 }
 
 // finish reports the jobs that have ended.
 func (w *sweeper) finish() {
 	n := 0
-	for n < len(w.jobs) && w.jobs[n].begun && w.jobs[n].blobs == len(w.jobs[n].Blobs) {
+	for n < len(w.jobs) && w.jobs[n].decided && w.jobs[n].blobsDone == len(w.jobs[n].Blobs) {
 		if w.done != nil {
-			w.done(w.jobs[n].swept)
+			w.done(w.jobs[n].result)
 		}
 		n++
 	}

@@ -24,7 +24,7 @@ func TestSweepUnderAReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := image("{}", mirror.Pushed)
-	put(t, s, m)
+	putManifest(t, s, m)
 	for _, open := range []func() error{
 		func() error { return second(s.Manifest(t.Context(), repo, m.Digest)) },
 		func() error { return second(s.Blob(t.Context(), repo, digest.FromString("{}"))) },
@@ -56,7 +56,7 @@ func TestSweepRecency(t *testing.T) {
 	s := newStore(t, blobs, index, cache.Options{})
 	defer closeStore(t, s)
 	m := image("{}", mirror.Mirrored)
-	put(t, s, m, "v1")
+	putManifest(t, s, m, "v1")
 	if _, err := s.Manifest(t.Context(), repo, m.Digest); err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ import (
 )
 
 // sweep takes out blobs that are not fresh now, and returns what went.
-func sweep(ctx context.Context, s mirror.Store, blobs ...digest.Digest) (swept mirror.DeleteResult, err error) {
+func sweep(ctx context.Context, s mirror.Store, blobs ...digest.Digest) (result mirror.DeleteResult, err error) {
 	c := mirror.DeleteRequest{Blobs: blobs, Before: time.Now()}
-	err = s.Sweep(ctx, slices.Values([]mirror.DeleteRequest{c}), func(one mirror.DeleteResult) { swept = one })
-	return swept, err
+	err = s.Sweep(ctx, slices.Values([]mirror.DeleteRequest{c}), func(one mirror.DeleteResult) { result = one })
+	return result, err
 }
 
 func orphans(t *testing.T, s mirror.Store) (list []digest.Digest) {
@@ -51,12 +51,12 @@ func TestOrphans(t *testing.T) {
 		want = append(want, digest.FromString(fmt.Sprint("blob ", i)))
 	}
 	blobs.stuck.Store(true)
-	swept, err := sweep(t.Context(), s, want[:500]...)
+	result, err := sweep(t.Context(), s, want[:500]...)
 	if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "492 more") {
 		t.Errorf("sweep returned %v, want the first few of 500 times %v", err, errBroken)
 	}
-	if len(swept.Blobs) != 0 || swept.Bytes != 0 {
-		t.Errorf("%+v went, and every file is there", swept)
+	if len(result.Blobs) != 0 || result.Bytes != 0 {
+		t.Errorf("%+v went, and every file is there", result)
 	}
 	closeStore(t, s)
 
@@ -98,17 +98,17 @@ func TestOrphans(t *testing.T) {
 }
 
 // sweepAside sweeps d while somebody else is in the middle of something, until the sweep has ended or waits for that.
-func sweepAside(s mirror.Store, d digest.Digest) (result chan error) {
-	result = make(chan error, 1)
+func sweepAside(s mirror.Store, d digest.Digest) (done chan error) {
+	done = make(chan error, 1)
 	go func() {
-		swept, err := sweep(context.Background(), s, d)
-		if err == nil && len(swept.Blobs) > 0 {
-			err = fmt.Errorf("%v went, and have names again", swept.Blobs)
+		result, err := sweep(context.Background(), s, d)
+		if err == nil && len(result.Blobs) > 0 {
+			err = fmt.Errorf("%v went, and have names again", result.Blobs)
 		}
-		result <- err
+		done <- err
 	}()
 	synctest.Wait()
-	return result
+	return done
 }
 
 // TestSweepBetweenCommitAndIndex takes a blob from the index while another push of it has found its file there and has yet
@@ -154,7 +154,7 @@ func TestSweepBetweenManifestAndIndex(t *testing.T) {
 		index := openBolt(t, folder)
 		s := newStore(t, blobs, index, cache.Options{})
 		defer closeStore(t, s)
-		put(t, s, m)
+		putManifest(t, s, m)
 		if err := s.DeleteManifest(t.Context(), repo, m.Digest); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestSweepBetweenManifestAndIndex(t *testing.T) {
 			blobs.afterOpen = nil
 			result = sweepAside(s, m.Digest)
 		}
-		put(t, s, m)
+		putManifest(t, s, m)
 		if err := <-result; err != nil {
 			t.Error(err)
 		}
@@ -191,8 +191,8 @@ func TestSweepIndexFails(t *testing.T) {
 	}
 	read(t, s, "{}")
 	index.broken.Store(false)
-	if swept, err := sweep(t.Context(), s, digest.FromString("{}")); err != nil || swept.Bytes != 2 {
-		t.Errorf("%+v went, %v", swept, err)
+	if result, err := sweep(t.Context(), s, digest.FromString("{}")); err != nil || result.Bytes != 2 {
+		t.Errorf("%+v went, %v", result, err)
 	}
 }
 
@@ -207,7 +207,7 @@ func TestSweepBadRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := image(blob, mirror.Pushed)
-		put(t, s, m)
+		putManifest(t, s, m)
 		plan = append(plan, mirror.DeleteRequest{
 			Repo: repo, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: time.Now()}}, Before: time.Now(),
 		})
@@ -219,9 +219,9 @@ func TestSweepBadRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	var bytes []int64
-	err = s.Sweep(t.Context(), slices.Values(plan), func(swept mirror.DeleteResult) {
-		if bytes = append(bytes, swept.Bytes); (swept.Kept != "") != (len(bytes) == 2) {
-			t.Errorf("%d: %+v", len(bytes), swept)
+	err = s.Sweep(t.Context(), slices.Values(plan), func(result mirror.DeleteResult) {
+		if bytes = append(bytes, result.Bytes); (result.Kept != "") != (len(bytes) == 2) {
+			t.Errorf("%d: %+v", len(bytes), result)
 		}
 	})
 	if err == nil || !strings.Contains(err.Error(), digest.FromString("two").String()) {

@@ -13,7 +13,7 @@ import (
 type sweepTx struct {
 	backend.WriteTx
 	store    *Store
-	leaving  map[digest.Digest]bool // whose files [guards] know to be on their way out, by this run or an earlier one
+	deleting map[digest.Digest]bool // whose files [guards] know to be on their way out, by this run or an earlier one
 	began    time.Time
 	reads    time.Duration // how long it may read
 	count    int
@@ -23,12 +23,12 @@ type sweepTx struct {
 
 // sweepOutcome is what a transaction did for a job.
 type sweepOutcome struct {
-	judged    bool // it was this transaction that judged tags and manifests
+	decided   bool // it was this transaction that judged tags and manifests
 	kept      string
 	tags      int
 	manifests int
 	blobs     int             // how many of the job's blobs were judged, in this transaction or before
-	gone      []digest.Digest // which the index does not name any more
+	removed   []digest.Digest // which the index does not name any more
 }
 
 // sweepFailure says at which of the jobs a transaction failed.
@@ -69,17 +69,17 @@ func (tx *sweepTx) run(jobs []*sweepJob) error {
 }
 
 func (tx *sweepTx) job(job *sweepJob) (outcome sweepOutcome, err error) {
-	if !job.begun {
-		outcome.judged = true
-		if outcome.kept, err = tx.images(&job.DeleteRequest, &outcome); err != nil {
+	if !job.decided {
+		outcome.decided = true
+		if outcome.kept, err = tx.deleteImages(&job.DeleteRequest, &outcome); err != nil {
 			return outcome, err
 		}
 	}
-	for outcome.blobs = job.blobs; outcome.blobs < len(job.Blobs); outcome.blobs++ {
-		if (outcome.judged || outcome.blobs > job.blobs) && tx.full() {
+	for outcome.blobs = job.blobsDone; outcome.blobs < len(job.Blobs); outcome.blobs++ {
+		if (outcome.decided || outcome.blobs > job.blobsDone) && tx.full() {
 			break
 		}
-		if err := tx.unused(job.Blobs[outcome.blobs], job.Before, &outcome); err != nil {
+		if err := tx.deleteUnused(job.Blobs[outcome.blobs], job.Before, &outcome); err != nil {
 			return outcome, err
 		}
 	}
@@ -87,11 +87,11 @@ func (tx *sweepTx) job(job *sweepJob) (outcome sweepOutcome, err error) {
 }
 
 // images takes out tags and manifests, or says why it does not.
-func (tx *sweepTx) images(c *mirror.DeleteRequest, outcome *sweepOutcome) (kept string, err error) {
+func (tx *sweepTx) deleteImages(c *mirror.DeleteRequest, outcome *sweepOutcome) (kept string, err error) {
 	if c.Repo == (mirror.Repo{}) {
 		return "", nil
 	}
-	held, kept, err := tx.judge(c)
+	stored, kept, err := tx.check(c)
 	if kept != "" || err != nil {
 		return kept, err
 	}
@@ -100,22 +100,22 @@ func (tx *sweepTx) images(c *mirror.DeleteRequest, outcome *sweepOutcome) (kept 
 		if !has(tx, tableTags, name.key()) {
 			continue
 		}
-		if err := dropTag(tx, name, tag.Digest); err != nil {
+		if err := deleteTag(tx, name, tag.Digest); err != nil {
 			return "", err
 		}
 		outcome.tags++
 	}
-	for d, record := range held {
-		if err := tx.manifest(content{c.Repo, d}, record, c.Before, outcome); err != nil {
+	for d, record := range stored {
+		if err := tx.deleteManifest(content{c.Repo, d}, record, c.Before, outcome); err != nil {
 			return "", err
 		}
 		outcome.manifests++
 	}
-	return "", tx.forget(c.Repo)
+	return "", tx.deleteEmptyRepo(c.Repo)
 }
 
 // manifest takes out a manifest with everything that only it needed.
-func (tx *sweepTx) manifest(c content, record manifestRecord, before time.Time, outcome *sweepOutcome) error {
+func (tx *sweepTx) deleteManifest(c content, record manifestRecord, before time.Time, outcome *sweepOutcome) error {
 	if err := removeManifest(tx, c, record); err != nil {
 		return err
 	}
@@ -123,35 +123,35 @@ func (tx *sweepTx) manifest(c content, record manifestRecord, before time.Time, 
 		return err
 	}
 	for d := range record.named() {
-		if err := tx.unneeded(c.repo, d, before, outcome); err != nil {
+		if err := tx.releaseBlob(c.repo, d, before, outcome); err != nil {
 			return err
 		}
 	}
-	return tx.unneeded(c.repo, c.digest, before, outcome)
+	return tx.releaseBlob(c.repo, c.digest, before, outcome)
 }
 
 // unneeded takes from repo a blob that one of its manifests needed and, if nobody else has it, from the index.
-func (tx *sweepTx) unneeded(repo mirror.Repo, d digest.Digest, before time.Time, outcome *sweepOutcome) error {
+func (tx *sweepTx) releaseBlob(repo mirror.Repo, d digest.Digest, before time.Time, outcome *sweepOutcome) error {
 	if hasAny(tx, tableUses, prefix(d.String(), repo.String())) {
 		return nil
 	}
 	if !hasAny(tx, tableUses, prefix(d.String())) {
-		return tx.unused(d, before, outcome)
+		return tx.deleteUnused(d, before, outcome)
 	}
 	// It stays, and only the right to read it may go. What repositories have links is not looked through: that can be all.
-	link, linked, err := get[linkRecord](tx, tableLinks, linkKey(repo, d))
-	if err != nil || !linked || !tx.store.doomed.doom(d) {
+	link, linked, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d))
+	if err != nil || !linked || !tx.store.fence.mark(d) {
 		return err
 	}
-	if !later(link.Added, link.Used, tx.store.recency.last(content{repo, d})).Before(before) {
+	if !latest(link.Added, link.Used, tx.store.recency.pendingUse(content{repo, d})).Before(before) {
 		return nil
 	}
 	return unlink(tx, repo, d)
 }
 
 // forget drops a repository that is left without a manifest, and so without a tag, unless it is local.
-func (tx *sweepTx) forget(repo mirror.Repo) error {
-	record, found, err := get[repoRecord](tx, tableRepos, repo.String())
+func (tx *sweepTx) deleteEmptyRepo(repo mirror.Repo) error {
+	record, found, err := getRecord[repoRecord](tx, tableRepos, repo.String())
 	if err != nil || !found || record.Origin == mirror.Pushed || hasAny(tx, tableManifests, prefix(repo.String())) {
 		return err
 	}

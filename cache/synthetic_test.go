@@ -97,7 +97,7 @@ func (y Synthetic) rows(table backend.Table) (rows []row) {
 		case tableTags:
 			add(tagName{c.repo, y.Tag(i)}.key(), tagRecord{Digest: c.digest, Origin: mirror.Mirrored, Updated: y.Added, Checked: y.Added})
 		case tableTagged:
-			rows = append(rows, row{taggedKey(c, y.Tag(i)), mark})
+			rows = append(rows, row{taggedKey(c, y.Tag(i)), emptyValue})
 		case tableRecency:
 			add(c.key(), recencyRecord{Used: y.Added.Add(time.Duration(i) * time.Second)})
 		}

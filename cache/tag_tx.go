@@ -6,24 +6,24 @@ import (
 	"airmirror/cache/backend"
 )
 
-// pointTag writes what a tag points at, which was old before; "" for nothing. Every change of a tag comes here or to
-// dropTag, so that a sweep can tell by the manifest which tags point at it.
-func pointTag(tx backend.WriteTx, name tagName, old digest.Digest, record tagRecord) error {
+// setTag writes what a tag points at, which was old before; "" for nothing. Every change of a tag comes here or to
+// deleteTag, so that a sweep can tell by the manifest which tags point at it.
+func setTag(tx backend.WriteTx, name tagName, old digest.Digest, record tagRecord) error {
 	if old != record.Digest {
 		if old != "" {
 			if err := tx.Delete(tableTagged, taggedKey(content{name.repo, old}, name.tag)); err != nil {
 				return err
 			}
 		}
-		if err := tx.Put(tableTagged, taggedKey(content{name.repo, record.Digest}, name.tag), mark); err != nil {
+		if err := tx.Put(tableTagged, taggedKey(content{name.repo, record.Digest}, name.tag), emptyValue); err != nil {
 			return err
 		}
 	}
-	return put(tx, tableTags, name.key(), record)
+	return putRecord(tx, tableTags, name.key(), record)
 }
 
-// dropTag deletes a tag that points at d.
-func dropTag(tx backend.WriteTx, name tagName, d digest.Digest) error {
+// deleteTag deletes a tag that points at d.
+func deleteTag(tx backend.WriteTx, name tagName, d digest.Digest) error {
 	if err := tx.Delete(tableTagged, taggedKey(content{name.repo, d}, name.tag)); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func (s *Store) StartUpload(ctx context.Context, repo mirror.Repo, algorithm dig
 	if err != nil {
 		return nil, explain(err, "start upload to %s", repo)
 	}
-	release, err := s.uploads.take(ctx, w.ID())
+	release, err := s.uploads.lock(ctx, w.ID())
 	if err != nil { // the id is new, so nobody holds it
 		return nil, explain(err, "start upload to %s", repo)
 	}
@@ -31,7 +31,7 @@ func (s *Store) StartUpload(ctx context.Context, repo mirror.Repo, algorithm dig
 func (s *Store) Upload(ctx context.Context, repo mirror.Repo, id string) (mirror.Upload, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.options.UploadWait)
 	defer cancel()
-	release, err := s.uploads.take(waiting, id)
+	release, err := s.uploads.lock(waiting, id)
 	if err != nil {
 		return nil, mirror.Errorf(mirror.CodeUploadBusy, "upload %s is in use by another request: try again when that has ended", id)
 	}
@@ -59,7 +59,7 @@ type upload struct {
 }
 
 // end lets go of the upload, once.
-func (u *upload) end() {
+func (u *upload) unlock() {
 	if u.release != nil {
 		u.release()
 		u.release = nil
@@ -75,12 +75,12 @@ func (u *upload) Append(r io.Reader) (int64, error) {
 }
 
 func (u *upload) Commit(ctx context.Context, d digest.Digest) error {
-	defer u.end()
-	return u.store.take(ctx, u.repo, u.writer, d, u.store.linkAgain)
+	defer u.unlock()
+	return u.store.commitBlob(ctx, u.repo, u.writer, d, u.store.linkUsed)
 }
 
 func (u *upload) Cancel() error {
-	defer u.end()
+	defer u.unlock()
 	return explain(u.writer.Abort(), "cancel upload %s", u.ID())
 }
 
@@ -88,25 +88,25 @@ func (u *upload) Close() error {
 	if u.release == nil {
 		return nil
 	}
-	defer u.end()
+	defer u.unlock()
 	return explain(u.writer.Suspend(), "put upload %s aside", u.ID())
 }
 
 // turns lets one caller at a time have an id. The zero value is ready.
-type turns struct {
-	mu  sync.Mutex
-	ids map[string]*turn
+type uploadLocks struct {
+	mu      sync.Mutex
+	entries map[string]*uploadLock
 }
 
-type turn struct {
+type uploadLock struct {
 	token  chan struct{} // full while somebody has the id
 	wanted int           // who has it, who waits for it and who reserved it
 }
 
 // take waits until nobody has id, or ctx ends. Who got it calls release once.
-func (t *turns) take(ctx context.Context, id string) (release func(), err error) {
+func (t *uploadLocks) lock(ctx context.Context, id string) (release func(), err error) {
 	t.mu.Lock()
-	entry := t.ids[id]
+	entry := t.entries[id]
 	if entry == nil {
 		entry = t.add(id)
 	}
@@ -115,63 +115,63 @@ func (t *turns) take(ctx context.Context, id string) (release func(), err error)
 
 	select {
 	case entry.token <- struct{}{}:
-		return func() { t.release(id, entry) }, nil
+		return func() { t.unlock(id, entry) }, nil
 	case <-ctx.Done():
-		t.leave(id, entry)
+		t.unref(id, entry)
 		return nil, ctx.Err()
 	}
 }
 
 // try is take for who does not wait: release is nil if somebody has id or waits for it.
-func (t *turns) try(id string) (release func()) {
+func (t *uploadLocks) tryLock(id string) (release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ids[id] != nil {
+	if t.entries[id] != nil {
 		return nil
 	}
 	entry := t.add(id)
 	entry.wanted++
 	entry.token <- struct{}{}
-	return func() { t.release(id, entry) }
+	return func() { t.unlock(id, entry) }
 }
 
 // reserve has try fail until release is called; who takes id has it all the same.
-func (t *turns) reserve(id string) (release func()) {
+func (t *uploadLocks) reserve(id string) (release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	entry := t.ids[id]
+	entry := t.entries[id]
 	if entry == nil {
 		entry = t.add(id)
 	}
 	entry.wanted++
-	return sync.OnceFunc(func() { t.leave(id, entry) })
+	return sync.OnceFunc(func() { t.unref(id, entry) })
 }
 
 // taken reports whether try would fail.
-func (t *turns) taken(id string) bool {
+func (t *uploadLocks) isLocked(id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ids[id] != nil
+	return t.entries[id] != nil
 }
 
-func (t *turns) add(id string) *turn {
-	if t.ids == nil {
-		t.ids = make(map[string]*turn)
+func (t *uploadLocks) add(id string) *uploadLock {
+	if t.entries == nil {
+		t.entries = make(map[string]*uploadLock)
 	}
-	entry := &turn{token: make(chan struct{}, 1)}
-	t.ids[id] = entry
+	entry := &uploadLock{token: make(chan struct{}, 1)}
+	t.entries[id] = entry
 	return entry
 }
 
-func (t *turns) release(id string, entry *turn) {
+func (t *uploadLocks) unlock(id string, entry *uploadLock) {
 	<-entry.token
-	t.leave(id, entry)
+	t.unref(id, entry)
 }
 
-func (t *turns) leave(id string, entry *turn) {
+func (t *uploadLocks) unref(id string, entry *uploadLock) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if entry.wanted--; entry.wanted == 0 {
-		delete(t.ids, id)
+		delete(t.entries, id)
 	}
 }

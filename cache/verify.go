@@ -13,28 +13,28 @@ import (
 
 // Verify implements [mirror.ImportStore].
 func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
-	flaw, err := s.verify(ctx, d)
-	if err != nil || flaw.Reason == "" {
+	defect, err := s.verify(ctx, d)
+	if err != nil || defect.Reason == "" {
 		return explain(err, "verify blob %s", d)
 	}
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		if !has(tx, tableBlobs, d.String()) { // it was collected in between
 			return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
 		}
-		flaw.Repos, flaw.Manifest = users(tx, d)
+		defect.Repos, defect.Manifest = reposUsing(tx, d)
 		return nil
 	})
 	if err != nil {
 		return explain(err, "verify blob %s", d)
 	}
-	return flawed(mirror.CodeBlobUnknown, "blob "+d.String(), flaw)
+	return newDefectError(mirror.CodeBlobUnknown, "blob "+d.String(), defect)
 }
 
 // verify reads the file of d, unless it is known to be right.
-func (s *Store) verify(ctx context.Context, d digest.Digest) (flaw mirror.Defect, err error) {
-	record, err := s.heldRecord(ctx, d)
+func (s *Store) verify(ctx context.Context, d digest.Digest) (defect mirror.Defect, err error) {
+	record, err := s.storedRecord(ctx, d)
 	if err != nil {
-		return flaw, err
+		return defect, err
 	}
 	blob, err := s.blobs.Open(ctx, d)
 	known := false
@@ -42,13 +42,13 @@ func (s *Store) verify(ctx context.Context, d digest.Digest) (flaw mirror.Defect
 		known = s.blobs.Verified(d, blob)
 		blob.Close()
 	}
-	flaw, err = record.compare(d, blob.Size, err)
-	if err != nil || flaw.Reason != "" || known {
-		return flaw, err
+	defect, err = record.compare(d, blob.Size, err)
+	if err != nil || defect.Reason != "" || known {
+		return defect, err
 	}
 	return s.readings.do(ctx, d, func(ctx context.Context) (mirror.Defect, error) {
-		flaw, _, err := s.read(ctx, d, record, func(context.Context, int) error { return nil })
-		return flaw, err
+		defect, _, err := s.readBlob(ctx, d, record, func(context.Context, int) error { return nil })
+		return defect, err
 	})
 }
 
@@ -70,45 +70,45 @@ func (s *Store) verifiable(d digest.Digest, blob mirror.Blob) mirror.Blob {
 }
 
 // readings have a file that several callers verify at the same time read once. The zero value is ready.
-type readings struct {
+type sharedReads struct {
 	mu      sync.Mutex
-	digests map[digest.Digest]*reading
+	digests map[digest.Digest]*sharedRead
 }
 
-type reading struct {
+type sharedRead struct {
 	waiting int
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when what follows is set
-	flaw    mirror.Defect
+	defect  mirror.Defect
 	err     error
 }
 
 // do returns what read returns, which goes on for as long as anybody waits for it.
-func (r *readings) do(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) (mirror.Defect, error) {
+func (r *sharedReads) do(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) (mirror.Defect, error) {
 	current := r.join(ctx, d, read)
 	defer r.leave(d, current)
 	select {
 	case <-current.done:
-		return current.flaw, current.err
+		return current.defect, current.err
 	case <-ctx.Done():
 		return mirror.Defect{}, ctx.Err()
 	}
 }
 
-func (r *readings) join(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) *reading {
+func (r *sharedReads) join(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) *sharedRead {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	current := r.digests[d]
 	if current == nil {
 		if r.digests == nil {
-			r.digests = make(map[digest.Digest]*reading)
+			r.digests = make(map[digest.Digest]*sharedRead)
 		}
-		current = &reading{done: make(chan struct{})}
+		current = &sharedRead{done: make(chan struct{})}
 		ctx, current.cancel = context.WithCancel(context.WithoutCancel(ctx))
 		r.digests[d] = current
 		go func() {
 			defer close(current.done)
-			current.flaw, current.err = read(ctx)
+			current.defect, current.err = read(ctx)
 			r.end(d, current)
 		}()
 	}
@@ -117,7 +117,7 @@ func (r *readings) join(ctx context.Context, d digest.Digest, read func(context.
 }
 
 // end forgets a reading: who comes now asks again whether the file is known to be right.
-func (r *readings) end(d digest.Digest, current *reading) {
+func (r *sharedReads) end(d digest.Digest, current *sharedRead) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	current.cancel()
@@ -126,7 +126,7 @@ func (r *readings) end(d digest.Digest, current *reading) {
 	}
 }
 
-func (r *readings) leave(d digest.Digest, current *reading) {
+func (r *sharedReads) leave(d digest.Digest, current *sharedRead) {
 	r.mu.Lock()
 	current.waiting--
 	last := current.waiting == 0
@@ -136,18 +136,18 @@ func (r *readings) leave(d digest.Digest, current *reading) {
 	}
 }
 
-// lookFor sees whether the files of blobs that are to be relied on are there, with the sizes that the index has. What is
-// not is mended, and not held from then on: somebody may be there who can bring it.
-func (s *Store) lookFor(ctx context.Context, digests ...digest.Digest) error {
+// checkStored sees whether the files of blobs that are to be relied on are there, with the sizes that the index has. What is
+// not is repaired, and not held from then on: somebody may be there who can bring it.
+func (s *Store) checkStored(ctx context.Context, digests ...digest.Digest) error {
 	for _, d := range digests {
 		_, err := s.StatContent(ctx, d)
-		flaw := mirror.DefectOf(err)
-		if flaw == nil && mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+		defect := mirror.DefectOf(err)
+		if defect == nil && mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 			continue
 		}
-		if flaw != nil {
-			s.options.Log.Warn("what is stored is damaged or missing", zap.Stringer("digest", d), zap.String("why", flaw.Reason))
-			_, err = s.Repair(ctx, *flaw)
+		if defect != nil {
+			s.options.Log.Warn("what is stored is damaged or missing", zap.Stringer("digest", d), zap.String("why", defect.Reason))
+			_, err = s.Repair(ctx, *defect)
 		}
 		if err != nil {
 			return err

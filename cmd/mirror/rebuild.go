@@ -164,11 +164,11 @@ func (r *rebuilding) damaged(s *cache.RebuildSources, path string, reason error)
 	if err := os.Remove(r.copied); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an attempt that was broken off
 		return &exitError{exitData, err}
 	}
-	if s.Unread, err = bolt.Salvage(r.cmd.Context(), path, r.copied); err != nil {
+	if s.Unreadable, err = bolt.Salvage(r.cmd.Context(), path, r.copied); err != nil {
 		return &exitError{exitData, err}
 	}
-	if len(s.Unread) == 0 {
-		s.Unread = []error{reason}
+	if len(s.Unreadable) == 0 {
+		s.Unreadable = []error{reason}
 	}
 	index, err := bolt.OpenCopy(r.copied)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,20 +221,20 @@ func (r *rebuilding) sources(s *cache.RebuildSources, path string, c rebuildConf
 
 // receiptNames yields what a receipt remembers. It names repositories first, and manifests after tags, those that have one
 // twice.
-func receiptNames(r io.Reader) iter.Seq2[cache.Name, error] {
-	return func(yield func(cache.Name, error) bool) {
+func receiptNames(r io.Reader) iter.Seq2[cache.RebuildName, error] {
+	return func(yield func(cache.RebuildName, error) bool) {
 		for entry, err := range transfer.ReadReceipt(r) {
-			var name cache.Name
+			var name cache.RebuildName
 			var repo string
 			switch {
 			case err != nil:
 			case entry.Repository != nil:
-				name, repo = cache.Name{Origin: entry.Repository.Origin}, entry.Repository.Name
+				name, repo = cache.RebuildName{Origin: entry.Repository.Origin}, entry.Repository.Name
 			case entry.Tag != nil:
-				name, repo = cache.Name{Tag: entry.Tag.Tag, Digest: entry.Tag.Digest, Origin: entry.Tag.Origin}, entry.Tag.Repository
+				name, repo = cache.RebuildName{Tag: entry.Tag.Tag, Digest: entry.Tag.Digest, Origin: entry.Tag.Origin}, entry.Tag.Repository
 			case entry.Manifest != nil:
 				m := entry.Manifest
-				name, repo = cache.Name{Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin, Root: m.Root}, m.Repository
+				name, repo = cache.RebuildName{Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin, Root: m.Root}, m.Repository
 			default:
 				continue
 			}
@@ -316,7 +316,7 @@ func (r *rebuilding) print() {
 	fmt.Fprintf(out, "%s, %s, in %s: %s and %s are in the new index\n", count(int(s.Files), "file", "files"), size(s.Bytes), took,
 		count(s.Manifests, "manifest", "manifests"), count(s.Tags, "tag", "tags"))
 	var parts []string
-	for _, kind := range []cache.RebuildKind{cache.RebuildDamaged, cache.RebuildGone, cache.RebuildPartial, cache.RebuildKept, cache.RebuildRecovered, cache.RebuildUnread} {
+	for _, kind := range []cache.RebuildKind{cache.RebuildDamaged, cache.RebuildMissing, cache.RebuildIncomplete, cache.RebuildConflict, cache.RebuildRecovered, cache.RebuildUnreadable} {
 		if n := s.Events[kind]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, kind))
 		}

@@ -51,7 +51,7 @@ func (c serveConfig) room(store mirror.Store) func(need int64) error {
 	if !ok { // nobody knows how large the disk is
 		return nil
 	}
-	return held.Floor(func(total int64) int64 { return c.current().Limits.MinFreeOf(total) }).Check
+	return held.Capacity(func(total int64) int64 { return c.current().Limits.MinFreeOf(total) }).Check
 }
 
 // guard is what admits clients.

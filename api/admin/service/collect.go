@@ -108,6 +108,6 @@ func (s *Service) Storage(ctx context.Context) (storage admin.Storage, err error
 	for _, one := range waiting {
 		storage.Imports = append(storage.Imports, admin.WaitingImport(one))
 	}
-	storage.Held, err = s.store.HeldBytes(ctx)
+	storage.Held, err = s.store.StoredBytes(ctx)
 	return storage, err
 }

@@ -24,8 +24,8 @@ type Store interface {
 	mirror.Catalog
 	// Backup writes a consistent copy of the index and returns its size in bytes.
 	Backup(ctx context.Context, w io.Writer) (int64, error)
-	// HeldBytes returns the size of all stored blobs and manifests.
-	HeldBytes(ctx context.Context) (int64, error)
+	// StoredBytes returns the size of all stored blobs and manifests.
+	StoredBytes(ctx context.Context) (int64, error)
 }
 
 // Options are the services that a [Service] uses. Transfer and Collector are required.

@@ -12,7 +12,7 @@ import (
 func (s *Store) State(ctx context.Context, kind string) (map[string][]byte, error) {
 	notes := make(map[string][]byte)
 	err := s.index.View(ctx, func(tx backend.ReadTx) error {
-		for k, value := range tx.Scan(tableNotes, prefix(kind), "") {
+		for k, value := range tx.Scan(tableState, prefix(kind), "") {
 			notes[strings.TrimPrefix(k, prefix(kind))] = bytes.Clone(value)
 		}
 		return nil
@@ -25,12 +25,12 @@ func (s *Store) SetState(ctx context.Context, kind string, notes map[string][]by
 	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		for k, value := range notes {
 			if value == nil {
-				if err := tx.Delete(tableNotes, key(kind, k)); err != nil {
+				if err := tx.Delete(tableState, key(kind, k)); err != nil {
 					return err
 				}
 				continue
 			}
-			if err := tx.Put(tableNotes, key(kind, k), value); err != nil {
+			if err := tx.Put(tableState, key(kind, k), value); err != nil {
 				return err
 			}
 		}

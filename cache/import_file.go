@@ -26,7 +26,7 @@ func (s *Store) ImportFile(ctx context.Context, d digest.Digest, path string) (l
 		err = s.copyFile(ctx, d, path)
 	}
 	if err != nil {
-		return false, errAbout(err, "file %s cannot be taken in as blob %s", path, d)
+		return false, wrapError(err, "file %s cannot be taken in as blob %s", path, d)
 	}
 	return linked, nil
 }
@@ -39,12 +39,12 @@ func (s *Store) linkFile(ctx context.Context, d digest.Digest, path string) (lin
 	if !ok {
 		return false, errors.ErrUnsupported
 	}
-	defer s.guards.hold(d)()
+	defer s.locks.share(d)()
 	size, linked, err := linker.Link(ctx, d, path)
 	if err != nil {
 		return false, err
 	}
-	return linked, s.enter(ctx, mirror.Repo{}, d, size, s.linkAgain)
+	return linked, s.indexBlob(ctx, mirror.Repo{}, d, size, s.linkUsed)
 }
 
 func (s *Store) copyFile(ctx context.Context, d digest.Digest, path string) error {
@@ -58,10 +58,10 @@ func (s *Store) copyFile(ctx context.Context, d digest.Digest, path string) erro
 		return err
 	}
 	defer w.Abort()
-	if _, err := w.ReadFrom(interruptible{ctx, file}); err != nil {
+	if _, err := w.ReadFrom(contextReader{ctx, file}); err != nil {
 		return err
 	}
-	return s.take(ctx, mirror.Repo{}, w, d, s.linkAgain)
+	return s.commitBlob(ctx, mirror.Repo{}, w, d, s.linkUsed)
 }
 
 // statFile looks at a file before it is touched: to open a device can change it, and a named pipe waits for somebody.
@@ -98,12 +98,12 @@ func openFile(path string) (*os.File, error) {
 }
 
 // interruptible is a reader that ends with its context.
-type interruptible struct {
+type contextReader struct {
 	ctx context.Context
 	io.Reader
 }
 
-func (r interruptible) Read(p []byte) (int, error) {
+func (r contextReader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}

@@ -14,44 +14,44 @@ import (
 //
 // Nobody waits for a guard inside of a transaction, and nobody has more than one of them, so they cannot lock one
 // another out.
-type guards struct {
+type digestLocks struct {
 	mu      sync.Mutex
-	digests map[digest.Digest]*guard
+	entries map[digest.Digest]*digestLock
 }
 
-type guard struct {
-	holders int           // who is about to name the file
-	taken   bool          // somebody is about to delete it
-	leaving bool          // a sweep took it from the index and comes to delete it
-	changed chan struct{} // closed when holders or taken falls; nil if nobody waits for that
+type digestLock struct {
+	sharers   int           // who is about to name the file
+	exclusive bool          // somebody is about to delete it
+	deleting  bool          // a sweep took it from the index and comes to delete it
+	changed   chan struct{} // closed when holders or taken falls; nil if nobody waits for that
 }
 
 // entry returns the guard of d; call it with the lock, and drop after the guard has changed.
-func (g *guards) entry(d digest.Digest) *guard {
-	entry := g.digests[d]
+func (g *digestLocks) entry(d digest.Digest) *digestLock {
+	entry := g.entries[d]
 	if entry == nil {
-		if g.digests == nil {
-			g.digests = make(map[digest.Digest]*guard)
+		if g.entries == nil {
+			g.entries = make(map[digest.Digest]*digestLock)
 		}
-		entry = new(guard)
-		g.digests[d] = entry
+		entry = new(digestLock)
+		g.entries[d] = entry
 	}
 	return entry
 }
 
 // drop forgets a guard that nobody needs, and wakes who waits for it to change.
-func (g *guards) drop(d digest.Digest, entry *guard) {
+func (g *digestLocks) release(d digest.Digest, entry *digestLock) {
 	if entry.changed != nil {
 		close(entry.changed)
 		entry.changed = nil
 	}
-	if entry.holders == 0 && !entry.taken && !entry.leaving {
-		delete(g.digests, d)
+	if entry.sharers == 0 && !entry.exclusive && !entry.deleting {
+		delete(g.entries, d)
 	}
 }
 
 // wait returns what is closed when entry changes.
-func (entry *guard) wait() <-chan struct{} {
+func (entry *digestLock) wait() <-chan struct{} {
 	if entry.changed == nil {
 		entry.changed = make(chan struct{})
 	}
@@ -59,32 +59,32 @@ func (entry *guard) wait() <-chan struct{} {
 }
 
 // hold keeps the file of d, if there is one, until release is called. It waits only for a deletion under way.
-func (g *guards) hold(d digest.Digest) (release func()) {
+func (g *digestLocks) share(d digest.Digest) (release func()) {
 	g.mu.Lock()
 	entry := g.entry(d)
-	for entry.taken {
+	for entry.exclusive {
 		changed := entry.wait()
 		g.mu.Unlock()
 		<-changed
 		g.mu.Lock()
 		entry = g.entry(d)
 	}
-	entry.holders++
+	entry.sharers++
 	g.mu.Unlock()
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		entry.holders--
-		g.drop(d, entry)
+		entry.sharers--
+		g.release(d, entry)
 	}
 }
 
 // take waits until nobody holds d, and keeps others from it until release is called.
-func (g *guards) take(ctx context.Context, d digest.Digest) (release func(), err error) {
+func (g *digestLocks) lock(ctx context.Context, d digest.Digest) (release func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	entry := g.entry(d)
-	for entry.taken || entry.holders > 0 {
+	for entry.exclusive || entry.sharers > 0 {
 		changed := entry.wait()
 		g.mu.Unlock()
 		select {
@@ -98,34 +98,34 @@ func (g *guards) take(ctx context.Context, d digest.Digest) (release func(), err
 		}
 		entry = g.entry(d)
 	}
-	return g.taken(d, entry), nil
+	return g.lockEntry(d, entry), nil
 }
 
 // try is take for who does not wait: release is nil if somebody is about to name or to delete the file of d.
-func (g *guards) try(d digest.Digest) (release func()) {
+func (g *digestLocks) tryLock(d digest.Digest) (release func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.digests[d] != nil {
+	if g.entries[d] != nil {
 		return nil
 	}
-	return g.taken(d, g.entry(d))
+	return g.lockEntry(d, g.entry(d))
 }
 
-func (g *guards) taken(d digest.Digest, entry *guard) (release func()) {
-	entry.taken = true
+func (g *digestLocks) lockEntry(d digest.Digest, entry *digestLock) (release func()) {
+	entry.exclusive = true
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		entry.taken = false
-		g.drop(d, entry)
+		entry.exclusive = false
+		g.release(d, entry)
 	}
 }
 
 // leave says whether a sweep is on its way to delete the file of d.
-func (g *guards) leave(d digest.Digest, leaving bool) {
+func (g *digestLocks) setDeleting(d digest.Digest, leaving bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	entry := g.entry(d)
-	entry.leaving = leaving
-	g.drop(d, entry)
+	entry.deleting = leaving
+	g.release(d, entry)
 }

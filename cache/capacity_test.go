@@ -28,7 +28,7 @@ func TestFloor(t *testing.T) {
 		"more comes than there is":  {0, total + 1, true},
 		"it would go below a floor": {free / 2, free, true},
 	} {
-		err := s.Floor(func(of int64) int64 {
+		err := s.Capacity(func(of int64) int64 {
 			if of != total {
 				t.Errorf("the disk has %d bytes, want %d", of, total)
 			}

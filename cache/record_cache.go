@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// hotManifestBudget and hotTagBudget bound the memory, in bytes as manifestCost and tagCost count them.
-	hotManifestBudget = 16 << 20
-	hotTagBudget      = 4 << 20
-	// hotManifestLimit keeps a few huge manifests from driving out the rest.
-	hotManifestLimit = 64 << 10
-	// hotOverhead is what an entry costs beside its content: names, map and list.
-	hotOverhead = 512
+	// manifestCacheBytes and tagCacheBytes bound the memory, in bytes as manifestCost and tagCost count them.
+	manifestCacheBytes = 16 << 20
+	tagCacheBytes      = 4 << 20
+	// maxCachedManifest keeps a few huge manifests from driving out the rest.
+	maxCachedManifest = 64 << 10
+	// cacheEntryOverhead is what an entry costs beside its content: names, map and list.
+	cacheEntryOverhead = 512
 )
 
-func manifestCost(m mirror.Manifest) int { return len(m.Bytes) + hotOverhead }
-func tagCost(mirror.Tag) int             { return hotOverhead }
+func manifestCost(m mirror.Manifest) int { return len(m.Bytes) + cacheEntryOverhead }
+func tagCost(mirror.Tag) int             { return cacheEntryOverhead }
 
 // hot remembers values that were read from the index, within a budget; the least recently used go first.
 //
@@ -27,7 +27,7 @@ func tagCost(mirror.Tag) int             { return hotOverhead }
 // old one again. To that end a write takes its keys out before its transaction begins and keeps them out until it has
 // ended (see begin); and a reader, which may have read from the index before a write and come here after it, adds only
 // if no write has ended since it looked here first (see get and add).
-type hot[K comparable, V any] struct {
+type recordCache[K comparable, V any] struct {
 	cost   func(V) int
 	budget int
 
@@ -39,15 +39,15 @@ type hot[K comparable, V any] struct {
 	writingAny int       // writes under way that do not know their keys yet
 }
 
-func newHot[K comparable, V any](budget int, cost func(V) int) *hot[K, V] {
-	h := &hot[K, V]{cost: cost, budget: budget, writing: make(map[K]int)}
+func newRecordCache[K comparable, V any](budget int, cost func(V) int) *recordCache[K, V] {
+	h := &recordCache[K, V]{cost: cost, budget: budget, writing: make(map[K]int)}
 	// The budget is what bounds it; a size it must have, and this one is never reached.
-	h.entries, _ = simplelru.NewLRU(budget/hotOverhead+1, func(_ K, v V) { h.used -= cost(v) })
+	h.entries, _ = simplelru.NewLRU(budget/cacheEntryOverhead+1, func(_ K, v V) { h.used -= cost(v) })
 	return h
 }
 
 // get returns the value of k. The generation is for a later add.
-func (h *hot[K, V]) get(k K) (v V, found bool, generation uint64) {
+func (h *recordCache[K, V]) get(k K) (v V, found bool, generation uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.writingAny == 0 {
@@ -57,7 +57,7 @@ func (h *hot[K, V]) get(k K) (v V, found bool, generation uint64) {
 }
 
 // add remembers v, which was read from the index after get returned generation, unless it may be out of date.
-func (h *hot[K, V]) add(k K, v V, generation uint64) {
+func (h *recordCache[K, V]) add(k K, v V, generation uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if generation != h.generation || h.writing[k] > 0 {
@@ -73,7 +73,7 @@ func (h *hot[K, V]) add(k K, v V, generation uint64) {
 
 // begin keeps keys out until the function that it returns is called, which must be after the transaction that writes
 // them, however that ended.
-func (h *hot[K, V]) begin(keys ...K) (end func()) {
+func (h *recordCache[K, V]) beginWrite(keys ...K) (end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, k := range keys {
@@ -92,9 +92,9 @@ func (h *hot[K, V]) begin(keys ...K) (end func()) {
 	}
 }
 
-// beginAny is begin for a write that finds its keys in its transaction: until it has ended nothing is answered from
+// beginUnknownWrite is begin for a write that finds its keys in its transaction: until it has ended nothing is answered from
 // memory. It is told the keys at the end, and drops what was added meanwhile.
-func (h *hot[K, V]) beginAny() (end func(keys []K)) {
+func (h *recordCache[K, V]) beginUnknownWrite() (end func(keys []K)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.writingAny++

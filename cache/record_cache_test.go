@@ -16,7 +16,7 @@ func TestHotNeedsNoTransaction(t *testing.T) {
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
 	defer closeStore(t, s)
 	m := image("{}", mirror.Mirrored)
-	put(t, s, m, "v1")
+	putManifest(t, s, m, "v1")
 	read := func() {
 		wantTag(t, s, "v1", m.Digest)
 		if _, err := s.Manifest(t.Context(), repo, m.Digest); err != nil {
@@ -77,13 +77,13 @@ func TestLateReader(t *testing.T) {
 		wantCode(t, err, mirror.CodeManifestUnknown)
 	}
 
-	put(t, s, first, "v1")
+	putManifest(t, s, first, "v1")
 	late := pause(index, readTag)
-	put(t, s, second, "v1")
+	putManifest(t, s, second, "v1")
 	late.resume()
 	wantTag(t, s, "v1", second.Digest)
 
-	put(t, s, first, "v1")
+	putManifest(t, s, first, "v1")
 	late = pause(index, readTag)
 	if err := s.DeleteTag(ctx, repo, "v1"); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestLateReader(t *testing.T) {
 	late.resume()
 	gone()
 
-	put(t, s, first, "v1")
+	putManifest(t, s, first, "v1")
 	late = pause(index, readTag)
 	if err := s.DeleteManifest(ctx, repo, first.Digest); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestLateReader(t *testing.T) {
 	late.resume()
 	gone()
 
-	put(t, s, first, "v1")
+	putManifest(t, s, first, "v1")
 	late = pause(index, func() { _, _ = s.Manifest(ctx, repo, first.Digest) })
 	if err := s.DeleteManifest(ctx, repo, first.Digest); err != nil {
 		t.Fatal(err)
@@ -108,9 +108,9 @@ func TestLateReader(t *testing.T) {
 	_, err := s.Manifest(ctx, repo, first.Digest)
 	wantCode(t, err, mirror.CodeManifestUnknown)
 
-	put(t, s, second, "v1")
+	putManifest(t, s, second, "v1")
 	late = pause(index, readTag)
-	put(t, s, first)
+	putManifest(t, s, first)
 	if err := point(ctx, s, "v1", first); err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +142,8 @@ func TestNoWayBack(t *testing.T) {
 	defer closeStore(t, s)
 	first, second, third := image("1", mirror.Mirrored), image("2", mirror.Mirrored), image("3", mirror.Mirrored)
 	mustHold(t, s, "3")
-	put(t, s, second)
-	put(t, s, third)
+	putManifest(t, s, second)
+	putManifest(t, s, third)
 	if _, err := s.Manifest(ctx, repo, third.Digest); err != nil { // in memory from now on
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestNoWayBack(t *testing.T) {
 	}
 	for name, w := range writes {
 		t.Run(name, func(t *testing.T) {
-			put(t, s, first, "v1", "hot")
+			putManifest(t, s, first, "v1", "hot")
 			wantTag(t, s, "hot", first.Digest)
 			late := pause(index, func() { _, _ = s.Tag(ctx, repo, "v1") })
 			committed, end := make(chan struct{}), make(chan struct{})
@@ -209,7 +209,7 @@ func TestHotTagOfDeletedManifest(t *testing.T) {
 	defer closeStore(t, s)
 	m := image("{}", mirror.Mirrored)
 	tags := []string{"v1", "v2", "v3"}
-	put(t, s, m, tags...)
+	putManifest(t, s, m, tags...)
 	for _, tag := range tags {
 		wantTag(t, s, tag, m.Digest)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // hold takes a blob in for no repository, under what it turns out to be.
-func hold(ctx context.Context, s mirror.Store, blob string) error {
+func receiveBlob(ctx context.Context, s mirror.Store, blob string) error {
 	in, err := s.Receive(ctx, "")
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func hold(ctx context.Context, s mirror.Store, blob string) error {
 func mustHold(t *testing.T, s mirror.Store, blobs ...string) {
 	t.Helper()
 	for _, blob := range blobs {
-		if err := hold(t.Context(), s, blob); err != nil {
+		if err := receiveBlob(t.Context(), s, blob); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,7 +92,7 @@ func TestCarryIntoBrokenIndex(t *testing.T) {
 		do      func() error
 		unknown func() error
 	}{
-		{"receive", func() error { return hold(ctx, s, string(m.Bytes)) }, func() error { _, err := s.StatContent(ctx, m.Digest); return err }},
+		{"receive", func() error { return receiveBlob(ctx, s, string(m.Bytes)) }, func() error { _, err := s.StatContent(ctx, m.Digest); return err }},
 		{"take file", func() error { _, err := s.ImportFile(ctx, digest.FromString("{}"), path); return err },
 			func() error { _, err := s.OpenContent(ctx, digest.FromString("{}")); return err }},
 		{"carry", func() error { return carry(ctx, s, m) }, func() error { _, err := s.Manifest(ctx, repo, m.Digest); return err }},
@@ -129,9 +129,9 @@ func TestHeldIsThere(t *testing.T) {
 	mustHold(t, s, "{}", string(m.Bytes))
 	blobs.content[d] = "damaged"
 	for _, is := range []string{"damaged", "missing"} {
-		_, held := s.StatContent(ctx, d)
+		_, stored := s.StatContent(ctx, d)
 		_, opened := s.OpenContent(ctx, d)
-		for _, err := range []error{held, opened} {
+		for _, err := range []error{stored, opened} {
 			wantCode(t, err, mirror.CodeBlobUnknown)
 			if err == nil || !strings.Contains(err.Error(), is) {
 				t.Errorf("%v does not say that the file is %s", err, is)
@@ -153,7 +153,7 @@ func TestCarryBesideACollector(t *testing.T) {
 	defer closeStore(t, s)
 	m := image("{}", mirror.Imported)
 	mustHold(t, s, "{}", string(m.Bytes))
-	index.afterView = func() { drop(t, index.Index, m.Digest) }
+	index.afterView = func() { loseBlob(t, index.Index, m.Digest) }
 	wantCode(t, carry(t.Context(), s, m), mirror.CodeManifestBlobUnknown)
 	index.afterView = nil
 	mustHold(t, s, string(m.Bytes))
@@ -163,7 +163,7 @@ func TestCarryBesideACollector(t *testing.T) {
 }
 
 // drop makes the index forget a file.
-func drop(t *testing.T, index backend.Index, d digest.Digest) {
+func loseBlob(t *testing.T, index backend.Index, d digest.Digest) {
 	t.Helper()
 	err := index.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Delete(cache.TableBlobs, d.String()) })
 	if err != nil {
@@ -180,7 +180,7 @@ func TestQuarantinedManifest(t *testing.T) {
 		}
 		if origin != mirror.Mirrored {
 			again["carry"] = func(s mirror.Store) error {
-				return errors.Join(hold(t.Context(), s, string(m.Bytes)), carry(t.Context(), s, m))
+				return errors.Join(receiveBlob(t.Context(), s, string(m.Bytes)), carry(t.Context(), s, m))
 			}
 		}
 		for name, again := range again {
@@ -191,8 +191,8 @@ func TestQuarantinedManifest(t *testing.T) {
 				if err := receive(t.Context(), s, "{}"); err != nil {
 					t.Fatal(err)
 				}
-				put(t, s, m, "v1")
-				drop(t, index, m.Digest)
+				putManifest(t, s, m, "v1")
+				loseBlob(t, index, m.Digest)
 				if err := blobs.Delete(t.Context(), m.Digest); err != nil {
 					t.Fatal(err)
 				}

@@ -12,9 +12,9 @@ import (
 // come too late for it, and what was read before it may be gone after it. So who says that something is held notes the
 // use first and then asks here ([doomed.spared]); a sweep first dooms a digest and then looks for uses. Whichever comes
 // second sees the other. The zero value is ready; one sweep's transaction is under way at a time.
-type doomed struct {
+type deleteFence struct {
 	// rounds is even, and one more while a transaction is under way; it never falls.
-	rounds atomic.Uint64
+	epoch atomic.Uint64
 
 	mu        sync.Mutex
 	digests   map[digest.Digest]bool
@@ -23,24 +23,24 @@ type doomed struct {
 }
 
 // begin precedes a sweep's transaction.
-func (x *doomed) begin() {
+func (x *deleteFence) begin() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.digests, x.ended = make(map[digest.Digest]bool), make(chan struct{})
-	x.rounds.Add(1)
+	x.epoch.Add(1)
 }
 
 // end follows it.
-func (x *doomed) end() {
+func (x *deleteFence) end() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.rounds.Add(1)
+	x.epoch.Add(1)
 	x.digests = nil
 	close(x.ended)
 }
 
 // doom announces that d may go, unless it is protected.
-func (x *doomed) doom(d digest.Digest) (ok bool) {
+func (x *deleteFence) mark(d digest.Digest) (ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.protected[d] > 0 {
@@ -51,16 +51,16 @@ func (x *doomed) doom(d digest.Digest) (ok bool) {
 }
 
 // since is called before something is looked up that a sweep could take; what it returns is for spared.
-func (x *doomed) since() uint64 { return x.rounds.Load() }
+func (x *deleteFence) current() uint64 { return x.epoch.Load() }
 
 // spared is called after d was found to be held and its use was noted. If it reports false, a sweep may have taken it
 // meanwhile: look again. It waits as long as that is being decided.
-func (x *doomed) spared(ctx context.Context, d digest.Digest, since uint64) (bool, error) {
-	if since%2 == 0 && x.rounds.Load() == since {
+func (x *deleteFence) passed(ctx context.Context, d digest.Digest, since uint64) (bool, error) {
+	if since%2 == 0 && x.epoch.Load() == since {
 		return true, nil
 	}
 	x.mu.Lock()
-	over, doomed, ended := x.rounds.Load() != since, x.digests[d], x.ended
+	over, doomed, ended := x.epoch.Load() != since, x.digests[d], x.ended
 	x.mu.Unlock()
 	if over || !doomed {
 		return !over, nil
@@ -74,14 +74,14 @@ func (x *doomed) spared(ctx context.Context, d digest.Digest, since uint64) (boo
 }
 
 // isProtected reports whether [Store.Protect] keeps d.
-func (x *doomed) isProtected(d digest.Digest) bool {
+func (x *deleteFence) isProtected(d digest.Digest) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.protected[d] > 0
 }
 
 // protect keeps digests from being doomed until release is called. It waits for a transaction that has doomed one.
-func (x *doomed) protect(digests []digest.Digest) (release func()) {
+func (x *deleteFence) protect(digests []digest.Digest) (release func()) {
 	x.mu.Lock()
 	var ended chan struct{}
 	for _, d := range digests {

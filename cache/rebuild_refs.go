@@ -14,7 +14,7 @@ import (
 )
 
 // names takes over what others remember.
-func (r *rebuild) names() error {
+func (r *rebuild) addNames() error {
 	if r.sources.Names == nil {
 		return nil
 	}
@@ -22,27 +22,27 @@ func (r *rebuild) names() error {
 		if err != nil {
 			return fmt.Errorf("read names: %w", err)
 		}
-		if err := r.name(name); err != nil {
+		if err := r.addName(name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *rebuild) name(n Name) error {
+func (r *rebuild) addName(n RebuildName) error {
 	if err := n.Repo.Validate(); err != nil {
 		return err
 	}
-	if strength(n.Origin) == 0 {
+	if originRank(n.Origin) == 0 {
 		n.Origin = mirror.Pushed
 	}
 	if n.Digest == "" && n.Tag == "" {
-		return r.repo(n)
+		return r.addRepo(n)
 	}
 	c := content{n.Repo, n.Digest}
-	err := r.manifest(c, n.MediaType, n.Origin, r.now(), func() { r.named[c] = true })
+	err := r.addManifest(c, n.MediaType, n.Origin, r.now(), func() { r.named[c] = true })
 	if err == nil && n.Root {
-		err = r.root(c, r.now())
+		err = r.addRoot(c, r.now())
 	}
 	if err != nil || n.Tag == "" {
 		return err
@@ -50,31 +50,31 @@ func (r *rebuild) name(n Name) error {
 	if !mirror.ValidTag(n.Tag) {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", n.Tag)
 	}
-	return r.tag(tagName{n.Repo, n.Tag}, tagRecord{Digest: n.Digest, Origin: n.Origin, Updated: r.now()})
+	return r.addTag(tagName{n.Repo, n.Tag}, tagRecord{Digest: n.Digest, Origin: n.Origin, Updated: r.now()})
 }
 
 // repo records whose a repository is, if that is not known: one that is local must not be asked upstream for, though what
 // is in it was imported.
-func (r *rebuild) repo(n Name) error {
+func (r *rebuild) addRepo(n RebuildName) error {
 	return r.add(step{do: func(tx backend.WriteTx) error {
 		if has(tx, tableRepos, n.Repo.String()) {
 			return nil
 		}
-		return put(tx, tableRepos, n.Repo.String(), repoRecord{Origin: n.Origin, Created: r.now()})
+		return putRecord(tx, tableRepos, n.Repo.String(), repoRecord{Origin: n.Origin, Created: r.now()})
 	}})
 }
 
 // relatives records what belongs to an image that is recorded: the platforms of an index, and what refers to it. One that
 // the backup has somewhere else only goes to where the backup does not know its image: it may have been deleted there.
-func (r *rebuild) relatives() error {
+func (r *rebuild) addRelatives() error {
 	for {
 		before := len(r.tried)
-		for _, d := range r.digests() {
+		for _, d := range r.foundDigests() {
 			of := r.parents[d]
 			if subject := r.found[d].subject; subject != "" {
 				of = append(slices.Clone(of), subject)
 			}
-			if err := r.relative(d, of); err != nil {
+			if err := r.addRelative(d, of); err != nil {
 				return err
 			}
 		}
@@ -85,21 +85,21 @@ func (r *rebuild) relatives() error {
 }
 
 // relative records d wherever one of those that it belongs to is.
-func (r *rebuild) relative(d digest.Digest, of []digest.Digest) error {
+func (r *rebuild) addRelative(d digest.Digest, of []digest.Digest) error {
 	if len(of) == 0 {
 		return nil
 	}
 	targets := make(map[content]mirror.Origin)
 	err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
-		known := recorded(tx, d)
+		known := isManifest(tx, d)
 		for _, other := range of {
 			for k := range tx.Scan(tableUses, prefix(other.String()), "") {
-				repo, err := mirror.ParseRepo(parts(k)[1])
+				repo, err := mirror.ParseRepo(splitKey(k)[1])
 				c := content{repo, d}
 				if err != nil || lastPart(k) != other.String() || r.tried[c] || known && !r.named[content{repo, other}] || has(tx, tableManifests, c.key()) {
 					continue
 				}
-				if record, _, err := get[manifestRecord](tx, tableManifests, content{repo, other}.key()); err == nil {
+				if record, _, err := getRecord[manifestRecord](tx, tableManifests, content{repo, other}.key()); err == nil {
 					targets[c] = record.Origin
 				}
 			}
@@ -111,7 +111,7 @@ func (r *rebuild) relative(d digest.Digest, of []digest.Digest) error {
 	}
 	for c, origin := range targets {
 		r.tried[c] = true
-		if err := r.manifest(c, r.found[d].mediaType, origin, r.now(), func() { r.named[c] = true }); err != nil {
+		if err := r.addManifest(c, r.found[d].mediaType, origin, r.now(), func() { r.named[c] = true }); err != nil {
 			return err
 		}
 	}
@@ -119,7 +119,7 @@ func (r *rebuild) relative(d digest.Digest, of []digest.Digest) error {
 }
 
 // recorded reports whether d is a manifest of some repository.
-func recorded(tx backend.ReadTx, d digest.Digest) bool {
+func isManifest(tx backend.ReadTx, d digest.Digest) bool {
 	for k := range tx.Scan(tableUses, prefix(d.String()), "") {
 		if lastPart(k) == d.String() {
 			return true
@@ -129,15 +129,15 @@ func recorded(tx backend.ReadTx, d digest.Digest) bool {
 }
 
 // recover names what nobody could name: not what is part of something else that is there, and gets its name from that.
-func (r *rebuild) recover() error {
+func (r *rebuild) recoverUnnamed() error {
 	var whole []digest.Digest
-	err := r.nameless(func(d digest.Digest) error {
+	err := r.eachUnnamed(func(d digest.Digest) error {
 		_, about := r.found[r.found[d].subject]
 		if about || len(r.parents[d]) > 0 {
 			return nil
 		}
 		c := content{RecoveredRepo, d}
-		return r.manifest(c, r.found[d].mediaType, mirror.Pushed, r.now(), func() {
+		return r.addManifest(c, r.found[d].mediaType, mirror.Pushed, r.now(), func() {
 			r.named[c] = true
 			whole = append(whole, d)
 		})
@@ -149,7 +149,7 @@ func (r *rebuild) recover() error {
 		const digits = 12
 		name := tagName{RecoveredRepo, d.Encoded()[:digits]}
 		r.event(RebuildRecovered, name.String(), d, "nobody knows what it was called")
-		if err := r.tag(name, tagRecord{Digest: d, Origin: mirror.Pushed, Updated: r.now()}); err != nil {
+		if err := r.addTag(name, tagRecord{Digest: d, Origin: mirror.Pushed, Updated: r.now()}); err != nil {
 			return err
 		}
 	}
@@ -157,18 +157,18 @@ func (r *rebuild) recover() error {
 }
 
 // rest tells of what got no name because what it belongs to is not whole.
-func (r *rebuild) rest() error {
-	return r.nameless(func(d digest.Digest) error {
-		if !r.told[d] {
-			r.event(RebuildPartial, "", d, "it refers to an image that is not whole")
+func (r *rebuild) reportRest() error {
+	return r.eachUnnamed(func(d digest.Digest) error {
+		if !r.reported[d] {
+			r.event(RebuildIncomplete, "", d, "it refers to an image that is not whole")
 		}
 		return nil
 	})
 }
 
 // nameless calls f with the manifests that are in no repository; not with what something else has for a blob.
-func (r *rebuild) nameless(f func(d digest.Digest) error) error {
-	for _, d := range r.digests() {
+func (r *rebuild) eachUnnamed(f func(d digest.Digest) error) error {
+	for _, d := range r.foundDigests() {
 		var used bool
 		err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
 			used = false
@@ -193,4 +193,4 @@ func (r *rebuild) nameless(f func(d digest.Digest) error) error {
 }
 
 // digests are the manifests that were found, in order.
-func (r *rebuild) digests() []digest.Digest { return slices.Sorted(maps.Keys(r.found)) }
+func (r *rebuild) foundDigests() []digest.Digest { return slices.Sorted(maps.Keys(r.found)) }

@@ -17,7 +17,7 @@ func (s *Store) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwr
 		return nil, err
 	}
 	// Not begin: the map of what is being written would keep its size after a hundred thousand tags.
-	end := s.tags.beginAny()
+	end := s.tags.beginUnknownWrite()
 	defer func() {
 		names := make([]tagName, len(tags))
 		for i, t := range tags {
@@ -38,19 +38,19 @@ func (s *Store) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwr
 
 // pointing are tags in the order of their keys: what is written to one place in an index of many is written at once, and
 // appended where there are few.
-type pointing []pointed
+type tagWrites []tagWrite
 
-type pointed struct {
+type tagWrite struct {
 	key string
 	tag *mirror.ImportedTag
 }
 
-func sortTags(tags []mirror.ImportedTag) (pointing, error) {
-	list := make(pointing, len(tags))
+func sortTags(tags []mirror.ImportedTag) (tagWrites, error) {
+	list := make(tagWrites, len(tags))
 	for i := range tags {
 		t := &tags[i]
 		if t.Tag == "" {
-			list[i] = pointed{content{t.Repo, t.Digest}.key(), t}
+			list[i] = tagWrite{content{t.Repo, t.Digest}.key(), t}
 			continue
 		}
 		if !mirror.ValidTag(t.Tag) {
@@ -59,14 +59,14 @@ func sortTags(tags []mirror.ImportedTag) (pointing, error) {
 		if t.Origin != mirror.Imported && t.Origin != mirror.Pushed {
 			return nil, mirror.Errorf(mirror.CodeUnsupported, "tag %s:%s is said to be %q: only imported and pushed ones are carried", t.Repo, t.Tag, t.Origin)
 		}
-		list[i] = pointed{tagName{t.Repo, t.Tag}.key(), t}
+		list[i] = tagWrite{tagName{t.Repo, t.Tag}.key(), t}
 	}
-	slices.SortStableFunc(list, func(a, b pointed) int { return cmp.Compare(a.key, b.key) })
+	slices.SortStableFunc(list, func(a, b tagWrite) int { return cmp.Compare(a.key, b.key) })
 	return list, nil
 }
 
 // write is the transaction. It looks before it writes, so that what is refused costs its neighbours nothing.
-func (list pointing) write(tx backend.WriteTx, overwrite bool, at time.Time) (kept []mirror.ImportedTag, err error) {
+func (list tagWrites) write(tx backend.WriteTx, overwrite bool, at time.Time) (kept []mirror.ImportedTag, err error) {
 	for _, p := range list {
 		if !has(tx, tableManifests, content{p.tag.Repo, p.tag.Digest}.key()) {
 			return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s cannot be written: its manifest is not stored there",
@@ -75,12 +75,12 @@ func (list pointing) write(tx backend.WriteTx, overwrite bool, at time.Time) (ke
 	}
 	for _, p := range list {
 		if p.tag.Tag == "" {
-			if err := p.root(tx, at); err != nil {
+			if err := p.addRoot(tx, at); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		old, found, err := get[tagRecord](tx, tableTags, p.key)
+		old, found, err := getRecord[tagRecord](tx, tableTags, p.key)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func (list pointing) write(tx backend.WriteTx, overwrite bool, at time.Time) (ke
 }
 
 // root makes a manifest a root.
-func (p pointed) root(tx backend.WriteTx, at time.Time) error {
+func (p tagWrite) addRoot(tx backend.WriteTx, at time.Time) error {
 	c := content{p.tag.Repo, p.tag.Digest}
 	if p.tag.SkipChildren && hasAny(tx, tableParents, prefix(c.digest.String(), c.repo.String())) {
 		return nil

@@ -13,7 +13,7 @@ import (
 
 // TestGuards: who names a file and who deletes it are never there at once, and nothing is left of them.
 func TestGuards(t *testing.T) {
-	var g guards
+	var g digestLocks
 	var naming, deleting atomic.Int32 // a
 	var all sync.WaitGroup
 	for i := range 8 {
@@ -21,7 +21,7 @@ func TestGuards(t *testing.T) {
 			for j := range 500 {
 				d := digest.Digest([]string{"a", "b", "c"}[j%3])
 				if i%2 == 0 {
-					release := g.hold(d)
+					release := g.share(d)
 					if d == "a" {
 						if naming.Add(1); deleting.Load() != 0 {
 							t.Error("named while it is deleted")
@@ -31,7 +31,7 @@ func TestGuards(t *testing.T) {
 					release()
 					continue
 				}
-				release, err := g.take(t.Context(), d)
+				release, err := g.lock(t.Context(), d)
 				if err != nil {
 					t.Error(err)
 					return
@@ -47,26 +47,26 @@ func TestGuards(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if len(g.digests) != 0 {
-		t.Errorf("%d guards are left", len(g.digests))
+	if len(g.entries) != 0 {
+		t.Errorf("%d guards are left", len(g.entries))
 	}
 }
 
 // TestGuardsWait: who deletes waits for all who name, and they for it.
 func TestGuardsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g guards
-		one, two := g.hold("d"), g.hold("d")
-		if g.try("d") != nil {
+		var g digestLocks
+		one, two := g.share("d"), g.share("d")
+		if g.tryLock("d") != nil {
 			t.Error("taken from who holds it")
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := g.take(cancelled, "d"); !errors.Is(err, context.Canceled) {
+		if _, err := g.lock(cancelled, "d"); !errors.Is(err, context.Canceled) {
 			t.Errorf("take returned %v, want %v", err, context.Canceled)
 		}
-		var taken, held func()
-		go func() { taken, _ = g.take(t.Context(), "d") }()
+		var taken, stored func()
+		go func() { taken, _ = g.lock(t.Context(), "d") }()
 		synctest.Wait()
 		one()
 		synctest.Wait()
@@ -78,22 +78,22 @@ func TestGuardsWait(t *testing.T) {
 		if taken == nil {
 			t.Fatal("not taken, though nobody holds it")
 		}
-		go func() { held = g.hold("d") }()
+		go func() { stored = g.share("d") }()
 		synctest.Wait()
-		if held != nil {
+		if stored != nil {
 			t.Fatal("held while it is deleted")
 		}
 		taken()
 		synctest.Wait()
-		held()
-		g.leave("d", true)
-		if g.try("d") != nil {
+		stored()
+		g.setDeleting("d", true)
+		if g.tryLock("d") != nil {
 			t.Error("taken from a sweep that comes to delete it")
 		}
-		g.hold("d")() // which does not keep from naming it
-		g.leave("d", false)
-		if len(g.digests) != 0 {
-			t.Errorf("%d guards are left", len(g.digests))
+		g.share("d")() // which does not keep from naming it
+		g.setDeleting("d", false)
+		if len(g.entries) != 0 {
+			t.Errorf("%d guards are left", len(g.entries))
 		}
 	})
 }
@@ -101,23 +101,23 @@ func TestGuardsWait(t *testing.T) {
 // TestDoomed: what is noted too late for a sweep's transaction waits for it, and looks again.
 func TestDoomed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var x doomed
+		var x deleteFence
 		spared := func(d digest.Digest, since uint64) bool {
 			t.Helper()
-			ok, err := x.spared(t.Context(), d, since)
+			ok, err := x.passed(t.Context(), d, since)
 			if err != nil {
 				t.Error(err)
 			}
 			return ok
 		}
-		before := x.since()
+		before := x.current()
 		if !spared("d", before) {
 			t.Error("lost without a sweep")
 		}
 		release := x.protect([]digest.Digest{"p", "q"})
 		x.begin()
-		during := x.since()
-		if x.doom("p") || !x.doom("d") {
+		during := x.current()
+		if x.mark("p") || !x.mark("d") {
 			t.Error("want what is not protected to be doomed")
 		}
 		if spared("e", before) || !spared("e", during) {
@@ -125,7 +125,7 @@ func TestDoomed(t *testing.T) {
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := x.spared(cancelled, "d", during); !errors.Is(err, context.Canceled) {
+		if _, err := x.passed(cancelled, "d", during); !errors.Is(err, context.Canceled) {
 			t.Errorf("spared returned %v, want %v", err, context.Canceled)
 		}
 		var ended atomic.Int32

@@ -17,21 +17,21 @@ const maxMissing = 100
 
 // check refuses an image that did not come from an upstream and lacks blobs, or is wrong about their sizes: clients that
 // believe it could not read them.
-func (p *putting) check(tx backend.ReadTx) error {
-	var missing lack
-	if err := p.findLack(tx, &missing); err != nil {
+func (p *manifestWrite) check(tx backend.ReadTx) error {
+	var missing missingBlobs
+	if err := p.findMissing(tx, &missing); err != nil {
 		return err
 	}
 	return missing.err("manifest %s needs %d blobs that %s does not have: push them first", p.digest, len(missing.all), p.repo)
 }
 
 // lack is what blobs are missing: all of them, and the first in the order in which they were missed.
-type lack struct {
+type missingBlobs struct {
 	all   map[digest.Digest]bool
 	first []digest.Digest
 }
 
-func (l *lack) add(d digest.Digest) {
+func (l *missingBlobs) add(d digest.Digest) {
 	if l.all == nil {
 		l.all = make(map[digest.Digest]bool)
 	}
@@ -42,7 +42,7 @@ func (l *lack) add(d digest.Digest) {
 }
 
 // err returns nil if nothing is missing.
-func (l *lack) err(format string, args ...any) error {
+func (l *missingBlobs) err(format string, args ...any) error {
 	if len(l.all) == 0 {
 		return nil
 	}
@@ -51,22 +51,22 @@ func (l *lack) err(format string, args ...any) error {
 	return err
 }
 
-// findLack adds what the manifest must have and lacks.
-func (p *putting) findLack(tx backend.ReadTx, missing *lack) error {
+// findMissing adds what the manifest must have and lacks.
+func (p *manifestWrite) findMissing(tx backend.ReadTx, missing *missingBlobs) error {
 	if p.record.Origin == mirror.Mirrored {
 		return nil
 	}
 	for _, blob := range p.blobs {
-		held, found, err := get[blobRecord](tx, tableBlobs, blob.Digest.String())
+		stored, found, err := getRecord[blobRecord](tx, tableBlobs, blob.Digest.String())
 		if err != nil {
 			return err
 		}
-		if !found || !p.anywhere && !linked(tx, p.repo, blob.Digest) {
+		if !found || !p.anyRepo && !linked(tx, p.repo, blob.Digest) {
 			missing.add(blob.Digest)
 			continue
 		}
-		if held.Size != blob.Size {
-			return errSize(blob, held.Size)
+		if stored.Size != blob.Size {
+			return errSize(blob, stored.Size)
 		}
 	}
 	return nil
@@ -77,20 +77,20 @@ func errSize(blob v1.Descriptor, actual int64) *mirror.Error {
 }
 
 // write is the transaction.
-func (p *putting) write(tx backend.WriteTx) error {
+func (p *manifestWrite) write(tx backend.WriteTx) error {
 	if err := p.check(tx); err != nil {
 		return err
 	}
-	return p.store(tx)
+	return p.writeChecked(tx)
 }
 
 // store writes what was checked. A manifest that is known may have lost its file, and with it the entry of that, until
 // now.
-func (p *putting) store(tx backend.WriteTx) error {
+func (p *manifestWrite) writeChecked(tx backend.WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
-	if err := hold(tx, p.digest, p.record.Size, p.at); err != nil {
+	if err := recordBlob(tx, p.digest, p.record.Size, p.at); err != nil {
 		return err
 	}
 	for _, name := range p.tags {
@@ -101,23 +101,23 @@ func (p *putting) store(tx backend.WriteTx) error {
 	if has(tx, tableRepos, p.repo.String()) {
 		return nil
 	}
-	return put(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.creator, Created: p.at})
+	return putRecord(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.repoOrigin, Created: p.at})
 }
 
 // writeRecord writes the manifest, or raises the origin of the one that is there.
-func (p *putting) writeRecord(tx backend.WriteTx) error {
-	old, found, err := get[manifestRecord](tx, tableManifests, p.key())
+func (p *manifestWrite) writeRecord(tx backend.WriteTx) error {
+	old, found, err := getRecord[manifestRecord](tx, tableManifests, p.key())
 	if err != nil {
 		return err
 	}
-	stronger := strength(p.record.Origin) > strength(old.Origin)
+	stronger := originRank(p.record.Origin) > originRank(old.Origin)
 	if !found {
 		return p.writeNew(tx)
 	}
-	if p.again != nil {
-		p.again()
+	if p.onExisting != nil {
+		p.onExisting()
 	}
-	if err := p.linkWith(tx); err != nil {
+	if err := p.linkExtra(tx); err != nil {
 		return err
 	}
 	switch {
@@ -128,14 +128,14 @@ func (p *putting) writeRecord(tx backend.WriteTx) error {
 		if err := p.linkBlobs(tx); err != nil {
 			return err
 		}
-		return put(tx, tableManifests, p.key(), old)
+		return putRecord(tx, tableManifests, p.key(), old)
 	}
 	return nil
 }
 
 // linkBlobs lets the repository read what the manifest needs, or announces it, and announces what else the manifest owns:
 // see [putting].
-func (p *putting) linkBlobs(tx backend.WriteTx) error {
+func (p *manifestWrite) linkBlobs(tx backend.WriteTx) error {
 	for _, blob := range p.blobs {
 		if err := p.grant(tx, p.repo, blob.Digest, p.at); err != nil {
 			return err
@@ -149,9 +149,9 @@ func (p *putting) linkBlobs(tx backend.WriteTx) error {
 	return nil
 }
 
-// linkWith lets the repository read what came with the manifest.
-func (p *putting) linkWith(tx backend.WriteTx) error {
-	for _, d := range p.with {
+// linkExtra lets the repository read what came with the manifest.
+func (p *manifestWrite) linkExtra(tx backend.WriteTx) error {
+	for _, d := range p.extra {
 		if !has(tx, tableBlobs, d.String()) {
 			continue
 		}
@@ -165,10 +165,10 @@ func (p *putting) linkWith(tx backend.WriteTx) error {
 // retype decides about the same bytes under another media type. That may point at less, and so let go of what the held
 // manifest needs: only one that nobody understood becomes one that is understood, if the word for it is as good. An
 // upstream's other word is ignored, so that its tags still move.
-func (p *putting) retype(tx backend.WriteTx, old manifestRecord) error {
+func (p *manifestWrite) retype(tx backend.WriteTx, old manifestRecord) error {
 	better := mirror.KnownManifestType(p.record.MediaType) && !mirror.KnownManifestType(old.MediaType)
 	switch {
-	case better && strength(p.record.Origin) >= strength(old.Origin):
+	case better && originRank(p.record.Origin) >= originRank(old.Origin):
 		since, err := rootSince(tx, p.content)
 		if err == nil {
 			err = removeManifest(tx, p.content, old)
@@ -187,37 +187,37 @@ func (p *putting) retype(tx backend.WriteTx, old manifestRecord) error {
 		p.digest, p.repo, old.MediaType, p.record.MediaType)
 }
 
-func (p *putting) writeNew(tx backend.WriteTx) error {
-	if err := put(tx, tableUses, useKey(p.digest, p.repo, p.digest), useRecord{Size: p.record.Size}); err != nil {
+func (p *manifestWrite) writeNew(tx backend.WriteTx) error {
+	if err := putRecord(tx, tableUses, useKey(p.digest, p.repo, p.digest), useRecord{Size: p.record.Size}); err != nil {
 		return err
 	}
-	if err := errors.Join(p.linkBlobs(tx), p.linkWith(tx)); err != nil {
+	if err := errors.Join(p.linkBlobs(tx), p.linkExtra(tx)); err != nil {
 		return err
 	}
 	for _, blob := range p.blobs {
-		if err := put(tx, tableUses, useKey(blob.Digest, p.repo, p.digest), useRecord{Size: blob.Size}); err != nil {
+		if err := putRecord(tx, tableUses, useKey(blob.Digest, p.repo, p.digest), useRecord{Size: blob.Size}); err != nil {
 			return err
 		}
 	}
 	for _, desc := range slices.Concat(p.owned, p.children) {
-		if err := put(tx, tableUses, useKey(desc.Digest, p.repo, p.digest), useRecord{Size: desc.Size, Owned: true}); err != nil {
+		if err := putRecord(tx, tableUses, useKey(desc.Digest, p.repo, p.digest), useRecord{Size: desc.Size, Owned: true}); err != nil {
 			return err
 		}
-		if err := tx.Put(tableParents, parentKey(desc.Digest, p.content), mark); err != nil {
+		if err := tx.Put(tableParents, parentKey(desc.Digest, p.content), emptyValue); err != nil {
 			return err
 		}
 	}
 	if p.record.Subject != "" {
-		if err := put(tx, tableReferrers, referrerKey(p.content, p.record.Subject), p.referrer); err != nil {
+		if err := putRecord(tx, tableReferrers, referrerKey(p.content, p.record.Subject), p.referrer); err != nil {
 			return err
 		}
 	}
-	return put(tx, tableManifests, p.key(), p.record)
+	return putRecord(tx, tableManifests, p.key(), p.record)
 }
 
 // writeTag points a tag at the manifest. A client's tag is not an upstream's to move.
-func (p *putting) writeTag(tx backend.WriteTx, name tagName) error {
-	old, found, err := get[tagRecord](tx, tableTags, name.key())
+func (p *manifestWrite) writeTag(tx backend.WriteTx, name tagName) error {
+	old, found, err := getRecord[tagRecord](tx, tableTags, name.key())
 	if err != nil {
 		return err
 	}
@@ -239,19 +239,19 @@ func moveTag(tx backend.WriteTx, name tagName, old, record tagRecord) error {
 		if record.Checked.IsZero() {
 			record.Checked = old.Checked
 		}
-		if strength(old.Origin) > strength(record.Origin) {
+		if originRank(old.Origin) > originRank(record.Origin) {
 			record.Origin = old.Origin
 		}
 	}
 	if record == old {
 		return nil
 	}
-	return pointTag(tx, name, old.Digest, record)
+	return setTag(tx, name, old.Digest, record)
 }
 
 // strength orders origins by how hard it is to get the content again: the stronger one is kept. It is 0 for what is not
 // an origin.
-func strength(o mirror.Origin) int {
+func originRank(o mirror.Origin) int {
 	return slices.Index([]mirror.Origin{mirror.Mirrored, mirror.Imported, mirror.Pushed}, o) + 1
 }
 

@@ -19,19 +19,19 @@ import (
 // A manifest that is held already gets the new tags, and the new origin if that is a stronger one: what was pushed
 // stays pushed, even if an upstream has the same.
 func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Manifest, tags ...string) error {
-	p, err := newPutting(repo, m, s.Now(), tags)
+	p, err := newManifestWrite(repo, m, s.Now(), tags)
 	if err != nil {
 		return err
 	}
 	if m.Origin != mirror.Mirrored && !mirror.UsageIgnored(ctx) { // an upstream's is asked for by itself
-		p.again = func() { s.recency.touch(p.content) }
+		p.onExisting = func() { s.recency.touch(p.content) }
 	}
 	if m.Origin != mirror.Mirrored {
-		if err := s.lookFor(ctx, p.record.Blobs...); err != nil {
+		if err := s.checkStored(ctx, p.record.Blobs...); err != nil {
 			return explain(err, "put manifest %s to %s", m.Digest, repo)
 		}
 	}
-	defer s.guards.hold(m.Digest)()
+	defer s.locks.share(m.Digest)()
 	// Look before anything is written: a push that comes before its blobs should cost nothing and leave nothing.
 	err = s.index.View(ctx, p.check)
 	if err == nil {
@@ -40,15 +40,15 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	if err != nil {
 		return explain(err, "put manifest %s to %s", m.Digest, repo)
 	}
-	defer s.manifests.begin(p.content)()
-	defer s.tags.begin(p.tags...)()
+	defer s.manifests.beginWrite(p.content)()
+	defer s.tags.beginWrite(p.tags...)()
 	err = s.index.Update(context.WithoutCancel(ctx), p.write)
 	return explain(err, "put manifest %s to %s", m.Digest, repo)
 }
 
 // keepBytes makes the manifest's file durable. One with the same bytes that the index knows is durable already.
 func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest) error {
-	if data, err := s.readHeld(ctx, m.Digest); err == nil && bytes.Equal(data, m.Bytes) {
+	if data, err := s.readStoredManifest(ctx, m.Digest); err == nil && bytes.Equal(data, m.Bytes) {
 		return nil
 	}
 	w, err := s.blobs.Create(ctx, m.Digest.Algorithm(), "")
@@ -63,29 +63,29 @@ func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest) error {
 }
 
 // putting is a manifest on its way into the index.
-type putting struct {
+type manifestWrite struct {
 	content
-	record   manifestRecord
-	blobs    []v1.Descriptor // as in record, with sizes
-	owned    []v1.Descriptor // the same
-	children []v1.Descriptor // the same
-	referrer v1.Descriptor   // what the referrers API says of it, if it has a subject
-	tags     []tagName
-	at       time.Time
-	creator  mirror.Origin // of the repository, if there is none yet
+	record     manifestRecord
+	blobs      []v1.Descriptor // as in record, with sizes
+	owned      []v1.Descriptor // the same
+	children   []v1.Descriptor // the same
+	referrer   v1.Descriptor   // what the referrers API says of it, if it has a subject
+	tags       []tagName
+	at         time.Time
+	repoOrigin mirror.Origin // of the repository, if there is none yet
 	// anywhere: its blobs came for it, and need not be linked to the repository yet.
-	anywhere bool
+	anyRepo bool
 	// grant lets a repository read a blob that the manifest points at: link if somebody brought it, or vouches for it;
 	// announce if an upstream sent no more than the manifest, until it is known to have the blob there as well.
 	grant func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
 	// with is what came with the manifest, in a bundle, so that its repository may read it though it does not need it.
-	with  []digest.Digest
-	again func() // called in the transaction if the manifest is there already; nil does nothing
+	extra      []digest.Digest
+	onExisting func() // called in the transaction if the manifest is there already; nil does nothing
 }
 
-// newPutting checks everything that can be checked without the index.
-func newPutting(repo mirror.Repo, m mirror.Manifest, at time.Time, tags []string) (*putting, error) {
-	if strength(m.Origin) == 0 {
+// newManifestWrite checks everything that can be checked without the index.
+func newManifestWrite(repo mirror.Repo, m mirror.Manifest, at time.Time, tags []string) (*manifestWrite, error) {
+	if originRank(m.Origin) == 0 {
 		return nil, fmt.Errorf("put manifest %s to %s: %q is not an origin", m.Digest, repo, m.Origin)
 	}
 	if len(m.Bytes) > mirror.MaxManifestSize {
@@ -97,7 +97,7 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, at time.Time, tags []string
 	if actual := m.Digest.Algorithm().FromBytes(m.Bytes); actual != m.Digest {
 		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "manifest has digest %s, not %s", actual, m.Digest)
 	}
-	p := &putting{content: content{repo, m.Digest}, at: at, creator: m.Origin, grant: link}
+	p := &manifestWrite{content: content{repo, m.Digest}, at: at, repoOrigin: m.Origin, grant: link}
 	if m.Origin == mirror.Mirrored {
 		p.grant = announce
 	}
@@ -118,11 +118,11 @@ func newPutting(repo mirror.Repo, m mirror.Manifest, at time.Time, tags []string
 		Added:        p.at,
 		ArtifactType: refs.ArtifactType,
 	}
-	return p, p.refer(refs)
+	return p, p.addReferences(refs)
 }
 
 // refer takes over what the manifest points at, each digest once.
-func (p *putting) refer(refs mirror.References) error {
+func (p *manifestWrite) addReferences(refs mirror.References) error {
 	sizes := make(map[digest.Digest]int64, len(refs.Blobs))
 	for _, blob := range refs.Blobs {
 		size, seen := sizes[blob.Digest]

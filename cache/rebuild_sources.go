@@ -1,0 +1,198 @@
+package cache
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"airmirror/cache/backend"
+	"airmirror/mirror"
+)
+
+// sourceIndex is an index that a new one takes over what it can of.
+type sourceIndex struct {
+	backend.Index
+	name       string                 // in sentences
+	unreadable map[backend.Table]bool // something in this table could not be read
+}
+
+// knows reports whether there is an old index, and all of these tables could be read so far.
+func (r *rebuild) oldIsComplete(tables ...backend.Table) bool {
+	if r.sources.Old == nil || len(r.sources.Unreadable) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(tables, func(t backend.Table) bool { return r.indexes[0].unreadable[t] })
+}
+
+// doubts reports whether a table of an index may lack something that was in it.
+func (r *rebuild) isIncomplete(from *sourceIndex, t backend.Table) bool {
+	return from.unreadable[t] || from.Index == r.sources.Old && len(r.sources.Unreadable) > 0
+}
+
+// unread tells of what could not be read.
+func (r *rebuild) reportUnreadable(entry, reason string) {
+	r.summary.Events[RebuildUnreadable]++
+	r.report(RebuildEvent{Kind: RebuildUnreadable, Entry: entry, Reason: reason})
+}
+
+// reportEntry tells of an entry that could not be read, or not all of it.
+func (r *rebuild) reportEntry(from *sourceIndex, t backend.Table, k, reason string) {
+	from.unreadable[t] = true
+	r.reportUnreadable(danglingDefect(t, k, "").Entry, "in "+from.name+": "+reason)
+}
+
+// checkSource refuses an index that a later version has written, and a backup that is none.
+func (r *rebuild) checkSource(from *sourceIndex) error {
+	return from.View(r.ctx, func(tx backend.ReadTx) error {
+		schema, found, err := getRecord[schemaRecord](tx, tableMeta, schemaKey)
+		switch {
+		case schema.Version > schemaVersion:
+			return fmt.Errorf("%s was written by a newer version of this program (schema %d, this one knows %d): use that",
+				from.name, schema.Version, schemaVersion)
+		case err == nil && found:
+		case from.Index == r.sources.Backup:
+			return errors.Join(errors.New("the backup is not one that can be read"), err)
+		case err != nil:
+			r.reportEntry(from, tableMeta, schemaKey, err.Error())
+		default:
+			r.reportEntry(from, tableMeta, schemaKey, "it is missing")
+		}
+		return nil
+	})
+}
+
+// indexes takes over what the indexes say that are known, as far as there are files for it.
+func (r *rebuild) copyIndexes() error {
+	for _, from := range r.indexes {
+		if err := r.copyIndex(from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyIndex takes over what an index says. What tells whether others are right comes before them.
+func (r *rebuild) copyIndex(from *sourceIndex) error {
+	everything := func(backend.ReadTx, string) bool { return true }
+	for _, part := range []func() error{
+		func() error {
+			return r.copyTable(from, tableMeta, stateEntryError, func(_ backend.ReadTx, k string) bool { return k != schemaKey })
+		},
+		func() error { return r.each(from, tableRepos, r.copyRepo) },
+		func() error { return r.each(from, tableLinks, r.copyLink) },
+		func() error { return r.each(from, tableManifests, r.copyManifest) },
+		func() error { return r.copyUses(from) },
+		func() error { return r.each(from, tableTags, r.copyTag) },
+		func() error { return r.copyTagged(from) },
+		func() error { return r.each(from, tableRoots, r.copyRoot) },
+		func() error {
+			return r.copyTable(from, tableRecency, recencyEntryError, func(tx backend.ReadTx, k string) bool { return recencyDefect(tx, k, nil) == "" })
+		},
+		func() error { return r.copyTable(from, tableState, stateEntryError, everything) },
+	} {
+		if err := errors.Join(part(), r.flush()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each calls f with every entry of a table of an index, after the transaction in which it was read.
+func (r *rebuild) each(from *sourceIndex, t backend.Table, f func(from *sourceIndex, k string, value []byte) error) error {
+	for after := ""; ; {
+		var keys []string
+		var values [][]byte
+		err := from.View(r.ctx, func(tx backend.ReadTx) error {
+			for k, value := range tx.Scan(t, "", after) {
+				keys, values = append(keys, k), append(values, bytes.Clone(value))
+				if len(keys) == rebuildBatch {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read table %s of %s: %w", t, from.name, err)
+		}
+		for i, k := range keys {
+			after = k
+			if err := f(from, k, values[i]); err != nil {
+				return err
+			}
+		}
+		if len(keys) < rebuildBatch {
+			return nil
+		}
+	}
+}
+
+// copy takes over the entries of a table that are in order, wanted and not there.
+func (r *rebuild) copyTable(from *sourceIndex, t backend.Table, fault func(k string, value []byte) error, wanted func(tx backend.ReadTx, k string) bool) error {
+	return r.each(from, t, func(from *sourceIndex, k string, value []byte) error {
+		if err := fault(k, value); err != nil {
+			r.reportEntry(from, t, k, err.Error())
+			return nil
+		}
+		return r.add(step{do: func(tx backend.WriteTx) error {
+			if has(tx, t, k) || !wanted(tx, k) {
+				return nil
+			}
+			return tx.Put(t, k, value)
+		}})
+	})
+}
+
+func recencyEntryError(k string, value []byte) error {
+	_, err := decodeRecord[recencyRecord](tableRecency, k, value)
+	return errors.Join(contentKeyError(k), err)
+}
+
+// stateEntryError finds an object of JSON that is none any more. Other notes are texts of which only who wrote them knows more.
+func stateEntryError(_ string, value []byte) error {
+	if value[0] == '{' != (value[len(value)-1] == '}') || value[0] == '{' && !json.Valid(value) {
+		return errors.New("it is not an object of JSON any more")
+	}
+	return nil
+}
+
+// contentKeyError says what is wrong with a key of a repository and a digest.
+func contentKeyError(k string) error {
+	if reason := keyDefect(k, 2); reason != "" {
+		return errors.New(reason)
+	}
+	return contentError(splitKey(k)[0], splitKey(k)[1])
+}
+
+func contentError(repo, d string) error {
+	_, repoErr := mirror.ParseRepo(repo)
+	_, digestErr := mirror.ParseDigest(d)
+	return errors.Join(repoErr, digestErr)
+}
+
+// deleted forgets the manifests that were found and that no repository of an old index has which could be read: they were
+// deleted and are not collected yet, or they are blobs. What another source has of them is taken from there.
+func (r *rebuild) dropDeleted() error {
+	if !r.oldIsComplete(tableManifests, tableBlobs) {
+		return nil
+	}
+	for _, d := range r.foundDigests() {
+		var known, used bool
+		if err := r.sources.Old.View(r.ctx, func(tx backend.ReadTx) error {
+			known = has(tx, tableBlobs, d.String()) && !isManifest(tx, d)
+			used = hasAny(tx, tableUses, prefix(d.String()))
+			return nil
+		}); err != nil {
+			return err
+		}
+		if !known {
+			continue
+		}
+		delete(r.found, d)
+		if !used {
+			r.summary.Deleted++
+		}
+	}
+	return nil
+}
