@@ -114,7 +114,7 @@ func (s *search) entry(path string, depth int) {
 	name := filepath.Base(path)
 	info, err := os.Stat(path) // of what a link leads to
 	switch {
-	case bundle.NoContent(name):
+	case bundle.Ignored(name):
 		s.pass(path, "an operating system left it there", false)
 	case err != nil:
 		s.pass(path, err.Error(), archiveName(name))

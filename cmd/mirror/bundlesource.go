@@ -114,7 +114,7 @@ func (s source) open(stdin io.Reader) (io.ReadCloser, error) {
 }
 
 // describe says of the volume in path what is known about it, and whether that is of what bundle it is.
-func describe(to *transfer.Volume, v *volume.Volume, path string) (known bool) {
+func describe(to *transfer.Volume, v *volume.Reader, path string) (known bool) {
 	to.Size = v.Size()
 	set := volume.BundleOf(path)
 	if d, ok := v.Description(); ok {

@@ -71,7 +71,7 @@ func (v *planView) event(line json.RawMessage) error {
 		if f, found := v.fetched[imageName(event.Image)]; found { // another one, or more of it
 			return v.fetch(f)
 		}
-	case transfer.KindLeft:
+	case transfer.KindSkipped:
 		if f, found := v.fetched[event.Name]; found {
 			return v.fetch(f)
 		}
@@ -105,7 +105,7 @@ func (v *planView) fetch(f prefetch.Event) error {
 // leave notes what is left out.
 func (v *planView) leave(name, reason string) error {
 	v.left = append(v.left, leftOut{name, reason})
-	return v.tell(transfer.KindLeft, name, reason)
+	return v.tell(transfer.KindSkipped, name, reason)
 }
 
 // tell prints something about an image for programs.

@@ -215,7 +215,7 @@ func (e *export) begin(doc *bundle.Document, total int64) error {
 		e.out = unclosed{raw(e.cmd.OutOrStdout())}
 		return nil
 	}
-	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Info{
+	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Options{
 		Total: total, Bundle: doc.ID, Title: titleOf(doc), Overwrite: e.overwrite,
 	})
 	if err != nil {
@@ -266,7 +266,7 @@ func (e *export) lookForLeft() error {
 		if err := readAnswer(line, &event); err != nil {
 			return err
 		}
-		if event.Kind == transfer.KindLeft {
+		if event.Kind == transfer.KindSkipped {
 			e.left = append(e.left, leftOut{event.Name, e.withReason(event.Name, event.Reason)})
 		}
 		return nil

@@ -97,7 +97,7 @@ type depot struct {
 	folder  string
 	store   *cache.Store
 	mirror  *proxy.Proxy
-	carrier *transfer.Carrier
+	carrier *transfer.Service
 
 	blobs     map[digest.Digest][]byte
 	manifests map[digest.Digest]mirror.Manifest

@@ -197,9 +197,9 @@ func printImported(out io.Writer, name string, s *transfer.Summary) {
 
 // exportHistory lists the bundles that were sent.
 func exportHistory(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
-	sent := []transfer.SentBundle{}
+	sent := []transfer.ExportedBundle{}
 	err := client.Job(cmd.Context(), "export-history", struct{}{}, nil, func(line json.RawMessage) error {
-		var s transfer.SentBundle
+		var s transfer.ExportedBundle
 		err := json.Unmarshal(line, &s)
 		sent = append(sent, s)
 		return err
@@ -212,7 +212,7 @@ func exportHistory(cmd *cobra.Command, client *admin.Client, asJSON bool) error 
 	}
 	t := newTable(cmd.OutOrStdout(), "DESTINATION", "NUMBER", "SENT", "IMAGES", "SIZE", "BUNDLE")
 	for _, s := range sent {
-		t.row(s.Destination, fmt.Sprint(s.Sequence), age(s.Sent), fmt.Sprint(s.Images), size(s.Bytes), s.ID)
+		t.row(s.Destination, fmt.Sprint(s.Sequence), age(s.Exported), fmt.Sprint(s.Images), size(s.Bytes), s.ID)
 	}
 	return t.Flush()
 }

@@ -84,8 +84,8 @@ func (im *imports) run() error {
 			broken[set] = source.volume != nil
 			refused = append(refused, err.Error())
 		}
-		if summary != nil && summary.Left > 0 {
-			left = append(left, fmt.Sprintf("%s: %s left out, named above", source.name, count(summary.Left, "image was", "images were")))
+		if summary != nil && summary.Skipped > 0 {
+			left = append(left, fmt.Sprintf("%s: %s left out, named above", source.name, count(summary.Skipped, "image was", "images were")))
 		}
 	}
 	return im.outcome(refused, left)
@@ -114,7 +114,7 @@ func (im *imports) outcome(refused, left []string) error {
 // tellPassed says what a folder has that is not taken in.
 func (im *imports) tellPassed(p passed) error {
 	if im.json {
-		line, err := json.Marshal(transfer.Event{Time: time.Now(), Kind: transfer.KindLeft, Name: p.path, Reason: p.reason})
+		line, err := json.Marshal(transfer.Event{Time: time.Now(), Kind: transfer.KindSkipped, Name: p.path, Reason: p.reason})
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (im *imports) take(source source) (*transfer.Summary, error) {
 	req := im.ImportRequest
 	req.Volume = source.volume
 	var bare bool // of a volume: nothing but its name says what it is of
-	if v, ok := body.(*volume.Volume); ok && req.Volume != nil {
+	if v, ok := body.(*volume.Reader); ok && req.Volume != nil {
 		bare = !describe(req.Volume, v, source.path)
 	}
 	view := newImportView(im.cmd.OutOrStdout(), im.cmd.ErrOrStderr(), im.json, source.name)
@@ -206,7 +206,7 @@ func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
 
 // writeWhole writes a file that is whole and durable once it has its name.
 func writeWhole(ctx context.Context, path string, write func(context.Context, io.Writer) error) error {
-	w, err := volume.Create(path, 0, volume.Info{Overwrite: true})
+	w, err := volume.Create(path, 0, volume.Options{Overwrite: true})
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -258,7 +258,7 @@ func (v *importView) event(line json.RawMessage) error {
 		v.shown.progress("", e.Done, e.Total, e.Doing)
 	case transfer.KindImage:
 		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle, %s", imageName(e.Image), size(e.Image.Size), size(e.Image.New), e.Image.Digest))
-	case transfer.KindLeft:
+	case transfer.KindSkipped:
 		v.shown.line(fmt.Sprintf("left out: %s: %s", e.Name, e.Reason))
 	case transfer.KindNote:
 		v.shown.line(fmt.Sprintf("note: %s: %s", e.Name, e.Reason))

@@ -32,7 +32,7 @@
 //
 // [Open] reads any OCI image layout, in a tar or a folder, and what docker save wrote, old and new, each as it is or
 // compressed by gzip, zstd, xz or bzip2. It may be in a folder of the archive, and come twice; what an operating system left
-// beside it is passed over ([NoContent]). What is read is hostile until proven: names, types, sizes and counts of entries
+// beside it is passed over ([Ignored]). What is read is hostile until proven: names, types, sizes and counts of entries
 // are checked before they are believed, and no more is kept in memory than [Limits] say.
 package bundle
 

@@ -41,7 +41,7 @@ type Contents struct {
 // is so large that it would not be read with the default [Limits].
 func Compose(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) (*Contents, error) {
 	doc.sort()
-	loaded := loaderOf(doc, load)
+	loaded := newManifestLoader(doc, load)
 	c := &Contents{Document: doc}
 	var err error
 	if c.Index, err = loaded.index(); err != nil {
@@ -58,18 +58,18 @@ func Compose(doc *Document, load func(d digest.Digest) (mediaType string, data [
 	if doc.ID, err = doc.identify(); err != nil {
 		return nil, err
 	}
-	limits := Limits{}.filled()
+	limits := Limits{}.withDefaults()
 	if err := doc.check(limits); err != nil {
 		return nil, err
 	}
-	if err := c.fits(limits); err != nil {
+	if err := c.checkLimits(limits); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
 // fits reports whether limits would let nobody read the bundle.
-func (c *Contents) fits(limits Limits) error {
+func (c *Contents) checkLimits(limits Limits) error {
 	document, err := c.Document.encode()
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (c *Contents) fits(limits Limits) error {
 		data []byte
 		most int64
 	}{{DocumentName, document, limits.Document}, {IndexName, c.Index, limits.Index}, {DockerName, c.Docker, limits.Index}} {
-		if int64(len(f.data)) > f.most || limits.believe(f.name, f.data) != nil {
+		if int64(len(f.data)) > f.most || limits.checkCount(f.name, f.data) != nil {
 			return invalid("%s would have %d bytes, and so much in it that nobody would read it: make several bundles", f.name, len(f.data))
 		}
 	}
@@ -114,27 +114,27 @@ func (doc *Document) sort() {
 }
 
 // loader reads manifests for what is said about them outside the document.
-type loader struct {
-	doc  *Document
-	load func(d digest.Digest) (mediaType string, data []byte, err error)
-	here map[digest.Digest]bool // what is in the tar
+type manifestLoader struct {
+	doc      *Document
+	load     func(d digest.Digest) (mediaType string, data []byte, err error)
+	included map[digest.Digest]bool // what is in the tar
 
 	manifests map[digest.Digest]bool // of that
 }
 
-func loaderOf(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) *loader {
-	l := &loader{doc: doc, load: load, here: make(map[digest.Digest]bool, len(doc.Manifests)+len(doc.Blobs)), manifests: make(map[digest.Digest]bool, len(doc.Manifests))}
+func newManifestLoader(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) *manifestLoader {
+	l := &manifestLoader{doc: doc, load: load, included: make(map[digest.Digest]bool, len(doc.Manifests)+len(doc.Blobs)), manifests: make(map[digest.Digest]bool, len(doc.Manifests))}
 	for _, m := range doc.Manifests {
-		l.here[m.Digest], l.manifests[m.Digest] = true, true
+		l.included[m.Digest], l.manifests[m.Digest] = true, true
 	}
 	for _, b := range doc.Blobs {
-		l.here[b.Digest] = true
+		l.included[b.Digest] = true
 	}
 	return l
 }
 
 // index makes index.json.
-func (l *loader) index() ([]byte, error) {
+func (l *manifestLoader) index() ([]byte, error) {
 	known := make(map[digest.Digest]v1.Descriptor, len(l.doc.Manifests)+len(l.doc.Assumes))
 	for _, a := range l.doc.Assumes {
 		known[a.Digest] = v1.Descriptor{MediaType: a.MediaType, Digest: a.Digest, Size: a.Size}
@@ -152,11 +152,11 @@ func (l *loader) index() ([]byte, error) {
 		if !ok {
 			return nil, invalid("the manifest %s of %s is neither in the bundle nor assumed", image.Digest, image.Repository)
 		}
-		if image.cameAlong() && children[image.Digest] {
+		if image.isReferrer() && children[image.Digest] {
 			continue // to docker load it would be an image of its own, without a name and for no platform
 		}
 		desc.Annotations = names(image)
-		if image.Subject != "" && l.here[image.Digest] {
+		if image.Subject != "" && l.included[image.Digest] {
 			refs, err := l.references(image.Digest)
 			if err != nil {
 				return nil, err
@@ -171,7 +171,7 @@ func (l *loader) index() ([]byte, error) {
 // names are the annotations of an image in index.json.
 func names(image Image) map[string]string {
 	switch {
-	case image.cameAlong():
+	case image.isReferrer():
 		// Containerd unpacks what has a name, and ends with an error at what cannot be unpacked, as cosign's tags.
 		about := map[string]string{AnnotationRepository: image.Repository}
 		if image.Subject != "" {
@@ -189,9 +189,9 @@ func names(image Image) map[string]string {
 }
 
 // children are the entries of the indexes that are in the bundle.
-func (l *loader) children() (map[digest.Digest]bool, error) {
+func (l *manifestLoader) children() (map[digest.Digest]bool, error) {
 	children := make(map[digest.Digest]bool)
-	if !slices.ContainsFunc(l.doc.Images, Image.cameAlong) {
+	if !slices.ContainsFunc(l.doc.Images, Image.isReferrer) {
 		return children, nil // nobody asks
 	}
 	for _, m := range l.doc.Manifests {
@@ -209,13 +209,13 @@ func (l *loader) children() (map[digest.Digest]bool, error) {
 	return children, nil
 }
 
-// cameAlong reports whether nobody named the image, and it is about another one here.
-func (i Image) cameAlong() bool {
+// isReferrer reports whether nobody named the image, and it is about another one here.
+func (i Image) isReferrer() bool {
 	return i.Why == WhyReferrer || i.Why == WhyAll && i.Subject != ""
 }
 
 // references reads what a manifest that is in the bundle points at.
-func (l *loader) references(d digest.Digest) (mirror.References, error) {
+func (l *manifestLoader) references(d digest.Digest) (mirror.References, error) {
 	mediaType, data, err := l.load(d)
 	if err != nil {
 		return mirror.References{}, err

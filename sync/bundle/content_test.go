@@ -183,7 +183,7 @@ func (c content) take(t testing.TB, e *bundle.Entry, data []byte) {
 	if _, twice := c[d]; twice {
 		t.Fatalf("%s came twice", d)
 	}
-	e.Known(d)
+	e.SetDigest(d)
 	c[d] = held{fmt.Sprint(e.Manifest), data}
 }
 

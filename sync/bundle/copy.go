@@ -11,19 +11,19 @@ import (
 // by one process and signed by another, which has the key. seen, unless it is nil, is then called with the document and
 // the size of what will be written, before the first byte is; its error ends it. The bundle has to be whole; that manifests and blobs are what they are called is not verified.
 func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []byte) (signature []byte, err error), seen func(doc *Document, size int64) error) (*Document, error) {
-	limits := Limits{}.filled()
+	limits := Limits{}.withDefaults()
 	in, err := unpack(streamOf(r), limits)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openSequence(in, limits)
+	s, err := openBundle(in, limits)
 	if err != nil {
 		return nil, err
 	}
 	if s == nil {
 		return nil, invalid("what is to be passed on is no bundle")
 	}
-	rest := s.parts.size() - s.offset()
+	rest := s.members.size() - s.offset()
 	if sign != nil {
 		if s.signature, err = sign(s.document); err != nil {
 			return nil, err
@@ -32,7 +32,7 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 			return nil, mirror.Errorf(mirror.CodeSizeInvalid, "a signature of %d bytes cannot be in a bundle", len(s.signature))
 		}
 	}
-	parts := partsOf(s.doc, s.document, s.signature)
+	parts := membersOf(s.doc, s.document, s.signature)
 	if seen != nil {
 		if err := seen(s.doc, parts.size()); err != nil {
 			return nil, err
@@ -46,7 +46,7 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 		if p.name == IndexName {
 			p.content = s.index
 		}
-		if err := out.part(ctx, p, nil); err != nil {
+		if err := out.writeMember(ctx, p, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +56,7 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 		return nil, err
 	}
 	if n < rest {
-		return nil, cut(s.offset())
+		return nil, truncated(s.offset())
 	}
 	if err := in.end(); err != nil {
 		return nil, err

@@ -46,11 +46,11 @@ var (
 
 // docker makes manifest.json, or nil if it would be empty. docker load takes all of the images in it or fails as a
 // whole; so it has only those that are whole here, and only images for Linux.
-func (l *loader) docker() ([]byte, error) {
+func (l *manifestLoader) docker() ([]byte, error) {
 	images := map[digest.Digest]*loadable{} // nil for what cannot be loaded
 	var list []*loadable
 	for _, image := range l.doc.Images {
-		if image.Why == WhyReferrer || !l.here[image.Digest] {
+		if image.Why == WhyReferrer || !l.included[image.Digest] {
 			continue
 		}
 		item, seen := images[image.Digest]
@@ -76,7 +76,7 @@ func (l *loader) docker() ([]byte, error) {
 
 // loadable returns the image with manifest d: of an index, that for linux/amd64 or else the first that can be loaded.
 // It is nil if there is none.
-func (l *loader) loadable(d digest.Digest) (*loadable, error) {
+func (l *manifestLoader) loadable(d digest.Digest) (*loadable, error) {
 	mediaType, data, err := l.load(d)
 	if err != nil {
 		return nil, err
@@ -86,11 +86,11 @@ func (l *loader) loadable(d digest.Digest) (*loadable, error) {
 		return nil, err
 	}
 	if !mirror.IsIndex(mediaType) {
-		return l.whole(data), nil
+		return l.completeImage(data), nil
 	}
 	slices.SortStableFunc(refs.Manifests, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
 	for _, child := range refs.Manifests {
-		if rank(child) == unloadable || !l.manifests[child.Digest] { // an index may call a blob a manifest
+		if rank(child) == rankUnloadable || !l.manifests[child.Digest] { // an index may call a blob a manifest
 			continue
 		}
 		mediaType, data, err := l.load(child.Digest)
@@ -103,14 +103,14 @@ func (l *loader) loadable(d digest.Digest) (*loadable, error) {
 		if mirror.IsIndex(mediaType) {
 			continue
 		}
-		if item := l.whole(data); item != nil {
+		if item := l.completeImage(data); item != nil {
 			return item, nil
 		}
 	}
 	return nil, nil
 }
 
-const unloadable = 3
+const rankUnloadable = 3
 
 // rank says how much a child of an index is preferred; less is better.
 func rank(desc v1.Descriptor) int {
@@ -118,7 +118,7 @@ func rank(desc v1.Descriptor) int {
 	case p == nil:
 		return 2
 	case p.OS != "linux":
-		return unloadable
+		return rankUnloadable
 	case p.Architecture == "amd64" && p.Variant == "":
 		return 0
 	}
@@ -126,14 +126,14 @@ func rank(desc v1.Descriptor) int {
 }
 
 // whole makes an item of a manifest that was checked; nil if it is no image, or some of it is not here.
-func (l *loader) whole(data []byte) *loadable {
+func (l *manifestLoader) completeImage(data []byte) *loadable {
 	var image v1.Manifest
-	if json.Unmarshal(data, &image) != nil || !slices.Contains(configTypes, image.Config.MediaType) || !l.here[image.Config.Digest] {
+	if json.Unmarshal(data, &image) != nil || !slices.Contains(configTypes, image.Config.MediaType) || !l.included[image.Config.Digest] {
 		return nil
 	}
 	item := &loadable{Config: blobName(image.Config.Digest), Layers: []string{}}
 	for _, layer := range image.Layers {
-		if !slices.Contains(layerTypes, layer.MediaType) || !l.here[layer.Digest] {
+		if !slices.Contains(layerTypes, layer.MediaType) || !l.included[layer.Digest] {
 			return nil
 		}
 		item.Layers = append(item.Layers, blobName(layer.Digest))

@@ -51,7 +51,7 @@ func readDocument(data []byte, limits Limits) (*Document, error) {
 
 // check reports whether the document contradicts itself, or names what cannot be.
 func (doc *Document) check(limits Limits) error {
-	c := checking{files: map[digest.Digest]bool{}, repos: map[string]bool{}}
+	c := documentChecker{files: map[digest.Digest]bool{}, repos: map[string]bool{}}
 	if doc.Version < 1 || doc.Sequence < 0 {
 		return invalid("%s has version %d and sequence %d", DocumentName, doc.Version, doc.Sequence)
 	}
@@ -83,14 +83,14 @@ func (doc *Document) check(limits Limits) error {
 }
 
 // checking goes through a document and keeps the first thing that is wrong.
-type checking struct {
+type documentChecker struct {
 	files map[digest.Digest]bool // true for manifests
 	repos map[string]bool
 	total int64
 	err   error
 }
 
-func (c *checking) fail(format string, args ...any) {
+func (c *documentChecker) fail(format string, args ...any) {
 	if c.err == nil {
 		c.err = invalid(format, args...)
 	}
@@ -113,7 +113,7 @@ func Text(s string) string {
 }
 
 // texts checks what people are shown.
-func (c *checking) texts(texts ...string) {
+func (c *documentChecker) texts(texts ...string) {
 	for _, s := range texts {
 		if len(s) > maxText || strings.ContainsFunc(s, unicode.IsControl) {
 			c.fail("%s has a text that is too long or has control characters: %q", DocumentName, short(s))
@@ -121,7 +121,7 @@ func (c *checking) texts(texts ...string) {
 	}
 }
 
-func (c *checking) ownFiles(files map[string]File, limits Limits) {
+func (c *documentChecker) ownFiles(files map[string]File, limits Limits) {
 	for name, f := range files {
 		if name != LayoutName && name != IndexName && name != DockerName {
 			c.fail("%s lists a file %q, which no bundle has", DocumentName, short(name))
@@ -136,7 +136,7 @@ func (c *checking) ownFiles(files map[string]File, limits Limits) {
 	}
 }
 
-func (c *checking) repository(name string) {
+func (c *documentChecker) repository(name string) {
 	if _, err := mirror.ParseRepo(name); err != nil {
 		c.fail("%s: %w", DocumentName, err)
 	} else if c.repos[name] {
@@ -146,7 +146,7 @@ func (c *checking) repository(name string) {
 }
 
 // file checks what is in the tar and has up to most bytes.
-func (c *checking) file(f File, most int64) {
+func (c *documentChecker) file(f File, most int64) {
 	if _, err := mirror.ParseDigest(f.Digest.String()); err != nil {
 		c.fail("%s: %w", DocumentName, err)
 	}
@@ -162,13 +162,13 @@ func (c *checking) file(f File, most int64) {
 	c.total += f.Size
 }
 
-func (c *checking) manifest(m Manifest) {
+func (c *documentChecker) manifest(m Manifest) {
 	c.file(m.File, mirror.MaxManifestSize)
 	c.files[m.Digest] = true
 	c.belongs(m.Digest, m.MediaType, m.Repositories)
 }
 
-func (c *checking) belongs(d digest.Digest, mediaType string, repos []string) {
+func (c *documentChecker) belongs(d digest.Digest, mediaType string, repos []string) {
 	c.texts(mediaType)
 	if mediaType == "" || len(repos) == 0 {
 		c.fail("%s lists the manifest %s without its media type or repositories", DocumentName, short(d.String()))
@@ -180,7 +180,7 @@ func (c *checking) belongs(d digest.Digest, mediaType string, repos []string) {
 	}
 }
 
-func (c *checking) assumed(a Assumed) {
+func (c *documentChecker) assumed(a Assumed) {
 	total := c.total
 	c.file(a.File, math.MaxInt64)
 	c.total = total // it is not here
@@ -191,7 +191,7 @@ func (c *checking) assumed(a Assumed) {
 	}
 }
 
-func (c *checking) images(images []Image) {
+func (c *documentChecker) images(images []Image) {
 	type name struct {
 		repo, tag string
 		d         digest.Digest

@@ -47,7 +47,7 @@ func headerSize(name string) int64 {
 func padding(size int64) int64 { return -size & (block - 1) }
 
 // part is an entry of a bundle.
-type part struct {
+type member struct {
 	name string
 	File
 	content  []byte // if it is known: of oci-layout, the document and its signature
@@ -56,48 +56,48 @@ type part struct {
 }
 
 // length is how many bytes it takes in the tar.
-func (p part) length() int64 { return headerSize(p.name) + p.Size + padding(p.Size) }
+func (p member) length() int64 { return headerSize(p.name) + p.Size + padding(p.Size) }
 
 // parts are the entries of a bundle, in their order, which follows from its document, as it is in bundle.json, and its
 // signature.
-type parts struct {
-	first []part // those with a name
+type members struct {
+	first []member // those with a name
 	doc   *Document
 }
 
-func partsOf(doc *Document, document, signature []byte) parts {
-	p := parts{doc: doc}
+func membersOf(doc *Document, document, signature []byte) members {
+	p := members{doc: doc}
 	add := func(name string, content []byte) {
-		p.first = append(p.first, part{name: name, File: File{Size: int64(len(content))}, content: content})
+		p.first = append(p.first, member{name: name, File: File{Size: int64(len(content))}, content: content})
 	}
 	add(LayoutName, []byte(LayoutJSON))
-	p.first = append(p.first, part{name: IndexName, File: doc.Files[IndexName]})
+	p.first = append(p.first, member{name: IndexName, File: doc.Files[IndexName]})
 	add(DocumentName, document)
 	if len(signature) > 0 {
 		add(SignatureName, signature)
 	}
 	if docker, ok := doc.Files[DockerName]; ok {
-		p.first = append(p.first, part{name: DockerName, File: docker})
+		p.first = append(p.first, member{name: DockerName, File: docker})
 	}
 	return p
 }
 
-func (p parts) count() int { return len(p.first) + len(p.doc.Manifests) + len(p.doc.Blobs) }
+func (p members) count() int { return len(p.first) + len(p.doc.Manifests) + len(p.doc.Blobs) }
 
-func (p parts) at(i int) part {
+func (p members) at(i int) member {
 	if i < len(p.first) {
 		return p.first[i]
 	}
 	if i -= len(p.first); i < len(p.doc.Manifests) {
 		file := p.doc.Manifests[i].File
-		return part{name: blobName(file.Digest), File: file, listed: true, manifest: true}
+		return member{name: blobName(file.Digest), File: file, listed: true, manifest: true}
 	}
 	file := p.doc.Blobs[i-len(p.doc.Manifests)]
-	return part{name: blobName(file.Digest), File: file, listed: true}
+	return member{name: blobName(file.Digest), File: file, listed: true}
 }
 
 // size is how many bytes the whole tar has.
-func (p parts) size() int64 {
+func (p members) size() int64 {
 	size := int64(endSize)
 	for i := range p.count() {
 		size += p.at(i).length()

@@ -32,7 +32,7 @@ func consume(in io.Reader, limits bundle.Limits) error {
 				d = digest.SHA256.FromString(e.Digest.String())
 			}
 			if _, err = io.Copy(io.Discard, e); err == nil {
-				e.Known(d)
+				e.SetDigest(d)
 			}
 		}
 	}

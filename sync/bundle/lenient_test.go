@@ -130,7 +130,7 @@ func consumeKnown(in io.Reader) error {
 		var e *bundle.Entry
 		if e, err = r.Next(); err == nil && e.Digest == "" {
 			data, _ := io.ReadAll(e)
-			e.Known(digest.FromBytes(data))
+			e.SetDigest(digest.FromBytes(data))
 		}
 	}
 	if err == io.EOF {

@@ -37,7 +37,7 @@ const (
 )
 
 // filled returns l with its defaults.
-func (l Limits) filled() Limits {
+func (l Limits) withDefaults() Limits {
 	fill := func(field *int64, value int64) {
 		if *field <= 0 {
 			*field = value
@@ -65,7 +65,7 @@ func read(r io.Reader, name string, size, most int64) ([]byte, error) {
 
 // decode reads JSON into v, if that is believable.
 func (l Limits) decode(name string, data []byte, v any) error {
-	if err := l.believe(name, data); err != nil {
+	if err := l.checkCount(name, data); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
@@ -76,7 +76,7 @@ func (l Limits) decode(name string, data []byte, v any) error {
 
 // believe refuses JSON with more objects or values than anything has that is not made to harm: in memory, a few bytes of
 // JSON can become a hundred times as many. How deep it may be is for package json to say.
-func (l Limits) believe(name string, data []byte) error {
+func (l Limits) checkCount(name string, data []byte) error {
 	var objects, values int
 	for i := 0; i < len(data); i++ {
 		switch data[i] {

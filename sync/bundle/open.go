@@ -13,12 +13,12 @@ import (
 //
 // If r can seek, and is not compressed, entries that nobody reads are not read.
 func Open(r io.Reader, limits Limits) (*Reader, error) {
-	limits = limits.filled()
+	limits = limits.withDefaults()
 	in, err := unpack(streamOf(r), limits)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openSequence(in, limits)
+	s, err := openBundle(in, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -33,32 +33,32 @@ func Open(r io.Reader, limits Limits) (*Reader, error) {
 // [Reader.Offset] gave it: r begins there. In the middle of an entry, the first one that comes is the rest of it; one
 // that was read to its end does not come again, with all of its padding still to come or not.
 func Continue(r io.Reader, document, signature []byte, offset int64, limits Limits) (*Reader, error) {
-	doc, err := readDocument(document, limits.filled())
+	doc, err := readDocument(document, limits.withDefaults())
 	if err != nil {
 		return nil, err
 	}
-	s := &sequence{in: streamOf(r), doc: doc, document: document,
-		parts: partsOf(doc, document, signature), at: offset, resumed: true}
+	s := &bundleSource{in: streamOf(r), doc: doc, document: document,
+		members: membersOf(doc, document, signature), memberOffset: offset, resumed: true}
 	if len(signature) > 0 {
 		s.signature = signature
 	}
 	s.in.pos = offset
-	for ; s.part < s.parts.count(); s.part++ {
-		length := s.parts.at(s.part).length()
-		if s.at < length {
+	for ; s.memberIndex < s.members.count(); s.memberIndex++ {
+		length := s.members.at(s.memberIndex).length()
+		if s.memberOffset < length {
 			break
 		}
-		s.at -= length
+		s.memberOffset -= length
 	}
-	if offset < 0 || s.part == s.parts.count() && s.at > endSize {
+	if offset < 0 || s.memberIndex == s.members.count() && s.memberOffset > endSize {
 		return nil, invalid("there is no byte %d in the bundle", offset)
 	}
 	return &Reader{s}, nil
 }
 
-// openSequence reads in up to the signature, or up to where the document would be. If it is not a bundle it returns nil,
+// openBundle reads in up to the signature, or up to where the document would be. If it is not a bundle it returns nil,
 // with everything in to be read again.
-func openSequence(in *stream, limits Limits) (*sequence, error) {
+func openBundle(in *stream, limits Limits) (*bundleSource, error) {
 	var past []byte // what was read
 	take := func(n int64) []byte {
 		start := len(past)
@@ -70,7 +70,7 @@ func openSequence(in *stream, limits Limits) (*sequence, error) {
 		}
 		return past[start:]
 	}
-	again := func() (*sequence, error) {
+	again := func() (*bundleSource, error) {
 		if in.failed != nil {
 			return nil, in.explain(in.failed)
 		}
@@ -98,18 +98,18 @@ func openSequence(in *stream, limits Limits) (*sequence, error) {
 	if err != nil || name != DocumentName || !bytes.Equal(head, header(name, length)) {
 		return again()
 	}
-	s := &sequence{in: in, index: index[:size]}
+	s := &bundleSource{in: in, index: index[:size]}
 	if err := s.readDocument(length, limits); err != nil {
 		return nil, err
 	}
-	if s.doc.Files[IndexName] != fileOf(s.index) || !bytes.Equal(index[size:], noBytes[:padding(size)]) {
+	if s.doc.Files[IndexName] != fileOf(s.index) || !bytes.Equal(index[size:], zeroBlock[:padding(size)]) {
 		return nil, invalid("%s is not the file that %s lists", IndexName, DocumentName)
 	}
 	return s, s.readSignature()
 }
 
 // readDocument reads bundle.json, whose header has been read.
-func (s *sequence) readDocument(size int64, limits Limits) error {
+func (s *bundleSource) readDocument(size int64, limits Limits) error {
 	var err error
 	if s.document, err = read(s.in, DocumentName, size, limits.Document); err != nil {
 		return s.in.explain(err)
@@ -117,11 +117,11 @@ func (s *sequence) readDocument(size int64, limits Limits) error {
 	if s.doc, err = readDocument(s.document, limits); err != nil {
 		return err
 	}
-	return s.same(make([]byte, padding(size)), "padding after "+DocumentName)
+	return s.expect(make([]byte, padding(size)), "padding after "+DocumentName)
 }
 
 // readSignature reads bundle.json.minisig, if that comes now.
-func (s *sequence) readSignature() error {
+func (s *bundleSource) readSignature() error {
 	head := make([]byte, block)
 	if err := s.in.full(head); err != nil {
 		return err
@@ -132,13 +132,13 @@ func (s *sequence) readSignature() error {
 		return invalid("the header of %s is not as a bundle has it", SignatureName)
 	} else if s.signature, err = read(s.in, SignatureName, size, maxSignature); err != nil {
 		return s.in.explain(err)
-	} else if err := s.same(make([]byte, padding(size)), "padding after "+SignatureName); err != nil {
+	} else if err := s.expect(make([]byte, padding(size)), "padding after "+SignatureName); err != nil {
 		return err
 	}
-	s.parts = partsOf(s.doc, s.document, s.signature)
-	s.part, s.at = 3, 0
+	s.members = membersOf(s.doc, s.document, s.signature)
+	s.memberIndex, s.memberOffset = 3, 0
 	if s.signature != nil {
-		s.part++
+		s.memberIndex++
 	}
 	return nil
 }

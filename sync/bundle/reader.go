@@ -27,7 +27,7 @@ type source interface {
 	kind() Kind
 	next() (*Entry, error)
 	roots() ([]Root, error)
-	known(e *Entry, d digest.Digest)
+	setDigest(e *Entry, d digest.Digest)
 	offset() int64
 	io.Closer
 }
@@ -50,8 +50,8 @@ type Entry struct {
 	name   string
 }
 
-// Known tells the reader what an entry without a digest turned out to be.
-func (e *Entry) Known(d digest.Digest) { e.source.known(e, d) }
+// SetDigest tells the reader what an entry without a digest turned out to be.
+func (e *Entry) SetDigest(d digest.Digest) { e.source.setDigest(e, d) }
 
 // Root is a manifest that an image layout or an archive by docker save names, or has for its own sake.
 type Root struct {
@@ -59,9 +59,9 @@ type Root struct {
 	Names []string
 	// Tag is what it was called if that is no full reference.
 	Tag string
-	// Companion says that it is about another image, in the way of cosign, and goes under a tag that is made of that image's
+	// CosignSuffix says that it is about another image, in the way of cosign, and goes under a tag that is made of that image's
 	// digest with this behind: .sig, .att or .sbom. Its names, if it has any, are those of the image. "" for all else.
-	Companion string
+	CosignSuffix string
 	// Descriptor is that of the manifest, as index.json has it if it does.
 	Descriptor v1.Descriptor
 	// Data is the manifest if the archive had none and it had to be made, or none that fits its layers: nil otherwise.
@@ -73,7 +73,7 @@ func (r *Reader) Kind() Kind { return r.source.kind() }
 
 // Document is that of a bundle; nil for anything else.
 func (r *Reader) Document() *Document {
-	if s, ok := r.source.(*sequence); ok {
+	if s, ok := r.source.(*bundleSource); ok {
 		return s.doc
 	}
 	return nil
@@ -82,14 +82,14 @@ func (r *Reader) Document() *Document {
 // Raw returns bundle.json and its signature as they came. Both are nil for what is not a bundle, and the signature for
 // one that is not signed. Nobody has verified it.
 func (r *Reader) Raw() (document, signature []byte) {
-	if s, ok := r.source.(*sequence); ok {
+	if s, ok := r.source.(*bundleSource); ok {
 		return s.document, s.signature
 	}
 	return nil, nil
 }
 
-// errOver is what comes of reading an entry too late.
-var errOver = errors.New("the entry is over: another one was asked for")
+// errEntryClosed is what comes of reading an entry too late.
+var errEntryClosed = errors.New("the entry is over: another one was asked for")
 
 // Next returns the next manifest or blob, whether or not the one before it was read. After the last one it returns
 // io.EOF, and only if everything that was announced came and nothing else: of a bundle, exactly what its document lists.

@@ -14,7 +14,7 @@ import (
 )
 
 // roots returns what index.json lists, and what only manifest.json has.
-func (f *found) roots() ([]Root, error) {
+func (f *contents) roots() ([]Root, error) {
 	if f.conflict != nil {
 		return nil, f.conflict
 	}
@@ -24,14 +24,14 @@ func (f *found) roots() ([]Root, error) {
 		for _, desc := range f.index.Manifests {
 			roots = append(roots, rootOf(desc))
 		}
-		if f.full {
+		if f.keptFull {
 			return roots, nil // who writes so much knows how to write index.json
 		}
 		covered = f.covered()
 	}
 	images := f.images(roots)
 	for _, item := range f.docker {
-		config, layers, err := f.blobs(item)
+		config, layers, err := f.layersOf(item)
 		if err != nil && f.index != nil {
 			continue // it was written for those who cannot read index.json
 		}
@@ -44,7 +44,7 @@ func (f *found) roots() ([]Root, error) {
 			}
 		} else {
 			var made Root
-			made, err = f.make(item, config, layers)
+			made, err = f.makeManifest(item, config, layers)
 			roots = append(roots, made)
 		}
 		if err != nil {
@@ -60,7 +60,7 @@ func (f *found) roots() ([]Root, error) {
 const kindAnnotation = "kind"
 
 // companion returns what the tag of a manifest of a kind ends in, if it is about another image.
-func companion(kind string) string {
+func cosignSuffix(kind string) string {
 	switch path.Base(kind) {
 	case "sigs":
 		return ".sig"
@@ -74,12 +74,12 @@ func companion(kind string) string {
 
 // rootOf reads the names of a manifest.
 func rootOf(desc v1.Descriptor) Root {
-	root := Root{Descriptor: desc, Companion: companion(desc.Annotations[kindAnnotation])}
+	root := Root{Descriptor: desc, CosignSuffix: cosignSuffix(desc.Annotations[kindAnnotation])}
 	ref := desc.Annotations[v1.AnnotationRefName]
 	switch name := desc.Annotations[AnnotationName]; {
 	case name != "":
 		root.Names = []string{name}
-	case mirror.ValidTag(orNone(ref)):
+	case mirror.ValidTag(slashIfEmpty(ref)):
 		root.Tag = ref
 	case ref != "":
 		root.Names = []string{ref}
@@ -87,8 +87,8 @@ func rootOf(desc v1.Descriptor) Root {
 	return root
 }
 
-// orNone returns what is no tag for nothing.
-func orNone(s string) string {
+// slashIfEmpty returns what is no tag for nothing.
+func slashIfEmpty(s string) string {
 	if s == "" {
 		return "/"
 	}
@@ -96,12 +96,12 @@ func orNone(s string) string {
 }
 
 // covered are the configs of the images that index.json leads to, as far as their manifests were kept.
-func (f *found) covered() map[digest.Digest]bool {
+func (f *contents) covered() map[digest.Digest]bool {
 	covered, seen := map[digest.Digest]bool{}, map[digest.Digest]bool{}
 	queue := slices.Clone(f.index.Manifests)
 	for ; len(queue) > 0; queue = queue[1:] {
 		d := queue[0].Digest
-		data, ok := f.kept[d]
+		data, ok := f.keptJSON[d]
 		if !ok || seen[d] {
 			continue
 		}
@@ -119,7 +119,7 @@ func (f *found) covered() map[digest.Digest]bool {
 }
 
 // images finds roots that are images by the digests of their configs: one for each name that an image has.
-func (f *found) images(roots []Root) map[digest.Digest][]int {
+func (f *contents) images(roots []Root) map[digest.Digest][]int {
 	configs := map[digest.Digest]digest.Digest{} // by manifest
 	images := map[digest.Digest][]int{}
 	for i, root := range roots {
@@ -127,7 +127,7 @@ func (f *found) images(roots []Root) map[digest.Digest][]int {
 		config, ok := configs[d]
 		if !ok {
 			var image struct{ Config v1.Descriptor }
-			if data, kept := f.kept[d]; kept && json.Unmarshal(data, &image) == nil {
+			if data, kept := f.keptJSON[d]; kept && json.Unmarshal(data, &image) == nil {
 				config = image.Config.Digest
 			}
 			configs[d] = config
@@ -140,22 +140,22 @@ func (f *found) images(roots []Root) map[digest.Digest][]int {
 // reconcile gives root, which is the image of item, the names that item has and it has not. Its manifest is replaced if
 // it has other layers: Docker 25.0 wrote archives whose index.json leads to manifests without layers, or with layers in
 // the wrong order, while manifest.json was right.
-func (f *found) reconcile(root *Root, item loadable, config file, layers []file) error {
+func (f *contents) reconcile(root *Root, item loadable, config file, layers []file) error {
 	if root.Descriptor.Annotations[AnnotationName] == "" && len(item.RepoTags) > 0 {
 		root.Names, root.Tag = item.RepoTags, ""
 	}
-	data, ok := f.kept[root.Descriptor.Digest]
+	data, ok := f.keptJSON[root.Descriptor.Digest]
 	if !ok {
 		return nil // it was replaced before
 	}
 	var image v1.Manifest
-	if err := f.work(data); err != nil || json.Unmarshal(data, &image) != nil {
+	if err := f.addWork(data); err != nil || json.Unmarshal(data, &image) != nil {
 		return err
 	}
 	if slices.EqualFunc(image.Layers, layers, func(a v1.Descriptor, b file) bool { return a.Digest == b.digest }) {
 		return nil
 	}
-	made, err := f.make(item, config, layers)
+	made, err := f.makeManifest(item, config, layers)
 	if err == nil {
 		root.Data, root.Descriptor = made.Data, made.Descriptor
 	}
@@ -163,15 +163,15 @@ func (f *found) reconcile(root *Root, item loadable, config file, layers []file)
 }
 
 // work counts what is made sense of: few bytes could have the same large file read again and again.
-func (f *found) work(data []byte) error {
-	if f.worked += int64(len(data)); f.worked > 4*f.limits.Kept {
+func (f *contents) addWork(data []byte) error {
+	if f.workBytes += int64(len(data)); f.workBytes > 4*f.limits.Kept {
 		return invalid("%s has more in it than is believable", DockerName)
 	}
 	return nil
 }
 
 // blobs returns the files that item names.
-func (f *found) blobs(item loadable) (config file, layers []file, err error) {
+func (f *contents) layersOf(item loadable) (config file, layers []file, err error) {
 	config, err = f.find(item.Config)
 	for _, name := range item.Layers {
 		if err != nil {
@@ -185,16 +185,16 @@ func (f *found) blobs(item loadable) (config file, layers []file, err error) {
 }
 
 // make makes the manifest of an image that has none.
-func (f *found) make(item loadable, config file, layers []file) (Root, error) {
+func (f *contents) makeManifest(item loadable, config file, layers []file) (Root, error) {
 	var about struct {
 		v1.Platform
 		RootFS v1.RootFS `json:"rootfs"`
 	}
-	data, ok := f.kept[config.digest]
+	data, ok := f.keptJSON[config.digest]
 	if !ok {
 		return Root{}, invalid("%s is no image config, or the archive has so many images that it must be imported in parts", short(item.Config))
 	}
-	if err := errors.Join(f.work(data), f.limits.decode(item.Config, data, &about)); err != nil {
+	if err := errors.Join(f.addWork(data), f.limits.decode(item.Config, data, &about)); err != nil {
 		return Root{}, err
 	}
 	if len(layers) != len(about.RootFS.DiffIDs) {
@@ -204,13 +204,13 @@ func (f *found) make(item loadable, config file, layers []file) (Root, error) {
 		Config: v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: config.digest, Size: config.size}}
 	for i, layer := range layers {
 		want := about.RootFS.DiffIDs[i]
-		if layer.packed == "" && want.Algorithm() == layer.digest.Algorithm() && want != layer.digest {
+		if layer.compression == "" && want.Algorithm() == layer.digest.Algorithm() && want != layer.digest {
 			return Root{}, invalid("%s is not the layer %s that the image has: it is damaged", short(item.Layers[i]), short(want.String()))
 		}
-		image.Layers = append(image.Layers, v1.Descriptor{MediaType: layerMediaType(layer.packed), Digest: layer.digest, Size: layer.size})
+		image.Layers = append(image.Layers, v1.Descriptor{MediaType: layerMediaType(layer.compression), Digest: layer.digest, Size: layer.size})
 	}
 	manifest, err := json.Marshal(image)
-	if err = errors.Join(err, f.work(manifest)); err != nil {
+	if err = errors.Join(err, f.addWork(manifest)); err != nil {
 		return Root{}, err
 	}
 	desc := v1.Descriptor{MediaType: image.MediaType, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}

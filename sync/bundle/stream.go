@@ -11,13 +11,13 @@ import (
 
 // stream reads a tar, counts what was read, and tells apart what ends early, what is malformed and what cannot be read.
 type stream struct {
-	r      io.Reader
-	seek   io.Seeker // nil if r cannot seek
-	ahead  []byte    // what was read of r and is to be read again
-	pos    int64     // how many bytes were read or skipped
-	limit  int64     // the highest pos that may be reached by reading; no limit if it is 0
-	failed error     // what r returned, if that was not io.EOF
-	packed *stream   // what r decompresses; nil if it does not
+	r          io.Reader
+	seek       io.Seeker // nil if r cannot seek
+	ahead      []byte    // what was read of r and is to be read again
+	pos        int64     // how many bytes were read or skipped
+	limit      int64     // the highest pos that may be reached by reading; no limit if it is 0
+	failed     error     // what r returned, if that was not io.EOF
+	compressed *stream   // what r decompresses; nil if it does not
 }
 
 func streamOf(r io.Reader) *stream {
@@ -111,10 +111,10 @@ func (s *stream) explain(err error) error {
 	case s.cause() != nil:
 		return s.cause()
 	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
-		return cut(s.pos)
+		return truncated(s.pos)
 	case errors.Is(err, tar.ErrHeader):
 		return invalid("there is no tar header at byte %d: this is no tar, or damaged: %w", s.pos, err)
-	case s.packed != nil:
+	case s.compressed != nil:
 		return invalid("decompressing fails after byte %d: the file is damaged: %w", s.pos, err)
 	}
 	return invalid("the archive is damaged at byte %d: %w", s.pos, err)
@@ -122,14 +122,14 @@ func (s *stream) explain(err error) error {
 
 // cause returns what the one who is read from returned; nil if that is nothing, or the end.
 func (s *stream) cause() error {
-	for s.packed != nil {
-		s = s.packed
+	for s.compressed != nil {
+		s = s.compressed
 	}
 	return s.failed
 }
 
 // cut makes the error of an archive that ends after pos bytes.
-func cut(pos int64) error {
+func truncated(pos int64) error {
 	return &mirror.Error{Code: mirror.CodeBundleInvalid, Cause: io.ErrUnexpectedEOF,
 		Message: fmt.Sprintf("the archive was cut off after %d bytes", pos)}
 }

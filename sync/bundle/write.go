@@ -15,7 +15,7 @@ const (
 	// bufferSize is how much is copied at a time; less costs more in calls than memory is worth.
 	bufferSize = 1 << 20
 	// stretch is how much is copied between two looks at whether it is still wanted.
-	stretch = 64 << 20
+	copyStep = 64 << 20
 )
 
 // Size is how many bytes the tar has, with a signature of so many; 0 for none.
@@ -24,9 +24,9 @@ func (c *Contents) Size(signature int) int64 {
 	if err != nil {
 		return 0 // Write will say why
 	}
-	p := partsOf(c.Document, document, nil)
+	p := membersOf(c.Document, document, nil)
 	if signature > 0 {
-		p.first = append(p.first, part{name: SignatureName, File: File{Size: int64(signature)}})
+		p.first = append(p.first, member{name: SignatureName, File: File{Size: int64(signature)}})
 	}
 	return p.size()
 }
@@ -39,7 +39,7 @@ func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.
 		return err
 	}
 	out := writer{w: w, buf: make([]byte, 0, bufferSize)}
-	p := partsOf(c.Document, document, nil)
+	p := membersOf(c.Document, document, nil)
 	for i := range p.count() {
 		part := p.at(i)
 		switch part.name {
@@ -48,7 +48,7 @@ func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.
 		case DockerName:
 			part.content = c.Docker
 		}
-		if err := out.part(ctx, part, open); err != nil {
+		if err := out.writeMember(ctx, part, open); err != nil {
 			return fmt.Errorf("writing %s: %w", part.name, err)
 		}
 	}
@@ -64,7 +64,7 @@ type writer struct {
 	buf []byte // what was gathered, up to its capacity
 }
 
-func (w *writer) part(ctx context.Context, p part, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
+func (w *writer) writeMember(ctx context.Context, p member, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
 	if err := w.add(header(p.name, p.Size)); err != nil {
 		return err
 	}
@@ -75,13 +75,13 @@ func (w *writer) part(ctx context.Context, p part, open func(ctx context.Context
 		if err := w.add(p.content); err != nil {
 			return err
 		}
-	} else if err := w.listed(ctx, p, open); err != nil {
+	} else if err := w.writeListed(ctx, p, open); err != nil {
 		return err
 	}
 	return w.zeros(padding(p.Size))
 }
 
-func (w *writer) listed(ctx context.Context, p part, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
+func (w *writer) writeListed(ctx context.Context, p member, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
@@ -94,7 +94,7 @@ func (w *writer) listed(ctx context.Context, p part, open func(ctx context.Conte
 	if err != nil {
 		return err
 	}
-	more := n == p.Size && !ended(r)
+	more := n == p.Size && !atEOF(r)
 	if n < p.Size || more {
 		return mirror.Errorf(mirror.CodeSizeInvalid, "%s has not the %d bytes that are listed", p.Digest, p.Size)
 	}
@@ -105,7 +105,7 @@ func (w *writer) listed(ctx context.Context, p part, open func(ctx context.Conte
 func (w *writer) copy(ctx context.Context, r io.Reader, size int64) (n int64, err error) {
 	if _, ok := r.(*os.File); ok && size >= bufferSize {
 		if file, ok := w.w.(*os.File); ok {
-			return w.share(ctx, file, r, size)
+			return w.copyFile(ctx, file, r, size)
 		}
 	}
 	for n < size {
@@ -132,7 +132,7 @@ func (w *writer) copy(ctx context.Context, r io.Reader, size int64) (n int64, er
 }
 
 // share copies from file to file, which the system does without this process, or without copying.
-func (w *writer) share(ctx context.Context, file *os.File, r io.Reader, size int64) (n int64, err error) {
+func (w *writer) copyFile(ctx context.Context, file *os.File, r io.Reader, size int64) (n int64, err error) {
 	if err := w.flush(); err != nil {
 		return 0, err
 	}
@@ -140,7 +140,7 @@ func (w *writer) share(ctx context.Context, file *os.File, r io.Reader, size int
 		if ctx.Err() != nil {
 			return n, context.Cause(ctx)
 		}
-		want := min(stretch, size-n)
+		want := min(copyStep, size-n)
 		m, err := io.Copy(file, io.LimitReader(r, want))
 		n += m
 		if err != nil || m < want {
@@ -164,10 +164,10 @@ func (w *writer) add(data []byte) error {
 	return nil
 }
 
-var noBytes [endSize]byte
+var zeroBlock [endSize]byte
 
 // zeros adds up to endSize zeros.
-func (w *writer) zeros(n int64) error { return w.add(noBytes[:n]) }
+func (w *writer) zeros(n int64) error { return w.add(zeroBlock[:n]) }
 
 func (w *writer) flush() error {
 	_, err := w.w.Write(w.buf)
@@ -176,7 +176,7 @@ func (w *writer) flush() error {
 }
 
 // ended reports whether there is nothing more in r.
-func ended(r io.Reader) bool {
+func atEOF(r io.Reader) bool {
 	var one [1]byte
 	n, err := io.ReadFull(r, one[:])
 	return n == 0 && err == io.EOF

@@ -14,20 +14,20 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// leaveOut marks what the other side has: by its receipt, which may be nil, and by what was sent to it before. It returns
+// applyBase marks what the other side has: by its receipt, which may be nil, and by what was sent to it before. It returns
 // the bundles that this one builds on, the latest last.
-func (p *planner) leaveOut(ctx context.Context, receipt io.Reader) ([]bundle.Origin, error) {
+func (p *planner) applyBase(ctx context.Context, receipt io.Reader) ([]bundle.Origin, error) {
 	builds := make(map[string]bundle.Origin)
 	if p.req.Have {
 		if receipt == nil {
 			return nil, mirror.Errorf(mirror.CodeUnsupported, "the receipt of the other side did not come with the request")
 		}
-		if err := p.leaveHeld(ctx, receipt, builds); err != nil {
+		if err := p.applyReceipt(ctx, receipt, builds); err != nil {
 			return nil, err
 		}
 	}
 	if p.req.Since != "" {
-		if err := p.leaveSent(ctx, builds); err != nil {
+		if err := p.applyHistory(ctx, builds); err != nil {
 			return nil, err
 		}
 	}
@@ -42,18 +42,18 @@ func (p *planner) leaveOut(ctx context.Context, receipt io.Reader) ([]bundle.Ori
 }
 
 // leave marks d, if it goes out at all, and reports whether it does.
-func (p *planner) leave(d digest.Digest, by string) bool {
+func (p *planner) assume(d digest.Digest, by string) bool {
 	it := p.items[d]
 	if it == nil {
 		return false
 	}
-	it.assumed, it.by = true, cmp.Or(by, it.by)
+	it.assumed, it.base = true, cmp.Or(by, it.base)
 	return true
 }
 
-// leaveHeld reads a receipt as it comes.
-func (p *planner) leaveHeld(ctx context.Context, receipt io.Reader, builds map[string]bundle.Origin) error {
-	identity, err := p.c.Identity(ctx)
+// applyReceipt reads a receipt as it comes.
+func (p *planner) applyReceipt(ctx context.Context, receipt io.Reader, builds map[string]bundle.Origin) error {
+	identity, err := p.service.Identity(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,10 +63,10 @@ func (p *planner) leaveHeld(ctx context.Context, receipt io.Reader, builds map[s
 		case err != nil:
 			return err
 		case entry.Manifest != nil:
-			found = p.leave(entry.Manifest.Digest, "") || found
+			found = p.assume(entry.Manifest.Digest, "") || found
 		case entry.Blob != "":
-			found = p.leave(entry.Blob, "") || found
-		case entry.Imported != nil && entry.Imported.Source == identity && len(imported) < maxBuilds:
+			found = p.assume(entry.Blob, "") || found
+		case entry.Imported != nil && entry.Imported.Source == identity && len(imported) < maxBaseBundles:
 			imported = append(imported, *entry.Imported)
 		}
 	}
@@ -78,25 +78,25 @@ func (p *planner) leaveHeld(ctx context.Context, receipt io.Reader, builds map[s
 	return nil
 }
 
-// maxBuilds is how many bundles that a receipt names are believed.
-const maxBuilds = 1000
+// maxBaseBundles is how many bundles that a receipt names are believed.
+const maxBaseBundles = 1000
 
-// leaveSent marks what was sent to the destination, up to the bundle that the request names.
-func (p *planner) leaveSent(ctx context.Context, builds map[string]bundle.Origin) error {
-	sent, err := p.c.sentTo(ctx, p.req.To)
+// applyHistory marks what was sent to the destination, up to the bundle that the request names.
+func (p *planner) applyHistory(ctx context.Context, builds map[string]bundle.Origin) error {
+	sent, err := p.service.exportedTo(ctx, p.req.To)
 	if err != nil {
 		return err
 	}
 	if p.req.Since != "last" {
-		i := slices.IndexFunc(sent, func(s SentBundle) bool { return s.ID == p.req.Since })
+		i := slices.IndexFunc(sent, func(s ExportedBundle) bool { return s.ID == p.req.Since })
 		if i < 0 {
 			return unknownBundle(p.req, sent)
 		}
 		sent = sent[:i+1]
 	}
 	for _, s := range sent {
-		err := p.c.sentDigests(ctx, s, func(d digest.Digest) {
-			if p.leave(d, s.ID) {
+		err := p.service.exportedDigests(ctx, s, func(d digest.Digest) {
+			if p.assume(d, s.ID) {
 				builds[s.ID] = bundle.Origin{ID: s.ID, Sequence: s.Sequence, Created: s.Created}
 			}
 		})
@@ -108,19 +108,19 @@ func (p *planner) leaveSent(ctx context.Context, builds map[string]bundle.Origin
 }
 
 // unknownBundle says of a bundle that was not sent which ones were, the last ones first.
-func unknownBundle(req ExportRequest, sent []SentBundle) error {
+func unknownBundle(req ExportRequest, sent []ExportedBundle) error {
 	if len(sent) == 0 {
-		return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s, nor was any other: leave out --since, or see 'mirror export --history'", req.Since, called(req.To))
+		return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s, nor was any other: leave out --since, or see 'mirror export --history'", req.Since, destinationName(req.To))
 	}
 	var known []string
 	for _, s := range slices.Backward(sent) {
 		known = append(known, fmt.Sprintf("%s (number %d, made %s)", s.ID, s.Sequence, s.Created.Format(time.DateOnly)))
 	}
-	return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s: these were: %s; 'last' means the one that is named first", req.Since, called(req.To), list(known))
+	return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s: these were: %s; 'last' means the one that is named first", req.Since, destinationName(req.To), joinNames(known))
 }
 
 // called is how people read of a destination.
-func called(destination string) string {
+func destinationName(destination string) string {
 	if destination == "" {
 		return "a destination without a name"
 	}

@@ -65,7 +65,7 @@ func TestPlanNamesWhatIsDamaged(t *testing.T) {
 	s.damage(digest.FromString("bad"))
 	var left []string
 	_, err := s.Plan(t.Context(), transfer.ExportRequest{All: true, Verify: true}, nil, func(e transfer.Event) {
-		if e.Kind == transfer.KindLeft {
+		if e.Kind == transfer.KindSkipped {
 			left = append(left, e.Name)
 		}
 	})

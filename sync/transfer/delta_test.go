@@ -111,14 +111,14 @@ func TestOnlyWhatWasSentIsLeftOut(t *testing.T) {
 	if len(doc.Assumes) > 0 {
 		t.Errorf("%+v", doc.Assumes)
 	}
-	s.must(s.Sent(t.Context(), doc))
-	s.must(s.Sent(t.Context(), doc))
+	s.must(s.RecordExport(t.Context(), doc))
+	s.must(s.RecordExport(t.Context(), doc))
 	if _, doc, err := s.tryExport(transfer.ExportRequest{Images: []string{v1Name}, To: "y", Since: "last"}); err != nil || len(doc.Assumes) > 0 {
 		t.Errorf("another destination: %v", err)
 	}
 	_, _, err = s.tryExport(transfer.ExportRequest{Images: []string{v1Name}, To: "y", Since: doc.ID})
 	wantCode(t, err, mirror.CodeManifestUnknown, "no bundle "+doc.ID+" was sent to y")
-	if err := newSite(t, transfer.Options{}).Sent(t.Context(), doc); mirror.CodeOf(err) != mirror.CodeUnsupported {
+	if err := newSite(t, transfer.Options{}).RecordExport(t.Context(), doc); mirror.CodeOf(err) != mirror.CodeUnsupported {
 		t.Errorf("a bundle of another mirror: %v", err)
 	}
 }

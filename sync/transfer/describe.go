@@ -15,18 +15,18 @@ import (
 // describe makes the document of what was planned, but for its number. Everything is in the order of names or digests,
 // so that the same content makes the same document.
 func (p *planner) describe(ctx context.Context) (*bundle.Document, error) {
-	identity, err := p.c.Identity(ctx)
+	identity, err := p.service.Identity(ctx)
 	if err != nil {
 		return nil, err
 	}
 	doc := &bundle.Document{
-		Source: identity, Host: p.c.opts.Host, Destination: p.req.To, Created: p.req.now(), Tool: p.c.opts.Tool,
+		Source: identity, Host: p.service.opts.Host, Destination: p.req.To, Created: p.req.now(), Tool: p.service.opts.Tool,
 		Images: []bundle.Image{},
 	}
 	needed := make(map[*item]bool)
 	for _, image := range p.sorted() {
 		seen := make(map[*item]bool)
-		image.Size, image.New = image.item.weigh(seen)
+		image.Size, image.New = image.item.addSize(seen)
 		maps.Copy(needed, seen)
 		doc.Images = append(doc.Images, image.Image)
 	}
@@ -35,7 +35,7 @@ func (p *planner) describe(ctx context.Context) (*bundle.Document, error) {
 		repos = union(repos, it.repos...)
 		switch {
 		case it.assumed:
-			doc.Assumes = append(doc.Assumes, bundle.Assumed{File: it.File, MediaType: it.mediaType, Repositories: it.repos, Bundle: it.by})
+			doc.Assumes = append(doc.Assumes, bundle.Assumed{File: it.File, MediaType: it.mediaType, Repositories: it.repos, Bundle: it.base})
 		case it.manifest:
 			doc.Manifests = append(doc.Manifests, bundle.Manifest{File: it.File, MediaType: it.mediaType, Repositories: it.repos})
 		default:
@@ -58,7 +58,7 @@ func (p *planner) repositories(ctx context.Context, names []string) ([]bundle.Re
 		if err != nil {
 			return nil, err
 		}
-		origin, err := p.c.store.RepoOrigin(ctx, repo)
+		origin, err := p.service.store.RepoOrigin(ctx, repo)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (p *planner) repositories(ctx context.Context, names []string) ([]bundle.Re
 }
 
 // weigh adds up what an item needs, itself included, each once, which it notes in seen; and of that what goes out.
-func (it *item) weigh(seen map[*item]bool) (size, goes int64) {
+func (it *item) addSize(seen map[*item]bool) (size, goes int64) {
 	if seen[it] {
 		return 0, 0
 	}
@@ -78,7 +78,7 @@ func (it *item) weigh(seen map[*item]bool) (size, goes int64) {
 		goes = it.Size
 	}
 	for _, needed := range it.needs {
-		s, g := needed.weigh(seen)
+		s, g := needed.addSize(seen)
 		size, goes = size+s, goes+g
 	}
 	return size, goes

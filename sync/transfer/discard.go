@@ -11,25 +11,25 @@ import (
 )
 
 // discard takes out what an import brought and nobody came to need: it is nobody's, and its bundle is not to be trusted.
-func (in *importing) discard(ctx context.Context, brought []digest.Digest) error {
+func (in *importer) discard(ctx context.Context, brought []digest.Digest) error {
 	in.release()
-	return in.c.discard(ctx, brought)
+	return in.service.discard(ctx, brought)
 }
 
 // discard takes out blobs that belong to no repository. What is linked to one by now is found in the survey, and what is
 // linked later is fresh to the sweep: nothing that a client was told is held goes.
-func (c *Carrier) discard(ctx context.Context, digests []digest.Digest) error {
+func (svc *Service) discard(ctx context.Context, digests []digest.Digest) error {
 	if len(digests) == 0 {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	before := c.store.Now()
+	before := svc.store.Now()
 	mine := make(map[digest.Digest]bool, len(digests))
 	for _, d := range digests {
 		mine[d] = true
 	}
 	var loose []digest.Digest
-	err := c.store.Survey(ctx, func(s mirror.Survey) error {
+	err := svc.store.Survey(ctx, func(s mirror.Survey) error {
 		for blob, err := range s.Blobs() {
 			if err != nil {
 				return err
@@ -46,7 +46,7 @@ func (c *Carrier) discard(ctx context.Context, digests []digest.Digest) error {
 		condemned = append(condemned, mirror.DeleteRequest{Blobs: chunk, Before: before})
 	}
 	if err == nil {
-		err = c.store.Sweep(ctx, slices.Values(condemned), nil)
+		err = svc.store.Sweep(ctx, slices.Values(condemned), nil)
 	}
 	if err != nil {
 		return fmt.Errorf("discard what came: %w", err)

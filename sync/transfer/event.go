@@ -17,8 +17,8 @@ const (
 	KindProgress = "progress"
 	// KindImage is about one Image: it is planned to go out, or it came in or would.
 	KindImage = "image"
-	// KindLeft says of a Name why it was left out: Reason.
-	KindLeft = "left"
+	// KindSkipped says of a Name why it was left out: Reason.
+	KindSkipped = "left"
 	// KindNote says about a Name what has to be known to use what came in: Reason.
 	KindNote = "note"
 	// KindKept says that an import would move a pushed tag, and that it was Kept.
@@ -72,7 +72,7 @@ type Summary struct {
 	Signed      bool          `json:"signed,omitempty"`
 	Key         string        `json:"key,omitempty"` // ID of the key whose signature was verified
 	Images      int           `json:"images"`
-	Left        int           `json:"left,omitempty"` // images that were left out
+	Skipped     int           `json:"left,omitempty"` // images that were left out
 	Manifests   int           `json:"manifests"`
 	Blobs       int           `json:"blobs"`
 	Bytes       int64         `json:"bytes"`            // of these manifests and blobs
@@ -105,24 +105,24 @@ func sizeOf(doc *bundle.Document) (size int64) {
 }
 
 // teller passes events on, and progress now and then. It is the [mirror.Progress] of a transfer.
-type teller struct {
+type reporter struct {
 	*progress.Reporter
 	out   func(Event)
 	began time.Time
 }
 
-// newTeller returns a teller; tell may be nil. The caller calls Close.
-func newTeller(tell func(Event)) *teller {
-	t := &teller{out: tell, began: time.Now()}
+// newReporter returns a teller; tell may be nil. The caller calls Close.
+func newReporter(tell func(Event)) *reporter {
+	t := &reporter{out: tell, began: time.Now()}
 	if tell == nil {
 		t.out = func(Event) {}
 	}
-	t.Reporter = progress.New(func() { t.tell(Event{Kind: KindProgress}) })
+	t.Reporter = progress.New(func() { t.report(Event{Kind: KindProgress}) })
 	return t
 }
 
 // tell completes an event and passes it on.
-func (t *teller) tell(event Event) {
+func (t *reporter) report(event Event) {
 	t.Tell(func(now progress.Now) {
 		event.Time = now.Time
 		if event.Kind == KindProgress {
@@ -136,7 +136,7 @@ func (t *teller) tell(event Event) {
 }
 
 // done tells the summary.
-func (t *teller) done(s *Summary) {
+func (t *reporter) reportSummary(s *Summary) {
 	s.Duration = time.Since(t.began).Seconds()
-	t.tell(Event{Kind: KindDone, Summary: s})
+	t.report(Event{Kind: KindDone, Summary: s})
 }

@@ -13,37 +13,37 @@ import (
 
 // Plan tells what a bundle would carry, image by image, and changes nothing. receipt is the other side's, if the request
 // says that there is one. tell is never called twice at the same time, nor after Plan has returned.
-func (c *Carrier) Plan(ctx context.Context, req ExportRequest, receipt io.Reader, tell func(Event)) (Summary, error) {
-	t := newTeller(tell)
+func (svc *Service) Plan(ctx context.Context, req ExportRequest, receipt io.Reader, tell func(Event)) (Summary, error) {
+	t := newReporter(tell)
 	defer t.Close()
 	t.Doing("looking at what is held")
-	p, doc, err := c.document(ctx, req, receipt, false)
+	p, doc, err := svc.document(ctx, req, receipt, false)
 	defer p.release()
 	if err != nil {
 		return Summary{}, err
 	}
-	s := Summary{DryRun: true, Left: len(p.left)}
+	s := Summary{DryRun: true, Skipped: len(p.skipped)}
 	s.describe(doc)
 	s.New = s.Bytes
 	for _, a := range doc.Assumes {
 		s.Bytes += a.Size
 	}
-	t.tell(Event{Kind: KindPlan, Images: len(doc.Images), Total: s.New})
+	t.report(Event{Kind: KindPlan, Images: len(doc.Images), Total: s.New})
 	for i := range doc.Images {
-		t.tell(Event{Kind: KindImage, Image: &doc.Images[i]})
+		t.report(Event{Kind: KindImage, Image: &doc.Images[i]})
 	}
-	for _, left := range p.left {
-		t.tell(Event{Kind: KindLeft, Name: left.name, Reason: left.err.Error()})
+	for _, left := range p.skipped {
+		t.report(Event{Kind: KindSkipped, Name: left.name, Reason: left.err.Error()})
 	}
-	t.done(&s)
+	t.reportSummary(&s)
 	return s, nil
 }
 
-// Export writes a bundle, unsigned, and returns its document. When it is safely where it belongs, call [Carrier.Sent].
+// Export writes a bundle, unsigned, and returns its document. When it is safely where it belongs, call [Service.Exported].
 // What cannot be exported is an error before the first byte; after it, an error means that what was written is useless.
-func (c *Carrier) Export(ctx context.Context, req ExportRequest, receipt io.Reader, out io.Writer) (*bundle.Document, error) {
+func (svc *Service) Export(ctx context.Context, req ExportRequest, receipt io.Reader, out io.Writer) (*bundle.Document, error) {
 	req.Verify = true
-	p, doc, err := c.document(ctx, req, receipt, true)
+	p, doc, err := svc.document(ctx, req, receipt, true)
 	defer p.release()
 	if err != nil {
 		return nil, err
@@ -53,14 +53,14 @@ func (c *Carrier) Export(ctx context.Context, req ExportRequest, receipt io.Read
 		return nil, err
 	}
 	err = bundle.Write(ctx, out, contents, func(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
-		return c.openVerified(ctx, d)
+		return svc.openVerified(ctx, d)
 	})
 	return contents.Document, err
 }
 
 // openVerified opens what was verified before. It is read again if its file is not the same any more.
-func (c *Carrier) openVerified(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
-	blob, err := c.store.OpenContent(ctx, d)
+func (svc *Service) openVerified(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
+	blob, err := svc.store.OpenContent(ctx, d)
 	if err != nil || blob.Verify == nil {
 		return blob, err
 	}
@@ -74,7 +74,7 @@ func (c *Carrier) openVerified(ctx context.Context, d digest.Digest) (io.ReadClo
 // load returns manifests that were planned.
 func (p *planner) load(ctx context.Context) func(digest.Digest) (string, []byte, error) {
 	return func(d digest.Digest) (string, []byte, error) {
-		data, err := p.c.readManifest(ctx, d)
+		data, err := p.service.readManifest(ctx, d)
 		if err != nil {
 			return "", nil, err
 		}
@@ -83,8 +83,8 @@ func (p *planner) load(ctx context.Context) func(digest.Digest) (string, []byte,
 }
 
 // readManifest reads a manifest that is held, in whatever repository.
-func (c *Carrier) readManifest(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := c.store.OpenContent(ctx, d)
+func (svc *Service) readManifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	blob, err := svc.store.OpenContent(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +103,12 @@ func (c *Carrier) readManifest(ctx context.Context, d digest.Digest) ([]byte, er
 }
 
 // document plans a bundle and describes it. The caller releases what the planner protects.
-func (c *Carrier) document(ctx context.Context, req ExportRequest, receipt io.Reader, reserve bool) (*planner, *bundle.Document, error) {
-	p, err := c.plan(ctx, req)
+func (svc *Service) document(ctx context.Context, req ExportRequest, receipt io.Reader, reserve bool) (*planner, *bundle.Document, error) {
+	p, err := svc.plan(ctx, req)
 	if err != nil {
 		return p, nil, err
 	}
-	builds, err := p.leaveOut(ctx, receipt)
+	builds, err := p.applyBase(ctx, receipt)
 	if err != nil {
 		return p, nil, err
 	}
@@ -120,7 +120,7 @@ func (c *Carrier) document(ctx context.Context, req ExportRequest, receipt io.Re
 		return p, nil, err
 	}
 	doc.BuildsOn = builds
-	return p, doc, c.number(ctx, doc, reserve)
+	return p, doc, svc.number(ctx, doc, reserve)
 }
 
 // now is when a bundle is made, as it says.

@@ -114,12 +114,12 @@ func TestOnlyWholeImagesGoOut(t *testing.T) {
 	}
 	var left []string
 	summary, err := s.Plan(t.Context(), transfer.ExportRequest{All: true}, nil, func(e transfer.Event) {
-		if e.Kind == transfer.KindLeft {
+		if e.Kind == transfer.KindSkipped {
 			left = append(left, e.Name+" "+e.Reason)
 		}
 	})
 	s.must(err)
-	if summary.Images != 3 || summary.Left != 1 || len(left) != 1 || !strings.HasPrefix(left[0], "registry.example/org/app:half lacks 7 B") {
+	if summary.Images != 3 || summary.Skipped != 1 || len(left) != 1 || !strings.HasPrefix(left[0], "registry.example/org/app:half lacks 7 B") {
 		t.Errorf("%+v, left %q", summary, left)
 	}
 }

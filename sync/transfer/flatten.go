@@ -15,7 +15,7 @@ const maxFlattened = 16
 // flatten returns the manifest of the platform that is asked for in the place of an index; anything else as it is. What is
 // not stored is for the walk to find.
 func (p *planner) flatten(ctx context.Context, at place, depth int) (digest.Digest, error) {
-	man, err := p.c.store.Manifest(ctx, at.repo, at.digest)
+	man, err := p.service.store.Manifest(ctx, at.repo, at.digest)
 	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
 		return at.digest, nil
 	}
@@ -36,7 +36,7 @@ func (p *planner) flatten(ctx context.Context, at place, depth int) (digest.Dige
 		if desc.Platform != nil && desc.Platform.OS != "unknown" {
 			has = union(has, mirror.PlatformString(*desc.Platform))
 		}
-		flat, err := p.flattened(ctx, place{at.repo, desc.Digest}, desc, selected[i], depth)
+		flat, err := p.flattenEntry(ctx, place{at.repo, desc.Digest}, desc, selected[i], depth)
 		if err != nil {
 			return "", err
 		}
@@ -54,12 +54,12 @@ func (p *planner) flatten(ctx context.Context, at place, depth int) (digest.Dige
 }
 
 // flattened returns what an entry of an index comes to; "" if it is not for the platform.
-func (p *planner) flattened(ctx context.Context, at place, desc v1.Descriptor, selected bool, depth int) (digest.Digest, error) {
+func (p *planner) flattenEntry(ctx context.Context, at place, desc v1.Descriptor, selected bool, depth int) (digest.Digest, error) {
 	switch {
 	case desc.Platform != nil && !selected:
 		return "", nil
 	case desc.Platform == nil:
-		if err := p.accepts(ctx, at, desc.Digest.String()); isFault(err) {
+		if err := p.checkPlatform(ctx, at, desc.Digest.String()); isFault(err) {
 			return "", err
 		} else if err != nil {
 			return "", nil

@@ -30,7 +30,7 @@ import (
 // site is a mirror with no upstream over a folder, and what carries content in and out.
 type site struct {
 	*proxy.Proxy
-	*transfer.Carrier
+	*transfer.Service
 	t      testing.TB
 	folder string
 	opts   transfer.Options
@@ -57,7 +57,7 @@ func (s *site) start() {
 	s.must(err)
 	s.Proxy, err = proxy.New(s.store, nil, proxy.Options{Offline: true})
 	s.must(err)
-	s.Carrier = transfer.New(s.Proxy, s.store, s.opts)
+	s.Service = transfer.New(s.Proxy, s.store, s.opts)
 	s.must(s.Resume(context.Background()))
 	s.stop = func() {
 		s.must(s.Close(context.Background()))
@@ -157,7 +157,7 @@ func (s *site) export(req transfer.ExportRequest, receipt ...[]byte) (data []byt
 	s.t.Helper()
 	data, doc, err := s.tryExport(req, receipt...)
 	s.must(err)
-	s.must(s.Sent(s.t.Context(), doc))
+	s.must(s.RecordExport(s.t.Context(), doc))
 	return data, doc
 }
 

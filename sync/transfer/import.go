@@ -35,87 +35,87 @@ type ImportRequest struct {
 }
 
 // importing is an import under way.
-type importing struct {
-	*teller
-	guard
-	c       *Carrier
+type importer struct {
+	*reporter
+	protection
+	service *Service
 	req     ImportRequest
 	reader  *bundle.Reader
 	summary Summary
 
-	doc    *bundle.Document // nil for what is no bundle
-	listed []manifest       // of the document, assumed ones included
-	lacks  map[digest.Digest]bool
-	sorted bool // listed is in the order of entering, and was inspected
+	doc       *bundle.Document // nil for what is no bundle
+	manifests []manifest       // of the document, assumed ones included
+	missing   map[digest.Digest]bool
+	inspected bool // listed is in the order of entering, and was inspected
 	// hopeless: it contradicts itself, and is not just damaged.
-	hopeless bool
-	crossing *crossing       // nil but for a volume
-	left     []leftOut       // of an archive that is no bundle
-	leaves   map[string]bool // their names
-	earlier  int64           // how many bytes of blobs the volumes before the last one brought
+	invalid      bool
+	split        *split          // nil but for a volume
+	skipped      []skippedImage  // of an archive that is no bundle
+	skippedNames map[string]bool // their names
+	earlierBytes int64           // how many bytes of blobs the volumes before the last one brought
 
-	mu      sync.Mutex
-	brought map[digest.Digest]int64 // what was committed, or would be in a dry run; by its size
-	had     map[digest.Digest]int64 // what the archive has, if it is no bundle; by its size
+	mu        sync.Mutex
+	added     map[digest.Digest]int64 // what was committed, or would be in a dry run; by its size
+	inArchive map[digest.Digest]int64 // what the archive has, if it is no bundle; by its size
 }
 
 // Import takes in what is read of body: a bundle, a volume of one, an OCI image layout or what docker save wrote. tell is
 // never called twice at the same time, nor after Import has returned. See the package comment for what is checked, and
 // for what is kept if that fails. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and codes of malformed manifests
 // mean that the archive is at fault. What does not have to be read of body is left.
-func (c *Carrier) Import(ctx context.Context, req ImportRequest, body io.Reader, tell func(Event)) (Summary, error) {
-	in := &importing{teller: newTeller(tell), guard: guard{store: c.store}, c: c, req: req, lacks: make(map[digest.Digest]bool), brought: make(map[digest.Digest]int64), had: make(map[digest.Digest]int64)}
+func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reader, tell func(Event)) (Summary, error) {
+	in := &importer{reporter: newReporter(tell), protection: protection{store: svc.store}, service: svc, req: req, missing: make(map[digest.Digest]bool), added: make(map[digest.Digest]int64), inArchive: make(map[digest.Digest]int64)}
 	defer in.Close()
 	defer in.release()
 	ctx = mirror.WithoutUsage(ctx)
-	run := in.whole
+	run := in.importAll
 	if req.Volume != nil {
-		run = in.volume
+		run = in.importVolume
 	}
 	if err := run(ctx, body); err != nil {
-		if malformed(err) && req.Volume == nil {
-			err = errors.Join(err, in.discard(ctx, slices.Collect(maps.Keys(in.brought))))
+		if isInvalid(err) && req.Volume == nil {
+			err = errors.Join(err, in.discard(ctx, slices.Collect(maps.Keys(in.added))))
 		}
-		return in.summary, full(err)
+		return in.summary, explainFullDisk(err)
 	}
 	in.summary.DryRun = req.DryRun
-	in.summary.New = in.earlier + in.newBytes()
-	in.done(&in.summary)
+	in.summary.New = in.earlierBytes + in.newBytes()
+	in.reportSummary(&in.summary)
 	return in.summary, nil
 }
 
 // newBytes is how many bytes of blobs came, or would in a dry run.
-func (in *importing) newBytes() (bytes int64) {
-	for _, size := range in.brought {
+func (in *importer) newBytes() (bytes int64) {
+	for _, size := range in.added {
 		bytes += size
 	}
 	return bytes
 }
 
 // whole imports what comes in one piece.
-func (in *importing) whole(ctx context.Context, body io.Reader) (err error) {
+func (in *importer) importAll(ctx context.Context, body io.Reader) (err error) {
 	in.Doing("reading what is in the archive")
-	if in.reader, err = bundle.Open(body, in.c.opts.Limits); err != nil {
-		return brokenOff(err)
+	if in.reader, err = bundle.Open(body, in.service.opts.Limits); err != nil {
+		return explainTruncated(err)
 	}
 	defer in.reader.Close()
 	if in.doc = in.reader.Document(); in.doc == nil {
-		return brokenOff(in.foreign(ctx))
+		return explainTruncated(in.importArchive(ctx))
 	}
 	document, signature := in.reader.Raw()
-	if err := in.accept(ctx, document, signature); err != nil || in.req.DryRun {
+	if err := in.preflight(ctx, document, signature); err != nil || in.req.DryRun {
 		return err
 	}
-	if len(in.lacks) > 0 {
+	if len(in.missing) > 0 {
 		if err := in.receive(ctx); err != nil {
-			return brokenOff(err)
+			return explainTruncated(err)
 		}
 	}
 	return in.finish(ctx)
 }
 
 // full says of a disk that is full what to do.
-func full(err error) error {
+func explainFullDisk(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
@@ -123,7 +123,7 @@ func full(err error) error {
 }
 
 // malformed reports whether an error says that what came is not what it should be, all of it.
-func malformed(err error) bool {
+func isInvalid(err error) bool {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return false
 	}
@@ -134,8 +134,8 @@ func malformed(err error) bool {
 	return false
 }
 
-// brokenOff says of an archive that ends early what to do.
-func brokenOff(err error) error {
+// explainTruncated says of an archive that ends early what to do.
+func explainTruncated(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) && mirror.CodeOf(err) == mirror.CodeBundleInvalid {
 		return mirror.Errorf(mirror.CodeBundleInvalid, "it ends early: was it copied whole? What came is kept; import it again to go on: %w", err)
 	}
@@ -143,12 +143,12 @@ func brokenOff(err error) error {
 }
 
 // finish enters what came, all of which is held: manifests, then tags, then that it was imported.
-func (in *importing) finish(ctx context.Context) error {
+func (in *importer) finish(ctx context.Context) error {
 	if err := in.inspect(ctx); err != nil {
 		return err
 	}
 	in.Doing("entering manifests")
-	if err := in.carry(ctx, in.listed); err != nil {
+	if err := in.importManifests(ctx, in.manifests); err != nil {
 		return err
 	}
 	var tags []mirror.ImportedTag
@@ -165,29 +165,29 @@ func (in *importing) finish(ctx context.Context) error {
 		}
 	}
 	in.Doing("pointing tags")
-	if err := in.point(ctx, tags); err != nil {
+	if err := in.pointTags(ctx, tags); err != nil {
 		return err
 	}
-	in.c.mirror.ResolveWants(ctx)
+	in.service.mirror.ResolveWants(ctx)
 	for i := range in.doc.Images {
-		in.tell(Event{Kind: KindImage, Image: &in.doc.Images[i]})
+		in.report(Event{Kind: KindImage, Image: &in.doc.Images[i]})
 	}
-	in.noteHosts(func(yield func(mirror.Repo) bool) {
+	in.reportHosts(func(yield func(mirror.Repo) bool) {
 		for _, tag := range tags {
 			if !yield(tag.Repo) {
 				return
 			}
 		}
 	})
-	if err := in.c.noteImported(ctx, in.doc); err != nil {
+	if err := in.service.recordImported(ctx, in.doc); err != nil {
 		return err
 	}
-	in.c.dropSuperseded(ctx, in.doc, in.set())
+	in.service.dropSuperseded(ctx, in.doc, in.set())
 	return nil
 }
 
 // set is the name of the volumes that are being imported, or "".
-func (in *importing) set() string {
+func (in *importer) set() string {
 	if in.req.Volume == nil {
 		return ""
 	}

@@ -11,16 +11,16 @@ import (
 
 // inspect reads the manifests of a bundle, all of which are held, and refuses it unless each will have all its blobs when
 // the rest has come. It brings them in the order in which they are entered: children before indexes.
-func (in *importing) inspect(ctx context.Context) error {
-	if in.sorted {
+func (in *importer) inspect(ctx context.Context) error {
+	if in.inspected {
 		return nil
 	}
 	err := in.inspectAll(ctx)
-	in.sorted, in.hopeless = err == nil, malformed(err)
+	in.inspected, in.invalid = err == nil, isInvalid(err)
 	return err
 }
 
-func (in *importing) inspectAll(ctx context.Context) (err error) {
+func (in *importer) inspectAll(ctx context.Context) (err error) {
 	in.Doing("reading manifests")
 	sizes := make(map[digest.Digest]int64, len(in.doc.Manifests)+len(in.doc.Blobs)+len(in.doc.Assumes))
 	for d, size := range entriesOf(in.doc) {
@@ -29,24 +29,24 @@ func (in *importing) inspectAll(ctx context.Context) (err error) {
 	for _, a := range in.doc.Assumes {
 		sizes[a.Digest] = a.Size
 	}
-	places := make(map[digest.Digest]int, len(in.listed))
-	for i, m := range in.listed {
+	places := make(map[digest.Digest]int, len(in.manifests))
+	for i, m := range in.manifests {
 		places[m.digest] = i
 	}
-	for i := range in.listed {
-		if err := in.inspectOne(ctx, &in.listed[i], sizes, places); err != nil {
+	for i := range in.manifests {
+		if err := in.inspectOne(ctx, &in.manifests[i], sizes, places); err != nil {
 			return err
 		}
 	}
 	if err := in.checkIndexes(); err != nil {
 		return err
 	}
-	in.listed = childrenFirst(in.listed, places)
+	in.manifests = childrenFirst(in.manifests, places)
 	return nil
 }
 
-func (in *importing) inspectOne(ctx context.Context, m *manifest, sizes map[digest.Digest]int64, places map[digest.Digest]int) error {
-	data, err := in.c.readManifest(ctx, m.digest)
+func (in *importer) inspectOne(ctx context.Context, m *manifest, sizes map[digest.Digest]int64, places map[digest.Digest]int) error {
+	data, err := in.service.readManifest(ctx, m.digest)
 	if err != nil {
 		return err
 	}
@@ -56,34 +56,34 @@ func (in *importing) inspectOne(ctx context.Context, m *manifest, sizes map[dige
 	}
 	m.index = mirror.IsIndex(mediaType)
 	for _, desc := range refs.Blobs {
-		if err := in.has(ctx, m.digest, desc, sizes); err != nil {
+		if err := in.checkBlob(ctx, m.digest, desc, sizes); err != nil {
 			return err
 		}
 	}
 	for role, desc := range refs.Owned() {
-		m.points++
+		m.references++
 		if role == mirror.RoleBlob {
 			continue
 		}
 		if i, here := places[desc.Digest]; here {
-			m.children = append(m.children, in.listed[i].digest)
+			m.children = append(m.children, in.manifests[i].digest)
 		}
 		if _, here := sizes[desc.Digest]; here {
-			m.with = append(m.with, desc.Digest)
+			m.owned = append(m.owned, desc.Digest)
 		}
 	}
-	if m.index && len(refs.Manifests) > 0 && len(m.with) == 0 {
+	if m.index && len(refs.Manifests) > 0 && len(m.owned) == 0 {
 		return mirror.Errorf(mirror.CodeBundleInvalid, "index %s has none of its manifests with it", m.digest)
 	}
 	return nil
 }
 
 // has refuses a manifest with a blob that is neither in the bundle nor assumed nor held, or of another size there.
-func (in *importing) has(ctx context.Context, of digest.Digest, desc v1.Descriptor, sizes map[digest.Digest]int64) error {
+func (in *importer) checkBlob(ctx context.Context, of digest.Digest, desc v1.Descriptor, sizes map[digest.Digest]int64) error {
 	size, listed := sizes[desc.Digest]
 	if !listed {
 		in.protect(desc.Digest)
-		held, err := in.c.held(ctx, desc.Digest, desc.Size)
+		held, err := in.service.isIntact(ctx, desc.Digest, desc.Size)
 		if err != nil {
 			return err
 		}
@@ -99,14 +99,14 @@ func (in *importing) has(ctx context.Context, of digest.Digest, desc v1.Descript
 }
 
 // checkIndexes refuses an index that has none of its manifests with it in one of its repositories.
-func (in *importing) checkIndexes() error {
+func (in *importer) checkIndexes() error {
 	entered := make(map[place]bool)
-	for _, m := range in.listed {
+	for _, m := range in.manifests {
 		for _, repo := range m.repos {
 			entered[place{repo, m.digest}] = true
 		}
 	}
-	for _, m := range in.listed {
+	for _, m := range in.manifests {
 		if len(m.children) == 0 {
 			continue
 		}

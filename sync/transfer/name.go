@@ -15,32 +15,32 @@ import (
 
 // foundImage is an image of an archive, under a name.
 type foundImage struct {
-	ref    mirror.Ref // with a digest if its name has one; with neither tag nor digest if it has no name
-	branch *branch
-	why    string
+	ref  mirror.Ref // with a digest if its name has one; with neither tag nor digest if it has no name
+	node *node
+	why  string
 }
 
 // name finds out what the images of an archive are called, and puts them into their repositories. What has no name and is
 // a part of another image, or refers to one, goes with that. An image without a name that can be used is left out, unless
 // it is all that there is.
-func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]foundImage, error) {
+func (in *importer) nameImages(ctx context.Context, t *imageTree, roots []bundle.Root) ([]foundImage, error) {
 	var found []foundImage
 	var nameless, companions []int
-	branches := make([]*branch, len(roots))
+	branches := make([]*node, len(roots))
 	for i, root := range roots {
 		var err error
-		if branches[i], err = t.grow(ctx, root.Descriptor); err != nil {
+		if branches[i], err = t.walk(ctx, root.Descriptor); err != nil {
 			return nil, err
 		}
 	}
-	refs, err := in.refs(roots, branches)
+	refs, err := in.assignNames(roots, branches)
 	if err != nil {
 		return nil, err
 	}
 	for i, root := range roots {
 		b := branches[i]
 		switch {
-		case root.Companion != "":
+		case root.CosignSuffix != "":
 			companions = append(companions, i)
 			continue
 		case len(refs[i]) == 0:
@@ -50,65 +50,65 @@ func (in *importing) name(ctx context.Context, t *tree, roots []bundle.Root) ([]
 			return nil, mirror.Errorf(mirror.CodeBundleInvalid, "%s is not whole in it: %w", refs[i][0], b.err)
 		}
 		for _, ref := range refs[i] {
-			if err := t.enter(b, ref.Repo); err != nil {
+			if err := t.addTo(b, ref.Repo); err != nil {
 				return nil, err
 			}
-			found = append(found, foundImage{ref: ref, branch: b})
+			found = append(found, foundImage{ref: ref, node: b})
 		}
 	}
 	if err := checkFound(found); err != nil {
 		return nil, err
 	}
-	about, err := in.accompany(ctx, t, roots, branches, companions)
+	about, err := in.placeCosign(ctx, t, roots, branches, companions)
 	if err != nil {
 		return nil, err
 	}
-	referrers, err := refer(branches, nameless, t)
+	referrers, err := addReferrers(branches, nameless, t)
 	if err != nil {
 		return nil, err
 	}
 	found = append(append(found, about...), referrers...)
 	for _, i := range nameless {
 		if len(branches[i].repos) == 0 {
-			in.leave(branches[i].digest.String(), "it has no name in the archive: --tag names one image")
+			in.skip(branches[i].digest.String(), "it has no name in the archive: --tag names one image")
 		}
 	}
-	return found, in.tellLeft(len(found) > 0)
+	return found, in.reportSkipped(len(found) > 0)
 }
 
-// reasonAbout is why what is about an image is left out: what is said of that one counts.
-const reasonAbout = "it is about an image that is not taken in from the archive"
+// reasonSubjectSkipped is why what is about an image is left out: what is said of that one counts.
+const reasonSubjectSkipped = "it is about an image that is not taken in from the archive"
 
-// leftOut is what an archive has that is not taken in.
-type leftOut struct{ name, reason string }
+// skippedImage is what an archive has that is not taken in.
+type skippedImage struct{ name, reason string }
 
 // leave leaves something out. Of several reasons, the first counts.
-func (in *importing) leave(name, reason string) {
-	if !in.leaves[name] {
-		if in.leaves == nil {
-			in.leaves = make(map[string]bool)
+func (in *importer) skip(name, reason string) {
+	if !in.skippedNames[name] {
+		if in.skippedNames == nil {
+			in.skippedNames = make(map[string]bool)
 		}
-		in.leaves[name] = true
-		in.left = append(in.left, leftOut{name, reason})
+		in.skippedNames[name] = true
+		in.skipped = append(in.skipped, skippedImage{name, reason})
 	}
 }
 
-// tellLeft tells what was left out. It is an error if nothing else is taken in.
-func (in *importing) tellLeft(others bool) error {
-	if !others && len(in.left) > 0 {
-		first := in.left[max(0, slices.IndexFunc(in.left, func(l leftOut) bool { return l.reason != reasonAbout }))]
+// reportSkipped tells what was left out. It is an error if nothing else is taken in.
+func (in *importer) reportSkipped(others bool) error {
+	if !others && len(in.skipped) > 0 {
+		first := in.skipped[max(0, slices.IndexFunc(in.skipped, func(l skippedImage) bool { return l.reason != reasonSubjectSkipped }))]
 		return mirror.Errorf(mirror.CodeNameInvalid, "image %s cannot be taken in: %s", first.name, first.reason)
 	}
-	for _, l := range in.left {
-		in.tell(Event{Kind: KindLeft, Name: l.name, Reason: l.reason})
+	for _, l := range in.skipped {
+		in.report(Event{Kind: KindSkipped, Name: l.name, Reason: l.reason})
 	}
-	in.summary.Left = len(in.left)
+	in.summary.Skipped = len(in.skipped)
 	return nil
 }
 
 // partsOf are what is directly under an image.
-func partsOf(branches []*branch) map[*branch]bool {
-	parts, seen := make(map[*branch]bool), make(map[*branch]bool)
+func partsOf(branches []*node) map[*node]bool {
+	parts, seen := make(map[*node]bool), make(map[*node]bool)
 	for _, b := range branches {
 		if seen[b] {
 			continue
@@ -122,10 +122,10 @@ func partsOf(branches []*branch) map[*branch]bool {
 }
 
 // single reports whether an archive is of one image: whatever else is in it has a subject or belongs to it.
-func single(roots []bundle.Root, branches []*branch, parts map[*branch]bool) bool {
+func single(roots []bundle.Root, branches []*node, parts map[*node]bool) bool {
 	count := 0
 	for i, root := range roots {
-		if !belongs(root, branches[i], parts) {
+		if !isPart(root, branches[i], parts) {
 			count++
 		}
 	}
@@ -134,14 +134,14 @@ func single(roots []bundle.Root, branches []*branch, parts map[*branch]bool) boo
 
 // belongs reports whether a manifest without a name is a part of another one, or refers to one. What cosign saved about
 // an image may have the name of that.
-func belongs(root bundle.Root, b *branch, parts map[*branch]bool) bool {
-	return root.Companion != "" || len(root.Names) == 0 && root.Tag == "" && (b.subject != "" || parts[b])
+func isPart(root bundle.Root, b *node, parts map[*node]bool) bool {
+	return root.CosignSuffix != "" || len(root.Names) == 0 && root.Tag == "" && (b.subject != "" || parts[b])
 }
 
 // refs are the names of images, as --tag or the archive has them; none of what goes with another image, or has no name
 // that can be used.
-func (in *importing) refs(roots []bundle.Root, branches []*branch) ([][]mirror.Ref, error) {
-	tag, tagged, err := in.tag()
+func (in *importer) assignNames(roots []bundle.Root, branches []*node) ([][]mirror.Ref, error) {
+	tag, tagged, err := in.parseTag()
 	if err != nil {
 		return nil, err
 	}
@@ -151,9 +151,9 @@ func (in *importing) refs(roots []bundle.Root, branches []*branch) ([][]mirror.R
 	refs, reasons := make([][]mirror.Ref, len(roots)), make([]string, len(roots))
 	var without []int // images without a name
 	for i, root := range roots {
-		part := belongs(root, branches[i], parts)
+		part := isPart(root, branches[i], parts)
 		switch {
-		case part && (single || root.Companion != "") || sharesName(root, branches[i], byDigest):
+		case part && (single || root.CosignSuffix != "") || sharesName(root, branches[i], byDigest):
 		case in.req.Tag != "" && !tagged && mirror.ValidTag(root.Tag) && (single || len(root.Names) == 0):
 			refs[i] = []mirror.Ref{{Repo: tag.Repo, Tag: root.Tag}}
 		case in.req.Tag != "" && single:
@@ -162,7 +162,7 @@ func (in *importing) refs(roots []bundle.Root, branches []*branch) ([][]mirror.R
 			}
 			refs[i] = []mirror.Ref{tag}
 		default:
-			refs[i], reasons[i] = in.namesOf(root)
+			refs[i], reasons[i] = in.archiveNames(root)
 			if len(refs[i]) == 0 && !part {
 				without = append(without, i)
 			}
@@ -180,18 +180,18 @@ func (in *importing) refs(roots []bundle.Root, branches []*branch) ([][]mirror.R
 	}
 	for i, reason := range reasons {
 		if reason != "" {
-			in.leave(roots[i].Descriptor.Digest.String(), reason)
+			in.skip(roots[i].Descriptor.Digest.String(), reason)
 		}
 	}
 	return refs, nil
 }
 
 // tag reads --tag.
-func (in *importing) tag() (ref mirror.Ref, tagged bool, err error) {
+func (in *importer) parseTag() (ref mirror.Ref, tagged bool, err error) {
 	if in.req.Tag == "" {
 		return ref, false, nil
 	}
-	ref, tagged, err = prefetch.ParseName(in.c.mirror.Names(), in.req.Tag)
+	ref, tagged, err = prefetch.ParseName(in.service.mirror.Names(), in.req.Tag)
 	if err != nil {
 		return ref, false, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag, as registry.example/app:v1: %w", in.req.Tag, err)
 	}
@@ -207,7 +207,7 @@ func rootsByDigest(roots []bundle.Root) map[digest.Digest]bundle.Root {
 }
 
 // sharesName reports whether a manifest refers to an image that has the same name in the archive: it goes with that.
-func sharesName(root bundle.Root, b *branch, byDigest map[digest.Digest]bundle.Root) bool {
+func sharesName(root bundle.Root, b *node, byDigest map[digest.Digest]bundle.Root) bool {
 	subject, ok := byDigest[b.subject]
 	return ok && len(root.Names)+len(root.Tag) > 0 && slices.Equal(root.Names, subject.Names) && root.Tag == subject.Tag
 }
@@ -219,13 +219,13 @@ const (
 	noTag = "i-was-a-digest"
 )
 
-// namesOf reads the names that an archive has for an image, and says why one cannot be used.
-func (in *importing) namesOf(root bundle.Root) (refs []mirror.Ref, reason string) {
+// tagsOf reads the names that an archive has for an image, and says why one cannot be used.
+func (in *importer) archiveNames(root bundle.Root) (refs []mirror.Ref, reason string) {
 	for _, name := range root.Names {
 		if strings.HasPrefix(name, noName) {
 			continue
 		}
-		ref, _, err := prefetch.ParseName(in.c.mirror.Names(), strings.TrimSuffix(name, ":"+noName))
+		ref, _, err := prefetch.ParseName(in.service.mirror.Names(), strings.TrimSuffix(name, ":"+noName))
 		if err == nil {
 			err = ref.Check(root.Descriptor.Digest)
 		}
@@ -247,9 +247,9 @@ func (in *importing) namesOf(root bundle.Root) (refs []mirror.Ref, reason string
 }
 
 // refer puts what refers to an image into its repositories, and what refers to that.
-func refer(branches []*branch, nameless []int, t *tree) (found []foundImage, err error) {
-	referrers := make(map[digest.Digest][]*branch)
-	var queue []*branch
+func addReferrers(branches []*node, nameless []int, t *imageTree) (found []foundImage, err error) {
+	referrers := make(map[digest.Digest][]*node)
+	var queue []*node
 	for _, i := range nameless {
 		b := branches[i]
 		if b.subject == "" || b.err != nil {
@@ -264,15 +264,15 @@ func refer(branches []*branch, nameless []int, t *tree) (found []foundImage, err
 		subject := queue[0]
 		for _, b := range referrers[subject.digest] {
 			for _, repo := range subject.repos {
-				if b.in[repo] {
+				if b.inRepo[repo] {
 					continue
 				}
-				t.recent = nil
-				if err := t.enter(b, repo); err != nil {
+				t.recentlyAdded = nil
+				if err := t.addTo(b, repo); err != nil {
 					return nil, err
 				}
-				found = append(found, foundImage{ref: mirror.Ref{Repo: repo}, branch: b, why: bundle.WhyReferrer})
-				queue = append(queue, t.recent...)
+				found = append(found, foundImage{ref: mirror.Ref{Repo: repo}, node: b, why: bundle.WhyReferrer})
+				queue = append(queue, t.recentlyAdded...)
 			}
 		}
 	}
@@ -281,17 +281,17 @@ func refer(branches []*branch, nameless []int, t *tree) (found []foundImage, err
 
 // checkFound refuses one name for two images.
 func checkFound(found []foundImage) error {
-	named := make(map[mirror.Ref]*branch)
+	named := make(map[mirror.Ref]*node)
 	for _, f := range found {
 		if f.ref.Tag == "" {
 			continue
 		}
 		name := mirror.Ref{Repo: f.ref.Repo, Tag: f.ref.Tag}
-		if other := named[name]; other != nil && other != f.branch {
+		if other := named[name]; other != nil && other != f.node {
 			return mirror.Errorf(mirror.CodeBundleInvalid, "there are two images in it that are called %s: %s", name,
-				strings.Join([]string{other.digest.String(), f.branch.digest.String()}, " and "))
+				strings.Join([]string{other.digest.String(), f.node.digest.String()}, " and "))
 		}
-		named[name] = f.branch
+		named[name] = f.node
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Ori
 		if role == mirror.RoleBlob || role == mirror.RoleManifest {
 			continue
 		}
-		if role == mirror.RoleEntry && desc.Platform != nil && !p.chooses(desc, p.platforms.Accept(*desc.Platform)) {
+		if role == mirror.RoleEntry && desc.Platform != nil && !p.selects(desc, p.platforms.Accept(*desc.Platform)) {
 			continue
 		}
 		if role != mirror.RoleNondistributable {
@@ -25,11 +25,11 @@ func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Ori
 				items = append(items, w.item)
 				continue
 			}
-			if w.err != errNotHeld {
+			if w.err != errNotStored {
 				return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s: %w", desc.Digest, w.err)
 			}
 		}
-		blob, err := p.blob(ctx, repo, desc.Digest)
+		blob, err := p.readableBlob(ctx, repo, desc.Digest)
 		if err != nil {
 			return nil, err
 		}
@@ -37,7 +37,7 @@ func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Ori
 			items = append(items, blob)
 			continue
 		}
-		stat, err := p.c.store.StatBlob(mirror.WithoutUsage(ctx), repo, desc.Digest)
+		stat, err := p.service.store.StatBlob(mirror.WithoutUsage(ctx), repo, desc.Digest)
 		if err != nil {
 			return nil, err
 		}
@@ -49,13 +49,13 @@ func (p *planner) owned(ctx context.Context, repo mirror.Repo, origin mirror.Ori
 }
 
 // blob returns a blob that is stored and that repo may read, or nil.
-func (p *planner) blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (*item, error) {
+func (p *planner) readableBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (*item, error) {
 	p.protect(d)
-	stat, err := p.c.store.StatBlob(mirror.WithoutUsage(ctx), repo, d)
+	stat, err := p.service.store.StatBlob(mirror.WithoutUsage(ctx), repo, d)
 	if err != nil || !stat.Stored || !stat.Linked {
 		return nil, err
 	}
-	size, err := p.c.store.StatContent(ctx, d)
+	size, err := p.service.store.StatContent(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 		return nil, nil
 	}

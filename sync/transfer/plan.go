@@ -16,17 +16,17 @@ import (
 
 // planner finds out what has to go: everything that is in memory of it is about as much as the document of the bundle.
 type planner struct {
-	c   *Carrier
-	req ExportRequest
-	guard
+	service *Service
+	req     ExportRequest
+	protection
 	platforms mirror.Platforms // of req
 
-	roots  []root // to be looked at
-	images map[mirror.Ref]*planned
-	items  map[digest.Digest]*item
-	walked map[place]walk
-	left   []failure // all images may lack these
-	failed []failure // what keeps there from being a bundle
+	roots   []root // to be looked at
+	images  map[mirror.Ref]*planned
+	items   map[digest.Digest]*item
+	walked  map[place]walked
+	skipped []failure // all images may lack these
+	failed  []failure // what keeps there from being a bundle
 }
 
 // root is a reference that is to go out.
@@ -60,7 +60,7 @@ type item struct {
 	platforms []string
 	sparse    bool   // of an index, or one inside it, not all entries go along
 	assumed   bool   // the other side has it
-	by        string // the ID of the bundle that had it
+	base      string // the ID of the bundle that had it
 }
 
 // failure is an image that cannot go out, and why.
@@ -76,10 +76,10 @@ type place struct {
 }
 
 // plan finds out what a request means. The caller releases what it protects.
-func (c *Carrier) plan(ctx context.Context, req ExportRequest) (*planner, error) {
+func (svc *Service) plan(ctx context.Context, req ExportRequest) (*planner, error) {
 	p := &planner{
-		c: c, req: req, guard: guard{store: c.store},
-		images: make(map[mirror.Ref]*planned), items: make(map[digest.Digest]*item), walked: make(map[place]walk),
+		service: svc, req: req, protection: protection{store: svc.store},
+		images: make(map[mirror.Ref]*planned), items: make(map[digest.Digest]*item), walked: make(map[place]walked),
 	}
 	if err := req.check(); err != nil {
 		return p, err
@@ -95,7 +95,7 @@ func (c *Carrier) plan(ctx context.Context, req ExportRequest) (*planner, error)
 	for len(p.roots) > 0 {
 		next := p.roots[0]
 		p.roots = p.roots[1:]
-		if err := p.root(ctx, next); err != nil {
+		if err := p.planRoot(ctx, next); err != nil {
 			return p, err
 		}
 	}
@@ -110,14 +110,14 @@ func (p *planner) add(r root) {
 // fail notes that something cannot go out that was named.
 func (p *planner) fail(name string, err error) {
 	if p.req.SkipMissing {
-		p.left = append(p.left, failure{name, err})
+		p.skipped = append(p.skipped, failure{name, err})
 		return
 	}
 	p.failed = append(p.failed, failure{name, err})
 }
 
 // root adds an image, and what refers to it. The error is a fault of the store.
-func (p *planner) root(ctx context.Context, r root) error {
+func (p *planner) planRoot(ctx context.Context, r root) error {
 	if before := p.images[r.ref]; before != nil {
 		before.Subject = cmp.Or(before.Subject, r.subject)
 		if err := r.check(before.Digest); err != nil {
@@ -125,7 +125,7 @@ func (p *planner) root(ctx context.Context, r root) error {
 		}
 		return nil
 	}
-	image, err := p.image(ctx, r)
+	image, err := p.planImage(ctx, r)
 	switch {
 	case err == nil:
 		p.images[r.ref] = image
@@ -133,22 +133,22 @@ func (p *planner) root(ctx context.Context, r root) error {
 	case isFault(err):
 		return err
 	case r.lenient:
-		p.left = append(p.left, failure{r.ref.String(), err})
+		p.skipped = append(p.skipped, failure{r.ref.String(), err})
 	default:
 		p.fail(r.ref.String(), err)
 	}
 	return nil
 }
 
-func (p *planner) image(ctx context.Context, r root) (*planned, error) {
+func (p *planner) planImage(ctx context.Context, r root) (*planned, error) {
 	image := bundle.Image{Repository: r.ref.Repo.String(), Tag: r.ref.Tag, Digest: r.ref.Digest, Why: r.why, Subject: r.subject}
 	if r.ref.Digest == "" {
-		tag, err := p.c.store.Tag(ctx, r.ref.Repo, r.ref.Tag)
+		tag, err := p.service.store.Tag(ctx, r.ref.Repo, r.ref.Tag)
 		switch {
 		case mirror.CodeOf(err) == mirror.CodeManifestUnknown && r.digest != "":
 			image.Digest = r.digest // who asks for it says what the tag is
 		case mirror.CodeOf(err) == mirror.CodeManifestUnknown:
-			return nil, errNotHeld
+			return nil, errNotStored
 		case err != nil:
 			return nil, err
 		default:
@@ -169,7 +169,7 @@ func (p *planner) image(ctx context.Context, r root) (*planned, error) {
 			}
 			image.Digest = flat
 		}
-		if err := p.accepts(ctx, place{r.ref.Repo, image.Digest}, ""); err != nil {
+		if err := p.checkPlatform(ctx, place{r.ref.Repo, image.Digest}, ""); err != nil {
 			return nil, err
 		}
 	}
@@ -187,13 +187,13 @@ func isFault(err error) bool {
 }
 
 // named is how many things an error names.
-const named = 10
+const maxNamed = 10
 
 // failure says what keeps there from being a bundle, if anything does.
 func (p *planner) failure() error {
 	failed := p.failed
 	if len(failed) == 0 && len(p.images) == 0 {
-		failed = p.left
+		failed = p.skipped
 		if len(failed) == 0 {
 			return mirror.Errorf(mirror.CodeManifestUnknown, "there is nothing to export: no image is stored here under a tag or its digest")
 		}
@@ -206,8 +206,8 @@ func (p *planner) failure() error {
 		detail = append(detail, f.name+": "+f.err.Error())
 	}
 	causes := byCause(failed)
-	text := strings.Join(causes[:min(named, len(causes))], "; ")
-	if more := len(causes) - named; more > 0 {
+	text := strings.Join(causes[:min(maxNamed, len(causes))], "; ")
+	if more := len(causes) - maxNamed; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	err := mirror.Errorf(mirror.CodeManifestUnknown, "%d of what was asked for cannot be exported: fetch it first, or leave it out: %s", len(failed), text)
@@ -227,7 +227,7 @@ func byCause(failed []failure) (causes []string) {
 		names[reason] = append(names[reason], f.name)
 	}
 	for _, reason := range reasons {
-		causes = append(causes, list(names[reason])+": "+reason)
+		causes = append(causes, joinNames(names[reason])+": "+reason)
 	}
 	return causes
 }

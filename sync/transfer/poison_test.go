@@ -158,7 +158,7 @@ func (p *poisoner) carried(good digest.Digest) {
 	req := transfer.ExportRequest{All: true, Referrers: rapid.Bool().Draw(p.t, "referrers")}
 	left := map[string]bool{}
 	if _, err := p.Plan(t.Context(), req, nil, func(e transfer.Event) {
-		if e.Kind == transfer.KindLeft {
+		if e.Kind == transfer.KindSkipped {
 			left[e.Name] = true
 		}
 	}); err != nil {

@@ -70,23 +70,23 @@ type ReceiptManifest struct {
 }
 
 // WriteReceipt writes what is held, as the index has it in one moment. It is written as it is read, however much it is.
-func (c *Carrier) WriteReceipt(ctx context.Context, w io.Writer) error {
-	identity, err := c.Identity(ctx)
+func (svc *Service) WriteReceipt(ctx context.Context, w io.Writer) error {
+	identity, err := svc.Identity(ctx)
 	if err != nil {
 		return err
 	}
-	imported, err := c.Imported(ctx)
+	imported, err := svc.Imported(ctx)
 	if err != nil {
 		return err
 	}
 	out := &receiptWriter{w: bufio.NewWriterSize(w, 64<<10)}
-	out.head(ReceiptHead{Version: receiptVersion, Mirror: identity, Host: c.opts.Host, Created: time.Now().UTC().Truncate(time.Second)})
+	out.head(ReceiptHead{Version: receiptVersion, Mirror: identity, Host: svc.opts.Host, Created: time.Now().UTC().Truncate(time.Second)})
 	out.begin("imported")
 	for _, b := range imported {
 		out.element(b)
 	}
 	out.end()
-	err = c.store.Survey(ctx, func(s mirror.Survey) error { return out.survey(ctx, s) })
+	err = svc.store.Survey(ctx, func(s mirror.Survey) error { return out.survey(ctx, s) })
 	if err != nil {
 		return fmt.Errorf("write the receipt: %w", err)
 	}
@@ -176,13 +176,13 @@ func (out *receiptWriter) survey(ctx context.Context, s mirror.Survey) error {
 	return out.err
 }
 
-// importedNotes are notes of the last bundle that was imported of a source for a destination: "source/destination" →
+// importedStates are notes of the last bundle that was imported of a source for a destination: "source/destination" →
 // ImportedBundle. Neither has a / in it.
-const importedNotes = "bundle imported"
+const importedStates = "bundle imported"
 
 // Imported lists the last bundle that was imported of each source for each destination.
-func (c *Carrier) Imported(ctx context.Context) ([]ImportedBundle, error) {
-	notes, err := c.store.State(ctx, importedNotes)
+func (svc *Service) Imported(ctx context.Context) ([]ImportedBundle, error) {
+	notes, err := svc.store.State(ctx, importedStates)
 	if err != nil {
 		return nil, fmt.Errorf("read which bundles were imported: %w", err)
 	}

@@ -28,29 +28,29 @@ type ReceiptEntry struct {
 // one is in memory. The last error is that of r, or [mirror.CodeUnsupported] for what is no receipt, or only a part of one.
 func ReadReceipt(r io.Reader) iter.Seq2[ReceiptEntry, error] {
 	return func(yield func(ReceiptEntry, error) bool) {
-		in := &receiptReader{bound: &bounded{r: mirror.TextReader(r), left: maxElement}, yield: yield}
+		in := &receiptReader{bound: &boundedReader{r: mirror.TextReader(r), left: maxElement}, yield: yield}
 		in.json = json.NewDecoder(in.bound)
-		if err := in.read(); err != nil && err != errStop {
+		if err := in.read(); err != nil && err != errStopped {
 			yield(ReceiptEntry{}, in.explain(err))
 		}
 	}
 }
 
-// errStop ends a reading that nobody goes on with.
-var errStop = errors.New("nobody reads on")
+// errStopped ends a reading that nobody goes on with.
+var errStopped = errors.New("nobody reads on")
 
 var errNoReceipt = errors.New("it does not begin like one")
 
 var errBound = errors.New("it has something in it that is larger than anything in a receipt is")
 
 // bounded reads no more than it is left: decoding JSON keeps in memory what it reads.
-type bounded struct {
+type boundedReader struct {
 	r    io.Reader
 	left int
 	err  error // of r
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, errBound
 	}
@@ -63,7 +63,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 type receiptReader struct {
-	bound *bounded
+	bound *boundedReader
 	json  *json.Decoder
 	head  ReceiptHead
 	yield func(ReceiptEntry, error) bool
@@ -142,12 +142,12 @@ func (in *receiptReader) checkHead() error {
 	if in.head.Version > receiptVersion {
 		return errors.New("it was written by a newer version of this program")
 	}
-	return in.pass(ReceiptEntry{Head: &in.head})
+	return in.emit(ReceiptEntry{Head: &in.head})
 }
 
-func (in *receiptReader) pass(e ReceiptEntry) error {
+func (in *receiptReader) emit(e ReceiptEntry) error {
 	if !in.yield(e, nil) {
-		return errStop
+		return errStopped
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func elements[T any](in *receiptReader, entry func(*T) ReceiptEntry) error {
 		if err := in.json.Decode(v); err != nil {
 			return err
 		}
-		if err := in.pass(entry(v)); err != nil {
+		if err := in.emit(entry(v)); err != nil {
 			return err
 		}
 		in.bound.left = maxElement

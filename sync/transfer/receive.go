@@ -18,7 +18,7 @@ import (
 const maxCommits = 16
 
 // commits are blobs that are being made durable. The zero value is not ready.
-type commits struct {
+type committer struct {
 	slots chan struct{}
 	work  sync.WaitGroup
 
@@ -26,10 +26,10 @@ type commits struct {
 	err error // the first one
 }
 
-func newCommits() *commits { return &commits{slots: make(chan struct{}, maxCommits)} }
+func newCommitter() *committer { return &committer{slots: make(chan struct{}, maxCommits)} }
 
 // do has f done, when there is room. It returns what went wrong so far.
-func (c *commits) do(f func() error) error {
+func (c *committer) run(f func() error) error {
 	c.slots <- struct{}{}
 	c.work.Go(func() {
 		defer func() { <-c.slots }()
@@ -47,21 +47,21 @@ func (c *commits) do(f func() error) error {
 }
 
 // wait waits for all of them, and returns the first error of theirs: that came before err, what the caller ended with.
-func (c *commits) wait(err error) error {
+func (c *committer) wait(err error) error {
 	c.work.Wait()
 	return cmp.Or(c.err, err)
 }
 
 // receive takes in what is lacking of a bundle.
-func (in *importing) receive(ctx context.Context) error {
-	all := newCommits()
-	err := in.entries(ctx, all)
+func (in *importer) receive(ctx context.Context) error {
+	all := newCommitter()
+	err := in.receiveEntries(ctx, all)
 	return all.wait(err)
 }
 
 // entries takes in one entry after the other. When the manifests have come, and before anything else does, they are
 // inspected: nobody has to wait for terabytes to be told that they do not fit.
-func (in *importing) entries(ctx context.Context, all *commits) error {
+func (in *importer) receiveEntries(ctx context.Context, all *committer) error {
 	for {
 		e, err := in.reader.Next()
 		if err == io.EOF {
@@ -70,7 +70,7 @@ func (in *importing) entries(ctx context.Context, all *commits) error {
 		if err != nil {
 			return err
 		}
-		if !e.Manifest && !in.sorted {
+		if !e.Manifest && !in.inspected {
 			if err := all.wait(nil); err != nil {
 				return err
 			}
@@ -78,73 +78,73 @@ func (in *importing) entries(ctx context.Context, all *commits) error {
 				return err
 			}
 		}
-		if err := in.take(ctx, e, all); err != nil {
+		if err := in.receiveEntry(ctx, e, all); err != nil {
 			return err
 		}
 	}
 }
 
 // take takes in an entry, or what there is of it, unless it is held.
-func (in *importing) take(ctx context.Context, e *bundle.Entry, all *commits) error {
-	if in.crossing == nil {
-		if !in.lacks[e.Digest] {
+func (in *importer) receiveEntry(ctx context.Context, e *bundle.Entry, all *committer) error {
+	if in.split == nil {
+		if !in.missing[e.Digest] {
 			in.Did(e.Size)
 			return nil
 		}
-		return in.entry(ctx, e, all)
+		return in.storeEntry(ctx, e, all)
 	}
-	if !in.lacks[e.Digest] {
-		in.Did(min(e.Size-e.Skipped, in.crossing.end-in.reader.Offset()))
+	if !in.missing[e.Digest] {
+		in.Did(min(e.Size-e.Skipped, in.split.end-in.reader.Offset()))
 		return nil
 	}
-	if done, err := in.cross(ctx, e, all); err != nil || done {
+	if done, err := in.receiveSplit(ctx, e, all); err != nil || done {
 		return err
 	}
-	return in.entry(ctx, e, all)
+	return in.storeEntry(ctx, e, all)
 }
 
 // entry takes in one entry; it is committed while the next one is read.
-func (in *importing) entry(ctx context.Context, e *bundle.Entry, all *commits) error {
+func (in *importer) storeEntry(ctx context.Context, e *bundle.Entry, all *committer) error {
 	in.Doing("receiving " + e.Digest.String())
-	incoming, err := in.c.store.Receive(ctx, e.Digest)
+	incoming, err := in.service.store.Receive(ctx, e.Digest)
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(incoming, &counted{ctx, e, in}); err != nil {
+	if _, err := io.Copy(incoming, &countingReader{ctx, e, in}); err != nil {
 		return errors.Join(err, incoming.Abort())
 	}
-	return all.do(func() error { return in.commit(ctx, incoming, e.Size) })
+	return all.run(func() error { return in.commit(ctx, incoming, e.Size) })
 }
 
 // commit makes a blob durable. One that somebody else brought meanwhile is not this import's to discard.
-func (in *importing) commit(ctx context.Context, incoming mirror.BlobWriter, size int64) error {
+func (in *importer) commit(ctx context.Context, incoming mirror.BlobWriter, size int64) error {
 	if d := incoming.Digest(); d != "" {
-		if held, err := in.c.held(ctx, d, size); err == nil && held {
+		if held, err := in.service.isIntact(ctx, d, size); err == nil && held {
 			return incoming.Abort()
 		}
 	}
 	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
 		return errors.Join(err, incoming.Abort())
 	}
-	in.came(incoming.Digest(), size)
+	in.recordAdded(incoming.Digest(), size)
 	return nil
 }
 
 // came notes what was committed.
-func (in *importing) came(d digest.Digest, size int64) {
+func (in *importer) recordAdded(d digest.Digest, size int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.brought[d] = size
+	in.added[d] = size
 }
 
 // counted counts what is read of an entry as done, and ends with its context.
-type counted struct {
+type countingReader struct {
 	ctx context.Context
 	r   io.Reader
-	in  *importing
+	in  *importer
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, context.Cause(c.ctx)
 	}

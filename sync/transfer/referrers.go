@@ -10,15 +10,15 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// referrersSize is how many bytes of referrers are read at a time.
-const referrersSize = 1 << 20
+// referrersPageBytes is how many bytes of referrers are read at a time.
+const referrersPageBytes = 1 << 20
 
 // referrers adds what refers to a manifest, to be looked at later: by the referrers API, and by the tags that cosign
 // uses. What refers to that is found when it is looked at.
-func (p *planner) referrers(ctx context.Context, at place, lenient bool) error {
+func (p *planner) addReferrers(ctx context.Context, at place, lenient bool) error {
 	found := root{why: bundle.WhyReferrer, subject: at.digest, lenient: lenient}
 	for after, more := digest.Digest(""), true; more; {
-		descs, goesOn, err := p.c.store.Referrers(ctx, at.repo, at.digest, after, listed, referrersSize)
+		descs, goesOn, err := p.service.store.Referrers(ctx, at.repo, at.digest, after, pageSize, referrersPageBytes)
 		if err != nil {
 			return err
 		}
@@ -31,7 +31,7 @@ func (p *planner) referrers(ctx context.Context, at place, lenient bool) error {
 	}
 	for _, suffix := range []string{".sig", ".att", ".sbom"} {
 		found.ref = mirror.Ref{Repo: at.repo, Tag: strings.Replace(at.digest.String(), ":", "-", 1) + suffix}
-		_, err := p.c.store.Tag(ctx, found.ref.Repo, found.ref.Tag)
+		_, err := p.service.store.Tag(ctx, found.ref.Repo, found.ref.Tag)
 		switch {
 		case err == nil:
 			p.add(found)

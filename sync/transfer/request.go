@@ -62,30 +62,30 @@ func (req ExportRequest) check() error {
 // gather makes roots of everything that a request names.
 func (p *planner) gather(ctx context.Context) error {
 	for _, name := range p.req.Images {
-		ref, _, err := prefetch.Find(ctx, p.c.store, p.c.mirror.Names(), name)
+		ref, _, err := prefetch.Find(ctx, p.service.store, p.service.mirror.Names(), name)
 		if isFault(err) {
 			return err
 		} else if err != nil {
 			p.fail(name, err)
 			continue
 		}
-		p.named(root{ref: ref, why: bundle.WhyNamed})
+		p.addNamed(root{ref: ref, why: bundle.WhyNamed})
 	}
 	for _, want := range p.req.Wants {
-		if err := p.want(ctx, want); isFault(err) {
+		if err := p.addWant(ctx, want); isFault(err) {
 			return err
 		} else if err != nil {
-			p.left = append(p.left, failure{want.Ref, err})
+			p.skipped = append(p.skipped, failure{want.Ref, err})
 		}
 	}
 	if p.req.All {
-		return p.all(ctx)
+		return p.addAll(ctx)
 	}
 	return nil
 }
 
 // named adds what a reference names: a tag, a digest, or both of one image.
-func (p *planner) named(r root) {
+func (p *planner) addNamed(r root) {
 	if r.ref.Tag != "" && r.ref.Digest != "" {
 		tag := r
 		tag.ref.Digest, tag.digest = "", r.ref.Digest
@@ -96,17 +96,17 @@ func (p *planner) named(r root) {
 }
 
 // want adds what somebody wants: of a blob, the images that need it.
-func (p *planner) want(ctx context.Context, want mirror.Want) error {
+func (p *planner) addWant(ctx context.Context, want mirror.Want) error {
 	ref, err := mirror.ParseRef(want.Ref)
 	if err != nil {
 		return err
 	}
 	ref = p.longName(ctx, ref)
 	if !want.Blob {
-		p.named(root{ref: ref, why: bundle.WhyWanted})
+		p.addNamed(root{ref: ref, why: bundle.WhyWanted})
 		return nil
 	}
-	manifests, err := p.c.store.ReferencedBy(ctx, ref.Repo, ref.Digest)
+	manifests, err := p.service.store.ReferencedBy(ctx, ref.Repo, ref.Digest)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (p *planner) want(ctx context.Context, want mirror.Want) error {
 // longName is the repository that is meant by a short name of Docker Hub under which nothing is held.
 func (p *planner) longName(ctx context.Context, ref mirror.Ref) mirror.Ref {
 	if ref.Repo.Host == mirror.DockerHub && !strings.Contains(ref.Repo.Path, "/") {
-		if _, err := p.c.store.RepoOrigin(ctx, ref.Repo); mirror.CodeOf(err) == mirror.CodeNameUnknown {
+		if _, err := p.service.store.RepoOrigin(ctx, ref.Repo); mirror.CodeOf(err) == mirror.CodeNameUnknown {
 			ref.Repo.Path = "library/" + ref.Repo.Path
 		}
 	}
@@ -130,30 +130,30 @@ func (p *planner) longName(ctx context.Context, ref mirror.Ref) mirror.Ref {
 }
 
 // listed is how many names are read from the store at a time.
-const listed = 256
+const pageSize = 256
 
 // all adds every tag that there is.
-func (p *planner) all(ctx context.Context) error {
+func (p *planner) addAll(ctx context.Context) error {
 	for after := ""; ; {
-		repos, err := p.c.store.Repos(ctx, after, listed)
+		repos, err := p.service.store.Repos(ctx, after, pageSize)
 		if err != nil {
 			return err
 		}
 		for _, repo := range repos {
-			if err := p.allOf(ctx, repo); err != nil {
+			if err := p.addTags(ctx, repo); err != nil {
 				return err
 			}
 			after = repo.String()
 		}
-		if len(repos) < listed {
+		if len(repos) < pageSize {
 			return nil
 		}
 	}
 }
 
-func (p *planner) allOf(ctx context.Context, repo mirror.Repo) error {
+func (p *planner) addTags(ctx context.Context, repo mirror.Repo) error {
 	for after := ""; ; {
-		tags, err := p.c.store.Tags(ctx, repo, after, listed)
+		tags, err := p.service.store.Tags(ctx, repo, after, pageSize)
 		if err != nil {
 			return err
 		}
@@ -161,16 +161,16 @@ func (p *planner) allOf(ctx context.Context, repo mirror.Repo) error {
 			p.add(root{ref: mirror.Ref{Repo: repo, Tag: tag}, why: bundle.WhyAll})
 			after = tag
 		}
-		if len(tags) < listed {
-			return p.rootsOf(ctx, repo)
+		if len(tags) < pageSize {
+			return p.addRoots(ctx, repo)
 		}
 	}
 }
 
-// rootsOf adds what was brought in by its digest.
-func (p *planner) rootsOf(ctx context.Context, repo mirror.Repo) error {
+// addRoots adds what was brought in by its digest.
+func (p *planner) addRoots(ctx context.Context, repo mirror.Repo) error {
 	for after := digest.Digest(""); ; {
-		roots, err := p.c.store.Roots(ctx, repo, after, listed)
+		roots, err := p.service.store.Roots(ctx, repo, after, pageSize)
 		if err != nil {
 			return err
 		}
@@ -178,7 +178,7 @@ func (p *planner) rootsOf(ctx context.Context, repo mirror.Repo) error {
 			p.add(root{ref: mirror.Ref{Repo: repo, Digest: r.Digest}, why: bundle.WhyAll})
 			after = r.Digest
 		}
-		if len(roots) < listed {
+		if len(roots) < pageSize {
 			return nil
 		}
 	}

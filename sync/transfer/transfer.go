@@ -45,7 +45,7 @@ type Verifier interface {
 	Verify(document, signature []byte) (keyID string, err error)
 }
 
-// Options change how a [Carrier] works; the zero value works.
+// Options change how a [Service] works; the zero value works.
 type Options struct {
 	// Host is the name of the machine, for people who read where a bundle comes from.
 	Host string
@@ -66,8 +66,8 @@ type Options struct {
 	Log    *zap.Logger
 }
 
-// Carrier takes content out of a mirror and brings it in. All of it may be used concurrently.
-type Carrier struct {
+// Service takes content out of a mirror and brings it in. All of it may be used concurrently.
+type Service struct {
 	mirror Mirror
 	store  Store
 	opts   Options
@@ -75,46 +75,46 @@ type Carrier struct {
 
 	numbering sync.Mutex // of what is noted about bundles that are made, sent and imported
 	identity  string     // "" until it is needed
-	open      openImports
+	pending   pendingImports
 }
 
 // New returns a carrier for a mirror and the store under it.
-func New(m Mirror, s Store, opts Options) *Carrier {
+func New(m Mirror, s Store, opts Options) *Service {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	return &Carrier{mirror: m, store: s, opts: opts, log: opts.Log}
+	return &Service{mirror: m, store: s, opts: opts, log: opts.Log}
 }
 
 const (
-	identityNotes = "transfer"
-	identityNote  = "identity"
+	identityStates = "transfer"
+	identityKey    = "identity"
 )
 
 // Identity returns the random name that the mirror gave itself when it first needed one. It is in what it sends and in
 // its receipts.
-func (c *Carrier) Identity(ctx context.Context) (string, error) {
-	c.numbering.Lock()
-	defer c.numbering.Unlock()
-	return c.identify(ctx)
+func (svc *Service) Identity(ctx context.Context) (string, error) {
+	svc.numbering.Lock()
+	defer svc.numbering.Unlock()
+	return svc.identify(ctx)
 }
 
 // identify is for who has c.numbering.
-func (c *Carrier) identify(ctx context.Context) (string, error) {
-	if c.identity != "" {
-		return c.identity, nil
+func (svc *Service) identify(ctx context.Context) (string, error) {
+	if svc.identity != "" {
+		return svc.identity, nil
 	}
-	notes, err := c.store.State(ctx, identityNotes)
+	notes, err := svc.store.State(ctx, identityStates)
 	if err != nil {
 		return "", fmt.Errorf("read this mirror's identity: %w", err)
 	}
-	identity := string(notes[identityNote])
+	identity := string(notes[identityKey])
 	if identity == "" {
 		identity = strings.ToLower(rand.Text())
-		if err := c.store.SetState(ctx, identityNotes, map[string][]byte{identityNote: []byte(identity)}); err != nil {
+		if err := svc.store.SetState(ctx, identityStates, map[string][]byte{identityKey: []byte(identity)}); err != nil {
 			return "", fmt.Errorf("note this mirror's identity: %w", err)
 		}
 	}
-	c.identity = identity
+	svc.identity = identity
 	return identity, nil
 }

@@ -11,46 +11,46 @@ import (
 )
 
 // tree is what the images of an archive need that is no bundle.
-type tree struct {
-	content content
-	guard   *guard
-	came    map[digest.Digest]int64 // what the archive has, with sizes
-	seen    map[digest.Digest]*branch
-	order   []*branch // children first
-	recent  []*branch // that were entered last
-	entered int       // manifests, counted once for each repository that they are in
+type imageTree struct {
+	content       content
+	protection    *protection
+	inArchive     map[digest.Digest]int64 // what the archive has, with sizes
+	seen          map[digest.Digest]*node
+	order         []*node // children first
+	recentlyAdded []*node // that were entered last
+	added         int     // manifests, counted once for each repository that they are in
 }
 
-// maxEntered is how many manifests may be entered from an archive that is no bundle, counted once for each repository. In
+// maxPlacements is how many manifests may be entered from an archive that is no bundle, counted once for each repository. In
 // a few MiB of names it can put thousands of manifests into a hundred thousand repositories.
-const maxEntered = 1 << 20
+const maxPlacements = 1 << 20
 
 // branch is a manifest with everything under it.
-type branch struct {
+type node struct {
 	digest    digest.Digest
 	mediaType string
 	size      int64
 	blobs     []v1.Descriptor // that are stored
-	with      []digest.Digest // those of what it names and does not need that the archive has
-	children  []*branch
+	owned     []digest.Digest // those of what it names and does not need that the archive has
+	children  []*node
 	subject   digest.Digest
 	repos     []mirror.Repo
-	in        map[mirror.Repo]bool // the same
-	weight    int64                // of all under it, once it was asked for
+	inRepo    map[mirror.Repo]bool // the same
+	total     int64                // of all under it, once it was asked for
 	err       error                // why it is not whole
 }
 
 // grow looks at a manifest. One that is not whole has an error that says why.
-func (t *tree) grow(ctx context.Context, desc v1.Descriptor) (*branch, error) {
+func (t *imageTree) walk(ctx context.Context, desc v1.Descriptor) (*node, error) {
 	if b := t.seen[desc.Digest]; b != nil {
 		return b, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b := &branch{digest: desc.Digest, mediaType: desc.MediaType}
+	b := &node{digest: desc.Digest, mediaType: desc.MediaType}
 	t.seen[desc.Digest] = b
-	err := t.look(ctx, b)
+	err := t.read(ctx, b)
 	if isFault(err) {
 		return nil, err
 	}
@@ -60,8 +60,8 @@ func (t *tree) grow(ctx context.Context, desc v1.Descriptor) (*branch, error) {
 	return b, nil
 }
 
-func (t *tree) look(ctx context.Context, b *branch) error {
-	t.guard.protect(b.digest)
+func (t *imageTree) read(ctx context.Context, b *node) error {
+	t.protection.protect(b.digest)
 	data, err := t.content.readManifest(ctx, b.digest)
 	if err != nil {
 		return err
@@ -75,8 +75,8 @@ func (t *tree) look(ctx context.Context, b *branch) error {
 		b.subject = refs.Subject.Digest
 	}
 	for _, desc := range refs.Blobs {
-		t.guard.protect(desc.Digest)
-		held, err := t.content.held(ctx, desc.Digest, desc.Size)
+		t.protection.protect(desc.Digest)
+		held, err := t.content.isIntact(ctx, desc.Digest, desc.Size)
 		if err != nil {
 			return err
 		}
@@ -89,11 +89,11 @@ func (t *tree) look(ctx context.Context, b *branch) error {
 		if role == mirror.RoleBlob {
 			continue
 		}
-		if err := t.own(ctx, b, role, desc); err != nil {
+		if err := t.addOwned(ctx, b, role, desc); err != nil {
 			return err
 		}
 	}
-	if len(refs.Manifests) > 0 && len(b.children)+len(b.with) == 0 {
+	if len(refs.Manifests) > 0 && len(b.children)+len(b.owned) == 0 {
 		return mirror.Errorf(mirror.CodeBlobUnknown, "it has no image of its index: %w", t.seen[refs.Manifests[0].Digest].err)
 	}
 	return nil
@@ -101,10 +101,10 @@ func (t *tree) look(ctx context.Context, b *branch) error {
 
 // own looks at what a manifest names and does not need: it is a manifest if it can be read as one, or else a blob. Only what
 // the archive has belongs to it: to name a digest gives no right to read what is stored here for others.
-func (t *tree) own(ctx context.Context, b *branch, role mirror.Role, desc v1.Descriptor) error {
-	size, here := t.came[desc.Digest]
+func (t *imageTree) addOwned(ctx context.Context, b *node, role mirror.Role, desc v1.Descriptor) error {
+	size, here := t.inArchive[desc.Digest]
 	if role == mirror.RoleManifest || here && size <= mirror.MaxManifestSize && desc.MediaType != "" && mirror.LooksLikeManifest(desc.MediaType) {
-		child, err := t.grow(ctx, desc)
+		child, err := t.walk(ctx, desc)
 		if err != nil {
 			return err
 		}
@@ -119,31 +119,31 @@ func (t *tree) own(ctx context.Context, b *branch, role mirror.Role, desc v1.Des
 	if !here {
 		return nil
 	}
-	t.guard.protect(desc.Digest)
-	held, err := t.content.held(ctx, desc.Digest, size)
+	t.protection.protect(desc.Digest)
+	held, err := t.content.isIntact(ctx, desc.Digest, size)
 	if held {
 		b.blobs = append(b.blobs, v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: size})
-		b.with = append(b.with, desc.Digest)
+		b.owned = append(b.owned, desc.Digest)
 	}
 	return err
 }
 
 // enter puts a manifest and everything under it into a repository.
-func (t *tree) enter(b *branch, repo mirror.Repo) error {
-	if b.in[repo] {
+func (t *imageTree) addTo(b *node, repo mirror.Repo) error {
+	if b.inRepo[repo] {
 		return nil
 	}
-	if t.entered++; t.entered > maxEntered {
+	if t.added++; t.added > maxPlacements {
 		return mirror.Errorf(mirror.CodeBundleInvalid, "it puts its images into more repositories than is believable")
 	}
-	if b.in == nil {
-		b.in = make(map[mirror.Repo]bool)
+	if b.inRepo == nil {
+		b.inRepo = make(map[mirror.Repo]bool)
 	}
-	b.in[repo] = true
+	b.inRepo[repo] = true
 	b.repos = append(b.repos, repo)
-	t.recent = append(t.recent, b)
+	t.recentlyAdded = append(t.recentlyAdded, b)
 	for _, child := range b.children {
-		if err := t.enter(child, repo); err != nil {
+		if err := t.addTo(child, repo); err != nil {
 			return err
 		}
 	}
@@ -151,15 +151,15 @@ func (t *tree) enter(b *branch, repo mirror.Repo) error {
 }
 
 // total is what is under a manifest, itself included, in bytes.
-func (b *branch) total() int64 {
-	if b.weight == 0 {
-		b.weight = b.weigh(make(map[digest.Digest]bool))
+func (b *node) totalSize() int64 {
+	if b.total == 0 {
+		b.total = b.addSize(make(map[digest.Digest]bool))
 	}
-	return b.weight
+	return b.total
 }
 
 // weigh adds up what is under a manifest, itself included.
-func (b *branch) weigh(seen map[digest.Digest]bool) (size int64) {
+func (b *node) addSize(seen map[digest.Digest]bool) (size int64) {
 	if seen[b.digest] {
 		return 0
 	}
@@ -172,18 +172,18 @@ func (b *branch) weigh(seen map[digest.Digest]bool) (size int64) {
 		}
 	}
 	for _, child := range b.children {
-		size += child.weigh(seen)
+		size += child.addSize(seen)
 	}
 	return size
 }
 
 // manifests are those that were entered somewhere, children first.
-func (t *tree) manifests() []manifest {
+func (t *imageTree) manifests() []manifest {
 	var list []manifest
 	for _, b := range t.order {
 		if len(b.repos) > 0 {
 			list = append(list, manifest{
-				digest: b.digest, mediaType: b.mediaType, repos: b.repos, local: make([]bool, len(b.repos)), points: len(b.blobs) + len(b.children), with: b.with,
+				digest: b.digest, mediaType: b.mediaType, repos: b.repos, local: make([]bool, len(b.repos)), references: len(b.blobs) + len(b.children), owned: b.owned,
 			})
 		}
 	}
@@ -191,10 +191,10 @@ func (t *tree) manifests() []manifest {
 }
 
 // count counts what is entered.
-func (t *tree) count(s *Summary, found []foundImage) {
+func (t *imageTree) count(s *Summary, found []foundImage) {
 	seen := make(map[digest.Digest]bool)
 	for _, f := range found {
-		s.Bytes += f.branch.weigh(seen)
+		s.Bytes += f.node.addSize(seen)
 	}
 	for d := range seen {
 		if t.seen[d] != nil {
@@ -206,17 +206,17 @@ func (t *tree) count(s *Summary, found []foundImage) {
 }
 
 // unneeded forgets of what was brought what nothing needs that was entered, and returns it.
-func (in *importing) unneeded(t *tree) (list []digest.Digest) {
+func (in *importer) takeUnneeded(t *imageTree) (list []digest.Digest) {
 	needed := make(map[digest.Digest]bool)
 	for _, b := range t.order {
 		if len(b.repos) > 0 {
-			b.weigh(needed)
+			b.addSize(needed)
 		}
 	}
-	for d := range in.brought {
+	for d := range in.added {
 		if !needed[d] {
 			list = append(list, d)
-			delete(in.brought, d)
+			delete(in.added, d)
 		}
 	}
 	return list

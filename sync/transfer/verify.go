@@ -14,12 +14,12 @@ import (
 func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Document, error) {
 	lost := make(map[digest.Digest]error)
 	check := func(d digest.Digest) error {
-		err := p.c.store.Verify(ctx, d)
+		err := p.service.store.Verify(ctx, d)
 		if err != nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 			return err
 		}
 		if err != nil {
-			err = p.c.mirror.RecoverDamaged(ctx, err)
+			err = p.service.mirror.RecoverDamaged(ctx, err)
 		}
 		if err != nil {
 			lost[d] = err
@@ -39,7 +39,7 @@ func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Doc
 	if len(lost) == 0 {
 		return doc, nil
 	}
-	p.drop(lost)
+	p.dropDamaged(lost)
 	if err := p.failure(); err != nil {
 		return nil, err
 	}
@@ -47,10 +47,10 @@ func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Doc
 }
 
 // drop takes out the images that need what was lost, and what refers to them alone.
-func (p *planner) drop(lost map[digest.Digest]error) {
+func (p *planner) dropDamaged(lost map[digest.Digest]error) {
 	dropped := make(map[digest.Digest]bool)
 	for _, image := range p.sorted() {
-		err := image.item.lost(lost, make(map[*item]bool))
+		err := image.item.damage(lost, make(map[*item]bool))
 		if err == nil {
 			continue
 		}
@@ -60,7 +60,7 @@ func (p *planner) drop(lost map[digest.Digest]error) {
 		if image.Why == bundle.WhyNamed {
 			p.fail(name, err)
 		} else {
-			p.left = append(p.left, failure{name, err})
+			p.skipped = append(p.skipped, failure{name, err})
 		}
 	}
 	for _, image := range p.sorted() {
@@ -71,7 +71,7 @@ func (p *planner) drop(lost map[digest.Digest]error) {
 }
 
 // lost returns why an item cannot go out: what was lost of it and of what it needs.
-func (it *item) lost(lost map[digest.Digest]error, seen map[*item]bool) error {
+func (it *item) damage(lost map[digest.Digest]error, seen map[*item]bool) error {
 	if seen[it] || it.assumed {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (it *item) lost(lost map[digest.Digest]error, seen map[*item]bool) error {
 		return err
 	}
 	for _, needed := range it.needs {
-		if err := needed.lost(lost, seen); err != nil {
+		if err := needed.damage(lost, seen); err != nil {
 			return err
 		}
 	}

@@ -27,197 +27,197 @@ func (v *Volume) check() error {
 }
 
 // part reads a volume and knows whether all of it came.
-type part struct {
-	r     io.Reader
-	size  int64
-	count int64
-	whole bool // all of it was read, and no more came
+type volumeReader struct {
+	r        io.Reader
+	size     int64
+	count    int64
+	complete bool // all of it was read, and no more came
 }
 
-func (p *part) Read(b []byte) (int, error) {
+func (p *volumeReader) Read(b []byte) (int, error) {
 	if p.count == p.size {
 		return 0, p.end()
 	}
 	n, err := p.r.Read(b[:min(int64(len(b)), p.size-p.count)])
 	p.count += int64(n)
 	if err == io.EOF && p.count == p.size {
-		p.whole = true
+		p.complete = true
 	}
 	return n, err
 }
 
-func (p *part) end() error {
-	if p.whole {
+func (p *volumeReader) end() error {
+	if p.complete {
 		return io.EOF
 	}
 	_, err := io.ReadFull(p.r, make([]byte, 1))
 	if err == nil {
 		return mirror.Errorf(mirror.CodeSizeInvalid, "the volume is larger than the %d bytes that it is said to have", p.size)
 	}
-	p.whole = err == io.EOF
+	p.complete = err == io.EOF
 	return err
 }
 
 // volume imports one volume.
-func (in *importing) volume(ctx context.Context, body io.Reader) error {
+func (in *importer) importVolume(ctx context.Context, body io.Reader) error {
 	v := in.req.Volume
 	if err := v.check(); err != nil {
 		return err
 	}
-	release, err := in.c.open.begin(v.Set)
+	release, err := in.service.pending.begin(v.Set)
 	if err != nil {
 		return err
 	}
 	defer release()
-	state, err := in.c.loadOpen(ctx, v.Set)
+	state, err := in.service.loadState(ctx, v.Set)
 	if err != nil {
 		return err
 	}
-	p := &part{r: body, size: v.Size}
+	p := &volumeReader{r: body, size: v.Size}
 	switch {
 	case v.Number == 1 && state.Next > 1:
-		return in.firstAgain(ctx, state, p)
+		return in.importFirstAgain(ctx, state, p)
 	case v.Number > 1 && state.Done, v.Number < state.Next:
 		in.skipVolume(state)
 		return nil
 	case v.Number > state.Next:
 		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: volume %d of %s is wanted next", v.Number, state.Next, v.Set)
 	}
-	return in.oneVolume(ctx, state, p)
+	return in.importNext(ctx, state, p)
 }
 
-// firstAgain imports the first volume of a set of which it came already. It may be that of another bundle, under the
+// importFirstAgain imports the first volume of a set of which it came already. It may be that of another bundle, under the
 // same name.
-func (in *importing) firstAgain(ctx context.Context, state *openImport, p *part) error {
-	fresh := &openImport{Set: state.Set, Next: 1}
+func (in *importer) importFirstAgain(ctx context.Context, state *importState, p *volumeReader) error {
+	fresh := &importState{Set: state.Set, Next: 1}
 	if err := in.openVolume(ctx, fresh, p); err != nil || in.reader == nil {
-		return in.damaged(err, state, p)
+		return in.explainVolume(err, state, p)
 	}
 	defer in.reader.Close()
 	if in.doc.ID == state.Bundle && !state.Done {
 		in.skipVolume(state)
 		return nil
 	}
-	return in.enterVolume(ctx, fresh, p)
+	return in.importOpened(ctx, fresh, p)
 }
 
 // skipVolume passes over a volume that was imported.
-func (in *importing) skipVolume(state *openImport) {
+func (in *importer) skipVolume(state *importState) {
 	in.Doing("nothing: the volume is in already")
 	in.summary.Known, in.summary.Bundle = true, state.Bundle
 	if !state.Done {
-		in.wants(state, "")
+		in.requestVolume(state, "")
 	}
 }
 
-func (in *importing) oneVolume(ctx context.Context, state *openImport, p *part) error {
+func (in *importer) importNext(ctx context.Context, state *importState, p *volumeReader) error {
 	if err := in.openVolume(ctx, state, p); err != nil || in.reader == nil {
-		return in.damaged(err, state, p)
+		return in.explainVolume(err, state, p)
 	}
 	defer in.reader.Close()
-	return in.enterVolume(ctx, state, p)
+	return in.importOpened(ctx, state, p)
 }
 
-// enterVolume imports a volume that was opened.
-func (in *importing) enterVolume(ctx context.Context, state *openImport, p *part) error {
+// importOpened imports a volume that was opened.
+func (in *importer) importOpened(ctx context.Context, state *importState, p *volumeReader) error {
 	document, signature := in.reader.Raw()
 	state.Bundle = in.doc.ID
-	if err := in.accept(ctx, document, signature); err != nil {
+	if err := in.preflight(ctx, document, signature); err != nil {
 		if state.Document == "" && state.Beginning.ID != "" && !isFault(err) { // only its document came before
-			err = errors.Join(err, in.c.dropOpen(ctx, state, nil))
+			err = errors.Join(err, in.service.dropState(ctx, state, nil))
 		}
 		return err
 	}
 	if in.req.DryRun {
 		return nil
 	}
-	return in.takeVolume(ctx, state, p)
+	return in.storeVolume(ctx, state, p)
 }
 
 // wants tells which volume is wanted next, and why it is not the one after that which came.
-func (in *importing) wants(state *openImport, reason string) {
+func (in *importer) requestVolume(state *importState, reason string) {
 	next := &NextVolume{Set: state.Set, Number: state.Next, Reason: reason}
 	in.summary.Next = next
-	in.tell(Event{Kind: KindNext, Next: next})
+	in.report(Event{Kind: KindNext, Next: next})
 }
 
 // next puts the import aside until the next volume comes.
-func (in *importing) next(ctx context.Context, state *openImport) error {
+func (in *importer) awaitNext(ctx context.Context, state *importState) error {
 	state.Starts = append(state.Starts, state.Offset)
 	state.Offset += in.req.Volume.Size
-	state.Brought += in.newBytes()
+	state.NewBytes += in.newBytes()
 	state.Next++
-	if err := in.c.saveOpen(ctx, state, in.doc); err != nil {
+	if err := in.service.saveState(ctx, state, in.doc); err != nil {
 		return err
 	}
-	in.wants(state, "")
+	in.requestVolume(state, "")
 	return nil
 }
 
-// takeVolume takes in what a volume has.
-func (in *importing) takeVolume(ctx context.Context, state *openImport, p *part) error {
-	if len(in.lacks) > 0 {
-		in.crossing = &crossing{end: state.Offset + p.size, more: in.req.Volume.More, before: state.Part}
+// storeVolume takes in what a volume has.
+func (in *importer) storeVolume(ctx context.Context, state *importState, p *volumeReader) error {
+	if len(in.missing) > 0 {
+		in.split = &split{end: state.Offset + p.size, more: in.req.Volume.More, before: state.Part}
 		err := in.receive(ctx)
-		if errors.Is(err, io.ErrUnexpectedEOF) && in.crossing.more && p.whole {
-			return in.putAside(ctx, state)
+		if errors.Is(err, io.ErrUnexpectedEOF) && in.split.more && p.complete {
+			return in.suspend(ctx, state)
 		}
 		if err != nil {
-			dropped := in.crossing.drop() // before what it grew from may go
-			return errors.Join(in.damaged(err, state, p), dropped)
+			dropped := in.split.drop() // before what it grew from may go
+			return errors.Join(in.explainVolume(err, state, p), dropped)
 		}
 	}
-	if err := in.finish(ctx); in.hopeless {
-		return in.damaged(err, state, p)
+	if err := in.finish(ctx); in.invalid {
+		return in.explainVolume(err, state, p)
 	} else if err != nil {
 		return err
 	}
 	in.release()
-	in.earlier = state.Brought
-	return in.c.endOpen(ctx, state)
+	in.earlierBytes = state.NewBytes
+	return in.service.endState(ctx, state)
 }
 
-// putAside notes what is needed to go on with the next volume.
-func (in *importing) putAside(ctx context.Context, state *openImport) error {
+// suspend notes what is needed to go on with the next volume.
+func (in *importer) suspend(ctx context.Context, state *importState) error {
 	if state.Document == "" {
-		if err := in.keepDocument(ctx, state); err != nil {
-			return errors.Join(err, in.crossing.drop())
+		if err := in.storeDocument(ctx, state); err != nil {
+			return errors.Join(err, in.split.drop())
 		}
 	}
 	state.Part = nil
-	if after := in.crossing.after; after != nil {
+	if after := in.split.after; after != nil {
 		part, err := after.SuspendPartial()
 		if err != nil {
 			return err
 		}
-		state.Part = &partial{after.Digest(), part}
+		state.Part = &partialEntry{after.Digest(), part}
 	}
-	return in.next(ctx, state)
+	return in.awaitNext(ctx, state)
 }
 
 // damaged says what is wrong with a volume, and what to do. A bundle that contradicts itself is given up; an entry of
 // several volumes that is damaged in one of them is wanted again from the volume on that it begins in.
-func (in *importing) damaged(err error, state *openImport, p *part) error {
+func (in *importer) explainVolume(err error, state *importState, p *volumeReader) error {
 	ctx := context.Background()
-	var again *againError
+	var again *restartError
 	switch v := in.req.Volume; {
 	case err == nil:
 		return nil
-	case in.hopeless:
+	case in.invalid:
 		in.release()
-		return errors.Join(err, in.c.dropOpen(ctx, state, in.doc))
+		return errors.Join(err, in.service.dropState(ctx, state, in.doc))
 	case errors.As(err, &again):
 		state.rewind(again.from)
-		if saved := in.c.saveOpen(ctx, state, in.doc); saved != nil {
+		if saved := in.service.saveState(ctx, state, in.doc); saved != nil {
 			return errors.Join(err, saved)
 		}
-		in.wants(state, err.Error())
+		in.requestVolume(state, err.Error())
 		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is wanted again, and those after it: %w", state.Next, v.Set, err)
 	case errors.Is(err, io.ErrUnexpectedEOF) && p.count < p.size:
 		return mirror.Errorf(mirror.CodeUnavailable, "volume %d of %s ended after %d of its %d bytes: send it again", v.Number, v.Set, p.count, p.size)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return mirror.Errorf(mirror.CodeBundleInvalid, "volume %d of %s is said to be the last one, and the bundle goes on: %w", v.Number, v.Set, err)
-	case malformed(err):
+	case isInvalid(err):
 		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is damaged before byte %d: copy it again: %w", v.Number, v.Set, p.count, err)
 	}
 	return err

@@ -13,26 +13,26 @@ import (
 )
 
 // openVolume begins to read a volume. There is no reader if it has not all of the document, and was put aside.
-func (in *importing) openVolume(ctx context.Context, state *openImport, p *part) (err error) {
+func (in *importer) openVolume(ctx context.Context, state *importState, p *volumeReader) (err error) {
 	if state.Document == "" {
-		return in.openBeginning(ctx, state, p)
+		return in.openHead(ctx, state, p)
 	}
-	document, err := in.c.readDocument(ctx, state.Document)
+	document, err := in.service.readDocument(ctx, state.Document)
 	if err != nil {
 		return err
 	}
-	in.reader, err = bundle.Continue(p, document, state.Signature, state.Offset, in.c.opts.Limits)
+	in.reader, err = bundle.Continue(p, document, state.Signature, state.Offset, in.service.opts.Limits)
 	if err == nil {
 		in.doc = in.reader.Document()
 	}
 	return err
 }
 
-// openBeginning reads a bundle from its beginning, which earlier volumes may have.
-func (in *importing) openBeginning(ctx context.Context, state *openImport, p *part) error {
-	growing, err := in.c.store.ResumeBlob(ctx, "", state.Beginning)
+// openHead reads a bundle from its beginning, which earlier volumes may have.
+func (in *importer) openHead(ctx context.Context, state *importState, p *volumeReader) error {
+	growing, err := in.service.store.ResumeBlob(ctx, "", state.Beginning)
 	if mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
-		return &againError{0, err}
+		return &restartError{0, err}
 	}
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (in *importing) openBeginning(ctx context.Context, state *openImport, p *pa
 	}
 	defer before.Close()
 	tee := &tee{r: p, w: growing}
-	reader, err := bundle.Open(io.MultiReader(io.NewSectionReader(before, 0, state.Beginning.Size), tee), in.c.opts.Limits)
+	reader, err := bundle.Open(io.MultiReader(io.NewSectionReader(before, 0, state.Beginning.Size), tee), in.service.opts.Limits)
 	if err == nil && reader.Document() == nil {
 		if _, err = reader.Next(); err == nil || err == io.EOF {
 			return mirror.Errorf(mirror.CodeUnsupported, "only bundles of this program, and not compressed ones, come in volumes: put them together again, as in 'cat FILE.* | mirror sync --bundle -'")
@@ -56,23 +56,23 @@ func (in *importing) openBeginning(ctx context.Context, state *openImport, p *pa
 		return nil
 	}
 	switch {
-	case !errors.Is(err, io.ErrUnexpectedEOF) || !p.whole || !in.req.Volume.More:
+	case !errors.Is(err, io.ErrUnexpectedEOF) || !p.complete || !in.req.Volume.More:
 		return err
 	case in.req.DryRun:
 		return mirror.Errorf(mirror.CodeUnsupported, "what is in the bundle is not all said in its first volume: put the volumes together to see it")
-	case state.Offset+p.size > maxBeginning:
+	case state.Offset+p.size > maxHead:
 		return mirror.Errorf(mirror.CodeBundleInvalid, "there is no document in its first %d bytes", state.Offset+p.size)
 	}
 	if state.Beginning, err = growing.SuspendPartial(); err != nil {
 		return err
 	}
-	return in.next(ctx, state)
+	return in.awaitNext(ctx, state)
 }
 
-// keepDocument keeps the document by itself, in the place of all that came before it was there.
-func (in *importing) keepDocument(ctx context.Context, state *openImport) error {
+// storeDocument keeps the document by itself, in the place of all that came before it was there.
+func (in *importer) storeDocument(ctx context.Context, state *importState) error {
 	document, signature := in.reader.Raw()
-	incoming, err := in.c.store.Receive(ctx, digest.FromBytes(document))
+	incoming, err := in.service.store.Receive(ctx, digest.FromBytes(document))
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func (in *importing) keepDocument(ctx context.Context, state *openImport) error 
 }
 
 // readDocument reads a document that was kept, and verifies it.
-func (c *Carrier) readDocument(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := c.store.OpenContent(ctx, d)
+func (svc *Service) readDocument(ctx context.Context, d digest.Digest) ([]byte, error) {
+	blob, err := svc.store.OpenContent(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +104,8 @@ func (c *Carrier) readDocument(ctx context.Context, d digest.Digest) ([]byte, er
 // maxDocument is how large a document may be to be read again: more than any that could be read the first time.
 const maxDocument = 1 << 30
 
-// maxBeginning is how many bytes may come before all of the document has come.
-const maxBeginning = 256 << 20
+// maxHead is how many bytes may come before all of the document has come.
+const maxHead = 256 << 20
 
 // tee writes what is read to w, as long as there is one.
 type tee struct {

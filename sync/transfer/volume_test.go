@@ -165,7 +165,7 @@ func TestAnImportThatNobodyCanEndIsGivenUp(t *testing.T) {
 						s.must(err)
 					}
 				}
-				waiting, err := s.Waiting(t.Context())
+				waiting, err := s.PendingImports(t.Context())
 				if s.must(err); len(waiting) != 2 || waiting[0].Next != 3 || waiting[1].Bundle == "" || waiting[0].Since.IsZero() {
 					t.Errorf("waiting: %+v", waiting)
 				}
@@ -174,7 +174,7 @@ func TestAnImportThatNobodyCanEndIsGivenUp(t *testing.T) {
 				} else {
 					s.take(later.data, transfer.ImportRequest{})
 				}
-				waiting, err = s.Waiting(t.Context())
+				waiting, err = s.PendingImports(t.Context())
 				if s.must(err); len(waiting) != 1 || waiting[0].Set != "elsewhere" {
 					t.Errorf("waiting: %+v", waiting)
 				}

@@ -18,7 +18,7 @@ func BenchmarkWrite(b *testing.B) {
 	for name, size := range map[string]int64{"volumes": large / 4, "plain": 0} {
 		b.Run(name, func(b *testing.B) {
 			benchmarkWrite(b, func(path string) (io.WriteCloser, error) {
-				return volume.Create(path, size, volume.Info{Overwrite: true})
+				return volume.Create(path, size, volume.Options{Overwrite: true})
 			})
 		})
 	}
@@ -60,7 +60,7 @@ func benchmarkWrite(b *testing.B, create func(path string) (io.WriteCloser, erro
 // BenchmarkRead compares reading a volume with and without its description, from memory as long as it is there.
 func BenchmarkRead(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "b")
-	save(b, path, content(large), large, volume.Info{})
+	save(b, path, content(large), large, volume.Options{})
 	for _, name := range []string{"checked", "unchecked"} {
 		b.Run(name, func(b *testing.B) {
 			if name == "unchecked" {

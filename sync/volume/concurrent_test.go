@@ -17,7 +17,7 @@ func TestAPartThatWasLeftIsNotInTheStream(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	for _, size := range []int64{0, 100} {
 		store(t, path+"-part", make([]byte, 1000))
-		save(t, path, content(10), size, volume.Info{})
+		save(t, path, content(10), size, volume.Options{})
 	}
 	if !bytes.Equal(load(t, path), content(10)) || !bytes.Equal(load(t, path+".001"), content(10)) {
 		t.Error("it is")
@@ -31,7 +31,7 @@ func TestManyWritersToOnePlace(t *testing.T) {
 	for writer := range 4 {
 		wg.Go(func() {
 			for range 2000 {
-				w, err := volume.Create(path, 0, volume.Info{Overwrite: true})
+				w, err := volume.Create(path, 0, volume.Options{Overwrite: true})
 				if err != nil {
 					if !strings.Contains(err.Error(), "being written by another process") {
 						t.Error(err)

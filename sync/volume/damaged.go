@@ -33,11 +33,11 @@ func (e *DamagedError) Unwrap() []error {
 	return errs
 }
 
-func damaged(volume string, first, last int64) *DamagedError {
+func damagedAt(volume string, first, last int64) *DamagedError {
 	return &DamagedError{Volume: volume, First: first, Last: last, Problem: fmt.Sprintf("is damaged at bytes %d–%d", first, last)}
 }
 
-func unreadable(volume string, first, last int64, cause error) *DamagedError {
+func unreadableAt(volume string, first, last int64, cause error) *DamagedError {
 	problem := fmt.Sprintf("cannot be read at bytes %d–%d", first, last)
 	return &DamagedError{Volume: volume, First: first, Last: last, Problem: problem, Cause: cause}
 }

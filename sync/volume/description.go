@@ -21,11 +21,11 @@ const FormatVersion = 1
 
 const (
 	checksumSize = 4
-	// maxDescription is how large a file with a description may be: the checksums of the largest volume, in base64, and
+	// maxDescriptionSize is how large a file with a description may be: the checksums of the largest volume, in base64, and
 	// some text.
-	maxDescription = MaxSize/BlockSize*checksumSize/3*4 + 64<<10
-	// maxText is how long Bundle and Title may be.
-	maxText = 1000
+	maxDescriptionSize = MaxSize/BlockSize*checksumSize/3*4 + 64<<10
+	// maxTextLength is how long Bundle and Title may be.
+	maxTextLength = 1000
 )
 
 // castagnoli is the polynomial of CRC-32C, which processors have an instruction for.
@@ -37,7 +37,7 @@ type Description struct {
 	File    string `json:"file"`    // the name of the volume's file, without folders
 	Number  int    `json:"number"`  // of the volume, from 1
 	// Of is how many volumes there are. It may be 0, unknown, in all volumes but the last.
-	Of int `json:"of,omitempty"`
+	Count int `json:"of,omitempty"`
 	// Bundle and Title are for people and for who wrote the volume: one line each, of at most 1000 bytes.
 	Bundle string `json:"bundle,omitempty"`
 	Title  string `json:"title,omitempty"`
@@ -52,7 +52,7 @@ type Description struct {
 }
 
 // Last reports whether the volume is known to be the last one.
-func (d Description) Last() bool { return d.Number == d.Of }
+func (d Description) Last() bool { return d.Number == d.Count }
 
 // Follows returns nil if d is the volume that comes after before, of the same stream.
 func (d Description) Follows(before Description) error {
@@ -62,7 +62,7 @@ func (d Description) Follows(before Description) error {
 	case d.Bundle != before.Bundle:
 		return fmt.Errorf("volume %s is of bundle %q, and %s of %q: they do not belong together",
 			d.File, d.Bundle, before.File, before.Bundle)
-	case d.Offset != before.Offset+before.Size || d.Of != before.Of && before.Of != 0:
+	case d.Offset != before.Offset+before.Size || d.Count != before.Count && before.Count != 0:
 		return fmt.Errorf("volume %s does not continue %s: they are of different exports", d.File, before.File)
 	}
 	return nil
@@ -107,14 +107,14 @@ func BundleOf(path string) string {
 		if !isOne || !ends || len(number) != digits || err != nil || n < 1 {
 			continue
 		}
-		if d, err := readDescription(file(prefix, n, digits)); err == nil && d != nil && d.Bundle != "" {
+		if d, err := readDescription(fileName(prefix, n, digits)); err == nil && d != nil && d.Bundle != "" {
 			return d.Bundle
 		}
 	}
 	return ""
 }
 
-// readRegular reads a file of at most maxDescription bytes, if it is one: opening a pipe could take for ever.
+// readRegular reads a file of at most maxDescriptionSize bytes, if it is one: opening a pipe could take for ever.
 func readRegular(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -128,9 +128,9 @@ func readRegular(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxDescription+1))
-	if err == nil && len(text) > maxDescription {
-		return nil, fmt.Errorf("it is larger than %d KiB", maxDescription>>10)
+	text, err := io.ReadAll(io.LimitReader(file, maxDescriptionSize+1))
+	if err == nil && len(text) > maxDescriptionSize {
+		return nil, fmt.Errorf("it is larger than %d KiB", maxDescriptionSize>>10)
 	}
 	return text, err
 }
@@ -162,13 +162,13 @@ func (d Description) check(file string) error {
 	switch {
 	case !ok || d.File != file || d.Number != number:
 		return fmt.Errorf("it describes volume %d, %.200q", d.Number, d.File)
-	case d.Of != 0 && (d.Of < d.Number || d.Of > most(digits)):
-		return fmt.Errorf("it says that this is volume %d of %d", d.Number, d.Of)
+	case d.Count != 0 && (d.Count < d.Number || d.Count > maxNumber(digits)):
+		return fmt.Errorf("it says that this is volume %d of %d", d.Number, d.Count)
 	case d.Size < 0 || d.Size > MaxSize:
 		return fmt.Errorf("it says that the volume has %d bytes", d.Size)
 	case d.Offset < 0 || d.Offset > MaxSize*int64(d.Number-1) || d.Number == 1 && d.Offset != 0:
 		return fmt.Errorf("it says that volume %d begins at byte %d", d.Number, d.Offset)
-	case d.BlockSize != BlockSize || int64(len(d.Blocks)) != blocksOf(d.Size)*checksumSize:
+	case d.BlockSize != BlockSize || int64(len(d.Blocks)) != blockCount(d.Size)*checksumSize:
 		return fmt.Errorf("it has %d bytes of checksums for blocks of %d bytes of %d", len(d.Blocks), d.BlockSize, d.Size)
 	case d.Digest.Validate() != nil || d.Digest.Algorithm() != digest.SHA256:
 		return fmt.Errorf("it has no SHA-256 but %.100q", d.Digest)
@@ -179,11 +179,11 @@ func (d Description) check(file string) error {
 // checkText keeps out what could make a terminal do things, or show others than are there.
 func checkText(name, text string) error {
 	invisible := func(r rune) bool { return !unicode.IsGraphic(r) }
-	if len(text) > maxText || !utf8.ValidString(text) || strings.ContainsFunc(text, invisible) {
-		return fmt.Errorf("its %s is not one line of at most %d bytes: %.100q", name, maxText, text)
+	if len(text) > maxTextLength || !utf8.ValidString(text) || strings.ContainsFunc(text, invisible) {
+		return fmt.Errorf("its %s is not one line of at most %d bytes: %.100q", name, maxTextLength, text)
 	}
 	return nil
 }
 
-// blocksOf is how many blocks there are in size bytes.
-func blocksOf(size int64) int64 { return (size + BlockSize - 1) / BlockSize }
+// blockCount is how many blocks there are in size bytes.
+func blockCount(size int64) int64 { return (size + BlockSize - 1) / BlockSize }

@@ -44,7 +44,7 @@ func TestADescriptionIsNotBelieved(t *testing.T) {
 		{"more", strings.Repeat("x", 7<<20), "larger than"},
 	} {
 		path := filepath.Join(t.TempDir(), "bundle.tar")
-		save(t, path, content(30), 10, volume.Info{Total: 30})
+		save(t, path, content(30), 10, volume.Options{Total: 30})
 		edit(t, path+"-002.json", tt.field, tt.value)
 		_, err := volume.Open(path + ".002")
 		if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 1500 {
@@ -70,7 +70,7 @@ func TestADescriptionThatIsNone(t *testing.T) {
 		},
 		"null": func(description string) error { return os.WriteFile(description, []byte("null"), 0o600) },
 	} {
-		save(t, path, content(30), 30, volume.Info{Overwrite: true})
+		save(t, path, content(30), 30, volume.Options{Overwrite: true})
 		if err := os.Remove(path + "-001.json"); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestADescriptionThatIsNone(t *testing.T) {
 
 func TestADescriptionMayKnowMore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
-	save(t, path, content(30), 10, volume.Info{})
+	save(t, path, content(30), 10, volume.Options{})
 	edit(t, path+"-001.json", "later", "additions")
 	if _, err := read(path + ".001"); err != nil {
 		t.Error(err)
@@ -96,8 +96,8 @@ func TestADescriptionMayKnowMore(t *testing.T) {
 }
 
 func TestVolumesThatDoNotBelongTogether(t *testing.T) {
-	before := volume.Description{File: "b.001", Number: 1, Of: 3, Bundle: "b-7", Size: 10}
-	right := volume.Description{File: "b.002", Number: 2, Of: 3, Bundle: "b-7", Offset: 10}
+	before := volume.Description{File: "b.001", Number: 1, Count: 3, Bundle: "b-7", Size: 10}
+	right := volume.Description{File: "b.002", Number: 2, Count: 3, Bundle: "b-7", Offset: 10}
 	if err := right.Follows(before); err != nil {
 		t.Error(err)
 	}
@@ -106,8 +106,8 @@ func TestVolumesThatDoNotBelongTogether(t *testing.T) {
 		"c.002 does not come after b.001":   func(d *volume.Description) { d.File = "c.002" },
 		`b.002 is of bundle "b-8"`:          func(d *volume.Description) { d.Bundle = "b-8" },
 		"b.002 does not continue b.001":     func(d *volume.Description) { d.Offset = 11 },
-		"they are of different exports":     func(d *volume.Description) { d.Of = 4 },
-		"does not continue b.001: they are": func(d *volume.Description) { d.Of = 0 },
+		"they are of different exports":     func(d *volume.Description) { d.Count = 4 },
+		"does not continue b.001: they are": func(d *volume.Description) { d.Count = 0 },
 	} {
 		wrong := right
 		change(&wrong)
@@ -115,7 +115,7 @@ func TestVolumesThatDoNotBelongTogether(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	before.Of = 0
+	before.Count = 0
 	if err := right.Follows(before); err != nil {
 		t.Errorf("the last one knows how many there are: %v", err)
 	}
@@ -124,7 +124,7 @@ func TestVolumesThatDoNotBelongTogether(t *testing.T) {
 // TestAVolumeThatLostItsDescription is known by those of the others.
 func TestAVolumeThatLostItsDescription(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b.tar")
-	save(t, path, content(30), 10, volume.Info{Bundle: "the bundle"})
+	save(t, path, content(30), 10, volume.Options{Bundle: "the bundle"})
 	if err := os.Remove(path + "-002.json"); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 func FuzzDescription(f *testing.F) {
 	dir, stream := memoryDir(f), content(mib+100)
 	path := filepath.Join(dir, "b")
-	save(f, path, stream, 2*mib, volume.Info{Bundle: "b-7", Title: "title"})
+	save(f, path, stream, 2*mib, volume.Options{Bundle: "b-7", Title: "title"})
 	f.Add(load(f, path+"-001.json"))
 	f.Add([]byte(`{"version":1,"file":"b.001","number":1,"size":1048676,"blockSize":1048576,"crc32c":"AAAAAAAAAAA="}`))
 	f.Add([]byte(`{"version":1e999}`))
@@ -26,7 +26,7 @@ func FuzzDescription(f *testing.F) {
 		}
 		defer v.Close()
 		d, ok := v.Description()
-		if !ok || d.File != "b.001" || d.Number != 1 || d.Offset != 0 || d.Size != int64(len(stream)) || len(d.Blocks) != 8 || d.Of < 0 {
+		if !ok || d.File != "b.001" || d.Number != 1 || d.Offset != 0 || d.Size != int64(len(stream)) || len(d.Blocks) != 8 || d.Count < 0 {
 			t.Errorf("believed: %+v", d)
 		}
 		got, err := io.ReadAll(v)
@@ -40,7 +40,7 @@ func FuzzDescription(f *testing.F) {
 func FuzzRead(f *testing.F) {
 	dir, stream := memoryDir(f), content(2*mib+100)
 	path := filepath.Join(dir, "b")
-	save(f, path, stream, 3*mib, volume.Info{})
+	save(f, path, stream, 3*mib, volume.Options{})
 	f.Add(uint32(0), []byte{1}, uint32(2*mib+100))
 	f.Add(uint32(mib), []byte("x"), uint32(2*mib+100))
 	f.Add(uint32(2*mib), []byte(""), uint32(2*mib+99))

@@ -20,7 +20,7 @@ func content(n int) []byte {
 }
 
 // save writes a stream in pieces of odd sizes, and returns its volumes.
-func save(t testing.TB, path string, stream []byte, size int64, info volume.Info) []volume.Description {
+func save(t testing.TB, path string, stream []byte, size int64, info volume.Options) []volume.Description {
 	t.Helper()
 	w, err := volume.Create(path, size, info)
 	if err != nil {

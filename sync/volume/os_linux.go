@@ -8,18 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// createPart creates the file that is being written, which only its owner may read: it has images of all repositories. It
+// createTemp creates the file that is being written, which only its owner may read: it has images of all repositories. It
 // empties the one that a process left that was killed. It is locked until it is closed: of two that write to the same
 // place, the second one fails.
-func createPart(path string) (*os.File, error) {
+func createTemp(path string) (*os.File, error) {
 	for {
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		ours, err := lockPart(file)
+		ours, err := lockTemp(file)
 		if err == nil && ours {
-			err = errors.Join(file.Truncate(0), private(file))
+			err = errors.Join(file.Truncate(0), restrictMode(file))
 		}
 		if err != nil {
 			file.Close()
@@ -33,7 +33,7 @@ func createPart(path string) (*os.File, error) {
 }
 
 // private lets nobody else read a file that may have been there before.
-func private(file *os.File) error {
+func restrictMode(file *os.File) error {
 	info, err := file.Stat()
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		err = file.Chmod(info.Mode().Perm() & 0o600)
@@ -41,8 +41,8 @@ func private(file *os.File) error {
 	return err
 }
 
-// lockPart reports whether the file still has its name.
-func lockPart(file *os.File) (ours bool, err error) {
+// lockTemp reports whether the file still has its name.
+func lockTemp(file *os.File) (ours bool, err error) {
 	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, fmt.Errorf("%s is being written by another process", file.Name())
@@ -62,9 +62,9 @@ func lockPart(file *os.File) (ours bool, err error) {
 	return err == nil && os.SameFile(opened, named), err
 }
 
-// renamePart gives a synced file its final name and closes it: in that order, so that it is locked until then. After an
+// renameTemp gives a synced file its final name and closes it: in that order, so that it is locked until then. After an
 // error it is as it was.
-func renamePart(file *os.File, path string) error {
+func renameTemp(file *os.File, path string) error {
 	if err := os.Rename(file.Name(), path); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestOnlyTheOwnerReads(t *testing.T) {
 			}
 		}
 		before := syscall.Umask(tt.umask)
-		save(t, path, content(25), tt.size, volume.Info{})
+		save(t, path, content(25), tt.size, volume.Options{})
 		syscall.Umask(before)
 		for _, name := range names(t, dir) {
 			info, err := os.Stat(filepath.Join(dir, name))

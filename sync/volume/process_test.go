@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func writeForEver(path string) {
-	w, err := volume.Create(path, 3*mib, volume.Info{Bundle: "killed", Overwrite: true})
+	w, err := volume.Create(path, 3*mib, volume.Options{Bundle: "killed", Overwrite: true})
 	for block := content(mib / 2); err == nil; fmt.Println(len(w.Volumes())) {
 		_, err = w.Write(block)
 	}
@@ -60,7 +60,7 @@ func TestKilled(t *testing.T) {
 		}
 	}
 	stream := content(7 * mib)
-	save(t, path, stream, 3*mib, volume.Info{Overwrite: true})
+	save(t, path, stream, 3*mib, volume.Options{Overwrite: true})
 	if got := cat(t, path+".*"); !bytes.Equal(got, stream) {
 		t.Error("what was left is in the stream")
 	}
@@ -96,7 +96,7 @@ func killAfter(t *testing.T, path string, lines int) {
 func TestAPipeIsNotOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	for _, name := range []string{"b.001", "b-001.json"} {
-		save(t, path, nil, 10, volume.Info{Overwrite: true})
+		save(t, path, nil, 10, volume.Options{Overwrite: true})
 		pipe := filepath.Join(filepath.Dir(path), name)
 		err := os.Remove(pipe)
 		if err == nil {
@@ -129,7 +129,7 @@ func TestAFileSystemWithoutLargeFiles(t *testing.T) {
 	}
 
 	dir, stream := t.TempDir(), make([]byte, 20*mib)
-	w, err := volume.Create(filepath.Join(dir, "b"), 5*mib+1, volume.Info{})
+	w, err := volume.Create(filepath.Join(dir, "b"), 5*mib+1, volume.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,5 +139,5 @@ func TestAFileSystemWithoutLargeFiles(t *testing.T) {
 	if err := w.Abort(); err != nil || len(names(t, dir)) != 0 {
 		t.Errorf("left are %v (%v)", names(t, dir), err)
 	}
-	save(t, filepath.Join(dir, "b"), stream, 5*mib, volume.Info{})
+	save(t, filepath.Join(dir, "b"), stream, 5*mib, volume.Options{})
 }

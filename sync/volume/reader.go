@@ -13,9 +13,9 @@ import (
 	"sync"
 )
 
-// Volume reads one volume. Of one that has a description no block comes out before its checksum was verified, and the
+// Reader reads one volume. Of one that has a description no block comes out before its checksum was verified, and the
 // last one not before the digest of the whole was. It is not for concurrent use, but for Close.
-type Volume struct {
+type Reader struct {
 	file        *os.File
 	name        string
 	size        int64
@@ -32,7 +32,7 @@ type Volume struct {
 
 // Open opens the volume in path, with the description beside it if there is one; its size is checked at once, and a wrong
 // one is a [*DamagedError]. A path that has no name of a volume is opened as it is, unchecked. The caller must call Close.
-func Open(path string) (*Volume, error) {
+func Open(path string) (*Reader, error) {
 	v, err := open(path)
 	if err != nil {
 		var damage *DamagedError
@@ -44,7 +44,7 @@ func Open(path string) (*Volume, error) {
 	return v, nil
 }
 
-func open(path string) (*Volume, error) {
+func open(path string) (*Reader, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -64,17 +64,17 @@ func open(path string) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Volume{file: file, name: name, size: info.Size(), description: description}, nil
+	return &Reader{file: file, name: name, size: info.Size(), description: description}, nil
 }
 
 // Name returns the name of the volume's file, without folders.
-func (v *Volume) Name() string { return v.name }
+func (v *Reader) Name() string { return v.name }
 
 // Size returns how many bytes the volume has.
-func (v *Volume) Size() int64 { return v.size }
+func (v *Reader) Size() int64 { return v.size }
 
 // Description returns what is known about the volume; ok is false if it has no description, and is not checked.
-func (v *Volume) Description() (d Description, ok bool) {
+func (v *Reader) Description() (d Description, ok bool) {
 	if v.description == nil {
 		return Description{}, false
 	}
@@ -82,7 +82,7 @@ func (v *Volume) Description() (d Description, ok bool) {
 }
 
 // Read implements [io.Reader]. Damage is a [*DamagedError], and so is what the medium fails to read.
-func (v *Volume) Read(p []byte) (int, error) {
+func (v *Reader) Read(p []byte) (int, error) {
 	if v.description == nil {
 		return v.readUnchecked(p)
 	}
@@ -102,20 +102,20 @@ func (v *Volume) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (v *Volume) readUnchecked(p []byte) (int, error) {
+func (v *Reader) readUnchecked(p []byte) (int, error) {
 	n, err := v.file.Read(p)
 	if errors.Is(err, os.ErrClosed) {
 		return n, os.ErrClosed
 	}
 	if err != nil && err != io.EOF {
-		err = unreadable(v.name, v.offset+int64(n), v.offset+int64(len(p))-1, err)
+		err = unreadableAt(v.name, v.offset+int64(n), v.offset+int64(len(p))-1, err)
 	}
 	v.offset += int64(n)
 	return n, err
 }
 
 // next returns the next block, verified, or io.EOF.
-func (v *Volume) next() ([]byte, error) {
+func (v *Reader) next() ([]byte, error) {
 	if v.hasher == nil {
 		v.hasher = newHasher()
 	}
@@ -129,11 +129,11 @@ func (v *Volume) next() ([]byte, error) {
 		if err == io.EOF || err == io.ErrUnexpectedEOF { // cut off since it was opened
 			return nil, wrongSize(v.name, at, v.size)
 		}
-		return nil, unreadable(v.name, at, first+n-1, err)
+		return nil, unreadableAt(v.name, at, first+n-1, err)
 	}
 	want := v.description.Blocks[first/BlockSize*checksumSize:]
 	if crc32.Checksum(block, castagnoli) != binary.BigEndian.Uint32(want) {
-		return nil, damaged(v.name, first, first+n-1)
+		return nil, damagedAt(v.name, first, first+n-1)
 	}
 	v.hasher.add(block)
 	v.offset += n
@@ -146,11 +146,11 @@ func (v *Volume) next() ([]byte, error) {
 }
 
 // end checks the whole volume, once, and returns io.EOF if it is what it should be.
-func (v *Volume) end() error {
+func (v *Reader) end() error {
 	if !v.checked {
 		want, err := hex.DecodeString(v.description.Digest.Encoded())
 		if err != nil || !bytes.Equal(v.hasher.sum(), want) {
-			return damaged(v.name, 0, max(v.size-1, 0))
+			return damagedAt(v.name, 0, max(v.size-1, 0))
 		}
 		v.checked = true
 	}
@@ -159,7 +159,7 @@ func (v *Volume) end() error {
 
 // Close closes the file. Reading is over with it: a Read under way may end first, and others return [os.ErrClosed]. Who
 // sends a volume cannot know that nothing reads it any more: net/http may read on in the body of a request that is answered.
-func (v *Volume) Close() error {
+func (v *Reader) Close() error {
 	if v.description == nil { // may be a pipe, on which a Read waits, and closing it is what ends that
 		return v.file.Close()
 	}

@@ -30,7 +30,7 @@ func TestDamageIsNamedByVolumeAndBlock(t *testing.T) {
 		2*mib - 100: {mib, mib, 2*mib - 1},
 	} {
 		path := filepath.Join(t.TempDir(), "bundle.tar")
-		save(t, path, content(3*size), size, volume.Info{})
+		save(t, path, content(3*size), size, volume.Options{})
 		b := load(t, path+".002")
 		b[at] ^= 1
 		store(t, path+".002", b)
@@ -59,7 +59,7 @@ func TestDamageIsNamedByVolumeAndBlock(t *testing.T) {
 func TestTheDigestIsCheckedBeforeTheLastBlock(t *testing.T) {
 	for size, out := range map[int]int{0: 0, 1: 0, mib: 0, 2*mib + 1: 2 * mib} {
 		path := filepath.Join(t.TempDir(), "b")
-		save(t, path, content(size), 3*mib, volume.Info{})
+		save(t, path, content(size), 3*mib, volume.Options{})
 		edit(t, path+"-001.json", "digest", "sha256:"+strings.Repeat("0", 64))
 		got, err := read(path + ".001")
 		var damage *volume.DamagedError
@@ -72,7 +72,7 @@ func TestTheDigestIsCheckedBeforeTheLastBlock(t *testing.T) {
 // TestAVolumeIsClosedWhileItIsRead, as it is when an import is refused and its sending has not noticed.
 func TestAVolumeIsClosedWhileItIsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
-	save(t, path, content(3*mib), 3*mib, volume.Info{})
+	save(t, path, content(3*mib), 3*mib, volume.Options{})
 	for range 30 {
 		v, err := volume.Open(path + ".001")
 		if err != nil {
@@ -105,7 +105,7 @@ func TestAVolumeOfAnotherSizeIsRefusedAtOnce(t *testing.T) {
 		12: {First: 10, Last: 11, Problem: "has 12 bytes and should have 10"},
 	} {
 		path := filepath.Join(t.TempDir(), "b")
-		save(t, path, content(10), 10, volume.Info{})
+		save(t, path, content(10), 10, volume.Options{})
 		if err := os.Truncate(path+".001", size); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestAVolumeOfAnotherSizeIsRefusedAtOnce(t *testing.T) {
 // TestAVolumeThatShrinksWhileItIsRead, as when its medium is pulled out.
 func TestAVolumeThatShrinksWhileItIsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
-	save(t, path, content(3*mib), 3*mib, volume.Info{})
+	save(t, path, content(3*mib), 3*mib, volume.Options{})
 	v, err := volume.Open(path + ".001")
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 
 func TestAVolumeWithoutDescriptionIsReadUnchecked(t *testing.T) {
 	path, stream := filepath.Join(t.TempDir(), "b"), content(2*mib)
-	save(t, path, stream, 3*mib, volume.Info{})
+	save(t, path, stream, 3*mib, volume.Options{})
 	if err := os.Remove(path + "-001.json"); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestAVolumeWithoutDescriptionIsReadUnchecked(t *testing.T) {
 
 func TestAVolumeReadsLikeAnyReader(t *testing.T) {
 	path, stream := filepath.Join(t.TempDir(), "b"), content(2*mib+17)
-	save(t, path, stream, 3*mib, volume.Info{Bundle: "b-7"})
+	save(t, path, stream, 3*mib, volume.Options{Bundle: "b-7"})
 	v, err := volume.Open(path + ".001")
 	if err != nil {
 		t.Fatal(err)

@@ -63,10 +63,10 @@ func parse(path string) (prefix string, number, digits int, ok bool) {
 // volume or the set no such number.
 func File(path string, number int) string {
 	prefix, _, digits, ok := parse(path)
-	if !ok || number < 1 || number > most(digits) {
+	if !ok || number < 1 || number > maxNumber(digits) {
 		return ""
 	}
-	return file(prefix, number, digits)
+	return fileName(prefix, number, digits)
 }
 
 // Next returns the path of the volume that comes after the one in path, or "" as [File] does. That there is one is not
@@ -103,12 +103,12 @@ func List(path string) ([]string, error) {
 	return list, nil
 }
 
-func file(prefix string, number, digits int) string {
+func fileName(prefix string, number, digits int) string {
 	return fmt.Sprintf("%s.%0*d", prefix, digits, number)
 }
 
 // most is the highest number that digits can write.
-func most(digits int) int {
+func maxNumber(digits int) int {
 	n := 1
 	for range digits {
 		n *= 10

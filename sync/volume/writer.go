@@ -14,8 +14,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Info is what [Create] is told about a stream; the zero value works.
-type Info struct {
+// Options is what [Create] is told about a stream; the zero value works.
+type Options struct {
 	// Total is how many bytes the stream will have, if that is known. Descriptions then say how many volumes there are,
 	// and a stream of another size is an error. 0 is unknown.
 	Total int64
@@ -27,21 +27,21 @@ type Info struct {
 
 // Writer writes a stream into volumes. It is not for concurrent use.
 type Writer struct {
-	prefix string // the path that was given
-	size   int64  // of a volume at most; 0 for one plain file
-	info   Info
-	digits int      // of a number
-	of     int      // how many volumes there will be; 0 if that is unknown
-	old    []string // files to be overwritten
+	prefix   string // the path that was given
+	size     int64  // of a volume at most; 0 for one plain file
+	opts     Options
+	digits   int      // of a number
+	count    int      // how many volumes there will be; 0 if that is unknown
+	replaced []string // files to be overwritten
 
-	part   *part   // what is being written; nil after the end
-	hasher *hasher // nil after the end
-	buffer []byte  // what is not in part yet
-	blocks []byte  // checksums of those of part
+	temp   *tempFile // what is being written; nil after the end
+	hasher *hasher   // nil after the end
+	buffer []byte    // what is not in part yet
+	blocks []byte    // checksums of those of part
 
 	offset  int64 // of part in the stream
 	volumes []Description
-	made    []string // files with a final name
+	created []string // files with a final name
 	err     error    // of every call from now on
 }
 
@@ -50,8 +50,8 @@ type Writer struct {
 // that is there already (fs.ErrExist), unless info says otherwise.
 //
 // The caller must call Close, and Abort after any error; Abort after a Close that returned nil does nothing.
-func Create(path string, size int64, info Info) (*Writer, error) {
-	w := &Writer{prefix: path, size: size, info: info, digits: minDigits}
+func Create(path string, size int64, info Options) (*Writer, error) {
+	w := &Writer{prefix: path, size: size, opts: info, digits: minDigits}
 	if err := w.begin(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
@@ -62,25 +62,25 @@ func (w *Writer) begin() error {
 	if err := w.check(); err != nil {
 		return err
 	}
-	if w.size > 0 && w.info.Total > 0 {
-		volumes := (w.info.Total-1)/w.size + 1
-		if volumes > int64(most(maxDigits)) {
-			return fmt.Errorf("%d bytes make %d volumes, more than %d: choose larger ones", w.info.Total, volumes, most(maxDigits))
+	if w.size > 0 && w.opts.Total > 0 {
+		volumes := (w.opts.Total-1)/w.size + 1
+		if volumes > int64(maxNumber(maxDigits)) {
+			return fmt.Errorf("%d bytes make %d volumes, more than %d: choose larger ones", w.opts.Total, volumes, maxNumber(maxDigits))
 		}
-		w.of = int(volumes)
+		w.count = int(volumes)
 		w.digits = max(minDigits, len(fmt.Sprint(volumes)))
 	}
-	part, err := newPart(w.prefix)
+	part, err := newTempFile(w.prefix)
 	if err != nil {
 		return err
 	}
-	if w.old, err = existing(w.prefix, w.size > 0); err == nil && len(w.old) > 0 && !w.info.Overwrite {
-		err = fmt.Errorf("%s: %w: move it away, choose another name or overwrite it", w.old[0], os.ErrExist)
+	if w.replaced, err = existingFiles(w.prefix, w.size > 0); err == nil && len(w.replaced) > 0 && !w.opts.Overwrite {
+		err = fmt.Errorf("%s: %w: move it away, choose another name or overwrite it", w.replaced[0], os.ErrExist)
 	}
 	if err != nil {
 		return errors.Join(err, part.remove())
 	}
-	w.part, w.hasher = part, newHasher()
+	w.temp, w.hasher = part, newHasher()
 	w.buffer = w.hasher.space()[:0]
 	return nil
 }
@@ -93,19 +93,19 @@ func (w *Writer) check() error {
 		return errors.New("it is not the name of a file")
 	case w.size < 0 || w.size > MaxSize:
 		return fmt.Errorf("a volume of %d bytes: it may have up to %d", w.size, int64(MaxSize))
-	case w.info.Total < 0:
-		return fmt.Errorf("a stream of %d bytes", w.info.Total)
+	case w.opts.Total < 0:
+		return fmt.Errorf("a stream of %d bytes", w.opts.Total)
 	case w.size == 0 && isVolume:
 		return errors.New("it has the name of a volume, and would be read as one: choose another name")
 	case w.size > 0 && !utf8.ValidString(base):
 		return errors.New("its name is not UTF-8, and no description could say it: choose another name")
 	}
-	return errors.Join(checkText("bundle", w.info.Bundle), checkText("title", w.info.Title))
+	return errors.Join(checkText("bundle", w.opts.Bundle), checkText("title", w.opts.Title))
 }
 
 // Write implements [io.Writer]. A volume gets its final name when the first byte after it comes, or at Close.
 func (w *Writer) Write(p []byte) (int, error) {
-	if w.part == nil && w.err == nil {
+	if w.temp == nil && w.err == nil {
 		return 0, fmt.Errorf("write %s: %w", w.prefix, os.ErrClosed)
 	}
 	n := 0
@@ -125,13 +125,13 @@ func (w *Writer) limit() int64 {
 	if w.size == 0 {
 		return BlockSize
 	}
-	return min(BlockSize, w.size-w.part.size)
+	return min(BlockSize, w.size-w.temp.size)
 }
 
 // makeRoom makes room in the buffer for some of n bytes that are to come.
 func (w *Writer) makeRoom(n int64) error {
-	if sum := w.written() + n; w.info.Total > 0 && sum > w.info.Total {
-		return fmt.Errorf("write %s: the stream is longer than the %d bytes that were announced", w.prefix, w.info.Total)
+	if sum := w.written() + n; w.opts.Total > 0 && sum > w.opts.Total {
+		return fmt.Errorf("write %s: the stream is longer than the %d bytes that were announced", w.prefix, w.opts.Total)
 	}
 	if int64(len(w.buffer)) < w.limit() {
 		return nil
@@ -139,14 +139,14 @@ func (w *Writer) makeRoom(n int64) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	if w.size == 0 || w.part.size < w.size {
+	if w.size == 0 || w.temp.size < w.size {
 		return nil
 	}
 	return w.nextVolume()
 }
 
 // written is how many bytes of the stream were taken.
-func (w *Writer) written() int64 { return w.offset + w.part.size + int64(len(w.buffer)) }
+func (w *Writer) written() int64 { return w.offset + w.temp.size + int64(len(w.buffer)) }
 
 // flush writes the buffer, which is a block.
 func (w *Writer) flush() error {
@@ -158,7 +158,7 @@ func (w *Writer) flush() error {
 		w.blocks = binary.BigEndian.AppendUint32(w.blocks, crc32.Checksum(block, castagnoli))
 		w.hasher.add(block)
 	}
-	err := w.part.write(block)
+	err := w.temp.write(block)
 	switch {
 	case errors.Is(err, syscall.EFBIG):
 		return fmt.Errorf("write %s: this file system has no files so large: write smaller volumes: %w", w.prefix, err)
@@ -174,27 +174,27 @@ func (w *Writer) flush() error {
 
 // nextVolume finishes a volume that is full and begins the next one.
 func (w *Writer) nextVolume() error {
-	if number := len(w.volumes) + 1; number >= most(w.digits) {
+	if number := len(w.volumes) + 1; number >= maxNumber(w.digits) {
 		return fmt.Errorf("write %s: the stream needs more than %d volumes: choose larger ones", w.prefix, number)
 	}
 	if err := w.publish(false); err != nil {
 		return err
 	}
-	part, err := newPart(w.prefix)
+	part, err := newTempFile(w.prefix)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", w.prefix, err)
 	}
-	w.part = part
+	w.temp = part
 	return nil
 }
 
 // Close finishes the last volume. Without an error all of the stream is durable when it returns.
 func (w *Writer) Close() error {
-	if w.part == nil || w.err != nil {
+	if w.temp == nil || w.err != nil {
 		return w.err
 	}
-	if n := w.written(); w.info.Total > 0 && n != w.info.Total {
-		w.err = fmt.Errorf("write %s: the stream ended after %d of the %d bytes that were announced", w.prefix, n, w.info.Total)
+	if n := w.written(); w.opts.Total > 0 && n != w.opts.Total {
+		w.err = fmt.Errorf("write %s: the stream ended after %d of the %d bytes that were announced", w.prefix, n, w.opts.Total)
 		return w.err
 	}
 	if w.err = w.flush(); w.err != nil {
@@ -219,11 +219,11 @@ func (w *Writer) Abort() error {
 		w.err = fmt.Errorf("write %s: %w", w.prefix, os.ErrClosed)
 	}
 	var errs []error
-	if w.part != nil {
-		errs = append(errs, w.part.remove())
-		w.part = nil
+	if w.temp != nil {
+		errs = append(errs, w.temp.remove())
+		w.temp = nil
 	}
-	for _, path := range w.made {
+	for _, path := range w.created {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -240,19 +240,19 @@ func (w *Writer) Volumes() []Description { return w.volumes }
 // describe makes the description of the volume that is in part, all of it.
 func (w *Writer) describe(last bool) Description {
 	number := len(w.volumes) + 1
-	of := w.of
+	of := w.count
 	if last {
 		of = number
 	}
 	return Description{
 		Version:   FormatVersion,
-		File:      filepath.Base(file(w.prefix, number, w.digits)),
+		File:      filepath.Base(fileName(w.prefix, number, w.digits)),
 		Number:    number,
-		Of:        of,
-		Bundle:    w.info.Bundle,
-		Title:     w.info.Title,
+		Count:     of,
+		Bundle:    w.opts.Bundle,
+		Title:     w.opts.Title,
 		Offset:    w.offset,
-		Size:      w.part.size,
+		Size:      w.temp.size,
 		Digest:    digest.NewDigestFromBytes(digest.SHA256, w.hasher.sum()),
 		BlockSize: BlockSize,
 		Blocks:    w.blocks,

@@ -35,7 +35,7 @@ func TestAllVolumesAreTheStream(t *testing.T) {
 		for _, total := range []int{0, tt.stream} {
 			t.Run(fmt.Sprintf("%d bytes in %d, total %d", tt.stream, tt.size, total), func(t *testing.T) {
 				path, stream := filepath.Join(t.TempDir(), "bundle.tar"), content(tt.stream)
-				info := volume.Info{Total: int64(total), Bundle: "b-7", Title: "für Werk 7"}
+				info := volume.Options{Total: int64(total), Bundle: "b-7", Title: "für Werk 7"}
 				volumes := save(t, path, stream, int64(tt.size), info)
 				if got := cat(t, path+".*"); !bytes.Equal(got, stream) {
 					t.Error("cat gives another stream")
@@ -50,7 +50,7 @@ func TestAllVolumesAreTheStream(t *testing.T) {
 }
 
 // checkVolumes reads the volumes as they are read in earnest, and compares what is said about them.
-func checkVolumes(t *testing.T, path string, stream []byte, want int, volumes []volume.Description, info volume.Info) {
+func checkVolumes(t *testing.T, path string, stream []byte, want int, volumes []volume.Description, info volume.Options) {
 	t.Helper()
 	if len(volumes) != want {
 		t.Fatalf("%d volumes, want %d", len(volumes), want)
@@ -68,8 +68,8 @@ func checkVolumes(t *testing.T, path string, stream []byte, want int, volumes []
 			t.Errorf("%s is described as %+v", file, d)
 		}
 		last := i+1 == want
-		if d.Last() != last || last && d.Of != want || d.Of != 0 && d.Of != want || info.Total > 0 && d.Of == 0 {
-			t.Errorf("%s is said to be one of %d", file, d.Of)
+		if d.Last() != last || last && d.Count != want || d.Count != 0 && d.Count != want || info.Total > 0 && d.Count == 0 {
+			t.Errorf("%s is said to be one of %d", file, d.Count)
 		}
 		if i > 0 {
 			if err := d.Follows(volumes[i-1]); err != nil {
@@ -85,7 +85,7 @@ func checkVolumes(t *testing.T, path string, stream []byte, want int, volumes []
 
 func TestSizeZeroIsOnePlainFile(t *testing.T) {
 	dir, stream := t.TempDir(), content(3*mib+1)
-	volumes := save(t, filepath.Join(dir, "bundle.tar"), stream, 0, volume.Info{Total: 3*mib + 1})
+	volumes := save(t, filepath.Join(dir, "bundle.tar"), stream, 0, volume.Options{Total: 3*mib + 1})
 	if got := load(t, filepath.Join(dir, "bundle.tar")); !bytes.Equal(got, stream) || len(volumes) != 0 {
 		t.Errorf("the file has another stream, or volumes: %v", volumes)
 	}
@@ -100,14 +100,14 @@ func TestSizeZeroIsOnePlainFile(t *testing.T) {
 // TestMoreThan999Volumes sort like their numbers if that was known beforehand, and are refused if it was not.
 func TestMoreThan999Volumes(t *testing.T) {
 	dir, stream := memoryDir(t), content(1001)
-	volumes := save(t, filepath.Join(dir, "known"), stream, 1, volume.Info{Total: 1001})
+	volumes := save(t, filepath.Join(dir, "known"), stream, 1, volume.Options{Total: 1001})
 	if got := cat(t, filepath.Join(dir, "known.*")); !bytes.Equal(got, stream) || len(volumes) != 1001 {
 		t.Errorf("%d volumes, and cat gives %d bytes", len(volumes), len(got))
 	}
 	if list, err := volume.List(filepath.Join(dir, "known.0001")); err != nil || len(list) != 1001 {
 		t.Errorf("%d volumes are found (%v)", len(list), err)
 	}
-	w, err := volume.Create(filepath.Join(dir, "unknown"), 1, volume.Info{})
+	w, err := volume.Create(filepath.Join(dir, "unknown"), 1, volume.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestMoreThan999Volumes(t *testing.T) {
 	if err := w.Abort(); err != nil {
 		t.Error(err)
 	}
-	if _, err := volume.Create(filepath.Join(dir, "far"), 1, volume.Info{Total: 1e6}); err == nil {
+	if _, err := volume.Create(filepath.Join(dir, "far"), 1, volume.Options{Total: 1e6}); err == nil {
 		t.Error("a million volumes were begun")
 	}
 	if got := names(t, dir); len(got) != 2*1001 {
@@ -127,7 +127,7 @@ func TestMoreThan999Volumes(t *testing.T) {
 
 func TestAFileWithItsFinalNameIsWhole(t *testing.T) {
 	dir := t.TempDir()
-	w, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Info{})
+	w, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestAFileWithItsFinalNameIsWhole(t *testing.T) {
 			t.Errorf("after %d more: %v, want %v", step.write, got, step.want)
 		}
 	}
-	if _, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Info{Overwrite: true}); err == nil ||
+	if _, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Options{Overwrite: true}); err == nil ||
 		!strings.Contains(err.Error(), "being written by another") {
 		t.Errorf("a second one to the same place: %v", err)
 	}
@@ -171,13 +171,13 @@ func TestWhatIsThereIsNotOverwrittenUnlessToldTo(t *testing.T) {
 		for _, other := range others {
 			store(t, filepath.Join(dir, other), []byte("old"))
 		}
-		if _, err := volume.Create(path, size, volume.Info{}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), there) {
+		if _, err := volume.Create(path, size, volume.Options{}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), there) {
 			t.Errorf("%s is there: %v", there, err)
 		}
 		if got := load(t, filepath.Join(dir, there)); string(got) != "old" {
 			t.Errorf("%s has %q", there, got)
 		}
-		w, err := volume.Create(path, size, volume.Info{Overwrite: true})
+		w, err := volume.Create(path, size, volume.Options{Overwrite: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestWhatIsThereIsNotOverwrittenUnlessToldTo(t *testing.T) {
 func TestAFileThatAppearsMeanwhileIsKept(t *testing.T) {
 	for there, size := range map[string]int64{"b": 0, "b.001": 10, "b-001.json": 10} {
 		dir := t.TempDir()
-		w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Info{})
+		w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestAStreamHasTheSizeThatWasAnnounced(t *testing.T) {
 	for _, size := range []int64{0, 4} {
 		for write, want := range map[int]string{9: "ended after 9 of the 10 bytes", 11: "longer than the 10 bytes"} {
 			dir := t.TempDir()
-			w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Info{Total: 10})
+			w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Options{Total: 10})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -253,21 +253,21 @@ func TestWhatCannotBeCreated(t *testing.T) {
 	for _, tt := range []struct {
 		path string
 		size int64
-		info volume.Info
+		info volume.Options
 		want string
 	}{
-		{"folder", 0, volume.Info{Overwrite: true}, "not a regular file"},
-		{"v", 1, volume.Info{Overwrite: true}, "v.001 is in the way"},
-		{"missing/b", 0, volume.Info{}, "no such file"},
-		{"b", -1, volume.Info{}, "a volume of -1 bytes"},
-		{"b", volume.MaxSize + 1, volume.Info{}, "it may have up to"},
-		{"b", 1, volume.Info{Total: -1}, "a stream of -1 bytes"},
-		{"b.001", 0, volume.Info{}, "the name of a volume"},
-		{"b\xff", 1, volume.Info{}, "not UTF-8"},
-		{"b", 1, volume.Info{Title: "two\nlines"}, "title is not one line"},
-		{"b", 1, volume.Info{Bundle: "\x1b[2J"}, "bundle is not one line"},
-		{"", 1, volume.Info{}, "not the name of a file"},
-		{"folder/", 1, volume.Info{}, "not the name of a file"},
+		{"folder", 0, volume.Options{Overwrite: true}, "not a regular file"},
+		{"v", 1, volume.Options{Overwrite: true}, "v.001 is in the way"},
+		{"missing/b", 0, volume.Options{}, "no such file"},
+		{"b", -1, volume.Options{}, "a volume of -1 bytes"},
+		{"b", volume.MaxSize + 1, volume.Options{}, "it may have up to"},
+		{"b", 1, volume.Options{Total: -1}, "a stream of -1 bytes"},
+		{"b.001", 0, volume.Options{}, "the name of a volume"},
+		{"b\xff", 1, volume.Options{}, "not UTF-8"},
+		{"b", 1, volume.Options{Title: "two\nlines"}, "title is not one line"},
+		{"b", 1, volume.Options{Bundle: "\x1b[2J"}, "bundle is not one line"},
+		{"", 1, volume.Options{}, "not the name of a file"},
+		{"folder/", 1, volume.Options{}, "not the name of a file"},
 	} {
 		if _, err := volume.Create(dir+"/"+tt.path, tt.size, tt.info); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: %v", tt, err)
@@ -279,7 +279,7 @@ func TestWhatCannotBeCreated(t *testing.T) {
 }
 
 func TestTheSameStreamMakesTheSameFiles(t *testing.T) {
-	stream, info := content(2*mib+1), volume.Info{Bundle: "b-7", Total: 2*mib + 1}
+	stream, info := content(2*mib+1), volume.Options{Bundle: "b-7", Total: 2*mib + 1}
 	one, two := t.TempDir(), t.TempDir()
 	save(t, filepath.Join(one, "b"), stream, mib, info)
 	save(t, filepath.Join(two, "b"), stream, mib, info)
@@ -289,7 +289,7 @@ func TestTheSameStreamMakesTheSameFiles(t *testing.T) {
 		}
 	}
 	var d volume.Description
-	if err := json.Unmarshal(load(t, filepath.Join(one, "b-003.json")), &d); err != nil || d.Of != 3 || len(d.Blocks) != 4 {
+	if err := json.Unmarshal(load(t, filepath.Join(one, "b-003.json")), &d); err != nil || d.Count != 3 || len(d.Blocks) != 4 {
 		t.Errorf("the last description is %+v (%v)", d, err)
 	}
 }

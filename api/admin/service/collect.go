@@ -101,7 +101,7 @@ func (s *Service) Storage(ctx context.Context) (storage admin.Storage, err error
 	if storage.Collection, err = json.Marshal(s.opts.Collector.Status()); err != nil {
 		return storage, err
 	}
-	waiting, err := s.opts.Transfer.Waiting(ctx)
+	waiting, err := s.opts.Transfer.PendingImports(ctx)
 	if err != nil {
 		return storage, err
 	}

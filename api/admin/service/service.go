@@ -31,7 +31,7 @@ type Store interface {
 // Options are the services that a [Service] uses. Transfer and Collector are required.
 type Options struct {
 	// Transfer imports and exports bundles.
-	Transfer *transfer.Carrier
+	Transfer *transfer.Service
 	// Collector plans and executes collections.
 	Collector *gc.Collector
 	// Registry returns a client of the registry at a URL, to migrate from it. Without it, only a folder can be migrated.

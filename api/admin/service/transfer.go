@@ -30,7 +30,7 @@ func (s *Service) export(ctx context.Context, req transfer.ExportRequest, receip
 
 // exportSent records that a bundle was written completely.
 func (s *Service) exportSent(ctx context.Context, doc bundle.Document, _ io.Reader, _ func(any)) error {
-	return s.opts.Transfer.Sent(ctx, &doc)
+	return s.opts.Transfer.RecordExport(ctx, &doc)
 }
 
 // exportHistory lists the recorded bundles.

@@ -17,10 +17,10 @@ type manifest struct {
 	repos     []mirror.Repo
 	local     []bool // of the repositories: they were created by a push where it comes from
 	// What follows is known once it was inspected.
-	index    bool
-	points   int             // at how many others
-	children []digest.Digest // that are entered, too
-	with     []digest.Digest // that it names and does not need, and that came with it
+	index      bool
+	references int             // at how many others
+	children   []digest.Digest // that are entered, too
+	owned      []digest.Digest // that it names and does not need, and that came with it
 }
 
 // digestsOf are all digests in a document.
@@ -52,7 +52,7 @@ func entriesOf(doc *bundle.Document) iter.Seq2[digest.Digest, int64] {
 }
 
 // list reads from the document what is to be entered, and refuses one that contradicts itself.
-func (in *importing) list() error {
+func (in *importer) listManifests() error {
 	doc := in.doc
 	if !mirror.ValidTag(doc.Source) || doc.Destination != "" && !mirror.ValidTag(doc.Destination) || doc.Sequence < 1 || doc.ID == "" {
 		return mirror.Errorf(mirror.CodeBundleInvalid, "the bundle does not say properly where it comes from")
@@ -72,7 +72,7 @@ func (in *importing) list() error {
 			m.repos, m.local = append(m.repos, repo), append(m.local, repos[name].Local)
 			entered[place{repo, d}] = true
 		}
-		in.listed = append(in.listed, m)
+		in.manifests = append(in.manifests, m)
 		return nil
 	}
 	for _, m := range doc.Manifests {
@@ -117,10 +117,10 @@ func checkImages(images []bundle.Image, entered map[place]bool) error {
 }
 
 // preview tells what would come in.
-func (in *importing) preview(ctx context.Context) error {
+func (in *importer) preview(ctx context.Context) error {
 	for i := range in.doc.Images {
 		image := &in.doc.Images[i]
-		in.tell(Event{Kind: KindImage, Image: image})
+		in.report(Event{Kind: KindImage, Image: image})
 		repo, err := mirror.ParseRepo(image.Repository)
 		if err != nil {
 			return err
@@ -136,20 +136,20 @@ func (in *importing) preview(ctx context.Context) error {
 }
 
 // wouldKeep tells of a pushed tag that points elsewhere.
-func (in *importing) wouldKeep(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest) error {
-	now, err := in.c.store.Tag(ctx, repo, tag)
+func (in *importer) wouldKeep(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest) error {
+	now, err := in.service.store.Tag(ctx, repo, tag)
 	if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 		return err
 	}
 	if err == nil && now.Origin == mirror.Pushed && now.Digest != d {
-		in.keeps(mirror.Ref{Repo: repo, Tag: tag}, now.Digest, d)
+		in.reportKept(mirror.Ref{Repo: repo, Tag: tag}, now.Digest, d)
 	}
 	return nil
 }
 
 // keeps tells of a tag that is not moved.
-func (in *importing) keeps(ref mirror.Ref, d, other digest.Digest) {
+func (in *importer) reportKept(ref mirror.Ref, d, other digest.Digest) {
 	kept := KeptTag{Name: ref.String(), Digest: d, Other: other}
 	in.summary.Kept = append(in.summary.Kept, kept)
-	in.tell(Event{Kind: KindKept, Kept: &kept})
+	in.report(Event{Kind: KindKept, Kept: &kept})
 }

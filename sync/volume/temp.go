@@ -12,43 +12,43 @@ import (
 )
 
 const (
-	// partSuffix is what the file that is being written is called after the path that was given, for all volumes the same:
+	// tempSuffix is what the file that is being written is called after the path that was given, for all volumes the same:
 	// its lock is the lock of the whole set, and there is one to be found after a process was killed.
-	partSuffix = "-part"
+	tempSuffix = "-part"
 	// writebackStep is how many bytes are written before the disk is told to begin with them: the fsync at the end then
 	// waits for the last of them and not for all.
 	writebackStep = 8 << 20
 )
 
 // part is a file that is being written, and has no final name yet.
-type part struct {
-	file *os.File
-	size int64
-	from int64 // where the bytes begin that the disk was not told of
+type tempFile struct {
+	file          *os.File
+	size          int64
+	writebackFrom int64 // where the bytes begin that the disk was not told of
 
 	renamed bool // it has its final name, and is closed
 }
 
-func newPart(prefix string) (*part, error) {
-	file, err := createPart(prefix + partSuffix)
+func newTempFile(prefix string) (*tempFile, error) {
+	file, err := createTemp(prefix + tempSuffix)
 	if err != nil {
 		return nil, err
 	}
-	return &part{file: file}, nil
+	return &tempFile{file: file}, nil
 }
 
-func (p *part) write(b []byte) error {
+func (p *tempFile) write(b []byte) error {
 	n, err := p.file.Write(b)
 	p.size += int64(n)
-	if p.size-p.from >= writebackStep {
-		startWriteback(p.file, p.from, p.size-p.from)
-		p.from = p.size
+	if p.size-p.writebackFrom >= writebackStep {
+		startWriteback(p.file, p.writebackFrom, p.size-p.writebackFrom)
+		p.writebackFrom = p.size
 	}
 	return err
 }
 
 // remove removes the file before it closes, and with that unlocks, it.
-func (p *part) remove() error {
+func (p *tempFile) remove() error {
 	if p.renamed {
 		return nil
 	}
@@ -69,26 +69,26 @@ func (p *part) remove() error {
 // publish makes what was written durable and gives it its final name, having published its description. After an error
 // what of it has a final name is in w.made.
 func (w *Writer) publish(last bool) error {
-	if err := w.publishPart(last); err != nil {
+	if err := w.publishTemp(last); err != nil {
 		return fmt.Errorf("finish %s: %w", w.prefix, err)
 	}
-	w.offset += w.part.size
-	w.part = nil
+	w.offset += w.temp.size
+	w.temp = nil
 	return nil
 }
 
-func (w *Writer) publishPart(last bool) error {
-	if err := w.part.file.Sync(); err != nil {
+func (w *Writer) publishTemp(last bool) error {
+	if err := w.temp.file.Sync(); err != nil {
 		return err
 	}
-	if err := w.removeOld(); err != nil {
+	if err := w.removeReplaced(); err != nil {
 		return err
 	}
 	if w.size == 0 {
 		return w.rename(w.prefix)
 	}
 	description := w.describe(last)
-	path := file(w.prefix, description.Number, w.digits)
+	path := fileName(w.prefix, description.Number, w.digits)
 	if err := w.writeDescription(description, DescriptionPath(path)); err != nil {
 		return err
 	}
@@ -100,10 +100,10 @@ func (w *Writer) publishPart(last bool) error {
 	return nil
 }
 
-// removeOld removes what is overwritten, so that no new volume stands beside an old one. A plain file is left: its
+// removeReplaced removes what is overwritten, so that no new volume stands beside an old one. A plain file is left: its
 // replacement takes its place in one step.
-func (w *Writer) removeOld() error {
-	for _, path := range w.old {
+func (w *Writer) removeReplaced() error {
+	for _, path := range w.replaced {
 		if w.size == 0 {
 			break
 		}
@@ -111,26 +111,26 @@ func (w *Writer) removeOld() error {
 			return err
 		}
 	}
-	w.old = nil
+	w.replaced = nil
 	return nil
 }
 
 // rename gives the part its final name, durably.
 func (w *Writer) rename(path string) error {
-	if err := w.vacant(path); err != nil {
+	if err := w.checkVacant(path); err != nil {
 		return err
 	}
-	if err := renamePart(w.part.file, path); err != nil {
+	if err := renameTemp(w.temp.file, path); err != nil {
 		return err
 	}
-	w.part.renamed = true
-	w.made = append(w.made, path)
+	w.temp.renamed = true
+	w.created = append(w.created, path)
 	return syncFolder(filepath.Dir(path))
 }
 
 // vacant looks again: somebody may have put a file there since the beginning.
-func (w *Writer) vacant(path string) error {
-	if _, err := os.Lstat(path); err == nil && !w.info.Overwrite {
+func (w *Writer) checkVacant(path string) error {
+	if _, err := os.Lstat(path); err == nil && !w.opts.Overwrite {
 		return fmt.Errorf("%s: %w", path, os.ErrExist)
 	}
 	return nil
@@ -141,17 +141,17 @@ func (w *Writer) writeDescription(d Description, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.vacant(path); err != nil {
+	if err := w.checkVacant(path); err != nil {
 		return err
 	}
-	temporary := w.prefix + partSuffix + ".json" // nobody else writes it: the part is locked
+	temporary := w.prefix + tempSuffix + ".json" // nobody else writes it: the part is locked
 	if err := writeSynced(temporary, append(text, '\n')); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
 	if err := os.Rename(temporary, path); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
-	w.made = append(w.made, path)
+	w.created = append(w.created, path)
 	return syncFolder(filepath.Dir(path))
 }
 
@@ -166,7 +166,7 @@ func writeSynced(path string, content []byte) error {
 
 // existing returns the files that writing to prefix would replace: the file itself, or all volumes and descriptions of
 // its set, however many digits their numbers have.
-func existing(prefix string, volumes bool) ([]string, error) {
+func existingFiles(prefix string, volumes bool) ([]string, error) {
 	if !volumes {
 		info, err := os.Lstat(prefix)
 		switch {
@@ -185,7 +185,7 @@ func existing(prefix string, volumes bool) ([]string, error) {
 	}
 	var found []string
 	for _, entry := range entries {
-		if !belongs(entry.Name(), filepath.Base(prefix)) {
+		if !belongsToSet(entry.Name(), filepath.Base(prefix)) {
 			continue
 		}
 		if entry.IsDir() {
@@ -197,7 +197,7 @@ func existing(prefix string, volumes bool) ([]string, error) {
 }
 
 // belongs reports whether a file is called like a volume, or its description, of the set with that name.
-func belongs(file, name string) bool {
+func belongsToSet(file, name string) bool {
 	if of, _, ok := Parse(file); ok && of == name {
 		return true
 	}

@@ -23,27 +23,27 @@ const (
 
 // archive reads image layouts, and what docker save wrote, as their entries come: index.json and manifest.json, which say
 // what they are, may be the last. They may be in a folder of the archive, and beside what is no content of images.
-type archive struct {
-	in       *stream
-	tar      *tar.Reader
-	limits   Limits
-	found    found
-	layout   bool     // oci-layout came
-	absolute bool     // names begin with a slash: of all entries, or it is not to be trusted
-	archives []string // names of files that are archives themselves, the first ones
+type archiveSource struct {
+	in             *stream
+	tar            *tar.Reader
+	limits         Limits
+	contents       contents
+	layout         bool     // oci-layout came
+	absolute       bool     // names begin with a slash: of all entries, or it is not to be trusted
+	nestedArchives []string // names of files that are archives themselves, the first ones
 
-	entries        int
-	headers        int64 // bytes of them
-	total, ignored int64 // bytes of content
-	rest           int64 // of the current entry and its padding, as far as package tar has them to pass over
-	sparse         bool  // the current entry is longer than what the tar has of it
-	start          int64 // where the content of the current entry begins
-	entry          *Entry
-	err            error
+	entries                  int
+	headers                  int64 // bytes of them
+	totalBytes, ignoredBytes int64 // bytes of content
+	remaining                int64 // of the current entry and its padding, as far as package tar has them to pass over
+	sparse                   bool  // the current entry is longer than what the tar has of it
+	start                    int64 // where the content of the current entry begins
+	entry                    *Entry
+	err                      error
 }
 
-func newArchive(in *stream, limits Limits) *archive {
-	a := &archive{in: in, limits: limits, found: newFound(limits)}
+func newArchive(in *stream, limits Limits) *archiveSource {
+	a := &archiveSource{in: in, limits: limits, contents: newContents(limits)}
 	if in.seek != nil {
 		a.tar = tar.NewReader(seekable{in})
 	} else {
@@ -52,26 +52,26 @@ func newArchive(in *stream, limits Limits) *archive {
 	return a
 }
 
-func (a *archive) offset() int64 { return a.in.pos }
-func (a *archive) Close() error  { return nil }
+func (a *archiveSource) offset() int64 { return a.in.pos }
+func (a *archiveSource) Close() error  { return nil }
 
-func (a *archive) kind() Kind {
-	if a.layout || a.found.hasIndex() {
+func (a *archiveSource) kind() Kind {
+	if a.layout || a.contents.hasIndex() {
 		return KindLayout
 	}
 	return KindDocker
 }
 
-func (a *archive) known(e *Entry, d digest.Digest) { a.found.known(e.name, d) }
+func (a *archiveSource) setDigest(e *Entry, d digest.Digest) { a.contents.setDigest(e.name, d) }
 
-func (a *archive) roots() ([]Root, error) {
+func (a *archiveSource) roots() ([]Root, error) {
 	if a.err != io.EOF {
 		return nil, invalid("what is in the archive is not known before its end")
 	}
-	return a.found.roots()
+	return a.contents.roots()
 }
 
-func (a *archive) next() (entry *Entry, err error) {
+func (a *archiveSource) next() (entry *Entry, err error) {
 	a.entry = nil
 	for a.err == nil && entry == nil {
 		entry, a.err = a.advance()
@@ -81,7 +81,7 @@ func (a *archive) next() (entry *Entry, err error) {
 }
 
 // advance goes on to the next entry of the tar, and returns it if it is one for the caller.
-func (a *archive) advance() (*Entry, error) {
+func (a *archiveSource) advance() (*Entry, error) {
 	h, err := a.header()
 	if err == io.EOF {
 		return nil, a.end()
@@ -110,7 +110,7 @@ func (a *archive) advance() (*Entry, error) {
 }
 
 // name returns what an entry is called, from the top of the archive. Where names are absolute, the top is the root.
-func (a *archive) name(name string) (string, error) {
+func (a *archiveSource) name(name string) (string, error) {
 	if a.entries == 1 {
 		a.absolute = strings.HasPrefix(name, "/")
 	}
@@ -121,19 +121,19 @@ func (a *archive) name(name string) (string, error) {
 }
 
 // header returns the next header; io.EOF at the end mark.
-func (a *archive) header() (*tar.Header, error) {
+func (a *archiveSource) header() (*tar.Header, error) {
 	if a.sparse { // how long it is in the tar is known at its end
 		if _, err := io.Copy(io.Discard, a.tar); err != nil {
 			return nil, a.in.explain(err)
 		}
-		a.start, a.rest, a.sparse = a.in.pos, block-1, false
+		a.start, a.remaining, a.sparse = a.in.pos, block-1, false
 	}
-	next := a.start + a.rest // of which some may have been read
+	next := a.start + a.remaining // of which some may have been read
 	a.in.limit = next + maxHeader
 	h, err := a.tar.Next()
 	a.in.limit = 0
 	if err == io.EOF && a.in.pos <= next {
-		return nil, cut(a.in.pos) // package tar does without an end mark
+		return nil, truncated(a.in.pos) // package tar does without an end mark
 	}
 	if err != nil {
 		if err == io.EOF {
@@ -149,13 +149,13 @@ func (a *archive) header() (*tar.Header, error) {
 	if a.headers > int64(a.entries)*maxHeaders+maxHeader {
 		return nil, invalid("the archive has little but headers: %d bytes of them for %d entries", a.headers, a.entries)
 	}
-	a.start, a.rest = a.in.pos, 0
+	a.start, a.remaining = a.in.pos, 0
 	if h.Size > math.MaxInt64/4 {
 		return nil, invalid("entry %q has %d bytes", short(h.Name), h.Size)
 	}
 	a.sparse = isSparse(h)
 	if h.Typeflag == tar.TypeReg && !a.sparse {
-		a.rest = h.Size + padding(h.Size)
+		a.remaining = h.Size + padding(h.Size)
 	}
 	return h, nil
 }
@@ -173,31 +173,31 @@ func isSparse(h *tar.Header) bool {
 }
 
 // file takes a file that the archive needs no caller for, or returns it.
-func (a *archive) file(name string, size int64) (*Entry, error) {
+func (a *archiveSource) file(name string, size int64) (*Entry, error) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
-	if NoContent(name) {
+	if Ignored(name) {
 		return nil, a.ignore(size)
 	}
-	if d, inBlobs := blobOf(name); inBlobs {
-		if d == "" || a.found.has(d) { // a temporary file; or it came before, and only one of them can be right
+	if d, inBlobs := digestInName(name); inBlobs {
+		if d == "" || a.contents.hasBlob(d) { // a temporary file; or it came before, and only one of them can be right
 			return nil, a.ignore(size)
 		}
-		a.found.at(dirOfBlobs(name)).blobs = true
+		a.contents.folder(dirOfBlobs(name)).blobs = true
 		return a.entryOf(name, size, d)
 	}
 	switch {
 	case base == LayoutName:
 		a.layout = true
-		return nil, a.take(name, size, a.found.takeLayout)
+		return nil, a.readFile(name, size, a.contents.readLayout)
 	case base == IndexName:
-		return nil, a.take(name, size, a.found.takeIndex)
+		return nil, a.readFile(name, size, a.contents.readIndex)
 	case base == DockerName:
-		return nil, a.take(name, size, a.found.takeDocker)
+		return nil, a.readFile(name, size, a.contents.readDocker)
 	case base == DocumentName && (dir == "." || a.layout):
 		return nil, invalid("this is a bundle that was changed, or unpacked and packed again: take the file as it was made")
 	case base == PackageName:
-		a.found.zarf[dir] = true
+		a.contents.zarf[dir] = true
 		return nil, a.ignore(size)
 	case a.layout, name == "repositories", base == "VERSION", base == "json":
 		return nil, a.ignore(size)
@@ -206,30 +206,30 @@ func (a *archive) file(name string, size int64) (*Entry, error) {
 }
 
 // ignore counts a file that nobody needs.
-func (a *archive) ignore(size int64) error {
-	if a.ignored += size; a.ignored > maxIgnored || a.limits.MaxBytes > 0 && a.ignored > a.limits.MaxBytes {
-		return invalid("the archive has more than %d bytes that belong to no image", min(a.ignored-1, int64(maxIgnored)))
+func (a *archiveSource) ignore(size int64) error {
+	if a.ignoredBytes += size; a.ignoredBytes > maxIgnored || a.limits.MaxBytes > 0 && a.ignoredBytes > a.limits.MaxBytes {
+		return invalid("the archive has more than %d bytes that belong to no image", min(a.ignoredBytes-1, int64(maxIgnored)))
 	}
 	return nil
 }
 
 // link notes a link. One that has a digest for its name says nothing, if it leads to a file that has the same one.
-func (a *archive) link(name, dir, target string) error {
-	if NoContent(name) {
+func (a *archiveSource) link(name, dir, target string) error {
+	if Ignored(name) {
 		return nil
 	}
-	if d, inBlobs := blobOf(name); d != "" {
-		if other, _ := blobOf(path.Join("blobs", d.Algorithm().String(), path.Base(target))); other == d && !path.IsAbs(target) {
+	if d, inBlobs := digestInName(name); d != "" {
+		if other, _ := digestInName(path.Join("blobs", d.Algorithm().String(), path.Base(target))); other == d && !path.IsAbs(target) {
 			return nil
 		}
 	} else if inBlobs {
 		return nil
 	}
-	return a.found.link(name, dir, target)
+	return a.contents.link(name, dir, target)
 }
 
 // take reads a file that says what the archive is. One in a folder need not be what its name says.
-func (a *archive) take(name string, size int64, take func(dir string, data []byte) error) error {
+func (a *archiveSource) readFile(name string, size int64, take func(dir string, data []byte) error) error {
 	dir := path.Dir(name)
 	if dir != "." && size > a.limits.Index {
 		return a.ignore(size)
@@ -240,7 +240,7 @@ func (a *archive) take(name string, size int64, take func(dir string, data []byt
 	}
 	err = take(dir, data)
 	if err != nil && dir != "." {
-		a.found.at(dir).failed = errors.Join(a.found.at(dir).failed, err)
+		a.contents.folder(dir).failed = errors.Join(a.contents.folder(dir).failed, err)
 		return nil
 	}
 	return err
@@ -248,21 +248,21 @@ func (a *archive) take(name string, size int64, take func(dir string, data []byt
 
 // entryOf returns a file that the caller is to store. Of JSON that may be needed to make sense of the rest, a copy is
 // kept.
-func (a *archive) entryOf(name string, size int64, d digest.Digest) (*Entry, error) {
-	if a.total += size; a.limits.MaxBytes > 0 && a.total > a.limits.MaxBytes {
+func (a *archiveSource) entryOf(name string, size int64, d digest.Digest) (*Entry, error) {
+	if a.totalBytes += size; a.limits.MaxBytes > 0 && a.totalBytes > a.limits.MaxBytes {
 		return nil, invalid("the archive holds more than the %d bytes that are to be read", a.limits.MaxBytes)
 	}
 	start := make([]byte, min(size, FormatSize))
 	if _, err := io.ReadFull(a.tar, start); err != nil {
 		return nil, a.in.explain(err)
 	}
-	if d == "" && len(a.archives) < 5 && FormatOf(start).Archive {
-		a.archives = append(a.archives, name)
+	if d == "" && len(a.nestedArchives) < 5 && FormatOf(start).Archive {
+		a.nestedArchives = append(a.nestedArchives, name)
 	}
 	e := &Entry{Digest: d, Size: size, source: a, name: name}
-	what := file{digest: d, size: size, packed: compression(start)}
+	what := file{digest: d, size: size, compression: compression(start)}
 	content := io.MultiReader(bytes.NewReader(start), a.tar)
-	if size <= mirror.MaxManifestSize && bytes.HasPrefix(start, []byte("{")) && a.found.room(size) {
+	if size <= mirror.MaxManifestSize && bytes.HasPrefix(start, []byte("{")) && a.contents.hasRoom(size) {
 		data := make([]byte, size)
 		if _, err := io.ReadFull(content, data); err != nil {
 			return nil, a.in.explain(err)
@@ -273,16 +273,16 @@ func (a *archive) entryOf(name string, size int64, d digest.Digest) (*Entry, err
 		} else if d.Algorithm().FromBytes(data) != d {
 			return nil, invalid("%s is not what its name says: it is damaged", name)
 		}
-		a.found.keep(what.digest, data)
+		a.contents.keep(what.digest, data)
 		content = bytes.NewReader(data)
 	}
-	e.Manifest = a.found.listed[e.Digest]
-	e.Reader = &archiveReader{a: a, e: e, r: content, rest: size}
-	return e, a.found.add(name, what)
+	e.Manifest = a.contents.listed[e.Digest]
+	e.Reader = &archiveEntryReader{a: a, e: e, r: content, rest: size}
+	return e, a.contents.add(name, what)
 }
 
 // end finds nothing but padding after the end mark, and whether there were images.
-func (a *archive) end() error {
+func (a *archiveSource) end() error {
 	buf := make([]byte, 32<<10)
 	for tail := 0; tail <= maxTail; {
 		n, err := a.in.Read(buf)
@@ -291,11 +291,11 @@ func (a *archive) end() error {
 		}
 		tail += n
 		if err == io.EOF {
-			if err := a.found.finish(); err != nil {
+			if err := a.contents.finish(); err != nil {
 				return err
 			}
-			if a.found.index == nil && a.found.docker == nil {
-				return a.nothing()
+			if a.contents.index == nil && a.contents.docker == nil {
+				return a.noImages()
 			}
 			return io.EOF
 		}
@@ -307,10 +307,10 @@ func (a *archive) end() error {
 }
 
 // nothing says that there are no images.
-func (a *archive) nothing() error {
+func (a *archiveSource) noImages() error {
 	hint := ""
-	if len(a.archives) > 0 {
-		hint = "; but it has archives in it, as " + strings.Join(a.archives, ", ") + ": unpack it, and have the folder read"
+	if len(a.nestedArchives) > 0 {
+		hint = "; but it has archives in it, as " + strings.Join(a.nestedArchives, ", ") + ": unpack it, and have the folder read"
 	}
 	return invalid("the archive has neither an %s, as an image layout has, nor a %s, as docker save writes%s", IndexName, DockerName, hint)
 }
@@ -331,17 +331,17 @@ func entryName(name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-// archiveReader reads the content of an entry.
-type archiveReader struct {
-	a    *archive
+// archiveEntryReader reads the content of an entry.
+type archiveEntryReader struct {
+	a    *archiveSource
 	e    *Entry
 	r    io.Reader
 	rest int64
 }
 
-func (r *archiveReader) Read(p []byte) (int, error) {
+func (r *archiveEntryReader) Read(p []byte) (int, error) {
 	if r.a.entry != r.e {
-		return 0, errOver
+		return 0, errEntryClosed
 	}
 	if r.rest == 0 {
 		return 0, io.EOF

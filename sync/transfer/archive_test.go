@@ -78,10 +78,10 @@ func layoutOf(t *testing.T, m *made, entries ...v1.Descriptor) []byte {
 // layout is an image layout of one image that is called 1.0.
 func layout(t *testing.T) []byte {
 	m := newMade()
-	return layoutOf(t, m, called(m.image(t, m.blob("layer")), v1.AnnotationRefName, "1.0"))
+	return layoutOf(t, m, destinationName(m.image(t, m.blob("layer")), v1.AnnotationRefName, "1.0"))
 }
 
-func called(desc v1.Descriptor, annotation, name string) v1.Descriptor {
+func destinationName(desc v1.Descriptor, annotation, name string) v1.Descriptor {
 	desc.Annotations = map[string]string{annotation: name}
 	return desc
 }
@@ -108,25 +108,25 @@ func TestLayoutsComeIn(t *testing.T) {
 		code    mirror.Code
 		says    string
 	}{
-		"full names": {[]v1.Descriptor{called(one, containerdName, "registry.example/org/app:v1"), called(two, v1.AnnotationRefName, "registry.example/org/app:v2")},
+		"full names": {[]v1.Descriptor{destinationName(one, containerdName, "registry.example/org/app:v1"), destinationName(two, v1.AnnotationRefName, "registry.example/org/app:v2")},
 			"", map[string]digest.Digest{"v1": one.Digest, "v2": two.Digest}, nil, "", ""},
-		"a tag, and its name": {[]v1.Descriptor{called(one, v1.AnnotationRefName, "1.0")}, "registry.example/org/app", map[string]digest.Digest{"1.0": one.Digest}, nil, "", ""},
+		"a tag, and its name": {[]v1.Descriptor{destinationName(one, v1.AnnotationRefName, "1.0")}, "registry.example/org/app", map[string]digest.Digest{"1.0": one.Digest}, nil, "", ""},
 		"no name":             {[]v1.Descriptor{one}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, nil, "", ""},
-		"another name":        {[]v1.Descriptor{called(one, containerdName, "docker.io/library/x:1")}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, nil, "", ""},
-		"tags of a repository": {[]v1.Descriptor{called(one, v1.AnnotationRefName, "1.0"), called(two, v1.AnnotationRefName, "2.0")}, "registry.example/org/app",
+		"another name":        {[]v1.Descriptor{destinationName(one, containerdName, "docker.io/library/x:1")}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, nil, "", ""},
+		"tags of a repository": {[]v1.Descriptor{destinationName(one, v1.AnnotationRefName, "1.0"), destinationName(two, v1.AnnotationRefName, "2.0")}, "registry.example/org/app",
 			map[string]digest.Digest{"1.0": one.Digest, "2.0": two.Digest}, nil, "", ""},
-		"a sparse index, and parts": {[]v1.Descriptor{called(index, containerdName, "registry.example/org/app:v1"), one, signature}, "",
+		"a sparse index, and parts": {[]v1.Descriptor{destinationName(index, containerdName, "registry.example/org/app:v1"), one, signature}, "",
 			map[string]digest.Digest{"v1": index.Digest}, []digest.Digest{one.Digest, signature.Digest}, "", ""},
 		"an image and what refers to it": {[]v1.Descriptor{one, signature}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, []digest.Digest{signature.Digest}, "", ""},
-		"by its digest":                  {[]v1.Descriptor{called(one, containerdName, "registry.example/org/app@"+one.Digest.String())}, "", nil, []digest.Digest{one.Digest}, "", ""},
+		"by its digest":                  {[]v1.Descriptor{destinationName(one, containerdName, "registry.example/org/app@"+one.Digest.String())}, "", nil, []digest.Digest{one.Digest}, "", ""},
 
 		"nobody says its name":  {[]v1.Descriptor{one}, "", nil, nil, mirror.CodeNameInvalid, "--tag"},
-		"a tag alone":           {[]v1.Descriptor{called(one, v1.AnnotationRefName, "1.0")}, "", nil, nil, mirror.CodeNameInvalid, "--tag"},
+		"a tag alone":           {[]v1.Descriptor{destinationName(one, v1.AnnotationRefName, "1.0")}, "", nil, nil, mirror.CodeNameInvalid, "--tag"},
 		"one name for two":      {[]v1.Descriptor{one, two}, "registry.example/org/app:v1", nil, nil, mirror.CodeNameInvalid, "several images"},
-		"twice the same name":   {[]v1.Descriptor{called(one, containerdName, "x.example/a:1"), called(two, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "two images"},
-		"it is not whole":       {[]v1.Descriptor{called(lacking, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, digest.FromString("not here either").String()},
-		"a name that is none":   {[]v1.Descriptor{called(one, containerdName, "X Y")}, "", nil, nil, mirror.CodeNameInvalid, "X Y"},
-		"a manifest is missing": {[]v1.Descriptor{called(v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("gone"), Size: 4}, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "not whole"},
+		"twice the same name":   {[]v1.Descriptor{destinationName(one, containerdName, "x.example/a:1"), destinationName(two, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "two images"},
+		"it is not whole":       {[]v1.Descriptor{destinationName(lacking, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, digest.FromString("not here either").String()},
+		"a name that is none":   {[]v1.Descriptor{destinationName(one, containerdName, "X Y")}, "", nil, nil, mirror.CodeNameInvalid, "X Y"},
+		"a manifest is missing": {[]v1.Descriptor{destinationName(v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("gone"), Size: 4}, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "not whole"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := layoutOf(t, m, tt.entries...)
@@ -218,7 +218,7 @@ func TestForeignArchivesAreNotSigned(t *testing.T) {
 func TestAForeignArchiveThatEndsEarlyGoesOn(t *testing.T) {
 	m := newMade()
 	image := m.image(t, m.blob(content("one", 3000)), m.blob(content("two", 3000)))
-	data := layoutOf(t, m, called(image, containerdName, "registry.example/org/app:v1"))
+	data := layoutOf(t, m, destinationName(image, containerdName, "registry.example/org/app:v1"))
 	s := newSite(t, transfer.Options{})
 	for offset := 0; offset < len(data)-1024; offset += 700 {
 		if _, _, err := s.tryTake(bytes.NewReader(data[:offset]), transfer.ImportRequest{}); err == nil || len(s.tags()) > 0 {
@@ -262,7 +262,7 @@ func TestALayoutOfManyRepositoriesIsRefused(t *testing.T) {
 	image := m.manifest(t, v1.MediaTypeImageIndex, index)
 	var entries []v1.Descriptor
 	for i := range 3600 {
-		entries = append(entries, called(image, containerdName, "docker.io/team/app"+strconv.Itoa(i)+":1"))
+		entries = append(entries, destinationName(image, containerdName, "docker.io/team/app"+strconv.Itoa(i)+":1"))
 	}
 	s := newSite(t, transfer.Options{})
 	if _, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, entries...)), transfer.ImportRequest{}); mirror.CodeOf(err) != mirror.CodeBundleInvalid {
@@ -274,7 +274,7 @@ func TestALayoutOfManyRepositoriesIsRefused(t *testing.T) {
 func TestImagesWithoutAUsableNameAreLeftOut(t *testing.T) {
 	m := newMade()
 	one, two := m.image(t, m.blob("one")), m.image(t, m.blob("two"))
-	good := called(one, containerdName, "registry.example/org/app:v1")
+	good := destinationName(one, containerdName, "registry.example/org/app:v1")
 	for name, tt := range map[string]struct {
 		other v1.Descriptor
 		tag   string
@@ -283,12 +283,12 @@ func TestImagesWithoutAUsableNameAreLeftOut(t *testing.T) {
 	}{
 		"no name":            {two, "", "no name in the archive", nil},
 		"no name, and --tag": {two, "registry.example/org/app:v2", "", map[string]string{"v2": ""}},
-		"capitals":           {called(two, containerdName, "registry.example/Team/C:1"), "", "Team/C", nil},
-		"capitals and --tag": {called(two, containerdName, "registry.example/Team/C:1"), "registry.example/org/app:v2", "", map[string]string{"v2": ""}},
-		"none":               {called(two, containerdName, "<none>:<none>"), "", "no name in the archive", nil},
-		"only a tag":         {called(two, v1.AnnotationRefName, "v2"), "", "only called \"v2\"", nil},
-		"only a repository":  {called(two, containerdName, "registry.example/org/app:<none>"), "", "", nil},
-		"pulled by digest":   {called(two, v1.AnnotationRefName, "registry.example/org/app:i-was-a-digest"), "", "", nil},
+		"capitals":           {destinationName(two, containerdName, "registry.example/Team/C:1"), "", "Team/C", nil},
+		"capitals and --tag": {destinationName(two, containerdName, "registry.example/Team/C:1"), "registry.example/org/app:v2", "", map[string]string{"v2": ""}},
+		"none":               {destinationName(two, containerdName, "<none>:<none>"), "", "no name in the archive", nil},
+		"only a tag":         {destinationName(two, v1.AnnotationRefName, "v2"), "", "only called \"v2\"", nil},
+		"only a repository":  {destinationName(two, containerdName, "registry.example/org/app:<none>"), "", "", nil},
+		"pulled by digest":   {destinationName(two, v1.AnnotationRefName, "registry.example/org/app:i-was-a-digest"), "", "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := layoutOf(t, m, good, tt.other)
@@ -296,8 +296,8 @@ func TestImagesWithoutAUsableNameAreLeftOut(t *testing.T) {
 			for _, dry := range []bool{true, false} {
 				summary, events, err := s.tryTake(bytes.NewReader(data), transfer.ImportRequest{Tag: tt.tag, DryRun: dry})
 				s.must(err)
-				left := of(events, transfer.KindLeft)
-				if len(left) != summary.Left || (summary.Left == 1) != (tt.says != "") {
+				left := of(events, transfer.KindSkipped)
+				if len(left) != summary.Skipped || (summary.Skipped == 1) != (tt.says != "") {
 					t.Fatalf("dry run %t: left out %+v of %+v", dry, left, summary)
 				}
 				if tt.says != "" && (left[0].Name != two.Digest.String() || !strings.Contains(left[0].Reason, tt.says)) {
@@ -363,7 +363,7 @@ func TestWhatCosignSavedComesInUnderItsImage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, transfer.Options{})
 			summary, _ := s.take(layoutOf(t, m, tt.entries...), transfer.ImportRequest{Tag: tt.tag})
-			if summary.Left != tt.left || len(s.tags()) != len(tt.want) {
+			if summary.Skipped != tt.left || len(s.tags()) != len(tt.want) {
 				t.Errorf("%+v, tags %q", summary, s.tags())
 			}
 			for tag, d := range tt.want {
@@ -393,7 +393,7 @@ func TestARefusalNamesTheImage(t *testing.T) {
 		Config: m.blob("{}"), Layers: []v1.Descriptor{}, Subject: &v1.Descriptor{MediaType: one.MediaType, Digest: one.Digest, Size: one.Size}})
 	for name, entries := range map[string][]v1.Descriptor{
 		"cosign save":                    {kind(sig, "sigs"), kind(one, "image")},
-		"a tag alone, as oras writes it": {called(one, v1.AnnotationRefName, "1"), referrer},
+		"a tag alone, as oras writes it": {destinationName(one, v1.AnnotationRefName, "1"), referrer},
 	} {
 		s := newSite(t, transfer.Options{})
 		_, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, entries...)), transfer.ImportRequest{})
@@ -407,7 +407,7 @@ func TestItIsSaidHowImagesOfAnAddressWithAPortArePulled(t *testing.T) {
 	m := newMade()
 	one := m.image(t, m.blob("one"))
 	s := newSite(t, transfer.Options{})
-	_, events := s.take(layoutOf(t, m, called(one, containerdName, "reg.corp:5000/team/app:1"), called(one, containerdName, "reg.corp:5000/team/b:1"), called(one, containerdName, "ghcr.io/team/app:1")), transfer.ImportRequest{})
+	_, events := s.take(layoutOf(t, m, destinationName(one, containerdName, "reg.corp:5000/team/app:1"), destinationName(one, containerdName, "reg.corp:5000/team/b:1"), destinationName(one, containerdName, "ghcr.io/team/app:1")), transfer.ImportRequest{})
 	notes := of(events, transfer.KindNote)
 	if len(notes) != 1 || notes[0].Name != "reg.corp:5000" || !strings.Contains(notes[0].Reason, "?ns=reg.corp:5000") {
 		t.Errorf("notes %+v", notes)

@@ -19,11 +19,11 @@ import (
 
 // The kinds of notes about bundles that go out. Their keys begin with the destination, which no / is in.
 const (
-	issuedNotes = "bundle issued" // destination → issued
-	sentNotes   = "bundle sent"   // destination/sequence → SentBundle
-	// digestNotes and a sentKey are a kind of their own: digests in lines, some thousand to a note. A digest is noted with
+	issuedStates = "bundle issued" // destination → issued
+	exportStates = "bundle sent"   // destination/sequence → ExportedBundle
+	// digestStates and a exportKey are a kind of their own: digests in lines, some thousand to a note. A digest is noted with
 	// the first bundle that had it.
-	digestNotes = "bundle digests "
+	digestStates = "bundle digests "
 )
 
 // issued is the last bundle that was numbered for a destination.
@@ -32,20 +32,20 @@ type issued struct {
 	Content  digest.Digest `json:"content"` // what makes two bundles the same, see contentOf
 }
 
-// SentBundle is a bundle that reached a disk.
-type SentBundle struct {
+// ExportedBundle is a bundle that reached a disk.
+type ExportedBundle struct {
 	Destination string    `json:"destination"`
 	ID          string    `json:"id"`
 	Sequence    int64     `json:"sequence"`
 	Created     time.Time `json:"created"`
-	Sent        time.Time `json:"sent"` // when that was noted
+	Exported    time.Time `json:"sent"` // when that was noted
 	Images      int       `json:"images"`
 	Manifests   int       `json:"manifests"`
 	Blobs       int       `json:"blobs"`
 	Bytes       int64     `json:"bytes"` // of these manifests and blobs
 }
 
-func sentKey(destination string, sequence int64) string {
+func exportKey(destination string, sequence int64) string {
 	return fmt.Sprintf("%s/%020d", destination, sequence)
 }
 
@@ -58,21 +58,21 @@ func contentOf(doc *bundle.Document) (digest.Digest, error) {
 }
 
 // number gives a bundle its number; reserve notes it, before its first byte goes out.
-func (c *Carrier) number(ctx context.Context, doc *bundle.Document, reserve bool) error {
+func (svc *Service) number(ctx context.Context, doc *bundle.Document, reserve bool) error {
 	content, err := contentOf(doc)
 	if err != nil {
 		return err
 	}
-	c.numbering.Lock()
-	defer c.numbering.Unlock()
-	notes, err := c.store.State(ctx, issuedNotes)
+	svc.numbering.Lock()
+	defer svc.numbering.Unlock()
+	notes, err := svc.store.State(ctx, issuedStates)
 	if err != nil {
 		return fmt.Errorf("read the numbers of bundles: %w", err)
 	}
 	var last issued
 	if note := notes[doc.Destination+"/"]; note != nil {
 		if err := json.Unmarshal(note, &last); err != nil {
-			return fmt.Errorf("read the number of the last bundle for %s: %w", called(doc.Destination), err)
+			return fmt.Errorf("read the number of the last bundle for %s: %w", destinationName(doc.Destination), err)
 		}
 	}
 	doc.Sequence = last.Sequence
@@ -85,27 +85,27 @@ func (c *Carrier) number(ctx context.Context, doc *bundle.Document, reserve bool
 	}
 	note, err := json.Marshal(issued{doc.Sequence, content})
 	if err == nil {
-		err = c.store.SetState(ctx, issuedNotes, map[string][]byte{doc.Destination + "/": note})
+		err = svc.store.SetState(ctx, issuedStates, map[string][]byte{doc.Destination + "/": note})
 	}
 	if err != nil {
-		return fmt.Errorf("note the number of a bundle for %s: %w", called(doc.Destination), err)
+		return fmt.Errorf("note the number of a bundle for %s: %w", destinationName(doc.Destination), err)
 	}
 	return nil
 }
 
-// Sent notes that a bundle by this mirror is safely on a disk, so that later ones can leave out what is in it. It may be
+// Exported notes that a bundle by this mirror is safely on a disk, so that later ones can leave out what is in it. It may be
 // called again. [mirror.CodeUnsupported] for a bundle by another mirror.
-func (c *Carrier) Sent(ctx context.Context, doc *bundle.Document) error {
-	c.numbering.Lock()
-	defer c.numbering.Unlock()
-	identity, err := c.identify(ctx)
+func (svc *Service) RecordExport(ctx context.Context, doc *bundle.Document) error {
+	svc.numbering.Lock()
+	defer svc.numbering.Unlock()
+	identity, err := svc.identify(ctx)
 	if err != nil {
 		return err
 	}
 	if doc.Source != identity || doc.Sequence < 1 || doc.Destination != "" && !mirror.ValidTag(doc.Destination) {
 		return mirror.Errorf(mirror.CodeUnsupported, "bundle %s was not made by this mirror", doc.ID)
 	}
-	sent, err := c.sentTo(ctx, doc.Destination)
+	sent, err := svc.exportedTo(ctx, doc.Destination)
 	if err != nil {
 		return err
 	}
@@ -120,22 +120,22 @@ func (c *Carrier) Sent(ctx context.Context, doc *bundle.Document) error {
 		if s.ID == doc.ID {
 			return nil
 		}
-		if err := c.sentDigests(ctx, s, func(d digest.Digest) { delete(fresh, d) }); err != nil {
+		if err := svc.exportedDigests(ctx, s, func(d digest.Digest) { delete(fresh, d) }); err != nil {
 			return err
 		}
 	}
-	note := SentBundle{
-		Destination: doc.Destination, ID: doc.ID, Sequence: doc.Sequence, Created: doc.Created, Sent: time.Now().UTC(),
+	note := ExportedBundle{
+		Destination: doc.Destination, ID: doc.ID, Sequence: doc.Sequence, Created: doc.Created, Exported: time.Now().UTC(),
 		Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Bytes: sizeOf(doc),
 	}
-	return c.noteSent(ctx, note, slices.Sorted(maps.Keys(fresh)))
+	return svc.recordExported(ctx, note, slices.Sorted(maps.Keys(fresh)))
 }
 
-// noteSent writes the digests first, a few thousand at a time so that no transaction is long, and then what makes them
+// recordExported writes the digests first, a few thousand at a time so that no transaction is long, and then what makes them
 // count.
-func (c *Carrier) noteSent(ctx context.Context, sent SentBundle, digests []digest.Digest) error {
+func (svc *Service) recordExported(ctx context.Context, sent ExportedBundle, digests []digest.Digest) error {
 	const chunk = 4096
-	key := sentKey(sent.Destination, sent.Sequence)
+	key := exportKey(sent.Destination, sent.Sequence)
 	for i := 0; len(digests) > 0; i++ {
 		n := min(chunk, len(digests))
 		var lines bytes.Buffer
@@ -144,13 +144,13 @@ func (c *Carrier) noteSent(ctx context.Context, sent SentBundle, digests []diges
 			lines.WriteByte('\n')
 		}
 		digests = digests[n:]
-		if err := c.store.SetState(ctx, digestNotes+key, map[string][]byte{fmt.Sprintf("%08d", i): lines.Bytes()}); err != nil {
+		if err := svc.store.SetState(ctx, digestStates+key, map[string][]byte{fmt.Sprintf("%08d", i): lines.Bytes()}); err != nil {
 			return fmt.Errorf("note what bundle %s has: %w", sent.ID, err)
 		}
 	}
 	note, err := json.Marshal(sent)
 	if err == nil {
-		err = c.store.SetState(ctx, sentNotes, map[string][]byte{key: note})
+		err = svc.store.SetState(ctx, exportStates, map[string][]byte{key: note})
 	}
 	if err != nil {
 		return fmt.Errorf("note that bundle %s was sent: %w", sent.ID, err)
@@ -158,9 +158,9 @@ func (c *Carrier) noteSent(ctx context.Context, sent SentBundle, digests []diges
 	return nil
 }
 
-// sentDigests calls each with what was first sent with a bundle.
-func (c *Carrier) sentDigests(ctx context.Context, sent SentBundle, each func(digest.Digest)) error {
-	notes, err := c.store.State(ctx, digestNotes+sentKey(sent.Destination, sent.Sequence))
+// exportedDigests calls each with what was first sent with a bundle.
+func (svc *Service) exportedDigests(ctx context.Context, sent ExportedBundle, each func(digest.Digest)) error {
+	notes, err := svc.store.State(ctx, digestStates+exportKey(sent.Destination, sent.Sequence))
 	if err != nil {
 		return fmt.Errorf("read what bundle %s has: %w", sent.ID, err)
 	}
@@ -172,27 +172,27 @@ func (c *Carrier) sentDigests(ctx context.Context, sent SentBundle, each func(di
 	return nil
 }
 
-// sentTo are the bundles that were sent to a destination, in order.
-func (c *Carrier) sentTo(ctx context.Context, destination string) ([]SentBundle, error) {
-	all, err := c.History(ctx)
-	return slices.DeleteFunc(all, func(s SentBundle) bool { return s.Destination != destination }), err
+// exportedTo are the bundles that were sent to a destination, in order.
+func (svc *Service) exportedTo(ctx context.Context, destination string) ([]ExportedBundle, error) {
+	all, err := svc.History(ctx)
+	return slices.DeleteFunc(all, func(s ExportedBundle) bool { return s.Destination != destination }), err
 }
 
 // History lists the bundles that were sent, by destination, in the order of their numbers.
-func (c *Carrier) History(ctx context.Context) ([]SentBundle, error) {
-	notes, err := c.store.State(ctx, sentNotes)
+func (svc *Service) History(ctx context.Context) ([]ExportedBundle, error) {
+	notes, err := svc.store.State(ctx, exportStates)
 	if err != nil {
 		return nil, fmt.Errorf("read which bundles were sent: %w", err)
 	}
-	list := make([]SentBundle, 0, len(notes))
+	list := make([]ExportedBundle, 0, len(notes))
 	for key, note := range notes {
-		var sent SentBundle
+		var sent ExportedBundle
 		if err := json.Unmarshal(note, &sent); err != nil {
 			return nil, fmt.Errorf("read that bundle %s was sent: %w", key, err)
 		}
 		list = append(list, sent)
 	}
-	slices.SortFunc(list, func(a, b SentBundle) int {
+	slices.SortFunc(list, func(a, b ExportedBundle) int {
 		return cmp.Or(strings.Compare(a.Destination, b.Destination), cmp.Compare(a.Sequence, b.Sequence))
 	})
 	return list, nil

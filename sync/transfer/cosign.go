@@ -14,13 +14,13 @@ import (
 
 // accompany puts what cosign saved about images into their repositories, under the tags that cosign looks for. The index
 // of each is in which.
-func (in *importing) accompany(ctx context.Context, t *tree, roots []bundle.Root, branches []*branch, which []int) (found []foundImage, err error) {
-	taken := make(map[mirror.Ref]*branch)
+func (in *importer) placeCosign(ctx context.Context, t *imageTree, roots []bundle.Root, branches []*node, which []int) (found []foundImage, err error) {
+	taken := make(map[mirror.Ref]*node)
 	images := imagesByName(roots, branches)
 	for _, i := range which {
 		b := branches[i]
 		if b.err != nil {
-			in.leave(b.digest.String(), "it is not whole in the archive: "+b.err.Error())
+			in.skip(b.digest.String(), "it is not whole in the archive: "+b.err.Error())
 			continue
 		}
 		subject, err := images.subject(ctx, t, roots[i], b)
@@ -28,41 +28,41 @@ func (in *importing) accompany(ctx context.Context, t *tree, roots []bundle.Root
 			return nil, err
 		}
 		if subject == nil || len(subject.repos) == 0 {
-			in.leave(b.digest.String(), reasonAbout)
+			in.skip(b.digest.String(), reasonSubjectSkipped)
 			continue
 		}
 		for _, repo := range slices.Clone(subject.repos) {
-			ref := mirror.Ref{Repo: repo, Tag: companionTag(subject.digest, roots[i].Companion)}
+			ref := mirror.Ref{Repo: repo, Tag: cosignTag(subject.digest, roots[i].CosignSuffix)}
 			if other := taken[ref]; other != nil {
 				if other != b {
-					in.leave(b.digest.String(), "it would be "+ref.String()+", as is "+other.digest.String())
+					in.skip(b.digest.String(), "it would be "+ref.String()+", as is "+other.digest.String())
 				}
 				continue
 			}
 			taken[ref] = b
-			if err := t.enter(b, repo); err != nil {
+			if err := t.addTo(b, repo); err != nil {
 				return nil, err
 			}
-			found = append(found, foundImage{ref: ref, branch: b, why: bundle.WhyReferrer})
+			found = append(found, foundImage{ref: ref, node: b, why: bundle.WhyReferrer})
 		}
 	}
 	return found, nil
 }
 
-// companionTag is the tag that cosign gives what is about an image.
-func companionTag(subject digest.Digest, suffix string) string {
+// cosignTag is the tag that cosign gives what is about an image.
+func cosignTag(subject digest.Digest, suffix string) string {
 	return strings.Replace(subject.String(), ":", "-", 1) + suffix
 }
 
 // byName are the images that are taken in from an archive, by their names there.
-type byName map[string][]*branch
+type byName map[string][]*node
 
-func imagesByName(roots []bundle.Root, branches []*branch) byName {
+func imagesByName(roots []bundle.Root, branches []*node) byName {
 	images := make(byName)
-	seen := make(map[*branch]bool)
+	seen := make(map[*node]bool)
 	for i, root := range roots {
 		b := branches[i]
-		if root.Companion != "" || len(b.repos) == 0 {
+		if root.CosignSuffix != "" || len(b.repos) == 0 {
 			continue
 		}
 		if !seen[b] {
@@ -84,8 +84,8 @@ func nameKey(root bundle.Root) string {
 
 // subject finds the image that a root is about: what it says itself, else what has the same name, else the only one that
 // there is. It is nil if that is none of them.
-func (n byName) subject(ctx context.Context, t *tree, root bundle.Root, b *branch) (*branch, error) {
-	d, err := signed(ctx, t, b)
+func (n byName) subject(ctx context.Context, t *imageTree, root bundle.Root, b *node) (*node, error) {
+	d, err := signedSubject(ctx, t, b)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (n byName) subject(ctx context.Context, t *tree, root bundle.Root, b *branc
 const maxStatement = 1 << 20
 
 // signed returns the digest of the image that a signature, or an attestation, says that it is about; "" if it says none.
-func signed(ctx context.Context, t *tree, b *branch) (digest.Digest, error) {
+func signedSubject(ctx context.Context, t *imageTree, b *node) (digest.Digest, error) {
 	for _, desc := range b.blobs {
 		if desc.Size > maxStatement || !strings.Contains(desc.MediaType, "simplesigning") && !strings.Contains(desc.MediaType, "dsse") {
 			continue

@@ -14,31 +14,31 @@ import (
 	"airmirror/sync/bundle"
 )
 
-var errNotHeld = mirror.Errorf(mirror.CodeManifestUnknown, "is not held here")
+var errNotStored = mirror.Errorf(mirror.CodeManifestUnknown, "is not held here")
 
 // walk is a manifest that was looked at, with everything that it needs.
-type walk struct {
+type walked struct {
 	item   *item
 	origin mirror.Origin
 	err    error // why it is not whole
 }
 
 // walk looks at a manifest and at what it needs, once.
-func (p *planner) walk(ctx context.Context, at place, lenient bool) walk {
+func (p *planner) walk(ctx context.Context, at place, lenient bool) walked {
 	if w, known := p.walked[at]; known {
 		return w
 	}
-	var w walk
-	w.item, w.origin, w.err = p.look(ctx, at, lenient)
+	var w walked
+	w.item, w.origin, w.err = p.readManifest(ctx, at, lenient)
 	p.walked[at] = w
 	return w
 }
 
-func (p *planner) look(ctx context.Context, at place, lenient bool) (*item, mirror.Origin, error) {
+func (p *planner) readManifest(ctx context.Context, at place, lenient bool) (*item, mirror.Origin, error) {
 	p.protect(at.digest)
-	man, err := p.c.store.Manifest(ctx, at.repo, at.digest)
+	man, err := p.service.store.Manifest(ctx, at.repo, at.digest)
 	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
-		return nil, "", errNotHeld
+		return nil, "", errNotStored
 	}
 	if err != nil {
 		return nil, "", err
@@ -50,10 +50,10 @@ func (p *planner) look(ctx context.Context, at place, lenient bool) (*item, mirr
 	size := int64(len(man.Bytes))
 	man.Bytes = nil // there may be many, one inside the other
 	required := refs.Blobs
-	if !p.c.opts.IgnoreNondistributable {
+	if !p.service.opts.IgnoreNondistributable {
 		required = slices.Concat(refs.Blobs, refs.Nondistributable)
 	}
-	if err := p.lacks(ctx, at.repo, required); err != nil {
+	if err := p.checkBlobs(ctx, at.repo, required); err != nil {
 		return nil, "", err
 	}
 	children, platforms, err := p.children(ctx, at.repo, &refs, lenient)
@@ -82,7 +82,7 @@ func (p *planner) look(ctx context.Context, at place, lenient bool) (*item, mirr
 		it.need(other)
 	}
 	if p.req.Referrers {
-		err = p.referrers(ctx, at, lenient)
+		err = p.addReferrers(ctx, at, lenient)
 	}
 	return it, man.Origin, err
 }
@@ -114,7 +114,7 @@ func union(list []string, more ...string) []string {
 }
 
 // lacks reports which blobs are not held as their manifest describes them, or not for repo.
-func (p *planner) lacks(ctx context.Context, repo mirror.Repo, blobs []v1.Descriptor) error {
+func (p *planner) checkBlobs(ctx context.Context, repo mirror.Repo, blobs []v1.Descriptor) error {
 	digests := make([]digest.Digest, len(blobs))
 	for i, desc := range blobs {
 		digests[i] = desc.Digest
@@ -124,10 +124,10 @@ func (p *planner) lacks(ctx context.Context, repo mirror.Repo, blobs []v1.Descri
 	var bytes uint64
 	hint := ""
 	for _, desc := range blobs {
-		size, err := p.c.store.StatContent(ctx, desc.Digest)
+		size, err := p.service.store.StatContent(ctx, desc.Digest)
 		var stat mirror.BlobStat
 		if err == nil {
-			stat, err = p.c.store.StatBlob(mirror.WithoutUsage(ctx), repo, desc.Digest)
+			stat, err = p.service.store.StatBlob(mirror.WithoutUsage(ctx), repo, desc.Digest)
 		}
 		if err == nil && size == desc.Size && stat.Linked {
 			continue
@@ -144,13 +144,13 @@ func (p *planner) lacks(ctx context.Context, repo mirror.Repo, blobs []v1.Descri
 	if len(missing) == 0 {
 		return nil
 	}
-	return mirror.Errorf(mirror.CodeBlobUnknown, "lacks %s of blobs: %s%s", humanize.Bytes(bytes), list(missing), hint)
+	return mirror.Errorf(mirror.CodeBlobUnknown, "lacks %s of blobs: %s%s", humanize.Bytes(bytes), joinNames(missing), hint)
 }
 
 // list joins the first few names.
-func list(names []string) string {
-	if more := len(names) - named; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:named], ", "), more)
+func joinNames(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
 	}
 	return strings.Join(names, ", ")
 }
@@ -162,20 +162,20 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.R
 	entries := refs.Manifests
 	selected := p.platforms.Select(entries)
 	for i, desc := range entries {
-		if !p.chooses(desc, selected[i]) {
+		if !p.selects(desc, selected[i]) {
 			continue
 		}
 		at := place{repo, desc.Digest}
 		if desc.Platform == nil {
-			if err := p.accepts(ctx, at, desc.Digest.String()); err != nil && isFault(err) {
+			if err := p.checkPlatform(ctx, at, desc.Digest.String()); err != nil && isFault(err) {
 				return nil, nil, err
 			} else if err != nil {
 				continue
 			}
 		}
 		w := p.walk(ctx, at, lenient)
-		if w.err == errNotHeld {
-			blob, err := p.blob(ctx, repo, desc.Digest)
+		if w.err == errNotStored {
+			blob, err := p.readableBlob(ctx, repo, desc.Digest)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -193,7 +193,7 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.R
 			}
 		case isFault(w.err):
 			return nil, nil, w.err
-		case !lenient && (selected[i] || w.err != errNotHeld):
+		case !lenient && (selected[i] || w.err != errNotStored):
 			return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s: %w", nameOf(desc), w.err)
 		default:
 			last = w.err
@@ -216,7 +216,7 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.R
 
 // chooses reports whether an entry of an index goes along, if it is held. Attestations of a build say "unknown", and come
 // along with everything else that refers to an image.
-func (p *planner) chooses(desc v1.Descriptor, selected bool) bool {
+func (p *planner) selects(desc v1.Descriptor, selected bool) bool {
 	switch {
 	case len(p.platforms) == 0 || desc.Platform == nil:
 		return true
@@ -228,22 +228,22 @@ func (p *planner) chooses(desc v1.Descriptor, selected bool) bool {
 
 // accepts returns why an image for one platform is for none of those that are asked for, as its config says. What is not
 // stored is for the walk to find.
-func (p *planner) accepts(ctx context.Context, at place, name string) error {
+func (p *planner) checkPlatform(ctx context.Context, at place, name string) error {
 	if len(p.platforms) == 0 {
 		return nil
 	}
-	man, err := p.c.store.Manifest(ctx, at.repo, at.digest)
+	man, err := p.service.store.Manifest(ctx, at.repo, at.digest)
 	if err != nil {
-		return orUnknown(err)
+		return ignoreMissing(err)
 	}
 	_, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
 	config, ok := mirror.ConfigOf(refs)
 	if err != nil || !ok {
 		return err
 	}
-	of, ok, err := mirror.ConfigPlatform(ctx, p.c.store, at.repo, config)
+	of, ok, err := mirror.ConfigPlatform(ctx, p.service.store, at.repo, config)
 	if err != nil {
-		return orUnknown(err)
+		return ignoreMissing(err)
 	}
 	if ok && !p.platforms.Accept(of) {
 		return mirror.NoPlatform(name, p.platforms, []string{mirror.PlatformString(of)})
@@ -251,8 +251,8 @@ func (p *planner) accepts(ctx context.Context, at place, name string) error {
 	return nil
 }
 
-// orUnknown returns nil for what says that something is not stored.
-func orUnknown(err error) error {
+// ignoreMissing returns nil for what says that something is not stored.
+func ignoreMissing(err error) error {
 	if code := mirror.CodeOf(err); code == mirror.CodeManifestUnknown || code == mirror.CodeBlobUnknown {
 		return nil
 	}

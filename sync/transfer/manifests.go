@@ -9,53 +9,53 @@ import (
 	"airmirror/mirror"
 )
 
-// batchPoints and batchManifests are at most how many blobs, and how many manifests, are entered in one transaction, but
+// maxBatchReferences and maxBatchManifests are at most how many blobs, and how many manifests, are entered in one transaction, but
 // for one manifest that points at more.
 const (
-	batchPoints    = 4000
-	batchManifests = 256
+	maxBatchReferences = 4000
+	maxBatchManifests  = 256
 )
 
 // carry enters manifests that come in this order, but for those that are there already.
-func (in *importing) carry(ctx context.Context, list []manifest) error {
+func (in *importer) importManifests(ctx context.Context, list []manifest) error {
 	var batch []mirror.ImportedManifest
 	points := 0
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := in.c.store.ImportManifests(ctx, batch); err != nil {
+		if err := in.service.store.ImportManifests(ctx, batch); err != nil {
 			return err
 		}
 		for _, m := range batch {
-			in.c.mirror.ContentStored(m.Repo, m.Digest)
+			in.service.mirror.ContentStored(m.Repo, m.Digest)
 		}
 		batch, points = batch[:0], 0
 		return nil
 	}
 	for _, m := range list {
 		for i, repo := range m.repos {
-			held, err := in.c.store.Manifest(ctx, repo, m.digest)
+			held, err := in.service.store.Manifest(ctx, repo, m.digest)
 			if err == nil && held.Origin != mirror.Mirrored && strings.EqualFold(held.MediaType, m.mediaType) {
 				continue
 			}
 			if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 				return err
 			}
-			if len(batch) == batchManifests || len(batch) > 0 && points+m.points > batchPoints {
+			if len(batch) == maxBatchManifests || len(batch) > 0 && points+m.references > maxBatchReferences {
 				if err := flush(); err != nil {
 					return err
 				}
 			}
-			batch = append(batch, mirror.ImportedManifest{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i], With: m.with})
-			points += m.points
+			batch = append(batch, mirror.ImportedManifest{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i], With: m.owned})
+			points += m.references
 		}
 	}
 	return flush()
 }
 
-// namesOf are what a reference names d by: its tag, and its digest if it has one.
-func namesOf(ref mirror.Ref, d digest.Digest) (names []mirror.ImportedTag) {
+// tagsOf are what a reference names d by: its tag, and its digest if it has one.
+func tagsOf(ref mirror.Ref, d digest.Digest) (names []mirror.ImportedTag) {
 	if ref.Tag != "" {
 		names = append(names, mirror.ImportedTag{Repo: ref.Repo, Tag: ref.Tag, Digest: d, Origin: mirror.Imported})
 	}
@@ -66,14 +66,14 @@ func namesOf(ref mirror.Ref, d digest.Digest) (names []mirror.ImportedTag) {
 }
 
 // point points tags and makes roots, all in one transaction, but for tags that point there already.
-func (in *importing) point(ctx context.Context, tags []mirror.ImportedTag) error {
+func (in *importer) pointTags(ctx context.Context, tags []mirror.ImportedTag) error {
 	var move []mirror.ImportedTag
 	for _, t := range tags {
 		if t.Tag == "" {
 			move = append(move, t)
 			continue
 		}
-		now, err := in.c.store.Tag(ctx, t.Repo, t.Tag)
+		now, err := in.service.store.Tag(ctx, t.Repo, t.Tag)
 		if err == nil && now.Digest == t.Digest && now.Origin != mirror.Mirrored {
 			continue
 		}
@@ -85,17 +85,17 @@ func (in *importing) point(ctx context.Context, tags []mirror.ImportedTag) error
 	if len(move) == 0 {
 		return nil
 	}
-	kept, err := in.c.store.PointTags(ctx, move, in.req.Overwrite)
+	kept, err := in.service.store.PointTags(ctx, move, in.req.Overwrite)
 	if err != nil {
 		return err
 	}
 	for _, t := range move {
 		if t.Tag != "" {
-			in.c.mirror.ContentStored(t.Repo, t.Digest, t.Tag)
+			in.service.mirror.ContentStored(t.Repo, t.Digest, t.Tag)
 		}
 	}
 	for _, t := range kept {
-		in.keeps(mirror.Ref{Repo: t.Repo, Tag: t.Tag}, t.Current, t.Digest)
+		in.reportKept(mirror.Ref{Repo: t.Repo, Tag: t.Tag}, t.Current, t.Digest)
 	}
 	return nil
 }

@@ -14,28 +14,28 @@ import (
 const PackageName = "zarf.yaml"
 
 // droppings are files and folders that operating systems leave in folders, on disks and in archives.
-var droppings = map[string]bool{
+var systemFiles = map[string]bool{
 	".DS_Store": true, ".localized": true, "__MACOSX": true, ".Trashes": true, ".fseventsd": true, ".Spotlight-V100": true,
 	".TemporaryItems": true, ".DocumentRevisions-V100": true, ".apdisk": true, ".VolumeIcon.icns": true,
 	"thumbs.db": true, "ehthumbs.db": true, "desktop.ini": true, "$recycle.bin": true, "system volume information": true, "recycler": true, "autorun.inf": true,
 	"lost+found": true, ".directory": true, "@eadir": true, ".snapshot": true, ".nfs": true,
 }
 
-// NoContent reports whether a file or folder is none that anybody put where it is: it, or a folder that it is in, is
+// Ignored reports whether a file or folder is none that anybody put where it is: it, or a folder that it is in, is
 // something that an operating system leaves behind, such as ._index.json, .DS_Store or Thumbs.db.
-func NoContent(name string) bool {
+func Ignored(name string) bool {
 	for part := range strings.SplitSeq(name, "/") {
 		lower := strings.ToLower(part)
-		if droppings[part] || droppings[lower] || strings.HasPrefix(part, "._") || strings.HasPrefix(lower, ".trash-") {
+		if systemFiles[part] || systemFiles[lower] || strings.HasPrefix(part, "._") || strings.HasPrefix(lower, ".trash-") {
 			return true
 		}
 	}
 	return false
 }
 
-// blobOf returns the digest that a file is named by: blobs/sha256/…, in any folder. inBlobs says that it is in such a
+// digestInName returns the digest that a file is named by: blobs/sha256/…, in any folder. inBlobs says that it is in such a
 // folder, and has another name if there is no digest: a download under way, for one.
-func blobOf(name string) (d digest.Digest, inBlobs bool) {
+func digestInName(name string) (d digest.Digest, inBlobs bool) {
 	parts := strings.Split(name, "/")
 	last := len(parts) - 1
 	if !slices.Contains(parts[:last], "blobs") {

@@ -15,19 +15,19 @@ import (
 )
 
 // folder reads an image layout in a folder.
-type folder struct {
-	root   *os.Root
-	limits Limits
-	found  found
-	list   []listed // what is to come
-	read   int64
-	total  int64
-	file   *os.File // the open entry
-	entry  *Entry
-	err    error
+type folderSource struct {
+	root       *os.Root
+	limits     Limits
+	contents   contents
+	pending    []folderEntry // what is to come
+	readBytes  int64
+	totalBytes int64
+	file       *os.File // the open entry
+	entry      *Entry
+	err        error
 }
 
-type listed struct {
+type folderEntry struct {
 	File
 	manifest bool
 }
@@ -39,14 +39,14 @@ func OpenFolder(path string, limits Limits) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits = limits.filled()
-	f := &folder{root: root, limits: limits, found: newFound(limits)}
-	err = f.take(LayoutName, f.found.takeLayout)
+	limits = limits.withDefaults()
+	f := &folderSource{root: root, limits: limits, contents: newContents(limits)}
+	err = f.readFile(LayoutName, f.contents.readLayout)
 	if err == nil {
-		err = f.take(IndexName, f.found.takeIndex)
+		err = f.readFile(IndexName, f.contents.readIndex)
 	}
 	if err == nil {
-		err = f.found.finish()
+		err = f.contents.finish()
 	}
 	if err == nil {
 		err = f.walk()
@@ -57,18 +57,18 @@ func OpenFolder(path string, limits Limits) (*Reader, error) {
 	return &Reader{f}, nil
 }
 
-func (f *folder) kind() Kind                  { return KindLayout }
-func (f *folder) known(*Entry, digest.Digest) {}
-func (f *folder) offset() int64               { return f.read }
+func (f *folderSource) kind() Kind                      { return KindLayout }
+func (f *folderSource) setDigest(*Entry, digest.Digest) {}
+func (f *folderSource) offset() int64                   { return f.readBytes }
 
-func (f *folder) roots() ([]Root, error) { return f.found.roots() }
+func (f *folderSource) roots() ([]Root, error) { return f.contents.roots() }
 
-func (f *folder) Close() error {
+func (f *folderSource) Close() error {
 	f.err = fs.ErrClosed
-	return errors.Join(f.shut(), f.root.Close())
+	return errors.Join(f.closeEntry(), f.root.Close())
 }
 
-func (f *folder) shut() error {
+func (f *folderSource) closeEntry() error {
 	file := f.file
 	f.file, f.entry = nil, nil
 	if file == nil {
@@ -78,7 +78,7 @@ func (f *folder) shut() error {
 }
 
 // open opens a file, which has up to most bytes. Opening anything but a file could wait for ever.
-func (f *folder) open(name string, most int64) (*os.File, int64, error) {
+func (f *folderSource) open(name string, most int64) (*os.File, int64, error) {
 	info, err := f.root.Stat(filepath.FromSlash(name))
 	if err != nil {
 		return nil, 0, err
@@ -93,7 +93,7 @@ func (f *folder) open(name string, most int64) (*os.File, int64, error) {
 	return file, info.Size(), err
 }
 
-func (f *folder) load(name string, most int64) ([]byte, error) {
+func (f *folderSource) load(name string, most int64) ([]byte, error) {
 	file, size, err := f.open(name, most)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (f *folder) load(name string, most int64) ([]byte, error) {
 	return read(file, name, size, most)
 }
 
-func (f *folder) take(name string, take func(dir string, data []byte) error) error {
+func (f *folderSource) readFile(name string, take func(dir string, data []byte) error) error {
 	data, err := f.load(name, f.limits.Index)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: "the folder is no image layout: it has no " + name, Cause: err}
@@ -115,10 +115,10 @@ func (f *folder) take(name string, take func(dir string, data []byte) error) err
 
 // walk lists what index.json leads to. Of what is not there, nothing is: an index may lack platforms, and this mirror may
 // hold it already.
-func (f *folder) walk() error {
+func (f *folderSource) walk() error {
 	seen := map[digest.Digest]bool{}
-	var blobs []listed
-	queue := slices.Clone(f.found.index.Manifests)
+	var blobs []folderEntry
+	queue := slices.Clone(f.contents.index.Manifests)
 	for ; len(queue) > 0; queue = queue[1:] {
 		desc := queue[0]
 		if seen[desc.Digest] {
@@ -132,7 +132,7 @@ func (f *folder) walk() error {
 		if !there {
 			continue
 		}
-		f.list = append(f.list, listed{File{desc.Digest, desc.Size}, true})
+		f.pending = append(f.pending, folderEntry{File{desc.Digest, desc.Size}, true})
 		for role, named := range refs.Owned() {
 			manifest := role == mirror.RoleManifest || role > mirror.RoleManifest && named.MediaType != "" && mirror.LooksLikeManifest(named.MediaType)
 			switch {
@@ -141,24 +141,24 @@ func (f *folder) walk() error {
 				queue = append(queue, named)
 			case role == mirror.RoleBlob:
 				seen[named.Digest] = true
-				blobs = append(blobs, listed{File{named.Digest, named.Size}, false})
+				blobs = append(blobs, folderEntry{File{named.Digest, named.Size}, false})
 			default: // what a manifest does not need may have any size
 				seen[named.Digest] = true
 				if info, err := f.root.Stat(filepath.FromSlash(blobName(named.Digest))); err == nil {
-					blobs = append(blobs, listed{File{named.Digest, info.Size()}, false})
+					blobs = append(blobs, folderEntry{File{named.Digest, info.Size()}, false})
 				}
 			}
 		}
-		if len(queue)+len(f.list)+len(blobs) > f.limits.Entries {
+		if len(queue)+len(f.pending)+len(blobs) > f.limits.Entries {
 			return invalid("the folder has more than %d manifests and blobs", f.limits.Entries)
 		}
 	}
-	f.list = append(f.list, blobs...)
+	f.pending = append(f.pending, blobs...)
 	return nil
 }
 
 // manifest reads a manifest, if it is there.
-func (f *folder) manifest(desc v1.Descriptor) (refs mirror.References, there bool, err error) {
+func (f *folderSource) manifest(desc v1.Descriptor) (refs mirror.References, there bool, err error) {
 	name := blobName(desc.Digest)
 	data, err := f.load(name, mirror.MaxManifestSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -176,17 +176,17 @@ func (f *folder) manifest(desc v1.Descriptor) (refs mirror.References, there boo
 	return refs, true, nil
 }
 
-func (f *folder) next() (*Entry, error) {
-	if err := f.shut(); err != nil && f.err == nil {
+func (f *folderSource) next() (*Entry, error) {
+	if err := f.closeEntry(); err != nil && f.err == nil {
 		f.err = err
 	}
 	for f.err == nil {
-		if len(f.list) == 0 {
+		if len(f.pending) == 0 {
 			f.err = io.EOF
 			break
 		}
-		item := f.list[0]
-		f.list = f.list[1:]
+		item := f.pending[0]
+		f.pending = f.pending[1:]
 		name := blobName(item.Digest)
 		file, size, err := f.open(name, item.Size)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -195,7 +195,7 @@ func (f *folder) next() (*Entry, error) {
 		if err == nil && size != item.Size {
 			err = errors.Join(invalid("%s has %d bytes, and its descriptor says %d", name, size, item.Size), file.Close())
 		}
-		if f.total += item.Size; err == nil && f.limits.MaxBytes > 0 && f.total > f.limits.MaxBytes {
+		if f.totalBytes += item.Size; err == nil && f.limits.MaxBytes > 0 && f.totalBytes > f.limits.MaxBytes {
 			err = errors.Join(invalid("the folder holds more than the %d bytes that are to be read", f.limits.MaxBytes), file.Close())
 		}
 		if err != nil {
@@ -204,31 +204,31 @@ func (f *folder) next() (*Entry, error) {
 		}
 		f.file = file
 		f.entry = &Entry{Digest: item.Digest, Size: size, Manifest: item.manifest, source: f, name: name}
-		f.entry.Reader = &folderReader{f: f, e: f.entry, rest: size}
+		f.entry.Reader = &folderEntryReader{f: f, e: f.entry, rest: size}
 		return f.entry, nil
 	}
 	return nil, f.err
 }
 
-// folderReader reads the content of an entry.
-type folderReader struct {
-	f    *folder
+// folderEntryReader reads the content of an entry.
+type folderEntryReader struct {
+	f    *folderSource
 	e    *Entry
 	rest int64
 }
 
-func (r *folderReader) Read(p []byte) (int, error) {
+func (r *folderEntryReader) Read(p []byte) (int, error) {
 	if r.f.entry != r.e {
-		return 0, errOver
+		return 0, errEntryClosed
 	}
 	if r.rest == 0 {
 		return 0, io.EOF
 	}
 	n, err := r.f.file.Read(p[:min(int64(len(p)), r.rest)])
 	r.rest -= int64(n)
-	r.f.read += int64(n)
+	r.f.readBytes += int64(n)
 	if err == io.EOF {
-		err = cut(r.f.read)
+		err = truncated(r.f.readBytes)
 	}
 	return n, err
 }

@@ -16,7 +16,7 @@ import (
 
 // accept decides whether a bundle may come in, before anything is changed: it is signed as it has to be, no older than
 // what was imported before, makes sense, and what it builds on is held. It finds out what of it is lacking here.
-func (in *importing) accept(ctx context.Context, document, signature []byte) error {
+func (in *importer) preflight(ctx context.Context, document, signature []byte) error {
 	s := &in.summary
 	s.describe(in.doc)
 	s.Document, s.Signed = digest.FromBytes(document), signature != nil
@@ -24,34 +24,34 @@ func (in *importing) accept(ctx context.Context, document, signature []byte) err
 	if s.Key, err = in.verify(document, signature); err != nil {
 		return err
 	}
-	if err := in.list(); err != nil {
+	if err := in.listManifests(); err != nil {
 		return err
 	}
-	if err := in.destined(); err != nil {
+	if err := in.checkDestination(); err != nil {
 		return err
 	}
-	if err := in.age(ctx); err != nil {
+	if err := in.checkAge(ctx); err != nil {
 		return err
 	}
 	in.protect(digestsOf(in.doc)...)
-	if err := in.assumed(ctx); err != nil {
+	if err := in.checkBase(ctx); err != nil {
 		return err
 	}
 	var total int64
 	for d, size := range entriesOf(in.doc) {
-		held, err := in.c.held(ctx, d, size)
+		held, err := in.service.isIntact(ctx, d, size)
 		if err != nil {
 			return err
 		}
 		if !held {
-			in.lacks[d] = true
+			in.missing[d] = true
 			total += size
 			if in.req.DryRun {
-				in.brought[d] = size
+				in.added[d] = size
 			}
 		}
 	}
-	in.tell(Event{Kind: KindPlan, Images: len(in.doc.Images), Total: total})
+	in.report(Event{Kind: KindPlan, Images: len(in.doc.Images), Total: total})
 	read := s.Bytes
 	if in.req.Volume != nil {
 		read = in.req.Volume.Size
@@ -60,7 +60,7 @@ func (in *importing) accept(ctx context.Context, document, signature []byte) err
 	if in.req.DryRun {
 		return in.preview(ctx)
 	}
-	if len(in.lacks) == 0 {
+	if len(in.missing) == 0 {
 		in.Did(read)
 	}
 	return nil
@@ -68,11 +68,11 @@ func (in *importing) accept(ctx context.Context, document, signature []byte) err
 
 // verify checks the signature of what has one, if there are keys to check it with, and that there is one if there has
 // to be. The signature of what is no bundle is nil.
-func (in *importing) verify(document, signature []byte) (keyID string, err error) {
-	needed := in.c.opts.Signed || len(in.req.Keys) > 0
+func (in *importer) verify(document, signature []byte) (keyID string, err error) {
+	needed := in.service.opts.Signed || len(in.req.Keys) > 0
 	var verifier Verifier
-	if in.c.opts.Verifier != nil {
-		if verifier, err = in.c.opts.Verifier(in.req.Keys); err != nil {
+	if in.service.opts.Verifier != nil {
+		if verifier, err = in.service.opts.Verifier(in.req.Keys); err != nil {
 			return "", err
 		}
 	}
@@ -92,8 +92,8 @@ func (in *importing) verify(document, signature []byte) (keyID string, err error
 }
 
 // destined refuses a bundle that is for another destination.
-func (in *importing) destined() error {
-	own, to := in.c.opts.Destination, in.doc.Destination
+func (in *importer) checkDestination() error {
+	own, to := in.service.opts.Destination, in.doc.Destination
 	if own == "" || to == "" || own == to || in.req.AnyDestination {
 		return nil
 	}
@@ -102,8 +102,8 @@ func (in *importing) destined() error {
 
 // age refuses what is older than what was imported of the same source, and sees whether it is that: by its number if it is
 // for the same destination, and by when it was made if it is for another, which numbers do not tell.
-func (in *importing) age(ctx context.Context) error {
-	last, err := in.c.lastImported(ctx, in.doc)
+func (in *importer) checkAge(ctx context.Context) error {
+	last, err := in.service.lastImported(ctx, in.doc)
 	if err != nil {
 		return err
 	}
@@ -112,21 +112,21 @@ func (in *importing) age(ctx context.Context) error {
 	case in.req.AllowOlder:
 		return nil
 	case in.doc.Sequence < last.Sequence:
-		return in.older(last)
+		return in.olderError(last)
 	case in.summary.Known:
 		return nil
 	}
-	imported, err := in.c.Imported(ctx)
+	imported, err := in.service.Imported(ctx)
 	for _, other := range imported {
 		if err == nil && other.Source == in.doc.Source && other.Destination != in.doc.Destination && in.doc.Created.Before(other.Created) {
-			err = in.older(other)
+			err = in.olderError(other)
 		}
 	}
 	return err
 }
 
 // older refuses what is older than a bundle that was imported.
-func (in *importing) older(than ImportedBundle) error {
+func (in *importer) olderError(than ImportedBundle) error {
 	to := ""
 	if than.Destination != in.doc.Destination {
 		to = " for " + cmp.Or(than.Destination, "any destination")
@@ -138,8 +138,8 @@ func (in *importing) older(than ImportedBundle) error {
 func importedKey(doc *bundle.Document) string { return doc.Source + "/" + doc.Destination }
 
 // lastImported is the zero value if there was none.
-func (c *Carrier) lastImported(ctx context.Context, doc *bundle.Document) (last ImportedBundle, err error) {
-	notes, err := c.store.State(ctx, importedNotes)
+func (svc *Service) lastImported(ctx context.Context, doc *bundle.Document) (last ImportedBundle, err error) {
+	notes, err := svc.store.State(ctx, importedStates)
 	if note := notes[importedKey(doc)]; err == nil && note != nil {
 		err = json.Unmarshal(note, &last)
 	}
@@ -149,11 +149,11 @@ func (c *Carrier) lastImported(ctx context.Context, doc *bundle.Document) (last 
 	return last, err
 }
 
-// noteImported notes that a bundle was imported, unless a later one was.
-func (c *Carrier) noteImported(ctx context.Context, doc *bundle.Document) error {
-	c.numbering.Lock()
-	defer c.numbering.Unlock()
-	last, err := c.lastImported(ctx, doc)
+// recordImported notes that a bundle was imported, unless a later one was.
+func (svc *Service) recordImported(ctx context.Context, doc *bundle.Document) error {
+	svc.numbering.Lock()
+	defer svc.numbering.Unlock()
+	last, err := svc.lastImported(ctx, doc)
 	if err != nil || doc.Sequence < last.Sequence || doc.ID == last.ID {
 		return err
 	}
@@ -161,7 +161,7 @@ func (c *Carrier) noteImported(ctx context.Context, doc *bundle.Document) error 
 		Source: doc.Source, Destination: doc.Destination, ID: doc.ID, Sequence: doc.Sequence, Created: doc.Created, Imported: time.Now().UTC(),
 	})
 	if err == nil {
-		err = c.store.SetState(ctx, importedNotes, map[string][]byte{importedKey(doc): note})
+		err = svc.store.SetState(ctx, importedStates, map[string][]byte{importedKey(doc): note})
 	}
 	if err != nil {
 		return fmt.Errorf("note that bundle %s was imported: %w", doc.ID, err)
@@ -170,11 +170,11 @@ func (c *Carrier) noteImported(ctx context.Context, doc *bundle.Document) error 
 }
 
 // assumed refuses a bundle that builds on what is not held.
-func (in *importing) assumed(ctx context.Context) error {
+func (in *importer) checkBase(ctx context.Context) error {
 	var missing []bundle.Assumed
 	var bytes uint64
 	for _, a := range in.doc.Assumes {
-		stored, err := in.c.isStored(ctx, a.Digest, a.Size)
+		stored, err := in.service.isStored(ctx, a.Digest, a.Size)
 		if err != nil {
 			return err
 		}
@@ -195,13 +195,13 @@ func (in *importing) assumed(ctx context.Context) error {
 		names = append(names, name)
 	}
 	err := mirror.Errorf(mirror.CodeBlobUnknown, "bundle %s builds on content that is not held here, %s of it: %s; import the bundles that have it first, or have one made that does not leave it out",
-		in.doc.ID, humanize.Bytes(bytes), list(names))
+		in.doc.ID, humanize.Bytes(bytes), joinNames(names))
 	err.Detail = missing
 	return err
 }
 
 // bundleName tells people more than the ID of a bundle that this one builds on, if it does.
-func (in *importing) bundleName(id string) string {
+func (in *importer) bundleName(id string) string {
 	for _, o := range in.doc.BuildsOn {
 		if o.ID == id {
 			return fmt.Sprintf("%s, number %d of %s", id, o.Sequence, o.Created.Format(time.DateOnly))
@@ -212,14 +212,14 @@ func (in *importing) bundleName(id string) string {
 
 // held reports whether d is stored with its own bytes, and has so many. What is damaged is not, so that the copy that comes
 // in the bundle takes its place.
-func (c *Carrier) held(ctx context.Context, d digest.Digest, size int64) (bool, error) {
-	stored, err := c.isStored(ctx, d, size)
+func (svc *Service) isIntact(ctx context.Context, d digest.Digest, size int64) (bool, error) {
+	stored, err := svc.isStored(ctx, d, size)
 	if !stored {
 		return false, err
 	}
-	err = c.store.Verify(ctx, d)
+	err = svc.store.Verify(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		c.mirror.DiscardDamaged(err)
+		svc.mirror.DiscardDamaged(err)
 		return false, nil
 	}
 	return err == nil, err
@@ -227,8 +227,8 @@ func (c *Carrier) held(ctx context.Context, d digest.Digest, size int64) (bool, 
 
 // isStored reports whether there is a file of d with so many bytes. What a bundle builds on can be a thousand times what is
 // in it: it is not read for each bundle, but when it is served, and by a check of the store.
-func (c *Carrier) isStored(ctx context.Context, d digest.Digest, size int64) (bool, error) {
-	got, err := c.store.StatContent(ctx, d)
+func (svc *Service) isStored(ctx context.Context, d digest.Digest, size int64) (bool, error) {
+	got, err := svc.store.StatContent(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 		return false, nil
 	}

@@ -11,26 +11,26 @@ import (
 
 // sequence reads a bundle whose document is known: what has to come, to the byte, but for the content of manifests and
 // blobs.
-type sequence struct {
+type bundleSource struct {
 	in                  *stream
 	doc                 *Document
 	document, signature []byte
 	index               []byte // index.json, until the bundle has been opened
-	parts               parts
-	part                int    // which comes now
-	at                  int64  // how much of it was read
+	members             members
+	memberIndex         int    // which comes now
+	memberOffset        int64  // how much of it was read
 	resumed             bool   // in the middle of a part that nobody was given the rest of
 	entry               *Entry // what the caller may read
 	err                 error
 }
 
-func (s *sequence) kind() Kind                  { return KindBundle }
-func (s *sequence) roots() ([]Root, error)      { return nil, nil }
-func (s *sequence) known(*Entry, digest.Digest) {}
-func (s *sequence) offset() int64               { return s.in.pos }
-func (s *sequence) Close() error                { return nil }
+func (s *bundleSource) kind() Kind                      { return KindBundle }
+func (s *bundleSource) roots() ([]Root, error)          { return nil, nil }
+func (s *bundleSource) setDigest(*Entry, digest.Digest) {}
+func (s *bundleSource) offset() int64                   { return s.in.pos }
+func (s *bundleSource) Close() error                    { return nil }
 
-func (s *sequence) next() (entry *Entry, err error) {
+func (s *bundleSource) next() (entry *Entry, err error) {
 	s.entry = nil
 	if s.err == nil {
 		entry, s.err = s.advance()
@@ -39,10 +39,10 @@ func (s *sequence) next() (entry *Entry, err error) {
 	return entry, s.err
 }
 
-func (s *sequence) advance() (*Entry, error) {
-	for ; s.part < s.parts.count(); s.part, s.at = s.part+1, 0 {
-		p := s.parts.at(s.part)
-		if s.at < headerSize(p.name) {
+func (s *bundleSource) advance() (*Entry, error) {
+	for ; s.memberIndex < s.members.count(); s.memberIndex, s.memberOffset = s.memberIndex+1, 0 {
+		p := s.members.at(s.memberIndex)
+		if s.memberOffset < headerSize(p.name) {
 			if err := s.header(p); err != nil {
 				return nil, err
 			}
@@ -53,32 +53,32 @@ func (s *sequence) advance() (*Entry, error) {
 		resumed := s.resumed
 		s.resumed = false
 		body := headerSize(p.name) + p.Size
-		if s.at < body {
+		if s.memberOffset < body {
 			if p.listed && resumed {
 				return s.entryOf(p), nil
 			}
-			if err := s.body(p, body-s.at); err != nil {
+			if err := s.body(p, body-s.memberOffset); err != nil {
 				return nil, err
 			}
 		}
-		if err := s.same(make([]byte, body+padding(p.Size)-s.at), "padding after "+p.name); err != nil {
+		if err := s.expect(make([]byte, body+padding(p.Size)-s.memberOffset), "padding after "+p.name); err != nil {
 			return nil, err
 		}
 	}
 	return nil, s.end()
 }
 
-func (s *sequence) entryOf(p part) *Entry {
-	e := &Entry{Digest: p.Digest, Size: p.Size, Manifest: p.manifest, Skipped: s.at - headerSize(p.name), source: s, name: p.name}
-	e.Reader = &sequenceReader{s: s, e: e}
+func (s *bundleSource) entryOf(p member) *Entry {
+	e := &Entry{Digest: p.Digest, Size: p.Size, Manifest: p.manifest, Skipped: s.memberOffset - headerSize(p.name), source: s, name: p.name}
+	e.Reader = &bundleEntryReader{s: s, e: e}
 	return e
 }
 
 // header reads what is left of a part's header.
-func (s *sequence) header(p part) error {
+func (s *bundleSource) header(p member) error {
 	s.resumed = false
 	want := header(p.name, p.Size)
-	got := make([]byte, int64(len(want))-s.at)
+	got := make([]byte, int64(len(want))-s.memberOffset)
 	if err := s.full(got); err != nil {
 		return err
 	}
@@ -86,16 +86,16 @@ func (s *sequence) header(p part) error {
 		return nil
 	}
 	if name, size, err := parseHeader(got); err == nil {
-		return invalid("entry %d is %q with %d bytes where the list has %s with %d", s.part+1, short(name), size, p.name, p.Size)
+		return invalid("entry %d is %q with %d bytes where the list has %s with %d", s.memberIndex+1, short(name), size, p.name, p.Size)
 	}
 	return invalid("the header of %s is not as a bundle has it: it was changed, or is damaged, at byte %d", p.name, s.offset()-int64(len(got)))
 }
 
 // body passes over rest bytes of a part's content, and checks it if nobody else will.
-func (s *sequence) body(p part, rest int64) error {
+func (s *bundleSource) body(p member, rest int64) error {
 	switch {
 	case p.content != nil:
-		return s.same(p.content[p.Size-rest:], p.name)
+		return s.expect(p.content[p.Size-rest:], p.name)
 	case p.listed || rest < p.Size: // skipped; or one that docker load reads, of which we saw but the end
 		defer s.count(s.in.pos)
 		return s.in.skip(rest)
@@ -112,7 +112,7 @@ func (s *sequence) body(p part, rest int64) error {
 }
 
 // same reads what must be want.
-func (s *sequence) same(want []byte, what string) error {
+func (s *bundleSource) expect(want []byte, what string) error {
 	got := make([]byte, len(want))
 	if err := s.full(got); err != nil {
 		return err
@@ -124,9 +124,9 @@ func (s *sequence) same(want []byte, what string) error {
 }
 
 // end reads the end mark, and finds nothing after it.
-func (s *sequence) end() error {
-	if s.at < endSize {
-		if err := s.same(make([]byte, endSize-s.at), "the end mark"); err != nil {
+func (s *bundleSource) end() error {
+	if s.memberOffset < endSize {
+		if err := s.expect(make([]byte, endSize-s.memberOffset), "the end mark"); err != nil {
 			return err
 		}
 	}
@@ -136,26 +136,26 @@ func (s *sequence) end() error {
 	return io.EOF
 }
 
-func (s *sequence) full(p []byte) error {
+func (s *bundleSource) full(p []byte) error {
 	defer s.count(s.in.pos)
 	return s.in.full(p)
 }
 
 // count counts what was read of the current part since the stream was at pos.
-func (s *sequence) count(pos int64) { s.at += s.in.pos - pos }
+func (s *bundleSource) count(pos int64) { s.memberOffset += s.in.pos - pos }
 
-// sequenceReader reads the content of an entry.
-type sequenceReader struct {
-	s *sequence
+// bundleEntryReader reads the content of an entry.
+type bundleEntryReader struct {
+	s *bundleSource
 	e *Entry
 }
 
-func (r *sequenceReader) Read(p []byte) (int, error) {
+func (r *bundleEntryReader) Read(p []byte) (int, error) {
 	s := r.s
 	if s.entry != r.e {
-		return 0, errOver
+		return 0, errEntryClosed
 	}
-	rest := headerSize(r.e.name) + r.e.Size - s.at
+	rest := headerSize(r.e.name) + r.e.Size - s.memberOffset
 	if rest == 0 {
 		return 0, io.EOF
 	}

@@ -18,33 +18,33 @@ import (
 const maxLinks = 8
 
 // found is what came of an archive so far.
-type found struct {
-	limits Limits
-	places map[string]*layoutAt // by their folder
-	zarf   map[string]bool      // folders with a package of zarf
-	index  *v1.Index            // what all layouts list, once everything came; nil if there is none
-	docker []loadable           // the same of all manifest.json
-	listed map[digest.Digest]bool
-	came   map[digest.Digest]bool // files that are named by it
-	files  map[string]file        // by name
-	links  map[string]string      // to what they point at
-	kept   map[digest.Digest][]byte
-	size   int64 // of what is kept
-	full   bool  // some could not be kept
+type contents struct {
+	limits    Limits
+	folders   map[string]*layoutFolder // by their folder
+	zarf      map[string]bool          // folders with a package of zarf
+	index     *v1.Index                // what all layouts list, once everything came; nil if there is none
+	docker    []loadable               // the same of all manifest.json
+	listed    map[digest.Digest]bool
+	blobs     map[digest.Digest]bool // files that are named by it
+	files     map[string]file        // by name
+	links     map[string]string      // to what they point at
+	keptJSON  map[digest.Digest][]byte
+	keptBytes int64 // of what is kept
+	keptFull  bool  // some could not be kept
 	// conflict says of a file that it came twice, with other content.
-	conflict error
-	worked   int64 // bytes that were made sense of for manifest.json
+	conflict  error
+	workBytes int64 // bytes that were made sense of for manifest.json
 }
 
 // file is an entry that the caller was given: its digest, if that is known, and size.
 type file struct {
-	digest digest.Digest
-	size   int64
-	packed string // as compression says
+	digest      digest.Digest
+	size        int64
+	compression string // as compression says
 }
 
-// layoutAt is what came of an image layout, or of what docker save wrote, in one folder.
-type layoutAt struct {
+// layoutFolder is what came of an image layout, or of what docker save wrote, in one folder.
+type layoutFolder struct {
 	layout, blobs bool // oci-layout came, or blobs
 	index         *v1.Index
 	docker        []loadable // nil before manifest.json came
@@ -53,22 +53,22 @@ type layoutAt struct {
 	failed              error // what is wrong with a file, if that is one of a layout at all
 }
 
-func newFound(limits Limits) found {
-	return found{limits: limits, places: map[string]*layoutAt{}, zarf: map[string]bool{}, came: map[digest.Digest]bool{}, listed: map[digest.Digest]bool{}, files: map[string]file{}, links: map[string]string{},
-		kept: map[digest.Digest][]byte{}}
+func newContents(limits Limits) contents {
+	return contents{limits: limits, folders: map[string]*layoutFolder{}, zarf: map[string]bool{}, blobs: map[digest.Digest]bool{}, listed: map[digest.Digest]bool{}, files: map[string]file{}, links: map[string]string{},
+		keptJSON: map[digest.Digest][]byte{}}
 }
 
 // at returns what is known of a folder.
-func (f *found) at(dir string) *layoutAt {
-	if f.places[dir] == nil {
-		f.places[dir] = &layoutAt{}
+func (f *contents) folder(dir string) *layoutFolder {
+	if f.folders[dir] == nil {
+		f.folders[dir] = &layoutFolder{}
 	}
-	return f.places[dir]
+	return f.folders[dir]
 }
 
 // hasIndex reports whether an index.json of a layout came.
-func (f *found) hasIndex() bool {
-	for dir, at := range f.places {
+func (f *contents) hasIndex() bool {
+	for dir, at := range f.folders {
 		if at.index != nil && at.isLayout(dir) {
 			return true
 		}
@@ -77,9 +77,9 @@ func (f *found) hasIndex() bool {
 }
 
 // isLayout reports whether a folder is an image layout: an index.json elsewhere than at the top can be anything.
-func (at *layoutAt) isLayout(dir string) bool { return dir == "." || at.layout || at.blobs }
+func (at *layoutFolder) isLayout(dir string) bool { return dir == "." || at.layout || at.blobs }
 
-func (f *found) takeLayout(dir string, data []byte) error {
+func (f *contents) readLayout(dir string, data []byte) error {
 	var layout v1.ImageLayout
 	if err := f.limits.decode(LayoutName, data, &layout); err != nil {
 		return err
@@ -87,15 +87,15 @@ func (f *found) takeLayout(dir string, data []byte) error {
 	if major, _, _ := strings.Cut(layout.Version, "."); major != "1" {
 		return invalid("the image layout is of version %q, and this program reads 1", short(layout.Version))
 	}
-	f.at(dir).layout = true
+	f.folder(dir).layout = true
 	return nil
 }
 
-func (f *found) takeIndex(dir string, data []byte) error {
-	at := f.at(dir)
+func (f *contents) readIndex(dir string, data []byte) error {
+	at := f.folder(dir)
 	sum := digest.FromBytes(data)
 	if at.index != nil {
-		return same(path.Join(dir, IndexName), at.indexSum, sum)
+		return checkSame(path.Join(dir, IndexName), at.indexSum, sum)
 	}
 	index := new(v1.Index)
 	if err := f.limits.decode(IndexName, data, index); err != nil {
@@ -112,11 +112,11 @@ func (f *found) takeIndex(dir string, data []byte) error {
 	return nil
 }
 
-func (f *found) takeDocker(dir string, data []byte) error {
-	at := f.at(dir)
+func (f *contents) readDocker(dir string, data []byte) error {
+	at := f.folder(dir)
 	sum := digest.FromBytes(data)
 	if at.docker != nil {
-		return same(path.Join(dir, DockerName), at.dockerSum, sum)
+		return checkSame(path.Join(dir, DockerName), at.dockerSum, sum)
 	}
 	var one struct{ SchemaVersion int }
 	if json.Unmarshal(data, &one) == nil && one.SchemaVersion > 0 {
@@ -131,25 +131,25 @@ func (f *found) takeDocker(dir string, data []byte) error {
 }
 
 // same refuses a file that came twice, unless it was the same one.
-func same(name string, before, now digest.Digest) error {
+func checkSame(name string, before, now digest.Digest) error {
 	if before != now {
-		return twice(name)
+		return duplicate(name)
 	}
 	return nil
 }
 
 // finish brings together what is in the folders of an archive, once all of it came. What is wrong with an index.json or a
 // manifest.json counts if it is that of a layout, or if there is no other.
-func (f *found) finish() error {
+func (f *contents) finish() error {
 	var failed error
-	for _, dir := range slices.Sorted(maps.Keys(f.places)) {
-		at := f.places[dir]
+	for _, dir := range slices.Sorted(maps.Keys(f.folders)) {
+		at := f.folders[dir]
 		if at.failed != nil && at.isLayout(dir) {
 			return at.failed
 		}
 		failed = cmp.Or(failed, at.failed)
 		if at.index != nil && at.isLayout(dir) {
-			f.takeAll(at.index, dir != "." && f.zarf[path.Dir(dir)])
+			f.addIndex(at.index, dir != "." && f.zarf[path.Dir(dir)])
 		}
 		if at.docker != nil && f.docker == nil {
 			f.docker = []loadable{}
@@ -164,8 +164,8 @@ func (f *found) finish() error {
 	return nil
 }
 
-// takeAll adds what one layout lists. Zarf writes names where others say what an image was built on.
-func (f *found) takeAll(index *v1.Index, zarf bool) {
+// addIndex adds what one layout lists. Zarf writes names where others say what an image was built on.
+func (f *contents) addIndex(index *v1.Index, zarf bool) {
 	if f.index == nil {
 		f.index = &v1.Index{}
 	}
@@ -180,33 +180,33 @@ func (f *found) takeAll(index *v1.Index, zarf bool) {
 }
 
 // has reports whether a file came that is named by d.
-func (f *found) has(d digest.Digest) bool { return f.came[d] }
+func (f *contents) hasBlob(d digest.Digest) bool { return f.blobs[d] }
 
 // add notes an entry. One without a digest may come twice; that it is the same is seen when its digest is known.
-func (f *found) add(name string, what file) error {
+func (f *contents) add(name string, what file) error {
 	if _, ok := f.links[name]; ok {
-		return twice(name)
+		return duplicate(name)
 	}
 	if before, ok := f.files[name]; ok {
 		if before.size != what.size || before.digest != what.digest && before.digest != "" && what.digest != "" {
-			return twice(name)
+			return duplicate(name)
 		}
 		return nil
 	}
-	if d, _ := blobOf(name); d != "" {
-		f.came[d] = true
+	if d, _ := digestInName(name); d != "" {
+		f.blobs[d] = true
 	}
 	f.files[name] = what
 	return nil
 }
 
-func twice(name string) error { return invalid("%s comes twice, with other content", short(name)) }
+func duplicate(name string) error { return invalid("%s comes twice, with other content", short(name)) }
 
 // known notes the digest of an entry, which only who stored it could find out.
-func (f *found) known(name string, d digest.Digest) {
+func (f *contents) setDigest(name string, d digest.Digest) {
 	what := f.files[name]
 	if what.digest != "" && what.digest != d {
-		f.conflict = twice(name)
+		f.conflict = duplicate(name)
 		return
 	}
 	what.digest = d
@@ -215,17 +215,17 @@ func (f *found) known(name string, d digest.Digest) {
 
 // link notes a link to target, as seen from the folder dir. Old docker save archives have layers that are links to
 // those of other images; content that is named by its digest is never one.
-func (f *found) link(name, dir, target string) error {
+func (f *contents) link(name, dir, target string) error {
 	to := path.Join(dir, target)
 	if before, ok := f.links[name]; ok && before == to {
 		return nil
 	} else if _, file := f.files[name]; ok || file {
-		return twice(name)
+		return duplicate(name)
 	}
 	if path.IsAbs(target) || to == ".." || strings.HasPrefix(to, "../") || len(target) > maxName {
 		return invalid("%s is a link out of the archive, to %q", name, short(target))
 	}
-	if d, _ := blobOf(name); d != "" || name == LayoutName || name == IndexName || name == DockerName {
+	if d, _ := digestInName(name); d != "" || name == LayoutName || name == IndexName || name == DockerName {
 		return invalid("%s is a link, to %q", name, short(target))
 	}
 	f.links[name] = to
@@ -233,23 +233,23 @@ func (f *found) link(name, dir, target string) error {
 }
 
 // room reports whether size bytes more can be kept.
-func (f *found) room(size int64) bool {
-	if f.size+size > f.limits.Kept {
-		f.full = true
+func (f *contents) hasRoom(size int64) bool {
+	if f.keptBytes+size > f.limits.Kept {
+		f.keptFull = true
 		return false
 	}
 	return true
 }
 
-func (f *found) keep(d digest.Digest, data []byte) {
-	if _, ok := f.kept[d]; !ok {
-		f.kept[d] = data
-		f.size += int64(len(data))
+func (f *contents) keep(d digest.Digest, data []byte) {
+	if _, ok := f.keptJSON[d]; !ok {
+		f.keptJSON[d] = data
+		f.keptBytes += int64(len(data))
 	}
 }
 
 // find returns the entry that manifest.json calls name.
-func (f *found) find(name string) (file, error) {
+func (f *contents) find(name string) (file, error) {
 	at := path.Clean(name)
 	for range maxLinks {
 		if what, ok := f.files[at]; ok {

@@ -14,9 +14,9 @@ import (
 	"github.com/mikelolasagasti/xz"
 )
 
-// maxPacked is how many times a file may be compressed, one inside the other: a download that was compressed for the
+// maxCompression is how many times a file may be compressed, one inside the other: a download that was compressed for the
 // transfer, of an archive that was compressed when it was made.
-const maxPacked = 2
+const maxCompression = 2
 
 // Format is what a file is, by how it begins.
 type Format struct {
@@ -83,14 +83,14 @@ func unpack(s *stream, limits Limits) (*stream, error) {
 			return nil, invalid("it is %s: unpack it, and have the tar in it read", format.Name)
 		case open == nil:
 			return s, nil
-		case packed == maxPacked:
-			return nil, invalid("it is compressed more than %d times: decompress it first", maxPacked)
+		case packed == maxCompression:
+			return nil, invalid("it is compressed more than %d times: decompress it first", maxCompression)
 		}
-		outer := &stream{packed: s}
+		outer := &stream{compressed: s}
 		d, err := open(s, limits.Window)
-		outer.r = decompressor{d, limits.Window}
+		outer.r = explainedReader{d, limits.Window}
 		if err != nil {
-			return nil, outer.explain(explainPacked(err, limits.Window))
+			return nil, outer.explain(explainDecompression(err, limits.Window))
 		}
 		s = outer
 	}
@@ -121,25 +121,25 @@ var decompressors = map[string]func(r io.Reader, window int64) (io.Reader, error
 		return xz.NewReader(r, uint32(min(window, math.MaxUint32)))
 	},
 	"bzip2": func(r io.Reader, _ int64) (io.Reader, error) {
-		in := &ending{Reader: bufio.NewReaderSize(r, bufferSize)}
+		in := &eofTracker{Reader: bufio.NewReaderSize(r, bufferSize)}
 		in.out = bzip2.NewReader(in)
 		return readerFunc(in.decompress), nil
 	},
 }
 
 // decompressor reads with a decompressor, whose errors it explains.
-type decompressor struct {
+type explainedReader struct {
 	r      io.Reader
 	window int64
 }
 
-func (d decompressor) Read(p []byte) (int, error) {
+func (d explainedReader) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
-	return n, explainPacked(err, d.window)
+	return n, explainDecompression(err, d.window)
 }
 
-// explainPacked returns what the error of a decompressor means: where it wants more than there is, io.ErrUnexpectedEOF.
-func explainPacked(err error, window int64) error {
+// explainDecompression returns what the error of a decompressor means: where it wants more than there is, io.ErrUnexpectedEOF.
+func explainDecompression(err error, window int64) error {
 	switch {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, xz.ErrMemlimit):
 		return invalid("decompressing it takes more than %d MiB of memory, which is all that it is given: decompress it first: %w", window>>20, err)
@@ -154,21 +154,21 @@ type readerFunc func(p []byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // ending notices that more was wanted than there is: bzip2 takes the end of a file for wrong data.
-type ending struct {
+type eofTracker struct {
 	*bufio.Reader
-	out   io.Reader
-	ended bool
+	out    io.Reader
+	hitEOF bool
 }
 
-func (e *ending) ReadByte() (byte, error) {
+func (e *eofTracker) ReadByte() (byte, error) {
 	c, err := e.Reader.ReadByte()
-	e.ended = e.ended || err == io.EOF
+	e.hitEOF = e.hitEOF || err == io.EOF
 	return c, err
 }
 
-func (e *ending) decompress(p []byte) (int, error) {
+func (e *eofTracker) decompress(p []byte) (int, error) {
 	n, err := e.out.Read(p)
-	if err != nil && err != io.EOF && e.ended {
+	if err != nil && err != io.EOF && e.hitEOF {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
