@@ -91,7 +91,7 @@ func TestBudgetKeeps(t *testing.T) {
 		"imported": {make: func(w *surveyStore) { w.image(team+":v1", mirror.Imported, day, "a") }, why: "imported"},
 		"asked for by its repository": {
 			make:   func(w *surveyStore) { w.image(team+":v1", mirror.Imported, day, "a") },
-			policy: gc.Policy{Names: []string{"registry.test/**"}},
+			policy: gc.Policy{Evict: []string{"registry.test/**"}},
 			want:   []string{"image " + team + ":v1"},
 		},
 		"asked for by its tag": {
@@ -102,7 +102,7 @@ func TestBudgetKeeps(t *testing.T) {
 				w.manifest(team+"@child", mirror.Pushed, day, "b")
 				w.tag(team+":v3", "index", mirror.Pushed)
 			},
-			policy: gc.Policy{Names: []string{team + ":v1", team + ":v3"}},
+			policy: gc.Policy{Evict: []string{team + ":v1", team + ":v3"}},
 			want:   []string{"image " + team + ":v1", "image " + team + ":v3"},
 			why:    "pushed",
 		},
@@ -111,7 +111,7 @@ func TestBudgetKeeps(t *testing.T) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.tag(team+":v2", "v1", mirror.Pushed)
 			},
-			policy: gc.Policy{Names: []string{team + ":v1"}},
+			policy: gc.Policy{Evict: []string{team + ":v1"}},
 			why:    "pushed",
 		},
 		"pinned by tag, even if asked for": {
@@ -119,7 +119,7 @@ func TestBudgetKeeps(t *testing.T) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.pin(team + ":v1")
 			},
-			policy: gc.Policy{Names: []string{"**"}},
+			policy: gc.Policy{Evict: []string{"**"}},
 			why:    "pinned",
 		},
 		"pinned index with all that it brings": {
@@ -166,7 +166,7 @@ func TestBudgetKeeps(t *testing.T) {
 				w.image(hub+":v1", mirror.Mirrored, day, "a")
 				w.fetchErrors[hub] = errors.New("the mirror is offline")
 			},
-			policy: gc.Policy{EvenOffline: true},
+			policy: gc.Policy{EvictOffline: true},
 			want:   []string{"image " + hub + ":v1"},
 		},
 		"a pushed signature": {

@@ -76,8 +76,8 @@ func (m *model) setClock(*rapid.T) {
 // TestNothingGoesBecauseOfAClock: not by the grace time, nor by a rule, nor as an upload or orphan; all goes when it is time.
 func TestClockChangeDeletesNothing(t *testing.T) {
 	withMachine(t, func(s *testStore, m *cachetest.Machine, jump func()) {
-		policy := gc.Policy{Grace: gc.Age(24 * hour), Uploads: gc.Age(24 * hour),
-			Rules: []gc.Rule{{Match: team, Pushed: true, DropUnusedFor: gc.Age(month)}}}
+		policy := gc.Policy{Grace: gc.Age(24 * hour), UploadTTL: gc.Age(24 * hour),
+			Rules: []gc.Rule{{Match: team, IncludePushed: true, DropUnusedFor: gc.Age(month)}}}
 		s.pushImage(team, "v1", "config", "layer")
 		s.push(team, "alone")
 		upload := s.upload(time.Now())

@@ -19,17 +19,17 @@ type Store interface {
 }
 
 // Schedule says when a server collects by itself, and by which policy. The zero value collects only when the disk is
-// nearly full. Stale uploads ([Policy.Uploads]) are deleted in any case.
+// nearly full. Stale uploads ([Policy.UploadTTL]) are deleted in any case.
 type Schedule struct {
 	Policy `yaml:",inline"`
-	// Every is the interval between the starts of two collections. If it is zero there is no schedule, except that a
+	// Interval is the interval between the starts of two collections. If it is zero there is no schedule, except that a
 	// policy with [Policy.MaxSize] is applied once an hour: only a survey tells how much is stored.
-	Every Age `json:"every,omitzero" yaml:"every"`
-	// Pace is how long a collection rests between two groups of requests, as a multiple of how long the store took
+	Interval Age `json:"interval,omitzero" yaml:"interval"`
+	// Throttle is how long a collection rests between two groups of requests, as a multiple of how long the store took
 	// for the last. Zero means 1; a negative value means no rest.
-	Pace float64 `json:"pace,omitempty" yaml:"pace"`
-	// NoGuard disables collections for a nearly full disk, unless [Policy.KeepFree] is set.
-	NoGuard bool `json:"noGuard,omitempty" yaml:"noGuard"`
+	Throttle float64 `json:"throttle,omitempty" yaml:"throttle"`
+	// IgnoreLowDisk disables collections for a nearly full disk, unless [Policy.KeepFree] is set.
+	IgnoreLowDisk bool `json:"ignoreLowDisk,omitempty" yaml:"-"`
 }
 
 const (
@@ -38,7 +38,7 @@ const (
 	// diskBackoff is how long no collection is started for a full disk after one that could not free enough. What
 	// could not be deleted a minute ago cannot be deleted now, and planning reads the whole index.
 	diskBackoff = 15 * time.Minute
-	// sizeInterval is [Schedule.Every] for a [Policy.MaxSize] without a schedule.
+	// sizeInterval is [Schedule.Interval] for a [Policy.MaxSize] without a schedule.
 	sizeInterval = Age(time.Hour)
 	// stateKind is the kind of the stored state: the last results, by cause.
 	stateKind = "collection"
@@ -102,7 +102,7 @@ func (c *Collector) Configure(schedule Schedule) error {
 	if err := schedule.Validate(); err != nil {
 		return err
 	}
-	if schedule.Every < 0 {
+	if schedule.Interval < 0 {
 		return errors.New("the time between two collections cannot be negative")
 	}
 	c.mu.Lock()
@@ -140,9 +140,9 @@ func (c *Collector) Status() Status {
 func (c *Collector) Options() Options {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	opts := Options{Policy: c.schedule.Policy, Disk: c.disk, Pace: c.schedule.Pace}
-	if opts.Pace == 0 {
-		opts.Pace = 1
+	opts := Options{Policy: c.schedule.Policy, Disk: c.disk, Throttle: c.schedule.Throttle}
+	if opts.Throttle == 0 {
+		opts.Throttle = 1
 	}
 	return opts
 }

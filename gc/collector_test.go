@@ -22,7 +22,7 @@ func diskOf(free *int64) func() (int64, int64, error) {
 // collector makes a collector over a shop, which serves until the test ends.
 func (s *testStore) collector(t *testing.T, opts gc.CollectorOptions) *gc.Collector {
 	s.Helper()
-	opts.Pace = -1
+	opts.Throttle = -1
 	c, err := gc.NewCollector(s.Context(), s, s, opts)
 	s.must(err)
 	ctx, cancel := context.WithCancel(s.Context())
@@ -48,7 +48,7 @@ func (s *testStore) lastRun(c *gc.Collector, cause gc.Cause, after time.Duration
 
 func TestCollectorRunsBySchedule(t *testing.T) {
 	withStore(t, func(s *testStore) {
-		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(6 * hour)}})
+		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Interval: gc.Age(6 * hour)}})
 		s.push(team, "alone")
 		later(30 * time.Second)
 		if status := c.Status(); status.Last != nil || status.Running || status.Next.Sub(s.began) != time.Minute {
@@ -63,7 +63,7 @@ func TestCollectorRunsBySchedule(t *testing.T) {
 		if r := s.lastRun(c, gc.BySchedule, 6*hour+time.Minute); r.Bytes != 5 {
 			s.Errorf("%+v", r)
 		}
-		s.must(c.Configure(gc.Schedule{Every: gc.Age(time.Hour)}))
+		s.must(c.Configure(gc.Schedule{Interval: gc.Age(time.Hour)}))
 		later(time.Hour)
 		s.lastRun(c, gc.BySchedule, 7*hour+time.Minute)
 		s.must(c.Configure(gc.Schedule{}))
@@ -95,9 +95,9 @@ func TestCollectorRunsWhenDiskIsNearlyFull(t *testing.T) {
 	}{
 		"enough is free":      {gc.Schedule{}, 2 << 30, 0},
 		"nearly full":         {gc.Schedule{}, 2<<30 - 9999, 2},
-		"nobody is to mind":   {gc.Schedule{NoGuard: true}, 0, 0},
+		"nobody is to mind":   {gc.Schedule{IgnoreLowDisk: true}, 0, 0},
 		"as configured":       {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 10}}}, 4<<30 - 9999, 2},
-		"as configured alone": {gc.Schedule{NoGuard: true, Policy: gc.Policy{KeepFree: gc.Share{Bytes: 10 << 30}}}, 9 << 30, 2},
+		"as configured alone": {gc.Schedule{IgnoreLowDisk: true, Policy: gc.Policy{KeepFree: gc.Share{Bytes: 10 << 30}}}, 9 << 30, 2},
 		"enough, configured":  {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 1}}}, 2 << 30, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestCollectorRunsOneCollectionAtATime(t *testing.T) {
 		later(2 * time.Hour)
 		s.began = time.Now()
 		w := blockedStore{s, make(chan bool)}
-		c, err := gc.NewCollector(s.Context(), w, s, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(hour), Pace: -1}})
+		c, err := gc.NewCollector(s.Context(), w, s, gc.CollectorOptions{Schedule: gc.Schedule{Interval: gc.Age(hour), Throttle: -1}})
 		s.must(err)
 		ctx, cancel := context.WithCancel(s.Context())
 		defer cancel()
@@ -230,7 +230,7 @@ func TestCanceledCollectionIsRecorded(t *testing.T) {
 
 func TestInvalidSchedulesAreRefused(t *testing.T) {
 	withStore(t, func(s *testStore) {
-		for _, schedule := range []gc.Schedule{{Every: -1}, {Policy: gc.Policy{MaxSize: 1, ShrinkTo: 2}}} {
+		for _, schedule := range []gc.Schedule{{Interval: -1}, {Policy: gc.Policy{MaxSize: 1, ShrinkTo: 2}}} {
 			if _, err := gc.NewCollector(s.Context(), s, s, gc.CollectorOptions{Schedule: schedule}); err == nil {
 				s.Errorf("%+v", schedule)
 			}
@@ -248,7 +248,7 @@ func TestRunDatedInTheFutureDelaysNothing(t *testing.T) {
 		s.must(s.SetState(s.Context(), "collection", map[string][]byte{string(gc.BySchedule): wrong, string(gc.ByDisk): wrong}))
 		s.began = time.Now()
 		free := int64(0)
-		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Every: gc.Age(6 * hour)}, Disk: diskOf(&free)})
+		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Interval: gc.Age(6 * hour)}, Disk: diskOf(&free)})
 		later(3 * time.Minute) // one run at a look
 		began := make(map[gc.Cause]bool)
 		notes, err := s.State(s.Context(), "collection")

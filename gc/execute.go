@@ -80,7 +80,7 @@ func (x *execution) deleteAll(ctx context.Context) error {
 	next, stop := iter.Pull(x.batches())
 	defer stop()
 	n := pacedBatches
-	if x.opts.Pace <= 0 {
+	if x.opts.Throttle <= 0 {
 		n = unpacedBatches
 	}
 	for {
@@ -99,7 +99,7 @@ func (x *execution) deleteAll(ctx context.Context) error {
 		if err := x.deleteBatches(ctx, batches); err != nil {
 			return err
 		}
-		if err := rest(ctx, time.Duration(x.opts.Pace*float64(time.Since(began)))); err != nil {
+		if err := rest(ctx, time.Duration(x.opts.Throttle*float64(time.Since(began)))); err != nil {
 			return err
 		}
 	}

@@ -89,7 +89,7 @@ func TestStaleUploadsAndOrphansAreDeleted(t *testing.T) {
 		s.kill()
 		// The times of files are not those of the bubble's clock.
 		at := time.Now().AddDate(100, 0, 0)
-		p, err := gc.MakePlan(s.Context(), s, s, gc.Options{Policy: gc.Policy{Uploads: gc.Age(day)}}, at)
+		p, err := gc.MakePlan(s.Context(), s, s, gc.Options{Policy: gc.Policy{UploadTTL: gc.Age(day)}}, at)
 		s.must(err)
 		if want := (gc.Totals{Uploads: 1, Orphans: 1, Bytes: 16}); p.Totals != want || p.Budget.Stored != 16 {
 			s.Errorf("%+v, want %+v", p.Totals, want)
@@ -226,7 +226,7 @@ func TestPaceRestsBetweenBatches(t *testing.T) {
 			s.put(hub, imageOf(mirror.Mirrored, "", strconv.Itoa(i)), "v"+strconv.Itoa(i))
 		}
 		later(2 * time.Hour)
-		opts := gc.Options{Policy: gc.Policy{MaxSize: 1}, Pace: 3}
+		opts := gc.Options{Policy: gc.Policy{MaxSize: 1}, Throttle: 3}
 		r, err := gc.Run(s.Context(), slowStore{s}, s, opts, nil)
 		s.must(err)
 		if r.Images != 130 || s.disk() != 0 || r.Seconds < 12 || r.Seconds > 13 {

@@ -34,7 +34,7 @@ func TestPlanCountsWhatIsWithinGracePeriod(t *testing.T) {
 		"a tag that a rule drops": {make: func(w *surveyStore) {
 			w.image(team+":v1", mirror.Pushed, 20*time.Minute, "base", "one")
 			w.image(team+":v2", mirror.Pushed, 10*time.Minute, "base", "two")
-		}, policy: gc.Policy{Rules: []gc.Rule{{Match: "**", KeepNewest: 1, Pushed: true}}}, want: gc.GraceTotals{Images: 1, Blobs: 2, Bytes: 1 + 10, Until: now.Add(40 * time.Minute)}},
+		}, policy: gc.Policy{Rules: []gc.Rule{{Match: "**", KeepNewest: 1, IncludePushed: true}}}, want: gc.GraceTotals{Images: 1, Blobs: 2, Bytes: 1 + 10, Until: now.Add(40 * time.Minute)}},
 		"that stays anyway": {make: func(w *surveyStore) {
 			w.manifest(team+"@a", mirror.Pushed, 15*time.Minute, "base", "layer")
 		}},

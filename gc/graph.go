@@ -75,7 +75,7 @@ type nodeFlags uint16
 
 const (
 	pinned      nodeFlags = 1 << iota // the manifest or one of its tags is pinned
-	selected                          // [Policy.Names] matches the manifest, one of its tags or one of its owners
+	selected                          // [Policy.Evict] matches the manifest, one of its tags or one of its owners
 	dependent                         // it is a child of a stored index or refers to a stored subject
 	inImage                           // an image contains it
 	inUse                             // a transfer uses it or a dependent

@@ -54,7 +54,7 @@ var errNewRepo = errors.New("the repository is new")
 // fetchError returns why content of a repository cannot be fetched again if it is deleted, and nil if it can or need
 // not.
 func (p *planner) fetchError(repo int32) error {
-	if p.opts.EvenOffline {
+	if p.opts.EvictOffline {
 		return nil
 	}
 	err, known := p.fetchErrors[p.names[repo]]

@@ -94,7 +94,7 @@ func (m *model) makePlan(*rapid.T) {
 		Grace:          rapid.SampledFrom([]gc.Age{0, gc.Age(10 * time.Minute), -1}).Draw(m.t, "grace"),
 		DeleteUntagged: rapid.Bool().Draw(m.t, "untagged"),
 		MaxSize:        gc.Size(rapid.SampledFrom([]int{0, 1, 800, 2000}).Draw(m.t, "budget")),
-		EvenOffline:    rapid.Bool().Draw(m.t, "even offline"),
+		EvictOffline:   rapid.Bool().Draw(m.t, "even offline"),
 	}
 	m.fetchErr = nil
 	if rapid.Bool().Draw(m.t, "offline") {
@@ -213,13 +213,13 @@ func (m *model) keepReason(repo string, d digest.Digest, cutoff time.Time, after
 			return "index " + index.String() + " needs it"
 		}
 	}
-	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvenOffline || m.fetchErr == nil)
+	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvictOffline || m.fetchErr == nil)
 	if subject := m.manifests[repo][h.subject]; subject != nil {
 		if _, stays := after.manifests[repo][h.subject]; stays {
 			return "its subject stays"
 		}
 	}
-	byChoice := m.policy.DeleteUntagged && !tagged && h.root.IsZero() && (h.origin != mirror.Mirrored || m.policy.EvenOffline || m.fetchErr == nil || follows || m.dependsOnDeleted(repo, d, after))
+	byChoice := m.policy.DeleteUntagged && !tagged && h.root.IsZero() && (h.origin != mirror.Mirrored || m.policy.EvictOffline || m.fetchErr == nil || follows || m.dependsOnDeleted(repo, d, after))
 	if !byBudget && !byChoice {
 		return "nothing in the policy has it go"
 	}

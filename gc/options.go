@@ -17,9 +17,9 @@ type Policy struct {
 	// Grace is the grace period: what was added, linked, pulled or requested within it is kept. Zero means an hour, a
 	// negative value no grace period.
 	Grace Age `json:"grace,omitzero" yaml:"grace"`
-	// Uploads is the time without a write after which an upload is stale. Zero means a day; with a negative value no
+	// UploadTTL is the time without a write after which an upload is stale. Zero means a day; with a negative value no
 	// upload is stale.
-	Uploads Age `json:"uploads,omitzero" yaml:"uploads"`
+	UploadTTL Age `json:"uploadTTL,omitzero" yaml:"uploadTTL"`
 	// DeleteUntagged deletes untagged manifests, except for children of an index that is kept and referrers of a
 	// subject that is kept.
 	DeleteUntagged bool `json:"deleteUntagged,omitempty" yaml:"deleteUntagged"`
@@ -31,11 +31,11 @@ type Policy struct {
 	// FreeUpTo is 120% of KeepFree if it is zero. There is no budget if KeepFree is zero.
 	KeepFree Share `json:"keepFree,omitzero" yaml:"keepFree"`
 	FreeUpTo Share `json:"freeUpTo,omitzero" yaml:"freeUpTo"`
-	// EvenOffline deletes mirrored images even if they cannot be fetched again now.
-	EvenOffline bool `json:"evenOffline,omitempty" yaml:"evenOffline"`
-	// Names are patterns ([mirror.Match]) of repositories with host, of repository:tag, or a repository@digest.
-	// Pushed and imported images that match can be deleted for a budget, like mirrored ones. Pinned images are kept.
-	Names []string `json:"names,omitempty" yaml:"names"`
+	// EvictOffline deletes mirrored images even if they cannot be fetched again now.
+	EvictOffline bool `json:"evictOffline,omitempty" yaml:"evictOffline"`
+	// Evict are patterns ([mirror.Match]) of repositories with host, of repository:tag, or a repository@digest.
+	// IncludePushed and imported images that match can be deleted for a budget, like mirrored ones. Pinned images are kept.
+	Evict []string `json:"evict,omitempty" yaml:"evict"`
 	// Rules are the retention rules. The first rule that matches a repository applies to it.
 	Rules []Rule `json:"rules,omitempty" yaml:"rules"`
 }
@@ -57,8 +57,8 @@ type Rule struct {
 	DropSupersededAfter Age `json:"dropSupersededAfter,omitzero" yaml:"dropSupersededAfter,omitempty"`
 	// Keep are patterns of tags that are kept, also when a budget is exceeded.
 	Keep []string `json:"keep,omitempty" yaml:"keep,omitempty"`
-	// Pushed applies the rule to pushed and imported images as well as to mirrored ones.
-	Pushed bool `json:"pushed,omitempty" yaml:"pushed,omitempty"`
+	// IncludePushed applies the rule to pushed and imported images as well as to mirrored ones.
+	IncludePushed bool `json:"includePushed,omitempty" yaml:"includePushed,omitempty"`
 }
 
 // Options are a policy and the means to follow it. The zero value works.
@@ -70,9 +70,9 @@ type Options struct {
 	Planned func(*Plan)
 	// ListBlobs includes the blobs that are deleted with images in [Plan.Candidates]. The plan needs memory for them.
 	ListBlobs bool
-	// Pace is how long a collection rests between two groups of requests, as a multiple of how long the store took
+	// Throttle is how long a collection rests between two groups of requests, as a multiple of how long the store took
 	// for the last. It does not rest unless Pace is positive.
-	Pace float64
+	Throttle float64
 }
 
 const (
@@ -94,22 +94,22 @@ func (p Policy) cutoff(now time.Time) time.Time {
 // staleBefore returns the time before which a stale upload was last written; the zero time if no upload is stale.
 func (p Policy) staleBefore(now time.Time) time.Time {
 	switch {
-	case p.Uploads < 0:
+	case p.UploadTTL < 0:
 		return time.Time{}
-	case p.Uploads == 0:
+	case p.UploadTTL == 0:
 		return now.Add(-defaultUploads)
 	}
-	return now.Add(-time.Duration(p.Uploads))
+	return now.Add(-time.Duration(p.UploadTTL))
 }
 
 // selects reports whether Names matches a tag of a repository or, if tag is empty, the repository.
 func (p Policy) selects(repo, tag string) bool {
-	return mirror.MatchAny(p.Names, repo) || tag != "" && mirror.MatchAny(p.Names, repo+":"+tag)
+	return mirror.MatchAny(p.Evict, repo) || tag != "" && mirror.MatchAny(p.Evict, repo+":"+tag)
 }
 
 // selectsDigest reports whether Names contains a manifest by its digest.
 func (p Policy) selectsDigest(repo string, d func() digest.Digest) bool {
-	for _, name := range p.Names {
+	for _, name := range p.Evict {
 		if of, named, ok := strings.Cut(name, "@"); ok && of == repo && named == d().String() {
 			return true
 		}
@@ -125,7 +125,7 @@ func (p Policy) Validate() error {
 	if !p.FreeUpTo.IsZero() && p.KeepFree.IsZero() {
 		return errors.New("freeUpTo has no effect without keepFree")
 	}
-	for _, pattern := range p.Names {
+	for _, pattern := range p.Evict {
 		if ref, err := mirror.ParseRef(pattern); err == nil && ref.Digest != "" {
 			continue
 		}

@@ -181,7 +181,7 @@ func TestDeleteUntagged(t *testing.T) {
 				w.manifest(hub+"@a", mirror.Mirrored, day)
 				w.fetchErrors[hub] = errors.New("offline")
 			},
-			policy: gc.Policy{DeleteUntagged: true, EvenOffline: true},
+			policy: gc.Policy{DeleteUntagged: true, EvictOffline: true},
 			want:   []string{"manifest " + hub + "@a"},
 		},
 		"tags that say that two belong to each other": {

@@ -78,9 +78,9 @@ func (g *graph) propagateUse() {
 	}
 }
 
-// propagateSelected marks the nodes that [Policy.Names] selects, and their dependents.
+// propagateSelected marks the nodes that [Policy.Evict] selects, and their dependents.
 func (g *graph) propagateSelected(p Policy) {
-	if len(p.Names) == 0 {
+	if len(p.Evict) == 0 {
 		return
 	}
 	for index, n := range g.nodes.all() {

@@ -71,7 +71,7 @@ func (r *Rule) expires(i int, unused time.Duration) bool {
 // applies reports whether a rule may delete a node with its dependents.
 func (p *planner) applies(rule *Rule, index int32) bool {
 	n := p.nodes.at(index)
-	if n.flags&notMirrored != 0 && !rule.Pushed {
+	if n.flags&notMirrored != 0 && !rule.IncludePushed {
 		return false
 	}
 	return n.origin != mirrored || p.fetchError(n.repo) == nil

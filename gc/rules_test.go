@@ -72,7 +72,7 @@ func TestRetentionRules(t *testing.T) {
 		},
 		"pushed, if the rule is for that": {
 			make: func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
-			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day), Pushed: true},
+			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day), IncludePushed: true},
 			want: []string{"image " + team + ":v1"},
 		},
 		"superseded": {

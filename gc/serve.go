@@ -40,7 +40,7 @@ func (c *Collector) nextCheck() (time.Duration, <-chan struct{}) {
 // next returns when the schedule starts the next run, or the zero time without a schedule. A run that was missed
 // while no server ran is made up for, but not within [checkInterval] of the start. The caller holds c.mu.
 func (c *Collector) next() time.Time {
-	every := c.schedule.Every
+	every := c.schedule.Interval
 	if every == 0 && c.schedule.MaxSize > 0 {
 		every = sizeInterval
 	}
@@ -102,7 +102,7 @@ func (c *Collector) diskPressure() (opts Options, full bool) {
 func (c *Collector) skipDiskCheck() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.schedule.NoGuard && c.schedule.KeepFree.IsZero() {
+	if c.schedule.IgnoreLowDisk && c.schedule.KeepFree.IsZero() {
 		return true
 	}
 	last, ran := c.last[ByDisk]

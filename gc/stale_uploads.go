@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// staleInterval is how often stale uploads are looked for; more often if [Policy.Uploads] is shorter.
+// staleInterval is how often stale uploads are looked for; more often if [Policy.UploadTTL] is shorter.
 const staleInterval = time.Hour
 
 // expireStaleUploads deletes stale uploads once in [staleInterval], with or without a schedule: no client needs them,

@@ -70,14 +70,14 @@ func TestServeDeletesStaleUploads(t *testing.T) {
 // TestUploadsGoWhenTheyAreSaidTo: sooner, or never.
 func TestUploadsSettingDecidesWhenUploadIsStale(t *testing.T) {
 	withStore(t, func(s *testStore) {
-		never := gc.Schedule{Policy: gc.Policy{Uploads: -1}}
+		never := gc.Schedule{Policy: gc.Policy{UploadTTL: -1}}
 		c := s.collector(t, gc.CollectorOptions{Schedule: never})
 		id := s.upload(s.began)
 		later(100 * hour)
 		if !s.hasUpload(id) {
 			t.Fatal("it went, though it was to stay")
 		}
-		s.must(c.Configure(gc.Schedule{Policy: gc.Policy{Uploads: gc.Age(10 * time.Minute)}}))
+		s.must(c.Configure(gc.Schedule{Policy: gc.Policy{UploadTTL: gc.Age(10 * time.Minute)}}))
 		later(2 * time.Minute)
 		if s.hasUpload(id) {
 			t.Error("it stays after its time")

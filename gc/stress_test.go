@@ -212,7 +212,7 @@ func (l *workload) collections(*rand.Rand, int) {
 	case <-l.changed:
 	case <-time.After(time.Second):
 	}
-	r, err := gc.Run(l.t.Context(), l.testStore, l.testStore, gc.Options{Policy: gc.Policy{Grace: -1, DeleteUntagged: true, Uploads: -1}}, nil)
+	r, err := gc.Run(l.t.Context(), l.testStore, l.testStore, gc.Options{Policy: gc.Policy{Grace: -1, DeleteUntagged: true, UploadTTL: -1}}, nil)
 	if err != nil {
 		l.t.Error(err)
 	}

@@ -14,18 +14,18 @@ import (
 
 func TestPolicyIsReadFromYAML(t *testing.T) {
 	want := gc.Policy{
-		Grace: gc.Age(90 * time.Minute), Uploads: gc.Age(-1), MaxSize: 500e9, ShrinkTo: 20 << 30,
-		KeepFree: gc.Share{Percent: 7.5}, FreeUpTo: gc.Share{Bytes: 3e9}, Names: []string{"a.test/**"},
+		Grace: gc.Age(90 * time.Minute), UploadTTL: gc.Age(-1), MaxSize: 500e9, ShrinkTo: 20 << 30,
+		KeepFree: gc.Share{Percent: 7.5}, FreeUpTo: gc.Share{Bytes: 3e9}, Evict: []string{"a.test/**"},
 		Rules: []gc.Rule{{Match: "docker.io/**", KeepNewest: 3, DropUnusedFor: gc.Age(30 * day), DropSupersededAfter: gc.Age(14 * day), Keep: []string{"v*"}}},
 	}
 	const text = `
 grace: 90m
-uploads: -1ns
+uploadTTL: -1ns
 maxSize: 500GB
 shrinkTo: 20GiB
 keepFree: 7.5%
 freeUpTo: 3GB
-names: [a.test/**]
+evict: [a.test/**]
 rules:
   - match: docker.io/**
     keepNewest: 3
@@ -79,7 +79,7 @@ func TestInvalidPoliciesAreRefused(t *testing.T) {
 		"maxSize: 9EiB":                             "not a size",
 		"{maxSize: 1GB, shrinkTo: 2GB}":             "is more than",
 		"freeUpTo: 1GB":                             "without keepFree",
-		"names: ['[']":                              "not a pattern",
+		"evict: ['[']":                              "not a pattern",
 		"rules: [{keepNewest: 1}]":                  "not a pattern",
 		"rules: [{match: a, keep: ['[']}]":          "not a pattern of tags",
 		"rules: [{match: a, keepNewest: -1}]":       "negative",

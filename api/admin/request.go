@@ -11,27 +11,27 @@ type CollectRequest struct {
 	// DryRun makes a plan and deletes nothing.
 	DryRun bool `json:"dryRun,omitempty"`
 	// Blobs and Stays have a dry run list the blobs that would be deleted with images, and the images that are kept.
-	Blobs bool `json:"blobs,omitempty"`
-	Stays bool `json:"stays,omitempty"`
+	Blobs     bool `json:"blobs,omitempty"`
+	Protected bool `json:"protected,omitempty"`
 
 	Grace          *gc.Age   `json:"grace,omitempty"`
-	Uploads        *gc.Age   `json:"uploads,omitempty"`
+	UploadTTL      *gc.Age   `json:"uploadTTL,omitempty"`
 	DeleteUntagged *bool     `json:"deleteUntagged,omitempty"`
 	MaxSize        *gc.Size  `json:"maxSize,omitempty"`
 	ShrinkTo       *gc.Size  `json:"shrinkTo,omitempty"`
 	KeepFree       *gc.Share `json:"keepFree,omitempty"`
 	FreeUpTo       *gc.Share `json:"freeUpTo,omitempty"`
-	EvenOffline    *bool     `json:"evenOffline,omitempty"`
-	Evict          []string  `json:"evict,omitempty"` // added to [gc.Policy.Names]
+	EvictOffline   *bool     `json:"evictOffline,omitempty"`
+	Evict          []string  `json:"evict,omitempty"` // added to [gc.Policy.Evict]
 }
 
 // CollectLine is a part of the answer to a [CollectRequest]. One field is set.
 type CollectLine struct {
-	Plan   *gc.Plan      `json:"plan,omitempty"`   // the first line: what there is to do
-	Goes   *gc.Candidate `json:"goes,omitempty"`   // in a dry run
-	Stays  *gc.Candidate `json:"stays,omitempty"`  // in a dry run
-	Did    *gc.Candidate `json:"did,omitempty"`    // the outcome of an item
-	Result *gc.Result    `json:"result,omitempty"` // the last line, unless it is a dry run
+	Plan      *gc.Plan      `json:"plan,omitempty"`      // the first line: what there is to do
+	Candidate *gc.Candidate `json:"candidate,omitempty"` // in a dry run
+	Protected *gc.Candidate `json:"protected,omitempty"` // in a dry run
+	Outcome   *gc.Candidate `json:"outcome,omitempty"`   // the outcome of an item
+	Result    *gc.Result    `json:"result,omitempty"`    // the last line, unless it is a dry run
 }
 
 // RemoveRequest removes images by name.

@@ -102,7 +102,7 @@ func (x *exchange) serve() (err error) {
 		return err
 	}
 	if x.r.Method == http.MethodDelete && x.noDelete() && x.req.Endpoint != Upload {
-		return mirror.Errorf(mirror.CodeUnsupported, "deletion is switched off on this mirror: start it with --delete=true")
+		return mirror.Errorf(mirror.CodeUnsupported, "deletion is switched off on this mirror: start it with --allow-delete=true")
 	}
 	switch x.req.Endpoint {
 	case Base:

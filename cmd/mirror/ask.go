@@ -145,7 +145,7 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 		return nil, nil, err
 	}
 	c := q.serveConfig
-	c.Verify.Every, c.GC.Pace = 0, 0 // there is no server, and no client to leave time to
+	c.Verify.Interval, c.GC.Throttle = 0, 0 // there is no server, and no client to leave time to
 	if c.events, err = c.openEvents(c.Listen, log); err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}

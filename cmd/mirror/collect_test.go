@@ -148,7 +148,7 @@ func TestKilledInASweep(t *testing.T) {
 		must(t, cmd.Start())
 		lines := bufio.NewScanner(out)
 		for seen := 0; seen <= round*130 && lines.Scan(); { // a moment that is another one each time
-			if bytes.Contains(lines.Bytes(), []byte(`"did"`)) {
+			if bytes.Contains(lines.Bytes(), []byte(`"outcome"`)) {
 				seen++
 			}
 		}
@@ -210,7 +210,7 @@ func TestSIGTERMInASweep(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Start())
 	lines := bufio.NewScanner(out)
-	for lines.Scan() && !bytes.Contains(lines.Bytes(), []byte(`"did"`)) {
+	for lines.Scan() && !bytes.Contains(lines.Bytes(), []byte(`"outcome"`)) {
 	}
 	began := time.Now()
 	must(t, p.Process.Signal(syscall.SIGTERM))

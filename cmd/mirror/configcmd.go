@@ -75,7 +75,7 @@ func newConfigShowCommand() *cobra.Command {
 		Short: "Show the settings in effect, and where each came from",
 		Long: `Show the settings that 'mirror serve' would run with, as a configuration file, and behind each
 where it came from: a line of the file, a variable, a flag or the default. Passwords are masked.`,
-		Example: `  MIRROR_FRESH=5m mirror config show --config mirror.yaml`,
+		Example: `  MIRROR_TAG_TTL=5m mirror config show --config mirror.yaml`,
 	}, func(cmd *cobra.Command, c serveConfig) error {
 		text, err := c.Show()
 		if err == nil {

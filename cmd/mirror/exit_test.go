@@ -42,8 +42,8 @@ func TestExitCodes(t *testing.T) {
 	for _, args := range [][]string{
 		{"nonsense"}, {"help", "nonsense"}, {"ls", "["}, {"wants", "clear", "["}, {"mode", "loud"}, {"sync", "--platform", "foo", "app"},
 		{"sync", "--parallel", "-3", "app"}, {"sync", "--file", os.DevNull}, {"sync", "App"}, {"sync", "app:1.35", "--all-tags"},
-		{"serve", "--fresh=-5s"}, {"serve", "--upstream-timeout", "0"}, {"serve", "--data", ""}, {"status", "--data", ""},
-		{"rm"}, {"rm", "app"}, {"rm", "app:["}, {"gc", "--evict", "["}, {"gc", "--max-size", "lots"}, {"gc", "--stays"}, {"unpin"}, {"du", "["},
+		{"serve", "--tag-ttl=-5s"}, {"serve", "--upstream-timeout", "0"}, {"serve", "--data", ""}, {"status", "--data", ""},
+		{"rm"}, {"rm", "app"}, {"rm", "app:["}, {"gc", "--evict", "["}, {"gc", "--max-size", "lots"}, {"gc", "--protected"}, {"unpin"}, {"du", "["},
 		{"client", "docker", "--cert", "node.crt"}, {"cert"}, {"cert", "--host", "reg.example", "--client", "node"}, {"backup"}, {"verify", "--rebuild", "--repair"}, {"verify", "--backup", "index.db"}, {"verify", "--rate", "fast"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {

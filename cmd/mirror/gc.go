@@ -34,7 +34,7 @@ what the rules in the configuration drop. With a budget (--max-size, --keep-free
 from an upstream go as well, least recently used first, with everything that only they use, until
 the budget is met; never those that were pushed or imported unless --evict names them, never
 those that are pinned, in use by a transfer, or young, and none that cannot be fetched again now
-unless --even-offline says so.
+unless --evict-offline says so.
 
 Flags count in place of what is configured (section gc); see 'mirror config show'.
 
@@ -52,17 +52,17 @@ Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
 	f.BoolVarP(&c.DryRun, "dry-run", "n", false, "say what would go and why, and change nothing")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "print nothing but errors")
 	f.BoolVar(&c.Blobs, "blobs", false, "list every file, and not only images and how much of them goes")
-	f.BoolVar(&c.Stays, "stays", false, "with --dry-run, list every image that something protects, and not only how many for which reason")
+	f.BoolVar(&c.Protected, "protected", false, "with --dry-run, list every image that something protects, and not only how many for which reason")
 	f.TextVar(&c.grace, "grace", gc.Age(0), "keep everything that was added, pulled or asked for within this `time`, as 36h or 30d (default as configured, else 1h)")
-	f.TextVar(&c.uploads, "uploads", gc.Age(0), "drop uploads that nothing came for in this `time`; 0s is never (default as configured, else 24h)")
+	f.TextVar(&c.uploads, "upload-ttl", gc.Age(0), "delete uploads that received no data for this `time`; 0s keeps them (default as configured, else 24h)")
 	f.BoolVar(&c.deleteUntagged, "delete-untagged", false, "images that no tag leads to and nobody brought in by digest go as well")
 	f.TextVar(&c.maxSize, "max-size", gc.Size(0), "get under this `size`, as 500GB")
 	f.TextVar(&c.shrinkTo, "shrink-to", gc.Size(0), "if more than --max-size is held, shrink to this `size` (default 90% of it)")
 	f.TextVar(&c.keepFree, "keep-free", gc.Share{}, "leave this `part` of the disk free, as 50GB or 10%")
 	f.TextVar(&c.freeUpTo, "free-up-to", gc.Share{}, "if less than --keep-free is free, free up to this `part` of the disk (default a fifth more than it)")
 	f.StringSliceVar(&c.Evict, "evict", nil, "for a budget, images that match this `pattern` go even if they were pushed or imported; repeatable")
-	f.BoolVar(&c.evenOffline, "even-offline", false, "images go even if they cannot be fetched again now")
-	for _, name := range []string{"grace", "uploads", "max-size", "shrink-to", "keep-free", "free-up-to"} {
+	f.BoolVar(&c.evenOffline, "evict-offline", false, "images go even if they cannot be fetched again now")
+	for _, name := range []string{"grace", "upload-ttl", "max-size", "shrink-to", "keep-free", "free-up-to"} {
 		f.Lookup(name).DefValue = ""
 	}
 	fromEnv := cmd.PreRunE
@@ -80,15 +80,15 @@ func (c *collectConfig) read(f *pflag.FlagSet) error {
 	if f.Changed("grace") {
 		c.Grace = &c.grace
 	}
-	if f.Changed("uploads") {
-		c.Uploads = &c.uploads
+	if f.Changed("upload-ttl") {
+		c.UploadTTL = &c.uploads
 	}
 	c.noTime()
 	if f.Changed("delete-untagged") {
 		c.DeleteUntagged = &c.deleteUntagged
 	}
-	if f.Changed("even-offline") {
-		c.EvenOffline = &c.evenOffline
+	if f.Changed("evict-offline") {
+		c.EvictOffline = &c.evenOffline
 	}
 	if f.Changed("max-size") {
 		c.MaxSize = &c.maxSize
@@ -110,15 +110,15 @@ func (c *collectConfig) read(f *pflag.FlagSet) error {
 			return &exitError{exitUsage, fmt.Errorf("--evict %q is not a pattern: write a name such as team/app, or team/*:pr-*", pattern)}
 		}
 	}
-	if c.Stays && !c.DryRun {
-		return &exitError{exitUsage, errors.New("--stays lists what a dry run finds: say --dry-run as well")}
+	if c.Protected && !c.DryRun {
+		return &exitError{exitUsage, errors.New("--protected lists what a dry run finds: say --dry-run as well")}
 	}
 	return nil
 }
 
 // noTime makes a time of nothing what a policy has for that.
 func (c *collectConfig) noTime() {
-	for _, age := range []*gc.Age{c.Grace, c.Uploads} {
+	for _, age := range []*gc.Age{c.Grace, c.UploadTTL} {
 		if age != nil && *age == 0 {
 			*age = -1
 		}

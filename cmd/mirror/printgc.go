@@ -57,12 +57,12 @@ func (v *collectView) line(text json.RawMessage) error {
 		return err
 	}
 	switch {
-	case line.Goes != nil:
-		v.would(line.Goes)
-	case line.Stays != nil:
-		v.stays = append(v.stays, *line.Stays)
-	case line.Did != nil && v.shown != nil:
-		v.did(line.Did)
+	case line.Candidate != nil:
+		v.would(line.Candidate)
+	case line.Protected != nil:
+		v.stays = append(v.stays, *line.Protected)
+	case line.Outcome != nil && v.shown != nil:
+		v.did(line.Outcome)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func newReloader(w *services, guard *auth.Guard, c serveConfig, hangUp <-chan os
 			to, err := zap.ParseAtomicLevel(next.LogLevel)
 			return func() { level.SetLevel(to.Level()) }, err
 		}},
-		{keys: []string{"accessLog", "delete", "shutdownTimeout", "fresh", "local", "mirrored", "limits.minFree", "limits.openUploads", "limits.missesPerSecond"}, prepare: asked},
+		{keys: []string{"accessLog", "allowDelete", "shutdownTimeout", "tagTTL", "local", "mirrored", "limits.minFree", "limits.openUploads", "limits.missesPerSecond"}, prepare: asked},
 		{keys: []string{"limits.", "trustedProxies"}, prepare: func(next serveConfig) (func(), error) {
 			return func() { w.watch.front.Configure(next.Front()) }, nil
 		}},
@@ -152,7 +152,7 @@ func newReloader(w *services, guard *auth.Guard, c serveConfig, hangUp <-chan os
 		{keys: []string{"events."}, prepare: func(next serveConfig) (func(), error) {
 			return c.events.Configure(next.Events.List(), int64(next.Events.Queue))
 		}},
-		{keys: []string{"bundles.trust"}, prepare: func(next serveConfig) (func(), error) {
+		{keys: []string{"bundles.trustedKeys"}, prepare: func(next serveConfig) (func(), error) {
 			_, err := next.Bundles.Verifier(nil)
 			return func() {}, err
 		}},

@@ -18,7 +18,7 @@ import (
 // TestWhatNeedsARestart: every other setting changes while the server runs, and README names these.
 func TestWhatNeedsARestart(t *testing.T) {
 	restart := []string{
-		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.every", "verify.rate", "metrics.enabled", "metrics.listen",
+		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.interval", "verify.rate", "metrics.enabled", "metrics.listen",
 		"offline", "mode", "logFormat", "ignoreNondistributable",
 	}
 	c := serveConfig{Loaded: config.Loaded{Config: config.Default()}}

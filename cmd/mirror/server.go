@@ -184,7 +184,7 @@ func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*proxy.Proxy
 
 		IgnoreNondistributable: c.IgnoreNondistributable,
 
-		ScrubEvery: time.Duration(c.Verify.Every),
+		ScrubEvery: time.Duration(c.Verify.Interval),
 		ScrubRate:  int64(c.Verify.Rate),
 	}
 	if c.Offline { // what is not there cannot dial
@@ -214,10 +214,10 @@ func newUpstream(registries []upstream.Config, c serveConfig, log *zap.Logger) (
 // timeout.
 func serveHTTP(ctx context.Context, listener net.Listener, serveOn func(*http.Server) error, w *services, guard *auth.Guard, c serveConfig, log *zap.Logger) error {
 	m := w.mirror
-	front := guard.Handler(registry.New(m, registry.Options{NoDelete: func() bool { return !c.current().Delete }, Authorizer: guard, OpenUploads: w.uploads, Log: log}))
+	front := guard.Handler(registry.New(m, registry.Options{NoDelete: func() bool { return !c.current().AllowDelete }, Authorizer: guard, OpenUploads: w.uploads, Log: log}))
 	server := newServer(w.watch.handler(front, guard, w, c), log)
-	if c.Limits.Stall > 0 {
-		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.Stall)}
+	if c.Limits.StallTimeout > 0 {
+		server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(c.Limits.StallTimeout)}
 	}
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return mirror.WithClient(ctx, c.RemoteAddr()) }
 	go w.watch.serve(ctx)

@@ -23,10 +23,10 @@ func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Re
 	}
 	if req.DryRun {
 		opts.ListBlobs = req.Blobs
-		return s.planCollection(ctx, opts, req.Stays, send)
+		return s.planCollection(ctx, opts, req.Protected, send)
 	}
 	opts.Planned = func(p *gc.Plan) { send(admin.CollectLine{Plan: p}) }
-	result, err := s.opts.Collector.Collect(ctx, opts, func(c gc.Candidate) { send(admin.CollectLine{Did: &c}) })
+	result, err := s.opts.Collector.Collect(ctx, opts, func(c gc.Candidate) { send(admin.CollectLine{Outcome: &c}) })
 	if err == nil {
 		send(admin.CollectLine{Result: &result})
 	}
@@ -41,13 +41,13 @@ func (s *Service) planCollection(ctx context.Context, opts gc.Options, stays boo
 	}
 	send(admin.CollectLine{Plan: plan})
 	for item := range plan.Candidates() {
-		send(admin.CollectLine{Goes: &item})
+		send(admin.CollectLine{Candidate: &item})
 	}
 	if !stays {
 		return nil
 	}
 	for item := range plan.KeptImages() {
-		send(admin.CollectLine{Stays: &item})
+		send(admin.CollectLine{Protected: &item})
 	}
 	return nil
 }
@@ -55,9 +55,9 @@ func (s *Service) planCollection(ctx context.Context, opts gc.Options, stays boo
 // apply changes a policy to what is asked for.
 func apply(req *admin.CollectRequest, p *gc.Policy, names mirror.Names) {
 	replace(&p.Grace, req.Grace)
-	replace(&p.Uploads, req.Uploads)
+	replace(&p.UploadTTL, req.UploadTTL)
 	replace(&p.DeleteUntagged, req.DeleteUntagged)
-	replace(&p.EvenOffline, req.EvenOffline)
+	replace(&p.EvictOffline, req.EvictOffline)
 	if req.MaxSize != nil { // the other mark belongs to the one that was configured
 		p.MaxSize, p.ShrinkTo = *req.MaxSize, 0
 	}
@@ -66,11 +66,11 @@ func apply(req *admin.CollectRequest, p *gc.Policy, names mirror.Names) {
 	}
 	replace(&p.ShrinkTo, req.ShrinkTo)
 	replace(&p.FreeUpTo, req.FreeUpTo)
-	all := p.Names[:len(p.Names):len(p.Names)]
+	all := p.Evict[:len(p.Evict):len(p.Evict)]
 	for _, pattern := range req.Evict {
 		all = append(all, admin.WithHost(names, pattern))
 	}
-	p.Names = all
+	p.Evict = all
 }
 
 // findEvicted writes out what is named by a digest.

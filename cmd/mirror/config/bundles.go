@@ -10,7 +10,7 @@ import (
 
 // Bundles configures which bundles are imported.
 type Bundles struct {
-	Trust            []string `yaml:"trust"` // public keys, or files of public keys, in minisign's format
+	TrustedKeys      []string `yaml:"trustedKeys"` // public keys, or files of public keys, in minisign's format
 	RequireSignature bool     `yaml:"requireSignature"`
 	Destination      string   `yaml:"destination"`
 }
@@ -26,7 +26,7 @@ func (c Bundles) checkDestination() error {
 // Verifier returns a verifier with the trusted keys and the keys of one request. It returns nil if there are no keys.
 func (c Bundles) Verifier(keys []string) (transfer.Verifier, error) {
 	var trusted signers
-	for _, key := range append(append([]string{}, c.Trust...), keys...) {
+	for _, key := range append(append([]string{}, c.TrustedKeys...), keys...) {
 		public, err := signature.LoadPublic(key)
 		if err != nil {
 			return nil, err

@@ -37,7 +37,7 @@ type Config struct {
 	OwnNames        []string   `yaml:"ownNames"`
 	Offline         bool       `yaml:"offline" flag:"true"`
 	Mode            string     `yaml:"mode" flag:"true"` // "" for the mode that was set last
-	TagTTL          TTL        `yaml:"fresh" flag:"true"`
+	TagTTL          TTL        `yaml:"tagTTL" flag:"true"`
 	UpstreamTimeout Duration   `yaml:"upstreamTimeout" flag:"true"`
 	RetryFor        Duration   `yaml:"retryFor" flag:"true"`
 
@@ -46,7 +46,7 @@ type Config struct {
 	ShutdownTimeout Duration `yaml:"shutdownTimeout" flag:"true"`
 	TLS             TLS      `yaml:"tls"`
 	Auth            Auth     `yaml:"auth"`
-	Delete          bool     `yaml:"delete" flag:"true"`
+	AllowDelete     bool     `yaml:"allowDelete" flag:"true"`
 	Bundles         Bundles  `yaml:"bundles"`
 	GC              GC       `yaml:"gc"`
 	Verify          Verify   `yaml:"verify"`
@@ -76,11 +76,11 @@ type Audit struct {
 func Default() Config {
 	return Config{
 		Listen: ":5000", Data: "data", KnownUpstreams: true, TagTTL: TTL(time.Minute), UpstreamTimeout: Duration(5 * time.Second),
-		RetryFor: Duration(5 * time.Minute), ShutdownTimeout: Duration(30 * time.Second), Delete: true, LogLevel: "info", LogFormat: "auto",
+		RetryFor: Duration(5 * time.Minute), ShutdownTimeout: Duration(30 * time.Second), AllowDelete: true, LogLevel: "info", LogFormat: "auto",
 		Auth:    Auth{AnonymousPull: true, LoopbackPush: LoopbackAuto},
 		GC:      defaultGC(),
 		Verify:  Verify{Rate: 10 << 20},
-		Limits:  Limits{Requests: 8192, OpenUploads: 10_000, MissesPerSecond: 200, Stall: Duration(5 * time.Minute)},
+		Limits:  Limits{Requests: 8192, OpenUploads: 10_000, MissesPerSecond: 200, StallTimeout: Duration(5 * time.Minute)},
 		Metrics: Metrics{Enabled: true},
 		Events:  Events{Queue: 64 << 20},
 	}
@@ -106,7 +106,7 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 		{"mode", c.checkMode},
 		{"tls.certFile", c.TLS.check},
 		{"gc", c.GC.check},
-		{"verify.every", c.Verify.check},
+		{"verify.interval", c.Verify.check},
 		{"limits.requests", c.Limits.check},
 		{"events.queue", c.Events.checkQueue},
 		{"events.endpoints", c.Events.checkEndpoints},

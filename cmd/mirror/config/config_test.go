@@ -22,16 +22,16 @@ upstreams:
         credentials: {username: robot, passwordFile: /run/secrets/hub}
         tls: {caFile: /etc/ssl/corp.pem}
       - url: https://registry-1.docker.io
-    fresh: 10m
-    freshTags:
-      - {match: "library/*:*.*.*", fresh: forever}
+    tagTTL: 10m
+    tagTTLs:
+      - {match: "library/*:*.*.*", ttl: forever}
     requestsPerSecond: 5
     parallel: 4
     referrers: true
   - host: ghcr.io
     allow: ["org/**"]
     deny: ["org/secret"]
-    complete: false
+    backfill: false
 local: ["docker.io/team/**"]
 mirrored: ["docker.io/team/public"]
 `
@@ -48,7 +48,7 @@ func TestConfigFile(t *testing.T) {
 		r, err := mirror.ParseRef(ref)
 		must(t, err)
 		if got := c.TTLOf(r); got != want {
-			t.Errorf("%s is fresh for %s, want %s", ref, got, want)
+			t.Errorf("%s has a TTL of %s, want %s", ref, got, want)
 		}
 	}
 	hub, ghcr := mirror.Repo{Host: "docker.io", Path: "library/app"}, mirror.Repo{Host: "ghcr.io", Path: "org/app"}
@@ -114,8 +114,8 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "unknown key hots: did you mean host?"},
 		"not YAML":          {"upstreams: [", "mirror.yaml:1: "},
-		"no such freshness": {"upstreams:\n  - host: docker.io\n    fresh: soon\n", "neither a duration like 5m nor forever"},
-		"no host":           {"upstreams:\n  - fresh: 5m\n", "not the name of a registry host"},
+		"not a TTL":         {"upstreams:\n  - host: docker.io\n    tagTTL: soon\n", "neither a duration like 5m nor forever"},
+		"no host":           {"upstreams:\n  - tagTTL: 5m\n", "not the name of a registry host"},
 		"a host twice":      {"upstreams:\n  - host: docker.io\n  - host: index.docker.io\n", "configured twice"},
 		"malformed pattern": {"local: [\"[\"]\n", "not a pattern"},
 		"bad endpoint":      {"upstreams:\n  - host: docker.io\n    endpoints: [{url: \"ftp://x\"}]\n", "ftp://x"},

@@ -14,10 +14,12 @@ import (
 // GC configures what the collector deletes, and when it runs.
 type GC struct {
 	gc.Schedule `yaml:",inline"`
+	OnLowDisk   bool `yaml:"onLowDisk"` // collect when the disk is nearly full
 }
 
 func defaultGC() (c GC) {
-	c.Grace, c.Uploads, c.Pace = gc.Age(time.Hour), gc.Age(24*time.Hour), 1
+	c.Grace, c.UploadTTL, c.Throttle = gc.Age(time.Hour), gc.Age(24*time.Hour), 1
+	c.OnLowDisk = true
 	return c
 }
 
@@ -25,8 +27,8 @@ func (c GC) check() error {
 	if err := c.Collector(mirror.Names{}).Validate(); err != nil {
 		return fmt.Errorf("gc: %w", err)
 	}
-	if c.Every < 0 {
-		return errors.New("gc: every: the interval cannot be negative")
+	if c.Interval < 0 {
+		return errors.New("gc: interval: the interval cannot be negative")
 	}
 	return nil
 }
@@ -35,23 +37,24 @@ func (c GC) check() error {
 // Patterns of repositories have their host.
 func (c GC) Collector(names mirror.Names) gc.Schedule {
 	s := c.Schedule
+	s.IgnoreLowDisk = !c.OnLowDisk
 	s.Rules = nil
 	for _, rule := range c.Rules {
 		for _, rule.Match = range withHosts(names, rule.Match) {
 			s.Rules = append(s.Rules, rule)
 		}
 	}
-	s.Names = nil
-	for _, pattern := range c.Names {
-		s.Names = append(s.Names, withHosts(names, pattern)...)
+	s.Evict = nil
+	for _, pattern := range c.Evict {
+		s.Evict = append(s.Evict, withHosts(names, pattern)...)
 	}
-	for _, age := range []*gc.Age{&s.Grace, &s.Uploads} {
+	for _, age := range []*gc.Age{&s.Grace, &s.UploadTTL} {
 		if *age == 0 {
 			*age = -1
 		}
 	}
-	if s.Pace == 0 {
-		s.Pace = -1
+	if s.Throttle == 0 {
+		s.Throttle = -1
 	}
 	return s
 }
@@ -68,12 +71,12 @@ func withHosts(names mirror.Names, pattern string) []string {
 
 // Verify configures how often the server verifies the store, and how fast it reads.
 type Verify struct {
-	Every gc.Age  `yaml:"every"` // zero is never
-	Rate  gc.Size `yaml:"rate"`  // per second
+	Interval gc.Age  `yaml:"interval"` // zero is never
+	Rate     gc.Size `yaml:"rate"`     // per second
 }
 
 func (c Verify) check() error {
-	if c.Every < 0 {
+	if c.Interval < 0 {
 		return errors.New("the interval cannot be negative")
 	}
 	return nil

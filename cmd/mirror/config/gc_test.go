@@ -26,7 +26,7 @@ func TestPatternsOfTheCollectorHaveAHost(t *testing.T) {
 		}
 	}
 	var c GC
-	c.Names = []string{"app"}
+	c.Evict = []string{"app"}
 	c.Rules = []gc.Rule{{Match: "library/app", KeepNewest: 1}, {Match: "**", KeepNewest: 2}}
 	s := c.Collector(mirror.Names{})
 	var rules []string
@@ -36,7 +36,7 @@ func TestPatternsOfTheCollectorHaveAHost(t *testing.T) {
 	if want := []string{"library/app", "docker.io/library/app", "**"}; !slices.Equal(rules, want) || s.Rules[1].KeepNewest != 1 {
 		t.Errorf("rules %q, want %q", rules, want)
 	}
-	if want := []string{"app", "docker.io/library/app"}; !slices.Equal(s.Names, want) {
-		t.Errorf("names %q, want %q", s.Names, want)
+	if want := []string{"app", "docker.io/library/app"}; !slices.Equal(s.Evict, want) {
+		t.Errorf("names %q, want %q", s.Evict, want)
 	}
 }

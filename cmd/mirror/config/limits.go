@@ -15,10 +15,10 @@ type Limits struct {
 	Requests          int      `yaml:"requests"`
 	RequestsPerSecond float64  `yaml:"requestsPerSecond"`
 	Burst             int      `yaml:"burst"`
-	Uploads           int      `yaml:"uploads"`
+	PushRequests      int      `yaml:"pushRequests"`
 	OpenUploads       int      `yaml:"openUploads"` // see [registry.OpenUploads]
 	MissesPerSecond   float64  `yaml:"missesPerSecond"`
-	Stall             Duration `yaml:"stall"`
+	StallTimeout      Duration `yaml:"stallTimeout"`
 	// MinFree applies if it is not nil; see [Limits.MinFreeOf].
 	MinFree *gc.Share `yaml:"minFree"`
 }
@@ -28,15 +28,15 @@ var defaultMinFree = [2]gc.Share{{Percent: 1}, {Bytes: 512 << 20}}
 
 func (c Limits) check() error {
 	for name, n := range map[string]float64{
-		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "uploads": float64(c.Uploads),
+		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "pushRequests": float64(c.PushRequests),
 		"openUploads": float64(c.OpenUploads), "missesPerSecond": c.MissesPerSecond,
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s: %v: want 0 or more", name, n)
 		}
 	}
-	if c.Stall > 0 {
-		return c.Stall.atLeast(time.Second)
+	if c.StallTimeout > 0 {
+		return c.StallTimeout.atLeast(time.Second)
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func (c Config) Front() middleware.Settings {
 		burst = int(math.Ceil(2 * l.RequestsPerSecond))
 	}
 	return middleware.Settings{
-		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: burst, Uploads: l.Uploads, StallTimeout: time.Duration(l.Stall),
+		Requests: l.Requests, RequestsPerSecond: l.RequestsPerSecond, Burst: burst, Uploads: l.PushRequests, StallTimeout: time.Duration(l.StallTimeout),
 		Proxies: c.proxies(),
 	}
 }

@@ -50,7 +50,7 @@ func TestReadmeWatch(t *testing.T) {
 		t.Fatal("README shows no settings for watching")
 	}
 	c := load(t, string(block[1]))
-	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.Uploads != 16 || c.Limits.MinFreeOf(1<<40) != 512<<20 {
+	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.PushRequests != 16 || c.Limits.MinFreeOf(1<<40) != 512<<20 {
 		t.Errorf("settings: %+v", c)
 	}
 }

@@ -16,10 +16,10 @@ import (
 type Upstream struct {
 	upstream.Config `yaml:",inline"`
 	// TagTTL overrides [Config.TagTTL]. It applies if it is not nil.
-	TagTTL  *TTL     `yaml:"fresh,omitempty"`
-	TagTTLs []TagTTL `yaml:"freshTags,omitempty"`
+	TagTTL  *TTL     `yaml:"tagTTL,omitempty"`
+	TagTTLs []TagTTL `yaml:"tagTTLs,omitempty"`
 	// Backfill is on if it is nil.
-	Backfill  *bool `yaml:"complete,omitempty"`
+	Backfill  *bool `yaml:"backfill,omitempty"`
 	Referrers bool  `yaml:"referrers,omitempty"`
 }
 
@@ -27,7 +27,7 @@ type Upstream struct {
 // without one with the repository.
 type TagTTL struct {
 	Match string `yaml:"match"`
-	TTL   TTL    `yaml:"fresh,omitempty"`
+	TTL   TTL    `yaml:"ttl,omitempty"`
 }
 
 func (c Config) checkUpstreams() error {
@@ -43,7 +43,7 @@ func (c Config) checkUpstreams() error {
 		hosts[host] = true
 		for _, rule := range u.TagTTLs {
 			if !mirror.ValidPattern(rule.Match) {
-				return fmt.Errorf("upstream %s: freshTags: %q is not a pattern", u.Host, rule.Match)
+				return fmt.Errorf("upstream %s: tagTTLs: %q is not a pattern", u.Host, rule.Match)
 			}
 		}
 	}

@@ -27,7 +27,7 @@ type gap struct {
 func newGap(t *testing.T) *gap {
 	t.Helper()
 	g := &gap{hub: startUpstream(t), network: isolatedNetwork(t), disk: tempDir(t)}
-	g.staging = startMirror(t, mirrorOf(g.hub), "--fresh=1ms")
+	g.staging = startMirror(t, mirrorOf(g.hub), "--tag-ttl=1ms")
 	g.inside = startMirrorIn(t, g.network, freeAddr(t), filepath.Join(tempDir(t), "data"), "--offline")
 	return g
 }

@@ -7,8 +7,8 @@ import "testing"
 // TestMirrorsCascade: one mirror is the upstream of another, and each goes on when what is behind it is gone.
 func TestMirrorsCascade(t *testing.T) {
 	hub := startUpstream(t)
-	staging := startMirror(t, mirrorOf(hub), "--fresh=1ms")
-	inside := startMirror(t, "--upstream=docker.io=http://"+staging.addr, "--fresh=1ms")
+	staging := startMirror(t, mirrorOf(hub), "--tag-ttl=1ms")
+	inside := startMirror(t, "--upstream=docker.io=http://"+staging.addr, "--tag-ttl=1ms")
 	docker := startDocker(t, inside.addr)
 	cold := push(t, helloIndex(t, ociFormat, "pulled cold"), hub.addr+"/library/airmirror-cold:1").String()
 	later := push(t, helloIndex(t, dockerFormat, "pulled later"), hub.addr+"/library/airmirror-later:1").String()

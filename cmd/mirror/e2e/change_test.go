@@ -51,12 +51,12 @@ func startChanging(t *testing.T) *changing {
 // write writes the settings of a round, which are others than those of the one before, with more lines of configuration.
 func (c *changing) write(t *testing.T, round int, more string) {
 	t.Helper()
-	writeFile(t, filepath.Dir(c.file), filepath.Base(c.file), fmt.Sprintf(`fresh: 1ms
+	writeFile(t, filepath.Dir(c.file), filepath.Base(c.file), fmt.Sprintf(`tagTTL: 1ms
 logLevel: %[1]s
 accessLog: %[2]t
 knownUpstreams: false
 upstreams: [{host: docker.io, endpoints: [{url: "http://%[3]s"}]}]
-limits: {requests: %[4]d, requestsPerSecond: %[5]d, burst: 100000, uploads: %[6]d, stall: %[7]ds}
+limits: {requests: %[4]d, requestsPerSecond: %[5]d, burst: 100000, pushRequests: %[6]d, stallTimeout: %[7]ds}
 audit: {file: %[8]s}
 gc: {grace: %[9]dh}
 tls: {clientCAFile: %[10]s}

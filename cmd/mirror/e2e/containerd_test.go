@@ -89,7 +89,7 @@ func (c *containerd) prints(t *testing.T, image, want string) {
 func TestContainerdPullsThroughTheMirrorAndGoesOnWithoutTheUpstream(t *testing.T) {
 	const image = "docker.io/library/airmirror-hello:1"
 	hub := startUpstream(t)
-	mirror := startMirror(t, mirrorOf(hub), "--fresh=1ms")
+	mirror := startMirror(t, mirrorOf(hub), "--tag-ttl=1ms")
 	push(t, helloIndex(t, ociFormat, "hello from the hub"), hub.addr+"/library/airmirror-hello:1")
 
 	first := startContainerd(t, mirror.addr)

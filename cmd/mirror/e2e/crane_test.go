@@ -26,7 +26,7 @@ func wantWhole(t *testing.T, reference, digest string) {
 
 func TestCranePullsThroughTheMirror(t *testing.T) {
 	hub := startUpstream(t)
-	mirror := startMirror(t, mirrorOf(hub), "--fresh=1ms")
+	mirror := startMirror(t, mirrorOf(hub), "--tag-ttl=1ms")
 	hello := mirror.addr + "/library/airmirror-hello"
 	digest := push(t, helloIndex(t, ociFormat, "hello from the hub"), hub.addr+"/library/airmirror-hello:1").String()
 

@@ -67,7 +67,7 @@ func TestDockerPullsThroughTheMirrorAndGoesOnWithoutTheUpstream(t *testing.T) {
 	for name, format := range map[string]format{"OCI": ociFormat, "Docker": dockerFormat} {
 		t.Run(name, func(t *testing.T) {
 			hub := startUpstream(t)
-			mirror := startMirror(t, mirrorOf(hub), "--fresh=1ms") // so that every pull is revalidated
+			mirror := startMirror(t, mirrorOf(hub), "--tag-ttl=1ms") // so that every pull is revalidated
 			docker := startDocker(t, mirror.addr)
 			push(t, helloIndex(t, format, "hello from the hub"), hub.addr+"/library/airmirror-hello:1")
 

@@ -12,7 +12,7 @@ import (
 // TestAnUpstreamThatGoesAndComesBack: once it counts as gone nobody waits for it, and nobody has to say that it is back.
 func TestAnUpstreamThatGoesAndComesBack(t *testing.T) {
 	hub := startUpstream(t)
-	mirror := startMirror(t, mirrorOf(hub), "--fresh=1ms")
+	mirror := startMirror(t, mirrorOf(hub), "--tag-ttl=1ms")
 	digest := push(t, helloIndex(t, ociFormat, "held"), hub.addr+"/library/airmirror-hello:1").String()
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)
 	if mirror.status(t).gone(t, "docker.io") {

@@ -146,7 +146,7 @@ func TestOfflineModeInANetworkWithoutARoute(t *testing.T) {
 	inside := isolatedNetwork(t)
 	hole := newHole(t, inside, filled.addr)
 	mirror := &server{addr: filled.addr, data: filled.data}
-	mirror.process = start(t, environment(t), append(inside, serve(mirror.addr, mirror.data, "--fresh=1ms")...)...)
+	mirror.process = start(t, environment(t), append(inside, serve(mirror.addr, mirror.data, "--tag-ttl=1ms")...)...)
 	mirror.waitReady(t, mirror.addr)
 
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)

@@ -64,7 +64,7 @@ func filledMirror(t *testing.T) (mirror *server, hub *upstream, digest string) {
 
 func TestOfflineServesWhatIsHeldAndMissesAtOnce(t *testing.T) {
 	mirror, hub, digest := filledMirror(t)
-	mirror = mirror.restarted(t, mirrorOf(hub), "--offline", "--fresh=1ms")
+	mirror = mirror.restarted(t, mirrorOf(hub), "--offline", "--tag-ttl=1ms")
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)
 	wantSoon(t, mirror.addr, heldPath, time.Second)
 	wantMiss(t, mirror.addr, missPath, time.Second)
@@ -74,7 +74,7 @@ func TestOfflineServesWhatIsHeldAndMissesAtOnce(t *testing.T) {
 
 func TestStartsWithoutItsUpstream(t *testing.T) {
 	mirror, hub, digest := filledMirror(t)
-	mirror = mirror.restarted(t, mirrorOf(hub), "--fresh=1ms") // dials what refuses the connection
+	mirror = mirror.restarted(t, mirrorOf(hub), "--tag-ttl=1ms") // dials what refuses the connection
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)
 	wantSoon(t, mirror.addr, heldPath, time.Second)
 	wantMiss(t, mirror.addr, missPath, 5*time.Second)
@@ -90,7 +90,7 @@ func TestUpstreamThatNeverAnswers(t *testing.T) {
 	}
 	defer silent.Close()
 
-	mirror = mirror.restarted(t, mirrorOf(hub), "--fresh=1ms")
+	mirror = mirror.restarted(t, mirrorOf(hub), "--tag-ttl=1ms")
 	wantSoon(t, mirror.addr, heldPath, time.Second)
 	wantMiss(t, mirror.addr, missPath, 8*time.Second)
 	wantSoon(t, mirror.addr, heldPath, time.Second)

@@ -71,7 +71,7 @@ func (p *podman) prints(t *testing.T, image, want string) {
 func TestPodmanPullsThroughTheMirrorAndGoesOnWithoutTheUpstream(t *testing.T) {
 	const image = "docker.io/library/airmirror-hello:1"
 	hub := startUpstream(t)
-	mirror := startMirror(t, mirrorOf(hub), "--fresh=1ms")
+	mirror := startMirror(t, mirrorOf(hub), "--tag-ttl=1ms")
 	push(t, helloIndex(t, ociFormat, "hello from the hub"), hub.addr+"/library/airmirror-hello:1")
 
 	atRoot := newPodman(t, mirror.addr)

@@ -11,7 +11,7 @@ import (
 // TestSyncedImagesRunWithoutTheUpstream: a list of images is fetched ahead of need, for this platform alone.
 func TestSyncedImagesRunWithoutTheUpstream(t *testing.T) {
 	hub := startUpstream(t)
-	mirror := startMirror(t, mirrorOf(hub), "--fresh=1ms")
+	mirror := startMirror(t, mirrorOf(hub), "--tag-ttl=1ms")
 	docker := startDocker(t, mirror.addr)
 	push(t, helloIndex(t, ociFormat, "the first"), hub.addr+"/library/airmirror-first:1")
 	push(t, helloIndex(t, dockerFormat, "the second"), hub.addr+"/library/airmirror-second:2")
