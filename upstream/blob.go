@@ -10,18 +10,18 @@ import (
 	"airmirror/mirror"
 )
 
-// StatBlob implements [mirror.Upstream]. Where the answer to HEAD is not clear, or
-// does not tell the size, a transfer is begun that does.
+// StatBlob implements [mirror.Upstream]. If the response to HEAD is inconclusive or has no size, it begins a transfer to
+// learn the size.
 func (c *Client) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (int64, error) {
 	t := target{kind: blobKind, repo: repo, id: d.String()}
-	a, err := c.do(ctx, http.MethodHead, t)
+	resp, err := c.do(ctx, http.MethodHead, t)
 	if err != nil && !headInconclusive(err) {
 		return 0, err
 	}
 	if err == nil {
-		a.close()
-		if a.ContentLength >= 0 && !isCompressed(a.Response) {
-			return a.ContentLength, nil
+		resp.close()
+		if resp.ContentLength >= 0 && !isCompressed(resp.Response) {
+			return resp.ContentLength, nil
 		}
 	}
 	body, size, err := c.Blob(ctx, repo, d)
@@ -35,37 +35,37 @@ func (c *Client) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest
 	return size, nil
 }
 
-// begin asks for a blob, or a part of it, when it is its turn. Call release once the answer is closed.
-func (c *Client) begin(ctx context.Context, t target) (r *registry, a *response, release func(), err error) {
+// begin waits for a slot and requests a blob or a part of it. The caller calls release after closing the response.
+func (c *Client) begin(ctx context.Context, t target) (r *registry, resp *response, release func(), err error) {
 	if r, err = c.registry(t.repo); err != nil {
 		return nil, nil, nil, err
 	}
-	if release, err = r.slot(ctx); err != nil {
+	if release, err = r.acquireSlot(ctx); err != nil {
 		return nil, nil, nil, t.failed(err)
 	}
-	if a, err = r.do(ctx, http.MethodGet, t); err != nil {
+	if resp, err = r.do(ctx, http.MethodGet, t); err != nil {
 		release()
 		return nil, nil, nil, err
 	}
-	return r, a, release, nil
+	return r, resp, release, nil
 }
 
-// Blob implements [mirror.Upstream]. A transfer waits in line for as long as ctx allows if [Config.Parallel] of them are
-// under way; its timeout begins when it is its turn. Once it has begun, only ctx limits how long it takes, and how long
-// it may go without progress.
+// Blob implements [mirror.Upstream]. While [Config.Parallel] transfers are running, it waits for as long as ctx allows; its
+// timeout begins after that. Once a transfer has begun, only ctx limits its duration and [Options.RetryFor] the time without
+// progress.
 func (c *Client) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (io.ReadCloser, int64, error) {
 	t := target{kind: blobKind, repo: repo, id: d.String()}
-	r, a, release, err := c.begin(ctx, t)
+	r, resp, release, err := c.begin(ctx, t)
 	if err != nil {
 		return nil, 0, err
 	}
-	if !a.watchdog.stop() {
-		a.close()
+	if !resp.watchdog.stop() {
+		resp.close()
 		release()
-		return nil, 0, t.failed(a.watchdog.cause(nil))
+		return nil, 0, t.failed(resp.watchdog.cause(nil))
 	}
-	if isCompressed(a.Response) {
-		return newDecompressor(newTransfer(ctx, r, a, release)), -1, nil
+	if isCompressed(resp.Response) {
+		return newDecompressor(newTransfer(ctx, r, resp, release)), -1, nil
 	}
-	return newTransfer(ctx, r, a, release), a.ContentLength, nil
+	return newTransfer(ctx, r, resp, release), resp.ContentLength, nil
 }

@@ -94,7 +94,7 @@ func TestBlobTruncated(t *testing.T) {
 	}
 	defer body.Close()
 	got, err := io.ReadAll(body)
-	wantError(t, err, mirror.CodeUnavailable, "registry.test broke off blob")
+	wantError(t, err, mirror.CodeUnavailable, "the response of registry.test for blob")
 	if !bytes.Equal(got, blob) || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("read %q, %v", got, err)
 	}

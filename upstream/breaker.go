@@ -10,57 +10,58 @@ import (
 )
 
 const (
-	maxFailures   = 3                // one after another, and it opens
-	firstCoolDown = 10 * time.Second // from then on until a probe may ask
-	maxCoolDown   = time.Minute      // it doubles with each probe that fails
+	maxFailures   = 3                // in a row, before the circuit breaker opens
+	firstCoolDown = 10 * time.Second // from then until the first probe
+	maxCoolDown   = time.Minute      // the cool-down doubles after each probe that fails
 )
 
-// outcome is what a request says about the endpoint that it went to.
+// outcome is what a request says about the endpoint or the content that it was for.
 type outcome int
 
 const (
-	outcomeCanceled outcome = iota // the caller left
-	outcomeUnknown                 // somebody else answered, or the request could not be sent
-	outcomeSuccess
-	outcomeFailure // no connection, no answer in time, or an error of the server's own
+	outcomeCanceled outcome = iota // the caller canceled the request: it says nothing
+	outcomeUnknown                 // another host answered, or the request could not be sent
+	outcomeSuccess                 // a response
+	outcomeFailure                 // no connection, a timeout or a server error
 )
 
-// breaker is a circuit breaker. It keeps requests from an endpoint that is gone, or from a part of one that fails. After some failures in a row they end at once; after a while
-// one at a time is let through, as a probe, and the first that is answered lets in all. The zero value is ready.
+// breaker is a circuit breaker. It stops requests to an endpoint that is down, or for content that keeps failing. After
+// maxFailures in a row it opens: requests fail at once. After a cool-down it lets one request at a time through, as a
+// probe; the first response closes it. The zero value is a closed breaker. It is safe for concurrent use.
 //
-// Waiting is counted by the monotonic clock: times are made by [now] and compared with one another only.
+// Its times come from [now] and are only compared with one another, so that it measures by the monotonic clock.
 //
-// It is home-made because common ones have a cool-down that does not grow and cannot be told what came of a request
-// that was let past them.
+// Common libraries do not fit: their cool-down does not grow, and they cannot record the outcome of a request that was
+// allowed to bypass them.
 type breaker struct {
 	mu        sync.Mutex
 	failures  failureStreak
 	coolDown  time.Duration
 	until     time.Time // no probe before
 	probing   bool
-	succeeded bool // anything, ever
+	succeeded bool // at least once
 	forced    bool // the next failure opens it
-	// vain are requests in a row that came to nothing, whether that is a sign that the endpoint is gone or not. They are
-	// only for people.
+	// unavailable counts requests in a row without the content for any reason that is not the registry's own answer. It
+	// is only reported to people.
 	unavailable failureStreak
 }
 
-// passage is the right to send one request.
+// permit is the permission to send one request.
 type permit struct {
 	begun time.Time
 	probe bool
 }
 
-// notSentError: a request was not sent, by this mirror's own decision.
+// notSentError is the reason why this mirror did not send a request.
 type notSentError struct {
 	why       string
-	until     time.Time
-	cause     error
-	otherHost bool // of a host that the endpoint led to, which counts as gone
+	until     time.Time // of the next attempt
+	cause     error     // the last failure; may be nil
+	otherHost bool      // the request was for another host that the endpoint refers to
 }
 
 func (e *notSentError) Error() string {
-	s := fmt.Sprintf("%s until %s", e.why, e.until.UTC().Format(time.RFC3339))
+	s := fmt.Sprintf("%s; next attempt at %s", e.why, e.until.UTC().Format(time.RFC3339))
 	if e.cause != nil {
 		s += ": " + e.cause.Error()
 	}
@@ -69,7 +70,8 @@ func (e *notSentError) Error() string {
 
 func (e *notSentError) Unwrap() error { return e.cause }
 
-// enter asks for the right to send a request; leave ends it. A caller that insists always gets it.
+// allow returns a permit to send one request, or a [notSentError] with this reason. The caller hands the permit back with
+// report. It always succeeds if ctx bypasses the breaker.
 func (b *breaker) allow(ctx context.Context, why string) (permit, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,7 +86,7 @@ func (b *breaker) allow(ctx context.Context, why string) (permit, error) {
 	return p, nil
 }
 
-// leave says what came of a request, and with which error.
+// report records the outcome of a request, and its error.
 func (b *breaker) report(p permit, o outcome, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,7 +103,7 @@ func (b *breaker) report(p permit, o outcome, err error) {
 	}
 }
 
-// recordUnavailable takes up what came of a request, for people. That the endpoint does not have something is an answer.
+// recordUnavailable counts the request if its content was unavailable. "Not found" is an answer and ends the streak.
 func (b *breaker) recordUnavailable(p permit, o outcome, err error) {
 	switch {
 	case o == outcomeCanceled:
@@ -133,25 +135,25 @@ func (b *breaker) fail(p permit, err error) {
 	b.until = b.failures.last.Add(b.coolDown)
 }
 
-// brink reports whether one failure more opens it.
+// nearlyOpen reports whether one more failure opens the breaker.
 func (b *breaker) nearlyOpen() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.failures.count == maxFailures-1
 }
 
-// push has the next failure open it: it is known to be more than that of one request.
+// openOnFailure makes the next failure open the breaker: the endpoint itself is known to fail, not one request.
 func (b *breaker) openOnFailure() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.forced = true
 }
 
-// health is how an endpoint is doing.
+// health is the state of an endpoint.
 type health struct {
-	used        bool // it answered or failed
+	used        bool // a request succeeded or failed
 	down        bool
-	since, last time.Time
+	since, last time.Time // of the failures
 	failures    int
 	err         error
 }
@@ -167,4 +169,34 @@ func (b *breaker) health() health {
 		used: b.succeeded || shown.count > 0, down: b.failures.count >= maxFailures,
 		since: b.failures.first, last: shown.last, failures: shown.count, err: shown.err,
 	}
+}
+
+// now is the clock of circuit breakers and rate limits: its times are compared with one another by their monotonic
+// readings. It is a variable for tests in which the wall clock jumps.
+var now = time.Now
+
+// failureStreak is a number of failures in a row. Concurrent requests that fail together count as one failure. The zero
+// value is an empty streak.
+type failureStreak struct {
+	count       int
+	first, last time.Time // times of failures
+	err         error     // of the last failure
+}
+
+// add records the failure of a request that began at begun, and reports whether it counts.
+func (s *failureStreak) add(begun time.Time, err error) bool {
+	if begun.Before(s.last) {
+		return false
+	}
+	s.addAlways(err)
+	return true
+}
+
+// addAlways records a failure that counts whenever its request began.
+func (s *failureStreak) addAlways(err error) {
+	s.last = now()
+	if s.count == 0 {
+		s.first = s.last
+	}
+	s.count, s.err = s.count+1, err
 }

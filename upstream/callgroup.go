@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// shared has callers who need the same answer wait for it together, each as long as its own context allows. What they
-// wait for goes on until the last one has left, so that nothing is asked that nobody waits for; it ends with the cause
-// that the last one had. The zero value is ready.
+// callGroup runs one call at a time for each key and shares its result among the callers, each of whom waits as long as
+// its own context allows. The call is canceled when the last caller has left, with the cause of that caller. The zero
+// value is ready.
 type callGroup[T any] struct {
 	mu    sync.Mutex
 	calls map[string]*groupCall[T]
@@ -21,27 +21,28 @@ type groupCall[T any] struct {
 	err     error
 }
 
-// do returns what f does under key, which another caller may have begun. f gets the values of ctx and not its end.
-func (s *callGroup[T]) do(ctx context.Context, key string, f func(ctx context.Context) (T, error)) (T, error) {
-	s.mu.Lock()
-	call, known := s.calls[key]
+// do returns the result of f for key, from the call of an earlier caller if that is not done yet. f gets the values of ctx
+// but not its cancellation.
+func (g *callGroup[T]) do(ctx context.Context, key string, f func(ctx context.Context) (T, error)) (T, error) {
+	g.mu.Lock()
+	call, known := g.calls[key]
 	if !known {
 		call = &groupCall[T]{done: make(chan struct{})}
 		var base context.Context
 		base, call.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-		if s.calls == nil {
-			s.calls = make(map[string]*groupCall[T])
+		if g.calls == nil {
+			g.calls = make(map[string]*groupCall[T])
 		}
-		s.calls[key] = call
+		g.calls[key] = call
 		go func() {
 			call.value, call.err = f(base)
-			s.leave(base, key, call, 0)
+			g.leave(base, key, call, 0)
 			close(call.done)
 		}()
 	}
 	call.waiters++
-	s.mu.Unlock()
-	defer s.leave(ctx, key, call, 1)
+	g.mu.Unlock()
+	defer g.leave(ctx, key, call, 1)
 	select {
 	case <-call.done:
 		return call.value, call.err
@@ -51,10 +52,10 @@ func (s *callGroup[T]) do(ctx context.Context, key string, f func(ctx context.Co
 	}
 }
 
-// leave is for so many callers who wait no more, the last of them with ctx; for none when the answer is there.
-func (s *callGroup[T]) leave(ctx context.Context, key string, call *groupCall[T], callers int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// leave removes callers from a call, the last of them with the context ctx; 0 callers when the call is done.
+func (g *callGroup[T]) leave(ctx context.Context, key string, call *groupCall[T], callers int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	call.waiters -= callers
 	if callers > 0 && call.waiters > 0 {
 		return
@@ -62,7 +63,7 @@ func (s *callGroup[T]) leave(ctx context.Context, key string, call *groupCall[T]
 	if callers > 0 {
 		call.cancel(context.Cause(ctx))
 	}
-	if s.calls[key] == call {
-		delete(s.calls, key)
+	if g.calls[key] == call {
+		delete(g.calls, key)
 	}
 }

@@ -61,15 +61,15 @@ func TestCatalogErrors(t *testing.T) {
 		code   mirror.Code
 		says   string
 	}{
-		"none":       {status(404, "UNSUPPORTED", "no catalog"), mirror.CodeNameUnknown, "upstream registry.test does not have the catalog of registry.test"},
-		"refused":    {status(401, "UNAUTHORIZED", ""), mirror.CodeNameUnknown, "refused the catalog"},
-		"405":        {status(405, "UNSUPPORTED", ""), mirror.CodeUnavailable, "405"},
-		"a web page": {page(200), mirror.CodeUnavailable, "web page"},
-		"no names":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tags":[]}`) }, mirror.CodeUnavailable, "no list"},
-		"no list":    {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"repositories":{}}`) }, mirror.CodeUnavailable, "no list"},
-		"other host": {serveCatalog(`<http://other.test/v2/_catalog?n=1>; rel="next"`, "a"), mirror.CodeUnavailable, "lead back to one another"},
-		"round":      {serveCatalog(`<?last=a>; rel="next"`, "a"), mirror.CodeUnavailable, "back to one another"},
-		"too many":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"repositories":[`+many+`"v"]}`) }, mirror.CodeUnavailable, "more than 200000 items"},
+		"none":          {status(404, "UNSUPPORTED", "no catalog"), mirror.CodeNameUnknown, "upstream registry.test does not have the catalog of registry.test"},
+		"refused":       {status(401, "UNAUTHORIZED", ""), mirror.CodeNameUnknown, "refused the catalog"},
+		"405":           {status(405, "UNSUPPORTED", ""), mirror.CodeUnavailable, "405"},
+		"a web page":    {page(200), mirror.CodeUnavailable, "web page"},
+		"no names":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tags":[]}`) }, mirror.CodeUnavailable, "not a catalog"},
+		"not a catalog": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"repositories":{}}`) }, mirror.CodeUnavailable, "not a catalog"},
+		"other host":    {serveCatalog(`<http://other.test/v2/_catalog?n=1>; rel="next"`, "a"), mirror.CodeUnavailable, "link to one another"},
+		"round":         {serveCatalog(`<?last=a>; rel="next"`, "a"), mirror.CodeUnavailable, "link to one another"},
+		"too many":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"repositories":[`+many+`"v"]}`) }, mirror.CodeUnavailable, "more than 200000 items"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, n *pipes) {

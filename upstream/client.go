@@ -12,46 +12,47 @@ import (
 	"airmirror/mirror"
 )
 
-// Options are what a [Client] does differently. The zero value works.
+// Options configure a [Client]. The zero value works.
 type Options struct {
 	buffers *mirror.Shares[string] // bytes in memory, by host
 
-	// Timeout is how long an upstream may take to begin an answer, with everything that comes before it: connecting,
-	// signing in, redirects. It may take four times as long, and a blob BlobTimeout, if the upstream answers /v2/
-	// meanwhile: then it is only slow. Manifests and lists may take as long for each StallBytes in them; it is no limit
-	// for what comes within blobs. 5s if zero.
+	// Timeout is how long an upstream may take to begin a response, including connecting, signing in and redirects. It
+	// may take four times as long, or BlobTimeout for a blob, if it answers /v2/ meanwhile: then it is alive but slow.
+	// Manifests and lists may take as long again for each StallBytes of their bodies. Timeout does not limit the bodies
+	// of blobs. 5s if zero.
 	Timeout time.Duration
-	// BlobTimeout is how long the first byte of a blob may take: an upstream that is a cache itself fetches it first. 5m
-	// if zero.
+	// BlobTimeout is how long the first byte of a blob may take: an upstream that is a cache itself fetches the blob first.
+	// 5m if zero.
 	BlobTimeout time.Duration
-	// DialTimeout is how long a connection may take to come up. 3s if zero.
+	// DialTimeout is how long opening a connection may take. 3s if zero.
 	DialTimeout time.Duration
-	// Keychain finds credentials; [authn.DefaultKeychain] if nil: docker's config.json and its credential helpers, or
-	// podman's auth.json.
+	// Keychain finds credentials. If nil it is [authn.DefaultKeychain]: docker's config.json and its credential helpers,
+	// or podman's auth.json.
 	Keychain authn.Keychain
-	// Observe is called with each request to an upstream once its answer began or failed, by any goroutine; nil is not.
+	// Observe is called after each request to an upstream, once its response has begun or it has failed. It is called
+	// by any goroutine. It may be nil.
 	Observe func(RequestInfo)
-	// Logger gets a line for each request, at debug level. Nothing is logged if nil.
+	// Logger gets a line for each request, at debug level. It may be nil.
 	Logger *zap.Logger
-	// Version is told to upstreams in the User-Agent header.
+	// Version is sent to upstreams in the User-Agent header.
 	Version string
-	// RetryFor is how long the transfer of a blob that broke off is taken up again while nothing new arrives. 5m if
-	// zero; never if negative.
+	// RetryFor is how long the client tries to resume an interrupted transfer of a blob without receiving anything
+	// new. 5m if zero; a negative value disables resuming.
 	RetryFor time.Duration
-	// StallTimeout is how long a blob may take for its next StallBytes bytes, while somebody wants to read them, before
-	// its connection is given up for another. 30s if zero.
+	// StallTimeout is how long the next StallBytes bytes of a blob may take, while a reader waits for them, before the
+	// client replaces the connection. 30s if zero.
 	StallTimeout time.Duration
-	// StallBytes are how many bytes count as progress. 1024 if zero.
+	// StallBytes is the number of bytes that count as progress. 1024 if zero.
 	StallBytes int
-	// Transport is cloned for what it says about dialling, proxies and TLS. If nil, proxies come from the environment
-	// and certificates from the system.
+	// Transport is cloned for its dialling, proxy and TLS settings. If nil, proxies come from the environment and
+	// certificates from the system.
 	Transport *http.Transport
 }
 
-// Client is the [mirror.Upstream] of the registries that it was made with. It may be used concurrently.
+// Client is the [mirror.Upstream] of a set of configured registries. It is safe for concurrent use.
 //
-// Nothing is dialled before the first request. An upstream that hangs is waited for by those who ask it and by nobody
-// else; requests that need the same sign-in wait for it together.
+// It dials nothing before the first request. A slow upstream delays only the requests to it; requests that need the same
+// sign-in share one.
 type Client struct {
 	opts       Options
 	hosts      []string
@@ -60,14 +61,14 @@ type Client struct {
 
 var _ mirror.Upstream = (*Client)(nil)
 
-// New returns a client for the upstreams of configs. Where two have the same host, the later one counts. An error is
-// about a configuration: nothing is dialled, but certificates are read.
+// New returns a client for the upstreams of configs. Where two configs have the same host, the later one wins. New reads
+// certificates and dials nothing; its errors are those of a configuration.
 func New(configs []Config, opts Options) (*Client, error) {
 	opts = opts.withDefaults()
 	c := &Client{opts: opts, registries: map[string]*registry{}}
-	dial := newTransportPool(opts)
+	pool := newTransportPool(opts)
 	for _, config := range configs {
-		r, err := newRegistry(config, dial, opts)
+		r, err := newRegistry(config, pool, opts)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +86,7 @@ func New(configs []Config, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Hosts are the hosts of the upstreams, without their aliases, in the order in which they were given.
+// Hosts returns the hosts of the upstreams, without their aliases, in the order of the configuration.
 func (c *Client) Hosts() []string { return slices.Clone(c.hosts) }
 
 // Status implements [mirror.Upstream].
@@ -128,7 +129,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// registry finds who to ask for repo.
+// registry returns the upstream that repo belongs to. Its error has the code [mirror.CodeNameUnknown] if none is configured.
 func (c *Client) registry(repo mirror.Repo) (*registry, error) {
 	if r := c.registries[repo.Host]; r != nil {
 		return r, nil
@@ -137,7 +138,7 @@ func (c *Client) registry(repo mirror.Repo) (*registry, error) {
 		"no upstream is configured for %s: add one with --upstream %s", repo.Host, repo.Host)
 }
 
-// do asks the upstream of t for it. An answer that is not what was asked for becomes an error.
+// do requests t from its upstream. A response that is not the content of t becomes an error.
 func (c *Client) do(ctx context.Context, method string, t target) (*response, error) {
 	r, err := c.registry(t.repo)
 	if err != nil {

@@ -11,16 +11,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// encoded reports whether an answer is compressed by whoever sends it, though nobody asked for that.
+// isCompressed reports whether a response has a content encoding, though the request asked for none.
 func isCompressed(resp *http.Response) bool {
 	encoding := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding")))
 	return encoding == "gzip" || encoding == "x-gzip"
 }
 
-// decoded is the body of a manifest, without the compression of its answer if there is one. A digest that the bytes have
-// as they are says that they are meant that way.
-func (a *response) decompress(body []byte, limit int, digests ...digest.Digest) []byte {
-	if !isCompressed(a.Response) {
+// decompress returns the body of a manifest without the content encoding of its response. If the body has one of the
+// digests, it is returned as it is: the header is wrong.
+func (r *response) decompress(body []byte, limit int, digests ...digest.Digest) []byte {
+	if !isCompressed(r.Response) {
 		return body
 	}
 	for _, d := range digests {
@@ -39,8 +39,8 @@ func (a *response) decompress(body []byte, limit int, digests ...digest.Digest) 
 	return plain
 }
 
-// decoder reads a blob whose answer is compressed. Layers are compressed themselves, and storage services say of such
-// a one that it is encoded: what decodes to the beginning of a tar archive is the blob as it is.
+// decompressor reads a blob from a response with a content encoding. Layers are compressed themselves, and storage services
+// report that as an encoding: if the decompressed bytes begin with a tar header, the blob is returned as it is.
 type decompressor struct {
 	io.Closer
 	raw   *bufio.Reader
@@ -49,14 +49,14 @@ type decompressor struct {
 
 const (
 	tarHeader = 512
-	tarMagic  = 257 // where it stands in a header
+	tarMagic  = 257 // its offset in a header
 )
 
 func newDecompressor(body io.ReadCloser) *decompressor {
 	return &decompressor{Closer: body, raw: bufio.NewReaderSize(body, 64<<10)}
 }
 
-// Read reads the blob.
+// Read implements [io.Reader].
 func (d *decompressor) Read(p []byte) (int, error) {
 	if d.plain == nil {
 		if err := d.begin(); err != nil {
@@ -66,7 +66,7 @@ func (d *decompressor) Read(p []byte) (int, error) {
 	return d.plain.Read(p)
 }
 
-// begin looks at the first bytes.
+// begin decides by the first bytes whether to decompress.
 func (d *decompressor) begin() error {
 	d.plain = d.raw
 	head, err := d.raw.Peek(d.raw.Size())
@@ -75,7 +75,7 @@ func (d *decompressor) begin() error {
 	}
 	unzip, err := gzip.NewReader(bytes.NewReader(head))
 	if err != nil {
-		return nil // it is not compressed
+		return nil // not compressed
 	}
 	first := make([]byte, tarHeader)
 	n, _ := io.ReadFull(unzip, first)

@@ -8,65 +8,65 @@ import (
 	"airmirror/mirror"
 )
 
-// Config is one upstream: where the content of one registry host is fetched from, and how much of it. Only Host is
-// needed.
+// Config is the configuration of one upstream. Only Host is required.
 type Config struct {
-	// Host is the host that content is named by: docker.io, ghcr.io, registry.example:5000.
+	// Host is the host in the names of repositories: docker.io, ghcr.io, registry.example:5000.
 	Host string `yaml:"host"`
-	// Aliases are other hosts whose content is the same: names under them are asked for here as well.
+	// Aliases are other hosts with the same content: requests for names with these hosts are sent to this upstream as
+	// well.
 	Aliases []string `yaml:"aliases,omitempty"`
-	// Endpoints are tried in order: the next one where one is gone, does not answer, fails, or does not have what is
-	// asked for, as another mirror may not have it. What the last one says counts. If there are none it is the host
-	// itself.
+	// Endpoints are tried in order. The next one is tried if an endpoint is down, does not answer, fails, or does not have
+	// the content, as another mirror may not. The error is that of the last one. The default is the host itself.
 	Endpoints []EndpointConfig `yaml:"endpoints,omitempty"`
-	// Allow are patterns, see [mirror.Match], of the repositories that are fetched, without the host; all if there are
-	// none.
+	// Allow are patterns, see [mirror.Match], of the repositories that may be fetched, without the host. All may be fetched
+	// if it is empty.
 	Allow []string `yaml:"allow,omitempty"`
-	// Deny are patterns of repositories that are never fetched, even if they are allowed.
+	// Deny are patterns of repositories that are never fetched, even if they match Allow.
 	Deny []string `yaml:"deny,omitempty"`
-	// RequestsPerSecond limits how many questions are asked and transfers begun. No limit if zero.
+	// RequestsPerSecond limits the rate of requests, beginnings of transfers included. No limit if zero.
 	RequestsPerSecond float64 `yaml:"requestsPerSecond,omitempty"`
-	// Burst is how many of them may come at once; at least 1.
+	// Burst is how many requests may be sent at once; at least 1.
 	Burst int `yaml:"burst,omitempty"`
-	// Parallel limits how many blobs are transferred at a time; further ones wait in line. No limit if zero.
+	// Parallel limits the number of concurrent transfers of blobs; further ones wait. No limit if zero.
 	Parallel int `yaml:"parallel,omitempty"`
 }
 
-// EndpointConfig is one way to an upstream. Credentials and certificates belong to it and not to the upstream: a mirror
-// that stands in for a registry is not handed the registry's. Only URL is needed.
+// EndpointConfig is the configuration of one endpoint of an upstream. Credentials and certificates belong to the endpoint: a
+// mirror in place of a registry does not get those of the registry. Only URL is required.
 type EndpointConfig struct {
-	// URL is [http(s)://]host[:port][/prefix], as [ParseEndpoint] reads it.
+	// URL is [http(s)://]host[:port][/prefix]; see [ParseEndpoint].
 	URL         string      `yaml:"url"`
 	Credentials Credentials `yaml:"credentials,omitempty"`
 	TLS         TLS         `yaml:"tls,omitempty"`
-	// Proxy is the http, https or socks5 URL of a proxy, or "none". What the environment says counts if it is empty:
-	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+	// Proxy is the http, https or socks5 URL of a proxy, or "none". If it is empty, the environment decides: HTTPS_PROXY,
+	// HTTP_PROXY and NO_PROXY.
 	Proxy string `yaml:"proxy,omitempty" secret:"url"`
 }
 
-// Credentials are what to sign in with. If they are empty, [Options.Keychain] has them.
+// Credentials are the credentials for one endpoint. If they are empty, [Options.Keychain] is used.
 type Credentials struct {
 	Username string `yaml:"username,omitempty"`
 	Password string `yaml:"password,omitempty" secret:"true"`
-	// PasswordFile holds the password, with or without an end of line. It is read at each sign-in.
+	// PasswordFile contains the password, with or without an end of line. It is read at each sign-in.
 	PasswordFile string `yaml:"passwordFile,omitempty"`
 	// IdentityToken is exchanged for tokens in place of a password.
 	IdentityToken string `yaml:"identityToken,omitempty" secret:"true"`
 }
 
-// TLS is how an endpoint proves who it is, and this mirror who it is. It goes for the hosts that the endpoint sends
-// its clients to as well, except that the client certificate is only shown to who asks for one.
+// TLS configures the certificates of an endpoint and of its clients. It also applies to the other hosts that the endpoint
+// refers to; the client certificate is only sent to a host that asks for one.
 type TLS struct {
-	// CAFile has certificates, in PEM, to trust beside the system's.
+	// CAFile contains certificates, in PEM, that are trusted in addition to the system's.
 	CAFile string `yaml:"caFile,omitempty"`
 	// CertFile and KeyFile are the client certificate and its key, in PEM.
 	CertFile string `yaml:"certFile,omitempty"`
 	KeyFile  string `yaml:"keyFile,omitempty"`
-	// SkipVerify takes any certificate, so that anybody in between may read passwords and answer in the endpoint's place.
+	// SkipVerify accepts any certificate: an attacker in the network can read passwords and answer in place of the
+	// endpoint.
 	SkipVerify bool `yaml:"skipVerify,omitempty"`
 }
 
-// WellKnown are the registries that need no configuration.
+// WellKnown returns the configurations of public registries that need no settings.
 func WellKnown() []Config {
 	hosts := []string{mirror.DockerHub, "ghcr.io", "quay.io", "registry.k8s.io", "gcr.io", "mcr.microsoft.com", "public.ecr.aws"}
 	configs := make([]Config, 0, len(hosts))
@@ -76,7 +76,7 @@ func WellKnown() []Config {
 	return configs
 }
 
-// Aliases maps the aliases of configs to the hosts that their content is named by.
+// Aliases maps the aliases of configs to the hosts in the names of repositories.
 func Aliases(configs []Config) map[string]string {
 	aliases := map[string]string{}
 	for _, c := range configs {
@@ -87,7 +87,7 @@ func Aliases(configs []Config) map[string]string {
 	return aliases
 }
 
-// Validate reports what is wrong with c, as far as that can be told without reading files.
+// Validate returns the first error in c. It does not read files.
 func (c Config) Validate() error {
 	for _, host := range append([]string{c.Host}, c.Aliases...) {
 		if !mirror.ValidHost(host) {
@@ -95,7 +95,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.RequestsPerSecond < 0 || c.Burst < 0 || c.Parallel < 0 {
-		return fmt.Errorf("upstream %s: a limit is negative; 0 is no limit", c.Host)
+		return fmt.Errorf("upstream %s: a limit is negative; 0 means no limit", c.Host)
 	}
 	for _, pattern := range append(append([]string{}, c.Allow...), c.Deny...) {
 		if !mirror.ValidPattern(pattern) {
@@ -120,9 +120,9 @@ func (e EndpointConfig) validate() error {
 	c := e.Credentials
 	switch {
 	case c.Password != "" && c.PasswordFile != "":
-		return errors.New("there is both a password and a passwordFile")
+		return errors.New("both a password and a passwordFile are set")
 	case c.Username == "" && (c.Password != "" || c.PasswordFile != ""):
-		return errors.New("there is a password and no username")
+		return errors.New("a password is set without a username")
 	}
 	_, err := e.proxy()
 	return err
@@ -140,12 +140,12 @@ func (e EndpointConfig) proxy() (*url.URL, error) {
 			return u, nil
 		}
 	}
-	return nil, errors.New("its proxy is not an http, https or socks5 URL, nor none")
+	return nil, errors.New("the proxy is neither an http, https or socks5 URL nor none")
 }
 
 const noProxy = "none"
 
-// endpoints are those of c, or the host itself.
+// endpoints returns the endpoints of c; the default is the host itself.
 func (c Config) endpoints() []EndpointConfig {
 	if len(c.Endpoints) == 0 {
 		return []EndpointConfig{{URL: c.Host}}
@@ -153,7 +153,7 @@ func (c Config) endpoints() []EndpointConfig {
 	return c.Endpoints
 }
 
-// permits reports whether c lets the repository at path be fetched.
+// allows reports whether the repository at path may be fetched.
 func (c Config) allows(path string) bool {
 	return !mirror.MatchAny(c.Deny, path) && (len(c.Allow) == 0 || mirror.MatchAny(c.Allow, path))
 }

@@ -311,11 +311,11 @@ func TestConfigErrors(t *testing.T) {
 		"a limit is negative":                      {Host: "registry.test", Parallel: -1},
 		"both a certFile and a keyFile":            with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: "x"}}),
 		"both a password and a passwordFile":       with(upstream.EndpointConfig{Credentials: upstream.Credentials{Username: "me", Password: "x", PasswordFile: "x"}}),
-		"no username":                              with(upstream.EndpointConfig{Credentials: upstream.Credentials{Password: "x"}}),
-		"its proxy is not":                         with(upstream.EndpointConfig{Proxy: "proxy.test:3128"}),
-		"reading its CA certificates":              with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty + "-lost"}}),
-		"holds no certificate":                     with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty}}),
-		"reading its client certificate":           with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: empty, KeyFile: empty}}),
+		"without a username":                       with(upstream.EndpointConfig{Credentials: upstream.Credentials{Password: "x"}}),
+		"the proxy is neither":                     with(upstream.EndpointConfig{Proxy: "proxy.test:3128"}),
+		"reading the CA certificates":              with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty + "-lost"}}),
+		"contains no certificate":                  with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty}}),
+		"reading the client certificate":           with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: empty, KeyFile: empty}}),
 	} {
 		_, err := upstream.New([]upstream.Config{config}, upstream.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// transports makes connections: a pair of [http.Transport] for all endpoints that ask for nothing special, and one for
-// each of the others. Of a pair, one dials any address and the other one public addresses only: connections are not
-// shared between them.
+// transportPool has a pair of transports for all endpoints without settings of their own; the other endpoints get clones.
+// One transport of a pair dials any address, the other one public addresses only. They do not share connections.
 type transportPool struct {
 	any, public *http.Transport
 }
@@ -24,27 +23,27 @@ func newTransportPool(opts Options) transportPool {
 		t.public.DialContext = (&net.Dialer{Timeout: opts.DialTimeout, Control: denyPrivate}).DialContext
 	}
 	t.public.DialContext = publicOnly(t.public.DialContext)
-	t.public.Proxy = nil // what goes through a proxy is dialled by that
+	t.public.Proxy = nil // a proxy would dial in place of this transport
 	return t
 }
 
-// newTransport returns the connections that upstreams share.
+// newTransport returns a transport with the settings that all upstreams share.
 func newTransport(opts Options) *http.Transport {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 100, IdleConnTimeout: 90 * time.Second}
 	if opts.Transport != nil {
 		t = opts.Transport.Clone()
 	}
-	t.ForceAttemptHTTP2 = true // else a DialContext turns HTTP/2 off
-	t.MaxIdleConnsPerHost = 16 // layers are fetched side by side, and the default of 2 closes most of their connections
+	t.ForceAttemptHTTP2 = true // a DialContext would disable HTTP/2
+	t.MaxIdleConnsPerHost = 16 // layers are fetched concurrently; the default of 2 would close most of their connections
 	t.TLSHandshakeTimeout = opts.Timeout
-	t.ResponseHeaderTimeout = opts.BlobTimeout + opts.Timeout // of last resort: who asks waits for less
+	t.ResponseHeaderTimeout = opts.BlobTimeout + opts.Timeout // a last resort: callers time out earlier
 	t.DisableCompression = true
-	// A connection whose other end is gone for good must not be used for the requests of the next quarter of an hour.
+	// Without pings a connection to a host that has disappeared would be used for another quarter of an hour.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: opts.Timeout}
 	return t
 }
 
-// to returns the way to endpoint e.
+// forEndpoint returns the transports for endpoint e.
 func (t transportPool) forEndpoint(c EndpointConfig, e Endpoint) (*addressGuard, error) {
 	if c.Proxy == "" && c.TLS == (TLS{}) {
 		return &addressGuard{endpoint: e, any: t.any, public: t.public}, nil
@@ -69,32 +68,32 @@ func (t transportPool) forEndpoint(c EndpointConfig, e Endpoint) (*addressGuard,
 	return own, nil
 }
 
-// apply makes c what t says.
+// apply adds the settings of t to c.
 func (t TLS) apply(c *tls.Config) error {
 	c.InsecureSkipVerify = c.InsecureSkipVerify || t.SkipVerify
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
-			return fmt.Errorf("reading its CA certificates: %w", err)
+			return fmt.Errorf("reading the CA certificates: %w", err)
 		}
 		if c.RootCAs, err = rootCAs(c.RootCAs); err != nil {
 			return err
 		}
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("%s holds no certificate in PEM", t.CAFile)
+			return fmt.Errorf("%s contains no certificate in PEM", t.CAFile)
 		}
 	}
 	if t.CertFile != "" {
 		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return fmt.Errorf("reading its client certificate: %w", err)
+			return fmt.Errorf("reading the client certificate: %w", err)
 		}
 		c.Certificates = append(c.Certificates, cert)
 	}
 	return nil
 }
 
-// rootCAs is a copy of pool, or of the system's.
+// rootCAs returns a copy of pool, or of the system's certificates.
 func rootCAs(pool *x509.CertPool) (*x509.CertPool, error) {
 	if pool != nil {
 		return pool.Clone(), nil

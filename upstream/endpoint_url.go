@@ -14,26 +14,26 @@ import (
 	"airmirror/mirror"
 )
 
-// dockerHubAPI is where Docker Hub's registry answers; docker.io itself is a web site.
+// dockerHubAPI is the host of Docker Hub's registry; docker.io itself is a web site.
 const dockerHubAPI = "registry-1.docker.io"
 
-// Endpoint is one place that the content of a registry host is fetched from.
+// Endpoint is a URL that the content of a registry host is fetched from.
 type Endpoint struct {
-	// Host is the host that content is named by: docker.io, ghcr.io, registry.example:5000.
+	// Host is the host in the names of repositories: docker.io, ghcr.io, registry.example:5000.
 	Host string
-	// URL is http(s)://host[:port][/prefix], or http(s)://host[:port]/base/v2[/prefix]. The prefix goes in front of the
-	// path of each repository, as it does in image references: registries that mirror others keep them apart that way.
-	// The base goes in front of the API, as Artifactory has it.
+	// URL is http(s)://host[:port][/prefix] or http(s)://host[:port]/base/v2[/prefix]. The prefix is prepended to the path
+	// of each repository: registries that mirror several others distinguish them that way. The base is the path above
+	// the API, as in Artifactory.
 	URL *url.URL
 }
 
-// Config is the upstream that has this endpoint only, with nothing special about it.
+// Config returns the configuration of an upstream with this endpoint only.
 func (e Endpoint) Config() Config {
 	return Config{Host: e.Host, Endpoints: []EndpointConfig{{URL: e.URL.String()}}}
 }
 
-// ParseEndpoint reads [HOST=]URL. Without HOST, content is named by the URL's own host. Without a scheme the URL is
-// https, or http where its host is this machine.
+// ParseEndpoint parses [HOST=]URL. The default of HOST is the host of the URL. The default scheme is https, or http if the
+// host is this machine.
 //
 //	quay.io                                   quay.io, over https
 //	http://registry.example:5000              registry.example:5000, over http
@@ -81,9 +81,9 @@ func parseURL(s string) (*url.URL, error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("the scheme is %q, want http or https", u.Scheme)
 	case u.User != nil:
-		return nil, fmt.Errorf("credentials do not belong in the URL: use docker login %s", u.Host)
+		return nil, fmt.Errorf("credentials are not allowed in the URL: use docker login %s", u.Host)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("the URL has more than a host and a path")
+		return nil, fmt.Errorf("the URL contains more than a host and a path")
 	}
 	u.Host = canonicalAuthority(u)
 	if !mirror.ValidHost(u.Host) || !validPort(u.Port()) {
@@ -92,11 +92,11 @@ func parseURL(s string) (*url.URL, error) {
 	base, prefix := splitPath(u.Path)
 	if prefix != "" {
 		if err := (mirror.Repo{Host: u.Host, Path: prefix[1:]}).Validate(); err != nil {
-			return nil, fmt.Errorf("the URL's path %q cannot begin the name of a repository; if the API is below it, add /v2", prefix[1:])
+			return nil, fmt.Errorf("the path %q of the URL cannot begin the name of a repository; if the API is below it, add /v2", prefix[1:])
 		}
 	}
 	if path.Clean("/"+base) != "/"+strings.TrimPrefix(base, "/") {
-		return nil, fmt.Errorf("%q is not a path that an API can be below", base)
+		return nil, fmt.Errorf("the API cannot be below the path %q", base)
 	}
 	u.Path, u.RawPath = joinPath(base, prefix), ""
 	if mirror.CanonicalHost(u.Host) == mirror.DockerHub {
@@ -105,8 +105,7 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// withoutPassword masks what stands before the last @ of a URL, which need not be well-formed: what it is refused for is
-// logged.
+// withoutPassword masks the text before the last @ of a URL, which may be invalid: the URL appears in error messages.
 func withoutPassword(s string) string {
 	at := strings.LastIndex(s, "@")
 	if at < 0 {
@@ -121,9 +120,9 @@ func withoutPassword(s string) string {
 	return s[:begin] + "********" + s[at:]
 }
 
-// splitPath takes the path of an endpoint's URL apart: what is in front of the API, and what is in front of the path of
-// each repository. They are told apart by the segment v2 between them. Without one the path is a prefix, except that of
-// Artifactory, which ends in api/docker/ and the key of a repository.
+// splitPath splits the path of an endpoint's URL at its segment v2: base is the path above the API, and prefix is prepended
+// to the path of each repository. Without that segment the path is a prefix, except for that of Artifactory, which ends in
+// api/docker/ and the key of a repository.
 func splitPath(p string) (base, prefix string) {
 	p = strings.TrimRight(p, "/")
 	if base, prefix, ok := strings.Cut(p+"/", "/v2/"); ok {
@@ -135,7 +134,7 @@ func splitPath(p string) (base, prefix string) {
 	return "", p
 }
 
-// joinPath is the path that [splitPath] takes apart into base and prefix, the shorter one where there are two.
+// joinPath returns the shortest path that [splitPath] splits into base and prefix.
 func joinPath(base, prefix string) string {
 	if base == "" && !strings.Contains(prefix+"/", "/v2/") {
 		return prefix
@@ -143,7 +142,7 @@ func joinPath(base, prefix string) string {
 	return base + "/v2" + prefix
 }
 
-// canonicalAuthority is u's host in lower case, without a port that its scheme implies.
+// canonicalAuthority returns u's host in lower case, without the default port of its scheme.
 func canonicalAuthority(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	if u.Scheme == "https" {
@@ -157,7 +156,7 @@ func validPort(s string) bool {
 	return s == "" || err == nil && n > 0
 }
 
-// defaultScheme is http for this machine, where certificates are rare and nobody is in between.
+// defaultScheme is http for this machine, where certificates are rare and there is no network in between.
 func defaultScheme(s string) string {
 	host, _, _ := strings.Cut(s, "/")
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -170,19 +169,19 @@ func defaultScheme(s string) string {
 	return "https"
 }
 
-// api is the path of the API, which ends in /v2/.
+// api returns the path of the API, which ends in /v2/.
 func (e Endpoint) api() string {
 	base, _ := splitPath(e.URL.Path)
 	return base + "/v2/"
 }
 
-// prefix is what is in front of the path of each repository: empty, or with a slash at its end.
+// prefix returns the prefix of the path of each repository: empty, or with a slash at its end.
 func (e Endpoint) prefix() string {
 	_, prefix := splitPath(e.URL.Path)
 	return strings.TrimPrefix(prefix+"/", "/")
 }
 
-// path is repo's path at the endpoint; "" if it has none, being all of the registry.
+// path returns repo's path at the endpoint; "" for the whole registry.
 func (e Endpoint) path(repo mirror.Repo) string {
 	if repo.Path == "" {
 		return ""
@@ -190,11 +189,12 @@ func (e Endpoint) path(repo mirror.Repo) string {
 	return e.prefix() + repo.Path
 }
 
-// owns reports whether u is at the endpoint itself. An endpoint at the port of http owns https of the same name.
+// owns reports whether u is at the endpoint itself. An endpoint at the default port of http also owns https of the same
+// name.
 func (e Endpoint) owns(u *url.URL) bool { return sameOrSafer(e.URL, u) }
 
-// sameOrSafer reports whether what may be sent to a may be sent to b: it is the same scheme, host and port, or https on
-// its own port of a host whose http is meant by a.
+// sameOrSafer reports whether credentials for a may be sent to b: both have the same scheme, host and port, or a is http and
+// b is https of the same host, each at its default port.
 func sameOrSafer(a, b *url.URL) bool {
 	if a.Scheme == b.Scheme {
 		return canonicalAuthority(a) == canonicalAuthority(b)
@@ -203,7 +203,7 @@ func sameOrSafer(a, b *url.URL) bool {
 	return upgrade && canonicalAuthority(a) == canonicalAuthority(b) && portOf(a) == "80" && portOf(b) == "443"
 }
 
-// portOf is the port that u leads to.
+// portOf returns the port of u, the default one of its scheme if u has none.
 func portOf(u *url.URL) string {
 	switch port := u.Port(); {
 	case port != "":
@@ -214,8 +214,8 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// account is what credentials are looked up by: the endpoint's own host, whatever the host that content is named by,
-// so that a stand-in for Docker Hub is not handed Docker Hub's. Those are kept under index.docker.io.
+// credentialKey returns the key of the endpoint in a keychain: the host of its URL and not that of the upstream, so that a
+// mirror of Docker Hub does not get the credentials of Docker Hub. Docker stores those under index.docker.io.
 func (e Endpoint) credentialKey() (name.Registry, error) {
 	if e.URL.Host == dockerHubAPI {
 		return name.NewRegistry(name.DefaultRegistry)

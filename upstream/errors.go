@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -18,16 +17,16 @@ import (
 )
 
 const (
-	maxErrorBody    = 16 << 10 // bytes that are read of an error's body
-	maxErrorMessage = 300      // characters that are repeated of what it says
+	maxErrorBody    = 16 << 10 // bytes of the body of an error that are read
+	maxErrorMessage = 300      // characters of it that are shown
 )
 
-// timeoutError: nothing came for this long.
+// timeoutError says that nothing arrived for this long.
 type timeoutError time.Duration
 
 func (e timeoutError) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(e)) }
 
-// keychainError: credentials could not be looked up.
+// keychainError says that looking up credentials failed.
 type keychainError struct {
 	host string
 	err  error
@@ -39,16 +38,19 @@ func (e *keychainError) Error() string {
 
 func (e *keychainError) Unwrap() error { return e.err }
 
-// statusError is an answer that is no success.
+// errWebPage says that something else answered in place of the registry.
+var errWebPage = errors.New("a web page: is there a proxy or a sign-in page in between?")
+
+// statusError is a response with an error status.
 type statusError struct {
 	status    int
 	message   string
-	denied    bool // it is the registry's own word that this mirror may not have something
-	unknown   bool // it is the registry's own word that it does not have something
-	otherHost bool // it is the answer of a host that the endpoint led to
-	temporary bool // a mirror does not have it now, and cannot tell whether it exists
-	signIn    bool // it came while signing in: it says nothing about the target
-	// host is who was asked while signing in, or whom the endpoint led to, and user whose password was refused, if one was.
+	denied    bool // the registry itself says that this mirror may not have the content
+	unknown   bool // the registry itself says that it does not have the content
+	otherHost bool // the response is from another host that the endpoint refers to
+	temporary bool // a mirror does not have the content at present, and cannot tell whether it exists
+	signIn    bool // the response is to a token request: it says nothing about the content
+	// host is that of the token service or of the redirect. user is the one whose password was refused.
 	host, user string
 }
 
@@ -60,24 +62,24 @@ func (e *statusError) Error() string {
 	return s
 }
 
-// Refused reports whether the registry may have what it does not give; see [mirror.UpstreamRefused].
+// Refused reports whether the registry may have the content and does not give it; see [mirror.UpstreamRefused].
 func (e *statusError) Refused() bool { return e.denied }
 
-// newStatusError reads the error that an answer is. A 401 or 403 with a page of markup is not the registry's word: firewalls
-// send those, and storage services for a link that has expired.
-func newStatusError(a *response) *statusError {
-	e := &statusError{status: a.StatusCode, denied: deniedStatus(a.StatusCode) && !isMarkup(a.Response)}
-	if e.otherHost = !a.endpoint.endpoint.owns(a.Request.URL); e.otherHost {
-		e.host = a.Request.URL.Host
+// newStatusError reads the error in a response. A 401 or 403 with markup is not from the registry: firewalls send
+// it, and storage services for links that have expired.
+func newStatusError(r *response) *statusError {
+	e := &statusError{status: r.StatusCode, denied: deniedStatus(r.StatusCode) && !isMarkup(r.Response)}
+	if e.otherHost = !r.endpoint.endpoint.owns(r.Request.URL); e.otherHost {
+		e.host = r.Request.URL.Host
 	}
-	e.temporary = a.StatusCode == http.StatusNotFound && a.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
-	e.unknown = a.StatusCode == http.StatusNotFound && isJSON(a.Response) && a.endpoint.endpoint.owns(a.Request.URL)
-	body, err := io.ReadAll(io.LimitReader(a.Body, maxErrorBody)) // while the watchdog waits for the answer
+	e.temporary = r.StatusCode == http.StatusNotFound && r.Header.Get(mirror.MissHeader) == mirror.MissUnavailable
+	e.unknown = r.StatusCode == http.StatusNotFound && isJSON(r.Response) && !e.otherHost
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxErrorBody)) // the watchdog still runs
 	if err == nil {
 		e.message = errorMessage(body)
 	}
 	if e.message == "" && speaksTLS(body) {
-		e.message = tlsAdvice(a.Request.URL)
+		e.message = tlsAdvice(r.Request.URL)
 	}
 	return e
 }
@@ -86,7 +88,7 @@ func deniedStatus(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
-// errorMessage is what the body of a registry's or a token service's error says.
+// errorMessage returns the message in the body of an error of a registry or a token service, or "".
 func errorMessage(body []byte) string {
 	var doc struct {
 		Errors []struct {
@@ -105,7 +107,7 @@ func errorMessage(body []byte) string {
 	return sanitize(cmp.Or(doc.Details, doc.Description))
 }
 
-// brief makes a short line of what somebody else wrote.
+// sanitize returns text from another server as one short line of printable characters.
 func sanitize(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -119,7 +121,14 @@ func sanitize(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// isMarkup reports whether an answer is HTML or XML, which no registry sends of its own.
+// sanitizedError is an error whose text may be long, such as one that quotes the body of a response.
+type sanitizedError struct{ error }
+
+func (e sanitizedError) Error() string { return sanitize(e.error.Error()) }
+
+func (e sanitizedError) Unwrap() error { return e.error }
+
+// isMarkup reports whether a response is HTML or XML, which no registry sends.
 func isMarkup(resp *http.Response) bool {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch mediaType {
@@ -129,47 +138,47 @@ func isMarkup(resp *http.Response) bool {
 	return false
 }
 
-// isJSON reports whether an answer says that it is JSON, as the errors of registries are.
+// isJSON reports whether a response is JSON, as the errors of registries are.
 func isJSON(resp *http.Response) bool {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
-// answered is the error for an answer that is no success.
+// rejected returns the error for a response with an error status.
 func (t target) rejected(e *statusError) error {
 	host := t.repo.Host
 	switch {
 	case e.signIn && e.user != "":
-		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s cannot be asked: %s does not accept user %q with this password: %w", host, e.host, e.user, e)
+		return mirror.Errorf(mirror.CodeUnavailable, "signing in to upstream %s failed: %s does not accept the password of user %q: %w", host, e.host, e.user, e)
 	case e.denied:
 		return mirror.Errorf(t.unknownCode(), "upstream %s refused %s, which does not exist there or needs a login: %w", host, t, e)
 	case e.signIn && e.status >= http.StatusInternalServerError:
-		return mirror.Errorf(mirror.CodeUnavailable, "signing in to upstream %s failed with %w", host, e)
+		return mirror.Errorf(mirror.CodeUnavailable, "signing in to upstream %s failed: %w", host, e)
 	case e.signIn && e.status != http.StatusTooManyRequests:
-		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s does not let this mirror sign in: %w", host, e)
+		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s refused the sign-in of this mirror: %w", host, e)
 	case e.temporary:
-		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s is a mirror that cannot have %s now: %w", host, t, e)
+		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s is a mirror that does not have %s at present: %w", host, t, e)
 	case e.status == http.StatusNotFound || e.status == http.StatusGone:
 		return mirror.Errorf(t.unknownCode(), "upstream %s does not have %s: %w", host, t, e)
 	case e.status == http.StatusTooManyRequests:
-		return mirror.Errorf(mirror.CodeUnavailable, "%s limits how often it may be asked: %w", e.sender(host), e)
+		return mirror.Errorf(mirror.CodeUnavailable, "%s limits the rate of requests: %w", e.sender(host), e)
 	}
 	return mirror.Errorf(mirror.CodeUnavailable, "%s answered %w", e.sender(host), e)
 }
 
-// who answered, of those whom an upstream is made of.
+// sender names the host that sent the response.
 func (e *statusError) sender(upstream string) string {
 	if e.otherHost {
-		return fmt.Sprintf("%s, which upstream %s leads to,", e.host, upstream)
+		return fmt.Sprintf("%s, which upstream %s refers to,", e.host, upstream)
 	}
 	return "upstream " + upstream
 }
 
-// failed is the error for a request that was not answered.
+// failed returns the error for a request without a response.
 func (t target) failed(err error) error {
-	var notAsked *notSentError
-	if errors.As(err, &notAsked) {
-		return mirror.Errorf(mirror.CodeUnavailable, "%s is not asked: %w", t.repo.Host, notAsked)
+	var notSent *notSentError
+	if errors.As(err, &notSent) {
+		return mirror.Errorf(mirror.CodeUnavailable, "no request was sent to %s: %w", t.repo.Host, notSent)
 	}
 	var signIn *statusError
 	if errors.As(err, &signIn) {
@@ -183,29 +192,15 @@ func (t target) failed(err error) error {
 	if errors.As(err, &timeout) || errors.Is(err, context.DeadlineExceeded) {
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", t.repo.Host, err)
 	}
-	var wrapped *url.Error // its URL may hold a signature
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-		if strings.Contains(err.Error(), "Location header") {
-			err = errors.New("it redirects to what is no URL")
-		}
-	}
-	return mirror.Errorf(mirror.CodeUnavailable, "%s cannot be asked: %w", t.repo.Host, sanitizedError{err})
+	return mirror.Errorf(mirror.CodeUnavailable, "the request to %s failed: %w", t.repo.Host, sanitizedError{err})
 }
 
-// sanitizedError is an error whose text may be long, like that of a token service that sent a page and no token.
-type sanitizedError struct{ error }
-
-func (e sanitizedError) Error() string { return sanitize(e.error.Error()) }
-
-func (e sanitizedError) Unwrap() error { return e.error }
-
-// interrupted is the error for an answer that ended too early.
+// interrupted returns the error for a response that ended too early.
 func (t target) interrupted(err error) error {
-	return mirror.Errorf(mirror.CodeUnavailable, "%s broke off %s: %w", t.repo.Host, t, err)
+	return mirror.Errorf(mirror.CodeUnavailable, "the response of %s for %s was interrupted: %w", t.repo.Host, t, err)
 }
 
-// unusable is the error for an answer that cannot be right.
+// invalid returns the error for a response that cannot be right.
 func (t target) invalid(format string, args ...any) error {
-	return mirror.Errorf(mirror.CodeUnavailable, "%s sent for %s %w", t.repo.Host, t, fmt.Errorf(format, args...))
+	return mirror.Errorf(mirror.CodeUnavailable, "%s sent an invalid response for %s: %w", t.repo.Host, t, fmt.Errorf(format, args...))
 }

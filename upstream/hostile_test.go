@@ -76,7 +76,7 @@ func TestLyingLength(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {
 		n.serve("registry.test", open(lie(len(index)+10)))
 		_, err := readLarge(t, n.client(upstream.Options{}))
-		wantError(t, err, mirror.CodeUnavailable, "brought nothing new")
+		wantError(t, err, mirror.CodeUnavailable, "sent no more of")
 	})
 }
 

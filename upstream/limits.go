@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"net/http"
-	"slices"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -12,31 +11,31 @@ import (
 )
 
 const (
-	maxLimits = 4096 // of an endpoint, of which circuit breakers and rate limits are kept
-	maxHosts  = 256  // that an endpoint leads to
+	maxLimits = 4096 // circuit breakers, and as many rate limits, of an endpoint
+	maxHosts  = 256  // that an endpoint refers to
 )
 
-// limitKey names a part of what an endpoint is asked for. What fails or is limited in one part says nothing about the
-// others: a repository whose storage is damaged, a list that is too long, an API that is not there.
+// limitKey names the requests that share a circuit breaker or a rate limit. A failure or limit of some requests says
+// nothing about others: a repository whose storage is damaged, a list that is too long, an API that is missing.
 type limitKey struct {
 	kind   kind
 	method string // empty for the circuit breaker of all methods
-	path   string // of the repository; empty for all of them
-	// background parts are those of work that no client waits for, whose failures hold no client back.
+	path   string // of the repository; empty for all repositories
+	// background separates the requests that no client waits for: their failures delay no client.
 	background bool
 }
 
-// parts are the circuit breakers and rate limits of one endpoint, and of the hosts that it leads to. They may be used
-// concurrently.
+// limits are the circuit breakers and rate limits of one endpoint, and of the hosts that it refers to. It is safe for
+// concurrent use.
 type limits struct {
 	mu        sync.Mutex
 	breakers  *lru.Cache[limitKey, *breaker]
 	throttles *lru.Cache[limitKey, *throttle]
 	hosts     *lru.Cache[limitKey, *hostLimits]
-	budget    throttle // that the endpoint says it grants to all requests of some kinds together
+	budget    throttle // shared by the kinds of request whose responses report it
 }
 
-// host is one that an endpoint leads to: by redirects, or for tokens.
+// hostLimits are those of another host: of redirects or of a token service.
 type hostLimits struct {
 	breaker  breaker
 	throttle throttle
@@ -54,10 +53,10 @@ func newLRU[V any](size int) *lru.Cache[limitKey, V] {
 	return cache
 }
 
-// getOr returns what is under key, made new if there is nothing.
-func getOr[V any](p *limits, cache *lru.Cache[limitKey, *V], key limitKey) *V {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// getOr returns the value of key, a new one if there is none.
+func getOr[V any](l *limits, cache *lru.Cache[limitKey, *V], key limitKey) *V {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if v, ok := cache.Get(key); ok {
 		return v
 	}
@@ -66,44 +65,45 @@ func getOr[V any](p *limits, cache *lru.Cache[limitKey, *V], key limitKey) *V {
 	return v
 }
 
-func (p *limits) breaker(ctx context.Context, e *endpointClient, t target) *breaker {
-	return getOr(p, p.breakers, limitKey{kind: t.kind, path: e.endpoint.path(t.repo), background: mirror.IsBackground(ctx)})
+// breaker returns the circuit breaker of t's kind and repository.
+func (l *limits) breaker(ctx context.Context, e *endpointClient, t target) *breaker {
+	return getOr(l, l.breakers, limitKey{kind: t.kind, path: e.endpoint.path(t.repo), background: mirror.IsBackground(ctx)})
 }
 
-// tokens is the circuit breaker of requests for tokens to one repository, whichever service gives them.
-func (p *limits) tokenBreaker(ctx context.Context) *breaker {
-	return getOr(p, p.breakers, limitKey{kind: tokenKind, path: scopeOf(ctx), background: mirror.IsBackground(ctx)})
+// tokenBreaker returns the circuit breaker of token requests for one repository, to any token service.
+func (l *limits) tokenBreaker(ctx context.Context) *breaker {
+	return getOr(l, l.breakers, limitKey{kind: tokenKind, path: scopeOf(ctx), background: mirror.IsBackground(ctx)})
 }
 
-// pace is the rate limit of all requests of a kind and method or, with a path, of those for one repository.
-func (p *limits) throttle(ctx context.Context, kind kind, method, path string) *throttle {
-	return getOr(p, p.throttles, limitKey{kind, method, path, mirror.IsBackground(ctx)})
+// throttle returns the rate limit of a kind and method: of all requests or, with a path, of those for one repository.
+func (l *limits) throttle(ctx context.Context, kind kind, method, path string) *throttle {
+	return getOr(l, l.throttles, limitKey{kind, method, path, mirror.IsBackground(ctx)})
 }
 
-func (p *limits) host(ctx context.Context, authority string) *hostLimits {
-	return getOr(p, p.hosts, limitKey{path: authority, background: mirror.IsBackground(ctx)})
+func (l *limits) host(ctx context.Context, authority string) *hostLimits {
+	return getOr(l, l.hosts, limitKey{path: authority, background: mirror.IsBackground(ctx)})
 }
 
-// note reads what an answer of the endpoint itself says about limits. A 429 is about the client, and so about all
-// requests of that kind and method; a 503 is about the repository.
-func (p *limits) recordLimit(r *http.Request, resp *http.Response) {
+// recordLimit records the rate limits that a response of the endpoint itself reports. A 429 is about the client, so it
+// applies to all requests of the same kind and method. A 503 is about the repository.
+func (l *limits) recordLimit(r *http.Request, resp *http.Response) {
 	kind := kindOf(r.Context())
 	path := ""
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		path = scopeOf(r.Context())
 	}
-	p.throttle(r.Context(), kind, r.Method, path).recordLimit(resp)
-	if p.budget.recordRemaining(resp) {
-		p.throttle(r.Context(), kind, r.Method, "").setBudgeted()
+	l.throttle(r.Context(), kind, r.Method, path).recordLimit(resp)
+	if l.budget.recordRemaining(resp) {
+		l.throttle(r.Context(), kind, r.Method, "").setBudgeted()
 	}
 }
 
-// held returns why something is not asked for now, or nil.
-func (p *limits) blocked() *notSentError {
-	p.mu.Lock()
-	all := slices.Concat(p.throttles.Values())
-	p.mu.Unlock()
-	for _, t := range all {
+// blocked returns the reason why some requests may not be sent now, or nil.
+func (l *limits) blocked() *notSentError {
+	l.mu.Lock()
+	throttles := l.throttles.Values()
+	l.mu.Unlock()
+	for _, t := range throttles {
 		if blocked := t.blocked(); blocked != nil {
 			return blocked
 		}
@@ -111,11 +111,11 @@ func (p *limits) blocked() *notSentError {
 	return nil
 }
 
-// wait waits until t may be asked for.
+// waitForLimits waits until t may be requested, at most until halfway to the deadline of w.
 func (e *endpointClient) waitForLimits(w *watchdog, method string, t target) error {
 	all := e.limits.throttle(w.ctx, t.kind, method, "")
-	for _, p := range []*throttle{all, e.limits.throttle(w.ctx, t.kind, method, e.endpoint.path(t.repo))} {
-		if err := p.wait(w.ctx, w.halfway()); err != nil {
+	for _, limit := range []*throttle{all, e.limits.throttle(w.ctx, t.kind, method, e.endpoint.path(t.repo))} {
+		if err := limit.wait(w.ctx, w.halfway()); err != nil {
 			return err
 		}
 	}

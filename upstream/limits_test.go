@@ -60,7 +60,7 @@ func TestOneBadRepository(t *testing.T) {
 					wantError(t, ask(t, c), mirror.CodeUnavailable)
 					works(t, c)
 				}
-				wantAtOnce(t, c, "registry.test is not asked: it failed again and again until")
+				wantAtOnce(t, c, "no request was sent to registry.test: requests for the same content failed repeatedly; next attempt at")
 				wantBlob(t, c, int64(len(blob)))
 				if tags, err := c.Tags(t.Context(), app); err != nil || len(tags) != 1 {
 					t.Errorf("tags: %v", err)
@@ -95,7 +95,7 @@ func TestServerOfErrors(t *testing.T) {
 		for range 3 {
 			wantError(t, ask(t, c), mirror.CodeUnavailable, "500")
 		}
-		wantAtOnce(t, c, "registry.test is not asked: it counts as gone")
+		wantAtOnce(t, c, "no request was sent to registry.test: it is down")
 		broken.Store(false)
 		<-time.After(10 * time.Second)
 		works(t, c)
@@ -167,7 +167,7 @@ func TestLimitsAreOfWhatTheySay(t *testing.T) {
 						t.Errorf("question %d: %v", i, err)
 					}
 				}
-				wantError(t, test.asked(c), mirror.CodeUnavailable, "rate-limited until")
+				wantError(t, test.asked(c), mirror.CodeUnavailable, "its rate limit is reached; next attempt at")
 			})
 		})
 	}
@@ -194,7 +194,7 @@ func TestRedirectTargets(t *testing.T) {
 				c := n.client(upstream.Options{})
 				_, _, err := c.Blob(t.Context(), app, blobSHA)
 				wantError(t, err, mirror.CodeUnavailable)
-				if !strings.Contains(err.Error(), "registry.test leads to bad.test, which does not answer: ") && !strings.Contains(err.Error(), "bad.test, which upstream registry.test leads to, ") {
+				if !strings.Contains(err.Error(), "registry.test refers to bad.test, which does not answer: ") && !strings.Contains(err.Error(), "bad.test, which upstream registry.test refers to, ") {
 					t.Errorf("%v does not name bad.test", err)
 				}
 				for range 3 {
@@ -308,7 +308,7 @@ func TestRetryAfterByTheirClock(t *testing.T) {
 		c := n.client(upstream.Options{})
 		_ = ask(t, c)
 		<-time.After(50 * time.Second)
-		wantAtOnce(t, c, "rate-limited until")
+		wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 		<-time.After(10 * time.Second)
 		if err := ask(t, c); err != nil {
 			t.Error(err)

@@ -98,7 +98,7 @@ func TestListsOfAMirror(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {
 		n.serve("registry.test", play(lacks(serveList(`<?last=a>; rel="next"`, "a")), serveList("", "b")))
 		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
-		wantError(t, err, mirror.CodeUnavailable, "registry.test is a mirror that cannot have all of the tags of registry.test/org/app now")
+		wantError(t, err, mirror.CodeUnavailable, "registry.test is a mirror that does not have all of the tags of registry.test/org/app at present")
 		if strings.Join(tags, " ") != "a b" {
 			t.Errorf("tags are %v", tags)
 		}
@@ -106,7 +106,7 @@ func TestListsOfAMirror(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {
 		n.serve("registry.test", play(lacks(serveReferrers("", "one"))))
 		list, err := n.client(upstream.Options{}).Referrers(t.Context(), app, indexSHA)
-		wantError(t, err, mirror.CodeUnavailable, "cannot have all of the referrers of")
+		wantError(t, err, mirror.CodeUnavailable, "does not have all of the referrers of")
 		if len(list) != 1 {
 			t.Errorf("referrers are %v", list)
 		}
@@ -114,7 +114,7 @@ func TestListsOfAMirror(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *pipes) {
 		n.serve("registry.test", play(lacks(status(404, "NAME_UNKNOWN", "the mirror is offline"))))
 		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
-		wantError(t, err, mirror.CodeUnavailable, "is a mirror that cannot have the tags of", "the mirror is offline")
+		wantError(t, err, mirror.CodeUnavailable, "is a mirror that does not have the tags of", "the mirror is offline")
 		if len(tags) != 0 {
 			t.Errorf("tags are %v", tags)
 		}

@@ -58,7 +58,7 @@ func TestManifestThatIsWrong(t *testing.T) {
 			w.Header().Set("Docker-Content-Digest", other.String())
 			w.Header().Set("Content-Type", indexType)
 			_, _ = w.Write(index)
-		}, appTag, mirror.CodeUnavailable, "bytes whose digest is"},
+		}, appTag, mirror.CodeUnavailable, "its digest is"},
 		"is another one": {serveIndex, mirror.Ref{Repo: app, Digest: other}, mirror.CodeUnavailable, "not " + other.String()},
 		"is a web page":  {page(http.StatusOK), appTag, mirror.CodeUnavailable, "web page"},
 		"is a page that says it is JSON": {func(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +77,7 @@ func TestManifestThatIsWrong(t *testing.T) {
 			w.Header().Set("Content-Type", indexType)
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write(index)
-		}, appTag, mirror.CodeUnavailable, "broke off"},
+		}, appTag, mirror.CodeUnavailable, "was interrupted"},
 		"is too large": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", indexType)
 			_, _ = w.Write(bytes.Repeat([]byte("x"), mirror.MaxManifestSize+1))
@@ -108,7 +108,7 @@ func TestManifestThatStalls(t *testing.T) {
 	c := n.client(upstream.Options{Timeout: 100 * time.Millisecond}, "http://registry.test")
 	within(t, func() {
 		_, err := c.Manifest(t.Context(), appTag)
-		wantError(t, err, mirror.CodeUnavailable, "broke off", "stalled: fewer than 1024 bytes within 100ms")
+		wantError(t, err, mirror.CodeUnavailable, "was interrupted", "stalled: fewer than 1024 bytes within 100ms")
 	})
 }
 
@@ -245,7 +245,7 @@ func TestCascade(t *testing.T) {
 	}))
 	c := n.client(upstream.Options{}, "http://registry.test")
 	_, err := c.Manifest(t.Context(), appTag)
-	wantError(t, err, mirror.CodeUnavailable, "is a mirror that cannot have manifest v1 of registry.test/org/app now", "the mirror is offline")
+	wantError(t, err, mirror.CodeUnavailable, "is a mirror that does not have manifest v1 of registry.test/org/app at present", "the mirror is offline")
 	_, err = c.Resolve(t.Context(), appTag)
 	wantError(t, err, mirror.CodeUnavailable)
 	_, _, err = c.Blob(t.Context(), app, blobSHA)

@@ -7,38 +7,38 @@ import (
 	"time"
 )
 
-// verdict is what came of a request, for the endpoint and for the part that was asked.
+// outcomes are what a request says about the endpoint and about the content that was requested.
 type outcomes struct{ endpoint, content outcome }
 
-// judge tells what came of a request. Connections that fail, and silence if /v2/ is silent as well, say that the endpoint
-// is gone. What a server answers with, and silence otherwise, is about the part that was asked. What becomes of a host
-// that the endpoint leads to is about neither: it has a circuit breaker of its own.
+// classify returns the outcomes of a request. Connections that fail, and timeouts if /v2/ times out as well, count against
+// the endpoint. Statuses, and other timeouts, count against the content. Failures of another host that the endpoint refers
+// to count against neither: that host has its own circuit breaker.
 func (e *endpointClient) classify(w *watchdog, begun time.Time, resp *http.Response, err error) outcomes {
-	var silence timeoutError
+	var timeout timeoutError
 	var signIn signInError
 	cause := context.Cause(w.ctx)
-	switch silent := errors.As(cause, &silence); {
-	case cause != nil && !silent:
+	switch timedOut := errors.As(cause, &timeout); {
+	case cause != nil && !timedOut:
 		return outcomes{outcomeCanceled, outcomeCanceled}
-	case errors.As(err, &signIn): // after a challenge; requests for tokens have a circuit breaker of their own
+	case errors.As(err, &signIn): // the endpoint sent a challenge; token requests have their own circuit breaker
 		return outcomes{outcomeSuccess, outcomeUnknown}
-	case err == nil && resp.StatusCode == http.StatusOK && isMarkup(resp): // somebody in between may have answered
+	case err == nil && resp.StatusCode == http.StatusOK && isMarkup(resp): // it may come from a proxy or a sign-in page
 		return outcomes{outcomeUnknown, outcomeUnknown}
 	case err == nil:
 		return e.classifyStatus(w, begun, resp.StatusCode)
-	case silent:
+	case timedOut:
 		return e.classifyTimeout(w, begun)
 	}
 	var network networkError
-	var notAsked *notSentError
+	var notSent *notSentError
 	switch {
-	case errors.As(err, &notAsked): // a host that the endpoint led to
+	case errors.As(err, &notSent): // to another host
 		return outcomes{outcomeUnknown, outcomeUnknown}
 	case !errors.As(err, &network):
 		return outcomes{outcomeUnknown, outcomeUnknown}
-	case !e.endpoint.owns(network.url): // the endpoint led there
+	case !e.endpoint.owns(network.url): // the endpoint sent a redirect to that host
 		return outcomes{outcomeSuccess, outcomeUnknown}
-	case errors.As(err, &silence):
+	case errors.As(err, &timeout):
 		return e.classifyTimeout(w, begun)
 	}
 	if e.breaker.nearlyOpen() {
@@ -47,7 +47,7 @@ func (e *endpointClient) classify(w *watchdog, begun time.Time, resp *http.Respo
 	return outcomes{outcomeFailure, outcomeUnknown}
 }
 
-// classifyStatus is the verdict on an answer. One error of a server after the other has /v2/ asked.
+// classifyStatus returns the outcomes of a response. A streak of server errors causes a request of /v2/.
 func (e *endpointClient) classifyStatus(w *watchdog, begun time.Time, status int) outcomes {
 	if !isServerError(status) {
 		e.resetServerErrors()
@@ -62,33 +62,14 @@ func (e *endpointClient) classifyStatus(w *watchdog, begun time.Time, status int
 	return e.checkEndpoint(w, begun, outcomeFailure)
 }
 
-// addServerError notes an error of the server's own, and reports whether it is one too many. Then the next one is the first
-// again.
-func (e *endpointClient) addServerError(begun time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.serverErrors.add(begun, nil)
-	if e.serverErrors.count < maxFailures {
-		return false
-	}
-	e.serverErrors.count = 0
-	return true
-}
-
-func (e *endpointClient) resetServerErrors() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.serverErrors = failureStreak{}
-}
-
-// classifyTimeout is the verdict on no answer.
+// classifyTimeout returns the outcomes of a request without a response.
 func (e *endpointClient) classifyTimeout(w *watchdog, begun time.Time) outcomes {
 	return e.checkEndpoint(w, begun, outcomeFailure)
 }
 
-// checkEndpoint has /v2/ asked. If that fails or is silent as well, the circuit breaker opens; else the failure is that of the
-// part.
-func (e *endpointClient) checkEndpoint(w *watchdog, begun time.Time, part outcome) outcomes {
+// checkEndpoint requests /v2/. If that fails as well, the circuit breaker of the endpoint opens. Otherwise the failure is
+// that of the content.
+func (e *endpointClient) checkEndpoint(w *watchdog, begun time.Time, content outcome) outcomes {
 	err := e.checkAlive(w.caller, begun)
 	switch {
 	case w.caller.Err() != nil:
@@ -97,40 +78,10 @@ func (e *endpointClient) checkEndpoint(w *watchdog, begun time.Time, part outcom
 		e.breaker.openOnFailure()
 		return outcomes{outcomeFailure, outcomeUnknown}
 	}
-	return outcomes{outcomeSuccess, part}
+	return outcomes{outcomeSuccess, content}
 }
 
-// answer asks this endpoint, unless that is gone, or what is asked for has failed again and again. It ends watch, or
-// leaves it to the answer.
-func (e *endpointClient) do(w *watchdog, method string, t target) (*response, error) {
-	whole, part := &e.breaker, e.limits.breaker(w.ctx, e, t)
-	toWhole, err := whole.allow(w.ctx, "it counts as gone")
-	if err != nil {
-		w.close()
-		return nil, t.failed(err)
-	}
-	toPart, err := part.allow(w.ctx, "it failed again and again")
-	if err != nil {
-		whole.report(toWhole, outcomeCanceled, nil)
-		w.close()
-		return nil, t.failed(err)
-	}
-	resp, err := e.sendWithRetry(w, method, t)
-	w.headersReceived()
-	found := e.classify(w, toWhole.begun, resp, err)
-	var a *response
-	if err != nil {
-		err = e.networkFailed(t, err, w.cause(err))
-		w.close()
-	} else {
-		e.answered.Store(true)
-		a = &response{Response: resp, target: t, endpoint: e, watchdog: w}
-		if err = a.check(); err != nil {
-			a.close()
-			a = nil
-		}
-	}
-	whole.report(toWhole, found.endpoint, err)
-	part.report(toPart, found.content, err)
-	return a, err
+// isServerError reports whether a status is an error of the server itself.
+func isServerError(status int) bool {
+	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented
 }

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// pinger asks /v2/ whether an endpoint is there at all, when that is in doubt: before its circuit breaker opens, and
-// while a request waits for longer than the timeout. It may be used concurrently.
+// pinger requests /v2/ to find out whether an endpoint is alive: before its circuit breaker opens, and while a request
+// takes longer than the timeout. It is safe for concurrent use.
 type pinger struct {
 	calls callGroup[bool]
 
 	mu    sync.Mutex
-	begun time.Time // the last one that came to its end
-	err   error     // of it
-	// odd tells that /v2/ failed while content was served: with static hosting it need not be anything.
+	begun time.Time // the last ping that was completed
+	err   error     // its error
+	// unreliable is true once /v2/ failed while content was served: static hosting may have nothing at that path.
 	failed, unreliable bool
 }
 
-// vouch returns nil if /v2/ answers, or did so to a question that was put after since. ctx is of whoever wants to know.
+// checkAlive returns nil if /v2/ answers, or has answered a request that began after since. ctx is the caller's.
 func (e *endpointClient) checkAlive(ctx context.Context, since time.Time) error {
 	p := &e.pinger
 	p.mu.Lock()
@@ -33,10 +33,10 @@ func (e *endpointClient) checkAlive(ctx context.Context, since time.Time) error 
 	return err
 }
 
-// ping asks once, for half of the timeout.
-func (e *endpointClient) ping(waiting context.Context) error {
-	patience, begun := e.opts.Timeout/2, time.Now()
-	ctx, cancel := context.WithTimeoutCause(withScope(withKind(waiting, pingKind), ""), patience, timeoutError(patience))
+// ping requests /v2/ once, for half of the timeout, and records the result unless every caller has left.
+func (e *endpointClient) ping(callers context.Context) error {
+	timeout, begun := e.opts.Timeout/2, time.Now()
+	ctx, cancel := context.WithTimeoutCause(withScope(withKind(callers, pingKind), ""), timeout, timeoutError(timeout))
 	defer cancel()
 	u := *e.endpoint.URL
 	u.Path = e.endpoint.api()
@@ -45,8 +45,8 @@ func (e *endpointClient) ping(waiting context.Context) error {
 		return err
 	}
 	status := 0
-	if resp, why := e.base.RoundTrip(r); why != nil {
-		err = why
+	if resp, sendErr := e.base.RoundTrip(r); sendErr != nil {
+		err = sendErr
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -61,20 +61,15 @@ func (e *endpointClient) ping(waiting context.Context) error {
 	if p.failed && !p.unreliable {
 		err = fmt.Errorf("%s answers %w", u.Path, &statusError{status: status})
 	}
-	if waiting.Err() == nil { // else nobody waits, and it says nothing
+	if callers.Err() == nil { // otherwise the ping was canceled, and says nothing
 		p.begun, p.err = begun, err
 	}
 	return err
 }
 
-// served notes that content came.
+// contentServed records that the endpoint served content.
 func (p *pinger) contentServed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unreliable = p.unreliable || p.failed
-}
-
-// failing reports whether a status is an error of a server's own.
-func isServerError(status int) bool {
-	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented
 }

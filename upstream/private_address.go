@@ -12,18 +12,18 @@ import (
 	"syscall"
 )
 
-// reach decides on which way requests go. An endpoint chooses where it sends its clients to, by redirects and by the
-// token service that it names. One on a public address must not have this mirror ask on behalf of its clients what only
-// the machine of the mirror, or its network, can reach. One on a private address may: its storage and its token service
-// are where it is. What counts is the address that is dialled, and not the name.
+// addressGuard protects the mirror's network from server-side request forgery. An endpoint chooses the hosts that it refers
+// its clients to, by redirects and by its token service. An endpoint on a public address must not make this mirror send
+// requests to hosts that only the machine of the mirror or its network can reach. An endpoint on a private address may: its
+// storage and its token service are in the same network. The guard checks the address that is dialled, not the name.
 type addressGuard struct {
 	endpoint Endpoint
-	any      *http.Transport // to any address
-	public   *http.Transport // to public ones only
-	private  atomic.Bool     // the endpoint was found at an address that is not public
+	any      *http.Transport // dials any address
+	public   *http.Transport // dials public addresses only
+	private  atomic.Bool     // the address of the endpoint is not public
 }
 
-// RoundTrip sends r.
+// RoundTrip implements [http.RoundTripper].
 func (c *addressGuard) RoundTrip(r *http.Request) (*http.Response, error) {
 	proxy, err := c.proxy(r)
 	switch {
@@ -39,7 +39,7 @@ func (c *addressGuard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if ip, err := netip.ParseAddr(r.URL.Hostname()); err == nil && !isPublic(ip) || r.URL.Hostname() == "localhost" {
 		return nil, privateAddressError(r.URL.Host)
 	}
-	return c.any.RoundTrip(r) // the proxy dials, and knows what it may
+	return c.any.RoundTrip(r) // the proxy dials, by its own rules
 }
 
 func (c *addressGuard) proxy(r *http.Request) (*url.URL, error) {
@@ -49,7 +49,8 @@ func (c *addressGuard) proxy(r *http.Request) (*url.URL, error) {
 	return c.any.Proxy(r)
 }
 
-// watched is r, to the endpoint itself, with an eye on where that is. What a proxy dials nobody knows here.
+// tracked returns r, a request to the endpoint itself, and records whether its address is public. The address that a proxy
+// dials is unknown, unless the URL contains it.
 func (c *addressGuard) tracked(r *http.Request, proxy *url.URL) *http.Request {
 	if proxy != nil {
 		ip, err := netip.ParseAddr(r.URL.Hostname())
@@ -61,16 +62,17 @@ func (c *addressGuard) tracked(r *http.Request, proxy *url.URL) *http.Request {
 	}))
 }
 
-// privateAddressError: an address was not dialled, or nothing sent there.
+// privateAddressError says that an address was not dialled, or that nothing was sent to it.
 type privateAddressError string
 
 func (e privateAddressError) Error() string {
-	return fmt.Sprintf("%v to follow an upstream on a public address to %s, which is not public", errNotAllowed, string(e))
+	return fmt.Sprintf("%v to send a request to %s, which is not public, for an upstream on a public address", errRefused, string(e))
 }
 
-func (privateAddressError) Unwrap() error { return errNotAllowed }
+func (privateAddressError) Unwrap() error { return errRefused }
 
-// publicOnly dials public addresses only. What dial connects to nevertheless is closed before anything is sent.
+// publicOnly returns a dial function for public addresses only. It closes connections to other addresses before anything
+// is sent.
 func publicOnly(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
@@ -84,7 +86,7 @@ func publicOnly(dial dialFunc) dialFunc {
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// denyPrivate is the control of a dialer that connects to public addresses only.
+// denyPrivate is the Control function of a dialer that connects to public addresses only.
 func denyPrivate(_, addr string, _ syscall.RawConn) error {
 	if ip, err := netip.ParseAddrPort(addr); err != nil || !isPublic(ip.Addr()) {
 		return privateAddressError(addr)
@@ -98,11 +100,11 @@ func publicAddr(addr net.Addr) bool {
 }
 
 var (
-	sharedAddresses = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598: of providers and of clusters
+	sharedAddresses = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598: used by providers and clusters
 	thisNetwork     = netip.MustParsePrefix("0.0.0.0/8")
 )
 
-// isPublic reports whether an address is one of the internet at large.
+// isPublic reports whether an address is reachable from the whole internet.
 func isPublic(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	return !(ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() ||

@@ -45,13 +45,13 @@ func TestRetryAfter(t *testing.T) {
 				s := play(limited(test.retryAfter), serveIndex)
 				n.serve("registry.test", s)
 				c := n.client(upstream.Options{})
-				wantError(t, ask(t, c), mirror.CodeUnavailable, "registry.test limits how often it may be asked", "slow down")
-				wantAtOnce(t, c, "registry.test is not asked: it is rate-limited until")
-				if got := c.Status()[0]; got.Down || !strings.Contains(got.Error, "rate-limited") {
+				wantError(t, ask(t, c), mirror.CodeUnavailable, "upstream registry.test limits the rate of requests", "slow down")
+				wantAtOnce(t, c, "no request was sent to registry.test: its rate limit is reached; next attempt at")
+				if got := c.Status()[0]; got.Down || !strings.Contains(got.Error, "its rate limit is reached") {
 					t.Errorf("status is %+v", got)
 				}
 				<-time.After(test.wait - 6*time.Second)
-				wantAtOnce(t, c, "rate-limited until")
+				wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 				<-time.After(6 * time.Second)
 				if err := ask(t, c); err != nil {
 					t.Error(err)
@@ -86,7 +86,7 @@ func TestInsistingIsPolite(t *testing.T) {
 		c := n.client(upstream.Options{})
 		_ = ask(t, c)
 		_, err := c.Manifest(mirror.BypassBreaker(t.Context()), appTag)
-		wantError(t, err, mirror.CodeUnavailable, "rate-limited")
+		wantError(t, err, mirror.CodeUnavailable, "its rate limit is reached")
 	})
 }
 
@@ -114,7 +114,7 @@ func TestUnavailableForAWhile(t *testing.T) {
 		n.serve("registry.test", s)
 		c := n.client(upstream.Options{})
 		wantError(t, ask(t, c), mirror.CodeUnavailable, "503")
-		wantAtOnce(t, c, "rate-limited until")
+		wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 		if len(s.lines()) != 1 {
 			t.Errorf("requests were %v", s.lines())
 		}
@@ -127,7 +127,7 @@ func TestSignInIsLimited(t *testing.T) {
 		n.serve("registry.test", limited("60"))
 		c := n.client(upstream.Options{})
 		wantError(t, ask(t, c), mirror.CodeUnavailable, "slow down")
-		wantAtOnce(t, c, "rate-limited until")
+		wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 	})
 }
 
@@ -178,7 +178,7 @@ func TestRequestsPerSecond(t *testing.T) {
 		config.RequestsPerSecond, config.Burst = 0.1, 0
 		c = n.configured(upstream.Options{}, config)
 		_ = ask(t, c)
-		wantAtOnce(t, c, "registry.test is not asked: this mirror keeps to 0.1 requests per second")
+		wantAtOnce(t, c, "no request was sent to registry.test: the configured limit of 0.1 requests per second is reached")
 	})
 }
 

@@ -12,8 +12,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Referrers implements [mirror.Upstream]. Where the referrers API is refused in any way, as by registries that do not
-// know it, the referrers tag is looked for; where that does not lead to an index there are none:
+// Referrers implements [mirror.Upstream]. If the registry does not support the referrers API, it uses the referrers tag; if
+// that is no index, there are no referrers:
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#backwards-compatibility
 func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
 	list, err := c.referrersByAPI(ctx, repo, subject)
@@ -27,7 +27,7 @@ func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest
 	if err != nil {
 		return nil, err
 	}
-	if m.Digest == subject { // GitLab takes the tag for the digest
+	if m.Digest == subject { // GitLab reads the tag as the digest
 		return nil, nil
 	}
 	_, refs, err := mirror.ParseManifest(m.MediaType, m.Bytes)
@@ -36,10 +36,9 @@ func (c *Client) Referrers(ctx context.Context, repo mirror.Repo, subject digest
 	return tagged.items, err
 }
 
-// errNotIndex: what answers the referrers API does not know it.
-var errNotIndex = errors.New("what is no index")
+// errNotIndex says that the registry does not support the referrers API.
+var errNotIndex = errors.New("not an index")
 
-// referrersByAPI asks the referrers API.
 func (c *Client) referrersByAPI(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error) {
 	r, err := c.registry(repo)
 	if err != nil {
@@ -47,10 +46,10 @@ func (c *Client) referrersByAPI(ctx context.Context, repo mirror.Repo, subject d
 	}
 	var list uniqueList
 	t := target{kind: referrersKind, repo: repo, id: subject.String()}
-	err = r.pages(ctx, t, maxReferrers, func(a *response, body []byte) (int, error) {
-		mediaType, err := t.mediaTypeOf(a.Header.Get("Content-Type"), body)
+	err = r.pages(ctx, t, maxReferrers, func(page *response, body []byte) (int, error) {
+		mediaType, err := t.mediaTypeOf(page.Header.Get("Content-Type"), body)
 		if err != nil || !mirror.IsIndex(mediaType) {
-			return 0, t.invalid("%w, as %q", errNotIndex, sanitize(a.Header.Get("Content-Type")))
+			return 0, t.invalid("%w, with Content-Type %q", errNotIndex, sanitize(page.Header.Get("Content-Type")))
 		}
 		_, refs, err := mirror.ParseManifest(mediaType, body)
 		list.add(slices.Collect(refs.Children()))
@@ -62,7 +61,7 @@ func (c *Client) referrersByAPI(ctx context.Context, repo mirror.Repo, subject d
 	return list.items, err
 }
 
-// referrersUnsupported reports whether the answer is one that a registry without the referrers API may give.
+// referrersUnsupported reports whether err is that of a registry without the referrers API.
 func referrersUnsupported(err error) bool {
 	var e *statusError
 	if !errors.As(err, &e) {
@@ -71,23 +70,23 @@ func referrersUnsupported(err error) bool {
 	if e.signIn || e.otherHost {
 		return e.otherHost
 	}
-	refused := e.status >= http.StatusBadRequest && e.status < http.StatusInternalServerError
-	return refused && e.status != http.StatusTooManyRequests || e.status == http.StatusNotImplemented
+	clientError := e.status >= http.StatusBadRequest && e.status < http.StatusInternalServerError
+	return clientError && e.status != http.StatusTooManyRequests || e.status == http.StatusNotImplemented
 }
 
-// referrersTag is the tag under which the referrers of subject are kept where there is no API for them.
+// referrersTag returns the tag of the index of subject's referrers, for registries without the API.
 func referrersTag(subject digest.Digest) string {
 	algorithm, encoded := subject.Algorithm().String(), subject.Encoded()
 	return algorithm[:min(len(algorithm), 32)] + "-" + encoded[:min(len(encoded), 64)]
 }
 
-// uniqueList has descriptors whose digest did not come before. The zero value is empty.
+// uniqueList is a list of descriptors with different digests. The zero value is empty.
 type uniqueList struct {
 	items []v1.Descriptor
 	seen  map[digest.Digest]bool
 }
 
-// add keeps of list what a list of referrers says; content that is embedded in a descriptor is no part of that.
+// add appends the descriptors whose digests are new, without embedded content: a list of referrers has none.
 func (u *uniqueList) add(list []v1.Descriptor) {
 	if u.seen == nil {
 		u.seen = make(map[digest.Digest]bool)

@@ -95,7 +95,7 @@ func TestReferrersErrors(t *testing.T) {
 		"429":           {[]http.HandlerFunc{slowDown}, "slow down"},
 		"a web page":    {[]http.HandlerFunc{page(200)}, "web page"},
 		"no index":      {[]http.HandlerFunc{serveList("", "a")}, "not valid"},
-		"another host":  {[]http.HandlerFunc{serveReferrers(`<http://other.test/?page=2>; rel="next"`)}, "lead back to one another"},
+		"another host":  {[]http.HandlerFunc{serveReferrers(`<http://other.test/?page=2>; rel="next"`)}, "link to one another"},
 		"404, then 500": {[]http.HandlerFunc{page(404), page(500)}, "500"},
 	} {
 		t.Run(name, func(t *testing.T) {

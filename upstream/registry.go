@@ -12,8 +12,8 @@ import (
 	"airmirror/mirror"
 )
 
-// registry is one upstream: the endpoints that are tried in turn, and the limits that they share. It may be used
-// concurrently.
+// registry is one upstream: endpoints that are tried in turn, and the limits that they share. It is safe for concurrent
+// use.
 type registry struct {
 	config    Config
 	endpoints []*endpointClient
@@ -22,13 +22,13 @@ type registry struct {
 	slots     *semaphore.Weighted // for transfers; nil without a limit
 }
 
-func newRegistry(c Config, dial transportPool, opts Options) (*registry, error) {
+func newRegistry(c Config, pool transportPool, opts Options) (*registry, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	r := &registry{config: c, opts: opts}
 	for _, ec := range c.endpoints() {
-		e, err := newEndpointClient(mirror.CanonicalHost(c.Host), ec, dial, opts)
+		e, err := newEndpointClient(mirror.CanonicalHost(c.Host), ec, pool, opts)
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: endpoint %q: %w", c.Host, ec.URL, err)
 		}
@@ -43,57 +43,58 @@ func newRegistry(c Config, dial transportPool, opts Options) (*registry, error) 
 	return r, nil
 }
 
-// uncertainError is what the last endpoint said, where one before it might have had the content and did not answer.
+// uncertainError is the "not found" of the last endpoint, where an earlier one failed and might have had the content.
 type uncertainError struct{ error }
 
 func (e uncertainError) Unwrap() error { return e.error }
 
-// ask asks the endpoints for t in turn, until one has it. They share the timeout: each may take what is left of it
-// divided by the number of those left, so that one that hangs does not keep the next one from being asked.
+// do requests t from the endpoints in turn, until one has it. They share the timeout: each may take the remaining time
+// divided by the number of remaining endpoints, so that one that hangs leaves time for the next.
 func (r *registry) do(ctx context.Context, method string, t target) (*response, error) {
 	if t.kind != catalogKind && !r.config.allows(t.repo.Path) {
 		return nil, mirror.Errorf(mirror.CodeDenied, "the configuration of upstream %s does not allow to fetch %s", t.repo.Host, t.repo)
 	}
 	deadline := time.Now().Add(r.opts.Timeout)
-	if err := r.waitForRate(ctx, time.Now().Add(r.opts.Timeout/2)); err != nil { // and as much is left for the answer
+	if err := r.waitForRate(ctx, time.Now().Add(r.opts.Timeout/2)); err != nil { // the other half is for the response
 		return nil, t.failed(err)
 	}
-	origins, unsure := r.endpoints, false
+	endpoints, uncertain := r.endpoints, false
 	if t.endpoint != nil {
-		origins = []*endpointClient{t.endpoint}
+		endpoints = []*endpointClient{t.endpoint}
 	}
-	for i, e := range origins {
-		left := time.Until(deadline) / time.Duration(len(origins)-i)
-		a, err := e.do(e.newWatchdog(ctx, left, t.kind, i == len(origins)-1), method, t)
-		switch last := i == len(origins)-1; {
+	for i, e := range endpoints {
+		left := time.Until(deadline) / time.Duration(len(endpoints)-i)
+		last := i == len(endpoints)-1
+		resp, err := e.do(e.newWatchdog(ctx, left, t.kind, last), method, t)
+		switch {
 		case err == nil:
-			return a, nil
-		case last && unsure && isUnknown(err):
+			return resp, nil
+		case last && uncertain && isUnknown(err):
 			return nil, uncertainError{err}
 		case last, ctx.Err() != nil:
 			return nil, err
 		}
-		unsure = unsure || !isUnknown(err)
+		uncertain = uncertain || !isUnknown(err)
 	}
-	return nil, errors.New("an upstream without endpoints") // newRegistry makes none
+	return nil, errors.New("the upstream has no endpoints") // newRegistry makes none
 }
 
-// turn waits for the rate limit, not beyond deadline.
+// waitForRate waits for [Config.RequestsPerSecond]. It fails at once if the wait would end after deadline.
 func (r *registry) waitForRate(ctx context.Context, deadline time.Time) error {
 	if r.limiter == nil {
 		return nil
 	}
-	turn := r.limiter.Reserve()
-	wait := turn.Delay()
-	if time.Now().Add(wait).After(deadline) {
-		turn.Cancel()
-		return &notSentError{why: fmt.Sprintf("this mirror keeps to %v requests per second and is busy", r.config.RequestsPerSecond), until: time.Now().Add(wait)}
+	reservation := r.limiter.Reserve()
+	wait := reservation.Delay()
+	if at := time.Now().Add(wait); at.After(deadline) {
+		reservation.Cancel()
+		return &notSentError{why: fmt.Sprintf("the configured limit of %v requests per second is reached", r.config.RequestsPerSecond), until: at}
 	}
 	return sleep(ctx, wait)
 }
 
-// slot waits for the turn of a transfer, which ends with release.
-func (r *registry) slot(ctx context.Context) (release func(), err error) {
+// acquireSlot waits until another transfer may begin. The caller calls release when the transfer has ended.
+func (r *registry) acquireSlot(ctx context.Context) (release func(), err error) {
 	if r.slots == nil {
 		return func() {}, nil
 	}
@@ -103,7 +104,7 @@ func (r *registry) slot(ctx context.Context) (release func(), err error) {
 	return func() { r.slots.Release(1) }, nil
 }
 
-// status sums up the endpoints: the upstream is gone if all of them are, and its failures are those of the one that
+// status sums up the endpoints: the upstream is down if all of them are. It reports the failures of the endpoint that
 // failed last.
 func (r *registry) status() mirror.UpstreamStatus {
 	s := mirror.UpstreamStatus{Host: mirror.CanonicalHost(r.config.Host), Down: true}
@@ -129,7 +130,7 @@ func (r *registry) status() mirror.UpstreamStatus {
 	return s
 }
 
-// sleep waits for d or until ctx ends.
+// sleep waits for d or until ctx ends; then it returns the cause.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -144,7 +145,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// isUnknown reports whether err is an upstream's own word that it does not have the content.
+// isUnknown reports whether err says that the upstream itself does not have the content.
 func isUnknown(err error) bool {
 	switch mirror.CodeOf(err) {
 	case mirror.CodeManifestUnknown, mirror.CodeBlobUnknown, mirror.CodeNameUnknown:

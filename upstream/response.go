@@ -7,7 +7,7 @@ import (
 	"airmirror/mirror"
 )
 
-// answer is a good answer under way. It is for one goroutine, which must close it.
+// response is a response whose body has not been read yet. It is for one goroutine, which must close it.
 type response struct {
 	*http.Response
 	target   target
@@ -15,42 +15,50 @@ type response struct {
 	watchdog *watchdog
 }
 
-// check turns an answer with a status other than 200 into an error, and a web page as well: someone in between answers
-// in the upstream's place, like the sign-in page of a network. A blob may be a web page: its digest tells. Where part of
-// a blob was asked for, what the answer has to say about parts is left to the caller.
-func (a *response) check() error {
-	part := a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable
+// check returns an error for a status other than 200 and for a web page, which a proxy or the sign-in page of a network
+// sends in place of the upstream. A blob may be a web page: its digest tells. Where a part of a blob was requested, the
+// caller checks the range.
+func (r *response) check() error {
+	part := r.StatusCode == http.StatusPartialContent || r.StatusCode == http.StatusRequestedRangeNotSatisfiable
 	switch {
-	case part && a.target.from+a.target.to > 0:
+	case part && r.target.from+r.target.to > 0:
 		return nil
-	case a.StatusCode != http.StatusOK:
-		return a.target.rejected(newStatusError(a))
-	case isMarkup(a.Response) && (a.target.kind != blobKind || a.Request.Method == http.MethodHead):
-		return a.target.invalid("%w", errWebPage)
+	case r.StatusCode != http.StatusOK:
+		return r.target.rejected(newStatusError(r))
+	case isMarkup(r.Response) && (r.target.kind != blobKind || r.Request.Method == http.MethodHead):
+		return r.target.invalid("%w", errWebPage)
 	}
 	return nil
 }
 
-// close ends the answer and everything that waits for it.
-func (a *response) close() {
-	_ = a.Body.Close()
-	a.watchdog.close()
+// close ends the response and its watchdog.
+func (r *response) close() {
+	_ = r.Body.Close()
+	r.watchdog.close()
 }
 
-// read returns the rest of the body, up to limit bytes and one more, unless that stalls for the timeout or there is no room
-// in memory.
-func (a *response) read(limit int) ([]byte, error) {
-	if !a.watchdog.stop() {
-		return nil, a.target.interrupted(a.watchdog.cause(nil))
+// read returns the body, up to limit+1 bytes. It fails if the body stalls for the timeout, or if responses take too much
+// memory.
+func (r *response) read(limit int) ([]byte, error) {
+	if !r.watchdog.stop() {
+		return nil, r.target.interrupted(r.watchdog.cause(nil))
 	}
-	body := &bufferedReader{Reader: newStallReader(a, a.endpoint.opts.Timeout), host: a.endpoint.endpoint.Host, shares: a.endpoint.opts.buffers}
+	body := &bufferedReader{Reader: newStallReader(r, r.endpoint.opts.Timeout), host: r.endpoint.endpoint.Host, shares: r.endpoint.opts.buffers}
 	defer body.release()
 	b, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
 	if mirror.CodeOf(err) == mirror.CodeUnavailable {
-		return nil, err // the upstream is not to blame
+		return nil, err // memory is short, which is no failure of the upstream
 	}
 	if err != nil {
-		return nil, a.target.interrupted(a.watchdog.cause(err))
+		return nil, r.target.interrupted(r.watchdog.cause(err))
 	}
 	return b, nil
+}
+
+// discard ends a response that is not needed. It keeps the connection if the rest of the body is short.
+func discard(resp *http.Response) {
+	if resp.ContentLength >= 0 && resp.ContentLength <= maxErrorBody {
+		_, _ = io.Copy(io.Discard, resp.Body)
+	}
+	_ = resp.Body.Close()
 }

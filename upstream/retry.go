@@ -13,8 +13,8 @@ const (
 	retryJitter = 200 * time.Millisecond // added to it, at most
 )
 
-// persist sends the request, and sends it again if what went wrong may be a matter of a moment: the connection broke,
-// a gateway found nobody behind it, or the endpoint asks for a pause that the caller has time for. It does so once.
+// sendWithRetry sends the request, and sends it once more after a transient failure: the connection broke, a gateway could
+// not reach the server, or the endpoint asks for a pause that fits into the timeout.
 func (e *endpointClient) sendWithRetry(w *watchdog, method string, t target) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		if err := e.waitForLimits(w, method, t); err != nil {
@@ -33,37 +33,37 @@ func (e *endpointClient) sendWithRetry(w *watchdog, method string, t target) (*h
 	}
 }
 
-// worthwhile reports whether there is time for a second attempt.
+// canRetry reports whether the rate limits allow a second attempt in time.
 func (e *endpointClient) canRetry(w *watchdog, method string, t target, resp *http.Response, err error) bool {
 	begin := time.Now().Add(retryPause + retryJitter)
-	paces := []*throttle{e.limits.throttle(w.ctx, t.kind, method, ""), e.limits.throttle(w.ctx, t.kind, method, e.endpoint.path(t.repo))}
+	throttles := []*throttle{e.limits.throttle(w.ctx, t.kind, method, ""), e.limits.throttle(w.ctx, t.kind, method, e.endpoint.path(t.repo))}
 	if resp != nil && !e.endpoint.owns(resp.Request.URL) {
-		paces = append(paces, &e.limits.host(w.ctx, canonicalAuthority(resp.Request.URL)).throttle)
+		throttles = append(throttles, &e.limits.host(w.ctx, canonicalAuthority(resp.Request.URL)).throttle)
 	}
 	var signIn *statusError
-	if errors.As(err, &signIn) { // by whichever method was limited
+	if errors.As(err, &signIn) { // the limit may be of either method
 		for _, path := range []string{"", e.endpoint.path(t.repo)} {
-			paces = append(paces, e.limits.throttle(w.ctx, tokenKind, http.MethodGet, path), e.limits.throttle(w.ctx, tokenKind, http.MethodPost, path))
+			throttles = append(throttles, e.limits.throttle(w.ctx, tokenKind, http.MethodGet, path), e.limits.throttle(w.ctx, tokenKind, http.MethodPost, path))
 		}
-		paces = append(paces, &e.limits.host(w.ctx, signIn.host).throttle)
+		throttles = append(throttles, &e.limits.host(w.ctx, signIn.host).throttle)
 	}
-	for _, p := range paces {
-		if blocked := p.blocked(); blocked != nil && blocked.until.After(begin) {
+	for _, t := range throttles {
+		if blocked := t.blocked(); blocked != nil && blocked.until.After(begin) {
 			begin = blocked.until
 		}
 	}
 	return w.ctx.Err() == nil && begin.Before(w.halfway())
 }
 
-// passing reports whether what went wrong may be over in a moment. A link to storage that is refused or leads to nothing
-// may be one that has expired, or came too early: the endpoint has others.
+// transient reports whether a second attempt may succeed. A link to storage that is denied or not found may have expired, or
+// may not be valid yet: the endpoint creates a new one for each request.
 func (e *endpointClient) transient(resp *http.Response, err error) bool {
 	if err == nil {
-		elsewhere := !e.endpoint.owns(resp.Request.URL) && isMarkup(resp) && (deniedStatus(resp.StatusCode) || resp.StatusCode == http.StatusNotFound)
-		return elsewhere || transientStatus(resp.StatusCode)
+		badLink := !e.endpoint.owns(resp.Request.URL) && isMarkup(resp) && (deniedStatus(resp.StatusCode) || resp.StatusCode == http.StatusNotFound)
+		return badLink || transientStatus(resp.StatusCode)
 	}
-	var notAsked *notSentError
-	if errors.As(err, &notAsked) {
+	var notSent *notSentError
+	if errors.As(err, &notSent) {
 		return false
 	}
 	var signIn *statusError
@@ -74,7 +74,7 @@ func (e *endpointClient) transient(resp *http.Response, err error) bool {
 	return errors.As(err, &network) && connectionBroken(err)
 }
 
-// connectionBroken reports whether a connection ended in place of an answer.
+// connectionBroken reports whether a connection ended before the response.
 func connectionBroken(err error) bool {
 	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, broken) {

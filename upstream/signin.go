@@ -12,16 +12,16 @@ import (
 	"airmirror/mirror"
 )
 
-// maxAuthorizations is for how many repositories of one endpoint it is remembered what to send with requests.
+// maxAuthorizations is how many hosts and repositories of one endpoint keep their authorization.
 const maxAuthorizations = 1024
 
-// authorizer signs in. A request is sent as it is, or with what its host took the last time; where that is answered with
-// a challenge, the challenge is met, and the request sent again. What /v2/ would say does not count: registries challenge
-// there and not on the repository, or the other way round. It may be used concurrently.
+// authorizer signs in. It sends a request without an authorization, or with the one that the host accepted last. If the
+// response is a challenge, it responds to the challenge and sends the request again. It does not rely on /v2/: registries
+// challenge there and not at the repository, or the other way round. It is safe for concurrent use.
 type authorizer struct {
 	endpoint   Endpoint
 	keychain   authn.Keychain // for the endpoint
-	otherHosts authn.Keychain // for the hosts that it sends its clients to
+	otherHosts authn.Keychain // for the hosts that it refers to
 	next       http.RoundTripper
 	opts       Options
 	limits     *limits
@@ -29,23 +29,23 @@ type authorizer struct {
 	signIns    callGroup[authorization]
 }
 
-// authKey says what a grant is good for.
+// authKey says which requests an authorization is for.
 type authKey struct {
 	server string // scheme, host and port
-	scope  string // path of the repository; empty for all of the registry
+	scope  string // path of the repository; empty for the whole registry
 }
 
-// grant is what a server wants to see with requests.
+// authorization is what a host accepts, or what is known about its sign-in.
 type authorization struct {
 	header string // Authorization
-	user   string // whose password is in header, if one is
-	scopes string // that a token was asked for with
-	pinged bool   // /v2/ was asked for a challenge, since the request itself met none
+	user   string // whose password is in header
+	scopes string // of the token
+	pinged bool   // /v2/ was requested for a challenge, since the response had none
 }
 
 type scopeKey struct{}
 
-// withScope returns a context of requests that are about the repository at path, as the endpoint calls it.
+// withScope returns a context for requests about the repository at path, as the endpoint calls it.
 func withScope(ctx context.Context, path string) context.Context {
 	return context.WithValue(ctx, scopeKey{}, path)
 }
@@ -55,21 +55,20 @@ func scopeOf(ctx context.Context) string {
 	return path
 }
 
-func newAuthorizer(e Endpoint, keychain authn.Keychain, next http.RoundTripper, p *limits, opts Options) (*authorizer, error) {
-	grants, err := lru.New[authKey, authorization](maxAuthorizations)
+func newAuthorizer(e Endpoint, keychain authn.Keychain, next http.RoundTripper, l *limits, opts Options) (*authorizer, error) {
+	cache, err := lru.New[authKey, authorization](maxAuthorizations)
 	if err != nil {
 		return nil, err // only for a size below 1
 	}
-	return &authorizer{endpoint: e, keychain: keychain, otherHosts: opts.Keychain, next: next, opts: opts, limits: p, cache: grants}, nil
+	return &authorizer{endpoint: e, keychain: keychain, otherHosts: opts.Keychain, next: next, opts: opts, limits: l, cache: cache}, nil
 }
 
 func keyOf(r *http.Request) authKey {
 	return authKey{r.URL.Scheme + "://" + canonicalAuthority(r.URL), scopeOf(r.Context())}
 }
 
-// RoundTrip sends r, which has no body, and meets up to two challenges: the second one may be of a registry that wants
-// another scope than it said at first. A grant from an earlier request that is refused now counts for nothing: its token
-// has expired, or the password has changed.
+// RoundTrip sends r, which has no body, and responds to up to two challenges: the second one may ask for another scope than
+// the first. It drops a cached authorization that is refused: the token has expired, or the password has changed.
 func (a *authorizer) RoundTrip(r *http.Request) (*http.Response, error) {
 	key := keyOf(r)
 	current, _ := a.cache.Get(key)
@@ -80,22 +79,22 @@ func (a *authorizer) RoundTrip(r *http.Request) (*http.Response, error) {
 		current = authorization{}
 		resp, err = a.send(r, current)
 	}
-	current.scopes = "" // it is from earlier: that it is refused says nothing about its scopes
+	current.scopes = "" // the refusal of a cached token says nothing about its scopes
 	for round := 0; ; round++ {
 		if err != nil {
 			return nil, err
 		}
-		next, found, why := authorization{}, false, error(nil)
+		next, found, signInErr := authorization{}, false, error(nil)
 		if round < 2 {
-			next, found, why = a.respond(r, key, current, resp)
+			next, found, signInErr = a.respond(r, key, current, resp)
 		}
 		if resp.StatusCode == http.StatusUnauthorized && !found {
 			a.invalidate(key, current)
 		}
 		switch {
-		case why != nil:
+		case signInErr != nil:
 			discard(resp)
-			return nil, why
+			return nil, signInErr
 		case !found:
 			return resp, nil
 		}
@@ -105,7 +104,7 @@ func (a *authorizer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// send sends r with a grant.
+// send sends r with an authorization.
 func (a *authorizer) send(r *http.Request, with authorization) (*http.Response, error) {
 	if with.header != "" {
 		r = r.Clone(r.Context())
@@ -114,32 +113,33 @@ func (a *authorizer) send(r *http.Request, with authorization) (*http.Response, 
 	return a.next.RoundTrip(r)
 }
 
-// meet returns what to send r with after resp, the answer to it with held. found is false if there is nothing better.
+// respond returns the authorization to send r with after resp, the response to r with current. found is false if there is
+// no better one.
 func (a *authorizer) respond(r *http.Request, key authKey, current authorization, resp *http.Response) (next authorization, found bool, err error) {
 	challenges := challengesOf(resp)
-	switch unasked := current.header == "" && !current.pinged && a.endpoint.owns(r.URL); {
+	switch mayPing := current.header == "" && !current.pinged && a.endpoint.owns(r.URL); {
 	case resp.StatusCode == http.StatusUnauthorized && len(challenges) > 0:
 		return a.signIn(r, key, current, challenges)
-	case unasked && (resp.StatusCode == http.StatusUnauthorized || maybeHidden(resp.StatusCode)):
+	case mayPing && (resp.StatusCode == http.StatusUnauthorized || maybeHidden(resp.StatusCode)):
 		return a.challengeFromPing(r, key, resp.StatusCode)
 	}
 	return authorization{}, false, nil
 }
 
-// signInError is why a challenge could not be met. It says nothing about what was asked for.
+// signInError is the reason why the response to a challenge failed. It says nothing about the content.
 type signInError struct{ error }
 
 func (e signInError) Unwrap() error { return e.error }
 
-// answer meets one of the challenges, and remembers the grant. Whoever needs the same one waits for it together, each as
-// long as its own context allows; the sign-in goes on for those who stay, within the timeout. Clients do not share that
-// of work in the background, which may be held back.
+// signIn responds to one of the challenges and caches the authorization. Requests that need the same one share the
+// sign-in; each waits as long as its own context allows. The sign-in itself has the timeout. Clients do not share that of
+// background work, which may be delayed.
 func (a *authorizer) signIn(r *http.Request, key authKey, current authorization, challenges []challenge) (authorization, bool, error) {
 	if newer, ok := a.cache.Get(key); ok && newer.header != "" && newer.header != current.header {
 		return newer, true, nil
 	}
-	what := fmt.Sprint(key.server, " ", key.scope, " ", mirror.IsBackground(r.Context()))
-	next, err := a.signIns.do(r.Context(), what, func(ctx context.Context) (authorization, error) {
+	call := fmt.Sprint(key.server, " ", key.scope, " ", mirror.IsBackground(r.Context()))
+	next, err := a.signIns.do(r.Context(), call, func(ctx context.Context) (authorization, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, a.opts.Timeout, timeoutError(a.opts.Timeout))
 		defer cancel()
 		next, err := a.choose(ctx, r.URL, current, challenges)
@@ -154,31 +154,31 @@ func (a *authorizer) signIn(r *http.Request, key authKey, current authorization,
 	return next, next.header != "", nil
 }
 
-// pick meets the first challenge that can be met. If none can, its error is that of the first.
+// choose responds to the first challenge that it can. If it cannot respond to any, it returns the error of the first.
 func (a *authorizer) choose(ctx context.Context, asker *url.URL, current authorization, challenges []challenge) (next authorization, err error) {
 	account, err := a.credentialsFor(ctx, asker)
 	if err != nil {
 		return authorization{}, err
 	}
 	for _, c := range challenges {
-		meet := a.basic
+		respond := a.basic
 		if c.scheme == "bearer" {
-			meet = a.bearer
+			respond = a.bearer
 		}
-		met, why := meet(ctx, asker, account, current, c)
-		if why == nil && met.header != "" {
-			return met, nil
+		next, respondErr := respond(ctx, asker, account, current, c)
+		if respondErr == nil && next.header != "" {
+			return next, nil
 		}
 		if err == nil {
-			err = why
+			err = respondErr
 		}
 	}
 	return authorization{}, err
 }
 
-// forget drops a grant, unless another one has taken its place.
+// invalidate drops an authorization from the cache, unless another one has replaced it.
 func (a *authorizer) invalidate(key authKey, current authorization) {
-	if now, ok := a.cache.Peek(key); ok && now.header == current.header && now.header != "" {
+	if cached, ok := a.cache.Peek(key); ok && cached.header == current.header && cached.header != "" {
 		a.cache.Remove(key)
 	}
 }

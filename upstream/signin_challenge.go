@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// challenge is one way to sign in that a server offers.
+// challenge is one way to sign in, from a WWW-Authenticate header.
 type challenge struct {
 	scheme string // in lower case
 	params map[string]string
 }
 
-// challengesOf are the challenges of an answer that this mirror knows how to meet: Bearer before Basic, whichever comes
-// first in the headers. Others, such as Negotiate, are left out.
+// challengesOf returns the challenges of a response that this package supports: Bearer before Basic, in whatever order the
+// headers have them. It skips others, such as Negotiate.
 //
 // https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
 func challengesOf(resp *http.Response) []challenge {
@@ -26,46 +26,46 @@ func challengesOf(resp *http.Response) []challenge {
 	return all
 }
 
-// parseChallenges reads the challenges of one header: schemes and their parameters, all of them with commas between.
+// parseChallenges parses the challenges of one header: schemes and their parameters, all separated by commas.
 func parseChallenges(header string) []challenge {
 	var all []challenge
 	for s := scanner(header); ; {
 		s.skip(" \t,")
-		word := s.token()
-		if word == "" {
+		name := s.token()
+		if name == "" {
 			return all
 		}
 		s.skip(" \t")
 		if value, ok := s.value(); ok && len(all) > 0 {
-			all[len(all)-1].params[strings.ToLower(word)] = value
+			all[len(all)-1].params[strings.ToLower(name)] = value
 		} else if !ok {
-			all = append(all, challenge{strings.ToLower(word), map[string]string{}})
+			all = append(all, challenge{strings.ToLower(name), map[string]string{}})
 		}
 	}
 }
 
-// scanner is what is left of a header.
+// scanner is the rest of a header.
 type scanner string
 
 func (s *scanner) skip(any string) { *s = scanner(strings.TrimLeft(string(*s), any)) }
 
-// word takes what comes before a delimiter. A delimiter that is in no place of its own is passed over.
+// token reads the text before the next delimiter. It skips misplaced delimiters.
 func (s *scanner) token() string {
 	for {
 		end := strings.IndexAny(string(*s), " \t,=\"")
 		if end < 0 {
 			end = len(*s)
 		}
-		word := string((*s)[:end])
+		token := string((*s)[:end])
 		*s = (*s)[end:]
-		if word != "" || *s == "" {
-			return word
+		if token != "" || *s == "" {
+			return token
 		}
 		*s = (*s)[1:]
 	}
 }
 
-// value takes "= value", with or without quotes.
+// value reads "= value", with or without quotes.
 func (s *scanner) value() (string, bool) {
 	rest, ok := strings.CutPrefix(string(*s), "=")
 	if !ok {
@@ -83,7 +83,7 @@ func (s *scanner) value() (string, bool) {
 	return rest[:end], true
 }
 
-// quoted takes the rest of a quoted string, which ends with the header if it does not end before.
+// quoted reads the rest of a quoted string, which ends at its closing quote or at the end of the header.
 func (s *scanner) quoted(rest string) string {
 	var value strings.Builder
 	for i := 0; i < len(rest); i++ {

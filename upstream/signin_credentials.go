@@ -4,31 +4,34 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"airmirror/mirror"
 )
 
-// account returns the credentials that belong to the host of u: those of the endpoint at the endpoint's own, and at any
-// other only what the keychain has for that host by itself.
+// credentialsFor returns the credentials for the host of u. The endpoint has those that are configured for it; another host
+// only has those that the keychain has for that host itself.
 func (a *authorizer) credentialsFor(ctx context.Context, u *url.URL) (authn.AuthConfig, error) {
 	keychain, host := a.otherHosts, u.Host
-	resource, err := name.NewRegistry(host)
+	registry, err := name.NewRegistry(host)
 	if a.endpoint.owns(u) {
 		keychain, host = a.keychain, a.endpoint.URL.Host
-		resource, err = a.endpoint.credentialKey()
+		registry, err = a.endpoint.credentialKey()
 	}
 	if err != nil {
-		return authn.AuthConfig{}, fmt.Errorf("naming the account: %w", err)
+		return authn.AuthConfig{}, fmt.Errorf("looking up credentials: %w", err)
 	}
-	whose := authn.Resource(resource)
+	key := authn.Resource(registry)
 	if path := scopeOf(ctx); path != "" {
-		whose = resource.Repo(path)
+		key = registry.Repo(path)
 	}
-	auth, err := authn.Resolve(ctx, keychain, whose)
+	auth, err := authn.Resolve(ctx, keychain, key)
 	if err != nil {
 		return authn.AuthConfig{}, &keychainError{host: host, err: err}
 	}
@@ -39,12 +42,13 @@ func (a *authorizer) credentialsFor(ctx context.Context, u *url.URL) (authn.Auth
 	return *config, nil
 }
 
-// anonymous reports whether there is nothing in c to sign in with.
+// anonymous reports whether c contains no credentials.
 func anonymous(c authn.AuthConfig) bool {
 	return c.Username == "" && c.Password == "" && c.IdentityToken == "" && c.RegistryToken == "" && c.Auth == ""
 }
 
-// basic meets a Basic challenge with a password, if there is one. The same password twice is a wrong one.
+// basic responds to a Basic challenge with the password, if there is one. If the current authorization has the same
+// password, that is wrong.
 func (a *authorizer) basic(_ context.Context, asker *url.URL, account authn.AuthConfig, current authorization, _ challenge) (authorization, error) {
 	if account.Username == "" && account.Password == "" {
 		return authorization{}, nil
@@ -60,52 +64,25 @@ func basicHeader(account authn.AuthConfig) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(account.Username+":"+account.Password))
 }
 
-// hidden reports whether registries answer that way to whoever has not signed in, to hide what there is: Artifactory can
-// be told to.
-func maybeHidden(status int) bool {
-	return status == http.StatusNotFound || status == http.StatusForbidden
+// keychain returns the keychain with these credentials, or fallback if there are none.
+func (c Credentials) keychain(fallback authn.Keychain) authn.Keychain {
+	if c == (Credentials{}) {
+		return fallback
+	}
+	return staticKeychain{c}
 }
 
-// hint asks /v2/ for a challenge, where the request itself was refused without one, or there are credentials that might
-// show what was hidden. It is asked once for each repository, and it need not have one.
-func (a *authorizer) challengeFromPing(r *http.Request, key authKey, status int) (authorization, bool, error) {
-	account, err := a.credentialsFor(r.Context(), r.URL)
-	if err != nil || anonymous(account) && status != http.StatusUnauthorized {
-		return authorization{}, false, nil
-	}
-	a.cache.Add(key, authorization{pinged: true})
-	u := *a.endpoint.URL
-	u.Path = a.endpoint.api()
-	ping, err := http.NewRequestWithContext(r.Context(), http.MethodGet, u.String(), nil)
-	if err != nil {
-		return authorization{}, false, fmt.Errorf("making the request: %w", err)
-	}
-	answer, err := a.next.RoundTrip(ping)
-	if err != nil {
-		return authorization{}, false, nil // the request was answered, and that counts
-	}
-	defer discard(answer)
-	if answer.StatusCode != http.StatusUnauthorized {
-		return authorization{}, false, nil
-	}
-	challenges := challengesOf(answer)
-	if len(challenges) == 0 {
-		return authorization{}, false, nil
-	}
-	for _, c := range challenges {
-		delete(c.params, "scope") // of something else
-	}
-	next, found, err := a.signIn(r, key, authorization{pinged: true}, challenges)
-	if err != nil { // the same
-		return authorization{}, false, nil
-	}
-	return next, found, nil
-}
+// staticKeychain has the configured credentials of one endpoint. It reads the password file at each sign-in.
+type staticKeychain struct{ Credentials }
 
-// discard ends an answer that nobody reads, and keeps its connection if the rest is short.
-func discard(resp *http.Response) {
-	if resp.ContentLength >= 0 && resp.ContentLength <= maxErrorBody {
-		_, _ = io.Copy(io.Discard, resp.Body)
+func (c staticKeychain) Resolve(authn.Resource) (authn.Authenticator, error) {
+	auth := authn.AuthConfig{Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken}
+	if c.PasswordFile != "" {
+		password, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the password: %w", err)
+		}
+		auth.Password = strings.TrimRight(string(mirror.Text(password)), "\r\n")
 	}
-	_ = resp.Body.Close()
+	return authn.FromConfig(auth), nil
 }

@@ -136,10 +136,10 @@ func TestRealms(t *testing.T) {
 		"https of another name": {"https://registry.example.com", "https://auth.example.com/token", ""},
 		"relative":              {"https://registry.example.com", "/token", ""},
 		"with a query":          {"https://registry.example.com", "https://auth.example.com/token?account=x", ""},
-		"http for https":        {"https://registry.example.com", "http://auth.test/token", "refused to ask for a token by http"},
-		"no scheme for http":    {"http://registry.example.com", "ftp://auth.test/token", "refused to ask for a token by ftp"},
-		"a password":            {"http://registry.example.com", "http://a:b@auth.test/token", "credentials in the URL"},
-		"none":                  {"http://registry.example.com", "", "no URL"},
+		"http for https":        {"https://registry.example.com", "http://auth.test/token", "refused to request a token over http"},
+		"no scheme for http":    {"http://registry.example.com", "ftp://auth.test/token", "refused to request a token over ftp"},
+		"a password":            {"http://registry.example.com", "http://a:b@auth.test/token", "contains credentials"},
+		"none":                  {"http://registry.example.com", "", "is not a URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNetwork(t)
@@ -255,7 +255,7 @@ func TestWrongPassword(t *testing.T) {
 			n.serve("registry.test", http.HandlerFunc(refuse))
 			n.serve("auth.test", http.HandlerFunc(refuse))
 			_, err := n.client(me(), "http://registry.test").Manifest(t.Context(), appTag)
-			wantError(t, err, mirror.CodeUnavailable, `does not accept user "me" with this password`, "401")
+			wantError(t, err, mirror.CodeUnavailable, `does not accept the password of user "me"`, "401")
 			if tries != 1 || strings.Contains(err.Error(), "secret") {
 				t.Errorf("tried %d times: %v", tries, err)
 			}
@@ -302,7 +302,7 @@ func TestLeadsInside(t *testing.T) {
 					if want := refused && public; asked == want {
 						t.Errorf("asked: %t, want %t: %v", asked, !want, err)
 					} else if want {
-						wantError(t, err, mirror.CodeUnavailable, "refused to follow an upstream on a public address to there.test:80")
+						wantError(t, err, mirror.CodeUnavailable, "refused to send a request to there.test:80, which is not public")
 					}
 				})
 			}

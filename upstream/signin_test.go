@@ -139,11 +139,11 @@ func TestTokenService(t *testing.T) {
 	}{
 		"401":      {status(401, "UNAUTHORIZED", "wrong password"), mirror.CodeManifestUnknown, "refused manifest v1 of registry.test/org/app"},
 		"403":      {status(403, "DENIED", "not yours"), mirror.CodeManifestUnknown, "not yours"},
-		"404":      {page(404), mirror.CodeUnavailable, "sign in"},
-		"429":      {slowDown, mirror.CodeUnavailable, "limits how often it may be asked: 429"},
-		"500":      {page(500), mirror.CodeUnavailable, "signing in to upstream registry.test failed with 500 Internal Server Error"},
-		"503":      {page(503), mirror.CodeUnavailable, "failed with 503"},
-		"page":     {page(200), mirror.CodeUnavailable, "cannot be asked"},
+		"404":      {page(404), mirror.CodeUnavailable, "sign-in"},
+		"429":      {slowDown, mirror.CodeUnavailable, "limits the rate of requests: 429"},
+		"500":      {page(500), mirror.CodeUnavailable, "signing in to upstream registry.test failed: 500 Internal Server Error"},
+		"503":      {page(503), mirror.CodeUnavailable, "failed: 503"},
+		"page":     {page(200), mirror.CodeUnavailable, "the request to registry.test failed"},
 		"no token": {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{\n}") }, mirror.CodeUnavailable, "no token"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestDockerConfig(t *testing.T) {
 	}
 	write(`{"auths":`)
 	_, err := c.Manifest(t.Context(), mirror.Ref{Repo: mirror.Repo{Host: "registry.test", Path: "other"}, Tag: "v1"})
-	wantError(t, err, mirror.CodeUnavailable, "registry.test cannot be asked: looking up the credentials for registry.test")
+	wantError(t, err, mirror.CodeUnavailable, "the request to registry.test failed: looking up the credentials for registry.test")
 }
 
 // brokenKeychain cannot find out.

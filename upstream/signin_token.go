@@ -15,13 +15,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// maxToken is how long the answer of a token service may be, in bytes.
-const maxToken = 1 << 20
+// maxTokenBody is the number of bytes that are read of the response of a token service.
+const maxTokenBody = 1 << 20
 
-// errNoToken: a token service answered, and gave none.
-var errNoToken = errors.New("there is no token in its answer")
+var errNoToken = errors.New("its response contains no token")
 
-// tokenRequest is what a token service is asked for.
+// tokenRequest describes a request to a token service.
 type tokenRequest struct {
 	realm   *url.URL
 	service string
@@ -29,25 +28,25 @@ type tokenRequest struct {
 	account authn.AuthConfig
 }
 
-// bearer meets a Bearer challenge: with a token that was configured, or with one from the service that the challenge
-// names. The service gets the credentials of the host that names it, wherever it is: that is what it is for.
+// bearer responds to a Bearer challenge with the configured token, or with a token from the service that the challenge
+// names. That service, on whatever host, gets the credentials of the host that names it: this is its purpose.
 //
 // https://distribution.github.io/distribution/spec/auth/token/
 func (a *authorizer) bearer(ctx context.Context, asker *url.URL, account authn.AuthConfig, current authorization, c challenge) (authorization, error) {
 	if account.RegistryToken != "" {
-		return a.registryToken(asker, account, current)
+		return registryToken(asker, account, current)
 	}
 	realm, err := parseRealm(asker, c)
 	if err != nil {
 		return authorization{}, err
 	}
 	own := "repository:" + scopeOf(ctx) + ":pull"
-	if scopeOf(ctx) == "" { // a catalog is of no repository
+	if scopeOf(ctx) == "" { // the catalog belongs to no repository
 		own = "registry:catalog:*"
 	}
 	scopes := strings.Fields(cmp.Or(c.params["scope"], own))
 	if current.scopes == strings.Join(scopes, " ") && !slices.Contains(scopes, own) {
-		scopes = append(scopes, own) // the scope that it names did not do
+		scopes = append(scopes, own) // the scope of the challenge did not suffice
 	}
 	token, err := a.token(ctx, tokenRequest{realm, c.params["service"], scopes, account})
 	if err != nil {
@@ -56,8 +55,8 @@ func (a *authorizer) bearer(ctx context.Context, asker *url.URL, account authn.A
 	return authorization{header: "Bearer " + token, scopes: strings.Join(scopes, " ")}, nil
 }
 
-// configured is the grant for a token that is in the keychain as it is.
-func (a *authorizer) registryToken(asker *url.URL, account authn.AuthConfig, current authorization) (authorization, error) {
+// registryToken returns the authorization with the token that the keychain contains.
+func registryToken(asker *url.URL, account authn.AuthConfig, current authorization) (authorization, error) {
 	next := authorization{header: "Bearer " + account.RegistryToken, user: account.Username}
 	if next.header == current.header {
 		return authorization{}, &statusError{status: http.StatusUnauthorized, signIn: true, denied: true, host: asker.Host}
@@ -65,23 +64,24 @@ func (a *authorizer) registryToken(asker *url.URL, account authn.AuthConfig, cur
 	return next, nil
 }
 
-// parseRealm is the URL of a token service. It is never one of http for an asker of https, and has no password of its own.
+// parseRealm returns the URL of the token service that a challenge of asker names. It refuses http if asker uses https, and
+// credentials in the URL. Its errors do not quote the realm, which may contain a secret.
 func parseRealm(asker *url.URL, c challenge) (*url.URL, error) {
 	realm, err := asker.Parse(c.params["realm"])
 	switch {
 	case c.params["realm"] == "" || err != nil || realm.Host == "":
-		return nil, fmt.Errorf("%w to ask for a token: the token service that %s names is no URL", errNotAllowed, asker.Host)
+		return nil, fmt.Errorf("%w to request a token: the realm of %s is not a URL", errRefused, asker.Host)
 	case realm.Scheme != "https" && (realm.Scheme != "http" || asker.Scheme == "https"):
-		return nil, fmt.Errorf("%w to ask for a token by %s, because %s was asked by %s", errNotAllowed, realm.Scheme, asker.Host, asker.Scheme)
+		return nil, fmt.Errorf("%w to request a token over %s: %s uses %s", errRefused, realm.Scheme, asker.Host, asker.Scheme)
 	case realm.User != nil:
-		return nil, fmt.Errorf("%w to ask for a token: there are credentials in the URL of the token service", errNotAllowed)
+		return nil, fmt.Errorf("%w to request a token: the URL of the token service contains credentials", errRefused)
 	}
 	realm.Fragment = ""
 	return realm, nil
 }
 
-// token asks the service for a token: with GET and a password, or with POST and an identity token. Not every service
-// has both, so that the other one is tried where the first is unknown.
+// token requests a token: with GET and a password, or with POST and an identity token. Not every service supports both
+// methods, so it tries the other one where the first is not supported.
 func (a *authorizer) token(ctx context.Context, t tokenRequest) (string, error) {
 	if t.account.IdentityToken != "" {
 		token, err := a.requestToken(ctx, t, http.MethodPost)
@@ -101,24 +101,24 @@ func (a *authorizer) token(ctx context.Context, t tokenRequest) (string, error) 
 	return token, err
 }
 
-// methodUnsupported reports whether a token service does not know the method that it was asked with.
+// methodUnsupported reports whether a token service does not support the method of the request.
 func methodUnsupported(err error, others ...int) bool {
 	var e *statusError
 	return errors.As(err, &e) && (e.status == http.StatusNotFound || e.status == http.StatusMethodNotAllowed || slices.Contains(others, e.status))
 }
 
-// exchange asks once, unless the token service wants a pause, or failed again and again for this repository. Neither says
-// anything about what the token is for.
+// requestToken sends one request, unless the rate limit or the circuit breaker of token requests forbids it. Neither says
+// anything about the content.
 func (a *authorizer) requestToken(ctx context.Context, t tokenRequest, method string) (string, error) {
 	ctx = withKind(ctx, tokenKind)
 	for _, path := range []string{"", scopeOf(ctx)} {
 		if blocked := a.limits.throttle(ctx, tokenKind, method, path).blocked(); blocked != nil {
-			blocked.why = "its token service is rate-limited"
+			blocked.why = "the rate limit of its token service is reached"
 			return "", blocked
 		}
 	}
 	b := a.limits.tokenBreaker(ctx)
-	pass, err := b.allow(ctx, t.realm.Host+" failed again and again to give a token")
+	pass, err := b.allow(ctx, "token requests to "+t.realm.Host+" failed repeatedly")
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +127,7 @@ func (a *authorizer) requestToken(ctx context.Context, t tokenRequest, method st
 	return got, err
 }
 
-// tokenOutcome tells what came of a request for a token. What the network did is judged by who dials.
+// tokenOutcome returns the outcome of a token request. Network errors count against the host, see guardOtherHosts.
 func tokenOutcome(ctx context.Context, err error) outcome {
 	var status *statusError
 	switch cause := context.Cause(ctx); {
@@ -143,21 +143,21 @@ func tokenOutcome(ctx context.Context, err error) outcome {
 	return outcomeUnknown
 }
 
-// ask sends one request for a token.
+// sendTokenRequest sends the request and reads the token from the response.
 func (a *authorizer) sendTokenRequest(ctx context.Context, t tokenRequest, method string) (string, error) {
 	r, err := t.request(ctx, method)
 	if err != nil {
-		return "", fmt.Errorf("making the request for a token: %w", err)
+		return "", fmt.Errorf("creating the token request: %w", err)
 	}
 	client := http.Client{Transport: a.next, CheckRedirect: checkTokenRedirect}
-	resp, err := client.Do(r)
+	resp, err := sendWithoutURL(&client, r)
 	if err != nil {
 		return "", err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxToken))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenBody))
 	if err != nil {
-		return "", networkError{error: fmt.Errorf("reading the answer of the token service %s: %w", t.realm.Host, err), url: t.realm}
+		return "", networkError{error: fmt.Errorf("reading the response of the token service %s: %w", t.realm.Host, err), url: t.realm}
 	}
 	if resp.StatusCode/100 != 2 {
 		e := &statusError{status: resp.StatusCode, message: errorMessage(body), signIn: true, denied: deniedStatus(resp.StatusCode), host: canonicalAuthority(t.realm)}
@@ -184,7 +184,7 @@ func parseToken(host string, body []byte) (string, error) {
 	return token, nil
 }
 
-// request makes the request for a token.
+// request returns the HTTP request for a token.
 func (t tokenRequest) request(ctx context.Context, method string) (*http.Request, error) {
 	if method == http.MethodPost {
 		return t.post(ctx)
@@ -212,7 +212,7 @@ func (t tokenRequest) request(ctx context.Context, method string) (*http.Request
 	return r, nil
 }
 
-// post makes the request of OAuth 2: https://distribution.github.io/distribution/spec/auth/oauth/
+// post returns the request of OAuth 2: https://distribution.github.io/distribution/spec/auth/oauth/
 func (t tokenRequest) post(ctx context.Context) (*http.Request, error) {
 	form := url.Values{"client_id": {"airmirror"}, "service": {t.service}, "scope": {strings.Join(t.scopes, " ")}}
 	if t.account.IdentityToken != "" {
@@ -229,17 +229,4 @@ func (t tokenRequest) post(ctx context.Context) (*http.Request, error) {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r, nil
-}
-
-// checkTokenRedirect is the policy for requests to a token service: what is in them stays with the host that the
-// challenge named.
-func checkTokenRedirect(r *http.Request, via []*http.Request) error {
-	if sameOrSafer(via[0].URL, r.URL) {
-		return checkRedirect(r, via)
-	}
-	if r.Method == http.MethodPost {
-		return fmt.Errorf("%w to follow a redirect to %s with what signs in at %s", errNotAllowed, r.URL.Host, via[0].URL.Host)
-	}
-	r.Header.Del("Authorization")
-	return checkRedirect(r, via)
 }

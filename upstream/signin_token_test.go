@@ -68,7 +68,7 @@ func TestTokensFail(t *testing.T) {
 						works(t, c)
 					}
 					tokens := h.count("/token")
-					wantAtOnce(t, c, "registry.test is not asked: "+service+" failed again and again to give a token until")
+					wantAtOnce(t, c, "no request was sent to registry.test: token requests to "+service+" failed repeatedly; next attempt at")
 					if _, err := c.Tags(t.Context(), app); mirror.CodeOf(err) != mirror.CodeUnavailable {
 						t.Errorf("tags: %v", err)
 					}
@@ -105,7 +105,7 @@ func TestTokensAreLimited(t *testing.T) {
 				h.fail(limited("60"))
 				wantError(t, ask(t, c), mirror.CodeUnavailable, "slow down")
 				tokens := h.count("/token")
-				wantAtOnce(t, c, "rate-limited until")
+				wantAtOnce(t, c, "is reached; next attempt at")
 				if got := h.count("/token"); got != tokens {
 					t.Error("the token service was asked")
 				}

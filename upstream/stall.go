@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// stallError: a body came too slowly.
+// stallError is the error of a body that arrived too slowly.
 type stallError struct {
 	bytes   int
 	timeout time.Duration
@@ -16,8 +16,8 @@ func (e stallError) Error() string {
 	return fmt.Sprintf("it stalled: fewer than %d bytes within %v", e.bytes, e.timeout)
 }
 
-// stall reads the body of an answer and cancels it if it brings fewer than [Options.StallBytes] in a time. Only the time
-// in which somebody waits for them counts: whoever reads may take as long as they like.
+// stallReader reads the body of a response, and cancels the response if fewer than [Options.StallBytes] arrive within the
+// timeout. Only the time spent in Read counts: a slow reader is no stall.
 type stallReader struct {
 	stallError
 	body     io.Reader
@@ -26,14 +26,14 @@ type stallReader struct {
 	received int
 }
 
-func newStallReader(a *response, timeout time.Duration) *stallReader {
-	e := stallError{bytes: a.endpoint.opts.StallBytes, timeout: timeout}
-	timer := time.AfterFunc(timeout, func() { a.watchdog.cancel(e) })
+func newStallReader(r *response, timeout time.Duration) *stallReader {
+	e := stallError{bytes: r.endpoint.opts.StallBytes, timeout: timeout}
+	timer := time.AfterFunc(timeout, func() { r.watchdog.cancel(e) })
 	timer.Stop()
-	return &stallReader{stallError: e, body: a.Body, timer: timer, left: timeout}
+	return &stallReader{stallError: e, body: r.Body, timer: timer, left: timeout}
 }
 
-// Read reads from the body.
+// Read implements [io.Reader].
 func (s *stallReader) Read(p []byte) (int, error) {
 	begun := time.Now()
 	s.timer.Reset(s.left)

@@ -10,20 +10,21 @@ import (
 	"airmirror/mirror"
 )
 
-// target is what a request is about.
+// target is the content that a request is for.
 type target struct {
 	kind kind
 	repo mirror.Repo
 	id   string // a tag or a digest
 
-	endpoint     *endpointClient // which is asked and no other, if not nil
+	endpoint     *endpointClient // the only one to use; nil for any
 	query        string          // of the page of a list
-	from         int64           // where a blob is taken up again, or a part of it begins
-	to           int64           // where the part ends; 0 with the blob
-	etag         string          // of the blob at the endpoint etagEndpoint, or ""
+	from         int64           // the first byte of a blob that is wanted
+	to           int64           // the end of the wanted part; 0 for the end of the blob
+	etag         string          // of the blob at etagEndpoint, or ""
 	etagEndpoint *endpointClient
 }
 
+// kind is the kind of a request. Its text appears in messages.
 type kind string
 
 const (
@@ -38,7 +39,7 @@ const (
 
 type kindKey struct{}
 
-// withKind returns a context of requests of a kind.
+// withKind returns a context for requests of this kind.
 func withKind(ctx context.Context, k kind) context.Context {
 	return context.WithValue(ctx, kindKey{}, k)
 }
@@ -48,7 +49,7 @@ func kindOf(ctx context.Context) kind {
 	return k
 }
 
-// String names the target in a message.
+// String names the target in messages.
 func (t target) String() string {
 	switch t.kind {
 	case tagsKind:
@@ -61,7 +62,7 @@ func (t target) String() string {
 	return fmt.Sprintf("%s %s of %s", t.kind, t.id, t.repo)
 }
 
-// unknown is the code for an upstream that does not have the target.
+// unknownCode returns the code for an upstream that does not have the target.
 func (t target) unknownCode() mirror.Code {
 	switch t.kind {
 	case manifestKind:
@@ -72,7 +73,7 @@ func (t target) unknownCode() mirror.Code {
 	return mirror.CodeNameUnknown
 }
 
-// path is the target's path at o.
+// path returns the target's path at e, below the API.
 func (t target) path(e *endpointClient) string {
 	if t.kind == catalogKind {
 		return "_catalog"
@@ -80,7 +81,6 @@ func (t target) path(e *endpointClient) string {
 	return e.endpoint.path(t.repo) + "/" + t.pathInRepo()
 }
 
-// below is the target's path below its repository.
 func (t target) pathInRepo() string {
 	switch t.kind {
 	case tagsKind:
@@ -91,7 +91,7 @@ func (t target) pathInRepo() string {
 	return string(t.kind) + "s/" + t.id
 }
 
-// request returns the request for t at o.
+// request returns the HTTP request for t at e.
 func (t target) request(ctx context.Context, method string, e *endpointClient) (*http.Request, error) {
 	u := *e.endpoint.URL
 	u.Path, u.RawQuery = e.endpoint.api()+t.path(e), t.query
@@ -114,7 +114,6 @@ func (t target) request(ctx context.Context, method string, e *endpointClient) (
 	return r, nil
 }
 
-// bytes is the Range header for the part of a blob.
 func (t target) rangeHeader() string {
 	if t.to > 0 {
 		return fmt.Sprintf("bytes=%d-%d", t.from, t.to-1)

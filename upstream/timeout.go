@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// watchdog cancels a request whose answer takes too long to begin: at the deadline or, if somebody vouched for whoever
-// is asked by then, after the limit.
+// watchdog cancels a request whose response does not begin in time: within the timeout or, if /v2/ has answered by then,
+// within maxWait. It is safe for concurrent use.
 type watchdog struct {
-	caller   context.Context // whose request it is
+	caller   context.Context // of the caller
 	ctx      context.Context // of the request
 	cancel   context.CancelCauseFunc
 	deadline time.Time
-	maxWait  time.Duration // after the beginning
 	timeout  time.Duration
+	maxWait  time.Duration // from the beginning, for an endpoint that is alive
 
 	mu         sync.Mutex
 	timer      *time.Timer
-	aliveTimer *time.Timer // asks for somebody to vouch; nil if nobody can
-	alive      bool
-	extended   bool
+	aliveTimer *time.Timer // begins the request of /v2/
+	alive      bool        // /v2/ has answered
+	extended   bool        // the timer runs until maxWait
 	stopped    bool
 }
 
-// watchdog returns one for a request to o. Half of the time is for an answer; then /v2/ is asked whether there is
-// anybody. Only the last of several endpoints may take longer: before it the next one is asked.
-func (e *endpointClient) newWatchdog(ctx context.Context, patience time.Duration, k kind, last bool) *watchdog {
-	w := &watchdog{caller: ctx, deadline: time.Now().Add(patience), timeout: patience, maxWait: patience}
+// newWatchdog returns a watchdog for a request to e. It requests /v2/ after half of the timeout. Only the last of several
+// endpoints may take longer than the timeout; after the others the next one is tried.
+func (e *endpointClient) newWatchdog(ctx context.Context, timeout time.Duration, k kind, last bool) *watchdog {
+	w := &watchdog{caller: ctx, deadline: time.Now().Add(timeout), timeout: timeout, maxWait: timeout}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	begun := time.Now()
 	w.mu.Lock()
@@ -39,18 +39,18 @@ func (e *endpointClient) newWatchdog(ctx context.Context, patience time.Duration
 			w.maxWait = max(w.maxWait, e.opts.BlobTimeout)
 		}
 	}
-	w.aliveTimer = time.AfterFunc(patience/2, func() {
+	w.aliveTimer = time.AfterFunc(timeout/2, func() {
 		if e.checkAlive(w.caller, begun) == nil {
 			w.mu.Lock()
 			w.alive = true
 			w.mu.Unlock()
 		}
 	})
-	w.timer = time.AfterFunc(patience, w.expire)
+	w.timer = time.AfterFunc(timeout, w.expire)
 	return w
 }
 
-// expire ends the request, unless it may go on.
+// expire cancels the request, unless the endpoint is alive and maxWait has not passed.
 func (w *watchdog) expire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +69,8 @@ func (w *watchdog) expire() {
 	w.cancel(timeoutError(waited.Round(time.Millisecond)))
 }
 
-// arrived is for when the answer has begun: no more is waited for the rest of it than for any.
+// headersReceived records that the response has begun. What is read under the watchdog after that has the timeout, and no
+// more.
 func (w *watchdog) headersReceived() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,7 +81,7 @@ func (w *watchdog) headersReceived() {
 	w.maxWait = w.timeout
 }
 
-// reason is why the request ended, if the watchdog or the caller ended it, and err otherwise.
+// cause returns why the watchdog or the caller ended the request, and err if neither did.
 func (w *watchdog) cause(err error) error {
 	if cause := context.Cause(w.ctx); cause != nil {
 		return cause
@@ -88,7 +89,7 @@ func (w *watchdog) cause(err error) error {
 	return err
 }
 
-// dismiss leaves the rest of the answer to its caller, and reports whether that was in time.
+// stop ends the supervision and leaves the rest of the response to the caller. It reports whether that was in time.
 func (w *watchdog) stop() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,16 +100,16 @@ func (w *watchdog) stop() bool {
 	return inTime
 }
 
-// midst is until when the request may be held back, so that there is as much time left for its answer to begin.
+// halfway returns the latest time to send the request: as much time remains for its response.
 func (w *watchdog) halfway() time.Time { return time.Now().Add(time.Until(w.deadline) / 2) }
 
-// end lets go of the request.
+// close ends the request.
 func (w *watchdog) close() {
 	w.stop()
 	w.cancel(context.Canceled)
 }
 
 func isTimeout(err error) bool {
-	var silence timeoutError
-	return errors.As(err, &silence)
+	var timeout timeoutError
+	return errors.As(err, &timeout)
 }

@@ -10,13 +10,13 @@ import (
 	"airmirror/mirror"
 )
 
-// otherHostError is what became of a request to a host that an endpoint led to, if that did not answer.
+// otherHostError is the error of a request to another host that the endpoint refers to, if that host did not answer.
 type otherHostError struct{ error }
 
 func (e otherHostError) Unwrap() error { return e.error }
 
-// unanswered is the error for a request that was sent and came to nothing. Where one end speaks TLS and the other does
-// not, it says what to write.
+// networkFailed returns the error for a request that was sent and got no response. If only one side speaks TLS, it says
+// which URL to configure.
 func (t target) networkFailed(e networkError) error {
 	host := t.repo.Host
 	switch {
@@ -25,13 +25,13 @@ func (t target) networkFailed(e networkError) error {
 	case e.url != nil && e.url.Scheme == "http" && strings.Contains(e.Error(), `malformed HTTP response "\x15\x03`):
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by plain HTTP: %s: %w", host, tlsAdvice(e.url), e.error)
 	case e.otherHost:
-		return mirror.Errorf(mirror.CodeUnavailable, "%s leads to %s, which does not answer: %w", host, e.url.Host, otherHostError{e.error})
+		return mirror.Errorf(mirror.CodeUnavailable, "%s refers to %s, which does not answer: %w", host, e.url.Host, otherHostError{e.error})
 	}
 	return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer: %w", host, e.error)
 }
 
-// unanswered is the error for a request that was not answered, as reason says. An endpoint that has answered nothing by plain
-// HTTP yet, and ended the connection, may speak TLS: load balancers do so without a word.
+// networkFailed returns the error for a request without a response, for this reason. An endpoint that closed the
+// connection and has never answered over plain HTTP may speak TLS: load balancers close such connections silently.
 func (e *endpointClient) networkFailed(t target, err, reason error) error {
 	var network networkError
 	if e.answered.Load() || e.endpoint.URL.Scheme != "http" || !errors.As(err, &network) || network.otherHost || !connectionBroken(err) {
@@ -41,7 +41,7 @@ func (e *endpointClient) networkFailed(t target, err, reason error) error {
 		t.repo.Host, e.endpoint.URL.Host, network.error)
 }
 
-// speaksTLS reports whether the body of a 400 is what servers say to plain HTTP on a port of TLS.
+// speaksTLS reports whether the body of a 400 is that of servers that got plain HTTP on a TLS port.
 func speaksTLS(body []byte) bool {
 	body = bytes.ToLower(body)
 	return bytes.Contains(body, []byte("http request to an https server")) ||

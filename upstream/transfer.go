@@ -10,54 +10,54 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// How long to wait before a transfer is taken up again: it doubles, half of it random, with each attempt that brings
-// nothing. The longest is short enough that an upstream which comes back is noticed soon.
+// The wait before a transfer is resumed doubles, with jitter, after each attempt without new bytes. The longest wait is
+// short enough to notice soon that an upstream is back.
 const (
-	firstBackoff   = 200 * time.Millisecond
-	longestBackoff = 10 * time.Second
+	firstBackoff = 200 * time.Millisecond
+	maxBackoff   = 10 * time.Second
 )
 
-// transfer is the body of a blob, from as many answers as it takes: when one breaks off or stalls, Read takes the
-// transfer up again, see resume.go, and its caller sees a pause. Like most readers it is for one goroutine.
+// transfer is the body of a blob, read from one or more responses. When a response is interrupted or stalls, Read resumes
+// the transfer with another one (see resume.go); the caller only notices a pause. It is for one goroutine.
 type transfer struct {
 	ctx      context.Context
 	registry *registry
-	target   target // from, etag and query are those of the next attempt
+	target   target // from, etag and query are those of the next request
 	release  func()
 
-	response *response    // nil while it is interrupted
-	body     *stallReader // of answer
-	err      error        // why it ended
+	response *response    // nil while the transfer is interrupted
+	body     *stallReader // of response
+	err      error        // why the transfer ended
 
-	size int64        // -1 while nobody knows
+	size int64        // -1 while it is unknown
 	off  int64        // bytes that were read
-	sum  maphash.Hash // of them
+	sum  maphash.Hash // of these bytes
 
-	noRanges     bool      // it is not asked for from the middle: the upstream got that wrong
-	lastErr      error     // why it is interrupted
-	stalledSince time.Time // when it was, first, since the last progress; zero if it was not
-	newBytes     int       // bytes since then
+	noRanges     bool      // the upstream gets ranges wrong: request the whole blob
+	lastErr      error     // why the transfer is interrupted
+	stalledSince time.Time // the first interruption since the last progress; zero if there was none
+	newBytes     int       // since then
 	backoff      *backoff.ExponentialBackOff
 }
 
-func newTransfer(ctx context.Context, r *registry, a *response, release func()) *transfer {
-	t := &transfer{ctx: ctx, registry: r, target: a.target, release: release, size: a.ContentLength}
-	if etag := a.Header.Get("ETag"); strings.HasPrefix(etag, `"`) { // weak ones do not vouch for bytes
-		t.target.etag, t.target.etagEndpoint = etag, a.endpoint
+func newTransfer(ctx context.Context, r *registry, resp *response, release func()) *transfer {
+	t := &transfer{ctx: ctx, registry: r, target: resp.target, release: release, size: resp.ContentLength}
+	if etag := resp.Header.Get("ETag"); strings.HasPrefix(etag, `"`) { // a weak one does not identify bytes
+		t.target.etag, t.target.etagEndpoint = etag, resp.endpoint
 	}
 	t.backoff = &backoff.ExponentialBackOff{
-		InitialInterval: firstBackoff, MaxInterval: longestBackoff, Multiplier: 2, RandomizationFactor: 0.5,
+		InitialInterval: firstBackoff, MaxInterval: maxBackoff, Multiplier: 2, RandomizationFactor: 0.5,
 	}
-	t.use(a)
+	t.use(resp)
 	return t
 }
 
-// reads has the transfer go on with a.
-func (t *transfer) use(a *response) {
-	t.response, t.body = a, newStallReader(a, t.registry.opts.StallTimeout)
+// use continues the transfer with resp.
+func (t *transfer) use(resp *response) {
+	t.response, t.body = resp, newStallReader(resp, t.registry.opts.StallTimeout)
 }
 
-// Read reads what has arrived, or waits for it.
+// Read implements [io.Reader].
 func (t *transfer) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -69,7 +69,7 @@ func (t *transfer) Read(p []byte) (int, error) {
 		}
 		n, err := t.body.Read(p)
 		if t.size >= 0 && t.off+int64(n) > t.size {
-			t.err = t.target.invalid("more than the %d bytes of it", t.size)
+			t.err = t.target.invalid("more than %d bytes", t.size)
 			break
 		}
 		t.record(p[:n])
@@ -83,7 +83,7 @@ func (t *transfer) Read(p []byte) (int, error) {
 	return 0, t.err
 }
 
-// took accounts for bytes that were read.
+// record accounts for bytes that were read.
 func (t *transfer) record(p []byte) {
 	t.off += int64(len(p))
 	_, _ = t.sum.Write(p) // never fails
@@ -93,20 +93,20 @@ func (t *transfer) record(p []byte) {
 	}
 }
 
-// ended makes of the end of an answer the end of the transfer or an interruption.
+// bodyEnded ends or interrupts the transfer after the body of a response ended with err.
 func (t *transfer) bodyEnded(err error) {
 	switch {
 	case t.off == t.size, t.size < 0 && err == io.EOF:
 		t.err = io.EOF
 	case err == io.EOF:
-		err = io.ErrUnexpectedEOF // of a part that was shorter than the rest
+		err = io.ErrUnexpectedEOF // the response was shorter than the rest of the blob
 		fallthrough
 	default:
 		t.interrupt(t.target.interrupted(t.response.watchdog.cause(err)))
 	}
 }
 
-// interrupted gives the answer up. If the caller has left, that is the end.
+// interrupt closes the response. It ends the transfer if the caller has left or if transfers are not resumed.
 func (t *transfer) interrupt(err error) {
 	t.response.close()
 	t.response, t.lastErr = nil, err

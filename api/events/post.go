@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"airmirror/mirror"
 )
 
 // maxResponse is how much is read of what an endpoint says.
@@ -79,7 +81,8 @@ func (s *sink) post(ctx context.Context, events [][]byte) error {
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxResponse) // the status has said it all
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return &statusError{resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"))}
+		wait, _ := mirror.RetryAfter(resp.Header, time.Now())
+		return &statusError{resp.StatusCode, wait}
 	}
 	return nil
 }
@@ -94,16 +97,4 @@ func withoutURL(err error) error {
 		return fmt.Errorf("it did not answer in time: %w", u.Err)
 	}
 	return u.Err
-}
-
-// retryAfter reads how long an endpoint wants to be left alone: seconds, or a date.
-// https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
-func retryAfter(header string) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 32); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
 }

@@ -171,7 +171,7 @@ func TestPullsFromARegistryThatWantsALogin(t *testing.T) {
 				t.Run(how, func(t *testing.T) {
 					mirror := mirror(t)
 					wantMiss(t, mirror.addr, heldPath, 5*time.Second)
-					reason := fmt.Sprintf("does not accept user \\\"%s\\\" with this password", robot)
+					reason := fmt.Sprintf("does not accept the password of user \\\"%s\\\"", robot)
 					if how == "no login" {
 						reason = "needs a login"
 					}
