@@ -11,15 +11,6 @@ import (
 	"airmirror/cache/backend"
 )
 
-// Clock is what a [Store] takes the time from. It may be used concurrently.
-type Clock interface {
-	// Now is the time of day. It may be wrong, and somebody may set it at any moment.
-	Now() time.Time
-	// Uptime is how long the machine has been running, suspended or not; setting the time of day does not change it. start
-	// identifies the start of the machine that it is counted from, and is "" where that is not known.
-	Uptime() (start string, since time.Duration)
-}
-
 const (
 	// clockTolerance is how far the time of day may move against the time that passed before it counts as set.
 	clockTolerance = time.Second
@@ -47,7 +38,7 @@ var firstRelease = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 // that was written before the time of day was last set counts as written at that moment, and so it is left alone for longer
 // than it must be.
 type clock struct {
-	machine Clock
+	machine backend.Clock
 	log     *zap.Logger
 
 	mu       sync.Mutex
@@ -69,7 +60,7 @@ type clockRecord struct {
 }
 
 // openClock goes on with the clock of an index.
-func openClock(ctx context.Context, index backend.Index, machine Clock, log *zap.Logger) (*clock, error) {
+func openClock(ctx context.Context, index backend.Index, machine backend.Clock, log *zap.Logger) (*clock, error) {
 	c := &clock{machine: machine, log: log}
 	wall := machine.Now().UTC().Round(0)
 	start, running := machine.Uptime()

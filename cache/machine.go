@@ -6,7 +6,7 @@ import (
 	"airmirror/cache/backend"
 )
 
-// machine implements [Clock] with the clocks of this machine.
+// machine implements [backend.Clock] with the clocks of this machine.
 type systemClock struct {
 	start  string
 	opened time.Time // with the reading of the monotonic clock

@@ -45,7 +45,7 @@ type Options struct {
 	// is zero. With nobody there to wait, long ones are faster: what they change lies together in the end.
 	SweepTime time.Duration
 	// Clock is what the time is taken from; the machine's if it is nil.
-	Clock Clock
+	Clock backend.Clock
 	// Log is told about what goes wrong where nobody is asking; nobody if it is nil.
 	Log *zap.Logger
 }

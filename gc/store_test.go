@@ -44,7 +44,7 @@ type testStore struct {
 	fetchErr error // what upstreams say
 	began    time.Time
 	stop     func() // of a collector
-	clock    cache.Clock
+	clock    backend.Clock
 }
 
 var errCrash = errors.New("crashed")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,8 +14,6 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 )
@@ -41,11 +38,7 @@ func onEach(t *testing.T, opts admin.Options, test func(t *testing.T, h house)) 
 func open(t testing.TB) (*proxy.Proxy, mirror.Store) {
 	t.Helper()
 	dir := t.TempDir()
-	index, err := bolt.Open(filepath.Join(dir, "index.db"))
-	must(t, err)
-	blobs, err := files.Open(dir)
-	must(t, err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: dir})
 	must(t, err)
 	m, err := proxy.New(store, nil, proxy.Options{})
 	must(t, err)

@@ -20,8 +20,6 @@ import (
 	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 )
@@ -59,11 +57,7 @@ func open(t *testing.T) (l *audit.Log, path string) {
 func serve(t *testing.T, l *audit.Log) http.Handler {
 	t.Helper()
 	dir := t.TempDir()
-	index, err := bolt.Open(filepath.Join(dir, "index.db"))
-	must(t, err)
-	blobs, err := files.Open(dir)
-	must(t, err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: dir})
 	must(t, err)
 	m, err := proxy.New(store, nil, proxy.Options{Offline: true})
 	must(t, err)

@@ -21,8 +21,6 @@ import (
 	"airmirror/api/auth"
 	"airmirror/api/registry"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror/proxy"
 )
 
@@ -38,11 +36,7 @@ type site struct {
 func newSite(t *testing.T, opts auth.Options) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir()}
-	index, err := bolt.Open(filepath.Join(s.dir, "index.db"))
-	must(t, err)
-	blobs, err := files.Open(s.dir)
-	must(t, err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: s.dir})
 	must(t, err)
 	s.mirror, err = proxy.New(store, nil, proxy.Options{Offline: true, Names: opts.Names})
 	must(t, err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -17,8 +16,6 @@ import (
 
 	"airmirror/api/events"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 )
@@ -177,11 +174,7 @@ func inTime(t *testing.T, test func(t *testing.T)) {
 func open(t *testing.T, opts proxy.Options) *proxy.Proxy {
 	t.Helper()
 	dir := t.TempDir()
-	index, err := bolt.Open(filepath.Join(dir, "index.db"))
-	must(t, err)
-	blobs, err := files.Open(dir)
-	must(t, err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: dir})
 	must(t, err)
 	opts.Log = zap.NewNop()
 	m, err := proxy.New(store, nil, opts)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,8 +17,6 @@ import (
 	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 )
@@ -48,11 +45,7 @@ func has(t *testing.T, text string, lines ...string) {
 func open(t testing.TB) (*proxy.Proxy, *cache.Store) {
 	t.Helper()
 	dir := t.TempDir()
-	index, err := bolt.Open(filepath.Join(dir, "index.db"))
-	must(t, err)
-	blobs, err := files.Open(dir)
-	must(t, err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: dir})
 	must(t, err)
 	m, err := proxy.New(store, nil, proxy.Options{Offline: true})
 	must(t, err)

@@ -3,7 +3,6 @@ package registry_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,8 +10,6 @@ import (
 
 	"airmirror/api/registry"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 )
@@ -58,15 +55,7 @@ func TestManifestsAreNoPages(t *testing.T) {
 
 // TestWhoIsRefusedAManifestReadsWhy: its body is read, but for that of a client that asks first.
 func TestWhoIsRefusedAManifestReadsWhy(t *testing.T) {
-	index, err := bolt.Open(filepath.Join(t.TempDir(), "index.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blobs, err := files.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,8 +15,6 @@ import (
 
 	"airmirror/api/registry"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 )
@@ -44,11 +41,7 @@ func start(t *testing.T, opts registry.Options) *server {
 // run starts the server on its folder, a second time after stop.
 func (s *server) run(opts registry.Options) {
 	s.t.Helper()
-	index, err := bolt.Open(filepath.Join(s.dir, "index.db"))
-	s.must(err)
-	blobs, err := files.Open(s.dir)
-	s.must(err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: s.dir})
 	s.must(err)
 	m, err := proxy.New(store, s.upstream, proxy.Options{Offline: s.upstream == nil})
 	s.must(err)

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"airmirror/cache"
+	"airmirror/cache/backend"
 )
 
-// Machine is a [cache.Clock] that is told what happens to it.
+// Machine is a [backend.Clock] that is told what happens to it.
 type Machine struct {
 	mu     sync.Mutex
 	day    time.Time
@@ -17,19 +17,19 @@ type Machine struct {
 	up     time.Duration
 }
 
-var _ cache.Clock = (*Machine)(nil)
+var _ backend.Clock = (*Machine)(nil)
 
 // NewMachine returns a machine that has been running for an hour.
 func NewMachine(day time.Time) *Machine { return &Machine{day: day, starts: 1, up: time.Hour} }
 
-// Now implements [cache.Clock].
+// Now implements [backend.Clock].
 func (m *Machine) Now() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.day
 }
 
-// Uptime implements [cache.Clock].
+// Uptime implements [backend.Clock].
 func (m *Machine) Uptime() (start string, since time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,18 +57,18 @@ func (m *Machine) Restart(day time.Time) {
 	m.day, m.starts, m.up = day, m.starts+1, time.Minute
 }
 
-// Bubble is a [cache.Clock] of a machine in the time of testing/synctest: its uptime passes as fast as there, also between two
+// Bubble is a [backend.Clock] of a machine in the time of testing/synctest: its uptime passes as fast as there, also between two
 // processes. Its zero value is ready.
 type Bubble struct {
 	ahead atomic.Int64
 }
 
-var _ cache.Clock = (*Bubble)(nil)
+var _ backend.Clock = (*Bubble)(nil)
 
-// Now implements [cache.Clock].
+// Now implements [backend.Clock].
 func (b *Bubble) Now() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
 
-// Uptime implements [cache.Clock].
+// Uptime implements [backend.Clock].
 func (b *Bubble) Uptime() (start string, since time.Duration) {
 	return "one", time.Since(time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC))
 }

@@ -125,11 +125,15 @@ func (q *question) open(ctx context.Context) (client *admin.Client, end func(con
 
 // find reports whether there is no mirror in the folder, for a command that makes none.
 func (q *question) find() error {
-	if _, err := os.Stat(filepath.Join(q.Data, indexName)); !errors.Is(err, os.ErrNotExist) || q.create {
+	if q.create {
 		return nil
 	}
-	if err := hasIndex(q.Data); err != nil {
-		return &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", q.Data, err)}
+	found, err := cache.HasIndex(q.Data)
+	if err != nil {
+		return folderError(q.Data, err)
+	}
+	if found {
+		return nil
 	}
 	return &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: name its data folder with --data, or start one with 'mirror serve --data %[1]s'", q.Data)}
 }

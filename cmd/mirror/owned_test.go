@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,8 +18,6 @@ import (
 	"pgregory.net/rapid"
 
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
@@ -114,11 +111,7 @@ func newDepot(t *rapid.T) *depot {
 		d.folder, err = os.MkdirTemp("", "owned-test-")
 	}
 	d.must(err)
-	index, err := bolt.Open(filepath.Join(d.folder, "index.db"))
-	d.must(err)
-	stored, err := files.Open(d.folder)
-	d.must(err)
-	d.store, err = cache.New(stored, index, cache.Options{})
+	d.store, err = cache.Open(cache.Config{Folder: d.folder})
 	d.must(err)
 	d.mirror, err = proxy.New(d.store, nil, proxy.Options{Offline: true, IgnoreNondistributable: true})
 	d.must(err)

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,8 +19,6 @@ import (
 	"airmirror/api/auth"
 	"airmirror/api/registry"
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/cmd/mirror/config"
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -113,59 +109,25 @@ func listen(address, setting string) (net.Listener, error) {
 
 // openStore opens the data folder, which from then on belongs to this process.
 func openStore(data string, opts cache.Options) (*cache.Store, error) {
-	fail := func(err error) error {
-		return &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", data, err)}
-	}
-	if err := os.MkdirAll(data, 0o750); err != nil {
-		return nil, fail(err)
-	}
-	if err := hasIndex(data); err != nil {
-		return nil, fail(err)
-	}
-	// The index comes first: its lock is what makes the folder ours, and opening the files cleans up in it.
-	index, err := bolt.Open(filepath.Join(data, indexName))
-	if errors.Is(err, bolt.ErrLocked) {
+	store, err := cache.Open(cache.Config{Folder: data, Options: opts})
+	if errors.Is(err, cache.ErrInUse) {
 		return nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another folder with --data", data)}
 	}
-	if errors.Is(err, bolt.ErrDamaged) {
-		err = fmt.Errorf("%w; 'mirror verify --rebuild' makes a new index, and keeps this one", err)
-	}
 	if err != nil {
-		return nil, fail(err)
-	}
-	blobs, err := files.Open(data)
-	if err != nil {
-		index.Close()
-		return nil, fail(err)
-	}
-	store, err := cache.New(blobs, index, opts)
-	if err != nil {
-		index.Close()
-		return nil, fail(err)
+		return nil, folderError(data, err)
 	}
 	return store, nil
 }
 
-// hasIndex reports whether a data folder lost its index: with a new one, all of its content would be taken for what a
-// crash left, and collected.
-func hasIndex(data string) error {
-	if _, err := os.Stat(filepath.Join(data, indexName)); !errors.Is(err, fs.ErrNotExist) {
-		return err
+// folderError is the error for a data folder that cannot be used, with what to do about it.
+func folderError(data string, err error) error {
+	switch {
+	case errors.Is(err, cache.ErrIndexMissing):
+		err = fmt.Errorf("%w: 'mirror verify --rebuild' makes a new one", err)
+	case errors.Is(err, cache.ErrIndexDamaged):
+		err = fmt.Errorf("%w; 'mirror verify --rebuild' makes a new index, and keeps this one", err)
 	}
-	held := false
-	err := filepath.WalkDir(filepath.Join(data, "blobs"), func(_ string, entry fs.DirEntry, err error) error {
-		if held = err == nil && entry.Type().IsRegular(); held {
-			return fs.SkipAll
-		}
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil || !held {
-		return err
-	}
-	return fmt.Errorf("its index %s is missing, and there is content in it: 'mirror verify --rebuild' makes a new one", indexName)
+	return &exitError{exitData, fmt.Errorf("cannot use the data folder %s: %w", data, err)}
 }
 
 func newMirror(store mirror.Store, c serveConfig, log *zap.Logger) (*proxy.Proxy, error) {

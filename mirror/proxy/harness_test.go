@@ -3,7 +3,6 @@ package proxy_test
 import (
 	"context"
 	"io"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,9 +11,8 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache"
-	"airmirror/cache/bolt"
+	"airmirror/cache/backend"
 	"airmirror/cache/cachetest"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 )
@@ -30,7 +28,7 @@ type place struct {
 	opts   proxy.Options
 	wrap   func(mirror.Store) mirror.Store
 	store  mirror.Store
-	clock  cache.Clock
+	clock  backend.Clock
 	stop   func()
 }
 
@@ -56,11 +54,7 @@ func startOver(t *testing.T, opts proxy.Options, wrap func(mirror.Store) mirror.
 
 func (p *place) start() {
 	p.t.Helper()
-	index, err := bolt.Open(filepath.Join(p.folder, "index.db"))
-	p.must(err)
-	blobs, err := files.Open(p.folder)
-	p.must(err)
-	held, err := cache.New(blobs, index, cache.Options{Clock: p.clock})
+	held, err := cache.Open(cache.Config{Folder: p.folder, Options: cache.Options{Clock: p.clock}})
 	p.must(err)
 	store := mirror.Store(held)
 	if p.wrap != nil {

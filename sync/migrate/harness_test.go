@@ -15,8 +15,6 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/sync/migrate"
 )
@@ -29,11 +27,7 @@ type house struct {
 
 func newHouse(t *testing.T, dir string) house {
 	t.Helper()
-	index, err := bolt.Open(filepath.Join(dir, "index.db"))
-	must(t, err)
-	blobs, err := files.Open(dir)
-	must(t, err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: dir})
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
 	return house{store, t}

@@ -7,7 +7,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,8 +17,6 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache"
-	"airmirror/cache/bolt"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 	"airmirror/sync/prefetch"
@@ -100,11 +97,7 @@ func newMirror(t *testing.T) (*proxy.Proxy, *remote) {
 		upstream.Options{Timeout: 2 * time.Second})
 	must(t, err)
 	folder := t.TempDir()
-	index, err := bolt.Open(filepath.Join(folder, "index.db"))
-	must(t, err)
-	blobs, err := files.Open(folder)
-	must(t, err)
-	store, err := cache.New(blobs, index, cache.Options{})
+	store, err := cache.Open(cache.Config{Folder: folder})
 	must(t, err)
 	m, err := proxy.New(store, client, proxy.Options{Names: mirror.Names{Default: "registry.test"}})
 	must(t, err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +17,8 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache"
-	"airmirror/cache/bolt"
+	"airmirror/cache/backend"
 	"airmirror/cache/cachetest"
-	"airmirror/cache/files"
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 	"airmirror/sync/bundle"
@@ -34,7 +32,7 @@ type site struct {
 	t      testing.TB
 	folder string
 	opts   transfer.Options
-	clock  cache.Clock
+	clock  backend.Clock
 	store  *cache.Store
 	stop   func()
 }
@@ -49,11 +47,8 @@ func newSite(t testing.TB, opts transfer.Options) *site {
 
 func (s *site) start() {
 	s.t.Helper()
-	index, err := bolt.Open(filepath.Join(s.folder, "index.db"))
-	s.must(err)
-	blobs, err := files.Open(s.folder)
-	s.must(err)
-	s.store, err = cache.New(blobs, index, cache.Options{Clock: s.clock})
+	var err error
+	s.store, err = cache.Open(cache.Config{Folder: s.folder, Options: cache.Options{Clock: s.clock}})
 	s.must(err)
 	s.Proxy, err = proxy.New(s.store, nil, proxy.Options{Offline: true})
 	s.must(err)
