@@ -6,15 +6,15 @@ import (
 	"syscall"
 )
 
-// allocated has room set aside on the disk for all of the index's file: bbolt makes it larger than what is in it, and leaves
-// the rest a hole. So a transaction can be committed that takes no more than that when the disk is full. Without one,
-// nothing could be deleted, and the disk would stay full.
+// preallocation allocates disk space for the whole file of the index. bbolt makes the file larger than its content
+// and leaves a hole. With the space allocated, a transaction that needs no more can be committed when the disk is
+// full. Otherwise nothing could be deleted from a full disk.
 type preallocation struct {
-	file *os.File // nil if that cannot be done here
-	size int64
+	file *os.File // nil if space cannot be allocated here
+	size int64    // that is allocated
 }
 
-// open begins with what there is. That it cannot be done is no reason not to go on.
+// open allocates space for the file as it is. A failure is not an error.
 func (a *preallocation) open(path string) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -24,7 +24,7 @@ func (a *preallocation) open(path string) {
 	a.grow()
 }
 
-// grow follows the file, if it became larger.
+// grow allocates space for what was added to the file.
 func (a *preallocation) grow() {
 	if a.file == nil {
 		return
@@ -36,7 +36,7 @@ func (a *preallocation) grow() {
 	switch err := allocate(a.file, a.size, info.Size()-a.size); {
 	case err == nil:
 		a.size = info.Size()
-	case !errors.Is(err, syscall.ENOSPC): // then it is tried again
+	case !errors.Is(err, syscall.ENOSPC): // a full disk is tried again after the next commit
 		a.close()
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allocate has the file system set room aside for a part of a file that has none yet.
+// allocate allocates disk space for a range of a file without changing the size of the file.
 func allocate(file *os.File, offset, length int64) error {
 	return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, offset, length)
 }

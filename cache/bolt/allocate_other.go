@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// allocate cannot be done here.
+// allocate returns [errors.ErrUnsupported].
 func allocate(*os.File, int64, int64) error { return errors.ErrUnsupported }

@@ -1,5 +1,5 @@
-// Package bolt keeps an index in one file of bbolt, a B+ tree that is read through a memory map and changed by copying
-// pages: a reader never waits for a writer, and a crash leaves the last transaction that was acknowledged.
+// Package bolt implements [backend.Index] with one file of bbolt: a B+ tree that is read through a memory map and changed
+// by copying pages. Readers never wait for writers, and a crash leaves the last acknowledged transaction.
 package bolt
 
 import (
@@ -20,20 +20,21 @@ import (
 	"airmirror/cache/backend"
 )
 
-// ErrLocked says that another process has the index open: one process owns a data folder.
+// ErrLocked is returned if another process has the index open. One process owns a data folder.
 var ErrLocked = errors.New("data folder is in use by another process")
 
-// ErrFileReplaced says that an index would take nothing in that is kept.
-var ErrFileReplaced = errors.New("its file was removed or replaced while it is in use: 'mirror backup' still writes what is in it")
+// ErrFileReplaced is returned by an update after the file of the index was removed or replaced. The update would be
+// lost.
+var ErrFileReplaced = errors.New("its file was removed or replaced while in use: 'mirror backup' can still write a copy of it")
 
-// ErrClosed is what every call after Close returns.
+// ErrClosed is returned by every call after Close.
 var ErrClosed = errors.New("index is closed")
 
-// lockTimeout is how long Open waits for the file's lock: long enough for a process that is just going away, short
-// enough for a person at a prompt.
+// lockTimeout is how long Open waits for the lock of the file: long enough for a process that is about to end, short
+// enough for a user at a prompt.
 const lockTimeout = 500 * time.Millisecond
 
-// Index implements [backend.Index]. A table is a bucket that is made by the first write to it.
+// Index implements [backend.Index]. A table is a bucket, which the first write to it creates.
 type Index struct {
 	db        *bbolt.DB
 	opened    os.FileInfo // of the file at Open; nil if it is only read
@@ -43,34 +44,34 @@ type Index struct {
 	mu     sync.Mutex // guards queue and closed
 	queue  []*update
 	closed bool
-	wake   chan struct{} // holds a token while the committer has something to look at
+	wake   chan struct{} // holds a token while the committer has work
 	done   chan struct{} // closed when the committer has ended
 
-	prealloc preallocation // of the committer
-	commits  int           // transactions committed; written by the committer, read by tests after Close
+	prealloc preallocation // used by the committer
+	commits  int           // number of transactions committed; written by the committer, read by tests after Close
 }
 
 var _ backend.Index = (*Index)(nil)
 
-// Open opens the index in the file at path and makes it where there is none. It returns [ErrLocked] if another process
-// has it open, and [ErrDamaged] for a file that is no index any more.
+// Open opens the index in the file at path, and creates it if it does not exist. It returns [ErrLocked] if another
+// process has it open, and [ErrDamaged] if the file cannot be read as an index.
 func Open(path string) (*Index, error) {
 	options := bbolt.Options{
 		Timeout: lockTimeout,
-		// The list of free pages is rebuilt when the file is opened, by reading the tree once, instead of being written
-		// with every commit. So a commit costs what it changes, and not what a large collection once left free; and the
-		// list cannot be damaged, because it is not there. etcd runs bbolt in the same way. The map finds a run of free
-		// pages without walking the whole list.
+		// Open rebuilds the list of free pages by reading the tree once, instead of writing the list with every commit.
+		// So the cost of a commit depends on what it changes, not on the pages that a large collection freed, and the
+		// list cannot be damaged. etcd uses bbolt in the same way. The map type finds a run of free pages without
+		// walking the whole list.
 		NoFreelistSync: true,
 		FreelistType:   bbolt.FreelistMapType,
-		// A writer that has to enlarge the memory map waits for all readers, and a survey reads for seconds.
+		// A writer that enlarges the memory map waits for all readers, and a survey reads for seconds.
 		InitialMmapSize: reserve(),
 	}
 	if err := probe(path); err != nil {
 		return nil, openError(path, err)
 	}
 	db, err := bbolt.Open(path, 0o600, &options)
-	if errors.Is(err, syscall.ENOMEM) { // addresses are few here: then it is enlarged as needed
+	if errors.Is(err, syscall.ENOMEM) { // address space is scarce: enlarge the map as needed
 		options.InitialMmapSize = 0
 		db, err = bbolt.Open(path, 0o600, &options)
 	}
@@ -89,7 +90,8 @@ func Open(path string) (*Index, error) {
 	return x, nil
 }
 
-// OpenCopy opens a file that [Index.Copy] wrote, to be read: every Update fails. Others may read it at the same time.
+// OpenCopy opens a file that [Index.Copy] wrote for reading: every Update fails. Several processes may read it at the
+// same time.
 func OpenCopy(path string) (*Index, error) {
 	if err := probe(path); err != nil {
 		return nil, openError(path, err)
@@ -101,7 +103,7 @@ func OpenCopy(path string) (*Index, error) {
 	return newIndex(db, nil), nil
 }
 
-// explain says why a file could not be opened.
+// openError wraps an error of opening the file at path.
 func openError(path string, err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		err = ErrLocked
@@ -115,17 +117,17 @@ func newIndex(db *bbolt.DB, opened os.FileInfo) *Index {
 	return x
 }
 
-// reserve is how many addresses the memory map takes, whatever the size of the file: far more than an index needs. They
-// cost nothing, but for where they are few, and where a file has the size of its map.
+// reserve returns the initial size of the memory map: far more than an index needs. Unused address space is free,
+// except on 32-bit systems, and on Windows, where the file gets the size of its map.
 func reserve() int {
 	if strconv.IntSize < 64 || runtime.GOOS == "windows" {
 		return 0
 	}
-	size := int64(64) << 30 // no constant, which would not fit where it is not used
+	size := int64(64) << 30 // not a constant, which would overflow int on 32-bit systems
 	return int(size)
 }
 
-// View implements [backend.Index]. f must not call Update: a writer that has to enlarge the memory map waits for readers.
+// View implements [backend.Index]. f must not call Update: a writer that enlarges the memory map waits for readers.
 func (x *Index) View(ctx context.Context, f func(backend.ReadTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -137,7 +139,7 @@ func (x *Index) View(ctx context.Context, f func(backend.ReadTx) error) error {
 	return err
 }
 
-// Close answers the updates that are queued, waits for views, and closes the file.
+// Close completes the queued updates, waits for views, and closes the file.
 func (x *Index) Close() error {
 	x.closeOnce.Do(func() {
 		x.mu.Lock()
@@ -153,10 +155,10 @@ func (x *Index) Close() error {
 	return x.closeErr
 }
 
-// SyncFolder makes the names of new files in a folder durable; bbolt syncs only what is in a file.
+// SyncFolder makes the names of new files in a folder durable. bbolt only syncs the content of its file.
 func SyncFolder(path string) error {
 	if runtime.GOOS == "windows" {
-		return nil // a folder cannot be synced there
+		return nil // Windows cannot sync folders
 	}
 	folder, err := os.Open(path)
 	if err != nil {

@@ -17,12 +17,12 @@ var (
 	_ backend.Copier  = (*Index)(nil)
 )
 
-// maxDefects is how many faults Check returns: a file with one has very many, for most.
+// maxDefects is the number of defects that Check returns. A damaged file mostly has very many.
 const maxDefects = 100
 
-// Check implements [backend.Checker]. It runs in a transaction that could write and does not: bbolt compares the pages with
-// its list of free ones, which every other writer changes. It reads every page, some hundred MB in a second.
-func (x *Index) Check(ctx context.Context) (wrong []error, err error) {
+// Check implements [backend.Checker]. It runs in a write transaction in which it writes nothing: bbolt compares the
+// pages with its list of free pages, which other writers change. It reads every page, a few hundred MB per second.
+func (x *Index) Check(ctx context.Context) (defects []error, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -33,16 +33,16 @@ func (x *Index) Check(ctx context.Context) (wrong []error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("check index: %w", err)
 	}
-	for fault := range t.Check() { // to the end, or bbolt's goroutine would go on in a transaction that is over
-		if len(wrong) < maxDefects {
-			wrong = append(wrong, fault)
+	for defect := range t.Check() { // to the end: bbolt's goroutine must not outlive the transaction
+		if len(defects) < maxDefects {
+			defects = append(defects, defect)
 		}
 	}
-	return wrong, t.Rollback()
+	return defects, t.Rollback()
 }
 
-// Copy implements [backend.Copier]. No writer waits for it, but pages that are freed meanwhile are used again only after it:
-// the file grows by what is written while a slow w takes the copy.
+// Copy implements [backend.Copier]. Writers do not wait for it. Pages that are freed meanwhile are reused only after
+// it, so the file grows by what is written while a slow w receives the copy.
 func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -62,7 +62,7 @@ func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
 	return n, nil
 }
 
-// ctxWriter is a writer that fails once a context has ended.
+// ctxWriter is a writer that fails after its context has ended.
 type ctxWriter struct {
 	ctx context.Context
 	w   io.Writer

@@ -14,22 +14,22 @@ import (
 	"airmirror/cache/backend"
 )
 
-// update is a function on its way into a transaction.
+// update is a queued function.
 type update struct {
 	f       func(backend.WriteTx) error
-	claimed atomic.Bool // the committer took it and will answer; or its caller gave up and wants no answer
-	err     error       // what f said in the transaction under way
+	claimed atomic.Bool // the committer took it and will complete it, or its caller gave up
+	err     error       // result of f in the current transaction
 	done    chan error
 }
 
 // Update implements [backend.Index].
 //
-// Updates are committed in groups: while one transaction is being synced the next ones queue, and then go together into
-// one. There is no delay to tune, which is why this is not bbolt's own DB.Batch: that one waits up to 10 ms for company,
-// which a lone update pays for in full.
+// Updates are committed in groups: while one transaction is synced, further updates queue, and the next transaction
+// runs all of them. There is no delay to tune. bbolt's DB.Batch is not used because it delays every update by up to
+// 10 ms to collect a group, even if there is only one.
 //
-// An update whose ctx ends while it is queued is not run. A panic of f is raised again in the caller; f must not end its
-// goroutine (as t.Fatal does), which is not the caller's.
+// An update whose ctx ends while it is queued does not run. A panic of f is raised again in the caller. f runs in
+// another goroutine, so it must not end its goroutine as t.Fatal does.
 func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error
 	}
 }
 
-// nudge wakes the committer; one token stands for any number of updates.
+// wakeCommitter wakes the committer. One token stands for any number of updates.
 func (x *Index) wakeCommitter() {
 	select {
 	case x.wake <- struct{}{}:
@@ -63,7 +63,7 @@ func (x *Index) wakeCommitter() {
 	}
 }
 
-// runCommitter is the committer: it runs until the index is closed and every queued update is answered.
+// runCommitter commits updates until the index is closed and every queued update is completed.
 func (x *Index) runCommitter() {
 	defer close(x.done)
 	for range x.wake {
@@ -79,28 +79,27 @@ func (x *Index) runCommitter() {
 	}
 }
 
-// commit runs a group in one transaction. An update that fails after it wrote something is taken out, what the others
-// did is rolled back and done again without it, and then it runs on its own, so that the error it is answered with is
-// about what is durable and not about what a neighbour might have written.
+// commit runs a group in one transaction. If an update fails after it wrote something, the transaction is rolled back
+// and run again without it. That update then runs on its own, so that its error reflects a durable state.
 func (x *Index) commit(group []*update) {
-	var alone []*update
+	var failures []*update
 	for len(group) > 0 {
 		failed, err := x.tryCommit(group)
 		if failed < 0 || len(group) == 1 {
 			answer(group, err)
 			break
 		}
-		alone = append(alone, group[failed])
+		failures = append(failures, group[failed])
 		group = slices.Delete(group, failed, failed+1)
 	}
-	for _, u := range alone {
+	for _, u := range failures {
 		x.commit([]*update{u})
 	}
 }
 
-// try runs a group in one transaction and commits it, or rolls it back and returns the place of the update that spoiled
-// it. One that fails before it wrote spoils nothing: that is most of them, because checks come first. Where nobody
-// wrote there is nothing to commit either.
+// tryCommit runs a group in one transaction and commits it. If an update fails after it wrote, tryCommit rolls back
+// and returns the index of the update, otherwise -1. An update that fails before it writes does not affect the
+// others; most failures are of that kind, because checks come first. A transaction without writes is not committed.
 func (x *Index) tryCommit(group []*update) (failed int, err error) {
 	t, err := x.db.Begin(true)
 	if err != nil {
@@ -123,8 +122,8 @@ func (x *Index) tryCommit(group []*update) (failed int, err error) {
 	return -1, x.sync(t)
 }
 
-// present reports with [ErrFileReplaced] that the file was removed or replaced since it was opened. The system would go on taking
-// what is written to it, and drop all of that when it is closed.
+// checkFile returns [ErrFileReplaced] if the file was removed or replaced since it was opened. The system would
+// accept further writes to it and discard them when it is closed.
 func (x *Index) checkFile() error {
 	if x.opened == nil {
 		return nil
@@ -148,7 +147,7 @@ func (x *Index) sync(t *bbolt.Tx) error {
 	return nil
 }
 
-// answer tells every caller what became of its update: the transaction's error, if it has one, or else its own.
+// answer completes updates: with err if there is one, otherwise each with its own result.
 func answer(group []*update, err error) {
 	for _, u := range group {
 		if err != nil {
@@ -159,7 +158,7 @@ func answer(group []*update, err error) {
 	}
 }
 
-// panicked carries a panic of an update from the committer to the caller.
+// panicError passes a panic of an update from the committer to the caller.
 type panicError struct {
 	value any
 	stack []byte
@@ -169,7 +168,7 @@ func (p *panicError) Error() string {
 	return fmt.Sprintf("index update panicked: %v\n\n%s", p.value, p.stack)
 }
 
-// run calls f and makes an error of its panic, so that one update cannot take the committer down with it.
+// run calls f and converts a panic into an error, so that one update cannot end the committer.
 func run(f func(backend.WriteTx) error, w *tx) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -179,6 +178,7 @@ func run(f func(backend.WriteTx) error, w *tx) (err error) {
 	return f(w)
 }
 
+// repanic panics if err is a panic of an update, and returns err otherwise.
 func repanic(err error) error {
 	var p *panicError
 	if errors.As(err, &p) {

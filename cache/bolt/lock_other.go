@@ -7,5 +7,6 @@ import (
 	"os"
 )
 
-// Lock holds the file at path open. Here it locks nothing: whoever calls it sees to it that no other process has it open.
+// Lock opens the file at path. It does not lock the file on this system: the caller must make sure that no other
+// process has it open.
 func Lock(path string) (io.Closer, error) { return os.Open(path) }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock keeps others from opening the file at path, until it is closed, without reading it: it may be damaged. The lock is
-// the one that Open takes. It returns [ErrLocked] if another process has the file open.
+// Lock locks the file at path until the returned Closer is closed. It does not read the file, which may be damaged.
+// The lock is the one that Open takes. Lock returns [ErrLocked] if another process has the file open.
 func Lock(path string) (io.Closer, error) {
 	file, err := os.Open(path)
 	if err != nil {

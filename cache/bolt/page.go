@@ -6,7 +6,7 @@ import (
 	"hash/fnv"
 )
 
-// What bbolt writes, in the byte order of the machine; see its internal/common.
+// The file format of bbolt, in the byte order of the machine; see its package internal/common.
 const (
 	pageHeaderSize = 16
 	elementSize    = 16 // of leaves and of branches
@@ -22,7 +22,7 @@ const (
 
 var order = binary.NativeEndian
 
-// page is one of a file, with those that it flows over into, or what is in the place of one in the value of a small bucket.
+// page is a page with its overflow pages, or the inline page in the value of a small bucket.
 type page struct {
 	data []byte
 }
@@ -31,7 +31,7 @@ func (p page) id() uint64    { return order.Uint64(p.data) }
 func (p page) flags() uint16 { return order.Uint16(p.data[8:]) }
 func (p page) count() int    { return int(order.Uint16(p.data[10:])) }
 
-// cut returns n bytes at an offset, or nil where there are not so many.
+// slice returns n bytes at an offset, or nil if the page is shorter.
 func (p page) slice(at, n int64) []byte {
 	if at < 0 || n < 0 || at+n > int64(len(p.data)) {
 		return nil
@@ -39,13 +39,14 @@ func (p page) slice(at, n int64) []byte {
 	return p.data[at : at+n]
 }
 
-// limits are the keys that a page may have: from low, below high. "" is no limit.
+// keyRange is the range of keys that a page may contain: from low up to, but not including, high. An empty string is
+// no limit.
 type keyRange struct{ low, high string }
 
 func (l keyRange) contains(key string) bool { return key >= l.low && (l.high == "" || key < l.high) }
 
-// roots returns the pages of the list of tables, of the newer of the two states that the file begins with and of the one
-// before it. What only the one before has is not written over until the next.
+// roots returns the root pages of the table list: of the newest transaction and of the one before it. Pages that only
+// the older one uses are not overwritten before the next transaction.
 func (s *salvage) roots() ([]uint64, error) {
 	info, err := s.file.Stat()
 	if err != nil {
@@ -53,7 +54,7 @@ func (s *salvage) roots() ([]uint64, error) {
 	}
 	s.size = info.Size()
 	var newer, older metaPage
-	for shift := 9; shift <= 17; shift++ { // the second state is a page from the start, and the size of pages is in it
+	for shift := 9; shift <= 17; shift++ { // the second meta page is at offset pageSize, which it contains
 		for _, at := range []int64{0, 1 << shift} {
 			found, ok := s.readMeta(at)
 			switch {
@@ -66,7 +67,7 @@ func (s *salvage) roots() ([]uint64, error) {
 		}
 	}
 	if s.pageSize = newer.pageSize; s.pageSize == 0 {
-		return nil, errors.New("the file of the index does not begin as one: nothing in it can be read")
+		return nil, errors.New("the file has no valid meta page: nothing in it can be read")
 	}
 	if older.pageSize != newer.pageSize {
 		return []uint64{newer.root}, nil
@@ -74,13 +75,13 @@ func (s *salvage) roots() ([]uint64, error) {
 	return []uint64{newer.root, older.root}, nil
 }
 
-// state is what a transaction left.
+// metaPage is the root of the tree after a transaction.
 type metaPage struct {
 	transaction, root uint64
 	pageSize          int64
 }
 
-// state reads a state, if there is one at this offset.
+// readMeta reads the meta page at an offset. It reports false if there is no valid one.
 func (s *salvage) readMeta(at int64) (metaPage, bool) {
 	data := make([]byte, pageHeaderSize+metaSize)
 	if _, err := s.file.ReadAt(data, at); err != nil {
@@ -97,27 +98,27 @@ func (s *salvage) readMeta(at int64) (metaPage, bool) {
 	return metaPage{transaction: order.Uint64(meta[48:]), root: order.Uint64(meta[16:]), pageSize: size}, true
 }
 
-// bucketRoot returns the page where a bucket begins, or what is in the place of one.
+// bucketRoot returns the root page of a bucket, or the inline page of a small bucket.
 func bucketRoot(value []byte) (id uint64, inline []byte, err error) {
 	if len(value) < bucketSize {
-		return 0, nil, errors.New("it cannot be read")
+		return 0, nil, errors.New("invalid bucket")
 	}
 	if id = order.Uint64(value); id != 0 {
 		return id, nil, nil
 	}
 	if inline = value[bucketSize:]; len(inline) < pageHeaderSize {
-		return 0, nil, errors.New("it cannot be read")
+		return 0, nil, errors.New("invalid bucket")
 	}
 	return 0, inline, nil
 }
 
-// read reads a page.
+// readPage reads a page with its overflow pages.
 func (s *salvage) readPage(id uint64) (page, error) {
 	if id > uint64(s.size/s.pageSize) {
-		return page{}, errors.New("the file ends before it")
+		return page{}, errors.New("beyond the end of the file")
 	}
 	if s.seen[id] {
-		return page{}, errors.New("it is in the tree twice")
+		return page{}, errors.New("more than once in the tree")
 	}
 	s.seen[id] = true
 	header := make([]byte, pageHeaderSize)
@@ -127,18 +128,18 @@ func (s *salvage) readPage(id uint64) (page, error) {
 	}
 	p := page{data: header}
 	if p.id() != id || p.flags() != branchFlag && p.flags() != leafFlag {
-		return page{}, errors.New("it is not a page of a table")
+		return page{}, errors.New("not a page of a table")
 	}
 	length := (int64(order.Uint32(header[12:])) + 1) * s.pageSize
 	if at+length > s.size {
-		return page{}, errors.New("the file ends within it")
+		return page{}, errors.New("truncated by the end of the file")
 	}
 	p.data = make([]byte, length)
 	_, err := s.file.ReadAt(p.data, at)
 	return p, err
 }
 
-// walk calls f with each entry of the leaves below a page.
+// walk calls f with each entry of the leaves below a page. what names the table in errors.
 func (s *salvage) walk(id uint64, what string, within keyRange, f func(key string, flags uint32, value []byte) error) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
@@ -151,7 +152,7 @@ func (s *salvage) walk(id uint64, what string, within keyRange, f func(key strin
 	return s.walkPage(p, what, within, f)
 }
 
-// below is walk for a page that was read.
+// walkPage is walk for a page that was read.
 func (s *salvage) walkPage(p page, what string, within keyRange, f func(key string, flags uint32, value []byte) error) error {
 	if p.flags() == leafFlag {
 		return s.walkLeaf(p, what, within, f)
@@ -165,18 +166,18 @@ func (s *salvage) walkPage(p page, what string, within keyRange, f func(key stri
 		at := int64(pageHeaderSize + i*elementSize)
 		element := p.slice(at, elementSize)
 		if element == nil {
-			s.addUnread("%s: page %d names more than it has", what, p.id())
+			s.addUnread("%s: page %d is shorter than its elements", what, p.id())
 			break
 		}
 		key := p.slice(at+int64(order.Uint32(element)), int64(order.Uint32(element[4:])))
 		if key == nil {
-			s.addUnread("%s: page %d has a key that cannot be read", what, p.id())
+			s.addUnread("%s: page %d has an invalid key", what, p.id())
 		}
 		children = append(children, child{string(key), order.Uint64(element[8:])})
 	}
 	for i, c := range children {
 		below := within
-		if i > 0 { // what is less than all goes to the first
+		if i > 0 { // the first child also holds all smaller keys
 			below.low = max(within.low, c.key)
 		}
 		if i+1 < len(children) && children[i+1].key != "" {
@@ -189,21 +190,21 @@ func (s *salvage) walkPage(p page, what string, within keyRange, f func(key stri
 	return nil
 }
 
-// leaf calls f with each entry of a leaf.
+// walkLeaf calls f with each entry of a leaf.
 func (s *salvage) walkLeaf(p page, what string, within keyRange, f func(key string, flags uint32, value []byte) error) error {
 	before := ""
 	for i := range p.count() {
 		at := int64(pageHeaderSize + i*elementSize)
 		element := p.slice(at, elementSize)
 		if element == nil {
-			s.addUnread("%s: page %d names more than it has", what, p.id())
+			s.addUnread("%s: page %d is shorter than its elements", what, p.id())
 			break
 		}
 		start, size := at+int64(order.Uint32(element[4:])), int64(order.Uint32(element[8:]))
 		key, value := p.slice(start, size), p.slice(start+size, int64(order.Uint32(element[12:])))
 		name := string(key)
 		if key == nil || value == nil || name <= before && i > 0 || !within.contains(name) {
-			s.addUnread("%s: entry %d of page %d cannot be read", what, i, p.id())
+			s.addUnread("%s: entry %d of page %d is invalid", what, i, p.id())
 			continue
 		}
 		before = name

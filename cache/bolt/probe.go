@@ -13,20 +13,20 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// ErrDamaged says that the file is no index that can be read. Nothing in it was changed.
+// ErrDamaged is returned if the file cannot be read as an index. The file was not changed.
 var ErrDamaged = errors.New("its file is damaged")
 
-// probe reads the tree in the file once, before it is opened to be written. bbolt does so then as well, to find the free
-// pages, but in a damaged file what it meets ends the process: it panics in a goroutine of its own, or reads where the file
-// has ended.
+// probe reads the tree in the file once before it is opened for writing. bbolt reads it then as well, to find the
+// free pages, but a damaged file ends the process: bbolt panics in its own goroutine, or reads beyond the end of the
+// file.
 func probe(path string) (err error) {
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nil // it is made anew
+		return nil // Open creates the index
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if fault := recover(); fault != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, fault)
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, cause)
 		}
 	}()
 	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})

@@ -9,15 +9,15 @@ import (
 	"airmirror/cache/backend"
 )
 
-// salvageBatch is how many entries are written in a transaction.
+// salvageBatch is the number of entries in a transaction.
 const salvageBatch = 1000
 
-// Salvage copies what can be read of the index in the file at path to a new index in the file at to, and returns what could
-// not be read. It is for a file that Open refuses with [ErrDamaged]: it reads page by page, with bounds that are checked,
-// and passes a page that is not what the tree says. Where the page cannot be read that everything else is found from, it takes
-// the state before the last transaction. An error that it returns is about the new index.
+// Salvage copies the readable part of the index in the file at path to a new index in the file at to. It returns what
+// it could not read. Use it for a file that Open refuses with [ErrDamaged]: it reads page by page, checks all bounds,
+// and skips pages that do not match the tree. If the root page is damaged, it uses the state before the last
+// transaction. err concerns the new index only.
 //
-// bbolt has no checksums of pages: a value that was changed inside a page that is whole otherwise is copied as it is.
+// bbolt has no checksums of pages: a value that was changed in an otherwise valid page is copied as it is.
 func Salvage(ctx context.Context, path, to string) (unread []error, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -39,13 +39,13 @@ func Salvage(ctx context.Context, path, to string) (unread []error, err error) {
 	return s.unread, errors.Join(err, s.index.Close())
 }
 
-// salvage is one under way.
+// salvage is the state of [Salvage].
 type salvage struct {
 	ctx      context.Context
 	file     *os.File
 	size     int64 // of the file
 	pageSize int64
-	seen     map[uint64]bool // pages, so that a damaged tree has an end
+	seen     map[uint64]bool // pages that were read, so that a cycle in a damaged tree ends
 	unread   []error
 
 	index *Index
@@ -53,23 +53,24 @@ type salvage struct {
 	batch []entry
 }
 
-// entry is one of a table.
+// entry is an entry of a table.
 type entry struct {
 	table backend.Table
 	key   string
 	value []byte
 }
 
+// addUnread records something that could not be read.
 func (s *salvage) addUnread(format string, args ...any) {
 	s.unread = append(s.unread, fmt.Errorf(format, args...))
 }
 
-// tables copies every table that the first of the roots names that can be read.
+// copyRoots copies the tables of the first root that can be read.
 func (s *salvage) copyRoots(roots []uint64) error {
 	for _, root := range roots {
 		p, err := s.readPage(root)
 		if err != nil {
-			s.addUnread("the list of tables: page %d cannot be read: %w", root, err)
+			s.addUnread("table list: page %d cannot be read: %w", root, err)
 			continue
 		}
 		return s.copyTables(p)
@@ -77,11 +78,11 @@ func (s *salvage) copyRoots(roots []uint64) error {
 	return nil
 }
 
-// list copies the tables of the page that names them.
+// copyTables copies the tables that a page of the table list names.
 func (s *salvage) copyTables(p page) error {
-	return s.walkPage(p, "the list of tables", keyRange{}, func(name string, flags uint32, value []byte) error {
+	return s.walkPage(p, "table list", keyRange{}, func(name string, flags uint32, value []byte) error {
 		if flags&bucketFlag == 0 {
-			s.addUnread("the list of tables has an entry %q that is none", name)
+			s.addUnread("table list: entry %q is not a table", name)
 			return nil
 		}
 		s.table = backend.Table(name)
@@ -98,10 +99,10 @@ func (s *salvage) copyTables(p page) error {
 	})
 }
 
-// entry queues one to be written.
+// addEntry queues an entry.
 func (s *salvage) addEntry(key string, flags uint32, value []byte) error {
 	if flags != 0 || len(value) == 0 {
-		s.addUnread("table %s: the entry %q cannot be read", s.table, key)
+		s.addUnread("table %s: entry %q is invalid", s.table, key)
 		return nil
 	}
 	s.batch = append(s.batch, entry{s.table, key, value})
@@ -111,6 +112,7 @@ func (s *salvage) addEntry(key string, flags uint32, value []byte) error {
 	return s.flush()
 }
 
+// flush writes the queued entries.
 func (s *salvage) flush() error {
 	batch := s.batch
 	s.batch = nil

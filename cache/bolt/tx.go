@@ -10,7 +10,7 @@ import (
 	"airmirror/cache/backend"
 )
 
-// tx is a transaction as one function sees it; a group of updates has one each over the same transaction of bbolt.
+// tx is the transaction of one function. The functions of a group each have a tx of the same transaction of bbolt.
 type tx struct {
 	bolt  *bbolt.Tx
 	wrote bool
@@ -45,7 +45,7 @@ func (t *tx) Scan(table backend.Table, prefix, after string) iter.Seq2[string, [
 	}
 }
 
-// Put implements [backend.WriteTx]. bbolt keeps value until the commit, it does not copy it.
+// Put implements [backend.WriteTx]. bbolt does not copy value, and keeps it until the commit.
 func (t *tx) Put(table backend.Table, key string, value []byte) error {
 	if len(value) == 0 {
 		return fmt.Errorf("put %q into table %s: empty value", key, table)
@@ -53,7 +53,7 @@ func (t *tx) Put(table backend.Table, key string, value []byte) error {
 	t.wrote = true
 	bucket, err := t.bolt.CreateBucketIfNotExists([]byte(table))
 	if err != nil {
-		return fmt.Errorf("make table %s: %w", table, err)
+		return fmt.Errorf("create table %s: %w", table, err)
 	}
 	if err := bucket.Put([]byte(key), value); err != nil {
 		return fmt.Errorf("put %q into table %s: %w", key, table, err)

@@ -16,7 +16,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Open implements [backend.Blobs]. The blob's ReadSeekCloser is the *os.File.
+// Open implements [backend.Blobs]. The blob's ReadSeekCloser is an *os.File.
 func (f *Files) Open(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
 	path, err := f.path(d)
 	if err != nil {
@@ -31,7 +31,7 @@ func (f *Files) Open(ctx context.Context, d digest.Digest) (mirror.Blob, error) 
 		if err == nil && !waited {
 			return openBlob(file, d)
 		}
-		file.Close() // the commit that made it visible may have failed
+		file.Close() // the commit that created the file may have failed
 		if err != nil {
 			return mirror.Blob{}, readError("open", d, err)
 		}
@@ -50,8 +50,8 @@ func openBlob(file *os.File, d digest.Digest) (mirror.Blob, error) {
 	return mirror.Blob{ReadSeekCloser: file, Size: info.Size()}, nil
 }
 
-// errNotRegular says that something else has the name of a blob, which is then not there.
-var errNotRegular = fmt.Errorf("%w: it is no file", fs.ErrNotExist)
+// errNotRegular reports that something other than a regular file has the name of a blob. Such a blob is not stored.
+var errNotRegular = fmt.Errorf("%w: not a regular file", fs.ErrNotExist)
 
 // Stat implements [backend.Blobs].
 func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
@@ -65,11 +65,11 @@ func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 			err = errNotRegular
 		}
 		if err != nil {
-			return 0, readError("look up", d, err)
+			return 0, readError("stat", d, err)
 		}
 		waited, err := f.commits.waitHidden(ctx, d)
 		if err != nil {
-			return 0, readError("look up", d, err)
+			return 0, readError("stat", d, err)
 		}
 		if !waited {
 			return info.Size(), nil
@@ -79,7 +79,7 @@ func (f *Files) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 
 func readError(doing string, d digest.Digest, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
+		return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not stored", d)
 	}
 	return fmt.Errorf("%s blob %s: %w", doing, d, err)
 }
@@ -92,13 +92,13 @@ func (f *Files) Written(_ context.Context, d digest.Digest) (time.Time, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return time.Time{}, readError("look up", d, err)
+		return time.Time{}, readError("stat", d, err)
 	}
 	return info.ModTime(), nil
 }
 
-// Delete implements [backend.Blobs]. It does not sync: a blob that power loss brings back is whole, and nothing points at
-// it.
+// Delete implements [backend.Blobs]. It does not fsync: a blob that reappears after power loss is undamaged, and
+// nothing refers to it.
 func (f *Files) Delete(_ context.Context, d digest.Digest) error {
 	path, err := f.path(d)
 	if err != nil {
@@ -110,8 +110,8 @@ func (f *Files) Delete(_ context.Context, d digest.Digest) error {
 	return nil
 }
 
-// All implements [backend.Blobs]. Files that are not named like a blob in its place are left out. It goes on after a
-// folder that cannot be read, having yielded the error.
+// All implements [backend.Blobs]. It leaves out files that are not named like a blob in its folder. After a folder
+// that cannot be read, it yields the error and continues.
 func (f *Files) All(ctx context.Context) iter.Seq2[backend.StoredBlob, error] {
 	return func(yield func(backend.StoredBlob, error) bool) {
 		for _, a := range algorithms() {
@@ -128,7 +128,7 @@ func (f *Files) All(ctx context.Context) iter.Seq2[backend.StoredBlob, error] {
 	}
 }
 
-// list yields the blobs of one folder and reports whether to go on.
+// listFolder yields the blobs of one folder and reports whether to continue.
 func (f *Files) listFolder(a digest.Algorithm, first string, yield func(backend.StoredBlob, error) bool) bool {
 	entries, err := os.ReadDir(filepath.Join(f.algorithmFolder(a), first))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err)) {
@@ -141,7 +141,7 @@ func (f *Files) listFolder(a digest.Algorithm, first string, yield func(backend.
 		}
 		info, err := entry.Info()
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // deleted since
+		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
 		case err != nil:
 			if !yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err)) {
 				return false

@@ -30,7 +30,7 @@ func (w *writer) Commit(ctx context.Context, d digest.Digest) error {
 	return nil
 }
 
-// commit puts the verified bytes in the place of blob d. After an error they are still w's to drop.
+// commit stores the verified content as blob d. After an error the caller must discard it.
 func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -47,11 +47,11 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 	}
 	defer w.files.commits.end(d)
 
-	there, err := w.checkExisting(target, d)
+	found, err := w.checkExisting(target, d)
 	if err != nil {
 		return err
 	}
-	if there == identical {
+	if found == identical {
 		return w.useExisting(target)
 	}
 	file, err := w.open()
@@ -62,34 +62,35 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 		return err
 	}
 	w.files.commits.hide(d)
-	if err := w.publish(target, there == unverified); err != nil {
-		return errors.Join(err, w.discard()) // before another commit of d can find it
+	if err := w.publish(target, found == unverified); err != nil {
+		return errors.Join(err, w.discard()) // before another commit of d can find the file
 	}
 	w.markVerified(d)
 	return nil
 }
 
-// found is what has the name of a blob that is being committed.
+// existing says what already has the name of a blob that is being committed.
 type existing int
 
 const (
 	absent     existing = iota
-	identical           // a file that is known to have the blob's bytes
-	unverified          // a file that may have others
+	identical           // a verified file with the same content
+	unverified          // a file whose content may differ
 )
 
-// look looks at what is in the place of blob d. What is no file is set aside: no file can replace it.
+// checkExisting examines what already has the name of blob d. Anything but a regular file is quarantined, because no
+// file can replace it.
 func (w *writer) checkExisting(target string, d digest.Digest) (existing, error) {
 	info, err := os.Stat(target)
 	switch {
-	case err != nil: // rename meets the same, and says what is wrong
+	case err != nil: // rename fails in the same way and returns the error
 		return absent, nil
 	case !info.Mode().IsRegular():
-		return absent, w.files.moveToQuarantine(target, d, "what had its name was no file")
+		return absent, w.files.moveToQuarantine(target, d, "its name was taken by something that is not a regular file")
 	case info.Size() == w.size && w.files.verified.contains(d, info):
 		return identical, nil
 	}
-	if file, err := w.open(); err == nil { // a file that was linked here before, and has been read now
+	if file, err := w.open(); err == nil { // the writer may have verified this very file, which was linked before
 		own, err := file.Stat()
 		if err == nil && os.SameFile(own, info) {
 			w.files.verified.add(d, info)
@@ -99,8 +100,8 @@ func (w *writer) checkExisting(target string, d digest.Digest) (existing, error)
 	return unverified, nil
 }
 
-// adopt drops the bytes in favour of the same ones in target, which were verified. Those were synced before they got that name, but a process
-// that died may not have come to sync the name.
+// useExisting drops the content, because target is verified and has the same. The file target was fsynced before it
+// got its name, but the process that renamed it may have died before it fsynced the folder.
 func (w *writer) useExisting(target string) error {
 	if err := w.files.syncFolder(filepath.Dir(target)); err != nil {
 		return err
@@ -115,9 +116,9 @@ func (w *writer) useExisting(target string) error {
 	return nil
 }
 
-// publish gives the synced bytes their name. The state goes first: one that outlived the rename could lead to a write
-// into a committed blob on a file system that may keep both names of a file when power is lost. Bytes that have replaced
-// others stay, whatever fails after that: the others may have been all that there was of the blob.
+// publish renames the fsynced file. It deletes the state before that: on a file system that can keep both names of a
+// file after power loss, a remaining state could lead to a write into a committed blob. A file that replaced another
+// one stays even if an error follows: the other may have been the only copy of the blob.
 func (w *writer) publish(target string, replaces bool) error {
 	if err := w.removeState(); err != nil {
 		return err
@@ -134,7 +135,7 @@ func (w *writer) publish(target string, replaces bool) error {
 	return err
 }
 
-// rename moves the file; if anything fails from here on, drop removes it from where it is then.
+// rename moves the file. After a later error, discard deletes it from its new path.
 func (w *writer) rename(target string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,16 +7,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// commits lets one writer at a time commit a digest, so that a second one finds what the first made durable and not
-// merely what it renamed, and a first one that fails can remove what it made without taking it from the second.
+// commits allows one commit of a digest at a time. So a second commit finds the blob durable, not merely renamed; and
+// a first one that fails can delete its file without taking it from the second.
 type commits struct {
 	mu   sync.Mutex
 	busy map[digest.Digest]*commit
 }
 
 type commit struct {
-	hidden bool          // the blob has its name, which is not durable yet
-	done   chan struct{} // closed at the end
+	hidden bool          // the blob has its name, which is not yet durable
+	done   chan struct{} // closed at the end of the commit
 }
 
 // begin waits until d has no other commit. The caller must call end.
@@ -36,13 +36,14 @@ func (c *commits) begin(ctx context.Context, d digest.Digest) error {
 	}
 }
 
-// hide must come before the rename that lets readers find d.
+// hide hides d from readers. It must be called before the rename that makes d visible to them.
 func (c *commits) hide(d digest.Digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy[d].hidden = true
 }
 
+// end ends the commit of d and wakes those who wait for it.
 func (c *commits) end(d digest.Digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,8 +51,8 @@ func (c *commits) end(d digest.Digest) {
 	delete(c.busy, d)
 }
 
-// waitHidden waits as long as d is hidden, and reports whether it was. Readers ask after they found the blob: had they
-// asked before, it could have been renamed in between.
+// waitHidden waits while d is hidden, and reports whether it was. Readers call it after they opened the blob: before
+// that, the rename could still follow.
 func (c *commits) waitHidden(ctx context.Context, d digest.Digest) (bool, error) {
 	c.mu.Lock()
 	current := c.busy[d]

@@ -1,43 +1,43 @@
-// Package files keeps blobs as files named by their digest: an implementation of [backend.Blobs] on a file system.
+// Package files stores blobs as files that are named by their digest. It implements [backend.Blobs] on a file system.
 //
 //	<root>/blobs/sha256/ab/abcd…       a blob, in a folder named after the first byte of its digest
 //	<root>/blobs/sha512/ab/abcd…
-//	<root>/incoming/<uuid>             bytes of a blob that is being written or was suspended; not there before the first
-//	<root>/incoming/<uuid>.state       what it takes to go on with it; without this, the bytes are dropped by [Open]
-//	<root>/incoming/<uuid>.part        bytes of a blob that was kept; what it takes to go on with it is with who kept it
-//	<root>/quarantine/sha256-abcd…     a damaged blob, for a person to look at or remove; nothing here reads it again
-//	<root>/quarantine/sha256-abcd….txt why it is there, and since when
+//	<root>/incoming/<uuid>             content of a blob that is being written or suspended; created by the first write
+//	<root>/incoming/<uuid>.state       state to resume it; [Open] deletes content without a state
+//	<root>/incoming/<uuid>.part        content of a partial blob; the caller keeps the state to resume it
+//	<root>/quarantine/sha256-abcd…     a damaged blob, for an operator to examine or delete; never read again
+//	<root>/quarantine/sha256-abcd….txt reason and time of the quarantine
 //
 // # Durable, then visible
 //
-// Bytes are verified and the file is fsynced before it is renamed to where readers find it; until the fsync of the
-// folder returns, [Files.Open] and [Files.Stat] of that digest wait. So nothing can be built on a blob that power loss
-// might take away. A blob may be the second name of a file that came from elsewhere, see [Files.Link].
+// The content is verified and the file is fsynced before it is renamed to its place under blobs. [Files.Open] and
+// [Files.Stat] of that digest wait until the folder is fsynced as well. So no caller relies on a blob that power loss
+// could undo. A blob can be a hard link to a file of somebody else, see [Files.Link].
 //
 // # Verified blobs
 //
-// A file that was written here, or read to its end by [Files.Check], is known to be what its digest says for as long as it
-// is the same file: by its inode, size and times, within this process, for a week. A new copy of a blob whose file is
-// known is dropped; it replaces one that is not. What lies in the place of a blob and is no file goes to the quarantine.
+// A file counts as verified after this process wrote it, or after [Files.Check] read all of it. It stays verified for a
+// week, unless its inode, size or times change. If a blob is committed again, the new copy is dropped if the stored file
+// is verified, and replaces it otherwise. Anything in the place of a blob that is not a regular file is quarantined.
 //
 // # Suspended blobs
 //
-// Suspending costs no fsync, so that a client that sends a blob in chunks waits for the disk once, at the end. Bytes in
-// the page cache survive the death of the process and are lost with the machine's power, in any order. The saved state
-// therefore names the boot of the machine that it was written under: within it, the saved state of the hash is taken up
-// where it was; after it, the bytes that are there are hashed again. A state that power loss left half overwritten shows
-// by its checksum, and its upload is not known any more: the client begins again.
+// [writer.Suspend] does not fsync, so that a client that sends a blob in chunks waits for the disk only once, at the end.
+// Bytes in the page cache survive the death of the process, but power loss loses any of them. The state therefore
+// contains the boot ID of the machine. Within the same boot, the saved state of the hash is restored; after a reboot,
+// the bytes in the file are hashed again. A checksum detects a state that power loss left partly overwritten. That
+// upload is then unknown, and the client starts again.
 //
-// # Parts
+// # Partial blobs
 //
-// What [writer.SuspendPartial] keeps is durable: the media that it came on may be gone. How many of its bytes count, and the state
-// of their hash, is for the caller to note; bytes after those are cut off when it goes on. So it is the caller's note
-// that decides, whatever became of the process while it wrote.
+// [writer.SuspendPartial] makes a partial blob durable, because its source may not be available again. The caller stores
+// its size and the state of its hash. Bytes beyond that size are truncated when the blob is resumed, so the caller's
+// record is decisive, whatever happened to the process while it wrote.
 package files
 
 import (
 	"cmp"
-	_ "crypto/sha256" // what digest.Algorithm.Hash finds
+	_ "crypto/sha256" // for digest.Algorithm.Hash
 	_ "crypto/sha512"
 	"errors"
 	"fmt"
@@ -59,23 +59,23 @@ const (
 	fileMode   = 0o640
 )
 
-// Files is a folder of blobs. It is made by [Open] and needs no closing: it holds no file open beside those that it
-// handed out.
+// Files is a folder of blobs. [Open] creates it. It needs no Close: it keeps no files open except those that it
+// returned.
 type Files struct {
 	root           string
 	boot           string
 	commits        commits
-	durableFolders sync.Map // the folders of blobs that are known to be durable
+	durableFolders sync.Map // folders of blobs whose names are durable
 	verified       *verified
-	fsync          func(*os.File) error // tests make it fail or wait, and the next one
-	// startWriteback is the function of that name.
+	fsync          func(*os.File) error // replaced by tests, like startWriteback
+	// startWriteback is the function startWriteback.
 	startWriteback func(file *os.File, from, n int64)
 }
 
 var _ backend.Blobs = (*Files)(nil)
 
-// Open opens the folder root and makes it if it is not there. It removes what earlier processes left behind
-// unfinished, which is why no other process may be using root.
+// Open opens the folder root, and creates it if necessary. It deletes unfinished blobs of earlier processes that
+// cannot be resumed. No other process may use root at the same time.
 func Open(root string) (*Files, error) {
 	f := &Files{root: root, boot: cmp.Or(backend.BootID(), uuid.NewString()), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: startWriteback}
 	f.commits.busy = make(map[digest.Digest]*commit)
@@ -94,7 +94,7 @@ func (f *Files) algorithmFolder(a digest.Algorithm) string {
 	return filepath.Join(f.root, "blobs", a.String())
 }
 
-// path returns where blob d is. An error says that d is no digest, and keeps it from leading out of root.
+// path returns the path of blob d. It returns an error if d is not a digest, so the path never leads out of root.
 func (f *Files) path(d digest.Digest) (string, error) {
 	d, err := mirror.ParseDigest(d.String())
 	if err != nil {
@@ -103,10 +103,11 @@ func (f *Files) path(d digest.Digest) (string, error) {
 	return filepath.Join(f.algorithmFolder(d.Algorithm()), d.Encoded()[:2], d.Encoded()), nil
 }
 
-// algorithms are those that [mirror.ValidAlgorithm] admits.
+// algorithms are those that [mirror.ValidAlgorithm] accepts.
 func algorithms() []digest.Algorithm { return []digest.Algorithm{digest.SHA256, digest.SHA512} }
 
-// makeFolders syncs even what it finds, because a process that made it may have died before it did.
+// makeFolders creates the folders. It fsyncs existing folders too, because the process that created one may have died
+// before its fsync.
 func (f *Files) makeFolders() error {
 	if err := f.makeFolder(f.incoming("")); err != nil {
 		return err
@@ -122,7 +123,7 @@ func (f *Files) makeFolders() error {
 	return f.syncFolder(f.root)
 }
 
-// makeFolder is os.MkdirAll with each new folder made durable.
+// makeFolder is os.MkdirAll, and makes each new folder durable.
 func (f *Files) makeFolder(path string) error {
 	path = filepath.Clean(path)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -140,8 +141,8 @@ func (f *Files) makeFolder(path string) error {
 	return f.syncFolder(parent)
 }
 
-// prepare makes the folder of a blob durable before the first blob of this process goes there. It syncs one that it
-// finds for the same reason as makeFolders. Writers that need the same folder at once each do it, and wait for no other.
+// prepareFolder makes the folder of a blob durable before this process stores its first blob there. Like makeFolders,
+// it also fsyncs an existing folder. Concurrent writers do not wait for one another; each prepares the folder.
 func (f *Files) prepareFolder(folder string) error {
 	if _, ok := f.durableFolders.Load(folder); ok {
 		return nil
@@ -156,10 +157,10 @@ func (f *Files) prepareFolder(folder string) error {
 	return nil
 }
 
-// syncFolder makes names that were added to a folder durable.
+// syncFolder makes new names in a folder durable.
 func (f *Files) syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there; NTFS journals its names
+		return nil // Windows cannot sync folders; NTFS journals names
 	}
 	folder, err := os.Open(path)
 	if err != nil {

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// bufferSize is large enough that handing a buffer to another goroutine costs little beside hashing it.
+	// bufferSize is large enough that passing a buffer to another goroutine costs little compared to hashing it.
 	bufferSize = 256 << 10
-	// queued buffers, one being hashed and one being filled make four: what a blob holds in memory at most.
+	// queued buffers, one being hashed and one being filled: a blob uses at most four buffers.
 	queued = 2
-	// minRead is the room that a buffer must have left to be read into: reads stay large.
+	// minRead is the free space that a buffer must have to be read into, so that reads stay large.
 	minRead = 32 << 10
-	// maxBuffers is how many buffers are in use at a time. Who needs another one gets a small one: how long a buffer is in
-	// use is up to the client that fills it.
+	// maxBuffers is the number of large buffers in use at a time. Further writers get small ones: a slow client keeps
+	// its buffer as long as it likes.
 	maxBuffers  = 256
 	smallBuffer = 8 << 10
 )
@@ -50,16 +50,16 @@ func putBuffer(b *buffer) {
 	buffersInUse.Add(-1)
 }
 
-// hasher hashes a stream one buffer behind the goroutine that writes it to disk, on another core. Buffers change hands
-// and are not copied. A stream that fits into one buffer is hashed in place: it starts no goroutine.
+// hasher hashes a stream on another core, one buffer behind the goroutine that writes it to disk. Buffers are passed
+// on, not copied. A stream that fits into one buffer is hashed without a goroutine.
 type hasher struct {
 	hash    hash.Hash
-	current *buffer       // may be nil
+	current *buffer       // being filled; may be nil
 	queue   chan *buffer  // nil while no goroutine runs
 	done    chan struct{} // closed when the goroutine has ended
 }
 
-// space returns room to put the next bytes of the stream in; add makes them count.
+// room returns space for the next bytes of the stream; add then appends them.
 func (h *hasher) room() []byte {
 	if h.current == nil {
 		h.current = getBuffer()
@@ -67,7 +67,7 @@ func (h *hasher) room() []byte {
 	return h.current.data[h.current.n:]
 }
 
-// add takes in the first n bytes of what space returned.
+// add appends the first n bytes of what room returned.
 func (h *hasher) add(n int) {
 	h.current.n += n
 	if len(h.current.data)-h.current.n >= minRead {
@@ -86,7 +86,7 @@ func (h *hasher) add(n int) {
 	h.current = nil
 }
 
-// write copies p, which belongs to the caller.
+// write appends a copy of p.
 func (h *hasher) write(p []byte) {
 	for len(p) > 0 {
 		n := copy(h.room(), p)
@@ -95,8 +95,7 @@ func (h *hasher) write(p []byte) {
 	}
 }
 
-// settle returns when everything that was added is hashed, and leaves no goroutine and no buffer behind. The stream may
-// go on after it.
+// flush waits until everything is hashed, and releases the goroutine and the buffer. More may be added after it.
 func (h *hasher) flush() hash.Hash {
 	if h.queue != nil {
 		close(h.queue)
@@ -110,6 +109,7 @@ func (h *hasher) flush() hash.Hash {
 	return h.hash
 }
 
+// hashQueue hashes buffers until queue is closed.
 func hashQueue(hash hash.Hash, queue <-chan *buffer, done chan<- struct{}) {
 	defer close(done)
 	for b := range queue {
@@ -118,7 +118,7 @@ func hashQueue(hash hash.Hash, queue <-chan *buffer, done chan<- struct{}) {
 	}
 }
 
-// drop lets go of the buffer that is being filled.
+// release returns the current buffer to its pool.
 func (h *hasher) release() {
 	putBuffer(h.current)
 	h.current = nil

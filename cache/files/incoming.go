@@ -17,8 +17,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Create implements [backend.Blobs]. A blob with a label can be resumed from its beginning from now on, even if this
-// process dies; one without can be resumed only once it was suspended.
+// Create implements [backend.Blobs]. A blob with a label can be resumed from the beginning even if this process dies
+// now. A blob without a label can be resumed only after it was suspended.
 func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label string) (backend.Writer, error) {
 	if !mirror.ValidAlgorithm(algorithm) {
 		return nil, mirror.Errorf(mirror.CodeDigestInvalid,
@@ -29,23 +29,24 @@ func (f *Files) Create(_ context.Context, algorithm digest.Algorithm, label stri
 	w.path = f.incoming(w.id)
 	if label != "" {
 		if err := w.saveState(); err != nil {
-			return nil, errors.Join(fmt.Errorf("begin a blob: %w", err), w.discard())
+			return nil, errors.Join(fmt.Errorf("create a blob: %w", err), w.discard())
 		}
 	}
 	return w, nil
 }
 
-// Resume implements [backend.Blobs]. It costs no reading unless the machine has lost power since the blob was suspended.
+// Resume implements [backend.Blobs]. It does not read the content unless the machine rebooted since the blob was
+// suspended.
 func (f *Files) Resume(ctx context.Context, id string) (backend.Writer, error) {
 	if !validID(id) {
-		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "there is no blob upload of that name")
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload unknown")
 	}
 	w, err := f.resume(ctx, id)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is not known: it was finished, cancelled or never begun", id)
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is unknown: it was completed, canceled or never started", id)
 	case errors.Is(err, errBadState):
-		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is not known: %w", id, err)
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is unknown: %w", id, err)
 	case err != nil:
 		return nil, fmt.Errorf("resume blob upload %s: %w", id, err)
 	}
@@ -59,7 +60,7 @@ func (f *Files) resume(ctx context.Context, id string) (*writer, error) {
 	}
 	w := &writer{files: f, id: id, label: string(s.Label), algorithm: s.Algorithm, path: f.incoming(id), saved: true}
 	file, err := os.OpenFile(w.path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) && s.Offset == 0 { // no byte came yet
+	if errors.Is(err, fs.ErrNotExist) && s.Offset == 0 { // nothing was written yet
 		w.hasher.hash, w.current = s.Algorithm.Hash(), true
 		return w, nil
 	}
@@ -75,7 +76,7 @@ func (f *Files) resume(ctx context.Context, id string) (*writer, error) {
 	return w, nil
 }
 
-// restore leaves file with the bytes that s is about, ready to be appended to, and returns their hash and number.
+// restore prepares file for appending after the bytes that s describes, and returns their hash and number.
 func (s *state) restore(ctx context.Context, file *os.File, boot string) (hash.Hash, int64, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -110,13 +111,13 @@ func hashFile(ctx context.Context, h hash.Hash, file *os.File, size int64) error
 		h.Write(b.data[:n])
 		at += int64(n)
 		if err != nil && at < size {
-			return fmt.Errorf("read back what was written: %w", err)
+			return fmt.Errorf("read back the content: %w", err)
 		}
 	}
 	return nil
 }
 
-// sweep removes what nobody can go on with: bytes without a state, states without the bytes, damaged states.
+// cleanIncoming deletes what cannot be resumed: content without a state, states without content, damaged states.
 func (f *Files) cleanIncoming() error {
 	entries, err := os.ReadDir(f.incoming(""))
 	if err != nil {
@@ -137,9 +138,9 @@ func (f *Files) cleanIncoming() error {
 	return nil
 }
 
-// resumable reports whether a file in incoming is a part of a blob that can be resumed.
+// isResumable reports whether a file in incoming belongs to a blob that can be resumed.
 func (f *Files) isResumable(name string) (bool, error) {
-	if id, isPart := strings.CutSuffix(name, partialSuffix); isPart {
+	if id, isPartial := strings.CutSuffix(name, partialSuffix); isPartial {
 		return validID(id), nil
 	}
 	id := strings.TrimSuffix(name, stateSuffix)
@@ -156,12 +157,13 @@ func (f *Files) isResumable(name string) (bool, error) {
 	return err == nil, err
 }
 
-// validID reports whether id is one that Create makes: no other may become part of a path.
+// validID reports whether Create could have made id. Any other id must not become part of a path.
 func validID(id string) bool {
 	u, err := uuid.Parse(id)
 	return err == nil && u.String() == id
 }
 
+// remove deletes a file. A missing file is no error.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -16,13 +16,12 @@ import (
 
 var _ backend.Linker = (*Files)(nil)
 
-// Link implements [backend.Linker]. The file gets its second name among those of blobs that are being written, which
-// nobody else can put another file under, and is read by that one. Then it is committed like any other; a crash before
-// leaves a name that [Open] removes.
+// Link implements [backend.Linker]. It links the file into the folder incoming, where nobody else can replace it,
+// reads it there, and commits it like any other blob. A crash before the commit leaves a name that [Open] deletes.
 //
-// A file that anybody may write to is copied: so is one that lies on another file system, has too many names, or belongs
-// to somebody whose files the kernel does not let this process link. Whoever else may write to it can go on changing the
-// bytes under their digest, which only reading them again can find.
+// It returns [errors.ErrUnsupported] for a file that everybody may write to, that is on another file system, has too
+// many links, or belongs to a user whose files the kernel does not let this process link. A user with write access to
+// the file can still change the content of the blob later; only reading it again detects that.
 func (f *Files) Link(ctx context.Context, d digest.Digest, path string) (size int64, linked bool, err error) {
 	target, err := f.path(d)
 	if err != nil {
@@ -40,23 +39,23 @@ func (f *Files) Link(ctx context.Context, d digest.Digest, path string) (size in
 	if err := w.Commit(ctx, d); err != nil {
 		return 0, false, fmt.Errorf("link %s: %w", path, err)
 	}
-	held, err := os.Stat(target)
-	return info.Size(), err == nil && os.SameFile(held, info), nil
+	stored, err := os.Stat(target)
+	return info.Size(), err == nil && os.SameFile(stored, info), nil
 }
 
-// hashLinked makes w the writer of the file that it has linked, as if it had written what it reads there.
+// hashLinked hashes the linked file as if w had written it.
 func (w *writer) hashLinked(ctx context.Context) (os.FileInfo, error) {
-	const anybodyWrites = 0o002
+	const worldWritable = 0o002
 	before, err := os.Lstat(w.path)
 	switch {
 	case err != nil:
 		return nil, err
 	case !before.Mode().IsRegular():
-		return nil, mirror.Errorf(mirror.CodeUnsupported, "it is not a regular file")
-	case before.Mode().Perm()&anybodyWrites != 0:
-		return nil, fmt.Errorf("%w: anybody may write to it", errors.ErrUnsupported)
+		return nil, mirror.Errorf(mirror.CodeUnsupported, "not a regular file")
+	case before.Mode().Perm()&worldWritable != 0:
+		return nil, fmt.Errorf("%w: everybody may write to it", errors.ErrUnsupported)
 	case runtime.GOOS == "windows":
-		return nil, fmt.Errorf("%w: files that are open for reading cannot be synced there", errors.ErrUnsupported)
+		return nil, fmt.Errorf("%w: Windows cannot sync a file that is open for reading", errors.ErrUnsupported)
 	}
 	if w.file, err = os.Open(w.path); err != nil {
 		return nil, err
@@ -67,7 +66,7 @@ func (w *writer) hashLinked(ctx context.Context) (os.FileInfo, error) {
 	}
 	after, err := w.file.Stat()
 	if err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
-		err = mirror.Errorf(mirror.CodeDigestInvalid, "it was changed while it was read")
+		err = mirror.Errorf(mirror.CodeDigestInvalid, "the file changed while it was read")
 	}
 	return after, err
 }

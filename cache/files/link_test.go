@@ -88,7 +88,7 @@ func TestLinkIsUnsupported(t *testing.T) {
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	paths := map[string]string{"anybody may write to it": path}
+	paths := map[string]string{"everybody may write to it": path}
 	if elsewhere, err := os.MkdirTemp("/dev/shm", "link"); err == nil {
 		defer os.RemoveAll(elsewhere)
 		paths["another file system"] = writeForeign(t, elsewhere, "data")

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startWriteback tells the kernel to begin writing a range to disk and does not wait for it. It is a hint: that the
-// range got there is for fsync to say, which sees errors of this as well.
+// startWriteback asks the kernel to start writing a range to disk, and does not wait. It is a hint: fsync reports
+// whether the range reached the disk, including errors of this call.
 func startWriteback(file *os.File, from, n int64) {
 	conn, err := file.SyscallConn()
 	if err != nil {
@@ -20,7 +20,7 @@ func startWriteback(file *os.File, from, n int64) {
 	})
 }
 
-// shared reports whether a file has another name.
+// hardLinked reports whether a file has more than one name.
 func hardLinked(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink > 1
@@ -35,8 +35,7 @@ func versionOf(info os.FileInfo) version {
 	return v
 }
 
-// Space returns how large the file system is that holds the folder, and how much of it this process may still fill, in
-// bytes.
+// Space returns the size of the file system with the blobs, and the space that this process can still use, in bytes.
 func (f *Files) Space() (total, free int64, err error) {
 	var stat unix.Statfs_t
 	for {
@@ -45,7 +44,7 @@ func (f *Files) Space() (total, free int64, err error) {
 		}
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("look how full the disk of %s is: %w", f.root, err)
+		return 0, 0, fmt.Errorf("read the free space of %s: %w", f.root, err)
 	}
 	return int64(stat.Blocks) * int64(stat.Bsize), int64(stat.Bavail) * int64(stat.Bsize), nil
 }

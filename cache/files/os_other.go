@@ -8,18 +8,18 @@ import (
 	"os"
 )
 
-// startWriteback does nothing: the kernel begins when it sees fit.
+// startWriteback does nothing.
 func startWriteback(*os.File, int64, int64) {}
 
-// hardLinked is unknown on this system.
+// hardLinked returns false: the number of links is unknown.
 func hardLinked(os.FileInfo) bool { return false }
 
-// versionOf returns the version of a file, as far as every system knows it.
+// versionOf returns the version of a file, without the fields that only Linux has.
 func versionOf(info os.FileInfo) version {
 	return version{size: info.Size(), written: info.ModTime().UnixNano()}
 }
 
-// Space is not known here: an [errors.ErrUnsupported].
+// Space returns [errors.ErrUnsupported].
 func (f *Files) Space() (total, free int64, err error) {
-	return 0, 0, fmt.Errorf("look how full the disk of %s is: %w", f.root, errors.ErrUnsupported)
+	return 0, 0, fmt.Errorf("read the free space of %s: %w", f.root, errors.ErrUnsupported)
 }

@@ -16,14 +16,15 @@ import (
 
 const partialSuffix = ".part"
 
-// SuspendPartial implements [backend.Writer]. The bytes are synced before they get the name by which [Open] knows that they stay.
+// SuspendPartial implements [backend.Writer]. It fsyncs the content before the rename to the name that [Open]
+// preserves.
 func (w *writer) SuspendPartial() (mirror.PartialBlob, error) {
 	if w.closed {
 		return mirror.PartialBlob{}, errClosed
 	}
 	part, err := w.savePartial()
 	if err != nil {
-		return mirror.PartialBlob{}, errors.Join(fmt.Errorf("keep a part of blob %s: %w", w.id, err), w.discard())
+		return mirror.PartialBlob{}, errors.Join(fmt.Errorf("suspend partial blob %s: %w", w.id, err), w.discard())
 	}
 	w.close()
 	return part, nil
@@ -43,13 +44,13 @@ func (w *writer) savePartial() (part mirror.PartialBlob, err error) {
 		err = w.renamePartial()
 		w.mu.Unlock()
 	}
-	if err == nil { // also of one that has its name: a process may have died before it did
+	if err == nil { // even if the file had its name already: a process may have died before this fsync
 		err = w.files.syncFolder(w.files.incoming(""))
 	}
 	return part, err
 }
 
-// renamePartial gives the bytes the name of a part, if they have another one. It is called with the lock.
+// renamePartial gives the file the name of a partial blob. The caller holds w.mu.
 func (w *writer) renamePartial() error {
 	path := w.files.incoming(w.id + partialSuffix)
 	if path == w.path {
@@ -62,7 +63,8 @@ func (w *writer) renamePartial() error {
 	return err
 }
 
-// cut has only the part stay that was kept, also if it had come to be called a blob. It is called with the lock.
+// truncatePartial restores the partial blob as it was when it was resumed, even if it had already been renamed to a
+// blob. The caller holds w.mu.
 func (w *writer) truncatePartial() error {
 	if err := w.renamePartial(); err != nil {
 		return err
@@ -72,21 +74,22 @@ func (w *writer) truncatePartial() error {
 	return err
 }
 
-// forget has nothing stay of a part that was kept.
+// dropPartial makes discard delete the partial blob as well.
 func (w *writer) dropPartial() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.partialSize = 0
 }
 
-// ResumeBlob implements [backend.Blobs]. It costs no reading, whatever became of the machine: what was kept is durable.
+// ResumeBlob implements [backend.Blobs]. It does not read the content unless the saved hash is unusable: a partial
+// blob is durable.
 func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (backend.Writer, error) {
 	w, err := f.resumePartial(ctx, part)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "what was kept of a blob is not here any more: part %.100q", part.ID)
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "partial blob %.100q is no longer stored", part.ID)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("go on with part %s of a blob: %w", part.ID, err)
+		return nil, fmt.Errorf("resume partial blob %s: %w", part.ID, err)
 	}
 	return w, nil
 }
@@ -98,13 +101,13 @@ func (f *Files) Uncommit(_ context.Context, d digest.Digest, id string) error {
 		err = os.Rename(path, f.incoming(id+partialSuffix))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("take blob %s back: %w", d, err)
+		return fmt.Errorf("uncommit blob %s: %w", d, err)
 	}
 	return nil
 }
 
-// grow never touches a file that has another name as well: a file system may keep both names of a blob that was
-// committed when power was lost.
+// resumePartial refuses a file with another hard link: after power loss, a file system may keep both names of a blob
+// that was committed.
 func (f *Files) resumePartial(ctx context.Context, part mirror.PartialBlob) (*writer, error) {
 	if !validID(part.ID) || !mirror.ValidAlgorithm(part.Algorithm) || part.Size < 0 {
 		return nil, fs.ErrNotExist

@@ -14,24 +14,24 @@ import (
 	"airmirror/mirror"
 )
 
-// quarantined returns where blob d is put when it turns out damaged.
+// quarantinePath returns where blob d is moved if it is damaged.
 func (f *Files) quarantinePath(d digest.Digest) string {
 	return filepath.Join(f.root, "quarantine", strings.Replace(d.String(), ":", "-", 1))
 }
 
-// Quarantine implements [backend.Blobs]. A file that was quarantined under the same digest before is replaced, so that what
-// is damaged again and again does not fill the disk. The reason is beside it if there was room to write that.
-func (f *Files) Quarantine(ctx context.Context, d digest.Digest, judge func(mirror.Blob) (string, error)) (moved bool, err error) {
+// Quarantine implements [backend.Blobs]. It replaces a file that was quarantined under the same digest before, so
+// that repeated damage does not fill the disk. It writes the reason beside the file if it can.
+func (f *Files) Quarantine(ctx context.Context, d digest.Digest, check func(mirror.Blob) (string, error)) (moved bool, err error) {
 	path, err := f.path(d)
 	if err != nil {
 		return false, err
 	}
-	// What another commit made visible is durable after this, and no other one begins.
+	// From here on, what another commit made visible is durable, and no other commit of d begins.
 	if err := f.commits.begin(ctx, d); err != nil {
 		return false, err
 	}
 	defer f.commits.end(d)
-	reason, err := f.check(path, d, judge)
+	reason, err := f.check(path, d, check)
 	if reason == "" || err != nil {
 		return false, err
 	}
@@ -41,7 +41,8 @@ func (f *Files) Quarantine(ctx context.Context, d digest.Digest, judge func(mirr
 	return true, nil
 }
 
-func (f *Files) check(path string, d digest.Digest, judge func(mirror.Blob) (string, error)) (reason string, err error) {
+// check calls check with the open blob. It reports a name that is taken by something other than a regular file.
+func (f *Files) check(path string, d digest.Digest, check func(mirror.Blob) (string, error)) (reason string, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
@@ -51,24 +52,25 @@ func (f *Files) check(path string, d digest.Digest, judge func(mirror.Blob) (str
 	}
 	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
 		file.Close()
-		return "what has its name is no file", nil
+		return "its name is taken by something that is not a regular file", nil
 	}
 	blob, err := openBlob(file, d)
 	if err != nil {
 		return "", err
 	}
 	defer blob.Close()
-	return judge(blob)
+	return check(blob)
 }
 
+// moveToQuarantine moves the file at path to the quarantine and records the reason.
 func (f *Files) moveToQuarantine(path string, d digest.Digest, reason string) error {
 	target := f.quarantinePath(d)
 	if err := f.makeFolder(filepath.Dir(target)); err != nil {
 		return err
 	}
-	// That the file goes matters more than that somebody can read why.
+	// The file must be moved even if the reason cannot be written.
 	_ = os.WriteFile(target+".txt", fmt.Appendf(nil, "%s\n%s: %s\n", d, time.Now().UTC().Format(time.RFC3339), reason), fileMode)
-	if err := os.RemoveAll(target); err != nil { // a folder cannot be replaced, nor replace a file
+	if err := os.RemoveAll(target); err != nil { // a folder can neither be replaced by a rename nor replace a file
 		return err
 	}
 	if err := os.Rename(path, target); err != nil {

@@ -17,21 +17,21 @@ import (
 
 const stateSuffix = ".state"
 
-// errBadState says that a state was overwritten in part when the machine lost power or the disk failed. Nothing was
-// promised about it.
+// errBadState reports a state that was partly overwritten when the machine lost power or the disk failed. Nothing was
+// acknowledged that depends on it.
 var errBadState = errors.New("its saved state is damaged")
 
-// state is what is kept beside the bytes of a suspended blob.
+// state is stored beside the content of a suspended blob.
 type state struct {
 	Algorithm digest.Algorithm `json:"algorithm"`
 	Label     []byte           `json:"label"` // not a string: JSON would change one that is not UTF-8
 	Offset    int64            `json:"offset"`
-	Hash      []byte           `json:"hash"` // of the bytes before Offset, as its BinaryMarshaler has it
+	Hash      []byte           `json:"hash"` // state of the hash of the bytes before Offset, as its BinaryMarshaler encodes it
 	Boot      string           `json:"boot"`
 }
 
-// saveState brings the state file up to date. It is overwritten in place, in one write: a new file and a rename for each
-// chunk of each upload cost more than all else that a small upload does. It is not synced: see the package comment.
+// saveState updates the state file. It overwrites it in place with one write: creating and renaming a file for each
+// chunk would dominate the cost of a small upload. It does not fsync; see the package comment.
 func (w *writer) saveState() error {
 	if w.current {
 		return nil
@@ -70,8 +70,8 @@ func (w *writer) writeState(record []byte) error {
 	return err
 }
 
-// recordHeader is what a state begins with on disk: its length and its checksum, each four bytes. What follows it in the
-// file is left of a longer one.
+// recordHeader is the size of the header of a state file: the length and the checksum of the record, four bytes each.
+// The file may contain the rest of an earlier, longer record after it.
 const recordHeader = 8
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -87,8 +87,8 @@ func (s *state) encode() ([]byte, error) {
 	return append(record, data...), nil
 }
 
-// decodeState is strict: a state that is old in one part and new in another must not pass, or the bytes would be taken
-// for others than they are. What does pass by accident cannot pass for a whole blob: Commit compares the digest.
+// decodeState is strict: it must refuse a mixture of an old and a new state, which would describe other bytes. If a
+// wrong state passes by accident, Commit still compares the digest.
 func decodeState(record []byte) (*state, error) {
 	if len(record) < recordHeader {
 		return nil, errBadState
@@ -115,7 +115,7 @@ func (f *Files) loadState(id string) (*state, error) {
 	return decodeState(record)
 }
 
-// restoreHash reports whether h could take up a saved state: another version of Go may encode it in another way.
+// restoreHash reports whether h could restore a saved state. Another version of Go may encode it differently.
 func restoreHash(h hash.Hash, saved []byte) bool {
 	u, ok := h.(encoding.BinaryUnmarshaler)
 	return ok && u.UnmarshalBinary(saved) == nil

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Suspend implements [backend.Writer]. If the state cannot be saved, the blob is kept as it was last suspended or begun,
-// unless the disk failed while it overwrote that: then it is not known any more.
+// Suspend implements [backend.Writer]. If it cannot save the state, the upload keeps its last saved state. If the
+// disk failed while that was being overwritten, the upload is lost.
 func (w *writer) Suspend() error {
 	if w.closed {
 		return errClosed
@@ -33,7 +33,7 @@ func (w *writer) Abort() error {
 	return nil
 }
 
-// drop ends the writer and removes what it wrote, but for a part that was kept before.
+// discard closes the writer and deletes what it wrote, but not a partial blob that it resumed.
 func (w *writer) discard() error {
 	w.close()
 	w.mu.Lock()
@@ -57,7 +57,8 @@ func (w *writer) removeState() error {
 	return remove(w.files.incoming(w.id + stateSuffix))
 }
 
-// end lets go of what the writer holds. What was worth an error was fsynced before, so that of Close says nothing.
+// close releases the resources of the writer. It ignores the error of closing the file: data that must survive was
+// fsynced before.
 func (w *writer) close() {
 	if w.closed {
 		return

@@ -14,8 +14,8 @@ import (
 	"airmirror/cache/backend"
 )
 
-// Unfinished implements [backend.Blobs]: it lists parts and what has a state. One that is damaged, or overwritten at this moment,
-// is left out.
+// Unfinished implements [backend.Blobs]. It lists partial blobs and uploads with a state. It leaves out uploads whose
+// state is damaged or is being overwritten.
 func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob, error] {
 	return func(yield func(backend.UnfinishedBlob, error) bool) {
 		folder, err := os.Open(f.incoming(""))
@@ -38,12 +38,12 @@ func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob
 			}
 			for _, name := range names {
 				id, isState := strings.CutSuffix(name, stateSuffix)
-				id, isPart := strings.CutSuffix(id, partialSuffix)
-				if isState == isPart || !validID(id) {
+				id, isPartial := strings.CutSuffix(id, partialSuffix)
+				if isState == isPartial || !validID(id) {
 					continue
 				}
-				begun, found, err := f.unfinished(id)
-				if (found || err != nil) && !yield(begun, err) {
+				blob, found, err := f.unfinished(id)
+				if (found || err != nil) && !yield(blob, err) {
 					return
 				}
 			}
@@ -51,8 +51,8 @@ func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob
 	}
 }
 
-// begun looks at a blob that was begun, without reading its bytes.
-func (f *Files) unfinished(id string) (begun backend.UnfinishedBlob, found bool, err error) {
+// unfinished describes an unfinished blob without reading its content.
+func (f *Files) unfinished(id string) (blob backend.UnfinishedBlob, found bool, err error) {
 	if info, err := os.Stat(f.incoming(id + partialSuffix)); err == nil {
 		return backend.UnfinishedBlob{ID: id, Size: info.Size(), Written: info.ModTime()}, true, nil
 	}
@@ -62,37 +62,37 @@ func (f *Files) unfinished(id string) (begun backend.UnfinishedBlob, found bool,
 	}
 	var info fs.FileInfo
 	if err == nil {
-		begun = backend.UnfinishedBlob{ID: id, Label: string(s.Label)}
+		blob = backend.UnfinishedBlob{ID: id, Label: string(s.Label)}
 		info, err = os.Stat(f.incoming(id + stateSuffix))
 	}
 	if err == nil {
-		begun.Written = info.ModTime()
-		info, err = os.Stat(f.incoming(id)) // not there before the first byte
+		blob.Written = info.ModTime()
+		info, err = os.Stat(f.incoming(id)) // exists from the first write on
 	}
 	switch {
 	case err == nil:
-		begun.Size = info.Size()
-		if info.ModTime().After(begun.Written) {
-			begun.Written = info.ModTime()
+		blob.Size = info.Size()
+		if info.ModTime().After(blob.Written) {
+			blob.Written = info.ModTime()
 		}
-		return begun, true, nil
+		return blob, true, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return begun, s.Offset == 0 && !begun.Written.IsZero(), nil
+		return blob, s.Offset == 0 && !blob.Written.IsZero(), nil
 	}
 	return backend.UnfinishedBlob{}, false, fmt.Errorf("look up blob upload %s: %w", id, err)
 }
 
-// Discard implements [backend.Blobs]. The state goes last: without it, nobody would know whose the bytes are.
-func (f *Files) Discard(_ context.Context, id string, idle func(written time.Time) bool) (bool, error) {
+// Discard implements [backend.Blobs]. It deletes the state last: without it, the content would have no owner.
+func (f *Files) Discard(_ context.Context, id string, expired func(written time.Time) bool) (bool, error) {
 	if !validID(id) {
 		return false, nil
 	}
-	begun, found, err := f.unfinished(id)
-	if err != nil || !found || !idle(begun.Written) {
+	blob, found, err := f.unfinished(id)
+	if err != nil || !found || !expired(blob.Written) {
 		return false, err
 	}
 	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+partialSuffix)), remove(f.incoming(id+stateSuffix))); err != nil {
-		return false, fmt.Errorf("drop blob upload %s: %w", id, err)
+		return false, fmt.Errorf("discard blob upload %s: %w", id, err)
 	}
 	return true, nil
 }

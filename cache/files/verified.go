@@ -15,50 +15,50 @@ import (
 )
 
 const (
-	// verifiedFor is how long a file is believed that was compared with its digest and was not changed since. Disks lose
-	// bits without changing anything else of a file, but not often.
+	// verifiedFor is how long an unchanged file stays verified. Disks rarely lose bits without a change of size or
+	// times.
 	verifiedFor = 7 * 24 * time.Hour
-	// maxVerified bounds the memory, to some 40 MB. Files beyond it are compared again.
+	// maxVerified bounds the memory to about 40 MB. Files beyond it are verified again.
 	maxVerified = 1 << 17
 )
 
-// version tells a file from another one and from itself after it was written to.
+// version distinguishes a file from other files and from its earlier content.
 type version struct {
-	device, inode    uint64 // 0 where the system does not say
+	device, inode    uint64 // 0 on systems other than Linux
 	size             int64
 	written, changed int64 // in nanoseconds
 }
 
-// verified remembers which files were compared with their digests. It is forgotten when the process ends.
+// verified remembers which files were verified, for the lifetime of the process.
 type verified struct {
 	mu      sync.Mutex
 	entries *simplelru.LRU[digest.Digest, verifiedFile]
 }
 
-// verdict says that a file was right.
+// verifiedFile is a file that had the right digest at a time.
 type verifiedFile struct {
 	version
 	at time.Time
 }
 
 func newVerified() *verified {
-	entries, _ := simplelru.NewLRU[digest.Digest, verifiedFile](maxVerified, nil) // fails only without a size
+	entries, _ := simplelru.NewLRU[digest.Digest, verifiedFile](maxVerified, nil) // only fails for a size of zero
 	return &verified{entries: entries}
 }
 
-// knows reports whether the file was found to be d and is the same since.
+// contains reports whether the file was verified to be d and has not changed since.
 func (v *verified) contains(d digest.Digest, info os.FileInfo) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	known, ok := v.entries.Get(d)
-	return ok && known.version == versionOf(info) && time.Since(known.at) < verifiedFor
+	found, ok := v.entries.Get(d)
+	return ok && found.version == versionOf(info) && time.Since(found.at) < verifiedFor
 }
 
-// add notes that the file was found to be d.
+// add records that the file was verified to be d.
 func (v *verified) add(d digest.Digest, info os.FileInfo) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	d = digest.Digest(strings.Clone(string(d))) // it may be a part of something large
+	d = digest.Digest(strings.Clone(string(d))) // d may be a slice of something large
 	v.entries.Add(d, verifiedFile{versionOf(info), time.Now()})
 }
 
@@ -80,7 +80,7 @@ func (f *Files) Check(ctx context.Context, d digest.Digest, before func(context.
 	}
 	defer blob.Close()
 	file := blob.ReadSeekCloser.(*os.File)
-	began, err := file.Stat()
+	opened, err := file.Stat()
 	if err != nil {
 		return "", readError("check", d, err)
 	}
@@ -89,18 +89,17 @@ func (f *Files) Check(ctx context.Context, d digest.Digest, before func(context.
 	if reason, err = backend.CheckContent(ctx, blob, d, b.data[:], before); err != nil || reason != "" {
 		return reason, err
 	}
-	ended, err := file.Stat()
+	read, err := file.Stat()
 	if err != nil {
 		return "", readError("check", d, err)
 	}
-	if versionOf(began) == versionOf(ended) {
-		f.verified.add(d, ended)
+	if versionOf(opened) == versionOf(read) {
+		f.verified.add(d, read)
 	}
 	return "", nil
 }
 
-// markVerified notes that a file that w has just given its name holds what w wrote. The file is asked after that: a new
-// name changes it.
+// markVerified records that the file is verified. Call it after the rename, which changes the version of the file.
 func (w *writer) markVerified(d digest.Digest) {
 	if info, err := w.file.Stat(); err == nil {
 		w.files.verified.add(d, info)

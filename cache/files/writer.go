@@ -14,8 +14,8 @@ import (
 	"airmirror/mirror"
 )
 
-// errClosed says that a writer was used after Commit, Suspend, Keep or Abort: a fault of the caller.
-var errClosed = errors.New("the blob is no longer being written")
+// errClosed reports that a writer was used after Commit, Suspend, SuspendPartial or Abort.
+var errClosed = errors.New("the writer is closed")
 
 // writer implements [backend.Writer].
 type writer struct {
@@ -26,30 +26,30 @@ type writer struct {
 	hasher    hasher
 	size      int64
 	writeback writeback
-	verified  digest.Digest // what the bytes are known to be; "" if that was not asked since the last write
+	verified  digest.Digest // digest that the content was verified against; "" after a write
 	saved     bool          // there is a state file
-	current   bool          // and it says what is written
+	current   bool          // the state file describes everything that was written
 
-	mu          sync.Mutex // guards what follows, for Tail
-	file        *os.File   // nil until the first byte comes: most uploads that begin have their first byte come much later
-	path        string     // where the bytes are, or will be; "" once they are nowhere
-	partialSize int64      // how many of them stay whatever becomes of the rest: a part that was kept
-	closed      bool       // also read without the lock by the goroutine that ends it
+	mu          sync.Mutex // guards the fields below, which Tail reads
+	file        *os.File   // nil until the first write: most uploads start long before their first byte arrives
+	path        string     // of the content; "" after it was deleted or replaced a blob
+	partialSize int64      // bytes that discard preserves: those of the partial blob that was resumed
+	closed      bool       // the goroutine that closes the writer also reads it without the lock
 }
 
 func (w *writer) ID() string    { return w.id }
 func (w *writer) Label() string { return w.label }
 func (w *writer) Size() int64   { return w.size }
 
-// Write implements [io.Writer]. It hashes after it writes, so that after a write that failed half way the hash is
-// still the hash of what is in the file.
+// Write implements [io.Writer]. It hashes after it wrote, so that after a partial write the hash matches the content
+// of the file.
 func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.write(p)
 	w.hasher.write(p[:n])
 	return n, err
 }
 
-// ReadFrom implements [io.ReaderFrom]. An error of r is returned as it is.
+// ReadFrom implements [io.ReaderFrom]. It returns an error of r unchanged.
 func (w *writer) ReadFrom(r io.Reader) (total int64, err error) {
 	if w.closed {
 		return 0, errClosed
@@ -93,7 +93,7 @@ func (w *writer) write(p []byte) (int, error) {
 	return n, nil
 }
 
-// open returns the file, which it makes the first time.
+// open returns the file, and creates it the first time.
 func (w *writer) open() (*os.File, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,11 +116,11 @@ func (w *writer) Digest() (digest.Digest, error) {
 	return digest.NewDigest(w.algorithm, w.hasher.flush()), nil
 }
 
-// Tail implements [backend.Writer]. It opens the file by its name, which changes when the blob is committed.
+// Tail implements [backend.Writer]. It opens the file by its path, which Commit changes.
 func (w *writer) Tail() (mirror.Tail, error) {
 	file, err := w.tail()
 	if err != nil {
-		return nil, fmt.Errorf("read along with blob upload %s: %w", w.id, err)
+		return nil, fmt.Errorf("tail blob upload %s: %w", w.id, err)
 	}
 	return file, nil
 }
@@ -162,26 +162,26 @@ func (w *writer) Verify(d digest.Digest) error {
 		}
 	}
 	if got := digest.NewDigest(d.Algorithm(), h); got != d {
-		return mirror.Errorf(mirror.CodeDigestInvalid, "the %d bytes that came are %s, not %s", w.size, got, d)
+		return mirror.Errorf(mirror.CodeDigestInvalid, "the %d bytes received have digest %s, not %s", w.size, got, d)
 	}
 	w.verified = d
 	return nil
 }
 
-// writebackStep is how many bytes are written before the disk is told to begin with them: the fsync at the end then
-// waits for the last of them and not for all.
+// writebackStep is the number of bytes after which the disk starts to write them. So the fsync at the end waits for
+// the last of them only.
 const writebackStep = 8 << 20
 
-// writeback has the disk told from a goroutine of its own. The kernel does not wait for the disk, but it does for room in
-// the disk's queue, and a sender should not.
+// writeback starts the writing from its own goroutine. The kernel does not wait for the disk there, but it may wait
+// for space in the disk's queue, and the sender of a blob should not.
 type writeback struct {
-	from int64       // where the bytes begin that the disk was not told of
-	busy atomic.Bool // it is being told of those before
+	from int64       // offset up to which writing was started
+	busy atomic.Bool // a goroutine is starting it
 }
 
-// reach is called with how many bytes are in file. While the disk is still being told of some there is no second
-// goroutine: the next one tells of more at once. Nobody waits for it either: a file that is closed under it stays open
-// until the system call returns, and what it did not come to is for fsync to do.
+// advance is called with the number of bytes in file. It starts at most one goroutine at a time; the next one then
+// starts the writing of more bytes at once. Nobody waits for the goroutine: a file that is closed meanwhile stays
+// open until the system call returns, and fsync writes the rest.
 func (w *writeback) advance(file *os.File, size int64, start func(file *os.File, from, n int64)) {
 	from := w.from
 	if size-from < writebackStep || !w.busy.CompareAndSwap(false, true) {
