@@ -13,19 +13,20 @@ import (
 	"airmirror/sync/volume"
 )
 
-func TestAPartThatWasLeftIsNotInTheStream(t *testing.T) {
+func TestLeftoverPartIsTruncated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	for _, size := range []int64{0, 100} {
 		store(t, path+"-part", make([]byte, 1000))
 		save(t, path, content(10), size, volume.Options{})
 	}
 	if !bytes.Equal(load(t, path), content(10)) || !bytes.Equal(load(t, path+".001"), content(10)) {
-		t.Error("it is")
+		t.Error("the stream contains bytes of the leftover part")
 	}
 }
 
-// TestManyWritersToOnePlace: one at a time writes, the others are told so, and what has the final name is whole.
-func TestManyWritersToOnePlace(t *testing.T) {
+// TestConcurrentWriters checks that one Writer at a time writes to a path, that the others fail, and that the file is
+// complete.
+func TestConcurrentWriters(t *testing.T) {
 	path := filepath.Join(memoryDir(t), "b")
 	var wg sync.WaitGroup
 	for writer := range 4 {
@@ -53,6 +54,6 @@ func TestManyWritersToOnePlace(t *testing.T) {
 		t.Errorf("it has %d bytes: %.100q", len(got), got)
 	}
 	if got := names(t, filepath.Dir(path)); len(got) != 1 {
-		t.Errorf("left: %v", got)
+		t.Errorf("files: %v", got)
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"airmirror/sync/volume"
 )
 
-// TestADescriptionIsNotBelieved: each of these is written over one that was right, of volume 2 of 3.
-func TestADescriptionIsNotBelieved(t *testing.T) {
+// TestDescriptionIsChecked replaces one field of the valid description of volume 2 of 3.
+func TestDescriptionIsChecked(t *testing.T) {
 	for _, tt := range []struct {
 		field string
 		value any
 		want  string
 	}{
-		{"version", 2, "format 2, and this program reads format 1"},
+		{"version", 2, "format version 2, and this program reads version 1"},
 		{"version", "1", "cannot unmarshal"},
 		{"file", "bundle.tar.003", `describes volume 2, "bundle.tar.003"`},
 		{"file", "../bundle.tar.002", "describes volume 2"},
@@ -27,17 +27,17 @@ func TestADescriptionIsNotBelieved(t *testing.T) {
 		{"of", 1000, "volume 2 of 1000"},
 		{"offset", -1, "begins at byte -1"},
 		{"offset", int64(1) << 62, "begins at byte"},
-		{"size", -1, "the volume has -1 bytes"},
-		{"size", int64(1) << 62, "the volume has 4611686018427387904 bytes"},
+		{"size", -1, "a size of -1 bytes"},
+		{"size", int64(1) << 62, "a size of 4611686018427387904 bytes"},
 		{"size", 2 * mib, "bytes of checksums"},
 		{"size", json.Number("1e400"), "cannot unmarshal"},
 		{"blockSize", 0, "blocks of 0 bytes"},
 		{"blockSize", 1, "blocks of 1 bytes"},
 		{"crc32c", "AAAA", "3 bytes of checksums"},
 		{"crc32c", "?", "illegal base64"},
-		{"digest", "", "no SHA-256"},
-		{"digest", "sha512:" + strings.Repeat("0", 128), "no SHA-256"},
-		{"digest", "sha256:" + strings.Repeat("Z", 64), "no SHA-256"},
+		{"digest", "", "is not a SHA-256"},
+		{"digest", "sha512:" + strings.Repeat("0", 128), "is not a SHA-256"},
+		{"digest", "sha256:" + strings.Repeat("Z", 64), "is not a SHA-256"},
 		{"bundle", "\x1b[2J", "bundle is not one line"},
 		{"title", "invoice\u202egpj", "title is not one line"},
 		{"title", strings.Repeat("x", 1001), "title is not one line"},
@@ -51,15 +51,15 @@ func TestADescriptionIsNotBelieved(t *testing.T) {
 			t.Errorf("%s %.100v: %.2000v, want %q", tt.field, tt.value, err, tt.want)
 			continue
 		}
-		for _, want := range []string{"bundle.tar-002.json", "volume bundle.tar.002", "copy it again, or remove it"} {
+		for _, want := range []string{"bundle.tar-002.json", "volume bundle.tar.002", "copy that file again, or remove it"} {
 			if !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v does not say %q", tt.field, err, want)
+				t.Errorf("%s: error %v does not contain %q", tt.field, err, want)
 			}
 		}
 	}
 }
 
-func TestADescriptionThatIsNone(t *testing.T) {
+func TestUnusableDescription(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	for name, make := range map[string]func(description string) error{
 		"a folder": func(description string) error { return os.Mkdir(description, 0o700) },
@@ -77,7 +77,7 @@ func TestADescriptionThatIsNone(t *testing.T) {
 		if err := make(path + "-001.json"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := volume.Open(path + ".001"); err == nil || !strings.Contains(err.Error(), "cannot be used to check volume b.001") {
+		if _, err := volume.Open(path + ".001"); err == nil || !strings.Contains(err.Error(), "volume b.001 cannot be checked with") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := os.Remove(path + "-001.json"); err != nil {
@@ -86,7 +86,7 @@ func TestADescriptionThatIsNone(t *testing.T) {
 	}
 }
 
-func TestADescriptionMayKnowMore(t *testing.T) {
+func TestDescriptionWithUnknownField(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	save(t, path, content(30), 10, volume.Options{})
 	edit(t, path+"-001.json", "later", "additions")
@@ -95,34 +95,8 @@ func TestADescriptionMayKnowMore(t *testing.T) {
 	}
 }
 
-func TestVolumesThatDoNotBelongTogether(t *testing.T) {
-	before := volume.Description{File: "b.001", Number: 1, Count: 3, Bundle: "b-7", Size: 10}
-	right := volume.Description{File: "b.002", Number: 2, Count: 3, Bundle: "b-7", Offset: 10}
-	if err := right.Follows(before); err != nil {
-		t.Error(err)
-	}
-	for want, change := range map[string]func(d *volume.Description){
-		"b.003 does not come after b.001":   func(d *volume.Description) { d.File = "b.003" },
-		"c.002 does not come after b.001":   func(d *volume.Description) { d.File = "c.002" },
-		`b.002 is of bundle "b-8"`:          func(d *volume.Description) { d.Bundle = "b-8" },
-		"b.002 does not continue b.001":     func(d *volume.Description) { d.Offset = 11 },
-		"they are of different exports":     func(d *volume.Description) { d.Count = 4 },
-		"does not continue b.001: they are": func(d *volume.Description) { d.Count = 0 },
-	} {
-		wrong := right
-		change(&wrong)
-		if err := wrong.Follows(before); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
-		}
-	}
-	before.Count = 0
-	if err := right.Follows(before); err != nil {
-		t.Errorf("the last one knows how many there are: %v", err)
-	}
-}
-
-// TestAVolumeThatLostItsDescription is known by those of the others.
-func TestAVolumeThatLostItsDescription(t *testing.T) {
+// TestBundleOf finds the bundle of a volume in the descriptions of the others.
+func TestBundleOf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b.tar")
 	save(t, path, content(30), 10, volume.Options{Bundle: "the bundle"})
 	if err := os.Remove(path + "-002.json"); err != nil {
@@ -130,14 +104,14 @@ func TestAVolumeThatLostItsDescription(t *testing.T) {
 	}
 	store(t, path+"-001.json", []byte("{"))
 	if got := volume.BundleOf(path + ".002"); got != "the bundle" {
-		t.Errorf("it is of %q", got)
+		t.Errorf("BundleOf = %q", got)
 	}
 	if err := os.Remove(path + "-003.json"); err != nil {
 		t.Fatal(err)
 	}
 	for _, none := range []string{path + ".002", path, filepath.Join(t.TempDir(), "no", "b.001")} {
 		if got := volume.BundleOf(none); got != "" {
-			t.Errorf("%s is of %q", none, got)
+			t.Errorf("BundleOf(%s) = %q, want none", none, got)
 		}
 	}
 }

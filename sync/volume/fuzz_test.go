@@ -10,7 +10,7 @@ import (
 	"airmirror/sync/volume"
 )
 
-// FuzzDescription: whatever is beside a volume, reading gives the volume, or a beginning of it and an error.
+// FuzzDescription checks that with any description, reading returns the volume, or a prefix of it and an error.
 func FuzzDescription(f *testing.F) {
 	dir, stream := memoryDir(f), content(mib+100)
 	path := filepath.Join(dir, "b")
@@ -27,7 +27,7 @@ func FuzzDescription(f *testing.F) {
 		defer v.Close()
 		d, ok := v.Description()
 		if !ok || d.File != "b.001" || d.Number != 1 || d.Offset != 0 || d.Size != int64(len(stream)) || len(d.Blocks) != 8 || d.Count < 0 {
-			t.Errorf("believed: %+v", d)
+			t.Errorf("accepted: %+v", d)
 		}
 		got, err := io.ReadAll(v)
 		if !bytes.HasPrefix(stream, got) || (err == nil) != (len(got) == len(stream)) {
@@ -36,7 +36,7 @@ func FuzzDescription(f *testing.F) {
 	})
 }
 
-// FuzzRead: whatever became of a volume, nothing comes out that was not in it, and damage does not go unnoticed.
+// FuzzRead checks that of a changed volume, only original bytes are returned, and that the change is an error.
 func FuzzRead(f *testing.F) {
 	dir, stream := memoryDir(f), content(2*mib+100)
 	path := filepath.Join(dir, "b")
@@ -58,7 +58,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("intact %t: %d bytes and %v", whole, len(got), err)
 		}
 		if !bytes.HasPrefix(stream, got) {
-			t.Error("something came out that was not in it")
+			t.Error("returned bytes differ from the volume")
 		}
 		var damage *volume.DamagedError
 		if err == nil {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// createTemp creates the file that is being written, which only its owner may read: it has images of all repositories. It
-// empties the one that a process left that was killed. It is locked until it is closed: of two that write to the same
-// place, the second one fails.
+// createTemp creates the file that is being written, or truncates the file that a killed process left. Only the owner can
+// read the file, because it contains images of all repositories. The file is locked until it is closed, so that of two
+// writers of the same path the second one fails.
 func createTemp(path string) (*os.File, error) {
 	for {
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
@@ -28,11 +28,11 @@ func createTemp(path string) (*os.File, error) {
 		if ours {
 			return file, nil
 		}
-		file.Close() // it got its final name, or was removed, before it was locked
+		file.Close() // another process renamed or removed it before it was locked
 	}
 }
 
-// private lets nobody else read a file that may have been there before.
+// restrictMode removes the permissions of others from a file that may have existed before.
 func restrictMode(file *os.File) error {
 	info, err := file.Stat()
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -41,13 +41,13 @@ func restrictMode(file *os.File) error {
 	return err
 }
 
-// lockTemp reports whether the file still has its name.
+// lockTemp locks the file and reports whether the file still has its name.
 func lockTemp(file *os.File) (ours bool, err error) {
 	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, fmt.Errorf("%s is being written by another process", file.Name())
 	}
-	// A file system that has no locks must do without.
+	// Other errors mean that the file system does not support locks.
 	opened, err := file.Stat()
 	if err != nil {
 		return false, err
@@ -62,18 +62,18 @@ func lockTemp(file *os.File) (ours bool, err error) {
 	return err == nil && os.SameFile(opened, named), err
 }
 
-// renameTemp gives a synced file its final name and closes it: in that order, so that it is locked until then. After an
-// error it is as it was.
+// renameTemp gives a synced file its final name and then closes it, so that it is locked until it has the name. After an
+// error the file is unchanged and open.
 func renameTemp(file *os.File, path string) error {
 	if err := os.Rename(file.Name(), path); err != nil {
 		return err
 	}
-	_ = file.Close() // all of it was synced
+	_ = file.Close() // the content is synced
 	return nil
 }
 
-// startWriteback tells the kernel to begin writing a range to disk and does not wait for it. It is a hint: that the range
-// got there is for fsync to say, which sees errors of this as well.
+// startWriteback makes the kernel start writing a range to disk, and does not wait. It is a hint: only fsync ensures that
+// the range is on disk, and fsync also reports errors of the writeback.
 func startWriteback(file *os.File, from, n int64) {
 	conn, err := file.SyscallConn()
 	if err != nil {

@@ -8,19 +8,19 @@ import (
 	"os"
 )
 
-// createPart creates the file that is being written. Without a lock it cannot be known whether somebody writes one that
-// is there.
-func createPart(path string) (*os.File, error) {
+// createTemp creates the file that is being written. It does not reuse an existing file: there is no lock that shows
+// whether another process writes it.
+func createTemp(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("%s is being written by another process, or was left by one: remove it if nothing runs", path)
+		return nil, fmt.Errorf("%s is being written by another process, or was left by a killed one: remove it if no export is running", path)
 	}
 	return file, err
 }
 
-// renamePart closes a synced file and gives it its final name: some systems rename no file that is open.
-func renamePart(file *os.File, path string) error {
-	_ = file.Close() // all of it was synced; after a rename that failed it may be closed again
+// renameTemp closes a synced file and gives it its final name. Some systems cannot rename open files.
+func renameTemp(file *os.File, path string) error {
+	_ = file.Close() // the content is synced; remove closes it again if the rename fails
 	return os.Rename(file.Name(), path)
 }
 

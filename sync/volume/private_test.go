@@ -11,9 +11,9 @@ import (
 	"airmirror/sync/volume"
 )
 
-// TestOnlyTheOwnerReads what is written, volumes and their descriptions, whatever the umask leaves, and also where a
-// process that was killed had left a file that everybody may read.
-func TestOnlyTheOwnerReads(t *testing.T) {
+// TestFileModes checks that only the owner can read volumes and descriptions, with any umask, and also if a killed process
+// left a part that everybody can read.
+func TestFileModes(t *testing.T) {
 	for _, tt := range []struct {
 		umask int
 		size  int64

@@ -20,7 +20,7 @@ import (
 	"airmirror/sync/volume"
 )
 
-// TestMain is the process that writes and is killed, if it is told where to write.
+// TestMain runs the process that TestKilled kills, if the environment names a file.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("VOLUME_WRITE"); path != "" {
 		writeForEver(path)
@@ -37,14 +37,14 @@ func writeForEver(path string) {
 	os.Exit(1)
 }
 
-// TestKilled: a process that is killed while it writes leaves whole volumes, and a part that the next one uses again.
+// TestKilled checks that a killed process leaves complete volumes, and a part that the next process reuses.
 func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	for lines := 1; lines < 40; lines += 4 { // of what the process says
 		killAfter(t, path, lines)
 		found, err := filepath.Glob(path + ".*")
 		if err != nil || lines > 14 && len(found) == 0 {
-			t.Fatalf("after %d lines there are %v (%v)", lines, found, err)
+			t.Fatalf("after %d lines List returns %v (%v)", lines, found, err)
 		}
 		for _, file := range found {
 			if got, err := read(file); err != nil || len(got) != 3*mib {
@@ -62,11 +62,11 @@ func TestKilled(t *testing.T) {
 	stream := content(7 * mib)
 	save(t, path, stream, 3*mib, volume.Options{Overwrite: true})
 	if got := cat(t, path+".*"); !bytes.Equal(got, stream) {
-		t.Error("what was left is in the stream")
+		t.Error("the stream contains bytes of the leftover part")
 	}
 	left := slices.DeleteFunc(names(t, filepath.Dir(path)), func(name string) bool { return name == "b-part.json" })
 	if len(left) != 6 {
-		t.Errorf("left: %v", left)
+		t.Errorf("files: %v", left)
 	}
 }
 
@@ -92,8 +92,9 @@ func killAfter(t *testing.T, path string, lines int) {
 	_ = cmd.Wait()
 }
 
-// TestAPipeIsNotOpened in place of a description or of a volume that has one: that would wait for a writer.
-func TestAPipeIsNotOpened(t *testing.T) {
+// TestNamedPipe checks that a pipe in place of a description, or of a volume with a description, is not opened: opening it
+// would block.
+func TestNamedPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	for _, name := range []string{"b.001", "b-001.json"} {
 		save(t, path, nil, 10, volume.Options{Overwrite: true})
@@ -111,8 +112,8 @@ func TestAPipeIsNotOpened(t *testing.T) {
 	}
 }
 
-// TestAFileSystemWithoutLargeFiles is one process with such a limit, which is not there for the others.
-func TestAFileSystemWithoutLargeFiles(t *testing.T) {
+// TestFileSizeLimit runs in a process of its own, because the limit applies to a process.
+func TestFileSizeLimit(t *testing.T) {
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
@@ -133,11 +134,11 @@ func TestAFileSystemWithoutLargeFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write(stream); !errors.Is(err, syscall.EFBIG) || !strings.Contains(err.Error(), "write smaller volumes") {
+	if _, err := w.Write(stream); !errors.Is(err, syscall.EFBIG) || !strings.Contains(err.Error(), "choose smaller volumes") {
 		t.Errorf("a file that is too large: %v", err)
 	}
 	if err := w.Abort(); err != nil || len(names(t, dir)) != 0 {
-		t.Errorf("left are %v (%v)", names(t, dir), err)
+		t.Errorf("files: %v (%v)", names(t, dir), err)
 	}
 	save(t, filepath.Join(dir, "b"), stream, 5*mib, volume.Options{})
 }

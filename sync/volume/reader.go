@@ -2,46 +2,49 @@ package volume
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 )
 
-// Reader reads one volume. Of one that has a description no block comes out before its checksum was verified, and the
-// last one not before the digest of the whole was. It is not for concurrent use, but for Close.
+// Reader reads one volume. If the volume has a description, the Reader returns each block only after it verified the
+// checksum of the block, and the last block only after it verified the digest of the volume. A Reader is not safe for
+// concurrent use, except for Close.
 type Reader struct {
-	file        *os.File
-	name        string
-	size        int64
-	description *Description // nil if there is none
+	file *os.File
+	name string
+	size int64
+	desc *Description // nil if the volume has none
 
-	reading sync.Mutex // what follows is in use
-
-	hasher  *hasher // nil until something was read, and of a volume without a description
-	block   []byte  // verified and not handed out yet
-	offset  int64   // of what the file has next
-	checked bool    // against the digest
-	err     error   // of every Read from now on, if it has a description
+	closed  atomic.Bool
+	hash    hash.Hash // of the blocks before offset
+	buffer  []byte    // of one block; nil before the first Read
+	block   []byte    // verified bytes that Read has not returned yet
+	offset  int64     // of the next byte to read from file
+	checked bool      // the digest was verified
+	err     error     // result of every later Read, if the volume has a description
 }
 
-// Open opens the volume in path, with the description beside it if there is one; its size is checked at once, and a wrong
-// one is a [*DamagedError]. A path that has no name of a volume is opened as it is, unchecked. The caller must call Close.
+// Open opens the volume path and its description, if there is one. It returns a [*DamagedError] if the size of the volume
+// is wrong. If path is not the name of a volume, the file is read unchecked. The caller must call Close.
 func Open(path string) (*Reader, error) {
-	v, err := open(path)
+	r, err := open(path)
 	if err != nil {
 		var damage *DamagedError
 		if errors.As(err, &damage) {
-			return nil, damage // says it all
+			return nil, damage // its message needs no prefix
 		}
 		return nil, fmt.Errorf("open volume: %w", err)
 	}
-	return v, nil
+	return r, nil
 }
 
 func open(path string) (*Reader, error) {
@@ -49,126 +52,123 @@ func open(path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	description, err := readDescription(path)
+	desc, err := readDescription(path)
 	if err != nil {
 		return nil, err
 	}
 	name := filepath.Base(path)
-	if description != nil && !info.Mode().IsRegular() {
+	if desc != nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	if description != nil && info.Size() != description.Size {
-		return nil, wrongSize(name, info.Size(), description.Size)
+	if desc != nil && info.Size() != desc.Size {
+		return nil, wrongSize(name, info.Size(), desc.Size)
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{file: file, name: name, size: info.Size(), description: description}, nil
+	return &Reader{file: file, name: name, size: info.Size(), desc: desc, hash: sha256.New()}, nil
 }
 
-// Name returns the name of the volume's file, without folders.
-func (v *Reader) Name() string { return v.name }
+// Name returns the name of the file, without folders.
+func (r *Reader) Name() string { return r.name }
 
-// Size returns how many bytes the volume has.
-func (v *Reader) Size() int64 { return v.size }
+// Size returns the size of the volume in bytes.
+func (r *Reader) Size() int64 { return r.size }
 
-// Description returns what is known about the volume; ok is false if it has no description, and is not checked.
-func (v *Reader) Description() (d Description, ok bool) {
-	if v.description == nil {
+// Description returns the description of the volume. ok is false if there is none, so that the volume is not checked.
+func (r *Reader) Description() (d Description, ok bool) {
+	if r.desc == nil {
 		return Description{}, false
 	}
-	return *v.description, true
+	return *r.desc, true
 }
 
-// Read implements [io.Reader]. Damage is a [*DamagedError], and so is what the medium fails to read.
-func (v *Reader) Read(p []byte) (int, error) {
-	if v.description == nil {
-		return v.readUnchecked(p)
+// Read implements [io.Reader]. It returns a [*DamagedError] for damaged bytes and for read errors of the medium.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.closed.Load() {
+		return 0, os.ErrClosed
+	}
+	if r.desc == nil {
+		return r.readUnchecked(p)
 	}
 	if len(p) == 0 {
 		return 0, nil
 	}
-	v.reading.Lock()
-	defer v.reading.Unlock()
-	if len(v.block) == 0 && v.err == nil {
-		v.block, v.err = v.next()
+	if len(r.block) == 0 && r.err == nil {
+		r.block, r.err = r.nextBlock()
 	}
-	if len(v.block) == 0 {
-		return 0, v.err
+	if len(r.block) == 0 {
+		return 0, r.err
 	}
-	n := copy(p, v.block)
-	v.block = v.block[n:]
+	n := copy(p, r.block)
+	r.block = r.block[n:]
 	return n, nil
 }
 
-func (v *Reader) readUnchecked(p []byte) (int, error) {
-	n, err := v.file.Read(p)
-	if errors.Is(err, os.ErrClosed) {
-		return n, os.ErrClosed
-	}
+func (r *Reader) readUnchecked(p []byte) (int, error) {
+	n, err := r.file.Read(p)
 	if err != nil && err != io.EOF {
-		err = unreadableAt(v.name, v.offset+int64(n), v.offset+int64(len(p))-1, err)
+		err = r.readError(r.offset+int64(n), r.offset+int64(len(p))-1, err)
 	}
-	v.offset += int64(n)
+	r.offset += int64(n)
 	return n, err
 }
 
-// next returns the next block, verified, or io.EOF.
-func (v *Reader) next() ([]byte, error) {
-	if v.hasher == nil {
-		v.hasher = newHasher()
+// readError returns the error of Read for an error of the file.
+func (r *Reader) readError(first, last int64, err error) error {
+	if errors.Is(err, os.ErrClosed) {
+		return os.ErrClosed
 	}
-	if v.offset == v.size {
-		return nil, v.end()
+	return unreadableAt(r.name, first, last, err)
+}
+
+// nextBlock returns the next block, verified, or io.EOF.
+func (r *Reader) nextBlock() ([]byte, error) {
+	if r.offset == r.size {
+		return nil, r.checkDigest()
 	}
-	first, n := v.offset, min(BlockSize, v.size-v.offset)
-	block := v.hasher.space()[:n]
-	if read, err := io.ReadFull(v.file, block); err != nil {
+	if r.buffer == nil {
+		r.buffer = make([]byte, BlockSize)
+	}
+	first, n := r.offset, min(BlockSize, r.size-r.offset)
+	block := r.buffer[:n]
+	if read, err := io.ReadFull(r.file, block); err != nil {
 		at := first + int64(read)
-		if err == io.EOF || err == io.ErrUnexpectedEOF { // cut off since it was opened
-			return nil, wrongSize(v.name, at, v.size)
+		if err == io.EOF || err == io.ErrUnexpectedEOF { // the file was truncated after Open
+			return nil, wrongSize(r.name, at, r.size)
 		}
-		return nil, unreadableAt(v.name, at, first+n-1, err)
+		return nil, r.readError(at, first+n-1, err)
 	}
-	want := v.description.Blocks[first/BlockSize*checksumSize:]
+	want := r.desc.Blocks[first/BlockSize*checksumSize:]
 	if crc32.Checksum(block, castagnoli) != binary.BigEndian.Uint32(want) {
-		return nil, damagedAt(v.name, first, first+n-1)
+		return nil, damagedAt(r.name, first, first+n-1)
 	}
-	v.hasher.add(block)
-	v.offset += n
-	if v.offset == v.size {
-		if err := v.end(); err != io.EOF {
+	r.hash.Write(block)
+	r.offset += n
+	if r.offset == r.size {
+		if err := r.checkDigest(); err != io.EOF {
 			return nil, err
 		}
 	}
 	return block, nil
 }
 
-// end checks the whole volume, once, and returns io.EOF if it is what it should be.
-func (v *Reader) end() error {
-	if !v.checked {
-		want, err := hex.DecodeString(v.description.Digest.Encoded())
-		if err != nil || !bytes.Equal(v.hasher.sum(), want) {
-			return damagedAt(v.name, 0, max(v.size-1, 0))
+// checkDigest verifies the digest of the volume, once, and returns io.EOF if it is right.
+func (r *Reader) checkDigest() error {
+	if !r.checked {
+		want, err := hex.DecodeString(r.desc.Digest.Encoded())
+		if err != nil || !bytes.Equal(r.hash.Sum(nil), want) {
+			return damagedAt(r.name, 0, max(r.size-1, 0))
 		}
-		v.checked = true
+		r.checked = true
 	}
 	return io.EOF
 }
 
-// Close closes the file. Reading is over with it: a Read under way may end first, and others return [os.ErrClosed]. Who
-// sends a volume cannot know that nothing reads it any more: net/http may read on in the body of a request that is answered.
-func (v *Reader) Close() error {
-	if v.description == nil { // may be a pipe, on which a Read waits, and closing it is what ends that
-		return v.file.Close()
-	}
-	v.reading.Lock()
-	defer v.reading.Unlock()
-	if v.hasher != nil {
-		v.hasher.stop()
-		v.hasher = nil
-	}
-	v.block, v.err = nil, os.ErrClosed
-	return v.file.Close()
+// Close closes the file. It may be called during a Read; later calls of Read return [os.ErrClosed]. This matters to callers
+// that send a volume over HTTP: net/http may still read from a request body after the response has arrived.
+func (r *Reader) Close() error {
+	r.closed.Store(true)
+	return r.file.Close()
 }

@@ -15,8 +15,8 @@ import (
 	"airmirror/sync/volume"
 )
 
-// TestDamageIsNamedByVolumeAndBlock, and nothing of the block comes out.
-func TestDamageIsNamedByVolumeAndBlock(t *testing.T) {
+// TestDamagedBlock checks that the error names the volume and the block, and that no byte of the block is returned.
+func TestDamagedBlock(t *testing.T) {
 	const size = 2*mib + 100
 	for at, want := range map[int]struct {
 		out         int
@@ -45,7 +45,7 @@ func TestDamageIsNamedByVolumeAndBlock(t *testing.T) {
 			t.Errorf("byte %d: %v (%+v), want %q", at, err, damage, text)
 		}
 		if !bytes.Equal(got, b[:want.out]) {
-			t.Errorf("byte %d: %d bytes came out, want %d", at, len(got), want.out)
+			t.Errorf("byte %d: %d bytes returned, want %d", at, len(got), want.out)
 		}
 		for _, other := range []string{".001", ".003"} {
 			if _, err := read(path + other); err != nil {
@@ -55,8 +55,8 @@ func TestDamageIsNamedByVolumeAndBlock(t *testing.T) {
 	}
 }
 
-// TestTheDigestIsCheckedBeforeTheLastBlock: checksums of blocks find what happens to a medium, and not more.
-func TestTheDigestIsCheckedBeforeTheLastBlock(t *testing.T) {
+// TestDigestIsCheckedBeforeLastBlock changes a volume and the checksums of its blocks.
+func TestDigestIsCheckedBeforeLastBlock(t *testing.T) {
 	for size, out := range map[int]int{0: 0, 1: 0, mib: 0, 2*mib + 1: 2 * mib} {
 		path := filepath.Join(t.TempDir(), "b")
 		save(t, path, content(size), 3*mib, volume.Options{})
@@ -64,13 +64,13 @@ func TestTheDigestIsCheckedBeforeTheLastBlock(t *testing.T) {
 		got, err := read(path + ".001")
 		var damage *volume.DamagedError
 		if !errors.As(err, &damage) || damage.First != 0 || damage.Last != int64(max(size-1, 0)) || len(got) != out {
-			t.Errorf("%d bytes: %d came out: %v", size, len(got), err)
+			t.Errorf("%d bytes: %d returned: %v", size, len(got), err)
 		}
 	}
 }
 
-// TestAVolumeIsClosedWhileItIsRead, as it is when an import is refused and its sending has not noticed.
-func TestAVolumeIsClosedWhileItIsRead(t *testing.T) {
+// TestCloseDuringRead does what a client does whose import is rejected while net/http still sends the volume.
+func TestCloseDuringRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	save(t, path, content(3*mib), 3*mib, volume.Options{})
 	for range 30 {
@@ -93,12 +93,12 @@ func TestAVolumeIsClosedWhileItIsRead(t *testing.T) {
 			t.Error(err)
 		}
 		if err := <-ended; err != io.EOF && !errors.Is(err, os.ErrClosed) {
-			t.Errorf("read and closed: %v", err)
+			t.Errorf("Read during Close: %v", err)
 		}
 	}
 }
 
-func TestAVolumeOfAnotherSizeIsRefusedAtOnce(t *testing.T) {
+func TestOpenChecksSize(t *testing.T) {
 	for size, want := range map[int64]volume.DamagedError{
 		9:  {First: 9, Last: 9, Problem: "has 9 bytes and should have 10"},
 		0:  {First: 0, Last: 9, Problem: "has 0 bytes and should have 10"},
@@ -118,8 +118,8 @@ func TestAVolumeOfAnotherSizeIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// TestAVolumeThatShrinksWhileItIsRead, as when its medium is pulled out.
-func TestAVolumeThatShrinksWhileItIsRead(t *testing.T) {
+// TestTruncatedDuringRead truncates a volume after it was opened.
+func TestTruncatedDuringRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	save(t, path, content(3*mib), 3*mib, volume.Options{})
 	v, err := volume.Open(path + ".001")
@@ -135,15 +135,15 @@ func TestAVolumeThatShrinksWhileItIsRead(t *testing.T) {
 	}
 	var damage *volume.DamagedError
 	if got, err := io.ReadAll(v); !errors.As(err, &damage) || damage.First != mib+5 || len(got) != 0 {
-		t.Errorf("%d bytes came out: %v", len(got), err)
+		t.Errorf("%d bytes returned: %v", len(got), err)
 	}
 	if _, err := v.Read(make([]byte, 1)); !errors.As(err, &damage) {
-		t.Errorf("after that: %v", err)
+		t.Errorf("second Read: %v", err)
 	}
 }
 
-// TestWhatCannotBeRead: a folder is what a disk that fails is like to who reads it.
-func TestWhatCannotBeRead(t *testing.T) {
+// TestReadError reads a folder, which fails as a broken disk does.
+func TestReadError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b.001")
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestAVolumeWithoutDescriptionIsReadUnchecked(t *testing.T) {
+func TestVolumeWithoutDescription(t *testing.T) {
 	path, stream := filepath.Join(t.TempDir(), "b"), content(2*mib)
 	save(t, path, stream, 3*mib, volume.Options{})
 	if err := os.Remove(path + "-001.json"); err != nil {
@@ -173,7 +173,7 @@ func TestAVolumeWithoutDescriptionIsReadUnchecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := v.Description(); ok || v.Size() != 2*mib || v.Name() != "b.001" {
-		t.Errorf("it has a description, or %d bytes, or the name %s", v.Size(), v.Name())
+		t.Errorf("it has a description, or the size %d or name %s is wrong", v.Size(), v.Name())
 	}
 	if got, err := io.ReadAll(v); err != nil || !bytes.Equal(got, stream) {
 		t.Errorf("%d bytes: %v", len(got), err)
@@ -186,7 +186,7 @@ func TestAVolumeWithoutDescriptionIsReadUnchecked(t *testing.T) {
 	}
 }
 
-func TestAVolumeReadsLikeAnyReader(t *testing.T) {
+func TestReaderImplementsIOReader(t *testing.T) {
 	path, stream := filepath.Join(t.TempDir(), "b"), content(2*mib+17)
 	save(t, path, stream, 3*mib, volume.Options{Bundle: "b-7"})
 	v, err := volume.Open(path + ".001")
@@ -195,20 +195,20 @@ func TestAVolumeReadsLikeAnyReader(t *testing.T) {
 	}
 	defer v.Close()
 	if d, ok := v.Description(); !ok || d.Bundle != "b-7" || v.Size() != 2*mib+17 {
-		t.Errorf("described as %+v", d)
+		t.Errorf("description: %+v", d)
 	}
 	if err := iotest.TestReader(struct{ io.Reader }{v}, stream); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestANameThatIsNoVolumeIsOpenedAsItIs(t *testing.T) {
+func TestOpenOtherFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bundle.tar")
 	store(t, path, []byte("stream"))
 	if got, err := read(path); err != nil || string(got) != "stream" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := volume.Open(path + ".001"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a volume that is not there: %v", err)
+		t.Errorf("missing volume: %v", err)
 	}
 }

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// tempSuffix is what the file that is being written is called after the path that was given, for all volumes the same:
-	// its lock is the lock of the whole set, and there is one to be found after a process was killed.
+	// tempSuffix is appended to the path of a stream for the file that is being written. All volumes use the same file, so
+	// that its lock protects the whole set, and a killed process leaves one file only.
 	tempSuffix = "-part"
-	// writebackStep is how many bytes are written before the disk is told to begin with them: the fsync at the end then
-	// waits for the last of them and not for all.
+	// writebackStep is the number of bytes after which writing to disk is started, so that the fsync at the end waits for
+	// the last bytes only.
 	writebackStep = 8 << 20
 )
 
-// part is a file that is being written, and has no final name yet.
+// tempFile is a file that is being written and does not have its final name yet.
 type tempFile struct {
 	file          *os.File
 	size          int64
-	writebackFrom int64 // where the bytes begin that the disk was not told of
+	writebackFrom int64 // offset after which writeback was not started
 
-	renamed bool // it has its final name, and is closed
+	renamed bool // the file has its final name and is closed
 }
 
 func newTempFile(prefix string) (*tempFile, error) {
@@ -37,25 +37,25 @@ func newTempFile(prefix string) (*tempFile, error) {
 	return &tempFile{file: file}, nil
 }
 
-func (p *tempFile) write(b []byte) error {
-	n, err := p.file.Write(b)
-	p.size += int64(n)
-	if p.size-p.writebackFrom >= writebackStep {
-		startWriteback(p.file, p.writebackFrom, p.size-p.writebackFrom)
-		p.writebackFrom = p.size
+func (t *tempFile) write(b []byte) error {
+	n, err := t.file.Write(b)
+	t.size += int64(n)
+	if t.size-t.writebackFrom >= writebackStep {
+		startWriteback(t.file, t.writebackFrom, t.size-t.writebackFrom)
+		t.writebackFrom = t.size
 	}
 	return err
 }
 
-// remove removes the file before it closes, and with that unlocks, it.
-func (p *tempFile) remove() error {
-	if p.renamed {
+// remove removes the file, unless it was renamed. It closes, and so unlocks, the file after that.
+func (t *tempFile) remove() error {
+	if t.renamed {
 		return nil
 	}
-	err := os.Remove(p.file.Name())
-	closed := p.file.Close()
-	if runtime.GOOS == "windows" { // it removes no file that is open
-		err = os.Remove(p.file.Name())
+	err := os.Remove(t.file.Name())
+	closed := t.file.Close()
+	if runtime.GOOS == "windows" { // Windows cannot remove open files
+		err = os.Remove(t.file.Name())
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
@@ -66,8 +66,8 @@ func (p *tempFile) remove() error {
 	return errors.Join(err, closed)
 }
 
-// publish makes what was written durable and gives it its final name, having published its description. After an error
-// what of it has a final name is in w.made.
+// publish makes temp durable, writes its description and gives it its final name. Files that have their final names
+// are in w.created, also after an error.
 func (w *Writer) publish(last bool) error {
 	if err := w.publishTemp(last); err != nil {
 		return fmt.Errorf("finish %s: %w", w.prefix, err)
@@ -96,12 +96,13 @@ func (w *Writer) publishTemp(last bool) error {
 		return err
 	}
 	description.Blocks, w.blocks = nil, w.blocks[:0]
+	w.hash.Reset()
 	w.volumes = append(w.volumes, description)
 	return nil
 }
 
-// removeReplaced removes what is overwritten, so that no new volume stands beside an old one. A plain file is left: its
-// replacement takes its place in one step.
+// removeReplaced removes the old volumes, so that no new volume is next to an old one. It leaves a plain file alone, which
+// the rename replaces atomically.
 func (w *Writer) removeReplaced() error {
 	for _, path := range w.replaced {
 		if w.size == 0 {
@@ -115,7 +116,7 @@ func (w *Writer) removeReplaced() error {
 	return nil
 }
 
-// rename gives the part its final name, durably.
+// rename gives temp its final name, durably.
 func (w *Writer) rename(path string) error {
 	if err := w.checkVacant(path); err != nil {
 		return err
@@ -128,7 +129,7 @@ func (w *Writer) rename(path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// vacant looks again: somebody may have put a file there since the beginning.
+// checkVacant returns an error if another process created a file of that name after [Create] checked it.
 func (w *Writer) checkVacant(path string) error {
 	if _, err := os.Lstat(path); err == nil && !w.opts.Overwrite {
 		return fmt.Errorf("%s: %w", path, os.ErrExist)
@@ -144,7 +145,7 @@ func (w *Writer) writeDescription(d Description, path string) error {
 	if err := w.checkVacant(path); err != nil {
 		return err
 	}
-	temporary := w.prefix + tempSuffix + ".json" // nobody else writes it: the part is locked
+	temporary := w.prefix + tempSuffix + ".json" // the lock of temp protects it
 	if err := writeSynced(temporary, append(text, '\n')); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
@@ -164,8 +165,8 @@ func writeSynced(path string, content []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// existing returns the files that writing to prefix would replace: the file itself, or all volumes and descriptions of
-// its set, however many digits their numbers have.
+// existingFiles returns the files that writing to prefix would replace: the plain file, or all volumes and descriptions of
+// the set, with any number of digits.
 func existingFiles(prefix string, volumes bool) ([]string, error) {
 	if !volumes {
 		info, err := os.Lstat(prefix)
@@ -175,7 +176,7 @@ func existingFiles(prefix string, volumes bool) ([]string, error) {
 		case err != nil:
 			return nil, err
 		case !info.Mode().IsRegular():
-			return nil, errors.New("it is there, and not a regular file")
+			return nil, errors.New("a file of that name exists and is not regular")
 		}
 		return []string{prefix}, nil
 	}
@@ -189,14 +190,14 @@ func existingFiles(prefix string, volumes bool) ([]string, error) {
 			continue
 		}
 		if entry.IsDir() {
-			return nil, fmt.Errorf("%s is in the way: it is a folder", entry.Name())
+			return nil, fmt.Errorf("%s is a folder: move it away or choose another name", entry.Name())
 		}
 		found = append(found, filepath.Join(filepath.Dir(prefix), entry.Name()))
 	}
 	return found, nil
 }
 
-// belongs reports whether a file is called like a volume, or its description, of the set with that name.
+// belongsToSet reports whether file is the name of a volume, or of a description, of the set with that name.
 func belongsToSet(file, name string) bool {
 	if of, _, ok := Parse(file); ok && of == name {
 		return true
@@ -210,7 +211,7 @@ func belongsToSet(file, name string) bool {
 	return ok && isNumber && of == name
 }
 
-// syncFolder makes a rename durable, where a folder can be synced.
+// syncFolder makes renames in a folder durable, where the system supports it.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -221,7 +222,7 @@ func syncFolder(path string) error {
 	}
 	err = folder.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // some network file systems cannot
+		err = nil // some network file systems do not support it
 	}
 	return errors.Join(err, folder.Close())
 }

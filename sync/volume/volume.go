@@ -1,18 +1,39 @@
-// Package volume writes a stream of bytes into several files, so that it fits on the media it is carried on, and reads
-// them again, one at a time or all in order. What the stream is, is none of its business.
+// Package volume splits a stream of bytes into several files, which fit on the media that carry them, and reads the files
+// back. It does not know what the stream contains.
 //
-// # The files
+// # Files
 //
-// A stream that is to be called bundle.tar is in bundle.tar.001, bundle.tar.002 and so on: cat bundle.tar.* is the
-// stream, to the byte. Numbers have three digits, or more if it is known beforehand that it takes more than 999 volumes:
-// the shell sorts them by their letters.
+// The volumes of the stream bundle.tar are bundle.tar.001, bundle.tar.002 and so on. They contain the stream and nothing
+// more: cat bundle.tar.* prints it. Numbers have three digits, or more if the size of the stream is known and it needs
+// more than 999 volumes, so that the shell sorts the names in the order of the volumes.
 //
-// Beside each volume is its [Description], bundle.tar-001.json, which that pattern does not match. It travels with the
-// volume, and has the checksums by which damage is found and named. Without it the volume can be read, but not checked.
-// It is no proof of anything: who can change the one can change the other.
+// Next to each volume is its [Description], bundle.tar-001.json, a name that the pattern above does not match. It contains
+// the checksums by which [Reader] finds damage. A volume without a description can be read, but not checked. A
+// description proves nothing about the origin of a volume, because anyone who can change the volume can change both.
 //
-// A volume is written as bundle.tar-part, synced and renamed when it is full, after its description: a file that has its
-// final name is whole. The part that a process left that was killed is used again by the next [Create].
+// A volume is written as bundle.tar-part. When it is full, the file is synced and renamed, after its description was
+// written. A file with its final name is therefore complete. If a process is killed, the next [Create] reuses the part.
+//
+// # Design
+//
+// About 2,000 lines exist only because bundles come in volumes: this package, state.go, split.go and volume*.go of package
+// transfer, the Continue function of package bundle, and the partial blobs of package cache. Designs with a third of it
+// were considered. Each of them gives up something that users rely on:
+//
+//   - Volumes that end between two blobs need no partial blobs. A blob that is larger than a volume could then not be
+//     exported, and images with layers larger than a DVD or the 4 GiB of FAT32 are common.
+//   - Volumes that are archives by themselves need no state between two imports. Their concatenation is not the plain
+//     bundle then, or it contains its document once for each volume.
+//   - Importing only when all volumes have arrived needs no state in the store. It needs room for two copies of the bundle
+//     on the destination.
+//   - Keeping the unfinished end of a volume as plain bytes, and reading it again in front of the next volume, needs no
+//     split blobs. A blob that spans ten volumes is then written twice and needs twice its size.
+//
+// What remains is the naming and publishing of files, the checks of descriptions, which are untrusted input, and the
+// progress of an import that survives restarts. A third of this package also writes plain bundles: [Create] with size 0.
+//
+// Parity fits beside the volumes without a change of format: a parity volume has the same number of blocks as the largest
+// volume, and the checksums in Blocks say which blocks of which volumes have to be reconstructed.
 package volume
 
 import (
@@ -24,16 +45,16 @@ import (
 )
 
 const (
-	// BlockSize is the size of what has a checksum of its own, in bytes. The last block of a volume may be smaller.
+	// BlockSize is the size of a block in bytes. Each block has a checksum. The last block of a volume may be smaller.
 	BlockSize = 1 << 20
-	// MaxSize is the largest size of a volume, in bytes. It bounds what is in memory of its description.
+	// MaxSize is the maximum size of a volume in bytes. It bounds the memory that a description needs.
 	MaxSize = 1 << 40
 
 	minDigits, maxDigits = 3, 6
 )
 
-// Parse recognises the name of a volume's file, FILE.001, and returns FILE, without folders, and the number. It goes by
-// the name alone.
+// Parse splits the file name of a volume, FILE.001, into FILE, without folders, and the number. ok is false if path is not
+// the name of a volume. Parse does not access the file.
 func Parse(path string) (name string, number int, ok bool) {
 	prefix, number, _, ok := parse(path)
 	if !ok {
@@ -42,7 +63,7 @@ func Parse(path string) (name string, number int, ok bool) {
 	return filepath.Base(prefix), number, true
 }
 
-// parse also returns FILE with its folders, in prefix, and how many digits the number is written with.
+// parse is like Parse, but returns FILE with its folders, and the number of digits.
 func parse(path string) (prefix string, number, digits int, ok bool) {
 	base := filepath.Base(path)
 	dot := strings.LastIndexByte(base, '.')
@@ -59,8 +80,8 @@ func parse(path string) (prefix string, number, digits int, ok bool) {
 	return path[:len(path)-digits-1], number, digits, err == nil && number > 0
 }
 
-// File returns the path of volume number of the set that the volume in path is of. It is "" if path has no name of a
-// volume or the set no such number.
+// File returns the path of the volume with that number in the same set as the volume path. It returns "" if path is not
+// the name of a volume, or if the digits of path do not suffice for number.
 func File(path string, number int) string {
 	prefix, _, digits, ok := parse(path)
 	if !ok || number < 1 || number > maxNumber(digits) {
@@ -69,14 +90,13 @@ func File(path string, number int) string {
 	return fileName(prefix, number, digits)
 }
 
-// Next returns the path of the volume that comes after the one in path, or "" as [File] does. That there is one is not
-// said with that.
+// Next returns the path of the volume after the volume path, or "" as [File] does. The volume may not exist.
 func Next(path string) string {
 	_, number, _, _ := parse(path)
 	return File(path, number+1)
 }
 
-// DescriptionPath returns where the description of the volume in path is, or "" if path has no name of a volume.
+// DescriptionPath returns the path of the description of the volume path, or "" if path is not the name of a volume.
 func DescriptionPath(path string) string {
 	prefix, number, digits, ok := parse(path)
 	if !ok {
@@ -85,18 +105,18 @@ func DescriptionPath(path string) string {
 	return fmt.Sprintf("%s-%0*d.json", prefix, digits, number)
 }
 
-// List returns path and the volumes of its set that follow it, in order, as far as they are there: up to the first that
-// is missing. If path has no name of a volume, it is the only one. A path that is not there is an error.
+// List returns path and the volumes that follow it, in order, up to the first one that does not exist. If path is not the
+// name of a volume, List returns path alone. It returns an error if path does not exist.
 func List(path string) ([]string, error) {
 	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("look for volumes: %w", err)
+		return nil, fmt.Errorf("list volumes: %w", err)
 	}
 	list := []string{path}
 	for path = Next(path); path != ""; path = Next(path) {
 		if _, err := os.Stat(path); os.IsNotExist(err) {
 			break
 		} else if err != nil {
-			return nil, fmt.Errorf("look for volumes: %w", err)
+			return nil, fmt.Errorf("list volumes: %w", err)
 		}
 		list = append(list, path)
 	}
@@ -107,7 +127,7 @@ func fileName(prefix string, number, digits int) string {
 	return fmt.Sprintf("%s.%0*d", prefix, digits, number)
 }
 
-// most is the highest number that digits can write.
+// maxNumber returns the largest number with that many digits.
 func maxNumber(digits int) int {
 	n := 1
 	for range digits {

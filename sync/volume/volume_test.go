@@ -41,10 +41,10 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q is volume %d of %q (%t), want %d of %q", path, number, name, ok, want.number, want.name)
 		}
 		if got := volume.Next(path); got != want.next {
-			t.Errorf("%q is followed by %q, want %q", path, got, want.next)
+			t.Errorf("Next(%q) = %q, want %q", path, got, want.next)
 		}
 		if got := volume.DescriptionPath(path); got != want.description {
-			t.Errorf("%q is described in %q, want %q", path, got, want.description)
+			t.Errorf("DescriptionPath(%q) = %q, want %q", path, got, want.description)
 		}
 	}
 	for number, want := range map[int]string{1: "a/b.001", 12: "a/b.012", 999: "a/b.999", 1000: "", 0: "", -1: ""} {
@@ -54,7 +54,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestListEndsWhereAVolumeIsMissing(t *testing.T) {
+func TestListEndsAtMissingVolume(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"b.001", "b.002", "b.003", "b.005", "b.0004", "plain"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
@@ -76,6 +76,6 @@ func TestListEndsWhereAVolumeIsMissing(t *testing.T) {
 		}
 	}
 	if got, err := volume.List(filepath.Join(dir, "b.004")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a volume that is not there: %v, %v", got, err)
+		t.Errorf("missing volume: %v, %v", got, err)
 	}
 }

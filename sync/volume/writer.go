@@ -1,9 +1,11 @@
 package volume
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -14,44 +16,45 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Options is what [Create] is told about a stream; the zero value works.
+// Options describe a stream to [Create]. The zero value works.
 type Options struct {
-	// Total is how many bytes the stream will have, if that is known. Descriptions then say how many volumes there are,
-	// and a stream of another size is an error. 0 is unknown.
+	// Total is the size of the stream in bytes, or 0 if it is unknown. If it is known, all descriptions contain the number of
+	// volumes, and a stream of another size is an error.
 	Total int64
-	// Bundle and Title go into the descriptions: see [Description].
+	// Bundle and Title are copied to the descriptions, see [Description].
 	Bundle, Title string
-	// Overwrite replaces what is there: a file, or all volumes of a set. They go when the first new one takes their place.
+	// Overwrite replaces an existing file or set of volumes. All old volumes are removed when the first new one is complete.
 	Overwrite bool
 }
 
-// Writer writes a stream into volumes. It is not for concurrent use.
+// Writer writes a stream into volumes or into one plain file. It is not safe for concurrent use.
 type Writer struct {
-	prefix   string // the path that was given
-	size     int64  // of a volume at most; 0 for one plain file
+	prefix   string // path argument of Create
+	size     int64  // maximum size of a volume; 0 for one plain file
 	opts     Options
-	digits   int      // of a number
-	count    int      // how many volumes there will be; 0 if that is unknown
-	replaced []string // files to be overwritten
+	digits   int      // of volume numbers
+	count    int      // number of volumes; 0 if it is unknown
+	replaced []string // existing files to overwrite
 
-	temp   *tempFile // what is being written; nil after the end
-	hasher *hasher   // nil after the end
-	buffer []byte    // what is not in part yet
-	blocks []byte    // checksums of those of part
+	temp   *tempFile // the volume that is being written; nil after Close and Abort
+	hash   hash.Hash // of the blocks in temp
+	buffer []byte    // bytes that are not in temp yet, up to one block
+	blocks []byte    // checksums of the blocks in temp
 
-	offset  int64 // of part in the stream
-	volumes []Description
-	created []string // files with a final name
-	err     error    // of every call from now on
+	offset  int64         // of temp in the stream
+	volumes []Description // finished ones
+	created []string      // files that have their final names
+	closed  bool          // Close succeeded, or Abort was called
+	err     error         // result of every later call
 }
 
-// Create begins to write a stream into volumes of at most size bytes that are named after path, or, if size is 0, into
-// one plain file with that name and no description. A folder, device or pipe in its place is an error, and so is a file
-// that is there already (fs.ErrExist), unless info says otherwise.
+// Create returns a Writer for volumes of at most size bytes, which are named after path. If size is 0, it is a Writer for
+// the plain file path, which has no description. Create returns an error if there is a folder, device or pipe of that name,
+// and an error that wraps [os.ErrExist] if there is a file and opts.Overwrite is not set.
 //
-// The caller must call Close, and Abort after any error; Abort after a Close that returned nil does nothing.
-func Create(path string, size int64, info Options) (*Writer, error) {
-	w := &Writer{prefix: path, size: size, opts: info, digits: minDigits}
+// The caller must call Close, and Abort after any error. Abort after a successful Close does nothing.
+func Create(path string, size int64, opts Options) (*Writer, error) {
+	w := &Writer{prefix: path, size: size, opts: opts, digits: minDigits, hash: sha256.New(), buffer: make([]byte, 0, BlockSize)}
 	if err := w.begin(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
@@ -65,12 +68,12 @@ func (w *Writer) begin() error {
 	if w.size > 0 && w.opts.Total > 0 {
 		volumes := (w.opts.Total-1)/w.size + 1
 		if volumes > int64(maxNumber(maxDigits)) {
-			return fmt.Errorf("%d bytes make %d volumes, more than %d: choose larger ones", w.opts.Total, volumes, maxNumber(maxDigits))
+			return fmt.Errorf("%d bytes make %d volumes, and the limit is %d: choose larger volumes", w.opts.Total, volumes, maxNumber(maxDigits))
 		}
 		w.count = int(volumes)
 		w.digits = max(minDigits, len(fmt.Sprint(volumes)))
 	}
-	part, err := newTempFile(w.prefix)
+	temp, err := newTempFile(w.prefix)
 	if err != nil {
 		return err
 	}
@@ -78,10 +81,9 @@ func (w *Writer) begin() error {
 		err = fmt.Errorf("%s: %w: move it away, choose another name or overwrite it", w.replaced[0], os.ErrExist)
 	}
 	if err != nil {
-		return errors.Join(err, part.remove())
+		return errors.Join(err, temp.remove())
 	}
-	w.temp, w.hasher = part, newHasher()
-	w.buffer = w.hasher.space()[:0]
+	w.temp = temp
 	return nil
 }
 
@@ -90,20 +92,20 @@ func (w *Writer) check() error {
 	base := filepath.Base(w.prefix)
 	switch {
 	case base == "." || base == ".." || !strings.HasSuffix(w.prefix, base):
-		return errors.New("it is not the name of a file")
+		return errors.New("this is not a file name")
 	case w.size < 0 || w.size > MaxSize:
-		return fmt.Errorf("a volume of %d bytes: it may have up to %d", w.size, int64(MaxSize))
+		return fmt.Errorf("volume size %d is out of range: the maximum is %d bytes", w.size, int64(MaxSize))
 	case w.opts.Total < 0:
-		return fmt.Errorf("a stream of %d bytes", w.opts.Total)
+		return fmt.Errorf("stream size %d is negative", w.opts.Total)
 	case w.size == 0 && isVolume:
-		return errors.New("it has the name of a volume, and would be read as one: choose another name")
+		return errors.New("this is the name of a volume, and the file would be read as one: choose another name")
 	case w.size > 0 && !utf8.ValidString(base):
-		return errors.New("its name is not UTF-8, and no description could say it: choose another name")
+		return errors.New("the name is not valid UTF-8, and a description cannot contain it: choose another name")
 	}
 	return errors.Join(checkText("bundle", w.opts.Bundle), checkText("title", w.opts.Title))
 }
 
-// Write implements [io.Writer]. A volume gets its final name when the first byte after it comes, or at Close.
+// Write implements [io.Writer]. A volume gets its final name when the first byte after it is written, or in Close.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.temp == nil && w.err == nil {
 		return 0, fmt.Errorf("write %s: %w", w.prefix, os.ErrClosed)
@@ -120,7 +122,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// limit is how large the buffer may become: a block, or the rest of the volume.
+// limit returns the maximum length of the buffer: one block, or the rest of the volume.
 func (w *Writer) limit() int64 {
 	if w.size == 0 {
 		return BlockSize
@@ -128,10 +130,10 @@ func (w *Writer) limit() int64 {
 	return min(BlockSize, w.size-w.temp.size)
 }
 
-// makeRoom makes room in the buffer for some of n bytes that are to come.
+// makeRoom makes room in the buffer for at least one of the next n bytes.
 func (w *Writer) makeRoom(n int64) error {
 	if sum := w.written() + n; w.opts.Total > 0 && sum > w.opts.Total {
-		return fmt.Errorf("write %s: the stream is longer than the %d bytes that were announced", w.prefix, w.opts.Total)
+		return fmt.Errorf("write %s: the stream is longer than the expected %d bytes", w.prefix, w.opts.Total)
 	}
 	if int64(len(w.buffer)) < w.limit() {
 		return nil
@@ -145,10 +147,10 @@ func (w *Writer) makeRoom(n int64) error {
 	return w.nextVolume()
 }
 
-// written is how many bytes of the stream were taken.
+// written returns the number of bytes that were written to w.
 func (w *Writer) written() int64 { return w.offset + w.temp.size + int64(len(w.buffer)) }
 
-// flush writes the buffer, which is a block.
+// flush writes the buffer, one block, to temp.
 func (w *Writer) flush() error {
 	if len(w.buffer) == 0 {
 		return nil
@@ -156,45 +158,42 @@ func (w *Writer) flush() error {
 	block := w.buffer
 	if w.size > 0 {
 		w.blocks = binary.BigEndian.AppendUint32(w.blocks, crc32.Checksum(block, castagnoli))
-		w.hasher.add(block)
+		w.hash.Write(block)
 	}
 	err := w.temp.write(block)
 	switch {
 	case errors.Is(err, syscall.EFBIG):
-		return fmt.Errorf("write %s: this file system has no files so large: write smaller volumes: %w", w.prefix, err)
+		return fmt.Errorf("write %s: the file system does not support files of this size: choose smaller volumes: %w", w.prefix, err)
 	case err != nil:
 		return fmt.Errorf("write %s: %w", w.prefix, err)
-	}
-	if w.size > 0 {
-		block = w.hasher.space()
 	}
 	w.buffer = block[:0]
 	return nil
 }
 
-// nextVolume finishes a volume that is full and begins the next one.
+// nextVolume publishes a full volume and begins the next one.
 func (w *Writer) nextVolume() error {
 	if number := len(w.volumes) + 1; number >= maxNumber(w.digits) {
-		return fmt.Errorf("write %s: the stream needs more than %d volumes: choose larger ones", w.prefix, number)
+		return fmt.Errorf("write %s: the stream needs more than %d volumes: choose larger volumes", w.prefix, number)
 	}
 	if err := w.publish(false); err != nil {
 		return err
 	}
-	part, err := newTempFile(w.prefix)
+	temp, err := newTempFile(w.prefix)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", w.prefix, err)
 	}
-	w.temp = part
+	w.temp = temp
 	return nil
 }
 
-// Close finishes the last volume. Without an error all of the stream is durable when it returns.
+// Close publishes the last volume. When it returns nil, the whole stream is durable.
 func (w *Writer) Close() error {
 	if w.temp == nil || w.err != nil {
 		return w.err
 	}
 	if n := w.written(); w.opts.Total > 0 && n != w.opts.Total {
-		w.err = fmt.Errorf("write %s: the stream ended after %d of the %d bytes that were announced", w.prefix, n, w.opts.Total)
+		w.err = fmt.Errorf("write %s: the stream ended after %d of the expected %d bytes", w.prefix, n, w.opts.Total)
 		return w.err
 	}
 	if w.err = w.flush(); w.err != nil {
@@ -203,18 +202,16 @@ func (w *Writer) Close() error {
 	if w.err = w.publish(true); w.err != nil {
 		return w.err
 	}
-	w.hasher.stop()
-	w.hasher = nil
+	w.closed = true
 	return nil
 }
 
-// Abort ends writing and removes what was written, finished volumes too. What they replaced is not brought back.
+// Abort removes all files that w wrote, including finished volumes. It does not restore overwritten files.
 func (w *Writer) Abort() error {
-	if w.hasher == nil {
-		return nil // it was closed, or aborted
+	if w.closed {
+		return nil
 	}
-	w.hasher.stop()
-	w.hasher = nil
+	w.closed = true
 	if w.err == nil {
 		w.err = fmt.Errorf("write %s: %w", w.prefix, os.ErrClosed)
 	}
@@ -229,15 +226,15 @@ func (w *Writer) Abort() error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("remove what was written of %s: %w", w.prefix, err)
+		return fmt.Errorf("remove the files of %s: %w", w.prefix, err)
 	}
 	return nil
 }
 
-// Volumes returns the volumes that are finished, without their Blocks. A plain file is none.
+// Volumes returns the descriptions of the finished volumes, without Blocks. There are none for a plain file.
 func (w *Writer) Volumes() []Description { return w.volumes }
 
-// describe makes the description of the volume that is in part, all of it.
+// describe returns the description of the volume in temp.
 func (w *Writer) describe(last bool) Description {
 	number := len(w.volumes) + 1
 	of := w.count
@@ -253,7 +250,7 @@ func (w *Writer) describe(last bool) Description {
 		Title:     w.opts.Title,
 		Offset:    w.offset,
 		Size:      w.temp.size,
-		Digest:    digest.NewDigestFromBytes(digest.SHA256, w.hasher.sum()),
+		Digest:    digest.NewDigestFromBytes(digest.SHA256, w.hash.Sum(nil)),
 		BlockSize: BlockSize,
 		Blocks:    w.blocks,
 	}

@@ -20,7 +20,7 @@ import (
 
 const mib = volume.BlockSize
 
-func TestAllVolumesAreTheStream(t *testing.T) {
+func TestConcatenatedVolumesAreTheStream(t *testing.T) {
 	for _, tt := range []struct{ stream, size, volumes int }{
 		{0, 10, 1},
 		{1, 10, 1},
@@ -38,7 +38,7 @@ func TestAllVolumesAreTheStream(t *testing.T) {
 				info := volume.Options{Total: int64(total), Bundle: "b-7", Title: "für Werk 7"}
 				volumes := save(t, path, stream, int64(tt.size), info)
 				if got := cat(t, path+".*"); !bytes.Equal(got, stream) {
-					t.Error("cat gives another stream")
+					t.Error("the concatenated volumes differ from the stream")
 				}
 				checkVolumes(t, path, stream, tt.volumes, volumes, info)
 				if files := names(t, filepath.Dir(path)); len(files) != 2*tt.volumes {
@@ -65,39 +65,35 @@ func checkVolumes(t *testing.T, path string, stream []byte, want int, volumes []
 		sum := digest.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(got)))
 		if d.File != filepath.Base(file) || d.Number != i+1 || d.Offset != int64(len(all)) || d.Size != int64(len(got)) ||
 			d.Digest != sum || d.Bundle != info.Bundle || d.Title != info.Title || d.Blocks != nil {
-			t.Errorf("%s is described as %+v", file, d)
+			t.Errorf("the description of %s is %+v", file, d)
 		}
 		last := i+1 == want
 		if d.Last() != last || last && d.Count != want || d.Count != 0 && d.Count != want || info.Total > 0 && d.Count == 0 {
-			t.Errorf("%s is said to be one of %d", file, d.Count)
-		}
-		if i > 0 {
-			if err := d.Follows(volumes[i-1]); err != nil {
-				t.Error(err)
-			}
+			t.Errorf("the description of %s has Count %d", file, d.Count)
 		}
 		all = append(all, got...)
 	}
 	if !bytes.Equal(all, stream) {
-		t.Error("reading gives another stream")
+		t.Error("the volumes read differ from the stream")
 	}
 }
 
-func TestSizeZeroIsOnePlainFile(t *testing.T) {
+func TestSizeZeroWritesPlainFile(t *testing.T) {
 	dir, stream := t.TempDir(), content(3*mib+1)
 	volumes := save(t, filepath.Join(dir, "bundle.tar"), stream, 0, volume.Options{Total: 3*mib + 1})
 	if got := load(t, filepath.Join(dir, "bundle.tar")); !bytes.Equal(got, stream) || len(volumes) != 0 {
-		t.Errorf("the file has another stream, or volumes: %v", volumes)
+		t.Errorf("the file differs from the stream, or there are volumes: %v", volumes)
 	}
 	if got := names(t, dir); len(got) != 1 {
-		t.Errorf("beside it: %v", got)
+		t.Errorf("files in the folder: %v", got)
 	}
 	if got, err := read(filepath.Join(dir, "bundle.tar")); err != nil || !bytes.Equal(got, stream) {
-		t.Errorf("reading gives another stream (%v)", err)
+		t.Errorf("the file read differs from the stream (%v)", err)
 	}
 }
 
-// TestMoreThan999Volumes sort like their numbers if that was known beforehand, and are refused if it was not.
+// TestMoreThan999Volumes checks that the names sort like the numbers if the size was known, and that more than 999 volumes
+// are an error if it was not.
 func TestMoreThan999Volumes(t *testing.T) {
 	dir, stream := memoryDir(t), content(1001)
 	volumes := save(t, filepath.Join(dir, "known"), stream, 1, volume.Options{Total: 1001})
@@ -105,27 +101,27 @@ func TestMoreThan999Volumes(t *testing.T) {
 		t.Errorf("%d volumes, and cat gives %d bytes", len(volumes), len(got))
 	}
 	if list, err := volume.List(filepath.Join(dir, "known.0001")); err != nil || len(list) != 1001 {
-		t.Errorf("%d volumes are found (%v)", len(list), err)
+		t.Errorf("List returns %d volumes (%v)", len(list), err)
 	}
 	w, err := volume.Create(filepath.Join(dir, "unknown"), 1, volume.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := w.Write(stream); err == nil || !strings.Contains(err.Error(), "more than 999 volumes: choose larger ones") {
+	if n, err := w.Write(stream); err == nil || !strings.Contains(err.Error(), "more than 999 volumes: choose larger volumes") {
 		t.Errorf("%d bytes were written: %v", n, err)
 	}
 	if err := w.Abort(); err != nil {
 		t.Error(err)
 	}
 	if _, err := volume.Create(filepath.Join(dir, "far"), 1, volume.Options{Total: 1e6}); err == nil {
-		t.Error("a million volumes were begun")
+		t.Error("a million volumes were accepted")
 	}
 	if got := names(t, dir); len(got) != 2*1001 {
-		t.Errorf("%d files are left", len(got))
+		t.Errorf("%d files remain", len(got))
 	}
 }
 
-func TestAFileWithItsFinalNameIsWhole(t *testing.T) {
+func TestFinalNameMeansComplete(t *testing.T) {
 	dir := t.TempDir()
 	w, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Options{})
 	if err != nil {
@@ -146,13 +142,13 @@ func TestAFileWithItsFinalNameIsWhole(t *testing.T) {
 	}
 	if _, err := volume.Create(filepath.Join(dir, "b"), 10, volume.Options{Overwrite: true}); err == nil ||
 		!strings.Contains(err.Error(), "being written by another") {
-		t.Errorf("a second one to the same place: %v", err)
+		t.Errorf("second Writer of the same path: %v", err)
 	}
 	if err := w.Abort(); err != nil {
 		t.Error(err)
 	}
 	if got := names(t, dir); len(got) != 0 {
-		t.Errorf("left after Abort: %v", got)
+		t.Errorf("files after Abort: %v", got)
 	}
 	if _, err := w.Write(nil); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("Write after Abort: %v", err)
@@ -162,7 +158,7 @@ func TestAFileWithItsFinalNameIsWhole(t *testing.T) {
 	}
 }
 
-func TestWhatIsThereIsNotOverwrittenUnlessToldTo(t *testing.T) {
+func TestOverwrite(t *testing.T) {
 	for there, size := range map[string]int64{"b": 0, "b.002": 10, "b.0001": 10, "b-003.json": 10} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "b")
@@ -172,10 +168,10 @@ func TestWhatIsThereIsNotOverwrittenUnlessToldTo(t *testing.T) {
 			store(t, filepath.Join(dir, other), []byte("old"))
 		}
 		if _, err := volume.Create(path, size, volume.Options{}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), there) {
-			t.Errorf("%s is there: %v", there, err)
+			t.Errorf("%s exists: %v", there, err)
 		}
 		if got := load(t, filepath.Join(dir, there)); string(got) != "old" {
-			t.Errorf("%s has %q", there, got)
+			t.Errorf("the content of %s is %q", there, got)
 		}
 		w, err := volume.Create(path, size, volume.Options{Overwrite: true})
 		if err != nil {
@@ -185,7 +181,7 @@ func TestWhatIsThereIsNotOverwrittenUnlessToldTo(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := load(t, filepath.Join(dir, there)); string(got) != "old" {
-			t.Errorf("%s went before there was anything to replace it", there)
+			t.Errorf("%s was removed before its replacement was complete", there)
 		}
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
@@ -201,7 +197,7 @@ func TestWhatIsThereIsNotOverwrittenUnlessToldTo(t *testing.T) {
 	}
 }
 
-func TestAFileThatAppearsMeanwhileIsKept(t *testing.T) {
+func TestFileCreatedMeanwhileIsKept(t *testing.T) {
 	for there, size := range map[string]int64{"b": 0, "b.001": 10, "b-001.json": 10} {
 		dir := t.TempDir()
 		w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Options{})
@@ -210,20 +206,20 @@ func TestAFileThatAppearsMeanwhileIsKept(t *testing.T) {
 		}
 		store(t, filepath.Join(dir, there), []byte("theirs"))
 		if err := w.Close(); !errors.Is(err, fs.ErrExist) {
-			t.Errorf("%s appeared: %v", there, err)
+			t.Errorf("%s was created meanwhile: %v", there, err)
 		}
 		if err := w.Abort(); err != nil {
 			t.Error(err)
 		}
 		if got := names(t, dir); len(got) != 1 || string(load(t, filepath.Join(dir, there))) != "theirs" {
-			t.Errorf("%s appeared: left are %v", there, got)
+			t.Errorf("%s was created meanwhile: files: %v", there, got)
 		}
 	}
 }
 
-func TestAStreamHasTheSizeThatWasAnnounced(t *testing.T) {
+func TestStreamOfAnotherSize(t *testing.T) {
 	for _, size := range []int64{0, 4} {
-		for write, want := range map[int]string{9: "ended after 9 of the 10 bytes", 11: "longer than the 10 bytes"} {
+		for write, want := range map[int]string{9: "ended after 9 of the expected 10 bytes", 11: "longer than the expected 10 bytes"} {
 			dir := t.TempDir()
 			w, err := volume.Create(filepath.Join(dir, "b"), size, volume.Options{Total: 10})
 			if err != nil {
@@ -237,13 +233,13 @@ func TestAStreamHasTheSizeThatWasAnnounced(t *testing.T) {
 				t.Error(err)
 			}
 			if got := names(t, dir); len(got) != 0 {
-				t.Errorf("left: %v", got)
+				t.Errorf("files: %v", got)
 			}
 		}
 	}
 }
 
-func TestWhatCannotBeCreated(t *testing.T) {
+func TestCreateErrors(t *testing.T) {
 	dir := t.TempDir()
 	for _, folder := range []string{"folder", "v.001"} {
 		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
@@ -256,29 +252,29 @@ func TestWhatCannotBeCreated(t *testing.T) {
 		info volume.Options
 		want string
 	}{
-		{"folder", 0, volume.Options{Overwrite: true}, "not a regular file"},
-		{"v", 1, volume.Options{Overwrite: true}, "v.001 is in the way"},
+		{"folder", 0, volume.Options{Overwrite: true}, "not regular"},
+		{"v", 1, volume.Options{Overwrite: true}, "v.001 is a folder"},
 		{"missing/b", 0, volume.Options{}, "no such file"},
-		{"b", -1, volume.Options{}, "a volume of -1 bytes"},
-		{"b", volume.MaxSize + 1, volume.Options{}, "it may have up to"},
-		{"b", 1, volume.Options{Total: -1}, "a stream of -1 bytes"},
+		{"b", -1, volume.Options{}, "volume size -1 is out of range"},
+		{"b", volume.MaxSize + 1, volume.Options{}, "the maximum is 1099511627776 bytes"},
+		{"b", 1, volume.Options{Total: -1}, "stream size -1"},
 		{"b.001", 0, volume.Options{}, "the name of a volume"},
-		{"b\xff", 1, volume.Options{}, "not UTF-8"},
+		{"b\xff", 1, volume.Options{}, "not valid UTF-8"},
 		{"b", 1, volume.Options{Title: "two\nlines"}, "title is not one line"},
 		{"b", 1, volume.Options{Bundle: "\x1b[2J"}, "bundle is not one line"},
-		{"", 1, volume.Options{}, "not the name of a file"},
-		{"folder/", 1, volume.Options{}, "not the name of a file"},
+		{"", 1, volume.Options{}, "not a file name"},
+		{"folder/", 1, volume.Options{}, "not a file name"},
 	} {
 		if _, err := volume.Create(dir+"/"+tt.path, tt.size, tt.info); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: %v", tt, err)
 		}
 	}
 	if got := names(t, dir); len(got) != 2 {
-		t.Errorf("left: %v", got)
+		t.Errorf("files: %v", got)
 	}
 }
 
-func TestTheSameStreamMakesTheSameFiles(t *testing.T) {
+func TestFilesAreReproducible(t *testing.T) {
 	stream, info := content(2*mib+1), volume.Options{Bundle: "b-7", Total: 2*mib + 1}
 	one, two := t.TempDir(), t.TempDir()
 	save(t, filepath.Join(one, "b"), stream, mib, info)

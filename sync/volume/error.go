@@ -6,17 +6,18 @@ import (
 	"airmirror/mirror"
 )
 
-// DamagedError says which volume must be copied again and where it is damaged. It has [mirror.CodeDigestInvalid].
+// DamagedError is the error for a volume that is damaged and has to be copied again. It has the code
+// [mirror.CodeDigestInvalid].
 type DamagedError struct {
-	Volume string // the name of its file, without folders
-	// First and Last are the bytes that are wrong, missing, too many or unreadable, or some of which are: counted from the
-	// beginning of the volume, both included.
+	Volume string // name of the file, without folders
+	// First and Last are the byte range that is, or contains, what is wrong, missing, superfluous or unreadable. They count
+	// from the beginning of the volume, and the range includes both.
 	First, Last int64
-	Problem     string // as in "volume … is damaged at bytes 0–9"
-	Cause       error  // of a failing disk or medium; nil if it gave wrong bytes
+	Problem     string // the predicate of the message, e.g. "is damaged at bytes 0–9"
+	Cause       error  // read error of the medium; nil if it returned wrong bytes
 }
 
-// Error names the volume, the bytes and what to do.
+// Error names the volume, the damage and the remedy.
 func (e *DamagedError) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("volume %s %s: %v: copy it again", e.Volume, e.Problem, e.Cause)
@@ -24,7 +25,7 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("volume %s %s: copy it again", e.Volume, e.Problem)
 }
 
-// Unwrap returns an error with the code, and the cause.
+// Unwrap returns a [mirror.Error] and the cause, if there is one.
 func (e *DamagedError) Unwrap() []error {
 	errs := []error{&mirror.Error{Code: mirror.CodeDigestInvalid, Message: e.Error()}}
 	if e.Cause != nil {
