@@ -28,23 +28,21 @@ type importState struct {
 	Next   int     `json:"next"`   // the volume that is wanted
 	Offset int64   `json:"offset"` // where that begins in the bundle
 	Starts []int64 `json:"starts"` // where those before it began
-	// Beginning is all that came, as long as the document is not all there; Document, its blob, is empty until then.
-	Beginning mirror.PartialBlob `json:"beginning,omitzero"`
-	Document  digest.Digest      `json:"document,omitempty"`
-	Signature []byte             `json:"signature,omitempty"`
-	Part      *partialEntry      `json:"part,omitempty"`    // of the entry that the next volume begins in
-	NewBytes  int64              `json:"brought,omitempty"` // how many bytes of blobs the volumes that came brought
-	Updated   time.Time          `json:"updated"`
-	Bundle    string             `json:"bundle,omitempty"` // its ID, once it is known
+	// Head is a blob with all volumes that arrived, as long as they do not contain the whole document. After that it is
+	// empty, and Document is the blob of the document.
+	Head      digest.Digest `json:"head,omitempty"`
+	Document  digest.Digest `json:"document,omitempty"`
+	Signature []byte        `json:"signature,omitempty"`
+	Part      *partialEntry `json:"part,omitempty"`    // of the entry that the next volume begins in
+	NewBytes  int64         `json:"brought,omitempty"` // how many bytes of blobs the volumes that came brought
+	Updated   time.Time     `json:"updated"`
+	Bundle    string        `json:"bundle,omitempty"` // its ID, once it is known
 	// Done says that all of it was imported: what is left of its volumes can be passed over.
 	Done bool `json:"done,omitempty"`
 }
 
 // parts are the IDs of the parts that belong to the import.
 func (o *importState) parts() (ids []string) {
-	if o.Beginning.ID != "" {
-		ids = append(ids, o.Beginning.ID)
-	}
 	if o.Part != nil && o.Part.ID != "" {
 		ids = append(ids, o.Part.ID)
 	}
@@ -53,8 +51,10 @@ func (o *importState) parts() (ids []string) {
 
 // blobs are the blobs that the import needs to go on: those of its own, and those of its document, if it is known.
 func (o *importState) blobs(doc *bundle.Document) (list []digest.Digest) {
-	if o.Document != "" {
-		list = append(list, o.Document)
+	for _, d := range []digest.Digest{o.Head, o.Document} {
+		if d != "" {
+			list = append(list, d)
+		}
 	}
 	if doc != nil {
 		list = append(list, digestsOf(doc)...)
@@ -69,7 +69,7 @@ func (o *importState) rewind(from int64) {
 	for i > 0 && starts[i] > from {
 		i--
 	}
-	o.Next, o.Offset, o.Starts, o.Beginning, o.Part = i+1, starts[i], starts[:i], mirror.PartialBlob{}, nil
+	o.Next, o.Offset, o.Starts, o.Head, o.Part = i+1, starts[i], starts[:i], "", nil
 }
 
 // pendingImports are the imports that wait for a volume, or are getting one. The zero value is ready.
@@ -139,8 +139,11 @@ func (svc *Service) loadState(ctx context.Context, set string) (*importState, er
 	if err := json.Unmarshal(note, state); err != nil {
 		return nil, fmt.Errorf("read what came of %s: %w", set, err)
 	}
-	if state.Document != "" { // without Resume, a collector may have taken it
-		if _, err := svc.store.StatContent(ctx, state.Document); err != nil {
+	if state.Next > 1 && state.Head == "" && state.Document == "" && !state.Done { // written by an earlier version
+		return &importState{Set: set, Next: 1}, nil
+	}
+	for _, d := range state.blobs(nil) { // the collector may have deleted them if Resume was not called
+		if _, err := svc.store.StatContent(ctx, d); err != nil {
 			return &importState{Set: set, Next: 1}, nil
 		}
 	}
@@ -166,10 +169,8 @@ func (svc *Service) saveState(ctx context.Context, state *importState, doc *bund
 	if state.Done {
 		svc.pending.release(state.Set)
 	}
-	if before.Document == state.Document {
-		before.Document = ""
-	}
-	return errors.Join(svc.dropParts(ctx, before, state.parts()), svc.discard(ctx, before.blobs(nil)))
+	obsolete := slices.DeleteFunc(before.blobs(nil), func(d digest.Digest) bool { return slices.Contains(state.blobs(nil), d) })
+	return errors.Join(svc.dropParts(ctx, before, state.parts()), svc.discard(ctx, obsolete))
 }
 
 // dropParts drops the parts of an import, but for some.

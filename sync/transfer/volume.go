@@ -123,7 +123,7 @@ func (in *importer) importOpened(ctx context.Context, state *importState, p *vol
 	document, signature := in.reader.Raw()
 	state.Bundle = in.doc.ID
 	if err := in.preflight(ctx, document, signature); err != nil {
-		if state.Document == "" && state.Beginning.ID != "" && !isFault(err) { // only its document came before
+		if state.Head != "" && !isFault(err) { // only its document came before
 			err = errors.Join(err, in.service.dropState(ctx, state, nil))
 		}
 		return err

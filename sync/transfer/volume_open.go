@@ -1,9 +1,9 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -12,7 +12,8 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// openVolume begins to read a volume. There is no reader if it has not all of the document, and was put aside.
+// openVolume begins to read a volume. If the volumes so far do not contain the whole document, openVolume stores their
+// content and leaves in.reader nil.
 func (in *importer) openVolume(ctx context.Context, state *importState, p *volumeReader) (err error) {
 	if state.Document == "" {
 		return in.openHead(ctx, state, p)
@@ -28,30 +29,22 @@ func (in *importer) openVolume(ctx context.Context, state *importState, p *volum
 	return err
 }
 
-// openHead reads a bundle from its beginning, which earlier volumes may have.
+// openHead reads the bundle from its beginning. What earlier volumes contain of it is stored as a blob until the document is
+// complete.
 func (in *importer) openHead(ctx context.Context, state *importState, p *volumeReader) error {
-	growing, err := in.service.store.ResumeBlob(ctx, "", state.Beginning)
-	if mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {
-		return &restartError{0, err}
-	}
+	head, err := in.service.readHead(ctx, state.Head)
 	if err != nil {
 		return err
 	}
-	defer growing.Abort() //nolint:errcheck // what is left is cut off or dropped when it is gone on with, or with the next start
-	before, err := growing.Tail()
-	if err != nil {
-		return err
-	}
-	defer before.Close()
-	tee := &tee{r: p, w: growing}
-	reader, err := bundle.Open(io.MultiReader(io.NewSectionReader(before, 0, state.Beginning.Size), tee), in.service.opts.Limits)
+	recorded := &recorder{r: p, data: head}
+	reader, err := bundle.Open(io.MultiReader(bytes.NewReader(head), recorded), in.service.opts.Limits)
 	if err == nil && reader.Document() == nil {
 		if _, err = reader.Next(); err == nil || err == io.EOF {
-			return mirror.Errorf(mirror.CodeUnsupported, "only bundles of this program, and not compressed ones, come in volumes: put them together again, as in 'cat FILE.* | mirror sync --bundle -'")
+			return mirror.Errorf(mirror.CodeUnsupported, "only uncompressed bundles of this program can be imported volume by volume: join the volumes, as in 'cat FILE.* | mirror sync --bundle -'")
 		}
 	}
 	if err == nil {
-		tee.w = nil
+		recorded.done = true
 		in.reader, in.doc = reader, reader.Document()
 		return nil
 	}
@@ -59,35 +52,52 @@ func (in *importer) openHead(ctx context.Context, state *importState, p *volumeR
 	case !errors.Is(err, io.ErrUnexpectedEOF) || !p.complete || !in.req.Volume.More:
 		return err
 	case in.req.DryRun:
-		return mirror.Errorf(mirror.CodeUnsupported, "what is in the bundle is not all said in its first volume: put the volumes together to see it")
+		return mirror.Errorf(mirror.CodeUnsupported, "the first volume does not contain the whole list of contents: join the volumes to see it")
 	case state.Offset+p.size > maxHead:
 		return mirror.Errorf(mirror.CodeBundleInvalid, "there is no document in its first %d bytes", state.Offset+p.size)
 	}
-	if state.Beginning, err = growing.SuspendPartial(); err != nil {
+	if state.Head, err = in.storeBlob(ctx, recorded.data); err != nil {
 		return err
 	}
 	return in.awaitNext(ctx, state)
 }
 
-// storeDocument keeps the document by itself, in the place of all that came before it was there.
+// storeDocument stores the document as a blob of its own, and forgets the head.
 func (in *importer) storeDocument(ctx context.Context, state *importState) error {
 	document, signature := in.reader.Raw()
-	incoming, err := in.service.store.Receive(ctx, digest.FromBytes(document))
-	if err != nil {
-		return err
+	d, err := in.storeBlob(ctx, document)
+	if err == nil {
+		state.Document, state.Signature, state.Head = d, signature, ""
 	}
-	in.protect(incoming.Digest())
-	if _, err := incoming.Write(document); err != nil {
-		return errors.Join(err, incoming.Abort())
-	}
-	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
-		return err
-	}
-	state.Document, state.Signature, state.Beginning = incoming.Digest(), signature, mirror.PartialBlob{}
-	return nil
+	return err
 }
 
-// readDocument reads a document that was kept, and verifies it.
+// storeBlob stores data as a blob that belongs to no repository.
+func (in *importer) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
+	incoming, err := in.service.store.Receive(ctx, digest.FromBytes(data))
+	if err != nil {
+		return "", err
+	}
+	in.protect(incoming.Digest())
+	if _, err := incoming.Write(data); err != nil {
+		return "", errors.Join(err, incoming.Abort())
+	}
+	return incoming.Digest(), incoming.Commit(ctx, mirror.Repo{})
+}
+
+// readHead reads a head that storeBlob stored, or nothing if d is "". If the head is damaged, the import has to restart.
+func (svc *Service) readHead(ctx context.Context, d digest.Digest) ([]byte, error) {
+	if d == "" {
+		return nil, nil
+	}
+	data, err := svc.readDocument(ctx, d)
+	if code := mirror.CodeOf(err); code == mirror.CodeDigestInvalid || code == mirror.CodeBlobUnknown {
+		err = &restartError{0, err}
+	}
+	return data, err
+}
+
+// readDocument reads and verifies a document or head that was stored as a blob.
 func (svc *Service) readDocument(ctx context.Context, d digest.Digest) ([]byte, error) {
 	blob, err := svc.store.OpenContent(ctx, d)
 	if err != nil {
@@ -96,29 +106,29 @@ func (svc *Service) readDocument(ctx context.Context, d digest.Digest) ([]byte, 
 	defer blob.Close()
 	data, err := io.ReadAll(io.LimitReader(blob, maxDocument))
 	if err == nil && d.Algorithm().FromBytes(data) != d {
-		err = fmt.Errorf("the file of %s is damaged", d)
+		err = mirror.Errorf(mirror.CodeDigestInvalid, "the file of %s is damaged", d)
 	}
 	return data, err
 }
 
-// maxDocument is how large a document may be to be read again: more than any that could be read the first time.
-const maxDocument = 1 << 30
+const (
+	// maxDocument is the maximum size of a document or head that is read again. bundle.Open accepts less.
+	maxDocument = 1 << 30
+	// maxHead is the maximum number of bytes of a bundle up to the end of its document.
+	maxHead = 256 << 20
+)
 
-// maxHead is how many bytes may come before all of the document has come.
-const maxHead = 256 << 20
-
-// tee writes what is read to w, as long as there is one.
-type tee struct {
-	r io.Reader
-	w io.Writer
+// recorder appends what is read from r to data, until done is set.
+type recorder struct {
+	r    io.Reader
+	data []byte
+	done bool
 }
 
-func (t *tee) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	if t.w != nil && n > 0 {
-		if _, err := t.w.Write(p[:n]); err != nil {
-			return n, err
-		}
+func (r *recorder) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if !r.done {
+		r.data = append(r.data, p[:n]...)
 	}
 	return n, err
 }
