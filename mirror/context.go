@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"fmt"
 	"net"
 )
 
@@ -40,10 +39,7 @@ func ClientOf(ctx context.Context) string {
 	if !ok {
 		return ""
 	}
-	if host, _, err := net.SplitHostPort(addr.String()); err == nil {
-		return host
-	}
-	return fmt.Sprint(addr)
+	return HostOf(addr.String())
 }
 
 type exactKey struct{}

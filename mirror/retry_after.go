@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -33,4 +34,9 @@ func RetryAfter(h http.Header, received time.Time) (wait time.Duration, ok bool)
 		return max(0, at.Sub(received)), true
 	}
 	return 0, false
+}
+
+// FormatRetryAfter formats a wait for a Retry-After header: whole seconds, rounded up, at least one.
+func FormatRetryAfter(wait time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))
 }

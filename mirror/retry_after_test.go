@@ -35,3 +35,13 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatRetryAfter(t *testing.T) {
+	for wait, want := range map[time.Duration]string{
+		0: "1", time.Millisecond: "1", time.Second: "1", 1100 * time.Millisecond: "2", time.Minute: "60",
+	} {
+		if got := mirror.FormatRetryAfter(wait); got != want {
+			t.Errorf("%s: got %s, want %s", wait, got, want)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"net/netip"
 	"sync"
 )
 
@@ -86,31 +85,4 @@ func (s *Shares[K]) Yields(who K) K {
 		}
 	}
 	return largest
-}
-
-// NetworkOf is who the shares of an address, which has a port, are for: the IPv4 address, or the network of 64 bits of an
-// IPv6 address, as one machine may have all of its addresses. It is the zero value for what is no address, as a socket.
-func NetworkOf(address string) netip.Prefix {
-	parsed, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return networkOf(parsed.Addr())
-}
-
-func networkOf(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	prefix, err := addr.Prefix(min(64, addr.BitLen()))
-	if err != nil { // there are so many bits
-		panic(err)
-	}
-	return prefix
-}
-
-// NetworkOfClient is who a want or another share is counted for, by the address of a client without its port.
-func NetworkOfClient(client string) string {
-	if addr, err := netip.ParseAddr(client); err == nil {
-		return networkOf(addr).String()
-	}
-	return client
 }

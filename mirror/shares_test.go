@@ -97,14 +97,3 @@ func TestSharesAreCountedAtOnce(t *testing.T) {
 		t.Errorf("%d taken", taken.Load())
 	}
 }
-
-func TestNetworkOf(t *testing.T) {
-	for address, want := range map[string]string{
-		"192.0.2.7:5000": "192.0.2.7/32", "[2001:db8:1:2:3::4]:1": "2001:db8:1:2::/64", "[fe80::1%eth0]:1": "fe80::/64",
-		"[::ffff:192.0.2.7]:1": "192.0.2.7/32", "@": "invalid Prefix", "": "invalid Prefix",
-	} {
-		if got := mirror.NetworkOf(address).String(); got != want {
-			t.Errorf("%s is %s, want %s", address, got, want)
-		}
-	}
-}

@@ -283,9 +283,9 @@ func TestAPullWithoutUsersCostsNothing(t *testing.T) {
 	guard, err := auth.New(auth.Options{Htpasswd: t.TempDir() + "/none"})
 	must(t, err)
 	r := httptest.NewRequest("GET", "/v2/library/app/manifests/1", nil)
-	header, ask := http.Header{}, registry.Operation{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "library/app"}}
+	header, op := http.Header{}, registry.Operation{Action: registry.Pull, Repo: mirror.Repo{Host: "docker.io", Path: "library/app"}}
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := guard.Authorize(header, r, ask); err != nil {
+		if _, err := guard.Authorize(header, r, op); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 0 {

@@ -23,15 +23,15 @@ func (p *policy) authorizeAdmin(header http.Header, r *http.Request) error {
 	if !p.hasUsers() && p.rules.allow("", registry.Operation{Action: registry.Pull}) || p.isLoopback(r) {
 		return nil
 	}
-	ask := registry.Operation{Action: registry.Admin}
+	op := registry.Operation{Action: registry.Admin}
 	c, err := p.identify(r)
 	if err == nil {
-		if p.allowed(c, ask) {
+		if p.allowed(c, op) {
 			return nil
 		}
 		err = p.adminDenial(c)
 	}
-	p.challenge(header, r, ask, c, err)
+	p.challenge(header, r, op, c, err)
 	// What asks here, as Prometheus does, knows names and passwords, and fetches no tokens.
 	if header.Get("WWW-Authenticate") != "" && p.hasPasswords() {
 		header.Set("WWW-Authenticate", basic)

@@ -19,9 +19,9 @@ import (
 // A push or deletion that comes with no credentials at all is not dockerd's, which has a token from GET /v2/ by then. It is
 // asked for Basic: buildkit has tokens fetched by its client, on another machine, which does not know the authority of a
 // mirror that buildkit itself was told of.
-func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Operation, c client, err error) {
-	if slow := (*loginDelay)(nil); errors.As(err, &slow) {
-		header.Set("Retry-After", slow.seconds())
+func (p *policy) challenge(header http.Header, r *http.Request, op registry.Operation, c client, err error) {
+	if delay := (*loginDelay)(nil); errors.As(err, &delay) {
+		header.Set("Retry-After", mirror.FormatRetryAfter(delay.wait))
 		return
 	}
 	if mirror.CodeOf(err) != mirror.CodeUnauthorized {
@@ -29,17 +29,17 @@ func (p *policy) challenge(header http.Header, r *http.Request, ask registry.Ope
 	}
 	switch {
 	case p.issuer != nil:
-		header.Set("WWW-Authenticate", bearer(p.issuer.token.Realm, p.issuer.token.Service, p.scope(ask), c))
-	case p.rules.allowsAny("", registry.Pull) && !changesAnonymously(r, ask):
-		header.Set("WWW-Authenticate", bearer(p.realm(r), service, p.scope(ask), c))
+		header.Set("WWW-Authenticate", bearer(p.issuer.token.Realm, p.issuer.token.Service, p.scope(op), c))
+	case p.rules.allowsAny("", registry.Pull) && !changesAnonymously(r, op):
+		header.Set("WWW-Authenticate", bearer(p.realm(r), service, p.scope(op), c))
 	default:
 		header.Set("WWW-Authenticate", basic)
 	}
 }
 
 // changesAnonymously reports whether a request is to change something and shows no credentials.
-func changesAnonymously(r *http.Request, ask registry.Operation) bool {
-	return (ask.Action == registry.Push || ask.Action == registry.Delete) && r.Header.Get("Authorization") == ""
+func changesAnonymously(r *http.Request, op registry.Operation) bool {
+	return (op.Action == registry.Push || op.Action == registry.Delete) && r.Header.Get("Authorization") == ""
 }
 
 const basic = `Basic realm="mirror", charset="UTF-8"`
@@ -65,20 +65,20 @@ func quoted(s string) string { return `"` + quoting.Replace(s) + `"` }
 
 // scope is what a token must say for a request to be admitted. Repositories are called as this mirror serves them, so
 // that one that is meant by ns is not mistaken for the default registry's.
-func (p *policy) scope(ask registry.Operation) string {
-	switch ask.Action {
+func (p *policy) scope(op registry.Operation) string {
+	switch op.Action {
 	case registry.Ping, registry.Admin:
 		return ""
 	case registry.List:
 		return "registry:catalog:*"
 	}
-	actions := string(ask.Action)
-	if ask.Action == registry.Push {
+	actions := string(op.Action)
+	if op.Action == registry.Push {
 		actions = "pull,push"
 	}
-	scope := "repository:" + p.names.Served(ask.Repo) + ":" + actions
-	if ask.From != (mirror.Repo{}) && ask.From != ask.Repo {
-		scope += " repository:" + p.names.Served(ask.From) + ":pull"
+	scope := "repository:" + p.names.Served(op.Repo) + ":" + actions
+	if op.From != (mirror.Repo{}) && op.From != op.Repo {
+		scope += " repository:" + p.names.Served(op.From) + ":pull"
 	}
 	return scope
 }

@@ -44,7 +44,7 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	case strings.EqualFold(scheme, "Bearer") && p.issuer != nil:
 		grants, err := p.issuer.verify(strings.TrimSpace(token))
 		if err != nil {
-			p.log.Info("a token is no good", zap.String("address", host(r)), zap.Error(err))
+			p.log.Info("a token is no good", zap.String("address", mirror.HostOf(r.RemoteAddr)), zap.Error(err))
 			return client{tokenError: err}, nil
 		}
 		return client{name: grants.subject, grants: grants, authenticated: true}, nil
@@ -78,8 +78,8 @@ func (p *policy) identifyByCertificate(r *http.Request) client {
 }
 
 // refuse says why a client may not do what it asks, and what can be done about it.
-func (p *policy) denial(r *http.Request, c client, ask registry.Operation) error {
-	what := describe(ask)
+func (p *policy) denial(r *http.Request, c client, op registry.Operation) error {
+	what := describe(op)
 	switch {
 	case c.tokenError != nil:
 		return &mirror.Error{Code: mirror.CodeUnauthorized, Message: "the token is not accepted, and without one nobody may " + what}
@@ -104,21 +104,21 @@ func (p *policy) denial(r *http.Request, c client, ask registry.Operation) error
 		why += ", and this request was passed on by a proxy or a browser"
 	}
 	setting := "auth.anonymousPull" // which is on if nobody switched it off
-	if ask.Action == registry.Push || ask.Action == registry.Delete {
+	if op.Action == registry.Push || op.Action == registry.Delete {
 		setting = "auth.anonymousPush"
 	}
 	return mirror.Errorf(mirror.CodeDenied, "%s: make a user there with 'mirror user add NAME' and log in, or set %s to let everybody in", why, setting)
 }
 
 // wording is what somebody may not do.
-func describe(ask registry.Operation) string {
-	switch ask.Action {
+func describe(op registry.Operation) string {
+	switch op.Action {
 	case registry.Push:
-		return "push to " + ask.Repo.String()
+		return "push to " + op.Repo.String()
 	case registry.Delete:
-		return "delete from " + ask.Repo.String()
+		return "delete from " + op.Repo.String()
 	case registry.Pull:
-		return "pull from " + ask.Repo.String()
+		return "pull from " + op.Repo.String()
 	case registry.List:
 		return "list repositories"
 	}

@@ -115,14 +115,14 @@ func (g *Guard) Prepare(opts Options) (apply func(), err error) {
 }
 
 // Authorize implements [registry.Authorizer].
-func (g *Guard) Authorize(header http.Header, r *http.Request, ask registry.Operation) (context.Context, error) {
-	return g.policy.Load().authorize(header, r, ask)
+func (g *Guard) Authorize(header http.Header, r *http.Request, op registry.Operation) (context.Context, error) {
+	return g.policy.Load().authorize(header, r, op)
 }
 
 // Allowed implements [registry.Authorizer].
-func (g *Guard) Allowed(ctx context.Context, ask registry.Operation) bool {
+func (g *Guard) Allowed(ctx context.Context, op registry.Operation) bool {
 	c, _ := ctx.Value(clientKey{}).(client)
-	return g.policy.Load().allowed(c, ask)
+	return g.policy.Load().allowed(c, op)
 }
 
 // Handler gives tokens to who asks for one at [TokenPath]: a name and password, or none, become a token that says no more

@@ -139,7 +139,7 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	}
 	done(right)
 	if !right {
-		p.log.Warn("login failed", zap.String("user", name[:min(len(name), maxLoggedName)]), zap.String("address", host(r)))
+		p.log.Warn("login failed", zap.String("user", name[:min(len(name), maxLoggedName)]), zap.String("address", mirror.HostOf(r.RemoteAddr)))
 		return errLogin
 	}
 	p.verified.Add(key, time.Now().Add(verifiedTTL))

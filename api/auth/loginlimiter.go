@@ -2,11 +2,7 @@ package auth
 
 import (
 	"context"
-	"math"
-	"net"
-	"net/http"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -82,16 +78,4 @@ func (s *loginLimiter) get(address netip.Prefix) *addressLimit {
 // loginDelay says how long to wait.
 type loginDelay struct{ wait time.Duration }
 
-func (t *loginDelay) Error() string { return "try again in " + t.seconds() + "s" }
-
-func (t *loginDelay) seconds() string {
-	return strconv.Itoa(max(1, int(math.Ceil(t.wait.Seconds()))))
-}
-
-// host is the address of a client for the log.
-func host(r *http.Request) string {
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		return host
-	}
-	return r.RemoteAddr
-}
+func (d *loginDelay) Error() string { return "try again in " + mirror.FormatRetryAfter(d.wait) + "s" }

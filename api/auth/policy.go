@@ -63,17 +63,17 @@ func newPolicy(opts Options, kept *shared, old *policy) (p *policy, err error) {
 }
 
 // admit is [Guard.Authorize].
-func (p *policy) authorize(header http.Header, r *http.Request, ask registry.Operation) (context.Context, error) {
+func (p *policy) authorize(header http.Header, r *http.Request, op registry.Operation) (context.Context, error) {
 	ctx := r.Context()
 	c, err := p.identify(r)
 	if err != nil {
-		p.challenge(header, r, ask, c, err)
+		p.challenge(header, r, op, c, err)
 		return ctx, err
 	}
-	if !p.allowedAnywhere(c, ask) {
+	if !p.allowedAnywhere(c, op) {
 		if c.local = p.mayDoAll(r); !c.local {
-			err = p.denial(r, c, ask)
-			p.challenge(header, r, ask, c, err)
+			err = p.denial(r, c, op)
+			p.challenge(header, r, op, c, err)
 			return ctx, err
 		}
 	}
@@ -84,30 +84,30 @@ func (p *policy) authorize(header http.Header, r *http.Request, ask registry.Ope
 }
 
 // admits reports whether c may do what is asked, wherever it is.
-func (p *policy) allowedAnywhere(c client, ask registry.Operation) bool {
-	switch ask.Action {
+func (p *policy) allowedAnywhere(c client, op registry.Operation) bool {
+	switch op.Action {
 	case registry.Ping:
 		return c.authenticated || !p.hasLogins()
 	case registry.List: // what is in the catalog is asked one by one
 		return c.authenticated || p.rules.allowsAny("", registry.Pull)
 	}
-	return p.allowed(c, ask)
+	return p.allowed(c, op)
 }
 
-func (p *policy) allowed(c client, ask registry.Operation) bool {
+func (p *policy) allowed(c client, op registry.Operation) bool {
 	if c.local {
 		return true
 	}
-	if ask.Action == registry.List {
+	if op.Action == registry.List {
 		if c.grants != nil && c.grants.catalog {
 			return true
 		}
-		ask.Action = registry.Pull // who may pull it may know of it
+		op.Action = registry.Pull // who may pull it may know of it
 	}
 	if c.grants != nil {
-		return c.grants.allow(ask) || p.rules.allow("", ask)
+		return c.grants.allow(op) || p.rules.allow("", op)
 	}
-	return p.rules.allow(c.name, ask)
+	return p.rules.allow(c.name, op)
 }
 
 // mayDoAll reports whether a request may do everything since nobody can log in and it comes from this machine.

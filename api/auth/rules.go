@@ -143,9 +143,9 @@ func qualify(names mirror.Names, pattern string) string {
 }
 
 // allow reports whether a user may do what is asked; "" is nobody. Without a repository it is about all.
-func (r rules) allow(user string, ask registry.Operation) bool {
+func (r rules) allow(user string, op registry.Operation) bool {
 	for i := range r.all {
-		if rule := &r.all[i]; rule.appliesTo(user) && slices.Contains(rule.actions, ask.Action) && rule.covers(ask.Repo) {
+		if rule := &r.all[i]; rule.appliesTo(user) && slices.Contains(rule.actions, op.Action) && rule.covers(op.Repo) {
 			return true
 		}
 	}

@@ -167,7 +167,7 @@ func (v *verifier) verify(text string) (*grants, error) {
 }
 
 // allow reports whether a token says that something may be done; nothing does of all repositories.
-func (g *grants) allow(ask registry.Operation) bool {
-	actions := g.repos[ask.Repo]
-	return slices.Contains(actions, string(ask.Action)) || slices.Contains(actions, "*")
+func (g *grants) allow(op registry.Operation) bool {
+	actions := g.repos[op.Repo]
+	return slices.Contains(actions, string(op.Action)) || slices.Contains(actions, "*")
 }

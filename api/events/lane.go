@@ -1,8 +1,6 @@
 package events
 
 import (
-	"net"
-
 	"airmirror/mirror"
 )
 
@@ -52,9 +50,5 @@ func (e *Event) sender() string {
 	if e.Request.Addr == "" {
 		return ""
 	}
-	address := e.Request.Addr
-	if _, _, err := net.SplitHostPort(address); err != nil { // it has no port
-		address = net.JoinHostPort(address, "0")
-	}
-	return mirror.NetworkOf(address).String()
+	return mirror.NetworkOf(e.Request.Addr).String()
 }

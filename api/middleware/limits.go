@@ -1,10 +1,8 @@
 package middleware
 
 import (
-	"math"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -55,16 +53,16 @@ func (f *Handler) acquire(settings *Settings, w *writer, r *http.Request) (end f
 		return nil, false
 	}
 	registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s has %d requests under way, and the rest of the %d that the mirror answers at a time is for others: try again in a moment",
-		Network(r.RemoteAddr), f.requests.Of(network), settings.Requests))
+		mirror.NetworkName(r.RemoteAddr), f.requests.Of(network), settings.Requests))
 	return nil, false
 }
 
 // admitAddress answers a request of which its address sends too many. leave is called when the request has ended.
 func (f *Handler) admitAddress(settings *Settings, w *writer, r *http.Request) (leave func(), ok bool) {
-	address := Network(r.RemoteAddr)
+	address := mirror.NetworkName(r.RemoteAddr)
 	if settings.RequestsPerSecond > 0 {
 		if wait := f.rates.wait(address, settings); wait > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			w.Header().Set("Retry-After", mirror.FormatRetryAfter(wait))
 			registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s sends more than the %v requests per second that the mirror answers: try again in %s",
 				address, settings.RequestsPerSecond, wait.Round(time.Millisecond)))
 			return nil, false
@@ -78,19 +76,6 @@ func (f *Handler) admitAddress(settings *Settings, w *writer, r *http.Request) (
 		return nil, false
 	}
 	return func() { f.uploads.end(address) }, true
-}
-
-// Network is what the limits of an address, which has a port, are for, as people write it: the address without it, or the
-// network of an IPv6 address; see [mirror.NetworkOf].
-func Network(address string) string {
-	switch network := mirror.NetworkOf(address); {
-	case !network.IsValid():
-		return host(address)
-	case network.IsSingleIP():
-		return network.Addr().String()
-	default:
-		return network.String()
-	}
 }
 
 // rates are what addresses may send.

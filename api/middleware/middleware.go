@@ -5,7 +5,6 @@ package middleware
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -132,7 +131,7 @@ func (f *Handler) notify(out *writer, in *body, r *http.Request, id string, brok
 	if e.Status == 0 && !broken {
 		e.Status = http.StatusOK
 	}
-	e.Address = host(r.RemoteAddr)
+	e.Address = mirror.HostOf(r.RemoteAddr)
 	if out.hasCall && f.opts.User != nil {
 		e.User = f.opts.User(out.call.Context)
 	}
@@ -142,12 +141,4 @@ func (f *Handler) notify(out *writer, in *body, r *http.Request, id string, brok
 	for _, observe := range f.opts.Observers {
 		observe(e)
 	}
-}
-
-// host is an address without its port.
-func host(address string) string {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return address
 }

@@ -7,12 +7,12 @@ import (
 	"airmirror/mirror"
 )
 
-// Action is what a client asks to do.
+// Action is what a client asks the registry to do.
 type Action string
 
-// The actions. Pull, Push and Delete are done to a repository; so is List where it is not the catalog that is asked for,
-// but whether a repository is named in it. Admin is to look after the mirror: no request of this API asks for it. Ping is
-// GET /v2/, by which clients find out whether they have to log in, and whether they have.
+// The actions. Pull, Push and Delete apply to a repository. List applies to the catalog, or to one repository when the
+// question is whether the catalog may name it. Admin is the administration of the mirror; no endpoint of this API needs
+// it. Ping is GET /v2/, with which clients find out whether they must log in and whether they are logged in.
 const (
 	Pull   Action = "pull"
 	Push   Action = "push"
@@ -22,28 +22,29 @@ const (
 	Ping   Action = "ping"
 )
 
-// Ask is what a request asks to do.
+// Operation is what a request asks to do.
 type Operation struct {
 	Action Action
-	Repo   mirror.Repo // none for Ping, for the catalog, and for what is about the whole mirror
-	// From, with Push, is where the request would like to take a blob from, which is Pull there: the zero repository if it
-	// would not. Who may not is refused nothing: the blob is pushed then.
+	Repo   mirror.Repo // empty for Ping, for the catalog, and for the mirror as a whole
+	// From is the repository that a Push wants to mount a blob from; it is empty if there is none. Mounting needs the
+	// right to pull from it. A client without that right is not refused: it uploads the blob instead.
 	From mirror.Repo
 }
 
-// Authorizer says who may do what. It is safe for concurrent use.
+// Authorizer decides who may do what. It is safe for concurrent use.
 type Authorizer interface {
-	// Authorize finds out who sends a request and whether they may do what it asks. It is called once for each request that is
-	// well formed, before anything is looked up for it. The context that it returns is the request's from then on. Its
-	// errors are a [mirror.Error]: [mirror.CodeUnauthorized] of who may be somebody else after a login, with how to log in
-	// set in header; [mirror.CodeDenied]; [mirror.CodeTooManyRequests].
-	Authorize(header http.Header, r *http.Request, ask Operation) (context.Context, error)
-	// May reports whether the client of a context, which is one that Admit returned, may do something beside what it was
-	// admitted for. Without a repository it is whether they may do it to every one.
-	Allowed(ctx context.Context, ask Operation) bool
+	// Authorize identifies the sender of a request and checks that it may perform an operation. The handler calls it
+	// once for each well-formed request, before it looks up anything, and uses the returned context for the rest of the
+	// request.
+	// Errors are a [mirror.Error]: [mirror.CodeUnauthorized] if a login could help (the challenge is set in header),
+	// [mirror.CodeDenied], or [mirror.CodeTooManyRequests].
+	Authorize(header http.Header, r *http.Request, op Operation) (context.Context, error)
+	// Allowed reports whether the client of a context returned by Authorize may perform another operation. An operation
+	// without a repository asks about all repositories.
+	Allowed(ctx context.Context, op Operation) bool
 }
 
-// admit asks whether the client may do what the request asks.
+// authorize checks that the client may do what the request asks.
 func (x *exchange) authorize() error {
 	if x.authorizer == nil {
 		return nil
@@ -61,7 +62,7 @@ func (x *exchange) authorize() error {
 	return nil
 }
 
-// action is what the request asks to do.
+// action returns the action that the request asks for.
 func (x *exchange) action() Action {
 	switch x.req.Endpoint {
 	case Base:
@@ -80,8 +81,8 @@ func (x *exchange) action() Action {
 	return Push
 }
 
-// mayMountFrom reports whether the request asks for a blob to be mounted that its client may read. The context is what it is
-// to be mounted with.
+// mayMountFrom reports whether the request asks to mount a blob that its client may read. It returns the context to
+// mount it with.
 func (x *exchange) mayMountFrom() (context.Context, bool) {
 	ctx := x.r.Context()
 	if x.req.Mount == "" || x.authorizer == nil {
@@ -90,11 +91,11 @@ func (x *exchange) mayMountFrom() (context.Context, bool) {
 	if long, ok := mirror.LongName(x.mountFrom); ok && !x.authorizer.Allowed(ctx, Operation{Action: Pull, Repo: long}) {
 		ctx = mirror.WithoutShortNames(ctx)
 	}
-	// Without from the blob is taken from wherever it is: that is for who may read everything.
+	// A mount without "from" searches all repositories, so the client must be allowed to read all of them.
 	return ctx, x.authorizer.Allowed(ctx, Operation{Action: Pull, Repo: x.mountFrom})
 }
 
-// listed lists up to n repositories after a name, those that the client may know of.
+// repositories returns up to n names after the given one, of repositories that the client may know about.
 func (x *exchange) repositories(ctx context.Context, after string, n int) ([]string, error) {
 	if x.authorizer == nil || x.authorizer.Allowed(ctx, Operation{Action: List}) {
 		return x.mirror.Repos(ctx, after, n)

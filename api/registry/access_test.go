@@ -13,8 +13,8 @@ import (
 // asked remembers what was asked for, and refuses it.
 type asked struct{ asks []registry.Operation }
 
-func (a *asked) Authorize(header http.Header, r *http.Request, ask registry.Operation) (context.Context, error) {
-	a.asks = append(a.asks, ask)
+func (a *asked) Authorize(header http.Header, r *http.Request, op registry.Operation) (context.Context, error) {
+	a.asks = append(a.asks, op)
 	header.Set("WWW-Authenticate", "Basic")
 	return r.Context(), mirror.Errorf(mirror.CodeUnauthorized, "nobody may")
 }

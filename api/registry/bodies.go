@@ -8,20 +8,21 @@ import (
 )
 
 const (
-	// smallBody is how large an answer is at the most that counts for nothing.
+	// smallBody is the largest body, in bytes, that does not count against the budget.
 	smallBody = 64 << 10
-	// bodyBudget is how much memory all larger ones take together, in bytes: manifests and lists that clients are reading,
-	// and manifests that they send.
+	// bodyBudget limits the memory, in bytes, of all larger bodies together: manifests and lists that clients are
+	// downloading, and manifests that they are uploading.
 	bodyBudget = 128 << 20
 )
 
-// bodies are the large bodies in memory. A client decides how long one of them stays, so each address has a share.
+// bodies accounts for the large bodies in memory. A slow client keeps its body in memory for as long as it likes, so
+// each address has a share.
 type bodies struct{ shares *mirror.Shares[netip.Prefix] }
 
 func newBodies() bodies { return bodies{mirror.NewShares[netip.Prefix](bodyBudget)} }
 
-// take makes room for a body of the client that sends r, if it may have more. The caller calls done then when the body is
-// in memory no more.
+// reserve reserves memory for a body of the client that sent r. If ok is true, the caller calls done when the body is
+// no longer in memory.
 func (b bodies) reserve(r *http.Request, size int64) (done func(), ok bool) {
 	network := mirror.NetworkOf(r.RemoteAddr)
 	if !b.shares.Take(network, size) {
@@ -30,5 +31,5 @@ func (b bodies) reserve(r *http.Request, size int64) (done func(), ok bool) {
 	return func() { b.shares.Give(network, size) }, true
 }
 
-// errBodyBudget says that an answer has no room in memory.
-var errBodyBudget = mirror.Errorf(mirror.CodeTooManyRequests, "this address has too many large answers under way that it does not read: try again in a moment")
+// errBodyBudget means that a response does not fit into the memory budget.
+var errBodyBudget = mirror.Errorf(mirror.CodeTooManyRequests, "too many large responses to this address are in progress: read them, or try again later")

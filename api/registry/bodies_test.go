@@ -85,7 +85,7 @@ func TestPushesThatDoNotEndTakeTheDisk(t *testing.T) {
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	s.must(err)
 	defer resp.Body.Close()
-	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(body), "did not arrive whole") {
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(body), "the manifest is truncated") {
 		t.Errorf("what broke off is answered %s: %s", resp.Status, body)
 	}
 }

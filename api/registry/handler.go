@@ -1,26 +1,27 @@
 package registry
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
 	"airmirror/mirror"
 )
 
-// Options say what a handler allows. The zero value allows everything and logs nothing.
+// Options configure a [Handler]. The zero value allows everything and logs nothing.
 type Options struct {
-	// NoDelete says whether to refuse to delete manifests, tags and blobs, which nil does not. Uploads can always be
-	// cancelled.
+	// NoDelete reports whether deleting manifests, tags and blobs is disabled. Nil means that it is enabled. Uploads
+	// can always be cancelled.
 	NoDelete func() bool
-	// Authorizer says who may do what; nil lets everybody do everything.
+	// Authorizer decides who may do what. Nil allows everything.
 	Authorizer Authorizer
-	// OpenUploads bounds the uploads of a client; nil does not.
+	// OpenUploads limits the open uploads of a client. Nil means no limit.
 	OpenUploads *OpenUploads
 	Log         *zap.Logger
 }
@@ -46,7 +47,7 @@ func New(m Mirror, opts Options) *Handler {
 	return &Handler{mirror: m, noDelete: opts.NoDelete, authorizer: opts.Authorizer, openUploads: opts.OpenUploads, bodies: newBodies(), log: opts.Log}
 }
 
-// exchange is one request with its answer.
+// exchange is one request and its response.
 type exchange struct {
 	*Handler
 	http.ResponseWriter
@@ -54,17 +55,17 @@ type exchange struct {
 	req       Request
 	names     mirror.Names
 	repo      mirror.Repo
-	mountFrom mirror.Repo // what a blob is to be mounted from; none if the client did not say
-	// needed says that what was to be deleted cannot be: it is in use.
+	mountFrom mirror.Repo // repository to mount a blob from; empty if the request names none
+	// inUse means that the content cannot be deleted because it is in use.
 	inUse   bool
 	outcome Outcome
 
-	values     [4]string // those of headers set with set
+	values     [4]string // storage for the headers that set adds
 	usedValues int
 }
 
-// ServeHTTP answers one request. Where an answer fails after it began, the connection is broken, so that no client
-// takes a part for the whole.
+// ServeHTTP answers one request. If a response fails after it began, ServeHTTP aborts the connection, so that no client
+// takes a part of the content for all of it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Docker-Distribution-Api-Version"] = apiVersion
 	req, err := Parse(r.Method, r.URL)
@@ -102,7 +103,7 @@ func (x *exchange) serve() (err error) {
 		return err
 	}
 	if x.r.Method == http.MethodDelete && x.noDelete() && x.req.Endpoint != Upload {
-		return mirror.Errorf(mirror.CodeUnsupported, "deletion is switched off on this mirror: start it with --allow-delete=true")
+		return mirror.Errorf(mirror.CodeUnsupported, "deleting is disabled on this mirror: start it with --allow-delete=true")
 	}
 	switch x.req.Endpoint {
 	case Base:
@@ -124,19 +125,20 @@ func (x *exchange) serve() (err error) {
 	}
 }
 
-// drain reads the body of a manifest that is refused: clients that send all of it before they read would find their
-// connection reset in place of the reason. Who asks first whether to send it is told without.
+// drainManifest reads the body of a refused manifest. Clients that send the whole body before they read the response
+// would otherwise see a connection reset instead of the error. A client that sent "Expect: 100-continue" has not sent
+// the body yet.
 func (x *exchange) drainManifest() {
 	if x.req.Endpoint == Manifest && x.r.Body != nil && x.r.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, x.r.Body, mirror.MaxManifestSize+1)
 	}
 }
 
-// Header returns the headers of the answer, which is what handlers mean by it.
+// Header returns the response headers. It resolves the ambiguity between the embedded types.
 func (x *exchange) Header() http.Header { return x.ResponseWriter.Header() }
 
-// set sets a header whose key is canonical. The answers that are asked for most have no more headers than there is room
-// for in the exchange, and cost no memory of their own.
+// set sets a header with a canonical key. It uses storage in the exchange for the first headers, which saves an
+// allocation each on the frequent responses.
 func (x *exchange) set(key, value string) {
 	if x.usedValues == len(x.values) {
 		x.Header()[key] = []string{value}
@@ -149,109 +151,6 @@ func (x *exchange) set(key, value string) {
 
 func (x *exchange) head() bool { return x.r.Method == http.MethodHead }
 
-// statuses is the one table from what went wrong to the status that says so.
-var statuses = map[mirror.Code]int{
-	mirror.CodeBlobUnknown:         http.StatusNotFound,
-	mirror.CodeBundleInvalid:       http.StatusBadRequest,
-	mirror.CodeBlobUploadInvalid:   http.StatusBadRequest,
-	mirror.CodeBlobUploadUnknown:   http.StatusNotFound,
-	mirror.CodeDigestInvalid:       http.StatusBadRequest,
-	mirror.CodeManifestBlobUnknown: http.StatusNotFound,
-	mirror.CodeManifestInvalid:     http.StatusBadRequest,
-	mirror.CodeManifestTooLarge:    http.StatusRequestEntityTooLarge,
-	mirror.CodeManifestUnknown:     http.StatusNotFound,
-	mirror.CodeNameInvalid:         http.StatusBadRequest,
-	mirror.CodeNameUnknown:         http.StatusNotFound,
-	mirror.CodePaginationInvalid:   http.StatusBadRequest,
-	mirror.CodeRangeInvalid:        http.StatusRequestedRangeNotSatisfiable,
-	mirror.CodeSizeInvalid:         http.StatusBadRequest,
-	mirror.CodeUnauthorized:        http.StatusUnauthorized,
-	mirror.CodeDenied:              http.StatusForbidden,
-	mirror.CodeUnsupported:         http.StatusMethodNotAllowed,
-	mirror.CodeTooManyRequests:     http.StatusTooManyRequests,
-	mirror.CodeUploadBusy:          http.StatusConflict,
-	mirror.CodeStorageFull:         http.StatusInsufficientStorage,
-	mirror.CodeUnavailable:         http.StatusServiceUnavailable,
-	mirror.CodeUnknown:             http.StatusInternalServerError,
-}
-
-// errAborted says that an answer failed after it began.
-var errAborted = errors.New("the answer broke off")
-
-// fail answers with err in the form of the specification, or breaks the connection if an answer has begun.
-// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
-func (x *exchange) fail(err error) {
-	log := x.log.With(zap.String("method", x.r.Method), zap.String("path", x.r.URL.Path), zap.Error(err))
-	if id := x.Header().Get("X-Request-Id"); id != "" {
-		log = log.With(zap.String("request", id))
-	}
-	if errors.Is(err, errAborted) {
-		log.Info("answer broke off")
-		panic(http.ErrAbortHandler)
-	}
-	if coded := withStorageCode(err); coded != err { //nolint:errorlint // it is the same or another
-		log.Error("request failed")
-		err = coded
-	}
-	code := mirror.CodeOf(err)
-	body := errorBody{Code: code, Message: "the mirror failed to answer; its log says why"}
-	switch e := (*mirror.Error)(nil); {
-	case errors.As(err, &e):
-		body.Message, body.Detail = redact(e), e.Detail
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
-		code, body.Code, body.Message = mirror.CodeUnavailable, mirror.CodeUnavailable, "the request was cancelled"
-	default:
-		log.Error("request failed")
-	}
-	status := statuses[code]
-	log.Debug("request refused", zap.Int("status", status))
-	if status == http.StatusMethodNotAllowed {
-		x.Header().Set("Allow", x.allowedMethods())
-	}
-	if mirror.TemporaryMiss(err) {
-		x.Header().Set(mirror.MissHeader, mirror.MissUnavailable)
-	}
-	for _, header := range []string{"Content-Length", "Etag", "Docker-Content-Digest", "Accept-Ranges"} {
-		x.Header().Del(header)
-	}
-	body.write(x, x.r, status)
-}
-
-// Refuse answers with an error in the form of the specification, for what stands in front of a handler.
-func Refuse(w http.ResponseWriter, r *http.Request, err *mirror.Error) {
-	errorBody{Code: err.Code, Message: redact(err), Detail: err.Detail}.write(w, r, StatusOf(err.Code))
-}
-
-// write answers with an error. Who is told to come again later and not when comes in a moment.
-func (b errorBody) write(w http.ResponseWriter, r *http.Request, status int) {
-	h := w.Header()
-	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && h.Get("Retry-After") == "" {
-		h.Set("Retry-After", "10")
-	}
-	h.Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_ = json.NewEncoder(w).Encode(map[string][]errorBody{"errors": {b}}) // a client that is gone needs no error
-	}
-}
-
-type errorBody struct {
-	Code    mirror.Code `json:"code"`
-	Message string      `json:"message"`
-	Detail  any         `json:"detail,omitempty"`
-}
-
-// allowed is the Allow header of what the request addresses.
-func (x *exchange) allowedMethods() string {
-	var allowed []string
-	for _, method := range methods[x.req.Endpoint] {
-		if method != http.MethodDelete || !x.inUse && !x.noDelete() || x.req.Endpoint == Upload {
-			allowed = append(allowed, method)
-		}
-	}
-	return strings.Join(allowed, ", ")
-}
-
 func (x *exchange) writeJSON(contentType string, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -259,3 +158,55 @@ func (x *exchange) writeJSON(contentType string, v any) error {
 	}
 	return x.writeBody(contentType, body)
 }
+
+// notModified sets the headers that identify content by its digest. If the client already has the content, it answers
+// 304 and returns true.
+func (x *exchange) notModified(d digest.Digest) (notModified bool) {
+	etag := `"` + string(d) + `"`
+	x.set("Docker-Content-Digest", string(d))
+	x.set("Etag", etag)
+	for _, list := range x.r.Header["If-None-Match"] {
+		for candidate := range strings.SplitSeq(list, ",") {
+			candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+			if candidate == etag || candidate == "*" || candidate == string(d) {
+				x.WriteHeader(http.StatusNotModified)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// writeBody answers 200 with a body from memory. A large body counts against the memory budget until the client has
+// read it.
+func (x *exchange) writeBody(contentType string, body []byte) error {
+	if !x.head() && len(body) > smallBody {
+		done, ok := x.bodies.reserve(x.r, int64(len(body)))
+		if !ok {
+			return errBodyBudget
+		}
+		defer done()
+	}
+	x.set("Content-Type", contentType)
+	x.set("Content-Length", strconv.Itoa(len(body)))
+	x.WriteHeader(http.StatusOK)
+	if x.head() {
+		return nil
+	}
+	if _, err := x.Write(body); err != nil {
+		return errAborted
+	}
+	return nil
+}
+
+// location returns the URL of something in the request's repository. The URL is relative, so that it is valid behind
+// any proxy, and repeats the ns parameter of the request.
+func (x *exchange) location(parts ...string) string {
+	path := "/v2/" + x.req.Name + "/" + strings.Join(parts, "/")
+	if x.req.Namespace != "" {
+		path += "?ns=" + url.QueryEscape(x.req.Namespace)
+	}
+	return path
+}
+
+var octetStream = []string{"application/octet-stream"}

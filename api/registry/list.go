@@ -11,16 +11,18 @@ import (
 	"airmirror/mirror"
 )
 
-// maxPage is how many names one answer lists when the client names no number, or a larger one; Link leads to the rest.
+// maxPage is the largest number of names in one answer. It applies if the client gives no number or a larger one. The
+// Link header leads to the next page.
 const maxPage = 10000
 
-// maxReferrersSize is how large, in bytes, a page of referrers grows: clients take an index of 4 MiB.
+// maxReferrersSize limits the size of a page of referrers, in bytes. Clients accept an index of up to 4 MiB.
 const maxReferrersSize = 3 << 20
 
-// maxReferrersReads is how many times so much is read for one page, if little of it passes the filter.
+// maxReferrersReads limits how often the store is read for one page when the filter matches few referrers.
 const maxReferrersReads = 8
 
-// catalog answers for _catalog, which is Docker's: https://distribution.github.io/distribution/spec/api/#listing-repositories
+// catalog serves _catalog, an extension of Docker:
+// https://distribution.github.io/distribution/spec/api/#listing-repositories
 func (x *exchange) catalog() error {
 	names, err := x.page(func(after string, n int) ([]string, error) {
 		return x.repositories(x.r.Context(), after, n)
@@ -33,7 +35,7 @@ func (x *exchange) catalog() error {
 	}{names})
 }
 
-// tags answers for end-8.
+// tags serves end-8.
 func (x *exchange) tags() error {
 	tags, err := x.page(func(after string, n int) ([]string, error) {
 		list, err := x.mirror.Tags(x.r.Context(), x.repo, after, n)
@@ -49,7 +51,8 @@ func (x *exchange) tags() error {
 	}{x.req.Name, tags})
 }
 
-// lacks says that a list may lack what an upstream would add, and why: to people, and to a mirror in front.
+// markPartial adds headers to a list that may be incomplete because its upstream could not be queried: a warning for
+// people, and the miss header for a mirror that uses this one as its upstream.
 func (x *exchange) markPartial(stale error) {
 	x.warnStale(stale)
 	if stale != nil {
@@ -57,7 +60,7 @@ func (x *exchange) markPartial(stale error) {
 	}
 }
 
-// page lists what the request asks for, and sets Link if there is more.
+// page returns the requested page of a list. It sets the Link header if there are more entries.
 func (x *exchange) page(list func(after string, n int) ([]string, error)) ([]string, error) {
 	n := x.req.N
 	if n < 0 || n > maxPage {
@@ -79,7 +82,7 @@ func (x *exchange) page(list func(after string, n int) ([]string, error)) ([]str
 	return names, nil
 }
 
-// linkNext says where the list goes on: https://www.rfc-editor.org/rfc/rfc5988
+// linkNext sets the Link header to the next page: https://www.rfc-editor.org/rfc/rfc5988
 func (x *exchange) linkNext(query url.Values) {
 	if x.req.Namespace != "" {
 		query.Set("ns", x.req.Namespace)
@@ -88,7 +91,7 @@ func (x *exchange) linkNext(query url.Values) {
 	x.Header().Set("Link", "<"+next.String()+`>; rel="next"`)
 }
 
-// referrers answers for end-12.
+// referrers serves end-12.
 func (x *exchange) referrers() error {
 	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
 	if x.req.ArtifactType != "" {
@@ -104,8 +107,8 @@ func (x *exchange) referrers() error {
 	return x.writeJSON(v1.MediaTypeImageIndex, index)
 }
 
-// referrersPage fills a page. It returns what the next one begins after; nothing if there is none. With a filter it
-// may take many looks to fill one: some are enough for one request, and the page is short.
+// referrersPage fills index with one page. It returns the digest that the next page begins after, or "" if this is the
+// last page. If the filter matches few referrers, the page may be short.
 func (x *exchange) referrersPage(index *v1.Index) (next digest.Digest, err error) {
 	n, after := x.req.N, digest.Digest(x.req.Last)
 	if n < 0 || n > maxPage {
@@ -145,7 +148,7 @@ func (x *exchange) referrersPage(index *v1.Index) (next digest.Digest, err error
 	return after, nil
 }
 
-// nextReferrers is the query for the page that begins after a digest.
+// nextReferrers returns the query of the page that begins after a digest.
 func (x *exchange) nextReferrers(last digest.Digest) url.Values {
 	query := url.Values{"last": {last.String()}}
 	if x.req.N >= 0 {

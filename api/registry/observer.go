@@ -8,34 +8,29 @@ import (
 	"airmirror/mirror"
 )
 
-// Observer is an [http.ResponseWriter] that wants to know what its request turned out to be.
+// Observer is implemented by an [http.ResponseWriter] that needs to know how the handler understood the request.
 type Observer interface {
-	// Observe is called once for each request, before an error is answered with, and after any other answer.
+	// Observe is called once for each request: before an error response is written, and after any other response.
 	Observe(Call)
 }
 
-// Call is a request as a [Handler] understood it, and what it did.
+// Call is a request as a [Handler] understood it, and its outcome.
 type Call struct {
 	Request
-	Parsed  bool // Request says what was asked for; else it was nothing that the API knows
+	Parsed  bool // whether Request is valid; false for URLs and methods outside the API
 	Repo    mirror.Repo
-	Context context.Context // of the request, as it is after its client was admitted
+	Context context.Context // of the request, after authorization
 	Outcome Outcome
-	Err     error // what the answer is, or what broke it off; nil if all went well
+	Err     error // why the request failed or was aborted; nil on success
 }
 
-// Did is what a request came to. Which fields are set depends on the request.
+// Outcome is the result of a request. Which fields are set depends on the request.
 type Outcome struct {
-	Digest    digest.Digest // of a manifest that was pushed, served or deleted, and of a blob that was mounted
+	Digest    digest.Digest // of a manifest that was pushed, served or deleted, or a blob that was mounted
 	MediaType string        // of a manifest
-	Size      int64         // in bytes, of a manifest or of a blob that was pushed
-	Tags      []string      // of a manifest that was to be pushed
-	// Was is what Tags pointed at before, where that was another manifest.
+	Size      int64         // of a pushed manifest or blob, in bytes
+	Tags      []string      // of a pushed manifest
+	// Previous is the digest that each tag had before, for tags that moved.
 	Previous map[string]digest.Digest
 	Mounted  bool
-}
-
-// String is what an endpoint is called in metrics and logs.
-func (e Endpoint) String() string {
-	return [...]string{"base", "catalog", "tags", "referrers", "manifest", "blob", "uploads", "upload"}[e]
 }

@@ -7,36 +7,36 @@ import (
 	"airmirror/mirror"
 )
 
-// OpenUploads bounds how many uploads a client has begun and not ended, whether they are under way or were left. It counts
-// those that it saw begin: uploads outlive the process, but who began them is not kept, so that everybody begins anew with
-// it. A push in one request is none, as it is over with the request. A nil one bounds nothing. It is safe for concurrent
-// use.
+// OpenUploads limits how many open uploads a client may have, active or abandoned. It counts the uploads that started
+// in this process: uploads survive a restart, but their clients are not recorded. Uploads in a single request do not
+// count. A nil OpenUploads has no limit. It is safe for concurrent use.
 type OpenUploads struct {
 	limit  func() int
 	client func(*http.Request) string
 
 	mu     sync.Mutex
-	owners map[string]string // upload → client
+	owners map[string]string // upload ID → client
 	open   mirror.Shares[string]
 }
 
-// NewOpenUploads returns a bound of most uploads, none if that is zero, for all whom client calls by the same name. All
-// clients together have twice as many, which is less for each of several that have many; see [mirror.Shares].
+// NewOpenUploads returns a limit of the given number of uploads per client; zero means no limit. client returns the
+// name that a request counts for. All clients together may have twice the limit, so that each of several heavy clients
+// may have less; see [mirror.Shares].
 func NewOpenUploads(most func() int, client func(*http.Request) string) *OpenUploads {
 	return &OpenUploads{limit: most, client: client, owners: map[string]string{}}
 }
 
-// begin makes room for an upload of the client that sends r. The caller calls begun once: with the upload's id, or with
-// none if there is no upload after all. [mirror.CodeTooManyRequests] if the client has too many.
+// start reserves an open upload for the client that sent r. The caller calls started once, with the ID of the upload,
+// or with "" if the upload was not created. The error is [mirror.CodeTooManyRequests] if the client has too many.
 func (o *OpenUploads) start(r *http.Request) (begun func(id string), err error) {
 	if o == nil {
 		return func(string) {}, nil
 	}
 	client, most := o.client(r), int64(o.limit())
-	o.open.SetMost(2 * most) // one client alone has half of it
+	o.open.SetMost(2 * most) // a single client may use half of it
 	if !o.open.Take(client, 1) {
 		return nil, mirror.Errorf(mirror.CodeTooManyRequests,
-			"%s has begun %d uploads that have not ended, and may have no more of the %d of all clients: go on with one, or cancel it; those to which nothing comes are dropped in time", client, o.open.Of(client), 2*most)
+			"%s has %d open uploads and may not open more (the limit of all clients together is %d): finish or cancel one, or wait until idle ones expire", client, o.open.Of(client), 2*most)
 	}
 	return func(id string) {
 		if id == "" {
@@ -49,7 +49,7 @@ func (o *OpenUploads) start(r *http.Request) (begun func(id string), err error) 
 	}, nil
 }
 
-// End is to be called when an upload is no more for a reason that no client had a part in, as that it expired.
+// End releases an upload that was completed, cancelled or expired.
 func (o *OpenUploads) End(id string) {
 	if o == nil {
 		return

@@ -1,8 +1,8 @@
-// Package registry serves the OCI distribution API, version 1.1 and the draft of 1.2, and what Docker's clients use
-// beyond it: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+// Package registry serves the OCI distribution API, version 1.1 and the draft of 1.2, and the extensions that Docker
+// clients use: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 //
-// [Parse] reads a request without looking at anything else; handlers turn it into calls of [Mirror] and return
-// errors; one table makes a status of an error's code.
+// [Parse] reads a request without looking up anything. Handlers turn it into calls of [Mirror] and return
+// errors. One table maps the code of an error to an HTTP status.
 package registry
 
 import (
@@ -17,7 +17,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Endpoint is what a URL addresses.
+// Endpoint is the kind of resource that a URL addresses.
 type Endpoint int
 
 // The endpoints of the specification, and _catalog.
@@ -28,11 +28,11 @@ const (
 	Referrers
 	Manifest
 	Blob
-	Uploads // where uploads begin
-	Upload  // one that is under way
+	Uploads // where uploads start
+	Upload  // an upload in progress
 )
 
-// methods are what each endpoint answers.
+// methods are the methods that each endpoint supports.
 var methods = map[Endpoint][]string{
 	Base:      {http.MethodGet, http.MethodHead},
 	Catalog:   {http.MethodGet, http.MethodHead},
@@ -44,28 +44,28 @@ var methods = map[Endpoint][]string{
 	Upload:    {http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPut, http.MethodDelete},
 }
 
-// Request is a request of the API, with everything in it that can be checked by looking at it. Which fields are set
-// depends on Endpoint.
+// Request is a parsed request. It contains everything that can be checked without looking up anything. Which fields are
+// set depends on Endpoint.
 type Request struct {
 	Endpoint  Endpoint
-	Name      string        // of the repository, as the client wrote it
-	Namespace string        // ns: the host that the client means; often empty
+	Name      string        // of the repository, as in the URL
+	Namespace string        // ns: the registry host that the client means; often empty
 	Tag       string        // Manifest by tag
-	Digest    digest.Digest // Manifest by digest, Blob, Referrers; Uploads and Upload: what is to be committed
+	Digest    digest.Digest // Manifest by digest, Blob, Referrers; Uploads and Upload: the digest to commit
 	UploadID  string
 
-	Tags         []string         // Manifest, PUT by digest: further tags to point at it
-	Algorithm    digest.Algorithm // Uploads: what the bytes are to be hashed with
-	Mount        digest.Digest    // Uploads: a blob to mount instead
+	Tags         []string         // Manifest, PUT by digest: more tags to set
+	Algorithm    digest.Algorithm // Uploads: the hash algorithm of the content
+	Mount        digest.Digest    // Uploads: the blob to mount
 	From         string           // Uploads: the repository to mount it from; may be empty
-	N            int              // Catalog, Tags, Referrers: how many; -1 if the client did not say
-	Last         string           // Catalog, Tags, Referrers: what the list begins after
-	ArtifactType string           // Referrers: what to filter for
+	N            int              // Catalog, Tags, Referrers: the page size; -1 if not given
+	Last         string           // Catalog, Tags, Referrers: the entry that the page begins after
+	ArtifactType string           // Referrers: the filter
 }
 
-// Parse reads method and URL of a request to the API. Its errors are a [mirror.Error]: [mirror.CodeUnsupported] for a
-// method that the endpoint does not have, [mirror.CodeNameUnknown] for a URL outside the API, and those of what is
-// malformed. It never looks up anything.
+// Parse parses the method and URL of a request to the API. It never looks up anything. Errors are a [mirror.Error]:
+// [mirror.CodeUnsupported] for a method that the endpoint does not support, [mirror.CodeNameUnknown] for a URL outside
+// the API, and other codes for malformed parts.
 func Parse(method string, u *url.URL) (Request, error) {
 	req := Request{N: -1}
 	last, err := req.parsePath(u)
@@ -73,10 +73,10 @@ func Parse(method string, u *url.URL) (Request, error) {
 		return Request{}, err
 	}
 	if req.Name == "" && req.Endpoint != Base && req.Endpoint != Catalog {
-		return Request{}, mirror.Errorf(mirror.CodeNameInvalid, "the repository has no name")
+		return Request{}, mirror.Errorf(mirror.CodeNameInvalid, "the repository name is empty")
 	}
 	if !slices.Contains(methods[req.Endpoint], method) {
-		return req, mirror.Errorf(mirror.CodeUnsupported, "method %s is not supported here", method)
+		return req, mirror.Errorf(mirror.CodeUnsupported, "method %s is not supported by this endpoint", method)
 	}
 	if err := req.parseLast(last); err != nil {
 		return Request{}, err
@@ -91,13 +91,13 @@ func Parse(method string, u *url.URL) (Request, error) {
 	return req, req.parseQuery(method, query)
 }
 
-// parsePath finds endpoint and name, and returns the part of the path that comes after them.
+// parsePath sets the endpoint and the name. It returns the last part of the path.
 func (req *Request) parsePath(u *url.URL) (last string, err error) {
-	// A slash that was escaped is no separator, and no name has one in it: only the escaped path tells them apart.
+	// An escaped slash is not a separator and no name contains one. Only the escaped path shows the difference.
 	path := u.EscapedPath()
 	if strings.Contains(path, "%") {
 		if strings.Contains(strings.ToLower(path), "%2f") {
-			return "", mirror.Errorf(mirror.CodeNameInvalid, "an escaped slash is not part of a name")
+			return "", mirror.Errorf(mirror.CodeNameInvalid, "a name cannot contain an escaped slash")
 		}
 		path = u.Path
 	}
@@ -154,7 +154,7 @@ func (req *Request) parseQuery(method string, query url.Values) (err error) {
 		req.Last, req.ArtifactType = query.Get("last"), query.Get("artifactType")
 		if n := query.Get("n"); n != "" {
 			if req.N, err = strconv.Atoi(n); err != nil || req.N < 0 {
-				return mirror.Errorf(mirror.CodePaginationInvalid, "n=%s is not a number of results", strconv.Quote(n))
+				return mirror.Errorf(mirror.CodePaginationInvalid, "n=%s is not a number of entries", strconv.Quote(n))
 			}
 		}
 	case Manifest:
@@ -162,7 +162,7 @@ func (req *Request) parseQuery(method string, query url.Values) (err error) {
 			req.Tags = query["tag"]
 			for _, tag := range req.Tags {
 				if !mirror.ValidTag(tag) {
-					return mirror.Errorf(mirror.CodeManifestInvalid, "%s is not a tag", strconv.Quote(tag))
+					return mirror.Errorf(mirror.CodeManifestInvalid, "%s is not a valid tag", strconv.Quote(tag))
 				}
 			}
 		}
@@ -203,4 +203,9 @@ func cutLast(path string) (head, last string) {
 		return "", path
 	}
 	return path[:i], path[i+1:]
+}
+
+// String returns the name of the endpoint in metrics and logs.
+func (e Endpoint) String() string {
+	return [...]string{"base", "catalog", "tags", "referrers", "manifest", "blob", "uploads", "upload"}[e]
 }

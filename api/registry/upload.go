@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror"
 )
 
-// startUpload answers for end-4 and end-11: a mount, a whole blob in one request, or an upload that begins.
+// startUpload serves end-4 and end-11: it mounts a blob, stores a blob from a single request, or starts an upload.
 func (x *exchange) startUpload() error {
 	if ctx, ok := x.mayMountFrom(); ok {
 		switch err := x.mirror.Mount(ctx, x.repo, x.mountFrom, x.req.Mount); {
@@ -41,7 +41,7 @@ func (x *exchange) startUpload() error {
 	return nil
 }
 
-// beginUpload begins an upload that goes on with other requests.
+// beginUpload starts an upload that later requests continue.
 func (x *exchange) beginUpload(algorithm digest.Algorithm) error {
 	begun, err := x.openUploads.start(x.r)
 	if err != nil {
@@ -57,7 +57,7 @@ func (x *exchange) beginUpload(algorithm digest.Algorithm) error {
 	return x.writeUploadStatus(up, http.StatusAccepted)
 }
 
-// upload answers for end-5, end-6, end-13 and end-14: an upload that is under way.
+// upload serves end-5, end-6, end-13 and end-14 for an upload in progress.
 func (x *exchange) upload() error {
 	up, err := x.mirror.Upload(x.r.Context(), x.repo, x.req.UploadID)
 	if err != nil {
@@ -84,7 +84,7 @@ func (x *exchange) upload() error {
 	}
 }
 
-// finish takes in what the request carries and commits the upload.
+// commitUpload appends the body of the request, if any, and commits the upload.
 func (x *exchange) commitUpload(up mirror.Upload) error {
 	if x.r.ContentLength != 0 {
 		if err := x.appendBody(up); err != nil {
@@ -92,15 +92,15 @@ func (x *exchange) commitUpload(up mirror.Upload) error {
 		}
 	}
 	x.outcome.Size = up.Size()
-	x.openUploads.End(up.ID()) // whatever comes of it
+	x.openUploads.End(up.ID()) // even if the commit fails
 	if err := up.Commit(x.r.Context(), x.req.Digest); err != nil {
 		return err
 	}
 	return x.writeCreated(x.req.Digest)
 }
 
-// append adds the body to the upload. A chunk says with Content-Range where it belongs and must begin where the upload
-// stands; a body without it goes on there.
+// appendBody appends the body of the request to the upload. A chunk with a Content-Range must begin at the current size
+// of the upload. A body without Content-Range is appended at the end.
 func (x *exchange) appendBody(up mirror.Upload) error {
 	length := x.r.ContentLength
 	if header := x.r.Header.Get("Content-Range"); header != "" {
@@ -110,10 +110,10 @@ func (x *exchange) appendBody(up mirror.Upload) error {
 		}
 		if first != up.Size() {
 			x.setUploadHeaders(up)
-			return mirror.Errorf(mirror.CodeRangeInvalid, "the upload stands at %d bytes, the chunk begins at %d", up.Size(), first)
+			return mirror.Errorf(mirror.CodeRangeInvalid, "the upload has %d bytes, but the chunk begins at %d", up.Size(), first)
 		}
 		if length >= 0 && length != last-first+1 {
-			return mirror.Errorf(mirror.CodeSizeInvalid, "the chunk has %d bytes, its range %s says %d", length, header, last-first+1)
+			return mirror.Errorf(mirror.CodeSizeInvalid, "the chunk has %d bytes, but its range %s has %d", length, header, last-first+1)
 		}
 		if length < 0 {
 			return x.appendChunk(up, last-first+1, header)
@@ -124,13 +124,14 @@ func (x *exchange) appendBody(up mirror.Upload) error {
 		return err
 	}
 	if length >= 0 && n != length {
-		return mirror.Errorf(mirror.CodeSizeInvalid, "%d bytes came, %d were announced", n, length)
+		return mirror.Errorf(mirror.CodeSizeInvalid, "received %d bytes, but Content-Length is %d", n, length)
 	}
 	return nil
 }
 
-// appendChunk adds a chunk of which only its range says how long it is. What comes beyond it has no place: the chunk is
-// refused then, and what was in it stays, so that the client learns from the upload's status where to go on.
+// appendChunk appends a chunk of unknown length (without Content-Length) whose Content-Range gives the length. If more
+// bytes arrive than that, the request fails. The bytes of the range stay in the upload; the client learns from its
+// status where to continue.
 func (x *exchange) appendChunk(up mirror.Upload, length int64, header string) error {
 	body := &bodyReader{x.r.Body}
 	n, err := up.Append(io.LimitReader(body, length))
@@ -138,29 +139,29 @@ func (x *exchange) appendChunk(up mirror.Upload, length int64, header string) er
 		return err
 	}
 	if n < length {
-		return mirror.Errorf(mirror.CodeSizeInvalid, "%d bytes came, the chunk's range %s says %d", n, header, length)
+		return mirror.Errorf(mirror.CodeSizeInvalid, "received %d bytes, but the range %s has %d", n, header, length)
 	}
 	if _, err := io.ReadFull(body, make([]byte, 1)); err == nil {
 		x.setUploadHeaders(up)
-		return mirror.Errorf(mirror.CodeSizeInvalid, "more bytes came than the %d of the chunk's range %s", length, header)
+		return mirror.Errorf(mirror.CodeSizeInvalid, "received more than the %d bytes of the range %s", length, header)
 	} else if err != io.EOF {
 		return err
 	}
 	return nil
 }
 
-// bodyReader tells failures of the client to send what it announced from failures of the store.
+// bodyReader marks read errors as errors of the client, to tell them from errors of the store.
 type bodyReader struct{ io.Reader }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if err != nil && err != io.EOF {
-		err = mirror.Errorf(mirror.CodeBlobUploadInvalid, "the upload broke off, it can go on where it stands: %w", err)
+		err = mirror.Errorf(mirror.CodeBlobUploadInvalid, "the upload was interrupted and can be continued: %w", err)
 	}
 	return n, err
 }
 
-// parseContentRange reads a range as the specification writes it, 0-99, and as RFC 9110 does, bytes 0-99/*.
+// parseContentRange parses a range as the specification writes it (0-99) or as RFC 9110 does (bytes 0-99/*).
 func parseContentRange(header string) (first, last int64, err error) {
 	s := strings.TrimSpace(strings.TrimPrefix(header, "bytes"))
 	s, _, _ = strings.Cut(strings.TrimPrefix(s, "="), "/")
@@ -173,7 +174,7 @@ func parseContentRange(header string) (first, last int64, err error) {
 	return first, last, nil
 }
 
-// parseOffset reads digits, and nothing else. One more than the number is a number, too.
+// parseOffset parses a string of decimal digits. The limit on digits keeps the value plus one within int64.
 func parseOffset(s string) (n int64, ok bool) {
 	const most = 18 // digits
 	if s == "" || len(s) > most || strings.Trim(s, "0123456789") != "" {
@@ -183,7 +184,7 @@ func parseOffset(s string) (n int64, ok bool) {
 	return n, err == nil
 }
 
-// stand says where an upload stands and where it goes on.
+// setUploadHeaders sets the headers with the location and the size of the upload.
 func (x *exchange) setUploadHeaders(up mirror.Upload) {
 	h := x.Header()
 	h.Set("Location", x.location("blobs", "uploads", up.ID()))
@@ -198,7 +199,7 @@ func (x *exchange) writeUploadStatus(up mirror.Upload, status int) error {
 	return nil
 }
 
-// created answers that a blob is here now.
+// writeCreated answers that a blob was stored.
 func (x *exchange) writeCreated(d digest.Digest) error {
 	h := x.Header()
 	h.Set("Location", x.location("blobs", d.String()))

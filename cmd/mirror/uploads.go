@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"airmirror/api/auth"
-	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/cache"
+	"airmirror/mirror"
 )
 
 // openUploads bounds the uploads of a client of a server: of a user, or of the address of who is none.
@@ -17,7 +17,7 @@ func (c serveConfig) openUploads() *registry.OpenUploads {
 		if name := auth.UserOf(r.Context()); name != "" {
 			return "user " + name
 		}
-		return middleware.Network(r.RemoteAddr)
+		return mirror.NetworkName(r.RemoteAddr)
 	})
 }
 

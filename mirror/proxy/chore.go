@@ -39,7 +39,7 @@ type chores struct {
 
 // chore is one image that is to be completed.
 type chore struct {
-	owner   string // the client whose share it is part of; see [mirror.NetworkOfClient]
+	owner   string // the client whose share it is part of; see [mirror.NetworkName]
 	came    int    // they are begun in the order of these, as far as they have the same owner
 	working bool
 	noted   bool      // it outlives the process: only then is it begun
@@ -110,7 +110,7 @@ func (m *Proxy) completeChild(ctx context.Context, ref mirror.Ref, index digest.
 			asked.index = ""
 		}
 	} else {
-		if asked = (&chore{index: index, owner: mirror.NetworkOfClient(mirror.ClientOf(ctx))}); !c.shares.Take(asked.owner, 1) {
+		if asked = (&chore{index: index, owner: mirror.NetworkName(mirror.ClientOf(ctx))}); !c.shares.Take(asked.owner, 1) {
 			c.mu.Unlock()
 			m.log.Info("an image is not completed: as many as may be wait already for its client; it is tried again when it is pulled again", zap.Stringer("ref", ref), zap.String("client", asked.owner))
 			return

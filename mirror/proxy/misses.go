@@ -43,7 +43,7 @@ func (m *misses) allow(ctx context.Context) bool {
 	if client == "" || most <= 0 {
 		return true
 	}
-	who := mirror.NetworkOfClient(client)
+	who := mirror.NetworkName(client)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	limiter, known := m.clients.Get(who)

@@ -30,7 +30,7 @@ type wants struct {
 	shares  *mirror.Shares[string]
 }
 
-// ownedWant is a want and the client whose share it is part of; see [mirror.NetworkOfClient].
+// ownedWant is a want and the client whose share it is part of; see [mirror.NetworkName].
 type ownedWant struct {
 	mirror.Want
 	owner string
@@ -46,7 +46,7 @@ func (w *wants) load(ctx context.Context, store mirror.StateStore) error {
 		var want ownedWant
 		if json.Unmarshal(note, &want.Want) == nil && want.Ref == ref {
 			if n := len(want.Clients); n > 0 {
-				want.owner = mirror.NetworkOfClient(want.Clients[n-1])
+				want.owner = mirror.NetworkName(want.Clients[n-1])
 			}
 			w.shares.Force(want.owner, 1)
 			w.m[ref] = &want
@@ -61,7 +61,7 @@ func (w *wants) add(ctx context.Context, ref mirror.Ref, blob bool, reason error
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	client := mirror.ClientOf(ctx)
-	want, known := w.entry(key, mirror.NetworkOfClient(client), blob, now)
+	want, known := w.entry(key, mirror.NetworkName(client), blob, now)
 	want.Count, want.Last, want.Reason = want.Count+1, now, reason.Error()
 	if client != "" {
 		others := slices.DeleteFunc(want.Clients, func(c string) bool { return c == client })

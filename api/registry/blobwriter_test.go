@@ -58,7 +58,7 @@ func TestFilesReachTheSocket(t *testing.T) {
 				s := &socket{ResponseRecorder: httptest.NewRecorder()}
 				s.Header()["Content-Type"] = octetStream
 				x := &exchange{ResponseWriter: s, r: r}
-				http.ServeContent(&contentWriter{exchange: x}, r, "", time.Time{}, blob)
+				http.ServeContent(&blobWriter{exchange: x}, r, "", time.Time{}, blob)
 				if got := s.Body.String(); got != want {
 					t.Errorf("sent %q, want %q", got, want)
 				}

@@ -7,11 +7,11 @@ import (
 	"airmirror/mirror"
 )
 
-// maxRanges is how many ranges of a request are looked at before they are read.
+// maxRanges is how many ranges of one request are announced to the download in advance.
 const maxRanges = 64
 
-// parseRanges are the parts of a blob of so many bytes that a Range header asks for. It only says what net/http is about to
-// read: what is wrong with a header, or cannot be satisfied, is left out here and refused there.
+// parseRanges returns the parts of a blob of the given size that a Range header requests. It only announces what
+// net/http is about to read: it skips invalid ranges, which net/http refuses.
 // https://www.rfc-editor.org/rfc/rfc9110#section-14.1.2
 func parseRanges(header string, size int64) []mirror.Span {
 	list, ok := strings.CutPrefix(header, "bytes=")
@@ -28,7 +28,7 @@ func parseRanges(header string, size int64) []mirror.Span {
 		switch {
 		case !ok, begin != "" && first < 0, end != "" && last < 0:
 			continue
-		case begin == "": // so many at the end
+		case begin == "": // a suffix range: the last N bytes
 			first, last = max(0, size-last), size-1
 		case end == "" || last >= size:
 			last = size - 1
@@ -40,7 +40,7 @@ func parseRanges(header string, size int64) []mirror.Span {
 	return spans
 }
 
-// position is a number without a sign, or -1.
+// parsePosition parses a number without a sign. It returns -1 if s is something else.
 func parsePosition(s string) int64 {
 	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 63)
 	if err != nil {
