@@ -17,7 +17,7 @@ import (
 func TestChangesAreToldOf(t *testing.T) {
 	var mu sync.Mutex
 	var told []string
-	opts := work(func(context.Context, json.RawMessage, io.Reader, func(any)) error {
+	opts := work(func(context.Context, json.RawMessage, io.Reader, admin.Report) error {
 		return errors.New("it did not work")
 	})
 	opts.OnChange = func(c admin.Change) {

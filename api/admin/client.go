@@ -94,17 +94,22 @@ func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 	}
 }
 
-// Job has the mirror do the [Job] of that name, as request asks it to, and calls tell with each event. body, unless it is
-// nil, is sent while the job goes on, as far as the mirror takes it; a read of it may still be under way when Job
-// returns, but none begins after that. When ctx ends, reading body fails, or tell returns an error, the mirror stops what
-// it does for this request.
-func (c *Client) Job(ctx context.Context, name string, request any, body io.Reader, tell func(event json.RawMessage) error) error {
-	return c.readLines(ctx, http.MethodPost, "jobs/"+url.PathEscape(name), nullIfNone(request), body, tell)
+// Job runs the [Job] of that name with request, and calls each with every event. body, unless it is nil, is sent while the
+// job runs, up to the point that the job reads to; a read of it may still be in progress when Job returns, but none begins
+// after that. When ctx ends, reading body fails, or each returns an error, the mirror stops the job.
+func (c *Client) Job(ctx context.Context, name string, request any, body io.Reader, each func(Event) error) error {
+	return c.readLines(ctx, http.MethodPost, "jobs/"+url.PathEscape(name), nullIfNone(request), body, func(line json.RawMessage) error {
+		var event Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return fmt.Errorf("decode an event of the mirror: %w", err)
+		}
+		return each(event)
+	})
 }
 
-// Out has the mirror do the [Stream] of that name, as request asks it to, and copies the stream that it makes to w. It
-// returns how many bytes those were; without an error, the stream is whole. body is as for [Client.Job]. When ctx ends,
-// reading body or writing to w fails, the mirror stops what it does for this request.
+// Stream runs the [Stream] of that name with request, and copies its bytes to w. It returns their number; without an
+// error, the stream is complete. body is that of [Client.Job]. When ctx ends, or reading body or writing to w fails, the
+// mirror stops the stream.
 func (c *Client) Stream(ctx context.Context, name string, request any, body io.Reader, w io.Writer) (int64, error) {
 	resp, sent, err := c.do(ctx, http.MethodPost, "streams/"+url.PathEscape(name), nullIfNone(request), body)
 	if err != nil {

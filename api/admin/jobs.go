@@ -11,15 +11,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// Job is work that a client asks for and hears of while it is done. It takes what request says, and body, which is empty
-// for most and need not be read to its end; and tells about what it does as it goes, by any goroutine but none that
-// outlives it: each event is sent to the client as a line of JSON. When the client goes away or the mirror stops, ctx
-// ends and reading body fails, and the job is to end soon. What goes wrong with a part of the work is an event; the error
-// is for a request that cannot be understood, a [mirror.Error], or for a failure to do anything at all.
-type Job func(ctx context.Context, request json.RawMessage, body io.Reader, tell func(event any)) error
+// Job is work that reports events to its client while it runs. request is the JSON of the request, or "null". body is
+// what follows the request; it is empty for most jobs and need not be read to its end. The job may call report from any
+// goroutine, but not after it has returned. ctx ends and reading body fails when the client disconnects or the mirror
+// stops; the job returns soon after that. A failure of a part of the work is an item. The job returns an error if it
+// cannot parse the request, as a [mirror.Error], or cannot do anything at all.
+type Job func(ctx context.Context, request json.RawMessage, body io.Reader, report Report) error
 
-// Stream is work that a client is sent a stream of bytes for, which are written to out, by one goroutine. request, body
-// and ctx are as for a [Job]. The client gets no whole stream unless the error is nil.
+// Stream is work whose answer is a stream of bytes, which it writes to out from one goroutine. request, body and ctx are
+// those of a [Job]. The client receives a complete stream only if the error is nil.
 type Stream func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error
 
 // ErrShutdown is the cause to cancel the context of requests with when the mirror is told to stop.
@@ -41,7 +41,7 @@ func (h *Handler) serveJob(w http.ResponseWriter, r *http.Request) error {
 		if in.hasBody {
 			defer lines.keepAlive(keepAliveInterval)()
 		}
-		return job(in.ctx, in.request, in.body, lines.sendNow)
+		return job(in.ctx, in.request, in.body, func(event Event) { lines.sendNow(event) })
 	})
 	h.notify(r, r.PathValue("name"), json.RawMessage(in.request), err)
 	return lines.end(err)

@@ -22,19 +22,19 @@ func work(job admin.Job) admin.Options {
 
 func TestJobTellsAsItGoes(t *testing.T) {
 	goOn := make(chan struct{})
-	job := func(_ context.Context, request json.RawMessage, body io.Reader, tell func(any)) error {
-		tell(request)
+	job := func(_ context.Context, request json.RawMessage, body io.Reader, report admin.Report) error {
+		report.Item(admin.KindNote, request)
 		<-goOn // the client has read what was told, or this would not end
 		if rest, err := io.ReadAll(body); len(rest) > 0 || err != nil {
-			tell(rest)
+			report.Item(admin.KindNote, rest)
 		}
-		tell("again")
+		report.Item(admin.KindNote, "again")
 		return mirror.Errorf(mirror.CodeUnavailable, "nobody is there")
 	}
 	onEach(t, work(job), func(t *testing.T, h house) {
 		var got []string
-		err := h.Job(t.Context(), "work", map[string]int{"n": 1}, nil, func(event json.RawMessage) error {
-			got = append(got, string(event))
+		err := h.Job(t.Context(), "work", map[string]int{"n": 1}, nil, func(event admin.Event) error {
+			got = append(got, string(event.Item))
 			if len(got) == 1 {
 				goOn <- struct{}{}
 			}
@@ -48,13 +48,13 @@ func TestJobTellsAsItGoes(t *testing.T) {
 
 // TestJobReadsWhileItTells has what is sent depend on what is told, line by line.
 func TestJobReadsWhileItTells(t *testing.T) {
-	echo := func(_ context.Context, request json.RawMessage, body io.Reader, tell func(any)) error {
-		tell(string(request))
+	echo := func(_ context.Context, request json.RawMessage, body io.Reader, report admin.Report) error {
+		report.Item(admin.KindNote, string(request))
 		one := make([]byte, 1)
 		for {
 			switch _, err := io.ReadFull(body, one); err {
 			case nil:
-				tell(string(one))
+				report.Item(admin.KindNote, string(one))
 			case io.EOF:
 				return nil
 			default:
@@ -65,8 +65,8 @@ func TestJobReadsWhileItTells(t *testing.T) {
 	onEach(t, work(echo), func(t *testing.T, h house) {
 		body, say := io.Pipe()
 		left, got := "abc", ""
-		err := h.Job(t.Context(), "work", nil, body, func(event json.RawMessage) error {
-			got += string(event)
+		err := h.Job(t.Context(), "work", nil, body, func(event admin.Event) error {
+			got += string(event.Item)
 			if left == "" {
 				return say.Close()
 			}
@@ -82,8 +82,8 @@ func TestJobReadsWhileItTells(t *testing.T) {
 
 func TestJobEndsWithItsClient(t *testing.T) {
 	ended := make(chan error, 1)
-	job := func(ctx context.Context, _ json.RawMessage, _ io.Reader, tell func(any)) error {
-		tell("begun")
+	job := func(ctx context.Context, _ json.RawMessage, _ io.Reader, report admin.Report) error {
+		report.Item(admin.KindNote, "begun")
 		<-ctx.Done()
 		ended <- ctx.Err()
 		return nil
@@ -91,13 +91,13 @@ func TestJobEndsWithItsClient(t *testing.T) {
 	onEach(t, work(job), func(t *testing.T, h house) {
 		for name, body := range bodies(t) {
 			ctx, interrupt := context.WithCancel(t.Context())
-			err := h.Job(ctx, "work", nil, body(), func(json.RawMessage) error { interrupt(); return nil })
+			err := h.Job(ctx, "work", nil, body(), func(admin.Event) error { interrupt(); return nil })
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("interrupted with %s: %v", name, err)
 			}
 			<-ended
 			enough := errors.New("enough")
-			if err := h.Job(t.Context(), "work", nil, body(), func(json.RawMessage) error { return enough }); !errors.Is(err, enough) {
+			if err := h.Job(t.Context(), "work", nil, body(), func(admin.Event) error { return enough }); !errors.Is(err, enough) {
 				t.Errorf("stopped with %s: %v", name, err)
 			}
 			<-ended
@@ -127,8 +127,8 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 // TestJobReadsNoPart has reading a body fail when it is not all there: no part is taken for the whole.
 func TestJobReadsNoPart(t *testing.T) {
 	read := make(chan error, 1)
-	job := func(ctx context.Context, _ json.RawMessage, body io.Reader, tell func(any)) error {
-		tell("begun")
+	job := func(ctx context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
+		report.Item(admin.KindNote, "begun")
 		_, err := io.Copy(io.Discard, body)
 		read <- err
 		<-ctx.Done()
@@ -140,7 +140,7 @@ func TestJobReadsNoPart(t *testing.T) {
 				continue
 			}
 			ctx, interrupt := context.WithCancel(t.Context())
-			if err := h.Job(ctx, "work", nil, body(), func(json.RawMessage) error { interrupt(); return nil }); !errors.Is(err, context.Canceled) {
+			if err := h.Job(ctx, "work", nil, body(), func(admin.Event) error { interrupt(); return nil }); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err := <-read; err == nil {
@@ -161,30 +161,30 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-func ignore(json.RawMessage) error { return nil }
+func ignore(admin.Event) error { return nil }
 
 // TestJobLeavesItsBody has jobs end that have not read all that is sent.
 func TestJobLeavesItsBody(t *testing.T) {
 	var fails error
-	job := func(_ context.Context, _ json.RawMessage, body io.Reader, tell func(any)) error {
+	job := func(_ context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
 		if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
 			return err
 		}
 		for range 1000 {
-			tell(strings.Repeat("much to tell ", 100)) // more than fits into the socket
+			report.Item(admin.KindNote, strings.Repeat("much to tell ", 100)) // more than fits into the socket
 		}
 		return fails
 	}
 	onEach(t, work(job), func(t *testing.T, h house) {
 		for _, fails = range []error{nil, mirror.Errorf(mirror.CodeDigestInvalid, "it is something else")} {
 			told := 0
-			err := h.Job(t.Context(), "work", nil, endless{}, func(json.RawMessage) error { told++; return nil })
+			err := h.Job(t.Context(), "work", nil, endless{}, func(admin.Event) error { told++; return nil })
 			if told != 1000 || mirror.CodeOf(err) != mirror.CodeOf(fails) {
 				t.Errorf("%d events, %v", told, err)
 			}
 		}
 	})
-	refuse := func(context.Context, json.RawMessage, io.Reader, func(any)) error {
+	refuse := func(context.Context, json.RawMessage, io.Reader, admin.Report) error {
 		return errors.New("the disk is full")
 	}
 	onEach(t, work(refuse), func(t *testing.T, h house) {
@@ -203,8 +203,8 @@ func TestJobLeavesItsBody(t *testing.T) {
 func TestJobStopsWithTheMirror(t *testing.T) {
 	read := make(chan error, 1)
 	ctx, stop := context.WithCancelCause(t.Context())
-	job := func(_ context.Context, _ json.RawMessage, body io.Reader, tell func(any)) error {
-		tell("begun")
+	job := func(_ context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
+		report.Item(admin.KindNote, "begun")
 		_, err := io.ReadAll(body)
 		read <- err
 		return err
@@ -218,7 +218,7 @@ func TestJobStopsWithTheMirror(t *testing.T) {
 	})
 	body, say := io.Pipe()
 	defer say.Close()
-	err := admin.NewClient(overSocket(t, served)).Job(t.Context(), "work", nil, body, func(json.RawMessage) error {
+	err := admin.NewClient(overSocket(t, served)).Job(t.Context(), "work", nil, body, func(admin.Event) error {
 		stop(admin.ErrShutdown)
 		return nil
 	})
@@ -245,15 +245,15 @@ func TestUnknownWork(t *testing.T) {
 }
 
 func TestLargeRequest(t *testing.T) {
-	length := func(_ context.Context, request json.RawMessage, _ io.Reader, tell func(any)) error {
-		tell(len(request))
+	length := func(_ context.Context, request json.RawMessage, _ io.Reader, report admin.Report) error {
+		report.Item(admin.KindNote, len(request))
 		return nil
 	}
 	onEach(t, work(length), func(t *testing.T, h house) {
 		for _, body := range []io.Reader{nil, strings.NewReader("more")} {
 			var got string
 			fits := bytes.Repeat([]byte("7"), 1<<20)
-			must(t, h.Job(t.Context(), "work", json.RawMessage(fits), body, func(n json.RawMessage) error { got = string(n); return nil }))
+			must(t, h.Job(t.Context(), "work", json.RawMessage(fits), body, func(event admin.Event) error { got = string(event.Item); return nil }))
 			if got != "1048576" {
 				t.Errorf("%s bytes", got)
 			}

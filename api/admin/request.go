@@ -10,7 +10,7 @@ import (
 type CollectRequest struct {
 	// DryRun makes a plan and deletes nothing.
 	DryRun bool `json:"dryRun,omitempty"`
-	// Blobs and Stays have a dry run list the blobs that would be deleted with images, and the images that are kept.
+	// Blobs and Protected have a dry run list the blobs that would be deleted with images, and the images that are kept.
 	Blobs     bool `json:"blobs,omitempty"`
 	Protected bool `json:"protected,omitempty"`
 
@@ -25,27 +25,12 @@ type CollectRequest struct {
 	Evict          []string  `json:"evict,omitempty"` // added to [gc.Policy.Evict]
 }
 
-// CollectLine is a part of the answer to a [CollectRequest]. One field is set.
-type CollectLine struct {
-	Plan      *gc.Plan      `json:"plan,omitempty"`      // the first line: what there is to do
-	Candidate *gc.Candidate `json:"candidate,omitempty"` // in a dry run
-	Protected *gc.Candidate `json:"protected,omitempty"` // in a dry run
-	Outcome   *gc.Candidate `json:"outcome,omitempty"`   // the outcome of an item
-	Result    *gc.Result    `json:"result,omitempty"`    // the last line, unless it is a dry run
-}
-
 // RemoveRequest removes images by name.
 type RemoveRequest struct {
 	Names  []string `json:"names"`            // of tags and digests, or patterns of tags
 	Now    bool     `json:"now,omitempty"`    // delete files as well, see [gc.Removal]
 	Force  bool     `json:"force,omitempty"`  // remove pinned images as well
 	DryRun bool     `json:"dryRun,omitempty"` // change nothing
-}
-
-// RemoveLine is a part of the answer to a [RemoveRequest]. One field is set.
-type RemoveLine struct {
-	Item *gc.Candidate  `json:"item,omitempty"` // an item that was removed, or kept after all
-	Done *RemoveSummary `json:"done,omitempty"`
 }
 
 // RemoveSummary is the result of a removal.
@@ -62,8 +47,8 @@ type UsageRequest struct {
 	Match []string `json:"match,omitempty"`
 }
 
-// UsageLine is the disk usage of one repository, or of all together.
-type UsageLine struct {
+// Usage is the disk usage of one repository, or of all together.
+type Usage struct {
 	Name string `json:"name,omitempty"` // as the mirror serves it; "" for the total
 	gc.RepoUsage
 }
@@ -75,15 +60,33 @@ type VerifyRequest struct {
 	Rate   int64 `json:"rate,omitempty"` // bytes per second
 }
 
-// VerifyLine is a part of the answer to a [VerifyRequest]. One field is set.
-type VerifyLine struct {
-	Progress *Progress             `json:"progress,omitempty"`
-	Flaw     *mirror.VerifyEvent   `json:"flaw,omitempty"`
-	Done     *mirror.VerifySummary `json:"done,omitempty"`
-}
-
 // MigrateRequest copies another registry. URL is the address of the registry that From names.
 type MigrateRequest struct {
 	migrate.Request
 	URL string `json:"url,omitempty"`
+}
+
+// Notice is something to know about what Name names: why it was left out, or how to use it.
+type Notice struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// SyncedImage is the outcome of one image of a sync.
+type SyncedImage struct {
+	// Image is host/path:tag or host/path@digest, or the name as it was requested if it cannot be parsed.
+	Image string `json:"image"`
+	// Fetched is nil if nothing could be fetched. It is set together with Error if a part of the image is missing.
+	Fetched *mirror.Fetched `json:"fetched,omitempty"`
+	Error   string          `json:"error,omitempty"`
+	// NotChecked is why the upstream could not confirm the stored copy.
+	NotChecked string `json:"notChecked,omitempty"`
+}
+
+// MigratedRepository is the outcome of one repository of a migration.
+type MigratedRepository struct {
+	Name      string `json:"name"`
+	Tags      int    `json:"tags"`
+	Manifests int    `json:"manifests"`
+	Skipped   int    `json:"skipped,omitempty"` // tags and manifests that were left out
 }

@@ -126,7 +126,7 @@ func TestAnswerBeforeTheEnd(t *testing.T) {
 		transport, err := admin.Dial(t.Context(), dir)
 		must(t, err)
 		told := 0
-		err = admin.NewClient(transport).Job(t.Context(), "work", nil, endless{}, func(json.RawMessage) error { told++; return nil })
+		err = admin.NewClient(transport).Job(t.Context(), "work", nil, endless{}, func(admin.Event) error { told++; return nil })
 		if err != nil || told != events {
 			t.Errorf("%d events, %v", told, err)
 		}
@@ -136,7 +136,7 @@ func TestAnswerBeforeTheEnd(t *testing.T) {
 // TestWorkHasItsConnection has no request follow work on its connection: what was not read could be taken for one.
 func TestWorkHasItsConnection(t *testing.T) {
 	m, _ := open(t)
-	opts := work(func(context.Context, json.RawMessage, io.Reader, func(any)) error { return nil })
+	opts := work(func(context.Context, json.RawMessage, io.Reader, admin.Report) error { return nil })
 	client := http.Client{Transport: overSocket(t, admin.New(m, opts))}
 	for _, path := range []string{"jobs/work", "jobs/later", "streams/later"} {
 		resp, err := client.Post("http://mirror/admin/"+path, "", strings.NewReader("null\nGET /admin/status HTTP/1.1\r\n\r\n"))

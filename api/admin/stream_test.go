@@ -138,7 +138,7 @@ func TestBrokenStreams(t *testing.T) {
 // BenchmarkStreams measures how fast streams go in and out.
 func BenchmarkStreams(b *testing.B) {
 	const size = 256 << 20
-	opts := work(func(_ context.Context, _ json.RawMessage, body io.Reader, _ func(any)) error {
+	opts := work(func(_ context.Context, _ json.RawMessage, body io.Reader, _ admin.Report) error {
 		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, body, make([]byte, 256<<10))
 		return err
 	})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -172,14 +171,6 @@ func (q *question) openFolder(ctx context.Context) (*admin.Client, func(context.
 		transport.Wait()
 		return closeAll(ctx)
 	}, nil
-}
-
-// readAnswer reads a line of what the mirror tells about a job.
-func readAnswer(line json.RawMessage, v any) error {
-	if err := json.Unmarshal(line, v); err != nil {
-		return fmt.Errorf("read the mirror's answer: %w", err)
-	}
-	return nil
 }
 
 // closeMirror ends m without waiting for what nobody asked for: what is left undone is noted, and done by the next

@@ -70,7 +70,7 @@ func TestEveryJobIsAudited(t *testing.T) {
 	nonsense := []any{[]any{1}}
 	for name := range w.Jobs() {
 		ask[name] = func() error {
-			return client.Job(t.Context(), name, nonsense, nil, func(json.RawMessage) error { return nil })
+			return client.Job(t.Context(), name, nonsense, nil, func(admin.Event) error { return nil })
 		}
 	}
 	for name := range w.Streams() {
@@ -137,7 +137,7 @@ func TestWhatCommandsChangeIsAudited(t *testing.T) {
 func TestNoSecretIsAudited(t *testing.T) {
 	w, client, path := auditedServices(t)
 	for _, url := range []string{"https://robot:opensesame@registry.invalid", "https://robot:opensesame@registry.invalid:port", "://robot:opensesame@x"} {
-		err := client.Job(t.Context(), "migrate", admin.MigrateRequest{URL: url}, nil, func(json.RawMessage) error { return nil })
+		err := client.Job(t.Context(), "migrate", admin.MigrateRequest{URL: url}, nil, func(admin.Event) error { return nil })
 		if err == nil {
 			t.Errorf("%s is moved in", url)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"airmirror/api/admin"
+	"airmirror/gc"
 )
 
 // ask runs a command on the mirror of a folder and returns what it printed, and its exit code.
@@ -40,20 +41,20 @@ func ask(t *testing.T, dir string, args ...string) (out string, code int) {
 }
 
 // collected runs a collection and returns its plan and, unless it is a dry run, its result.
-func collected(t *testing.T, dir string, args ...string) (plan, result admin.CollectLine) {
+func collected(t *testing.T, dir string, args ...string) (plan gc.Plan, result gc.Result) {
 	t.Helper()
 	out, code := ask(t, dir, append([]string{"gc", "--json"}, args...)...)
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, out)
 	}
 	for line := range strings.Lines(out) {
-		var l admin.CollectLine
-		must(t, json.Unmarshal([]byte(line), &l))
-		switch {
-		case l.Plan != nil:
-			plan = l
-		case l.Result != nil:
-			result = l
+		var e admin.Event
+		must(t, json.Unmarshal([]byte(line), &e))
+		switch e.Kind {
+		case admin.KindPlan:
+			must(t, e.Decode(&plan))
+		case admin.KindSummary:
+			must(t, e.Decode(&result))
 		}
 	}
 	return plan, result
@@ -109,17 +110,17 @@ func TestTwoVersionsUnderOneTag(t *testing.T) {
 	must(t, err)
 	resp.Body.Close()
 
-	if plan, _ := collected(t, dir, "--dry-run"); plan.Plan.Totals.Bytes != 0 {
-		t.Errorf("within the grace time: %+v", plan.Plan.Totals)
+	if plan, _ := collected(t, dir, "--dry-run"); plan.Totals.Bytes != 0 {
+		t.Errorf("within the grace time: %+v", plan.Totals)
 	}
 	before := disk(t, dir)
 	plan, _ := collected(t, dir, "--dry-run", "--grace", "0s")
-	if disk(t, dir) != before || plan.Plan.Totals.Blobs != 3 {
-		t.Errorf("planned %+v; %d bytes of %d are left", plan.Plan.Totals, disk(t, dir), before)
+	if disk(t, dir) != before || plan.Totals.Blobs != 3 {
+		t.Errorf("planned %+v; %d bytes of %d are left", plan.Totals, disk(t, dir), before)
 	}
 	_, run := collected(t, dir, "--grace", "0s")
-	if freed := before - disk(t, dir); freed != run.Result.Bytes || freed != plan.Plan.Totals.Bytes || freed < 100_000 {
-		t.Errorf("%d bytes are gone, result %+v, planned %+v", freed, run.Result.Totals, plan.Plan.Totals)
+	if freed := before - disk(t, dir); freed != run.Bytes || freed != plan.Totals.Bytes || freed < 100_000 {
+		t.Errorf("%d bytes are gone, result %+v, planned %+v", freed, run.Totals, plan.Totals)
 	}
 	got, err := remote.Image(reference(t, p.url, "team/app:latest"))
 	must(t, err)
@@ -148,7 +149,7 @@ func TestKilledInASweep(t *testing.T) {
 		must(t, cmd.Start())
 		lines := bufio.NewScanner(out)
 		for seen := 0; seen <= round*130 && lines.Scan(); { // a moment that is another one each time
-			if bytes.Contains(lines.Bytes(), []byte(`"outcome"`)) {
+			if bytes.Contains(lines.Bytes(), []byte(`"kind":"deleted"`)) {
 				seen++
 			}
 		}
@@ -157,14 +158,14 @@ func TestKilledInASweep(t *testing.T) {
 
 		p = spawn(t, dir, "--offline")
 		plan, _ := collected(t, dir, "--dry-run", "--grace", "0s")
-		t.Logf("round %d: %+v are left", round, plan.Plan.Totals)
+		t.Logf("round %d: %+v are left", round, plan.Totals)
 		before := disk(t, dir)
 		_, run := collected(t, dir, "--grace", "0s")
-		if freed := before - disk(t, dir); freed != run.Result.Bytes || freed != plan.Plan.Totals.Bytes {
-			t.Errorf("%d bytes are gone, result %+v, planned %+v", freed, run.Result.Totals, plan.Plan.Totals)
+		if freed := before - disk(t, dir); freed != run.Bytes || freed != plan.Totals.Bytes {
+			t.Errorf("%d bytes are gone, result %+v, planned %+v", freed, run.Totals, plan.Totals)
 		}
-		if plan, _ := collected(t, dir, "--dry-run", "--grace", "0s"); plan.Plan.Totals.Bytes != 0 {
-			t.Errorf("after a clean run: %+v", plan.Plan.Totals)
+		if plan, _ := collected(t, dir, "--dry-run", "--grace", "0s"); plan.Totals.Bytes != 0 {
+			t.Errorf("after a clean run: %+v", plan.Totals)
 		}
 		for ref, want := range stays {
 			got, err := remote.Image(reference(t, p.url, ref))
@@ -210,7 +211,7 @@ func TestSIGTERMInASweep(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Start())
 	lines := bufio.NewScanner(out)
-	for lines.Scan() && !bytes.Contains(lines.Bytes(), []byte(`"outcome"`)) {
+	for lines.Scan() && !bytes.Contains(lines.Bytes(), []byte(`"kind":"deleted"`)) {
 	}
 	began := time.Now()
 	must(t, p.Process.Signal(syscall.SIGTERM))
@@ -275,7 +276,7 @@ func TestCollectionUnderLoad(t *testing.T) {
 	runs, freed := 0, int64(0)
 	for busy.Load() > 0 {
 		_, run := collected(t, dir, "--grace", "0s", "--delete-untagged")
-		runs, freed = runs+1, freed+run.Result.Bytes
+		runs, freed = runs+1, freed+run.Bytes
 	}
 	wg.Wait()
 	t.Logf("%d collections freed %d bytes", runs, freed)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -24,7 +23,7 @@ is on the disk once, and once in the total. Patterns are those of 'mirror ls', w
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		var all usages
-		err := client.Job(cmd.Context(), "usage", admin.UsageRequest{Match: args}, nil, all.line)
+		err := client.Job(cmd.Context(), "usage", admin.UsageRequest{Match: args}, nil, all.add)
 		if err != nil {
 			return err
 		}
@@ -37,19 +36,19 @@ is on the disk once, and once in the total. Patterns are those of 'mirror ls', w
 
 // usages are what repositories hold.
 type usages struct {
-	Repos []admin.UsageLine `json:"repositories"`
-	Total *admin.UsageLine  `json:"total,omitempty"` // of all there are, if all were asked for
+	Repos []admin.Usage `json:"repositories"`
+	Total *admin.Usage  `json:"total,omitempty"` // of all there are, if all were asked for
 }
 
-func (u *usages) line(text json.RawMessage) error {
-	var line admin.UsageLine
-	if err := readAnswer(text, &line); err != nil {
+func (u *usages) add(e admin.Event) error {
+	var usage admin.Usage
+	if err := e.Decode(&usage); err != nil {
 		return err
 	}
-	if line.Name == "" {
-		u.Total = &line
+	if e.Kind == admin.KindSummary {
+		u.Total = &usage
 	} else {
-		u.Repos = append(u.Repos, line)
+		u.Repos = append(u.Repos, usage)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -173,25 +172,22 @@ func (e *export) fetch() error {
 		return err
 	}
 	req := prefetch.Request{Images: e.Images, Wants: e.Wants, Platforms: e.Platforms, Referrers: e.Referrers, DryRun: e.dryRun}
-	shown := newShow(io.Discard, e.cmd.ErrOrStderr())
-	defer shown.end()
-	view := &imagesView{show: shown, dryRun: e.dryRun}
+	view := &jobView{out: io.Discard, progress: newProgressView(io.Discard, e.cmd.ErrOrStderr()), label: countItems("images")}
+	defer view.end()
 	e.reasons = map[string]string{}
-	err = e.client.Job(e.cmd.Context(), "sync", req, nil, func(line json.RawMessage) error {
-		var event prefetch.Event
-		if err := readAnswer(line, &event); err != nil {
-			return err
+	view.item = func(event admin.Event) (string, error) {
+		var image admin.SyncedImage
+		err := event.Decode(&image)
+		if image.Error != "" {
+			e.reasons[image.Image] = image.Error
 		}
-		if event.Error != "" {
-			e.reasons[event.Image] = event.Error
+		if image.NotChecked != "" {
+			e.notChecked = append(e.notChecked, leftOut{image.Image, image.NotChecked})
 		}
-		if event.NotChecked != "" {
-			e.notChecked = append(e.notChecked, leftOut{event.Image, event.NotChecked})
+		if image.Error == "" && image.Fetched != nil && image.Fetched.New > 0 {
+			e.toFetch = append(e.toFetch, image)
 		}
-		if event.Kind == prefetch.KindImage && event.Error == "" && event.Fetched != nil && event.Fetched.New > 0 {
-			e.toFetch = append(e.toFetch, event)
-		}
-		return view.event(event, line)
-	})
-	return err
+		return "", err
+	}
+	return e.client.Job(e.cmd.Context(), "sync", req, nil, view.event)
 }

@@ -2,17 +2,14 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
+	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
-	"airmirror/sync/prefetch"
 	"airmirror/sync/transfer"
 )
 
@@ -25,13 +22,13 @@ func (e *export) plan() error {
 	if receipt != nil {
 		defer receipt.Close()
 	}
-	fetched := make(map[string]prefetch.Event)
+	fetched := make(map[string]admin.SyncedImage)
 	for _, event := range e.toFetch {
 		fetched[event.Image] = event
 	}
 	req := e.ExportRequest
 	req.SkipMissing = true // what is to be fetched is missing now
-	v := &planView{export: e, fetched: fetched, table: newTable(e.cmd.OutOrStdout(), "IMAGE", "PLATFORM", "SIZE", "NEW", "WHY")}
+	v := newPlanView(e, fetched)
 	err = e.client.Job(e.cmd.Context(), "export-plan", req, receipt, v.event)
 	switch nothing := mirror.CodeOf(err) == mirror.CodeManifestUnknown; {
 	case nothing && len(fetched) > 0: // all of it is fetched first
@@ -55,48 +52,62 @@ func (e *export) plan() error {
 // planView shows what a bundle would carry.
 type planView struct {
 	*export
-	fetched map[string]prefetch.Event // what would be fetched first and was not shown yet, by name
+	view    jobView
+	fetched map[string]admin.SyncedImage // what would be fetched first and was not shown yet, by name
 	table   table
-	summary *transfer.Summary
+	result  transfer.Summary
 	sparse  []bundle.Image
 }
 
-func (v *planView) event(line json.RawMessage) error {
-	var event transfer.Event
-	if err := readAnswer(line, &event); err != nil {
+func newPlanView(e *export, fetched map[string]admin.SyncedImage) *planView {
+	v := &planView{export: e, fetched: fetched, view: jobView{out: e.cmd.OutOrStdout(), json: e.json}}
+	v.table = newTable(v.view.out, "IMAGE", "PLATFORM", "SIZE", "NEW", "WHY")
+	v.view.summary = &v.result
+	return v
+}
+
+// event shows an event. An image that is fetched first is shown as that.
+func (v *planView) event(e admin.Event) error {
+	switch e.Kind {
+	case admin.KindImage:
+		return v.image(e)
+	case admin.KindSkipped:
+		var skipped admin.Notice
+		if err := e.Decode(&skipped); err != nil {
+			return err
+		}
+		if f, found := v.fetched[skipped.Name]; found {
+			return v.fetch(f)
+		}
+		return v.leave(skipped.Name, v.withReason(skipped.Name, skipped.Reason))
+	}
+	return v.view.event(e)
+}
+
+// image shows an image that the bundle would carry.
+func (v *planView) image(e admin.Event) error {
+	var i bundle.Image
+	if err := e.Decode(&i); err != nil {
 		return err
 	}
-	switch event.Kind {
-	case transfer.KindImage:
-		if f, found := v.fetched[imageName(event.Image)]; found { // another one, or more of it
-			return v.fetch(f)
-		}
-	case transfer.KindSkipped:
-		if f, found := v.fetched[event.Name]; found {
-			return v.fetch(f)
-		}
-		return v.leave(event.Name, v.withReason(event.Name, event.Reason))
-	case transfer.KindDone:
-		v.summary = event.Summary
+	if f, found := v.fetched[imageName(&i)]; found { // another one, or more of it
+		return v.fetch(f)
 	}
 	if v.json {
-		_, err := fmt.Fprintf(v.cmd.OutOrStdout(), "%s\n", line)
-		return err
+		return printEvent(v.view.out, e)
 	}
-	if i := event.Image; event.Kind == transfer.KindImage {
-		if i.Sparse {
-			v.sparse = append(v.sparse, *i)
-		}
-		v.table.row(imageName(i), cmp.Or(strings.Join(i.Platforms, ","), "-"), size(i.Size), size(i.New), i.Why)
+	if i.Sparse {
+		v.sparse = append(v.sparse, i)
 	}
+	v.table.row(imageName(&i), cmp.Or(strings.Join(i.Platforms, ","), "-"), size(i.Size), size(i.New), i.Why)
 	return nil
 }
 
 // fetch shows an image that is fetched first.
-func (v *planView) fetch(f prefetch.Event) error {
+func (v *planView) fetch(f admin.SyncedImage) error {
 	delete(v.fetched, f.Image)
 	if v.json {
-		return printLine(v.cmd.OutOrStdout(), f)
+		return printItem(v.view.out, admin.KindFetch, f)
 	}
 	v.table.row(f.Image, "-", size(f.Fetched.Bytes), "up to "+size(f.Fetched.Bytes), "named, "+size(f.Fetched.New)+" of it fetched first")
 	return nil
@@ -105,15 +116,15 @@ func (v *planView) fetch(f prefetch.Event) error {
 // leave notes what is left out.
 func (v *planView) leave(name, reason string) error {
 	v.left = append(v.left, leftOut{name, reason})
-	return v.tell(transfer.KindSkipped, name, reason)
+	return v.tell(admin.KindSkipped, name, reason)
 }
 
-// tell prints something about an image for programs.
-func (v *planView) tell(kind, name, reason string) error {
+// tell prints a notice about an image as JSON.
+func (v *planView) tell(kind admin.Kind, name, reason string) error {
 	if !v.json {
 		return nil
 	}
-	return printLine(v.cmd.OutOrStdout(), transfer.Event{Time: time.Now().UTC(), Kind: kind, Name: name, Reason: reason})
+	return printItem(v.view.out, kind, admin.Notice{Name: name, Reason: reason})
 }
 
 func (v *planView) end() error {
@@ -125,12 +136,12 @@ func (v *planView) end() error {
 		}
 	}
 	for _, l := range v.incomplete() {
-		if err := v.tell("incomplete", l.Name, l.Reason); err != nil {
+		if err := v.tell(admin.KindIncomplete, l.Name, l.Reason); err != nil {
 			return err
 		}
 	}
 	for _, l := range v.notChecked {
-		if err := v.tell("notChecked", l.Name, l.Reason); err != nil {
+		if err := v.tell(admin.KindNotChecked, l.Name, l.Reason); err != nil {
 			return err
 		}
 	}
@@ -143,7 +154,7 @@ func (v *planView) end() error {
 	out := v.cmd.OutOrStdout()
 	v.printNotDone(out)
 	printSparse(out, v.sparse)
-	if s := v.summary; s != nil {
+	if s := &v.result; v.view.ended {
 		fmt.Fprintf(out, "\n%s stored, %s in %s; %s and what they hold are on the other side already\n", count(s.Images, "image", "images"), size(s.New),
 			count(s.Manifests+s.Blobs, "file", "files"), count(s.Assumed, "file", "files"))
 	}
@@ -155,9 +166,4 @@ func (v *planView) end() error {
 		fmt.Fprintf(out, "%s fetched first, %s\n", count(n, "image would be", "images would be"), size(bytes))
 	}
 	return nil
-}
-
-// printLine prints JSON in one line.
-func printLine(out io.Writer, v any) error {
-	return json.NewEncoder(out).Encode(v)
 }

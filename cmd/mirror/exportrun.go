@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +14,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
-	"airmirror/sync/prefetch"
 	"airmirror/sync/signature"
-	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
 )
 
@@ -29,7 +26,7 @@ type export struct {
 	json    bool
 	reasons map[string]string // why something could not be fetched, by its name
 
-	shown   show
+	shown   progressView
 	out     io.WriteCloser // where the bundle goes, once its document is known
 	sealed  *sealed
 	begun   bool // the mirror sends one
@@ -38,7 +35,7 @@ type export struct {
 	left    []leftOut
 	// notChecked are images whose stored copy goes, as their upstream could not be asked for a newer one.
 	notChecked []leftOut
-	toFetch    []prefetch.Event // what a dry run found that is to be fetched first
+	toFetch    []admin.SyncedImage // what a dry run found that is to be fetched first
 }
 
 // leftOut is an image that was left out, or not checked, and why.
@@ -183,7 +180,7 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 	if receipt != nil {
 		defer receipt.Close()
 	}
-	e.shown = newShow(io.Discard, e.cmd.ErrOrStderr())
+	e.shown = newProgressView(io.Discard, e.cmd.ErrOrStderr())
 	defer e.shown.end()
 	from, to := io.Pipe()
 	sent := make(chan error, 1)
@@ -261,14 +258,15 @@ func (e *export) lookForLeft() error {
 	}
 	req := e.ExportRequest
 	req.Verify = true
-	return e.client.Job(e.cmd.Context(), "export-plan", req, receipt, func(line json.RawMessage) error {
-		var event transfer.Event
-		if err := readAnswer(line, &event); err != nil {
+	return e.client.Job(e.cmd.Context(), "export-plan", req, receipt, func(event admin.Event) error {
+		if event.Kind != admin.KindSkipped {
+			return nil
+		}
+		var skipped admin.Notice
+		if err := event.Decode(&skipped); err != nil {
 			return err
 		}
-		if event.Kind == transfer.KindSkipped {
-			e.left = append(e.left, leftOut{event.Name, e.withReason(event.Name, event.Reason)})
-		}
+		e.left = append(e.left, leftOut{skipped.Name, e.withReason(skipped.Name, skipped.Reason)})
 		return nil
 	})
 }

@@ -127,8 +127,8 @@ func (c *collectConfig) noTime() {
 
 // collect asks for a collection, and shows it.
 func collect(cmd *cobra.Command, client *admin.Client, c collectConfig, asJSON bool) error {
-	view := newCollectView(cmd.OutOrStdout(), cmd.ErrOrStderr(), c, asJSON)
-	err := client.Job(cmd.Context(), "collect", c.CollectRequest, nil, view.line)
+	view := newCollectView(cmd, c, asJSON)
+	err := client.Job(cmd.Context(), "collect", c.CollectRequest, nil, view.event)
 	view.end()
 	switch {
 	case cmd.Context().Err() != nil:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -51,7 +50,7 @@ Exit codes: 0 unpinned, 6 an image is not pinned, and none was unpinned; others 
 // pin has a job pin or unpin images.
 func pin(cmd *cobra.Command, client *admin.Client, job string, names []string, asJSON bool) error {
 	done := []mirror.Pin{}
-	if err := client.Job(cmd.Context(), job, names, nil, collectPins(&done)); err != nil {
+	if err := client.Job(cmd.Context(), job, names, nil, collectItems(&done)); err != nil {
 		return notHeld(err)
 	}
 	if asJSON {
@@ -74,20 +73,9 @@ func notHeld(err error) error {
 	return err
 }
 
-func collectPins(pins *[]mirror.Pin) func(json.RawMessage) error {
-	return func(line json.RawMessage) error {
-		var pin mirror.Pin
-		if err := readAnswer(line, &pin); err != nil {
-			return err
-		}
-		*pins = append(*pins, pin)
-		return nil
-	}
-}
-
 func listPins(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	pins, out := []mirror.Pin{}, cmd.OutOrStdout()
-	if err := client.Job(cmd.Context(), "pins", struct{}{}, nil, collectPins(&pins)); err != nil {
+	if err := client.Job(cmd.Context(), "pins", struct{}{}, nil, collectItems(&pins)); err != nil {
 		return err
 	}
 	if asJSON {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -198,12 +197,7 @@ func printImported(out io.Writer, name string, s *transfer.Summary) {
 // exportHistory lists the bundles that were sent.
 func exportHistory(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	sent := []transfer.ExportedBundle{}
-	err := client.Job(cmd.Context(), "export-history", struct{}{}, nil, func(line json.RawMessage) error {
-		var s transfer.ExportedBundle
-		err := json.Unmarshal(line, &s)
-		sent = append(sent, s)
-		return err
-	})
+	err := client.Job(cmd.Context(), "export-history", struct{}{}, nil, collectItems(&sent))
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
 	"airmirror/gc"
@@ -15,56 +15,51 @@ import (
 
 // collectView shows a collection, or the plan of one.
 type collectView struct {
-	out    io.Writer
+	*jobView
 	config collectConfig
-	json   bool
-	shown  show // nil if nothing is shown to people while it goes on
 
 	plan   *gc.Plan
 	goes   table
 	listed int
-	stays  []gc.Candidate
-	freed  int64
-	result *gc.Result
+	kept   []gc.Candidate
+	result gc.Result
 	budget gc.Budget
 }
 
-func newCollectView(out, progress io.Writer, c collectConfig, asJSON bool) *collectView {
-	v := &collectView{out: out, config: c, json: asJSON}
+func newCollectView(cmd *cobra.Command, c collectConfig, asJSON bool) *collectView {
+	v := &collectView{jobView: &jobView{out: cmd.OutOrStdout(), json: asJSON}, config: c}
+	v.jobView.item, v.summary = v.handle, &v.result
 	switch {
 	case c.quiet:
 		v.out = io.Discard
 	case !asJSON && !c.DryRun:
-		v.shown = newShow(out, progress)
+		v.progress = newProgressView(v.out, cmd.ErrOrStderr())
 	}
 	v.goes = newTable(v.out, "GOES", "FREES", "LAST USED", "WHY")
 	return v
 }
 
-func (v *collectView) line(text json.RawMessage) error {
-	var line admin.CollectLine
-	if err := readAnswer(text, &line); err != nil {
-		return err
+// handle returns the line for an item, and keeps the items of a dry run for the tables at its end.
+func (v *collectView) handle(e admin.Event) (string, error) {
+	if e.Kind == admin.KindPlan {
+		v.plan = &gc.Plan{}
+		err := e.Decode(v.plan)
+		v.budget = v.plan.Budget
+		return "", err
+	}
+	var c gc.Candidate
+	if err := e.Decode(&c); err != nil {
+		return "", err
 	}
 	switch {
-	case line.Plan != nil:
-		v.plan, v.budget = line.Plan, line.Plan.Budget
-	case line.Result != nil:
-		v.result, v.budget = line.Result, line.Result.Budget
+	case e.Kind == admin.KindCandidate:
+		v.would(&c)
+	case e.Kind == admin.KindProtected:
+		v.kept = append(v.kept, c)
+	case v.config.Blobs || c.Kind != gc.Blob: // blobs are many, and each belongs to an image or is counted in the summary
+		return outcomeLine(&c), nil
 	}
-	if v.json {
-		_, err := fmt.Fprintf(v.out, "%s\n", text)
-		return err
-	}
-	switch {
-	case line.Candidate != nil:
-		v.would(line.Candidate)
-	case line.Protected != nil:
-		v.stays = append(v.stays, *line.Protected)
-	case line.Outcome != nil && v.shown != nil:
-		v.did(line.Outcome)
-	}
-	return nil
+	return "", nil
 }
 
 // would lists what a dry run says that goes.
@@ -99,52 +94,41 @@ func itemName(item *gc.Candidate) string {
 	return "blob " + short(item.Digest)
 }
 
-// did shows what became of something. Files without an image are many, and counted only.
-func (v *collectView) did(e *gc.Candidate) {
-	v.freed += e.Freed
-	if v.config.Blobs || e.Kind != gc.Blob {
-		switch {
-		case e.Kept != "":
-			v.shown.line(fmt.Sprintf("kept %s: %s", itemName(e), e.Kept))
-		case e.Kind == gc.Tag:
-			v.shown.line(fmt.Sprintf("%s: %s", itemName(e), e.Reason))
-		default:
-			v.shown.line(fmt.Sprintf("%s: %s freed: %s", itemName(e), size(e.Freed), e.Reason))
-		}
+// outcomeLine returns the line for a candidate that a run deleted or kept.
+func outcomeLine(c *gc.Candidate) string {
+	switch {
+	case c.Kept != "":
+		return fmt.Sprintf("kept %s: %s", itemName(c), c.Kept)
+	case c.Kind == gc.Tag:
+		return fmt.Sprintf("%s: %s", itemName(c), c.Reason)
 	}
-	total := v.freed
-	if v.plan != nil {
-		total = max(total, v.plan.Totals.Bytes)
-	}
-	v.shown.progress("", v.freed, total, itemName(e))
+	return fmt.Sprintf("%s: %s freed: %s", itemName(c), size(c.Freed), c.Reason)
 }
 
+// end prints the result, or the plan of a dry run.
 func (v *collectView) end() {
-	if v.json {
-		return
+	if v.ended {
+		v.budget = v.result.Budget
 	}
-	if v.config.DryRun && v.plan != nil {
+	switch {
+	case v.json:
+	case v.config.DryRun && v.plan != nil:
 		v.endPlan()
-		return
-	}
-	if v.shown == nil {
-		return
-	}
-	if v.result != nil {
-		v.shown.line(v.resultText())
+	case v.ended:
+		v.line(v.resultText())
 		if text := waitingText(v.result.InGrace); text != "" {
-			v.shown.line(text)
+			v.line(text)
 		}
 		if text := unreadableText(v.plan); text != "" {
-			v.shown.line(text)
+			v.line(text)
 		}
 	}
-	v.shown.end()
+	v.jobView.end()
 }
 
 // resultText says for people what a run did.
 func (v *collectView) resultText() string {
-	r := v.result
+	r := &v.result
 	text := fmt.Sprintf("%s freed in %s: %s", size(r.Bytes), time.Duration(r.Seconds*float64(time.Second)).Round(10*time.Millisecond), totalsText(r.Totals))
 	if r.Kept > 0 {
 		text += fmt.Sprintf("; %s kept after all", count(r.Kept, "was", "were"))
@@ -201,10 +185,10 @@ func (v *collectView) endPlan() {
 		}
 		_ = t.Flush()
 	}
-	if len(v.stays) > 0 {
+	if len(v.kept) > 0 {
 		fmt.Fprintln(v.out)
 		t := newTable(v.out, "STAYS", "SIZE", "LAST USED", "WHY")
-		for _, item := range v.stays {
+		for _, item := range v.kept {
 			t.row(itemName(&item), size(item.Size), since(item.LastUsed), item.Reason)
 		}
 		_ = t.Flush()

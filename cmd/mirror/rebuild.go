@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +18,6 @@ import (
 	"airmirror/api/admin"
 	"airmirror/cache"
 	"airmirror/mirror"
-	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -73,7 +72,6 @@ type rebuilding struct {
 	fast bool
 	json bool
 
-	shown    show
 	lost     int
 	summary  cache.RebuildSummary
 	oldIndex string // the path of the old index afterwards; "" if there was none
@@ -93,20 +91,15 @@ func (r *rebuilding) run(c rebuildConfig) (err error) {
 		defer receipt.Close()
 		sources.Names = receiptNames(receipt)
 	}
-	report := r.event
-	if r.json {
-		report = func(e cache.RebuildEvent) {
-			r.lost++
-			_ = json.NewEncoder(r.cmd.OutOrStdout()).Encode(rebuildLine{Event: &e})
-		}
-	} else {
-		r.shown = newShow(r.cmd.OutOrStdout(), r.cmd.ErrOrStderr())
-		defer r.shown.end()
-		reporter := r.progress()
-		defer reporter.Close()
-		sources.Progress = reporter
-	}
-	r.summary, r.oldIndex, err = cache.RebuildFolder(r.cmd.Context(), r.data, c.backup, sources, report)
+	report, end := r.show()
+	defer end()
+	reporter := report.NewReporter()
+	defer reporter.Close()
+	sources.Progress = reporter
+	r.summary, r.oldIndex, err = cache.RebuildFolder(r.cmd.Context(), r.data, c.backup, sources, func(e cache.RebuildEvent) {
+		r.lost++
+		report.Item(admin.KindDefect, e)
+	})
 	return r.exitError(err)
 }
 
@@ -154,26 +147,23 @@ func receiptNames(r io.Reader) iter.Seq2[cache.RebuildName, error] {
 	}
 }
 
-// progress returns a reporter that shows the progress.
-func (r *rebuilding) progress() (reporter *progress.Reporter) {
-	reporter = progress.New(func() {
-		reporter.Tell(func(now progress.Now) { r.shown.progress("", now.Done, now.Total, now.Doing) })
-	})
-	return reporter
+// show returns a function that shows the events of the rebuild, as those of a job are shown. The caller calls end.
+func (r *rebuilding) show() (report admin.Report, end func()) {
+	view := newJobView(r.cmd, r.json)
+	view.item = func(e admin.Event) (string, error) {
+		var lost cache.RebuildEvent
+		err := e.Decode(&lost)
+		return fmt.Sprintf("%s %s: %s", lost.Kind, cmp.Or(lost.Ref, lost.Digest.String(), lost.Entry, "index"), lost.Reason), err
+	}
+	var mu sync.Mutex
+	return func(e admin.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = view.event(e) // a closed output does not stop the rebuild
+	}, view.end
 }
 
-func (r *rebuilding) event(e cache.RebuildEvent) {
-	r.lost++
-	name := cmp.Or(e.Ref, e.Digest.String(), e.Entry, "index")
-	r.shown.line(fmt.Sprintf("%s %s: %s", e.Kind, name, e.Reason))
-}
-
-// rebuildLine is what is printed of a rebuild for programs: one of these is set.
-type rebuildLine struct {
-	Event *cache.RebuildEvent `json:"event,omitempty"`
-	Done  *rebuildDone        `json:"done,omitempty"`
-}
-
+// rebuildDone is the summary of a rebuild.
 type rebuildDone struct {
 	cache.RebuildSummary
 	Old string `json:"old,omitempty"` // where the old index is
@@ -182,7 +172,7 @@ type rebuildDone struct {
 func (r *rebuilding) print() {
 	out, s := r.cmd.OutOrStdout(), r.summary
 	if r.json {
-		_ = json.NewEncoder(out).Encode(rebuildLine{Done: &rebuildDone{s, r.oldIndex}})
+		admin.Report(func(e admin.Event) { _ = printEvent(out, e) }).Summary(rebuildDone{s, r.oldIndex})
 		return
 	}
 	took := time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond)

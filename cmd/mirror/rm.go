@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,30 +63,19 @@ func removable(_ *cobra.Command, args []string) error {
 
 // remove removes what is named, and says what went.
 func remove(cmd *cobra.Command, client *admin.Client, req admin.RemoveRequest, asJSON bool) error {
-	out := cmd.OutOrStdout()
 	sum := admin.RemoveSummary{}
-	err := client.Job(cmd.Context(), "remove", req, nil, func(text json.RawMessage) error {
-		var line admin.RemoveLine
-		if err := readAnswer(text, &line); err != nil {
-			return err
-		}
-		switch {
-		case line.Done != nil:
-			sum = *line.Done
-		case line.Item != nil && !asJSON:
-			printRemoved(out, line.Item, req.DryRun)
-		}
-		if asJSON {
-			_, err := fmt.Fprintf(out, "%s\n", text)
-			return err
-		}
-		return nil
-	})
+	v := &jobView{out: cmd.OutOrStdout(), json: asJSON, summary: &sum}
+	v.item = func(e admin.Event) (string, error) {
+		var c gc.Candidate
+		err := e.Decode(&c)
+		return removedLine(&c, req.DryRun), err
+	}
+	err := client.Job(cmd.Context(), "remove", req, nil, v.event)
 	if err != nil {
 		return notHeld(err)
 	}
 	if !asJSON {
-		fmt.Fprintln(out, removedText(sum, req))
+		v.line(removedText(sum, req))
 	}
 	if sum.Kept > 0 {
 		return fmt.Errorf("%s kept, as it was needed since: the same command tries again", count(sum.Kept, "image was", "images were"))
@@ -96,24 +83,24 @@ func remove(cmd *cobra.Command, client *admin.Client, req admin.RemoveRequest, a
 	return nil
 }
 
-func printRemoved(out io.Writer, e *gc.Candidate, dryRun bool) {
+// removedLine returns the line for a candidate of a removal.
+func removedLine(c *gc.Candidate, dryRun bool) string {
 	did := "removed"
 	if dryRun {
 		did = "would remove"
 	}
 	switch {
-	case e.Kept != "":
-		printText(out, "kept %s: %s", e.Name, e.Kept)
-	case e.Kind == gc.Tag:
-		printText(out, "%s %s, and not what it leads to, which something else needs", did, e.Name)
-	default:
-		name := e.Name
-		if len(e.Tags) > 1 {
-			repo, _ := admin.SplitTag(name)
-			name = repo + ":" + strings.Join(e.Tags, ", :")
-		}
-		printText(out, "%s %s, %s in %s", did, name, size(e.Size), count(e.Manifests, "manifest", "manifests"))
+	case c.Kept != "":
+		return fmt.Sprintf("kept %s: %s", c.Name, c.Kept)
+	case c.Kind == gc.Tag:
+		return fmt.Sprintf("%s %s, and not what it leads to, which something else needs", did, c.Name)
 	}
+	name := c.Name
+	if len(c.Tags) > 1 {
+		repo, _ := admin.SplitTag(name)
+		name = repo + ":" + strings.Join(c.Tags, ", :")
+	}
+	return fmt.Sprintf("%s %s, %s in %s", did, name, size(c.Size), count(c.Manifests, "manifest", "manifests"))
 }
 
 // removedText says for people what came of a removal.

@@ -121,7 +121,7 @@ func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) 
 	case migrates(c.migrate):
 		return runMigrate(cmd, client, c.migrate, asJSON)
 	case len(c.Images)+len(c.Wants) > 0:
-		return c.fetch(cmd, client, newSyncView(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON, c.DryRun))
+		return c.fetch(cmd, client, asJSON)
 	case len(c.wants) > 0:
 		return nothingWanted(cmd, c.wants)
 	}
@@ -239,28 +239,19 @@ func nothingWanted(cmd *cobra.Command, files []string) error {
 }
 
 // fetch has the images that are named fetched.
-func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, view syncView) error {
-	var summary *prefetch.Summary
-	err := client.Job(cmd.Context(), "sync", c.Request, nil, func(line json.RawMessage) error {
-		var event prefetch.Event
-		if err := readAnswer(line, &event); err != nil {
-			return err
-		}
-		if event.Summary != nil {
-			summary = event.Summary
-		}
-		return view.event(event, line)
-	})
-	view.end(summary)
+func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
+	view := newImagesView(newJobView(cmd, asJSON), c.DryRun)
+	err := client.Job(cmd.Context(), "sync", c.Request, nil, view.event)
+	view.end()
 	switch {
 	case cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived whole is kept, and the same command goes on with the rest")}
 	case err != nil:
 		return err
-	case summary == nil:
+	case !view.ended:
 		return errors.New("the mirror did not say how the sync ended; its log says why")
 	}
-	return c.undone(summary)
+	return c.undone(&view.result)
 }
 
 // undone is the error for what a sync did not do.

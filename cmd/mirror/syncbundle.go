@@ -2,19 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
 	"airmirror/mirror"
+	"airmirror/sync/bundle"
 	"airmirror/sync/signature"
 	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
@@ -114,12 +113,7 @@ func (im *imports) outcome(refused, left []string) error {
 // tellPassed says what a folder has that is not taken in.
 func (im *imports) tellPassed(p passed) error {
 	if im.json {
-		line, err := json.Marshal(transfer.Event{Time: time.Now(), Kind: transfer.KindSkipped, Name: p.path, Reason: p.reason})
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(im.cmd.OutOrStdout(), "%s\n", line)
-		return err
+		return printItem(im.cmd.OutOrStdout(), admin.KindSkipped, admin.Notice{Name: p.path, Reason: p.reason})
 	}
 	printText(im.cmd.OutOrStdout(), "not taken in: %s: %s", p.path, p.reason)
 	return nil
@@ -152,7 +146,7 @@ func (im *imports) take(source source) (*transfer.Summary, error) {
 	if v, ok := body.(*volume.Reader); ok && req.Volume != nil {
 		bare = !describe(req.Volume, v, source.path)
 	}
-	view := newImportView(im.cmd.OutOrStdout(), im.cmd.ErrOrStderr(), im.json, source.name)
+	view := newImportView(im.cmd, im.json, source.name)
 	reading := &remembering{Reader: body}
 	err = im.client.Job(im.cmd.Context(), "import", req, reading, view.event)
 	if failed := reading.failed(); failed != nil { // why the mirror got no more
@@ -163,7 +157,10 @@ func (im *imports) take(source source) (*transfer.Summary, error) {
 	}
 	view.end()
 	im.kept += view.kept
-	return view.summary, err
+	if !view.ended {
+		return nil, err
+	}
+	return &view.result, err
 }
 
 // remembering is a reader that remembers what it failed with: the mirror only sees that no more comes. It may still be
@@ -221,62 +218,47 @@ func writeWhole(ctx context.Context, path string, write func(context.Context, io
 
 // importView shows an import.
 type importView struct {
-	out     io.Writer
-	json    bool
-	name    string
-	shown   show
-	summary *transfer.Summary
-	kept    int // tags that stayed as they were pushed
+	*jobView
+	name   string
+	result transfer.Summary
+	kept   int // pushed tags that were not moved
 }
 
-func newImportView(out, progress io.Writer, asJSON bool, name string) *importView {
-	v := &importView{out: out, json: asJSON, name: name}
-	if !asJSON {
-		v.shown = newShow(out, progress)
-	}
+func newImportView(cmd *cobra.Command, asJSON bool, name string) *importView {
+	v := &importView{jobView: newJobView(cmd, asJSON), name: name}
+	v.item, v.summary = v.handle, &v.result
 	return v
 }
 
-// event shows a line of the mirror's answer.
-func (v *importView) event(line json.RawMessage) error {
-	var e transfer.Event
-	if err := readAnswer(line, &e); err != nil {
-		return err
-	}
-	if e.Kind == transfer.KindKept {
-		v.kept++
-	}
-	if v.json {
-		if e.Kind == transfer.KindDone {
-			v.summary = e.Summary
-		}
-		_, err := fmt.Fprintf(v.out, "%s\n", line)
-		return err
-	}
+// handle returns the line for an item.
+func (v *importView) handle(e admin.Event) (string, error) {
 	switch e.Kind {
-	case transfer.KindProgress:
-		v.shown.progress("", e.Done, e.Total, e.Doing)
-	case transfer.KindImage:
-		v.shown.line(fmt.Sprintf("%s: %s, %s of it in the bundle, %s", imageName(e.Image), size(e.Image.Size), size(e.Image.New), e.Image.Digest))
-	case transfer.KindSkipped:
-		v.shown.line(fmt.Sprintf("left out: %s: %s", e.Name, e.Reason))
-	case transfer.KindNote:
-		v.shown.line(fmt.Sprintf("note: %s: %s", e.Name, e.Reason))
-	case transfer.KindKept:
-		v.shown.line(fmt.Sprintf("kept: %s was pushed here and points at %s; the bundle has %s (--overwrite moves it)", e.Kept.Name, short(e.Kept.Digest), short(e.Kept.Other)))
-	case transfer.KindDone:
-		v.summary = e.Summary
+	case admin.KindImage:
+		var image bundle.Image
+		err := e.Decode(&image)
+		return fmt.Sprintf("%s: %s, %s of it in the bundle, %s", imageName(&image), size(image.Size), size(image.New), image.Digest), err
+	case admin.KindSkipped, admin.KindNote:
+		var notice admin.Notice
+		err := e.Decode(&notice)
+		what := "left out"
+		if e.Kind == admin.KindNote {
+			what = "note"
+		}
+		return fmt.Sprintf("%s: %s: %s", what, notice.Name, notice.Reason), err
+	case admin.KindKept:
+		v.kept++
+		var kept transfer.KeptTag
+		err := e.Decode(&kept)
+		return fmt.Sprintf("kept: %s was pushed here and points at %s; the bundle has %s (--overwrite moves it)", kept.Name, short(kept.Digest), short(kept.Other)), err
 	}
-	return nil
+	return "", nil
 }
 
+// end prints the summary.
 func (v *importView) end() {
-	if v.shown == nil {
-		return
-	}
-	v.shown.end()
-	if v.summary != nil {
-		printImported(v.out, v.name, v.summary)
+	v.jobView.end()
+	if v.ended && !v.json {
+		printImported(v.out, v.name, &v.result)
 	}
 }
 

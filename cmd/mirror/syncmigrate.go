@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,6 +11,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/sync/migrate"
+	"airmirror/sync/transfer"
 	"airmirror/upstream"
 )
 
@@ -39,10 +38,8 @@ func readMigrate(req *admin.MigrateRequest) (err error) {
 
 // runMigrate moves in what another registry has.
 func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateRequest, asJSON bool) error {
-	view := &migrateView{out: cmd.OutOrStdout(), json: asJSON, began: time.Now()}
-	if !asJSON {
-		view.shown = newShow(cmd.OutOrStdout(), cmd.ErrOrStderr())
-	}
+	view := &migrateView{jobView: newJobView(cmd, asJSON), began: time.Now()}
+	view.label, view.item, view.summary = countItems("repositories"), view.handle, &view.result
 	err := client.Job(cmd.Context(), "migrate", req, nil, view.event)
 	view.end()
 	switch {
@@ -50,10 +47,10 @@ func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateReque
 		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived whole is kept, and the same command goes on with the rest")}
 	case err != nil:
 		return err
-	case view.summary == nil:
+	case !view.ended:
 		return errors.New("the mirror did not say how it ended; its log says why")
 	}
-	return undoneMigrate(view.summary)
+	return undoneMigrate(&view.result)
 }
 
 // undoneMigrate is the error for what was not moved in.
@@ -71,61 +68,41 @@ func undoneMigrate(s *migrate.Summary) error {
 	return &exitError{exitMissing, errors.New(strings.Join(parts, "; ") + "; everything else is held")}
 }
 
-// migrateView shows what is moved in.
+// migrateView shows a migration.
 type migrateView struct {
-	out     io.Writer
-	json    bool
-	shown   show
-	began   time.Time
-	summary *migrate.Summary
-	planned int64
-	done    int
-	undone  []string // lines about what was not done
+	*jobView
+	began  time.Time
+	result migrate.Summary
+	undone []string // lines about what was not done, which are repeated at the end
 }
 
-func (v *migrateView) event(line json.RawMessage) error {
-	var e migrate.Event
-	if err := readAnswer(line, &e); err != nil {
-		return err
-	}
-	if e.Kind == migrate.KindDone {
-		v.summary = e.Summary
-	}
-	if v.json {
-		_, err := fmt.Fprintf(v.out, "%s\n", line)
-		return err
-	}
+// handle returns the line for an item.
+func (v *migrateView) handle(e admin.Event) (text string, err error) {
 	switch e.Kind {
-	case migrate.KindPlan:
-		v.planned = e.Total
-	case migrate.KindProgress:
-		v.shown.progress(fmt.Sprintf("%d of %d repositories", v.done, v.planned), e.Done, e.Total, e.Doing)
-	case migrate.KindLeft:
-		v.notDone(fmt.Sprintf("left out: %s: %s", e.Name, e.Error))
-	case migrate.KindKept:
-		v.notDone(fmt.Sprintf("kept: %s was pushed here and points at %s; there it is %s (--overwrite moves it)", e.Name, short(e.Was), short(e.Digest)))
-	case migrate.KindRepository:
-		v.done++
-		v.shown.line(fmt.Sprintf("%s: %s, %s", e.Name, count(e.Tags, "tag", "tags"), count(e.Manifests, "manifest", "manifests")))
+	case admin.KindSkipped:
+		var skipped admin.Notice
+		err = e.Decode(&skipped)
+		text = fmt.Sprintf("left out: %s: %s", skipped.Name, skipped.Reason)
+	case admin.KindKept:
+		var kept transfer.KeptTag
+		err = e.Decode(&kept)
+		text = fmt.Sprintf("kept: %s was pushed here and points at %s; there it is %s (--overwrite moves it)", kept.Name, short(kept.Digest), short(kept.Other))
+	case admin.KindRepository:
+		var repo admin.MigratedRepository
+		err = e.Decode(&repo)
+		return fmt.Sprintf("%s: %s, %s", repo.Name, count(repo.Tags, "tag", "tags"), count(repo.Manifests, "manifest", "manifests")), err
 	}
-	return nil
+	v.undone = append(v.undone, text)
+	return text, err
 }
 
-// notDone shows what was not done, and again below everything else.
-func (v *migrateView) notDone(line string) {
-	v.shown.line(line)
-	v.undone = append(v.undone, line)
-}
-
+// end prints the summary.
 func (v *migrateView) end() {
-	if v.shown == nil {
+	v.jobView.end()
+	if v.json || !v.ended {
 		return
 	}
-	v.shown.end()
-	s := v.summary
-	if s == nil {
-		return
-	}
+	s := &v.result
 	linked := ""
 	if s.Linked > 0 {
 		linked = fmt.Sprintf(", %s of it linked and not copied", size(s.Linked))

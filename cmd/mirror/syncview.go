@@ -2,61 +2,36 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"time"
 
+	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/prefetch"
 )
 
-// syncView shows a sync of images while it runs.
-type syncView interface {
-	// event shows what happened; line is the same, as the mirror sent it.
-	event(e prefetch.Event, line []byte) error
-	// end shows how it ended; nil if it was broken off.
-	end(summary *prefetch.Summary)
-}
-
-// newSyncView returns what suits people or a program.
-func newSyncView(out, progress io.Writer, asJSON, dryRun bool) syncView {
-	if asJSON {
-		return jsonView{out}
-	}
-	return &imagesView{show: newShow(out, progress), began: time.Now(), dryRun: dryRun}
-}
-
-// jsonView prints every event in a line.
-type jsonView struct{ out io.Writer }
-
-func (v jsonView) event(_ prefetch.Event, line []byte) error {
-	_, err := fmt.Fprintf(v.out, "%s\n", line)
-	return err
-}
-
-func (v jsonView) end(*prefetch.Summary) {}
-
-// imagesView prints what became of each image, and of all of them.
+// imagesView shows a sync of images.
 type imagesView struct {
-	show
-	began         time.Time
-	planned, done int64 // images
-	dryRun        bool
+	*jobView
+	began  time.Time
+	dryRun bool
+	result prefetch.Summary
 }
 
-func (v *imagesView) event(e prefetch.Event, _ []byte) error {
-	switch e.Kind {
-	case prefetch.KindPlan:
-		v.planned = e.Total
-		return nil
-	case prefetch.KindImage:
-		v.done++
-		v.line(v.imageLine(e))
-	}
-	v.progress(fmt.Sprintf("%d of %d images", v.done, v.planned), e.Done, e.Total, e.Doing)
-	return nil
+// newImagesView returns a view of a sync.
+func newImagesView(v *jobView, dryRun bool) *imagesView {
+	view := &imagesView{jobView: v, began: time.Now(), dryRun: dryRun}
+	view.label, view.item, view.summary = countItems("images"), view.handle, &view.result
+	return view
 }
 
-func (v *imagesView) imageLine(e prefetch.Event) string {
+// handle returns the line for an item.
+func (v *imagesView) handle(e admin.Event) (string, error) {
+	var image admin.SyncedImage
+	err := e.Decode(&image)
+	return v.imageLine(image), err
+}
+
+func (v *imagesView) imageLine(e admin.SyncedImage) string {
 	switch {
 	case e.Error != "" && e.NotChecked != "":
 		return fmt.Sprintf("%s: missing: %s; and not checked: %s", e.Image, e.Error, e.NotChecked)
@@ -89,11 +64,13 @@ func newText(bytes int64) string {
 	return size(bytes) + " of it new"
 }
 
-func (v *imagesView) end(s *prefetch.Summary) {
-	if s == nil {
-		v.show.end()
+// end prints the summary.
+func (v *imagesView) end() {
+	if v.json || !v.ended {
+		v.jobView.end()
 		return
 	}
+	s := &v.result
 	rest := ""
 	if s.NotChecked > 0 {
 		rest += fmt.Sprintf(", %d not checked", s.NotChecked)
@@ -112,7 +89,7 @@ func (v *imagesView) end(s *prefetch.Summary) {
 	if s.Images > 1 { // the lines of a single one are just above
 		v.again(s)
 	}
-	v.show.end()
+	v.jobView.end()
 }
 
 // again repeats what was not done, below everything else that was told.

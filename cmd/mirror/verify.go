@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -75,11 +73,13 @@ Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; other
 
 // verify verifies what is held, and shows what is wrong as it is found.
 func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, asJSON bool) error {
-	v := &verifyView{out: cmd.OutOrStdout(), json: asJSON, repair: req.Repair}
-	if !asJSON {
-		v.shown = newShow(v.out, cmd.ErrOrStderr())
+	v := &verifyView{jobView: newJobView(cmd, asJSON), repair: req.Repair}
+	v.item, v.summary = v.defect, &v.result
+	v.label = func(admin.Progress) string { return count(v.found, "flaw", "flaws") }
+	err := client.Job(cmd.Context(), "verify", req, nil, v.event)
+	if v.ended && !asJSON {
+		v.line(verifySummary(&v.result))
 	}
-	err := client.Job(cmd.Context(), "verify", req, nil, v.line)
 	v.end()
 	switch {
 	case err != nil:
@@ -92,41 +92,26 @@ func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, a
 	return nil
 }
 
-// verifyView shows a verification while it goes on.
+// verifyView counts the defects that a verification reports.
 type verifyView struct {
-	out     io.Writer
-	json    bool
-	repair  bool
-	shown   show
-	summary *mirror.VerifySummary
-	found   int
-	wrong   int // that were not repaired
+	*jobView
+	repair bool
+	result mirror.VerifySummary
+	found  int
+	wrong  int // not repaired
 }
 
-func (v *verifyView) line(text json.RawMessage) error {
-	var line admin.VerifyLine
-	if err := readAnswer(text, &line); err != nil {
-		return err
+// defect returns the line for a defect.
+func (v *verifyView) defect(e admin.Event) (string, error) {
+	var d mirror.VerifyEvent
+	if err := e.Decode(&d); err != nil {
+		return "", err
 	}
-	if line.Flaw != nil {
-		v.found++
-		if !v.repair || !repaired(line.Flaw) {
-			v.wrong++
-		}
+	v.found++
+	if !v.repair || !repaired(&d) {
+		v.wrong++
 	}
-	if v.json {
-		_, err := fmt.Fprintf(v.out, "%s\n", text)
-		return err
-	}
-	switch {
-	case line.Progress != nil:
-		v.shown.progress(count(v.found, "flaw", "flaws"), line.Progress.Done, line.Progress.Total, line.Progress.Doing)
-	case line.Flaw != nil:
-		v.shown.line(flawLine(line.Flaw))
-	case line.Done != nil:
-		v.summary = line.Done
-	}
-	return nil
+	return flawLine(&d), nil
 }
 
 // repaired reports whether a flaw is one no more.
@@ -172,16 +157,6 @@ func flawLine(e *mirror.VerifyEvent) string {
 		b.WriteString("; " + e.Error)
 	}
 	return b.String()
-}
-
-func (v *verifyView) end() {
-	if v.shown == nil {
-		return
-	}
-	if v.summary != nil {
-		v.shown.line(verifySummary(v.summary))
-	}
-	v.shown.end()
 }
 
 // verifySummary says for people what came of a verification.

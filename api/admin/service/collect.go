@@ -11,8 +11,8 @@ import (
 	"airmirror/mirror"
 )
 
-// collect makes a plan, and executes it unless that is all that is asked for.
-func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Reader, send func(any)) error {
+// collect plans a collection and executes the plan, unless the request is a dry run.
+func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Reader, report admin.Report) error {
 	opts := s.opts.Collector.Options()
 	if err := s.findEvicted(ctx, req.Evict); err != nil {
 		return err
@@ -23,31 +23,48 @@ func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Re
 	}
 	if req.DryRun {
 		opts.ListBlobs = req.Blobs
-		return s.planCollection(ctx, opts, req.Protected, send)
+		return s.planCollection(ctx, opts, req.Protected, report)
 	}
-	opts.Planned = func(p *gc.Plan) { send(admin.CollectLine{Plan: p}) }
-	result, err := s.opts.Collector.Collect(ctx, opts, func(c gc.Candidate) { send(admin.CollectLine{Outcome: &c}) })
+	reporter := report.NewReporter()
+	opts.Planned = func(p *gc.Plan) {
+		report.Item(admin.KindPlan, p)
+		reporter.Expect(p.Totals.Bytes)
+	}
+	result, err := s.opts.Collector.Collect(ctx, opts, func(c gc.Candidate) {
+		reporter.Did(c.Freed)
+		reporter.Doing(c.Name)
+		report.Item(outcome(c), c)
+	})
+	reporter.Close()
 	if err == nil {
-		send(admin.CollectLine{Result: &result})
+		report.Summary(result)
 	}
 	return err
 }
 
-// planCollection tells what a collection would do.
-func (s *Service) planCollection(ctx context.Context, opts gc.Options, stays bool, send func(any)) error {
+// outcome returns the kind of the event for an executed candidate.
+func outcome(c gc.Candidate) admin.Kind {
+	if c.Kept != "" {
+		return admin.KindKept
+	}
+	return admin.KindDeleted
+}
+
+// planCollection reports what a collection would delete, and with protected also the images that it would keep.
+func (s *Service) planCollection(ctx context.Context, opts gc.Options, protected bool, report admin.Report) error {
 	plan, err := s.opts.Collector.Plan(ctx, opts)
 	if err != nil {
 		return err
 	}
-	send(admin.CollectLine{Plan: plan})
-	for item := range plan.Candidates() {
-		send(admin.CollectLine{Candidate: &item})
+	report.Item(admin.KindPlan, plan)
+	for candidate := range plan.Candidates() {
+		report.Item(admin.KindCandidate, candidate)
 	}
-	if !stays {
+	if !protected {
 		return nil
 	}
-	for item := range plan.KeptImages() {
-		send(admin.CollectLine{Protected: &item})
+	for candidate := range plan.KeptImages() {
+		report.Item(admin.KindProtected, candidate)
 	}
 	return nil
 }

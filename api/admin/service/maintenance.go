@@ -11,7 +11,6 @@ import (
 	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/prefetch"
-	"airmirror/sync/progress"
 )
 
 // ref reads the name of something that is stored, as people write it: see [prefetch.Find]. With a tag and a digest, the tag
@@ -33,26 +32,26 @@ func (s *Service) ref(ctx context.Context, name string) (mirror.Ref, error) {
 }
 
 // pins lists all pins.
-func (s *Service) pins(ctx context.Context, _ struct{}, _ io.Reader, send func(any)) error {
+func (s *Service) pins(ctx context.Context, _ struct{}, _ io.Reader, report admin.Report) error {
 	pins, err := s.mirror.Pins(ctx)
 	for _, pin := range pins {
-		send(pin)
+		report.Item(admin.KindPin, pin)
 	}
 	return err
 }
 
 // pin pins the named references.
-func (s *Service) pin(ctx context.Context, names []string, _ io.Reader, send func(any)) error {
-	return s.changePins(ctx, names, s.mirror.Pin, send)
+func (s *Service) pin(ctx context.Context, names []string, _ io.Reader, report admin.Report) error {
+	return s.changePins(ctx, names, s.mirror.Pin, report)
 }
 
 // unpin removes the pins of the named references.
-func (s *Service) unpin(ctx context.Context, names []string, _ io.Reader, send func(any)) error {
-	return s.changePins(ctx, names, s.mirror.Unpin, send)
+func (s *Service) unpin(ctx context.Context, names []string, _ io.Reader, report admin.Report) error {
+	return s.changePins(ctx, names, s.mirror.Unpin, report)
 }
 
 // changePins calls do with the named references.
-func (s *Service) changePins(ctx context.Context, names []string, do func(context.Context, ...mirror.Ref) error, send func(any)) error {
+func (s *Service) changePins(ctx context.Context, names []string, do func(context.Context, ...mirror.Ref) error, report admin.Report) error {
 	refs := make([]mirror.Ref, len(names))
 	for i, name := range names {
 		var err error
@@ -64,12 +63,12 @@ func (s *Service) changePins(ctx context.Context, names []string, do func(contex
 		return err
 	}
 	for _, ref := range refs {
-		send(mirror.Pin{Ref: ref.String()})
+		report.Item(admin.KindPin, mirror.Pin{Ref: ref.String()})
 	}
 	return nil
 }
 
-func (s *Service) usage(ctx context.Context, req admin.UsageRequest, _ io.Reader, send func(any)) error {
+func (s *Service) usage(ctx context.Context, req admin.UsageRequest, _ io.Reader, report admin.Report) error {
 	match, err := admin.MatchRepos(s.mirror.Names(), req.Match)
 	if err != nil {
 		return err
@@ -85,27 +84,24 @@ func (s *Service) usage(ctx context.Context, req admin.UsageRequest, _ io.Reader
 			return err
 		}
 		if match(repo) {
-			send(admin.UsageLine{Name: s.mirror.Names().Served(repo), RepoUsage: usage})
+			report.Item(admin.KindRepository, admin.Usage{Name: s.mirror.Names().Served(repo), RepoUsage: usage})
 		}
 	}
 	if len(req.Match) == 0 {
-		send(admin.UsageLine{RepoUsage: total})
+		report.Summary(admin.Usage{RepoUsage: total})
 	}
 	return nil
 }
 
-func (s *Service) verify(ctx context.Context, req admin.VerifyRequest, _ io.Reader, send func(any)) error {
-	var reporter *progress.Reporter
-	say := func(now progress.Now) {
-		send(admin.VerifyLine{Progress: &admin.Progress{Time: now.Time, Done: now.Done, Total: now.Total, Doing: now.Doing}})
-	}
-	reporter = progress.New(func() { reporter.Tell(say) })
+// verify checks the stored content and reports each defect.
+func (s *Service) verify(ctx context.Context, req admin.VerifyRequest, _ io.Reader, report admin.Report) error {
+	reporter := report.NewReporter()
 	opts := mirror.VerifyOptions{Fast: req.Fast, Repair: req.Repair, Rate: req.Rate, Progress: reporter}
-	summary, err := s.mirror.Verify(ctx, opts, func(event mirror.VerifyEvent) { send(admin.VerifyLine{Flaw: &event}) })
+	summary, err := s.mirror.Verify(ctx, opts, func(event mirror.VerifyEvent) { report.Item(admin.KindDefect, event) })
 	reporter.Close()
 	if err != nil {
-		return fmt.Errorf("verify what is held: %w", err)
+		return fmt.Errorf("verify the stored content: %w", err)
 	}
-	send(admin.VerifyLine{Done: &summary})
+	report.Summary(summary)
 	return nil
 }

@@ -7,15 +7,16 @@ import (
 	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/migrate"
+	"airmirror/sync/transfer"
 )
 
 // migrate copies another registry, from its folder or by its API.
-func (s *Service) migrate(ctx context.Context, req admin.MigrateRequest, _ io.Reader, send func(any)) error {
+func (s *Service) migrate(ctx context.Context, req admin.MigrateRequest, _ io.Reader, report admin.Report) error {
 	if err := s.mirror.Writable(); err != nil {
 		return err
 	}
 	defer s.mirror.ResolveWants(context.WithoutCancel(ctx))
-	event := func(e migrate.Event) { send(e) }
+	event := reportMigration(report)
 	if req.Root != "" {
 		_, err := migrate.Folder(ctx, s.store, s.mirror.Names(), req.Request, event)
 		return err
@@ -29,4 +30,27 @@ func (s *Service) migrate(ctx context.Context, req admin.MigrateRequest, _ io.Re
 	}
 	_, err = migrate.Registry(ctx, s.store, s.mirror.Names(), source, req.Request, event)
 	return err
+}
+
+// reportMigration returns a function that reports the events of a migration.
+func reportMigration(report admin.Report) func(migrate.Event) {
+	var items, total int
+	return func(e migrate.Event) {
+		switch e.Kind {
+		case migrate.KindPlan:
+			total = int(e.Total)
+			report.Progress(admin.Progress{TotalItems: total})
+		case migrate.KindProgress:
+			report.Progress(admin.Progress{Done: e.Done, Total: e.Total, Items: items, TotalItems: total, Current: e.Doing})
+		case migrate.KindRepository:
+			items++
+			report.Item(admin.KindRepository, admin.MigratedRepository{Name: e.Name, Tags: e.Tags, Manifests: e.Manifests, Skipped: e.Left})
+		case migrate.KindLeft:
+			report.Item(admin.KindSkipped, admin.Notice{Name: e.Name, Reason: e.Error})
+		case migrate.KindKept:
+			report.Item(admin.KindKept, transfer.KeptTag{Name: e.Name, Digest: e.Was, Other: e.Digest})
+		case migrate.KindDone:
+			report.Summary(e.Summary)
+		}
+	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // remove takes out what is named.
-func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Reader, send func(any)) error {
+func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Reader, report admin.Report) error {
 	refs, err := s.named(ctx, req.Names)
 	if err != nil {
 		return err
@@ -25,9 +25,9 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 	}
 	if req.DryRun {
 		for item := range plan.Candidates() {
-			send(admin.RemoveLine{Item: &item})
+			report.Item(admin.KindCandidate, item)
 		}
-		send(admin.RemoveLine{Done: &admin.RemoveSummary{Tags: plan.Totals.Tags, Manifests: plan.Totals.Manifests, Later: plan.Totals.Bytes}})
+		report.Summary(admin.RemoveSummary{Tags: plan.Totals.Tags, Manifests: plan.Totals.Manifests, Later: plan.Totals.Bytes})
 		return nil
 	}
 	sum := admin.RemoveSummary{Later: plan.Totals.Bytes}
@@ -42,14 +42,14 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 		} else {
 			s.emitRemoved(ctx, c)
 		}
-		send(admin.RemoveLine{Item: &c})
+		report.Item(outcome(c), c)
 	})
 	if err != nil {
 		return err
 	}
 	sum.Tags, sum.Manifests, sum.Freed = result.Tags, result.Manifests, result.Bytes
 	sum.Later = max(0, sum.Later-sum.Freed)
-	send(admin.RemoveLine{Done: &sum})
+	report.Summary(sum)
 	return nil
 }
 

@@ -81,13 +81,13 @@ func (s *Service) Streams() map[string]admin.Stream {
 }
 
 // job decodes the request of do.
-func job[R any](do func(ctx context.Context, req R, body io.Reader, send func(any)) error) admin.Job {
-	return func(ctx context.Context, request json.RawMessage, body io.Reader, send func(event any)) error {
+func job[R any](do func(ctx context.Context, req R, body io.Reader, report admin.Report) error) admin.Job {
+	return func(ctx context.Context, request json.RawMessage, body io.Reader, report admin.Report) error {
 		req, err := decode[R](request)
 		if err != nil {
 			return err
 		}
-		return do(ctx, req, body, send)
+		return do(ctx, req, body, report)
 	}
 }
 

@@ -11,14 +11,29 @@ import (
 )
 
 // sync fetches images from their upstreams.
-func (s *Service) sync(ctx context.Context, req prefetch.Request, _ io.Reader, send func(any)) error {
-	prefetch.Run(ctx, s.mirror, req, func(event prefetch.Event) { send(event) })
+func (s *Service) sync(ctx context.Context, req prefetch.Request, _ io.Reader, report admin.Report) error {
+	var items, total int
+	prefetch.Run(ctx, s.mirror, req, func(e prefetch.Event) {
+		switch e.Kind {
+		case prefetch.KindPlan:
+			total = int(e.Total)
+			report.Progress(admin.Progress{TotalItems: total})
+			return
+		case prefetch.KindImage:
+			items++
+			report.Item(admin.KindImage, admin.SyncedImage{Image: e.Image, Fetched: e.Fetched, Error: e.Error, NotChecked: e.NotChecked})
+		case prefetch.KindDone:
+			report.Summary(e.Summary)
+			return
+		}
+		report.Progress(admin.Progress{Done: e.Done, Total: e.Total, Items: items, TotalItems: total, Current: e.Doing})
+	})
 	return nil
 }
 
 // exportPlan lists the content of a bundle without writing it.
-func (s *Service) exportPlan(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, send func(any)) error {
-	_, err := s.opts.Transfer.Plan(ctx, req, receipt, func(event transfer.Event) { send(event) })
+func (s *Service) exportPlan(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, report admin.Report) error {
+	_, err := s.opts.Transfer.Plan(ctx, req, receipt, reportTransfer(report))
 	return err
 }
 
@@ -29,34 +44,61 @@ func (s *Service) export(ctx context.Context, req transfer.ExportRequest, receip
 }
 
 // exportSent records that a bundle was written completely.
-func (s *Service) exportSent(ctx context.Context, doc bundle.Document, _ io.Reader, _ func(any)) error {
+func (s *Service) exportSent(ctx context.Context, doc bundle.Document, _ io.Reader, _ admin.Report) error {
 	return s.opts.Transfer.RecordExport(ctx, &doc)
 }
 
 // exportHistory lists the recorded bundles.
-func (s *Service) exportHistory(ctx context.Context, _ struct{}, _ io.Reader, send func(any)) error {
+func (s *Service) exportHistory(ctx context.Context, _ struct{}, _ io.Reader, report admin.Report) error {
 	sent, err := s.opts.Transfer.History(ctx)
 	for _, one := range sent {
-		send(one)
+		report.Item(admin.KindBundle, one)
 	}
 	return err
 }
 
 // importBundle imports the archive, or the volume of a bundle, that body reads.
-func (s *Service) importBundle(ctx context.Context, req transfer.ImportRequest, body io.Reader, send func(any)) error {
+func (s *Service) importBundle(ctx context.Context, req transfer.ImportRequest, body io.Reader, report admin.Report) error {
 	if err := s.mirror.Writable(); err != nil && !req.DryRun {
 		return err
 	}
-	_, err := s.opts.Transfer.Import(ctx, req, body, s.withEvents(ctx, req, send))
+	_, err := s.opts.Transfer.Import(ctx, req, body, s.recordImports(ctx, req, reportTransfer(report)))
 	return err
 }
 
-// withEvents returns send with an event recorded for each image that is imported. A tag that was kept, and an image in a
-// dry run, are not.
-func (s *Service) withEvents(ctx context.Context, req transfer.ImportRequest, send func(any)) func(transfer.Event) {
+// reportTransfer returns a function that reports the events of an export or import.
+func reportTransfer(report admin.Report) func(transfer.Event) {
+	var items, total int
+	return func(e transfer.Event) {
+		switch e.Kind {
+		case transfer.KindPlan:
+			total = e.Images
+			report.Progress(admin.Progress{Total: e.Total, TotalItems: total})
+		case transfer.KindProgress:
+			report.Progress(admin.Progress{Done: e.Done, Total: e.Total, Items: items, TotalItems: total, Current: e.Doing})
+		case transfer.KindImage:
+			items++
+			report.Item(admin.KindImage, e.Image)
+		case transfer.KindSkipped:
+			report.Item(admin.KindSkipped, admin.Notice{Name: e.Name, Reason: e.Reason})
+		case transfer.KindNote:
+			report.Item(admin.KindNote, admin.Notice{Name: e.Name, Reason: e.Reason})
+		case transfer.KindKept:
+			report.Item(admin.KindKept, e.Kept)
+		case transfer.KindNext:
+			report.Item(admin.KindNext, e.Next)
+		case transfer.KindDone:
+			report.Summary(e.Summary)
+		}
+	}
+}
+
+// recordImports returns a function that calls next and records an event for each image that is imported. A tag that was
+// kept, and an image of a dry run, are not.
+func (s *Service) recordImports(ctx context.Context, req transfer.ImportRequest, next func(transfer.Event)) func(transfer.Event) {
 	kept, actor := map[string]bool{}, admin.PeerUser(ctx)
 	return func(event transfer.Event) {
-		send(event)
+		next(event)
 		switch {
 		case req.DryRun:
 		case event.Kind == transfer.KindKept:

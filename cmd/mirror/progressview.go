@@ -14,7 +14,7 @@ import (
 )
 
 // show shows long work to people: results as they come, and how far it is.
-type show interface {
+type progressView interface {
 	// line prints a result.
 	line(text string)
 	// progress says how far the work is, in things and in bytes. things is as "3 of 7 images"; empty is nothing.
@@ -23,12 +23,12 @@ type show interface {
 	end()
 }
 
-// newShow returns what suits a terminal or a file: results go to out, progress to progress.
-func newShow(out, progress io.Writer) show {
+// newProgressView returns what suits a terminal or a file: results go to out, progress to progress.
+func newProgressView(out, progress io.Writer) progressView {
 	if file, ok := terminalOf(progress); ok {
-		return newBarShow(out, file)
+		return newBarView(out, file)
 	}
-	return newPlainShow(out, progress)
+	return newPlainView(out, progress)
 }
 
 // rate is how fast work was since it began to move.
@@ -63,8 +63,8 @@ func (r *rate) amounts(done, total int64) string {
 // plainInterval is how often progress is printed where nobody looks at it all the time.
 const plainInterval = 5 * time.Second
 
-// plainShow prints lines: results as they come, and progress now and then even if there is none.
-type plainShow struct {
+// plainView prints lines: results as they come, and progress now and then even if there is none.
+type plainView struct {
 	out, to io.Writer
 	stop    chan struct{}
 	stopped chan struct{}
@@ -74,13 +74,13 @@ type plainShow struct {
 	latest string
 }
 
-func newPlainShow(out, to io.Writer) *plainShow {
-	s := &plainShow{out: out, to: to, stop: make(chan struct{}), stopped: make(chan struct{}), latest: "beginning"}
+func newPlainView(out, to io.Writer) *plainView {
+	s := &plainView{out: out, to: to, stop: make(chan struct{}), stopped: make(chan struct{}), latest: "beginning"}
 	go s.run()
 	return s
 }
 
-func (s *plainShow) run() {
+func (s *plainView) run() {
 	defer close(s.stopped)
 	ticker := time.NewTicker(plainInterval)
 	defer ticker.Stop()
@@ -96,9 +96,9 @@ func (s *plainShow) run() {
 	}
 }
 
-func (s *plainShow) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
+func (s *plainView) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
 
-func (s *plainShow) progress(things string, done, total int64, doing string) {
+func (s *plainView) progress(things string, done, total int64, doing string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if things != "" {
@@ -110,13 +110,13 @@ func (s *plainShow) progress(things string, done, total int64, doing string) {
 	}
 }
 
-func (s *plainShow) end() {
+func (s *plainView) end() {
 	close(s.stop)
 	<-s.stopped
 }
 
-// barShow shows a bar at the foot of a terminal, below the results.
-type barShow struct {
+// barView shows a bar at the foot of a terminal, below the results.
+type barView struct {
 	out  io.Writer
 	bars *mpb.Progress
 	bar  *mpb.Bar
@@ -126,8 +126,8 @@ type barShow struct {
 	things, doing string
 }
 
-func newBarShow(out io.Writer, terminal *os.File) *barShow {
-	s := &barShow{out: out, bars: mpb.New(mpb.WithOutput(terminal))}
+func newBarView(out io.Writer, terminal *os.File) *barView {
+	s := &barView{out: out, bars: mpb.New(mpb.WithOutput(terminal))}
 	s.bar = s.bars.New(0, mpb.BarStyle(), mpb.BarWidth(30), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(s.before)), mpb.AppendDecorators(decor.Any(s.after)))
 	if _, ok := terminalOf(out); ok {
@@ -137,7 +137,7 @@ func newBarShow(out io.Writer, terminal *os.File) *barShow {
 }
 
 // before is what stands before the bar.
-func (s *barShow) before(decor.Statistics) string {
+func (s *barView) before(decor.Statistics) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.things == "" {
@@ -147,15 +147,15 @@ func (s *barShow) before(decor.Statistics) string {
 }
 
 // after is what stands after it; it is cut off where the terminal ends.
-func (s *barShow) after(bar decor.Statistics) string {
+func (s *barView) after(bar decor.Statistics) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fmt.Sprintf(" %s  %s", s.rate.amounts(bar.Current, bar.Total), s.doing)
 }
 
-func (s *barShow) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
+func (s *barView) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
 
-func (s *barShow) progress(things string, done, total int64, doing string) {
+func (s *barView) progress(things string, done, total int64, doing string) {
 	s.mu.Lock()
 	s.things, s.doing = mirror.Printable(things), mirror.Printable(doing)
 	s.mu.Unlock()
@@ -163,7 +163,7 @@ func (s *barShow) progress(things string, done, total int64, doing string) {
 	s.bar.SetCurrent(done)
 }
 
-func (s *barShow) end() {
+func (s *barView) end() {
 	s.bar.Abort(true)
 	s.bars.Wait()
 }
