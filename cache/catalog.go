@@ -82,3 +82,38 @@ func (s *Store) Referrers(ctx context.Context, repo mirror.Repo, subject, after 
 	})
 	return list, more, explain(err, "list referrers of %s in %s", subject, repo)
 }
+
+// Roots implements [mirror.Catalog].
+func (s *Store) Roots(ctx context.Context, repo mirror.Repo, after digest.Digest, n int) (roots []mirror.Root, err error) {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
+		roots = nil
+		for k, value := range tx.Scan(tableRoots, prefix(repo.String()), key(repo.String(), after.String())) {
+			if len(roots) >= n {
+				break
+			}
+			record, err := decodeRecord[rootRecord](tableRoots, k, value)
+			if err != nil {
+				return err
+			}
+			c := content{repo, digest.Digest(lastPart(k))}
+			roots = append(roots, mirror.Root{Digest: c.digest, Added: record.Added, Tagged: hasAny(tx, tableTagged, prefix(repo.String(), lastPart(k)))})
+		}
+		return nil
+	})
+	return roots, explain(err, "list what was brought to %s by digest", repo)
+}
+
+// Manifests implements [mirror.Catalog].
+func (s *Store) Manifests(ctx context.Context, repo mirror.Repo, begin string, n int) (digests []digest.Digest, err error) {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
+		digests = nil
+		for k := range tx.Scan(tableManifests, key(repo.String(), begin), "") {
+			if len(digests) >= n {
+				break
+			}
+			digests = append(digests, digest.Digest(lastPart(k)))
+		}
+		return nil
+	})
+	return digests, explain(err, "list manifests of %s", repo)
+}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -99,29 +100,20 @@ func (c *check) checkIndexFile() bool {
 
 // scan calls f with each entry of a table after a key, a page of them in each transaction; rest is called after each.
 func (c *check) scan(t backend.Table, after string, f func(tx backend.ReadTx, k string, value []byte), rest func() bool) bool {
-	for {
-		n := 0
-		err := c.index.View(c.ctx, func(tx backend.ReadTx) error {
-			for k, value := range tx.Scan(t, "", after) {
-				f(tx, k, value)
-				after = k
-				if n++; n == checkPage {
-					break
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return c.reportError("", fmt.Errorf("read table %s of the index: %w", t, err))
-		}
+	err := eachPage(c.ctx, c.index, t, after, checkPage, f, func() error {
 		if !rest() {
-			return false
+			return errStopped
 		}
-		if n < checkPage {
-			return true
-		}
+		return nil
+	})
+	if err != nil && err != errStopped {
+		return c.reportError("", err)
 	}
+	return err == nil
 }
+
+// errStopped ends a walk whose caller needs no more.
+var errStopped = errors.New("stopped")
 
 // users lists repositories that may read d, or have a manifest that needs d or is d, the first checkRepos of them. One that
 // merely has a manifest which names d lacks nothing without it.

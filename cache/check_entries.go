@@ -222,18 +222,10 @@ func linkDefect(tx backend.ReadTx, k string, _ []byte) string {
 	if reason := keyDefect(k, 2); reason != "" {
 		return reason
 	}
-	if d := splitKey(k)[0]; has(tx, tableBlobs, d) || usedIn(tx, splitKey(k)[1], d) {
+	if d := splitKey(k)[0]; has(tx, tableBlobs, d) || hasAny(tx, tableUses, prefix(d, splitKey(k)[1])) {
 		return ""
 	}
 	return "it is about a blob that is not held and that no manifest of the repository needs"
-}
-
-// usedIn reports whether a manifest of repo needs d, or is d.
-func usedIn(tx backend.ReadTx, repo, d string) bool {
-	for range tx.Scan(tableUses, prefix(d, repo), "") {
-		return true
-	}
-	return false
 }
 
 func referrerDefect(tx backend.ReadTx, k string, value []byte) string {
@@ -280,6 +272,20 @@ func recencyDefect(tx backend.ReadTx, k string, _ []byte) string {
 	}
 	if !has(tx, tableManifests, k) && !has(tx, tableLinks, key(splitKey(k)[1], splitKey(k)[0])) {
 		return "it is about something that its repository does not have"
+	}
+	return ""
+}
+
+// rootDefect is a [rule].
+func rootDefect(tx backend.ReadTx, k string, value []byte) string {
+	if reason := keyDefect(k, 2); reason != "" {
+		return reason
+	}
+	if _, err := decodeRecord[rootRecord](tableRoots, k, value); err != nil {
+		return "it cannot be read"
+	}
+	if !has(tx, tableManifests, k) {
+		return "it is about a manifest that its repository does not have"
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -43,4 +44,29 @@ func hasAny(tx backend.ReadTx, table backend.Table, prefix string) bool {
 		return true
 	}
 	return false
+}
+
+// eachPage calls f with each entry of a table after a key, in transactions that read n entries each, and endPage after
+// each transaction: a long walk keeps no transaction open. Values are valid in f only.
+func eachPage(ctx context.Context, index backend.Index, table backend.Table, after string, n int,
+	f func(tx backend.ReadTx, k string, value []byte), endPage func() error) error {
+	for {
+		read := 0
+		err := index.View(ctx, func(tx backend.ReadTx) error {
+			for k, value := range tx.Scan(table, "", after) {
+				f(tx, k, value)
+				after = k
+				if read++; read == n {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read table %s of the index: %w", table, err)
+		}
+		if err := endPage(); err != nil || read < n {
+			return err
+		}
+	}
 }

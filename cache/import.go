@@ -116,16 +116,13 @@ func (p *manifestWrite) namedAmong(digests []digest.Digest) (named []digest.Dige
 	return named
 }
 
-// readStoredManifest reads a blob that is said to be a manifest.
+// readStoredManifest reads a stored blob that may be a manifest, and verifies it.
 func (s *Store) readStoredManifest(ctx context.Context, d digest.Digest) ([]byte, error) {
 	blob, err := s.OpenContent(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer blob.Close()
-	if blob.Size > mirror.MaxManifestSize {
-		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "blob %s is no manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
-	}
 	return readVerifiedBlob(blob, d)
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"syscall"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -14,22 +13,12 @@ import (
 	"airmirror/mirror"
 )
 
-// tagName is a tag in a repository, for maps in memory.
-type tagName struct {
-	repo mirror.Repo
-	tag  string
-}
-
-func (t tagName) key() string    { return key(t.repo.String(), t.tag) }
-func (t tagName) String() string { return mirror.Ref{Repo: t.repo, Tag: t.tag}.String() }
-
 func errManifestUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
 	return mirror.Errorf(mirror.CodeManifestUnknown, "manifest %s is not held in %s", d, repo)
 }
 
-func errTagUnknown(name tagName) *mirror.Error {
-	return mirror.Errorf(mirror.CodeManifestUnknown, "%s has no tag %s", name.repo, name.tag)
-}
+// maxLargeReads is the number of manifests that are read at a time of those that are too large for the cache.
+const maxLargeReads = 4
 
 // Manifest implements [mirror.ManifestStore]. The bytes are shared with other callers and must not be changed.
 func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest) (m mirror.Manifest, err error) {
@@ -63,7 +52,7 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 	read := func(ctx context.Context) ([]byte, error) { return s.readManifest(ctx, c.digest, record.Size) }
 	var data []byte
 	if record.Size > maxCachedManifest {
-		data, err = s.large.get(ctx, c.digest, read)
+		data, err = s.largeManifests.do(ctx, c.digest, read)
 	} else {
 		data, err = read(ctx)
 	}
@@ -115,6 +104,9 @@ func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) (
 // readVerifiedBlob reads a blob that is small, and verifies it. If it is damaged, the cause of the error is a
 // [mirror.DefectError].
 func readVerifiedBlob(blob mirror.Blob, d digest.Digest) ([]byte, error) {
+	if blob.Size > mirror.MaxManifestSize {
+		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "blob %s is no manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
+	}
 	defect := mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: blob.Size}
 	data := make([]byte, blob.Size)
 	_, err := io.ReadFull(blob, data)
@@ -131,63 +123,28 @@ func readVerifiedBlob(blob mirror.Blob, d digest.Digest) ([]byte, error) {
 	return nil, newDefectError(mirror.CodeBlobUnknown, "blob "+d.String(), defect)
 }
 
-// Tag implements [mirror.ManifestStore].
-func (s *Store) Tag(ctx context.Context, repo mirror.Repo, tag string) (mirror.Tag, error) {
-	name := tagName{repo, tag}
-	t, found, generation := s.tags.get(name)
-	if found {
-		return t, nil
-	}
-	t, err := s.loadTag(ctx, name)
+// OpenManifest implements [mirror.ManifestStore].
+func (s *Store) OpenManifest(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
+	record, err := s.manifestRecord(ctx, content{repo, d})
 	if err != nil {
-		return mirror.Tag{}, explain(err, "look up %s:%s", repo, tag)
+		return mirror.Blob{}, explain(err, "look up manifest %s in %s", d, repo)
 	}
-	s.tags.add(name, t, generation)
-	return t, nil
+	blob, err := s.openStored(ctx, d, blobRecord{Size: record.Size})
+	if err != nil {
+		if _, err := s.manifestRecord(ctx, content{repo, d}); err != nil { // it was collected in between
+			return mirror.Blob{}, err
+		}
+		return mirror.Blob{}, explain(err, "open manifest %s of %s", d, repo)
+	}
+	return blob, nil
 }
 
-func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err error) {
-	err = s.index.View(ctx, func(tx backend.ReadTx) error {
-		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
-		if err == nil && !found {
-			return errTagUnknown(name)
-		}
-		t = mirror.Tag(record)
-		return err
-	})
-	return t, err
-}
-
-// Revalidated implements [mirror.ManifestStore]. It does nothing where the tag points elsewhere by now, is gone or was
-// pushed: then it is no longer the upstream's to confirm. A stored time that is later than now is replaced by an earlier one.
-func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest, at time.Time) error {
-	name := tagName{repo, tag}
-	defer s.tags.beginWrite(name)()
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
-		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
-		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed ||
-			!at.After(record.Checked) && !record.Checked.After(s.Now()) {
-			return err
-		}
-		record.Checked = at.UTC().Round(0)
-		return setTag(tx, name, d, record)
-	})
-	return explain(err, "note that %s was confirmed", name)
-}
-
-// DeleteTag implements [mirror.ManifestStore].
-func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) error {
-	name := tagName{repo, tag}
-	defer s.tags.beginWrite(name)()
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
-		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
-		if err != nil {
-			return err
-		}
-		if !found {
-			return errTagUnknown(name)
-		}
-		return deleteTag(tx, name, record.Digest)
-	})
-	return explain(err, "delete %s", name)
+// readManifestBlob reads a blob that may be a manifest, and verifies it, as [readVerifiedBlob] does.
+func readManifestBlob(ctx context.Context, blobs backend.Blobs, d digest.Digest) ([]byte, error) {
+	blob, err := blobs.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	return readVerifiedBlob(blob, d)
 }

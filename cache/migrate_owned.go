@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -17,29 +16,16 @@ const migrateOwnedBatch = 64
 // migrateOwned reads all manifests again for what they own. One that cannot be read stays as it is, but for its children: a
 // check of the store finds it, and writes it anew when it has come again.
 func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
-	for after, more := "", true; more; {
-		var batch []*manifestWrite
-		err := index.View(ctx, func(tx backend.ReadTx) error {
-			n := 0
-			for k, value := range tx.Scan(tableManifests, "", after) {
-				after = k
-				if p := decodeMigrated(k, value, at); p != nil {
-					batch = append(batch, p)
-				}
-				if n++; n == migrateOwnedBatch {
-					return nil
-				}
-			}
-			more = false
-			return nil
-		})
-		if err != nil {
-			return err
+	var batch []*manifestWrite
+	return eachPage(ctx, index, tableManifests, "", migrateOwnedBatch, func(_ backend.ReadTx, k string, value []byte) {
+		if p := decodeMigrated(k, value, at); p != nil {
+			batch = append(batch, p)
 		}
+	}, func() error {
 		for _, p := range batch {
 			p.readOwned(ctx, blobs)
 		}
-		err = index.Update(ctx, func(tx backend.WriteTx) error {
+		err := index.Update(ctx, func(tx backend.WriteTx) error {
 			for _, p := range batch {
 				if err := p.addOwned(tx); err != nil {
 					return err
@@ -47,11 +33,9 @@ func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index,
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		batch = batch[:0]
+		return err
+	})
 }
 
 // migrating is a manifest as the index has it, or nil if that cannot be read.
@@ -69,13 +53,8 @@ func decodeMigrated(k string, value []byte, at time.Time) *manifestWrite {
 
 // readOwned reads from the manifest's file what it owns.
 func (p *manifestWrite) readOwned(ctx context.Context, blobs backend.Blobs) {
-	blob, err := blobs.Open(ctx, p.digest)
+	data, err := readManifestBlob(ctx, blobs, p.digest)
 	if err != nil {
-		return
-	}
-	defer blob.Close()
-	data, err := io.ReadAll(io.LimitReader(blob, mirror.MaxManifestSize+1))
-	if err != nil || p.digest.Algorithm().FromBytes(data) != p.digest {
 		return
 	}
 	again, err := newManifestWrite(p.repo, mirror.Manifest{MediaType: p.record.MediaType, Digest: p.digest, Bytes: data, Origin: p.record.Origin}, p.at, nil)

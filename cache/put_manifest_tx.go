@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -98,10 +99,15 @@ func (p *manifestWrite) writeChecked(tx backend.WriteTx) error {
 			return err
 		}
 	}
-	if has(tx, tableRepos, p.repo.String()) {
+	return createRepo(tx, p.repo, p.repoOrigin, p.at)
+}
+
+// createRepo creates a repository unless it exists.
+func createRepo(tx backend.WriteTx, repo mirror.Repo, origin mirror.Origin, at time.Time) error {
+	if has(tx, tableRepos, repo.String()) {
 		return nil
 	}
-	return putRecord(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.repoOrigin, Created: p.at})
+	return putRecord(tx, tableRepos, repo.String(), repoRecord{Origin: origin, Created: at})
 }
 
 // writeRecord writes the manifest, or raises the origin of the one that is there.

@@ -171,7 +171,7 @@ func (r *rebuild) run() error {
 // begin refuses an index that has something in it.
 func (r *rebuild) begin() error {
 	err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
-		for range tx.Scan(tableMeta, "", "") {
+		if hasAny(tx, tableMeta, "") {
 			return errors.New("the new index is not empty: begin with a new file")
 		}
 		return nil

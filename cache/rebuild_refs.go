@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -56,12 +57,7 @@ func (r *rebuild) addName(n RebuildName) error {
 // repo records whose a repository is, if that is not known: one that is local must not be asked upstream for, though what
 // is in it was imported.
 func (r *rebuild) addRepo(n RebuildName) error {
-	return r.add(step{do: func(tx backend.WriteTx) error {
-		if has(tx, tableRepos, n.Repo.String()) {
-			return nil
-		}
-		return putRecord(tx, tableRepos, n.Repo.String(), repoRecord{Origin: n.Origin, Created: r.now()})
-	}})
+	return r.add(step{do: func(tx backend.WriteTx) error { return createRepo(tx, n.Repo, n.Origin, r.now()) }})
 }
 
 // relatives records what belongs to an image that is recorded: the platforms of an index, and what refers to it. One that
@@ -194,3 +190,13 @@ func (r *rebuild) eachUnnamed(f func(d digest.Digest) error) error {
 
 // digests are the manifests that were found, in order.
 func (r *rebuild) foundDigests() []digest.Digest { return slices.Sorted(maps.Keys(r.found)) }
+
+// root makes a manifest a root that is there.
+func (r *rebuild) addRoot(c content, at time.Time) error {
+	return r.add(step{do: func(tx backend.WriteTx) error {
+		if !has(tx, tableManifests, c.key()) {
+			return nil
+		}
+		return addRoot(tx, c, at)
+	}})
+}

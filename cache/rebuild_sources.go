@@ -101,31 +101,23 @@ func (r *rebuild) copyIndex(from *sourceIndex) error {
 
 // each calls f with every entry of a table of an index, after the transaction in which it was read.
 func (r *rebuild) each(from *sourceIndex, t backend.Table, f func(from *sourceIndex, k string, value []byte) error) error {
-	for after := ""; ; {
-		var keys []string
-		var values [][]byte
-		err := from.View(r.ctx, func(tx backend.ReadTx) error {
-			for k, value := range tx.Scan(t, "", after) {
-				keys, values = append(keys, k), append(values, bytes.Clone(value))
-				if len(keys) == rebuildBatch {
-					break
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("read table %s of %s: %w", t, from.name, err)
-		}
-		for i, k := range keys {
-			after = k
-			if err := f(from, k, values[i]); err != nil {
+	type entry struct {
+		key   string
+		value []byte
+	}
+	var page []entry
+	err := eachPage(r.ctx, from, t, "", rebuildBatch, func(_ backend.ReadTx, k string, value []byte) {
+		page = append(page, entry{k, bytes.Clone(value)})
+	}, func() error {
+		for _, e := range page {
+			if err := f(from, e.key, e.value); err != nil {
 				return err
 			}
 		}
-		if len(keys) < rebuildBatch {
-			return nil
-		}
-	}
+		page = page[:0]
+		return nil
+	})
+	return explain(err, "copy from %s", from.name)
 }
 
 // copy takes over the entries of a table that are in order, wanted and not there.

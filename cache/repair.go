@@ -128,7 +128,7 @@ func dropBlob(tx backend.WriteTx, d digest.Digest) (manifests []content, err err
 	var idle []mirror.Repo
 	for k := range tx.Scan(tableLinks, prefix(d.String()), "") {
 		repo, err := mirror.ParseRepo(lastPart(k))
-		if err == nil && !usedIn(tx, lastPart(k), d.String()) { // a link that cannot be read is a defect of its own
+		if err == nil && !hasAny(tx, tableUses, prefix(d.String(), lastPart(k))) { // a link that cannot be read is a defect of its own
 			idle = append(idle, repo)
 		}
 	}

@@ -133,10 +133,8 @@ func writeReindexed(tx backend.WriteTx, c content, data []byte, origin mirror.Or
 		return false, nil // it is no manifest of that type: for a person to decide
 	}
 	p.record.Added = old.Added
-	if err := errors.Join(recordBlob(tx, c.digest, p.record.Size, p.at), p.writeNew(tx)); err != nil || has(tx, tableRepos, c.repo.String()) {
-		return err == nil, err
-	}
-	return true, putRecord(tx, tableRepos, c.repo.String(), repoRecord{Origin: old.Origin, Created: at})
+	err = errors.Join(recordBlob(tx, c.digest, p.record.Size, p.at), p.writeNew(tx), createRepo(tx, c.repo, old.Origin, at))
+	return err == nil, err
 }
 
 // readVerified reads a file that is as small as a manifest, and verifies it.

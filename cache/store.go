@@ -76,16 +76,16 @@ type Store struct {
 	options Options
 	clock   *clock
 
-	manifests *recordCache[content, mirror.Manifest]
-	tags      *recordCache[tagName, mirror.Tag]
-	recency   *recency
-	uploads   uploadLocks
-	starting  sync.RWMutex // an upload has its id and not yet its turn
-	locks     digestLocks
-	readings  sharedReads
-	fence     deleteFence
-	large     *largeManifests
-	sweeping  sync.Mutex // held for each transaction of a sweep
+	manifests      *recordCache[content, mirror.Manifest]
+	tags           *recordCache[tagName, mirror.Tag]
+	recency        *recency
+	uploads        uploadLocks
+	starting       sync.RWMutex // an upload has its id and not yet its turn
+	locks          digestLocks
+	reads          sharedReads[mirror.Defect]
+	fence          deleteFence
+	largeManifests sharedReads[[]byte]
+	sweeping       sync.Mutex // held for each transaction of a sweep
 	// sweepWrites is how many writes a transaction of the last sweep was to do; 0 before the first.
 	sweepWrites atomic.Int64
 
@@ -110,14 +110,14 @@ func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, err
 		return nil, fmt.Errorf("open store: note its clock: %w", err)
 	}
 	s := &Store{
-		blobs:     blobs,
-		index:     index,
-		options:   options,
-		clock:     clock,
-		manifests: newRecordCache[content](manifestCacheBytes, manifestCost),
-		tags:      newRecordCache[tagName](tagCacheBytes, tagCost),
-		recency:   newRecency(index, clock, options),
-		large:     newLargeManifests(),
+		blobs:          blobs,
+		index:          index,
+		options:        options,
+		clock:          clock,
+		manifests:      newRecordCache[content](manifestCacheBytes, manifestCost),
+		tags:           newRecordCache[tagName](tagCacheBytes, tagCost),
+		recency:        newRecency(index, clock, options),
+		largeManifests: sharedReads[[]byte]{slots: make(chan struct{}, maxLargeReads)},
 	}
 	go s.recency.run()
 	return s, nil

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
@@ -46,7 +45,7 @@ func (s *Store) verify(ctx context.Context, d digest.Digest) (defect mirror.Defe
 	if err != nil || defect.Reason != "" || known {
 		return defect, err
 	}
-	return s.readings.do(ctx, d, func(ctx context.Context) (mirror.Defect, error) {
+	return s.reads.do(ctx, d, func(ctx context.Context) (mirror.Defect, error) {
 		defect, _, err := s.readBlob(ctx, d, record, func(context.Context, int) error { return nil })
 		return defect, err
 	})
@@ -67,73 +66,6 @@ func (s *Store) verifiable(d digest.Digest, blob mirror.Blob) mirror.Blob {
 		return err
 	}
 	return blob
-}
-
-// readings have a file that several callers verify at the same time read once. The zero value is ready.
-type sharedReads struct {
-	mu      sync.Mutex
-	digests map[digest.Digest]*sharedRead
-}
-
-type sharedRead struct {
-	waiting int
-	cancel  context.CancelFunc
-	done    chan struct{} // closed when what follows is set
-	defect  mirror.Defect
-	err     error
-}
-
-// do returns what read returns, which goes on for as long as anybody waits for it.
-func (r *sharedReads) do(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) (mirror.Defect, error) {
-	current := r.join(ctx, d, read)
-	defer r.leave(d, current)
-	select {
-	case <-current.done:
-		return current.defect, current.err
-	case <-ctx.Done():
-		return mirror.Defect{}, ctx.Err()
-	}
-}
-
-func (r *sharedReads) join(ctx context.Context, d digest.Digest, read func(context.Context) (mirror.Defect, error)) *sharedRead {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	current := r.digests[d]
-	if current == nil {
-		if r.digests == nil {
-			r.digests = make(map[digest.Digest]*sharedRead)
-		}
-		current = &sharedRead{done: make(chan struct{})}
-		ctx, current.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		r.digests[d] = current
-		go func() {
-			defer close(current.done)
-			current.defect, current.err = read(ctx)
-			r.end(d, current)
-		}()
-	}
-	current.waiting++
-	return current
-}
-
-// end forgets a reading: who comes now asks again whether the file is known to be right.
-func (r *sharedReads) end(d digest.Digest, current *sharedRead) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	current.cancel()
-	if r.digests[d] == current {
-		delete(r.digests, d)
-	}
-}
-
-func (r *sharedReads) leave(d digest.Digest, current *sharedRead) {
-	r.mu.Lock()
-	current.waiting--
-	last := current.waiting == 0
-	r.mu.Unlock()
-	if last {
-		r.end(d, current)
-	}
 }
 
 // checkStored sees whether the files of blobs that are to be relied on are there, with the sizes that the index has. What is

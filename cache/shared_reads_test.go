@@ -10,10 +10,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TestLargeManifestsAreReadOnceForAll who want them at the same time, and only some at a time.
-func TestLargeManifestsAreReadOnceForAll(t *testing.T) {
+// TestSharedReads reads each digest once for all callers, and only some digests at a time.
+func TestSharedReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLargeManifests()
+		l := &sharedReads[[]byte]{slots: make(chan struct{}, maxLargeReads)}
 		reads, most, release := 0, 0, make(chan bool)
 		under := make(chan int, 1)
 		under <- 0
@@ -28,12 +28,12 @@ func TestLargeManifestsAreReadOnceForAll(t *testing.T) {
 				return []byte(d), nil
 			}
 		}
-		const manifests, readers = 3 * largeReads, 5
+		const manifests, readers = 3 * maxLargeReads, 5
 		got := make(chan []byte, manifests*readers)
 		for i := range manifests * readers {
 			d := digest.FromString(strconv.Itoa(i % manifests))
 			go func() {
-				data, err := l.get(t.Context(), d, read(d))
+				data, err := l.do(t.Context(), d, read(d))
 				if err != nil || string(data) != string(d) {
 					t.Errorf("%s: %q, %v", d, data, err)
 				}
@@ -43,15 +43,15 @@ func TestLargeManifestsAreReadOnceForAll(t *testing.T) {
 		synctest.Wait()
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := l.get(gone, digest.FromString("0"), nil); !errors.Is(err, context.Canceled) {
-			t.Errorf("who leaves is told %v", err)
+		if _, err := l.do(gone, digest.FromString("0"), nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller whose context ended got %v", err)
 		}
 		close(release)
 		for range manifests * readers {
 			<-got
 		}
-		if reads != manifests || most != largeReads || len(l.reads) != 0 {
-			t.Errorf("%d reads, at most %d at a time, %d left", reads, most, len(l.reads))
+		if reads != manifests || most != maxLargeReads || len(l.calls) != 0 {
+			t.Errorf("%d reads, at most %d at a time, %d left", reads, most, len(l.calls))
 		}
 	})
 }

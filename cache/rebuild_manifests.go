@@ -2,10 +2,7 @@ package cache
 
 import (
 	"fmt"
-	"io"
 	"time"
-
-	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache/backend"
 	"airmirror/mirror"
@@ -15,7 +12,7 @@ import (
 // known. put is called if so.
 func (r *rebuild) addManifest(c content, mediaType string, origin mirror.Origin, added time.Time, put func()) error {
 	ref := mirror.Ref{Repo: c.repo, Digest: c.digest}.String()
-	data, err := r.readManifest(c.digest)
+	data, err := readManifestBlob(r.ctx, r.blobs, c.digest)
 	switch {
 	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
 		r.event(RebuildMissing, ref, c.digest, "its manifest is not there")
@@ -92,20 +89,10 @@ func (p *manifestWrite) missingReason(tx backend.ReadTx) (string, error) {
 
 // rebuild writes the manifest and, if need be, its repository.
 func (p *manifestWrite) writeRebuilt(tx backend.WriteTx) error {
-	if err := p.writeNew(tx); err != nil || has(tx, tableRepos, p.repo.String()) {
+	if err := p.writeNew(tx); err != nil {
 		return err
 	}
-	return putRecord(tx, tableRepos, p.repo.String(), repoRecord{Origin: p.record.Origin, Created: p.record.Added})
-}
-
-// read reads the file of a manifest, which was verified before.
-func (r *rebuild) readManifest(d digest.Digest) ([]byte, error) {
-	blob, err := r.blobs.Open(r.ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer blob.Close()
-	return io.ReadAll(io.LimitReader(blob, mirror.MaxManifestSize+1))
+	return createRepo(tx, p.repo, p.record.Origin, p.record.Added)
 }
 
 // tag points a tag at a manifest that is there, unless it points elsewhere.
