@@ -12,9 +12,9 @@ import (
 	"airmirror/mirror"
 )
 
-// Blobs is what every implementation of [backend.Blobs] must pass. open returns what is kept under dir, a folder of the
-// test; opened again with the same dir it must show what a new process would find after the death of the one before,
-// whose writers are left as they are.
+// Blobs tests an implementation of [backend.Blobs]. open opens the blobs in dir, a folder of the test. If it opens
+// the same dir again, it must return what a new process would find after the previous one died. The writers of the
+// previous one are left as they are.
 func Blobs(t *testing.T, open func(t *testing.T, dir string) backend.Blobs) {
 	for _, test := range []struct {
 		name string
@@ -65,7 +65,7 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) backend.Blobs) {
 	}
 }
 
-// blobTest is one test with the store that it is about.
+// blobTest is a test of one store of blobs.
 type blobTest struct {
 	*testing.T
 	open  func(t *testing.T, dir string) backend.Blobs
@@ -73,22 +73,22 @@ type blobTest struct {
 	blobs backend.Blobs
 }
 
-// in is the same test inside of a subtest.
+// in returns the test for use in a subtest.
 func (t *blobTest) in(st *testing.T) *blobTest {
 	return &blobTest{T: st, open: t.open, dir: t.dir, blobs: t.blobs}
 }
 
-// reopen does what a new process does.
+// reopen opens the blobs as a new process would.
 func (t *blobTest) reopen() { t.blobs = t.open(t.T, t.dir) }
 
-// content returns size bytes that are the same each time and not the same for another size.
+// content returns size bytes: the same ones each time, and different ones for another size.
 func content(size int) []byte {
 	b := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{byte(size), byte(size >> 8), byte(size >> 16)}).Read(b)
 	return b
 }
 
-// create begins a blob that is dropped at the end of the test, should it not have come to an end before.
+// create returns a writer, which is aborted at the end of the test if it is still open.
 func (t *blobTest) create(a digest.Algorithm, label string) backend.Writer {
 	t.Helper()
 	w, err := t.blobs.Create(t.Context(), a, label)
@@ -144,7 +144,7 @@ func (t *blobTest) put(data []byte) digest.Digest {
 	return d
 }
 
-// wantBlob checks that blob d is held and is want.
+// wantBlob checks that blob d is stored and that its content is want.
 func (t *blobTest) wantBlob(d digest.Digest, want []byte) {
 	t.Helper()
 	if size, err := t.blobs.Stat(t.Context(), d); err != nil || size != int64(len(want)) {
@@ -169,7 +169,7 @@ func (t *blobTest) wantBlob(d digest.Digest, want []byte) {
 func (t *blobTest) wantRead(r io.Reader, want []byte) {
 	t.Helper()
 	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("read %d bytes (err %v) that are not the %d that were written", len(got), err, len(want))
+		t.Errorf("read %d bytes, %v; want the %d bytes that were written", len(got), err, len(want))
 	}
 }
 
@@ -180,7 +180,7 @@ func (t *blobTest) wantCode(doing string, err error, want mirror.Code) {
 	}
 }
 
-// wantAbsent checks that nothing of a blob is left: not under its digest, not as an upload.
+// wantAbsent checks that a blob is neither stored nor unfinished.
 func (t *blobTest) wantAbsent(d digest.Digest, id string) {
 	t.Helper()
 	_, err := t.blobs.Stat(t.Context(), d)
@@ -191,18 +191,18 @@ func (t *blobTest) wantAbsent(d digest.Digest, id string) {
 	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
 }
 
-// all collects what All yields.
+// all returns the sizes of the blobs that All yields.
 func (t *blobTest) all() map[digest.Digest]int64 {
 	t.Helper()
-	held := map[digest.Digest]int64{}
+	stored := map[digest.Digest]int64{}
 	for e, err := range t.blobs.All(t.Context()) {
 		if err != nil {
 			t.Fatalf("All: %v", err)
 		}
-		if _, twice := held[e.Digest]; twice {
+		if _, twice := stored[e.Digest]; twice {
 			t.Errorf("All lists %s twice", e.Digest)
 		}
-		held[e.Digest] = e.Size
+		stored[e.Digest] = e.Size
 	}
-	return held
+	return stored
 }

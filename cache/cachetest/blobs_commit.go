@@ -37,8 +37,8 @@ func testCommitTwice(t *blobTest) {
 	t.commit(w, d)
 	t.wantBlob(d, data)
 	t.wantRead(reader, data)
-	if held := t.all(); len(held) != 1 {
-		t.Errorf("All lists %v, want one blob", held)
+	if stored := t.all(); len(stored) != 1 {
+		t.Errorf("All lists %v, want one blob", stored)
 	}
 	_, err = t.blobs.Resume(t.Context(), w.ID())
 	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
@@ -65,8 +65,8 @@ func testConcurrentCommits(t *blobTest) {
 	}
 	wg.Wait()
 	t.wantBlob(d, data)
-	if held := t.all(); len(held) != 1 {
-		t.Errorf("All lists %v, want one blob", held)
+	if stored := t.all(); len(stored) != 1 {
+		t.Errorf("All lists %v, want one blob", stored)
 	}
 }
 
@@ -81,8 +81,8 @@ func testCommitOfWrongDigest(t *blobTest) {
 		t.wantAbsent(digest.FromBytes(data), w.ID())
 	}
 	t.reopen()
-	if held := t.all(); len(held) != 0 {
-		t.Errorf("All lists %v, want nothing", held)
+	if stored := t.all(); len(stored) != 0 {
+		t.Errorf("All lists %v, want nothing", stored)
 	}
 }
 
@@ -92,7 +92,7 @@ func testCommitCancelled(t *blobTest) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := w.Commit(ctx, digest.FromString("x")); !errors.Is(err, context.Canceled) {
-		t.Errorf("Commit with a cancelled context: %v", err)
+		t.Errorf("Commit with a canceled context: %v", err)
 	}
 	t.wantAbsent(digest.FromString("x"), w.ID())
 }

@@ -13,12 +13,12 @@ import (
 	"airmirror/mirror"
 )
 
-// linkable is a file to be linked, and the store as what links.
+// linkable returns the store as a Linker, and the path of a file with the content data.
 func (t *blobTest) linkable(data []byte) (backend.Linker, string) {
 	t.Helper()
 	linker, ok := t.blobs.(backend.Linker)
 	if !ok {
-		t.Skip("it links no files")
+		t.Skip("the store is not a Linker")
 	}
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, data, 0o640); err != nil {
@@ -35,7 +35,7 @@ func testLink(t *blobTest) {
 			for range 2 {
 				n, linked, err := linker.Link(t.Context(), d, path)
 				if errors.Is(err, errors.ErrUnsupported) {
-					t.Skipf("it cannot link here: %v", err)
+					t.Skipf("the store cannot link here: %v", err)
 				}
 				if err != nil || n != int64(size) || !linked {
 					t.Fatalf("Link of %d bytes = %d, %t, %v", size, n, linked, err)
@@ -47,7 +47,7 @@ func testLink(t *blobTest) {
 			}
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != string(data) {
-			t.Errorf("the file has %d bytes of %d, %v, after the blob was deleted", len(got), size, err)
+			t.Errorf("after the blob was deleted, the file has %d bytes of %d, %v", len(got), size, err)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func testLinkOfStoredBlob(t *blobTest) {
 	d := t.put(data)
 	linker, path := t.linkable(data)
 	if n, linked, err := linker.Link(t.Context(), d, path); err != nil || n != 5000 || linked {
-		t.Errorf("Link = %d, %t, %v; it is held as another file", n, linked, err)
+		t.Errorf("Link of a stored blob = %d, %t, %v", n, linked, err)
 	}
 	t.wantBlob(d, data)
 }
@@ -73,7 +73,7 @@ func testLinkOfWrongDigest(t *blobTest) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := linker.Link(ctx, digest.FromBytes(data), path); !errors.Is(err, context.Canceled) {
-		t.Errorf("Link with a cancelled context: %v", err)
+		t.Errorf("Link with a canceled context: %v", err)
 	}
 	symlink := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(path, symlink); err != nil {
@@ -85,12 +85,12 @@ func testLinkOfWrongDigest(t *blobTest) {
 		}
 	}
 	t.reopen()
-	if held := t.all(); len(held) != 0 {
-		t.Errorf("All lists %v, want nothing", held)
+	if stored := t.all(); len(stored) != 0 {
+		t.Errorf("All lists %v, want nothing", stored)
 	}
 }
 
-// testConcurrentLinks links one file many times while the same bytes are written as well.
+// testConcurrentLinks links one file several times while the same blob is written.
 func testConcurrentLinks(t *blobTest) {
 	data := content(400_000)
 	d := digest.FromBytes(data)
@@ -116,7 +116,7 @@ func testConcurrentLinks(t *blobTest) {
 	}
 	wg.Wait()
 	t.wantBlob(d, data)
-	if held := t.all(); len(held) != 1 {
-		t.Errorf("All lists %v, want one blob", held)
+	if stored := t.all(); len(stored) != 1 {
+		t.Errorf("All lists %v, want one blob", stored)
 	}
 }

@@ -14,46 +14,47 @@ import (
 func testQuarantine(t *blobTest) {
 	data := content(300_000)
 	d, other := t.put(data), t.put(content(10))
-	judge := func(reason string, err error) func(mirror.Blob) (string, error) {
+	check := func(reason string, err error) func(mirror.Blob) (string, error) {
 		return func(blob mirror.Blob) (string, error) {
 			if got, err := io.ReadAll(blob); err != nil || digest.FromBytes(got) != d || blob.Size != int64(len(got)) {
-				t.Errorf("judge reads %d bytes of %d, %v", len(got), blob.Size, err)
+				t.Errorf("check reads %d bytes of %d, %v", len(got), blob.Size, err)
 			}
 			return reason, err
 		}
 	}
-	failure := errors.New("cannot be judged")
+	failure := errors.New("check failed")
 	for _, tt := range []struct {
 		name  string
-		judge func(mirror.Blob) (string, error)
+		check func(mirror.Blob) (string, error)
 		moved bool
 		err   error
 	}{
-		{"in order", judge("", nil), false, nil},
-		{"not judged", judge("", failure), false, failure},
-		{"damaged", judge("it is damaged", nil), true, nil},
-		{"gone", func(mirror.Blob) (string, error) { t.Error("judged nothing"); return "", nil }, false, nil},
+		{"undamaged", check("", nil), false, nil},
+		{"check fails", check("", failure), false, failure},
+		{"damaged", check("it is damaged", nil), true, nil},
+		{"not stored", func(mirror.Blob) (string, error) { t.Error("check was called"); return "", nil }, false, nil},
 	} {
 		t.Run(tt.name, func(st *testing.T) {
-			if moved, err := t.blobs.Quarantine(st.Context(), d, tt.judge); moved != tt.moved || !errors.Is(err, tt.err) {
+			if moved, err := t.blobs.Quarantine(st.Context(), d, tt.check); moved != tt.moved || !errors.Is(err, tt.err) {
 				st.Errorf("moved %t, %v; want %t, %v", moved, err, tt.moved, tt.err)
 			}
 		})
 	}
 	t.wantAbsent(d, "")
 	t.wantBlob(other, content(10))
-	if held := t.all(); len(held) != 1 {
-		t.Errorf("All lists %v", held)
+	if stored := t.all(); len(stored) != 1 {
+		t.Errorf("All lists %v", stored)
 	}
-	t.wantBlob(t.put(data), data) // it may come again, and be damaged again
-	if moved, err := t.blobs.Quarantine(t.Context(), d, judge("again", nil)); !moved || err != nil {
+	t.wantBlob(t.put(data), data) // it can be stored and quarantined again
+	if moved, err := t.blobs.Quarantine(t.Context(), d, check("again", nil)); !moved || err != nil {
 		t.Errorf("moved %t, %v", moved, err)
 	}
 	t.reopen()
 	t.wantAbsent(d, "")
 }
 
-// testCommitDuringQuarantine commits a blob while it is being judged: the commit does not rely on what is on its way out.
+// testCommitDuringQuarantine commits a blob while it is being quarantined. The commit must not rely on the file that
+// is moved away.
 func testCommitDuringQuarantine(t *blobTest) {
 	data := content(1000)
 	d := t.put(data)

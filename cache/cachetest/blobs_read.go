@@ -15,11 +15,11 @@ func testUnknown(t *blobTest) {
 	for _, d := range []digest.Digest{digest.FromString("nobody"), digest.SHA512.FromString("nobody")} {
 		t.wantAbsent(d, "")
 		if err := t.blobs.Delete(t.Context(), d); err != nil {
-			t.Errorf("Delete of a blob that is not there: %v", err)
+			t.Errorf("Delete of an unknown blob: %v", err)
 		}
 	}
-	if held := t.all(); len(held) != 0 {
-		t.Errorf("All of an empty store lists %v", held)
+	if stored := t.all(); len(stored) != 0 {
+		t.Errorf("All of an empty store lists %v", stored)
 	}
 }
 
@@ -64,9 +64,9 @@ func testDelete(t *blobTest) {
 		t.Fatalf("Delete: %v", err)
 	}
 	t.wantAbsent(d, "")
-	t.wantRead(reader, data) // who was reading goes on
+	t.wantRead(reader, data) // an open blob stays readable
 	t.wantBlob(other, content(10))
-	t.wantBlob(t.put(data), data) // and it may come again
+	t.wantBlob(t.put(data), data) // it can be stored again
 }
 
 func testAll(t *blobTest) {
@@ -78,15 +78,15 @@ func testAll(t *blobTest) {
 	t.write(w, content(7))
 	t.commit(w, digest.SHA512.FromBytes(content(7)))
 	want[digest.SHA512.FromBytes(content(7))] = 7
-	t.write(t.create(digest.SHA256, "under way"), content(100))
+	t.write(t.create(digest.SHA256, "unfinished"), content(100))
 	t.write(t.create(digest.SHA256, ""), content(100))
 
-	held := t.all()
-	if len(held) != len(want) {
-		t.Errorf("All lists %d blobs, want %d", len(held), len(want))
+	stored := t.all()
+	if len(stored) != len(want) {
+		t.Errorf("All lists %d blobs, want %d", len(stored), len(want))
 	}
 	for d, size := range want {
-		if got, ok := held[d]; !ok || got != size {
+		if got, ok := stored[d]; !ok || got != size {
 			t.Errorf("All lists %s: %v with size %d, want %d", d, ok, got, size)
 		}
 	}
@@ -97,15 +97,15 @@ func testAll(t *blobTest) {
 		}
 	}
 	if n != 3 {
-		t.Errorf("All yielded %d blobs to a loop that ended after 3", n)
+		t.Errorf("All yielded %d blobs to a loop that stopped after 3", n)
 	}
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	var last error
-	for _, err := range t.blobs.All(cancelled) {
+	for _, err := range t.blobs.All(canceled) {
 		last = err
 	}
 	if !errors.Is(last, context.Canceled) {
-		t.Errorf("All ended with %v when its context was cancelled", last)
+		t.Errorf("All ended with %v after its context was canceled", last)
 	}
 }

@@ -46,7 +46,7 @@ func testSuspend(t *blobTest) {
 	}
 }
 
-// testEmptyUpload has an upload end without a byte, in each way, also after the process died.
+// testEmptyUpload ends uploads without content in each way, within a process and in the next one.
 func testEmptyUpload(t *blobTest) {
 	for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		for _, again := range []bool{false, true} {
@@ -73,7 +73,7 @@ func testEmptyUpload(t *blobTest) {
 	}
 }
 
-// testCrash has a process die while it writes: an upload goes on from the start, what nobody can name is gone.
+// testCrash lets a process die while it writes. An upload starts again at size 0; a blob without a label is lost.
 func testCrash(t *blobTest) {
 	data := content(700_000)
 	upload, transient := t.create(digest.SHA256, "upload"), t.create(digest.SHA256, "")
@@ -82,8 +82,8 @@ func testCrash(t *blobTest) {
 	t.reopen()
 	_, err := t.blobs.Resume(t.Context(), transient.ID())
 	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
-	if held := t.all(); len(held) != 0 {
-		t.Errorf("All lists %v, want nothing", held)
+	if stored := t.all(); len(stored) != 0 {
+		t.Errorf("All lists %v, want nothing", stored)
 	}
 	w := t.resume(upload.ID())
 	if w.Size() != 0 || w.Label() != "upload" {
@@ -94,7 +94,7 @@ func testCrash(t *blobTest) {
 	t.wantBlob(digest.FromBytes(data), data)
 }
 
-// testCrashAfterResume drops what was written since the last Suspend.
+// testCrashAfterResume checks that a crash loses what was written since the last Suspend, and nothing else.
 func testCrashAfterResume(t *blobTest) {
 	data := content(700_000)
 	w := t.create(digest.SHA256, "upload")

@@ -13,11 +13,12 @@ import (
 	"airmirror/mirror"
 )
 
-// testSuspendPartial has a blob grow from part to part. After each, a process goes on with it that dies, or gives up.
+// testSuspendPartial suspends a partial blob several times. After each suspension, a writer resumes it and dies, or
+// aborts.
 func testSuspendPartial(t *blobTest) {
 	data := content(1<<20 + 11)
 	for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
-		for _, end := range []string{"", "dies", "gives up"} {
+		for _, end := range []string{"", "dies", "aborts"} {
 			t.Run(end, func(st *testing.T) {
 				t := t.in(st)
 				t.dir = t.TempDir()
@@ -29,7 +30,7 @@ func testSuspendPartial(t *blobTest) {
 					at = next
 					part := t.suspendPartial(w)
 					if part.ID != w.ID() || part.Algorithm != a || part.Size != int64(at) {
-						t.Fatalf("after %d bytes it is %+v", at, part)
+						t.Fatalf("partial blob after %d bytes is %+v", at, part)
 					}
 					if end != "" {
 						w = t.resumePartial(part)
@@ -41,7 +42,7 @@ func testSuspendPartial(t *blobTest) {
 						t.Errorf("Abort: %v", err)
 					}
 					if w = t.resumePartial(part); w.Size() != part.Size || w.ID() != part.ID {
-						t.Fatalf("%s goes on as %s with %d bytes, want %d", part.ID, w.ID(), w.Size(), at)
+						t.Fatalf("%s is resumed as %s with %d bytes, want %d", part.ID, w.ID(), w.Size(), at)
 					}
 					t.wantRead(io.NewSectionReader(t.tail(w), 0, int64(at)), data[:at])
 				}
@@ -53,7 +54,7 @@ func testSuspendPartial(t *blobTest) {
 	}
 }
 
-// testResumeEarlierPartial goes back to a part that was kept before the last one, whose hash it does not say.
+// testResumeEarlierPartial resumes a partial blob by an earlier record, without its hash.
 func testResumeEarlierPartial(t *blobTest) {
 	data := content(500_000)
 	w := t.create(digest.SHA256, "")
@@ -69,7 +70,8 @@ func testResumeEarlierPartial(t *blobTest) {
 	t.wantBlob(digest.FromBytes(data), data)
 }
 
-// testFailedCommitOfPartial ends what goes on with a part: the part stays, unless it can never be what it should be.
+// testFailedCommitOfPartial fails to commit a resumed blob. The partial blob stays, unless its content has the wrong
+// digest.
 func testFailedCommitOfPartial(t *blobTest) {
 	data := content(1000)
 	w := t.create(digest.SHA256, "")
@@ -77,9 +79,9 @@ func testFailedCommitOfPartial(t *blobTest) {
 	part := t.suspendPartial(w)
 	w = t.resumePartial(part)
 	t.write(w, data[500:])
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if w.Commit(cancelled, digest.FromBytes(data)) == nil {
+	if w.Commit(canceled, digest.FromBytes(data)) == nil {
 		t.Error("Commit succeeded")
 	}
 	want := map[string]backend.UnfinishedBlob{part.ID: {ID: part.ID, Size: 500}}
@@ -152,7 +154,7 @@ func (t *blobTest) suspendPartial(w backend.Writer) mirror.PartialBlob {
 	t.Helper()
 	part, err := w.SuspendPartial()
 	if err != nil {
-		t.Fatalf("Keep: %v", err)
+		t.Fatalf("SuspendPartial: %v", err)
 	}
 	return part
 }
@@ -161,7 +163,7 @@ func (t *blobTest) resumePartial(part mirror.PartialBlob) backend.Writer {
 	t.Helper()
 	w, err := t.blobs.ResumeBlob(t.Context(), part)
 	if err != nil {
-		t.Fatalf("Grow: %v", err)
+		t.Fatalf("ResumeBlob: %v", err)
 	}
 	t.Cleanup(func() { _ = w.Abort() })
 	return w
@@ -170,5 +172,5 @@ func (t *blobTest) resumePartial(part mirror.PartialBlob) backend.Writer {
 func (t *blobTest) wantNoPartial(part mirror.PartialBlob) {
 	t.Helper()
 	_, err := t.blobs.ResumeBlob(t.Context(), part)
-	t.wantCode("Grow of "+part.ID, err, mirror.CodeBlobUploadUnknown)
+	t.wantCode("ResumeBlob of "+part.ID, err, mirror.CodeBlobUploadUnknown)
 }

@@ -29,8 +29,8 @@ func testTail(t *blobTest) {
 		end  func(backend.Writer) error
 	}{
 		{"Commit", func(w backend.Writer) error { return w.Commit(t.Context(), digest.FromBytes(data)) }},
-		{"CommitOfHeld", func(w backend.Writer) error { return w.Commit(t.Context(), digest.FromBytes(data)) }},
-		{"CommitOfWrong", func(w backend.Writer) error {
+		{"CommitAgain", func(w backend.Writer) error { return w.Commit(t.Context(), digest.FromBytes(data)) }},
+		{"CommitOfWrongDigest", func(w backend.Writer) error {
 			if w.Commit(t.Context(), digest.FromString("wrong")) == nil {
 				t.Error("Commit of a wrong digest succeeded")
 			}
@@ -44,7 +44,7 @@ func testTail(t *blobTest) {
 			w := t.create(digest.SHA256, "")
 			early := t.tail(w)
 			if n, err := early.ReadAt(make([]byte, 1), 0); n != 0 || err != io.EOF {
-				t.Errorf("ReadAt before the first byte = %d, %v; want EOF", n, err)
+				t.Errorf("ReadAt before the first write = %d, %v; want EOF", n, err)
 			}
 			for at := 0; at < len(data); at += 100_000 {
 				t.write(w, data[at:at+100_000])
@@ -67,7 +67,7 @@ func testTail(t *blobTest) {
 	}
 }
 
-// testTailWhileWriting has readers follow a writer, and join it, up to and over its commit.
+// testTailWhileWriting reads with several tails while a writer writes and commits.
 func testTailWhileWriting(t *blobTest) {
 	data := content(2 << 20)
 	w := t.create(digest.SHA256, "")

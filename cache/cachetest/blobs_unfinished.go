@@ -12,14 +12,14 @@ import (
 	"airmirror/mirror"
 )
 
-// clockGap is more than the clock that writes times of files may be apart from the one that the test reads.
+// clockGap is more than the difference between the clock of the file system and that of the test.
 const clockGap = time.Minute
 
 func testWritten(t *blobTest) {
-	began := time.Now().Add(-clockGap)
+	since := time.Now().Add(-clockGap)
 	d := t.put(content(10))
 	written, err := t.blobs.Written(t.Context(), d)
-	if err != nil || written.Before(began) || written.After(time.Now().Add(clockGap)) {
+	if err != nil || written.Before(since) || written.After(time.Now().Add(clockGap)) {
 		t.Errorf("Written = %v, %v", written, err)
 	}
 	for e, err := range t.blobs.All(t.Context()) {
@@ -34,7 +34,7 @@ func testWritten(t *blobTest) {
 }
 
 func testUnfinished(t *blobTest) {
-	began := time.Now().Add(-clockGap)
+	since := time.Now().Add(-clockGap)
 	want := map[string]backend.UnfinishedBlob{}
 	expect := func(w backend.Writer) {
 		want[w.ID()] = backend.UnfinishedBlob{ID: w.ID(), Label: w.Label(), Size: w.Size()}
@@ -50,7 +50,7 @@ func testUnfinished(t *blobTest) {
 		t.suspend(w)
 		expect(w)
 	}
-	t.write(t.create(digest.SHA256, ""), content(100)) // nobody can name it
+	t.write(t.create(digest.SHA256, ""), content(100)) // without a label it cannot be resumed
 	ended := t.create(digest.SHA256, "ended")
 	t.write(ended, content(5))
 	t.commit(ended, digest.FromBytes(content(5)))
@@ -58,9 +58,9 @@ func testUnfinished(t *blobTest) {
 	if err := dropped.Abort(); err != nil {
 		t.Error(err)
 	}
-	t.wantUnfinished(began, want)
+	t.wantUnfinished(since, want)
 
-	t.reopen() // as if the process had died: what was not suspended begins again, perhaps
+	t.reopen() // as after the death of the process: what was not suspended may have lost its content
 	crashed := want[open.ID()]
 	for b, err := range t.blobs.Unfinished(t.Context()) {
 		if err == nil && b.ID == crashed.ID {
@@ -68,47 +68,47 @@ func testUnfinished(t *blobTest) {
 		}
 	}
 	want[crashed.ID] = crashed
-	t.wantUnfinished(began, want)
+	t.wantUnfinished(since, want)
 
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	var last error
-	for _, err := range t.blobs.Unfinished(cancelled) {
+	for _, err := range t.blobs.Unfinished(canceled) {
 		last = err
 	}
 	if !errors.Is(last, context.Canceled) {
-		t.Errorf("Begun ended with %v when its context was cancelled", last)
+		t.Errorf("Unfinished ended with %v after its context was canceled", last)
 	}
 	for range t.blobs.Unfinished(t.Context()) {
-		break // whoever has seen enough may leave
+		break // stopping early is allowed
 	}
 }
 
-// wantUnfinished checks what Begun lists, all of it written since began.
-func (t *blobTest) wantUnfinished(began time.Time, want map[string]backend.UnfinishedBlob) {
+// wantUnfinished checks what Unfinished lists. All of it must have been written after since.
+func (t *blobTest) wantUnfinished(since time.Time, want map[string]backend.UnfinishedBlob) {
 	t.Helper()
 	listed := map[string]bool{}
 	for b, err := range t.blobs.Unfinished(t.Context()) {
 		if err != nil {
-			t.Fatalf("Begun: %v", err)
+			t.Fatalf("Unfinished: %v", err)
 		}
-		if b.Written.Before(began) || b.Written.After(time.Now().Add(clockGap)) {
-			t.Errorf("Begun lists %s as written at %v", b.ID, b.Written)
+		if b.Written.Before(since) || b.Written.After(time.Now().Add(clockGap)) {
+			t.Errorf("Unfinished lists %s as written at %v", b.ID, b.Written)
 		}
 		if b.Written = (time.Time{}); b != want[b.ID] || listed[b.ID] {
-			t.Errorf("Begun lists %+v, want %+v once", b, want[b.ID])
+			t.Errorf("Unfinished lists %+v, want %+v once", b, want[b.ID])
 		}
 		listed[b.ID] = true
 	}
 	if len(listed) != len(want) {
-		t.Errorf("Begun lists %d blobs, want %d", len(listed), len(want))
+		t.Errorf("Unfinished lists %d blobs, want %d", len(listed), len(want))
 	}
 }
 
 func testDiscard(t *blobTest) {
-	discard := func(id string, idle time.Time, want bool) {
+	discard := func(id string, before time.Time, want bool) {
 		t.Helper()
-		if done, err := t.blobs.Discard(t.Context(), id, func(written time.Time) bool { return written.Before(idle) }); done != want || err != nil {
+		if done, err := t.blobs.Discard(t.Context(), id, func(written time.Time) bool { return written.Before(before) }); done != want || err != nil {
 			t.Errorf("Discard = %v, %v; want %v", done, err, want)
 		}
 	}

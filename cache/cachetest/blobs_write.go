@@ -14,7 +14,7 @@ import (
 	"airmirror/mirror"
 )
 
-// blobSizes surround the sizes of buffers that implementations are likely to have.
+// blobSizes include the likely sizes of buffers.
 var blobSizes = []int{0, 1, 1500, 256<<10 - 1, 256 << 10, 256<<10 + 1, 2<<20 + 7}
 
 // fills are the ways to write a blob.
@@ -28,7 +28,7 @@ var fills = []struct {
 		for r := bytes.NewReader(data); r.Len() > 0; {
 			n, _ := r.Read(chunk)
 			t.write(w, chunk[:n])
-			clear(chunk) // a Writer must not keep what belongs to its caller
+			clear(chunk) // a Writer must not retain the slice
 		}
 	}},
 	{"ReadFrom", func(t *blobTest, w backend.Writer, data []byte) { t.readFrom(w, bytes.NewReader(data), len(data)) }},
@@ -144,7 +144,7 @@ func testVerify(t *blobTest) {
 	if err := w.Verify(digest.FromBytes(data[:700_000])); err != nil {
 		t.Errorf("Verify: %v", err)
 	}
-	t.write(w, data[700_000:]) // what was verified is not what is there now
+	t.write(w, data[700_000:]) // which ends the verification
 	t.wantCode("Verify", w.Verify(digest.FromBytes(data[:700_000])), mirror.CodeDigestInvalid)
 	check(data)
 	t.commit(w, digest.FromBytes(data))

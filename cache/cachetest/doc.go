@@ -1,3 +1,3 @@
-// Package cachetest has the suites that every implementation of a contract of the store must pass: [Blobs] and [Index]
-// for the backends of package cache, [Store] for all that implement [airmirror/mirror.Store].
+// Package cachetest contains the test suites for the contracts of the store: [Blobs] and [Index] for the backends of
+// package cache, and [Store] for implementations of [airmirror/mirror.Store].
 package cachetest

@@ -7,8 +7,8 @@ import (
 	"airmirror/cache/backend"
 )
 
-// Index is what every implementation of [backend.Index] must pass. open opens the index that belongs to a folder, empty
-// when nothing was opened there before; the suite closes it.
+// Index tests an implementation of [backend.Index]. open opens the index in a folder, which is empty if nothing was
+// opened there before. The suite closes it.
 func Index(t *testing.T, open func(t *testing.T, folder string) backend.Index) {
 	tests := []struct {
 		name string
@@ -35,11 +35,11 @@ func Index(t *testing.T, open func(t *testing.T, folder string) backend.Index) {
 	}
 }
 
-// indexTest is an index under test.
+// indexTest is a test of one index.
 type indexTest struct {
 	backend.Index
 	t    *testing.T
-	open func() backend.Index // again, after Close
+	open func() backend.Index // opens the index again after Close
 }
 
 func (x indexTest) close() {
@@ -64,7 +64,7 @@ func (x indexTest) put(table backend.Table, entries ...string) {
 	}
 }
 
-// get returns a copy of a value, "" if there is none.
+// get returns a value, or "" if there is none.
 func (x indexTest) get(table backend.Table, key string) (value string) {
 	x.t.Helper()
 	err := x.View(context.Background(), func(tx backend.ReadTx) error {

@@ -14,7 +14,8 @@ import (
 	"airmirror/cache/backend"
 )
 
-// testIndexModel makes random transactions, some of which fail, and compares with a map, through reopening.
+// testIndexModel runs random transactions, some of which fail, and compares the index with a map. It reopens the
+// index in between.
 func testIndexModel(t *testing.T, x indexTest) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -47,7 +48,7 @@ func testIndexModel(t *testing.T, x indexTest) {
 			return nil
 		})
 		if fails != (err != nil) || fails && !errors.Is(err, wrong) {
-			t.Fatalf("update returned %v, the function failed is %t", err, fails)
+			t.Fatalf("update returned %v; the function failed: %t", err, fails)
 		}
 		if !fails {
 			model = next
@@ -86,10 +87,10 @@ func testIndexClosed(t *testing.T, x indexTest) {
 	x.put("t", "a")
 	x.close()
 	if err := x.Update(context.Background(), func(backend.WriteTx) error { return nil }); err == nil {
-		t.Error("a closed index takes updates")
+		t.Error("Update of a closed index succeeded")
 	}
 	if err := x.View(context.Background(), func(backend.ReadTx) error { return nil }); err == nil {
-		t.Error("a closed index answers views")
+		t.Error("View of a closed index succeeded")
 	}
-	x.close() // again, which does nothing
+	x.close() // a second Close does nothing
 }

@@ -13,7 +13,7 @@ import (
 func testIndexGet(t *testing.T, x indexTest) {
 	defer x.close()
 	if got := x.get("none", "a"); got != "" {
-		t.Errorf("key of a table that was never written has value %q", got)
+		t.Errorf("key of an unknown table has value %q", got)
 	}
 	x.put("one", "a", "b\x00c")
 	x.put("two", "a")
@@ -21,10 +21,10 @@ func testIndexGet(t *testing.T, x indexTest) {
 		t.Errorf("value is %q", got)
 	}
 	if got := x.get("two", "b\x00c"); got != "" {
-		t.Errorf("tables share a key: %q", got)
+		t.Errorf("a key of another table is found: %q", got)
 	}
 	if got := x.get("one", "b"); got != "" {
-		t.Errorf("the beginning of a key has value %q", got)
+		t.Errorf("a prefix of a key has value %q", got)
 	}
 	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
 		return errors.Join(tx.Delete("one", "a"), tx.Delete("one", "never there"), tx.Delete("no table", "a"))
@@ -33,11 +33,11 @@ func testIndexGet(t *testing.T, x indexTest) {
 		t.Errorf("delete: %v", err)
 	}
 	if x.get("one", "a") != "" || x.get("two", "a") == "" {
-		t.Error("delete did not remove one key from one table")
+		t.Error("Delete did not delete exactly one key of one table")
 	}
 	err = x.Update(context.Background(), func(tx backend.WriteTx) error { return tx.Put("one", "empty", nil) })
 	if err == nil {
-		t.Error("an empty value was taken")
+		t.Error("Put of an empty value succeeded")
 	}
 }
 
@@ -50,10 +50,10 @@ func testIndexScan(t *testing.T, x indexTest) {
 		{"b\x00", "", "b. b.1 b.2 b.3"},
 		{"b\x00", "b\x00", "b.1 b.2 b.3"},
 		{"b\x00", "b\x001", "b.2 b.3"},
-		{"b\x00", "b\x0011", "b.2 b.3"}, // need not exist
+		{"b\x00", "b\x0011", "b.2 b.3"}, // after need not exist
 		{"b\x00", "b\x003", ""},
-		{"b\x00", "a", "b. b.1 b.2 b.3"}, // before the prefix
-		{"b\x00", "c", ""},               // behind it
+		{"b\x00", "a", "b. b.1 b.2 b.3"}, // after sorts before the prefix
+		{"b\x00", "c", ""},               // after sorts behind the prefix
 		{"", "c", "# ##"},
 		{"\xff", "", "# ##"},
 		{"\xff", "\xff", "##"},
@@ -70,10 +70,10 @@ func testIndexScan(t *testing.T, x indexTest) {
 				}
 			}
 			for range tx.Scan("t", test.prefix, test.after) {
-				break // must not go on
+				break // the scan must stop
 			}
 			for range tx.Scan("never written", test.prefix, test.after) {
-				t.Error("a table that was never written has keys")
+				t.Error("an unknown table has keys")
 			}
 			return nil
 		})
@@ -94,14 +94,14 @@ func testIndexReadYourWrites(t *testing.T, x indexTest) {
 			return err
 		}
 		if tx.Get("t", "a") != nil || string(tx.Get("t", "b")) != "new" || string(tx.Get("t", "c")) != "new" {
-			t.Error("Get does not see what the transaction wrote")
+			t.Error("Get does not return what the transaction wrote")
 		}
 		var keys []string
 		for key := range tx.Scan("t", "", "") {
 			keys = append(keys, key)
 		}
 		if !slices.Equal(keys, []string{"b", "c"}) {
-			t.Errorf("Scan sees %q, want b and c", keys)
+			t.Errorf("Scan yields %q, want b and c", keys)
 		}
 		return nil
 	})

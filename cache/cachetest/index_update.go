@@ -27,7 +27,7 @@ func testIndexFailure(t *testing.T, x indexTest) {
 	check := func() {
 		t.Helper()
 		if len(x.all("t")) != 2 || len(x.all("u")) != 0 {
-			t.Errorf("the update that failed wrote something: %q, %q", x.all("t"), x.all("u"))
+			t.Errorf("the failed update wrote something: %q, %q", x.all("t"), x.all("u"))
 		}
 	}
 	check()
@@ -37,7 +37,7 @@ func testIndexFailure(t *testing.T, x indexTest) {
 	x.close()
 }
 
-// testIndexIsolation runs many updates at once, a third of which fail after they wrote, and a third before.
+// testIndexIsolation runs many concurrent updates. A third of them fail after they wrote, and a third before.
 func testIndexIsolation(t *testing.T, x indexTest) {
 	defer x.close()
 	const updates = 96
@@ -74,7 +74,7 @@ func testIndexIsolation(t *testing.T, x indexTest) {
 	}
 }
 
-// testIndexSerial counts with read, then write, from many goroutines: no count may be lost.
+// testIndexSerial increments a counter from many goroutines. No increment may be lost.
 func testIndexSerial(t *testing.T, x indexTest) {
 	const workers, each = 16, 8
 	var all sync.WaitGroup
@@ -99,7 +99,7 @@ func testIndexSerial(t *testing.T, x indexTest) {
 	}
 }
 
-// increment adds one to two counters, which so are always the same.
+// increment increments two counters, which are therefore always equal.
 func increment(tx backend.WriteTx) error {
 	count, _ := strconv.Atoi(string(tx.Get("t", "count")))
 	next := []byte(strconv.Itoa(count + 1))
@@ -121,7 +121,7 @@ func testIndexSnapshot(t *testing.T, x indexTest) {
 				}
 				err := x.View(context.Background(), func(tx backend.ReadTx) error {
 					if a, b := string(tx.Get("t", "count")), string(tx.Get("u", "count")); a != b {
-						t.Errorf("a view sees %q and %q, which were written together", a, b)
+						t.Errorf("a view reads %q and %q, which were written together", a, b)
 					}
 					return nil
 				})
@@ -151,8 +151,8 @@ func testIndexCancelled(t *testing.T, x indexTest) {
 	if err := x.View(ctx, func(backend.ReadTx) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("view returned %v, want %v", err, context.Canceled)
 	}
-	x.put("t", "b") // whatever was queued is through now
+	x.put("t", "b") // commits after everything that was queued
 	if got := x.get("t", "a"); got != "" {
-		t.Error("a cancelled update was run")
+		t.Error("a canceled update was run")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Store is what every implementation of [mirror.Store] must pass. open opens a new, empty store; the suite closes it.
+// Store tests an implementation of [mirror.Store]. open opens a new, empty store. The suite closes it.
 func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 	groups := []struct {
 		name  string
@@ -65,20 +65,20 @@ type storeCase struct {
 var (
 	repoA = mirror.Repo{Host: "docker.io", Path: "library/a"}
 	repoB = mirror.Repo{Host: "docker.io", Path: "library/b"}
-	// repoA2 has a name that begins with another one.
+	// repoA2 has a name that begins with that of repoA.
 	repoA2 = mirror.Repo{Host: "docker.io", Path: "library/a2"}
-	// foreign is of another upstream, whose host has a name that begins with that of the others.
+	// repoOther belongs to another upstream, whose host begins with that of the others.
 	repoOther = mirror.Repo{Host: "docker.io.example", Path: "library/a"}
 )
 
-// storeTest is a store under test, with what tests say often.
+// storeTest is a test of one store, with helpers.
 type storeTest struct {
 	mirror.Store
 	t   *testing.T
 	ctx context.Context
 }
 
-// ok ends the test on an error.
+// must ends the test on an error.
 func (s *storeTest) must(err error) {
 	s.t.Helper()
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *storeTest) must(err error) {
 	}
 }
 
-// code checks what kind of error err is.
+// wantCode checks the code of an error.
 func (s *storeTest) wantCode(err error, want mirror.Code) {
 	s.t.Helper()
 	if got := mirror.CodeOf(err); got != want {
@@ -106,7 +106,7 @@ func (s *storeTest) push(repo mirror.Repo, blob string) digest.Digest {
 	return d
 }
 
-// receive takes a blob in as a flight does.
+// receive stores a blob as a download does.
 func (s *storeTest) receive(repo mirror.Repo, blob string) digest.Digest {
 	s.t.Helper()
 	d := digest.FromString(blob)
@@ -118,7 +118,7 @@ func (s *storeTest) receive(repo mirror.Repo, blob string) digest.Digest {
 	return d
 }
 
-// readable checks whether a blob can be read in repo, and what is read.
+// wantBlob checks whether a blob can be read in repo, and its content.
 func (s *storeTest) wantBlob(repo mirror.Repo, blob string, want bool) {
 	s.t.Helper()
 	b, err := s.Blob(s.ctx, repo, digest.FromString(blob))
@@ -137,7 +137,7 @@ func (s *storeTest) wantBlob(repo mirror.Repo, blob string, want bool) {
 	}
 }
 
-// stat checks what is known of a digest.
+// wantStat checks what StatBlob returns.
 func (s *storeTest) wantStat(repo mirror.Repo, d digest.Digest, want mirror.BlobStat) {
 	s.t.Helper()
 	got, err := s.StatBlob(s.ctx, repo, d)
@@ -157,10 +157,10 @@ func (s *storeTest) pushImage(repo mirror.Repo, origin mirror.Origin, image imag
 	return m
 }
 
-// holds checks that a manifest is there as it came in.
+// wantManifest checks that a manifest is stored unchanged.
 func (s *storeTest) wantManifest(repo mirror.Repo, want mirror.Manifest) {
 	s.t.Helper()
-	for range 2 { // the second time from memory, perhaps
+	for range 2 { // the second read may come from a cache
 		got, err := s.Manifest(s.ctx, repo, want.Digest)
 		if err != nil {
 			s.t.Errorf("manifest in %s: %v", repo, err)
@@ -180,11 +180,11 @@ func (s *storeTest) wantManifest(repo mirror.Repo, want mirror.Manifest) {
 		s.must(open.Verify(s.ctx))
 	}
 	if got, err := io.ReadAll(open); err != nil || !bytes.Equal(got, want.Bytes) || open.Size != int64(len(want.Bytes)) {
-		s.t.Errorf("manifest in %s is, opened, %q of %d bytes, %v", repo, got, open.Size, err)
+		s.t.Errorf("opened manifest in %s is %q of %d bytes, %v", repo, got, open.Size, err)
 	}
 }
 
-// tagged checks what a tag points at; "" for nothing.
+// wantTag checks what a tag points at. If want is "", the tag must not exist.
 func (s *storeTest) wantTag(repo mirror.Repo, tag string, want digest.Digest, origin mirror.Origin) mirror.Tag {
 	s.t.Helper()
 	got, err := s.Tag(s.ctx, repo, tag)
@@ -198,7 +198,7 @@ func (s *storeTest) wantTag(repo mirror.Repo, tag string, want digest.Digest, or
 	return got
 }
 
-// image describes an OCI image or, with a subject, something that is said about one.
+// image describes an OCI image or, with a subject, a referrer.
 type image struct {
 	config       string
 	layers       []string
@@ -236,7 +236,7 @@ func index(origin mirror.Origin, children ...mirror.Manifest) mirror.Manifest {
 }
 
 func document(mediaType string, doc any, origin mirror.Origin) mirror.Manifest {
-	data, err := json.MarshalIndent(doc, "", "\t") // not the way Go would write it by itself
+	data, err := json.MarshalIndent(doc, "", "\t") // not as json.Marshal would encode it
 	if err != nil {
 		panic(err)
 	}

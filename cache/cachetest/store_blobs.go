@@ -77,16 +77,16 @@ var storeBlobTests = []storeCase{
 			}
 		}
 		s.must(in.Commit(s.ctx, repoA))
-		s.must(in.Abort()) // which does nothing any more
+		s.must(in.Abort()) // which does nothing after Commit
 		if n, err := tail.ReadAt(buffer, 2); n != 2 || string(buffer) != "bl" {
-			s.t.Errorf("tail reads %q after Commit, %v", buffer[:n], err)
+			s.t.Errorf("tail reads %q, %v after Commit", buffer[:n], err)
 		}
 		s.wantBlob(repoA, "a blob", true)
 	}},
 	{"Mount", func(s *storeTest) {
 		d := s.push(repoA, "a blob")
 		_, err := s.Mount(s.ctx, repoA2, repoB, d)
-		s.wantCode(err, mirror.CodeBlobUnknown) // held, but not there
+		s.wantCode(err, mirror.CodeBlobUnknown) // stored, but not linked to repoB
 		s.wantBlob(repoA2, "a blob", false)
 		for range 2 {
 			size, err := s.Mount(s.ctx, repoB, repoA, d)
@@ -108,17 +108,17 @@ var storeBlobTests = []storeCase{
 		s.must(s.Unlink(s.ctx, repoA, d))
 		s.must(s.Unlink(s.ctx, repoB, d))
 		_, err = s.Mount(s.ctx, repoB, mirror.Repo{}, d)
-		s.wantCode(err, mirror.CodeBlobUnknown) // the bytes may be here, nobody may read them
+		s.wantCode(err, mirror.CodeBlobUnknown) // the content may be stored, but no repository may read it
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
 		_, err = s.Mount(s.ctx, repoB, mirror.Repo{}, m.Digest)
-		s.wantCode(err, mirror.CodeBlobUnknown) // a manifest is no blob
+		s.wantCode(err, mirror.CodeBlobUnknown) // a manifest is not a blob
 	}},
 	{"MountBeforeArrival", func(s *storeTest) {
 		m := image{config: "{}", layers: []string{"layer"}}.manifest(mirror.Mirrored)
 		s.must(s.PutManifest(s.ctx, repoA, m))
 		for _, from := range []mirror.Repo{repoA, {}} {
 			_, err := s.Mount(s.ctx, repoB, from, digest.FromString("layer"))
-			s.wantCode(err, mirror.CodeBlobUnknown) // linked, but not here
+			s.wantCode(err, mirror.CodeBlobUnknown) // not stored
 		}
 	}},
 	{"Unlink", func(s *storeTest) {
@@ -154,7 +154,7 @@ var storeBlobTests = []storeCase{
 		s.push(repoA, string(m.Bytes))
 		s.wantBlob(repoA, string(m.Bytes), true)
 		s.wantStat(repoA, m.Digest, mirror.BlobStat{Stored: true, Linked: true, Size: int64(len(m.Bytes))})
-		s.must(s.Unlink(s.ctx, repoA, m.Digest)) // nothing points at it
+		s.must(s.Unlink(s.ctx, repoA, m.Digest)) // no manifest refers to it
 		s.wantBlob(repoA, string(m.Bytes), false)
 		s.wantManifest(repoA, m)
 	}},

@@ -18,7 +18,7 @@ var storeCatalogTests = []storeCase{
 			repo := []mirror.Repo{repoA, repoA2, repoB}[i]
 			_, err := s.RepoOrigin(s.ctx, repo)
 			s.wantCode(err, mirror.CodeNameUnknown)
-			s.push(repo, "{}") // a blob makes no repository
+			s.push(repo, "{}") // a blob does not create a repository
 			_, err = s.RepoOrigin(s.ctx, repo)
 			s.wantCode(err, mirror.CodeNameUnknown)
 			s.pushImage(repo, origin, image{config: "{}"})
@@ -61,7 +61,7 @@ var storeCatalogTests = []storeCase{
 		s.wantTags(repoA, "", 9)
 		s.wantRepos("", 9, repoA)
 		if got, err := s.RepoOrigin(s.ctx, repoA); got != mirror.Pushed || err != nil {
-			s.t.Errorf("origin is %q, %v: the repository is no longer local", got, err)
+			s.t.Errorf("origin is %q, %v; want a local repository", got, err)
 		}
 	}},
 	{"Referrers", func(s *storeTest) {
@@ -70,16 +70,16 @@ var storeCatalogTests = []storeCase{
 		signature := image{config: "{}", layers: []string{"signature"}, subject: m.Digest,
 			artifactType: "application/vnd.signature", annotations: map[string]string{"by": "somebody"}}
 		plain := image{config: "{}", layers: []string{"plain"}, subject: m.Digest}
-		signed, said := s.pushImage(repoA, mirror.Pushed, signature), s.pushImage(repoA, mirror.Pushed, plain)
-		s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"about a referrer"}, subject: signed.Digest})
-		s.must(s.PutManifest(s.ctx, repoA, signed)) // again, which adds nothing
+		signed, other := s.pushImage(repoA, mirror.Pushed, signature), s.pushImage(repoA, mirror.Pushed, plain)
+		s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"referrer of a referrer"}, subject: signed.Digest})
+		s.must(s.PutManifest(s.ctx, repoA, signed)) // again, which changes nothing
 		first := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: signed.Digest, Size: int64(len(signed.Bytes)),
 			ArtifactType: "application/vnd.signature", Annotations: map[string]string{"by": "somebody"}}
-		second := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: said.Digest, Size: int64(len(said.Bytes)),
+		second := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: other.Digest, Size: int64(len(other.Bytes)),
 			ArtifactType: v1.MediaTypeImageConfig}
 		s.wantReferrers(repoA, m.Digest, first, second)
 		s.wantReferrers(repoB, m.Digest)
-		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest)) // the subject need not be there
+		s.must(s.DeleteManifest(s.ctx, repoA, m.Digest)) // the subject need not be stored
 		s.wantReferrers(repoA, m.Digest, first, second)
 		s.must(s.DeleteManifest(s.ctx, repoA, signed.Digest))
 		s.wantReferrers(repoA, m.Digest, second)

@@ -19,17 +19,17 @@ var storeCheckTests = []storeCase{
 	{"RepairOfNothing", testRepairOfNothing},
 }
 
-// sound checks that nothing is wrong with the store.
+// wantNoDefects checks that a check of the store finds no defects.
 func (s *storeTest) wantNoDefects() {
 	s.t.Helper()
 	for _, fast := range []bool{true, false} {
-		for flaw, err := range s.Defects(s.ctx, mirror.CheckOptions{Fast: fast}) {
-			s.t.Errorf("flaw: %+v, %v", flaw, err)
+		for defect, err := range s.Defects(s.ctx, mirror.CheckOptions{Fast: fast}) {
+			s.t.Errorf("defect: %+v, %v", defect, err)
 		}
 	}
 }
 
-// counter is a [mirror.Progress] of one goroutine.
+// counter is a [mirror.Progress] for one goroutine.
 type counter struct {
 	mirror.NoProgress
 	expected, did int64
@@ -43,22 +43,22 @@ func testCheckProgress(s *storeTest) {
 	var progress counter
 	var read, files, bytes int64
 	last := digest.Digest("")
-	for flaw, err := range s.Defects(s.ctx, mirror.CheckOptions{
+	for defect, err := range s.Defects(s.ctx, mirror.CheckOptions{
 		Read: func(_ context.Context, n int) error {
 			if read += int64(n); n < 1 || n > mirror.MaxCheckRead {
-				s.t.Errorf("%d bytes are read at once", n)
+				s.t.Errorf("a read of %d bytes", n)
 			}
 			return nil
 		},
 		Checked: func(d digest.Digest, size int64) {
 			if d <= last {
-				s.t.Errorf("%s comes after %s", d, last)
+				s.t.Errorf("%s is checked after %s", d, last)
 			}
 			last, files, bytes = d, files+1, bytes+size
 		},
 		Progress: &progress,
 	}) {
-		s.t.Errorf("%+v, %v", flaw, err)
+		s.t.Errorf("%+v, %v", defect, err)
 	}
 	if files != 4 || bytes == 0 || read != bytes || progress.expected != bytes || progress.did != bytes {
 		s.t.Errorf("%d files of %d bytes, read %d, expected %d, did %d", files, bytes, read, progress.expected, progress.did)
@@ -88,7 +88,7 @@ func testCheckCanceled(s *storeTest) {
 	}
 }
 
-// testCheckAfter has a check begin where another stopped.
+// testCheckAfter starts a check after the digest at which another one stopped.
 func testCheckAfter(s *storeTest) {
 	for i := range 20 {
 		s.push(repoA, fmt.Sprint("blob ", i))
@@ -105,7 +105,7 @@ func testCheckAfter(s *storeTest) {
 	}
 }
 
-// testCheckDuringWrites pushes and deletes images while it checks: nothing of that is a flaw.
+// testCheckDuringWrites pushes and deletes images during checks. No check finds a defect.
 func testCheckDuringWrites(s *storeTest) {
 	ctx, stop := context.WithCancel(s.ctx)
 	var writers sync.WaitGroup
@@ -117,7 +117,7 @@ func testCheckDuringWrites(s *storeTest) {
 				child := s.pushImage(repoB, mirror.Mirrored, image{config: "{}", subject: m.Digest})
 				s.must(s.PutManifest(s.ctx, repoB, index(mirror.Mirrored, child), fmt.Sprint("w", w)))
 				if i%2 == 0 {
-					_ = s.DeleteManifest(s.ctx, repoA, m.Digest) // another writer may have been faster
+					_ = s.DeleteManifest(s.ctx, repoA, m.Digest) // another writer may have deleted it
 					_ = s.Unlink(s.ctx, repoA, digest.FromString(img.layers[0]))
 				}
 			}
@@ -130,19 +130,19 @@ func testCheckDuringWrites(s *storeTest) {
 	writers.Wait()
 }
 
-// testRepairOfNothing mends what is in order: nothing happens.
+// testRepairOfNothing repairs defects that do not exist. Nothing changes.
 func testRepairOfNothing(s *storeTest) {
 	m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"one"}}, "v1")
 	one := digest.FromString("one")
-	for _, flaw := range []mirror.Defect{
+	for _, defect := range []mirror.Defect{
 		{Kind: mirror.Damaged, Digest: one}, {Kind: mirror.Missing, Digest: one}, {Kind: mirror.Orphaned, Digest: one},
-		{Kind: mirror.Damaged, Digest: m.Digest}, {Kind: mirror.Missing, Digest: digest.FromString("nobody's")},
+		{Kind: mirror.Damaged, Digest: m.Digest}, {Kind: mirror.Missing, Digest: digest.FromString("unknown")},
 		{Kind: mirror.Dangling, Entry: "tags " + repoA.String() + " v1"}, {Kind: mirror.Dangling, Entry: "tags nobody's"},
 		{Kind: mirror.Dangling, Entry: "manifests " + repoA.String() + " " + m.Digest.String()},
 		{Kind: mirror.Dangling, Entry: "no table"}, {Kind: mirror.Dangling}, {Kind: mirror.Broken}, {},
 	} {
-		if mended, err := s.Repair(s.ctx, flaw); mended || err != nil {
-			s.t.Errorf("mended %+v: %t, %v", flaw, mended, err)
+		if repaired, err := s.Repair(s.ctx, defect); repaired || err != nil {
+			s.t.Errorf("Repair of %+v = %t, %v", defect, repaired, err)
 		}
 	}
 	s.wantBlob(repoA, "one", true)

@@ -19,8 +19,8 @@ var storeConcurrentTests = []storeCase{
 	{"UnlinkDuringPut", testUnlinkDuringPut},
 }
 
-// testConcurrentTagMoves moves tags through many manifests, and deletes them now and then, while readers check what they
-// see against what was acknowledged before they looked, and against what any reader saw before.
+// testConcurrentTagMoves moves tags through many manifests and sometimes deletes them. Readers compare what they read
+// with what was acknowledged before, and with what any reader read before.
 func testConcurrentTagMoves(s *storeTest) {
 	const tags, states, steps = 3, 24, 120
 	manifests := make([]mirror.Manifest, states)
@@ -34,19 +34,19 @@ func testConcurrentTagMoves(s *storeTest) {
 	var stop atomic.Bool
 	for i := range tags {
 		tag := fmt.Sprint("tag", i)
-		var known atomic.Int64 // the newest step that was acknowledged or seen
-		var begun atomic.Int64 // the newest step that began
+		var known atomic.Int64   // the newest step that was acknowledged or read
+		var started atomic.Int64 // the newest step that started
 		s.must(s.PutManifest(s.ctx, repoA, manifests[0], tag))
 		for range 2 {
 			readers.Go(func() {
 				for !stop.Load() {
 					low := known.Load()
 					got, err := s.Tag(s.ctx, repoA, tag)
-					high := begun.Load()
+					high := started.Load()
 					if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
-						continue // the writer deletes it now and then
+						continue // the writer deleted it
 					}
-					// The step is the first one not before low that points at this manifest.
+					// The step is the first one from low on that points at this manifest.
 					step := low + (number[got.Digest]-low%states+states)%states
 					if err != nil || step > high {
 						s.t.Errorf("%s points at manifest %d, %v, between steps %d and %d", tag, number[got.Digest], err, low, high)
@@ -63,10 +63,10 @@ func testConcurrentTagMoves(s *storeTest) {
 						s.t.Errorf("delete %s: %v", tag, err)
 					}
 					if _, err := s.Tag(s.ctx, repoA, tag); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
-						s.t.Errorf("%s is there after it was deleted: %v", tag, err)
+						s.t.Errorf("%s exists after its deletion: %v", tag, err)
 					}
 				}
-				begun.Store(step)
+				started.Store(step)
 				m := manifests[step%states]
 				if err := s.PutManifest(s.ctx, repoA, m, tag); err != nil {
 					s.t.Errorf("put %s: %v", tag, err)
@@ -89,7 +89,7 @@ func raise(n *atomic.Int64, step int64) {
 	}
 }
 
-// testConcurrentManifestDeletes deletes a manifest that has a tag and puts it back, while others read both.
+// testConcurrentManifestDeletes deletes a tagged manifest and puts it back while others read both.
 func testConcurrentManifestDeletes(s *storeTest) {
 	m := image{config: "{}"}.manifest(mirror.Mirrored)
 	var readers sync.WaitGroup
@@ -118,9 +118,10 @@ func testConcurrentManifestDeletes(s *storeTest) {
 	readers.Wait()
 }
 
+// errOf returns the error of a call with two results.
 func errOf[T any](_ T, err error) error { return err }
 
-// testConcurrentPushesOfImage pushes one image to many repositories at once.
+// testConcurrentPushesOfImage pushes one image to several repositories at a time.
 func testConcurrentPushesOfImage(s *storeTest) {
 	image := image{config: "{}", layers: []string{"one", "two", strings.Repeat("three", 10000)}}
 	var all sync.WaitGroup
@@ -149,7 +150,7 @@ func testConcurrentPushesOfImage(s *storeTest) {
 	all.Wait()
 }
 
-// testUnlinkDuringPut lets a push race with the removal of a blob that it needs: one of them must lose.
+// testUnlinkDuringPut pushes a manifest while a blob that it needs is unlinked. Exactly one of the two must fail.
 func testUnlinkDuringPut(s *storeTest) {
 	for i := range 30 {
 		m := image{config: "{}", annotations: map[string]string{"round": fmt.Sprint(i)}}.manifest(mirror.Pushed)
@@ -168,7 +169,7 @@ func testUnlinkDuringPut(s *storeTest) {
 			s.wantCode(put, mirror.CodeManifestBlobUnknown)
 			s.wantBlob(repoA, "{}", false)
 		default:
-			s.t.Fatalf("both lost: %v, %v", put, unlink)
+			s.t.Fatalf("both failed: %v, %v", put, unlink)
 		}
 	}
 }

@@ -12,28 +12,28 @@ import (
 
 var storeExpireTests = []storeCase{
 	{"Uploads", func(s *storeTest) {
-		began := time.Now().Add(-time.Second) // the clock of the file system is a little behind
+		began := time.Now().Add(-time.Second) // the clock of the file system may be a little behind
 		open, err := s.StartUpload(s.ctx, repoA, digest.SHA256)
 		s.must(err)
-		_, err = open.Append(strings.NewReader("begun"))
+		_, err = open.Append(strings.NewReader("open"))
 		s.must(err)
-		left, err := s.StartUpload(s.ctx, repoB, digest.SHA256)
+		idle, err := s.StartUpload(s.ctx, repoB, digest.SHA256)
 		s.must(err)
-		_, err = left.Append(strings.NewReader("left"))
+		_, err = idle.Append(strings.NewReader("idle"))
 		s.must(err)
-		s.must(left.Close())
+		s.must(idle.Close())
 		empty, err := s.StartUpload(s.ctx, repoB, digest.SHA256)
 		s.must(err)
 		s.must(empty.Close())
 		s.push(repoA, "done")
 		want := map[string]mirror.UploadInfo{
-			open.ID():  {Repo: repoA.String(), Size: 5},
-			left.ID():  {Repo: repoB.String(), Size: 4},
+			open.ID():  {Repo: repoA.String(), Size: 4},
+			idle.ID():  {Repo: repoB.String(), Size: 4},
 			empty.ID(): {Repo: repoB.String()},
 		}
-		for id, held := range s.listUploads() {
-			if held.Repo != want[id].Repo || held.Size != want[id].Size || held.Written.Before(began) {
-				s.t.Errorf("upload is %+v, want %+v", held, want[id])
+		for id, upload := range s.listUploads() {
+			if upload.Repo != want[id].Repo || upload.Size != want[id].Size || upload.Written.Before(began) {
+				s.t.Errorf("upload is %+v, want %+v", upload, want[id])
 			}
 			delete(want, id)
 		}
@@ -41,7 +41,7 @@ var storeExpireTests = []storeCase{
 			s.t.Errorf("not listed: %v", want)
 		}
 		s.must(open.Cancel())
-		s.wantExpired(left.ID(), time.Now().Add(time.Second), true)
+		s.wantExpired(idle.ID(), time.Now().Add(time.Second), true)
 		s.wantExpired(empty.ID(), time.Now().Add(time.Second), true)
 	}},
 	{"Idle", func(s *storeTest) {
@@ -49,15 +49,15 @@ var storeExpireTests = []storeCase{
 		s.must(err)
 		_, err = u.Append(strings.NewReader("a "))
 		s.must(err)
-		s.wantExpired(u.ID(), time.Now().Add(time.Hour), false) // somebody has it open
+		s.wantExpired(u.ID(), time.Now().Add(time.Hour), false) // it is open
 		s.must(u.Close())
-		s.wantExpired(u.ID(), time.Now().Add(-time.Minute), false) // it was written to since
+		s.wantExpired(u.ID(), time.Now().Add(-time.Minute), false) // it was written since
 		u, err = s.Upload(s.ctx, repoA, u.ID())
 		s.must(err)
 		_, err = u.Append(strings.NewReader("blob"))
 		s.must(err)
 		s.must(u.Commit(s.ctx, digest.FromString("a blob")))
-		s.wantExpired(u.ID(), time.Now().Add(time.Hour), false) // it has ended
+		s.wantExpired(u.ID(), time.Now().Add(time.Hour), false) // it was committed
 		s.wantBlob(repoA, "a blob", true)
 	}},
 	{"Expired", func(s *storeTest) {
@@ -69,7 +69,7 @@ var storeExpireTests = []storeCase{
 		s.wantExpired(u.ID(), time.Now().Add(time.Second), true)
 		s.wantCode(errOf(s.Upload(s.ctx, repoA, u.ID())), mirror.CodeBlobUploadUnknown)
 		if _, listed := s.listUploads()[u.ID()]; listed {
-			s.t.Error("it is listed")
+			s.t.Error("an expired upload is listed")
 		}
 		for _, id := range []string{u.ID(), "never-seen", "../blobs"} {
 			s.wantExpired(id, time.Now().Add(time.Hour), false)
@@ -92,7 +92,7 @@ var storeExpireTests = []storeCase{
 				}
 			}
 		})
-		for range 50 { // none of them is let go of before it has ended
+		for range 50 { // none of these uploads is closed before it ends
 			s.push(repoA, "a blob")
 		}
 		close(done)
@@ -106,12 +106,12 @@ var storeExpireTests = []storeCase{
 			s.must(err)
 			switch orphan.Digest {
 			case m.Digest, digest.FromString("{}"), gone:
-				s.t.Errorf("%+v is no orphan", orphan)
+				s.t.Errorf("%+v is not an orphan", orphan)
 			}
 		}
-		for _, d := range []digest.Digest{m.Digest, gone} { // one is named, the other is not there
-			if dropped, err := s.DeleteOrphan(s.ctx, d, time.Now().Add(time.Hour)); dropped || err != nil {
-				s.t.Errorf("dropped %s: %v, %v", d, dropped, err)
+		for _, d := range []digest.Digest{m.Digest, gone} { // one is in the index, the other is not stored
+			if deleted, err := s.DeleteOrphan(s.ctx, d, time.Now().Add(time.Hour)); deleted || err != nil {
+				s.t.Errorf("DeleteOrphan of %s = %v, %v", d, deleted, err)
 			}
 		}
 		s.wantManifest(repoA, m)
@@ -135,7 +135,7 @@ var storeExpireTests = []storeCase{
 			for orphan, err := range s.Orphans(s.ctx) {
 				s.must(err)
 				if orphan.Digest == digest.FromString("a blob") {
-					s.t.Errorf("%+v is listed while it comes and goes", orphan)
+					s.t.Errorf("%+v is listed while it is pushed and deleted", orphan)
 				}
 			}
 		}
@@ -144,12 +144,12 @@ var storeExpireTests = []storeCase{
 }
 
 func (s *storeTest) listUploads() map[string]mirror.UploadInfo {
-	held := make(map[string]mirror.UploadInfo)
+	uploads := make(map[string]mirror.UploadInfo)
 	for upload, err := range s.Uploads(s.ctx) {
 		s.must(err)
-		held[upload.ID] = upload
+		uploads[upload.ID] = upload
 	}
-	return held
+	return uploads
 }
 
 func (s *storeTest) wantExpired(id string, idle time.Time, want bool) {

@@ -40,7 +40,7 @@ var storeImportTests = []storeCase{
 				s.t.Errorf("digest is %s before Commit", in.Digest())
 			}
 			s.must(in.Commit(s.ctx, repoA))
-			s.must(in.Abort()) // which does nothing any more
+			s.must(in.Abort()) // which does nothing after Commit
 			if in.Digest() != digest.FromString(blob) {
 				s.t.Errorf("digest is %s after Commit of %q", in.Digest(), blob)
 			}
@@ -50,7 +50,7 @@ var storeImportTests = []storeCase{
 		in, err := s.Receive(s.ctx, digest.SHA512.FromString("announced"))
 		s.must(err)
 		if in.Digest() != digest.SHA512.FromString("announced") {
-			s.t.Errorf("digest is %s, another one was announced", in.Digest())
+			s.t.Errorf("digest is %s, want the announced one", in.Digest())
 		}
 		s.must(in.Abort())
 	}},
@@ -74,7 +74,7 @@ var storeImportTests = []storeCase{
 			s.wantContent(digest.FromString(blob), blob)
 			used, err := s.LastUsed(s.ctx, repoA, digest.FromString(blob))
 			if err != nil || !used.Equal(time.Time{}) {
-				s.t.Errorf("last used at %v, %v: to carry it away is no use", used, err)
+				s.t.Errorf("last used at %v, %v: an export is not a use", used, err)
 			}
 		}
 		awaited := image{config: "elsewhere"}.manifest(mirror.Mirrored)
@@ -114,12 +114,12 @@ var storeImportTests = []storeCase{
 	}},
 	{"MissingBlobs", func(s *storeTest) {
 		s.pushImage(repoA2, mirror.Pushed, image{config: "there"})
-		lacking := image{config: "there", layers: []string{"one", "two"}}.manifest(mirror.Imported)
-		alike := image{config: "two", layers: []string{"three"}}.manifest(mirror.Imported)
-		whole := s.receiveImage(image{config: "{}"}, mirror.Imported)
-		s.receiveUnlinked(string(lacking.Bytes))
-		s.receiveUnlinked(string(alike.Bytes))
-		all := []mirror.ImportedManifest{importOf(repoA, whole), importOf(repoB, lacking), importOf(repoA, alike)}
+		incomplete := image{config: "there", layers: []string{"one", "two"}}.manifest(mirror.Imported)
+		similar := image{config: "two", layers: []string{"three"}}.manifest(mirror.Imported)
+		complete := s.receiveImage(image{config: "{}"}, mirror.Imported)
+		s.receiveUnlinked(string(incomplete.Bytes))
+		s.receiveUnlinked(string(similar.Bytes))
+		all := []mirror.ImportedManifest{importOf(repoA, complete), importOf(repoB, incomplete), importOf(repoA, similar)}
 		err := s.ImportManifests(s.ctx, all)
 		s.wantCode(err, mirror.CodeManifestBlobUnknown)
 		s.wantMissing(err, "one", "two", "three") // each once
@@ -132,7 +132,7 @@ var storeImportTests = []storeCase{
 			s.receiveUnlinked(blob)
 		}
 		s.must(s.ImportManifests(s.ctx, all))
-		s.wantManifest(repoB, lacking)
+		s.wantManifest(repoB, incomplete)
 		s.wantBlob(repoB, "there", true)
 	}},
 	{"MissingManifests", func(s *storeTest) {
@@ -156,7 +156,7 @@ var storeImportTests = []storeCase{
 		s.wantCode(err, mirror.CodeManifestBlobUnknown)
 		s.wantMissing(err, blobs[:100]...)
 		if !strings.Contains(err.Error(), "151 blobs") {
-			s.t.Errorf("%v does not say how many", err)
+			s.t.Errorf("%v does not contain the number", err)
 		}
 	}},
 	{"InvalidManifests", testImportRefused},
@@ -165,7 +165,7 @@ var storeImportTests = []storeCase{
 		local := importOf(repoA, m)
 		local.Local = true
 		pushed := importOf(repoB, m)
-		pushed.Origin = mirror.Pushed // by somebody there, into a repository that is an upstream's
+		pushed.Origin = mirror.Pushed // by a client of the other mirror, into a mirrored repository
 		s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{local, pushed}))
 		s.wantOrigin(repoA, mirror.Pushed)
 		s.wantOrigin(repoB, mirror.Imported)
@@ -176,13 +176,13 @@ var storeImportTests = []storeCase{
 		s.must(s.PutManifest(s.ctx, repoA2, mirrored))
 		local.Repo = repoA2
 		s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{local}))
-		s.wantOrigin(repoA2, mirror.Mirrored) // as it was
+		s.wantOrigin(repoA2, mirror.Mirrored) // unchanged
 	}},
 	{"ImportCompletesMirroredImage", func(s *storeTest) {
 		image := image{config: "{}", layers: []string{"layer", "shared"}}
 		s.push(repoA, "shared")
 		s.must(s.PutManifest(s.ctx, repoA, image.manifest(mirror.Mirrored), "v1"))
-		s.wantManifest(repoA, image.manifest(mirror.Mirrored)) // in memory from now on
+		s.wantManifest(repoA, image.manifest(mirror.Mirrored)) // which is cached from now on
 		c := importOf(repoA, image.manifest(mirror.Imported))
 		err := s.ImportManifests(s.ctx, []mirror.ImportedManifest{c})
 		s.wantCode(err, mirror.CodeManifestBlobUnknown)
@@ -199,23 +199,23 @@ var storeImportTests = []storeCase{
 	{"StrongerOriginWins", func(s *storeTest) {
 		image := image{config: "{}"}
 		s.pushImage(repoA, mirror.Mirrored, image)
-		for _, step := range []struct{ carry, want mirror.Origin }{
+		for _, step := range []struct{ origin, want mirror.Origin }{
 			{mirror.Imported, mirror.Imported},
 			{mirror.Pushed, mirror.Pushed},
 			{mirror.Imported, mirror.Pushed},
 		} {
-			s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{importOf(repoA, image.manifest(step.carry))}))
+			s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{importOf(repoA, image.manifest(step.origin))}))
 			s.wantManifest(repoA, image.manifest(step.want))
 		}
 	}},
 }
 
 func testImportRefused(s *storeTest) {
-	whole := s.receiveImage(image{config: "{}"}, mirror.Imported)
+	complete := s.receiveImage(image{config: "{}"}, mirror.Imported)
 	refused := func(m mirror.Manifest, want mirror.Code) {
 		s.t.Helper()
 		s.receiveUnlinked(string(m.Bytes))
-		err := s.ImportManifests(s.ctx, []mirror.ImportedManifest{importOf(repoA, whole), importOf(repoA, m)})
+		err := s.ImportManifests(s.ctx, []mirror.ImportedManifest{importOf(repoA, complete), importOf(repoA, m)})
 		s.wantCode(err, want)
 		if err != nil && !strings.Contains(err.Error(), m.Digest.String()) {
 			s.t.Errorf("%v does not name the manifest", err)
@@ -230,10 +230,10 @@ func testImportRefused(s *storeTest) {
 		refused(m, mirror.CodeManifestInvalid)
 	}
 	refused(raw(v1.MediaTypeImageManifest, "not even JSON"), mirror.CodeManifestInvalid)
-	refused(raw(v1.MediaTypeImageIndex, string(whole.Bytes)), mirror.CodeManifestInvalid)
+	refused(raw(v1.MediaTypeImageIndex, string(complete.Bytes)), mirror.CodeManifestInvalid)
 	refused(raw("application/x", strings.Repeat(" ", mirror.MaxManifestSize+1)), mirror.CodeManifestTooLarge)
 	for _, origin := range []mirror.Origin{mirror.Mirrored, "", "found"} {
-		m := whole
+		m := complete
 		m.Origin = origin
 		refused(m, mirror.CodeUnknown)
 	}
@@ -243,17 +243,18 @@ func raw(mediaType, data string) mirror.Manifest {
 	return mirror.Manifest{MediaType: mediaType, Digest: digest.FromString(data), Bytes: []byte(data), Origin: mirror.Imported}
 }
 
+// importOf returns the import of a manifest into a repository.
 func importOf(repo mirror.Repo, m mirror.Manifest) mirror.ImportedManifest {
 	return mirror.ImportedManifest{Repo: repo, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}
 }
 
-// hold takes a blob in for no repository.
+// receiveUnlinked receives a blob without linking it to a repository.
 func (s *storeTest) receiveUnlinked(blob string) digest.Digest {
 	s.t.Helper()
 	return s.receive(mirror.Repo{}, blob)
 }
 
-// hear takes in what it takes to carry an image.
+// receiveImage receives the blobs and the manifest of an image without linking them.
 func (s *storeTest) receiveImage(image image, origin mirror.Origin) mirror.Manifest {
 	s.t.Helper()
 	m := image.manifest(origin)
@@ -263,18 +264,18 @@ func (s *storeTest) receiveImage(image image, origin mirror.Origin) mirror.Manif
 	return m
 }
 
-// held checks that a blob can be carried away.
+// wantContent checks that the content of d is stored.
 func (s *storeTest) wantContent(d digest.Digest, want string) {
 	s.t.Helper()
 	if size, err := s.StatContent(s.ctx, d); err != nil || size != int64(len(want)) {
-		s.t.Errorf("held are %d bytes of %q, %v", size, want, err)
+		s.t.Errorf("StatContent = %d, want the size of %q, %v", size, want, err)
 	}
 	blob, err := s.OpenContent(s.ctx, d)
 	s.must(err)
 	defer blob.Close()
 	data, err := io.ReadAll(blob)
 	if err != nil || string(data) != want || blob.Size != int64(len(want)) {
-		s.t.Errorf("held is %q of %d bytes, %v; want %q", data, blob.Size, err, want)
+		s.t.Errorf("content is %q of %d bytes, %v; want %q", data, blob.Size, err, want)
 	}
 }
 
@@ -287,6 +288,6 @@ func (s *storeTest) wantNoContent(d digest.Digest) {
 func (s *storeTest) wantOrigin(repo mirror.Repo, want mirror.Origin) {
 	s.t.Helper()
 	if got, err := s.RepoOrigin(s.ctx, repo); err != nil || got != want {
-		s.t.Errorf("%s was made as %q, %v; want %q", repo, got, err, want)
+		s.t.Errorf("origin of %s is %q, %v; want %q", repo, got, err, want)
 	}
 }

@@ -32,7 +32,7 @@ var storeImportFileTests = []storeCase{
 		path := s.writeFile("a blob", 0o644)
 		linked, err := s.ImportFile(s.ctx, digest.FromString("a blob"), path)
 		if err != nil || linked {
-			s.t.Errorf("linked is %t, %v: it was there as another file", linked, err)
+			s.t.Errorf("linked is %t, %v; the blob was stored as another file", linked, err)
 		}
 		s.wantUnchanged(path, "a blob", 0o644)
 		s.wantBlob(repoA, "a blob", true)
@@ -58,7 +58,7 @@ var storeImportFileTests = []storeCase{
 			s.wantCode(errOf(s.ImportFile(s.ctx, d, path)), mirror.CodeUnsupported)
 		}
 		if _, err := s.ImportFile(s.ctx, d, path+"not there"); mirror.CodeOf(err) != mirror.CodeUnknown {
-			s.t.Errorf("a file that is not there: %v", err)
+			s.t.Errorf("a file that does not exist: %v", err)
 		}
 		s.wantNoContent(d)
 		s.wantUnchanged(path, content, 0o644)
@@ -68,7 +68,7 @@ var storeImportFileTests = []storeCase{
 	}},
 }
 
-// file writes a file that is not the store's.
+// writeFile writes a file outside the store and returns its path.
 func (s *storeTest) writeFile(content string, mode os.FileMode) string {
 	s.t.Helper()
 	path := filepath.Join(s.t.TempDir(), "file")
@@ -77,12 +77,13 @@ func (s *storeTest) writeFile(content string, mode os.FileMode) string {
 	return path
 }
 
+// wantUnchanged checks the content and the mode of a file.
 func (s *storeTest) wantUnchanged(path, content string, mode os.FileMode) {
 	s.t.Helper()
 	data, err := os.ReadFile(path)
 	s.must(err)
 	info, err := os.Lstat(path)
 	if err != nil || string(data) != content || info.Mode() != mode {
-		s.t.Errorf("the file is %q with mode %v, %v; it was %q with mode %v", data, info.Mode(), err, content, mode)
+		s.t.Errorf("the file is %q with mode %v, %v; want %q with mode %v", data, info.Mode(), err, content, mode)
 	}
 }

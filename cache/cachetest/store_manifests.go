@@ -20,7 +20,7 @@ var storeManifestTests = []storeCase{
 		s.wantCode(err, mirror.CodeManifestUnknown)
 		_, err = s.OpenManifest(s.ctx, repoB, m.Digest)
 		s.wantCode(err, mirror.CodeManifestUnknown)
-		s.wantBlob(repoA, string(m.Bytes), false) // a manifest is no blob
+		s.wantBlob(repoA, string(m.Bytes), false) // a manifest is not a blob
 		s.must(s.PutManifest(s.ctx, repoA, m))
 		s.wantManifest(repoA, m)
 	}},
@@ -55,7 +55,7 @@ var storeManifestTests = []storeCase{
 	{"MissingBlobs", func(s *storeTest) {
 		image := image{config: "{}", layers: []string{"one", "two", "one", "three"}}
 		s.push(repoA, "two")
-		s.push(repoB, "three") // held, but not for this repository
+		s.push(repoB, "three") // stored, but not linked to repoA
 		for _, origin := range []mirror.Origin{mirror.Pushed, mirror.Imported} {
 			m := image.manifest(origin)
 			err := s.PutManifest(s.ctx, repoA, m, "v1")
@@ -83,14 +83,14 @@ var storeManifestTests = []storeCase{
 		s.wantCode(err, mirror.CodeManifestBlobUnknown)
 		s.wantMissing(err, blobs[:100]...)
 		if !strings.Contains(err.Error(), " 15000 blobs") {
-			s.t.Errorf("%v does not say how many", err)
+			s.t.Errorf("%v does not contain the number", err)
 		}
 	}},
 	{"WrongSizes", func(s *storeTest) {
 		s.push(repoA, "{}")
 		s.push(repoA, "layer")
 		right := image{config: "{}", layers: []string{"layer", "layer"}}
-		for _, replace := range []int{1, 2} { // one of the two, and both
+		for _, replace := range []int{1, 2} { // one of the two layers, and both
 			for _, size := range []string{"4", "6", "9223372036854775807"} {
 				m := right.manifest(mirror.Pushed)
 				m.Bytes = []byte(strings.Replace(string(m.Bytes), `"size": 5`, `"size": `+size, replace))
@@ -101,7 +101,7 @@ var storeManifestTests = []storeCase{
 					s.t.Errorf("%v does not name the blob", err)
 				}
 				m.Origin = mirror.Mirrored
-				s.must(s.PutManifest(s.ctx, repoB, m)) // as it is there
+				s.must(s.PutManifest(s.ctx, repoB, m)) // a mirrored manifest is stored as it is
 			}
 		}
 		s.must(s.PutManifest(s.ctx, repoA, right.manifest(mirror.Pushed)))
@@ -116,12 +116,12 @@ var storeManifestTests = []storeCase{
 		s.wantStat(repoA, digest.FromString("shared"), mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6})
 		s.wantStat(repoB, digest.FromString("shared"), mirror.BlobStat{Stored: true, Linked: true, Size: 6})
 		s.wantBlob(repoA, "layer", false)
-		s.wantBlob(repoA, "shared", false) // who wrote the manifest may not have it
+		s.wantBlob(repoA, "shared", false) // the author of a manifest may not have access to its blobs
 		s.wantCode(s.Unlink(s.ctx, repoA, digest.FromString("layer")), mirror.CodeUnsupported)
 		s.receive(repoA, "layer")
 		s.wantBlob(repoA, "layer", true)
 		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 5})
-		// A client that pushes the same needs the blob that is still missing, and the one that is not known to be its own.
+		// A client that pushes the same image must send the missing blob, and the one that this repository may not read.
 		err := s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Pushed))
 		s.wantCode(err, mirror.CodeManifestBlobUnknown)
 		s.wantMissing(err, "{}", "shared")
@@ -132,20 +132,20 @@ var storeManifestTests = []storeCase{
 		s.push(repoA2, "shared")
 		s.receive(repoOther, "shared")
 		s.must(s.PutManifest(s.ctx, repoA, image{config: "{}", layers: []string{"layer", "shared"}}.manifest(mirror.Mirrored)))
-		unproved := mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6}
-		s.wantStat(repoA, shared, unproved)
-		s.wantCode(s.Confirm(s.ctx, repoA, shared), mirror.CodeBlobUnknown) // pushed, or sent by another upstream
+		unconfirmable := mirror.BlobStat{Stored: true, Referenced: true, Required: true, Size: 6}
+		s.wantStat(repoA, shared, unconfirmable)
+		s.wantCode(s.Confirm(s.ctx, repoA, shared), mirror.CodeBlobUnknown) // only pushed, or sent by another upstream
 		s.wantBlob(repoA, "shared", false)
 		s.receive(repoA2, "shared")
-		proved := unproved
-		proved.Confirmable = true
-		s.wantStat(repoA, shared, proved)
+		confirmable := unconfirmable
+		confirmable.Confirmable = true
+		s.wantStat(repoA, shared, confirmable)
 		for range 2 {
 			s.must(s.Confirm(s.ctx, repoA, shared))
 			s.wantBlob(repoA, "shared", true)
 		}
 		s.wantStat(repoA, shared, mirror.BlobStat{Stored: true, Linked: true, Referenced: true, Required: true, Size: 6})
-		s.wantCode(s.Confirm(s.ctx, repoA, digest.FromString("layer")), mirror.CodeBlobUnknown) // it is not there
+		s.wantCode(s.Confirm(s.ctx, repoA, digest.FromString("layer")), mirror.CodeBlobUnknown) // not stored
 		s.receive(repoA2, "layer")
 		s.wantBlob(repoA, "layer", false)
 		s.wantCode(s.Confirm(s.ctx, repoB, digest.FromString("{}")), mirror.CodeBlobUnknown)
@@ -169,7 +169,7 @@ var storeManifestTests = []storeCase{
 			_, err := s.Mount(s.ctx, repoA2, repoA, digest.FromString(blob))
 			s.wantCode(err, mirror.CodeBlobUnknown)
 		}
-		s.push(repoA, "{}") // who has it may read it
+		s.push(repoA, "{}") // a client that sends it may read it
 		s.wantBlob(repoA, "{}", true)
 		m.Origin = mirror.Imported
 		s.wantCode(s.PutManifest(s.ctx, repoA, m), mirror.CodeManifestBlobUnknown)
@@ -201,7 +201,7 @@ var storeManifestTests = []storeCase{
 		s.must(s.PutManifest(s.ctx, repoA, image, "v1"))
 		s.wantManifest(repoA, image)
 		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
-		s.must(s.PutManifest(s.ctx, repoA, opaque, "v2")) // that it points at something is not forgotten
+		s.must(s.PutManifest(s.ctx, repoA, opaque, "v2")) // the references are kept
 		s.wantManifest(repoA, image)
 		s.wantTag(repoA, "v2", image.Digest, mirror.Mirrored)
 		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
@@ -220,7 +220,7 @@ var storeManifestTests = []storeCase{
 		opaque := image
 		opaque.MediaType, opaque.Origin = "application/vnd.tomorrow", mirror.Pushed
 		s.must(s.PutManifest(s.ctx, repoA, opaque, "v1"))
-		s.must(s.PutManifest(s.ctx, repoA, image, "v1")) // an upstream's word does not count here
+		s.must(s.PutManifest(s.ctx, repoA, image, "v1")) // a mirrored manifest does not change a pushed one
 		s.wantManifest(repoA, opaque)
 		s.push(repoA, "{}")
 		image.Origin = mirror.Pushed
@@ -230,8 +230,8 @@ var storeManifestTests = []storeCase{
 		s.must(s.PutManifest(s.ctx, repoA, image, "v1"))
 	}},
 	{"SparseIndex", func(s *storeTest) {
-		held := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
-		m := index(mirror.Pushed, held, image{config: "elsewhere"}.manifest(mirror.Pushed))
+		stored := s.pushImage(repoA, mirror.Pushed, image{config: "{}"})
+		m := index(mirror.Pushed, stored, image{config: "elsewhere"}.manifest(mirror.Pushed))
 		s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
 		s.wantManifest(repoA, m)
 		s.wantStat(repoA, digest.FromString("elsewhere"), mirror.BlobStat{})
@@ -254,7 +254,7 @@ var storeManifestTests = []storeCase{
 		s.wantManifest(repoA, other)
 		s.wantManifest(repoB, m)
 		s.wantStat(repoA, digest.FromString("{}"), mirror.BlobStat{Stored: true, Linked: true, Size: 2})
-		s.must(s.PutManifest(s.ctx, repoA, m, "v1")) // its blobs are still there
+		s.must(s.PutManifest(s.ctx, repoA, m, "v1")) // its blobs are still stored
 		s.wantTag(repoA, "v1", m.Digest, mirror.Pushed)
 	}},
 	{"DeleteMirrored", func(s *storeTest) {
@@ -263,20 +263,20 @@ var storeManifestTests = []storeCase{
 		s.must(s.PutManifest(s.ctx, repoA, first))
 		s.must(s.PutManifest(s.ctx, repoA, second))
 		s.must(s.DeleteManifest(s.ctx, repoA, first.Digest))
-		s.wantStat(repoA, digest.FromString("{}"), mirror.BlobStat{}) // nobody awaits it any more
+		s.wantStat(repoA, digest.FromString("{}"), mirror.BlobStat{}) // no manifest refers to it
 		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{Referenced: true, Required: true, Size: 5})
 		s.must(s.DeleteManifest(s.ctx, repoA, second.Digest))
 		s.wantStat(repoA, digest.FromString("layer"), mirror.BlobStat{})
 	}},
 }
 
-// bare returns an image whose document does not say that it is one.
+// withoutMediaType returns an image whose document does not contain its media type.
 func withoutMediaType(m mirror.Manifest) mirror.Manifest {
 	data := []byte(strings.Replace(string(m.Bytes), `"mediaType": "`+m.MediaType+`",`, "", 1))
 	return mirror.Manifest{MediaType: m.MediaType, Digest: digest.FromBytes(data), Bytes: data, Origin: m.Origin}
 }
 
-// missing checks the detail of an error, which a client gets as JSON.
+// wantMissing checks the detail of an error, which clients receive as JSON.
 func (s *storeTest) wantMissing(err error, blobs ...string) {
 	s.t.Helper()
 	var got, want []digest.Digest
@@ -291,6 +291,6 @@ func (s *storeTest) wantMissing(err error, blobs ...string) {
 		want = append(want, digest.FromString(blob))
 	}
 	if !slices.Equal(got, want) {
-		s.t.Errorf("missing are %q, want %q", got, want)
+		s.t.Errorf("missing blobs are %q, want %q", got, want)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	unknownMediaType = "application/vnd.tomorrow+json"
 )
 
-// owners returns manifests of several kinds that name blobs and need none of them.
+// ownerManifests returns manifests of several kinds that name blobs without requiring them.
 func ownerManifests(origin mirror.Origin, blobs ...string) map[string]mirror.Manifest {
 	var layers []string
 	for _, blob := range blobs {
@@ -28,8 +28,8 @@ func ownerManifests(origin mirror.Origin, blobs ...string) map[string]mirror.Man
 		"index of blobs": `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[` + list + `]}`,
 		"nondistributable layers": fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
 			`"config":{"digest":%q,"size":2},"layers":[%s]}`, digest.FromString("{}"), list),
-		"tomorrow's": `{"mediaType":"` + unknownMediaType + `","parts":{"of":[` + list + `]}}`,
-		"ORAS":       `{"mediaType":"application/vnd.cncf.oras.artifact.manifest.v1+json","blobs":[` + list + `]}`,
+		"unknown media type": `{"mediaType":"` + unknownMediaType + `","parts":{"of":[` + list + `]}}`,
+		"ORAS":               `{"mediaType":"application/vnd.cncf.oras.artifact.manifest.v1+json","blobs":[` + list + `]}`,
 	} {
 		mediaType, _, err := mirror.ParseManifest("", []byte(doc))
 		if err != nil {
@@ -40,7 +40,7 @@ func ownerManifests(origin mirror.Origin, blobs ...string) map[string]mirror.Man
 	return made
 }
 
-// condemn has a sweep take blobs that nobody uses.
+// deleteBlobs sweeps blobs, which are deleted if no manifest uses them.
 func (s *storeTest) deleteBlobs(blobs ...string) {
 	s.t.Helper()
 	later := time.Now().Add(time.Hour)
@@ -53,7 +53,7 @@ var storeOwnedTests = []storeCase{
 	{"KeptWithManifest", func(s *storeTest) {
 		s.push(repoA, "{}")
 		for kind, m := range ownerManifests(mirror.Pushed, "one", "two") {
-			s.push(repoA, "one") // the other one comes later
+			s.push(repoA, "one") // two is pushed later
 			s.must(s.PutManifest(s.ctx, repoA, m, "v1"))
 			s.push(repoA, "two")
 			for _, blob := range []string{"one", "two"} {
@@ -69,7 +69,7 @@ var storeOwnedTests = []storeCase{
 			s.deleteBlobs("one", "two")
 			for _, blob := range []string{"one", "two"} {
 				if _, err := s.StatContent(s.ctx, digest.FromString(blob)); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
-					s.t.Errorf("%s: %q stays without its manifest: %v", kind, blob, err)
+					s.t.Errorf("%s: %q is stored without its manifest: %v", kind, blob, err)
 				}
 			}
 		}
@@ -84,13 +84,13 @@ var storeOwnedTests = []storeCase{
 			s.must(s.Sweep(s.ctx, one(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: later}}, Before: later}), nil))
 			for _, d := range append(digests("one", "two"), m.Digest) {
 				if _, err := s.StatContent(s.ctx, d); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
-					s.t.Errorf("%s: %s stays: %v", kind, d, err)
+					s.t.Errorf("%s: %s is stored: %v", kind, d, err)
 				}
 			}
 			s.push(repoA, "{}")
 		}
 	}},
-	// Who names a digest may not read it for that.
+	// To name a digest does not grant access to it.
 	{"GrantsNoAccess", func(s *storeTest) {
 		s.push(repoA, "secret")
 		for _, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored} {
@@ -108,7 +108,7 @@ var storeOwnedTests = []storeCase{
 					s.t.Errorf("%s, %s: needed: %v", kind, origin, err)
 				}
 				for b := range s.surveyed(digest.FromString("secret")) {
-					if len(b.Repos) != 0 { // repoA has no manifest, and is none
+					if len(b.Repos) != 0 { // without a manifest, repoA is not in the survey
 						s.t.Errorf("%s, %s: in %v", kind, origin, b.Repos)
 					}
 				}
@@ -116,7 +116,7 @@ var storeOwnedTests = []storeCase{
 		}
 		s.wantBlob(repoA, "secret", true)
 	}},
-	// What came in a bundle with a manifest can be read, and nothing else that it names.
+	// Of what a manifest names, only the blobs that were imported with it can be read.
 	{"ImportedWithManifest", func(s *storeTest) {
 		s.push(repoA, "secret")
 		s.receiveUnlinked("{}")
@@ -126,7 +126,7 @@ var storeOwnedTests = []storeCase{
 			carried := mirror.ImportedManifest{Repo: repoB, Digest: m.Digest, MediaType: m.MediaType, Origin: mirror.Imported}
 			s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
 			if stat, err := s.StatBlob(s.ctx, repoB, digest.FromString("with")); err != nil || stat.Linked {
-				s.t.Errorf("%s: %+v, %v, though nothing came with it", kind, stat, err)
+				s.t.Errorf("%s: %+v, %v, although nothing was imported with it", kind, stat, err)
 			}
 			carried.With = append(digests("with", "absent", "not named"), digest.FromString("{}"))
 			s.must(s.ImportManifests(s.ctx, []mirror.ImportedManifest{carried}))
@@ -138,7 +138,7 @@ var storeOwnedTests = []storeCase{
 			s.must(s.Unlink(s.ctx, repoB, digest.FromString("with")))
 		}
 	}},
-	// A manifest that an index names stays as well, also where its media type says nothing of that.
+	// A manifest that another one names is kept as well, even if the media type of that is unknown.
 	{"Manifests", func(s *storeTest) {
 		child := withoutMediaType(image{config: "{}"}.manifest(mirror.Pushed))
 		s.push(repoA, "{}")
@@ -148,7 +148,7 @@ var storeOwnedTests = []storeCase{
 			var kept string
 			later := time.Now().Add(time.Hour)
 			s.must(s.Sweep(s.ctx, one(mirror.DeleteRequest{Repo: repoA, Manifests: []mirror.ObservedManifest{{Digest: child.Digest, Used: later}}, Before: later}),
-				func(swept mirror.DeleteResult) { kept = swept.Kept }))
+				func(result mirror.DeleteResult) { kept = result.Kept }))
 			if !strings.Contains(kept, "needs manifest") {
 				s.t.Errorf("%s: kept because %q", kind, kept)
 			}
@@ -158,7 +158,7 @@ var storeOwnedTests = []storeCase{
 	}},
 }
 
-// surveyed yields a blob as a survey has it.
+// surveyed yields blob d of a survey.
 func (s *storeTest) surveyed(d digest.Digest) iter.Seq[*mirror.SurveyedBlob] {
 	return func(yield func(*mirror.SurveyedBlob) bool) {
 		s.must(s.Survey(s.ctx, func(v mirror.Survey) error {

@@ -21,26 +21,26 @@ var storePointTagsTests = []storeCase{
 		}
 		s.pointTags(false, nil, tagOf(repoA, "v1", one, mirror.Imported))
 		if again := s.wantTag(repoA, "v1", one.Digest, mirror.Imported); again != before {
-			s.t.Errorf("tag is %+v, it did not move from %+v", again, before)
+			s.t.Errorf("tag is %+v, want it unchanged from %+v", again, before)
 		}
 		s.pointTags(false, nil)
 	}},
 	{"MovedTags", func(s *storeTest) {
 		mirrored := s.pushImage(repoA, mirror.Mirrored, image{config: "1"}, "mirrored")
 		imported := s.pushImage(repoA, mirror.Imported, image{config: "2"}, "imported")
-		carried := s.pushImage(repoA, mirror.Imported, image{config: "3"})
+		newer := s.pushImage(repoA, mirror.Imported, image{config: "3"})
 		s.wantTag(repoA, "mirrored", mirrored.Digest, mirror.Mirrored)
 		s.wantTag(repoA, "imported", imported.Digest, mirror.Imported)
-		s.pointTags(false, nil, tagOf(repoA, "mirrored", carried, mirror.Imported), tagOf(repoA, "imported", carried, mirror.Imported))
-		s.wantTag(repoA, "mirrored", carried.Digest, mirror.Imported)
-		s.wantTag(repoA, "imported", carried.Digest, mirror.Imported)
+		s.pointTags(false, nil, tagOf(repoA, "mirrored", newer, mirror.Imported), tagOf(repoA, "imported", newer, mirror.Imported))
+		s.wantTag(repoA, "mirrored", newer.Digest, mirror.Imported)
+		s.wantTag(repoA, "imported", newer.Digest, mirror.Imported)
 	}},
 	{"PushedTagsAreKept", func(s *storeTest) {
 		pushed := s.pushImage(repoA, mirror.Pushed, image{config: "1"}, "v1", "v2", "v4")
-		carried := s.pushImage(repoA, mirror.Imported, image{config: "2"})
+		imported := s.pushImage(repoA, mirror.Imported, image{config: "2"})
 		tags := []mirror.ImportedTag{
-			tagOf(repoA, "v4", carried, mirror.Pushed), tagOf(repoA, "v3", carried, mirror.Imported),
-			tagOf(repoA, "v2", pushed, mirror.Imported), tagOf(repoA, "v1", carried, mirror.Imported),
+			tagOf(repoA, "v4", imported, mirror.Pushed), tagOf(repoA, "v3", imported, mirror.Imported),
+			tagOf(repoA, "v2", pushed, mirror.Imported), tagOf(repoA, "v1", imported, mirror.Imported),
 		}
 		one, four := tags[3], tags[0]
 		one.Current, four.Current = pushed.Digest, pushed.Digest
@@ -48,13 +48,13 @@ var storePointTagsTests = []storeCase{
 			s.pointTags(false, []mirror.ImportedTag{one, four}, tags...)
 			s.wantTag(repoA, "v1", pushed.Digest, mirror.Pushed)
 			s.wantTag(repoA, "v2", pushed.Digest, mirror.Pushed)
-			s.wantTag(repoA, "v3", carried.Digest, mirror.Imported)
+			s.wantTag(repoA, "v3", imported.Digest, mirror.Imported)
 			s.wantTag(repoA, "v4", pushed.Digest, mirror.Pushed)
 		}
 		s.pointTags(true, nil, tags...)
-		s.wantTag(repoA, "v1", carried.Digest, mirror.Imported)
+		s.wantTag(repoA, "v1", imported.Digest, mirror.Imported)
 		s.wantTag(repoA, "v2", pushed.Digest, mirror.Pushed)
-		s.wantTag(repoA, "v4", carried.Digest, mirror.Pushed)
+		s.wantTag(repoA, "v4", imported.Digest, mirror.Pushed)
 	}},
 	{"SameDigest", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Mirrored, image{config: "1"}, "v1")
@@ -62,14 +62,14 @@ var storePointTagsTests = []storeCase{
 		s.pointTags(false, nil, tagOf(repoA, "v1", m, mirror.Imported))
 		after := s.wantTag(repoA, "v1", m.Digest, mirror.Imported)
 		if !after.Updated.Equal(before.Updated) || !after.Checked.Equal(before.Checked) {
-			s.t.Errorf("tag is %+v, it did not move from %+v", after, before)
+			s.t.Errorf("tag is %+v, want it unchanged from %+v", after, before)
 		}
 		s.pointTags(false, nil, tagOf(repoA, "v1", m, mirror.Pushed))
 		s.wantTag(repoA, "v1", m.Digest, mirror.Pushed)
 	}},
 	{"UnknownManifests", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
-		s.receiveImage(image{config: "2"}, mirror.Imported) // held, but not in the repository
+		s.receiveImage(image{config: "2"}, mirror.Imported) // stored, but not in a repository
 		for _, elsewhere := range []mirror.ImportedTag{
 			tagOf(repoB, "v1", m, mirror.Imported),
 			tagOf(repoA, "v2", image{config: "2"}.manifest(""), mirror.Imported),
@@ -105,16 +105,17 @@ var storePointTagsTests = []storeCase{
 	}},
 }
 
+// tagOf returns a tag that points at m.
 func tagOf(repo mirror.Repo, tag string, m mirror.Manifest, origin mirror.Origin) mirror.ImportedTag {
 	return mirror.ImportedTag{Repo: repo, Tag: tag, Digest: m.Digest, Origin: origin}
 }
 
-// point points tags and checks which were kept.
+// pointTags points tags, and checks which tags were kept.
 func (s *storeTest) pointTags(overwrite bool, want []mirror.ImportedTag, tags ...mirror.ImportedTag) {
 	s.t.Helper()
 	kept, err := s.PointTags(s.ctx, tags, overwrite)
 	s.must(err)
 	if !slices.Equal(kept, want) {
-		s.t.Errorf("kept are %+v, want %+v", kept, want)
+		s.t.Errorf("kept tags are %+v, want %+v", kept, want)
 	}
 }

@@ -20,15 +20,15 @@ var storeResumeBlobTests = []storeCase{
 			var err error
 			part, err = in.SuspendPartial()
 			s.must(err)
-			s.must(in.Abort()) // which does nothing any more
+			s.must(in.Abort()) // which does nothing after SuspendPartial
 			in = s.resumeBlob(d, part)
-			s.write(in, "what is given up")
+			s.write(in, "aborted")
 			s.must(in.Abort())
 			s.wantNoContent(d)
 		}
 		in := s.resumeBlob(d, part)
 		if in.Digest() != d {
-			s.t.Errorf("it is %s", in.Digest())
+			s.t.Errorf("digest is %s", in.Digest())
 		}
 		s.must(in.Commit(s.ctx, mirror.Repo{}))
 		s.wantContent(d, "a blob")
@@ -47,8 +47,8 @@ var storeResumeBlobTests = []storeCase{
 		s.wantCode(in.Commit(s.ctx, mirror.Repo{}), mirror.CodeDigestInvalid)
 		_, err = s.Store.ResumeBlob(s.ctx, digest.FromString("right"), part)
 		s.wantCode(err, mirror.CodeBlobUploadUnknown)
-		if left := s.listUploads(); len(left) > 0 {
-			s.t.Errorf("%v is left", left)
+		if unfinished := s.listUploads(); len(unfinished) > 0 {
+			s.t.Errorf("unfinished: %v", unfinished)
 		}
 	}},
 	{"ProtectAndExpire", func(s *storeTest) {
@@ -58,7 +58,7 @@ var storeResumeBlobTests = []storeCase{
 		s.must(err)
 		first, second := s.ProtectPartial(part.ID), s.ProtectPartial(part.ID)
 		if got := s.listUploads()[part.ID]; !got.Open || got.Repo != "" || got.Size != 6 {
-			s.t.Errorf("the part is %+v", got)
+			s.t.Errorf("the partial blob is %+v", got)
 		}
 		s.wantExpired(part.ID, time.Now().Add(time.Hour), false)
 		first()
@@ -67,7 +67,7 @@ var storeResumeBlobTests = []storeCase{
 		s.must(s.resumeBlob("", part).Abort())
 		second()
 		if s.listUploads()[part.ID].Open {
-			s.t.Error("it is protected for ever")
+			s.t.Error("it is protected after every release")
 		}
 		_, err = s.Upload(s.ctx, repoA, part.ID)
 		s.wantCode(err, mirror.CodeBlobUploadUnknown)

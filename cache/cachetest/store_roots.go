@@ -9,7 +9,7 @@ import (
 	"airmirror/mirror"
 )
 
-// storeRootTests are about manifests that somebody brought in by their digests.
+// storeRootTests test manifests that were stored by digest.
 var storeRootTests = []storeCase{
 	{"Roots", func(s *storeTest) {
 		one := s.pushImage(repoA, mirror.Imported, image{config: "1"})
@@ -41,7 +41,7 @@ var storeRootTests = []storeCase{
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"})
 		_, err := s.PointTags(s.ctx, []mirror.ImportedTag{rootOf(repoA, m), rootOf(repoB, m)}, false)
 		s.wantCode(err, mirror.CodeManifestUnknown)
-		s.wantRoots(repoA) // all or none
+		s.wantRoots(repoA) // all or none are pointed
 	}},
 	{"RootsAreDeletedWithManifests", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Imported, image{config: "1"}, "v1")
@@ -56,15 +56,15 @@ var storeRootTests = []storeCase{
 	{"SkipChildren", func(s *storeTest) {
 		child := s.pushImage(repoA, mirror.Imported, image{config: "1"})
 		s.must(s.PutManifest(s.ctx, repoA, index(mirror.Imported, child), "multi"))
-		loose := rootOf(repoA, child)
-		loose.SkipChildren = true
-		s.pointTags(false, nil, loose)
+		skipping := rootOf(repoA, child)
+		skipping.SkipChildren = true
+		s.pointTags(false, nil, skipping)
 		s.wantRoots(repoA)
 		s.pointTags(false, nil, rootOf(repoA, child))
 		s.wantRoots(repoA, child)
 		alone := s.pushImage(repoB, mirror.Imported, image{config: "1"})
-		loose.Repo = repoB // its index is in another repository
-		s.pointTags(false, nil, loose)
+		skipping.Repo = repoB // its index is in another repository
+		s.pointTags(false, nil, skipping)
 		s.wantRoots(repoB, alone)
 	}},
 	{"SurveyedRoots", func(s *storeTest) {

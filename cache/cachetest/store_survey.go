@@ -15,16 +15,16 @@ import (
 var storeSurveyTests = []storeCase{
 	{"EmptyStore", func(s *storeTest) {
 		if v := s.survey(); len(v.repos)+len(v.manifests)+len(v.tags)+len(v.blobs) != 0 {
-			s.t.Errorf("an empty store holds %+v", v)
+			s.t.Errorf("survey of an empty store: %+v", v)
 		}
 	}},
 	{"Everything", testSurvey},
 	{"ConsistentView", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
-		ended := make(chan error)
+		after := make(chan error)
 		s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
-			go func() { ended <- s.DeleteManifest(s.ctx, repoA, m.Digest) }()
-			s.must(<-ended) // who writes does not wait for the survey
+			go func() { after <- s.DeleteManifest(s.ctx, repoA, m.Digest) }()
+			s.must(<-after) // writers do not wait for the survey
 			tags, manifests := 0, 0
 			for range v.Tags() {
 				tags++
@@ -33,7 +33,7 @@ var storeSurveyTests = []storeCase{
 				manifests++
 			}
 			if tags != 1 || manifests != 1 {
-				s.t.Errorf("%d tags and %d manifests, want those of one moment", tags, manifests)
+				s.t.Errorf("%d tags and %d manifests; want the state at the start of the survey", tags, manifests)
 			}
 			return nil
 		}))
@@ -70,7 +70,7 @@ var storeSurveyTests = []storeCase{
 	}},
 }
 
-// surveyed is a copy of what a survey shows.
+// surveyCopy is a copy of a survey.
 type surveyCopy struct {
 	repos     []mirror.SurveyedRepo
 	manifests []mirror.SurveyedManifest
@@ -78,7 +78,7 @@ type surveyCopy struct {
 	blobs     []mirror.SurveyedBlob
 }
 
-// survey copies everything, and checks its order.
+// survey copies a survey and checks its order.
 func (s *storeTest) survey() (got surveyCopy) {
 	s.t.Helper()
 	s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
@@ -118,7 +118,7 @@ func (s *storeTest) survey() (got surveyCopy) {
 	return got
 }
 
-// order compares; two that are the same are not in order.
+// order compares two strings. Equal ones are out of order.
 func order(a, b string) int {
 	if a < b {
 		return -1
@@ -126,7 +126,7 @@ func order(a, b string) int {
 	return 1
 }
 
-// surveyBlob returns what a survey says of a blob; the zero value if it is not held.
+// surveyBlob returns blob d of a survey, or the zero value if it is not stored.
 func (s *storeTest) surveyBlob(d digest.Digest) mirror.SurveyedBlob {
 	s.t.Helper()
 	for _, b := range s.survey().blobs {
@@ -138,8 +138,8 @@ func (s *storeTest) surveyBlob(d digest.Digest) mirror.SurveyedBlob {
 }
 
 func testSurvey(s *storeTest) {
-	began := time.Now()
-	base := s.push(repoA2, "base") // which repoA2 may read, and has no manifest for: it is no repository yet
+	before := time.Now()
+	base := s.push(repoA2, "base") // repoA2 is linked to a blob but has no manifest, so it is not in the survey
 	child := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"base", "layer", "layer"}}, "v1", "latest")
 	parent := index(mirror.Pushed, child, image{config: "sparse"}.manifest(mirror.Pushed))
 	s.must(s.PutManifest(s.ctx, repoA, parent, "multi"))
@@ -147,7 +147,7 @@ func testSurvey(s *storeTest) {
 	mirrored := image{config: "far", layers: []string{"base"}}.manifest(mirror.Mirrored)
 	s.must(s.PutManifest(s.ctx, repoB, mirrored, "v1"))
 	errOf(s.Manifest(s.ctx, repoB, mirrored.Digest))
-	ended := time.Now()
+	after := time.Now()
 	got := s.survey()
 
 	repos := []mirror.SurveyedRepo{{Repo: repoA, Origin: mirror.Pushed}, {Repo: repoB, Origin: mirror.Mirrored}}
@@ -184,7 +184,7 @@ func testSurvey(s *storeTest) {
 			!slices.Equal(m.Blobs, want.Blobs) || !slices.Equal(m.Children, want.Children) || !slices.Equal(m.Owned, want.Owned) {
 			s.t.Errorf("manifest is %+v, want %+v", m, want)
 		}
-		if m.Added.Before(began) || m.Added.After(ended) || m.Size == 0 || m.MediaType == "" || m.Origin != repos[m.Repo].Origin {
+		if m.Added.Before(before) || m.Added.After(after) || m.Size == 0 || m.MediaType == "" || m.Origin != repos[m.Repo].Origin {
 			s.t.Errorf("manifest is %+v", m)
 		}
 		if used := !m.Used.IsZero(); used != (m.Digest == mirrored.Digest) {
@@ -207,7 +207,7 @@ func testSurvey(s *storeTest) {
 			repos = []int{1}
 		}
 		if b.Users != users[b.Digest] || !slices.Equal(b.Repos, repos) || b.Size == 0 ||
-			b.Added.Before(began) || b.Fresh.Before(b.Added) || b.Fresh.After(ended) {
+			b.Added.Before(before) || b.Fresh.Before(b.Added) || b.Fresh.After(after) {
 			s.t.Errorf("blob is %+v, want %d users in %v", b, users[b.Digest], repos)
 		}
 	}

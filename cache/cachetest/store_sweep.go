@@ -16,28 +16,28 @@ import (
 var storeSweepTests = []storeCase{
 	{"Image", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer", "layer"}}, "v1")
-		s.wantManifest(repoA, m) // and is in memory, perhaps
+		s.wantManifest(repoA, m) // which may be cached from now on
 		s.wantTag(repoA, "v1", m.Digest, mirror.Pushed)
-		swept := s.sweepOne(deleteRequest(repoA, []string{"v1"}, m))
-		s.wantDeleted(swept, 1, 1, string(m.Bytes), "{}", "layer")
+		result := s.sweepOne(deleteRequest(repoA, []string{"v1"}, m))
+		s.wantDeleted(result, 1, 1, string(m.Bytes), "{}", "layer")
 		s.wantCode(errOf(s.Manifest(s.ctx, repoA, m.Digest)), mirror.CodeManifestUnknown)
 		s.wantTag(repoA, "v1", "", "")
 		for _, blob := range []string{"{}", "layer"} {
 			s.wantBlob(repoA, blob, false)
 			s.wantStat(repoA, digest.FromString(blob), mirror.BlobStat{})
 		}
-		s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer"}}, "v1") // and it may come again
+		s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"layer"}}, "v1") // it can be pushed again
 		s.wantBlob(repoA, "layer", true)
 	}},
 	{"SharedBlobs", func(s *storeTest) {
 		old := s.pushImage(repoA, mirror.Pushed, image{config: "old", layers: []string{"base", "both"}}, "v1")
 		s.pushImage(repoA, mirror.Pushed, image{config: "new", layers: []string{"base"}}, "v1")
 		s.pushImage(repoB, mirror.Pushed, image{config: "other", layers: []string{"both"}}, "v1")
-		swept := s.sweepOne(deleteRequest(repoA, nil, old))
-		s.wantDeleted(swept, 0, 1, string(old.Bytes), "old")
+		result := s.sweepOne(deleteRequest(repoA, nil, old))
+		s.wantDeleted(result, 0, 1, string(old.Bytes), "old")
 		s.wantBlob(repoA, "base", true)
 		s.wantBlob(repoB, "both", true)
-		s.wantBlob(repoA, "both", false) // which repoA has no manifest for any more
+		s.wantBlob(repoA, "both", false) // no manifest of repoA needs it
 	}},
 	{"SameInTwoRepositories", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
@@ -52,20 +52,20 @@ var storeSweepTests = []storeCase{
 		two := s.pushImage(repoA, mirror.Pushed, image{config: "two", layers: []string{"base"}})
 		both := index(mirror.Pushed, one, two)
 		s.must(s.PutManifest(s.ctx, repoA, both, "v1"))
-		swept := s.sweepOne(deleteRequest(repoA, []string{"v1"}, one, both, two))
-		s.wantDeleted(swept, 1, 3, string(both.Bytes), string(one.Bytes), string(two.Bytes), "one", "two", "base")
+		result := s.sweepOne(deleteRequest(repoA, []string{"v1"}, one, both, two))
+		s.wantDeleted(result, 1, 3, string(both.Bytes), string(one.Bytes), string(two.Bytes), "one", "two", "base")
 	}},
 	{"Referrer", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		sig := s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: m.Digest})
 		c := deleteRequest(repoA, nil, sig)
-		if swept := s.sweepOne(c); !strings.Contains(swept.Kept, "which stays") {
-			s.t.Errorf("a referrer of what stays: %+v", swept)
+		if result := s.sweepOne(c); !strings.Contains(result.Kept, "which stays") {
+			s.t.Errorf("a referrer whose subject is kept: %+v", result)
 		}
 		c.Referrers = true
 		s.wantDeleted(s.sweepOne(c), 0, 1, string(sig.Bytes), "sig")
 		if list, _, err := s.Referrers(s.ctx, repoA, m.Digest, "", 10, 1<<20); err != nil || len(list) != 0 {
-			s.t.Errorf("referrers are %v, %v after the only one went", list, err)
+			s.t.Errorf("referrers are %v, %v after the only one was deleted", list, err)
 		}
 		s.wantManifest(repoA, m)
 		sig = s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: m.Digest})
@@ -104,9 +104,9 @@ var storeSweepTests = []storeCase{
 		s.must(s.PutManifest(s.ctx, repoB, far, "v1", "v2"))
 		s.sweepOne(deleteRequest(repoA, []string{"v1"}, local))
 		if origin, err := s.RepoOrigin(s.ctx, repoA); err != nil || origin != mirror.Pushed {
-			s.t.Errorf("%s is %s, %v: an upstream could take it over", repoA, origin, err)
+			s.t.Errorf("origin of %s is %s, %v; want it kept, so that no upstream can take it over", repoA, origin, err)
 		}
-		s.sweepOne(deleteRequest(repoB, []string{"v1"}, far)) // v2 keeps it
+		s.sweepOne(deleteRequest(repoB, []string{"v1"}, far)) // the tag v2 keeps it
 		if _, err := s.RepoOrigin(s.ctx, repoB); err != nil {
 			s.t.Error(err)
 		}
@@ -135,10 +135,10 @@ var storeSweepTests = []storeCase{
 			blobs = append(blobs, fmt.Sprint("blob ", i))
 			s.push(repoA, blobs[i])
 		}
-		swept := s.sweepOne(mirror.DeleteRequest{Blobs: digests(blobs...), Before: time.Now()})
-		s.wantDeleted(swept, 0, 0, blobs...)
-		if swept.Longest <= 0 {
-			s.t.Errorf("the longest transaction took %v", swept.Longest)
+		result := s.sweepOne(mirror.DeleteRequest{Blobs: digests(blobs...), Before: time.Now()})
+		s.wantDeleted(result, 0, 0, blobs...)
+		if result.Longest <= 0 {
+			s.t.Errorf("the longest transaction took %v", result.Longest)
 		}
 	}},
 	{"ManyRequests", func(s *storeTest) {
@@ -147,16 +147,16 @@ var storeSweepTests = []storeCase{
 			m := s.pushImage(repoA, mirror.Pushed, image{config: fmt.Sprint(i)}, fmt.Sprint("v", i))
 			c := deleteRequest(repoA, []string{fmt.Sprint("v", i)}, m)
 			if i%3 == 1 {
-				c.Tags = nil // so that the tag keeps it
+				c.Tags = nil // the tag keeps the manifest
 			}
 			plan = append(plan, c)
 		}
-		for i, swept := range s.sweep(plan...) {
-			if kept := i%3 == 1; kept != (swept.Kept != "") || kept != (swept.Manifests == 0) || kept != (len(swept.Blobs) == 0) {
-				s.t.Errorf("%d: %+v", i, swept)
+		for i, result := range s.sweep(plan...) {
+			if kept := i%3 == 1; kept != (result.Kept != "") || kept != (result.Manifests == 0) || kept != (len(result.Blobs) == 0) {
+				s.t.Errorf("%d: %+v", i, result)
 			}
-			if want := digest.FromString(fmt.Sprint(i)); i%3 != 1 && !slices.Contains(swept.Blobs, want) {
-				s.t.Errorf("%d: %v went, and not %s: they are out of order", i, swept.Blobs, want)
+			if want := digest.FromString(fmt.Sprint(i)); i%3 != 1 && !slices.Contains(result.Blobs, want) {
+				s.t.Errorf("%d: %v were deleted, not %s: results are out of order", i, result.Blobs, want)
 			}
 		}
 	}},
@@ -172,7 +172,8 @@ var storeSweepTests = []storeCase{
 	}},
 }
 
-// condemn condemns manifests as they are now, and tags that point at the index among them, or else at the first.
+// deleteRequest requests the deletion of manifests as they are now, and of tags that point at the index among them
+// or, without an index, at the first.
 func deleteRequest(repo mirror.Repo, tags []string, manifests ...mirror.Manifest) mirror.DeleteRequest {
 	c := mirror.DeleteRequest{Repo: repo, Before: time.Now()}
 	var tagged digest.Digest
@@ -188,13 +189,14 @@ func deleteRequest(repo mirror.Repo, tags []string, manifests ...mirror.Manifest
 	return c
 }
 
-func (s *storeTest) sweep(plan ...mirror.DeleteRequest) (swept []mirror.DeleteResult) {
+// sweep executes delete requests and returns the results.
+func (s *storeTest) sweep(plan ...mirror.DeleteRequest) (result []mirror.DeleteResult) {
 	s.t.Helper()
-	s.must(s.Sweep(s.ctx, slices.Values(plan), func(one mirror.DeleteResult) { swept = append(swept, one) }))
-	if len(swept) != len(plan) {
-		s.t.Fatalf("%d of %d were reported", len(swept), len(plan))
+	s.must(s.Sweep(s.ctx, slices.Values(plan), func(one mirror.DeleteResult) { result = append(result, one) }))
+	if len(result) != len(plan) {
+		s.t.Fatalf("%d results of %d requests", len(result), len(plan))
 	}
-	return swept
+	return result
 }
 
 func (s *storeTest) sweepOne(c mirror.DeleteRequest) mirror.DeleteResult {
@@ -202,20 +204,20 @@ func (s *storeTest) sweepOne(c mirror.DeleteRequest) mirror.DeleteResult {
 	return s.sweep(c)[0]
 }
 
-// went checks what a sweep says that it took out.
-func (s *storeTest) wantDeleted(swept mirror.DeleteResult, tags, manifests int, blobs ...string) {
+// wantDeleted checks what a result says that was deleted.
+func (s *storeTest) wantDeleted(result mirror.DeleteResult, tags, manifests int, blobs ...string) {
 	s.t.Helper()
 	size := 0
 	for _, blob := range blobs {
 		size += len(blob)
 	}
-	if swept.Kept != "" || swept.Tags != tags || swept.Manifests != manifests || swept.Bytes != int64(size) {
-		s.t.Errorf("%+v went, want %d tags, %d manifests, %d bytes", swept, tags, manifests, size)
+	if result.Kept != "" || result.Tags != tags || result.Manifests != manifests || result.Bytes != int64(size) {
+		s.t.Errorf("result is %+v, want %d tags, %d manifests, %d bytes", result, tags, manifests, size)
 	}
 	want := digests(blobs...)
 	slices.Sort(want)
-	slices.Sort(swept.Blobs)
-	if !slices.Equal(swept.Blobs, want) {
-		s.t.Errorf("blobs %v went, want %v", swept.Blobs, want)
+	slices.Sort(result.Blobs)
+	if !slices.Equal(result.Blobs, want) {
+		s.t.Errorf("deleted blobs are %v, want %v", result.Blobs, want)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror"
 )
 
-// storeSweepKeptTests condemn an image and then come to need it.
+// storeSweepKeptTests request the deletion of an image that comes into use before the sweep.
 var storeSweepKeptTests = []storeCase{
 	keptCase("TagMoved", "tag v1 points at", func(s *storeTest, m mirror.Manifest) {
 		s.pushImage(repoA, mirror.Pushed, image{config: "next"}, "v1")
@@ -31,7 +31,7 @@ var storeSweepKeptTests = []storeCase{
 	}),
 	keptCase("Protected", "is protected", func(s *storeTest, m mirror.Manifest) {
 		release := s.Protect(m.Digest)
-		s.Protect(m.Digest)() // another one's
+		s.Protect(m.Digest)() // the release of another protection
 		s.t.Cleanup(release)
 	}),
 	keptCase("Read", usedSince, func(s *storeTest, m mirror.Manifest) {
@@ -69,12 +69,12 @@ var storeSweepKeptTests = []storeCase{
 		c := deleteRequest(repoA, nil, free, kept)
 		c.Tags = []mirror.ObservedTag{{Name: "v1", Digest: free.Digest}}
 		c.Blobs = digests("a blob")
-		swept := s.sweepOne(c)
-		if swept.Kept == "" || swept.Tags != 0 || swept.Manifests != 0 {
-			s.t.Errorf("%+v went", swept)
+		result := s.sweepOne(c)
+		if result.Kept == "" || result.Tags != 0 || result.Manifests != 0 {
+			s.t.Errorf("result is %+v", result)
 		}
-		if !slices.Equal(swept.Blobs, digests("a blob")) { // each is judged by itself
-			s.t.Errorf("blobs %v went", swept.Blobs)
+		if !slices.Equal(result.Blobs, digests("a blob")) { // each blob is checked on its own
+			s.t.Errorf("deleted blobs are %v", result.Blobs)
 		}
 		s.wantTag(repoA, "v1", free.Digest, mirror.Pushed)
 		s.wantManifest(repoA, free)
@@ -98,18 +98,19 @@ var storeSweepKeptTests = []storeCase{
 
 const usedSince, rootSince = "was used since", "was brought in by its digest since"
 
-// keptCase is about an image of one blob with tag v1, which is condemned with it, and then something happens.
+// keptCase tests an image with one blob and the tag v1. The delete request is made, then happens is called, then the
+// request is executed. want is part of the reason to keep the image.
 func keptCase(name, want string, happens func(s *storeTest, m mirror.Manifest)) storeCase {
 	return storeCase{name, func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		c := deleteRequest(repoA, []string{"v1"}, m)
 		happens(s, m)
-		if want != usedSince && want != rootSince { // that would be reason enough
+		if want != usedSince && want != rootSince { // its use would be a reason on its own
 			c.Manifests[0].Used = time.Now()
 		}
-		swept := s.sweepOne(c)
-		if !strings.Contains(swept.Kept, want) || fmt.Sprint(swept) != fmt.Sprint(mirror.DeleteResult{Kept: swept.Kept, Longest: swept.Longest}) {
-			s.t.Errorf("%+v; want it kept as %q", swept, want)
+		result := s.sweepOne(c)
+		if !strings.Contains(result.Kept, want) || fmt.Sprint(result) != fmt.Sprint(mirror.DeleteResult{Kept: result.Kept, Longest: result.Longest}) {
+			s.t.Errorf("result is %+v, want it kept because it %q", result, want)
 		}
 		s.wantManifest(repoA, m)
 		s.wantBlob(repoA, "{}", true)

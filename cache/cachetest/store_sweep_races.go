@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// sweepRounds is how often a race is run.
+// sweepRounds is the number of runs of each race.
 const sweepRounds = 60
 
 var storeSweepRaces = []storeCase{
@@ -106,7 +106,7 @@ var storeSweepRaces = []storeCase{
 					s.wantCode(err, mirror.CodeManifestUnknown)
 					return
 				}
-				blob, err := s.Blob(s.ctx, repoA, digest.FromString(layer)) // what was said to be held stays
+				blob, err := s.Blob(s.ctx, repoA, digest.FromString(layer)) // a blob of a manifest that was read is kept
 				if err != nil {
 					s.t.Error(err)
 					return
@@ -125,7 +125,7 @@ var storeSweepRaces = []storeCase{
 				blob, err := s.Blob(s.ctx, repoA, d)
 				if err != nil {
 					if s.wantCode(err, mirror.CodeBlobUnknown); strings.Contains(err.Error(), "missing") {
-						s.t.Errorf("%v: it was taken out, not lost", err)
+						s.t.Errorf("%v: the blob was deleted, it is not missing", err)
 					}
 					return
 				}
@@ -147,7 +147,7 @@ var storeSweepRaces = []storeCase{
 			var all sync.WaitGroup
 			for k := range bytes {
 				all.Go(func() {
-					err := s.Sweep(s.ctx, slices.Values(plan), func(swept mirror.DeleteResult) { bytes[k] += swept.Bytes })
+					err := s.Sweep(s.ctx, slices.Values(plan), func(result mirror.DeleteResult) { bytes[k] += result.Bytes })
 					if err != nil {
 						s.t.Error(err)
 					}
@@ -160,13 +160,13 @@ var storeSweepRaces = []storeCase{
 				want += int64(len(m.config) + len(m.manifest(mirror.Pushed).Bytes))
 			}
 			if got := bytes[0] + bytes[1] + bytes[2]; got != want {
-				s.t.Errorf("round %d: %d bytes went, want %d: each file is counted once", i, got, want)
+				s.t.Errorf("round %d: %d bytes were deleted, want %d: each file counts once", i, got, want)
 			}
 		}
 	}},
 }
 
-// race sweeps while something happens. What was there before is not fresh, what happens is.
+// race executes a delete request while happens runs. What was used before is not recent; what happens uses is.
 func (s *storeTest) race(c mirror.DeleteRequest, happens func()) {
 	s.t.Helper()
 	c.Before = time.Now()

@@ -8,7 +8,7 @@ import (
 	"airmirror/mirror"
 )
 
-// storeSweepRecentTests have a use for a blob that is linked and needed by nobody.
+// storeSweepRecentTests use a blob that is linked and that no manifest needs.
 var storeSweepRecentTests = []storeCase{
 	recentCase("Stat", repoA, func(s *storeTest) {
 		s.must(errOf(s.StatBlob(s.ctx, repoA, digest.FromString("a blob"))))
@@ -24,7 +24,7 @@ var storeSweepRecentTests = []storeCase{
 	}),
 	recentCase("PushedElsewhere", repoB, func(s *storeTest) { s.push(repoB, "a blob") }),
 	recentCase("ReceivedWithoutRepository", repoA, func(s *storeTest) { s.receive(mirror.Repo{}, "a blob") }),
-	{"StatElsewhere", func(s *storeTest) { // who may not read it learns nothing that needs it to stay
+	{"StatElsewhere", func(s *storeTest) { // a request without access does not keep it
 		s.push(repoA, "a blob")
 		before := time.Now()
 		s.must(errOf(s.StatBlob(s.ctx, repoB, digest.FromString("a blob"))))
@@ -38,28 +38,28 @@ var storeSweepRecentTests = []storeCase{
 			s.must(errOf(s.StatBlob(s.ctx, repoA, blob)))
 		}
 		s.wantDeleted(s.sweepOne(c), 1, 1, string(m.Bytes), "{}")
-		s.wantBlob(repoA, "layer", true) // so that who asked can push another image over them
+		s.wantBlob(repoA, "layer", true) // the client that requested them can push another image with them
 		s.wantBlob(repoA, "base", true)
 		s.pushImage(repoA, mirror.Pushed, image{config: "next", layers: []string{"layer", "base"}}, "v1")
 	}},
 }
 
-// recentCase lets something happen in repo that makes the blob fresh, which was pushed to repoA before.
+// recentCase pushes a blob to repoA, and then calls happens, which uses the blob in repo.
 func recentCase(name string, repo mirror.Repo, happens func(s *storeTest)) storeCase {
 	return storeCase{name, func(s *storeTest) {
 		d := s.push(repoA, "a blob")
 		before := time.Now()
-		if fresh := s.surveyBlob(d).Fresh; !fresh.Before(before) {
-			s.t.Errorf("fresh at %v, before %v", fresh, before)
+		if used := s.surveyBlob(d).Fresh; !used.Before(before) {
+			s.t.Errorf("last use is %v, want before %v", used, before)
 		}
 		happens(s)
 		after := time.Now()
-		if fresh := s.surveyBlob(d).Fresh; fresh.Before(before) || fresh.After(after) {
-			s.t.Errorf("fresh at %v, want between %v and %v", fresh, before, after)
+		if used := s.surveyBlob(d).Fresh; used.Before(before) || used.After(after) {
+			s.t.Errorf("last use is %v, want between %v and %v", used, before, after)
 		}
 		s.wantDeleted(s.sweepOne(mirror.DeleteRequest{Blobs: []digest.Digest{d}, Before: before}), 0, 0)
 		if stat, err := s.StatBlob(s.ctx, repo, d); err != nil || !stat.Stored || !stat.Linked {
-			s.t.Errorf("%+v, %v after it was fresh", stat, err)
+			s.t.Errorf("%+v, %v after it was used", stat, err)
 		}
 		s.wantDeleted(s.sweepOne(mirror.DeleteRequest{Blobs: []digest.Digest{d}, Before: time.Now()}), 0, 0, "a blob")
 	}}

@@ -34,7 +34,7 @@ var storeUploadTests = []storeCase{
 		s.must(err)
 		s.wantBlob(repoA, "a blob", false)
 		s.must(u.Commit(s.ctx, digest.FromString("a blob")))
-		s.must(u.Close()) // which does nothing any more
+		s.must(u.Close()) // which does nothing after Commit
 		s.wantBlob(repoA, "a blob", true)
 		s.wantBlob(repoB, "a blob", false)
 		_, err = s.Upload(s.ctx, repoA, id)
@@ -83,7 +83,7 @@ var storeUploadTests = []storeCase{
 		u, err = s.Upload(s.ctx, repoA, u.ID())
 		s.must(err)
 		if u.Size() != 4 {
-			s.t.Errorf("%d bytes were kept, want 4", u.Size())
+			s.t.Errorf("size is %d, want 4", u.Size())
 		}
 		_, err = u.Append(strings.NewReader("ob"))
 		s.must(err)
@@ -100,7 +100,7 @@ var storeUploadTests = []storeCase{
 			_, err = s.Upload(s.ctx, repoB, id)
 			s.wantCode(err, mirror.CodeBlobUploadUnknown)
 		}
-		u, err = s.Upload(s.ctx, repoA, u.ID()) // it is not harmed
+		u, err = s.Upload(s.ctx, repoA, u.ID()) // it is unchanged
 		s.must(err)
 		s.must(u.Commit(s.ctx, digest.FromString("a blob")))
 	}},
@@ -127,7 +127,7 @@ var storeUploadTests = []storeCase{
 					s.t.Error(err)
 				}
 				if u.Size() != before+10 {
-					s.t.Errorf("somebody else appended too: %d bytes after %d", u.Size(), before)
+					s.t.Errorf("another writer appended: %d bytes after %d", u.Size(), before)
 				}
 				if err := u.Close(); err != nil {
 					s.t.Error(err)
