@@ -4,8 +4,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// AccessLog returns an observer that logs one line for each request, while on says so. Queries are left out: they may
-// hold what signs a request.
+// AccessLog returns an observer that logs one line per request while on returns true. It leaves out the query, which
+// may contain signatures.
 func AccessLog(log *zap.Logger, on func() bool) func(*Exchange) {
 	return func(e *Exchange) {
 		if !on() {
@@ -29,7 +29,7 @@ func AccessLog(log *zap.Logger, on func() bool) func(*Exchange) {
 	}
 }
 
-// namespace is the registry that the client meant, if it said so.
+// namespace returns the registry that the client asked for with ns, or "".
 func namespace(e *Exchange) string {
 	if e.Call == nil {
 		return ""

@@ -2,8 +2,8 @@ package middleware
 
 import "net/http"
 
-// crossOrigin refuses what a page of another site has a browser change, whatever login the browser remembers. Clients
-// that are no browsers say nothing of where a request comes from, and pass.
+// crossOrigin refuses changes that a browser sends for a page of another site, whatever credentials the browser adds.
+// Requests without browser headers pass.
 var crossOrigin = http.NewCrossOriginProtection()
 
 var (
@@ -12,8 +12,8 @@ var (
 	sameOrigin = []string{"same-origin"}
 )
 
-// protect has browsers run nothing of an answer, and give it to no page of another site: what clients pushed, and what
-// upstreams sent, must never act on the mirror's origin.
+// setSecurityHeaders forbids browsers to run anything from a response and to show it to pages of other sites. Pushed
+// content and upstream responses must not act on the mirror's origin.
 func setSecurityHeaders(h http.Header) {
 	h["X-Content-Type-Options"] = noSniff
 	h["Content-Security-Policy"] = sandbox

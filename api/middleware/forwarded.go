@@ -10,12 +10,12 @@ import (
 	"airmirror/mirror"
 )
 
-// forwardedFor is the header by which proxies say who they forward for: each adds the address that it was asked from.
+// forwardedFor is the header to which each proxy appends the address of its client.
 const forwardedFor = "X-Forwarded-For"
 
-// withClientAddress returns a request as it is from whom it was sent by, and not from the proxies that passed it on: everybody who
-// looks at its address is shown that of the client. It is the request itself unless a proxy that is trusted has sent it.
-// Its headers stay, by which it is known not to come from this machine, whatever address they say.
+// withClientAddress returns r with the address of the client in place of that of a trusted proxy. Handlers, limits and
+// logs then see the client. It returns r itself if no trusted proxy sent it. The forwarding headers stay in place, so
+// that the request never counts as one of this machine.
 func withClientAddress(trusted []netip.Prefix, r *http.Request) *http.Request {
 	if len(trusted) == 0 || len(r.Header[forwardedFor]) == 0 {
 		return r
@@ -28,14 +28,15 @@ func withClientAddress(trusted []netip.Prefix, r *http.Request) *http.Request {
 	if client == peer.Addr().Unmap() {
 		return r
 	}
-	at := netip.AddrPortFrom(client, 0) // the port is not said
+	at := netip.AddrPortFrom(client, 0) // the port is unknown
 	r = r.WithContext(mirror.WithClient(r.Context(), net.TCPAddrFromAddrPort(at)))
 	r.RemoteAddr = at.String()
 	return r
 }
 
-// clientOf walks the list in the headers from its end, which the proxy nearest to us has written, for as long as those who
-// wrote it are trusted: what stands before can be anybody's. Where it is no address, the one before is all that is known.
+// clientOf walks the header list from its end, where the nearest proxy appended, for as long as the addresses are those
+// of trusted proxies. Entries before that may be forged. If an entry is not an address, the client is the last address
+// before it.
 func clientOf(trusted []netip.Prefix, peer netip.Addr, headers []string) netip.Addr {
 	client := peer
 	for _, header := range slices.Backward(headers) {
@@ -57,7 +58,7 @@ func clientOf(trusted []netip.Prefix, peer netip.Addr, headers []string) netip.A
 	return client
 }
 
-// parseAddr reads an address, to which some proxies add a port.
+// parseAddr parses an address with an optional port.
 func parseAddr(s string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
@@ -75,10 +76,10 @@ func isTrusted(trusted []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// ParseProxy reads the address of a proxy, or a network of them, as in 10.0.0.7, fd00::/8 or 192.168.0.0/16.
+// ParseProxy parses the address or network of a proxy, such as 10.0.0.7, fd00::/8 or 192.168.0.0/16.
 func ParseProxy(s string) (netip.Prefix, error) {
 	if prefix, err := netip.ParsePrefix(s); err == nil {
-		if addr := prefix.Addr(); addr.Is4In6() { // addresses are compared as IPv4
+		if addr := prefix.Addr(); addr.Is4In6() { // addresses are compared in their IPv4 form
 			return addr.Unmap().Prefix(prefix.Bits() - 96)
 		}
 		return prefix.Masked(), nil

@@ -11,26 +11,27 @@ import (
 	"go.uber.org/zap"
 )
 
-// Alive answers that the process serves: 200, always.
+// Alive answers 200 as long as the process serves requests.
 func Alive() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, "alive") })
 }
 
 const (
-	// readyTTL is how long an answer holds: whoever may ask as often as they like cannot have the disk written to as often.
+	// readyTTL is how long a result is reused. Without it, anonymous clients could cause as many disk writes as they
+	// like.
 	readyTTL = time.Second
-	// readyTimeout is how long it may take to find out.
+	// readyTimeout limits the time of all checks.
 	readyTimeout = 5 * time.Second
 )
 
-// Check is something that has to be in order for a mirror to be ready. Its error is logged; clients are told the name.
+// Check is a condition for readiness. Its error is logged; clients only see the name.
 type Check struct {
 	Name string
 	Run  func(context.Context) error
 }
 
-// Ready answers 200 if all checks find everything in order, and 503 with the names of those that do not. The checks are
-// made one after another, and not more often than once in a second.
+// Ready answers 200 if all checks pass. Otherwise it answers 503 with the name of the first check that failed. The
+// checks run one after another, at most once per second.
 func Ready(log *zap.Logger, checks ...Check) http.Handler {
 	r := &readiness{log: log, checks: checks}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -51,7 +52,7 @@ type readiness struct {
 	failed  string
 }
 
-// look returns what is not in order.
+// check returns the name of the failed check, or "".
 func (r *readiness) check(ctx context.Context) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,5 +78,5 @@ func respond(w http.ResponseWriter, status int, text string) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, fmt.Sprintln(text)) // a client that is gone needs no answer
+	_, _ = io.WriteString(w, fmt.Sprintln(text)) // the client may be gone
 }

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 )
 
-// maxID is how long an id may be that a client gives.
+// maxID is the maximum length of a request ID from a client.
 const maxID = 128
 
-// ids makes ids of requests: a random part for the process, and a number.
+// ids generates request IDs: a random prefix per process and a counter.
 type ids struct {
 	prefix string
 	last   *atomic.Uint64
@@ -24,7 +24,7 @@ func newIDs() ids {
 	return ids{hex.EncodeToString(random) + "-", new(atomic.Uint64)}
 }
 
-// of returns the id that a request has already, from a proxy or a client, or a new one.
+// of returns the ID from the request's X-Request-Id header, or a new one.
 func (i ids) of(r *http.Request) string {
 	if given := r.Header["X-Request-Id"]; len(given) == 1 && validID(given[0]) {
 		return given[0]
@@ -32,7 +32,7 @@ func (i ids) of(r *http.Request) string {
 	return i.prefix + strconv.FormatUint(i.last.Add(1), 10)
 }
 
-// sane reports whether an id can stand in a log as it is.
+// validID reports whether an ID is safe to log.
 func validID(id string) bool {
 	return id != "" && len(id) <= maxID && strings.IndexFunc(id, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:/+=", r))

@@ -13,57 +13,60 @@ import (
 	"airmirror/mirror"
 )
 
-// Settings can change while a [Handler] works. The zero value has no limits.
+// Settings can be changed while a [Handler] serves. The zero value has no limits.
 type Settings struct {
-	// Requests is how many are answered at a time; the others are told to come again. No limit if zero. One address has no
-	// more of them under way than are left for others, see [mirror.Shares].
+	// Requests limits the requests in flight. Further requests are refused with a Retry-After. One address may only use
+	// what [mirror.Shares] leaves for others. Zero means no limit.
 	Requests int
-	// RequestsPerSecond is how many one address may send, and Burst how many at once, one at least. No limit if zero.
+	// RequestsPerSecond limits the rate per address. Burst is how many may arrive at once; at least one. Zero means no
+	// limit.
 	RequestsPerSecond float64
 	Burst             int
-	// Uploads is how many requests of one address may bring content at a time. No limit if zero.
+	// Uploads limits how many requests of one address may upload content at the same time. Zero means no limit.
 	Uploads int
-	// Proxies are trusted to say in X-Forwarded-For who they forward for: what is said here of an address is then that of
-	// the client, and so it is for everybody behind. Nobody is trusted if there are none.
+	// Proxies are the addresses whose X-Forwarded-For header is trusted. Requests from them count for the client that
+	// the header names, here and in all handlers. If it is empty, no header is trusted.
 	Proxies []netip.Prefix
-	// StallTimeout is how long a client may take no byte of an answer, or send none of a request; for ever if zero.
+	// StallTimeout is how long a client may receive or send nothing during a request. Zero means no limit.
 	StallTimeout time.Duration
 }
 
-// maxAddresses is for how many addresses the rate is known. Who has been away for so long may begin anew.
+// maxAddresses limits how many addresses have a rate limiter. The least recently seen address loses its limiter first.
 const maxAddresses = 16 << 10
 
-// Configure changes the settings, for requests that come from then on.
-func (f *Handler) Configure(settings Settings) {
-	if old := f.settings.Load(); old != nil && (old.RequestsPerSecond != settings.RequestsPerSecond || old.Burst != settings.Burst) {
-		f.rates.reset()
+// Configure replaces the settings for requests that arrive from now on.
+func (h *Handler) Configure(settings Settings) {
+	if old := h.settings.Load(); old != nil && (old.RequestsPerSecond != settings.RequestsPerSecond || old.Burst != settings.Burst) {
+		h.rates.reset()
 	}
-	f.requests.SetMost(int64(settings.Requests))
-	f.settings.Store(&settings)
+	h.requests.SetMost(int64(settings.Requests))
+	h.settings.Store(&settings)
 }
 
-// begin takes a place among the requests under way, or answers a request for which there is none. end gives it back.
-func (f *Handler) acquire(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
+// acquire reserves a place among the requests in flight, or refuses the request. The caller calls end when the request
+// has ended.
+func (h *Handler) acquire(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
 	network := mirror.NetworkOf(r.RemoteAddr)
-	if f.requests.Take(network, 1) {
-		return func() { f.requests.Give(network, 1) }, true
+	if h.requests.Take(network, 1) {
+		return func() { h.requests.Give(network, 1) }, true
 	}
-	if _, full := f.requests.Used(); full {
-		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is answering %d requests, and no more at a time: try again in a moment", settings.Requests))
+	if _, full := h.requests.Used(); full {
+		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is at its limit of %d requests at a time: try again in a moment", settings.Requests))
 		return nil, false
 	}
-	registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s has %d requests under way, and the rest of the %d that the mirror answers at a time is for others: try again in a moment",
-		mirror.NetworkName(r.RemoteAddr), f.requests.Of(network), settings.Requests))
+	registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s has %d requests in flight; the rest of the limit of %d is reserved for other clients: try again in a moment",
+		mirror.NetworkName(r.RemoteAddr), h.requests.Of(network), settings.Requests))
 	return nil, false
 }
 
-// admitAddress answers a request of which its address sends too many. leave is called when the request has ended.
-func (f *Handler) admitAddress(settings *Settings, w *writer, r *http.Request) (leave func(), ok bool) {
+// admitAddress applies the limits per address, or refuses the request. The caller calls leave when the request has
+// ended.
+func (h *Handler) admitAddress(settings *Settings, w *writer, r *http.Request) (leave func(), ok bool) {
 	address := mirror.NetworkName(r.RemoteAddr)
 	if settings.RequestsPerSecond > 0 {
-		if wait := f.rates.wait(address, settings); wait > 0 {
+		if wait := h.rates.wait(address, settings); wait > 0 {
 			w.Header().Set("Retry-After", mirror.FormatRetryAfter(wait))
-			registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s sends more than the %v requests per second that the mirror answers: try again in %s",
+			registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s exceeds the limit of %v requests per second: try again in %s",
 				address, settings.RequestsPerSecond, wait.Round(time.Millisecond)))
 			return nil, false
 		}
@@ -71,16 +74,16 @@ func (f *Handler) admitAddress(settings *Settings, w *writer, r *http.Request) (
 	if settings.Uploads == 0 || r.Method != http.MethodPut && r.Method != http.MethodPost && r.Method != http.MethodPatch {
 		return func() {}, true
 	}
-	if !f.uploads.begin(address, settings.Uploads) {
-		registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s pushes in %d requests, and no more at a time: try again when one has ended", address, settings.Uploads))
+	if !h.uploads.begin(address, settings.Uploads) {
+		registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s exceeds the limit of %d uploads at a time: try again when one of them has ended", address, settings.Uploads))
 		return nil, false
 	}
-	return func() { f.uploads.end(address) }, true
+	return func() { h.uploads.end(address) }, true
 }
 
-// rates are what addresses may send.
+// rates are the rate limiters of addresses.
 type rates struct {
-	mu       sync.Mutex // so that an address has one limiter
+	mu       sync.Mutex // for adding a limiter only once
 	limiters *lru.Cache[string, *rate.Limiter]
 }
 
@@ -94,7 +97,7 @@ func newRates() *rates {
 
 func (r *rates) reset() { r.limiters.Purge() }
 
-// wait returns how long an address has to wait; 0 if it has not.
+// wait returns how long the address has to wait, or 0 if the request may proceed.
 func (r *rates) wait(address string, settings *Settings) time.Duration {
 	r.mu.Lock()
 	limiter, known := r.limiters.Get(address)
@@ -111,7 +114,7 @@ func (r *rates) wait(address string, settings *Settings) time.Duration {
 	return wait
 }
 
-// uploads are the requests under way that bring content, by address. The zero value is ready.
+// uploads counts the upload requests in flight by address. The zero value is ready to use.
 type uploads struct {
 	mu    sync.Mutex
 	count map[string]int

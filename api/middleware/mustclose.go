@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// mustClose reports whether a connection has to end with a request, since somebody in between may see another end to it: then
-// what is in the body of one client's request would be taken for a request of another.
+// mustClose reports whether the connection must be closed after the request, because a proxy in between may disagree
+// about where the request ends. Otherwise a part of one client's body could be taken for another client's request
+// (request smuggling).
 //
-// A request in chunks that says a length as well is read by its chunks, and the connection is to be closed after it:
-// https://www.rfc-editor.org/rfc/rfc9112#section-6.1. As net/http hides that there was a length, every request in chunks is
-// the last one, but only of connections that are somebody's who passes on what others send: a client that pushes on a
-// connection of its own keeps that. HTTP/1.0 knows no chunks, and net/http overlooks them there.
+// A request with both Transfer-Encoding and Content-Length is read by its chunks, and the connection has to be closed:
+// https://www.rfc-editor.org/rfc/rfc9112#section-6.1. net/http hides the Content-Length in that case, so every chunked
+// request that was forwarded closes its connection. Clients that push directly keep theirs. HTTP/1.0 has no chunked
+// encoding; net/http ignores the header there.
 func mustClose(r *http.Request) bool {
 	switch {
 	case r.ProtoMajor != 1:
@@ -22,7 +23,7 @@ func mustClose(r *http.Request) bool {
 	return len(r.TransferEncoding) > 0 && IsForwarded(r.Header)
 }
 
-// IsForwarded reports whether a request has headers of somebody who passed it on; what they say is no matter.
+// IsForwarded reports whether a request has headers of a proxy, whatever their values are.
 func IsForwarded(header http.Header) bool {
 	for key := range header {
 		if strings.HasPrefix(key, "X-Forwarded") || proxyHeaders[key] {
@@ -32,7 +33,7 @@ func IsForwarded(header http.Header) bool {
 	return false
 }
 
-// proxyHeaders are the headers that [IsForwarded] looks for, as net/http writes them.
+// proxyHeaders are the headers that [IsForwarded] looks for, in canonical form.
 var proxyHeaders = map[string]bool{
 	"Forwarded": true, "Via": true, "X-Real-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "True-Client-Ip": true,
 	"Cf-Connecting-Ip": true, "X-Original-Forwarded-For": true, "X-Envoy-External-Address": true, "X-Original-Host": true,

@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	// grain is how long a deadline may be ahead of its time: it is not set again for each write.
+	// deadlineStep is the precision of deadlines. It avoids setting one for each write.
 	deadlineStep = time.Second
-	// piece is how much of a file is given to the kernel at a time, which then cannot be looked at.
+	// pieceSize is how much of a file is passed to the kernel (sendfile) at a time.
 	pieceSize = 8 << 20
 )
 
-// deadlines are what net/http's own writers can set for their connection or stream.
+// deadlineSetter is implemented by the response writers of net/http.
 type deadlineSetter interface {
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
 
-// writer counts what is answered, and has the connection cut off when nothing of it moves for a while. It keeps the way
-// open from a file to the socket that does not pass through this process.
+// writer counts the bytes of a response and aborts the connection if the client receives nothing for the stall timeout.
+// It preserves the fast path from a file to a socket (sendfile).
 type writer struct {
 	http.ResponseWriter
-	conn     deadlineSetter // nil if there are none to be set
+	conn     deadlineSetter // nil if the connection has no deadlines
 	stall    time.Duration
 	started  time.Time
 	extended time.Time
@@ -41,10 +41,10 @@ type writer struct {
 // Unwrap is for [http.ResponseController].
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Witness implements [registry.Observer].
+// Observe implements [registry.Observer].
 func (w *writer) Observe(seen registry.Call) { w.hasCall, w.call = true, seen }
 
-// begin sets the deadline of the answer, which may be that of an earlier one on the same connection.
+// begin sets the write deadline, replacing that of an earlier response on the connection.
 func (w *writer) begin() {
 	w.conn, _ = w.ResponseWriter.(deadlineSetter)
 	if w.conn != nil && w.stall == 0 {
@@ -53,7 +53,7 @@ func (w *writer) begin() {
 	w.extend(w.started)
 }
 
-// extend gives the client time to take what is written next.
+// extend moves the write deadline ahead.
 func (w *writer) extend(now time.Time) {
 	if w.conn == nil || w.stall == 0 || now.Sub(w.extended) < deadlineStep {
 		return
@@ -62,16 +62,16 @@ func (w *writer) extend(now time.Time) {
 	_ = w.conn.SetWriteDeadline(now.Add(w.stall + deadlineStep))
 }
 
-// WriteHeader notes the status.
+// WriteHeader records the status.
 func (w *writer) WriteHeader(status int) {
-	if w.status < http.StatusOK { // 1xx may come before
+	if w.status < http.StatusOK { // 1xx responses may precede it
 		w.status = status
 	}
 	w.extend(time.Now())
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts what is written.
+// Write counts the bytes written.
 func (w *writer) Write(p []byte) (int, error) {
 	w.extend(time.Now())
 	n, err := w.ResponseWriter.Write(p)
@@ -79,7 +79,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom has the kernel send a file, as far as the writer below can.
+// ReadFrom lets the kernel send a file if the underlying writer supports that.
 func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
 	to, direct := w.ResponseWriter.(io.ReaderFrom)
 	limited, isLimited := r.(*io.LimitedReader)
@@ -94,7 +94,7 @@ func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
 		var n int64
 		part := &io.LimitedReader{R: file, N: min(limited.N, pieceSize)}
 		if n, err = w.sendPiece(to, file, part); n == 0 {
-			break // the file ends, or nothing moves
+			break // end of the file, or no progress
 		}
 		sent += n
 		limited.N -= n
@@ -103,8 +103,9 @@ func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
 	return sent, err
 }
 
-// sendPiece sends a part of a file. A client that took some of it in time and not all has more time for the rest; but
-// only if what was read of the file is what was sent, which is so as long as no byte of it came through this process.
+// sendPiece sends a part of a file. If the deadline expires after the client has received some of it, the rest gets
+// more time. That requires that the file offset tells how much was sent, which is true if all bytes went through
+// sendfile.
 func (w *writer) sendPiece(to io.ReaderFrom, file *os.File, part *io.LimitedReader) (int64, error) {
 	before, err := file.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -121,7 +122,7 @@ func (w *writer) sendPiece(to io.ReaderFrom, file *os.File, part *io.LimitedRead
 	return n, err
 }
 
-// body counts what arrives, and has the connection cut off when nothing does for a while.
+// body counts the bytes of a request body and aborts the connection if nothing arrives for the stall timeout.
 type body struct {
 	io.ReadCloser
 	out  *writer
@@ -129,8 +130,8 @@ type body struct {
 	set  time.Time
 }
 
-// Read gives the client time to send something. When the body has ended, net/http takes the deadline back before it goes
-// on reading to see whether the client goes away.
+// Read moves the read deadline ahead. At the end of the body, net/http resets the deadline before it reads on to detect
+// that the client disconnects.
 func (b *body) Read(p []byte) (int, error) {
 	now := time.Now()
 	if b.out.conn != nil && b.out.stall > 0 && now.Sub(b.set) >= deadlineStep {

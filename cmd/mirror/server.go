@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/auth"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/cache"
 	"airmirror/cmd/mirror/config"
@@ -228,6 +229,9 @@ func serveCollector(ctx context.Context, collector *gc.Collector) (stop func()) 
 	}
 }
 
+// maxIdleConns limits the idle connections of all clients of a server; see [middleware.LimitIdleConns].
+const maxIdleConns = 8192
+
 // newServer returns a server with the limits of all that this process serves. What net/http says goes wrong, as that no
 // connection can be accepted, is a warning.
 func newServer(handler http.Handler, log *zap.Logger) *http.Server {
@@ -242,7 +246,7 @@ func newServer(handler http.Handler, log *zap.Logger) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          faults,
 	}
-	closeSilent(server)
+	middleware.LimitIdleConns(server, maxIdleConns)
 	return server
 }
 
