@@ -75,7 +75,7 @@ func TestWhatIsNamedStays(t *testing.T) {
 		var left []string
 		_, err = migrate.Registry(context.Background(), next.store, mirror.Names{}, old, migrate.Request{From: "old.example"}, func(e migrate.Event) {
 			_, dg, _ := strings.Cut(e.Name, "@")
-			if e.Kind == migrate.KindLeft && old.blobs[digest.Digest(dg)] != nil { // a foreign layer need not have been pushed
+			if e.Kind == migrate.KindSkipped && old.blobs[digest.Digest(dg)] != nil { // a foreign layer need not have been pushed
 				left = append(left, e.Name+": "+e.Error)
 			}
 		})
@@ -278,19 +278,19 @@ func (d *depot) serves(pushed *depot) {
 	}
 }
 
-// The methods of a registry, for [migrate.Source].
+// The methods of a registry, for [migrate.RegistryClient].
 
-// Catalog implements [migrate.Source].
+// Catalog implements [migrate.RegistryClient].
 func (d *depot) Catalog(context.Context, string) ([]string, error) {
 	return []string{depotRepo.Path}, nil
 }
 
-// Tags implements [migrate.Source].
+// Tags implements [migrate.RegistryClient].
 func (d *depot) Tags(ctx context.Context, _ mirror.Repo) ([]string, error) {
 	return d.store.Tags(ctx, depotRepo, "", 1000)
 }
 
-// Manifest implements [migrate.Source].
+// Manifest implements [migrate.RegistryClient].
 func (d *depot) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest, error) {
 	if ref.Digest == "" {
 		tag, err := d.store.Tag(ctx, depotRepo, ref.Tag)
@@ -302,13 +302,13 @@ func (d *depot) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest, 
 	return d.store.Manifest(ctx, depotRepo, ref.Digest)
 }
 
-// Blob implements [migrate.Source].
+// Blob implements [migrate.RegistryClient].
 func (d *depot) Blob(ctx context.Context, _ mirror.Repo, dg digest.Digest) (io.ReadCloser, int64, error) {
 	blob, err := d.store.Blob(ctx, depotRepo, dg)
 	return blob, blob.Size, err
 }
 
-// Referrers implements [migrate.Source].
+// Referrers implements [migrate.RegistryClient].
 func (d *depot) Referrers(context.Context, mirror.Repo, digest.Digest) ([]v1.Descriptor, error) {
 	return nil, nil
 }

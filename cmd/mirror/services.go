@@ -54,7 +54,7 @@ func newServices(ctx context.Context, m *proxy.Proxy, store *cache.Store, c serv
 
 // registryAt returns a client of the registry at a URL: as it is configured if it is an upstream, else with the
 // credentials that docker has for it.
-func (s *services) registryAt(url string) (migrate.Source, error) {
+func (s *services) registryAt(url string) (migrate.RegistryClient, error) {
 	e, err := upstream.ParseEndpoint(url)
 	if err != nil {
 		return nil, err

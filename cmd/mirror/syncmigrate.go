@@ -56,8 +56,8 @@ func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateReque
 // undoneMigrate is the error for what was not moved in.
 func undoneMigrate(s *migrate.Summary) error {
 	var parts []string
-	if s.Left > 0 {
-		parts = append(parts, fmt.Sprintf("%s left out, each named above", count(s.Left, "thing was", "things were")))
+	if s.Skipped > 0 {
+		parts = append(parts, fmt.Sprintf("%s left out, each named above", count(s.Skipped, "thing was", "things were")))
 	}
 	if s.Kept > 0 {
 		parts = append(parts, fmt.Sprintf("%s kept as pushed here, which --overwrite moves", count(s.Kept, "tag was", "tags were")))

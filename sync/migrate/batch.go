@@ -31,14 +31,14 @@ type batch struct {
 
 // item is a manifest on its way in.
 type item struct {
-	of        *repository
-	self      blob
-	mediaType string
-	blobs     []blob
-	owned     []owned
-	with      []digest.Digest // those of owned that the place has
-	children  []digest.Digest
-	perhaps   []digest.Digest // those of owned that are manifests if the place has no blobs of their digests
+	repository     *repository
+	content        blob
+	mediaType      string
+	blobs          []blob
+	owned          []owned
+	ownedBlobs     []digest.Digest // those of owned that the place has
+	children       []digest.Digest
+	maybeManifests []digest.Digest // those of owned that are manifests if the place has no blobs of their digests
 }
 
 // owned is what a manifest names and does not need, to be had as a blob unless it is a manifest.
@@ -47,21 +47,21 @@ type owned struct {
 	role mirror.Role
 }
 
-func (i *item) String() string { return i.of.name + "@" + i.self.digest.String() }
+func (i *item) String() string { return i.repository.name + "@" + i.content.digest.String() }
 
 // tag is a tag on its way in.
 type tag struct {
-	of     *repository
-	name   string
-	digest digest.Digest
+	repository *repository
+	name       string
+	digest     digest.Digest
 }
 
-func (t tag) String() string { return t.of.name + ":" + t.name }
+func (t tag) String() string { return t.repository.name + ":" + t.name }
 
 func (b *batch) add(i *item) {
 	b.items = append(b.items, i)
 	b.blobs += len(i.blobs) + len(i.owned)
-	b.bytes += len(i.self.bytes)
+	b.bytes += len(i.content.bytes)
 }
 
 // flushFull writes the batch if there is much in it.
@@ -74,65 +74,65 @@ func (b *batch) flushFull(ctx context.Context) error {
 
 // flush writes what is in the batch: blobs, manifests, then tags.
 func (b *batch) flush(ctx context.Context) error {
-	if err := b.obtain(ctx); err != nil {
+	if err := b.fetchContent(ctx); err != nil {
 		return err
 	}
-	if err := b.carry(ctx); err != nil {
+	if err := b.importManifests(ctx); err != nil {
 		return err
 	}
 	if err := b.pointTags(ctx); err != nil {
 		return err
 	}
 	for _, s := range b.done {
-		if s.taken > 0 {
+		if s.imported > 0 {
 			b.count(func(sum *Summary) { sum.Repositories++ })
 		}
-		b.tell(Event{Kind: KindRepository, Name: s.name, Tags: s.tags, Manifests: s.taken, Left: s.left})
+		b.emit(Event{Kind: KindRepository, Name: s.name, Tags: s.tags, Manifests: s.imported, Skipped: s.skipped})
 	}
 	*b = batch{run: b.run}
 	return nil
 }
 
 // need is content that a repository needs.
-type need struct {
+type fetchKey struct {
 	name   string
 	digest digest.Digest
 	size   int64
 }
 
 // lack is why a need is not met; nil if it is.
-type lack struct{ err error }
+type fetchResult struct{ err error }
 
 // obtain sees to it that everything the manifests need is held, and leaves out those for which that cannot be. Blobs come
 // before manifests, so that none comes for nothing.
-func (b *batch) obtain(ctx context.Context) error {
-	lacks := make(map[need]*lack)
-	if err := b.obtainEach(ctx, lacks, func(i *item) []blob { return i.blobs }); err != nil {
+func (b *batch) fetchContent(ctx context.Context) error {
+	lacks := make(map[fetchKey]*fetchResult)
+	if err := b.fetchEach(ctx, lacks, func(i *item) []blob { return i.blobs }); err != nil {
 		return err
 	}
-	b.keep(func(i *item) error { return i.childFails() })
-	if err := b.obtainOwned(ctx); err != nil {
+	b.dropFailed(func(i *item) error { return i.childError() })
+	if err := b.fetchOwned(ctx); err != nil {
 		return err
 	}
-	return b.obtainEach(ctx, lacks, func(i *item) []blob { return []blob{i.self} })
+	return b.fetchEach(ctx, lacks, func(i *item) []blob { return []blob{i.content} })
 }
 
-// obtainEach obtains what of returns for each manifest.
-func (b *batch) obtainEach(ctx context.Context, lacks map[need]*lack, of func(*item) []blob) error {
+// fetchEach obtains what of returns for each manifest.
+func (b *batch) fetchEach(ctx context.Context, lacks map[fetchKey]*fetchResult, of func(*item) []blob) error {
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(b.req.Parallel)
 	for _, i := range b.items {
 		for _, c := range of(i) {
-			n := need{i.of.name, c.digest, c.size}
+			n := fetchKey{i.repository.name, c.digest, c.size}
 			if lacks[n] != nil {
 				continue
 			}
-			l := new(lack)
+			l := new(fetchResult)
 			lacks[n] = l
 			group.Go(func() error {
-				l.err = b.run.obtain(within, n.name, c)
-				if ends(within, l.err) {
-					return endOf(within, l.err)
+				l.err = b.run.ensureBlob(within, n.name, c)
+				if endsRun(within, l.err) {
+					return runError(within, l.err)
 				}
 				return nil
 			})
@@ -141,9 +141,9 @@ func (b *batch) obtainEach(ctx context.Context, lacks map[need]*lack, of func(*i
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	b.keep(func(i *item) error {
+	b.dropFailed(func(i *item) error {
 		for _, c := range of(i) {
-			if err := lacks[need{i.of.name, c.digest, c.size}].err; err != nil {
+			if err := lacks[fetchKey{i.repository.name, c.digest, c.size}].err; err != nil {
 				return err
 			}
 		}
@@ -152,45 +152,45 @@ func (b *batch) obtainEach(ctx context.Context, lacks map[need]*lack, of func(*i
 	return nil
 }
 
-// obtainOwned sees to it that what manifests own is stored. What is told to be left out is what the place should have: the
+// fetchOwned sees to it that what manifests own is stored. What is told to be left out is what the place should have: the
 // entries of an index and nondistributable layers. An index may lack manifests, and a manifest of an unknown type may name
 // what is nowhere. What could not be had this time leaves the manifest out.
-func (b *batch) obtainOwned(ctx context.Context) error {
+func (b *batch) fetchOwned(ctx context.Context) error {
 	wrong := make(map[*item]error)
 	for _, i := range b.items {
 		for _, o := range i.owned {
-			if i.of.manifests[o.digest] == taken || b.has(i.of, o.digest) {
+			if i.repository.manifests[o.digest] == imported || b.has(i.repository, o.digest) {
 				continue
 			}
-			err := b.run.own(ctx, i.of.name, o.blob)
+			err := b.run.ensureOwned(ctx, i.repository.name, o.blob)
 			switch {
-			case ends(ctx, err):
-				return endOf(ctx, err)
+			case endsRun(ctx, err):
+				return runError(ctx, err)
 			case err == nil:
-				i.with = append(i.with, o.digest)
-			case outcomeOf(err) != lacking:
+				i.ownedBlobs = append(i.ownedBlobs, o.digest)
+			case outcomeOf(err) != missing:
 				wrong[i] = err
-			case o.role == mirror.RoleEntry || o.role == mirror.RoleNondistributable || !absent(err):
-				b.leaveOf(i.of, i.of.name+"@"+o.digest.String(), err)
+			case o.role == mirror.RoleEntry || o.role == mirror.RoleNondistributable || !isAbsent(err):
+				b.skipIn(i.repository, i.repository.name+"@"+o.digest.String(), err)
 			}
 		}
 	}
-	b.keep(func(i *item) error { return wrong[i] })
+	b.dropFailed(func(i *item) error { return wrong[i] })
 	return nil
 }
 
 // has reports whether a manifest is in the batch.
 func (b *batch) has(s *repository, d digest.Digest) bool {
-	return slices.ContainsFunc(b.items, func(i *item) bool { return i.of == s && i.self.digest == d })
+	return slices.ContainsFunc(b.items, func(i *item) bool { return i.repository == s && i.content.digest == d })
 }
 
 // keep leaves out the items that f has an error for.
-func (b *batch) keep(f func(*item) error) {
+func (b *batch) dropFailed(f func(*item) error) {
 	kept := b.items[:0]
 	for _, i := range b.items {
 		if err := f(i); err != nil {
-			i.of.manifests[i.self.digest] = outcomeOf(err)
-			b.leaveOf(i.of, i.String(), err)
+			i.repository.manifests[i.content.digest] = outcomeOf(err)
+			b.skipIn(i.repository, i.String(), err)
 			continue
 		}
 		kept = append(kept, i)
@@ -198,10 +198,10 @@ func (b *batch) keep(f func(*item) error) {
 	b.items = kept
 }
 
-// childFails is the error of an index with a child that could not be had this time: it would replace one that is whole.
-func (i *item) childFails() error {
+// childError is the error of an index with a child that could not be had this time: it would replace one that is whole.
+func (i *item) childError() error {
 	for _, child := range i.children {
-		if i.of.manifests[child] == failing {
+		if i.repository.manifests[child] == failed {
 			return mirror.Errorf(mirror.CodeUnavailable, "%s, which is in it, could not be had", child)
 		}
 	}

@@ -47,7 +47,7 @@ const (
 const maxLink = 256
 
 func openFolder(store mirror.ImportStore, req Request) (*folder, error) {
-	if err := checked(req, req.Root); err != nil {
+	if err := checkRequest(req, req.Root); err != nil {
 		return nil, err
 	}
 	// Who names the folder within means the same.
@@ -104,7 +104,7 @@ func (f *folder) referrers(context.Context, string, digest.Digest) ([]digest.Dig
 	return nil, nil
 }
 
-func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err error) {
+func (f *folder) fetch(ctx context.Context, _ string, b blob) (linked bool, err error) {
 	name := dataOf(b.digest)
 	file, err := filepath.EvalSymlinks(f.at(name)) // a second name would be one for the link
 	var info fs.FileInfo
@@ -131,13 +131,13 @@ func (f *folder) take(ctx context.Context, _ string, b blob) (linked bool, err e
 	if mirror.CodeOf(err) == mirror.CodeDigestInvalid {
 		return false, mirror.Errorf(mirror.CodeDigestInvalid, "blob %s is damaged: %s has another digest", b.digest, name)
 	}
-	if aboutContent(err) {
+	if isContentError(err) {
 		return false, err
 	}
 	if unreadable := f.readable(ctx, name); unreadable != nil {
 		return false, fmt.Errorf("blob %s cannot be read: %w", b.digest, unreadable)
 	}
-	return false, &fault{err}
+	return false, &storeError{err}
 }
 
 // has implements [place]. A blob that a manifest need not have is the repository's only if that has a link to it.

@@ -38,7 +38,7 @@ func TestFolderIsMovedIn(t *testing.T) {
 	garbage := o.blob("nobody needs it")
 
 	s, events := o.move(h, migrate.Request{})
-	if s.Repositories != 3 || s.Tags != 7 || s.Manifests != 9 || s.Left != 0 || s.Linked != s.Bytes || s.Cache {
+	if s.Repositories != 3 || s.Tags != 7 || s.Manifests != 9 || s.Skipped != 0 || s.Linked != s.Bytes || s.Cache {
 		t.Errorf("%+v, left out %v", s, events.left())
 	}
 	for tag, d := range map[string]digest.Digest{"team/app:v1": app, "tool:docker": old, "team/app:plain": plain, "team/app:sparse": index} {
@@ -171,7 +171,7 @@ func TestHostileFolder(t *testing.T) {
 				t.Error("what is good was not taken")
 			}
 			h.whole("good", good)
-			if s.Left == 0 || h.holds(digest.FromString("secret")) {
+			if s.Skipped == 0 || h.holds(digest.FromString("secret")) {
 				t.Errorf("%+v", s)
 			}
 			for what, why := range events.left() {
@@ -193,7 +193,7 @@ func TestNamesThatMeet(t *testing.T) {
 	other := o.image("docker.io/library/nginx", "1", "other")
 	alone := o.image("library/nginx", "2", "alone")
 	s, events := o.move(h, migrate.Request{})
-	if s.Left != 2 || s.Tags != 3 {
+	if s.Skipped != 2 || s.Tags != 3 {
 		t.Errorf("%+v, left out %v", s, events.left())
 	}
 	for name, parts := range map[string][]string{
@@ -212,7 +212,7 @@ func TestNamesThatMeet(t *testing.T) {
 	if h.tag("nginx", "same") != same || h.tag("library/nginx", "same") != same || h.tag("library/nginx", "2") != alone {
 		t.Error("what does not differ was not taken")
 	}
-	if s, _ := o.move(h, migrate.Request{Repos: []string{"docker.io/library/nginx"}}); s.Left != 0 || h.tag("library/nginx", "1") != other {
+	if s, _ := o.move(h, migrate.Request{Repos: []string{"docker.io/library/nginx"}}); s.Skipped != 0 || h.tag("library/nginx", "1") != other {
 		t.Errorf("the one that was chosen: %+v", s)
 	}
 }
@@ -231,7 +231,7 @@ func TestFolderWithPartsElsewhere(t *testing.T) {
 	move("blobs/sha256")
 	move("repositories/team")
 	s, events := o.move(h, migrate.Request{})
-	if s.Repositories != 1 || s.Left != 0 || h.tag("team/app", "v1") != app {
+	if s.Repositories != 1 || s.Skipped != 0 || h.tag("team/app", "v1") != app {
 		t.Errorf("%+v, left out %v", s, events.left())
 	}
 	h.whole("team/app", app)
@@ -251,7 +251,7 @@ func TestPatternsChooseRepositories(t *testing.T) {
 		o.image(name, "v1", name)
 	}
 	s, events := o.move(h, migrate.Request{Repos: []string{"team/*", "absent"}})
-	if why := events.left()["absent"]; s.Left != 1 || why != "there is no such repository" {
+	if why := events.left()["absent"]; s.Skipped != 1 || why != "there is no such repository" {
 		t.Errorf("%+v, left out %v", s, events.left())
 	}
 	if s.Repositories != 1 || h.tag("team/app", "v1") == "" || h.tag("team/a/b", "v1") != "" {
@@ -293,7 +293,7 @@ func TestManyAreWrittenTogether(t *testing.T) {
 	}
 	s, _ := o.move(h, migrate.Request{})
 	const files = tags + 1 + 2 // what two repositories come to at the same moment is taken by both
-	if s.Tags != repos*tags+1 || s.Manifests != repos*tags+1 || s.Left != 2*repos || s.Blobs < files || s.Blobs > 2*files {
+	if s.Tags != repos*tags+1 || s.Manifests != repos*tags+1 || s.Skipped != 2*repos || s.Blobs < files || s.Blobs > 2*files {
 		t.Errorf("%+v", s)
 	}
 }
@@ -329,7 +329,7 @@ func TestBrokenOffAndAgain(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			store := &breaking{house: h, left: 5, then: func() error { return fails(cancel) }}
 			_, err := migrate.Folder(ctx, store, mirror.Names{}, migrate.Request{Root: o.root, Parallel: 1}, func(e migrate.Event) {
-				if e.Kind == migrate.KindLeft {
+				if e.Kind == migrate.KindSkipped {
 					t.Errorf("%s is said to be left out: %s", e.Name, e.Error)
 				}
 			})

@@ -96,7 +96,7 @@ type told []migrate.Event
 func (e told) left() map[string]string {
 	left := make(map[string]string)
 	for _, event := range e {
-		if event.Kind == migrate.KindLeft {
+		if event.Kind == migrate.KindSkipped {
 			left[event.Name] += event.Error
 		}
 	}
@@ -129,7 +129,7 @@ func (e told) check(t *testing.T, s migrate.Summary) {
 	for _, r := range repositories {
 		tags, manifests = tags+r.Tags, manifests+r.Manifests
 	}
-	if tags != s.Tags || manifests != s.Manifests || len(e.of(migrate.KindLeft)) != s.Left || len(e.of(migrate.KindKept)) != s.Kept {
+	if tags != s.Tags || manifests != s.Manifests || len(e.of(migrate.KindSkipped)) != s.Skipped || len(e.of(migrate.KindKept)) != s.Kept {
 		t.Errorf("the events have %d tags, %d manifests; the summary is %+v", tags, manifests, s)
 	}
 }

@@ -47,9 +47,9 @@ type Store interface {
 	Receive(ctx context.Context, d digest.Digest) (mirror.BlobWriter, error)
 }
 
-// Source is a registry that answers, under its host; a client of the package upstream is one. All of it may be used
+// RegistryClient is a registry that answers, under its host; a client of the package upstream is one. All of it may be used
 // concurrently. Its errors are those of [mirror.Upstream].
-type Source interface {
+type RegistryClient interface {
 	// Catalog lists the names of all repositories at host, as the registry writes them.
 	Catalog(ctx context.Context, host string) ([]string, error)
 	Tags(ctx context.Context, repo mirror.Repo) ([]string, error)
@@ -95,8 +95,8 @@ const (
 	// KindProgress comes now and then. Total and Done are bytes to read and read so far; Total grows while manifests are
 	// read. Doing says what is being worked on.
 	KindProgress = "progress"
-	// KindLeft says that a tag, a manifest or a repository was left out, and why.
-	KindLeft = "left"
+	// KindSkipped says that a tag, a manifest or a repository was left out, and why.
+	KindSkipped = "left"
 	// KindKept says that a tag that was pushed to this mirror was left as it is: it points at Was.
 	KindKept = "kept"
 	// KindRepository says that a repository is done: its Tags and Manifests are here, and Left were left out.
@@ -115,7 +115,7 @@ type Event struct {
 	Doing     string        `json:"doing,omitempty"`
 	Tags      int           `json:"tags,omitempty"`
 	Manifests int           `json:"manifests,omitempty"`
-	Left      int           `json:"left,omitempty"`
+	Skipped   int           `json:"left,omitempty"`
 	Digest    digest.Digest `json:"digest,omitempty"` // that a kept tag points at in the other registry
 	Was       digest.Digest `json:"was,omitempty"`    // and here
 	Error     string        `json:"error,omitempty"`
@@ -129,11 +129,11 @@ type Summary struct {
 	Manifests    int `json:"manifests"`    // that are here now
 	// Blobs and Bytes were not held before, manifests included. Of these bytes, Linked were not copied: their files have
 	// a second name now.
-	Blobs  int   `json:"blobs"`
-	Bytes  int64 `json:"bytes"`
-	Linked int64 `json:"linked"`
-	Left   int   `json:"left"` // how many tags, manifests and repositories were left out
-	Kept   int   `json:"kept"` // how many pushed tags stayed as they were
+	Blobs   int   `json:"blobs"`
+	Bytes   int64 `json:"bytes"`
+	Linked  int64 `json:"linked"`
+	Skipped int   `json:"left"` // how many tags, manifests and repositories were left out
+	Kept    int   `json:"kept"` // how many pushed tags stayed as they were
 	// Cache says that the folder is that of a pull-through cache.
 	Cache bool `json:"cache,omitempty"`
 }
@@ -146,9 +146,9 @@ func Folder(ctx context.Context, store Store, names mirror.Names, req Request, t
 	if err != nil {
 		return Summary{}, err
 	}
-	how := entry{origin: mirror.Pushed, local: true}
+	how := importAs{origin: mirror.Pushed, local: true}
 	if f.cache {
-		how = entry{origin: mirror.Imported}
+		how = importAs{origin: mirror.Imported}
 	}
 	r := newRun(store, names, req, f, how, tell)
 	f.progress, r.summary.Cache = r.Reporter, f.cache
@@ -157,18 +157,18 @@ func Folder(ctx context.Context, store Store, names mirror.Names, req Request, t
 
 // Registry moves in what the registry req.From has; all else is as with [Folder]. A repository that is named in full, and
 // not by a pattern, is looked for whether the registry lists it or not.
-func Registry(ctx context.Context, store Store, names mirror.Names, source Source, req Request, tell func(Event)) (Summary, error) {
-	if err := checked(req, req.From); err != nil {
+func Registry(ctx context.Context, store Store, names mirror.Names, source RegistryClient, req Request, tell func(Event)) (Summary, error) {
+	if err := checkRequest(req, req.From); err != nil {
 		return Summary{}, err
 	}
-	l := &live{source: source, store: store, host: mirror.CanonicalHost(req.From), repos: req.Repos}
-	r := newRun(store, names, req, l, entry{origin: mirror.Pushed, local: true}, tell)
+	l := &registry{client: source, store: store, host: mirror.CanonicalHost(req.From), repos: req.Repos}
+	r := newRun(store, names, req, l, importAs{origin: mirror.Pushed, local: true}, tell)
 	l.progress = r.Reporter
 	return r.do(ctx, liveWorkers)
 }
 
 // checked is for a request that must have what.
-func checked(req Request, what string) error {
+func checkRequest(req Request, what string) error {
 	if err := req.Check(); err != nil {
 		return mirror.Errorf(mirror.CodeUnsupported, "%w", err)
 	}

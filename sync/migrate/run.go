@@ -23,7 +23,7 @@ const (
 )
 
 // entry is how content enters the mirror.
-type entry struct {
+type importAs struct {
 	origin mirror.Origin
 	local  bool
 }
@@ -31,14 +31,14 @@ type entry struct {
 // run is one request being worked on.
 type run struct {
 	*progress.Reporter
-	out     func(Event)
-	store   Store
-	names   mirror.Names
-	req     Request
-	place   place
-	how     entry
-	budget  chan struct{} // one place for each blob that is read
-	flights singleflight.Group
+	report   func(Event)
+	store    Store
+	names    mirror.Names
+	req      Request
+	source   source
+	importAs importAs
+	slots    chan struct{} // one place for each blob that is read
+	calls    singleflight.Group
 	// conflicts are why tags of names that meet are not taken, by name:tag. They are not changed during the work.
 	conflicts map[string]error
 
@@ -46,29 +46,29 @@ type run struct {
 	summary Summary
 }
 
-func newRun(store Store, names mirror.Names, req Request, p place, how entry, tell func(Event)) *run {
+func newRun(store Store, names mirror.Names, req Request, p source, how importAs, tell func(Event)) *run {
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
 	r := &run{
-		out: tell, store: store, names: names, req: req, place: p, how: how,
-		budget: make(chan struct{}, req.Parallel), conflicts: make(map[string]error),
+		report: tell, store: store, names: names, req: req, source: p, importAs: how,
+		slots: make(chan struct{}, req.Parallel), conflicts: make(map[string]error),
 	}
-	r.Reporter = progress.New(func() { r.tell(Event{Kind: KindProgress}) })
+	r.Reporter = progress.New(func() { r.emit(Event{Kind: KindProgress}) })
 	return r
 }
 
 // do works on the repositories, several at a time.
 func (r *run) do(ctx context.Context, workers int) (Summary, error) {
 	told := make(map[string]bool)
-	names, err := r.place.repositories(ctx, func(name string, err error) {
+	names, err := r.source.repositories(ctx, func(name string, err error) {
 		told[name] = true
-		r.leave(name, err)
+		r.skip(name, err)
 	})
 	if err == nil {
 		for _, pattern := range r.req.Repos {
 			if !told[pattern] && !slices.ContainsFunc(names, func(name string) bool { return mirror.Match(pattern, name) }) {
-				r.leave(pattern, mirror.Errorf(mirror.CodeNameUnknown, "there is no such repository"))
+				r.skip(pattern, mirror.Errorf(mirror.CodeNameUnknown, "there is no such repository"))
 			}
 		}
 		names = slices.DeleteFunc(names, func(name string) bool {
@@ -76,17 +76,17 @@ func (r *run) do(ctx context.Context, workers int) (Summary, error) {
 		})
 		slices.Sort(names)
 		names = slices.Compact(names)
-		r.tell(Event{Kind: KindPlan, Total: int64(len(names))})
-		if err = r.meet(ctx, names); err == nil {
-			err = r.work(ctx, names, workers)
+		r.emit(Event{Kind: KindPlan, Total: int64(len(names))})
+		if err = r.findConflicts(ctx, names); err == nil {
+			err = r.visitRepositories(ctx, names, workers)
 		}
 	}
 	r.Close()
-	r.tell(Event{Kind: KindDone, Summary: &r.summary})
+	r.emit(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary, err
 }
 
-func (r *run) work(ctx context.Context, names []string, workers int) error {
+func (r *run) visitRepositories(ctx context.Context, names []string, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	next := make(chan string)
 	group.Go(func() error {
@@ -104,7 +104,7 @@ func (r *run) work(ctx context.Context, names []string, workers int) error {
 		group.Go(func() error {
 			b := &batch{run: r}
 			for name := range next {
-				if err := b.repository(ctx, name); err != nil {
+				if err := b.visitRepository(ctx, name); err != nil {
 					return err
 				}
 			}
@@ -115,11 +115,11 @@ func (r *run) work(ctx context.Context, names []string, workers int) error {
 }
 
 // leave says that something was left out.
-func (r *run) leave(what string, err error) {
+func (r *run) skip(what string, err error) {
 	r.mu.Lock()
-	r.summary.Left++
+	r.summary.Skipped++
 	r.mu.Unlock()
-	r.tell(Event{Kind: KindLeft, Name: what, Error: err.Error()})
+	r.emit(Event{Kind: KindSkipped, Name: what, Error: err.Error()})
 }
 
 // count changes the summary.
@@ -130,7 +130,7 @@ func (r *run) count(f func(s *Summary)) {
 }
 
 // obtain sees to it that a blob of a repository is held.
-func (r *run) obtain(ctx context.Context, name string, b blob) error {
+func (r *run) ensureBlob(ctx context.Context, name string, b blob) error {
 	for {
 		size, err := r.store.StatContent(ctx, b.digest)
 		if err == nil && size == b.size {
@@ -142,9 +142,9 @@ func (r *run) obtain(ctx context.Context, name string, b blob) error {
 		case err == nil:
 			return nil
 		case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
-			return &fault{err}
+			return &storeError{err}
 		}
-		by, err, _ := r.flights.Do(b.digest.String(), func() (any, error) { return name, r.take(ctx, name, b) })
+		by, err, _ := r.calls.Do(b.digest.String(), func() (any, error) { return name, r.fetch(ctx, name, b) })
 		if err == nil || by == name {
 			return err
 		} // another repository does not have it, this one may
@@ -152,38 +152,38 @@ func (r *run) obtain(ctx context.Context, name string, b blob) error {
 }
 
 // own sees to it that what a manifest of a repository names is stored, if that repository has it at the place.
-func (r *run) own(ctx context.Context, name string, b blob) error {
+func (r *run) ensureOwned(ctx context.Context, name string, b blob) error {
 	_, err := r.store.StatContent(ctx, b.digest)
 	switch {
 	case err == nil:
-		return r.place.has(ctx, name, b.digest)
+		return r.source.has(ctx, name, b.digest)
 	case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
-		return &fault{err}
+		return &storeError{err}
 	}
-	if f, ok := r.place.(*folder); ok { // its content is not kept by repository
+	if f, ok := r.source.(*folder); ok { // its content is not kept by repository
 		if err := f.has(ctx, name, b.digest); err != nil {
 			return err
 		}
 	}
-	_, err, _ = r.flights.Do(b.digest.String()+" "+name, func() (any, error) { return nil, r.take(ctx, name, b) })
+	_, err, _ = r.calls.Do(b.digest.String()+" "+name, func() (any, error) { return nil, r.fetch(ctx, name, b) })
 	return err
 }
 
-func (r *run) take(ctx context.Context, name string, b blob) error {
+func (r *run) fetch(ctx context.Context, name string, b blob) error {
 	select {
-	case r.budget <- struct{}{}:
-		defer func() { <-r.budget }()
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	r.Doing(name + "@" + b.digest.String())
-	linked, err := r.place.take(ctx, name, b)
+	linked, err := r.source.fetch(ctx, name, b)
 	if err != nil {
 		return err
 	}
 	if b.size < 0 {
 		if b.size, err = r.store.StatContent(ctx, b.digest); err != nil {
-			return &fault{err}
+			return &storeError{err}
 		}
 	}
 	r.count(func(s *Summary) {
@@ -202,6 +202,6 @@ type repository struct {
 	repo      mirror.Repo
 	manifests map[digest.Digest]outcome
 	tags      int // that point at what they do at the place
-	taken     int // manifests
-	left      int
+	imported  int // manifests
+	skipped   int
 }

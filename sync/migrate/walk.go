@@ -15,23 +15,23 @@ import (
 const maxDepth = 16
 
 // repository walks through a repository and puts what it finds into the batch. The error is one that ends the run.
-func (b *batch) repository(ctx context.Context, name string) error {
+func (b *batch) visitRepository(ctx context.Context, name string) error {
 	repo, err := b.names.Repo(name, "")
 	if err != nil {
-		b.leave(name, err)
+		b.skip(name, err)
 		return nil
 	}
 	s := &repository{name: name, repo: repo, manifests: make(map[digest.Digest]outcome)}
 	b.Doing(name)
-	for root, err := range b.place.roots(ctx, name) {
+	for root, err := range b.source.roots(ctx, name) {
 		if err == nil {
-			err = b.root(ctx, s, root)
+			err = b.visitRoot(ctx, s, root)
 		}
-		if ends(ctx, err) {
-			return endOf(ctx, err)
+		if endsRun(ctx, err) {
+			return runError(ctx, err)
 		}
 		if err != nil {
-			b.leaveOf(s, root.of(name), err)
+			b.skipIn(s, root.of(name), err)
 		}
 	}
 	b.done = append(b.done, s)
@@ -39,25 +39,25 @@ func (b *batch) repository(ctx context.Context, name string) error {
 }
 
 // ends reports whether err is no word about some content.
-func ends(ctx context.Context, err error) bool {
-	var f *fault
+func endsRun(ctx context.Context, err error) bool {
+	var f *storeError
 	return ctx.Err() != nil || errors.As(err, &f)
 }
 
-func endOf(ctx context.Context, err error) error {
+func runError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
-func (b *batch) leaveOf(s *repository, what string, err error) {
-	s.left++
-	b.leave(what, err)
+func (b *batch) skipIn(s *repository, what string, err error) {
+	s.skipped++
+	b.skip(what, err)
 }
 
 // root walks from a tag, or from a manifest that may have none.
-func (b *batch) root(ctx context.Context, s *repository, root root) error {
+func (b *batch) visitRoot(ctx context.Context, s *repository, root root) error {
 	if root.tag != "" && !mirror.ValidTag(root.tag) {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "it is not a tag")
 	}
@@ -79,7 +79,7 @@ func (b *batch) visit(ctx context.Context, s *repository, d digest.Digest, man *
 	if _, seen := s.manifests[d]; seen {
 		return nil
 	}
-	s.manifests[d] = waiting
+	s.manifests[d] = pending
 	item, err := b.read(ctx, s, d, man, depth)
 	if err != nil {
 		s.manifests[d] = outcomeOf(err)
@@ -90,8 +90,8 @@ func (b *batch) visit(ctx context.Context, s *repository, d digest.Digest, man *
 			return err
 		}
 	}
-	for _, d := range item.perhaps {
-		if !absent(b.place.has(ctx, s.name, d)) {
+	for _, d := range item.maybeManifests {
+		if !isAbsent(b.source.has(ctx, s.name, d)) {
 			continue
 		}
 		if err := b.follow(ctx, s, d, depth); err != nil {
@@ -102,12 +102,12 @@ func (b *batch) visit(ctx context.Context, s *repository, d digest.Digest, man *
 	if err := b.flushFull(ctx); err != nil {
 		return err
 	}
-	referrers, err := b.place.referrers(ctx, s.name, d)
-	if ends(ctx, err) {
-		return endOf(ctx, err)
+	referrers, err := b.source.referrers(ctx, s.name, d)
+	if endsRun(ctx, err) {
+		return runError(ctx, err)
 	}
 	if err != nil {
-		b.leaveOf(s, s.name+"@"+d.String(), mirror.Errorf(mirror.CodeOf(err), "what refers to it cannot be listed: %w", err))
+		b.skipIn(s, s.name+"@"+d.String(), mirror.Errorf(mirror.CodeOf(err), "what refers to it cannot be listed: %w", err))
 	}
 	for _, referrer := range referrers {
 		if err := b.follow(ctx, s, referrer, depth); err != nil {
@@ -121,10 +121,10 @@ func (b *batch) visit(ctx context.Context, s *repository, d digest.Digest, man *
 func (b *batch) follow(ctx context.Context, s *repository, d digest.Digest, depth int) error {
 	err := b.visit(ctx, s, d, nil, depth+1)
 	switch {
-	case ends(ctx, err):
-		return endOf(ctx, err)
-	case err != nil && !unknown(err):
-		b.leaveOf(s, s.name+"@"+d.String(), err)
+	case endsRun(ctx, err):
+		return runError(ctx, err)
+	case err != nil && !isManifestUnknown(err):
+		b.skipIn(s, s.name+"@"+d.String(), err)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 		return nil, mirror.Errorf(mirror.CodeManifestInvalid, "it is in an index that is in another, %d deep", depth)
 	}
 	if man == nil {
-		m, err := b.place.manifest(ctx, s.name, d)
+		m, err := b.source.manifest(ctx, s.name, d)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 	if err != nil {
 		return nil, err
 	}
-	i := &item{of: s, mediaType: mediaType, self: blob{digest: d, size: int64(len(man.Bytes)), bytes: man.Bytes}}
+	i := &item{repository: s, mediaType: mediaType, content: blob{digest: d, size: int64(len(man.Bytes)), bytes: man.Bytes}}
 	for _, desc := range refs.Blobs {
 		i.blobs = append(i.blobs, blob{digest: desc.Digest, size: desc.Size})
 	}
@@ -156,7 +156,7 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 		case role == mirror.RoleManifest || role > mirror.RoleManifest && mayBeManifest(desc):
 			i.children = append(i.children, desc.Digest)
 		case role > mirror.RoleManifest && desc.Size <= mirror.MaxManifestSize && !mirror.IsSchema1(mediaType):
-			i.perhaps = append(i.perhaps, desc.Digest)
+			i.maybeManifests = append(i.maybeManifests, desc.Digest)
 		}
 		if role == mirror.RoleNamed && mirror.IsSchema1(mediaType) { // its layers, which must have been there
 			role = mirror.RoleEntry

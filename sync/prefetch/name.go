@@ -13,7 +13,7 @@ import (
 // ParseName reads an image's name as people write it, see the package comment. The reference has a tag, a digest, or both.
 // tagged is false if there is neither in the name: the reference is to latest then.
 func ParseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
-	ref, d, tagged, err := parse(names, name)
+	ref, d, tagged, err := parseName(names, name)
 	if err == nil && d != "" {
 		ref.Digest, err = mirror.ParseDigest(d)
 	}
@@ -24,11 +24,11 @@ func ParseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, er
 // ([mirror.FindDigest]), and a short name of Docker Hub stands for one in library unless there is a repository that is
 // called so, as for who asks by the registry API.
 func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
-	ref, d, tagged, err := parse(names, name)
+	ref, d, tagged, err := parseName(names, name)
 	if err != nil {
 		return ref, tagged, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", name, err)
 	}
-	ref.Repo = stored(ctx, store, names, name, ref.Repo)
+	ref.Repo = storedRepo(ctx, store, names, name, ref.Repo)
 	short, library := strings.CutPrefix(ref.Repo.Path, "library/")
 	if _, own := names.Bare(name); !own && library && ref.Repo.Host == mirror.DockerHub && !strings.Contains(name, "library/") {
 		named := mirror.Repo{Host: ref.Repo.Host, Path: short}
@@ -50,7 +50,7 @@ func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name st
 
 // stored returns what a name with an address of this mirror in front stands for. A short one may stand for one in library,
 // as for who asks by the registry API; and what was stored under the address itself, as that of another registry, keeps it.
-func stored(ctx context.Context, store mirror.Catalog, names mirror.Names, name string, repo mirror.Repo) mirror.Repo {
+func storedRepo(ctx context.Context, store mirror.Catalog, names mirror.Names, name string, repo mirror.Repo) mirror.Repo {
 	if _, own := names.Bare(name); !own {
 		return repo
 	}
@@ -91,7 +91,7 @@ func WithoutIDs(list []string) (names []string, ids int) {
 }
 
 // parse reads a name, of which it leaves the digest as it is.
-func parse(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
+func parseName(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
 	rest := strings.TrimPrefix(strings.TrimPrefix(name, "docker://"), "oci://")
 	switch {
 	case strings.Contains(rest, "{{") || strings.Contains(rest, "${") || strings.Contains(rest, "$("):

@@ -15,12 +15,12 @@ func reason(image string, err error) string {
 		all = joined.Unwrap()
 	}
 	for _, err := range all {
-		reasons = append(reasons, strings.ReplaceAll(reasonOf(image, err), "\n", "; "))
+		reasons = append(reasons, strings.ReplaceAll(reasonFor(image, err), "\n", "; "))
 	}
 	return strings.Join(reasons, "; ")
 }
 
-func reasonOf(image string, err error) string {
+func reasonFor(image string, err error) string {
 	what, why, ok := mirror.MissReason(err)
 	if !ok {
 		what, why = image, err

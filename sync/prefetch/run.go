@@ -18,8 +18,8 @@ const (
 	maxImages = 2
 )
 
-// errNotDone is why an image failed that was not begun when the run was ended.
-var errNotDone = errors.New("not fetched: the run was ended")
+// errRunEnded is why an image failed that was not begun when the run was ended.
+var errRunEnded = errors.New("not fetched: the run was ended")
 
 // Run fetches what the request names and tells what happens; tell is never called twice at the same time, nor after Run
 // has returned. Run ends soon after ctx does, and says of everything that was left that it was.
@@ -27,26 +27,26 @@ func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary 
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
-	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), out: tell}
-	r.Reporter = progress.New(func() { r.tell(Event{Kind: KindProgress}) })
+	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), report: tell}
+	r.Reporter = progress.New(func() { r.emit(Event{Kind: KindProgress}) })
 	r.summary.Skipped = req.Skipped
-	jobs, failures := plan(ctx, f, req)
-	r.tell(Event{Kind: KindPlan, Total: int64(len(jobs) + len(failures))})
+	jobs, failures := newPlan(ctx, f, req)
+	r.emit(Event{Kind: KindPlan, Total: int64(len(jobs) + len(failures))})
 	for _, failed := range failures {
-		r.ended(failed.image, nil, failed.err, failed.notChecked)
+		r.record(failed.image, nil, failed.err, failed.notChecked)
 	}
-	r.work(ctx, jobs)
+	r.fetchAll(ctx, jobs)
 	slices.Sort(r.summary.Failures)
 	slices.Sort(r.summary.Unchecked)
 	r.Reporter.Close()
-	r.tell(Event{Kind: KindDone, Summary: &r.summary})
+	r.emit(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary
 }
 
 // run is one request being worked on.
 type run struct {
 	*progress.Reporter
-	out     func(Event)
+	report  func(Event)
 	fetcher Fetcher
 	req     Request
 	budget  chan struct{} // one place for each transfer of a blob
@@ -55,13 +55,13 @@ type run struct {
 	summary Summary
 }
 
-func (r *run) work(ctx context.Context, jobs []job) {
-	next := make(chan job)
+func (r *run) fetchAll(ctx context.Context, jobs []task) {
+	next := make(chan task)
 	var workers sync.WaitGroup
 	for range min(maxImages, len(jobs)) {
 		workers.Go(func() {
 			for j := range next {
-				r.do(ctx, j)
+				r.runTask(ctx, j)
 			}
 		})
 	}
@@ -73,22 +73,22 @@ func (r *run) work(ctx context.Context, jobs []job) {
 			case <-ctx.Done():
 			}
 		}
-		r.ended(j.String(), nil, errNotDone, nil)
+		r.record(j.String(), nil, errRunEnded, nil)
 	}
 	close(next)
 	workers.Wait()
 }
 
-func (j job) String() string {
+func (j task) String() string {
 	if j.blob {
 		return "blob " + j.ref.String()
 	}
 	return j.ref.String()
 }
 
-func (r *run) do(ctx context.Context, j job) {
+func (r *run) runTask(ctx context.Context, j task) {
 	if ctx.Err() != nil {
-		r.ended(j.String(), nil, errNotDone, nil)
+		r.record(j.String(), nil, errRunEnded, nil)
 		return
 	}
 	fetched, err := r.fetch(ctx, j)
@@ -96,16 +96,16 @@ func (r *run) do(ctx context.Context, j job) {
 		err = errors.New("not all of it was fetched: the run was ended")
 	}
 	if err != nil && fetched.Digest == "" {
-		r.ended(j.String(), nil, err, nil)
+		r.record(j.String(), nil, err, nil)
 		return
 	}
-	r.ended(j.String(), &fetched, err, fetched.NotChecked)
+	r.record(j.String(), &fetched, err, fetched.NotChecked)
 }
 
-func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
+func (r *run) fetch(ctx context.Context, j task) (mirror.Fetched, error) {
 	if !j.blob {
 		return r.fetcher.Fetch(ctx, j.ref, mirror.FetchOptions{
-			Root: true, SkipChildren: j.wanted, Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel,
+			Root: true, SkipChildren: j.want, Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel,
 			Budget: r.budget, Progress: r.Reporter, DryRun: r.req.DryRun,
 		})
 	}
@@ -123,7 +123,7 @@ func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 		}
 		return mirror.Fetched{Digest: j.ref.Digest, Blobs: 1, Bytes: size, New: missing}, nil
 	}
-	counted := &counter{Progress: r.Reporter}
+	counted := &expectCounter{Progress: r.Reporter}
 	if err := r.fetcher.FetchBlob(ctx, j.ref.Repo, j.ref.Digest, counted); err != nil {
 		return mirror.Fetched{}, err
 	}
@@ -131,18 +131,18 @@ func (r *run) fetch(ctx context.Context, j job) (mirror.Fetched, error) {
 }
 
 // counter remembers how much was expected, which only one goroutine says of a single blob.
-type counter struct {
+type expectCounter struct {
 	mirror.Progress
 	expected int64
 }
 
-func (c *counter) Expect(bytes int64) {
+func (c *expectCounter) Expect(bytes int64) {
 	c.expected += bytes
 	c.Progress.Expect(bytes)
 }
 
 // ended notes what became of an image. fetched is nil if nothing is known of it.
-func (r *run) ended(image string, fetched *mirror.Fetched, err, notChecked error) {
+func (r *run) record(image string, fetched *mirror.Fetched, err, notChecked error) {
 	event := Event{Kind: KindImage, Image: image, Fetched: fetched}
 	if notChecked != nil {
 		event.NotChecked = reason(image, notChecked)
@@ -163,5 +163,5 @@ func (r *run) ended(image string, fetched *mirror.Fetched, err, notChecked error
 		r.summary.Unchecked = append(r.summary.Unchecked, image+": "+event.NotChecked)
 	}
 	r.mu.Unlock()
-	r.tell(event)
+	r.emit(event)
 }

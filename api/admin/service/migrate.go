@@ -44,8 +44,8 @@ func reportMigration(report admin.Report) func(migrate.Event) {
 			report.Progress(admin.Progress{Done: e.Done, Total: e.Total, Items: items, TotalItems: total, Current: e.Doing})
 		case migrate.KindRepository:
 			items++
-			report.Item(admin.KindRepository, admin.MigratedRepository{Name: e.Name, Tags: e.Tags, Manifests: e.Manifests, Skipped: e.Left})
-		case migrate.KindLeft:
+			report.Item(admin.KindRepository, admin.MigratedRepository{Name: e.Name, Tags: e.Tags, Manifests: e.Manifests, Skipped: e.Skipped})
+		case migrate.KindSkipped:
 			report.Item(admin.KindSkipped, admin.Notice{Name: e.Name, Reason: e.Error})
 		case migrate.KindKept:
 			report.Item(admin.KindKept, transfer.KeptTag{Name: e.Name, Digest: e.Was, Other: e.Digest})

@@ -35,7 +35,7 @@ type Options struct {
 	// Collector plans and executes collections.
 	Collector *gc.Collector
 	// Registry returns a client of the registry at a URL, to migrate from it. Without it, only a folder can be migrated.
-	Registry func(url string) (migrate.Source, error)
+	Registry func(url string) (migrate.RegistryClient, error)
 	// Events receives an event for each image that is removed or imported; nil for none.
 	Events *events.Events
 }

@@ -1,17 +1,18 @@
-package prefetch
+package migrate
 
 import "airmirror/sync/progress"
 
 // tell completes an event and passes it on.
-func (r *run) tell(event Event) {
+func (r *run) emit(event Event) {
 	r.Tell(func(now progress.Now) {
 		event.Time = now.Time
-		if event.Kind == KindProgress {
+		switch event.Kind {
+		case KindProgress:
 			event.Doing = now.Doing
-		}
-		if event.Kind != KindPlan {
+			fallthrough
+		case KindDone:
 			event.Done, event.Total = now.Done, now.Total
 		}
-		r.out(event)
+		r.report(event)
 	})
 }

@@ -15,11 +15,11 @@ import (
 )
 
 // job is one image, or one blob, that is to be fetched.
-type job struct {
+type task struct {
 	ref  mirror.Ref
 	blob bool
 	// wanted: a client asked for it, and nobody named it.
-	wanted bool
+	want bool
 }
 
 // failure is something that cannot be fetched, or whose tags could not be asked for, and why.
@@ -30,9 +30,9 @@ type failure struct {
 }
 
 // plan finds out what the request means: what to fetch, and what cannot be.
-func plan(ctx context.Context, f Fetcher, req Request) (jobs []job, failures []failure) {
-	p := planner{fetcher: f, seen: make(map[job]bool)}
-	p.choose, p.broken = selectors(req)
+func newPlan(ctx context.Context, f Fetcher, req Request) (jobs []task, failures []failure) {
+	p := planner{fetcher: f, seen: make(map[task]bool)}
+	p.selectors, p.selectorErr = parseSelectors(req)
 	for _, name := range req.Images {
 		if err := p.image(ctx, name); err != nil {
 			p.failures = append(p.failures, failure{image: name, err: err})
@@ -47,24 +47,24 @@ func plan(ctx context.Context, f Fetcher, req Request) (jobs []job, failures []f
 			p.failures = append(p.failures, failure{image: want.Ref, err: err})
 			continue
 		}
-		p.add(job{ref, want.Blob, true})
+		p.add(task{ref, want.Blob, true})
 	}
 	return p.jobs, p.failures
 }
 
-var errTagged = errors.New("has a tag or digest, and tags are to be selected: leave it out, or select none")
+var errHasTag = errors.New("has a tag or digest, and tags are to be selected: leave it out, or select none")
 
 type planner struct {
-	fetcher  Fetcher
-	choose   []func(tag string) bool // nil if no tags are selected
-	broken   error                   // what is wrong with what selects them
-	jobs     []job
-	seen     map[job]bool // as they were named
-	failures []failure
+	fetcher     Fetcher
+	selectors   []func(tag string) bool // nil if no tags are selected
+	selectorErr error                   // what is wrong with what selects them
+	jobs        []task
+	seen        map[task]bool // as they were named
+	failures    []failure
 }
 
-func (p *planner) add(j job) {
-	named := job{ref: j.ref, blob: j.blob}
+func (p *planner) add(j task) {
+	named := task{ref: j.ref, blob: j.blob}
 	if !p.seen[named] {
 		p.seen[named] = true
 		p.jobs = append(p.jobs, j)
@@ -72,20 +72,20 @@ func (p *planner) add(j job) {
 }
 
 func (p *planner) image(ctx context.Context, name string) error {
-	ref, d, tagged, err := parse(p.fetcher.Names(), name)
+	ref, d, tagged, err := parseName(p.fetcher.Names(), name)
 	if err == nil && d != "" {
 		ref.Digest, err = p.fetcher.FindDigest(ctx, ref.Repo, d)
 	}
 	switch {
 	case err != nil:
 		return err
-	case p.broken != nil:
-		return p.broken
-	case p.choose == nil:
-		p.add(job{ref: ref})
+	case p.selectorErr != nil:
+		return p.selectorErr
+	case p.selectors == nil:
+		p.add(task{ref: ref})
 		return nil
 	case tagged:
-		return errTagged
+		return errHasTag
 	}
 	return p.tags(ctx, name, ref.Repo)
 }
@@ -102,16 +102,16 @@ func (p *planner) tags(ctx context.Context, name string, repo mirror.Repo) error
 	for after := ""; ; {
 		page, err := p.fetcher.Tags(ctx, repo, after, pageSize)
 		if ctx.Err() != nil {
-			return errNotDone
+			return errRunEnded
 		}
 		if err != nil {
 			return err
 		}
 		notChecked = cmp.Or(page.Stale, page.Refused, notChecked)
 		for _, tag := range page.Items {
-			if after = tag; selected(p.choose, tag) {
+			if after = tag; matchesAny(p.selectors, tag) {
 				found = true
-				p.add(job{ref: mirror.Ref{Repo: repo, Tag: tag}})
+				p.add(task{ref: mirror.Ref{Repo: repo, Tag: tag}})
 			}
 		}
 		if len(page.Items) < pageSize {
@@ -129,7 +129,7 @@ func (p *planner) tags(ctx context.Context, name string, repo mirror.Repo) error
 	return nil
 }
 
-func selected(choose []func(string) bool, tag string) bool {
+func matchesAny(choose []func(string) bool, tag string) bool {
 	for _, ok := range choose {
 		if ok(tag) {
 			return true
@@ -139,12 +139,12 @@ func selected(choose []func(string) bool, tag string) bool {
 }
 
 // selectors reads what selects tags.
-func selectors(req Request) (choose []func(string) bool, err error) {
+func parseSelectors(req Request) (choose []func(string) bool, err error) {
 	if req.AllTags {
 		choose = append(choose, func(string) bool { return true })
 	}
 	for _, s := range req.Tags {
-		ok, err := selector(strings.TrimSpace(s))
+		ok, err := parseSelector(strings.TrimSpace(s))
 		if err != nil {
 			return nil, fmt.Errorf("cannot select tags by %q: %w", s, err)
 		}
@@ -153,10 +153,10 @@ func selectors(req Request) (choose []func(string) bool, err error) {
 	return choose, nil
 }
 
-var noVersion = regexp.MustCompile(`[<>=!~^]\s*[xX*]`)
+var missingVersion = regexp.MustCompile(`[<>=!~^]\s*[xX*]`)
 
 // selector reads a glob, or a range of versions: that has an operator in front, or a space or || in it.
-func selector(s string) (func(tag string) bool, error) {
+func parseSelector(s string) (func(tag string) bool, error) {
 	if s == "" {
 		return nil, fmt.Errorf("it is empty")
 	}
@@ -164,7 +164,7 @@ func selector(s string) (func(tag string) bool, error) {
 		_, err := path.Match(s, "")
 		return func(tag string) bool { ok, _ := path.Match(s, tag); return ok }, err
 	}
-	if noVersion.MatchString(s) { // a wildcard, which every version is within
+	if missingVersion.MatchString(s) { // a wildcard, which every version is within
 		return nil, fmt.Errorf("an operator has no version after it")
 	}
 	within, err := semver.NewConstraint(s)

@@ -16,17 +16,17 @@ func (req Request) Check() error {
 	if req.Parallel < 0 {
 		return errors.New("at least one blob has to be transferred at a time")
 	}
-	choose, err := selectors(req)
+	choose, err := parseSelectors(req)
 	if err != nil {
 		return err
 	}
 	for _, name := range req.Images {
-		_, d, tagged, err := parse(mirror.Names{}, name)
+		_, d, tagged, err := parseName(mirror.Names{}, name)
 		if err == nil && d != "" {
 			err = mirror.ValidShortDigest(d)
 		}
 		if err == nil && tagged && choose != nil {
-			err = errTagged
+			err = errHasTag
 		}
 		if err != nil {
 			return fmt.Errorf("%q: %w", name, err)

@@ -13,7 +13,7 @@ import (
 
 // place is where content comes from: a folder, or a registry that answers. Names are those that the place uses. Errors
 // are about the content that was asked for, unless they are a [fault].
-type place interface {
+type source interface {
 	// repositories lists the names of repositories. What cannot be one is left out by way of leave.
 	repositories(ctx context.Context, leave func(name string, err error)) ([]string, error)
 	// roots yields the tags of a repository, and the digests of manifests there that may have none. An error without a
@@ -25,7 +25,7 @@ type place interface {
 	referrers(ctx context.Context, name string, d digest.Digest) ([]digest.Digest, error)
 	// take takes a blob or, if there are bytes, a manifest into the store. It is not held there; linked is as
 	// [mirror.ImportStore.ImportFile] says.
-	take(ctx context.Context, name string, b blob) (linked bool, err error)
+	fetch(ctx context.Context, name string, b blob) (linked bool, err error)
 	// has reports with [mirror.CodeBlobUnknown] that the repository does not have a blob.
 	has(ctx context.Context, name string, d digest.Digest) error
 }
@@ -56,18 +56,18 @@ type blob struct {
 }
 
 // fault is an error of the store, which would go for all other content as well.
-type fault struct{ error }
+type storeError struct{ error }
 
-func (f *fault) Unwrap() error { return f.error }
+func (f *storeError) Unwrap() error { return f.error }
 
 // outcome is what became of a manifest.
 type outcome int
 
 const (
-	waiting outcome = iota // it is in the batch
-	taken
-	lacking // it is not to be had
-	failing // it could not be had this time
+	pending outcome = iota // it is in the batch
+	imported
+	missing // it is not to be had
+	failed  // it could not be had this time
 )
 
 // outcomeOf tells from why something was left out whether it can be had another time.
@@ -76,19 +76,21 @@ func outcomeOf(err error) outcome {
 	case mirror.CodeBlobUnknown, mirror.CodeManifestUnknown, mirror.CodeNameUnknown,
 		mirror.CodeDigestInvalid, mirror.CodeManifestInvalid, mirror.CodeNameInvalid, mirror.CodeSizeInvalid,
 		mirror.CodeManifestTooLarge, mirror.CodeUnsupported:
-		return lacking
+		return missing
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return lacking
+		return missing
 	}
-	return failing
+	return failed
 }
 
 // absent reports whether err says that the place does not have something, and not that it is wrong.
-func absent(err error) bool { return unknown(err) || mirror.CodeOf(err) == mirror.CodeBlobUnknown }
+func isAbsent(err error) bool {
+	return isManifestUnknown(err) || mirror.CodeOf(err) == mirror.CodeBlobUnknown
+}
 
 // unknown reports whether err says that the place does not have a manifest.
-func unknown(err error) bool {
+func isManifestUnknown(err error) bool {
 	code := mirror.CodeOf(err)
 	return code == mirror.CodeManifestUnknown || code == mirror.CodeNameUnknown
 }

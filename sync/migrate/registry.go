@@ -14,11 +14,11 @@ import (
 )
 
 // ahead is how many tags of a repository are asked for at a time.
-const ahead = 8
+const tagsAhead = 8
 
 // live is a registry that answers.
-type live struct {
-	source   Source
+type registry struct {
+	client   RegistryClient
 	store    Store
 	host     string
 	repos    []string // patterns
@@ -26,7 +26,7 @@ type live struct {
 }
 
 // repositories implements [place]. What is named in full needs no catalog, which many registries do not have.
-func (l *live) repositories(ctx context.Context, leave func(string, error)) ([]string, error) {
+func (l *registry) repositories(ctx context.Context, leave func(string, error)) ([]string, error) {
 	var names []string
 	patterns := len(l.repos) == 0
 	for _, pattern := range l.repos {
@@ -37,7 +37,7 @@ func (l *live) repositories(ctx context.Context, leave func(string, error)) ([]s
 		names = append(names, pattern)
 	}
 	if patterns {
-		listed, err := l.source.Catalog(ctx, l.host)
+		listed, err := l.client.Catalog(ctx, l.host)
 		if err != nil {
 			return nil, mirror.Errorf(mirror.CodeOf(err), "%s does not list its repositories (%w): name those to move in with --repo, in full", l.host, err)
 		}
@@ -54,20 +54,20 @@ func (l *live) repositories(ctx context.Context, leave func(string, error)) ([]s
 	return kept, nil
 }
 
-func (l *live) repo(name string) mirror.Repo { return mirror.Repo{Host: l.host, Path: name} }
+func (l *registry) repo(name string) mirror.Repo { return mirror.Repo{Host: l.host, Path: name} }
 
 // roots implements [place].
-func (l *live) roots(ctx context.Context, name string) iter.Seq2[root, error] {
+func (l *registry) roots(ctx context.Context, name string) iter.Seq2[root, error] {
 	return func(yield func(root, error) bool) {
-		tags, err := l.source.Tags(ctx, l.repo(name))
+		tags, err := l.client.Tags(ctx, l.repo(name))
 		if err != nil {
 			yield(root{}, err)
 			return
 		}
 		for len(tags) > 0 {
-			page := tags[:min(ahead, len(tags))]
+			page := tags[:min(tagsAhead, len(tags))]
 			tags = tags[len(page):]
-			for n, a := range l.ask(ctx, name, page) {
+			for n, a := range l.manifests(ctx, name, page) {
 				if !yield(root{tag: page[n], digest: a.man.Digest, man: &a.man}, a.err) {
 					return
 				}
@@ -76,19 +76,19 @@ func (l *live) roots(ctx context.Context, name string) iter.Seq2[root, error] {
 	}
 }
 
-type asked struct {
+type manifestResult struct {
 	man mirror.Manifest
 	err error
 }
 
 // ask asks for several tags at a time.
-func (l *live) ask(ctx context.Context, name string, tags []string) []asked {
-	answers := make([]asked, len(tags))
+func (l *registry) manifests(ctx context.Context, name string, tags []string) []manifestResult {
+	answers := make([]manifestResult, len(tags))
 	var work sync.WaitGroup
 	for n, tag := range tags {
 		work.Go(func() {
 			a := &answers[n]
-			a.man, a.err = l.source.Manifest(ctx, mirror.Ref{Repo: l.repo(name), Tag: tag})
+			a.man, a.err = l.client.Manifest(ctx, mirror.Ref{Repo: l.repo(name), Tag: tag})
 		})
 	}
 	work.Wait()
@@ -96,13 +96,13 @@ func (l *live) ask(ctx context.Context, name string, tags []string) []asked {
 }
 
 // manifest implements [place].
-func (l *live) manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error) {
-	return l.source.Manifest(ctx, mirror.Ref{Repo: l.repo(name), Digest: d})
+func (l *registry) manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error) {
+	return l.client.Manifest(ctx, mirror.Ref{Repo: l.repo(name), Digest: d})
 }
 
 // referrers implements [place].
-func (l *live) referrers(ctx context.Context, name string, d digest.Digest) ([]digest.Digest, error) {
-	list, err := l.source.Referrers(ctx, l.repo(name), d)
+func (l *registry) referrers(ctx context.Context, name string, d digest.Digest) ([]digest.Digest, error) {
+	list, err := l.client.Referrers(ctx, l.repo(name), d)
 	digests := make([]digest.Digest, len(list))
 	for n, desc := range list {
 		digests[n] = desc.Digest
@@ -111,11 +111,11 @@ func (l *live) referrers(ctx context.Context, name string, d digest.Digest) ([]d
 }
 
 // take implements [place].
-func (l *live) take(ctx context.Context, name string, b blob) (linked bool, err error) {
+func (l *registry) fetch(ctx context.Context, name string, b blob) (linked bool, err error) {
 	if b.bytes != nil {
 		return false, l.receive(ctx, b, bytes.NewReader(b.bytes))
 	}
-	body, size, err := l.source.Blob(ctx, l.repo(name), b.digest)
+	body, size, err := l.client.Blob(ctx, l.repo(name), b.digest)
 	if err != nil {
 		return false, err
 	}
@@ -130,14 +130,14 @@ func (l *live) take(ctx context.Context, name string, b blob) (linked bool, err 
 		return false, errSize(b)
 	}
 	l.progress.Expect(b.size)
-	w := &watched{Reader: io.LimitReader(body, b.size+1), progress: l.progress, left: b.size}
-	defer func() { w.did(w.left) }() // there is no more to come of it
+	w := &progressReader{Reader: io.LimitReader(body, b.size+1), progress: l.progress, left: b.size}
+	defer func() { w.report(w.left) }() // there is no more to come of it
 	return false, l.receive(ctx, b, w)
 }
 
 // has implements [place].
-func (l *live) has(ctx context.Context, name string, d digest.Digest) error {
-	body, _, err := l.source.Blob(ctx, l.repo(name), d)
+func (l *registry) has(ctx context.Context, name string, d digest.Digest) error {
+	body, _, err := l.client.Blob(ctx, l.repo(name), d)
 	if err == nil {
 		body.Close()
 	}
@@ -149,19 +149,19 @@ func errSize(b blob) error {
 }
 
 // receive brings what r reads into the store.
-func (l *live) receive(ctx context.Context, b blob, r io.Reader) error {
+func (l *registry) receive(ctx context.Context, b blob, r io.Reader) error {
 	in, err := l.store.Receive(ctx, b.digest)
 	if err != nil {
-		return &fault{err}
+		return &storeError{err}
 	}
 	defer in.Abort()
-	source := &source{Reader: r}
+	source := &sourceReader{Reader: r}
 	n, err := io.CopyBuffer(struct{ io.Writer }{in}, source, make([]byte, 256<<10))
 	switch {
 	case source.err != nil:
 		return source.err
 	case err != nil:
-		return &fault{err}
+		return &storeError{err}
 	case b.size >= 0 && n != b.size:
 		return errSize(b)
 	}
@@ -169,18 +169,18 @@ func (l *live) receive(ctx context.Context, b blob, r io.Reader) error {
 		return err
 	}
 	if err := in.Commit(ctx, mirror.Repo{}); err != nil {
-		return &fault{err}
+		return &storeError{err}
 	}
 	return nil
 }
 
 // source remembers why reading failed, which is not the store's fault.
-type source struct {
+type sourceReader struct {
 	io.Reader
 	err error
 }
 
-func (s *source) Read(p []byte) (int, error) {
+func (s *sourceReader) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err != nil && err != io.EOF {
 		s.err = err
@@ -189,19 +189,19 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 // watched tells what was read, of what is expected.
-type watched struct {
+type progressReader struct {
 	io.Reader
 	progress mirror.Progress
 	left     int64
 }
 
-func (w *watched) Read(p []byte) (int, error) {
+func (w *progressReader) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
-	w.did(min(int64(n), w.left))
+	w.report(min(int64(n), w.left))
 	return n, err
 }
 
-func (w *watched) did(bytes int64) {
+func (w *progressReader) report(bytes int64) {
 	w.left -= bytes
 	w.progress.Did(bytes)
 }

@@ -137,7 +137,7 @@ func TestRegistryIsMovedIn(t *testing.T) {
 
 	s, events, err := r.move(h, migrate.Request{})
 	must(t, err)
-	if s.Repositories != 2 || s.Tags != 4 || s.Manifests != 6 || s.Left != 0 || s.Linked != 0 || s.Blobs != 5+6 {
+	if s.Repositories != 2 || s.Tags != 4 || s.Manifests != 6 || s.Skipped != 0 || s.Linked != 0 || s.Blobs != 5+6 {
 		t.Errorf("%+v, left out %v", s, events.left())
 	}
 	if n := r.asked("/blobs/"); n != 5 {
@@ -178,7 +178,7 @@ func TestRegistryWithoutACatalog(t *testing.T) {
 	r.asked("")
 	s, events, err := r.move(h, migrate.Request{Repos: []string{"team/app", "absent", "Upper"}})
 	must(t, err)
-	if left := events.left(); s.Tags != 1 || s.Left != 2 || !strings.Contains(left["absent"], "does not have") || !strings.Contains(left["Upper"], "not a repository name") {
+	if left := events.left(); s.Tags != 1 || s.Skipped != 2 || !strings.Contains(left["absent"], "does not have") || !strings.Contains(left["Upper"], "not a repository name") {
 		t.Errorf("%+v, left out %v", s, left)
 	}
 	if h.tag("team/tool", "v1") != "" || r.asked("_catalog") != 0 {
@@ -226,11 +226,11 @@ func TestRegistryThatFails(t *testing.T) {
 				t.Errorf("the tag points at %q", got)
 			}
 			why, left := events.left()[test.what]
-			if !left || s.Left == 0 || !strings.Contains(why, test.says) {
+			if !left || s.Skipped == 0 || !strings.Contains(why, test.says) {
 				t.Errorf("left out %q", events.left())
 			}
 			r.answer(test.path, nil)
-			if s, _, err := r.move(h, migrate.Request{}); err != nil || s.Left != 0 || h.tag("bad", "index") != index {
+			if s, _, err := r.move(h, migrate.Request{}); err != nil || s.Skipped != 0 || h.tag("bad", "index") != index {
 				t.Errorf("again: %+v, %v", s, err)
 			}
 			h.whole("bad", index)

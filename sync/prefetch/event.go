@@ -1,18 +1,17 @@
-package migrate
+package prefetch
 
 import "airmirror/sync/progress"
 
 // tell completes an event and passes it on.
-func (r *run) tell(event Event) {
+func (r *run) emit(event Event) {
 	r.Tell(func(now progress.Now) {
 		event.Time = now.Time
-		switch event.Kind {
-		case KindProgress:
+		if event.Kind == KindProgress {
 			event.Doing = now.Doing
-			fallthrough
-		case KindDone:
+		}
+		if event.Kind != KindPlan {
 			event.Done, event.Total = now.Done, now.Total
 		}
-		r.out(event)
+		r.report(event)
 	})
 }
