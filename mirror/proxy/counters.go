@@ -6,7 +6,7 @@ import (
 	"airmirror/mirror"
 )
 
-// counters is what [mirror.Counters] is a copy of. The zero value is ready.
+// counters counts the outcomes of client requests.
 type counters struct {
 	manifests, blobs outcomes
 	wants            atomic.Uint64
@@ -18,14 +18,14 @@ func (o *outcomes) read() mirror.Outcomes {
 	return mirror.Outcomes{Hits: o.hits.Load(), Stale: o.stale.Load(), Misses: o.misses.Load()}
 }
 
-// held counts something that is held, unless the store failed to give it.
-func (o *outcomes) held(err error) {
+// hit counts a hit unless err is not nil.
+func (o *outcomes) hit(err error) {
 	if err == nil {
 		o.hits.Add(1)
 	}
 }
 
-// revalidated counts what an upstream was asked about.
+// revalidated counts a revalidation: a hit if the content is still the same, and otherwise a miss.
 func (o *outcomes) revalidated(same bool) {
 	if same {
 		o.hits.Add(1)
@@ -34,8 +34,8 @@ func (o *outcomes) revalidated(same bool) {
 	}
 }
 
-// Counters returns what was counted so far.
-func (m *Proxy) Counters() mirror.Counters {
-	c := &m.counters
+// Counters returns the current counts.
+func (p *Proxy) Counters() mirror.Counters {
+	c := p.counters
 	return mirror.Counters{Manifests: c.manifests.read(), Blobs: c.blobs.read(), Wants: c.wants.Load()}
 }

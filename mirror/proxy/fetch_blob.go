@@ -11,272 +11,179 @@ import (
 	"airmirror/mirror"
 )
 
-// part is something that a manifest names, to be fetched as a blob.
-type part struct {
-	v1.Descriptor      // the size is -1 if that is not known
-	either        bool // it may be a manifest instead
-	optional      bool // it is no failure if nobody has it
-}
-
-func (f *fetch) blob(ctx context.Context, p part) {
-	if f.seen[p.Digest] {
-		return
-	}
-	f.seen[p.Digest] = true
-	stat, err := f.m.store.StatBlob(ctx, f.repo, p.Digest)
-	switch {
-	case err != nil:
-		f.fail(err)
-	case !stat.Stored || !stat.Linked:
-		f.missing = append(f.missing, p)
-		if !f.opts.DryRun {
-			f.opts.Progress.Expect(max(0, p.Size))
-		}
-	default:
-		if p.Size < 0 {
-			p.Size = stat.Size
-		}
-		f.unchecked = append(f.unchecked, p)
-	}
-	f.count(1, p.Size)
-}
-
-// count counts blobs.
-func (f *fetch) count(n int, size int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.got.Blobs += n
-	f.got.Bytes += int64(n) * max(0, size)
-}
-
-// either fetches what may be a blob or a manifest: as what it is stored, or as what its media type says. Where there is
-// none, the other one is tried.
-func (f *fetch) either(ctx context.Context, p part) {
-	if f.seen[p.Digest] {
-		return
-	}
-	if man, err := f.m.stored(ctx, f.repo, p.Digest); err == nil {
-		f.manifest(ctx, man, false)
-		return
-	}
-	if p.MediaType != "" && mirror.LooksLikeManifest(p.MediaType) && !f.isStored(ctx, p.Digest) {
-		man, _, err := f.find(ctx, mirror.Ref{Repo: f.repo, Digest: p.Digest})
-		if err == nil {
-			f.manifest(ctx, man, false)
-			return
-		}
-	}
-	f.blob(ctx, p)
-}
-
-// isStored reports whether a blob is stored and readable.
-func (f *fetch) isStored(ctx context.Context, d digest.Digest) bool {
-	stat, err := f.m.store.StatBlob(ctx, f.repo, d)
-	return err == nil && stat.Stored && stat.Linked
-}
-
-// isBlob reports whether there is a blob of that digest, here or upstream.
-func (f *fetch) isBlob(ctx context.Context, d digest.Digest) bool {
-	if f.isStored(ctx, d) {
-		return true
-	}
-	if f.m.mayFetch(ctx, f.repo) != nil {
-		return false
-	}
-	_, err := f.m.askBlob(ctx, f.repo, d)
-	return err == nil
-}
-
-// absent reports whether err says that something does not exist; also of a repository for which nobody is asked.
-func absent(err error) bool {
-	return mirror.Definitive(err) && mirror.CodeOf(err) != mirror.CodeDenied || errors.Is(err, errLocal)
-}
-
-// blobs fetches what is missing, in as many transfers at a time as was asked for. What turns out not to be a blob may be a
-// manifest, which brings more blobs.
-func (f *fetch) blobs(ctx context.Context) {
-	for len(f.missing)+len(f.unchecked) > 0 {
-		f.check(ctx)
-		missing := f.missing
-		f.missing = nil
-		for _, p := range f.blobsOnce(ctx, missing) {
-			f.asManifest(ctx, p)
+// fetchBlobs verifies the stored blobs and downloads the missing ones, as many at a time as the options say. A leaf that
+// turns out to be no blob may be a manifest, which adds more blobs.
+func (i *imageFetch) fetchBlobs(ctx context.Context) {
+	for len(i.missing)+len(i.stored) > 0 {
+		i.verifyStored(ctx)
+		missing := i.missing
+		i.missing = nil
+		for _, l := range i.download(ctx, missing) {
+			i.fetchAsManifest(ctx, l)
 		}
 	}
 }
 
-// blobsOnce returns those of the parts that are no blobs and may be manifests.
-func (f *fetch) blobsOnce(ctx context.Context, parts []part) (others []part) {
+// download downloads blobs. It returns those that are no blobs and may be manifests.
+func (i *imageFetch) download(ctx context.Context, leaves []leaf) (others []leaf) {
 	var group errgroup.Group
-	group.SetLimit(f.opts.Parallel)
-	for _, p := range parts {
+	group.SetLimit(i.opts.Parallel)
+	for _, l := range leaves {
 		group.Go(func() error {
-			err := f.transfer(ctx, p.Descriptor)
-			why := err
+			err := i.fetchBlob(ctx, l.Descriptor)
+			reason := err
 			if cause := errors.Unwrap(err); cause != nil {
-				why = cause
+				reason = cause
 			}
 			switch {
 			case err == nil:
-			case p.either && absent(why):
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				others = append(others, p)
-			case !p.optional || !absent(why):
-				f.fail(err)
+			case l.ambiguous && isAbsent(reason):
+				i.mu.Lock()
+				defer i.mu.Unlock()
+				others = append(others, l)
+			case !l.optional || !isAbsent(reason):
+				i.fail(err)
 			}
 			return nil
 		})
 	}
-	_ = group.Wait() // failures are gathered
+	_ = group.Wait() // errors are in failures
 	return others
 }
 
-// asManifest fetches what is no blob.
-func (f *fetch) asManifest(ctx context.Context, p part) {
-	delete(f.seen, p.Digest)
-	f.count(-1, p.Size)
-	ref := mirror.Ref{Repo: f.repo, Digest: p.Digest}
-	man, _, err := f.find(ctx, ref)
+// fetchAsManifest fetches a leaf that is no blob.
+func (i *imageFetch) fetchAsManifest(ctx context.Context, l leaf) {
+	delete(i.walk.seen, l.Digest)
+	i.count(-1, l.Size)
+	ref := mirror.Ref{Repo: i.repo, Digest: l.Digest}
+	man, _, err := i.find(ctx, ref)
 	switch {
 	case err == nil:
-		f.manifest(ctx, man, false)
-	case !p.optional || !absent(err):
-		f.fail(f.unheld(ctx, ref, err))
+		_ = i.walk.manifest(ctx, man, false) // its errors are in failures
+	case !l.optional || !isAbsent(err):
+		i.fail(missError(ctx, ref, err))
 	}
 }
 
-// check verifies the blobs that are stored. What is damaged is missing from then on. A dry run changes nothing, and reads
-// no more than it needs.
-func (f *fetch) check(ctx context.Context) {
-	unchecked := f.unchecked
-	f.unchecked = nil
-	if f.opts.DryRun {
+// verifyStored verifies the stored blobs. Damaged ones are discarded, and missing from then on. A dry run changes nothing
+// and reads no more than it needs, so it verifies none.
+func (i *imageFetch) verifyStored(ctx context.Context) {
+	stored := i.stored
+	i.stored = nil
+	if i.opts.DryRun {
 		return
 	}
 	var group errgroup.Group
-	group.SetLimit(f.opts.Parallel)
-	for _, p := range unchecked {
+	group.SetLimit(i.opts.Parallel)
+	for _, l := range stored {
 		group.Go(func() error {
 			if err := ctx.Err(); err != nil {
-				return nil // which the caller sees
+				return nil // fetch reports it
 			}
-			f.opts.Progress.Doing("verifying " + p.Digest.String())
-			err := f.m.store.Verify(ctx, p.Digest)
-			if f.m.heal(f.repo, err) == nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+			i.opts.Progress.Doing("verifying " + l.Digest.String())
+			err := i.store.Verify(ctx, l.Digest)
+			if i.content.discard(i.repo, err) == nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 				if err != nil {
-					f.fail(err)
+					i.fail(err)
 				}
 				return nil
 			}
-			f.opts.Progress.Expect(max(0, p.Size))
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.missing = append(f.missing, p)
+			i.opts.Progress.Expect(max(0, l.Size))
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			i.missing = append(i.missing, l)
 			return nil
 		})
 	}
-	_ = group.Wait() // failures are gathered
+	_ = group.Wait() // errors are in failures
 }
 
-func (f *fetch) transfer(ctx context.Context, desc v1.Descriptor) error {
-	if f.opts.Budget != nil {
+// fetchBlob downloads a blob. It takes a place of the budget meanwhile.
+func (i *imageFetch) fetchBlob(ctx context.Context, desc v1.Descriptor) error {
+	if i.opts.Budget != nil {
 		select {
-		case f.opts.Budget <- struct{}{}:
-			defer func() { <-f.opts.Budget }()
+		case i.opts.Budget <- struct{}{}:
+			defer func() { <-i.opts.Budget }()
 		case <-ctx.Done():
 		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	ref := mirror.Ref{Repo: f.repo, Digest: desc.Digest}
-	if why := f.m.mayFetch(ctx, f.repo); why != nil {
-		return mirror.MissError(mirror.CodeBlobUnknown, ref, why)
+	ref := mirror.Ref{Repo: i.repo, Digest: desc.Digest}
+	if reason := i.routing.fetchable(ctx, i.repo); reason != nil {
+		return mirror.MissError(mirror.CodeBlobUnknown, ref, reason)
 	}
-	if f.opts.DryRun {
-		size := desc.Size
-		if size < 0 { // nor is it known that there is one
-			var err error
-			if size, err = f.m.askBlob(ctx, f.repo, desc.Digest); err != nil {
-				return mirror.MissError(mirror.CodeBlobUnknown, ref, err)
-			}
-		}
-		f.mu.Lock()
-		f.got.New += max(0, size)
-		f.mu.Unlock()
-		return nil
+	if i.opts.DryRun {
+		return i.probeBlob(ctx, ref, desc.Size)
 	}
-	flight, _, err := f.m.fly(ctx, f.repo, desc.Digest, leaves)
+	received, err := i.fetcher.download(ctx, ref, desc.Size, i.opts.Progress)
 	if err != nil {
 		return err
 	}
-	defer f.m.flights.leave(flight, leaves)
-	size := desc.Size
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.got.New += received
+	return nil
+}
+
+// download downloads a blob and waits until it is stored. If size is negative, it is unknown, and download adds it to the
+// expected bytes of progress. It returns the number of bytes that were transferred.
+func (f *fetcher) download(ctx context.Context, ref mirror.Ref, size int64, progress mirror.Progress) (received int64, err error) {
+	dl, _, err := f.downloads.subscribe(ctx, ref.Repo, ref.Digest, byCommand)
+	if err != nil {
+		return 0, err
+	}
+	defer f.downloads.unsubscribe(dl, byCommand)
 	if size < 0 {
-		if size, err = flight.sized(ctx); err == nil {
-			f.opts.Progress.Expect(max(0, size))
+		if size, err = dl.waitSize(ctx); err == nil {
+			progress.Expect(max(0, size))
 		}
 	}
 	if err == nil {
-		err = flight.follow(ctx, size, f.opts.Progress)
+		err = dl.report(ctx, size, progress)
 	}
 	switch {
 	case err == nil:
-		f.mu.Lock()
-		f.got.New += flight.brought()
-		f.mu.Unlock()
-		return nil
+		return dl.transferred(), nil
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
-	return mirror.MissError(mirror.CodeBlobUnknown, ref, err)
+	return 0, mirror.MissError(mirror.CodeBlobUnknown, ref, err)
 }
 
-// FetchBlob sees to it that a blob is held, for a want that names one. progress may be nil.
-func (m *Proxy) FetchBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, progress mirror.Progress) error {
-	if err := m.begin(); err != nil {
+// FetchBlob fetches a blob unless it is stored and intact, for a want that names a blob. progress may be nil.
+func (f *fetcher) FetchBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, progress mirror.Progress) error {
+	if err := f.tasks.begin(); err != nil {
 		return err
 	}
-	defer m.work.Done()
+	defer f.tasks.done()
 	ctx = mirror.Background(mirror.WithoutUsage(ctx))
-	if long, ok := m.longName(ctx, repo); ok {
+	if long, ok := f.routing.longName(ctx, repo); ok {
 		repo = long
 	}
 	if progress == nil {
 		progress = mirror.NoProgress{}
 	}
-	switch stat, err := m.store.StatBlob(ctx, repo, d); {
+	switch stat, err := f.store.StatBlob(ctx, repo, d); {
 	case err != nil:
 		return err
 	case stat.Stored && stat.Linked:
-		err := m.store.Verify(ctx, d)
+		err := f.store.Verify(ctx, d)
 		if err == nil {
-			m.wants.fulfilled(repo, d)
+			f.wants.remove(repo, d)
 		}
-		if m.heal(repo, err) == nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
+		if f.content.discard(repo, err) == nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 			return err
 		}
 	}
 	ref := mirror.Ref{Repo: repo, Digest: d}
-	if why := m.mayFetch(ctx, repo); why != nil {
-		return mirror.MissError(mirror.CodeBlobUnknown, ref, why)
+	if reason := f.routing.fetchable(ctx, repo); reason != nil {
+		return mirror.MissError(mirror.CodeBlobUnknown, ref, reason)
 	}
-	flight, _, err := m.fly(ctx, repo, d, leaves)
-	if err != nil {
-		return err
-	}
-	defer m.flights.leave(flight, leaves)
-	size, err := flight.sized(ctx)
+	_, err := f.download(ctx, ref, -1, progress)
 	if err == nil {
-		progress.Expect(size)
-		err = flight.follow(ctx, size, progress)
-	}
-	if err != nil && ctx.Err() == nil {
-		return mirror.MissError(mirror.CodeBlobUnknown, ref, err)
-	}
-	if err == nil {
-		m.unknown.Remove(unknownBlob(ref))
+		f.absent.Remove(blobKey(ref))
 	}
 	return err
 }

@@ -9,91 +9,92 @@ import (
 	"airmirror/mirror"
 )
 
-// selected returns the entries of an index that are for one of the platforms. An entry without one is for all, unless its
-// config says something else; attestations of a build say "unknown" and come with the referrers.
-func (f *fetch) selected(entries []v1.Descriptor) (list []v1.Descriptor) {
-	if len(f.platforms) == 0 {
+// selectEntries returns the entries of an index for the platforms to fetch. An entry without a platform is for all, unless
+// its config says otherwise. Attestations have the platform "unknown" and are fetched with the referrers.
+func (i *imageFetch) selectEntries(entries []v1.Descriptor) (selected []v1.Descriptor) {
+	if len(i.platforms) == 0 {
 		return entries
 	}
-	chosen := f.platforms.Select(entries)
-	for i, desc := range entries {
+	matching := i.platforms.Select(entries)
+	for n, desc := range entries {
 		switch {
 		case desc.Platform == nil:
-			list = append(list, desc)
+			selected = append(selected, desc)
 		case desc.Platform.OS == "unknown":
-			if f.opts.Referrers {
-				list = append(list, desc)
+			if i.opts.Referrers {
+				selected = append(selected, desc)
 			}
-		case chosen[i]:
-			f.accepted = true
-			list = append(list, desc)
+		case matching[n]:
+			i.accepted = true
+			selected = append(selected, desc)
 		default:
-			f.declines(*desc.Platform)
+			i.decline(*desc.Platform)
 		}
 	}
-	return list
+	return selected
 }
 
-// accepts reports whether a manifest is for one of the platforms, as far as its config says for which it is.
-func (f *fetch) accepts(ctx context.Context, refs mirror.References) bool {
+// accepts reports whether a manifest is for one of the platforms to fetch. A manifest whose config does not say is for all.
+func (i *imageFetch) accepts(ctx context.Context, refs mirror.References) bool {
 	config, ok := mirror.ConfigOf(refs)
-	if len(f.platforms) == 0 || !ok {
-		f.accepted = f.accepted || len(refs.Manifests) == 0
+	if len(i.platforms) == 0 || !ok {
+		i.accepted = i.accepted || len(refs.Manifests) == 0
 		return true
 	}
-	p, ok, err := f.configPlatform(ctx, config)
+	p, ok, err := i.configPlatform(ctx, config)
 	if err != nil {
-		f.fail(err)
+		i.fail(err)
 		return false
 	}
-	if ok && p.OS != "unknown" && !f.platforms.Accept(p) {
-		f.declines(p)
+	if ok && p.OS != "unknown" && !i.platforms.Accept(p) {
+		i.decline(p)
 		return false
 	}
-	f.accepted = true
+	i.accepted = true
 	return true
 }
 
-// configPlatform reads the platform that a config says, which is fetched first if need be. A dry run does not store it.
-func (f *fetch) configPlatform(ctx context.Context, config v1.Descriptor) (p v1.Platform, ok bool, err error) {
-	stat, err := f.m.store.StatBlob(ctx, f.repo, config.Digest)
+// configPlatform reads the platform of a config. It fetches the config if necessary; a dry run does not store it.
+func (i *imageFetch) configPlatform(ctx context.Context, config v1.Descriptor) (p v1.Platform, ok bool, err error) {
+	stat, err := i.store.StatBlob(ctx, i.repo, config.Digest)
 	if err != nil || stat.Stored && stat.Linked {
-		return f.storedPlatform(ctx, config, err)
+		return i.storedPlatform(ctx, config, err)
 	}
-	if !f.opts.DryRun {
-		f.opts.Progress.Expect(config.Size)
-		return f.storedPlatform(ctx, config, f.transfer(ctx, config))
+	if !i.opts.DryRun {
+		i.opts.Progress.Expect(config.Size)
+		return i.storedPlatform(ctx, config, i.fetchBlob(ctx, config))
 	}
-	if why := f.m.mayFetch(ctx, f.repo); why != nil {
-		return p, false, mirror.MissError(mirror.CodeBlobUnknown, mirror.Ref{Repo: f.repo, Digest: config.Digest}, why)
+	ref := mirror.Ref{Repo: i.repo, Digest: config.Digest}
+	if reason := i.routing.fetchable(ctx, i.repo); reason != nil {
+		return p, false, mirror.MissError(mirror.CodeBlobUnknown, ref, reason)
 	}
-	body, _, err := f.m.upstream.Blob(ctx, f.repo, config.Digest)
+	body, _, err := i.upstream.Blob(ctx, i.repo, config.Digest)
 	if err != nil {
-		return p, false, mirror.MissError(mirror.CodeBlobUnknown, mirror.Ref{Repo: f.repo, Digest: config.Digest}, err)
+		return p, false, mirror.MissError(mirror.CodeBlobUnknown, ref, err)
 	}
 	defer body.Close()
 	p, ok = mirror.ReadPlatform(body)
 	return p, ok, nil
 }
 
-func (f *fetch) storedPlatform(ctx context.Context, config v1.Descriptor, err error) (v1.Platform, bool, error) {
+func (i *imageFetch) storedPlatform(ctx context.Context, config v1.Descriptor, err error) (v1.Platform, bool, error) {
 	if err != nil {
 		return v1.Platform{}, false, err
 	}
-	return mirror.ConfigPlatform(ctx, f.m.store, f.repo, config)
+	return mirror.ConfigPlatform(ctx, i.store, i.repo, config)
 }
 
-// declines notes a platform that was not asked for.
-func (f *fetch) declines(p v1.Platform) {
-	if text := mirror.PlatformString(p); !slices.Contains(f.declined, text) {
-		f.declined = append(f.declined, text)
+// decline records a platform of the image that is not fetched.
+func (i *imageFetch) decline(p v1.Platform) {
+	if text := mirror.PlatformString(p); !slices.Contains(i.declined, text) {
+		i.declined = append(i.declined, text)
 	}
 }
 
-// errPlatforms says that an image has none of the platforms, if that is so.
-func (f *fetch) errPlatforms(ref mirror.Ref) error {
-	if len(f.platforms) == 0 || f.accepted || len(f.failures) > 0 || len(f.declined) == 0 {
+// platformError returns an error if the image has none of the platforms.
+func (i *imageFetch) platformError(ref mirror.Ref) error {
+	if len(i.platforms) == 0 || i.accepted || len(i.failures) > 0 || len(i.declined) == 0 {
 		return nil
 	}
-	return mirror.NoPlatform(ref.String(), f.platforms, f.declined)
+	return mirror.NoPlatform(ref.String(), i.platforms, i.declined)
 }

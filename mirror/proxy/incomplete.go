@@ -2,42 +2,47 @@ package proxy
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"time"
+
+	"airmirror/mirror"
 )
 
-// incomplete counts the images that are not complete, for everybody who tells of them. It looks at all that is stored, so a
-// count is believed for ten times as long as it took: that is next to no time for most mirrors, and no more than a tenth of
-// the time of one is spent counting.
-type incomplete struct {
-	mu    sync.Mutex // held while it counts
+// countValidity is how long a count of incomplete images stays valid, as a multiple of the time that it took. So at most
+// about a tenth of the time is spent counting.
+const countValidity = 10
+
+// incompleteCounter counts the images that are not complete. It reads all that is stored, so the count is cached.
+type incompleteCounter struct {
+	mu    sync.Mutex // locked while it counts
 	at    time.Time  // when the last count ended; zero if there is none
 	took  time.Duration
 	count int
 }
 
-const incompleteTrust = 10
-
-// of returns the count.
-func (c *incomplete) of(ctx context.Context, m *Proxy) (int, error) {
+// countIncomplete returns the number of incomplete images, cached or not.
+func (i *images) countIncomplete(ctx context.Context) (int, error) {
+	c := &i.incomplete
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < incompleteTrust*c.took {
+	if !c.at.IsZero() && time.Since(c.at) < countValidity*c.took {
 		return c.count, nil
 	}
-	return c.again(ctx, m)
+	return c.update(i.list(ctx, nil, false))
 }
 
-// now counts.
-func (c *incomplete) now(ctx context.Context, m *Proxy) (int, error) {
+// recountIncomplete returns the current number of incomplete images.
+func (i *images) recountIncomplete(ctx context.Context) (int, error) {
+	c := &i.incomplete
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.again(ctx, m)
+	return c.update(i.list(ctx, nil, false))
 }
 
-func (c *incomplete) again(ctx context.Context, m *Proxy) (count int, err error) {
+func (c *incompleteCounter) update(images iter.Seq2[mirror.Image, error]) (count int, err error) {
 	began := time.Now()
-	for image, err := range m.images(ctx, nil, false) {
+	for image, err := range images {
 		if err != nil {
 			return count, err
 		}

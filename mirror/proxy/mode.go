@@ -8,41 +8,49 @@ import (
 	"airmirror/mirror"
 )
 
+// settingState is the kind of the records that hold the mode and the read-only setting, and modeKey that of the mode.
 const (
-	settingNotes = "setting"
-	modeNote     = "mode"
+	settingState = "setting"
+	modeKey      = "mode"
 )
 
-// rememberedMode returns the mode that SetMode was last told, in this run or an earlier one.
-func (m *Proxy) rememberedMode(ctx context.Context) (mirror.Mode, error) {
-	if m.opts.Offline {
+// loadMode returns the mode that was set last, in this run or an earlier one.
+func (p *Proxy) loadMode(ctx context.Context) (mirror.Mode, error) {
+	if p.opts.Offline {
 		return mirror.Offline, nil
 	}
-	notes, err := m.store.State(ctx, settingNotes)
-	if mode, badNote := mirror.ParseMode(string(notes[modeNote])); err == nil && badNote == nil {
+	state, err := p.store.State(ctx, settingState)
+	if mode, invalid := mirror.ParseMode(string(state[modeKey])); err == nil && invalid == nil {
 		return mode, nil
 	}
-	return m.opts.Mode, err
+	return p.opts.Mode, err
 }
 
-// Mode returns the mode that the mirror is in.
-func (m *Proxy) Mode() mirror.Mode {
-	mode, _ := m.network.get()
+// Mode returns the mode.
+func (p *Proxy) Mode() mirror.Mode {
+	mode, _ := p.network.get()
 	return mode
 }
 
-// SetMode switches to a mode and remembers it for the next run. With an error other than [mirror.CodeUnsupported] it is switched
-// all the same, since who cuts the network must not need room on the disk. Going offline ends everything that is under
-// way with an upstream. A mirror with [Options.Offline] stays offline: [mirror.CodeUnsupported].
-func (m *Proxy) SetMode(ctx context.Context, mode mirror.Mode) error {
-	if m.opts.Offline && mode != mirror.Offline {
+// SetMode sets the mode and stores it for the next start. Offline ends all requests and transfers that are under way.
+// With [Options.Offline] the mode cannot change: [mirror.CodeUnsupported]. With any other error the mode has changed but
+// is not stored, so that a full disk keeps nobody from going offline.
+func (p *Proxy) SetMode(ctx context.Context, mode mirror.Mode) error {
+	if p.opts.Offline && mode != mirror.Offline {
 		return mirror.Errorf(mirror.CodeUnsupported, "this mirror was started with --offline: start it without to let it ask upstreams")
 	}
-	m.network.set(m.ctx, mode)
-	m.retryChores()
-	m.log.Info("mode changed", zap.String("mode", string(mode)))
-	if err := m.store.SetState(ctx, settingNotes, map[string][]byte{modeNote: []byte(mode)}); err != nil {
+	p.network.set(p.tasks.ctx, mode)
+	p.backfill.retry()
+	p.log.Info("mode changed", zap.String("mode", string(mode)))
+	if err := p.store.SetState(ctx, settingState, map[string][]byte{modeKey: []byte(mode)}); err != nil {
 		return mirror.Errorf(mirror.CodeUnknown, "the mode is %s now, but that cannot be remembered for the next start: %w", mode, err)
 	}
 	return nil
+}
+
+// NetworkContext returns the context for dialling anything that is not an upstream, such as webhooks. It ends when the
+// mirror goes offline or closes; offline, it has ended already. The channel changed is closed when a mode is set next, even
+// if it is the same one.
+func (p *Proxy) NetworkContext() (ctx context.Context, changed <-chan struct{}) {
+	return p.network.watch()
 }

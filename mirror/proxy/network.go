@@ -7,28 +7,30 @@ import (
 	"airmirror/mirror"
 )
 
-// network is what stands between a mirror and its upstreams. Its context ends when the mirror goes offline, and with it
-// every question and transfer under way; between the other modes, transfers go on.
+var errOffline = mirror.Errorf(mirror.CodeUnavailable, "the mirror is offline")
+
+// network holds the mode and the context of all requests to upstreams. The context ends when the mode becomes offline.
+// A change between the other modes keeps it, so that transfers continue.
 type network struct {
 	mu     sync.RWMutex
 	mode   mirror.Mode
 	ctx    context.Context
-	alive  context.Context // what ctx is made from
+	base   context.Context // ctx without the options of the mode
 	cancel context.CancelCauseFunc
 	next   chan struct{} // closed when the mode is set again; nil if nobody waits for that
 }
 
-// set switches to mode; base is what a context of the network is made from.
-func (n *network) set(base context.Context, mode mirror.Mode) {
+// set sets the mode. A new context is derived from parent.
+func (n *network) set(parent context.Context, mode mirror.Mode) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.cancel == nil || n.mode == mirror.Offline {
-		n.alive, n.cancel = context.WithCancelCause(base)
+		n.base, n.cancel = context.WithCancelCause(parent)
 	}
-	n.mode, n.ctx = mode, n.alive
+	n.mode, n.ctx = mode, n.base
 	switch mode {
 	case mirror.Online:
-		n.ctx = mirror.BypassBreaker(n.alive)
+		n.ctx = mirror.BypassBreaker(n.base)
 	case mirror.Offline:
 		n.cancel(errOffline)
 	}
@@ -38,13 +40,20 @@ func (n *network) set(base context.Context, mode mirror.Mode) {
 	}
 }
 
+// get returns the mode and the context of requests.
 func (n *network) get() (mirror.Mode, context.Context) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.mode, n.ctx
 }
 
-func (n *network) link() (ctx context.Context, changed <-chan struct{}) {
+func (n *network) offline() bool {
+	mode, _ := n.get()
+	return mode == mirror.Offline
+}
+
+// watch returns the context, and a channel that is closed when the mode is set again.
+func (n *network) watch() (ctx context.Context, changed <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.next == nil {
@@ -53,16 +62,9 @@ func (n *network) link() (ctx context.Context, changed <-chan struct{}) {
 	return n.ctx, n.next
 }
 
-// NetworkContext is for what else than upstreams is dialled on the other side of the gap: it must be with a context made from ctx,
-// which ends when the mirror goes offline or is closed, and has ended already if it is. changed is closed when a mode is set
-// the next time, be it the same one.
-func (m *Proxy) NetworkContext() (ctx context.Context, changed <-chan struct{}) {
-	return m.network.link()
-}
-
-// until returns the context of the network for a transfer that is one client's alone, which ends with ctx as well, or with
-// end.
-func (n *network) until(ctx context.Context) (net context.Context, end func()) {
+// during returns a context for the transfer of one client: that of the network, which also ends with ctx. The caller calls
+// end when the transfer is over.
+func (n *network) during(ctx context.Context) (net context.Context, end func()) {
 	_, net = n.get()
 	net, cancel := context.WithCancel(net)
 	stop := context.AfterFunc(ctx, cancel)

@@ -10,76 +10,59 @@ import (
 )
 
 const (
-	// defaultScrubRate leaves the disk to the clients.
+	// defaultScrubRate is slow enough to leave the disk to the clients.
 	defaultScrubRate = 10 << 20
-	// lapInterval is how often it is noted how far a lap has come: what is read twice after a crash.
-	lapInterval = time.Minute
-	// scrubPause is how long scrubbing rests after it failed.
+	// scrubSaveInterval is how often the progress of a scrub is saved. A crash repeats what was verified since.
+	scrubSaveInterval = time.Minute
+	// scrubPause is the pause after a scrub failed.
 	scrubPause = 10 * time.Minute
 )
 
-// lap is one scrub of everything, over restarts: it may take longer than the process lives.
-type lap struct {
-	After   digest.Digest        `json:"after,omitempty"` // what was verified so far, in the order of digests
+// scrubRun is the progress of one scrub. A scrub may take longer than the process lives, so it is saved.
+type scrubRun struct {
+	After   digest.Digest        `json:"after,omitempty"` // the last digest that was verified; content is verified in their order
 	Done    bool                 `json:"done,omitempty"`
 	Summary mirror.VerifySummary `json:"summary"`
 }
 
-// scrub verifies everything slowly, again and again, and repairs it, until Close.
-func (m *Proxy) scrub(l lap) {
-	defer m.work.Done()
+// scrub verifies and repairs everything slowly, again and again, until the proxy closes.
+func (v *verifier) scrub(run scrubRun) {
+	defer v.tasks.done()
 	for {
 		wait := time.Duration(0)
-		if l.Done && mirror.Within(l.Summary.Started, time.Now(), m.opts.ScrubEvery) {
-			wait = time.Until(l.Summary.Started.Add(m.opts.ScrubEvery))
+		if run.Done && mirror.Within(run.Summary.Started, time.Now(), v.scrubEvery) {
+			wait = time.Until(run.Summary.Started.Add(v.scrubEvery))
 		}
-		if !m.rest(wait) {
+		if !v.tasks.sleep(wait) {
 			return
 		}
-		if l.Done || l.Summary.Started.IsZero() {
-			l = lap{Summary: mirror.VerifySummary{Started: time.Now().UTC(), Repair: true}}
+		if run.Done || run.Summary.Started.IsZero() {
+			run = scrubRun{Summary: mirror.VerifySummary{Started: time.Now().UTC(), Repair: true}}
 		}
-		if err := m.scrubLap(&l); err != nil {
-			if !m.rest(0) {
+		if err := v.continueScrub(&run); err != nil {
+			if !v.tasks.sleep(0) {
 				return
 			}
-			m.log.Error("scrubbing failed; it goes on later", zap.Error(err), zap.Duration("pause", scrubPause))
-			if !m.rest(scrubPause) {
+			v.log.Error("scrubbing failed; it goes on later", zap.Error(err), zap.Duration("pause", scrubPause))
+			if !v.tasks.sleep(scrubPause) {
 				return
 			}
 		}
 	}
 }
 
-// scrubLap goes on with a lap to its end, or to where the mirror closes or something fails.
-func (m *Proxy) scrubLap(l *lap) error {
-	v := &verification{m: m, opts: mirror.VerifyOptions{Repair: true, Rate: m.opts.ScrubRate}, summary: l.Summary, after: l.After}
-	noted := time.Now()
-	v.checked = func() {
-		if l.After, l.Summary = v.after, v.summary; time.Since(noted) >= lapInterval {
-			noted = time.Now()
-			m.noteVerified(lapNote, l)
+// continueScrub continues a scrub until it is done, fails or the proxy closes.
+func (v *verifier) continueScrub(run *scrubRun) error {
+	r := &verifyRun{verifier: v, opts: mirror.VerifyOptions{Repair: true, Rate: v.scrubRate}, summary: run.Summary, after: run.After}
+	saved := time.Now()
+	r.checked = func() {
+		if run.After, run.Summary = r.after, r.summary; time.Since(saved) >= scrubSaveInterval {
+			saved = time.Now()
+			v.save(scrubKey, run)
 		}
 	}
-	err := v.run(m.ctx)
-	l.After, l.Summary, l.Done = v.after, v.summary, err == nil
-	m.noteVerified(lapNote, l)
+	err := r.run(v.tasks.ctx)
+	run.After, run.Summary, run.Done = r.after, r.summary, err == nil
+	v.save(scrubKey, run)
 	return err
-}
-
-// rest waits, and reports whether the mirror is still open then.
-func (m *Proxy) rest(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-m.closeBegan():
-		return false
-	case <-timer.C:
-	}
-	select {
-	case <-m.closeBegan():
-		return false
-	default:
-		return true
-	}
 }

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -12,134 +14,174 @@ import (
 	"airmirror/mirror"
 )
 
-// Verify finds out whether what is held is what it is called, and tells of each flaw; tell may be nil. It returns why it
-// could not look at everything, with what it came to so far. It ends when the mirror closes.
-func (m *Proxy) Verify(ctx context.Context, opts mirror.VerifyOptions, tell func(mirror.VerifyEvent)) (mirror.VerifySummary, error) {
-	if err := m.begin(); err != nil {
-		return mirror.VerifySummary{}, err
-	}
-	defer m.work.Done()
-	v := &verification{m: m, opts: opts, tell: tell, summary: mirror.VerifySummary{Started: time.Now().UTC(), Fast: opts.Fast, Repair: opts.Repair}}
-	err := v.run(ctx)
-	return v.summary, err
+const (
+	// verifyState is the kind of the records about verification, with lastKey for the summary of the last run and scrubKey
+	// for the progress of the scrub.
+	verifyState = "verify"
+	lastKey     = "last"
+	scrubKey    = "lap"
+)
+
+// maxReadErrors is the number of files or folders that cannot be read after which a verification gives up.
+const maxReadErrors = 16
+
+// verifier verifies what is stored.
+type verifier struct {
+	store    mirror.Store
+	recovery *recovery
+	images   *images
+	tasks    *tasks
+	log      *zap.Logger
+	// scrubEvery and scrubRate are [Options.ScrubEvery] and [Options.ScrubRate].
+	scrubEvery time.Duration
+	scrubRate  int64
+
+	mu      sync.Mutex
+	running int
+	last    *mirror.VerifySummary
 }
 
-// verification is one under way.
-type verification struct {
-	m       *Proxy
+// load reads the records of earlier runs and returns the progress of the scrub. It ignores records that it cannot read.
+func (v *verifier) load(ctx context.Context) (run scrubRun, err error) {
+	state, err := v.store.State(ctx, verifyState)
+	var last mirror.VerifySummary
+	if json.Unmarshal(state[lastKey], &last) == nil {
+		v.last = &last
+	}
+	_ = json.Unmarshal(state[scrubKey], &run)
+	return run, err
+}
+
+// save writes a record. It does so while the proxy closes as well, since the store is still open.
+func (v *verifier) save(key string, value any) {
+	record, err := json.Marshal(value)
+	if err == nil {
+		err = v.store.SetState(context.WithoutCancel(v.tasks.ctx), verifyState, map[string][]byte{key: record})
+	}
+	if err != nil {
+		v.log.Error("cannot note how far verifying went", zap.Error(err))
+	}
+}
+
+func (v *verifier) addRunning(n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running += n
+}
+
+// finished records the summary of a complete verification.
+func (v *verifier) finished(summary mirror.VerifySummary) {
+	v.mu.Lock()
+	v.last = &summary
+	v.mu.Unlock()
+	v.save(lastKey, summary)
+}
+
+func (v *verifier) status() mirror.VerifyStatus {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return mirror.VerifyStatus{Running: v.running > 0, Last: v.last}
+}
+
+// Verify compares what is stored with its digests and its records, and reports each defect; report may be nil. If something
+// cannot be checked, it returns why, with the summary of the rest. It ends when the proxy closes.
+func (v *verifier) Verify(ctx context.Context, opts mirror.VerifyOptions, report func(mirror.VerifyEvent)) (mirror.VerifySummary, error) {
+	if err := v.tasks.begin(); err != nil {
+		return mirror.VerifySummary{}, err
+	}
+	defer v.tasks.done()
+	run := &verifyRun{verifier: v, opts: opts, report: report, summary: mirror.VerifySummary{Started: time.Now().UTC(), Fast: opts.Fast, Repair: opts.Repair}}
+	err := run.run(ctx)
+	return run.summary, err
+}
+
+// verifyRun is one verification.
+type verifyRun struct {
+	*verifier
 	opts    mirror.VerifyOptions
-	tell    func(mirror.VerifyEvent)
+	report  func(mirror.VerifyEvent)
 	summary mirror.VerifySummary
-	after   digest.Digest // it goes on from there
+	after   digest.Digest // where it continues
 	checked func()        // called after each file; may be nil
 }
 
-func (v *verification) run(ctx context.Context) error {
-	ctx, cancel := v.m.untilClose(ctx)
+func (r *verifyRun) run(ctx context.Context) error {
+	ctx, cancel := r.tasks.untilClose(ctx)
 	defer cancel()
-	v.m.verified.begin()
-	defer v.m.verified.end()
-	began, before := time.Now(), v.summary.Seconds
-	clock := func() { v.summary.Seconds = before + time.Since(began).Seconds() }
+	r.addRunning(1)
+	defer r.addRunning(-1)
+	began, before := time.Now(), r.summary.Seconds
+	clock := func() { r.summary.Seconds = before + time.Since(began).Seconds() }
 	defer clock()
 	var failures []error
-	for flaw, err := range v.m.store.Defects(ctx, v.check(clock)) {
+	for defect, err := range r.store.Defects(ctx, r.checkOptions(clock)) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil && flaw.Digest == "" {
-			if failures = append(failures, err); len(failures) == maxFailures {
+		if err != nil && defect.Digest == "" {
+			if failures = append(failures, err); len(failures) == maxReadErrors {
 				break
 			}
 			continue
 		}
-		v.event(ctx, flaw, err)
+		r.handle(ctx, defect, err)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	var err error
-	if v.summary.Incomplete, err = v.m.incomplete.now(ctx, v.m); err != nil {
+	if r.summary.Incomplete, err = r.images.recountIncomplete(ctx); err != nil {
 		failures = append(failures, err)
 	}
 	clock()
 	if len(failures) == 0 {
-		v.m.verified.note(v.m, v.summary)
+		r.finished(r.summary)
 	}
 	return errors.Join(failures...)
 }
 
-// maxFailures is how many folders, say, may not be readable before there is no point in going on.
-const maxFailures = 16
-
-// check returns the options of the store's check.
-func (v *verification) check(clock func()) mirror.CheckOptions {
-	opts := mirror.CheckOptions{Fast: v.opts.Fast, After: v.after, Progress: v.opts.Progress}
+func (r *verifyRun) checkOptions(clock func()) mirror.CheckOptions {
+	opts := mirror.CheckOptions{Fast: r.opts.Fast, After: r.after, Progress: r.opts.Progress}
 	opts.Checked = func(d digest.Digest, size int64) {
-		v.after, v.summary.Files, v.summary.Bytes = d, v.summary.Files+1, v.summary.Bytes+size
+		r.after, r.summary.Files, r.summary.Bytes = d, r.summary.Files+1, r.summary.Bytes+size
 		clock()
-		if v.checked != nil {
-			v.checked()
+		if r.checked != nil {
+			r.checked()
 		}
 	}
-	if v.opts.Rate > 0 {
-		opts.Read = rate.NewLimiter(rate.Limit(v.opts.Rate), mirror.MaxCheckRead).WaitN
+	if r.opts.Rate > 0 {
+		opts.Read = rate.NewLimiter(rate.Limit(r.opts.Rate), mirror.MaxCheckRead).WaitN
 	}
 	return opts
 }
 
-// event does something about a flaw, if that is wished, and tells of it. err is why it is not known whether there is one.
-func (v *verification) event(ctx context.Context, flaw mirror.Defect, err error) {
-	event := mirror.VerifyEvent{Defect: flaw}
+// handle repairs a defect if the options say so, and reports it. err is why content could not be read; nil otherwise.
+func (r *verifyRun) handle(ctx context.Context, defect mirror.Defect, err error) {
+	event := mirror.VerifyEvent{Defect: defect}
 	if err != nil {
 		event.Kind, event.Reason, event.Error = mirror.Unread, "it cannot be read", err.Error()
-	} else if v.opts.Repair {
-		v.repair(ctx, &event)
+	} else if r.opts.Repair {
+		r.repair(ctx, &event)
 	}
-	v.summary.Add(event)
-	v.m.log.Warn("flaw", zap.String("kind", string(event.Kind)), zap.Stringer("digest", event.Digest), zap.String("entry", event.Entry),
+	r.summary.Add(event)
+	r.log.Warn("flaw", zap.String("kind", string(event.Kind)), zap.Stringer("digest", event.Digest), zap.String("entry", event.Entry),
 		zap.Strings("repositories", event.Repos[:min(len(event.Repos), 3)]), zap.String("reason", event.Reason), zap.Bool("mended", event.Repaired),
 		zap.Bool("fetched", event.Fetched), zap.Bool("wanted", event.Wanted), zap.String("error", event.Error))
-	if v.tell != nil {
-		v.tell(event)
+	if r.report != nil {
+		r.report(event)
 	}
 }
 
-// repair mends a flaw, and sees to it that what was lost comes again.
-func (v *verification) repair(ctx context.Context, event *mirror.VerifyEvent) {
-	m, flaw := v.m, event.Defect
-	mended, err := m.store.Repair(ctx, flaw)
+// repair repairs a defect, and recovers content that was lost.
+func (r *verifyRun) repair(ctx context.Context, event *mirror.VerifyEvent) {
+	defect := event.Defect
+	repaired, err := r.store.Repair(ctx, defect)
 	if err != nil {
 		event.Error = err.Error()
 	}
-	event.Repaired = mended
-	if flaw.Kind == mirror.Dangling || flaw.Kind == mirror.Broken || len(flaw.Repos) == 0 || ctx.Err() != nil {
+	event.Repaired = repaired
+	if defect.Kind == mirror.Dangling || defect.Kind == mirror.Broken || len(defect.Repos) == 0 || ctx.Err() != nil {
 		return
 	}
-	event.Fetched, event.Wanted = m.regain(ctx, flaw)
-}
-
-// regain sees to it that what was lost comes again: it is fetched, or else wanted. It is neither if it is stored after all.
-func (m *Proxy) regain(ctx context.Context, flaw mirror.Defect) (fetched, wanted bool) {
-	if m.regained(ctx, flaw) {
-		m.regainedFor(flaw)
-		return false, false
-	}
-	ref, why := m.fetchAgain(ctx, flaw)
-	switch {
-	case why == nil && ref.Digest != "":
-		m.regainedFor(flaw)
-		return true, false
-	case ctx.Err() == nil && ref.Digest != "":
-		m.wanted(m.wants.lost(ref, !flaw.Manifest, m.lost(ref, &flaw, why)))
-		return false, true
-	}
-	return false, false
-}
-
-// regainedFor strikes off the wants that were for what was lost.
-func (m *Proxy) regainedFor(flaw mirror.Defect) {
-	for _, repo := range m.wants.of(flaw.Digest) {
-		m.wants.fulfilled(repo, flaw.Digest)
-	}
+	event.Fetched, event.Wanted = r.recovery.recover(ctx, defect)
 }
