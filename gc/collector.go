@@ -2,7 +2,6 @@ package gc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -89,8 +88,7 @@ func NewCollector(ctx context.Context, store Store, sources Sources, opts Collec
 	}
 	stored, err := store.State(ctx, stateKind)
 	for cause, data := range stored {
-		var r Result
-		if json.Unmarshal(data, &r) == nil {
+		if r, err := decodeResult(data); err == nil {
 			c.last[Cause(cause)] = r
 		}
 	}
@@ -187,7 +185,7 @@ func (c *Collector) run(ctx context.Context, cause Cause, opts Options, report f
 
 // record stores a result for later processes, and logs it.
 func (c *Collector) record(ctx context.Context, r Result, err error) {
-	data, storeErr := json.Marshal(r)
+	data, storeErr := encodeResult(r)
 	if storeErr == nil {
 		storeErr = c.store.SetState(ctx, stateKind, map[string][]byte{string(r.Cause): data})
 	}

@@ -20,8 +20,8 @@ type Plan struct {
 	Made        time.Time    `json:"made"`
 	Totals      Totals       `json:"totals"`
 	Budget      Budget       `json:"budget"`
-	InGrace     GraceTotals  `json:"waiting"`   // what only the grace period keeps
-	KeepReasons []KeepReason `json:"protected"` // what is kept, by reason; the largest first
+	InGrace     GraceTotals  `json:"inGrace"`     // what only the grace period keeps
+	KeepReasons []KeepReason `json:"keepReasons"` // what is kept, by reason; the largest first
 	// Unreadable is the number of records of the index that could not be read. The plan does not contain them. The
 	// store keeps what they refer to, and a check of the store names them.
 	Unreadable int `json:"unreadable,omitempty"`

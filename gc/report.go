@@ -36,7 +36,7 @@ type Candidate struct {
 	// LastUsed is the latest time at which an image or one of its dependents was pulled, added or tagged; at which a
 	// blob was added, linked or requested; or at which an upload or orphan was written.
 	LastUsed time.Time `json:"lastUsed,omitzero"`
-	Reason   string    `json:"why"` // it is deleted or kept
+	Reason   string    `json:"reason"` // it is deleted or kept
 	// Kept is why [Plan.Execute] kept it after all; "" if it was deleted.
 	Kept string `json:"kept,omitempty"`
 }
@@ -54,7 +54,7 @@ type Totals struct {
 
 // KeepReason adds up what is kept for one reason.
 type KeepReason struct {
-	Reason string `json:"why"`
+	Reason string `json:"reason"`
 	Images int    `json:"images,omitempty"` // including untagged manifests
 	Blobs  int    `json:"blobs,omitempty"`  // files, with an image or alone
 	Bytes  int64  `json:"bytes"`            // of the files; a file with several reasons counts for the first
@@ -72,7 +72,7 @@ type GraceTotals struct {
 // Budget compares a plan with the budgets of its policy. All sizes are in bytes. Those of a budget that is not set
 // are zero.
 type Budget struct {
-	Stored    int64 `json:"held"` // before the collection: blobs, uploads and orphans
+	Stored    int64 `json:"stored"` // before the collection: blobs, uploads and orphans
 	MaxSize   int64 `json:"maxSize,omitempty"`
 	ShrinkTo  int64 `json:"shrinkTo,omitempty"`
 	DiskTotal int64 `json:"diskTotal,omitempty"`
@@ -82,8 +82,8 @@ type Budget struct {
 	// Need is what has to be freed beyond what the policy deletes in any case; zero within the budget.
 	Need int64 `json:"need,omitempty"`
 	// Shortfall is by how much the plan misses MaxSize or KeepFree, and Reason explains it.
-	Shortfall int64  `json:"short,omitempty"`
-	Reason    string `json:"shortWhy,omitempty"`
+	Shortfall int64  `json:"shortfall,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // Result is what a run did.
@@ -94,11 +94,11 @@ type Result struct {
 	Planned int64     `json:"planned"` // bytes that the plan would free
 	Budget  Budget    `json:"budget"`
 	// InGrace is what only the grace period kept.
-	InGrace GraceTotals `json:"waiting"`
+	InGrace GraceTotals `json:"inGrace"`
 	// Kept is the number of candidates that were kept after all, mostly because they were used since the plan.
 	// KeptFirst are the first of them.
 	Kept      int         `json:"kept,omitempty"`
-	KeptFirst []Candidate `json:"stayed,omitempty"`
+	KeptFirst []Candidate `json:"keptFirst,omitempty"`
 	// LongestMillis is the duration of the longest transaction, in milliseconds.
 	LongestMillis float64 `json:"longestTransactionMillis"`
 	Cause         Cause   `json:"cause,omitempty"`

@@ -18,7 +18,7 @@ type RepoUsage struct {
 	Exclusive int64  `json:"exclusive"`
 	Shared    int64  `json:"shared"` // also in other repositories
 	// Unlinked is the size of files that no repository may read. Only a total has it, within Bytes.
-	Unlinked int64 `json:"unused,omitempty"`
+	Unlinked int64 `json:"unlinked,omitempty"`
 }
 
 // Usage returns the usage of each repository, ordered by name, and the total. The total counts shared files once: its

@@ -5,7 +5,7 @@ type Status struct {
 	Mode      Mode             `json:"mode"`
 	ReadOnly  bool             `json:"readOnly,omitempty"`
 	Upstreams []UpstreamStatus `json:"upstreams"`
-	Downloads int              `json:"transfers"` // under way
+	Downloads int              `json:"downloads"` // under way
 	// Incomplete is how many of [Mirror.Images] are not complete; IncompleteError is why they could not all be counted.
 	Incomplete      int          `json:"incomplete"`
 	IncompleteError string       `json:"incompleteError,omitempty"`

@@ -46,7 +46,7 @@ type UpstreamStatus struct {
 	Host     string   `json:"host"`
 	URLs     []string `json:"urls"`               // in the order in which they are tried
 	Asked    bool     `json:"asked"`              // by this process, and it answered or failed
-	Down     bool     `json:"gone"`               // it counts as gone: only a probe asks it
+	Down     bool     `json:"down"`               // it counts as gone: only a probe asks it
 	Since    int64    `json:"since,omitempty"`    // when it went, in seconds of Unix time
 	Failures int      `json:"failures,omitempty"` // one after another, up to now
 	Error    string   `json:"error,omitempty"`    // the last of them

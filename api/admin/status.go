@@ -20,7 +20,7 @@ type Status struct {
 
 // Storage is how full a mirror is.
 type Storage struct {
-	Held int64 `json:"held"` // bytes of blobs and manifests
+	Stored int64 `json:"stored"` // bytes of blobs and manifests
 	// Collection is what the collector is doing and did, as package gc has it.
 	Collection json.RawMessage `json:"collection,omitempty"`
 	// Imports are those that wait for a volume.

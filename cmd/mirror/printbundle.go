@@ -35,7 +35,7 @@ func (e *export) summarize(doc *bundle.Document) error {
 		return printJSON(out, exported{
 			File: e.bundle, Bytes: e.written, Bundle: doc.ID, Source: doc.Source, Destination: doc.Destination, Sequence: doc.Sequence,
 			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.key0(), Volumes: descriptions(volumes),
-			Sparse: sparse(doc.Images), Left: e.left, Incomplete: e.incomplete(), NotChecked: e.notChecked,
+			Sparse: sparse(doc.Images), Skipped: e.left, Incomplete: e.incomplete(), NotChecked: e.notChecked,
 		})
 	}
 	e.printNotDone(e.cmd.ErrOrStderr())
@@ -127,7 +127,7 @@ type exported struct {
 	Key         string               `json:"key,omitempty"`
 	Volumes     []volume.Description `json:"volumes,omitempty"`
 	Sparse      []string             `json:"sparse,omitempty"`     // images of which the index leads to more than is in the bundle
-	Left        []leftOut            `json:"left,omitempty"`       // what was left out, and why
+	Skipped     []leftOut            `json:"skipped,omitempty"`    // what was left out, and why
 	Incomplete  []leftOut            `json:"incomplete,omitempty"` // what goes without something that could not be fetched, and why
 	NotChecked  []leftOut            `json:"notChecked,omitempty"` // what goes as it is stored, and why
 }

@@ -54,7 +54,7 @@ func printStatus(out io.Writer, s admin.Status) error {
 	t.row("transfers", fmt.Sprintf("%d under way", s.Downloads))
 	t.row("incomplete", incompleteText(s.Status))
 	t.row("wants", fmt.Sprint(s.Wants))
-	t.row("held", size(s.Held))
+	t.row("held", size(s.Stored))
 	for _, i := range s.Imports {
 		t.row("waiting", fmt.Sprintf("for volume %d of bundle %s; the last one came %s", i.Next, cmp.Or(i.Bundle, i.Set), age(i.Since)))
 	}

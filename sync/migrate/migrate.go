@@ -107,19 +107,19 @@ const (
 
 // Event is something that happened.
 type Event struct {
-	Time      time.Time     `json:"time"`
-	Kind      string        `json:"kind"`
-	Name      string        `json:"name,omitempty"` // of a repository, or name:tag or name@digest
-	Total     int64         `json:"total,omitempty"`
-	Done      int64         `json:"done,omitempty"`
-	Doing     string        `json:"doing,omitempty"`
-	Tags      int           `json:"tags,omitempty"`
-	Manifests int           `json:"manifests,omitempty"`
-	Skipped   int           `json:"left,omitempty"`
-	Digest    digest.Digest `json:"digest,omitempty"` // that a kept tag points at in the other registry
-	Was       digest.Digest `json:"was,omitempty"`    // and here
-	Error     string        `json:"error,omitempty"`
-	Summary   *Summary      `json:"summary,omitempty"`
+	Time      time.Time
+	Kind      string
+	Name      string // of a repository, or name:tag or name@digest
+	Total     int64
+	Done      int64
+	Doing     string
+	Tags      int
+	Manifests int
+	Skipped   int
+	Digest    digest.Digest // that a kept tag points at in the other registry
+	Was       digest.Digest // and here
+	Error     string
+	Summary   *Summary
 }
 
 // Summary is what became of a request.
@@ -132,8 +132,8 @@ type Summary struct {
 	Blobs   int   `json:"blobs"`
 	Bytes   int64 `json:"bytes"`
 	Linked  int64 `json:"linked"`
-	Skipped int   `json:"left"` // how many tags, manifests and repositories were left out
-	Kept    int   `json:"kept"` // how many pushed tags stayed as they were
+	Skipped int   `json:"skipped"` // how many tags, manifests and repositories were left out
+	Kept    int   `json:"kept"`    // how many pushed tags stayed as they were
 	// Cache says that the folder is that of a pull-through cache.
 	Cache bool `json:"cache,omitempty"`
 }

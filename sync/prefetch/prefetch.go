@@ -76,17 +76,17 @@ const (
 
 // Event is something that happened during [Run].
 type Event struct {
-	Time    time.Time       `json:"time"`
-	Kind    string          `json:"kind"`
-	Image   string          `json:"image,omitempty"` // host/path:tag or host/path@digest, or what could not be read as one
-	Total   int64           `json:"total,omitempty"`
-	Done    int64           `json:"done,omitempty"`
-	Doing   string          `json:"doing,omitempty"`
-	Fetched *mirror.Fetched `json:"fetched,omitempty"`
-	Error   string          `json:"error,omitempty"`
+	Time    time.Time
+	Kind    string
+	Image   string // host/path:tag or host/path@digest, or what could not be read as one
+	Total   int64
+	Done    int64
+	Doing   string
+	Fetched *mirror.Fetched
+	Error   string
 	// NotChecked is why the upstream could not be asked what a tag points at now, or which tags there are.
-	NotChecked string   `json:"notChecked,omitempty"`
-	Summary    *Summary `json:"summary,omitempty"`
+	NotChecked string
+	Summary    *Summary
 }
 
 // Summary is what became of a request.

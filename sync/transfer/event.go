@@ -31,18 +31,18 @@ const (
 
 // Event is something that happened during a transfer.
 type Event struct {
-	Time    time.Time     `json:"time"`
-	Kind    string        `json:"kind"`
-	Images  int           `json:"images,omitempty"`
-	Total   int64         `json:"total,omitempty"` // bytes that there are to do
-	Done    int64         `json:"done,omitempty"`  // bytes that are done, those that need not be moved included
-	Doing   string        `json:"doing,omitempty"`
-	Image   *bundle.Image `json:"image,omitempty"`
-	Name    string        `json:"name,omitempty"`
-	Reason  string        `json:"reason,omitempty"`
-	Kept    *KeptTag      `json:"kept,omitempty"`
-	Next    *NextVolume   `json:"next,omitempty"`
-	Summary *Summary      `json:"summary,omitempty"`
+	Time    time.Time
+	Kind    string
+	Images  int
+	Total   int64 // bytes that there are to do
+	Done    int64 // bytes that are done, those that need not be moved included
+	Doing   string
+	Image   *bundle.Image
+	Name    string
+	Reason  string
+	Kept    *KeptTag
+	Next    *NextVolume
+	Summary *Summary
 }
 
 // KeptTag is a pushed tag that an import would have moved.
@@ -72,17 +72,17 @@ type Summary struct {
 	Signed      bool          `json:"signed,omitempty"`
 	Key         string        `json:"key,omitempty"` // ID of the key whose signature was verified
 	Images      int           `json:"images"`
-	Skipped     int           `json:"left,omitempty"` // images that were left out
+	Skipped     int           `json:"skipped,omitempty"` // images that were left out
 	Manifests   int           `json:"manifests"`
 	Blobs       int           `json:"blobs"`
-	Bytes       int64         `json:"bytes"`            // of these manifests and blobs
-	New         int64         `json:"new"`              // of that, what the other side lacks or this one lacked
-	Assumed     int           `json:"assumed"`          // manifests and blobs that the other side is said to hold
-	Kept        []KeptTag     `json:"kept,omitempty"`   // pushed tags
-	Known       bool          `json:"known,omitempty"`  // it was imported before
-	DryRun      bool          `json:"dryRun,omitempty"` // nothing was changed
-	Next        *NextVolume   `json:"next,omitempty"`   // it goes on with that one
-	Duration    float64       `json:"duration"`         // in seconds
+	Bytes       int64         `json:"bytes"`                     // of these manifests and blobs
+	New         int64         `json:"new"`                       // of that, what the other side lacks or this one lacked
+	Assumed     int           `json:"assumed"`                   // manifests and blobs that the other side is said to hold
+	Kept        []KeptTag     `json:"kept,omitempty"`            // pushed tags
+	Known       bool          `json:"alreadyImported,omitempty"` // it was imported before
+	DryRun      bool          `json:"dryRun,omitempty"`          // nothing was changed
+	Next        *NextVolume   `json:"next,omitempty"`            // it goes on with that one
+	Duration    float64       `json:"duration"`                  // in seconds
 }
 
 // describe fills in what a document says.

@@ -125,6 +125,6 @@ func (s *Service) Storage(ctx context.Context) (storage admin.Storage, err error
 	for _, one := range waiting {
 		storage.Imports = append(storage.Imports, admin.WaitingImport(one))
 	}
-	storage.Held, err = s.store.StoredBytes(ctx)
+	storage.Stored, err = s.store.StoredBytes(ctx)
 	return storage, err
 }

@@ -61,7 +61,7 @@ type state struct {
 	Wants     int
 	Upstreams []struct {
 		Host, Error string
-		Gone        bool
+		Down        bool
 	}
 }
 
@@ -70,7 +70,7 @@ func (s state) gone(t *testing.T, host string) bool {
 	t.Helper()
 	for _, u := range s.Upstreams {
 		if u.Host == host {
-			return u.Gone
+			return u.Down
 		}
 	}
 	t.Fatalf("mirror status does not list %s: %+v", host, s)
