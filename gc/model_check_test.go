@@ -160,7 +160,8 @@ func (m *model) checkDeleted(before, after storeView) {
 	}
 	for _, repo := range modelRepos {
 		for d := range before.manifests[repo] {
-			if _, stays := after.manifests[repo][d]; !stays {
+			if _, kept := after.manifests[repo][d]; !kept {
+				m.forgetRequests(repo, d, cutoff)
 				m.removeRecord(repo, d)
 			}
 		}
@@ -176,6 +177,21 @@ func (m *model) checkDeleted(before, after storeView) {
 		delete(m.received, d)
 	}
 	m.pending = nil
+}
+
+// forgetRequests forgets the requests before cutoff for the blobs of a deleted manifest: the links that they were made
+// through may have been deleted with the manifest.
+func (m *model) forgetRequests(repo string, d digest.Digest, cutoff time.Time) {
+	h := m.manifests[repo][d]
+	digests := slices.Clone(h.owned)
+	for _, blob := range h.blobs {
+		digests = append(digests, digestOf(blob))
+	}
+	for _, blob := range digests {
+		if at, asked := m.asked[blob]; asked && at.Before(cutoff) {
+			delete(m.asked, blob)
+		}
+	}
 }
 
 // mustStay says why a manifest should not have gone.
