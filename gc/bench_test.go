@@ -15,26 +15,26 @@ import (
 	"airmirror/mirror"
 )
 
-// vast is a store of many images that is made up as it is read: n images of ten blobs each, all of different digests but
-// for a base layer that a hundred images share. The first were used last.
+// largeStore is a store of many images, generated while it is read: images of ten blobs each, with different digests,
+// and a base layer that a hundred images share. The first images were used last.
 type largeStore struct {
 	*surveyStore
 	images int
 }
 
-const vastRepos, vastBlobs = 500, 10
+const largeRepos, largeBlobs = 500, 10
 
 // digest returns the i-th digest.
 func (v largeStore) digest(i int) digest.Digest {
 	const span = 1 << 63
-	step := uint64(span) / uint64(v.images*(vastBlobs+1)) * 2
+	step := uint64(span) / uint64(v.images*(largeBlobs+1)) * 2
 	return digest.Digest(fmt.Sprintf("sha256:%016x%048x", uint64(i)*step, i))
 }
 
 func (v largeStore) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(v) }
 
 func (v largeStore) Repos() []mirror.SurveyedRepo {
-	repos := make([]mirror.SurveyedRepo, vastRepos)
+	repos := make([]mirror.SurveyedRepo, largeRepos)
 	for i := range repos {
 		repos[i].Repo = mirror.Repo{Host: "docker.io", Path: fmt.Sprintf("library/app%06d", i)}
 	}
@@ -45,13 +45,13 @@ func (v largeStore) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	return func(yield func(*mirror.SurveyedManifest, error) bool) {
 		m := mirror.SurveyedManifest{Origin: mirror.Mirrored}
 		for i := range v.images {
-			first := i * (vastBlobs + 1)
-			m.Repo, m.Digest, m.Blobs = i*vastRepos/v.images, v.digest(first), m.Blobs[:0]
+			first := i * (largeBlobs + 1)
+			m.Repo, m.Digest, m.Blobs = i*largeRepos/v.images, v.digest(first), m.Blobs[:0]
 			m.Added, m.Used = ago(time.Duration(i+2)*time.Hour), ago(time.Duration(i+1)*time.Hour)
-			for n := range vastBlobs {
+			for n := range largeBlobs {
 				m.Blobs = append(m.Blobs, v.digest(first+1+n))
 			}
-			m.Blobs = append(m.Blobs, v.digest(i/100*100*(vastBlobs+1)+1))
+			m.Blobs = append(m.Blobs, v.digest(i/100*100*(largeBlobs+1)+1))
 			if !yield(&m, nil) {
 				return
 			}
@@ -62,8 +62,8 @@ func (v largeStore) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 func (v largeStore) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 	return func(yield func(mirror.SurveyedTag, error) bool) {
 		for i := range v.images {
-			tag := mirror.Tag{Digest: v.digest(i * (vastBlobs + 1)), Origin: mirror.Mirrored, Updated: ago(time.Duration(v.images+2) * time.Hour)}
-			if !yield(mirror.SurveyedTag{Repo: i * vastRepos / v.images, Name: fmt.Sprintf("v%08d", i), Tag: tag}, nil) {
+			tag := mirror.Tag{Digest: v.digest(i * (largeBlobs + 1)), Origin: mirror.Mirrored, Updated: ago(time.Duration(v.images+2) * time.Hour)}
+			if !yield(mirror.SurveyedTag{Repo: i * largeRepos / v.images, Name: fmt.Sprintf("v%08d", i), Tag: tag}, nil) {
 				return
 			}
 		}
@@ -73,7 +73,7 @@ func (v largeStore) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 func (v largeStore) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	return func(yield func(*mirror.SurveyedBlob, error) bool) {
 		b := mirror.SurveyedBlob{Size: 1000, Fresh: ago(2 * time.Hour), Users: 1}
-		for i := range v.images * (vastBlobs + 1) {
+		for i := range v.images * (largeBlobs + 1) {
 			b.Digest = v.digest(i)
 			if !yield(&b, nil) {
 				return
@@ -82,11 +82,11 @@ func (v largeStore) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	}
 }
 
-// BenchmarkPlan plans against a made up store, and reports what a plan takes beside reading that store: the memory that
-// is alive at the end, and the most that there was, garbage included. Half of what is held goes.
+// BenchmarkPlan makes a plan for a generated store that deletes half of it. It reports the live memory of the plan
+// and the peak of the heap, including garbage.
 func BenchmarkPlan(b *testing.B) {
 	for _, images := range []int{1000, 10_000, 100_000} {
-		b.Run(fmt.Sprintf("blobs=%d", images*vastBlobs), func(b *testing.B) {
+		b.Run(fmt.Sprintf("blobs=%d", images*largeBlobs), func(b *testing.B) {
 			v := largeStore{newSurvey(nil), images}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -104,7 +104,7 @@ func BenchmarkPlan(b *testing.B) {
 	}
 }
 
-// watchHeap looks at the heap until the function that it returns is called, which returns by how much it grew at most.
+// watchHeap samples the heap until the returned function is called, which returns by how much it grew at most.
 func watchHeap() (most func() uint64) {
 	before := heap(true)
 	stop, done := make(chan bool), make(chan uint64)
@@ -128,7 +128,7 @@ func watchHeap() (most func() uint64) {
 	}
 }
 
-// heap returns how many bytes are on the heap.
+// heap returns the size of the heap in bytes.
 func heap(collect bool) uint64 {
 	if collect {
 		runtime.GC()

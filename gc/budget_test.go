@@ -14,7 +14,8 @@ import (
 	"airmirror/mirror"
 )
 
-// mirroredImages is a world of images of 11 bytes each, the first of which was used last; all have a base of 10 more.
+// mirroredImages returns a store of images of 11 bytes each, the first of which was used last. They share a base
+// layer of 10 bytes.
 func mirroredImages(t *testing.T, tags ...string) *surveyStore {
 	w := newSurvey(t)
 	for i, tag := range tags {
@@ -30,14 +31,14 @@ func TestBudgetDeletesLeastRecentlyUsedImagesFirst(t *testing.T) {
 		want   []string
 		need   int64
 	}{
-		"under it":                {gc.Policy{MaxSize: 54}, nil, 0},
-		"down to the low mark":    {gc.Policy{MaxSize: 53, ShrinkTo: 40}, []string{"v4", "v3"}, 14},
-		"ninety percent of it":    {gc.Policy{MaxSize: 50}, []string{"v4"}, 9},
-		"everything, with a base": {gc.Policy{MaxSize: 1}, []string{"v4", "v3", "v2", "v1"}, 54},
-		"free enough":             {gc.Policy{KeepFree: gc.Share{Bytes: 100}}, nil, 0},
-		"not free enough":         {gc.Policy{KeepFree: gc.Share{Percent: 11}, FreeUpTo: gc.Share{Bytes: 120}}, []string{"v4", "v3"}, 20},
-		"a fifth more":            {gc.Policy{KeepFree: gc.Share{Bytes: 110}}, []string{"v4", "v3", "v2"}, 32},
-		"the harder one":          {gc.Policy{MaxSize: 50, KeepFree: gc.Share{Bytes: 101}, FreeUpTo: gc.Share{Bytes: 112}}, []string{"v4", "v3"}, 12},
+		"within the budget":         {gc.Policy{MaxSize: 54}, nil, 0},
+		"down to shrinkTo":          {gc.Policy{MaxSize: 53, ShrinkTo: 40}, []string{"v4", "v3"}, 14},
+		"default shrinkTo":          {gc.Policy{MaxSize: 50}, []string{"v4"}, 9},
+		"everything, with the base": {gc.Policy{MaxSize: 1}, []string{"v4", "v3", "v2", "v1"}, 54},
+		"free enough":               {gc.Policy{KeepFree: gc.Share{Bytes: 100}}, nil, 0},
+		"not free enough":           {gc.Policy{KeepFree: gc.Share{Percent: 11}, FreeUpTo: gc.Share{Bytes: 120}}, []string{"v4", "v3"}, 20},
+		"default freeUpTo":          {gc.Policy{KeepFree: gc.Share{Bytes: 110}}, []string{"v4", "v3", "v2"}, 32},
+		"the stricter of two":       {gc.Policy{MaxSize: 50, KeepFree: gc.Share{Bytes: 101}, FreeUpTo: gc.Share{Bytes: 112}}, []string{"v4", "v3"}, 12},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.policy.Grace = -1
@@ -52,10 +53,10 @@ func TestBudgetDeletesLeastRecentlyUsedImagesFirst(t *testing.T) {
 			}
 			w.wantDeleted(p, want...)
 			if p.Budget.Need != test.need {
-				t.Errorf("%d bytes are needed, want %d", p.Budget.Need, test.need)
+				t.Errorf("need is %d, want %d", p.Budget.Need, test.need)
 			}
 			if short := max(0, p.Budget.Stored-p.Totals.Bytes-int64(test.policy.MaxSize)); test.policy.MaxSize > 0 && p.Budget.Shortfall != short {
-				t.Errorf("%d bytes short, want %d", p.Budget.Shortfall, short)
+				t.Errorf("shortfall is %d, want %d", p.Budget.Shortfall, short)
 			}
 		})
 	}
@@ -70,7 +71,7 @@ func TestBudgetCountsUnusedBlobs(t *testing.T) {
 func TestKeepFreeNeedsDiskSize(t *testing.T) {
 	w := newSurvey(t)
 	if _, err := gc.MakePlan(t.Context(), w, w, gc.Options{Policy: gc.Policy{KeepFree: gc.Share{Bytes: 1}}}, now); err == nil {
-		t.Error("it is not known how full the disk is")
+		t.Error("a plan was made without the size of the disk")
 	}
 	disk := func() (int64, int64, error) { return 0, 0, errBroken }
 	_, err := gc.MakePlan(t.Context(), w, w, gc.Options{Policy: gc.Policy{KeepFree: gc.Share{Bytes: 1}}, Disk: disk}, now)
@@ -79,7 +80,7 @@ func TestKeepFreeNeedsDiskSize(t *testing.T) {
 	}
 }
 
-// TestBudgetSpares plans with a budget that takes all that may go, and sees what stays and why.
+// TestBudgetKeeps makes plans with a budget of one byte, and checks what is kept and why.
 func TestBudgetKeeps(t *testing.T) {
 	for name, test := range map[string]struct {
 		make   func(w *surveyStore)
@@ -89,12 +90,12 @@ func TestBudgetKeeps(t *testing.T) {
 	}{
 		"pushed":   {make: func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, day, "a") }, why: "pushed"},
 		"imported": {make: func(w *surveyStore) { w.image(team+":v1", mirror.Imported, day, "a") }, why: "imported"},
-		"asked for by its repository": {
+		"selected by repository": {
 			make:   func(w *surveyStore) { w.image(team+":v1", mirror.Imported, day, "a") },
 			policy: gc.Policy{Evict: []string{"registry.test/**"}},
 			want:   []string{"image " + team + ":v1"},
 		},
-		"asked for by its tag": {
+		"selected by tag": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, 2*day, "a")
 				w.image(team+":v2", mirror.Pushed, day, "a")
@@ -106,7 +107,7 @@ func TestBudgetKeeps(t *testing.T) {
 			want:   []string{"image " + team + ":v1", "image " + team + ":v3"},
 			why:    "pushed",
 		},
-		"asked for by one tag of two": {
+		"selected by one tag of two": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.tag(team+":v2", "v1", mirror.Pushed)
@@ -114,7 +115,7 @@ func TestBudgetKeeps(t *testing.T) {
 			policy: gc.Policy{Evict: []string{team + ":v1"}},
 			why:    "pushed",
 		},
-		"pinned by tag, even if asked for": {
+		"pinned by tag, even if selected": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.pin(team + ":v1")
@@ -122,7 +123,7 @@ func TestBudgetKeeps(t *testing.T) {
 			policy: gc.Policy{Evict: []string{"**"}},
 			why:    "pinned",
 		},
-		"pinned index with all that it brings": {
+		"pinned index with its dependents": {
 			make: func(w *surveyStore) {
 				w.index(hub+"@index", mirror.Mirrored, day, "child")
 				w.manifest(hub+"@child", mirror.Mirrored, day, "a")
@@ -132,12 +133,12 @@ func TestBudgetKeeps(t *testing.T) {
 			},
 			why: "pinned",
 		},
-		"used lately": {
+		"used recently": {
 			make:   func(w *surveyStore) { w.image(hub+":v1", mirror.Mirrored, time.Minute, "a") },
 			policy: gc.Policy{Grace: gc.Age(hour)},
 			why:    "used, tagged or added within the grace period",
 		},
-		"tagged lately": {
+		"tagged recently": {
 			make: func(w *surveyStore) {
 				w.image(hub+":v1", mirror.Mirrored, day, "a")
 				w.moveTag(hub+":v1", time.Minute)
@@ -161,7 +162,7 @@ func TestBudgetKeeps(t *testing.T) {
 			want: []string{"image " + other + ":v2"},
 			why:  "cannot be fetched again: the mirror is offline",
 		},
-		"cannot be fetched again, even so": {
+		"cannot be fetched again, with evenOffline": {
 			make: func(w *surveyStore) {
 				w.image(hub+":v1", mirror.Mirrored, day, "a")
 				w.fetchErrors[hub] = errors.New("the mirror is offline")

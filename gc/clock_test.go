@@ -14,7 +14,7 @@ import (
 
 const month = 30 * 24 * hour
 
-// jumps are what becomes of the time of day of a machine on which next to no time passes.
+// jumps change the wall clock of a machine while almost no time passes.
 var jumps = map[string]func(s *testStore, m *cachetest.Machine){
 	"set to 2040":     func(_ *testStore, m *cachetest.Machine) { m.Set(clockAt(2040)) },
 	"set to 1970":     func(_ *testStore, m *cachetest.Machine) { m.Set(clockAt(1970)) },
@@ -37,7 +37,7 @@ var jumps = map[string]func(s *testStore, m *cachetest.Machine){
 
 func clockAt(year int) time.Time { return time.Date(year, time.January, 1, 0, 1, 0, 0, time.UTC) }
 
-// onMachine runs f in a shop for each jump.
+// withMachine runs f with a store for each jump.
 func withMachine(t *testing.T, f func(s *testStore, m *cachetest.Machine, jump func())) {
 	for name, jump := range jumps {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func withMachine(t *testing.T, f func(s *testStore, m *cachetest.Machine, jump f
 	}
 }
 
-// orphan leaves a file that the index does not name.
+// orphan creates a file that is not in the index.
 func (s *testStore) orphan(content string) {
 	s.Helper()
 	d := digestOf(content)
@@ -67,13 +67,14 @@ func (s *testStore) run(policy gc.Policy) gc.Result {
 	return result
 }
 
-// setClock sets the time of day, which changes nothing.
+// setClock sets the wall clock, which changes nothing.
 func (m *model) setClock(*rapid.T) {
 	ahead := rapid.SampledFrom([]time.Duration{0, hour, -hour, 40 * 365 * 24 * hour, -50 * 365 * 24 * hour}).Draw(m.t, "ahead")
 	m.testStore.clock.(*cachetest.Bubble).SetAhead(ahead)
 }
 
-// TestNothingGoesBecauseOfAClock: not by the grace time, nor by a rule, nor as an upload or orphan; all goes when it is time.
+// TestClockChangeDeletesNothing checks the grace period, retention rules, uploads and orphans: each is deleted when
+// its age is reached, not earlier.
 func TestClockChangeDeletesNothing(t *testing.T) {
 	withMachine(t, func(s *testStore, m *cachetest.Machine, jump func()) {
 		policy := gc.Policy{Grace: gc.Age(24 * hour), UploadTTL: gc.Age(24 * hour),
@@ -85,7 +86,7 @@ func TestClockChangeDeletesNothing(t *testing.T) {
 		jump()
 		m.Pass(23 * hour)
 		if r := s.run(policy); r.Bytes != 0 || r.Tags != 0 || !s.hasUpload(upload) {
-			t.Errorf("a day later, but for an hour: %+v, upload held: %t", r, s.hasUpload(upload))
+			t.Errorf("after 23 hours: %+v, upload stored: %t", r, s.hasUpload(upload))
 		}
 		m.Pass(2 * hour)
 		if r := s.run(policy); r.Blobs != 1 || r.Orphans != 1 || r.Uploads != 1 || r.Images != 0 {
@@ -98,7 +99,7 @@ func TestClockChangeDeletesNothing(t *testing.T) {
 	})
 }
 
-// TestABudgetGoesByUseWhateverTheClock: what was used last stays.
+// TestBudgetOrderIgnoresClockChanges checks that the image that was used last is kept.
 func TestBudgetOrderIgnoresClockChanges(t *testing.T) {
 	withMachine(t, func(s *testStore, m *cachetest.Machine, jump func()) {
 		s.pushImage(team, "v1", "config", "layer")
@@ -109,16 +110,16 @@ func TestBudgetOrderIgnoresClockChanges(t *testing.T) {
 		s.mirrorImage(hub, "third", "c3", "layer of the third")
 		jump()
 		m.Pass(hour)
-		s.pull(hub, "first", "layer of the first") // the second is what was used least lately now
+		s.pull(hub, "first", "layer of the first") // second is now the least recently used
 		m.Pass(25 * hour)
 		r := s.run(gc.Policy{Grace: gc.Age(24 * hour), MaxSize: gc.Size(s.disk() - 1), ShrinkTo: gc.Size(s.disk() - 1)})
 		if _, err := s.Tag(s.Context(), repoOf(hub), "second"); r.Images != 1 || err == nil {
-			t.Errorf("%+v; the second is there: %t", r, err == nil)
+			t.Errorf("result is %+v; second is stored: %t", r, err == nil)
 		}
 	})
 }
 
-// TestPeopleAreShownTheTimeOfDay: a plan tells of times that they can compare with their watch.
+// TestPlanShowsWallClockTimes checks that the times in a plan are comparable with the wall clock.
 func TestPlanShowsWallClockTimes(t *testing.T) {
 	m := cachetest.NewMachine(time.Now().Add(-10 * 365 * 24 * hour)) // set right ten years later
 	s := &testStore{tester: t, folder: memoryFolder(t), stop: func() {}, clock: m}
@@ -132,15 +133,15 @@ func TestPlanShowsWallClockTimes(t *testing.T) {
 		t.Errorf("made %v ago", ago)
 	}
 	if left := time.Until(p.InGrace.Until); left < 59*time.Minute || left > 61*time.Minute {
-		t.Errorf("it waits for %v", left)
+		t.Errorf("the grace period ends in %v", left)
 	}
 	m.Pass(2 * hour)
 	m.Set(time.Now())
 	p, err = gc.MakePlan(s.Context(), s, s, gc.Options{Policy: gc.Policy{Grace: gc.Age(hour)}}, s.Now())
 	s.must(err)
-	for item := range p.Candidates() {
-		if ago := time.Since(item.LastUsed); ago < 2*hour-time.Minute || ago > 2*hour+time.Minute {
-			t.Errorf("%s was used %v ago", item.Name, ago)
+	for c := range p.Candidates() {
+		if ago := time.Since(c.LastUsed); ago < 2*hour-time.Minute || ago > 2*hour+time.Minute {
+			t.Errorf("%s was used %v ago", c.Name, ago)
 		}
 	}
 	if p.Totals.Blobs != 1 {

@@ -14,12 +14,12 @@ import (
 	"airmirror/mirror"
 )
 
-// diskOf is a disk of 40 GiB, of which so much is free.
+// diskOf returns the Disk of 40 GiB with *free bytes free.
 func diskOf(free *int64) func() (int64, int64, error) {
 	return func() (int64, int64, error) { return 40 << 30, *free, nil }
 }
 
-// collector makes a collector over a shop, which serves until the test ends.
+// collector returns a collector of the store, which serves until s.stop is called.
 func (s *testStore) collector(t *testing.T, opts gc.CollectorOptions) *gc.Collector {
 	s.Helper()
 	opts.Throttle = -1
@@ -32,7 +32,7 @@ func (s *testStore) collector(t *testing.T, opts gc.CollectorOptions) *gc.Collec
 	return c
 }
 
-// lastRun fails the test unless the last run was that long after the test began.
+// lastRun checks the cause of the last run, and how long after the beginning of the test it started.
 func (s *testStore) lastRun(c *gc.Collector, cause gc.Cause, after time.Duration) gc.Result {
 	s.Helper()
 	synctest.Wait()
@@ -41,7 +41,7 @@ func (s *testStore) lastRun(c *gc.Collector, cause gc.Cause, after time.Duration
 		s.Fatal("there was no run")
 	}
 	if last.Cause != cause || last.Began.Sub(s.began).Round(time.Second) != after {
-		s.Fatalf("the last run was by %s after %s, want %s after %s", last.Cause, last.Began.Sub(s.began), cause, after)
+		s.Fatalf("the last run was by %s after %s, want by %s after %s", last.Cause, last.Began.Sub(s.began), cause, after)
 	}
 	return *last
 }
@@ -73,7 +73,7 @@ func TestCollectorRunsBySchedule(t *testing.T) {
 			s.Errorf("next at %s", next)
 		}
 
-		s.stop() // the next process goes on
+		s.stop() // the next process continues
 		s.must(c.Configure(gc.Schedule{}))
 		before := *c.Status().Last
 		c = s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Policy: gc.Policy{MaxSize: 1 << 30}}})
@@ -91,14 +91,14 @@ func TestCollectorRunsWhenDiskIsNearlyFull(t *testing.T) {
 	for name, test := range map[string]struct {
 		schedule gc.Schedule
 		free     int64
-		goes     int // images, of three; all but one have to be old
+		deleted  int // images that are deleted, of three; all but one must be old
 	}{
-		"enough is free":      {gc.Schedule{}, 2 << 30, 0},
-		"nearly full":         {gc.Schedule{}, 2<<30 - 9999, 2},
-		"nobody is to mind":   {gc.Schedule{IgnoreLowDisk: true}, 0, 0},
-		"as configured":       {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 10}}}, 4<<30 - 9999, 2},
-		"as configured alone": {gc.Schedule{IgnoreLowDisk: true, Policy: gc.Policy{KeepFree: gc.Share{Bytes: 10 << 30}}}, 9 << 30, 2},
-		"enough, configured":  {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 1}}}, 2 << 30, 0},
+		"enough is free":                {gc.Schedule{}, 2 << 30, 0},
+		"nearly full":                   {gc.Schedule{}, 2<<30 - 9999, 2},
+		"disabled":                      {gc.Schedule{IgnoreLowDisk: true}, 0, 0},
+		"as configured":                 {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 10}}}, 4<<30 - 9999, 2},
+		"disabled, but configured":      {gc.Schedule{IgnoreLowDisk: true, Policy: gc.Policy{KeepFree: gc.Share{Bytes: 10 << 30}}}, 9 << 30, 2},
+		"enough is free, as configured": {gc.Schedule{Policy: gc.Policy{KeepFree: gc.Share{Percent: 1}}}, 2 << 30, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withStore(t, func(s *testStore) {
@@ -109,18 +109,18 @@ func TestCollectorRunsWhenDiskIsNearlyFull(t *testing.T) {
 				s.began = time.Now()
 				c := s.collector(t, gc.CollectorOptions{Schedule: test.schedule, Disk: diskOf(&test.free)})
 				later(61 * time.Second)
-				if test.goes == 0 {
+				if test.deleted == 0 {
 					if last := c.Status().Last; last != nil {
 						s.Errorf("%+v", last)
 					}
 					return
 				}
 				r := s.lastRun(c, gc.ByDisk, time.Minute)
-				if r.Images != test.goes || r.Budget.Shortfall == 0 || r.Budget.FreeUpTo <= r.Budget.KeepFree {
+				if r.Images != test.deleted || r.Budget.Shortfall == 0 || r.Budget.FreeUpTo <= r.Budget.KeepFree {
 					s.Errorf("%+v", r)
 				}
 				s.pull(team, "v1", "config 3")
-				later(10 * time.Minute) // it was not enough, and will not be
+				later(10 * time.Minute) // the run did not free enough: the next one waits
 				s.lastRun(c, gc.ByDisk, time.Minute)
 				later(5 * time.Minute)
 				s.lastRun(c, gc.ByDisk, 16*time.Minute)
@@ -145,7 +145,7 @@ func TestDiskRunStopsWhenEnoughIsFree(t *testing.T) {
 		if r := s.lastRun(c, gc.ByDisk, time.Minute); r.Images != 1 || r.Budget.Shortfall != 0 {
 			s.Errorf("%+v", r)
 		}
-		later(time.Minute) // it helped, and is done again as long as that is needed
+		later(time.Minute) // the run freed enough: the next one does not wait
 		s.lastRun(c, gc.ByDisk, 2*time.Minute)
 	})
 }
@@ -160,16 +160,16 @@ func TestUnreadableDiskSizeStartsNoRun(t *testing.T) {
 	})
 }
 
-// waiting is a shop whose sweeps wait.
+// blockedStore is a store whose sweeps wait for release.
 type blockedStore struct {
 	*testStore
 	release chan bool
 }
 
-func (w blockedStore) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
+func (w blockedStore) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	select {
 	case <-w.release:
-		return w.testStore.Sweep(ctx, condemned, done)
+		return w.testStore.Sweep(ctx, requests, done)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -198,7 +198,7 @@ func TestCollectorRunsOneCollectionAtATime(t *testing.T) {
 		if p, err := c.Plan(ctx, c.Options()); err != nil || p.Totals.Bytes != 5 {
 			s.Errorf("%v, %v", p, err)
 		}
-		later(90 * time.Second) // the schedule was refused
+		later(90 * time.Second) // the schedule finds a run in progress
 		close(w.release)
 		s.must(<-errs)
 		if r := s.lastRun(c, gc.ByCommand, 0); r.Bytes != 5 || r.Seconds != 90 {
@@ -238,7 +238,7 @@ func TestInvalidSchedulesAreRefused(t *testing.T) {
 	})
 }
 
-// TestARunOfTheFutureHoldsNothingBack: the clock was wrong when a process before this one collected.
+// TestRunDatedInTheFutureDelaysNothing loads the result of a run that an earlier process dated by a wrong clock.
 func TestRunDatedInTheFutureDelaysNothing(t *testing.T) {
 	withStore(t, func(s *testStore) {
 		s.mirrorImage(hub, "v1", "config 1", "base")
@@ -249,17 +249,17 @@ func TestRunDatedInTheFutureDelaysNothing(t *testing.T) {
 		s.began = time.Now()
 		free := int64(0)
 		c := s.collector(t, gc.CollectorOptions{Schedule: gc.Schedule{Interval: gc.Age(6 * hour)}, Disk: diskOf(&free)})
-		later(3 * time.Minute) // one run at a look
+		later(3 * time.Minute) // one run at each check
 		began := make(map[gc.Cause]bool)
-		notes, err := s.State(s.Context(), "collection")
+		stored, err := s.State(s.Context(), "collection")
 		s.must(err)
-		for cause, note := range notes {
+		for cause, data := range stored {
 			var r gc.Result
-			s.must(json.Unmarshal(note, &r))
+			s.must(json.Unmarshal(data, &r))
 			began[gc.Cause(cause)] = !r.Began.After(time.Now())
 		}
 		if !began[gc.BySchedule] || !began[gc.ByDisk] || c.Status().Running {
-			s.Errorf("collected by the right clock: %v", began)
+			s.Errorf("runs dated by the right clock: %v", began)
 		}
 	})
 }

@@ -18,10 +18,10 @@ import (
 
 func timeNow() time.Time { return time.Now() }
 
-// later lets the clock of a bubble run.
+// later advances the clock of the bubble.
 func later(d time.Duration) { <-time.After(d) }
 
-// inShop runs a test over a real store, with a clock of its own.
+// withStore runs a test with a real store in a bubble.
 func withStore(t *testing.T, test func(s *testStore)) {
 	t.Helper()
 	folder := memoryFolder(t)
@@ -32,7 +32,7 @@ func withStore(t *testing.T, test func(s *testStore)) {
 	})
 }
 
-// TestTwoVersionsUnderOneTag is what everybody tries first.
+// TestBudgetDeletesOldVersionOfTag pushes two versions of a tag and deletes the manifest of the first.
 func TestBudgetDeletesOldVersionOfTag(t *testing.T) {
 	withStore(t, func(s *testStore) {
 		s.pushImage(team, "latest", "config 1", "base", "app 1")
@@ -41,7 +41,7 @@ func TestBudgetDeletesOldVersionOfTag(t *testing.T) {
 		s.pushImage(team, "latest", "config 2", "base", "app 2")
 		later(2 * time.Hour)
 		if r := s.collect(gc.Policy{}); r.Bytes != 0 {
-			s.Errorf("without being asked to, %+v", r)
+			s.Errorf("before the manifest was deleted: %+v", r)
 		}
 		s.must(s.DeleteManifest(s.Context(), repoOf(team), old.Digest))
 		r := s.collect(gc.Policy{})
@@ -78,7 +78,7 @@ func TestStaleUploadsAndOrphansAreDeleted(t *testing.T) {
 		_, err = up.Append(strings.NewReader("half of it"))
 		s.must(err)
 		s.must(up.Close())
-		s.crash.dead.Store(true) // the file becomes durable, the index does not name it
+		s.crash.dead.Store(true) // the file becomes durable, but is not in the index
 		orphan, err := s.Receive(s.Context(), digestOf("orphan"))
 		s.must(err)
 		_, err = orphan.Write([]byte("orphan"))
@@ -87,7 +87,7 @@ func TestStaleUploadsAndOrphansAreDeleted(t *testing.T) {
 			s.Errorf("%v", err)
 		}
 		s.kill()
-		// The times of files are not those of the bubble's clock.
+		// Files have wall clock times, not those of the bubble.
 		at := time.Now().AddDate(100, 0, 0)
 		p, err := gc.MakePlan(s.Context(), s, s, gc.Options{Policy: gc.Policy{UploadTTL: gc.Age(day)}}, at)
 		s.must(err)
@@ -98,12 +98,13 @@ func TestStaleUploadsAndOrphansAreDeleted(t *testing.T) {
 			s.Errorf("%+v", r)
 		}
 		if r := s.execute(p); r.Bytes != 0 || r.Kept != 2 || len(r.KeptFirst) != 2 {
-			s.Errorf("a second time: %+v", r)
+			s.Errorf("second execution: %+v", r)
 		}
 	})
 }
 
-// TestWhatChangesAfterThePlan is kept, whole.
+// TestChangesAfterPlanKeepCandidates changes an image between plan and execution. The image is kept with all its
+// parts.
 func TestChangesAfterPlanKeepCandidates(t *testing.T) {
 	for name, change := range map[string]func(s *testStore, d digest.Digest){
 		"nothing": func(*testStore, digest.Digest) {},
@@ -117,8 +118,8 @@ func TestChangesAfterPlanKeepCandidates(t *testing.T) {
 		"moved": func(s *testStore, _ digest.Digest) {
 			s.put(hub, imageOf(mirror.Mirrored, "", "config"), "v1")
 		},
-		"part of an index": func(s *testStore, d digest.Digest) { s.put(hub, indexOf(mirror.Mirrored, d)) },
-		"protected":        func(s *testStore, d digest.Digest) { s.Protect(d) },
+		"child of an index": func(s *testStore, d digest.Digest) { s.put(hub, indexOf(mirror.Mirrored, d)) },
+		"protected":         func(s *testStore, d digest.Digest) { s.Protect(d) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			withStore(t, func(s *testStore) {
@@ -133,7 +134,7 @@ func TestChangesAfterPlanKeepCandidates(t *testing.T) {
 				r := s.execute(p)
 				if name == "nothing" {
 					if r.Totals != p.Totals || s.disk() != 0 {
-						s.Errorf("%+v, and %d bytes are left", r, s.disk())
+						s.Errorf("result is %+v, %d bytes are left", r, s.disk())
 					}
 					return
 				}
@@ -150,13 +151,13 @@ func TestChangesAfterPlanKeepCandidates(t *testing.T) {
 
 func TestStatBlobKeepsBlob(t *testing.T) {
 	withStore(t, func(s *testStore) {
-		s.pushImage(team, "v1", "config") // a repository must be there to be asked in
-		for _, blob := range []string{"asked", "mounted", "alone"} {
+		s.pushImage(team, "v1", "config") // a repository needs a manifest
+		for _, blob := range []string{"requested", "mounted", "alone"} {
 			s.push(team, blob)
 		}
 		later(2 * time.Hour)
 		p := s.plan(gc.Policy{})
-		_, err := s.StatBlob(s.Context(), repoOf(team), digestOf("asked"))
+		_, err := s.StatBlob(s.Context(), repoOf(team), digestOf("requested"))
 		s.must(err)
 		_, err = s.Mount(s.Context(), repoOf(other), repoOf(team), digestOf("mounted"))
 		s.must(err)
@@ -164,7 +165,7 @@ func TestStatBlobKeepsBlob(t *testing.T) {
 		if r.Blobs != 1 || r.Kept != 2 || r.Bytes != int64(len("alone")) {
 			s.Errorf("%+v", r)
 		}
-		s.must(s.PutManifest(s.Context(), repoOf(team), imageOf(mirror.Pushed, "", "asked"), "v2"))
+		s.must(s.PutManifest(s.Context(), repoOf(team), imageOf(mirror.Pushed, "", "requested"), "v2"))
 		s.must(s.PutManifest(s.Context(), repoOf(other), imageOf(mirror.Pushed, "", "mounted"), "v2"))
 		err = s.PutManifest(s.Context(), repoOf(team), imageOf(mirror.Pushed, "", "alone"), "v3")
 		if mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown {
@@ -212,15 +213,15 @@ func TestExecuteStopsWithContext(t *testing.T) {
 	})
 }
 
-// slow takes a second for each sweep.
+// slowStore takes a second for each sweep.
 type slowStore struct{ *testStore }
 
-func (s slowStore) Sweep(ctx context.Context, condemned iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
+func (s slowStore) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	later(time.Second)
-	return s.testStore.Sweep(ctx, condemned, done)
+	return s.testStore.Sweep(ctx, requests, done)
 }
 
-func TestPaceRestsBetweenBatches(t *testing.T) {
+func TestThrottleRestsBetweenBatches(t *testing.T) {
 	withStore(t, func(s *testStore) {
 		for i := range 130 {
 			s.put(hub, imageOf(mirror.Mirrored, "", strconv.Itoa(i)), "v"+strconv.Itoa(i))
@@ -230,7 +231,7 @@ func TestPaceRestsBetweenBatches(t *testing.T) {
 		r, err := gc.Run(s.Context(), slowStore{s}, s, opts, nil)
 		s.must(err)
 		if r.Images != 130 || s.disk() != 0 || r.Seconds < 12 || r.Seconds > 13 {
-			s.Errorf("three steps of a second took %+v", r)
+			s.Errorf("three groups of a second each took %+v", r)
 		}
 	})
 }

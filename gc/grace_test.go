@@ -8,13 +8,13 @@ import (
 	"airmirror/mirror"
 )
 
-// TestWhatWaitsForTheGraceTimeIsSaid has everything that a collection leaves for that reason alone, beside what it leaves
-// for others.
+// TestPlanCountsWhatIsWithinGracePeriod checks the sums over what only the grace period keeps, beside what is kept
+// for other reasons.
 func TestPlanCountsWhatIsWithinGracePeriod(t *testing.T) {
 	for name, test := range map[string]struct {
 		make   func(w *surveyStore)
 		policy gc.Policy
-		want   gc.GraceTotals // but for Grace
+		want   gc.GraceTotals // without Grace
 	}{
 		"nothing": {make: func(w *surveyStore) {
 			w.blob("old", 7, day)
@@ -27,15 +27,15 @@ func TestPlanCountsWhatIsWithinGracePeriod(t *testing.T) {
 			w.protected[digestOf("c")] = true
 			w.orphans = []mirror.Orphan{{Digest: digestOf("e"), Size: 2, Written: ago(30 * time.Minute)}}
 		}, want: gc.GraceTotals{Blobs: 3, Bytes: 14, Until: now.Add(50 * time.Minute)}},
-		"an image without a tag": {make: func(w *surveyStore) {
+		"untagged image": {make: func(w *surveyStore) {
 			w.image(team+":v1", mirror.Pushed, time.Minute, "base")
 			w.manifest(team+"@a", mirror.Pushed, 15*time.Minute, "base", "layer")
 		}, policy: gc.Policy{DeleteUntagged: true}, want: gc.GraceTotals{Images: 1, Blobs: 2, Bytes: 1 + 10, Until: now.Add(45 * time.Minute)}},
-		"a tag that a rule drops": {make: func(w *surveyStore) {
+		"tag that a rule deletes": {make: func(w *surveyStore) {
 			w.image(team+":v1", mirror.Pushed, 20*time.Minute, "base", "one")
 			w.image(team+":v2", mirror.Pushed, 10*time.Minute, "base", "two")
 		}, policy: gc.Policy{Rules: []gc.Rule{{Match: "**", KeepNewest: 1, IncludePushed: true}}}, want: gc.GraceTotals{Images: 1, Blobs: 2, Bytes: 1 + 10, Until: now.Add(40 * time.Minute)}},
-		"that stays anyway": {make: func(w *surveyStore) {
+		"kept anyway": {make: func(w *surveyStore) {
 			w.manifest(team+"@a", mirror.Pushed, 15*time.Minute, "base", "layer")
 		}},
 	} {

@@ -16,7 +16,7 @@ import (
 
 var errNotThere = errors.New("the mirror is offline")
 
-// view is what a store holds.
+// storeView is the content of a store.
 type storeView struct {
 	manifests map[string]map[digest.Digest]mirror.SurveyedManifest
 	tags      map[string]map[string]digest.Digest
@@ -81,7 +81,7 @@ func (m *model) check(*rapid.T) {
 				m.t.Fatalf("%s@%s owns %v, want %v", repo, d, man.Owned, owned)
 			}
 			for _, blob := range append([]digest.Digest{d}, man.Blobs...) {
-				if _, held := v.blobs[blob]; !held && (man.Origin != mirror.Mirrored || blob == d || m.received[blob]) {
+				if _, stored := v.blobs[blob]; !stored && (man.Origin != mirror.Mirrored || blob == d || m.received[blob]) {
 					m.t.Fatalf("%s %s@%s lacks blob %s", man.Origin, repo, d, blob)
 				}
 			}
@@ -100,13 +100,13 @@ func (m *model) makePlan(*rapid.T) {
 	if rapid.Bool().Draw(m.t, "offline") {
 		m.fetchErr = errNotThere
 	}
-	later(time.Millisecond) // what was done before is older than the plan
+	later(time.Millisecond) // earlier operations are older than the plan
 	synctest.Wait()
 	m.planned = time.Now()
 	m.pending = m.testStore.plan(m.policy)
 }
 
-// executeLate executes a plan after something else was done.
+// executeLate executes a plan after other operations.
 func (m *model) executeLate(t *rapid.T) {
 	m.makePlan(t)
 	repo := m.repo()
@@ -119,21 +119,21 @@ func (m *model) executeLate(t *rapid.T) {
 	m.execute(t)
 }
 
-// execute executes the plan that was made, or a new one. What the new one says is what is done.
+// execute executes the pending plan, or a new one. A new one must do what it planned.
 func (m *model) execute(t *rapid.T) {
-	fresh := m.pending == nil
-	if fresh {
+	isNew := m.pending == nil
+	if isNew {
 		m.makePlan(t)
 	}
 	before, plan := m.view(), m.pending
 	result := m.testStore.execute(plan)
-	if fresh && (result.Kept != 0 || result.Totals != plan.Totals) {
-		t.Fatalf("%+v, planned were %+v", result, plan.Totals)
+	if isNew && (result.Kept != 0 || result.Totals != plan.Totals) {
+		t.Fatalf("result is %+v, want %+v as planned", result, plan.Totals)
 	}
 	m.checkDeleted(before, m.view())
 }
 
-// account judges what a collection took out, and has the model forget it.
+// checkDeleted checks what a collection deleted, and removes it from the model.
 func (m *model) checkDeleted(before, after storeView) {
 	cutoff := m.planned
 	if m.policy.Grace >= 0 {
@@ -150,11 +150,11 @@ func (m *model) checkDeleted(before, after storeView) {
 			}
 		}
 		for _, d := range sorted(before.manifests[repo]) {
-			if _, stays := after.manifests[repo][d]; stays {
+			if _, kept := after.manifests[repo][d]; kept {
 				continue
 			}
 			if why := m.keepReason(repo, d, cutoff, after); why != "" {
-				m.t.Fatalf("%s@%s went, but %s", repo, d, why)
+				m.t.Fatalf("%s@%s was deleted, but %s", repo, d, why)
 			}
 		}
 	}
@@ -167,11 +167,11 @@ func (m *model) checkDeleted(before, after storeView) {
 		}
 	}
 	for d := range before.blobs {
-		if _, stays := after.blobs[d]; stays {
+		if _, kept := after.blobs[d]; kept {
 			continue
 		}
 		if at, asked := m.asked[d]; used[d] || m.protected[d] != nil || asked && !at.Before(cutoff) {
-			m.t.Fatalf("blob %s went: it is used: %t, asked for at %s", d, used[d], at)
+			m.t.Fatalf("blob %s was deleted: used %t, requested at %s", d, used[d], at)
 		}
 		delete(m.asked, d)
 		delete(m.received, d)
@@ -194,10 +194,10 @@ func (m *model) forgetRequests(repo string, d digest.Digest, cutoff time.Time) {
 	}
 }
 
-// mustStay says why a manifest should not have gone.
+// keepReason returns why a manifest must not be deleted, or "".
 func (m *model) keepReason(repo string, d digest.Digest, cutoff time.Time, after storeView) string {
 	h := m.manifests[repo][d]
-	tagged, pushedTag, follows := false, false, false
+	tagged, pushedTag, referrer := false, false, false
 	for tag, p := range m.tags[repo] {
 		if p.to != d {
 			continue
@@ -209,7 +209,7 @@ func (m *model) keepReason(repo string, d digest.Digest, cutoff time.Time, after
 			return "its tag was moved " + p.moved.String()
 		}
 		if strings.HasSuffix(tag, ".sig") {
-			follows = true
+			referrer = true
 			continue
 		}
 		tagged, pushedTag = true, pushedTag || p.origin != mirror.Mirrored
@@ -222,7 +222,7 @@ func (m *model) keepReason(repo string, d digest.Digest, cutoff time.Time, after
 	case !h.used.Before(cutoff):
 		return "it was used " + h.used.String()
 	case !h.root.Before(cutoff):
-		return "it was brought in by its digest " + h.root.String()
+		return "it was made a root " + h.root.String()
 	}
 	for index, man := range after.manifests[repo] {
 		if slices.Contains(man.Children, d) || slices.Contains(man.Owned, d) {
@@ -231,28 +231,28 @@ func (m *model) keepReason(repo string, d digest.Digest, cutoff time.Time, after
 	}
 	byBudget := m.policy.MaxSize > 0 && h.origin == mirror.Mirrored && !pushedTag && (m.policy.EvictOffline || m.fetchErr == nil)
 	if subject := m.manifests[repo][h.subject]; subject != nil {
-		if _, stays := after.manifests[repo][h.subject]; stays {
-			return "its subject stays"
+		if _, kept := after.manifests[repo][h.subject]; kept {
+			return "its subject is kept"
 		}
 	}
-	byChoice := m.policy.DeleteUntagged && !tagged && h.root.IsZero() && (h.origin != mirror.Mirrored || m.policy.EvictOffline || m.fetchErr == nil || follows || m.dependsOnDeleted(repo, d, after))
+	byChoice := m.policy.DeleteUntagged && !tagged && h.root.IsZero() && (h.origin != mirror.Mirrored || m.policy.EvictOffline || m.fetchErr == nil || referrer || m.dependsOnDeleted(repo, d, after))
 	if !byBudget && !byChoice {
-		return "nothing in the policy has it go"
+		return "the policy does not delete it"
 	}
 	return ""
 }
 
-// broughtByGone reports whether a manifest went with another one.
+// dependsOnDeleted reports whether an owner of a manifest was deleted.
 func (m *model) dependsOnDeleted(repo string, d digest.Digest, after storeView) bool {
 	for other, h := range m.manifests[repo] {
-		if _, stays := after.manifests[repo][other]; !stays && (slices.Contains(h.children, d) || m.manifests[repo][d].subject == other) {
+		if _, kept := after.manifests[repo][other]; !kept && (slices.Contains(h.children, d) || m.manifests[repo][d].subject == other) {
 			return true
 		}
 	}
 	return false
 }
 
-// die ends the process without a word. What was used lately may be forgotten then.
+// kill ends the process without a clean shutdown. The last uses may be lost.
 func (m *model) kill(*rapid.T) {
 	m.testStore.kill()
 	m.afterCrash()
@@ -268,7 +268,7 @@ func (m *model) afterCrash() {
 		}
 	}
 	for d := range m.asked {
-		if blob, held := v.blobs[d]; held {
+		if blob, stored := v.blobs[d]; stored {
 			m.asked[d] = blob.Fresh
 		}
 	}
@@ -281,7 +281,7 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// dieSweeping ends the process between a transaction of a sweep and the files that go after it.
+// killDuringSweep ends the process between a transaction of a sweep and the deletion of its files.
 func (m *model) killDuringSweep(t *rapid.T) {
 	if m.pending == nil {
 		m.makePlan(t)
@@ -297,12 +297,12 @@ func (m *model) killDuringSweep(t *rapid.T) {
 	m.afterCrash()
 }
 
-// end collects everything that nobody needs, whatever its age, and finds nothing of it left.
+// end deletes everything that is not needed, whatever its age, and checks that nothing of it is left.
 func (m *model) end() {
 	for _, release := range m.protected {
 		release()
 	}
-	// The times of files are not those of the bubble's clock.
+	// Files have wall clock times, not those of the bubble.
 	for orphan, err := range m.Orphans(m.Context()) {
 		m.must(err)
 		if _, err := m.DeleteOrphan(m.Context(), orphan.Digest, time.Now().AddDate(100, 0, 0)); err != nil {
@@ -330,6 +330,6 @@ func (m *model) end() {
 		m.t.Fatalf("%d bytes on the disk, %d in the index, after %+v", disk, size, result)
 	}
 	if p := m.testStore.plan(m.policy); p.Totals != (gc.Totals{}) {
-		m.t.Fatalf("%+v would go next", p.Totals)
+		m.t.Fatalf("%+v would be deleted next", p.Totals)
 	}
 }

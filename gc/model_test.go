@@ -18,21 +18,20 @@ import (
 	"airmirror/mirror"
 )
 
-// TestModel does random things to a store, collections among them, and compares it with a simple model after each.
-//
-// Each run is a second of work, so that they are fewer than rapid would have by itself: -rapid.checks says how many.
+// TestModel performs random operations on a store, collections among them, and compares it with a simple model after
+// each. One run takes a second, so there are fewer runs than rapid's default; set their number with -rapid.checks.
 func TestModel(t *testing.T) {
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
-	if !asked {
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "rapid.checks" })
+	if !set {
 		if err := flag.Set("rapid.checks", "25"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		folder := memoryFolder(t)
-		defer os.RemoveAll(folder) // not only when the test ends: a case that fails is tried hundreds of times
-		var failure any            // of a bubble, whose goroutine is not the one that the test is in
+		defer os.RemoveAll(folder) // not only at the end of the test: rapid runs a failing case hundreds of times
+		var failure any            // of the bubble, which runs in another goroutine than the test
 		synctest.Test(t, func(t *testing.T) {
 			defer func() { failure = recover() }()
 			m := newModel(inBubble{r, t.Context()}, r, folder)
@@ -40,7 +39,7 @@ func TestModel(t *testing.T) {
 			r.Repeat(m.actions())
 			m.end()
 		})
-		// To find a smaller case of the same failure, they are told apart by where they panic.
+		// To shrink a failing case, rapid distinguishes failures by where they panic.
 		switch fmt.Sprintf("%T", failure) {
 		case "<nil>":
 		case "rapid.invalidData":
@@ -51,7 +50,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// actions are what is done, in an order of their names: those in front are drawn more often.
+// actions are the operations, named in order: rapid draws the first ones more often.
 func (m *model) actions() map[string]func(*rapid.T) {
 	actions := map[string]func(*rapid.T){"": m.check}
 	for i, action := range []struct {
@@ -69,7 +68,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	return actions
 }
 
-// inBubble is a test with a context of the bubble that it is in.
+// inBubble is a test with the context of its bubble.
 type inBubble struct {
 	*rapid.T
 	ctx context.Context
@@ -77,7 +76,7 @@ type inBubble struct {
 
 func (b inBubble) Context() context.Context { return b.ctx }
 
-// model is what a store should hold.
+// model is what a store should contain.
 type model struct {
 	*testStore
 	t         *rapid.T
@@ -85,27 +84,27 @@ type model struct {
 	tags      map[string]map[string]storedTag
 	pins      map[string]bool
 	protected map[digest.Digest]func()
-	// asked is when a blob was pushed, mounted or asked for; received are those that came from an upstream.
+	// asked is when a blob was pushed, mounted or requested; received are the blobs that came from an upstream.
 	asked    map[digest.Digest]time.Time
 	received map[digest.Digest]bool
 	policy   gc.Policy
 	pending  *gc.Plan
 	planned  time.Time
-	crashed  bool // files may be there that the index does not name
+	crashed  bool // there may be files that are not in the index
 }
 
-// held is a manifest.
+// storedManifest is a manifest.
 type storedManifest struct {
 	origin   mirror.Origin
 	blobs    []string
-	children []digest.Digest // and what else it owns that is a manifest
-	owned    []digest.Digest // blobs and manifests that it does not need
+	children []digest.Digest // including the other manifests that it owns
+	owned    []digest.Digest // blobs and manifests that it does not require
 	subject  digest.Digest
-	used     time.Time // when it was put or pulled
-	root     time.Time // when it was brought in by its digest
+	used     time.Time // when it was stored or pulled
+	root     time.Time // when it was made a root
 }
 
-// pointer is a tag.
+// storedTag is a tag.
 type storedTag struct {
 	to     digest.Digest
 	origin mirror.Origin
@@ -127,7 +126,7 @@ func newModel(in tester, t *rapid.T, folder string) *model {
 	for _, repo := range modelRepos {
 		m.manifests[repo], m.tags[repo] = make(map[digest.Digest]*storedManifest), make(map[string]storedTag)
 	}
-	// Who comes first makes a repository local or not; that is to be the same each time.
+	// The first manifest makes a repository local or mirrored, which must not vary.
 	for _, repo := range modelRepos {
 		origin := mirror.Mirrored
 		if repo == team {
@@ -147,7 +146,7 @@ func (m *model) someBlobs() []string {
 	return rapid.SliceOfNDistinct(rapid.SampledFrom(modelBlobs), 1, 3, rapid.ID).Draw(m.t, "blobs")
 }
 
-// someTags draws no tag, mostly one.
+// someTags draws no tag or one.
 func (m *model) someTags() []string {
 	return rapid.SliceOfNDistinct(rapid.SampledFrom(modelTags), 0, 1, rapid.ID).Draw(m.t, "tags")
 }
@@ -160,14 +159,14 @@ func (m *model) some(repo string) digest.Digest {
 	return rapid.SampledFrom(sorted(m.manifests[repo])).Draw(m.t, "manifest")
 }
 
-// put puts a manifest, which must work, and notes it.
+// put stores a manifest and records it.
 func (m *model) put(repo string, man mirror.Manifest, h *storedManifest, tags ...string) {
 	m.t.Helper()
 	m.must(m.PutManifest(m.Context(), repoOf(repo), man, tags...))
 	m.record(repo, man, h, tags...)
 }
 
-// note notes a manifest that was put. To have it from an upstream again is no use; a tag that moves is.
+// record records a manifest that was stored. Receiving it again from an upstream is not a use; moving its tag is.
 func (m *model) record(repo string, man mirror.Manifest, h *storedManifest, tags ...string) {
 	h.used = time.Now()
 	if old := m.manifests[repo][man.Digest]; old != nil {
@@ -183,7 +182,7 @@ func (m *model) record(repo string, man mirror.Manifest, h *storedManifest, tags
 	for _, tag := range tags {
 		old, found := m.tags[repo][tag]
 		if found && old.origin == mirror.Pushed && man.Origin == mirror.Mirrored {
-			continue // is not an upstream's to move
+			continue // an upstream moves no pushed tag
 		}
 		moved := storedTag{man.Digest, man.Origin, time.Now()}
 		if old.to == man.Digest {
@@ -211,7 +210,7 @@ func (m *model) pushImage(*rapid.T) {
 	m.put(repo, imageOf(mirror.Pushed, "", blobs...), &storedManifest{origin: mirror.Pushed, blobs: blobs}, m.someTags()...)
 }
 
-// putManifest puts a manifest of which nobody knows whether the blobs are there.
+// putManifest pushes a manifest whose blobs may be missing.
 func (m *model) putManifest(*rapid.T) {
 	repo, blobs, tags := m.repo(), m.someBlobs(), m.someTags()
 	man := imageOf(mirror.Pushed, "", blobs...)
@@ -225,7 +224,7 @@ func (m *model) putManifest(*rapid.T) {
 	}
 }
 
-// mirrorImage takes in an image from an upstream, some of its blobs later or never.
+// mirrorImage stores a mirrored manifest and some of its blobs.
 func (m *model) mirrorImage(*rapid.T) {
 	repo, blobs := m.repo(), m.someBlobs()
 	m.put(repo, imageOf(mirror.Mirrored, "", blobs...), &storedManifest{origin: mirror.Mirrored, blobs: blobs}, m.someTags()...)
@@ -244,8 +243,8 @@ func (m *model) putIndex(*rapid.T) {
 	m.put(repo, indexOf(origin, children...), &storedManifest{origin: origin, children: children}, m.someTags()...)
 }
 
-// putOwner puts a manifest of a kind that needs none of what it names: a blob that was just pushed, one of which nobody
-// knows whether it is there, and a manifest.
+// putOwner stores a manifest that requires nothing: it names a blob that was just pushed, one that may be missing,
+// and a manifest.
 func (m *model) putOwner(*rapid.T) {
 	repo, blob := m.repo(), m.blob()
 	m.push(repo, blob)
@@ -278,7 +277,7 @@ func (m *model) putReferrer(*rapid.T) {
 	m.put(repo, man, &storedManifest{origin: origin, blobs: []string{blob}, subject: subject}, tags...)
 }
 
-// moveTag points a tag at a manifest that is there.
+// moveTag points a tag at a stored manifest.
 func (m *model) moveTag(*rapid.T) {
 	repo := m.repo()
 	d := m.some(repo)
@@ -292,7 +291,7 @@ func (m *model) moveTag(*rapid.T) {
 	m.put(repo, man, &again, rapid.SampledFrom(modelTags).Draw(m.t, "tag"))
 }
 
-// pull pulls a manifest and all of its blobs that should be there.
+// pull pulls a manifest and its stored blobs.
 func (m *model) pull(*rapid.T) {
 	repo := m.repo()
 	d := m.some(repo)
@@ -336,7 +335,7 @@ func (m *model) unlink(*rapid.T) {
 	err := m.Unlink(m.Context(), repoOf(m.repo()), digestOf(blob))
 	switch mirror.CodeOf(err) {
 	case "":
-		delete(m.asked, digestOf(blob)) // who asked for it may be who let go of it
+		delete(m.asked, digestOf(blob)) // the unlinked repository may be the one that requested it
 	case mirror.CodeBlobUnknown, mirror.CodeUnsupported:
 	default:
 		m.t.Fatal(err)
@@ -348,7 +347,7 @@ func (m *model) deleteManifest(*rapid.T) {
 	d := m.some(repo)
 	m.must(m.DeleteManifest(m.Context(), repoOf(repo), d))
 	for _, blob := range m.manifests[repo][d].blobs {
-		delete(m.asked, digestOf(blob)) // with the manifest, a link to what never came goes
+		delete(m.asked, digestOf(blob)) // links to blobs that never arrived are deleted with the manifest
 	}
 	m.removeRecord(repo, d)
 }
@@ -408,7 +407,7 @@ func (m *model) protect(*rapid.T) {
 
 func (m *model) advanceClock(*rapid.T) {
 	later(rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Minute, 50 * time.Minute, 3 * time.Hour}).Draw(m.t, "time"))
-	synctest.Wait() // for what the store does now and then
+	synctest.Wait() // for background work of the store
 }
 
 func sorted[K ~string, V any](m map[K]V) []K {

@@ -34,7 +34,7 @@ type Policy struct {
 	// EvictOffline deletes mirrored images even if they cannot be fetched again now.
 	EvictOffline bool `json:"evictOffline,omitempty" yaml:"evictOffline"`
 	// Evict are patterns ([mirror.Match]) of repositories with host, of repository:tag, or a repository@digest.
-	// IncludePushed and imported images that match can be deleted for a budget, like mirrored ones. Pinned images are kept.
+	// Pushed and imported images that match can be deleted for a budget, like mirrored ones. Pinned images are kept.
 	Evict []string `json:"evict,omitempty" yaml:"evict"`
 	// Rules are the retention rules. The first rule that matches a repository applies to it.
 	Rules []Rule `json:"rules,omitempty" yaml:"rules"`
@@ -71,7 +71,7 @@ type Options struct {
 	// ListBlobs includes the blobs that are deleted with images in [Plan.Candidates]. The plan needs memory for them.
 	ListBlobs bool
 	// Throttle is how long a collection rests between two groups of requests, as a multiple of how long the store took
-	// for the last. It does not rest unless Pace is positive.
+	// for the last. It does not rest unless Throttle is positive.
 	Throttle float64
 }
 
@@ -102,12 +102,12 @@ func (p Policy) staleBefore(now time.Time) time.Time {
 	return now.Add(-time.Duration(p.UploadTTL))
 }
 
-// selects reports whether Names matches a tag of a repository or, if tag is empty, the repository.
+// selects reports whether Evict matches a tag of a repository or, if tag is empty, the repository.
 func (p Policy) selects(repo, tag string) bool {
 	return mirror.MatchAny(p.Evict, repo) || tag != "" && mirror.MatchAny(p.Evict, repo+":"+tag)
 }
 
-// selectsDigest reports whether Names contains a manifest by its digest.
+// selectsDigest reports whether Evict contains a manifest by its digest.
 func (p Policy) selectsDigest(repo string, d func() digest.Digest) bool {
 	for _, name := range p.Evict {
 		if of, named, ok := strings.Cut(name, "@"); ok && of == repo && named == d().String() {

@@ -35,7 +35,7 @@ func TestUnreferencedBlobsAreDeleted(t *testing.T) {
 		t.Errorf("%+v, want %+v", p.Totals, want)
 	}
 	if want := int64(1 + 20 + 3*7 + 15 + 6); p.Budget.Stored != want {
-		t.Errorf("%d bytes are held, want %d", p.Budget.Stored, want)
+		t.Errorf("%d bytes are stored, want %d", p.Budget.Stored, want)
 	}
 	if len(p.KeepReasons) != 1 || p.KeepReasons[0].Blobs != 2 || p.KeepReasons[0].Bytes != 14 {
 		t.Errorf("%+v", p.KeepReasons)
@@ -48,10 +48,10 @@ func TestDeleteUntagged(t *testing.T) {
 		policy gc.Policy
 		want   []string
 	}{
-		"stays if nobody asked": {
+		"kept by default": {
 			make: func(w *surveyStore) { w.manifest(team+"@a", mirror.Pushed, day, "base") },
 		},
-		"goes with its blobs": {
+		"deleted with its blobs": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "base")
 				w.manifest(team+"@a", mirror.Pushed, day, "base", "layer")
@@ -59,7 +59,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@a"},
 		},
-		"stays if somebody brought it in by its digest": {
+		"kept if stored by digest": {
 			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Imported, day, "layer").Root = ago(2 * day)
 				w.manifest(team+"@b", mirror.Imported, day, "layer", "other")
@@ -67,7 +67,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@b"},
 		},
-		"child that is a root stays when its index goes": {
+		"child that is a root of a deleted index": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "other")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer").Root = ago(2 * day)
@@ -83,7 +83,7 @@ func TestDeleteUntagged(t *testing.T) {
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
-		"child of an index that stays": {
+		"child of an index that is kept": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
@@ -91,7 +91,7 @@ func TestDeleteUntagged(t *testing.T) {
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
-		"child of an index that goes": {
+		"child of a deleted index": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "missing")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
@@ -99,7 +99,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@index"},
 		},
-		"child of an index that goes and one that stays": {
+		"child of a deleted index and of a kept one": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.index(team+"@index2", mirror.Pushed, day, "child")
@@ -109,7 +109,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@index"},
 		},
-		"tagged child of an index that goes": {
+		"tagged child of a deleted index": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.manifest(team+"@child", mirror.Pushed, day, "layer")
@@ -118,7 +118,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@index"},
 		},
-		"what refers to something that stays": {
+		"referrer of a kept subject": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "base")
 				w.referrer(team+"@note", mirror.Pushed, day, "v1", "layer")
@@ -126,7 +126,7 @@ func TestDeleteUntagged(t *testing.T) {
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
-		"what refers to something that goes or is not there": {
+		"referrer of a deleted or missing subject": {
 			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Pushed, day)
 				w.referrer(team+"@note", mirror.Pushed, 2*day, "a")
@@ -137,7 +137,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + team + "@sig", "image " + team + "@a"},
 		},
-		"what is young, or has something young with it": {
+		"used recently, or with a dependent used recently": {
 			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Pushed, time.Minute)
 				w.manifest(team+"@b", mirror.Pushed, day)
@@ -157,7 +157,7 @@ func TestDeleteUntagged(t *testing.T) {
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
-		"pinned child of an index that goes": {
+		"pinned child of a deleted index": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "child2")
 				w.manifest(team+"@child", mirror.Pushed, day)
@@ -176,7 +176,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true},
 			want:   []string{"manifest " + other + "@b"},
 		},
-		"cannot be fetched again, even so": {
+		"cannot be fetched again, with evenOffline": {
 			make: func(w *surveyStore) {
 				w.manifest(hub+"@a", mirror.Mirrored, day)
 				w.fetchErrors[hub] = errors.New("offline")
@@ -184,7 +184,7 @@ func TestDeleteUntagged(t *testing.T) {
 			policy: gc.Policy{DeleteUntagged: true, EvictOffline: true},
 			want:   []string{"manifest " + hub + "@a"},
 		},
-		"tags that say that two belong to each other": {
+		"two manifests that refer to each other by tag": {
 			make: func(w *surveyStore) {
 				w.manifest(team+"@a", mirror.Pushed, day)
 				w.manifest(team+"@b", mirror.Pushed, day)

@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror"
 )
 
-// cosign is the tag under which tools find the signature of a name.
+// cosignTag returns the tag of the signature of a name.
 func cosignTag(name string) string {
 	return strings.Replace(digestOf(name).String(), ":", "-", 1) + ".sig"
 }
@@ -20,12 +20,12 @@ func TestRemoval(t *testing.T) {
 	for name, test := range map[string]struct {
 		make   func(w *surveyStore)
 		remove []string // repository:tag, or repository@name
-		pinned bool     // even if it is
+		pinned bool     // includes pinned content
 		want   []string
 		freed  int64
 		err    string
 	}{
-		"a tag with its image, and not what another one needs": {
+		"tag with its image, except for what another image needs": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, time.Minute, "base", "a")
 				w.image(team+":v2", mirror.Pushed, time.Minute, "base", "b")
@@ -36,7 +36,7 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"image " + team + ":v1"},
 			freed:  11,
 		},
-		"the tag of what was brought in by its digest as well": {
+		"tag of a root": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Imported, day, "a")
 				w.manifests[team][digestOf("v1")].Root = ago(day)
@@ -44,7 +44,7 @@ func TestRemoval(t *testing.T) {
 			remove: []string{team + ":v1"},
 			want:   []string{"tag " + team + ":v1"},
 		},
-		"what was brought in by its digest, by that": {
+		"root by digest": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Imported, day, "a")
 				w.manifests[team][digestOf("v1")].Root = ago(day)
@@ -53,7 +53,7 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"image " + team + ":v1"},
 			freed:  11,
 		},
-		"an index, of which a child was brought in by its digest": {
+		"index with a child that is a root": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Imported, day, "child", "child2").Root = ago(day)
 				w.manifest(team+"@child", mirror.Imported, day, "a").Root = ago(day)
@@ -80,7 +80,7 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"image " + team + ":latest"},
 			freed:  11,
 		},
-		"an index with its children, but for one that another index has": {
+		"index with its children, except for one of another index": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "child2")
 				w.index(team+"@index2", mirror.Pushed, day, "child2")
@@ -93,7 +93,7 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"image " + team + ":v1"},
 			freed:  1 + 11,
 		},
-		"two that share a child": {
+		"two indexes that share a child": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child")
 				w.index(team+"@index2", mirror.Pushed, day, "child")
@@ -105,7 +105,7 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"image " + team + ":v1", "image " + team + ":v2"},
 			freed:  1 + 1 + 11,
 		},
-		"what refers to it, by subject or by its tag": {
+		"referrers, by subject or by tag": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.referrer(team+"@note", mirror.Pushed, day, "v1", "b")
@@ -155,7 +155,7 @@ func TestRemoval(t *testing.T) {
 			remove: []string{team + "@child"},
 			err:    digestOf("index").String() + " needs it",
 		},
-		"a tag of what is pinned by digest": {
+		"tag of an image that is pinned by digest": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.pin(team + "@" + digestOf("v1").String())
@@ -182,7 +182,7 @@ func TestRemoval(t *testing.T) {
 			want:   []string{"image " + team + ":v1"},
 			freed:  11,
 		},
-		"pinned by a tag that stays": {
+		"pinned by a tag that is kept": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")
 				w.tag(team+":v2", "v1", mirror.Pushed)
@@ -201,7 +201,7 @@ func TestRemoval(t *testing.T) {
 			remove: []string{team + "@v1"},
 			err:    "in use by a transfer",
 		},
-		"not held": {
+		"not stored": {
 			make:   func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, day, "a") },
 			remove: []string{team + ":v1", team + ":v2"},
 			err:    team + ":v2 is not stored",
@@ -237,21 +237,21 @@ func TestRemoval(t *testing.T) {
 			}
 			var got []string
 			var freed int64
-			for item := range p.Candidates() {
-				got, freed = append(got, string(item.Kind)+" "+item.Name), freed+item.Freed
+			for c := range p.Candidates() {
+				got, freed = append(got, string(c.Kind)+" "+c.Name), freed+c.Freed
 			}
 			slices.Sort(got)
 			if !slices.Equal(got, test.want) {
-				t.Errorf("goes: %q, want %q", got, test.want)
+				t.Errorf("deleted: %q, want %q", got, test.want)
 			}
 			if freed != test.freed || p.Totals.Bytes != freed {
-				t.Errorf("%d bytes of items, totals %+v, want %d", freed, p.Totals, test.freed)
+				t.Errorf("%d bytes freed, totals %+v, want %d", freed, p.Totals, test.freed)
 			}
 		})
 	}
 }
 
-// remove removes a tag, and fails unless nothing was kept.
+// deleteNamed removes a tag.
 func (s *testStore) deleteNamed(name string, now bool) (p *gc.Plan, r gc.Result) {
 	s.Helper()
 	ref, err := mirror.ParseRef(name)
@@ -275,7 +275,7 @@ func TestRemovedImageIsCollectedAfterGracePeriod(t *testing.T) {
 		}
 		later(2 * time.Hour)
 		if r := s.collect(gc.Policy{}); r.Bytes != p.Totals.Bytes || r.Blobs != 3 {
-			s.Errorf("a collection freed %+v, announced were %d bytes", r, p.Totals.Bytes)
+			s.Errorf("a collection freed %+v, want %d bytes", r, p.Totals.Bytes)
 		}
 		s.pull(team, "v2", "config 2", "base", "app 2")
 	})
@@ -291,13 +291,13 @@ func TestRemovalNowFreesSpaceAtOnce(t *testing.T) {
 		before := s.disk()
 		p, r := s.deleteNamed(team+":v1", true)
 		if r.Kept != 0 || r.Blobs != 3 || r.Bytes != p.Totals.Bytes || before-s.disk() != r.Bytes {
-			s.Errorf("%+v; %d bytes of %d are left, planned were %+v", r, s.disk(), before, p.Totals)
+			s.Errorf("result is %+v; %d bytes of %d are left; planned: %+v", r, s.disk(), before, p.Totals)
 		}
 		s.pull(team, "v2", "config 2", "base", "app 2")
 	})
 }
 
-// TestRemovalThatIsLate: what a client does between plan and removal counts, unless it only used what goes.
+// TestRemovalOfImageUsedSincePlan changes an image between plan and removal: a new tag keeps it, a pull does not.
 func TestRemovalOfImageUsedSincePlan(t *testing.T) {
 	withStore(t, func(s *testStore) {
 		d := s.pushImage(team, "v1", "config 1", "base", "app 1")
@@ -322,6 +322,6 @@ func TestRemovalOfImageUsedSincePlan(t *testing.T) {
 		if s.must(err); r.Kept != 0 || r.Manifests != 1 {
 			s.Errorf("%+v", r)
 		}
-		s.must(s.read(team, "base")) // it was asked for since
+		s.must(s.read(team, "base")) // a blob that was requested since is kept
 	})
 }

@@ -17,9 +17,9 @@ func TestRetentionRules(t *testing.T) {
 		policy gc.Policy
 		want   []string
 	}{
-		"nothing to drop for": {rule: gc.Rule{Match: "**", Keep: []string{"v1"}}},
+		"no reason to delete": {rule: gc.Rule{Match: "**", Keep: []string{"v1"}}},
 		"newest":              {rule: gc.Rule{Match: "docker.io/**", KeepNewest: 2}, want: []string{"image " + hub + ":v4", "image " + hub + ":v3"}},
-		"newest, of those that no pattern keeps": {
+		"newest of those that no pattern keeps": {
 			rule: gc.Rule{Match: "docker.io/**", KeepNewest: 2, Keep: []string{"v1", "v4"}},
 		},
 		"unused": {rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: gc.Age(60 * hour)}, want: []string{"image " + hub + ":v4", "image " + hub + ":v3"}},
@@ -32,7 +32,7 @@ func TestRetentionRules(t *testing.T) {
 			want: []string{"image " + hub + ":v4"},
 		},
 		"another repository": {rule: gc.Rule{Match: "ghcr.io/**", DropUnusedFor: always}},
-		"the first rule counts": {
+		"the first rule applies": {
 			rule:   gc.Rule{Match: hub, KeepNewest: 9},
 			policy: gc.Policy{Rules: []gc.Rule{{Match: "**", DropUnusedFor: always}}},
 		},
@@ -44,7 +44,7 @@ func TestRetentionRules(t *testing.T) {
 			rule: gc.Rule{Match: hub, KeepNewest: 4},
 			want: []string{"tag " + hub + ":v4"},
 		},
-		"child of an index that stays": {
+		"child of an index that is kept": {
 			make: func(w *surveyStore) {
 				w.index(hub+"@index", mirror.Mirrored, hour, "v4")
 				w.tag(hub+":latest", "index", mirror.Mirrored)
@@ -52,7 +52,7 @@ func TestRetentionRules(t *testing.T) {
 			rule: gc.Rule{Match: hub, KeepNewest: 4},
 			want: []string{"tag " + hub + ":v4"},
 		},
-		"pinned, young or in use": {
+		"pinned, used recently or in use": {
 			make: func(w *surveyStore) {
 				w.pin(hub + ":v4")
 				w.protected[digestOf("v3")] = true
@@ -70,7 +70,7 @@ func TestRetentionRules(t *testing.T) {
 			make: func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
 			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day)},
 		},
-		"pushed, if the rule is for that": {
+		"pushed, with a rule for pushed images": {
 			make: func(w *surveyStore) { w.image(team+":v1", mirror.Pushed, 9*day, "a") },
 			rule: gc.Rule{Match: team, DropUnusedFor: gc.Age(day), IncludePushed: true},
 			want: []string{"image " + team + ":v1"},
@@ -84,7 +84,7 @@ func TestRetentionRules(t *testing.T) {
 			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
 			want: []string{"manifest " + hub + "@old"},
 		},
-		"superseded lately": {
+		"superseded recently": {
 			make: func(w *surveyStore) {
 				for _, tag := range []string{"v1", "v2", "v3", "v4"} {
 					w.moveTag(hub+":"+tag, 6*day)
@@ -93,7 +93,7 @@ func TestRetentionRules(t *testing.T) {
 			},
 			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
 		},
-		"not superseded: no tag is younger": {
+		"not superseded: no tag is newer": {
 			make: func(w *surveyStore) {
 				w.manifest(other+"@old", mirror.Mirrored, 9*day, "a")
 				w.image(other+":v1", mirror.Mirrored, 10*day, "a")

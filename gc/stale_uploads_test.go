@@ -12,7 +12,7 @@ import (
 	"airmirror/gc"
 )
 
-// upload leaves an upload, to which something came at a moment.
+// upload leaves an upload that was last written at a time.
 func (s *testStore) upload(written time.Time) (id string) {
 	s.Helper()
 	up, err := s.StartUpload(s.Context(), repoOf(team), digest.SHA256)
@@ -32,7 +32,7 @@ func (s *testStore) upload(written time.Time) (id string) {
 	return id
 }
 
-// held reports whether an upload is there.
+// hasUpload reports whether an upload is stored.
 func (s *testStore) hasUpload(id string) bool {
 	s.Helper()
 	for u, err := range s.Uploads(s.Context()) {
@@ -44,22 +44,22 @@ func (s *testStore) hasUpload(id string) bool {
 	return false
 }
 
-// TestUploadsThatWereLeftGoByThemselves: nobody asked for a collection, and there is no schedule.
+// TestServeDeletesStaleUploads has neither a schedule nor a request for a collection.
 func TestServeDeletesStaleUploads(t *testing.T) {
 	withStore(t, func(s *testStore) {
 		c := s.collector(t, gc.CollectorOptions{})
-		old, young := s.upload(s.began.Add(-30*hour)), s.upload(s.began)
+		old, fresh := s.upload(s.began.Add(-30*hour)), s.upload(s.began)
 		later(2 * time.Minute)
-		if s.hasUpload(old) || !s.hasUpload(young) {
-			t.Errorf("after a start, held: old %v, young %v", s.hasUpload(old), s.hasUpload(young))
+		if s.hasUpload(old) || !s.hasUpload(fresh) {
+			t.Errorf("after a start, stored: old %v, new %v", s.hasUpload(old), s.hasUpload(fresh))
 		}
 		later(23 * hour)
-		if !s.hasUpload(young) {
-			t.Error("it went within a day")
+		if !s.hasUpload(fresh) {
+			t.Error("the upload was deleted within a day")
 		}
 		later(2 * hour)
-		if s.hasUpload(young) {
-			t.Error("it is there after a day")
+		if s.hasUpload(fresh) {
+			t.Error("the upload is stored after a day")
 		}
 		if last := c.Status().Last; last != nil {
 			t.Errorf("there was a collection: %+v", last)
@@ -67,7 +67,7 @@ func TestServeDeletesStaleUploads(t *testing.T) {
 	})
 }
 
-// TestUploadsGoWhenTheyAreSaidTo: sooner, or never.
+// TestUploadsSettingDecidesWhenUploadIsStale sets a shorter time, and none.
 func TestUploadsSettingDecidesWhenUploadIsStale(t *testing.T) {
 	withStore(t, func(s *testStore) {
 		never := gc.Schedule{Policy: gc.Policy{UploadTTL: -1}}
@@ -75,22 +75,22 @@ func TestUploadsSettingDecidesWhenUploadIsStale(t *testing.T) {
 		id := s.upload(s.began)
 		later(100 * hour)
 		if !s.hasUpload(id) {
-			t.Fatal("it went, though it was to stay")
+			t.Fatal("the upload was deleted")
 		}
 		s.must(c.Configure(gc.Schedule{Policy: gc.Policy{UploadTTL: gc.Age(10 * time.Minute)}}))
 		later(2 * time.Minute)
 		if s.hasUpload(id) {
-			t.Error("it stays after its time")
+			t.Error("the upload is stored after its time")
 		}
 		id = s.upload(time.Now())
 		later(21 * time.Minute)
 		if s.hasUpload(id) {
-			t.Error("it is looked for uploads too rarely")
+			t.Error("stale uploads are not looked for often enough")
 		}
 	})
 }
 
-// TestAnUploadThatIsOpenStays: its client may just be slow.
+// TestOpenUploadIsKept keeps an upload open, as a slow client does.
 func TestOpenUploadIsKept(t *testing.T) {
 	withStore(t, func(s *testStore) {
 		s.collector(t, gc.CollectorOptions{})
@@ -99,7 +99,7 @@ func TestOpenUploadIsKept(t *testing.T) {
 		s.must(err)
 		later(2 * hour)
 		if !s.hasUpload(id) {
-			t.Error("it was dropped under the hands of its client")
+			t.Error("an open upload was deleted")
 		}
 		s.must(up.Close())
 	})

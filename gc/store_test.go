@@ -25,7 +25,7 @@ import (
 	"airmirror/mirror"
 )
 
-// tester is what *testing.T and *rapid.T have in common.
+// tester is the common part of *testing.T and *rapid.T.
 type tester interface {
 	Helper()
 	Context() context.Context
@@ -34,25 +34,25 @@ type tester interface {
 	Fatal(args ...any)
 }
 
-// shop is a real store in a folder. Blobs are what their names say.
+// testStore is a real store in a folder. The content of a blob is its name.
 type testStore struct {
 	tester
 	folder string
 	*cache.Store
 	index    backend.Index
 	crash    *crashPoint
-	fetchErr error // what upstreams say
+	fetchErr error // result of CanFetch
 	began    time.Time
-	stop     func() // of a collector
+	stop     func() // stops a collector
 	clock    backend.Clock
 }
 
 var errCrash = errors.New("crashed")
 
-// crash makes it seem to the disk as if the process had ended: nothing is written any more.
+// crashPoint simulates the death of the process: after it, nothing is written any more.
 type crashPoint struct {
 	dead      atomic.Bool
-	remaining atomic.Int64 // transactions until then; endless if negative
+	remaining atomic.Int64 // transactions until then; never if negative
 }
 
 type crashIndex struct {
@@ -66,9 +66,9 @@ func (x crashIndex) Update(ctx context.Context, f func(backend.WriteTx) error) e
 	}
 	wrote := false
 	err := x.Index.Update(ctx, func(tx backend.WriteTx) error {
-		noted := &recordingTx{WriteTx: tx}
-		err := f(noted)
-		wrote = noted.wrote
+		recorded := &recordingTx{WriteTx: tx}
+		err := f(recorded)
+		wrote = recorded.wrote
 		return err
 	})
 	if wrote && err == nil && x.remaining.Add(-1) == 0 {
@@ -77,7 +77,7 @@ func (x crashIndex) Update(ctx context.Context, f func(backend.WriteTx) error) e
 	return err
 }
 
-// notedTx notes whether anything was written.
+// recordingTx records whether anything was written.
 type recordingTx struct {
 	backend.WriteTx
 	wrote bool
@@ -105,8 +105,7 @@ func (b crashBlobs) Delete(ctx context.Context, d digest.Digest) error {
 	return b.Blobs.Delete(ctx, d)
 }
 
-// quickFolder returns a folder in memory, where there is such a thing: for tests that write so much that they would
-// mostly wait for the disk.
+// memoryFolder returns a folder in memory if the system has one, for tests that would mostly wait for the disk.
 func memoryFolder(t *testing.T) string {
 	folder, err := os.MkdirTemp("/dev/shm", "gc-test-")
 	if err != nil {
@@ -144,7 +143,7 @@ func (s *testStore) close() {
 	}
 }
 
-// die ends the process, and begins the next one.
+// kill ends the process and starts the next one.
 func (s *testStore) kill() {
 	s.Helper()
 	s.crash.dead.Store(true)
@@ -180,7 +179,7 @@ func (s *testStore) push(repo, content string) {
 	s.must(up.Commit(s.Context(), digestOf(content)))
 }
 
-// receive takes in a blob as from an upstream.
+// receive stores a blob as a download does.
 func (s *testStore) receive(repo, content string) {
 	s.Helper()
 	in, err := s.Receive(s.Context(), digestOf(content))
@@ -190,14 +189,14 @@ func (s *testStore) receive(repo, content string) {
 	s.must(in.Commit(s.Context(), repoOf(repo)))
 }
 
-// put puts a manifest, which must work.
+// put stores a manifest.
 func (s *testStore) put(repo string, m mirror.Manifest, tags ...string) digest.Digest {
 	s.Helper()
 	s.must(s.PutManifest(s.Context(), repoOf(repo), m, tags...))
 	return m.Digest
 }
 
-// pushImage pushes an image of some blobs.
+// pushImage pushes an image with blobs.
 func (s *testStore) pushImage(repo, tag string, blobs ...string) digest.Digest {
 	s.Helper()
 	for _, blob := range blobs {
@@ -206,7 +205,7 @@ func (s *testStore) pushImage(repo, tag string, blobs ...string) digest.Digest {
 	return s.put(repo, imageOf(mirror.Pushed, "", blobs...), tag)
 }
 
-// mirrorImage takes in an image of some blobs from an upstream.
+// mirrorImage stores an image with blobs as a download does.
 func (s *testStore) mirrorImage(repo, tag string, blobs ...string) digest.Digest {
 	s.Helper()
 	d := s.put(repo, imageOf(mirror.Mirrored, "", blobs...), tag)
@@ -230,7 +229,7 @@ func (s *testStore) read(repo, content string) error {
 	return nil
 }
 
-// pull pulls what a tag leads to, with its blobs.
+// pull pulls the image of a tag with its blobs.
 func (s *testStore) pull(repo, tag string, blobs ...string) {
 	s.Helper()
 	t, err := s.Tag(s.Context(), repoOf(repo), tag)
@@ -242,7 +241,7 @@ func (s *testStore) pull(repo, tag string, blobs ...string) {
 	}
 }
 
-// disk adds up the files of blobs.
+// disk returns the size of all files of blobs.
 func (s *testStore) disk() (size int64) {
 	s.Helper()
 	s.must(filepath.WalkDir(filepath.Join(s.folder, "blobs"), func(_ string, entry fs.DirEntry, err error) error {
@@ -258,12 +257,12 @@ func (s *testStore) disk() (size int64) {
 	return size
 }
 
-// file returns what is in the file of a blob.
+// file returns the content of the file of a blob.
 func (s *testStore) file(d digest.Digest) ([]byte, error) {
 	return os.ReadFile(filepath.Join(s.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded()))
 }
 
-// plan plans a collection.
+// plan makes a plan.
 func (s *testStore) plan(policy gc.Policy) *gc.Plan {
 	s.Helper()
 	opts := gc.Options{Policy: policy, ListBlobs: true}
@@ -272,7 +271,7 @@ func (s *testStore) plan(policy gc.Policy) *gc.Plan {
 	return p
 }
 
-// execute executes a plan, and checks that it freed as much of the disk as it says.
+// execute executes a plan, and checks that it freed as much disk space as it says.
 func (s *testStore) execute(p *gc.Plan) gc.Result {
 	s.Helper()
 	before := s.disk()
@@ -284,24 +283,24 @@ func (s *testStore) execute(p *gc.Plan) gc.Result {
 		}
 	})
 	s.must(err)
-	if gone := before - s.disk(); gone != result.Bytes-uploads || freed != result.Bytes {
-		s.Errorf("the disk has %d bytes less, events %d, result %+v", gone, freed, result)
+	if less := before - s.disk(); less != result.Bytes-uploads || freed != result.Bytes {
+		s.Errorf("the disk has %d bytes less, candidates freed %d, result %+v", less, freed, result)
 	}
 	return result
 }
 
-// collect runs a collection and fails the test unless it does what it planned.
+// collect runs a collection, and checks that it did what it planned.
 func (s *testStore) collect(policy gc.Policy) gc.Result {
 	s.Helper()
 	p := s.plan(policy)
 	result := s.execute(p)
 	if result.Kept != 0 || result.Totals != p.Totals {
-		s.Errorf("%+v, planned were %+v", result, p.Totals)
+		s.Errorf("result is %+v, want %+v as planned", result, p.Totals)
 	}
 	return result
 }
 
-// imageOf makes an image of blobs, the first of which is its config.
+// imageOf returns an image of blobs, the first of which is its config.
 func imageOf(origin mirror.Origin, subject digest.Digest, blobs ...string) mirror.Manifest {
 	doc := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest}
 	for i, blob := range blobs {
@@ -319,7 +318,7 @@ func imageOf(origin mirror.Origin, subject digest.Digest, blobs ...string) mirro
 	return manifestOf(origin, v1.MediaTypeImageManifest, doc)
 }
 
-// indexOf makes an index.
+// indexOf returns an index.
 func indexOf(origin mirror.Origin, children ...digest.Digest) mirror.Manifest {
 	doc := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
 	for _, child := range children {
@@ -328,8 +327,8 @@ func indexOf(origin mirror.Origin, children ...digest.Digest) mirror.Manifest {
 	return manifestOf(origin, v1.MediaTypeImageIndex, doc)
 }
 
-// ownerOf makes a manifest that names digests and needs none of them: an index of blobs, as a BuildKit cache is, or one of
-// a type that nobody knows.
+// ownerManifest returns a manifest that names digests without requiring them: an index of blobs, as BuildKit's cache
+// is, or one with an unknown media type.
 func ownerManifest(origin mirror.Origin, known bool, digests ...digest.Digest) mirror.Manifest {
 	var list []v1.Descriptor
 	for _, d := range digests {

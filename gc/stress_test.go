@@ -15,18 +15,18 @@ import (
 	"airmirror/mirror"
 )
 
-// TestStress pushes, pulls, mounts and deletes while collections with no grace time run one after another. What a push
-// acknowledged stays whole and can be read, until somebody deletes it.
+// TestStress pushes, pulls, mounts and deletes while collections without a grace period run. An image whose push was
+// acknowledged stays complete and readable until it is deleted.
 func TestStress(t *testing.T) {
 	s := openStore(t, memoryFolder(t))
 	defer s.close()
 	load := &workload{testStore: s, t: t, changed: make(chan bool, 1)}
-	give := time.Now().Add(5 * time.Second) // on a machine that is slow
+	deadline := time.Now().Add(5 * time.Second) // for slow machines
 	var workers sync.WaitGroup
 	for i, work := range []func(*rand.Rand, int){load.pushes, load.pushes, load.pushes, load.mounts, load.deletes, load.collections} {
 		workers.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
-			for !t.Failed() && load.pushed.Load() < 200 && time.Now().Before(give) {
+			for !t.Failed() && load.pushed.Load() < 200 && time.Now().Before(deadline) {
 				work(random, i)
 			}
 		})
@@ -35,7 +35,7 @@ func TestStress(t *testing.T) {
 	if load.pushed.Load() == 0 || load.freed.Load() == 0 || load.deleted.Load() == 0 {
 		t.Errorf("%d images were pushed, %d deleted, %d bytes freed", load.pushed.Load(), load.deleted.Load(), load.freed.Load())
 	}
-	t.Logf("%d images pushed, %d refused for a blob that went, %d deleted, %d bytes freed", load.pushed.Load(), load.refused.Load(), load.deleted.Load(), load.freed.Load())
+	t.Logf("%d images pushed, %d refused for a deleted blob, %d deleted, %d bytes freed", load.pushed.Load(), load.refused.Load(), load.deleted.Load(), load.freed.Load())
 	for _, image := range load.images {
 		load.pull(image)
 	}
@@ -48,15 +48,15 @@ func TestStress(t *testing.T) {
 	}
 }
 
-// load is what goes on side by side.
+// workload runs several workers.
 type workload struct {
 	*testStore
 	t                               *testing.T
-	changed                         chan bool // holds a token when something was written
+	changed                         chan bool // holds a token after a write
 	pushed, refused, deleted, freed atomic.Int64
 
 	mu     sync.Mutex
-	images []pushedImage // that should be there
+	images []pushedImage // that must be stored
 }
 
 type pushedImage struct {
@@ -65,7 +65,7 @@ type pushedImage struct {
 	blobs     []string
 }
 
-// blobs are a few that are shared by many images, and one that is not.
+// blobs returns a config of its own and layers that many images share.
 func (l *workload) blobs(random *rand.Rand, worker int) []string {
 	return []string{
 		fmt.Sprintf("config %d %d", worker, random.IntN(1000)),
@@ -73,8 +73,8 @@ func (l *workload) blobs(random *rand.Rand, worker int) []string {
 	}
 }
 
-// pushes pushes an image as a client does: blobs that are there already are not sent. What a client saw may go before the
-// manifest, as there is no grace time; then it pushes the blobs again.
+// pushes pushes an image as a client does: it does not send blobs that are stored. Without a grace period, these may
+// be deleted before the manifest arrives; then it pushes the blobs again.
 func (l *workload) pushes(random *rand.Rand, worker int) {
 	image := pushedImage{repo: fmt.Sprintf("registry.test/team/app%d", worker%2), tag: fmt.Sprintf("v%d-%d", worker, random.IntN(20)), blobs: l.blobs(random, worker)}
 	man := imageOf(mirror.Pushed, "", image.blobs...)
@@ -90,7 +90,7 @@ func (l *workload) pushes(random *rand.Rand, worker int) {
 				l.send(image.repo, blob)
 			}
 		}
-		// Nobody deletes an image whose push is under way, or it would not be known what should be there.
+		// No image may be deleted during its push, or the expected content would be unknown.
 		l.mu.Lock()
 		err := l.PutManifest(l.t.Context(), repoOf(image.repo), man, image.tag)
 		if err == nil {
@@ -112,7 +112,7 @@ func (l *workload) pushes(random *rand.Rand, worker int) {
 	l.pull(l.images[random.IntN(len(l.images))])
 }
 
-// send pushes a blob; unlike push it may be called by any goroutine.
+// send pushes a blob. Unlike push, it may be called by any goroutine.
 func (l *workload) send(repo, blob string) {
 	up, err := l.StartUpload(l.t.Context(), repoOf(repo), digest.SHA256)
 	if err == nil {
@@ -130,7 +130,7 @@ func (l *workload) send(repo, blob string) {
 	}
 }
 
-// forget takes an image that lost its tag to another one from those that should be there.
+// forget removes an image whose tag another one took from those that must be stored.
 func (l *workload) forget(repo, tag string) {
 	for i, image := range l.images {
 		if image.repo == repo && image.tag == tag {
@@ -141,7 +141,7 @@ func (l *workload) forget(repo, tag string) {
 	}
 }
 
-// mounts mounts the blobs of an image elsewhere and puts its manifest there.
+// mounts mounts the blobs of an image in another repository and puts its manifest there.
 func (l *workload) mounts(random *rand.Rand, worker int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,14 +159,14 @@ func (l *workload) mounts(random *rand.Rand, worker int) {
 	}
 	err := l.PutManifest(l.t.Context(), repoOf(to.repo), imageOf(mirror.Pushed, "", image.blobs...), to.tag)
 	if err != nil {
-		l.t.Error(err) // the image that it was mounted from has all of them
+		l.t.Error(err) // the source repository has all its blobs
 		return
 	}
 	l.forget(to.repo, to.tag)
 	l.images = append(l.images, to)
 }
 
-// deletes deletes an image, with all its tags.
+// deletes deletes an image with all its tags.
 func (l *workload) deletes(random *rand.Rand, _ int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -188,7 +188,7 @@ func (l *workload) deletes(random *rand.Rand, _ int) {
 	l.images = rest
 }
 
-// pull reads all of an image that should be there. The caller has the lock.
+// pull reads an image that must be stored. The caller holds l.mu.
 func (l *workload) pull(image pushedImage) {
 	ctx := l.t.Context()
 	tag, err := l.Tag(ctx, repoOf(image.repo), image.tag)
@@ -206,7 +206,7 @@ func (l *workload) pull(image pushedImage) {
 	}
 }
 
-// collections collects everything that nobody needs, with no regard for its age, when there may be something.
+// collections runs a collection without a grace period after something changed.
 func (l *workload) collections(*rand.Rand, int) {
 	select {
 	case <-l.changed:
@@ -219,7 +219,7 @@ func (l *workload) collections(*rand.Rand, int) {
 	l.freed.Add(r.Bytes)
 }
 
-// noWaste reports what is held that nothing needs.
+// checkNoWaste returns an error if something is stored that nothing needs.
 func checkNoWaste(s *testStore) error {
 	var size int64
 	err := s.Survey(s.Context(), func(v mirror.Survey) error {

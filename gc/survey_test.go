@@ -18,7 +18,7 @@ import (
 
 var now = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// world is a store of which only the index is there, to be planned against. Digests are those of names.
+// surveyStore is a store with an index only, for plans. The digest of a manifest or blob is that of its name.
 type surveyStore struct {
 	t           *testing.T
 	manifests   map[string]map[digest.Digest]*mirror.SurveyedManifest // by repository
@@ -28,8 +28,8 @@ type surveyStore struct {
 	protected   map[digest.Digest]bool
 	uploads     []mirror.UploadInfo
 	orphans     []mirror.Orphan
-	fetchErrors map[string]error // repositories that cannot be fetched again
-	recordErr   error            // of one record of each kind
+	fetchErrors map[string]error // by repository; nil if it can be fetched again
+	recordErr   error            // error of one more record of each kind
 }
 
 func newSurvey(t *testing.T) *surveyStore {
@@ -40,26 +40,26 @@ func newSurvey(t *testing.T) *surveyStore {
 	}
 }
 
-// Now is the time of day: plans show times as they are.
+// Now returns the wall clock time, so that plans do not convert times.
 func (w *surveyStore) Now() time.Time { return time.Now() }
 
 func digestOf(name string) digest.Digest { return digest.FromString(name) }
 
-// ago is a time before now.
+// ago returns the time d before now.
 func ago(d time.Duration) time.Time { return now.Add(-d) }
 
-// blob has a blob held.
-func (w *surveyStore) blob(name string, size int64, fresh time.Duration) *mirror.SurveyedBlob {
-	b, held := w.blobs[digestOf(name)]
-	if !held {
-		b = &mirror.SurveyedBlob{Digest: digestOf(name), Size: size, Added: ago(fresh), Fresh: ago(fresh)}
+// blob adds a blob that was last used at an age, unless it is stored already.
+func (w *surveyStore) blob(name string, size int64, used time.Duration) *mirror.SurveyedBlob {
+	b, stored := w.blobs[digestOf(name)]
+	if !stored {
+		b = &mirror.SurveyedBlob{Digest: digestOf(name), Size: size, Added: ago(used), Fresh: ago(used)}
 		w.blobs[b.Digest] = b
 	}
 	return b
 }
 
-// manifest has a manifest held, as repository@name, of 1 byte and with blobs of 10 bytes each. It and they were added,
-// and it was used, so long ago.
+// manifest adds a manifest of 1 byte, named repository@name, with blobs of 10 bytes each. used is how long ago it and
+// its blobs were last used.
 func (w *surveyStore) manifest(ref string, origin mirror.Origin, used time.Duration, blobs ...string) *mirror.SurveyedManifest {
 	repo, name, _ := strings.Cut(ref, "@")
 	m := &mirror.SurveyedManifest{Digest: digestOf(name), Size: 1, Origin: origin, Added: ago(used + time.Hour), Used: ago(used)}
@@ -75,7 +75,7 @@ func (w *surveyStore) manifest(ref string, origin mirror.Origin, used time.Durat
 	return m
 }
 
-// index has an index held, with the children that are named.
+// index adds an index of children.
 func (w *surveyStore) index(ref string, origin mirror.Origin, used time.Duration, children ...string) *mirror.SurveyedManifest {
 	m := w.manifest(ref, origin, used)
 	for _, child := range children {
@@ -84,12 +84,12 @@ func (w *surveyStore) index(ref string, origin mirror.Origin, used time.Duration
 	return m
 }
 
-// about has a manifest held that refers to another one.
+// referrer adds a manifest with a subject.
 func (w *surveyStore) referrer(ref string, origin mirror.Origin, used time.Duration, subject string, blobs ...string) {
 	w.manifest(ref, origin, used, blobs...).Subject = digestOf(subject)
 }
 
-// tag points a tag, as repository:tag, at the manifest of a name. It was made as the manifest was added.
+// tag points a tag, named repository:tag, at a manifest. The tag is as old as the manifest.
 func (w *surveyStore) tag(ref, name string, origin mirror.Origin) {
 	repo, tag, _ := strings.Cut(ref, ":")
 	if w.tags[repo] == nil {
@@ -98,7 +98,7 @@ func (w *surveyStore) tag(ref, name string, origin mirror.Origin) {
 	w.tags[repo][tag] = mirror.Tag{Digest: digestOf(name), Origin: origin, Updated: w.manifests[repo][digestOf(name)].Added}
 }
 
-// move has a tag look as if it had been moved so long ago.
+// moveTag sets the age of the last move of a tag.
 func (w *surveyStore) moveTag(ref string, at time.Duration) {
 	repo, tag, _ := strings.Cut(ref, ":")
 	moved := w.tags[repo][tag]
@@ -106,7 +106,7 @@ func (w *surveyStore) moveTag(ref string, at time.Duration) {
 	w.tags[repo][tag] = moved
 }
 
-// image is a manifest under a tag: of ref repo:tag, it is named tag.
+// image adds a tagged manifest: for repo:tag, its name is tag.
 func (w *surveyStore) image(ref string, origin mirror.Origin, used time.Duration, blobs ...string) {
 	repo, tag, _ := strings.Cut(ref, ":")
 	w.manifest(repo+"@"+tag, origin, used, blobs...)
@@ -126,7 +126,7 @@ func (w *surveyStore) CanFetch(_ context.Context, repo mirror.Repo) error {
 	return w.fetchErrors[repo.String()]
 }
 
-// Survey, and what else of [mirror.CollectStore] a plan needs.
+// Survey and the methods below implement the part of [mirror.CollectStore] that a plan uses.
 func (w *surveyStore) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(w) }
 
 func (w *surveyStore) Uploads(context.Context) iter.Seq2[mirror.UploadInfo, error] {
@@ -136,15 +136,15 @@ func (w *surveyStore) Orphans(context.Context) iter.Seq2[mirror.Orphan, error] {
 	return all(w.orphans, nil)
 }
 
-func (w *surveyStore) Protect(...digest.Digest) func() { panic("not part of planning") }
+func (w *surveyStore) Protect(...digest.Digest) func() { panic("a plan must not call this") }
 func (w *surveyStore) Sweep(context.Context, iter.Seq[mirror.DeleteRequest], func(mirror.DeleteResult)) error {
-	panic("not part of planning")
+	panic("a plan must not call this")
 }
 func (w *surveyStore) ExpireUpload(context.Context, string, time.Time) (bool, error) {
-	panic("not part of planning")
+	panic("a plan must not call this")
 }
 func (w *surveyStore) DeleteOrphan(context.Context, digest.Digest, time.Time) (bool, error) {
-	panic("not part of planning")
+	panic("a plan must not call this")
 }
 
 func (w *surveyStore) names() []string { return slices.Sorted(maps.Keys(w.manifests)) }
@@ -208,9 +208,9 @@ func all[T any](list []T, err error) iter.Seq2[T, error] {
 	}
 }
 
-var errBroken = errors.New("record is broken")
+var errBroken = errors.New("unreadable record")
 
-// plan plans with a policy, of which a zero grace time is none.
+// plan makes a plan. A zero [gc.Policy.Grace] means no grace period.
 func (w *surveyStore) plan(policy gc.Policy) *gc.Plan {
 	w.t.Helper()
 	if policy.Grace == 0 {
@@ -223,32 +223,33 @@ func (w *surveyStore) plan(policy gc.Policy) *gc.Plan {
 	return p
 }
 
-// going lists what goes, other than blobs that go with an image, and checks that sizes add up.
+// deleted lists the candidates of a plan, except for blobs that are deleted with an image, and checks that sizes add
+// up.
 func (w *surveyStore) deleted(p *gc.Plan) (names []string) {
 	w.t.Helper()
 	var freed int64
 	blobs := 0
-	for item := range p.Candidates() {
-		freed += item.Freed
-		if item.Kind == gc.Blob {
+	for c := range p.Candidates() {
+		freed += c.Freed
+		if c.Kind == gc.Blob {
 			blobs++
 		}
-		if item.Kind == gc.Blob && item.Freed == 0 {
+		if c.Kind == gc.Blob && c.Freed == 0 {
 			continue
 		}
-		name := item.Name
-		for d, word := range words { // digests are no good to read
+		name := c.Name
+		for d, word := range words { // names instead of digests
 			name = strings.ReplaceAll(name, d.String(), word)
 		}
-		names = append(names, string(item.Kind)+" "+name)
+		names = append(names, string(c.Kind)+" "+name)
 	}
 	if freed != p.Totals.Bytes || blobs != p.Totals.Blobs {
-		w.t.Errorf("items come to %d bytes and %d blobs, totals are %+v", freed, blobs, p.Totals)
+		w.t.Errorf("candidates have %d bytes and %d blobs, totals are %+v", freed, blobs, p.Totals)
 	}
 	return names
 }
 
-// words are names that tests give to manifests and blobs, by their digests.
+// words are the names of manifests and blobs in tests, by digest.
 var words = func() map[digest.Digest]string {
 	words := make(map[digest.Digest]string)
 	for _, word := range strings.Fields("v1 v2 index child old sig note a b c") {
@@ -257,10 +258,10 @@ var words = func() map[digest.Digest]string {
 	return words
 }()
 
-// goes fails the test unless exactly that goes, in that order.
+// wantDeleted checks what a plan deletes, in order.
 func (w *surveyStore) wantDeleted(p *gc.Plan, want ...string) {
 	w.t.Helper()
 	if got := w.deleted(p); !slices.Equal(got, want) {
-		w.t.Errorf("goes:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		w.t.Errorf("deleted:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }

@@ -96,12 +96,12 @@ func TestInvalidPoliciesAreRefused(t *testing.T) {
 	}
 }
 
-// TestSizesAreShownAsTheyAreRead has none that cannot be read again, as from what 'mirror config show' prints.
+// TestSizeTextRoundTrips also protects the output of 'mirror config show', which must be readable again.
 func TestSizeTextRoundTrips(t *testing.T) {
 	for text, want := range map[string]gc.Size{"0": 0, "7B": 7, "1500MB": 1.5e9, "4GiB": 4 << 30, "1048577B": 1<<20 + 1, "2TB": 2e12, "3TiB": 3 << 40} {
 		var s gc.Size
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want || s.String() != text {
-			t.Errorf("%s is read as %d, %v, and shown as %s", text, s, err, s)
+			t.Errorf("%s is read as %d, %v, and written as %s", text, s, err, s)
 		}
 	}
 }
