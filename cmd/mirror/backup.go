@@ -12,7 +12,7 @@ import (
 )
 
 func newBackupCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "backup FILE|-",
 		Short: "Write a copy of the index, from which names come back",

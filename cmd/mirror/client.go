@@ -15,7 +15,7 @@ import (
 )
 
 func newClientCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	var m clients.Mirror
 	var tls, check, fromStdin bool
 	cmd := q.command(&cobra.Command{
@@ -85,7 +85,7 @@ which goes into the files of clients that have a place for it.`,
 }
 
 // ifAny finds the mirror of the data folder, if there is one: clients can be told about one that is elsewhere, too.
-func (q *question) ifAny(ctx context.Context) (client *admin.Client, status admin.Status, end func()) {
+func (q *adminCommand) ifAny(ctx context.Context) (client *admin.Client, status admin.Status, end func()) {
 	client, closeMirror, err := q.open(ctx)
 	if err != nil {
 		return nil, status, func() {}

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"airmirror/api/admin"
+	"airmirror/cache"
 	"airmirror/gc"
 )
 
@@ -312,7 +313,7 @@ func TestBackupWhileClientsPush(t *testing.T) {
 		}
 	}
 	p.kill()
-	must(t, os.Remove(filepath.Join(dir, indexName)))
+	must(t, os.Remove(filepath.Join(dir, cache.IndexName)))
 	if out, code := ask(t, dir, "verify", "--rebuild", "--backup", backup); code != 0 {
 		t.Errorf("rebuild: exit code %d\n%s", code, out)
 	}

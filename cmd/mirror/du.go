@@ -10,7 +10,7 @@ import (
 )
 
 func newUsageCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "du [REPOSITORY | PATTERN]...",
 		Short: "Say how much each repository holds",

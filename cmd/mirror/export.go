@@ -37,7 +37,7 @@ type exportConfig struct {
 const minVolume = 1e6
 
 func newExportCommand() *cobra.Command {
-	q, c := &question{}, exportConfig{}
+	q, c := &adminCommand{}, exportConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "export --bundle FILE|- [IMAGE]...",
 		Short: "Write images into a bundle, to be carried to another mirror",

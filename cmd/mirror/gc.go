@@ -25,7 +25,7 @@ type collectConfig struct {
 }
 
 func newCollectCommand() *cobra.Command {
-	q, c := &question{}, collectConfig{}
+	q, c := &adminCommand{}, collectConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "gc",
 		Short: "Free the space of what nobody needs, while clients push and pull",

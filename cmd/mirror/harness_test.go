@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -23,11 +24,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/zap"
 
 	"airmirror/api/registry"
-	"airmirror/cache"
 	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/server"
 	"airmirror/upstream"
 )
 
@@ -121,16 +121,16 @@ type subject struct {
 }
 
 // newSubject starts a mirror in front of docker.io at the URL of an upstream; settings change what it is told.
-func newSubject(t *testing.T, upstreamURL string, settings ...func(*serveConfig)) *subject {
+func newSubject(t *testing.T, upstreamURL string, settings ...func(*config.Loaded)) *subject {
 	s := &subject{t: t, dir: t.TempDir()}
 	s.start(upstreamURL, settings...)
 	return s
 }
 
 // start starts the mirror on its folder, again after stop.
-func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
+func (s *subject) start(upstreamURL string, settings ...func(*config.Loaded)) {
 	s.t.Helper()
-	c := serveConfig{Loaded: config.Loaded{Config: config.Default()}}
+	c := config.Loaded{Config: config.Default()}
 	c.Data, c.Upstream, c.TagTTL = s.dir, []string{"docker.io=" + upstreamURL}, 0
 	c.UpstreamTimeout, c.RetryFor = config.Duration(2*time.Second), config.Duration(500*time.Millisecond)
 	for _, set := range settings {
@@ -139,36 +139,33 @@ func (s *subject) start(upstreamURL string, settings ...func(*serveConfig)) {
 	var err error
 	c.Config, err = c.Complete(nil)
 	must(s.t, err)
-	store, err := openStore(c.Data, cache.Options{})
+	instance, err := server.Open(s.t.Context(), c, server.Options{})
 	must(s.t, err)
-	m, err := newMirror(store, c, zap.NewNop())
-	must(s.t, err)
-	s.Server = httptest.NewServer(registry.New(m, registry.Options{}))
+	s.Server = httptest.NewServer(registry.New(instance.Proxy, registry.Options{}))
 	s.stop = sync.OnceFunc(func() {
 		s.Server.Close()
-		if err := m.Close(s.t.Context()); err != nil && s.t.Context().Err() == nil {
+		if err := instance.Close(context.WithoutCancel(s.t.Context())); err != nil {
 			s.t.Error(err)
 		}
-		must(s.t, store.Close())
 	})
 	s.t.Cleanup(s.stop)
 }
 
-func offline(c *serveConfig) { c.Offline = true }
-func fresh(d time.Duration) func(*serveConfig) {
-	return func(c *serveConfig) { c.TagTTL = config.TTL(d) }
+func offline(c *config.Loaded) { c.Offline = true }
+func fresh(d time.Duration) func(*config.Loaded) {
+	return func(c *config.Loaded) { c.TagTTL = config.TTL(d) }
 }
 
 // incomplete leaves images as their clients pulled them: nothing is fetched beside what a test asks for.
-func incomplete(c *serveConfig) {
+func incomplete(c *config.Loaded) {
 	_, url, _ := strings.Cut(c.Upstream[0], "=")
 	hub := config.Upstream{Backfill: new(bool)}
 	hub.Host, hub.Endpoints = "docker.io", []upstream.EndpointConfig{{URL: url}}
 	c.Upstream, c.Upstreams = nil, []config.Upstream{hub}
 }
 
-func alsoUpstream(upstream string) func(*serveConfig) {
-	return func(c *serveConfig) { c.Upstream = append(c.Upstream, upstream) }
+func alsoUpstream(upstream string) func(*config.Loaded) {
+	return func(c *config.Loaded) { c.Upstream = append(c.Upstream, upstream) }
 }
 
 // get fetches a path and fails the test unless it has the status.

@@ -13,14 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
+	"airmirror/cmd/mirror/config"
 	"airmirror/cmd/mirror/config/settings"
 )
 
-// healthPatience is how long a mirror may take to answer; what runs `mirror health` commonly waits for 5 seconds.
-const healthPatience = 4 * time.Second
+// healthTimeout is how long a mirror may take to answer; what runs `mirror health` commonly waits for 5 seconds.
+const healthTimeout = 4 * time.Second
 
 func newHealthCommand() *cobra.Command {
-	var c serveConfig
+	var source config.Source
 	var url string
 	cmd := &cobra.Command{
 		Use:   "health",
@@ -36,10 +37,10 @@ for a login, is healthy. Certificates are not verified: nothing secret is sent.`
 		Args: usage(noArguments),
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx, cancel := context.WithTimeout(cmd.Context(), healthPatience)
+		ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
 		defer cancel()
 		if url == "" {
-			data, err := c.folder(cmd)
+			data, err := dataFolder(source, cmd)
 			if err != nil {
 				return err
 			}
@@ -54,22 +55,22 @@ for a login, is healthy. Certificates are not verified: nothing secret is sent.`
 		return err
 	}
 	f := cmd.Flags()
-	c.source.Flags(f, "data")
+	source.Flags(f, "data")
 	f.StringVar(&url, "url", "", "ask at this `URL` instead")
 	return cmd
 }
 
-// folder is the data folder. The file is only read for it if it is not said otherwise: one that is being edited says
+// dataFolder is the data folder. The file is only read for it if it is not said otherwise: one that is being edited says
 // nothing about the mirror that runs.
-func (c *serveConfig) folder(cmd *cobra.Command) (string, error) {
+func dataFolder(source config.Source, cmd *cobra.Command) (string, error) {
 	if flag := cmd.Flags().Lookup("data"); flag.Changed {
 		return flag.Value.String(), nil
 	}
 	if data := os.Getenv(settings.EnvPrefix + "DATA"); data != "" {
 		return data, nil
 	}
-	err := c.load()
-	return c.Data, err
+	settings, err := load(source)
+	return settings.Data, err
 }
 
 // servedAt is where the server that runs on a data folder serves clients. That it says so is half of its health.

@@ -12,7 +12,7 @@ import (
 )
 
 func newListCommand() *cobra.Command {
-	q, query := &question{}, admin.Query{}
+	q, query := &adminCommand{}, admin.Query{}
 	cmd := q.command(&cobra.Command{
 		Use:   "ls [REPOSITORY[:TAG] | PATTERN]...",
 		Short: "List the images that are stored, and whether they are complete",

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/server"
 )
 
 // version is set when the binary is built.
@@ -68,12 +69,21 @@ func run(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "mirror: "+err.Error())
-	var exit *exitError
-	if errors.As(err, &exit) {
+	if code := exitCode(err); code != exitFailed || understood {
+		return code
+	}
+	return exitUsage
+}
+
+// exitCode returns the exit code for an error.
+func exitCode(err error) int {
+	if exit := (*exitError)(nil); errors.As(err, &exit) {
 		return exit.code
 	}
-	if !understood {
-		return exitUsage
+	if failure := (*server.Error)(nil); errors.As(err, &failure) {
+		return map[server.Kind]int{
+			server.InvalidConfig: exitUsage, server.InUse: exitInUse, server.UnusableData: exitData, server.UnusableAddress: exitAddress,
+		}[failure.Kind]
 	}
 	return exitFailed
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newModeCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "mode [online|offline|auto | read-only [on|off]]",
 		Short: "Print or switch whether upstreams are asked, and whether anything is written",

@@ -11,7 +11,7 @@ import (
 )
 
 func newPinCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "pin [IMAGE]...",
 		Short: "Have images never collected, or list those that are pinned",
@@ -33,7 +33,7 @@ Exit codes: 0 pinned, 6 an image is not held, and none was pinned; others as for
 }
 
 func newUnpinCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "unpin IMAGE...",
 		Short: "Let images be collected again",

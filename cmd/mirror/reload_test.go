@@ -4,47 +4,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
-
-	"go.uber.org/zap"
-
-	"airmirror/cmd/mirror/config"
-	"airmirror/cmd/mirror/config/settings"
 )
-
-// TestWhatNeedsARestart: every other setting changes while the server runs, and README names these.
-func TestWhatNeedsARestart(t *testing.T) {
-	restart := []string{
-		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.interval", "verify.rate", "metrics.enabled", "metrics.listen",
-		"offline", "mode", "logFormat", "ignoreNondistributable",
-	}
-	c := serveConfig{Loaded: config.Loaded{Config: config.Default()}}
-	r := newReloader(nil, nil, c, nil, zap.NewAtomicLevel(), nil, zap.NewNop())
-	var needs []string
-	for _, key := range settings.Keys(&c.Config) {
-		if !r.follows(key.Path) {
-			needs = append(needs, key.Path)
-		}
-	}
-	slices.Sort(needs)
-	slices.Sort(restart)
-	if !slices.Equal(needs, restart) {
-		t.Errorf("these need a restart: %v\nand these are known to: %v\nHave a part of the reloader follow a new key if it can", needs, restart)
-	}
-	readme, err := os.ReadFile("../../README.md")
-	must(t, err)
-	_, told, _ := strings.Cut(string(readme), "A restart takes what is said of ")
-	told, _, _ = strings.Cut(told, ".\n")
-	for _, key := range needs {
-		section, _, _ := strings.Cut(key, ".")
-		if !strings.Contains(told, "`"+key+"`") && !strings.Contains(told, "`"+section+"`") {
-			t.Errorf("README does not say that %s needs a restart: %q", key, told)
-		}
-	}
-}
 
 // TestUpstreamsChangeOnSIGHUP: a server that is told to hang up asks other upstreams.
 func TestUpstreamsChangeOnSIGHUP(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 )
 
 func newRemoveCommand() *cobra.Command {
-	q, req := &question{}, admin.RemoveRequest{}
+	q, req := &adminCommand{}, admin.RemoveRequest{}
 	cmd := q.command(&cobra.Command{
 		Use:   "rm IMAGE:TAG|IMAGE@DIGEST|PATTERN...",
 		Short: "Remove images by name, and what only they lead to",

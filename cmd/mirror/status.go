@@ -17,7 +17,7 @@ import (
 )
 
 func newStatusCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "status",
 		Short: "Say how the mirror is doing",

@@ -25,7 +25,7 @@ type syncConfig struct {
 }
 
 func newSyncCommand() *cobra.Command {
-	q, c := &question{create: true}, syncConfig{}
+	q, c := &adminCommand{create: true}, syncConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "sync [IMAGE]...",
 		Short: "Bring content in: bundles, lists of images, other registries",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,16 +11,23 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
+	"airmirror/api/admin"
+	"airmirror/api/audit"
 	"airmirror/api/auth"
+	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/server"
 	"airmirror/mirror"
 )
 
 // userFile is what commands about users are told: which file they are about.
 type userFile struct {
-	serveConfig
-	path string
+	config.Loaded
+	source config.Source
+	path   string
 }
 
 func newUserCommand() *cobra.Command {
@@ -127,7 +135,8 @@ func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args 
 	cmd.Args = usage(cmd.Args)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if u.path == "" {
-			if err := u.load(); err != nil {
+			var err error
+			if u.Loaded, err = load(u.source); err != nil {
 				return err
 			}
 			u.path = u.Htpasswd()
@@ -209,4 +218,22 @@ func readUnseen(ctx context.Context, terminal int, state *term.State) (string, e
 		_ = term.Restore(terminal, state)
 		return "", errInterrupted
 	}
+}
+
+// audit writes down what a command did to a user, which it does without the server. A log that the server has not begun yet
+// is not begun for it: the server may be another account, which could not write to it.
+func (u *userFile) audit(action, name string, err error) {
+	path := u.Audit.File
+	if info, statErr := os.Stat(path); path == "" || statErr != nil || !info.Mode().IsRegular() {
+		return
+	}
+	log := server.NewCommandLogger(zapcore.ErrorLevel, os.Stderr)
+	l, logErr := audit.Open(path, log)
+	if logErr != nil {
+		log.Error("what was done to a user is not in the audit log", zap.Error(logErr))
+		return
+	}
+	defer l.Close()
+	detail, _ := json.Marshal(map[string]string{"user": name, "file": u.path}) // of text
+	l.Write(audit.Entry{Action: action, User: admin.PeerUser(context.Background()), Address: "local", Detail: detail}, err)
 }

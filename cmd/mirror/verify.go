@@ -22,7 +22,7 @@ type verifyConfig struct {
 }
 
 func newVerifyCommand() *cobra.Command {
-	q, c := &question{}, verifyConfig{}
+	q, c := &adminCommand{}, verifyConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "verify",
 		Short: "Check that everything that is held is what it is called, and repair it",

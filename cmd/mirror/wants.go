@@ -12,7 +12,7 @@ import (
 )
 
 func newWantsCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	cmd := q.command(&cobra.Command{
 		Use:   "wants",
 		Short: "List what clients asked for in vain",
@@ -39,7 +39,7 @@ With --json this is the file that 'mirror sync --wants' takes, on a mirror that 
 }
 
 func newClearCommand() *cobra.Command {
-	q := &question{}
+	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "clear [REFERENCE | PATTERN]...",
 		Short: "Strike off wants, all of them if none is named",

@@ -162,7 +162,7 @@ func TestALimitOfRequestsLetsABurstThrough(t *testing.T) {
 		"limits: {requestsPerSecond: 0.1}": 1,
 		"limits: {requestsPerSecond: 5, burst: 7}": 7,
 	} {
-		if got := load(t, text).Front().Burst; got != want {
+		if got := load(t, text).Middleware().Burst; got != want {
 			t.Errorf("%q: a burst of %d, want %d", text, got, want)
 		}
 	}

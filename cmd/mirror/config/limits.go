@@ -41,8 +41,8 @@ func (c Limits) check() error {
 	return nil
 }
 
-// Front returns the limits of requests as package middleware takes them.
-func (c Config) Front() middleware.Settings {
+// Middleware returns the limits of requests as package middleware takes them.
+func (c Config) Middleware() middleware.Settings {
 	l := c.Limits
 	burst := l.Burst
 	if burst == 0 { // a pull begins with several requests at once

@@ -1,6 +1,7 @@
-package main
+package server
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http/httptest"
@@ -9,11 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"airmirror/api/admin"
 	"airmirror/api/audit"
-	"airmirror/cache"
 	"airmirror/cmd/mirror/config"
 	"airmirror/mirror"
 )
@@ -26,28 +24,22 @@ var audited = map[string]string{
 	"export-plan": "nothing", "export-history": "nothing", "receipt": "nothing", "usage": "nothing", "pins": "nothing",
 }
 
-// auditedServices are those of a mirror of nothing, with the path of its audit log.
-func auditedServices(t *testing.T) (w *services, client *admin.Client, path string) {
+// auditedInstance opens an empty mirror with an audit log, and returns the path of the log.
+func auditedInstance(t *testing.T) (i *Instance, client *admin.Client, path string) {
 	t.Helper()
-	c := serveConfig{Loaded: config.Loaded{Config: config.Default()}}
+	c := config.Loaded{Config: config.Default()}
 	c.Data, c.Offline, c.Audit.File = t.TempDir(), true, filepath.Join(t.TempDir(), "audit.log")
-	checked, err := c.Complete(nil)
+	var err error
+	c.Config, err = c.Complete(nil)
 	must(t, err)
-	c.Config = checked
-	store, err := openStore(c.Data, cache.Options{})
+	i, err = Open(t.Context(), c, Options{})
 	must(t, err)
-	m, err := newMirror(store, c, zap.NewNop())
-	must(t, err)
-	w, err = newServices(t.Context(), m, store, c, zap.NewNop())
-	must(t, err)
-	transport := admin.InProcess(newAdmin(w, c, nil, zap.NewNop()))
+	transport := admin.InProcess(i.Admin())
 	t.Cleanup(func() {
 		transport.Wait()
-		must(t, closeMirror(t.Context(), m))
-		must(t, store.Close())
-		w.audit.Close()
+		must(t, i.Close(context.Background()))
 	})
-	return w, admin.NewClient(transport), c.Audit.File
+	return i, admin.NewClient(transport), c.Audit.File
 }
 
 func auditLines(t *testing.T, path string) (entries []audit.Entry) {
@@ -64,16 +56,16 @@ func auditLines(t *testing.T, path string) (entries []audit.Entry) {
 
 // TestEveryJobIsAudited, or known to change nothing: none that is new is forgotten.
 func TestEveryJobIsAudited(t *testing.T) {
-	w, client, path := auditedServices(t)
+	i, client, path := auditedInstance(t)
 	ask := map[string]func() error{}
 	// A list or a map of things that none of them understands, which is written down all the same.
 	nonsense := []any{[]any{1}}
-	for name := range w.Jobs() {
+	for name := range i.service.Jobs() {
 		ask[name] = func() error {
 			return client.Job(t.Context(), name, nonsense, nil, func(admin.Event) error { return nil })
 		}
 	}
-	for name := range w.Streams() {
+	for name := range i.service.Streams() {
 		ask[name] = func() error {
 			_, err := client.Stream(t.Context(), name, nonsense, nil, io.Discard)
 			return err
@@ -106,7 +98,7 @@ func TestEveryJobIsAudited(t *testing.T) {
 
 // TestWhatCommandsChangeIsAudited, beside jobs.
 func TestWhatCommandsChangeIsAudited(t *testing.T) {
-	_, client, path := auditedServices(t)
+	_, client, path := auditedInstance(t)
 	want := ""
 	for _, do := range []struct {
 		line string
@@ -135,14 +127,14 @@ func TestWhatCommandsChangeIsAudited(t *testing.T) {
 
 // TestNoSecretIsAudited: neither of what was asked for, nor of what went wrong.
 func TestNoSecretIsAudited(t *testing.T) {
-	w, client, path := auditedServices(t)
+	i, client, path := auditedInstance(t)
 	for _, url := range []string{"https://robot:opensesame@registry.invalid", "https://robot:opensesame@registry.invalid:port", "://robot:opensesame@x"} {
 		err := client.Job(t.Context(), "migrate", admin.MigrateRequest{URL: url}, nil, func(admin.Event) error { return nil })
 		if err == nil {
 			t.Errorf("%s is moved in", url)
 		}
 	}
-	w.audit.Command(admin.Change{Action: "later", Request: json.RawMessage(`{"password":"opensesame"}`), HTTP: httptest.NewRequest("POST", "/", nil)})
+	i.audit.Command(admin.Change{Action: "later", Request: json.RawMessage(`{"password":"opensesame"}`), HTTP: httptest.NewRequest("POST", "/", nil)})
 	text, err := os.ReadFile(path)
 	must(t, err)
 	if strings.Contains(string(text), "opensesame") || strings.Count(string(text), "\n") != 4 {

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"net"
@@ -27,8 +27,15 @@ func TestFaultsOfTheServerAreWarnings(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	_ = newServer(http.NotFoundHandler(), zap.New(core)).Serve(&exhausted{Listener: listener})
+	_ = newHTTPServer(http.NotFoundHandler(), zap.New(core)).Serve(&exhausted{Listener: listener})
 	if logged.FilterMessageSnippet("too many open files").Len() != 1 {
 		t.Errorf("logged %v", logged.All())
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -6,22 +6,24 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"airmirror/cache"
 )
 
 // TestAMirrorThatCannotReadItsStoreIsNotReady: it says what of the store is gone.
 func TestAMirrorThatCannotReadItsStoreIsNotReady(t *testing.T) {
 	for gone, want := range map[string]string{
 		"nothing":                        "ready\n",
-		indexName:                        "not ready: the index was removed or replaced\n",
-		"incoming":                       "not ready: the folder of uploads cannot be written to\n",
-		"blobs":                          "not ready: the folder of blobs cannot be read\n",
-		filepath.Join("blobs", "sha256"): "not ready: the folder of blobs cannot be read\n",
+		cache.IndexName:                  "not ready: the index was removed or replaced\n",
+		"incoming":                       "not ready: the folder of uploads is not writable\n",
+		"blobs":                          "not ready: the folder of blobs is not readable\n",
+		filepath.Join("blobs", "sha256"): "not ready: the folder of blobs is not readable\n",
 	} {
 		t.Run(gone, func(t *testing.T) {
 			dir := t.TempDir()
 			p := spawn(t, dir, "--offline")
 			must(t, os.RemoveAll(filepath.Join(dir, gone)))
-			resp, err := http.Get(p.url + readyPath)
+			resp, err := http.Get(p.url + "/readyz")
 			must(t, err)
 			defer resp.Body.Close()
 			text, err := io.ReadAll(resp.Body)

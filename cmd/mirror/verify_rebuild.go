@@ -17,6 +17,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/cache"
+	"airmirror/cmd/mirror/server"
 	"airmirror/mirror"
 	"airmirror/sync/transfer"
 )
@@ -27,11 +28,9 @@ type rebuildConfig struct {
 	backup, receipt string // files
 }
 
-const indexName = cache.IndexName
-
 // rebuild makes a new index of a data folder that no server runs on, with all that can be read of the old one. That stays
 // where it is until the new one is complete, and beside it from then on.
-func rebuild(cmd *cobra.Command, q *question, c verifyConfig) error {
+func rebuild(cmd *cobra.Command, q *adminCommand, c verifyConfig) error {
 	if err := notServed(cmd.Context(), q.Data); err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ type rebuilding struct {
 
 // run makes the new index.
 func (r *rebuilding) run(c rebuildConfig) (err error) {
-	if err := mayWrite(r.data, os.Geteuid()); err != nil {
+	if err := server.CheckCommand(r.data, os.Geteuid()); err != nil {
 		return err
 	}
 	sources := cache.RebuildSources{Fast: r.fast}

@@ -14,9 +14,6 @@ import (
 	"airmirror/sync/volume"
 )
 
-// archiveLimits are how archives are read that were named by whoever runs the mirror: zstd --ultra --long=31 is read, too.
-var archiveLimits = bundle.Limits{Window: 2 << 30}
-
 // maxFolders is how deep folders are looked into for archives.
 const maxFolders = 8
 

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap/zapcore"
 
-	"airmirror/api/certs"
 	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/server"
 	"airmirror/deploy"
 )
 
@@ -32,41 +32,21 @@ func newConfigCheckCommand() *cobra.Command {
 users that they name, as 'mirror serve' would; and do nothing else. A mistake is named with its
 place, and exits with 2.`,
 		Example: `  mirror config check --config mirror.yaml`,
-	}, func(cmd *cobra.Command, c serveConfig) error {
+	}, func(cmd *cobra.Command, c config.Loaded) error {
 		if !noFiles {
-			if err := c.checkFiles(); err != nil {
+			if err := server.CheckFiles(c, server.NewCommandLogger(zapcore.WarnLevel, os.Stderr)); err != nil {
 				return err
 			}
 		}
 		what := "the settings are"
-		if c.source.File != "" {
-			what = c.source.File + " is"
+		if c.Source.File != "" {
+			what = c.Source.File + " is"
 		}
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), what, "in order")
 		return err
 	})
 	cmd.Flags().BoolVar(&noFiles, "no-files", false, "do not read the files that the settings name: the mirror runs on another machine")
 	return cmd
-}
-
-// checkFiles reports what is wrong with the files that the settings name, as far as a server would not begin with them.
-func (c serveConfig) checkFiles() error {
-	log := newCommandLogger(zapcore.WarnLevel, logTo(os.Stderr)) // of what a server begins with all the same
-	if c.TLS.Enabled() {
-		if _, err := certs.Follow(c.TLS.Files(), log); err != nil {
-			return &exitError{exitUsage, err}
-		}
-	}
-	if _, err := guard(c.Config, log); err != nil {
-		return err
-	}
-	if _, err := newUpstream(c.Registries(), c, log); err != nil {
-		return err
-	}
-	if _, err := c.Bundles.Verifier(nil); err != nil {
-		return &exitError{exitUsage, err}
-	}
-	return nil
 }
 
 func newConfigShowCommand() *cobra.Command {
@@ -76,7 +56,7 @@ func newConfigShowCommand() *cobra.Command {
 		Long: `Show the settings that 'mirror serve' would run with, as a configuration file, and behind each
 where it came from: a line of the file, a variable, a flag or the default. Passwords are masked.`,
 		Example: `  MIRROR_TAG_TTL=5m mirror config show --config mirror.yaml`,
-	}, func(cmd *cobra.Command, c serveConfig) error {
+	}, func(cmd *cobra.Command, c config.Loaded) error {
 		text, err := c.Show()
 		if err == nil {
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
@@ -118,15 +98,16 @@ func newConfigSchemaCommand() *cobra.Command {
 }
 
 // settingsCommand completes cmd with the flags of serve, which it does something with.
-func settingsCommand(cmd *cobra.Command, do func(*cobra.Command, serveConfig) error) *cobra.Command {
-	var c serveConfig
+func settingsCommand(cmd *cobra.Command, do func(*cobra.Command, config.Loaded) error) *cobra.Command {
+	var source config.Source
 	cmd.Args = usage(noArguments)
-	c.source.Flags(cmd.Flags())
+	source.Flags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := c.load(); err != nil {
+		settings, err := load(source)
+		if err != nil {
 			return err
 		}
-		return do(cmd, c)
+		return do(cmd, settings)
 	}
 	return cmd
 }

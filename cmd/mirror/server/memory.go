@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"io/fs"
@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// limitMemory has the collector of garbage keep the process below nine tenths of what its control group may have, as a pod,
-// a container or a unit of systemd does, unless GOMEMLIMIT says something else. The rest is for what is not its own.
+// limitMemory sets the soft memory limit of the Go runtime to nine tenths of the limit of the control group, as of a pod,
+// a container or a systemd unit. GOMEMLIMIT overrides it.
 func limitMemory(log *zap.Logger) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -24,8 +24,8 @@ func limitMemory(log *zap.Logger) {
 	}
 }
 
-// groupMemory is how much memory the control group of this process may have, in bytes, or the least of those that it is
-// part of; 0 if there is no limit. Of version 2 and of version 1, in a container, where the group is the root, and outside.
+// groupMemory returns the memory limit of the control group of this process in bytes, the lowest of the group and its
+// parents; 0 if there is none. It reads control groups of versions 1 and 2. In a container, the group is the root.
 func groupMemory(root fs.FS) (limit int64) {
 	groups, _ := fs.ReadFile(root, "proc/self/cgroup")
 	for line := range strings.Lines(string(groups)) {
@@ -42,7 +42,7 @@ func groupMemory(root fs.FS) (limit int64) {
 			continue
 		}
 		for group := path.Join("/", parts[2]); ; group = path.Dir(group) {
-			limit = lesser(limit, readLimit(root, path.Join(mount, group, file)))
+			limit = lowerLimit(limit, readLimit(root, path.Join(mount, group, file)))
 			if group == "/" {
 				break
 			}
@@ -51,7 +51,7 @@ func groupMemory(root fs.FS) (limit int64) {
 	return limit
 }
 
-// readLimit reads a limit; 0 if there is none. Version 1 writes a number that no machine has.
+// readLimit reads a limit; 0 if there is none. Version 1 has a number near the maximum for no limit.
 func readLimit(root fs.FS, name string) int64 {
 	text, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -64,8 +64,8 @@ func readLimit(root fs.FS, name string) int64 {
 	return limit
 }
 
-// lesser is the lesser of two limits, of which 0 is none.
-func lesser(a, b int64) int64 {
+// lowerLimit returns the lower of two limits, where 0 is no limit.
+func lowerLimit(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}

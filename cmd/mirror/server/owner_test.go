@@ -1,34 +1,36 @@
 //go:build unix
 
-package main
+package server
 
 import (
 	"errors"
 	"os"
 	"strings"
 	"testing"
+
+	"airmirror/cache"
 )
 
 // TestRootLeavesFoldersOfOthersAlone: the server of another account could not read what root writes into its folder.
 func TestRootLeavesFoldersOfOthersAlone(t *testing.T) {
 	data := t.TempDir()
-	if err := mayWrite(data+"/new", 0); err != nil {
+	if err := CheckCommand(data+"/new", 0); err != nil {
 		t.Errorf("a folder that is not there yet: %v", err)
 	}
 	if os.Geteuid() == 0 {
-		if err := mayWrite(data, 0); err != nil {
+		if err := CheckCommand(data, 0); err != nil {
 			t.Errorf("its own folder: %v", err)
 		}
 		if err := os.Chown(data, 65534, 65534); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err := mayWrite(data, 0)
-	var exit *exitError
-	if !errors.As(err, &exit) || exit.code != exitData || !strings.Contains(err.Error(), "belongs to ") || !strings.Contains(err.Error(), "sudo -u ") {
+	err := CheckCommand(data, 0)
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Kind != UnusableData || !strings.Contains(err.Error(), "belongs to ") || !strings.Contains(err.Error(), "sudo -u ") {
 		t.Errorf("the folder of another account: %v", err)
 	}
-	if err := mayWrite(data, 65534); err != nil {
+	if err := CheckCommand(data, 65534); err != nil {
 		t.Errorf("another account than root: %v", err)
 	}
 }
@@ -39,16 +41,16 @@ func TestRootServesNoFolderOfAnotherServer(t *testing.T) {
 		t.Skip("only root can give files away")
 	}
 	data := t.TempDir()
-	index := data + "/" + indexName
+	index := data + "/" + cache.IndexName
 	for _, path := range []string{data, index} {
-		if err := mayServe(data, 0); err != nil {
+		if err := checkServer(data, 0); err != nil {
 			t.Errorf("before %s was another account's: %v", path, err)
 		}
 		if path == index {
 			if err := os.WriteFile(index, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := mayServe(data, 0); err != nil {
+			if err := checkServer(data, 0); err != nil {
 				t.Errorf("an index of root in a folder of another account: %v", err)
 			}
 		}
@@ -56,12 +58,12 @@ func TestRootServesNoFolderOfAnotherServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := mayServe(data, 0)
-	var exit *exitError
-	if !errors.As(err, &exit) || exit.code != exitData || !strings.Contains(err.Error(), "sudo -u ") {
+	err := checkServer(data, 0)
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Kind != UnusableData || !strings.Contains(err.Error(), "sudo -u ") {
 		t.Errorf("the folder of another server: %v", err)
 	}
-	if err := mayServe(data, 65534); err != nil {
+	if err := checkServer(data, 65534); err != nil {
 		t.Errorf("another account than root: %v", err)
 	}
 }

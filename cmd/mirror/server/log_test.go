@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 func TestCommandsLogForPeople(t *testing.T) {
 	var out bytes.Buffer
-	log := newCommandLogger(zapcore.ErrorLevel, zapcore.AddSync(&out))
+	log := NewCommandLogger(zapcore.ErrorLevel, &out)
 	log.Info("not worth a line")
 	log.With(zap.String("set", "plant")).Error("cannot go on", zap.Int("volume", 2), zap.Error(errors.New("the disk is full")))
 	log.Error("that is all")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"airmirror/cmd/mirror/server"
 	"airmirror/sync/bundle"
 	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
@@ -92,7 +93,7 @@ func peek(path string) (*bundle.Document, error) {
 		return nil, err
 	}
 	defer file.Close()
-	r, err := bundle.Open(file, archiveLimits)
+	r, err := bundle.Open(file, server.ArchiveLimits)
 	if err != nil {
 		return nil, nil // what is wrong with it is said when it is taken in
 	}

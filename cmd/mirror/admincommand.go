@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap/zapcore"
+
+	"airmirror/api/admin"
+	"airmirror/cache"
+	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/server"
+)
+
+// adminCommand is a command that uses the admin API of the mirror of a data folder: that of the server that runs on the
+// folder or, if none does, of a mirror that the command opens itself.
+type adminCommand struct {
+	config.Loaded
+	source config.Source
+	json   bool // print JSON
+	create bool // create the data folder if it does not exist
+}
+
+// ownerTimeout is how long a command waits for the process that owns a folder: a server that is starting, or another
+// command that is ending.
+const ownerTimeout = 3 * time.Second
+
+var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
+
+// command completes cmd with the flags of all such commands, and has it call run with a client of the mirror.
+func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
+	store := pflag.NewFlagSet("", pflag.ContinueOnError)
+	q.source.Flags(store, config.StoreKeys...)
+	store.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "data" {
+			f.Usage = "use the mirror that stores everything in this `folder`"
+			return
+		}
+		f.Usage += "; ignored while a server runs"
+		f.Hidden = !q.create && f.Name != "upstream"
+	})
+	f := cmd.Flags()
+	f.AddFlagSet(store)
+	f.BoolVar(&q.json, "json", false, "print JSON")
+	f.SortFlags = false
+	cmd.Args = usage(cmd.Args)
+	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
+		q.Loaded, err = load(q.source)
+		return err
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, end, err := q.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		err = run(cmd, client, args)
+		if exit := (*exitError)(nil); cmd.Context().Err() != nil && !errors.As(err, &exit) {
+			err = errInterrupted
+		}
+		return errors.Join(err, end(cmd.Context()))
+	}
+	return cmd
+}
+
+// usage turns errors of args into errors of usage.
+func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if args == nil { // without this function, cobra would take the first argument for a command
+			return nil
+		}
+		if err := args(cmd, given); err != nil {
+			return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// noArguments validates the arguments of commands that take none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no argument %q", cmd.Name(), args[0])
+	}
+	return nil
+}
+
+// patterns validates arguments that are patterns.
+func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(args...) }
+
+// open returns a client of the mirror of the data folder. The caller calls end when it is done.
+func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {
+	timeout := time.NewTimer(ownerTimeout)
+	defer timeout.Stop()
+	retry := time.NewTicker(50 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		transport, err := admin.Dial(ctx, q.Data)
+		if err == nil {
+			return admin.NewClient(transport), func(context.Context) error { transport.CloseIdleConnections(); return nil }, nil
+		}
+		if !errors.Is(err, admin.ErrNoServer) {
+			return nil, nil, &exitError{exitInUse, err}
+		}
+		if err := q.checkFolder(); err != nil {
+			return nil, nil, err
+		}
+		client, end, err = q.openFolder(ctx)
+		if failure := (*server.Error)(nil); !errors.As(err, &failure) || failure.Kind != server.InUse {
+			return client, end, err
+		}
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			return nil, nil, errInterrupted
+		case <-timeout.C:
+			return nil, nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by a process that does not answer on %s: a server that is stopping, or another command; try again when it has ended",
+				q.Data, filepath.Join(q.Data, admin.SocketName))}
+		}
+	}
+}
+
+// checkFolder returns an error if the data folder contains no mirror and the command does not create one.
+func (q *adminCommand) checkFolder() error {
+	if q.create {
+		return nil
+	}
+	found, err := server.HasMirror(q.Data)
+	if err == nil && !found {
+		err = &exitError{exitData, fmt.Errorf("there is no mirror in the folder %s: set its data folder with --data, or start a mirror with 'mirror serve --data %[1]s'", q.Data)}
+	}
+	return err
+}
+
+// openFolder opens the mirror of the data folder in this process.
+func (q *adminCommand) openFolder(ctx context.Context) (*admin.Client, func(context.Context) error, error) {
+	if err := server.CheckCommand(q.Data, os.Geteuid()); err != nil {
+		return nil, nil, err
+	}
+	settings := q.Loaded
+	settings.Verify.Interval, settings.GC.Throttle = 0, 0 // there are no clients to slow down for
+	instance, err := server.Open(ctx, settings, server.Options{
+		Version: version, Log: server.NewCommandLogger(zapcore.ErrorLevel, os.Stderr), Store: cache.Options{SweepTime: time.Second},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	transport := admin.InProcess(instance.Admin())
+	return admin.NewClient(transport), func(ctx context.Context) error {
+		transport.Wait()
+		return instance.Close(ctx)
+	}, nil
+}

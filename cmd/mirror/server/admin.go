@@ -1,0 +1,47 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/admin"
+)
+
+// serveAdmin serves the admin API on the socket in the data folder until ctx ends or stop is called, which interrupts
+// running commands. stop waits for the last response and removes the socket. The server also runs without the socket, as
+// some shared file systems do not support sockets.
+func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Context)) {
+	listener, err := admin.Listen(s.settings.Data)
+	if err != nil {
+		s.log.Error("cannot listen on the admin socket: commands cannot use this server", zap.Error(err))
+		return func(context.Context) {}
+	}
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { cancel(admin.ErrShutdown) })
+	this := &admin.Server{
+		PID: os.Getpid(), Address: s.listener.Addr().String(), TLS: s.settings.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second),
+	}
+	server := newHTTPServer(s.admin(this, s.reloader.reload, s.log), s.log)
+	server.BaseContext = func(net.Listener) context.Context { return base }
+	server.ConnContext = admin.WithPeerCredentials
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(listener); err != http.ErrServerClosed { //nolint:errorlint // net/http does not wrap it
+			s.log.Error("the admin socket failed: commands cannot use this server any more", zap.Error(err))
+		}
+	}()
+	return func(deadline context.Context) {
+		cancel(admin.ErrShutdown)
+		if err := server.Shutdown(deadline); err != nil {
+			s.log.Warn("commands were disconnected", zap.Error(err))
+			server.Close()
+		}
+		<-done
+	}
+}

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"airmirror/cmd/mirror/config"
+)
+
+// TestSettingsThatNeedARestart checks that all others can be reloaded, and that README names these.
+func TestSettingsThatNeedARestart(t *testing.T) {
+	restart := []string{
+		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.interval", "verify.rate", "metrics.enabled", "metrics.listen",
+		"offline", "mode", "logFormat", "ignoreNondistributable",
+	}
+	r := newReloader(&server{Instance: &Instance{}}, nil, zap.NewAtomicLevel())
+	var needs []string
+	for _, key := range config.Keys() {
+		if !r.has(key.Path) {
+			needs = append(needs, key.Path)
+		}
+	}
+	slices.Sort(needs)
+	slices.Sort(restart)
+	if !slices.Equal(needs, restart) {
+		t.Errorf("settings that need a restart: %v\nwant: %v\nAdd a new key to a part of the reloader if it can be reloaded", needs, restart)
+	}
+	readme, err := os.ReadFile("../../../README.md")
+	must(t, err)
+	_, told, _ := strings.Cut(string(readme), "A restart takes what is said of ")
+	told, _, _ = strings.Cut(told, ".\n")
+	for _, key := range needs {
+		section, _, _ := strings.Cut(key, ".")
+		if !strings.Contains(told, "`"+key+"`") && !strings.Contains(told, "`"+section+"`") {
+			t.Errorf("README does not say that %s needs a restart: %q", key, told)
+		}
+	}
+}

@@ -1,0 +1,177 @@
+// Package server runs a mirror: it opens the parts that the settings ask for, connects them, listens, reloads the
+// settings, and shuts down.
+//
+// [Run] runs a server until its context ends. [Open] opens the same mirror for a command that runs without a server.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"airmirror/api/auth"
+	"airmirror/api/registry"
+	"airmirror/cmd/mirror/config"
+	"airmirror/mirror"
+)
+
+// server is a mirror that serves clients.
+type server struct {
+	*Instance
+	listener   net.Listener
+	transport  transport
+	guard      *auth.Guard
+	monitoring *monitoring
+	reloader   *reloader
+}
+
+// Run runs a mirror until ctx ends, then waits for transfers to end. It prints to out how clients reach it.
+func Run(ctx context.Context, settings config.Loaded, version string, out io.Writer) error {
+	hangUp := make(chan os.Signal, 1) // first of all: SIGHUP ends a process that does not handle it
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	level, err := zap.ParseAtomicLevel(settings.LogLevel)
+	if err != nil {
+		return err
+	}
+	log := newLogger(level, settings.LogFormat)
+	defer log.Sync() //nolint:errcheck // not every system can sync standard error
+	limitMemory(log)
+	listener, err := listen(settings.Listen, "--listen")
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	monitoring, err := newMonitoring(settings.Metrics, version, log)
+	if err != nil {
+		return err
+	}
+	transport, err := newTransport(ctx, settings.TLS, listener, log)
+	if err != nil {
+		return err
+	}
+	monitoring.expires = transport.expires()
+	if err := checkServer(settings.Data, os.Geteuid()); err != nil {
+		return err
+	}
+	i, err := Open(ctx, settings, Options{Version: version, Log: log, address: listener.Addr().String(), observe: monitoring.upstream})
+	if err != nil {
+		return err
+	}
+	guard, err := newGuard(settings.Config, log)
+	if err == nil {
+		err = i.setMode(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, i.Close(ctx))
+	}
+	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring}
+	s.reloader = newReloader(s, hangUp, level)
+	printBanner(out, s)
+	return errors.Join(s.serve(ctx), i.release())
+}
+
+// setMode switches to the configured mode, if there is one.
+func (i *Instance) setMode(ctx context.Context) error {
+	mode := mirror.Mode(i.settings.Mode)
+	if mode == "" {
+		return nil
+	}
+	err := i.Proxy.SetMode(ctx, mode)
+	if err != nil && i.Proxy.Mode() != mode {
+		return err
+	}
+	if err != nil {
+		i.log.Warn("the mode was set, but it could not be stored for the next start", zap.Error(err))
+	}
+	return nil
+}
+
+// serve serves clients until ctx ends, then waits for transfers until the shutdown timeout.
+func (s *server) serve(ctx context.Context) error {
+	log := s.log
+	clients := s.newClientServer()
+	go s.monitoring.serve(ctx)
+	go s.reloader.follow(ctx)
+	s.events.Deliver(s.Proxy.NetworkContext)
+	stopAdmin := s.serveAdmin(ctx)
+	stopCollector := s.serveCollector(ctx)
+	failed := make(chan error, 1)
+	go func() { failed <- s.transport.serve(clients) }()
+	log.Info("serving", zap.Stringer("address", s.listener.Addr()), zap.String("data", s.settings.Data), zap.String("mode", string(s.Proxy.Mode())),
+		zap.String("access", s.guard.Summary()))
+	if warning := s.settings.OpenLogins(); warning != "" {
+		log.Warn("content that is fetched with a login is public", zap.String("reason", warning))
+	}
+	var failure error
+	select {
+	case err := <-failed: // shut down in any case, to store what is in memory
+		failure = fmt.Errorf("serve HTTP on %s: %w", s.listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	timeout := time.Duration(s.current().ShutdownTimeout)
+	log.Info("stopping: waiting for transfers", zap.Duration("timeout", timeout))
+	deadline, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	stopAdmin(deadline)
+	stopCollector()
+	if err := clients.Shutdown(deadline); err != nil {
+		log.Warn("clients were disconnected", zap.Error(err))
+		clients.Close()
+	}
+	if err := s.Proxy.Close(deadline); err != nil {
+		log.Warn("transfers were interrupted", zap.Error(err))
+	}
+	log.Info("stopped")
+	return failure
+}
+
+// newClientServer returns the HTTP server for clients.
+func (s *server) newClientServer() *http.Server {
+	api := registry.New(s.Proxy, registry.Options{
+		NoDelete: func() bool { return !s.current().AllowDelete }, Authorizer: s.guard, OpenUploads: s.uploads, Log: s.log,
+	})
+	clients := newHTTPServer(s.monitoring.handler(s.guard.Handler(api), s), s.log)
+	if timeout := s.settings.Limits.StallTimeout; timeout > 0 {
+		clients.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(timeout)}
+	}
+	clients.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return mirror.WithClient(ctx, conn.RemoteAddr())
+	}
+	return clients
+}
+
+// serveCollector runs the collector until ctx ends or stop is called. stop waits for a running collection, which ends
+// after its current step.
+func (s *server) serveCollector(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	serving.Go(func() { s.collector.Serve(ctx) })
+	return func() {
+		cancel()
+		serving.Wait()
+	}
+}
+
+// newGuard returns the access control.
+func newGuard(c config.Config, log *zap.Logger) (*auth.Guard, error) {
+	opts, err := c.Access(log)
+	if err != nil {
+		return nil, &Error{InvalidConfig, err}
+	}
+	guard, err := auth.New(opts)
+	if err != nil {
+		return nil, &Error{InvalidConfig, err}
+	}
+	return guard, nil
+}
