@@ -35,7 +35,7 @@ func TestForeignArchivesMeetWhatIsStored(t *testing.T) {
 			"manifest.json": `[{"Config":"config.json","RepoTags":["registry.example/org/app:v1"],"Layers":["abc/layer.tar"]}]`}
 		want := []string{layer, doc}
 		if !saved {
-			files, want = layoutFiles(t, parts, destinationName(one, containerdName, "registry.example/org/app:v1"), destinationName(two, containerdName, "registry.example/org/app:v2")), parts
+			files, want = layoutFiles(t, parts, annotated(one, containerdName, "registry.example/org/app:v1"), annotated(two, containerdName, "registry.example/org/app:v2")), parts
 		}
 		for n, part := range want {
 			switch rapid.SampledFrom([]string{"absent", "stored", "damaged"}).Draw(r, "part "+string(rune('0'+n))) {

@@ -78,10 +78,10 @@ func layoutOf(t *testing.T, m *made, entries ...v1.Descriptor) []byte {
 // layout is an image layout of one image that is called 1.0.
 func layout(t *testing.T) []byte {
 	m := newMade()
-	return layoutOf(t, m, destinationName(m.image(t, m.blob("layer")), v1.AnnotationRefName, "1.0"))
+	return layoutOf(t, m, annotated(m.image(t, m.blob("layer")), v1.AnnotationRefName, "1.0"))
 }
 
-func destinationName(desc v1.Descriptor, annotation, name string) v1.Descriptor {
+func annotated(desc v1.Descriptor, annotation, name string) v1.Descriptor {
 	desc.Annotations = map[string]string{annotation: name}
 	return desc
 }
@@ -108,25 +108,25 @@ func TestLayoutsComeIn(t *testing.T) {
 		code    mirror.Code
 		says    string
 	}{
-		"full names": {[]v1.Descriptor{destinationName(one, containerdName, "registry.example/org/app:v1"), destinationName(two, v1.AnnotationRefName, "registry.example/org/app:v2")},
+		"full names": {[]v1.Descriptor{annotated(one, containerdName, "registry.example/org/app:v1"), annotated(two, v1.AnnotationRefName, "registry.example/org/app:v2")},
 			"", map[string]digest.Digest{"v1": one.Digest, "v2": two.Digest}, nil, "", ""},
-		"a tag, and its name": {[]v1.Descriptor{destinationName(one, v1.AnnotationRefName, "1.0")}, "registry.example/org/app", map[string]digest.Digest{"1.0": one.Digest}, nil, "", ""},
+		"a tag, and its name": {[]v1.Descriptor{annotated(one, v1.AnnotationRefName, "1.0")}, "registry.example/org/app", map[string]digest.Digest{"1.0": one.Digest}, nil, "", ""},
 		"no name":             {[]v1.Descriptor{one}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, nil, "", ""},
-		"another name":        {[]v1.Descriptor{destinationName(one, containerdName, "docker.io/library/x:1")}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, nil, "", ""},
-		"tags of a repository": {[]v1.Descriptor{destinationName(one, v1.AnnotationRefName, "1.0"), destinationName(two, v1.AnnotationRefName, "2.0")}, "registry.example/org/app",
+		"another name":        {[]v1.Descriptor{annotated(one, containerdName, "docker.io/library/x:1")}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, nil, "", ""},
+		"tags of a repository": {[]v1.Descriptor{annotated(one, v1.AnnotationRefName, "1.0"), annotated(two, v1.AnnotationRefName, "2.0")}, "registry.example/org/app",
 			map[string]digest.Digest{"1.0": one.Digest, "2.0": two.Digest}, nil, "", ""},
-		"a sparse index, and parts": {[]v1.Descriptor{destinationName(index, containerdName, "registry.example/org/app:v1"), one, signature}, "",
+		"a sparse index, and parts": {[]v1.Descriptor{annotated(index, containerdName, "registry.example/org/app:v1"), one, signature}, "",
 			map[string]digest.Digest{"v1": index.Digest}, []digest.Digest{one.Digest, signature.Digest}, "", ""},
 		"an image and what refers to it": {[]v1.Descriptor{one, signature}, "registry.example/org/app:v1", map[string]digest.Digest{"v1": one.Digest}, []digest.Digest{signature.Digest}, "", ""},
-		"by its digest":                  {[]v1.Descriptor{destinationName(one, containerdName, "registry.example/org/app@"+one.Digest.String())}, "", nil, []digest.Digest{one.Digest}, "", ""},
+		"by its digest":                  {[]v1.Descriptor{annotated(one, containerdName, "registry.example/org/app@"+one.Digest.String())}, "", nil, []digest.Digest{one.Digest}, "", ""},
 
 		"nobody says its name":  {[]v1.Descriptor{one}, "", nil, nil, mirror.CodeNameInvalid, "--tag"},
-		"a tag alone":           {[]v1.Descriptor{destinationName(one, v1.AnnotationRefName, "1.0")}, "", nil, nil, mirror.CodeNameInvalid, "--tag"},
+		"a tag alone":           {[]v1.Descriptor{annotated(one, v1.AnnotationRefName, "1.0")}, "", nil, nil, mirror.CodeNameInvalid, "--tag"},
 		"one name for two":      {[]v1.Descriptor{one, two}, "registry.example/org/app:v1", nil, nil, mirror.CodeNameInvalid, "several images"},
-		"twice the same name":   {[]v1.Descriptor{destinationName(one, containerdName, "x.example/a:1"), destinationName(two, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "two images"},
-		"it is not whole":       {[]v1.Descriptor{destinationName(lacking, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, digest.FromString("not here either").String()},
-		"a name that is none":   {[]v1.Descriptor{destinationName(one, containerdName, "X Y")}, "", nil, nil, mirror.CodeNameInvalid, "X Y"},
-		"a manifest is missing": {[]v1.Descriptor{destinationName(v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("gone"), Size: 4}, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "not whole"},
+		"twice the same name":   {[]v1.Descriptor{annotated(one, containerdName, "x.example/a:1"), annotated(two, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "two images"},
+		"it is not whole":       {[]v1.Descriptor{annotated(lacking, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, digest.FromString("not here either").String()},
+		"a name that is none":   {[]v1.Descriptor{annotated(one, containerdName, "X Y")}, "", nil, nil, mirror.CodeNameInvalid, "X Y"},
+		"a manifest is missing": {[]v1.Descriptor{annotated(v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("gone"), Size: 4}, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "the archive lacks a part"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := layoutOf(t, m, tt.entries...)
@@ -218,7 +218,7 @@ func TestForeignArchivesAreNotSigned(t *testing.T) {
 func TestAForeignArchiveThatEndsEarlyGoesOn(t *testing.T) {
 	m := newMade()
 	image := m.image(t, m.blob(content("one", 3000)), m.blob(content("two", 3000)))
-	data := layoutOf(t, m, destinationName(image, containerdName, "registry.example/org/app:v1"))
+	data := layoutOf(t, m, annotated(image, containerdName, "registry.example/org/app:v1"))
 	s := newSite(t, transfer.Options{})
 	for offset := 0; offset < len(data)-1024; offset += 700 {
 		if _, _, err := s.tryTake(bytes.NewReader(data[:offset]), transfer.ImportRequest{}); err == nil || len(s.tags()) > 0 {
@@ -262,7 +262,7 @@ func TestALayoutOfManyRepositoriesIsRefused(t *testing.T) {
 	image := m.manifest(t, v1.MediaTypeImageIndex, index)
 	var entries []v1.Descriptor
 	for i := range 3600 {
-		entries = append(entries, destinationName(image, containerdName, "docker.io/team/app"+strconv.Itoa(i)+":1"))
+		entries = append(entries, annotated(image, containerdName, "docker.io/team/app"+strconv.Itoa(i)+":1"))
 	}
 	s := newSite(t, transfer.Options{})
 	if _, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, entries...)), transfer.ImportRequest{}); mirror.CodeOf(err) != mirror.CodeBundleInvalid {
@@ -274,7 +274,7 @@ func TestALayoutOfManyRepositoriesIsRefused(t *testing.T) {
 func TestImagesWithoutAUsableNameAreLeftOut(t *testing.T) {
 	m := newMade()
 	one, two := m.image(t, m.blob("one")), m.image(t, m.blob("two"))
-	good := destinationName(one, containerdName, "registry.example/org/app:v1")
+	good := annotated(one, containerdName, "registry.example/org/app:v1")
 	for name, tt := range map[string]struct {
 		other v1.Descriptor
 		tag   string
@@ -283,12 +283,12 @@ func TestImagesWithoutAUsableNameAreLeftOut(t *testing.T) {
 	}{
 		"no name":            {two, "", "no name in the archive", nil},
 		"no name, and --tag": {two, "registry.example/org/app:v2", "", map[string]string{"v2": ""}},
-		"capitals":           {destinationName(two, containerdName, "registry.example/Team/C:1"), "", "Team/C", nil},
-		"capitals and --tag": {destinationName(two, containerdName, "registry.example/Team/C:1"), "registry.example/org/app:v2", "", map[string]string{"v2": ""}},
-		"none":               {destinationName(two, containerdName, "<none>:<none>"), "", "no name in the archive", nil},
-		"only a tag":         {destinationName(two, v1.AnnotationRefName, "v2"), "", "only called \"v2\"", nil},
-		"only a repository":  {destinationName(two, containerdName, "registry.example/org/app:<none>"), "", "", nil},
-		"pulled by digest":   {destinationName(two, v1.AnnotationRefName, "registry.example/org/app:i-was-a-digest"), "", "", nil},
+		"capitals":           {annotated(two, containerdName, "registry.example/Team/C:1"), "", "Team/C", nil},
+		"capitals and --tag": {annotated(two, containerdName, "registry.example/Team/C:1"), "registry.example/org/app:v2", "", map[string]string{"v2": ""}},
+		"none":               {annotated(two, containerdName, "<none>:<none>"), "", "no name in the archive", nil},
+		"only a tag":         {annotated(two, v1.AnnotationRefName, "v2"), "", "has only the tag \"v2\"", nil},
+		"only a repository":  {annotated(two, containerdName, "registry.example/org/app:<none>"), "", "", nil},
+		"pulled by digest":   {annotated(two, v1.AnnotationRefName, "registry.example/org/app:i-was-a-digest"), "", "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := layoutOf(t, m, good, tt.other)
@@ -393,11 +393,11 @@ func TestARefusalNamesTheImage(t *testing.T) {
 		Config: m.blob("{}"), Layers: []v1.Descriptor{}, Subject: &v1.Descriptor{MediaType: one.MediaType, Digest: one.Digest, Size: one.Size}})
 	for name, entries := range map[string][]v1.Descriptor{
 		"cosign save":                    {kind(sig, "sigs"), kind(one, "image")},
-		"a tag alone, as oras writes it": {destinationName(one, v1.AnnotationRefName, "1"), referrer},
+		"a tag alone, as oras writes it": {annotated(one, v1.AnnotationRefName, "1"), referrer},
 	} {
 		s := newSite(t, transfer.Options{})
 		_, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, entries...)), transfer.ImportRequest{})
-		if err == nil || !strings.Contains(err.Error(), "image "+one.Digest.String()+" cannot be taken in: ") || !strings.Contains(err.Error(), "--tag") {
+		if err == nil || !strings.Contains(err.Error(), "image "+one.Digest.String()+" cannot be imported: ") || !strings.Contains(err.Error(), "--tag") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -407,7 +407,7 @@ func TestItIsSaidHowImagesOfAnAddressWithAPortArePulled(t *testing.T) {
 	m := newMade()
 	one := m.image(t, m.blob("one"))
 	s := newSite(t, transfer.Options{})
-	_, events := s.take(layoutOf(t, m, destinationName(one, containerdName, "reg.corp:5000/team/app:1"), destinationName(one, containerdName, "reg.corp:5000/team/b:1"), destinationName(one, containerdName, "ghcr.io/team/app:1")), transfer.ImportRequest{})
+	_, events := s.take(layoutOf(t, m, annotated(one, containerdName, "reg.corp:5000/team/app:1"), annotated(one, containerdName, "reg.corp:5000/team/b:1"), annotated(one, containerdName, "ghcr.io/team/app:1")), transfer.ImportRequest{})
 	notes := of(events, transfer.KindNote)
 	if len(notes) != 1 || notes[0].Name != "reg.corp:5000" || !strings.Contains(notes[0].Reason, "?ns=reg.corp:5000") {
 		t.Errorf("notes %+v", notes)

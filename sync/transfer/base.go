@@ -14,13 +14,13 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// applyBase marks what the other side has: by its receipt, which may be nil, and by what was sent to it before. It returns
-// the bundles that this one builds on, the latest last.
+// applyBase marks what the destination has, according to its receipt and to earlier exports. receipt may be nil. It
+// returns the bundles that this one builds on, the latest one last.
 func (p *planner) applyBase(ctx context.Context, receipt io.Reader) ([]bundle.Origin, error) {
 	builds := make(map[string]bundle.Origin)
 	if p.req.Have {
 		if receipt == nil {
-			return nil, mirror.Errorf(mirror.CodeUnsupported, "the receipt of the other side did not come with the request")
+			return nil, mirror.Errorf(mirror.CodeUnsupported, "the request has no receipt of the destination")
 		}
 		if err := p.applyReceipt(ctx, receipt, builds); err != nil {
 			return nil, err
@@ -41,17 +41,18 @@ func (p *planner) applyBase(ctx context.Context, receipt io.Reader) ([]bundle.Or
 	return list, nil
 }
 
-// leave marks d, if it goes out at all, and reports whether it does.
-func (p *planner) assume(d digest.Digest, by string) bool {
+// assume marks d as stored at the destination. base is the ID of the bundle that contains it, or empty. assume reports
+// whether d is part of the plan.
+func (p *planner) assume(d digest.Digest, base string) bool {
 	it := p.items[d]
 	if it == nil {
 		return false
 	}
-	it.assumed, it.base = true, cmp.Or(by, it.base)
+	it.assumed, it.base = true, cmp.Or(base, it.base)
 	return true
 }
 
-// applyReceipt reads a receipt as it comes.
+// applyReceipt marks what a receipt lists. It reads the receipt as a stream.
 func (p *planner) applyReceipt(ctx context.Context, receipt io.Reader, builds map[string]bundle.Origin) error {
 	identity, err := p.service.Identity(ctx)
 	if err != nil {
@@ -78,10 +79,10 @@ func (p *planner) applyReceipt(ctx context.Context, receipt io.Reader, builds ma
 	return nil
 }
 
-// maxBaseBundles is how many bundles that a receipt names are believed.
+// maxBaseBundles is the maximum number of bundles that are accepted from a receipt, which is untrusted.
 const maxBaseBundles = 1000
 
-// applyHistory marks what was sent to the destination, up to the bundle that the request names.
+// applyHistory marks what was exported for the destination, up to the bundle that the request names.
 func (p *planner) applyHistory(ctx context.Context, builds map[string]bundle.Origin) error {
 	sent, err := p.service.exportedTo(ctx, p.req.To)
 	if err != nil {
@@ -107,19 +108,19 @@ func (p *planner) applyHistory(ctx context.Context, builds map[string]bundle.Ori
 	return nil
 }
 
-// unknownBundle says of a bundle that was not sent which ones were, the last ones first.
+// unknownBundle returns the error for a bundle that was not exported. It lists the exported ones, the latest one first.
 func unknownBundle(req ExportRequest, sent []ExportedBundle) error {
 	if len(sent) == 0 {
-		return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s, nor was any other: leave out --since, or see 'mirror export --history'", req.Since, destinationName(req.To))
+		return mirror.Errorf(mirror.CodeManifestUnknown, "bundle %.100s was not exported for %s, and neither was any other: omit --since, or see 'mirror export --history'", req.Since, destinationName(req.To))
 	}
 	var known []string
 	for _, s := range slices.Backward(sent) {
-		known = append(known, fmt.Sprintf("%s (number %d, made %s)", s.ID, s.Sequence, s.Created.Format(time.DateOnly)))
+		known = append(known, fmt.Sprintf("%s (number %d, created %s)", s.ID, s.Sequence, s.Created.Format(time.DateOnly)))
 	}
-	return mirror.Errorf(mirror.CodeManifestUnknown, "no bundle %.100s was sent to %s: these were: %s; 'last' means the one that is named first", req.Since, destinationName(req.To), joinNames(known))
+	return mirror.Errorf(mirror.CodeManifestUnknown, "bundle %.100s was not exported for %s; exported were: %s; 'last' means the first of these", req.Since, destinationName(req.To), joinNames(known))
 }
 
-// called is how people read of a destination.
+// destinationName names a destination for people.
 func destinationName(destination string) string {
 	if destination == "" {
 		return "a destination without a name"

@@ -12,15 +12,15 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// accompany puts what cosign saved about images into their repositories, under the tags that cosign looks for. The index
-// of each is in which.
+// placeCosign adds what cosign saved about images to their repositories, under the tags that cosign looks for. which
+// are the indexes of these roots.
 func (in *importer) placeCosign(ctx context.Context, t *imageTree, roots []bundle.Root, branches []*node, which []int) (found []foundImage, err error) {
 	taken := make(map[mirror.Ref]*node)
 	images := imagesByName(roots, branches)
 	for _, i := range which {
 		b := branches[i]
 		if b.err != nil {
-			in.skip(b.digest.String(), "it is not whole in the archive: "+b.err.Error())
+			in.skip(b.digest.String(), "the archive lacks a part of it: "+b.err.Error())
 			continue
 		}
 		subject, err := images.subject(ctx, t, roots[i], b)
@@ -35,7 +35,7 @@ func (in *importer) placeCosign(ctx context.Context, t *imageTree, roots []bundl
 			ref := mirror.Ref{Repo: repo, Tag: cosignTag(subject.digest, roots[i].CosignSuffix)}
 			if other := taken[ref]; other != nil {
 				if other != b {
-					in.skip(b.digest.String(), "it would be "+ref.String()+", as is "+other.digest.String())
+					in.skip(b.digest.String(), "its name would be "+ref.String()+", which is the name of "+other.digest.String())
 				}
 				continue
 			}
@@ -49,12 +49,12 @@ func (in *importer) placeCosign(ctx context.Context, t *imageTree, roots []bundl
 	return found, nil
 }
 
-// cosignTag is the tag that cosign gives what is about an image.
+// cosignTag returns the tag under which cosign stores what refers to subject.
 func cosignTag(subject digest.Digest, suffix string) string {
 	return strings.Replace(subject.String(), ":", "-", 1) + suffix
 }
 
-// byName are the images that are taken in from an archive, by their names there.
+// byName are the imported images of an archive by their names in it.
 type byName map[string][]*node
 
 func imagesByName(roots []bundle.Root, branches []*node) byName {
@@ -82,8 +82,8 @@ func nameKey(root bundle.Root) string {
 	return strings.Join(append([]string{root.Tag}, root.Names...), "\n")
 }
 
-// subject finds the image that a root is about: what it says itself, else what has the same name, else the only one that
-// there is. It is nil if that is none of them.
+// subject returns the image that a root refers to: the one that its content names, or else the one with the same name,
+// or else the only image. It returns nil if there is none.
 func (n byName) subject(ctx context.Context, t *imageTree, root bundle.Root, b *node) (*node, error) {
 	d, err := signedSubject(ctx, t, b)
 	if err != nil {
@@ -100,10 +100,10 @@ func (n byName) subject(ctx context.Context, t *imageTree, root bundle.Root, b *
 	return nil, nil
 }
 
-// maxStatement is how large a signed statement may be that is looked into.
+// maxStatement is the maximum size of a signed statement that is read.
 const maxStatement = 1 << 20
 
-// signed returns the digest of the image that a signature, or an attestation, says that it is about; "" if it says none.
+// signedSubject returns the digest of the image that a signature or attestation names, or an empty digest.
 func signedSubject(ctx context.Context, t *imageTree, b *node) (digest.Digest, error) {
 	for _, desc := range b.blobs {
 		if desc.Size > maxStatement || !strings.Contains(desc.MediaType, "simplesigning") && !strings.Contains(desc.MediaType, "dsse") {
@@ -120,7 +120,7 @@ func signedSubject(ctx context.Context, t *imageTree, b *node) (digest.Digest, e
 	return "", nil
 }
 
-// subjectIn reads the payload of a signature, or an envelope with a statement in it.
+// subjectIn reads the payload of a signature, or an envelope with a statement.
 func subjectIn(data []byte) digest.Digest {
 	var payload struct {
 		Critical struct {

@@ -58,7 +58,7 @@ func TestADeltaHasOnlyWhatIsNew(t *testing.T) {
 			}
 			empty := newSite(t, transfer.Options{})
 			_, _, err = empty.tryTake(bytes.NewReader(data), transfer.ImportRequest{})
-			wantCode(t, err, mirror.CodeBlobUnknown, "builds on content that is not held here, 20", digest.FromString(content("large", 200_000)).String())
+			wantCode(t, err, mirror.CodeBlobUnknown, "of content that is not stored", digest.FromString(content("large", 200_000)).String())
 			if !req.Have && !strings.Contains(err.Error(), one.ID+", number 1 of ") {
 				t.Error(err)
 			}
@@ -117,7 +117,7 @@ func TestOnlyWhatWasSentIsLeftOut(t *testing.T) {
 		t.Errorf("another destination: %v", err)
 	}
 	_, _, err = s.tryExport(transfer.ExportRequest{Images: []string{v1Name}, To: "y", Since: doc.ID})
-	wantCode(t, err, mirror.CodeManifestUnknown, "no bundle "+doc.ID+" was sent to y")
+	wantCode(t, err, mirror.CodeManifestUnknown, "bundle "+doc.ID+" was not exported for y")
 	if err := newSite(t, transfer.Options{}).RecordExport(t.Context(), doc); mirror.CodeOf(err) != mirror.CodeUnsupported {
 		t.Errorf("a bundle of another mirror: %v", err)
 	}
@@ -142,7 +142,7 @@ func TestSinceAnEarlierBundle(t *testing.T) {
 		}
 	}
 	_, _, err := s.tryExport(transfer.ExportRequest{All: true, To: "x", Since: "another"})
-	wantCode(t, err, mirror.CodeManifestUnknown, "no bundle another was sent to x", two.ID+" (number 2, made ", one.ID+" (number 1, made ")
+	wantCode(t, err, mirror.CodeManifestUnknown, "bundle another was not exported for x", two.ID+" (number 2, created ", one.ID+" (number 1, created ")
 }
 
 func TestAnOlderBundleIsRefused(t *testing.T) {

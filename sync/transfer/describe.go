@@ -12,8 +12,8 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// describe makes the document of what was planned, but for its number. Everything is in the order of names or digests,
-// so that the same content makes the same document.
+// describe returns the document of the plan, without its number. Everything is sorted, so that the same content makes
+// the same document.
 func (p *planner) describe(ctx context.Context) (*bundle.Document, error) {
 	identity, err := p.service.Identity(ctx)
 	if err != nil {
@@ -67,19 +67,20 @@ func (p *planner) repositories(ctx context.Context, names []string) ([]bundle.Re
 	return list, nil
 }
 
-// weigh adds up what an item needs, itself included, each once, which it notes in seen; and of that what goes out.
-func (it *item) addSize(seen map[*item]bool) (size, goes int64) {
+// addSize returns the size of an item and of everything that it needs, and how much of that is exported. It counts each
+// item once and records it in seen.
+func (it *item) addSize(seen map[*item]bool) (size, exported int64) {
 	if seen[it] {
 		return 0, 0
 	}
 	seen[it] = true
 	size = it.Size
 	if !it.assumed {
-		goes = it.Size
+		exported = it.Size
 	}
 	for _, needed := range it.needs {
-		s, g := needed.addSize(seen)
-		size, goes = size+s, goes+g
+		s, e := needed.addSize(seen)
+		size, exported = size+s, exported+e
 	}
-	return size, goes
+	return size, exported
 }

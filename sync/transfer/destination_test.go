@@ -38,7 +38,7 @@ func TestWhichBundlesComeIn(t *testing.T) {
 		{"", "one to a, first", transfer.ImportRequest{AllowOlder: true}, ""},
 		{"", "one to a, second", transfer.ImportRequest{}, ""}, // again
 		{"", "one to a, third, with an earlier time", transfer.ImportRequest{}, ""},
-		{"", "one to b, early", transfer.ImportRequest{}, "number 2 for a, made 2026-01-20"},
+		{"", "one to b, early", transfer.ImportRequest{}, "number 2 for a, created 2026-01-20"},
 		{"", "one to b, early", transfer.ImportRequest{AllowOlder: true}, ""},
 		{"", "one to b, late", transfer.ImportRequest{}, ""},
 		{"", "one to all, early", transfer.ImportRequest{}, "--allow-older"},

@@ -174,7 +174,7 @@ func TestNamesOfArchivesWithDigests(t *testing.T) {
 	} {
 		s := newSite(t, transfer.Options{})
 		repo := mirror.Repo{Host: "docker.io", Path: "team/app"}
-		_, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, destinationName(one, containerdName, name))), transfer.ImportRequest{})
+		_, _, err := s.tryTake(bytes.NewReader(layoutOf(t, m, annotated(one, containerdName, name))), transfer.ImportRequest{})
 		if tt.err != "" {
 			wantCode(t, err, mirror.CodeNameInvalid, tt.err)
 			continue

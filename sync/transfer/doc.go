@@ -1,35 +1,35 @@
-// Package transfer takes content out of a mirror in bundles, and brings it in: it finds out what has to go, numbers what
-// is sent, and stores what arrives so that nothing is half there. The format is that of [bundle]; this package decides.
+// Package transfer exports content of a mirror as bundles and imports bundles and other archives of images. It decides what
+// a bundle contains and stores what arrives so that no image is ever incomplete. Package [bundle] implements the format.
 //
-// # Out
+// # Export
 //
-// [Service.Export] plans and writes. What is planned is protected from the collector until the last byte is written. Only
-// images that are held whole go: what is named and is not makes the export fail, with a list; of wants, and of all images,
-// those that are not whole are left out, and named. An index goes with the platforms that were asked for, or that
-// are held; it stays the same to the byte. Nothing is asked upstream for: fetch first.
+// [Service.Export] plans a bundle and writes it. Planned content is protected from the collector until the last byte is
+// written. A bundle contains complete images only. If an image that the request names is incomplete, the export fails and
+// lists what is missing. Of wants, and of all images, incomplete ones are skipped and listed. An index is exported with the
+// platforms that were requested, or with those that are stored. Its bytes do not change. An export never fetches from an
+// upstream.
 //
-// Bundles of this mirror for one destination are numbered. The number of a bundle is noted before its first byte goes out,
-// so that no two different ones have the same; the same content once more for the same destination is the same bundle.
-// That a bundle has safely reached a disk is for the caller to know: [Service.Exported] notes it, and what was in it, and only
-// then can the next one leave that out.
+// The bundles of a mirror for one destination are numbered. The number is recorded before the first byte is written, so
+// that two different bundles never have the same number. Exporting the same content for the same destination again makes
+// the same bundle. The caller knows when a bundle is safely on disk and calls [Service.RecordExport]. A later export can
+// then omit the content of that bundle.
 //
-// # In
+// # Import
 //
-// [Service.Import] checks the signature, then that the bundle is no older one than was imported before, then that what it
-// builds on is held, and changes nothing if it refuses. Then blobs are received, as they come and some of them committed
-// at the same time; then manifests are entered, children before indexes; then all tags are pointed in one transaction. So
-// an import that ends early at any point leaves no tag that points at something that is not whole, and no image that is
-// not. What came is kept, so that the same import goes on where it ended; but what came with a bundle that turns out to
-// be malformed is discarded.
+// [Service.Import] first checks the signature, the destination, the age and the base of a bundle, and changes nothing if a
+// check fails. Then it receives blobs, several of which are committed concurrently. When all blobs are stored, it imports
+// manifests, children before indexes, and then sets all tags in one transaction. An import that ends early therefore
+// leaves no tag of an incomplete image, and no incomplete image. Blobs that arrived stay stored, so that repeating the
+// import continues it. Only blobs of invalid bundles are discarded.
 //
 // # Volumes
 //
-// A bundle that comes in volumes comes in as many requests, in order, with any time and any restart of the mirror in
-// between. What is needed to go on is in notes, in blobs that belong to no repository and in parts of blobs
-// ([mirror.ResumableBlob]), protected from the collector: [Service.Resume] has to be called when a mirror starts, or else they
-// are garbage like any other. It is given up after a month, or as soon as a bundle is in that leaves no use for it. A volume
-// either came to its end or changes nothing of that; so one that was damaged is just sent again.
+// The volumes of a bundle are imported by one request each, in order, with any time between them and any restart of the
+// mirror. The progress is recorded in the state store. Blobs that belong to no repository yet, and partial blobs
+// ([mirror.ResumableBlob]), are protected from the collector. [Service.Resume] restores this protection and must be called
+// when a mirror starts. An import is dropped when its next volume does not arrive within 30 days, or when the same bundle
+// or a later one was imported. A volume that is damaged changes nothing of the progress, so it can be sent again.
 //
-// A blob that crosses volumes is written once, where it grows with each of them and is given its name in the end: what
-// comes needs the room of what it brings, and no more at any time.
+// A blob that spans volumes is written once: each volume appends to it, and the last one commits it. A volume therefore
+// needs no more room than its own size.
 package transfer

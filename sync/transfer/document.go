@@ -10,20 +10,20 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// manifest is one that is to be entered in repositories.
+// manifest is a manifest that is imported to repositories.
 type manifest struct {
 	digest    digest.Digest
 	mediaType string
 	repos     []mirror.Repo
-	local     []bool // of the repositories: they were created by a push where it comes from
-	// What follows is known once it was inspected.
+	local     []bool // parallel to repos: created by a push at the source
+	// The inspection sets the following fields.
 	index      bool
-	references int             // at how many others
-	children   []digest.Digest // that are entered, too
-	owned      []digest.Digest // that it names and does not need, and that came with it
+	references int             // number of digests that it names
+	children   []digest.Digest // manifests of the bundle among these
+	owned      []digest.Digest // content of the bundle that it names and does not need
 }
 
-// digestsOf are all digests in a document.
+// digestsOf returns all digests in a document.
 func digestsOf(doc *bundle.Document) []digest.Digest {
 	list := make([]digest.Digest, 0, len(doc.Manifests)+len(doc.Blobs)+len(doc.Assumes))
 	for d := range entriesOf(doc) {
@@ -35,7 +35,7 @@ func digestsOf(doc *bundle.Document) []digest.Digest {
 	return list
 }
 
-// entriesOf yields what is in the tar, with its size.
+// entriesOf yields the manifests and blobs of a bundle with their sizes.
 func entriesOf(doc *bundle.Document) iter.Seq2[digest.Digest, int64] {
 	return func(yield func(digest.Digest, int64) bool) {
 		for _, m := range doc.Manifests {
@@ -51,11 +51,11 @@ func entriesOf(doc *bundle.Document) iter.Seq2[digest.Digest, int64] {
 	}
 }
 
-// list reads from the document what is to be entered, and refuses one that contradicts itself.
+// listManifests reads the manifests from the document. It rejects documents that contradict themselves.
 func (in *importer) listManifests() error {
 	doc := in.doc
 	if !mirror.ValidTag(doc.Source) || doc.Destination != "" && !mirror.ValidTag(doc.Destination) || doc.Sequence < 1 || doc.ID == "" {
-		return mirror.Errorf(mirror.CodeBundleInvalid, "the bundle does not say properly where it comes from")
+		return mirror.Errorf(mirror.CodeBundleInvalid, "the source, destination, number or ID of the bundle is invalid")
 	}
 	repos := make(map[string]bundle.Repository, len(doc.Repositories))
 	for _, r := range doc.Repositories {
@@ -91,13 +91,13 @@ func (in *importer) listManifests() error {
 	return checkImages(doc.Images, entered)
 }
 
-// checkImages refuses images without a manifest, and a tag that points at two.
+// checkImages rejects images without a manifest, and tags that are listed twice.
 func checkImages(images []bundle.Image, entered map[place]bool) error {
 	tags := make(map[mirror.Ref]bool, len(images))
 	for _, image := range images {
 		repo, err := mirror.ParseRepo(image.Repository)
 		if err != nil {
-			return mirror.Errorf(mirror.CodeBundleInvalid, "an image in it: %w", err)
+			return mirror.Errorf(mirror.CodeBundleInvalid, "image of the bundle: %w", err)
 		}
 		ref := mirror.Ref{Repo: repo, Tag: image.Tag, Digest: image.Digest}
 		if image.Tag != "" {
@@ -107,16 +107,16 @@ func checkImages(images []bundle.Image, entered map[place]bool) error {
 		case image.Tag != "" && !mirror.ValidTag(image.Tag):
 			return mirror.Errorf(mirror.CodeBundleInvalid, "%q is not a tag", image.Tag)
 		case !entered[place{repo, image.Digest}]:
-			return mirror.Errorf(mirror.CodeBundleInvalid, "the manifest of %s is not among those of the bundle", ref)
+			return mirror.Errorf(mirror.CodeBundleInvalid, "the bundle does not list the manifest of %s", ref)
 		case tags[ref]:
-			return mirror.Errorf(mirror.CodeBundleInvalid, "%s is in it twice", ref)
+			return mirror.Errorf(mirror.CodeBundleInvalid, "the bundle lists %s twice", ref)
 		}
 		tags[ref] = true
 	}
 	return nil
 }
 
-// preview tells what would come in.
+// preview reports what would be imported.
 func (in *importer) preview(ctx context.Context) error {
 	for i := range in.doc.Images {
 		image := &in.doc.Images[i]
@@ -135,7 +135,7 @@ func (in *importer) preview(ctx context.Context) error {
 	return nil
 }
 
-// wouldKeep tells of a pushed tag that points elsewhere.
+// wouldKeep reports a pushed tag that refers to another manifest.
 func (in *importer) wouldKeep(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest) error {
 	now, err := in.service.store.Tag(ctx, repo, tag)
 	if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
@@ -147,7 +147,7 @@ func (in *importer) wouldKeep(ctx context.Context, repo mirror.Repo, tag string,
 	return nil
 }
 
-// keeps tells of a tag that is not moved.
+// reportKept reports a tag that is not moved.
 func (in *importer) reportKept(ref mirror.Ref, d, other digest.Digest) {
 	kept := KeptTag{Name: ref.String(), Digest: d, Other: other}
 	in.summary.Kept = append(in.summary.Kept, kept)

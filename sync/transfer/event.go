@@ -9,33 +9,33 @@ import (
 	"airmirror/sync/progress"
 )
 
-// The kinds of [Event].
+// Kinds of [Event].
 const (
-	// KindPlan comes once, when it is known what is to be done. Images is how many there are, Total how many bytes.
+	// KindPlan comes once, when the plan is known. Images is the number of images, Total the number of bytes.
 	KindPlan = "plan"
-	// KindProgress comes now and then, with Total, Done and Doing.
+	// KindProgress comes regularly, with Total, Done and Doing.
 	KindProgress = "progress"
-	// KindImage is about one Image: it is planned to go out, or it came in or would.
+	// KindImage reports an Image that is planned, imported, or would be imported.
 	KindImage = "image"
-	// KindSkipped says of a Name why it was left out: Reason.
+	// KindSkipped reports that Name was skipped, and the Reason.
 	KindSkipped = "left"
-	// KindNote says about a Name what has to be known to use what came in: Reason.
+	// KindNote tells in Reason what has to be known about Name to use what was imported.
 	KindNote = "note"
-	// KindKept says that an import would move a pushed tag, and that it was Kept.
+	// KindKept reports a pushed tag that an import did not move.
 	KindKept = "kept"
-	// KindNext says which volume is wanted Next.
+	// KindNext reports which volume is needed Next.
 	KindNext = "next"
 	// KindDone comes last, with the Summary.
 	KindDone = "done"
 )
 
-// Event is something that happened during a transfer.
+// Event reports progress or a result of an export or import.
 type Event struct {
 	Time    time.Time
 	Kind    string
 	Images  int
-	Total   int64 // bytes that there are to do
-	Done    int64 // bytes that are done, those that need not be moved included
+	Total   int64 // bytes to do
+	Done    int64 // bytes done, including those that need no transfer
 	Doing   string
 	Image   *bundle.Image
 	Name    string
@@ -45,47 +45,47 @@ type Event struct {
 	Summary *Summary
 }
 
-// KeptTag is a pushed tag that an import would have moved.
+// KeptTag is a pushed tag that an import did not move.
 type KeptTag struct {
 	Name   string        `json:"name"`   // host/path:tag
-	Digest digest.Digest `json:"digest"` // what it points at
-	Other  digest.Digest `json:"other"`  // what it would point at
+	Digest digest.Digest `json:"digest"` // what it refers to
+	Other  digest.Digest `json:"other"`  // what it would refer to
 }
 
-// NextVolume says which volume of a set is wanted next.
+// NextVolume is the volume that an import needs next.
 type NextVolume struct {
 	Set    string `json:"set"`
 	Number int    `json:"number"` // from 1
-	// Reason says why it is not the one after the volume that was sent; "" if it is.
+	// Reason says why it is not the one after the volume that was sent. It is empty if it is.
 	Reason string `json:"reason,omitempty"`
 }
 
-// Summary is what became of a transfer, for a form that people sign.
+// Summary is the result of an export or import.
 type Summary struct {
-	Bundle      string        `json:"bundle,omitempty"` // its ID; "" for an archive that is no bundle
+	Bundle      string        `json:"bundle,omitempty"` // ID; empty for other archives
 	Source      string        `json:"source,omitempty"`
 	Host        string        `json:"host,omitempty"`
 	Destination string        `json:"destination,omitempty"`
 	Sequence    int64         `json:"sequence,omitempty"`
 	Created     time.Time     `json:"created,omitzero"`
-	Document    digest.Digest `json:"document,omitempty"` // of bundle.json, which lists everything else
+	Document    digest.Digest `json:"document,omitempty"` // digest of bundle.json, which lists everything else
 	Signed      bool          `json:"signed,omitempty"`
 	Key         string        `json:"key,omitempty"` // ID of the key whose signature was verified
 	Images      int           `json:"images"`
-	Skipped     int           `json:"skipped,omitempty"` // images that were left out
+	Skipped     int           `json:"skipped,omitempty"` // number of skipped images
 	Manifests   int           `json:"manifests"`
 	Blobs       int           `json:"blobs"`
-	Bytes       int64         `json:"bytes"`                     // of these manifests and blobs
-	New         int64         `json:"new"`                       // of that, what the other side lacks or this one lacked
-	Assumed     int           `json:"assumed"`                   // manifests and blobs that the other side is said to hold
+	Bytes       int64         `json:"bytes"`                     // total size of these manifests and blobs
+	New         int64         `json:"new"`                       // number of these bytes that were missing at the destination
+	Assumed     int           `json:"assumed"`                   // manifests and blobs that the bundle assumes at the destination
 	Kept        []KeptTag     `json:"kept,omitempty"`            // pushed tags
-	Known       bool          `json:"alreadyImported,omitempty"` // it was imported before
+	Known       bool          `json:"alreadyImported,omitempty"` // the bundle was imported before
 	DryRun      bool          `json:"dryRun,omitempty"`          // nothing was changed
-	Next        *NextVolume   `json:"next,omitempty"`            // it goes on with that one
+	Next        *NextVolume   `json:"next,omitempty"`            // the import needs this volume next
 	Duration    float64       `json:"duration"`                  // in seconds
 }
 
-// describe fills in what a document says.
+// describe sets the fields that the document determines.
 func (s *Summary) describe(doc *bundle.Document) {
 	s.Bundle, s.Source, s.Host, s.Destination = doc.ID, doc.Source, doc.Host, doc.Destination
 	s.Sequence, s.Created = doc.Sequence, doc.Created
@@ -93,7 +93,7 @@ func (s *Summary) describe(doc *bundle.Document) {
 	s.Bytes = sizeOf(doc)
 }
 
-// sizeOf is how many bytes the manifests and blobs of a bundle have.
+// sizeOf returns the total size of the manifests and blobs of a bundle.
 func sizeOf(doc *bundle.Document) (size int64) {
 	for _, m := range doc.Manifests {
 		size += m.Size
@@ -104,24 +104,24 @@ func sizeOf(doc *bundle.Document) (size int64) {
 	return size
 }
 
-// teller passes events on, and progress now and then. It is the [mirror.Progress] of a transfer.
+// reporter sends events, including regular progress events. It implements [mirror.Progress].
 type reporter struct {
 	*progress.Reporter
 	out   func(Event)
 	began time.Time
 }
 
-// newReporter returns a teller; tell may be nil. The caller calls Close.
-func newReporter(tell func(Event)) *reporter {
-	t := &reporter{out: tell, began: time.Now()}
-	if tell == nil {
+// newReporter returns a reporter. out may be nil. The caller calls Close.
+func newReporter(out func(Event)) *reporter {
+	t := &reporter{out: out, began: time.Now()}
+	if out == nil {
 		t.out = func(Event) {}
 	}
 	t.Reporter = progress.New(func() { t.report(Event{Kind: KindProgress}) })
 	return t
 }
 
-// tell completes an event and passes it on.
+// report completes an event and sends it.
 func (t *reporter) report(event Event) {
 	t.Tell(func(now progress.Now) {
 		event.Time = now.Time
@@ -135,7 +135,7 @@ func (t *reporter) report(event Event) {
 	})
 }
 
-// done tells the summary.
+// reportSummary sends the summary as the last event.
 func (t *reporter) reportSummary(s *Summary) {
 	s.Duration = time.Since(t.began).Seconds()
 	t.report(Event{Kind: KindDone, Summary: s})

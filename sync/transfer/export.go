@@ -11,12 +11,12 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// Plan tells what a bundle would carry, image by image, and changes nothing. receipt is the other side's, if the request
-// says that there is one. tell is never called twice at the same time, nor after Plan has returned.
-func (svc *Service) Plan(ctx context.Context, req ExportRequest, receipt io.Reader, tell func(Event)) (Summary, error) {
-	t := newReporter(tell)
+// Plan reports what a bundle would contain, image by image, and changes nothing. receipt is the receipt of the
+// destination if req.Have is set. emit is never called concurrently, nor after Plan returned.
+func (svc *Service) Plan(ctx context.Context, req ExportRequest, receipt io.Reader, emit func(Event)) (Summary, error) {
+	t := newReporter(emit)
 	defer t.Close()
-	t.Doing("looking at what is held")
+	t.Doing("reading stored images")
 	p, doc, err := svc.document(ctx, req, receipt, false)
 	defer p.release()
 	if err != nil {
@@ -39,8 +39,9 @@ func (svc *Service) Plan(ctx context.Context, req ExportRequest, receipt io.Read
 	return s, nil
 }
 
-// Export writes a bundle, unsigned, and returns its document. When it is safely where it belongs, call [Service.Exported].
-// What cannot be exported is an error before the first byte; after it, an error means that what was written is useless.
+// Export writes an unsigned bundle and returns its document. The caller calls [Service.RecordExport] when the bundle is
+// safely stored. If something cannot be exported, Export returns an error before it writes the first byte. After an
+// error, everything that was written is useless.
 func (svc *Service) Export(ctx context.Context, req ExportRequest, receipt io.Reader, out io.Writer) (*bundle.Document, error) {
 	req.Verify = true
 	p, doc, err := svc.document(ctx, req, receipt, true)
@@ -58,7 +59,7 @@ func (svc *Service) Export(ctx context.Context, req ExportRequest, receipt io.Re
 	return contents.Document, err
 }
 
-// openVerified opens what was verified before. It is read again if its file is not the same any more.
+// openVerified opens a blob that was verified before. It verifies the blob again if its file has changed.
 func (svc *Service) openVerified(ctx context.Context, d digest.Digest) (io.ReadCloser, error) {
 	blob, err := svc.store.OpenContent(ctx, d)
 	if err != nil || blob.Verify == nil {
@@ -71,7 +72,7 @@ func (svc *Service) openVerified(ctx context.Context, d digest.Digest) (io.ReadC
 	return blob, nil
 }
 
-// load returns manifests that were planned.
+// load returns a function that loads planned manifests.
 func (p *planner) load(ctx context.Context) func(digest.Digest) (string, []byte, error) {
 	return func(d digest.Digest) (string, []byte, error) {
 		data, err := p.service.readManifest(ctx, d)
@@ -82,7 +83,7 @@ func (p *planner) load(ctx context.Context) func(digest.Digest) (string, []byte,
 	}
 }
 
-// readManifest reads a manifest that is held, in whatever repository.
+// readManifest reads a stored manifest, from any repository.
 func (svc *Service) readManifest(ctx context.Context, d digest.Digest) ([]byte, error) {
 	blob, err := svc.store.OpenContent(ctx, d)
 	if err != nil {
@@ -90,19 +91,20 @@ func (svc *Service) readManifest(ctx context.Context, d digest.Digest) ([]byte, 
 	}
 	defer blob.Close()
 	if blob.Size > mirror.MaxManifestSize {
-		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "%s is no manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
+		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "%s is not a manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
 	}
 	data := make([]byte, blob.Size)
 	if _, err := io.ReadFull(blob, data); err != nil {
 		return nil, err
 	}
 	if d.Algorithm().FromBytes(data) != d {
-		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "the file of manifest %s is damaged: 'mirror verify' finds what else is", d)
+		return nil, mirror.Errorf(mirror.CodeDigestInvalid, "the file of manifest %s is damaged: run 'mirror verify' to find all damage", d)
 	}
 	return data, nil
 }
 
-// document plans a bundle and describes it. The caller releases what the planner protects.
+// document plans a bundle and composes its document. The caller releases the protection of the planner, also after an
+// error.
 func (svc *Service) document(ctx context.Context, req ExportRequest, receipt io.Reader, reserve bool) (*planner, *bundle.Document, error) {
 	p, err := svc.plan(ctx, req)
 	if err != nil {
@@ -123,7 +125,7 @@ func (svc *Service) document(ctx context.Context, req ExportRequest, receipt io.
 	return p, doc, svc.number(ctx, doc, reserve)
 }
 
-// now is when a bundle is made, as it says.
+// now returns the creation time of the bundle.
 func (req ExportRequest) now() time.Time {
 	if req.Created.IsZero() {
 		return time.Now().UTC().Truncate(time.Second)

@@ -99,15 +99,15 @@ func TestOnlyWholeImagesGoOut(t *testing.T) {
 	s.index(app, mirror.Mirrored, []v1.Descriptor{whole, gone}, "sparse")
 
 	for name, parts := range map[string][]string{
-		"half":    {"registry.example/org/app:half: lacks 7 B of blobs", digest.FromString("nowhere").String()},
-		"index":   {"linux/arm64: lacks 7 B"},
-		"nothing": {"registry.example/org/app:nothing: is not held here"},
+		"half":    {"registry.example/org/app:half: 7 B of blobs are missing", digest.FromString("nowhere").String()},
+		"index":   {"linux/arm64: 7 B of blobs are missing"},
+		"nothing": {"registry.example/org/app:nothing: is not stored"},
 	} {
 		_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:whole", "registry.example/org/app:" + name}})
 		wantCode(t, err, mirror.CodeManifestUnknown, parts...)
 	}
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:sparse"}, Platforms: []string{"linux/s390x"}})
-	wantCode(t, err, mirror.CodeManifestUnknown, "linux/s390x: is not held here")
+	wantCode(t, err, mirror.CodeManifestUnknown, "linux/s390x: is not stored")
 	_, doc := s.export(transfer.ExportRequest{Images: []string{"registry.example/org/app:sparse"}})
 	if p := doc.Images[0].Platforms; !slices.Equal(p, []string{"linux/amd64"}) {
 		t.Errorf("platforms %q", p)
@@ -119,7 +119,7 @@ func TestOnlyWholeImagesGoOut(t *testing.T) {
 		}
 	})
 	s.must(err)
-	if summary.Images != 3 || summary.Skipped != 1 || len(left) != 1 || !strings.HasPrefix(left[0], "registry.example/org/app:half lacks 7 B") {
+	if summary.Images != 3 || summary.Skipped != 1 || len(left) != 1 || !strings.HasPrefix(left[0], "registry.example/org/app:half 7 B of blobs are missing") {
 		t.Errorf("%+v, left %q", summary, left)
 	}
 }
@@ -131,7 +131,7 @@ func TestWhatIsOnlyAnnouncedStays(t *testing.T) {
 	doc.SchemaVersion = 2
 	s.put(app, mirror.Mirrored, doc.MediaType, doc, "v1")
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}})
-	wantCode(t, err, mirror.CodeManifestUnknown, "lacks 7 B of blobs", digest.FromString("private").String(), "mirror sync")
+	wantCode(t, err, mirror.CodeManifestUnknown, "7 B of blobs are missing", digest.FromString("private").String(), "mirror sync")
 	s.blob(app, "private")
 	s.export(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}})
 }
@@ -207,7 +207,7 @@ func TestBundlesAreNumbered(t *testing.T) {
 		t.Errorf("%+v", history)
 	}
 	_, _, err = s.tryExport(transfer.ExportRequest{All: true, To: "../plant"})
-	wantCode(t, err, mirror.CodeNameInvalid, "no name of a destination")
+	wantCode(t, err, mirror.CodeNameInvalid, "not a valid destination name")
 	_, _, err = s.tryExport(transfer.ExportRequest{To: "plant-7"})
-	wantCode(t, err, mirror.CodeNameInvalid, "nothing is named")
+	wantCode(t, err, mirror.CodeNameInvalid, "no images are named")
 }

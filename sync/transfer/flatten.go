@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -9,12 +10,25 @@ import (
 	"airmirror/mirror"
 )
 
-// maxFlattened is how deep an image may be in indexes to be taken out of them: each is looked at as often as it is named.
-const maxFlattened = 16
+// flattened is the result of flattening a manifest.
+type flattened struct {
+	digest digest.Digest
+	err    error
+}
 
-// flatten returns the manifest of the platform that is asked for in the place of an index; anything else as it is. What is
-// not stored is for the walk to find.
-func (p *planner) flatten(ctx context.Context, at place, depth int) (digest.Digest, error) {
+// flatten returns the manifest for the requested platform in an index, and the manifest itself if it is not an index. It
+// caches the result, because several indexes may name the same manifest. It does not report missing content, which the walk
+// reports.
+func (p *planner) flatten(ctx context.Context, at place) (digest.Digest, error) {
+	f, known := p.flat[at]
+	if !known {
+		f.digest, f.err = p.flattenManifest(ctx, at)
+		p.flat[at] = f
+	}
+	return f.digest, f.err
+}
+
+func (p *planner) flattenManifest(ctx context.Context, at place) (digest.Digest, error) {
 	man, err := p.service.store.Manifest(ctx, at.repo, at.digest)
 	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
 		return at.digest, nil
@@ -26,35 +40,32 @@ func (p *planner) flatten(ctx context.Context, at place, depth int) (digest.Dige
 	if err != nil {
 		return "", err
 	}
-	if depth > maxFlattened {
-		return "", mirror.Errorf(mirror.CodeManifestInvalid, "has indexes nested more than %d deep", maxFlattened)
-	}
 	var found []digest.Digest
-	var has []string
+	var available []string
 	selected := p.platforms.Select(refs.Manifests)
 	for i, desc := range refs.Manifests {
 		if desc.Platform != nil && desc.Platform.OS != "unknown" {
-			has = union(has, mirror.PlatformString(*desc.Platform))
+			available = union(available, mirror.PlatformString(*desc.Platform))
 		}
-		flat, err := p.flattenEntry(ctx, place{at.repo, desc.Digest}, desc, selected[i], depth)
+		flat, err := p.flattenEntry(ctx, place{at.repo, desc.Digest}, desc, selected[i])
 		if err != nil {
 			return "", err
 		}
-		if flat != "" {
+		if flat != "" && !slices.Contains(found, flat) {
 			found = append(found, flat)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return "", mirror.NoPlatform("", p.platforms, has)
+		return "", mirror.NoPlatform("", p.platforms, available)
 	case 1:
 		return found[0], nil
 	}
-	return "", mirror.Errorf(mirror.CodeManifestUnknown, "has %d images for %s, and is to become one: name the variant", len(found), p.platforms)
+	return "", mirror.Errorf(mirror.CodeManifestUnknown, "has %d images for %s, and flattening needs exactly one: name the variant", len(found), p.platforms)
 }
 
-// flattened returns what an entry of an index comes to; "" if it is not for the platform.
-func (p *planner) flattenEntry(ctx context.Context, at place, desc v1.Descriptor, selected bool, depth int) (digest.Digest, error) {
+// flattenEntry flattens an entry of an index. It returns "" if the entry is for another platform.
+func (p *planner) flattenEntry(ctx context.Context, at place, desc v1.Descriptor, selected bool) (digest.Digest, error) {
 	switch {
 	case desc.Platform != nil && !selected:
 		return "", nil
@@ -65,9 +76,9 @@ func (p *planner) flattenEntry(ctx context.Context, at place, desc v1.Descriptor
 			return "", nil
 		}
 	}
-	flat, err := p.flatten(ctx, at, depth+1)
+	flat, err := p.flatten(ctx, at)
 	if err != nil && !isFault(err) && desc.Platform == nil {
-		return "", nil // an index of other platforms
+		return "", nil // an index for other platforms
 	}
 	return flat, err
 }

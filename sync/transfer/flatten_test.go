@@ -52,15 +52,35 @@ func TestFlatten(t *testing.T) {
 	}{
 		"no such platform": {transfer.ExportRequest{Images: []string{"alpine:3"}, Platforms: []string{"linux/s390x"}}, "linux/s390x"},
 		"two of one":       {transfer.ExportRequest{Images: []string{"alpine:3"}, Platforms: []string{"linux/arm"}}, "name the variant"},
-		"two platforms":    {transfer.ExportRequest{Images: []string{"alpine:3"}, Platforms: []string{"linux/arm/v6", "linux/amd64"}}, "name it"},
-		"no platform":      {transfer.ExportRequest{Images: []string{"alpine:3"}}, "name it"},
-		"by its digest":    {transfer.ExportRequest{Images: []string{"alpine@" + index.Digest.String()}, Platforms: []string{"linux/amd64"}}, "named by the digest of an index"},
-		"not stored":       {transfer.ExportRequest{Images: []string{"alpine:none"}, Platforms: []string{"linux/amd64"}}, "is not held here"},
+		"two platforms":    {transfer.ExportRequest{Images: []string{"alpine:3"}, Platforms: []string{"linux/arm/v6", "linux/amd64"}}, "exactly one platform"},
+		"no platform":      {transfer.ExportRequest{Images: []string{"alpine:3"}}, "exactly one platform"},
+		"by its digest":    {transfer.ExportRequest{Images: []string{"alpine@" + index.Digest.String()}, Platforms: []string{"linux/amd64"}}, "is the digest of an index"},
+		"not stored":       {transfer.ExportRequest{Images: []string{"alpine:none"}, Platforms: []string{"linux/amd64"}}, "is not stored"},
 	} {
 		tt.req.Flatten = true
 		if _, _, err := s.tryExport(tt.req); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestFlattenNestedIndexes flattens 40 nested indexes, each of which names the next one twice.
+func TestFlattenNestedIndexes(t *testing.T) {
+	s := newSite(t, transfer.Options{})
+	image := s.image(base, mirror.Mirrored, "linux/amd64", []string{"a"})
+	nested := image
+	for level := range 40 {
+		var tags []string
+		if level == 39 {
+			tags = []string{"deep"}
+		}
+		again := nested
+		again.Platform = nil
+		nested = s.index(base, mirror.Mirrored, []v1.Descriptor{nested, again}, tags...)
+	}
+	_, doc := s.export(transfer.ExportRequest{Images: []string{"alpine:deep"}, Platforms: []string{"linux/amd64"}, Flatten: true})
+	if len(doc.Images) != 1 || doc.Images[0].Digest != image.Digest {
+		t.Errorf("flattened to %+v, want %s", doc.Images, image.Digest)
 	}
 }
 
@@ -88,7 +108,7 @@ func TestOneCauseIsSaidOnce(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	s.image(base, mirror.Mirrored, "linux/amd64", []string{"a"}, "3")
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"alpine:1", "alpine:2", "alpine:3"}})
-	want := "2 of what was asked for cannot be exported: fetch it first, or leave it out: docker.io/library/alpine:1, docker.io/library/alpine:2: is not held here"
+	want := "2 of the requested images cannot be exported: fetch or omit them: docker.io/library/alpine:1, docker.io/library/alpine:2: is not stored"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}

@@ -17,39 +17,39 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// The kinds of notes about bundles that go out. Their keys begin with the destination, which no / is in.
+// Kinds of states about exported bundles. Keys begin with the destination, which contains no slash.
 const (
-	issuedStates = "bundle issued" // destination → issued
+	issuedStates = "bundle issued" // destination/ → issued
 	exportStates = "bundle sent"   // destination/sequence → ExportedBundle
-	// digestStates and a exportKey are a kind of their own: digests in lines, some thousand to a note. A digest is noted with
-	// the first bundle that had it.
+	// digestStates with an exportKey appended is a kind of state that lists digests, one per line, some thousand per
+	// value. A digest is listed for the first bundle that contains it.
 	digestStates = "bundle digests "
 )
 
 // issued is the last bundle that was numbered for a destination.
 type issued struct {
 	Sequence int64         `json:"sequence"`
-	Content  digest.Digest `json:"content"` // what makes two bundles the same, see contentOf
+	Content  digest.Digest `json:"content"` // see contentOf
 }
 
-// ExportedBundle is a bundle that reached a disk.
+// ExportedBundle is a bundle that was exported and recorded.
 type ExportedBundle struct {
 	Destination string    `json:"destination"`
 	ID          string    `json:"id"`
 	Sequence    int64     `json:"sequence"`
 	Created     time.Time `json:"created"`
-	Exported    time.Time `json:"sent"` // when that was noted
+	Exported    time.Time `json:"sent"` // when the export was recorded
 	Images      int       `json:"images"`
 	Manifests   int       `json:"manifests"`
 	Blobs       int       `json:"blobs"`
-	Bytes       int64     `json:"bytes"` // of these manifests and blobs
+	Bytes       int64     `json:"bytes"` // total size of these manifests and blobs
 }
 
 func exportKey(destination string, sequence int64) string {
 	return fmt.Sprintf("%s/%020d", destination, sequence)
 }
 
-// contentOf is the same for two documents that are the same bundle, whatever their numbers.
+// contentOf returns a digest that is the same for two documents of the same bundle, whatever their numbers are.
 func contentOf(doc *bundle.Document) (digest.Digest, error) {
 	same := *doc
 	same.ID, same.Sequence, same.Created, same.Host, same.Tool = "", 0, time.Time{}, "", ""
@@ -57,7 +57,8 @@ func contentOf(doc *bundle.Document) (digest.Digest, error) {
 	return digest.FromBytes(data), err
 }
 
-// number gives a bundle its number; reserve notes it, before its first byte goes out.
+// number sets the sequence number of a bundle. With reserve, it also records the number, which has to happen before the
+// first byte is written.
 func (svc *Service) number(ctx context.Context, doc *bundle.Document, reserve bool) error {
 	content, err := contentOf(doc)
 	if err != nil {
@@ -65,14 +66,14 @@ func (svc *Service) number(ctx context.Context, doc *bundle.Document, reserve bo
 	}
 	svc.numbering.Lock()
 	defer svc.numbering.Unlock()
-	notes, err := svc.store.State(ctx, issuedStates)
+	states, err := svc.store.State(ctx, issuedStates)
 	if err != nil {
-		return fmt.Errorf("read the numbers of bundles: %w", err)
+		return fmt.Errorf("read bundle numbers: %w", err)
 	}
 	var last issued
-	if note := notes[doc.Destination+"/"]; note != nil {
-		if err := json.Unmarshal(note, &last); err != nil {
-			return fmt.Errorf("read the number of the last bundle for %s: %w", destinationName(doc.Destination), err)
+	if value := states[doc.Destination+"/"]; value != nil {
+		if err := json.Unmarshal(value, &last); err != nil {
+			return fmt.Errorf("read the last bundle number for %s: %w", destinationName(doc.Destination), err)
 		}
 	}
 	doc.Sequence = last.Sequence
@@ -83,18 +84,18 @@ func (svc *Service) number(ctx context.Context, doc *bundle.Document, reserve bo
 	if !reserve {
 		return nil
 	}
-	note, err := json.Marshal(issued{doc.Sequence, content})
+	value, err := json.Marshal(issued{doc.Sequence, content})
 	if err == nil {
-		err = svc.store.SetState(ctx, issuedStates, map[string][]byte{doc.Destination + "/": note})
+		err = svc.store.SetState(ctx, issuedStates, map[string][]byte{doc.Destination + "/": value})
 	}
 	if err != nil {
-		return fmt.Errorf("note the number of a bundle for %s: %w", destinationName(doc.Destination), err)
+		return fmt.Errorf("record the bundle number for %s: %w", destinationName(doc.Destination), err)
 	}
 	return nil
 }
 
-// Exported notes that a bundle by this mirror is safely on a disk, so that later ones can leave out what is in it. It may be
-// called again. [mirror.CodeUnsupported] for a bundle by another mirror.
+// RecordExport records that a bundle of this mirror is safely stored, so that later bundles can omit its content.
+// Recording a bundle again does nothing. It returns [mirror.CodeUnsupported] for a bundle of another mirror.
 func (svc *Service) RecordExport(ctx context.Context, doc *bundle.Document) error {
 	svc.numbering.Lock()
 	defer svc.numbering.Unlock()
@@ -109,30 +110,30 @@ func (svc *Service) RecordExport(ctx context.Context, doc *bundle.Document) erro
 	if err != nil {
 		return err
 	}
-	fresh := make(map[digest.Digest]bool, len(doc.Manifests)+len(doc.Blobs))
+	added := make(map[digest.Digest]bool, len(doc.Manifests)+len(doc.Blobs))
 	for _, m := range doc.Manifests {
-		fresh[m.Digest] = true
+		added[m.Digest] = true
 	}
 	for _, b := range doc.Blobs {
-		fresh[b.Digest] = true
+		added[b.Digest] = true
 	}
 	for _, s := range sent {
 		if s.ID == doc.ID {
 			return nil
 		}
-		if err := svc.exportedDigests(ctx, s, func(d digest.Digest) { delete(fresh, d) }); err != nil {
+		if err := svc.exportedDigests(ctx, s, func(d digest.Digest) { delete(added, d) }); err != nil {
 			return err
 		}
 	}
-	note := ExportedBundle{
+	record := ExportedBundle{
 		Destination: doc.Destination, ID: doc.ID, Sequence: doc.Sequence, Created: doc.Created, Exported: time.Now().UTC(),
 		Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Bytes: sizeOf(doc),
 	}
-	return svc.recordExported(ctx, note, slices.Sorted(maps.Keys(fresh)))
+	return svc.recordExported(ctx, record, slices.Sorted(maps.Keys(added)))
 }
 
-// recordExported writes the digests first, a few thousand at a time so that no transaction is long, and then what makes them
-// count.
+// recordExported records the digests first, a few thousand at a time to keep transactions short, and then the bundle,
+// which makes them count.
 func (svc *Service) recordExported(ctx context.Context, sent ExportedBundle, digests []digest.Digest) error {
 	const chunk = 4096
 	key := exportKey(sent.Destination, sent.Sequence)
@@ -145,26 +146,26 @@ func (svc *Service) recordExported(ctx context.Context, sent ExportedBundle, dig
 		}
 		digests = digests[n:]
 		if err := svc.store.SetState(ctx, digestStates+key, map[string][]byte{fmt.Sprintf("%08d", i): lines.Bytes()}); err != nil {
-			return fmt.Errorf("note what bundle %s has: %w", sent.ID, err)
+			return fmt.Errorf("record the content of bundle %s: %w", sent.ID, err)
 		}
 	}
-	note, err := json.Marshal(sent)
+	value, err := json.Marshal(sent)
 	if err == nil {
-		err = svc.store.SetState(ctx, exportStates, map[string][]byte{key: note})
+		err = svc.store.SetState(ctx, exportStates, map[string][]byte{key: value})
 	}
 	if err != nil {
-		return fmt.Errorf("note that bundle %s was sent: %w", sent.ID, err)
+		return fmt.Errorf("record the export of bundle %s: %w", sent.ID, err)
 	}
 	return nil
 }
 
-// exportedDigests calls each with what was first sent with a bundle.
+// exportedDigests calls each with every digest that this bundle was the first one to contain.
 func (svc *Service) exportedDigests(ctx context.Context, sent ExportedBundle, each func(digest.Digest)) error {
-	notes, err := svc.store.State(ctx, digestStates+exportKey(sent.Destination, sent.Sequence))
+	states, err := svc.store.State(ctx, digestStates+exportKey(sent.Destination, sent.Sequence))
 	if err != nil {
-		return fmt.Errorf("read what bundle %s has: %w", sent.ID, err)
+		return fmt.Errorf("read the content of bundle %s: %w", sent.ID, err)
 	}
-	for _, lines := range notes {
+	for _, lines := range states {
 		for line := range bytes.Lines(lines) {
 			each(digest.Digest(bytes.TrimSpace(line)))
 		}
@@ -172,23 +173,23 @@ func (svc *Service) exportedDigests(ctx context.Context, sent ExportedBundle, ea
 	return nil
 }
 
-// exportedTo are the bundles that were sent to a destination, in order.
+// exportedTo returns the bundles that were exported for a destination, in order.
 func (svc *Service) exportedTo(ctx context.Context, destination string) ([]ExportedBundle, error) {
 	all, err := svc.History(ctx)
 	return slices.DeleteFunc(all, func(s ExportedBundle) bool { return s.Destination != destination }), err
 }
 
-// History lists the bundles that were sent, by destination, in the order of their numbers.
+// History returns the exported bundles, sorted by destination and number.
 func (svc *Service) History(ctx context.Context) ([]ExportedBundle, error) {
-	notes, err := svc.store.State(ctx, exportStates)
+	states, err := svc.store.State(ctx, exportStates)
 	if err != nil {
-		return nil, fmt.Errorf("read which bundles were sent: %w", err)
+		return nil, fmt.Errorf("read the export history: %w", err)
 	}
-	list := make([]ExportedBundle, 0, len(notes))
-	for key, note := range notes {
+	list := make([]ExportedBundle, 0, len(states))
+	for key, value := range states {
 		var sent ExportedBundle
-		if err := json.Unmarshal(note, &sent); err != nil {
-			return nil, fmt.Errorf("read that bundle %s was sent: %w", key, err)
+		if err := json.Unmarshal(value, &sent); err != nil {
+			return nil, fmt.Errorf("read the export record of bundle %s: %w", key, err)
 		}
 		list = append(list, sent)
 	}

@@ -124,20 +124,20 @@ func TestAMalformedBundleLeavesNothing(t *testing.T) {
 			m.tag("v1", m.manifest(t, v1.MediaTypeImageIndex, index(v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("none"), Size: 9})))
 			m.tag("v2", m.image(t, m.blob("one")))
 			return nil
-		}, mirror.CodeBundleInvalid, "none of its manifests"},
+		}, mirror.CodeBundleInvalid, "none of the manifests of index"},
 		"an index without its manifests there": {func(t *testing.T, m *made) map[digest.Digest]string {
 			m.doc.Repositories = append(m.doc.Repositories, bundle.Repository{Name: base.String()})
 			image := m.image(t, m.blob("one"))
 			m.doc.Manifests[0].Repositories = []string{base.String()}
 			m.tag("v1", m.manifest(t, v1.MediaTypeImageIndex, index(image)))
 			return nil
-		}, mirror.CodeBundleInvalid, "none of its manifests with it in " + app.String()},
+		}, mirror.CodeBundleInvalid, "in " + app.String()},
 		"an image of another repository": {func(t *testing.T, m *made) map[digest.Digest]string {
 			m.doc.Repositories = append(m.doc.Repositories, bundle.Repository{Name: base.String()})
 			m.tag("v1", m.image(t, m.blob("one")))
 			m.doc.Images[0].Repository = base.String()
 			return nil
-		}, mirror.CodeBundleInvalid, "is not among those"},
+		}, mirror.CodeBundleInvalid, "does not list the manifest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMade()

@@ -3,9 +3,12 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -15,26 +18,26 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// ImportRequest says how content is to come in.
+// ImportRequest configures an import.
 type ImportRequest struct {
-	// Tag names the image of an archive that has no name for it; or, without a tag, the repository of images that are
-	// only known by tags.
+	// Tag is the name for an image of an archive that has none. Without a tag, it is the repository for images for
+	// which the archive has only tags.
 	Tag string `json:"tag,omitempty"`
-	// Overwrite moves tags that were pushed, too.
+	// Overwrite also moves tags that were pushed.
 	Overwrite bool `json:"overwrite,omitempty"`
-	// AnyDestination takes a bundle in that is for another destination.
+	// AnyDestination accepts a bundle for another destination.
 	AnyDestination bool `json:"anyDestination,omitempty"`
-	// AllowOlder takes a bundle in that was made before the last one that was imported of the same source.
+	// AllowOlder accepts a bundle that is older than the last imported bundle of the same source.
 	AllowOlder bool `json:"allowOlder,omitempty"`
-	// DryRun changes nothing. Of a bundle, only the document is read.
+	// DryRun changes nothing. Of a bundle, it reads the document only.
 	DryRun bool `json:"dryRun,omitempty"`
-	// Keys are public keys, one of which must have signed the bundle.
+	// Keys are public keys. If there are any, the bundle must be signed by one of them, or by a trusted key.
 	Keys []string `json:"keys,omitempty"`
-	// Volume says that this is a part of a bundle, and which one; nil for all of it.
+	// Volume describes the volume that is sent. It is nil if the whole bundle is sent.
 	Volume *Volume `json:"volume,omitempty"`
 }
 
-// importing is an import under way.
+// importer is a running import.
 type importer struct {
 	*reporter
 	protection
@@ -43,28 +46,28 @@ type importer struct {
 	reader  *bundle.Reader
 	summary Summary
 
-	doc       *bundle.Document // nil for what is no bundle
-	manifests []manifest       // of the document, assumed ones included
-	missing   map[digest.Digest]bool
-	inspected bool // listed is in the order of entering, and was inspected
-	// hopeless: it contradicts itself, and is not just damaged.
-	invalid      bool
-	split        *split          // nil but for a volume
-	skipped      []skippedImage  // of an archive that is no bundle
-	skippedNames map[string]bool // their names
-	earlierBytes int64           // how many bytes of blobs the volumes before the last one brought
+	doc       *bundle.Document       // nil if the archive is not a bundle
+	manifests []manifest             // of doc, including assumed ones
+	missing   map[digest.Digest]bool // content of doc that is not stored
+	inspected bool                   // manifests are inspected and in import order
+	invalid   bool                   // the bundle contradicts itself, so copying it again does not help
+
+	split        *split          // nil if the bundle is sent as a whole
+	earlierBytes int64           // size of the blobs that earlier volumes added
+	skipped      []skippedImage  // of an archive that is not a bundle
+	skippedNames map[string]bool // names of skipped
 
 	mu        sync.Mutex
-	added     map[digest.Digest]int64 // what was committed, or would be in a dry run; by its size
-	inArchive map[digest.Digest]int64 // what the archive has, if it is no bundle; by its size
+	added     map[digest.Digest]int64 // sizes of committed blobs; in a dry run, of those that would be committed
+	inArchive map[digest.Digest]int64 // sizes of all entries of an archive that is not a bundle
 }
 
-// Import takes in what is read of body: a bundle, a volume of one, an OCI image layout or what docker save wrote. tell is
-// never called twice at the same time, nor after Import has returned. See the package comment for what is checked, and
-// for what is kept if that fails. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and codes of malformed manifests
-// mean that the archive is at fault. What does not have to be read of body is left.
-func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reader, tell func(Event)) (Summary, error) {
-	in := &importer{reporter: newReporter(tell), protection: protection{store: svc.store}, service: svc, req: req, missing: make(map[digest.Digest]bool), added: make(map[digest.Digest]int64), inArchive: make(map[digest.Digest]int64)}
+// Import imports a bundle, a volume of one, an OCI image layout or an archive of docker save from body. emit is never
+// called concurrently, nor after Import returned. The package comment describes the checks, and what stays stored after
+// an error. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and the codes of invalid manifests mean that the
+// archive is defective. Import does not read the parts of body that it does not need.
+func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reader, emit func(Event)) (Summary, error) {
+	in := &importer{reporter: newReporter(emit), protection: protection{store: svc.store}, service: svc, req: req, missing: make(map[digest.Digest]bool), added: make(map[digest.Digest]int64), inArchive: make(map[digest.Digest]int64)}
 	defer in.Close()
 	defer in.release()
 	ctx = mirror.WithoutUsage(ctx)
@@ -84,7 +87,7 @@ func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reade
 	return in.summary, nil
 }
 
-// newBytes is how many bytes of blobs came, or would in a dry run.
+// newBytes returns the total size of the blobs that were added, or would be in a dry run.
 func (in *importer) newBytes() (bytes int64) {
 	for _, size := range in.added {
 		bytes += size
@@ -92,9 +95,9 @@ func (in *importer) newBytes() (bytes int64) {
 	return bytes
 }
 
-// whole imports what comes in one piece.
+// importAll imports an archive that is sent as a whole.
 func (in *importer) importAll(ctx context.Context, body io.Reader) (err error) {
-	in.Doing("reading what is in the archive")
+	in.Doing("reading the archive")
 	if in.reader, err = bundle.Open(body, in.service.opts.Limits); err != nil {
 		return explainTruncated(err)
 	}
@@ -114,15 +117,15 @@ func (in *importer) importAll(ctx context.Context, body io.Reader) (err error) {
 	return in.finish(ctx)
 }
 
-// full says of a disk that is full what to do.
+// explainFullDisk adds what to do to the error of a full disk.
 func explainFullDisk(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
-	return mirror.Errorf(mirror.CodeStorageFull, "the mirror's disk is full: free space there, as 'mirror gc' does where there is something to free, then give the same command again: what came is kept, and it goes on from there: %w", err)
+	return mirror.Errorf(mirror.CodeStorageFull, "the disk of the mirror is full: free some space, for example with 'mirror gc', and run the command again: it continues with the content that it has received: %w", err)
 }
 
-// malformed reports whether an error says that what came is not what it should be, all of it.
+// isInvalid reports whether err means that a complete archive is invalid. It is false for a truncated one.
 func isInvalid(err error) bool {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return false
@@ -134,20 +137,20 @@ func isInvalid(err error) bool {
 	return false
 }
 
-// explainTruncated says of an archive that ends early what to do.
+// explainTruncated adds what to do to the error of a truncated archive.
 func explainTruncated(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) && mirror.CodeOf(err) == mirror.CodeBundleInvalid {
-		return mirror.Errorf(mirror.CodeBundleInvalid, "it ends early: was it copied whole? What came is kept; import it again to go on: %w", err)
+		return mirror.Errorf(mirror.CodeBundleInvalid, "the archive is truncated: copy it again and repeat the import, which continues with the content that it has received: %w", err)
 	}
 	return err
 }
 
-// finish enters what came, all of which is held: manifests, then tags, then that it was imported.
+// finish imports the manifests, sets the tags and records the import. All blobs are stored.
 func (in *importer) finish(ctx context.Context) error {
 	if err := in.inspect(ctx); err != nil {
 		return err
 	}
-	in.Doing("entering manifests")
+	in.Doing("importing manifests")
 	if err := in.importManifests(ctx, in.manifests); err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (in *importer) finish(ctx context.Context) error {
 			tags = append(tags, mirror.ImportedTag{Repo: repo, Digest: image.Digest, SkipChildren: image.Why == bundle.WhyWanted})
 		}
 	}
-	in.Doing("pointing tags")
+	in.Doing("setting tags")
 	if err := in.pointTags(ctx, tags); err != nil {
 		return err
 	}
@@ -186,10 +189,25 @@ func (in *importer) finish(ctx context.Context) error {
 	return nil
 }
 
-// set is the name of the volumes that are being imported, or "".
+// set returns the name of the set of volumes, or an empty string.
 func (in *importer) set() string {
 	if in.req.Volume == nil {
 		return ""
 	}
 	return in.req.Volume.Set
+}
+
+// reportHosts reports how clients can pull images of registries whose name has a port. A repository path cannot contain
+// a colon, so the ns parameter is the only way.
+func (in *importer) reportHosts(repos iter.Seq[mirror.Repo]) {
+	reported := make(map[string]bool)
+	names := in.service.mirror.Names()
+	for repo := range repos {
+		if reported[repo.Host] || !strings.Contains(repo.Host, ":") || names.Served(repo) == repo.Path {
+			continue
+		}
+		reported[repo.Host] = true
+		in.report(Event{Kind: KindNote, Name: repo.Host, Reason: fmt.Sprintf("clients can pull its images from this mirror only if they send ?ns=%[1]s, as containerd does with certs.d/%[1]s/hosts.toml; "+
+			"if %[1]s is this mirror, name it under ownNames in the configuration and import again, or name the image with --tag", repo.Host)})
+	}
 }

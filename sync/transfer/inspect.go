@@ -9,8 +9,8 @@ import (
 	"airmirror/mirror"
 )
 
-// inspect reads the manifests of a bundle, all of which are held, and refuses it unless each will have all its blobs when
-// the rest has come. It brings them in the order in which they are entered: children before indexes.
+// inspect reads the manifests of a bundle, all of which are stored, and rejects the bundle unless each manifest has all
+// its blobs when the rest has arrived. It sorts the manifests into import order, children before indexes.
 func (in *importer) inspect(ctx context.Context) error {
 	if in.inspected {
 		return nil
@@ -73,22 +73,22 @@ func (in *importer) inspectOne(ctx context.Context, m *manifest, sizes map[diges
 		}
 	}
 	if m.index && len(refs.Manifests) > 0 && len(m.owned) == 0 {
-		return mirror.Errorf(mirror.CodeBundleInvalid, "index %s has none of its manifests with it", m.digest)
+		return mirror.Errorf(mirror.CodeBundleInvalid, "the bundle has none of the manifests of index %s", m.digest)
 	}
 	return nil
 }
 
-// has refuses a manifest with a blob that is neither in the bundle nor assumed nor held, or of another size there.
+// checkBlob rejects a manifest whose blob is neither in the bundle, nor assumed, nor stored, or has another size.
 func (in *importer) checkBlob(ctx context.Context, of digest.Digest, desc v1.Descriptor, sizes map[digest.Digest]int64) error {
 	size, listed := sizes[desc.Digest]
 	if !listed {
 		in.protect(desc.Digest)
-		held, err := in.service.isIntact(ctx, desc.Digest, desc.Size)
+		stored, err := in.service.isIntact(ctx, desc.Digest, desc.Size)
 		if err != nil {
 			return err
 		}
-		if !held {
-			return mirror.Errorf(mirror.CodeBundleInvalid, "manifest %s needs blob %s, which is neither in the bundle nor held here", of, desc.Digest)
+		if !stored {
+			return mirror.Errorf(mirror.CodeBundleInvalid, "manifest %s needs blob %s, which is neither in the bundle nor stored", of, desc.Digest)
 		}
 		return nil
 	}
@@ -98,7 +98,7 @@ func (in *importer) checkBlob(ctx context.Context, of digest.Digest, desc v1.Des
 	return nil
 }
 
-// checkIndexes refuses an index that has none of its manifests with it in one of its repositories.
+// checkIndexes rejects an index that has none of its manifests in one of its repositories.
 func (in *importer) checkIndexes() error {
 	entered := make(map[place]bool)
 	for _, m := range in.manifests {
@@ -116,14 +116,14 @@ func (in *importer) checkIndexes() error {
 				found = found || entered[place{repo, child}]
 			}
 			if !found {
-				return mirror.Errorf(mirror.CodeBundleInvalid, "index %s has none of its manifests with it in %s", m.digest, repo)
+				return mirror.Errorf(mirror.CodeBundleInvalid, "the bundle has none of the manifests of index %s in %s", m.digest, repo)
 			}
 		}
 	}
 	return nil
 }
 
-// childrenFirst sorts manifests so that those that an index points at come before it.
+// childrenFirst sorts manifests so that the children of an index are before it.
 func childrenFirst(list []manifest, places map[digest.Digest]int) []manifest {
 	sorted := make([]manifest, 0, len(list))
 	visited := make([]bool, len(list))

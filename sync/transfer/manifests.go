@@ -9,17 +9,17 @@ import (
 	"airmirror/mirror"
 )
 
-// maxBatchReferences and maxBatchManifests are at most how many blobs, and how many manifests, are entered in one transaction, but
-// for one manifest that points at more.
+// maxBatchReferences and maxBatchManifests limit the references and the manifests of one transaction. A single manifest may
+// have more references.
 const (
 	maxBatchReferences = 4000
 	maxBatchManifests  = 256
 )
 
-// carry enters manifests that come in this order, but for those that are there already.
+// importManifests imports manifests in this order. It skips those that are already imported or pushed.
 func (in *importer) importManifests(ctx context.Context, list []manifest) error {
 	var batch []mirror.ImportedManifest
-	points := 0
+	references := 0
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
@@ -30,31 +30,31 @@ func (in *importer) importManifests(ctx context.Context, list []manifest) error 
 		for _, m := range batch {
 			in.service.mirror.ContentStored(m.Repo, m.Digest)
 		}
-		batch, points = batch[:0], 0
+		batch, references = batch[:0], 0
 		return nil
 	}
 	for _, m := range list {
 		for i, repo := range m.repos {
-			held, err := in.service.store.Manifest(ctx, repo, m.digest)
-			if err == nil && held.Origin != mirror.Mirrored && strings.EqualFold(held.MediaType, m.mediaType) {
+			stored, err := in.service.store.Manifest(ctx, repo, m.digest)
+			if err == nil && stored.Origin != mirror.Mirrored && strings.EqualFold(stored.MediaType, m.mediaType) {
 				continue
 			}
 			if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 				return err
 			}
-			if len(batch) == maxBatchManifests || len(batch) > 0 && points+m.references > maxBatchReferences {
+			if len(batch) == maxBatchManifests || len(batch) > 0 && references+m.references > maxBatchReferences {
 				if err := flush(); err != nil {
 					return err
 				}
 			}
 			batch = append(batch, mirror.ImportedManifest{Repo: repo, Digest: m.digest, MediaType: m.mediaType, Origin: mirror.Imported, Local: m.local[i], With: m.owned})
-			points += m.references
+			references += m.references
 		}
 	}
 	return flush()
 }
 
-// tagsOf are what a reference names d by: its tag, and its digest if it has one.
+// tagsOf returns what a reference with the digest d sets: its tag, and a root if the reference has a digest.
 func tagsOf(ref mirror.Ref, d digest.Digest) (names []mirror.ImportedTag) {
 	if ref.Tag != "" {
 		names = append(names, mirror.ImportedTag{Repo: ref.Repo, Tag: ref.Tag, Digest: d, Origin: mirror.Imported})
@@ -65,12 +65,12 @@ func tagsOf(ref mirror.Ref, d digest.Digest) (names []mirror.ImportedTag) {
 	return names
 }
 
-// point points tags and makes roots, all in one transaction, but for tags that point there already.
+// pointTags sets tags and roots in one transaction. It skips tags that already refer to the same manifest.
 func (in *importer) pointTags(ctx context.Context, tags []mirror.ImportedTag) error {
-	var move []mirror.ImportedTag
+	var changed []mirror.ImportedTag
 	for _, t := range tags {
 		if t.Tag == "" {
-			move = append(move, t)
+			changed = append(changed, t)
 			continue
 		}
 		now, err := in.service.store.Tag(ctx, t.Repo, t.Tag)
@@ -80,16 +80,16 @@ func (in *importer) pointTags(ctx context.Context, tags []mirror.ImportedTag) er
 		if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 			return err
 		}
-		move = append(move, t)
+		changed = append(changed, t)
 	}
-	if len(move) == 0 {
+	if len(changed) == 0 {
 		return nil
 	}
-	kept, err := in.service.store.PointTags(ctx, move, in.req.Overwrite)
+	kept, err := in.service.store.PointTags(ctx, changed, in.req.Overwrite)
 	if err != nil {
 		return err
 	}
-	for _, t := range move {
+	for _, t := range changed {
 		if t.Tag != "" {
 			in.service.mirror.ContentStored(t.Repo, t.Digest, t.Tag)
 		}

@@ -13,19 +13,19 @@ import (
 	"airmirror/sync/prefetch"
 )
 
-// foundImage is an image of an archive, under a name.
+// foundImage is an image of an archive under one name.
 type foundImage struct {
-	ref  mirror.Ref // with a digest if its name has one; with neither tag nor digest if it has no name
+	ref  mirror.Ref // with a digest if its name has one; without tag and digest if it has no name
 	node *node
 	why  string
 }
 
-// name finds out what the images of an archive are called, and puts them into their repositories. What has no name and is
-// a part of another image, or refers to one, goes with that. An image without a name that can be used is left out, unless
-// it is all that there is.
+// nameImages assigns names to the images of an archive and adds them to their repositories. A manifest without a name
+// that is a part of an image, or refers to one, is added with that image. An image without a usable name is skipped. If
+// nothing else remains, that is an error.
 func (in *importer) nameImages(ctx context.Context, t *imageTree, roots []bundle.Root) ([]foundImage, error) {
 	var found []foundImage
-	var nameless, companions []int
+	var unnamed, cosignRoots []int
 	branches := make([]*node, len(roots))
 	for i, root := range roots {
 		var err error
@@ -41,13 +41,13 @@ func (in *importer) nameImages(ctx context.Context, t *imageTree, roots []bundle
 		b := branches[i]
 		switch {
 		case root.CosignSuffix != "":
-			companions = append(companions, i)
+			cosignRoots = append(cosignRoots, i)
 			continue
 		case len(refs[i]) == 0:
-			nameless = append(nameless, i)
+			unnamed = append(unnamed, i)
 			continue
 		case b.err != nil:
-			return nil, mirror.Errorf(mirror.CodeBundleInvalid, "%s is not whole in it: %w", refs[i][0], b.err)
+			return nil, mirror.Errorf(mirror.CodeBundleInvalid, "the archive lacks a part of %s: %w", refs[i][0], b.err)
 		}
 		for _, ref := range refs[i] {
 			if err := t.addTo(b, ref.Repo); err != nil {
@@ -59,30 +59,30 @@ func (in *importer) nameImages(ctx context.Context, t *imageTree, roots []bundle
 	if err := checkFound(found); err != nil {
 		return nil, err
 	}
-	about, err := in.placeCosign(ctx, t, roots, branches, companions)
+	cosign, err := in.placeCosign(ctx, t, roots, branches, cosignRoots)
 	if err != nil {
 		return nil, err
 	}
-	referrers, err := addReferrers(branches, nameless, t)
+	referrers, err := addReferrers(branches, unnamed, t)
 	if err != nil {
 		return nil, err
 	}
-	found = append(append(found, about...), referrers...)
-	for _, i := range nameless {
+	found = append(append(found, cosign...), referrers...)
+	for _, i := range unnamed {
 		if len(branches[i].repos) == 0 {
-			in.skip(branches[i].digest.String(), "it has no name in the archive: --tag names one image")
+			in.skip(branches[i].digest.String(), "it has no name in the archive: --tag can name one image")
 		}
 	}
 	return found, in.reportSkipped(len(found) > 0)
 }
 
-// reasonSubjectSkipped is why what is about an image is left out: what is said of that one counts.
-const reasonSubjectSkipped = "it is about an image that is not taken in from the archive"
+// reasonSubjectSkipped is the reason for skipping referrers of skipped images. The reason for the image matters more.
+const reasonSubjectSkipped = "it refers to an image that is not imported from the archive"
 
-// skippedImage is what an archive has that is not taken in.
+// skippedImage is an image of an archive that is not imported.
 type skippedImage struct{ name, reason string }
 
-// leave leaves something out. Of several reasons, the first counts.
+// skip records a skipped image. Of several reasons, the first one counts.
 func (in *importer) skip(name, reason string) {
 	if !in.skippedNames[name] {
 		if in.skippedNames == nil {
@@ -93,11 +93,11 @@ func (in *importer) skip(name, reason string) {
 	}
 }
 
-// reportSkipped tells what was left out. It is an error if nothing else is taken in.
-func (in *importer) reportSkipped(others bool) error {
-	if !others && len(in.skipped) > 0 {
+// reportSkipped reports the skipped images. If there are no others, it returns an error.
+func (in *importer) reportSkipped(hasOthers bool) error {
+	if !hasOthers && len(in.skipped) > 0 {
 		first := in.skipped[max(0, slices.IndexFunc(in.skipped, func(l skippedImage) bool { return l.reason != reasonSubjectSkipped }))]
-		return mirror.Errorf(mirror.CodeNameInvalid, "image %s cannot be taken in: %s", first.name, first.reason)
+		return mirror.Errorf(mirror.CodeNameInvalid, "image %s cannot be imported: %s", first.name, first.reason)
 	}
 	for _, l := range in.skipped {
 		in.report(Event{Kind: KindSkipped, Name: l.name, Reason: l.reason})
@@ -106,7 +106,7 @@ func (in *importer) reportSkipped(others bool) error {
 	return nil
 }
 
-// partsOf are what is directly under an image.
+// partsOf returns the direct children of the images.
 func partsOf(branches []*node) map[*node]bool {
 	parts, seen := make(map[*node]bool), make(map[*node]bool)
 	for _, b := range branches {
@@ -121,7 +121,7 @@ func partsOf(branches []*node) map[*node]bool {
 	return parts
 }
 
-// single reports whether an archive is of one image: whatever else is in it has a subject or belongs to it.
+// single reports whether an archive has one image: everything else refers to it or is a part of it.
 func single(roots []bundle.Root, branches []*node, parts map[*node]bool) bool {
 	count := 0
 	for i, root := range roots {
@@ -132,14 +132,14 @@ func single(roots []bundle.Root, branches []*node, parts map[*node]bool) bool {
 	return count == 1
 }
 
-// belongs reports whether a manifest without a name is a part of another one, or refers to one. What cosign saved about
-// an image may have the name of that.
+// isPart reports whether a manifest without a name is a part of another one, or refers to one. What cosign saved about
+// an image may have the name of the image.
 func isPart(root bundle.Root, b *node, parts map[*node]bool) bool {
 	return root.CosignSuffix != "" || len(root.Names) == 0 && root.Tag == "" && (b.subject != "" || parts[b])
 }
 
-// refs are the names of images, as --tag or the archive has them; none of what goes with another image, or has no name
-// that can be used.
+// assignNames returns the names of the roots, from --tag or from the archive. Roots that belong to another image, or
+// have no usable name, have none.
 func (in *importer) assignNames(roots []bundle.Root, branches []*node) ([][]mirror.Ref, error) {
 	tag, tagged, err := in.parseTag()
 	if err != nil {
@@ -149,7 +149,7 @@ func (in *importer) assignNames(roots []bundle.Root, branches []*node) ([][]mirr
 	single := single(roots, branches, parts)
 	byDigest := rootsByDigest(roots)
 	refs, reasons := make([][]mirror.Ref, len(roots)), make([]string, len(roots))
-	var without []int // images without a name
+	var without []int // indexes of images without a name
 	for i, root := range roots {
 		part := isPart(root, branches[i], parts)
 		switch {
@@ -170,7 +170,7 @@ func (in *importer) assignNames(roots []bundle.Root, branches []*node) ([][]mirr
 	}
 	if tagged && !single {
 		if len(without) != 1 {
-			return nil, mirror.Errorf(mirror.CodeNameInvalid, "there are several images in it, %d of them without a name, and --tag names one: leave it out, or leave out its tag to name their repository", len(without))
+			return nil, mirror.Errorf(mirror.CodeNameInvalid, "the archive has several images, %d of them without a name, and --tag names one: omit --tag, or pass a repository without a tag", len(without))
 		}
 		if err := tag.Check(roots[without[0]].Descriptor.Digest); err != nil {
 			return nil, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q: %w", in.req.Tag, err)
@@ -186,14 +186,14 @@ func (in *importer) assignNames(roots []bundle.Root, branches []*node) ([][]mirr
 	return refs, nil
 }
 
-// tag reads --tag.
+// parseTag parses --tag. tagged reports whether it has a tag.
 func (in *importer) parseTag() (ref mirror.Ref, tagged bool, err error) {
 	if in.req.Tag == "" {
 		return ref, false, nil
 	}
 	ref, tagged, err = prefetch.ParseName(in.service.mirror.Names(), in.req.Tag)
 	if err != nil {
-		return ref, false, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is no name with a tag, as registry.example/app:v1: %w", in.req.Tag, err)
+		return ref, false, mirror.Errorf(mirror.CodeNameInvalid, "--tag %q is not a name with a tag, like registry.example/app:v1: %w", in.req.Tag, err)
 	}
 	return ref, tagged, nil
 }
@@ -206,20 +206,21 @@ func rootsByDigest(roots []bundle.Root) map[digest.Digest]bundle.Root {
 	return byDigest
 }
 
-// sharesName reports whether a manifest refers to an image that has the same name in the archive: it goes with that.
+// sharesName reports whether a manifest refers to an image that has the same name in the archive. It is then added with
+// that image.
 func sharesName(root bundle.Root, b *node, byDigest map[digest.Digest]bundle.Root) bool {
 	subject, ok := byDigest[b.subject]
 	return ok && len(root.Names)+len(root.Tag) > 0 && slices.Equal(root.Names, subject.Names) && root.Tag == subject.Tag
 }
 
-// placeholders are what tools write where an image has no name, or its tag is only made up.
+// Placeholders that tools write for images without a name or tag.
 const (
 	noName = "<none>"
-	// noTag is what crane pull calls an image that was pulled by its digest.
+	// noTag is the tag that crane pull writes for an image that was pulled by its digest.
 	noTag = "i-was-a-digest"
 )
 
-// tagsOf reads the names that an archive has for an image, and says why one cannot be used.
+// archiveNames parses the names that an archive has for an image. It returns the reason if a name cannot be used.
 func (in *importer) archiveNames(root bundle.Root) (refs []mirror.Ref, reason string) {
 	for _, name := range root.Names {
 		if strings.HasPrefix(name, noName) {
@@ -230,7 +231,7 @@ func (in *importer) archiveNames(root bundle.Root) (refs []mirror.Ref, reason st
 			err = ref.Check(root.Descriptor.Digest)
 		}
 		if err != nil {
-			reason = fmt.Sprintf("its name %q cannot be used: %s; --tag names one image", name, err)
+			reason = fmt.Sprintf("its name %q cannot be used: %s; --tag can name one image", name, err)
 			continue
 		}
 		if ref.Tag == noTag || strings.HasSuffix(name, ":"+noName) {
@@ -241,16 +242,16 @@ func (in *importer) archiveNames(root bundle.Root) (refs []mirror.Ref, reason st
 		}
 	}
 	if len(refs) == 0 && reason == "" && root.Tag != "" {
-		reason = fmt.Sprintf("it is only called %q in the archive: name the repository of such images with --tag", root.Tag)
+		reason = fmt.Sprintf("the archive has only the tag %q for it: name the repository of such images with --tag", root.Tag)
 	}
 	return refs, reason
 }
 
-// refer puts what refers to an image into its repositories, and what refers to that.
-func addReferrers(branches []*node, nameless []int, t *imageTree) (found []foundImage, err error) {
+// addReferrers adds referrers without names to the repositories of their subjects, and their own referrers as well.
+func addReferrers(branches []*node, unnamed []int, t *imageTree) (found []foundImage, err error) {
 	referrers := make(map[digest.Digest][]*node)
 	var queue []*node
-	for _, i := range nameless {
+	for _, i := range unnamed {
 		b := branches[i]
 		if b.subject == "" || b.err != nil {
 			continue
@@ -279,7 +280,7 @@ func addReferrers(branches []*node, nameless []int, t *imageTree) (found []found
 	return found, nil
 }
 
-// checkFound refuses one name for two images.
+// checkFound rejects two images with the same name.
 func checkFound(found []foundImage) error {
 	named := make(map[mirror.Ref]*node)
 	for _, f := range found {
@@ -288,7 +289,7 @@ func checkFound(found []foundImage) error {
 		}
 		name := mirror.Ref{Repo: f.ref.Repo, Tag: f.ref.Tag}
 		if other := named[name]; other != nil && other != f.node {
-			return mirror.Errorf(mirror.CodeBundleInvalid, "there are two images in it that are called %s: %s", name,
+			return mirror.Errorf(mirror.CodeBundleInvalid, "the archive has two images with the name %s: %s", name,
 				strings.Join([]string{other.digest.String(), f.node.digest.String()}, " and "))
 		}
 		named[name] = f.node

@@ -14,56 +14,57 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// planner finds out what has to go: everything that is in memory of it is about as much as the document of the bundle.
+// planner plans the content of a bundle. It needs about as much memory as the document of the bundle.
 type planner struct {
 	service *Service
 	req     ExportRequest
 	protection
-	platforms mirror.Platforms // of req
+	platforms mirror.Platforms // from req
 
 	roots   []root // to be looked at
 	images  map[mirror.Ref]*planned
 	items   map[digest.Digest]*item
 	walked  map[place]walked
-	skipped []failure // all images may lack these
+	flat    map[place]flattened
+	skipped []failure // images that may be missing
 	failed  []failure // what keeps there from being a bundle
 }
 
-// root is a reference that is to go out.
+// root is a reference that is to be exported.
 type root struct {
 	ref     mirror.Ref
 	why     string
-	subject digest.Digest // what it refers to
-	lenient bool          // it may stay behind
-	digest  digest.Digest // what a tag is said to point at; "" if nothing is said
+	subject digest.Digest // the manifest that it refers to
+	lenient bool          // skip the image if it is incomplete
+	digest  digest.Digest // expected digest of the tag; empty for any
 }
 
-// check returns why a root is not d, if it is said to be something else.
+// check returns an error if the reference does not resolve to the digest that r expects.
 func (r root) check(d digest.Digest) error {
 	return mirror.Ref{Repo: r.ref.Repo, Tag: r.ref.Tag, Digest: r.digest}.Check(d)
 }
 
-// planned is an image that goes out.
+// planned is an image that is exported.
 type planned struct {
 	bundle.Image
-	ref  mirror.Ref // by its tag, or else its digest
+	ref  mirror.Ref // with a tag, or else a digest
 	item *item
 }
 
-// item is a manifest or a blob that goes out, or that the other side has.
+// item is a manifest or a blob that is exported, or that the destination has.
 type item struct {
 	bundle.File
 	manifest  bool
 	mediaType string
 	repos     []string
-	needs     []*item // blobs, and children that go along; each once
+	needs     []*item // blobs and children that are exported, without duplicates
 	platforms []string
-	sparse    bool   // of an index, or one inside it, not all entries go along
-	assumed   bool   // the other side has it
-	base      string // the ID of the bundle that had it
+	sparse    bool   // the index, or an index in it, has entries that are not exported
+	assumed   bool   // the destination has it
+	base      string // ID of the bundle that contains it
 }
 
-// failure is an image that cannot go out, and why.
+// failure is an image that cannot be exported.
 type failure struct {
 	name string
 	err  error
@@ -75,11 +76,11 @@ type place struct {
 	digest digest.Digest
 }
 
-// plan finds out what a request means. The caller releases what it protects.
+// plan resolves a request. The caller releases the protection of the planner, also after an error.
 func (svc *Service) plan(ctx context.Context, req ExportRequest) (*planner, error) {
 	p := &planner{
 		service: svc, req: req, protection: protection{store: svc.store},
-		images: make(map[mirror.Ref]*planned), items: make(map[digest.Digest]*item), walked: make(map[place]walked),
+		images: make(map[mirror.Ref]*planned), items: make(map[digest.Digest]*item), walked: make(map[place]walked), flat: make(map[place]flattened),
 	}
 	if err := req.check(); err != nil {
 		return p, err
@@ -107,7 +108,7 @@ func (p *planner) add(r root) {
 	p.roots = append(p.roots, r)
 }
 
-// fail notes that something cannot go out that was named.
+// fail records that a named image cannot be exported.
 func (p *planner) fail(name string, err error) {
 	if p.req.SkipMissing {
 		p.skipped = append(p.skipped, failure{name, err})
@@ -116,7 +117,7 @@ func (p *planner) fail(name string, err error) {
 	p.failed = append(p.failed, failure{name, err})
 }
 
-// root adds an image, and what refers to it. The error is a fault of the store.
+// planRoot adds the image of a root. It returns an error only if the store fails.
 func (p *planner) planRoot(ctx context.Context, r root) error {
 	if before := p.images[r.ref]; before != nil {
 		before.Subject = cmp.Or(before.Subject, r.subject)
@@ -146,7 +147,7 @@ func (p *planner) planImage(ctx context.Context, r root) (*planned, error) {
 		tag, err := p.service.store.Tag(ctx, r.ref.Repo, r.ref.Tag)
 		switch {
 		case mirror.CodeOf(err) == mirror.CodeManifestUnknown && r.digest != "":
-			image.Digest = r.digest // who asks for it says what the tag is
+			image.Digest = r.digest // the request defines the tag
 		case mirror.CodeOf(err) == mirror.CodeManifestUnknown:
 			return nil, errNotStored
 		case err != nil:
@@ -160,12 +161,12 @@ func (p *planner) planImage(ctx context.Context, r root) (*planned, error) {
 	}
 	if r.why != bundle.WhyReferrer {
 		if p.req.Flatten {
-			flat, err := p.flatten(ctx, place{r.ref.Repo, image.Digest}, 0)
+			flat, err := p.flatten(ctx, place{r.ref.Repo, image.Digest})
 			if err != nil {
 				return nil, err
 			}
 			if r.ref.Digest != "" && flat != image.Digest {
-				return nil, mirror.Errorf(mirror.CodeManifestUnknown, "is named by the digest of an index, which would not be in the bundle: name its tag, or do not flatten")
+				return nil, mirror.Errorf(mirror.CodeManifestUnknown, "is the digest of an index, which --flatten leaves out: name the tag, or do not flatten")
 			}
 			image.Digest = flat
 		}
@@ -181,21 +182,21 @@ func (p *planner) planImage(ctx context.Context, r root) (*planned, error) {
 	return &planned{image, r.ref, w.item}, nil
 }
 
-// isFault reports whether err is not about content but about the store or the request.
+// isFault reports whether err is a failure of the store or a canceled request, and not a defect of the content.
 func isFault(err error) bool {
 	return err != nil && mirror.CodeOf(err) == mirror.CodeUnknown || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// named is how many things an error names.
+// maxNamed is the maximum number of names in an error message.
 const maxNamed = 10
 
-// failure says what keeps there from being a bundle, if anything does.
+// failure returns an error if there can be no bundle.
 func (p *planner) failure() error {
 	failed := p.failed
 	if len(failed) == 0 && len(p.images) == 0 {
 		failed = p.skipped
 		if len(failed) == 0 {
-			return mirror.Errorf(mirror.CodeManifestUnknown, "there is nothing to export: no image is stored here under a tag or its digest")
+			return mirror.Errorf(mirror.CodeManifestUnknown, "there is nothing to export: no image is stored under a tag or by its digest")
 		}
 	}
 	if len(failed) == 0 {
@@ -210,12 +211,12 @@ func (p *planner) failure() error {
 	if more := len(causes) - maxNamed; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	err := mirror.Errorf(mirror.CodeManifestUnknown, "%d of what was asked for cannot be exported: fetch it first, or leave it out: %s", len(failed), text)
+	err := mirror.Errorf(mirror.CodeManifestUnknown, "%d of the requested images cannot be exported: fetch or omit them: %s", len(failed), text)
 	err.Detail = detail
 	return err
 }
 
-// byCause joins the names of what cannot go out for the same reason.
+// byCause groups failures by their reasons.
 func byCause(failed []failure) (causes []string) {
 	names := make(map[string][]string)
 	var reasons []string
@@ -232,7 +233,7 @@ func byCause(failed []failure) (causes []string) {
 	return causes
 }
 
-// sorted are the images in the order of their references.
+// sorted returns the images in the order of their references.
 func (p *planner) sorted() []*planned {
 	list := make([]*planned, 0, len(p.images))
 	for _, image := range p.images {

@@ -14,8 +14,8 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// accept decides whether a bundle may come in, before anything is changed: it is signed as it has to be, no older than
-// what was imported before, makes sense, and what it builds on is held. It finds out what of it is lacking here.
+// preflight checks a bundle before anything is changed: its signature, its consistency, its destination, its age and
+// its base. It finds out which content is missing here.
 func (in *importer) preflight(ctx context.Context, document, signature []byte) error {
 	s := &in.summary
 	s.describe(in.doc)
@@ -39,11 +39,11 @@ func (in *importer) preflight(ctx context.Context, document, signature []byte) e
 	}
 	var total int64
 	for d, size := range entriesOf(in.doc) {
-		held, err := in.service.isIntact(ctx, d, size)
+		intact, err := in.service.isIntact(ctx, d, size)
 		if err != nil {
 			return err
 		}
-		if !held {
+		if !intact {
 			in.missing[d] = true
 			total += size
 			if in.req.DryRun {
@@ -66,8 +66,8 @@ func (in *importer) preflight(ctx context.Context, document, signature []byte) e
 	return nil
 }
 
-// verify checks the signature of what has one, if there are keys to check it with, and that there is one if there has
-// to be. The signature of what is no bundle is nil.
+// verify verifies the signature, if there is one and a key to verify it with. It returns an error if a signature is
+// required and missing. signature is nil for archives that are not bundles.
 func (in *importer) verify(document, signature []byte) (keyID string, err error) {
 	needed := in.service.opts.Signed || len(in.req.Keys) > 0
 	var verifier Verifier
@@ -78,30 +78,31 @@ func (in *importer) verify(document, signature []byte) (keyID string, err error)
 	}
 	switch {
 	case signature == nil && needed:
-		return "", mirror.Errorf(mirror.CodeDenied, "it is not signed, and only what is signed by a key that is trusted is taken in")
+		return "", mirror.Errorf(mirror.CodeDenied, "it is not signed, and this import requires a signature by a trusted key")
 	case verifier == nil && needed:
-		return "", mirror.Errorf(mirror.CodeDenied, "its signature cannot be checked: no key is trusted here, name one with --verify or in the configuration")
+		return "", mirror.Errorf(mirror.CodeDenied, "its signature cannot be verified: no key is trusted, pass one with --verify or set it in the configuration")
 	case signature == nil || verifier == nil:
 		return "", nil
 	}
 	keyID, err = verifier.Verify(document, signature)
 	if err != nil {
-		return "", mirror.Errorf(mirror.CodeDenied, "bundle %s is not taken in: %w", in.doc.ID, err)
+		return "", mirror.Errorf(mirror.CodeDenied, "bundle %s is rejected: %w", in.doc.ID, err)
 	}
 	return keyID, nil
 }
 
-// destined refuses a bundle that is for another destination.
+// checkDestination rejects a bundle for another destination.
 func (in *importer) checkDestination() error {
 	own, to := in.service.opts.Destination, in.doc.Destination
 	if own == "" || to == "" || own == to || in.req.AnyDestination {
 		return nil
 	}
-	return mirror.Errorf(mirror.CodeDenied, "bundle %s is for %s, and this mirror is %s: --any-destination takes it in all the same", in.doc.ID, to, own)
+	return mirror.Errorf(mirror.CodeDenied, "bundle %s is for %s, and this mirror is %s: --any-destination imports it anyway", in.doc.ID, to, own)
 }
 
-// age refuses what is older than what was imported of the same source, and sees whether it is that: by its number if it is
-// for the same destination, and by when it was made if it is for another, which numbers do not tell.
+// checkAge rejects a bundle that is older than an imported bundle of the same source. For the same destination, it
+// compares the numbers; for different destinations, the creation times. It also notices whether the bundle was imported
+// before.
 func (in *importer) checkAge(ctx context.Context) error {
 	last, err := in.service.lastImported(ctx, in.doc)
 	if err != nil {
@@ -125,31 +126,32 @@ func (in *importer) checkAge(ctx context.Context) error {
 	return err
 }
 
-// older refuses what is older than a bundle that was imported.
+// olderError returns the error for a bundle that is older than an imported one.
 func (in *importer) olderError(than ImportedBundle) error {
 	to := ""
 	if than.Destination != in.doc.Destination {
 		to = " for " + cmp.Or(than.Destination, "any destination")
 	}
-	return mirror.Errorf(mirror.CodeDenied, "bundle %s is number %d of %s, made %s, and number %d%s, made %s, was imported already: it would bring old content back; --allow-older takes it in all the same",
+	return mirror.Errorf(mirror.CodeDenied, "bundle %s is number %d of %s, created %s, but number %d%s, created %s, was imported already: importing the older one would restore old tags; --allow-older imports it anyway",
 		in.doc.ID, in.doc.Sequence, in.doc.Source, in.doc.Created.Format(time.RFC3339), than.Sequence, to, than.Created.Format(time.RFC3339))
 }
 
 func importedKey(doc *bundle.Document) string { return doc.Source + "/" + doc.Destination }
 
-// lastImported is the zero value if there was none.
+// lastImported returns the last bundle that was imported from the source of doc for the same destination, or the zero
+// value.
 func (svc *Service) lastImported(ctx context.Context, doc *bundle.Document) (last ImportedBundle, err error) {
-	notes, err := svc.store.State(ctx, importedStates)
-	if note := notes[importedKey(doc)]; err == nil && note != nil {
-		err = json.Unmarshal(note, &last)
+	states, err := svc.store.State(ctx, importedStates)
+	if value := states[importedKey(doc)]; err == nil && value != nil {
+		err = json.Unmarshal(value, &last)
 	}
 	if err != nil {
-		err = fmt.Errorf("read which bundle was imported last: %w", err)
+		err = fmt.Errorf("read the last imported bundle: %w", err)
 	}
 	return last, err
 }
 
-// recordImported notes that a bundle was imported, unless a later one was.
+// recordImported records that a bundle was imported, unless a later one was.
 func (svc *Service) recordImported(ctx context.Context, doc *bundle.Document) error {
 	svc.numbering.Lock()
 	defer svc.numbering.Unlock()
@@ -157,19 +159,19 @@ func (svc *Service) recordImported(ctx context.Context, doc *bundle.Document) er
 	if err != nil || doc.Sequence < last.Sequence || doc.ID == last.ID {
 		return err
 	}
-	note, err := json.Marshal(ImportedBundle{
+	value, err := json.Marshal(ImportedBundle{
 		Source: doc.Source, Destination: doc.Destination, ID: doc.ID, Sequence: doc.Sequence, Created: doc.Created, Imported: time.Now().UTC(),
 	})
 	if err == nil {
-		err = svc.store.SetState(ctx, importedStates, map[string][]byte{importedKey(doc): note})
+		err = svc.store.SetState(ctx, importedStates, map[string][]byte{importedKey(doc): value})
 	}
 	if err != nil {
-		return fmt.Errorf("note that bundle %s was imported: %w", doc.ID, err)
+		return fmt.Errorf("record the import of bundle %s: %w", doc.ID, err)
 	}
 	return nil
 }
 
-// assumed refuses a bundle that builds on what is not held.
+// checkBase rejects a bundle if content that it assumes is not stored.
 func (in *importer) checkBase(ctx context.Context) error {
 	var missing []bundle.Assumed
 	var bytes uint64
@@ -194,13 +196,13 @@ func (in *importer) checkBase(ctx context.Context) error {
 		}
 		names = append(names, name)
 	}
-	err := mirror.Errorf(mirror.CodeBlobUnknown, "bundle %s builds on content that is not held here, %s of it: %s; import the bundles that have it first, or have one made that does not leave it out",
+	err := mirror.Errorf(mirror.CodeBlobUnknown, "bundle %s needs %s of content that is not stored: %s; import the bundles that contain it first, or export a bundle without a base",
 		in.doc.ID, humanize.Bytes(bytes), joinNames(names))
 	err.Detail = missing
 	return err
 }
 
-// bundleName tells people more than the ID of a bundle that this one builds on, if it does.
+// bundleName describes a base of the bundle by more than its ID.
 func (in *importer) bundleName(id string) string {
 	for _, o := range in.doc.BuildsOn {
 		if o.ID == id {
@@ -210,8 +212,8 @@ func (in *importer) bundleName(id string) string {
 	return id
 }
 
-// held reports whether d is stored with its own bytes, and has so many. What is damaged is not, so that the copy that comes
-// in the bundle takes its place.
+// isIntact reports whether d is stored, has that size and is undamaged. If d is damaged, isIntact quarantines it, so
+// that the copy of the archive replaces it.
 func (svc *Service) isIntact(ctx context.Context, d digest.Digest, size int64) (bool, error) {
 	stored, err := svc.isStored(ctx, d, size)
 	if !stored {
@@ -225,15 +227,15 @@ func (svc *Service) isIntact(ctx context.Context, d digest.Digest, size int64) (
 	return err == nil, err
 }
 
-// isStored reports whether there is a file of d with so many bytes. What a bundle builds on can be a thousand times what is
-// in it: it is not read for each bundle, but when it is served, and by a check of the store.
+// isStored reports whether d is stored with that size. It does not read the content: the base of a bundle can be a
+// thousand times as large as the bundle, and it is verified when it is served and by checks of the store.
 func (svc *Service) isStored(ctx context.Context, d digest.Digest, size int64) (bool, error) {
 	got, err := svc.store.StatContent(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 		return false, nil
 	}
 	if err == nil && got != size {
-		err = mirror.Errorf(mirror.CodeBundleInvalid, "%s has %d bytes, and is said to have %d", d, got, size)
+		err = mirror.Errorf(mirror.CodeBundleInvalid, "%s has %d bytes, and its descriptor says %d", d, got, size)
 	}
 	return err == nil, err
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// guard keeps content from the collector. What is to be relied on is protected before it is looked up: then it cannot be
-// taken in between. The zero value with a store is ready; it may be used concurrently.
+// protection protects content from the collector. Protect content before looking it up, so that it cannot be deleted in
+// between. The zero value with a store is ready. It is safe for concurrent use.
 type protection struct {
 	store Store
 
@@ -15,27 +15,27 @@ type protection struct {
 	releases []func()
 }
 
-func (g *protection) protect(digests ...digest.Digest) {
-	release := g.store.Protect(digests...)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.releases = append(g.releases, release)
+func (p *protection) protect(digests ...digest.Digest) {
+	release := p.store.Protect(digests...)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.releases = append(p.releases, release)
 }
 
-// protectPartial protects a part that was kept.
-func (g *protection) protectPartial(id string) {
-	release := g.store.ProtectPartial(id)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.releases = append(g.releases, release)
+// protectPartial protects a partial blob.
+func (p *protection) protectPartial(id string) {
+	release := p.store.ProtectPartial(id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.releases = append(p.releases, release)
 }
 
-// release protects nothing any more. It may be called again.
-func (g *protection) release() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, release := range g.releases {
+// release ends all protection. It may be called more than once.
+func (p *protection) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, release := range p.releases {
 		release()
 	}
-	g.releases = nil
+	p.releases = nil
 }

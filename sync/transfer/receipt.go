@@ -16,27 +16,27 @@ import (
 	"airmirror/mirror"
 )
 
-// receiptVersion is the version of receipts that this program writes; it reads no later one.
+// receiptVersion is the version of receipts that this program writes. It reads no later version.
 const receiptVersion = 1
 
-// A receipt is a JSON object of these members, in this order; lists have one element to a line:
+// A receipt is a JSON object with these members in this order. Lists have one element per line.
 //
 //	version, mirror, host, created   ReceiptHead
-//	imported                         [ImportedBundle…], the last one of each source and destination
+//	imported                         [ImportedBundle…]
 //	repositories                     [ReceiptRepository…]
 //	tags                             [ReceiptTag…]
 //	manifests                        [ReceiptManifest…]
-//	blobs                            ["sha256:…"…], every file that is held, those of manifests included
+//	blobs                            ["sha256:…"…], all stored content, including manifests
 
-// ReceiptHead says whose receipt it is.
+// ReceiptHead says which mirror wrote a receipt, and when.
 type ReceiptHead struct {
 	Version int       `json:"version"`
-	Mirror  string    `json:"mirror"` // the name that it gave itself
+	Mirror  string    `json:"mirror"` // identity of the mirror
 	Host    string    `json:"host,omitempty"`
 	Created time.Time `json:"created"`
 }
 
-// ImportedBundle is the last bundle that was imported of a source for a destination.
+// ImportedBundle is the last imported bundle of a source for a destination.
 type ImportedBundle struct {
 	Source      string    `json:"source"`
 	Destination string    `json:"destination,omitempty"`
@@ -46,13 +46,13 @@ type ImportedBundle struct {
 	Imported    time.Time `json:"imported"`
 }
 
-// ReceiptRepository is a repository, and who created it.
+// ReceiptRepository is a repository with its origin.
 type ReceiptRepository struct {
 	Name   string        `json:"name"` // host/path
 	Origin mirror.Origin `json:"origin"`
 }
 
-// ReceiptTag is a tag, and what it points at.
+// ReceiptTag is a tag with the digest of its manifest.
 type ReceiptTag struct {
 	Repository string        `json:"repository"`
 	Tag        string        `json:"tag"`
@@ -60,16 +60,17 @@ type ReceiptTag struct {
 	Origin     mirror.Origin `json:"origin"`
 }
 
-// ReceiptManifest is a manifest that is held in a repository, whether or not all that it needs is held.
+// ReceiptManifest is a manifest in a repository. It may be incomplete.
 type ReceiptManifest struct {
 	Repository string        `json:"repository"`
 	Digest     digest.Digest `json:"digest"`
 	MediaType  string        `json:"mediaType"`
 	Origin     mirror.Origin `json:"origin"`
-	Root       bool          `json:"root,omitempty"` // it was brought in by its digest
+	Root       bool          `json:"root,omitempty"` // it was stored by its digest
 }
 
-// WriteReceipt writes what is held, as the index has it in one moment. It is written as it is read, however much it is.
+// WriteReceipt writes a list of the stored content from one consistent view of the index. It writes while it reads, so
+// that its memory does not depend on the amount of content.
 func (svc *Service) WriteReceipt(ctx context.Context, w io.Writer) error {
 	identity, err := svc.Identity(ctx)
 	if err != nil {
@@ -118,7 +119,7 @@ func (out *receiptWriter) json(v any) {
 	out.text(string(data))
 }
 
-// head writes the members of a head as those of the receipt.
+// head writes the members of head as the first members of the receipt.
 func (out *receiptWriter) head(head ReceiptHead) {
 	data, err := json.Marshal(head)
 	out.err = err
@@ -141,7 +142,7 @@ func (out *receiptWriter) element(v any) {
 
 func (out *receiptWriter) end() { out.text("]") }
 
-// survey writes what is held. It does not ask the store for anything else: that could wait for what waits for the survey.
+// survey writes the stored content. It must not call the store, which could wait for the end of the survey.
 func (out *receiptWriter) survey(ctx context.Context, s mirror.Survey) error {
 	repos := s.Repos()
 	out.begin("repositories")
@@ -176,21 +177,21 @@ func (out *receiptWriter) survey(ctx context.Context, s mirror.Survey) error {
 	return out.err
 }
 
-// importedStates are notes of the last bundle that was imported of a source for a destination: "source/destination" →
-// ImportedBundle. Neither has a / in it.
+// importedStates is the kind of states about imported bundles: source/destination → ImportedBundle. Neither part
+// contains a slash.
 const importedStates = "bundle imported"
 
-// Imported lists the last bundle that was imported of each source for each destination.
+// Imported returns the last imported bundle of each source for each destination.
 func (svc *Service) Imported(ctx context.Context) ([]ImportedBundle, error) {
-	notes, err := svc.store.State(ctx, importedStates)
+	states, err := svc.store.State(ctx, importedStates)
 	if err != nil {
-		return nil, fmt.Errorf("read which bundles were imported: %w", err)
+		return nil, fmt.Errorf("read imported bundles: %w", err)
 	}
-	list := make([]ImportedBundle, 0, len(notes))
-	for key, note := range notes {
+	list := make([]ImportedBundle, 0, len(states))
+	for key, value := range states {
 		var b ImportedBundle
-		if err := json.Unmarshal(note, &b); err != nil {
-			return nil, fmt.Errorf("read that bundle %s was imported: %w", key, err)
+		if err := json.Unmarshal(value, &b); err != nil {
+			return nil, fmt.Errorf("read the import record of bundle %s: %w", key, err)
 		}
 		list = append(list, b)
 	}

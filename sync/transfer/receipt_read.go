@@ -11,12 +11,12 @@ import (
 	"airmirror/mirror"
 )
 
-// maxElement is how many bytes an element of a receipt may have, or what is not known between them.
+// maxElement is the maximum size of an element of a receipt in bytes, and of unknown members.
 const maxElement = 256 << 10
 
-// ReceiptEntry is a part of a receipt: exactly one of these is set.
+// ReceiptEntry is an element of a receipt. Exactly one field is set.
 type ReceiptEntry struct {
-	Head       *ReceiptHead // the first one
+	Head       *ReceiptHead // always the first entry
 	Imported   *ImportedBundle
 	Repository *ReceiptRepository
 	Tag        *ReceiptTag
@@ -24,8 +24,8 @@ type ReceiptEntry struct {
 	Blob       digest.Digest
 }
 
-// ReadReceipt yields the parts of a receipt one after the other, in the order in which they were written; no more than
-// one is in memory. The last error is that of r, or [mirror.CodeUnsupported] for what is no receipt, or only a part of one.
+// ReadReceipt yields the elements of a receipt in the order in which they were written. It keeps one element in memory.
+// The last error is an error of r, or [mirror.CodeUnsupported] if the receipt is invalid or truncated.
 func ReadReceipt(r io.Reader) iter.Seq2[ReceiptEntry, error] {
 	return func(yield func(ReceiptEntry, error) bool) {
 		in := &receiptReader{bound: &boundedReader{r: mirror.TextReader(r), left: maxElement}, yield: yield}
@@ -36,14 +36,14 @@ func ReadReceipt(r io.Reader) iter.Seq2[ReceiptEntry, error] {
 	}
 }
 
-// errStopped ends a reading that nobody goes on with.
-var errStopped = errors.New("nobody reads on")
+// errStopped ends the reading when the caller stops the iteration.
+var errStopped = errors.New("iteration stopped")
 
-var errNoReceipt = errors.New("it does not begin like one")
+var errNoReceipt = errors.New("it does not begin like a receipt")
 
-var errBound = errors.New("it has something in it that is larger than anything in a receipt is")
+var errBound = errors.New("it has an element that is too large")
 
-// bounded reads no more than it is left: decoding JSON keeps in memory what it reads.
+// boundedReader limits how much the JSON decoder can read, and so keep in memory, for one element.
 type boundedReader struct {
 	r    io.Reader
 	left int
@@ -76,7 +76,7 @@ func (in *receiptReader) explain(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return mirror.Errorf(mirror.CodeUnsupported, "this is no receipt that can be read: %w", err)
+	return mirror.Errorf(mirror.CodeUnsupported, "the receipt cannot be read: %w", err)
 }
 
 func (in *receiptReader) read() error {
@@ -102,7 +102,7 @@ func (in *receiptReader) read() error {
 func (in *receiptReader) delimiter(want json.Delim) error {
 	token, err := in.json.Token()
 	if err == nil && token != want {
-		err = errors.New("it has another form")
+		err = errors.New("unexpected JSON")
 	}
 	return err
 }
@@ -152,7 +152,7 @@ func (in *receiptReader) emit(e ReceiptEntry) error {
 	return nil
 }
 
-// elements passes on the elements of a list.
+// elements yields the elements of a list.
 func elements[T any](in *receiptReader, entry func(*T) ReceiptEntry) error {
 	if in.head.Created.IsZero() {
 		return errNoReceipt

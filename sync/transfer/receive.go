@@ -13,11 +13,11 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// maxCommits is how many blobs are made durable while the next ones are read: the disk takes its time for each, and is
-// better used by several. What is not hashed yet of them is in memory, some hundred KiB each.
+// maxCommits is the maximum number of blobs that are committed while the next ones are read. Disks sync several files
+// faster than one after the other. Each uncommitted blob has some hundred KiB in memory.
 const maxCommits = 16
 
-// commits are blobs that are being made durable. The zero value is not ready.
+// committer commits blobs concurrently. Use newCommitter.
 type committer struct {
 	slots chan struct{}
 	work  sync.WaitGroup
@@ -28,7 +28,7 @@ type committer struct {
 
 func newCommitter() *committer { return &committer{slots: make(chan struct{}, maxCommits)} }
 
-// do has f done, when there is room. It returns what went wrong so far.
+// run calls f concurrently when a slot is free. It returns the first error so far.
 func (c *committer) run(f func() error) error {
 	c.slots <- struct{}{}
 	c.work.Go(func() {
@@ -46,21 +46,21 @@ func (c *committer) run(f func() error) error {
 	return c.err
 }
 
-// wait waits for all of them, and returns the first error of theirs: that came before err, what the caller ended with.
+// wait waits for all calls. It returns the first error of a call, which precedes err, or else err.
 func (c *committer) wait(err error) error {
 	c.work.Wait()
 	return cmp.Or(c.err, err)
 }
 
-// receive takes in what is lacking of a bundle.
+// receive stores the missing content of a bundle.
 func (in *importer) receive(ctx context.Context) error {
 	all := newCommitter()
 	err := in.receiveEntries(ctx, all)
 	return all.wait(err)
 }
 
-// entries takes in one entry after the other. When the manifests have come, and before anything else does, they are
-// inspected: nobody has to wait for terabytes to be told that they do not fit.
+// receiveEntries reads all entries. After the manifests, and before the first blob, it inspects the manifests: an
+// inconsistent bundle is rejected before terabytes are received.
 func (in *importer) receiveEntries(ctx context.Context, all *committer) error {
 	for {
 		e, err := in.reader.Next()
@@ -84,7 +84,7 @@ func (in *importer) receiveEntries(ctx context.Context, all *committer) error {
 	}
 }
 
-// take takes in an entry, or what there is of it, unless it is held.
+// receiveEntry stores an entry, or the part of it in this volume, unless the content is stored already.
 func (in *importer) receiveEntry(ctx context.Context, e *bundle.Entry, all *committer) error {
 	if in.split == nil {
 		if !in.missing[e.Digest] {
@@ -103,7 +103,7 @@ func (in *importer) receiveEntry(ctx context.Context, e *bundle.Entry, all *comm
 	return in.storeEntry(ctx, e, all)
 }
 
-// entry takes in one entry; it is committed while the next one is read.
+// storeEntry stores an entry. The blob is committed while the next entry is read.
 func (in *importer) storeEntry(ctx context.Context, e *bundle.Entry, all *committer) error {
 	in.Doing("receiving " + e.Digest.String())
 	incoming, err := in.service.store.Receive(ctx, e.Digest)
@@ -116,10 +116,11 @@ func (in *importer) storeEntry(ctx context.Context, e *bundle.Entry, all *commit
 	return all.run(func() error { return in.commit(ctx, incoming, e.Size) })
 }
 
-// commit makes a blob durable. One that somebody else brought meanwhile is not this import's to discard.
+// commit makes a blob durable. If another client stored it meanwhile, it is not recorded as added, so that it is never
+// discarded.
 func (in *importer) commit(ctx context.Context, incoming mirror.BlobWriter, size int64) error {
 	if d := incoming.Digest(); d != "" {
-		if held, err := in.service.isIntact(ctx, d, size); err == nil && held {
+		if stored, err := in.service.isIntact(ctx, d, size); err == nil && stored {
 			return incoming.Abort()
 		}
 	}
@@ -130,14 +131,14 @@ func (in *importer) commit(ctx context.Context, incoming mirror.BlobWriter, size
 	return nil
 }
 
-// came notes what was committed.
+// recordAdded records a blob that this import committed.
 func (in *importer) recordAdded(d digest.Digest, size int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.added[d] = size
 }
 
-// counted counts what is read of an entry as done, and ends with its context.
+// countingReader counts the bytes of an entry as progress. It returns an error when its context ends.
 type countingReader struct {
 	ctx context.Context
 	r   io.Reader

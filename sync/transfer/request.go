@@ -12,46 +12,50 @@ import (
 	"airmirror/sync/prefetch"
 )
 
-// ExportRequest says what a bundle is to carry, and for whom.
+// ExportRequest selects the content of a bundle.
 type ExportRequest struct {
-	// Images, by name as [images] reads them. All of them must be held whole, unless SkipMissing is set.
+	// Images are image names, as [prefetch.Find] reads them. All of them have to be complete, unless SkipMissing is
+	// set.
 	Images []string `json:"images,omitempty"`
-	// Wants of another mirror. What is not held whole is left out: clients ask for things that do not exist, too.
+	// Wants are the wants of another mirror. Incomplete images are skipped, because clients also request images that do
+	// not exist.
 	Wants []mirror.Want `json:"wants,omitempty"`
-	// All takes every tag, and what was brought in by its digest; what is not held whole is left out.
+	// All selects every tag and every image that was stored by its digest. Incomplete images are skipped.
 	All bool `json:"all,omitempty"`
-	// SkipMissing leaves out what of Images is not held whole.
+	// SkipMissing skips those of Images that are incomplete.
 	SkipMissing bool `json:"skipMissing,omitempty"`
-	// Platforms, as os/arch or os/arch/variant, choose among those of an index; all that are held if it is empty.
+	// Platforms select platforms of indexes, as os/arch or os/arch/variant. If it is empty, all stored platforms are
+	// selected.
 	Platforms []string `json:"platforms,omitempty"`
-	// Flatten takes the image of the one platform that is named in the place of an index, under its tag. It has another
-	// digest, so what refers to the index stays behind.
+	// Flatten replaces an index by its image for the one platform in Platforms, under the tag of the index. The image
+	// has another digest, so referrers of the index are omitted.
 	Flatten bool `json:"flatten,omitempty"`
-	// Referrers takes signatures and everything else along that is held and refers to the images.
+	// Referrers includes signatures and other stored content that refers to the images.
 	Referrers bool `json:"referrers,omitempty"`
-	// To names whom the bundle is for, within the grammar of tags; it may be empty.
+	// To is the name of the destination. It has the grammar of tags and may be empty.
 	To string `json:"to,omitempty"`
-	// Since leaves out what was sent there before: up to the bundle with this ID, or up to the "last" one.
+	// Since omits content that was exported for the destination before: up to the bundle with this ID, or up to the
+	// "last" one.
 	Since string `json:"since,omitempty"`
-	// Verify has a plan read everything that would go out, as an export does: images of which something is damaged, and
-	// cannot be fetched again, are left out.
+	// Verify makes a plan read all content, as an export does. Images with damaged content that cannot be fetched again
+	// are skipped.
 	Verify bool `json:"verify,omitempty"`
-	// Have says that the other side's receipt comes with the request: what it holds is left out.
+	// Have says that the request comes with a receipt of the destination. Content in the receipt is omitted.
 	Have bool `json:"have,omitempty"`
-	// Created is when the bundle says that it was made, as SOURCE_DATE_EPOCH has it; now if it is zero.
+	// Created is the creation time of the bundle, e.g. from SOURCE_DATE_EPOCH. The zero value is the current time.
 	Created time.Time `json:"created,omitzero"`
 }
 
-// check reports what cannot be understood.
+// check returns an error if the request is invalid.
 func (req ExportRequest) check() error {
 	if req.To != "" && !mirror.ValidTag(req.To) {
-		return mirror.Errorf(mirror.CodeNameInvalid, "%q is no name of a destination: use letters, digits, '.', '_' and '-', as in plant-7", req.To)
+		return mirror.Errorf(mirror.CodeNameInvalid, "%q is not a valid destination name: use letters, digits, '.', '_' and '-', as in plant-7", req.To)
 	}
 	if len(req.Images)+len(req.Wants) == 0 && !req.All {
-		return mirror.Errorf(mirror.CodeNameInvalid, "nothing is named that is to be exported: name images, or ask for all")
+		return mirror.Errorf(mirror.CodeNameInvalid, "no images are named: name the images to export, or export all")
 	}
 	if req.Flatten && len(req.Platforms) != 1 {
-		return mirror.Errorf(mirror.CodeNameInvalid, "an index is flattened to one platform: name it")
+		return mirror.Errorf(mirror.CodeNameInvalid, "flattening needs exactly one platform")
 	}
 	if err := (prefetch.Request{Platforms: req.Platforms}).Check(); err != nil {
 		return mirror.Errorf(mirror.CodeNameInvalid, "%w", err)
@@ -59,7 +63,7 @@ func (req ExportRequest) check() error {
 	return nil
 }
 
-// gather makes roots of everything that a request names.
+// gather adds the roots that the request selects.
 func (p *planner) gather(ctx context.Context) error {
 	for _, name := range p.req.Images {
 		ref, _, err := prefetch.Find(ctx, p.service.store, p.service.mirror.Names(), name)
@@ -84,7 +88,7 @@ func (p *planner) gather(ctx context.Context) error {
 	return nil
 }
 
-// named adds what a reference names: a tag, a digest, or both of one image.
+// addNamed adds the root r. A reference with a tag and a digest becomes two roots for one image.
 func (p *planner) addNamed(r root) {
 	if r.ref.Tag != "" && r.ref.Digest != "" {
 		tag := r
@@ -95,7 +99,7 @@ func (p *planner) addNamed(r root) {
 	p.add(r)
 }
 
-// want adds what somebody wants: of a blob, the images that need it.
+// addWant adds the image that a want is for. For a blob, these are the images that need the blob.
 func (p *planner) addWant(ctx context.Context, want mirror.Want) error {
 	ref, err := mirror.ParseRef(want.Ref)
 	if err != nil {
@@ -111,7 +115,7 @@ func (p *planner) addWant(ctx context.Context, want mirror.Want) error {
 		return err
 	}
 	if len(manifests) == 0 {
-		return mirror.Errorf(mirror.CodeBlobUnknown, "is a blob that no image held here in %s needs: name the image", ref.Repo)
+		return mirror.Errorf(mirror.CodeBlobUnknown, "is a blob that no stored image in %s needs: name the image", ref.Repo)
 	}
 	for _, d := range manifests {
 		p.add(root{ref: mirror.Ref{Repo: ref.Repo, Digest: d}, why: bundle.WhyWanted})
@@ -119,7 +123,8 @@ func (p *planner) addWant(ctx context.Context, want mirror.Want) error {
 	return nil
 }
 
-// longName is the repository that is meant by a short name of Docker Hub under which nothing is held.
+// longName completes a short name of Docker Hub, such as docker.io/alpine, to its library/ name if the short repository
+// does not exist.
 func (p *planner) longName(ctx context.Context, ref mirror.Ref) mirror.Ref {
 	if ref.Repo.Host == mirror.DockerHub && !strings.Contains(ref.Repo.Path, "/") {
 		if _, err := p.service.store.RepoOrigin(ctx, ref.Repo); mirror.CodeOf(err) == mirror.CodeNameUnknown {
@@ -129,10 +134,10 @@ func (p *planner) longName(ctx context.Context, ref mirror.Ref) mirror.Ref {
 	return ref
 }
 
-// listed is how many names are read from the store at a time.
+// pageSize is the number of names that one call reads from the store.
 const pageSize = 256
 
-// all adds every tag that there is.
+// addAll adds every tag and every root of the store.
 func (p *planner) addAll(ctx context.Context) error {
 	for after := ""; ; {
 		repos, err := p.service.store.Repos(ctx, after, pageSize)
@@ -167,7 +172,7 @@ func (p *planner) addTags(ctx context.Context, repo mirror.Repo) error {
 	}
 }
 
-// addRoots adds what was brought in by its digest.
+// addRoots adds the images of a repository that were stored by their digests.
 func (p *planner) addRoots(ctx context.Context, repo mirror.Repo) error {
 	for after := digest.Digest(""); ; {
 		roots, err := p.service.store.Roots(ctx, repo, after, pageSize)

@@ -11,21 +11,21 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// partial is what came of an entry that is not all in the volumes that came.
+// partialEntry is the stored part of an entry that is not complete yet.
 type partialEntry struct {
 	Digest digest.Digest `json:"digest"`
 	mirror.PartialBlob
 }
 
-// crossing is what an import of a volume knows of entries that are not all in it.
+// split is the state of an import of a volume about entries that span volumes.
 type split struct {
-	end    int64                // of the volume, in the bundle
-	more   bool                 // there is another one
-	before *partialEntry        // what earlier volumes had of the entry that this one begins with
-	after  mirror.ResumableBlob // of the entry that the next one begins with; nil if nothing of it is to be kept
+	end    int64                // offset of the end of the volume in the bundle
+	more   bool                 // another volume follows
+	before *partialEntry        // the entry that this volume continues
+	after  mirror.ResumableBlob // the entry that the next volume continues; nil if there is none
 }
 
-// drop drops what this volume had for the next one, if that was not kept.
+// drop discards what this volume contributed to an unfinished entry, unless it was saved.
 func (c *split) drop() error {
 	if c.after == nil {
 		return nil
@@ -33,24 +33,24 @@ func (c *split) drop() error {
 	return c.after.Abort()
 }
 
-// restartError says that an entry has to come again from its beginning.
+// restartError says that an entry has to be received again from its beginning.
 type restartError struct {
-	from int64 // where it begins in the bundle
+	from int64 // offset of the entry in the bundle
 	err  error
 }
 
 func (e *restartError) Error() string { return e.err.Error() }
 func (e *restartError) Unwrap() error { return e.err }
 
-// cross takes in an entry that is not all in this volume: what there is goes to what earlier volumes had. done is false
-// if it is all here.
+// receiveSplit stores the part of an entry in this volume, and appends it to the parts from earlier volumes. done is
+// false if the volume contains the whole entry.
 func (in *importer) receiveSplit(ctx context.Context, e *bundle.Entry, all *committer) (done bool, err error) {
 	here, left := in.split.end-in.reader.Offset(), e.Size-e.Skipped
 	goesOn := left > here && in.split.more
 	switch {
 	case e.Skipped == 0 && !goesOn:
 		return false, nil
-	case e.Skipped == 0 && here == 0: // it will begin with the next volume
+	case e.Skipped == 0 && here == 0: // the next volume begins with the entry
 		return true, nil
 	}
 	begins := in.reader.Offset() - e.Skipped
@@ -74,7 +74,7 @@ func (in *importer) receiveSplit(ctx context.Context, e *bundle.Entry, all *comm
 	})
 }
 
-// grow goes on with an entry where the volume before ended, or begins one.
+// resumeEntry continues an entry of the previous volume, or begins one.
 func (in *importer) resumeEntry(ctx context.Context, e *bundle.Entry, begins int64) (mirror.ResumableBlob, error) {
 	in.Doing("receiving " + e.Digest.String())
 	if e.Skipped == 0 {
@@ -82,7 +82,7 @@ func (in *importer) resumeEntry(ctx context.Context, e *bundle.Entry, begins int
 	}
 	before := in.split.before
 	if before == nil || before.Digest != e.Digest || before.Size != e.Skipped {
-		return nil, &restartError{begins, mirror.Errorf(mirror.CodeDigestInvalid, "what earlier volumes had of %s is not here any more", e.Digest)}
+		return nil, &restartError{begins, mirror.Errorf(mirror.CodeDigestInvalid, "the part of %s from earlier volumes is no longer stored", e.Digest)}
 	}
 	growing, err := in.service.store.ResumeBlob(ctx, e.Digest, before.PartialBlob)
 	if mirror.CodeOf(err) == mirror.CodeBlobUploadUnknown {

@@ -22,8 +22,8 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// crossing is a bundle with a blob of size bytes, in volumes, in the last of which it ends.
-func split(t *testing.T, size, volume int) (all [][]byte, blob string, s *site) {
+// splitBundle returns the volumes of a bundle with a blob of size bytes that ends in the last volume.
+func splitBundle(t *testing.T, size, volume int) (all [][]byte, blob string, s *site) {
 	t.Helper()
 	source := newSite(t, transfer.Options{})
 	blob = content("large", size)
@@ -59,7 +59,7 @@ func (s *site) used() (bytes int64) {
 // them is damaged at first, in its middle, and one found to be at its end.
 func TestABlobThatCrossesVolumesNeedsItsRoomOnce(t *testing.T) {
 	const size, room = 40 << 20, 1 << 20
-	all, blob, s := split(t, size, 10<<20)
+	all, blob, s := splitBundle(t, size, 10<<20)
 	held := int64(0)
 	s.blob(base, content("held before", 3<<20))
 	held, most := s.used(), int64(0)
@@ -103,7 +103,7 @@ func TestABlobThatCrossesVolumesNeedsItsRoomOnce(t *testing.T) {
 // TestAnImportOfVolumesThatDiesAtAnyStep has the process die at each thing that an import does to the store. The same
 // volume again is all that the next process needs.
 func TestAnImportOfVolumesThatDiesAtAnyStep(t *testing.T) {
-	all, _, s := split(t, 30_000, 7500)
+	all, _, s := splitBundle(t, 30_000, 7500)
 	for i := range all {
 		for steps := -1; ; steps++ {
 			dying := &mortal{Store: s.store, left: steps}
@@ -224,7 +224,7 @@ func (g mortalGrowing) Abort() error {
 
 // TestAFullDiskNamesTheNextStep has the disk fill up in each volume, and in a bundle that comes as one.
 func TestAFullDiskNamesTheNextStep(t *testing.T) {
-	all, _, s := split(t, 300_000, 75_000)
+	all, _, s := splitBundle(t, 300_000, 75_000)
 	disk := &disk{Store: s.store}
 	carrier := transfer.New(s.Proxy, disk, transfer.Options{})
 	take := func(full bool, req transfer.ImportRequest, data []byte) error {
@@ -232,10 +232,10 @@ func TestAFullDiskNamesTheNextStep(t *testing.T) {
 		_, err := carrier.Import(t.Context(), req, bytes.NewReader(data), nil)
 		return err
 	}
-	wantCode(t, take(true, transfer.ImportRequest{}, slices.Concat(all...)), mirror.CodeStorageFull, "'mirror gc'", "the same command again")
+	wantCode(t, take(true, transfer.ImportRequest{}, slices.Concat(all...)), mirror.CodeStorageFull, "'mirror gc'", "run the command again")
 	for i := range all {
 		before := s.used()
-		wantCode(t, take(true, volumeRequest(all, i+1), all[i]), mirror.CodeStorageFull, "'mirror gc'", "the same command again")
+		wantCode(t, take(true, volumeRequest(all, i+1), all[i]), mirror.CodeStorageFull, "'mirror gc'", "run the command again")
 		if now := s.used(); i > 0 && now != before {
 			t.Errorf("volume %d did not come and takes %d bytes", i+1, now-before)
 		}
@@ -279,7 +279,7 @@ func (f *filling) Write(p []byte) (int, error) {
 // TestADamagedVolumeLeavesWhatCameBefore damages each volume of a blob in each way that is found before its end; what
 // came before stays.
 func TestADamagedVolumeLeavesWhatCameBefore(t *testing.T) {
-	all, _, s := split(t, 30_000, 7500)
+	all, _, s := splitBundle(t, 30_000, 7500)
 	for i := range all {
 		for _, cut := range []int{1, len(all[i]) / 2, len(all[i])} {
 			_, _, err := s.tryTake(&broken{bytes.NewReader(all[i]), cut}, volumeRequest(all, i+1))
@@ -300,7 +300,7 @@ func TestADamagedVolumeLeavesWhatCameBefore(t *testing.T) {
 
 // TestAPartThatIsGoneIsWantedAgain loses what came of a blob.
 func TestAPartThatIsGoneIsWantedAgain(t *testing.T) {
-	all, blob, s := split(t, 30_000, 7500)
+	all, blob, s := splitBundle(t, 30_000, 7500)
 	begins := bytes.Index(slices.Concat(all...), []byte(blob))/7500 + 1
 	for i := 1; i < len(all); i++ {
 		_, err := s.sendVolume(all, i)
@@ -312,7 +312,7 @@ func TestAPartThatIsGoneIsWantedAgain(t *testing.T) {
 	}
 	s.must(os.Remove(parts[0]))
 	summary, err := s.sendVolume(all, len(all))
-	wantCode(t, err, mirror.CodeRangeInvalid, fmt.Sprintf("volume %d of a bundle is wanted again", begins))
+	wantCode(t, err, mirror.CodeRangeInvalid, fmt.Sprintf("volume %d of a bundle is needed again", begins))
 	if summary.Next == nil || summary.Next.Number != begins {
 		t.Errorf("%+v", summary.Next)
 	}
@@ -326,7 +326,7 @@ func TestAPartThatIsGoneIsWantedAgain(t *testing.T) {
 // TestABlobThatWasNotNamedYetOutlivesACollector has the process die after the last volume's part became the file of the
 // blob, and before the index named it. Earlier volumes may be erased by then, so a collector has to leave it.
 func TestABlobThatWasNotNamedYetOutlivesACollector(t *testing.T) {
-	all, blob, s := split(t, 30_000, 7500)
+	all, blob, s := splitBundle(t, 30_000, 7500)
 	for i := 1; i < len(all); i++ {
 		_, err := s.sendVolume(all, i)
 		s.must(err)
@@ -352,7 +352,7 @@ func TestABlobThatWasNotNamedYetOutlivesACollector(t *testing.T) {
 
 // TestAPartOutlivesACollector: what waits for its next volume does not expire, and what is given up does.
 func TestAPartOutlivesACollector(t *testing.T) {
-	all, _, s := split(t, 30_000, 7500)
+	all, _, s := splitBundle(t, 30_000, 7500)
 	expire := func() (expired int) {
 		for upload, err := range s.store.Uploads(t.Context()) {
 			s.must(err)

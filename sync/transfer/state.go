@@ -16,42 +16,42 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// importStates are notes of imports that wait for a volume: set → importState.
+// importStates is the kind of states of imports of volumes: set → importState.
 const importStates = "bundle open"
 
-// pendingTimeout is how long an import waits for its next volume, and how long it is known after it ended.
+// pendingTimeout is how long an import waits for its next volume, and how long a finished import is remembered.
 const pendingTimeout = 30 * 24 * time.Hour
 
-// importState is what is needed to go on with an import.
+// importState is the recorded progress of an import of volumes.
 type importState struct {
 	Set    string  `json:"set"`
-	Next   int     `json:"next"`   // the volume that is wanted
-	Offset int64   `json:"offset"` // where that begins in the bundle
-	Starts []int64 `json:"starts"` // where those before it began
+	Next   int     `json:"next"`   // number of the volume that is needed next
+	Offset int64   `json:"offset"` // offset of that volume in the bundle
+	Starts []int64 `json:"starts"` // offsets of the volumes before it
 	// Head is a blob with all volumes that arrived, as long as they do not contain the whole document. After that it is
 	// empty, and Document is the blob of the document.
 	Head      digest.Digest `json:"head,omitempty"`
 	Document  digest.Digest `json:"document,omitempty"`
 	Signature []byte        `json:"signature,omitempty"`
-	Part      *partialEntry `json:"part,omitempty"`    // of the entry that the next volume begins in
-	NewBytes  int64         `json:"brought,omitempty"` // how many bytes of blobs the volumes that came brought
+	Part      *partialEntry `json:"part,omitempty"`    // the entry that the next volume continues
+	NewBytes  int64         `json:"brought,omitempty"` // size of the blobs that earlier volumes added
 	Updated   time.Time     `json:"updated"`
-	Bundle    string        `json:"bundle,omitempty"` // its ID, once it is known
-	// Done says that all of it was imported: what is left of its volumes can be passed over.
+	Bundle    string        `json:"bundle,omitempty"` // ID; empty while it is unknown
+	// Done means that the bundle was imported, so that its remaining volumes are skipped.
 	Done bool `json:"done,omitempty"`
 }
 
-// parts are the IDs of the parts that belong to the import.
-func (o *importState) parts() (ids []string) {
-	if o.Part != nil && o.Part.ID != "" {
-		ids = append(ids, o.Part.ID)
+// parts returns the IDs of the partial blobs of the import.
+func (s *importState) parts() (ids []string) {
+	if s.Part != nil && s.Part.ID != "" {
+		ids = append(ids, s.Part.ID)
 	}
 	return ids
 }
 
-// blobs are the blobs that the import needs to go on: those of its own, and those of its document, if it is known.
-func (o *importState) blobs(doc *bundle.Document) (list []digest.Digest) {
-	for _, d := range []digest.Digest{o.Head, o.Document} {
+// blobs returns the blobs that the import needs to continue: its own, and those of its document, if doc is not nil.
+func (s *importState) blobs(doc *bundle.Document) (list []digest.Digest) {
+	for _, d := range []digest.Digest{s.Head, s.Document} {
 		if d != "" {
 			list = append(list, d)
 		}
@@ -62,82 +62,82 @@ func (o *importState) blobs(doc *bundle.Document) (list []digest.Digest) {
 	return list
 }
 
-// rewind has the import go on with the volume that byte from of the bundle is in.
-func (o *importState) rewind(from int64) {
-	starts := append(slices.Clone(o.Starts), o.Offset)
+// rewind makes the import continue with the volume that contains byte from of the bundle.
+func (s *importState) rewind(from int64) {
+	starts := append(slices.Clone(s.Starts), s.Offset)
 	i := len(starts) - 1
 	for i > 0 && starts[i] > from {
 		i--
 	}
-	o.Next, o.Offset, o.Starts, o.Head, o.Part = i+1, starts[i], starts[:i], "", nil
+	s.Next, s.Offset, s.Starts, s.Head, s.Part = i+1, starts[i], starts[:i], "", nil
 }
 
-// pendingImports are the imports that wait for a volume, or are getting one. The zero value is ready.
+// pendingImports are the unfinished imports of volumes. The zero value is ready.
 type pendingImports struct {
 	mu          sync.Mutex
 	busy        map[string]bool
-	protections map[string]*protection // what keeps what they brought from the collector, between requests
+	protections map[string]*protection // between requests, by set
 }
 
-// begin lets one request at a time go on with a set.
-func (o *pendingImports) begin(set string) (release func(), err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.busy[set] {
-		return nil, mirror.Errorf(mirror.CodeUploadBusy, "a volume of %s is being imported by another request: wait until that has ended", set)
+// begin returns an error if another request imports a volume of the set.
+func (p *pendingImports) begin(set string) (release func(), err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy[set] {
+		return nil, mirror.Errorf(mirror.CodeUploadBusy, "another request is importing a volume of %s: wait until it ends", set)
 	}
-	if o.busy == nil {
-		o.busy = make(map[string]bool)
+	if p.busy == nil {
+		p.busy = make(map[string]bool)
 	}
-	o.busy[set] = true
+	p.busy[set] = true
 	return func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		delete(o.busy, set)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.busy, set)
 	}, nil
 }
 
-// protect keeps what an import needs to go on, in the place of what was kept for the set before.
-func (o *pendingImports) protect(store Store, state *importState, doc *bundle.Document) {
+// protect protects what an import needs to continue. It replaces the previous protection of the set.
+func (p *pendingImports) protect(store Store, state *importState, doc *bundle.Document) {
 	set := state.Set
 	g := &protection{store: store}
 	g.protect(state.blobs(doc)...)
 	for _, id := range state.parts() {
 		g.protectPartial(id)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.protections == nil {
-		o.protections = make(map[string]*protection)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.protections == nil {
+		p.protections = make(map[string]*protection)
 	}
-	if old := o.protections[set]; old != nil {
+	if old := p.protections[set]; old != nil {
 		old.release()
 	}
-	o.protections[set] = g
+	p.protections[set] = g
 }
 
-func (o *pendingImports) release(set string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if g := o.protections[set]; g != nil {
+func (p *pendingImports) release(set string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if g := p.protections[set]; g != nil {
 		g.release()
 	}
-	delete(o.protections, set)
+	delete(p.protections, set)
 }
 
-// loadState returns an import that waits for a volume, or a new one.
+// loadState returns the state of an import, or a new one.
 func (svc *Service) loadState(ctx context.Context, set string) (*importState, error) {
-	notes, err := svc.store.State(ctx, importStates)
+	states, err := svc.store.State(ctx, importStates)
 	if err != nil {
-		return nil, fmt.Errorf("read what came of %s: %w", set, err)
+		return nil, fmt.Errorf("read the pending import of %s: %w", set, err)
 	}
 	state := &importState{Set: set, Next: 1}
-	note := notes[set]
-	if note == nil {
+	value := states[set]
+	if value == nil {
 		return state, nil
 	}
-	if err := json.Unmarshal(note, state); err != nil {
-		return nil, fmt.Errorf("read what came of %s: %w", set, err)
+	if err := json.Unmarshal(value, state); err != nil {
+		return nil, fmt.Errorf("read the pending import of %s: %w", set, err)
 	}
 	if state.Next > 1 && state.Head == "" && state.Document == "" && !state.Done { // written by an earlier version
 		return &importState{Set: set, Next: 1}, nil
@@ -150,7 +150,7 @@ func (svc *Service) loadState(ctx context.Context, set string) (*importState, er
 	return state, nil
 }
 
-// saveState notes where an import is. doc is nil as long as it is not known.
+// saveState records the state of an import. doc is nil as long as it is unknown.
 func (svc *Service) saveState(ctx context.Context, state *importState, doc *bundle.Document) error {
 	ctx = context.WithoutCancel(ctx)
 	before, err := svc.loadState(ctx, state.Set)
@@ -158,12 +158,12 @@ func (svc *Service) saveState(ctx context.Context, state *importState, doc *bund
 		return err
 	}
 	state.Updated = svc.store.Now()
-	note, err := json.Marshal(state)
+	value, err := json.Marshal(state)
 	if err == nil {
-		err = svc.store.SetState(ctx, importStates, map[string][]byte{state.Set: note})
+		err = svc.store.SetState(ctx, importStates, map[string][]byte{state.Set: value})
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("note what came of %s: %w", state.Set, err), svc.dropParts(ctx, state, before.parts()))
+		return errors.Join(fmt.Errorf("record the pending import of %s: %w", state.Set, err), svc.dropParts(ctx, state, before.parts()))
 	}
 	svc.pending.protect(svc.store, state, doc)
 	if state.Done {
@@ -173,32 +173,33 @@ func (svc *Service) saveState(ctx context.Context, state *importState, doc *bund
 	return errors.Join(svc.dropParts(ctx, before, state.parts()), svc.discard(ctx, obsolete))
 }
 
-// dropParts drops the parts of an import, but for some.
-func (svc *Service) dropParts(ctx context.Context, state *importState, but []string) (err error) {
+// dropParts deletes the partial blobs of an import, except for some.
+func (svc *Service) dropParts(ctx context.Context, state *importState, except []string) (err error) {
 	for _, id := range state.parts() {
-		if !slices.Contains(but, id) {
+		if !slices.Contains(except, id) {
 			err = errors.Join(err, svc.dropPart(ctx, id))
 		}
 	}
 	return err
 }
 
-// dropPart drops a part, however fresh it is.
+// dropPart deletes a partial blob, however recent it is.
 func (svc *Service) dropPart(ctx context.Context, id string) error {
 	_, err := svc.store.ExpireUpload(context.WithoutCancel(ctx), id, svc.store.Now().Add(pendingTimeout))
 	return err
 }
 
-// endState notes that an import is done, and drops what belonged to it alone.
+// endState records that an import is done, and deletes what it alone needed.
 func (svc *Service) endState(ctx context.Context, state *importState) error {
 	return svc.saveState(ctx, &importState{Set: state.Set, Next: state.Next + 1, Bundle: state.Bundle, Done: true}, nil)
 }
 
-// dropState forgets an import, with what belongs to it alone; and what it brought, if doc says what that is.
+// dropState deletes the state of an import and what it alone needed. If doc is not nil, dropState also deletes the
+// blobs that the import added.
 func (svc *Service) dropState(ctx context.Context, state *importState, doc *bundle.Document) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := svc.store.SetState(ctx, importStates, map[string][]byte{state.Set: nil}); err != nil {
-		return fmt.Errorf("forget what came of %s: %w", state.Set, err)
+		return fmt.Errorf("drop the pending import of %s: %w", state.Set, err)
 	}
 	svc.pending.release(state.Set)
 	digests := state.blobs(nil)
@@ -210,38 +211,38 @@ func (svc *Service) dropState(ctx context.Context, state *importState, doc *bund
 	return errors.Join(svc.dropParts(ctx, state, nil), svc.discard(ctx, digests))
 }
 
-// Resume protects what imports brought that wait for their next volume, gives up those that have waited too long, and
-// drops what came and was not noted. Call it when the mirror starts, before anything is collected or imported.
+// Resume protects the content of pending imports, drops those that waited too long, and deletes partial blobs that no
+// import refers to. It must be called when a mirror starts, before the first collection and the first import.
 func (svc *Service) Resume(ctx context.Context) error {
-	notes, err := svc.store.State(ctx, importStates)
+	states, err := svc.store.State(ctx, importStates)
 	if err != nil {
-		return fmt.Errorf("read which imports wait for a volume: %w", err)
+		return fmt.Errorf("read pending imports: %w", err)
 	}
-	var noted []string
-	for set, note := range notes {
+	var known []string
+	for set, value := range states {
 		state := &importState{}
 		var doc *bundle.Document
-		err := json.Unmarshal(note, state)
+		err := json.Unmarshal(value, state)
 		state.Set = set
 		if err == nil && state.Document != "" {
 			doc, err = svc.loadDocument(ctx, state.Document)
 		}
 		if err != nil || svc.store.Now().Sub(state.Updated) > pendingTimeout {
-			svc.log.Info("giving up an import that waits for a volume", zap.String("set", set), zap.Error(err))
+			svc.log.Info("dropping a pending import", zap.String("set", set), zap.Error(err))
 			if err := svc.dropState(ctx, state, doc); err != nil {
 				return err
 			}
 			continue
 		}
 		svc.pending.protect(svc.store, state, doc)
-		noted = append(noted, state.parts()...)
+		known = append(known, state.parts()...)
 	}
 	for upload, err := range svc.store.Uploads(ctx) {
-		if err == nil && upload.Repo == "" && !slices.Contains(noted, upload.ID) {
+		if err == nil && upload.Repo == "" && !slices.Contains(known, upload.ID) {
 			err = svc.dropPart(ctx, upload.ID)
 		}
 		if err != nil {
-			return fmt.Errorf("drop what came of imports and was not noted: %w", err)
+			return fmt.Errorf("drop partial blobs of unknown imports: %w", err)
 		}
 	}
 	return nil

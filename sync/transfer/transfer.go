@@ -14,21 +14,22 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// Mirror is what transfers need of a mirror. Package mirror/proxy implements it.
+// Mirror is what a [Service] needs of a mirror. A [proxy.Proxy] implements it.
 type Mirror interface {
-	// Names says how names of images are read.
+	// Names returns how image names are resolved.
 	Names() mirror.Names
-	// ContentStored is told what was stored, and strikes off wants.
+	// ContentStored reports stored content to the mirror, which resolves the wants for it.
 	ContentStored(repo mirror.Repo, d digest.Digest, tags ...string)
-	// ResolveWants strikes off what else can be given now: blobs that came with a manifest.
+	// ResolveWants resolves all other wants that can be served now, such as those for blobs of an imported manifest.
 	ResolveWants(ctx context.Context)
-	// DiscardDamaged takes away what an error found damaged or missing, and reports whether it was about that.
+	// DiscardDamaged quarantines the content that an error reports as damaged or missing. It returns whether the error
+	// was such a report.
 	DiscardDamaged(err error) bool
-	// RecoverDamaged takes it away, too, and returns nil if it could be fetched again; else it returns the error.
+	// RecoverDamaged does the same and fetches the content again. It returns nil if that succeeded, else err.
 	RecoverDamaged(ctx context.Context, err error) error
 }
 
-// Store is what transfers need of a store.
+// Store is what a [Service] needs of a store.
 type Store interface {
 	mirror.BlobStore
 	mirror.ManifestStore
@@ -38,47 +39,46 @@ type Store interface {
 	mirror.CollectStore
 }
 
-// Verifier checks signatures against the keys that it knows.
+// Verifier verifies signatures with the keys that it trusts.
 type Verifier interface {
-	// Verify returns the ID of the key that signature of document was made with. An error says why it is none of those
-	// that are trusted.
+	// Verify returns the ID of the key that made signature of document. The error says why no trusted key made it.
 	Verify(document, signature []byte) (keyID string, err error)
 }
 
-// Options change how a [Service] works; the zero value works.
+// Options configure a [Service]. The zero value works.
 type Options struct {
-	// Host is the name of the machine, for people who read where a bundle comes from.
+	// Host is the name of the machine. It tells people where a bundle was made.
 	Host string
 	// Tool is the program and its version.
 	Tool string
-	// Verifier reads public keys that a request names and returns what checks signatures with them and those that the
-	// configuration trusts; a nil Verifier if that is none. Nil trusts none.
+	// Verifier returns a Verifier that trusts the public keys of the request and those of the configuration, or nil if
+	// there are none. If it is nil, no key is trusted.
 	Verifier func(keys []string) (Verifier, error)
-	// Destination is the name that bundles for this mirror are made for (--to); those for another one are refused. Without a
-	// name, it takes those for any.
+	// Destination is the name of this mirror as a destination (--to). Bundles for other destinations are rejected. If
+	// it is empty, bundles for any destination are accepted.
 	Destination string
-	// Signed refuses whatever is not signed with a key that is trusted.
+	// Signed rejects everything that is not signed by a trusted key.
 	Signed bool
-	// IgnoreNondistributable exports images without their nondistributable layers where those are not stored.
+	// IgnoreNondistributable exports images without those of their nondistributable layers that are not stored.
 	IgnoreNondistributable bool
-	// Limits bound what is read of bundles.
+	// Limits restrict what is read from bundles.
 	Limits bundle.Limits
 	Log    *zap.Logger
 }
 
-// Service takes content out of a mirror and brings it in. All of it may be used concurrently.
+// Service exports and imports bundles. It is safe for concurrent use.
 type Service struct {
 	mirror Mirror
 	store  Store
 	opts   Options
 	log    *zap.Logger
 
-	numbering sync.Mutex // of what is noted about bundles that are made, sent and imported
-	identity  string     // "" until it is needed
+	numbering sync.Mutex // protects the states of exported and imported bundles, and identity
+	identity  string     // empty until it is needed
 	pending   pendingImports
 }
 
-// New returns a carrier for a mirror and the store under it.
+// New returns a Service for the mirror m and its store s.
 func New(m Mirror, s Store, opts Options) *Service {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
@@ -91,28 +91,28 @@ const (
 	identityKey    = "identity"
 )
 
-// Identity returns the random name that the mirror gave itself when it first needed one. It is in what it sends and in
-// its receipts.
+// Identity returns the random name of the mirror, which is generated when it is needed first. Bundles and receipts
+// contain it.
 func (svc *Service) Identity(ctx context.Context) (string, error) {
 	svc.numbering.Lock()
 	defer svc.numbering.Unlock()
 	return svc.identify(ctx)
 }
 
-// identify is for who has c.numbering.
+// identify is Identity for callers that hold svc.numbering.
 func (svc *Service) identify(ctx context.Context) (string, error) {
 	if svc.identity != "" {
 		return svc.identity, nil
 	}
-	notes, err := svc.store.State(ctx, identityStates)
+	states, err := svc.store.State(ctx, identityStates)
 	if err != nil {
-		return "", fmt.Errorf("read this mirror's identity: %w", err)
+		return "", fmt.Errorf("read the identity of this mirror: %w", err)
 	}
-	identity := string(notes[identityKey])
+	identity := string(states[identityKey])
 	if identity == "" {
 		identity = strings.ToLower(rand.Text())
 		if err := svc.store.SetState(ctx, identityStates, map[string][]byte{identityKey: []byte(identity)}); err != nil {
-			return "", fmt.Errorf("note this mirror's identity: %w", err)
+			return "", fmt.Errorf("record the identity of this mirror: %w", err)
 		}
 	}
 	svc.identity = identity

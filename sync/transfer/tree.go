@@ -10,37 +10,37 @@ import (
 	"airmirror/mirror"
 )
 
-// tree is what the images of an archive need that is no bundle.
+// imageTree contains the manifests of an archive that is not a bundle, and what they need.
 type imageTree struct {
 	content       content
 	protection    *protection
-	inArchive     map[digest.Digest]int64 // what the archive has, with sizes
+	inArchive     map[digest.Digest]int64 // sizes of the entries of the archive
 	seen          map[digest.Digest]*node
 	order         []*node // children first
-	recentlyAdded []*node // that were entered last
-	added         int     // manifests, counted once for each repository that they are in
+	recentlyAdded []*node // added by the last calls of addTo; callers reset it
+	added         int     // number of pairs of a manifest and a repository
 }
 
-// maxPlacements is how many manifests may be entered from an archive that is no bundle, counted once for each repository. In
-// a few MiB of names it can put thousands of manifests into a hundred thousand repositories.
+// maxPlacements is the maximum number of pairs of a manifest and a repository that an archive can create. A few MiB of
+// names could otherwise add thousands of manifests to a hundred thousand repositories.
 const maxPlacements = 1 << 20
 
-// branch is a manifest with everything under it.
+// node is a manifest with everything that it needs.
 type node struct {
 	digest    digest.Digest
 	mediaType string
 	size      int64
-	blobs     []v1.Descriptor // that are stored
-	owned     []digest.Digest // those of what it names and does not need that the archive has
+	blobs     []v1.Descriptor // stored ones
+	owned     []digest.Digest // content of the archive that it names and does not need
 	children  []*node
 	subject   digest.Digest
 	repos     []mirror.Repo
-	inRepo    map[mirror.Repo]bool // the same
-	total     int64                // of all under it, once it was asked for
-	err       error                // why it is not whole
+	inRepo    map[mirror.Repo]bool // the set of repos
+	total     int64                // size with everything that it needs; 0 until totalSize
+	err       error                // why it is incomplete
 }
 
-// grow looks at a manifest. One that is not whole has an error that says why.
+// walk reads a manifest and everything that it needs, once. The err field of an incomplete one says what is missing.
 func (t *imageTree) walk(ctx context.Context, desc v1.Descriptor) (*node, error) {
 	if b := t.seen[desc.Digest]; b != nil {
 		return b, nil
@@ -76,12 +76,12 @@ func (t *imageTree) read(ctx context.Context, b *node) error {
 	}
 	for _, desc := range refs.Blobs {
 		t.protection.protect(desc.Digest)
-		held, err := t.content.isIntact(ctx, desc.Digest, desc.Size)
+		stored, err := t.content.isIntact(ctx, desc.Digest, desc.Size)
 		if err != nil {
 			return err
 		}
-		if !held {
-			return mirror.Errorf(mirror.CodeBlobUnknown, "it lacks blob %s", desc.Digest)
+		if !stored {
+			return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is missing", desc.Digest)
 		}
 	}
 	b.blobs = slices.Clone(refs.Blobs)
@@ -94,13 +94,13 @@ func (t *imageTree) read(ctx context.Context, b *node) error {
 		}
 	}
 	if len(refs.Manifests) > 0 && len(b.children)+len(b.owned) == 0 {
-		return mirror.Errorf(mirror.CodeBlobUnknown, "it has no image of its index: %w", t.seen[refs.Manifests[0].Digest].err)
+		return mirror.Errorf(mirror.CodeBlobUnknown, "no image of the index is complete: %w", t.seen[refs.Manifests[0].Digest].err)
 	}
 	return nil
 }
 
-// own looks at what a manifest names and does not need: it is a manifest if it can be read as one, or else a blob. Only what
-// the archive has belongs to it: to name a digest gives no right to read what is stored here for others.
+// addOwned adds what a manifest names and does not need, as a manifest if it is a valid one, or else as a blob. Only
+// content of the archive is added, because naming a digest gives no right to read content that is stored for others.
 func (t *imageTree) addOwned(ctx context.Context, b *node, role mirror.Role, desc v1.Descriptor) error {
 	size, here := t.inArchive[desc.Digest]
 	if role == mirror.RoleManifest || here && size <= mirror.MaxManifestSize && desc.MediaType != "" && mirror.LooksLikeManifest(desc.MediaType) {
@@ -120,21 +120,21 @@ func (t *imageTree) addOwned(ctx context.Context, b *node, role mirror.Role, des
 		return nil
 	}
 	t.protection.protect(desc.Digest)
-	held, err := t.content.isIntact(ctx, desc.Digest, size)
-	if held {
+	stored, err := t.content.isIntact(ctx, desc.Digest, size)
+	if stored {
 		b.blobs = append(b.blobs, v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: size})
 		b.owned = append(b.owned, desc.Digest)
 	}
 	return err
 }
 
-// enter puts a manifest and everything under it into a repository.
+// addTo adds a manifest and everything that it needs to a repository.
 func (t *imageTree) addTo(b *node, repo mirror.Repo) error {
 	if b.inRepo[repo] {
 		return nil
 	}
 	if t.added++; t.added > maxPlacements {
-		return mirror.Errorf(mirror.CodeBundleInvalid, "it puts its images into more repositories than is believable")
+		return mirror.Errorf(mirror.CodeBundleInvalid, "the archive names too many repositories for its images")
 	}
 	if b.inRepo == nil {
 		b.inRepo = make(map[mirror.Repo]bool)
@@ -150,7 +150,7 @@ func (t *imageTree) addTo(b *node, repo mirror.Repo) error {
 	return nil
 }
 
-// total is what is under a manifest, itself included, in bytes.
+// totalSize returns the size of a manifest and everything that it needs, in bytes.
 func (b *node) totalSize() int64 {
 	if b.total == 0 {
 		b.total = b.addSize(make(map[digest.Digest]bool))
@@ -158,7 +158,8 @@ func (b *node) totalSize() int64 {
 	return b.total
 }
 
-// weigh adds up what is under a manifest, itself included.
+// addSize returns the size of a manifest and everything that it needs. It counts each digest once and records it in
+// seen.
 func (b *node) addSize(seen map[digest.Digest]bool) (size int64) {
 	if seen[b.digest] {
 		return 0
@@ -177,7 +178,7 @@ func (b *node) addSize(seen map[digest.Digest]bool) (size int64) {
 	return size
 }
 
-// manifests are those that were entered somewhere, children first.
+// manifests returns the manifests that were added to a repository, children first.
 func (t *imageTree) manifests() []manifest {
 	var list []manifest
 	for _, b := range t.order {
@@ -190,7 +191,7 @@ func (t *imageTree) manifests() []manifest {
 	return list
 }
 
-// count counts what is entered.
+// count sets the counts and sizes of the summary.
 func (t *imageTree) count(s *Summary, found []foundImage) {
 	seen := make(map[digest.Digest]bool)
 	for _, f := range found {
@@ -205,7 +206,7 @@ func (t *imageTree) count(s *Summary, found []foundImage) {
 	}
 }
 
-// unneeded forgets of what was brought what nothing needs that was entered, and returns it.
+// takeUnneeded removes from in.added the blobs that no imported manifest needs, and returns them.
 func (in *importer) takeUnneeded(t *imageTree) (list []digest.Digest) {
 	needed := make(map[digest.Digest]bool)
 	for _, b := range t.order {

@@ -9,10 +9,10 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// verify compares with its digest everything that would go out, and has what is damaged fetched again. An image of which
-// something cannot be fetched again does not go out. It returns what goes out then.
+// verify verifies the digests of everything that would be exported, and fetches damaged content again. It drops images
+// with content that cannot be fetched, and returns the document without them.
 func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Document, error) {
-	lost := make(map[digest.Digest]error)
+	damaged := make(map[digest.Digest]error)
 	check := func(d digest.Digest) error {
 		err := p.service.store.Verify(ctx, d)
 		if err != nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
@@ -22,7 +22,7 @@ func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Doc
 			err = p.service.mirror.RecoverDamaged(ctx, err)
 		}
 		if err != nil {
-			lost[d] = err
+			damaged[d] = err
 		}
 		return ctx.Err()
 	}
@@ -36,21 +36,21 @@ func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Doc
 			return nil, err
 		}
 	}
-	if len(lost) == 0 {
+	if len(damaged) == 0 {
 		return doc, nil
 	}
-	p.dropDamaged(lost)
+	p.dropDamaged(damaged)
 	if err := p.failure(); err != nil {
 		return nil, err
 	}
 	return p.describe(ctx)
 }
 
-// drop takes out the images that need what was lost, and what refers to them alone.
-func (p *planner) dropDamaged(lost map[digest.Digest]error) {
+// dropDamaged drops the images that need damaged content, and images that only refer to them.
+func (p *planner) dropDamaged(damaged map[digest.Digest]error) {
 	dropped := make(map[digest.Digest]bool)
 	for _, image := range p.sorted() {
-		err := image.item.damage(lost, make(map[*item]bool))
+		err := image.item.damage(damaged, make(map[*item]bool))
 		if err == nil {
 			continue
 		}
@@ -70,17 +70,17 @@ func (p *planner) dropDamaged(lost map[digest.Digest]error) {
 	}
 }
 
-// lost returns why an item cannot go out: what was lost of it and of what it needs.
-func (it *item) damage(lost map[digest.Digest]error, seen map[*item]bool) error {
+// damage returns the error of the first damaged item among an item and everything that it needs, or nil.
+func (it *item) damage(damaged map[digest.Digest]error, seen map[*item]bool) error {
 	if seen[it] || it.assumed {
 		return nil
 	}
 	seen[it] = true
-	if err := lost[it.Digest]; err != nil {
+	if err := damaged[it.Digest]; err != nil {
 		return err
 	}
 	for _, needed := range it.needs {
-		if err := needed.damage(lost, seen); err != nil {
+		if err := needed.damage(damaged, seen); err != nil {
 			return err
 		}
 	}

@@ -9,29 +9,30 @@ import (
 	"airmirror/mirror"
 )
 
-// Volume is a part of a bundle, as long as it is: a bundle is the bytes of its volumes one after the other.
+// Volume describes a volume of a bundle. The concatenated volumes are the bundle.
 type Volume struct {
-	// Set is the name of all volumes of one bundle, which no others have: up to 128 characters without control characters.
+	// Set is the name that all volumes of one bundle, and no others, have: up to 128 characters without control
+	// characters.
 	Set    string `json:"set"`
 	Number int    `json:"number"` // from 1
 	Size   int64  `json:"size"`   // in bytes
-	More   bool   `json:"more"`   // it is not the last one
+	More   bool   `json:"more"`   // another volume follows
 }
 
 func (v *Volume) check() error {
-	const most = 128
-	if v.Set == "" || len(v.Set) > most || strings.ContainsFunc(v.Set, func(r rune) bool { return r < ' ' }) || v.Number < 1 || v.Size < 1 {
-		return mirror.Errorf(mirror.CodeUnsupported, "a volume has a set, a number from 1 on and a size: not %q, %d and %d", v.Set, v.Number, v.Size)
+	const maxSet = 128
+	if v.Set == "" || len(v.Set) > maxSet || strings.ContainsFunc(v.Set, func(r rune) bool { return r < ' ' }) || v.Number < 1 || v.Size < 1 {
+		return mirror.Errorf(mirror.CodeUnsupported, "invalid volume: set %q, number %d, size %d", v.Set, v.Number, v.Size)
 	}
 	return nil
 }
 
-// part reads a volume and knows whether all of it came.
+// volumeReader reads a volume and checks its size.
 type volumeReader struct {
 	r        io.Reader
 	size     int64
 	count    int64
-	complete bool // all of it was read, and no more came
+	complete bool // all of it was read, and nothing follows
 }
 
 func (p *volumeReader) Read(b []byte) (int, error) {
@@ -52,13 +53,13 @@ func (p *volumeReader) end() error {
 	}
 	_, err := io.ReadFull(p.r, make([]byte, 1))
 	if err == nil {
-		return mirror.Errorf(mirror.CodeSizeInvalid, "the volume is larger than the %d bytes that it is said to have", p.size)
+		return mirror.Errorf(mirror.CodeSizeInvalid, "the volume is larger than its stated size of %d bytes", p.size)
 	}
 	p.complete = err == io.EOF
 	return err
 }
 
-// volume imports one volume.
+// importVolume imports one volume.
 func (in *importer) importVolume(ctx context.Context, body io.Reader) error {
 	v := in.req.Volume
 	if err := v.check(); err != nil {
@@ -81,16 +82,16 @@ func (in *importer) importVolume(ctx context.Context, body io.Reader) error {
 		in.skipVolume(state)
 		return nil
 	case v.Number > state.Next:
-		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: volume %d of %s is wanted next", v.Number, state.Next, v.Set)
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: volume %d of %s is needed next", v.Number, state.Next, v.Set)
 	}
 	return in.importNext(ctx, state, p)
 }
 
-// importFirstAgain imports the first volume of a set of which it came already. It may be that of another bundle, under the
-// same name.
+// importFirstAgain imports the first volume of a set whose first volume was imported before. It may belong to another
+// bundle with the same set name.
 func (in *importer) importFirstAgain(ctx context.Context, state *importState, p *volumeReader) error {
-	fresh := &importState{Set: state.Set, Next: 1}
-	if err := in.openVolume(ctx, fresh, p); err != nil || in.reader == nil {
+	restarted := &importState{Set: state.Set, Next: 1}
+	if err := in.openVolume(ctx, restarted, p); err != nil || in.reader == nil {
 		return in.explainVolume(err, state, p)
 	}
 	defer in.reader.Close()
@@ -98,18 +99,19 @@ func (in *importer) importFirstAgain(ctx context.Context, state *importState, p 
 		in.skipVolume(state)
 		return nil
 	}
-	return in.importOpened(ctx, fresh, p)
+	return in.importOpened(ctx, restarted, p)
 }
 
-// skipVolume passes over a volume that was imported.
+// skipVolume skips a volume that was imported before.
 func (in *importer) skipVolume(state *importState) {
-	in.Doing("nothing: the volume is in already")
+	in.Doing("nothing: the volume was imported before")
 	in.summary.Known, in.summary.Bundle = true, state.Bundle
 	if !state.Done {
 		in.requestVolume(state, "")
 	}
 }
 
+// importNext imports the volume that the import needs next.
 func (in *importer) importNext(ctx context.Context, state *importState, p *volumeReader) error {
 	if err := in.openVolume(ctx, state, p); err != nil || in.reader == nil {
 		return in.explainVolume(err, state, p)
@@ -118,12 +120,12 @@ func (in *importer) importNext(ctx context.Context, state *importState, p *volum
 	return in.importOpened(ctx, state, p)
 }
 
-// importOpened imports a volume that was opened.
+// importOpened imports a volume whose document was read.
 func (in *importer) importOpened(ctx context.Context, state *importState, p *volumeReader) error {
 	document, signature := in.reader.Raw()
 	state.Bundle = in.doc.ID
 	if err := in.preflight(ctx, document, signature); err != nil {
-		if state.Head != "" && !isFault(err) { // only its document came before
+		if state.Head != "" && !isFault(err) { // only the head was stored before
 			err = errors.Join(err, in.service.dropState(ctx, state, nil))
 		}
 		return err
@@ -134,14 +136,14 @@ func (in *importer) importOpened(ctx context.Context, state *importState, p *vol
 	return in.storeVolume(ctx, state, p)
 }
 
-// wants tells which volume is wanted next, and why it is not the one after that which came.
+// requestVolume reports which volume is needed next, and the reason if it is not the following one.
 func (in *importer) requestVolume(state *importState, reason string) {
 	next := &NextVolume{Set: state.Set, Number: state.Next, Reason: reason}
 	in.summary.Next = next
 	in.report(Event{Kind: KindNext, Next: next})
 }
 
-// next puts the import aside until the next volume comes.
+// awaitNext records the progress of the import up to the end of this volume.
 func (in *importer) awaitNext(ctx context.Context, state *importState) error {
 	state.Starts = append(state.Starts, state.Offset)
 	state.Offset += in.req.Volume.Size
@@ -154,7 +156,7 @@ func (in *importer) awaitNext(ctx context.Context, state *importState) error {
 	return nil
 }
 
-// storeVolume takes in what a volume has.
+// storeVolume stores the content of a volume.
 func (in *importer) storeVolume(ctx context.Context, state *importState, p *volumeReader) error {
 	if len(in.missing) > 0 {
 		in.split = &split{end: state.Offset + p.size, more: in.req.Volume.More, before: state.Part}
@@ -163,7 +165,7 @@ func (in *importer) storeVolume(ctx context.Context, state *importState, p *volu
 			return in.suspend(ctx, state)
 		}
 		if err != nil {
-			dropped := in.split.drop() // before what it grew from may go
+			dropped := in.split.drop() // before the state that it continues is dropped
 			return errors.Join(in.explainVolume(err, state, p), dropped)
 		}
 	}
@@ -177,7 +179,7 @@ func (in *importer) storeVolume(ctx context.Context, state *importState, p *volu
 	return in.service.endState(ctx, state)
 }
 
-// suspend notes what is needed to go on with the next volume.
+// suspend saves what the import of the next volume needs.
 func (in *importer) suspend(ctx context.Context, state *importState) error {
 	if state.Document == "" {
 		if err := in.storeDocument(ctx, state); err != nil {
@@ -195,28 +197,28 @@ func (in *importer) suspend(ctx context.Context, state *importState) error {
 	return in.awaitNext(ctx, state)
 }
 
-// damaged says what is wrong with a volume, and what to do. A bundle that contradicts itself is given up; an entry of
-// several volumes that is damaged in one of them is wanted again from the volume on that it begins in.
+// explainVolume returns the error for a volume with what to do about it. A bundle that contradicts itself is dropped.
+// If an entry of several volumes is damaged, the import continues with the volume in which the entry begins.
 func (in *importer) explainVolume(err error, state *importState, p *volumeReader) error {
 	ctx := context.Background()
-	var again *restartError
+	var restart *restartError
 	switch v := in.req.Volume; {
 	case err == nil:
 		return nil
 	case in.invalid:
 		in.release()
 		return errors.Join(err, in.service.dropState(ctx, state, in.doc))
-	case errors.As(err, &again):
-		state.rewind(again.from)
+	case errors.As(err, &restart):
+		state.rewind(restart.from)
 		if saved := in.service.saveState(ctx, state, in.doc); saved != nil {
 			return errors.Join(err, saved)
 		}
 		in.requestVolume(state, err.Error())
-		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is wanted again, and those after it: %w", state.Next, v.Set, err)
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is needed again, and those after it: %w", state.Next, v.Set, err)
 	case errors.Is(err, io.ErrUnexpectedEOF) && p.count < p.size:
 		return mirror.Errorf(mirror.CodeUnavailable, "volume %d of %s ended after %d of its %d bytes: send it again", v.Number, v.Set, p.count, p.size)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return mirror.Errorf(mirror.CodeBundleInvalid, "volume %d of %s is said to be the last one, and the bundle goes on: %w", v.Number, v.Set, err)
+		return mirror.Errorf(mirror.CodeBundleInvalid, "volume %d of %s was sent as the last one, and the bundle is not complete: %w", v.Number, v.Set, err)
 	case isInvalid(err):
 		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is damaged before byte %d: copy it again: %w", v.Number, v.Set, p.count, err)
 	}

@@ -87,11 +87,11 @@ func TestVolumesComeInOrder(t *testing.T) {
 	all := volumes(data, 9000)
 	s := newSite(t, transfer.Options{})
 	_, err := s.sendVolume(all, 2)
-	wantCode(t, err, mirror.CodeRangeInvalid, "volume 1 of a bundle is wanted next")
+	wantCode(t, err, mirror.CodeRangeInvalid, "volume 1 of a bundle is needed next")
 	_, err = s.sendVolume(all, 1)
 	s.must(err)
 	_, err = s.sendVolume(all, 3)
-	wantCode(t, err, mirror.CodeRangeInvalid, "volume 2 of a bundle is wanted next")
+	wantCode(t, err, mirror.CodeRangeInvalid, "volume 2 of a bundle is needed next")
 	_, err = s.sendVolume(all, 2)
 	s.must(err)
 	for i, body := range []io.Reader{bytes.NewReader(all[0]), unread{}} {
@@ -275,7 +275,7 @@ func TestABlobOfSeveralVolumesIsWantedAgainFromItsBeginning(t *testing.T) {
 		summary, err = s.sendVolume(bad, i)
 		s.restart()
 	}
-	wantCode(t, err, mirror.CodeRangeInvalid, fmt.Sprintf("volume %d of a bundle is wanted again", begins), digest.FromString(large).String())
+	wantCode(t, err, mirror.CodeRangeInvalid, fmt.Sprintf("volume %d of a bundle is needed again", begins), digest.FromString(large).String())
 	if summary.Next == nil || summary.Next.Number != begins || summary.Next.Reason == "" {
 		t.Errorf("%+v", summary.Next)
 	}
@@ -297,7 +297,7 @@ func TestVolumesOfWhatCannotCome(t *testing.T) {
 	for i := 1; err == nil; i++ {
 		_, err = s.sendVolume(all, i)
 	}
-	wantCode(t, err, mirror.CodeBundleInvalid, "neither in the bundle nor held")
+	wantCode(t, err, mirror.CodeBundleInvalid, "neither in the bundle nor stored")
 	if held := s.digests(); len(held) > 0 {
 		t.Errorf("%v are left", held)
 	}
@@ -307,9 +307,9 @@ func TestVolumesOfWhatCannotCome(t *testing.T) {
 		code   mirror.Code
 		says   string
 	}{
-		"no set":        {transfer.Volume{Number: 1, Size: 9}, mirror.CodeUnsupported, "a volume has a set"},
-		"no number":     {transfer.Volume{Set: "x", Size: 9}, mirror.CodeUnsupported, "a volume has a set"},
-		"said the last": {transfer.Volume{Set: "x", Number: 1, Size: 10_000}, mirror.CodeBundleInvalid, "said to be the last one"},
+		"no set":        {transfer.Volume{Number: 1, Size: 9}, mirror.CodeUnsupported, "invalid volume"},
+		"no number":     {transfer.Volume{Set: "x", Size: 9}, mirror.CodeUnsupported, "invalid volume"},
+		"said the last": {transfer.Volume{Set: "x", Number: 1, Size: 10_000}, mirror.CodeBundleInvalid, "sent as the last one"},
 	} {
 		if tt.volume.Size > int64(len(data)) {
 			t.Fatal("the bundle is too small")

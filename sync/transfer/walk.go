@@ -14,16 +14,16 @@ import (
 	"airmirror/sync/bundle"
 )
 
-var errNotStored = mirror.Errorf(mirror.CodeManifestUnknown, "is not held here")
+var errNotStored = mirror.Errorf(mirror.CodeManifestUnknown, "is not stored")
 
-// walk is a manifest that was looked at, with everything that it needs.
+// walked is the result of walking a manifest.
 type walked struct {
 	item   *item
 	origin mirror.Origin
-	err    error // why it is not whole
+	err    error // why it is incomplete
 }
 
-// walk looks at a manifest and at what it needs, once.
+// walk reads a manifest and everything that it needs. It caches the result.
 func (p *planner) walk(ctx context.Context, at place, lenient bool) walked {
 	if w, known := p.walked[at]; known {
 		return w
@@ -48,7 +48,7 @@ func (p *planner) readManifest(ctx context.Context, at place, lenient bool) (*it
 		return nil, "", err
 	}
 	size := int64(len(man.Bytes))
-	man.Bytes = nil // there may be many, one inside the other
+	man.Bytes = nil // saves memory while the recursion descends
 	required := refs.Blobs
 	if !p.service.opts.IgnoreNondistributable {
 		required = slices.Concat(refs.Blobs, refs.Nondistributable)
@@ -73,7 +73,7 @@ func (p *planner) readManifest(ctx context.Context, at place, lenient bool) (*it
 	it.repos = union(it.repos, at.repo.String())
 	it.sparse = it.sparse || sparse
 	for _, platform := range platforms {
-		it.platforms = union(it.platforms, bundle.Text(platform)) // anybody may have written that
+		it.platforms = union(it.platforms, bundle.Text(platform)) // the manifest is untrusted
 	}
 	for _, desc := range refs.Blobs {
 		it.need(p.item(desc.Digest, desc.Size))
@@ -87,7 +87,7 @@ func (p *planner) readManifest(ctx context.Context, at place, lenient bool) (*it
 	return it, man.Origin, err
 }
 
-// item returns what is known of a digest. Digests of many manifests that are the same share their memory.
+// item returns the item of a digest. Equal digests of several manifests share one item.
 func (p *planner) item(d digest.Digest, size int64) *item {
 	it := p.items[d]
 	if it == nil {
@@ -103,7 +103,7 @@ func (it *item) need(other *item) {
 	}
 }
 
-// union adds what is not there yet, in order.
+// union inserts strings into a sorted list, without duplicates.
 func union(list []string, more ...string) []string {
 	for _, s := range more {
 		if i, found := slices.BinarySearch(list, s); !found {
@@ -113,7 +113,7 @@ func union(list []string, more ...string) []string {
 	return list
 }
 
-// lacks reports which blobs are not held as their manifest describes them, or not for repo.
+// checkBlobs returns an error if blobs are not stored as their manifest describes them, or not available in repo.
 func (p *planner) checkBlobs(ctx context.Context, repo mirror.Repo, blobs []v1.Descriptor) error {
 	digests := make([]digest.Digest, len(blobs))
 	for i, desc := range blobs {
@@ -136,7 +136,7 @@ func (p *planner) checkBlobs(ctx context.Context, repo mirror.Repo, blobs []v1.D
 			return err
 		}
 		if err == nil && size == desc.Size {
-			hint = "; what is held for other repositories alone is confirmed by 'mirror sync' with the upstream in reach"
+			hint = "; blobs that are stored for other repositories only become available with 'mirror sync' while the upstream is reachable"
 		}
 		missing = append(missing, desc.Digest.String())
 		bytes += uint64(desc.Size)
@@ -144,10 +144,10 @@ func (p *planner) checkBlobs(ctx context.Context, repo mirror.Repo, blobs []v1.D
 	if len(missing) == 0 {
 		return nil
 	}
-	return mirror.Errorf(mirror.CodeBlobUnknown, "lacks %s of blobs: %s%s", humanize.Bytes(bytes), joinNames(missing), hint)
+	return mirror.Errorf(mirror.CodeBlobUnknown, "%s of blobs are missing: %s%s", humanize.Bytes(bytes), joinNames(missing), hint)
 }
 
-// list joins the first few names.
+// joinNames joins the first maxNamed names.
 func joinNames(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
@@ -155,9 +155,9 @@ func joinNames(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// children looks at the manifests of an index that are asked for. Without some of them it is whole all the same, for the
-// other platforms or for what it has beside manifests; but not if they were asked for, or are there and lack something.
-func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.References, lenient bool) (whole []*item, platforms []string, err error) {
+// children walks the selected manifests of an index. The index is complete without the other entries. It is incomplete
+// if a selected entry is not stored, or if a stored entry is incomplete.
+func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.References, lenient bool) (complete []*item, platforms []string, err error) {
 	var last error
 	entries := refs.Manifests
 	selected := p.platforms.Select(entries)
@@ -180,13 +180,13 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.R
 				return nil, nil, err
 			}
 			if blob != nil {
-				whole = append(whole, blob)
+				complete = append(complete, blob)
 				continue
 			}
 		}
 		switch {
 		case w.err == nil:
-			whole = append(whole, w.item)
+			complete = append(complete, w.item)
 			platforms = append(platforms, w.item.platforms...)
 			if desc.Platform != nil && desc.Platform.OS != "unknown" {
 				platforms = append(platforms, mirror.PlatformString(*desc.Platform))
@@ -200,10 +200,10 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.R
 		}
 	}
 	switch {
-	case len(whole) > 0 || len(entries) == 0 || len(refs.Entries) > 0:
-		return whole, platforms, nil
+	case len(complete) > 0 || len(entries) == 0 || len(refs.Entries) > 0:
+		return complete, platforms, nil
 	case last != nil:
-		return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "none of its platforms is held whole")
+		return nil, nil, mirror.Errorf(mirror.CodeManifestUnknown, "no platform is complete")
 	}
 	var has []string
 	for _, desc := range entries {
@@ -214,8 +214,8 @@ func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.R
 	return nil, nil, mirror.NoPlatform("", p.platforms, has)
 }
 
-// chooses reports whether an entry of an index goes along, if it is held. Attestations of a build say "unknown", and come
-// along with everything else that refers to an image.
+// selects reports whether an entry of an index is exported if it is stored. Build attestations have the platform
+// "unknown" and are exported with other referrers.
 func (p *planner) selects(desc v1.Descriptor, selected bool) bool {
 	switch {
 	case len(p.platforms) == 0 || desc.Platform == nil:
@@ -226,8 +226,8 @@ func (p *planner) selects(desc v1.Descriptor, selected bool) bool {
 	return selected
 }
 
-// accepts returns why an image for one platform is for none of those that are asked for, as its config says. What is not
-// stored is for the walk to find.
+// checkPlatform returns an error if the config of an image says that it is for none of the requested platforms. It
+// returns nil for missing content, which the walk reports.
 func (p *planner) checkPlatform(ctx context.Context, at place, name string) error {
 	if len(p.platforms) == 0 {
 		return nil
@@ -251,7 +251,7 @@ func (p *planner) checkPlatform(ctx context.Context, at place, name string) erro
 	return nil
 }
 
-// ignoreMissing returns nil for what says that something is not stored.
+// ignoreMissing returns nil for errors about content that is not stored, and err otherwise.
 func ignoreMissing(err error) error {
 	if code := mirror.CodeOf(err); code == mirror.CodeManifestUnknown || code == mirror.CodeBlobUnknown {
 		return nil
@@ -259,7 +259,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// nameOf says which entry of an index is meant.
+// nameOf names an entry of an index for people.
 func nameOf(desc v1.Descriptor) string {
 	if desc.Platform != nil && desc.Platform.OS != "unknown" {
 		return mirror.PlatformString(*desc.Platform)

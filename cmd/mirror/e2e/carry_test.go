@@ -125,7 +125,7 @@ func TestAcrossTheGap(t *testing.T) {
 
 		elsewhere := startMirror(t, "--offline")
 		r := try(t, environment(t), mirrorBin, "sync", "--data", elsewhere.data, "--bundle", g.file("3.tar"))
-		if r.code == 0 || !strings.Contains(r.stderr, "builds on content that is not held here") {
+		if r.code == 0 || !strings.Contains(r.stderr, "of content that is not stored") {
 			t.Errorf("a mirror that lacks what the bundle builds on ends with exit code %d and says\n%s", r.code, r.stderr)
 		}
 		if held := blobsOf(t, elsewhere.data); len(held) > 0 {
