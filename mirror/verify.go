@@ -18,7 +18,7 @@ type VerifyOptions struct {
 // VerifyEvent is a flaw and what was done about it.
 type VerifyEvent struct {
 	Defect
-	Repaired bool   `json:"mended,omitempty"`
+	Repaired bool   `json:"repaired,omitempty"`
 	Fetched  bool   `json:"fetched,omitempty"` // it is held again
 	Wanted   bool   `json:"wanted,omitempty"`  // it is not, and among the wants
 	Error    string `json:"error,omitempty"`   // what kept it from being mended, or read
@@ -30,10 +30,10 @@ type VerifySummary struct {
 	Seconds  float64            `json:"seconds"` // that it took, while something was done
 	Fast     bool               `json:"fast,omitempty"`
 	Repair   bool               `json:"repair,omitempty"`
-	Files    int64              `json:"files"`           // that were checked
-	Bytes    int64              `json:"bytes"`           // of these
-	Defects  map[DefectKind]int `json:"flaws,omitempty"` // found, by what is wrong
-	Repaired int                `json:"mended,omitempty"`
+	Files    int64              `json:"files"`             // that were checked
+	Bytes    int64              `json:"bytes"`             // of these
+	Defects  map[DefectKind]int `json:"defects,omitempty"` // found, by what is wrong
+	Repaired int                `json:"repaired,omitempty"`
 	Fetched  int                `json:"fetched,omitempty"` // again
 	Wanted   int                `json:"wanted,omitempty"`
 	Failed   int                `json:"failed,omitempty"` // could not be mended, or read

@@ -20,9 +20,9 @@ const (
 
 // scrubRun is the progress of one scrub. A scrub may take longer than the process lives, so it is saved.
 type scrubRun struct {
-	After   digest.Digest        `json:"after,omitempty"` // the last digest that was verified; content is verified in their order
-	Done    bool                 `json:"done,omitempty"`
-	Summary mirror.VerifySummary `json:"summary"`
+	After   digest.Digest `json:"after,omitempty"` // the last digest that was verified; content is verified in their order
+	Done    bool          `json:"done,omitempty"`
+	Summary verifyRecord  `json:"summary"`
 }
 
 // scrub verifies and repairs everything slowly, again and again, until the proxy closes.
@@ -37,7 +37,7 @@ func (v *verifier) scrub(run scrubRun) {
 			return
 		}
 		if run.Done || run.Summary.Started.IsZero() {
-			run = scrubRun{Summary: mirror.VerifySummary{Started: time.Now().UTC(), Repair: true}}
+			run = scrubRun{Summary: verifyRecord{Started: time.Now().UTC(), Repair: true}}
 		}
 		if err := v.continueScrub(&run); err != nil {
 			if !v.tasks.sleep(0) {
@@ -53,16 +53,16 @@ func (v *verifier) scrub(run scrubRun) {
 
 // continueScrub continues a scrub until it is done, fails or the proxy closes.
 func (v *verifier) continueScrub(run *scrubRun) error {
-	r := &verifyRun{verifier: v, opts: mirror.VerifyOptions{Repair: true, Rate: v.scrubRate}, summary: run.Summary, after: run.After}
+	r := &verifyRun{verifier: v, opts: mirror.VerifyOptions{Repair: true, Rate: v.scrubRate}, summary: mirror.VerifySummary(run.Summary), after: run.After}
 	saved := time.Now()
 	r.checked = func() {
-		if run.After, run.Summary = r.after, r.summary; time.Since(saved) >= scrubSaveInterval {
+		if run.After, run.Summary = r.after, verifyRecord(r.summary); time.Since(saved) >= scrubSaveInterval {
 			saved = time.Now()
 			v.save(scrubKey, run)
 		}
 	}
 	err := r.run(v.tasks.ctx)
-	run.After, run.Summary, run.Done = r.after, r.summary, err == nil
+	run.After, run.Summary, run.Done = r.after, verifyRecord(r.summary), err == nil
 	v.save(scrubKey, run)
 	return err
 }

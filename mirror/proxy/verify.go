@@ -44,9 +44,10 @@ type verifier struct {
 // load reads the records of earlier runs and returns the progress of the scrub. It ignores records that it cannot read.
 func (v *verifier) load(ctx context.Context) (run scrubRun, err error) {
 	state, err := v.store.State(ctx, verifyState)
-	var last mirror.VerifySummary
+	var last verifyRecord
 	if json.Unmarshal(state[lastKey], &last) == nil {
-		v.last = &last
+		summary := mirror.VerifySummary(last)
+		v.last = &summary
 	}
 	_ = json.Unmarshal(state[scrubKey], &run)
 	return run, err
@@ -74,7 +75,7 @@ func (v *verifier) finished(summary mirror.VerifySummary) {
 	v.mu.Lock()
 	v.last = &summary
 	v.mu.Unlock()
-	v.save(lastKey, summary)
+	v.save(lastKey, verifyRecord(summary))
 }
 
 func (v *verifier) status() mirror.VerifyStatus {
