@@ -13,11 +13,11 @@ import (
 )
 
 func errBlobUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
-	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held in %s", d, repo)
+	return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not stored in %s", d, repo)
 }
 
-// Blob implements [mirror.BlobStore]. If the index knows the blob and its file is missing or of another size, the cause
-// of the error is a [mirror.DefectError].
+// Blob implements [mirror.BlobStore]. If the blob is in the index and its file is missing or has another size, the
+// error wraps a [mirror.DefectError].
 func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	size, err := s.readableSize(ctx, repo, d)
 	if err != nil {
@@ -25,18 +25,18 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 	}
 	blob, err := s.openStored(ctx, d, blobRecord{Size: size})
 	if err != nil {
-		if _, err := s.readableSize(ctx, repo, d); err != nil { // it was collected in between
+		if _, err := s.readableSize(ctx, repo, d); err != nil { // collected since
 			return mirror.Blob{}, err
 		}
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)
 	}
 	if !mirror.UsageIgnored(ctx) {
-		s.recency.touch(content{repo, d}) // what is open can be read even if a sweep takes it now
+		s.recency.touch(content{repo, d}) // after the open: an open file stays readable even if a sweep deletes it now
 	}
 	return blob, nil
 }
 
-// readable returns the size of d if repo may read it.
+// readableSize returns the size of d if repo may read it.
 func (s *Store) readableSize(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		if !linked(tx, repo, d) {
@@ -52,7 +52,7 @@ func (s *Store) readableSize(ctx context.Context, repo mirror.Repo, d digest.Dig
 	return size, explain(err, "look up blob %s in %s", d, repo)
 }
 
-// open opens the file of a blob that the index knows.
+// openStored opens the file of a blob whose record in the index is record.
 func (s *Store) openStored(ctx context.Context, d digest.Digest, record blobRecord) (mirror.Blob, error) {
 	blob, err := s.blobs.Open(ctx, d)
 	if err == nil && blob.Size == record.Size {
@@ -64,7 +64,7 @@ func (s *Store) openStored(ctx context.Context, d digest.Digest, record blobReco
 	return mirror.Blob{}, record.defectError(d, blob.Size, err)
 }
 
-// damaged says what is wrong with a file that could not be opened, or has size bytes.
+// defectError returns the error for a file that has size bytes, or that failed to open with err.
 func (r blobRecord) defectError(d digest.Digest, size int64, err error) error {
 	defect, err := r.compare(d, size, err)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r blobRecord) defectError(d digest.Digest, size int64, err error) error {
 	return newDefectError(mirror.CodeBlobUnknown, "blob "+d.String(), defect)
 }
 
-// flawed is the error for what the index has and the files do not.
+// newDefectError returns an error that wraps a [mirror.DefectError].
 func newDefectError(code mirror.Code, what string, defect mirror.Defect) error {
 	return &mirror.Error{Code: code, Message: what + ": " + defect.Reason, Cause: &mirror.DefectError{Defect: defect}}
 }
@@ -107,11 +107,11 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 	return stat, err
 }
 
-// firstUse returns a manifest of repo that names blob d, if there is one, and rather one that needs it.
+// firstUse returns a manifest of repo that names blob d; one that needs d is preferred over one that owns it.
 func firstUse(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) (by digest.Digest, use useRecord, found bool, err error) {
 	for k, value := range tx.Scan(tableUses, prefix(d.String(), repo.String()), "") {
 		manifest := digest.Digest(lastPart(k))
-		if manifest == d { // its own file
+		if manifest == d { // a manifest uses its own file
 			continue
 		}
 		owned := bytes.Contains(value, ownedMark)
@@ -129,7 +129,8 @@ func firstUse(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) (by digest.D
 	return by, use, found, nil
 }
 
-// ownedMark tells a use of what is owned from one of what is needed, without decoding it: there can be many.
+// ownedMark is in the value of every use that is not needed. It is compared without decoding the record, because a blob
+// can have many uses.
 var ownedMark = []byte(`"owned":true`)
 
 // ReferencedBy implements [mirror.BlobStore].
@@ -151,7 +152,7 @@ func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Dig
 		}
 		return nil
 	})
-	return by, explain(err, "look up what points at %s in %s", d, repo)
+	return by, explain(err, "look up the manifests that name %s in %s", d, repo)
 }
 
 // Mount implements [mirror.BlobStore].
@@ -188,7 +189,7 @@ func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) 
 	return explain(err, "confirm blob %s in %s", d, repo)
 }
 
-// sentByUpstream reports whether the upstream of a host has sent d for one of its repositories.
+// sentByUpstream reports whether the upstream of host has sent d for one of its repositories.
 func sentByUpstream(tx backend.ReadTx, host string, d digest.Digest) (bool, error) {
 	for k, value := range tx.Scan(tableLinks, prefix(d.String())+host+"/", "") {
 		if record, err := scanLink(k, value); err != nil || record.Sent {
@@ -198,7 +199,8 @@ func sentByUpstream(tx backend.ReadTx, host string, d digest.Digest) (bool, erro
 	return false, nil
 }
 
-// linked reports whether repo may read d, once it is held; for the zero repository, whether any may.
+// linked reports whether repo may read d, provided that d is stored. For the zero repository it reports whether d has
+// any link.
 func linked(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) bool {
 	if repo == (mirror.Repo{}) {
 		return hasAny(tx, tableLinks, prefix(d.String()))
@@ -207,7 +209,7 @@ func linked(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) bool {
 	return found && err == nil && !record.Announced
 }
 
-// Unlink implements [mirror.BlobStore]. The detail of a [mirror.CodeUnsupported] is [UsedBy].
+// Unlink implements [mirror.BlobStore]. The detail of [mirror.CodeUnsupported] is a [UsedBy].
 func (s *Store) Unlink(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
 	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
 		if !has(tx, tableLinks, linkKey(repo, d)) {
@@ -227,12 +229,12 @@ func (s *Store) Unlink(ctx context.Context, repo mirror.Repo, d digest.Digest) e
 	return explain(err, "unlink blob %s in %s", d, repo)
 }
 
-// UsedBy is the detail of the error for a blob that cannot be unlinked: a manifest that points at it.
+// UsedBy is the detail of the error for a blob that cannot be unlinked because a manifest names it.
 type UsedBy struct {
 	Manifest digest.Digest `json:"manifest"`
 }
 
-// hold notes that the file of d is here and durable.
+// recordBlob adds the entry for the file of d, which is durable.
 func recordBlob(tx backend.WriteTx, d digest.Digest, size int64, at time.Time) error {
 	if has(tx, tableBlobs, d.String()) {
 		return nil
@@ -240,7 +242,7 @@ func recordBlob(tx backend.WriteTx, d digest.Digest, size int64, at time.Time) e
 	return putRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 }
 
-// link lets repo read d.
+// link allows repo to read d.
 func link(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if linked(tx, repo, d) {
 		return nil
@@ -248,7 +250,7 @@ func link(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) e
 	return putRecord(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at})
 }
 
-// linkSent is linkUsed for what the upstream of repo has sent.
+// linkSent is linkUsed for a blob that the upstream of repo has sent.
 func (s *Store) linkSent(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	record, found, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d))
 	switch {
@@ -265,7 +267,7 @@ func (s *Store) linkSent(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, 
 	return putRecord(tx, tableLinks, linkKey(repo, d), record)
 }
 
-// announce notes that a manifest of repo points at d, which repo may not read for that.
+// announce records that a manifest of repo names d. It does not allow repo to read d.
 func announce(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if has(tx, tableLinks, linkKey(repo, d)) {
 		return nil
@@ -273,8 +275,8 @@ func announce(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Tim
 	return putRecord(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at, Announced: true})
 }
 
-// linkUsed is link for who has just brought d or pointed at it, which makes it fresh even where it was linked before.
-// That is noted before the transaction ends, so that no sweep comes in between; should it fail, the note does no harm.
+// linkUsed links d and records a use, even if d was linked before. The use is recorded before the transaction ends, so
+// that no sweep can run in between; it does no harm if the transaction fails.
 func (s *Store) linkUsed(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if linked(tx, repo, d) {
 		s.recency.touch(content{repo, d})
@@ -283,7 +285,7 @@ func (s *Store) linkUsed(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, 
 	return link(tx, repo, d, at)
 }
 
-// unlink is the opposite of link; the caller saw to it that no manifest needs it.
+// unlink deletes the link of d. The caller makes sure that no manifest of repo uses d.
 func unlink(tx backend.WriteTx, repo mirror.Repo, d digest.Digest) error {
 	return tx.Delete(tableLinks, linkKey(repo, d))
 }

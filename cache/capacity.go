@@ -12,10 +12,10 @@ import (
 	"airmirror/mirror"
 )
 
-// capacityTTL is how long it is believed how full the disk is.
+// capacityTTL is how long the free space of a disk is cached.
 const capacityTTL = time.Second
 
-// Capacity is how much of the disk of a store is to stay free. It is safe for concurrent use.
+// Capacity keeps a part of the disk free. It is safe for concurrent use.
 type Capacity struct {
 	store   *Store
 	minimum func(total int64) int64
@@ -27,13 +27,13 @@ type Capacity struct {
 	err       error
 }
 
-// Capacity returns what keeps least of a disk that is so large free, in bytes.
-func (s *Store) Capacity(least func(total int64) int64) *Capacity {
-	return &Capacity{store: s, minimum: least}
+// Capacity returns a limit that keeps minimum(total) bytes free on a disk of total bytes.
+func (s *Store) Capacity(minimum func(total int64) int64) *Capacity {
+	return &Capacity{store: s, minimum: minimum}
 }
 
-// Check returns a [mirror.CodeStorageFull] unless need bytes more leave the disk above its floor. A store of which nobody
-// knows how full it is has room.
+// Check returns [mirror.CodeStorageFull] if writing need bytes would leave less than the minimum free. It returns nil
+// if the store is on no disk.
 func (f *Capacity) Check(need int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -43,7 +43,7 @@ func (f *Capacity) Check(need int64) error {
 	if f.err != nil || f.free-need >= f.minFree {
 		return f.err
 	}
-	return mirror.Errorf(mirror.CodeStorageFull, "the mirror's disk is nearly full, and takes nothing in: %s is free, and %s is to stay so (limits.minFree); make room with 'mirror gc'",
+	return mirror.Errorf(mirror.CodeStorageFull, "the disk of the mirror is nearly full: %s is free, and %s must stay free (limits.minFree); free space with 'mirror gc'",
 		size(f.free), size(f.minFree))
 }
 
@@ -62,8 +62,8 @@ func (f *Capacity) refresh() {
 
 func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
 
-// Space returns how large the disk is that blobs are on, and how much of it may still be filled, in bytes.
-// [errors.ErrUnsupported] if they are on none.
+// Space returns the size of the disk with the blobs and the space available on it, in bytes. It returns
+// [errors.ErrUnsupported] if the blobs are on no disk.
 func (s *Store) Space() (total, free int64, err error) {
 	disk, ok := s.blobs.(interface {
 		Space() (total, free int64, err error)
@@ -74,13 +74,13 @@ func (s *Store) Space() (total, free int64, err error) {
 	return disk.Space()
 }
 
-// StoredBytes adds up all that is held, blobs and manifests, by the index alone. For a million of them that takes about a
-// second.
+// StoredBytes returns the total size of all stored blobs and manifests, according to the index. It takes about a second
+// for a million of them.
 func (s *Store) StoredBytes(ctx context.Context) (bytes int64, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		n := 0
 		for k, value := range tx.Scan(tableBlobs, "", "") {
-			if record, err := scanBlob(k, value); err == nil { // a check finds the others
+			if record, err := scanBlob(k, value); err == nil { // a check of the store reports records that cannot be decoded
 				bytes += record.Size
 			}
 			if n++; n%1024 == 0 && ctx.Err() != nil {
@@ -89,5 +89,5 @@ func (s *Store) StoredBytes(ctx context.Context) (bytes int64, err error) {
 		}
 		return nil
 	})
-	return bytes, explain(err, "add up what is held")
+	return bytes, explain(err, "add up the stored bytes")
 }

@@ -100,7 +100,7 @@ func (s *Store) Roots(ctx context.Context, repo mirror.Repo, after digest.Digest
 		}
 		return nil
 	})
-	return roots, explain(err, "list what was brought to %s by digest", repo)
+	return roots, explain(err, "list roots of %s", repo)
 }
 
 // Manifests implements [mirror.Catalog].

@@ -17,19 +17,20 @@ import (
 )
 
 const (
-	// checkPage is how many entries of the index are looked at in one transaction: none lasts as long as a check.
+	// checkPage is the number of entries that one transaction of a check reads, so that no transaction lasts long.
 	checkPage = 256
-	// checkRepos is how many repositories a defect names.
+	// checkRepos is the maximum number of repositories in a defect.
 	checkRepos = 100
-	// orphanAge is how old a file must be to be an orphan, though what is being written is known by its guard.
+	// orphanAge is the minimum age of an orphan. Files that are about to be indexed are locked as well; this is a
+	// second safeguard.
 	orphanAge = time.Minute
-	// maxReported bounds the memory of what was yielded. Beyond it something may be yielded twice.
+	// maxReported limits the memory for what was reported. Beyond it, a defect may be reported twice.
 	maxReported = 1 << 16
 )
 
-// Defects implements [mirror.CheckStore]. The index's own file comes first, then the files that the index names, in the
-// order of their digests, then those that it does not name, and at last its other entries: so what is repaired on the way
-// is not found again in what follows from it.
+// Defects implements [mirror.CheckStore]. It checks the index's own file first, then the files in the index by digest,
+// then files that are not in the index, and finally the other entries of the index. In this order, a defect that is
+// repaired during the check is not found again in the entries that depend on it.
 func (s *Store) Defects(ctx context.Context, opts mirror.CheckOptions) iter.Seq2[mirror.Defect, error] {
 	if opts.Read == nil {
 		opts.Read = func(context.Context, int) error { return nil }
@@ -46,7 +47,7 @@ func (s *Store) Defects(ctx context.Context, opts mirror.CheckOptions) iter.Seq2
 	}
 }
 
-// check is one run of Flaws. Its methods report whether to go on.
+// check is a run of [Store.Defects]. Its methods report whether to continue.
 type check struct {
 	*Store
 	ctx      context.Context
@@ -55,7 +56,7 @@ type check struct {
 	reported map[string]bool // digests and entries
 }
 
-// defect yields f, unless that was done.
+// report yields a defect, unless it was reported before.
 func (c *check) report(f mirror.Defect) bool {
 	what := f.Entry + f.Digest.String()
 	if c.reported[what] && what != "" {
@@ -67,7 +68,7 @@ func (c *check) report(f mirror.Defect) bool {
 	return c.yield(f, nil)
 }
 
-// unread yields why something could not be checked; d is "" if that is the index.
+// reportError yields an error for something that could not be checked; d is "" for the index.
 func (c *check) reportError(d digest.Digest, err error) bool {
 	if stopped := c.ctx.Err(); stopped != nil {
 		c.yield(mirror.Defect{}, stopped)
@@ -80,7 +81,7 @@ func (c *check) reportError(d digest.Digest, err error) bool {
 	return c.yield(mirror.Defect{Digest: d}, fmt.Errorf("check %s: %w", d, err))
 }
 
-// checkIndexFile has the index look at its own file, which is not done again by a check that goes on.
+// checkIndexFile checks the index's own file. A check that continues an earlier one skips it.
 func (c *check) checkIndexFile() bool {
 	checker, ok := c.index.(backend.Checker)
 	if !ok || c.opts.After != "" {
@@ -98,7 +99,7 @@ func (c *check) checkIndexFile() bool {
 		"the file of the index is damaged: %v; stop the mirror and make a new index from the files and the last backup", wrong[0])})
 }
 
-// scan calls f with each entry of a table after a key, a page of them in each transaction; rest is called after each.
+// scan calls f with each entry of a table whose key is greater than after, and rest after each page of entries.
 func (c *check) scan(t backend.Table, after string, f func(tx backend.ReadTx, k string, value []byte), rest func() bool) bool {
 	err := eachPage(c.ctx, c.index, t, after, checkPage, f, func() error {
 		if !rest() {
@@ -112,11 +113,12 @@ func (c *check) scan(t backend.Table, after string, f func(tx backend.ReadTx, k 
 	return err == nil
 }
 
-// errStopped ends a walk whose caller needs no more.
+// errStopped ends a walk early.
 var errStopped = errors.New("stopped")
 
-// users lists repositories that may read d, or have a manifest that needs d or is d, the first checkRepos of them. One that
-// merely has a manifest which names d lacks nothing without it.
+// reposUsing returns up to checkRepos repositories that may read d, have a manifest that needs d, or have d as a
+// manifest. manifest reports whether d is a manifest in one of them. A repository that only owns d is not affected by
+// its loss, and is left out.
 func reposUsing(tx backend.ReadTx, d digest.Digest) (repos []string, manifest bool) {
 	for after := ""; len(repos) < checkRepos; {
 		repo := ""
@@ -131,12 +133,12 @@ func reposUsing(tx backend.ReadTx, d digest.Digest) (repos []string, manifest bo
 		if manifest = manifest || is; is || affected(tx, repo, d) {
 			repos = append(repos, repo)
 		}
-		after = key(d.String(), repo) + "\x01" // behind all of the repository's, before any other's
+		after = key(d.String(), repo) + "\x01" // greater than all keys of this repository, less than those of any other
 	}
 	return repos, manifest
 }
 
-// concerned reports whether a repository may read d, or has a manifest that needs it.
+// affected reports whether a repository may read d or has a manifest that needs it.
 func affected(tx backend.ReadTx, name string, d digest.Digest) bool {
 	repo, err := mirror.ParseRepo(name)
 	if err != nil || linked(tx, repo, d) {
@@ -146,7 +148,7 @@ func affected(tx backend.ReadTx, name string, d digest.Digest) bool {
 	return err != nil || used && !use.Owned
 }
 
-// parts is the opposite of key.
+// splitKey is the inverse of key.
 func splitKey(key string) []string { return strings.Split(key, "\x00") }
 
 // Backup implements [mirror.CheckStore].
@@ -155,8 +157,8 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	if !ok {
 		return 0, mirror.Errorf(mirror.CodeUnsupported, "this index cannot be copied while it is in use")
 	}
-	if err := s.recency.flush(ctx); err != nil { // a backup is worth the most where nothing can be written any more
-		s.options.Log.Warn("the backup lacks what was used last", zap.Error(err))
+	if err := s.recency.flush(ctx); err != nil { // a backup matters most when nothing can be written any more
+		s.options.Log.Warn("cannot write the times of last use; the backup lacks them", zap.Error(err))
 	}
 	n, err := copier.Copy(ctx, w)
 	return n, explain(err, "back up the index")

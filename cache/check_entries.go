@@ -13,12 +13,12 @@ import (
 	"airmirror/mirror"
 )
 
-// rule says what is wrong with an entry of the index, or "". What is true in one transaction is true: the rules that
-// schema.go states hold in each.
+// entryCheck returns what is wrong with an entry of the index, or "". Because all invariants in schema.go hold in every
+// transaction, one transaction is enough to decide.
 type entryCheck func(tx backend.ReadTx, k string, value []byte) string
 
-// rules are for the entries that follow from others, in the order in which they are checked: what points at manifests
-// comes after them.
+// entryChecks are the checks of entries that depend on others, in the order in which they run: manifests come before
+// the entries that refer to them.
 var entryChecks = []struct {
 	table backend.Table
 	rule  entryCheck
@@ -35,7 +35,7 @@ var entryChecks = []struct {
 	{tableRoots, rootDefect},
 }
 
-// entryCheckOf returns the rule of a table, or nil.
+// entryCheckOf returns the check for a table, or nil.
 func entryCheckOf(t backend.Table) entryCheck {
 	for _, r := range entryChecks {
 		if r.table == t {
@@ -45,7 +45,7 @@ func entryCheckOf(t backend.Table) entryCheck {
 	return nil
 }
 
-// entries checks the index against itself.
+// checkEntries checks the consistency of the index.
 func (c *check) checkEntries() bool {
 	for _, r := range entryChecks {
 		c.opts.Progress.Doing("table " + string(r.table) + " of the index")
@@ -68,8 +68,8 @@ func (c *check) checkEntries() bool {
 	return true
 }
 
-// entry yields what was found in the index. A file that it lost the entry of is an orphan, and was yielded as one if it is
-// not on its way in.
+// reportEntry reports a defect of an entry. A missing entry whose file exists is not reported: checkOrphans has
+// reported the file, unless it is about to be indexed.
 func (c *check) reportEntry(defect mirror.Defect) bool {
 	if defect.Kind == mirror.Missing {
 		if _, err := c.blobs.Stat(c.ctx, defect.Digest); err == nil {
@@ -83,13 +83,13 @@ func danglingDefect(t backend.Table, k, reason string) mirror.Defect {
 	return mirror.Defect{Kind: mirror.Dangling, Entry: string(t) + " " + strings.ReplaceAll(k, "\x00", " "), Reason: reason}
 }
 
-// parseEntry is the opposite of dangling.
+// parseEntry is the inverse of danglingDefect.
 func parseEntry(entry string) (backend.Table, string) {
 	t, k, _ := strings.Cut(entry, " ")
 	return backend.Table(t), strings.ReplaceAll(k, " ", "\x00")
 }
 
-// malformed says whether a key does not have n parts.
+// keyDefect returns a reason unless a key has n parts.
 func keyDefect(k string, n int) string {
 	if strings.Count(k, "\x00") != n-1 {
 		return "its key is malformed"
@@ -108,7 +108,7 @@ func repoDefect(_ backend.ReadTx, k string, value []byte) string {
 	return ""
 }
 
-// manifestDefect finds records that what follows from them is missing of.
+// manifestDefect returns a reason if an entry is missing that the manifest implies.
 func manifestDefect(tx backend.ReadTx, k string, value []byte) string {
 	if reason := keyDefect(k, 2); reason != "" {
 		return reason
@@ -119,34 +119,34 @@ func manifestDefect(tx backend.ReadTx, k string, value []byte) string {
 	}
 	repo, d := splitKey(k)[0], splitKey(k)[1]
 	if !has(tx, tableRepos, repo) {
-		return "there is no record of its repository"
+		return "its repository has no record"
 	}
 	if !has(tx, tableUses, key(d, repo, d)) {
-		return "nothing says that it needs its own file"
+		return "the use of its own file is missing"
 	}
 	for _, blob := range record.linked() {
 		if !has(tx, tableLinks, key(blob.String(), repo)) {
-			return fmt.Sprintf("nothing says that its repository has to do with blob %s", blob)
+			return fmt.Sprintf("the link of its repository to blob %s is missing", blob)
 		}
 	}
 	for named := range record.named() {
 		if !has(tx, tableUses, key(named.String(), repo, d)) {
-			return fmt.Sprintf("nothing says that it uses %s", named)
+			return fmt.Sprintf("the use of %s is missing", named)
 		}
 	}
 	for _, child := range record.manifests() {
 		if !has(tx, tableParents, key(child.String(), repo, d)) {
-			return fmt.Sprintf("nothing says that it names %s", child)
+			return fmt.Sprintf("it is missing from the parents of %s", child)
 		}
 	}
 	if record.Subject != "" && !has(tx, tableReferrers, key(repo, record.Subject.String(), d)) {
-		return fmt.Sprintf("it is not among the referrers of %s", record.Subject)
+		return fmt.Sprintf("it is missing from the referrers of %s", record.Subject)
 	}
 	return ""
 }
 
-// lost are the files of a manifest that were stored and are not any more: its own and, of one that did not come from an
-// upstream, the blobs that it needs and what else it owns that its repository could read.
+// missingFiles returns the files of a manifest that were stored and are not any more: its own file and, unless it was
+// mirrored, the blobs that it needs and owned blobs that its repository could read.
 func missingFiles(tx backend.ReadTx, k string, value []byte) (defects []mirror.Defect) {
 	record, err := decodeRecord[manifestRecord](tableManifests, k, value)
 	if err != nil || keyDefect(k, 2) != "" {
@@ -168,15 +168,15 @@ func missingFiles(tx backend.ReadTx, k string, value []byte) (defects []mirror.D
 		return defects
 	}
 	for _, blob := range record.Blobs {
-		use, _, _ := getRecord[useRecord](tx, tableUses, key(blob.String(), repo, d)) // if it cannot be read, that is a defect of its own
-		add(blob, use.Size, fmt.Sprintf("%s@%s was %s and needs it, but it is lost", repo, d, record.Origin))
+		use, _, _ := getRecord[useRecord](tx, tableUses, key(blob.String(), repo, d)) // a record that cannot be decoded is a defect of its own
+		add(blob, use.Size, fmt.Sprintf("%s@%s, which was %s, needs it, but its file is lost", repo, d, record.Origin))
 	}
 	for _, blob := range record.Owned {
 		if link, found, err := getRecord[linkRecord](tx, tableLinks, key(blob.String(), repo)); err != nil || !found || link.Announced {
-			continue // it may never have been here
+			continue // it may never have been stored
 		}
 		use, _, _ := getRecord[useRecord](tx, tableUses, key(blob.String(), repo, d))
-		add(blob, max(0, use.Size), fmt.Sprintf("%s@%s was %s and names it, but it is lost", repo, d, record.Origin))
+		add(blob, max(0, use.Size), fmt.Sprintf("%s@%s, which was %s, names it, but its file is lost", repo, d, record.Origin))
 	}
 	return defects
 }
@@ -190,15 +190,15 @@ func tagDefect(tx backend.ReadTx, k string, value []byte) string {
 		return "it cannot be read"
 	}
 	if !has(tx, tableManifests, key(splitKey(k)[0], record.Digest.String())) {
-		return fmt.Sprintf("the tag points at manifest %s, which its repository does not have", record.Digest)
+		return fmt.Sprintf("it points at manifest %s, which is not in its repository", record.Digest)
 	}
 	if !has(tx, tableTagged, key(splitKey(k)[0], record.Digest.String(), splitKey(k)[1])) {
-		return "nothing says of its manifest that it has this tag"
+		return "it is missing from the tags of its manifest"
 	}
 	return ""
 }
 
-// useDefect looks for the digest in the record of the manifest without decoding that: there are many uses, and they are
+// useDefect searches the record of the manifest for the digest without decoding it: there are many uses, and they are
 // not in the order of the manifests.
 func useDefect(tx backend.ReadTx, k string, value []byte) string {
 	if reason := keyDefect(k, 3); reason != "" {
@@ -210,7 +210,7 @@ func useDefect(tx backend.ReadTx, k string, value []byte) string {
 	file, repo, d := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
 	record := tx.Get(tableManifests, key(repo, d))
 	if record == nil {
-		return "it is about a manifest that its repository does not have"
+		return "its manifest is not in the repository"
 	}
 	if file != d && !bytes.Contains(record, []byte(`"`+file+`"`)) {
 		return "the manifest does not name this blob"
@@ -225,7 +225,7 @@ func linkDefect(tx backend.ReadTx, k string, _ []byte) string {
 	if d := splitKey(k)[0]; has(tx, tableBlobs, d) || hasAny(tx, tableUses, prefix(d, splitKey(k)[1])) {
 		return ""
 	}
-	return "it is about a blob that is not held and that no manifest of the repository needs"
+	return "its blob is not stored, and no manifest of the repository uses it"
 }
 
 func referrerDefect(tx backend.ReadTx, k string, value []byte) string {
@@ -238,7 +238,7 @@ func referrerDefect(tx backend.ReadTx, k string, value []byte) string {
 	repo, subject, d := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
 	record, found, err := getRecord[manifestRecord](tx, tableManifests, key(repo, d))
 	if err == nil && (!found || record.Subject.String() != subject) {
-		return "there is no such manifest, or it does not refer to that"
+		return "its manifest is missing or has another subject"
 	}
 	return ""
 }
@@ -249,7 +249,7 @@ func parentDefect(tx backend.ReadTx, k string, _ []byte) string {
 	}
 	child, repo, index := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
 	if !bytes.Contains(tx.Get(tableManifests, key(repo, index)), []byte(`"`+child+`"`)) {
-		return "there is no such manifest, or it does not name this child"
+		return "its manifest is missing or does not name this child"
 	}
 	return ""
 }
@@ -261,7 +261,7 @@ func taggedDefect(tx backend.ReadTx, k string, _ []byte) string {
 	repo, d, tag := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
 	record, found, err := getRecord[tagRecord](tx, tableTags, key(repo, tag))
 	if err == nil && (!found || record.Digest.String() != d) {
-		return "there is no such tag, or it does not point at this manifest"
+		return "its tag is missing or points at another manifest"
 	}
 	return ""
 }
@@ -271,12 +271,11 @@ func recencyDefect(tx backend.ReadTx, k string, _ []byte) string {
 		return reason
 	}
 	if !has(tx, tableManifests, k) && !has(tx, tableLinks, key(splitKey(k)[1], splitKey(k)[0])) {
-		return "it is about something that its repository does not have"
+		return "its content is not in the repository"
 	}
 	return ""
 }
 
-// rootDefect is a [rule].
 func rootDefect(tx backend.ReadTx, k string, value []byte) string {
 	if reason := keyDefect(k, 2); reason != "" {
 		return reason
@@ -285,7 +284,7 @@ func rootDefect(tx backend.ReadTx, k string, value []byte) string {
 		return "it cannot be read"
 	}
 	if !has(tx, tableManifests, k) {
-		return "it is about a manifest that its repository does not have"
+		return "its manifest is not in the repository"
 	}
 	return ""
 }

@@ -17,7 +17,7 @@ type storedFile struct {
 	record blobRecord
 }
 
-// expect adds up what there is to do, if anybody wants to know.
+// expectBytes announces the number of bytes to check, unless no progress is requested.
 func (c *check) expectBytes() bool {
 	if c.opts.Progress == (mirror.NoProgress{}) {
 		return true
@@ -34,7 +34,7 @@ func (c *check) expectBytes() bool {
 	})
 }
 
-// files checks each file that the index names.
+// checkFiles checks each file in the index.
 func (c *check) checkFiles() bool {
 	var page []storedFile
 	var bad []mirror.Defect
@@ -62,7 +62,8 @@ func (c *check) checkFiles() bool {
 	})
 }
 
-// file checks one file, and looks again before it says that something is wrong: it may have gone, or have come again.
+// checkFile checks one file. It confirms a defect before it reports it: the file may have been deleted or restored
+// since.
 func (c *check) checkFile(stored storedFile) bool {
 	c.opts.Progress.Doing(stored.digest.String())
 	defect, read, err := c.examine(stored)
@@ -78,8 +79,8 @@ func (c *check) checkFile(stored storedFile) bool {
 	return true
 }
 
-// examine compares a file with its entry and its digest; the reason is "" if it is in order. read says that the size is
-// right and the content is not.
+// examine compares a file with its entry and its digest. The reason of the defect is "" if the file is in order. read
+// reports whether the content was read.
 func (c *check) examine(stored storedFile) (defect mirror.Defect, read bool, err error) {
 	size, err := c.blobs.Stat(c.ctx, stored.digest)
 	if defect, err = stored.record.compare(stored.digest, size, err); c.opts.Fast || err != nil || defect.Reason != "" {
@@ -88,7 +89,7 @@ func (c *check) examine(stored storedFile) (defect mirror.Defect, read bool, err
 	return c.readBlob(c.ctx, stored.digest, stored.record, c.opts.Read)
 }
 
-// compare says what is wrong with a file that has size bytes or could not be opened.
+// compare returns the defect of a file that has size bytes, or that failed to open with err.
 func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Defect, error) {
 	defect := mirror.Defect{Digest: d, Size: r.Size}
 	switch {
@@ -97,30 +98,30 @@ func (r blobRecord) compare(d digest.Digest, size int64, err error) (mirror.Defe
 	case err != nil:
 		return mirror.Defect{}, err
 	case size != r.Size:
-		defect.Kind, defect.Reason = mirror.Damaged, fmt.Sprintf("it is damaged: its file has %d bytes in place of %d", size, r.Size)
+		defect.Kind, defect.Reason = mirror.Damaged, fmt.Sprintf("it is damaged: its file has %d bytes instead of %d", size, r.Size)
 	}
 	return defect, nil
 }
 
-// read reads the file of d, whose size is right. checked says that it did.
+// readBlob verifies the content of d, whose size is right. checked is false if the file is missing.
 func (s *Store) readBlob(ctx context.Context, d digest.Digest, record blobRecord, before func(context.Context, int) error) (defect mirror.Defect, checked bool, err error) {
 	reason, err := s.blobs.Check(ctx, d, before)
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown { // gone since
+	if mirror.CodeOf(err) == mirror.CodeBlobUnknown { // deleted since
 		defect, err = record.compare(d, 0, err)
 		return defect, false, err
 	}
 	return mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: record.Size, Reason: reason}, true, err
 }
 
-// confirmed yields the defect of a file if the entry is the one that was read, so that the file was meant to be there all the
-// time, and no other file has come since.
+// confirm reports a defect if the entry has not changed since it was read: then the file should have been there all the
+// time, and no other file has replaced it.
 func (c *check) confirm(stored storedFile, defect mirror.Defect, read bool) bool {
 	size, err := c.blobs.Stat(c.ctx, stored.digest)
 	now, err := stored.record.compare(stored.digest, size, err)
 	if err != nil {
 		return c.reportError(stored.digest, err)
 	}
-	if now.Reason == "" && !read { // it has come again since
+	if now.Reason == "" && !read { // restored since
 		return true
 	}
 	var same bool
@@ -136,7 +137,7 @@ func (c *check) confirm(stored storedFile, defect mirror.Defect, read bool) bool
 	return !same || c.report(defect)
 }
 
-// orphans looks for files that the index does not name.
+// checkOrphans checks for files that are not in the index.
 func (c *check) checkOrphans() bool {
 	c.opts.Progress.Doing("files that the index does not name")
 	var batch []backend.StoredBlob
@@ -162,8 +163,8 @@ func (c *check) checkOrphans() bool {
 	return c.reportUnindexed(batch)
 }
 
-// coming reports whether somebody is about to name or to delete a file. If not, whoever was has done it, and the index,
-// asked after this, says so.
+// beingChanged reports whether another goroutine is about to index or delete a file. If not, such a change is complete,
+// and a later read of the index sees it.
 func (c *check) beingChanged(d digest.Digest) bool {
 	release := c.locks.tryLock(d)
 	if release == nil {
@@ -173,7 +174,7 @@ func (c *check) beingChanged(d digest.Digest) bool {
 	return false
 }
 
-// unnamed yields those of a batch that are in no entry.
+// reportUnindexed reports the files of a batch that have no entry.
 func (c *check) reportUnindexed(batch []backend.StoredBlob) bool {
 	var defects []mirror.Defect
 	err := c.index.View(c.ctx, func(tx backend.ReadTx) error {
@@ -192,7 +193,7 @@ func (c *check) reportUnindexed(batch []backend.StoredBlob) bool {
 		return c.reportError("", err)
 	}
 	for _, defect := range defects {
-		if _, err := c.blobs.Stat(c.ctx, defect.Digest); err != nil { // gone since: it was on its way out
+		if _, err := c.blobs.Stat(c.ctx, defect.Digest); err != nil { // deleted since
 			continue
 		}
 		if !c.report(defect) {

@@ -12,54 +12,54 @@ import (
 )
 
 const (
-	// clockTolerance is how far the time of day may move against the time that passed before it counts as set.
+	// clockTolerance is the difference between wall clock and elapsed time from which on the wall clock counts as set.
 	clockTolerance = time.Second
-	// clockRecordAge is how old the record of a clock may become while nobody uses the store.
+	// clockRecordAge is how old the clock record in the index may become while the store is not used.
 	clockRecordAge = time.Hour
-	// maxDowntime is how long a machine may have been off, by its time of day alone, before that is in doubt. What is
-	// stored does not age in a time that is in doubt.
+	// maxDowntime is the longest downtime of the machine that is accepted on the evidence of the wall clock alone.
+	// Stored content does not age during a longer one.
 	maxDowntime = 30 * 24 * time.Hour
-	// fileTolerance is how far the times of files may be ahead of the clock: network file systems have their own.
+	// fileTolerance is how far the times of files may be ahead of the clock, because network file systems have their
+	// own.
 	fileTolerance = time.Minute
 )
 
-// firstRelease is before the first store that kept a record of its clock. A time of day before it is wrong.
+// firstRelease is earlier than the first store with a clock record. A wall clock before it is wrong.
 var firstRelease = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// clock is the time by which a store dates what it holds. It is the time of day as long as nobody sets that. It never goes
-// back, and it goes forward only with time that passed: a machine that was started in 1970 or 2040 dates what it stores by
-// going on from where the store was, and what it stored before keeps its age when the time of day is put right.
+// clock provides the times that a store records. It follows the wall clock as long as nobody sets that. It never goes
+// back, and it advances only with elapsed time. If a machine boots with a clock in 1970 or 2040, the store continues
+// from its last recorded time, and stored content keeps its age when the wall clock is corrected.
 //
-// Within one start of the machine, the time that passed is known, also between two processes. Between two starts it is known
-// from the time of day alone. That is believed if it is later than the last time of the store and by no more than
-// [maxDowntime]; else the store goes on from its last time, in doubt, until the time of day is set to one that is believed.
+// Within one boot of the machine, the elapsed time is known, also between two processes. Between two boots, only the
+// wall clock shows it. It is accepted if it is later than the last recorded time, by at most [maxDowntime]. Otherwise
+// the store continues from its last recorded time, uncertain, until the wall clock is set to an acceptable time.
 //
-// The times of files are those of the time of day when they were written, and nobody knows whether it was right. A file
-// that was written before the time of day was last set counts as written at that moment, and so it is left alone for longer
-// than it must be.
+// The time of a file is the wall clock time when it was written, which may have been wrong. A file that was written
+// before the wall clock was last set counts as written at that moment, and is kept for longer than necessary.
 type clock struct {
 	machine backend.Clock
 	log     *zap.Logger
 
 	mu       sync.Mutex
 	last     clockRecord
-	recorded clockRecord // what the index has; no newer than that
+	recorded clockRecord // the record in the index, or an older one
 	opened   time.Time
 }
 
-// clockRecord is a moment by the clock of a store and by the machine, and what the one knows of the other.
+// clockRecord is a moment by the clock of the store and by the clocks of the machine.
 type clockRecord struct {
-	Time    time.Time     `json:"time"`             // by the store
-	Offset  time.Duration `json:"offset,omitempty"` // that of Time from the time of day
-	Start   string        `json:"start,omitempty"`  // as Clock.Uptime says
+	Time    time.Time     `json:"time"`             // by the clock of the store
+	Offset  time.Duration `json:"offset,omitempty"` // Time minus the wall clock time
+	Start   string        `json:"start,omitempty"`  // the boot ID, as [backend.Clock] returns it
 	Running time.Duration `json:"running"`
-	// Uncertain says that the machine was off for a time that is not known, and does not count.
+	// Uncertain marks that an unknown downtime passed, which does not count.
 	Uncertain bool `json:"doubt,omitempty"`
-	// Set is when the time of day was last set, by the store.
+	// Set is when the wall clock was last set, by the clock of the store.
 	Set time.Time `json:"set,omitzero"`
 }
 
-// openClock goes on with the clock of an index.
+// openClock continues the clock of an index.
 func openClock(ctx context.Context, index backend.Index, machine backend.Clock, log *zap.Logger) (*clock, error) {
 	c := &clock{machine: machine, log: log}
 	wall := machine.Now().UTC().Round(0)
@@ -67,7 +67,7 @@ func openClock(ctx context.Context, index backend.Index, machine backend.Clock, 
 	err := index.View(ctx, func(tx backend.ReadTx) error {
 		var err error
 		if c.last, _, err = getRecord[clockRecord](tx, tableMeta, clockKey); err != nil {
-			log.Warn("what the store noted of its clock cannot be read; it goes by the time of day", zap.Error(err))
+			log.Warn("cannot read the clock record of the store; using the wall clock", zap.Error(err))
 		}
 		if c.last.Time.IsZero() && wall.Before(firstRelease) {
 			wall = latest(wall, newestTime(tx))
@@ -91,8 +91,8 @@ func openClock(ctx context.Context, index backend.Index, machine backend.Clock, 
 	return c, nil
 }
 
-// begin notes the clock with the first use of the store since the start of the machine: what is dated from now on counts from
-// there, whatever becomes of the time of day.
+// recordFirstUse writes the clock record on the first use of the store since the machine booted. Later times count from
+// there, whatever happens to the wall clock.
 func (c *clock) recordFirstUse(ctx context.Context, index backend.Index) error {
 	if !c.recorded.Time.IsZero() {
 		return nil
@@ -100,7 +100,7 @@ func (c *clock) recordFirstUse(ctx context.Context, index backend.Index) error {
 	return c.writeWith(ctx, index, func(backend.WriteTx) error { return nil })
 }
 
-// restarted goes on after another start of the machine: a time that nobody counted has passed, and then running.
+// rebooted continues the clock after a reboot: an unknown time has passed, and then running.
 func (c *clock) rebooted(wall time.Time, start string, running time.Duration) {
 	if start == "" {
 		running = 0
@@ -108,7 +108,7 @@ func (c *clock) rebooted(wall time.Time, start string, running time.Duration) {
 	least := c.last.Time.Add(running)
 	offset, believed := c.plausibleOffset(wall, least, maxDowntime)
 	if !believed {
-		c.log.Warn("the clock of this machine does not follow the time at which this store was last used: check it. Stored content does not age by the difference",
+		c.log.Warn("the clock of this machine does not agree with the last use of the store: check the clock. Stored content does not age by the difference",
 			zap.Time("clock", wall), zap.Time("lastUsed", c.last.Time))
 		offset = least.Sub(wall)
 		c.last.Set = least
@@ -117,8 +117,8 @@ func (c *clock) rebooted(wall time.Time, start string, running time.Duration) {
 	c.last.Start, c.last.Running = start, running
 }
 
-// believe returns the offset with which a time of day is one that the store can have: not before least, nor by more than
-// stop after it. The time of day itself comes first, so that a store comes back to it.
+// plausibleOffset returns the offset that makes a wall clock time acceptable: not before least, and at most stop after
+// it. The offset 0 is preferred, so that the store returns to the wall clock.
 func (c *clock) plausibleOffset(wall, least time.Time, stop time.Duration) (offset time.Duration, believed bool) {
 	for _, offset := range [...]time.Duration{0, c.last.Offset} {
 		if ahead := wall.Add(offset).Sub(least); ahead >= 0 && ahead <= stop {
@@ -128,7 +128,7 @@ func (c *clock) plausibleOffset(wall, least time.Time, stop time.Duration) (offs
 	return 0, false
 }
 
-// now returns the time by which the store dates things.
+// now returns the current time by the clock of the store.
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +138,7 @@ func (c *clock) now() time.Time {
 	return c.last.Time
 }
 
-// advance goes on to a later moment of the same start of the machine.
+// advance moves the clock to a later moment of the same boot.
 func (c *clock) advance(wall time.Time, running time.Duration) {
 	passed := max(0, running-c.last.Running)
 	least := c.last.Time.Add(passed)
@@ -149,7 +149,7 @@ func (c *clock) advance(wall time.Time, running time.Duration) {
 	c.last.Time, c.last.Running = latest(wall.Add(c.last.Offset), c.last.Time), c.last.Running+passed
 }
 
-// wallClockSet takes note that somebody set the time of day.
+// wallClockSet adjusts the clock after the wall clock was set.
 func (c *clock) wallClockSet(wall, least time.Time, by time.Duration) {
 	c.log.Warn("the clock of this machine was set; stored content keeps its age", zap.Time("clock", wall), zap.Duration("by", by))
 	if c.last.Uncertain {
@@ -161,7 +161,7 @@ func (c *clock) wallClockSet(wall, least time.Time, by time.Duration) {
 	c.last.Offset, c.last.Set = least.Sub(wall), least
 }
 
-// written returns when a file was written, by the time of the store; at is what the file system says.
+// fileTime returns when a file was written, by the clock of the store; at is the time in the file system.
 func (c *clock) fileTime(at time.Time) time.Time {
 	now := c.now()
 	c.mu.Lock()
@@ -173,7 +173,7 @@ func (c *clock) fileTime(at time.Time) time.Time {
 	return latest(at, c.last.Set)
 }
 
-// due reports whether the record in the index is old.
+// recordDue reports whether the record in the index is out of date.
 func (c *clock) recordDue() bool {
 	now := c.now()
 	c.mu.Lock()
@@ -181,7 +181,7 @@ func (c *clock) recordDue() bool {
 	return now.Sub(c.recorded.Time) >= clockRecordAge || c.last.Offset != c.recorded.Offset
 }
 
-// newestTime returns the latest time in an index that has no record of a clock yet. What cannot be read is passed over.
+// newestTime returns the latest time in an index that has no clock record yet. It skips records that cannot be decoded.
 func newestTime(tx backend.ReadTx) (at time.Time) {
 	for k, value := range tx.Scan(tableBlobs, "", "") {
 		if record, err := scanBlob(k, value); err == nil {
@@ -201,7 +201,7 @@ func newestTime(tx backend.ReadTx) (at time.Time) {
 	return at
 }
 
-// note writes the record of the clock as it is now.
+// write writes the clock record.
 func (c *clock) write(tx backend.WriteTx) error {
 	c.now()
 	c.mu.Lock()
@@ -209,7 +209,7 @@ func (c *clock) write(tx backend.WriteTx) error {
 	return putRecord(tx, tableMeta, clockKey, c.last)
 }
 
-// writeWith writes the record in a transaction that does something else as well.
+// writeWith writes the clock record in one transaction with do.
 func (c *clock) writeWith(ctx context.Context, index backend.Index, do func(tx backend.WriteTx) error) error {
 	c.mu.Lock()
 	last := c.last
@@ -223,10 +223,10 @@ func (c *clock) writeWith(ctx context.Context, index backend.Index, do func(tx b
 	return err
 }
 
-// machine implements [backend.Clock] with the clocks of this machine.
+// systemClock implements [backend.Clock] with the clocks of the machine.
 type systemClock struct {
 	start  string
-	opened time.Time // with the reading of the monotonic clock
+	opened time.Time // with a monotonic clock reading
 	uptime time.Duration
 }
 
@@ -234,7 +234,8 @@ func newSystemClock() systemClock { return systemClock{backend.BootID(), time.No
 
 func (m systemClock) Now() time.Time { return time.Now() }
 
-// Uptime goes by the monotonic clock, which stops while the machine is suspended, or by how long the machine is up.
+// Uptime uses the larger of two clocks: the monotonic one, which stops while the machine is suspended, and the uptime
+// of the machine.
 func (m systemClock) Uptime() (start string, since time.Duration) {
 	return m.start, max(m.uptime+time.Since(m.opened), backend.Uptime())
 }

@@ -8,7 +8,7 @@ import (
 	"airmirror/cache/backend"
 )
 
-// get reads a record.
+// getRecord reads and decodes a record.
 func getRecord[T any](tx backend.ReadTx, table backend.Table, key string) (record T, found bool, err error) {
 	value := tx.Get(table, key)
 	if value == nil {
@@ -18,7 +18,7 @@ func getRecord[T any](tx backend.ReadTx, table backend.Table, key string) (recor
 	return record, err == nil, err
 }
 
-// decode makes a record of a value that was scanned.
+// decodeRecord decodes the value of a record.
 func decodeRecord[T any](table backend.Table, key string, value []byte) (record T, err error) {
 	if err := json.Unmarshal(value, &record); err != nil {
 		return record, fmt.Errorf("read %q in table %s of the index: %w", key, table, err)
@@ -26,7 +26,7 @@ func decodeRecord[T any](table backend.Table, key string, value []byte) (record 
 	return record, nil
 }
 
-// put writes a record.
+// putRecord encodes and writes a record.
 func putRecord(tx backend.WriteTx, table backend.Table, key string, record any) error {
 	value, err := json.Marshal(record)
 	if err != nil {
@@ -35,10 +35,10 @@ func putRecord(tx backend.WriteTx, table backend.Table, key string, record any) 
 	return tx.Put(table, key, value)
 }
 
-// has reports whether there is a record.
+// has reports whether a table has a key.
 func has(tx backend.ReadTx, table backend.Table, key string) bool { return tx.Get(table, key) != nil }
 
-// hasAny reports whether there is a record whose key begins with prefix.
+// hasAny reports whether a table has a key that begins with prefix.
 func hasAny(tx backend.ReadTx, table backend.Table, prefix string) bool {
 	for range tx.Scan(table, prefix, "") {
 		return true
@@ -46,8 +46,9 @@ func hasAny(tx backend.ReadTx, table backend.Table, prefix string) bool {
 	return false
 }
 
-// eachPage calls f with each entry of a table after a key, in transactions that read n entries each, and endPage after
-// each transaction: a long walk keeps no transaction open. Values are valid in f only.
+// eachPage calls f with each entry of a table whose key is greater than after. Each transaction reads up to n entries,
+// so that a long walk keeps no transaction open; endPage is called after each transaction. A value is valid only during
+// its call of f.
 func eachPage(ctx context.Context, index backend.Index, table backend.Table, after string, n int,
 	f func(tx backend.ReadTx, k string, value []byte), endPage func() error) error {
 	for {

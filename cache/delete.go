@@ -11,9 +11,9 @@ import (
 
 // DeleteManifest implements [mirror.ManifestStore].
 //
-// The blobs that it pointed at stay linked if they are held, so that a client can push another manifest over them; they
-// and the manifest's own file wait for the collector. Links to blobs that never came go with the last manifest that
-// awaited them. The repository stays, with no tags perhaps, and stays local if it was.
+// Stored blobs of the manifest stay linked, so that a client can push another manifest that uses them. These blobs and
+// the manifest's own file wait for the collector. Links to missing blobs are deleted with the last manifest that names
+// them. The repository stays, possibly without tags, and keeps its origin.
 func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
 	c := content{repo, d}
 	var untagged []tagName
@@ -50,7 +50,7 @@ func removeTags(tx backend.WriteTx, c content) ([]tagName, error) {
 	return names, nil
 }
 
-// removeManifest deletes the record of c and everything that follows from it.
+// removeManifest deletes the record of c and every entry that it implies.
 func removeManifest(tx backend.WriteTx, c content, record manifestRecord) error {
 	for d := range record.named() {
 		if err := tx.Delete(tableUses, useKey(d, c.repo, c.digest)); err != nil {

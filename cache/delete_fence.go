@@ -8,61 +8,61 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// doomed is what a sweep's transaction is about to take out. A use that is noted while that transaction is under way may
-// come too late for it, and what was read before it may be gone after it. So who says that something is held notes the
-// use first and then asks here ([doomed.spared]); a sweep first dooms a digest and then looks for uses. Whichever comes
-// second sees the other. The zero value is ready; one sweep's transaction is under way at a time.
+// deleteFence keeps readers and sweeps apart. A sweep marks a digest and then reads the recorded uses. A reader records
+// its use and then asks the fence ([deleteFence.passed]). So at least one of them sees the other: either the sweep
+// finds the use and keeps the content, or the reader learns that its content may be deleted and reads again. The zero
+// value is ready; one transaction of a sweep runs at a time.
 type deleteFence struct {
-	// rounds is even, and one more while a transaction is under way; it never falls.
+	// epoch is odd while a transaction runs; it only increases.
 	epoch atomic.Uint64
 
 	mu        sync.Mutex
 	digests   map[digest.Digest]bool
-	ended     chan struct{} // closed at the end of the transaction under way
+	ended     chan struct{} // closed at the end of the running transaction
 	protected map[digest.Digest]int
 }
 
-// begin precedes a sweep's transaction.
-func (x *deleteFence) begin() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.digests, x.ended = make(map[digest.Digest]bool), make(chan struct{})
-	x.epoch.Add(1)
+// begin is called before a transaction of a sweep.
+func (f *deleteFence) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.digests, f.ended = make(map[digest.Digest]bool), make(chan struct{})
+	f.epoch.Add(1)
 }
 
-// end follows it.
-func (x *deleteFence) end() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.epoch.Add(1)
-	x.digests = nil
-	close(x.ended)
+// end is called after it.
+func (f *deleteFence) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.epoch.Add(1)
+	f.digests = nil
+	close(f.ended)
 }
 
-// doom announces that d may go, unless it is protected.
-func (x *deleteFence) mark(d digest.Digest) (ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.protected[d] > 0 {
+// mark announces that d may be deleted. It reports false if d is protected.
+func (f *deleteFence) mark(d digest.Digest) (ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.protected[d] > 0 {
 		return false
 	}
-	x.digests[d] = true
+	f.digests[d] = true
 	return true
 }
 
-// since is called before something is looked up that a sweep could take; what it returns is for spared.
-func (x *deleteFence) current() uint64 { return x.epoch.Load() }
+// current returns the epoch. A reader calls it before it looks up content, and hands the result to passed.
+func (f *deleteFence) current() uint64 { return f.epoch.Load() }
 
-// spared is called after d was found to be held and its use was noted. If it reports false, a sweep may have taken it
-// meanwhile: look again. It waits as long as that is being decided.
-func (x *deleteFence) passed(ctx context.Context, d digest.Digest, since uint64) (bool, error) {
-	if since%2 == 0 && x.epoch.Load() == since {
+// passed is called after d was found and its use was recorded. It reports false if a sweep may have deleted d since the
+// given epoch; then the reader looks d up again. It waits while a transaction that marked d runs.
+func (f *deleteFence) passed(ctx context.Context, d digest.Digest, since uint64) (bool, error) {
+	if since%2 == 0 && f.epoch.Load() == since {
 		return true, nil
 	}
-	x.mu.Lock()
-	over, doomed, ended := x.epoch.Load() != since, x.digests[d], x.ended
-	x.mu.Unlock()
-	if over || !doomed {
+	f.mu.Lock()
+	over, marked, ended := f.epoch.Load() != since, f.digests[d], f.ended
+	f.mu.Unlock()
+	if over || !marked {
 		return !over, nil
 	}
 	select {
@@ -73,36 +73,37 @@ func (x *deleteFence) passed(ctx context.Context, d digest.Digest, since uint64)
 	}
 }
 
-// isProtected reports whether [Store.Protect] keeps d.
-func (x *deleteFence) isProtected(d digest.Digest) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.protected[d] > 0
+// isProtected reports whether [Store.Protect] protects d.
+func (f *deleteFence) isProtected(d digest.Digest) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.protected[d] > 0
 }
 
-// protect keeps digests from being doomed until release is called. It waits for a transaction that has doomed one.
-func (x *deleteFence) protect(digests []digest.Digest) (release func()) {
-	x.mu.Lock()
+// protect prevents digests from being marked until release is called. It waits for the end of a transaction that has
+// marked one of them.
+func (f *deleteFence) protect(digests []digest.Digest) (release func()) {
+	f.mu.Lock()
 	var ended chan struct{}
 	for _, d := range digests {
-		if x.protected == nil {
-			x.protected = make(map[digest.Digest]int)
+		if f.protected == nil {
+			f.protected = make(map[digest.Digest]int)
 		}
-		x.protected[d]++
-		if x.digests[d] {
-			ended = x.ended
+		f.protected[d]++
+		if f.digests[d] {
+			ended = f.ended
 		}
 	}
-	x.mu.Unlock()
+	f.mu.Unlock()
 	if ended != nil {
 		<-ended
 	}
 	return sync.OnceFunc(func() {
-		x.mu.Lock()
-		defer x.mu.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for _, d := range digests {
-			if x.protected[d]--; x.protected[d] == 0 {
-				delete(x.protected, d)
+			if f.protected[d]--; f.protected[d] == 0 {
+				delete(f.protected, d)
 			}
 		}
 	})

@@ -7,26 +7,25 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// guards keep a file from being deleted under somebody who is about to name it in the index. Who makes a file durable
-// holds its digest from before it may find the file there already until after the transaction that names it; any number
-// do so at once. Who deletes a file takes the digest for itself, looks whether the index names it, and then deletes. The
-// zero value is ready.
+// digestLocks prevent that a file is deleted while another goroutine is about to add an entry for it. A goroutine that
+// writes a file shares the lock of its digest, from before it may find an existing file until its transaction has added
+// the entry. A goroutine that deletes a file holds the lock exclusively while it checks that the index has no entry and
+// deletes the file. The zero value is ready.
 //
-// Nobody waits for a guard inside of a transaction, and nobody has more than one of them, so they cannot lock one
-// another out.
+// No goroutine waits for a lock inside a transaction, and none holds more than one lock, so there is no deadlock.
 type digestLocks struct {
 	mu      sync.Mutex
 	entries map[digest.Digest]*digestLock
 }
 
 type digestLock struct {
-	sharers   int           // who is about to name the file
-	exclusive bool          // somebody is about to delete it
-	deleting  bool          // a sweep took it from the index and comes to delete it
-	changed   chan struct{} // closed when holders or taken falls; nil if nobody waits for that
+	sharers   int // goroutines that are about to add an entry
+	exclusive bool // a goroutine is about to delete the file
+	deleting  bool // a sweep has deleted the entry and will delete the file
+	changed   chan struct{} // closed when the lock changes; nil if no goroutine waits
 }
 
-// entry returns the guard of d; call it with the lock, and drop after the guard has changed.
+// entry returns the lock of d. Call it with mu held, and release after a change of the lock.
 func (g *digestLocks) entry(d digest.Digest) *digestLock {
 	entry := g.entries[d]
 	if entry == nil {
@@ -39,7 +38,7 @@ func (g *digestLocks) entry(d digest.Digest) *digestLock {
 	return entry
 }
 
-// drop forgets a guard that nobody needs, and wakes who waits for it to change.
+// release wakes the goroutines that wait for the lock, and deletes a lock that is not in use.
 func (g *digestLocks) release(d digest.Digest, entry *digestLock) {
 	if entry.changed != nil {
 		close(entry.changed)
@@ -50,7 +49,7 @@ func (g *digestLocks) release(d digest.Digest, entry *digestLock) {
 	}
 }
 
-// wait returns what is closed when entry changes.
+// wait returns a channel that is closed when the lock changes.
 func (entry *digestLock) wait() <-chan struct{} {
 	if entry.changed == nil {
 		entry.changed = make(chan struct{})
@@ -58,7 +57,7 @@ func (entry *digestLock) wait() <-chan struct{} {
 	return entry.changed
 }
 
-// hold keeps the file of d, if there is one, until release is called. It waits only for a deletion under way.
+// share prevents that the file of d is deleted until release is called. It waits only for a deletion that is running.
 func (g *digestLocks) share(d digest.Digest) (release func()) {
 	g.mu.Lock()
 	entry := g.entry(d)
@@ -79,7 +78,7 @@ func (g *digestLocks) share(d digest.Digest) (release func()) {
 	}
 }
 
-// take waits until nobody holds d, and keeps others from it until release is called.
+// lock locks d exclusively until release is called. It waits until no other goroutine shares or holds the lock.
 func (g *digestLocks) lock(ctx context.Context, d digest.Digest) (release func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -101,7 +100,7 @@ func (g *digestLocks) lock(ctx context.Context, d digest.Digest) (release func()
 	return g.lockEntry(d, entry), nil
 }
 
-// try is take for who does not wait: release is nil if somebody is about to name or to delete the file of d.
+// tryLock is lock without waiting: release is nil if the lock is in use.
 func (g *digestLocks) tryLock(d digest.Digest) (release func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -121,11 +120,11 @@ func (g *digestLocks) lockEntry(d digest.Digest, entry *digestLock) (release fun
 	}
 }
 
-// leave says whether a sweep is on its way to delete the file of d.
-func (g *digestLocks) setDeleting(d digest.Digest, leaving bool) {
+// setDeleting records whether a sweep is about to delete the file of d.
+func (g *digestLocks) setDeleting(d digest.Digest, deleting bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	entry := g.entry(d)
-	entry.deleting = leaving
+	entry.deleting = deleting
 	g.release(d, entry)
 }

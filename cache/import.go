@@ -23,7 +23,7 @@ func (s *Store) StatContent(ctx context.Context, d digest.Digest) (size int64, e
 	return size, nil
 }
 
-// OpenContent implements [mirror.ImportStore]. It is no use of the blob.
+// OpenContent implements [mirror.ImportStore]. It does not count as a use of the blob.
 func (s *Store) OpenContent(ctx context.Context, d digest.Digest) (mirror.Blob, error) {
 	record, err := s.storedRecord(ctx, d)
 	if err != nil {
@@ -38,33 +38,33 @@ func (s *Store) storedRecord(ctx context.Context, d digest.Digest) (record blobR
 		var found bool
 		record, found, err = getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err == nil && !found {
-			err = mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
+			err = mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not stored", d)
 		}
 		return err
 	})
 	return record, explain(err, "look up blob %s", d)
 }
 
-// ImportManifests implements [mirror.ImportStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing digests,
-// each once: the first maxMissing of them. What the manifests point at is in memory until it is written, some KiB for an
-// image; some hundred at a time are written well together.
+// ImportManifests implements [mirror.ImportStore]. The detail of [mirror.CodeManifestBlobUnknown] is a list of missing
+// digests, without duplicates, up to maxMissing of them. The references of all manifests are in memory until they are
+// written: some KiB for an image. A few hundred manifests in one call are a good number.
 func (s *Store) ImportManifests(ctx context.Context, manifests []mirror.ImportedManifest) error {
-	carried, err := s.readImports(ctx, manifests)
+	imports, err := s.readImports(ctx, manifests)
 	if err != nil {
 		return err
 	}
-	contents := make([]content, len(carried))
-	for i, p := range carried {
+	contents := make([]content, len(imports))
+	for i, p := range imports {
 		contents[i] = p.content
 	}
 	defer s.manifests.beginWrite(contents...)()
-	err = s.index.Update(ctx, func(tx backend.WriteTx) error { return writeImports(tx, carried) })
-	return explain(err, "take in %d manifests", len(carried))
+	err = s.index.Update(ctx, func(tx backend.WriteTx) error { return writeImports(tx, imports) })
+	return explain(err, "import %d manifests", len(imports))
 }
 
-// readImports reads the manifests and checks what can be checked without the index.
+// readImports reads the manifests and checks everything that does not need the index.
 func (s *Store) readImports(ctx context.Context, manifests []mirror.ImportedManifest) ([]*manifestWrite, error) {
-	carried := make([]*manifestWrite, 0, len(manifests))
+	imports := make([]*manifestWrite, 0, len(manifests))
 	var missing missingBlobs
 	for _, m := range manifests {
 		p, err := s.readImport(ctx, m)
@@ -72,17 +72,17 @@ func (s *Store) readImports(ctx context.Context, manifests []mirror.ImportedMani
 		case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
 			missing.add(m.Digest)
 		case err != nil:
-			return nil, wrapError(err, "manifest %s cannot be taken in to %s", m.Digest, m.Repo)
+			return nil, wrapError(err, "cannot import manifest %s to %s", m.Digest, m.Repo)
 		default:
-			carried = append(carried, p)
+			imports = append(imports, p)
 		}
 	}
-	return carried, errMissingBlobs(&missing)
+	return imports, errMissingBlobs(&missing)
 }
 
 func (s *Store) readImport(ctx context.Context, m mirror.ImportedManifest) (*manifestWrite, error) {
 	if m.Origin != mirror.Imported && m.Origin != mirror.Pushed {
-		return nil, fmt.Errorf("%q is not an origin of what is carried", m.Origin)
+		return nil, fmt.Errorf("origin %q cannot be imported", m.Origin)
 	}
 	data, err := s.readStoredManifest(ctx, m.Digest)
 	if err != nil {
@@ -126,33 +126,34 @@ func (s *Store) readStoredManifest(ctx context.Context, d digest.Digest) ([]byte
 	return readVerifiedBlob(blob, d)
 }
 
-// writeImports is the transaction. A manifest's own file is looked up again: a collector may have taken it since.
-func writeImports(tx backend.WriteTx, carried []*manifestWrite) error {
+// writeImports writes the manifests in a transaction. It looks up their own files again, which a collector may have
+// deleted since.
+func writeImports(tx backend.WriteTx, imports []*manifestWrite) error {
 	var missing missingBlobs
-	for _, p := range carried {
+	for _, p := range imports {
 		if !has(tx, tableBlobs, p.digest.String()) {
 			missing.add(p.digest)
 		}
 		if err := p.findMissing(tx, &missing); err != nil {
-			return wrapError(err, "manifest %s cannot be taken in to %s", p.digest, p.repo)
+			return wrapError(err, "cannot import manifest %s to %s", p.digest, p.repo)
 		}
 	}
 	if err := errMissingBlobs(&missing); err != nil {
 		return err
 	}
-	for _, p := range carried {
+	for _, p := range imports {
 		if err := p.writeChecked(tx); err != nil {
-			return wrapError(err, "manifest %s cannot be taken in to %s", p.digest, p.repo)
+			return wrapError(err, "cannot import manifest %s to %s", p.digest, p.repo)
 		}
 	}
 	return nil
 }
 
 func errMissingBlobs(missing *missingBlobs) error {
-	return missing.err("manifests need %d blobs that are not held: carry those in first", len(missing.all))
+	return missing.err("manifests need %d blobs that are not stored: import these first", len(missing.all))
 }
 
-// wrapError says what err is about, also to a client.
+// wrapError adds context to err, also for clients.
 func wrapError(err error, format string, args ...any) error {
 	args = append(args, err)
 	if code := mirror.CodeOf(err); code != mirror.CodeUnknown {

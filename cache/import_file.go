@@ -15,8 +15,8 @@ import (
 
 // ImportFile implements [mirror.ImportStore].
 //
-// A file that is linked has two names from then on, with one mode and one owner: whoever may write to it by the other
-// name can change the blob. That is not noticed when it happens, but when the blob is verified again.
+// A linked file has two names, one mode and one owner: whoever may write to the file by its other name can change the
+// blob. The change is found when the blob is verified again.
 func (s *Store) ImportFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error) {
 	if _, err := mirror.ParseDigest(d.String()); err != nil {
 		return false, err
@@ -26,7 +26,7 @@ func (s *Store) ImportFile(ctx context.Context, d digest.Digest, path string) (l
 		err = s.copyFile(ctx, d, path)
 	}
 	if err != nil {
-		return false, wrapError(err, "file %s cannot be taken in as blob %s", path, d)
+		return false, wrapError(err, "cannot import file %s as blob %s", path, d)
 	}
 	return linked, nil
 }
@@ -64,7 +64,7 @@ func (s *Store) copyFile(ctx context.Context, d digest.Digest, path string) erro
 	return s.commitBlob(ctx, mirror.Repo{}, w, d, s.linkUsed)
 }
 
-// statFile looks at a file before it is touched: to open a device can change it, and a named pipe waits for somebody.
+// statFile checks a path before it is opened: opening a device can change it, and opening a named pipe blocks.
 func statFile(path string) (os.FileInfo, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -76,7 +76,7 @@ func statFile(path string) (os.FileInfo, error) {
 	return info, nil
 }
 
-// openFile opens a regular file, and not what took its name after it was looked at.
+// openFile opens a regular file. It returns an error if another file took its name since statFile.
 func openFile(path string) (*os.File, error) {
 	info, err := statFile(path)
 	if err != nil {
@@ -88,7 +88,7 @@ func openFile(path string) (*os.File, error) {
 	}
 	opened, err := file.Stat()
 	if err == nil && !os.SameFile(info, opened) {
-		err = mirror.Errorf(mirror.CodeDigestInvalid, "another file was put in its place meanwhile")
+		err = mirror.Errorf(mirror.CodeDigestInvalid, "another file replaced it during the import")
 	}
 	if err != nil {
 		file.Close()
@@ -97,7 +97,7 @@ func openFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// interruptible is a reader that ends with its context.
+// contextReader returns an error when its context ends.
 type contextReader struct {
 	ctx context.Context
 	io.Reader

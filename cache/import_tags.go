@@ -10,13 +10,13 @@ import (
 	"airmirror/mirror"
 )
 
-// PointTags implements [mirror.ImportStore]. Tags that were kept are in the order of repository and tag.
+// PointTags implements [mirror.ImportStore]. The tags in kept are sorted by repository and tag.
 func (s *Store) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwrite bool) (kept []mirror.ImportedTag, err error) {
 	list, err := sortTags(tags)
 	if err != nil {
 		return nil, err
 	}
-	// Not begin: the map of what is being written would keep its size after a hundred thousand tags.
+	// not beginWrite, whose map would keep its size after a hundred thousand tags
 	end := s.tags.beginUnknownWrite()
 	defer func() {
 		names := make([]tagName, len(tags))
@@ -36,8 +36,7 @@ func (s *Store) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwr
 	return kept, nil
 }
 
-// pointing are tags in the order of their keys: what is written to one place in an index of many is written at once, and
-// appended where there are few.
+// tagWrites are tags sorted by key: neighbouring keys of a large index are written together.
 type tagWrites []tagWrite
 
 type tagWrite struct {
@@ -57,7 +56,7 @@ func sortTags(tags []mirror.ImportedTag) (tagWrites, error) {
 			return nil, mirror.Errorf(mirror.CodeManifestInvalid, "%q is not a tag", t.Tag)
 		}
 		if t.Origin != mirror.Imported && t.Origin != mirror.Pushed {
-			return nil, mirror.Errorf(mirror.CodeUnsupported, "tag %s:%s is said to be %q: only imported and pushed ones are carried", t.Repo, t.Tag, t.Origin)
+			return nil, mirror.Errorf(mirror.CodeUnsupported, "tag %s:%s has origin %q: only imported and pushed tags can be imported", t.Repo, t.Tag, t.Origin)
 		}
 		list[i] = tagWrite{tagName{t.Repo, t.Tag}.key(), t}
 	}
@@ -65,7 +64,8 @@ func sortTags(tags []mirror.ImportedTag) (tagWrites, error) {
 	return list, nil
 }
 
-// write is the transaction. It looks before it writes, so that what is refused costs its neighbours nothing.
+// write is the transaction. It checks all tags before it writes any, so that a refused tag does not affect other
+// transactions in its group.
 func (list tagWrites) write(tx backend.WriteTx, overwrite bool, at time.Time) (kept []mirror.ImportedTag, err error) {
 	for _, p := range list {
 		if !has(tx, tableManifests, content{p.tag.Repo, p.tag.Digest}.key()) {
@@ -97,7 +97,7 @@ func (list tagWrites) write(tx backend.WriteTx, overwrite bool, at time.Time) (k
 	return kept, nil
 }
 
-// root makes a manifest a root.
+// addRoot makes the manifest a root.
 func (p tagWrite) addRoot(tx backend.WriteTx, at time.Time) error {
 	c := content{p.tag.Repo, p.tag.Digest}
 	if p.tag.SkipChildren && hasAny(tx, tableParents, prefix(c.digest.String(), c.repo.String())) {

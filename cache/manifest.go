@@ -14,10 +14,10 @@ import (
 )
 
 func errManifestUnknown(repo mirror.Repo, d digest.Digest) *mirror.Error {
-	return mirror.Errorf(mirror.CodeManifestUnknown, "manifest %s is not held in %s", d, repo)
+	return mirror.Errorf(mirror.CodeManifestUnknown, "manifest %s is not stored in %s", d, repo)
 }
 
-// maxLargeReads is the number of manifests that are read at a time of those that are too large for the cache.
+// maxLargeReads is how many manifests that are too large for the cache are read at a time.
 const maxLargeReads = 4
 
 // Manifest implements [mirror.ManifestStore]. The bytes are shared with other callers and must not be changed.
@@ -57,7 +57,7 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 		data, err = read(ctx)
 	}
 	if err != nil {
-		if _, err := s.manifestRecord(ctx, c); err != nil { // it was collected in between
+		if _, err := s.manifestRecord(ctx, c); err != nil { // collected since
 			return mirror.Manifest{}, err
 		}
 		return mirror.Manifest{}, err
@@ -77,9 +77,8 @@ func (s *Store) manifestRecord(ctx context.Context, c content) (record manifestR
 	return record, err
 }
 
-// readManifest reads the file of a manifest, and checks it: that costs little next to opening it, and what is read here
-// is believed for as long as it stays in memory. If the file is missing or damaged, the cause of the error is a
-// [mirror.DefectError].
+// readManifest reads and verifies the file of a manifest. Verification is cheap compared to opening the file, and a
+// cached manifest is not verified again. If the file is missing or damaged, the error wraps a [mirror.DefectError].
 func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) ([]byte, error) {
 	blob, err := s.blobs.Open(ctx, d)
 	if err == nil {
@@ -101,11 +100,11 @@ func (s *Store) readManifest(ctx context.Context, d digest.Digest, size int64) (
 	return nil, newDefectError(mirror.CodeManifestUnknown, "manifest "+d.String(), defect)
 }
 
-// readVerifiedBlob reads a blob that is small, and verifies it. If it is damaged, the cause of the error is a
-// [mirror.DefectError].
+// readVerifiedBlob reads and verifies a blob. It returns [mirror.CodeManifestTooLarge] for a blob that is too large for
+// a manifest. If the blob is damaged, the error wraps a [mirror.DefectError].
 func readVerifiedBlob(blob mirror.Blob, d digest.Digest) ([]byte, error) {
 	if blob.Size > mirror.MaxManifestSize {
-		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "blob %s is no manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
+		return nil, mirror.Errorf(mirror.CodeManifestTooLarge, "blob %s is not a manifest: it is larger than %d bytes", d, mirror.MaxManifestSize)
 	}
 	defect := mirror.Defect{Kind: mirror.Damaged, Digest: d, Size: blob.Size}
 	data := make([]byte, blob.Size)
@@ -131,7 +130,7 @@ func (s *Store) OpenManifest(ctx context.Context, repo mirror.Repo, d digest.Dig
 	}
 	blob, err := s.openStored(ctx, d, blobRecord{Size: record.Size})
 	if err != nil {
-		if _, err := s.manifestRecord(ctx, content{repo, d}); err != nil { // it was collected in between
+		if _, err := s.manifestRecord(ctx, content{repo, d}); err != nil { // collected since
 			return mirror.Blob{}, err
 		}
 		return mirror.Blob{}, explain(err, "open manifest %s of %s", d, repo)
@@ -139,7 +138,7 @@ func (s *Store) OpenManifest(ctx context.Context, repo mirror.Repo, d digest.Dig
 	return blob, nil
 }
 
-// readManifestBlob reads a blob that may be a manifest, and verifies it, as [readVerifiedBlob] does.
+// readManifestBlob opens a blob and calls readVerifiedBlob.
 func readManifestBlob(ctx context.Context, blobs backend.Blobs, d digest.Digest) ([]byte, error) {
 	blob, err := blobs.Open(ctx, d)
 	if err != nil {

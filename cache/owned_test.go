@@ -145,7 +145,7 @@ func TestLostOwnedIsAFlaw(t *testing.T) {
 	if defect.Digest != d || len(defect.Repos) != 1 || defect.Repos[0] != repo.String() {
 		t.Errorf("%+v", defect)
 	}
-	if left := s.mend(); len(left) != 1 || left[0].Digest != d || !strings.Contains(left[0].Reason, "names it, but it is lost") {
+	if left := s.mend(); len(left) != 1 || left[0].Digest != d || !strings.Contains(left[0].Reason, "names it, but its file is lost") {
 		t.Errorf("left is %+v", left)
 	}
 	s.must(receive(t.Context(), s.Store, "part"))

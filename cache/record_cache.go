@@ -9,44 +9,44 @@ import (
 )
 
 const (
-	// manifestCacheBytes and tagCacheBytes bound the memory, in bytes as manifestCost and tagCost count them.
+	// manifestCacheBytes and tagCacheBytes limit the memory, in bytes as counted by manifestCost and tagCost.
 	manifestCacheBytes = 16 << 20
 	tagCacheBytes      = 4 << 20
-	// maxCachedManifest keeps a few huge manifests from driving out the rest.
+	// maxCachedManifest prevents that a few huge manifests evict all others.
 	maxCachedManifest = 64 << 10
-	// cacheEntryOverhead is what an entry costs beside its content: names, map and list.
+	// cacheEntryOverhead is the memory of an entry besides its content: keys, map and list.
 	cacheEntryOverhead = 512
 )
 
 func manifestCost(m mirror.Manifest) int { return len(m.Bytes) + cacheEntryOverhead }
 func tagCost(mirror.Tag) int             { return cacheEntryOverhead }
 
-// hot remembers values that were read from the index, within a budget; the least recently used go first.
+// recordCache caches values of the index, within a budget. It evicts the least recently used values first.
 //
-// It never answers with a value that a completed write replaced, and once one reader saw a new value no reader sees the
-// old one again. To that end a write takes its keys out before its transaction begins and keeps them out until it has
-// ended (see begin); and a reader, which may have read from the index before a write and come here after it, adds only
-// if no write has ended since it looked here first (see get and add).
+// It never returns a value that a completed write has replaced; and after one reader has seen a new value, no reader
+// sees the old one. Therefore a write removes its keys before its transaction begins, and keeps them out until the
+// transaction has ended (see beginWrite). A reader may have read from the index before a write and reach the cache
+// after it, so it adds a value only if no write has ended since its first look at the cache (see get and add).
 type recordCache[K comparable, V any] struct {
 	cost   func(V) int
 	budget int
 
 	mu         sync.Mutex
 	entries    *simplelru.LRU[K, V]
-	used       int       // the sum of the costs
-	generation uint64    // the number of writes that have ended
-	writing    map[K]int // keys that are being written, and by how many
-	writingAny int       // writes under way that do not know their keys yet
+	used       int // sum of the costs
+	generation uint64 // number of writes that have ended
+	writing    map[K]int // number of running writes by key
+	writingAny int // running writes that do not know their keys yet
 }
 
 func newRecordCache[K comparable, V any](budget int, cost func(V) int) *recordCache[K, V] {
 	h := &recordCache[K, V]{cost: cost, budget: budget, writing: make(map[K]int)}
-	// The budget is what bounds it; a size it must have, and this one is never reached.
+	// The LRU requires a size. It is never reached, because the budget is used up before.
 	h.entries, _ = simplelru.NewLRU(budget/cacheEntryOverhead+1, func(_ K, v V) { h.used -= cost(v) })
 	return h
 }
 
-// get returns the value of k. The generation is for a later add.
+// get returns the value of k, and the generation to pass to add.
 func (h *recordCache[K, V]) get(k K) (v V, found bool, generation uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,14 +56,14 @@ func (h *recordCache[K, V]) get(k K) (v V, found bool, generation uint64) {
 	return v, found, h.generation
 }
 
-// add remembers v, which was read from the index after get returned generation, unless it may be out of date.
+// add adds v, which was read from the index after get returned generation, unless v may be out of date.
 func (h *recordCache[K, V]) add(k K, v V, generation uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if generation != h.generation || h.writing[k] > 0 {
 		return
 	}
-	h.entries.Remove(k) // or its cost would be counted twice
+	h.entries.Remove(k) // otherwise its cost would be counted twice
 	h.entries.Add(k, v)
 	h.used += h.cost(v)
 	for h.used > h.budget {
@@ -71,8 +71,8 @@ func (h *recordCache[K, V]) add(k K, v V, generation uint64) {
 	}
 }
 
-// begin keeps keys out until the function that it returns is called, which must be after the transaction that writes
-// them, however that ended.
+// beginWrite keeps keys out of the cache until end is called. Call end after the transaction that writes the keys,
+// whether it succeeded or not.
 func (h *recordCache[K, V]) beginWrite(keys ...K) (end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -92,8 +92,8 @@ func (h *recordCache[K, V]) beginWrite(keys ...K) (end func()) {
 	}
 }
 
-// beginUnknownWrite is begin for a write that finds its keys in its transaction: until it has ended nothing is answered from
-// memory. It is told the keys at the end, and drops what was added meanwhile.
+// beginUnknownWrite is beginWrite for a write that finds its keys in its transaction. Until end is called with the
+// keys, the cache returns nothing; end removes what was added under these keys.
 func (h *recordCache[K, V]) beginUnknownWrite() (end func(keys []K)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -13,12 +13,13 @@ import (
 
 // Repair implements [mirror.CheckStore].
 //
-// The file goes first and its entry after it. A crash in between leaves an entry whose file is missing, which is a miss to
-// readers and found by the next check; the other way round it would leave a damaged file, which a push that brings the
-// same would find there already. Nobody can take a file in while it is being judged: see [guards].
+// It moves the file first and deletes its entry afterwards. A crash between the two leaves an entry whose file is
+// missing: readers get a miss, and the next check finds it. In the opposite order, a damaged file would be left, and a
+// push of the same blob would accept it as stored. The digest is locked during a repair, so that no other goroutine can
+// index the file: see [digestLocks].
 //
-// What was lost is the one exception to the rules that schema.go states: a manifest whose own file is not held keeps its
-// record and its tags, and one that was pushed or imported stays without the blob, until these come again.
+// A lost file is the one exception to the invariants in schema.go. A manifest whose own file is lost keeps its record
+// and its tags, and a pushed or imported manifest stays without the lost blob, until the file is stored again.
 func (s *Store) Repair(ctx context.Context, defect mirror.Defect) (repaired bool, err error) {
 	switch {
 	case defect.Kind == mirror.Dangling:
@@ -26,7 +27,7 @@ func (s *Store) Repair(ctx context.Context, defect mirror.Defect) (repaired bool
 	case defect.Digest != "":
 		repaired, err = s.repairFile(ctx, defect)
 	}
-	return repaired, explain(err, "mend %s %s", defect.Digest, defect.Entry)
+	return repaired, explain(err, "repair %s %s", defect.Digest, defect.Entry)
 }
 
 func (s *Store) repairFile(ctx context.Context, defect mirror.Defect) (repaired bool, err error) {
@@ -44,20 +45,20 @@ func (s *Store) repairFile(ctx context.Context, defect mirror.Defect) (repaired 
 		return false, err
 	}
 	if moved {
-		s.options.Log.Error("damaged content is in quarantine", zap.Stringer("digest", defect.Digest), zap.String("why", j.reason))
+		s.options.Log.Error("moved damaged content to the quarantine", zap.Stringer("digest", defect.Digest), zap.String("why", j.reason))
 	}
 	changed, err := s.reconcile(context.WithoutCancel(ctx), defect.Digest, j.intact)
 	return moved || changed, err
 }
 
-// judgement is what is found out about a file before anything is done about it.
+// fileCheck is what is known about a file before a repair changes anything.
 type fileCheck struct {
 	defect        mirror.Defect
 	record        blobRecord
 	stored        bool
-	sizeConfirmed bool // a manifest says the same of its size as the record
+	sizeConfirmed bool // a manifest states the same size as the record
 	reason        string
-	intact        bool // it was read and is right
+	intact        bool // the content was read and has the right digest
 }
 
 func (j *fileCheck) lookUp(tx backend.ReadTx) (err error) {
@@ -74,15 +75,15 @@ func (j *fileCheck) lookUp(tx backend.ReadTx) (err error) {
 	return nil
 }
 
-// judge returns what is wrong with a file. A wrong size is enough if two agree on the right one; else what it contains
-// decides, read again, so that nothing goes because one reading went wrong.
+// check returns what is wrong with a file. A wrong size suffices if a manifest and the record agree on the right one.
+// Otherwise the content is read again, so that no file is lost because of one failed read.
 func (j *fileCheck) check(ctx context.Context, blob mirror.Blob) (string, error) {
 	sized := j.stored && blob.Size == j.record.Size
 	switch {
-	case sized && j.defect.Kind == mirror.Missing: // it has come again
+	case sized && j.defect.Kind == mirror.Missing: // stored again since
 		return "", nil
 	case j.stored && !sized && j.sizeConfirmed:
-		j.reason = fmt.Sprintf("its file has %d bytes in place of %d", blob.Size, j.record.Size)
+		j.reason = fmt.Sprintf("its file has %d bytes instead of %d", blob.Size, j.record.Size)
 		return j.reason, nil
 	}
 	reason, err := backend.CheckContent(ctx, blob, j.defect.Digest, make([]byte, mirror.MaxCheckRead), func(context.Context, int) error { return nil })
@@ -90,7 +91,7 @@ func (j *fileCheck) check(ctx context.Context, blob mirror.Blob) (string, error)
 	return reason, err
 }
 
-// settle has the index say of d what the files say. whole is whether a file that is there was verified.
+// reconcile updates the entry of d to match its file. intact reports whether the file was verified.
 func (s *Store) reconcile(ctx context.Context, d digest.Digest, whole bool) (changed bool, err error) {
 	var gone []content
 	end := s.manifests.beginUnknownWrite()
@@ -122,13 +123,13 @@ func (s *Store) reconcile(ctx context.Context, d digest.Digest, whole bool) (cha
 	return changed && err == nil, err
 }
 
-// drop notes that the file of d is held no more. Links stay where a manifest needs it, so that it is fetched again. It
-// returns the manifests whose file that was.
+// dropBlob deletes the entry of a blob whose file is lost. The links of repositories whose manifests use the blob stay,
+// so that it is fetched again. dropBlob returns the manifests whose own file d is.
 func dropBlob(tx backend.WriteTx, d digest.Digest) (manifests []content, err error) {
 	var idle []mirror.Repo
 	for k := range tx.Scan(tableLinks, prefix(d.String()), "") {
 		repo, err := mirror.ParseRepo(lastPart(k))
-		if err == nil && !hasAny(tx, tableUses, prefix(d.String(), lastPart(k))) { // a link that cannot be read is a defect of its own
+		if err == nil && !hasAny(tx, tableUses, prefix(d.String(), lastPart(k))) { // a link that cannot be decoded is a defect of its own
 			idle = append(idle, repo)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"airmirror/mirror"
 )
 
-// repairEntry drops an entry that points nowhere, or writes again what follows from a manifest.
+// repairEntry deletes an entry that refers to nothing, or writes again the entries that a manifest implies.
 func (s *Store) repairEntry(ctx context.Context, entry string) (repaired bool, err error) {
 	table, k := parseEntry(entry)
 	wrong := entryCheckOf(table)
@@ -34,7 +34,7 @@ func (s *Store) repairEntry(ctx context.Context, entry string) (repaired bool, e
 	return s.dropEntry(ctx, table, k, wrong)
 }
 
-// dropEntry deletes an entry if it is still wrong.
+// dropEntry deletes an entry if it is still defective.
 func (s *Store) dropEntry(ctx context.Context, table backend.Table, k string, wrong entryCheck) (dropped bool, err error) {
 	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
 		dropped = false
@@ -48,8 +48,8 @@ func (s *Store) dropEntry(ctx context.Context, table backend.Table, k string, wr
 	return dropped && err == nil, err
 }
 
-// repairTag has a tag and its manifest know of one another again, or gives it its manifest back if the file of that is held,
-// or else drops it: a name that was pushed comes from nowhere else.
+// repairTag restores the entries that connect a tag and its manifest. If the manifest's record is lost and its file is
+// stored, it writes the record again. Otherwise it deletes the tag.
 func (s *Store) repairTag(ctx context.Context, k string) (repaired bool, err error) {
 	repo, err := mirror.ParseRepo(splitKey(k)[0])
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Store) repairTag(ctx context.Context, k string) (repaired bool, err err
 	return repaired && err == nil, err
 }
 
-// blobDefect is the rule for what files could not read.
+// blobDefect is the [entryCheck] for entries that checkFiles could not decode.
 func blobDefect(_ backend.ReadTx, k string, value []byte) string {
 	_, err := mirror.ParseDigest(k)
 	if err == nil {
@@ -91,9 +91,9 @@ func blobDefect(_ backend.ReadTx, k string, value []byte) string {
 	return ""
 }
 
-// reindex writes what follows from a manifest anew, from its bytes, if they are held; and its record as well, if that
-// cannot be read or, with an origin, if there is none. One of which nobody knows the origin counts as pushed: such a one is
-// kept in any case.
+// reindex writes the entries that a manifest implies from its file, if that is stored. It writes the record as well if
+// the record cannot be decoded, or if it is missing and origin is not "". A manifest of unknown origin becomes a pushed
+// one, which is never evicted.
 func (s *Store) reindex(ctx context.Context, name, encoded string, origin mirror.Origin) (written bool, err error) {
 	repo, err := mirror.ParseRepo(name)
 	if err != nil {
@@ -130,14 +130,15 @@ func writeReindexed(tx backend.WriteTx, c content, data []byte, origin mirror.Or
 	}
 	p, err := newManifestWrite(c.repo, mirror.Manifest{MediaType: old.MediaType, Digest: c.digest, Bytes: data, Origin: old.Origin}, at, nil)
 	if err != nil {
-		return false, nil // it is no manifest of that type: for a person to decide
+		return false, nil // not a manifest of that type: an operator must decide
 	}
 	p.record.Added = old.Added
 	err = errors.Join(recordBlob(tx, c.digest, p.record.Size, p.at), p.writeNew(tx), createRepo(tx, c.repo, old.Origin, at))
 	return err == nil, err
 }
 
-// readVerified reads a file that is as small as a manifest, and verifies it.
+// readVerified reads and verifies a file that is small enough to be a manifest. found is false if there is no such
+// file.
 func (s *Store) readVerified(ctx context.Context, d digest.Digest) (data []byte, found bool, err error) {
 	blob, err := s.blobs.Open(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {

@@ -12,75 +12,74 @@ import (
 	"airmirror/mirror"
 )
 
-// The tables of the index. A key joins its parts with a NUL byte, which neither repositories nor tags nor digests
-// contain, so that the keys of one repository lie together; a repository is written as [mirror.Repo.String] does.
-// Values are JSON: the record that is named here.
+// The tables of the index. A key consists of parts joined by a NUL byte, which occurs in no repository, tag or digest;
+// so the keys of one repository are adjacent. A repository is written as by [mirror.Repo.String]. A value is a record
+// in JSON; its type follows the arrow.
 //
-// What always holds between them, because it is checked in the transaction that could break it:
+// The following invariants hold between the tables. Each transaction that could violate one checks it.
 //
-//   - A manifest uses everything that its JSON names by digest, stored or not: the blobs that it needs, what it owns
-//     beside them, and the children of an index. See [mirror.References].
-//   - A use of a blob that is needed or owned implies a link, in the same repository: what a manifest names cannot be
-//     unlinked. To name a digest gives no right to read it. The link is only announced, unless the repository had one
-//     before, or the blob is needed by a manifest that was pushed or imported, or came in a bundle with its manifest. Of
-//     what a mirrored manifest names, the upstream says whether the repository may read it.
+//   - A manifest uses every digest in its JSON, stored or not: the blobs that it needs, other digests that it owns, and the
+//     children of an index. See [mirror.References].
+//   - A use of a needed or owned blob implies a link in the same repository: a blob cannot be unlinked while a manifest
+//     names it. Naming a digest does not grant access to it. The link is only announced, unless the repository already had
+//     one, or a pushed or imported manifest needs the blob, or the blob was in a bundle together with its manifest. For a
+//     mirrored manifest, the upstream decides whether the repository may read a blob.
 //   - A link implies that the blob is stored, or that a manifest of the repository uses it.
-//   - A manifest that was pushed or imported needs blobs that are all stored; what else it owns may be missing. A mirrored
-//     one may need blobs that are not stored; it is complete once its repository may read every blob in its record, and
-//     its children are complete.
+//   - All blobs that a pushed or imported manifest needs are stored; what else it owns may be missing. Blobs that a
+//     mirrored manifest needs may be missing. It is complete when its repository may read every blob in its record, and its
+//     children are complete.
 //   - A manifest has an entry in blobs for its own file, and uses it.
 //   - A tag points at a manifest of its repository, and has an entry in tagged.
-//   - A manifest has an entry in parents for each of its children and for what it owns, since that may be a manifest,
+//   - A manifest has an entry in parents for each of its children and for each owned digest, which may be a manifest,
 //     stored or not.
 //   - A root is a manifest of its repository.
 //
-// So an entry in blobs that has no link and no use is what a collector may take. What else it may take out it judges in
-// the transaction that does it, by what lies under one prefix of a key: the uses of a blob, the tags and the parents of a
-// manifest. A manifest that neither a tag nor a parent has is needed by nobody but its readers, and a referrer by none.
+// A collector may delete an entry in blobs that has no link and no use. Whether it may delete anything else is decided
+// in the deleting transaction by scanning one prefix: the uses of a blob, or the tags and the parents of a manifest.
 //
-// A file without an entry in blobs is what a crash left between making bytes durable and naming them, or between taking
-// an entry out and removing the file; it is invisible. Files are written before entries and must be removed after them,
-// and under a guard: see [guards].
+// A file without an entry in blobs is an orphan. It is left by a crash between writing a file and adding its entry, or
+// between deleting an entry and deleting its file. Orphans are invisible. A file is written before its entry, and
+// deleted after it while its digest is locked: see [digestLocks].
 const (
 	// tableMeta: "schema" → schemaRecord; "clock" → clockRecord.
 	tableMeta backend.Table = "meta"
-	// tableRepos: repository → repoRecord. Written with the first manifest and kept when the last one is deleted: a name
-	// that was local stays local, or an upstream could take it over. A sweep forgets one that is not local and is left
-	// without a manifest: whoever names it next creates it anew.
+	// tableRepos: repository → repoRecord. Written with the first manifest. It stays when the last manifest is deleted:
+	// a local repository stays local, or an upstream could take over its name. A sweep deletes the record of a
+	// repository that is not local and has no manifests.
 	tableRepos backend.Table = "repos"
-	// tableBlobs: digest → blobRecord, for every file that is held, manifests included.
+	// tableBlobs: digest → blobRecord, for every stored file, including manifests.
 	tableBlobs backend.Table = "blobs"
-	// tableLinks: digest, repository → linkRecord. The repository may read the blob, unless it is only announced. The
-	// digest comes first to find a repository to mount from, and to see that nobody needs a blob any more.
+	// tableLinks: digest, repository → linkRecord. The repository may read the blob, unless the link is only announced.
+	// The digest is the first part so that one scan finds all repositories of a blob.
 	tableLinks backend.Table = "links"
 	// tableManifests: repository, digest → manifestRecord.
 	tableManifests backend.Table = "manifests"
-	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest names that file, which may
-	// be a blob, a manifest or absent, or is that file.
+	// tableUses: digest of a file, repository, digest of the manifest → useRecord. The manifest names the file, which
+	// may be a blob, a manifest or missing; or it is the manifest's own file.
 	tableUses backend.Table = "uses"
-	// tableTags: repository, tag → tagRecord. Written by setTag and deleteTag, together with tableTagged.
+	// tableTags: repository, tag → tagRecord. setTag and deleteTag write it together with tableTagged.
 	tableTags backend.Table = "tags"
-	// tableTagged: repository, digest of the manifest, tag → mark. The tag points at the manifest.
+	// tableTagged: repository, digest of the manifest, tag → emptyValue. The tag points at the manifest.
 	tableTagged backend.Table = "tagged"
-	// tableRoots: repository, digest of the manifest → rootRecord. Somebody brought the manifest in by its digest: it needs
-	// no tag to stay. It is a table and not a field of the manifest's record so that a listing reads the few roots alone,
-	// and so that an older program, which knows nothing of it, leaves it as it is.
+	// tableRoots: repository, digest of the manifest → rootRecord. The manifest was added by its digest and needs no
+	// tag to be kept. This is a table, and not a field of manifestRecord, so that a list reads only the roots, and so
+	// that an older program keeps it.
 	tableRoots backend.Table = "roots"
-	// tableParents: digest of the child, repository, digest of the parent → mark. The parent is a stored manifest, mostly an
-	// index, and names what may be a manifest.
+	// tableParents: digest of the child, repository, digest of the parent → emptyValue. The parent is a stored
+	// manifest, usually an index, that names a digest which may be a manifest.
 	tableParents backend.Table = "parents"
-	// tableReferrers: repository, digest of the subject, digest of the manifest → its OCI descriptor with artifact type
-	// and annotations, as the referrers API answers it.
+	// tableReferrers: repository, digest of the subject, digest of the manifest → OCI descriptor of the manifest, with
+	// artifact type and annotations, as the referrers API returns it.
 	tableReferrers backend.Table = "referrers"
-	// tableRecency: repository, digest of a manifest → recencyRecord. Written now and then, see [recency]. That of a blob
-	// is in its link.
+	// tableRecency: repository, digest of a manifest → recencyRecord. Written in batches, see [recency]. The last use
+	// of a blob is in its link.
 	tableRecency backend.Table = "recency"
-	// tableState: kind, key → what the mirror noted for itself, as it wrote it; see [mirror.StateStore].
+	// tableState: kind, key → a value of [mirror.StateStore], unchanged.
 	tableState backend.Table = "notes"
 )
 
 const (
-	// schemaVersion changes when an older program could no longer read or keep the index right.
+	// schemaVersion is increased when an older program could not read or maintain the index any more.
 	schemaVersion = 3
 	schemaKey     = "schema"
 	clockKey      = "clock"
@@ -88,12 +87,12 @@ const (
 
 type schemaRecord struct {
 	Version int `json:"version"`
-	// Migrating says that an index of an older version is being changed into this one.
+	// Migrating marks an index of an older version whose migration to this one has not finished.
 	Migrating bool `json:"migrating,omitempty"`
 }
 
 type repoRecord struct {
-	Origin  mirror.Origin `json:"origin"` // of its first manifest
+	Origin  mirror.Origin `json:"origin"` // the origin of its first manifest
 	Created time.Time     `json:"created"`
 }
 
@@ -104,12 +103,12 @@ type blobRecord struct {
 
 type linkRecord struct {
 	Added time.Time `json:"added"`
-	Used  time.Time `json:"used,omitzero"` // when it was read, asked about or added again; see [recency]
-	// Announced says that nothing but a manifest from an upstream says so: who writes one can name any blob, also one that
-	// only another repository may read.
+	Used  time.Time `json:"used,omitzero"` // the last time it was read, looked up or added again; see [recency]
+	// Announced marks a link that exists only because a mirrored manifest names the blob. The repository may not read
+	// it: a manifest can name any blob, including one that only another repository may read.
 	Announced bool `json:"announced,omitempty"`
-	// Sent says that the upstream of the repository has sent the blob, which was verified: what it then says of its other
-	// repositories is more than a name.
+	// Sent marks a blob that the upstream of the repository has sent and that was verified. So the upstream has the
+	// blob, and its answers about its other repositories can be trusted.
 	Sent bool `json:"sent,omitempty"`
 }
 
@@ -120,12 +119,12 @@ type manifestRecord struct {
 	Added        time.Time       `json:"added"`
 	ArtifactType string          `json:"artifactType,omitempty"`
 	Subject      digest.Digest   `json:"subject,omitempty"`
-	Blobs        []digest.Digest `json:"blobs,omitempty"`    // each once; what a push must bring
-	Children     []digest.Digest `json:"children,omitempty"` // of an index, by the media types of manifests; need not be stored
-	Owned        []digest.Digest `json:"owned,omitempty"`    // all else that it names; blobs or manifests, need not be stored
+	Blobs        []digest.Digest `json:"blobs,omitempty"`    // without duplicates; a push must upload these first
+	Children     []digest.Digest `json:"children,omitempty"` // children of an index, by media type; may be missing
+	Owned        []digest.Digest `json:"owned,omitempty"`    // every other digest it names, blob or manifest; may be missing
 }
 
-// named are all digests that the manifest names.
+// named yields all digests that the manifest names.
 func (r *manifestRecord) named() iter.Seq[digest.Digest] {
 	return func(yield func(digest.Digest) bool) {
 		for _, list := range [...][]digest.Digest{r.Blobs, r.Owned, r.Children} {
@@ -138,15 +137,15 @@ func (r *manifestRecord) named() iter.Seq[digest.Digest] {
 	}
 }
 
-// linked are those that the manifest's repository has a link to, which may be an announced one.
+// linked returns the digests to which the manifest's repository has a link, announced or not.
 func (r *manifestRecord) linked() []digest.Digest { return slices.Concat(r.Blobs, r.Owned) }
 
-// manifests are those that may be manifests.
+// manifests returns the digests that may be manifests.
 func (r *manifestRecord) manifests() []digest.Digest { return slices.Concat(r.Children, r.Owned) }
 
 type useRecord struct {
-	Size int64 `json:"size"` // as the manifest says; -1 if it does not
-	// Owned says that the manifest does not need the file.
+	Size int64 `json:"size"` // according to the manifest; -1 if it does not say
+	// Owned marks a file that the manifest names and does not need.
 	Owned bool `json:"owned,omitempty"`
 }
 
@@ -165,7 +164,7 @@ type recencyRecord struct {
 	Used time.Time `json:"used"`
 }
 
-// content is something in a repository, for maps in memory.
+// content identifies a blob or manifest in a repository. It is a key of maps in memory.
 type content struct {
 	repo   mirror.Repo
 	digest digest.Digest
@@ -176,16 +175,16 @@ func (c content) key() string { return key(c.repo.String(), c.digest.String()) }
 // key joins the parts of a key.
 func key(parts ...string) string { return strings.Join(parts, "\x00") }
 
-// prefix returns what keys begin with that have these parts and at least one more.
+// prefix returns the common prefix of all keys that begin with these parts and have at least one more.
 func prefix(parts ...string) string { return key(parts...) + "\x00" }
 
-// cutKey returns the first part of a key and the rest of it.
+// cutKey splits a key after its first part.
 func cutKey(key string) (first, rest string, found bool) { return strings.Cut(key, "\x00") }
 
 // lastPart returns the last part of a key.
 func lastPart(key string) string { return key[strings.LastIndexByte(key, 0)+1:] }
 
-// mark is the value of an entry that says everything by its key.
+// emptyValue is the value of an entry whose key contains everything.
 var emptyValue = []byte("{}")
 
 func parentKey(child digest.Digest, index content) string {

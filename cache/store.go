@@ -1,24 +1,28 @@
-// Package cache holds content: bytes in a [backend.Blobs], what they are called in an [backend.Index]. [Store] puts the two together
-// and implements [mirror.Store]. The rules of the domain are written here once, in transactions of the index, so that
-// backends stay small and cannot break them; schema.go describes what is kept.
+// Package cache stores the content of a mirror: bytes in a [backend.Blobs], everything else in a [backend.Index].
+// [Open] opens a data folder; [Store] implements [mirror.Store]. All rules about content are implemented here, in
+// transactions of the index, so that a backend is small and cannot break them. schema.go documents the tables of the
+// index and their invariants.
 //
-// # Order of writing
+// # Order of writes
 //
-// Bytes are durable in Blobs before a transaction of the index names them, and only what the index names is visible. A
-// crash in between leaves a file that nobody sees.
+// A blob is durable in Blobs before a transaction of the index refers to it, and only blobs in the index are visible. A
+// crash between the two leaves an orphan: a file that is not in the index, see [Store.Orphans].
 //
-// # What is in memory
+// # Caches in memory
 //
-// Manifests and tags that are asked for often are answered without a transaction, see [hot]. When something was used
-// last is gathered and written in batches, see [recency]: it is the only thing that a crash may lose.
+// Frequently read manifests and tags are served from memory, see [recordCache]. The times of last use are collected in
+// memory and written in batches, see [recency]; they are the only data that a crash may lose.
 //
-// # Collecting
+// # Garbage collection
 //
-// [Store.Survey] shows everything in one view of the index, and [Store.Sweep] takes out what a collector chose by it,
-// judging everything again in the transaction that does so. Three things keep that safe beside everything else: a use is
-// in memory before anybody is told that something is held ([recency], [doomed]); files are deleted after the entries that
-// named them, and never under somebody who is about to name them again ([guards]); and what only a part of this order
-// came to is an orphan that nobody sees ([Store.Orphans]).
+// [Store.Survey] gives a collector one consistent view of the index. [Store.Sweep] deletes what the collector selected,
+// after checking each selection again in the transaction that deletes it. Three rules make this safe while other
+// requests run:
+//
+//   - A use is recorded in memory before a caller learns that content is stored: see [recency] and [deleteFence].
+//   - A file is deleted after its entry in the index, and never while another goroutine is about to add an entry for it:
+//     see [digestLocks].
+//   - A sweep that is interrupted between the two leaves an orphan.
 package cache
 
 import (
@@ -35,18 +39,18 @@ import (
 	"airmirror/mirror"
 )
 
-// Options change how a [Store] works; the zero value works.
+// Options configure a [Store]. The zero value is ready to use.
 type Options struct {
-	// RecencyInterval is how long the time of a use may stay in memory only; 30 seconds if it is zero.
+	// RecencyInterval is the longest time that a use stays in memory before it is written. The default is 30 seconds.
 	RecencyInterval time.Duration
-	// UploadWait is how long a client waits for another one to let go of an upload; 5 seconds if it is zero.
+	// UploadWait is how long a request waits for another one that uses the same upload. The default is 5 seconds.
 	UploadWait time.Duration
-	// SweepTime is how long a transaction of a sweep should be at most, which everybody waits for who writes; 25 ms if it
-	// is zero. With nobody there to wait, long ones are faster: what they change lies together in the end.
+	// SweepTime is the target duration of a transaction that deletes content; writers wait for it. The default is 25
+	// ms. Without concurrent writers, longer transactions are faster.
 	SweepTime time.Duration
-	// Clock is what the time is taken from; the machine's if it is nil.
+	// Clock provides the time. The default is the clock of the machine.
 	Clock backend.Clock
-	// Log is told about what goes wrong where nobody is asking; nobody if it is nil.
+	// Log receives errors that no caller sees. The default discards them.
 	Log *zap.Logger
 }
 
@@ -69,7 +73,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store implements [mirror.Store] over blobs and an index.
+// Store implements [mirror.Store] on a [backend.Blobs] and a [backend.Index]. It is safe for concurrent use.
 type Store struct {
 	blobs   backend.Blobs
 	index   backend.Index
@@ -80,13 +84,13 @@ type Store struct {
 	tags           *recordCache[tagName, mirror.Tag]
 	recency        *recency
 	uploads        uploadLocks
-	starting       sync.RWMutex // an upload has its id and not yet its turn
+	starting       sync.RWMutex // held from the creation of an upload until it is locked
 	locks          digestLocks
 	reads          sharedReads[mirror.Defect]
 	fence          deleteFence
 	largeManifests sharedReads[[]byte]
-	sweeping       sync.Mutex // held for each transaction of a sweep
-	// sweepWrites is how many writes a transaction of the last sweep was to do; 0 before the first.
+	sweeping       sync.Mutex // held during each transaction of a sweep
+	// sweepWrites is the number of writes to which the last sweep limited a transaction; 0 before the first sweep.
 	sweepWrites atomic.Int64
 
 	closeOnce sync.Once
@@ -95,8 +99,8 @@ type Store struct {
 
 var _ mirror.Store = (*Store)(nil)
 
-// New returns a store over blobs and index, which it owns from then on: [Store.Close] closes the index. After an error
-// they are still the caller's. An index that a newer version of the program has written is refused.
+// New returns a store on blobs and index. The store owns them: [Store.Close] closes the index. After an error they
+// still belong to the caller. An index that a newer version of the program has written is refused.
 func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, error) {
 	options = options.withDefaults()
 	clock, err := openClock(context.Background(), index, options.Clock, options.Log)
@@ -107,7 +111,7 @@ func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, err
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := clock.recordFirstUse(context.Background(), index); err != nil {
-		return nil, fmt.Errorf("open store: note its clock: %w", err)
+		return nil, fmt.Errorf("open store: write its clock: %w", err)
 	}
 	s := &Store{
 		blobs:          blobs,
@@ -123,7 +127,7 @@ func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, err
 	return s, nil
 }
 
-// Close writes what is known about uses and closes the index. Call it when nothing else is running.
+// Close writes the times of last use and closes the index. No other method may be running.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		err := s.recency.close(context.Background())
@@ -132,7 +136,7 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-// explain says what was being done when err happened, unless err is already a sentence for a client.
+// explain adds what failed to err, unless err is an error for clients already.
 func explain(err error, format string, args ...any) error {
 	var known *mirror.Error
 	if err == nil || errors.As(err, &known) {

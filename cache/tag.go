@@ -10,8 +10,8 @@ import (
 	"airmirror/mirror"
 )
 
-// setTag writes what a tag points at, which was old before; "" for nothing. Every change of a tag comes here or to
-// deleteTag, so that a sweep can tell by the manifest which tags point at it.
+// setTag writes a tag, which pointed at old before; old is "" for a new tag. All changes of tags are made by setTag and
+// deleteTag, so that the tags of a manifest can be listed.
 func setTag(tx backend.WriteTx, name tagName, old digest.Digest, record tagRecord) error {
 	if old != record.Digest {
 		if old != "" {
@@ -42,7 +42,7 @@ func tagsOf(tx backend.ReadTx, c content) (names []tagName) {
 	return names
 }
 
-// tagName is a tag in a repository, for maps in memory.
+// tagName identifies a tag. It is a key of maps in memory.
 type tagName struct {
 	repo mirror.Repo
 	tag  string
@@ -83,8 +83,8 @@ func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err er
 	return t, err
 }
 
-// Revalidated implements [mirror.ManifestStore]. It does nothing where the tag points elsewhere by now, is gone or was
-// pushed: then it is no longer the upstream's to confirm. A stored time that is later than now is replaced by an earlier one.
+// Revalidated implements [mirror.ManifestStore]. It does nothing if the tag points at another manifest, was deleted or
+// was pushed: then the upstream does not decide about it any more. A stored time that is in the future is replaced.
 func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest, at time.Time) error {
 	name := tagName{repo, tag}
 	defer s.tags.beginWrite(name)()
@@ -97,7 +97,7 @@ func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d
 		record.Checked = at.UTC().Round(0)
 		return setTag(tx, name, d, record)
 	})
-	return explain(err, "note that %s was confirmed", name)
+	return explain(err, "record the revalidation of %s", name)
 }
 
 // DeleteTag implements [mirror.ManifestStore].
@@ -117,7 +117,7 @@ func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) err
 	return explain(err, "delete %s", name)
 }
 
-// addRoot makes a manifest a root, unless it is one.
+// addRoot makes a manifest a root, unless it is one already.
 func addRoot(tx backend.WriteTx, c content, at time.Time) error {
 	if has(tx, tableRoots, c.key()) {
 		return nil
@@ -125,13 +125,13 @@ func addRoot(tx backend.WriteTx, c content, at time.Time) error {
 	return putRecord(tx, tableRoots, c.key(), rootRecord{Added: at})
 }
 
-// rootSince returns when a manifest became a root; the zero time if it is none.
+// rootSince returns when a manifest became a root; the zero time if it is not one.
 func rootSince(tx backend.ReadTx, c content) (time.Time, error) {
 	record, _, err := getRecord[rootRecord](tx, tableRoots, c.key())
 	return record.Added, err
 }
 
-// decodeRoot returns when a manifest became a root. Roots are few: they are read as everywhere else.
+// decodeRoot returns when a manifest became a root.
 func decodeRoot(k string, value []byte) (time.Time, error) {
 	record, err := decodeRecord[rootRecord](tableRoots, k, value)
 	return record.Added, err

@@ -13,17 +13,17 @@ import (
 	"airmirror/mirror"
 )
 
-// StartUpload implements [mirror.UploadStore]. The label that the bytes are kept with is the repository, so that the
-// next process knows whose upload it is.
+// StartUpload implements [mirror.UploadStore]. The label of the blob is the repository, so that a later process knows
+// to which repository the upload belongs.
 func (s *Store) StartUpload(ctx context.Context, repo mirror.Repo, algorithm digest.Algorithm) (mirror.Upload, error) {
-	s.starting.RLock() // or the upload could expire before it has its turn
+	s.starting.RLock() // otherwise the upload could expire before it is locked
 	defer s.starting.RUnlock()
 	w, err := s.blobs.Create(ctx, algorithm, repo.String())
 	if err != nil {
 		return nil, explain(err, "start upload to %s", repo)
 	}
 	release, err := s.uploads.lock(ctx, w.ID())
-	if err != nil { // the id is new, so nobody holds it
+	if err != nil { // the id is new, so it is not locked
 		return nil, explain(err, "start upload to %s", repo)
 	}
 	return &upload{store: s, repo: repo, writer: w, release: release}, nil
@@ -35,7 +35,7 @@ func (s *Store) Upload(ctx context.Context, repo mirror.Repo, id string) (mirror
 	defer cancel()
 	release, err := s.uploads.lock(waiting, id)
 	if err != nil {
-		return nil, mirror.Errorf(mirror.CodeUploadBusy, "upload %s is in use by another request: try again when that has ended", id)
+		return nil, mirror.Errorf(mirror.CodeUploadBusy, "upload %s is in use by another request: try again later", id)
 	}
 	w, err := s.blobs.Resume(ctx, id)
 	if err != nil {
@@ -57,10 +57,10 @@ type upload struct {
 	store   *Store
 	repo    mirror.Repo
 	writer  backend.Writer
-	release func() // nil once the upload was let go of
+	release func() // nil after unlock
 }
 
-// end lets go of the upload, once.
+// unlock releases the lock of the upload, once.
 func (u *upload) unlock() {
 	if u.release != nil {
 		u.release()
@@ -91,21 +91,21 @@ func (u *upload) Close() error {
 		return nil
 	}
 	defer u.unlock()
-	return explain(u.writer.Suspend(), "put upload %s aside", u.ID())
+	return explain(u.writer.Suspend(), "suspend upload %s", u.ID())
 }
 
-// turns lets one caller at a time have an id. The zero value is ready.
+// uploadLocks lock uploads by id. The zero value is ready.
 type uploadLocks struct {
 	mu      sync.Mutex
 	entries map[string]*uploadLock
 }
 
 type uploadLock struct {
-	token  chan struct{} // full while somebody has the id
-	wanted int           // who has it, who waits for it and who reserved it
+	token  chan struct{} // full while the upload is locked
+	wanted int // number of holders, waiters and reservations
 }
 
-// take waits until nobody has id, or ctx ends. Who got it calls release once.
+// lock waits until id is not locked, or until ctx ends. The caller calls release once.
 func (t *uploadLocks) lock(ctx context.Context, id string) (release func(), err error) {
 	t.mu.Lock()
 	entry := t.entries[id]
@@ -124,7 +124,7 @@ func (t *uploadLocks) lock(ctx context.Context, id string) (release func(), err 
 	}
 }
 
-// try is take for who does not wait: release is nil if somebody has id or waits for it.
+// tryLock is lock without waiting: release is nil if id is locked, waited for or reserved.
 func (t *uploadLocks) tryLock(id string) (release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,7 +137,7 @@ func (t *uploadLocks) tryLock(id string) (release func()) {
 	return func() { t.unlock(id, entry) }
 }
 
-// reserve has try fail until release is called; who takes id has it all the same.
+// reserve makes tryLock fail until release is called; lock still succeeds.
 func (t *uploadLocks) reserve(id string) (release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -149,7 +149,7 @@ func (t *uploadLocks) reserve(id string) (release func()) {
 	return sync.OnceFunc(func() { t.unref(id, entry) })
 }
 
-// taken reports whether try would fail.
+// isLocked reports whether tryLock would fail.
 func (t *uploadLocks) isLocked(id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,7 +200,7 @@ func (s *Store) ExpireUpload(ctx context.Context, id string, idle time.Time) (ex
 	}
 	defer release()
 	expired, err = s.blobs.Discard(ctx, id, func(written time.Time) bool { return s.clock.fileTime(written).Before(idle) })
-	return expired, explain(err, "drop upload %s", id)
+	return expired, explain(err, "delete upload %s", id)
 }
 
 // ProtectPartial implements [mirror.ImportStore].

@@ -17,8 +17,8 @@ func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
 		return explain(err, "verify blob %s", d)
 	}
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
-		if !has(tx, tableBlobs, d.String()) { // it was collected in between
-			return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held", d)
+		if !has(tx, tableBlobs, d.String()) { // collected since
+			return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not stored", d)
 		}
 		defect.Repos, defect.Manifest = reposUsing(tx, d)
 		return nil
@@ -29,7 +29,7 @@ func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
 	return newDefectError(mirror.CodeBlobUnknown, "blob "+d.String(), defect)
 }
 
-// verify reads the file of d, unless it is known to be right.
+// verify reads the file of d, unless its content is known to be right.
 func (s *Store) verify(ctx context.Context, d digest.Digest) (defect mirror.Defect, err error) {
 	record, err := s.storedRecord(ctx, d)
 	if err != nil {
@@ -51,8 +51,8 @@ func (s *Store) verify(ctx context.Context, d digest.Digest) (defect mirror.Defe
 	})
 }
 
-// verifiable gives a blob that was opened what verifies it, unless it is known to be right. That the file which has its
-// name is right says something of this one only if it is the same.
+// verifiable adds a Verify function to an open blob, unless its content is known to be right. Verifying the file that
+// has the name of d says something about this blob only if it is the same file.
 func (s *Store) verifiable(d digest.Digest, blob mirror.Blob) mirror.Blob {
 	if s.blobs.Verified(d, blob) {
 		return blob
@@ -61,15 +61,15 @@ func (s *Store) verifiable(d digest.Digest, blob mirror.Blob) mirror.Blob {
 	blob.Verify = func(ctx context.Context) error {
 		err := s.Verify(ctx, d)
 		if err == nil && !s.blobs.Verified(d, open) {
-			err = mirror.Errorf(mirror.CodeUnavailable, "the file of blob %s was replaced or changed while it was read: ask for it again", d)
+			err = mirror.Errorf(mirror.CodeUnavailable, "the file of blob %s was replaced or changed while it was read: try again", d)
 		}
 		return err
 	}
 	return blob
 }
 
-// checkStored sees whether the files of blobs that are to be relied on are there, with the sizes that the index has. What is
-// not is repaired, and not held from then on: somebody may be there who can bring it.
+// checkStored checks that the files of blobs exist with the sizes in the index. It repairs a defect, so that the blob
+// is not stored any more and the caller can ask for it.
 func (s *Store) checkStored(ctx context.Context, digests ...digest.Digest) error {
 	for _, d := range digests {
 		_, err := s.StatContent(ctx, d)
@@ -78,7 +78,7 @@ func (s *Store) checkStored(ctx context.Context, digests ...digest.Digest) error
 			continue
 		}
 		if defect != nil {
-			s.options.Log.Warn("what is stored is damaged or missing", zap.Stringer("digest", d), zap.String("why", defect.Reason))
+			s.options.Log.Warn("stored content is damaged or missing", zap.Stringer("digest", d), zap.String("why", defect.Reason))
 			_, err = s.Repair(ctx, *defect)
 		}
 		if err != nil {
