@@ -19,9 +19,9 @@ type digestLocks struct {
 }
 
 type digestLock struct {
-	sharers   int // goroutines that are about to add an entry
-	exclusive bool // a goroutine is about to delete the file
-	deleting  bool // a sweep has deleted the entry and will delete the file
+	sharers   int           // goroutines that are about to add an entry
+	exclusive bool          // a goroutine is about to delete the file
+	deleting  bool          // a sweep has deleted the entry and will delete the file
 	changed   chan struct{} // closed when the lock changes; nil if no goroutine waits
 }
 

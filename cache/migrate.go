@@ -11,11 +11,11 @@ import (
 	"airmirror/cache/backend"
 )
 
-// migrateBatch is how many records one transaction of a migration reads.
+// migrateBatch is the number of records that one transaction of a migration reads.
 const migrateBatch = 2000
 
-// checkSchema marks a new index with the version of the schema, brings an older one up to it, and refuses one that a
-// later version has written. What is new in it is dated at.
+// checkSchema writes the schema version to a new index, migrates an older index to this version, and refuses a newer
+// one. New records of a migration are dated at.
 func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	var schema schemaRecord
 	err := index.Update(ctx, func(tx backend.WriteTx) (err error) {
@@ -28,7 +28,7 @@ func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, 
 			return fmt.Errorf("the index was written by a newer version of this program (schema %d, this one knows %d): use that",
 				schema.Version, schemaVersion)
 		case found && schema.Version < schemaVersion:
-			schema.Migrating = true // an older program must not come in between: it would not see what is half done
+			schema.Migrating = true // an older program must not open a partly migrated index
 		}
 		if schema == (schemaRecord{Version: schemaVersion}) {
 			return nil
@@ -40,16 +40,16 @@ func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, 
 		return err
 	}
 	if err := migrate(ctx, blobs, index, at); err != nil {
-		return fmt.Errorf("bring the index up to schema %d: %w", schemaVersion, err)
+		return fmt.Errorf("migrate the index to schema %d: %w", schemaVersion, err)
 	}
 	return index.Update(ctx, func(tx backend.WriteTx) error {
 		return putRecord(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 	})
 }
 
-// migrate adds what version 2 has and version 1 had not: the parents of manifests, the tags by what they point at, and the
-// recency of blobs in their links; and what version 3 has and version 2 had not: what manifests own beside what they need.
-// What was done before a crash is done again, and changes nothing.
+// migrate migrates an index of version 1 or 2. Version 2 added the parents of manifests, the tags by manifest, and the
+// last use of blobs in their links; version 3 added the digests that manifests own. A migration that a crash
+// interrupted starts over; repeated steps change nothing.
 func migrate(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	if err := migrateTable(ctx, index, tableManifests, addParents); err != nil {
 		return err
@@ -63,7 +63,7 @@ func migrate(ctx context.Context, blobs backend.Blobs, index backend.Index, at t
 	return migrateOwned(ctx, blobs, index, at)
 }
 
-// migrateTable calls f for each record of a table, in transactions of bounded size.
+// migrateTable calls f for each record of a table, in transactions of limited size.
 func migrateTable(ctx context.Context, index backend.Index, table backend.Table, f func(tx backend.WriteTx, k string, value []byte) error) error {
 	type pair struct {
 		key   string

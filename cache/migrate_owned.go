@@ -10,11 +10,11 @@ import (
 	"airmirror/mirror"
 )
 
-// migrateOwnedBatch is how many manifests are read for one transaction.
+// migrateOwnedBatch is the number of manifests that one transaction changes.
 const migrateOwnedBatch = 64
 
-// migrateOwned reads all manifests again for what they own. One that cannot be read stays as it is, but for its children: a
-// check of the store finds it, and writes it anew when it has come again.
+// migrateOwned reads all manifests again to add what they own. For a manifest that cannot be read it adds the children
+// only. A check of the store finds such a manifest and repairs it when it is stored again.
 func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	var batch []*manifestWrite
 	return eachPage(ctx, index, tableManifests, "", migrateOwnedBatch, func(_ backend.ReadTx, k string, value []byte) {
@@ -38,7 +38,7 @@ func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index,
 	})
 }
 
-// migrating is a manifest as the index has it, or nil if that cannot be read.
+// decodeMigrated returns a manifest as it is in the index; nil if the record cannot be decoded.
 func decodeMigrated(k string, value []byte, at time.Time) *manifestWrite {
 	record, err := decodeRecord[manifestRecord](tableManifests, k, value)
 	if err != nil || keyDefect(k, 2) != "" {
@@ -51,7 +51,7 @@ func decodeMigrated(k string, value []byte, at time.Time) *manifestWrite {
 	return &manifestWrite{content: content{repo, digest.Digest(splitKey(k)[1])}, record: record, at: at}
 }
 
-// readOwned reads from the manifest's file what it owns.
+// readOwned adds what the manifest owns, read from its file.
 func (p *manifestWrite) readOwned(ctx context.Context, blobs backend.Blobs) {
 	data, err := readManifestBlob(ctx, blobs, p.digest)
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *manifestWrite) readOwned(ctx context.Context, blobs backend.Blobs) {
 	p.record.Children, p.record.Owned = again.record.Children, again.record.Owned
 }
 
-// addOwned writes what is new.
+// addOwned writes the added entries.
 func (p *manifestWrite) addOwned(tx backend.WriteTx) error {
 	if !has(tx, tableManifests, p.key()) || len(p.record.Children)+len(p.record.Owned) == 0 {
 		return nil

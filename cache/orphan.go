@@ -11,8 +11,8 @@ import (
 	"airmirror/mirror"
 )
 
-// orphanBatch is how many files are compared with the index in one view of it. Nobody is called inside of the view, who
-// could come to wait there for a writer that waits for it.
+// orphanBatch is the number of files that one view compares with the index. The callback is not called inside a view,
+// because it may wait for a writer that waits for the view.
 const orphanBatch = 256
 
 // Orphans implements [mirror.CollectStore].
@@ -32,11 +32,11 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 					return false
 				}
 			}
-			return err == nil || yield(mirror.Orphan{}, explain(err, "look for orphaned files"))
+			return err == nil || yield(mirror.Orphan{}, explain(err, "list orphaned files"))
 		}
 		for entry, err := range s.blobs.All(ctx) {
 			if err != nil {
-				if !yield(mirror.Orphan{}, explain(err, "look for orphaned files")) {
+				if !yield(mirror.Orphan{}, explain(err, "list orphaned files")) {
 					return
 				}
 				continue
@@ -50,22 +50,22 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 	}
 }
 
-// unnamed returns those of files that the index does not name.
-func (s *Store) unindexed(ctx context.Context, files []mirror.Orphan) (unnamed []mirror.Orphan, err error) {
+// unindexed returns the files that are not in the index.
+func (s *Store) unindexed(ctx context.Context, files []mirror.Orphan) (missing []mirror.Orphan, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		for _, file := range files {
 			if !has(tx, tableBlobs, file.Digest.String()) {
-				unnamed = append(unnamed, file)
+				missing = append(missing, file)
 			}
 		}
 		return nil
 	})
-	return unnamed, err
+	return missing, err
 }
 
-// orphaned reports whether the file of d is there and nobody names it. It keeps others from changing that meanwhile; one
-// that is being named or deleted is none, nor is one that is protected: an import whose process died as it committed a
-// part goes on with that file ([Store.ResumeBlob]).
+// isOrphan reports whether the file of d exists and is not in the index. The digest is locked meanwhile. A file that is
+// about to be indexed or deleted is not an orphan. Neither is a protected one: an import whose process died during the
+// commit of a partial blob continues with that file, see [Store.ResumeBlob].
 func (s *Store) isOrphan(ctx context.Context, d digest.Digest) (bool, error) {
 	if s.fence.isProtected(d) {
 		return false, nil
@@ -75,7 +75,7 @@ func (s *Store) isOrphan(ctx context.Context, d digest.Digest) (bool, error) {
 		return false, nil
 	}
 	defer release()
-	if unnamed, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(unnamed) == 0 {
+	if missing, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(missing) == 0 {
 		return false, err
 	}
 	_, err := s.blobs.Stat(ctx, d)
@@ -86,28 +86,28 @@ func (s *Store) isOrphan(ctx context.Context, d digest.Digest) (bool, error) {
 }
 
 // DeleteOrphan implements [mirror.CollectStore].
-func (s *Store) DeleteOrphan(ctx context.Context, d digest.Digest, before time.Time) (dropped bool, err error) {
-	_, dropped, err = s.deleteFile(ctx, d, func() (bool, error) {
+func (s *Store) DeleteOrphan(ctx context.Context, d digest.Digest, before time.Time) (deleted bool, err error) {
+	_, deleted, err = s.deleteFile(ctx, d, func() (bool, error) {
 		written, err := s.blobs.Written(ctx, d)
 		return s.clock.fileTime(written).Before(before) && !s.fence.isProtected(d), err
 	})
-	return dropped, explain(err, "drop the file of blob %s", d)
+	return deleted, explain(err, "delete the file of blob %s", d)
 }
 
-// deleteFile deletes the file of d unless the index names it by now, or may says no; a file that is not there is no
-// error. It waits until nobody is about to name it. size is how many bytes went.
-func (s *Store) deleteFile(ctx context.Context, d digest.Digest, may func() (bool, error)) (size int64, removed bool, err error) {
+// deleteFile deletes the file of d, unless it is in the index by now or allowed reports false. It waits until no
+// goroutine is about to index the file. A missing file is no error. size is the number of bytes freed.
+func (s *Store) deleteFile(ctx context.Context, d digest.Digest, allowed func() (bool, error)) (size int64, removed bool, err error) {
 	release, err := s.locks.lock(ctx, d)
 	if err != nil {
 		return 0, false, err
 	}
 	defer release()
-	if unnamed, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(unnamed) == 0 {
+	if missing, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(missing) == 0 {
 		return 0, false, err
 	}
-	if size, err = s.blobs.Stat(ctx, d); err == nil && may != nil {
+	if size, err = s.blobs.Stat(ctx, d); err == nil && allowed != nil {
 		var ok bool
-		if ok, err = may(); err == nil && !ok {
+		if ok, err = allowed(); err == nil && !ok {
 			return 0, false, nil
 		}
 	}

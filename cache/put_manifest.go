@@ -13,17 +13,17 @@ import (
 	"airmirror/mirror"
 )
 
-// PutManifest implements [mirror.ManifestStore]. The detail of a [mirror.CodeManifestBlobUnknown] is the list of missing
-// digests, in the order of the manifest: the first maxMissing of them.
+// PutManifest implements [mirror.ManifestStore]. The detail of [mirror.CodeManifestBlobUnknown] is a list of missing
+// digests, in the order of the manifest, up to maxMissing of them.
 //
-// A manifest that is held already gets the new tags, and the new origin if that is a stronger one: what was pushed
-// stays pushed, even if an upstream has the same.
+// A manifest that is already stored gets the new tags, and the new origin if that ranks higher: a pushed manifest stays
+// pushed even if an upstream has the same one.
 func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Manifest, tags ...string) error {
 	p, err := newManifestWrite(repo, m, s.Now(), tags)
 	if err != nil {
 		return err
 	}
-	if m.Origin != mirror.Mirrored && !mirror.UsageIgnored(ctx) { // an upstream's is asked for by itself
+	if m.Origin != mirror.Mirrored && !mirror.UsageIgnored(ctx) { // a mirrored manifest is stored because a client requested it, which records the use
 		p.onExisting = func() { s.recency.touch(p.content) }
 	}
 	if m.Origin != mirror.Mirrored {
@@ -32,7 +32,7 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 		}
 	}
 	defer s.locks.share(m.Digest)()
-	// Look before anything is written: a push that comes before its blobs should cost nothing and leave nothing.
+	// The check before the write makes a push of a manifest before its blobs cheap, and it leaves nothing behind.
 	err = s.index.View(ctx, p.check)
 	if err == nil {
 		err = s.keepBytes(ctx, m)
@@ -46,7 +46,7 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	return explain(err, "put manifest %s to %s", m.Digest, repo)
 }
 
-// keepBytes makes the manifest's file durable. One with the same bytes that the index knows is durable already.
+// keepBytes writes the manifest's file, unless the index has it with the same content.
 func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest) error {
 	if data, err := s.readStoredManifest(ctx, m.Digest); err == nil && bytes.Equal(data, m.Bytes) {
 		return nil
@@ -62,28 +62,30 @@ func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest) error {
 	return w.Commit(ctx, m.Digest)
 }
 
-// putting is a manifest on its way into the index.
+// manifestWrite is a manifest that is about to be written to the index.
 type manifestWrite struct {
 	content
 	record     manifestRecord
-	blobs      []v1.Descriptor // as in record, with sizes
-	owned      []v1.Descriptor // the same
-	children   []v1.Descriptor // the same
-	referrer   v1.Descriptor   // what the referrers API says of it, if it has a subject
+	blobs      []v1.Descriptor // the blobs in record, with their sizes
+	owned      []v1.Descriptor // the owned digests in record, with their sizes
+	children   []v1.Descriptor // the children in record, with their sizes
+	referrer   v1.Descriptor   // its descriptor in the referrers API, if it has a subject
 	tags       []tagName
 	at         time.Time
-	repoOrigin mirror.Origin // of the repository, if there is none yet
-	// anywhere: its blobs came for it, and need not be linked to the repository yet.
+	repoOrigin mirror.Origin // the origin of the repository, if that is created
+	// anyRepo allows blobs that are stored and not linked to the repository yet, as in an import.
 	anyRepo bool
-	// grant lets a repository read a blob that the manifest points at: link if somebody brought it, or vouches for it;
-	// announce if an upstream sent no more than the manifest, until it is known to have the blob there as well.
+	// grant gives the repository access to a blob that the manifest needs. It is link if a client or a bundle provided
+	// the blob, and announce for a mirrored manifest: the upstream has sent only the manifest, and the repository may
+	// read the blob once the upstream is known to have it.
 	grant func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
-	// with is what came with the manifest, in a bundle, so that its repository may read it though it does not need it.
+	// extra are digests that came in a bundle with the manifest. The repository may read them although the manifest
+	// does not need them.
 	extra      []digest.Digest
-	onExisting func() // called in the transaction if the manifest is there already; nil does nothing
+	onExisting func() // called in the transaction if the manifest is already stored; may be nil
 }
 
-// newManifestWrite checks everything that can be checked without the index.
+// newManifestWrite checks everything that does not need the index.
 func newManifestWrite(repo mirror.Repo, m mirror.Manifest, at time.Time, tags []string) (*manifestWrite, error) {
 	if originRank(m.Origin) == 0 {
 		return nil, fmt.Errorf("put manifest %s to %s: %q is not an origin", m.Digest, repo, m.Origin)
@@ -121,7 +123,7 @@ func newManifestWrite(repo mirror.Repo, m mirror.Manifest, at time.Time, tags []
 	return p, p.addReferences(refs)
 }
 
-// refer takes over what the manifest points at, each digest once.
+// addReferences adds what the manifest names, each digest once.
 func (p *manifestWrite) addReferences(refs mirror.References) error {
 	sizes := make(map[digest.Digest]int64, len(refs.Blobs))
 	for _, blob := range refs.Blobs {

@@ -13,11 +13,12 @@ import (
 	"airmirror/mirror"
 )
 
-// maxMissing is how many missing blobs an error names: there can be very many, and a client pushes them all anyway.
+// maxMissing is the maximum number of missing blobs in an error. There can be very many, and a client pushes all of
+// them anyway.
 const maxMissing = 100
 
-// check refuses an image that did not come from an upstream and lacks blobs, or is wrong about their sizes: clients that
-// believe it could not read them.
+// check returns an error if a manifest that was not mirrored lacks blobs or states wrong sizes: clients could not pull
+// it.
 func (p *manifestWrite) check(tx backend.ReadTx) error {
 	var missing missingBlobs
 	if err := p.findMissing(tx, &missing); err != nil {
@@ -26,7 +27,7 @@ func (p *manifestWrite) check(tx backend.ReadTx) error {
 	return missing.err("manifest %s needs %d blobs that %s does not have: push them first", p.digest, len(missing.all), p.repo)
 }
 
-// lack is what blobs are missing: all of them, and the first in the order in which they were missed.
+// missingBlobs are all missing blobs, and the first of them in the order in which they were found.
 type missingBlobs struct {
 	all   map[digest.Digest]bool
 	first []digest.Digest
@@ -42,7 +43,7 @@ func (l *missingBlobs) add(d digest.Digest) {
 	l.all[d] = true
 }
 
-// err returns nil if nothing is missing.
+// err returns nil if no blob is missing.
 func (l *missingBlobs) err(format string, args ...any) error {
 	if len(l.all) == 0 {
 		return nil
@@ -52,7 +53,7 @@ func (l *missingBlobs) err(format string, args ...any) error {
 	return err
 }
 
-// findMissing adds what the manifest must have and lacks.
+// findMissing adds the blobs that the manifest needs and that are missing.
 func (p *manifestWrite) findMissing(tx backend.ReadTx, missing *missingBlobs) error {
 	if p.record.Origin == mirror.Mirrored {
 		return nil
@@ -77,7 +78,7 @@ func errSize(blob v1.Descriptor, actual int64) *mirror.Error {
 	return mirror.Errorf(mirror.CodeManifestInvalid, "manifest says that blob %s has %d bytes, it has %d", blob.Digest, blob.Size, actual)
 }
 
-// write is the transaction.
+// write checks and writes the manifest in a transaction.
 func (p *manifestWrite) write(tx backend.WriteTx) error {
 	if err := p.check(tx); err != nil {
 		return err
@@ -85,8 +86,8 @@ func (p *manifestWrite) write(tx backend.WriteTx) error {
 	return p.writeChecked(tx)
 }
 
-// store writes what was checked. A manifest that is known may have lost its file, and with it the entry of that, until
-// now.
+// writeChecked writes a manifest that was checked. It also writes the entry of the manifest's file, because a known
+// manifest may have lost its file before.
 func (p *manifestWrite) writeChecked(tx backend.WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
@@ -110,7 +111,7 @@ func createRepo(tx backend.WriteTx, repo mirror.Repo, origin mirror.Origin, at t
 	return putRecord(tx, tableRepos, repo.String(), repoRecord{Origin: origin, Created: at})
 }
 
-// writeRecord writes the manifest, or raises the origin of the one that is there.
+// writeRecord writes a new manifest, or raises the origin of a stored one.
 func (p *manifestWrite) writeRecord(tx backend.WriteTx) error {
 	old, found, err := getRecord[manifestRecord](tx, tableManifests, p.key())
 	if err != nil {
@@ -139,8 +140,7 @@ func (p *manifestWrite) writeRecord(tx backend.WriteTx) error {
 	return nil
 }
 
-// linkBlobs lets the repository read what the manifest needs, or announces it, and announces what else the manifest owns:
-// see [putting].
+// linkBlobs links or announces the blobs that the manifest needs, and announces what it owns; see [manifestWrite].
 func (p *manifestWrite) linkBlobs(tx backend.WriteTx) error {
 	for _, blob := range p.blobs {
 		if err := p.grant(tx, p.repo, blob.Digest, p.at); err != nil {
@@ -155,7 +155,7 @@ func (p *manifestWrite) linkBlobs(tx backend.WriteTx) error {
 	return nil
 }
 
-// linkExtra lets the repository read what came with the manifest.
+// linkExtra links the stored blobs that came with the manifest.
 func (p *manifestWrite) linkExtra(tx backend.WriteTx) error {
 	for _, d := range p.extra {
 		if !has(tx, tableBlobs, d.String()) {
@@ -168,9 +168,9 @@ func (p *manifestWrite) linkExtra(tx backend.WriteTx) error {
 	return nil
 }
 
-// retype decides about the same bytes under another media type. That may point at less, and so let go of what the held
-// manifest needs: only one that nobody understood becomes one that is understood, if the word for it is as good. An
-// upstream's other word is ignored, so that its tags still move.
+// retype handles a manifest that is stored with another media type. Another type may name fewer digests and release
+// content that the stored manifest needs. So only an unknown type is replaced by a known one, if the origin ranks at
+// least as high. Another type from an upstream is ignored, so that its tags still move.
 func (p *manifestWrite) retype(tx backend.WriteTx, old manifestRecord) error {
 	better := mirror.KnownManifestType(p.record.MediaType) && !mirror.KnownManifestType(old.MediaType)
 	switch {
@@ -189,7 +189,7 @@ func (p *manifestWrite) retype(tx backend.WriteTx, old manifestRecord) error {
 	case p.record.Origin == mirror.Mirrored:
 		return nil
 	}
-	return mirror.Errorf(mirror.CodeManifestInvalid, "manifest %s is held in %s as %q, not as %q: delete it first",
+	return mirror.Errorf(mirror.CodeManifestInvalid, "manifest %s is stored in %s as %q, not as %q: delete it first",
 		p.digest, p.repo, old.MediaType, p.record.MediaType)
 }
 
@@ -221,7 +221,7 @@ func (p *manifestWrite) writeNew(tx backend.WriteTx) error {
 	return putRecord(tx, tableManifests, p.key(), p.record)
 }
 
-// writeTag points a tag at the manifest. A client's tag is not an upstream's to move.
+// writeTag points a tag at the manifest. A mirrored manifest does not move a pushed tag.
 func (p *manifestWrite) writeTag(tx backend.WriteTx, name tagName) error {
 	old, found, err := getRecord[tagRecord](tx, tableTags, name.key())
 	if err != nil {
@@ -237,8 +237,8 @@ func (p *manifestWrite) writeTag(tx backend.WriteTx, name tagName) error {
 	return moveTag(tx, name, old, record)
 }
 
-// moveTag writes record in the place of old, the zero value for a new tag. One that does not move keeps when it was
-// made, when it was last confirmed, and the stronger origin.
+// moveTag replaces the record of a tag; old is the zero value for a new tag. If the tag points at the same manifest as
+// before, it keeps its times and the origin that ranks higher.
 func moveTag(tx backend.WriteTx, name tagName, old, record tagRecord) error {
 	if old.Digest == record.Digest {
 		record.Updated = old.Updated
@@ -255,8 +255,8 @@ func moveTag(tx backend.WriteTx, name tagName, old, record tagRecord) error {
 	return setTag(tx, name, old.Digest, record)
 }
 
-// strength orders origins by how hard it is to get the content again: the stronger one is kept. It is 0 for what is not
-// an origin.
+// originRank orders origins by how hard it is to get the content again; the higher one is kept. It is 0 for an invalid
+// origin.
 func originRank(o mirror.Origin) int {
 	return slices.Index([]mirror.Origin{mirror.Mirrored, mirror.Imported, mirror.Pushed}, o) + 1
 }

@@ -13,96 +13,96 @@ import (
 	"airmirror/mirror"
 )
 
-// RecoveredRepo is where [Rebuild] puts images that nobody can name.
+// RecoveredRepo is the repository of recovered images whose names are unknown.
 var RecoveredRepo = mirror.Repo{Host: "localhost", Path: "recovered"}
 
-// RebuildSources say where names come from. The zero value has none: everything is recovered under [RecoveredRepo].
+// RebuildSources are the sources of names. With the zero value, every image is recovered under [RecoveredRepo].
 type RebuildSources struct {
-	// Old is the index that the new one replaces, as far as it can be read; nil if there is none. It is only read. When all of
-	// its manifests can be read, what it does not have was deleted: nothing of that is recovered.
+	// Old is the index to be replaced, or its readable part; nil if there is none. It is only read. If all of its
+	// manifests can be read, manifests that it does not have were deleted, and are not recovered.
 	Old backend.Index
-	// Unreadable is what could not be read of the file of Old, for instance some of its pages.
+	// Unreadable lists the parts of Old that could not be read, such as pages of its file.
 	Unreadable []error
-	// Backup is a copy of the index, as [mirror.CheckStore] makes one; nil if there is none. It is only read. What Old has
-	// counts, and Backup adds what Old does not have, also what was deleted since.
+	// Backup is a copy of the index, written by [mirror.CheckStore.Backup]; nil if there is none. It is only read. Old
+	// takes precedence. Backup adds what Old does not have, including what was deleted since the backup.
 	Backup backend.Index
-	// Names are what another record says that was held, as a receipt does; nil if there is none. Where Old or Backup says
-	// something else of a tag, that stays.
+	// Names are names from another record, such as a receipt; nil if there is none. Tags in Old and Backup take
+	// precedence.
 	Names iter.Seq2[RebuildName, error]
-	// Fast takes the name of a file for its digest and reads only those that are as small as a manifest.
+	// Fast trusts the names of files and reads only files that are small enough to be a manifest.
 	Fast bool
-	// Progress is told about bytes of content; nobody is if it is nil.
+	// Progress receives the number of bytes checked; it may be nil.
 	Progress mirror.Progress
 }
 
-// RebuildName is what somebody remembers of an image, or of a repository: then it has neither tag nor digest, and Origin is what
-// [mirror.Store.RepoOrigin] said. It counts if it comes before the images of the repository, which has the origin of the
-// first of them otherwise.
+// RebuildName is the name of an image or of a repository. The name of a repository has neither tag nor digest, and
+// Origin is the origin that [mirror.Catalog.RepoOrigin] returned. It must come before the images of the repository;
+// otherwise the repository gets the origin of its first image.
 type RebuildName struct {
 	Repo      mirror.Repo
-	Tag       string // "" if it was held by its digest only
+	Tag       string // "" for an image without a tag
 	Digest    digest.Digest
-	MediaType string // "" if that is not known
+	MediaType string // "" if it is unknown
 	Origin    mirror.Origin
-	Root      bool // it was brought in by its digest, see [mirror.Catalog.Roots]
+	Root      bool // added by digest, see [mirror.Catalog.Roots]
 }
 
-// RebuildKind says what became of something.
+// RebuildKind is the kind of a [RebuildEvent].
 type RebuildKind string
 
-// What is worth telling. The rest is as it was.
+// Kinds of events. Everything else is restored unchanged.
 const (
-	RebuildDamaged    RebuildKind = "damaged"    // a file that was moved to the quarantine
-	RebuildMissing    RebuildKind = "missing"    // a name of which the manifest is not there
-	RebuildIncomplete RebuildKind = "incomplete" // an image of which blobs are not there, and that is therefore left out
-	RebuildConflict   RebuildKind = "conflict"   // a tag of which there were two opinions
-	RebuildRecovered  RebuildKind = "recovered"  // an image that nobody could name
-	RebuildUnreadable RebuildKind = "unreadable" // a part of an index that could not be read
+	RebuildDamaged    RebuildKind = "damaged"    // a file was damaged, and moved to the quarantine
+	RebuildMissing    RebuildKind = "missing"    // the manifest of a name is missing
+	RebuildIncomplete RebuildKind = "incomplete" // blobs of an image are missing, and it is left out
+	RebuildConflict   RebuildKind = "conflict"   // two sources disagree about a tag; the first one is used
+	RebuildRecovered  RebuildKind = "recovered"  // the name of an image is unknown
+	RebuildUnreadable RebuildKind = "unreadable" // a part of an index cannot be read
 )
 
-// RebuildEvent is something that is not as it was, or that somebody should look at.
+// RebuildEvent reports something that could not be restored unchanged, or that an operator should look at.
 type RebuildEvent struct {
 	Kind   RebuildKind   `json:"kind"`
 	Ref    string        `json:"ref,omitempty"`
-	Digest digest.Digest `json:"digest,omitempty"` // "" of what could not be read
-	Entry  string        `json:"entry,omitempty"`  // table and key of the entry of an index that could not be read
-	Reason string        `json:"reason"`           // a sentence
+	Digest digest.Digest `json:"digest,omitempty"` // "" if it is unknown
+	Entry  string        `json:"entry,omitempty"`  // table and key of an entry that could not be read
+	Reason string        `json:"reason"`           // what happened, as a sentence
 }
 
-// RebuildSummary is what an index was made of.
+// RebuildSummary describes a new index.
 type RebuildSummary struct {
 	Seconds   float64             `json:"seconds"`
-	Files     int64               `json:"files"` // that are held now
-	Bytes     int64               `json:"bytes"` // of these
+	Files     int64               `json:"files"` // number of stored files
+	Bytes     int64               `json:"bytes"` // size of these files
 	Manifests int                 `json:"manifests"`
 	Tags      int                 `json:"tags"`
-	Deleted   int                 `json:"deleted,omitempty"` // manifests that no repository of the old index has: left to the collector
-	Events    map[RebuildKind]int `json:"events,omitempty"`  // by kind
+	Deleted   int                 `json:"deleted,omitempty"` // manifests of deleted images, left to the collector
+	Events    map[RebuildKind]int `json:"events,omitempty"`  // number of events
 }
 
-// rebuildBatch is how much is written in a transaction.
+// rebuildBatch is the number of steps in a transaction.
 const rebuildBatch = 128
 
-// Rebuild makes an index from the files, for when the index is lost. Nothing else may be using blobs or index. index must
-// be new and empty; it is the caller's afterwards, and of use only if there was no error: put it where the store is opened
-// only then, and keep the old one.
+// Rebuild makes a new index from the files of a store whose index is lost or damaged. Nothing else may use blobs or
+// index meanwhile. index must be empty. Rebuild does not close it; use it only if Rebuild returns no error.
 //
-// Every file that is what it is called is held. Manifests are recognised by what they contain. Names come from the
-// sources, with all that the indexes among them say: when things were added and used, whose repositories are, who may read
-// what, and notes. An entry of them that cannot be read is told of and passed. An image for one platform, or what refers to
-// an image, goes where its index or subject is. Images that nobody can name are tagged in [RecoveredRepo] with the first 12 digits of their digest, as if they had been pushed, and
-// among them may be some that had been deleted and not been collected. An image that lacks blobs is kept only if it is
-// mirrored: the rest comes when it is pulled. tell hears about what is not as it was; it may be nil.
+// Every file whose content has its digest is stored. Manifests are recognized by their content. Names come from the
+// sources. From the indexes among them, Rebuild also copies times, origins, links and state. An entry that cannot be
+// read is reported and skipped. A manifest for one platform is added to the repositories of its index, and a referrer
+// to those of its subject. Images without a name are tagged in [RecoveredRepo] with the first 12 digits of their
+// digest, as pushed images; some of them may have been deleted before and not collected yet. A mirrored image may lack
+// blobs, which are fetched when it is pulled; another image that lacks blobs is left out. report receives everything
+// that was not restored unchanged; it may be nil.
 //
-// It needs some hundred bytes of memory for each manifest.
-func Rebuild(ctx context.Context, blobs backend.Blobs, index backend.Index, sources RebuildSources, tell func(RebuildEvent)) (RebuildSummary, error) {
+// Rebuild needs a few hundred bytes of memory for each manifest.
+func Rebuild(ctx context.Context, blobs backend.Blobs, index backend.Index, sources RebuildSources, report func(RebuildEvent)) (RebuildSummary, error) {
 	if sources.Progress == nil {
 		sources.Progress = mirror.NoProgress{}
 	}
-	if tell == nil {
-		tell = func(RebuildEvent) {}
+	if report == nil {
+		report = func(RebuildEvent) {}
 	}
-	r := &rebuild{ctx: ctx, blobs: blobs, index: index, sources: sources, report: tell,
+	r := &rebuild{ctx: ctx, blobs: blobs, index: index, sources: sources, report: report,
 		found: make(map[digest.Digest]foundManifest), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), reported: make(map[digest.Digest]bool),
 		missing: make(map[missingRef]bool)}
 	if sources.Old != nil {
@@ -118,7 +118,7 @@ func Rebuild(ctx context.Context, blobs backend.Blobs, index backend.Index, sour
 	return r.summary, explain(err, "rebuild the index")
 }
 
-// rebuild is one under way.
+// rebuild is a run of [Rebuild].
 type rebuild struct {
 	ctx     context.Context
 	blobs   backend.Blobs
@@ -127,30 +127,30 @@ type rebuild struct {
 	report  func(RebuildEvent)
 	summary RebuildSummary
 
-	found    map[digest.Digest]foundManifest   // manifests
-	parents  map[digest.Digest][]digest.Digest // of those that indexes name: the indexes
-	indexes  []*sourceIndex                    // the first that has something counts
-	named    map[content]bool                  // what did not come from these
-	tried    map[content]bool                  // what need not be tried again for what it belongs to
-	reported map[digest.Digest]bool            // what is not whole
-	missing  map[missingRef]bool               // what was told to be gone
+	found    map[digest.Digest]foundManifest   // manifests among the files
+	parents  map[digest.Digest][]digest.Digest // by digest: the indexes that name it
+	indexes  []*sourceIndex                    // in order of precedence
+	named    map[content]bool                  // added, and not copied from an index
+	tried    map[content]bool                  // relatives that need not be tried again
+	reported map[digest.Digest]bool            // reported as incomplete
+	missing  map[missingRef]bool               // reported as missing
 	clock    *clock
 	steps    []step
 }
 
-// recognised is a file that is a manifest.
+// foundManifest is a file that is a manifest.
 type foundManifest struct {
 	mediaType string
 	subject   digest.Digest
 }
 
-// missingRef is what is told to be gone, once, whoever remembers it.
+// missingRef identifies what was reported as missing, so that it is reported once.
 type missingRef struct {
 	ref    string
 	digest digest.Digest
 }
 
-// step is something to be written. do may run more than once; after runs when it is durable.
+// step is a pending write. do may run more than once; after runs when the write is durable.
 type step struct {
 	do    func(tx backend.WriteTx) error
 	after func()
@@ -168,11 +168,11 @@ func (r *rebuild) run() error {
 	return nil
 }
 
-// begin refuses an index that has something in it.
+// begin returns an error if the new index is not empty.
 func (r *rebuild) begin() error {
 	err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
 		if hasAny(tx, tableMeta, "") {
-			return errors.New("the new index is not empty: begin with a new file")
+			return errors.New("the new index is not empty")
 		}
 		return nil
 	})
@@ -190,7 +190,7 @@ func (r *rebuild) begin() error {
 	return r.openClock()
 }
 
-// openClock goes on with the clock of the old index or else of the backup, by which the times in it were made.
+// openClock continues the clock of the first source index, which its times are based on.
 func (r *rebuild) openClock() (err error) {
 	if err = checkSchema(r.ctx, r.blobs, r.index, time.Time{}); err != nil {
 		return err
@@ -219,7 +219,7 @@ func (r *rebuild) event(kind RebuildKind, ref string, d digest.Digest, reason st
 	r.report(RebuildEvent{Kind: kind, Ref: ref, Digest: d, Reason: reason})
 }
 
-// add queues a step.
+// add adds a step to the pending transaction.
 func (r *rebuild) add(s step) error {
 	r.steps = append(r.steps, s)
 	if len(r.steps) < rebuildBatch {
@@ -228,7 +228,7 @@ func (r *rebuild) add(s step) error {
 	return r.flush()
 }
 
-// flush writes what is queued.
+// flush runs the pending transaction.
 func (r *rebuild) flush() error {
 	steps := r.steps
 	r.steps = nil

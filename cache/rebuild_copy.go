@@ -11,8 +11,8 @@ import (
 	"airmirror/mirror"
 )
 
-// copyRepo takes over whose a repository is. Where that cannot be read, one that has something that was pushed is local:
-// an upstream must not get its name.
+// copyRepo copies the record of a repository. If the record cannot be read, a repository with pushed content becomes
+// local, so that no upstream takes over its name.
 func (r *rebuild) copyRepo(from *sourceIndex, k string, value []byte) error {
 	if _, err := mirror.ParseRepo(k); err != nil {
 		r.reportEntry(from, tableRepos, k, err.Error())
@@ -35,7 +35,7 @@ func (r *rebuild) copyRepo(from *sourceIndex, k string, value []byte) error {
 	}})
 }
 
-// guessRepo makes a record of what is in a repository, and tells of it.
+// guessRepo derives the record of a repository from its manifests, and reports that.
 func (r *rebuild) guessRepo(from *sourceIndex, k string, reason error) (record repoRecord, err error) {
 	err = from.View(r.ctx, func(tx backend.ReadTx) error {
 		record = repoRecord{Created: r.now()}
@@ -62,8 +62,7 @@ func (r *rebuild) guessRepo(from *sourceIndex, k string, reason error) (record r
 	return record, err
 }
 
-// copyLink takes over who may read what, as far as it is stored. Of one that cannot be read nobody knows whether it was
-// only announced.
+// copyLink copies the link of a stored blob. A link that cannot be read counts as announced, because it may have been.
 func (r *rebuild) copyLink(from *sourceIndex, k string, value []byte) error {
 	if reason := keyDefect(k, 2); reason != "" {
 		r.reportEntry(from, tableLinks, k, reason)
@@ -86,8 +85,8 @@ func (r *rebuild) copyLink(from *sourceIndex, k string, value []byte) error {
 	}})
 }
 
-// copyManifest takes over a manifest. One of which nobody knows the origin counts as pushed: such a one is kept. But it
-// lets its repository read no more than one from an upstream.
+// copyManifest copies a manifest. A manifest of unknown origin becomes a pushed one, so that it is never evicted; but
+// like a mirrored one it does not grant access to its blobs.
 func (r *rebuild) copyManifest(from *sourceIndex, k string, value []byte) error {
 	if err := contentKeyError(k); err != nil {
 		r.reportEntry(from, tableManifests, k, err.Error())
@@ -103,12 +102,12 @@ func (r *rebuild) copyManifest(from *sourceIndex, k string, value []byte) error 
 	}
 	if err != nil {
 		record = manifestRecord{Added: r.now()}
-		r.reportEntry(from, tableManifests, k, err.Error()+"; it counts as pushed now")
+		r.reportEntry(from, tableManifests, k, err.Error()+"; it counts as pushed")
 	}
 	return r.addManifest(content{repo, digest.Digest(splitKey(k)[1])}, record.MediaType, record.Origin, record.Added, nil)
 }
 
-// copyUses takes over the manifests of which the entries are gone from what says that they need their own files.
+// copyUses copies manifests whose records were lost, from the uses of their own files.
 func (r *rebuild) copyUses(from *sourceIndex) error {
 	if !r.isIncomplete(from, tableManifests) {
 		return nil
@@ -138,7 +137,7 @@ func (r *rebuild) copyUses(from *sourceIndex) error {
 	})
 }
 
-// copyTag takes over a tag.
+// copyTag copies a tag.
 func (r *rebuild) copyTag(from *sourceIndex, k string, value []byte) error {
 	name, err := parseTagKey(k)
 	var record tagRecord
@@ -165,7 +164,7 @@ func parseTagKey(k string) (name tagName, err error) {
 	return name, nil
 }
 
-// readTag reads the record of a tag, which must say where it points.
+// readTag decodes and checks the record of a tag.
 func readTag(k string, value []byte) (tagRecord, error) {
 	record, err := decodeRecord[tagRecord](tableTags, k, value)
 	if err == nil {
@@ -177,7 +176,7 @@ func readTag(k string, value []byte) (tagRecord, error) {
 	return record, err
 }
 
-// copyTagged takes over the tags of which the records could not be read from the table of the tags of each manifest.
+// copyTagged copies tags whose records could not be read, from the tags by manifest.
 func (r *rebuild) copyTagged(from *sourceIndex) error {
 	if !r.isIncomplete(from, tableTags) {
 		return nil
@@ -212,7 +211,7 @@ func (r *rebuild) copyTagged(from *sourceIndex) error {
 	})
 }
 
-// copyRoot has what was a root be one again, if it is there.
+// copyRoot copies a root.
 func (r *rebuild) copyRoot(from *sourceIndex, k string, value []byte) error {
 	if err := contentKeyError(k); err != nil {
 		r.reportEntry(from, tableRoots, k, err.Error())

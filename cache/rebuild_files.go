@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror"
 )
 
-// files holds every file that is what it is called.
+// addFiles adds every file whose content has its digest.
 func (r *rebuild) addFiles() error {
 	var total int64
 	for entry, err := range r.blobs.All(r.ctx) {
@@ -44,7 +44,8 @@ func (r *rebuild) addFiles() error {
 	return nil
 }
 
-// file reads one file, if it may be a manifest or is to be verified, and says why it was moved to the quarantine, if so.
+// checkFile reads a file that may be a manifest or is to be verified. reason is not "" if the file was damaged and
+// moved to the quarantine.
 func (r *rebuild) checkFile(entry backend.StoredBlob, data []byte) (reason string, err error) {
 	small := entry.Size <= mirror.MaxManifestSize
 	if r.sources.Fast && !small {
@@ -64,7 +65,7 @@ func (r *rebuild) checkFile(entry backend.StoredBlob, data []byte) (reason strin
 	return reason, err
 }
 
-// tee keeps what is read of a blob.
+// tee writes to w what is read of a blob.
 type tee struct {
 	io.ReadSeekCloser
 	w io.Writer
@@ -72,12 +73,12 @@ type tee struct {
 
 func (t tee) Read(p []byte) (int, error) {
 	n, err := t.ReadSeekCloser.Read(p)
-	_, _ = t.w.Write(p[:n]) // to memory
+	_, _ = t.w.Write(p[:n]) // a buffer never returns an error
 	return n, err
 }
 
-// recognise notes what is a manifest of a kind that is understood, or says that it is of another. The rest is known only
-// by who named it.
+// inspect remembers a file that is a manifest of a known type, or that declares the type of a manifest. Other manifests
+// are found only by their names in the sources.
 func (r *rebuild) inspect(d digest.Digest, data []byte) {
 	if start := bytes.TrimLeft(data, " \t\r\n"); len(start) == 0 || start[0] != '{' {
 		return
@@ -92,13 +93,13 @@ func (r *rebuild) inspect(d digest.Digest, data []byte) {
 	}
 	r.found[d] = manifest
 	for role, desc := range refs.Owned() {
-		if role >= mirror.RoleManifest { // it may be one
+		if role >= mirror.RoleManifest { // it may be a manifest
 			r.parents[desc.Digest] = append(r.parents[desc.Digest], d)
 		}
 	}
 }
 
-// hold has the index name a file, since when it did before.
+// addBlob adds the entry of a file, with the time in the source indexes.
 func (r *rebuild) addBlob(entry backend.StoredBlob) error {
 	record := blobRecord{Size: entry.Size, Added: r.now()}
 	for _, from := range r.indexes {

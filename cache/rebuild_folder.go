@@ -15,16 +15,16 @@ import (
 )
 
 var (
-	// ErrRebuilding is the error for a data folder for which another process makes an index.
+	// ErrRebuilding is the error if another process is rebuilding the index of a data folder.
 	ErrRebuilding = errors.New("another index is being made for the data folder")
-	// ErrBackup is the error for a backup that cannot be opened.
+	// ErrBackup is the error if the backup cannot be opened.
 	ErrBackup = errors.New("cannot open the backup")
 )
 
-// RebuildFolder makes a new index for a data folder that no process has open. sources.Old and sources.Unreadable are set
-// from the index in the folder, as far as it can be read; sources.Backup from the file at path backup, unless it is "".
-// The new index replaces the old one only when it is complete. oldIndex is the path of the old index afterwards; "" if
-// there was none. RebuildFolder returns [ErrInUse], [ErrRebuilding] or [ErrBackup]; see [Rebuild] for the rest.
+// RebuildFolder makes a new index for a data folder that no process has open. It sets sources.Old and
+// sources.Unreadable from the index in the folder, and sources.Backup from the file at path backup, unless that is "".
+// The new index replaces the old one only when it is complete. oldIndex is the new path of the old index; "" if there
+// was none. RebuildFolder returns [ErrInUse], [ErrRebuilding] or [ErrBackup]; see [Rebuild] for the rest.
 func RebuildFolder(ctx context.Context, folder, backup string, sources RebuildSources, report func(RebuildEvent)) (summary RebuildSummary, oldIndex string, err error) {
 	r := &folderRebuild{ctx: ctx, folder: folder, index: filepath.Join(folder, IndexName)}
 	defer func() { err = errors.Join(err, r.close()) }()
@@ -54,7 +54,7 @@ type folderRebuild struct {
 	ctx      context.Context
 	folder   string
 	index    string // path of the index
-	salvaged string // path of what could be read of a damaged index; "" if there is none
+	salvaged string // path of the readable part of a damaged index; "" if there is none
 	opened   []io.Closer
 }
 
@@ -78,7 +78,7 @@ func (r *folderRebuild) openOld(sources *RebuildSources) error {
 	return nil
 }
 
-// salvage copies what can be read of a damaged index, and opens the copy in its place.
+// salvage copies the readable part of a damaged index, and opens the copy instead.
 func (r *folderRebuild) salvage(sources *RebuildSources, damage error) error {
 	lock, err := bolt.Lock(r.index)
 	if err != nil {
@@ -128,9 +128,9 @@ func (r *folderRebuild) openBackup(sources *RebuildSources, path string) error {
 	return nil
 }
 
-// create creates the new index, in the place of one that an interrupted rebuild left.
+// create creates the new index. It replaces one that an interrupted rebuild left.
 func (r *folderRebuild) create() (*bolt.Index, error) {
-	leftover, err := bolt.Open(r.next()) // to find out whether another process has it open
+	leftover, err := bolt.Open(r.next()) // fails if another process has it open
 	if err == nil {
 		err = leftover.Close()
 	}
@@ -148,11 +148,11 @@ func (r *folderRebuild) create() (*bolt.Index, error) {
 	return index, nil
 }
 
-// replace renames the old index, puts the new one in its place and returns the new name of the old one. Both are open, so
-// no other process can open them.
+// replace renames the old index, moves the new one to its place, and returns the new path of the old one. Both are
+// open, so no other process can open them.
 func (r *folderRebuild) replace() (oldIndex string, err error) {
 	renamed := r.index + "." + time.Now().UTC().Format("20060102T150405.000Z")
-	err = os.Link(r.index, renamed) // rather than a rename: the folder is never without an index
+	err = os.Link(r.index, renamed) // a link instead of a rename: the folder always has an index
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 		err = os.Rename(r.index, renamed) // this file system has no hard links
 	}

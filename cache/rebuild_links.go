@@ -9,9 +9,9 @@ import (
 	"airmirror/mirror"
 )
 
-// restoreAccess lets repo read d, as there may be no upstream left to ask about each blob. But what a backup has as announced
-// while it lets another repository read it may be that one's own, and stays so; what the old index has as announced, if
-// all such of it could be read, stays so as well; and of what is not held nothing is lost by asking when it comes.
+// restoreAccess links d for repo, because there may be no upstream to ask about each blob. An existing announced link
+// stays announced in two cases: the old index is complete, or another repository may read d, to which it may belong. If
+// d is not stored, announce is enough: the upstream is asked when the blob is fetched.
 func (r *rebuild) restoreAccess(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if !has(tx, tableBlobs, d.String()) || has(tx, tableLinks, linkKey(repo, d)) && (r.oldIsComplete(tableLinks) || isReadable(tx, d)) {
 		return announce(tx, repo, d, at)
@@ -19,7 +19,7 @@ func (r *rebuild) restoreAccess(tx backend.WriteTx, repo mirror.Repo, d digest.D
 	return link(tx, repo, d, at)
 }
 
-// isReadable reports whether a repository may read d. Links that cannot be read are none.
+// isReadable reports whether any repository may read d. It ignores links that cannot be decoded.
 func isReadable(tx backend.ReadTx, d digest.Digest) bool {
 	for k, value := range tx.Scan(tableLinks, prefix(d.String()), "") {
 		if link, err := scanLink(k, value); err == nil && !link.Announced {
@@ -29,9 +29,9 @@ func isReadable(tx backend.ReadTx, d digest.Digest) bool {
 	return false
 }
 
-// rights has repositories read again what their manifests own and do not need, as far as nobody knows better: there is a
-// link that is only announced for each, and no old index that says so. What another repository may read stays as it is, since that may be its own. Who
-// is left is every repository that names it: which of them had it, only the index that is lost knew.
+// restoreLinks restores access to blobs that manifests own and do not need, if all links to them are announced and no
+// complete old index says so. A blob that another repository may read stays announced, because it may belong to that
+// repository. All other repositories that name the blob get access: only the lost index knew which of them had it.
 func (r *rebuild) restoreLinks() error {
 	nobody := make(map[digest.Digest]bool)
 	if err := r.eachAnnounced(func(tx backend.ReadTx, _ mirror.Repo, d digest.Digest) { nobody[d] = !isReadable(tx, d) }); err != nil {
@@ -60,7 +60,7 @@ func (r *rebuild) restoreLinks() error {
 	return nil
 }
 
-// announced calls f with the links to stored blobs that are only announced.
+// eachAnnounced calls f with each announced link to a stored blob.
 func (r *rebuild) eachAnnounced(f func(tx backend.ReadTx, repo mirror.Repo, d digest.Digest)) error {
 	return r.index.View(r.ctx, func(tx backend.ReadTx) error {
 		for k, value := range tx.Scan(tableLinks, "", "") {
@@ -75,7 +75,7 @@ func (r *rebuild) eachAnnounced(f func(tx backend.ReadTx, repo mirror.Repo, d di
 	})
 }
 
-// wasAnnounced reports whether the old index says who may read what, and has a link for this.
+// wasAnnounced reports whether the old index is complete and has a link for c.
 func (r *rebuild) wasAnnounced(c content) (announced bool, err error) {
 	if !r.oldIsComplete(tableLinks) {
 		return false, nil

@@ -8,14 +8,14 @@ import (
 	"airmirror/mirror"
 )
 
-// manifest records a manifest in a repository, if its file is there and it has what it needs; origin is "" if that is not
-// known. put is called if so.
+// addManifest adds a manifest to a repository if its file is stored and it has all blobs that it needs. origin is "" if
+// it is unknown. put is called when the manifest is durable; it may be nil.
 func (r *rebuild) addManifest(c content, mediaType string, origin mirror.Origin, added time.Time, put func()) error {
 	ref := mirror.Ref{Repo: c.repo, Digest: c.digest}.String()
 	data, err := readManifestBlob(r.ctx, r.blobs, c.digest)
 	switch {
 	case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
-		r.event(RebuildMissing, ref, c.digest, "its manifest is not there")
+		r.event(RebuildMissing, ref, c.digest, "its manifest is not stored")
 		return nil
 	case err != nil:
 		return err
@@ -26,7 +26,7 @@ func (r *rebuild) addManifest(c content, mediaType string, origin mirror.Origin,
 	}
 	p, err := newManifestWrite(c.repo, mirror.Manifest{MediaType: mediaType, Digest: c.digest, Bytes: data, Origin: origin}, r.now(), nil)
 	if err != nil {
-		r.event(RebuildMissing, ref, c.digest, fmt.Sprintf("it is no manifest: %v", err))
+		r.event(RebuildMissing, ref, c.digest, fmt.Sprintf("it is not a manifest: %v", err))
 		return nil
 	}
 	if !added.IsZero() {
@@ -61,7 +61,7 @@ func (r *rebuild) addManifest(c content, mediaType string, origin mirror.Origin,
 	})
 }
 
-// lacks says what an image that did not come from an upstream lacks, wherever it is held.
+// missingReason returns which blobs a manifest needs and lacks; "" if none, or if it is mirrored.
 func (p *manifestWrite) missingReason(tx backend.ReadTx) (string, error) {
 	if p.record.Origin == mirror.Mirrored {
 		return "", nil
@@ -87,7 +87,7 @@ func (p *manifestWrite) missingReason(tx backend.ReadTx) (string, error) {
 	return fmt.Sprintf("it was %s and lacks %d blobs, the first of them %s", p.record.Origin, count, first), nil
 }
 
-// rebuild writes the manifest and, if need be, its repository.
+// writeRebuilt writes the manifest, and its repository if that is new.
 func (p *manifestWrite) writeRebuilt(tx backend.WriteTx) error {
 	if err := p.writeNew(tx); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (p *manifestWrite) writeRebuilt(tx backend.WriteTx) error {
 	return createRepo(tx, p.repo, p.record.Origin, p.record.Added)
 }
 
-// tag points a tag at a manifest that is there, unless it points elsewhere.
+// addTag adds a tag if its manifest is stored and the tag does not exist.
 func (r *rebuild) addTag(name tagName, record tagRecord) error {
 	var there, stored bool
 	var old tagRecord
@@ -115,9 +115,9 @@ func (r *rebuild) addTag(name tagName, record tagRecord) error {
 		after: func() {
 			switch {
 			case stored && !there:
-				r.event(RebuildMissing, name.String(), record.Digest, "its image is not whole")
+				r.event(RebuildMissing, name.String(), record.Digest, "its image is incomplete")
 			case !there:
-				r.event(RebuildMissing, name.String(), record.Digest, "its manifest is not there")
+				r.event(RebuildMissing, name.String(), record.Digest, "its manifest is not stored")
 			case old.Digest == "":
 				r.summary.Tags++
 			case old.Digest != record.Digest:

@@ -14,7 +14,7 @@ import (
 	"airmirror/mirror"
 )
 
-// names takes over what others remember.
+// addNames adds the names in sources.Names.
 func (r *rebuild) addNames() error {
 	if r.sources.Names == nil {
 		return nil
@@ -54,14 +54,15 @@ func (r *rebuild) addName(n RebuildName) error {
 	return r.addTag(tagName{n.Repo, n.Tag}, tagRecord{Digest: n.Digest, Origin: n.Origin, Updated: r.now()})
 }
 
-// repo records whose a repository is, if that is not known: one that is local must not be asked upstream for, though what
-// is in it was imported.
+// addRepo adds a repository, unless it exists. A local repository must stay local even if its content was imported:
+// misses in it are not requested upstream.
 func (r *rebuild) addRepo(n RebuildName) error {
 	return r.add(step{do: func(tx backend.WriteTx) error { return createRepo(tx, n.Repo, n.Origin, r.now()) }})
 }
 
-// relatives records what belongs to an image that is recorded: the platforms of an index, and what refers to it. One that
-// the backup has somewhere else only goes to where the backup does not know its image: it may have been deleted there.
+// addRelatives adds the manifests that belong to an added one: the children of an index, and referrers. A relative that
+// a source index has in another repository is added only where that index does not have the image: it may have been
+// deleted there.
 func (r *rebuild) addRelatives() error {
 	for {
 		before := len(r.tried)
@@ -80,7 +81,7 @@ func (r *rebuild) addRelatives() error {
 	}
 }
 
-// relative records d wherever one of those that it belongs to is.
+// addRelative adds d to the repositories of the manifests that it belongs to.
 func (r *rebuild) addRelative(d digest.Digest, of []digest.Digest) error {
 	if len(of) == 0 {
 		return nil
@@ -114,7 +115,7 @@ func (r *rebuild) addRelative(d digest.Digest, of []digest.Digest) error {
 	return nil
 }
 
-// recorded reports whether d is a manifest of some repository.
+// isManifest reports whether d is a manifest of any repository.
 func isManifest(tx backend.ReadTx, d digest.Digest) bool {
 	for k := range tx.Scan(tableUses, prefix(d.String()), "") {
 		if lastPart(k) == d.String() {
@@ -124,9 +125,10 @@ func isManifest(tx backend.ReadTx, d digest.Digest) bool {
 	return false
 }
 
-// recover names what nobody could name: not what is part of something else that is there, and gets its name from that.
+// recoverUnnamed adds the manifests without a name to RecoveredRepo, except those that belong to another manifest among
+// the files.
 func (r *rebuild) recoverUnnamed() error {
-	var whole []digest.Digest
+	var complete []digest.Digest
 	err := r.eachUnnamed(func(d digest.Digest) error {
 		_, about := r.found[r.found[d].subject]
 		if about || len(r.parents[d]) > 0 {
@@ -135,16 +137,16 @@ func (r *rebuild) recoverUnnamed() error {
 		c := content{RecoveredRepo, d}
 		return r.addManifest(c, r.found[d].mediaType, mirror.Pushed, r.now(), func() {
 			r.named[c] = true
-			whole = append(whole, d)
+			complete = append(complete, d)
 		})
 	})
 	if err := errors.Join(err, r.flush()); err != nil {
 		return err
 	}
-	for _, d := range whole {
+	for _, d := range complete {
 		const digits = 12
 		name := tagName{RecoveredRepo, d.Encoded()[:digits]}
-		r.event(RebuildRecovered, name.String(), d, "nobody knows what it was called")
+		r.event(RebuildRecovered, name.String(), d, "its name is unknown")
 		if err := r.addTag(name, tagRecord{Digest: d, Origin: mirror.Pushed, Updated: r.now()}); err != nil {
 			return err
 		}
@@ -152,17 +154,18 @@ func (r *rebuild) recoverUnnamed() error {
 	return nil
 }
 
-// rest tells of what got no name because what it belongs to is not whole.
+// reportRest reports the manifests that got no name because the image that they belong to is incomplete.
 func (r *rebuild) reportRest() error {
 	return r.eachUnnamed(func(d digest.Digest) error {
 		if !r.reported[d] {
-			r.event(RebuildIncomplete, "", d, "it refers to an image that is not whole")
+			r.event(RebuildIncomplete, "", d, "it belongs to an image that is incomplete")
 		}
 		return nil
 	})
 }
 
-// nameless calls f with the manifests that are in no repository; not with what something else has for a blob.
+// eachUnnamed calls f with the manifests that are in no repository. It skips manifests that another manifest needs as
+// blobs.
 func (r *rebuild) eachUnnamed(f func(d digest.Digest) error) error {
 	for _, d := range r.foundDigests() {
 		var used bool
@@ -188,10 +191,10 @@ func (r *rebuild) eachUnnamed(f func(d digest.Digest) error) error {
 	return nil
 }
 
-// digests are the manifests that were found, in order.
+// foundDigests returns the manifests among the files, in order.
 func (r *rebuild) foundDigests() []digest.Digest { return slices.Sorted(maps.Keys(r.found)) }
 
-// root makes a manifest a root that is there.
+// addRoot makes a manifest a root, if it is stored.
 func (r *rebuild) addRoot(c content, at time.Time) error {
 	return r.add(step{do: func(tx backend.WriteTx) error {
 		if !has(tx, tableManifests, c.key()) {

@@ -11,14 +11,14 @@ import (
 	"airmirror/mirror"
 )
 
-// sourceIndex is an index that a new one takes over what it can of.
+// sourceIndex is an index whose entries are copied to the new one.
 type sourceIndex struct {
 	backend.Index
-	name       string                 // in sentences
-	unreadable map[backend.Table]bool // something in this table could not be read
+	name       string                 // for messages
+	unreadable map[backend.Table]bool // tables with an entry that could not be read
 }
 
-// knows reports whether there is an old index, and all of these tables could be read so far.
+// oldIsComplete reports whether there is an old index and all entries of these tables could be read so far.
 func (r *rebuild) oldIsComplete(tables ...backend.Table) bool {
 	if r.sources.Old == nil || len(r.sources.Unreadable) > 0 {
 		return false
@@ -26,24 +26,24 @@ func (r *rebuild) oldIsComplete(tables ...backend.Table) bool {
 	return !slices.ContainsFunc(tables, func(t backend.Table) bool { return r.indexes[0].unreadable[t] })
 }
 
-// doubts reports whether a table of an index may lack something that was in it.
+// isIncomplete reports whether entries of a table may be missing because they could not be read.
 func (r *rebuild) isIncomplete(from *sourceIndex, t backend.Table) bool {
 	return from.unreadable[t] || from.Index == r.sources.Old && len(r.sources.Unreadable) > 0
 }
 
-// unread tells of what could not be read.
+// reportUnreadable reports a part of an index that could not be read.
 func (r *rebuild) reportUnreadable(entry, reason string) {
 	r.summary.Events[RebuildUnreadable]++
 	r.report(RebuildEvent{Kind: RebuildUnreadable, Entry: entry, Reason: reason})
 }
 
-// reportEntry tells of an entry that could not be read, or not all of it.
+// reportEntry reports an entry that could not be read, or not completely.
 func (r *rebuild) reportEntry(from *sourceIndex, t backend.Table, k, reason string) {
 	from.unreadable[t] = true
 	r.reportUnreadable(danglingDefect(t, k, "").Entry, "in "+from.name+": "+reason)
 }
 
-// checkSource refuses an index that a later version has written, and a backup that is none.
+// checkSource returns an error for an index of a newer version, and for a backup that is not an index.
 func (r *rebuild) checkSource(from *sourceIndex) error {
 	return from.View(r.ctx, func(tx backend.ReadTx) error {
 		schema, found, err := getRecord[schemaRecord](tx, tableMeta, schemaKey)
@@ -53,7 +53,7 @@ func (r *rebuild) checkSource(from *sourceIndex) error {
 				from.name, schema.Version, schemaVersion)
 		case err == nil && found:
 		case from.Index == r.sources.Backup:
-			return errors.Join(errors.New("the backup is not one that can be read"), err)
+			return errors.Join(errors.New("the backup cannot be read"), err)
 		case err != nil:
 			r.reportEntry(from, tableMeta, schemaKey, err.Error())
 		default:
@@ -63,7 +63,7 @@ func (r *rebuild) checkSource(from *sourceIndex) error {
 	})
 }
 
-// indexes takes over what the indexes say that are known, as far as there are files for it.
+// copyIndexes copies the entries of the source indexes whose files are stored.
 func (r *rebuild) copyIndexes() error {
 	for _, from := range r.indexes {
 		if err := r.copyIndex(from); err != nil {
@@ -73,7 +73,7 @@ func (r *rebuild) copyIndexes() error {
 	return nil
 }
 
-// copyIndex takes over what an index says. What tells whether others are right comes before them.
+// copyIndex copies the entries of one index, in the order of their dependencies.
 func (r *rebuild) copyIndex(from *sourceIndex) error {
 	everything := func(backend.ReadTx, string) bool { return true }
 	for _, part := range []func() error{
@@ -99,7 +99,7 @@ func (r *rebuild) copyIndex(from *sourceIndex) error {
 	return nil
 }
 
-// each calls f with every entry of a table of an index, after the transaction in which it was read.
+// each calls f with every entry of a table, outside the transaction that read it.
 func (r *rebuild) each(from *sourceIndex, t backend.Table, f func(from *sourceIndex, k string, value []byte) error) error {
 	type entry struct {
 		key   string
@@ -120,7 +120,7 @@ func (r *rebuild) each(from *sourceIndex, t backend.Table, f func(from *sourceIn
 	return explain(err, "copy from %s", from.name)
 }
 
-// copy takes over the entries of a table that are in order, wanted and not there.
+// copyTable copies the entries that are valid and wanted, unless the new index has them.
 func (r *rebuild) copyTable(from *sourceIndex, t backend.Table, fault func(k string, value []byte) error, wanted func(tx backend.ReadTx, k string) bool) error {
 	return r.each(from, t, func(from *sourceIndex, k string, value []byte) error {
 		if err := fault(k, value); err != nil {
@@ -141,15 +141,15 @@ func recencyEntryError(k string, value []byte) error {
 	return errors.Join(contentKeyError(k), err)
 }
 
-// stateEntryError finds an object of JSON that is none any more. Other notes are texts of which only who wrote them knows more.
+// stateEntryError returns an error for a JSON object that is damaged. Other values cannot be checked.
 func stateEntryError(_ string, value []byte) error {
 	if value[0] == '{' != (value[len(value)-1] == '}') || value[0] == '{' && !json.Valid(value) {
-		return errors.New("it is not an object of JSON any more")
+		return errors.New("it is not a valid JSON object")
 	}
 	return nil
 }
 
-// contentKeyError says what is wrong with a key of a repository and a digest.
+// contentKeyError returns an error unless a key consists of a repository and a digest.
 func contentKeyError(k string) error {
 	if reason := keyDefect(k, 2); reason != "" {
 		return errors.New(reason)
@@ -163,8 +163,8 @@ func contentError(repo, d string) error {
 	return errors.Join(repoErr, digestErr)
 }
 
-// deleted forgets the manifests that were found and that no repository of an old index has which could be read: they were
-// deleted and are not collected yet, or they are blobs. What another source has of them is taken from there.
+// dropDeleted drops the manifests among the files that no repository of the old index has, if that is complete: they
+// were deleted and not collected yet, or they are blobs. Other sources may still add them.
 func (r *rebuild) dropDeleted() error {
 	if !r.oldIsComplete(tableManifests, tableBlobs) {
 		return nil

@@ -297,14 +297,14 @@ func TestRebuildOpensNothing(t *testing.T) {
 func TestRebuildRefuses(t *testing.T) {
 	s := stock(t)
 	if _, err := cache.Rebuild(t.Context(), s.blobs, s.index, cache.RebuildSources{}, nil); err == nil {
-		t.Error("an index that is not empty was taken")
+		t.Error("an index that is not empty was accepted")
 	}
 	empty := openBolt(t, t.TempDir())
 	defer empty.Close()
 	backup := openBolt(t, t.TempDir())
 	defer backup.Close()
 	if _, err := cache.Rebuild(t.Context(), s.blobs, empty, cache.RebuildSources{Backup: backup}, nil); err == nil {
-		t.Error("a backup that is none was taken")
+		t.Error("a file that is not a backup was accepted")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -16,8 +16,8 @@ func (s *Store) Receive(ctx context.Context, d digest.Digest) (mirror.BlobWriter
 	return s.ResumeBlob(ctx, d, mirror.PartialBlob{})
 }
 
-// ResumeBlob implements [mirror.ImportStore]. A process that died may have committed the part and not come to name it in the
-// index: then it is one again.
+// ResumeBlob implements [mirror.ImportStore]. A process may have died after it committed the partial blob and before it
+// indexed it. Then the blob becomes a partial one again.
 func (s *Store) ResumeBlob(ctx context.Context, d digest.Digest, part mirror.PartialBlob) (mirror.ResumableBlob, error) {
 	algorithm := digest.SHA256
 	if d != "" {
@@ -36,20 +36,20 @@ func (s *Store) ResumeBlob(ctx context.Context, d digest.Digest, part mirror.Par
 		}
 	}
 	if err != nil {
-		return nil, explain(err, "begin to receive blob %q", d)
+		return nil, explain(err, "receive blob %q", d)
 	}
 	return &incomingBlob{Writer: w, store: s, digest: d}, nil
 }
 
-// reclaim makes the file of d, unless the index names it, part id.
+// uncommit turns the file of d into the partial blob id, unless d is in the index.
 func (s *Store) uncommit(ctx context.Context, d digest.Digest, id string) error {
 	release, err := s.locks.lock(ctx, d)
 	if err != nil {
 		return err
 	}
 	defer release()
-	unnamed, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}})
-	if err != nil || len(unnamed) == 0 {
+	missing, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}})
+	if err != nil || len(missing) == 0 {
 		return err
 	}
 	return s.blobs.Uncommit(ctx, d, id)
@@ -59,7 +59,7 @@ func (s *Store) uncommit(ctx context.Context, d digest.Digest, id string) error 
 type incomingBlob struct {
 	backend.Writer
 	store  *Store
-	digest digest.Digest // "" as long as nobody said what it is
+	digest digest.Digest // "" until the digest is known
 }
 
 func (i *incomingBlob) Digest() digest.Digest { return i.digest }
@@ -86,10 +86,10 @@ func (i *incomingBlob) Commit(ctx context.Context, repo mirror.Repo) error {
 	return nil
 }
 
-// linker lets a repository read a blob that has just come.
+// linkFunc gives a repository access to a new blob.
 type linkFunc func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
 
-// take makes what w wrote durable as d, and then readable in repo, if that is not zero.
+// commitBlob makes the content of w durable as d, and then readable in repo, unless that is zero.
 func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writer, d digest.Digest, link linkFunc) error {
 	defer s.locks.share(d)()
 	size := w.Size()
@@ -99,8 +99,8 @@ func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writ
 	return s.indexBlob(ctx, repo, d, size, link)
 }
 
-// enter names a file that is durable in the index. It costs one transaction, which a client that hangs up now must not
-// save us: the bytes are in.
+// indexBlob adds the entry of a durable file. It ignores a canceled ctx: the content is complete, and only one
+// transaction is missing.
 func (s *Store) indexBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linkFunc) error {
 	err := s.index.Update(context.WithoutCancel(ctx), func(tx backend.WriteTx) error {
 		at := s.Now()
@@ -110,10 +110,10 @@ func (s *Store) indexBlob(ctx context.Context, repo mirror.Repo, d digest.Digest
 				return err
 			}
 			return link(tx, repo, d, at)
-		case repo == (mirror.Repo{}): // no link says that it is fresh
+		case repo == (mirror.Repo{}): // there is no link whose time protects it from a sweep
 			return putRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 		}
 		return link(tx, repo, d, at)
 	})
-	return explain(err, "enter blob %s for %q in the index", d, repo)
+	return explain(err, "add blob %s of %q to the index", d, repo)
 }

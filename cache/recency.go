@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// recencyBatch is how many uses are gathered before they are written early.
+	// recencyBatch is the number of collected uses that is written without waiting for the interval.
 	recencyBatch = 4096
-	// recencyLimit is how many are kept while the index takes none; further ones are forgotten.
+	// recencyLimit is the number of uses that are kept while the index cannot be written; more are dropped.
 	recencyLimit = 16 * recencyBatch
 )
 
-// recency remembers when somebody last had a use for a manifest or blob in a repository. That is what a collector needs
-// to tell what is still wanted, at a grain of minutes, so a read must not cost a transaction: uses are gathered in memory
-// and written in batches, every [Options.RecencyInterval], when there are many, and at the end. Until a batch is durable
-// it is found in memory, so that who asks recency and then the index misses none.
+// recency records the time of the last use of a manifest or blob in a repository, which a collector needs at a
+// precision of minutes. So that a read does not cost a transaction, uses are collected in memory and written in
+// batches: every [Options.RecencyInterval], when there are many, and on close. A batch stays in memory until it is
+// durable, so that a caller that asks recency first and the index second misses no use.
 type recency struct {
 	index   backend.Index
 	clock   *clock
@@ -34,9 +34,9 @@ type recency struct {
 
 	mu      sync.Mutex
 	used    map[content]time.Time
-	writing map[content]time.Time // the batch that is being written; not changed
+	writing map[content]time.Time // the batch that is being written; it does not change
 
-	full    chan struct{} // holds a token when a batch is full
+	full    chan struct{} // has a token when a batch is full
 	stop    chan struct{}
 	stopped chan struct{}
 }
@@ -53,7 +53,7 @@ func newRecency(index backend.Index, clock *clock, options Options) *recency {
 	}
 }
 
-// touch notes that c is being read.
+// touch records a use of c now.
 func (r *recency) touch(c content) {
 	at := r.clock.now()
 	r.mu.Lock()
@@ -70,7 +70,7 @@ func (r *recency) touch(c content) {
 	}
 }
 
-// run writes batches until close.
+// run writes batches until close is called.
 func (r *recency) run() {
 	defer close(r.stopped)
 	ticker := time.NewTicker(r.options.RecencyInterval)
@@ -83,19 +83,19 @@ func (r *recency) run() {
 		case <-r.full:
 		}
 		if err := r.flush(context.Background()); err != nil {
-			r.options.Log.Error("cannot record when content was used; trying again", zap.Error(err))
+			r.options.Log.Error("cannot write the times of last use; will retry", zap.Error(err))
 		}
 	}
 }
 
-// close ends run and writes the last batch.
+// close stops run and writes the last batch.
 func (r *recency) close(ctx context.Context) error {
 	close(r.stop)
 	<-r.stopped
 	return r.flush(ctx)
 }
 
-// flush writes what was gathered. When that fails it is kept for the next time.
+// flush writes the collected uses. After an error they are kept for the next flush.
 func (r *recency) flush(ctx context.Context) error {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
@@ -107,14 +107,14 @@ func (r *recency) flush(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.writing = nil; err != nil {
-		maps.Copy(batch, r.used) // newer ones win
+		maps.Copy(batch, r.used) // newer uses win
 		r.used = batch
-		return fmt.Errorf("record recency of use: %w", err)
+		return fmt.Errorf("write the times of last use: %w", err)
 	}
 	return nil
 }
 
-// write writes a batch, and the moment by the clock of the store if there is one to be noted.
+// write writes a batch, together with the clock record if that is due.
 func (r *recency) write(ctx context.Context, batch map[content]time.Time) error {
 	if len(batch) == 0 && !r.clock.recordDue() {
 		return nil
@@ -122,7 +122,7 @@ func (r *recency) write(ctx context.Context, batch map[content]time.Time) error 
 	return r.clock.writeWith(ctx, r.index, func(tx backend.WriteTx) error { return writeRecency(tx, batch) })
 }
 
-// last returns a use that is not in the index yet; the zero time if there is none.
+// pendingUse returns a use that is not in the index yet; the zero time if there is none.
 func (r *recency) pendingUse(c content) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +132,7 @@ func (r *recency) pendingUse(c content) time.Time {
 	return r.writing[c]
 }
 
-// all returns the uses that are not in the index yet.
+// pending returns the uses that are not in the index yet.
 func (r *recency) pending() map[content]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,7 +142,7 @@ func (r *recency) pending() map[content]time.Time {
 	return all
 }
 
-// writeRecency leaves out what was deleted since it was used.
+// writeRecency writes a batch. It skips content that was deleted since its use.
 func writeRecency(tx backend.WriteTx, batch map[content]time.Time) error {
 	for c, at := range batch {
 		if has(tx, tableManifests, c.key()) {
@@ -165,8 +165,8 @@ func writeRecency(tx backend.WriteTx, batch map[content]time.Time) error {
 	return nil
 }
 
-// use calls read, which reports whether it found c, and notes that, unless one just looks. When use returns, nothing
-// that a sweep had begun before can take away what was found.
+// recordUse calls read, which reports whether it found c, and records a use of c, unless the context ignores usage.
+// When recordUse returns, a sweep that had started before cannot delete what read found.
 func (s *Store) recordUse(ctx context.Context, c content, read func() (found bool, err error)) error {
 	for {
 		since := s.fence.current()
@@ -194,7 +194,7 @@ func (s *Store) LastUsed(ctx context.Context, repo mirror.Repo, d digest.Digest)
 	return at, explain(err, "look up last use of %s in %s", d, repo)
 }
 
-// lastUsed returns when c was used, as far as that is in the index.
+// lastUsed returns the last use of c according to the index.
 func lastUsed(tx backend.ReadTx, c content) (time.Time, error) {
 	record, _, err := getRecord[recencyRecord](tx, tableRecency, c.key())
 	if err != nil {
@@ -204,7 +204,7 @@ func lastUsed(tx backend.ReadTx, c content) (time.Time, error) {
 	return latest(record.Used, link.Used), err
 }
 
-// later returns the last of some times.
+// latest returns the latest of the times.
 func latest(at time.Time, others ...time.Time) time.Time {
 	for _, other := range others {
 		if other.After(at) {

@@ -33,10 +33,10 @@ type recordCache[K comparable, V any] struct {
 
 	mu         sync.Mutex
 	entries    *simplelru.LRU[K, V]
-	used       int // sum of the costs
-	generation uint64 // number of writes that have ended
+	used       int       // sum of the costs
+	generation uint64    // number of writes that have ended
 	writing    map[K]int // number of running writes by key
-	writingAny int // running writes that do not know their keys yet
+	writingAny int       // running writes that do not know their keys yet
 }
 
 func newRecordCache[K comparable, V any](budget int, cost func(V) int) *recordCache[K, V] {

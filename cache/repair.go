@@ -92,12 +92,12 @@ func (j *fileCheck) check(ctx context.Context, blob mirror.Blob) (string, error)
 }
 
 // reconcile updates the entry of d to match its file. intact reports whether the file was verified.
-func (s *Store) reconcile(ctx context.Context, d digest.Digest, whole bool) (changed bool, err error) {
-	var gone []content
+func (s *Store) reconcile(ctx context.Context, d digest.Digest, intact bool) (changed bool, err error) {
+	var manifests []content
 	end := s.manifests.beginUnknownWrite()
-	defer func() { end(gone) }()
+	defer func() { end(manifests) }()
 	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
-		changed, gone = false, nil
+		changed, manifests = false, nil
 		record, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
@@ -106,11 +106,11 @@ func (s *Store) reconcile(ctx context.Context, d digest.Digest, whole bool) (cha
 		switch {
 		case mirror.CodeOf(err) == mirror.CodeBlobUnknown:
 			if changed = stored; stored {
-				gone, err = dropBlob(tx, d)
+				manifests, err = dropBlob(tx, d)
 				return err
 			}
 			return nil
-		case err != nil || !whole || stored && record.Size == size:
+		case err != nil || !intact || stored && record.Size == size:
 			return err
 		}
 		changed = true

@@ -35,17 +35,17 @@ func (s *Store) repairEntry(ctx context.Context, entry string) (repaired bool, e
 }
 
 // dropEntry deletes an entry if it is still defective.
-func (s *Store) dropEntry(ctx context.Context, table backend.Table, k string, wrong entryCheck) (dropped bool, err error) {
+func (s *Store) dropEntry(ctx context.Context, table backend.Table, k string, wrong entryCheck) (deleted bool, err error) {
 	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
-		dropped = false
+		deleted = false
 		value := tx.Get(table, k)
 		if value == nil || wrong(tx, k, value) == "" {
 			return nil
 		}
-		dropped = true
+		deleted = true
 		return tx.Delete(table, k)
 	})
-	return dropped && err == nil, err
+	return deleted && err == nil, err
 }
 
 // repairTag restores the entries that connect a tag and its manifest. If the manifest's record is lost and its file is

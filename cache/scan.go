@@ -8,17 +8,17 @@ import (
 	"airmirror/mirror"
 )
 
-// A survey reads millions of records, and encoding/json takes a microsecond or two for the smallest. What put writes has
-// its fields in one order and no spaces, so it is read here field by field. What does not look like that is read by
-// decode: no record is read in another way than elsewhere, only sooner.
+// A survey reads millions of records, and encoding/json takes one or two microseconds for the smallest. putRecord
+// writes fields in a fixed order and without spaces, so the functions below read records field by field. A record in
+// any other form is decoded by decodeRecord: the result is the same, only slower.
 
-// fields reads a record from its front; bad says that it did not look as expected.
+// fieldReader reads a record from its beginning; bad is set if the record has another form than expected.
 type fieldReader struct {
 	rest string
 	bad  bool
 }
 
-// name goes past a field's name, or reports that the next field is another one. first is '{' or ','.
+// name skips a field's name and reports whether it was the given one; first is '{' or ','.
 func (f *fieldReader) name(first byte, name string) bool {
 	n := len(name)
 	if len(f.rest) < n+4 || f.rest[0] != first || f.rest[1] != '"' || f.rest[2:2+n] != name || f.rest[2+n:4+n] != `":` {
@@ -28,7 +28,7 @@ func (f *fieldReader) name(first byte, name string) bool {
 	return true
 }
 
-// need is name for a field that is always there.
+// need is name for a field that is always present.
 func (f *fieldReader) need(first byte, name string) {
 	if !f.name(first, name) {
 		f.bad = true
@@ -43,7 +43,7 @@ func (f *fieldReader) skip(c byte) bool {
 	return true
 }
 
-// end reports whether the record was read, and well.
+// end reports whether the record was read completely and without errors.
 func (f *fieldReader) end() bool { return !f.bad && f.rest == "}" }
 
 // text reads a string of printable ASCII without escapes.
@@ -67,7 +67,7 @@ func (f *fieldReader) text() string {
 	return ""
 }
 
-// number reads one that is not negative.
+// number reads a non-negative number.
 func (f *fieldReader) number() (n int64) {
 	i := 0
 	for i < len(f.rest) && f.rest[i] >= '0' && f.rest[i] <= '9' {
@@ -88,7 +88,7 @@ func (f *fieldReader) time() (at time.Time) {
 	return at
 }
 
-// digests reads a list into one that is used again.
+// digests appends a list of digests to list.
 func (f *fieldReader) digests(list []digest.Digest) []digest.Digest {
 	if !f.skip('[') {
 		f.bad = true
@@ -160,7 +160,7 @@ func scanTag(k string, value []byte) (r tagRecord, err error) {
 	return decodeRecord[tagRecord](tableTags, k, value)
 }
 
-// scanManifest reads into r, whose lists are used again.
+// scanManifest decodes into r and reuses its lists.
 func scanManifest(k string, value []byte, r *manifestRecord) (err error) {
 	*r = manifestRecord{Blobs: r.Blobs[:0], Children: r.Children[:0], Owned: r.Owned[:0]}
 	f := fieldReader{rest: string(value)}

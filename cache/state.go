@@ -10,20 +10,20 @@ import (
 
 // State implements [mirror.StateStore].
 func (s *Store) State(ctx context.Context, kind string) (map[string][]byte, error) {
-	notes := make(map[string][]byte)
+	values := make(map[string][]byte)
 	err := s.index.View(ctx, func(tx backend.ReadTx) error {
 		for k, value := range tx.Scan(tableState, prefix(kind), "") {
-			notes[strings.TrimPrefix(k, prefix(kind))] = bytes.Clone(value)
+			values[strings.TrimPrefix(k, prefix(kind))] = bytes.Clone(value)
 		}
 		return nil
 	})
-	return notes, explain(err, "read notes of kind %s", kind)
+	return values, explain(err, "read state of kind %s", kind)
 }
 
 // SetState implements [mirror.StateStore].
-func (s *Store) SetState(ctx context.Context, kind string, notes map[string][]byte) error {
+func (s *Store) SetState(ctx context.Context, kind string, values map[string][]byte) error {
 	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
-		for k, value := range notes {
+		for k, value := range values {
 			if value == nil {
 				if err := tx.Delete(tableState, key(kind, k)); err != nil {
 					return err
@@ -36,5 +36,5 @@ func (s *Store) SetState(ctx context.Context, kind string, notes map[string][]by
 		}
 		return nil
 	})
-	return explain(err, "write notes of kind %s", kind)
+	return explain(err, "write state of kind %s", kind)
 }

@@ -13,17 +13,17 @@ import (
 	"airmirror/mirror"
 )
 
-// Survey implements [mirror.CollectStore]. What it keeps in memory are the repositories and the uses that are not in the
-// index yet; everything else is read as it is asked for, each table once from its beginning to its end.
+// Survey implements [mirror.CollectStore]. It keeps the repositories and the pending uses in memory. Everything else is
+// read during iteration; each iterator reads its tables once, in order.
 func (s *Store) Survey(ctx context.Context, f func(mirror.Survey) error) error {
-	uses := s.recency.pending() // before the view begins, or what is written meanwhile would be in neither
+	uses := s.recency.pending() // before the view: a use that is written meanwhile would be in neither
 	return s.index.View(ctx, func(tx backend.ReadTx) error {
 		v := &survey{ctx: ctx, tx: tx, fence: &s.fence, pending: uses, repoIndexes: make(map[string]int), lastUse: make(map[digest.Digest]time.Time)}
 		for c, at := range uses {
 			v.lastUse[c.digest] = latest(at, v.lastUse[c.digest])
 		}
 		if err := v.readRepos(); err != nil {
-			return explain(err, "survey what is held")
+			return explain(err, "survey repositories")
 		}
 		return f(v)
 	})
@@ -37,7 +37,7 @@ type survey struct {
 	repos       []mirror.SurveyedRepo
 	repoIndexes map[string]int
 	pending     map[content]time.Time
-	lastUse     map[digest.Digest]time.Time // the last of uses in any repository
+	lastUse     map[digest.Digest]time.Time // the latest of pending, in any repository
 	steps       int
 }
 
@@ -57,7 +57,7 @@ func (v *survey) readRepos() error {
 	return nil
 }
 
-// ended reports now and then whether the context ended.
+// canceled returns the error of the context. It checks it once in many calls.
 func (v *survey) canceled() error {
 	if v.steps++; v.steps%1024 != 0 {
 		return nil
@@ -75,16 +75,17 @@ func pinned(tx backend.ReadTx, ref mirror.Ref) bool {
 	return has(tx, tableState, key(mirror.PinState, ref.String()))
 }
 
-// place returns the place of a repository, which must be there.
+// repoIndex returns the index of a repository in repos, or an error if it does not exist.
 func (v *survey) repoIndex(table backend.Table, k, repo string) (int, error) {
-	place, found := v.repoIndexes[repo]
+	index, found := v.repoIndexes[repo]
 	if !found {
 		return 0, fmt.Errorf("read %q in table %s of the index: there is no such repository", k, table)
 	}
-	return place, nil
+	return index, nil
 }
 
-// Manifests goes through the manifests and their recency side by side: both have the same keys in the same order.
+// Manifests reads the manifests, their recency and the roots in parallel: the tables have the same keys in the same
+// order.
 func (v *survey) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	return func(yield func(*mirror.SurveyedManifest, error) bool) {
 		recency, roots := newCursor(v.tx, tableRecency), newCursor(v.tx, tableRoots)
@@ -120,7 +121,7 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 		return err
 	}
 	repo, d, _ := cutKey(k)
-	place, err := v.repoIndex(tableManifests, k, repo)
+	index, err := v.repoIndex(tableManifests, k, repo)
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 		}
 	}
 	*m = mirror.SurveyedManifest{
-		Repo:         place,
+		Repo:         index,
 		Digest:       digest.Digest(d),
 		MediaType:    record.MediaType,
 		Size:         record.Size,
@@ -144,7 +145,7 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 		Children:     record.Children,
 		Owned:        record.Owned,
 	}
-	if at, found := v.pending[content{v.repos[place].Repo, m.Digest}]; found {
+	if at, found := v.pending[content{v.repos[index].Repo, m.Digest}]; found {
 		m.Used = latest(at, m.Used)
 	}
 	return nil
@@ -160,22 +161,22 @@ func (v *survey) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 			}
 			record, err := scanTag(k, value)
 			repo, name, _ := cutKey(k)
-			var place int
+			var index int
 			if err == nil {
-				place, err = v.repoIndex(tableTags, k, repo)
+				index, err = v.repoIndex(tableTags, k, repo)
 			}
-			if !yield(mirror.SurveyedTag{Repo: place, Name: name, Tag: mirror.Tag(record)}, explain(err, "survey tags")) {
+			if !yield(mirror.SurveyedTag{Repo: index, Name: name, Tag: mirror.Tag(record)}, explain(err, "survey tags")) {
 				return
 			}
 		}
 	}
 }
 
-// side is a table that is read beside another one, in the order of its keys.
+// cursor reads a table in parallel to another one, in key order.
 type cursor struct {
 	pull  func() (string, []byte, bool)
 	stop  func()
-	key   string // "" at the end: no key is empty
+	key   string // "" at the end; no key is empty
 	value []byte
 }
 
@@ -188,7 +189,7 @@ func newCursor(tx backend.ReadTx, table backend.Table) *cursor {
 
 func (s *cursor) next() { s.key, s.value, _ = s.pull() }
 
-// seek goes to key, or past where it would be, and reports whether it is there.
+// seek advances to the first key that is not less than key, and reports whether it is key.
 func (s *cursor) seek(key string) bool {
 	for s.key != "" && s.key < key {
 		s.next()
@@ -196,7 +197,7 @@ func (s *cursor) seek(key string) bool {
 	return s.key == key
 }
 
-// begins goes to the next key that begins with prefix and returns what follows it; "" where there is none (any more).
+// nextWith advances to the next key with prefix and returns the rest of that key; "" if there is none.
 func (s *cursor) nextWith(prefix string) (rest string) {
 	for s.key != "" && s.key < prefix {
 		s.next()

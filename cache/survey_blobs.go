@@ -10,7 +10,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Blobs goes through blobs, links and uses side by side: the digest comes first in the keys of all of them.
+// Blobs reads blobs, links and uses in parallel: the keys of all three tables begin with the digest.
 func (v *survey) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	return func(yield func(*mirror.SurveyedBlob, error) bool) {
 		links, uses := newCursor(v.tx, tableLinks), newCursor(v.tx, tableUses)
@@ -73,14 +73,14 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, val
 			v.addRepo(b, repo)
 		}
 	}
-	if len(b.Repos) > linked { // what a manifest needs is mostly linked, but for its own file
+	if len(b.Repos) > linked { // a needed blob is usually linked, except a manifest's own file
 		slices.Sort(b.Repos)
 		b.Repos = slices.Compact(b.Repos)
 	}
 	return nil
 }
 
-// addRepo adds a repository unless it was the last one that was added. One without a manifest has no place.
+// addRepo adds a repository, unless it was the last one added. A repository without a record is skipped.
 func (v *survey) addRepo(b *mirror.SurveyedBlob, repo string) {
 	place, found := v.repoIndexes[repo]
 	if found && (len(b.Repos) == 0 || b.Repos[len(b.Repos)-1] != place) {

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// sweepTime is how long a transaction of a sweep should be, from its first read until it is durable, where pushes may
-	// wait for it. It is well under what is promised, since the disk may be slower the next time. Half of it is for
-	// reading, which says when nothing of a plan holds any more.
+	// sweepTime is the target duration of a transaction of a sweep, from its first read until it is durable; pushes
+	// wait for it. It is well below the documented limit, since the disk may be slower the next time. Half of it is for
+	// reads: if the content has changed since the plan was made, a transaction may only read.
 	sweepTime = 25 * time.Millisecond
-	// sweepBatch is how many are gathered for a transaction of that time.
+	// sweepBatch is the number of requests that are collected for a transaction of that duration.
 	sweepBatch = 128
-	// The number of writes in a transaction begins small, since the speed of the disk is not known then. A later sweep
-	// begins with what an earlier one came to: a collection is many of them.
+	// The number of writes in a transaction starts low, because the speed of the disk is unknown. Later sweeps start
+	// with the number that an earlier one reached: a collection consists of many sweeps.
 	sweepWritesFirst, sweepWritesMost, sweepWritesLeast = 64, 1 << 20, 16
-	// sweepErrors is how many things that cannot be read or removed the error of a sweep names.
+	// sweepErrors is the maximum number of failures in the error of a sweep.
 	sweepErrors = 8
 )
 
@@ -47,17 +47,17 @@ func (s *Store) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteReques
 	return w.end(nil)
 }
 
-// sweeper is one sweep.
+// sweeper is a run of [Store.Sweep].
 type sweeper struct {
 	store   *Store
 	done    func(mirror.DeleteResult)
-	jobs    []*sweepJob   // those that have not ended, in order
-	time    time.Duration // how long a transaction should be
-	writes  int           // how many a transaction may do
-	started bool          // a transaction went before
+	jobs    []*sweepJob   // unfinished requests, in order
+	time    time.Duration // target duration of a transaction
+	writes  int           // maximum writes in a transaction
+	started bool          // a transaction has run
 
-	failures []error // the first few things that could not be read or removed
-	failed   int     // how many could not
+	failures []error // the first few records and files that could not be read or deleted
+	failed   int     // number of failures
 }
 
 func newSweeper(s *Store, done func(mirror.DeleteResult)) *sweeper {
@@ -68,18 +68,18 @@ func newSweeper(s *Store, done func(mirror.DeleteResult)) *sweeper {
 	return w
 }
 
-// scale is how many times longer than usual a transaction may be.
+// scale returns how many times longer than sweepTime a transaction may be.
 func (w *sweeper) scale() int { return max(1, int(w.time/sweepTime)) }
 
-// sweepJob is a [mirror.DeleteRequest] on its way.
+// sweepJob is the progress of a [mirror.DeleteRequest].
 type sweepJob struct {
 	mirror.DeleteRequest
-	decided   bool // its tags and manifests were judged
-	blobsDone int  // how many of its blobs were
+	decided   bool // its tags and manifests were checked
+	blobsDone int  // number of its blobs that were checked
 	result    mirror.DeleteResult
 }
 
-// round runs one transaction over as many jobs as it has time for, and then removes the files.
+// runRound runs one transaction for as many jobs as it has time for, and then deletes the files.
 func (w *sweeper) runRound(ctx context.Context) error {
 	if err := w.yieldToWriters(ctx); err != nil {
 		return fmt.Errorf("sweep: %w", err)
@@ -95,7 +95,7 @@ func (w *sweeper) runRound(ctx context.Context) error {
 	}
 	w.adapt(tx.count, took)
 	w.store.sweepWrites.Store(int64(w.writes))
-	// What was taken from the index goes, whoever stops the sweep now.
+	// The files of deleted entries are deleted even if the sweep is canceled now.
 	ctx = context.WithoutCancel(ctx)
 	for i, outcome := range tx.outcomes {
 		job := w.jobs[i]
@@ -113,7 +113,7 @@ func (w *sweeper) runRound(ctx context.Context) error {
 	return nil
 }
 
-// pass leaves a job out that met a record that cannot be read: it would keep everything else from being swept, for ever.
+// skip ends a job that failed because a record cannot be decoded. Otherwise one such record would block all sweeps.
 func (w *sweeper) skip(failed *sweepFailure) {
 	job := w.jobs[failed.job]
 	if !job.decided {
@@ -124,15 +124,15 @@ func (w *sweeper) skip(failed *sweepFailure) {
 	w.finish()
 }
 
-// fail keeps the first few errors.
+// fail collects the first few errors.
 func (w *sweeper) fail(err error) {
 	if w.failed++; w.failed <= sweepErrors {
 		w.failures = append(w.failures, err)
 	}
 }
 
-// yield lets writers that wait have a transaction before the next one of the sweep: they would share it otherwise, and
-// wait for all of it. Updates are run in the order in which they came, so that is over when this one has nothing to do.
+// yieldToWriters runs waiting writers before the next transaction of the sweep. Otherwise they would be committed
+// together with it and wait for all of it. Updates run in order, so they have run when this empty one returns.
 func (w *sweeper) yieldToWriters(ctx context.Context) error {
 	if !w.started {
 		w.started = true
@@ -141,7 +141,7 @@ func (w *sweeper) yieldToWriters(ctx context.Context) error {
 	return w.store.index.Update(ctx, func(backend.WriteTx) error { return nil })
 }
 
-// commit runs the transaction and returns what it did and how long it was.
+// runTransaction runs one transaction and returns what it did and how long it took.
 func (w *sweeper) runTransaction(ctx context.Context) (tx *sweepTx, took time.Duration, err error) {
 	s := w.store
 	s.sweeping.Lock()
@@ -151,26 +151,26 @@ func (w *sweeper) runTransaction(ctx context.Context) (tx *sweepTx, took time.Du
 	defer s.tags.beginWrite(tags...)()
 	s.fence.begin()
 	defer s.fence.end()
-	leaving := make(map[digest.Digest]bool)
+	deleting := make(map[digest.Digest]bool)
 	err = s.index.Update(ctx, func(index backend.WriteTx) error {
-		tx = &sweepTx{WriteTx: index, store: s, deleting: leaving, began: time.Now(), reads: w.time / 2, most: w.writes}
+		tx = &sweepTx{WriteTx: index, store: s, deleting: deleting, began: time.Now(), reads: w.time / 2, most: w.writes}
 		return tx.run(w.jobs)
 	})
 	if err == nil {
 		took = time.Since(tx.began)
 		for _, outcome := range tx.outcomes {
 			for _, d := range outcome.removed {
-				delete(leaving, d)
+				delete(deleting, d)
 			}
 		}
 	}
-	for d := range leaving { // taken out by a run that was taken back
+	for d := range deleting { // marked by a run of the function that was repeated
 		s.locks.setDeleting(d, false)
 	}
 	return tx, took, err
 }
 
-// names returns what may be in memory of what the jobs take out.
+// cachedKeys returns the keys that the jobs may delete and that may be cached.
 func (w *sweeper) cachedKeys() (manifests []content, tags []tagName) {
 	for _, job := range w.jobs {
 		if job.decided {
@@ -186,8 +186,8 @@ func (w *sweeper) cachedKeys() (manifests []content, tags []tagName) {
 	return manifests, tags
 }
 
-// adapt makes transactions as long as they should be on this disk, given that count writes took so long. It goes down in
-// steps, since a disk is slow now and then for other reasons.
+// adapt adjusts the number of writes in a transaction to the speed of the disk, given that count writes took so long.
+// It reduces the number in steps, because a disk may be slow for other reasons.
 func (w *sweeper) adapt(count int, took time.Duration) {
 	switch {
 	case took > w.time*5/4:
@@ -197,12 +197,12 @@ func (w *sweeper) adapt(count int, took time.Duration) {
 	}
 }
 
-// remove deletes the file of what was taken from the index.
+// deleteFile deletes the file of a blob whose entry was deleted.
 func (w *sweeper) deleteFile(ctx context.Context, result *mirror.DeleteResult, d digest.Digest) {
 	defer w.store.locks.setDeleting(d, false)
 	size, removed, err := w.store.deleteFile(ctx, d, nil)
 	if err != nil {
-		w.fail(fmt.Errorf("remove the file of blob %s, which nothing names any more: %w", d, err))
+		w.fail(fmt.Errorf("delete the file of blob %s, which is not in the index any more: %w", d, err))
 		return
 	}
 	if removed {
@@ -211,7 +211,7 @@ func (w *sweeper) deleteFile(ctx context.Context, result *mirror.DeleteResult, d
 	}
 }
 
-// finish reports the jobs that have ended.
+// finish reports the finished jobs.
 func (w *sweeper) finish() {
 	n := 0
 	for n < len(w.jobs) && w.jobs[n].decided && w.jobs[n].blobsDone == len(w.jobs[n].Blobs) {

@@ -9,7 +9,7 @@ import (
 	"airmirror/mirror"
 )
 
-// judge returns the manifests that go, or why nothing does.
+// check returns the stored manifests that the request deletes, or the reason why it deletes nothing.
 func (tx *sweepTx) check(c *mirror.DeleteRequest) (stored map[digest.Digest]manifestRecord, kept string, err error) {
 	for _, tag := range c.Tags {
 		if kept, err := tx.tagKept(c.Repo, tag); kept != "" || err != nil {
@@ -45,23 +45,23 @@ func (tx *sweepTx) check(c *mirror.DeleteRequest) (stored map[digest.Digest]mani
 	return stored, "", nil
 }
 
-// tagKept says why a tag stays, if it does.
+// tagKept returns the reason why a tag is kept; "" if it can be deleted.
 func (tx *sweepTx) tagKept(repo mirror.Repo, tag mirror.ObservedTag) (kept string, err error) {
 	record, found, err := getRecord[tagRecord](tx, tableTags, tagName{repo, tag.Name}.key())
 	switch {
 	case err != nil || !found:
 		return "", err
 	case record.Digest != tag.Digest:
-		return fmt.Sprintf("tag %s points at %s by now", tag.Name, record.Digest), nil
+		return fmt.Sprintf("tag %s points at %s now", tag.Name, record.Digest), nil
 	case pinned(tx, mirror.Ref{Repo: repo, Tag: tag.Name}):
 		return fmt.Sprintf("tag %s is pinned", tag.Name), nil
 	}
 	return "", nil
 }
 
-// manifestKept says why a manifest stays for its own sake, if it does.
+// manifestKept returns the reason why a manifest is kept for its own sake; "" if it can be deleted.
 func (tx *sweepTx) manifestKept(c content, record manifestRecord, used time.Time) (kept string, err error) {
-	// Doomed first: a use that is noted after this is one that waits for the transaction.
+	// The mark comes first: a use that is recorded after the mark waits for this transaction.
 	if !tx.store.fence.mark(c.digest) {
 		return fmt.Sprintf("manifest %s is protected", c.digest), nil
 	}
@@ -74,7 +74,7 @@ func (tx *sweepTx) manifestKept(c content, record manifestRecord, used time.Time
 	}
 	root, err := rootSince(tx, c)
 	if root.After(used) {
-		return fmt.Sprintf("manifest %s was brought in by its digest since", c.digest), err
+		return fmt.Sprintf("manifest %s was added by its digest since", c.digest), err
 	}
 	if latest(record.Added, last.Used, tx.store.recency.pendingUse(c)).After(used) {
 		return fmt.Sprintf("manifest %s was used since", c.digest), err
@@ -82,7 +82,7 @@ func (tx *sweepTx) manifestKept(c content, record manifestRecord, used time.Time
 	return "", err
 }
 
-// needed says what needs a manifest that is not condemned with it, if something does.
+// neededBy returns what needs a manifest and is not part of the request; "" if nothing does.
 func (tx *sweepTx) neededBy(c content, tags []mirror.ObservedTag, stored map[digest.Digest]manifestRecord) (kept string) {
 	for k := range tx.Scan(tableTagged, prefix(c.repo.String(), c.digest.String()), "") {
 		if tag := lastPart(k); !requestsTag(tags, tag, c.digest) {
@@ -98,12 +98,12 @@ func (tx *sweepTx) neededBy(c content, tags []mirror.ObservedTag, stored map[dig
 	return ""
 }
 
-// refers says which subject that stays a manifest refers to, if it does.
+// subjectKept returns the reason why a referrer is kept because its subject is; "" if it can be deleted.
 func (tx *sweepTx) subjectKept(c content, record manifestRecord, stored map[digest.Digest]manifestRecord) (kept string) {
 	if _, requests := stored[record.Subject]; record.Subject == "" || requests || !has(tx, tableManifests, content{c.repo, record.Subject}.key()) {
 		return ""
 	}
-	return fmt.Sprintf("manifest %s refers to %s, which stays", c.digest, record.Subject)
+	return fmt.Sprintf("manifest %s refers to %s, which is kept", c.digest, record.Subject)
 }
 
 func requestsTag(tags []mirror.ObservedTag, name string, d digest.Digest) bool {
@@ -115,7 +115,8 @@ func requestsTag(tags []mirror.ObservedTag, name string, d digest.Digest) bool {
 	return false
 }
 
-// unused takes a blob that no manifest uses from the index, with its links, unless it is fresh or protected.
+// deleteUnused deletes the entry and the links of a blob, unless a manifest uses it, it was used recently, or it is
+// protected.
 func (tx *sweepTx) deleteUnused(d digest.Digest, before time.Time, outcome *sweepOutcome) error {
 	record, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 	if err != nil || !stored || hasAny(tx, tableUses, prefix(d.String())) || !tx.store.fence.mark(d) {

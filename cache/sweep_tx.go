@@ -9,29 +9,29 @@ import (
 	"airmirror/mirror"
 )
 
-// sweepTx is one transaction of a sweep. It counts what it writes.
+// sweepTx is a transaction of a sweep. It counts its writes.
 type sweepTx struct {
 	backend.WriteTx
 	store    *Store
-	deleting map[digest.Digest]bool // whose files [guards] know to be on their way out, by this run or an earlier one
+	deleting map[digest.Digest]bool // digests marked as deleting in [digestLocks], by this run of the function or an earlier one
 	began    time.Time
-	reads    time.Duration // how long it may read
+	reads    time.Duration // maximum time for reads
 	count    int
-	most     int // writes; a job that was begun is ended
+	most     int // maximum number of writes; a started job may exceed it
 	outcomes []sweepOutcome
 }
 
 // sweepOutcome is what a transaction did for a job.
 type sweepOutcome struct {
-	decided   bool // it was this transaction that judged tags and manifests
+	decided   bool // this transaction checked the tags and manifests
 	kept      string
 	tags      int
 	manifests int
-	blobs     int             // how many of the job's blobs were judged, in this transaction or before
-	removed   []digest.Digest // which the index does not name any more
+	blobs     int             // number of blobs of the job that are checked, including earlier transactions
+	removed   []digest.Digest // blobs whose entries were deleted
 }
 
-// sweepFailure says at which of the jobs a transaction failed.
+// sweepFailure is an error with the job that failed.
 type sweepFailure struct {
 	job   int
 	cause error
@@ -50,10 +50,10 @@ func (tx *sweepTx) Delete(t backend.Table, key string) error {
 	return tx.WriteTx.Delete(t, key)
 }
 
-// full reports whether the transaction did enough.
+// full reports whether the transaction has reached a limit.
 func (tx *sweepTx) full() bool { return tx.count >= tx.most || time.Since(tx.began) > tx.reads }
 
-// run does as many jobs as fit, but at least a part of one.
+// run runs as many jobs as fit, and at least a part of one.
 func (tx *sweepTx) run(jobs []*sweepJob) error {
 	for i, job := range jobs {
 		if i > 0 && tx.full() {
@@ -86,7 +86,7 @@ func (tx *sweepTx) job(job *sweepJob) (outcome sweepOutcome, err error) {
 	return outcome, nil
 }
 
-// images takes out tags and manifests, or says why it does not.
+// deleteImages deletes tags and manifests, or returns the reason why it does not.
 func (tx *sweepTx) deleteImages(c *mirror.DeleteRequest, outcome *sweepOutcome) (kept string, err error) {
 	if c.Repo == (mirror.Repo{}) {
 		return "", nil
@@ -114,7 +114,7 @@ func (tx *sweepTx) deleteImages(c *mirror.DeleteRequest, outcome *sweepOutcome) 
 	return "", tx.deleteEmptyRepo(c.Repo)
 }
 
-// manifest takes out a manifest with everything that only it needed.
+// deleteManifest deletes a manifest and everything that only it needed.
 func (tx *sweepTx) deleteManifest(c content, record manifestRecord, before time.Time, outcome *sweepOutcome) error {
 	if err := removeManifest(tx, c, record); err != nil {
 		return err
@@ -130,7 +130,8 @@ func (tx *sweepTx) deleteManifest(c content, record manifestRecord, before time.
 	return tx.releaseBlob(c.repo, c.digest, before, outcome)
 }
 
-// unneeded takes from repo a blob that one of its manifests needed and, if nobody else has it, from the index.
+// releaseBlob deletes the link of repo to a blob that one of its manifests used. If no repository uses the blob, it
+// deletes its entry.
 func (tx *sweepTx) releaseBlob(repo mirror.Repo, d digest.Digest, before time.Time, outcome *sweepOutcome) error {
 	if hasAny(tx, tableUses, prefix(d.String(), repo.String())) {
 		return nil
@@ -138,7 +139,8 @@ func (tx *sweepTx) releaseBlob(repo mirror.Repo, d digest.Digest, before time.Ti
 	if !hasAny(tx, tableUses, prefix(d.String())) {
 		return tx.deleteUnused(d, before, outcome)
 	}
-	// It stays, and only the right to read it may go. What repositories have links is not looked through: that can be all.
+	// The blob is kept; only the link may be deleted. Whether another repository has a link does not matter here, and a
+	// scan could cost a lot.
 	link, linked, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d))
 	if err != nil || !linked || !tx.store.fence.mark(d) {
 		return err
@@ -149,7 +151,7 @@ func (tx *sweepTx) releaseBlob(repo mirror.Repo, d digest.Digest, before time.Ti
 	return unlink(tx, repo, d)
 }
 
-// forget drops a repository that is left without a manifest, and so without a tag, unless it is local.
+// deleteEmptyRepo deletes the record of a repository without manifests, unless the repository is local.
 func (tx *sweepTx) deleteEmptyRepo(repo mirror.Repo) error {
 	record, found, err := getRecord[repoRecord](tx, tableRepos, repo.String())
 	if err != nil || !found || record.Origin == mirror.Pushed || hasAny(tx, tableManifests, prefix(repo.String())) {

@@ -102,7 +102,7 @@ type uploadLocks struct {
 
 type uploadLock struct {
 	token  chan struct{} // full while the upload is locked
-	wanted int // number of holders, waiters and reservations
+	wanted int           // number of holders, waiters and reservations
 }
 
 // lock waits until id is not locked, or until ctx ends. The caller calls release once.

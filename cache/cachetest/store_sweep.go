@@ -59,7 +59,7 @@ var storeSweepTests = []storeCase{
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		sig := s.pushImage(repoA, mirror.Pushed, image{config: "sig", subject: m.Digest})
 		c := deleteRequest(repoA, nil, sig)
-		if result := s.sweepOne(c); !strings.Contains(result.Kept, "which stays") {
+		if result := s.sweepOne(c); !strings.Contains(result.Kept, "which is kept") {
 			s.t.Errorf("a referrer whose subject is kept: %+v", result)
 		}
 		c.Referrers = true

@@ -96,7 +96,7 @@ var storeSweepKeptTests = []storeCase{
 	}},
 }
 
-const usedSince, rootSince = "was used since", "was brought in by its digest since"
+const usedSince, rootSince = "was used since", "was added by its digest since"
 
 // keptCase tests an image with one blob and the tag v1. The delete request is made, then happens is called, then the
 // request is executed. want is part of the reason to keep the image.
