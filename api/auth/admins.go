@@ -7,8 +7,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Admins has next answer those who may look after the mirror ([registry.Admin]). As long as nobody can log in,
-// it answers this machine as well, and everybody where everybody may pull everything.
+// Admins lets next serve clients that may administer the mirror ([registry.Admin]). As long as there are no users, it
+// also serves requests from this machine, and every client if anonymous clients may pull everything.
 func (g *Guard) Admins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := g.policy.Load().authorizeAdmin(w.Header(), r); err != nil {
@@ -32,27 +32,27 @@ func (p *policy) authorizeAdmin(header http.Header, r *http.Request) error {
 		err = p.adminDenial(c)
 	}
 	p.challenge(header, r, op, c, err)
-	// What asks here, as Prometheus does, knows names and passwords, and fetches no tokens.
+	// Clients of these pages, such as Prometheus, support names and passwords but do not fetch tokens.
 	if header.Get("WWW-Authenticate") != "" && p.hasPasswords() {
 		header.Set("WWW-Authenticate", basic)
 	}
 	return err
 }
 
-// adminDenial says why a client may not look after this mirror.
+// adminDenial returns the error for a client that may not administer the mirror.
 func (p *policy) adminDenial(c client) error {
-	const how = "a rule has to say so, with the action admin for the repositories **"
+	const how = "a rule has to allow it, with the action admin for the repositories **"
 	switch {
 	case c.name != "":
-		return mirror.Errorf(mirror.CodeDenied, "%s may not look after this mirror: %s", c.name, how)
+		return mirror.Errorf(mirror.CodeDenied, "%s may not administer this mirror: %s", c.name, how)
 	case c.tokenError != nil || p.hasPasswords():
-		return mirror.Errorf(mirror.CodeUnauthorized, "only who may look after this mirror is told: log in by a name and password")
+		return mirror.Errorf(mirror.CodeUnauthorized, "only administrators of this mirror may see this: log in with a name and password")
 	}
-	return mirror.Errorf(mirror.CodeDenied, "only who may look after this mirror is told: %s", how)
+	return mirror.Errorf(mirror.CodeDenied, "only administrators of this mirror may see this: %s", how)
 }
 
-// passwords reports whether there is somebody to log in as by a password.
+// hasPasswords reports whether there are users with passwords.
 func (p *policy) hasPasswords() bool {
-	users := p.users.get()
+	users := p.users.Get()
 	return len(users.hashes) > 0 || users.locked
 }

@@ -10,15 +10,15 @@ import (
 	"airmirror/mirror"
 )
 
-// challenge says in header how a client can go on after err.
+// challenge sets the headers that tell a client how it can proceed after err.
 //
-// Basic is what every client knows. But dockerd, which asks GET /v2/ first, sends nothing at all to a registry that does
-// not want a login there, and pulls nothing without one from a registry that wants Basic. So where anonymous clients may
-// pull and others push, the mirror wants a token, which is given to anonymous clients, too: see [Guard.Handler].
+// All clients support Basic. But dockerd begins with GET /v2/. If the answer demands no login, it never sends
+// credentials, and if it demands Basic, it cannot pull without credentials. So where anonymous clients may pull and
+// others may push, the mirror asks for a token, which anonymous clients get as well: see [Guard.Handler].
 //
-// A push or deletion that comes with no credentials at all is not dockerd's, which has a token from GET /v2/ by then. It is
-// asked for Basic: buildkit has tokens fetched by its client, on another machine, which does not know the authority of a
-// mirror that buildkit itself was told of.
+// A push or deletion without any credentials does not come from dockerd, which has a token by then. It is answered with
+// Basic: buildkit lets its client, on another machine, fetch tokens, and that machine may not trust the mirror's
+// certificate authority.
 func (p *policy) challenge(header http.Header, r *http.Request, op registry.Operation, c client, err error) {
 	if delay := (*loginDelay)(nil); errors.As(err, &delay) {
 		header.Set("Retry-After", mirror.FormatRetryAfter(delay.wait))
@@ -37,14 +37,14 @@ func (p *policy) challenge(header http.Header, r *http.Request, op registry.Oper
 	}
 }
 
-// changesAnonymously reports whether a request is to change something and shows no credentials.
+// changesAnonymously reports whether a request wants to change something and has no credentials.
 func changesAnonymously(r *http.Request, op registry.Operation) bool {
 	return (op.Action == registry.Push || op.Action == registry.Delete) && r.Header.Get("Authorization") == ""
 }
 
 const basic = `Basic realm="mirror", charset="UTF-8"`
 
-// bearer is a challenge of the token scheme: https://distribution.github.io/distribution/spec/auth/token/
+// bearer returns a challenge of the token scheme: https://distribution.github.io/distribution/spec/auth/token/
 func bearer(realm, service, scope string, c client) string {
 	text := "Bearer realm=" + quoted(realm) + ",service=" + quoted(service)
 	if scope != "" {
@@ -63,8 +63,8 @@ var quoting = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 func quoted(s string) string { return `"` + quoting.Replace(s) + `"` }
 
-// scope is what a token must say for a request to be admitted. Repositories are called as this mirror serves them, so
-// that one that is meant by ns is not mistaken for the default registry's.
+// scope returns the scope that a token needs for an operation. It contains the names under which this mirror serves
+// repositories, so that a repository selected with ns is not mistaken for one of the default registry.
 func (p *policy) scope(op registry.Operation) string {
 	switch op.Action {
 	case registry.Ping, registry.Admin:
@@ -83,8 +83,8 @@ func (p *policy) scope(op registry.Operation) string {
 	return scope
 }
 
-// realm is where clients get a token from: this mirror, as the client that asks has reached it. What a proxy says of that
-// is believed, since who makes it up sends only themselves elsewhere.
+// realm returns the URL where clients get a token: this mirror, under the address that the client used. The headers of
+// proxies are trusted for that. A client that forges them only misdirects itself.
 func (p *policy) realm(r *http.Request) string {
 	if p.url != "" {
 		return strings.TrimSuffix(p.url, "/") + TokenPath
@@ -102,7 +102,7 @@ func (p *policy) realm(r *http.Request) string {
 	return at.String()
 }
 
-// first is the first of a list: what the proxy says that is nearest to the client.
+// first returns the first entry of a list header.
 func first(list string) string {
 	item, _, _ := strings.Cut(list, ",")
 	return strings.ToLower(strings.TrimSpace(item))

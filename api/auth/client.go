@@ -14,26 +14,26 @@ import (
 	"airmirror/mirror"
 )
 
-// client is who a request comes from. The zero value is anonymous.
+// client is the sender of a request. The zero value is anonymous.
 type client struct {
 	name          string
-	grants        *grants // what a token of an issuer allows; rules about users are not for who has one
-	authenticated bool    // it showed something that is good, be it a token that makes nobody of it
-	tokenError    error   // why a token that it showed is not
-	local         bool    // it sits at this machine, which may do everything
+	grants        *grants // permissions from an issuer's token; rules for users do not apply then
+	authenticated bool    // it sent valid credentials, possibly a token of an anonymous client
+	tokenError    error   // why the token that it sent is invalid
+	local         bool    // it is on this machine and has all rights
 }
 
-var errLogin = mirror.Errorf(mirror.CodeUnauthorized, "the name or the password is wrong")
+var errLogin = mirror.Errorf(mirror.CodeUnauthorized, "wrong name or password")
 
-// identify finds out who a request is from. A token that is no good makes a client nobody, who may still do what anybody
-// may: it takes nothing away. A wrong password is an error, since somebody is waiting to hear of it.
+// identify returns the sender of a request. A client with an invalid token is anonymous and keeps the rights of
+// anonymous clients. A wrong password is an error, because a user is waiting for the result.
 func (p *policy) identify(r *http.Request) (client, error) {
 	given := r.Header["Authorization"]
 	if len(given) == 0 || !p.hasLogins() {
 		return p.identifyByCertificate(r), nil
 	}
-	if len(given) > 1 { // a proxy in between may have looked at another one
-		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the request has %d headers of authorization: send one", len(given))
+	if len(given) > 1 { // a proxy in between may have checked another one
+		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the request has %d Authorization headers: send one", len(given))
 	}
 	authorization := given[0]
 	if authorization == "" {
@@ -44,7 +44,7 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	case strings.EqualFold(scheme, "Bearer") && p.issuer != nil:
 		grants, err := p.issuer.verify(strings.TrimSpace(token))
 		if err != nil {
-			p.log.Info("a token is no good", zap.String("address", mirror.HostOf(r.RemoteAddr)), zap.Error(err))
+			p.log.Info("a client sent an invalid token", zap.String("address", mirror.HostOf(r.RemoteAddr)), zap.Error(err))
 			return client{tokenError: err}, nil
 		}
 		return client{name: grants.subject, grants: grants, authenticated: true}, nil
@@ -55,8 +55,8 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	name, password, ok := r.BasicAuth()
 	switch {
 	case !ok:
-		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the request's authorization cannot be read: log in with a name and password")
-	case name == "" && password == "": // as some clients write that they have none
+		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the Authorization header is malformed: log in with a name and password")
+	case name == "" && password == "": // some clients send this without credentials
 		return p.identifyByCertificate(r), nil
 	}
 	if err := p.login(r, name, password); err != nil {
@@ -65,7 +65,7 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	return client{name: name, authenticated: true}, nil
 }
 
-// certified is who a client is by its certificate.
+// identifyByCertificate returns the client that a verified TLS certificate names.
 func (p *policy) identifyByCertificate(r *http.Request) client {
 	if !p.certs || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return client{}
@@ -77,40 +77,40 @@ func (p *policy) identifyByCertificate(r *http.Request) client {
 	return client{name: name, authenticated: true}
 }
 
-// refuse says why a client may not do what it asks, and what can be done about it.
+// denial returns the error for a client that may not perform an operation. The message says what would help.
 func (p *policy) denial(r *http.Request, c client, op registry.Operation) error {
 	what := describe(op)
 	switch {
 	case c.tokenError != nil:
-		return &mirror.Error{Code: mirror.CodeUnauthorized, Message: "the token is not accepted, and without one nobody may " + what}
-	case c.grants != nil: // another token may say more
-		return mirror.Errorf(mirror.CodeUnauthorized, "the token does not say that its holder may %s", what)
+		return &mirror.Error{Code: mirror.CodeUnauthorized, Message: "the token is invalid, and without a valid one nobody may " + what}
+	case c.grants != nil: // another token may grant more
+		return mirror.Errorf(mirror.CodeUnauthorized, "the token does not allow its holder to %s", what)
 	case c.name != "":
-		return mirror.Errorf(mirror.CodeDenied, "%s may not %s: no rule of this mirror says so", c.name, what)
+		return mirror.Errorf(mirror.CodeDenied, "%s may not %s: no rule of this mirror allows it", c.name, what)
 	case p.hasLogins():
-		return mirror.Errorf(mirror.CodeUnauthorized, "nobody may %s without a login: use 'docker login' or what your client has for it", what)
+		return mirror.Errorf(mirror.CodeUnauthorized, "nobody may %s without a login: use 'docker login' or the equivalent of your client", what)
 	case p.certs:
-		return mirror.Errorf(mirror.CodeDenied, "nobody may %s without a certificate: show one", what)
+		return mirror.Errorf(mirror.CodeDenied, "nobody may %s without a client certificate: present one", what)
 	case !p.defaultRules:
-		return mirror.Errorf(mirror.CodeDenied, "no rule of this mirror says that anybody may %s", what)
+		return mirror.Errorf(mirror.CodeDenied, "no rule of this mirror allows anonymous clients to %s", what)
 	}
-	why := "as long as the mirror has no users, only who reaches it as localhost, on its own machine, may " + what
+	why := "as long as the mirror has no users, only clients on its own machine that connect to localhost may " + what
 	switch {
 	case !p.loopback:
 		why = "as long as the mirror has no users, nobody may " + what
 	case isLocal(r):
-		why += ", and what sent this request may have passed it on for somebody else: the mirror's log says why, and auth.loopbackPush can trust it"
+		why += ", and the sender of this request may be a proxy: the mirror's log has the reason, and auth.loopbackPush can trust it"
 	case isLoopbackPeer(r):
-		why += ", and this request was passed on by a proxy or a browser"
+		why += ", and this request was forwarded by a proxy or sent by a browser"
 	}
-	setting := "auth.anonymousPull" // which is on if nobody switched it off
+	setting := "auth.anonymousPull" // the default is on
 	if op.Action == registry.Push || op.Action == registry.Delete {
 		setting = "auth.anonymousPush"
 	}
-	return mirror.Errorf(mirror.CodeDenied, "%s: make a user there with 'mirror user add NAME' and log in, or set %s to let everybody in", why, setting)
+	return mirror.Errorf(mirror.CodeDenied, "%s: create a user there with 'mirror user add NAME' and log in, or set %s to allow it for everybody", why, setting)
 }
 
-// wording is what somebody may not do.
+// describe returns the operation in words, for messages.
 func describe(op registry.Operation) string {
 	switch op.Action {
 	case registry.Push:
@@ -125,14 +125,14 @@ func describe(op registry.Operation) string {
 	return "use this mirror"
 }
 
-// isLocal reports whether a request comes from a loopback address, was sent to one, and shows no sign of a proxy or a
-// browser. What a proxy on this machine passes on untouched looks the same: see [Options.CheckPeer].
+// isLocal reports whether a request comes from a loopback address, was sent to one, and has no header of a proxy or
+// browser. A request that a proxy on this machine forwards unchanged looks the same: see [Options.CheckPeer].
 func isLocal(r *http.Request) bool {
 	return isLoopbackPeer(r) && isLoopbackHost(r.Host) && !isForwarded(r)
 }
 
-// isLoopbackHost reports whether a Host header names this machine as localhost or by a loopback address. A page whose name
-// was made to lead to this machine has its own name there.
+// isLoopbackHost reports whether a Host header is localhost or a loopback address. A web page that resolved its own
+// name to a loopback address (DNS rebinding) sends its own name instead.
 func isLoopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -144,23 +144,23 @@ func isLoopbackHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// loopback reports whether the other end of a connection is this machine: a loopback address, or a socket of its.
+// isLoopbackPeer reports whether a request comes from a loopback address or over a Unix socket.
 func isLoopbackPeer(r *http.Request) bool {
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
 	return isUnixSocket(r) || err == nil && addr.Addr().Unmap().IsLoopback()
 }
 
-// isUnixSocket reports whether a request came by a socket of this machine, which its file's permissions guard.
+// isUnixSocket reports whether a request came over a Unix socket, which file permissions protect.
 func isUnixSocket(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && local.Network() == "unix"
 }
 
-// forwarded reports whether a request shows signs of somebody else who sent it: the headers of proxies, what they say
-// being no matter; HTTP/1.0, which older nginx speaks and clients do not; or the headers by which browsers say whose page
-// has made them do it.
+// isForwarded reports whether a request may have been sent on behalf of somebody else. It looks for headers of proxies,
+// whatever their values; for HTTP/1.0, which older nginx uses and clients do not; and for headers with which browsers
+// name the page that caused the request.
 func isForwarded(r *http.Request) bool {
 	return !r.ProtoAtLeast(1, 1) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 || middleware.IsForwarded(r.Header)
 }
 
-var errInvalidToken = errors.New("it is not of this mirror, or has expired")
+var errInvalidToken = errors.New("it is not a token of this mirror, or it has expired")

@@ -14,13 +14,13 @@ import (
 	"airmirror/mirror"
 )
 
-// ErrNoUser says that a file has no such user.
-var ErrNoUser = errors.New("there is no such user")
+// ErrNoUser means that the file has no such user.
+var ErrNoUser = errors.New("no such user")
 
-// newCost is what a password that is set here costs to check; it is remembered for a while when it was right.
+// newCost is the bcrypt cost of new passwords.
 var newCost = bcrypt.DefaultCost
 
-// Users lists the users of an htpasswd file, in its order; none if there is no such file.
+// Users returns the users of an htpasswd file in its order. The list is empty if the file does not exist.
 func Users(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -41,18 +41,18 @@ func Users(path string) ([]string, error) {
 	return names, nil
 }
 
-// SetPassword adds a user to an htpasswd file, which is made if it is not there, or gives one that is there another
-// password. Nobody else's line is touched. added says that the user is new.
+// SetPassword sets the password of a user in an htpasswd file. It creates the file and the user if necessary, and
+// leaves all other lines as they are. added reports whether the user is new.
 func SetPassword(path, name, password string) (added bool, err error) {
 	switch {
 	case !ValidUser(name):
-		return false, fmt.Errorf("%q cannot be the name of a user: it is a name of its own in rules, or has a colon or a space in it", name)
+		return false, fmt.Errorf("%q cannot be a user name: it is reserved for rules, or contains a colon or a space", name)
 	case password == "":
 		return false, errors.New("the password is empty")
 	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), newCost)
 	if errors.Is(err, bcrypt.ErrPasswordTooLong) {
-		return false, errors.New("the password is longer than the 72 bytes that bcrypt takes")
+		return false, errors.New("the password is longer than 72 bytes, the limit of bcrypt")
 	}
 	if err != nil {
 		return false, err
@@ -69,7 +69,7 @@ func SetPassword(path, name, password string) (added bool, err error) {
 	return added, err
 }
 
-// RemoveUser removes a user from an htpasswd file: [ErrNoUser] if there is none.
+// RemoveUser removes a user from an htpasswd file. It returns [ErrNoUser] if there is none.
 func RemoveUser(path, name string) error {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return ErrNoUser
@@ -90,9 +90,10 @@ func indexUser(lines []string, name string) int {
 	})
 }
 
-// edit replaces a file at once with what change makes of its lines, and keeps its rights. One process at a time edits it.
+// edit atomically replaces a file with the result of change, which gets its lines. It preserves permissions and owner.
+// Only one process at a time edits the file.
 func edit(path string, change func(lines []string) ([]string, error)) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil { // a link stays one
+	if real, err := filepath.EvalSymlinks(path); err == nil { // keep a symbolic link
 		path = real
 	}
 	locked, err := lock(path)
@@ -115,7 +116,7 @@ func edit(path string, change func(lines []string) ([]string, error)) error {
 	for _, line := range lines {
 		changed.WriteString(line + "\n")
 	}
-	if _, _, err := parseUsers(changed.Bytes()); err != nil { // a server that follows it would not take it
+	if _, _, err := parseUsers(changed.Bytes()); err != nil { // a running server would refuse the file
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	info, err := locked.Stat()
@@ -128,7 +129,7 @@ func edit(path string, change func(lines []string) ([]string, error)) error {
 	return nil
 }
 
-// replace puts a file in the place of another one, with its rights.
+// replace atomically replaces a file and preserves its permissions and owner.
 func replace(path string, text []byte, old os.FileInfo) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".htpasswd-*")
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock opens a file for this process alone, after it made it where there is none, for the user that owns the folder: the
-// server may be another one than who types commands. Closing the file lets the next one in.
+// lock opens a file with an exclusive lock. It creates the file if necessary, for the owner of the folder: the server
+// may run as another user than the command. Closing the file releases the lock.
 func lock(path string) (*os.File, error) {
 	for {
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
 			if folder, err := os.Stat(filepath.Dir(path)); err == nil {
-				_ = own(file, folder) // who may not stays the owner
+				_ = own(file, folder) // without the privilege, the current user stays the owner
 			}
 		} else if file, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
 			return nil, err
@@ -33,14 +33,14 @@ func lock(path string) (*os.File, error) {
 				return file, nil
 			}
 		}
-		file.Close() // who was before has replaced it
+		file.Close() // the previous holder of the lock has replaced the file
 		if err != nil && !os.IsNotExist(err) {
 			return nil, err
 		}
 	}
 }
 
-// own gives a file to the owner of another one, which only root can do where that is somebody else.
+// own gives a file the owner of another file. If that is a different user, only root can do so.
 func own(file *os.File, of os.FileInfo) error {
 	want, ok := of.Sys().(*syscall.Stat_t)
 	if !ok {

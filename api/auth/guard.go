@@ -1,11 +1,11 @@
-// Package auth says who a client is and what it may do. It is what the registry API asks as [registry.Authorizer].
+// Package auth identifies clients and decides what they may do. It implements [registry.Authorizer].
 //
-// A client is somebody by a name and password of an htpasswd file, by a certificate that TLS verified, or by a token: of
-// this mirror, which stands for a login ([Guard.Handler]), or of an issuer that it was told to trust ([Token]). Everybody
-// else is anonymous. What anonymous clients may do, everybody may: nobody loses anything by a login.
+// A client identifies itself with a name and password from an htpasswd file, with a TLS client certificate, with a
+// token of this mirror that stands for a login ([Guard.Handler]), or with a token of a trusted issuer ([Token]). All
+// other clients are anonymous. Every client has the rights of anonymous clients: a login never takes rights away.
 //
-// As long as nobody can log in and no rules are given, everybody may pull, and clients on this machine may push and
-// delete. Then users may do everything, and anonymous clients pull. Rules stand in the place of both.
+// As long as there are no users and no rules, everybody may pull, and clients on this machine may push and delete. With
+// users, users may do everything and anonymous clients may pull. Rules replace both defaults.
 package auth
 
 import (
@@ -24,30 +24,31 @@ import (
 	"airmirror/mirror"
 )
 
-// Options say who there is, and who may do what. The zero value has no users.
+// Options configure a [Guard]. The zero value has no users.
 type Options struct {
-	// Names are those of the mirror that is guarded.
+	// Names are the names of the guarded mirror.
 	Names mirror.Names
-	// Htpasswd is a file of names and bcrypt hashes. It is followed: there are no users while it has not been there.
+	// Htpasswd is the path of a file with names and bcrypt hashes. Changes take effect while the guard is used. The
+	// file need not exist.
 	Htpasswd string
-	// Certificates makes users of clients by the common names of their certificates. TLS has to verify these.
+	// Certificates identifies clients by the common names of their certificates, which TLS has to verify.
 	Certificates bool
-	// Token has tokens of an issuer accepted; nil has none.
+	// Token accepts tokens of an issuer. Nil accepts none.
 	Token *Token
 
-	// Rules say who may do what. Without any, NoAnonymousPull and AnonymousPush, which has them delete, too, say what
-	// anonymous clients may do.
+	// Rules define who may do what. Without rules, NoAnonymousPull and AnonymousPush define the rights of anonymous
+	// clients. AnonymousPush includes deleting.
 	Rules           []Rule
 	Groups          map[string][]string // name → users
 	NoAnonymousPull bool
-	// NoLoopback gives requests of this machine no rights of their own while there are no users.
+	// NoLoopback removes the additional rights of this machine while there are no users.
 	NoLoopback bool
-	// CheckPeer says of a connection over loopback why it may not be that of a client on this machine, but of a proxy on it
-	// that says nothing of its clients. With nil, whoever reaches the mirror by such a proxy has the rights of this machine.
+	// CheckPeer returns why a loopback connection may not come from a client on this machine, but from a proxy on it
+	// that adds no headers. If it is nil, every client of such a proxy has the rights of this machine.
 	CheckPeer     func(remote, local netip.AddrPort) error
 	AnonymousPush bool
 
-	// URL is how clients reach the mirror, if that cannot be told from their requests.
+	// URL is the address of the mirror for its clients. If it is empty, it is derived from each request.
 	URL string
 	Log *zap.Logger
 }
@@ -58,24 +59,25 @@ type Guard struct {
 	policy atomic.Pointer[policy]
 }
 
-// kept is what outlives a change of the options.
+// shared is the state that survives a change of the options.
 type shared struct {
-	secret  []byte // of this process: passwords that are right are remembered by it
-	signing []byte // and tokens signed
-	// elapsed is how long this process runs. Tokens are good for the time that passes by it, whatever becomes of the clock.
+	secret  []byte // random, per process: the key for remembering verified passwords
+	signing []byte // the key for signing tokens
+	// elapsed returns how long the process has been running. Token lifetimes are measured by it, so that changes of the
+	// clock do not affect them.
 	elapsed   func() time.Duration
-	started   time.Time // when elapsed was zero, by the clock at that moment
+	started   time.Time // the time of day when elapsed was zero
 	limiter   *loginLimiter
-	hashSlots chan struct{} // holds a token for each password that is being checked
-	// knownHashSlots is that for those that were right before; see [policy.again].
+	hashSlots chan struct{} // limits how many passwords are hashed at a time
+	// knownHashSlots is the same limit for passwords that were correct before; see [policy.recheck].
 	knownHashSlots chan struct{}
-	// verified has passwords that were found to be right, by the hash that they were compared with, and until when that
-	// counts. So a password that was changed is never taken from it, and to change one makes nobody else's to be checked
-	// again: that takes a while, and is refused where many others have failed.
+	// verified maps a password that was correct, keyed with its hash in the file, to the time until which it need not
+	// be checked again. A changed password has another key. A change for one user does not affect the entries of
+	// others, whose check would take time and could be refused by the limiter.
 	verified *lru.Cache[[sha256.Size]byte, time.Time]
 }
 
-// New returns a guard. Its error says which rule or file is wrong.
+// New returns a guard. The error names the rule or file that is invalid.
 func New(opts Options) (*Guard, error) {
 	began := time.Now()
 	g := &Guard{shared: &shared{
@@ -94,8 +96,7 @@ func New(opts Options) (*Guard, error) {
 	return g, nil
 }
 
-// Apply has other options count from now on. Who is logged in stays so, if there still is such a user. After an error
-// everything is as it was.
+// Apply replaces the options. Logins stay valid if the user still exists. After an error, nothing has changed.
 func (g *Guard) Apply(opts Options) error {
 	apply, err := g.Prepare(opts)
 	if err != nil {
@@ -105,7 +106,8 @@ func (g *Guard) Apply(opts Options) error {
 	return nil
 }
 
-// Prepare reads all that opts are about, and returns what has them count: at once, and without a way to fail.
+// Prepare reads and checks everything that opts refer to. The returned function makes them effective at once and cannot
+// fail.
 func (g *Guard) Prepare(opts Options) (apply func(), err error) {
 	p, err := newPolicy(opts, g.shared, g.policy.Load())
 	if err != nil {
@@ -125,8 +127,9 @@ func (g *Guard) Allowed(ctx context.Context, op registry.Operation) bool {
 	return g.policy.Load().allowed(c, op)
 }
 
-// Handler gives tokens to who asks for one at [TokenPath]: a name and password, or none, become a token that says no more
-// than who that is. What it is good for is asked with each request. Everything else is left to next.
+// Handler serves tokens at [TokenPath] and passes all other requests to next. A token stands for the name and password
+// that it was requested with, or for an anonymous client. It contains no permissions: these are looked up for each
+// request.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != TokenPath {
@@ -137,12 +140,12 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Summary says in a sentence who may do what, for people.
+// Summary describes in one sentence who may do what.
 func (g *Guard) Summary() string { return g.policy.Load().summary() }
 
 type clientKey struct{}
 
-// UserOf returns the name of the user whose request has this context, as [Guard.Authorize] returned it; "" if the client is
+// UserOf returns the name of the user from a request context that [Guard.Authorize] returned. It is "" if the client is
 // anonymous.
 func UserOf(ctx context.Context) string {
 	c, _ := ctx.Value(clientKey{}).(client)

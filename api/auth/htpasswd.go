@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -17,34 +18,36 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/crypto/bcrypt"
 
+	"airmirror/api/filewatch"
 	"airmirror/mirror"
 )
 
 const (
-	// verifiedTTL is how long a password is not checked again after it was found to be right.
+	// verifiedTTL is how long a correct password is not checked again.
 	verifiedTTL = 5 * time.Minute
-	// maxVerified is how many passwords are remembered so.
+	// maxVerified limits how many correct passwords are remembered.
 	maxVerified = 4096
-	// maxCost is the highest cost of a hash that is accepted: anybody can have it paid, with each wrong password.
+	// maxCost is the highest accepted bcrypt cost: anonymous clients cause that much work with each wrong password.
 	maxCost = 16
-	// maxLoggedName is how much of the name of a login that failed is logged, in bytes: anybody can send a long one.
+	// maxLoggedName limits the logged part of the name of a failed login, in bytes.
 	maxLoggedName = 128
 )
 
-// maxHashing is how many passwords are checked at a time: all that is left of the machine goes on to serve.
+// maxHashing limits how many passwords are hashed at a time, so that the other half of the CPUs continues to serve.
 var maxHashing = max(1, runtime.GOMAXPROCS(0)/2)
 
-// users are those of an htpasswd file, as it was at one time.
+// users is the content of an htpasswd file.
 type users struct {
 	hashes map[string][]byte
-	// locked says that there may be users, and that nobody knows who they are.
+	// locked means that the file has users, but cannot be read.
 	locked bool
-	// nobody is a hash of no password, which costs as much as the others: who is unknown cannot be told by the time it takes.
+	// dummyHash is the hash of an unknown password with the highest cost in the file. Comparing with it makes a login
+	// with an unknown name take as long as one with a known name.
 	dummyHash []byte
 }
 
-// lockIfEmpty is who counts as a user while the file has some, which cannot be read: those of before, or nobody, who is not
-// to be taken for a mirror without users.
+// lockIfEmpty returns the users to use while the file cannot be parsed: the previous ones. If there were none, the
+// result is locked, so that the mirror is not taken for one without users.
 func (u *users) lockIfEmpty() *users {
 	if len(u.hashes) > 0 {
 		return u
@@ -52,7 +55,38 @@ func (u *users) lockIfEmpty() *users {
 	return &users{locked: true}
 }
 
-// readUsers reads an htpasswd file: https://httpd.apache.org/docs/current/programs/htpasswd.html
+// watchInterval is the least time between two looks at a file of users or keys. It is short, so that a new user can log
+// in at once.
+const watchInterval = 100 * time.Millisecond
+
+// watchUsers reads an htpasswd file and watches it. The file need not exist, and path may be empty.
+func watchUsers(path string, log *zap.Logger) (*filewatch.Value[*users], error) {
+	return filewatch.New(filewatch.Options[*users]{
+		Files: []string{path}, Interval: watchInterval, Log: log,
+		Load: func() (*users, error) {
+			if path == "" {
+				return &users{}, nil
+			}
+			return readFile(path, readUsers)
+		},
+		Missing:  func() *users { return &users{} },
+		Unusable: (*users).lockIfEmpty,
+	})
+}
+
+// readFile reads and parses a file of users or keys.
+func readFile[T any](path string, parse func([]byte) (T, error)) (value T, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return value, fmt.Errorf("cannot read users or keys: %w", err)
+	}
+	if value, err = parse(text); err != nil {
+		return value, fmt.Errorf("%s: %w", path, err)
+	}
+	return value, nil
+}
+
+// readUsers parses an htpasswd file: https://httpd.apache.org/docs/current/programs/htpasswd.html
 func readUsers(text []byte) (*users, error) {
 	hashes, cost, err := parseUsers(text)
 	if err != nil || len(hashes) == 0 {
@@ -63,7 +97,7 @@ func readUsers(text []byte) (*users, error) {
 	return u, err
 }
 
-// parseUsers returns the hashes of a file, and the highest cost of them.
+// parseUsers returns the hashes in a file and the highest cost of them.
 func parseUsers(text []byte) (hashes map[string][]byte, cost int, err error) {
 	hashes = map[string][]byte{}
 	lines := bufio.NewScanner(mirror.TextReader(bytes.NewReader(text)))
@@ -75,13 +109,13 @@ func parseUsers(text []byte) (hashes map[string][]byte, cost int, err error) {
 		used, err := bcrypt.Cost([]byte(hash))
 		switch {
 		case !ValidUser(name):
-			return nil, 0, fmt.Errorf("line %d: %q is not the name of a user", n, name)
+			return nil, 0, fmt.Errorf("line %d: %q is not a valid user name", n, name)
 		case err != nil:
 			return nil, 0, fmt.Errorf("line %d: the hash of user %s is not one of bcrypt: set the password with 'mirror user add' or htpasswd -B", n, name)
 		case used > maxCost:
 			return nil, 0, fmt.Errorf("line %d: the hash of user %s has the cost %d, which takes too long to check: set the password again", n, name, used)
 		case hashes[name] != nil:
-			return nil, 0, fmt.Errorf("line %d: user %s is there twice", n, name)
+			return nil, 0, fmt.Errorf("line %d: user %s is defined twice", n, name)
 		}
 		cost = max(cost, used)
 		hashes[name] = []byte(hash)
@@ -89,7 +123,7 @@ func parseUsers(text []byte) (hashes map[string][]byte, cost int, err error) {
 	return hashes, cost, lines.Err()
 }
 
-// parseLine takes a line of an htpasswd file apart; comments and empty lines are no users.
+// parseLine splits a line of an htpasswd file. isUser is false for comments and empty lines.
 func parseLine(line string) (name, hash string, isUser bool) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
@@ -99,7 +133,7 @@ func parseLine(line string) (name, hash string, isUser bool) {
 	return name, hash, true
 }
 
-// ValidUser reports whether s can be the name of a user.
+// ValidUser reports whether s is a valid user name.
 func ValidUser(s string) bool {
 	if s == "" || len(s) > 255 || s[0] == '#' || s == Anonymous || s == Authenticated || s == "*" {
 		return false
@@ -109,15 +143,15 @@ func ValidUser(s string) bool {
 	})
 }
 
-// login reports whether a name and password are right: [mirror.CodeUnauthorized] if not, [mirror.CodeTooManyRequests]
-// from where too many were wrong.
+// login checks a name and password. The error is [mirror.CodeUnauthorized] if they are wrong, and
+// [mirror.CodeTooManyRequests] after too many failures from the same address.
 func (p *policy) login(r *http.Request, name, password string) error {
-	users := p.users.get()
+	users := p.users.Get()
 	if len(users.hashes) == 0 {
 		return errLogin
 	}
 	mac := hmac.New(sha256.New, p.secret)
-	mac.Write(users.hashes[name]) // has no colon in it, nor has a name
+	mac.Write(users.hashes[name]) // neither the hash nor the name contains a colon
 	mac.Write([]byte(":" + name + ":" + password))
 	key := [sha256.Size]byte(mac.Sum(nil))
 	if p.recentlyVerified(key) {
@@ -130,7 +164,7 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	if err != nil {
 		return err
 	}
-	right := p.recentlyVerified(key) // by the request before, of the several that clients send at once
+	right := p.recentlyVerified(key) // clients send several requests at once
 	if !right {
 		if right, err = p.compare(r.Context(), p.hashSlots, users, name, password); err != nil {
 			done(true)
@@ -151,11 +185,11 @@ func (k *shared) recentlyVerified(key [sha256.Size]byte) bool {
 	return ok && time.Now().Before(until)
 }
 
-// knows reports whether a password was right once, however long ago, and would be with the hash that its user has now.
+// everVerified reports whether the password was correct at any time and the hash of its user has not changed since.
 func (k *shared) everVerified(key [sha256.Size]byte) bool { return k.verified.Contains(key) }
 
-// again checks a password that was right before. Those who try others, be it from the same address, do not hold it up:
-// it waits for none of their turns, and for none of their hashes.
+// recheck checks a password that was correct before. It does not wait for logins with other passwords: it uses neither
+// the limiter nor their slots.
 func (p *policy) recheck(ctx context.Context, users *users, key [sha256.Size]byte, name, password string) error {
 	right, err := p.compare(ctx, p.knownHashSlots, users, name, password)
 	switch {
@@ -168,7 +202,7 @@ func (p *policy) recheck(ctx context.Context, users *users, key [sha256.Size]byt
 	return nil
 }
 
-// check pays for bcrypt, whether there is such a user or not, when there is room in lane.
+// compare checks a password with bcrypt when a slot is free. It does the same work if there is no such user.
 func (p *policy) compare(ctx context.Context, lane chan struct{}, users *users, name, password string) (right bool, err error) {
 	select {
 	case lane <- struct{}{}:
@@ -179,8 +213,8 @@ func (p *policy) compare(ctx context.Context, lane chan struct{}, users *users, 
 	return users.matches(name, password, bcrypt.CompareHashAndPassword), nil
 }
 
-// right reports whether a password is that of a user. A wrong one costs the same for every name, known or not: where the
-// hash of a user is cheaper than the dearest, the rest is paid with hashes of 2^cost + 2^cost + 2^(cost+1) + … rounds.
+// matches reports whether a password is that of a user. Wrong passwords take the same time for every name: where the
+// hash has a lower cost than the highest one, hashes of 2^cost + 2^(cost+1) + … rounds make up the difference.
 func (u *users) matches(name, password string, compare func(hash, password []byte) error) bool {
 	hash, known := u.hashes[name]
 	if !known {
@@ -191,7 +225,7 @@ func (u *users) matches(name, password string, compare func(hash, password []byt
 	}
 	cost, err := bcrypt.Cost(hash)
 	most, errMost := bcrypt.Cost(u.dummyHash)
-	if err != nil || errMost != nil { // both were read before
+	if err != nil || errMost != nil { // both were parsed before
 		return false
 	}
 	for ; cost < most; cost++ {

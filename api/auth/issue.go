@@ -16,28 +16,28 @@ import (
 	"airmirror/mirror"
 )
 
-// TokenPath is where the mirror gives tokens.
+// TokenPath is the path where clients get tokens.
 const TokenPath = "/auth/token"
 
 const (
 	service = "mirror"
-	// tokenLifetime is how long a token of this mirror is good. Clients get another one by themselves.
+	// tokenLifetime is how long a token is valid. Clients request a new one by themselves.
 	tokenLifetime = 5 * time.Minute
-	// refreshing is what a refresh token is for, which stands for a name and password where tokens are asked for. It is good
-	// until the mirror restarts, as all tokens are: clients that keep one in place of a password log in again then. So none
-	// is given to who does not ask for one by access_type=offline, as docker login does not.
+	// refreshPurpose is the audience of refresh tokens, which stand for a name and password when requesting tokens.
+	// Like all tokens, they become invalid when the mirror restarts; a client that kept one instead of the password has
+	// to log in again. So only clients that ask with access_type=offline get one; docker login does not ask.
 	refreshPurpose  = "mirror refresh"
 	refreshLifetime = 30 * 24 * time.Hour
 )
 
-// maxForm is how large the form is at most that a token is asked for with.
+// maxForm is the maximum size of a token request, in bytes.
 const maxForm = 64 << 10
 
-// issue answers as https://distribution.github.io/distribution/spec/auth/token/ says, and to POST as
-// https://distribution.github.io/distribution/spec/auth/oauth/ does.
+// issue serves https://distribution.github.io/distribution/spec/auth/token/ for GET, and
+// https://distribution.github.io/distribution/spec/auth/oauth/ for POST.
 func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 	if p.issuer != nil || !p.hasLogins() {
-		fail(w, mirror.Errorf(mirror.CodeUnsupported, "this mirror gives no tokens"))
+		fail(w, mirror.Errorf(mirror.CodeUnsupported, "this mirror does not issue tokens"))
 		return
 	}
 	var c client
@@ -47,7 +47,7 @@ func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
 		if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-			r.Header.Del("Authorization") // no token is given for a token: it would never end
+			r.Header.Del("Authorization") // a token cannot be exchanged for a new one: that would never end
 		}
 		scopes = r.URL.Query()["scope"]
 		c, err = p.identify(r)
@@ -57,11 +57,11 @@ func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 			scopes, offline = r.PostForm["scope"], r.PostForm.Get("access_type") == "offline"
 			c, err = p.identifyByGrant(r)
 		} else {
-			err = mirror.Errorf(mirror.CodeUnsupported, "the form cannot be read: %w", err)
+			err = mirror.Errorf(mirror.CodeUnsupported, "the form is malformed: %w", err)
 		}
 	default:
 		w.Header().Set("Allow", "GET, POST")
-		err = mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with GET or POST")
+		err = mirror.Errorf(mirror.CodeUnsupported, "request a token with GET or POST")
 	}
 	if err != nil && (mirror.CodeOf(err) == mirror.CodeUnsupported || !p.onlyPublicPulls(scopes)) {
 		if p.challenge(w.Header(), r, registry.Operation{Action: registry.Ping}, c, err); mirror.CodeOf(err) == mirror.CodeUnauthorized {
@@ -73,8 +73,8 @@ func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 	p.writeToken(w, c.name, scopes, offline)
 }
 
-// granted is who a client is by the grant of its form: a name and password, or a token that it got for these before.
-// What is neither is [mirror.CodeUnsupported]: clients go on to GET then.
+// identifyByGrant identifies a client by the grant in its form: a name and password, or a refresh token. Other grants
+// are [mirror.CodeUnsupported], after which clients use GET.
 func (p *policy) identifyByGrant(r *http.Request) (client, error) {
 	switch grant := r.PostForm.Get("grant_type"); grant {
 	case "password":
@@ -83,15 +83,16 @@ func (p *policy) identifyByGrant(r *http.Request) (client, error) {
 	case "refresh_token":
 		name, err := p.verifyFor(refreshPurpose, r.PostForm.Get("refresh_token"))
 		if err != nil || name == "" {
-			return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the refresh token is not accepted: log in again")
+			return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the refresh token is invalid: log in again")
 		}
 		return client{name: name, authenticated: true}, nil
 	default:
-		return client{}, mirror.Errorf(mirror.CodeUnsupported, "a token is asked for with the grant_type password or refresh_token, not with %q", grant)
+		return client{}, mirror.Errorf(mirror.CodeUnsupported, "the grant_type %q is not supported: use password or refresh_token", grant)
 	}
 }
 
-// give sends a token for a user, or for nobody, and one to get others with to a user with a password who wants that.
+// writeToken answers with a token for a user or an anonymous client, and with a refresh token if a user with a password
+// asked for one.
 func (p *policy) writeToken(w http.ResponseWriter, name string, scopes []string, offline bool) {
 	token, err := p.sign(service, name, tokenLifetime)
 	answer := map[string]any{
@@ -100,7 +101,7 @@ func (p *policy) writeToken(w http.ResponseWriter, name string, scopes []string,
 	if len(scopes) > 0 {
 		answer["scope"] = strings.Join(scopes, " ")
 	}
-	if _, password := p.users.get().hashes[name]; offline && password && err == nil {
+	if _, password := p.users.Get().hashes[name]; offline && password && err == nil {
 		answer["refresh_token"], err = p.sign(refreshPurpose, name, refreshLifetime)
 	}
 	if err != nil {
@@ -109,11 +110,11 @@ func (p *policy) writeToken(w http.ResponseWriter, name string, scopes []string,
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(answer) // who leaves gets none
+	_ = json.NewEncoder(w).Encode(answer) // the client may be gone
 }
 
-// suffices reports whether all that a client asks a token for is what anybody may do. It gets one then even if its password
-// is wrong: as a mirror of Docker Hub, this one is sent the passwords of Docker Hub.
+// onlyPublicPulls reports whether all requested scopes are open to anonymous clients. The client then gets a token even
+// if its password is wrong: a mirror of Docker Hub receives passwords for Docker Hub.
 func (p *policy) onlyPublicPulls(scopes []string) bool {
 	asked := false
 	for _, list := range scopes {
@@ -133,10 +134,10 @@ func (p *policy) onlyPublicPulls(scopes []string) bool {
 	return asked
 }
 
-// now is the time of tokens. It goes on from the clock as it was when the process began, and does not jump.
+// now returns the time for tokens. It starts with the clock at the start of the process and never jumps.
 func (p *policy) now() time.Time { return p.started.Add(p.elapsed()) }
 
-// sign makes a token for a user, or for nobody, that is good for one purpose.
+// sign returns a token for a user or an anonymous client that is valid for one purpose.
 func (p *policy) sign(purpose, name string, last time.Duration) (string, error) {
 	now := p.now()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: p.signing}, (&jose.SignerOptions{}).WithType("JWT"))
@@ -149,10 +150,10 @@ func (p *policy) sign(purpose, name string, last time.Duration) (string, error) 
 	}).Serialize()
 }
 
-// verifyOwn returns whose token this is, which may be nobody's.
+// verifyOwn returns the user of a token of this mirror; "" for an anonymous client.
 func (p *policy) verifyOwn(text string) (name string, err error) { return p.verifyFor(service, text) }
 
-// verifyFor is verifyOwn for a token of another purpose.
+// verifyFor is verifyOwn for a token with another purpose.
 func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
@@ -168,18 +169,18 @@ func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 	return claims.Subject, nil
 }
 
-// standing is what a token says of the user's place in the file: it is good no longer after the password was changed or
-// the user removed. Users by certificate have none.
+// passwordStamp returns a value that changes with the user's password. Tokens contain it, and become invalid when the
+// password is changed or the user is removed. It does not depend on the user for users with certificates.
 func (p *policy) passwordStamp(name string) string {
 	mac := hmac.New(sha256.New, p.secret)
-	mac.Write(p.users.get().hashes[name])
+	mac.Write(p.users.Get().hashes[name])
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
 // fail answers with an error in the form of the registry API.
 func fail(w http.ResponseWriter, err error) {
 	code := mirror.CodeOf(err)
-	message := "the mirror failed to answer"
+	message := "internal error: see the mirror's log"
 	if code != mirror.CodeUnknown {
 		message = err.Error()
 	}

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// An address may have so many logins fail at once, and then one more in each interval.
+	// Each address may fail this many logins at once, and then one more per interval.
 	maxFailures     = 10
 	failureInterval = 6 * time.Second
-	// maxAddresses is how many addresses are remembered.
+	// maxAddresses limits how many addresses are remembered.
 	maxAddresses = 4096
 )
 
-// slowdown has those wait who try passwords. Each address has its turn, one password at a time, so that no number of
-// connections gets more of them checked.
+// loginLimiter slows down guessing of passwords. An address has one password checked at a time, however many
+// connections it has, and has to wait after too many failures.
 type loginLimiter struct {
 	mu        sync.Mutex
 	addresses *lru.Cache[netip.Prefix, *addressLimit]
 }
 
 type addressLimit struct {
-	turn     chan struct{} // full while somebody has it
+	turn     chan struct{} // full while a login is being checked
 	failures *rate.Limiter
 }
 
@@ -40,7 +40,8 @@ func newLoginLimiter() *loginLimiter {
 	return &loginLimiter{addresses: addresses}
 }
 
-// begin waits for the turn of an address. The caller says with done whether the password was right.
+// acquire waits for the turn of an address. The caller calls done with the result of the check. The error is
+// [mirror.CodeTooManyRequests] after too many failures.
 func (s *loginLimiter) acquire(ctx context.Context, address netip.Prefix) (done func(right bool), err error) {
 	a := s.get(address)
 	select {
@@ -52,7 +53,7 @@ func (s *loginLimiter) acquire(ctx context.Context, address netip.Prefix) (done 
 		<-a.turn
 		wait := time.Duration((1 - left) * float64(failureInterval))
 		return nil, &mirror.Error{
-			Code: mirror.CodeTooManyRequests, Message: "too many logins from this address failed: wait a little",
+			Code: mirror.CodeTooManyRequests, Message: "too many failed logins from this address: try again later",
 			Cause: &loginDelay{wait},
 		}
 	}
@@ -75,7 +76,7 @@ func (s *loginLimiter) get(address netip.Prefix) *addressLimit {
 	return a
 }
 
-// loginDelay says how long to wait.
+// loginDelay is the time to wait before the next login.
 type loginDelay struct{ wait time.Duration }
 
 func (d *loginDelay) Error() string { return "try again in " + mirror.FormatRetryAfter(d.wait) + "s" }

@@ -11,29 +11,32 @@ import (
 
 	"go.uber.org/zap"
 
+	"airmirror/api/filewatch"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
 
-// policy is what a guard goes by, until it is told otherwise.
+// policy is an immutable set of options, with the watched users file.
 type policy struct {
 	*shared
-	names  mirror.Names
-	log    *zap.Logger
-	users  *follower[*users]
-	certs  bool
-	issuer *verifier // nil if there is no issuer
-	rules  rules
-	// open says that no rules were given and nothing was opened: this machine may do everything until there are users.
+	names    mirror.Names
+	log      *zap.Logger
+	htpasswd string // the path of the users file; may be empty
+	users    *filewatch.Value[*users]
+	certs    bool
+	issuer   *verifier // nil if no issuer is trusted
+	rules    rules
+	// defaultRules means that neither rules nor AnonymousPush are configured: this machine has all rights as long as
+	// there are no users.
 	defaultRules bool
-	// loopback says that requests of this machine have rights of their own as long as there are no users.
+	// loopback means that requests from this machine have additional rights as long as there are no users.
 	loopback  bool
 	checkPeer func(remote, local netip.AddrPort) error // see [Options.CheckPeer]
 	url       string
 }
 
-// newPolicy returns what opts say. The users of old, if it has the same file of them, are followed on, so that a file that
-// is gone by now has nobody forgotten.
+// newPolicy returns the policy for opts. If it has the same users file as old, it continues to watch that one, so that
+// its users stay known while the file is missing.
 func newPolicy(opts Options, kept *shared, old *policy) (p *policy, err error) {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
@@ -51,18 +54,19 @@ func newPolicy(opts Options, kept *shared, old *policy) (p *policy, err error) {
 			return nil, err
 		}
 	}
-	if old == nil || old.users.path != opts.Htpasswd {
-		p.users, err = followOptional(opts.Htpasswd, readUsers, (*users).lockIfEmpty, opts.Log)
+	p.htpasswd = opts.Htpasswd
+	if old == nil || old.htpasswd != opts.Htpasswd {
+		p.users, err = watchUsers(opts.Htpasswd, opts.Log)
 		return p, err
 	}
 	p.users = old.users
-	if err = p.users.reload(); errors.Is(err, os.ErrNotExist) {
+	if err = p.users.Reload(); errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
 	return p, err
 }
 
-// admit is [Guard.Authorize].
+// authorize implements [Guard.Authorize].
 func (p *policy) authorize(header http.Header, r *http.Request, op registry.Operation) (context.Context, error) {
 	ctx := r.Context()
 	c, err := p.identify(r)
@@ -83,12 +87,12 @@ func (p *policy) authorize(header http.Header, r *http.Request, op registry.Oper
 	return ctx, nil
 }
 
-// admits reports whether c may do what is asked, wherever it is.
+// allowedAnywhere reports whether c may perform an operation wherever it connects from.
 func (p *policy) allowedAnywhere(c client, op registry.Operation) bool {
 	switch op.Action {
 	case registry.Ping:
 		return c.authenticated || !p.hasLogins()
-	case registry.List: // what is in the catalog is asked one by one
+	case registry.List: // entries of the catalog are checked one by one
 		return c.authenticated || p.rules.allowsAny("", registry.Pull)
 	}
 	return p.allowed(c, op)
@@ -102,7 +106,7 @@ func (p *policy) allowed(c client, op registry.Operation) bool {
 		if c.grants != nil && c.grants.catalog {
 			return true
 		}
-		op.Action = registry.Pull // who may pull it may know of it
+		op.Action = registry.Pull // who may pull from a repository may see it in lists
 	}
 	if c.grants != nil {
 		return c.grants.allow(op) || p.rules.allow("", op)
@@ -110,15 +114,15 @@ func (p *policy) allowed(c client, op registry.Operation) bool {
 	return p.rules.allow(c.name, op)
 }
 
-// mayDoAll reports whether a request may do everything since nobody can log in and it comes from this machine.
+// mayDoAll reports whether a request has all rights because it comes from this machine and there are no users.
 func (p *policy) mayDoAll(r *http.Request) bool { return p.defaultRules && p.isLoopback(r) }
 
-// trusted reports whether a request has the rights of this machine, which end when there are users.
+// isLoopback reports whether a request has the additional rights of this machine, which end when there are users.
 func (p *policy) isLoopback(r *http.Request) bool {
 	return p.loopback && !p.hasUsers() && isLocal(r) && p.peerIsClient(r)
 }
 
-// peerIsClient reports whether a request over loopback comes from a client, and not from what may be a proxy.
+// peerIsClient reports whether a loopback request comes from a client and not from a possible proxy.
 func (p *policy) peerIsClient(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if p.checkPeer == nil || !ok {
@@ -129,18 +133,18 @@ func (p *policy) peerIsClient(r *http.Request) bool {
 		err = p.checkPeer(remote, local.AddrPort())
 	}
 	if err != nil {
-		p.log.Info("a request over loopback has no rights of this machine", zap.String("address", r.RemoteAddr), zap.String("reason", err.Error()))
+		p.log.Info("a loopback request does not get the rights of this machine", zap.String("address", r.RemoteAddr), zap.String("reason", err.Error()))
 	}
 	return err == nil
 }
 
-// logins reports whether there is somebody to log in as.
+// hasLogins reports whether clients can log in.
 func (p *policy) hasLogins() bool { return p.issuer != nil || p.hasPasswords() }
 
 func (p *policy) hasUsers() bool { return p.certs || p.hasLogins() }
 
 func (p *policy) summary() string {
-	count := len(p.users.get().hashes)
+	count := len(p.users.Get().hashes)
 	switch {
 	case p.rules.configured > 0:
 		return "who may pull, push and delete is said by " + plural(p.rules.configured, "rule")

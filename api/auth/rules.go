@@ -9,33 +9,35 @@ import (
 	"airmirror/mirror"
 )
 
-// Who rules can name beside users.
+// Names in rules that stand for more than one user.
 const (
 	Anonymous     = "anonymous"     // everybody, logged in or not
 	Authenticated = "authenticated" // everybody who is logged in
 )
 
-// Rule allows some clients to do something. What any rule allows is allowed; there are none that forbid.
+// Rule allows some clients to do something. An operation is allowed if any rule allows it; no rule can forbid it.
 type Rule struct {
-	// Users are names, [Anonymous], or [Authenticated], which may be written *. Groups are those of [Options].
+	// Users are user names, [Anonymous], or [Authenticated], which may be written *. Groups are names in
+	// [Options.Groups].
 	Users, Groups []string
-	// Repositories are patterns of [mirror.Match]. Its first part is a host if it has a dot or a colon in it, or is
-	// localhost, as in names; a pattern without is about the default registry, but ** and what is below is about all.
+	// Repositories are patterns of [mirror.Match]. The first part is a host if it contains a dot or a colon or is
+	// localhost, as in image names. A pattern without a host applies to the default registry, except for ** and
+	// patterns that begin with it, which apply to all registries.
 	Repositories []string
-	// Actions are those of [Actions]. Admin is to pull, push and delete; for ** it is to look after the mirror as well, as
-	// [Guard.Admins] asks it.
+	// Actions are the allowed actions. Admin includes pull, push and delete; for ** it also allows administering the
+	// mirror, see [Guard.Admins].
 	Actions []registry.Action
 }
 
-// Actions are what rules can allow.
+// Actions returns the actions that rules can allow.
 func Actions() []registry.Action {
 	return []registry.Action{registry.Pull, registry.Push, registry.Delete, registry.Admin}
 }
 
-// rules are what there is to be asked.
+// rules is the compiled form of all rules.
 type rules struct {
 	all        []rule
-	configured int // how many of them were
+	configured int // how many of them come from the options
 }
 
 type rule struct {
@@ -61,7 +63,7 @@ func compile(opts Options) (rules, error) {
 	for group, users := range opts.Groups {
 		for _, user := range users {
 			if !ValidUser(user) {
-				return rules{}, fmt.Errorf("group %s: %q is not the name of a user", group, user)
+				return rules{}, fmt.Errorf("group %s: %q is not a valid user name", group, user)
 			}
 		}
 	}
@@ -78,7 +80,7 @@ func compile(opts Options) (rules, error) {
 
 func (r Rule) compile(opts Options) (c rule, err error) {
 	if len(r.Users)+len(r.Groups) == 0 {
-		return c, fmt.Errorf("it is about nobody: name users or groups, %s or %s", Anonymous, Authenticated)
+		return c, fmt.Errorf("it applies to nobody: name users or groups, %s or %s", Anonymous, Authenticated)
 	}
 	for _, user := range r.Users {
 		switch {
@@ -87,7 +89,7 @@ func (r Rule) compile(opts Options) (c rule, err error) {
 		case user == Authenticated || user == "*":
 			c.authenticated = true
 		case !ValidUser(user):
-			return c, fmt.Errorf("%q is not the name of a user", user)
+			return c, fmt.Errorf("%q is not a valid user name", user)
 		default:
 			c.users = append(c.users, user)
 		}
@@ -95,26 +97,26 @@ func (r Rule) compile(opts Options) (c rule, err error) {
 	for _, group := range r.Groups {
 		users, ok := opts.Groups[group]
 		if !ok {
-			return c, fmt.Errorf("there is no group %s", group)
+			return c, fmt.Errorf("group %s is not defined", group)
 		}
 		c.users = append(c.users, users...)
 	}
 	if len(r.Repositories) == 0 {
-		return c, fmt.Errorf("it is about no repository: name some, or ** for all")
+		return c, fmt.Errorf("it applies to no repository: name some, or ** for all")
 	}
 	for _, pattern := range r.Repositories {
 		if !mirror.ValidPattern(pattern) {
-			return c, fmt.Errorf("%q is not a pattern of repositories", pattern)
+			return c, fmt.Errorf("%q is not a valid pattern of repositories", pattern)
 		}
 		c.everywhere = c.everywhere || pattern == "**"
 		c.patterns = append(c.patterns, qualify(opts.Names, pattern))
 	}
 	if len(r.Actions) == 0 {
-		return c, fmt.Errorf("it allows nothing: name actions, which are %v", Actions())
+		return c, fmt.Errorf("it allows nothing: name actions from %v", Actions())
 	}
 	for _, action := range r.Actions {
 		if !slices.Contains(Actions(), action) {
-			return c, fmt.Errorf("there is no action %s: there are %s", action, strings.ReplaceAll(strings.Trim(fmt.Sprint(Actions()), "[]"), " ", ", "))
+			return c, fmt.Errorf("unknown action %s: use %s", action, strings.ReplaceAll(strings.Trim(fmt.Sprint(Actions()), "[]"), " ", ", "))
 		}
 	}
 	c.actions = r.Actions
@@ -124,25 +126,26 @@ func (r Rule) compile(opts Options) (c rule, err error) {
 	return c, nil
 }
 
-// full returns a pattern with the host that it is about in front, as it is called here.
+// qualify returns a pattern with its host, in the form that the mirror uses.
 func qualify(names mirror.Names, pattern string) string {
 	first, rest, _ := strings.Cut(pattern, "/")
 	if first == "**" {
 		return pattern
 	}
-	// A name is put in place of the pattern's rest, which would be outside of their grammar.
+	// The rest of the pattern may not be a valid name, so a placeholder stands for it.
 	repo, err := names.Repo(first+"/x", "")
 	switch {
-	case rest != "" && err == nil && repo.Path == "x": // its first part is a host
+	case rest != "" && err == nil && repo.Path == "x": // the first part is a host
 		return repo.Host + "/" + rest
-	case rest != "" && strings.ContainsAny(first, ".:"): // and has a wildcard in it
+	case rest != "" && strings.ContainsAny(first, ".:"): // the host contains a wildcard
 		return pattern
 	}
 	own, _ := names.Repo("x", "")
 	return own.Host + "/" + pattern
 }
 
-// allow reports whether a user may do what is asked; "" is nobody. Without a repository it is about all.
+// allow reports whether a user may perform an operation. The user "" is anonymous. An operation without a repository is
+// about all repositories.
 func (r rules) allow(user string, op registry.Operation) bool {
 	for i := range r.all {
 		if rule := &r.all[i]; rule.appliesTo(user) && slices.Contains(rule.actions, op.Action) && rule.covers(op.Repo) {
@@ -152,7 +155,7 @@ func (r rules) allow(user string, op registry.Operation) bool {
 	return false
 }
 
-// somewhere reports whether there is something that a user may do it to.
+// allowsAny reports whether a user may perform an action on any repository.
 func (r rules) allowsAny(user string, action registry.Action) bool {
 	for i := range r.all {
 		if rule := &r.all[i]; rule.appliesTo(user) && slices.Contains(rule.actions, action) {

@@ -12,42 +12,43 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"go.uber.org/zap"
 
+	"airmirror/api/filewatch"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
 
-// Token says whose tokens are accepted: those of the token scheme of Docker's registries, which an issuer signs, and which
-// say what their holder may do. They are verified with its keys alone, without asking it.
+// Token configures the tokens that are accepted: signed tokens of an issuer in the scheme of Docker's registries, which
+// list what their holder may do. They are verified with the issuer's public keys, without contacting it.
 // https://distribution.github.io/distribution/spec/auth/jwt/
 type Token struct {
-	Realm   string // the URL where clients get them
-	Service string // what they say that they are for: aud
-	Issuer  string // and who they are from: iss
-	// Certificates is a file of certificates in PEM, whose keys sign tokens, or the certificates that tokens bring along.
+	Realm   string // the URL where clients get tokens
+	Service string // the expected audience (aud)
+	Issuer  string // the expected issuer (iss)
+	// Certificates is a PEM file. Its keys sign tokens, or the certificates that are embedded in tokens.
 	Certificates string
-	// JWKS is a file of keys: https://www.rfc-editor.org/rfc/rfc7517
+	// JWKS is a file with a JSON Web Key Set: https://www.rfc-editor.org/rfc/rfc7517
 	JWKS string
 }
 
-// algorithms are those of signatures by a key of which the mirror has but the public part. A token that names another one,
-// or none, is not looked at further.
+// algorithms are the accepted signature algorithms, all of them asymmetric. Tokens with another one, or none, are
+// refused.
 var algorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
 }
 
-// verifier knows the tokens of one issuer.
+// verifier verifies the tokens of one issuer.
 type verifier struct {
 	token Token
 	names mirror.Names
-	keys  *follower[keys]
+	keys  *filewatch.Value[keys]
 }
 
 type keys struct {
 	all   []jose.JSONWebKey
-	roots *x509.CertPool // nil if there are no certificates
+	roots *x509.CertPool // nil if keys come from a JWKS file
 }
 
-// grants are what a token says.
+// grants are the permissions in a token.
 type grants struct {
 	subject string
 	catalog bool
@@ -61,29 +62,31 @@ func newVerifier(token Token, names mirror.Names, log *zap.Logger) (*verifier, e
 	}
 	switch {
 	case token.Realm == "" || token.Service == "" || token.Issuer == "":
-		return nil, errors.New("tokens need a realm, a service and an issuer")
+		return nil, errors.New("realm, service and issuer are required for tokens")
 	case (token.JWKS == "") == (token.Certificates == ""):
-		return nil, errors.New("tokens are verified with a file of certificates or of keys: name one of them")
+		return nil, errors.New("name either a file of certificates or a file of keys to verify tokens with")
 	}
-	followed, err := follow(path, read, log)
-	return &verifier{token: token, names: names, keys: followed}, err
+	watched, err := filewatch.New(filewatch.Options[keys]{
+		Files: []string{path}, Interval: watchInterval, Load: func() (keys, error) { return readFile(path, read) }, Log: log,
+	})
+	return &verifier{token: token, names: names, keys: watched}, err
 }
 
 func readJWKS(text []byte) (k keys, err error) {
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal(text, &set); err != nil {
-		return k, fmt.Errorf("it is no set of JSON web keys: %w", err)
+		return k, fmt.Errorf("it is not a JSON Web Key Set: %w", err)
 	}
 	for _, key := range set.Keys {
 		switch {
 		case !key.IsPublic():
-			return k, fmt.Errorf("the key %q is a secret one: only public keys belong here", key.KeyID)
+			return k, fmt.Errorf("the key %q is private: only public keys belong in this file", key.KeyID)
 		case key.Use != "enc":
 			k.all = append(k.all, key)
 		}
 	}
 	if len(k.all) == 0 {
-		return k, errors.New("there is no key in it")
+		return k, errors.New("it contains no key")
 	}
 	return k, nil
 }
@@ -102,13 +105,13 @@ func readCertificates(text []byte) (k keys, err error) {
 		k.all = append(k.all, jose.JSONWebKey{Key: cert.PublicKey})
 	}
 	if len(k.all) == 0 {
-		return k, errors.New("there is no certificate in it")
+		return k, errors.New("it contains no certificate")
 	}
 	return k, nil
 }
 
-// candidates are the keys that may have signed a token. Which one did is only a hint of the token's; a key that it brings
-// along counts if a certificate that is trusted vouches for it.
+// candidates returns the keys that may have signed a token. The key ID in the token is only a hint. A key embedded in
+// the token counts if a trusted certificate has signed it.
 func (k keys) candidates(header jose.Header) []jose.JSONWebKey {
 	if k.roots != nil {
 		chains, err := header.Certificates(x509.VerifyOptions{Roots: k.roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
@@ -122,11 +125,11 @@ func (k keys) candidates(header jose.Header) []jose.JSONWebKey {
 	return k.all
 }
 
-// verify returns what a token says, if it is one that is to be believed now.
+// verify returns the permissions in a token if it is valid now.
 func (v *verifier) verify(text string) (*grants, error) {
 	token, err := jwt.ParseSigned(text, algorithms)
 	if err != nil {
-		return nil, fmt.Errorf("it cannot be read: %w", err)
+		return nil, fmt.Errorf("it is malformed: %w", err)
 	}
 	var claims struct {
 		jwt.Claims
@@ -136,17 +139,17 @@ func (v *verifier) verify(text string) (*grants, error) {
 			Actions []string `json:"actions"`
 		} `json:"access"`
 	}
-	err = errors.New("it is not signed by a key that is known")
-	for _, key := range v.keys.get().candidates(token.Headers[0]) {
+	err = errors.New("it is not signed by a known key")
+	for _, key := range v.keys.Get().candidates(token.Headers[0]) {
 		if err = token.Claims(key.Key, &claims); err == nil {
 			break
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("its signature is wrong: %w", err)
+		return nil, fmt.Errorf("its signature is invalid: %w", err)
 	}
 	if claims.Expiry == nil {
-		return nil, errors.New("it does not say when it expires")
+		return nil, errors.New("it has no expiry")
 	}
 	if err := claims.Validate(jwt.Expected{Issuer: v.token.Issuer, AnyAudience: jwt.Audience{v.token.Service}}); err != nil {
 		return nil, err
@@ -155,7 +158,8 @@ func (v *verifier) verify(text string) (*grants, error) {
 	for _, access := range claims.Access {
 		switch access.Type {
 		case "repository":
-			// As a bare name, or with its host: what ns says of a request has no say in what a token means.
+			// The name may be bare or include the host. The ns parameter of the request does not change the meaning of
+			// a token.
 			if repo, err := v.names.Repo(access.Name, ""); err == nil {
 				g.repos[repo] = append(g.repos[repo], access.Actions...)
 			}
@@ -166,7 +170,7 @@ func (v *verifier) verify(text string) (*grants, error) {
 	return g, nil
 }
 
-// allow reports whether a token says that something may be done; nothing does of all repositories.
+// allow reports whether a token allows an operation. No token allows one on all repositories.
 func (g *grants) allow(op registry.Operation) bool {
 	actions := g.repos[op.Repo]
 	return slices.Contains(actions, string(op.Action)) || slices.Contains(actions, "*")

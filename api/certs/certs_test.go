@@ -151,7 +151,7 @@ func TestWhatCannotBeMade(t *testing.T) {
 func TestACertificateChangesUnderAServer(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "127.0.0.1")
-	follower, err := certs.Follow(files(dir), nil)
+	follower, err := certs.Watch(files(dir), nil)
 	must(t, err)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
 	server.TLS = follower.Config()
@@ -218,7 +218,7 @@ func TestClientsShowCertificates(t *testing.T) {
 	} {
 		f := files(dir)
 		f.ClientCA, f.RequireClient = filepath.Join(dir, certs.AuthorityCert), tt.require
-		follower, err := certs.Follow(f, nil)
+		follower, err := certs.Watch(f, nil)
 		must(t, err)
 		server := httptest.NewUnstartedServer(http.NotFoundHandler())
 		server.TLS = follower.Config()
@@ -294,14 +294,14 @@ func TestACertificateThatClientsRefuseIsWarnedOf(t *testing.T) {
 	}{
 		"good":         {365 * 24 * time.Hour, ""},
 		"near its end": {48 * time.Hour, "it expires on"},
-		"expired":      {-time.Minute, "it has expired on"},
+		"expired":      {-time.Minute, "it expired on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			made, err := certs.Make(dir, []string{"reg.example"}, false, tt.life)
 			must(t, err)
 			core, logs := observer.New(zap.WarnLevel)
-			f, err := certs.Follow(files(dir), zap.New(core))
+			f, err := certs.Watch(files(dir), zap.New(core))
 			must(t, err)
 			if got := f.Expires(); !got.Equal(made.Expires.Truncate(time.Second)) {
 				t.Errorf("expires %s, want %s", got, made.Expires)

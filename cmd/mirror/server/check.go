@@ -11,7 +11,7 @@ import (
 // fail with. It logs what a server would only warn about.
 func CheckFiles(settings config.Loaded, log *zap.Logger) error {
 	if settings.TLS.Enabled() {
-		if _, err := certs.Follow(settings.TLS.Files(), log); err != nil {
+		if _, err := certs.Watch(settings.TLS.Files(), log); err != nil {
 			return &Error{InvalidConfig, err}
 		}
 	}

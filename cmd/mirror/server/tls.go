@@ -17,7 +17,7 @@ import (
 // transport serves clients on a listener, with or without TLS.
 type transport struct {
 	listener net.Listener
-	follower *certs.Follower // nil without TLS
+	certs    *certs.Watcher // nil without TLS
 }
 
 // newTransport returns the transport for listener. With tls.redirectHTTP, it redirects plain HTTP until ctx ends.
@@ -27,7 +27,7 @@ func newTransport(ctx context.Context, c config.TLS, listener net.Listener, log 
 		return t, nil
 	}
 	var err error
-	if t.follower, err = certs.Follow(c.Files(), log); err != nil {
+	if t.certs, err = certs.Watch(c.Files(), log); err != nil {
 		return t, &Error{InvalidConfig, err}
 	}
 	if c.RedirectHTTP != "" {
@@ -42,27 +42,27 @@ func newTransport(ctx context.Context, c config.TLS, listener net.Listener, log 
 
 // serve serves clients until server is shut down.
 func (t transport) serve(server *http.Server) error {
-	if t.follower == nil {
+	if t.certs == nil {
 		return server.Serve(t.listener)
 	}
-	server.TLSConfig = t.follower.Config()
+	server.TLSConfig = t.certs.Config()
 	return server.ServeTLS(t.listener, "", "")
 }
 
 // prepare reads the certificates of next, and returns a function that uses them.
 func (t transport) prepare(next config.TLS) (use func(), err error) {
-	if t.follower == nil {
+	if t.certs == nil {
 		return func() {}, nil
 	}
-	return t.follower.Prepare(next.Files())
+	return t.certs.Prepare(next.Files())
 }
 
 // expires returns a function that returns the expiry of the certificate; nil without TLS.
 func (t transport) expires() func() time.Time {
-	if t.follower == nil {
+	if t.certs == nil {
 		return nil
 	}
-	return t.follower.Expires
+	return t.certs.Expires
 }
 
 // serveRedirect redirects plain HTTP to HTTPS on the port of address until ctx ends.
