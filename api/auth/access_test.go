@@ -119,7 +119,7 @@ func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
 		"Sec-Fetch-Site: none",
 		"Connection: X-Forwarded-For\r\nX-Forwarded-For: 127.0.0.1", "True-Client-IP: 127.0.0.1",
 	} {
-		if status, body := send("HTTP/1.1", line); status != 403 || !strings.Contains(body, "passed on by a proxy") {
+		if status, body := send("HTTP/1.1", line); status != 403 || !strings.Contains(body, "forwarded by a proxy") {
 			t.Errorf("%q: %d %s", line, status, body)
 		}
 	}
@@ -144,7 +144,7 @@ func TestWhatMayBeAProxyIsNotAtHome(t *testing.T) {
 	post := func(status int, who as) string {
 		return s.want(status, who, "POST", "/v2/team/app/blobs/uploads/", nil).Body.String()
 	}
-	if text := post(403, reached(atHome)); !strings.Contains(text, "may have passed it on") || !strings.Contains(text, "auth.loopbackPush") || strings.Contains(text, "listens") {
+	if text := post(403, reached(atHome)); !strings.Contains(text, "may be a proxy") || !strings.Contains(text, "auth.loopbackPush") || strings.Contains(text, "listens") {
 		t.Errorf("refused with %s", text)
 	}
 	want := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:4711"), netip.MustParseAddrPort("127.0.0.1:5000")}

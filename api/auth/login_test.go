@@ -289,9 +289,9 @@ func TestAFileOfUsersThatIsWrongIsNamed(t *testing.T) {
 	hash := string(dear)
 	for text, want := range map[string]string{
 		"# users\nbob:$apr1$abc$def\n":                           "line 2: the hash of user bob is not one of bcrypt",
-		"bob:" + hash + "\nbob:" + hash + "\n":                   "line 2: user bob is there twice",
-		"anonymous:" + hash + "\n":                               `line 1: "anonymous" is not the name of a user`,
-		"*:" + hash + "\n":                                       "not the name of a user",
+		"bob:" + hash + "\nbob:" + hash + "\n":                   "line 2: user bob is defined twice",
+		"anonymous:" + hash + "\n":                               `line 1: "anonymous" is not a valid user name`,
+		"*:" + hash + "\n":                                       "not a valid user name",
 		"bob:" + strings.Replace(hash, "$04$", "$31$", 1) + "\n": "takes too long",
 	} {
 		path := filepath.Join(t.TempDir(), "htpasswd")

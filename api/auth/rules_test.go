@@ -185,13 +185,13 @@ func TestRulesThatAreWrongAreNamed(t *testing.T) {
 		rule auth.Rule
 		want string
 	}{
-		"nobody":        {auth.Rule{Repositories: all, Actions: []registry.Action{pull}}, "about nobody"},
-		"no group":      {auth.Rule{Groups: []string{"op"}, Repositories: all, Actions: []registry.Action{pull}}, "there is no group op"},
-		"no repository": {auth.Rule{Users: []string{"a"}, Repositories: []string{}, Actions: []registry.Action{pull}}, "about no repository"},
-		"no pattern":    {auth.Rule{Users: []string{"a"}, Repositories: []string{"["}, Actions: []registry.Action{pull}}, "not a pattern"},
+		"nobody":        {auth.Rule{Repositories: all, Actions: []registry.Action{pull}}, "applies to nobody"},
+		"no group":      {auth.Rule{Groups: []string{"op"}, Repositories: all, Actions: []registry.Action{pull}}, "group op is not defined"},
+		"no repository": {auth.Rule{Users: []string{"a"}, Repositories: []string{}, Actions: []registry.Action{pull}}, "applies to no repository"},
+		"no pattern":    {auth.Rule{Users: []string{"a"}, Repositories: []string{"["}, Actions: []registry.Action{pull}}, "not a valid pattern"},
 		"no action":     {auth.Rule{Users: []string{"a"}, Repositories: all}, "allows nothing"},
-		"another":       {auth.Rule{Users: []string{"a"}, Repositories: all, Actions: []registry.Action{"puhs"}}, "there is no action puhs"},
-		"a wild user":   {auth.Rule{Users: []string{"a:b"}, Repositories: all, Actions: []registry.Action{pull}}, "not the name of a user"},
+		"another":       {auth.Rule{Users: []string{"a"}, Repositories: all, Actions: []registry.Action{"puhs"}}, "unknown action puhs"},
+		"a wild user":   {auth.Rule{Users: []string{"a:b"}, Repositories: all, Actions: []registry.Action{pull}}, "not a valid user name"},
 	} {
 		_, err := auth.New(auth.Options{Rules: []auth.Rule{{Users: []string{"*"}, Repositories: all, Actions: []registry.Action{pull}}, tt.rule}})
 		if err == nil || !strings.Contains(err.Error(), "rule 2: ") || !strings.Contains(err.Error(), tt.want) {

@@ -215,7 +215,7 @@ func TestFilesOfKeysThatAreWrongAreNamed(t *testing.T) {
 	private, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.key, KeyID: "k"}}})
 	must(t, err)
 	for text, want := range map[string]string{
-		`{"keys":[]}`: "no key", `{`: "no set of", `{"keys":[{"kty":"oct","k":"AAAA","kid":"k"}]}`: "secret one", string(private): "secret one", "x": "no certificate",
+		`{"keys":[]}`: "no key", `{`: "not a JSON Web Key Set", `{"keys":[{"kty":"oct","k":"AAAA","kid":"k"}]}`: "is private", string(private): "is private", "x": "no certificate",
 	} {
 		path := filepath.Join(t.TempDir(), "keys")
 		must(t, os.WriteFile(path, []byte(text), 0o600))

@@ -59,7 +59,7 @@ func newUserAddCommand() *cobra.Command {
 	}, func(cmd *cobra.Command, args []string) error {
 		name := args[0]
 		if !auth.ValidUser(name) {
-			return &exitError{exitUsage, fmt.Errorf("%q cannot be the name of a user: it is one that rules use, or has a colon or a space in it", name)}
+			return &exitError{exitUsage, fmt.Errorf("%q cannot be a user name: it is reserved for rules, or contains a colon or a space", name)}
 		}
 		password, err := readPassword(cmd, fromStdin)
 		if err != nil {

@@ -29,7 +29,7 @@ func TestNoProxyHasTheRightsOfThisMachine(t *testing.T) {
 	}
 	for name, front := range fronts {
 		t.Run(name, func(t *testing.T) {
-			refuses(t, environment(t), "may have passed it on for somebody else", through(front)...)
+			refuses(t, environment(t), "the sender of this request may be a proxy", through(front)...)
 		})
 	}
 	mirror.stopCleanly(t)

@@ -134,7 +134,7 @@ func TestPushAndPullThroughNginx(t *testing.T) {
 			dir := filepath.Join(tempDir(t), "layout")
 			copyIntact(t, "docker://"+front+"/team/hello:1", "oci:"+dir+":1")
 			// nginx is on this machine, whoever is behind it is not: to let everybody push takes a setting.
-			refuses(t, environment(t), "passed on by a proxy", "skopeo", "--insecure-policy", "copy", "--all", "--dest-tls-verify=false",
+			refuses(t, environment(t), "forwarded by a proxy", "skopeo", "--insecure-policy", "copy", "--all", "--dest-tls-verify=false",
 				"oci:"+dir+":1", "docker://"+front+"/by/skopeo:1")
 			mirror.stopCleanly(t)
 			startMirrorWith(t, environment(t, "MIRROR_AUTH_ANONYMOUS_PUSH=true"), mirror.addr, mirror.data, "--offline")

@@ -21,7 +21,7 @@ func TestNobodyPassesForThisMachine(t *testing.T) {
 		"X-Cluster-Client-IP: 127.0.0.1", "True-Client-IP: 127.0.0.1", "CF-Connecting-IP: 127.0.0.1", "X-Original-Forwarded-For: 127.0.0.1", "X-Envoy-External-Address: 127.0.0.1",
 		"Origin: http://localhost:5000", "Origin: null",
 	} {
-		refusal := "403 passed on by a proxy"
+		refusal := "403 forwarded by a proxy"
 		if strings.HasPrefix(header, "Origin:") {
 			refusal = "403 a page of another site"
 		}
@@ -30,12 +30,12 @@ func TestNobodyPassesForThisMachine(t *testing.T) {
 		}
 	}
 	v.refuses(t, append(attempts,
-		attempt{"HTTP/1.0, as proxies speak it", "", "DELETE /v2/team/app/manifests/v1 HTTP/1.0", nil, "", "403 passed on by a proxy"},
-		attempt{"a header twice", "", "DELETE /v2/team/app/manifests/v1", []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 127.0.0.1"}, "", "403 passed on by a proxy"},
-		attempt{"a folded header", "", "DELETE /v2/team/app/manifests/v1", []string{"X-Forwarded-For:", " 127.0.0.1"}, "", "403 passed on by a proxy"},
+		attempt{"HTTP/1.0, as proxies speak it", "", "DELETE /v2/team/app/manifests/v1 HTTP/1.0", nil, "", "403 forwarded by a proxy"},
+		attempt{"a header twice", "", "DELETE /v2/team/app/manifests/v1", []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 127.0.0.1"}, "", "403 forwarded by a proxy"},
+		attempt{"a folded header", "", "DELETE /v2/team/app/manifests/v1", []string{"X-Forwarded-For:", " 127.0.0.1"}, "", "403 forwarded by a proxy"},
 		attempt{"another method in a header", "", "GET /v2/team/app/manifests/v9", []string{"X-HTTP-Method-Override: DELETE"}, "", "404 MANIFEST_UNKNOWN"},
 		attempt{"another path in a header", "", "GET /v2/team/app/manifests/v9", []string{"X-Original-URL: /v2/team/app/manifests/v1", "X-Rewrite-URL: /v2/team/app/manifests/v1"}, "", "404 MANIFEST_UNKNOWN"},
-		attempt{"another host", "", "DELETE /v2/team/app/manifests/v9", []string{"Host: evil.example"}, "", "403 only who reaches it as localhost"},
+		attempt{"another host", "", "DELETE /v2/team/app/manifests/v9", []string{"Host: evil.example"}, "", "403 only clients on its own machine"},
 	))
 	v.wantSame(t, before)
 }
