@@ -11,7 +11,7 @@ import (
 	"airmirror/cache/bolt"
 )
 
-// TestOpenPreallocatesFile: there are no holes in the file, not when it is new and not when it has grown.
+// TestOpenPreallocatesFile checks that the file has no holes, when it is new and after it has grown.
 func TestOpenPreallocatesFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.db")
 	x, err := bolt.Open(path)
@@ -21,7 +21,7 @@ func TestOpenPreallocatesFile(t *testing.T) {
 		info, err := os.Stat(path)
 		must(t, err)
 		if room := info.Sys().(*syscall.Stat_t).Blocks * 512; room < info.Size() {
-			t.Fatalf("after %d transactions, the file of %d bytes has %d on the disk", i, info.Size(), room)
+			t.Fatalf("after %d transactions, %d bytes of file use %d bytes of disk", i, info.Size(), room)
 		}
 		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
 			return tx.Put("blobs", fmt.Sprint(i), make([]byte, 1<<20))

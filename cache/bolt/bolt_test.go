@@ -29,7 +29,7 @@ func write(key string) func(backend.WriteTx) error {
 	return func(tx backend.WriteTx) error { return tx.Put("t", key, []byte("x")) }
 }
 
-// keys returns the number of keys in the table that write writes to.
+// keys returns the number of keys in the table of write.
 func keys(t *testing.T, x *Index) (n int) {
 	t.Helper()
 	err := x.View(context.Background(), func(tx backend.ReadTx) error {
@@ -58,7 +58,7 @@ func TestOpenFailsWhileLocked(t *testing.T) {
 	}
 }
 
-// TestIndexGrowsDuringView writes much more than there was while somebody reads, who lets go only after it.
+// TestIndexGrowsDuringView writes much more than the index contained, during a view.
 func TestIndexGrowsDuringView(t *testing.T) {
 	if reserve() == 0 {
 		t.Skip("the memory map is enlarged as needed here")
@@ -84,7 +84,7 @@ func TestIndexGrowsDuringView(t *testing.T) {
 	}
 }
 
-// TestAcknowledgedUpdatesSurviveKill copies the file of an index that is open, as a process that is killed would leave it.
+// TestAcknowledgedUpdatesSurviveKill copies the file of an open index, as a killed process would leave it.
 func TestAcknowledgedUpdatesSurviveKill(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
@@ -102,7 +102,7 @@ func TestAcknowledgedUpdatesSurviveKill(t *testing.T) {
 		}
 		after := open(t, folder)
 		if n := keys(t, after); n != i+1 {
-			t.Errorf("%d of %d acknowledged updates are there", n, i+1)
+			t.Errorf("%d of %d acknowledged updates are stored", n, i+1)
 		}
 		if err := after.Close(); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"airmirror/cache/backend"
 )
 
-// TestCopyIsConsistent copies an index while it is written to, each update of which writes two keys.
+// TestCopyIsConsistent copies an index during updates, each of which writes two keys.
 func TestCopyIsConsistent(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
@@ -44,16 +44,16 @@ func TestCopyIsConsistent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := keys(t, after); n%2 != 0 {
-			t.Errorf("%d keys: half an update", n)
+			t.Errorf("%d keys: the copy contains half an update", n)
 		}
 		if err := after.Update(t.Context(), write("c")); err == nil {
-			t.Error("a copy took an update")
+			t.Error("Update of a copy succeeded")
 		}
 		if err := after.Close(); err != nil {
 			t.Error(err)
 		}
-		if wrong, err := x.Check(t.Context()); err != nil || len(wrong) > 0 {
-			t.Errorf("check while it is written to: %v, %v", wrong, err)
+		if defects, err := x.Check(t.Context()); err != nil || len(defects) > 0 {
+			t.Errorf("Check during updates: %v, %v", defects, err)
 		}
 	}
 	stop()
@@ -74,13 +74,13 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestCheckFindsDamagedPage overwrites the largest key of a page with a smaller one, behind bbolt's back.
+// TestCheckFindsDamagedPage replaces the largest key of a page by a smaller one in the file.
 func TestCheckFindsDamagedPage(t *testing.T) {
 	folder := t.TempDir()
 	x := open(t, folder)
 	defer x.Close()
 	err := x.Update(t.Context(), func(tx backend.WriteTx) error {
-		for i := range 500 { // a table of a few keys has no page of its own
+		for i := range 500 { // a small table has no page of its own
 			if err := write("key " + strconv.Itoa(i))(tx); err != nil {
 				return err
 			}
@@ -90,8 +90,8 @@ func TestCheckFindsDamagedPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if wrong, err := x.Check(t.Context()); err != nil || len(wrong) > 0 {
-		t.Fatalf("a new index: %v, %v", wrong, err)
+	if defects, err := x.Check(t.Context()); err != nil || len(defects) > 0 {
+		t.Fatalf("Check of a new index: %v, %v", defects, err)
 	}
 	path := filepath.Join(folder, "index.db")
 	data, err := os.ReadFile(path)
@@ -113,7 +113,7 @@ func TestCheckFindsDamagedPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if wrong, err := x.Check(t.Context()); err != nil || len(wrong) == 0 {
-		t.Errorf("a page out of order: %v, %v", wrong, err)
+	if defects, err := x.Check(t.Context()); err != nil || len(defects) == 0 {
+		t.Errorf("Check with a page out of order: %v, %v", defects, err)
 	}
 }

@@ -27,7 +27,7 @@ func block(t *testing.T, x *Index) (release func()) {
 	return func() {
 		close(proceed)
 		if err := <-ended; err != nil {
-			t.Errorf("update that blocked: %v", err)
+			t.Errorf("blocking update: %v", err)
 		}
 	}
 }
@@ -61,13 +61,13 @@ func TestConcurrentUpdatesShareCommit(t *testing.T) {
 	release()
 	all.Wait()
 	if n := keys(t, x); n != updates {
-		t.Errorf("%d of %d updates are there", n, updates)
+		t.Errorf("%d of %d updates are stored", n, updates)
 	}
 	if err := x.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if x.commits != 1 {
-		t.Errorf("%d updates that waited took %d commits, want 1", updates, x.commits)
+		t.Errorf("%d queued updates took %d commits, want 1", updates, x.commits)
 	}
 }
 
@@ -84,11 +84,11 @@ func TestUpdateWithoutWritesDoesNotCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if x.commits != 0 {
-		t.Errorf("%d commits of nothing", x.commits)
+		t.Errorf("%d commits without writes", x.commits)
 	}
 }
 
-// TestUpdateThatFailsBeforeWritingLeavesGroup: the others need not run again.
+// TestUpdateThatFailsBeforeWritingLeavesGroup checks that the other updates do not run again.
 func TestUpdateThatFailsBeforeWritingLeavesGroup(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
@@ -110,11 +110,12 @@ func TestUpdateThatFailsBeforeWritingLeavesGroup(t *testing.T) {
 		t.Errorf("ran %d times, %v", runs, err)
 	}
 	if err := <-second; !errors.Is(err, wrong) {
-		t.Errorf("the update that fails returned %v, want %v", err, wrong)
+		t.Errorf("the failing update returned %v, want %v", err, wrong)
 	}
 }
 
-// TestUpdateErrorsReflectDurableState queues an update that writes and then fails before one that checks for what it wrote.
+// TestUpdateErrorsReflectDurableState queues an update that writes and fails, and then one that looks for what the
+// first wrote.
 func TestUpdateErrorsReflectDurableState(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
@@ -138,10 +139,10 @@ func TestUpdateErrorsReflectDurableState(t *testing.T) {
 	queued(x, 2)
 	release()
 	if err := <-first; !errors.Is(err, wrong) {
-		t.Errorf("the update that fails returned %v, want %v", err, wrong)
+		t.Errorf("the failing update returned %v, want %v", err, wrong)
 	}
 	if err := <-second; err != nil {
-		t.Errorf("the other one returned %v", err)
+		t.Errorf("the other update returned %v", err)
 	}
 	if n := keys(t, x); n != 1 {
 		t.Errorf("%d keys, want 1", n)
@@ -157,7 +158,7 @@ func TestCanceledQueuedUpdateDoesNotRun(t *testing.T) {
 	go func() { ended <- x.Update(ctx, write("a")) }()
 	queued(x, 1)
 	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) { // though the committer is busy
+	if err := <-ended; !errors.Is(err, context.Canceled) { // even while the committer is busy
 		t.Errorf("update returned %v, want %v", err, context.Canceled)
 	}
 	release()
@@ -165,7 +166,7 @@ func TestCanceledQueuedUpdateDoesNotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := keys(t, x); n != 1 {
-		t.Errorf("%d keys, want 1: what was cancelled is not run", n)
+		t.Errorf("%d keys, want 1: the canceled update must not run", n)
 	}
 }
 
@@ -190,7 +191,7 @@ func TestUpdatePanicReachesCaller(t *testing.T) {
 		t.Error("the caller does not panic")
 	}
 	if err := <-neighbour; err != nil {
-		t.Errorf("its neighbour: %v", err)
+		t.Errorf("the other update: %v", err)
 	}
 	if n := keys(t, x); n != 1 {
 		t.Errorf("%d keys, want 1", n)
@@ -227,7 +228,7 @@ func TestCloseRunsQueuedUpdates(t *testing.T) {
 	x = open(t, folder)
 	defer x.Close()
 	if n := keys(t, x); n != updates {
-		t.Errorf("%d of %d updates are there", n, updates)
+		t.Errorf("%d of %d updates are stored", n, updates)
 	}
 }
 
@@ -279,18 +280,18 @@ func TestUpdateFailsAfterFileIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := x.Update(ctx, write("removed")); !errors.Is(err, ErrFileReplaced) {
-		t.Errorf("update of an index whose file is gone: %v, want %v", err, ErrFileReplaced)
+		t.Errorf("update after the file was removed: %v, want %v", err, ErrFileReplaced)
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.Update(ctx, write("replaced")); !errors.Is(err, ErrFileReplaced) {
-		t.Errorf("update of an index whose file is another: %v, want %v", err, ErrFileReplaced)
+		t.Errorf("update after the file was replaced: %v, want %v", err, ErrFileReplaced)
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.Update(ctx, write("after")); err != nil {
-		t.Errorf("update of an index whose file is back: %v", err)
+		t.Errorf("update after the file was restored: %v", err)
 	}
 }

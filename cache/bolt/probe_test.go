@@ -12,7 +12,8 @@ import (
 	"airmirror/cache/bolt"
 )
 
-// TestOpenDamagedFile: what bbolt would end the process for is an error, and changes nothing.
+// TestOpenDamagedFile checks that Open returns an error for damage that would end the process in bbolt, and does not
+// change the file.
 func TestOpenDamagedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.db")
 	x, err := bolt.Open(path)
@@ -45,7 +46,7 @@ func TestOpenDamagedFile(t *testing.T) {
 			file := damage(i, append([]byte(nil), whole...))
 			must(t, os.WriteFile(path, file, 0o600))
 			x, err := bolt.Open(path)
-			if err == nil { // a page that is not in use
+			if err == nil { // the page is not in use
 				must(t, x.Close())
 				continue
 			}
@@ -54,7 +55,7 @@ func TestOpenDamagedFile(t *testing.T) {
 				t.Errorf("%s, page %d: %v", name, i, err)
 			}
 			if left, err := os.ReadFile(path); err != nil || string(left) != string(file) {
-				t.Errorf("%s, page %d: the file was changed, %v", name, i, err)
+				t.Errorf("%s, page %d: the file changed, %v", name, i, err)
 			}
 			if _, err := bolt.OpenCopy(path); !errors.Is(err, bolt.ErrDamaged) {
 				t.Errorf("%s, page %d, as a copy: %v", name, i, err)
@@ -62,7 +63,7 @@ func TestOpenDamagedFile(t *testing.T) {
 		}
 	}
 	if damaged < 20 {
-		t.Errorf("only %d files were damaged so that it was noticed", damaged)
+		t.Errorf("damage was detected in only %d files", damaged)
 	}
 }
 
@@ -72,7 +73,7 @@ func TestLock(t *testing.T) {
 	lock, err := bolt.Lock(path)
 	must(t, err)
 	if _, err := bolt.Open(path); !errors.Is(err, bolt.ErrLocked) {
-		t.Errorf("opened while it is locked: %v", err)
+		t.Errorf("Open while locked: %v", err)
 	}
 	must(t, lock.Close())
 	must(t, os.Remove(path))
@@ -80,7 +81,7 @@ func TestLock(t *testing.T) {
 	must(t, err)
 	defer x.Close()
 	if _, err := bolt.Lock(path); !errors.Is(err, bolt.ErrLocked) {
-		t.Errorf("locked while it is open: %v", err)
+		t.Errorf("Lock while open: %v", err)
 	}
 }
 

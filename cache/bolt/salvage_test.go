@@ -15,8 +15,8 @@ import (
 	"airmirror/cache/bolt"
 )
 
-// salvaged makes an index with a table that has branches, one that is a leaf, and one that is inside the list of tables,
-// and returns its file and its entries.
+// writeSample writes an index with a table that has branches, one with a single leaf, and one that is inline in the
+// table list. It returns the file and its entries.
 func writeSample(t *testing.T) (file []byte, entries map[string]string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "index.db")
@@ -38,22 +38,22 @@ func writeSample(t *testing.T) (file []byte, entries map[string]string) {
 			}))
 		}
 	}
-	long := string(make([]byte, 3*os.Getpagesize())) // flows over
+	long := string(make([]byte, 3*os.Getpagesize())) // with overflow pages
 	entries["tags long"] = long
 	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Put("tags", "long", []byte(long)) }))
 	must(t, x.Close())
 	file, err = os.ReadFile(path)
 	must(t, err)
 	pages := (len(bytes.TrimRight(file, "\x00")) + os.Getpagesize() - 1) / os.Getpagesize()
-	return file[:pages*os.Getpagesize()], entries // without the room that was set aside
+	return file[:pages*os.Getpagesize()], entries // without the preallocated space
 }
 
-// salvage salvages a file and returns what was read and what was not.
+// salvage salvages a file, and returns what was read and what was not.
 func salvage(t *testing.T, file []byte) (entries map[string]string, unread []error) {
 	t.Helper()
 	folder, err := os.MkdirTemp(t.TempDir(), "")
 	must(t, err)
-	defer os.RemoveAll(folder) // there are many
+	defer os.RemoveAll(folder) // there are many folders
 	from, to := filepath.Join(folder, "damaged"), filepath.Join(folder, "new")
 	must(t, os.WriteFile(from, file, 0o600))
 	unread, err = bolt.Salvage(t.Context(), from, to)
@@ -82,14 +82,14 @@ func TestSalvageOfUndamagedFile(t *testing.T) {
 	if !maps.Equal(got, want) || len(unread) > 0 {
 		t.Errorf("%d entries of %d, unread: %v", len(got), len(want), unread)
 	}
-	clear(file[:os.Getpagesize()]) // the other of the two states, which lacks the last write at most
+	clear(file[:os.Getpagesize()]) // the other meta page lacks at most the last write
 	if got, unread = salvage(t, file); len(got) < len(want)-1 || len(unread) > 0 {
-		t.Errorf("with one state: %d entries of %d, unread: %v", len(got), len(want), unread)
+		t.Errorf("with one meta page: %d entries of %d, unread: %v", len(got), len(want), unread)
 	}
 }
 
-// TestSalvageLosesOnlyDamagedPage: one that cannot be read is said, and all others are read. For the list of tables there is
-// that of the state before.
+// TestSalvageLosesOnlyDamagedPage checks that a damaged page is reported and that all other pages are read. For a
+// damaged table list, the previous one is used.
 func TestSalvageLosesOnlyDamagedPage(t *testing.T) {
 	whole, want := writeSample(t)
 	size := os.Getpagesize()
@@ -102,18 +102,18 @@ func TestSalvageLosesOnlyDamagedPage(t *testing.T) {
 		clear(file[page*size : (page+1)*size])
 		got, unread := salvage(t, file)
 		for k, value := range got {
-			if want[k] != value && k != "tags long" { // the middle of a value has nothing to know it by
+			if want[k] != value && k != "tags long" { // the content of overflow pages is not checked
 				t.Fatalf("page %d: %q is %q", page, k, value)
 			}
 		}
 		missing := len(want) - len(got)
 		if missing > 0 != (len(unread) > 0) {
-			t.Errorf("page %d: %d entries are missing, and unread are %v", page, missing, unread)
+			t.Errorf("page %d: %d entries are missing, unread: %v", page, missing, unread)
 		}
 		if missing > 0 {
 			inUse++
 		}
-		if missing > 100 && missing != 2000 { // or the page that all of a table is found from
+		if missing > 100 && missing != 2000 { // more than a page, and not a whole table whose root is damaged
 			t.Errorf("page %d: %d entries are missing", page, missing)
 		}
 	}
@@ -122,7 +122,7 @@ func TestSalvageLosesOnlyDamagedPage(t *testing.T) {
 	}
 }
 
-// TestSalvageOfRandomDamage ends, and returns no entry under a name that was not there.
+// TestSalvageOfRandomDamage checks that salvaging ends and reports missing entries.
 func TestSalvageOfRandomDamage(t *testing.T) {
 	whole, want := writeSample(t)
 	size := os.Getpagesize()
@@ -138,7 +138,7 @@ func TestSalvageOfRandomDamage(t *testing.T) {
 		}
 		got, unread := salvage(t, file)
 		if len(got) < len(want) && len(unread) == 0 {
-			t.Errorf("%d entries are missing, and nothing is said", len(want)-len(got))
+			t.Errorf("%d entries are missing without a report", len(want)-len(got))
 		}
 	}
 	if got, unread := salvage(t, []byte("This is no index.")); len(got) > 0 || len(unread) != 1 {

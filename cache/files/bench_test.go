@@ -18,10 +18,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// large is the size of the blob of BenchmarkLarge: enough for the disk to matter.
+// large is the size of the blob of BenchmarkLarge: large enough for the disk to matter.
 const large = 256 << 20
 
-// pattern is a large stream that costs next to nothing to make, numbered so that each blob is another one.
+// pattern is a large stream that is cheap to generate. It contains a number, so that each blob is different.
 type pattern struct {
 	data []byte
 	left int
@@ -42,8 +42,8 @@ func (p *pattern) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkLarge compares one large blob, read from memory or sent by an HTTP client, with the least that storing it
-// can cost without concurrency: a loop that hashes and writes, and an fsync.
+// BenchmarkLarge stores one large blob, from memory or sent by an HTTP client. The baseline is the minimal cost
+// without concurrency: a loop that hashes and writes, and an fsync.
 func BenchmarkLarge(b *testing.B) {
 	b.Run("sequential", func(b *testing.B) { benchmarkLarge(b, sequential) })
 	b.Run("Write", func(b *testing.B) {
@@ -72,7 +72,7 @@ func benchmarkLarge(b *testing.B, run func(*testing.B, *Files, *pattern)) {
 		b.StartTimer()
 		run(b, f, p)
 		b.StopTimer()
-		for e := range f.All(b.Context()) { // let no disk run full
+		for e := range f.All(b.Context()) { // do not fill the disk
 			_ = f.Delete(b.Context(), e.Digest)
 		}
 		b.StartTimer()

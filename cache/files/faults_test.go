@@ -16,7 +16,7 @@ import (
 
 var errDisk = errors.New("the disk is broken")
 
-// failFsync makes every fsync of a path that match accepts fail.
+// failFsync makes every fsync of a path that matches fail.
 func failFsync(f *Files, match func(path string) bool) {
 	f.fsync = func(file *os.File) error {
 		if match(file.Name()) {
@@ -34,19 +34,19 @@ func isParent(path string) bool { return filepath.Base(path) == "sha256" }
 
 func TestFailedFsyncLeavesNoFile(t *testing.T) {
 	for _, test := range []struct {
-		name  string
-		match func(path string) bool
-		held  bool // the blob is there before
+		name   string
+		match  func(path string) bool
+		stored bool // the blob is stored already
 	}{
 		{"of the file", inIncoming, false},
 		{"of the folder", isFolder, false},
 		{"of the folder's parent", isParent, false},
-		{"of the folder of a held blob", isFolder, true},
+		{"of the folder of a stored blob", isFolder, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := open(t, t.TempDir())
 			d := digest.FromString("data")
-			if test.held {
+			if test.stored {
 				if err := create(t, f, "", "data").Commit(t.Context(), d); err != nil {
 					t.Fatal(err)
 				}
@@ -57,18 +57,18 @@ func TestFailedFsyncLeavesNoFile(t *testing.T) {
 				t.Errorf("Commit: %v, want %v", err, errDisk)
 			}
 			wantIncoming(t, f)
-			if _, err := f.Stat(t.Context(), d); (err == nil) != test.held {
+			if _, err := f.Stat(t.Context(), d); (err == nil) != test.stored {
 				t.Errorf("Stat after a failed Commit: %v", err)
 			}
 			f.fsync = (*os.File).Sync
 			if err := create(t, f, "", "data").Commit(t.Context(), d); err != nil {
-				t.Errorf("Commit once the disk works again: %v", err)
+				t.Errorf("Commit after the disk works again: %v", err)
 			}
 		})
 	}
 }
 
-// TestFailedFsyncLeavesPartialBlob has a part grow on a disk that fails: what it was before is there to go on with.
+// TestFailedFsyncLeavesPartialBlob resumes a partial blob on a disk that fails. The partial blob must stay as it was.
 func TestFailedFsyncLeavesPartialBlob(t *testing.T) {
 	for name, match := range map[string]func(path string) bool{
 		"of the file":              inIncoming,
@@ -97,7 +97,7 @@ func TestFailedFsyncLeavesPartialBlob(t *testing.T) {
 			failFsync(f, match)
 			failed := end(func(w *writer) error { _, err := w.SuspendPartial(); return err })
 			if (name == "of the folder of parts" || name == "of the file") && !errors.Is(failed, errDisk) {
-				t.Errorf("Keep: %v", failed)
+				t.Errorf("SuspendPartial: %v", failed)
 			}
 			if failed = end(commit); name != "of the folder of parts" && !errors.Is(failed, errDisk) {
 				t.Errorf("Commit: %v", failed)
@@ -107,18 +107,19 @@ func TestFailedFsyncLeavesPartialBlob(t *testing.T) {
 			}
 			wantIncoming(t, f, part.ID+partialSuffix)
 			if info, err := os.Stat(f.incoming(part.ID + partialSuffix)); err != nil || info.Size() != part.Size {
-				t.Errorf("the part is %v, %v", info, err)
+				t.Errorf("the partial blob is %v, %v", info, err)
 			}
 			f.fsync = (*os.File).Sync
 			if err := end(commit); err != nil {
-				t.Errorf("Commit once the disk works again: %v", err)
+				t.Errorf("Commit after the disk works again: %v", err)
 			}
 			wantIncoming(t, f)
 		})
 	}
 }
 
-// TestResumeBlobRefusesHardLinkedFile is what a file system may leave of a blob when power is lost: its bytes are not touched.
+// TestResumeBlobRefusesHardLinkedFile has a partial blob with a second name, as a file system may leave it after
+// power loss. Its content must not change.
 func TestResumeBlobRefusesHardLinkedFile(t *testing.T) {
 	f := open(t, t.TempDir())
 	part, err := create(t, f, "", "data").SuspendPartial()
@@ -130,10 +131,10 @@ func TestResumeBlobRefusesHardLinkedFile(t *testing.T) {
 	}
 	part.Size = 2
 	if _, err := f.ResumeBlob(t.Context(), part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
-		t.Errorf("Grow: %v", err)
+		t.Errorf("ResumeBlob: %v", err)
 	}
 	if got, err := os.ReadFile(filepath.Join(f.root, "other")); err != nil || string(got) != "data" {
-		t.Errorf("its bytes are %q, %v", got, err)
+		t.Errorf("its content is %q, %v", got, err)
 	}
 }
 
@@ -159,13 +160,13 @@ func TestCommitSyncsFileBeforeFolder(t *testing.T) {
 	if !slices.Equal(order, want) {
 		t.Errorf("synced %q, want %q", order, want)
 	}
-	order = nil // the parent of the folder is synced once
+	order = nil // the parent folder is synced only once
 	w = create(t, f, "", "data")
 	if err := w.Commit(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{d.Encoded()[:2] + " named"}; !slices.Equal(order, want) {
-		t.Errorf("synced %q for a blob that was held, want %q", order, want)
+		t.Errorf("synced %q for a stored blob, want %q", order, want)
 	}
 }
 
@@ -178,7 +179,7 @@ func TestOpenSyncsNewFolders(t *testing.T) {
 	}
 	for _, folder := range []string{"../..", "..", ".", "blobs"} {
 		if !synced[filepath.Join(root, folder)] {
-			t.Errorf("folder %s got new names and was not synced", folder)
+			t.Errorf("folder %s has new names and was not synced", folder)
 		}
 	}
 }
@@ -205,10 +206,10 @@ func TestDiskFull(t *testing.T) {
 				t.Errorf("error %v, want one that names the upload and wraps ENOSPC", err)
 			}
 			if w.Size() != 0 {
-				t.Errorf("Size = %d after a write that failed", w.Size())
+				t.Errorf("Size = %d after a failed write", w.Size())
 			}
 			if err := w.Verify(digest.FromString("")); err != nil {
-				t.Errorf("what was not written was hashed: %v", err)
+				t.Errorf("the hash includes bytes that were not written: %v", err)
 			}
 			w.file, _ = os.Open(w.path)
 			if err := w.Abort(); err != nil {

@@ -29,7 +29,7 @@ func open(t testing.TB, root string) *Files {
 	return f
 }
 
-// create begins a SHA-256 blob with data in it.
+// create returns a writer of a SHA-256 blob that begins with data.
 func create(t testing.TB, f *Files, label, data string) *writer {
 	t.Helper()
 	w, err := f.Create(t.Context(), digest.SHA256, label)
@@ -43,7 +43,7 @@ func create(t testing.TB, f *Files, label, data string) *writer {
 	return w.(*writer)
 }
 
-// wantIncoming checks which files are in incoming.
+// wantIncoming checks the names of the files in incoming.
 func wantIncoming(t testing.TB, f *Files, want ...string) {
 	t.Helper()
 	var got []string
@@ -75,7 +75,7 @@ func TestLayout(t *testing.T) {
 	wantIncoming(t, f)
 }
 
-// TestBlobIsFile holds what lets net/http use sendfile.
+// TestBlobIsFile checks that net/http can use sendfile.
 func TestBlobIsFile(t *testing.T) {
 	f := open(t, t.TempDir())
 	w := create(t, f, "", "data")
@@ -119,7 +119,7 @@ func TestCommitAndAbortLeaveIncomingEmpty(t *testing.T) {
 		for _, label := range []string{"", "upload"} {
 			t.Run(test.name, func(t *testing.T) {
 				f := open(t, t.TempDir())
-				for range 2 { // the second time, the blob is held
+				for range 2 { // the second time, the blob is stored already
 					if err := test.end(t, create(t, f, label, "data")); err != nil {
 						t.Error(err)
 					}
@@ -146,14 +146,14 @@ func TestConcurrentCommitsLeaveOneFile(t *testing.T) {
 	wantIncoming(t, f)
 	path, _ := f.path(d)
 	if files, err := os.ReadDir(filepath.Dir(path)); len(files) != 1 {
-		t.Errorf("the folder of the blob has %v, %v", files, err)
+		t.Errorf("the folder of the blob contains %v, %v", files, err)
 	}
 	if len(f.commits.busy) != 0 {
-		t.Error("a commit was not ended")
+		t.Error("a commit did not end")
 	}
 }
 
-// TestDamagedBlobIsReplaced: one whose size shows that it is not what its name says.
+// TestDamagedBlobIsReplaced commits a blob whose stored file has the wrong size.
 func TestDamagedBlobIsReplaced(t *testing.T) {
 	f := open(t, t.TempDir())
 	d := digest.FromString("data")
@@ -177,7 +177,7 @@ func TestAllSkipsOtherFiles(t *testing.T) {
 	path, _ := f.path(digest.FromString("data"))
 	for _, name := range []string{
 		path + "x", filepath.Join(filepath.Dir(path), "README"),
-		filepath.Join(f.algorithmFolder(digest.SHA256), "00", filepath.Base(path)), // in the folder of others
+		filepath.Join(f.algorithmFolder(digest.SHA256), "00", filepath.Base(path)), // in the wrong folder
 	} {
 		if err := errors.Join(f.prepareFolder(filepath.Dir(name)), os.WriteFile(name, nil, fileMode)); err != nil {
 			t.Fatal(err)
@@ -191,7 +191,7 @@ func TestAllSkipsOtherFiles(t *testing.T) {
 	}
 }
 
-// TestLargeBlobUsesManyBuffers takes a stream through writeback and every buffer several times.
+// TestLargeBlobUsesManyBuffers writes a stream that uses writeback and each buffer several times.
 func TestLargeBlobUsesManyBuffers(t *testing.T) {
 	f := open(t, t.TempDir())
 	w := create(t, f, "", "")
@@ -220,15 +220,15 @@ func TestClosedWriterLeavesNoGoroutine(t *testing.T) {
 		select {
 		case <-done:
 		default:
-			t.Error("the goroutine that hashes is still there")
+			t.Error("the hashing goroutine is still running")
 		}
 		if w.hasher.current != nil {
-			t.Error("an ended writer holds a buffer")
+			t.Error("a closed writer has a buffer")
 		}
 	}
 }
 
-// TestSmallBlobStartsNoGoroutine holds what makes small blobs cheap.
+// TestSmallBlobStartsNoGoroutine keeps small blobs cheap.
 func TestSmallBlobStartsNoGoroutine(t *testing.T) {
 	w := create(t, open(t, t.TempDir()), "", "data")
 	if _, err := w.ReadFrom(bytes.NewReader(make([]byte, 100_000))); err != nil {
@@ -252,8 +252,8 @@ func TestOpenFailsIfRootIsFile(t *testing.T) {
 	}
 }
 
-// TestBuffersAreBounded: however many blobs are being written, no more than maxBuffers of them have a large buffer, and
-// all are hashed right.
+// TestBuffersAreBounded writes many blobs at a time. At most maxBuffers of them have a large buffer, and all are
+// hashed correctly.
 func TestBuffersAreBounded(t *testing.T) {
 	files := open(t, t.TempDir())
 	before := buffersInUse.Load()

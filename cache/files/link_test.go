@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// foreign writes a file that is somebody else's.
+// writeForeign writes a file outside the store.
 func writeForeign(t *testing.T, folder, data string) string {
 	t.Helper()
 	path := filepath.Join(folder, "foreign")
@@ -75,13 +75,13 @@ func TestFailedFsyncLinksNothing(t *testing.T) {
 			wantFile(t, path, "data")
 			f.fsync = (*os.File).Sync
 			if _, linked, err := f.Link(t.Context(), d, path); err != nil || !linked {
-				t.Errorf("once the disk works again: linked is %t, %v", linked, err)
+				t.Errorf("after the disk works again: linked is %t, %v", linked, err)
 			}
 		})
 	}
 }
 
-// TestLinkIsUnsupported leaves nothing behind.
+// TestLinkIsUnsupported checks that a refused link leaves nothing behind.
 func TestLinkIsUnsupported(t *testing.T) {
 	f := open(t, t.TempDir())
 	path := writeForeign(t, t.TempDir(), "data")
@@ -102,7 +102,8 @@ func TestLinkIsUnsupported(t *testing.T) {
 	wantIncoming(t, f)
 }
 
-// TestLinkSurvivesReplacedPath: another file that takes the name meanwhile is not the blob.
+// TestLinkSurvivesReplacedPath replaces the file at the path while it is linked. The blob must have the content that
+// was read.
 func TestLinkSurvivesReplacedPath(t *testing.T) {
 	f := open(t, t.TempDir())
 	folder := t.TempDir()
@@ -125,7 +126,7 @@ func TestLinkSurvivesReplacedPath(t *testing.T) {
 	wantFile(t, path, "evil")
 }
 
-// TestLinkOfChangingFile overwrites what was read already while the rest is read.
+// TestLinkOfChangingFile overwrites a part of a file that was read already.
 func TestLinkOfChangingFile(t *testing.T) {
 	f := open(t, t.TempDir())
 	data := strings.Repeat("data", bufferSize)
@@ -157,7 +158,7 @@ func TestLinkOfChangingFile(t *testing.T) {
 	}
 }
 
-// hookedContext is asked whether it has ended before each part of a file is read.
+// hookedContext calls on when its error is read, which happens before each part of a file is read.
 type hookedContext struct {
 	context.Context
 	calls int
@@ -170,7 +171,7 @@ func (c *hookedContext) Err() error {
 	return c.Context.Err()
 }
 
-// TestCrashWhileLinking leaves the file as it was, under the name that it had.
+// TestCrashWhileLinking checks that the file keeps its name and content.
 func TestCrashWhileLinking(t *testing.T) {
 	f := open(t, t.TempDir())
 	path := writeForeign(t, t.TempDir(), "data")

@@ -42,8 +42,8 @@ func editState(t *testing.T, f *Files, id string, edit func(*state)) {
 	}
 }
 
-// TestResume changes the file behind a suspended blob, and sees whether its bytes were hashed again or the saved hash
-// was trusted.
+// TestResume changes the file of a suspended blob, and checks whether its content was hashed again or the saved hash
+// was used.
 func TestResume(t *testing.T) {
 	const written, changed = "0123456789", "x123456789"
 	otherBoot := func(s *state) { s.Boot = "another" }
@@ -52,7 +52,7 @@ func TestResume(t *testing.T) {
 		name string
 		file string
 		edit func(*state)
-		want string // what the hash says that the bytes are
+		want string // content by its hash
 	}{
 		{"hash is not computed again", changed, nothing, written},
 		{"bytes after the state are dropped", written + "more", nothing, written},
@@ -91,7 +91,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestResumeLarge hashes again what does not fit into one buffer.
+// TestResumeLarge hashes a file that is larger than a buffer.
 func TestResumeLarge(t *testing.T) {
 	f := open(t, t.TempDir())
 	data := bytes.Repeat([]byte("0123456789abcdef"), 3*bufferSize/16+1)
@@ -111,10 +111,10 @@ func TestOpenCleansIncoming(t *testing.T) {
 	if err := suspended.Suspend(); err != nil {
 		t.Fatal(err)
 	}
-	create(t, f, "", "data") // transient
+	create(t, f, "", "data") // without a label
 	damaged, negative := create(t, f, "upload", "data"), create(t, f, "upload", "data")
 	editState(t, f, negative.id, func(s *state) { s.Offset = -1 })
-	empty, bodiless := create(t, f, "upload", ""), create(t, f, "upload", "data") // neither has a file of bytes in the end
+	empty, bodiless := create(t, f, "upload", ""), create(t, f, "upload", "data") // neither has a file with content at the end
 	if err := bodiless.Suspend(); err != nil {
 		t.Fatal(err)
 	}
@@ -143,13 +143,13 @@ func TestOpenCleansIncoming(t *testing.T) {
 	}
 }
 
-// TestSuspendFails: without a state that can be saved, the one before counts.
+// TestSuspendFails checks that the previous state remains if no new one can be saved.
 func TestSuspendFails(t *testing.T) {
 	for _, label := range []string{"", "upload"} {
 		f := open(t, t.TempDir())
 		w := create(t, f, label, "data")
 		path := f.incoming(w.id + stateSuffix)
-		_ = os.Rename(path, path+"x") // there is none without a label
+		_ = os.Rename(path, path+"x") // without a label there is no state
 		if err := os.Mkdir(path, folderMode); err != nil {
 			t.Fatal(err)
 		}
@@ -183,8 +183,7 @@ func TestNoFileBeforeFirstWrite(t *testing.T) {
 	wantIncoming(t, f, w.id, w.id+stateSuffix)
 }
 
-// TestStateIsOverwritten holds what makes chunks cheap: the state stays in one file, which is left alone where it says
-// what is true.
+// TestStateIsOverwritten keeps chunks cheap: the state stays in one file, which is not written if it is current.
 func TestStateIsOverwritten(t *testing.T) {
 	f := open(t, t.TempDir())
 	w := create(t, f, "upload", "")
@@ -193,7 +192,7 @@ func TestStateIsOverwritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := time.Unix(1, 0) // to see whether it is written
+	long := time.Unix(1, 0) // to detect a write
 	for _, chunk := range []string{"", "a", "", "b"} {
 		if err := os.Chtimes(path, long, long); err != nil {
 			t.Fatal(err)
@@ -206,7 +205,7 @@ func TestStateIsOverwritten(t *testing.T) {
 		}
 		now, err := os.Stat(path)
 		if err != nil || !os.SameFile(begun, now) {
-			t.Fatalf("the state is in another file (%v)", err)
+			t.Fatalf("the state is in a new file (%v)", err)
 		}
 		if written := !now.ModTime().Equal(long); written != (chunk != "") {
 			t.Errorf("state written after chunk %q: %v", chunk, written)
@@ -218,7 +217,8 @@ func TestStateIsOverwritten(t *testing.T) {
 	}
 }
 
-// TestPartlyOverwrittenState cuts states at every byte, and mixes two at every byte: nothing passes that was not written.
+// TestPartlyOverwrittenState truncates states at every byte, and mixes two of them at every byte. Only complete
+// states are accepted.
 func TestPartlyOverwrittenState(t *testing.T) {
 	encode := func(offset int64, hash string) []byte {
 		record, err := (&state{Algorithm: digest.SHA256, Offset: offset, Hash: []byte(hash), Boot: "boot"}).encode()
@@ -232,19 +232,19 @@ func TestPartlyOverwrittenState(t *testing.T) {
 		old, new := pair[0], pair[1]
 		for n := range len(new) {
 			if _, err := decodeState(new[:n]); !errors.Is(err, errBadState) {
-				t.Errorf("%d of %d bytes pass: %v", n, len(new), err)
+				t.Errorf("%d of %d bytes are accepted: %v", n, len(new), err)
 			}
 			torn := append(slices.Clone(new[:n]), old[min(n, len(old)):]...)
 			if bytes.HasPrefix(torn, old) || bytes.HasPrefix(torn, new) {
-				continue // they have so much in common that it is whole
+				continue // the mixture equals one of the states
 			}
 			if s, err := decodeState(torn); !errors.Is(err, errBadState) {
-				t.Errorf("%d bytes of one and the rest of another state are %v, %v", n, s, err)
+				t.Errorf("%d bytes of one and the rest of another state are accepted: %v, %v", n, s, err)
 			}
 		}
 	}
-	whole := append(slices.Clone(a), b[len(a):]...) // a shorter one over a longer one
-	if s, err := decodeState(whole); err != nil || s.Offset != 1000 {
-		t.Errorf("a whole state is %v, %v", s, err)
+	complete := append(slices.Clone(a), b[len(a):]...) // a shorter one over a longer one
+	if s, err := decodeState(complete); err != nil || s.Offset != 1000 {
+		t.Errorf("a complete state is %v, %v", s, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// target is where a blob lies.
+// target returns the path of a blob.
 func target(t *testing.T, f *Files, d digest.Digest) string {
 	t.Helper()
 	path, err := f.path(d)
@@ -21,7 +21,7 @@ func target(t *testing.T, f *Files, d digest.Digest) string {
 
 func noWait(context.Context, int) error { return nil }
 
-// TestUnverifiedBlobIsReplaced: bytes that were verified take the place of a file that may have others.
+// TestUnverifiedBlobIsReplaced checks that a commit replaces a file that is not verified, and keeps one that is.
 func TestUnverifiedBlobIsReplaced(t *testing.T) {
 	const data, wrong = "the right bytes", "the wrong bytes"
 	d := digest.FromString(data)
@@ -45,7 +45,7 @@ func TestUnverifiedBlobIsReplaced(t *testing.T) {
 	first := inode()
 	commit(f)
 	if inode() != first {
-		t.Error("a file that is known to be right was replaced")
+		t.Error("a verified file was replaced")
 	}
 
 	damage := func() {
@@ -54,7 +54,7 @@ func TestUnverifiedBlobIsReplaced(t *testing.T) {
 		if err := os.WriteFile(path, []byte(wrong), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil { // the clock of a file system can be coarse
+		if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil { // file systems with coarse times need a clear change
 			t.Fatal(err)
 		}
 	}
@@ -63,12 +63,12 @@ func TestUnverifiedBlobIsReplaced(t *testing.T) {
 	wantFile(t, target(t, f, d), data)
 
 	damage()
-	f = open(t, folder) // another process knows nothing yet
+	f = open(t, folder) // another process has verified nothing
 	commit(f)
 	wantFile(t, target(t, f, d), data)
 }
 
-// TestCheckMarksBlobVerified until the file changes or a week has passed.
+// TestCheckMarksBlobVerified checks that a file stays verified until it changes or a week has passed.
 func TestCheckMarksBlobVerified(t *testing.T) {
 	const data = "content"
 	d, folder := digest.FromString(data), t.TempDir()
@@ -76,7 +76,7 @@ func TestCheckMarksBlobVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := open(t, folder)
-	known := func() bool {
+	verified := func() bool {
 		t.Helper()
 		blob, err := f.Open(t.Context(), d)
 		if err != nil {
@@ -85,25 +85,25 @@ func TestCheckMarksBlobVerified(t *testing.T) {
 		defer blob.Close()
 		return f.Verified(d, blob)
 	}
-	if known() {
-		t.Error("a file is believed that this process never read")
+	if verified() {
+		t.Error("a file is verified that this process never read")
 	}
 	if reason, err := f.Check(t.Context(), d, noWait); reason != "" || err != nil {
 		t.Fatal(reason, err)
 	}
-	if !known() {
-		t.Error("what was checked is not remembered")
+	if !verified() {
+		t.Error("a checked file is not verified")
 	}
 	if err := os.Chtimes(target(t, f, d), time.Time{}, time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if known() {
-		t.Error("a file is believed that was changed")
+	if verified() {
+		t.Error("a changed file is verified")
 	}
 	if err := os.WriteFile(target(t, f, d), []byte("CONTENT"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if reason, err := f.Check(t.Context(), d, noWait); reason == "" || err != nil || known() {
-		t.Errorf("damaged: %q, %v, known: %t", reason, err, known())
+	if reason, err := f.Check(t.Context(), d, noWait); reason == "" || err != nil || verified() {
+		t.Errorf("damaged file: %q, %v, verified: %t", reason, err, verified())
 	}
 }

@@ -26,7 +26,8 @@ func blockFolderSync(t *testing.T, err error) (f *Files, release chan struct{}) 
 	return f, release
 }
 
-// TestBlobIsInvisibleUntilFolderIsSynced: a second commit of the digest, Open and Stat wait for the first commit.
+// TestBlobIsInvisibleUntilFolderIsSynced checks that a second commit of the digest, Open and Stat wait for the first
+// commit.
 func TestBlobIsInvisibleUntilFolderIsSynced(t *testing.T) {
 	for _, failure := range []error{nil, errDisk} {
 		synctest.Test(t, func(t *testing.T) {
@@ -57,12 +58,12 @@ func TestBlobIsInvisibleUntilFolderIsSynced(t *testing.T) {
 			cancelled, cancel := context.WithCancel(t.Context())
 			cancel()
 			if _, err := f.Stat(cancelled, d); !errors.Is(err, context.Canceled) {
-				t.Errorf("Stat with a cancelled context: %v", err)
+				t.Errorf("Stat with a canceled context: %v", err)
 			}
 			close(release)
 			wg.Wait()
 			for i, err := range returned {
-				// Once the first commit failed, readers may find what the second made, which fails as well.
+				// After the first commit failed, readers may find the file of the second, which fails as well.
 				want := failure
 				if i >= 2 && failure != nil {
 					if mirror.CodeOf(err) != mirror.CodeBlobUnknown {
@@ -77,7 +78,7 @@ func TestBlobIsInvisibleUntilFolderIsSynced(t *testing.T) {
 	}
 }
 
-// TestStoredBlobStaysReadableDuringCommit: to commit what is held does not make readers wait.
+// TestStoredBlobStaysReadableDuringCommit checks that readers of a stored blob do not wait for another commit of it.
 func TestStoredBlobStaysReadableDuringCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, release := blockFolderSync(t, nil)

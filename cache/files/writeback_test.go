@@ -8,16 +8,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TestWritebackDoesNotBlockWriter has the disk's queue full all the time: writes and Commit go on, and it is told again only
-// when it has taken what it was told before.
+// TestWritebackDoesNotBlockWriter has a disk whose queue is full. Writes and Commit must not wait, and the writing of
+// further bytes starts only after the previous start returned.
 func TestWritebackDoesNotBlockWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := open(t, t.TempDir())
 		type span struct{ from, n int64 }
-		var told []span
+		var started []span
 		room := make(chan struct{})
 		f.startWriteback = func(_ *os.File, from, n int64) {
-			told = append(told, span{from, n})
+			started = append(started, span{from, n})
 			<-room
 		}
 		w := create(t, f, "", "")
@@ -31,14 +31,14 @@ func TestWritebackDoesNotBlockWriter(t *testing.T) {
 		for range 3 {
 			write()
 		}
-		if len(told) != 1 || told[0] != (span{0, writebackStep}) {
-			t.Fatalf("told of %v, want the first step alone", told)
+		if len(started) != 1 || started[0] != (span{0, writebackStep}) {
+			t.Fatalf("started %v, want the first step only", started)
 		}
 		room <- struct{}{}
 		synctest.Wait()
 		write()
-		if len(told) != 2 || told[1] != (span{writebackStep, 3 * writebackStep}) {
-			t.Fatalf("told of %v, want all that came since the first step", told)
+		if len(started) != 2 || started[1] != (span{writebackStep, 3 * writebackStep}) {
+			t.Fatalf("started %v, want everything since the first step", started)
 		}
 		d := digest.FromBytes(make([]byte, 4*writebackStep))
 		if err := w.Commit(t.Context(), d); err != nil {
