@@ -52,6 +52,9 @@ func TestBudgetDeletesLeastRecentlyUsedImagesFirst(t *testing.T) {
 				want = append(want, "image "+hub+":"+tag)
 			}
 			w.wantDeleted(p, want...)
+			if (p.Budget.Shortfall == 0) != (p.Budget.Reason == "") {
+				t.Errorf("shortfall of %d because of %q", p.Budget.Shortfall, p.Budget.Reason)
+			}
 			if p.Budget.Need != test.need {
 				t.Errorf("need is %d, want %d", p.Budget.Need, test.need)
 			}
@@ -138,6 +141,11 @@ func TestBudgetKeeps(t *testing.T) {
 			policy: gc.Policy{Grace: gc.Age(hour)},
 			why:    "used, tagged or added within the grace period",
 		},
+		"used at the beginning of the grace period": {
+			make:   func(w *surveyStore) { w.image(hub+":v1", mirror.Mirrored, hour, "a") },
+			policy: gc.Policy{Grace: gc.Age(hour)},
+			why:    "used, tagged or added within the grace period",
+		},
 		"tagged recently": {
 			make: func(w *surveyStore) {
 				w.image(hub+":v1", mirror.Mirrored, day, "a")
@@ -214,6 +222,32 @@ func TestBudgetKeeps(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestKeepReasons has images that are kept for two reasons, two of them for the same, and one that is deleted.
+func TestKeepReasons(t *testing.T) {
+	w := newSurvey(t)
+	w.image(team+":v1", mirror.Pushed, day, "a", "base")
+	w.image(team+":v2", mirror.Pushed, 2*day, "b", "base")
+	w.image(hub+":v3", mirror.Mirrored, day, "c")
+	w.image(other+":v4", mirror.Mirrored, day, "d")
+	w.fetchErrors[hub] = errors.New("offline")
+	p := w.plan(gc.Policy{MaxSize: 1})
+	w.wantDeleted(p, "image "+other+":v4")
+	want := []gc.KeepReason{
+		{Reason: "pushed", Images: 2, Blobs: 5, Bytes: 2 + 30},
+		{Reason: "cannot be fetched again: offline", Images: 1, Blobs: 2, Bytes: 11},
+	}
+	if !slices.Equal(p.KeepReasons, want) {
+		t.Errorf("%+v, want %+v", p.KeepReasons, want)
+	}
+	var names []string
+	for c := range p.KeptImages() {
+		names = append(names, c.Name)
+	}
+	if want := []string{team + ":v2", team + ":v1", hub + ":v3"}; !slices.Equal(names, want) {
+		t.Errorf("kept images are %q, want %q", names, want)
 	}
 }
 

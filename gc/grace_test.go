@@ -19,7 +19,12 @@ func TestPlanCountsWhatIsWithinGracePeriod(t *testing.T) {
 		"nothing": {make: func(w *surveyStore) {
 			w.blob("old", 7, day)
 			w.image(team+":v1", mirror.Pushed, time.Minute, "base")
+			w.image(hub+":v1", mirror.Mirrored, time.Minute, "layer")
 		}, policy: gc.Policy{DeleteUntagged: true}},
+		"blob of a deleted image": {make: func(w *surveyStore) {
+			w.manifest(team+"@a", mirror.Pushed, 2*hour, "base", "layer")
+			w.blobs[digestOf("layer")].Fresh = ago(10 * time.Minute)
+		}, policy: gc.Policy{DeleteUntagged: true}, want: gc.GraceTotals{Blobs: 1, Bytes: 10, Until: now.Add(hour)}},
 		"files": {make: func(w *surveyStore) {
 			w.blob("a", 7, 10*time.Minute)
 			w.blob("b", 5, 20*time.Minute)
