@@ -118,6 +118,25 @@ func TestBudgetKeeps(t *testing.T) {
 			policy: gc.Policy{Evict: []string{team + ":v1"}},
 			why:    "pushed",
 		},
+		"selected with a signature by tag": {
+			make: func(w *surveyStore) {
+				w.image(team+":v1", mirror.Pushed, day, "a")
+				w.manifest(team+"@sig", mirror.Pushed, day, "b")
+				w.tag(team+":"+cosignTag("v1"), "sig", mirror.Pushed)
+			},
+			policy: gc.Policy{Evict: []string{team + ":v1"}},
+			want:   []string{"image " + team + ":v1"},
+		},
+		"selected by digest": {
+			make: func(w *surveyStore) {
+				w.manifest(team+"@v1", mirror.Pushed, 2*day, "a", "b")
+				w.manifest(team+"@v2", mirror.Pushed, day, "a")
+				w.manifest(team+"/other@v1", mirror.Pushed, 2*day, "a")
+			},
+			policy: gc.Policy{Evict: []string{team + "@" + digestOf("v1").String()}},
+			want:   []string{"manifest " + team + "@v1"},
+			why:    "pushed",
+		},
 		"pinned by tag, even if selected": {
 			make: func(w *surveyStore) {
 				w.image(team+":v1", mirror.Pushed, day, "a")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,9 +21,9 @@ import (
 // failingStore is a store whose sweeps fail, before they did anything or after all of it, and whose state cannot be written.
 type failingStore struct {
 	*testStore
-	before, after, state error
-	longest              time.Duration // of the transactions, if not zero
-	requests             []mirror.DeleteRequest
+	before, after, state, expire error
+	longest                      time.Duration // of the transactions, if not zero
+	requests                     []mirror.DeleteRequest
 }
 
 func (f *failingStore) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
@@ -38,6 +39,13 @@ func (f *failingStore) Sweep(ctx context.Context, requests iter.Seq[mirror.Delet
 		done(result)
 	})
 	return errors.Join(err, f.after)
+}
+
+func (f *failingStore) ExpireUpload(ctx context.Context, id string, idle time.Time) (bool, error) {
+	if f.expire != nil {
+		return false, f.expire
+	}
+	return f.testStore.ExpireUpload(ctx, id, idle)
 }
 
 func (f *failingStore) SetState(ctx context.Context, kind string, state map[string][]byte) error {
@@ -69,6 +77,19 @@ func TestExecuteContinuesAfterUnreadableRecord(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestErrorNamesFirstFailures has more failures than an error names.
+func TestErrorNamesFirstFailures(t *testing.T) {
+	withStore(t, func(s *testStore) {
+		for range 10 {
+			s.upload(s.began.Add(-30 * hour))
+		}
+		r, err := s.plan(gc.Policy{}).Execute(s.Context(), &failingStore{testStore: s, expire: errBroken}, nil)
+		if n := strings.Count(fmt.Sprint(err), "delete upload"); n != 8 || r.Uploads != 0 {
+			s.Errorf("%d failures are named, want 8: %v, %+v", n, err, r)
+		}
+	})
 }
 
 func TestResultHasLongestTransaction(t *testing.T) {

@@ -91,6 +91,17 @@ func TestDeleteUntagged(t *testing.T) {
 			},
 			policy: gc.Policy{DeleteUntagged: true},
 		},
+		"missing child of a kept index": {
+			make: func(w *surveyStore) {
+				w.index(team+"@index", mirror.Pushed, day, "missing")
+				w.tag(team+":v1", "index", mirror.Pushed)
+				for i, name := range []string{"a", "b", "c", "child"} {
+					w.manifest(team+"@"+name, mirror.Pushed, time.Duration(9-i)*day)
+				}
+			},
+			policy: gc.Policy{DeleteUntagged: true},
+			want:   []string{"manifest " + team + "@a", "manifest " + team + "@b", "manifest " + team + "@c", "manifest " + team + "@child"},
+		},
 		"child of a deleted index": {
 			make: func(w *surveyStore) {
 				w.index(team+"@index", mirror.Pushed, day, "child", "missing")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -32,6 +33,10 @@ func TestBlobsOutOfOrderAreAnError(t *testing.T) {
 	w.blob("a", 7, day)
 	if _, err := gc.MakePlan(t.Context(), repeatedBlobs{w}, w, gc.Options{}, now); err == nil {
 		t.Error("a plan was made of a store that lists a blob twice")
+	}
+	_, err := gc.MakeRemoval(t.Context(), repeatedBlobs{w}, gc.Removal{Refs: []mirror.Ref{{Repo: repoOf(team), Tag: "v1"}}}, now)
+	if err == nil || !strings.HasPrefix(err.Error(), "plan a removal: ") {
+		t.Errorf("plan of a removal: %v", err)
 	}
 }
 

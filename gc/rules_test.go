@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"airmirror/gc"
 	"airmirror/mirror"
 )
@@ -22,7 +24,8 @@ func TestRetentionRules(t *testing.T) {
 		"newest of those that no pattern keeps": {
 			rule: gc.Rule{Match: "docker.io/**", KeepNewest: 2, Keep: []string{"v1", "v4"}},
 		},
-		"unused": {rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: gc.Age(60 * hour)}, want: []string{"image " + hub + ":v4", "image " + hub + ":v3"}},
+		"unused":                    {rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: gc.Age(60 * hour)}, want: []string{"image " + hub + ":v4", "image " + hub + ":v3"}},
+		"unused for just that long": {rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: gc.Age(3 * day)}, want: []string{"image " + hub + ":v4"}},
 		"unused, unless a pattern keeps it": {
 			rule: gc.Rule{Match: "docker.io/**", DropUnusedFor: gc.Age(60 * hour), Keep: []string{"*4"}},
 			want: []string{"image " + hub + ":v3"},
@@ -84,6 +87,13 @@ func TestRetentionRules(t *testing.T) {
 			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
 			want: []string{"manifest " + hub + "@old"},
 		},
+		"superseded and unused for just that long": {
+			make: func(w *surveyStore) {
+				w.manifest(hub+"@old", mirror.Mirrored, 7*day, "a")
+				w.moveTag(hub+":v1", 7*day+30*time.Minute)
+			},
+			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
+		},
 		"superseded recently": {
 			make: func(w *surveyStore) {
 				for _, tag := range []string{"v1", "v2", "v3", "v4"} {
@@ -121,5 +131,54 @@ func TestSignatureIsDeletedWithItsImage(t *testing.T) {
 	w.wantDeleted(p, "image "+hub+":v2")
 	if p.Totals.Tags != 2 || p.Totals.Manifests != 2 {
 		t.Errorf("%+v", p.Totals)
+	}
+}
+
+// TestSignatureOfSHA512Image has a signature that is found by the tag sha512-<hex>.sig.
+func TestSignatureOfSHA512Image(t *testing.T) {
+	w := newSurvey(t)
+	w.manifest(team+"@sig", mirror.Pushed, day, "a")
+	d := digest.SHA512.FromString("image")
+	w.manifests[team][d] = &mirror.SurveyedManifest{Digest: d, Origin: mirror.Pushed, Added: ago(day)}
+	w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: 1, Fresh: ago(day), Users: 1}
+	w.tag(team+":sha512-"+d.Encoded()+".sig", "sig", mirror.Pushed)
+	p := w.plan(gc.Policy{DeleteUntagged: true})
+	if want := (gc.Totals{Images: 1, Manifests: 2, Tags: 1, Blobs: 3, Bytes: 12}); p.Totals != want {
+		t.Errorf("%+v, want %+v", p.Totals, want)
+	}
+}
+
+func TestTotalsCountTagsWithoutImage(t *testing.T) {
+	w := mirroredImages(t, "v1", "v2")
+	w.tag(hub+":latest", "v2", mirror.Mirrored)
+	w.moveTag(hub+":latest", hour)
+	p := w.plan(gc.Policy{Rules: []gc.Rule{{Match: hub, KeepNewest: 2}}})
+	if want := (gc.Totals{Tags: 1}); p.Totals != want {
+		t.Errorf("%+v, want %+v", p.Totals, want)
+	}
+}
+
+// TestRulesGiveReasons has a tag, and then an untagged image, that a rule deletes.
+func TestRulesGiveReasons(t *testing.T) {
+	for want, rule := range map[string]gc.Rule{
+		"not among the newest 1 (rule for **)":                    {Match: "**", KeepNewest: 1},
+		"not pulled for 36h0m0s (rule for **)":                    {Match: "**", DropUnusedFor: gc.Age(36 * hour)},
+		"not among the newest 1, not pulled for 1d (rule for **)": {Match: "**", KeepNewest: 1, DropUnusedFor: gc.Age(day)},
+		"superseded and not pulled for 3d (rule for **)":          {Match: "**", DropSupersededAfter: gc.Age(3 * day)},
+	} {
+		w := mirroredImages(t, "v1", "v2")
+		if rule.DropSupersededAfter > 0 {
+			w.manifest(hub+"@old", mirror.Mirrored, 9*day)
+			w.moveTag(hub+":v1", 4*day)
+		}
+		var got []string
+		for c := range w.plan(gc.Policy{Rules: []gc.Rule{rule}}).Candidates() {
+			if c.Kind != gc.Blob {
+				got = append(got, c.Reason)
+			}
+		}
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("reasons are %q, want %q", got, want)
+		}
 	}
 }

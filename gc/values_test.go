@@ -96,6 +96,16 @@ func TestInvalidPoliciesAreRefused(t *testing.T) {
 	}
 }
 
+func TestValidPolicies(t *testing.T) {
+	for _, p := range []gc.Policy{
+		{ShrinkTo: 1}, {MaxSize: 1, ShrinkTo: 1}, {Evict: []string{team + "@" + digestOf("v1").String()}}, {Evict: []string{team + ":v1", "**"}},
+	} {
+		if err := p.Validate(); err != nil {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
 // TestSizeTextRoundTrips also protects the output of 'mirror config show', which must be readable again.
 func TestSizeTextRoundTrips(t *testing.T) {
 	for text, want := range map[string]gc.Size{"0": 0, "7B": 7, "1500MB": 1.5e9, "4GiB": 4 << 30, "1048577B": 1<<20 + 1, "2TB": 2e12, "3TiB": 3 << 40} {
