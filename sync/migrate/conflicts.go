@@ -8,50 +8,50 @@ import (
 	"airmirror/mirror"
 )
 
-// meeting is a repository that several names of the place mean: nginx, library/nginx and docker.io/library/nginx are one
-// image to Docker.
+// nameGroup is a repository with several names at the source: nginx, library/nginx and docker.io/library/nginx mean the
+// same image to Docker.
 type nameGroup struct {
 	repo  mirror.Repo
 	names []string
 }
 
-// spoken is what a name says of a tag.
+// taggedDigest is the digest of a tag under one of several names.
 type taggedDigest struct {
 	name   string
 	digest digest.Digest
 }
 
-// meet finds the tags that several names mean and that are not the same under each. None of them is taken: which one is
-// right is not for a mirror to choose.
+// findConflicts records the tags that differ between the names of one repository. None of them is migrated: the mirror cannot
+// know which one is right.
 func (r *run) findConflicts(ctx context.Context, names []string) error {
-	for _, m := range r.sharedNames(names) {
+	for _, group := range r.sharedNames(names) {
 		tags := make(map[string][]taggedDigest)
-		for _, name := range m.names {
+		for _, name := range group.names {
 			r.Doing(name)
 			for root, err := range r.source.roots(ctx, name) {
 				if endsRun(ctx, err) {
 					return runError(ctx, err)
 				}
-				if err == nil && root.tag != "" { // what cannot be read is left out when its turn comes
+				if err == nil && root.tag != "" { // the walk reports errors
 					tags[root.tag] = append(tags[root.tag], taggedDigest{name, root.digest})
 				}
 			}
 		}
 		for tag, list := range tags {
-			r.recordConflicts(m.repo, tag, list)
+			r.recordConflicts(group.repo, tag, list)
 		}
 	}
 	return ctx.Err()
 }
 
-// meetings are the repositories that more than one of the names means.
+// sharedNames returns the repositories that have more than one of the names.
 func (r *run) sharedNames(names []string) []nameGroup {
 	var list []nameGroup
 	found := make(map[mirror.Repo]int)
 	for _, name := range names {
 		repo, err := r.names.Repo(name, "")
 		if err != nil {
-			continue // told when its turn comes
+			continue // the walk reports it
 		}
 		if long, ok := mirror.LongName(repo); ok {
 			repo = long
@@ -64,25 +64,25 @@ func (r *run) sharedNames(names []string) []nameGroup {
 		}
 		list[i].names = append(list[i].names, name)
 	}
-	var several []nameGroup
-	for _, m := range list {
-		if len(m.names) > 1 {
-			several = append(several, m)
+	var shared []nameGroup
+	for _, group := range list {
+		if len(group.names) > 1 {
+			shared = append(shared, group)
 		}
 	}
-	return several
+	return shared
 }
 
-// compare notes a conflict for each name of a tag whose content is not that of the others.
+// recordConflicts records a conflict for each name whose tag has another digest than under another name.
 func (r *run) recordConflicts(repo mirror.Repo, tag string, list []taggedDigest) {
-	for _, s := range list {
+	for _, t := range list {
 		for _, other := range list {
-			if other.digest == s.digest {
+			if other.digest == t.digest {
 				continue
 			}
-			r.conflicts[s.name+":"+tag] = mirror.Errorf(mirror.CodeNameInvalid,
-				"it is %s, and %s:%s is %s, and both names mean %s:%s: neither was taken, choose one repository with --repo",
-				s.digest, other.name, tag, other.digest, repo, tag)
+			r.conflicts[t.name+":"+tag] = mirror.Errorf(mirror.CodeNameInvalid,
+				"it is %s, and %s:%s is %s, and both names mean %s:%s: neither was migrated, choose one repository with --repo",
+				t.digest, other.name, tag, other.digest, repo, tag)
 			break
 		}
 	}

@@ -17,25 +17,26 @@ import (
 	"airmirror/mirror"
 )
 
-// folder is what the distribution registry stores, version 2 or 3, below docker/registry/v2:
+// folder is the storage folder of the distribution registry, version 2 or 3. Below docker/registry/v2 it has:
 //
-//	blobs/sha256/ab/abcd…/data                                       content, manifests included
+//	blobs/sha256/ab/abcd…/data                                       content, also of manifests
 //	repositories/team/app/_manifests/tags/v1/current/link            the digest that a tag points at
 //	repositories/team/app/_manifests/revisions/sha256/abcd…/link     the repository has this manifest
 //	repositories/team/app/_layers/sha256/abcd…/link                  and this blob
 //
-// What a link leads to is content of the repository; that of a blob is not asked for, since the manifest that names the
-// blob was taken in only because it was there. All names in folder are below its root, with slashes.
+// The links say which content belongs to the repository. The link of a blob that a manifest needs is not read: the registry
+// stored the manifest only because the repository had the blob. All names in this type are relative to the root, with
+// slashes.
 //
-// Symbolic links to folders and to content are followed: who names the folder may have its blobs, or a project, on another
-// disk. What they lead to is verified like everything else. A file named link is never a symbolic link.
+// Symbolic links to folders and to content are followed: blobs or repositories may be on another disk. Their content is
+// verified like all other content. A file named link is never a symbolic link.
 //
 // https://github.com/distribution/distribution/blob/main/registry/storage/paths.go
 type folder struct {
 	store    mirror.ImportStore
 	progress mirror.Progress
 	path     string // of the root
-	cache    bool   // of an upstream: a registry keeps a schedule of what to drop from a cache beside its content
+	cache    bool   // the registry is a pull-through cache: it stores a schedule of evictions in the folder
 }
 
 const (
@@ -43,26 +44,26 @@ const (
 	schedule = "scheduler-state.json"
 )
 
-// maxLink is how many bytes a link may have: a digest, and the end of a line.
+// maxLink is the maximal size of a link in bytes: a digest and an end of line.
 const maxLink = 256
 
 func openFolder(store mirror.ImportStore, req Request) (*folder, error) {
 	if err := checkRequest(req, req.Root); err != nil {
 		return nil, err
 	}
-	// Who names the folder within means the same.
+	// The path of the folder docker/registry/v2 is accepted as well.
 	name := strings.TrimSuffix(filepath.Clean(req.Root), filepath.FromSlash("/"+layout))
 	f := &folder{store: store, progress: mirror.NoProgress{}, path: name}
 	if _, err := os.ReadDir(name); err != nil {
-		return nil, mirror.Errorf(mirror.CodeUnsupported, "the registry's folder cannot be opened by the mirror: %w", err)
+		return nil, mirror.Errorf(mirror.CodeUnsupported, "the mirror cannot open the storage folder: %w", err)
 	}
 	info, err := os.Stat(f.at(layout))
 	if err == nil && !info.IsDir() {
-		err = errors.New("that is no folder")
+		err = errors.New("it is not a folder")
 	}
 	if err != nil {
 		return nil, mirror.Errorf(mirror.CodeUnsupported,
-			"%s is not what a registry stores everything in: there must be a folder %s in it (%w); name the folder that the registry's configuration calls rootdirectory, /var/lib/registry for most",
+			"%s is not the storage folder of a registry: it has no folder %s (%w); name the rootdirectory of the registry's configuration, usually /var/lib/registry",
 			name, layout, err)
 	}
 	_, err = os.Lstat(f.at(schedule))
@@ -70,7 +71,7 @@ func openFolder(store mirror.ImportStore, req Request) (*folder, error) {
 	return f, nil
 }
 
-// at is the path of what has a name in the folder.
+// at returns the path of a name in the folder.
 func (f *folder) at(name string) string { return filepath.Join(f.path, filepath.FromSlash(name)) }
 
 func (f *folder) manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error) {
@@ -84,11 +85,11 @@ func (f *folder) manifest(ctx context.Context, name string, d digest.Digest) (mi
 	case err != nil:
 		return mirror.Manifest{}, err
 	case link != d:
-		return mirror.Manifest{}, mirror.Errorf(mirror.CodeDigestInvalid, "its link is to something else, %s", link)
+		return mirror.Manifest{}, mirror.Errorf(mirror.CodeDigestInvalid, "its link has another digest, %s", link)
 	}
 	data, err := f.read(dataOf(d), mirror.MaxManifestSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return mirror.Manifest{}, mirror.Errorf(mirror.CodeBlobUnknown, "the registry has lost it: there is no %s", dataOf(d))
+		return mirror.Manifest{}, mirror.Errorf(mirror.CodeBlobUnknown, "the registry has lost it: %s is missing", dataOf(d))
 	}
 	if err != nil {
 		return mirror.Manifest{}, err
@@ -99,14 +100,14 @@ func (f *folder) manifest(ctx context.Context, name string, d digest.Digest) (mi
 	return mirror.Manifest{Digest: d, Bytes: data}, nil
 }
 
-// referrers has nothing to add: each is a manifest of the repository itself.
+// referrers implements [source]. It returns nothing: roots yields all manifests of the repository.
 func (f *folder) referrers(context.Context, string, digest.Digest) ([]digest.Digest, error) {
 	return nil, nil
 }
 
 func (f *folder) fetch(ctx context.Context, _ string, b blob) (linked bool, err error) {
 	name := dataOf(b.digest)
-	file, err := filepath.EvalSymlinks(f.at(name)) // a second name would be one for the link
+	file, err := filepath.EvalSymlinks(f.at(name)) // a hard link must be to the file
 	var info fs.FileInfo
 	if err == nil {
 		info, err = os.Lstat(file)
@@ -117,9 +118,9 @@ func (f *folder) fetch(ctx context.Context, _ string, b blob) (linked bool, err 
 	case err != nil:
 		return false, err
 	case !info.Mode().IsRegular():
-		return false, mirror.Errorf(mirror.CodeUnsupported, "blob %s is no file", b.digest)
+		return false, mirror.Errorf(mirror.CodeUnsupported, "blob %s is not a regular file", b.digest)
 	case b.size >= 0 && info.Size() != b.size:
-		return false, mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, info.Size(), b.size)
+		return false, errSize(b, info.Size())
 	}
 	b.size = info.Size()
 	f.progress.Expect(b.size)
@@ -140,7 +141,7 @@ func (f *folder) fetch(ctx context.Context, _ string, b blob) (linked bool, err 
 	return false, &storeError{err}
 }
 
-// has implements [place]. A blob that a manifest need not have is the repository's only if that has a link to it.
+// has implements [source]. A blob belongs to the repository if there is a link to it.
 func (f *folder) has(_ context.Context, name string, d digest.Digest) error {
 	_, err := f.link(path.Join(repositories, name, "_layers", d.Algorithm().String(), d.Encoded()))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,7 +150,7 @@ func (f *folder) has(_ context.Context, name string, d digest.Digest) error {
 	return err
 }
 
-// readable reads a file to see whether that can be done.
+// readable reads a file and returns the error, if any.
 func (f *folder) readable(ctx context.Context, name string) error {
 	file, err := os.OpenFile(f.at(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -161,12 +162,12 @@ func (f *folder) readable(ctx context.Context, name string) error {
 	return err
 }
 
-// link reads the digest in the link of a folder.
+// link reads the digest in the file named link of a folder.
 func (f *folder) link(folder string) (digest.Digest, error) {
 	name := path.Join(folder, "link")
 	info, err := os.Lstat(f.at(name))
 	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		err = mirror.Errorf(mirror.CodeUnsupported, "%s is no file", name)
+		err = mirror.Errorf(mirror.CodeUnsupported, "%s is not a regular file", name)
 	}
 	if err != nil {
 		return "", err
@@ -178,27 +179,27 @@ func (f *folder) link(folder string) (digest.Digest, error) {
 	return mirror.ParseDigest(strings.TrimSpace(string(text)))
 }
 
-// read reads a small file.
-func (f *folder) read(name string, most int64) ([]byte, error) {
+// read reads a file of up to limit bytes.
+func (f *folder) read(name string, limit int64) ([]byte, error) {
 	info, err := os.Stat(f.at(name))
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, mirror.Errorf(mirror.CodeUnsupported, "%s is no file", name)
+		return nil, mirror.Errorf(mirror.CodeUnsupported, "%s is not a regular file", name)
 	}
-	// It may be something else by now, and to open a named pipe waits for somebody.
+	// It may have been replaced by a named pipe meanwhile, which would block.
 	file, err := os.OpenFile(f.at(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
-	if int64(len(data)) > most {
-		return nil, mirror.Errorf(mirror.CodeSizeInvalid, "%s is larger than %d bytes", name, most)
+	if int64(len(data)) > limit {
+		return nil, mirror.Errorf(mirror.CodeSizeInvalid, "%s is larger than %d bytes", name, limit)
 	}
 	return data, nil
 }

@@ -17,42 +17,42 @@ import (
 	"airmirror/mirror"
 )
 
-// pageSize is how many entries of a folder are read at a time.
+// pageSize is how many entries of a folder are read at once.
 const pageSize = 1000
 
-// maxLinks is how many symbolic links there may be on the way to a repository: folders that link to one another could
-// otherwise make more names than anybody can read.
+// maxLinks is how many symbolic links the path of a repository may contain: folders that link to one another could otherwise
+// have an unlimited number of names.
 const maxLinks = 4
 
-// repositories implements [place].
-func (f *folder) repositories(ctx context.Context, leave func(string, error)) (names []string, err error) {
-	var above []fs.FileInfo // the folders that the walk is in
+// repositories implements [source].
+func (f *folder) repositories(ctx context.Context, skip func(string, error)) (names []string, err error) {
+	var parents []fs.FileInfo // of the folder that is being read
 	var walk func(name string, links int)
 	walk = func(name string, links int) {
 		info, err := os.Stat(f.at(path.Join(repositories, name)))
-		if err == nil && slices.ContainsFunc(above, func(dir fs.FileInfo) bool { return os.SameFile(dir, info) }) {
-			leave(name, mirror.Errorf(mirror.CodeNameInvalid, "it is a link back to a folder that it is in"))
+		if err == nil && slices.ContainsFunc(parents, func(dir fs.FileInfo) bool { return os.SameFile(dir, info) }) {
+			skip(name, mirror.Errorf(mirror.CodeNameInvalid, "it is a link to one of its parent folders"))
 			return
 		}
-		above = append(above, info)
-		defer func() { above = above[:len(above)-1] }()
-		for entry, failed := range f.entries(path.Join(repositories, name)) {
+		parents = append(parents, info)
+		defer func() { parents = parents[:len(parents)-1] }()
+		for entry, entryErr := range f.entries(path.Join(repositories, name)) {
 			switch {
 			case ctx.Err() != nil:
 				return
-			case failed != nil && name == "" && errors.Is(failed, fs.ErrNotExist): // nothing was ever pushed
-			case failed != nil:
-				leave(path.Join(name, "*"), failed)
+			case entryErr != nil && name == "" && errors.Is(entryErr, fs.ErrNotExist): // nothing was ever pushed
+			case entryErr != nil:
+				skip(path.Join(name, "*"), entryErr)
 			case strings.HasPrefix(entry.Name(), "_"):
 				if entry.Name() == "_manifests" {
 					names = append(names, name)
 				}
 			case !f.isFolder(path.Join(repositories, name, entry.Name())):
-				leave(path.Join(name, entry.Name()), mirror.Errorf(mirror.CodeNameInvalid, "it is no folder"))
+				skip(path.Join(name, entry.Name()), mirror.Errorf(mirror.CodeNameInvalid, "it is not a folder"))
 			default:
 				below := path.Join(name, entry.Name())
 				if err := (mirror.Repo{Host: "localhost", Path: below}).Validate(); err != nil {
-					leave(below, err)
+					skip(below, err)
 					continue
 				}
 				if entry.Type()&fs.ModeSymlink == 0 {
@@ -60,7 +60,7 @@ func (f *folder) repositories(ctx context.Context, leave func(string, error)) (n
 				} else if links < maxLinks {
 					walk(below, links+1)
 				} else {
-					leave(below, mirror.Errorf(mirror.CodeNameInvalid, "it is a link behind %d others", maxLinks))
+					skip(below, mirror.Errorf(mirror.CodeNameInvalid, "its path has more than %d symbolic links", maxLinks))
 				}
 			}
 		}
@@ -69,13 +69,13 @@ func (f *folder) repositories(ctx context.Context, leave func(string, error)) (n
 	return names, ctx.Err()
 }
 
-// isFolder reports whether a name is that of a folder, or of a link to one.
+// isFolder reports whether a name is that of a folder or of a link to one.
 func (f *folder) isFolder(name string) bool {
 	info, err := os.Stat(f.at(name))
 	return err == nil && info.IsDir()
 }
 
-// roots implements [place].
+// roots implements [source].
 func (f *folder) roots(ctx context.Context, name string) iter.Seq2[root, error] {
 	return func(yield func(root, error) bool) {
 		for r, err := range f.tags(name) {
@@ -103,7 +103,7 @@ func (f *folder) tags(name string) iter.Seq2[root, error] {
 				return
 			}
 			d, err := f.link(path.Join(folder, entry.Name(), "current"))
-			if errors.Is(err, fs.ErrNotExist) { // it was deleted, or is just being pushed
+			if errors.Is(err, fs.ErrNotExist) { // the tag was deleted, or is being pushed
 				continue
 			}
 			if !yield(root{tag: entry.Name(), digest: d}, err) {
@@ -128,8 +128,8 @@ func (f *folder) revisions(name string) iter.Seq2[root, error] {
 				}
 				d, err := mirror.ParseDigest(algorithm.String() + ":" + entry.Name())
 				if err == nil {
-					if _, gone := os.Lstat(f.at(path.Join(within, entry.Name(), "link"))); errors.Is(gone, fs.ErrNotExist) {
-						continue // it was deleted
+					if _, err := os.Lstat(f.at(path.Join(within, entry.Name(), "link"))); errors.Is(err, fs.ErrNotExist) {
+						continue // the manifest was deleted
 					}
 				}
 				if !yield(root{digest: d}, err) {
@@ -140,12 +140,12 @@ func (f *folder) revisions(name string) iter.Seq2[root, error] {
 	}
 }
 
-// entries yields what is in a folder, in no order, or why that cannot be read.
+// entries yields the entries of a folder in no particular order, or the error of reading it.
 func (f *folder) entries(name string) iter.Seq2[fs.DirEntry, error] {
 	return func(yield func(fs.DirEntry, error) bool) {
 		info, err := os.Stat(f.at(name))
 		if err == nil && !info.IsDir() {
-			err = mirror.Errorf(mirror.CodeUnsupported, "%s is no folder", name)
+			err = mirror.Errorf(mirror.CodeUnsupported, "%s is not a folder", name)
 		}
 		if err != nil {
 			yield(nil, err)

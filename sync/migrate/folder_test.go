@@ -17,8 +17,8 @@ import (
 	"airmirror/sync/migrate"
 )
 
-func TestFolderIsMovedIn(t *testing.T) {
-	o, h := newOld(t), newHouse(t, t.TempDir())
+func TestFolderIsMigrated(t *testing.T) {
+	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	app := o.image("team/app", "v1", "base", "app")
 	o.image("team/app", "v2", "base", "app two")
 	o.image("tool", "latest", "base")
@@ -39,7 +39,7 @@ func TestFolderIsMovedIn(t *testing.T) {
 
 	s, events := o.move(h, migrate.Request{})
 	if s.Repositories != 3 || s.Tags != 7 || s.Manifests != 9 || s.Skipped != 0 || s.Linked != s.Bytes || s.Cache {
-		t.Errorf("%+v, left out %v", s, events.left())
+		t.Errorf("%+v, left out %v", s, events.skipped())
 	}
 	for tag, d := range map[string]digest.Digest{"team/app:v1": app, "tool:docker": old, "team/app:plain": plain, "team/app:sparse": index} {
 		name, tag, _ := strings.Cut(tag, ":")
@@ -48,13 +48,13 @@ func TestFolderIsMovedIn(t *testing.T) {
 		}
 	}
 	for name, d := range map[string]digest.Digest{"team/app": app, "tool": untagged} {
-		h.whole(name, d)
+		h.wantComplete(name, d)
 	}
-	h.whole("team/app", signed)
+	h.wantComplete("team/app", signed)
 	if list, _, err := h.Referrers(t.Context(), bare("team/app"), app, "", 10, 1<<20); err != nil || len(list) != 1 || list[0].Digest != signed {
 		t.Errorf("what refers to it: %v, %v", list, err)
 	}
-	if h.holds(garbage) {
+	if h.isStored(garbage) {
 		t.Error("a blob came that no manifest needs")
 	}
 	for _, name := range []string{"team/app", "tool", "team/app/deeper"} {
@@ -77,7 +77,7 @@ func TestFolderIsMovedIn(t *testing.T) {
 }
 
 func TestFolderOfACache(t *testing.T) {
-	o, h := newOld(t), newHouse(t, t.TempDir())
+	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	must(t, os.WriteFile(filepath.Join(o.root, "scheduler-state.json"), []byte("{}"), 0o644))
 	o.image("library/alpine", "3", "layer")
 	s, _ := o.move(h, migrate.Request{})
@@ -90,8 +90,8 @@ func TestFolderOfACache(t *testing.T) {
 	}
 }
 
-func TestFolderThatIsNone(t *testing.T) {
-	h := newHouse(t, t.TempDir())
+func TestFolderOfNoRegistry(t *testing.T) {
+	h := newTestStore(t, t.TempDir())
 	empty, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o644))
 	for _, req := range []migrate.Request{{Root: empty}, {Root: filepath.Join(empty, "absent")}, {Root: file}, {}, {From: "a.test"}, {Root: empty, Repos: []string{"["}}} {
@@ -113,56 +113,60 @@ func TestHostileFolder(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(secret, []byte("secret"), 0o600))
 	for name, test := range map[string]struct {
-		spoil func(o old)
+		spoil func(o registryFolder)
 		what  string // is left out
 		says  string
 	}{
-		"blob missing": {func(o old) { must(t, os.Remove(o.path(dataOf(digest.FromString("bad layer"))))) }, "bad@", "is missing"},
-		"blob damaged": {func(o old) { o.write("BAD LAYER", dataOf(digest.FromString("bad layer"))) }, "bad@", "is damaged"},
-		"blob too long": {func(o old) { o.write("bad layer and more", dataOf(digest.FromString("bad layer"))) }, "bad@",
+		"blob missing": {func(o registryFolder) { must(t, os.Remove(o.path(dataOf(digest.FromString("bad layer"))))) }, "bad@", "is missing"},
+		"blob damaged": {func(o registryFolder) { o.write("BAD LAYER", dataOf(digest.FromString("bad layer"))) }, "bad@", "is damaged"},
+		"blob too long": {func(o registryFolder) { o.write("bad layer and more", dataOf(digest.FromString("bad layer"))) }, "bad@",
 			"has 18 bytes, not 9"},
-		"blob elsewhere": {func(o old) {
+		"blob elsewhere": {func(o registryFolder) {
 			link := o.path(dataOf(digest.FromString("bad layer")))
 			must(t, os.Remove(link))
 			must(t, os.Symlink(secret, link))
 		}, "bad@", "has 6 bytes, not 9"},
-		"blob is a pipe": {func(o old) {
+		"blob is a pipe": {func(o registryFolder) {
 			must(t, os.Remove(o.path(dataOf(digest.FromString("bad layer")))))
 			must(t, syscall.Mkfifo(o.path(dataOf(digest.FromString("bad layer"))), 0o644))
-		}, "bad@", "is no file"},
-		"manifest missing": {func(o old) { must(t, os.Remove(o.path(dataOf(imageDigest(t, "bad layer"))))) }, "bad:v1", "has lost it"},
-		"manifest damaged": {func(o old) { o.write("{}", dataOf(imageDigest(t, "bad layer"))) }, "bad:v1", "is damaged"},
-		"manifest huge": {func(o old) { o.write(strings.Repeat(" ", 5<<20), dataOf(imageDigest(t, "bad layer"))) }, "bad:v1",
+		}, "bad@", "is not a regular file"},
+		"manifest missing": {func(o registryFolder) { must(t, os.Remove(o.path(dataOf(imageDigest(t, "bad layer"))))) }, "bad:v1", "has lost it"},
+		"manifest damaged": {func(o registryFolder) { o.write("{}", dataOf(imageDigest(t, "bad layer"))) }, "bad:v1", "is damaged"},
+		"manifest huge": {func(o registryFolder) { o.write(strings.Repeat(" ", 5<<20), dataOf(imageDigest(t, "bad layer"))) }, "bad:v1",
 			"larger than 4194304 bytes"},
-		"manifest deleted":     {func(o old) { must(t, os.Remove(o.path("repositories/bad", revision(imageDigest(t, "bad layer"))))) }, "bad:v1", "was deleted"},
-		"no manifest":          {func(o old) { o.put("bad", "text", "text") }, "bad:text", "media type"},
-		"no layer of schema 1": {func(o old) { o.put("bad", schema1("bad layer", "nowhere"), "old") }, "bad@" + digest.FromString("nowhere").String(), "does not have blob"},
-		"link to another": {func(o old) {
+		"manifest deleted": {func(o registryFolder) {
+			must(t, os.Remove(o.path("repositories/bad", revision(imageDigest(t, "bad layer")))))
+		}, "bad:v1", "was deleted"},
+		"no manifest":          {func(o registryFolder) { o.put("bad", "text", "text") }, "bad:text", "media type"},
+		"no layer of schema 1": {func(o registryFolder) { o.put("bad", schema1("bad layer", "nowhere"), "old") }, "bad@" + digest.FromString("nowhere").String(), "does not have blob"},
+		"link to another": {func(o registryFolder) {
 			o.write(digest.FromString("x").String(), "repositories/bad", revision(imageDigest(t, "bad layer")))
-		}, "bad:v1", "its link is to something else"},
-		"link is no digest": {func(o old) { o.write("../../etc", "repositories/bad/_manifests/tags/v1/current/link") }, "bad:v1", "invalid digest"},
-		"link is huge":      {func(o old) { o.write(strings.Repeat("x", 1<<20), "repositories/bad/_manifests/tags/v1/current/link") }, "bad:v1", "larger than 256 bytes"},
-		"link is a pipe": {func(o old) {
+		}, "bad:v1", "its link has another digest"},
+		"link is no digest": {func(o registryFolder) { o.write("../../etc", "repositories/bad/_manifests/tags/v1/current/link") }, "bad:v1", "invalid digest"},
+		"link is huge": {func(o registryFolder) {
+			o.write(strings.Repeat("x", 1<<20), "repositories/bad/_manifests/tags/v1/current/link")
+		}, "bad:v1", "larger than 256 bytes"},
+		"link is a pipe": {func(o registryFolder) {
 			must(t, os.MkdirAll(o.path("repositories/bad/_manifests/tags/pipe/current"), 0o755))
 			must(t, syscall.Mkfifo(o.path("repositories/bad/_manifests/tags/pipe/current/link"), 0o644))
-		}, "bad:pipe", "is no file"},
-		"link is a link": {func(o old) {
+		}, "bad:pipe", "is not a regular file"},
+		"link is a link": {func(o registryFolder) {
 			must(t, os.MkdirAll(o.path("repositories/bad/_manifests/tags/link/current"), 0o755))
 			must(t, os.Symlink(secret, o.path("repositories/bad/_manifests/tags/link/current/link")))
-		}, "bad:link", "is no file"},
-		"tags elsewhere": {func(o old) {
+		}, "bad:link", "is not a regular file"},
+		"tags elsewhere": {func(o registryFolder) {
 			must(t, os.RemoveAll(o.path("repositories/bad/_manifests/tags")))
 			must(t, os.Symlink(filepath.Dir(secret), o.path("repositories/bad/_manifests/tags")))
 		}, "bad:secret", "not a directory"},
-		"no tag":          {func(o old) { o.image("bad", "-x", "bad layer") }, "bad:-x", "not a tag"},
-		"no digest":       {func(o old) { o.write("x", "repositories/bad/_manifests/revisions/sha256/zz/link") }, "bad", "invalid digest"},
-		"no name":         {func(o old) { o.image("bad/Upper", "v1", "bad layer") }, "bad/Upper", "not a repository name"},
-		"long name":       {func(o old) { o.image(strings.Repeat("long/", 60)+"name", "v1", "bad layer") }, strings.Repeat("long/", 49) + "long", "longer than"},
-		"round in circle": {func(o old) { must(t, os.Symlink(".", o.path("repositories/bad/loop"))) }, "bad/loop", "a link back to a folder that it is in"},
-		"a file":          {func(o old) { o.write("", "repositories/bad/file") }, "bad/file", "is no folder"},
+		"no tag":          {func(o registryFolder) { o.image("bad", "-x", "bad layer") }, "bad:-x", "not a tag"},
+		"no digest":       {func(o registryFolder) { o.write("x", "repositories/bad/_manifests/revisions/sha256/zz/link") }, "bad", "invalid digest"},
+		"no name":         {func(o registryFolder) { o.image("bad/Upper", "v1", "bad layer") }, "bad/Upper", "not a repository name"},
+		"long name":       {func(o registryFolder) { o.image(strings.Repeat("long/", 60)+"name", "v1", "bad layer") }, strings.Repeat("long/", 49) + "long", "longer than"},
+		"round in circle": {func(o registryFolder) { must(t, os.Symlink(".", o.path("repositories/bad/loop"))) }, "bad/loop", "a link to one of its parent folders"},
+		"a file":          {func(o registryFolder) { o.write("", "repositories/bad/file") }, "bad/file", "is not a folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, h := newOld(t), newHouse(t, t.TempDir())
+			o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 			good := o.image("good", "v1", "good layer")
 			o.image("bad", "v1", "bad layer")
 			test.spoil(o)
@@ -170,23 +174,23 @@ func TestHostileFolder(t *testing.T) {
 			if h.tag("good", "v1") != good {
 				t.Error("what is good was not taken")
 			}
-			h.whole("good", good)
-			if s.Skipped == 0 || h.holds(digest.FromString("secret")) {
+			h.wantComplete("good", good)
+			if s.Skipped == 0 || h.isStored(digest.FromString("secret")) {
 				t.Errorf("%+v", s)
 			}
-			for what, why := range events.left() {
+			for what, why := range events.skipped() {
 				if strings.HasPrefix(what, test.what) && strings.Contains(why, test.says) {
 					return
 				}
 			}
-			t.Errorf("left out %q", events.left())
+			t.Errorf("left out %q", events.skipped())
 		})
 	}
 }
 
-// TestNamesThatMeet has one image under several names: what is the same under each is taken, what differs under none.
-func TestNamesThatMeet(t *testing.T) {
-	o, h := newOld(t), newHouse(t, t.TempDir())
+// TestConflictingNames has one image under several names: what is the same under each is taken, what differs under none.
+func TestConflictingNames(t *testing.T) {
+	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	same := o.image("nginx", "same", "layer")
 	o.image("library/nginx", "same", "layer")
 	one := o.image("nginx", "1", "one")
@@ -194,14 +198,14 @@ func TestNamesThatMeet(t *testing.T) {
 	alone := o.image("library/nginx", "2", "alone")
 	s, events := o.move(h, migrate.Request{})
 	if s.Skipped != 2 || s.Tags != 3 {
-		t.Errorf("%+v, left out %v", s, events.left())
+		t.Errorf("%+v, left out %v", s, events.skipped())
 	}
 	for name, parts := range map[string][]string{
-		"nginx:1":                   {one.String(), "docker.io/library/nginx:1 is " + other.String(), "neither was taken"},
-		"docker.io/library/nginx:1": {other.String(), "nginx:1 is " + one.String(), "neither was taken"},
+		"nginx:1":                   {one.String(), "docker.io/library/nginx:1 is " + other.String(), "neither was migrated"},
+		"docker.io/library/nginx:1": {other.String(), "nginx:1 is " + one.String(), "neither was migrated"},
 	} {
 		for _, part := range parts {
-			if why := events.left()[name]; !strings.Contains(why, part) {
+			if why := events.skipped()[name]; !strings.Contains(why, part) {
 				t.Errorf("%s: %q does not say %q", name, why, part)
 			}
 		}
@@ -217,10 +221,10 @@ func TestNamesThatMeet(t *testing.T) {
 	}
 }
 
-// TestFolderWithPartsElsewhere has blobs, a project and single files of a registry on another disk, behind symbolic links.
-func TestFolderWithPartsElsewhere(t *testing.T) {
+// TestSymbolicLinks has blobs, a project and single files of a registry on another disk, behind symbolic links.
+func TestSymbolicLinks(t *testing.T) {
 	data, elsewhere := t.TempDir(), t.TempDir()
-	o, h := newOld(t), newHouse(t, data)
+	o, h := newRegistryFolder(t), newTestStore(t, data)
 	move := func(name string) {
 		to := filepath.Join(elsewhere, digest.FromString(name).Encoded())
 		must(t, os.Rename(o.path(name), to))
@@ -232,9 +236,9 @@ func TestFolderWithPartsElsewhere(t *testing.T) {
 	move("repositories/team")
 	s, events := o.move(h, migrate.Request{})
 	if s.Repositories != 1 || s.Skipped != 0 || h.tag("team/app", "v1") != app {
-		t.Errorf("%+v, left out %v", s, events.left())
+		t.Errorf("%+v, left out %v", s, events.skipped())
 	}
-	h.whole("team/app", app)
+	h.wantComplete("team/app", app)
 	large := digest.FromString("large layer").Encoded()
 	if info, err := os.Lstat(filepath.Join(data, "blobs/sha256", large[:2], large)); err != nil || !info.Mode().IsRegular() {
 		t.Errorf("what was behind a link is stored as %v, %v", info, err)
@@ -246,13 +250,13 @@ func imageDigest(t *testing.T, layers ...string) digest.Digest {
 }
 
 func TestPatternsChooseRepositories(t *testing.T) {
-	o, h := newOld(t), newHouse(t, t.TempDir())
+	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	for _, name := range []string{"team/app", "team/a/b", "tool"} {
 		o.image(name, "v1", name)
 	}
 	s, events := o.move(h, migrate.Request{Repos: []string{"team/*", "absent"}})
-	if why := events.left()["absent"]; s.Skipped != 1 || why != "there is no such repository" {
-		t.Errorf("%+v, left out %v", s, events.left())
+	if why := events.skipped()["absent"]; s.Skipped != 1 || why != "there is no such repository" {
+		t.Errorf("%+v, left out %v", s, events.skipped())
 	}
 	if s.Repositories != 1 || h.tag("team/app", "v1") == "" || h.tag("team/a/b", "v1") != "" {
 		t.Errorf("%+v", s)
@@ -260,7 +264,7 @@ func TestPatternsChooseRepositories(t *testing.T) {
 }
 
 func TestPushedTagsAreKept(t *testing.T) {
-	o, h := newOld(t), newHouse(t, t.TempDir())
+	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	there, same := o.image("app", "v1", "old"), o.image("app", "v2", "same")
 	here := h.push("app", "v1", "new")
 	h.push("app", "v2", "same")
@@ -271,15 +275,15 @@ func TestPushedTagsAreKept(t *testing.T) {
 	if kept := events.of(migrate.KindKept); len(kept) != 1 || kept[0].Name != "app:v1" || kept[0].Digest != there || kept[0].Was != here {
 		t.Errorf("kept %+v", kept)
 	}
-	h.whole("app", there) // by its digest
+	h.wantComplete("app", there) // by its digest
 	if s, _ := o.move(h, migrate.Request{Overwrite: true}); s.Kept != 0 || s.Tags != 2 || h.tag("app", "v1") != there {
 		t.Errorf("%+v", s)
 	}
 }
 
-// TestManyAreWrittenTogether has more than fits into one transaction, with some that cannot be taken in between.
-func TestManyAreWrittenTogether(t *testing.T) {
-	o, h := newOld(t), newHouse(t, t.TempDir())
+// TestMoreThanOneBatch has more than fits into one transaction, with some that cannot be taken in between.
+func TestMoreThanOneBatch(t *testing.T) {
+	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	const repos, tags = 2, 270
 	o.image("app0", "base", "base")
 	for r := range repos {
@@ -299,35 +303,35 @@ func TestManyAreWrittenTogether(t *testing.T) {
 }
 
 // breaking is a store that has no room after some files.
-type breaking struct {
-	house
+type failingStore struct {
+	testStore
 	left int
 	then func() error
 }
 
-func (b *breaking) ImportFile(ctx context.Context, d digest.Digest, path string) (bool, error) {
+func (b *failingStore) ImportFile(ctx context.Context, d digest.Digest, path string) (bool, error) {
 	if b.left--; b.left < 0 {
 		if err := b.then(); err != nil {
 			return false, err
 		}
 	}
-	return b.house.ImportFile(ctx, d, path)
+	return b.testStore.ImportFile(ctx, d, path)
 }
 
-// TestBrokenOffAndAgain has runs end in the middle, which a later one completes.
-func TestBrokenOffAndAgain(t *testing.T) {
+// TestInterruptedMigrationIsCompletedLater has runs end in the middle, which a later one completes.
+func TestInterruptedMigrationIsCompletedLater(t *testing.T) {
 	for name, fails := range map[string]func(cancel context.CancelFunc) error{
 		"no room":     func(context.CancelFunc) error { return mirror.Errorf(mirror.CodeStorageFull, "no room") },
 		"fault":       func(context.CancelFunc) error { return errors.New("the disk is broken") },
 		"interrupted": func(cancel context.CancelFunc) error { cancel(); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, h := newOld(t), newHouse(t, t.TempDir())
+			o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 			for n := range 20 {
 				o.image(fmt.Sprint("app", n), "v1", "base", fmt.Sprint(n))
 			}
 			ctx, cancel := context.WithCancel(t.Context())
-			store := &breaking{house: h, left: 5, then: func() error { return fails(cancel) }}
+			store := &failingStore{testStore: h, left: 5, then: func() error { return fails(cancel) }}
 			_, err := migrate.Folder(ctx, store, mirror.Names{}, migrate.Request{Root: o.root, Parallel: 1}, func(e migrate.Event) {
 				if e.Kind == migrate.KindSkipped {
 					t.Errorf("%s is said to be left out: %s", e.Name, e.Error)
@@ -341,7 +345,7 @@ func TestBrokenOffAndAgain(t *testing.T) {
 				t.Errorf("again: %+v", s)
 			}
 			for n := range 20 {
-				h.whole(fmt.Sprint("app", n), h.tag(fmt.Sprint("app", n), "v1"))
+				h.wantComplete(fmt.Sprint("app", n), h.tag(fmt.Sprint("app", n), "v1"))
 			}
 		})
 	}

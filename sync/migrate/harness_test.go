@@ -20,23 +20,23 @@ import (
 )
 
 // house is the store of a mirror.
-type house struct {
+type testStore struct {
 	*cache.Store
 	t *testing.T
 }
 
-func newHouse(t *testing.T, dir string) house {
+func newTestStore(t *testing.T, dir string) testStore {
 	t.Helper()
 	store, err := cache.Open(cache.Config{Folder: dir})
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
-	return house{store, t}
+	return testStore{store, t}
 }
 
 func bare(name string) mirror.Repo { return mirror.Repo{Host: mirror.DockerHub, Path: name} }
 
 // tag returns what a tag points at, "" for none.
-func (h house) tag(name, tag string) digest.Digest {
+func (h testStore) tag(name, tag string) digest.Digest {
 	h.t.Helper()
 	got, err := h.Tag(h.t.Context(), bare(name), tag)
 	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
@@ -47,7 +47,7 @@ func (h house) tag(name, tag string) digest.Digest {
 }
 
 // whole fails the test unless a repository has a manifest with everything in it.
-func (h house) whole(name string, d digest.Digest) {
+func (h testStore) wantComplete(name string, d digest.Digest) {
 	h.t.Helper()
 	man, err := h.Manifest(h.t.Context(), bare(name), d)
 	must(h.t, err)
@@ -64,17 +64,17 @@ func (h house) whole(name string, d digest.Digest) {
 		}
 	}
 	for _, desc := range refs.Manifests {
-		h.whole(name, desc.Digest)
+		h.wantComplete(name, desc.Digest)
 	}
 }
 
-func (h house) holds(d digest.Digest) bool {
+func (h testStore) isStored(d digest.Digest) bool {
 	_, err := h.StatContent(h.t.Context(), d)
 	return err == nil
 }
 
 // push has a client push an image with one layer to the mirror.
-func (h house) push(name, tag, layer string) digest.Digest {
+func (h testStore) push(name, tag, layer string) digest.Digest {
 	h.t.Helper()
 	for _, content := range []string{"{}", layer} {
 		upload, err := h.StartUpload(h.t.Context(), bare(name), digest.SHA256)
@@ -90,10 +90,10 @@ func (h house) push(name, tag, layer string) digest.Digest {
 }
 
 // told are the events of a run.
-type told []migrate.Event
+type eventList []migrate.Event
 
 // left is what was left out, by name.
-func (e told) left() map[string]string {
+func (e eventList) skipped() map[string]string {
 	left := make(map[string]string)
 	for _, event := range e {
 		if event.Kind == migrate.KindSkipped {
@@ -103,7 +103,7 @@ func (e told) left() map[string]string {
 	return left
 }
 
-func (e told) of(kind string) (list []migrate.Event) {
+func (e eventList) of(kind string) (list []migrate.Event) {
 	for _, event := range e {
 		if event.Kind == kind {
 			list = append(list, event)
@@ -113,7 +113,7 @@ func (e told) of(kind string) (list []migrate.Event) {
 }
 
 // check holds what is true of the events of any run that was not broken off.
-func (e told) check(t *testing.T, s migrate.Summary) {
+func (e eventList) check(t *testing.T, s migrate.Summary) {
 	t.Helper()
 	if len(e) < 2 || e[len(e)-1].Kind != migrate.KindDone || *e[len(e)-1].Summary != s {
 		t.Fatalf("the summary is %+v, the last event %+v", s, e[len(e)-1])
@@ -174,22 +174,22 @@ func marshal(t *testing.T, v any) []byte {
 }
 
 // old is the folder of a registry.
-type old struct {
+type registryFolder struct {
 	t    *testing.T
 	root string
 }
 
-func newOld(t *testing.T) old {
-	o := old{t, t.TempDir()}
+func newRegistryFolder(t *testing.T) registryFolder {
+	o := registryFolder{t, t.TempDir()}
 	must(t, os.MkdirAll(o.path("repositories"), 0o755))
 	return o
 }
 
-func (o old) path(parts ...string) string {
+func (o registryFolder) path(parts ...string) string {
 	return filepath.Join(o.root, "docker/registry/v2", filepath.Join(parts...))
 }
 
-func (o old) write(content string, parts ...string) {
+func (o registryFolder) write(content string, parts ...string) {
 	o.t.Helper()
 	name := o.path(parts...)
 	must(o.t, os.MkdirAll(filepath.Dir(name), 0o755))
@@ -204,14 +204,14 @@ func revision(d digest.Digest) string {
 	return filepath.Join("_manifests/revisions", d.Algorithm().String(), d.Encoded(), "link")
 }
 
-func (o old) blob(content string) digest.Digest {
+func (o registryFolder) blob(content string) digest.Digest {
 	d := digest.FromString(content)
 	o.write(content, dataOf(d))
 	return d
 }
 
 // put stores a manifest in a repository, under tags.
-func (o old) put(name string, doc any, tags ...string) digest.Digest {
+func (o registryFolder) put(name string, doc any, tags ...string) digest.Digest {
 	d := o.blob(string(marshal(o.t, doc)))
 	o.write(d.String(), "repositories", name, revision(d))
 	for _, tag := range tags {
@@ -221,7 +221,7 @@ func (o old) put(name string, doc any, tags ...string) digest.Digest {
 }
 
 // image stores an image in a repository.
-func (o old) image(name, tag string, layers ...string) digest.Digest {
+func (o registryFolder) image(name, tag string, layers ...string) digest.Digest {
 	for _, content := range append(slices.Clone(layers), "{}") {
 		d := o.blob(content)
 		o.write(d.String(), "repositories", name, "_layers", d.Algorithm().String(), d.Encoded(), "link")
@@ -230,10 +230,10 @@ func (o old) image(name, tag string, layers ...string) digest.Digest {
 }
 
 // move moves everything in.
-func (o old) move(h house, req migrate.Request) (migrate.Summary, told) {
+func (o registryFolder) move(h testStore, req migrate.Request) (migrate.Summary, eventList) {
 	o.t.Helper()
 	req.Root = o.root
-	var events told
+	var events eventList
 	s, err := migrate.Folder(context.Background(), h, mirror.Names{}, req, func(e migrate.Event) { events = append(events, e) })
 	must(o.t, err)
 	events.check(o.t, s)

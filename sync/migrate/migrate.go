@@ -1,31 +1,30 @@
-// Package migrate moves in what another registry holds: from the folder that the distribution registry
-// (https://github.com/distribution/distribution, which most call "the registry" or registry:2) stores everything in, or
-// from any registry that answers.
+// Package migrate copies the content of another registry: from the storage folder of the distribution registry
+// (https://github.com/distribution/distribution, also known as registry:2), or through the API of any registry.
 //
 // # Names
 //
-// A repository keeps its name: what clients pulled as old:5000/team/app they pull as new:5000/team/app. So it is stored
-// as a push of that name to this mirror would be, in a repository that is local from then on, unless it was there
-// before: no upstream is ever asked for it. Only the folder of a pull-through cache is another matter. What is in there
-// came from an upstream, and is imported: it goes on being mirrored.
+// A repository keeps its name: clients that pulled old:5000/team/app pull new:5000/team/app. It is stored as a push of that
+// name to this mirror would store it, in a repository that is local from then on, unless it existed before: no upstream is
+// asked for its content. The folder of a pull-through cache is different: its content is from an upstream, so it is imported
+// into a repository that is still mirrored.
 //
-// Names that mean one image to clients, as nginx, library/nginx and docker.io/library/nginx do, may have tags that differ.
-// These are a conflict: none of them is taken, and each is told with the other.
+// Several names may mean the same image to clients: nginx, library/nginx and docker.io/library/nginx. If such names have
+// different tags of one name, these tags are a conflict: all of them are skipped, and each is reported with the others.
 //
-// # What is taken
+// # What is migrated
 //
-// All tags, everything that they lead to and, from a folder, also manifests that only have a digest. A blob is taken if a
-// manifest needs it, and a manifest if all its blobs can be had. An index may lack manifests that are not in the registry
-// either, or cannot be had whole; but not those that could not be read this time. What was left out is told, each with
-// its reason, and keeps nothing else from being taken.
+// A migration copies all tags with everything that they lead to and, from a folder, also manifests without a tag. It
+// copies a blob if a manifest needs it, and a manifest if all its blobs are available. An index may lack manifests that the
+// registry lacks as well, or whose blobs are missing, but not manifests that could not be read this time. Whatever is
+// skipped is reported with the reason and does not affect anything else.
 //
-// What is read is hostile until proven: each digest is verified, and nothing is kept in memory that grows with what is read, beside the digests and names of some repositories at a time.
+// The other registry is not trusted. Every digest is verified. Memory does not grow with the content, except for the names
+// and digests of a few repositories at a time.
 //
-// # Again
+// # Running it again
 //
-// What is held is not read again, so a run that was broken off goes on where it stopped when it is repeated, and one that
-// is repeated later brings what is new. A tag that was pushed to this mirror and points elsewhere stays as it is, unless
-// the request says otherwise.
+// Stored content is not read again: a migration that was interrupted continues when it is repeated, and a later one copies
+// what is new. A tag that was pushed to this mirror and points elsewhere is not moved, unless [Request.Overwrite] is set.
 package migrate
 
 import (
@@ -33,7 +32,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -41,16 +39,16 @@ import (
 	"airmirror/mirror"
 )
 
-// Store is where everything goes; the store of a mirror is one.
+// Store stores the migrated content. The store of a mirror implements it.
 type Store interface {
 	mirror.ImportStore
 	Receive(ctx context.Context, d digest.Digest) (mirror.BlobWriter, error)
 }
 
-// RegistryClient is a registry that answers, under its host; a client of the package upstream is one. All of it may be used
-// concurrently. Its errors are those of [mirror.Upstream].
+// RegistryClient reads a registry through its API; the client of package upstream implements it. It is safe for concurrent
+// use. Its errors are those of [mirror.Upstream].
 type RegistryClient interface {
-	// Catalog lists the names of all repositories at host, as the registry writes them.
+	// Catalog lists the names of all repositories of the registry at host, as the registry writes them.
 	Catalog(ctx context.Context, host string) ([]string, error)
 	Tags(ctx context.Context, repo mirror.Repo) ([]string, error)
 	Manifest(ctx context.Context, ref mirror.Ref) (mirror.Manifest, error)
@@ -58,21 +56,21 @@ type RegistryClient interface {
 	Referrers(ctx context.Context, repo mirror.Repo, subject digest.Digest) ([]v1.Descriptor, error)
 }
 
-// Request says what to move in: from Root or from From.
+// Request selects the content to migrate: from Root or from From.
 type Request struct {
-	// Root is the path of the folder that a registry stores everything in: what its configuration calls rootdirectory.
+	// Root is the path of the storage folder of a registry: rootdirectory in its configuration.
 	Root string `json:"root,omitempty"`
 	// From is the host of a registry.
 	From string `json:"from,omitempty"`
-	// Repos are patterns, see [mirror.Match], of the names of repositories; all if there are none.
+	// Repos are patterns, see [mirror.Match], of the names of repositories. All match if it is empty.
 	Repos []string `json:"repos,omitempty"`
-	// Overwrite points tags that were pushed to this mirror at what they are in the other registry.
+	// Overwrite moves tags that were pushed to this mirror to the digest in the other registry.
 	Overwrite bool `json:"overwrite,omitempty"`
-	// Parallel is how many blobs are read at a time; 4 if it is zero.
+	// Parallel is how many blobs are read concurrently; 4 if zero.
 	Parallel int `json:"parallel,omitempty"`
 }
 
-// Check reports what of a request cannot be understood.
+// Check returns an error if the request is invalid.
 func (req Request) Check() error {
 	switch {
 	case (req.Root == "") == (req.From == ""):
@@ -88,92 +86,42 @@ func (req Request) Check() error {
 	return nil
 }
 
-// The kinds of [Event].
-const (
-	// KindPlan comes once, when it is known what there is. Total is how many repositories that is.
-	KindPlan = "plan"
-	// KindProgress comes now and then. Total and Done are bytes to read and read so far; Total grows while manifests are
-	// read. Doing says what is being worked on.
-	KindProgress = "progress"
-	// KindSkipped says that a tag, a manifest or a repository was left out, and why.
-	KindSkipped = "left"
-	// KindKept says that a tag that was pushed to this mirror was left as it is: it points at Was.
-	KindKept = "kept"
-	// KindRepository says that a repository is done: its Tags and Manifests are here, and Left were left out.
-	KindRepository = "repository"
-	// KindDone comes last, with the Summary. Total and Done are as in KindProgress.
-	KindDone = "done"
-)
-
-// Event is something that happened.
-type Event struct {
-	Time      time.Time
-	Kind      string
-	Name      string // of a repository, or name:tag or name@digest
-	Total     int64
-	Done      int64
-	Doing     string
-	Tags      int
-	Manifests int
-	Skipped   int
-	Digest    digest.Digest // that a kept tag points at in the other registry
-	Was       digest.Digest // and here
-	Error     string
-	Summary   *Summary
-}
-
-// Summary is what became of a request.
-type Summary struct {
-	Repositories int `json:"repositories"` // that something was taken from
-	Tags         int `json:"tags"`         // that point at what they do there
-	Manifests    int `json:"manifests"`    // that are here now
-	// Blobs and Bytes were not held before, manifests included. Of these bytes, Linked were not copied: their files have
-	// a second name now.
-	Blobs   int   `json:"blobs"`
-	Bytes   int64 `json:"bytes"`
-	Linked  int64 `json:"linked"`
-	Skipped int   `json:"skipped"` // how many tags, manifests and repositories were left out
-	Kept    int   `json:"kept"`    // how many pushed tags stayed as they were
-	// Cache says that the folder is that of a pull-through cache.
-	Cache bool `json:"cache,omitempty"`
-}
-
-// Folder moves in what the folder of a registry has, and tells what happens; tell is never called twice at the same
-// time, nor after Folder has returned. The registry may be running. The error is for a folder that is none, a store that
-// takes nothing, or ctx that ended; what is in the summary then is done all the same.
-func Folder(ctx context.Context, store Store, names mirror.Names, req Request, tell func(Event)) (Summary, error) {
+// Folder migrates the content of the storage folder of a registry, which may be running. It calls report for each event, never
+// concurrently and not after it has returned. It returns an error if the folder is not that of a registry, if the store
+// fails, or if ctx ends; the content in the summary is stored nevertheless.
+func Folder(ctx context.Context, store Store, names mirror.Names, req Request, report func(Event)) (Summary, error) {
 	f, err := openFolder(store, req)
 	if err != nil {
 		return Summary{}, err
 	}
-	how := importAs{origin: mirror.Pushed, local: true}
+	as := storeAs{origin: mirror.Pushed, local: true}
 	if f.cache {
-		how = importAs{origin: mirror.Imported}
+		as = storeAs{origin: mirror.Imported}
 	}
-	r := newRun(store, names, req, f, how, tell)
+	r := newRun(store, names, req, f, as, report)
 	f.progress, r.summary.Cache = r.Reporter, f.cache
 	return r.do(ctx, folderWorkers)
 }
 
-// Registry moves in what the registry req.From has; all else is as with [Folder]. A repository that is named in full, and
-// not by a pattern, is looked for whether the registry lists it or not.
-func Registry(ctx context.Context, store Store, names mirror.Names, source RegistryClient, req Request, tell func(Event)) (Summary, error) {
+// Registry migrates the content of the registry at req.From; otherwise it is like [Folder]. A repository that the request
+// names in full is migrated whether the catalog of the registry lists it or not.
+func Registry(ctx context.Context, store Store, names mirror.Names, client RegistryClient, req Request, report func(Event)) (Summary, error) {
 	if err := checkRequest(req, req.From); err != nil {
 		return Summary{}, err
 	}
-	l := &registry{client: source, store: store, host: mirror.CanonicalHost(req.From), repos: req.Repos}
-	r := newRun(store, names, req, l, importAs{origin: mirror.Pushed, local: true}, tell)
-	l.progress = r.Reporter
-	return r.do(ctx, liveWorkers)
+	other := &registry{client: client, store: store, host: mirror.CanonicalHost(req.From), repos: req.Repos}
+	r := newRun(store, names, req, other, storeAs{origin: mirror.Pushed, local: true}, report)
+	other.progress = r.Reporter
+	return r.do(ctx, registryWorkers)
 }
 
-// checked is for a request that must have what.
-func checkRequest(req Request, what string) error {
+// checkRequest returns an error unless the request is valid and has a value in the required field.
+func checkRequest(req Request, required string) error {
 	if err := req.Check(); err != nil {
 		return mirror.Errorf(mirror.CodeUnsupported, "%w", err)
 	}
-	if what == "" {
-		return mirror.Errorf(mirror.CodeUnsupported, "the request names another kind of place to move in from")
+	if required == "" {
+		return mirror.Errorf(mirror.CodeUnsupported, "the request names another kind of source")
 	}
 	return nil
 }

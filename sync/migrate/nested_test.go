@@ -21,10 +21,10 @@ func setOf(members ...digest.Digest) map[string]any {
 	return map[string]any{"mediaType": oddType, "members": list}
 }
 
-// TestManifestsThatManifestsNameAreMovedIn, whatever is said of their types: in a manifest of an unknown type without any,
+// TestManifestsOfUnknownTypesAreMigrated, whatever is said of their types: in a manifest of an unknown type without any,
 // and in an index with a type that does not sound like a manifest's.
-func TestManifestsThatManifestsNameAreMovedIn(t *testing.T) {
-	r, h := newRemote(t), newHouse(t, t.TempDir())
+func TestManifestsOfUnknownTypesAreMigrated(t *testing.T) {
+	r, h := newRemote(t), newTestStore(t, t.TempDir())
 	image := r.image("team/app", "", "layer")
 	set := r.put("team/app", "", oddType, setOf(image, digest.FromString("{}")))
 	nowhere := digest.FromString("nowhere")
@@ -35,7 +35,7 @@ func TestManifestsThatManifestsNameAreMovedIn(t *testing.T) {
 	})
 	_, events, err := r.move(h, migrate.Request{})
 	must(t, err)
-	if left := events.left(); len(left) != 0 {
+	if left := events.skipped(); len(left) != 0 {
 		t.Errorf("left out: %v", left)
 	}
 	for _, tag := range []string{"set", "index"} {
@@ -48,8 +48,57 @@ func TestManifestsThatManifestsNameAreMovedIn(t *testing.T) {
 			t.Errorf("%s was not moved in: %v", d, err)
 		}
 	}
-	h.reads("team/app", "layer", true)
-	if n := r.asked("/manifests/" + nowhere.String()); n != 1 {
+	h.wantReadable("team/app", "layer", true)
+	if n := r.requestCount("/manifests/" + nowhere.String()); n != 1 {
 		t.Errorf("what is nowhere was asked for %d times as a manifest, want once", n)
 	}
+}
+
+// TestDeeplyNestedIndexesAreMigrated has more indexes in one another than are held in memory.
+func TestDeeplyNestedIndexesAreMigrated(t *testing.T) {
+	const depth = 40
+	indexOver := func(child any, mediaType string) v1.Index {
+		desc := descriptor(string(marshal(t, child)))
+		desc.MediaType = mediaType
+		return v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{desc}}
+	}
+	indexes := []v1.Index{indexOver(imageOf("layer"), v1.MediaTypeImageManifest)}
+	for len(indexes) < depth {
+		indexes = append(indexes, indexOver(indexes[len(indexes)-1], v1.MediaTypeImageIndex))
+	}
+	check := func(t *testing.T, h testStore, s migrate.Summary, events eventList, top digest.Digest) {
+		if s.Skipped != 0 || s.Manifests != depth+1 || h.tag("app", "deep") != top {
+			t.Errorf("%+v, skipped %v", s, events.skipped())
+		}
+		h.wantComplete("app", top)
+	}
+	t.Run("folder", func(t *testing.T) {
+		o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
+		o.image("app", "v1", "layer")
+		var top digest.Digest
+		for n, index := range indexes {
+			if n < depth-1 {
+				o.put("app", index)
+			} else {
+				top = o.put("app", index, "deep")
+			}
+		}
+		s, events := o.move(h, migrate.Request{})
+		check(t, h, s, events, top)
+	})
+	t.Run("registry", func(t *testing.T) {
+		r, h := newRemote(t), newTestStore(t, t.TempDir())
+		r.image("app", "v1", "layer")
+		var top digest.Digest
+		for n, index := range indexes {
+			tag := ""
+			if n == depth-1 {
+				tag = "deep"
+			}
+			top = r.put("app", tag, v1.MediaTypeImageIndex, index)
+		}
+		s, events, err := r.move(h, migrate.Request{})
+		must(t, err)
+		check(t, h, s, events, top)
+	})
 }

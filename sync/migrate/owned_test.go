@@ -21,7 +21,7 @@ func cacheOf(contents ...string) v1.Index {
 }
 
 // reads checks whether a repository may read a blob.
-func (h house) reads(name, content string, want bool) {
+func (h testStore) wantReadable(name, content string, want bool) {
 	h.t.Helper()
 	stat, err := h.StatBlob(h.t.Context(), bare(name), digest.FromString(content))
 	if err != nil || (stat.Stored && stat.Linked) != want {
@@ -33,20 +33,20 @@ func (h house) reads(name, content string, want bool) {
 // there.
 func TestBlobsThatAnIndexNamesAreMovedIn(t *testing.T) {
 	t.Run("folder", func(t *testing.T) {
-		o, h := newOld(t), newHouse(t, t.TempDir())
+		o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 		o.image("team/app", "1", "layer", "theirs")
 		o.put("team/app", cacheOf("layer"), "cache")
 		o.image("evil/app", "1", "own")
 		o.put("evil/app", cacheOf("own", "theirs", "secret"), "cache")
 		h.push("private/app", "1", "secret")
 		_, events := o.move(h, migrate.Request{})
-		if left := events.left(); len(left) != 2 {
+		if left := events.skipped(); len(left) != 2 {
 			t.Errorf("left out: %v", left)
 		}
 		h.movedIn()
 	})
 	t.Run("registry", func(t *testing.T) {
-		r, h := newRemote(t), newHouse(t, t.TempDir())
+		r, h := newRemote(t), newTestStore(t, t.TempDir())
 		r.image("team/app", "1", "layer")
 		r.put("team/app", "cache", v1.MediaTypeImageIndex, cacheOf("layer"))
 		r.image("evil/app", "1", "own")
@@ -56,7 +56,7 @@ func TestBlobsThatAnIndexNamesAreMovedIn(t *testing.T) {
 		h.push("private/app", "1", "secret")
 		_, events, err := r.move(h, migrate.Request{})
 		must(t, err)
-		if left := events.left(); len(left) != 2 {
+		if left := events.skipped(); len(left) != 2 {
 			t.Errorf("left out: %v", left)
 		}
 		h.movedIn()
@@ -74,15 +74,15 @@ func schema1(layers ...string) map[string]any {
 
 // TestSchema1IsMovedIn, with its layers.
 func TestSchema1IsMovedIn(t *testing.T) {
-	for name, move := range map[string]func(h house) (digest.Digest, told){
-		"folder": func(h house) (digest.Digest, told) {
-			o := newOld(t)
+	for name, move := range map[string]func(h testStore) (digest.Digest, eventList){
+		"folder": func(h testStore) (digest.Digest, eventList) {
+			o := newRegistryFolder(t)
 			o.image("old", "other", "layer")
 			d := o.put("old", schema1("layer"), "v1")
 			_, events := o.move(h, migrate.Request{})
 			return d, events
 		},
-		"registry": func(h house) (digest.Digest, told) {
+		"registry": func(h testStore) (digest.Digest, eventList) {
 			r := newRemote(t)
 			r.image("old", "other", "layer")
 			d := r.put("old", "v1", "application/vnd.docker.distribution.manifest.v1+json", schema1("layer"))
@@ -92,33 +92,33 @@ func TestSchema1IsMovedIn(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, t.TempDir())
+			h := newTestStore(t, t.TempDir())
 			d, events := move(h)
-			if got := h.tag("old", "v1"); got != d || len(events.left()) != 0 {
-				t.Fatalf("old:v1 is %q, want %s; left out: %v", got, d, events.left())
+			if got := h.tag("old", "v1"); got != d || len(events.skipped()) != 0 {
+				t.Fatalf("old:v1 is %q, want %s; left out: %v", got, d, events.skipped())
 			}
 			man, err := h.Manifest(t.Context(), bare("old"), d)
 			must(t, err)
 			if man.MediaType != "application/vnd.docker.distribution.manifest.v1+json" {
 				t.Errorf("it is a %s", man.MediaType)
 			}
-			h.reads("old", "layer", true)
+			h.wantReadable("old", "layer", true)
 		})
 	}
 }
 
-func (h house) movedIn() {
+func (h testStore) movedIn() {
 	h.t.Helper()
 	for _, name := range []string{"team/app", "evil/app"} {
 		if h.tag(name, "cache") == "" {
 			h.t.Errorf("%s:cache was left out", name)
 		}
 	}
-	h.reads("team/app", "layer", true)
-	h.reads("evil/app", "own", true)
-	h.reads("evil/app", "theirs", false)
-	h.reads("evil/app", "secret", false)
-	h.reads("private/app", "secret", true)
+	h.wantReadable("team/app", "layer", true)
+	h.wantReadable("evil/app", "own", true)
+	h.wantReadable("evil/app", "theirs", false)
+	h.wantReadable("evil/app", "secret", false)
+	h.wantReadable("private/app", "secret", true)
 	for flaw, err := range h.Defects(h.t.Context(), mirror.CheckOptions{}) {
 		h.t.Errorf("flaw: %+v, %v", flaw, err)
 	}

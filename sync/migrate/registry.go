@@ -13,10 +13,10 @@ import (
 	"airmirror/mirror"
 )
 
-// ahead is how many tags of a repository are asked for at a time.
+// tagsAhead is how many tags of a repository are requested concurrently.
 const tagsAhead = 8
 
-// live is a registry that answers.
+// registry is a source that is read through its API.
 type registry struct {
 	client   RegistryClient
 	store    Store
@@ -25,11 +25,12 @@ type registry struct {
 	progress mirror.Progress
 }
 
-// repositories implements [place]. What is named in full needs no catalog, which many registries do not have.
-func (l *registry) repositories(ctx context.Context, leave func(string, error)) ([]string, error) {
+// repositories implements [source]. It does not request the catalog, which many registries do not have, if the request names
+// all repositories in full.
+func (r *registry) repositories(ctx context.Context, skip func(string, error)) ([]string, error) {
 	var names []string
-	patterns := len(l.repos) == 0
-	for _, pattern := range l.repos {
+	patterns := len(r.repos) == 0
+	for _, pattern := range r.repos {
 		if strings.ContainsAny(pattern, `*?[\`) {
 			patterns = true
 			continue
@@ -37,29 +38,29 @@ func (l *registry) repositories(ctx context.Context, leave func(string, error)) 
 		names = append(names, pattern)
 	}
 	if patterns {
-		listed, err := l.client.Catalog(ctx, l.host)
+		listed, err := r.client.Catalog(ctx, r.host)
 		if err != nil {
-			return nil, mirror.Errorf(mirror.CodeOf(err), "%s does not list its repositories (%w): name those to move in with --repo, in full", l.host, err)
+			return nil, mirror.Errorf(mirror.CodeOf(err), "%s does not list its repositories (%w): name those to move in with --repo, in full", r.host, err)
 		}
 		names = append(names, listed...)
 	}
-	kept := names[:0]
+	valid := names[:0]
 	for _, name := range names {
-		if err := l.repo(name).Validate(); err != nil {
-			leave(name, err)
+		if err := r.repo(name).Validate(); err != nil {
+			skip(name, err)
 			continue
 		}
-		kept = append(kept, name)
+		valid = append(valid, name)
 	}
-	return kept, nil
+	return valid, nil
 }
 
-func (l *registry) repo(name string) mirror.Repo { return mirror.Repo{Host: l.host, Path: name} }
+func (r *registry) repo(name string) mirror.Repo { return mirror.Repo{Host: r.host, Path: name} }
 
-// roots implements [place].
-func (l *registry) roots(ctx context.Context, name string) iter.Seq2[root, error] {
+// roots implements [source].
+func (r *registry) roots(ctx context.Context, name string) iter.Seq2[root, error] {
 	return func(yield func(root, error) bool) {
-		tags, err := l.client.Tags(ctx, l.repo(name))
+		tags, err := r.client.Tags(ctx, r.repo(name))
 		if err != nil {
 			yield(root{}, err)
 			return
@@ -67,8 +68,8 @@ func (l *registry) roots(ctx context.Context, name string) iter.Seq2[root, error
 		for len(tags) > 0 {
 			page := tags[:min(tagsAhead, len(tags))]
 			tags = tags[len(page):]
-			for n, a := range l.manifests(ctx, name, page) {
-				if !yield(root{tag: page[n], digest: a.man.Digest, man: &a.man}, a.err) {
+			for n, result := range r.manifests(ctx, name, page) {
+				if !yield(root{tag: page[n], digest: result.man.Digest, man: &result.man}, result.err) {
 					return
 				}
 			}
@@ -81,28 +82,28 @@ type manifestResult struct {
 	err error
 }
 
-// ask asks for several tags at a time.
-func (l *registry) manifests(ctx context.Context, name string, tags []string) []manifestResult {
-	answers := make([]manifestResult, len(tags))
-	var work sync.WaitGroup
+// manifests requests the manifests of several tags concurrently.
+func (r *registry) manifests(ctx context.Context, name string, tags []string) []manifestResult {
+	results := make([]manifestResult, len(tags))
+	var requests sync.WaitGroup
 	for n, tag := range tags {
-		work.Go(func() {
-			a := &answers[n]
-			a.man, a.err = l.client.Manifest(ctx, mirror.Ref{Repo: l.repo(name), Tag: tag})
+		requests.Go(func() {
+			result := &results[n]
+			result.man, result.err = r.client.Manifest(ctx, mirror.Ref{Repo: r.repo(name), Tag: tag})
 		})
 	}
-	work.Wait()
-	return answers
+	requests.Wait()
+	return results
 }
 
-// manifest implements [place].
-func (l *registry) manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error) {
-	return l.client.Manifest(ctx, mirror.Ref{Repo: l.repo(name), Digest: d})
+// manifest implements [source].
+func (r *registry) manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error) {
+	return r.client.Manifest(ctx, mirror.Ref{Repo: r.repo(name), Digest: d})
 }
 
-// referrers implements [place].
-func (l *registry) referrers(ctx context.Context, name string, d digest.Digest) ([]digest.Digest, error) {
-	list, err := l.client.Referrers(ctx, l.repo(name), d)
+// referrers implements [source].
+func (r *registry) referrers(ctx context.Context, name string, d digest.Digest) ([]digest.Digest, error) {
+	list, err := r.client.Referrers(ctx, r.repo(name), d)
 	digests := make([]digest.Digest, len(list))
 	for n, desc := range list {
 		digests[n] = desc.Digest
@@ -110,12 +111,12 @@ func (l *registry) referrers(ctx context.Context, name string, d digest.Digest) 
 	return digests, err
 }
 
-// take implements [place].
-func (l *registry) fetch(ctx context.Context, name string, b blob) (linked bool, err error) {
+// fetch implements [source].
+func (r *registry) fetch(ctx context.Context, name string, b blob) (linked bool, err error) {
 	if b.bytes != nil {
-		return false, l.receive(ctx, b, bytes.NewReader(b.bytes))
+		return false, r.receive(ctx, b, bytes.NewReader(b.bytes))
 	}
-	body, size, err := l.client.Blob(ctx, l.repo(name), b.digest)
+	body, size, err := r.client.Blob(ctx, r.repo(name), b.digest)
 	if err != nil {
 		return false, err
 	}
@@ -123,58 +124,54 @@ func (l *registry) fetch(ctx context.Context, name string, b blob) (linked bool,
 	if b.size < 0 {
 		b.size = size
 	}
-	if b.size < 0 { // nobody knows it
-		return false, l.receive(ctx, b, body)
+	if b.size < 0 { // the registry does not say it either
+		return false, r.receive(ctx, b, body)
 	}
 	if size >= 0 && size != b.size {
-		return false, errSize(b)
+		return false, errSize(b, size)
 	}
-	l.progress.Expect(b.size)
-	w := &progressReader{Reader: io.LimitReader(body, b.size+1), progress: l.progress, left: b.size}
-	defer func() { w.report(w.left) }() // there is no more to come of it
-	return false, l.receive(ctx, b, w)
+	r.progress.Expect(b.size)
+	counted := &progressReader{Reader: io.LimitReader(body, b.size+1), progress: r.progress, left: b.size}
+	defer func() { counted.report(counted.left) }() // after an error the rest is not expected any more
+	return false, r.receive(ctx, b, counted)
 }
 
-// has implements [place].
-func (l *registry) has(ctx context.Context, name string, d digest.Digest) error {
-	body, _, err := l.client.Blob(ctx, l.repo(name), d)
+// has implements [source].
+func (r *registry) has(ctx context.Context, name string, d digest.Digest) error {
+	body, _, err := r.client.Blob(ctx, r.repo(name), d)
 	if err == nil {
 		body.Close()
 	}
 	return err
 }
 
-func errSize(b blob) error {
-	return mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has not the %d bytes that its manifest says", b.digest, b.size)
-}
-
-// receive brings what r reads into the store.
-func (l *registry) receive(ctx context.Context, b blob, r io.Reader) error {
-	in, err := l.store.Receive(ctx, b.digest)
+// receive copies from into the store.
+func (r *registry) receive(ctx context.Context, b blob, from io.Reader) error {
+	w, err := r.store.Receive(ctx, b.digest)
 	if err != nil {
 		return &storeError{err}
 	}
-	defer in.Abort()
-	source := &sourceReader{Reader: r}
-	n, err := io.CopyBuffer(struct{ io.Writer }{in}, source, make([]byte, 256<<10))
+	defer w.Abort()
+	source := &sourceReader{Reader: from}
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, source, make([]byte, 256<<10))
 	switch {
 	case source.err != nil:
 		return source.err
 	case err != nil:
 		return &storeError{err}
 	case b.size >= 0 && n != b.size:
-		return errSize(b)
+		return mirror.Errorf(mirror.CodeManifestInvalid, "blob %s does not have the %d bytes that its manifest says", b.digest, b.size)
 	}
-	if err := in.Verify(); err != nil {
+	if err := w.Verify(); err != nil {
 		return err
 	}
-	if err := in.Commit(ctx, mirror.Repo{}); err != nil {
+	if err := w.Commit(ctx, mirror.Repo{}); err != nil {
 		return &storeError{err}
 	}
 	return nil
 }
 
-// source remembers why reading failed, which is not the store's fault.
+// sourceReader keeps the error of the source, to tell it from an error of the store.
 type sourceReader struct {
 	io.Reader
 	err error
@@ -188,20 +185,20 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// watched tells what was read, of what is expected.
+// progressReader reports the bytes that were read, up to the expected number.
 type progressReader struct {
 	io.Reader
 	progress mirror.Progress
 	left     int64
 }
 
-func (w *progressReader) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
-	w.report(min(int64(n), w.left))
+func (p *progressReader) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.report(min(int64(n), p.left))
 	return n, err
 }
 
-func (w *progressReader) report(bytes int64) {
-	w.left -= bytes
-	w.progress.Did(bytes)
+func (p *progressReader) report(bytes int64) {
+	p.left -= bytes
+	p.progress.Did(bytes)
 }

@@ -63,7 +63,7 @@ func (r *remote) answer(path string, f func(http.ResponseWriter)) {
 }
 
 // asked is how many requests there were since the last call, that have part in them.
-func (r *remote) asked(part string) (n int) {
+func (r *remote) requestCount(part string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, request := range r.requests {
@@ -108,10 +108,10 @@ func (r *remote) image(name, tag string, layers ...string) digest.Digest {
 }
 
 // move moves everything in.
-func (r *remote) move(h house, req migrate.Request) (migrate.Summary, told, error) {
+func (r *remote) move(h testStore, req migrate.Request) (migrate.Summary, eventList, error) {
 	r.t.Helper()
 	req.From = "registry.test"
-	var events told
+	var events eventList
 	s, err := migrate.Registry(r.t.Context(), h, mirror.Names{}, r.client, req, func(e migrate.Event) { events = append(events, e) })
 	if err == nil {
 		events.check(r.t, s)
@@ -123,8 +123,8 @@ func status(code int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(code) }
 }
 
-func TestRegistryIsMovedIn(t *testing.T) {
-	r, h := newRemote(t), newHouse(t, t.TempDir())
+func TestRegistryIsMigrated(t *testing.T) {
+	r, h := newRemote(t), newTestStore(t, t.TempDir())
 	app := r.image("team/app", "v1", "base", "app")
 	r.image("team/app", "v2", "base", "app two")
 	r.image("tool", "latest", "base")
@@ -138,16 +138,16 @@ func TestRegistryIsMovedIn(t *testing.T) {
 	s, events, err := r.move(h, migrate.Request{})
 	must(t, err)
 	if s.Repositories != 2 || s.Tags != 4 || s.Manifests != 6 || s.Skipped != 0 || s.Linked != 0 || s.Blobs != 5+6 {
-		t.Errorf("%+v, left out %v", s, events.left())
+		t.Errorf("%+v, left out %v", s, events.skipped())
 	}
-	if n := r.asked("/blobs/"); n != 5 {
+	if n := r.requestCount("/blobs/"); n != 5 {
 		t.Errorf("%d blobs were asked for, want 5", n)
 	}
 	for _, d := range []digest.Digest{app, signed} {
-		h.whole("team/app", d)
+		h.wantComplete("team/app", d)
 	}
 	for _, d := range []digest.Digest{child, index} {
-		h.whole("tool", d)
+		h.wantComplete("tool", d)
 	}
 	if list, _, err := h.Referrers(t.Context(), bare("team/app"), app, "", 10, 1<<20); err != nil || len(list) != 1 || list[0].Digest != signed {
 		t.Errorf("what refers to it: %v, %v", list, err)
@@ -159,13 +159,13 @@ func TestRegistryIsMovedIn(t *testing.T) {
 	}
 	again, _, err := r.move(h, migrate.Request{})
 	must(t, err)
-	if again.Blobs != 0 || again.Tags != 4 || r.asked("/blobs/") != 0 {
+	if again.Blobs != 0 || again.Tags != 4 || r.requestCount("/blobs/") != 0 {
 		t.Errorf("again: %+v", again)
 	}
 }
 
 func TestRegistryWithoutACatalog(t *testing.T) {
-	r, h := newRemote(t), newHouse(t, t.TempDir())
+	r, h := newRemote(t), newTestStore(t, t.TempDir())
 	r.image("team/app", "v1", "app")
 	r.image("team/tool", "v1", "tool")
 	r.answer("/v2/_catalog", status(http.StatusNotFound))
@@ -175,13 +175,13 @@ func TestRegistryWithoutACatalog(t *testing.T) {
 			t.Errorf("%v: %v", repos, err)
 		}
 	}
-	r.asked("")
+	r.requestCount("")
 	s, events, err := r.move(h, migrate.Request{Repos: []string{"team/app", "absent", "Upper"}})
 	must(t, err)
-	if left := events.left(); s.Tags != 1 || s.Skipped != 2 || !strings.Contains(left["absent"], "does not have") || !strings.Contains(left["Upper"], "not a repository name") {
+	if left := events.skipped(); s.Tags != 1 || s.Skipped != 2 || !strings.Contains(left["absent"], "does not have") || !strings.Contains(left["Upper"], "not a repository name") {
 		t.Errorf("%+v, left out %v", s, left)
 	}
-	if h.tag("team/tool", "v1") != "" || r.asked("_catalog") != 0 {
+	if h.tag("team/tool", "v1") != "" || r.requestCount("_catalog") != 0 {
 		t.Error("more came than was named")
 	}
 }
@@ -204,15 +204,15 @@ func TestRegistryThatFails(t *testing.T) {
 		"no blob":             {blob, status(http.StatusNotFound), true, "bad@" + child.String(), "does not have"},
 		"blob fails":          {blob, status(http.StatusInternalServerError), false, "bad@" + child.String(), "500"},
 		"blob is another":     {blob, send("BAD LAYER"), true, "bad@" + child.String(), "not " + layer.String()},
-		"blob is longer":      {blob, send("bad layer and more"), true, "bad@" + child.String(), "has not the 9 bytes"},
-		"blob has no end":     {blob, func(w http.ResponseWriter) { io.Copy(w, strings.NewReader(strings.Repeat("x", 1<<20))) }, true, "bad@" + child.String(), "has not the 9 bytes"},
+		"blob is longer":      {blob, send("bad layer and more"), true, "bad@" + child.String(), "has 18 bytes, not 9"},
+		"blob has no end":     {blob, func(w http.ResponseWriter) { io.Copy(w, strings.NewReader(strings.Repeat("x", 1<<20))) }, true, "bad@" + child.String(), "does not have the 9 bytes"},
 		"manifest fails":      {manifest, status(http.StatusBadGateway), false, "bad@" + child.String(), "502"},
 		"manifest is another": {manifest, send("{}"), false, "bad@" + child.String(), ""},
 		"tags fail":           {"/v2/bad/tags/list", status(http.StatusInternalServerError), false, "bad", "500"},
-		"referrers fail":      {"/v2/bad/referrers/" + child.String(), status(http.StatusInternalServerError), true, "bad@" + child.String(), "what refers to it"},
+		"referrers fail":      {"/v2/bad/referrers/" + child.String(), status(http.StatusInternalServerError), true, "bad@" + child.String(), "its referrers cannot be listed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, h := newRemote(t), newHouse(t, t.TempDir())
+			r, h := newRemote(t), newTestStore(t, t.TempDir())
 			good := r.image("good", "v1", "base")
 			r.image("bad", "before", "base")
 			_, _, err := r.move(h, migrate.Request{})
@@ -225,15 +225,15 @@ func TestRegistryThatFails(t *testing.T) {
 			if got := h.tag("bad", "index"); (got == index) != test.index || h.tag("good", "v1") != good {
 				t.Errorf("the tag points at %q", got)
 			}
-			why, left := events.left()[test.what]
+			why, left := events.skipped()[test.what]
 			if !left || s.Skipped == 0 || !strings.Contains(why, test.says) {
-				t.Errorf("left out %q", events.left())
+				t.Errorf("left out %q", events.skipped())
 			}
 			r.answer(test.path, nil)
 			if s, _, err := r.move(h, migrate.Request{}); err != nil || s.Skipped != 0 || h.tag("bad", "index") != index {
 				t.Errorf("again: %+v, %v", s, err)
 			}
-			h.whole("bad", index)
+			h.wantComplete("bad", index)
 		})
 	}
 }

@@ -14,68 +14,55 @@ import (
 )
 
 const (
-	// defaultParallel is how many blobs are read at a time, if the request does not say.
+	// defaultParallel is how many blobs are read concurrently by default.
 	defaultParallel = 4
-	// folderWorkers and liveWorkers are how many repositories are worked on at a time: one has its manifests read while
-	// another's blobs are. A registry lets its clients wait.
-	folderWorkers = 2
-	liveWorkers   = 4
+	// folderWorkers and registryWorkers are how many repositories are read concurrently: one worker reads manifests while
+	// another reads blobs. A registry has a longer latency.
+	folderWorkers   = 2
+	registryWorkers = 4
 )
 
-// entry is how content enters the mirror.
-type importAs struct {
+// storeAs is how content is stored.
+type storeAs struct {
 	origin mirror.Origin
-	local  bool
+	local  bool // new repositories are local
 }
 
-// run is one request being worked on.
+// run is one migration. It is safe for concurrent use.
 type run struct {
 	*progress.Reporter
-	report   func(Event)
-	store    Store
-	names    mirror.Names
-	req      Request
-	source   source
-	importAs importAs
-	slots    chan struct{} // one place for each blob that is read
-	calls    singleflight.Group
-	// conflicts are why tags of names that meet are not taken, by name:tag. They are not changed during the work.
+	report  func(Event)
+	store   Store
+	names   mirror.Names
+	req     Request
+	source  source
+	storeAs storeAs
+	slots   chan struct{} // one for each blob that is read
+	calls   singleflight.Group
+	// conflicts are the reasons why tags of repositories with several names are skipped, by name:tag. They are constant
+	// after findConflicts.
 	conflicts map[string]error
 
 	mu      sync.Mutex
 	summary Summary
 }
 
-func newRun(store Store, names mirror.Names, req Request, p source, how importAs, tell func(Event)) *run {
+func newRun(store Store, names mirror.Names, req Request, from source, as storeAs, report func(Event)) *run {
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
 	r := &run{
-		report: tell, store: store, names: names, req: req, source: p, importAs: how,
+		report: report, store: store, names: names, req: req, source: from, storeAs: as,
 		slots: make(chan struct{}, req.Parallel), conflicts: make(map[string]error),
 	}
 	r.Reporter = progress.New(func() { r.emit(Event{Kind: KindProgress}) })
 	return r
 }
 
-// do works on the repositories, several at a time.
+// do migrates the repositories, several concurrently.
 func (r *run) do(ctx context.Context, workers int) (Summary, error) {
-	told := make(map[string]bool)
-	names, err := r.source.repositories(ctx, func(name string, err error) {
-		told[name] = true
-		r.skip(name, err)
-	})
+	names, err := r.repositories(ctx)
 	if err == nil {
-		for _, pattern := range r.req.Repos {
-			if !told[pattern] && !slices.ContainsFunc(names, func(name string) bool { return mirror.Match(pattern, name) }) {
-				r.skip(pattern, mirror.Errorf(mirror.CodeNameUnknown, "there is no such repository"))
-			}
-		}
-		names = slices.DeleteFunc(names, func(name string) bool {
-			return len(r.req.Repos) > 0 && !mirror.MatchAny(r.req.Repos, name)
-		})
-		slices.Sort(names)
-		names = slices.Compact(names)
 		r.emit(Event{Kind: KindPlan, Total: int64(len(names))})
 		if err = r.findConflicts(ctx, names); err == nil {
 			err = r.visitRepositories(ctx, names, workers)
@@ -84,6 +71,28 @@ func (r *run) do(ctx context.Context, workers int) (Summary, error) {
 	r.Close()
 	r.emit(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary, err
+}
+
+// repositories returns the names of the requested repositories, sorted. It reports patterns that match none.
+func (r *run) repositories(ctx context.Context) ([]string, error) {
+	skipped := make(map[string]bool)
+	names, err := r.source.repositories(ctx, func(name string, err error) {
+		skipped[name] = true
+		r.skip(name, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, pattern := range r.req.Repos {
+		if !skipped[pattern] && !slices.ContainsFunc(names, func(name string) bool { return mirror.Match(pattern, name) }) {
+			r.skip(pattern, mirror.Errorf(mirror.CodeNameUnknown, "there is no such repository"))
+		}
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return len(r.req.Repos) > 0 && !mirror.MatchAny(r.req.Repos, name)
+	})
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 func (r *run) visitRepositories(ctx context.Context, names []string, workers int) error {
@@ -114,12 +123,12 @@ func (r *run) visitRepositories(ctx context.Context, names []string, workers int
 	return group.Wait()
 }
 
-// leave says that something was left out.
-func (r *run) skip(what string, err error) {
+// skip reports that something was skipped.
+func (r *run) skip(name string, err error) {
 	r.mu.Lock()
 	r.summary.Skipped++
 	r.mu.Unlock()
-	r.emit(Event{Kind: KindSkipped, Name: what, Error: err.Error()})
+	r.emit(Event{Kind: KindSkipped, Name: name, Error: err.Error()})
 }
 
 // count changes the summary.
@@ -129,29 +138,35 @@ func (r *run) count(f func(s *Summary)) {
 	f(&r.summary)
 }
 
-// obtain sees to it that a blob of a repository is held.
+// ensureBlob makes sure that a blob of a repository is stored.
 func (r *run) ensureBlob(ctx context.Context, name string, b blob) error {
 	for {
 		size, err := r.store.StatContent(ctx, b.digest)
 		if err == nil && size == b.size {
-			err = r.store.Verify(ctx, b.digest) // what is damaged is replaced
+			err = r.store.Verify(ctx, b.digest) // a damaged blob is replaced
 		}
 		switch {
 		case err == nil && size != b.size:
-			return mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, size, b.size)
+			return errSize(b, size)
 		case err == nil:
 			return nil
 		case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
 			return &storeError{err}
 		}
-		by, err, _ := r.calls.Do(b.digest.String(), func() (any, error) { return name, r.fetch(ctx, name, b) })
-		if err == nil || by == name {
+		fetchedFor, err, _ := r.calls.Do(b.digest.String(), func() (any, error) { return name, r.fetch(ctx, name, b) })
+		if err == nil || fetchedFor == name {
 			return err
-		} // another repository does not have it, this one may
+		} // the fetch was for another repository, which does not have the blob; this one may
 	}
 }
 
-// own sees to it that what a manifest of a repository names is stored, if that repository has it at the place.
+// errSize returns the error for a blob whose size differs from the one in its manifest.
+func errSize(b blob, size int64) error {
+	return mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, size, b.size)
+}
+
+// ensureOwned makes sure that content which a manifest of a repository names is stored, if that repository has it at the
+// source.
 func (r *run) ensureOwned(ctx context.Context, name string, b blob) error {
 	_, err := r.store.StatContent(ctx, b.digest)
 	switch {
@@ -160,7 +175,7 @@ func (r *run) ensureOwned(ctx context.Context, name string, b blob) error {
 	case mirror.CodeOf(err) != mirror.CodeBlobUnknown:
 		return &storeError{err}
 	}
-	if f, ok := r.source.(*folder); ok { // its content is not kept by repository
+	if f, ok := r.source.(*folder); ok { // fetch does not check the repository
 		if err := f.has(ctx, name, b.digest); err != nil {
 			return err
 		}
@@ -196,12 +211,12 @@ func (r *run) fetch(ctx context.Context, name string, b blob) error {
 	return nil
 }
 
-// repository is one being worked on.
+// repository is the state of a repository that is being migrated.
 type repository struct {
-	name      string // at the place
+	name      string // at the source
 	repo      mirror.Repo
 	manifests map[digest.Digest]outcome
-	tags      int // that point at what they do at the place
-	imported  int // manifests
+	tags      int // that point at the same digest as at the source
+	migrated  int // manifests
 	skipped   int
 }

@@ -11,34 +11,34 @@ import (
 	"airmirror/mirror"
 )
 
-// place is where content comes from: a folder, or a registry that answers. Names are those that the place uses. Errors
-// are about the content that was asked for, unless they are a [fault].
+// source is where content comes from: a folder or a registry. Names are those that the source uses. An error is about the
+// requested content, unless it is a [storeError].
 type source interface {
-	// repositories lists the names of repositories. What cannot be one is left out by way of leave.
-	repositories(ctx context.Context, leave func(name string, err error)) ([]string, error)
-	// roots yields the tags of a repository, and the digests of manifests there that may have none. An error without a
-	// root is about the whole repository.
+	// repositories lists the names of repositories. It calls skip for each entry that is not a repository.
+	repositories(ctx context.Context, skip func(name string, err error)) ([]string, error)
+	// roots yields the tags of a repository, and manifests that may have no tag. An error without a root is about the whole
+	// repository.
 	roots(ctx context.Context, name string) iter.Seq2[root, error]
-	// manifest reads a manifest, verified.
+	// manifest reads and verifies a manifest.
 	manifest(ctx context.Context, name string, d digest.Digest) (mirror.Manifest, error)
-	// referrers lists what refers to d, as far as roots does not yield it.
+	// referrers lists the referrers of d that roots does not yield.
 	referrers(ctx context.Context, name string, d digest.Digest) ([]digest.Digest, error)
-	// take takes a blob or, if there are bytes, a manifest into the store. It is not held there; linked is as
-	// [mirror.ImportStore.ImportFile] says.
+	// fetch copies a blob into the store, or a manifest if b has its bytes. The store does not have it yet. linked is that of
+	// [mirror.ImportStore.ImportFile].
 	fetch(ctx context.Context, name string, b blob) (linked bool, err error)
-	// has reports with [mirror.CodeBlobUnknown] that the repository does not have a blob.
+	// has returns an error with [mirror.CodeBlobUnknown] if the repository does not have a blob.
 	has(ctx context.Context, name string, d digest.Digest) error
 }
 
-// root is where a walk through a repository begins.
+// root is where the walk through a repository begins.
 type root struct {
 	tag    string // "" if it has none
 	digest digest.Digest
 	man    *mirror.Manifest // nil if it was not read yet
 }
 
-// of names the root in a repository.
-func (r root) of(name string) string {
+// in names the root in a repository, in messages.
+func (r root) in(name string) string {
 	if r.tag != "" {
 		return name + ":" + r.tag
 	}
@@ -48,29 +48,29 @@ func (r root) of(name string) string {
 	return name
 }
 
-// blob is content to be taken. size is in bytes, and verified by who takes it; it is -1 if it is not known.
+// blob is content to fetch. fetch verifies the size, which is -1 if it is unknown.
 type blob struct {
 	digest digest.Digest
 	size   int64
-	bytes  []byte // of a manifest that is nowhere but in memory; nil for all else
+	bytes  []byte // of a manifest; nil for a blob
 }
 
-// fault is an error of the store, which would go for all other content as well.
+// storeError is an error of the store. It ends the run, since it affects all content.
 type storeError struct{ error }
 
-func (f *storeError) Unwrap() error { return f.error }
+func (e *storeError) Unwrap() error { return e.error }
 
-// outcome is what became of a manifest.
+// outcome is the state of a manifest.
 type outcome int
 
 const (
-	pending outcome = iota // it is in the batch
-	imported
-	missing // it is not to be had
-	failed  // it could not be had this time
+	pending  outcome = iota // it is being read, or is in the batch
+	migrated                // it is stored
+	missing                 // it was skipped, and another run would skip it as well
+	failed                  // it was skipped, and another run may migrate it
 )
 
-// outcomeOf tells from why something was left out whether it can be had another time.
+// outcomeOf returns the outcome of content that was skipped because of err.
 func outcomeOf(err error) outcome {
 	switch mirror.CodeOf(err) {
 	case mirror.CodeBlobUnknown, mirror.CodeManifestUnknown, mirror.CodeNameUnknown,
@@ -84,13 +84,36 @@ func outcomeOf(err error) outcome {
 	return failed
 }
 
-// absent reports whether err says that the place does not have something, and not that it is wrong.
+// isAbsent reports whether err says that the source does not have the content.
 func isAbsent(err error) bool {
 	return isManifestUnknown(err) || mirror.CodeOf(err) == mirror.CodeBlobUnknown
 }
 
-// unknown reports whether err says that the place does not have a manifest.
+// isManifestUnknown reports whether err says that the source does not have the manifest.
 func isManifestUnknown(err error) bool {
 	code := mirror.CodeOf(err)
 	return code == mirror.CodeManifestUnknown || code == mirror.CodeNameUnknown
+}
+
+// isContentError reports whether err, of the store, is about the content and not about the store.
+func isContentError(err error) bool {
+	switch mirror.CodeOf(err) {
+	case mirror.CodeUnknown, mirror.CodeUnavailable, mirror.CodeStorageFull:
+		return false
+	}
+	return true
+}
+
+// endsRun reports whether err is not about content: it is of the store, or the run was canceled.
+func endsRun(ctx context.Context, err error) bool {
+	var e *storeError
+	return ctx.Err() != nil || errors.As(err, &e)
+}
+
+// runError returns the error of a run that err ends.
+func runError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }

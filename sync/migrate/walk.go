@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -11,10 +10,7 @@ import (
 	"airmirror/mirror"
 )
 
-// maxDepth is how deep indexes may be in one another. More than two is hardly seen.
-const maxDepth = 16
-
-// repository walks through a repository and puts what it finds into the batch. The error is one that ends the run.
+// visitRepository walks through a repository and adds its manifests and tags to the batch. The error ends the run.
 func (b *batch) visitRepository(ctx context.Context, name string) error {
 	repo, err := b.names.Repo(name, "")
 	if err != nil {
@@ -31,40 +27,28 @@ func (b *batch) visitRepository(ctx context.Context, name string) error {
 			return runError(ctx, err)
 		}
 		if err != nil {
-			b.skipIn(s, root.of(name), err)
+			b.skipIn(s, root.in(name), err)
 		}
 	}
 	b.done = append(b.done, s)
 	return nil
 }
 
-// ends reports whether err is no word about some content.
-func endsRun(ctx context.Context, err error) bool {
-	var f *storeError
-	return ctx.Err() != nil || errors.As(err, &f)
-}
-
-func runError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
-func (b *batch) skipIn(s *repository, what string, err error) {
+// skipIn reports that something in a repository was skipped.
+func (b *batch) skipIn(s *repository, name string, err error) {
 	s.skipped++
-	b.skip(what, err)
+	b.skip(name, err)
 }
 
-// root walks from a tag, or from a manifest that may have none.
+// visitRoot walks from a tag, or from a manifest that may have no tag.
 func (b *batch) visitRoot(ctx context.Context, s *repository, root root) error {
 	if root.tag != "" && !mirror.ValidTag(root.tag) {
 		return mirror.Errorf(mirror.CodeManifestInvalid, "it is not a tag")
 	}
-	if conflict := b.conflicts[root.of(s.name)]; conflict != nil && root.tag != "" {
+	if conflict := b.conflicts[root.in(s.name)]; conflict != nil && root.tag != "" {
 		return conflict
 	}
-	if err := b.visit(ctx, s, root.digest, root.man, 0); err != nil {
+	if err := b.walk(ctx, s, &visit{digest: root.digest, man: root.man}); err != nil {
 		return err
 	}
 	if root.tag != "" {
@@ -73,74 +57,145 @@ func (b *batch) visitRoot(ctx context.Context, s *repository, root root) error {
 	return b.flushFull(ctx)
 }
 
-// visit puts a manifest into the batch, after its children: what becomes of it depends on them. The error is about the
-// manifest itself, if it does not end the run; what is wrong with others is told.
-func (b *batch) visit(ctx context.Context, s *repository, d digest.Digest, man *mirror.Manifest, depth int) error {
-	if _, seen := s.manifests[d]; seen {
+// maxHeld is how many manifests of a walk are in memory at a time. Indexes that are nested deeper are read again after their
+// children.
+const maxHeld = 16
+
+// visit is a manifest of a walk whose children have not all been visited.
+type visit struct {
+	digest   digest.Digest
+	man      *mirror.Manifest // nil if it was not read yet
+	item     *item            // nil before it is read, and while it is not held
+	opened   bool             // it was read, and its children are in next
+	added    bool             // it is in the batch, and its referrers are in next
+	next     []digest.Digest  // manifests to visit
+	maybe    []digest.Digest  // manifests to visit after them, unless the source has blobs of these digests
+	optional bool             // it may be absent: another manifest refers to it
+}
+
+// walk adds a manifest to the batch, after all manifests that it leads to: their outcomes decide its own. Afterwards it
+// visits the referrers. There is no limit to how deep indexes may be nested. The error is about the manifest itself or ends
+// the run; errors of other manifests are reported.
+func (b *batch) walk(ctx context.Context, s *repository, root *visit) error {
+	for stack := []*visit{root}; len(stack) > 0; {
+		v := stack[len(stack)-1]
+		next, err := b.step(ctx, s, v, len(stack) <= maxHeld)
+		switch {
+		case err == nil && next != "":
+			stack = append(stack, &visit{digest: next, optional: true})
+			continue
+		case endsRun(ctx, err):
+			return runError(ctx, err)
+		case err != nil && !v.optional:
+			return err
+		case err != nil && !isManifestUnknown(err):
+			b.skipIn(s, s.name+"@"+v.digest.String(), err)
+		}
+		stack = stack[:len(stack)-1]
+	}
+	return nil
+}
+
+// step continues the visit of a manifest. It returns the digest of a manifest to visit before the next step, or "" if the
+// visit is done. hold is false if the manifest must not stay in memory between steps.
+func (b *batch) step(ctx context.Context, s *repository, v *visit, hold bool) (next digest.Digest, err error) {
+	if !v.opened {
+		if err := b.open(ctx, s, v); err != nil {
+			return "", err
+		}
+	}
+	if next := b.nextVisit(ctx, s, v); next != "" {
+		if !hold {
+			v.item = nil
+		}
+		return next, nil
+	}
+	if v.added || !v.opened {
+		return "", nil
+	}
+	if err := b.close(ctx, s, v); err != nil {
+		return "", err
+	}
+	return b.nextVisit(ctx, s, v), nil
+}
+
+// open reads the manifest, unless it was visited before.
+func (b *batch) open(ctx context.Context, s *repository, v *visit) error {
+	if _, seen := s.manifests[v.digest]; seen {
 		return nil
 	}
-	s.manifests[d] = pending
-	item, err := b.read(ctx, s, d, man, depth)
-	if err != nil {
-		s.manifests[d] = outcomeOf(err)
+	s.manifests[v.digest] = pending
+	if err := b.read(ctx, s, v); err != nil {
+		s.manifests[v.digest] = outcomeOf(err)
 		return err
 	}
-	for _, child := range item.children {
-		if err := b.follow(ctx, s, child, depth); err != nil {
+	v.opened, v.next, v.maybe = true, v.item.children, v.item.maybeManifests
+	return nil
+}
+
+// nextVisit returns the next manifest that v leads to and that was not visited yet, or "".
+func (b *batch) nextVisit(ctx context.Context, s *repository, v *visit) digest.Digest {
+	for {
+		var next digest.Digest
+		switch {
+		case len(v.next) > 0:
+			next, v.next = v.next[0], v.next[1:]
+		case len(v.maybe) > 0:
+			next, v.maybe = v.maybe[0], v.maybe[1:]
+			if !isAbsent(b.source.has(ctx, s.name, next)) {
+				continue
+			}
+		default:
+			return ""
+		}
+		if _, seen := s.manifests[next]; !seen {
+			return next
+		}
+	}
+}
+
+// close adds the manifest to the batch and lists its referrers.
+func (b *batch) close(ctx context.Context, s *repository, v *visit) error {
+	if v.item == nil {
+		if err := b.read(ctx, s, v); err != nil {
+			s.manifests[v.digest] = outcomeOf(err)
 			return err
 		}
 	}
-	for _, d := range item.maybeManifests {
-		if !isAbsent(b.source.has(ctx, s.name, d)) {
-			continue
-		}
-		if err := b.follow(ctx, s, d, depth); err != nil {
-			return err
-		}
-	}
-	b.add(item)
+	b.add(v.item)
+	v.item, v.added = nil, true
 	if err := b.flushFull(ctx); err != nil {
 		return err
 	}
-	referrers, err := b.source.referrers(ctx, s.name, d)
+	referrers, err := b.source.referrers(ctx, s.name, v.digest)
 	if endsRun(ctx, err) {
-		return runError(ctx, err)
+		return err
 	}
 	if err != nil {
-		b.skipIn(s, s.name+"@"+d.String(), mirror.Errorf(mirror.CodeOf(err), "what refers to it cannot be listed: %w", err))
+		b.skipIn(s, s.name+"@"+v.digest.String(), mirror.Errorf(mirror.CodeOf(err), "its referrers cannot be listed: %w", err))
 	}
-	for _, referrer := range referrers {
-		if err := b.follow(ctx, s, referrer, depth); err != nil {
-			return err
-		}
-	}
+	v.next = referrers
 	return nil
 }
 
-// follow visits what a manifest leads to. That may be absent.
-func (b *batch) follow(ctx context.Context, s *repository, d digest.Digest, depth int) error {
-	err := b.visit(ctx, s, d, nil, depth+1)
-	switch {
-	case endsRun(ctx, err):
-		return runError(ctx, err)
-	case err != nil && !isManifestUnknown(err):
-		b.skipIn(s, s.name+"@"+d.String(), err)
-	}
-	return nil
-}
-
-// read reads a manifest, if it was not read yet, and what it needs.
-func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *mirror.Manifest, depth int) (*item, error) {
-	if depth > maxDepth {
-		return nil, mirror.Errorf(mirror.CodeManifestInvalid, "it is in an index that is in another, %d deep", depth)
-	}
+// read reads the manifest of v, if that was not done yet, and parses it.
+func (b *batch) read(ctx context.Context, s *repository, v *visit) error {
+	man := v.man
+	v.man = nil
 	if man == nil {
-		m, err := b.source.manifest(ctx, s.name, d)
+		m, err := b.source.manifest(ctx, s.name, v.digest)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		man = &m
 	}
+	i, err := newItem(s, v.digest, man)
+	v.item = i
+	return err
+}
+
+// newItem parses a manifest of a repository.
+func newItem(s *repository, d digest.Digest, man *mirror.Manifest) (*item, error) {
 	mediaType, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
 	if err != nil {
 		return nil, err
@@ -158,11 +213,11 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 		case role > mirror.RoleManifest && desc.Size <= mirror.MaxManifestSize && !mirror.IsSchema1(mediaType):
 			i.maybeManifests = append(i.maybeManifests, desc.Digest)
 		}
-		if role == mirror.RoleNamed && mirror.IsSchema1(mediaType) { // its layers, which must have been there
+		if role == mirror.RoleNamed && mirror.IsSchema1(mediaType) { // a layer, which the source should have
 			role = mirror.RoleEntry
 		}
 		o := owned{blob{digest: desc.Digest, size: desc.Size}, role}
-		if role >= mirror.RoleManifest { // what is named need not be as large as is said
+		if role >= mirror.RoleManifest { // the size in the descriptor may be wrong
 			o.size = -1
 		}
 		i.owned = append(i.owned, o)
@@ -170,7 +225,7 @@ func (b *batch) read(ctx context.Context, s *repository, d digest.Digest, man *m
 	return i, nil
 }
 
-// mayBeManifest reports whether it is worth looking whether what does not need to be a manifest is one.
+// mayBeManifest reports whether content that need not be a manifest is looked up as one.
 func mayBeManifest(desc v1.Descriptor) bool {
 	return desc.Size <= mirror.MaxManifestSize && desc.MediaType != "" &&
 		(mirror.LooksLikeManifest(desc.MediaType) || strings.HasSuffix(desc.MediaType, "json"))
