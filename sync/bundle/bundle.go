@@ -1,39 +1,41 @@
-// Package bundle reads and writes content on the move: an OCI image layout in a tar, made and read in one streaming pass.
+// Package bundle reads and writes bundles and other archives of images. A bundle is an OCI image layout in a tar that is
+// written and read in one pass.
 //
-// # The format
+// # Format
 //
-// The entries of the tar, in this order:
+// A bundle has the following entries in this order:
 //
-//	oci-layout              as the image layout has it
-//	index.json              an OCI index of everything that has a name, or refers to something: see below
-//	bundle.json             what is in it, why, from whom and what it builds on: a [Document]
-//	bundle.json.minisig     its signature in minisign's format; only if it was signed
-//	manifest.json           for docker load: what is whole here, for Linux; left out if that is nothing
-//	blobs/sha256/…          manifests first, in the order of [Document.Manifests]
-//	blobs/sha256/…          then all other blobs, in the order of [Document.Blobs]
+//	oci-layout              as in the image layout specification
+//	index.json              an OCI index of all manifests with a name and all referrers, see below
+//	bundle.json             the [Document]: content, reasons, source and base of the bundle
+//	bundle.json.minisig     the signature of bundle.json in minisign's format, if there is one
+//	manifest.json           for docker load: the complete images for Linux, if there are any
+//	blobs/sha256/…          manifests, in the order of [Document.Manifests]
+//	blobs/sha256/…          other blobs, in the order of [Document.Blobs]
 //
-// Nothing comes twice, and nothing else comes. bundle.json lists the digest and size of every other entry but its own
-// signature, so that a signature of bundle.json covers all of them, and everything is refused that it does not list.
-// Headers have no owner, mode 0644 and the time 0, and the same content is in the same order, so that it makes the same
-// bytes, but for bundle.json and its signature. They are in the ustar form, or in GNU's where that has no room, and so
-// take 512 bytes each (1536 for a sha512 digest): bundle.json and its signature say at which byte everything is, which
-// is how reading goes on in the next volume ([Continue]). No other headers are taken for those of a bundle.
+// No entry occurs twice, and there are no other entries. bundle.json lists the digest and size of every entry except its
+// own and that of the signature. A signature of bundle.json therefore covers the whole bundle, and entries that it does not
+// list are rejected.
 //
-// In index.json, and only there, a manifest has the annotations io.containerd.image.name and
-// org.opencontainers.image.ref.name, both of them its full reference, be there one image or many. An image without a tag
-// has the first one only, as host/path@digest. What refers to another image, or came along with it, as a signature does,
-// has neither, but [AnnotationRepository] and io.containerd.manifest.subject: containerd would unpack it, and docker load
-// make an image of it. It is not listed if an index of the bundle has it. A manifest with several names is listed once for
-// each.
+// Headers have no owner, mode 0644 and time 0. The same content is written in the same order. Two bundles of the same
+// content therefore differ in bundle.json and its signature only. Headers have the ustar format, or the GNU format where
+// ustar has no room. They take 512 bytes, or 1536 bytes for a sha512 digest. The offset of every entry thus follows from
+// bundle.json and its signature, so that [Continue] can read on in the next volume. Other headers are rejected in a bundle.
+//
+// The annotations io.containerd.image.name and org.opencontainers.image.ref.name of a manifest in index.json are both its
+// full reference, whether the bundle has one image or many. An image without a tag has the first annotation only, with the
+// value host/path@digest. A referrer, such as a signature, has neither, but [AnnotationRepository] and
+// io.containerd.manifest.subject: with a name, containerd would unpack it and docker load would create an image. It is not
+// listed if an index of the bundle contains it. A manifest with several names is listed once for each name.
 //
 // https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 //
-// # What else is read
+// # Other archives
 //
-// [Open] reads any OCI image layout, in a tar or a folder, and what docker save wrote, old and new, each as it is or
-// compressed by gzip, zstd, xz or bzip2. It may be in a folder of the archive, and come twice; what an operating system left
-// beside it is passed over ([Ignored]). What is read is hostile until proven: names, types, sizes and counts of entries
-// are checked before they are believed, and no more is kept in memory than [Limits] say.
+// [Open] also reads OCI image layouts and archives of docker save, old and new, uncompressed or compressed with gzip, zstd,
+// xz or bzip2. [OpenFolder] reads image layouts in folders. The content may be in a folder of the archive and may occur
+// twice. Files that operating systems leave behind are ignored, see [Ignored]. All input is untrusted: names, types, sizes
+// and the number of entries are checked, and [Limits] bound the memory.
 package bundle
 
 import (
@@ -42,7 +44,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The names of entries.
+// Names of entries.
 const (
 	LayoutName    = "oci-layout"
 	IndexName     = "index.json"
@@ -51,19 +53,20 @@ const (
 	DockerName    = "manifest.json"
 )
 
-// FormatVersion is the version of [Document] that this program writes; it reads no later one.
+// FormatVersion is the version of [Document] that this package writes. It reads no later version.
 const FormatVersion = 1
 
-// Document is bundle.json: what a bundle says about itself.
+// Document is the content of bundle.json.
 type Document struct {
 	Version int `json:"version"` // FormatVersion
-	// ID names the bundle: the sha256 of everything else here but Host, Created and Tool, in hex, so that the same
-	// content, sent again to the same place with the same sequence, is the same bundle. It is checked.
+	// ID identifies the bundle. It is the SHA-256, in hex, of all other fields except Host, Created and Tool. The same
+	// content with the same destination and sequence has the same ID. Open verifies it.
 	ID string `json:"id"`
-	// Source is the mirror that made the bundle: a random name that it gave itself; Host is where it ran, for people.
+	// Source is the identity of the mirror that made the bundle, a random name. Host is the name of its machine, for
+	// people.
 	Source string `json:"source"`
 	Host   string `json:"host,omitempty"`
-	// Destination is whom it was made for, "" if that was not said. Sequence counts the different bundles of Source for
+	// Destination is the name of the destination, or empty. Sequence numbers the different bundles of Source for
 	// Destination, from 1.
 	Destination string    `json:"destination,omitempty"`
 	Sequence    int64     `json:"sequence"`
@@ -71,15 +74,15 @@ type Document struct {
 	Tool        string    `json:"tool,omitempty"` // the program and its version
 	// Files are oci-layout, index.json and manifest.json, by name.
 	Files map[string]File `json:"files"`
-	// Images is everything that was asked for and what came along, in the order of their references.
+	// Images are the requested images and their referrers, sorted by reference.
 	Images []Image `json:"images"`
-	// Repositories say what Images and Manifests cannot: one for each repository of them, in order.
+	// Repositories are the repositories of Images and Manifests, sorted by name.
 	Repositories []Repository `json:"repositories"`
-	// Manifests and Blobs are what is in the tar.
+	// Manifests and Blobs are the content of the tar.
 	Manifests []Manifest `json:"manifests,omitempty"`
 	Blobs     []File     `json:"blobs,omitempty"`
-	// Assumes are manifests and blobs that images here need and that are not here, because the other side is said to
-	// hold them; BuildsOn are the bundles that had them, the latest last, as far as that is known.
+	// Assumes are manifests and blobs that the images need and that the destination is assumed to have. BuildsOn are
+	// the bundles that contained them, if they are known, the latest one last.
 	Assumes  []Assumed `json:"assumes,omitempty"`
 	BuildsOn []Origin  `json:"buildsOn,omitempty"`
 }
@@ -90,51 +93,51 @@ type File struct {
 	Size   int64         `json:"size"` // in bytes
 }
 
-// Image is a reference that a bundle carries.
+// Image is a reference in a bundle.
 type Image struct {
 	Repository string        `json:"repository"`    // host/path
-	Tag        string        `json:"tag,omitempty"` // "" if it has none, or came by its digest
+	Tag        string        `json:"tag,omitempty"` // empty if the image has none, or is exported by its digest
 	Digest     digest.Digest `json:"digest"`
-	Origin     string        `json:"origin"`              // of the tag where it comes from: pushed, mirrored or imported
-	Platforms  []string      `json:"platforms,omitempty"` // those of an index that are here, as os/arch[/variant]
-	Sparse     bool          `json:"sparse,omitempty"`    // it is an index, or has one, of which some entries are not here
-	Size       int64         `json:"size"`                // of everything it needs, in bytes, what it shares included
-	New        int64         `json:"new"`                 // of that, bytes that are here
-	Why        string        `json:"why"`                 // one of the reasons below
-	Subject    digest.Digest `json:"subject,omitempty"`   // what it refers to
+	Origin     string        `json:"origin"`              // origin of the tag at the source: pushed, mirrored or imported
+	Platforms  []string      `json:"platforms,omitempty"` // exported platforms of an index, as os/arch[/variant]
+	Sparse     bool          `json:"sparse,omitempty"`    // an index of the image has entries that are not exported
+	Size       int64         `json:"size"`                // bytes of everything that the image needs, including shared content
+	New        int64         `json:"new"`                 // those of these bytes that are in the bundle
+	Why        string        `json:"why"`                 // one of the Why constants
+	Subject    digest.Digest `json:"subject,omitempty"`   // the manifest that it refers to
 }
 
-// Why an image is in a bundle.
+// Reasons why an image is in a bundle.
 const (
 	WhyNamed    = "named"
 	WhyAll      = "all"
 	WhyWanted   = "wanted"
-	WhyReferrer = "referrer" // it refers to another image here
+	WhyReferrer = "referrer" // the image refers to another one in the bundle
 )
 
-// Repository is one that images here are in.
+// Repository is a repository of images in a bundle.
 type Repository struct {
 	Name  string `json:"name"`            // host/path
-	Local bool   `json:"local,omitempty"` // it was created by a push: no upstream is to be asked for it
+	Local bool   `json:"local,omitempty"` // created by a push; not to be requested from an upstream
 }
 
-// Manifest is a manifest in the tar, or one that is assumed, with the repositories that it belongs to.
+// Manifest is a manifest in the tar with its repositories.
 type Manifest struct {
 	File
 	MediaType    string   `json:"mediaType"`
 	Repositories []string `json:"repositories"`
 }
 
-// Assumed is something that the other side is said to hold.
+// Assumed is content that the destination is assumed to have.
 type Assumed struct {
 	File
-	// MediaType and Repositories are those of a manifest; a blob has none.
+	// MediaType and Repositories are those of a manifest. They are empty for a blob.
 	MediaType    string   `json:"mediaType,omitempty"`
 	Repositories []string `json:"repositories,omitempty"`
-	Bundle       string   `json:"bundle,omitempty"` // the ID of the bundle that had it, if that is known
+	Bundle       string   `json:"bundle,omitempty"` // ID of the bundle that contained it, if it is known
 }
 
-// Origin names an earlier bundle.
+// Origin identifies an earlier bundle.
 type Origin struct {
 	ID       string    `json:"id"`
 	Sequence int64     `json:"sequence"`

@@ -16,29 +16,28 @@ import (
 // LayoutJSON is the content of oci-layout.
 const LayoutJSON = `{"imageLayoutVersion":"1.0.0"}`
 
-// Annotations of manifests in index.json beside those of the image specification.
+// Annotations of manifests in index.json in addition to those of the image specification.
 const (
 	// AnnotationName is the full reference of an image, as containerd writes it.
 	AnnotationName = "io.containerd.image.name"
-	// AnnotationRepository is the repository of a manifest that refers to another one and came along with it.
+	// AnnotationRepository is the repository of a referrer.
 	AnnotationRepository = "vnd.airmirror.repository"
-	// annotationSubject is what such a manifest refers to, as containerd writes it: docker load makes no image of one that
-	// says it, and would not find the platform there that it was told to load.
+	// annotationSubject is the subject of a referrer, as containerd writes it. docker load creates no image of a
+	// manifest with this annotation.
 	annotationSubject = "io.containerd.manifest.subject"
 )
 
-// Contents is everything in a bundle but manifests and blobs, which its document lists.
+// Contents are the parts of a bundle that are not manifests or blobs.
 type Contents struct {
-	Document *Document // whose ID does not depend on Created, Host and Tool, so that these may be changed
+	Document *Document // Created, Host and Tool may be changed, because the ID does not depend on them
 	Index    []byte    // index.json
-	Docker   []byte    // manifest.json; nil if docker load could load nothing
+	Docker   []byte    // manifest.json; nil if there is no image for docker load
 }
 
-// Compose makes the contents of a bundle from a document in which everything is set but Version, ID and Files, which it
-// sets. It sorts, in place, what has no order of its own.
+// Compose composes a bundle from a document. It sorts doc in place and sets Version, ID and Files; the caller sets all
+// other fields. load returns manifests of the bundle.
 //
-// load returns manifests that are in the bundle. [mirror.CodeBundleInvalid] for a document that contradicts itself, or
-// is so large that it would not be read with the default [Limits].
+// Compose returns [mirror.CodeBundleInvalid] if the document contradicts itself, or exceeds the default [Limits].
 func Compose(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) (*Contents, error) {
 	doc.sort()
 	loaded := newManifestLoader(doc, load)
@@ -68,19 +67,19 @@ func Compose(doc *Document, load func(d digest.Digest) (mediaType string, data [
 	return c, nil
 }
 
-// fits reports whether limits would let nobody read the bundle.
+// checkLimits returns an error if a bundle exceeds limits, so that nobody could read it.
 func (c *Contents) checkLimits(limits Limits) error {
 	document, err := c.Document.encode()
 	if err != nil {
 		return err
 	}
 	for _, f := range []struct {
-		name string
-		data []byte
-		most int64
+		name  string
+		data  []byte
+		limit int64
 	}{{DocumentName, document, limits.Document}, {IndexName, c.Index, limits.Index}, {DockerName, c.Docker, limits.Index}} {
-		if int64(len(f.data)) > f.most || limits.checkCount(f.name, f.data) != nil {
-			return invalid("%s would have %d bytes, and so much in it that nobody would read it: make several bundles", f.name, len(f.data))
+		if int64(len(f.data)) > f.limit || limits.checkCount(f.name, f.data) != nil {
+			return invalid("%s would have %d bytes, which exceeds what readers accept: export several bundles", f.name, len(f.data))
 		}
 	}
 	return nil
@@ -88,7 +87,7 @@ func (c *Contents) checkLimits(limits Limits) error {
 
 func fileOf(data []byte) File { return File{Digest: digest.FromBytes(data), Size: int64(len(data))} }
 
-// sort brings what has no order into one.
+// sort sorts the lists of the document.
 func (doc *Document) sort() {
 	byDigest := func(a, b File) int { return cmp.Compare(a.Digest, b.Digest) }
 	slices.SortFunc(doc.Images, func(a, b Image) int {
@@ -108,18 +107,18 @@ func (doc *Document) sort() {
 		slices.Sort(a.Repositories)
 	}
 	for i := range doc.BuildsOn {
-		doc.BuildsOn[i].Created = doc.BuildsOn[i].Created.UTC() // as it is read again, or it would change the ID
+		doc.BuildsOn[i].Created = doc.BuildsOn[i].Created.UTC() // as it is decoded; another zone would change the ID
 	}
 	doc.Created = doc.Created.UTC()
 }
 
-// loader reads manifests for what is said about them outside the document.
+// manifestLoader reads manifests of the bundle, to compose index.json and manifest.json.
 type manifestLoader struct {
 	doc      *Document
 	load     func(d digest.Digest) (mediaType string, data []byte, err error)
-	included map[digest.Digest]bool // what is in the tar
+	included map[digest.Digest]bool // content of the tar
 
-	manifests map[digest.Digest]bool // of that
+	manifests map[digest.Digest]bool // manifests of the tar
 }
 
 func newManifestLoader(doc *Document, load func(d digest.Digest) (mediaType string, data []byte, err error)) *manifestLoader {
@@ -133,7 +132,7 @@ func newManifestLoader(doc *Document, load func(d digest.Digest) (mediaType stri
 	return l
 }
 
-// index makes index.json.
+// index composes index.json.
 func (l *manifestLoader) index() ([]byte, error) {
 	known := make(map[digest.Digest]v1.Descriptor, len(l.doc.Manifests)+len(l.doc.Assumes))
 	for _, a := range l.doc.Assumes {
@@ -153,7 +152,7 @@ func (l *manifestLoader) index() ([]byte, error) {
 			return nil, invalid("the manifest %s of %s is neither in the bundle nor assumed", image.Digest, image.Repository)
 		}
 		if image.isReferrer() && children[image.Digest] {
-			continue // to docker load it would be an image of its own, without a name and for no platform
+			continue // docker load would create an image without name and platform
 		}
 		desc.Annotations = names(image)
 		if image.Subject != "" && l.included[image.Digest] {
@@ -168,31 +167,31 @@ func (l *manifestLoader) index() ([]byte, error) {
 	return encode(index)
 }
 
-// names are the annotations of an image in index.json.
+// names returns the annotations of an image in index.json.
 func names(image Image) map[string]string {
 	switch {
 	case image.isReferrer():
-		// Containerd unpacks what has a name, and ends with an error at what cannot be unpacked, as cosign's tags.
-		about := map[string]string{AnnotationRepository: image.Repository}
+		// Containerd unpacks images with names, and fails on those that cannot be unpacked, such as signatures of cosign.
+		annotations := map[string]string{AnnotationRepository: image.Repository}
 		if image.Subject != "" {
-			about[annotationSubject] = image.Subject.String()
+			annotations[annotationSubject] = image.Subject.String()
 		}
-		return about
+		return annotations
 	case image.Tag == "":
-		// Containerd imports nothing that has no name, and this is how it calls what was pulled by digest.
+		// Containerd imports images with names only. This is the name that it gives to images that were pulled by digest.
 		return map[string]string{AnnotationName: image.Repository + "@" + image.Digest.String()}
 	}
-	// The tag alone, as docker save and containerd write it, would be that of several images, and a script that reads a
-	// bundle of one image would not read one of many.
+	// docker save and containerd write the tag alone. Several images can have the same tag, so that a script that works with
+	// a bundle of one image would fail with a bundle of several.
 	name := image.Repository + ":" + image.Tag
 	return map[string]string{AnnotationName: name, v1.AnnotationRefName: name}
 }
 
-// children are the entries of the indexes that are in the bundle.
+// children returns the entries of the indexes in the bundle.
 func (l *manifestLoader) children() (map[digest.Digest]bool, error) {
 	children := make(map[digest.Digest]bool)
 	if !slices.ContainsFunc(l.doc.Images, Image.isReferrer) {
-		return children, nil // nobody asks
+		return children, nil // they are needed for referrers only
 	}
 	for _, m := range l.doc.Manifests {
 		if !mirror.IsIndex(m.MediaType) {
@@ -209,12 +208,12 @@ func (l *manifestLoader) children() (map[digest.Digest]bool, error) {
 	return children, nil
 }
 
-// isReferrer reports whether nobody named the image, and it is about another one here.
+// isReferrer reports whether nobody named the image, and it refers to another one in the bundle.
 func (i Image) isReferrer() bool {
 	return i.Why == WhyReferrer || i.Why == WhyAll && i.Subject != ""
 }
 
-// references reads what a manifest that is in the bundle points at.
+// references returns what a manifest of the bundle refers to.
 func (l *manifestLoader) references(d digest.Digest) (mirror.References, error) {
 	mediaType, data, err := l.load(d)
 	if err != nil {
@@ -224,7 +223,7 @@ func (l *manifestLoader) references(d digest.Digest) (mirror.References, error) 
 	return refs, err
 }
 
-// encode writes JSON without the escapes that it needs inside of HTML.
+// encode encodes JSON without HTML escapes.
 func encode(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)

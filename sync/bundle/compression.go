@@ -14,21 +14,21 @@ import (
 	"github.com/mikelolasagasti/xz"
 )
 
-// maxCompression is how many times a file may be compressed, one inside the other: a download that was compressed for the
-// transfer, of an archive that was compressed when it was made.
+// maxCompression is the maximum number of nested compressions. Two are common: an archive that was compressed when it
+// was made, and again for a download.
 const maxCompression = 2
 
-// Format is what a file is, by how it begins.
+// Format is a file format, recognized by its first bytes.
 type Format struct {
-	Name    string // for people; "" if it is not known
-	Archive bool   // it can have images in it
+	Name    string // for people; empty if unknown
+	Archive bool   // files of this format can contain images
 	Read    bool   // this package reads it
 }
 
-// FormatSize is how much of a file is needed to tell its format, in bytes.
+// FormatSize is the number of bytes that [FormatOf] needs.
 const FormatSize = block
 
-// formats are how files begin, and what they are.
+// formats are the known formats with their first bytes.
 var formats = []struct {
 	magic string
 	Format
@@ -51,7 +51,7 @@ var formats = []struct {
 	{"version https://git-lfs", Format{"a pointer of Git LFS, whose file was not fetched", false, false}},
 }
 
-// FormatOf says what a file is that begins so: with its first [FormatSize] bytes, or all that it has.
+// FormatOf returns the format of a file from its first [FormatSize] bytes, or all bytes if it is shorter.
 func FormatOf(start []byte) Format {
 	for _, f := range formats {
 		if bytes.HasPrefix(start, []byte(f.magic)) {
@@ -66,10 +66,10 @@ func FormatOf(start []byte) Format {
 	return Format{}
 }
 
-// isTar reports whether a block has what headers of tar have: the first entry may be one that goes on in the next block.
+// isTar reports whether a block has the magic of a tar header. The first entry may continue in the next block.
 func isTar(start []byte) bool { return string(start[257:262]) == "ustar" }
 
-// unpack returns s or, if that is compressed, what it decompresses to.
+// unpack returns s, or a stream that decompresses s.
 func unpack(s *stream, limits Limits) (*stream, error) {
 	for packed := 0; ; packed++ {
 		start, err := s.peek(FormatSize)
@@ -80,7 +80,7 @@ func unpack(s *stream, limits Limits) (*stream, error) {
 		open := decompressors[format.Name]
 		switch {
 		case format.Name != "" && !format.Read:
-			return nil, invalid("it is %s: unpack it, and have the tar in it read", format.Name)
+			return nil, invalid("it is %s, which is not supported: unpack it and import the tar in it", format.Name)
 		case open == nil:
 			return s, nil
 		case packed == maxCompression:
@@ -96,7 +96,7 @@ func unpack(s *stream, limits Limits) (*stream, error) {
 	}
 }
 
-// peek returns up to n bytes that come next, and are still to be read.
+// peek returns up to n bytes and leaves them unread.
 func (s *stream) peek(n int) ([]byte, error) {
 	start := make([]byte, n)
 	got, err := io.ReadFull(s, start)
@@ -107,8 +107,8 @@ func (s *stream) peek(n int) ([]byte, error) {
 	return start[:got], nil
 }
 
-// decompressors read what is compressed, in one or several streams one after the other, with no more than window bytes
-// of it in memory.
+// decompressors return readers of compressed data, which may have several concatenated streams. They use at most window
+// bytes of memory.
 var decompressors = map[string]func(r io.Reader, window int64) (io.Reader, error){
 	"gzip": func(r io.Reader, _ int64) (io.Reader, error) {
 		return gzip.NewReader(bufio.NewReaderSize(r, bufferSize))
@@ -127,7 +127,7 @@ var decompressors = map[string]func(r io.Reader, window int64) (io.Reader, error
 	},
 }
 
-// decompressor reads with a decompressor, whose errors it explains.
+// explainedReader reads from a decompressor and explains its errors.
 type explainedReader struct {
 	r      io.Reader
 	window int64
@@ -138,11 +138,11 @@ func (d explainedReader) Read(p []byte) (int, error) {
 	return n, explainDecompression(err, d.window)
 }
 
-// explainDecompression returns what the error of a decompressor means: where it wants more than there is, io.ErrUnexpectedEOF.
+// explainDecompression translates the errors of decompressors. For truncated input it returns io.ErrUnexpectedEOF.
 func explainDecompression(err error, window int64) error {
 	switch {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, xz.ErrMemlimit):
-		return invalid("decompressing it takes more than %d MiB of memory, which is all that it is given: decompress it first: %w", window>>20, err)
+		return invalid("decompression needs more than the allowed %d MiB of memory: decompress it first: %w", window>>20, err)
 	case errors.Is(err, xz.ErrBuf):
 		return io.ErrUnexpectedEOF
 	}
@@ -153,7 +153,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// ending notices that more was wanted than there is: bzip2 takes the end of a file for wrong data.
+// eofTracker notices that a decompressor reads beyond the end: package bzip2 reports truncated input as corrupt.
 type eofTracker struct {
 	*bufio.Reader
 	out    io.Reader
@@ -174,7 +174,7 @@ func (e *eofTracker) decompress(p []byte) (int, error) {
 	return n, err
 }
 
-// compression says how what begins so is compressed, as layers are: gzip, zstd or "".
+// compression returns the compression of a layer from its first bytes: gzip, zstd or an empty string.
 func compression(start []byte) string {
 	if name := FormatOf(start).Name; name == "gzip" || name == "zstd" {
 		return name

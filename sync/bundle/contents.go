@@ -14,43 +14,42 @@ import (
 	"airmirror/mirror"
 )
 
-// maxLinks is how many links may lead to a file.
+// maxLinks is the maximum number of links from a name to a file.
 const maxLinks = 8
 
-// found is what came of an archive so far.
+// contents is what was read from an archive so far.
 type contents struct {
 	limits    Limits
-	folders   map[string]*layoutFolder // by their folder
-	zarf      map[string]bool          // folders with a package of zarf
-	index     *v1.Index                // what all layouts list, once everything came; nil if there is none
-	docker    []loadable               // the same of all manifest.json
+	folders   map[string]*layoutFolder // by the name of the folder
+	zarf      map[string]bool          // folders with a zarf package
+	index     *v1.Index                // manifests of all layouts, set by finish; nil if there is no layout
+	docker    []loadable               // items of all manifest.json files, set by finish
 	listed    map[digest.Digest]bool
-	blobs     map[digest.Digest]bool // files that are named by it
+	blobs     map[digest.Digest]bool // files whose names are digests
 	files     map[string]file        // by name
-	links     map[string]string      // to what they point at
+	links     map[string]string      // targets by name
 	keptJSON  map[digest.Digest][]byte
-	keptBytes int64 // of what is kept
-	keptFull  bool  // some could not be kept
-	// conflict says of a file that it came twice, with other content.
-	conflict  error
-	workBytes int64 // bytes that were made sense of for manifest.json
+	keptBytes int64 // size of keptJSON
+	keptFull  bool  // some JSON did not fit into keptJSON
+	conflict  error // a file occurred twice with different content
+	workBytes int64 // bytes of JSON that were parsed for manifest.json
 }
 
-// file is an entry that the caller was given: its digest, if that is known, and size.
+// file is an entry that was passed to the caller.
 type file struct {
 	digest      digest.Digest
 	size        int64
-	compression string // as compression says
+	compression string // result of the function compression
 }
 
-// layoutFolder is what came of an image layout, or of what docker save wrote, in one folder.
+// layoutFolder is what was read of an image layout, or of an archive of docker save, in one folder.
 type layoutFolder struct {
-	layout, blobs bool // oci-layout came, or blobs
+	layout, blobs bool // an oci-layout, or a blob, was read
 	index         *v1.Index
-	docker        []loadable // nil before manifest.json came
-	// indexSum and dockerSum are what the files were: an archive may have them twice.
+	docker        []loadable // nil until manifest.json was read
+	// indexSum and dockerSum are the digests of the files, which may occur twice.
 	indexSum, dockerSum digest.Digest
-	failed              error // what is wrong with a file, if that is one of a layout at all
+	failed              error // error in a file, which matters if the folder is a layout
 }
 
 func newContents(limits Limits) contents {
@@ -58,7 +57,7 @@ func newContents(limits Limits) contents {
 		keptJSON: map[digest.Digest][]byte{}}
 }
 
-// at returns what is known of a folder.
+// folder returns what was read in a folder.
 func (f *contents) folder(dir string) *layoutFolder {
 	if f.folders[dir] == nil {
 		f.folders[dir] = &layoutFolder{}
@@ -66,7 +65,7 @@ func (f *contents) folder(dir string) *layoutFolder {
 	return f.folders[dir]
 }
 
-// hasIndex reports whether an index.json of a layout came.
+// hasIndex reports whether the index.json of a layout was read.
 func (f *contents) hasIndex() bool {
 	for dir, at := range f.folders {
 		if at.index != nil && at.isLayout(dir) {
@@ -76,7 +75,7 @@ func (f *contents) hasIndex() bool {
 	return false
 }
 
-// isLayout reports whether a folder is an image layout: an index.json elsewhere than at the top can be anything.
+// isLayout reports whether a folder is an image layout. An index.json below the top need not belong to one.
 func (at *layoutFolder) isLayout(dir string) bool { return dir == "." || at.layout || at.blobs }
 
 func (f *contents) readLayout(dir string, data []byte) error {
@@ -85,7 +84,7 @@ func (f *contents) readLayout(dir string, data []byte) error {
 		return err
 	}
 	if major, _, _ := strings.Cut(layout.Version, "."); major != "1" {
-		return invalid("the image layout is of version %q, and this program reads 1", short(layout.Version))
+		return invalid("the image layout has version %q, and this program reads version 1", short(layout.Version))
 	}
 	f.folder(dir).layout = true
 	return nil
@@ -120,17 +119,17 @@ func (f *contents) readDocker(dir string, data []byte) error {
 	}
 	var one struct{ SchemaVersion int }
 	if json.Unmarshal(data, &one) == nil && one.SchemaVersion > 0 {
-		return invalid("%s is that of a single image, as skopeo and podman write it to a folder (dir:): have them write oci-archive: or docker-archive:", path.Join(dir, DockerName))
+		return invalid("%s describes a single image in the dir: format of skopeo and podman: use oci-archive: or docker-archive: instead", path.Join(dir, DockerName))
 	}
 	var list []loadable
 	if err := f.limits.decode(DockerName, data, &list); err != nil {
 		return err
 	}
-	at.docker, at.dockerSum = append([]loadable{}, list...), sum // never nil
+	at.docker, at.dockerSum = append([]loadable{}, list...), sum // not nil, even if list is empty
 	return nil
 }
 
-// same refuses a file that came twice, unless it was the same one.
+// checkSame rejects a second file of the same name with other content.
 func checkSame(name string, before, now digest.Digest) error {
 	if before != now {
 		return duplicate(name)
@@ -138,8 +137,8 @@ func checkSame(name string, before, now digest.Digest) error {
 	return nil
 }
 
-// finish brings together what is in the folders of an archive, once all of it came. What is wrong with an index.json or a
-// manifest.json counts if it is that of a layout, or if there is no other.
+// finish merges the content of all folders at the end of the archive. An error in an index.json or manifest.json counts
+// if its folder is a layout, or if there is no other.
 func (f *contents) finish() error {
 	var failed error
 	for _, dir := range slices.Sorted(maps.Keys(f.folders)) {
@@ -164,7 +163,7 @@ func (f *contents) finish() error {
 	return nil
 }
 
-// addIndex adds what one layout lists. Zarf writes names where others say what an image was built on.
+// addIndex adds the manifests of one index.json. Zarf writes image names to the annotation for the base image.
 func (f *contents) addIndex(index *v1.Index, zarf bool) {
 	if f.index == nil {
 		f.index = &v1.Index{}
@@ -179,10 +178,10 @@ func (f *contents) addIndex(index *v1.Index, zarf bool) {
 	}
 }
 
-// has reports whether a file came that is named by d.
+// hasBlob reports whether a file with the name of digest d was read.
 func (f *contents) hasBlob(d digest.Digest) bool { return f.blobs[d] }
 
-// add notes an entry. One without a digest may come twice; that it is the same is seen when its digest is known.
+// add records an entry. A second entry of the same name without a digest is compared when its digest is known.
 func (f *contents) add(name string, what file) error {
 	if _, ok := f.links[name]; ok {
 		return duplicate(name)
@@ -200,9 +199,11 @@ func (f *contents) add(name string, what file) error {
 	return nil
 }
 
-func duplicate(name string) error { return invalid("%s comes twice, with other content", short(name)) }
+func duplicate(name string) error {
+	return invalid("%s occurs twice with different content", short(name))
+}
 
-// known notes the digest of an entry, which only who stored it could find out.
+// setDigest records the digest of an entry, which the caller computed.
 func (f *contents) setDigest(name string, d digest.Digest) {
 	what := f.files[name]
 	if what.digest != "" && what.digest != d {
@@ -213,8 +214,8 @@ func (f *contents) setDigest(name string, d digest.Digest) {
 	f.files[name] = what
 }
 
-// link notes a link to target, as seen from the folder dir. Old docker save archives have layers that are links to
-// those of other images; content that is named by its digest is never one.
+// link records a link to target, relative to the folder dir. Old archives of docker save have layers that are links to
+// layers of other images. Files that are named by digests are never links.
 func (f *contents) link(name, dir, target string) error {
 	to := path.Join(dir, target)
 	if before, ok := f.links[name]; ok && before == to {
@@ -232,7 +233,7 @@ func (f *contents) link(name, dir, target string) error {
 	return nil
 }
 
-// room reports whether size bytes more can be kept.
+// hasRoom reports whether size more bytes can be kept.
 func (f *contents) hasRoom(size int64) bool {
 	if f.keptBytes+size > f.limits.Kept {
 		f.keptFull = true
@@ -248,7 +249,7 @@ func (f *contents) keep(d digest.Digest, data []byte) {
 	}
 }
 
-// find returns the entry that manifest.json calls name.
+// find returns the entry with a name from manifest.json. It follows links.
 func (f *contents) find(name string) (file, error) {
 	at := path.Clean(name)
 	for range maxLinks {
@@ -264,5 +265,5 @@ func (f *contents) find(name string) (file, error) {
 		}
 		at = to
 	}
-	return file{}, invalid("%s leads from link to link", short(name))
+	return file{}, invalid("%s is a chain of too many links", short(name))
 }

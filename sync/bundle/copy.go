@@ -7,9 +7,11 @@ import (
 	"airmirror/mirror"
 )
 
-// Copy passes a bundle on. sign, unless it is nil, signs bundle.json, in place of who did before: so a bundle can be made
-// by one process and signed by another, which has the key. seen, unless it is nil, is then called with the document and
-// the size of what will be written, before the first byte is; its error ends it. The bundle has to be whole; that manifests and blobs are what they are called is not verified.
+// Copy copies a bundle from r to w and returns its document. If sign is not nil, Copy replaces the signature by one of
+// bundle.json that sign makes, so that one process can make a bundle and another one, which has the key, can sign it.
+// If seen is not nil, Copy calls it with the document and the size of the output before it writes the first byte, and
+// stops if seen returns an error. The bundle has to be complete. Copy does not verify the digests of manifests and
+// blobs.
 func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []byte) (signature []byte, err error), seen func(doc *Document, size int64) error) (*Document, error) {
 	limits := Limits{}.withDefaults()
 	in, err := unpack(streamOf(r), limits)
@@ -21,7 +23,7 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 		return nil, err
 	}
 	if s == nil {
-		return nil, invalid("what is to be passed on is no bundle")
+		return nil, invalid("the input is not a bundle")
 	}
 	rest := s.members.size() - s.offset()
 	if sign != nil {
@@ -29,7 +31,7 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 			return nil, err
 		}
 		if len(s.signature) == 0 || len(s.signature) > maxSignature {
-			return nil, mirror.Errorf(mirror.CodeSizeInvalid, "a signature of %d bytes cannot be in a bundle", len(s.signature))
+			return nil, mirror.Errorf(mirror.CodeSizeInvalid, "a signature of %d bytes does not fit into a bundle", len(s.signature))
 		}
 	}
 	parts := membersOf(s.doc, s.document, s.signature)
@@ -41,7 +43,7 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, sign func(document []by
 	out := writer{w: w, buf: make([]byte, 0, bufferSize)}
 	for _, p := range parts.first {
 		if p.name == DockerName {
-			break // it comes with the rest
+			break // the copy below contains it
 		}
 		if p.name == IndexName {
 			p.content = s.index

@@ -11,13 +11,13 @@ import (
 	"airmirror/mirror"
 )
 
-// loadable is an item of manifest.json: an image that docker load can load.
+// loadable is an item of manifest.json, an image that docker load can load.
 //
 // https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
 type loadable struct {
 	Config string
-	// RepoTags are full references. docker save leaves docker.io/library/ out, and docker load and all others know what is
-	// meant, but podman does not: to it that is localhost/.
+	// RepoTags are full references. docker save omits docker.io/library/, and docker load adds it, but podman would add
+	// localhost/.
 	RepoTags []string
 	Layers   []string
 }
@@ -35,7 +35,7 @@ func (l loadable) in(dir string) loadable {
 	return l
 }
 
-// Media types that docker load understands, whatever wrote them.
+// Media types that docker load supports.
 var (
 	configTypes = []string{v1.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json"}
 	layerTypes  = []string{
@@ -44,10 +44,10 @@ var (
 	}
 )
 
-// docker makes manifest.json, or nil if it would be empty. docker load takes all of the images in it or fails as a
-// whole; so it has only those that are whole here, and only images for Linux.
+// docker composes manifest.json. It returns nil if there are no images for it. docker load loads all images or fails,
+// so manifest.json contains only complete images for Linux.
 func (l *manifestLoader) docker() ([]byte, error) {
-	images := map[digest.Digest]*loadable{} // nil for what cannot be loaded
+	images := map[digest.Digest]*loadable{} // nil for images that cannot be loaded
 	var list []*loadable
 	for _, image := range l.doc.Images {
 		if image.Why == WhyReferrer || !l.included[image.Digest] {
@@ -74,8 +74,8 @@ func (l *manifestLoader) docker() ([]byte, error) {
 	return encode(list)
 }
 
-// loadable returns the image with manifest d: of an index, that for linux/amd64 or else the first that can be loaded.
-// It is nil if there is none.
+// loadable returns the item for the manifest d, or nil if docker load cannot load it. Of an index, it chooses
+// linux/amd64, or else the first image that can be loaded.
 func (l *manifestLoader) loadable(d digest.Digest) (*loadable, error) {
 	mediaType, data, err := l.load(d)
 	if err != nil {
@@ -90,7 +90,7 @@ func (l *manifestLoader) loadable(d digest.Digest) (*loadable, error) {
 	}
 	slices.SortStableFunc(refs.Manifests, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
 	for _, child := range refs.Manifests {
-		if rank(child) == rankUnloadable || !l.manifests[child.Digest] { // an index may call a blob a manifest
+		if rank(child) == rankUnloadable || !l.manifests[child.Digest] { // an index may declare a blob as a manifest
 			continue
 		}
 		mediaType, data, err := l.load(child.Digest)
@@ -112,7 +112,7 @@ func (l *manifestLoader) loadable(d digest.Digest) (*loadable, error) {
 
 const rankUnloadable = 3
 
-// rank says how much a child of an index is preferred; less is better.
+// rank ranks the entries of an index; lower is better.
 func rank(desc v1.Descriptor) int {
 	switch p := desc.Platform; {
 	case p == nil:
@@ -125,7 +125,8 @@ func rank(desc v1.Descriptor) int {
 	return 1
 }
 
-// whole makes an item of a manifest that was checked; nil if it is no image, or some of it is not here.
+// completeImage returns the item for an image manifest that was checked, or nil if it is not an image or is incomplete
+// in the bundle.
 func (l *manifestLoader) completeImage(data []byte) *loadable {
 	var image v1.Manifest
 	if json.Unmarshal(data, &image) != nil || !slices.Contains(configTypes, image.Config.MediaType) || !l.included[image.Config.Digest] {

@@ -16,13 +16,13 @@ import (
 	"airmirror/mirror"
 )
 
-// encode writes bundle.json. People read it too.
+// encode encodes bundle.json. It is indented for human readers.
 func (doc *Document) encode() ([]byte, error) {
 	data, err := json.MarshalIndent(doc, "", "\t")
 	return append(data, '\n'), err
 }
 
-// identify returns the ID that follows from the document.
+// identify computes the ID of the document.
 func (doc *Document) identify() (string, error) {
 	plain := *doc
 	plain.ID, plain.Host, plain.Tool, plain.Created = "", "", "", time.Time{}
@@ -31,25 +31,25 @@ func (doc *Document) identify() (string, error) {
 	return hex.EncodeToString(sum[:]), err
 }
 
-// readDocument reads and checks bundle.json.
+// readDocument decodes and checks bundle.json.
 func readDocument(data []byte, limits Limits) (*Document, error) {
 	doc := new(Document)
 	if err := limits.decode(DocumentName, data, doc); err != nil {
 		return nil, err
 	}
 	if doc.Version > FormatVersion {
-		return nil, invalid("the bundle is of version %d, and this program reads up to %d: use a newer one", doc.Version, FormatVersion)
+		return nil, invalid("the bundle has version %d, and this program reads versions up to %d: use a newer program", doc.Version, FormatVersion)
 	}
 	if err := doc.check(limits); err != nil {
 		return nil, err
 	}
 	if id, err := doc.identify(); err != nil || id != doc.ID {
-		return nil, invalid("%s says that its id is %q, and it is %s", DocumentName, short(doc.ID), id)
+		return nil, invalid("%s has the ID %q, and should have %s", DocumentName, short(doc.ID), id)
 	}
 	return doc, nil
 }
 
-// check reports whether the document contradicts itself, or names what cannot be.
+// check returns an error if the document is invalid or contradicts itself.
 func (doc *Document) check(limits Limits) error {
 	c := documentChecker{files: map[digest.Digest]bool{}, repos: map[string]bool{}}
 	if doc.Version < 1 || doc.Sequence < 0 {
@@ -73,7 +73,7 @@ func (doc *Document) check(limits Limits) error {
 		c.fail("%s lists %d manifests and blobs, more than %d", DocumentName, n, limits.Entries)
 	}
 	if limits.MaxBytes > 0 && c.total > limits.MaxBytes {
-		c.fail("the bundle holds %d bytes, and no more than %d are to be read", c.total, limits.MaxBytes)
+		c.fail("the bundle has %d bytes, and %d are allowed", c.total, limits.MaxBytes)
 	}
 	for _, a := range doc.Assumes {
 		c.assumed(a)
@@ -82,7 +82,7 @@ func (doc *Document) check(limits Limits) error {
 	return c.err
 }
 
-// checking goes through a document and keeps the first thing that is wrong.
+// documentChecker checks a document and keeps the first error.
 type documentChecker struct {
 	files map[digest.Digest]bool // true for manifests
 	repos map[string]bool
@@ -96,10 +96,11 @@ func (c *documentChecker) fail(format string, args ...any) {
 	}
 }
 
-// maxText is how many bytes a text may have that people are shown.
+// maxText is the maximum length of a text in bytes.
 const maxText = 1000
 
-// Text makes of what others wrote, as the platforms of an image, what a document may say of it.
+// Text makes untrusted text, such as the platforms of an image, acceptable for a document: printable, and at most 1000
+// bytes.
 func Text(s string) string {
 	s = mirror.Printable(s)
 	if len(s) <= maxText {
@@ -112,7 +113,7 @@ func Text(s string) string {
 	return s + "…"
 }
 
-// texts checks what people are shown.
+// texts checks texts that are shown to people.
 func (c *documentChecker) texts(texts ...string) {
 	for _, s := range texts {
 		if len(s) > maxText || strings.ContainsFunc(s, unicode.IsControl) {
@@ -124,7 +125,7 @@ func (c *documentChecker) texts(texts ...string) {
 func (c *documentChecker) ownFiles(files map[string]File, limits Limits) {
 	for name, f := range files {
 		if name != LayoutName && name != IndexName && name != DockerName {
-			c.fail("%s lists a file %q, which no bundle has", DocumentName, short(name))
+			c.fail("%s lists the file %q, which a bundle cannot have", DocumentName, short(name))
 		}
 		if _, err := mirror.ParseDigest(f.Digest.String()); err != nil || f.Size < 0 || f.Size > limits.Index {
 			c.fail("%s lists %s with digest %q and %d bytes", DocumentName, short(name), short(f.Digest.String()), f.Size)
@@ -145,16 +146,16 @@ func (c *documentChecker) repository(name string) {
 	c.repos[name] = true
 }
 
-// file checks what is in the tar and has up to most bytes.
-func (c *documentChecker) file(f File, most int64) {
+// file checks an entry of at most limit bytes.
+func (c *documentChecker) file(f File, limit int64) {
 	if _, err := mirror.ParseDigest(f.Digest.String()); err != nil {
 		c.fail("%s: %w", DocumentName, err)
 	}
 	if _, twice := c.files[f.Digest]; twice {
 		c.fail("%s lists %s twice", DocumentName, f.Digest)
 	}
-	// Headers and padding have to have room, too, in what is counted.
-	if f.Size < 0 || f.Size > most || c.total > math.MaxInt64/2-f.Size {
+	// The sum must not overflow, even with headers and padding.
+	if f.Size < 0 || f.Size > limit || c.total > math.MaxInt64/2-f.Size {
 		c.fail("%s lists %s with %d bytes", DocumentName, short(f.Digest.String()), f.Size)
 		return
 	}
@@ -183,7 +184,7 @@ func (c *documentChecker) belongs(d digest.Digest, mediaType string, repos []str
 func (c *documentChecker) assumed(a Assumed) {
 	total := c.total
 	c.file(a.File, math.MaxInt64)
-	c.total = total // it is not here
+	c.total = total // it is not in the tar
 	c.texts(a.Bundle)
 	if a.MediaType != "" || len(a.Repositories) > 0 {
 		c.files[a.Digest] = true
@@ -212,7 +213,7 @@ func (c *documentChecker) images(images []Image) {
 			c.fail("%s has an image in the repository %q, which it does not list", DocumentName, short(image.Repository))
 		}
 		if !c.files[image.Digest] {
-			c.fail("%s has the image %s:%s, whose manifest %q is neither here nor assumed",
+			c.fail("%s has the image %s:%s, whose manifest %q is neither in the bundle nor assumed",
 				DocumentName, short(image.Repository), short(image.Tag), short(image.Digest.String()))
 		}
 		if image.Size < 0 || image.New < 0 {
@@ -222,11 +223,11 @@ func (c *documentChecker) images(images []Image) {
 	}
 }
 
-// short cuts what others wrote before it is repeated in a message.
+// short truncates untrusted text for an error message.
 func short(s string) string {
-	const most = 120
-	if len(s) > most {
-		return s[:most] + "…"
+	const limit = 120
+	if len(s) > limit {
+		return s[:limit] + "…"
 	}
 	return s
 }

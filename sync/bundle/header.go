@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	block   = 512       // what a tar is made of
-	endSize = 2 * block // the two empty blocks at its end
-	// maxUSTAR is the largest size that fits a header in octal.
+	block   = 512       // size of a tar block
+	endSize = 2 * block // the two zero blocks at the end
+	// maxUSTAR is the largest size that a ustar header can contain.
 	maxUSTAR = 1<<33 - 1
 )
 
-// blobName is the name of the entry with digest d.
+// blobName returns the name of the entry with digest d.
 func blobName(d digest.Digest) string {
 	return "blobs/" + d.Algorithm().String() + "/" + d.Encoded()
 }
 
-// header makes the header of an entry. For a size that has no room there, and for the long name of a sha512 digest,
-// GNU's form is used: it needs no records that other headers could override, and a large size no further block, so that
-// an entry's place follows from what is before it.
+// header returns the header of an entry. It uses the GNU format for large sizes and for the long names of sha512
+// digests. Unlike PAX, the GNU format has no records that could override other headers, and needs no further block for
+// a large size, so that the offset of an entry can be computed.
 func header(name string, size int64) []byte {
 	h := tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
 	if size > maxUSTAR || len(name) > 100 {
@@ -30,38 +30,38 @@ func header(name string, size int64) []byte {
 	}
 	var buf bytes.Buffer
 	if err := tar.NewWriter(&buf).WriteHeader(&h); err != nil {
-		panic(err) // no name or size that was checked makes one
+		panic(err) // names and sizes are checked
 	}
 	return buf.Bytes()
 }
 
-// headerSize is how long a header is.
+// headerSize returns the size of a header in bytes.
 func headerSize(name string) int64 {
 	if len(name) > 100 {
-		return 3 * block // two for the name
+		return 3 * block // two more for the long name
 	}
 	return block
 }
 
-// padding is how many bytes fill up the last block of an entry.
+// padding returns the number of bytes that fill the last block of an entry.
 func padding(size int64) int64 { return -size & (block - 1) }
 
-// part is an entry of a bundle.
+// member is an entry of the tar of a bundle.
 type member struct {
 	name string
 	File
-	content  []byte // if it is known: of oci-layout, the document and its signature
-	listed   bool   // it is one of Document.Manifests or Document.Blobs, and manifest of the former
+	content  []byte // nil if unknown; known for oci-layout, bundle.json and its signature
+	listed   bool   // listed in Document.Manifests or Document.Blobs
 	manifest bool
 }
 
-// length is how many bytes it takes in the tar.
-func (p member) length() int64 { return headerSize(p.name) + p.Size + padding(p.Size) }
+// length returns the size of the member in the tar, with header and padding.
+func (m member) length() int64 { return headerSize(m.name) + m.Size + padding(m.Size) }
 
-// parts are the entries of a bundle, in their order, which follows from its document, as it is in bundle.json, and its
+// members are the members of a bundle in order. They follow from its document, as encoded in bundle.json, and its
 // signature.
 type members struct {
-	first []member // those with a name
+	first []member // members other than manifests and blobs
 	doc   *Document
 }
 
@@ -82,25 +82,25 @@ func membersOf(doc *Document, document, signature []byte) members {
 	return p
 }
 
-func (p members) count() int { return len(p.first) + len(p.doc.Manifests) + len(p.doc.Blobs) }
+func (m members) count() int { return len(m.first) + len(m.doc.Manifests) + len(m.doc.Blobs) }
 
-func (p members) at(i int) member {
-	if i < len(p.first) {
-		return p.first[i]
+func (m members) at(i int) member {
+	if i < len(m.first) {
+		return m.first[i]
 	}
-	if i -= len(p.first); i < len(p.doc.Manifests) {
-		file := p.doc.Manifests[i].File
+	if i -= len(m.first); i < len(m.doc.Manifests) {
+		file := m.doc.Manifests[i].File
 		return member{name: blobName(file.Digest), File: file, listed: true, manifest: true}
 	}
-	file := p.doc.Blobs[i-len(p.doc.Manifests)]
+	file := m.doc.Blobs[i-len(m.doc.Manifests)]
 	return member{name: blobName(file.Digest), File: file, listed: true}
 }
 
-// size is how many bytes the whole tar has.
-func (p members) size() int64 {
+// size returns the size of the tar in bytes.
+func (m members) size() int64 {
 	size := int64(endSize)
-	for i := range p.count() {
-		size += p.at(i).length()
+	for i := range m.count() {
+		size += m.at(i).length()
 	}
 	return size
 }

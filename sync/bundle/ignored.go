@@ -10,10 +10,10 @@ import (
 	"airmirror/mirror"
 )
 
-// PackageName is what a package of zarf has in the folder above its image layout.
+// PackageName is the file of a zarf package in the folder above its image layout.
 const PackageName = "zarf.yaml"
 
-// droppings are files and folders that operating systems leave in folders, on disks and in archives.
+// systemFiles are files and folders that operating systems create.
 var systemFiles = map[string]bool{
 	".DS_Store": true, ".localized": true, "__MACOSX": true, ".Trashes": true, ".fseventsd": true, ".Spotlight-V100": true,
 	".TemporaryItems": true, ".DocumentRevisions-V100": true, ".apdisk": true, ".VolumeIcon.icns": true,
@@ -21,8 +21,8 @@ var systemFiles = map[string]bool{
 	"lost+found": true, ".directory": true, "@eadir": true, ".snapshot": true, ".nfs": true,
 }
 
-// Ignored reports whether a file or folder is none that anybody put where it is: it, or a folder that it is in, is
-// something that an operating system leaves behind, such as ._index.json, .DS_Store or Thumbs.db.
+// Ignored reports whether a file or folder, or a folder that contains it, was created by an operating system and not by
+// a user, such as ._index.json, .DS_Store or Thumbs.db.
 func Ignored(name string) bool {
 	for part := range strings.SplitSeq(name, "/") {
 		lower := strings.ToLower(part)
@@ -33,8 +33,8 @@ func Ignored(name string) bool {
 	return false
 }
 
-// digestInName returns the digest that a file is named by: blobs/sha256/…, in any folder. inBlobs says that it is in such a
-// folder, and has another name if there is no digest: a download under way, for one.
+// digestInName returns the digest in a name like blobs/sha256/…, in any folder. inBlobs reports whether the file is in
+// a blobs folder; without a digest it is, for example, an unfinished download.
 func digestInName(name string) (d digest.Digest, inBlobs bool) {
 	parts := strings.Split(name, "/")
 	last := len(parts) - 1
@@ -49,5 +49,5 @@ func digestInName(name string) (d digest.Digest, inBlobs bool) {
 	return "", true
 }
 
-// dirOfBlobs is the folder that a blob's layout is in.
+// dirOfBlobs returns the folder of the layout that a blob belongs to.
 func dirOfBlobs(name string) string { return path.Dir(path.Dir(path.Dir(name))) }

@@ -8,35 +8,36 @@ import (
 	"airmirror/mirror"
 )
 
-// Limits say how much of what is read is kept in memory, and how much is read at all. The zero value works: fields that
-// are zero mean what is written there.
+// Limits restrict the memory that reading takes, and the amount of content. Fields that are zero have the defaults
+// below.
 type Limits struct {
-	// Document is how large bundle.json may be, in bytes; 64 MiB.
+	// Document is the maximum size of bundle.json in bytes. The default is 64 MiB.
 	Document int64
-	// Index is how large index.json and manifest.json may be, each, in bytes; 32 MiB.
+	// Index is the maximum size of index.json and of manifest.json in bytes. The default is 32 MiB each.
 	Index int64
-	// Kept is how many bytes of image configs and manifests of an archive by docker save may be kept until it is known
-	// what they belong to; 32 MiB.
+	// Kept is the maximum number of bytes of image configs and manifests that are kept in memory until the end of an
+	// archive of docker save. The default is 32 MiB.
 	Kept int64
-	// Entries is how many manifests and blobs, or entries of an archive that is no bundle, there may be; 262,144.
+	// Entries is the maximum number of manifests and blobs, or of entries of an archive that is not a bundle. The
+	// default is 262,144.
 	Entries int
-	// Window is how many bytes of what was decompressed a decompressor may keep in memory, as a file asks it to; 128 MiB,
-	// which zstd itself allows unless it is told otherwise.
+	// Window is the maximum memory of a decompressor in bytes. The default is 128 MiB, which is also the default of the
+	// zstd tool.
 	Window int64
-	// MaxBytes is how many bytes all manifests and blobs may have, as their entries announce them; no limit if it is 0.
-	// What decompresses to more is refused by it, however small it came.
+	// MaxBytes is the maximum total size of manifests and blobs in bytes, as stated in their headers. It limits what a
+	// small compressed archive can expand to. The default is no limit.
 	MaxBytes int64
 }
 
 const (
-	// maxSignature is how large bundle.json.minisig may be; minisign's are some 300 bytes.
+	// maxSignature is the maximum size of bundle.json.minisig in bytes. Signatures of minisign have about 300 bytes.
 	maxSignature = 16 << 10
-	// maxIgnored is how many bytes of files that nobody needs may be in an archive that is no bundle: packages have other
-	// things beside their images. It ends what decompresses to no end.
+	// maxIgnored is the maximum number of bytes of ignored files in an archive that is not a bundle. Packages contain
+	// other files besides images. The limit stops archives that decompress endlessly.
 	maxIgnored = 64 << 30
 )
 
-// filled returns l with its defaults.
+// withDefaults returns l with its defaults.
 func (l Limits) withDefaults() Limits {
 	fill := func(field *int64, value int64) {
 		if *field <= 0 {
@@ -53,29 +54,29 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// read reads the entry name, which has size bytes and may have most.
-func read(r io.Reader, name string, size, most int64) ([]byte, error) {
-	if size > most {
-		return nil, invalid("%s is larger than %d bytes", name, most)
+// read reads the entry name of size bytes, of which limit are allowed.
+func read(r io.Reader, name string, size, limit int64) ([]byte, error) {
+	if size > limit {
+		return nil, invalid("%s is larger than %d bytes", name, limit)
 	}
 	data := make([]byte, size)
 	_, err := io.ReadFull(r, data)
 	return data, err
 }
 
-// decode reads JSON into v, if that is believable.
+// decode decodes JSON into v, after checkCount.
 func (l Limits) decode(name string, data []byte, v any) error {
 	if err := l.checkCount(name, data); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: short(name) + " is not what it should be", Cause: err}
+		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: short(name) + " is invalid", Cause: err}
 	}
 	return nil
 }
 
-// believe refuses JSON with more objects or values than anything has that is not made to harm: in memory, a few bytes of
-// JSON can become a hundred times as many. How deep it may be is for package json to say.
+// checkCount rejects JSON with too many objects or values, because a few bytes of JSON can become a hundred times as
+// many in memory. Package json limits the nesting.
 func (l Limits) checkCount(name string, data []byte) error {
 	var objects, values int
 	for i := 0; i < len(data); i++ {
@@ -88,13 +89,13 @@ func (l Limits) checkCount(name string, data []byte) error {
 			values++
 		}
 		if objects > 1000+4*l.Entries || values > 10000+8*l.Entries {
-			return invalid("%s has more in it than is believable", short(name))
+			return invalid("%s has too many elements", short(name))
 		}
 	}
 	return nil
 }
 
-// stringEnd returns where the string that begins at i ends, or the data.
+// stringEnd returns the index of the end of the string that begins at i, or len(data).
 func stringEnd(data []byte, i int) int {
 	for i++; i < len(data); i++ {
 		next := bytes.IndexAny(data[i:min(len(data), i+64)], `"\`)
@@ -110,7 +111,7 @@ func stringEnd(data []byte, i int) int {
 	return len(data)
 }
 
-// invalid makes the error of malformed input.
+// invalid returns an error for invalid input.
 func invalid(format string, args ...any) error {
 	return mirror.Errorf(mirror.CodeBundleInvalid, format, args...)
 }

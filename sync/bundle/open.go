@@ -5,13 +5,13 @@ import (
 	"io"
 )
 
-// Open begins to read a bundle, or another archive of images, in a tar, by itself or compressed by gzip, zstd, xz or
-// bzip2. It reads what it must to tell what it is: of a bundle everything up to its document and signature, which are checked.
+// Open returns a Reader for a bundle or another archive of images, in a tar that may be compressed with gzip, zstd, xz
+// or bzip2. It reads the beginning of the archive: of a bundle everything up to the document and the signature.
 //
-// An archive that is malformed is a [mirror.CodeBundleInvalid] here and in all that the reader does; where it ends
-// early, the cause is io.ErrUnexpectedEOF. An error of r comes back as it is.
+// For an invalid archive, Open and the Reader return errors with the code [mirror.CodeBundleInvalid]. If the archive is
+// truncated, the error wraps io.ErrUnexpectedEOF. Errors of r are returned unchanged.
 //
-// If r can seek, and is not compressed, entries that nobody reads are not read.
+// If r is an io.Seeker and the archive is not compressed, entries that the caller does not read are skipped by seeking.
 func Open(r io.Reader, limits Limits) (*Reader, error) {
 	limits = limits.withDefaults()
 	in, err := unpack(streamOf(r), limits)
@@ -29,9 +29,9 @@ func Open(r io.Reader, limits Limits) (*Reader, error) {
 	return &Reader{s}, nil
 }
 
-// Continue goes on reading a bundle with this document and signature (nil if it has none) at an offset, as
-// [Reader.Offset] gave it: r begins there. In the middle of an entry, the first one that comes is the rest of it; one
-// that was read to its end does not come again, with all of its padding still to come or not.
+// Continue returns a Reader that continues to read a bundle at an offset that [Reader.Offset] returned. r begins at
+// that offset. document and signature are those of the bundle; signature is nil if it has none. If the offset is inside
+// an entry, the first entry is the rest of it.
 func Continue(r io.Reader, document, signature []byte, offset int64, limits Limits) (*Reader, error) {
 	doc, err := readDocument(document, limits.withDefaults())
 	if err != nil {
@@ -51,52 +51,52 @@ func Continue(r io.Reader, document, signature []byte, offset int64, limits Limi
 		s.memberOffset -= length
 	}
 	if offset < 0 || s.memberIndex == s.members.count() && s.memberOffset > endSize {
-		return nil, invalid("there is no byte %d in the bundle", offset)
+		return nil, invalid("the bundle has no byte %d", offset)
 	}
 	return &Reader{s}, nil
 }
 
-// openBundle reads in up to the signature, or up to where the document would be. If it is not a bundle it returns nil,
-// with everything in to be read again.
+// openBundle reads the archive up to the signature of the document. If the archive is not a bundle, it returns nil and
+// unreads everything.
 func openBundle(in *stream, limits Limits) (*bundleSource, error) {
-	var past []byte // what was read
+	var consumed []byte // bytes that were read
 	take := func(n int64) []byte {
-		start := len(past)
-		past = append(past, make([]byte, n)...)
-		got, err := io.ReadFull(in, past[start:])
-		past = past[:start+got]
+		start := len(consumed)
+		consumed = append(consumed, make([]byte, n)...)
+		got, err := io.ReadFull(in, consumed[start:])
+		consumed = consumed[:start+got]
 		if err != nil {
 			return nil
 		}
-		return past[start:]
+		return consumed[start:]
 	}
-	again := func() (*bundleSource, error) {
+	notBundle := func() (*bundleSource, error) {
 		if in.failed != nil {
 			return nil, in.explain(in.failed)
 		}
-		in.unread(past)
+		in.unread(consumed)
 		return nil, nil
 	}
 	layout := append(header(LayoutName, int64(len(LayoutJSON))), LayoutJSON...)
 	layout = append(layout, make([]byte, padding(int64(len(layout))))...)
 	if head := take(block); !bytes.Equal(head, layout[:block]) {
-		return again()
+		return notBundle()
 	}
 	if rest := take(int64(len(layout) - block)); !bytes.Equal(rest, layout[block:]) {
-		return again()
+		return notBundle()
 	}
 	name, size, err := parseHeader(take(block))
-	if err != nil || name != IndexName || size > limits.Index || !bytes.Equal(past[len(layout):], header(name, size)) {
-		return again()
+	if err != nil || name != IndexName || size > limits.Index || !bytes.Equal(consumed[len(layout):], header(name, size)) {
+		return notBundle()
 	}
 	index := take(size + padding(size))
 	if index == nil {
-		return again()
+		return notBundle()
 	}
 	head := take(block)
 	name, length, err := parseHeader(head)
 	if err != nil || name != DocumentName || !bytes.Equal(head, header(name, length)) {
-		return again()
+		return notBundle()
 	}
 	s := &bundleSource{in: in, index: index[:size]}
 	if err := s.readDocument(length, limits); err != nil {
@@ -108,7 +108,7 @@ func openBundle(in *stream, limits Limits) (*bundleSource, error) {
 	return s, s.readSignature()
 }
 
-// readDocument reads bundle.json, whose header has been read.
+// readDocument reads bundle.json, whose header was read.
 func (s *bundleSource) readDocument(size int64, limits Limits) error {
 	var err error
 	if s.document, err = read(s.in, DocumentName, size, limits.Document); err != nil {
@@ -120,7 +120,7 @@ func (s *bundleSource) readDocument(size int64, limits Limits) error {
 	return s.expect(make([]byte, padding(size)), "padding after "+DocumentName)
 }
 
-// readSignature reads bundle.json.minisig, if that comes now.
+// readSignature reads bundle.json.minisig if it is the next entry.
 func (s *bundleSource) readSignature() error {
 	head := make([]byte, block)
 	if err := s.in.full(head); err != nil {
@@ -129,7 +129,7 @@ func (s *bundleSource) readSignature() error {
 	if name, size, err := parseHeader(head); err != nil || name != SignatureName {
 		s.in.unread(head)
 	} else if !bytes.Equal(head, header(name, size)) || size == 0 {
-		return invalid("the header of %s is not as a bundle has it", SignatureName)
+		return invalid("the header of %s does not have the format of a bundle", SignatureName)
 	} else if s.signature, err = read(s.in, SignatureName, size, maxSignature); err != nil {
 		return s.in.explain(err)
 	} else if err := s.expect(make([]byte, padding(size)), "padding after "+SignatureName); err != nil {

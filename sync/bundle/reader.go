@@ -8,21 +8,21 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Kind is what a [Reader] found.
+// Kind is the kind of an archive.
 type Kind string
 
-// What can be read.
+// Kinds of archives.
 const (
-	KindBundle Kind = "bundle" // ours
+	KindBundle Kind = "bundle" // a bundle of this package
 	KindLayout Kind = "layout" // an OCI image layout, with or without a manifest.json
-	KindDocker Kind = "docker" // by docker save, before it wrote layouts
+	KindDocker Kind = "docker" // an archive of docker save without an index.json
 )
 
-// Reader reads manifests and blobs one after the other, in one pass. It is safe for use by one goroutine. What it
-// yields is not verified: that is for who stores it.
+// Reader reads manifests and blobs in one pass. It is not safe for concurrent use. The caller has to verify the content
+// of entries.
 type Reader struct{ source source }
 
-// source is where entries come from.
+// source yields the entries of one kind of archive.
 type source interface {
 	kind() Kind
 	next() (*Entry, error)
@@ -32,46 +32,47 @@ type source interface {
 	io.Closer
 }
 
-// Entry is a manifest or a blob, to be read until the next call of [Reader.Next].
+// Entry is a manifest or a blob. It can be read until the next call of [Reader.Next].
 type Entry struct {
-	// Digest is what it is said to be; "" if that is not known, as of a layer in an archive by an old docker save.
-	// Whoever stores it says what it was by Known.
+	// Digest is the expected digest. It is empty if it is unknown, as for a layer in an archive of an old docker save.
+	// The caller then computes it and calls SetDigest.
 	Digest digest.Digest
-	// Size is how many bytes it has, those of Skipped included.
+	// Size is the size in bytes, including Skipped.
 	Size int64
-	// Manifest says that it is one; false says nothing, but in a bundle.
+	// Manifest says that the entry is a manifest. Outside of a bundle, a manifest may have false.
 	Manifest bool
-	// Skipped is how many of its bytes were read before [Continue].
+	// Skipped is the number of bytes that were read before [Continue].
 	Skipped int64
-	// Reader reads the rest of it.
+	// Reader reads the remaining bytes.
 	io.Reader
 
 	source source
 	name   string
 }
 
-// SetDigest tells the reader what an entry without a digest turned out to be.
+// SetDigest tells the reader the digest of an entry whose Digest is empty.
 func (e *Entry) SetDigest(d digest.Digest) { e.source.setDigest(e, d) }
 
-// Root is a manifest that an image layout or an archive by docker save names, or has for its own sake.
+// Root is a manifest that an image layout or an archive of docker save lists.
 type Root struct {
-	// Names are full references as they were written; there may be none.
+	// Names are full references as they are written in the archive. There may be none.
 	Names []string
-	// Tag is what it was called if that is no full reference.
+	// Tag is the name of the image if it is not a full reference.
 	Tag string
-	// CosignSuffix says that it is about another image, in the way of cosign, and goes under a tag that is made of that image's
-	// digest with this behind: .sig, .att or .sbom. Its names, if it has any, are those of the image. "" for all else.
+	// CosignSuffix says that cosign saved the manifest about another image. It is .sig, .att or .sbom, and is appended
+	// to the digest of that image to form the tag. Names are then the names of the image. It is empty for other
+	// manifests.
 	CosignSuffix string
-	// Descriptor is that of the manifest, as index.json has it if it does.
+	// Descriptor is the descriptor of the manifest, from index.json if it is listed there.
 	Descriptor v1.Descriptor
-	// Data is the manifest if the archive had none and it had to be made, or none that fits its layers: nil otherwise.
+	// Data is a manifest that the reader generated, because the archive has none or a wrong one. It is nil otherwise.
 	Data []byte
 }
 
-// Kind says what is being read. An image layout may turn out to be one only at its end: it is [KindDocker] until then.
+// Kind returns the kind of the archive. It may change from [KindDocker] to [KindLayout] until the end of the archive.
 func (r *Reader) Kind() Kind { return r.source.kind() }
 
-// Document is that of a bundle; nil for anything else.
+// Document returns the document of a bundle, or nil for another archive.
 func (r *Reader) Document() *Document {
 	if s, ok := r.source.(*bundleSource); ok {
 		return s.doc
@@ -79,8 +80,8 @@ func (r *Reader) Document() *Document {
 	return nil
 }
 
-// Raw returns bundle.json and its signature as they came. Both are nil for what is not a bundle, and the signature for
-// one that is not signed. Nobody has verified it.
+// Raw returns the bytes of bundle.json and of its signature, which is not verified. Both are nil for other archives,
+// and signature is nil for an unsigned bundle.
 func (r *Reader) Raw() (document, signature []byte) {
 	if s, ok := r.source.(*bundleSource); ok {
 		return s.document, s.signature
@@ -88,19 +89,19 @@ func (r *Reader) Raw() (document, signature []byte) {
 	return nil, nil
 }
 
-// errEntryClosed is what comes of reading an entry too late.
+// errEntryClosed is returned when an entry is read after the next call of Next.
 var errEntryClosed = errors.New("the entry is over: another one was asked for")
 
-// Next returns the next manifest or blob, whether or not the one before it was read. After the last one it returns
-// io.EOF, and only if everything that was announced came and nothing else: of a bundle, exactly what its document lists.
+// Next returns the next manifest or blob. The previous one need not have been read. At the end of the archive it
+// returns io.EOF; for a bundle, this means that the tar contained exactly what the document lists.
 func (r *Reader) Next() (*Entry, error) { return r.source.next() }
 
-// Roots returns what an image layout or an archive by docker save has, after Next returned io.EOF; nil for a bundle.
-// That their manifests and blobs came is not checked: what is not there may be held already.
+// Roots returns the manifests that the archive lists, after Next returned io.EOF. It returns nil for a bundle. Roots
+// may refer to content that is not in the archive.
 func (r *Reader) Roots() ([]Root, error) { return r.source.roots() }
 
-// Offset is how many bytes of the tar were read or skipped so far, as they are without compression.
+// Offset returns the number of bytes of the uncompressed tar that were read or skipped.
 func (r *Reader) Offset() int64 { return r.source.offset() }
 
-// Close lets go of what the reader has opened itself, which is nothing but files of a folder.
+// Close closes the files of a folder. It does not close the reader that was passed to [Open].
 func (r *Reader) Close() error { return r.source.Close() }

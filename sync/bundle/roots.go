@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// roots returns what index.json lists, and what only manifest.json has.
+// roots returns the manifests that index.json lists, and images that only manifest.json has.
 func (f *contents) roots() ([]Root, error) {
 	if f.conflict != nil {
 		return nil, f.conflict
@@ -25,7 +25,7 @@ func (f *contents) roots() ([]Root, error) {
 			roots = append(roots, rootOf(desc))
 		}
 		if f.keptFull {
-			return roots, nil // who writes so much knows how to write index.json
+			return roots, nil // an archive of that size was written by a tool whose index.json is right
 		}
 		covered = f.covered()
 	}
@@ -33,7 +33,7 @@ func (f *contents) roots() ([]Root, error) {
 	for _, item := range f.docker {
 		config, layers, err := f.layersOf(item)
 		if err != nil && f.index != nil {
-			continue // it was written for those who cannot read index.json
+			continue // it is for readers without support for index.json
 		}
 		if err != nil {
 			return nil, err
@@ -54,12 +54,13 @@ func (f *contents) roots() ([]Root, error) {
 	return roots, nil
 }
 
-// kindAnnotation is how cosign save, and hauler, tell an image from what is about it: dev.cosignproject.cosign/sigs.
+// kindAnnotation is the annotation by which cosign save and hauler distinguish images from what refers to them. Its value
+// is, for example, dev.cosignproject.cosign/sigs.
 //
 // https://github.com/sigstore/cosign/blob/main/pkg/oci/layout/write.go
 const kindAnnotation = "kind"
 
-// companion returns what the tag of a manifest of a kind ends in, if it is about another image.
+// cosignSuffix returns the suffix of the tag for a kind, or an empty string for an image.
 func cosignSuffix(kind string) string {
 	switch path.Base(kind) {
 	case "sigs":
@@ -72,7 +73,7 @@ func cosignSuffix(kind string) string {
 	return ""
 }
 
-// rootOf reads the names of a manifest.
+// rootOf returns the root for a descriptor in index.json.
 func rootOf(desc v1.Descriptor) Root {
 	root := Root{Descriptor: desc, CosignSuffix: cosignSuffix(desc.Annotations[kindAnnotation])}
 	ref := desc.Annotations[v1.AnnotationRefName]
@@ -87,7 +88,7 @@ func rootOf(desc v1.Descriptor) Root {
 	return root
 }
 
-// slashIfEmpty returns what is no tag for nothing.
+// slashIfEmpty returns "/", which is not a valid tag, for an empty string.
 func slashIfEmpty(s string) string {
 	if s == "" {
 		return "/"
@@ -95,7 +96,7 @@ func slashIfEmpty(s string) string {
 	return s
 }
 
-// covered are the configs of the images that index.json leads to, as far as their manifests were kept.
+// covered returns the configs of the images that index.json refers to, if their manifests were kept.
 func (f *contents) covered() map[digest.Digest]bool {
 	covered, seen := map[digest.Digest]bool{}, map[digest.Digest]bool{}
 	queue := slices.Clone(f.index.Manifests)
@@ -108,7 +109,7 @@ func (f *contents) covered() map[digest.Digest]bool {
 		seen[d] = true
 		_, refs, err := mirror.ParseManifest("", data)
 		if err != nil {
-			continue // for who stores it to refuse
+			continue // the caller rejects it when it stores it
 		}
 		queue = append(queue, refs.Manifests...)
 		if len(refs.Blobs) > 0 {
@@ -118,7 +119,8 @@ func (f *contents) covered() map[digest.Digest]bool {
 	return covered
 }
 
-// images finds roots that are images by the digests of their configs: one for each name that an image has.
+// images returns the indexes of the roots of each image, by the digest of its config. An image has one root for each of
+// its names.
 func (f *contents) images(roots []Root) map[digest.Digest][]int {
 	configs := map[digest.Digest]digest.Digest{} // by manifest
 	images := map[digest.Digest][]int{}
@@ -137,9 +139,9 @@ func (f *contents) images(roots []Root) map[digest.Digest][]int {
 	return images
 }
 
-// reconcile gives root, which is the image of item, the names that item has and it has not. Its manifest is replaced if
-// it has other layers: Docker 25.0 wrote archives whose index.json leads to manifests without layers, or with layers in
-// the wrong order, while manifest.json was right.
+// reconcile completes root, an image in index.json, by item, the same image in manifest.json. It adds missing names. It
+// replaces the manifest if the layers differ: Docker 25.0 wrote manifests without layers, or with layers in the wrong
+// order, while manifest.json was right.
 func (f *contents) reconcile(root *Root, item loadable, config file, layers []file) error {
 	if root.Descriptor.Annotations[AnnotationName] == "" && len(item.RepoTags) > 0 {
 		root.Names, root.Tag = item.RepoTags, ""
@@ -162,15 +164,16 @@ func (f *contents) reconcile(root *Root, item loadable, config file, layers []fi
 	return err
 }
 
-// work counts what is made sense of: few bytes could have the same large file read again and again.
+// addWork limits the amount of JSON that is parsed: a small manifest.json could refer to the same large file many
+// times.
 func (f *contents) addWork(data []byte) error {
 	if f.workBytes += int64(len(data)); f.workBytes > 4*f.limits.Kept {
-		return invalid("%s has more in it than is believable", DockerName)
+		return invalid("%s refers to too much JSON", DockerName)
 	}
 	return nil
 }
 
-// blobs returns the files that item names.
+// layersOf returns the files that item names.
 func (f *contents) layersOf(item loadable) (config file, layers []file, err error) {
 	config, err = f.find(item.Config)
 	for _, name := range item.Layers {
@@ -184,28 +187,28 @@ func (f *contents) layersOf(item loadable) (config file, layers []file, err erro
 	return config, layers, err
 }
 
-// make makes the manifest of an image that has none.
+// makeManifest generates the manifest of an image that has none.
 func (f *contents) makeManifest(item loadable, config file, layers []file) (Root, error) {
-	var about struct {
+	var info struct {
 		v1.Platform
 		RootFS v1.RootFS `json:"rootfs"`
 	}
 	data, ok := f.keptJSON[config.digest]
 	if !ok {
-		return Root{}, invalid("%s is no image config, or the archive has so many images that it must be imported in parts", short(item.Config))
+		return Root{}, invalid("%s is not an image config, or the archive has too many images and must be imported in parts", short(item.Config))
 	}
-	if err := errors.Join(f.addWork(data), f.limits.decode(item.Config, data, &about)); err != nil {
+	if err := errors.Join(f.addWork(data), f.limits.decode(item.Config, data, &info)); err != nil {
 		return Root{}, err
 	}
-	if len(layers) != len(about.RootFS.DiffIDs) {
-		return Root{}, invalid("the image with config %s has %d layers, and its config %d", config.digest, len(layers), len(about.RootFS.DiffIDs))
+	if len(layers) != len(info.RootFS.DiffIDs) {
+		return Root{}, invalid("the image with config %s has %d layers, and its config %d", config.digest, len(layers), len(info.RootFS.DiffIDs))
 	}
 	image := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Layers: []v1.Descriptor{},
 		Config: v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: config.digest, Size: config.size}}
 	for i, layer := range layers {
-		want := about.RootFS.DiffIDs[i]
+		want := info.RootFS.DiffIDs[i]
 		if layer.compression == "" && want.Algorithm() == layer.digest.Algorithm() && want != layer.digest {
-			return Root{}, invalid("%s is not the layer %s that the image has: it is damaged", short(item.Layers[i]), short(want.String()))
+			return Root{}, invalid("%s is not the layer %s of the image: it is damaged", short(item.Layers[i]), short(want.String()))
 		}
 		image.Layers = append(image.Layers, v1.Descriptor{MediaType: layerMediaType(layer.compression), Digest: layer.digest, Size: layer.size})
 	}
@@ -214,8 +217,8 @@ func (f *contents) makeManifest(item loadable, config file, layers []file) (Root
 		return Root{}, err
 	}
 	desc := v1.Descriptor{MediaType: image.MediaType, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
-	if about.OS != "" {
-		desc.Platform = &about.Platform
+	if info.OS != "" {
+		desc.Platform = &info.Platform
 	}
 	return Root{Names: item.RepoTags, Descriptor: desc, Data: manifest}, nil
 }

@@ -15,29 +15,30 @@ import (
 )
 
 const (
-	maxName    = 512     // of an entry, in bytes; a sha512 digest makes the longest that anybody writes
-	maxHeader  = 4 << 20 // of one entry with everything that extends it
-	maxHeaders = 4 << 10 // of each entry on average, beyond the first ones
-	maxTail    = 16 << 20
+	maxName    = 512      // bytes of a name; sha512 digests have the longest names
+	maxHeader  = 4 << 20  // bytes of a header with its extensions
+	maxHeaders = 4 << 10  // average bytes of a header with its extensions
+	maxTail    = 16 << 20 // zero bytes after the end mark
 )
 
-// archive reads image layouts, and what docker save wrote, as their entries come: index.json and manifest.json, which say
-// what they are, may be the last. They may be in a folder of the archive, and beside what is no content of images.
+// archiveSource reads image layouts and archives of docker save. It yields entries before it knows what they are,
+// because index.json and manifest.json may be at the end. They may be in a folder of the archive, and there may be
+// other files.
 type archiveSource struct {
 	in             *stream
 	tar            *tar.Reader
 	limits         Limits
 	contents       contents
-	layout         bool     // oci-layout came
-	absolute       bool     // names begin with a slash: of all entries, or it is not to be trusted
-	nestedArchives []string // names of files that are archives themselves, the first ones
+	layout         bool     // an oci-layout was read
+	absolute       bool     // names begin with a slash; names of all entries must agree
+	nestedArchives []string // names of the first files that are archives
 
 	entries                  int
-	headers                  int64 // bytes of them
-	totalBytes, ignoredBytes int64 // bytes of content
-	remaining                int64 // of the current entry and its padding, as far as package tar has them to pass over
-	sparse                   bool  // the current entry is longer than what the tar has of it
-	start                    int64 // where the content of the current entry begins
+	headers                  int64 // size of all headers in bytes
+	totalBytes, ignoredBytes int64 // size of entries and of ignored files
+	remaining                int64 // bytes of the current entry and its padding that package tar has to skip
+	sparse                   bool  // the current entry is a sparse file
+	start                    int64 // offset of the content of the current entry
 	entry                    *Entry
 	err                      error
 }
@@ -66,7 +67,7 @@ func (a *archiveSource) setDigest(e *Entry, d digest.Digest) { a.contents.setDig
 
 func (a *archiveSource) roots() ([]Root, error) {
 	if a.err != io.EOF {
-		return nil, invalid("what is in the archive is not known before its end")
+		return nil, invalid("the archive was not read to its end")
 	}
 	return a.contents.roots()
 }
@@ -80,7 +81,7 @@ func (a *archiveSource) next() (entry *Entry, err error) {
 	return entry, a.err
 }
 
-// advance goes on to the next entry of the tar, and returns it if it is one for the caller.
+// advance reads the next entry of the tar. It returns it if the caller has to store it.
 func (a *archiveSource) advance() (*Entry, error) {
 	h, err := a.header()
 	if err == io.EOF {
@@ -106,10 +107,10 @@ func (a *archiveSource) advance() (*Entry, error) {
 	case tar.TypeLink:
 		return nil, a.link(name, "", h.Linkname)
 	}
-	return nil, invalid("entry %q is of type %q: there are only files in an archive of images", name, h.Typeflag)
+	return nil, invalid("entry %q has type %q, which an archive of images cannot have", name, h.Typeflag)
 }
 
-// name returns what an entry is called, from the top of the archive. Where names are absolute, the top is the root.
+// name returns the name of an entry relative to the top of the archive. If names are absolute, the top is the root.
 func (a *archiveSource) name(name string) (string, error) {
 	if a.entries == 1 {
 		a.absolute = strings.HasPrefix(name, "/")
@@ -120,20 +121,20 @@ func (a *archiveSource) name(name string) (string, error) {
 	return entryName(name)
 }
 
-// header returns the next header; io.EOF at the end mark.
+// header returns the next header, or io.EOF at the end mark.
 func (a *archiveSource) header() (*tar.Header, error) {
-	if a.sparse { // how long it is in the tar is known at its end
+	if a.sparse { // its length in the tar is known at its end only
 		if _, err := io.Copy(io.Discard, a.tar); err != nil {
 			return nil, a.in.explain(err)
 		}
 		a.start, a.remaining, a.sparse = a.in.pos, block-1, false
 	}
-	next := a.start + a.remaining // of which some may have been read
+	next := a.start + a.remaining // some of these bytes may have been read
 	a.in.limit = next + maxHeader
 	h, err := a.tar.Next()
 	a.in.limit = 0
 	if err == io.EOF && a.in.pos <= next {
-		return nil, truncated(a.in.pos) // package tar does without an end mark
+		return nil, truncated(a.in.pos) // package tar accepts a missing end mark
 	}
 	if err != nil {
 		if err == io.EOF {
@@ -147,7 +148,7 @@ func (a *archiveSource) header() (*tar.Header, error) {
 		return nil, invalid("the archive has more than %d entries", a.limits.Entries)
 	}
 	if a.headers > int64(a.entries)*maxHeaders+maxHeader {
-		return nil, invalid("the archive has little but headers: %d bytes of them for %d entries", a.headers, a.entries)
+		return nil, invalid("the archive has %d bytes of headers for %d entries, which is too much", a.headers, a.entries)
 	}
 	a.start, a.remaining = a.in.pos, 0
 	if h.Size > math.MaxInt64/4 {
@@ -172,7 +173,7 @@ func isSparse(h *tar.Header) bool {
 	return false
 }
 
-// file takes a file that the archive needs no caller for, or returns it.
+// file processes a file. It returns it if the caller has to store it.
 func (a *archiveSource) file(name string, size int64) (*Entry, error) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
@@ -180,7 +181,7 @@ func (a *archiveSource) file(name string, size int64) (*Entry, error) {
 		return nil, a.ignore(size)
 	}
 	if d, inBlobs := digestInName(name); inBlobs {
-		if d == "" || a.contents.hasBlob(d) { // a temporary file; or it came before, and only one of them can be right
+		if d == "" || a.contents.hasBlob(d) { // a temporary file, or a duplicate
 			return nil, a.ignore(size)
 		}
 		a.contents.folder(dirOfBlobs(name)).blobs = true
@@ -195,7 +196,7 @@ func (a *archiveSource) file(name string, size int64) (*Entry, error) {
 	case base == DockerName:
 		return nil, a.readFile(name, size, a.contents.readDocker)
 	case base == DocumentName && (dir == "." || a.layout):
-		return nil, invalid("this is a bundle that was changed, or unpacked and packed again: take the file as it was made")
+		return nil, invalid("this is a bundle that was changed, or unpacked and packed again: use the original file")
 	case base == PackageName:
 		a.contents.zarf[dir] = true
 		return nil, a.ignore(size)
@@ -205,7 +206,7 @@ func (a *archiveSource) file(name string, size int64) (*Entry, error) {
 	return a.entryOf(name, size, "")
 }
 
-// ignore counts a file that nobody needs.
+// ignore counts a file that is not needed.
 func (a *archiveSource) ignore(size int64) error {
 	if a.ignoredBytes += size; a.ignoredBytes > maxIgnored || a.limits.MaxBytes > 0 && a.ignoredBytes > a.limits.MaxBytes {
 		return invalid("the archive has more than %d bytes that belong to no image", min(a.ignoredBytes-1, int64(maxIgnored)))
@@ -213,7 +214,7 @@ func (a *archiveSource) ignore(size int64) error {
 	return nil
 }
 
-// link notes a link. One that has a digest for its name says nothing, if it leads to a file that has the same one.
+// link records a link. A link with a digest as its name is ignored if it refers to a file with the same digest.
 func (a *archiveSource) link(name, dir, target string) error {
 	if Ignored(name) {
 		return nil
@@ -228,7 +229,8 @@ func (a *archiveSource) link(name, dir, target string) error {
 	return a.contents.link(name, dir, target)
 }
 
-// take reads a file that says what the archive is. One in a folder need not be what its name says.
+// readFile reads a file that says what the archive is. In a folder, it may be another file of the same name, so its
+// errors are only recorded.
 func (a *archiveSource) readFile(name string, size int64, take func(dir string, data []byte) error) error {
 	dir := path.Dir(name)
 	if dir != "." && size > a.limits.Index {
@@ -246,11 +248,10 @@ func (a *archiveSource) readFile(name string, size int64, take func(dir string, 
 	return err
 }
 
-// entryOf returns a file that the caller is to store. Of JSON that may be needed to make sense of the rest, a copy is
-// kept.
+// entryOf returns a file that the caller has to store. It keeps a copy of JSON that may be needed at the end.
 func (a *archiveSource) entryOf(name string, size int64, d digest.Digest) (*Entry, error) {
 	if a.totalBytes += size; a.limits.MaxBytes > 0 && a.totalBytes > a.limits.MaxBytes {
-		return nil, invalid("the archive holds more than the %d bytes that are to be read", a.limits.MaxBytes)
+		return nil, invalid("the archive has more than the allowed %d bytes", a.limits.MaxBytes)
 	}
 	start := make([]byte, min(size, FormatSize))
 	if _, err := io.ReadFull(a.tar, start); err != nil {
@@ -271,7 +272,7 @@ func (a *archiveSource) entryOf(name string, size int64, d digest.Digest) (*Entr
 			what.digest = digest.FromBytes(data)
 			e.Digest = what.digest
 		} else if d.Algorithm().FromBytes(data) != d {
-			return nil, invalid("%s is not what its name says: it is damaged", name)
+			return nil, invalid("the content of %s does not match its digest: it is damaged", name)
 		}
 		a.contents.keep(what.digest, data)
 		content = bytes.NewReader(data)
@@ -281,13 +282,13 @@ func (a *archiveSource) entryOf(name string, size int64, d digest.Digest) (*Entr
 	return e, a.contents.add(name, what)
 }
 
-// end finds nothing but padding after the end mark, and whether there were images.
+// end checks that only padding follows the end mark and that there are images. It returns io.EOF if so.
 func (a *archiveSource) end() error {
 	buf := make([]byte, 32<<10)
 	for tail := 0; tail <= maxTail; {
 		n, err := a.in.Read(buf)
 		if len(bytes.Trim(buf[:n], "\x00")) > 0 {
-			return invalid("there is more after the end of the archive, before byte %d", a.in.pos)
+			return invalid("the archive has data after its end, before byte %d", a.in.pos)
 		}
 		tail += n
 		if err == io.EOF {
@@ -303,25 +304,25 @@ func (a *archiveSource) end() error {
 			return a.in.explain(err)
 		}
 	}
-	return invalid("there is no end of zeros after the end of the archive")
+	return invalid("the archive has too many zero bytes after its end")
 }
 
-// nothing says that there are no images.
+// noImages returns the error for an archive without images.
 func (a *archiveSource) noImages() error {
 	hint := ""
 	if len(a.nestedArchives) > 0 {
-		hint = "; but it has archives in it, as " + strings.Join(a.nestedArchives, ", ") + ": unpack it, and have the folder read"
+		hint = "; it contains archives, e.g. " + strings.Join(a.nestedArchives, ", ") + ": unpack it and import the folder"
 	}
-	return invalid("the archive has neither an %s, as an image layout has, nor a %s, as docker save writes%s", IndexName, DockerName, hint)
+	return invalid("the archive is neither an image layout with an %s nor an archive of docker save with a %s%s", IndexName, DockerName, hint)
 }
 
-// entryName returns what an entry is called, from the top of the archive.
+// entryName checks and cleans the name of an entry.
 func entryName(name string) (string, error) {
 	if len(name) > maxName {
 		return "", invalid("the name of entry %q is longer than %d bytes", short(name), maxName)
 	}
 	if strings.HasPrefix(name, "/") || strings.ContainsAny(name, "\\\x00") {
-		return "", invalid("entry %q is not named as in an archive of images", name)
+		return "", invalid("entry %q has a name that an archive of images cannot have", name)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {

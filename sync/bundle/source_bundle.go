@@ -9,18 +9,18 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// sequence reads a bundle whose document is known: what has to come, to the byte, but for the content of manifests and
-// blobs.
+// bundleSource reads a bundle whose document is known. The document determines every byte, except for the content of
+// manifests and blobs.
 type bundleSource struct {
 	in                  *stream
 	doc                 *Document
 	document, signature []byte
-	index               []byte // index.json, until the bundle has been opened
+	index               []byte // index.json; nil once the bundle is open
 	members             members
-	memberIndex         int    // which comes now
-	memberOffset        int64  // how much of it was read
-	resumed             bool   // in the middle of a part that nobody was given the rest of
-	entry               *Entry // what the caller may read
+	memberIndex         int    // the current member
+	memberOffset        int64  // number of bytes of the current member that were read
+	resumed             bool   // Continue began inside the current member
+	entry               *Entry // the entry that the caller may read
 	err                 error
 }
 
@@ -74,7 +74,7 @@ func (s *bundleSource) entryOf(p member) *Entry {
 	return e
 }
 
-// header reads what is left of a part's header.
+// header reads the rest of the header of a member.
 func (s *bundleSource) header(p member) error {
 	s.resumed = false
 	want := header(p.name, p.Size)
@@ -88,15 +88,15 @@ func (s *bundleSource) header(p member) error {
 	if name, size, err := parseHeader(got); err == nil {
 		return invalid("entry %d is %q with %d bytes where the list has %s with %d", s.memberIndex+1, short(name), size, p.name, p.Size)
 	}
-	return invalid("the header of %s is not as a bundle has it: it was changed, or is damaged, at byte %d", p.name, s.offset()-int64(len(got)))
+	return invalid("the header of %s at byte %d does not have the format of a bundle: the bundle was changed or is damaged", p.name, s.offset()-int64(len(got)))
 }
 
-// body passes over rest bytes of a part's content, and checks it if nobody else will.
+// body skips the remaining rest bytes of the content of a member. It verifies content that the caller does not see.
 func (s *bundleSource) body(p member, rest int64) error {
 	switch {
 	case p.content != nil:
 		return s.expect(p.content[p.Size-rest:], p.name)
-	case p.listed || rest < p.Size: // skipped; or one that docker load reads, of which we saw but the end
+	case p.listed || rest < p.Size: // skipped, or manifest.json after Continue
 		defer s.count(s.in.pos)
 		return s.in.skip(rest)
 	}
@@ -111,19 +111,19 @@ func (s *bundleSource) body(p member, rest int64) error {
 	return nil
 }
 
-// same reads what must be want.
+// expect reads bytes and returns an error unless they are equal to want.
 func (s *bundleSource) expect(want []byte, what string) error {
 	got := make([]byte, len(want))
 	if err := s.full(got); err != nil {
 		return err
 	}
 	if subtle.ConstantTimeCompare(got, want) == 0 {
-		return invalid("%s is not what it should be, before byte %d: the bundle was changed, or is damaged", what, s.offset())
+		return invalid("%s is wrong before byte %d: the bundle was changed or is damaged", what, s.offset())
 	}
 	return nil
 }
 
-// end reads the end mark, and finds nothing after it.
+// end reads the end mark and returns io.EOF if nothing follows.
 func (s *bundleSource) end() error {
 	if s.memberOffset < endSize {
 		if err := s.expect(make([]byte, endSize-s.memberOffset), "the end mark"); err != nil {
@@ -141,7 +141,7 @@ func (s *bundleSource) full(p []byte) error {
 	return s.in.full(p)
 }
 
-// count counts what was read of the current part since the stream was at pos.
+// count adds what was read since the stream was at pos to the offset in the member.
 func (s *bundleSource) count(pos int64) { s.memberOffset += s.in.pos - pos }
 
 // bundleEntryReader reads the content of an entry.
@@ -167,7 +167,7 @@ func (r *bundleEntryReader) Read(p []byte) (int, error) {
 	return n, s.in.explain(err)
 }
 
-// parseHeader reads name and size of a header that needs no further one.
+// parseHeader returns the name and size of a header of one block.
 func parseHeader(data []byte) (name string, size int64, err error) {
 	h, err := tar.NewReader(bytes.NewReader(data)).Next()
 	if err != nil {

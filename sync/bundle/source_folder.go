@@ -14,26 +14,27 @@ import (
 	"airmirror/mirror"
 )
 
-// folder reads an image layout in a folder.
+// folderSource reads an image layout in a folder.
 type folderSource struct {
 	root       *os.Root
 	limits     Limits
 	contents   contents
-	pending    []folderEntry // what is to come
+	pending    []folderEntry // entries to yield
 	readBytes  int64
 	totalBytes int64
-	file       *os.File // the open entry
+	file       *os.File // file of the current entry
 	entry      *Entry
 	err        error
 }
 
+// folderEntry is a file that will be yielded.
 type folderEntry struct {
 	File
 	manifest bool
 }
 
-// OpenFolder reads an OCI image layout in a folder: of what is there, what index.json leads to, manifests first. Links
-// out of the folder are not followed.
+// OpenFolder returns a Reader for an OCI image layout in a folder. It yields what index.json refers to, manifests
+// first. Links out of the folder are not followed.
 func OpenFolder(path string, limits Limits) (*Reader, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -77,35 +78,35 @@ func (f *folderSource) closeEntry() error {
 	return file.Close()
 }
 
-// open opens a file, which has up to most bytes. Opening anything but a file could wait for ever.
-func (f *folderSource) open(name string, most int64) (*os.File, int64, error) {
+// open opens a regular file of at most limit bytes. Opening a named pipe could block for ever.
+func (f *folderSource) open(name string, limit int64) (*os.File, int64, error) {
 	info, err := f.root.Stat(filepath.FromSlash(name))
 	if err != nil {
 		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, 0, invalid("%s is no file", name)
+		return nil, 0, invalid("%s is not a regular file", name)
 	}
-	if info.Size() > most {
-		return nil, 0, invalid("%s is larger than %d bytes", name, most)
+	if info.Size() > limit {
+		return nil, 0, invalid("%s is larger than %d bytes", name, limit)
 	}
 	file, err := f.root.Open(filepath.FromSlash(name))
 	return file, info.Size(), err
 }
 
-func (f *folderSource) load(name string, most int64) ([]byte, error) {
-	file, size, err := f.open(name, most)
+func (f *folderSource) load(name string, limit int64) ([]byte, error) {
+	file, size, err := f.open(name, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return read(file, name, size, most)
+	return read(file, name, size, limit)
 }
 
 func (f *folderSource) readFile(name string, take func(dir string, data []byte) error) error {
 	data, err := f.load(name, f.limits.Index)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: "the folder is no image layout: it has no " + name, Cause: err}
+		return &mirror.Error{Code: mirror.CodeBundleInvalid, Message: "the folder is not an image layout: it has no " + name, Cause: err}
 	}
 	if err != nil {
 		return err
@@ -113,8 +114,8 @@ func (f *folderSource) readFile(name string, take func(dir string, data []byte) 
 	return take(".", data)
 }
 
-// walk lists what index.json leads to. Of what is not there, nothing is: an index may lack platforms, and this mirror may
-// hold it already.
+// walk lists what index.json refers to. Missing files are no error: an index may lack platforms, and the mirror may
+// have stored them already.
 func (f *folderSource) walk() error {
 	seen := map[digest.Digest]bool{}
 	var blobs []folderEntry
@@ -125,11 +126,11 @@ func (f *folderSource) walk() error {
 			continue
 		}
 		seen[desc.Digest] = true
-		refs, there, err := f.manifest(desc)
+		refs, found, err := f.manifest(desc)
 		if err != nil {
 			return err
 		}
-		if !there {
+		if !found {
 			continue
 		}
 		f.pending = append(f.pending, folderEntry{File{desc.Digest, desc.Size}, true})
@@ -142,7 +143,7 @@ func (f *folderSource) walk() error {
 			case role == mirror.RoleBlob:
 				seen[named.Digest] = true
 				blobs = append(blobs, folderEntry{File{named.Digest, named.Size}, false})
-			default: // what a manifest does not need may have any size
+			default: // content that a manifest does not need may have any size
 				seen[named.Digest] = true
 				if info, err := f.root.Stat(filepath.FromSlash(blobName(named.Digest))); err == nil {
 					blobs = append(blobs, folderEntry{File{named.Digest, info.Size()}, false})
@@ -157,8 +158,8 @@ func (f *folderSource) walk() error {
 	return nil
 }
 
-// manifest reads a manifest, if it is there.
-func (f *folderSource) manifest(desc v1.Descriptor) (refs mirror.References, there bool, err error) {
+// manifest reads a manifest. found is false if it does not exist.
+func (f *folderSource) manifest(desc v1.Descriptor) (refs mirror.References, found bool, err error) {
 	name := blobName(desc.Digest)
 	data, err := f.load(name, mirror.MaxManifestSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -168,7 +169,7 @@ func (f *folderSource) manifest(desc v1.Descriptor) (refs mirror.References, the
 		return refs, false, err
 	}
 	if int64(len(data)) != desc.Size || desc.Digest.Algorithm().FromBytes(data) != desc.Digest {
-		return refs, false, invalid("%s is not what its name says: it is damaged", name)
+		return refs, false, invalid("the content of %s does not match its digest: it is damaged", name)
 	}
 	if _, refs, err = mirror.ParseManifest(desc.MediaType, data); err != nil {
 		return refs, false, invalid("%s: %w", name, err)
@@ -196,7 +197,7 @@ func (f *folderSource) next() (*Entry, error) {
 			err = errors.Join(invalid("%s has %d bytes, and its descriptor says %d", name, size, item.Size), file.Close())
 		}
 		if f.totalBytes += item.Size; err == nil && f.limits.MaxBytes > 0 && f.totalBytes > f.limits.MaxBytes {
-			err = errors.Join(invalid("the folder holds more than the %d bytes that are to be read", f.limits.MaxBytes), file.Close())
+			err = errors.Join(invalid("the folder has more than the allowed %d bytes", f.limits.MaxBytes), file.Close())
 		}
 		if err != nil {
 			f.err = err

@@ -9,20 +9,21 @@ import (
 	"airmirror/mirror"
 )
 
-// stream reads a tar, counts what was read, and tells apart what ends early, what is malformed and what cannot be read.
+// stream reads a tar and counts its bytes. Its errors distinguish truncated archives, invalid archives and errors of
+// the underlying reader.
 type stream struct {
 	r          io.Reader
 	seek       io.Seeker // nil if r cannot seek
-	ahead      []byte    // what was read of r and is to be read again
-	pos        int64     // how many bytes were read or skipped
-	limit      int64     // the highest pos that may be reached by reading; no limit if it is 0
-	failed     error     // what r returned, if that was not io.EOF
-	compressed *stream   // what r decompresses; nil if it does not
+	ahead      []byte    // unread bytes, which are read before r
+	pos        int64     // number of bytes that were read or skipped
+	limit      int64     // maximum pos for reading; 0 is no limit
+	failed     error     // error of r other than io.EOF
+	compressed *stream   // the input of r if r is a decompressor
 }
 
 func streamOf(r io.Reader) *stream {
 	s := &stream{r: r}
-	// A pipe has the method, too.
+	// The file of a pipe has the method as well, but it fails.
 	if seeker, ok := r.(io.Seeker); ok {
 		if _, err := seeker.Seek(0, io.SeekCurrent); err == nil {
 			s.seek = seeker
@@ -31,11 +32,11 @@ func streamOf(r io.Reader) *stream {
 	return s
 }
 
-// Read returns io.EOF where r ends. Every other error is what the caller is to be told.
+// Read returns io.EOF at the end of r. Other errors are those that the caller reports.
 func (s *stream) Read(p []byte) (n int, err error) {
 	if s.limit > 0 {
 		if s.pos >= s.limit {
-			return 0, invalid("the archive has headers that are too large")
+			return 0, invalid("the archive has a header that is too large")
 		}
 		p = p[:min(int64(len(p)), s.limit-s.pos)]
 	}
@@ -53,7 +54,7 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// unread has data, which was just read, read again.
+// unread makes data, which was read last, available again.
 func (s *stream) unread(data []byte) {
 	s.ahead = append(data[:len(data):len(data)], s.ahead...)
 	s.pos -= int64(len(data))
@@ -65,7 +66,7 @@ func (s *stream) full(p []byte) error {
 	return s.explain(err)
 }
 
-// skip passes over n bytes. Seeking beyond the end is no error to a file, so that the last byte is always read.
+// skip skips n bytes. It always reads the last one, because seeking beyond the end of a file is not an error.
 func (s *stream) skip(n int64) error {
 	if m := min(n, int64(len(s.ahead))); m > 0 {
 		s.ahead = s.ahead[m:]
@@ -90,37 +91,37 @@ func (s *stream) skip(n int64) error {
 	return s.explain(err)
 }
 
-// end reports anything that is left of the stream.
+// end returns an error if the stream has more data.
 func (s *stream) end() error {
 	switch n, err := io.ReadFull(s, make([]byte, 1)); {
 	case n > 0:
-		return invalid("there is more after the end of the bundle, at byte %d", s.pos-1)
+		return invalid("the bundle has data after its end, at byte %d", s.pos-1)
 	case err != io.EOF:
 		return s.explain(err)
 	}
 	return nil
 }
 
-// explain returns what the caller is told about an error that reading of s came to. The error of who is read from comes
-// back as it is.
+// explain returns the error to report for an error that occurred while reading s. Errors of the underlying reader are
+// returned unchanged.
 func (s *stream) explain(err error) error {
-	var told *mirror.Error
+	var reported *mirror.Error
 	switch {
-	case err == nil || errors.As(err, &told):
+	case err == nil || errors.As(err, &reported):
 		return err
 	case s.cause() != nil:
 		return s.cause()
 	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
 		return truncated(s.pos)
 	case errors.Is(err, tar.ErrHeader):
-		return invalid("there is no tar header at byte %d: this is no tar, or damaged: %w", s.pos, err)
+		return invalid("there is no tar header at byte %d: the file is not a tar, or is damaged: %w", s.pos, err)
 	case s.compressed != nil:
-		return invalid("decompressing fails after byte %d: the file is damaged: %w", s.pos, err)
+		return invalid("decompression fails after byte %d: the file is damaged: %w", s.pos, err)
 	}
 	return invalid("the archive is damaged at byte %d: %w", s.pos, err)
 }
 
-// cause returns what the one who is read from returned; nil if that is nothing, or the end.
+// cause returns the error of the underlying reader, or nil if it returned none except io.EOF.
 func (s *stream) cause() error {
 	for s.compressed != nil {
 		s = s.compressed
@@ -128,16 +129,16 @@ func (s *stream) cause() error {
 	return s.failed
 }
 
-// cut makes the error of an archive that ends after pos bytes.
+// truncated returns the error for an archive that ends after pos bytes.
 func truncated(pos int64) error {
 	return &mirror.Error{Code: mirror.CodeBundleInvalid, Cause: io.ErrUnexpectedEOF,
 		Message: fmt.Sprintf("the archive was cut off after %d bytes", pos)}
 }
 
-// seekable is a stream that package tar can seek in.
+// seekable is a stream in which package tar can seek.
 type seekable struct{ *stream }
 
-// Seek knows only what package tar uses: it moves on from where it is.
+// Seek moves by n bytes. Package tar uses no other form of seeking.
 func (s seekable) Seek(n int64, _ int) (int64, error) {
 	m := min(n, int64(len(s.ahead)))
 	s.ahead = s.ahead[m:]

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// bufferSize is how much is copied at a time; less costs more in calls than memory is worth.
+	// bufferSize is the size of the copy buffer.
 	bufferSize = 1 << 20
-	// stretch is how much is copied between two looks at whether it is still wanted.
+	// copyStep is the number of bytes that are copied between two checks of the context.
 	copyStep = 64 << 20
 )
 
-// Size is how many bytes the tar has, with a signature of so many; 0 for none.
+// Size returns the size of the tar in bytes with a signature of that size, or without one if signature is 0.
 func (c *Contents) Size(signature int) int64 {
 	document, err := c.Document.encode()
 	if err != nil {
-		return 0 // Write will say why
+		return 0 // Write returns the error
 	}
 	p := membersOf(c.Document, document, nil)
 	if signature > 0 {
@@ -31,8 +31,8 @@ func (c *Contents) Size(signature int) int64 {
 	return p.size()
 }
 
-// Write writes a bundle without a signature in one pass. open opens the manifests and blobs that its document lists, in
-// that order. One that has not the size that is listed there is a [mirror.CodeSizeInvalid]; digests are not verified.
+// Write writes an unsigned bundle. It calls open for the manifests and blobs that the document lists, in that order. It
+// returns [mirror.CodeSizeInvalid] if one does not have the listed size. It does not verify digests.
 func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
 	document, err := c.Document.encode()
 	if err != nil {
@@ -49,7 +49,7 @@ func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.
 			part.content = c.Docker
 		}
 		if err := out.writeMember(ctx, part, open); err != nil {
-			return fmt.Errorf("writing %s: %w", part.name, err)
+			return fmt.Errorf("write %s: %w", part.name, err)
 		}
 	}
 	if err := out.zeros(endSize); err != nil {
@@ -58,7 +58,7 @@ func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.
 	return out.flush()
 }
 
-// writer gathers what is small, so that many small blobs are not many small writes.
+// writer buffers small writes.
 type writer struct {
 	w   io.Writer
 	buf []byte // what was gathered, up to its capacity
@@ -70,7 +70,7 @@ func (w *writer) writeMember(ctx context.Context, p member, open func(ctx contex
 	}
 	if !p.listed {
 		if int64(len(p.content)) != p.Size {
-			return mirror.Errorf(mirror.CodeSizeInvalid, "it has %d bytes, and not the %d that are listed", len(p.content), p.Size)
+			return mirror.Errorf(mirror.CodeSizeInvalid, "it has %d bytes, and the document lists %d", len(p.content), p.Size)
 		}
 		if err := w.add(p.content); err != nil {
 			return err
@@ -96,12 +96,12 @@ func (w *writer) writeListed(ctx context.Context, p member, open func(ctx contex
 	}
 	more := n == p.Size && !atEOF(r)
 	if n < p.Size || more {
-		return mirror.Errorf(mirror.CodeSizeInvalid, "%s has not the %d bytes that are listed", p.Digest, p.Size)
+		return mirror.Errorf(mirror.CodeSizeInvalid, "%s does not have the listed size of %d bytes", p.Digest, p.Size)
 	}
 	return nil
 }
 
-// copy copies up to size bytes and returns how many there were.
+// copy copies up to size bytes and returns the number of bytes copied.
 func (w *writer) copy(ctx context.Context, r io.Reader, size int64) (n int64, err error) {
 	if _, ok := r.(*os.File); ok && size >= bufferSize {
 		if file, ok := w.w.(*os.File); ok {
@@ -131,7 +131,7 @@ func (w *writer) copy(ctx context.Context, r io.Reader, size int64) (n int64, er
 	return n, nil
 }
 
-// share copies from file to file, which the system does without this process, or without copying.
+// copyFile copies from file to file, which lets the system copy without this process, or share the blocks.
 func (w *writer) copyFile(ctx context.Context, file *os.File, r io.Reader, size int64) (n int64, err error) {
 	if err := w.flush(); err != nil {
 		return 0, err
@@ -166,7 +166,7 @@ func (w *writer) add(data []byte) error {
 
 var zeroBlock [endSize]byte
 
-// zeros adds up to endSize zeros.
+// zeros writes up to endSize zero bytes.
 func (w *writer) zeros(n int64) error { return w.add(zeroBlock[:n]) }
 
 func (w *writer) flush() error {
@@ -175,7 +175,7 @@ func (w *writer) flush() error {
 	return err
 }
 
-// ended reports whether there is nothing more in r.
+// atEOF reports whether r has no more data.
 func atEOF(r io.Reader) bool {
 	var one [1]byte
 	n, err := io.ReadFull(r, one[:])
