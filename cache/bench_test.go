@@ -10,7 +10,7 @@ import (
 	"airmirror/mirror"
 )
 
-func BenchmarkManifestHot(b *testing.B) {
+func BenchmarkCachedManifest(b *testing.B) {
 	s, m := benchStore(b)
 	for b.Loop() {
 		if _, err := s.Manifest(b.Context(), repo, m.Digest); err != nil {
@@ -19,7 +19,7 @@ func BenchmarkManifestHot(b *testing.B) {
 	}
 }
 
-func BenchmarkManifestHotParallel(b *testing.B) {
+func BenchmarkCachedManifestParallel(b *testing.B) {
 	s, m := benchStore(b)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -30,7 +30,7 @@ func BenchmarkManifestHotParallel(b *testing.B) {
 	})
 }
 
-func BenchmarkTagHot(b *testing.B) {
+func BenchmarkCachedTag(b *testing.B) {
 	s, _ := benchStore(b)
 	for b.Loop() {
 		if _, err := s.Tag(b.Context(), repo, "v1"); err != nil {
@@ -51,7 +51,7 @@ func BenchmarkBlob(b *testing.B) {
 	}
 }
 
-// BenchmarkPointTags moves a hundred thousand tags, which is what the import of a large bundle ends with.
+// BenchmarkPointTags moves a hundred thousand tags, as the import of a large bundle does.
 func BenchmarkPointTags(b *testing.B) {
 	s, m := benchStore(b)
 	other := image("elsewhere", mirror.Mirrored)
@@ -74,7 +74,7 @@ func BenchmarkPointTags(b *testing.B) {
 	}
 }
 
-// BenchmarkPush pushes a small image: a blob, a manifest that points at it, a tag.
+// BenchmarkPush pushes a small image: a blob, a manifest and a tag.
 func BenchmarkPush(b *testing.B) {
 	s, _ := benchStore(b)
 	for i := 0; b.Loop(); i++ {

@@ -8,7 +8,7 @@ import (
 	"airmirror/mirror"
 )
 
-func TestFloor(t *testing.T) {
+func TestCapacity(t *testing.T) {
 	folder := t.TempDir()
 	s := newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
 	total, free, err := s.Space()

@@ -18,7 +18,7 @@ func asFlaw(err error, target **mirror.DefectError) bool { return errors.As(err,
 
 func key(parts ...string) string { return strings.Join(parts, "\x00") }
 
-func TestOrphansAreAdopted(t *testing.T) {
+func TestOrphansAreIndexed(t *testing.T) {
 	s := stock(t)
 	orphan, wrong, young := digest.FromString("orphan"), digest.FromString("right"), digest.FromString("young")
 	s.overwrite(orphan, "orphan")
@@ -41,8 +41,8 @@ func TestOrphansAreAdopted(t *testing.T) {
 	s.must(cache.Check(t.Context(), s.blobs, s.index))
 }
 
-// TestEntriesThatAreLostComeBackWithTheirFiles: what the index says of a file is written anew from the file.
-func TestEntriesThatAreLostComeBackWithTheirFiles(t *testing.T) {
+// TestLostEntriesAreRestored checks that entries are written again from the files.
+func TestLostEntriesAreRestored(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		lose func(s *shelf) digest.Digest
@@ -75,8 +75,8 @@ func TestEntriesThatAreLostComeBackWithTheirFiles(t *testing.T) {
 	}
 }
 
-// TestEntryOfWrongSizeIsMended: the file is right, and stays.
-func TestEntryOfWrongSizeIsMended(t *testing.T) {
+// TestEntryOfWrongSizeIsRepaired checks that the right file stays.
+func TestEntryOfWrongSizeIsRepaired(t *testing.T) {
 	s := stock(t)
 	d := digest.FromString("pushed")
 	s.write(func(tx backend.WriteTx) error {
@@ -89,8 +89,8 @@ func TestEntryOfWrongSizeIsMended(t *testing.T) {
 	s.must(cache.Check(t.Context(), s.blobs, s.index))
 }
 
-// TestEntriesThatPointNowhereAreDropped, and what follows from a manifest is written anew.
-func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
+// TestDanglingEntriesAreDeleted checks that entries which a manifest implies are written again, and others deleted.
+func TestDanglingEntriesAreDeleted(t *testing.T) {
 	gone, name := digest.FromString("nobody's").String(), repo.String()
 	used := `{"used":"2020-01-01T00:00:00Z"}`
 	tag := `{"digest":"` + gone + `","origin":"pushed","updated":"2020-01-01T00:00:00Z"}`
@@ -152,8 +152,8 @@ func TestEntriesThatPointNowhereAreDropped(t *testing.T) {
 	}
 }
 
-// TestTagGetsItsManifestBack if its file is there.
-func TestTagGetsItsManifestBack(t *testing.T) {
+// TestTagRestoresManifest checks that the record of a tag's manifest is restored from its file.
+func TestTagRestoresManifest(t *testing.T) {
 	s := stock(t)
 	s.write(func(tx backend.WriteTx) error {
 		return tx.Delete(cache.TableManifests, key(repo.String(), s.pushed.Digest.String()))
@@ -169,8 +169,8 @@ func TestTagGetsItsManifestBack(t *testing.T) {
 	s.must(cache.Check(t.Context(), s.blobs, s.index))
 }
 
-// TestRootGetsItsManifestBack if its file is there.
-func TestRootGetsItsManifestBack(t *testing.T) {
+// TestRootRestoresManifest checks that the record of a root's manifest is restored from its file.
+func TestRootRestoresManifest(t *testing.T) {
 	s := stock(t)
 	_, err := s.PointTags(t.Context(), []mirror.ImportedTag{{Repo: repo, Digest: s.referrer.Digest}}, false)
 	s.must(err)
@@ -190,8 +190,8 @@ func TestRootGetsItsManifestBack(t *testing.T) {
 	s.must(cache.Check(t.Context(), s.blobs, s.index))
 }
 
-// TestTagThatIsMendedIsForgotten, even if it is in memory.
-func TestTagThatIsMendedIsForgotten(t *testing.T) {
+// TestRepairedTagLeavesCache checks that a tag which a repair deleted is not served from memory.
+func TestRepairedTagLeavesCache(t *testing.T) {
 	s := stock(t)
 	wantTag(t, s.Store, "pushed", s.pushed.Digest)
 	s.write(func(tx backend.WriteTx) error {

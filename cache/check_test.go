@@ -20,16 +20,16 @@ import (
 	"airmirror/mirror"
 )
 
-// shelf is a store in a folder that a test damages.
+// shelf is a store in a folder whose files and index a test damages.
 type shelf struct {
 	*cache.Store
 	t      *testing.T
 	folder string
 	blobs  backend.Blobs
 	index  backend.Index
-	// indexFolder is where the index is.
+	// indexFolder is the folder of the index.
 	indexFolder string
-	// What is on it: a pushed image with its referrer, a mirrored image that lacks its config, and an index of both.
+	// The content: a pushed image with its referrer, a mirrored image that lacks its config, and an index of both.
 	pushed, mirrored, referrer, list mirror.Manifest
 }
 
@@ -110,7 +110,7 @@ func (s *shelf) overwrite(d digest.Digest, content string) {
 
 func (s *shelf) remove(d digest.Digest) { s.t.Helper(); s.must(os.Remove(s.path(d))) }
 
-// write changes the index behind the store's back.
+// write changes the index without the store.
 func (s *shelf) write(f func(tx backend.WriteTx) error) {
 	s.t.Helper()
 	s.must(s.index.Update(s.t.Context(), f))
@@ -125,7 +125,7 @@ func (s *shelf) defects(opts mirror.CheckOptions) (found []mirror.Defect) {
 	return found
 }
 
-// finds checks that a check finds just this.
+// finds checks that a check finds exactly these defects.
 func (s *shelf) finds(opts mirror.CheckOptions, want ...mirror.DefectKind) []mirror.Defect {
 	s.t.Helper()
 	found := s.defects(opts)
@@ -135,7 +135,7 @@ func (s *shelf) finds(opts mirror.CheckOptions, want ...mirror.DefectKind) []mir
 	return found
 }
 
-// mend mends what is found, and returns what remains.
+// mend repairs all defects and returns those that remain.
 func (s *shelf) mend() []mirror.Defect {
 	s.t.Helper()
 	for defect, err := range s.Defects(s.t.Context(), mirror.CheckOptions{}) {
@@ -158,21 +158,22 @@ func (s *shelf) quarantined() (names []string) {
 	return names
 }
 
-func TestWhatIsInOrderHasNoFlaws(t *testing.T) {
+func TestIntactStoreHasNoDefects(t *testing.T) {
 	s := stock(t)
 	s.finds(mirror.CheckOptions{})
 	s.finds(mirror.CheckOptions{Fast: true})
 	s.must(cache.Check(t.Context(), s.blobs, s.index))
 }
 
-// TestFilesAreFoundDamaged damages the file of a blob that a pushed image needs: what is left is that the image lacks it.
+// TestFilesAreFoundDamaged damages the file of a blob that a pushed image needs. After the repair, the image lacks the
+// blob.
 func TestFilesAreFoundDamaged(t *testing.T) {
 	config := digest.FromString("pushed")
 	for _, tt := range []struct {
 		name       string
 		damage     func(*shelf)
 		kind       mirror.DefectKind
-		fast       bool // a fast check sees it
+		fast       bool // a fast check finds it
 		quarantine bool
 	}{
 		{"another byte", func(s *shelf) { s.overwrite(config, "pushes") }, mirror.Damaged, false, true},
@@ -212,7 +213,8 @@ func TestFilesAreFoundDamaged(t *testing.T) {
 	}
 }
 
-// TestManifestsThatLoseTheirFileStayKnown until they come again.
+// TestManifestsThatLoseTheirFileStayKnown checks that the record and the tags of a manifest stay until its file is
+// stored again.
 func TestManifestsThatLoseTheirFileStayKnown(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -226,7 +228,7 @@ func TestManifestsThatLoseTheirFileStayKnown(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := stock(t)
-			if _, err := s.Manifest(t.Context(), repo, s.mirrored.Digest); err != nil { // it is in memory
+			if _, err := s.Manifest(t.Context(), repo, s.mirrored.Digest); err != nil { // from the cache
 				t.Fatal(err)
 			}
 			tt.damage(s)
@@ -250,25 +252,25 @@ func TestManifestsThatLoseTheirFileStayKnown(t *testing.T) {
 	}
 }
 
-// TestDamageIsNoticedByReaders: they are told that it is a defect, and what that is.
+// TestDamageIsNoticedByReaders checks that readers get an error that wraps the defect.
 func TestDamageIsNoticedByReaders(t *testing.T) {
 	s := stock(t)
 	s.overwrite(digest.FromString("pushed"), "push")
 	_, err := s.Blob(t.Context(), repo, digest.FromString("pushed"))
-	wantFlaw(t, err, mirror.CodeBlobUnknown, mirror.Damaged)
+	wantDefect(t, err, mirror.CodeBlobUnknown, mirror.Damaged)
 	s.remove(digest.FromString("pushed"))
 	_, err = s.Blob(t.Context(), repo, digest.FromString("pushed"))
-	wantFlaw(t, err, mirror.CodeBlobUnknown, mirror.Missing)
+	wantDefect(t, err, mirror.CodeBlobUnknown, mirror.Missing)
 	s.overwrite(s.list.Digest, strings.Repeat("x", len(s.list.Bytes)))
 	_, err = s.Manifest(t.Context(), repo, s.list.Digest)
-	wantFlaw(t, err, mirror.CodeManifestUnknown, mirror.Damaged)
+	wantDefect(t, err, mirror.CodeManifestUnknown, mirror.Damaged)
 	s.remove(s.list.Digest)
 	_, err = s.Manifest(t.Context(), repo, s.list.Digest)
-	wantFlaw(t, err, mirror.CodeManifestUnknown, mirror.Missing)
+	wantDefect(t, err, mirror.CodeManifestUnknown, mirror.Missing)
 }
 
-// wantFlaw checks that a defect is the cause of err.
-func wantFlaw(t *testing.T, err error, code mirror.Code, kind mirror.DefectKind) {
+// wantDefect checks that err wraps a defect of this kind.
+func wantDefect(t *testing.T, err error, code mirror.Code, kind mirror.DefectKind) {
 	t.Helper()
 	wantCode(t, err, code)
 	var flawed *mirror.DefectError
@@ -277,9 +279,9 @@ func wantFlaw(t *testing.T, err error, code mirror.Code, kind mirror.DefectKind)
 	}
 }
 
-// TestDamagedContentIsNotTakenForWholeByAPush: what is brought again after it went to the quarantine is kept, though a file
-// of that name and size was there.
-func TestDamagedContentIsNotTakenForWholeByAPush(t *testing.T) {
+// TestPushReplacesQuarantinedContent pushes a blob again after its damaged file, with the same name and size, was moved
+// to the quarantine.
+func TestPushReplacesQuarantinedContent(t *testing.T) {
 	s := stock(t)
 	s.overwrite(digest.FromString("pushed"), "pushes")
 	s.mend()
@@ -292,8 +294,9 @@ func TestDamagedContentIsNotTakenForWholeByAPush(t *testing.T) {
 	}
 }
 
-// TestMendKeepsTheRightToReadWhatIsNeeded, and no other: so a flight brings it back for everybody who needs it.
-func TestMendKeepsTheRightToReadWhatIsNeeded(t *testing.T) {
+// TestRepairKeepsAccessToNeededBlobs checks that repositories which need a lost blob keep their links, so that one
+// download restores it for all of them, and that no other repository does.
+func TestRepairKeepsAccessToNeededBlobs(t *testing.T) {
 	s := stock(t)
 	d, other := digest.FromString("pushed"), mirror.Repo{Host: "docker.io", Path: "library/other"}
 	_, err := s.Mount(t.Context(), other, repo, d)
@@ -309,8 +312,8 @@ func TestMendKeepsTheRightToReadWhatIsNeeded(t *testing.T) {
 	}
 }
 
-// TestWhatGoesMeanwhileIsNoFlaw: files are checked after the transaction in which they were listed.
-func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
+// TestFileDeletedDuringCheckIsNoDefect deletes a file after the transaction that listed it.
+func TestFileDeletedDuringCheckIsNoDefect(t *testing.T) {
 	for name, change := range map[string]func(tx backend.WriteTx, d digest.Digest) error{
 		"deleted": func(tx backend.WriteTx, d digest.Digest) error { return tx.Delete(cache.TableBlobs, d.String()) },
 		"deleted and on its way in again": func(tx backend.WriteTx, d digest.Digest) error {
@@ -319,7 +322,7 @@ func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := stock(t)
-			last := digest.Digest("sha256:" + strings.Repeat("f", 64)) // of which there is no file by the time it is looked for
+			last := digest.Digest("sha256:" + strings.Repeat("f", 64)) // its file is deleted before it is checked
 			s.write(func(tx backend.WriteTx) error {
 				return tx.Put(cache.TableBlobs, last.String(), []byte(`{"size":6,"added":"2021-01-01T00:00:00Z"}`))
 			})
@@ -339,7 +342,7 @@ func TestWhatGoesMeanwhileIsNoFlaw(t *testing.T) {
 	}
 }
 
-// healing is a [backend.Blobs] of which every file has another size the first time that somebody looks.
+// healing is a [backend.Blobs] that returns a wrong size the first time that a file is examined.
 type healing struct {
 	backend.Blobs
 	seen map[digest.Digest]bool
@@ -354,8 +357,9 @@ func (h healing) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 	return size, err
 }
 
-// TestWhatIsHealedMeanwhileIsNoFlaw: a flight replaces a file that was truncated, and its entry stays.
-func TestWhatIsHealedMeanwhileIsNoFlaw(t *testing.T) {
+// TestFileReplacedDuringCheckIsNoDefect checks that the entry stays if a download replaces a truncated file during the
+// check.
+func TestFileReplacedDuringCheckIsNoDefect(t *testing.T) {
 	s := stock(t)
 	store := newStore(t, healing{s.blobs, make(map[digest.Digest]bool)}, s.index, cache.Options{RecencyInterval: time.Hour})
 	for defect, err := range store.Defects(t.Context(), mirror.CheckOptions{Fast: true}) {
@@ -363,8 +367,8 @@ func TestWhatIsHealedMeanwhileIsNoFlaw(t *testing.T) {
 	}
 }
 
-// TestWhatComesInIsNoOrphan looks while a file is durable and not yet named.
-func TestWhatComesInIsNoOrphan(t *testing.T) {
+// TestUnindexedFileIsNoOrphan checks while a file is durable and not indexed yet.
+func TestUnindexedFileIsNoOrphan(t *testing.T) {
 	s := stock(t)
 	d := digest.FromString("coming")
 	hooked := &hookedBlobs{Blobs: s.blobs}
@@ -386,8 +390,8 @@ func TestWhatComesInIsNoOrphan(t *testing.T) {
 	}
 }
 
-// TestMendIsCancelled while a large file is read: nothing has changed.
-func TestMendIsCancelled(t *testing.T) {
+// TestRepairIsCanceled cancels a repair while it reads a large file: nothing has changed.
+func TestRepairIsCanceled(t *testing.T) {
 	s := stock(t)
 	s.overwrite(digest.FromString("pushed"), "pushes")
 	ctx, cancel := context.WithCancel(t.Context())

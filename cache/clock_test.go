@@ -23,7 +23,7 @@ var (
 	years = 365 * day
 )
 
-// timed is a store on a machine whose clock jumps.
+// timed is a store on a machine whose wall clock jumps.
 type timed struct {
 	*cache.Store
 	machine *cachetest.Machine
@@ -46,7 +46,7 @@ func (s *timed) open() {
 	s.Store = newStore(s.t, openFiles(s.t, s.folder), openBolt(s.t, s.folder), cache.Options{Clock: s.machine, Log: zap.New(core)})
 }
 
-// between closes the store, does something and opens it again.
+// between closes the store, calls f and opens the store again.
 func (s *timed) between(f func()) {
 	s.t.Helper()
 	closeStore(s.t, s.Store)
@@ -66,12 +66,12 @@ func (s *timed) Set(day time.Time)    { s.machine.Set(day) }
 
 func (s *timed) restart(day time.Time) func() { return func() { s.machine.Restart(day) } }
 
-// TestTheClockOfAStore goes forward by what passed, whatever becomes of the time of day.
-func TestTheClockOfAStore(t *testing.T) {
+// TestClock checks that the clock advances by the elapsed time, whatever happens to the wall clock.
+func TestClock(t *testing.T) {
 	for name, tt := range map[string]struct {
 		begin time.Time
 		then  func(s *timed)
-		want  time.Time // by the store
+		want  time.Time // by the clock of the store
 	}{
 		"nothing happens":      {noon, func(s *timed) { s.Pass(time.Hour) }, noon.Add(time.Hour)},
 		"a second of NTP":      {noon, func(s *timed) { s.Pass(time.Hour); s.Set(noon.Add(time.Hour + time.Second)) }, noon.Add(time.Hour + time.Second)},
@@ -121,8 +121,8 @@ func TestTheClockOfAStore(t *testing.T) {
 	}
 }
 
-// TestTheClockSurvivesACrash of the process: what was written last is an hour old, and enough.
-func TestTheClockSurvivesACrash(t *testing.T) {
+// TestClockSurvivesCrash checks that a clock record of an hour ago is enough after a crash.
+func TestClockSurvivesCrash(t *testing.T) {
 	s := newTimed(t, noon)
 	copied := t.TempDir()
 	s.must(receive(t.Context(), s.Store, "{}"))
@@ -136,8 +136,8 @@ func TestTheClockSurvivesACrash(t *testing.T) {
 	}
 }
 
-// TestAClockThatIsInDoubtIsReported at the start, and when the time of day is set later.
-func TestAClockThatIsInDoubtIsReported(t *testing.T) {
+// TestUncertainClockIsReported checks the log at the start, and when the wall clock is set later.
+func TestUncertainClockIsReported(t *testing.T) {
 	s := newTimed(t, noon)
 	s.between(s.restart(noon.Add(7 * day)))
 	if n := s.log.Len(); n != 0 {
@@ -155,7 +155,7 @@ func TestAClockThatIsInDoubtIsReported(t *testing.T) {
 	}
 }
 
-// TestAgesThroughJumps: what is stored ages by what passed.
+// TestAgesThroughJumps checks that stored content ages by the elapsed time.
 func TestAgesThroughJumps(t *testing.T) {
 	const passes = time.Hour
 	for name, jump := range map[string]func(s *timed){
@@ -178,7 +178,7 @@ func TestAgesThroughJumps(t *testing.T) {
 			s.Pass(passes)
 			age := func(what string, at time.Time) {
 				t.Helper()
-				// A machine that was started again has been running for a minute.
+				// After a reboot the machine has been running for a minute.
 				if age := s.Now().Sub(at); age < passes || age > passes+time.Minute {
 					t.Errorf("%s is %v old, want %v", what, age, passes)
 				}
@@ -209,8 +209,8 @@ func TestAgesThroughJumps(t *testing.T) {
 	}
 }
 
-// TestFilesAreNoOlderThanTheClock: the time of a file means nothing before the time of day was last set.
-func TestFilesAreNoOlderThanTheClock(t *testing.T) {
+// TestFileTimes checks that file times before the wall clock was last set are ignored.
+func TestFileTimes(t *testing.T) {
 	for name, tt := range map[string]struct {
 		written time.Time // by the file system
 		then    func(s *timed)
@@ -265,7 +265,7 @@ func TestFilesAreNoOlderThanTheClock(t *testing.T) {
 	}
 }
 
-// dropped reports whether an orphan and an upload are older than a time, and drops them if they are.
+// dropped deletes an orphan and an upload if they are older than a time, and reports whether they were.
 func dropped(s *timed, orphan digest.Digest, upload string, before time.Time) bool {
 	s.t.Helper()
 	file, err := s.DeleteOrphan(s.t.Context(), orphan, before)

@@ -18,7 +18,7 @@ import (
 	"airmirror/mirror"
 )
 
-// large is an index of 1,000,000 blobs in 100,000 images, which is built once for all benchmarks that need it.
+// large is an index of 1,000,000 blobs in 100,000 images. It is built once for all benchmarks.
 var large = cache.Synthetic{Images: 100_000, Layers: 11, Repos: 2000, Added: time.Now().Add(-1000 * time.Hour).UTC().Round(0)}
 
 var buildLarge = sync.OnceValues(func() (folder string, err error) {
@@ -78,10 +78,10 @@ func copyFile(to, from string) error {
 		return err
 	}
 	_, err = io.Copy(target, source)
-	return errors.Join(err, target.Sync(), target.Close()) // or the first commit would wait for all of it
+	return errors.Join(err, target.Sync(), target.Close()) // otherwise the first commit would wait for it
 }
 
-// BenchmarkSurvey goes through everything that is held, as a plan does.
+// BenchmarkSurvey reads everything, as a plan does.
 func BenchmarkSurvey(b *testing.B) {
 	s := openLarge(b)
 	var peak uint64
@@ -123,8 +123,8 @@ func BenchmarkSurvey(b *testing.B) {
 	}
 }
 
-// BenchmarkSweep takes out every twentieth image of many, while another client writes small things all the time, and
-// says how long the transactions were and that client had to wait.
+// BenchmarkSweep deletes every twentieth image while another client writes. It reports the duration of the transactions
+// and how long the client waited.
 func BenchmarkSweep(b *testing.B) {
 	for b.Loop() {
 		s := openLarge(b)
@@ -170,7 +170,7 @@ func BenchmarkSweep(b *testing.B) {
 	}
 }
 
-// meanwhile writes notes while f runs, and returns how long each took.
+// meanwhile writes state while f runs, and returns how long each write took.
 func meanwhile(b *testing.B, s *cache.Store, f func()) (took []time.Duration) {
 	var stop atomic.Bool
 	var writer sync.WaitGroup

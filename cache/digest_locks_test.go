@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TestGuards: who names a file and who deletes it are never there at once, and nothing is left of them.
-func TestGuards(t *testing.T) {
+// TestDigestLocks checks that a file is never indexed and deleted at the same time, and that no locks are left over.
+func TestDigestLocks(t *testing.T) {
 	var g digestLocks
 	var naming, deleting atomic.Int32 // a
 	var all sync.WaitGroup
@@ -52,8 +52,8 @@ func TestGuards(t *testing.T) {
 	}
 }
 
-// TestGuardsWait: who deletes waits for all who name, and they for it.
-func TestGuardsWait(t *testing.T) {
+// TestDigestLocksWait checks that a deletion waits for all sharers, and they for it.
+func TestDigestLocksWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g digestLocks
 		one, two := g.share("d"), g.share("d")
@@ -90,7 +90,7 @@ func TestGuardsWait(t *testing.T) {
 		if g.tryLock("d") != nil {
 			t.Error("taken from a sweep that comes to delete it")
 		}
-		g.share("d")() // which does not keep from naming it
+		g.share("d")() // does not prevent sharing
 		g.setDeleting("d", false)
 		if len(g.entries) != 0 {
 			t.Errorf("%d guards are left", len(g.entries))
@@ -98,8 +98,8 @@ func TestGuardsWait(t *testing.T) {
 	})
 }
 
-// TestDoomed: what is noted too late for a sweep's transaction waits for it, and looks again.
-func TestDoomed(t *testing.T) {
+// TestDeleteFence checks that a reader whose use comes too late for a sweep waits for it and reads again.
+func TestDeleteFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var x deleteFence
 		spared := func(d digest.Digest, since uint64) bool {

@@ -12,7 +12,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Names that tests of other packages need.
+// Names that external tests need.
 const (
 	TableMeta      = tableMeta
 	TableRepos     = tableRepos
@@ -28,10 +28,10 @@ const (
 	TableRoots     = tableRoots
 )
 
-// FlushRecency writes what is known about uses at once.
+// FlushRecency writes the pending uses.
 func (s *Store) FlushRecency(ctx context.Context) error { return s.recency.flush(ctx) }
 
-// ExpiryWaits reports whether somebody who expires an upload waits for one that is about to begin.
+// ExpiryWaits reports whether the expiry of an upload waits for one that is starting.
 func (s *Store) ExpiryWaits() bool {
 	if s.starting.TryRLock() {
 		s.starting.RUnlock()
@@ -40,7 +40,7 @@ func (s *Store) ExpiryWaits() bool {
 	return true
 }
 
-// Check returns what in the index breaks the rules that schema.go states.
+// Check returns the violations of the invariants in schema.go.
 func Check(ctx context.Context, blobs backend.Blobs, index backend.Index) error {
 	var broken []error
 	report := func(format string, args ...any) { broken = append(broken, fmt.Errorf(format, args...)) }

@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// TestFileMissing loses files that the index knows, and heals by taking them in again.
+// TestFileMissing deletes files that are in the index, and stores them again.
 func TestFileMissing(t *testing.T) {
 	ctx := t.Context()
 	blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
@@ -43,7 +43,7 @@ func TestFileMissing(t *testing.T) {
 		t.Errorf("%v has no cause: nobody will log it", err)
 	}
 
-	wantCode(t, s.PutManifest(ctx, repo, m), mirror.CodeManifestBlobUnknown) // the index has the blob, the disk has not
+	wantCode(t, s.PutManifest(ctx, repo, m), mirror.CodeManifestBlobUnknown) // the entry exists, the file does not
 	if err := receive(ctx, s, "{}"); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestManifestDamaged(t *testing.T) {
 	}
 }
 
-// TestIndexBroken lets the index fail after bytes became durable: nothing may be visible, and nothing be in the way.
+// TestIndexBroken fails the index after content became durable: nothing may be visible, and nothing may block a retry.
 func TestIndexBroken(t *testing.T) {
 	ctx := t.Context()
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
@@ -110,8 +110,8 @@ func TestIndexBroken(t *testing.T) {
 	wantTag(t, s, "v1", m.Digest)
 }
 
-// TestIndexBrokenForAPart lets the index fail after a blob that came in parts got its name, as a process may die there:
-// what was kept of it is still there to go on with.
+// TestIndexBrokenForAPart fails the index after a partial blob was committed, as a crash does: the partial blob can
+// still be resumed.
 func TestIndexBrokenForAPart(t *testing.T) {
 	ctx, d := t.Context(), digest.FromString("a blob")
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
@@ -148,7 +148,7 @@ func TestIndexBrokenForAPart(t *testing.T) {
 	}
 }
 
-// TestHungUp cancels a request once its bytes are durable: they are kept.
+// TestHungUp cancels a request when its content is durable: it is kept.
 func TestHungUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir()), afterCommit: cancel}

@@ -21,7 +21,7 @@ var repo = mirror.Repo{Host: "docker.io", Path: "library/alpine"}
 
 var errBroken = errors.New("disk broken")
 
-// hookedIndex counts transactions, calls hooks after them and makes them fail.
+// hookedIndex counts transactions, calls hooks after them, and can fail updates.
 type hookedIndex struct {
 	backend.Index
 	views, updates atomic.Int64
@@ -51,14 +51,14 @@ func (x *hookedIndex) Update(ctx context.Context, f func(backend.WriteTx) error)
 	return err
 }
 
-// hookedBlobs calls hooks and answers with other bytes.
+// hookedBlobs calls hooks and can return other bytes.
 type hookedBlobs struct {
 	backend.Blobs
 	afterCommit func()
 	afterOpen   func()
 	afterCreate func(id string)
 	content     map[digest.Digest]string
-	stuck       atomic.Bool // nothing can be deleted
+	stuck       atomic.Bool // deletions fail
 }
 
 func (b *hookedBlobs) Delete(ctx context.Context, d digest.Digest) error {
@@ -111,7 +111,7 @@ type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }
 
-// image returns a manifest that points at one blob.
+// image returns a manifest that needs one blob.
 func image(config string, origin mirror.Origin) mirror.Manifest {
 	data, err := json.Marshal(v1.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},

@@ -16,7 +16,7 @@ import (
 	"airmirror/mirror"
 )
 
-// hold takes a blob in for no repository, under what it turns out to be.
+// receiveBlob stores a blob for no repository.
 func receiveBlob(ctx context.Context, s mirror.Store, blob string) error {
 	in, err := s.Receive(ctx, "")
 	if err != nil {
@@ -37,7 +37,7 @@ func mustHold(t *testing.T, s mirror.Store, blobs ...string) {
 	}
 }
 
-func carry(ctx context.Context, s mirror.Store, m mirror.Manifest) error {
+func importManifest(ctx context.Context, s mirror.Store, m mirror.Manifest) error {
 	return s.ImportManifests(ctx, []mirror.ImportedManifest{{Repo: repo, Digest: m.Digest, MediaType: m.MediaType, Origin: m.Origin}})
 }
 
@@ -46,7 +46,7 @@ func point(ctx context.Context, s mirror.Store, tag string, m mirror.Manifest) e
 	return err
 }
 
-// file writes a file that is not the store's.
+// file writes a file outside the store.
 func file(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")
@@ -56,8 +56,8 @@ func file(t *testing.T, content string) string {
 	return path
 }
 
-// TestCarriedIsDurable finds in the next process what the one before took in.
-func TestCarriedIsDurable(t *testing.T) {
+// TestImportIsDurable checks that the next process finds what was imported.
+func TestImportIsDurable(t *testing.T) {
 	ctx, folder := t.Context(), t.TempDir()
 	s := newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
 	m := image("{}", mirror.Imported)
@@ -65,7 +65,7 @@ func TestCarriedIsDurable(t *testing.T) {
 	if _, err := s.ImportFile(ctx, digest.FromString("{}"), file(t, "{}")); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(carry(ctx, s, m), point(ctx, s, "v1", m)); err != nil {
+	if err := errors.Join(importManifest(ctx, s, m), point(ctx, s, "v1", m)); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
@@ -78,9 +78,8 @@ func TestCarriedIsDurable(t *testing.T) {
 	read(t, s, "{}")
 }
 
-// TestCarryIntoBrokenIndex takes in everything that is carried while the index fails: nothing of it is known, and nothing
-// is in the way.
-func TestCarryIntoBrokenIndex(t *testing.T) {
+// TestImportIntoBrokenIndex imports while the index fails: nothing is visible, and nothing blocks a retry.
+func TestImportIntoBrokenIndex(t *testing.T) {
 	ctx := t.Context()
 	blobs, index := openFiles(t, t.TempDir()), &hookedIndex{Index: openBolt(t, t.TempDir())}
 	s := newStore(t, blobs, index, cache.Options{})
@@ -95,7 +94,7 @@ func TestCarryIntoBrokenIndex(t *testing.T) {
 		{"receive", func() error { return receiveBlob(ctx, s, string(m.Bytes)) }, func() error { _, err := s.StatContent(ctx, m.Digest); return err }},
 		{"take file", func() error { _, err := s.ImportFile(ctx, digest.FromString("{}"), path); return err },
 			func() error { _, err := s.OpenContent(ctx, digest.FromString("{}")); return err }},
-		{"carry", func() error { return carry(ctx, s, m) }, func() error { _, err := s.Manifest(ctx, repo, m.Digest); return err }},
+		{"carry", func() error { return importManifest(ctx, s, m) }, func() error { _, err := s.Manifest(ctx, repo, m.Digest); return err }},
 		{"point", func() error { return point(ctx, s, "v1", m) }, func() error { _, err := s.Tag(ctx, repo, "v1"); return err }},
 	} {
 		index.broken.Store(true)
@@ -118,8 +117,8 @@ func TestCarryIntoBrokenIndex(t *testing.T) {
 	}
 }
 
-// TestHeldIsThere: what the index knows counts for nothing where the file is missing or damaged.
-func TestHeldIsThere(t *testing.T) {
+// TestStatContentChecksFile checks that an entry without an intact file does not count as stored content.
+func TestStatContentChecksFile(t *testing.T) {
 	ctx, d := t.Context(), digest.FromString("{}")
 	files := openFiles(t, t.TempDir())
 	blobs := &hookedBlobs{Blobs: files, content: make(map[digest.Digest]string)}
@@ -143,26 +142,26 @@ func TestHeldIsThere(t *testing.T) {
 		}
 	}
 	blobs.content[m.Digest] = strings.Repeat("x", len(m.Bytes))
-	wantCode(t, carry(ctx, s, m), mirror.CodeManifestBlobUnknown) // it has to come again
+	wantCode(t, importManifest(ctx, s, m), mirror.CodeManifestBlobUnknown) // it must be stored again
 }
 
-// TestCarryBesideACollector takes the manifest's file away after it was read.
-func TestCarryBesideACollector(t *testing.T) {
+// TestImportBesideCollector deletes the manifest's file after it was read.
+func TestImportBesideCollector(t *testing.T) {
 	blobs, index := openFiles(t, t.TempDir()), &hookedIndex{Index: openBolt(t, t.TempDir())}
 	s := newStore(t, blobs, index, cache.Options{})
 	defer closeStore(t, s)
 	m := image("{}", mirror.Imported)
 	mustHold(t, s, "{}", string(m.Bytes))
 	index.afterView = func() { loseBlob(t, index.Index, m.Digest) }
-	wantCode(t, carry(t.Context(), s, m), mirror.CodeManifestBlobUnknown)
+	wantCode(t, importManifest(t.Context(), s, m), mirror.CodeManifestBlobUnknown)
 	index.afterView = nil
 	mustHold(t, s, string(m.Bytes))
-	if err := carry(t.Context(), s, m); err != nil {
+	if err := importManifest(t.Context(), s, m); err != nil {
 		t.Error(err)
 	}
 }
 
-// drop makes the index forget a file.
+// loseBlob deletes the entry of a blob.
 func loseBlob(t *testing.T, index backend.Index, d digest.Digest) {
 	t.Helper()
 	err := index.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Delete(cache.TableBlobs, d.String()) })
@@ -171,7 +170,7 @@ func loseBlob(t *testing.T, index backend.Index, d digest.Digest) {
 	}
 }
 
-// TestQuarantinedManifest puts a manifest again whose damaged file was taken away, and its entry with it.
+// TestQuarantinedManifest puts a manifest whose damaged file, and its entry, were removed.
 func TestQuarantinedManifest(t *testing.T) {
 	for _, origin := range []mirror.Origin{mirror.Mirrored, mirror.Imported, mirror.Pushed} {
 		m := image("{}", origin)
@@ -180,7 +179,7 @@ func TestQuarantinedManifest(t *testing.T) {
 		}
 		if origin != mirror.Mirrored {
 			again["carry"] = func(s mirror.Store) error {
-				return errors.Join(receiveBlob(t.Context(), s, string(m.Bytes)), carry(t.Context(), s, m))
+				return errors.Join(receiveBlob(t.Context(), s, string(m.Bytes)), importManifest(t.Context(), s, m))
 			}
 		}
 		for name, again := range again {
@@ -210,8 +209,8 @@ func TestQuarantinedManifest(t *testing.T) {
 	}
 }
 
-// TestTakeFileByCopying is about blobs that cannot be linked: what is copied stays what it was when the file changes.
-func TestTakeFileByCopying(t *testing.T) {
+// TestImportFileByCopying checks blobs that cannot be linked: a copy does not change with the file.
+func TestImportFileByCopying(t *testing.T) {
 	ctx, d := t.Context(), digest.FromString("{}")
 	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
 	s := newStore(t, blobs, openBolt(t, t.TempDir()), cache.Options{})

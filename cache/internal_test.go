@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// countingIndex counts updates and keeps nothing.
+// countingIndex counts updates and stores nothing.
 type countingIndex struct {
 	backend.Index
 	updates int
@@ -30,14 +30,14 @@ func (x *countingIndex) Update(context.Context, func(backend.WriteTx) error) err
 	return nil
 }
 
-// ownClock is a clock of this machine that was just noted.
+// ownClock is a clock of this machine that was just recorded.
 func ownClock() *clock {
 	at := time.Now().UTC().Round(0)
 	return &clock{machine: newSystemClock(), log: zap.NewNop(), last: clockRecord{Time: at, Running: backend.Uptime()}, recorded: clockRecord{Time: at}}
 }
 
-// TestRecencyIsWrittenEarlyWhenThereIsMuch does not wait for the interval.
-func TestRecencyIsWrittenEarlyWhenThereIsMuch(t *testing.T) {
+// TestRecencyIsWrittenEarly checks that a full batch does not wait for the interval.
+func TestRecencyIsWrittenEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		index := &countingIndex{}
 		r := newRecency(index, ownClock(), Options{RecencyInterval: time.Hour})
@@ -59,7 +59,7 @@ func TestRecencyIsWrittenEarlyWhenThereIsMuch(t *testing.T) {
 	})
 }
 
-// TestRecencyKeepsTheLastUse when content is used again while an older use fails to be written.
+// TestRecencyKeepsTheLastUse uses content again while an older use fails to be written.
 func TestRecencyKeepsTheLastUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		index := &countingIndex{}
@@ -80,7 +80,7 @@ func TestRecencyKeepsTheLastUse(t *testing.T) {
 	})
 }
 
-// TestRecencyIsFoundWhileItIsWritten, by who looks in the index only after it.
+// TestRecencyIsFoundWhileItIsWritten checks a caller that reads recency before the index.
 func TestRecencyIsFoundWhileItIsWritten(t *testing.T) {
 	index := &countingIndex{}
 	r := newRecency(index, ownClock(), Options{})
@@ -100,7 +100,7 @@ func TestRecencyIsFoundWhileItIsWritten(t *testing.T) {
 	}
 }
 
-// TestSweepAdapts: transactions are as long as they should be, on a slow disk and on a fast one.
+// TestSweepAdapts checks the duration of transactions on a slow and on a fast disk.
 func TestSweepAdapts(t *testing.T) {
 	w := &sweeper{time: sweepTime, writes: sweepWritesFirst}
 	for _, cost := range []time.Duration{10 * time.Microsecond, time.Millisecond, 100 * time.Microsecond, time.Second, 0} {
@@ -116,7 +116,7 @@ func TestSweepAdapts(t *testing.T) {
 	}
 }
 
-// TestRecencyIsBounded while the index takes nothing.
+// TestRecencyIsBounded checks the memory while the index cannot be written.
 func TestRecencyIsBounded(t *testing.T) {
 	r := newRecency(&countingIndex{}, ownClock(), Options{})
 	for i := range recencyLimit + 100 {
@@ -127,8 +127,8 @@ func TestRecencyIsBounded(t *testing.T) {
 	}
 }
 
-// TestHotBudget adds more than fits, and values that replace one another.
-func TestHotBudget(t *testing.T) {
+// TestCacheBudget adds more than fits, and values that replace one another.
+func TestCacheBudget(t *testing.T) {
 	h := newRecordCache[int](5*cacheEntryOverhead, manifestCost)
 	for i := range 100 {
 		h.add(i*i%7, mirror.Manifest{Bytes: make([]byte, i)}, 0)
@@ -153,7 +153,7 @@ func TestHotBudget(t *testing.T) {
 	}
 }
 
-// TestSweepsLearnFromOneAnother: a collection is many sweeps, and the disk is the same.
+// TestSweepsLearnFromOneAnother checks that a sweep starts with the number of writes that an earlier one reached.
 func TestSweepsLearnFromOneAnother(t *testing.T) {
 	s := &Store{options: Options{}.withDefaults()}
 	first := newSweeper(s, nil)

@@ -16,8 +16,8 @@ import (
 	"airmirror/mirror"
 )
 
-// downgrade makes of an index what the version of the program wrote that knew schema 1: neither tags nor parents by
-// manifest, and the recency of blobs beside that of manifests.
+// downgrade turns an index into one of schema 1: without tags and parents by manifest, and with the recency of blobs
+// next to that of manifests.
 func downgrade(t *testing.T, index backend.Index, schema string) {
 	t.Helper()
 	err := index.Update(t.Context(), func(tx backend.WriteTx) error {
@@ -56,7 +56,7 @@ func downgrade(t *testing.T, index backend.Index, schema string) {
 	}
 }
 
-// TestMigration opens an index of schema 1, and one whose migration a crash broke off.
+// TestMigration opens an index of schema 1, and one whose migration a crash interrupted.
 func TestMigration(t *testing.T) {
 	for _, schema := range []string{`{"version":1}`, `{"version":2,"migrating":true}`, `{"version":3,"migrating":true}`} {
 		t.Run(schema, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestMigration(t *testing.T) {
 			}
 			child := image("{}", mirror.Pushed)
 			var tags []string
-			for i := range 4500 { // more than two transactions move
+			for i := range 4500 { // needs more than two transactions
 				tags = append(tags, fmt.Sprint("v", i))
 			}
 			putManifest(t, s, child, tags...)

@@ -14,7 +14,7 @@ import (
 	"airmirror/mirror"
 )
 
-// owner is a manifest of a type that nobody knows, which names blobs and needs none of them.
+// owner returns a manifest of an unknown type, which names blobs and needs none of them.
 func owner(origin mirror.Origin, blobs ...string) mirror.Manifest {
 	doc := map[string]any{"mediaType": "application/vnd.tomorrow.manifest+json"}
 	for i, blob := range blobs {
@@ -25,8 +25,8 @@ func owner(origin mirror.Origin, blobs ...string) mirror.Manifest {
 	return m
 }
 
-// withoutOwned makes of an index what the program wrote that knew schema 2: of what manifests own, only the children of
-// indexes, which nothing used.
+// withoutOwned turns an index into one of schema 2: of what manifests own, it has only the children of indexes, without
+// uses.
 func withoutOwned(t *testing.T, index backend.Index, schema string) {
 	t.Helper()
 	err := index.Update(t.Context(), func(tx backend.WriteTx) error {
@@ -76,7 +76,7 @@ func withoutOwned(t *testing.T, index backend.Index, schema string) {
 	}
 }
 
-// TestMigrationOfOwned opens an index of schema 2, whose manifests say nothing of what they own.
+// TestMigrationOfOwned opens an index of schema 2, whose manifests do not say what they own.
 func TestMigrationOfOwned(t *testing.T) {
 	for _, schema := range []string{`{"version":2}`, `{"version":3,"migrating":true}`} {
 		t.Run(schema, func(t *testing.T) {
@@ -102,15 +102,16 @@ func TestMigrationOfOwned(t *testing.T) {
 	}
 }
 
-// reopenIndex opens the index again, after it was closed with its store.
+// reopenIndex opens the index after the store has closed it.
 func (s *shelf) reopenIndex() backend.Index {
 	s.t.Helper()
 	s.index = openBolt(s.t, s.indexFolder)
 	return s.index
 }
 
-// TestMigrationPassesOverWhatIsLost: a manifest without its file keeps its record, and what is found out of the others.
-func TestMigrationPassesOverWhatIsLost(t *testing.T) {
+// TestMigrationSkipsLostManifests checks that a manifest without its file keeps its record, and the others are
+// migrated.
+func TestMigrationSkipsLostManifests(t *testing.T) {
 	s := stock(t)
 	s.must(receive(t.Context(), s.Store, "part"))
 	lost, left := owner(mirror.Pushed, "part", "a"), owner(mirror.Pushed, "part", "b")
@@ -131,9 +132,9 @@ func TestMigrationPassesOverWhatIsLost(t *testing.T) {
 	}
 }
 
-// TestLostOwnedIsAFlaw: a manifest that was pushed with a blob that it does not need misses it all the same; one that the
-// repository never had, nobody misses.
-func TestLostOwnedIsAFlaw(t *testing.T) {
+// TestLostOwnedIsADefect checks that a lost owned blob of a pushed manifest is a defect, and one that was never stored
+// is not.
+func TestLostOwnedIsADefect(t *testing.T) {
 	s := stock(t)
 	s.must(receive(t.Context(), s.Store, "part"))
 	m := owner(mirror.Pushed, "part", "never here")
@@ -152,7 +153,7 @@ func TestLostOwnedIsAFlaw(t *testing.T) {
 	s.finds(mirror.CheckOptions{})
 }
 
-// TestRebuildOfOwned: repositories read again what their manifests own, but not what is another one's.
+// TestRebuildOfOwned checks that repositories regain access to what their manifests own, except what belongs to others.
 func TestRebuildOfOwned(t *testing.T) {
 	evil := mirror.Repo{Host: "docker.io", Path: "evil/app"}
 	for name, backedUp := range map[string]bool{"with a backup": true, "without": false} {

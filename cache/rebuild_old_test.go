@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// allTables are all of an index.
+// allTables are all tables of an index.
 var allTables = []backend.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableLinks, cache.TableManifests, cache.TableUses, cache.TableTags,
 	cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 
@@ -24,8 +24,8 @@ var (
 	thiefsRepo = mirror.Repo{Host: "docker.io", Path: "thief/app"}
 )
 
-// lived is a shelf with a history: a local repository that has an image by digest, one that is local and empty, one that
-// may not read what its manifests name, a pin, another record of the index, and times that are long ago.
+// lived is a shelf with a history: a local repository with an image by digest, a local empty repository, one that may
+// not read what its manifests name, a pin, other state, and old times.
 func lived(t *testing.T) *shelf {
 	t.Helper()
 	s := stock(t)
@@ -65,18 +65,19 @@ func lived(t *testing.T) *shelf {
 	return s
 }
 
-// TestRebuildFromTheOldIndexIsTheSame, in every table and to the byte.
+// TestRebuildFromTheOldIndexIsTheSame compares every table, byte by byte.
 func TestRebuildFromTheOldIndexIsTheSame(t *testing.T) {
 	s := lived(t)
 	before := s.entries(allTables...)
-	summary, told := s.rebuild(cache.RebuildSources{Old: s.index})
+	summary, reported := s.rebuild(cache.RebuildSources{Old: s.index})
 	same(t, s.entries(allTables...), before)
-	if len(told) != 0 || summary.Manifests != 8 || summary.Tags != 6 || summary.Deleted != 0 {
-		t.Errorf("%+v, told %v", summary, told)
+	if len(reported) != 0 || summary.Manifests != 8 || summary.Tags != 6 || summary.Deleted != 0 {
+		t.Errorf("%+v, reported %v", summary, reported)
 	}
 }
 
-// TestRebuildLeavesWhatWasDeleted to the collector, if the old index says so: images, platforms and referrers.
+// TestRebuildLeavesWhatWasDeleted checks that deleted images, children and referrers are left to the collector, if the
+// old index is complete.
 func TestRebuildLeavesWhatWasDeleted(t *testing.T) {
 	s := lived(t)
 	s.must(receive(t.Context(), s.Store, "alone"))
@@ -87,24 +88,25 @@ func TestRebuildLeavesWhatWasDeleted(t *testing.T) {
 	s.must(s.DeleteManifest(t.Context(), repo, s.mirrored.Digest))
 	backup := s.backup()
 	before := s.entries(allTables...)
-	summary, told := s.rebuild(cache.RebuildSources{Old: s.index})
+	summary, reported := s.rebuild(cache.RebuildSources{Old: s.index})
 	same(t, s.entries(allTables...), before)
-	if len(told) != 0 || summary.Deleted != 2 { // the third is still named by an index
-		t.Errorf("%+v, told %v", summary, told)
+	if len(reported) != 0 || summary.Deleted != 2 { // an index still names the third
+		t.Errorf("%+v, reported %v", summary, reported)
 	}
-	if summary, told = s.rebuild(cache.RebuildSources{Backup: backup}); summary.Deleted != 0 || !slices.Contains(told, "recovered localhost/recovered:"+alone.Digest.Encoded()[:12]) {
-		t.Errorf("from a backup: %+v, told %v; a backup does not know what came after it", summary, told)
+	if summary, reported = s.rebuild(cache.RebuildSources{Backup: backup}); summary.Deleted != 0 || !slices.Contains(reported, "recovered localhost/recovered:"+alone.Digest.Encoded()[:12]) {
+		t.Errorf("from a backup: %+v, reported %v; a backup does not know what came after it", summary, reported)
 	}
 }
 
-// TestRebuildPassesEntriesThatCannotBeRead: each is named, what else tells the same is taken, and all others are the same.
-func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
+// TestRebuildSkipsUnreadableEntries checks that each is reported, that other tables are used instead, and that all
+// other entries are the same.
+func TestRebuildSkipsUnreadableEntries(t *testing.T) {
 	latest := repo.String() + "\x00latest"
 	for _, c := range []struct {
 		name    string
 		table   backend.Table
 		key     func(s *shelf) string
-		changed []string // tables and keys that need not be the same
+		changed []string // prefixes of tables and keys that may differ
 		gone    bool     // the entry is not in the new index
 	}{
 		{"a tag", cache.TableTags, func(*shelf) string { return latest }, []string{"tags " + latest}, false},
@@ -132,7 +134,7 @@ func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
 			s.write(func(tx backend.WriteTx) error {
 				return tx.Put(c.table, k, append([]byte(`{"`), tx.Get(c.table, k)...))
 			})
-			summary, told := s.rebuild(cache.RebuildSources{Old: s.index})
+			summary, reported := s.rebuild(cache.RebuildSources{Old: s.index})
 			after := s.entries(allTables...)
 			if _, there := after[string(c.table)+" "+k]; there == c.gone {
 				t.Errorf("%q is there: %t", k, there)
@@ -144,8 +146,8 @@ func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
 				}
 			}
 			same(t, after, before)
-			if !slices.Equal(told, []string{"unreadable "}) || summary.Events[cache.RebuildUnreadable] != 1 {
-				t.Errorf("told %q, %+v", told, summary)
+			if !slices.Equal(reported, []string{"unreadable "}) || summary.Events[cache.RebuildUnreadable] != 1 {
+				t.Errorf("reported %q, %+v", reported, summary)
 			}
 			for want, in := range map[mirror.Origin]mirror.Repo{mirror.Pushed: localRepo, mirror.Mirrored: thiefsRepo} {
 				if origin, err := s.RepoOrigin(t.Context(), in); err != nil || origin != want {
@@ -162,7 +164,7 @@ func TestRebuildPassesEntriesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestRebuildFromTheOldIndexAndABackup: the old index counts, and the backup adds what it does not have.
+// TestRebuildFromTheOldIndexAndABackup checks that the old index takes precedence, and the backup adds what is missing.
 func TestRebuildFromTheOldIndexAndABackup(t *testing.T) {
 	s := lived(t)
 	backup := s.backup()
@@ -171,7 +173,7 @@ func TestRebuildFromTheOldIndexAndABackup(t *testing.T) {
 	putManifest(t, s.Store, moved, "latest")
 	s.must(s.SetState(t.Context(), "pin", map[string][]byte{repo.String() + ":latest": nil, repo.String() + ":list": []byte(`{}`)}))
 	s.must(s.DeleteTag(t.Context(), repo, "list"))
-	summary, told := s.rebuild(cache.RebuildSources{Old: s.index, Backup: backup})
+	summary, reported := s.rebuild(cache.RebuildSources{Old: s.index, Backup: backup})
 	wantTag(t, s.Store, "latest", moved.Digest)
 	wantTag(t, s.Store, "list", s.list.Digest)
 	pins, err := s.State(t.Context(), "pin")
@@ -179,21 +181,21 @@ func TestRebuildFromTheOldIndexAndABackup(t *testing.T) {
 	if len(pins) != 2 {
 		t.Errorf("pins are %q", pins)
 	}
-	if !slices.Equal(told, []string{"conflict " + repo.String() + ":latest"}) || summary.Tags != 6 {
-		t.Errorf("told %q, %+v", told, summary)
+	if !slices.Equal(reported, []string{"conflict " + repo.String() + ":latest"}) || summary.Tags != 6 {
+		t.Errorf("reported %q, %+v", reported, summary)
 	}
 }
 
-// TestRebuildTellsWhatOfTheFileCouldNotBeRead, and then nothing counts as deleted.
-func TestRebuildTellsWhatOfTheFileCouldNotBeRead(t *testing.T) {
+// TestRebuildReportsUnreadablePages checks that nothing counts as deleted then.
+func TestRebuildReportsUnreadablePages(t *testing.T) {
 	s := stock(t)
 	s.must(receive(t.Context(), s.Store, "alone"))
 	alone := image("alone", mirror.Pushed)
 	putManifest(t, s.Store, alone, "alone")
 	s.must(s.DeleteManifest(t.Context(), repo, alone.Digest))
-	_, told := s.rebuild(cache.RebuildSources{Old: s.index, Unreadable: []error{errors.New("page 5 cannot be read")}})
-	if want := []string{"unreadable ", "recovered localhost/recovered:" + alone.Digest.Encoded()[:12]}; !slices.Equal(told, want) {
-		t.Errorf("told %q, want %q", told, want)
+	_, reported := s.rebuild(cache.RebuildSources{Old: s.index, Unreadable: []error{errors.New("page 5 cannot be read")}})
+	if want := []string{"unreadable ", "recovered localhost/recovered:" + alone.Digest.Encoded()[:12]}; !slices.Equal(reported, want) {
+		t.Errorf("reported %q, want %q", reported, want)
 	}
 }
 
@@ -207,7 +209,7 @@ func TestRebuildRefusesANewerOldIndex(t *testing.T) {
 	}
 }
 
-// TestRebuildWithoutATable: what other tables say is taken.
+// TestRebuildWithoutATable checks that other tables are used instead.
 func TestRebuildWithoutATable(t *testing.T) {
 	for _, table := range []backend.Table{cache.TableManifests, cache.TableTags} {
 		s := lived(t)
@@ -223,7 +225,7 @@ func TestRebuildWithoutATable(t *testing.T) {
 			}
 			return nil
 		})
-		_, told := s.rebuild(cache.RebuildSources{Old: s.index, Unreadable: []error{errors.New("a page cannot be read")}})
+		_, reported := s.rebuild(cache.RebuildSources{Old: s.index, Unreadable: []error{errors.New("a page cannot be read")}})
 		wantTag(t, s.Store, "latest", s.pushed.Digest)
 		wantTag(t, s.Store, "list", s.list.Digest)
 		if got, err := s.Manifest(t.Context(), localRepo, s.pushed.Digest); err != nil || got.Origin != mirror.Pushed {
@@ -235,7 +237,7 @@ func TestRebuildWithoutATable(t *testing.T) {
 		if stat, err := s.StatBlob(t.Context(), thiefsRepo, digest.FromString("pushed")); err != nil || stat.Linked {
 			t.Errorf("without %s: %+v, %v", table, stat, err)
 		}
-		for _, what := range told {
+		for _, what := range reported {
 			if strings.HasPrefix(what, "recovered") {
 				t.Errorf("without %s: %s", table, what)
 			}

@@ -10,8 +10,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestRebuildRecognisesManifestsByTheirShape, if they do not say what they are and no index does.
-func TestRebuildRecognisesManifestsByTheirShape(t *testing.T) {
+// TestRebuildRecognizesManifestsByShape checks manifests that do not state their media type, without any index.
+func TestRebuildRecognizesManifestsByShape(t *testing.T) {
 	s := stock(t)
 	s.must(receive(t.Context(), s.Store, "layer"))
 	layer := digest.FromString("layer")

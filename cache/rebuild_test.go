@@ -34,26 +34,26 @@ func (s *shelf) backup() backend.Index {
 	return index
 }
 
-// rebuild loses the index and makes a new one, and returns what was told, as "kind reference".
+// rebuild deletes the index and makes a new one. It returns what was reported, as "kind reference".
 func (s *shelf) rebuild(sources cache.RebuildSources) (cache.RebuildSummary, []string) {
 	s.t.Helper()
 	s.index = openBolt(s.t, s.t.TempDir())
-	var told []string
+	var reported []string
 	summary, err := cache.Rebuild(s.t.Context(), s.blobs, s.index, sources, func(e cache.RebuildEvent) {
 		if e.Reason == "" || (e.Digest == "") != (e.Kind == cache.RebuildUnreadable) {
 			s.t.Errorf("%+v", e)
 		}
-		told = append(told, string(e.Kind)+" "+e.Ref)
+		reported = append(reported, string(e.Kind)+" "+e.Ref)
 	})
 	s.must(err)
 	closeStore(s.t, s.Store)
 	s.Store = newStore(s.t, s.blobs, s.index, cache.Options{})
 	s.must(cache.Check(s.t.Context(), s.blobs, s.index))
 	s.finds(mirror.CheckOptions{})
-	return summary, told
+	return summary, reported
 }
 
-// entries are all entries of tables that a rebuild brings back to the byte.
+// entries returns the entries of tables that a rebuild restores byte by byte.
 func (s *shelf) entries(tables ...backend.Table) map[string]string {
 	s.t.Helper()
 	all := make(map[string]string)
@@ -79,7 +79,7 @@ func clockOf(t *testing.T, entries map[string]string) time.Time {
 	return record.Time
 }
 
-// same compares what is in two indexes. The clock of a store goes on.
+// same compares the entries of two indexes. The clock may advance.
 func same(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for k, value := range want {
@@ -113,7 +113,7 @@ func names(names ...cache.RebuildName) iter.Seq2[cache.RebuildName, error] {
 func TestRebuildFromABackupIsTheSame(t *testing.T) {
 	for _, fast := range []bool{false, true} {
 		s := stock(t)
-		other := mirror.Repo{Host: "docker.io", Path: "library/other"} // has the list, and nothing of what that names
+		other := mirror.Repo{Host: "docker.io", Path: "library/other"} // has the index, and nothing that it names
 		s.must(s.PutManifest(t.Context(), other, s.list, "list"))
 		_, err := s.PointTags(t.Context(), []mirror.ImportedTag{{Repo: other, Digest: s.list.Digest}}, false)
 		s.must(err)
@@ -121,21 +121,21 @@ func TestRebuildFromABackupIsTheSame(t *testing.T) {
 		tables := []backend.Table{cache.TableMeta, cache.TableRepos, cache.TableBlobs, cache.TableManifests, cache.TableUses, cache.TableTags,
 			cache.TableReferrers, cache.TableParents, cache.TableTagged, cache.TableRecency, cache.TableRoots, "notes"}
 		before, backup := s.entries(tables...), s.backup()
-		summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})
+		summary, reported := s.rebuild(cache.RebuildSources{Backup: backup, Fast: fast})
 		same(t, s.entries(tables...), before)
-		if len(told) != 0 || summary.Files != 6 || summary.Manifests != 5 || summary.Tags != 5 || summary.Bytes == 0 {
-			t.Errorf("%+v, told %v", summary, told)
+		if len(reported) != 0 || summary.Files != 6 || summary.Manifests != 5 || summary.Tags != 5 || summary.Bytes == 0 {
+			t.Errorf("%+v, reported %v", summary, reported)
 		}
 	}
 }
 
-// TestRebuildWithoutNamesLosesNothing: what belongs together is found together.
+// TestRebuildWithoutNamesLosesNothing checks that indexes and referrers are recovered as units.
 func TestRebuildWithoutNamesLosesNothing(t *testing.T) {
 	s := stock(t)
 	alone := image("alone", mirror.Pushed)
 	s.must(receive(t.Context(), s.Store, "alone"))
 	putManifest(t, s.Store, alone, "alone")
-	summary, told := s.rebuild(cache.RebuildSources{})
+	summary, reported := s.rebuild(cache.RebuildSources{})
 	recovered := cache.RecoveredRepo
 	if repos, err := s.Repos(t.Context(), "", 10); err != nil || len(repos) != 1 || repos[0] != recovered {
 		t.Errorf("%v, %v", repos, err)
@@ -154,16 +154,16 @@ func TestRebuildWithoutNamesLosesNothing(t *testing.T) {
 	if list, _, err := s.Referrers(t.Context(), recovered, s.pushed.Digest, "", 10, 1<<20); err != nil || len(list) != 1 {
 		t.Errorf("referrers: %v, %v", list, err)
 	}
-	// The mirrored image lacks its config, and nobody knows that it was mirrored.
-	if summary.Manifests != 4 || summary.Tags != 2 || summary.Events[cache.RebuildIncomplete] != 1 || len(told) != 3 {
-		t.Errorf("%+v, told %v", summary, told)
+	// The mirrored image lacks its config, and its origin is unknown.
+	if summary.Manifests != 4 || summary.Tags != 2 || summary.Events[cache.RebuildIncomplete] != 1 || len(reported) != 3 {
+		t.Errorf("%+v, reported %v", summary, reported)
 	}
 }
 
 func TestRebuildFromNames(t *testing.T) {
 	s := stock(t)
 	other := mirror.Repo{Host: "docker.io", Path: "library/other"}
-	summary, told := s.rebuild(cache.RebuildSources{Names: names(
+	summary, reported := s.rebuild(cache.RebuildSources{Names: names(
 		cache.RebuildName{Repo: repo, Tag: "list", Digest: s.list.Digest, Origin: mirror.Imported},
 		cache.RebuildName{Repo: other, Tag: "mirrored", Digest: s.mirrored.Digest, Origin: mirror.Mirrored, MediaType: s.mirrored.MediaType},
 		cache.RebuildName{Repo: other, Tag: "mirrored", Digest: s.list.Digest, Origin: mirror.Mirrored},
@@ -190,16 +190,16 @@ func TestRebuildFromNames(t *testing.T) {
 	if origin, err := s.RepoOrigin(t.Context(), other); err != nil || origin != mirror.Mirrored {
 		t.Errorf("%s, %v", origin, err)
 	}
-	slices.Sort(told)
+	slices.Sort(reported)
 	want := []string{"conflict " + other.String() + ":mirrored", "incomplete " + repo.String() + "@" + s.mirrored.Digest.String(),
 		"missing " + other.String() + ":gone", "missing " + other.String() + "@" + digest.FromString("gone").String()}
-	if !slices.Equal(told, want) || summary.Tags != 2 {
-		t.Errorf("told %q, want %q; %+v", told, want, summary)
+	if !slices.Equal(reported, want) || summary.Tags != 2 {
+		t.Errorf("reported %q, want %q; %+v", reported, want, summary)
 	}
 }
 
-// TestRebuildKeepsWhoseARepositoryIs, whatever the origin of what is in it: a local one is not to be asked upstream for.
-func TestRebuildKeepsWhoseARepositoryIs(t *testing.T) {
+// TestRebuildKeepsOriginsOfRepositories checks that a local repository stays local, whatever the origin of its content.
+func TestRebuildKeepsOriginsOfRepositories(t *testing.T) {
 	s := stock(t)
 	local, gone := mirror.Repo{Host: "docker.io", Path: "team/local"}, mirror.Repo{Host: "docker.io", Path: "team/gone"}
 	known := mirror.Repo{Host: "docker.io", Path: "team/known"}
@@ -223,7 +223,7 @@ func TestRebuildKeepsWhoseARepositoryIs(t *testing.T) {
 	}
 }
 
-// TestRebuildAfterChanges: some was pushed after the backup, some was lost.
+// TestRebuildAfterChanges pushes and loses content after the backup.
 func TestRebuildAfterChanges(t *testing.T) {
 	s := stock(t)
 	backup := s.backup()
@@ -233,25 +233,25 @@ func TestRebuildAfterChanges(t *testing.T) {
 	lost := digest.FromString("signature")
 	s.overwrite(lost, "signaturE")
 	s.remove(s.mirrored.Digest)
-	summary, told := s.rebuild(cache.RebuildSources{Backup: backup, Names: names(
+	summary, reported := s.rebuild(cache.RebuildSources{Backup: backup, Names: names(
 		cache.RebuildName{Repo: repo, Tag: "new", Digest: moved.Digest, Origin: mirror.Pushed},
 		cache.RebuildName{Repo: repo, Tag: "latest", Digest: moved.Digest, Origin: mirror.Pushed})})
 	wantTag(t, s.Store, "new", moved.Digest)
 	wantTag(t, s.Store, "latest", s.pushed.Digest)
 	wantTag(t, s.Store, "list", s.list.Digest)
-	slices.Sort(told)
+	slices.Sort(reported)
 	in := " " + repo.String()
 	want := []string{"conflict" + in + ":latest", "damaged ", "incomplete" + in + "@" + s.referrer.Digest.String(),
 		"missing" + in + ":mirrored", "missing" + in + "@" + s.mirrored.Digest.String()}
-	if !slices.Equal(told, want) {
-		t.Errorf("told %q, want %q; %+v", told, want, summary)
+	if !slices.Equal(reported, want) {
+		t.Errorf("reported %q, want %q; %+v", reported, want, summary)
 	}
 	if names := s.quarantined(); len(names) != 2 || !strings.Contains(names[0], lost.Encoded()) {
 		t.Errorf("in quarantine: %v", names)
 	}
 }
 
-// TestRebuildKeepsMirroredImagesThatAreIncomplete, as the backup says that they are mirrored.
+// TestRebuildKeepsMirroredImagesThatAreIncomplete checks images that are mirrored according to the backup.
 func TestRebuildKeepsMirroredImagesThatAreIncomplete(t *testing.T) {
 	s := stock(t)
 	s.rebuild(cache.RebuildSources{Backup: s.backup()})
@@ -261,15 +261,15 @@ func TestRebuildKeepsMirroredImagesThatAreIncomplete(t *testing.T) {
 	}
 }
 
-// TestRebuildOpensNothing: what a mirrored manifest names and only another repository may read stays that one's; and what
-// could be read before can be, also what came after the backup was made.
-func TestRebuildOpensNothing(t *testing.T) {
+// TestRebuildGrantsNoAccess checks that a blob which only another repository may read stays unreadable, and that what
+// was readable stays readable, including blobs stored after the backup.
+func TestRebuildGrantsNoAccess(t *testing.T) {
 	s := stock(t)
 	evil := mirror.Repo{Host: "docker.io", Path: "evil/app"}
 	for blob, m := range map[string]mirror.Manifest{
-		"secret": image("secret", mirror.Mirrored), // read by the other repository before the backup
-		"later":  image("later", mirror.Mirrored),  // comes for it, and for nobody else, after the backup
-		"never":  image("never", mirror.Mirrored),  // comes for the other repository, after the rebuild
+		"secret": image("secret", mirror.Mirrored), // the other repository reads it before the backup
+		"later":  image("later", mirror.Mirrored),  // stored for this repository only, after the backup
+		"never":  image("never", mirror.Mirrored),  // stored for the other repository, after the rebuild
 	} {
 		s.must(s.PutManifest(t.Context(), evil, m, blob))
 	}

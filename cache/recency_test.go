@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// lastUsed returns when the config of the tests' image was read, as a later process finds it.
+// lastUsed returns when the config of the test image was read, as the next process finds it.
 func lastUsed(t *testing.T, s *cache.Store) time.Time {
 	t.Helper()
 	at, err := s.LastUsed(t.Context(), repo, digest.FromString("{}"))
@@ -32,9 +32,9 @@ func read(t *testing.T, s mirror.Store, blob string) {
 	b.Close()
 }
 
-// TestRecencyIsWrittenNowAndThen counts the transactions that reading costs. The bubble also finds goroutines that are
-// left over.
-func TestRecencyIsWrittenNowAndThen(t *testing.T) {
+// TestRecencyIsWrittenInBatches counts the transactions that reads cost. The bubble also finds goroutines that are left
+// over.
+func TestRecencyIsWrittenInBatches(t *testing.T) {
 	blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		index := &hookedIndex{Index: openBolt(t, folder)}
@@ -75,7 +75,7 @@ func TestRecencyIsWrittenNowAndThen(t *testing.T) {
 	})
 }
 
-// TestRecencyIsKeptWhenTheIndexFails writes it the next time.
+// TestRecencyIsKeptWhenTheIndexFails checks that a failed batch is written later.
 func TestRecencyIsKeptWhenTheIndexFails(t *testing.T) {
 	blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -104,8 +104,8 @@ func TestRecencyIsKeptWhenTheIndexFails(t *testing.T) {
 	})
 }
 
-// TestRecencyOfWhatIsGone is not written.
-func TestRecencyOfWhatIsGone(t *testing.T) {
+// TestRecencyOfDeletedContent checks that it is not written.
+func TestRecencyOfDeletedContent(t *testing.T) {
 	blobs, index := openFiles(t, t.TempDir()), openBolt(t, t.TempDir())
 	s := newStore(t, blobs, index, cache.Options{})
 	defer closeStore(t, s)
@@ -139,7 +139,7 @@ func TestRecencyOfWhatIsGone(t *testing.T) {
 	}
 }
 
-// TestUploadWait bounds how long a client waits for another one.
+// TestUploadWait checks how long a client waits for an upload in use.
 func TestUploadWait(t *testing.T) {
 	blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestHotNeedsNoTransaction reads a manifest and a tag from memory.
-func TestHotNeedsNoTransaction(t *testing.T) {
+// TestCacheNeedsNoTransaction reads a manifest and a tag from memory.
+func TestCacheNeedsNoTransaction(t *testing.T) {
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
 	defer closeStore(t, s)
@@ -31,7 +31,7 @@ func TestHotNeedsNoTransaction(t *testing.T) {
 	}
 }
 
-// paused is a reader that has read from the index and not yet remembered what it saw.
+// paused is a reader that has read from the index and not added the value to the cache yet.
 type paused struct {
 	proceed chan struct{}
 	ended   chan struct{}
@@ -63,7 +63,7 @@ func pause(index *hookedIndex, read func()) paused {
 	return p
 }
 
-// TestLateReader lets readers finish after a write that replaced what they saw: they must not remember it.
+// TestLateReader resumes readers after a write that replaced what they read: they must not add it.
 func TestLateReader(t *testing.T) {
 	ctx := t.Context()
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
@@ -119,7 +119,7 @@ func TestLateReader(t *testing.T) {
 
 	mustHold(t, s, "1")
 	late = pause(index, func() { _, _ = s.Manifest(ctx, repo, first.Digest) })
-	if err := carry(ctx, s, image("1", mirror.Imported)); err != nil {
+	if err := importManifest(ctx, s, image("1", mirror.Imported)); err != nil {
 		t.Fatal(err)
 	}
 	late.resume()
@@ -133,8 +133,8 @@ func wantImported(t *testing.T, s mirror.Store, d digest.Digest) {
 	}
 }
 
-// TestNoWayBack stops a write between its commit and its end. From then on nobody may see the old value: not from memory,
-// and not after a late reader, who saw it before, has finished.
+// TestNoWayBack stops a write between its commit and its end. From then on no reader may see the old value: not from
+// memory, and not after a late reader has resumed.
 func TestNoWayBack(t *testing.T) {
 	ctx := t.Context()
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
@@ -144,7 +144,7 @@ func TestNoWayBack(t *testing.T) {
 	mustHold(t, s, "3")
 	putManifest(t, s, second)
 	putManifest(t, s, third)
-	if _, err := s.Manifest(ctx, repo, third.Digest); err != nil { // in memory from now on
+	if _, err := s.Manifest(ctx, repo, third.Digest); err != nil { // cached from now on
 		t.Fatal(err)
 	}
 
@@ -164,7 +164,7 @@ func TestNoWayBack(t *testing.T) {
 			func() { wantTag(t, s, "v1", second.Digest) },
 		},
 		"Carry": {
-			func() error { return carry(ctx, s, image("3", mirror.Imported)) },
+			func() error { return importManifest(ctx, s, image("3", mirror.Imported)) },
 			func() { wantImported(t, s, third.Digest) },
 		},
 		"DeleteManifest": {
@@ -203,8 +203,8 @@ func TestNoWayBack(t *testing.T) {
 	}
 }
 
-// TestHotTagOfDeletedManifest deletes a manifest whose tags are in memory.
-func TestHotTagOfDeletedManifest(t *testing.T) {
+// TestCachedTagOfDeletedManifest deletes a manifest whose tags are cached.
+func TestCachedTagOfDeletedManifest(t *testing.T) {
 	s := newStore(t, openFiles(t, t.TempDir()), openBolt(t, t.TempDir()), cache.Options{})
 	defer closeStore(t, s)
 	m := image("{}", mirror.Mirrored)

@@ -12,7 +12,7 @@ import (
 	"airmirror/mirror"
 )
 
-// TestReopen finds in the next process what the one before acknowledged.
+// TestReopen checks that the next process finds what was acknowledged.
 func TestReopen(t *testing.T) {
 	ctx, folder := t.Context(), t.TempDir()
 	s := newStore(t, openFiles(t, folder), openBolt(t, folder), cache.Options{})
@@ -66,7 +66,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// TestNewerSchema refuses an index that this program might damage, and leaves it as it is.
+// TestNewerSchema checks that an index of a newer schema is refused and not changed.
 func TestNewerSchema(t *testing.T) {
 	ctx, folder := context.Background(), t.TempDir()
 	blobs, index := openFiles(t, folder), openBolt(t, folder)

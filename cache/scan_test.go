@@ -12,7 +12,7 @@ import (
 	"airmirror/mirror"
 )
 
-// TestScan reads what put writes, and what it might, as decode does.
+// TestScan compares the result with that of decodeRecord, for records that putRecord writes and for others.
 func TestScan(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 	one, two := digest.FromString("one"), digest.FromString("two")
@@ -52,7 +52,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// FuzzScan compares the two ways to read a record.
+// FuzzScan compares the two decoders.
 func FuzzScan(f *testing.F) {
 	f.Add([]byte(`{"size":1,"added":"2026-01-02T03:04:05Z"}`))
 	f.Add([]byte(`{"mediaType":"a/b","size":1,"origin":"pushed","added":"2026-01-02T03:04:05Z","blobs":["a","b"]}`))
@@ -93,7 +93,7 @@ func compareOne[T any](t *testing.T, table backend.Table, value []byte, scan fun
 	}
 }
 
-// normal writes a record again, so that times are compared and not their zones' addresses.
+// normal encodes a record, so that times are compared and not pointers to time zones.
 func normal(record any) string {
 	value, err := json.Marshal(record)
 	if err != nil {

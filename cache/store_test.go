@@ -16,8 +16,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestStore runs the suite over files and bolt, a new folder of each for each test. When a test has ended, what it left in
-// the index is checked against the rules.
+// TestStore runs the suite on files and bolt, in new folders for each test. Afterwards it checks the invariants of the
+// index.
 func TestStore(t *testing.T) {
 	cachetest.Store(t, func(t *testing.T) mirror.Store {
 		blobs := openFiles(t, t.TempDir())
@@ -26,7 +26,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// orderedIndex refuses to name a file that is not there yet.
+// orderedIndex fails if an entry is added before its file exists.
 type orderedIndex struct {
 	backend.Index
 	blobs backend.Blobs

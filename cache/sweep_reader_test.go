@@ -14,8 +14,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestSweepUnderAReader takes out what somebody has just found in the index and comes to open: it is not held, and nobody
-// is alarmed that a file was lost.
+// TestSweepUnderAReader deletes content that a reader has found in the index and not opened yet: it is not stored, and
+// no loss of a file is reported.
 func TestSweepUnderAReader(t *testing.T) {
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
@@ -43,14 +43,14 @@ func TestSweepUnderAReader(t *testing.T) {
 			}
 		}
 		if err := open(); err == nil || mirror.CodeOf(err) == "" || strings.Contains(err.Error(), "missing") {
-			t.Errorf("%v, want that it is not held", err)
+			t.Errorf("%v, want that it is not stored", err)
 		}
 	}
 }
 
 func second[T any](_ T, err error) error { return err }
 
-// TestSweepRecency leaves no recency of what went.
+// TestSweepRecency checks that a sweep deletes the recency as well.
 func TestSweepRecency(t *testing.T) {
 	blobs, index := openFiles(t, t.TempDir()), openBolt(t, t.TempDir())
 	s := newStore(t, blobs, index, cache.Options{})
@@ -78,7 +78,7 @@ func TestSweepRecency(t *testing.T) {
 	}
 }
 
-// TestUploadBegins while somebody expires all that are there.
+// TestUploadBegins starts uploads while all of them are expired.
 func TestUploadBegins(t *testing.T) {
 	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
 	s := newStore(t, blobs, openBolt(t, t.TempDir()), cache.Options{})

@@ -17,7 +17,7 @@ import (
 	"airmirror/mirror"
 )
 
-// sweep takes out blobs that are not fresh now, and returns what went.
+// sweep deletes blobs that were not used since now, and returns the result.
 func sweep(ctx context.Context, s mirror.Store, blobs ...digest.Digest) (result mirror.DeleteResult, err error) {
 	c := mirror.DeleteRequest{Blobs: blobs, Before: time.Now()}
 	err = s.Sweep(ctx, slices.Values([]mirror.DeleteRequest{c}), func(one mirror.DeleteResult) { result = one })
@@ -38,13 +38,14 @@ func orphans(t *testing.T, s mirror.Store) (list []digest.Digest) {
 	return list
 }
 
-// TestOrphans leaves what a crash leaves between the transaction and the file: the next process finds it.
+// TestOrphans stops after the transaction and before the deletion of the file, as a crash does: the next process finds
+// the orphan.
 func TestOrphans(t *testing.T) {
 	folder := t.TempDir()
 	blobs := &hookedBlobs{Blobs: openFiles(t, folder)}
 	s := newStore(t, blobs, openBolt(t, folder), cache.Options{})
 	var want []digest.Digest
-	for i := range 600 { // more than are compared at once
+	for i := range 600 { // more than one batch
 		if err := receive(t.Context(), s, fmt.Sprint("blob ", i)); err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestOrphans(t *testing.T) {
 		t.Errorf("%d orphans, want 500", len(got))
 	}
 	for range s.Orphans(t.Context()) {
-		break // whoever has seen enough may leave
+		break // a caller may stop early
 	}
 	for before, dropped := range map[time.Duration]bool{-time.Minute: false, time.Minute: true} {
 		got, err := s.DeleteOrphan(t.Context(), want[0], time.Now().Add(before))
@@ -88,7 +89,7 @@ func TestOrphans(t *testing.T) {
 	if release(); !slices.Contains(orphans(t, s), want[1]) {
 		t.Error("what is protected no more is not listed")
 	}
-	if err := receive(t.Context(), s, "blob 7"); err != nil { // adopts the file
+	if err := receive(t.Context(), s, "blob 7"); err != nil { // indexes the file
 		t.Fatal(err)
 	}
 	if dropped, err := s.DeleteOrphan(t.Context(), digest.FromString("blob 7"), time.Now().Add(time.Minute)); dropped || err != nil {
@@ -97,7 +98,7 @@ func TestOrphans(t *testing.T) {
 	read(t, s, "blob 7")
 }
 
-// sweepAside sweeps d while somebody else is in the middle of something, until the sweep has ended or waits for that.
+// sweepAside starts a sweep of d while another operation is running. It returns when the sweep has ended or waits.
 func sweepAside(s mirror.Store, d digest.Digest) (done chan error) {
 	done = make(chan error, 1)
 	go func() {
@@ -111,8 +112,8 @@ func sweepAside(s mirror.Store, d digest.Digest) (done chan error) {
 	return done
 }
 
-// TestSweepBetweenCommitAndIndex takes a blob from the index while another push of it has found its file there and has yet
-// to name it.
+// TestSweepBetweenCommitAndIndex deletes the entry of a blob while another push has found its file and not indexed it
+// yet.
 func TestSweepBetweenCommitAndIndex(t *testing.T) {
 	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
 	folder, d := t.TempDir(), digest.FromString("{}")
@@ -125,7 +126,7 @@ func TestSweepBetweenCommitAndIndex(t *testing.T) {
 		var result chan error
 		blobs.afterCommit = func() {
 			blobs.afterCommit = nil
-			time.Sleep(time.Second) // of the bubble's clock: what was there before is not fresh
+			time.Sleep(time.Second) // by the bubble's clock: what was stored before is old
 			result = sweepAside(s, d)
 			if list := orphans(t, s); len(list) != 0 {
 				t.Errorf("%v are listed, and about to be named", list)
@@ -146,7 +147,7 @@ func TestSweepBetweenCommitAndIndex(t *testing.T) {
 	})
 }
 
-// TestSweepBetweenManifestAndIndex is the same for a manifest, whose file is not even written again.
+// TestSweepBetweenManifestAndIndex is the same for a manifest, whose file is not written again.
 func TestSweepBetweenManifestAndIndex(t *testing.T) {
 	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
 	folder, m := t.TempDir(), image("{}", mirror.Mirrored)
@@ -158,7 +159,7 @@ func TestSweepBetweenManifestAndIndex(t *testing.T) {
 		if err := s.DeleteManifest(t.Context(), repo, m.Digest); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second) // of the bubble's clock: what was there before is not fresh
+		time.Sleep(time.Second) // by the bubble's clock: what was stored before is old
 		var result chan error
 		blobs.afterOpen = func() {
 			blobs.afterOpen = nil
@@ -177,7 +178,7 @@ func TestSweepBetweenManifestAndIndex(t *testing.T) {
 	})
 }
 
-// TestSweepIndexFails takes nothing out, and the next one everything.
+// TestSweepIndexFails checks that a failed sweep deletes nothing, and the next one everything.
 func TestSweepIndexFails(t *testing.T) {
 	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
@@ -196,7 +197,7 @@ func TestSweepIndexFails(t *testing.T) {
 	}
 }
 
-// TestSweepBadRecord leaves alone what it cannot judge, and goes on.
+// TestSweepBadRecord checks that a record that cannot be decoded is kept, and does not stop the sweep.
 func TestSweepBadRecord(t *testing.T) {
 	index := openBolt(t, t.TempDir())
 	s := newStore(t, openFiles(t, t.TempDir()), index, cache.Options{})
@@ -232,8 +233,8 @@ func TestSweepBadRecord(t *testing.T) {
 	}
 }
 
-// TestFreshAfterRestart asks about a blob in one process and sweeps in the next; to ask costs no transaction.
-func TestFreshAfterRestart(t *testing.T) {
+// TestUseSurvivesRestart looks up a blob in one process and sweeps in the next; the lookup costs no transaction.
+func TestUseSurvivesRestart(t *testing.T) {
 	folder, d := t.TempDir(), digest.FromString("{}")
 	index := &hookedIndex{Index: openBolt(t, folder)}
 	s := newStore(t, openFiles(t, folder), index, cache.Options{})

@@ -14,11 +14,11 @@ import (
 	"airmirror/mirror"
 )
 
-// Synthetic is a large index that is written without its files: as many images, each with a tag, a config and layers of
-// its own, and base layers that many share.
+// Synthetic is a large index without files. Each image has a tag, a config and layers of its own, and base layers that
+// many images share.
 type Synthetic struct {
 	Images int
-	Layers int // of each, with the config; two of them are shared
+	Layers int // per image, with the config; two of them are shared
 	Repos  int
 	Added  time.Time
 }
@@ -46,7 +46,7 @@ func (y Synthetic) blobs(image int) (list []digest.Digest) {
 	return list
 }
 
-// Build writes the index a table after another, in the order of the keys, which is faster than any other.
+// Build writes one table after another, in key order, which is fastest.
 func (y Synthetic) Build(ctx context.Context, index backend.Index) error {
 	for _, table := range []backend.Table{tableRepos, tableBlobs, tableLinks, tableManifests, tableUses, tableTags, tableTagged, tableRecency} {
 		if err := fill(ctx, index, table, y.rows(table)); err != nil {
