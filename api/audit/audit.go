@@ -1,6 +1,6 @@
-// Package audit keeps a log of everything that somebody changed, or took out in a bundle or a backup, or tried to: one JSON
-// object per line. What a mirror does by itself, as keeping what comes from an upstream, is not in it, and neither is any
-// secret.
+// Package audit writes the audit log: one JSON object per line for each change, export and backup, and for each refused
+// attempt. It does not contain what the mirror does by itself, such as storing content from an upstream, and no
+// secrets.
 package audit
 
 import (
@@ -17,43 +17,43 @@ import (
 	"airmirror/mirror"
 )
 
-// Entry is one line.
+// Entry is one line of the log.
 type Entry struct {
 	Time    time.Time `json:"time"`
-	Action  string    `json:"action"`            // push, push-blob, mount, delete, or what a command has done
-	User    string    `json:"user,omitempty"`    // who did it; for commands, the account of this machine
-	Address string    `json:"address,omitempty"` // where the request came from: "local" for commands
-	Request string    `json:"request,omitempty"` // the id of the request, as in the other logs
+	Action  string    `json:"action"`            // push, push-blob, mount, delete, delete-blob, or the action of a command
+	User    string    `json:"user,omitempty"`    // the user; for commands, the account on this machine
+	Address string    `json:"address,omitempty"` // the client's address; "local" for commands
+	Request string    `json:"request,omitempty"` // the request ID, as in other logs
 
-	Repo   string        `json:"repository,omitempty"` // as [mirror.Repo.String] writes it
+	Repo   string        `json:"repository,omitempty"` // in the form of [mirror.Repo.String]
 	Tags   []string      `json:"tags,omitempty"`
 	Digest digest.Digest `json:"digest,omitempty"`
 	Bytes  int64         `json:"bytes,omitempty"`
 	From   string        `json:"from,omitempty"` // the repository that a blob was mounted from
-	// Was is what tags pointed at before that were moved.
+	// Was is the digest that each tag had before, for tags that moved.
 	Was map[string]digest.Digest `json:"was,omitempty"`
-	// Detail is what a command was asked for.
+	// Detail is the request of a command.
 	Detail json.RawMessage `json:"detail,omitempty"`
 
-	Result mirror.Code `json:"result"` // "OK", or the code of the error
+	Result mirror.Code `json:"result"` // "OK", or the error code
 	Error  string      `json:"error,omitempty"`
 }
 
-// ok is the result of what went well.
+// resultOK is the result of successful actions.
 const resultOK mirror.Code = "OK"
 
-// Log writes entries to a file, at the end of what is there. It is safe for concurrent use; a nil one writes nothing.
+// Log appends entries to a file. It is safe for concurrent use. A nil Log discards entries.
 type Log struct {
 	log *zap.Logger
 
 	mu          sync.Mutex
-	file        *os.File    // nil if there is none
+	file        *os.File    // nil if there is no log file
 	info        os.FileInfo // of file
 	path        string
-	partialLine bool // the last line has no end
+	partialLine bool // the last line is incomplete
 }
 
-// Open opens the log in a file; with no path it keeps none.
+// Open opens the log at path. If path is empty, entries are discarded.
 func Open(path string, log *zap.Logger) (*Log, error) {
 	l := &Log{log: log}
 	use, err := l.Reopen(path)
@@ -64,7 +64,7 @@ func Open(path string, log *zap.Logger) (*Log, error) {
 	return l, nil
 }
 
-// Reopen opens the file of a path. It is written to from when use is called.
+// Reopen opens the log at another path. It takes effect when use is called.
 func (l *Log) Reopen(path string) (use func(), err error) {
 	file, info, err := openFile(path)
 	if err != nil {
@@ -78,7 +78,7 @@ func (l *Log) Reopen(path string) (use func(), err error) {
 	}, nil
 }
 
-// openFile opens the file of a path, none if that is empty.
+// openFile opens a log file. The result is nil if path is empty.
 func openFile(path string) (*os.File, os.FileInfo, error) {
 	if path == "" {
 		return nil, nil, nil
@@ -94,7 +94,7 @@ func openFile(path string) (*os.File, os.FileInfo, error) {
 	return file, info, nil
 }
 
-// change goes on in another file. l.mu is held.
+// switchTo continues the log in another file. The caller holds l.mu.
 func (l *Log) switchTo(file *os.File, info os.FileInfo) {
 	if l.file != nil {
 		l.closeFile(l.file)
@@ -102,21 +102,21 @@ func (l *Log) switchTo(file *os.File, info os.FileInfo) {
 	l.file, l.info, l.partialLine = file, info, false
 }
 
-// follow goes on in a new file if the one that was written to was moved away or removed: nobody would find in it what is
-// written from now on. Where that cannot be, it is written there all the same. l.mu is held.
+// reopenIfMoved opens a new file if the current one was moved or removed, as by log rotation. If that fails, the log
+// continues in the old one. The caller holds l.mu.
 func (l *Log) reopenIfMoved() {
 	if now, err := os.Stat(l.path); err == nil && os.SameFile(now, l.info) {
 		return
 	}
 	file, info, err := openFile(l.path)
 	if err != nil {
-		l.log.Error("the audit log was moved away, and no new one can be begun", zap.Error(err))
+		l.log.Error("the audit log was moved, but a new file cannot be opened", zap.Error(err))
 		return
 	}
 	l.switchTo(file, info)
 }
 
-// Close ends the log.
+// Close closes the log.
 func (l *Log) Close() {
 	if l == nil {
 		return
@@ -135,8 +135,8 @@ func (l *Log) closeFile(file *os.File) {
 	}
 }
 
-// Write appends an entry, with the result that err stands for. That it cannot be written is logged: what it is about has
-// happened.
+// Write appends an entry with the result that err stands for. Errors of the log are logged and not returned: the action
+// has already happened.
 func (l *Log) Write(e Entry, err error) {
 	if l == nil {
 		return
@@ -164,7 +164,7 @@ func (l *Log) Write(e Entry, err error) {
 	}
 }
 
-// writeLine appends a line, on one of its own: a disk that was full may have cut off the last.
+// writeLine appends a line. If the previous line is incomplete, because the disk was full, it starts a new one.
 func (l *Log) writeLine(line []byte) error {
 	line = append([]byte(mirror.Printable(string(line))), '\n')
 	if l.partialLine {

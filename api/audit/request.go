@@ -10,8 +10,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Request writes down a request of a client that changed something or was refused that; it is an observer of
-// [middleware.Options]. That uploads begin and go on is not written: what they end in is.
+// Request logs a client's request that changed something or was refused. It is an observer for [middleware.Options]. Of
+// an upload, only its end is logged.
 func (l *Log) Request(e *middleware.Exchange) {
 	if l == nil || e.Call == nil || !e.Call.Parsed {
 		return
@@ -29,7 +29,7 @@ func (l *Log) Request(e *middleware.Exchange) {
 	l.Write(entry, err)
 }
 
-// entryOf says what a request changes.
+// entryOf returns the entry for a request. changes is false if the request cannot change anything.
 func entryOf(method string, seen *registry.Call) (e Entry, changes bool) {
 	e.Digest, e.Bytes = seen.Digest, seen.Outcome.Size
 	switch {
@@ -57,22 +57,22 @@ func entryOf(method string, seen *registry.Call) (e Entry, changes bool) {
 	return e, true
 }
 
-// maxDetail is how many bytes of what a command was asked for are kept.
+// maxDetail is the maximum size of a command's request in the log, in bytes.
 const maxDetail = 16 << 10
 
-// looks are the jobs and outlets that change nothing and take no content out.
+// readOnlyActions are the jobs and streams that are not logged: they change nothing and export no content.
 var readOnlyActions = map[string]bool{"export-plan": true, "export-history": true, "receipt": true, "usage": true, "pins": true}
 
-// told are the actions whose requests are written down: all of one, or some of its fields where there are secrets in it, or
-// more than anybody wants to read. Of an action that is not here, what was asked for is not written.
+// loggedFields are the actions whose requests are logged: completely, or only some fields if others contain secrets or
+// are too long. Requests of other actions are not logged.
 var loggedFields = map[string][]string{
 	"mode": nil, "read-only": nil, "forget-wants": nil, "reload": nil,
 	"sync": nil, "import": nil, "export": nil, "collect": nil, "remove": nil, "pin": nil, "unpin": nil, "verify": nil,
-	"migrate":     {"root", "from", "repos", "overwrite"}, // and no url, which may have a password in it
+	"migrate":     {"root", "from", "repos", "overwrite"}, // the url may contain a password
 	"export-sent": {"id", "destination", "sequence"},
 }
 
-// Command writes down what a command had done; it is for [admin.Options].
+// Command logs a command. It is a callback for [admin.Options].
 func (l *Log) Command(c admin.Change) {
 	if l == nil || readOnlyActions[c.Action] {
 		return
@@ -80,7 +80,7 @@ func (l *Log) Command(c admin.Change) {
 	l.Write(Entry{Action: c.Action, User: admin.PeerUser(c.HTTP.Context()), Address: "local", Detail: detail(c)}, c.Err)
 }
 
-// detail is what may be written of what a command was asked for; nil if that is nothing.
+// detail returns the part of a command's request that may be logged, or nil.
 func detail(c admin.Change) json.RawMessage {
 	fields, ok := loggedFields[c.Action]
 	text := c.Request
@@ -94,7 +94,7 @@ func detail(c admin.Change) json.RawMessage {
 				some[field] = value
 			}
 		}
-		text, _ = json.Marshal(some) // of what was read from JSON
+		text, _ = json.Marshal(some) // cannot fail: the values come from JSON
 	}
 	if !ok || len(text) > maxDetail || !json.Valid(text) {
 		return nil

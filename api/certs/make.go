@@ -21,7 +21,7 @@ import (
 	"airmirror/mirror"
 )
 
-// The names of what [Make] writes.
+// The names of the files that [Make] writes.
 const (
 	AuthorityCert = "ca.crt"
 	AuthorityKey  = "ca.key"
@@ -29,22 +29,22 @@ const (
 	ServerKey     = "server.key"
 )
 
-// authorityLifetime is how long an authority lasts: longer than the machines, since each of them has to be told of a new one.
+// authorityLifetime exceeds the life of the machines, because every client has to be given a new authority.
 const authorityLifetime = 20 * 365 * 24 * time.Hour
 
-// Result says what [Make] did.
+// Result is the result of [Make].
 type Result struct {
-	NewAuthority bool      // there was none in the folder
-	Expires      time.Time // the server's certificate
-	Hosts        []string  // that the certificate is for
-	Dropped      []string  // that the one before was for and this one is not
+	NewAuthority bool      // the folder had no authority, so Make created one
+	Expires      time.Time // of the server's certificate
+	Hosts        []string  // names and addresses in the certificate
+	Dropped      []string  // names and addresses that the previous certificate had and this one does not
 }
 
-// Make writes a certificate for a server into folder, valid for life, signed by the private authority that is there; it
-// makes one if there is none. hosts are names and IP addresses, all of which become subject alternative names: clients
-// have long stopped reading a common name. They are added to those of the certificate that is in folder, unless only says
-// that it is to have no others: clients that use a name which is dropped are cut off at once. The server's certificate and
-// key are replaced together, the authority never.
+// Make writes a server certificate that is valid for life into folder. It is signed by the private authority in folder,
+// which Make creates if there is none. hosts are names and IP addresses. All of them become subject alternative names,
+// because clients ignore the common name. The names of the previous certificate in folder are kept, unless only is
+// true; clients that use a dropped name can no longer connect. Make replaces the server's certificate and key, but
+// never the authority.
 func Make(folder string, hosts []string, only bool, life time.Duration) (Result, error) {
 	before, err := hostsBefore(folder)
 	if err != nil && !only {
@@ -57,7 +57,7 @@ func Make(folder string, hosts []string, only bool, life time.Duration) (Result,
 		hosts = slices.Concat(before, slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return slices.Contains(before, host) }))
 	}
 	if len(hosts) == 0 {
-		return Result{}, errors.New("a certificate needs the names or addresses that clients use, as --host reg.example,10.0.0.5: there is none yet that has some")
+		return Result{}, errors.New("a certificate needs the names or addresses that clients use: name them, as in --host reg.example,10.0.0.5")
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return Result{}, err
@@ -81,7 +81,7 @@ func Make(folder string, hosts []string, only bool, life time.Duration) (Result,
 	return Result{NewAuthority: made, Expires: server.cert.NotAfter, Hosts: hosts, Dropped: dropped}, nil
 }
 
-// hostsBefore returns the names and addresses of the server's certificate in folder; none where there is no certificate.
+// hostsBefore returns the names and addresses in the server certificate in folder. The list is empty if there is none.
 func hostsBefore(folder string) (hosts []string, err error) {
 	path := filepath.Join(folder, ServerCert)
 	text, err := os.ReadFile(path)
@@ -93,11 +93,11 @@ func hostsBefore(folder string) (hosts []string, err error) {
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("cannot read which names %s is for: it is not in PEM; --only makes one for no others than those of --host", path)
+		return nil, fmt.Errorf("cannot read the names in %s: it is not in PEM; --only makes a certificate with only the names of --host", path)
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read which names %s is for: %w; --only makes one for no others than those of --host", path, err)
+		return nil, fmt.Errorf("cannot read the names in %s: %w; --only makes a certificate with only the names of --host", path, err)
 	}
 	hosts = slices.Clone(cert.DNSNames)
 	for _, ip := range cert.IPAddresses {
@@ -106,14 +106,14 @@ func hostsBefore(folder string) (hosts []string, err error) {
 	return hosts, nil
 }
 
-// MakeClient writes a certificate for a client, called name, into folder as name.crt and name.key, valid for life. It is
-// signed by the authority in folder, which must be there: a server that asks for certificates knows it already.
+// MakeClient writes a client certificate that is valid for life into folder, as name.crt and name.key. It is signed by
+// the authority in folder, which must exist.
 func MakeClient(folder, name string, life time.Duration) (Result, error) {
 	if !mirror.ValidTag(name) || name == "ca" || name == "server" {
-		return Result{}, fmt.Errorf("%q cannot be a client's name: it becomes that of a file", name)
+		return Result{}, fmt.Errorf("%q cannot be a client name: it must be a valid file name", name)
 	}
 	if _, err := os.Stat(filepath.Join(folder, AuthorityCert)); err != nil {
-		return Result{}, fmt.Errorf("there is no authority to sign with: %w", err)
+		return Result{}, fmt.Errorf("no authority to sign with: %w", err)
 	}
 	authority, _, err := loadAuthority(folder)
 	if err != nil {
@@ -128,7 +128,7 @@ func MakeClient(folder, name string, life time.Duration) (Result, error) {
 	return Result{Expires: client.cert.NotAfter}, client.write(folder, name+".crt", name+".key", encode("CERTIFICATE", client.cert.Raw))
 }
 
-// pair is a certificate with its key.
+// pair is a certificate and its key.
 type pair struct {
 	cert *x509.Certificate
 	key  crypto.Signer
@@ -139,7 +139,7 @@ func loadAuthority(folder string) (authority pair, made bool, err error) {
 	certText, err := os.ReadFile(certPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(keyPath); err == nil {
-			return pair{}, false, fmt.Errorf("%s is there and %s is not: put it back, or move the key away", keyPath, certPath)
+			return pair{}, false, fmt.Errorf("%s exists, but %s is missing: restore it, or move the key away", keyPath, certPath)
 		}
 		authority, err = newAuthority(folder)
 		return authority, true, err
@@ -149,7 +149,7 @@ func loadAuthority(folder string) (authority pair, made bool, err error) {
 	}
 	keyText, err := os.ReadFile(keyPath)
 	if err != nil {
-		return pair{}, false, fmt.Errorf("the authority's key is needed to sign: %w", err)
+		return pair{}, false, fmt.Errorf("cannot read the key of the authority: %w", err)
 	}
 	authority, err = parse(certText, keyText)
 	if err != nil {
@@ -174,14 +174,14 @@ func parse(certText, keyText []byte) (pair, error) {
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok || !cert.IsCA {
-		return pair{}, errors.New("it cannot sign")
+		return pair{}, errors.New("it cannot sign certificates")
 	}
 	if time.Now().Before(cert.NotBefore) {
-		return pair{}, fmt.Errorf("it is not valid before %s: set the clock of this machine right, or move the authority away to have a new one made, and tell clients",
+		return pair{}, fmt.Errorf("it is not valid before %s: correct the clock of this machine, or move the authority away to create a new one that clients have to trust",
 			cert.NotBefore.Format("2006-01-02"))
 	}
 	if time.Now().After(cert.NotAfter) {
-		return pair{}, fmt.Errorf("it expired on %s: move it away to have a new one made, and tell clients", cert.NotAfter.Format("2006-01-02"))
+		return pair{}, fmt.Errorf("it expired on %s: move it away to create a new one that clients have to trust", cert.NotAfter.Format("2006-01-02"))
 	}
 	return pair{cert, signer}, nil
 }
@@ -203,7 +203,7 @@ func newAuthority(folder string) (pair, error) {
 	return authority, authority.write(folder, AuthorityCert, AuthorityKey, encode("CERTIFICATE", authority.cert.Raw))
 }
 
-// backdate makes up for clocks that are behind, as they are where no time server is reached.
+// backdate makes certificates valid for clients whose clocks are slow, which is common without a time server.
 const backdate = 24 * time.Hour
 
 func leafTemplate(name string, life time.Duration, authority *x509.Certificate) *x509.Certificate {
@@ -222,7 +222,7 @@ func leafTemplate(name string, life time.Duration, authority *x509.Certificate) 
 
 func serverTemplate(hosts []string, life time.Duration, authority *x509.Certificate) (*x509.Certificate, error) {
 	name := hosts[0]
-	if len(name) > 64 { // what a common name may have
+	if len(name) > 64 { // the limit of a common name
 		name = ""
 	}
 	cert := leafTemplate(name, life, authority)
@@ -246,7 +246,8 @@ func hasPort(host string) bool {
 	return err == nil
 }
 
-// sign makes a key, and a certificate of it signed by authority or, with none, by itself.
+// sign creates a key and a certificate for it. The certificate is signed by authority, or self-signed if authority is
+// empty.
 func sign(template *x509.Certificate, authority pair) (pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -267,8 +268,8 @@ func sign(template *x509.Certificate, authority pair) (pair, error) {
 	return pair{cert, key}, err
 }
 
-// write puts both files in their places, each whole or not at all. Nobody else may read the key, but for who was let read
-// the one before.
+// write replaces both files, each atomically. Only the owner can read the key, and the group if it could read the
+// previous one.
 func (p pair) write(folder, certName, keyName string, chain []byte) error {
 	key, err := x509.MarshalPKCS8PrivateKey(p.key)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package metrics tells Prometheus how a mirror is doing. What happens often is counted as it happens, without a lock; the
-// rest is read when it is asked for. No label has values that a client chooses: repositories are none.
+// Package metrics exports Prometheus metrics. Frequent events are counted when they happen, without locks. Other values
+// are read during a scrape. Labels never have values that clients choose, such as repositories.
 package metrics
 
 import (
@@ -15,7 +15,7 @@ import (
 
 const namespace = "mirror"
 
-// Metrics are those of one mirror. All of it may be used concurrently.
+// Metrics are the metrics of one mirror. It is safe for concurrent use.
 type Metrics struct {
 	registry  *prometheus.Registry
 	requests  requests
@@ -23,11 +23,11 @@ type Metrics struct {
 	log       *zap.Logger
 }
 
-// New returns metrics of a mirror that is not known yet: see [Metrics.Watch]. version is that of the program.
+// New returns metrics without a mirror: see [Metrics.Watch]. version is the version of the program.
 func New(version string, log *zap.Logger) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), requests: newRequests(), upstreams: newUpstreams(), log: log}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "build_info", Help: "What runs: always 1.",
+		Namespace: namespace, Name: "build_info", Help: "Version of the mirror and of Go. The value is always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()},
 	})
 	build.Set(1)
@@ -37,7 +37,7 @@ func New(version string, log *zap.Logger) *Metrics {
 	return m
 }
 
-// Handler answers with all metrics, in the formats of Prometheus.
+// Handler serves all metrics in the formats of Prometheus.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(m.log), ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 }

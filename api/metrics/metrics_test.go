@@ -117,9 +117,9 @@ func TestStateIsReadWhenItIsAskedFor(t *testing.T) {
 	text := scrape(t, told)
 	has(t, text,
 		`mirror_lookups_total{kind="manifest",outcome="hit"} 1`, `mirror_lookups_total{kind="manifest",outcome="miss"} 1`,
-		`mirror_incomplete_images 0`, `mirror_backfill_images 0`, `mirror_wants 1`, `mirror_wants_added_total 1`, `mirror_flights 0`, `mirror_mode{mode="offline"} 1`, `mirror_mode{mode="auto"} 0`,
+		`mirror_incomplete_images 0`, `mirror_backfill_images 0`, `mirror_wants 1`, `mirror_wants_added_total 1`, `mirror_downloads_in_progress 0`, `mirror_mode{mode="offline"} 1`, `mirror_mode{mode="auto"} 0`,
 		`mirror_read_only 0`, `mirror_disk_size_bytes 100`, `mirror_disk_free_bytes 25`, `mirror_http_requests_in_flight 7`,
-		`mirror_gc_last_run_timestamp_seconds 1000`, `mirror_gc_last_run_freed_bytes 30`, `mirror_gc_last_run_ok 1`, `mirror_verify_running 0`,
+		`mirror_gc_last_run_timestamp_seconds 1000`, `mirror_gc_last_run_freed_bytes 30`, `mirror_gc_last_run_success 1`, `mirror_verify_running 0`,
 		`mirror_upstream_requests_total{host="docker.io",status="200"} 1`, `mirror_upstream_errors_total{host="docker.io"} 1`,
 		`mirror_upstream_request_duration_seconds_count{host="docker.io"} 2`,
 	)

@@ -12,8 +12,8 @@ import (
 	"airmirror/api/middleware"
 )
 
-// requests are those of clients. Labels are looked up once for each route and status, and kept in a map that is replaced,
-// never changed: counting waits for nobody.
+// requests are the metrics of client requests. The counters of each route are looked up once and stored in a map that
+// is replaced and never modified, so that counting takes no lock.
 type requests struct {
 	count    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -24,7 +24,7 @@ type requests struct {
 	known *atomic.Pointer[map[route]*series]
 }
 
-// route is what is counted together.
+// route is a set of labels.
 type route struct {
 	endpoint, method string
 	status           int
@@ -37,7 +37,7 @@ type series struct {
 	broken   prometheus.Counter
 }
 
-// seconds are the bounds of what requests take: from one that is answered from memory to a large blob over a slow link.
+// durationBuckets range from a response from memory to a large blob over a slow link.
 var durationBuckets = []float64{.001, .005, .025, .1, .5, 1, 5, 30, 120, 600}
 
 func newRequests() requests {
@@ -45,14 +45,14 @@ func newRequests() requests {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: "http", Name: name, Help: help}, labels)
 	}
 	r := requests{
-		count: vec("requests_total", "Requests that were answered, by route and status; status 0 had no answer.", "endpoint", "method", "status"),
+		count: vec("requests_total", "Requests by endpoint, method and status. Status 0 means that there was no response.", "endpoint", "method", "status"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: "http", Name: "request_duration_seconds", Buckets: durationBuckets,
-			Help: "From the headers of a request to the last byte of its answer.",
+			Help: "Time from the headers of a request to the last byte of its response.",
 		}, []string{"endpoint", "method"}),
-		in:     vec("received_bytes_total", "Bytes of the bodies of requests.", "endpoint", "method"),
-		out:    vec("sent_bytes_total", "Bytes of the bodies of answers.", "endpoint", "method"),
-		broken: vec("broken_total", "Answers that ended before they were whole.", "endpoint", "method"),
+		in:     vec("received_bytes_total", "Bytes received in request bodies.", "endpoint", "method"),
+		out:    vec("sent_bytes_total", "Bytes sent in response bodies.", "endpoint", "method"),
+		broken: vec("aborted_responses_total", "Responses that were aborted before their end.", "endpoint", "method"),
 		mu:     new(sync.Mutex), known: new(atomic.Pointer[map[route]*series]),
 	}
 	r.known.Store(&map[route]*series{})
@@ -63,12 +63,12 @@ func (r *requests) collectors() []prometheus.Collector {
 	return []prometheus.Collector{r.count, r.duration, r.in, r.out, r.broken}
 }
 
-// methods are those that are counted by their name.
+// methods have their own label value. All others are counted as "other".
 var methods = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodPut: true, http.MethodPost: true, http.MethodPatch: true, http.MethodDelete: true,
 }
 
-// Request counts a request that has ended; it is an observer of [middleware.Options].
+// Request counts a finished request. It is an observer for [middleware.Options].
 func (m *Metrics) Request(e *middleware.Exchange) {
 	key := route{"other", e.Request.Method, e.Status}
 	if e.Call != nil && e.Call.Parsed {
@@ -94,7 +94,7 @@ func (m *Metrics) Request(e *middleware.Exchange) {
 	}
 }
 
-// add finds out how a route is counted, and keeps it.
+// add creates the counters of a route.
 func (r *requests) add(key route) *series {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,38 +11,38 @@ import (
 	"airmirror/mirror"
 )
 
-// Mirror is what metrics are read from. Package mirror/proxy implements it.
+// Mirror is the source of the mirror's metrics. Package mirror/proxy implements it.
 type Mirror interface {
 	Counters() mirror.Counters
 	Status() mirror.Status
 }
 
-// Sources are what is read when metrics are asked for. What is nil has no metrics.
+// Sources are read during a scrape. The metrics of a nil source are not exported.
 type Sources struct {
 	Mirror Mirror
-	// Store is surveyed now and then for how much it holds.
+	// Store is surveyed in the background to measure its content.
 	Store mirror.CollectStore
-	// Space returns how large the disk is and how much of it is free, in bytes.
+	// Space returns the size of the disk and its free space, in bytes.
 	Space func() (total, free int64, err error)
-	// Collection returns what the last run of the collector did; nil if there was none.
+	// Collection returns the result of the last garbage collection; nil if there was none.
 	Collection func(context.Context) (*Collection, error)
-	// InFlight is how many requests are being answered.
+	// InFlight returns the number of requests in flight.
 	InFlight func() int64
-	// Events returns how the endpoints of events are doing.
+	// Events returns the status of the event endpoints.
 	Events func() []events.Status
-	// CertificateExpires is until when the certificate is valid that clients are served with.
+	// CertificateExpires returns when the server's certificate expires.
 	CertificateExpires func() time.Time
 }
 
-// Collection is what a run of the collector did.
+// Collection is the result of a garbage collection.
 type Collection struct {
 	Started time.Time
 	Seconds float64
 	Bytes   int64 // freed
-	Failed  bool  // it ended early
+	Failed  bool  // it ended with an error
 }
 
-// Watch adds the metrics of a mirror. Call it once.
+// Watch adds the metrics of a mirror. It may be called once.
 func (m *Metrics) Watch(s Sources) {
 	m.registry.MustRegister(&state{Sources: s, log: m.log, sizes: newStoreSurvey(s.Store, m.log)})
 }
@@ -52,43 +52,43 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	lookups    = desc("lookups_total", "What became of what clients asked for: hit, stale or miss.", "kind", "outcome")
-	wanted     = desc("wants_added_total", "Times that something could not be given, but may be another time.")
-	wants      = desc("wants", "What clients asked for and could not be given, until it can be.")
-	downloads  = desc("flights", "Transfers from upstreams that are under way.")
-	incomplete = desc("incomplete_images", "Images, for each platform that is stored, that lack something: those that are listed as incomplete.")
-	backfill   = desc("backfill_images", "Images that were pulled and of which the rest is still to be fetched.")
-	mode       = desc("mode", "1 for the mode that the mirror is in.", "mode")
-	readOnly   = desc("read_only", "Whether nothing is written.")
-	inFlight   = desc("http_requests_in_flight", "Requests that are being answered.")
+	lookups    = desc("lookups_total", "Client requests for content by outcome: hit, stale or miss.", "kind", "outcome")
+	wanted     = desc("wants_added_total", "Requests that added or repeated a want.")
+	wants      = desc("wants", "Images that clients requested and that are not available.")
+	downloads  = desc("downloads_in_progress", "Downloads from upstreams in progress.")
+	incomplete = desc("incomplete_images", "Stored images, counted per stored platform, that are incomplete.")
+	backfill   = desc("backfill_images", "Pulled images whose remaining content is still to be fetched.")
+	mode       = desc("mode", "1 for the current mode.", "mode")
+	readOnly   = desc("read_only", "1 if the mirror is read-only.")
+	inFlight   = desc("http_requests_in_flight", "Requests in flight.")
 
-	certificateExpiry = desc("tls_certificate_expires_timestamp_seconds", "Until when the certificate is valid that clients are served with, in Unix time.")
+	certificateExpiry = desc("tls_certificate_expires_timestamp_seconds", "Unix time at which the server's certificate expires.")
 
-	upstreamDown     = desc("upstream_gone", "Whether an upstream counts as gone.", "host")
-	upstreamFailures = desc("upstream_failures", "Failures of an upstream one after another, up to now.", "host")
+	upstreamDown     = desc("upstream_down", "1 if the upstream is down.", "host")
+	upstreamFailures = desc("upstream_consecutive_failures", "Consecutive failures of an upstream.", "host")
 
-	diskTotal = desc("disk_size_bytes", "Size of the disk that content is on.")
-	diskFree  = desc("disk_free_bytes", "How much of it may still be filled.")
+	diskTotal = desc("disk_size_bytes", "Size of the disk with the content, in bytes.")
+	diskFree  = desc("disk_free_bytes", "Free space on the disk with the content, in bytes.")
 
-	collectedAt      = desc("gc_last_run_timestamp_seconds", "When the last collection began, in Unix time.")
-	collectedSeconds = desc("gc_last_run_seconds", "How long the last collection took.")
-	collectedBytes   = desc("gc_last_run_freed_bytes", "What the last collection freed.")
-	collectedSuccess = desc("gc_last_run_ok", "Whether the last collection came to its end.")
+	collectedAt      = desc("gc_last_run_timestamp_seconds", "Unix time at which the last garbage collection started.")
+	collectedSeconds = desc("gc_last_run_duration_seconds", "Duration of the last garbage collection.")
+	collectedBytes   = desc("gc_last_run_freed_bytes", "Bytes freed by the last garbage collection.")
+	collectedSuccess = desc("gc_last_run_success", "1 if the last garbage collection succeeded.")
 
-	verifiedAt      = desc("verify_last_run_timestamp_seconds", "When the last verification that came to its end began, in Unix time.")
-	verifiedBytes   = desc("verify_last_run_bytes", "How much the last verification read.")
-	verifiedDefects = desc("verify_last_run_flaws", "What the last verification found.")
-	verifying       = desc("verify_running", "Whether a verification is under way.")
+	verifiedAt      = desc("verify_last_run_timestamp_seconds", "Unix time at which the last completed verification started.")
+	verifiedBytes   = desc("verify_last_run_bytes", "Bytes read by the last verification.")
+	verifiedDefects = desc("verify_last_run_defects", "Defects found by the last verification.")
+	verifying       = desc("verify_running", "1 if a verification is running.")
 )
 
-// state is a [prometheus.Collector] of what is there to be read.
+// state is a [prometheus.Collector] that reads the sources.
 type state struct {
 	Sources
 	log   *zap.Logger
 	sizes *storeSurvey
 }
 
-// Describe implements [prometheus.Collector]: which metrics there are depends on the state.
+// Describe implements [prometheus.Collector]. The set of metrics depends on the sources, so it describes only one.
 func (s *state) Describe(ch chan<- *prometheus.Desc) { ch <- downloads }
 
 // Collect implements [prometheus.Collector].
@@ -119,7 +119,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	s.sizes.emit(e)
 }
 
-// collectionTimeout is how long it may take to read what the collector did.
+// collectionTimeout limits the time for reading the result of the last garbage collection.
 const collectionTimeout = time.Second
 
 func (s *state) collected() *Collection {
@@ -127,13 +127,13 @@ func (s *state) collected() *Collection {
 	defer cancel()
 	c, err := s.Collection(ctx)
 	if err != nil {
-		s.log.Warn("cannot tell what the last collection did", zap.Error(err))
+		s.log.Warn("cannot read the result of the last garbage collection", zap.Error(err))
 		return nil
 	}
 	return c
 }
 
-// emitter is where metrics go.
+// emitter sends metrics to a collector's channel.
 type emitter chan<- prometheus.Metric
 
 func (e emitter) gauge(d *prometheus.Desc, value float64, labels ...string) {

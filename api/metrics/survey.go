@@ -11,19 +11,18 @@ import (
 	"airmirror/mirror"
 )
 
-// surveyInterval is the least time between two looks at all that is held, which take a while where that is much.
+// surveyInterval is the least time between two surveys of the store, which take a while if there is much content.
 const surveyInterval = 5 * time.Minute
 
 var (
-	storeBytes = desc("store_bytes", "What is held, by how the repositories came that have it: what several have counts as imported before pushed before mirrored, and what none has as unused.", "origin")
-	storeFiles = desc("store_files", "Files of blobs and manifests, as store_bytes.", "origin")
-	storeTags  = desc("store_tags", "Tags, by how they came.", "origin")
-	storeRepos = desc("store_repositories", "Repositories, by how they came.", "origin")
-	surveyedAt = desc("store_surveyed_timestamp_seconds", "When what is held was last looked at, in Unix time.")
+	storeBytes = desc("store_bytes", "Bytes of stored content by origin. Content of several repositories counts as imported, else as pushed, else as mirrored; content of none is unused.", "origin")
+	storeFiles = desc("store_files", "Stored blobs and manifests by origin, as in store_bytes.", "origin")
+	storeTags  = desc("store_tags", "Tags by origin.", "origin")
+	storeRepos = desc("store_repositories", "Repositories by origin.", "origin")
+	surveyedAt = desc("store_surveyed_timestamp_seconds", "Unix time of the last survey of the store.")
 )
 
-// sizes are how much a store held when it was last surveyed. That is done in the background, when somebody wants to know
-// and it was long ago.
+// storeSurvey is the result of the last survey of a store. A scrape starts a new one in the background if it is old.
 type storeSurvey struct {
 	store mirror.CollectStore
 	log   *zap.Logger
@@ -31,23 +30,23 @@ type storeSurvey struct {
 	mu        sync.Mutex
 	surveying bool
 	at        time.Time
-	usage     *storeUsage // nil until it is known
+	usage     *storeUsage // nil before the first survey
 }
 
 func newStoreSurvey(store mirror.CollectStore, log *zap.Logger) *storeSurvey {
 	return &storeSurvey{store: store, log: log}
 }
 
-// holding is how much is held, by origin.
+// storeUsage is the content of a store by origin.
 type storeUsage struct {
 	bytes              map[mirror.Origin]int64
 	files, tags, repos map[mirror.Origin]int
 }
 
-// unused is the origin of what nothing uses.
+// unused is the origin of content that no repository refers to.
 const unused mirror.Origin = "unused"
 
-// emit tells what is known, and has somebody look if that is old.
+// emit exports the last result and starts a survey if it is old.
 func (s *storeSurvey) emit(e emitter) {
 	if s.store == nil {
 		return
@@ -73,20 +72,20 @@ func (s *storeSurvey) emit(e emitter) {
 	}
 }
 
-// look surveys the store. Closing that ends it with an error, which is nobody's business then.
+// survey surveys the store. It ends with an error if the store is closed.
 func (s *storeSurvey) survey() {
 	held, err := measure(s.store)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.surveying, s.at = false, time.Now()
 	if err != nil {
-		s.log.Warn("cannot tell how much is held", zap.Error(err))
+		s.log.Warn("cannot survey the store for metrics", zap.Error(err))
 		return
 	}
 	s.usage = held
 }
 
-// hold adds up what a store holds, with memory for its repositories alone.
+// measure adds up the content of a store. It only keeps the repositories in memory.
 func measure(store mirror.CollectStore) (*storeUsage, error) {
 	var h *storeUsage
 	err := store.Survey(context.Background(), func(survey mirror.Survey) error {
@@ -98,7 +97,7 @@ func measure(store mirror.CollectStore) (*storeUsage, error) {
 			h.repos[repo.Origin]++
 		}
 		for tag, err := range survey.Tags() {
-			if err == nil { // what cannot be read is found by a verification
+			if err == nil { // a verification reports entries that cannot be read
 				h.tags[tag.Origin]++
 			}
 		}
@@ -114,7 +113,8 @@ func measure(store mirror.CollectStore) (*storeUsage, error) {
 	return h, err
 }
 
-// originOf is that of the repositories that have a blob; of several, the one that cannot be fetched again.
+// originOf returns the origin of a blob: of several repositories, that of the one whose content is the hardest to fetch
+// again.
 func originOf(blob *mirror.SurveyedBlob, repos []mirror.SurveyedRepo) mirror.Origin {
 	origin := unused
 	for _, i := range blob.Repos {

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// upstreams are what is asked of them.
+// upstreams are the metrics of requests to upstreams.
 type upstreams struct {
 	count    *prometheus.CounterVec
 	errors   *prometheus.CounterVec
@@ -19,11 +19,11 @@ func newUpstreams() upstreams {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: "upstream", Name: name, Help: help}, labels)
 	}
 	return upstreams{
-		count:  vec("requests_total", "Requests to upstreams that were answered, by status: for content, for tokens, and where they were sent on to.", "host", "status"),
-		errors: vec("errors_total", "Requests to upstreams that were not answered.", "host"),
+		count:  vec("requests_total", "Requests to upstreams by status of the response, including tokens and redirect targets.", "host", "status"),
+		errors: vec("errors_total", "Requests to upstreams without a response.", "host"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: "upstream", Name: "request_duration_seconds", Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10},
-			Help: "Until an answer began, or failed to.",
+			Help: "Time until a response began or the request failed.",
 		}, []string{"host"}),
 	}
 }
@@ -32,7 +32,7 @@ func (u *upstreams) collectors() []prometheus.Collector {
 	return []prometheus.Collector{u.count, u.errors, u.duration}
 }
 
-// Upstream counts a request to the upstream of a host, which was answered with a status, or with 0 not at all.
+// Upstream counts a request to the upstream of a host. The status is 0 if there was no response.
 func (m *Metrics) Upstream(host string, status int, took time.Duration) {
 	m.upstreams.duration.WithLabelValues(host).Observe(took.Seconds())
 	if status == 0 {
