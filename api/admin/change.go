@@ -7,30 +7,30 @@ import (
 	"airmirror/mirror"
 )
 
-// Change is a request that changes something, or may, or takes content out; and what came of it.
+// Change is a request that changed something or exported content, or tried to.
 type Change struct {
-	Action  string          // what was asked for: the name of a job or stream, mode, read-only, forget-wants or reload
-	Request json.RawMessage // as it came; "" for none
+	Action  string          // the name of a job or stream, or mode, read-only, forget-wants or reload
+	Request json.RawMessage // as it was received; empty for none
 	HTTP    *http.Request
-	Err     error
+	Err     error // the error of the request, or nil
 }
 
-// changed tells of a change, if somebody wants to know.
+// notify calls [Options.OnChange].
 func (h *Handler) notify(r *http.Request, action string, request any, err error) {
 	if h.opts.OnChange == nil {
 		return
 	}
 	text, ok := request.(json.RawMessage)
 	if !ok && request != nil {
-		text, _ = json.Marshal(request) // it was read from JSON
+		text, _ = json.Marshal(request) // decoded from JSON before
 	}
 	h.opts.OnChange(Change{Action: action, Request: text, HTTP: r, Err: err})
 }
 
-// ReadOnly says whether a mirror is read-only, or is to be.
+// ReadOnly switches read-only on or off, and answers with the new state.
 type ReadOnly struct {
 	On  bool `json:"on"`
-	Was bool `json:"was,omitempty"` // before a switch
+	Was bool `json:"was,omitempty"` // the previous state, in an answer
 }
 
 func (h *Handler) setReadOnly(w http.ResponseWriter, r *http.Request) error {
@@ -47,15 +47,15 @@ func (h *Handler) setReadOnly(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, ReadOnly{On: to.On, Was: was})
 }
 
-// Reloaded says what a server did that was told to read its settings again.
+// Reloaded is the result of reloading the configuration.
 type Reloaded struct {
-	Changed []string `json:"changed"` // keys whose new values hold now
-	Restart []string `json:"restart"` // keys whose new values hold after a restart
+	Changed []string `json:"changed"` // keys whose new values are in effect
+	Restart []string `json:"restart"` // keys whose new values take effect after a restart
 }
 
 func (h *Handler) reload(w http.ResponseWriter, r *http.Request) error {
 	if h.opts.Reload == nil {
-		return mirror.Errorf(mirror.CodeUnsupported, "no server runs on %s: there is nothing to reload, it reads its settings when it starts", h.opts.Data)
+		return mirror.Errorf(mirror.CodeUnsupported, "no server runs on %s: a server reads its configuration when it starts", h.opts.Data)
 	}
 	reloaded, err := h.opts.Reload(r.Context())
 	h.notify(r, "reload", reloaded, err)

@@ -13,75 +13,75 @@ import (
 	"airmirror/mirror"
 )
 
-// Client asks a mirror, in another process or in this one. What the mirror refuses is a [mirror.Error], as if the
-// mirror had been called. It is safe for concurrent use.
+// Client is a client of the admin API of one mirror, in another process or in this one. An error that the mirror answers
+// with is a [mirror.Error]. A Client is safe for concurrent use.
 type Client struct{ http http.Client }
 
-// NewClient returns a client that asks by way of transport: what [Dial] or [InProcess] returned.
+// NewClient returns a client that sends its requests by transport, which [Dial] or [InProcess] returned.
 func NewClient(transport http.RoundTripper) *Client {
 	return &Client{http.Client{Transport: transport}}
 }
 
-// Status says how the mirror is doing.
+// Status returns the state of the mirror.
 func (c *Client) Status(ctx context.Context) (status Status, err error) {
 	return status, c.call(ctx, http.MethodGet, "status", nil, &status)
 }
 
-// Mode returns the mode that the mirror is in.
+// Mode returns the mode of the mirror.
 func (c *Client) Mode(ctx context.Context) (mode Mode, err error) {
 	return mode, c.call(ctx, http.MethodGet, "mode", nil, &mode)
 }
 
-// SetMode switches to a mode, and says which one it was before.
+// SetMode switches the mode and returns the new and the previous one.
 func (c *Client) SetMode(ctx context.Context, to mirror.Mode) (mode Mode, err error) {
 	return mode, c.call(ctx, http.MethodPut, "mode", Mode{Mode: to}, &mode)
 }
 
-// SetReadOnly has the mirror write nothing, or write again, and says which it was before.
+// SetReadOnly switches read-only on or off and returns the previous state.
 func (c *Client) SetReadOnly(ctx context.Context, on bool) (was bool, err error) {
 	var answer ReadOnly
 	err = c.call(ctx, http.MethodPut, "read-only", ReadOnly{On: on}, &answer)
 	return answer.Was, err
 }
 
-// Reload has the server read its settings again, and says what that changed.
+// Reload reloads the configuration of the server and returns what changed.
 func (c *Client) Reload(ctx context.Context) (reloaded Reloaded, err error) {
 	return reloaded, c.call(ctx, http.MethodPost, "reload", struct{}{}, &reloaded)
 }
 
-// Wants lists what clients asked for and could not be given.
+// Wants returns the images and blobs that clients requested and could not get.
 func (c *Client) Wants(ctx context.Context) (wants []mirror.Want, err error) {
 	return wants, c.call(ctx, http.MethodGet, "wants", nil, &wants)
 }
 
-// ForgetWants strikes off the wants that match any of the patterns, all if there are none, and says how many. One that
-// matches nothing is a [mirror.CodeManifestUnknown], and nothing is struck off then.
+// ForgetWants deletes the wants that match any of the patterns, all wants without a pattern, and returns their number. If
+// a pattern matches no want, it deletes none and returns a [mirror.CodeManifestUnknown].
 func (c *Client) ForgetWants(ctx context.Context, patterns ...string) (int, error) {
 	var forgotten ForgetResult
 	err := c.call(ctx, http.MethodPost, "wants/forget", ForgetRequest{Match: patterns}, &forgotten)
 	return forgotten.Count, err
 }
 
-// Query says which images are listed; all of them if it is zero.
+// Query selects images. The zero value selects all of them.
 type Query struct {
-	// Match are patterns: library/alpine, ghcr.io, library/*:3.*.
+	// Match selects images that match any of these patterns, such as library/alpine, ghcr.io or library/*:3.*.
 	Match []string
-	// Incomplete leaves out what is complete.
+	// Incomplete selects images that are not complete.
 	Incomplete bool
 }
 
-// Images lists what is held, in the order of repository and tag.
+// Images lists the stored images by repository and tag.
 func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 	query := url.Values{"match": q.Match}
 	if q.Incomplete {
 		query.Set("incomplete", "1")
 	}
 	return func(yield func(Image, error) bool) {
-		errStop := errors.New("enough")
+		errStop := errors.New("stopped by the caller")
 		err := c.readLines(ctx, http.MethodGet, "images?"+query.Encode(), nil, nil, func(line json.RawMessage) error {
 			var image Image
 			if err := json.Unmarshal(line, &image); err != nil {
-				return fmt.Errorf("read an image from the mirror's answer: %w", err)
+				return fmt.Errorf("decode an image of the mirror: %w", err)
 			}
 			if !yield(image, nil) {
 				return errStop
@@ -121,7 +121,7 @@ func (c *Client) Stream(ctx context.Context, name string, request any, body io.R
 	return n, sent.cause(ctx, err)
 }
 
-// nullIfNone has a request for work say something in its first line.
+// nullIfNone returns JSON null in place of nil, so that the first line of a request is not empty.
 func nullIfNone(request any) any {
 	if request == nil {
 		return json.RawMessage("null")

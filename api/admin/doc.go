@@ -1,38 +1,56 @@
-// Package admin is how commands speak to a mirror: an HTTP API, and a client of it.
+// Package admin is the administration API of a mirror: its protocol, an HTTP handler and a client. Commands use it, and
+// nothing in it depends on them.
 //
-//	GET  /admin/status         how the mirror is doing            Status
-//	GET  /admin/mode           the mode                           Mode
-//	PUT  /admin/mode           switch to another                  Mode, answered by a Mode
-//	PUT  /admin/read-only      write nothing, or write again      ReadOnly, answered by a ReadOnly
-//	POST /admin/reload         read the settings again            answered by a Reloaded
-//	GET  /admin/images         what is held; ?match= ?incomplete= a line for each Image
-//	GET  /admin/wants          what is wanted                     an array of mirror.Want
-//	POST /admin/wants/forget   strike wants off                   Forget, answered by a Forgotten
-//	POST /admin/jobs/{name}    work that is told about            what a [Job] takes, a line for each event
-//	POST /admin/streams/{name}     work that a stream is made by      what an [Stream] takes, the stream in frames
-//	GET  /debug/pprof/         where a server spends its time     what net/http/pprof has
+//	GET  /admin/status          state of the mirror                  a Status
+//	GET  /admin/mode            current mode                         a Mode
+//	PUT  /admin/mode            switch the mode; takes a Mode        a Mode
+//	PUT  /admin/read-only       switch read-only; takes a ReadOnly   a ReadOnly
+//	POST /admin/reload          reload the configuration             a Reloaded
+//	GET  /admin/images          stored images; ?match= ?incomplete=  a line for each Image
+//	GET  /admin/wants           wants                                an array of mirror.Want
+//	POST /admin/wants/forget    delete wants; takes a ForgetRequest  a ForgetResult
+//	POST /admin/jobs/{name}     run a [Job]                          a line for each [Event]
+//	POST /admin/streams/{name}  run a [Stream]                       the stream, in frames
+//	GET  /debug/pprof/          profiles of a server                 see net/http/pprof
 //
 // # One folder, one owner
 //
-// The process that has a data folder open owns it. A server listens on the socket mirror.sock in its folder, which only
-// its own user may connect to, and a command that finds it there is a client of it ([Dial]). Without a server, a command
-// opens the folder itself and asks the very same handler, in its own process ([InProcess]). So a command is written once,
-// and says the same either way.
+// The process that has a data folder open owns it. A server listens on the socket mirror.sock in its folder. Only its own
+// user can connect to that socket. A command that finds a server there is its client ([Dial]). Otherwise the command opens
+// the folder itself and calls the same handler in its own process ([InProcess]), so that a command is written once and
+// works the same either way.
 //
-// # Work
+// # Jobs and streams
 //
-// What a mirror can be asked to do at length is in [Options], by name: a new command needs no new request here. The body
-// of such a request is JSON in its first line. What follows that line, up to any size, is a stream that the work reads
-// while it is answered, which may take until long after the answer began; a client ends its request by ending that
-// stream, or leaves it when the answer has ended.
+// Jobs and streams are registered by name in [Options]. The first line of a request is its JSON. The rest of the body, of
+// any size, is input that the job reads while it answers. A client ends the input by ending the body, and may stop sending
+// when the answer has ended. A job ends when its client disconnects.
 //
-// A stream in an answer comes in frames: the length of what follows, in four bytes with the highest first, and so many
-// bytes. An empty frame is its end. An error after that, or no empty frame, means that the stream is not whole.
+// The events of a job are lines of JSON (https://github.com/ndjson/ndjson-spec), each sent at once: see [Event]. Empty
+// lines keep the connection alive and have no meaning. The types of items and summaries are:
 //
-// # Lines
+//	job             request                 items by kind                                   summary
+//	sync            prefetch.Request        image: SyncedImage                              prefetch.Summary
+//	import          transfer.ImportRequest  image: bundle.Image, skipped, note: Notice,     transfer.Summary
+//	                                        kept: transfer.KeptTag, next: transfer.NextVolume
+//	export-plan     transfer.ExportRequest  image: bundle.Image, skipped: Notice            transfer.Summary
+//	export-sent     bundle.Document
+//	export-history                          bundle: transfer.ExportedBundle
+//	migrate         MigrateRequest          repository: MigratedRepository,                 migrate.Summary
+//	                                        skipped: Notice, kept: transfer.KeptTag
+//	collect         CollectRequest          plan: gc.Plan, candidate, protected, deleted,   gc.Result
+//	                                        kept: gc.Candidate
+//	remove          RemoveRequest           candidate, deleted, kept: gc.Candidate          RemoveSummary
+//	verify          VerifyRequest           defect: mirror.VerifyEvent                      mirror.VerifySummary
+//	usage           UsageRequest            repository: Usage                               Usage, of all repositories
+//	pins                                    pin: mirror.Pin
+//	pin, unpin      array of names          pin: mirror.Pin
 //
-// Long answers are lines of JSON (https://github.com/ndjson/ndjson-spec), each sent as soon as there is something to
-// say. Errors have the form of the distribution specification, like those of /v2/; one that comes after the first line
-// is a line of its own, the last. An answer that ends in any other way than cleanly is not complete, and the client says
-// so. Empty lines mean nothing. Work that a request started ends when its client goes away.
+// A stream is sent in frames: the length of the frame as four bytes, the most significant first, then that many bytes. An
+// empty frame ends the stream. A stream with an error after the empty frame, or without an empty frame, is not complete.
+//
+// # Errors
+//
+// Errors have the form of the OCI distribution specification. One that occurs after the first line of an answer is the
+// last line. An answer whose connection breaks is not complete, and the client returns an error.
 package admin

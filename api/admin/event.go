@@ -105,12 +105,12 @@ func encode(v any) json.RawMessage {
 	return bytes.TrimSpace(text.Bytes())
 }
 
-// NewReporter returns a reporter whose progress r sends. The caller closes it before it sends the summary.
+// NewReporter returns a reporter whose progress is sent with r. The caller closes it before it sends the summary.
 func (r Report) NewReporter() *progress.Reporter {
 	var reporter *progress.Reporter
 	reporter = progress.New(func() {
-		reporter.Tell(func(now progress.Now) {
-			r.Progress(Progress{Done: now.Done, Total: now.Total, Current: now.Doing})
+		reporter.Report(func(now progress.Snapshot) {
+			r.Progress(Progress{Done: now.Done, Total: now.Total, Current: now.Current})
 		})
 	})
 	return reporter

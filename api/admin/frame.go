@@ -4,24 +4,21 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 )
 
-// A stream of bytes is sent in frames: the length of what follows, in four bytes with the highest first, and so many
-// bytes. An empty frame is the end of the stream; if an error follows it, in the form of all errors, the stream is not
-// whole. Nor is it if there is no empty frame.
+// The package comment describes the format of frames.
 const (
 	frameHeader = 4
 	frameType   = "application/vnd.airmirror.frames"
 )
 
-// frames writes a stream in frames. It is for one goroutine.
+// frameWriter sends a stream in frames. It is not safe for concurrent use.
 type frameWriter struct {
 	w       http.ResponseWriter
-	buf     []byte // a header and what was written since the last frame
-	started bool   // something was sent
+	buf     []byte // the header and the content of the next frame
+	started bool   // the answer has started
 }
 
 func newFrameWriter(w http.ResponseWriter) *frameWriter {
@@ -40,7 +37,7 @@ func (f *frameWriter) Write(p []byte) (written int, err error) {
 	return written, nil
 }
 
-// ReadFrom implements [io.ReaderFrom], without a buffer between.
+// ReadFrom implements [io.ReaderFrom]. It reads into the buffer of the frame.
 func (f *frameWriter) ReadFrom(r io.Reader) (read int64, err error) {
 	for {
 		n, err := r.Read(f.buf[len(f.buf):cap(f.buf)])
@@ -64,7 +61,7 @@ func (f *frameWriter) flushFull() error {
 	return f.flush()
 }
 
-// flush sends what is in the buffer as a frame.
+// flush sends the buffer as a frame.
 func (f *frameWriter) flush() error {
 	f.start()
 	binary.BigEndian.PutUint32(f.buf, uint32(len(f.buf)-frameHeader))
@@ -80,13 +77,14 @@ func (f *frameWriter) start() {
 	}
 }
 
-// end ends the stream: whole, with failure, or with err if none of it was sent, for the caller to answer with.
+// end ends the stream: as complete, or with failure. It does nothing but return err if err is set: then the caller answers
+// with err, as nothing was sent.
 func (f *frameWriter) end(failure *errorResponse, err error) error {
 	if err != nil {
 		return err
 	}
 	if len(f.buf) > frameHeader {
-		_ = f.flush() // a client that is gone needs no error
+		_ = f.flush() // the client may have disconnected
 	}
 	_ = f.flush()
 	if failure != nil {
@@ -95,8 +93,8 @@ func (f *frameWriter) end(failure *errorResponse, err error) error {
 	return nil
 }
 
-// readFrames copies a stream that comes in frames to w. The error is the one that the stream ended with, or why it did
-// not end.
+// readFrames copies a stream in frames from r to w. It returns the error that the stream ended with, or an error if the
+// stream did not end or w failed.
 func readFrames(r io.Reader, w io.Writer) (written int64, err error) {
 	var header [frameHeader]byte
 	buf := make([]byte, bufferSize)
@@ -123,7 +121,7 @@ func readFrames(r io.Reader, w io.Writer) (written int64, err error) {
 	}
 }
 
-// unexpectedEOF is err, of reading what does not end there.
+// unexpectedEOF returns err, or [io.ErrUnexpectedEOF] in place of an end of input.
 func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -131,7 +129,7 @@ func unexpectedEOF(err error) error {
 	return err
 }
 
-// readTrailer reads what comes after a stream: nothing, or an error.
+// readTrailer reads what follows the empty frame, and returns the error in it.
 func readTrailer(r io.Reader) error {
 	text, err := io.ReadAll(io.LimitReader(r, maxError))
 	if err != nil || len(text) == 0 {
@@ -140,10 +138,10 @@ func readTrailer(r io.Reader) error {
 	if refused := decodeError(text); refused != nil {
 		return refused
 	}
-	return fmt.Errorf("there is something after its end")
+	return errors.New("unexpected data after the last frame")
 }
 
-// writeError is an error of whom a stream was copied to, not of the stream.
+// writeError is an error of the writer that a stream is copied to.
 type writeError struct{ error }
 
 func (e *writeError) Unwrap() error { return e.error }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,40 +15,41 @@ import (
 	"airmirror/mirror"
 )
 
-// maxRequest is how many bytes a request may have, without what follows its first line: room for a list of all that a mirror
-// can want, and for long lists of images.
+// maxRequest is the maximum size of a request in bytes, without the input that follows its first line. It leaves room for
+// the wants of a mirror and for long lists of images.
 const maxRequest = 64 << 20
 
-// Options say what a handler tells about, and does for, its mirror. The zero value works: it tells little, and
-// knows no work.
+// Options configure a [Handler]. The zero value works, and offers no jobs and no streams.
 type Options struct {
-	// Version is that of the program.
+	// Version is the version of the program.
 	Version string
 	// Data is the path of the data folder.
 	Data string
-	// Server is what serves the mirror; nil if nothing does.
+	// Server describes the server of the mirror; nil if a command has opened the data folder.
 	Server *Server
-	// Storage says how full the mirror is and how it is collected; nil says nothing of that.
+	// Storage returns the storage part of [Status]; nil leaves it empty.
 	Storage func(context.Context) (Storage, error)
-	// Reload has the server read its settings again; nil if there is none.
+	// Reload reloads the configuration of the server; nil if there is no server.
 	Reload func(context.Context) (Reloaded, error)
-	// OnChange is told of requests that change something when they have ended; nobody is if it is nil.
+	// OnChange is called after each request that changes something or exports content; nil ignores them.
 	OnChange func(Change)
-	// Jobs and Outlets are the work that can be asked for, by name.
+	// Jobs and Streams are available under their names.
 	Jobs    map[string]Job
 	Streams map[string]Stream
-	Log     *zap.Logger
+	// Log receives the start and the end of jobs and streams, and unexpected errors; nil logs nothing.
+	Log *zap.Logger
 }
 
-// Server is a running server.
+// Server describes a running server.
 type Server struct {
 	PID     int       `json:"pid"`
-	Address string    `json:"address"` // where it serves clients
+	Address string    `json:"address"` // of the registry, for clients
 	TLS     bool      `json:"tls,omitempty"`
 	Started time.Time `json:"started"`
 }
 
-// Handler serves the admin API for one mirror. Whoever can reach it may do everything. It is safe for concurrent use.
+// Handler serves the admin API of one mirror. It does not authenticate: the caller must protect it, since a client can do
+// everything. It is safe for concurrent use.
 type Handler struct {
 	mirror Mirror
 	opts   Options
@@ -56,7 +57,7 @@ type Handler struct {
 	mux    *http.ServeMux
 }
 
-// New returns a handler that serves m.
+// New returns a handler for m.
 func New(m Mirror, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
@@ -87,23 +88,23 @@ func New(m Mirror, opts Options) *Handler {
 	return h
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 func (h *Handler) unknown(_ http.ResponseWriter, r *http.Request) error {
-	return mirror.Errorf(mirror.CodeUnsupported, "this mirror does not know the request %s %s: the command is of another version than the server (%s)",
+	return mirror.Errorf(mirror.CodeUnsupported, "the mirror does not support %s %s: the command is of another version than the server (%s)",
 		r.Method, r.URL.Path, h.opts.Version)
 }
 
-// fail answers with err in the form of the specification; the answer has not begun.
+// fail sends err as the answer. Nothing of the answer has been sent.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	body := h.errorBody(r, err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(registry.StatusOf(body.Code))
-	_ = json.NewEncoder(w).Encode(errorResponse{Errors: []errorBody{body}}) // a client that is gone needs no error
+	_ = json.NewEncoder(w).Encode(errorResponse{Errors: []errorBody{body}}) // the client may have disconnected
 }
 
-// errorResponse is an error as it is sent.
+// errorResponse is an error in the form of the distribution specification.
 type errorResponse struct {
 	Errors []errorBody `json:"errors"`
 }
@@ -114,10 +115,10 @@ type errorBody struct {
 	Detail  any         `json:"detail,omitempty"`
 }
 
-// errorBody is what a client is told of err. Unlike a client of the registry, one of this API is told all of it.
+// errorBody returns the error for a client. It includes the whole text, unlike an error of the registry.
 func (h *Handler) errorBody(r *http.Request, err error) errorBody {
 	if ctx := r.Context(); ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = mirror.Errorf(mirror.CodeUnavailable, "the request was broken off: %w", context.Cause(ctx))
+		err = mirror.Errorf(mirror.CodeUnavailable, "the request was canceled: %w", context.Cause(ctx))
 	}
 	body := errorBody{Code: mirror.CodeOf(err), Message: err.Error()}
 	if e := (*mirror.Error)(nil); errors.As(err, &e) {
@@ -135,18 +136,18 @@ func writeJSON(w http.ResponseWriter, v any) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no error
+	_, _ = w.Write(append(body, '\n')) // the client may have disconnected
 	return nil
 }
 
-// readBody reads a request whole, as it must be before a client that goes away can be noticed.
+// readBody reads the whole body of a request. net/http reports a disconnected client only after that.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge()
 	}
 	if err != nil {
-		return nil, mirror.Errorf(mirror.CodeUnavailable, "the request broke off: %w", err)
+		return nil, mirror.Errorf(mirror.CodeUnavailable, "read the request: %w", err)
 	}
 	return body, nil
 }
@@ -157,7 +158,17 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 		return err
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return mirror.Errorf(mirror.CodeUnsupported, "the request cannot be read: %w", fmt.Errorf("JSON: %w", err))
+		return mirror.Errorf(mirror.CodeUnsupported, "decode the request: %w", err)
 	}
 	return nil
+}
+
+// profiles adds the profiles of net/http/pprof. They are part of this API because they reveal everything about a server.
+func (h *Handler) profiles() {
+	h.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	for name, serve := range map[string]http.HandlerFunc{
+		"cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		h.mux.HandleFunc("GET /debug/pprof/"+name, serve)
+	}
 }

@@ -6,9 +6,10 @@ import (
 	"airmirror/mirror"
 )
 
-// Image is an image as a mirror lists it.
+// Image is a stored image.
 type Image struct {
-	Name string `json:"name"` // of the repository, as the mirror serves it: bare for its default registry
+	// Name is the repository as clients write it: without a host if it belongs to the default registry.
+	Name string `json:"name"`
 	mirror.Image
 }
 

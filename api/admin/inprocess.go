@@ -7,9 +7,8 @@ import (
 	"sync"
 )
 
-// InProcessTransport has requests answered by a handler in this process, with no network between: answers arrive as they
-// are written, and a request that is cancelled, or whose answer is closed, ends the handler's context. It is safe for
-// concurrent use.
+// InProcessTransport sends requests to a handler in this process. The body of an answer arrives as the handler writes it. A
+// request that is canceled, or whose answer is closed, cancels the context of the handler. It is safe for concurrent use.
 type InProcessTransport struct {
 	handler http.Handler
 	work    sync.WaitGroup
@@ -20,7 +19,7 @@ func InProcess(handler http.Handler) *InProcessTransport {
 	return &InProcessTransport{handler: handler}
 }
 
-// Wait returns when the handler has ended with all requests: when it uses nothing any more that could be closed.
+// Wait returns when the handler has returned from all requests.
 func (t *InProcessTransport) Wait() { t.work.Wait() }
 
 // RoundTrip implements [http.RoundTripper].
@@ -35,7 +34,7 @@ func (t *InProcessTransport) RoundTrip(req *http.Request) (*http.Response, error
 	}
 	served.RequestURI, served.RemoteAddr = req.URL.RequestURI(), "local"
 	pr, pw := io.Pipe()
-	// A handler that writes to a client that has stopped reading must end, too, and so must a client's reading.
+	// Without this, a handler that writes to a client that has stopped reading would block, and so would a client that reads.
 	stop := context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
 	w := &responseWriter{header: make(http.Header), body: pw, started: make(chan struct{})}
 	t.work.Go(func() {
@@ -46,7 +45,7 @@ func (t *InProcessTransport) RoundTrip(req *http.Request) (*http.Response, error
 			case err == nil:
 				w.WriteHeader(http.StatusOK)
 				pw.Close()
-			case err == http.ErrAbortHandler: //nolint:errorlint // net/http compares it so
+			case err == http.ErrAbortHandler: //nolint:errorlint // net/http compares it like this
 				w.WriteHeader(http.StatusInternalServerError)
 				pw.CloseWithError(io.ErrUnexpectedEOF)
 			default:
@@ -68,7 +67,7 @@ func (t *InProcessTransport) RoundTrip(req *http.Request) (*http.Response, error
 	}, nil
 }
 
-// feed returns a body that is what body reads, until ctx ends: also when a read of body does not.
+// pipeBody returns a body with the content of body that ends when ctx ends, even while a read of body blocks.
 func pipeBody(ctx context.Context, body io.ReadCloser) io.ReadCloser {
 	pr, pw := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { pr.CloseWithError(ctx.Err()); pw.CloseWithError(ctx.Err()) })
@@ -81,11 +80,11 @@ func pipeBody(ctx context.Context, body io.ReadCloser) io.ReadCloser {
 	return pr
 }
 
-// responseWriter is the handler's end of an answer.
+// responseWriter is the [http.ResponseWriter] of the handler.
 type responseWriter struct {
 	header  http.Header
 	body    *io.PipeWriter
-	started chan struct{} // closed when status and sent are there to read
+	started chan struct{} // closed when status and sent are set
 	status  int
 	sent    http.Header
 }
@@ -104,19 +103,19 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// Flush has nothing to do: what is written has been read.
+// Flush implements [http.Flusher]. The body is a pipe and has no buffer.
 func (w *responseWriter) Flush() { w.WriteHeader(http.StatusOK) }
 
-// EnableFullDuplex has nothing to do, for [http.ResponseController]: what is read is not waiting for what is written.
+// EnableFullDuplex is for [http.ResponseController]. The bodies are two pipes, which are always full duplex.
 func (w *responseWriter) EnableFullDuplex() error { return nil }
 
-// responseBody is the client's end.
+// responseBody is the body of the answer for the client.
 type responseBody struct {
 	*io.PipeReader
 	cancel context.CancelFunc
 }
 
-// Close tells the handler that its client has gone.
+// Close cancels the context of the handler.
 func (b *responseBody) Close() error {
 	b.cancel()
 	return b.PipeReader.Close()

@@ -15,29 +15,29 @@ import (
 	"airmirror/mirror"
 )
 
-// bufferSize is how many bytes of a stream are moved at a time.
+// bufferSize is the size of the buffers for streams and bodies, in bytes.
 const bufferSize = 256 << 10
 
-// incoming is a request for work: JSON in its first line, and what is read of the rest while it is answered.
+// jobRequest is the request of a job or stream: the JSON in its first line, and the rest of the body.
 type jobRequest struct {
-	ctx     context.Context // ends with the client
+	ctx     context.Context // ends when the client disconnects
 	request json.RawMessage
 	body    io.Reader
-	hasBody bool // there may be something in body
+	hasBody bool // body may have content
 	close   func()
 }
 
-// early has a request answered whether it has been read or not, where net/http would read on first.
+// respondEarly lets the handler answer before it has read the whole body. By default, net/http reads the body first.
 func respondEarly(w http.ResponseWriter) error {
-	// What was not read of a body must not be read as the next request.
+	// The rest of an unread body must not be parsed as the next request.
 	w.Header().Set("Connection", "close")
 	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
-		return fmt.Errorf("read and answer at the same time: %w", err)
+		return fmt.Errorf("enable full duplex: %w", err)
 	}
 	return nil
 }
 
-// receive reads the first line of a request. The caller calls end when it is answered.
+// readJobRequest reads the first line of a request. The caller calls close after the answer.
 func readJobRequest(w http.ResponseWriter, r *http.Request) (*jobRequest, error) {
 	bound := &io.LimitedReader{R: r.Body, N: maxRequest + 1}
 	buffered := bufio.NewReaderSize(bound, bufferSize)
@@ -46,7 +46,7 @@ func readJobRequest(w http.ResponseWriter, r *http.Request) (*jobRequest, error)
 		return nil, errTooLarge()
 	}
 	if err != nil && err != io.EOF {
-		return nil, mirror.Errorf(mirror.CodeUnavailable, "the request broke off: %w", err)
+		return nil, mirror.Errorf(mirror.CodeUnavailable, "read the request: %w", err)
 	}
 	if line = bytes.TrimSpace(line); len(line) == 0 {
 		line = []byte("null")
@@ -58,7 +58,7 @@ func readJobRequest(w http.ResponseWriter, r *http.Request) (*jobRequest, error)
 	}
 	bound.N = math.MaxInt64
 	stop := context.AfterFunc(ctx, func() {
-		// A body in this process ends with ctx of itself.
+		// This unblocks a read from a connection. The body of an in-process request ends with ctx in any case.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 	})
 	in.hasBody, in.body = true, &body{ctx: ctx, r: buffered, cancel: cancel}
@@ -70,7 +70,8 @@ func errTooLarge() error {
 	return mirror.Errorf(mirror.CodeSizeInvalid, "the request is larger than %d bytes: split it", maxRequest)
 }
 
-// body is what follows the first line of a request. A part of it is never taken for the whole: it ends with its client.
+// body is the input that follows the first line of a request. Reading it fails when the client disconnects, so that a part
+// of it is never mistaken for all of it.
 type body struct {
 	ctx    context.Context
 	r      io.Reader
@@ -86,7 +87,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if b.ctx.Err() == nil || errors.Is(context.Cause(b.ctx), context.Canceled) {
-		b.cancel(mirror.Errorf(mirror.CodeUnavailable, "the request broke off: %w", err))
+		b.cancel(mirror.Errorf(mirror.CodeUnavailable, "read the request: %w", err))
 	}
 	return n, context.Cause(b.ctx)
 }

@@ -22,11 +22,12 @@ type Job func(ctx context.Context, request json.RawMessage, body io.Reader, repo
 // those of a [Job]. The client receives a complete stream only if the error is nil.
 type Stream func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error
 
-// ErrShutdown is the cause to cancel the context of requests with when the mirror is told to stop.
+// ErrShutdown is the cause with which a server cancels the contexts of its requests when it shuts down.
 var ErrShutdown = errors.New("the mirror is shutting down")
 
-// keepAliveInterval is how long a job is silent while its client may still be sending, before the client is written to. A
-// server does not notice otherwise that it has gone: net/http looks only once a request was read whole.
+// keepAliveInterval is the time after which a silent job sends an empty line while its client may still send input. A
+// failing write is the only sign that such a client has disconnected: net/http reports it only after the whole body was
+// read.
 const keepAliveInterval = time.Second / 2
 
 func (h *Handler) serveJob(w http.ResponseWriter, r *http.Request) error {
@@ -47,8 +48,8 @@ func (h *Handler) serveJob(w http.ResponseWriter, r *http.Request) error {
 	return lines.end(err)
 }
 
-// begin takes in the request of a job or stream, unless there is none of that name. The caller calls end when it is
-// answered.
+// receive reads the request of a job or stream, or returns an error if known is false. The caller calls close after the
+// answer.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, known bool) (*jobRequest, error) {
 	if err := respondEarly(w); err != nil {
 		return nil, err
@@ -75,19 +76,19 @@ func (h *Handler) serveStream(w http.ResponseWriter, r *http.Request) error {
 	return out.end(&errorResponse{Errors: []errorBody{h.errorBody(r, err)}}, nil)
 }
 
-// work does what a request asks for, and says in the log how that ended.
+// run runs a job or stream and logs its start and end.
 func (h *Handler) run(in *jobRequest, r *http.Request, do func() error) error {
 	log := h.log.With(zap.String("request", r.URL.Path))
-	log.Info("work begins")
+	log.Info("job started")
 	err := do()
 	switch {
 	case in.ctx.Err() == nil:
-		log.Info("work ended", zap.Error(err))
+		log.Info("job ended", zap.Error(err))
 		return err
 	case errors.Is(context.Cause(in.ctx), ErrShutdown):
-		log.Info("work was broken off", zap.Error(ErrShutdown))
+		log.Info("job canceled", zap.Error(ErrShutdown))
 	default:
-		log.Info("work was broken off: the command that asked for it was stopped", zap.NamedError("cause", context.Cause(in.ctx)))
+		log.Info("job canceled: its client has disconnected", zap.NamedError("cause", context.Cause(in.ctx)))
 	}
 	return in.ctx.Err()
 }

@@ -7,37 +7,37 @@ import (
 	"airmirror/mirror"
 )
 
-// matcher accepts repositories, tags and references by what people write for them:
+// matcher accepts repositories, tags and digests by patterns:
 //
-//	library/alpine        a repository, by the name that it is served under
-//	alpine                the same, as Docker's tools shorten it
-//	docker.io/library     everything below, by canonical name or the served one
-//	ghcr.io/*/app         the parts between slashes are those of [path.Match]
+//	library/alpine        a repository, as clients name it
+//	alpine                the same repository, in the short form of Docker
+//	docker.io/library     all repositories below, with or without the default host
+//	ghcr.io/*/app         wildcards of [path.Match] in a part between slashes
 //	library/alpine:3.*    some of its tags
-//	localhost:5000/app    app, where that is an address of this mirror
-//	alpine@sha256:4f53…   a digest, or the beginning of one
+//	localhost:5000/app    app, if that is an address of this mirror
+//	alpine@sha256:4f53…   a digest, or the first digits of one
 //
-// An empty one accepts everything.
+// A matcher without patterns accepts everything.
 type matcher struct {
 	names    mirror.Names
 	patterns []pattern
 }
 
 type pattern struct {
-	whole string // as it was written
-	name  string // without the tag
-	tag   string // "" for all
-	// digest is the beginning of one; "" if none is named.
+	whole string // the whole pattern
+	name  string // the pattern without the tag or digest
+	tag   string // "" for all tags
+	// digest is a digest or its first digits; "" for none.
 	digest string
 }
 
-// CheckMatch reports which of texts can match nothing because it is not a pattern.
+// CheckMatch returns an error if any of texts is not a valid pattern.
 func CheckMatch(texts ...string) error {
 	_, err := newMatcher(mirror.Names{}, texts)
 	return err
 }
 
-// MatchRepos returns what says whether a repository is meant by any of texts; every one is if there are none.
+// MatchRepos returns a function that reports whether a repository matches any of texts, or whether texts is empty.
 func MatchRepos(names mirror.Names, texts []string) (func(mirror.Repo) bool, error) {
 	m, err := newMatcher(names, texts)
 	return m.repo, err
@@ -72,12 +72,12 @@ func patternOf(text string) pattern {
 	return p
 }
 
-// ambiguous returns the error of find about a digest that is shortened so much that it may be several. find looks for it in
-// a repository; that there is none is no error.
+// checkAmbiguous returns the error of find for a shortened digest that may mean several. find looks for the digest in a
+// repository; its error for an unknown digest is ignored.
 func (m matcher) checkAmbiguous(find func(repo mirror.Repo, d string) error) error {
 	for _, p := range m.patterns {
 		repo, err := m.names.Repo(p.name, "")
-		if p.digest == "" || err != nil { // of the latter, a wildcard means several
+		if p.digest == "" || err != nil { // a name with a wildcard is no repository
 			continue
 		}
 		if err := find(repo, p.digest); err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
@@ -87,7 +87,7 @@ func (m matcher) checkAmbiguous(find func(repo mirror.Repo, d string) error) err
 	return nil
 }
 
-// repo reports whether anything of a repository may be accepted.
+// repo reports whether the matcher may accept anything in a repository.
 func (m matcher) repo(repo mirror.Repo) bool {
 	for _, p := range m.patterns {
 		if m.matchesRepo(p.name, repo) || m.matchesRepo(p.whole, repo) {
@@ -97,7 +97,7 @@ func (m matcher) repo(repo mirror.Repo) bool {
 	return len(m.patterns) == 0
 }
 
-// ref reports whether a tag or a digest of a repository is accepted.
+// ref reports whether the matcher accepts a tag or digest.
 func (m matcher) ref(ref mirror.Ref) bool {
 	for _, p := range m.patterns {
 		if m.matches(p, ref) {
@@ -108,18 +108,18 @@ func (m matcher) ref(ref mirror.Ref) bool {
 }
 
 func (m matcher) matches(p pattern, ref mirror.Ref) bool {
-	// The host in a pattern may have a port, which looks like a tag.
+	// The port of a host looks like a tag.
 	if m.matchesRepo(p.whole, ref.Repo) {
 		return true
 	}
 	if ref.Digest != "" || p.digest != "" {
 		return p.digest != "" && ref.Digest != "" && mirror.MatchesDigest(ref.Digest, p.digest) && m.matchesRepo(p.name, ref.Repo)
 	}
-	matched, _ := path.Match(p.tag, ref.Tag) // the pattern was tried when it was made
+	matched, _ := path.Match(p.tag, ref.Tag) // newMatcher has checked the pattern
 	return matched && m.matchesRepo(p.name, ref.Repo)
 }
 
-// named reports whether a repository, or a folder that it is in, is what name says.
+// matchesRepo reports whether name matches a repository or a parent of it.
 func (m matcher) matchesRepo(name string, repo mirror.Repo) bool {
 	served := m.names.Served(repo)
 	short, isShort := strings.CutPrefix(served, "library/")
@@ -127,7 +127,7 @@ func (m matcher) matchesRepo(name string, repo mirror.Repo) bool {
 		isShort && repo.Host == mirror.DockerHub && matchesFolder(name, short)
 }
 
-// below reports whether name is at or below what a pattern matches.
+// matchesFolder reports whether a pattern matches name or a parent of it.
 func matchesFolder(pattern, name string) bool {
 	pattern = strings.TrimSuffix(pattern, "/")
 	for range strings.Count(name, "/") - strings.Count(pattern, "/") {
@@ -135,4 +135,37 @@ func matchesFolder(pattern, name string) bool {
 	}
 	matched, _ := path.Match(pattern, name)
 	return matched
+}
+
+// IsPattern reports whether a name contains wildcards.
+func IsPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
+
+// SplitTag splits the name of an image into the repository and the tag, which is "" if the name has none.
+func SplitTag(name string) (repo, tag string) {
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
+}
+
+// WithHost returns a pattern of repositories with the default host in front if the pattern names no host, as the names of
+// stored repositories have it. A pattern with a digest is returned unchanged.
+func WithHost(names mirror.Names, pattern string) string {
+	if strings.Contains(pattern, "@") {
+		return pattern
+	}
+	pattern, _ = names.Bare(pattern)
+	name, _ := SplitTag(pattern)
+	first, _, several := strings.Cut(name, "/")
+	if first == "**" || several && (strings.ContainsAny(first, ".:") || first == "localhost") {
+		return pattern
+	}
+	host := names.Default
+	if host == "" {
+		host = mirror.DockerHub
+	}
+	if host == mirror.DockerHub && !several {
+		pattern = "library/" + pattern
+	}
+	return host + "/" + pattern
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// lines is an answer of one line of JSON after the other, by any number of goroutines.
+// lineWriter sends an answer as lines of JSON. It is safe for concurrent use.
 type lineWriter struct {
 	handler *Handler
 	r       *http.Request
@@ -16,8 +16,8 @@ type lineWriter struct {
 	w       http.ResponseWriter
 	enc     *json.Encoder
 	started bool
-	written bool  // something was sent since the last beat
-	err     error // the first that sending failed with: the client is gone, or a line is no JSON
+	written bool  // something was sent since the last keep-alive
+	err     error // the first error of a write; nothing is sent after it
 }
 
 func (h *Handler) newLineWriter(w http.ResponseWriter, r *http.Request) *lineWriter {
@@ -26,7 +26,7 @@ func (h *Handler) newLineWriter(w http.ResponseWriter, r *http.Request) *lineWri
 	return &lineWriter{handler: h, r: r, w: w, enc: enc}
 }
 
-// send sends a line when there is enough of an answer to send.
+// send writes a line. net/http may buffer it.
 func (l *lineWriter) send(v any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,7 +37,7 @@ func (l *lineWriter) send(v any) {
 	}
 }
 
-// tell sends a line at once.
+// sendNow writes a line and flushes it.
 func (l *lineWriter) sendNow(v any) {
 	l.send(v)
 	l.mu.Lock()
@@ -47,8 +47,8 @@ func (l *lineWriter) sendNow(v any) {
 	}
 }
 
-// beat sends an empty line whenever there was no other for an interval, so that it is noticed when the client has gone:
-// net/http ends the request's context when it cannot write. It goes on until stop is called.
+// keepAlive sends an empty line whenever nothing was sent for an interval, until stop is called. A write that fails makes
+// net/http cancel the context of the request.
 func (l *lineWriter) keepAlive(interval time.Duration) (stop func()) {
 	ending, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -89,8 +89,8 @@ func (l *lineWriter) start() {
 	}
 }
 
-// end ends the answer, with err in its last line if the answer has begun; otherwise err is for the caller to answer
-// with.
+// end ends the answer. If err is set and a line was sent, err is the last line and end returns nil. If nothing was sent, end
+// returns err for the caller to answer with.
 func (l *lineWriter) end(err error) error {
 	l.mu.Lock()
 	begun := l.started

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// self is the name of who this process runs as.
+// processUser returns the name of the user that this process runs as, or the ID if it has no name.
 func processUser() string {
 	if account, err := user.Current(); err == nil {
 		return account.Username

@@ -11,7 +11,8 @@ import (
 
 type peerKey struct{}
 
-// WithPeerCredentials returns a context of requests that come by a connection of a socket of [Listen].
+// WithPeerCredentials returns a context that carries the user at the other end of a connection to a socket of [Listen]. It
+// is a [net/http.Server.ConnContext].
 func WithPeerCredentials(ctx context.Context, conn net.Conn) context.Context {
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {
@@ -28,8 +29,8 @@ func WithPeerCredentials(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, int(cred.Uid))
 }
 
-// PeerUser returns the name of who sent a request, as this machine knows it, and its process's for one that came from within;
-// the number of an account that has no name.
+// PeerUser returns the name of the user that sent a request, or the ID of a user without a name. For a request from this
+// process it is the user that the process runs as.
 func PeerUser(ctx context.Context) string {
 	if uid, ok := ctx.Value(peerKey{}).(int); ok {
 		number := strconv.Itoa(uid)

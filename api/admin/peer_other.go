@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// WithPeer returns ctx: who is at the other end of a socket is not known here.
-func WithPeer(ctx context.Context, _ net.Conn) context.Context { return ctx }
+// WithPeerCredentials returns ctx: the user at the other end of a socket is not known on this system.
+func WithPeerCredentials(ctx context.Context, _ net.Conn) context.Context { return ctx }
 
-// Peer returns the name of who this process runs as: nobody else can connect to its socket.
-func Peer(context.Context) string { return self() }
+// PeerUser returns the name of the user that this process runs as, which is the only user that can connect to its socket.
+func PeerUser(context.Context) string { return processUser() }

@@ -11,13 +11,13 @@ import (
 	"airmirror/mirror"
 )
 
-var errResponded = errors.New("the request is answered")
+var errResponded = errors.New("the request was answered")
 
-// sending is the body of a request that is sent while it is answered: its first line, and what follows.
+// requestBody is the body of a request that is sent while it is answered: the first line, then the input.
 type requestBody struct {
 	r        io.Reader
 	answered atomic.Bool
-	readErr  atomic.Pointer[error] // that reading ended with
+	readErr  atomic.Pointer[error] // the error of reading the input
 }
 
 func newRequestBody(line []byte, body io.Reader) *requestBody {
@@ -36,7 +36,7 @@ func (s *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo implements [io.WriterTo]: each chunk is what one read gave, and large.
+// WriteTo implements [io.WriterTo]. Without it, net/http would read the input in small pieces.
 func (s *requestBody) WriteTo(w io.Writer) (written int64, err error) {
 	buf := make([]byte, bufferSize)
 	for {
@@ -57,7 +57,7 @@ func (s *requestBody) WriteTo(w io.Writer) (written int64, err error) {
 	}
 }
 
-// Close has nothing more read. There may be nothing to close.
+// Close stops reading the input. It may be called on nil.
 func (s *requestBody) Close() error {
 	if s != nil {
 		s.answered.Store(true)
@@ -65,8 +65,8 @@ func (s *requestBody) Close() error {
 	return nil
 }
 
-// cause is why a request ended with err: who went away, or could not read what was to be sent, is not told what the
-// mirror made of that.
+// cause returns why a request failed with err: the cause of ctx if that has ended, or the error of reading the input, rather
+// than what the mirror answered because of it.
 func (s *requestBody) cause(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -76,7 +76,7 @@ func (s *requestBody) cause(ctx context.Context, err error) error {
 	}
 	if s != nil {
 		if failed := s.readErr.Load(); failed != nil {
-			return fmt.Errorf("read what is to be sent to the mirror: %w", *failed)
+			return fmt.Errorf("read the data to send to the mirror: %w", *failed)
 		}
 	}
 	if refused := (*mirror.Error)(nil); errors.As(err, &refused) {

@@ -13,10 +13,10 @@ import (
 	"airmirror/mirror"
 )
 
-// maxError is how many bytes of an error are read.
+// maxError is the maximum number of bytes that are read of an error.
 const maxError = 1 << 20
 
-// call asks and reads one answer into v.
+// call sends a request and decodes the answer into v.
 func (c *Client) call(ctx context.Context, method, path string, request, v any) error {
 	resp, _, err := c.do(ctx, method, path, request, nil)
 	if err != nil {
@@ -29,7 +29,7 @@ func (c *Client) call(ctx context.Context, method, path string, request, v any) 
 	return nil
 }
 
-// lines asks and calls each with every line of the answer.
+// readLines sends a request and calls each with every line of the answer.
 func (c *Client) readLines(ctx context.Context, method, path string, request any, body io.Reader, each func(json.RawMessage) error) error {
 	resp, sent, err := c.do(ctx, method, path, request, body)
 	if err != nil {
@@ -55,15 +55,15 @@ func (c *Client) readLines(ctx context.Context, method, path string, request any
 	}
 }
 
-// ask sends a request, of JSON and what body has if it is not nil. The caller closes what was sent when it has read the
-// answer.
+// do sends a request with request as JSON, followed by body if that is not nil. The caller closes both results after it has
+// read the answer.
 func (c *Client) do(ctx context.Context, method, path string, request any, body io.Reader) (*http.Response, *requestBody, error) {
 	var content io.Reader
 	var sent *requestBody
 	if request != nil {
 		text, err := json.Marshal(request)
 		if err != nil {
-			return nil, nil, fmt.Errorf("write the request: %w", err)
+			return nil, nil, fmt.Errorf("encode the request: %w", err)
 		}
 		content = bytes.NewReader(text)
 		if body != nil {
@@ -89,10 +89,10 @@ func (c *Client) do(ctx context.Context, method, path string, request any, body 
 	if refused := decodeError(text); refused != nil {
 		return nil, nil, sent.cause(ctx, refused)
 	}
-	return nil, nil, errors.Join(fmt.Errorf("the mirror answers with status %d and no reason", resp.StatusCode), err)
+	return nil, nil, errors.Join(fmt.Errorf("the mirror answered with status %d without an error", resp.StatusCode), err)
 }
 
-// decodeError returns the error that a line or an answer consists of, if it does.
+// decodeError returns the error that text consists of, or nil if text is something else.
 func decodeError(text []byte) error {
 	var line errorResponse
 	if json.Unmarshal(text, &line) != nil || len(line.Errors) == 0 {
@@ -102,7 +102,7 @@ func decodeError(text []byte) error {
 	return &mirror.Error{Code: e.Code, Message: e.Message, Detail: e.Detail}
 }
 
-// connectionError is why an answer did not come, or not to its end.
+// connectionError returns the error for an answer that did not arrive completely.
 func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -110,5 +110,5 @@ func connectionError(ctx context.Context, err error) error {
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	return fmt.Errorf("the mirror broke off its answer: %w; its log says why", err)
+	return fmt.Errorf("the answer of the mirror is incomplete: %w; see the log of the mirror", err)
 }

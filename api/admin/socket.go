@@ -17,17 +17,18 @@ import (
 // SocketName is the name of the socket in a data folder.
 const SocketName = "mirror.sock"
 
-// ErrNoServer says that no server answers in a data folder.
+// ErrNoServer means that no server listens in a data folder.
 var ErrNoServer = errors.New("no server answers on " + SocketName)
 
-// Listen makes the socket of a data folder, which only the user of this process may connect to. The caller owns the
-// folder, so a socket that is there already is a dead process's, and is replaced. Closing the listener removes it.
+// Listen creates the socket of a data folder and listens on it. Only the user of this process can connect to it. The caller
+// owns the folder, so a socket that exists belongs to a process that has died and is replaced. Closing the listener removes
+// the socket.
 func Listen(data string) (net.Listener, error) {
 	fail := func(err error) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", filepath.Join(data, SocketName), err)
 	}
-	// A socket is made with the rights that the umask leaves. So it is made where nobody else can look, is given its
-	// rights there, and then its name.
+	// The umask decides the permissions of a new socket. So the socket is created in a folder that nobody else can enter, and
+	// is renamed after its permissions are set.
 	private := filepath.Join(data, ".new."+SocketName)
 	if err := os.RemoveAll(private); err != nil {
 		return fail(err)
@@ -45,7 +46,7 @@ func Listen(data string) (net.Listener, error) {
 	if err != nil {
 		return fail(err)
 	}
-	listener.SetUnlinkOnClose(false) // it would look for the first name
+	listener.SetUnlinkOnClose(false) // it would remove the first name
 	made, named := filepath.Join(private, SocketName), filepath.Join(data, SocketName)
 	if err := errors.Join(os.Chmod(made, 0o600), os.Rename(made, named)); err != nil {
 		listener.Close()
@@ -54,14 +55,14 @@ func Listen(data string) (net.Listener, error) {
 	return &socket{Listener: listener, path: named}, nil
 }
 
-// socket is a listener that removes its socket.
+// socket is a listener that removes its socket when it is closed.
 type socket struct {
 	net.Listener
 	path string
 	once sync.Once
 }
 
-// Close stops listening; whoever comes now finds no server.
+// Close implements [net.Listener].
 func (s *socket) Close() error {
 	err := s.Listener.Close()
 	s.once.Do(func() {
@@ -72,20 +73,20 @@ func (s *socket) Close() error {
 	return err
 }
 
-// Dial returns a transport to the server that runs on a data folder, or [ErrNoServer] if there is none.
+// Dial returns a transport to the server that runs on a data folder, or [ErrNoServer] if none does.
 func Dial(ctx context.Context, data string) (*http.Transport, error) {
 	conn, err := dialSocket(ctx, data)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return nil, ErrNoServer
 	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("the mirror that runs on %s does not let this user in: run the command as the user that the mirror runs as, or as root: %w", data, err)
+		return nil, fmt.Errorf("connect to the mirror that runs on %s: run the command as the user of the mirror, or as root: %w", data, err)
 	case err != nil:
 		return nil, fmt.Errorf("connect to the mirror that runs on %s: %w", data, err)
 	}
 	first := make(chan net.Conn, 1)
 	first <- conn
-	// A chunk of a stream is written at once, with its header.
+	// The buffer holds a chunk of a stream with its header, so that it is written with one system call.
 	return &http.Transport{WriteBufferSize: bufferSize + 64, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		select {
 		case conn := <-first:
@@ -100,9 +101,9 @@ func Dial(ctx context.Context, data string) (*http.Transport, error) {
 	}}, nil
 }
 
-// answered is a connection to a server that may have answered, and closed it, before it read the whole request. net/http
-// would take the failure to write the rest for a failure of the request, even while its answer is being read. So that
-// rest goes nowhere; without an answer, reading fails all the same.
+// drainingConn is a connection to a server that may answer and close the connection before it has read the whole request.
+// net/http would report the failed write of the rest as an error of the request, even while it reads the answer. So the
+// rest is discarded. If there is no answer, reading still fails.
 type drainingConn struct{ net.Conn }
 
 func (a drainingConn) Write(p []byte) (int, error) {
@@ -122,19 +123,19 @@ func dialSocket(ctx context.Context, data string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", address)
 }
 
-// maxAddress is how many bytes the address of a socket may have on every system: 104 on BSD and macOS with the zero at
-// the end, 108 on Linux.
+// maxAddress is the maximum length of the path of a socket on every system: 104 bytes on BSD and macOS, with a zero at the
+// end, and 108 on Linux.
 const maxAddress = 103
 
-// shorten returns an address for the socket in a folder, to be used until release. A folder whose path is too long is
-// held open, and found by way of /proc, where there is that.
+// socketAddress returns an address of the socket in a folder that is valid until release is called. For a folder whose path
+// is too long it opens the folder and returns a path below /proc, on Linux.
 func socketAddress(folder string) (address string, release func(), err error) {
 	address = filepath.Join(folder, SocketName)
 	if len(address) <= maxAddress {
 		return address, func() {}, nil
 	}
 	if runtime.GOOS != "linux" {
-		return "", nil, fmt.Errorf("its path is longer than the %d bytes that this system has for the path of a socket: choose a folder with a shorter one", maxAddress)
+		return "", nil, fmt.Errorf("the path of the socket has more than the %d bytes that this system allows: choose a folder with a shorter path", maxAddress)
 	}
 	open, err := os.Open(folder)
 	if err != nil {

@@ -1,47 +1,39 @@
 package admin
 
 import (
-	"encoding/json"
 	"net/http"
-	"time"
 
 	"airmirror/api/events"
+	"airmirror/gc"
 	"airmirror/mirror"
+	"airmirror/sync/transfer"
 )
 
-// Status is how a mirror is doing, and where it is.
+// Status is the state of a mirror.
 type Status struct {
 	mirror.Status
-	Version string  `json:"version"` // of the program that answers
+	Version string  `json:"version"` // of the program
 	Data    string  `json:"data"`    // path of the data folder
-	Server  *Server `json:"server"`  // nil if none is running
+	Server  *Server `json:"server"`  // nil if no server runs
 	Storage
 }
 
-// Storage is how full a mirror is.
+// Storage is the storage part of a [Status].
 type Storage struct {
-	Stored int64 `json:"stored"` // bytes of blobs and manifests
-	// Collection is what the collector is doing and did, as package gc has it.
-	Collection json.RawMessage `json:"collection,omitempty"`
-	// Imports are those that wait for a volume.
-	Imports []WaitingImport `json:"imports,omitempty"`
-	// Events are the endpoints of events.
+	Stored int64 `json:"stored"` // bytes of all blobs and manifests
+	// Collection is the state of the collector.
+	Collection *gc.Status `json:"collection,omitempty"`
+	// Imports are the imports of bundles in volumes that wait for their next volume.
+	Imports []transfer.PendingImport `json:"imports,omitempty"`
+	// Events are the endpoints that receive events.
 	Events []events.Status `json:"events,omitempty"`
 }
 
-// WaitingImport is an import of volumes of which the next one has not come.
-type WaitingImport struct {
-	Set    string    `json:"set"`              // the name of its volumes
-	Bundle string    `json:"bundle,omitempty"` // the ID of what is in them, if it is known
-	Next   int       `json:"next"`             // the number of the volume that is wanted
-	Since  time.Time `json:"since"`
-}
-
-// Mode is the mode that a mirror is in, or is to switch to.
+// Mode switches the mode, and answers with the new one.
 type Mode struct {
 	Mode mirror.Mode `json:"mode"`
-	Was  mirror.Mode `json:"was,omitempty"` // before a switch
-	// ReadOnly says whether nothing is written, in whatever mode.
+	Was  mirror.Mode `json:"was,omitempty"` // the previous mode, after a switch
+	// ReadOnly says whether the mirror is read-only. It is, or is not, in every mode.
 	ReadOnly bool `json:"readOnly,omitempty"`
 }
 

@@ -9,12 +9,12 @@ import (
 	"airmirror/mirror"
 )
 
-// ForgetRequest names wants to strike off; all of them if it names none.
+// ForgetRequest deletes the wants that match any of Match, all wants if it is empty.
 type ForgetRequest struct {
 	Match []string `json:"match"` // references, or patterns as for images
 }
 
-// ForgetResult says how many wants were struck off.
+// ForgetResult is the number of wants that were deleted.
 type ForgetResult struct {
 	Count int `json:"count"`
 }
@@ -36,7 +36,7 @@ func (h *Handler) forgetWants(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, ForgetResult{Count: count})
 }
 
-// forget strikes off wants, none if something is named that matches none, and returns how many.
+// forget deletes wants and returns their number. It deletes none if a pattern matches no want.
 func (h *Handler) forget(forget ForgetRequest) (int, error) {
 	if len(forget.Match) == 0 {
 		return h.mirror.ForgetWants(), nil
@@ -63,7 +63,7 @@ func (h *Handler) forget(forget ForgetRequest) (int, error) {
 		}
 		refs = append(refs, found...)
 		if len(found) == 0 {
-			return 0, mirror.Errorf(mirror.CodeManifestUnknown, "nothing that is wanted is called %s: 'mirror wants' lists what is", text)
+			return 0, mirror.Errorf(mirror.CodeManifestUnknown, "no want matches %s: 'mirror wants' lists all wants", text)
 		}
 	}
 	return h.mirror.ForgetWants(refs...), nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -114,9 +113,8 @@ func endpointState(s admin.Status, e events.Status) string {
 }
 
 // collectedText says when space was freed last, and how much.
-func collectedText(text json.RawMessage) string {
-	var s gc.Status
-	if json.Unmarshal(text, &s) != nil {
+func collectedText(s *gc.Status) string {
+	if s == nil {
 		return "-"
 	}
 	next := ""

@@ -60,11 +60,11 @@ type Summary struct {
 
 // emit adds the time and the progress to an event and reports it.
 func (r *run) emit(event Event) {
-	r.Tell(func(now progress.Now) {
+	r.Report(func(now progress.Snapshot) {
 		event.Time = now.Time
 		switch event.Kind {
 		case KindProgress:
-			event.Doing = now.Doing
+			event.Doing = now.Current
 			fallthrough
 		case KindDone:
 			event.Done, event.Total = now.Done, now.Total

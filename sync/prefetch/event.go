@@ -4,10 +4,10 @@ import "airmirror/sync/progress"
 
 // tell completes an event and passes it on.
 func (r *run) emit(event Event) {
-	r.Tell(func(now progress.Now) {
+	r.Report(func(now progress.Snapshot) {
 		event.Time = now.Time
 		if event.Kind == KindProgress {
-			event.Doing = now.Doing
+			event.Doing = now.Current
 		}
 		if event.Kind != KindPlan {
 			event.Done, event.Total = now.Done, now.Total

@@ -1,4 +1,4 @@
-// Package progress tells about long work now and then, whatever the work is: how far it is and what is being done.
+// Package progress reports the progress of long work at intervals.
 package progress
 
 import (
@@ -7,35 +7,36 @@ import (
 	"time"
 )
 
-// Interval is how long there is between two reports, at least.
+// Interval is the minimum time between two reports.
 const Interval = 100 * time.Millisecond
 
-// Now is how far work is.
-type Now struct {
-	Time  time.Time
-	Total int64 // bytes that there are to do, as far as is known
-	Done  int64 // bytes that are done
-	Doing string
+// Snapshot is the progress of the work at one time.
+type Snapshot struct {
+	Time    time.Time
+	Total   int64 // bytes to process, as far as they are known yet
+	Done    int64 // bytes processed
+	Current string
 }
 
-// Reporter tells about progress from a goroutine of its own, so that the work does not wait for whoever listens. It is
-// the [mirror.Progress] of all parts of the work together. It is made by [New].
+// Reporter adds up the progress of all parts of a job, and reports it from a goroutine of its own, so that the work does
+// not wait for the receiver. It implements [mirror.Progress]. It is safe for concurrent use.
 type Reporter struct {
-	mu     sync.Mutex // held while somebody is told something
-	report func()
-	total  atomic.Int64
-	done   atomic.Int64
-	doing  atomic.Value // string
-	news   atomic.Bool  // something changed since that was reported
+	mu      sync.Mutex // held while a snapshot is passed on
+	report  func()
+	total   atomic.Int64
+	done    atomic.Int64
+	current atomic.Value // string
+	changed atomic.Bool  // since the last report
 
 	stop    chan struct{}
 	stopped chan struct{}
 }
 
-// New returns a reporter that calls report when something has changed; report asks by [Reporter.Tell] what that is.
+// New returns a reporter that calls report after the progress has changed, at most once in an [Interval]. The caller calls
+// Close.
 func New(report func()) *Reporter {
 	r := &Reporter{report: report, stop: make(chan struct{}), stopped: make(chan struct{})}
-	r.doing.Store("")
+	r.current.Store("")
 	go r.run()
 	return r
 }
@@ -49,46 +50,43 @@ func (r *Reporter) run() {
 		case <-r.stop:
 			return
 		case <-ticker.C:
-			if r.news.Swap(false) {
+			if r.changed.Swap(false) {
 				r.report()
 			}
 		}
 	}
 }
 
-func (r *Reporter) now() Now {
-	return Now{Time: time.Now().UTC(), Total: r.total.Load(), Done: r.done.Load(), Doing: r.doing.Load().(string)}
-}
-
-// Close ends the reports; none comes after it has returned. [Reporter.Tell] works as before.
+// Close stops the reports. None is running or begins after Close has returned. The other methods still work.
 func (r *Reporter) Close() {
 	close(r.stop)
 	<-r.stopped
 }
 
-// Tell calls f with how far the work is: for one caller at a time, and never with less than the last one was told.
-func (r *Reporter) Tell(f func(Now)) {
+// Report calls f with the current progress. It serializes the calls, so that no call receives less progress than an earlier
+// one.
+func (r *Reporter) Report(f func(Snapshot)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f(r.now())
+	f(Snapshot{Time: time.Now().UTC(), Total: r.total.Load(), Done: r.done.Load(), Current: r.current.Load().(string)})
 }
 
 // Expect implements [mirror.Progress].
 func (r *Reporter) Expect(bytes int64) {
 	r.total.Add(bytes)
-	r.news.Store(true)
+	r.changed.Store(true)
 }
 
 // Did implements [mirror.Progress].
 func (r *Reporter) Did(bytes int64) {
 	if bytes != 0 {
 		r.done.Add(bytes)
-		r.news.Store(true)
+		r.changed.Store(true)
 	}
 }
 
 // Doing implements [mirror.Progress].
 func (r *Reporter) Doing(what string) {
-	r.doing.Store(what)
-	r.news.Store(true)
+	r.current.Store(what)
+	r.changed.Store(true)
 }

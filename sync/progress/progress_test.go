@@ -12,14 +12,14 @@ import (
 
 var _ mirror.Progress = (*progress.Reporter)(nil)
 
-func TestProgressIsReportedWhenThereIsNews(t *testing.T) {
+func TestProgressIsReportedAfterItChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports []int64
 		var r *progress.Reporter
 		r = progress.New(func() {
-			r.Tell(func(now progress.Now) {
+			r.Report(func(now progress.Snapshot) {
 				reports = append(reports, now.Done)
-				if now.Total != 10 || now.Doing != "it" || now.Time.IsZero() {
+				if now.Total != 10 || now.Current != "it" || now.Time.IsZero() {
 					t.Errorf("%+v", now)
 				}
 			})
@@ -37,7 +37,7 @@ func TestProgressIsReportedWhenThereIsNews(t *testing.T) {
 		r.Close()
 		r.Did(3)
 		time.Sleep(progress.Interval)
-		r.Tell(func(now progress.Now) { reports = append(reports, now.Done) })
+		r.Report(func(now progress.Snapshot) { reports = append(reports, now.Done) })
 		if !slices.Equal(reports, []int64{3, 7, 10}) {
 			t.Errorf("reports %d", reports)
 		}

@@ -123,10 +123,10 @@ func newReporter(out func(Event)) *reporter {
 
 // report completes an event and sends it.
 func (t *reporter) report(event Event) {
-	t.Tell(func(now progress.Now) {
+	t.Report(func(now progress.Snapshot) {
 		event.Time = now.Time
 		if event.Kind == KindProgress {
-			event.Doing = now.Doing
+			event.Doing = now.Current
 		}
 		if event.Kind != KindPlan {
 			event.Done, event.Total = now.Done, now.Total

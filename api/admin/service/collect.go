@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"strings"
 
@@ -14,10 +13,10 @@ import (
 // collect plans a collection and executes the plan, unless the request is a dry run.
 func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Reader, report admin.Report) error {
 	opts := s.opts.Collector.Options()
-	if err := s.findEvicted(ctx, req.Evict); err != nil {
+	if err := s.resolveDigests(ctx, req.Evict); err != nil {
 		return err
 	}
-	apply(&req, &opts.Policy, s.mirror.Names())
+	applyPolicy(&req, &opts.Policy, s.mirror.Names())
 	if err := opts.Validate(); err != nil {
 		return mirror.Errorf(mirror.CodeUnsupported, "%w", err)
 	}
@@ -33,7 +32,7 @@ func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Re
 	result, err := s.opts.Collector.Collect(ctx, opts, func(c gc.Candidate) {
 		reporter.Did(c.Freed)
 		reporter.Doing(c.Name)
-		report.Item(outcome(c), c)
+		report.Item(outcomeKind(c), c)
 	})
 	reporter.Close()
 	if err == nil {
@@ -43,7 +42,7 @@ func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Re
 }
 
 // outcome returns the kind of the event for an executed candidate.
-func outcome(c gc.Candidate) admin.Kind {
+func outcomeKind(c gc.Candidate) admin.Kind {
 	if c.Kept != "" {
 		return admin.KindKept
 	}
@@ -69,20 +68,20 @@ func (s *Service) planCollection(ctx context.Context, opts gc.Options, protected
 	return nil
 }
 
-// apply changes a policy to what is asked for.
-func apply(req *admin.CollectRequest, p *gc.Policy, names mirror.Names) {
-	replace(&p.Grace, req.Grace)
-	replace(&p.UploadTTL, req.UploadTTL)
-	replace(&p.DeleteUntagged, req.DeleteUntagged)
-	replace(&p.EvictOffline, req.EvictOffline)
-	if req.MaxSize != nil { // the other mark belongs to the one that was configured
+// applyPolicy sets the values of a policy that a request gives.
+func applyPolicy(req *admin.CollectRequest, p *gc.Policy, names mirror.Names) {
+	setIfGiven(&p.Grace, req.Grace)
+	setIfGiven(&p.UploadTTL, req.UploadTTL)
+	setIfGiven(&p.DeleteUntagged, req.DeleteUntagged)
+	setIfGiven(&p.EvictOffline, req.EvictOffline)
+	if req.MaxSize != nil { // the configured ShrinkTo belongs to the configured MaxSize
 		p.MaxSize, p.ShrinkTo = *req.MaxSize, 0
 	}
 	if req.KeepFree != nil {
 		p.KeepFree, p.FreeUpTo = *req.KeepFree, gc.Share{}
 	}
-	replace(&p.ShrinkTo, req.ShrinkTo)
-	replace(&p.FreeUpTo, req.FreeUpTo)
+	setIfGiven(&p.ShrinkTo, req.ShrinkTo)
+	setIfGiven(&p.FreeUpTo, req.FreeUpTo)
 	all := p.Evict[:len(p.Evict):len(p.Evict)]
 	for _, pattern := range req.Evict {
 		all = append(all, admin.WithHost(names, pattern))
@@ -90,13 +89,13 @@ func apply(req *admin.CollectRequest, p *gc.Policy, names mirror.Names) {
 	p.Evict = all
 }
 
-// findEvicted writes out what is named by a digest.
-func (s *Service) findEvicted(ctx context.Context, names []string) error {
+// resolveDigests replaces names with a digest, which may be shortened, by full references.
+func (s *Service) resolveDigests(ctx context.Context, names []string) error {
 	for i, name := range names {
 		if !strings.Contains(name, "@") {
 			continue
 		}
-		ref, err := s.ref(ctx, name)
+		ref, err := s.findRef(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -105,25 +104,20 @@ func (s *Service) findEvicted(ctx context.Context, names []string) error {
 	return nil
 }
 
-// replace sets a value, if there is one.
-func replace[T any](value *T, to *T) {
+// setIfGiven sets value to what to points at, unless to is nil.
+func setIfGiven[T any](value *T, to *T) {
 	if to != nil {
 		*value = *to
 	}
 }
 
-// Storage says how full the mirror is, and how the collector is doing.
+// Storage returns the storage part of the status.
 func (s *Service) Storage(ctx context.Context) (storage admin.Storage, err error) {
 	storage.Events = s.opts.Events.Status()
-	if storage.Collection, err = json.Marshal(s.opts.Collector.Status()); err != nil {
+	collection := s.opts.Collector.Status()
+	storage.Collection = &collection
+	if storage.Imports, err = s.opts.Transfer.PendingImports(ctx); err != nil {
 		return storage, err
-	}
-	waiting, err := s.opts.Transfer.PendingImports(ctx)
-	if err != nil {
-		return storage, err
-	}
-	for _, one := range waiting {
-		storage.Imports = append(storage.Imports, admin.WaitingImport(one))
 	}
 	storage.Stored, err = s.store.StoredBytes(ctx)
 	return storage, err

@@ -13,9 +13,9 @@ import (
 	"airmirror/sync/prefetch"
 )
 
-// ref reads the name of something that is stored, as people write it: see [prefetch.Find]. With a tag and a digest, the tag
-// must point at that if it is stored, and the digest is what is meant.
-func (s *Service) ref(ctx context.Context, name string) (mirror.Ref, error) {
+// findRef parses the name of stored content; see [prefetch.Find]. For a name with a tag and a digest it returns the digest,
+// and an error if the tag is stored and points at another digest.
+func (s *Service) findRef(ctx context.Context, name string) (mirror.Ref, error) {
 	ref, _, err := prefetch.Find(ctx, s.store, s.mirror.Names(), name)
 	if err != nil || ref.Tag == "" || ref.Digest == "" {
 		return ref, err
@@ -55,7 +55,7 @@ func (s *Service) changePins(ctx context.Context, names []string, do func(contex
 	refs := make([]mirror.Ref, len(names))
 	for i, name := range names {
 		var err error
-		if refs[i], err = s.ref(ctx, name); err != nil {
+		if refs[i], err = s.findRef(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -68,6 +68,7 @@ func (s *Service) changePins(ctx context.Context, names []string, do func(contex
 	return nil
 }
 
+// usage reports the disk usage of repositories, the largest first.
 func (s *Service) usage(ctx context.Context, req admin.UsageRequest, _ io.Reader, report admin.Report) error {
 	match, err := admin.MatchRepos(s.mirror.Names(), req.Match)
 	if err != nil {

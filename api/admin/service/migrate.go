@@ -22,7 +22,7 @@ func (s *Service) migrate(ctx context.Context, req admin.MigrateRequest, _ io.Re
 		return err
 	}
 	if s.mirror.Mode() == mirror.Offline {
-		return mirror.Errorf(mirror.CodeUnavailable, "the mirror is offline and dials nobody: 'mirror mode auto' changes that")
+		return mirror.Errorf(mirror.CodeUnavailable, "the mirror is offline and connects to no registry: see 'mirror mode --help'")
 	}
 	source, err := s.opts.Registry(req.URL)
 	if err != nil {

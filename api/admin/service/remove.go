@@ -13,9 +13,9 @@ import (
 	"airmirror/mirror"
 )
 
-// remove takes out what is named.
+// remove deletes the named images.
 func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Reader, report admin.Report) error {
-	refs, err := s.named(ctx, req.Names)
+	refs, err := s.findRefs(ctx, req.Names)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 		return nil
 	}
 	sum := admin.RemoveSummary{Later: plan.Totals.Bytes}
-	planned := make(map[string]int64) // bytes, by name
+	planned := make(map[string]int64) // bytes to free, by name
 	for item := range plan.Candidates() {
 		planned[item.Name] = item.Freed
 	}
@@ -42,7 +42,7 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 		} else {
 			s.emitRemoved(ctx, c)
 		}
-		report.Item(outcome(c), c)
+		report.Item(outcomeKind(c), c)
 	})
 	if err != nil {
 		return err
@@ -53,12 +53,12 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 	return nil
 }
 
-// planRemoval plans a removal. Pins of what is to go even so are taken back, unless it is only to be said what would go.
+// planRemoval plans a removal. Unless it is a dry run, it removes the pins of the images that the plan deletes.
 func (s *Service) planRemoval(ctx context.Context, removal gc.Removal, dryRun bool) (*gc.Plan, error) {
 	plan, err := gc.MakeRemoval(ctx, s.store, removal, s.store.Now())
 	pins := (*gc.PinnedError)(nil)
 	if errors.As(err, &pins) {
-		return nil, mirror.Errorf(mirror.CodeDenied, "%s: unpin it, or remove it all the same with --force", pins)
+		return nil, mirror.Errorf(mirror.CodeDenied, "%s: unpin it first, or use --force", pins)
 	}
 	if err == nil && !dryRun && len(plan.Pins) > 0 {
 		err = s.mirror.Unpin(ctx, plan.Pins...)
@@ -66,19 +66,19 @@ func (s *Service) planRemoval(ctx context.Context, removal gc.Removal, dryRun bo
 	return plan, err
 }
 
-// named returns the references that names and patterns mean, each once. Who removes names what is removed: there is no
-// tag that is meant if none is said.
-func (s *Service) named(ctx context.Context, names []string) (refs []mirror.Ref, err error) {
+// findRefs returns the references that names and patterns stand for, each once. A name without a tag does not mean latest
+// here: nothing is deleted that was not named.
+func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.Ref, err error) {
 	for _, name := range names {
 		if admin.IsPattern(name) {
-			matching, err := s.matching(ctx, name)
+			matching, err := s.matchRefs(ctx, name)
 			if err != nil {
 				return nil, err
 			}
 			refs = append(refs, matching...)
 			continue
 		}
-		ref, err := s.ref(ctx, name)
+		ref, err := s.findRef(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -88,40 +88,40 @@ func (s *Service) named(ctx context.Context, names []string) (refs []mirror.Ref,
 	return slices.Compact(refs), nil
 }
 
-// namesPage is how many repositories or tags are read at a time.
-const namesPage = 256
+// pageSize is the number of repositories or tags that are read at a time.
+const pageSize = 256
 
-// matching lists the tags that a pattern means: of repositories by [mirror.Match], with a host or as they are served.
-func (s *Service) matching(ctx context.Context, pattern string) (refs []mirror.Ref, err error) {
+// matchRefs returns the stored tags that match a pattern. The pattern of the repository is that of [mirror.Match].
+func (s *Service) matchRefs(ctx context.Context, pattern string) (refs []mirror.Ref, err error) {
 	repoPattern, tagPattern := admin.SplitTag(pattern)
 	for after := ""; ; {
-		repos, err := s.store.Repos(ctx, after, namesPage)
+		repos, err := s.store.Repos(ctx, after, pageSize)
 		if err != nil {
 			return nil, err
 		}
 		for _, repo := range repos {
 			after = repo.String()
-			if !s.means(repoPattern, repo) {
+			if !s.matchesRepo(repoPattern, repo) {
 				continue
 			}
-			if refs, err = s.matchingTags(ctx, repo, tagPattern, refs); err != nil {
+			if refs, err = s.matchTags(ctx, repo, tagPattern, refs); err != nil {
 				return nil, err
 			}
 		}
-		if len(repos) < namesPage {
+		if len(repos) < pageSize {
 			break
 		}
 	}
 	if len(refs) == 0 {
-		return nil, mirror.Errorf(mirror.CodeManifestUnknown, "nothing is held that %q matches", pattern)
+		return nil, mirror.Errorf(mirror.CodeManifestUnknown, "no stored tag matches %q", pattern)
 	}
 	return refs, nil
 }
 
-// means reports whether a pattern is one of a repository, by any of its names.
-func (s *Service) means(pattern string, repo mirror.Repo) bool {
+// matchesRepo reports whether a pattern matches any of the names of a repository.
+func (s *Service) matchesRepo(pattern string, repo mirror.Repo) bool {
 	names := s.mirror.Names()
-	if bare, own := names.Bare(pattern); own && s.means(bare, repo) {
+	if bare, own := names.Bare(pattern); own && s.matchesRepo(bare, repo) {
 		return true
 	}
 	served := names.Served(repo)
@@ -130,26 +130,26 @@ func (s *Service) means(pattern string, repo mirror.Repo) bool {
 		library && repo.Host == mirror.DockerHub && mirror.Match(pattern, short)
 }
 
-// matchingTags adds the tags of a repository that match to refs.
-func (s *Service) matchingTags(ctx context.Context, repo mirror.Repo, pattern string, refs []mirror.Ref) ([]mirror.Ref, error) {
+// matchTags appends the matching tags of a repository to refs.
+func (s *Service) matchTags(ctx context.Context, repo mirror.Repo, pattern string, refs []mirror.Ref) ([]mirror.Ref, error) {
 	for after := ""; ; {
-		tags, err := s.store.Tags(ctx, repo, after, namesPage)
+		tags, err := s.store.Tags(ctx, repo, after, pageSize)
 		if err != nil {
 			return nil, err
 		}
 		for _, tag := range tags {
 			after = tag
-			if ok, _ := path.Match(pattern, tag); ok { // it was tried before
+			if ok, _ := path.Match(pattern, tag); ok { // the pattern was checked before
 				refs = append(refs, mirror.Ref{Repo: repo, Tag: tag})
 			}
 		}
-		if len(tags) < namesPage {
+		if len(tags) < pageSize {
 			return refs, nil
 		}
 	}
 }
 
-// emitRemoved has events made of what a command removed: of each tag, or of a manifest that had none.
+// emitRemoved records an event for each tag that was removed, or for a manifest without a tag.
 func (s *Service) emitRemoved(ctx context.Context, item gc.Candidate) {
 	if item.Kind != gc.Image && item.Kind != gc.Manifest && item.Kind != gc.Tag {
 		return
