@@ -8,26 +8,26 @@ import (
 	"airmirror/mirror"
 )
 
-// maxList is how large a list may be.
+// maxList is the maximal size of a list in bytes.
 const maxList = 16 << 20
 
-// ParseList reads names of images, each once and in order. It takes two kinds of text, and the first line that is
-// neither empty nor a comment tells which it is:
+// ParseList returns the names of images in a text, in order and without duplicates. The text has one of two formats; the
+// first line that is neither empty nor a comment decides:
 //
-//   - A list: one image a line. What follows a # at the beginning of a line, or after a space, is a comment.
-//   - YAML or JSON as Kubernetes has it, of one or more documents: every string under a key "image", at any depth; the
-//     reference of a volume that is an image, the images of a kustomization, and a list of strings. Such
-//     a line begins a document or a list, or is a key and its value.
+//   - A list with one image a line. A comment begins with # at the beginning of a line or after a space.
+//   - One or more documents of YAML or JSON, such as Kubernetes manifests. The names are the strings under a key "image" at
+//     any depth, the references of image volumes, the images of a kustomization, and lists of strings. The deciding line
+//     begins a document or a list, or is a key and its value.
 //
-// Names are not checked: that is for [Run], which reports what it cannot use and goes on. A template that was not
-// filled in comes out as it stands, for Run to report. With an error there may be names: all that could be read.
+// ParseList does not check the names: [Run] reports invalid ones and continues. A template that was not rendered is returned
+// unchanged, for Run to report. An error may come with names: all those that could be read.
 func ParseList(r io.Reader) ([]string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxList+1))
 	if err != nil {
-		return nil, fmt.Errorf("read list of images: %w", err)
+		return nil, fmt.Errorf("reading the list of images: %w", err)
 	}
 	if len(text) > maxList {
-		return nil, fmt.Errorf("list of images is larger than %d MiB", maxList>>20)
+		return nil, fmt.Errorf("the list of images is larger than %d MiB", maxList>>20)
 	}
 	text = mirror.Text(text)
 	var list list
@@ -41,7 +41,7 @@ func ParseList(r io.Reader) ([]string, error) {
 	return list.names, nil
 }
 
-// list gathers names.
+// list collects names.
 type list struct {
 	names []string
 	seen  map[string]bool
@@ -59,7 +59,7 @@ func (l *list) add(name string) {
 	l.names = append(l.names, name)
 }
 
-// lines yields the lines of text without comments and the space around them, if something is left.
+// lines yields the lines of text that are not empty, without comments and surrounding space.
 func lines(text []byte) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for line := range strings.Lines(string(text)) {

@@ -10,8 +10,8 @@ import (
 	"airmirror/mirror"
 )
 
-// ParseName reads an image's name as people write it, see the package comment. The reference has a tag, a digest, or both.
-// tagged is false if there is neither in the name: the reference is to latest then.
+// ParseName parses the name of an image; see the package comment. The reference has a tag, a digest or both. tagged is false
+// if the name has neither: the tag is latest then.
 func ParseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
 	ref, d, tagged, err := parseName(names, name)
 	if err == nil && d != "" {
@@ -20,9 +20,9 @@ func ParseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, er
 	return ref, tagged && err == nil, err
 }
 
-// Find reads the name of something that is stored. It is [ParseName], but for two things: a digest may be shortened
-// ([mirror.FindDigest]), and a short name of Docker Hub stands for one in library unless there is a repository that is
-// called so, as for who asks by the registry API.
+// Find parses the name of stored content. It is like [ParseName], with two differences: a digest may be shortened
+// ([mirror.FindDigest]), and a short name of Docker Hub means the repository below library only if there is no repository
+// of the short name itself, as in the registry API.
 func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
 	ref, d, tagged, err := parseName(names, name)
 	if err != nil {
@@ -48,8 +48,9 @@ func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name st
 	return ref, tagged, err
 }
 
-// stored returns what a name with an address of this mirror in front stands for. A short one may stand for one in library,
-// as for who asks by the registry API; and what was stored under the address itself, as that of another registry, keeps it.
+// storedRepo returns the repository that a name beginning with an address of this mirror means. A short name may mean the
+// repository below library, as in the registry API. A repository may also be stored under the address itself, as that of
+// another registry.
 func storedRepo(ctx context.Context, store mirror.Catalog, names mirror.Names, name string, repo mirror.Repo) mirror.Repo {
 	if _, own := names.Bare(name); !own {
 		return repo
@@ -71,14 +72,14 @@ func storedRepo(ctx context.Context, store mirror.Catalog, names mirror.Names, n
 	return repo
 }
 
-// idPattern is what Docker and Kubernetes write where an image has an ID and no name. Docker takes 64 hexadecimal digits
-// for one as well, and for no name.
+// idPattern matches the image IDs that Docker and Kubernetes show for images without a name. Docker also reads 64 hexadecimal
+// digits as an ID, never as a name.
 var idPattern = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
 
-// IsID reports whether a name is the ID of an image: the digest of its config, which only the machine knows that it is on.
+// IsID reports whether a name is an image ID: the digest of its config, which only the machine of the image can resolve.
 func IsID(name string) bool { return idPattern.MatchString(name) }
 
-// WithoutIDs returns what of a list names images, and how many IDs were in it.
+// WithoutIDs returns the names in a list, and the number of image IDs in it.
 func WithoutIDs(list []string) (names []string, ids int) {
 	for _, name := range list {
 		if IsID(name) {
@@ -90,7 +91,7 @@ func WithoutIDs(list []string) (names []string, ids int) {
 	return names, ids
 }
 
-// parse reads a name, of which it leaves the digest as it is.
+// parseName parses a name and returns its digest unchanged: it may be a shortened one.
 func parseName(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
 	rest := strings.TrimPrefix(strings.TrimPrefix(name, "docker://"), "oci://")
 	switch {
@@ -118,10 +119,10 @@ func parseName(names mirror.Names, name string) (ref mirror.Ref, d string, tagge
 	if ref.Repo, err = names.Repo(rest, ""); err != nil {
 		return ref, d, false, err
 	}
-	_, own := names.Bare(rest) // a path as clients of this mirror ask for it
+	_, own := names.Bare(rest) // the name is a path of this mirror
 	if !own && ref.Repo.Host == mirror.DockerHub && !strings.Contains(ref.Repo.Path, "/") {
 		ref.Repo.Path = "library/" + ref.Repo.Path
-		err = ref.Repo.Validate() // it is longer now
+		err = ref.Repo.Validate() // the prefix made it longer
 	}
 	return ref, d, tagged, err
 }

@@ -11,31 +11,31 @@ import (
 )
 
 const (
-	// defaultParallel is how many blobs are transferred at a time, if the request does not say.
+	// defaultParallel is how many blobs are transferred concurrently by default.
 	defaultParallel = 4
-	// maxImages is how many images are worked on at a time: while the last blobs of one arrive, the manifests of the
-	// next are asked for.
+	// maxImages is how many images are fetched concurrently: while the last blobs of one arrive, the manifests of the next
+	// are requested.
 	maxImages = 2
 )
 
-// errRunEnded is why an image failed that was not begun when the run was ended.
+// errRunEnded is the error of an image that was not begun when the run was canceled.
 var errRunEnded = errors.New("not fetched: the run was ended")
 
-// Run fetches what the request names and tells what happens; tell is never called twice at the same time, nor after Run
-// has returned. Run ends soon after ctx does, and says of everything that was left that it was.
-func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary {
+// Run fetches the content of a request. It calls report for each event, never concurrently and not after it has returned.
+// When ctx is canceled, Run stops soon and reports all images that were not fetched.
+func Run(ctx context.Context, f Fetcher, req Request, report func(Event)) Summary {
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
-	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), report: tell}
+	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), report: report}
 	r.Reporter = progress.New(func() { r.emit(Event{Kind: KindProgress}) })
 	r.summary.Skipped = req.Skipped
-	jobs, failures := newPlan(ctx, f, req)
-	r.emit(Event{Kind: KindPlan, Total: int64(len(jobs) + len(failures))})
+	tasks, failures := newPlan(ctx, f, req)
+	r.emit(Event{Kind: KindPlan, Total: int64(len(tasks) + len(failures))})
 	for _, failed := range failures {
 		r.record(failed.image, nil, failed.err, failed.notChecked)
 	}
-	r.fetchAll(ctx, jobs)
+	r.fetchAll(ctx, tasks)
 	slices.Sort(r.summary.Failures)
 	slices.Sort(r.summary.Unchecked)
 	r.Reporter.Close()
@@ -43,69 +43,69 @@ func Run(ctx context.Context, f Fetcher, req Request, tell func(Event)) Summary 
 	return r.summary
 }
 
-// run is one request being worked on.
+// run is a running request. It is safe for concurrent use.
 type run struct {
 	*progress.Reporter
 	report  func(Event)
 	fetcher Fetcher
 	req     Request
-	budget  chan struct{} // one place for each transfer of a blob
+	budget  chan struct{} // one entry for each transfer of a blob
 
 	mu      sync.Mutex
 	summary Summary
 }
 
-func (r *run) fetchAll(ctx context.Context, jobs []task) {
+func (r *run) fetchAll(ctx context.Context, tasks []task) {
 	next := make(chan task)
 	var workers sync.WaitGroup
-	for range min(maxImages, len(jobs)) {
+	for range min(maxImages, len(tasks)) {
 		workers.Go(func() {
-			for j := range next {
-				r.runTask(ctx, j)
+			for t := range next {
+				r.runTask(ctx, t)
 			}
 		})
 	}
-	for _, j := range jobs {
+	for _, t := range tasks {
 		if ctx.Err() == nil {
 			select {
-			case next <- j:
+			case next <- t:
 				continue
 			case <-ctx.Done():
 			}
 		}
-		r.record(j.String(), nil, errRunEnded, nil)
+		r.record(t.String(), nil, errRunEnded, nil)
 	}
 	close(next)
 	workers.Wait()
 }
 
-func (j task) String() string {
-	if j.blob {
-		return "blob " + j.ref.String()
+func (t task) String() string {
+	if t.blob {
+		return "blob " + t.ref.String()
 	}
-	return j.ref.String()
+	return t.ref.String()
 }
 
-func (r *run) runTask(ctx context.Context, j task) {
+func (r *run) runTask(ctx context.Context, t task) {
 	if ctx.Err() != nil {
-		r.record(j.String(), nil, errRunEnded, nil)
+		r.record(t.String(), nil, errRunEnded, nil)
 		return
 	}
-	fetched, err := r.fetch(ctx, j)
+	fetched, err := r.fetch(ctx, t)
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("not all of it was fetched: the run was ended")
 	}
 	if err != nil && fetched.Digest == "" {
-		r.record(j.String(), nil, err, nil)
+		r.record(t.String(), nil, err, nil)
 		return
 	}
-	r.record(j.String(), &fetched, err, fetched.NotChecked)
+	r.record(t.String(), &fetched, err, fetched.NotChecked)
 }
 
-func (r *run) fetch(ctx context.Context, j task) (mirror.Fetched, error) {
-	if !j.blob {
-		return r.fetcher.Fetch(ctx, j.ref, mirror.FetchOptions{
-			Root: true, SkipChildren: j.want, Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel,
+func (r *run) fetch(ctx context.Context, t task) (mirror.Fetched, error) {
+	if !t.blob {
+		return r.fetcher.Fetch(ctx, t.ref, mirror.FetchOptions{
+			Root: true, SkipChildren: t.want, Platforms: r.req.Platforms, Referrers: r.req.Referrers, Parallel: r.req.Parallel,
 			Budget: r.budget, Progress: r.Reporter, DryRun: r.req.DryRun,
 		})
 	}
@@ -115,22 +115,22 @@ func (r *run) fetch(ctx context.Context, j task) (mirror.Fetched, error) {
 	case <-ctx.Done():
 		return mirror.Fetched{}, ctx.Err()
 	}
-	r.Doing(j.String())
+	r.Doing(t.String())
 	if r.req.DryRun {
-		size, missing, err := r.fetcher.PeekBlob(ctx, j.ref.Repo, j.ref.Digest)
+		size, missing, err := r.fetcher.PeekBlob(ctx, t.ref.Repo, t.ref.Digest)
 		if err != nil {
 			return mirror.Fetched{}, err
 		}
-		return mirror.Fetched{Digest: j.ref.Digest, Blobs: 1, Bytes: size, New: missing}, nil
+		return mirror.Fetched{Digest: t.ref.Digest, Blobs: 1, Bytes: size, New: missing}, nil
 	}
 	counted := &expectCounter{Progress: r.Reporter}
-	if err := r.fetcher.FetchBlob(ctx, j.ref.Repo, j.ref.Digest, counted); err != nil {
+	if err := r.fetcher.FetchBlob(ctx, t.ref.Repo, t.ref.Digest, counted); err != nil {
 		return mirror.Fetched{}, err
 	}
-	return mirror.Fetched{Digest: j.ref.Digest, Blobs: 1, Bytes: counted.expected, New: counted.expected}, nil
+	return mirror.Fetched{Digest: t.ref.Digest, Blobs: 1, Bytes: counted.expected, New: counted.expected}, nil
 }
 
-// counter remembers how much was expected, which only one goroutine says of a single blob.
+// expectCounter records how many bytes of a blob were expected. It is for one goroutine.
 type expectCounter struct {
 	mirror.Progress
 	expected int64
@@ -141,7 +141,7 @@ func (c *expectCounter) Expect(bytes int64) {
 	c.Progress.Expect(bytes)
 }
 
-// ended notes what became of an image. fetched is nil if nothing is known of it.
+// record records and reports the result of an image. fetched is nil if nothing was fetched.
 func (r *run) record(image string, fetched *mirror.Fetched, err, notChecked error) {
 	event := Event{Kind: KindImage, Image: image, Fetched: fetched}
 	if notChecked != nil {

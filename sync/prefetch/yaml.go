@@ -13,11 +13,11 @@ import (
 )
 
 var (
-	// yamlStart is what a line of YAML or JSON begins with and an image does not, or a key and its colon.
+	// yamlStart matches lines of YAML or JSON that cannot name an image.
 	yamlStart = regexp.MustCompile(`^(?:---|%YAML|[{\[]|-\s|-$|[^\s:][^:]*:(?:\s|$))`)
-	// yamlBreak is the line between two documents.
+	// yamlBreak matches the line between two documents.
 	yamlBreak = regexp.MustCompile(`(?m)^---(?:[ \t].*)?$`)
-	// imageLine is a line with an image in a text that is no YAML.
+	// imageLine matches a line with an image in a text that is not valid YAML.
 	imageLine = regexp.MustCompile(`^(?:-\s+)*["']?image["']?\s*:\s+(.+)$`)
 )
 
@@ -28,7 +28,7 @@ func isYAML(text []byte) bool {
 	return false
 }
 
-// yaml reads all documents of text, and names in its error those that cannot be read.
+// yaml reads all documents of text. Its error names those that cannot be parsed.
 func (l *list) yaml(text []byte) error {
 	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 	var failed []error
@@ -46,7 +46,7 @@ func (l *list) yaml(text []byte) error {
 	return errors.Join(failed...)
 }
 
-// document reads one document. A template that was not filled in is seldom YAML, so it is read line by line then.
+// document reads one document. A template that was not rendered is rarely valid YAML: it is read line by line.
 func (l *list) document(doc []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(doc))
 	for {
@@ -70,7 +70,7 @@ func (l *list) document(doc []byte) error {
 	}
 }
 
-// strings adds the names of a document that is a list of them.
+// strings adds the names of a document that is a list of strings.
 func (l *list) strings(root *yaml.Node) {
 	if len(root.Content) != 1 || root.Content[0].Kind != yaml.SequenceNode {
 		return
@@ -106,8 +106,8 @@ func (l *list) kustomized(value *yaml.Node) {
 	}
 }
 
-// node walks a node of doc. What an alias stands for was walked where its anchor is, but for a string that only the
-// alias makes an image.
+// node walks a node of doc. The target of an alias is walked at its anchor, except for a string: the key of the alias may
+// make it an image.
 func (l *list) node(node *yaml.Node, doc []byte) {
 	for i, child := range node.Content {
 		if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "image" {
@@ -128,12 +128,12 @@ func (l *list) image(value *yaml.Node, doc []byte) {
 	case value.Kind == yaml.ScalarNode && value.ShortTag() == "!!str":
 		l.add(value.Value)
 	case value.Kind == yaml.MappingNode && len(value.Content) > 0 && value.Content[0].Kind == yaml.MappingNode:
-		// {{ .Values.image }} reads as a map with a map for a key.
+		// {{ .Values.image }} is parsed as a map with a map as its key.
 		if source := bytes.Split(doc, []byte("\n")); value.Line <= len(source) {
 			line := source[value.Line-1]
 			l.add(string(line[min(len(line), value.Column-1):]))
 		}
-	case value.Kind == yaml.MappingNode: // a volume that is an image
+	case value.Kind == yaml.MappingNode: // an image volume
 		for i := 0; i+1 < len(value.Content); i += 2 {
 			if at := value.Content[i+1]; value.Content[i].Value == "reference" && at.Kind == yaml.ScalarNode && at.ShortTag() == "!!str" {
 				l.add(at.Value)
@@ -142,7 +142,7 @@ func (l *list) image(value *yaml.Node, doc []byte) {
 	}
 }
 
-// unquote drops the quotes around s.
+// unquote removes the quotes around s.
 func unquote(s string) string {
 	if len(s) > 1 && (s[0] == '"' || s[0] == '\'') && strings.HasSuffix(s, s[:1]) {
 		return s[1 : len(s)-1]
