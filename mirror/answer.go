@@ -5,26 +5,26 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Answer is a manifest as it is served.
+// Answer is a manifest that is served to a client.
 type Answer struct {
 	Manifest
-	// Repo is the repository under which it was found.
+	// Repo is the repository in which it was found.
 	Repo Repo
-	// Stale says why it could not be revalidated though that was due; nil if it is current.
+	// Stale is why the manifest could not be revalidated although its TTL has passed; nil if it is current.
 	Stale error
 }
 
 // Put is a manifest that a client pushes.
 type Put struct {
 	Repo      Repo
-	Digest    digest.Digest // what the client says it is; sha256 of the bytes if empty
-	MediaType string        // what the client says it is; may be empty
+	Digest    digest.Digest // stated by the client; if empty, it is the sha256 of the bytes
+	MediaType string        // stated by the client; may be empty
 	Bytes     []byte
-	Spool     *Spool // has the bytes if they are not in memory; it is the caller's to close
+	Spool     *Spool // the bytes, if they are not in Bytes; the caller closes it
 	Tags      []string
 }
 
-// Size returns how many bytes the manifest has.
+// Size returns the size of the manifest in bytes.
 func (p *Put) Size() int {
 	if p.Spool != nil {
 		return int(p.Spool.size)
@@ -32,19 +32,18 @@ func (p *Put) Size() int {
 	return len(p.Bytes)
 }
 
-// Listing is a list that may lack what an upstream would add to it.
+// Listing is a list that may lack the items of an upstream.
 type Listing[T any] struct {
 	Items []T
-	// More says whether the list goes on, where that cannot be told from the number of items.
+	// More reports whether the list continues, if the number of items does not tell.
 	More bool
-	// Stale says why the upstream could not be asked; nil if it was, or need not be.
+	// Stale is why the upstream could not be asked; nil if it was, or need not be.
 	Stale error
-	// UpstreamRefused says why the upstream listed nothing though it answered: it has no such list, or may not give it. It is nil
-	// where it need not be asked.
+	// Refused is the answer of an upstream that has no such list, or denies it; nil otherwise.
 	Refused error
 }
 
-// DescriptorSize estimates the bytes of a descriptor in JSON from above.
+// DescriptorSize returns an upper bound for the size of a descriptor as JSON, in bytes.
 func DescriptorSize(desc v1.Descriptor) int {
 	size := 256 + len(desc.MediaType) + len(desc.ArtifactType) + len(desc.Digest)
 	for k, v := range desc.Annotations {
@@ -53,5 +52,5 @@ func DescriptorSize(desc v1.Descriptor) int {
 	return size
 }
 
-// Span is a part of a blob that a client asks for.
+// Span is a range of a blob that a client requests, in bytes.
 type Span struct{ Off, Len int64 }

@@ -9,77 +9,77 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// CheckStore finds out whether what is held is what it is called, and mends what can be mended here. All of it may be
-// used concurrently with everything else.
+// CheckStore finds defects of what is stored, and repairs those that it can. It may be used concurrently.
 type CheckStore interface {
-	// Defects reads everything and yields what is wrong, each digest and each entry once, and goes on after it. What is
-	// being written or deleted meanwhile is no flaw. An error is about what could not be read, which the Flaw beside it
-	// names if it has a digest; it goes on after that as well, unless ctx has ended or the index fails.
+	// Defects checks everything and yields the defects, each digest and each record once. Content that is being written
+	// or deleted is no defect. An error is about something that cannot be read; the Defect beside it names that if it
+	// has a digest. The iterator continues after errors and defects, unless ctx has ended or the index fails.
 	Defects(ctx context.Context, opts CheckOptions) iter.Seq2[Defect, error]
-	// Repair does what can be done about a flaw without an upstream, if it is still there: it looks again before it does
-	// anything, and reads again what may be damaged. A damaged file is moved to the quarantine, and it and a missing one
-	// are held no more, so that they are fetched again where they are asked for; an orphan that verifies is adopted, to
-	// be collected if nobody needs it; an entry that points nowhere is dropped, and one that contradicts what it follows
-	// from is written anew; a tag without its manifest gets that back if its file is held. A manifest that lost its file stays known, with its tags, to be fetched again by its digest.
-	Repair(ctx context.Context, flaw Defect) (mended bool, err error)
-	// Backup writes a consistent copy of the index, from which names come back when it is lost. What it takes from the
-	// disk meanwhile is what changes: a copy is best written to where that is fast. [CodeUnsupported] if this index
-	// cannot be copied while it is in use.
+	// Repair repairs a defect, as far as that is possible without an upstream. It checks first that the defect still
+	// exists, and reads damaged content again. It moves a damaged file to the quarantine. Damaged and missing content is
+	// not stored any more, so that it is fetched when it is requested. An orphan that verifies is adopted; the collector
+	// deletes it if nothing needs it. A record that points nowhere is deleted, and one that contradicts the records that
+	// it is derived from is written again. A tag that lost its manifest gets it back if the file is stored. A manifest
+	// that lost its file remains known, with its tags, so that it can be fetched by its digest.
+	Repair(ctx context.Context, defect Defect) (repaired bool, err error)
+	// Backup writes a consistent copy of the index, from which the names can be restored, and returns its size in bytes.
+	// Changes that are made meanwhile take space on the disk until it ends, so w should be fast. [CodeUnsupported] if
+	// the index cannot be copied while it is in use.
 	Backup(ctx context.Context, w io.Writer) (bytes int64, err error)
 }
 
-// CheckOptions say how thoroughly is checked. The zero value reads everything as fast as it can.
+// CheckOptions configure a check. The zero value reads everything as fast as possible.
 type CheckOptions struct {
-	// Fast compares only what the index says with itself and with the sizes of files.
+	// Fast compares records with one another and with the sizes of files. It reads no content.
 	Fast bool
-	// After is where an earlier check stopped: what has a digest up to it is taken to be in order, and the index's own
-	// file as well. Only what is read in the order of digests is passed over; the rest is looked at whole.
+	// After is where an earlier check stopped. Content up to this digest, and the file of the index, are not checked.
+	// What is not read in the order of digests is checked completely.
 	After digest.Digest
-	// Read is called before so many bytes of content are read, [MaxCheckRead] at most, and can wait; after an error that
-	// file is read no further, and what is wrong with it is not known. Nil waits for nothing.
+	// Read is called before content is read, with the number of bytes, which is at most [MaxCheckRead]. It may wait. If
+	// it fails, the file is not read further and its state is unknown. Nil does not wait.
 	Read func(ctx context.Context, bytes int) error
-	// Checked is called after each file that the index names, in the order of their digests, whatever was found; size is
-	// as the index has it. Nobody is if it is nil.
+	// Checked is called after each file that the index names, in the order of digests, with the size in the index,
+	// whether or not there is a defect. It may be nil.
 	Checked func(d digest.Digest, size int64)
-	// Progress is told about bytes of content; nobody is if it is nil.
+	// Progress receives the bytes of content that are read; it may be nil.
 	Progress Progress
 }
 
 // MaxCheckRead is how many bytes [CheckStore.Defects] reads at a time.
 const MaxCheckRead = 256 << 10
 
-// DefectKind says what is wrong.
+// DefectKind is a kind of defect.
 type DefectKind string
 
-// What can be wrong.
+// The kinds of defects.
 const (
-	Damaged  DefectKind = "damaged"  // a file whose content is not what its digest says, or has another size
-	Missing  DefectKind = "missing"  // the index names or needs a file that is not there
-	Orphaned DefectKind = "orphaned" // a file that the index does not name
-	Dangling DefectKind = "dangling" // an entry of the index that points nowhere or contradicts another
-	Broken   DefectKind = "broken"   // the index's own file; it takes a rebuild
-	Unread   DefectKind = "unread"   // a file that cannot be read, for a reason that says nothing about its content
+	Damaged  DefectKind = "damaged"  // a file does not match its digest, or has another size
+	Missing  DefectKind = "missing"  // a file that the index names or needs does not exist
+	Orphaned DefectKind = "orphaned" // the index does not name a file
+	Dangling DefectKind = "dangling" // a record of the index points nowhere or contradicts another
+	Broken   DefectKind = "broken"   // the file of the index is damaged and must be rebuilt
+	Unread   DefectKind = "unread"   // a file cannot be read, for a reason that says nothing about its content
 )
 
-// Defect is something that is wrong with what is held.
+// Defect is a defect of what is stored.
 type Defect struct {
 	Kind   DefectKind    `json:"kind"`
 	Digest digest.Digest `json:"digest,omitempty"`
-	Size   int64         `json:"size,omitempty"` // in bytes, as the index or else the file has it
-	// Manifest: it is a manifest of the Repos, and not a blob.
+	Size   int64         `json:"size,omitempty"` // in bytes, from the index or else from the file
+	// Manifest says that the content is a manifest of the Repos, and not a blob.
 	Manifest bool `json:"manifest,omitempty"`
-	// Repos are those with a manifest that needs it or, for a manifest, that have it, as [Repo.String] writes them: the
-	// first hundred.
+	// Repos are the first hundred repositories with a manifest that needs the content or, for a manifest, that have it.
+	// Each is a [Repo.String].
 	Repos  []string `json:"repositories,omitempty"`
-	Entry  string   `json:"entry,omitempty"` // a dangling one: its table and the parts of its key, with spaces between
-	Reason string   `json:"reason"`          // a sentence
+	Entry  string   `json:"entry,omitempty"` // of Dangling: the table and the parts of the key, separated by spaces
+	Reason string   `json:"reason"`          // a sentence for people
 }
 
-// DefectError is the cause of a [CodeBlobUnknown] or [CodeManifestUnknown] for content that the index has and the files do
-// not: [CheckStore.Repair] takes care of its flaw, of which Repos may be left out.
+// DefectError is the cause of a [CodeBlobUnknown] or [CodeManifestUnknown] for content that is in the index and whose
+// file is missing or damaged. [CheckStore.Repair] repairs its Defect, whose Repos may be empty.
 type DefectError struct{ Defect Defect }
 
-// DefectOf returns the flaw that err is due to, or nil.
+// DefectOf returns the defect that err reports, or nil.
 func DefectOf(err error) *Defect {
 	var found *DefectError
 	if !errors.As(err, &found) {

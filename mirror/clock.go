@@ -5,27 +5,25 @@ import (
 	"time"
 )
 
-// Within reports whether a stored time is certainly less than d before now, which is the time of the clock that it was made
-// by. A time that is later than now was made while the clock was wrong, or the clock is wrong now: nobody knows how long ago
-// it was. What was to be left alone for d after it is due then, be it a tag to be revalidated or work to be done again.
+// Within reports whether a stored time is less than d before now, by the clock that it was taken from. For a time after now
+// it returns false: the clock was or is wrong, so that the age is unknown, and what depends on it is due.
 func Within(at, now time.Time, d time.Duration) bool {
 	ago := now.Sub(at)
 	return ago >= 0 && ago < d
 }
 
-// Forever is a time to live that never ends: the upstream is not asked again.
+// Forever is a TTL that never ends.
 const Forever = time.Duration(math.MaxInt64)
 
-// Clock has a time of its own by which it dates things, as [CollectStore.Now] does.
+// Clock is a clock that may differ from the wall clock, see [CollectStore.Now].
 type Clock interface {
 	Now() time.Time
 }
 
-// agreement is how far a dater may be from the time of day and still agree with it: the two are read one after the other.
+// agreement is the largest difference between two clocks that agree: they are read one after the other.
 const agreement = 2 * time.Second
 
-// WallClockOffset returns what to add to a time by d to show it to people, who go by the time of day as this machine has it; zero
-// as long as the two agree.
+// WallClockOffset returns what to add to a time of d to get the time of this machine's wall clock; 0 if the two agree.
 func WallClockOffset(d Clock) time.Duration {
 	offset := time.Since(d.Now())
 	if offset.Abs() < agreement {
@@ -34,7 +32,7 @@ func WallClockOffset(d Clock) time.Duration {
 	return offset.Round(time.Second)
 }
 
-// WallClockTime adds a [WallClockOffset] to a time; the zero time, which stands for one that is not known, stays as it is.
+// WallClockTime adds a [WallClockOffset] to a time. It returns the zero time, which means unknown, as it is.
 func WallClockTime(at time.Time, offset time.Duration) time.Time {
 	if at.IsZero() {
 		return at

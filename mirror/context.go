@@ -5,35 +5,40 @@ import (
 	"net"
 )
 
-type insistKey struct{}
+type bypassKey struct{}
 
-// BypassBreaker returns a context of questions for which an upstream that counts as gone is asked all the same.
+// BypassBreaker returns a context whose requests are sent to upstreams even if they are considered down.
 func BypassBreaker(ctx context.Context) context.Context {
-	return context.WithValue(ctx, insistKey{}, true)
+	return context.WithValue(ctx, bypassKey{}, true)
 }
 
-// BypassesBreaker reports whether ctx is one of [BypassBreaker].
-func BypassesBreaker(ctx context.Context) bool { return ctx.Value(insistKey{}) != nil }
+// BypassesBreaker reports whether ctx was made by [BypassBreaker].
+func BypassesBreaker(ctx context.Context) bool { return ctx.Value(bypassKey{}) != nil }
 
 type backgroundKey struct{}
 
-// Background returns a context of questions that no client waits for: what fails or is limited among them holds no client
-// back.
+// Background returns a context of requests that no client waits for. Their failures and rate limits do not affect the
+// requests of clients.
 func Background(ctx context.Context) context.Context {
 	return context.WithValue(ctx, backgroundKey{}, true)
 }
 
-// IsBackground reports whether ctx is one of [Background].
+// IsBackground reports whether ctx was made by [Background].
 func IsBackground(ctx context.Context) bool { return ctx.Value(backgroundKey{}) != nil }
 
 type clientKey struct{}
 
-// WithClient returns a context of requests that come from a client at an address, which wants remember.
+// WithClient returns a context of requests from the client at an address.
 func WithClient(ctx context.Context, addr net.Addr) context.Context {
 	return context.WithValue(ctx, clientKey{}, addr)
 }
 
-// ClientOf returns the host that a request came from, or "".
+// WithClientOf returns ctx with the client of another context.
+func WithClientOf(ctx, other context.Context) context.Context {
+	return context.WithValue(ctx, clientKey{}, other.Value(clientKey{}))
+}
+
+// ClientOf returns the host of the client of ctx, without a port, or "".
 func ClientOf(ctx context.Context) string {
 	addr, ok := ctx.Value(clientKey{}).(net.Addr)
 	if !ok {
@@ -42,41 +47,35 @@ func ClientOf(ctx context.Context) string {
 	return HostOf(addr.String())
 }
 
-type exactKey struct{}
+type exactNamesKey struct{}
 
-// WithoutShortNames returns a context of a client that is given nothing in the place of what it names, since it may not read
-// what its short names stand for; see [LongName].
+// WithoutShortNames returns a context in which short names are not resolved, see [LongName]. It is for clients that may not
+// read the repositories that their short names stand for.
 func WithoutShortNames(ctx context.Context) context.Context {
-	return context.WithValue(ctx, exactKey{}, true)
+	return context.WithValue(ctx, exactNamesKey{}, true)
 }
 
-// ShortNamesIgnored reports whether ctx is one of [WithoutShortNames].
-func ShortNamesIgnored(ctx context.Context) bool { return ctx.Value(exactKey{}) != nil }
+// ShortNamesIgnored reports whether ctx was made by [WithoutShortNames].
+func ShortNamesIgnored(ctx context.Context) bool { return ctx.Value(exactNamesKey{}) != nil }
 
-type patientKey struct{}
+type fullListsKey struct{}
 
-// WithFullLists returns a context of work that waits for an upstream's list for as long as the upstream may take, even if
-// there is a held one to fall back on: to have the whole list matters more to it than to have one soon.
+// WithFullLists returns a context in which the list of an upstream is awaited however long it takes, even if the stored
+// items could be returned at once.
 func WithFullLists(ctx context.Context) context.Context {
-	return context.WithValue(ctx, patientKey{}, true)
+	return context.WithValue(ctx, fullListsKey{}, true)
 }
 
-// FullLists reports whether ctx is one of [WithFullLists].
-func FullLists(ctx context.Context) bool { return ctx.Value(patientKey{}) != nil }
+// FullLists reports whether ctx was made by [WithFullLists].
+func FullLists(ctx context.Context) bool { return ctx.Value(fullListsKey{}) != nil }
 
-type lookKey struct{}
+type withoutUsageKey struct{}
 
-// WithoutUsage returns a context of somebody who only looks at what is held: to list it, or to see what is missing.
+// WithoutUsage returns a context in which reading content does not count as using it, for listings and checks. Otherwise
+// listing images would set the time of their last use, and a nightly sync would keep all images in use forever.
 func WithoutUsage(ctx context.Context) context.Context {
-	return context.WithValue(ctx, lookKey{}, true)
+	return context.WithValue(ctx, withoutUsageKey{}, true)
 }
 
-// UsageIgnored reports whether what is read is only looked at, to list it or to see what is missing: a [Store] does not take
-// that for a use. Otherwise to ask when an image was last used would be to use it, and to sync a list of images every
-// night would keep all of them in use for ever.
-func UsageIgnored(ctx context.Context) bool { return ctx.Value(lookKey{}) != nil }
-
-// WithClientOf returns ctx with the client of another context.
-func WithClientOf(ctx, client context.Context) context.Context {
-	return context.WithValue(ctx, clientKey{}, client.Value(clientKey{}))
-}
+// UsageIgnored reports whether ctx was made by [WithoutUsage]. A [Store] does not record a use then.
+func UsageIgnored(ctx context.Context) bool { return ctx.Value(withoutUsageKey{}) != nil }

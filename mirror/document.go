@@ -10,22 +10,21 @@ import (
 )
 
 const (
-	// maxDescriptors is how many descriptors, and maxAnnotations how many annotations, a manifest may have. Images have
-	// some hundred layers, the largest indexes some thousand entries; 4 MiB could hold many more, which would all have to
-	// be looked up and written in one transaction.
+	// maxDescriptors and maxAnnotations are the maximum numbers in a manifest. Images have up to some hundred layers, and
+	// indexes up to some thousand entries. 4 MiB could hold many more, all of which one transaction would have to check and
+	// write.
 	maxDescriptors = 20000
 	maxAnnotations = 20000
 )
 
-// document is a manifest's JSON with the fields of all manifests that are understood. Those that can be large are as
-// they stand in the bytes, so that no more of a document than is needed is ever made into values: in memory, what a few
-// bytes say can be a hundred times as large. A field that is absent or null is nil.
+// document is the JSON of a manifest with all known fields. Fields that may be large remain JSON, so that only what is
+// needed is decoded: decoded values may take a hundred times as much memory. A field that is absent or null is nil.
 type document struct {
 	schemaVersion                                          int
 	mediaType, artifactType                                string
 	config, layers, blobs, manifests, subject, annotations []byte
-	fsLayers, signatures                                   []byte // of Docker's schema 1
-	// data is the whole document, if it is valid JSON.
+	fsLayers, signatures                                   []byte // of schema 1
+	// data is the complete document if it is valid JSON.
 	data []byte
 }
 
@@ -34,7 +33,7 @@ var (
 	errDescriptors = Errorf(CodeManifestInvalid, "manifest has more than %d descriptors", maxDescriptors)
 )
 
-// readDocument reads the fields that are known. With an error it returns no more than the data, if that is valid JSON.
+// readDocument reads the known fields. If there is an error, only data is set, if that is valid JSON.
 func readDocument(data []byte) (document, error) {
 	if !json.Valid(data) {
 		return document{}, errDocument
@@ -54,7 +53,7 @@ func readDocument(data []byte) (document, error) {
 			continue
 		}
 		if seen[name] {
-			// Readers disagree on which of the two counts.
+			// Clients disagree on which of the two is valid.
 			return document{data: data}, Errorf(CodeManifestInvalid, "manifest has the field %s twice", name)
 		}
 		seen[name] = true
@@ -73,10 +72,10 @@ func readDocument(data []byte) (document, error) {
 var manifestFields = []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations",
 	"fsLayers", "signatures"}
 
-// fieldName returns which known field a quoted key names, or "". Clients in Go do not tell upper case from lower case
-// there, nor an escaped letter from a plain one.
+// fieldName returns the known field that a quoted key means, or "". As for clients in Go, case does not matter, nor do
+// escapes.
 func fieldName(quoted []byte) string {
-	const most = 100 // the longest field, all escaped
+	const most = 100 // the longest field, with all characters escaped
 	if len(quoted) > most {
 		return ""
 	}
@@ -89,12 +88,12 @@ func fieldName(quoted []byte) string {
 	return ""
 }
 
-// reading makes values of a document's fields, up to what a manifest may have.
+// reading decodes fields of a document and counts what is limited.
 type reading struct {
 	descriptors, annotations int
 }
 
-// list reads an array of descriptors and stops at the first one that is invalid.
+// list decodes an array of descriptors. It stops at the first invalid one.
 func (r *reading) list(field string, array []byte, annotated bool) ([]v1.Descriptor, error) {
 	if array == nil {
 		return nil, nil
@@ -113,7 +112,7 @@ func (r *reading) list(field string, array []byte, annotated bool) ([]v1.Descrip
 	return list, nil
 }
 
-// descriptor reads what is needed of a descriptor, with its annotations only if they are wanted.
+// descriptor decodes a descriptor, with its annotations if annotated is set.
 func (r *reading) descriptor(field string, object []byte, annotated bool) (v1.Descriptor, error) {
 	if r.descriptors++; r.descriptors > maxDescriptors {
 		return v1.Descriptor{}, errDescriptors
@@ -145,7 +144,7 @@ func (r *reading) descriptor(field string, object []byte, annotated bool) (v1.De
 	return desc, err
 }
 
-// texts reads annotations.
+// texts decodes annotations.
 func (r *reading) texts(object []byte) (map[string]string, error) {
 	if object == nil {
 		return nil, nil
@@ -165,7 +164,7 @@ func (r *reading) texts(object []byte) (map[string]string, error) {
 	return texts, nil
 }
 
-// members yields the quoted keys and the values of a JSON object as they stand in it. It must be valid.
+// members yields the quoted keys and the values of a valid JSON object as JSON.
 func members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		for i := space(object, space(object, 0)+1); object[i] != '}'; {
@@ -181,7 +180,7 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// elements yields the values of a JSON array as they stand in it. It must be valid.
+// elements yields the values of a valid JSON array as JSON.
 func elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for i := space(array, 1); array[i] != ']'; {
@@ -194,12 +193,12 @@ func elements(array []byte) iter.Seq[[]byte] {
 	}
 }
 
-// empty reports whether a field is absent, or a list of nothing.
+// empty reports whether a field is absent or an empty list.
 func empty(array []byte) bool {
 	return array == nil || array[0] == '[' && array[space(array, 1)] == ']'
 }
 
-// next returns where the next item of an object or array begins, or where the closing bracket is.
+// next returns the offset of the next item of an object or array, or of the closing bracket.
 func next(data []byte, i int) int {
 	i = space(data, i)
 	if data[i] == ',' {
@@ -208,6 +207,7 @@ func next(data []byte, i int) int {
 	return i
 }
 
+// space returns the offset of the first character at or after i that is no white space.
 func space(data []byte, i int) int {
 	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\r' || data[i] == '\n') {
 		i++
@@ -215,7 +215,7 @@ func space(data []byte, i int) int {
 	return i
 }
 
-// valueEnd returns where the valid JSON value that begins at i ends.
+// valueEnd returns the end of the valid JSON value at i.
 func valueEnd(data []byte, i int) int {
 	for depth := 0; i < len(data); {
 		switch data[i] {
@@ -230,7 +230,7 @@ func valueEnd(data []byte, i int) int {
 		default:
 			i++
 			for depth == 0 && i < len(data) && !strings.ContainsRune(",}] \t\r\n", rune(data[i])) {
-				i++ // the rest of a number or word
+				i++ // the rest of a number or literal
 			}
 		}
 		if depth == 0 {
@@ -240,6 +240,7 @@ func valueEnd(data []byte, i int) int {
 	return i
 }
 
+// stringEnd returns the end of the quoted string at i.
 func stringEnd(data []byte, i int) int {
 	for i++; data[i] != '"'; i++ {
 		if data[i] == '\\' {

@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-// Code says what kind of thing went wrong, in the words of the distribution specification where it has one:
+// Code is the kind of an error. Kinds that the distribution specification defines have its names:
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 type Code string
 
-// The codes of the specification, and after them those it lacks a word for.
+// The codes. The first group is that of the specification.
 const (
 	CodeBlobUnknown         Code = "BLOB_UNKNOWN"
 	CodeBlobUploadInvalid   Code = "BLOB_UPLOAD_INVALID"
@@ -27,39 +27,39 @@ const (
 	CodeUnsupported         Code = "UNSUPPORTED"
 	CodeTooManyRequests     Code = "TOOMANYREQUESTS"
 
-	// CodeManifestTooLarge: a manifest over [MaxManifestSize].
+	// CodeManifestTooLarge: the manifest is larger than [MaxManifestSize].
 	CodeManifestTooLarge Code = "MANIFEST_TOO_LARGE"
-	// CodeRangeInvalid: a chunk that does not begin where the upload stands.
+	// CodeRangeInvalid: the chunk does not begin at the end of the upload.
 	CodeRangeInvalid Code = "RANGE_INVALID"
-	// CodePaginationInvalid: a page size that is not a number.
+	// CodePaginationInvalid: the page size is not a number.
 	CodePaginationInvalid Code = "PAGINATION_NUMBER_INVALID"
-	// CodeUploadBusy: another request has the upload.
+	// CodeUploadBusy: another request uses the upload.
 	CodeUploadBusy Code = "UPLOAD_BUSY"
-	// CodeStorageFull: there is no room for what a client pushes.
+	// CodeStorageFull: there is no room for pushed content.
 	CodeStorageFull Code = "STORAGE_FULL"
-	// CodeBundleInvalid: what was to be imported is no bundle or archive of images, or is damaged.
+	// CodeBundleInvalid: the file is not a bundle or an archive of images, or it is damaged.
 	CodeBundleInvalid Code = "BUNDLE_INVALID"
-	// CodeUnavailable: an upstream, or this mirror, cannot answer now.
+	// CodeUnavailable: an upstream or this mirror cannot answer now.
 	CodeUnavailable Code = "UNAVAILABLE"
-	// CodeUnknown: everything else, a fault of this mirror.
+	// CodeUnknown: any other failure of this mirror.
 	CodeUnknown Code = "UNKNOWN"
 )
 
-// Error is an error that a client can be told: a code, a sentence, what it is about, and the cause.
+// Error is an error that clients may see.
 type Error struct {
 	Code    Code
-	Message string // names the thing, the reason and, where there is one, the next step
+	Message string // names the content, the reason and, if there is one, the next step
 	Detail  any    // for the client, as JSON; may be nil
 	Cause   error  // for the log and errors.Is; may be nil
 }
 
-// Errorf returns an [Error] with a formatted message; %w makes the cause, as with fmt.Errorf.
+// Errorf returns an [Error] with a formatted message. %w sets the cause, as with [fmt.Errorf].
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: err.Error(), Cause: errors.Unwrap(err)}
 }
 
-// Error returns the message with its cause.
+// Error returns the message and the cause.
 func (e *Error) Error() string {
 	if e.Cause == nil {
 		return e.Message
@@ -73,7 +73,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// CodeOf returns the code of the first [Error] in err's chain, [CodeUnknown] if there is none and "" for nil.
+// CodeOf returns the code of the first [Error] in the chain of err, [CodeUnknown] if there is none, and "" for nil.
 func CodeOf(err error) Code {
 	if err == nil {
 		return ""
@@ -85,8 +85,8 @@ func CodeOf(err error) Code {
 	return CodeUnknown
 }
 
-// UpstreamRefused reports whether err is a refusal of an upstream: it may not give something, or does not have it, and does not
-// say which.
+// UpstreamRefused reports whether an upstream refused a request without saying whether the content does not exist or is
+// denied.
 func UpstreamRefused(err error) bool {
 	var refusal interface{ Refused() bool }
 	return errors.As(err, &refusal) && refusal.Refused()
@@ -96,7 +96,7 @@ func hasSuffix(s, suffix string) bool {
 	return len(s) >= len(suffix) && s[len(s)-len(suffix):] == suffix
 }
 
-// quote shortens what a client sent before it is repeated in a message.
+// quote shortens and quotes text from a client for a message.
 func quote(s string) string {
 	const most = 120
 	if len(s) > most {

@@ -2,36 +2,35 @@ package mirror
 
 import "github.com/opencontainers/go-digest"
 
-// FetchOptions say what of an image is fetched. The zero value works: all of it, without what refers to it.
+// FetchOptions configure a fetch. The zero value fetches the complete image without its referrers.
 type FetchOptions struct {
-	// Platforms, as os/arch or os/arch/variant, choose among those of an index; empty means all. An image for one platform
-	// is for that of its config.
+	// Platforms are the platforms to fetch, as os/arch or os/arch/variant; none means all. The platform of an image without
+	// an index is that of its config.
 	Platforms []string
-	// Root makes a root ([ImportedTag]) of what is named by its digest: somebody asks for the image, and not a client that
-	// pulls it. Loose is as for a [ImportedTag].
+	// Root makes a root of an image that is fetched by its digest, and SkipChildren none of its children; see [ImportedTag].
 	Root, SkipChildren bool
-	// Referrers has signatures and everything else that refers to the image fetched, too.
+	// Referrers fetches the referrers as well, such as signatures.
 	Referrers bool
-	// BackfillParallel is how many blobs are fetched at a time; 4 if it is zero.
+	// Parallel is the number of blobs that are fetched at a time. The default is 4.
 	Parallel int
-	// Budget is shared by fetches that run at the same time; nil means that there is none. Each transfer of a blob holds
-	// one place of it, so that there are never more than its capacity, whatever Parallel says of one fetch.
+	// Budget limits the transfers of several fetches together: each transfer of a blob sends to it and receives at its end.
+	// Nil means no common limit.
 	Budget chan struct{}
-	// Progress is told about blobs; nobody is if it is nil.
+	// Progress receives the bytes of blobs; it may be nil.
 	Progress Progress
-	// DryRun asks what there is, and stores nothing: New is how many bytes would be fetched then.
+	// DryRun stores nothing. [Fetched.New] is then how many bytes would be fetched.
 	DryRun bool
 }
 
-// Fetched is what a fetch brought in.
+// Fetched is the result of a fetch.
 type Fetched struct {
 	Digest    digest.Digest `json:"digest"`
-	Manifests int           `json:"manifests"` // all that the image has, held before or not
+	Manifests int           `json:"manifests"` // of the image, including those that were stored before
 	Blobs     int           `json:"blobs"`
-	Bytes     int64         `json:"bytes"` // of these blobs
-	New       int64         `json:"new"`   // bytes that were not held before
-	// NotChecked is why the upstream could not be asked what the tag points at now, or could not give it: all else is about
-	// the stored copy then. It is nil for what has no upstream to ask: a digest, and what was pushed. With
-	// [FetchOptions.Referrers], it may also be why it is not known what refers to the image, which fails no image.
+	Bytes     int64         `json:"bytes"` // of all blobs
+	New       int64         `json:"new"`   // bytes that were not stored before
+	// NotChecked is why the upstream did not confirm what the tag points at; the result is then that of the stored image. It
+	// is nil if no upstream is asked, as for a digest or a pushed tag. With [FetchOptions.Referrers], it may also be why the
+	// referrers are unknown.
 	NotChecked error `json:"-"`
 }

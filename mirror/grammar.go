@@ -2,8 +2,8 @@ package mirror
 
 import "strings"
 
-// The grammar of names, by hand: each request is checked against it, and regular expressions took more time than the
-// rest of an answer from memory. Those of the specification are in the tests, which hold the two against each other.
+// The grammar of names is checked by hand-written code: it runs for each request, and regular expressions took more time
+// than the rest of an answer from memory. The tests compare it with the expressions of the specification.
 
 // class is a set of ASCII characters.
 type class [256]bool
@@ -31,7 +31,7 @@ var (
 	portChars  = classOf(digits)
 )
 
-// all reports whether s has characters, all of c.
+// all reports whether s is not empty and consists of characters of c.
 func (c *class) all(s string) bool {
 	for i := range len(s) {
 		if !c[s[i]] {
@@ -41,8 +41,8 @@ func (c *class) all(s string) bool {
 	return s != ""
 }
 
-// validPath reports whether s is made of parts with slashes in between; and these of lower-case letters and digits, with
-// a dot, one or two underscores or any number of dashes in between.
+// validPath reports whether s consists of parts separated by slashes. A part consists of lower-case letters and digits,
+// separated by a dot, one or two underscores or any number of dashes.
 func validPath(s string) bool {
 	for i := 0; ; i++ {
 		start := i
@@ -96,10 +96,10 @@ func ValidHost(s string) bool {
 	return true
 }
 
-// validPort is for a port with its colon.
+// validPort checks a port with its colon.
 func validPort(s string) bool { return s[0] == ':' && len(s) <= 6 && portChars.all(s[1:]) }
 
-// validDigest reports whether s is a digest of an algorithm that content is held under.
+// validDigest reports whether s is a digest with a supported algorithm.
 func validDigest(s string) bool {
 	hex, ok := strings.CutPrefix(s, "sha256:")
 	if ok {

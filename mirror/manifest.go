@@ -9,7 +9,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Media types that Docker's tools use beside those of the OCI image specification.
+// Media types of Docker's tools. Those of the OCI image specification are in package v1.
 const (
 	MediaTypeDockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
 	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -17,50 +17,51 @@ const (
 	mediaTypeOCINondistPrefix   = "application/vnd.oci.image.layer.nondistributable."
 	mediaTypeOCIArtifactDraft   = "application/vnd.oci.artifact.manifest.v1+json"
 
-	// Of before 2016, without a media type inside: https://distribution.github.io/distribution/spec/deprecated-schema-v1/
+	// Schema 1, from before 2016, which has no field for the media type: https://distribution.github.io/distribution/spec/deprecated-schema-v1/
 	mediaTypeDockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
 	mediaTypeDockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 )
 
-// Manifest is a manifest as it came in, to the byte.
+// Manifest is a manifest, byte for byte as it was received.
 type Manifest struct {
 	MediaType string
 	Digest    digest.Digest
-	Bytes     []byte // never changed after the manifest was made
+	Bytes     []byte // must not be changed
 	Origin    Origin
 }
 
-// References is what a manifest points at, and what the referrers API repeats of it. What a manifest needs and what
-// belongs to it are two things: a push must bring Blobs, but all of the lists belong to the manifest and are stored, kept
-// and copied with it; see [References.Owned].
+// References are what a manifest names, and what the referrers API returns of it. A push must bring the Blobs. All of
+// the lists belong to the manifest and are stored, collected and copied with it, see [References.Owned].
 type References struct {
-	// Blobs are required, by a push and for the image to be complete: config and layers other than nondistributable ones.
+	// Blobs are required by a push, and for the image to be complete: the config and the layers except nondistributable
+	// ones.
 	Blobs []v1.Descriptor
-	// Nondistributable are layers that clients may fetch from a URL in the manifest. A push need not bring them; an image
-	// without them is complete only if [Options.IgnoreNondistributable] says so.
+	// Nondistributable are layers that clients may fetch from a URL in the manifest. A push need not bring them. Whether
+	// an image without them is complete is configured.
 	Nondistributable []v1.Descriptor
-	// Manifests are the children of an index whose media type is that of a manifest ([LooksLikeManifest]). An index is
-	// valid without some of them: it is sparse.
+	// Manifests are the entries of an index that have the media type of a manifest ([LooksLikeManifest]). An index may
+	// lack some of them; it is sparse then.
 	Manifests []v1.Descriptor
-	// Entries are the other children of an index, as those of a BuildKit cache: mostly blobs, but they may be manifests.
+	// Entries are the other entries of an index, such as those of a BuildKit cache: mostly blobs, but they may be
+	// manifests.
 	Entries []v1.Descriptor
-	// Named is what else the JSON names by a string called digest or blobSum: blobs or manifests. The size is -1 where the
-	// JSON does not say it. Nobody promised that the registry where the manifest comes from has them.
+	// Named is what else the JSON names by a string called digest or blobSum: blobs or manifests. The size is -1 if the
+	// JSON does not state it. The registry that the manifest comes from need not have them.
 	Named []v1.Descriptor
-	// Subject is the manifest that this one says something about; nil for most. It need not be held.
+	// Subject is the manifest that this one refers to; nil for most. It need not be stored.
 	Subject *v1.Descriptor
-	// ArtifactType is the manifest's own or, for an image without one, the media type of its config.
+	// ArtifactType is that of the manifest or, for an image without one, the media type of its config.
 	ArtifactType string
 	Annotations  map[string]string
 }
 
-// ParseManifest reads what a manifest points at. mediaType is what the Content-Type header said; the media type that
-// is returned is that one without parameters or, where there was none, what the document itself says or looks like.
+// ParseManifest parses a manifest. mediaType is the Content-Type of the request or response. The returned media type is
+// that one without parameters or, if it is empty, the one that the document states or looks like.
 //
-// Images and indexes of OCI and Docker are checked: a document that contradicts its media type, or has a malformed
-// descriptor, is a [CodeManifestInvalid]. Any other media type is kept as it is and needs nothing, so that the
-// manifests of tomorrow can be stored today; but what it names by digest belongs to it all the same. It must be a media
-// type, and the document must not say that it is of another one, so that no image passes for something that needs nothing.
+// Images and indexes of OCI and Docker are checked: if a document contradicts its media type, or has a malformed
+// descriptor, the error is a [CodeManifestInvalid]. A manifest with any other media type needs nothing, so that
+// manifests of future types can be stored, but what it names by digest belongs to it. It must not state another media
+// type in the document, so that no image passes for a manifest that needs nothing.
 //
 // https://github.com/opencontainers/image-spec/blob/main/manifest.md
 func ParseManifest(mediaType string, data []byte) (string, References, error) {
@@ -95,13 +96,14 @@ func ParseManifest(mediaType string, data []byte) (string, References, error) {
 	return mediaType, refs, err
 }
 
-// parses are the large manifests that may be parsed at the same time: what that needs is soon free again, but many
-// times as large as they are.
+// parses limits how many large manifests are parsed at a time. Parsing takes many times the memory of the manifest, but
+// only for a short time.
 var parses = make(chan struct{}, 2)
 
+// LargeManifest is the size in bytes above which a manifest is large: how many such manifests are in memory is limited.
 const LargeManifest = 256 << 10
 
-// parse waits until a manifest of so many bytes may be parsed, and returns what to call after that.
+// parse waits until a manifest of size bytes may be parsed. The caller calls done afterwards.
 func parse(size int) (done func()) {
 	if size <= LargeManifest {
 		return func() {}
@@ -126,12 +128,12 @@ var manifestKinds = map[string]manifestKind{
 	mediaTypeOCIArtifactDraft:   kindArtifactDraft,
 }
 
-// ManifestMediaTypes are the media types that [ParseManifest] understands, for an Accept header.
+// ManifestMediaTypes returns the media types that [ParseManifest] understands, for an Accept header.
 func ManifestMediaTypes() []string {
 	return []string{v1.MediaTypeImageIndex, v1.MediaTypeImageManifest, MediaTypeDockerManifestList, MediaTypeDockerManifest}
 }
 
-// KnownManifestType reports whether mediaType is one of a manifest whose references are known.
+// KnownManifestType reports whether [ParseManifest] understands manifests of mediaType.
 func KnownManifestType(mediaType string) bool {
 	_, known := manifestKinds[mediaType]
 	return known
@@ -143,14 +145,14 @@ func IsIndex(mediaType string) bool {
 	return known && kind == kindIndex
 }
 
-// IsSchema1 reports whether mediaType is one of Docker's before 2016, of which the layers are [References.Named].
+// IsSchema1 reports whether mediaType is that of a Docker schema 1 manifest, whose layers are [References.Named].
 func IsSchema1(mediaType string) bool {
 	return mediaType == mediaTypeDockerSchema1 || mediaType == mediaTypeDockerSchema1Signed
 }
 
-// references reads what the document points at, in the order in which that costs the least if it is wrong.
+// references parses what the document names. Checks that take little time come first.
 func (doc *document) references(kind manifestKind) (refs References, err error) {
-	// One document that is an index to one reader and an image to another hides content from whoever checks it:
+	// A document that one client reads as an index and another as an image hides content from scanners:
 	// https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh
 	image, index := doc.config != nil || !empty(doc.layers), !empty(doc.manifests)
 	if kind == kindImage && index || kind == kindIndex && image {
@@ -180,7 +182,7 @@ func (doc *document) references(kind manifestKind) (refs References, err error) 
 	return refs, nil
 }
 
-// index reads the children and tells manifests from other entries.
+// index parses the entries of an index and separates manifests from others.
 func (doc *document) index(r *reading, refs *References) error {
 	children, err := r.list("manifest", doc.manifests, true)
 	refs.Manifests = children
@@ -200,7 +202,7 @@ func (doc *document) index(r *reading, refs *References) error {
 
 func isEntry(child v1.Descriptor) bool { return !LooksLikeManifest(child.MediaType) }
 
-// image reads config and layers.
+// image parses the config and the layers.
 func (doc *document) image(r *reading, refs *References) error {
 	if doc.config == nil {
 		return Errorf(CodeManifestInvalid, "image manifest has no config")
@@ -224,7 +226,7 @@ func (doc *document) image(r *reading, refs *References) error {
 	return err
 }
 
-// about reads the subject, and what the referrers API says about the manifest if it has one.
+// about parses the subject and what the referrers API returns.
 func (doc *document) about(r *reading, refs *References) error {
 	refs.ArtifactType = doc.artifactType
 	if doc.subject != nil {
@@ -239,7 +241,7 @@ func (doc *document) about(r *reading, refs *References) error {
 	return err
 }
 
-// opaque reads the subject and what is named of a manifest whose media type is not understood.
+// opaque parses a manifest of another media type: its subject, and what it names by digest.
 func (doc *document) opaque() (refs References, err error) {
 	var r reading
 	if doc.subject == nil || doc.about(&r, &refs) != nil {
@@ -280,8 +282,8 @@ func checkDescriptor(field string, desc v1.Descriptor) error {
 	return nil
 }
 
-// nondistributable reports whether a layer may be fetched from its own URLs by clients, so that a registry need not store
-// it. Media types are compared in lower case: in them, case says nothing.
+// nondistributable reports whether clients may fetch a layer from its own URLs, so that a registry need not store it.
+// Media types are case-insensitive.
 //
 // https://github.com/opencontainers/image-spec/blob/main/layer.md#non-distributable-layers
 func nondistributable(mediaType string) bool {
@@ -292,8 +294,8 @@ func nondistributable(mediaType string) bool {
 // mediaTypePattern is the grammar of a media type without parameters: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
 var mediaTypePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$`)
 
-// bareMediaType drops parameters, which the specification tells registries to ignore. Media types that are understood
-// come back in lower case: in them, case says nothing.
+// bareMediaType removes parameters, which registries ignore by the specification. It returns known media types in lower
+// case.
 func bareMediaType(s string) string {
 	s, _, _ = strings.Cut(s, ";")
 	s = strings.TrimSpace(s)

@@ -2,7 +2,8 @@ package mirror
 
 import "strings"
 
-// Definitive reports whether err is an upstream's own word that it does not have something, or may not give it.
+// Definitive reports whether err is an answer of an upstream that it does not have the content, or denies it. The answer
+// would be the same if it were asked again soon.
 func Definitive(err error) bool {
 	switch CodeOf(err) {
 	case CodeManifestUnknown, CodeBlobUnknown, CodeNameUnknown, CodeDenied:
@@ -11,47 +12,49 @@ func Definitive(err error) bool {
 	return false
 }
 
-const isUnheld = " is not held here and cannot be fetched"
+// The ends of the messages of [MissError] and [UnknownRepo], by which their errors are recognized.
+const (
+	missSuffix        = " is not stored and cannot be fetched"
+	unknownRepoSuffix = " is not known here"
+)
 
-// MissReason takes apart the answer to a miss: what it was about, as it is called in messages, and why it cannot be had.
-func MissReason(err error) (what string, why error, ok bool) {
+// MissError returns the error of a miss of ref with a reason. [MissReason] takes it apart.
+func MissError(code Code, ref Ref, reason error) error {
+	name := ref.String()
+	if code == CodeBlobUnknown {
+		name = "blob " + name
+	}
+	return &Error{Code: code, Message: name + missSuffix, Cause: reason}
+}
+
+// UnknownRepo returns the error for a repository that is neither stored nor listed by its upstream.
+func UnknownRepo(repo Repo, reason error) error {
+	return &Error{Code: CodeNameUnknown, Message: "repository " + repo.String() + unknownRepoSuffix, Cause: reason}
+}
+
+// MissReason returns the name and the reason of a [MissError]. ok is false for any other error.
+func MissReason(err error) (name string, reason error, ok bool) {
 	e, ok := err.(*Error)
 	if !ok || e.Cause == nil {
 		return "", nil, false
 	}
-	what, ok = strings.CutSuffix(e.Message, isUnheld)
-	return what, e.Cause, ok
+	name, ok = strings.CutSuffix(e.Message, missSuffix)
+	return name, e.Cause, ok
+}
+
+// TemporaryMiss reports whether err is the error of a miss that may succeed later, since no upstream has said that the
+// content does not exist.
+func TemporaryMiss(err error) bool {
+	_, reason, ok := MissReason(err)
+	if e, isError := err.(*Error); isError && e.Cause != nil && strings.HasSuffix(e.Message, unknownRepoSuffix) {
+		reason, ok = e.Cause, true
+	}
+	return ok && !Definitive(reason)
 }
 
 const (
-	// MissHeader is the header of a 404 in which one mirror tells another why: with [MissUnavailable] it does not have
-	// what was asked for now, and perhaps another time. With a list it says that it lacks what an upstream would add.
+	// MissHeader is a header in which a mirror tells another mirror about a miss. The value [MissUnavailable] says that the
+	// content of a 404 may be available later, or that a list lacks the items of an upstream.
 	MissHeader      = "Airmirror-Miss"
 	MissUnavailable = "unavailable"
 )
-
-// TemporaryMiss reports whether err is the answer to a miss of what may be there another time, and not an upstream's word
-// that there is no such thing.
-func TemporaryMiss(err error) bool {
-	_, why, ok := MissReason(err)
-	if e, known := err.(*Error); known && e.Cause != nil && strings.HasSuffix(e.Message, isUnknown) {
-		why, ok = e.Cause, true
-	}
-	return ok && !Definitive(why)
-}
-
-// MissError is the answer to a miss of ref, with why it cannot be had. [MissReason] takes it apart.
-func MissError(code Code, ref Ref, why error) error {
-	what := ref.String()
-	if code == CodeBlobUnknown {
-		what = "blob " + what
-	}
-	return &Error{Code: code, Message: what + isUnheld, Cause: why}
-}
-
-const isUnknown = " is not known here"
-
-// UnknownRepo is the error for a repository that is neither stored nor listed by its upstream.
-func UnknownRepo(repo Repo, why error) error {
-	return &Error{Code: CodeNameUnknown, Message: "repository " + repo.String() + isUnknown, Cause: why}
-}

@@ -1,9 +1,9 @@
 package mirror
 
-// Mode says whether upstreams are asked.
+// Mode says whether requests are sent to upstreams.
 type Mode string
 
-// ParseMode reads the name of a mode. Anything else is a [CodeUnsupported].
+// ParseMode parses the name of a mode. The error for any other text is a [CodeUnsupported].
 func ParseMode(s string) (Mode, error) {
 	switch mode := Mode(s); mode {
 	case Auto, Online, Offline:
@@ -12,8 +12,8 @@ func ParseMode(s string) (Mode, error) {
 	return "", Errorf(CodeUnsupported, "%s is not a mode: want online, offline or auto", quote(s))
 }
 
-// The modes. In Auto, the default, an upstream that does not answer counts as gone until a probe finds it back; in
-// Online it is asked every time; in Offline nothing is dialled.
+// The modes. In Auto, the default, an upstream that does not answer is considered down until a probe succeeds. In Online,
+// every request is sent anyway. In Offline, nothing is dialled.
 const (
 	Auto    Mode = "auto"
 	Online  Mode = "online"

@@ -2,40 +2,39 @@ package mirror
 
 import "strings"
 
-// DockerHub is the host under which content of Docker Hub is named.
+// DockerHub is the host of the repositories of Docker Hub.
 const DockerHub = "docker.io"
 
-// Names tells which repository a request means, and how this mirror calls a repository in its answers.
+// Names maps the names in requests to repositories, and repositories to the names that this mirror serves them under.
 //
-// A repository is asked for in four ways that meet in one place (here with docker.io as the default):
+// Requests name a repository in four ways, here with docker.io as the default host:
 //
 //	containerd   library/alpine with ?ns=docker.io             docker.io/library/alpine
 //	path prefix  ghcr.io/org/app                               ghcr.io/org/app
 //	both         docker.io/library/alpine with ?ns=docker.io   docker.io/library/alpine
 //	bare         library/alpine                                docker.io/library/alpine
 //
-// The first part of a path is a host if it has a dot or a colon in it or is "localhost", which is the rule that Docker's
-// tools use for references, and if it is within the grammar of hosts: a_b.c is none. So a name never changes its meaning
-// with the configuration, and content that a bundle brought from a registry that this mirror cannot reach is found under
-// that registry's name.
+// The first part of a path is a host if it has a dot or a colon or is "localhost", as in Docker's references, and if it
+// is within the grammar of hosts, which excludes a_b.c. So the meaning of a name does not depend on the configured
+// upstreams, and imported content of a registry that this mirror cannot reach is found under the name of that registry.
 //
-// Both is what clients send whose mirror is configured with a path, as one has to with Harbor and Artifactory:
-// override_path of containerd, rewrites of k3s, mirrors of buildkit. The two hosts are compared after their aliases; one
-// that differs from ns is part of the path.
+// Clients send both if their mirror is configured with a path, as for Harbor and Artifactory: by override_path of
+// containerd, rewrites of k3s, or mirrors of buildkit. The hosts are compared after their aliases were resolved. If the
+// host in the path differs from ns, it is part of the path.
 //
-// Addresses of this mirror itself are no registry's: whoever saved localhost:5000/team/app:1, or asks for it with
-// ?ns=localhost:5000, means what GET /v2/team/app/manifests/1 means here.
+// The addresses of this mirror are not those of a registry: localhost:5000/team/app:1, or ?ns=localhost:5000, means the
+// same as GET /v2/team/app/manifests/1 to this mirror.
 type Names struct {
-	// Default is the host that bare names belong to; [DockerHub] if it is empty.
+	// Default is the host of bare names. The default is [DockerHub].
 	Default string
-	// Aliases are other names of hosts, to the one that content is named by. Docker Hub's are known.
+	// Aliases maps other names of hosts to their canonical names. Those of Docker Hub are built in.
 	Aliases map[string]string
-	// Own are the addresses that this mirror is reached by, in lower case and with their ports where they have one.
+	// Own are the addresses of this mirror, in lower case, with their ports if they have any.
 	Own map[string]bool
 }
 
-// Repo returns the repository that a request for name means, with ns being the value of its ns query parameter or "".
-// It returns [CodeNameInvalid] for anything outside the grammar.
+// Repo returns the repository that name means in a request whose ns query parameter is ns. The error for a name outside
+// the grammar is a [CodeNameInvalid].
 func (n Names) Repo(name, ns string) (Repo, error) {
 	if ns != "" && n.own(ns) {
 		ns = ""
@@ -55,8 +54,8 @@ func (n Names) Repo(name, ns string) (Repo, error) {
 	return repo, repo.Validate()
 }
 
-// Bare returns a name, or a pattern of names, without the address of this mirror in front of it, and whether there was one.
-// An address with nothing behind it is left.
+// Bare removes the address of this mirror from the beginning of a name, or of a pattern of names. own reports whether
+// there was one. An address with nothing after it is not removed.
 func (n Names) Bare(name string) (rest string, own bool) {
 	host, rest, ok := strings.Cut(name, "/")
 	if !ok || rest == "" || !n.own(host) {
@@ -67,7 +66,7 @@ func (n Names) Bare(name string) (rest string, own bool) {
 
 func (n Names) own(host string) bool { return len(n.Own) > 0 && n.Own[strings.ToLower(host)] }
 
-// Served returns the name of repo as this mirror serves it: bare for the default host, with the host in front for others.
+// Served returns the name that this mirror serves repo under: without the host for the default host.
 func (n Names) Served(repo Repo) string {
 	if repo.Host == n.DefaultHost() {
 		return repo.Path
@@ -83,6 +82,7 @@ func (n Names) host(host string) string {
 	return host
 }
 
+// DefaultHost returns the host of bare names.
 func (n Names) DefaultHost() string {
 	if n.Default == "" {
 		return DockerHub
@@ -90,7 +90,7 @@ func (n Names) DefaultHost() string {
 	return n.Default
 }
 
-// CanonicalHost returns the one name of a registry that has several: Docker Hub's.
+// CanonicalHost returns a host in lower case, and [DockerHub] for the other names of Docker Hub.
 func CanonicalHost(host string) string {
 	host = strings.ToLower(host)
 	switch host {
@@ -104,8 +104,8 @@ func namesHost(first string) bool {
 	return (strings.ContainsAny(first, ".:") || first == "localhost") && ValidHost(first)
 }
 
-// LongName returns the repository that is read in the place of repo, a short name, as long as nothing was pushed under
-// that; ok is false if repo is no short name.
+// LongName returns docker.io/library/name for the short name docker.io/name. A short name is read as the long one as
+// long as nothing was pushed under it. ok is false if repo is not a short name.
 func LongName(repo Repo) (long Repo, ok bool) {
 	if repo.Host != DockerHub || strings.Contains(repo.Path, "/") {
 		return repo, false

@@ -11,25 +11,25 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Role says what a digest is to the manifest that names it.
+// Role is how a manifest names a digest.
 type Role int
 
-// The roles, in the order in which [References.Owned] yields them.
+// The roles, in the order of [References.Owned].
 const (
 	// RoleBlob is a blob that a push must bring.
 	RoleBlob Role = iota
 	// RoleNondistributable is a layer that clients may fetch from a URL in the manifest.
 	RoleNondistributable
-	// RoleManifest is a child of an index whose media type is that of a manifest.
+	// RoleManifest is an entry of an index with the media type of a manifest.
 	RoleManifest
-	// RoleEntry is a child of an index whose media type is not that of a manifest.
+	// RoleEntry is any other entry of an index.
 	RoleEntry
-	// RoleNamed is what the JSON names in any other place.
+	// RoleNamed is content that the JSON names anywhere else.
 	RoleNamed
 )
 
-// Owned yields everything that belongs to the manifest: whatever its JSON names by digest, except for its subject. The
-// collector keeps it, and whoever copies the manifest copies it as well. A digest may come more than once.
+// Owned yields everything that belongs to the manifest: all that its JSON names by digest except its subject. The
+// collector keeps it, and copies of the manifest include it. A digest may be yielded more than once.
 func (refs *References) Owned() iter.Seq2[Role, v1.Descriptor] {
 	return func(yield func(Role, v1.Descriptor) bool) {
 		for role, list := range [...][]v1.Descriptor{refs.Blobs, refs.Nondistributable, refs.Manifests, refs.Entries, refs.Named} {
@@ -55,16 +55,16 @@ func (refs *References) Children() iter.Seq[v1.Descriptor] {
 	}
 }
 
-// LooksLikeManifest reports whether a media type is that of a manifest, as far as its name tells. Manifests of types
-// that are not known have the word in their names, as those of Docker's schema 1 and of ORAS. No media type sounds like a
-// manifest, too: that is what most entries of an index are.
+// LooksLikeManifest reports whether mediaType is known or seems to be that of a manifest. Unknown types of manifests
+// have "manifest" in their names, such as those of Docker's schema 1 and of ORAS. An empty media type seems to be one,
+// too, since most entries of an index are manifests.
 func LooksLikeManifest(mediaType string) bool {
 	mediaType = strings.ToLower(bareMediaType(mediaType))
 	return mediaType == "" || KnownManifestType(mediaType) || strings.Contains(mediaType, "manifest") || strings.Contains(mediaType, "image.index")
 }
 
-// named reads what the document names by digest and no list of refs has yet. It is read only if there is more than was
-// read already, which is so for hardly any image or index.
+// named adds what the document names by digest and no list of refs has. It searches the document only if there are more
+// digests than descriptors, which is rare.
 func (doc *document) named(r *reading, refs *References) error {
 	if doc.data == nil || bytes.Count(doc.data, []byte(`"digest"`))+bytes.Count(doc.data, []byte(`"blobSum"`)) <= r.descriptors {
 		return nil
@@ -90,7 +90,7 @@ func (doc *document) allNamed(r *reading, refs *References) error {
 	return nil
 }
 
-// object is a JSON object or array that digestsIn is in.
+// object is a JSON object or array that digestsIn is inside of.
 type object struct {
 	array     bool
 	mediaType string
@@ -98,9 +98,9 @@ type object struct {
 	digests   []digest.Digest
 }
 
-// digestsIn yields what strings called digest or blobSum are at any depth of valid JSON, with the media type and the size
-// that stand beside them. The size is -1 where there is none. withoutSubject passes over the document's subject. The time
-// that it takes grows with the bytes alone, however deep objects are nested.
+// digestsIn yields the strings called digest or blobSum at any depth of valid JSON, with the media type and the size
+// beside them. The size is -1 if there is none. withoutSubject skips the subject of the document. The time is linear in
+// the size, however deep objects are nested.
 func digestsIn(data []byte, withoutSubject bool) iter.Seq[v1.Descriptor] {
 	return func(yield func(v1.Descriptor) bool) {
 		var open []object
@@ -138,7 +138,7 @@ func digestsIn(data []byte, withoutSubject bool) iter.Seq[v1.Descriptor] {
 	}
 }
 
-// take notes a member of an object, whose value begins at i, and returns where reading goes on.
+// take handles a member of an object, whose value begins at i. It returns where to continue.
 func (o *object) take(name string, data []byte, i int) int {
 	text := data[i] == '"'
 	switch {
@@ -160,10 +160,10 @@ func (o *object) take(name string, data []byte, i int) int {
 	return i
 }
 
-// keyName returns what a quoted string says, or "" if it is too long to be of interest. It needs no more memory than that,
+// keyName returns the text of a quoted string, or "" if it is too long to matter. It takes no more memory than that,
 // however many escapes there are.
 func keyName(quoted []byte) string {
-	const most = 1000 // a digest or a media type, all escaped
+	const most = 1000 // a digest or a media type, with all characters escaped
 	if len(quoted) > most {
 		return ""
 	}
@@ -188,10 +188,10 @@ func keyName(quoted []byte) string {
 	return string(plain)
 }
 
-// escaped are the characters that follow a backslash in JSON, and what they stand for.
+// escaped maps the characters after a backslash in JSON to their meaning.
 var escaped = map[byte]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// hex reads hexadecimal digits.
+// hex decodes hexadecimal digits.
 func hex(digits []byte) (n int) {
 	for _, c := range digits {
 		switch {

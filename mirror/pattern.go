@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// Match reports whether a name, of slash-separated parts, is what pattern describes. A part of a pattern is that of
-// [path.Match]; a part ** stands for any number of parts, none included:
+// Match reports whether a name of slash-separated parts matches pattern. A part of the pattern is one of [path.Match].
+// The part ** matches any number of parts, including none:
 //
-//	library/*     library/alpine, and not library/a/b
+//	library/*     library/alpine, but not library/a/b
 //	org/**        org, org/app, org/a/b
 //	**/*-debug    app-debug, org/app-debug
 //
-// A malformed pattern, see [ValidPattern], matches nothing.
+// A malformed pattern matches nothing; see [ValidPattern].
 func Match(pattern, name string) bool {
 	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
 }
 
-// MatchAny reports whether one of the patterns matches.
+// MatchAny reports whether one of the patterns matches name.
 func MatchAny(patterns []string, name string) bool {
 	for _, pattern := range patterns {
 		if Match(pattern, name) {

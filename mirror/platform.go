@@ -12,11 +12,11 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// The names of platforms are those of Go, as in the image specification. The names that kernels, compilers and Debian have
-// are understood as well, as containerd does. Its library for that, github.com/containerd/platforms, is not used: it reads
-// linux/arm as linux/arm/v7 alone, matches 32-bit images with what asks for 64-bit ones, and brings a logger with it.
+// Platforms have the names of Go, as in the image specification. Names that kernels, compilers and Debian use are accepted
+// as well, as by containerd. Its library github.com/containerd/platforms is not used: it reads linux/arm as linux/arm/v7
+// only, lets 32-bit images match 64-bit platforms, and depends on a logger.
 
-// PlatformString writes a platform as os/arch or os/arch/variant.
+// PlatformString returns os/arch or os/arch/variant.
 func PlatformString(p v1.Platform) string {
 	s := p.OS + "/" + p.Architecture
 	if p.Variant != "" {
@@ -25,12 +25,12 @@ func PlatformString(p v1.Platform) string {
 	return s
 }
 
-// Platforms are some that somebody asks for. The zero value asks for all.
+// Platforms are the platforms that are requested. The zero value means all.
 type Platforms []v1.Platform
 
 var platformPattern = regexp.MustCompile(`^[\w.-]+/[\w.-]+(?:/[\w.-]+)?$`)
 
-// ParsePlatforms reads platforms that are written as os/arch or os/arch/variant. [CodeUnsupported] for anything else.
+// ParsePlatforms parses platforms, each os/arch or os/arch/variant. The error for any other text is a [CodeUnsupported].
 func ParsePlatforms(texts []string) (Platforms, error) {
 	platforms := make(Platforms, len(texts))
 	for i, text := range texts {
@@ -43,7 +43,7 @@ func ParsePlatforms(texts []string) (Platforms, error) {
 	return platforms, nil
 }
 
-// String joins the platforms for a message.
+// String joins the platforms for messages.
 func (ps Platforms) String() string {
 	texts := make([]string, len(ps))
 	for i, p := range ps {
@@ -52,7 +52,7 @@ func (ps Platforms) String() string {
 	return strings.Join(texts, " or ")
 }
 
-// architectures are other names of architectures. A variant is that of the name, unless another one stands beside it.
+// architectures maps other names of architectures. The variant applies unless the platform has one.
 var architectures = map[string]v1.Platform{
 	"x86_64": {Architecture: "amd64"}, "x86-64": {Architecture: "amd64"}, "x64": {Architecture: "amd64"},
 	"i386": {Architecture: "386"}, "i486": {Architecture: "386"}, "i586": {Architecture: "386"}, "i686": {Architecture: "386"}, "x86": {Architecture: "386"},
@@ -63,7 +63,7 @@ var architectures = map[string]v1.Platform{
 	"ppc64el": {Architecture: "ppc64le"}, "mips64el": {Architecture: "mips64le"}, "mipsel": {Architecture: "mipsle"}, "loong64el": {Architecture: "loong64"}, "loongarch64": {Architecture: "loong64"},
 }
 
-// NormalizePlatform writes a platform in the names of the specification.
+// NormalizePlatform returns a platform with the names of the image specification.
 func NormalizePlatform(p v1.Platform) v1.Platform {
 	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
 	if p.OS == "macos" {
@@ -81,13 +81,13 @@ func NormalizePlatform(p v1.Platform) v1.Platform {
 	return p
 }
 
-// usualVariants are what an image is for that does not say which variant of these, and the least that there is.
+// usualVariants has, by architecture, the variant of an image that states none, and the lowest variant.
 var usualVariants = map[string]struct {
 	usual string
 	least int
 }{"amd64": {"v1", 1}, "arm64": {"v8", 8}, "arm": {"v7", 5}}
 
-// matches reports whether an image's platform is what is asked for; os/arch asks for all its variants.
+// matches reports whether the platform of an image matches a requested one. os/arch matches all variants.
 func matches(asked, of v1.Platform) bool {
 	of = NormalizePlatform(of)
 	if of.Variant == "" {
@@ -96,7 +96,8 @@ func matches(asked, of v1.Platform) bool {
 	return asked.OS == of.OS && asked.Architecture == of.Architecture && (asked.Variant == "" || asked.Variant == of.Variant)
 }
 
-// lowerVariants returns the platforms that run what is asked for as well, the best one first: an arm/v7 machine runs v6 and v5.
+// lowerVariants returns the lower variants that a platform can run as well, the highest first: an arm/v7 machine runs v6
+// and v5.
 func lowerVariants(asked v1.Platform) (list []v1.Platform) {
 	version, err := strconv.Atoi(strings.TrimPrefix(asked.Variant, "v"))
 	if err != nil || !strings.HasPrefix(asked.Variant, "v") {
@@ -109,9 +110,9 @@ func lowerVariants(asked v1.Platform) (list []v1.Platform) {
 	return list
 }
 
-// Select reports which platforms of an index are asked for. If there is none of a variant, it is the next lower one that
-// there is, as containerd chooses. Attestations of a build, whose platform is unknown, and entries without a platform are
-// never selected: they are their caller's to decide about.
+// Select reports for each entry of an index whether its platform is requested. If the index lacks a requested variant,
+// Select chooses the next lower one, as containerd does. It never selects attestations, whose platform is unknown, nor
+// entries without a platform; the caller decides about those.
 func (ps Platforms) Select(index []v1.Descriptor) []bool {
 	selected := make([]bool, len(index))
 	for _, asked := range ps {
@@ -130,19 +131,19 @@ func (ps Platforms) Select(index []v1.Descriptor) []bool {
 	return selected
 }
 
-// Accept reports whether an image for a platform runs on one of those that are asked for.
+// Accept reports whether an image for platform p runs on a requested platform.
 func (ps Platforms) Accept(p v1.Platform) bool {
 	return len(ps) == 0 || ps.Select([]v1.Descriptor{{Platform: &p}})[0]
 }
 
-// configTypes are the media types of configs that say what platform their image is for.
+// configTypes are the media types of configs that state a platform.
 var configTypes = []string{v1.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json"}
 
-// maxConfig is how large a config may be to be read.
+// maxConfig is how many bytes of a config are read.
 const maxConfig = 8 << 20
 
-// ConfigOf returns the descriptor of the config of an image for one platform; ok is false for all other manifests, which
-// are for any platform: indexes, charts and other artifacts.
+// ConfigOf returns the descriptor of the config of an image for one platform. ok is false for any other manifest, such
+// as an index, a chart or another artifact.
 func ConfigOf(refs References) (config v1.Descriptor, ok bool) {
 	if len(refs.Blobs) == 0 || !slices.Contains(configTypes, strings.ToLower(refs.Blobs[0].MediaType)) {
 		return v1.Descriptor{}, false
@@ -150,8 +151,8 @@ func ConfigOf(refs References) (config v1.Descriptor, ok bool) {
 	return refs.Blobs[0], true
 }
 
-// ConfigPlatform reads the platform that an image is for from its config, which must be stored. ok is false if the config
-// does not say it.
+// ConfigPlatform reads the platform of an image from its config, which must be stored. ok is false if the config does
+// not state one.
 func ConfigPlatform(ctx context.Context, store BlobStore, repo Repo, config v1.Descriptor) (p v1.Platform, ok bool, err error) {
 	blob, err := store.Blob(WithoutUsage(ctx), repo, config.Digest)
 	if err != nil {
@@ -162,7 +163,7 @@ func ConfigPlatform(ctx context.Context, store BlobStore, repo Repo, config v1.D
 	return p, ok, nil
 }
 
-// ReadPlatform reads the platform that a config says; ok is false if it does not say one.
+// ReadPlatform reads the platform from a config. ok is false if the config does not state one.
 func ReadPlatform(config io.Reader) (p v1.Platform, ok bool) {
 	var about struct {
 		OS           string `json:"os"`
@@ -176,7 +177,7 @@ func ReadPlatform(config io.Reader) (p v1.Platform, ok bool) {
 	return p, p.OS != "" && p.Architecture != ""
 }
 
-// NoPlatform is the error about an image that is for none of the platforms that are asked for.
+// NoPlatform returns the error for an image that has none of the requested platforms.
 func NoPlatform(name string, asked Platforms, has []string) error {
 	const most = 12
 	more := ""

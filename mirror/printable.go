@@ -11,10 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// Printable returns a text as one line that a terminal shows as it is: control characters, line ends included, and
-// characters that change the direction or the look of what is around them are written as JSON writes them (\u001b).
-// Names, platforms, annotations and what upstreams say are other people's words: none of them is to move a cursor, to
-// forge a row of a table, or to hide what it says.
+// Printable returns text as one line that is safe to print on a terminal. Control characters, including line ends, and
+// characters that change the direction or the look of others are escaped as in JSON (\u001b). Names, platforms,
+// annotations and messages of upstreams are untrusted: they must not move the cursor, forge a row of a table, or hide
+// text.
 func Printable(text string) string {
 	if !strings.ContainsFunc(text, func(r rune) bool { return hidden(r) || r == '\n' || r == '\t' || r == utf8.RuneError }) {
 		return text
@@ -33,13 +33,13 @@ func Printable(text string) string {
 	return b.String()
 }
 
-// hidden reports whether a character is written by its number: control and format characters, line separators, and
-// what is shown as nothing. Line ends and tabs are not hidden, nor are characters that only a later Unicode knows.
+// hidden reports whether a character is escaped: control and format characters, line separators, and characters without
+// a visible form. Line ends and tabs are not hidden, nor are characters that are unassigned in this version of Unicode.
 func hidden(r rune) bool {
 	return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// stringWriter is what [writePrintable] writes to.
+// stringWriter is the destination of [writePrintable].
 type stringWriter interface {
 	io.StringWriter
 	WriteRune(r rune) (int, error)
@@ -56,16 +56,16 @@ func writePrintable(w stringWriter, r rune) {
 	}
 }
 
-// PrintableWriter is what commands and logs write to: it passes text on to w as [Printable] does, but for line ends and
-// tabs, which it keeps. What is JSON stays so. It is safe for concurrent use.
+// PrintableWriter writes text to W with characters escaped as by [Printable], except for line ends and tabs. JSON
+// remains valid. Commands and logs write to it. It is safe for concurrent use.
 type PrintableWriter struct {
 	W io.Writer
 
 	mu   sync.Mutex
-	rest []byte // of a character that was written in part
+	rest []byte // the beginning of a character that was written in part
 }
 
-// Write implements [io.Writer]. Its error is that of the writer below.
+// Write implements [io.Writer]. It returns the errors of W.
 func (p *PrintableWriter) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

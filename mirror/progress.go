@@ -1,16 +1,16 @@
 package mirror
 
-// Progress is told about long work, by any goroutine. A terminal's bar, the admin API and logs all listen through it.
+// Progress receives the progress of long work, from any goroutine. Progress bars, the admin API and logs implement it.
 type Progress interface {
-	// Expect adds to the bytes that there are to do.
+	// Expect adds to the total number of bytes.
 	Expect(bytes int64)
 	// Did adds to the bytes that are done.
 	Did(bytes int64)
-	// Doing says what is being worked on, for people.
+	// Doing names what is worked on now, for people.
 	Doing(what string)
 }
 
-// NoProgress listens to nothing.
+// NoProgress ignores progress.
 type NoProgress struct{}
 
 func (NoProgress) Expect(int64) {}

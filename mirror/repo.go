@@ -1,28 +1,28 @@
 package mirror
 
 import (
-	_ "crypto/sha256" // content is stored under digests of both algorithms
+	_ "crypto/sha256" // for digest.Algorithm.Hash, with sha512
 	_ "crypto/sha512"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
 
-// MaxManifestSize is the largest manifest, in bytes, that is taken from a client or from an upstream.
-// The specification asks for at least 4 MB: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
+// MaxManifestSize is the maximum size of a manifest in bytes, from clients and from upstreams. The specification
+// requires at least 4 MB: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
 const MaxManifestSize = 4 << 20
 
-// maxNameLength is what common clients allow for a repository name, host included.
+// maxNameLength is the maximum length of a repository name, including the host, that common clients allow.
 const maxNameLength = 255
 
-// Repo is the canonical name of a repository: the host of the registry that it belongs to and its path there.
-// It is comparable, and everything held is stored under it.
+// Repo is the canonical name of a repository: the host of its registry and its path there. Everything is stored under
+// it. It is comparable.
 type Repo struct {
 	Host string // docker.io, ghcr.io, registry.example:5000
 	Path string // library/alpine
 }
 
-// ParseRepo reads what [Repo.String] writes. It returns an [Error] with [CodeNameInvalid] for anything else.
+// ParseRepo parses a [Repo.String]. The error for any other text is a [CodeNameInvalid].
 func ParseRepo(s string) (Repo, error) {
 	host, path, ok := strings.Cut(s, "/")
 	if !ok {
@@ -32,7 +32,7 @@ func ParseRepo(s string) (Repo, error) {
 	return r, r.Validate()
 }
 
-// Validate reports with [CodeNameInvalid] whether host or path is outside the grammar of the specification:
+// Validate returns a [CodeNameInvalid] if host or path is outside the grammar of the specification:
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 func (r Repo) Validate() error {
 	if !ValidHost(r.Host) {
@@ -50,15 +50,15 @@ func (r Repo) Validate() error {
 // String returns host/path.
 func (r Repo) String() string { return r.Host + "/" + r.Path }
 
-// Ref names a manifest in a repository: by digest if Digest is set, by tag otherwise. With both, as Kubernetes and Helm
-// pin images, the digest says which manifest is meant and the tag is one that points at it.
+// Ref is a reference to a manifest in a repository: by digest if Digest is set, and otherwise by tag. If both are set,
+// as in the references of Kubernetes and Helm, the digest identifies the manifest, and the tag is one that points at it.
 type Ref struct {
 	Repo   Repo
 	Tag    string
 	Digest digest.Digest
 }
 
-// String returns the reference as people write it: host/path:tag, host/path@digest or host/path:tag@digest.
+// String returns host/path:tag, host/path@digest or host/path:tag@digest.
 func (r Ref) String() string {
 	s := r.Repo.String()
 	if r.Tag != "" || r.Digest == "" {
@@ -70,7 +70,7 @@ func (r Ref) String() string {
 	return s
 }
 
-// Check returns nil if d may be what the reference names, and else a [CodeDigestInvalid] that has both digests.
+// Check returns a [CodeDigestInvalid] if the reference has another digest than d.
 func (r Ref) Check(d digest.Digest) error {
 	if r.Digest == "" || r.Digest == d {
 		return nil
@@ -78,8 +78,8 @@ func (r Ref) Check(d digest.Digest) error {
 	return Errorf(CodeDigestInvalid, "%s is not the image %s: its digest is another one", r, d)
 }
 
-// ParseTagOrDigest splits the last part of a manifest URL. It returns [CodeDigestInvalid] for a digest that is
-// malformed or of an algorithm that is not known, and [CodeManifestInvalid] for a tag outside the grammar.
+// ParseTagOrDigest parses the last part of a manifest URL. It returns a [CodeDigestInvalid] for a digest that is
+// malformed or has an unsupported algorithm, and a [CodeManifestInvalid] for a tag outside the grammar.
 func ParseTagOrDigest(s string) (tag string, d digest.Digest, err error) {
 	if strings.Contains(s, ":") {
 		d, err = ParseDigest(s)
@@ -91,8 +91,8 @@ func ParseTagOrDigest(s string) (tag string, d digest.Digest, err error) {
 	return s, "", nil
 }
 
-// ParseDigest checks that s is a digest of an algorithm that content is held under: sha256 or sha512.
-// Anything else is a [CodeDigestInvalid].
+// ParseDigest parses a digest with a supported algorithm, sha256 or sha512. The error for any other text is a
+// [CodeDigestInvalid].
 func ParseDigest(s string) (digest.Digest, error) {
 	d := digest.Digest(s)
 	if validDigest(s) {
@@ -107,10 +107,10 @@ func ParseDigest(s string) (digest.Digest, error) {
 	return d, nil
 }
 
-// ValidAlgorithm reports whether content is held under digests of algorithm a.
+// ValidAlgorithm reports whether a is a supported digest algorithm.
 func ValidAlgorithm(a digest.Algorithm) bool { return a == digest.SHA256 || a == digest.SHA512 }
 
-// ParseRef reads what [Ref.String] writes.
+// ParseRef parses a [Ref.String].
 func ParseRef(s string) (ref Ref, err error) {
 	name, d, byDigest := strings.Cut(s, "@")
 	if byDigest {

@@ -1,31 +1,28 @@
 package mirror
 
-import (
-	"sync"
-)
+import "sync"
 
-// Shares divide something of which there is only so much between those who use it, by an address for example. One may
-// take as much as it leaves free and no more: alone it has half of it, of two that take all they can each has a third, and
-// so on. So there is always some left for who comes next, and nobody is bound to a small part while nobody else wants
-// any. The zero value has no bound. It is safe for concurrent use.
+// Shares divide a limited amount between owners, such as the addresses of clients. An owner may have as much as it leaves
+// free: a single owner gets up to a half, two get up to a third each, and so on. So there is always something left for the
+// next owner, and a few owners are not limited to small parts. The zero value has no limit. It is safe for concurrent use.
 type Shares[K comparable] struct {
 	mu   sync.Mutex
-	most int64 // no bound if zero
+	most int64 // 0 means no limit
 	used int64
 	of   map[K]int64
 }
 
-// NewShares returns shares of so much; of any amount if that is zero.
+// NewShares returns shares of an amount; 0 means no limit.
 func NewShares[K comparable](most int64) *Shares[K] { return &Shares[K]{most: most} }
 
-// SetMost changes how much there is, for what is taken from then on. Nothing is taken back.
+// SetMost changes the amount. Owners keep what they have.
 func (s *Shares[K]) SetMost(most int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.most = most
 }
 
-// Take takes n for who, and reports whether who may have it. What was taken is to be given back.
+// Take takes n for an owner, and reports whether the owner may have it. If so, the caller gives it back with Give.
 func (s *Shares[K]) Take(who K, n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,14 +33,14 @@ func (s *Shares[K]) Take(who K, n int64) bool {
 	return true
 }
 
-// Force takes n for who, who may have too much then. It is for what is there already, as after a restart.
+// Force takes n for an owner even if that exceeds its share, for what exists already, such as after a restart.
 func (s *Shares[K]) Force(who K, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.add(who, n)
 }
 
-// Give gives n back that who has.
+// Give gives n of an owner back.
 func (s *Shares[K]) Give(who K, n int64) { s.Force(who, -n) }
 
 func (s *Shares[K]) add(who K, n int64) {
@@ -56,27 +53,27 @@ func (s *Shares[K]) add(who K, n int64) {
 	}
 }
 
-// Of returns how much who has.
+// Of returns how much an owner has.
 func (s *Shares[K]) Of(who K) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.of[who]
 }
 
-// Used returns how much all have, and whether that is all there is.
+// Used returns how much all owners have, and whether nothing is left.
 func (s *Shares[K]) Used() (n int64, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used, s.most > 0 && s.used >= s.most
 }
 
-// Yields returns who has to give something back so that who can take one more: whoever has most, or who itself unless that
-// is more than it would have then. A client never pushes out what belongs to one that has less.
+// Yields returns the owner that must give something back so that who can take one more: the owner that has the most, or
+// who itself if no other would have more. An owner never displaces what belongs to one that has less.
 func (s *Shares[K]) Yields(who K) K {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	largest, has := who, s.of[who]+1
-	if s.most > 0 && 2*has > s.most { // no more than half is for anybody
+	if s.most > 0 && 2*has > s.most { // no owner may have more than half
 		return who
 	}
 	for other, n := range s.of {

@@ -7,19 +7,19 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// MinDigits is how many hexadecimal digits a shortened digest has at least.
+// MinDigits is the minimum number of hexadecimal digits of a shortened digest.
 const MinDigits = 6
 
-// shortCandidates is how many candidates the error about an ambiguous digest names.
+// shortCandidates is the number of candidates that the error about an ambiguous digest names.
 const shortCandidates = 10
 
-// MatchesDigest reports whether d is what text says, which is a digest or the beginning of one, with or without its algorithm.
+// MatchesDigest reports whether text is d or a prefix of it, with or without the algorithm.
 func MatchesDigest(d digest.Digest, text string) bool {
 	return strings.HasPrefix(d.String(), text) && strings.Contains(text, ":") || strings.HasPrefix(d.Encoded(), text)
 }
 
-// ValidShortDigest reports with a [CodeDigestInvalid] whether text is neither a digest nor the beginning of one: at least
-// [MinDigits] digits, with or without the algorithm in front of them.
+// ValidShortDigest returns a [CodeDigestInvalid] unless text is a digest or a prefix of one, with at least [MinDigits]
+// digits, with or without the algorithm.
 func ValidShortDigest(text string) error {
 	algorithm, digits, found := strings.Cut(text, ":")
 	if !found {
@@ -38,9 +38,9 @@ func ValidShortDigest(text string) error {
 	return nil
 }
 
-// ChooseDigest returns the one of some digests that text means: a digest, or the beginning of one as [ValidShortDigest] says.
-// [CodeManifestUnknown] if it is none of them; [CodeNameInvalid], with the candidates, if it may be several. A whole digest
-// is returned as it is, whatever the others are.
+// ChooseDigest returns the digest of a list that text is a prefix of, see [ValidShortDigest]. A complete digest is
+// returned as it is, even if it is not in the list. If text matches none, the error is a [CodeManifestUnknown]; if it
+// matches several, it is a [CodeNameInvalid] that names them.
 func ChooseDigest(text string, of []digest.Digest) (digest.Digest, error) {
 	if validDigest(text) {
 		return digest.Digest(text), nil
@@ -69,7 +69,7 @@ func ChooseDigest(text string, of []digest.Digest) (digest.Digest, error) {
 	return "", Errorf(CodeNameInvalid, "%s is ambiguous: it may be %s%s; write more of it", text, strings.Join(found, " or "), more)
 }
 
-// FindDigest is [ChooseDigest] for the manifests that are stored in a repository.
+// FindDigest is [ChooseDigest] for the stored manifests of a repository.
 func FindDigest(ctx context.Context, store Catalog, repo Repo, text string) (digest.Digest, error) {
 	if validDigest(text) {
 		return digest.Digest(text), nil

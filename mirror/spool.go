@@ -5,15 +5,15 @@ import (
 	"io"
 )
 
-// Spool is the body of a manifest on its way in, on the disk: who sends it decides how long that takes, and memory is not
-// to be held for as long. Close it.
+// Spool is the body of a pushed manifest on the disk. A slow client must not take memory while it sends. The caller closes
+// it.
 type Spool struct {
 	in   BlobWriter
 	size int64
 }
 
-// ReadSpool reads the body of a manifest into in, up to what a manifest may have and one byte more, until it ends. An error
-// of r is returned as it is.
+// ReadSpool reads the body of a manifest from r into in until it ends, or up to one byte more than a manifest may have. It
+// returns the error of r as it is.
 func ReadSpool(in BlobWriter, r io.Reader) (*Spool, error) {
 	s := &Spool{in: in}
 	buf := make([]byte, 8<<10)
@@ -23,7 +23,7 @@ func ReadSpool(in BlobWriter, r io.Reader) (*Spool, error) {
 			s.size += int64(n)
 			if _, err := in.Write(buf[:n]); err != nil {
 				s.Close()
-				return nil, fmt.Errorf("keep the body of a manifest on the disk: %w", err)
+				return nil, fmt.Errorf("write the body of a manifest to the disk: %w", err)
 			}
 		}
 		if err == io.EOF {
@@ -37,10 +37,10 @@ func ReadSpool(in BlobWriter, r io.Reader) (*Spool, error) {
 	return s, nil
 }
 
-// Size returns how many bytes came.
+// Size returns the size of the body in bytes.
 func (s *Spool) Size() int64 { return s.size }
 
-// Bytes returns what came.
+// Bytes returns the body.
 func (s *Spool) Bytes() ([]byte, error) {
 	tail, err := s.in.Tail()
 	if err != nil {
@@ -54,5 +54,5 @@ func (s *Spool) Bytes() ([]byte, error) {
 	return data, nil
 }
 
-// Close drops what came.
-func (s *Spool) Close() { _ = s.in.Abort() } // what is left of it is dropped at the next start
+// Close deletes the body.
+func (s *Spool) Close() { _ = s.in.Abort() } // if that fails, the next start deletes it

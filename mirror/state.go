@@ -1,12 +1,28 @@
 package mirror
 
-import "context"
+import (
+	"context"
+	"time"
 
-// StateStore keeps small facts of a mirror's own from one run to the next: its mode, its wants, the images that it has
-// yet to complete. All of it may be used concurrently, and is durable when a method returns.
+	"github.com/opencontainers/go-digest"
+)
+
+// StateStore stores the state of the mirror itself between runs: its mode, its wants, its pins, the images that are still to
+// be completed. It may be used concurrently. Changes are durable when a method returns.
 type StateStore interface {
-	// State returns all notes of a kind by their key.
+	// State returns all records of a kind by their keys.
 	State(ctx context.Context, kind string) (map[string][]byte, error)
-	// SetState writes notes of a kind in one transaction; a nil value removes a note.
-	SetState(ctx context.Context, kind string, notes map[string][]byte) error
+	// SetState writes records of a kind in one transaction. A nil value deletes a record.
+	SetState(ctx context.Context, kind string, records map[string][]byte) error
+}
+
+// PinState is the kind of the records that are pins, see [StateStore]. The key is a [Ref.String]. A pinned tag protects
+// whatever it points at.
+const PinState = "pin"
+
+// Pin protects a reference, and the image that it points at, from the collector.
+type Pin struct {
+	Ref    string        `json:"ref"`              // as [Ref.String] writes it
+	Digest digest.Digest `json:"digest,omitempty"` // what it points at now; "" if it is not stored
+	Since  time.Time     `json:"since,omitzero"`
 }

@@ -9,21 +9,21 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Origin says how a tag, a manifest or a repository came to be here.
+// Origin is how a tag, a manifest or a repository was created.
 type Origin string
 
-// The three ways in.
+// The origins.
 const (
-	Pushed   Origin = "pushed"   // by a client of this mirror
-	Mirrored Origin = "mirrored" // through it, from an upstream
-	Imported Origin = "imported" // in a bundle
+	Pushed   Origin = "pushed"   // by a client
+	Mirrored Origin = "mirrored" // from an upstream
+	Imported Origin = "imported" // from a bundle
 )
 
-// Store holds content and knows what it is called. All of it may be used concurrently.
+// Store stores content and its names. It may be used concurrently.
 //
-// What a method has returned success for survives kill -9 and power loss. Content is never visible before it is
-// durable, and never called by a digest that it was not checked against. Errors about content are an [Error] with the
-// code that each method names; any other error is a fault of the store.
+// What a method has returned success for survives kill -9 and power loss. Content is never visible before it is durable,
+// and never stored under a digest that it was not checked against. Errors about content are an [Error] with the code
+// that a method documents; any other error is a failure of the store.
 type Store interface {
 	BlobStore
 	UploadStore
@@ -33,129 +33,134 @@ type Store interface {
 	ImportStore
 	CollectStore
 	CheckStore
-	// Close writes what is still in memory and gives the data folder free for another process.
+	// Close writes what is still in memory and unlocks the data folder.
 	Close() error
 }
 
-// BlobStore holds blobs. A blob is kept once and is readable in every repository that it is linked to: by a push or a
-// mount, by a transfer from an upstream or the word of one that has sent it before, or because a manifest that was
-// imported points at it. That one from an upstream does is not enough: who writes it need not have the blob, and may want
-// to read that of somebody else.
+// BlobStore stores blobs. A blob is stored once and can be read in every repository that it is linked to. A push, a
+// mount or a transfer from an upstream links it, and so does an imported manifest that names it. For a mirrored manifest
+// that is not enough, since its author need not have the blob and may try to read one of another repository; see
+// Confirm.
 type BlobStore interface {
-	// Blob opens blob d as repo sees it. [CodeBlobUnknown] unless it is held and linked to repo.
+	// Blob opens blob d in repo. [CodeBlobUnknown] unless it is stored and linked to repo.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
-	// StatBlob says what is known of d in repo; for a digest that nobody named there it is the zero value, no error. A blob
-	// that is held and linked is fresh from then on, unless one just looks ([UsageIgnored]): who asked may not push it for that.
+	// StatBlob returns what is known of d in repo: the zero value, without an error, if nothing is. It records a use of
+	// a blob that is stored and linked, unless ctx says otherwise ([UsageIgnored]): the client may not push the blob
+	// because of the answer.
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error)
-	// Receive begins to take in a blob that is expected to have digest d. If d is empty, the blob is held under whatever
-	// sha256 digest it turns out to have.
+	// Receive begins to store a blob with digest d. If d is empty, the blob is stored under its sha256 digest.
 	Receive(ctx context.Context, d digest.Digest) (BlobWriter, error)
-	// ReferencedBy lists the manifests of repo that name blob d, but for indexes that call it a manifest.
+	// ReferencedBy lists the manifests of repo that name blob d, except indexes that call it a manifest.
 	ReferencedBy(ctx context.Context, repo Repo, d digest.Digest) ([]digest.Digest, error)
-	// Mount links d, held in from, to repo; with a zero from, held anywhere. [CodeBlobUnknown] where it is not.
+	// Mount links blob d, which is linked to from, to repo. With a zero from, the blob may be linked to any repository.
+	// [CodeBlobUnknown] if there is none.
 	Mount(ctx context.Context, repo, from Repo, d digest.Digest) (size int64, err error)
-	// Confirm makes d, which is held, readable in repo, whose upstream says that it is there. [CodeBlobUnknown] unless
-	// that upstream has sent it for another of its repositories: of a push, or of what another host sent, it may know no
-	// more than the digest.
+	// Confirm links blob d to repo, whose upstream has confirmed that it has the blob there. [CodeBlobUnknown] unless
+	// the same upstream has sent the blob for another repository: of other blobs, an upstream may know no more than the
+	// digest.
 	Confirm(ctx context.Context, repo Repo, d digest.Digest) error
-	// Unlink makes d unreadable in repo. [CodeBlobUnknown] where it is not linked; [CodeUnsupported] as long as a
-	// manifest of repo points at it. The bytes stay until they are collected.
+	// Unlink makes d unreadable in repo. [CodeBlobUnknown] if it is not linked; [CodeUnsupported] while a manifest of
+	// repo names it. The collector deletes the bytes.
 	Unlink(ctx context.Context, repo Repo, d digest.Digest) error
 }
 
 // BlobStat is what a store knows of a digest in one repository.
 type BlobStat struct {
-	Stored     bool  // the bytes are here, whether this repository may read them or not
-	Linked     bool  // this repository may read them, once they are here
-	Size       int64 // in bytes; meaningful if Held or Awaited, and -1 if only a manifest that does not say it names the blob
-	Referenced bool  // a manifest here names it
-	Required   bool  // a manifest here needs it, and says what size it has
-	// Confirmable says of what is held and not linked that the upstream of this repository has sent it for another one.
+	Stored     bool  // the bytes are stored, whether or not this repository may read them
+	Linked     bool  // this repository may read them if they are stored
+	Size       int64 // in bytes, if Stored or Referenced; -1 if no manifest states it
+	Referenced bool  // a manifest of this repository names it
+	Required   bool  // a manifest of this repository needs it and states its size
+	// Confirmable says that the blob is stored and not linked, and that the upstream of this repository sent it for
+	// another one.
 	Confirmable bool
 }
 
-// Blob is an open blob; close it. If the content is a file, ReadSeekCloser is the *os.File itself, so that net/http can
-// use sendfile. It is safe for use by one goroutine.
+// Blob is an open blob, for use by one goroutine. The caller closes it. If the content is a file, ReadSeekCloser is the
+// *os.File itself, so that net/http can use sendfile.
 type Blob struct {
 	io.ReadSeekCloser
-	Size int64 // -1 if it is arriving and nobody knows yet
-	// Verify compares the bytes with the digest. It is nil if that was done not long ago and they were not changed since.
-	// Callers that do so at the same time, for one blob that they have opened each for itself, have it read once.
-	// [CodeBlobUnknown] with a [DefectError] for its cause, with Repos, if it is damaged.
+	Size int64 // in bytes; -1 while it is unknown, as for a blob that is still arriving
+	// Verify compares the bytes with the digest. It is nil if that was done recently and the bytes have not changed
+	// since. Concurrent calls for the same blob, opened several times, read it once. If the blob is damaged, the error
+	// is a [CodeBlobUnknown] whose cause is a [DefectError] with Repos.
 	Verify func(ctx context.Context) error
 }
 
-// BlobWriter is a blob on its way in. Writes, Commit and Abort belong to one goroutine; Tail may be called by others.
+// BlobWriter stores one blob. One goroutine may call Write, Verify, Commit and Abort; Tail may be called by others.
 type BlobWriter interface {
 	io.Writer
-	// Tail opens what was written so far, to be read at any offset while more is being written, even after Commit or
-	// Abort. Close it.
+	// Tail opens what was written so far. It can be read at any offset while more is written, and even after Commit or
+	// Abort. The caller closes it.
 	Tail() (Tail, error)
-	// Verify reports with [CodeDigestInvalid] whether what was written is not the blob that was announced; it cannot be
-	// wrong if nothing was.
+	// Verify returns a [CodeDigestInvalid] if what was written does not have the digest that was given to Receive.
+	// Without one, it succeeds.
 	Verify() error
-	// Digest is what was announced or, if nothing was, what Commit found the blob to be; "" before.
+	// Digest returns the digest that was given to Receive or, without one, that of the blob after Commit and "" before.
 	Digest() digest.Digest
-	// Commit makes the verified blob durable and links it to repo, whose upstream sent it; with a zero repo to none, so
-	// that nobody can read it yet. After an error nothing of it is kept.
+	// Commit makes the verified blob durable and links it to repo, whose upstream sent it. With a zero repo, it links
+	// the blob to none, so that nobody can read it yet. After an error nothing is stored.
 	Commit(ctx context.Context, repo Repo) error
-	// Abort drops what was written. After Commit it does nothing.
+	// Abort deletes what was written. After Commit it does nothing.
 	Abort() error
 }
 
-// Tail reads bytes that another goroutine writes; it is an *os.File where the store can make it one.
+// Tail reads bytes that another goroutine writes. It is an *os.File if the store can provide one.
 type Tail interface {
 	io.ReaderAt
 	io.Closer
 }
 
-// UploadStore keeps pushes that are under way; they outlive the process.
+// UploadStore stores uploads until they are complete. They survive a restart.
 type UploadStore interface {
-	// StartUpload opens an upload into repo whose bytes are hashed with algorithm as they arrive.
+	// StartUpload starts an upload into repo, whose bytes are hashed with algorithm as they arrive.
 	StartUpload(ctx context.Context, repo Repo, algorithm digest.Algorithm) (Upload, error)
-	// Upload opens an upload again, for one caller at a time: it waits until another one lets go, or ctx ends.
-	// [CodeBlobUploadUnknown] for an id that repo does not have, [CodeUploadBusy] if the wait was in vain.
+	// Upload opens an upload that was started before, for one caller at a time. It waits until another caller closes it,
+	// or ctx ends. [CodeBlobUploadUnknown] if repo has no upload with this id, [CodeUploadBusy] if the other caller did
+	// not close it in time.
 	Upload(ctx context.Context, repo Repo, id string) (Upload, error)
 }
 
-// Upload is a push under way. It is safe for use by one goroutine, which must end with Commit, Cancel or Close.
+// Upload is an upload of one blob, for use by one goroutine. The caller ends it with Commit, Cancel or Close.
 type Upload interface {
-	// ID names the upload in a URL.
+	// ID identifies the upload in a URL.
 	ID() string
-	// Size is how many bytes are in.
+	// Size returns the number of bytes that are stored.
 	Size() int64
-	// Append adds what it can read, and keeps what came even when reading fails.
+	// Append appends what it reads from r. If reading fails, it keeps what it has read.
 	Append(r io.Reader) (int64, error)
-	// Commit ends the upload: what came in is verified to be d, made durable and linked to repo.
-	// [CodeDigestInvalid] if it is not d; the upload is over then as well.
+	// Commit completes the upload: it verifies the digest, makes the blob durable and links it to repo.
+	// [CodeDigestInvalid] if the digest is not d, which ends the upload as well.
 	Commit(ctx context.Context, d digest.Digest) error
-	// Cancel drops the upload.
+	// Cancel deletes the upload.
 	Cancel() error
-	// Close puts the upload aside to go on later, in this process or the next. After Commit or Cancel it does nothing.
+	// Close closes the upload so that it can be continued later, even after a restart. After Commit or Cancel it does
+	// nothing.
 	Close() error
 }
 
-// ManifestStore holds manifests and the tags that name them.
+// ManifestStore stores manifests and tags.
 type ManifestStore interface {
-	// Manifest returns a held manifest. [CodeManifestUnknown] where repo does not hold it.
+	// Manifest returns a stored manifest. [CodeManifestUnknown] if repo does not have it.
 	Manifest(ctx context.Context, repo Repo, d digest.Digest) (Manifest, error)
-	// OpenManifest opens the bytes of a held manifest as [BlobStore] opens those of a blob, for who passes them on and need
-	// not have them in memory. [CodeManifestUnknown] where repo does not hold it; [CodeBlobUnknown], with a [DefectError] for
-	// its cause, if its file is missing or damaged.
+	// OpenManifest opens the bytes of a stored manifest, as [BlobStore] opens a blob, for callers that do not need them
+	// in memory. [CodeManifestUnknown] if repo does not have it; [CodeBlobUnknown], with a [DefectError] as its cause,
+	// if its file is missing or damaged.
 	OpenManifest(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
-	// Tag returns what a tag points at. [CodeManifestUnknown] where repo does not have it.
+	// Tag returns what a tag points at. [CodeManifestUnknown] if repo does not have it.
 	Tag(ctx context.Context, repo Repo, tag string) (Tag, error)
 	// PutManifest stores m with its references, and points tags at it, in one transaction.
 	//
-	// A pushed or imported image must have all its blobs: each one that is not held and linked to repo is named in the
-	// detail of a [CodeManifestBlobUnknown]. A mirrored one may come before them, and announces them. A mirrored
-	// manifest never moves a tag that was pushed. The first manifest of a repository makes it local or mirrored.
+	// A pushed or imported image must have all its blobs. If one is not stored and linked to repo, the error is a
+	// [CodeManifestBlobUnknown] whose detail names all such blobs. A mirrored manifest may be stored before its blobs.
+	// It never moves a tag that was pushed. The origin of the first manifest of a repository makes that local or
+	// mirrored.
 	PutManifest(ctx context.Context, repo Repo, m Manifest, tags ...string) error
-	// Revalidated notes that an upstream said at a moment that tag still points at d.
+	// Revalidated records that an upstream confirmed at a time that tag still points at d.
 	Revalidated(ctx context.Context, repo Repo, tag string, d digest.Digest, at time.Time) error
-	// DeleteManifest removes the manifest and every tag that points at it. [CodeManifestUnknown] where there is none.
+	// DeleteManifest deletes the manifest and every tag that points at it. [CodeManifestUnknown] if there is none.
 	DeleteManifest(ctx context.Context, repo Repo, d digest.Digest) error
-	// DeleteTag removes the tag and leaves its manifest. [CodeManifestUnknown] where there is none.
+	// DeleteTag deletes the tag and not its manifest. [CodeManifestUnknown] if there is none.
 	DeleteTag(ctx context.Context, repo Repo, tag string) error
 }
 
@@ -163,35 +168,35 @@ type ManifestStore interface {
 type Tag struct {
 	Digest  digest.Digest
 	Origin  Origin
-	Updated time.Time // when it was made or last moved
-	Checked time.Time // mirrored: when the upstream last confirmed it
+	Updated time.Time // when it was created or last moved
+	Checked time.Time // for [Mirrored]: when the upstream last confirmed it
 }
 
-// Root is a manifest that somebody brought in by its digest.
+// Root is a manifest that was stored by its digest, see [ImportedTag].
 type Root struct {
 	Digest digest.Digest
-	Added  time.Time // when it became one
-	Tagged bool      // a tag points at it as well
+	Added  time.Time // when it became a root
+	Tagged bool      // a tag points at it, too
 }
 
-// Catalog lists what is held. Lists are in byte order, begin after a name that need not exist, and have up to n items.
+// Catalog lists what is stored. Lists are in byte order, start after a name that need not exist, and have up to n items.
 type Catalog interface {
-	// RepoOrigin says who created repo: [Pushed] makes it local. [CodeNameUnknown] where nobody did.
+	// RepoOrigin returns the origin of repo: [Pushed] means that it is local. [CodeNameUnknown] if there is no such
+	// repository.
 	RepoOrigin(ctx context.Context, repo Repo) (Origin, error)
 	// Repos lists repositories in the order of [Repo.String].
 	Repos(ctx context.Context, after string, n int) ([]Repo, error)
-	// Tags lists the tags of repo. [CodeNameUnknown] where there is no such repository.
+	// Tags lists the tags of repo. [CodeNameUnknown] if there is no such repository.
 	Tags(ctx context.Context, repo Repo, after string, n int) ([]string, error)
-	// Roots lists what was brought to repo by its digest and stays without a tag, see [ImportedTag]. It is empty where there
-	// is no such repository.
+	// Roots lists the roots of repo, see [ImportedTag]. The list is empty if there is no such repository.
 	Roots(ctx context.Context, repo Repo, after digest.Digest, n int) ([]Root, error)
-	// Manifests lists the manifests of repo whose digests begin with begin, which may be empty.
-	Manifests(ctx context.Context, repo Repo, begin string, n int) ([]digest.Digest, error)
-	// LastUsed returns when somebody who did not just look ([UsageIgnored]) last had a use for d in repo: read it, asked about a
-	// blob, or put again what is there already; the zero time if that is not known.
+	// Manifests lists the manifests of repo whose digests start with prefix, which may be empty.
+	Manifests(ctx context.Context, repo Repo, prefix string, n int) ([]digest.Digest, error)
+	// LastUsed returns when d was last used in repo: read, checked for as a blob, or pushed again. Reads with
+	// [UsageIgnored] do not count. The time is zero if it is unknown.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)
-	// Referrers lists, in the order of their digests, the manifests of repo whose subject is d, with their artifact
-	// type and annotations: up to n after a digest, and no more than come to size bytes as JSON, but at least one. more
-	// says whether the list goes on. It is empty where there are none, or no such repository.
+	// Referrers lists the manifests of repo whose subject is d, with their artifact types and annotations, in the order
+	// of their digests: up to n after a digest, and at most size bytes of JSON, but at least one. more reports whether
+	// the list continues. It is empty if there are none, or no such repository.
 	Referrers(ctx context.Context, repo Repo, subject, after digest.Digest, n, size int) (list []v1.Descriptor, more bool, err error)
 }

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// TextReader reads text as UTF-8 without a byte order mark, whatever wrote it: Windows PowerShell writes UTF-16 with one,
-// and others UTF-8 with one. UTF-16 without one is known by the zero byte of its first character, which is ASCII in every
-// file of ours. All else is read as it is. Files that people make or edit are read with it: lists, keys, receipts, users,
-// passwords.
+// TextReader reads text as UTF-8 without a byte order mark. Text in UTF-16, as Windows PowerShell writes it, is
+// converted; without a byte order mark, it is recognized by the zero byte of its first character, which is ASCII in all
+// files of this program. Other text is read as it is. Files that people write are read with it: lists, keys, receipts,
+// users, passwords.
 func TextReader(r io.Reader) io.Reader {
 	in := bufio.NewReader(r)
 	start, err := in.Peek(3)
@@ -26,7 +26,7 @@ func TextReader(r io.Reader) io.Reader {
 		if !bytes.HasPrefix(start, []byte(mark.bytes)) {
 			continue
 		}
-		_, _ = in.Discard(len(mark.bytes)) // it was just looked at
+		_, _ = in.Discard(len(mark.bytes)) // it is buffered, so this cannot fail
 		if mark.order != nil {
 			return &utf16Reader{in: in, order: mark.order}
 		}
@@ -41,28 +41,28 @@ func TextReader(r io.Reader) io.Reader {
 	return in
 }
 
-// failing is a reader that fails.
+// failing is a reader that always fails.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// Text returns text as [TextReader] reads it.
+// Text returns what [TextReader] reads from data.
 func Text(data []byte) []byte {
-	text, _ := io.ReadAll(TextReader(bytes.NewReader(data))) // there is nothing to fail
+	text, _ := io.ReadAll(TextReader(bytes.NewReader(data))) // cannot fail
 	return text
 }
 
-// utf16Reader reads UTF-16 as UTF-8. What is no character is read as U+FFFD.
+// utf16Reader converts UTF-16 to UTF-8. Invalid characters become U+FFFD.
 type utf16Reader struct {
 	in    *bufio.Reader
 	order binary.ByteOrder
-	rest  []byte // of the last character
+	rest  []byte // of the last character, not read yet
 }
 
 func (u *utf16Reader) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if len(u.rest) == 0 {
-			if n > 0 && u.in.Buffered() < 4 { // others wait for what there is
+			if n > 0 && u.in.Buffered() < 4 { // return what there is without waiting
 				return n, nil
 			}
 			if u.rest, err = u.char(); err != nil {

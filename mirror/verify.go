@@ -2,47 +2,46 @@ package mirror
 
 import "time"
 
-// VerifyOptions say how thoroughly is verified, and what is done about flaws. The zero value reads everything as fast as
-// it can and changes nothing.
+// VerifyOptions configure a verification. The zero value reads everything as fast as possible and changes nothing.
 type VerifyOptions struct {
-	// Fast reads no content: only sizes, and what the index says.
+	// Fast compares sizes and records, and reads no content.
 	Fast bool
-	// Repair mends what is wrong, fetches it again where an upstream has it, and wants it where not.
+	// Repair repairs defects. Lost content is fetched again if an upstream has it, and otherwise becomes a want.
 	Repair bool
-	// Rate is how many bytes of content are read in a second; there is no limit if it is zero.
+	// Rate limits the bytes of content that are read per second; 0 means no limit.
 	Rate int64
-	// Progress is told about bytes of content; nobody is if it is nil.
+	// Progress receives the bytes of content that are read; it may be nil.
 	Progress Progress
 }
 
-// VerifyEvent is a flaw and what was done about it.
+// VerifyEvent is a defect and what was done about it.
 type VerifyEvent struct {
 	Defect
 	Repaired bool   `json:"repaired,omitempty"`
-	Fetched  bool   `json:"fetched,omitempty"` // it is held again
-	Wanted   bool   `json:"wanted,omitempty"`  // it is not, and among the wants
-	Error    string `json:"error,omitempty"`   // what kept it from being mended, or read
+	Fetched  bool   `json:"fetched,omitempty"` // the content is stored again
+	Wanted   bool   `json:"wanted,omitempty"`  // the content became a want
+	Error    string `json:"error,omitempty"`   // why it could not be repaired or read
 }
 
-// VerifySummary is what came of verifying.
+// VerifySummary is the result of a verification.
 type VerifySummary struct {
 	Started  time.Time          `json:"started"`
-	Seconds  float64            `json:"seconds"` // that it took, while something was done
+	Seconds  float64            `json:"seconds"` // that it took, without pauses
 	Fast     bool               `json:"fast,omitempty"`
 	Repair   bool               `json:"repair,omitempty"`
-	Files    int64              `json:"files"`             // that were checked
-	Bytes    int64              `json:"bytes"`             // of these
-	Defects  map[DefectKind]int `json:"defects,omitempty"` // found, by what is wrong
+	Files    int64              `json:"files"`             // checked files
+	Bytes    int64              `json:"bytes"`             // of the checked files
+	Defects  map[DefectKind]int `json:"defects,omitempty"` // by kind
 	Repaired int                `json:"repaired,omitempty"`
-	Fetched  int                `json:"fetched,omitempty"` // again
+	Fetched  int                `json:"fetched,omitempty"` // fetched again
 	Wanted   int                `json:"wanted,omitempty"`
-	Failed   int                `json:"failed,omitempty"` // could not be mended, or read
-	// Incomplete is how many of [Mirror.Images] were not complete at the end: also those whose rest never came, which is no
-	// flaw.
+	Failed   int                `json:"failed,omitempty"` // could not be repaired or read
+	// Incomplete is the number of images that were not complete at the end. An image that was never complete is not a
+	// defect.
 	Incomplete int `json:"incomplete"`
 }
 
-// Add counts an event.
+// Add adds an event to the counts.
 func (s *VerifySummary) Add(event VerifyEvent) {
 	if s.Defects == nil {
 		s.Defects = make(map[DefectKind]int)
@@ -58,8 +57,8 @@ func (s *VerifySummary) Add(event VerifyEvent) {
 	}
 }
 
-// VerifyStatus is how the last verification went.
+// VerifyStatus is the state of verifications.
 type VerifyStatus struct {
-	Running bool           `json:"running"`        // one is under way
-	Last    *VerifySummary `json:"last,omitempty"` // the last that came to its end; nil if none has
+	Running bool           `json:"running"`        // a verification is running
+	Last    *VerifySummary `json:"last,omitempty"` // the last complete one; nil if there is none
 }

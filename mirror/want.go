@@ -2,15 +2,15 @@ package mirror
 
 import "time"
 
-// Want is something that a client asked for and that could not be given, for as long as it cannot; or that was held and
-// was found to be lost.
+// Want is an image or a blob that a client requested and could not get, or that was stored and is lost. It is kept until
+// the content is available.
 type Want struct {
 	Ref      string    `json:"ref"`                // as [Ref.String] writes it
-	Blob     bool      `json:"blob,omitempty"`     // the digest is a blob's, not a manifest's
-	Platform string    `json:"platform,omitempty"` // os/arch, if the index under a tag says what the digest is for
-	Count    int       `json:"count"`              // how often clients asked
+	Blob     bool      `json:"blob,omitempty"`     // the digest is that of a blob
+	Platform string    `json:"platform,omitempty"` // os/arch of the digest, if the index of a tag names it
+	Count    int       `json:"count"`              // number of requests
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
-	Clients  []string  `json:"clients,omitempty"` // addresses, the latest first
-	Reason   string    `json:"reason,omitempty"`  // why it could not be given the last time
+	Clients  []string  `json:"clients,omitempty"` // addresses, the last one first
+	Reason   string    `json:"reason,omitempty"`  // why the last request failed
 }

@@ -1,64 +1,72 @@
-// Package proxy is the engine of Airmirror. [Proxy] decides what becomes of a request: it serves content that a
-// [mirror.Store] holds and fetches the rest from a [mirror.Upstream].
+// Package proxy is the engine of Airmirror. A [Proxy] serves the content of a [mirror.Store] and fetches what is missing
+// from a [mirror.Upstream].
 //
-// # How a request is answered
+// # Requests
 //
-// By digest, content is immutable: what is held is served and no upstream is asked. By tag it is not: a tag that an
-// upstream confirmed within [Options.TagTTL] is served; an older one is revalidated, and the held one is served when
-// that fails or takes longer than a client should wait, with [mirror.Answer.Stale] saying why. What is not held becomes a
-// flight: one transfer from the upstream that any number of clients read from while it arrives. It goes on when they
-// leave; one that only fetches asked for ends when they are stopped. What an upstream says that it does not have is
-// believed for a moment ([Options.NegativeTTL]). A repository that was created by a push is local, and a tag that was pushed
-// is the client's: neither is ever asked upstream for, or moved by it. A list has what is held and what the upstream adds.
+// Content that is requested by digest never changes: if it is stored, it is served without a request to the upstream. A tag
+// may move. It is served without a request if an upstream confirmed it within [Options.TagTTL]. Otherwise it is revalidated.
+// If the upstream fails or takes longer than [Options.FallbackTimeout], the stored image is served, and
+// [mirror.Answer.Stale] says why.
 //
-// A blob is held once and read in the repositories that brought it. One that a mirrored manifest names and that the same
-// upstream has sent for another repository is read after it has said that the blob is in this one as well: a manifest
-// alone is no right. Of what was pushed, or what another upstream sent, that word is no proof either, since it takes no
-// more than the digest: such a blob is transferred and verified once more.
+// A blob that is not stored is downloaded. A download is one transfer from the upstream that any number of clients read
+// while it arrives. It continues when they leave. A download that only commands wait for ends when they are cancelled. If
+// an upstream answers that it does not have something, the answer is cached for [Options.NegativeTTL].
+//
+// A repository that was created by a push is local and never requested from an upstream. A tag that was pushed is never
+// moved by one. Lists contain what is stored and what the upstream adds.
+//
+// A blob is stored once and can be read in each repository that brought it. If a mirrored manifest of another repository
+// names the blob, that is no right to read it. The upstream that sent the blob must confirm that it has the blob in this
+// repository as well. If the blob was pushed, or sent by another upstream, a confirmation proves nothing, since it takes no
+// more than the digest. The blob is then transferred and verified again.
 //
 // # Modes
 //
-// In [mirror.Auto], an upstream that does not answer counts as gone until a probe finds it back. In [mirror.Online] it is asked every
-// time. In [mirror.Offline] nothing is dialled: what is not held is unknown, at once, and what was under way with an upstream
-// has ended. All of that is one context, the network's, which every question to an upstream is asked with, and one gate,
-// which lets none pass after it ended. What else dials uses it as well: [Proxy.NetworkContext].
+// In [mirror.Auto], an upstream that does not answer is considered down until a probe succeeds. In [mirror.Online], every
+// request is sent anyway. In [mirror.Offline], nothing is dialled: a miss fails at once, and requests and transfers that
+// were under way have ended. All requests have the context of the network, which ends then, and pass one switch, which
+// sends none after that. Other parts of the program that dial use [Proxy.NetworkContext].
 //
-// In any of them the mirror can be read-only: clients change nothing of what is held, and what comes from upstreams passes
-// straight through and is not kept.
+// In every mode the mirror can be read-only. Clients cannot change what is stored then, and content of upstreams passes
+// through without being stored. The same happens to content of upstreams while the disk is full; it is verified as it
+// passes.
 //
-// # Complete images
+// # Backfill
 //
-// A client that pulls an image may have half of it already, and never asks for that. So the rest of what it pulled, for
-// its platform, becomes a chore: it is fetched in the background, a few blobs at a time, and tried again until it is
-// there. A client that only asks what there is makes none, with two exceptions, since it may have what it asks about.
-// Children of a new index that are stored for any repository are asked for in that of the index, and completed; and where
-// a tag moved, the platforms that were pulled of the old image are completed of the new one. [Proxy.Fetch] brings in whole
-// images that nobody pulled yet.
+// A client that pulls an image may have a part of it already and never requests that. Backfill completes the image for its
+// platform in the background, a few blobs at a time, with retries. A request that only checks whether an image exists
+// starts no backfill, except in two cases in which the client may have the image: if a new index has children that are
+// stored for any repository, they are completed in the repository of the index; and if a tag moved, the platforms that were
+// pulled of the old image are completed of the new one. [Proxy.Fetch] fetches complete images before any client pulls
+// them.
 //
 // # Wants
 //
-// What a client asked for and could not be given is a [mirror.Want], until it can be: offline, or because the upstream failed,
-// but not if the upstream said that there is no such thing, nor if it is what clients look for beside an image: signatures
-// come along with that. Fetches and chores make none. [Options.OnWant] is told of each.
+// An image or blob that a client requested and could not get becomes a [mirror.Want] until it is available: if the mirror
+// was offline, or the upstream failed. There is no want for content that the upstream does not have, nor for the tags of
+// signatures and other referrers, which are fetched with their image. Commands and backfill add no wants.
+// [Options.OnWant] receives each new want.
 //
 // # Damage
 //
-// What a reader finds missing or damaged is taken away at once and is a miss from then on, so that a flight or a push
-// brings it again; [Proxy.Verify], and a slow scrub in the background ([Options.ScrubEvery]), find what no reader has
-// met. What was held and cannot be fetched again is a want, of local repositories as well.
+// Content that a reader finds missing or damaged is discarded at once. From then on it is a miss, so that a download or a
+// push replaces it. [Proxy.Verify], and the scrub in the background ([Options.ScrubEvery]), find damage that no reader
+// met. Content that was lost and cannot be fetched again becomes a want, even in a local repository.
 //
-// # Notes
+// # Unverified bytes
 //
-// Mode, read-only, wants, chores and how far a scrub has come outlive the process as notes in the store. Wants are noted in
-// batches, since no client waits for the disk to be told no; the others before they count.
+// A client that reads a blob while it is downloaded gets the last byte only after the digest was verified. If the bytes are
+// wrong, its connection breaks. The exception is a span: a range far ahead of what has arrived is transferred beside the
+// download and passes through unverified, since a digest covers the complete blob, and 51 bytes at the end should not wait
+// for all of it. Spans are not stored. They break off if the download fails, and make up at most a quarter of a blob.
 //
-// # What is never broken
+// # Parts
 //
-// Bytes go out as they came in. What was acknowledged is durable. An image that was pushed has all its blobs. Nothing is
-// called whole before its digest was verified: a client that reads from a flight is held back before the last byte until
-// then, and sees its connection break if the bytes are wrong. The exception is a part: one that a client asks for by its
-// range, and that lies far ahead of what has arrived, passes through unverified beside the flight, since a digest is of
-// the whole and 51 bytes at its end are not to wait for all of it. It is stored nowhere, is answered as the part that it
-// is, and breaks off if the flight has failed by then; parts of a blob are a quarter of it at most. A disk that is full
-// is no reason to refuse: a client gets its bytes straight from the upstream, verified as they pass.
+// A Proxy is composed of parts, each with its own state and dependencies. puller, pusher, lists, fetcher, images, pins,
+// wants, content, recovery and verifier serve requests and commands. They share downloads, manifests, revalidation and
+// backfill, which use calls (merging of equal requests), routing (which repositories are requested), network (the mode),
+// writes (read-only and capacity) and tasks (what Close waits for).
+//
+// The mode, the read-only setting, wants, the images to complete and the progress of a scrub are records in the store.
+// Wants are saved in batches, since no client waits for the disk because of a miss.
 package proxy
