@@ -116,6 +116,9 @@ func TestCollectorRunsWhenDiskIsNearlyFull(t *testing.T) {
 					return
 				}
 				r := s.lastRun(c, gc.ByDisk, time.Minute)
+				if name == "nearly full" && (r.Budget.KeepFree != 2<<30 || r.Budget.FreeUpTo != (2<<30)/5*7) {
+					s.Errorf("%+v", r.Budget)
+				}
 				if r.Images != test.deleted || r.Budget.Shortfall == 0 || r.Budget.FreeUpTo <= r.Budget.KeepFree {
 					s.Errorf("%+v", r)
 				}

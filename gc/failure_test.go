@@ -172,3 +172,43 @@ func TestCollectorLogsOutcome(t *testing.T) {
 		})
 	}
 }
+
+func TestServeLogsStaleUploads(t *testing.T) {
+	for name, test := range map[string]struct {
+		uploads int
+		expire  error
+		want    []string
+	}{
+		"none":    {},
+		"two":     {uploads: 2, want: []string{"info: deleted stale uploads: 2 of 24 bytes, 0 failures"}},
+		"failing": {uploads: 7, expire: errBroken, want: []string{"warn: cannot delete stale uploads: 0 of 0 bytes, 5 failures"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withStore(t, func(s *testStore) {
+				core, logs := observer.New(zapcore.DebugLevel)
+				c, err := gc.NewCollector(s.Context(), &failingStore{testStore: s, expire: test.expire}, s, gc.CollectorOptions{Log: zap.New(core)})
+				s.must(err)
+				for range test.uploads {
+					s.upload(s.began.Add(-30 * hour))
+				}
+				ctx, cancel := context.WithCancel(s.Context())
+				done := make(chan bool)
+				go func() { c.Serve(ctx); close(done) }()
+				later(2 * time.Minute)
+				cancel()
+				<-done
+				var got []string
+				for _, entry := range logs.All() {
+					fields := entry.ContextMap()
+					uploads, _ := fields["uploads"].(int64)
+					freed, _ := fields["freed"].(int64)
+					failures := strings.Count(fmt.Sprint(fields["error"]), errBroken.Error())
+					got = append(got, fmt.Sprintf("%s: %s: %d of %d bytes, %d failures", entry.Level, entry.Message, uploads, freed, failures))
+				}
+				if !slices.Equal(got, test.want) {
+					s.Errorf("logged %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}

@@ -94,6 +94,20 @@ func TestRetentionRules(t *testing.T) {
 			},
 			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
 		},
+		"superseded for just that long": {
+			make: func(w *surveyStore) {
+				w.manifest(hub+"@old", mirror.Mirrored, 9*day, "a")
+				w.moveTag(hub+":v1", 7*day)
+			},
+			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
+		},
+		"not superseded: the tag was made at the same time": {
+			make: func(w *surveyStore) {
+				w.manifest(hub+"@old", mirror.Mirrored, 9*day, "a")
+				w.moveTag(hub+":v1", 9*day+hour)
+			},
+			rule: gc.Rule{Match: hub, DropSupersededAfter: gc.Age(7 * day)},
+		},
 		"superseded recently": {
 			make: func(w *surveyStore) {
 				for _, tag := range []string{"v1", "v2", "v3", "v4"} {

@@ -116,8 +116,35 @@ func TestSizeTextRoundTrips(t *testing.T) {
 	}
 }
 
+func TestAgeText(t *testing.T) {
+	for text, want := range map[string]struct {
+		age  time.Duration
+		text string
+	}{
+		"0d": {0, "0s"}, "36h": {36 * hour, "36h0m0s"}, "48h": {2 * day, "2d"}, "2w": {14 * day, "14d"}, "-24h": {-day, "-24h0m0s"},
+		"106751d": {106751 * day, "106751d"},
+	} {
+		var a gc.Age
+		if err := a.UnmarshalText([]byte(text)); err != nil || time.Duration(a) != want.age || a.String() != want.text {
+			t.Errorf("%s is read as %d, %v, and written as %s; want %d and %s", text, a, err, a, want.age, want.text)
+		}
+	}
+	var a gc.Age
+	if err := a.UnmarshalText([]byte("106752d")); err == nil {
+		t.Errorf("106752d is read as %s", a)
+	}
+}
+
+func TestShareText(t *testing.T) {
+	for text, share := range map[string]gc.Share{"7.25%": {Percent: 7.25}, "20GB": {Bytes: 20e9}, "0": {}} {
+		if got := share.String(); got != text {
+			t.Errorf("%+v is written as %s, want %s", share, got, text)
+		}
+	}
+}
+
 func TestShareOfDisk(t *testing.T) {
-	for text, want := range map[string]int64{"10%": 100, "0%": 0, "300B": 300, "0": 0, "0.1%": 1} {
+	for text, want := range map[string]int64{"10%": 100, "0%": 0, "300B": 300, "0": 0, "0.1%": 1, "100%": 1000} {
 		var s gc.Share
 		if err := s.UnmarshalText([]byte(text)); err != nil || s.Of(1000) != want {
 			t.Errorf("%s is %d, %v; want %d", text, s.Of(1000), err, want)
