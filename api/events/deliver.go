@@ -9,31 +9,31 @@ import (
 )
 
 const (
-	// maxBody is about how large an envelope becomes, in bytes.
+	// maxBody is the approximate maximum size of an envelope, in bytes.
 	maxBody = 256 << 10
-	// Between attempts there is a wait that begins with minBackoff and grows to maxBackoff, for ever.
+	// Failed deliveries are retried forever. The wait between attempts grows from minBackoff to maxBackoff.
 	minBackoff = time.Second
 	maxBackoff = 5 * time.Minute
-	// patience is the longest wait that an endpoint may ask for.
+	// maxRetryAfter is the longest wait that is accepted from an endpoint.
 	maxRetryAfter = 15 * time.Minute
-	// attempts is how often an event is sent that is refused for what it is.
+	// maxRefusals is how often an event is sent before it is dropped because the endpoint refuses its content.
 	maxRefusals = 5
 )
 
-// Link returns a context for what is dialled beyond the gap, which has ended while that is not to be, and what is closed
-// when that may have changed; see the NetworkContext of proxy.Proxy.
+// Link returns a context that is done while the network may not be used, and a channel that is closed when that may
+// have changed; see the NetworkContext of proxy.Proxy.
 type Link func() (ctx context.Context, changed <-chan struct{})
 
-// delivery is the work of sending what is in the queue of a sink.
+// delivery sends the events in the queues of a sink.
 type delivery struct {
 	*sink
 	link    Link
 	wait    *backoff.ExponentialBackOff
-	refused int // how often the oldest event was refused
-	single  int // how many events are sent one by one, since one of them was refused with the others
+	refused int // how often the endpoint refused the oldest event
+	single  int // how many events to send one by one, because the endpoint refused a batch
 }
 
-// deliver sends what is in the queue, and what will be, until ctx ends.
+// deliver sends queued events until ctx ends.
 func (s *sink) deliver(ctx context.Context, link Link) {
 	d := delivery{sink: s, link: link, wait: &backoff.ExponentialBackOff{
 		InitialInterval: minBackoff, Multiplier: 2, RandomizationFactor: .2, MaxInterval: maxBackoff,
@@ -62,7 +62,8 @@ func (s *sink) deliver(ctx context.Context, link Link) {
 	}
 }
 
-// send sends a batch once, when that may be, and takes it off if that was the end of it.
+// send sends a batch once when the endpoint may be dialled. It removes the batch if that succeeded or if the endpoint
+// refused it too often.
 func (d *delivery) send(ctx context.Context, b batch) {
 	open, end, err := d.waitForNetwork(ctx)
 	if err != nil {
@@ -74,7 +75,7 @@ func (d *delivery) send(ctx context.Context, b batch) {
 	case err == nil:
 		d.deliverySucceeded(len(b.events))
 		d.remove(b)
-	case open.Err() != nil || ctx.Err() != nil: // it was broken off, and that is not the endpoint's fault
+	case open.Err() != nil || ctx.Err() != nil: // interrupted, which is not a failure of the endpoint
 	case isPermanent(err) && len(b.events) > 1:
 		d.single = len(b.events)
 	case isPermanent(err) && d.refused+1 >= maxRefusals:
@@ -91,17 +92,18 @@ func (d *delivery) send(ctx context.Context, b batch) {
 	}
 }
 
-// remove takes off a batch that was sent, or was given up.
+// remove removes a batch from its queue.
 func (d *delivery) remove(b batch) {
 	d.drop(b.unreadable, Unreadable, nil)
 	if err := d.queues[b.lane].done(b); err != nil {
-		d.deliveryFailed(err) // after a restart they come again
+		d.deliveryFailed(err) // they will be sent again
 	}
 	d.wait.Reset()
 	d.refused, d.single = 0, max(0, d.single-len(b.events))
 }
 
-// passage waits until the endpoint may be dialled. The context ends when that is over, or with ctx.
+// waitForNetwork waits until the endpoint may be dialled. The returned context ends when that is no longer so, or with
+// ctx.
 func (d *delivery) waitForNetwork(ctx context.Context) (open context.Context, end func(), err error) {
 	if d.Offline {
 		open, cancel := context.WithCancel(ctx)
@@ -122,8 +124,8 @@ func (d *delivery) waitForNetwork(ctx context.Context) (open context.Context, en
 	}
 }
 
-// pause waits before the next attempt: as long as the endpoint wants, within reason, or as it has failed so far. When the
-// mode changes there is an attempt at once.
+// pause waits before the next attempt: as long as the endpoint asks for, within limits, or with exponential backoff.
+// When the mode of the mirror changes, it returns at once.
 func (d *delivery) pause(ctx context.Context, err error) {
 	wait := d.wait.NextBackOff()
 	if answer := (*statusError)(nil); errors.As(err, &answer) && answer.retryAfter > 0 {

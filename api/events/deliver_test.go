@@ -63,7 +63,7 @@ func TestWhatIsDownIsTriedAgainAndAgain(t *testing.T) {
 				if soon < 3 || soon > 5 || day < 24*10 || day > 24*17 {
 					t.Errorf("%d attempts in ten seconds, %d in a day", soon, day)
 				}
-				if s := statusOf(t, e); s.Waiting != 3 || s.Failed != uint64(day) || !strings.Contains(s.Error, "it answered") || time.Since(s.Since) < 24*time.Hour {
+				if s := statusOf(t, e); s.Waiting != 3 || s.Failed != uint64(day) || !strings.Contains(s.Error, "the endpoint answered") || time.Since(s.Since) < 24*time.Hour {
 					t.Errorf("%+v", s)
 				}
 				l.answers(nil)

@@ -17,35 +17,37 @@ import (
 	"airmirror/mirror"
 )
 
-// Endpoint is where events are sent. Name and URL are needed.
+// Endpoint is a receiver of events. Name and URL are required.
 type Endpoint struct {
-	// Name is what it is called in logs and metrics, and its queue on the disk.
+	// Name identifies the endpoint in logs and metrics, and its queue on disk.
 	Name string
-	// URL is http or https. Logs, errors and [Status] tell only its host, as there may be a secret in the rest.
+	// URL is an http or https URL. Only its host appears in logs, errors and [Status], because the rest may contain a
+	// secret.
 	URL     string
 	Headers []Header
-	// Timeout is how long an answer may take; 10 s if it is zero.
+	// Timeout limits the time of a request. Zero means 10 seconds.
 	Timeout time.Duration
-	// CAFile has certificates, in PEM, to trust beside the system's.
+	// CAFile contains PEM certificates to trust in addition to the system's.
 	CAFile string
-	// Actions are what it is told of; everything if there are none.
+	// Actions are the actions to send. Empty means all.
 	Actions []Action
-	// Match are patterns, see [mirror.Match], of the repositories that it is told of, with their host or as the mirror
-	// serves them; all if there are none. Ignore are those of which it is never told.
+	// Match are patterns of the repositories to send events for, see [mirror.Match], with their host or in the form
+	// that the mirror serves. Empty means all. Ignore are patterns of repositories to leave out.
 	Match, Ignore []string
-	// IgnoreMediaTypes are those of targets that it is not told of: application/octet-stream for blobs.
+	// IgnoreMediaTypes are media types of targets to leave out. That of blobs is application/octet-stream.
 	IgnoreMediaTypes []string
-	// Batch is how many events are sent at a time at the most; 100 if it is zero.
+	// Batch is the maximum number of events per request. Zero means 100.
 	Batch int
-	// Offline says that it is on this side of the gap: it is dialled whatever the mode. If it is, it is by no proxy;
-	// others are by that of the environment.
+	// Offline marks an endpoint on the local network, which is used in every mode of the mirror and without a proxy.
+	// For other endpoints, the proxy settings of the environment apply.
 	Offline bool
 }
 
-// Header is one of the headers of requests to an endpoint.
+// Header is a header of the requests to an endpoint.
 type Header struct {
 	Name, Value string
-	// ValueFile holds the value in place of Value, with or without an end of line. It is read for each request.
+	// ValueFile is a file with the value, used instead of Value. A newline at its end is ignored. It is read for each
+	// request.
 	ValueFile string
 }
 
@@ -55,18 +57,18 @@ const (
 	maxBatch       = 1000
 )
 
-// names of endpoints are names of folders and values of labels as well.
+// Names of endpoints are also names of folders and values of metric labels.
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 var validHeader = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
-// ours are the headers that say what is sent, which is not for others to say.
+// reservedHeaders describe the request body and the connection, and cannot be configured.
 var reservedHeaders = []string{"Host", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection", "Trailer", "Upgrade"}
 
-// Validate reports what is wrong with an endpoint, without reading files. It names no value of a header, nor the URL.
+// Validate checks an endpoint without reading files. Its errors contain neither header values nor the URL.
 func (e Endpoint) Validate() error {
 	if !validName.MatchString(e.Name) {
-		return fmt.Errorf("%q is not a name for an endpoint: want letters, digits, and _ . - after the first", e.Name)
+		return fmt.Errorf("%q is not a valid endpoint name: use letters, digits, and _ . - after the first character", e.Name)
 	}
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("endpoint %s: %w", e.Name, fmt.Errorf(format, args...))
@@ -74,22 +76,22 @@ func (e Endpoint) Validate() error {
 	u, err := url.Parse(e.URL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fail("its url is not one like https://listener.example/events")
+		return fail("the url must be of the form https://listener.example/events")
 	case u.User != nil:
-		return fail("there is a name or a password in its url: say it in a header, Authorization")
+		return fail("the url contains a user name or password: use the Authorization header instead")
 	case e.Timeout < 0:
-		return fail("its timeout is negative")
+		return fail("the timeout is negative")
 	case e.Batch < 0 || e.Batch > maxBatch:
 		return fail("batch %d: want 1 to %d", e.Batch, maxBatch)
 	}
 	for _, action := range e.Actions {
 		if !slices.Contains(Actions, action) {
-			return fail("there is no action %s: there are %s", action, strings.ReplaceAll(strings.Trim(fmt.Sprint(Actions), "[]"), " ", ", "))
+			return fail("unknown action %s: use %s", action, strings.ReplaceAll(strings.Trim(fmt.Sprint(Actions), "[]"), " ", ", "))
 		}
 	}
 	for _, pattern := range slices.Concat(e.Match, e.Ignore) {
 		if !mirror.ValidPattern(pattern) {
-			return fail("%q is not a pattern of repositories", pattern)
+			return fail("%q is not a valid pattern of repositories", pattern)
 		}
 	}
 	for _, h := range e.Headers {
@@ -103,24 +105,24 @@ func (e Endpoint) Validate() error {
 func (h Header) validate() error {
 	switch {
 	case !validHeader.MatchString(h.Name):
-		return fmt.Errorf("%q is not the name of a header", h.Name)
+		return fmt.Errorf("%q is not a valid header name", h.Name)
 	case slices.Contains(reservedHeaders, http.CanonicalHeaderKey(h.Name)):
-		return fmt.Errorf("the header %s is the mirror's to say", h.Name)
+		return fmt.Errorf("the header %s is set by the mirror", h.Name)
 	case h.Value != "" && h.ValueFile != "":
 		return fmt.Errorf("the header %s has both a value and a valueFile", h.Name)
 	}
 	return h.sane(h.Value)
 }
 
-// sane reports whether a value cannot stand in a header, without saying what it is.
+// sane checks that a value can be sent in a header. Its error does not contain the value.
 func (h Header) sane(value string) error {
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return fmt.Errorf("the header %s has a value of several lines, or with control characters in it", h.Name)
+		return fmt.Errorf("the value of the header %s contains a newline or control characters", h.Name)
 	}
 	return nil
 }
 
-// read returns the value of a header.
+// read returns the value of the header.
 func (h Header) read() (string, error) {
 	if h.ValueFile == "" {
 		return h.Value, nil
@@ -133,7 +135,7 @@ func (h Header) read() (string, error) {
 	return value, h.sane(value)
 }
 
-// wants reports whether an endpoint is to be told of an event about a repository.
+// accepts reports whether the endpoint wants an event about a repository.
 func (e *Endpoint) accepts(action Action, t *Target, repo mirror.Repo) bool {
 	if len(e.Actions) > 0 && !slices.Contains(e.Actions, action) || slices.Contains(e.IgnoreMediaTypes, t.MediaType) {
 		return false
@@ -144,14 +146,14 @@ func (e *Endpoint) accepts(action Action, t *Target, repo mirror.Repo) bool {
 	return (len(e.Match) == 0 || among(e.Match)) && (len(e.Ignore) == 0 || !among(e.Ignore))
 }
 
-// authorities reads the file of certificates to trust; nil if there is none.
+// authorities reads the CA file. It returns nil if there is none.
 func (e Endpoint) authorities() ([]byte, error) {
 	if e.CAFile == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(e.CAFile)
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(bytes.Clone(pem)) {
-		err = errors.New(e.CAFile + " holds no certificate in PEM")
+		err = errors.New(e.CAFile + " contains no PEM certificate")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: read its CA certificates: %w", e.Name, err)
@@ -159,8 +161,8 @@ func (e Endpoint) authorities() ([]byte, error) {
 	return pem, nil
 }
 
-// client returns what sends to the endpoint. Each request has a connection of its own: none is left open when the mirror
-// goes offline, and none is dialled but while its request waits for it.
+// client returns an HTTP client for the endpoint. It uses a new connection for each request, so that none stays open
+// when the mirror goes offline and none is dialled in advance.
 func (e Endpoint) client(pem []byte) (*http.Client, error) {
 	transport := &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: defaultTimeout}
 	if e.Offline {

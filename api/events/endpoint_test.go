@@ -78,17 +78,17 @@ func TestEndpointsThatCannotBe(t *testing.T) {
 	good := events.Endpoint{Name: "listener", URL: "https://listener.corp/events?key=secret"}
 	must(t, good.Validate())
 	for want, change := range map[string]func(*events.Endpoint){
-		"not a name":                   func(e *events.Endpoint) { e.Name = "../listener" },
-		"is not a name":                func(e *events.Endpoint) { e.Name = ".." },
-		"its url is not one like":      func(e *events.Endpoint) { e.URL = "ftp://secret" },
-		"its url is not one":           func(e *events.Endpoint) { e.URL = "https://%zz@secret" },
-		"say it in a header":           func(e *events.Endpoint) { e.URL = "https://ann:secret@listener.corp" },
-		"no action pushed":             func(e *events.Endpoint) { e.Actions = []events.Action{"pushed"} },
-		"not a pattern":                func(e *events.Endpoint) { e.Match = []string{"["} },
-		"is not a pattern":             func(e *events.Endpoint) { e.Ignore = []string{"["} },
+		"is not a valid endpoint name": func(e *events.Endpoint) { e.Name = "../listener" },
+		"not a valid endpoint name":    func(e *events.Endpoint) { e.Name = ".." },
+		"of the form https:":           func(e *events.Endpoint) { e.URL = "ftp://secret" },
+		"the url must be of the form":  func(e *events.Endpoint) { e.URL = "https://%zz@secret" },
+		"use the Authorization header": func(e *events.Endpoint) { e.URL = "https://ann:secret@listener.corp" },
+		"unknown action pushed":        func(e *events.Endpoint) { e.Actions = []events.Action{"pushed"} },
+		"is not a valid pattern":       func(e *events.Endpoint) { e.Match = []string{"["} },
+		"not a valid pattern":          func(e *events.Endpoint) { e.Ignore = []string{"["} },
 		"batch 1001":                   func(e *events.Endpoint) { e.Batch = 1001 },
-		"not the name of a header":     func(e *events.Endpoint) { e.Headers = []events.Header{{Name: "a b"}} },
-		"the mirror's to say":          func(e *events.Endpoint) { e.Headers = []events.Header{{Name: "content-type"}} },
+		"not a valid header name":      func(e *events.Endpoint) { e.Headers = []events.Header{{Name: "a b"}} },
+		"is set by the mirror":         func(e *events.Endpoint) { e.Headers = []events.Header{{Name: "content-type"}} },
 		"both a value and a valueFile": func(e *events.Endpoint) { e.Headers = []events.Header{{Name: "a", Value: "secret", ValueFile: "b"}} },
 		"control characters":           func(e *events.Endpoint) { e.Headers = []events.Header{{Name: "a", Value: "secret\r\nb: c"}} },
 	} {

@@ -1,24 +1,24 @@
-// Package events tells other systems what happens in a mirror, by webhooks in the envelope of distribution's
-// notifications: https://distribution.github.io/distribution/about/notifications/
+// Package events sends webhooks to other systems, in the format of distribution's notifications:
+// https://distribution.github.io/distribution/about/notifications/
 //
-// What happens passes through a bounded channel to one writer, so that no request waits for a disk; from there into a
-// queue on the disk for each endpoint, oldest out first; and from there, in batches, to the endpoint. An event leaves the
-// queue when its endpoint has answered 2xx, so it survives a restart and kill -9, and may come twice: its id tells. The
-// last moments before a power failure may be lost. A queue is bounded: when it is full the oldest events go, and are
-// counted. Changes (push, mount, delete, import) have a queue of their own, which is delivered first: no number of pulls and
-// wants, which anybody can cause, has them forgotten or waiting. Of each queue, in memory and on the disk, a client has a
-// share: no more than it leaves for others, see [mirror.Shares].
+// An event passes through a bounded channel to a writer, so that requests do not wait for the disk. The writer appends
+// it to a queue on disk for each endpoint. From there it is sent in batches, oldest first. An event is removed from the
+// queue when the endpoint has answered 2xx, so it survives a restart and kill -9. It may be delivered twice; receivers
+// can tell by its ID. The events of the last moments before a power failure may be lost.
 //
-// The actions push, pull, delete and mount are distribution's. They are told of clients, delete of commands as well: what
-// the collector removes, and what comes from an upstream, is no event. Two are of this mirror: want, when something that could
-// not be given became a want; and import, for each image that an import brought in, since that is what whoever listens
-// for pushes has to do something about, too. A pull is an answer that carried the last byte of a manifest or blob: however
-// many ranges a client fetches it in, or begins again in, it is one; an answer that it has changed nothing, or to HEAD, is
-// none.
+// A queue has a maximum size. When it is full, the oldest events are dropped and counted. Changes (push, mount, delete,
+// import) have a separate queue that is delivered first, so that pulls and wants, which anybody can cause, neither
+// displace nor delay them. In memory and on disk, each client has a share of a queue, see [mirror.Shares].
 //
-// Nothing is dialled offline: an endpoint that is not declared to be on this side of the gap waits until the mirror is
-// connected. Only endpoints are dialled, those beyond the gap by the proxy that the environment names for them if it does,
-// and no redirect is followed.
+// The actions push, pull, delete and mount are those of distribution, for requests of clients; delete also covers
+// commands. Deletions by the garbage collector and content from an upstream are not events. This mirror adds two
+// actions: want, when a client requests something that is not available, and import, for each image that an import
+// adds, because receivers of push events need to know about those as well. A pull is a response that contains the last
+// byte of a manifest or blob. A blob that is fetched in several ranges is therefore one pull. Answers to HEAD and 304
+// answers are not pulls.
+//
+// While the mirror is offline, events wait in the queue, except for endpoints on the local network. Only endpoints are
+// dialled; redirects are not followed. Endpoints beyond the local network use the proxy of the environment.
 package events
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// MediaType is what envelopes are sent as: that of registry:2, which receivers know.
+// MediaType is the content type of envelopes, the one of registry:2.
 const MediaType = "application/vnd.docker.distribution.events.v1+json"
 
 // Action is what happened.
@@ -43,51 +43,51 @@ const (
 	Import Action = "import"
 )
 
-// Actions are all there are.
+// Actions are all actions.
 var Actions = []Action{Push, Pull, Delete, Mount, Want, Import}
 
-// Event is something that happened; the names in JSON are distribution's.
+// Event is one event. Its JSON names are those of distribution.
 type Event struct {
-	ID        string    `json:"id"` // a UUID
+	ID        string    `json:"id"` // UUID
 	Timestamp time.Time `json:"timestamp"`
 	Action    Action    `json:"action"`
 	Target    Target    `json:"target"`
-	Reason    string    `json:"reason,omitempty"` // of a want: why it could not be given
+	Reason    string    `json:"reason,omitempty"` // of a want: why the content is not available
 	Request   Request   `json:"request"`
 	Actor     Actor     `json:"actor"`
 	Source    Source    `json:"source"`
 }
 
-// Target is what it happened to. Which fields are set depends on what is known.
+// Target is the object of an event. Which fields are set depends on what is known.
 type Target struct {
-	MediaType      string        `json:"mediaType,omitempty"` // application/octet-stream for a blob
+	MediaType      string        `json:"mediaType,omitempty"` // application/octet-stream for blobs
 	Digest         digest.Digest `json:"digest,omitempty"`
 	Size           int64         `json:"size,omitempty"`           // in bytes
-	Length         int64         `json:"length,omitempty"`         // the same, as older receivers call it
-	Repository     string        `json:"repository,omitempty"`     // as this mirror serves it, see [mirror.Names.Served]
+	Length         int64         `json:"length,omitempty"`         // the same value, for older receivers
+	Repository     string        `json:"repository,omitempty"`     // as served by this mirror, see [mirror.Names.Served]
 	FromRepository string        `json:"fromRepository,omitempty"` // of a mount
 	URL            string        `json:"url,omitempty"`
 	Tag            string        `json:"tag,omitempty"`
 }
 
-// Request is what caused it; it is empty where none did.
+// Request is the request that caused the event. It is empty if there was none.
 type Request struct {
 	ID        string `json:"id"`             // as in the logs
 	Addr      string `json:"addr,omitempty"` // of the client
-	Host      string `json:"host,omitempty"` // that the client meant
+	Host      string `json:"host,omitempty"` // the Host header
 	Method    string `json:"method"`
 	UserAgent string `json:"useragent"`
 }
 
-// Actor is who caused it.
+// Actor is the user who caused the event.
 type Actor struct {
 	Name string `json:"name,omitempty"` // "" for anonymous clients; the account on this machine for commands
 }
 
-// Source is the mirror where it happened.
+// Source is the mirror that sends the event.
 type Source struct {
 	Addr       string `json:"addr,omitempty"`
-	InstanceID string `json:"instanceID,omitempty"` // another one after each start
+	InstanceID string `json:"instanceID,omitempty"` // random, new at each start
 }
 
 const blobType = "application/octet-stream"

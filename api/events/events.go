@@ -17,44 +17,45 @@ import (
 	"airmirror/mirror"
 )
 
-// Options are what [Events] are made with. Only Dir is needed.
+// Options configure [Events]. Only Dir is required.
 type Options struct {
-	// Dir is the folder of the queues. It is made when there is an endpoint.
+	// Dir is the folder of the queues. It is created with the first endpoint.
 	Dir string
-	// Names says how the mirror calls repositories; nil is the zero [mirror.Names].
+	// Names returns the mirror's names for repositories. Nil means the zero [mirror.Names].
 	Names func() mirror.Names
-	// URL returns how clients reach the mirror, as https://reg.example. Events have no URLs if that is "".
+	// URL returns the address of the mirror for clients, such as https://reg.example. If it is "", events contain no
+	// URLs.
 	URL func() string
-	// Address and Agent say who sends: host:port, and program/version.
+	// Address (host:port) and Agent (program/version) identify the sender.
 	Address, Agent string
 	Log            *zap.Logger
 }
 
-// Events takes what happens and has it delivered. It is safe for concurrent use; a nil one takes and does nothing.
+// Events queues events and delivers them. It is safe for concurrent use. A nil Events discards everything.
 type Events struct {
 	opts   Options
 	source Source
 	in     [lanes]chan record
-	shares [lanes]*mirror.Shares[string] // of what is in these, by client
+	shares [lanes]*mirror.Shares[string] // of the channels, by client
 	sinks  atomic.Pointer[[]*sink]
 	stop   chan struct{}
 	wrote  chan struct{} // closed when the writer has ended
 
 	mu          sync.Mutex
-	sinksByName map[string]*sink // by name: the last of each, be it configured or not
+	sinksByName map[string]*sink // the last sink of each name, configured or not
 	link        Link             // nil before Deliver
 	cancel      context.CancelFunc
 	work        sync.WaitGroup
 	closed      bool
 }
 
-// happened is an event with the repository that it is about.
+// record is an event and the repository that it is about.
 type record struct {
 	Event
 	repo mirror.Repo
 }
 
-// New returns events without endpoints: see [Events.Configure]. The caller closes it.
+// New returns Events without endpoints, see [Events.Configure]. The caller must close it.
 func New(opts Options) *Events {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
@@ -77,17 +78,16 @@ func New(opts Options) *Events {
 	return e
 }
 
-// Configure prepares other endpoints, whose queues become no larger than bound, in bytes, each:
-// that of changes, and that of pulls and wants. They count from when use
-// is called, and nothing changes before; an endpoint with the name of an earlier one goes on with its queue. The queue of
-// one that is configured no more stays on the disk.
+// Configure prepares a new set of endpoints. Each of the two queues of an endpoint is limited to bound bytes. The
+// endpoints take effect when use is called. An endpoint that already exists under the same name keeps its queue. The
+// queues of removed endpoints stay on disk.
 func (e *Events) Configure(endpoints []Endpoint, bound int64) (use func(), err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	sinks := make([]*sink, 0, len(endpoints))
 	for _, endpoint := range endpoints {
 		if slices.ContainsFunc(sinks, func(s *sink) bool { return strings.EqualFold(s.Name, endpoint.Name) }) {
-			return nil, fmt.Errorf("endpoint %s is there twice", endpoint.Name)
+			return nil, fmt.Errorf("endpoint %s is defined twice", endpoint.Name)
 		}
 		s, err := e.newSink(endpoint, bound)
 		if err != nil {
@@ -123,7 +123,7 @@ func (e *Events) newSink(endpoint Endpoint, bound int64) (s *sink, err error) {
 	return s, nil
 }
 
-// use has other endpoints count.
+// apply makes a new set of endpoints effective.
 func (e *Events) apply(sinks []*sink, bound int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -132,7 +132,7 @@ func (e *Events) apply(sinks []*sink, bound int64) {
 		e.cancel()
 		e.work.Wait()
 		for _, s := range sinks {
-			if before, ok := e.sinksByName[s.Name]; ok { // there was another reload between
+			if before, ok := e.sinksByName[s.Name]; ok { // another configuration was applied in between
 				s.queues, s.counters = before.queues, before.counters
 			}
 			e.sinksByName[s.Name] = s
@@ -148,17 +148,17 @@ func (e *Events) apply(sinks []*sink, bound int64) {
 	e.warnOfUnusedQueues()
 }
 
-// warnOfUnusedQueues says which queues there are that nothing is delivered from.
+// warnOfUnusedQueues logs the queues on disk that no endpoint uses.
 func (e *Events) warnOfUnusedQueues() {
-	entries, _ := os.ReadDir(e.opts.Dir) // with none there are none
+	entries, _ := os.ReadDir(e.opts.Dir) // the folder may not exist
 	for _, entry := range entries {
 		if !slices.ContainsFunc(*e.sinks.Load(), func(s *sink) bool { return s.Name == entry.Name() }) {
-			e.opts.Log.Warn("a queue of events is of no endpoint that is configured: its folder can be removed", zap.String("folder", filepath.Join(e.opts.Dir, entry.Name())))
+			e.opts.Log.Warn("this queue of events belongs to no configured endpoint: its folder can be removed", zap.String("folder", filepath.Join(e.opts.Dir, entry.Name())))
 		}
 	}
 }
 
-// Deliver begins to deliver, which without it is left to a later process. Call it once.
+// Deliver starts the delivery. Without it, events stay queued for a later process. It may be called once.
 func (e *Events) Deliver(link Link) {
 	if e == nil {
 		return
@@ -169,7 +169,7 @@ func (e *Events) Deliver(link Link) {
 	e.startDelivery()
 }
 
-// begin has all endpoints be delivered to.
+// startDelivery starts the delivery to all endpoints.
 func (e *Events) startDelivery() {
 	if e.link == nil || e.closed {
 		return
@@ -182,7 +182,7 @@ func (e *Events) startDelivery() {
 	}
 }
 
-// Close ends deliveries and has everything that happened be on the disk.
+// Close stops the delivery and writes all events to disk.
 func (e *Events) Close() {
 	if e == nil {
 		return
@@ -204,7 +204,7 @@ func (e *Events) Close() {
 	}
 }
 
-// Status returns how the endpoints are doing.
+// Status returns the status of all endpoints.
 func (e *Events) Status() []Status {
 	if e == nil {
 		return nil

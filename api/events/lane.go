@@ -4,18 +4,17 @@ import (
 	"airmirror/mirror"
 )
 
-// A lane is a way through the memory and into a queue of its own for each endpoint. What changes something has one, and
-// what anybody can cause, by pulling or asking, has the other: no number of pulls has a push forgotten. In each lane a
-// client has a share, see [mirror.Shares].
+// A lane is a channel and a queue per endpoint for some of the actions. Changes have their own lane, because anybody
+// can cause any number of pulls and wants. In each lane, a client has a share, see [mirror.Shares].
 type lane int
 
 const (
 	others lane = iota // pulls and wants
 	changes
-	lanes // how many there are
+	lanes // number of lanes
 )
 
-// laneOf is the lane of an action.
+// laneOf returns the lane of an action.
 func laneOf(a Action) lane {
 	if a == Pull || a == Want {
 		return others
@@ -23,7 +22,7 @@ func laneOf(a Action) lane {
 	return changes
 }
 
-// suffix is what the names of a lane's files end in.
+// suffix returns the suffix of the files of a lane.
 func (l lane) suffix() string {
 	if l == changes {
 		return ".changes" + segmentSuffix
@@ -31,7 +30,7 @@ func (l lane) suffix() string {
 	return segmentSuffix
 }
 
-// position is the name of the file that says how much of the oldest was taken off.
+// position returns the name of the file with the read position of a lane.
 func (l lane) position() string {
 	if l == changes {
 		return positionName + ".changes"
@@ -39,13 +38,13 @@ func (l lane) position() string {
 	return positionName
 }
 
-// entry is what happened, as it goes into a queue: JSON without a line break.
+// entry is a queued event: JSON without newlines.
 type entry struct {
 	line   []byte
-	client string // whose share it is part of; "" for none
+	client string // the client that it counts for; "" for none
 }
 
-// sender is the client whose share an event is part of; "" if it was caused by none.
+// sender returns the client whose share an event counts for; "" if no client caused it.
 func (e *Event) sender() string {
 	if e.Request.Addr == "" {
 		return ""

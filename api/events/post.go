@@ -15,37 +15,37 @@ import (
 	"airmirror/mirror"
 )
 
-// maxResponse is how much is read of what an endpoint says.
+// maxResponse is how many bytes of a response are read.
 const maxResponse = 4 << 10
 
-// statusError is an answer that is none of 2xx.
+// statusError is a response with another status than 2xx.
 type statusError struct {
 	status     int
-	retryAfter time.Duration // 0 if the endpoint did not say
+	retryAfter time.Duration // 0 if the endpoint did not ask for a wait
 }
 
 func (e *statusError) Error() string {
-	text := "it answered " + strconv.Itoa(e.status) + " " + http.StatusText(e.status)
+	text := "the endpoint answered " + strconv.Itoa(e.status) + " " + http.StatusText(e.status)
 	if e.status >= 300 && e.status < 400 {
 		text += "; redirects are not followed"
 	}
 	return text
 }
 
-// unacceptable are the statuses that are about what was sent, and that the same events would get again. All others are
-// about the endpoint, its address or what it lets in, which somebody can put in order: events wait for that.
+// permanentStatuses mean that the endpoint would refuse the same events again. All other statuses are about the
+// endpoint or its configuration, which somebody can correct: events wait for that.
 var permanentStatuses = []int{
 	http.StatusBadRequest, http.StatusNotAcceptable, http.StatusConflict, http.StatusRequestEntityTooLarge,
 	http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 }
 
-// isPermanent reports whether an endpoint does not want what it was sent.
+// isPermanent reports whether the endpoint refused the content of a request.
 func isPermanent(err error) bool {
 	answer := (*statusError)(nil)
 	return errors.As(err, &answer) && slices.Contains(permanentStatuses, answer.status)
 }
 
-// envelope is what a batch is sent in.
+// envelope encodes a batch of events.
 func envelope(events [][]byte) []byte {
 	var body bytes.Buffer
 	body.WriteString(`{"events":[`)
@@ -59,7 +59,7 @@ func envelope(events [][]byte) []byte {
 	return body.Bytes()
 }
 
-// post sends events, and returns nil if the endpoint has them now. No error says what the URL or a header is.
+// post sends events. It returns nil if the endpoint accepted them. Errors contain neither the URL nor header values.
 func (s *sink) post(ctx context.Context, events [][]byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(envelope(events)))
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *sink) post(ctx context.Context, events [][]byte) error {
 		return withoutURL(err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxResponse) // the status has said it all
+	_, _ = io.CopyN(io.Discard, resp.Body, maxResponse) // only the status matters
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		wait, _ := mirror.RetryAfter(resp.Header, time.Now())
 		return &statusError{resp.StatusCode, wait}
@@ -87,14 +87,14 @@ func (s *sink) post(ctx context.Context, events [][]byte) error {
 	return nil
 }
 
-// withoutURL is an error of net/http without the URL, which may hold what nobody is to see.
+// withoutURL removes the URL, which may contain a secret, from an error of net/http.
 func withoutURL(err error) error {
 	u := (*url.Error)(nil)
 	if !errors.As(err, &u) {
 		return err
 	}
 	if u.Timeout() {
-		return fmt.Errorf("it did not answer in time: %w", u.Err)
+		return fmt.Errorf("the endpoint did not answer in time: %w", u.Err)
 	}
 	return u.Err
 }

@@ -14,7 +14,7 @@ import (
 	"airmirror/mirror"
 )
 
-// Request takes what a client did; it is an observer of [middleware.Options].
+// Request queues the event for a client's request. It is an observer for [middleware.Options].
 func (e *Events) Request(x *middleware.Exchange) {
 	if e == nil || len(*e.sinks.Load()) == 0 || x.Call == nil || !x.Call.Parsed || x.Call.Err != nil || x.Aborted || x.Status < 200 || x.Status > 299 {
 		return
@@ -39,13 +39,13 @@ func (e *Events) Request(x *middleware.Exchange) {
 	if action == Push && len(x.Call.Outcome.Tags) > 0 {
 		tags = x.Call.Outcome.Tags
 	}
-	for _, tag := range tags { // distribution's receivers know of one each
+	for _, tag := range tags { // receivers expect one tag per event
 		h.Target.Tag = tag
 		e.enqueue(h)
 	}
 }
 
-// targetOf says what a request that went well did, if it is an event.
+// targetOf returns the action and target of a successful request. is is false if the request is not an event.
 func targetOf(x *middleware.Exchange) (action Action, t Target, is bool) {
 	seen := x.Call
 	method := x.Request.Method
@@ -87,11 +87,11 @@ func targetOf(x *middleware.Exchange) (action Action, t Target, is bool) {
 	return "", Target{}, false
 }
 
-// reachedEnd reports whether an answer brought the last byte of a blob, and how large that is. net/http does not say that
-// a client has left before it.
+// reachedEnd reports whether a response contained the last byte of a blob, and returns the size of the blob. net/http
+// does not report clients that disconnect early.
 func reachedEnd(x *middleware.Exchange) (size int64, ended bool) {
 	length, err := strconv.ParseInt(x.Header.Get("Content-Length"), 10, 64)
-	if err != nil { // nobody knew how large it was: it was sent until it ended
+	if err != nil { // of unknown size, sent to its end
 		return x.Out, x.Status == http.StatusOK
 	}
 	if x.Out != length {
@@ -100,7 +100,7 @@ func reachedEnd(x *middleware.Exchange) (size int64, ended bool) {
 	if x.Status != http.StatusPartialContent {
 		return length, true
 	}
-	// Of several ranges at once, which no client of registries asks for, there is none here.
+	// Responses with several ranges are not counted; no registry client requests them.
 	span, total, ok := strings.Cut(strings.TrimPrefix(x.Header.Get("Content-Range"), "bytes "), "/")
 	_, last, isSpan := strings.Cut(span, "-")
 	size, err = strconv.ParseInt(total, 10, 64)
@@ -108,7 +108,8 @@ func reachedEnd(x *middleware.Exchange) (size int64, ended bool) {
 	return size, ok && isSpan && err == nil && errLast == nil && end == size-1
 }
 
-// url is where a target is, as the settings say. A request has no part in it: who listens may go there with a login.
+// url returns the URL of a target. It is built from the settings and never from the request, because receivers may
+// follow it with credentials.
 func (e *Events) url(x *middleware.Exchange, t Target) string {
 	base := strings.TrimSuffix(e.opts.URL(), "/")
 	kind := "manifests"
@@ -122,13 +123,13 @@ func (e *Events) url(x *middleware.Exchange, t Target) string {
 	return u.JoinPath("v2", e.opts.Names().Served(x.Call.Repo), kind, t.Digest.String()).String()
 }
 
-// addressOf is where a request came from; a proxy does not say from which port.
+// addressOf returns the address of the client. The port is unknown behind a proxy.
 func addressOf(r *http.Request) string { return strings.TrimSuffix(r.RemoteAddr, ":0") }
 
-// maxText bounds what a client writes into an event, in bytes.
+// maxText limits text from a client in an event, in bytes.
 const maxText = 512
 
-// short is a text of a client, bounded.
+// truncate limits a text to maxText.
 func truncate(text string) string {
 	if len(text) > maxText {
 		text = text[:maxText]
@@ -136,7 +137,7 @@ func truncate(text string) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// Want takes something that became a want; it is for proxy.Options.
+// Want queues the event for a new want. It is a callback for proxy.Options.
 func (e *Events) Want(w mirror.Want) {
 	if e == nil || len(*e.sinks.Load()) == 0 {
 		return
@@ -155,7 +156,7 @@ func (e *Events) Want(w mirror.Want) {
 	e.enqueue(h)
 }
 
-// Removed takes what a command of actor took out: a tag, or a manifest by its digest. It may wait as Imported does.
+// Removed queues the event for a tag or manifest that a command of actor deleted. It may wait, like Imported.
 func (e *Events) Removed(ctx context.Context, actor string, ref mirror.Ref) {
 	if e == nil || len(*e.sinks.Load()) == 0 {
 		return
@@ -163,9 +164,9 @@ func (e *Events) Removed(ctx context.Context, actor string, ref mirror.Ref) {
 	e.enqueueWaiting(ctx, record{repo: ref.Repo, Event: Event{Action: Delete, Target: Target{Tag: ref.Tag, Digest: ref.Digest}, Actor: Actor{actor}}})
 }
 
-// Imported takes an image that an import brought in: its repository as [mirror.Repo.String] writes it, its tag, if it has
-// one, and its digest; actor is who had it imported. It may wait for the disk, until ctx ends, so that none is lost of a
-// bundle with many.
+// Imported queues the event for an image that an import of actor added. repository has the form of
+// [mirror.Repo.String]; tag may be empty. It may wait for the disk until ctx ends, so that no event of a large bundle
+// is lost.
 func (e *Events) Imported(ctx context.Context, actor, repository, tag string, d digest.Digest) {
 	if e == nil || len(*e.sinks.Load()) == 0 {
 		return

@@ -12,41 +12,41 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Why events were dropped, in [Status].
+// The reasons for dropped events in [Status].
 const (
-	Full       = "full"       // the queue was, and they were the oldest
-	Overflow   = "overflow"   // more happened at a time than could be queued
-	Disk       = "disk"       // they could not be written
-	Unreadable = "unreadable" // in the queue
-	Refused    = "refused"    // by the endpoint, again and again
-	Share      = "share"      // their client has more waiting than it leaves for others
+	Full       = "full"       // the queue was full; the oldest are dropped
+	Overflow   = "overflow"   // more events arrived than could be written
+	Disk       = "disk"       // the disk could not be written
+	Unreadable = "unreadable" // the queue contains damaged data
+	Refused    = "refused"    // the endpoint refused the event repeatedly
+	Share      = "share"      // the client has used up its share of the queue
 )
 
 var reasons = []string{Full, Overflow, Disk, Unreadable, Refused, Share}
 
-// logInterval is how often the same thing is logged.
+// logInterval is the least time between two log lines about the same problem.
 const logInterval = 10 * time.Minute
 
-// sink is an endpoint with its queue.
+// sink is an endpoint with its queues.
 type sink struct {
 	Endpoint
-	pem    []byte // the authorities to trust
-	agent  string // what its requests say that they come from
+	pem    []byte // certificates to trust
+	agent  string // User-Agent
 	client *http.Client
 	queues [lanes]*queue
 	*counters
 	log *zap.Logger
 }
 
-// tally is what happened to the events for an endpoint, whatever its settings were. It is safe for concurrent use.
+// counters is the state of an endpoint that survives changes of its settings. It is safe for concurrent use.
 type counters struct {
 	queued, delivered, failed atomic.Uint64
-	dropped                   map[string]*atomic.Uint64 // by reason; not changed
+	dropped                   map[string]*atomic.Uint64 // by reason; the map is never modified
 	dropLogs                  map[string]*rate.Sometimes
 
 	mu      sync.Mutex
-	failure string    // why it could not be reached the last time; "" if it was
-	since   time.Time // when that began
+	failure string    // the last error; "" after a success
+	since   time.Time // when the failures began
 	logged  time.Time
 }
 
@@ -59,12 +59,12 @@ func newCounters() *counters {
 	return t
 }
 
-// same reports whether a sink does what another one did.
+// same reports whether two sinks have the same settings.
 func (s *sink) same(o *sink) bool {
 	return reflect.DeepEqual(s.Endpoint, o.Endpoint) && string(s.pem) == string(o.pem)
 }
 
-// host is where an endpoint is, without what may be secret.
+// host returns the host of the endpoint, the part of its URL that contains no secret.
 func (e *Endpoint) host() string {
 	u, err := url.Parse(e.URL)
 	if err != nil {
@@ -73,19 +73,19 @@ func (e *Endpoint) host() string {
 	return u.Host
 }
 
-// drop counts events that the endpoint will not get.
+// drop counts events that will not be delivered.
 func (s *sink) drop(n int, reason string, err error) {
 	if n == 0 {
 		return
 	}
 	total := s.dropped[reason].Add(uint64(n))
 	s.dropLogs[reason].Do(func() {
-		s.log.Error("events are lost to an endpoint", zap.String("endpoint", s.Name), zap.String("reason", reason),
+		s.log.Error("events for an endpoint are dropped", zap.String("endpoint", s.Name), zap.String("reason", reason),
 			zap.Int("events", n), zap.Uint64("total", total), zap.Error(err))
 	})
 }
 
-// fails notes that events could not be delivered.
+// deliveryFailed records a failed attempt.
 func (s *sink) deliveryFailed(err error) {
 	s.failed.Add(1)
 	s.mu.Lock()
@@ -97,11 +97,11 @@ func (s *sink) deliveryFailed(err error) {
 	s.failure = err.Error()
 	if now.Sub(s.logged) >= logInterval {
 		s.logged = now
-		s.log.Warn("events cannot be delivered, trying again", zap.String("endpoint", s.Name), zap.Time("since", s.since), zap.Error(err))
+		s.log.Warn("cannot deliver events, will retry", zap.String("endpoint", s.Name), zap.Time("since", s.since), zap.Error(err))
 	}
 }
 
-// delivers notes that they could.
+// deliverySucceeded records the delivery of n events.
 func (s *sink) deliverySucceeded(n int) {
 	s.delivered.Add(uint64(n))
 	s.mu.Lock()
@@ -112,7 +112,7 @@ func (s *sink) deliverySucceeded(n int) {
 	}
 }
 
-// put queues events.
+// put appends events to the queue of a lane.
 func (s *sink) put(l lane, entries []entry) {
 	refused, dropped, err := s.queues[l].put(entries)
 	s.drop(refused, Share, nil)
@@ -125,7 +125,7 @@ func (s *sink) put(l lane, entries []entry) {
 	s.queued.Add(uint64(put))
 }
 
-// peek returns the oldest changes, or else the oldest of the others.
+// peek returns the oldest changes, or the oldest other events if there are no changes.
 func (s *sink) peek(events int, size int64) (b batch, err error) {
 	for _, l := range []lane{changes, others} {
 		if b, err = s.queues[l].peek(events, size); err != nil || len(b.events) > 0 || b.unreadable > 0 {
@@ -135,19 +135,19 @@ func (s *sink) peek(events int, size int64) (b batch, err error) {
 	return b, nil
 }
 
-// Status is how an endpoint is doing.
+// Status is the status of an endpoint.
 type Status struct {
 	Name      string            `json:"name"`
-	Host      string            `json:"host"`              // that its URL names
-	Offline   bool              `json:"offline,omitempty"` // it is reached whatever the mode
-	Waiting   int               `json:"waiting"`           // events in its queue,
-	Bytes     int64             `json:"bytes"`             // and how large they are
-	Queued    uint64            `json:"queued"`            // events, since the start
+	Host      string            `json:"host"`              // of the URL
+	Offline   bool              `json:"offline,omitempty"` // used in every mode
+	Waiting   int               `json:"waiting"`           // events in the queues
+	Bytes     int64             `json:"bytes"`             // size of these events
+	Queued    uint64            `json:"queued"`            // events queued since the start
 	Delivered uint64            `json:"delivered"`
-	Failed    uint64            `json:"failed"`  // attempts to deliver
+	Failed    uint64            `json:"failed"`  // failed attempts
 	Dropped   map[string]uint64 `json:"dropped"` // events, by reason
 	Error     string            `json:"error,omitempty"`
-	Since     time.Time         `json:"since,omitzero"` // when Error began
+	Since     time.Time         `json:"since,omitzero"` // start of the failures
 }
 
 func (s *sink) status() Status {

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// channelSize is how many events of a lane wait for the writer at the most, and writeBatchSize how many it writes at a time.
+	// channelSize is the capacity of a lane's channel. writeBatchSize is how many events are written at a time.
 	channelSize    = 8192
 	writeBatchSize = 256
-	// syncEvery is how long what was written may be in the hands of the system only.
+	// syncEvery is how often written events are synced to disk.
 	syncEvery = time.Second
 )
 
-// wanted reports whether there is an endpoint for an event, and completes it.
+// complete fills in an event. It returns false if no endpoint wants it.
 func (e *Events) complete(h *record) bool {
 	h.Target.Repository = e.opts.Names().Served(h.repo)
 	if !slices.ContainsFunc(*e.sinks.Load(), func(s *sink) bool { return s.accepts(h.Action, &h.Target, h.repo) }) {
@@ -31,7 +31,7 @@ func (e *Events) complete(h *record) bool {
 	return true
 }
 
-// tell queues an event without waiting.
+// enqueue queues an event without waiting.
 func (e *Events) enqueue(h record) {
 	if !e.complete(&h) {
 		return
@@ -51,7 +51,7 @@ func (e *Events) enqueue(h record) {
 	}
 }
 
-// lose counts an event that no endpoint gets.
+// dropForAll counts an event as dropped for every endpoint that wants it.
 func (e *Events) dropForAll(h *record, reason string) {
 	for _, s := range *e.sinks.Load() {
 		if s.accepts(h.Action, &h.Target, h.repo) {
@@ -60,7 +60,7 @@ func (e *Events) dropForAll(h *record, reason string) {
 	}
 }
 
-// enqueueWaiting queues an event that no client sent, and waits for the disk if it must.
+// enqueueWaiting queues an event that no client caused. If the channel is full, it waits.
 func (e *Events) enqueueWaiting(ctx context.Context, h record) {
 	if !e.complete(&h) {
 		return
@@ -73,10 +73,10 @@ func (e *Events) enqueueWaiting(ctx context.Context, h record) {
 	}
 }
 
-// write writes events into queues until stop, and then what is left.
+// write writes events to the queues until stop is closed, and then what is left in the channels.
 func (e *Events) write() {
 	defer close(e.wrote)
-	var due <-chan time.Time // when queues are brought to the disk
+	var due <-chan time.Time // when to sync the queues
 	for {
 		select {
 		case h := <-e.in[changes]:
@@ -102,7 +102,7 @@ func (e *Events) write() {
 	}
 }
 
-// writeBatch writes an event of a lane, and those that wait behind it.
+// writeBatch writes an event and those that wait behind it in the lane.
 func (e *Events) writeBatch(l lane, first record) {
 	sinks := *e.sinks.Load()
 	entries := make([][]entry, len(sinks))
@@ -137,6 +137,6 @@ func (e *Events) syncAll() {
 		}
 	}
 	if failed != nil {
-		e.opts.Log.Error("queues of events may not outlive a power failure", zap.Error(failed))
+		e.opts.Log.Error("cannot sync the queues of events: a power failure may lose events", zap.Error(failed))
 	}
 }

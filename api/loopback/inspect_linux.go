@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// tunnel is the device by which a process passes on what whole networks send.
+// tunDevice is the device with which a process can forward the traffic of whole networks.
 const tunDevice = "/dev/net/tun"
 
-// process is one that holds a socket.
+// process is a process that holds a socket.
 type process struct {
 	pid    string
 	inodes []uint64 // of its sockets
@@ -24,14 +24,14 @@ func (p process) String() string {
 	return fmt.Sprintf("%q (process %s)", strings.TrimSpace(string(name)), p.pid)
 }
 
-// look returns why the process at the other end may pass on what others send.
+// inspect returns why the process at the other end of a connection may be a proxy.
 func (j *Checker) inspect(client entry) error {
 	own := os.Geteuid()
 	switch {
 	case client.uid != 0 && client.uid != own:
-		return fmt.Errorf("it is from a process of the account with the number %d, which is neither root nor that of the mirror", client.uid)
+		return fmt.Errorf("the process belongs to user ID %d, which is neither root nor the mirror's user", client.uid)
 	case client.uid != own && own != 0:
-		return fmt.Errorf("it is from a process of root, and the mirror, which does not run as root, cannot see whether that is a proxy")
+		return fmt.Errorf("the process belongs to root, and the mirror does not run as root, so it cannot see whether that is a proxy")
 	}
 	holders := socketHolders(client.inode)
 	if len(holders) == 0 {
@@ -43,13 +43,13 @@ func (j *Checker) inspect(client entry) error {
 	}
 	for _, p := range holders {
 		if why := j.passesOn(p, entries); why != "" {
-			return fmt.Errorf("it is from %s, which %s, so that it may pass on what others send", p, why)
+			return fmt.Errorf("%s %s, so it may be a proxy", p, why)
 		}
 	}
 	return nil
 }
 
-// passesOn returns what puts a process in the position to pass on what others send, or "".
+// passesOn returns what enables a process to forward requests of others, or "".
 func (j *Checker) passesOn(p process, entries []entry) string {
 	if p.tunnel {
 		return "has a virtual network device"
@@ -69,7 +69,7 @@ func (j *Checker) passesOn(p process, entries []entry) string {
 		case e.state == stateListen || !listening[e.local.Port()]:
 		default:
 			if own == nil {
-				own = append(openFiles("self").inodes, p.inodes...) // it asks itself, as a program of tests does
+				own = append(openFiles("self").inodes, p.inodes...) // the process may be this one, as in tests
 			}
 			if !isOther(e, entries, own) {
 				return "has accepted a connection from " + e.remote.String()
@@ -86,7 +86,7 @@ func isOther(of entry, entries []entry, inodes []uint64) bool {
 	})
 }
 
-// socketHolders returns the processes that hold a socket, as far as they can be looked at.
+// socketHolders returns the processes that hold a socket, of those that this process can inspect.
 func socketHolders(inode uint64) (holders []process) {
 	all, _ := os.ReadDir("/proc")
 	for _, dir := range all {
@@ -100,7 +100,7 @@ func socketHolders(inode uint64) (holders []process) {
 	return holders
 }
 
-// fds returns what a process holds.
+// openFiles returns the sockets and devices that a process has open.
 func openFiles(pid string) process {
 	p := process{pid: pid}
 	folder := filepath.Join("/proc", pid, "fd")

@@ -7,11 +7,11 @@ import (
 	"net/netip"
 )
 
-// entry is a socket that cannot be looked for here.
+// entry is a socket. On this system, sockets cannot be looked up.
 type entry struct{ inode uint64 }
 
 func find(_, _ netip.AddrPort) (entry, error) {
-	return entry{}, errors.New("this system does not say which process is at the other end of a connection")
+	return entry{}, errors.New("this system does not support looking up the process at the other end of a connection")
 }
 
 func (j *Judge) look(entry) error { return errNotFound }

@@ -1,11 +1,11 @@
-// Package loopback tells a client on this machine from a proxy on it, by the process at the other end of a connection over
-// loopback. What a proxy passes on untouched, as nginx without a header of its own, HAProxy, socat and stunnel do, looks
-// like a request of this machine in every other way.
+// Package loopback tells clients on this machine from proxies on it. It inspects the process at the other end of a
+// loopback connection, because requests that a proxy forwards without adding headers (nginx can, as can HAProxy, socat
+// and stunnel) are otherwise the same as those of a client.
 //
-// A connection is that of a client if the process that holds the other end runs as root or as the account of this
-// process, and is in no position to pass on what somebody else sends: it listens on no TCP port, holds no TCP connection
-// that it has accepted, and has no virtual network device. A process that cannot be looked at is not trusted: that of root
-// for a mirror that does not run as root, one in another container, and all of them on systems other than Linux.
+// A process counts as a client if it runs as root or as the user of this process, and cannot forward requests of
+// others: it listens on no TCP port, holds no accepted TCP connection and has no virtual network device. A process that
+// cannot be inspected is not trusted. That includes processes of root for a mirror that does not run as root, processes
+// in other containers, and all processes on systems other than Linux.
 package loopback
 
 import (
@@ -17,14 +17,14 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// Checker judges connections. It is safe for concurrent use.
+// Checker checks connections. It is safe for concurrent use.
 type Checker struct {
 	upstreams map[uint16]bool
-	mu        sync.Mutex // one look at a time
+	mu        sync.Mutex // one inspection at a time
 	verdicts  *lru.Cache[socket, verdict]
 }
 
-// socket is the other end of a connection, as long as there is that.
+// socket identifies the other end of a connection.
 type socket struct {
 	remote, local netip.AddrPort
 	inode         uint64
@@ -37,25 +37,25 @@ type verdict struct {
 
 const (
 	maxVerdicts = 1024
-	trustTTL    = 10 * time.Second // how long a client counts as one without another look
-	refuseTTL   = time.Second      // the same for what is none: a flood of requests is not to be a flood of looks
+	trustTTL    = 10 * time.Second // how long a client is trusted without another inspection
+	refuseTTL   = time.Second      // how long a refusal is reused, so that requests cannot cause any number of inspections
 )
 
-// New returns a judge. A process may listen on the ports of upstreams on this machine and be a client all the same: it
-// serves the mirror there, and nobody else by way of the mirror.
+// New returns a checker. A process that listens on one of the ports of upstreams on this machine may still be a client:
+// it serves the mirror there.
 func New(upstreams ...uint16) *Checker {
 	j := &Checker{upstreams: make(map[uint16]bool)}
 	for _, port := range upstreams {
 		j.upstreams[port] = true
 	}
-	j.verdicts, _ = lru.New[socket, verdict](maxVerdicts) // fails for no size but those below 1
+	j.verdicts, _ = lru.New[socket, verdict](maxVerdicts) // fails only for sizes below 1
 	return j
 }
 
-var errNotFound = errors.New("no process on this machine holds the other end of the connection, as far as the mirror can see")
+var errNotFound = errors.New("no process that the mirror can see holds the other end of the connection")
 
-// Check returns nil if a connection to local, which came from remote, is that of a client on this machine; else why it
-// may be somebody else's.
+// Check returns nil if the other end of a connection belongs to a client on this machine. The error says why it may
+// not. The connection goes from remote to local.
 func (j *Checker) Check(remote, local netip.AddrPort) error {
 	remote, local = unmap(remote), unmap(local)
 	j.mu.Lock()
@@ -70,7 +70,7 @@ func (j *Checker) Check(remote, local netip.AddrPort) error {
 	}
 	err = j.inspect(entry)
 	if again, gone := findSocket(remote, local); err == nil && (gone != nil || again.inode != entry.inode) {
-		return errNotFound // what was seen may be of another one
+		return errNotFound // the inspected socket may be another one
 	}
 	trust := trustTTL
 	if err != nil {

@@ -119,7 +119,7 @@ func TestClient(t *testing.T) {
 		{"proxy", 0, "listens on 127.0.0.1:"},
 		{"reset", 0, "listens on 127.0.0.1:"},
 		{"forked", 0, "has accepted a connection from 127.0.0.1:"},
-		{"client", 65534, "the account with the number 65534"},
+		{"client", 65534, "user ID 65534"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			if tt.uid != 0 && os.Geteuid() != 0 {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// entry is a TCP socket of this machine, as /proc/net/tcp has it.
+// entry is a TCP socket of this machine.
 type entry struct {
 	local, remote netip.AddrPort
 	state         string
@@ -28,22 +28,23 @@ const (
 	stateListen      = "0A"
 )
 
-// find returns the socket at the other end of a connection. One that its process has closed, be it for sending, is none.
+// findSocket returns the socket at the other end of a connection. A socket that its process has closed, even only for
+// writing, is not found.
 func findSocket(remote, local netip.AddrPort) (entry, error) {
 	found, err := querySocket(remote, local)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return entry{}, errNotFound
-	case err != nil: // the kernel does not answer that in every sandbox
+	case err != nil: // some sandboxes do not support the query
 		return findInTable(remote, local)
 	case found.state != stateEstablished || found.inode == 0 || found.local != remote || found.remote != local:
-		return entry{}, errNotFound // such as the listener, in place of a connection that is gone
+		return entry{}, errNotFound // such as the listener, if the connection is gone
 	}
 	return found, nil
 }
 
-// ask asks the kernel for one socket alone, because each new connection is judged: a table of thousands takes long to read,
-// and what the kernel selects of it also has all sockets that are bound and not connected, whatever their ports are.
+// querySocket asks the kernel for a single socket. Reading the whole table would take long on a machine with thousands
+// of sockets.
 func querySocket(local, remote netip.AddrPort) (entry, error) {
 	request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, 0)
 	request.AddData(sockRequest{local, remote})
@@ -52,18 +53,18 @@ func querySocket(local, remote netip.AddrPort) (entry, error) {
 		return entry{}, err
 	}
 	if len(answers) != 1 || len(answers[0]) < sockReplySize {
-		return entry{}, errors.New("the kernel does not answer as it should")
+		return entry{}, errors.New("unexpected reply of the kernel")
 	}
 	return parseReply(answers[0]), nil
 }
 
-// question asks the kernel for one TCP socket, by its two addresses: struct inet_diag_req_v2 of linux/inet_diag.h.
+// sockRequest selects one TCP socket by its addresses: struct inet_diag_req_v2 of linux/inet_diag.h.
 type sockRequest struct{ local, remote netip.AddrPort }
 
 const (
-	idSize          = 48 // of struct inet_diag_sockid
+	idSize          = 48 // size of struct inet_diag_sockid
 	sockRequestSize = 8 + idSize
-	sockReplySize   = 4 + idSize + 20 // of struct inet_diag_msg
+	sockReplySize   = 4 + idSize + 20 // size of struct inet_diag_msg
 )
 
 // Len implements [nl.NetlinkRequestData].
@@ -76,17 +77,17 @@ func (q sockRequest) Serialize() []byte {
 	if q.local.Addr().Is6() {
 		b[0] = unix.AF_INET6
 	}
-	binary.NativeEndian.PutUint32(b[4:], ^uint32(0)) // in any state
+	binary.NativeEndian.PutUint32(b[4:], ^uint32(0)) // all states
 	id := b[8:]
 	binary.BigEndian.PutUint16(id, q.local.Port())
 	binary.BigEndian.PutUint16(id[2:], q.remote.Port())
 	copy(id[4:20], q.local.Addr().AsSlice())
 	copy(id[20:36], q.remote.Addr().AsSlice())
-	binary.NativeEndian.PutUint64(id[40:], ^uint64(0)) // whatever its cookie is
+	binary.NativeEndian.PutUint64(id[40:], ^uint64(0)) // any cookie
 	return b
 }
 
-// parseReply reads what the kernel says of a socket: struct inet_diag_msg.
+// parseReply parses struct inet_diag_msg.
 func parseReply(b []byte) entry {
 	size := 4
 	if b[0] == unix.AF_INET6 {
@@ -103,7 +104,7 @@ func parseReply(b []byte) entry {
 	}
 }
 
-// findInTable looks for the socket among all.
+// findInTable looks for the socket in the table of all sockets.
 func findInTable(remote, local netip.AddrPort) (entry, error) {
 	entries, err := readEntries()
 	if err != nil {
@@ -117,11 +118,11 @@ func findInTable(remote, local netip.AddrPort) (entry, error) {
 	return entry{}, errNotFound
 }
 
-// readEntries returns all TCP sockets of the network that this process is in.
+// readEntries returns all TCP sockets in the network namespace of this process.
 func readEntries() (entries []entry, err error) {
 	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		file, err := os.Open(name)
-		if os.IsNotExist(err) { // without IPv6
+		if os.IsNotExist(err) { // IPv6 may be disabled
 			continue
 		}
 		if err != nil {
@@ -141,7 +142,7 @@ func readEntries() (entries []entry, err error) {
 	return entries, nil
 }
 
-// parseEntry reads a line; the heading is none.
+// parseEntry parses a line of the table. ok is false for the heading.
 func parseEntry(line string) (e entry, ok bool) {
 	fields := strings.Fields(line)
 	if len(fields) < 10 {
@@ -156,7 +157,7 @@ func parseEntry(line string) (e entry, ok bool) {
 	return e, errs == [4]error{}
 }
 
-// parseAddress reads an address as the kernel writes it: words of four bytes, each as a number of this machine.
+// parseAddress parses an address in the format of the kernel: 32-bit words in host byte order.
 func parseAddress(text string) (netip.AddrPort, error) {
 	address, port, _ := strings.Cut(text, ":")
 	number, err := strconv.ParseUint(port, 16, 16)
@@ -172,7 +173,7 @@ func parseAddress(text string) (netip.AddrPort, error) {
 	}
 	addr, ok := netip.AddrFromSlice(words)
 	if !ok {
-		return netip.AddrPort{}, fmt.Errorf("%q is no address", text)
+		return netip.AddrPort{}, fmt.Errorf("%q is not an address", text)
 	}
 	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), nil
 }
