@@ -35,7 +35,7 @@ func readArchive(t *testing.T, kind bundle.Kind, data []byte) (got content, root
 	return got, roots
 }
 
-func TestLayoutsAreRead(t *testing.T) {
+func TestReadLayout(t *testing.T) {
 	c := content{}
 	image := c.image(t, "amd64", "layer")
 	index := c.index(t, image, c.image(t, "arm64", "layer", "arm"))
@@ -61,7 +61,7 @@ func TestLayoutsAreRead(t *testing.T) {
 	}
 }
 
-func TestDockerSaveIsRead(t *testing.T) {
+func TestReadDockerSave(t *testing.T) {
 	c := content{}
 	image := c.image(t, "amd64", "one", "two")
 	_, roots := readArchive(t, bundle.KindLayout, c.dockerNew(t, image, "a:1", "a:2"))
@@ -71,8 +71,8 @@ func TestDockerSaveIsRead(t *testing.T) {
 	}
 }
 
-// TestDockerSaveOf250IsMended reads archives whose index.json leads to a manifest with no layers, or to none.
-func TestDockerSaveOf250IsMended(t *testing.T) {
+// TestReadDockerSave25 reads archives whose index.json refers to a manifest without layers, or to none.
+func TestReadDockerSave25(t *testing.T) {
 	good := content{}
 	whole := good.image(t, "amd64", "one", "two")
 	manifest := func(data []byte) (m v1.Manifest) {
@@ -107,7 +107,7 @@ func TestDockerSaveOf250IsMended(t *testing.T) {
 	}
 }
 
-func TestOldDockerSaveIsRead(t *testing.T) {
+func TestReadOldDockerSave(t *testing.T) {
 	packed := string(gzipped(t, []byte("three")))
 	archive := dockerOld(t, saved{config(t, "one", "two"), []string{"one", "two"}, []string{"a:1", "localhost:5000/a:2"}},
 		saved{config(t, "one", "three"), []string{"one", packed}, nil})
@@ -141,8 +141,8 @@ func TestOldDockerSaveIsRead(t *testing.T) {
 	}
 }
 
-// TestSkopeosDockerArchiveIsRead has the layers at the top, and links to them that nobody needs.
-func TestSkopeosDockerArchiveIsRead(t *testing.T) {
+// TestReadSkopeoDockerArchive reads an archive with layers at the top, and links to them.
+func TestReadSkopeoDockerArchive(t *testing.T) {
 	cfg := config(t, "one")
 	layer, id := digest.FromString("one").Encoded(), digest.FromString("id").Encoded()
 	_, roots := readArchive(t, bundle.KindDocker, tarOf(t,
@@ -156,7 +156,7 @@ func TestSkopeosDockerArchiveIsRead(t *testing.T) {
 	}
 }
 
-func TestDamagedLayersOfDockerSaveAreFound(t *testing.T) {
+func TestDamagedDockerLayers(t *testing.T) {
 	for name, image := range map[string]saved{
 		"other content": {config(t, "one", "two"), []string{"one", "too"}, nil},
 		"one too few":   {config(t, "one", "two"), []string{"one"}, nil},

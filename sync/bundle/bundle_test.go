@@ -20,7 +20,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-func TestWhatIsWrittenIsReadAgain(t *testing.T) {
+func TestWriteAndRead(t *testing.T) {
 	c, contents, data := someBundle(t)
 	if int64(len(data)) != contents.Size(0) {
 		t.Errorf("Size says %d, it has %d", contents.Size(0), len(data))
@@ -59,7 +59,7 @@ func TestManifestsComeFirst(t *testing.T) {
 	}
 }
 
-func TestSameContentMakesSameBytes(t *testing.T) {
+func TestBundlesAreReproducible(t *testing.T) {
 	c, images := some(t)
 	first := c.document(slices.Clone(images))
 	slices.Reverse(images)
@@ -85,7 +85,7 @@ func TestSameContentMakesSameBytes(t *testing.T) {
 	}
 }
 
-func TestEntriesAreSkipped(t *testing.T) {
+func TestSkipEntries(t *testing.T) {
 	_, contents, data := someBundle(t)
 	path := filepath.Join(t.TempDir(), "bundle")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -124,7 +124,7 @@ func TestEntriesAreSkipped(t *testing.T) {
 	}
 }
 
-func TestSizesAreChecked(t *testing.T) {
+func TestWriteChecksSizes(t *testing.T) {
 	c, images := some(t)
 	for _, change := range []int64{1, -1} {
 		doc := c.document(images)
@@ -141,7 +141,7 @@ func TestSizesAreChecked(t *testing.T) {
 	}
 }
 
-func TestSlowReadersAreToldTheirOwnErrors(t *testing.T) {
+func TestReaderErrorsAreUnchanged(t *testing.T) {
 	_, _, data := someBundle(t)
 	broken := errors.New("the disk is broken")
 	for _, packed := range [][]byte{data, gzipped(t, data), zstded(t, data)} {

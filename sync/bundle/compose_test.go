@@ -20,7 +20,7 @@ type item struct {
 	Layers   []string
 }
 
-func TestIndexNamesImagesAsContainerdDoes(t *testing.T) {
+func TestIndexAnnotations(t *testing.T) {
 	c, images := some(t)
 	contents := c.compose(t, c.document(images))
 	var index v1.Index
@@ -53,8 +53,8 @@ func TestIndexNamesImagesAsContainerdDoes(t *testing.T) {
 	}
 }
 
-// TestIndexNamesNoSignatures: containerd would take what has a name for an image, and fail to unpack it.
-func TestIndexNamesNoSignatures(t *testing.T) {
+// TestIndexHasNoNamesForSignatures checks that signatures have no names, because containerd would fail to unpack them.
+func TestIndexHasNoNamesForSignatures(t *testing.T) {
 	c := content{}
 	app := c.image(t, "amd64", "layer")
 	signature := c.signature(t, app)
@@ -79,8 +79,9 @@ func TestIndexNamesNoSignatures(t *testing.T) {
 	}
 }
 
-// TestIndexNamesAnImageAlike: whether it is alone or has others of its tag beside it, so that scripts find it the same way.
-func TestIndexNamesAnImageAlike(t *testing.T) {
+// TestIndexNamesAreIndependentOfOtherImages checks that an image has the same name alone and with other images of its
+// tag.
+func TestIndexNamesAreIndependentOfOtherImages(t *testing.T) {
 	c := content{}
 	app := bundle.Image{Repository: "docker.io/org/app", Tag: "v1", Digest: c.image(t, "amd64", "layer").Digest, Why: bundle.WhyNamed}
 	other := app
@@ -97,9 +98,9 @@ func TestIndexNamesAnImageAlike(t *testing.T) {
 	}
 }
 
-// TestIndexListsNoChildAlone: an attestation that refers to an image, and that an index of the bundle has, is no entry of
-// its own; a signature that no index has is one, which says what it is about.
-func TestIndexListsNoChildAlone(t *testing.T) {
+// TestIndexOmitsReferrersInIndexes checks that an attestation is not listed if an index of the bundle contains it, and
+// that a signature that no index contains is listed with its subject.
+func TestIndexOmitsReferrersInIndexes(t *testing.T) {
 	c := content{}
 	app := c.image(t, "amd64", "layer")
 	attestation, signature := c.signature(t, app), c.signature(t, c.index(t, app))
@@ -128,7 +129,7 @@ func sortByText(list []map[string]string) {
 	})
 }
 
-func TestDockerLoadsWhatIsWhole(t *testing.T) {
+func TestDockerManifestHasCompleteImages(t *testing.T) {
 	c := content{}
 	amd, arm := c.image(t, "amd64", "base", "amd"), c.image(t, "arm64", "base", "arm")
 	index := c.index(t, arm, amd)
@@ -186,7 +187,7 @@ func TestDockerLoadsWhatIsWhole(t *testing.T) {
 	}
 }
 
-func TestDocumentsThatContradictThemselvesAreRefused(t *testing.T) {
+func TestContradictoryDocuments(t *testing.T) {
 	c, _ := some(t)
 	tests := map[string]func(doc *bundle.Document){
 		"manifest neither here nor assumed": func(doc *bundle.Document) { doc.Manifests = nil },

@@ -11,9 +11,9 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// TestContinuesAnywhere cuts a bundle in two at every byte, or nearly: where one is as good as the next, at some. It
-// reads it as two volumes.
-func TestContinuesAnywhere(t *testing.T) {
+// TestContinueAtAnyByte reads a bundle as two volumes, for nearly every position of the cut. Of positions that are
+// alike, it tests some.
+func TestContinueAtAnyByte(t *testing.T) {
 	t.Parallel()
 	c := content{}
 	image := c.image(t, "amd64", "", "layer")
@@ -100,7 +100,7 @@ func raw(t *testing.T, data []byte) (document, signature []byte) {
 	return r.Raw()
 }
 
-func TestSkippingKnowsWhereItEnds(t *testing.T) {
+func TestSkipTruncatedEntry(t *testing.T) {
 	_, _, data := someBundle(t)
 	for _, seeks := range []bool{true, false} {
 		for offset := 8 * 512; offset < len(data); offset += 61 {
@@ -118,7 +118,7 @@ func TestSkippingKnowsWhereItEnds(t *testing.T) {
 	}
 }
 
-func TestContinuesOnlyInTheBundle(t *testing.T) {
+func TestContinueOutOfRange(t *testing.T) {
 	_, contents, data := someBundle(t)
 	document, _ := raw(t, data)
 	for _, offset := range []int64{-1, contents.Size(0) + 1} {

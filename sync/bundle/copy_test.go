@@ -67,7 +67,7 @@ func TestCopyChangesNothingElse(t *testing.T) {
 	}
 }
 
-func TestCopyRefusesWhatIsNotWhole(t *testing.T) {
+func TestCopyTruncatedBundle(t *testing.T) {
 	_, _, data := someBundle(t)
 	for n := 0; n < len(data); n += 97 {
 		_, err := bundle.Copy(t.Context(), io.Discard, bytes.NewReader(data[:n]), nil, nil)

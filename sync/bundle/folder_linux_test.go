@@ -9,8 +9,8 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// TestPipesAreNotWaitedFor has a pipe, which nobody writes to, for a layer.
-func TestPipesAreNotWaitedFor(t *testing.T) {
+// TestNamedPipe reads a folder in which a layer is a named pipe without a writer.
+func TestNamedPipe(t *testing.T) {
 	c := content{}
 	dir := c.folder(t, c.image(t, "amd64", ""))
 	blob := filepath.Join(dir, "blobs/sha256", c.blob(nil).Digest.Encoded())

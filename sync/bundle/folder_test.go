@@ -35,7 +35,7 @@ func (c content) folder(t *testing.T, roots ...v1.Descriptor) string {
 	return dir
 }
 
-func TestFoldersAreRead(t *testing.T) {
+func TestReadFolder(t *testing.T) {
 	c := content{}
 	index := c.index(t, c.image(t, "amd64", "layer"), c.image(t, "arm64", "layer", "arm"))
 	signature := c.signature(t, index)
@@ -58,7 +58,7 @@ func TestFoldersAreRead(t *testing.T) {
 	}
 }
 
-func TestFoldersYieldManifestsFirstAndOnlyWhatIsReached(t *testing.T) {
+func TestFolderYieldsReferencedFiles(t *testing.T) {
 	c := content{}
 	one, two := c.image(t, "amd64", "layer"), c.image(t, "arm64", "layer", "arm")
 	index := c.index(t, one, two)
@@ -91,7 +91,7 @@ func TestFoldersYieldManifestsFirstAndOnlyWhatIsReached(t *testing.T) {
 	}
 }
 
-func TestHostileFoldersAreRefused(t *testing.T) {
+func TestHostileFolders(t *testing.T) {
 	for name, change := range map[string]func(dir, blob string) error{
 		"link out": func(_, blob string) error {
 			outside := filepath.Join(t.TempDir(), "layer")

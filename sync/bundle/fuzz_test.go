@@ -13,8 +13,8 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// FuzzReader reads whatever it is given: it ends, in an error that says what is wrong with the input, or with all of
-// what was announced.
+// FuzzReader reads any input. It checks that reading ends with an error about the input, or with all content that was
+// listed.
 func FuzzReader(f *testing.F) {
 	c := content{}
 	image := c.image(f, "amd64", "layer")

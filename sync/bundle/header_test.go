@@ -9,8 +9,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TestHeadersAreAsLongAsPlanned holds what Size and Continue rest on, and that package tar reads what is written.
-func TestHeadersAreAsLongAsPlanned(t *testing.T) {
+// TestHeaderSize checks the assumption of Size and Continue about headers, and that package tar reads them.
+func TestHeaderSize(t *testing.T) {
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		for _, size := range []int64{0, 1, 511, 512, maxUSTAR, maxUSTAR + 1, 1 << 40, 1 << 60} {
 			t.Run(fmt.Sprint(algorithm, size), func(t *testing.T) {

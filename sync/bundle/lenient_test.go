@@ -63,7 +63,7 @@ func opened(t testing.TB, data []byte) (content, []string) {
 	return got, names
 }
 
-func TestArchivesAreReadAsPeopleHaveThem(t *testing.T) {
+func TestRealWorldArchives(t *testing.T) {
 	c, plain := entriesOf(t, "")
 	droppings := []entry{
 		{name: "._index.json", data: "x"}, {name: ".DS_Store", data: "x"}, {name: "__MACOSX/._blobs", data: "x"}, {name: "Thumbs.db", data: "x"},
@@ -103,7 +103,7 @@ func TestArchivesAreReadAsPeopleHaveThem(t *testing.T) {
 	}
 }
 
-func TestADockerArchiveInAFolderIsRead(t *testing.T) {
+func TestDockerArchiveInFolder(t *testing.T) {
 	data := dockerOld(t, saved{config(t, "one", "two"), []string{"one", "two"}, []string{"a:1"}}, saved{config(t, "one"), []string{"one"}, []string{"b:1"}})
 	_, want := opened(t, data)
 	_, names := opened(t, tarOf(t, below(t, "saved/", data)...))
@@ -112,7 +112,7 @@ func TestADockerArchiveInAFolderIsRead(t *testing.T) {
 	}
 }
 
-func TestAFileThatComesTwiceIsRefusedIfItIsAnother(t *testing.T) {
+func TestDuplicateFiles(t *testing.T) {
 	list := below(t, "", dockerOld(t, saved{config(t, "one"), []string{"one"}, []string{"a:1"}}))
 	i := slices.IndexFunc(list, func(e entry) bool { return strings.HasSuffix(e.name, "layer.tar") })
 	again := list[i]
@@ -139,7 +139,7 @@ func consumeKnown(in io.Reader) error {
 	return err
 }
 
-func TestZarfSaysNamesInItsOwnWay(t *testing.T) {
+func TestZarfNames(t *testing.T) {
 	c := content{}
 	image := c.image(t, "amd64", "layer")
 	layout := below(t, "images/", c.layoutOf(t, []v1.Descriptor{named(image, v1.AnnotationBaseImageName, "docker.io/team/app:1")}))
@@ -151,7 +151,7 @@ func TestZarfSaysNamesInItsOwnWay(t *testing.T) {
 	}
 }
 
-func TestSparseEntriesAreRead(t *testing.T) {
+func TestSparseEntries(t *testing.T) {
 	if _, err := exec.LookPath("tar"); err != nil {
 		t.Fatal("there is no tar: ", err)
 	}
@@ -192,7 +192,7 @@ func TestSparseEntriesAreRead(t *testing.T) {
 	}
 }
 
-func TestCompressionsAreRead(t *testing.T) {
+func TestCompressions(t *testing.T) {
 	c, list := entriesOf(t, "")
 	plain := tarOf(t, list...)
 	run := func(data []byte, name string, args ...string) []byte {
@@ -231,7 +231,7 @@ func TestCompressionsAreRead(t *testing.T) {
 	}
 }
 
-func TestMemoryForDecompressionIsBounded(t *testing.T) {
+func TestDecompressionWindow(t *testing.T) {
 	_, list := entriesOf(t, "")
 	list = append(list, entry{name: "x", data: strings.Repeat("0123456789abcdef", 1<<16)})
 	plain := tarOf(t, list...)
@@ -270,7 +270,7 @@ func TestMemoryForDecompressionIsBounded(t *testing.T) {
 	}
 }
 
-func TestFormatsAreKnownByHowTheyBegin(t *testing.T) {
+func TestFormatOf(t *testing.T) {
 	_, list := entriesOf(t, "")
 	for _, tt := range []struct {
 		start         string

@@ -61,7 +61,7 @@ func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.
 // writer buffers small writes.
 type writer struct {
 	w   io.Writer
-	buf []byte // what was gathered, up to its capacity
+	buf []byte // unwritten bytes, up to its capacity
 }
 
 func (w *writer) writeMember(ctx context.Context, p member, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {

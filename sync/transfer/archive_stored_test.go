@@ -18,9 +18,9 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// TestForeignArchivesMeetWhatIsStored: whatever of an archive that is no bundle is stored before, by another repository,
-// sound or damaged, and in whatever order its files come, its images are served after the import, byte for byte.
-func TestForeignArchivesMeetWhatIsStored(t *testing.T) {
+// TestArchiveContentAlreadyStored imports archives of which content is already stored, for another repository or
+// damaged, and compares the result with an import into an empty store.
+func TestArchiveContentAlreadyStored(t *testing.T) {
 	m := newMade()
 	shared := m.blob(content("shared", 3000))
 	one, two := m.image(t, m.blob(content("one", 500)), shared), m.image(t, shared)

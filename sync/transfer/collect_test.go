@@ -19,7 +19,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-func TestWhatGoesOutIsNotCollected(t *testing.T) {
+func TestExportIsProtectedFromCollector(t *testing.T) {
 	s, _, _ := staged(t)
 	var layers []string
 	for i := range 6 { // more than is read ahead
@@ -54,7 +54,7 @@ func TestWhatGoesOutIsNotCollected(t *testing.T) {
 	}
 }
 
-func TestWhatComesInIsNotCollected(t *testing.T) {
+func TestImportIsProtectedFromCollector(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	_, _, err := s.tryTake(readerFunc(func(p []byte) (int, error) {
@@ -73,7 +73,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestImportsAtTheSameTime(t *testing.T) {
+func TestConcurrentImports(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	bad := bytes.Replace(data, []byte(content("b", 700)), []byte(content("c", 700)), 1)
@@ -95,7 +95,7 @@ func TestImportsAtTheSameTime(t *testing.T) {
 	s.nothingIsLeft()
 }
 
-func TestWhatSomebodyPushedMeanwhileStays(t *testing.T) {
+func TestInvalidBundleKeepsPushedBlobs(t *testing.T) {
 	m := newMade()
 	first, last := content("first", 1000), content("last", 1000)
 	m.tag("v1", m.image(t, m.blob(first), m.blob(last)))
@@ -122,7 +122,7 @@ func TestWhatSomebodyPushedMeanwhileStays(t *testing.T) {
 	}
 }
 
-func TestAnImportWaitsForAMonth(t *testing.T) {
+func TestPendingImportTimesOut(t *testing.T) {
 	_, data, _ := staged(t)
 	all := volumes(data, 9000)
 	for name, jump := range map[string]func(m *cachetest.Machine){
@@ -158,7 +158,7 @@ func TestAnImportWaitsForAMonth(t *testing.T) {
 	}
 }
 
-func TestPlanTellsWhatWouldGoOut(t *testing.T) {
+func TestPlanReportsContent(t *testing.T) {
 	s := growing(t)
 	_, one := s.export(transfer.ExportRequest{Images: []string{v1Name}, To: "plant-7"})
 	var images []bundle.Image

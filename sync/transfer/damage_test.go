@@ -28,8 +28,9 @@ func (s *site) path(d digest.Digest) string {
 	return filepath.Join(s.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
 }
 
-// TestDamageDoesNotGoOut: an image of which a file is damaged is left out, whatever is asked for, and the rest goes.
-func TestDamageDoesNotGoOut(t *testing.T) {
+// TestExportSkipsDamagedImages checks that an image with a damaged file is skipped for every kind of request, and that
+// the others are exported.
+func TestExportSkipsDamagedImages(t *testing.T) {
 	for name, of := range map[string]func(good, bad digest.Digest) digest.Digest{
 		"a layer":    func(layer, _ digest.Digest) digest.Digest { return layer },
 		"a manifest": func(_, manifest digest.Digest) digest.Digest { return manifest },
@@ -56,8 +57,8 @@ func TestDamageDoesNotGoOut(t *testing.T) {
 	}
 }
 
-// TestPlanNamesWhatIsDamaged before an export leaves it out.
-func TestPlanNamesWhatIsDamaged(t *testing.T) {
+// TestPlanReportsDamage checks that a plan reports the images that an export would skip.
+func TestPlanReportsDamage(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	s.image(app, mirror.Pushed, "linux/amd64", []string{"good"}, "good")
 	s.image(app, mirror.Pushed, "linux/amd64", []string{"bad"}, "bad")
@@ -75,8 +76,8 @@ func TestPlanNamesWhatIsDamaged(t *testing.T) {
 	}
 }
 
-// TestImportReplacesWhatIsDamaged: the bundle has the right bytes, and the store does not throw them away.
-func TestImportReplacesWhatIsDamaged(t *testing.T) {
+// TestImportReplacesDamagedBlob checks that the right bytes of a bundle replace a damaged file.
+func TestImportReplacesDamagedBlob(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	image := s.image(app, mirror.Pushed, "linux/amd64", []string{"layer"}, "v1")
 	data, _ := s.export(transfer.ExportRequest{All: true})

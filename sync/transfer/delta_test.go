@@ -24,7 +24,7 @@ func growing(t *testing.T) *site {
 	return s
 }
 
-func TestADeltaHasOnlyWhatIsNew(t *testing.T) {
+func TestDeltaHasOnlyNewContent(t *testing.T) {
 	s := growing(t)
 	first, one := s.export(transfer.ExportRequest{Images: []string{v1Name}, To: "plant-7"})
 	inside := newSite(t, transfer.Options{})
@@ -72,7 +72,7 @@ func TestADeltaHasOnlyWhatIsNew(t *testing.T) {
 	}
 }
 
-func TestATagIsMovedBackByWhatIsThere(t *testing.T) {
+func TestDeltaMovesTagToStoredImage(t *testing.T) {
 	s := growing(t)
 	first, _ := s.export(transfer.ExportRequest{All: true, To: "x"})
 	s.must(s.store.DeleteTag(t.Context(), app, "v2"))
@@ -87,7 +87,7 @@ func TestATagIsMovedBackByWhatIsThere(t *testing.T) {
 	inside.hasAll(doc)
 }
 
-func TestWhatAnotherRepositoryHasIsLeftOut(t *testing.T) {
+func TestDeltaOmitsContentOfOtherRepositories(t *testing.T) {
 	s := growing(t)
 	first, _ := s.export(transfer.ExportRequest{Images: []string{v1Name}, To: "x"})
 	copied := mirror.Repo{Host: "registry.example", Path: "copy"}
@@ -102,7 +102,7 @@ func TestWhatAnotherRepositoryHasIsLeftOut(t *testing.T) {
 	inside.hasAll(doc)
 }
 
-func TestOnlyWhatWasSentIsLeftOut(t *testing.T) {
+func TestDeltaOmitsRecordedExportsOnly(t *testing.T) {
 	s := growing(t)
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{v1Name}, To: "x"}) // it never reached a disk
 	s.must(err)
@@ -123,7 +123,7 @@ func TestOnlyWhatWasSentIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestSinceAnEarlierBundle(t *testing.T) {
+func TestSinceEarlierBundle(t *testing.T) {
 	s := growing(t)
 	_, one := s.export(transfer.ExportRequest{Images: []string{v1Name}, To: "x"})
 	_, two := s.export(transfer.ExportRequest{All: true, To: "x"}) // all of it once more
@@ -145,7 +145,7 @@ func TestSinceAnEarlierBundle(t *testing.T) {
 	wantCode(t, err, mirror.CodeManifestUnknown, "bundle another was not exported for x", two.ID+" (number 2, created ", one.ID+" (number 1, created ")
 }
 
-func TestAnOlderBundleIsRefused(t *testing.T) {
+func TestOlderBundleIsRejected(t *testing.T) {
 	s := growing(t)
 	req := transfer.ExportRequest{Images: []string{v1Name}, To: "x"}
 	first, _ := s.export(req)
@@ -229,7 +229,7 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoReceipt(t *testing.T) {
+func TestReadInvalidReceipt(t *testing.T) {
 	receipt := string(newSite(t, transfer.Options{}).receipt())
 	for name, data := range map[string]string{
 		"nothing":   "",
@@ -257,7 +257,7 @@ func TestWhatIsNoReceipt(t *testing.T) {
 	}
 }
 
-func TestAnExportNeedsTheReceiptThatItNames(t *testing.T) {
+func TestHaveRequiresReceipt(t *testing.T) {
 	s := growing(t)
 	_, _, err := s.tryExport(transfer.ExportRequest{All: true, Have: true})
 	wantCode(t, err, mirror.CodeUnsupported, "receipt")

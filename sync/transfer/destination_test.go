@@ -9,8 +9,9 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// TestWhichBundlesComeIn: source, destination, number and time decide, each against what was imported before.
-func TestWhichBundlesComeIn(t *testing.T) {
+// TestDestinationAndAgeOfBundles checks bundles by source, destination, number and creation time against the imported
+// ones.
+func TestDestinationAndAgeOfBundles(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
 	one, another := newSite(t, transfer.Options{}), newSite(t, transfer.Options{})
 	bundles := map[string][]byte{}

@@ -31,8 +31,9 @@ func (s *site) roots(repo mirror.Repo) (list []digest.Digest) {
 	return list
 }
 
-// TestRootsAreCarried from one mirror to the next, and from there to another one; also in a bundle for who has them already.
-func TestRootsAreCarried(t *testing.T) {
+// TestExportRoots exports roots from one mirror to the next, and from there to a third one, also with a base that
+// contains them.
+func TestExportRoots(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	pinned := s.image(app, mirror.Mirrored, "linux/amd64", []string{"pinned"})
 	tagged := s.image(app, mirror.Mirrored, "linux/amd64", []string{"tagged"}, "v1")
@@ -100,8 +101,8 @@ func (s *site) checkRoots(repo mirror.Repo, want ...digest.Digest) {
 	}
 }
 
-// TestWantedPlatformsAreNoRoots: they come and go with the index that names them.
-func TestWantedPlatformsAreNoRoots(t *testing.T) {
+// TestWantedPlatformsAreNotRoots checks that the platforms of a wanted index are deleted with the index.
+func TestWantedPlatformsAreNotRoots(t *testing.T) {
 	s, inside := newSite(t, transfer.Options{}), newSite(t, transfer.Options{})
 	amd := s.image(base, mirror.Mirrored, "linux/amd64", []string{"a"})
 	alone := s.image(app, mirror.Mirrored, "linux/amd64", []string{"alone"})
@@ -145,7 +146,7 @@ func TestNamesWithTagAndDigest(t *testing.T) {
 	}
 }
 
-func TestAnExportOfAPlatformThatAnImageIsNotFor(t *testing.T) {
+func TestExportOtherPlatform(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	s.image(app, mirror.Mirrored, "linux/amd64", []string{"one"}, "v1")
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{app.String() + ":v1"}, Platforms: []string{"linux/aarch64"}})
@@ -156,8 +157,8 @@ func TestAnExportOfAPlatformThatAnImageIsNotFor(t *testing.T) {
 	}
 }
 
-// TestNamesOfArchivesWithDigests: what a name says of the digest is compared, and a tag beside it is set.
-func TestNamesOfArchivesWithDigests(t *testing.T) {
+// TestArchiveNamesWithDigests checks that the digest in a name is compared, and that its tag is set.
+func TestArchiveNamesWithDigests(t *testing.T) {
 	m := newMade()
 	one := m.image(t, m.blob("one"))
 	d, zeros := one.Digest.String(), strings.Repeat("0", 64)

@@ -26,7 +26,7 @@ func names(doc *bundle.Document) (list []string) {
 	return list
 }
 
-func TestWhatIsNamedGoesOut(t *testing.T) {
+func TestExportNamedImages(t *testing.T) {
 	s := newSite(t, transfer.Options{Host: "staging", Tool: "test"})
 	shared := content("shared", 5000)
 	amd := s.image(base, mirror.Mirrored, "linux/amd64", []string{shared, "a"})
@@ -86,7 +86,7 @@ func TestWhatIsNamedGoesOut(t *testing.T) {
 	}
 }
 
-func TestOnlyWholeImagesGoOut(t *testing.T) {
+func TestExportCompleteImagesOnly(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	whole := s.image(app, mirror.Mirrored, "linux/amd64", []string{"whole"}, "whole")
 	broken := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Config: s.blob(app, "{}"), Layers: []v1.Descriptor{
@@ -124,8 +124,9 @@ func TestOnlyWholeImagesGoOut(t *testing.T) {
 	}
 }
 
-// TestWhatIsOnlyAnnouncedStays: a manifest from an upstream may name a blob that is held for another repository.
-func TestWhatIsOnlyAnnouncedStays(t *testing.T) {
+// TestUnlinkedBlobIsNotExported exports a mirrored manifest that names a blob which is stored for another repository
+// only.
+func TestUnlinkedBlobIsNotExported(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	doc := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Config: s.blob(app, "{}"), Layers: []v1.Descriptor{s.blob(base, "private")}}
 	doc.SchemaVersion = 2
@@ -136,7 +137,7 @@ func TestWhatIsOnlyAnnouncedStays(t *testing.T) {
 	s.export(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}})
 }
 
-func TestReferrersGoAlong(t *testing.T) {
+func TestExportReferrers(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	amd := s.image(app, mirror.Pushed, "linux/amd64", []string{"a"})
 	index := s.index(app, mirror.Pushed, []v1.Descriptor{amd}, "v1")
@@ -174,7 +175,7 @@ func TestReferrersGoAlong(t *testing.T) {
 	}
 }
 
-func TestBundlesAreNumbered(t *testing.T) {
+func TestBundleNumbers(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	s.image(app, mirror.Pushed, "linux/amd64", []string{"a"}, "v1")
 	one := transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}, To: "plant-7", Created: time.Unix(1700000000, 0)}

@@ -13,7 +13,8 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// TestFlatten: under the name of an index goes the image of the platform; one that is no index goes as it is.
+// TestFlatten checks that the image for the platform is exported under the name of the index, and other images
+// unchanged.
 func TestFlatten(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	amd := s.image(base, mirror.Mirrored, "linux/amd64", []string{"a"})
@@ -84,8 +85,8 @@ func TestFlattenNestedIndexes(t *testing.T) {
 	}
 }
 
-// TestSparseIsSaid: of an index that leads to more than goes along, also inside another one.
-func TestSparseIsSaid(t *testing.T) {
+// TestSparse checks that an index with entries that are not exported is marked as sparse, also inside another index.
+func TestSparse(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	amd, arm := s.image(base, mirror.Mirrored, "linux/amd64", []string{"a"}), s.image(base, mirror.Mirrored, "linux/arm64", []string{"b"})
 	index := s.index(base, mirror.Mirrored, []v1.Descriptor{amd, arm}, "3")
@@ -103,8 +104,8 @@ func TestSparseIsSaid(t *testing.T) {
 	}
 }
 
-// TestOneCauseIsSaidOnce: with the names of all that it keeps from going.
-func TestOneCauseIsSaidOnce(t *testing.T) {
+// TestFailuresAreGrouped checks that images with the same reason are listed together.
+func TestFailuresAreGrouped(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	s.image(base, mirror.Mirrored, "linux/amd64", []string{"a"}, "3")
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"alpine:1", "alpine:2", "alpine:3"}})

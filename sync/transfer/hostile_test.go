@@ -92,7 +92,7 @@ func (m *made) write(t testing.TB, lies map[digest.Digest]string) []byte {
 	return data
 }
 
-func TestAMalformedBundleLeavesNothing(t *testing.T) {
+func TestInvalidBundleLeavesNothing(t *testing.T) {
 	index := func(children ...v1.Descriptor) v1.Index {
 		return v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: children}
 	}

@@ -43,7 +43,7 @@ func (s *site) hasAll(doc *bundle.Document) {
 	}
 }
 
-func TestABundleComesIn(t *testing.T) {
+func TestImportBundle(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	summary, events := s.take(data, transfer.ImportRequest{})
@@ -76,7 +76,7 @@ func TestABundleComesIn(t *testing.T) {
 	}
 }
 
-func TestTheSameBundleTwiceChangesNothing(t *testing.T) {
+func TestImportAgainChangesNothing(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	s.take(data, transfer.ImportRequest{})
@@ -116,7 +116,7 @@ func (b *broken) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestAnImportThatEndsEarlyGoesOn(t *testing.T) {
+func TestImportTruncatedBundleContinues(t *testing.T) {
 	_, data, doc := staged(t)
 	total := int64(0)
 	for _, b := range doc.Blobs {
@@ -155,7 +155,7 @@ func TestAnImportThatEndsEarlyGoesOn(t *testing.T) {
 	}
 }
 
-func TestWhatAnEndedImportBroughtIsKept(t *testing.T) {
+func TestInterruptedImportKeepsBlobs(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	_, _, err := s.tryTake(&broken{bytes.NewReader(data), len(data) - 1600}, transfer.ImportRequest{})
@@ -173,7 +173,7 @@ func TestWhatAnEndedImportBroughtIsKept(t *testing.T) {
 	}
 }
 
-func TestAnImportIsEndedByItsContext(t *testing.T) {
+func TestImportIsCanceled(t *testing.T) {
 	_, data, _ := staged(t)
 	s := newSite(t, transfer.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -209,7 +209,7 @@ func TestPushedTagsAreKept(t *testing.T) {
 	s.hasAll(doc)
 }
 
-func TestADryRunChangesNothing(t *testing.T) {
+func TestDryRunChangesNothing(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	s.blob(app, content("b", 700))
@@ -226,7 +226,7 @@ func TestADryRunChangesNothing(t *testing.T) {
 	}
 }
 
-func TestWantsAreStruckOff(t *testing.T) {
+func TestImportResolvesWants(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	ask := func(ref mirror.Ref) {

@@ -21,13 +21,13 @@ type planner struct {
 	protection
 	platforms mirror.Platforms // from req
 
-	roots   []root // to be looked at
+	roots   []root // not planned yet
 	images  map[mirror.Ref]*planned
 	items   map[digest.Digest]*item
 	walked  map[place]walked
 	flat    map[place]flattened
 	skipped []failure // images that may be missing
-	failed  []failure // what keeps there from being a bundle
+	failed  []failure // images whose absence fails the export
 }
 
 // root is a reference that is to be exported.

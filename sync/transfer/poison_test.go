@@ -120,9 +120,9 @@ func (p *poisoner) push(mediaType string, data []byte, tags ...string) {
 	}
 }
 
-// TestWhateverIsAcceptedIsCarried: whatever a push accepts, export takes all of it along that is complete, names the rest,
-// and the other side takes it in.
-func TestWhateverIsAcceptedIsCarried(t *testing.T) {
+// TestExportAnyPushedManifest checks that export includes everything that is complete of any pushed manifest, reports
+// the rest, and that another mirror can import the bundle.
+func TestExportAnyPushedManifest(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		from := newSite(t, transfer.Options{})
 		p := &poisoner{site: from, t: rt, accepted: map[string]digest.Digest{}}

@@ -55,9 +55,9 @@ func (s *site) used() (bytes int64) {
 	return bytes
 }
 
-// TestABlobThatCrossesVolumesNeedsItsRoomOnce looks at the disk all the time while a blob comes in five volumes. One of
-// them is damaged at first, in its middle, and one found to be at its end.
-func TestABlobThatCrossesVolumesNeedsItsRoomOnce(t *testing.T) {
+// TestSplitBlobNeedsRoomOnce watches the disk while a blob arrives in five volumes. One of them is first sent with
+// damage in the middle, and one with damage that is found at its end.
+func TestSplitBlobNeedsRoomOnce(t *testing.T) {
 	const size, room = 40 << 20, 1 << 20
 	all, blob, s := splitBundle(t, size, 10<<20)
 	held := int64(0)
@@ -100,9 +100,9 @@ func TestABlobThatCrossesVolumesNeedsItsRoomOnce(t *testing.T) {
 	}
 }
 
-// TestAnImportOfVolumesThatDiesAtAnyStep has the process die at each thing that an import does to the store. The same
-// volume again is all that the next process needs.
-func TestAnImportOfVolumesThatDiesAtAnyStep(t *testing.T) {
+// TestKilledImportOfVolumes kills the process at each step of an import in the store. The next process needs only the
+// same volume again.
+func TestKilledImportOfVolumes(t *testing.T) {
 	all, _, s := splitBundle(t, 30_000, 7500)
 	for i := range all {
 		for steps := -1; ; steps++ {
@@ -222,8 +222,8 @@ func (g mortalGrowing) Abort() error {
 	return g.ResumableBlob.Abort()
 }
 
-// TestAFullDiskNamesTheNextStep has the disk fill up in each volume, and in a bundle that comes as one.
-func TestAFullDiskNamesTheNextStep(t *testing.T) {
+// TestFullDisk fills the disk in each volume, and in a bundle that is sent as a whole.
+func TestFullDisk(t *testing.T) {
 	all, _, s := splitBundle(t, 300_000, 75_000)
 	disk := &disk{Store: s.store}
 	carrier := transfer.New(s.Proxy, disk, transfer.Options{})
@@ -276,9 +276,9 @@ func (f *filling) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// TestADamagedVolumeLeavesWhatCameBefore damages each volume of a blob in each way that is found before its end; what
-// came before stays.
-func TestADamagedVolumeLeavesWhatCameBefore(t *testing.T) {
+// TestDamagedVolumeKeepsProgress damages each volume of a blob in each way that is found before its end, and checks
+// that the earlier volumes stay stored.
+func TestDamagedVolumeKeepsProgress(t *testing.T) {
 	all, _, s := splitBundle(t, 30_000, 7500)
 	for i := range all {
 		for _, cut := range []int{1, len(all[i]) / 2, len(all[i])} {
@@ -298,8 +298,8 @@ func TestADamagedVolumeLeavesWhatCameBefore(t *testing.T) {
 	s.nothingIsLeft()
 }
 
-// TestAPartThatIsGoneIsWantedAgain loses what came of a blob.
-func TestAPartThatIsGoneIsWantedAgain(t *testing.T) {
+// TestLostPartialBlob deletes the partial blob of a pending import.
+func TestLostPartialBlob(t *testing.T) {
 	all, blob, s := splitBundle(t, 30_000, 7500)
 	begins := bytes.Index(slices.Concat(all...), []byte(blob))/7500 + 1
 	for i := 1; i < len(all); i++ {
@@ -323,9 +323,9 @@ func TestAPartThatIsGoneIsWantedAgain(t *testing.T) {
 	s.nothingIsLeft()
 }
 
-// TestABlobThatWasNotNamedYetOutlivesACollector has the process die after the last volume's part became the file of the
-// blob, and before the index named it. Earlier volumes may be erased by then, so a collector has to leave it.
-func TestABlobThatWasNotNamedYetOutlivesACollector(t *testing.T) {
+// TestCommittedPartIsProtected kills the process after the part of the last volume became the file of the blob, and
+// before the index names it. The earlier volumes may be erased by then, so the collector must not delete the file.
+func TestCommittedPartIsProtected(t *testing.T) {
 	all, blob, s := splitBundle(t, 30_000, 7500)
 	for i := 1; i < len(all); i++ {
 		_, err := s.sendVolume(all, i)
@@ -350,8 +350,9 @@ func TestABlobThatWasNotNamedYetOutlivesACollector(t *testing.T) {
 	s.nothingIsLeft()
 }
 
-// TestAPartOutlivesACollector: what waits for its next volume does not expire, and what is given up does.
-func TestAPartOutlivesACollector(t *testing.T) {
+// TestPartialBlobIsProtected checks that the partial blob of a pending import does not expire, and that of a dropped
+// one does.
+func TestPartialBlobIsProtected(t *testing.T) {
 	all, _, s := splitBundle(t, 30_000, 7500)
 	expire := func() (expired int) {
 		for upload, err := range s.store.Uploads(t.Context()) {

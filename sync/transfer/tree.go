@@ -112,7 +112,7 @@ func (t *imageTree) addOwned(ctx context.Context, b *node, role mirror.Role, des
 			b.children = append(b.children, child)
 			return nil
 		}
-		if child.blobs != nil || child.children != nil { // it is a manifest that lacks something
+		if child.blobs != nil || child.children != nil { // an incomplete manifest
 			return nil
 		}
 	}

@@ -53,7 +53,7 @@ func (s *site) nothingIsLeft() {
 	}
 }
 
-func TestABundleComesInVolumes(t *testing.T) {
+func TestImportVolumes(t *testing.T) {
 	_, data, doc := staged(t)
 	for _, size := range []int{len(data), len(data) - 1, len(data)/2 + 1, 5000, 2048, 1531, 512, 333} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestABundleComesInVolumes(t *testing.T) {
 	}
 }
 
-func TestVolumesComeInOrder(t *testing.T) {
+func TestVolumesInOrder(t *testing.T) {
 	_, data, doc := staged(t)
 	all := volumes(data, 9000)
 	s := newSite(t, transfer.Options{})
@@ -121,7 +121,7 @@ func TestVolumesComeInOrder(t *testing.T) {
 	s.hasAll(doc)
 }
 
-func TestAnotherBundleOfTheSameName(t *testing.T) {
+func TestOtherBundleWithSameSet(t *testing.T) {
 	source, data, _ := staged(t)
 	source.image(app, mirror.Pushed, "linux/amd64", []string{content("other", 5000)}, "v2")
 	other, doc := source.export(transfer.ExportRequest{All: true, To: "plant-7"})
@@ -138,9 +138,9 @@ func TestAnotherBundleOfTheSameName(t *testing.T) {
 	}
 }
 
-// TestAnImportThatNobodyCanEndIsGivenUp once its bundle came in another way, or a later one did: what it brought is not
-// kept from the collector any more. One of another destination goes on.
-func TestAnImportThatNobodyCanEndIsGivenUp(t *testing.T) {
+// TestSupersededImportIsDropped imports the bundle of a pending import, or a later one, as a whole. The content of the
+// pending import is then not protected any more. An import for another destination stays pending.
+func TestSupersededImportIsDropped(t *testing.T) {
 	source, data, doc := staged(t)
 	source.image(app, mirror.Pushed, "linux/amd64", []string{content("other", 5000)}, "v2")
 	next, nextDoc := source.export(transfer.ExportRequest{All: true, To: doc.Destination})
@@ -196,7 +196,7 @@ type unread struct{}
 
 func (unread) Read([]byte) (int, error) { return 0, errGone }
 
-func TestADamagedVolumeIsSentAgain(t *testing.T) {
+func TestDamagedVolumeIsSentAgain(t *testing.T) {
 	_, data, doc := staged(t)
 	all := volumes(data, 3000)
 	for _, kind := range []string{"cut off", "shorter", "longer", "broken off", "changed"} {
@@ -258,7 +258,7 @@ func (s *site) sendAll(all [][]byte) {
 	s.t.Fatal("it does not end")
 }
 
-func TestABlobOfSeveralVolumesIsWantedAgainFromItsBeginning(t *testing.T) {
+func TestDamagedSplitBlobRestarts(t *testing.T) {
 	source := newSite(t, transfer.Options{})
 	large := content("large", 50_000)
 	source.image(app, mirror.Pushed, "linux/amd64", []string{large}, "v1")
@@ -287,7 +287,7 @@ func TestABlobOfSeveralVolumesIsWantedAgainFromItsBeginning(t *testing.T) {
 	s.nothingIsLeft()
 }
 
-func TestVolumesOfWhatCannotCome(t *testing.T) {
+func TestInvalidVolumes(t *testing.T) {
 	_, data, _ := staged(t)
 	m := newMade()
 	m.tag("v1", m.image(t, m.blob("one"), m.blob(content("x", 2000)), missing(m)))
@@ -329,7 +329,7 @@ func missing(m *made) (desc v1.Descriptor) {
 	return desc
 }
 
-func TestVolumesThatAreHeldAlready(t *testing.T) {
+func TestVolumesWithStoredContent(t *testing.T) {
 	_, data, doc := staged(t)
 	s := newSite(t, transfer.Options{})
 	s.take(data, transfer.ImportRequest{})
@@ -344,7 +344,7 @@ func TestVolumesThatAreHeldAlready(t *testing.T) {
 	}
 }
 
-func TestOneRequestAtATimeHasASet(t *testing.T) {
+func TestConcurrentVolumes(t *testing.T) {
 	_, data, _ := staged(t)
 	s := newSite(t, transfer.Options{})
 	all := volumes(data, 8500)
