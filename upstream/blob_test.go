@@ -19,7 +19,7 @@ import (
 	"airmirror/upstream"
 )
 
-// TestPlainRegistry pulls from a registry that somebody else wrote.
+// TestPlainRegistry pulls from a registry of another project.
 func TestPlainRegistry(t *testing.T) {
 	n := newNetwork(t)
 	srv := n.serve("registry.test", registry.New(registry.Logger(stdlog.New(io.Discard, "", 0))))
@@ -100,9 +100,8 @@ func TestBlobTruncated(t *testing.T) {
 	}
 }
 
-// TestBlobTakesItsTime: the timeout is for the beginning of an answer, not for a blob, which outlasts here a request that
-// was sent after it and timed out.
-func TestBlobTakesItsTime(t *testing.T) {
+// TestTimeoutDoesNotLimitBlobs reads a blob for longer than the timeout, during which another request times out.
+func TestTimeoutDoesNotLimitBlobs(t *testing.T) {
 	n, release := newNetwork(t), make(chan struct{})
 	n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/manifests/") {
@@ -149,8 +148,8 @@ func TestBlobCancelled(t *testing.T) {
 	})
 }
 
-// TestBlobElsewhere: storage services sign their links for one method.
-func TestBlobElsewhere(t *testing.T) {
+// TestHeadOfSignedLink has storage whose signed links allow GET only.
+func TestHeadOfSignedLink(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://cdn.test/some/where?signature=secret", http.StatusTemporaryRedirect)

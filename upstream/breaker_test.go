@@ -17,29 +17,30 @@ import (
 	"airmirror/upstream"
 )
 
-// goAway asks until the breaker opens: connections are refused.
-func goAway(t *testing.T, n *pipes, c *upstream.Client) {
+// openBreaker sends requests until the breaker opens: connections are refused.
+func openBreaker(t *testing.T, n *memoryNetwork, c *upstream.Client) {
 	t.Helper()
 	n.fail("registry.test", syscall.ECONNREFUSED)
 	for range 3 {
-		wantError(t, ask(t, c), mirror.CodeUnavailable, "registry.test does not answer")
+		wantError(t, fetch(t, c), mirror.CodeUnavailable, "registry.test does not answer")
 		<-time.After(time.Second)
 	}
 }
 
-// TestGone: after three failures nothing is dialled, and errors come at once; then one probe at a time looks.
-func TestGone(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestBreakerOpens checks that after three failures errors come at once and nothing is dialled, except for one probe at
+// a time.
+func TestBreakerOpens(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", open(serveIndex))
 		c := n.client(upstream.Options{})
-		goAway(t, n, c)
+		openBreaker(t, n, c)
 		dialled := n.dialled()
 		wantAtOnce(t, c, "no request was sent to registry.test: it is down; next attempt at", "connection refused")
 		if n.dialled() != dialled {
 			t.Error("it was dialled")
 		}
 		<-time.After(10 * time.Second)
-		if err := ask(t, c); mirror.CodeOf(err) != mirror.CodeUnavailable || n.dialled() != dialled+1 {
+		if err := fetch(t, c); mirror.CodeOf(err) != mirror.CodeUnavailable || n.dialled() != dialled+1 {
 			t.Errorf("the probe: %v", err)
 		}
 		<-time.After(15 * time.Second) // the next one comes later than the first
@@ -47,16 +48,17 @@ func TestGone(t *testing.T) {
 		n.fail("registry.test", nil)
 		<-time.After(5 * time.Second)
 		for range 3 {
-			if err := ask(t, c); err != nil {
+			if err := fetch(t, c); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 }
 
-// TestSilentEndpoint: an endpoint whose /v2/ is silent as well counts as gone at once, and one whose /v2/ answers does not.
-func TestSilentEndpoint(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestTimeoutsOpenTheBreaker has an endpoint whose /v2/ times out as well, which is down at once, and one whose /v2/
+// answers, which is not.
+func TestTimeoutsOpenTheBreaker(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		var silent, pings atomic.Bool
 		silent.Store(true)
 		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,19 +68,19 @@ func TestSilentEndpoint(t *testing.T) {
 			serveIndex(w, r)
 		}))
 		c := n.client(upstream.Options{Timeout: 5 * time.Second})
-		if d := took(func() { wantError(t, ask(t, c), mirror.CodeUnavailable, "no answer within 5s") }); d != 5*time.Second {
+		if d := took(func() { wantError(t, fetch(t, c), mirror.CodeUnavailable, "no answer within 5s") }); d != 5*time.Second {
 			t.Errorf("it took %v", d)
 		}
 		wantAtOnce(t, c, "it is down; next attempt at")
 		silent.Store(false)
 		<-time.After(10 * time.Second)
-		if err := ask(t, c); err != nil {
+		if err := fetch(t, c); err != nil {
 			t.Fatal(err)
 		}
 		silent.Store(true)
 		pings.Store(true)
 		for range 2 {
-			wantError(t, ask(t, c), mirror.CodeUnavailable, "no answer within 20s")
+			wantError(t, fetch(t, c), mirror.CodeUnavailable, "no answer within 20s")
 		}
 		if c.Status()[0].Down {
 			t.Error("it counts as gone")
@@ -86,16 +88,16 @@ func TestSilentEndpoint(t *testing.T) {
 	})
 }
 
-// TestProbesComeApart: the time between probes grows to a minute and not further.
-func TestProbesComeApart(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestProbeIntervals checks that the time between probes grows to one minute.
+func TestProbeIntervals(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", open(serveIndex))
 		c := n.client(upstream.Options{})
-		goAway(t, n, c)
+		openBreaker(t, n, c)
 		dialled := n.dialled()
 		for range 3600 {
 			<-time.After(time.Second)
-			_ = ask(t, c)
+			_ = fetch(t, c)
 		}
 		if probes := n.dialled() - dialled; probes < 55 || probes > 65 {
 			t.Errorf("%d probes in an hour", probes)
@@ -103,16 +105,16 @@ func TestProbesComeApart(t *testing.T) {
 	})
 }
 
-// TestOneProbe: while a probe hangs nobody else waits.
+// TestOneProbe checks that other requests fail at once while a probe hangs.
 func TestOneProbe(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 		c := n.client(upstream.Options{Timeout: 5 * time.Second})
-		goAway(t, n, c)
+		openBreaker(t, n, c)
 		n.fail("registry.test", nil)
 		<-time.After(10 * time.Second)
 		var probe sync.WaitGroup
-		probe.Go(func() { wantError(t, ask(t, c), mirror.CodeUnavailable, "does not answer") })
+		probe.Go(func() { wantError(t, fetch(t, c), mirror.CodeUnavailable, "does not answer") })
 		synctest.Wait()
 		wantAtOnce(t, c, "it is down; next attempt at")
 		probe.Wait()
@@ -120,12 +122,12 @@ func TestOneProbe(t *testing.T) {
 	})
 }
 
-// TestProbeThatLeaves: a caller that leaves its probe says nothing about the upstream, and the next one probes.
-func TestProbeThatLeaves(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestCanceledProbe checks that a canceled probe says nothing about the upstream and that the next request probes.
+func TestCanceledProbe(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pass(r, 2*time.Second) }))
 		c := n.client(upstream.Options{})
-		goAway(t, n, c)
+		openBreaker(t, n, c)
 		n.fail("registry.test", nil)
 		<-time.After(10 * time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -133,29 +135,30 @@ func TestProbeThatLeaves(t *testing.T) {
 		if _, err := c.Manifest(ctx, appTag); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the first probe: %v", err)
 		}
-		if d := took(func() { _ = ask(t, c) }); d == 0 {
+		if d := took(func() { _ = fetch(t, c) }); d == 0 {
 			t.Error("nobody probes")
 		}
 	})
 }
 
-// TestStatusSaysWhetherItWasAsked, and what came of it, even where that does not make the upstream one that is gone.
-func TestStatusSaysWhetherItWasAsked(t *testing.T) {
+// TestStatusShowsFailuresBelowTheLimit checks that the status shows requests and failures of an upstream that is not
+// down.
+func TestStatusShowsFailuresBelowTheLimit(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"500": page(500), "a web page": page(200), "429": slowDown} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", play(answer, answer, open(serveIndex).ServeHTTP))
 				c := n.client(upstream.Options{})
 				if got := c.Status()[0]; got.Asked {
 					t.Errorf("at first: %+v", got)
 				}
-				err := ask(t, c)
+				err := fetch(t, c)
 				if got := c.Status()[0]; !got.Asked || got.Down || got.Failures == 0 || got.Error != err.Error() {
 					t.Errorf("after %v: %+v", err, got)
 				}
 				for range 2 {
 					<-time.After(time.Minute)
-					err = ask(t, c)
+					err = fetch(t, c)
 				}
 				if got := c.Status()[0]; err != nil || !got.Asked || got.Failures != 0 || got.Error != "" {
 					t.Errorf("after %v: %+v", err, got)
@@ -165,10 +168,10 @@ func TestStatusSaysWhetherItWasAsked(t *testing.T) {
 	}
 }
 
-// TestFailuresTogether: what fails while many ask has failed once, which is no reason to ask /v2/.
-func TestFailuresTogether(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
-		seen := &log{}
+// TestConcurrentFailuresCountOnce has many concurrent requests fail, which is no reason to request /v2/.
+func TestConcurrentFailuresCountOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
+		seen := &requestLog{}
 		n.serve("registry.test", seen.wrap(open(func(w http.ResponseWriter, r *http.Request) {
 			pass(r, time.Second)
 			w.WriteHeader(http.StatusInternalServerError)
@@ -176,7 +179,7 @@ func TestFailuresTogether(t *testing.T) {
 		c := n.client(upstream.Options{})
 		var all sync.WaitGroup
 		for range 20 {
-			all.Go(func() { _ = ask(t, c) })
+			all.Go(func() { _ = fetch(t, c) })
 		}
 		all.Wait()
 		if s := c.Status()[0]; s.Down || s.Failures != 1 {
@@ -188,9 +191,9 @@ func TestFailuresTogether(t *testing.T) {
 	})
 }
 
-// TestStillThere: no answer of the registry's own makes it count as gone, nor does a stranger's. What says nothing about the
-// content shows in the status all the same.
-func TestStillThere(t *testing.T) {
+// TestAnswersKeepTheBreakerClosed has responses of the registry itself and web pages of others: neither opens the
+// breaker. The status shows those that say nothing about the content.
+func TestAnswersKeepTheBreakerClosed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc
 		vain   int
@@ -203,13 +206,13 @@ func TestStillThere(t *testing.T) {
 		"501":        {status(501, "UNSUPPORTED", ""), 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(tt.answer)
 				n.serve("registry.test", s)
 				c := n.client(upstream.Options{})
 				for range 5 {
 					before := len(s.lines())
-					if err := ask(t, c); err == nil || len(s.lines()) == before {
+					if err := fetch(t, c); err == nil || len(s.lines()) == before {
 						t.Errorf("not asked: %v", err)
 					}
 				}
@@ -221,60 +224,60 @@ func TestStillThere(t *testing.T) {
 	}
 }
 
-// TestInsisting: a mirror that is told to be online asks all the same.
-func TestInsisting(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestBypassBreaker sends a request though the breaker is open.
+func TestBypassBreaker(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", open(serveIndex))
 		c := n.client(upstream.Options{})
-		goAway(t, n, c)
+		openBreaker(t, n, c)
 		n.fail("registry.test", nil)
 		wantAtOnce(t, c, "it is down; next attempt at")
 		if _, err := c.Manifest(mirror.BypassBreaker(t.Context()), appTag); err != nil {
 			t.Error(err)
 		}
-		if err := ask(t, c); err != nil { // and an answer lets everybody in
+		if err := fetch(t, c); err != nil { // and an answer lets everybody in
 			t.Error(err)
 		}
 	})
 }
 
-// TestHealth: the status tells how an upstream is doing.
+// TestHealth checks the status of an upstream that fails and recovers.
 func TestHealth(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", open(serveIndex))
 		c := n.client(upstream.Options{})
 		if got := c.Status()[0]; got.Host != "registry.test" || strings.Join(got.URLs, " ") != "http://registry.test" || got.Down || got.Error != "" {
 			t.Errorf("at first: %+v", got)
 		}
 		begun := time.Now().Unix()
-		goAway(t, n, c)
+		openBreaker(t, n, c)
 		if got := c.Status()[0]; !got.Down || got.Since != begun || got.Failures != 3 || !strings.Contains(got.Error, "connection refused") {
 			t.Errorf("gone: %+v", got)
 		}
 		n.fail("registry.test", nil)
 		<-time.After(time.Minute)
-		_ = ask(t, c)
+		_ = fetch(t, c)
 		if got := c.Status()[0]; got.Down || got.Since != 0 || got.Failures != 0 || got.Error != "" {
 			t.Errorf("back: %+v", got)
 		}
 	})
 }
 
-// TestNoSuchHost: a name that cannot be looked up is as good as gone.
+// TestNoSuchHost has a host name that cannot be resolved.
 func TestNoSuchHost(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.fail("registry.test", &net.DNSError{Err: "no such host", Name: "registry.test", IsNotFound: true})
 		c := n.client(upstream.Options{})
 		for range 3 {
-			wantError(t, ask(t, c), mirror.CodeUnavailable, "registry.test does not answer", "no such host")
+			wantError(t, fetch(t, c), mirror.CodeUnavailable, "registry.test does not answer", "no such host")
 		}
 		wantAtOnce(t, c, "it is down; next attempt at")
 	})
 }
 
-// TestGoneInTheMiddle: a transfer whose upstream is gone for a while goes on when it is back.
-func TestGoneInTheMiddle(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestTransferSurvivesAnOutage interrupts a transfer by an outage of the upstream; it is resumed afterwards.
+func TestTransferSurvivesAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(func(w http.ResponseWriter, r *http.Request) {
 			n.fail("registry.test", syscall.EHOSTUNREACH)
 			time.AfterFunc(2*time.Minute, func() { n.fail("registry.test", nil) })

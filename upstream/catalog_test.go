@@ -12,7 +12,7 @@ import (
 	"airmirror/upstream"
 )
 
-// serveCatalog answers with a page of names and a Link to the next one, if there is one.
+// serveCatalog serves a page of names with a Link to the next page, if there is one.
 func serveCatalog(link string, names ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if link != "" {
@@ -36,7 +36,7 @@ func TestCatalog(t *testing.T) {
 		"below prefix": {"http://registry.test/team", []http.HandlerFunc{serveCatalog("", "app", "team/app", "team/a/b", "teams/app")}, []string{"app", "a/b"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(test.steps...)
 				n.serve("registry.test", s)
 				got, err := n.configured(upstream.Options{}, at(test.url)).Catalog(t.Context(), "registry.test")
@@ -72,20 +72,20 @@ func TestCatalogErrors(t *testing.T) {
 		"too many":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"repositories":[`+many+`"v"]}`) }, mirror.CodeUnavailable, "more than 200000 items"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", open(test.answer))
 				_, err := n.client(upstream.Options{}).Catalog(t.Context(), "registry.test")
 				wantError(t, err, test.code, "registry.test", test.says)
 			})
 		})
 	}
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		_, err := n.client(upstream.Options{}).Catalog(t.Context(), "other.test")
 		wantError(t, err, mirror.CodeNameUnknown, "other.test")
 	})
 }
 
-// TestCatalogSignsIn has a catalog and a repository want tokens for themselves.
+// TestCatalogSignsIn has a registry that wants one token for the catalog and another for a repository.
 func TestCatalogSignsIn(t *testing.T) {
 	n := newNetwork(t)
 	k := n.serveTokens(func(w http.ResponseWriter, r *http.Request) {

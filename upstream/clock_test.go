@@ -10,15 +10,15 @@ import (
 	"airmirror/mirror"
 )
 
-// jumpy is a clock whose wall can jump.
-type jumpy struct {
+// jumpingClock is a clock whose wall clock can jump.
+type jumpingClock struct {
 	begun time.Time
 	since time.Duration
 	wall  time.Duration // what the wall jumped by, in whole seconds
 }
 
-func useJumpy(t *testing.T) *jumpy {
-	c := &jumpy{begun: time.Now()}
+func useJumpy(t *testing.T) *jumpingClock {
+	c := &jumpingClock{begun: time.Now()}
 	now = c.now
 	t.Cleanup(func() { now = time.Now })
 	return c
@@ -26,7 +26,7 @@ func useJumpy(t *testing.T) *jumpy {
 
 // now has the wall clock and the monotonic one apart, as after somebody set the time. Package time cannot make such a
 // time: it is made by what its documentation says of the field wall, which has the seconds from bit 30 on.
-func (c *jumpy) now() time.Time {
+func (c *jumpingClock) now() time.Time {
 	at := c.begun.Add(c.since)
 	*(*uint64)(unsafe.Pointer(&at)) += uint64(c.wall/time.Second) << 30
 	return at
@@ -43,13 +43,13 @@ func TestJumpy(t *testing.T) {
 
 const wallJump = 400 * 24 * time.Hour
 
-// TestWallClockJumps: a wall clock that is set neither prolongs nor ends what is waited for.
+// TestWallClockJumps checks that setting the wall clock neither extends nor ends a wait.
 func TestWallClockJumps(t *testing.T) {
 	limit := func(h http.Header) *http.Response { return &http.Response{StatusCode: 429, Header: h} }
 	date := func(at time.Time) []string { return []string{at.UTC().Format(http.TimeFormat)} }
 	// Each begins to wait, and returns whether it still does.
-	for name, begin := range map[string]func(t *testing.T, c *jumpy) func() bool{
-		"circuit breaker": func(t *testing.T, c *jumpy) func() bool {
+	for name, begin := range map[string]func(t *testing.T, c *jumpingClock) func() bool{
+		"circuit breaker": func(t *testing.T, c *jumpingClock) func() bool {
 			var b breaker
 			for range maxFailures {
 				b.report(permit{begun: now()}, outcomeFailure, timeoutError(0))
@@ -67,29 +67,29 @@ func TestWallClockJumps(t *testing.T) {
 				return err != nil
 			}
 		},
-		"seconds": func(*testing.T, *jumpy) func() bool {
+		"seconds": func(*testing.T, *jumpingClock) func() bool {
 			var p throttle
 			p.recordLimit(limit(http.Header{"Retry-After": {"60"}}))
 			return func() bool { return p.blocked() != nil }
 		},
-		"a date": func(*testing.T, *jumpy) func() bool {
+		"a date": func(*testing.T, *jumpingClock) func() bool {
 			var p throttle
 			p.recordLimit(limit(http.Header{"Retry-After": date(now().Add(time.Minute + time.Second/2))}))
 			return func() bool { return p.blocked() != nil }
 		},
-		"a date by a clock that is wrong": func(*testing.T, *jumpy) func() bool {
+		"a date by a clock that is wrong": func(*testing.T, *jumpingClock) func() bool {
 			var p throttle
 			theirs := time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC)
 			p.recordLimit(limit(http.Header{"Date": date(theirs), "Retry-After": date(theirs.Add(time.Minute))}))
 			return func() bool { return p.blocked() != nil }
 		},
-		"a timestamp by a clock that is wrong": func(*testing.T, *jumpy) func() bool {
+		"a timestamp by a clock that is wrong": func(*testing.T, *jumpingClock) func() bool {
 			var p throttle
 			theirs := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 			p.recordLimit(limit(http.Header{"Date": date(theirs), "Retry-After": {fmt.Sprint(theirs.Unix() + 60)}}))
 			return func() bool { return p.blocked() != nil }
 		},
-		"the last requests": func(*testing.T, *jumpy) func() bool {
+		"the last requests": func(*testing.T, *jumpingClock) func() bool {
 			var p throttle
 			p.recordRemaining(limit(http.Header{"Ratelimit-Remaining": {"0"}, "Ratelimit-Limit": {"100"}}))
 			return func() bool { // it is told for a minute
@@ -118,7 +118,7 @@ func TestWallClockJumps(t *testing.T) {
 	}
 }
 
-// TestFailuresAcrossAJump: what a wall clock says decides nothing about which failures are one after another.
+// TestFailuresAcrossAJump checks that the wall clock does not decide which failures are consecutive.
 func TestFailuresAcrossAJump(t *testing.T) {
 	for _, jump := range []time.Duration{wallJump, -wallJump} {
 		c, b := useJumpy(t), breaker{}

@@ -34,8 +34,8 @@ func serveZipped(body []byte, header ...string) http.HandlerFunc {
 	}
 }
 
-// TestEncodedManifest: what is compressed though nobody asked for that is what its digest says.
-func TestEncodedManifest(t *testing.T) {
+// TestCompressedManifest has a response with a content encoding that was not requested: the digest decides.
+func TestCompressedManifest(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"with its digest": serveZipped(zip(index), indexSHA.String()), "without one": serveZipped(zip(index)), "not compressed": serveZipped(index),
 	} {
@@ -60,8 +60,8 @@ func TestEncodedManifest(t *testing.T) {
 	wantError(t, err, mirror.CodeManifestTooLarge)
 }
 
-// TestEncodedBlob: a layer that is compressed itself is not what the answer is said to be encoded as.
-func TestEncodedBlob(t *testing.T) {
+// TestCompressedBlob has a compressed layer whose response claims a content encoding.
+func TestCompressedBlob(t *testing.T) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	_ = w.WriteHeader(&tar.Header{Name: "file", Size: 3, Format: tar.FormatUSTAR})
@@ -93,7 +93,7 @@ func TestEncodedBlob(t *testing.T) {
 	}
 }
 
-// TestHeaderContradictsManifest: what the bytes say counts.
+// TestHeaderContradictsManifest checks that the manifest's own media type wins.
 func TestHeaderContradictsManifest(t *testing.T) {
 	for _, said := range []string{mirror.MediaTypeDockerManifest, "application/vnd.other+json"} {
 		n := newNetwork(t)
@@ -108,7 +108,7 @@ func TestHeaderContradictsManifest(t *testing.T) {
 	}
 }
 
-// TestSignedSchema1 is refused with that reason.
+// TestSignedSchema1 checks the error for a signed manifest of schema 1.
 func TestSignedSchema1(t *testing.T) {
 	payload := `{"schemaVersion":1,"name":"org/app","fsLayers":[]`
 	n := newNetwork(t)

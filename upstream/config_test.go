@@ -21,7 +21,7 @@ import (
 	"airmirror/upstream"
 )
 
-// TestEndpointsInOrder: the next endpoint is asked where one has nothing to give, and what the last one says counts.
+// TestEndpointsInOrder checks that the next endpoint is tried after a failure and that the last error is returned.
 func TestEndpointsInOrder(t *testing.T) {
 	unknown, broken := status(404, "MANIFEST_UNKNOWN", "no such tag"), page(500)
 	for name, test := range map[string]struct {
@@ -41,13 +41,13 @@ func TestEndpointsInOrder(t *testing.T) {
 		"the first wants others": {status(401, "UNAUTHORIZED", ""), serveIndex, "", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				second := play(test.second)
 				n.serve("first.test", play(test.first))
 				n.serve("second.test", second)
 				c := n.configured(upstream.Options{Timeout: 4 * time.Second}, at("http://first.test", "http://second.test"))
 				var err error
-				if d := took(func() { err = ask(t, c) }); d > 4*time.Second {
+				if d := took(func() { err = fetch(t, c) }); d > 4*time.Second {
 					t.Errorf("it took %v", d)
 				}
 				if got := mirror.CodeOf(err); got != test.code {
@@ -61,14 +61,14 @@ func TestEndpointsInOrder(t *testing.T) {
 	}
 }
 
-// TestGoneEndpoint: one endpoint that is gone does not make an upstream gone, nor slow.
-func TestGoneEndpoint(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestOneOfTwoEndpointsIsDown checks that the upstream is neither down nor slow.
+func TestOneOfTwoEndpointsIsDown(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.fail("first.test", syscall.ECONNREFUSED)
 		n.serve("second.test", open(serveIndex))
 		c := n.configured(upstream.Options{}, at("http://first.test", "http://second.test"))
 		for range 10 {
-			if err := ask(t, c); err != nil {
+			if err := fetch(t, c); err != nil {
 				t.Error(err)
 			}
 		}
@@ -81,16 +81,16 @@ func TestGoneEndpoint(t *testing.T) {
 	})
 }
 
-// TestOneOfTwoResumes: a 404 from an endpoint that never had the blob does not end a transfer from one that went.
+// TestOneOfTwoResumes resumes a transfer from an endpoint that was down, though the other endpoint answers 404.
 func TestOneOfTwoResumes(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("first.test", play(piece(5000), page(500), page(500), piece(len(large))))
 		n.serve("second.test", play(status(404, "BLOB_UNKNOWN", "")))
 		wantLarge(t, n.configured(upstream.Options{}, at("http://first.test", "http://second.test")))
 	})
 }
 
-// TestPatterns: what is denied or not allowed costs no dial.
+// TestPatterns checks that repositories which are not allowed cause no dial.
 func TestPatterns(t *testing.T) {
 	for _, test := range []struct {
 		allow, deny, path string
@@ -177,7 +177,7 @@ func TestWellKnown(t *testing.T) {
 	}
 }
 
-// TestCredentials: an endpoint gets its own, and no other endpoint does.
+// TestCredentials checks that an endpoint gets its own credentials and no other endpoint does.
 func TestCredentials(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
@@ -193,7 +193,7 @@ func TestCredentials(t *testing.T) {
 			n.serve("registry.test", basic(func() string { return "secret" }, serveIndex))
 			config := at("http://first.test", "http://registry.test")
 			config.Endpoints[1].Credentials = credentials
-			if err := ask(t, n.configured(upstream.Options{}, config)); err != nil {
+			if err := fetch(t, n.configured(upstream.Options{}, config)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -202,16 +202,16 @@ func TestCredentials(t *testing.T) {
 	n.serve("registry.test", basic(func() string { return "secret" }, serveIndex))
 	config := at("http://registry.test")
 	config.Endpoints[0].Credentials = upstream.Credentials{Username: "me", PasswordFile: file + "-lost"}
-	wantError(t, ask(t, n.configured(upstream.Options{}, config)), mirror.CodeUnavailable, "reading the password")
+	wantError(t, fetch(t, n.configured(upstream.Options{}, config)), mirror.CodeUnavailable, "reading the password")
 }
 
-// TestIdentityToken: it is exchanged for tokens, and sent to nobody but the token service.
+// TestIdentityToken checks that an identity token is exchanged for tokens and sent to the token service only.
 func TestIdentityToken(t *testing.T) {
 	n := newNetwork(t)
 	k := n.serveTokens(serveIndex)
 	config := at("http://registry.test")
 	config.Endpoints[0].Credentials = upstream.Credentials{IdentityToken: "identity"}
-	if err := ask(t, n.configured(upstream.Options{}, config)); err != nil {
+	if err := fetch(t, n.configured(upstream.Options{}, config)); err != nil {
 		t.Fatal(err)
 	}
 	if len(k.asked) != 1 || k.asked[0].Method != http.MethodPost {
@@ -219,7 +219,7 @@ func TestIdentityToken(t *testing.T) {
 	}
 }
 
-// writePEM writes a block into a file of its own and returns its name.
+// writePEM writes a block into a new file and returns its name.
 func writePEM(t *testing.T, kind string, der []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "file.pem")
@@ -229,7 +229,7 @@ func writePEM(t *testing.T, kind string, der []byte) string {
 	return file
 }
 
-// TestTLS: an endpoint has its own idea of whom to trust, and of who it is itself.
+// TestTLS checks the certificate authorities and the client certificate of an endpoint.
 func TestTLS(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -272,20 +272,20 @@ func TestTLS(t *testing.T) {
 	} {
 		config := at("https://example.com")
 		config.Endpoints[0].TLS = test.tls
-		err := ask(t, n.configured(upstream.Options{}, config))
+		err := fetch(t, n.configured(upstream.Options{}, config))
 		if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// TestProxy: requests go to the proxy of the endpoint, and with none past that of the environment.
+// TestProxy checks that requests use the proxy of the endpoint, and that "none" overrides the environment.
 func TestProxy(t *testing.T) {
-	n, seen := newNetwork(t), &log{}
+	n, seen := newNetwork(t), &requestLog{}
 	n.serve("proxy.test:3128", seen.wrap(open(serveIndex)))
 	config := at("http://registry.test")
 	config.Endpoints[0].Proxy = "http://proxy.test:3128"
-	if err := ask(t, n.configured(upstream.Options{}, config)); err != nil {
+	if err := fetch(t, n.configured(upstream.Options{}, config)); err != nil {
 		t.Error(err)
 	}
 	if got := seen.requests[0].Host; got != "registry.test" {

@@ -10,7 +10,7 @@ import (
 	"airmirror/upstream"
 )
 
-// trickle sends a byte now and then, without end.
+// trickle sends a byte at intervals, without end.
 func trickle(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", indexType)
@@ -22,7 +22,8 @@ func trickle(code int) http.HandlerFunc {
 	}
 }
 
-// TestTrickle: nothing that is read as a whole may come byte by byte for ever, errors and sign-ins included.
+// TestTrickle checks that no body that is read as a whole may arrive byte by byte for ever, including errors and
+// tokens.
 func TestTrickle(t *testing.T) {
 	for name, serve := range map[string]http.Handler{
 		"content": open(trickle(http.StatusOK)),
@@ -30,11 +31,11 @@ func TestTrickle(t *testing.T) {
 		"ping":    trickle(http.StatusOK),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", serve)
 				c := n.client(upstream.Options{})
 				for _, f := range []func() error{
-					func() error { return ask(t, c) },
+					func() error { return fetch(t, c) },
 					func() error { _, err := c.Tags(t.Context(), app); return err },
 					func() error { _, err := c.Referrers(t.Context(), app, indexSHA); return err },
 				} {
@@ -51,8 +52,8 @@ func TestTrickle(t *testing.T) {
 	}
 }
 
-// TestLyingLength: a size that is not true is found out.
-func TestLyingLength(t *testing.T) {
+// TestWrongContentLength has responses whose Content-Length is wrong.
+func TestWrongContentLength(t *testing.T) {
 	lie := func(size int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(size))
@@ -67,22 +68,23 @@ func TestLyingLength(t *testing.T) {
 	}
 	for name, size := range map[string]int{"too long": len(index) + 10, "too short": len(index) - 1} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", open(lie(size)))
-				wantError(t, ask(t, n.client(upstream.Options{})), mirror.CodeUnavailable)
+				wantError(t, fetch(t, n.client(upstream.Options{})), mirror.CodeUnavailable)
 			})
 		})
 	}
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", open(lie(len(index)+10)))
 		_, err := readLarge(t, n.client(upstream.Options{}))
 		wantError(t, err, mirror.CodeUnavailable, "sent no more of")
 	})
 }
 
-// TestPortal: a sign-in page in between is taken for no content, and does not stay when it is gone.
-func TestPortal(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestSignInPageOfANetwork checks that a sign-in page is not taken for content, and that nothing of it remains once it
+// is gone.
+func TestSignInPageOfANetwork(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		portal := page(http.StatusOK)
 		there := true
 		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -97,12 +99,12 @@ func TestPortal(t *testing.T) {
 		}))
 		c := n.client(upstream.Options{})
 		for range 5 {
-			wantError(t, ask(t, c), mirror.CodeUnavailable, "web page")
+			wantError(t, fetch(t, c), mirror.CodeUnavailable, "web page")
 			_, err := c.Tags(t.Context(), app)
 			wantError(t, err, mirror.CodeUnavailable, "web page")
 		}
 		there = false
-		if err := ask(t, c); err != nil {
+		if err := fetch(t, c); err != nil {
 			t.Error(err)
 		}
 		if tags, err := c.Tags(t.Context(), app); err != nil || len(tags) != 1 {

@@ -16,8 +16,9 @@ import (
 
 var other = mirror.Ref{Repo: mirror.Repo{Host: "registry.test", Path: "org/other"}, Tag: "v1"}
 
-// route answers what begins with one of the prefixes, and everything else as a registry whose manifests are all the same.
-func route(seen *log, answers map[string]http.HandlerFunc) http.Handler {
+// route serves paths with one of the prefixes by its handler, and everything else as a registry whose manifests are all
+// the same.
+func route(seen *requestLog, answers map[string]http.HandlerFunc) http.Handler {
 	return seen.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for prefix, answer := range answers {
 			if strings.HasPrefix(r.Method+" "+r.URL.Path, prefix) {
@@ -38,8 +39,8 @@ func route(seen *log, answers map[string]http.HandlerFunc) http.Handler {
 
 func silent(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// works fails the test unless a manifest of another repository can be had at once.
-func works(t *testing.T, c *upstream.Client) {
+// wantOtherRepositoryWorks fails the test unless a manifest of another repository is returned at once.
+func wantOtherRepositoryWorks(t *testing.T, c *upstream.Client) {
 	t.Helper()
 	var err error
 	if d := took(func() { _, err = c.Manifest(t.Context(), other) }); err != nil || d != 0 {
@@ -47,18 +48,18 @@ func works(t *testing.T, c *upstream.Client) {
 	}
 }
 
-// TestOneBadRepository: what fails in one repository, or in one kind of request, fails there alone; and after a while it
-// is not asked for each time.
+// TestOneBadRepository checks that failures of one repository or one kind of request do not affect others, and that
+// such requests fail at once after a while.
 func TestOneBadRepository(t *testing.T) {
 	for name, bad := range map[string]http.HandlerFunc{"500": page(500), "503": status(503, "UNAVAILABLE", ""), "silence": silent} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
-				seen := &log{}
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
+				seen := &requestLog{}
 				n.serve("registry.test", route(seen, map[string]http.HandlerFunc{"GET /v2/org/app/manifests": bad}))
 				c := n.client(upstream.Options{})
 				for range 6 {
-					wantError(t, ask(t, c), mirror.CodeUnavailable)
-					works(t, c)
+					wantError(t, fetch(t, c), mirror.CodeUnavailable)
+					wantOtherRepositoryWorks(t, c)
 				}
 				wantAtOnce(t, c, "no request was sent to registry.test: requests for the same content failed repeatedly; next attempt at")
 				wantBlob(t, c, int64(len(blob)))
@@ -70,7 +71,7 @@ func TestOneBadRepository(t *testing.T) {
 				}
 				before := seen.count("/v2/org/app/manifests/v1")
 				<-time.After(time.Minute)
-				_ = ask(t, c)
+				_ = fetch(t, c)
 				if seen.count("/v2/org/app/manifests/v1") == before {
 					t.Error("nobody looks whether it is better")
 				}
@@ -79,9 +80,9 @@ func TestOneBadRepository(t *testing.T) {
 	}
 }
 
-// TestServerOfErrors: where /v2/ fails as well, the upstream counts as gone, until it is better.
-func TestServerOfErrors(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestServerErrorsOpenTheBreaker checks that the upstream is down, until it recovers, if /v2/ fails as well.
+func TestServerErrorsOpenTheBreaker(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		var broken atomic.Bool
 		broken.Store(true)
 		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,18 +94,18 @@ func TestServerOfErrors(t *testing.T) {
 		}))
 		c := n.client(upstream.Options{})
 		for range 3 {
-			wantError(t, ask(t, c), mirror.CodeUnavailable, "500")
+			wantError(t, fetch(t, c), mirror.CodeUnavailable, "500")
 		}
 		wantAtOnce(t, c, "no request was sent to registry.test: it is down")
 		broken.Store(false)
 		<-time.After(10 * time.Second)
-		works(t, c)
+		wantOtherRepositoryWorks(t, c)
 	})
 }
 
-// TestPingThatAlwaysFails: /v2/ decides nothing where content is served all the same.
+// TestPingThatAlwaysFails checks that a failing /v2/ is ignored where content is served.
 func TestPingThatAlwaysFails(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.Contains(r.URL.Path, "/other/") {
 				serveIndex(w, r)
@@ -114,20 +115,20 @@ func TestPingThatAlwaysFails(t *testing.T) {
 		}))
 		c := n.client(upstream.Options{})
 		for range 3 {
-			_ = ask(t, c)
+			_ = fetch(t, c)
 		}
 		<-time.After(10 * time.Second)
-		works(t, c) // and now it is known
+		wantOtherRepositoryWorks(t, c) // and now it is known
 		for _, path := range []string{"a", "b", "c", "d"} {
 			_, err := c.Manifest(t.Context(), mirror.Ref{Repo: mirror.Repo{Host: "registry.test", Path: path}, Tag: "v1"})
 			wantError(t, err, mirror.CodeUnavailable, "500")
 		}
-		works(t, c)
+		wantOtherRepositoryWorks(t, c)
 	})
 }
 
-// TestLimitsAreOfWhatTheySay: a 429 holds back requests of its kind and method, and no others.
-func TestLimitsAreOfWhatTheySay(t *testing.T) {
+// TestScopeOfRateLimits checks that a 429 blocks requests of its kind and method only.
+func TestScopeOfRateLimits(t *testing.T) {
 	get := func(c *upstream.Client) error { _, err := c.Manifest(context.Background(), appTag); return err }
 	manifest := func(c *upstream.Client) error { _, err := c.Manifest(context.Background(), other); return err }
 	head := func(c *upstream.Client) error { _, err := c.Resolve(context.Background(), appTag); return err }
@@ -156,8 +157,8 @@ func TestLimitsAreOfWhatTheySay(t *testing.T) {
 		"blobs":            {"GET /v2/org/app/blobs", blobs, []question{manifest, head, tags, refs}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
-				n.serve("registry.test", route(&log{}, map[string]http.HandlerFunc{test.limited: limited("3600")}))
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
+				n.serve("registry.test", route(&requestLog{}, map[string]http.HandlerFunc{test.limited: limited("3600")}))
 				c := n.client(upstream.Options{})
 				if err := test.asked(c); err == nil {
 					t.Error("it is not limited")
@@ -173,15 +174,15 @@ func TestLimitsAreOfWhatTheySay(t *testing.T) {
 	}
 }
 
-// TestRedirectTargets: what becomes of the storage that an endpoint leads to is its own matter.
+// TestRedirectTargets checks that failures of the storage behind an endpoint do not affect the endpoint.
 func TestRedirectTargets(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"429 for an hour": limited("3600"), "500": page(500), "silence": silent, "gone": nil,
 		"503 for a while": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "60"); w.WriteHeader(503) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
-				n.serve("registry.test", route(&log{}, map[string]http.HandlerFunc{
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
+				n.serve("registry.test", route(&requestLog{}, map[string]http.HandlerFunc{
 					"GET /v2/org/app/blobs":   redirectTo("http://bad.test/"),
 					"GET /v2/org/other/blobs": redirectTo("http://good.test/"),
 				}))
@@ -205,7 +206,7 @@ func TestRedirectTargets(t *testing.T) {
 				if d := took(func() { _, _, _ = c.Blob(t.Context(), app, blobSHA) }); d != 0 || n.dialled() != dialled {
 					t.Errorf("it is asked again, for %v", d)
 				}
-				works(t, c)
+				wantOtherRepositoryWorks(t, c)
 				body, _, err := c.Blob(t.Context(), other.Repo, blobSHA)
 				if err != nil {
 					t.Fatal(err)
@@ -219,13 +220,13 @@ func TestRedirectTargets(t *testing.T) {
 	}
 }
 
-// TestFirstByteComesLate: being slow is no failure, if /v2/ answers meanwhile.
-func TestFirstByteComesLate(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestSlowFirstByte checks that a slow response is no failure if /v2/ answers meanwhile.
+func TestSlowFirstByte(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		late := func(d time.Duration, then http.HandlerFunc) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) { pass(r, d); then(w, r) }
 		}
-		n.serve("registry.test", route(&log{}, map[string]http.HandlerFunc{
+		n.serve("registry.test", route(&requestLog{}, map[string]http.HandlerFunc{
 			"GET /v2/org/app/blobs":     late(4*time.Minute, serveBlob),
 			"GET /v2/org/app/manifests": late(15*time.Second, serveIndex),
 			"GET /v2/org/app/tags":      late(15*time.Second, serveList("", "v1")),
@@ -233,22 +234,22 @@ func TestFirstByteComesLate(t *testing.T) {
 		c := n.client(upstream.Options{})
 		for range 4 {
 			wantBlob(t, c, int64(len(blob)))
-			if err := ask(t, c); err != nil {
+			if err := fetch(t, c); err != nil {
 				t.Error(err)
 			}
 			if _, err := c.Tags(t.Context(), app); err != nil {
 				t.Error(err)
 			}
-			works(t, c)
+			wantOtherRepositoryWorks(t, c)
 		}
 	})
 }
 
-// TestBackgroundHoldsNobodyBack: what fails or is limited for work in the background is asked for by clients all the same.
-func TestBackgroundHoldsNobodyBack(t *testing.T) {
+// TestBackgroundDelaysNoClient checks that failures and limits of background work do not affect clients.
+func TestBackgroundDelaysNoClient(t *testing.T) {
 	for name, bad := range map[string]http.HandlerFunc{"500": page(500), "429": limited("3600"), "silence": silent} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				var busy atomic.Bool
 				busy.Store(true)
 				n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
@@ -265,7 +266,7 @@ func TestBackgroundHoldsNobodyBack(t *testing.T) {
 					}
 				}
 				busy.Store(false)
-				if err := ask(t, c); err != nil {
+				if err := fetch(t, c); err != nil {
 					t.Error(err)
 				}
 			})
@@ -273,16 +274,16 @@ func TestBackgroundHoldsNobodyBack(t *testing.T) {
 	}
 }
 
-// TestBudget: requests that the endpoint counts share what it grants; others take their time from nobody.
+// TestBudget checks that requests which the endpoint counts share one budget, and that others are not delayed.
 func TestBudget(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
-		n.serve("registry.test", route(&log{}, map[string]http.HandlerFunc{"GET /v2/org/app/manifests": func(w http.ResponseWriter, r *http.Request) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
+		n.serve("registry.test", route(&requestLog{}, map[string]http.HandlerFunc{"GET /v2/org/app/manifests": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("RateLimit-Limit", "100;w=21600")
 			w.Header().Set("RateLimit-Remaining", "0;w=21600")
 			serveIndex(w, r)
 		}}))
 		c := n.client(upstream.Options{})
-		_ = ask(t, c)
+		_ = fetch(t, c)
 		if d := took(func() {
 			for range 10 {
 				wantBlob(t, c, int64(len(blob)))
@@ -290,36 +291,37 @@ func TestBudget(t *testing.T) {
 		}); d != 0 {
 			t.Errorf("blobs took %v", d)
 		}
-		_ = ask(t, c)
-		if d := took(func() { _ = ask(t, c) }); d != 2*time.Second {
+		_ = fetch(t, c)
+		if d := took(func() { _ = fetch(t, c) }); d != 2*time.Second {
 			t.Errorf("a manifest took %v", d)
 		}
 	})
 }
 
-// TestRetryAfterByTheirClock: a point in time is by the clock of who names it.
-func TestRetryAfterByTheirClock(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestRetryAfterByTheServersClock has a Retry-After with a date, which is relative to the Date of the response.
+func TestRetryAfterByTheServersClock(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		theirs := func() time.Time { return time.Now().Add(-100 * 24 * time.Hour) }
 		n.serve("registry.test", play(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Date", theirs().UTC().Format(http.TimeFormat))
 			limited(theirs().Add(time.Minute).UTC().Format(http.TimeFormat))(w, r)
 		}, serveIndex))
 		c := n.client(upstream.Options{})
-		_ = ask(t, c)
+		_ = fetch(t, c)
 		<-time.After(50 * time.Second)
 		wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 		<-time.After(10 * time.Second)
-		if err := ask(t, c); err != nil {
+		if err := fetch(t, c); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// TestNoPingForNobody: when who asked has left, as all do when the mirror goes offline, /v2/ is not asked.
-func TestNoPingForNobody(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
-		seen := &log{}
+// TestNoPingAfterCancel checks that /v2/ is not requested once all callers have left, as happens when the mirror goes
+// offline.
+func TestNoPingAfterCancel(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
+		seen := &requestLog{}
 		n.serve("registry.test", seen.wrap(http.HandlerFunc(silent)))
 		c := n.client(upstream.Options{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

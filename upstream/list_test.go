@@ -9,7 +9,7 @@ import (
 	"airmirror/upstream"
 )
 
-// TestLinks: of a link to a next page the query counts, and it is asked for where the first one was.
+// TestLinks checks that the query of a Link is used at the endpoint of the first page.
 func TestLinks(t *testing.T) {
 	for link, want := range map[string]string{
 		`<https://registry.test/v2/org/app/tags/list?x=1>; rel="next"`:          "x=1",
@@ -18,7 +18,7 @@ func TestLinks(t *testing.T) {
 		`</v2/org/app/tags/list?last=a,b&n=2>; rel="next"`:                      "last=a,b&n=2",
 		`<?a=1,2>; rel="prev", <?b=2,3>; title="x"; rel=next, <?c=1>; rel=last`: "b=2,3",
 	} {
-		inBubble(t, func(t *testing.T, n *pipes) {
+		inBubble(t, func(t *testing.T, n *memoryNetwork) {
 			s := play(serveList(link, "a"), serveList("", "b"))
 			n.serve("registry.test", s)
 			tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
@@ -33,10 +33,10 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestPageSizeIsRefused: a smaller one is asked for, then none.
+// TestPageSizeIsRefused checks that a smaller page is requested next, and then one without a size.
 func TestPageSizeIsRefused(t *testing.T) {
 	for code, id := range map[int]string{400: "PAGINATION_NUMBER_INVALID", 422: "UNPROCESSABLE"} {
-		inBubble(t, func(t *testing.T, n *pipes) {
+		inBubble(t, func(t *testing.T, n *memoryNetwork) {
 			refuse := status(code, id, "")
 			s := play(refuse, refuse, serveList("", "a"))
 			n.serve("registry.test", s)
@@ -55,7 +55,7 @@ func TestPageSizeIsRefused(t *testing.T) {
 	}
 }
 
-// TestNoReferrersAPI: what answers in its place leads to the referrers tag, which is not the subject itself.
+// TestNoReferrersAPI checks that the referrers tag is used, which must not be the subject itself.
 func TestNoReferrersAPI(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"a page": page(200), "nothing": func(http.ResponseWriter, *http.Request) {}, "something else": serveList("", "a"),
@@ -64,16 +64,16 @@ func TestNoReferrersAPI(t *testing.T) {
 	} {
 		for tag, want := range map[string]int{"signatures": 1, "the subject": 0} {
 			t.Run(name+", "+tag, func(t *testing.T) {
-				inBubble(t, func(t *testing.T, n *pipes) {
+				inBubble(t, func(t *testing.T, n *memoryNetwork) {
 					tagged := serveReferrers("", "a")
 					if tag == "the subject" {
 						tagged = serveIndex
 					}
-					n.serve("registry.test", route(&log{}, map[string]http.HandlerFunc{
+					n.serve("registry.test", route(&requestLog{}, map[string]http.HandlerFunc{
 						"GET /v2/org/app/referrers/":        answer,
 						"GET /v2/org/app/manifests/sha256-": tagged,
 					}))
-					n.serve("web.test", route(&log{}, map[string]http.HandlerFunc{
+					n.serve("web.test", route(&requestLog{}, map[string]http.HandlerFunc{
 						"GET /404": page(404), "GET /500": page(500), "GET /429": limited("60"), "GET /200": page(200),
 					}))
 					list, err := n.client(upstream.Options{}).Referrers(t.Context(), app, indexSHA)
@@ -86,8 +86,8 @@ func TestNoReferrersAPI(t *testing.T) {
 	}
 }
 
-// TestListsOfAMirror: one that says that its list lacks something is told apart from one that has all of it, be it said
-// with the first page only. What it has counts all the same.
+// TestListsOfAMirror checks that an incomplete list of another mirror is returned with an error, also if only the first
+// page says so.
 func TestListsOfAMirror(t *testing.T) {
 	lacks := func(h http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +95,7 @@ func TestListsOfAMirror(t *testing.T) {
 			h(w, r)
 		}
 	}
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(lacks(serveList(`<?last=a>; rel="next"`, "a")), serveList("", "b")))
 		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
 		wantError(t, err, mirror.CodeUnavailable, "registry.test is a mirror that does not have all of the tags of registry.test/org/app at present")
@@ -103,7 +103,7 @@ func TestListsOfAMirror(t *testing.T) {
 			t.Errorf("tags are %v", tags)
 		}
 	})
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(lacks(serveReferrers("", "one"))))
 		list, err := n.client(upstream.Options{}).Referrers(t.Context(), app, indexSHA)
 		wantError(t, err, mirror.CodeUnavailable, "does not have all of the referrers of")
@@ -111,7 +111,7 @@ func TestListsOfAMirror(t *testing.T) {
 			t.Errorf("referrers are %v", list)
 		}
 	})
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(lacks(status(404, "NAME_UNKNOWN", "the mirror is offline"))))
 		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
 		wantError(t, err, mirror.CodeUnavailable, "is a mirror that does not have the tags of", "the mirror is offline")
@@ -121,12 +121,12 @@ func TestListsOfAMirror(t *testing.T) {
 	})
 }
 
-// TestListThatBreaksOff is an error, and not cut short; nor does what its second page says mean that there is no list.
-func TestListThatBreaksOff(t *testing.T) {
+// TestInterruptedList checks that a list whose second page fails is an error, and is neither shortened nor missing.
+func TestInterruptedList(t *testing.T) {
 	for name, second := range map[string]http.HandlerFunc{
 		"500": page(500), "400": status(400, "PAGINATION_NUMBER_INVALID", ""), "404": status(404, "NAME_UNKNOWN", ""), "403": status(403, "DENIED", ""), "a web page": page(200),
 	} {
-		inBubble(t, func(t *testing.T, n *pipes) {
+		inBubble(t, func(t *testing.T, n *memoryNetwork) {
 			n.serve("registry.test", play(serveList(`<?last=a>; rel="next"`, "a"), second))
 			tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
 			if mirror.CodeOf(err) != mirror.CodeUnavailable || len(tags) > 0 {

@@ -16,7 +16,7 @@ import (
 )
 
 func TestManifest(t *testing.T) {
-	n, seen := newNetwork(t), &log{}
+	n, seen := newNetwork(t), &requestLog{}
 	n.serve("registry.test", seen.wrap(open(serveIndex)))
 	c := n.client(upstream.Options{Version: "1.2"}, "http://registry.test")
 	for _, ref := range []mirror.Ref{appTag, appDigest} {
@@ -95,7 +95,7 @@ func TestManifestThatIsWrong(t *testing.T) {
 	}
 }
 
-// TestManifestThatStalls: the timeout is for what comes within a manifest as well.
+// TestManifestThatStalls checks that a manifest which stalls times out.
 func TestManifestThatStalls(t *testing.T) {
 	n, release := newNetwork(t), make(chan struct{})
 	defer close(release)
@@ -148,7 +148,7 @@ func TestResolve(t *testing.T) {
 			strings.Repeat("HEAD ", 11) + "GET"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, seen := newNetwork(t), &log{}
+			n, seen := newNetwork(t), &requestLog{}
 			n.serve("registry.test", open(seen.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodHead {
 					test.head(w, r)
@@ -171,13 +171,13 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestResolveWithoutAnAnswer has an upstream that says nothing to HEAD, and one that says nothing at all: that one is not
-// asked again.
-func TestResolveWithoutAnAnswer(t *testing.T) {
+// TestResolveAfterATimeout has an upstream that does not answer HEAD, which is asked with GET, and one that does not
+// answer at all, which is not.
+func TestResolveAfterATimeout(t *testing.T) {
 	for name, gone := range map[string]bool{"HEAD": false, "everything": true} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
-				seen := &log{}
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
+				seen := &requestLog{}
 				n.serve("registry.test", seen.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					switch {
 					case gone || r.Method == http.MethodHead:
@@ -199,9 +199,9 @@ func TestResolveWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// TestResolveWhereHEADLeadsNowhere: storage that nobody reaches from here is no reason to leave a tag as it is.
-func TestResolveWhereHEADLeadsNowhere(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestResolveWhereHEADIsRedirectedToADeadHost checks that GET is tried.
+func TestResolveWhereHEADIsRedirectedToADeadHost(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("storage.test", http.NotFoundHandler())
 		n.fail("storage.test", syscall.ECONNREFUSED)
 		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
@@ -220,11 +220,11 @@ func TestResolveWhereHEADLeadsNowhere(t *testing.T) {
 	})
 }
 
-// TestResolveIsClear: what the registry says of HEAD in its own words is not asked again with GET.
-func TestResolveIsClear(t *testing.T) {
+// TestResolveIsConclusive checks that GET is not tried after an error of the registry itself.
+func TestResolveIsConclusive(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"404": status(404, "MANIFEST_UNKNOWN", ""), "429": limited("60")} {
 		t.Run(name, func(t *testing.T) {
-			n, seen := newNetwork(t), &log{}
+			n, seen := newNetwork(t), &requestLog{}
 			n.serve("registry.test", seen.wrap(answer))
 			if _, err := n.client(upstream.Options{}, "http://registry.test").Resolve(t.Context(), appTag); err == nil {
 				t.Error("no error")
@@ -236,8 +236,8 @@ func TestResolveIsClear(t *testing.T) {
 	}
 }
 
-// TestCascade: a mirror that does not have something now does not say that there is no such thing.
-func TestCascade(t *testing.T) {
+// TestUpstreamIsAMirror checks that "not at present" from another mirror is not taken for "not found".
+func TestUpstreamIsAMirror(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(mirror.MissHeader, mirror.MissUnavailable)

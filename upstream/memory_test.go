@@ -12,15 +12,15 @@ import (
 	"airmirror/upstream"
 )
 
-// padded is an index of some size.
+// padded returns an index of this size.
 func padded(size int) []byte {
 	return []byte(strings.TrimSuffix(string(index), "}") + `,"annotations":{"a":"` + strings.Repeat("x", size) + `"}}`)
 }
 
-// TestLargeManifestsThatArriveSlowly have no more of the memory than they leave for other upstreams, and small ones always
-// arrive.
+// TestLargeManifestsThatArriveSlowly checks that an upstream gets no more than its share of the memory, and that small
+// manifests always fit.
 func TestLargeManifestsThatArriveSlowly(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		release := make(chan bool)
 		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", indexType)

@@ -24,7 +24,7 @@ import (
 	"airmirror/upstream"
 )
 
-// TestMain keeps the credentials and the proxies of whoever runs the tests out of them.
+// TestMain removes the credentials and proxies of the user from the environment.
 func TestMain(m *testing.M) {
 	home, err := os.MkdirTemp("", "upstream")
 	if err != nil {
@@ -53,7 +53,7 @@ func newNetwork(t *testing.T) *network {
 	return &network{t: t, addrs: map[string]string{}, roots: x509.NewCertPool()}
 }
 
-// serve answers http at host, port 80 unless host has one.
+// serve serves http at host, on port 80 unless host has a port.
 func (n *network) serve(host string, h http.Handler) *httptest.Server {
 	srv := httptest.NewServer(h)
 	n.t.Cleanup(srv.Close)
@@ -61,7 +61,8 @@ func (n *network) serve(host string, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// serveTLS answers https at host, port 443 unless host has one. Certificates are for example.com and hosts below it.
+// serveTLS serves https at host, on port 443 unless host has a port. Certificates are for example.com and hosts below
+// it.
 func (n *network) serveTLS(host string, h http.Handler) *httptest.Server {
 	srv := httptest.NewUnstartedServer(h)
 	srv.EnableHTTP2 = true
@@ -121,7 +122,7 @@ func (n *network) configured(opts upstream.Options, configs ...upstream.Config) 
 	return c
 }
 
-// keychain has credentials for hosts: user:password by the host that they are looked up for.
+// keychain has credentials for hosts: user:password by host.
 type keychain map[string]string
 
 func (k keychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
@@ -132,13 +133,13 @@ func (k keychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	return &authn.Basic{Username: user, Password: password}, nil
 }
 
-// log remembers requests.
-type log struct {
+// requestLog records requests.
+type requestLog struct {
 	mu       sync.Mutex
 	requests []*http.Request
 }
 
-func (l *log) wrap(h http.Handler) http.Handler {
+func (l *requestLog) wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.mu.Lock()
 		l.requests = append(l.requests, r.Clone(context.Background()))
@@ -147,8 +148,8 @@ func (l *log) wrap(h http.Handler) http.Handler {
 	})
 }
 
-// lines are the requests as "METHOD path".
-func (l *log) lines() []string {
+// lines returns the requests as "METHOD path".
+func (l *requestLog) lines() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var lines []string
@@ -158,7 +159,7 @@ func (l *log) lines() []string {
 	return lines
 }
 
-func (l *log) count(path string) int {
+func (l *requestLog) count(path string) int {
 	n := 0
 	for _, line := range l.lines() {
 		if strings.HasSuffix(line, " "+path) {
@@ -168,7 +169,7 @@ func (l *log) count(path string) int {
 	return n
 }
 
-// open answers pings with 200 and leaves everything else to h.
+// open answers /v2/ with 200 and passes everything else to h.
 func open(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v2/" {
@@ -189,7 +190,7 @@ var (
 	appDigest = mirror.Ref{Repo: app, Digest: indexSHA}
 )
 
-// serveIndex answers with the index.
+// serveIndex serves the index.
 func serveIndex(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", indexType)
 	w.Header().Set("Docker-Content-Digest", indexSHA.String())
@@ -197,7 +198,7 @@ func serveIndex(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(index)
 }
 
-// status answers with an error as registries word them.
+// status returns a handler that sends an error in the format of registries.
 func status(code int, id, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -206,13 +207,13 @@ func status(code int, id, message string) http.HandlerFunc {
 	}
 }
 
-// slowDown refuses a request and lets the next one come at once.
+// slowDown sends a 429 that allows the next request at once.
 func slowDown(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Retry-After", "0")
 	status(http.StatusTooManyRequests, "TOOMANYREQUESTS", "slow down")(w, r)
 }
 
-// page answers with a web page.
+// page returns a handler that sends a web page.
 func page(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -221,7 +222,7 @@ func page(code int) http.HandlerFunc {
 	}
 }
 
-// wantError fails unless err has the code and says all of parts.
+// wantError fails the test unless err has the code and contains all parts.
 func wantError(t *testing.T, err error, code mirror.Code, parts ...string) {
 	t.Helper()
 	if got := mirror.CodeOf(err); got != code {
@@ -240,7 +241,7 @@ func wantError(t *testing.T, err error, code mirror.Code, parts ...string) {
 	}
 }
 
-// within fails the test if f takes longer than a client under test may, by far.
+// within fails the test if f takes much longer than a client under test may.
 func within(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})

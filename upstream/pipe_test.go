@@ -16,16 +16,16 @@ import (
 	"airmirror/upstream"
 )
 
-// inBubble runs f with a network in memory, where time passes when everybody waits.
-func inBubble(t *testing.T, f func(t *testing.T, n *pipes)) {
+// inBubble runs f with a network in memory and a fake clock.
+func inBubble(t *testing.T, f func(t *testing.T, n *memoryNetwork)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f(t, &pipes{t: t, hosts: map[string]chan net.Conn{}, dead: map[string]error{}, dials: map[string]int{}})
+		f(t, &memoryNetwork{t: t, hosts: map[string]chan net.Conn{}, dead: map[string]error{}, dials: map[string]int{}})
 	})
 }
 
-// pipes is a network in memory: hosts by name, on port 80. A dial to any other fails the test.
-type pipes struct {
+// memoryNetwork is a network in memory: hosts by name, on port 80. A dial to any other host fails the test.
+type memoryNetwork struct {
 	t     *testing.T
 	mu    sync.Mutex
 	hosts map[string]chan net.Conn
@@ -33,8 +33,8 @@ type pipes struct {
 	dials map[string]int
 }
 
-// serve answers http at host.
-func (n *pipes) serve(host string, h http.Handler) {
+// serve serves http at host, on port 80.
+func (n *memoryNetwork) serve(host string, h http.Handler) {
 	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	n.hosts[host] = l.conns
 	srv := &http.Server{Handler: h, ErrorLog: stdlog.New(io.Discard, "", 0)}
@@ -43,14 +43,14 @@ func (n *pipes) serve(host string, h http.Handler) {
 }
 
 // fail has dials to host end with err, or succeed if it is nil.
-func (n *pipes) fail(host string, err error) {
+func (n *memoryNetwork) fail(host string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.dead[host] = err
 }
 
-// dialled is how often any host was.
-func (n *pipes) dialled() int {
+// dialled returns the number of dials to any host.
+func (n *memoryNetwork) dialled() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	all := 0
@@ -60,14 +60,14 @@ func (n *pipes) dialled() int {
 	return all
 }
 
-// dialledHost is how often one host was.
-func (n *pipes) dialledHost(host string) int {
+// dialledHost returns the number of dials to one host.
+func (n *memoryNetwork) dialledHost(host string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.dials[host]
 }
 
-func (n *pipes) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+func (n *memoryNetwork) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(addr)
 	n.mu.Lock()
 	n.dials[host]++
@@ -89,7 +89,7 @@ func (n *pipes) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	}
 }
 
-func (n *pipes) configured(opts upstream.Options, configs ...upstream.Config) *upstream.Client {
+func (n *memoryNetwork) configured(opts upstream.Options, configs ...upstream.Config) *upstream.Client {
 	n.t.Helper()
 	t := &http.Transport{DialContext: n.dial}
 	n.t.Cleanup(t.CloseIdleConnections)
@@ -102,11 +102,11 @@ func (n *pipes) configured(opts upstream.Options, configs ...upstream.Config) *u
 }
 
 // client returns a client for registry.test.
-func (n *pipes) client(opts upstream.Options) *upstream.Client {
+func (n *memoryNetwork) client(opts upstream.Options) *upstream.Client {
 	return n.configured(opts, at("http://registry.test"))
 }
 
-// at is registry.test with endpoints.
+// at returns the configuration of registry.test with these endpoints.
 func at(urls ...string) upstream.Config {
 	c := upstream.Config{Host: "registry.test"}
 	for _, url := range urls {
@@ -137,9 +137,9 @@ func (l *pipeListener) Close() error {
 
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
 
-// script answers each request by its next step, and the rest by the last.
+// script answers each request by its next step; the last step answers all further requests.
 type script struct {
-	log
+	requestLog
 	steps []http.HandlerFunc
 }
 
@@ -156,7 +156,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(w, r)
 }
 
-// headers are the values that the requests had for a header.
+// headers returns the values of a header of all requests.
 func (s *script) headers(name string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,25 +167,25 @@ func (s *script) headers(name string) []string {
 	return values
 }
 
-// took returns how long f took.
+// took returns the duration of f.
 func took(f func()) time.Duration {
 	begun := time.Now()
 	f()
 	return time.Since(begun)
 }
 
-// ask asks for the manifest of appTag.
-func ask(t *testing.T, c *upstream.Client) error {
+// fetch fetches the manifest of appTag.
+func fetch(t *testing.T, c *upstream.Client) error {
 	t.Helper()
 	_, err := c.Manifest(t.Context(), appTag)
 	return err
 }
 
-// wantAtOnce fails unless asking ends in no time with an error that says all of parts.
+// wantAtOnce fails the test unless a request fails at once with an error that contains all parts.
 func wantAtOnce(t *testing.T, c *upstream.Client, parts ...string) {
 	t.Helper()
 	var err error
-	if d := took(func() { err = ask(t, c) }); d != 0 {
+	if d := took(func() { err = fetch(t, c) }); d != 0 {
 		t.Errorf("it took %v", d)
 	}
 	wantError(t, err, mirror.CodeUnavailable, parts...)

@@ -11,7 +11,7 @@ import (
 	"airmirror/upstream"
 )
 
-// sendPart answers 206 with bytes and a Content-Range.
+// sendPart sends a 206 with these bytes and Content-Range.
 func sendPart(contentRange, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Range", contentRange)
@@ -46,7 +46,7 @@ func TestBlobPart(t *testing.T) {
 		"broken":                 {page(500), 0, "500"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(tt.answer)
 				n.serve("registry.test", s)
 				body, size, err := n.client(upstream.Options{}).BlobPart(t.Context(), app, blobSHA, 10, 5)
@@ -69,8 +69,8 @@ func TestBlobPart(t *testing.T) {
 	}
 }
 
-// TestBlobPartBreaksOff: it is not taken up again, and never ends before its end.
-func TestBlobPartBreaksOff(t *testing.T) {
+// TestInterruptedBlobPart checks that a part is not resumed and never ends early without an error.
+func TestInterruptedBlobPart(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"short": sendPart("bytes 10-14/100", "abc", "Transfer-Encoding", "chunked"),
 		"cut":   sendPart("bytes 10-14/100", "abc", "Content-Length", "5"),
@@ -81,7 +81,7 @@ func TestBlobPartBreaksOff(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(answer)
 				n.serve("registry.test", s)
 				body, _, err := n.client(upstream.Options{}).BlobPart(t.Context(), app, blobSHA, 10, 5)
@@ -100,9 +100,9 @@ func TestBlobPartBreaksOff(t *testing.T) {
 	}
 }
 
-// TestBlobPartIsATransfer: it waits in line with others.
+// TestBlobPartIsATransfer checks that a part waits for a slot.
 func TestBlobPartIsATransfer(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(sendPart("bytes 10-14/100", "abcde")))
 		config := at("http://registry.test")
 		config.Parallel = 1

@@ -11,7 +11,7 @@ import (
 	"airmirror/upstream"
 )
 
-// limited refuses a request with a Retry-After, if it is not empty.
+// limited returns a handler that sends a 429 with this Retry-After, if it is not empty.
 func limited(retryAfter string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if retryAfter != "" {
@@ -21,7 +21,7 @@ func limited(retryAfter string) http.HandlerFunc {
 	}
 }
 
-// TestRetryAfter: a host that limits its clients is not asked before it wants to be, and nobody waits for that.
+// TestRetryAfter checks that no request is sent before the Retry-After has passed, and that callers do not wait for it.
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // in a bubble
 	for name, test := range map[string]struct {
@@ -38,14 +38,14 @@ func TestRetryAfter(t *testing.T) {
 		"negative":  {"-5", 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				if name == "timestamp" { // they are told from seconds by their size, and a bubble begins in 2000
 					<-time.After(time.Until(time.Unix(1e9+1, 0).Add(-test.wait)))
 				}
 				s := play(limited(test.retryAfter), serveIndex)
 				n.serve("registry.test", s)
 				c := n.client(upstream.Options{})
-				wantError(t, ask(t, c), mirror.CodeUnavailable, "upstream registry.test limits the rate of requests", "slow down")
+				wantError(t, fetch(t, c), mirror.CodeUnavailable, "upstream registry.test limits the rate of requests", "slow down")
 				wantAtOnce(t, c, "no request was sent to registry.test: its rate limit is reached; next attempt at")
 				if got := c.Status()[0]; got.Down || !strings.Contains(got.Error, "its rate limit is reached") {
 					t.Errorf("status is %+v", got)
@@ -53,7 +53,7 @@ func TestRetryAfter(t *testing.T) {
 				<-time.After(test.wait - 6*time.Second)
 				wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 				<-time.After(6 * time.Second)
-				if err := ask(t, c); err != nil {
+				if err := fetch(t, c); err != nil {
 					t.Error(err)
 				}
 				if len(s.lines()) != 2 {
@@ -64,12 +64,12 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestShortRetryAfter is waited for by those who have the time.
+// TestShortRetryAfter checks that callers wait for a Retry-After that fits into the timeout.
 func TestShortRetryAfter(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(limited("2"), serveIndex))
 		d := took(func() {
-			if err := ask(t, n.client(upstream.Options{})); err != nil {
+			if err := fetch(t, n.client(upstream.Options{})); err != nil {
 				t.Error(err)
 			}
 		})
@@ -79,20 +79,20 @@ func TestShortRetryAfter(t *testing.T) {
 	})
 }
 
-// TestInsistingIsPolite: a limit is obeyed even by those who insist.
-func TestInsistingIsPolite(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestBypassingTheBreakerObeysRateLimits sends a request that bypasses the breaker.
+func TestBypassingTheBreakerObeysRateLimits(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(limited("60"), serveIndex))
 		c := n.client(upstream.Options{})
-		_ = ask(t, c)
+		_ = fetch(t, c)
 		_, err := c.Manifest(mirror.BypassBreaker(t.Context()), appTag)
 		wantError(t, err, mirror.CodeUnavailable, "its rate limit is reached")
 	})
 }
 
-// TestTransferWaits: a transfer that has begun is patient with a limit.
+// TestTransferWaits checks that a transfer which has begun waits for a rate limit.
 func TestTransferWaits(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(piece(5000), limited("120"), piece(len(large)))
 		n.serve("registry.test", s)
 		if d := took(func() { wantLarge(t, n.client(upstream.Options{})) }); d < 2*time.Minute || d > 125*time.Second {
@@ -104,16 +104,16 @@ func TestTransferWaits(t *testing.T) {
 	})
 }
 
-// TestUnavailableForAWhile: a 503 may come with a Retry-After too.
+// TestUnavailableForAWhile has a 503 with a Retry-After.
 func TestUnavailableForAWhile(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "60")
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}, serveIndex)
 		n.serve("registry.test", s)
 		c := n.client(upstream.Options{})
-		wantError(t, ask(t, c), mirror.CodeUnavailable, "503")
+		wantError(t, fetch(t, c), mirror.CodeUnavailable, "503")
 		wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 		if len(s.lines()) != 1 {
 			t.Errorf("requests were %v", s.lines())
@@ -121,23 +121,23 @@ func TestUnavailableForAWhile(t *testing.T) {
 	})
 }
 
-// TestSignInIsLimited: a ping and a token service may limit as well.
+// TestSignInIsLimited has a ping and a token service with rate limits.
 func TestSignInIsLimited(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", limited("60"))
 		c := n.client(upstream.Options{})
-		wantError(t, ask(t, c), mirror.CodeUnavailable, "slow down")
+		wantError(t, fetch(t, c), mirror.CodeUnavailable, "slow down")
 		wantAtOnce(t, c, "its rate limit is reached; next attempt at")
 	})
 }
 
-// TestFewRemain: a mirror slows down as the requests run out that it is granted, and not before.
-func TestFewRemain(t *testing.T) {
+// TestFewRequestsRemain checks that requests are spaced out once few of them remain.
+func TestFewRequestsRemain(t *testing.T) {
 	for remaining, want := range map[string]time.Duration{
 		"76;w=21600": 0, "10;w=21600": 0, "5;w=21600": 10 * time.Second, "0;w=21600": 20 * time.Second,
 	} {
 		t.Run(remaining, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("RateLimit-Limit", "100;w=21600")
 					w.Header().Set("RateLimit-Remaining", remaining)
@@ -146,7 +146,7 @@ func TestFewRemain(t *testing.T) {
 				c := n.client(upstream.Options{})
 				d := took(func() {
 					for range 12 {
-						if err := ask(t, c); err != nil {
+						if err := fetch(t, c); err != nil {
 							t.Error(err)
 						}
 					}
@@ -155,7 +155,7 @@ func TestFewRemain(t *testing.T) {
 					t.Errorf("12 requests took %v, want %v", d, want)
 				}
 				<-time.After(2 * time.Minute) // and it is forgotten
-				if d := took(func() { _ = ask(t, c) }); d != 0 {
+				if d := took(func() { _ = fetch(t, c) }); d != 0 {
 					t.Errorf("after a while it took %v", d)
 				}
 			})
@@ -163,28 +163,28 @@ func TestFewRemain(t *testing.T) {
 	}
 }
 
-// TestRequestsPerSecond: the configured limit spreads requests, and ends those that would wait for too long.
+// TestRequestsPerSecond checks that the configured limit spreads requests, and fails those that would wait too long.
 func TestRequestsPerSecond(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", open(serveIndex))
 		config := at("http://registry.test")
 		config.RequestsPerSecond, config.Burst = 0.5, 2
 		c := n.configured(upstream.Options{}, config)
 		for i, want := range []time.Duration{0, 0, 2 * time.Second, 2 * time.Second} {
-			if d := took(func() { _ = ask(t, c) }); d != want {
+			if d := took(func() { _ = fetch(t, c) }); d != want {
 				t.Errorf("request %d took %v, want %v", i, d, want)
 			}
 		}
 		config.RequestsPerSecond, config.Burst = 0.1, 0
 		c = n.configured(upstream.Options{}, config)
-		_ = ask(t, c)
+		_ = fetch(t, c)
 		wantAtOnce(t, c, "no request was sent to registry.test: the configured limit of 0.1 requests per second is reached")
 	})
 }
 
-// TestParallel: transfers beyond the limit wait in line, for as long as their callers do.
+// TestParallel checks that transfers beyond the limit wait as long as their callers do.
 func TestParallel(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", open(serveBlob))
 		config := at("http://registry.test")
 		config.Parallel = 1

@@ -14,7 +14,7 @@ import (
 	"airmirror/upstream"
 )
 
-// referrer describes a manifest by its contents.
+// referrer returns the descriptor of a manifest by its content.
 func referrer(s string) v1.Descriptor {
 	return v1.Descriptor{
 		MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString(s), Size: int64(len(s)),
@@ -22,7 +22,7 @@ func referrer(s string) v1.Descriptor {
 	}
 }
 
-// serveReferrers answers with an index of referrers, and a Link if there is one.
+// serveReferrers serves an index of referrers, with a Link if there is one.
 func serveReferrers(link string, names ...string) http.HandlerFunc {
 	idx := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
 	for _, name := range names {
@@ -61,7 +61,7 @@ func TestReferrers(t *testing.T) {
 		"an image's tag":   {[]http.HandlerFunc{page(404), image}, "", []string{api, tag}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(test.steps...)
 				n.serve("registry.test", s)
 				list, err := n.client(upstream.Options{}).Referrers(t.Context(), app, indexSHA)
@@ -99,7 +99,7 @@ func TestReferrersErrors(t *testing.T) {
 		"404, then 500": {[]http.HandlerFunc{page(404), page(500)}, "500"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", play(test.steps...))
 				_, err := n.client(upstream.Options{}).Referrers(t.Context(), app, indexSHA)
 				wantError(t, err, mirror.CodeUnavailable, "registry.test", test.says)
@@ -108,9 +108,9 @@ func TestReferrersErrors(t *testing.T) {
 	}
 }
 
-// TestReferrersTag: it is cut to the length that a tag may have.
+// TestReferrersTag checks that the tag is cut to the maximal length of a tag.
 func TestReferrersTag(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(page(404))
 		n.serve("registry.test", s)
 		subject := digest.SHA512.FromString("x")

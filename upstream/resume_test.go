@@ -26,7 +26,7 @@ var (
 
 const etag = `"1"`
 
-// piece serves large from the start or from where it is asked for, and breaks the connection before byte end.
+// piece serves large from the requested byte on, and breaks the connection before byte end.
 func piece(end int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		from := 0
@@ -42,15 +42,15 @@ func piece(end int) http.HandlerFunc {
 	}
 }
 
-// again serves b from the start, whatever is asked for, and breaks the connection before byte end.
-func again(b []byte, end int) http.HandlerFunc {
+// restart serves b from the start, whatever the range, and breaks the connection before byte end.
+func restart(b []byte, end int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(b)))
 		send(w, b[:end], end < len(b))
 	}
 }
 
-// endless serves b without saying how long it is, and breaks the connection in place of an end if broken.
+// endless serves b without a length, and breaks the connection at its end if broken.
 func endless(b []byte, broken bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { send(w, b, broken) }
 }
@@ -63,7 +63,7 @@ func send(w http.ResponseWriter, b []byte, broken bool) {
 	}
 }
 
-// pass lets time pass, unless the client leaves.
+// pass waits for d, unless the client leaves.
 func pass(r *http.Request, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -71,7 +71,7 @@ func pass(r *http.Request, d time.Duration) {
 	}
 }
 
-// part answers with a 206 that says what it likes.
+// part sends a 206 with this Content-Range.
 func part(contentRange string, b []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Range", contentRange)
@@ -98,7 +98,8 @@ func wantLarge(t *testing.T, c *upstream.Client) {
 	}
 }
 
-// TestResume: a transfer that breaks off goes on at the byte where it stopped, through whatever happens then.
+// TestResume checks that an interrupted transfer continues at the byte where it stopped, whatever the upstream answers
+// meanwhile.
 func TestResume(t *testing.T) {
 	whole, size := piece(len(large)), len(large)
 	for name, test := range map[string]struct {
@@ -110,7 +111,7 @@ func TestResume(t *testing.T) {
 		"503 then":            {[]http.HandlerFunc{piece(5000), page(503), page(503), page(503), whole}, []string{"", "bytes=5000-", "bytes=5000-", "bytes=5000-", "bytes=5000-"}},
 		"429 then":            {[]http.HandlerFunc{piece(5000), status(429, "TOOMANYREQUESTS", ""), whole}, []string{"", "bytes=5000-", "bytes=5000-"}},
 		"a web page then":     {[]http.HandlerFunc{piece(5000), page(200), page(200), whole}, []string{"", "bytes=5000-", "bytes=5000-", "bytes=5000-"}},
-		"ranges are ignored":  {[]http.HandlerFunc{again(large, 5000), again(large, 3000), again(large, size)}, []string{"", "bytes=5000-", "bytes=5000-"}},
+		"ranges are ignored":  {[]http.HandlerFunc{restart(large, 5000), restart(large, 3000), restart(large, size)}, []string{"", "bytes=5000-", "bytes=5000-"}},
 		"wrong first byte":    {[]http.HandlerFunc{piece(5000), part("bytes 4999-16383/16384", large[4999:]), whole}, []string{"", "bytes=5000-", ""}},
 		"wrong total":         {[]http.HandlerFunc{piece(5000), part("bytes 5000-16384/16385", append(bytes.Clone(large[5000:]), 0)), whole}, []string{"", "bytes=5000-", ""}},
 		"no Content-Range":    {[]http.HandlerFunc{piece(5000), part("", large[5000:]), whole}, []string{"", "bytes=5000-", ""}},
@@ -125,7 +126,7 @@ func TestResume(t *testing.T) {
 		}}, []string{"", "bytes=16384-"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(test.steps...)
 				n.serve("registry.test", s)
 				wantLarge(t, n.client(upstream.Options{}))
@@ -138,7 +139,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestResumeEnds: where another attempt is of no use, the transfer ends with an error, and bytes are not made up.
+// TestResumeEnds checks that a transfer which cannot be resumed ends with an error and without wrong bytes.
 func TestResumeEnds(t *testing.T) {
 	other := bytes.Clone(large)
 	other[17] ^= 1
@@ -149,14 +150,14 @@ func TestResumeEnds(t *testing.T) {
 	}{
 		"404":           {status(404, "BLOB_UNKNOWN", "gone"), mirror.CodeBlobUnknown, "gone"},
 		"403":           {status(403, "DENIED", "no longer yours"), mirror.CodeBlobUnknown, "no longer yours"},
-		"other bytes":   {again(other, len(other)), mirror.CodeUnavailable, "the bytes differ from those before"},
-		"another size":  {again(large[:9000], 9000), mirror.CodeUnavailable, "a blob of 9000 bytes"},
+		"other bytes":   {restart(other, len(other)), mirror.CodeUnavailable, "the bytes differ from those before"},
+		"another size":  {restart(large[:9000], 9000), mirror.CodeUnavailable, "a blob of 9000 bytes"},
 		"more of it":    {part("bytes 5000-20000/*", append(bytes.Clone(large[5000:]), "more"...)), mirror.CodeUnavailable, "more than 16384 bytes"},
-		"nothing new":   {again(large, 5000), mirror.CodeUnavailable, "sent no more of"},
+		"nothing new":   {restart(large, 5000), mirror.CodeUnavailable, "sent no more of"},
 		"ever the same": {page(500), mirror.CodeUnavailable, "sent no more of"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", play(piece(5000), test.then))
 				var got []byte
 				var err error
@@ -173,9 +174,9 @@ func TestResumeEnds(t *testing.T) {
 	}
 }
 
-// TestResumeLate: a reader that was busy for longer than a transfer is taken up again finds it taken up all the same.
+// TestResumeLate checks that a transfer is resumed after its reader was busy for longer than RetryFor.
 func TestResumeLate(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(piece(8000), piece(len(large))))
 		body, _, err := n.client(upstream.Options{RetryFor: time.Minute}).Blob(t.Context(), app, largeSHA)
 		if err != nil {
@@ -192,9 +193,9 @@ func TestResumeLate(t *testing.T) {
 	})
 }
 
-// TestResumeIfRange: the validator goes to the endpoint that it came from.
+// TestResumeIfRange checks that the validator is only sent to the endpoint that it is from.
 func TestResumeIfRange(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		first, second := play(piece(5000), page(500)), play(piece(7000), piece(len(large)))
 		n.serve("first.test", first)
 		n.serve("second.test", second)
@@ -208,9 +209,9 @@ func TestResumeIfRange(t *testing.T) {
 	})
 }
 
-// TestResumeRedirect: links that were signed for the storage of a registry expire, so it is asked for a new one.
+// TestResumeRedirect checks that a new signed link is requested, since links expire.
 func TestResumeRedirect(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		links := 0
 		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
 			links++
@@ -232,9 +233,9 @@ func TestResumeRedirect(t *testing.T) {
 	})
 }
 
-// TestResumeToken: a token that expired in the middle of a transfer is replaced.
+// TestResumeToken checks that a token which expired during a transfer is replaced.
 func TestResumeToken(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(piece(5000), piece(len(large)))
 		k := &tokens{t: t}
 		k.content = func(w http.ResponseWriter, r *http.Request) {
@@ -250,9 +251,9 @@ func TestResumeToken(t *testing.T) {
 	})
 }
 
-// TestStall: a transfer without progress is cut and taken up again; one that is not read is not.
+// TestStall checks that a transfer without progress is interrupted and resumed, and that one without a reader is not.
 func TestStall(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(large)))
 			send(w, large[:5000], false)
@@ -269,9 +270,9 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// TestSlowLoris: an upstream that sends a byte now and then does not hold anybody for ever.
+// TestSlowLoris checks that an upstream which sends single bytes does not block a reader for ever.
 func TestSlowLoris(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(large)))
 			for i := 0; r.Context().Err() == nil && i < len(large); i++ {
@@ -289,9 +290,9 @@ func TestSlowLoris(t *testing.T) {
 	})
 }
 
-// TestSlowLink: a slow transfer takes the time that it takes.
+// TestSlowLink checks that a slow transfer is not interrupted.
 func TestSlowLink(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(large)))
 			send(w, nil, false)
@@ -308,9 +309,9 @@ func TestSlowLink(t *testing.T) {
 	})
 }
 
-// TestResumeCancelled: the pause between two attempts ends with the caller's context.
-func TestResumeCancelled(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestResumeIsCanceled checks that the pause between two attempts ends with the context of the caller.
+func TestResumeIsCanceled(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(piece(5000), page(500)))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)

@@ -12,8 +12,8 @@ import (
 
 func abort(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// TestSecondAttempt: what may be over in a moment is asked once more, and nothing else.
-func TestSecondAttempt(t *testing.T) {
+// TestRetry checks that transient failures are retried once, and no others.
+func TestRetry(t *testing.T) {
 	for name, test := range map[string]struct {
 		first    http.HandlerFunc
 		attempts int
@@ -22,11 +22,11 @@ func TestSecondAttempt(t *testing.T) {
 		"500": {page(500), 1}, "404": {status(404, "MANIFEST_UNKNOWN", ""), 1}, "403": {page(403), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(test.first, serveIndex)
 				n.serve("registry.test", s)
 				var err error
-				d := took(func() { err = ask(t, n.client(upstream.Options{})) })
+				d := took(func() { err = fetch(t, n.client(upstream.Options{})) })
 				if (err == nil) != (test.attempts == 2) || d > 300*time.Millisecond {
 					t.Errorf("after %v: %v", d, err)
 				}
@@ -38,21 +38,21 @@ func TestSecondAttempt(t *testing.T) {
 	}
 }
 
-// TestSecondAttemptIsTheLast: an upstream that stays as it is is not asked over and over.
-func TestSecondAttemptIsTheLast(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestRetryOnlyOnce has an upstream that keeps failing.
+func TestRetryOnlyOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		s := play(page(503))
 		n.serve("registry.test", s)
-		wantError(t, ask(t, n.client(upstream.Options{})), mirror.CodeUnavailable, "503")
+		wantError(t, fetch(t, n.client(upstream.Options{})), mirror.CodeUnavailable, "503")
 		if got := len(s.lines()); got != 2 {
 			t.Errorf("asked %d times", got)
 		}
 	})
 }
 
-// TestRefusedConnectionIsFinal: nobody there is nobody there.
-func TestRefusedConnectionIsFinal(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestRefusedConnectionIsNotRetried has an upstream that refuses connections.
+func TestRefusedConnectionIsNotRetried(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.fail("registry.test", syscall.ECONNREFUSED)
 		wantAtOnce(t, n.client(upstream.Options{}), "connection refused")
 		if n.dialled() != 1 {

@@ -13,8 +13,8 @@ import (
 	"airmirror/upstream"
 )
 
-// asks answers with a challenge unless a request has the Authorization that is wanted.
-func asks(challenge, want string, h http.HandlerFunc) http.HandlerFunc {
+// sendChallenge sends a challenge unless a request has this Authorization.
+func sendChallenge(challenge, want string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != want {
 			w.Header().Set("WWW-Authenticate", challenge)
@@ -29,9 +29,9 @@ const basicMe = "Basic bWU6c2VjcmV0" // me:secret
 
 func me() upstream.Options { return upstream.Options{Keychain: keychain{"registry.test": "me:secret"}} }
 
-// TestBlobHostAsks: the storage that an endpoint leads to gets the credentials that are kept for itself, if it asks, and
-// never those of the endpoint.
-func TestBlobHostAsks(t *testing.T) {
+// TestStorageWithItsOwnCredentials checks that storage which asks for credentials gets its own, and never those of the
+// endpoint.
+func TestStorageWithItsOwnCredentials(t *testing.T) {
 	for name, test := range map[string]struct {
 		keys keychain
 		want string // what the storage gets in the end
@@ -40,13 +40,13 @@ func TestBlobHostAsks(t *testing.T) {
 		"unknown here": {keychain{"registry.test": "me:secret"}, ""},
 	} {
 		for challenge, registry := range map[string]http.HandlerFunc{
-			"Basic": asks(`Basic realm="x"`, basicMe, redirectTo("http://cdn.test/blob")),
+			"Basic": sendChallenge(`Basic realm="x"`, basicMe, redirectTo("http://cdn.test/blob")),
 			"none":  redirectTo("http://cdn.test/blob"),
 		} {
 			t.Run(name+", "+challenge, func(t *testing.T) {
-				n, seen := newNetwork(t), &log{}
+				n, seen := newNetwork(t), &requestLog{}
 				n.serve("registry.test", registry)
-				n.serve("cdn.test", seen.wrap(asks(`Basic realm="storage"`, "Basic b3RoZXI6d29yZA==", serveBlob)))
+				n.serve("cdn.test", seen.wrap(sendChallenge(`Basic realm="storage"`, "Basic b3RoZXI6d29yZA==", serveBlob)))
 				config := at("http://registry.test")
 				if name == "unknown here" { // what is configured is for the endpoint alone
 					config.Endpoints[0].Credentials = upstream.Credentials{Username: "me", Password: "secret"}
@@ -73,30 +73,30 @@ func redirectTo(url string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, url, http.StatusTemporaryRedirect) }
 }
 
-// TestPasswordsStay: what signs in at one host is sent to no other one, however the endpoint leads there.
+// TestPasswordsStay checks that credentials for one host are not sent to another, whatever redirects and realms say.
 func TestPasswordsStay(t *testing.T) {
 	bearer := func(realm string) string { return `Bearer realm="` + realm + `",service="s"` }
 	for name, serve := range map[string]func(n *network, stranger http.Handler){
 		"redirect of a blob": func(n *network, stranger http.Handler) {
-			n.serve("registry.test", asks(`Basic realm="x"`, basicMe, redirectTo("http://stranger.test/")))
+			n.serve("registry.test", sendChallenge(`Basic realm="x"`, basicMe, redirectTo("http://stranger.test/")))
 			n.serve("stranger.test", stranger)
 		},
 		"redirect to another port": func(n *network, stranger http.Handler) {
-			n.serve("registry.test", asks(`Basic realm="x"`, basicMe, redirectTo("http://registry.test:8080/")))
+			n.serve("registry.test", sendChallenge(`Basic realm="x"`, basicMe, redirectTo("http://registry.test:8080/")))
 			n.serve("registry.test:8080", stranger)
 		},
 		"redirect to https on another port": func(n *network, stranger http.Handler) {
-			n.serve("registry.test", asks(`Basic realm="x"`, basicMe, redirectTo("http://registry.test:443/")))
+			n.serve("registry.test", sendChallenge(`Basic realm="x"`, basicMe, redirectTo("http://registry.test:443/")))
 			n.serve("registry.test:443", stranger)
 		},
 		"redirect of the token service": func(n *network, stranger http.Handler) {
-			n.serve("registry.test", asks(bearer("http://auth.test/token"), "Bearer t", serveIndex))
-			n.serve("auth.test", asks("", basicMe, redirectTo("http://stranger.test/")))
+			n.serve("registry.test", sendChallenge(bearer("http://auth.test/token"), "Bearer t", serveIndex))
+			n.serve("auth.test", sendChallenge("", basicMe, redirectTo("http://stranger.test/")))
 			n.serve("stranger.test", stranger)
 		},
 		"redirect of the token service to another port": func(n *network, stranger http.Handler) {
-			n.serve("registry.test", asks(bearer("http://auth.test/token"), "Bearer t", serveIndex))
-			n.serve("auth.test", asks("", basicMe, redirectTo("http://auth.test:8080/")))
+			n.serve("registry.test", sendChallenge(bearer("http://auth.test/token"), "Bearer t", serveIndex))
+			n.serve("auth.test", sendChallenge("", basicMe, redirectTo("http://auth.test:8080/")))
 			n.serve("auth.test:8080", stranger)
 		},
 	} {
@@ -117,17 +117,17 @@ func TestPasswordsStay(t *testing.T) {
 	}
 }
 
-// TestIdentityTokenStays: a token service that sends a POST elsewhere does not get it followed.
+// TestIdentityTokenStays checks that a redirect of a POST to another host is not followed.
 func TestIdentityTokenStays(t *testing.T) {
 	n := newNetwork(t)
-	n.serve("registry.test", asks(`Bearer realm="http://auth.test/token"`, "Bearer t", serveIndex))
+	n.serve("registry.test", sendChallenge(`Bearer realm="http://auth.test/token"`, "Bearer t", serveIndex))
 	n.serve("auth.test", redirectTo("http://stranger.test/")) // to dial that fails the test
 	config := at("http://registry.test")
 	config.Endpoints[0].Credentials = upstream.Credentials{IdentityToken: "identity"}
-	wantError(t, ask(t, n.configured(upstream.Options{}, config)), mirror.CodeUnavailable, "refused to follow a redirect to stranger.test")
+	wantError(t, fetch(t, n.configured(upstream.Options{}, config)), mirror.CodeUnavailable, "refused to follow a redirect to stranger.test")
 }
 
-// TestRealms: the token service may be anywhere, but not by http where the registry is asked by https.
+// TestRealms checks that the token service may be on any host, but not use http if the registry uses https.
 func TestRealms(t *testing.T) {
 	for name, test := range map[string]struct{ endpoint, realm, says string }{
 		"another port":          {"http://registry.example.com", "http://registry.example.com:8080/token", ""},
@@ -143,7 +143,7 @@ func TestRealms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNetwork(t)
-			registry := asks(`Bearer realm="`+test.realm+`"`, "Bearer t", serveIndex)
+			registry := sendChallenge(`Bearer realm="`+test.realm+`"`, "Bearer t", serveIndex)
 			service := func(w http.ResponseWriter, r *http.Request) {
 				if user, password, _ := r.BasicAuth(); user != "me" || password != "secret" {
 					t.Errorf("the token service got %s:%s", user, password)
@@ -178,7 +178,7 @@ func TestRealms(t *testing.T) {
 	}
 }
 
-// TestChallengeOfTheRequest: what the request is answered with counts, and Bearer before Basic.
+// TestChallengeOfTheRequest checks that the challenge of the request is used, and Bearer before Basic.
 func TestChallengeOfTheRequest(t *testing.T) {
 	for name, test := range map[string]struct{ challenge, want string }{
 		"Basic":                         {`Basic realm="x"`, basicMe},
@@ -190,7 +190,7 @@ func TestChallengeOfTheRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNetwork(t)
-			registry := asks(test.challenge, test.want, serveIndex)
+			registry := sendChallenge(test.challenge, test.want, serveIndex)
 			n.serve("registry.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch r.URL.Path {
 				case "/v2/":
@@ -210,17 +210,18 @@ func TestChallengeOfTheRequest(t *testing.T) {
 	}
 }
 
-// TestHint: where a request is refused without a challenge, what /v2/ asks for may help, if there are credentials.
-func TestHint(t *testing.T) {
+// TestChallengeFromPing checks that /v2/ is requested for a challenge if there are credentials and the response has
+// none.
+func TestChallengeFromPing(t *testing.T) {
 	for name, refusal := range map[string]http.HandlerFunc{
 		"404": status(404, "MANIFEST_UNKNOWN", ""), "403": page(403), "401": status(401, "UNAUTHORIZED", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, seen := newNetwork(t), &log{}
+			n, seen := newNetwork(t), &requestLog{}
 			n.serve("registry.test", seen.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case r.URL.Path == "/v2/":
-					asks(`Basic realm="x"`, basicMe, page(200))(w, r)
+					sendChallenge(`Basic realm="x"`, basicMe, page(200))(w, r)
 				case r.Header.Get("Authorization") == basicMe && strings.HasSuffix(r.URL.Path, "v1"):
 					serveIndex(w, r)
 				default:
@@ -240,7 +241,7 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// TestWrongPassword: it is called that, with the user, and not tried again and again within one request.
+// TestWrongPassword checks the error, which names the user, and that one request tries a password once.
 func TestWrongPassword(t *testing.T) {
 	for name, challenge := range map[string]string{"Basic": `Basic realm="x"`, "Bearer": `Bearer realm="http://auth.test/token"`} {
 		t.Run(name, func(t *testing.T) {
@@ -263,23 +264,24 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// found is a connection to where the test says.
-type found struct {
+// connTo is a connection to the address that the test chooses.
+type connTo struct {
 	net.Conn
 	at netip.AddrPort
 }
 
-func (c found) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.at) }
+func (c connTo) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.at) }
 
-// TestLeadsInside: an endpoint on a public address leads to no other, neither by a redirect nor by a realm.
-func TestLeadsInside(t *testing.T) {
+// TestPrivateAddresses checks that an endpoint on a public address cannot refer to a private one, by redirects or
+// realms.
+func TestPrivateAddresses(t *testing.T) {
 	for inside, refused := range map[string]bool{
 		"127.0.0.1": true, "10.9.9.9": true, "169.254.169.254": true, "100.64.0.1": true, "::1": true, "fd00:ec2::254": true, "198.51.100.7": false,
 	} {
 		for endpoint, public := range map[string]bool{"203.0.113.1": true, "10.1.1.1": false} {
 			for by, registry := range map[string]http.HandlerFunc{
 				"redirect": redirectTo("http://there.test/"),
-				"realm":    asks(`Bearer realm="http://there.test/"`, "Bearer t", serveIndex),
+				"realm":    sendChallenge(`Bearer realm="http://there.test/"`, "Bearer t", serveIndex),
 			} {
 				t.Run(by+" from "+endpoint+" to "+inside, func(t *testing.T) {
 					n, asked := newNetwork(t), false
@@ -292,7 +294,7 @@ func TestLeadsInside(t *testing.T) {
 					c, err := upstream.New([]upstream.Config{at("http://registry.test")}, upstream.Options{Transport: &http.Transport{
 						DialContext: func(ctx context.Context, proto, addr string) (net.Conn, error) {
 							conn, err := n.dial(ctx, proto, addr)
-							return found{conn, netip.AddrPortFrom(netip.MustParseAddr(places[addr]), 80)}, err
+							return connTo{conn, netip.AddrPortFrom(netip.MustParseAddr(places[addr]), 80)}, err
 						},
 					}})
 					if err != nil {
@@ -310,7 +312,7 @@ func TestLeadsInside(t *testing.T) {
 	}
 }
 
-// TestSchemeIsWrong: an error says what to write.
+// TestSchemeIsWrong checks that the error says which URL to configure.
 func TestSchemeIsWrong(t *testing.T) {
 	n := newNetwork(t)
 	n.serveTLS("registry.example.com", open(serveIndex))
@@ -337,18 +339,18 @@ func TestSchemeIsWrong(t *testing.T) {
 	}
 }
 
-// TestPlainHTTPThatIsHungUpOn: it may be TLS that is spoken there, if nothing else ever came of it.
-func TestPlainHTTPThatIsHungUpOn(t *testing.T) {
+// TestPlainHTTPIsClosed checks that the error suggests https if an endpoint closes the connection and never answered.
+func TestPlainHTTPIsClosed(t *testing.T) {
 	for name, test := range map[string]struct {
 		before http.HandlerFunc
 		advice bool
 	}{"the first time": {abort, true}, "after an answer": {serveIndex, false}} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", play(test.before, abort))
 				c := n.client(upstream.Options{})
-				_ = ask(t, c)
-				err := ask(t, c)
+				_ = fetch(t, c)
+				err := fetch(t, c)
 				wantError(t, err, mirror.CodeUnavailable, "registry.test does not answer")
 				if got := err.Error() == "registry.test does not answer: write https://registry.test if it speaks TLS: EOF"; got != test.advice {
 					t.Errorf("%v: it advises TLS: %v", err, got)
@@ -358,7 +360,7 @@ func TestPlainHTTPThatIsHungUpOn(t *testing.T) {
 	}
 }
 
-// TestAPIBelowPath: the URL of an endpoint may have a path in front of the API, one in front of repositories, or both.
+// TestAPIBelowPath has URLs of endpoints with a path above the API, with a prefix of repositories, and with both.
 func TestAPIBelowPath(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://art.test/artifactory/api/docker/hub":     "/artifactory/api/docker/hub/v2/org/app/manifests/v1",
@@ -369,7 +371,7 @@ func TestAPIBelowPath(t *testing.T) {
 		"http://art.test/v2/proxy/v2/x":                  "/v2/proxy/v2/x/org/app/manifests/v1",
 		"http://art.test/proxy":                          "/v2/proxy/org/app/manifests/v1",
 	} {
-		n, seen := newNetwork(t), &log{}
+		n, seen := newNetwork(t), &requestLog{}
 		n.serve("art.test", seen.wrap(http.HandlerFunc(serveIndex)))
 		c := n.client(upstream.Options{}, "registry.test="+url)
 		if _, err := c.Manifest(t.Context(), appTag); err != nil || seen.requests[0].URL.Path != want {

@@ -13,15 +13,15 @@ import (
 	"airmirror/upstream"
 )
 
-// gate is a token service that holds each request until it is let through.
-type gate struct {
+// heldTokenService is a token service that holds each request until the test releases it.
+type heldTokenService struct {
 	arrived chan struct{} // gets a value for each request
 	through chan struct{} // takes one for each
 }
 
-// serveGate serves a registry whose token service is a gate.
-func (n *network) serveGate(seen *log) *gate {
-	g := &gate{arrived: make(chan struct{}, 100), through: make(chan struct{})}
+// serveHeldTokenService serves a registry with such a token service.
+func (n *network) serveHeldTokenService(seen *requestLog) *heldTokenService {
+	g := &heldTokenService{arrived: make(chan struct{}, 100), through: make(chan struct{})}
 	n.serve("registry.test", seen.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/token":
@@ -42,8 +42,8 @@ func (n *network) serveGate(seen *log) *gate {
 }
 
 func TestOneToken(t *testing.T) {
-	n, seen := newNetwork(t), &log{}
-	g := n.serveGate(seen)
+	n, seen := newNetwork(t), &requestLog{}
+	g := n.serveHeldTokenService(seen)
 	c := n.client(upstream.Options{}, "http://registry.test")
 	var all sync.WaitGroup
 	for range 20 {
@@ -61,11 +61,11 @@ func TestOneToken(t *testing.T) {
 	}
 }
 
-// TestHangingTokenService: who waits for a token that hangs keeps nobody else waiting, and leaves when it wants to. The
-// request goes on for those who stay.
+// TestHangingTokenService checks that a caller which waits for a token delays no other request and can leave, and that
+// the token request continues for the remaining callers.
 func TestHangingTokenService(t *testing.T) {
-	n, seen := newNetwork(t), &log{}
-	g := n.serveGate(seen)
+	n, seen := newNetwork(t), &requestLog{}
+	g := n.serveHeldTokenService(seen)
 	c := n.client(upstream.Options{Timeout: time.Hour}, "http://registry.test")
 
 	impatient, leave := context.WithCancel(t.Context())
@@ -94,10 +94,10 @@ func TestHangingTokenService(t *testing.T) {
 	}
 }
 
-// TestTokenTimeout: a token service that hangs is given up, and the next request asks it again.
+// TestTokenTimeout checks that a token request times out and that the next request sends another one.
 func TestTokenTimeout(t *testing.T) {
-	n, seen := newNetwork(t), &log{}
-	g := n.serveGate(seen)
+	n, seen := newNetwork(t), &requestLog{}
+	g := n.serveHeldTokenService(seen)
 	c := n.client(upstream.Options{Timeout: 100 * time.Millisecond}, "http://registry.test")
 	within(t, func() {
 		_, err := c.Manifest(t.Context(), appTag)

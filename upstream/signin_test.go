@@ -18,7 +18,7 @@ import (
 	"airmirror/upstream"
 )
 
-// tokens is a registry whose clients get tokens at http://auth.test/token. Only the last one that was given out is good.
+// tokens is a registry with a token service at http://auth.test/token. Only the last token is valid.
 type tokens struct {
 	t       *testing.T
 	mu      sync.Mutex
@@ -30,7 +30,7 @@ type tokens struct {
 
 func (k *tokens) token() string { return fmt.Sprintf("token-%d", k.n) }
 
-// expire makes the tokens that were given out worthless.
+// expire invalidates all tokens.
 func (k *tokens) expire() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -73,12 +73,12 @@ func (n *network) serveTokens(content http.HandlerFunc) *tokens {
 	return k
 }
 
-// noPassword is never to be reached.
+// noPassword is a handler for a host that must not be reached.
 func noPassword(t *testing.T, _ http.HandlerFunc) http.HandlerFunc {
 	return func(http.ResponseWriter, *http.Request) { t.Error("somebody signed in") }
 }
 
-// noAuthorization fails the test if it is sent credentials.
+// noAuthorization fails the test if it gets credentials.
 func noAuthorization(t *testing.T, h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Header.Get("Authorization"); got != "" {
@@ -115,7 +115,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTokenExpires: a new token is fetched in the middle of a session that was opened in a context long gone.
+// TestTokenExpires checks that a new token is requested, though the context of the first sign-in has ended.
 func TestTokenExpires(t *testing.T) {
 	n := newNetwork(t)
 	k := n.serveTokens(serveIndex)
@@ -162,8 +162,8 @@ func TestTokenService(t *testing.T) {
 	}
 }
 
-// TestTokenServiceChangesItsMind in the middle of a session.
-func TestTokenServiceChangesItsMind(t *testing.T) {
+// TestTokenServiceRefusesLater has a token service that refuses after the first token.
+func TestTokenServiceRefusesLater(t *testing.T) {
 	n := newNetwork(t)
 	k := n.serveTokens(serveIndex)
 	c := n.client(upstream.Options{}, "http://registry.test")
@@ -176,7 +176,7 @@ func TestTokenServiceChangesItsMind(t *testing.T) {
 	wantError(t, err, mirror.CodeManifestUnknown, "no longer yours")
 }
 
-// basic is a registry that wants a password.
+// basic returns a registry that wants a password.
 func basic(password func() string, h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, got, _ := r.BasicAuth(); got != password() {
@@ -203,7 +203,7 @@ func TestBasic(t *testing.T) {
 	wantError(t, err, mirror.CodeManifestUnknown, "refused manifest v1 of registry.test/org/app", "needs a login", "401 Unauthorized")
 }
 
-// TestPasswordChanges: a session that is refused is opened again with the credentials of today.
+// TestPasswordChanges checks that a refused password is looked up again.
 func TestPasswordChanges(t *testing.T) {
 	n, secret := newNetwork(t), "old"
 	n.serve("registry.test", basic(func() string { return secret }, serveIndex))
@@ -217,7 +217,7 @@ func TestPasswordChanges(t *testing.T) {
 	}
 }
 
-// TestSignInPageGoesAway: a session that was opened with a network's sign-in page does not outlast it.
+// TestSignInPageGoesAway checks that nothing of a sign-in page remains once it is gone.
 func TestSignInPageGoesAway(t *testing.T) {
 	n := newNetwork(t)
 	portal := n.serve("registry.test", page(http.StatusOK))
@@ -231,7 +231,7 @@ func TestSignInPageGoesAway(t *testing.T) {
 	}
 }
 
-// TestPingDecidesNothing: whatever /v2/ says, the request itself counts.
+// TestPingDecidesNothing checks that the response to the request is used, whatever /v2/ says.
 func TestPingDecidesNothing(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"401": status(401, "UNAUTHORIZED", ""), "403": status(403, "DENIED", "not from there"), "403 page": page(403),
@@ -253,7 +253,7 @@ func TestPingDecidesNothing(t *testing.T) {
 	}
 }
 
-// recorder is a keychain that remembers who credentials were looked up for, and has none.
+// recorder is a keychain without credentials that records the lookups.
 type recorder struct{ asked []string }
 
 func (k *recorder) Resolve(r authn.Resource) (authn.Authenticator, error) {
@@ -261,7 +261,7 @@ func (k *recorder) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	return authn.Anonymous, nil
 }
 
-// TestAccounts: credentials belong to the host that is asked, not to the one that content is named by.
+// TestAccounts checks that credentials are looked up for the host of the URL, not for that of the upstream.
 func TestAccounts(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"docker.io":                     "index.docker.io",
@@ -286,7 +286,7 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-// TestDockerConfig: by default credentials are those of docker login.
+// TestDockerConfig checks that the default credentials are those of docker login.
 func TestDockerConfig(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("DOCKER_CONFIG", dir)
@@ -308,7 +308,7 @@ func TestDockerConfig(t *testing.T) {
 	wantError(t, err, mirror.CodeUnavailable, "the request to registry.test failed: looking up the credentials for registry.test")
 }
 
-// brokenKeychain cannot find out.
+// brokenKeychain fails all lookups.
 type brokenKeychain struct{}
 
 var errKeychain = errors.New("the helper has crashed")

@@ -15,13 +15,13 @@ import (
 	"airmirror/upstream"
 )
 
-// tokenHost is a registry that wants a token for each repository, and its token service, both at host or apart.
+// tokenHost is a registry that wants a token for each repository, and its token service, on the same host or another.
 type tokenHost struct {
-	log
+	requestLog
 	bad atomic.Pointer[http.HandlerFunc] // what the token service answers for org/app, if not nil
 }
 
-func (n *pipes) serveTokenHost(service string) *tokenHost {
+func (n *memoryNetwork) serveTokenHost(service string) *tokenHost {
 	h := &tokenHost{}
 	give := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scope := r.URL.Query().Get("scope")
@@ -54,18 +54,18 @@ func (n *pipes) serveTokenHost(service string) *tokenHost {
 
 func (h *tokenHost) fail(with http.HandlerFunc) { h.bad.Store(&with) }
 
-// TestTokensFail: what a token service does not give holds back requests for tokens to that repository, and nothing else.
+// TestTokensFail checks that failures of a token service block token requests for that repository only.
 func TestTokensFail(t *testing.T) {
 	for name, bad := range map[string]http.HandlerFunc{"500": page(500), "503": status(503, "UNAVAILABLE", ""), "silence": silent} {
 		for _, service := range []string{"registry.test", "auth.test"} {
 			t.Run(name+" of "+service, func(t *testing.T) {
-				inBubble(t, func(t *testing.T, n *pipes) {
+				inBubble(t, func(t *testing.T, n *memoryNetwork) {
 					h := n.serveTokenHost(service)
 					c := n.client(upstream.Options{})
 					h.fail(bad)
 					for range 3 {
-						wantError(t, ask(t, c), mirror.CodeUnavailable)
-						works(t, c)
+						wantError(t, fetch(t, c), mirror.CodeUnavailable)
+						wantOtherRepositoryWorks(t, c)
 					}
 					tokens := h.count("/token")
 					wantAtOnce(t, c, "no request was sent to registry.test: token requests to "+service+" failed repeatedly; next attempt at")
@@ -75,13 +75,13 @@ func TestTokensFail(t *testing.T) {
 					if got := h.count("/token"); got != tokens {
 						t.Errorf("the token service was asked %d times more", got-tokens)
 					}
-					works(t, c)
+					wantOtherRepositoryWorks(t, c)
 					if s := c.Status()[0]; s.Down {
 						t.Errorf("the upstream counts as gone: %+v", s)
 					}
 					h.bad.Store(nil)
 					<-time.After(10 * time.Second)
-					if err := ask(t, c); err != nil { // the manifest itself never failed
+					if err := fetch(t, c); err != nil { // the manifest itself never failed
 						t.Error(err)
 					}
 					if _, err := c.Tags(t.Context(), app); err != nil {
@@ -93,26 +93,26 @@ func TestTokensFail(t *testing.T) {
 	}
 }
 
-// TestTokensAreLimited: a token service that wants a pause gets one, and the registry is asked all the same by who has
-// a token.
+// TestTokensAreLimited checks that the rate limit of a token service is obeyed, and that requests with a token are
+// still sent.
 func TestTokensAreLimited(t *testing.T) {
 	for _, service := range []string{"registry.test", "auth.test"} {
 		t.Run(service, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				h := n.serveTokenHost(service)
 				c := n.client(upstream.Options{})
-				works(t, c)
+				wantOtherRepositoryWorks(t, c)
 				h.fail(limited("60"))
-				wantError(t, ask(t, c), mirror.CodeUnavailable, "slow down")
+				wantError(t, fetch(t, c), mirror.CodeUnavailable, "slow down")
 				tokens := h.count("/token")
 				wantAtOnce(t, c, "is reached; next attempt at")
 				if got := h.count("/token"); got != tokens {
 					t.Error("the token service was asked")
 				}
-				works(t, c)
+				wantOtherRepositoryWorks(t, c)
 				h.bad.Store(nil)
 				<-time.After(time.Minute)
-				if err := ask(t, c); err != nil {
+				if err := fetch(t, c); err != nil {
 					t.Error(err)
 				}
 			})
@@ -120,10 +120,10 @@ func TestTokensAreLimited(t *testing.T) {
 	}
 }
 
-// TestTokensOfTheBackground: a client waits for no sign-in of work in the background, which may be held back, and is held
-// back by none that failed.
+// TestTokensOfTheBackground checks that a client neither waits for a sign-in of background work nor is affected by its
+// failures.
 func TestTokensOfTheBackground(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		h := n.serveTokenHost("registry.test")
 		c := n.client(upstream.Options{})
 		h.fail(page(500))
@@ -138,7 +138,7 @@ func TestTokensOfTheBackground(t *testing.T) {
 		synctest.Wait()
 		h.bad.Store(nil)
 		if d := took(func() {
-			if err := ask(t, c); err != nil {
+			if err := fetch(t, c); err != nil {
 				t.Error(err)
 			}
 		}); d != 0 {
@@ -148,9 +148,9 @@ func TestTokensOfTheBackground(t *testing.T) {
 	})
 }
 
-// TestSignInThatIsLeft: who leaves while a token is waited for says nothing about the token service.
-func TestSignInThatIsLeft(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+// TestCanceledSignIn checks that a canceled sign-in says nothing about the token service.
+func TestCanceledSignIn(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		h := n.serveTokenHost("auth.test")
 		c := n.client(upstream.Options{})
 		h.fail(silent)
@@ -160,7 +160,7 @@ func TestSignInThatIsLeft(t *testing.T) {
 			cancel()
 		}
 		h.bad.Store(nil)
-		if err := ask(t, c); err != nil {
+		if err := fetch(t, c); err != nil {
 			t.Error(err)
 		}
 	})

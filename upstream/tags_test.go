@@ -15,7 +15,7 @@ import (
 	"airmirror/upstream"
 )
 
-// serveList answers with a page of tags and a Link to the next one, if there is one.
+// serveList serves a page of tags with a Link to the next page, if there is one.
 func serveList(link string, tags ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if link != "" {
@@ -45,7 +45,7 @@ func TestTags(t *testing.T) {
 		"none of many":  {[]http.HandlerFunc{serveList("", append(make([]string, 201_000), "ok")...)}, "ok", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				s := play(test.steps...)
 				n.serve("registry.test", s)
 				got, err := n.client(upstream.Options{}).Tags(t.Context(), app)
@@ -83,12 +83,12 @@ func TestTagsErrors(t *testing.T) {
 		"too much":       {largePages(), mirror.CodeUnavailable, "more than 33554432 bytes"},
 		"no tag list":    {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tags":"a"}`) }, mirror.CodeUnavailable, "not a list of tags"},
 		"without end":    {endlessPages(), mirror.CodeUnavailable, "more than 1000 pages"},
-		"truncated":      {again([]byte(`{"tags":["a"]}`), 5), mirror.CodeUnavailable, "was interrupted"},
+		"truncated":      {restart([]byte(`{"tags":["a"]}`), 5), mirror.CodeUnavailable, "was interrupted"},
 		"other, by //":   {serveList(`<//other.test/?n=1>; rel="next"`, "a"), mirror.CodeUnavailable, "link to one another"},
 		"other, by name": {serveList("<http://registry.test@other.test/?n=1>; rel=next", "a"), mirror.CodeUnavailable, "link to one another"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, n *pipes) {
+			inBubble(t, func(t *testing.T, n *memoryNetwork) {
 				n.serve("registry.test", open(test.answer))
 				_, err := n.client(upstream.Options{}).Tags(t.Context(), app)
 				wantError(t, err, test.code, "registry.test", test.says)
@@ -105,7 +105,7 @@ func endlessPages() http.HandlerFunc {
 	}
 }
 
-// largePages are pages without end of what is no tag.
+// largePages serves pages of invalid tags without end.
 func largePages() http.HandlerFunc {
 	pages, huge := 0, strings.Repeat("-", 7<<20)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -114,9 +114,9 @@ func largePages() http.HandlerFunc {
 	}
 }
 
-// TestTagsOfOneEndpoint: a link to a next page means something to the endpoint that gave it, and to no other.
+// TestTagsOfOneEndpoint checks that the next page is requested from the endpoint that sent the Link.
 func TestTagsOfOneEndpoint(t *testing.T) {
-	inBubble(t, func(t *testing.T, n *pipes) {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("first.test", play(page(500), serveList("", "of", "the", "first")))
 		n.serve("second.test", play(serveList(`<?page=2>; rel="next"`, "a"), serveList("", "b")))
 		got, err := n.configured(upstream.Options{}, at("http://first.test", "http://second.test")).Tags(t.Context(), app)
@@ -132,7 +132,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Add(`<<>>;;rel=next,,`, "bytes -/*", "-1", ";", `W/"1"`)
 	f.Add("<%zz?>;rel=next", "bytes 9223372036854775807-9223372036854775808/1", "99999999999999999999", "-0", "\x00")
 	f.Fuzz(func(t *testing.T, link, contentRange, retryAfter, remaining, etag string) {
-		inBubble(t, func(t *testing.T, n *pipes) {
+		inBubble(t, func(t *testing.T, n *memoryNetwork) {
 			requests := 0
 			n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
 				requests++
@@ -148,7 +148,7 @@ func FuzzHeaders(f *testing.F) {
 					h.Set("Retry-After", retryAfter)
 					w.WriteHeader(http.StatusTooManyRequests)
 				case requests == 1:
-					again(blob, 5)(w, r)
+					restart(blob, 5)(w, r)
 				default:
 					w.WriteHeader(http.StatusPartialContent)
 					send(w, blob[5:], false)

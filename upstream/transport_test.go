@@ -30,9 +30,9 @@ func TestUnknownHost(t *testing.T) {
 	wantError(t, err, mirror.CodeNameUnknown)
 }
 
-// TestPrefix: what is named by one host is asked for at another, under a prefix.
+// TestPrefix fetches the content of one host from another one, below a prefix.
 func TestPrefix(t *testing.T) {
-	n, seen := newNetwork(t), &log{}
+	n, seen := newNetwork(t), &requestLog{}
 	n.serve("harbor.test:8080", seen.wrap(open(serveIndex)))
 	c := n.client(upstream.Options{}, "registry.test=http://harbor.test:8080/proxy")
 	if _, err := c.Manifest(t.Context(), appTag); err != nil {
@@ -55,8 +55,8 @@ func TestRefusedConnection(t *testing.T) {
 	wantError(t, err, mirror.CodeUnavailable, "registry.test does not answer: dial tcp", "connection refused")
 }
 
-// TestSilence: something accepts connections and says nothing.
-func TestSilence(t *testing.T) {
+// TestTimeout has a host that accepts connections and does not answer.
+func TestTimeout(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts
 	if err != nil {
 		t.Fatal(err)
@@ -73,8 +73,9 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestSilenceAfterSignIn: the timeout is for the request itself as well, and a shorter deadline counts.
-func TestSilenceAfterSignIn(t *testing.T) {
+// TestTimeoutAfterSignIn checks that the timeout covers the request after a sign-in, and that a shorter deadline
+// applies.
+func TestTimeoutAfterSignIn(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	within(t, func() {
@@ -94,7 +95,7 @@ func TestSilenceAfterSignIn(t *testing.T) {
 	})
 }
 
-// TestNotHTTP: something else answers.
+// TestNotHTTP has a server of another protocol.
 func TestNotHTTP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -117,8 +118,8 @@ func TestNotHTTP(t *testing.T) {
 	wantError(t, err, mirror.CodeUnavailable, "registry.test does not answer")
 }
 
-// TestSchemes: whatever go-containerregistry thinks of a host, only the configured scheme is used. A dial to the other
-// port fails the test.
+// TestSchemes checks that only the configured scheme is used, whatever go-containerregistry derives from a host. A dial
+// to the other port fails the test.
 func TestSchemes(t *testing.T) {
 	t.Run("http", func(t *testing.T) {
 		n := newNetwork(t)
@@ -128,7 +129,7 @@ func TestSchemes(t *testing.T) {
 		}
 	})
 	t.Run("https", func(t *testing.T) {
-		n, seen := newNetwork(t), &log{}
+		n, seen := newNetwork(t), &requestLog{}
 		n.serveTLS("registry.example.com", seen.wrap(open(serveIndex)))
 		c := n.client(upstream.Options{}, "registry.test=https://registry.example.com")
 		if _, err := c.Manifest(t.Context(), appTag); err != nil {
@@ -139,7 +140,7 @@ func TestSchemes(t *testing.T) {
 		}
 	})
 	t.Run("https on this machine, where http answers", func(t *testing.T) {
-		n, seen := newNetwork(t), &log{}
+		n, seen := newNetwork(t), &requestLog{}
 		n.serve("localhost:5000", seen.wrap(open(serveIndex)))
 		c := n.client(upstream.Options{}, "registry.test=https://localhost:5000")
 		_, err := c.Manifest(t.Context(), appTag)
@@ -182,8 +183,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestUpgradeIsFollowed: an endpoint that was configured as http may lead to https.
-func TestUpgradeIsFollowed(t *testing.T) {
+// TestRedirectToHTTPS has an endpoint that is configured with http and redirects to https.
+func TestRedirectToHTTPS(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("registry.example.com", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://registry.example.com"+r.URL.Path, http.StatusMovedPermanently)
@@ -215,8 +216,8 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestRequestsAreToldOf: by the host that content is named by, wherever they go.
-func TestRequestsAreToldOf(t *testing.T) {
+// TestObserve checks that requests are reported with the host of the upstream, whatever host they were sent to.
+func TestObserve(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("harbor.test:8080", open(serveIndex))
 	var told []upstream.RequestInfo
