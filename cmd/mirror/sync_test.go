@@ -77,7 +77,7 @@ func TestSyncWithoutReferrersSaysSo(t *testing.T) {
 	args := []string{"sync", "--data", t.TempDir(), "--upstream", "docker.io=" + up.URL, "--referrers", "app:v1"}
 	cmd := exec.Command("mirror", args...)
 	out, _ := cmd.CombinedOutput()
-	for _, want := range []string{"app:v1: not checked: cannot tell what refers to docker.io/library/app@sha256:", "the stored copy is complete", "or lack what refers to it"} {
+	for _, want := range []string{"app:v1: not checked: cannot list the referrers of docker.io/library/app@sha256:", "the stored copy is complete", "or lack what refers to it"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%s\ndoes not say %q", out, want)
 		}

@@ -120,7 +120,7 @@ func (b *backfill) enqueueChild(ctx context.Context, ref mirror.Ref, index diges
 	} else {
 		if image = (&backfillImage{index: index, owner: mirror.NetworkName(mirror.ClientOf(ctx))}); !b.shares.Take(image.owner, 1) {
 			b.mu.Unlock()
-			b.log.Info("an image is not completed: as many as may be wait already for its client; it is tried again when it is pulled again", zap.Stringer("ref", ref), zap.String("client", image.owner))
+			b.log.Info("backfill queue of this client is full: the image is completed when a client pulls it again", zap.Stringer("ref", ref), zap.String("client", image.owner))
 			return
 		}
 		b.add(ref, image)
@@ -134,7 +134,7 @@ func (b *backfill) enqueueChild(ctx context.Context, ref mirror.Ref, index diges
 		defer b.tasks.done()
 		record, _ := json.Marshal(backfillRecord{Index: index, Client: image.owner}) // cannot fail
 		if err := b.store.SetState(b.tasks.ctx, backfillState, map[string][]byte{ref.String(): record}); err != nil {
-			b.log.Error("cannot note an image that is to be completed", zap.Stringer("ref", ref), zap.Error(err))
+			b.log.Error("cannot save an image that is to be completed", zap.Stringer("ref", ref), zap.Error(err))
 		}
 		b.mu.Lock()
 		image.saved = true
@@ -160,7 +160,7 @@ func (b *backfill) blobPulled(ctx context.Context, repo mirror.Repo, d digest.Di
 	}
 	manifests, err := b.store.ReferencedBy(ctx, repo, d)
 	if err != nil {
-		b.log.Error("cannot tell which image is pulled", zap.Stringer("blob", d), zap.Error(err))
+		b.log.Error("cannot find the images of a pulled blob", zap.Stringer("blob", d), zap.Error(err))
 	}
 	for _, manifest := range manifests {
 		b.enqueue(ctx, mirror.Ref{Repo: repo, Digest: manifest})
@@ -207,7 +207,7 @@ func (b *backfill) complete(ref mirror.Ref, image *backfillImage) (done bool) {
 	b.mu.Unlock()
 	if done {
 		if err := b.store.SetState(b.tasks.ctx, backfillState, map[string][]byte{ref.String(): nil}); err != nil {
-			b.log.Error("cannot strike off a completed image", zap.Stringer("ref", ref), zap.Error(err))
+			b.log.Error("cannot delete the record of a completed image", zap.Stringer("ref", ref), zap.Error(err))
 		}
 	}
 	b.mu.Lock()
@@ -221,9 +221,9 @@ func (b *backfill) complete(ref mirror.Ref, image *backfillImage) (done bool) {
 	case err == nil:
 		log.Info("image is complete", zap.NamedError("notChecked", fetched.NotChecked))
 	case wrong:
-		log.Error("image is given up: its upstream keeps sending wrong bytes; it is tried again when a client pulls it")
+		log.Error("backfill gives up: the upstream keeps sending wrong bytes; it tries again when a client pulls the image")
 	case done:
-		log.Warn("image is given up: its upstream does not have all of it")
+		log.Warn("backfill gives up: the upstream does not have the complete image")
 	default:
 		log.Info("image is not complete yet", zap.Time("again", next))
 	}

@@ -58,7 +58,7 @@ func (b *backfill) enqueueChildren(ctx context.Context, repo mirror.Repo, index 
 		}
 		nested, err := b.fetcher.fetchManifest(withoutCaller(ctx), ref)
 		if err != nil {
-			b.log.Info("an index inside an index cannot be completed", zap.Stringer("repo", repo), zap.Stringer("digest", desc.Digest), zap.Error(err))
+			b.log.Info("cannot complete a nested index", zap.Stringer("repo", repo), zap.Stringer("digest", desc.Digest), zap.Error(err))
 			continue
 		}
 		if nested.Digest != root && mirror.IsIndex(nested.MediaType) {

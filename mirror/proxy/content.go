@@ -78,9 +78,9 @@ func (c *content) discard(repo mirror.Repo, err error) *mirror.Defect {
 		return nil
 	}
 	log := c.log.With(zap.Stringer("repo", repo), zap.Stringer("digest", defect.Digest), zap.Bool("manifest", defect.Manifest))
-	log.Warn("what is held is damaged or missing: fetching it again, if an upstream can be asked", zap.String("why", defect.Reason))
+	log.Warn("stored content is damaged or missing: fetching it again if possible", zap.String("why", defect.Reason))
 	if _, err := c.store.Repair(c.tasks.ctx, *defect); err != nil && c.tasks.ctx.Err() == nil {
-		log.Error("what is damaged cannot be taken away", zap.Error(err))
+		log.Error("cannot discard damaged content", zap.Error(err))
 	}
 	return defect
 }

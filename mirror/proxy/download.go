@@ -116,7 +116,7 @@ func (d *download) receive(body io.Reader, room func(need int64) error) error {
 				return mirror.Errorf(mirror.CodeUnavailable, "the upstream sends more than the %d bytes it announced", d.size)
 			}
 			if d.size < 0 && d.received+int64(n) > maxUnsized {
-				return mirror.Errorf(mirror.CodeUnavailable, "the upstream does not say how large the blob is, and sends more than %d GiB", maxUnsized>>30)
+				return mirror.Errorf(mirror.CodeUnavailable, "the upstream does not state the size of the blob, and sends more than %d GiB", maxUnsized>>30)
 			}
 			if d.received-checked >= capacityInterval {
 				if err := room(int64(n)); err != nil {

@@ -82,7 +82,7 @@ func (ds *downloads) transfer(net context.Context, dl *download) error {
 func (ds *downloads) finish(dl *download) {
 	for _, repo := range dl.closeRepos() {
 		if err := ds.link(repo, dl.key.digest); err != nil {
-			ds.log.Error("a blob that has come cannot be made readable", zap.Stringer("repo", repo), zap.Stringer("blob", dl.key.digest), zap.Error(err))
+			ds.log.Error("cannot make a downloaded blob readable", zap.Stringer("repo", repo), zap.Stringer("blob", dl.key.digest), zap.Error(err))
 		}
 	}
 	dl.stored()
@@ -126,7 +126,7 @@ func (ds *downloads) linkWanted(repo mirror.Repo, d digest.Digest) {
 			continue
 		}
 		if err := ds.confirm(ctx, other, d); err != nil {
-			ds.log.Info("a blob that is wanted came to another repository", zap.Stringer("repo", other), zap.Stringer("blob", d), zap.Error(err))
+			ds.log.Info("a wanted blob was stored for another repository only", zap.Stringer("repo", other), zap.Stringer("blob", d), zap.Error(err))
 			continue
 		}
 		ds.wants.remove(other, d)

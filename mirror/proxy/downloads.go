@@ -54,7 +54,7 @@ type subscribers struct {
 }
 
 // errUnsubscribed cancels a download without subscribers.
-var errUnsubscribed = errors.New("what asked for it was stopped")
+var errUnsubscribed = errors.New("nobody waits for the transfer any more")
 
 // subscribe returns the download of blob d for repo, and whether it was under way before. Repositories of one host share
 // it if their manifests name the blob and their upstream confirms that they have it. The caller unsubscribes at the end,
@@ -190,10 +190,10 @@ func (ds *downloads) run(net context.Context, dl *download) {
 		ds.linkWanted(repo, d)
 		return
 	case isStoreError(err):
-		ds.writes.logNotStored("a blob cannot be kept: see whether the disk is full; clients get it straight from its upstream until then", err,
+		ds.writes.logNotStored("cannot store a blob: check whether the disk is full; clients get it from the upstream meanwhile", err,
 			zap.Stringer("repo", repo), zap.Stringer("blob", d))
 	case errors.Is(context.Cause(net), errUnsubscribed):
-		log.Info("transfer ended: what asked for it was stopped")
+		log.Info("transfer cancelled: nobody waits for it any more")
 	default:
 		log.Warn("transfer failed")
 	}

@@ -155,7 +155,7 @@ func (i *imageFetch) setNames(ctx context.Context, ref mirror.Ref, man mirror.Ma
 		return nil
 	}
 	if err := i.writes.allowed(); err != nil {
-		return mirror.Errorf(mirror.CodeOf(err), "%s cannot be kept: %w", ref, err)
+		return mirror.Errorf(mirror.CodeOf(err), "%s cannot be stored: %w", ref, err)
 	}
 	if ref.Tag != "" {
 		if err := i.setTag(ctx, ref, man); err != nil {

@@ -68,7 +68,7 @@ func (i *imageFetch) request(ctx context.Context, ref mirror.Ref, stored mirror.
 	i.absent.Remove(ref.String())
 	man := call.answer.(mirror.Manifest)
 	if _, err := i.store.Manifest(ctx, ref.Repo, man.Digest); err != nil { // it was fetched but could not be stored
-		return mirror.Manifest{}, &storeError{mirror.Errorf(mirror.CodeUnknown, "%s cannot be kept: %w", ref, err)}
+		return mirror.Manifest{}, &storeError{mirror.Errorf(mirror.CodeUnknown, "%s cannot be stored: %w", ref, err)}
 	}
 	return man, nil
 }

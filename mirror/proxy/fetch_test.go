@@ -190,9 +190,9 @@ func TestFetchSaysWhatItDidNotCheck(t *testing.T) {
 		"the new one is bad": {func(p *place) { p.origin.image(app, []string{"new"}, "v1"); p.origin.set(answers("manifest", errDown)) }, mirror.FetchOptions{}, nil, "which cannot be fetched: the registry is down"},
 		"offline":            {func(p *place) { p.must(p.SetMode(p.t.Context(), mirror.Offline)) }, mirror.FetchOptions{Referrers: true}, nil, "the mirror is offline"},
 		"read-only":          {func(p *place) { p.must(p.SetReadOnly(p.t.Context(), true)) }, mirror.FetchOptions{}, nil, "the mirror is read-only"},
-		"what refers to it":  {func(p *place) { p.origin.set(answers("referrers", errDown)) }, mirror.FetchOptions{Referrers: true}, nil, "cannot tell what refers to"},
+		"what refers to it":  {func(p *place) { p.origin.set(answers("referrers", errDown)) }, mirror.FetchOptions{Referrers: true}, nil, "cannot list the referrers of"},
 		"its signatures": {func(p *place) { p.origin.set(answers("manifest origin.test/org/app:sha256-", errRefused)) }, mirror.FetchOptions{Referrers: true}, nil,
-			"cannot tell whether there is"},
+			"cannot check whether"},
 		"a digest needs none": {func(p *place) { p.origin.set(forbidden(p.t)) }, mirror.FetchOptions{}, byDigest, ""},
 		"what refers to a digest": {func(p *place) { p.must(p.SetMode(p.t.Context(), mirror.Offline)) }, mirror.FetchOptions{Referrers: true}, byDigest,
 			"the mirror is offline"},
@@ -236,8 +236,8 @@ func TestReferrersThatAreUnknownFailNoImage(t *testing.T) {
 		err   error
 		want  string
 	}{
-		"their list fails":       {"referrers", errDown, "cannot tell what refers to origin.test/org/app@sha256:"},
-		"signatures are refused": {"manifest origin.test/org/app:sha256-", errRefused, "cannot tell whether there is origin.test/org/app:sha256-"},
+		"their list fails":       {"referrers", errDown, "cannot list the referrers of origin.test/org/app@sha256:"},
+		"signatures are refused": {"manifest origin.test/org/app:sha256-", errRefused, "cannot check whether origin.test/org/app:sha256-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, proxy.Options{})

@@ -106,7 +106,7 @@ func (i *imageFetch) leave(ctx context.Context, man mirror.Manifest) {
 			err = list.Stale
 		}
 		if err != nil && after == "" {
-			i.notChecked(mirror.Errorf(mirror.CodeUnavailable, "cannot tell what refers to %s@%s: %w", i.repo, d, err))
+			i.notChecked(mirror.Errorf(mirror.CodeUnavailable, "cannot list the referrers of %s@%s: %w", i.repo, d, err))
 		}
 		for _, desc := range list.Items {
 			_ = i.walk.node(ctx, man, mirror.RoleManifest, desc, false) // its errors are in failures
@@ -123,7 +123,7 @@ func (i *imageFetch) leave(ctx context.Context, man mirror.Manifest) {
 		switch reason = cmp.Or(reason, notChecked); {
 		case reason == nil:
 		case !mirror.Definitive(reason) || mirror.UpstreamRefused(reason):
-			i.notChecked(mirror.Errorf(mirror.CodeUnavailable, "cannot tell whether there is %s: %w", ref, reason))
+			i.notChecked(mirror.Errorf(mirror.CodeUnavailable, "cannot check whether %s exists: %w", ref, reason))
 		}
 	}
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // errMisses is the error of a miss over the limit. It is temporary, so the miss becomes a want.
-var errMisses = mirror.Errorf(mirror.CodeUnavailable, "this client asks for more of what is not stored than upstreams are asked for a client: it may come again in a moment")
+var errMisses = mirror.Errorf(mirror.CodeUnavailable, "this client causes more upstream requests than a client may: try again in a moment")
 
 // missLimiter limits how many requests and transfers a client causes at upstreams per second. A client that joins one
 // that is under way causes none. Work that no client asked for is not limited.

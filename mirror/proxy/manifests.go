@@ -33,7 +33,7 @@ func (m *manifests) fetch(ctx context.Context, ref mirror.Ref, tags ...string) (
 		err = m.store.PutManifest(m.tasks.ctx, ref.Repo, man, tags...)
 	}
 	if err != nil {
-		m.writes.logNotStored("cannot keep a manifest", err, zap.Stringer("ref", ref))
+		m.writes.logNotStored("cannot store a manifest", err, zap.Stringer("ref", ref))
 		return man, nil
 	}
 	m.wants.remove(ref.Repo, man.Digest, tags...)
@@ -55,7 +55,7 @@ func (m *manifests) resolve(ctx context.Context, ref mirror.Ref, stored digest.D
 			man, err = m.fetch(ctx, ref, ref.Tag)
 		}
 		if err != nil {
-			return man, mirror.Errorf(mirror.CodeOf(err), "it is %s there now, which cannot be fetched: %w", desc.Digest, err)
+			return man, mirror.Errorf(mirror.CodeOf(err), "the tag points at %s there now, which cannot be fetched: %w", desc.Digest, err)
 		}
 		return man, nil
 	}

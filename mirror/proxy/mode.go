@@ -37,13 +37,13 @@ func (p *Proxy) Mode() mirror.Mode {
 // is not stored, so that a full disk keeps nobody from going offline.
 func (p *Proxy) SetMode(ctx context.Context, mode mirror.Mode) error {
 	if p.opts.Offline && mode != mirror.Offline {
-		return mirror.Errorf(mirror.CodeUnsupported, "this mirror was started with --offline: start it without to let it ask upstreams")
+		return mirror.Errorf(mirror.CodeUnsupported, "this mirror was started with --offline: restart it without to allow upstream requests")
 	}
 	p.network.set(p.tasks.ctx, mode)
 	p.backfill.retry()
 	p.log.Info("mode changed", zap.String("mode", string(mode)))
 	if err := p.store.SetState(ctx, settingState, map[string][]byte{modeKey: []byte(mode)}); err != nil {
-		return mirror.Errorf(mirror.CodeUnknown, "the mode is %s now, but that cannot be remembered for the next start: %w", mode, err)
+		return mirror.Errorf(mirror.CodeUnknown, "the mode is %s now, but cannot be saved for the next start: %w", mode, err)
 	}
 	return nil
 }

@@ -14,12 +14,12 @@ import (
 // passthrough opens blob d at an offset, in a transfer for one client that is not stored. It is used while the store
 // accepts nothing. The bytes are verified as they pass, and a reader of wrong ones fails before the end.
 func (ds *downloads) passthrough(ctx context.Context, repo mirror.Repo, d digest.Digest, off int64) (mirror.Blob, error) {
-	ds.writes.logNotStored("passing a blob straight through: it cannot be kept", ds.writes.allowed(), zap.Stringer("repo", repo), zap.Stringer("blob", d))
+	ds.writes.logNotStored("passing a blob through: it cannot be stored", ds.writes.allowed(), zap.Stringer("repo", repo), zap.Stringer("blob", d))
 	net, end := ds.network.during(ctx)
 	body, size, err := ds.upstream.Blob(net, repo, d)
 	if err == nil && size < 0 {
 		body.Close()
-		err = mirror.Errorf(mirror.CodeUnavailable, "the upstream does not say how large the blob is, and it cannot be kept")
+		err = mirror.Errorf(mirror.CodeUnavailable, "the upstream does not state the size of the blob, and it cannot be stored")
 	}
 	if err == nil && size == 0 && !d.Verifier().Verified() {
 		body.Close()
@@ -38,7 +38,7 @@ func (ds *downloads) passthrough(ctx context.Context, repo mirror.Repo, d digest
 }
 
 func passthroughError(d digest.Digest, cause error) error {
-	return &mirror.Error{Code: mirror.CodeBlobUnknown, Message: "blob " + d.String() + " can be neither kept nor passed on", Cause: cause}
+	return &mirror.Error{Code: mirror.CodeBlobUnknown, Message: "blob " + d.String() + " can be neither stored nor passed on", Cause: cause}
 }
 
 // passthroughReader reads a transfer once, forwards.
@@ -74,7 +74,7 @@ func (r *passthroughReader) Read(p []byte) (int, error) {
 	r.off = r.read
 	switch {
 	case r.read == r.size && n > 0 && !r.verifier.Verified():
-		n, err = 0, mirror.Errorf(mirror.CodeDigestInvalid, "the upstream sent other bytes than the blob's")
+		n, err = 0, mirror.Errorf(mirror.CodeDigestInvalid, "the upstream sent bytes that do not match the digest")
 	case err == io.EOF && r.read < r.size:
 		err = io.ErrUnexpectedEOF
 	case err == io.EOF || n > 0:

@@ -127,7 +127,7 @@ func TestFullDiskPassesBlobsStraightThrough(t *testing.T) {
 			if wants := p.wants(); len(wants) != 0 {
 				t.Errorf("what was given is no want: %s", wants)
 			}
-			kept := logs.FilterMessageSnippet("cannot be kept: see whether the disk is full").FilterField(zap.Stringer("blob", blob)).All()
+			kept := logs.FilterMessageSnippet("cannot store a blob: check whether the disk is full").FilterField(zap.Stringer("blob", blob)).All()
 			if len(kept) == 0 || kept[0].ContextMap()["error"] != "no space left on device" {
 				t.Errorf("the log does not say why: %v", logs.All())
 			}
@@ -180,7 +180,7 @@ func TestFullDiskPassesManifestsThrough(t *testing.T) {
 		p.pull("layer")
 	}
 	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
-	if err == nil || !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), "cannot be kept") {
+	if err == nil || !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), "cannot be stored") {
 		t.Errorf("a fetch that keeps nothing: %v", err)
 	}
 	if err := p.FetchBlob(t.Context(), app, digest.FromString("layer"), nil); !errors.Is(err, syscall.ENOSPC) {

@@ -110,7 +110,7 @@ func (p *pins) checkStored(ctx context.Context, refs []mirror.Ref) error {
 			return err
 		}
 		if d == "" {
-			return mirror.Errorf(mirror.CodeManifestUnknown, "%s is not held", ref)
+			return mirror.Errorf(mirror.CodeManifestUnknown, "%s is not stored", ref)
 		}
 	}
 	return nil
@@ -157,6 +157,6 @@ func (p *pins) migrate(ctx context.Context) {
 		err = p.addRoots(ctx, refs)
 	}
 	if err != nil {
-		p.log.Warn("what is pinned by its digest may not be listed", zap.Error(err))
+		p.log.Warn("cannot make roots of pinned digests: they may not be listed", zap.Error(err))
 	}
 }

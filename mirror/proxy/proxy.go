@@ -54,7 +54,7 @@ func New(store mirror.Store, upstream mirror.Upstream, opts Options) (*Proxy, er
 	scrub, err := p.load(p.tasks.ctx)
 	if err != nil {
 		p.tasks.cancel()
-		return nil, fmt.Errorf("read what the mirror noted: %w", err)
+		return nil, fmt.Errorf("read the saved state: %w", err)
 	}
 	p.pins.migrate(p.tasks.ctx)
 	p.tasks.group.Add(1)
@@ -93,7 +93,7 @@ func (p *Proxy) saveRegularly() {
 		case <-ticker.C:
 		}
 		if err := p.wants.save(p.tasks.ctx); err != nil {
-			p.log.Error("cannot note wants, trying again", zap.Error(err))
+			p.log.Error("cannot save wants, trying again", zap.Error(err))
 		}
 		p.backfill.resume()
 	}
@@ -106,7 +106,7 @@ func (p *Proxy) Close(ctx context.Context) error {
 	p.calls.close()
 	err := p.tasks.wait(ctx)
 	if saved := p.wants.save(context.WithoutCancel(ctx)); saved != nil {
-		return fmt.Errorf("note wants: %w", saved)
+		return fmt.Errorf("save wants: %w", saved)
 	}
 	return err
 }

@@ -98,7 +98,7 @@ func (p *puller) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest
 	}
 	ref := mirror.Ref{Repo: repo, Digest: d}
 	if _, noManifest := p.absent.Get(ref.String()); !stat.Referenced && !noManifest {
-		return 0, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not held in %s", d, repo)
+		return 0, mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not stored in %s", d, repo)
 	}
 	if err := p.routing.requestable(ctx, repo); err != nil {
 		return 0, p.wants.missed(ctx, mirror.CodeBlobUnknown, ref, p.recovery.lostBlob(ctx, ref, nil, err))

@@ -39,7 +39,7 @@ func (l *largePushes) acquire(ctx context.Context, size int) (done func(), err e
 	}
 	client := mirror.ClientOf(ctx)
 	if !l.queue.Take(client, 1) {
-		return nil, mirror.Errorf(mirror.CodeTooManyRequests, "there are too many pushes of large manifests at a time: try again in a moment")
+		return nil, mirror.Errorf(mirror.CodeTooManyRequests, "too many clients push large manifests: try again in a moment")
 	}
 	defer l.queue.Give(client, 1)
 	select {

@@ -13,7 +13,7 @@ import (
 // readOnlyKey is the key of a record that exists while the mirror is read-only.
 const readOnlyKey = "readOnly"
 
-var errReadOnly = mirror.Errorf(mirror.CodeUnavailable, "the mirror is read-only for now: it serves what it holds, and takes in and deletes nothing; 'mirror mode read-only off' ends that")
+var errReadOnly = mirror.Errorf(mirror.CodeUnavailable, "the mirror is read-only: nothing can be pushed, stored or deleted; 'mirror mode read-only off' ends that")
 
 // writes says whether something may be stored or deleted now.
 type writes struct {
@@ -63,7 +63,7 @@ func (p *Proxy) SetReadOnly(ctx context.Context, on bool) error {
 	}
 	p.log.Info("read-only changed", zap.Bool("readOnly", on))
 	if err := p.store.SetState(ctx, settingState, map[string][]byte{readOnlyKey: record}); err != nil {
-		return mirror.Errorf(mirror.CodeUnknown, "read-only is %t now, but that cannot be remembered for the next start: %w", on, err)
+		return mirror.Errorf(mirror.CodeUnknown, "read-only is %t now, but cannot be saved for the next start: %w", on, err)
 	}
 	p.backfill.retry()
 	return nil

@@ -43,7 +43,7 @@ func (r *recovery) replace(defect mirror.Defect) {
 	ctx, cancel := r.tasks.untilClose(r.tasks.ctx)
 	defer cancel()
 	fetched, wanted := r.recover(ctx, defect)
-	r.log.Info("what was damaged is replaced", zap.Stringer("digest", defect.Digest), zap.Bool("fetched", fetched), zap.Bool("wanted", wanted))
+	r.log.Info("damaged content is replaced", zap.Stringer("digest", defect.Digest), zap.Bool("fetched", fetched), zap.Bool("wanted", wanted))
 }
 
 // recover fetches the content of a defect again, or adds a want for it. It does neither if the content is stored after all.
@@ -131,14 +131,14 @@ func (r *recovery) lost(ref mirror.Ref, defect *mirror.Defect, reason error) err
 	if defect == nil {
 		return reason
 	}
-	r.log.Error("what was held is lost until it comes again", zap.Stringer("ref", ref), zap.String("reason", defect.Reason), zap.Error(reason))
+	r.log.Error("stored content is lost and cannot be fetched again", zap.Stringer("ref", ref), zap.String("reason", defect.Reason), zap.Error(reason))
 	return &mirror.Error{Code: mirror.CodeUnavailable, Message: defect.Reason + ", and cannot be fetched again", Cause: reason}
 }
 
 // lostBlob is like lost for a blob. A local repository has no upstream, so it lacks only blobs that it lost.
 func (r *recovery) lostBlob(ctx context.Context, ref mirror.Ref, defect *mirror.Defect, reason error) error {
 	if stat, err := r.store.StatBlob(mirror.WithoutUsage(ctx), ref.Repo, ref.Digest); defect == nil && reason == errLocal && err == nil && (stat.Required || stat.Linked) && !stat.Stored {
-		defect = &mirror.Defect{Kind: mirror.Missing, Digest: ref.Digest, Reason: "a manifest here needs it, but it was lost"}
+		defect = &mirror.Defect{Kind: mirror.Missing, Digest: ref.Digest, Reason: "a stored manifest needs it, but it was lost"}
 	}
 	return r.lost(ref, defect, reason)
 }

@@ -6,7 +6,7 @@ import (
 	"airmirror/mirror"
 )
 
-var errLocal = mirror.Errorf(mirror.CodeDenied, "the repository is local: what was created by a push is never asked upstream for")
+var errLocal = mirror.Errorf(mirror.CodeDenied, "the repository is local: it is never requested from an upstream")
 
 // routing decides which repositories are requested from upstreams.
 type routing struct {

@@ -43,7 +43,7 @@ func (v *verifier) scrub(run scrubRun) {
 			if !v.tasks.sleep(0) {
 				return
 			}
-			v.log.Error("scrubbing failed; it goes on later", zap.Error(err), zap.Duration("pause", scrubPause))
+			v.log.Error("scrub failed, continuing later", zap.Error(err), zap.Duration("pause", scrubPause))
 			if !v.tasks.sleep(scrubPause) {
 				return
 			}

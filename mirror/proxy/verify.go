@@ -60,7 +60,7 @@ func (v *verifier) save(key string, value any) {
 		err = v.store.SetState(context.WithoutCancel(v.tasks.ctx), verifyState, map[string][]byte{key: record})
 	}
 	if err != nil {
-		v.log.Error("cannot note how far verifying went", zap.Error(err))
+		v.log.Error("cannot save the state of the verification", zap.Error(err))
 	}
 }
 
@@ -165,8 +165,8 @@ func (r *verifyRun) handle(ctx context.Context, defect mirror.Defect, err error)
 		r.repair(ctx, &event)
 	}
 	r.summary.Add(event)
-	r.log.Warn("flaw", zap.String("kind", string(event.Kind)), zap.Stringer("digest", event.Digest), zap.String("entry", event.Entry),
-		zap.Strings("repositories", event.Repos[:min(len(event.Repos), 3)]), zap.String("reason", event.Reason), zap.Bool("mended", event.Repaired),
+	r.log.Warn("defect", zap.String("kind", string(event.Kind)), zap.Stringer("digest", event.Digest), zap.String("entry", event.Entry),
+		zap.Strings("repositories", event.Repos[:min(len(event.Repos), 3)]), zap.String("reason", event.Reason), zap.Bool("repaired", event.Repaired),
 		zap.Bool("fetched", event.Fetched), zap.Bool("wanted", event.Wanted), zap.String("error", event.Error))
 	if r.report != nil {
 		r.report(event)
