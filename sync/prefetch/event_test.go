@@ -6,7 +6,7 @@ import (
 	"airmirror/sync/prefetch"
 )
 
-// TestReasonsNameAnImageOnce: what is missing is named once, and why it is is said once.
+// TestReasonsNameAnImageOnce checks that neither the image nor the cause is repeated.
 func TestReasonsNameAnImageOnce(t *testing.T) {
 	m, r := newMirror(t)
 	r.push("org/app", "1.0.0", "layer")

@@ -15,12 +15,12 @@ import (
 	"airmirror/sync/prefetch"
 )
 
-// fake is a [prefetch.Fetcher] with tags and nothing behind them.
+// fake is a [prefetch.Fetcher] with tags and without content.
 type fake struct {
 	tags    map[string][]string // by repository
 	stale   error               // of every listing
 	refused error
-	// stored are the digests that shortened ones may mean.
+	// stored are the digests that FindDigest finds.
 	stored []digest.Digest
 	fetch  func(context.Context, mirror.Ref, mirror.FetchOptions) (mirror.Fetched, error)
 	blob   func(context.Context, mirror.Repo, digest.Digest, mirror.Progress) error
@@ -62,22 +62,22 @@ func (f *fake) FetchBlob(ctx context.Context, repo mirror.Repo, d digest.Digest,
 	f.fetched = append(f.fetched, "blob "+d.String())
 	f.mu.Unlock()
 	if f.blob == nil {
-		return errors.New("no blobs here")
+		return errors.New("no blobs")
 	}
 	return f.blob(ctx, repo, d, p)
 }
 
 func (f *fake) PeekBlob(context.Context, mirror.Repo, digest.Digest) (size, missing int64, err error) {
-	return 0, 0, errors.New("no blobs here")
+	return 0, 0, errors.New("no blobs")
 }
 
-// heard are the events of a run.
-type heard []prefetch.Event
+// eventList are the events of a run.
+type eventList []prefetch.Event
 
-func (h *heard) tell(e prefetch.Event) { *h = append(*h, e) }
+func (h *eventList) add(e prefetch.Event) { *h = append(*h, e) }
 
 // of returns the events of a kind.
-func (h heard) of(kind string) (list []prefetch.Event) {
+func (h eventList) of(kind string) (list []prefetch.Event) {
 	for _, e := range h {
 		if e.Kind == kind {
 			list = append(list, e)
@@ -86,16 +86,16 @@ func (h heard) of(kind string) (list []prefetch.Event) {
 	return list
 }
 
-// run runs a request and checks what is true of the events of any run.
-func run(t *testing.T, ctx context.Context, f prefetch.Fetcher, req prefetch.Request) (prefetch.Summary, heard) {
+// run runs a request and checks the events that every run has.
+func run(t *testing.T, ctx context.Context, f prefetch.Fetcher, req prefetch.Request) (prefetch.Summary, eventList) {
 	t.Helper()
-	var events heard
-	summary := prefetch.Run(ctx, f, req, events.tell)
+	var events eventList
+	summary := prefetch.Run(ctx, f, req, events.add)
 	if len(events) < 2 || events[0].Kind != prefetch.KindPlan || events[len(events)-1].Kind != prefetch.KindDone {
 		t.Fatalf("events do not begin with the plan and end when done: %+v", events)
 	}
-	if told := events[len(events)-1].Summary; told == nil || told.Images != summary.Images || told.Failed != summary.Failed {
-		t.Errorf("the last event says %+v, Run says %+v", told, summary)
+	if last := events[len(events)-1].Summary; last == nil || last.Images != summary.Images || last.Failed != summary.Failed {
+		t.Errorf("the last event says %+v, Run says %+v", last, summary)
 	}
 	if n := len(events.of(prefetch.KindImage)); n != summary.Images || events[0].Total != int64(n) {
 		t.Errorf("%d images were planned, %d events came, %d are in the summary", events[0].Total, n, summary.Images)

@@ -24,7 +24,7 @@ var lists = map[string]struct {
 	"a list without a last newline":             {text: "alpine", want: []string{"alpine"}},
 	"a list of a registry with a port":          {text: "localhost:5000/app:1", want: []string{"localhost:5000/app:1"}},
 	"a list that begins with a byte order mark": {text: "\ufeffalpine", want: []string{"alpine"}},
-	"a list of what are no images is for Run":   {text: "alpine\nnot an image\n{{ x }}", want: []string{"alpine", "not an image", "{{ x }}"}},
+	"invalid names are for Run":                 {text: "alpine\nnot an image\n{{ x }}", want: []string{"alpine", "not an image", "{{ x }}"}},
 	"comments alone":                            {text: "# nothing\n"},
 	"a pod": {
 		text: "# Source: chart/templates/pod.yaml\napiVersion: v1\nkind: Pod\nspec:\n  initContainers:\n  - image: busybox:1\n  containers:\n" +
@@ -32,7 +32,7 @@ var lists = map[string]struct {
 			"    - image: >-\n        alpine:3\n      imagePullPolicy: Always\n",
 		want: []string{"busybox:1", "ghcr.io/org/app:v1", "quay.io/org/side", "alpine:3"},
 	},
-	"documents, lists and things that are no images": {
+	"documents, lists and other keys": {
 		text: "---\nkind: List\nitems:\n- spec: {template: {spec: {containers: [{image: a:1}]}}}\n---\nimage:\n  repository: not\n  tag: this\n" +
 			"---\nimage: 3\nimageID: no\ndata: |\n  image: inside-text\n--- # more\nimage: b:1\n---\nimage: a:1\n...\n",
 		want: []string{"a:1", "b:1"},
@@ -50,11 +50,11 @@ var lists = map[string]struct {
 		text: "kind: Pod\nimage: {{ .Values.image }}\nother: \"{{ x }}\"\n---\nimage: '{{ .Values.b }}:1'\n",
 		want: []string{"{{ .Values.image }}", "{{ .Values.b }}:1"},
 	},
-	"a template that is no YAML": {
+	"a template that is not YAML": {
 		text: "{{- if .Values.on }}\nimage: {{ .Values.image }}:{{ .Values.tag }}\n- image: \"{{ .Values.b }}\"\nimage:\n  tag: x\n{{- end }}\n---\nimage: a:1\n",
 		want: []string{"{{ .Values.image }}:{{ .Values.tag }}", "{{ .Values.b }}", "a:1"},
 	},
-	"a document that is broken": {
+	"an invalid document": {
 		text: "image: a:1\n---\nimage: [\n---\nimage: b:1\n",
 		want: []string{"a:1", "b:1"}, err: "begins at line 2",
 	},
@@ -74,7 +74,7 @@ func TestParseList(t *testing.T) {
 	}
 }
 
-func TestParseListRefusesWhatIsTooLargeOrCannotBeRead(t *testing.T) {
+func TestParseListErrors(t *testing.T) {
 	if _, err := ParseList(io.LimitReader(endless{}, maxList+1)); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("too large: %v", err)
 	}

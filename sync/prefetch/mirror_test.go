@@ -52,7 +52,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// push puts an image with these layers under a tag.
+// push pushes an image with these layers.
 func (r *remote) push(repo, tag string, layers ...string) {
 	r.t.Helper()
 	doc := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Config: r.blob(repo, "{}")}
@@ -87,7 +87,7 @@ func (r *remote) do(req *http.Request) {
 	}
 }
 
-// newMirror returns a mirror of registry.test, which is the remote.
+// newMirror returns a mirror and its upstream, registry.test.
 func newMirror(t *testing.T) (*proxy.Proxy, *remote) {
 	t.Helper()
 	r := &remote{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), t: t}
@@ -108,7 +108,7 @@ func newMirror(t *testing.T) (*proxy.Proxy, *remote) {
 	return m, r
 }
 
-func TestImagesAreFetchedWholeAndOnce(t *testing.T) {
+func TestImagesAreFetchedCompletelyAndOnce(t *testing.T) {
 	m, r := newMirror(t)
 	r.push("org/app", "1.0.0", "base", "one")
 	r.push("org/app", "1.1.0", "base", "two")
@@ -116,15 +116,15 @@ func TestImagesAreFetchedWholeAndOnce(t *testing.T) {
 	r.push("tool", "latest", "tool")
 	req := prefetch.Request{Images: []string{"org/app", "registry.test/org/app"}, Tags: []string{"^1"}}
 	summary, events := run(t, t.Context(), m, req)
-	const brought = int64(len("{}") + len("base") + len("one") + len("two"))
-	if summary.Failed != 0 || summary.Images != 2 || summary.New < brought || r.blobs.Load() != brought {
-		t.Errorf("%+v, %d bytes were transferred, want %d", summary, r.blobs.Load(), brought)
+	const size = int64(len("{}") + len("base") + len("one") + len("two"))
+	if summary.Failed != 0 || summary.Images != 2 || summary.New < size || r.blobs.Load() != size {
+		t.Errorf("%+v, %d bytes were transferred, want %d", summary, r.blobs.Load(), size)
 	}
 	if last := events[len(events)-1]; last.Done != last.Total {
 		t.Errorf("%d of %d bytes at the end", last.Done, last.Total)
 	}
 	summary, _ = run(t, t.Context(), m, req)
-	if summary.Failed != 0 || summary.New != 0 || r.blobs.Load() != brought {
+	if summary.Failed != 0 || summary.New != 0 || r.blobs.Load() != size {
 		t.Errorf("again: %+v, %d bytes were transferred", summary, r.blobs.Load())
 	}
 	summary, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:3.0.0"}})
@@ -141,7 +141,7 @@ func TestImagesAreFetchedWholeAndOnce(t *testing.T) {
 		}
 	}
 	if count != 3 {
-		t.Errorf("%d images are held, want 3", count)
+		t.Errorf("%d images are stored, want 3", count)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestWantsOfAnotherMirrorAreFetched(t *testing.T) {
 	_, _ = inside.Blob(t.Context(), repo, layer)
 	r.broken.Store(true)
 	summary, _ := run(t, t.Context(), staging, prefetch.Request{Wants: inside.Wants()})
-	if summary.Failed != 2 || len(staging.Wants()) != 0 { // no client of it asked for them
+	if summary.Failed != 2 || len(staging.Wants()) != 0 { // no client of staging requested them
 		t.Errorf("%+v, wants %+v", summary, staging.Wants())
 	}
 	r.broken.Store(false)

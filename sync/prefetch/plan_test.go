@@ -18,21 +18,21 @@ func TestTagsAreSelected(t *testing.T) {
 		want string
 		err  string
 	}{
-		"all":                          {all: true, want: "1.2 1.2.3 1.3.0 2.0.0 2.0.0-rc.1 latest v1.4.0 v2.1.0 v2.1.0-alpine"},
-		"a glob":                       {tags: []string{"v*"}, want: "v1.4.0 v2.1.0 v2.1.0-alpine"},
-		"a name":                       {tags: []string{"latest"}, want: "latest"},
-		"several":                      {tags: []string{"latest", "1.2", "1.?.*"}, want: "1.2 1.2.3 1.3.0 latest"},
-		"a range":                      {tags: []string{">=1.2 <2"}, want: "1.2 1.2.3 1.3.0 v1.4.0"},
-		"a range without space":        {tags: []string{">1.3"}, want: "2.0.0 v1.4.0 v2.1.0"},
-		"the last number may change":   {tags: []string{"~1.2"}, want: "1.2 1.2.3"},
-		"the first number must not":    {tags: []string{"^2"}, want: "2.0.0 v2.1.0"},
-		"one of two ranges":            {tags: []string{"~1.2 || ~1.3"}, want: "1.2 1.2.3 1.3.0"},
-		"prereleases are named":        {tags: []string{">=2.0.0-0 <2.0.1"}, want: "2.0.0 2.0.0-rc.1"},
-		"all and some is all":          {all: true, tags: []string{"latest"}, want: "1.2 1.2.3 1.3.0 2.0.0 2.0.0-rc.1 latest v1.4.0 v2.1.0 v2.1.0-alpine"},
-		"nothing is selected":          {tags: []string{"^7"}, err: "has no tag that is selected"},
-		"a glob that is none":          {tags: []string{"v[1"}, err: `cannot select tags by "v[1"`},
-		"a range that is none":         {tags: []string{">=one"}, err: `cannot select tags by ">=one"`},
-		"what selects nothing is none": {tags: []string{""}, err: "it is empty"},
+		"all":                        {all: true, want: "1.2 1.2.3 1.3.0 2.0.0 2.0.0-rc.1 latest v1.4.0 v2.1.0 v2.1.0-alpine"},
+		"a glob":                     {tags: []string{"v*"}, want: "v1.4.0 v2.1.0 v2.1.0-alpine"},
+		"a name":                     {tags: []string{"latest"}, want: "latest"},
+		"several":                    {tags: []string{"latest", "1.2", "1.?.*"}, want: "1.2 1.2.3 1.3.0 latest"},
+		"a range":                    {tags: []string{">=1.2 <2"}, want: "1.2 1.2.3 1.3.0 v1.4.0"},
+		"a range without space":      {tags: []string{">1.3"}, want: "2.0.0 v1.4.0 v2.1.0"},
+		"the last number may change": {tags: []string{"~1.2"}, want: "1.2 1.2.3"},
+		"the first number must not":  {tags: []string{"^2"}, want: "2.0.0 v2.1.0"},
+		"one of two ranges":          {tags: []string{"~1.2 || ~1.3"}, want: "1.2 1.2.3 1.3.0"},
+		"prereleases are named":      {tags: []string{">=2.0.0-0 <2.0.1"}, want: "2.0.0 2.0.0-rc.1"},
+		"all tags and a name":        {all: true, tags: []string{"latest"}, want: "1.2 1.2.3 1.3.0 2.0.0 2.0.0-rc.1 latest v1.4.0 v2.1.0 v2.1.0-alpine"},
+		"nothing is selected":        {tags: []string{"^7"}, err: "has no tag that is selected"},
+		"an invalid glob":            {tags: []string{"v[1"}, err: `cannot select tags by "v[1"`},
+		"an invalid range":           {tags: []string{">=one"}, err: `cannot select tags by ">=one"`},
+		"an empty selector":          {tags: []string{""}, err: "it is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{tags: map[string][]string{"ghcr.io/org/app": tags}}
@@ -61,7 +61,7 @@ func TestTagsThatAreVersions(t *testing.T) {
 	}
 }
 
-// failed checks that each part is in one failure, in order.
+// failed fails the test unless there is one failure for each part, in order.
 func failed(t *testing.T, summary prefetch.Summary, parts ...string) {
 	t.Helper()
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
@@ -74,7 +74,7 @@ func failed(t *testing.T, summary prefetch.Summary, parts ...string) {
 	}
 }
 
-func TestTagsComeInPages(t *testing.T) {
+func TestTagsAreReadInPages(t *testing.T) {
 	var tags []string
 	for i := range 2500 {
 		tags = append(tags, fmt.Sprintf("t%04d", i))
@@ -86,7 +86,7 @@ func TestTagsComeInPages(t *testing.T) {
 	}
 }
 
-func TestTagsThatAreNotListedAreNotChecked(t *testing.T) {
+func TestTagsThatUpstreamRefusesToListAreNotChecked(t *testing.T) {
 	refused := mirror.Errorf(mirror.CodeNameUnknown, "upstream ghcr.io refused the tags of ghcr.io/org/app: 403 Forbidden")
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, refused: refused}
 	summary, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, AllTags: true})
@@ -116,6 +116,6 @@ func TestEveryFailureIsNamed(t *testing.T) {
 		t.Errorf("%d not checked: %s", summary.NotChecked, got)
 	}
 	if got := strings.Join(f.fetched, " "); got != "ghcr.io/org/app:v1" {
-		t.Errorf("fetched %s: what is held is fetched all the same", got)
+		t.Errorf("fetched %s: stored tags are fetched as well", got)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"airmirror/sync/prefetch"
 )
 
-func TestOneFailureKeepsNothingElseFromBeingFetched(t *testing.T) {
+func TestOneFailureDoesNotAffectOthers(t *testing.T) {
 	f := &fake{fetch: func(_ context.Context, ref mirror.Ref, _ mirror.FetchOptions) (mirror.Fetched, error) {
 		switch ref.Tag {
 		case "broken":
@@ -39,9 +39,9 @@ func TestOneFailureKeepsNothingElseFromBeingFetched(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotCheckedIsNamed has tags that are stored and not confirmed: one complete, one that lacks something, and one
-// that its upstream has no more.
-func TestWhatIsNotCheckedIsNamed(t *testing.T) {
+// TestUncheckedImagesAreListed has stored tags that upstream does not confirm: a complete image, an incomplete one, and one
+// that upstream has deleted.
+func TestUncheckedImagesAreListed(t *testing.T) {
 	down := mirror.Errorf(mirror.CodeUnavailable, "docker.io does not answer: no route")
 	f := &fake{fetch: func(_ context.Context, ref mirror.Ref, _ mirror.FetchOptions) (mirror.Fetched, error) {
 		fetched := mirror.Fetched{Digest: "sha256:x", Bytes: 10}
@@ -93,7 +93,7 @@ func TestWantsAreFetched(t *testing.T) {
 	}
 }
 
-// gauge knows how many there are and how many there were at most.
+// gauge is a number and its maximum.
 type gauge struct {
 	mu        sync.Mutex
 	now, most int
@@ -106,7 +106,7 @@ func (g *gauge) add(n int) {
 	g.most = max(g.most, g.now)
 }
 
-// TestTransfersShareABudget lets each fetch transfer as the mirror does: as many as it may, each in a place of the budget.
+// TestTransfersShareABudget has fetches that use the budget as the mirror does.
 func TestTransfersShareABudget(t *testing.T) {
 	for parallel, want := range map[int]int{0: 4, 1: 1, 3: 3} {
 		synctest.Test(t, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestTransfersShareABudget(t *testing.T) {
 				fetches.add(1)
 				defer fetches.add(-1)
 				if opts.Parallel != cap(opts.Budget) {
-					t.Errorf("a fetch alone has %d of %d transfers", opts.Parallel, cap(opts.Budget))
+					t.Errorf("a fetch may use %d of %d transfers", opts.Parallel, cap(opts.Budget))
 				}
 				done := make(chan bool)
 				for range opts.Parallel {
@@ -141,7 +141,7 @@ func TestTransfersShareABudget(t *testing.T) {
 	}
 }
 
-func TestProgressIsToldNowAndThen(t *testing.T) {
+func TestProgressIsReportedAtIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fetch: func(_ context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error) {
 			opts.Progress.Doing(ref.String())
@@ -150,26 +150,26 @@ func TestProgressIsToldNowAndThen(t *testing.T) {
 				<-time.After(time.Millisecond)
 				opts.Progress.Did(1)
 			}
-			<-time.After(time.Minute) // nothing happens
+			<-time.After(time.Minute) // idle
 			return mirror.Fetched{Digest: "sha256:x"}, nil
 		}}
 		_, events := run(t, t.Context(), f, prefetch.Request{Images: []string{"a"}})
-		told := events.of(prefetch.KindProgress)
-		if len(told) < 9 || len(told) > 12 {
-			t.Errorf("%d events in a second and a silent minute", len(told))
+		reports := events.of(prefetch.KindProgress)
+		if len(reports) < 9 || len(reports) > 12 {
+			t.Errorf("%d events in a second of work and an idle minute", len(reports))
 		}
-		for i, e := range told {
-			if e.Doing != "docker.io/library/a:latest" || e.Total != 1000 || i > 0 && e.Done <= told[i-1].Done {
+		for i, e := range reports {
+			if e.Doing != "docker.io/library/a:latest" || e.Total != 1000 || i > 0 && e.Done <= reports[i-1].Done {
 				t.Errorf("event %d: %+v", i, e)
 			}
 		}
-		if last := told[len(told)-1]; last.Done != 1000 {
+		if last := reports[len(reports)-1]; last.Done != 1000 {
 			t.Errorf("the last event says %d bytes of 1000", last.Done)
 		}
 	})
 }
 
-func TestCancelEndsSoonAndNamesWhatIsLeft(t *testing.T) {
+func TestCancelStopsAtOnceAndReportsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		f := &fake{fetch: func(ctx context.Context, ref mirror.Ref, _ mirror.FetchOptions) (mirror.Fetched, error) {
@@ -190,7 +190,7 @@ func TestCancelEndsSoonAndNamesWhatIsLeft(t *testing.T) {
 		if summary.Images != 5 {
 			t.Errorf("%+v", summary)
 		}
-		// A run that was ended before it began asks nothing.
+		// A canceled run sends no request.
 		f.fetched = nil
 		summary, _ = run(t, ctx, f, prefetch.Request{Images: []string{"a"}, Wants: []mirror.Want{{Ref: "ghcr.io/a/b:1"}}})
 		if len(f.fetched) != 0 || summary.Failed != 2 {
