@@ -21,9 +21,9 @@ var (
 
 func TestStatus(t *testing.T) {
 	server := &admin.Server{PID: 7, Address: "[::]:5000", Started: time.Unix(1, 0).UTC()}
-	onEach(t, admin.Options{Version: "v1", Data: "/srv/mirror", Server: server}, func(t *testing.T, h house) {
-		h.miss(t, mirror.Ref{Repo: alpine, Tag: "3"})
-		got, err := h.Status(t.Context())
+	eachTransport(t, admin.Options{Version: "v1", Data: "/srv/mirror", Server: server}, func(t *testing.T, m testMirror) {
+		m.miss(t, mirror.Ref{Repo: alpine, Tag: "3"})
+		got, err := m.Status(t.Context())
 		must(t, err)
 		if got.Version != "v1" || got.Data != "/srv/mirror" || *got.Server != *server || got.Mode != mirror.Offline || got.Wants != 1 {
 			t.Errorf("status %+v", got)
@@ -32,29 +32,29 @@ func TestStatus(t *testing.T) {
 }
 
 func TestMode(t *testing.T) {
-	onEach(t, admin.Options{}, func(t *testing.T, h house) {
-		got, err := h.SetMode(t.Context(), mirror.Online)
+	eachTransport(t, admin.Options{}, func(t *testing.T, m testMirror) {
+		got, err := m.SetMode(t.Context(), mirror.Online)
 		must(t, err)
-		if got != (admin.Mode{Mode: mirror.Online, Was: mirror.Offline}) || h.mirror.Mode() != mirror.Online {
-			t.Errorf("switched to %+v, the mirror is %s", got, h.mirror.Mode())
+		if got != (admin.Mode{Mode: mirror.Online, Was: mirror.Offline}) || m.mirror.Mode() != mirror.Online {
+			t.Errorf("switched to %+v, the mirror is %s", got, m.mirror.Mode())
 		}
-		got, err = h.Mode(t.Context())
+		got, err = m.Mode(t.Context())
 		must(t, err)
 		if got.Mode != mirror.Online {
 			t.Errorf("mode %+v", got)
 		}
-		if _, err := h.SetMode(t.Context(), "loud"); mirror.CodeOf(err) != mirror.CodeUnsupported || !strings.Contains(err.Error(), "loud") {
-			t.Errorf("a mode that is none: %v", err)
+		if _, err := m.SetMode(t.Context(), "loud"); mirror.CodeOf(err) != mirror.CodeUnsupported || !strings.Contains(err.Error(), "loud") {
+			t.Errorf("invalid mode: %v", err)
 		}
 	})
 }
 
 func TestImages(t *testing.T) {
-	onEach(t, admin.Options{}, func(t *testing.T, h house) {
-		h.hold(t, alpine, "3.1", true)
-		h.hold(t, alpine, "3.2", false)
-		h.hold(t, hub, "latest", true)
-		h.hold(t, other, "v1", true)
+	eachTransport(t, admin.Options{}, func(t *testing.T, m testMirror) {
+		m.addImage(t, alpine, "3.1", true)
+		m.addImage(t, alpine, "3.2", false)
+		m.addImage(t, hub, "latest", true)
+		m.addImage(t, other, "v1", true)
 		for _, tt := range []struct {
 			query admin.Query
 			want  string
@@ -70,7 +70,7 @@ func TestImages(t *testing.T) {
 			{admin.Query{Match: []string{"ghcr.io/org/app/deeper"}}, ""},
 		} {
 			var got []string
-			for image, err := range h.Images(t.Context(), tt.query) {
+			for image, err := range m.Images(t.Context(), tt.query) {
 				must(t, err)
 				got = append(got, image.Name+":"+image.Tag)
 			}
@@ -78,32 +78,32 @@ func TestImages(t *testing.T) {
 				t.Errorf("%+v lists %v, want %s", tt.query, got, tt.want)
 			}
 		}
-		for _, err := range h.Images(t.Context(), admin.Query{Match: []string{"["}}) {
+		for _, err := range m.Images(t.Context(), admin.Query{Match: []string{"["}}) {
 			if mirror.CodeOf(err) != mirror.CodeNameInvalid {
-				t.Errorf("a pattern that is none: %v", err)
+				t.Errorf("invalid pattern: %v", err)
 			}
 		}
-		for range h.Images(t.Context(), admin.Query{}) {
-			break // the mirror is not asked for the rest
+		for range m.Images(t.Context(), admin.Query{}) {
+			break // ends the request
 		}
 	})
 }
 
-// TestListingIsNoUse has a list say when an image was used last, and not when it was listed last.
-func TestListingIsNoUse(t *testing.T) {
-	onEach(t, admin.Options{}, func(t *testing.T, h house) {
-		h.hold(t, alpine, "3.1", true)
+// TestListingIsNotAUse checks that listing an image does not set its time of last use.
+func TestListingIsNotAUse(t *testing.T) {
+	eachTransport(t, admin.Options{}, func(t *testing.T, m testMirror) {
+		m.addImage(t, alpine, "3.1", true)
 		for range 2 {
-			for image, err := range h.Images(t.Context(), admin.Query{}) {
+			for image, err := range m.Images(t.Context(), admin.Query{}) {
 				must(t, err)
 				if !image.LastUsed.IsZero() {
 					t.Errorf("listed as used at %s", image.LastUsed)
 				}
 			}
 		}
-		_, err := h.mirror.Manifest(t.Context(), mirror.Ref{Repo: alpine, Tag: "3.1"})
+		_, err := m.mirror.Manifest(t.Context(), mirror.Ref{Repo: alpine, Tag: "3.1"})
 		must(t, err)
-		for image, err := range h.Images(t.Context(), admin.Query{}) {
+		for image, err := range m.Images(t.Context(), admin.Query{}) {
 			must(t, err)
 			if image.LastUsed.IsZero() {
 				t.Error("a pulled image is listed as never used")
@@ -113,12 +113,12 @@ func TestListingIsNoUse(t *testing.T) {
 }
 
 func TestWants(t *testing.T) {
-	onEach(t, admin.Options{}, func(t *testing.T, h house) {
+	eachTransport(t, admin.Options{}, func(t *testing.T, m testMirror) {
 		for _, ref := range []mirror.Ref{{Repo: alpine, Tag: "3"}, {Repo: hub, Tag: "1"}, {Repo: hub, Tag: "2"}, {Repo: other, Tag: "1"}} {
-			h.miss(t, ref)
+			m.miss(t, ref)
 		}
 		left := func() (refs []string) {
-			wants, err := h.Wants(t.Context())
+			wants, err := m.Wants(t.Context())
 			must(t, err)
 			for _, want := range wants {
 				refs = append(refs, want.Ref)
@@ -126,24 +126,24 @@ func TestWants(t *testing.T) {
 			slices.Sort(refs)
 			return refs
 		}
-		if _, err := h.ForgetWants(t.Context(), "alpine", "absent"); mirror.CodeOf(err) != mirror.CodeManifestUnknown || len(left()) != 4 {
-			t.Errorf("one that is not wanted: %v, and %v are left", err, left())
+		if _, err := m.ForgetWants(t.Context(), "alpine", "absent"); mirror.CodeOf(err) != mirror.CodeManifestUnknown || len(left()) != 4 {
+			t.Errorf("with a pattern that matches nothing: %v, and %v are left", err, left())
 		}
-		n, err := h.ForgetWants(t.Context(), "alpine:3", "ghcr.io/org/app:1")
+		n, err := m.ForgetWants(t.Context(), "alpine:3", "ghcr.io/org/app:1")
 		must(t, err)
 		if n != 2 || !slices.Equal(left(), []string{"docker.io/team/app:1", "docker.io/team/app:2"}) {
-			t.Errorf("forgot %d, left are %v", n, left())
+			t.Errorf("deleted %d, left are %v", n, left())
 		}
-		n, err = h.ForgetWants(t.Context())
+		n, err = m.ForgetWants(t.Context())
 		must(t, err)
 		if n != 2 || left() != nil {
-			t.Errorf("forgot %d, left are %v", n, left())
+			t.Errorf("deleted %d, left are %v", n, left())
 		}
 	})
 }
 
-// TestBrokenAnswers has answers end where they should not: a part is never taken for the whole.
-func TestBrokenAnswers(t *testing.T) {
+// TestIncompleteAnswerIsAnError ends answers too early.
+func TestIncompleteAnswerIsAnError(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"before the first line": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"between two lines": func(w http.ResponseWriter, _ *http.Request) {
@@ -154,7 +154,7 @@ func TestBrokenAnswers(t *testing.T) {
 		"within a line":       func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"name":`) },
 		"with another status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what?", http.StatusTeapot) },
 	} {
-		for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+		for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
 			t.Run(name+" over "+way, func(t *testing.T) {
 				client := admin.NewClient(transport(t, answer))
 				var failed error
@@ -162,10 +162,10 @@ func TestBrokenAnswers(t *testing.T) {
 					failed = err
 				}
 				if failed == nil {
-					t.Error("the answer counts as complete")
+					t.Error("the list is complete")
 				}
 				if _, err := client.Status(t.Context()); err == nil && name != "between two lines" {
-					t.Error("the status counts as complete")
+					t.Error("the status is complete")
 				}
 			})
 		}
@@ -174,7 +174,7 @@ func TestBrokenAnswers(t *testing.T) {
 
 func TestUnknownRequest(t *testing.T) {
 	m, _ := open(t)
-	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
 		client := http.Client{Transport: transport(t, admin.New(m, admin.Options{Version: "v0"}))}
 		resp, err := client.Get("http://mirror/admin/later")
 		must(t, err)

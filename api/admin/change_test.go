@@ -14,60 +14,59 @@ import (
 	"airmirror/mirror"
 )
 
-func TestChangesAreToldOf(t *testing.T) {
+func TestOnChangeIsCalledForChanges(t *testing.T) {
 	var mu sync.Mutex
-	var told []string
-	opts := work(func(context.Context, json.RawMessage, io.Reader, admin.Report) error {
-		return errors.New("it did not work")
+	var changes []string
+	opts := withJob(func(context.Context, json.RawMessage, io.Reader, admin.Report) error {
+		return errors.New("the job failed")
 	})
 	opts.OnChange = func(c admin.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		if admin.PeerUser(c.HTTP.Context()) == "" {
-			t.Error("nobody knows who that was")
+			t.Error("the request has no user")
 		}
 		line := c.Action + " " + string(c.Request)
 		if c.Err != nil {
 			line += " " + c.Err.Error()
 		}
-		told = append(told, line)
+		changes = append(changes, line)
 	}
 	opts.Reload = func(context.Context) (admin.Reloaded, error) {
 		return admin.Reloaded{Changed: []string{"logLevel"}}, nil
 	}
-	onEach(t, opts, func(t *testing.T, h house) {
-		told = nil
-		_, err := h.SetMode(t.Context(), mirror.Auto)
+	eachTransport(t, opts, func(t *testing.T, m testMirror) {
+		changes = nil
+		_, err := m.SetMode(t.Context(), mirror.Auto)
 		must(t, err)
-		_, err = h.SetReadOnly(t.Context(), true)
+		_, err = m.SetReadOnly(t.Context(), true)
 		must(t, err)
-		_, err = h.ForgetWants(t.Context())
+		_, err = m.ForgetWants(t.Context())
 		must(t, err)
-		_, err = h.Reload(t.Context())
+		_, err = m.Reload(t.Context())
 		must(t, err)
-		_ = h.Job(t.Context(), "work", []string{"x"}, nil, ignore)
-		_, err = h.Status(t.Context())
+		_ = m.Job(t.Context(), "work", []string{"x"}, nil, ignore)
+		_, err = m.Status(t.Context())
 		must(t, err)
-		mode, err := h.Mode(t.Context())
+		mode, err := m.Mode(t.Context())
 		must(t, err)
-		if !mode.ReadOnly || !h.mirror.ReadOnly() {
-			t.Error("it is not read-only")
+		if !mode.ReadOnly || !m.mirror.ReadOnly() {
+			t.Error("the mirror is not read-only")
 		}
 		want := []string{
 			`mode {"mode":"auto","was":"offline"}`, `read-only {"on":true}`, `forget-wants {"match":null}`, `reload {"changed":["logLevel"],"restart":null}`,
-			`work ["x"] it did not work`,
+			`work ["x"] the job failed`,
 		}
-		if !slices.Equal(told, want) {
-			t.Errorf("told %q, want %q", told, want)
+		if !slices.Equal(changes, want) {
+			t.Errorf("called with %q, want %q", changes, want)
 		}
 	})
 }
 
-// TestProfilesAreAServers: a command has none of its own.
-func TestProfilesAreAServers(t *testing.T) {
+func TestOnlyAServerHasProfiles(t *testing.T) {
 	for server, want := range map[*admin.Server]int{nil: http.StatusMethodNotAllowed, {}: http.StatusOK} {
 		m, _ := open(t)
-		transport := overSocket(t, admin.New(m, admin.Options{Server: server}))
+		transport := bySocket(t, admin.New(m, admin.Options{Server: server}))
 		for _, page := range []string{"", "heap", "goroutine", "cmdline"} {
 			resp, err := (&http.Client{Transport: transport}).Get("http://mirror/debug/pprof/" + page)
 			must(t, err)

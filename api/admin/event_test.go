@@ -20,10 +20,10 @@ func TestEventsArriveInOrder(t *testing.T) {
 		report.Summary(map[string]int{"images": 7})
 		return nil
 	}
-	onEach(t, work(job), func(t *testing.T, h house) {
+	eachTransport(t, withJob(job), func(t *testing.T, m testMirror) {
 		before := time.Now().UTC().Add(-time.Second)
 		var got []admin.Event
-		must(t, h.Job(t.Context(), "work", nil, nil, func(e admin.Event) error { got = append(got, e); return nil }))
+		must(t, m.Job(t.Context(), "work", nil, nil, func(e admin.Event) error { got = append(got, e); return nil }))
 		if len(got) != 3 {
 			t.Fatalf("received %+v", got)
 		}
@@ -53,12 +53,12 @@ func TestEventsArriveInOrder(t *testing.T) {
 func TestEventKeys(t *testing.T) {
 	job := func(_ context.Context, _ json.RawMessage, _ io.Reader, report admin.Report) error {
 		report.Progress(admin.Progress{Done: 1, Total: 2, Items: 3, TotalItems: 4, Current: "x"})
-		report.Item(admin.KindNote, admin.Notice{Name: "a", Reason: "b"})
+		report.Item(admin.KindNote, admin.Notice{Name: "a", Reason: "<b>"})
 		report.Summary(admin.RemoveSummary{Tags: 1, Manifests: 2, Freed: 3, Later: 4, Kept: 5})
 		return nil
 	}
 	m, _ := open(t)
-	client := http.Client{Transport: overSocket(t, admin.New(m, work(job)))}
+	client := http.Client{Transport: bySocket(t, admin.New(m, withJob(job)))}
 	resp, err := client.Post("http://mirror/admin/jobs/work", "application/json", strings.NewReader("null"))
 	must(t, err)
 	defer resp.Body.Close()
@@ -66,7 +66,7 @@ func TestEventKeys(t *testing.T) {
 	must(t, err)
 	want := []string{
 		`"kind":"progress","progress":{"done":1,"total":2,"items":3,"totalItems":4,"current":"x"}}`,
-		`"kind":"note","item":{"name":"a","reason":"b"}}`,
+		`"kind":"note","item":{"name":"a","reason":"<b>"}}`,
 		`"kind":"summary","summary":{"tags":1,"manifests":2,"freed":3,"later":4,"kept":5}}`,
 	}
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))

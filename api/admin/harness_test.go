@@ -18,19 +18,19 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// house is a mirror on a folder that is cut off, and a client of its admin API.
-type house struct {
+// testMirror is an offline mirror and a client of its admin API.
+type testMirror struct {
 	*admin.Client
 	mirror *proxy.Proxy
 	store  mirror.Store
 }
 
-// onEach runs a test over each way to reach the API: they must not differ.
-func onEach(t *testing.T, opts admin.Options, test func(t *testing.T, h house)) {
-	for name, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+// eachTransport runs a test with each transport to the API.
+func eachTransport(t *testing.T, opts admin.Options, test func(t *testing.T, m testMirror)) {
+	for name, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
 		t.Run(name, func(t *testing.T) {
 			m, store := open(t)
-			test(t, house{admin.NewClient(transport(t, admin.New(m, opts))), m, store})
+			test(t, testMirror{admin.NewClient(transport(t, admin.New(m, opts))), m, store})
 		})
 	}
 }
@@ -50,7 +50,7 @@ func open(t testing.TB) (*proxy.Proxy, mirror.Store) {
 	return m, store
 }
 
-func overSocket(t testing.TB, handler http.Handler) http.RoundTripper {
+func bySocket(t testing.TB, handler http.Handler) http.RoundTripper {
 	t.Helper()
 	dir := t.TempDir()
 	listener, err := admin.Listen(dir)
@@ -76,15 +76,15 @@ func inProcess(t testing.TB, handler http.Handler) http.RoundTripper {
 	return transport
 }
 
-// hold stores an image of one layer; a part of it is missing if it is not whole, as of one that is being mirrored.
-func (h house) hold(t *testing.T, repo mirror.Repo, tag string, whole bool) {
+// addImage stores an image with one layer. The layer is missing unless complete is set.
+func (m testMirror) addImage(t *testing.T, repo mirror.Repo, tag string, complete bool) {
 	t.Helper()
 	ctx, layer, config := t.Context(), repo.String()+tag, "{}"
 	for _, content := range []string{config, layer} {
-		if content == layer && !whole {
+		if content == layer && !complete {
 			continue
 		}
-		upload, err := h.store.StartUpload(ctx, repo, digest.SHA256)
+		upload, err := m.store.StartUpload(ctx, repo, digest.SHA256)
 		must(t, err)
 		_, err = upload.Append(strings.NewReader(content))
 		must(t, err)
@@ -96,15 +96,15 @@ func (h house) hold(t *testing.T, repo mirror.Repo, tag string, whole bool) {
 		Layers: []v1.Descriptor{{MediaType: v1.MediaTypeImageLayer, Digest: digest.FromString(layer), Size: int64(len(layer))}},
 	})
 	must(t, err)
-	must(t, h.store.PutManifest(ctx, repo, mirror.Manifest{
+	must(t, m.store.PutManifest(ctx, repo, mirror.Manifest{
 		MediaType: v1.MediaTypeImageManifest, Digest: digest.FromBytes(body), Bytes: body, Origin: mirror.Mirrored,
 	}, tag))
 }
 
-// miss has a client ask for something that is not held.
-func (h house) miss(t *testing.T, ref mirror.Ref) {
+// miss requests an image that is not stored.
+func (m testMirror) miss(t *testing.T, ref mirror.Ref) {
 	t.Helper()
-	if _, err := h.mirror.Manifest(t.Context(), ref); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
+	if _, err := m.mirror.Manifest(t.Context(), ref); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 		t.Fatalf("%s: %v", ref, err)
 	}
 }

@@ -15,39 +15,39 @@ import (
 	"airmirror/mirror"
 )
 
-// work returns options with one job.
-func work(job admin.Job) admin.Options {
+// withJob returns options with one job.
+func withJob(job admin.Job) admin.Options {
 	return admin.Options{Version: "v0", Jobs: map[string]admin.Job{"work": job}}
 }
 
-func TestJobTellsAsItGoes(t *testing.T) {
-	goOn := make(chan struct{})
+func TestJobSendsEventsAtOnce(t *testing.T) {
+	received := make(chan struct{})
 	job := func(_ context.Context, request json.RawMessage, body io.Reader, report admin.Report) error {
 		report.Item(admin.KindNote, request)
-		<-goOn // the client has read what was told, or this would not end
+		<-received // blocks until the client has received the first event
 		if rest, err := io.ReadAll(body); len(rest) > 0 || err != nil {
 			report.Item(admin.KindNote, rest)
 		}
 		report.Item(admin.KindNote, "again")
-		return mirror.Errorf(mirror.CodeUnavailable, "nobody is there")
+		return mirror.Errorf(mirror.CodeUnavailable, "the job failed")
 	}
-	onEach(t, work(job), func(t *testing.T, h house) {
+	eachTransport(t, withJob(job), func(t *testing.T, m testMirror) {
 		var got []string
-		err := h.Job(t.Context(), "work", map[string]int{"n": 1}, nil, func(event admin.Event) error {
+		err := m.Job(t.Context(), "work", map[string]int{"n": 1}, nil, func(event admin.Event) error {
 			got = append(got, string(event.Item))
 			if len(got) == 1 {
-				goOn <- struct{}{}
+				received <- struct{}{}
 			}
 			return nil
 		})
-		if mirror.CodeOf(err) != mirror.CodeUnavailable || err.Error() != "nobody is there" || !slices.Equal(got, []string{`{"n":1}`, `"again"`}) {
+		if mirror.CodeOf(err) != mirror.CodeUnavailable || err.Error() != "the job failed" || !slices.Equal(got, []string{`{"n":1}`, `"again"`}) {
 			t.Errorf("%v, %v", got, err)
 		}
 	})
 }
 
-// TestJobReadsWhileItTells has what is sent depend on what is told, line by line.
-func TestJobReadsWhileItTells(t *testing.T) {
+// TestJobReadsWhileItSends has a client that sends each byte after it has received an event.
+func TestJobReadsWhileItSends(t *testing.T) {
 	echo := func(_ context.Context, request json.RawMessage, body io.Reader, report admin.Report) error {
 		report.Item(admin.KindNote, string(request))
 		one := make([]byte, 1)
@@ -62,15 +62,15 @@ func TestJobReadsWhileItTells(t *testing.T) {
 			}
 		}
 	}
-	onEach(t, work(echo), func(t *testing.T, h house) {
-		body, say := io.Pipe()
+	eachTransport(t, withJob(echo), func(t *testing.T, m testMirror) {
+		body, sender := io.Pipe()
 		left, got := "abc", ""
-		err := h.Job(t.Context(), "work", nil, body, func(event admin.Event) error {
+		err := m.Job(t.Context(), "work", nil, body, func(event admin.Event) error {
 			got += string(event.Item)
 			if left == "" {
-				return say.Close()
+				return sender.Close()
 			}
-			_, err := io.WriteString(say, left[:1])
+			_, err := io.WriteString(sender, left[:1])
 			left = left[1:]
 			return err
 		})
@@ -83,21 +83,21 @@ func TestJobReadsWhileItTells(t *testing.T) {
 func TestJobEndsWithItsClient(t *testing.T) {
 	ended := make(chan error, 1)
 	job := func(ctx context.Context, _ json.RawMessage, _ io.Reader, report admin.Report) error {
-		report.Item(admin.KindNote, "begun")
+		report.Item(admin.KindNote, "started")
 		<-ctx.Done()
 		ended <- ctx.Err()
 		return nil
 	}
-	onEach(t, work(job), func(t *testing.T, h house) {
+	eachTransport(t, withJob(job), func(t *testing.T, m testMirror) {
 		for name, body := range bodies(t) {
 			ctx, interrupt := context.WithCancel(t.Context())
-			err := h.Job(ctx, "work", nil, body(), func(admin.Event) error { interrupt(); return nil })
+			err := m.Job(ctx, "work", nil, body(), func(admin.Event) error { interrupt(); return nil })
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("interrupted with %s: %v", name, err)
 			}
 			<-ended
-			enough := errors.New("enough")
-			if err := h.Job(t.Context(), "work", nil, body(), func(admin.Event) error { return enough }); !errors.Is(err, enough) {
+			stop := errors.New("stop")
+			if err := m.Job(t.Context(), "work", nil, body(), func(admin.Event) error { return stop }); !errors.Is(err, stop) {
 				t.Errorf("stopped with %s: %v", name, err)
 			}
 			<-ended
@@ -105,54 +105,54 @@ func TestJobEndsWithItsClient(t *testing.T) {
 	})
 }
 
-// bodies are what a client may have to send that is going away.
+// bodies are the bodies of requests whose client disconnects.
 func bodies(t *testing.T) map[string]func() io.Reader {
 	return map[string]func() io.Reader{
-		"no body":        func() io.Reader { return nil },
-		"all of it sent": func() io.Reader { return strings.NewReader("all") },
-		"no end":         func() io.Reader { return endless{} },
-		"nothing yet": func() io.Reader {
-			body, say := io.Pipe()
-			t.Cleanup(func() { say.Close() })
+		"no body":         func() io.Reader { return nil },
+		"a complete body": func() io.Reader { return strings.NewReader("all") },
+		"an endless body": func() io.Reader { return endless{} },
+		"a body that has not started": func() io.Reader {
+			body, sender := io.Pipe()
+			t.Cleanup(func() { sender.Close() })
 			return body
 		},
 	}
 }
 
-// endless has no end.
+// endless is a reader without an end.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// TestJobReadsNoPart has reading a body fail when it is not all there: no part is taken for the whole.
-func TestJobReadsNoPart(t *testing.T) {
+// TestIncompleteBodyIsAnError checks that reading a body fails after its client has disconnected.
+func TestIncompleteBodyIsAnError(t *testing.T) {
 	read := make(chan error, 1)
 	job := func(ctx context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
-		report.Item(admin.KindNote, "begun")
+		report.Item(admin.KindNote, "started")
 		_, err := io.Copy(io.Discard, body)
 		read <- err
 		<-ctx.Done()
 		return err
 	}
-	onEach(t, work(job), func(t *testing.T, h house) {
+	eachTransport(t, withJob(job), func(t *testing.T, m testMirror) {
 		for name, body := range bodies(t) {
-			if name == "no body" || name == "all of it sent" {
+			if name == "no body" || name == "a complete body" {
 				continue
 			}
 			ctx, interrupt := context.WithCancel(t.Context())
-			if err := h.Job(ctx, "work", nil, body(), func(admin.Event) error { interrupt(); return nil }); !errors.Is(err, context.Canceled) {
+			if err := m.Job(ctx, "work", nil, body(), func(admin.Event) error { interrupt(); return nil }); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err := <-read; err == nil {
-				t.Errorf("%s: taken for the whole", name)
+				t.Errorf("%s: read without an error", name)
 			}
 		}
-		broken := io.MultiReader(strings.NewReader("some"), failing{errors.New("the disk is gone")})
-		if err := h.Job(t.Context(), "work", nil, broken, ignore); err == nil || !strings.Contains(err.Error(), "the disk is gone") {
-			t.Errorf("what is sent cannot be read: %v", err)
+		broken := io.MultiReader(strings.NewReader("some"), failing{errors.New("the disk failed")})
+		if err := m.Job(t.Context(), "work", nil, broken, ignore); err == nil || !strings.Contains(err.Error(), "the disk failed") {
+			t.Errorf("a body that cannot be read: %v", err)
 		}
 		if err := <-read; err == nil {
-			t.Error("what could not be read is taken for the whole")
+			t.Error("a body that cannot be read ends without an error")
 		}
 	})
 }
@@ -163,62 +163,62 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func ignore(admin.Event) error { return nil }
 
-// TestJobLeavesItsBody has jobs end that have not read all that is sent.
-func TestJobLeavesItsBody(t *testing.T) {
+// TestJobNeedNotReadItsBody ends jobs before they have read their whole body.
+func TestJobNeedNotReadItsBody(t *testing.T) {
 	var fails error
 	job := func(_ context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
 		if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
 			return err
 		}
 		for range 1000 {
-			report.Item(admin.KindNote, strings.Repeat("much to tell ", 100)) // more than fits into the socket
+			report.Item(admin.KindNote, strings.Repeat("a long event ", 100)) // more than the buffers of a socket hold
 		}
 		return fails
 	}
-	onEach(t, work(job), func(t *testing.T, h house) {
-		for _, fails = range []error{nil, mirror.Errorf(mirror.CodeDigestInvalid, "it is something else")} {
-			told := 0
-			err := h.Job(t.Context(), "work", nil, endless{}, func(admin.Event) error { told++; return nil })
-			if told != 1000 || mirror.CodeOf(err) != mirror.CodeOf(fails) {
-				t.Errorf("%d events, %v", told, err)
+	eachTransport(t, withJob(job), func(t *testing.T, m testMirror) {
+		for _, fails = range []error{nil, mirror.Errorf(mirror.CodeDigestInvalid, "digest mismatch")} {
+			received := 0
+			err := m.Job(t.Context(), "work", nil, endless{}, func(admin.Event) error { received++; return nil })
+			if received != 1000 || mirror.CodeOf(err) != mirror.CodeOf(fails) {
+				t.Errorf("%d events, %v", received, err)
 			}
 		}
 	})
 	refuse := func(context.Context, json.RawMessage, io.Reader, admin.Report) error {
 		return errors.New("the disk is full")
 	}
-	onEach(t, work(refuse), func(t *testing.T, h house) {
+	eachTransport(t, withJob(refuse), func(t *testing.T, m testMirror) {
 		for name, body := range bodies(t) {
-			if err := h.Job(t.Context(), "work", nil, body(), nil); mirror.CodeOf(err) != mirror.CodeUnknown || err.Error() != "the disk is full" {
+			if err := m.Job(t.Context(), "work", nil, body(), nil); mirror.CodeOf(err) != mirror.CodeUnknown || err.Error() != "the disk is full" {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := h.Status(t.Context()); err != nil {
+		if _, err := m.Status(t.Context()); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
 }
 
-// TestJobStopsWithTheMirror has a mirror stop while a job waits for what is to be sent.
+// TestJobStopsWithTheMirror stops a mirror while a job waits for its body.
 func TestJobStopsWithTheMirror(t *testing.T) {
 	read := make(chan error, 1)
 	ctx, stop := context.WithCancelCause(t.Context())
 	job := func(_ context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
-		report.Item(admin.KindNote, "begun")
+		report.Item(admin.KindNote, "started")
 		_, err := io.ReadAll(body)
 		read <- err
 		return err
 	}
 	m, _ := open(t)
-	handler := admin.New(m, work(job))
+	handler := admin.New(m, withJob(job))
 	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner, cancel := context.WithCancelCause(r.Context())
 		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
 		handler.ServeHTTP(w, r.WithContext(inner))
 	})
-	body, say := io.Pipe()
-	defer say.Close()
-	err := admin.NewClient(overSocket(t, served)).Job(t.Context(), "work", nil, body, func(admin.Event) error {
+	body, sender := io.Pipe()
+	defer sender.Close()
+	err := admin.NewClient(bySocket(t, served)).Job(t.Context(), "work", nil, body, func(admin.Event) error {
 		stop(admin.ErrShutdown)
 		return nil
 	})
@@ -230,11 +230,11 @@ func TestJobStopsWithTheMirror(t *testing.T) {
 	}
 }
 
-func TestUnknownWork(t *testing.T) {
-	onEach(t, work(nil), func(t *testing.T, h house) {
+func TestUnknownJob(t *testing.T) {
+	eachTransport(t, withJob(nil), func(t *testing.T, m testMirror) {
 		for name, body := range bodies(t) {
-			job := h.Job(t.Context(), "later", nil, body(), nil)
-			_, out := h.Stream(t.Context(), "work", nil, body(), io.Discard)
+			job := m.Job(t.Context(), "later", nil, body(), nil)
+			_, out := m.Stream(t.Context(), "work", nil, body(), io.Discard)
 			for _, err := range []error{job, out} {
 				if mirror.CodeOf(err) != mirror.CodeUnsupported || !strings.Contains(err.Error(), "another version than the server (v0)") {
 					t.Errorf("%s: %v", name, err)
@@ -249,17 +249,17 @@ func TestLargeRequest(t *testing.T) {
 		report.Item(admin.KindNote, len(request))
 		return nil
 	}
-	onEach(t, work(length), func(t *testing.T, h house) {
+	eachTransport(t, withJob(length), func(t *testing.T, m testMirror) {
 		for _, body := range []io.Reader{nil, strings.NewReader("more")} {
 			var got string
 			fits := bytes.Repeat([]byte("7"), 1<<20)
-			must(t, h.Job(t.Context(), "work", json.RawMessage(fits), body, func(event admin.Event) error { got = string(event.Item); return nil }))
+			must(t, m.Job(t.Context(), "work", json.RawMessage(fits), body, func(event admin.Event) error { got = string(event.Item); return nil }))
 			if got != "1048576" {
 				t.Errorf("%s bytes", got)
 			}
 		}
 		large := bytes.Repeat([]byte("7"), 64<<20+1)
-		if err := h.Job(t.Context(), "work", json.RawMessage(large), strings.NewReader("more"), nil); mirror.CodeOf(err) != mirror.CodeSizeInvalid {
+		if err := m.Job(t.Context(), "work", json.RawMessage(large), strings.NewReader("more"), nil); mirror.CodeOf(err) != mirror.CodeSizeInvalid {
 			t.Errorf("too large: %v", err)
 		}
 	})

@@ -24,7 +24,7 @@ func TestSocketIsPrivate(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	must(t, err)
 	if len(entries) != 1 || entries[0].Name() != admin.SocketName {
-		t.Errorf("the folder has %v", entries)
+		t.Errorf("the folder contains %v", entries)
 	}
 	info, err := os.Stat(filepath.Join(dir, admin.SocketName))
 	must(t, err)
@@ -37,19 +37,19 @@ func TestSocketIsPrivate(t *testing.T) {
 	}
 }
 
-// TestSocketOfTheDead has a process die that listened: its socket is left, nobody answers on it, and it is no obstacle.
-func TestSocketOfTheDead(t *testing.T) {
+// TestStaleSocketIsReplaced leaves the socket of a process that has died.
+func TestStaleSocketIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: admin.SocketName})
 	must(t, err)
 	dead.SetUnlinkOnClose(false)
 	must(t, dead.Close())
-	must(t, os.Mkdir(".new."+admin.SocketName, 0o700)) // it died twice
+	must(t, os.Mkdir(".new."+admin.SocketName, 0o700)) // another process died while it created the socket
 	if _, err := admin.Dial(t.Context(), "."); !errors.Is(err, admin.ErrNoServer) {
-		t.Fatalf("nobody answers: %v", err)
+		t.Fatalf("connected to a stale socket: %v", err)
 	}
-	answers(t, ".")
+	checkListen(t, ".")
 }
 
 func TestNoServer(t *testing.T) {
@@ -66,13 +66,13 @@ func TestSocketInADeepFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 50))
 	must(t, os.MkdirAll(dir, 0o700))
 	if _, err := admin.Dial(t.Context(), dir); !errors.Is(err, admin.ErrNoServer) {
-		t.Errorf("nobody listens: %v", err)
+		t.Errorf("without a server: %v", err)
 	}
-	answers(t, dir)
+	checkListen(t, dir)
 }
 
-// answers has a server listen in a folder and a client ask it, twice at a time.
-func answers(t *testing.T, dir string) {
+// checkListen starts a server in a folder and sends two requests to it at the same time.
+func checkListen(t *testing.T, dir string) {
 	t.Helper()
 	listener, err := admin.Listen(dir)
 	must(t, err)
@@ -102,8 +102,9 @@ func answers(t *testing.T, dir string) {
 	must(t, errors.Join(<-failed, <-failed))
 }
 
-// TestAnswerBeforeTheEnd has a server answer and go while it is still being sent to. The answer counts, all of it.
-func TestAnswerBeforeTheEnd(t *testing.T) {
+// TestAnswerBeforeTheEndOfTheRequest has a server that answers and closes the connection before it has read the whole request.
+// The client receives the whole answer.
+func TestAnswerBeforeTheEndOfTheRequest(t *testing.T) {
 	dir := t.TempDir()
 	listener, err := admin.Listen(dir)
 	must(t, err)
@@ -125,25 +126,26 @@ func TestAnswerBeforeTheEnd(t *testing.T) {
 	for range 20 {
 		transport, err := admin.Dial(t.Context(), dir)
 		must(t, err)
-		told := 0
-		err = admin.NewClient(transport).Job(t.Context(), "work", nil, endless{}, func(admin.Event) error { told++; return nil })
-		if err != nil || told != events {
-			t.Errorf("%d events, %v", told, err)
+		received := 0
+		err = admin.NewClient(transport).Job(t.Context(), "work", nil, endless{}, func(admin.Event) error { received++; return nil })
+		if err != nil || received != events {
+			t.Errorf("%d events, %v", received, err)
 		}
 	}
 }
 
-// TestWorkHasItsConnection has no request follow work on its connection: what was not read could be taken for one.
-func TestWorkHasItsConnection(t *testing.T) {
+// TestJobClosesItsConnection checks that no request follows a job on its connection: the unread rest of a body could be parsed
+// as one.
+func TestJobClosesItsConnection(t *testing.T) {
 	m, _ := open(t)
-	opts := work(func(context.Context, json.RawMessage, io.Reader, admin.Report) error { return nil })
-	client := http.Client{Transport: overSocket(t, admin.New(m, opts))}
+	opts := withJob(func(context.Context, json.RawMessage, io.Reader, admin.Report) error { return nil })
+	client := http.Client{Transport: bySocket(t, admin.New(m, opts))}
 	for _, path := range []string{"jobs/work", "jobs/later", "streams/later"} {
 		resp, err := client.Post("http://mirror/admin/"+path, "", strings.NewReader("null\nGET /admin/status HTTP/1.1\r\n\r\n"))
 		must(t, err)
 		resp.Body.Close()
 		if !resp.Close {
-			t.Errorf("%s leaves its connection to others", path)
+			t.Errorf("%s keeps its connection open", path)
 		}
 	}
 }

@@ -16,13 +16,13 @@ import (
 	"airmirror/mirror"
 )
 
-// supply returns options with one stream.
-func supply(stream admin.Stream) admin.Options {
+// withStream returns options with one stream.
+func withStream(stream admin.Stream) admin.Options {
 	return admin.Options{Streams: map[string]admin.Stream{"work": stream}}
 }
 
-// TestOutletSendsBytes sends back what comes, in every way that a stream can be written in.
-func TestOutletSendsBytes(t *testing.T) {
+// TestStreamArrivesUnchanged returns the body as the stream, with each way of writing to out.
+func TestStreamArrivesUnchanged(t *testing.T) {
 	sent := make([]byte, 3<<20+7)
 	rand.Read(sent)
 	for name, stream := range map[string]admin.Stream{
@@ -40,47 +40,47 @@ func TestOutletSendsBytes(t *testing.T) {
 			return err
 		},
 	} {
-		onEach(t, supply(stream), func(t *testing.T, h house) {
+		eachTransport(t, withStream(stream), func(t *testing.T, m testMirror) {
 			for _, n := range []int{0, 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, len(sent)} {
 				var got bytes.Buffer
-				written, err := h.Stream(t.Context(), "work", nil, bytes.NewReader(sent[:n]), &got)
+				written, err := m.Stream(t.Context(), "work", nil, bytes.NewReader(sent[:n]), &got)
 				if err != nil || written != int64(n) || !bytes.Equal(got.Bytes(), sent[:n]) {
-					t.Errorf("%s, %d bytes: got %d, said to be %d, %v", name, n, got.Len(), written, err)
+					t.Errorf("%s, %d bytes: received %d, returned %d, %v", name, n, got.Len(), written, err)
 				}
 			}
 		})
 	}
 }
 
-func TestOutletFails(t *testing.T) {
+func TestStreamReturnsItsError(t *testing.T) {
 	stream := func(_ context.Context, request json.RawMessage, _ io.Reader, out io.Writer) error {
 		var n int64
 		must(t, json.Unmarshal(request, &n))
 		if _, err := io.CopyN(out, endless{}, n); err != nil {
 			return err
 		}
-		return &mirror.Error{Code: mirror.CodeBlobUnknown, Message: "blob x is gone", Detail: "x"}
+		return &mirror.Error{Code: mirror.CodeBlobUnknown, Message: "blob x is missing", Detail: "x"}
 	}
-	onEach(t, supply(stream), func(t *testing.T, h house) {
+	eachTransport(t, withStream(stream), func(t *testing.T, m testMirror) {
 		for _, n := range []int{0, 1, 1 << 20} {
-			_, err := h.Stream(t.Context(), "work", n, nil, io.Discard)
+			_, err := m.Stream(t.Context(), "work", n, nil, io.Discard)
 			refused := (*mirror.Error)(nil)
-			if !errors.As(err, &refused) || refused.Code != mirror.CodeBlobUnknown || refused.Message != "blob x is gone" || refused.Detail != "x" {
+			if !errors.As(err, &refused) || refused.Code != mirror.CodeBlobUnknown || refused.Message != "blob x is missing" || refused.Detail != "x" {
 				t.Errorf("after %d bytes: %v", n, err)
 			}
 		}
 		full := errors.New("no space left")
-		if _, err := h.Stream(t.Context(), "work", 1<<30, nil, refusing{full}); err != full { //nolint:errorlint // as it is
-			t.Errorf("written to who takes nothing: %v", err)
+		if _, err := m.Stream(t.Context(), "work", 1<<30, nil, failingWriter{full}); err != full { //nolint:errorlint // it is not wrapped
+			t.Errorf("to a writer that fails: %v", err)
 		}
 	})
 }
 
-type refusing struct{ err error }
+type failingWriter struct{ err error }
 
-func (r refusing) Write([]byte) (int, error) { return 0, r.err }
+func (r failingWriter) Write([]byte) (int, error) { return 0, r.err }
 
-func TestOutletEndsWithItsClient(t *testing.T) {
+func TestStreamEndsWithItsClient(t *testing.T) {
 	ended := make(chan error, 1)
 	stream := func(ctx context.Context, _ json.RawMessage, _ io.Reader, out io.Writer) error {
 		_, err := io.Copy(out, endless{})
@@ -88,14 +88,14 @@ func TestOutletEndsWithItsClient(t *testing.T) {
 		ended <- err
 		return err
 	}
-	onEach(t, supply(stream), func(t *testing.T, h house) {
+	eachTransport(t, withStream(stream), func(t *testing.T, m testMirror) {
 		for name, body := range bodies(t) {
 			ctx, interrupt := context.WithCancel(t.Context())
-			if _, err := h.Stream(ctx, "work", nil, body(), writerFunc(interrupt)); !errors.Is(err, context.Canceled) {
+			if _, err := m.Stream(ctx, "work", nil, body(), writerFunc(interrupt)); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err := <-ended; err == nil {
-				t.Errorf("%s: what nobody reads can be written", name)
+				t.Errorf("%s: writing succeeds after the client has disconnected", name)
 			}
 		}
 	})
@@ -105,8 +105,8 @@ type writerFunc func()
 
 func (f writerFunc) Write(p []byte) (int, error) { f(); return len(p), nil }
 
-// TestBrokenStreams has streams end where they should not: a part is never taken for the whole.
-func TestBrokenStreams(t *testing.T) {
+// TestIncompleteStreamIsAnError ends streams too early, or too late.
+func TestIncompleteStreamIsAnError(t *testing.T) {
 	for name, answer := range map[string]string{
 		"before the first frame": "",
 		"within a header":        "\x00\x00",
@@ -122,7 +122,7 @@ func TestBrokenStreams(t *testing.T) {
 					panic(http.ErrAbortHandler)
 				}
 			})
-			for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+			for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
 				t.Run(name+" over "+way, func(t *testing.T) {
 					var got strings.Builder
 					n, err := admin.NewClient(transport(t, handler)).Stream(t.Context(), "work", nil, nil, &got)
@@ -135,18 +135,18 @@ func TestBrokenStreams(t *testing.T) {
 	}
 }
 
-// BenchmarkStreams measures how fast streams go in and out.
+// BenchmarkStreams measures the throughput of bodies and streams.
 func BenchmarkStreams(b *testing.B) {
 	const size = 256 << 20
-	opts := work(func(_ context.Context, _ json.RawMessage, body io.Reader, _ admin.Report) error {
+	opts := withJob(func(_ context.Context, _ json.RawMessage, body io.Reader, _ admin.Report) error {
 		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, body, make([]byte, 256<<10))
 		return err
 	})
-	opts.Streams = supply(func(_ context.Context, _ json.RawMessage, _ io.Reader, out io.Writer) error {
+	opts.Streams = withStream(func(_ context.Context, _ json.RawMessage, _ io.Reader, out io.Writer) error {
 		_, err := io.CopyN(out, endless{}, size)
 		return err
 	}).Streams
-	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": overSocket, "local": inProcess} {
+	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
 		m, _ := open(b)
 		client := admin.NewClient(transport(b, admin.New(m, opts)))
 		b.Run(way+"/in", func(b *testing.B) {

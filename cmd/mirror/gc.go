@@ -43,7 +43,7 @@ Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
   mirror gc --dry-run --max-size 500GB --blobs
   mirror gc --delete-untagged --grace 2h
   mirror gc --keep-free 10% --evict 'team/*:pr-*'
-  mirror gc --dry-run --json | jq .plan.totals`,
+  mirror gc --dry-run --json | jq 'select(.kind == "plan").item.totals'`,
 		Args: noArguments,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
 		return collect(cmd, client, c, q.json)
