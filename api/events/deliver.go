@@ -55,7 +55,7 @@ func (s *sink) deliver(ctx context.Context, link Link) {
 		default:
 			select {
 			case <-s.queues[changes].more:
-			case <-s.queues[others].more:
+			case <-s.queues[reads].more:
 			case <-ctx.Done():
 			}
 		}
@@ -95,7 +95,7 @@ func (d *delivery) send(ctx context.Context, b batch) {
 // remove removes a batch from its queue.
 func (d *delivery) remove(b batch) {
 	d.drop(b.unreadable, Unreadable, nil)
-	if err := d.queues[b.lane].done(b); err != nil {
+	if err := d.queues[b.lane].finish(b); err != nil {
 		d.deliveryFailed(err) // they will be sent again
 	}
 	d.wait.Reset()

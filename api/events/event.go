@@ -3,8 +3,9 @@
 //
 // An event passes through a bounded channel to a writer, so that requests do not wait for the disk. The writer appends
 // it to a queue on disk for each endpoint. From there it is sent in batches, oldest first. An event is removed from the
-// queue when the endpoint has answered 2xx, so it survives a restart and kill -9. It may be delivered twice; receivers
-// can tell by its ID. The events of the last moments before a power failure may be lost.
+// queue when the endpoint has answered 2xx. What is in the queue, a bbolt database, survives kill -9 and power failures;
+// events that the writer has not reached yet are lost then. An event may be delivered twice; receivers can tell by its
+// ID.
 //
 // A queue has a maximum size. When it is full, the oldest events are dropped and counted. Changes (push, mount, delete,
 // import) have a separate queue that is delivered first, so that pulls and wants, which anybody can cause, neither

@@ -41,12 +41,12 @@ type Events struct {
 	stop   chan struct{}
 	wrote  chan struct{} // closed when the writer has ended
 
-	mu          sync.Mutex
-	sinksByName map[string]*sink // the last sink of each name, configured or not
-	link        Link             // nil before Deliver
-	cancel      context.CancelFunc
-	work        sync.WaitGroup
-	closed      bool
+	mu        sync.Mutex
+	endpoints map[string]*persistent // by name, configured or not
+	link      Link                   // nil before Deliver
+	cancel    context.CancelFunc
+	work      sync.WaitGroup
+	closed    bool
 }
 
 // record is an event and the repository that it is about.
@@ -68,7 +68,7 @@ func New(opts Options) *Events {
 	}
 	e := &Events{
 		opts: opts, source: Source{Addr: opts.Address, InstanceID: uuid.NewString()},
-		stop: make(chan struct{}), wrote: make(chan struct{}), sinksByName: map[string]*sink{}, cancel: func() {},
+		stop: make(chan struct{}), wrote: make(chan struct{}), endpoints: map[string]*persistent{}, cancel: func() {},
 	}
 	for l := range lanes {
 		e.in[l], e.shares[l] = make(chan record, channelSize), mirror.NewShares[string](channelSize)
@@ -110,16 +110,16 @@ func (e *Events) newSink(endpoint Endpoint, bound int64) (s *sink, err error) {
 	if s.client, err = endpoint.client(s.pem); err != nil {
 		return nil, err
 	}
-	if before, ok := e.sinksByName[endpoint.Name]; ok {
-		s.queues, s.counters = before.queues, before.counters
+	if s.persistent = e.endpoints[endpoint.Name]; s.persistent != nil {
 		return s, nil
 	}
-	s.counters = newCounters()
-	for l := range lanes {
-		if s.queues[l], err = openQueue(filepath.Join(e.opts.Dir, endpoint.Name), l, bound); err != nil {
-			return nil, fmt.Errorf("endpoint %s: open its queue: %w", endpoint.Name, err)
-		}
+	s.persistent = &persistent{counters: newCounters()}
+	unreadable := 0
+	if s.queues, unreadable, err = openQueues(filepath.Join(e.opts.Dir, endpoint.Name), bound); err != nil {
+		return nil, fmt.Errorf("endpoint %s: open its queue: %w", endpoint.Name, err)
 	}
+	s.drop(unreadable, Unreadable, nil)
+	e.endpoints[endpoint.Name] = s.persistent
 	return s, nil
 }
 
@@ -131,12 +131,6 @@ func (e *Events) apply(sinks []*sink, bound int64) {
 	if !e.closed && !slices.EqualFunc(now, sinks, (*sink).same) {
 		e.cancel()
 		e.work.Wait()
-		for _, s := range sinks {
-			if before, ok := e.sinksByName[s.Name]; ok { // another configuration was applied in between
-				s.queues, s.counters = before.queues, before.counters
-			}
-			e.sinksByName[s.Name] = s
-		}
 		e.sinks.Store(&sinks)
 		e.startDelivery()
 	}
@@ -197,9 +191,9 @@ func (e *Events) Close() {
 	e.work.Wait()
 	close(e.stop)
 	<-e.wrote
-	for _, s := range e.sinksByName {
-		for _, q := range s.queues {
-			q.close()
+	for name, endpoint := range e.endpoints {
+		if err := endpoint.queues[0].close(); err != nil {
+			e.opts.Log.Error("cannot close a queue of events", zap.String("endpoint", name), zap.Error(err))
 		}
 	}
 }

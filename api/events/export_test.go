@@ -2,10 +2,13 @@ package events
 
 // Hold has the disk of a queue be stuck, until release is called.
 func Hold(e *Events, name string) (release func()) {
-	q := e.sinksByName[name].queues[others]
+	q := e.endpoints[name].queues[reads]
 	q.mu.Lock()
 	return q.mu.Unlock
 }
+
+// BreakDisk makes all writes to a queue fail.
+func BreakDisk(e *Events, name string) { e.endpoints[name].queues[reads].close() }
 
 // InMemory is how many events there can be that are not written yet.
 const InMemory = channelSize + 2*writeBatchSize

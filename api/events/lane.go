@@ -9,7 +9,7 @@ import (
 type lane int
 
 const (
-	others lane = iota // pulls and wants
+	reads lane = iota // pulls and wants
 	changes
 	lanes // number of lanes
 )
@@ -17,30 +17,14 @@ const (
 // laneOf returns the lane of an action.
 func laneOf(a Action) lane {
 	if a == Pull || a == Want {
-		return others
+		return reads
 	}
 	return changes
 }
 
-// suffix returns the suffix of the files of a lane.
-func (l lane) suffix() string {
-	if l == changes {
-		return ".changes" + segmentSuffix
-	}
-	return segmentSuffix
-}
-
-// position returns the name of the file with the read position of a lane.
-func (l lane) position() string {
-	if l == changes {
-		return positionName + ".changes"
-	}
-	return positionName
-}
-
 // entry is a queued event: JSON without newlines.
 type entry struct {
-	line   []byte
+	event  []byte
 	client string // the client that it counts for; "" for none
 }
 

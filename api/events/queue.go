@@ -1,223 +1,259 @@
 package events
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"airmirror/mirror"
 )
 
-// A queue is a folder with events, a line of JSON each, oldest first, in files that are only appended to and that are
-// named by their order. A file goes when all of it was taken off, or when the queue is full. How much of the oldest was
-// taken off stands in the file position.
-//
-// Everything that was put is in the hands of the system, and outlives the process; sync brings it to the disk. What
-// a crash has left half written, and lines that are no events any more, are passed over. It is safe for concurrent use.
+const (
+	queueFile = "queue.db"
+	// lockTimeout is how long to wait for another process that uses the same queue.
+	lockTimeout = 5 * time.Second
+)
+
+// A queue is the queue of a lane for an endpoint: a bucket of a bbolt database that all lanes of the endpoint share. A
+// key is a sequence number; a value is the client that the event counts for, a newline and the event as JSON. When put
+// returns, the events survive a crash and a power failure. A queue is safe for concurrent use.
 type queue struct {
-	dir  string
+	db   *bolt.DB
 	lane lane
-	more chan struct{} // something was put, since somebody received from it
+	more chan struct{} // receives after a put
 
-	mu       sync.Mutex
-	bound    int64                  // in bytes
-	shares   *mirror.Shares[string] // of it, by client
-	segments []segment
-	taken    int64    // bytes of the first segment that were taken off,
-	takenOff int      // and how many lines that is
-	tail     *os.File // the last segment, open to be appended to; nil if the next line begins a new one
-	dirty    bool     // something was put since the last sync
+	mu     sync.Mutex
+	bound  int64                  // maximum of bytes
+	shares *mirror.Shares[string] // of bytes, by client
+	events int
+	bytes  int64
+	done   uint64 // the last key that was delivered. Earlier ones may still be there if the disk failed.
 }
 
-// segment is one of the files of a queue.
-type segment struct {
-	number uint64 // they are in the order of these
-	size   int64
-	lines  int
-	of     map[string]int64 // how many bytes of it are of which client, given back when the file goes
+// openQueues opens the queues of an endpoint in a folder, or creates them. unreadable is the number of damaged events
+// in files of an earlier version.
+func openQueues(dir string, bound int64) (queues [lanes]*queue, unreadable int, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return queues, 0, err
+	}
+	options := bolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
+	path := filepath.Join(dir, queueFile)
+	db, err := bolt.Open(path, 0o600, &options)
+	if err != nil {
+		return queues, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	for l := range lanes {
+		q := &queue{db: db, lane: l, bound: bound, shares: mirror.NewShares[string](bound), more: make(chan struct{}, 1)}
+		queues[l] = q
+		err = q.load()
+		if err == nil {
+			var damaged int
+			damaged, err = q.importFiles(dir)
+			unreadable += damaged
+		}
+		if err != nil {
+			return queues, 0, errors.Join(err, db.Close())
+		}
+	}
+	return queues, unreadable, nil
 }
 
-// segments is how many files a full queue has: when it is full, as large a part of it goes.
-const segments = 8
-
-const positionName = "position"
-
-func (q *queue) path(number uint64) string {
-	return filepath.Join(q.dir, fmt.Sprintf("%016x%s", number, q.lane.suffix()))
+func (l lane) bucket() []byte {
+	if l == changes {
+		return []byte("changes")
+	}
+	return []byte("reads")
 }
 
-// put appends events. It returns how many of them are left out, as their clients have no share left, and how many of the
-// oldest had to go for the others.
+// load creates the bucket if necessary and counts its events.
+func (q *queue) load() error {
+	return q.db.Update(func(tx *bolt.Tx) error {
+		bucket, err := tx.CreateBucketIfNotExists(q.lane.bucket())
+		if err != nil {
+			return err
+		}
+		return bucket.ForEach(func(_, value []byte) error {
+			client, event := splitValue(value)
+			q.account(client, int64(len(event)))
+			return nil
+		})
+	})
+}
+
+// account adds an event to the counters, or removes one if size is negative.
+func (q *queue) account(client string, size int64) {
+	if q.events++; size < 0 {
+		q.events -= 2
+	}
+	q.bytes += size
+	if client != "" {
+		q.shares.Force(client, size)
+	}
+}
+
+func splitValue(value []byte) (client string, event []byte) {
+	before, event, _ := bytes.Cut(value, []byte{'\n'})
+	return string(before), event
+}
+
+// removed is an event that a transaction removes. The counters change when the transaction is committed.
+type removed struct {
+	client  string
+	size    int64
+	dropped bool // it was not delivered
+}
+
+// remove removes events from the front of the bucket while the condition holds.
+func (q *queue) remove(bucket *bolt.Bucket, condition func(key uint64, freed int64) bool) (all []removed, err error) {
+	freed := int64(0)
+	cursor := bucket.Cursor()
+	for key, value := cursor.First(); key != nil; key, value = cursor.First() {
+		number := binary.BigEndian.Uint64(key)
+		if !condition(number, freed) {
+			break
+		}
+		client, event := splitValue(value)
+		all = append(all, removed{client, int64(len(event)), number > q.done})
+		freed += int64(len(event))
+		if err := cursor.Delete(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// put appends events. refused counts those of clients without a share left, which are not appended, and dropped the
+// oldest ones that were removed to make room.
 func (q *queue) put(entries []entry) (refused, dropped int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var text []byte
-	of := map[string]int64{}
-	lines := 0
+	var accepted []entry
+	need := int64(0)
 	for _, e := range entries {
-		size := int64(len(e.line)) + 1
-		if e.client != "" {
-			if !q.shares.Take(e.client, size) {
-				continue
-			}
-			of[e.client] += size
+		if e.client != "" && !q.shares.Take(e.client, int64(len(e.event))) {
+			continue
 		}
-		text = append(append(text, e.line...), '\n')
-		lines++
+		accepted = append(accepted, e)
+		need += int64(len(e.event))
 	}
-	if refused = len(entries) - lines; lines == 0 {
+	if refused = len(entries) - len(accepted); len(accepted) == 0 {
 		return refused, 0, nil
 	}
-	if dropped, err = q.write(text, lines, of); err != nil {
-		q.giveBack(of)
-	}
-	return refused, dropped, err
-}
-
-func (q *queue) giveBack(of map[string]int64) {
-	for client, size := range of {
-		q.shares.Give(client, size)
-	}
-}
-
-// write appends lines to the last file.
-func (q *queue) write(text []byte, lines int, of map[string]int64) (dropped int, err error) {
-	dropped = q.makeRoom(int64(len(text)))
-	if err := q.openTail(); err != nil {
-		return dropped, err
-	}
-	last := &q.segments[len(q.segments)-1]
-	if _, err := q.tail.Write(text); err != nil { // what was written of it is no line
-		if err := q.tail.Truncate(last.size); err != nil {
-			q.endTail()
+	var old []removed
+	err = q.db.Update(func(tx *bolt.Tx) (err error) {
+		bucket := tx.Bucket(q.lane.bucket())
+		old, err = q.remove(bucket, func(_ uint64, freed int64) bool { return q.bytes-freed+need > q.bound })
+		if err != nil {
+			return err
 		}
-		return dropped, err
+		return appendTo(bucket, accepted)
+	})
+	for _, e := range accepted { // account takes it again
+		if e.client != "" {
+			q.shares.Give(e.client, int64(len(e.event)))
+		}
 	}
-	last.size += int64(len(text))
-	last.lines += lines
-	if last.of == nil {
-		last.of = map[string]int64{}
+	if err != nil {
+		return refused, 0, err
 	}
-	for client, size := range of {
-		last.of[client] += size
+	for _, e := range accepted {
+		q.account(e.client, int64(len(e.event)))
 	}
-	q.dirty = true
 	select {
 	case q.more <- struct{}{}:
 	default:
 	}
-	return dropped, nil
+	return refused, q.forget(old), nil
 }
 
-// makeRoom drops the oldest files until there is room for so many bytes.
-func (q *queue) makeRoom(need int64) (dropped int) {
-	for len(q.segments) > 0 && q.bytes()+need > q.bound {
-		dropped += q.segments[0].lines - q.takenOff
-		q.dropFirst()
+func appendTo(bucket *bolt.Bucket, entries []entry) error {
+	for _, e := range entries {
+		number, err := bucket.NextSequence()
+		if err != nil {
+			return err
+		}
+		value := append([]byte(e.client+"\n"), e.event...)
+		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, number), value); err != nil {
+			return err
+		}
 	}
-	return dropped
-}
-
-func (q *queue) bytes() (n int64) {
-	for _, s := range q.segments {
-		n += s.size
-	}
-	return n - q.taken
-}
-
-// openTail has tail be a file with room in it.
-func (q *queue) openTail() error {
-	if q.tail != nil && q.segments[len(q.segments)-1].size < q.bound/segments {
-		return nil
-	}
-	number := uint64(time.Now().UnixNano()) // never that of a file before, to which the position might belong
-	if n := len(q.segments); n > 0 {
-		number = max(number, q.segments[n-1].number+1)
-	}
-	file, err := os.OpenFile(q.path(number), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	q.endTail()
-	q.tail, q.segments = file, append(q.segments, segment{number: number})
 	return nil
 }
 
-// endTail has the next line begin a new file.
-func (q *queue) endTail() {
-	if q.tail != nil {
-		_ = q.tail.Sync()
-		_ = q.tail.Close()
-		q.tail = nil
+// forget updates the counters for removed events. It returns how many of them had not been delivered.
+func (q *queue) forget(all []removed) (dropped int) {
+	for _, r := range all {
+		q.account(r.client, -r.size)
+		if r.dropped {
+			dropped++
+		}
 	}
-}
-
-// dropFirst takes the oldest file off. One that cannot be removed is found again after a restart.
-func (q *queue) dropFirst() {
-	if len(q.segments) == 1 {
-		q.endTail()
-	}
-	_ = os.Remove(q.path(q.segments[0].number))
-	q.giveBack(q.segments[0].of)
-	q.segments = append([]segment(nil), q.segments[1:]...)
-	q.taken, q.takenOff = 0, 0
+	return dropped
 }
 
 // batch are the oldest events of a queue.
 type batch struct {
 	lane       lane
 	events     [][]byte
-	unreadable int // lines between them that are no events
-	segment    uint64
-	from, to   int64
+	unreadable int    // damaged events among them
+	last       uint64 // key of the last one
 }
 
-// done takes a batch off, unless it has gone already.
-func (q *queue) done(b batch) error {
+// peek returns the oldest events: at most the given number, and about as many bytes as size. The batch is empty if the
+// queue is.
+func (q *queue) peek(events int, size int64) (batch, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.segments) == 0 || q.segments[0].number != b.segment || q.taken != b.from {
+	b := batch{lane: q.lane}
+	err := q.db.View(func(tx *bolt.Tx) error {
+		cursor := tx.Bucket(q.lane.bucket()).Cursor()
+		start := binary.BigEndian.AppendUint64(nil, q.done+1)
+		for key, value := cursor.Seek(start); key != nil && len(b.events) < events && size > 0; key, value = cursor.Next() {
+			b.last = binary.BigEndian.Uint64(key)
+			_, event := splitValue(value)
+			if size -= int64(len(event)); json.Valid(event) {
+				b.events = append(b.events, bytes.Clone(event))
+			} else {
+				b.unreadable++
+			}
+		}
 		return nil
-	}
-	if b.to >= q.segments[0].size {
-		q.dropFirst()
-		return nil
-	}
-	q.taken, q.takenOff = b.to, q.takenOff+len(b.events)+b.unreadable
-	temporary := filepath.Join(q.dir, q.lane.position()+".new")
-	text := strconv.FormatUint(b.segment, 16) + " " + strconv.FormatInt(b.to, 10) + "\n"
-	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
-		return errors.Join(err, os.Remove(temporary))
-	}
-	return os.Rename(temporary, filepath.Join(q.dir, q.lane.position()))
+	})
+	return b, err
 }
 
-// sync has everything that was put be on the disk.
-func (q *queue) sync() error {
+// finish removes a batch. If that fails, peek does not return its events again in this process.
+func (q *queue) finish(b batch) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.dirty || q.tail == nil {
-		return nil
+	q.done = max(q.done, b.last)
+	var old []removed
+	err := q.db.Update(func(tx *bolt.Tx) (err error) {
+		old, err = q.remove(tx.Bucket(q.lane.bucket()), func(key uint64, _ int64) bool { return key <= q.done })
+		return err
+	})
+	if err == nil {
+		q.forget(old)
 	}
-	q.dirty = false
-	return q.tail.Sync()
+	return err
 }
 
-// waiting returns how many events there are, and how many bytes they have.
+// waiting returns how many events are in the queue and their size in bytes.
 func (q *queue) waiting() (events int, bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, s := range q.segments {
-		events += s.lines
-	}
-	return events - q.takenOff, q.bytes()
+	return q.events, q.bytes
 }
 
-// setBound changes how large the queue may become, which counts when something is put the next time.
+// setBound changes the maximum size of the queue. It takes effect with the next put.
 func (q *queue) setBound(bound int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -225,8 +261,5 @@ func (q *queue) setBound(bound int64) {
 	q.shares.SetMost(bound)
 }
 
-func (q *queue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.endTail()
-}
+// close closes the database, and with it the queues of all lanes.
+func (q *queue) close() error { return q.db.Close() }

@@ -33,12 +33,17 @@ type sink struct {
 	pem    []byte // certificates to trust
 	agent  string // User-Agent
 	client *http.Client
-	queues [lanes]*queue
-	*counters
+	*persistent
 	log *zap.Logger
 }
 
-// counters is the state of an endpoint that survives changes of its settings. It is safe for concurrent use.
+// persistent is the state of an endpoint that survives changes of its settings.
+type persistent struct {
+	queues [lanes]*queue
+	*counters
+}
+
+// counters count what became of the events for an endpoint. They are safe for concurrent use.
 type counters struct {
 	queued, delivered, failed atomic.Uint64
 	dropped                   map[string]*atomic.Uint64 // by reason; the map is never modified
@@ -127,7 +132,7 @@ func (s *sink) put(l lane, entries []entry) {
 
 // peek returns the oldest changes, or the oldest other events if there are no changes.
 func (s *sink) peek(events int, size int64) (b batch, err error) {
-	for _, l := range []lane{changes, others} {
+	for _, l := range []lane{changes, reads} {
 		if b, err = s.queues[l].peek(events, size); err != nil || len(b.events) > 0 || b.unreadable > 0 {
 			return b, err
 		}

@@ -4,20 +4,16 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/zap"
 )
 
 const (
 	// channelSize is the capacity of a lane's channel. writeBatchSize is how many events are written at a time.
 	channelSize    = 8192
 	writeBatchSize = 256
-	// syncEvery is how often written events are synced to disk.
-	syncEvery = time.Second
 )
 
 // complete fills in an event. It returns false if no endpoint wants it.
@@ -76,28 +72,19 @@ func (e *Events) enqueueWaiting(ctx context.Context, h record) {
 // write writes events to the queues until stop is closed, and then what is left in the channels.
 func (e *Events) write() {
 	defer close(e.wrote)
-	var due <-chan time.Time // when to sync the queues
 	for {
 		select {
 		case h := <-e.in[changes]:
 			e.writeBatch(changes, h)
-		case h := <-e.in[others]:
-			e.writeBatch(others, h)
-		case <-due:
-			due = nil
-			e.syncAll()
-			continue
+		case h := <-e.in[reads]:
+			e.writeBatch(reads, h)
 		case <-e.stop:
 			for l := range lanes {
 				for len(e.in[l]) > 0 {
 					e.writeBatch(l, <-e.in[l])
 				}
 			}
-			e.syncAll()
 			return
-		}
-		if due == nil {
-			due = time.After(syncEvery)
 		}
 	}
 }
@@ -126,17 +113,5 @@ func (e *Events) writeBatch(l lane, first record) {
 		if len(entries[i]) > 0 {
 			s.put(l, entries[i])
 		}
-	}
-}
-
-func (e *Events) syncAll() {
-	var failed error
-	for _, s := range *e.sinks.Load() {
-		for _, q := range s.queues {
-			failed = errors.Join(failed, q.sync())
-		}
-	}
-	if failed != nil {
-		e.opts.Log.Error("cannot sync the queues of events: a power failure may lose events", zap.Error(failed))
 	}
 }

@@ -8,7 +8,7 @@ import (
 // TestEndpointsOfEventsAreChecked: what is wrong with them is told with its place.
 func TestEndpointsOfEventsAreChecked(t *testing.T) {
 	for text, want := range map[string]string{
-		"{queue: 1kB}": "events.queue: 1000: want", "{endpoints: [{name: a}]}": "endpoint a: its url is not one",
+		"{queue: 1kB}": "events.queue: 1000: want", "{endpoints: [{name: a}]}": "endpoint a: the url must be of the form",
 		"{endpoints: [{name: a, url: 'http://b/'}, {name: a, url: 'http://b/'}]}": "configured twice",
 		"{endpoints: [{name: a, url: 'http://b/', header: []}]}":                  "did you mean headers?",
 	} {
