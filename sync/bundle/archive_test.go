@@ -16,7 +16,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// readArchive reads an archive that is no bundle in every form, and returns what was in it.
+// readArchive reads an archive in every form of compression and returns its content.
 func readArchive(t *testing.T, kind bundle.Kind, data []byte) (got content, roots []bundle.Root) {
 	t.Helper()
 	for _, in := range []io.Reader{reader(data, true), reader(data, false), bytes.NewReader(gzipped(t, data)), bytes.NewReader(zstded(t, data))} {
@@ -29,7 +29,7 @@ func readArchive(t *testing.T, kind bundle.Kind, data []byte) (got content, root
 			t.Fatal(err)
 		}
 		if r.Kind() != kind || r.Document() != nil {
-			t.Errorf("it is a %s with the document %v, want a %s", r.Kind(), r.Document(), kind)
+			t.Errorf("kind %s with document %v, want %s", r.Kind(), r.Document(), kind)
 		}
 	}
 	return got, roots
@@ -47,7 +47,7 @@ func TestReadLayout(t *testing.T) {
 	})
 	got, roots := readArchive(t, bundle.KindLayout, data)
 	if len(got) != len(c) {
-		t.Errorf("%d blobs and manifests came, want %d", len(got), len(c))
+		t.Errorf("%d blobs and manifests, want %d", len(got), len(c))
 	}
 	want := []bundle.Root{{Names: []string{"docker.io/library/a:1"}}, {Names: []string{"quay.io/a/b:2"}}, {Tag: "3"}, {Names: []string{"a:4"}}, {}}
 	for i, root := range roots {
@@ -113,7 +113,7 @@ func TestReadOldDockerSave(t *testing.T) {
 		saved{config(t, "one", "three"), []string{"one", packed}, nil})
 	got, roots := readArchive(t, bundle.KindDocker, archive)
 	if len(got) != 5 {
-		t.Errorf("%d blobs came, want 3 layers and 2 configs", len(got))
+		t.Errorf("%d blobs, want 3 layers and 2 configs", len(got))
 	}
 	if len(roots) != 2 || !slices.Equal(roots[0].Names, []string{"a:1", "localhost:5000/a:2"}) || roots[1].Names != nil {
 		t.Fatalf("roots are %+v", roots)

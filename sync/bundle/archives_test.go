@@ -15,7 +15,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// entry is one of a tar; a file unless it has a type.
+// entry is an entry of a tar. Without a type, it is a file.
 type entry struct {
 	name, data, link string
 	kind             byte
@@ -44,7 +44,7 @@ func tarOf(t testing.TB, entries ...entry) []byte {
 	return buf.Bytes()
 }
 
-// layoutOf is what skopeo and docker make of a folder with an image layout: in the order of names, folders included.
+// layoutOf returns the entries of an image layout as skopeo and docker write them: sorted by name, with folders.
 func (c content) layoutOf(t testing.TB, roots []v1.Descriptor, more ...entry) []byte {
 	t.Helper()
 	list := []entry{{name: "blobs/", kind: tar.TypeDir}, {name: "blobs/sha256/", kind: tar.TypeDir}}
@@ -67,7 +67,7 @@ func named(desc v1.Descriptor, annotations ...string) v1.Descriptor {
 	return desc
 }
 
-// dockerNew is what docker save writes since 25.0 for an image, with a config that nobody needs for each layer.
+// dockerNew returns the entries that docker save writes since 25.0, with an unneeded config for each layer.
 func (c content) dockerNew(t testing.TB, image v1.Descriptor, tags ...string) []byte {
 	t.Helper()
 	var manifest v1.Manifest
@@ -87,15 +87,15 @@ func (c content) dockerNew(t testing.TB, image v1.Descriptor, tags ...string) []
 	return c.layoutOf(t, roots, entry{name: "manifest.json", data: string(encode(t, []item{it}))}, entry{name: "repositories", data: "{}"})
 }
 
-// saved is an image of an old docker save.
+// saved is an image in an archive of an old docker save.
 type saved struct {
 	config string
-	layers []string // their content
+	layers []string // content
 	tags   []string
 }
 
-// dockerOld is what docker save wrote before 25.0: a folder for each layer of an image, with a link in it where another
-// image has the same one.
+// dockerOld returns the entries that docker save wrote before 25.0: a folder for each layer of an image, with a link if
+// another image has the same layer.
 func dockerOld(t testing.TB, images ...saved) []byte {
 	t.Helper()
 	var list []entry
@@ -105,7 +105,7 @@ func dockerOld(t testing.TB, images ...saved) []byte {
 		it := item{Config: digest.FromString(image.config).Encoded() + ".json", RepoTags: image.tags}
 		list = append(list, entry{name: it.Config, data: image.config})
 		for i, layer := range image.layers {
-			dir := digest.FromString(image.config + strings.Repeat("x", i)).Encoded() // some id
+			dir := digest.FromString(image.config + strings.Repeat("x", i)).Encoded() // any ID
 			file := entry{name: dir + "/layer.tar", data: layer}
 			if other, ok := at[layer]; ok {
 				file = entry{name: dir + "/layer.tar", kind: tar.TypeSymlink, link: "../" + other + "/layer.tar"}
@@ -123,7 +123,7 @@ func dockerOld(t testing.TB, images ...saved) []byte {
 	return tarOf(t, list...)
 }
 
-// config is that of an image for linux/amd64 with layers of this content.
+// config returns the config of an image for linux/amd64 with these layers.
 func config(t testing.TB, layers ...string) string {
 	t.Helper()
 	c := v1.Image{Platform: v1.Platform{OS: "linux", Architecture: "amd64"}, RootFS: v1.RootFS{Type: "layers"}}

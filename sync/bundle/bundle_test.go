@@ -23,7 +23,7 @@ import (
 func TestWriteAndRead(t *testing.T) {
 	c, contents, data := someBundle(t)
 	if int64(len(data)) != contents.Size(0) {
-		t.Errorf("Size says %d, it has %d", contents.Size(0), len(data))
+		t.Errorf("Size = %d, want %d", contents.Size(0), len(data))
 	}
 	for name, packed := range map[string][]byte{"plain": data, "gzip": gzipped(t, data), "zstd": zstded(t, data)} {
 		t.Run(name, func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestWriteAndRead(t *testing.T) {
 				t.Errorf("read a %s with %+v, wrote %+v", r.Kind(), r.Document(), contents.Document)
 			}
 			if _, signature := r.Raw(); signature != nil {
-				t.Errorf("it has the signature %q", signature)
+				t.Errorf("signature %q", signature)
 			}
 			c.holds(t, readAll(t, r))
 			if r.Offset() != int64(len(data)) {
@@ -111,7 +111,7 @@ func TestSkipEntries(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n%2 == 0 { // some are read in part
+				if n%2 == 0 { // read some in part
 					if _, err := io.CopyN(io.Discard, e, e.Size/2); err != nil {
 						t.Fatal(err)
 					}
@@ -183,7 +183,7 @@ func zstded(t testing.TB, data []byte) []byte {
 	return w.EncodeAll(data, nil)
 }
 
-// names lists the entries of a tar.
+// names returns the names of the entries of a tar.
 func names(t testing.TB, data []byte) (names []string) {
 	t.Helper()
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
@@ -201,7 +201,7 @@ func names(t testing.TB, data []byte) (names []string) {
 	}
 }
 
-// entries returns the content of a tar's entries by name.
+// entries returns the content of the entries of a tar by name.
 func entries(t testing.TB, data []byte) map[string]string {
 	t.Helper()
 	got := map[string]string{}

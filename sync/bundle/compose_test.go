@@ -13,7 +13,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// item is one of manifest.json.
+// item is an item of manifest.json.
 type item struct {
 	Config   string
 	RepoTags []string
@@ -93,7 +93,7 @@ func TestIndexNamesAreIndependentOfOtherImages(t *testing.T) {
 		}
 		want := map[string]string{"io.containerd.image.name": "docker.io/org/app:v1", v1.AnnotationRefName: "docker.io/org/app:v1"}
 		if got := index.Manifests[0].Annotations; !reflect.DeepEqual(got, want) {
-			t.Errorf("of %d images it has %v, want %v", len(images), got, want)
+			t.Errorf("with %d images: %v, want %v", len(images), got, want)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// content is what a mirror holds: manifests with their media type, and blobs without one.
+// content is the content of a mirror: manifests with media types, and blobs without.
 type content map[digest.Digest]held
 
 type held struct {
@@ -36,7 +36,7 @@ func (c content) put(mediaType string, data []byte) v1.Descriptor {
 	return v1.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
 }
 
-// image puts an image for a platform with layers of these bytes.
+// image adds an image for a platform with these layers.
 func (c content) image(t testing.TB, arch string, layers ...string) v1.Descriptor {
 	t.Helper()
 	image := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest}
@@ -59,7 +59,7 @@ func (c content) index(t testing.TB, children ...v1.Descriptor) v1.Descriptor {
 	return c.put(v1.MediaTypeImageIndex, encode(t, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: children}))
 }
 
-// signature puts an artifact that refers to subject.
+// signature adds an artifact that refers to subject.
 func (c content) signature(t testing.TB, subject v1.Descriptor) v1.Descriptor {
 	t.Helper()
 	empty := c.blob([]byte("{}"))
@@ -80,12 +80,12 @@ func (c content) load(d digest.Digest) (string, []byte, error) {
 func (c content) open(_ context.Context, d digest.Digest) (io.ReadCloser, error) {
 	h, ok := c[d]
 	if !ok {
-		return nil, fmt.Errorf("nothing is held as %s", d)
+		return nil, fmt.Errorf("%s is not stored", d)
 	}
 	return io.NopCloser(bytes.NewReader(h.data)), nil
 }
 
-// document lists all of c but what is left out, in no particular order, with images.
+// document returns a document with images that lists c, except for some content, in random order.
 func (c content) document(images []bundle.Image, leftOut ...digest.Digest) *bundle.Document {
 	doc := &bundle.Document{Source: "staging-1", Host: "host", Destination: "plant-7", Sequence: 3, Tool: "mirror 1",
 		Created: time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC), Images: images}
@@ -130,7 +130,7 @@ func (c content) write(t testing.TB, contents *bundle.Contents) []byte {
 	return buf.Bytes()
 }
 
-// some is a little of everything: an index, an image with two names, an image without one, and a signature.
+// some returns an index, an image with two names, an image without a name, and a signature.
 func some(t testing.TB) (content, []bundle.Image) {
 	t.Helper()
 	c := content{}
@@ -146,7 +146,7 @@ func some(t testing.TB) (content, []bundle.Image) {
 	}
 }
 
-// someBundle is a bundle of some.
+// someBundle returns a bundle of some.
 func someBundle(t testing.TB) (content, *bundle.Contents, []byte) {
 	t.Helper()
 	c, images := some(t)
@@ -154,7 +154,7 @@ func someBundle(t testing.TB) (content, *bundle.Contents, []byte) {
 	return c, contents, c.write(t, contents)
 }
 
-// readAll reads everything that r yields and returns it, verified.
+// readAll reads and verifies all entries of r.
 func readAll(t testing.TB, r *bundle.Reader) content {
 	t.Helper()
 	got := content{}
@@ -178,16 +178,16 @@ func (c content) take(t testing.TB, e *bundle.Entry, data []byte) {
 	t.Helper()
 	d := cmp.Or(e.Digest, digest.FromBytes(data))
 	if d.Algorithm().FromBytes(data) != d || int64(len(data)) != e.Size {
-		t.Fatalf("%s came with other content: %d bytes of %d", d, len(data), e.Size)
+		t.Fatalf("%s has other content: %d bytes of %d", d, len(data), e.Size)
 	}
 	if _, twice := c[d]; twice {
-		t.Fatalf("%s came twice", d)
+		t.Fatalf("%s is yielded twice", d)
 	}
 	e.SetDigest(d)
 	c[d] = held{fmt.Sprint(e.Manifest), data}
 }
 
-// holds fails unless got has the bytes of want, and knows which are manifests.
+// holds fails the test unless got has the content of want, with the right manifests.
 func (c content) holds(t testing.TB, got content) {
 	t.Helper()
 	if !slices.Equal(slices.Sorted(maps.Keys(c)), slices.Sorted(maps.Keys(got))) {

@@ -24,7 +24,7 @@ func TestContinueAtAnyByte(t *testing.T) {
 		document, signature := raw(t, data)
 		step := 1
 		if signature == nil {
-			step = 31 // all there is about it is in the other one too
+			step = 31 // the other one covers the same cases
 		}
 		for offset := 0; offset <= len(data); offset += step {
 			if offset%8 > 1 && within(data, offset) {
@@ -55,7 +55,7 @@ func TestContinueAtAnyByte(t *testing.T) {
 	}
 }
 
-// within reports whether there is nothing but content, or nothing but padding, around an offset.
+// within reports whether an offset is surrounded by content only, or by padding only.
 func within(data []byte, offset int) bool {
 	const near = 8
 	if offset < near || offset+near > len(data) || (offset+near)%512 <= 2*near {
@@ -65,7 +65,7 @@ func within(data []byte, offset int) bool {
 	return zeros == 0 || zeros == 2*near
 }
 
-// readPart reads up to where r ends. half has what came of an entry in the part before.
+// readPart reads to the end of r. half is the beginning of an entry from the previous part.
 func (c content) readPart(t *testing.T, r *bundle.Reader, half map[digest.Digest][]byte) error {
 	t.Helper()
 	for {
@@ -112,7 +112,7 @@ func TestSkipTruncatedEntry(t *testing.T) {
 				continue
 			}
 			if !errors.Is(err, io.ErrUnexpectedEOF) || r.Offset() != int64(offset) {
-				t.Fatalf("cut at %d, it says %d: %v", offset, r.Offset(), err)
+				t.Fatalf("cut at %d: Offset = %d: %v", offset, r.Offset(), err)
 			}
 		}
 	}

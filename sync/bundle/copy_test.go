@@ -9,7 +9,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// copied passes a bundle on, signed.
+// copied copies a bundle and signs it.
 func copied(t testing.TB, data []byte, signature string) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -37,14 +37,14 @@ func TestCopySigns(t *testing.T) {
 		}
 		data = out.Bytes()
 		if want := contents.Size(len(signature)); int64(len(data)) != want {
-			t.Errorf("it has %d bytes, Size says %d", len(data), want)
+			t.Errorf("the copy has %d bytes, Size = %d", len(data), want)
 		}
 		r, err := bundle.Open(bytes.NewReader(data), bundle.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, gotSignature := r.Raw(); !bytes.Equal(got, document) || string(gotSignature) != signature {
-			t.Errorf("signed %q, it has the signature %q", document, gotSignature)
+			t.Errorf("signed %q, got signature %q", document, gotSignature)
 		}
 		c.holds(t, readAll(t, r))
 	}
@@ -72,7 +72,7 @@ func TestCopyTruncatedBundle(t *testing.T) {
 	for n := 0; n < len(data); n += 97 {
 		_, err := bundle.Copy(t.Context(), io.Discard, bytes.NewReader(data[:n]), nil, nil)
 		if err == nil {
-			t.Fatalf("%d bytes of %d were taken for a bundle", n, len(data))
+			t.Fatalf("%d bytes of %d were accepted as a bundle", n, len(data))
 		}
 	}
 	_, err := bundle.Copy(t.Context(), io.Discard, bytes.NewReader(append(data, 0)), nil, nil)

@@ -14,7 +14,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// folder writes c as an image layout.
+// folder writes c as an image layout in a folder.
 func (c content) folder(t *testing.T, roots ...v1.Descriptor) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -54,7 +54,7 @@ func TestReadFolder(t *testing.T) {
 		t.Errorf("roots are %+v: %v", roots, err)
 	}
 	if r.Kind() != bundle.KindLayout {
-		t.Errorf("it is a %s", r.Kind())
+		t.Errorf("kind %s", r.Kind())
 	}
 }
 
@@ -82,12 +82,12 @@ func TestFolderYieldsReferencedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e.Digest == other.Digest || e.Digest == two.Digest {
-			t.Errorf("%s came", e.Digest)
+			t.Errorf("%s was yielded", e.Digest)
 		}
 		manifests = append(manifests, e.Manifest)
 	}
 	if len(manifests) != 4 || !manifests[0] || !manifests[1] || manifests[2] || manifests[3] {
-		t.Errorf("what came are manifests: %v", manifests)
+		t.Errorf("manifests yielded: %v", manifests)
 	}
 }
 

@@ -55,7 +55,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// summed mends the checksums of headers, so that what was changed in them is looked at.
+// summed corrects the checksums of headers, so that changed headers are parsed.
 func summed(data []byte) []byte {
 	data = bytes.Clone(data)
 	for start := 0; start+512 <= len(data); start += 512 {
@@ -77,7 +77,7 @@ func summed(data []byte) []byte {
 func fuzzEntry(t *testing.T, e *bundle.Entry) digest.Digest {
 	n, err := io.Copy(io.Discard, e)
 	if err == nil && n+e.Skipped != e.Size {
-		t.Fatalf("%s has %d bytes and came with %d", e.Digest, e.Size, n)
+		t.Fatalf("%s has %d bytes, %d were read", e.Digest, e.Size, n)
 	}
 	if e.Digest != "" {
 		return e.Digest

@@ -17,11 +17,11 @@ func TestHeaderSize(t *testing.T) {
 				name := blobName(algorithm.FromString("x"))
 				head := header(name, size)
 				if int64(len(head)) != headerSize(name) {
-					t.Errorf("it has %d bytes, want %d", len(head), headerSize(name))
+					t.Errorf("the header has %d bytes, want %d", len(head), headerSize(name))
 				}
 				h, err := tar.NewReader(bytes.NewReader(head)).Next()
 				if err != nil || h.Name != name || h.Size != size || h.Typeflag != tar.TypeReg {
-					t.Errorf("it is read as %+v: %v", h, err)
+					t.Errorf("package tar reads %+v: %v", h, err)
 				}
 			})
 		}

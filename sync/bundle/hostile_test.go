@@ -22,7 +22,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// consume reads all of data and returns the error that ends it, nil for io.EOF.
+// consume reads data to its end and returns the error, or nil for io.EOF.
 func consume(in io.Reader, limits bundle.Limits) error {
 	r, err := bundle.Open(in, limits)
 	for err == nil {
@@ -61,7 +61,7 @@ func TestFlippedBits(t *testing.T) {
 	want := plain(original.Document())
 	in := func(i int, part []byte) bool { at := bytes.Index(data, part); return i >= at && i < at+len(part) }
 	for i := range data {
-		if in(i, signature) { // that is for who verifies it
+		if in(i, signature) { // verifying signatures finds this one
 			continue
 		}
 		if i%4 > 0 && within(data, i) {
@@ -86,7 +86,7 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
-// plain is a document without what its id does not cover.
+// plain returns a document without the fields that its ID does not cover.
 func plain(doc *bundle.Document) bundle.Document {
 	covered := *doc
 	covered.Host, covered.Tool, covered.Created = "", "", time.Time{}
@@ -98,7 +98,7 @@ func TestUnlistedEntries(t *testing.T) {
 	size := func(d digest.Digest, n int64) int { return 512 + int(n) + int(-n&511) }
 	m := contents.Document.Manifests[0]
 	start := bytes.Index(data, []byte("blobs/sha256/"+m.Digest.Encoded()))
-	for start%512 != 0 { // manifest.json names it too
+	for start%512 != 0 { // manifest.json contains the digest as well
 		start += 1 + bytes.Index(data[start+1:], []byte("blobs/sha256/"+m.Digest.Encoded()))
 	}
 	end := start + size(m.Digest, m.Size)
@@ -139,7 +139,7 @@ func TestHostileArchives(t *testing.T) {
 		w.Close()
 		return buf.Bytes()
 	}
-	// As a tar may have it, and package tar would not write it.
+	// Package tar does not write this form.
 	rename := func(data []byte, from, to string) []byte {
 		return bytes.Replace(data, []byte(from), []byte(to), 1)
 	}
@@ -265,7 +265,7 @@ func TestMemoryIsLimited(t *testing.T) {
 	}
 }
 
-// flood is what more makes, for ever.
+// flood is an endless reader of the results of more.
 type flood struct {
 	more func(i int) []byte
 	rest []byte

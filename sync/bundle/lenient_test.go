@@ -19,7 +19,7 @@ import (
 	"airmirror/sync/bundle"
 )
 
-// entriesOf are the entries of an image layout with one image, which is called team/app:1, below a folder.
+// entriesOf returns the entries of an image layout in a folder with one image, team/app:1.
 func entriesOf(t testing.TB, folder string, more ...string) (content, []entry) {
 	t.Helper()
 	c := content{}
@@ -28,7 +28,7 @@ func entriesOf(t testing.TB, folder string, more ...string) (content, []entry) {
 	return c, below(t, folder, data)
 }
 
-// below are the entries of a tar, in a folder of another.
+// below moves the entries of a tar to a folder.
 func below(t testing.TB, folder string, data []byte) (list []entry) {
 	t.Helper()
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
@@ -44,7 +44,7 @@ func below(t testing.TB, folder string, data []byte) (list []entry) {
 	}
 }
 
-// opened reads all of an archive, and returns its content and what is named in it.
+// opened reads an archive and returns its content and the names in it.
 func opened(t testing.TB, data []byte) (content, []string) {
 	t.Helper()
 	r, err := bundle.Open(bytes.NewReader(data), bundle.Limits{})
@@ -97,7 +97,7 @@ func TestRealWorldArchives(t *testing.T) {
 				}
 			}
 			if len(names) == 0 || names[0] != "docker.io/team/app:1" || len(slices.Compact(names)) != 1 {
-				t.Errorf("it is called %q", names)
+				t.Errorf("names %q", names)
 			}
 		})
 	}
@@ -123,7 +123,7 @@ func TestDuplicateFiles(t *testing.T) {
 	isInvalid(t, consumeKnown(bytes.NewReader(tarOf(t, append(slices.Clone(list), again)...))))
 }
 
-// consumeKnown is consume, with what entries without a digest are.
+// consumeKnown is like consume, and sets the digests of entries without one.
 func consumeKnown(in io.Reader) error {
 	r, err := bundle.Open(in, bundle.Limits{})
 	for err == nil {
@@ -146,7 +146,7 @@ func TestZarfNames(t *testing.T) {
 	if _, names := opened(t, tarOf(t, append(layout, entry{name: "zarf.yaml", data: "kind: ZarfPackageConfig"})...)); !slices.Equal(names, []string{"docker.io/team/app:1"}) {
 		t.Errorf("in a package: %q", names)
 	}
-	if _, names := opened(t, tarOf(t, layout...)); names != nil { // it is what the image was built on
+	if _, names := opened(t, tarOf(t, layout...)); names != nil { // the name of the base image
 		t.Errorf("elsewhere: %q", names)
 	}
 }
@@ -163,7 +163,7 @@ func TestSparseEntries(t *testing.T) {
 		name := "blobs/sha256/" + d.Encoded()
 		names = append(names, name)
 		path := filepath.Join(dir, "blobs/sha256", d.Encoded())
-		if i := bytes.Index(h.data, []byte("layer")); i == 1<<20 { // with holes before and behind
+		if i := bytes.Index(h.data, []byte("layer")); i == 1<<20 { // with holes before and after
 			last, names = name, names[:len(names)-1]
 			file, err := os.Create(path)
 			if err == nil {
@@ -186,7 +186,7 @@ func TestSparseEntries(t *testing.T) {
 			}
 		}
 		if !slices.Equal(called, []string{"a.example/b:1"}) {
-			t.Errorf("%q: it is called %q", args, called)
+			t.Errorf("%q: names %q", args, called)
 		}
 		isInvalid(t, consume(bytes.NewReader(bytes.TrimRight(out, "\x00")), bundle.Limits{}))
 	}
@@ -240,7 +240,7 @@ func TestDecompressionWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, half := range [][]byte{plain[:1000], plain[1000:]} { // the length is not known when it begins
+	for _, half := range [][]byte{plain[:1000], plain[1000:]} { // the header does not contain the length
 		if _, err := w.Write(half); err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestDecompressionWindow(t *testing.T) {
 	}
 	err = consume(bytes.NewReader(xz), bundle.Limits{})
 	if isInvalid(t, err); !strings.Contains(err.Error(), "128 MiB") {
-		t.Errorf("it says %v", err)
+		t.Errorf("error: %v", err)
 	}
 	if err := consume(bytes.NewReader(xz), bundle.Limits{Window: 2 << 30}); err != nil {
 		t.Errorf("with 2 GiB: %v", err)

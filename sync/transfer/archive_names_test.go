@@ -64,8 +64,8 @@ func TestImagesWithoutUsableNameAreSkipped(t *testing.T) {
 	for name, tt := range map[string]struct {
 		other v1.Descriptor
 		tag   string
-		says  string            // why it is left out; "" if it is not
-		want  map[string]string // other tags of app than v1
+		says  string            // reason for skipping; empty if it is imported
+		want  map[string]string // tags of app except v1
 	}{
 		"no name":            {two, "", "no name in the archive", nil},
 		"no name, and --tag": {two, "registry.example/org/app:v2", "", map[string]string{"v2": ""}},
@@ -87,7 +87,7 @@ func TestImagesWithoutUsableNameAreSkipped(t *testing.T) {
 					t.Fatalf("dry run %t: left out %+v of %+v", dry, left, summary)
 				}
 				if tt.says != "" && (left[0].Name != two.Digest.String() || !strings.Contains(left[0].Reason, tt.says)) {
-					t.Errorf("dry run %t: it says %q", dry, left[0].Reason)
+					t.Errorf("dry run %t: reason %q", dry, left[0].Reason)
 				}
 			}
 			if s.has(app, one.Digest); s.tag(app, "v1") != one.Digest || len(s.tags()) != 1+len(tt.want) {
@@ -197,6 +197,6 @@ func TestHostsWithPortsAreReported(t *testing.T) {
 	_, events := s.take(layoutOf(t, m, annotated(one, containerdName, "reg.corp:5000/team/app:1"), annotated(one, containerdName, "reg.corp:5000/team/b:1"), annotated(one, containerdName, "ghcr.io/team/app:1")), transfer.ImportRequest{})
 	notes := of(events, transfer.KindNote)
 	if len(notes) != 1 || notes[0].Name != "reg.corp:5000" || !strings.Contains(notes[0].Reason, "?ns=reg.corp:5000") {
-		t.Errorf("notes %+v", notes)
+		t.Errorf("notes: %+v", notes)
 	}
 }

@@ -65,7 +65,7 @@ func TestArchiveContentAlreadyStored(t *testing.T) {
 	})
 }
 
-// layoutFiles are the files of an image layout, by name.
+// layoutFiles returns the files of an image layout by name.
 func layoutFiles(t *testing.T, parts []string, entries ...v1.Descriptor) map[string]string {
 	t.Helper()
 	index, err := json.Marshal(v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: entries})
@@ -79,7 +79,7 @@ func layoutFiles(t *testing.T, parts []string, entries ...v1.Descriptor) map[str
 	return files
 }
 
-// spoil changes a byte of a stored file, and has a new process find that.
+// spoil changes a byte of a stored file and restarts the mirror, so that it notices.
 func (s *site) spoil(d digest.Digest) {
 	s.t.Helper()
 	s.stop()

@@ -17,7 +17,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// archive is a tar, as its files were added.
+// archive is a tar that is being written.
 type archive struct {
 	t   *testing.T
 	out bytes.Buffer
@@ -57,7 +57,7 @@ func (a *archive) bytes() []byte {
 	return a.out.Bytes()
 }
 
-// layoutOf is an image layout with everything of m, and with these entries in its index.
+// layoutOf returns an image layout with the content of m and these entries in its index.
 func layoutOf(t *testing.T, m *made, entries ...v1.Descriptor) []byte {
 	t.Helper()
 	a := newArchive(t)
@@ -72,7 +72,7 @@ func layoutOf(t *testing.T, m *made, entries ...v1.Descriptor) []byte {
 	return a.bytes()
 }
 
-// layout is an image layout of one image that is called 1.0.
+// layout returns an image layout of one image with the name 1.0.
 func layout(t *testing.T) []byte {
 	m := newMade()
 	return layoutOf(t, m, annotated(m.image(t, m.blob("layer")), v1.AnnotationRefName, "1.0"))
@@ -100,7 +100,7 @@ func TestImportLayout(t *testing.T) {
 	for name, tt := range map[string]struct {
 		entries []v1.Descriptor
 		tag     string
-		want    map[string]digest.Digest // by tag of app
+		want    map[string]digest.Digest // by tags of app
 		untag   []digest.Digest
 		code    mirror.Code
 		says    string
@@ -136,7 +136,7 @@ func TestImportLayout(t *testing.T) {
 					t.Errorf("dry run %t: %+v", dry, summary)
 				}
 				if (dry || tt.code == mirror.CodeBundleInvalid) && len(s.digests()) > 0 || len(s.tags()) > 0 && (dry || tt.code != "") {
-					t.Errorf("dry run %t: something is left: %v %q", dry, s.digests(), s.tags())
+					t.Errorf("dry run %t: blobs %v or tags %q remain", dry, s.digests(), s.tags())
 				}
 			}
 			if tt.code != "" {
@@ -155,10 +155,10 @@ func TestImportLayout(t *testing.T) {
 				s.has(app, d)
 			}
 			if slices.Contains(s.digests(), loose) {
-				t.Error("what nobody needs is held")
+				t.Error("unneeded content is stored")
 			}
 			s.nothingIsLeft()
-			if summary, _ := s.take(data, transfer.ImportRequest{Tag: tt.tag}); summary.New > 100 { // what is not needed comes again
+			if summary, _ := s.take(data, transfer.ImportRequest{Tag: tt.tag}); summary.New > 100 { // unneeded content is received again
 				t.Errorf("the second time: %+v", summary)
 			}
 		})

@@ -17,7 +17,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// zeros reads as so many zeros.
+// zeros is a reader of that many zero bytes.
 type zeros struct{ left int64 }
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -30,8 +30,8 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// large writes a bundle with one image, that has count layers of zeros: the first of size bytes, each other one byte more
-// than the one before.
+// large writes a bundle with one image that has count layers of zeros. The first one has size bytes, each other one has
+// one byte more than the one before.
 func large(t testing.TB, w io.Writer, size int64, count int) error {
 	m := newMade()
 	sizes := map[digest.Digest]int64{}
@@ -73,7 +73,7 @@ func TestMemoryIsIndependentOfSize(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		return after.TotalAlloc - before.TotalAlloc
 	}
-	const most = size / 2 // the race detector has pools forget some of what they are given
+	const most = size / 2 // with the race detector, pools drop some items
 	if n := allocated(func() {
 		if _, _, err := s.tryTake(r, transfer.ImportRequest{}); err != nil {
 			t.Fatal(err)
@@ -93,8 +93,8 @@ func TestMemoryIsIndependentOfSize(t *testing.T) {
 	}
 }
 
-// BenchmarkImport imports 8 layers of 32 MiB from a file, BenchmarkCopy does what that takes at least: it reads, hashes and
-// writes the same bytes once, and BenchmarkExport writes the same bundle.
+// BenchmarkImport imports 8 layers of 32 MiB from a file. BenchmarkCopy is the minimum for that: it reads, hashes and writes
+// the same bytes once.
 func BenchmarkImport(b *testing.B) {
 	path, size := largeFile(b)
 	b.SetBytes(size)

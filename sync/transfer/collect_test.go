@@ -22,7 +22,7 @@ import (
 func TestExportIsProtectedFromCollector(t *testing.T) {
 	s, _, _ := staged(t)
 	var layers []string
-	for i := range 6 { // more than is read ahead
+	for i := range 6 { // more than the read-ahead
 		layers = append(layers, content(fmt.Sprint("layer", i), 1<<20))
 	}
 	s.image(app, mirror.Pushed, "linux/amd64", layers, "large")
@@ -50,7 +50,7 @@ func TestExportIsProtectedFromCollector(t *testing.T) {
 	before := len(s.digests())
 	s.collect()
 	if len(s.digests()) == before {
-		t.Error("it is protected for ever")
+		t.Error("the content is still protected after the export")
 	}
 }
 
@@ -118,7 +118,7 @@ func TestInvalidBundleKeepsPushedBlobs(t *testing.T) {
 	}), transfer.ImportRequest{})
 	wantCode(t, err, mirror.CodeDigestInvalid)
 	if held := s.digests(); !slices.Equal(held, []digest.Digest{digest.FromString(first)}) {
-		t.Errorf("%v are held", held)
+		t.Errorf("stored: %v", held)
 	}
 }
 
@@ -140,19 +140,19 @@ func TestPendingImportTimesOut(t *testing.T) {
 			_, err := s.sendVolume(all, 1)
 			s.must(err)
 			if len(s.digests()) == 0 {
-				t.Fatal("nothing came")
+				t.Fatal("nothing was stored")
 			}
 			jump(m)
 			s.restart()
 			m.Pass(29 * 24 * time.Hour)
 			s.restart()
 			if len(s.digests()) == 0 {
-				t.Error("it is given up after 29 days")
+				t.Error("the import was dropped after 29 days")
 			}
 			m.Pass(2 * 24 * time.Hour)
 			s.restart()
 			if len(s.digests()) != 0 {
-				t.Error("it is not given up after 31 days")
+				t.Error("the import was not dropped after 31 days")
 			}
 		})
 	}

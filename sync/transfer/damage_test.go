@@ -13,7 +13,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// damage changes a byte of a stored file, and leaves its size.
+// damage changes a byte of a stored file and keeps the size.
 func (s *site) damage(d digest.Digest) {
 	s.t.Helper()
 	path := s.path(d)
@@ -21,7 +21,7 @@ func (s *site) damage(d digest.Digest) {
 	s.must(err)
 	data[len(data)/2] ^= 1
 	s.must(os.WriteFile(path, data, 0o600))
-	s.must(os.Chtimes(path, time.Time{}, time.Unix(1, 0))) // the clock of a file system can be coarse
+	s.must(os.Chtimes(path, time.Time{}, time.Unix(1, 0))) // file systems can have coarse clocks
 }
 
 func (s *site) path(d digest.Digest) string {
@@ -39,7 +39,7 @@ func TestExportSkipsDamagedImages(t *testing.T) {
 			s := newSite(t, transfer.Options{})
 			s.image(app, mirror.Pushed, "linux/amd64", []string{"good"}, "good")
 			bad := s.image(app, mirror.Pushed, "linux/amd64", []string{"bad"}, "bad")
-			s.restart() // what this process wrote is known to be right
+			s.restart() // a process does not verify what it wrote itself
 			s.damage(of(digest.FromString("bad"), bad.Digest))
 
 			_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:bad"}})

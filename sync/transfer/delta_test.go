@@ -15,7 +15,7 @@ import (
 
 const v1Name, v2Name = "registry.example/org/app:v1", "registry.example/org/app:v2"
 
-// growing is a site with an image, and a second one that shares a large layer with it.
+// growing returns a site with two images that share a large layer.
 func growing(t *testing.T) *site {
 	t.Helper()
 	s := newSite(t, transfer.Options{})
@@ -104,7 +104,7 @@ func TestDeltaOmitsContentOfOtherRepositories(t *testing.T) {
 
 func TestDeltaOmitsRecordedExportsOnly(t *testing.T) {
 	s := growing(t)
-	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{v1Name}, To: "x"}) // it never reached a disk
+	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{v1Name}, To: "x"}) // not recorded
 	s.must(err)
 	_, doc, err := s.tryExport(transfer.ExportRequest{Images: []string{v1Name}, To: "x", Since: "last"})
 	s.must(err)
@@ -126,7 +126,7 @@ func TestDeltaOmitsRecordedExportsOnly(t *testing.T) {
 func TestSinceEarlierBundle(t *testing.T) {
 	s := growing(t)
 	_, one := s.export(transfer.ExportRequest{Images: []string{v1Name}, To: "x"})
-	_, two := s.export(transfer.ExportRequest{All: true, To: "x"}) // all of it once more
+	_, two := s.export(transfer.ExportRequest{All: true, To: "x"}) // everything again
 	s.image(app, mirror.Mirrored, "linux/amd64", []string{"three"}, "v3")
 	_, doc := s.export(transfer.ExportRequest{All: true, To: "x", Since: one.ID})
 	if len(doc.Blobs) != 2 || len(doc.BuildsOn) != 1 {
@@ -168,7 +168,7 @@ func TestOlderBundleIsRejected(t *testing.T) {
 		t.Errorf("%+v", summary)
 	}
 	if _, _, err := inside.tryTake(bytes.NewReader(first), transfer.ImportRequest{}); mirror.CodeOf(err) != mirror.CodeDenied {
-		t.Errorf("it is the last one now: %v", err)
+		t.Errorf("the older bundle, imported last: %v", err)
 	}
 	inside.take(second, transfer.ImportRequest{})
 	inside.hasAll(doc)

@@ -20,7 +20,7 @@ func TestDestinationAndAgeOfBundles(t *testing.T) {
 		from *site
 		to   string
 		day  int
-	}{ // the numbers of a source and destination are in the order of this list
+	}{ // numbered in this order for each destination
 		{"one to a, first", one, "a", 10}, {"one to a, second", one, "a", 20}, {"one to a, third, with an earlier time", one, "a", 15},
 		{"one to b, early", one, "b", 5}, {"one to b, late", one, "b", 25}, {"one to all, early", one, "", 6}, {"one to all, late", one, "", 26},
 		{"another to a, early", another, "a", 1},
@@ -30,10 +30,10 @@ func TestDestinationAndAgeOfBundles(t *testing.T) {
 		bundles[b.name] = data
 	}
 	const before = "one to a, second"
-	for _, tt := range []struct { // after the second to a
+	for _, tt := range []struct { // after the import of the second bundle for a
 		own, bundle string
 		req         transfer.ImportRequest
-		says        string // of the refusal; "" if it comes in
+		says        string // error; empty if the bundle is imported
 	}{
 		{"", "one to a, first", transfer.ImportRequest{}, "is number 1 of"},
 		{"", "one to a, first", transfer.ImportRequest{AllowOlder: true}, ""},

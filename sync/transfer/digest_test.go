@@ -13,14 +13,14 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// root makes an image a root, as a sync of its digest does.
+// root makes an image a root, as syncing its digest does.
 func (s *site) root(repo mirror.Repo, d digest.Digest) {
 	s.t.Helper()
 	_, err := s.store.PointTags(s.t.Context(), []mirror.ImportedTag{{Repo: repo, Digest: d}}, false)
 	s.must(err)
 }
 
-// roots are what was brought to a repository by its digest.
+// roots returns the roots of a repository.
 func (s *site) roots(repo mirror.Repo) (list []digest.Digest) {
 	s.t.Helper()
 	roots, err := s.store.Roots(s.t.Context(), repo, "", 99)
@@ -59,7 +59,7 @@ func TestExportRoots(t *testing.T) {
 	inside.checkRoots(base, index.Digest)
 	inside.checkRoots(app, pinned.Digest, tagged.Digest)
 	if slices.Contains(inside.digests(), pulled.Digest) {
-		t.Error("what was only pulled by its digest came as well")
+		t.Error("an image that was only pulled by its digest was exported")
 	}
 	if tag := inside.tag(app, "v1"); tag != tagged.Digest {
 		t.Errorf("v1 is %s, want %s", tag, tagged.Digest)
@@ -70,7 +70,7 @@ func TestExportRoots(t *testing.T) {
 	further.checkRoots(base, index.Digest)
 	further.checkRoots(app, pinned.Digest, tagged.Digest)
 
-	// By the receipt of who has all of it, nothing is carried but what makes a root of it.
+	// With a receipt of a mirror that has everything, the bundle contains only the root itself.
 	s.root(app, pulled.Digest)
 	inside.image(app, mirror.Imported, "linux/amd64", []string{"pulled"})
 	delta, doc := s.export(transfer.ExportRequest{All: true, To: "inside", Have: true}, inside.receipt())
@@ -121,7 +121,7 @@ func TestNamesWithTagAndDigest(t *testing.T) {
 	name := app.String()
 	for _, tt := range []struct {
 		name string
-		want []string // what comes in: tags
+		want []string // imported tags
 		d    digest.Digest
 		err  []string
 	}{

@@ -71,7 +71,7 @@ func TestExportNamedImages(t *testing.T) {
 			}
 			for _, d := range tt.not {
 				if slices.Contains(held, d) {
-					t.Errorf("%s came, too", d)
+					t.Errorf("%s was exported as well", d)
 				}
 			}
 			for _, image := range doc.Images {
@@ -192,7 +192,7 @@ func TestBundleNumbers(t *testing.T) {
 	if _, doc, err := s.tryExport(transfer.ExportRequest{All: true, To: "plant-7"}); err != nil || doc.Sequence != 2 {
 		t.Errorf("number %d of another one: %v", doc.Sequence, err)
 	}
-	if _, doc := s.export(one); doc.Sequence != 3 { // the second one may have gone out, though nobody said so
+	if _, doc := s.export(one); doc.Sequence != 3 { // the second bundle may be in use, although its export was not recorded
 		t.Errorf("number %d of the first one after another", doc.Sequence)
 	}
 	if _, doc := s.export(transfer.ExportRequest{All: true}); doc.Sequence != 1 || doc.Destination != "" {

@@ -43,7 +43,7 @@ func TestFlatten(t *testing.T) {
 		}
 		inside.has(base, want)
 		if signed := slices.Contains(inside.digests(), ofAmd.Digest); signed != (tag != "one") {
-			t.Errorf("%s: its signature came: %t", tag, signed)
+			t.Errorf("%s: signature exported: %t", tag, signed)
 		}
 	}
 

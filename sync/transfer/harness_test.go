@@ -25,7 +25,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// site is a mirror with no upstream over a folder, and what carries content in and out.
+// site is a mirror without upstreams over a folder, with a Service.
 type site struct {
 	*proxy.Proxy
 	*transfer.Service
@@ -60,7 +60,7 @@ func (s *site) start() {
 	}
 }
 
-// restart is what a new process is to the mirror.
+// restart closes the mirror and opens it again, as a new process does.
 func (s *site) restart() {
 	s.t.Helper()
 	s.stop()
@@ -74,7 +74,7 @@ func (s *site) must(err error) {
 	}
 }
 
-// content is made of a seed, so that it is the same everywhere.
+// content generates n bytes from a seed.
 func content(seed string, size int) string {
 	var key [32]byte
 	copy(key[:], seed)
@@ -147,7 +147,7 @@ func (s *site) refer(repo mirror.Repo, subject v1.Descriptor, data string, tags 
 	return s.put(repo, mirror.Pushed, man.MediaType, man, tags...)
 }
 
-// export makes a bundle and notes that it was sent.
+// export exports a bundle and records the export.
 func (s *site) export(req transfer.ExportRequest, receipt ...[]byte) (data []byte, doc *bundle.Document) {
 	s.t.Helper()
 	data, doc, err := s.tryExport(req, receipt...)
@@ -181,7 +181,7 @@ func (s *site) tryTake(r io.Reader, req transfer.ImportRequest) (summary transfe
 	return summary, events, err
 }
 
-// tag returns what a tag points at; "" if there is none.
+// tag returns the digest of a tag, or "" if there is none.
 func (s *site) tag(repo mirror.Repo, tag string) digest.Digest {
 	s.t.Helper()
 	t, err := s.store.Tag(s.t.Context(), repo, tag)
@@ -191,7 +191,7 @@ func (s *site) tag(repo mirror.Repo, tag string) digest.Digest {
 	return t.Digest
 }
 
-// has fails the test unless repo has manifest d, with everything that it needs, to the byte. Indexes may be sparse.
+// has fails the test unless repo has the manifest d and everything that it needs. Indexes may be sparse.
 func (s *site) has(repo mirror.Repo, d digest.Digest) {
 	s.t.Helper()
 	man, err := s.store.Manifest(s.t.Context(), repo, d)
@@ -219,7 +219,7 @@ func (s *site) has(repo mirror.Repo, d digest.Digest) {
 	}
 }
 
-// digests are all files that are held.
+// digests returns the digests of all stored files.
 func (s *site) digests() (list []digest.Digest) {
 	s.t.Helper()
 	s.must(s.store.Survey(s.t.Context(), func(v mirror.Survey) error {
@@ -234,7 +234,7 @@ func (s *site) digests() (list []digest.Digest) {
 	return list
 }
 
-// tags are all tags, as names and digests.
+// tags returns all tags with their digests.
 func (s *site) tags() (list []string) {
 	s.t.Helper()
 	s.must(s.store.Survey(s.t.Context(), func(v mirror.Survey) error {
@@ -256,7 +256,7 @@ func (s *site) receipt() []byte {
 	return out.Bytes()
 }
 
-// collect has everything collected that nobody needs and nothing protects, however fresh it is.
+// collect deletes everything that is not needed and not protected, however recent it is.
 func (s *site) collect() {
 	s.t.Helper()
 	var loose []digest.Digest
@@ -292,7 +292,7 @@ func wantCode(t *testing.T, err error, code mirror.Code, parts ...string) {
 	}
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q does not say %q", err, part)
+			t.Errorf("error %q does not contain %q", err, part)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// made is a bundle made by hand.
+// made is a bundle that a test composes.
 type made struct {
 	doc  bundle.Document
 	data map[digest.Digest]string
@@ -64,7 +64,7 @@ func (m *made) tag(tag string, desc v1.Descriptor) {
 	m.doc.Images = append(m.doc.Images, bundle.Image{Repository: app.String(), Tag: tag, Digest: desc.Digest, Why: bundle.WhyNamed})
 }
 
-// write makes the bundle; lies replace what a digest stands for.
+// write writes the bundle. lies replace the content of digests.
 func (m *made) write(t testing.TB, lies map[digest.Digest]string) []byte {
 	t.Helper()
 	contents, err := bundle.Compose(&m.doc, func(d digest.Digest) (string, []byte, error) {
@@ -144,12 +144,12 @@ func TestInvalidBundleLeavesNothing(t *testing.T) {
 			data := m.write(t, tt.make(t, m))
 			s := newSite(t, transfer.Options{})
 			s.image(app, mirror.Pushed, "linux/amd64", []string{"mine"}, "mine")
-			s.blob(app, "one") // somebody is pushing it
+			s.blob(app, "one") // a push is in progress
 			held, tags := s.digests(), s.tags()
 			_, _, err := s.tryTake(bytes.NewReader(data), transfer.ImportRequest{})
 			wantCode(t, err, tt.code, tt.says)
 			if now := s.digests(); !slices.Equal(now, held) {
-				t.Errorf("%d files are held, there were %d", len(now), len(held))
+				t.Errorf("%d files are stored, before it were %d", len(now), len(held))
 			}
 			if now := s.tags(); !slices.Equal(now, tags) {
 				t.Errorf("tags %q, there were %q", now, tags)
@@ -158,7 +158,7 @@ func TestInvalidBundleLeavesNothing(t *testing.T) {
 	}
 }
 
-// seal verifies signatures that are the name of a key and the digest of the document.
+// seal verifies signatures that consist of the name of a key and the digest of the document.
 type seal string
 
 func (s seal) Verify(document, signature []byte) (string, error) {

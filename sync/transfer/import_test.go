@@ -17,7 +17,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// staged is a site with two images in an index and a pushed one, and everything of it in a bundle.
+// staged returns a bundle of a site with an index of two images and a pushed image.
 func staged(t *testing.T) (s *site, data []byte, doc *bundle.Document) {
 	t.Helper()
 	s = newSite(t, transfer.Options{})
@@ -72,7 +72,7 @@ func TestImportBundle(t *testing.T) {
 	before := s.digests()
 	s.collect()
 	if !slices.Equal(s.digests(), before) {
-		t.Error("something came that nothing needs")
+		t.Error("unneeded content was stored")
 	}
 }
 
@@ -82,7 +82,7 @@ func TestImportAgainChangesNothing(t *testing.T) {
 	s.take(data, transfer.ImportRequest{})
 	tag, err := s.store.Tag(t.Context(), app, "v1")
 	s.must(err)
-	header := data[:bytes.Index(data, []byte("blobs/sha256/"))] // nothing more is read
+	header := data[:bytes.Index(data, []byte("blobs/sha256/"))] // Import reads no further
 	summary, _ := s.take(header, transfer.ImportRequest{})
 	if !summary.Known || summary.New != 0 || summary.Bytes == 0 {
 		t.Errorf("%+v", summary)
@@ -90,7 +90,7 @@ func TestImportAgainChangesNothing(t *testing.T) {
 	if now, err := s.store.Tag(t.Context(), app, "v1"); err != nil || now != tag {
 		t.Errorf("the tag is %+v: %v", now, err)
 	}
-	s.must(s.store.DeleteManifest(t.Context(), app, tag.Digest)) // what is lost comes back
+	s.must(s.store.DeleteManifest(t.Context(), app, tag.Digest)) // lost content is restored
 	s.collect()
 	summary, _ = s.take(data, transfer.ImportRequest{})
 	s.hasAll(doc)
@@ -99,7 +99,7 @@ func TestImportAgainChangesNothing(t *testing.T) {
 	}
 }
 
-// broken breaks off after so many bytes.
+// broken is a reader that fails after some bytes.
 type broken struct {
 	r    io.Reader
 	left int
@@ -139,19 +139,19 @@ func TestImportTruncatedBundleContinues(t *testing.T) {
 		} else if summary, _, err = s.tryTake(&broken{bytes.NewReader(data), offset}, transfer.ImportRequest{}); err != nil && !errors.Is(err, errGone) {
 			t.Fatal(err)
 		}
-		if err == nil { // everything was in already
+		if err == nil { // everything was imported already
 			news = summary.New
 			break
 		}
 		if tags := s.tags(); len(tags) > 0 {
-			t.Fatalf("after %d bytes there are tags: %q", offset, tags)
+			t.Fatalf("tags after %d bytes: %q", offset, tags)
 		}
 		s.restart()
 	}
 	summary, _ := s.take(data, transfer.ImportRequest{})
 	s.hasAll(doc)
 	if news+summary.New == total {
-		t.Error("nothing of what came before was kept")
+		t.Error("the received content was not kept")
 	}
 }
 
@@ -164,12 +164,12 @@ func TestInterruptedImportKeepsBlobs(t *testing.T) {
 	}
 	held := len(s.digests())
 	if held < len(doc.Manifests)+len(doc.Blobs)-2 {
-		t.Fatalf("%d of %d are held", held, len(doc.Manifests)+len(doc.Blobs))
+		t.Fatalf("%d of %d blobs are stored", held, len(doc.Manifests)+len(doc.Blobs))
 	}
 	summary, _ := s.take(data, transfer.ImportRequest{})
 	s.hasAll(doc)
 	if summary.New >= summary.Bytes/2 {
-		t.Errorf("%d of %d bytes came again", summary.New, summary.Bytes)
+		t.Errorf("%d of %d bytes were received again", summary.New, summary.Bytes)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// poisoner pushes manifests as no tool makes them, as far as they are accepted.
+// poisoner pushes random manifests that no tool makes.
 type poisoner struct {
 	*site
 	t        *rapid.T
@@ -25,7 +25,7 @@ type poisoner struct {
 	accepted map[string]digest.Digest // by tag
 }
 
-// texts are words that anybody may write into an image.
+// texts are untrusted texts in an image.
 var texts = rapid.OneOf(
 	rapid.SampledFrom([]string{
 		"", "linux", "amd64", "unknown", "v8/../../x", "linux\x1b]0;pwned\a\x1b[2J\nteam/safe:1  yes", "li\u202enux", "\u2028", "\x00", "\u0085\u009b31m", "a/b,c", "é\U000e0041",
@@ -34,7 +34,7 @@ var texts = rapid.OneOf(
 	rapid.String(),
 )
 
-// manifestTypes are what manifests are sent as, and what is said of what they name.
+// manifestTypes are media types of pushed manifests and of what they name.
 var manifestTypes = rapid.SampledFrom([]string{
 	v1.MediaTypeImageManifest, v1.MediaTypeImageIndex, mirror.MediaTypeDockerManifest, mirror.MediaTypeDockerManifestList, "application/vnd.example",
 	"application/vnd.oci.artifact.manifest.v1+json",
@@ -45,7 +45,7 @@ var blobTypes = rapid.SampledFrom([]string{
 	"application/vnd.docker.container.image.v1+json", "text/plain",
 })
 
-// named draws a descriptor of what is there, of something else that is there, or of nothing.
+// named draws a descriptor of stored content, with right or wrong values, or of missing content.
 func (p *poisoner) named(mediaTypes *rapid.Generator[string], rather []v1.Descriptor) v1.Descriptor {
 	all := append(slices.Clone(rather), slices.Concat(p.pushed, p.blobs)...)
 	desc := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("missing"), Size: 7}
@@ -101,7 +101,7 @@ func (p *poisoner) document() (mediaType string, data []byte) {
 	return mediaType, data
 }
 
-// push sends a manifest, under a tag or by its digest alone.
+// push pushes a manifest by a tag or by its digest.
 func (p *poisoner) push(mediaType string, data []byte, tags ...string) {
 	man, _, err := p.PutManifest(p.site.t.Context(), mirror.Put{Repo: app, MediaType: mediaType, Bytes: data, Tags: tags})
 	if err != nil {
@@ -147,12 +147,12 @@ func TestExportAnyPushedManifest(t *testing.T) {
 			}
 		}
 		p.carried(good.Digest)
-		from.stop() // it is cleaned up after all of them
+		from.stop() // t.Cleanup runs after all iterations only
 		from.stop = func() {}
 	})
 }
 
-// carried exports everything and imports it elsewhere.
+// carried exports everything and imports it into another mirror.
 func (p *poisoner) carried(good digest.Digest) {
 	t := p.site.t
 	req := transfer.ExportRequest{All: true, Referrers: rapid.Bool().Draw(p.t, "referrers")}

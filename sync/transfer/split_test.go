@@ -36,7 +36,7 @@ func splitBundle(t *testing.T, size, volume int) (all [][]byte, blob string, s *
 	return all, blob, newSite(t, transfer.Options{})
 }
 
-// used is how many bytes of the disk a data folder takes, without its index.
+// used returns the disk usage of a data folder in bytes, without the index.
 func (s *site) used() (bytes int64) {
 	s.t.Helper()
 	s.must(filepath.WalkDir(s.folder, func(path string, entry fs.DirEntry, err error) error {
@@ -44,7 +44,7 @@ func (s *site) used() (bytes int64) {
 			return err
 		}
 		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) { // renamed since
+		if errors.Is(err, fs.ErrNotExist) { // renamed meanwhile
 			return nil
 		}
 		if err == nil {
@@ -84,19 +84,19 @@ func TestSplitBlobNeedsRoomOnce(t *testing.T) {
 		if i == 1 || i == 2 {
 			took(i+1, &broken{bytes.NewReader(all[i]), len(all[i]) * i / 2}, errGone)
 			if now := s.used(); now != before {
-				t.Errorf("%d bytes are left of a damaged volume", now-before)
+				t.Errorf("%d bytes of a damaged volume remain", now-before)
 			}
 		}
 		took(i+1, bytes.NewReader(all[i]), nil)
 		if now, came := s.used(), int64(len(all[i])); now > before+came+room/8 {
-			t.Errorf("volume %d took %d bytes and has %d", i+1, now-before, came)
+			t.Errorf("volume %d takes %d bytes and has %d", i+1, now-before, came)
 		}
 	}
 	if most > held+size+room {
-		t.Errorf("at one time %d bytes were used: %d were held before, and the blob has %d", most, held, size)
+		t.Errorf("%d bytes were used at most: %d were used before, and the blob has %d", most, held, size)
 	}
 	if got, err := s.store.StatContent(t.Context(), digest.FromString(blob)); err != nil || got != size {
-		t.Errorf("held with %d bytes: %v", got, err)
+		t.Errorf("stored size %d: %v", got, err)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestKilledImportOfVolumes(t *testing.T) {
 	for i := range all {
 		for steps := -1; ; steps++ {
 			dying := &mortal{Store: s.store, left: steps}
-			if steps < 0 { // when all of it came, and was not noted
+			if steps < 0 { // the process dies before the import is recorded
 				dying = &mortal{Store: s.store, left: 1000, noteless: true}
 			}
 			_, err := transfer.New(s.Proxy, dying, transfer.Options{}).Import(t.Context(), volumeRequest(all, i+1), bytes.NewReader(all[i]), nil)
@@ -127,12 +127,12 @@ func TestKilledImportOfVolumes(t *testing.T) {
 	s.nothingIsLeft()
 }
 
-// mortal is the store of a process that dies after some steps: nothing that it does later comes to anything.
+// mortal is the store of a process that dies after some steps. Later steps have no effect.
 type mortal struct {
 	*cache.Store
 	mu   sync.Mutex
 	left int
-	// noteless: it dies before it notes anything.
+	// noteless makes it die before it records a state.
 	noteless bool
 }
 
@@ -148,7 +148,7 @@ func (m *mortal) step() error {
 
 func (m *mortal) SetState(ctx context.Context, kind string, notes map[string][]byte) error {
 	if m.noteless {
-		m.left = 0 // what ran at the same time has ended
+		m.left = 0 // concurrent steps have no effect either
 	}
 	if err := m.step(); err != nil {
 		return err
@@ -245,7 +245,7 @@ func TestFullDisk(t *testing.T) {
 	s.nothingIsLeft()
 }
 
-// disk is a store that can be full: there is room for small blobs then.
+// disk is a store that can be full, except for small blobs.
 type disk struct {
 	*cache.Store
 	full bool
@@ -377,7 +377,7 @@ func TestPartialBlobIsProtected(t *testing.T) {
 		s.restart()
 	}
 	s.nothingIsLeft()
-	_, err := s.sendVolume(all, 1) // of a bundle that came: nothing is kept of it
+	_, err := s.sendVolume(all, 1) // the bundle was imported, so nothing is stored
 	s.must(err)
 	s.nothingIsLeft()
 }

@@ -16,7 +16,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// volumes cuts a bundle into parts of size bytes.
+// volumes splits a bundle into volumes of size bytes.
 func volumes(data []byte, size int) [][]byte { return slices.Collect(slices.Chunk(data, size)) }
 
 func (s *site) sendVolume(all [][]byte, number int) (transfer.Summary, error) {
@@ -30,19 +30,19 @@ func volumeRequest(all [][]byte, number int) transfer.ImportRequest {
 		Set: "a bundle", Number: number, Size: int64(len(all[number-1])), More: number < len(all)}}
 }
 
-// nothingIsLeft fails the test if there is anything that no manifest needs.
+// nothingIsLeft fails the test if anything is stored that no manifest needs.
 func (s *site) nothingIsLeft() {
 	s.t.Helper()
 	s.must(s.store.Survey(s.t.Context(), func(v mirror.Survey) error {
 		for blob, err := range v.Blobs() {
 			if err != nil || blob.Users == 0 {
-				s.t.Errorf("%s of %d bytes is left: %v", blob.Digest, blob.Size, err)
+				s.t.Errorf("%s of %d bytes remains: %v", blob.Digest, blob.Size, err)
 			}
 		}
 		return nil
 	}))
 	for upload, err := range s.store.Uploads(s.t.Context()) {
-		s.t.Errorf("a part of %d bytes is left: %v", upload.Size, err)
+		s.t.Errorf("a partial blob of %d bytes remains: %v", upload.Size, err)
 	}
 	notes, err := s.store.State(s.t.Context(), "bundle open")
 	s.must(err)
@@ -62,7 +62,7 @@ func TestImportVolumes(t *testing.T) {
 			for i := range all {
 				summary, err := s.sendVolume(all, i+1)
 				s.must(err)
-				if summary.Next == nil && (i+1)*size >= len(data)-1024 { // nothing but the end mark comes after it
+				if summary.Next == nil && (i+1)*size >= len(data)-1024 { // only the end mark follows
 					if summary.New != summary.Bytes {
 						t.Errorf("%d bytes are new of %d", summary.New, summary.Bytes)
 					}
@@ -104,7 +104,7 @@ func TestVolumesInOrder(t *testing.T) {
 	_, err = s.sendVolume(all, 3)
 	s.must(err)
 	s.hasAll(doc)
-	for i := range all { // once more, all of them
+	for i := range all { // all of them again
 		if summary, err := s.sendVolume(all, i+1); err != nil || summary.Next != nil || !summary.Known || summary.New > 0 {
 			t.Errorf("volume %d once more: %+v %v", i+1, summary, err)
 		}
@@ -191,7 +191,7 @@ func TestSupersededImportIsDropped(t *testing.T) {
 	}
 }
 
-// unread is a body that is not to be read.
+// unread is a body that fails the test when it is read.
 type unread struct{}
 
 func (unread) Read([]byte) (int, error) { return 0, errGone }
@@ -214,7 +214,7 @@ func TestDamagedVolumeIsSentAgain(t *testing.T) {
 				case "longer":
 					_, _, err = s.tryTake(bytes.NewReader(append(slices.Clip(volume), 0)), req)
 				case "broken off":
-					_, _, err = s.tryTake(&broken{bytes.NewReader(volume), len(volume)}, req) // its end did not come
+					_, _, err = s.tryTake(&broken{bytes.NewReader(volume), len(volume)}, req) // truncated
 				case "changed":
 					volume = slices.Clone(volume)
 					volume[len(volume)/2] ^= 1
@@ -229,7 +229,7 @@ func TestDamagedVolumeIsSentAgain(t *testing.T) {
 					t.Fatalf("volume %d: %v", i, err)
 				}
 			}
-			if changed { // the half of a blob that nobody could check
+			if changed { // half of a blob, which cannot be verified
 				s.sendAll(all)
 			}
 			s.hasAll(doc)
@@ -238,7 +238,7 @@ func TestDamagedVolumeIsSentAgain(t *testing.T) {
 	}
 }
 
-// sendAll sends the volumes that are wanted until none is.
+// sendAll sends the needed volumes until none is needed.
 func (s *site) sendAll(all [][]byte) {
 	s.t.Helper()
 	next := 1
@@ -299,7 +299,7 @@ func TestInvalidVolumes(t *testing.T) {
 	}
 	wantCode(t, err, mirror.CodeBundleInvalid, "neither in the bundle nor stored")
 	if held := s.digests(); len(held) > 0 {
-		t.Errorf("%v are left", held)
+		t.Errorf("%v remain", held)
 	}
 	s.nothingIsLeft()
 	for name, tt := range map[string]struct {
@@ -322,7 +322,7 @@ func TestInvalidVolumes(t *testing.T) {
 	wantCode(t, err, mirror.CodeUnsupported, "cat FILE")
 }
 
-// missing is a blob that is in no bundle.
+// missing is a blob that no bundle contains.
 func missing(m *made) (desc v1.Descriptor) {
 	desc = m.blob("missing")
 	m.doc.Blobs = m.doc.Blobs[:len(m.doc.Blobs)-1]

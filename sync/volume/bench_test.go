@@ -12,8 +12,7 @@ import (
 // large is the size of the stream of the benchmarks.
 const large = 512 * mib
 
-// BenchmarkWrite compares volumes and a plain file with the least that writing can cost: a loop that writes, and an
-// fsync.
+// BenchmarkWrite compares volumes and a plain file with the minimum: writing a file, and an fsync.
 func BenchmarkWrite(b *testing.B) {
 	for name, size := range map[string]int64{"volumes": large / 4, "plain": 0} {
 		b.Run(name, func(b *testing.B) {
@@ -57,7 +56,7 @@ func benchmarkWrite(b *testing.B, create func(path string) (io.WriteCloser, erro
 	}
 }
 
-// BenchmarkRead compares reading a volume with and without its description, from memory as long as it is there.
+// BenchmarkRead compares reading a volume with and without its description, from the page cache.
 func BenchmarkRead(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "b")
 	save(b, path, content(large), large, volume.Options{})

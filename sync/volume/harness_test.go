@@ -12,14 +12,14 @@ import (
 	"airmirror/sync/volume"
 )
 
-// content is a stream of n bytes that no block of repeats another.
+// content returns n bytes without equal blocks.
 func content(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
 	return b
 }
 
-// save writes a stream in pieces of odd sizes, and returns its volumes.
+// save writes a stream in pieces of odd sizes and returns the volumes.
 func save(t testing.TB, path string, stream []byte, size int64, info volume.Options) []volume.Description {
 	t.Helper()
 	w, err := volume.Create(path, size, info)
@@ -42,7 +42,7 @@ func save(t testing.TB, path string, stream []byte, size int64, info volume.Opti
 	return w.Volumes()
 }
 
-// read reads one volume, to its end or an error.
+// read reads a volume to its end or an error.
 func read(path string) ([]byte, error) {
 	v, err := volume.Open(path)
 	if err != nil {
@@ -52,7 +52,7 @@ func read(path string) ([]byte, error) {
 	return io.ReadAll(v)
 }
 
-// cat is what cat makes of all files that a pattern matches.
+// cat concatenates all files that a pattern matches.
 func cat(t testing.TB, pattern string) []byte {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
@@ -99,7 +99,7 @@ func edit(t testing.TB, path, field string, value any) {
 	store(t, path, b)
 }
 
-// memoryDir is a folder in memory, where there is one: fsync takes no time there.
+// memoryDir returns a folder in memory, if the system has one: fsync takes no time there.
 func memoryDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "volume")
@@ -110,7 +110,7 @@ func memoryDir(t testing.TB) string {
 	return dir
 }
 
-// names are the files in a folder.
+// names returns the names of the files in a folder.
 func names(t testing.TB, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

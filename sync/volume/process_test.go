@@ -40,7 +40,7 @@ func writeForEver(path string) {
 // TestKilled checks that a killed process leaves complete volumes, and a part that the next process reuses.
 func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
-	for lines := 1; lines < 40; lines += 4 { // of what the process says
+	for lines := 1; lines < 40; lines += 4 { // lines of the output of the process
 		killAfter(t, path, lines)
 		found, err := filepath.Glob(path + ".*")
 		if err != nil || lines > 14 && len(found) == 0 {

@@ -49,7 +49,7 @@ func TestConcatenatedVolumesAreTheStream(t *testing.T) {
 	}
 }
 
-// checkVolumes reads the volumes as they are read in earnest, and compares what is said about them.
+// checkVolumes reads the volumes and compares them with their descriptions.
 func checkVolumes(t *testing.T, path string, stream []byte, want int, volumes []volume.Description, info volume.Options) {
 	t.Helper()
 	if len(volumes) != want {
