@@ -43,7 +43,7 @@ func TestBreakerOpens(t *testing.T) {
 		if err := fetch(t, c); mirror.CodeOf(err) != mirror.CodeUnavailable || n.dialled() != dialled+1 {
 			t.Errorf("the probe: %v", err)
 		}
-		<-time.After(15 * time.Second) // the next one comes later than the first
+		<-time.After(15 * time.Second) // its cool-down is longer than the first one
 		wantAtOnce(t, c, "it is down; next attempt at")
 		n.fail("registry.test", nil)
 		<-time.After(5 * time.Second)
@@ -69,7 +69,7 @@ func TestTimeoutsOpenTheBreaker(t *testing.T) {
 		}))
 		c := n.client(upstream.Options{Timeout: 5 * time.Second})
 		if d := took(func() { wantError(t, fetch(t, c), mirror.CodeUnavailable, "no answer within 5s") }); d != 5*time.Second {
-			t.Errorf("it took %v", d)
+			t.Errorf("duration is %v", d)
 		}
 		wantAtOnce(t, c, "it is down; next attempt at")
 		silent.Store(false)
@@ -83,7 +83,7 @@ func TestTimeoutsOpenTheBreaker(t *testing.T) {
 			wantError(t, fetch(t, c), mirror.CodeUnavailable, "no answer within 20s")
 		}
 		if c.Status()[0].Down {
-			t.Error("it counts as gone")
+			t.Error("it is down")
 		}
 	})
 }
@@ -136,7 +136,7 @@ func TestCanceledProbe(t *testing.T) {
 			t.Errorf("the first probe: %v", err)
 		}
 		if d := took(func() { _ = fetch(t, c) }); d == 0 {
-			t.Error("nobody probes")
+			t.Error("there is no probe")
 		}
 	})
 }
@@ -186,7 +186,7 @@ func TestConcurrentFailuresCountOnce(t *testing.T) {
 			t.Errorf("status is %+v", s)
 		}
 		if asked, pings := seen.count("/v2/org/app/manifests/v1"), seen.count("/v2/"); asked != 20 || pings != 0 {
-			t.Errorf("%d requests, and /v2/ was asked %d times", asked, pings)
+			t.Errorf("%d requests, and /v2/ got %d requests", asked, pings)
 		}
 	})
 }
@@ -213,7 +213,7 @@ func TestAnswersKeepTheBreakerClosed(t *testing.T) {
 				for range 5 {
 					before := len(s.lines())
 					if err := fetch(t, c); err == nil || len(s.lines()) == before {
-						t.Errorf("not asked: %v", err)
+						t.Errorf("no request was sent: %v", err)
 					}
 				}
 				if got := c.Status()[0]; got.Down || got.Failures != tt.vain {
@@ -252,7 +252,7 @@ func TestHealth(t *testing.T) {
 		begun := time.Now().Unix()
 		openBreaker(t, n, c)
 		if got := c.Status()[0]; !got.Down || got.Since != begun || got.Failures != 3 || !strings.Contains(got.Error, "connection refused") {
-			t.Errorf("gone: %+v", got)
+			t.Errorf("down: %+v", got)
 		}
 		n.fail("registry.test", nil)
 		<-time.After(time.Minute)
@@ -285,10 +285,10 @@ func TestTransferSurvivesAnOutage(t *testing.T) {
 		}, piece(len(large)))
 		n.serve("registry.test", s)
 		if d := took(func() { wantLarge(t, n.client(upstream.Options{})) }); d < 2*time.Minute || d > 190*time.Second {
-			t.Errorf("it took %v", d)
+			t.Errorf("duration is %v", d)
 		}
 		if dials := n.dialled(); dials > 15 {
-			t.Errorf("it took %d dials", dials)
+			t.Errorf("%d dials", dials)
 		}
 	})
 }

@@ -44,10 +44,10 @@ func TestCatalog(t *testing.T) {
 					t.Errorf("names are %q, %v", got, err)
 				}
 				if got := s.requests[0].URL; got.Path != "/v2/_catalog" || got.RawQuery != "n=1000" {
-					t.Errorf("asked for %s", got)
+					t.Errorf("requested %s", got)
 				}
 				if got := s.requests[len(s.requests)-1].URL; test.query != "" && (got.Path != "/v2/_catalog" || got.RawQuery != test.query) {
-					t.Errorf("then asked for %s", got)
+					t.Errorf("the second page is requested as %s", got)
 				}
 			})
 		})

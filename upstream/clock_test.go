@@ -14,7 +14,7 @@ import (
 type jumpingClock struct {
 	begun time.Time
 	since time.Duration
-	wall  time.Duration // what the wall jumped by, in whole seconds
+	wall  time.Duration // the jump of the wall clock, in whole seconds
 }
 
 func useJumpy(t *testing.T) *jumpingClock {
@@ -24,8 +24,8 @@ func useJumpy(t *testing.T) *jumpingClock {
 	return c
 }
 
-// now has the wall clock and the monotonic one apart, as after somebody set the time. Package time cannot make such a
-// time: it is made by what its documentation says of the field wall, which has the seconds from bit 30 on.
+// now returns a time whose wall clock and monotonic clock differ, as after the clock was set. Package time cannot make such
+// a time: now uses the documented layout of the field wall, which has the seconds from bit 30 on.
 func (c *jumpingClock) now() time.Time {
 	at := c.begun.Add(c.since)
 	*(*uint64)(unsafe.Pointer(&at)) += uint64(c.wall/time.Second) << 30
@@ -92,7 +92,7 @@ func TestWallClockJumps(t *testing.T) {
 		"the last requests": func(*testing.T, *jumpingClock) func() bool {
 			var p throttle
 			p.recordRemaining(limit(http.Header{"Ratelimit-Remaining": {"0"}, "Ratelimit-Limit": {"100"}}))
-			return func() bool { // it is told for a minute
+			return func() bool { // the remaining requests are known for a minute
 				_, err1 := p.reserve(now())
 				_, err2 := p.reserve(now())
 				return err1 != nil || err2 != nil
@@ -111,7 +111,7 @@ func TestWallClockJumps(t *testing.T) {
 					}
 				}
 				if c.since = begun + 62*time.Second; waits() {
-					t.Error("it goes on")
+					t.Error("it is still waiting")
 				}
 			})
 		}

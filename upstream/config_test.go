@@ -27,7 +27,7 @@ func TestEndpointsInOrder(t *testing.T) {
 	for name, test := range map[string]struct {
 		first, second http.HandlerFunc
 		code          mirror.Code
-		asked         int // the second
+		asked         int // requests to the second endpoint
 	}{
 		"the first has it":       {serveIndex, abort, "", 0},
 		"unknown to the first":   {unknown, serveIndex, "", 1},
@@ -48,13 +48,13 @@ func TestEndpointsInOrder(t *testing.T) {
 				c := n.configured(upstream.Options{Timeout: 4 * time.Second}, at("http://first.test", "http://second.test"))
 				var err error
 				if d := took(func() { err = fetch(t, c) }); d > 4*time.Second {
-					t.Errorf("it took %v", d)
+					t.Errorf("duration is %v", d)
 				}
 				if got := mirror.CodeOf(err); got != test.code {
 					t.Errorf("error is %v, want %q", err, test.code)
 				}
 				if got := len(second.lines()); got != test.asked {
-					t.Errorf("the second was asked %d times", got)
+					t.Errorf("the second got %d requests", got)
 				}
 			})
 		})
@@ -215,7 +215,7 @@ func TestIdentityToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(k.asked) != 1 || k.asked[0].Method != http.MethodPost {
-		t.Errorf("the token service was asked %d times", len(k.asked))
+		t.Errorf("the token service got %d requests", len(k.asked))
 	}
 }
 
@@ -289,7 +289,7 @@ func TestProxy(t *testing.T) {
 		t.Error(err)
 	}
 	if got := seen.requests[0].Host; got != "registry.test" {
-		t.Errorf("the proxy was asked for %s", got)
+		t.Errorf("the proxy got a request for %s", got)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestTrickle(t *testing.T) {
 				} {
 					var err error
 					if d := took(func() { err = f() }); d > 10*time.Second {
-						t.Errorf("it took %v", d)
+						t.Errorf("duration is %v", d)
 					}
 					if err == nil && name != "error" {
 						t.Error("no error")

@@ -67,13 +67,13 @@ func TestOneBadRepository(t *testing.T) {
 					t.Errorf("tags: %v", err)
 				}
 				if c.Status()[0].Down {
-					t.Error("the upstream counts as gone")
+					t.Error("the upstream is down")
 				}
 				before := seen.count("/v2/org/app/manifests/v1")
 				<-time.After(time.Minute)
 				_ = fetch(t, c)
 				if seen.count("/v2/org/app/manifests/v1") == before {
-					t.Error("nobody looks whether it is better")
+					t.Error("there is no probe")
 				}
 			})
 		})
@@ -204,7 +204,7 @@ func TestRedirectTargets(t *testing.T) {
 				}
 				dialled := n.dialled()
 				if d := took(func() { _, _, _ = c.Blob(t.Context(), app, blobSHA) }); d != 0 || n.dialled() != dialled {
-					t.Errorf("it is asked again, for %v", d)
+					t.Errorf("it is requested again, for %v", d)
 				}
 				wantOtherRepositoryWorks(t, c)
 				body, _, err := c.Blob(t.Context(), other.Repo, blobSHA)

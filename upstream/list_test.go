@@ -27,7 +27,7 @@ func TestLinks(t *testing.T) {
 				return
 			}
 			if got := s.requests[1].URL; got.Path != "/v2/org/app/tags/list" || got.RawQuery != want {
-				t.Errorf("%s: asked for %s", link, got)
+				t.Errorf("%s: requested %s", link, got)
 			}
 		})
 	}
@@ -59,8 +59,8 @@ func TestPageSizeIsRefused(t *testing.T) {
 func TestNoReferrersAPI(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"a page": page(200), "nothing": func(http.ResponseWriter, *http.Request) {}, "something else": serveList("", "a"),
-		"somebody else's 404": redirectTo("http://web.test/404"), "somebody else's 500": redirectTo("http://web.test/500"),
-		"somebody else's 429": redirectTo("http://web.test/429"), "somebody else's page": redirectTo("http://web.test/200"),
+		"another host's 404": redirectTo("http://web.test/404"), "another host's 500": redirectTo("http://web.test/500"),
+		"another host's 429": redirectTo("http://web.test/429"), "another host's page": redirectTo("http://web.test/200"),
 	} {
 		for tag, want := range map[string]int{"signatures": 1, "the subject": 0} {
 			t.Run(name+", "+tag, func(t *testing.T) {

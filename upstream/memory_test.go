@@ -73,7 +73,7 @@ func TestLargeManifestsThatArriveSlowly(t *testing.T) {
 		if got+refused != all || got == 0 {
 			t.Errorf("%d have arrived and %d were refused, of %d", got, refused, all)
 		}
-		for range 2 { // nothing is left of what was taken
+		for range 2 { // all memory was released
 			if _, err := c.Manifest(t.Context(), mirror.Ref{Repo: app, Tag: "again"}); err != nil {
 				t.Error(err)
 			}

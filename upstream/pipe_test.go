@@ -186,7 +186,7 @@ func wantAtOnce(t *testing.T, c *upstream.Client, parts ...string) {
 	t.Helper()
 	var err error
 	if d := took(func() { err = fetch(t, c) }); d != 0 {
-		t.Errorf("it took %v", d)
+		t.Errorf("duration is %v", d)
 	}
 	wantError(t, err, mirror.CodeUnavailable, parts...)
 }

@@ -27,7 +27,7 @@ func TestBlobPart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc
 		size   int64
-		says   string // in the error
+		says   string // part of the error
 	}{
 		"the part":               {sendPart("bytes 10-14/100", "abcde"), 100, ""},
 		"no size":                {sendPart("bytes 10-14/*", "abcde"), -1, ""},

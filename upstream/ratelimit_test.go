@@ -39,7 +39,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, n *memoryNetwork) {
-				if name == "timestamp" { // they are told from seconds by their size, and a bubble begins in 2000
+				if name == "timestamp" { // a timestamp is a large number, and the fake clock begins in 2000
 					<-time.After(time.Until(time.Unix(1e9+1, 0).Add(-test.wait)))
 				}
 				s := play(limited(test.retryAfter), serveIndex)
@@ -74,7 +74,7 @@ func TestShortRetryAfter(t *testing.T) {
 			}
 		})
 		if d < 2*time.Second || d > 3*time.Second {
-			t.Errorf("it took %v", d)
+			t.Errorf("duration is %v", d)
 		}
 	})
 }
@@ -96,7 +96,7 @@ func TestTransferWaits(t *testing.T) {
 		s := play(piece(5000), limited("120"), piece(len(large)))
 		n.serve("registry.test", s)
 		if d := took(func() { wantLarge(t, n.client(upstream.Options{})) }); d < 2*time.Minute || d > 125*time.Second {
-			t.Errorf("it took %v", d)
+			t.Errorf("duration is %v", d)
 		}
 		if len(s.lines()) != 3 {
 			t.Errorf("requests were %v", s.lines())
@@ -156,7 +156,7 @@ func TestFewRequestsRemain(t *testing.T) {
 				}
 				<-time.After(2 * time.Minute) // and it is forgotten
 				if d := took(func() { _ = fetch(t, c) }); d != 0 {
-					t.Errorf("after a while it took %v", d)
+					t.Errorf("the duration after a while is %v", d)
 				}
 			})
 		})

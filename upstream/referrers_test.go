@@ -118,7 +118,7 @@ func TestReferrersTag(t *testing.T) {
 			t.Error(err)
 		}
 		if got := s.lines()[1]; got != "GET /v2/org/app/manifests/sha512-"+subject.Encoded()[:64] {
-			t.Errorf("asked for %s", got)
+			t.Errorf("requested %s", got)
 		}
 	})
 }

@@ -104,7 +104,7 @@ func TestResume(t *testing.T) {
 	whole, size := piece(len(large)), len(large)
 	for name, test := range map[string]struct {
 		steps  []http.HandlerFunc
-		ranges []string // as they are asked for
+		ranges []string // of the requests
 	}{
 		"cut three times":     {[]http.HandlerFunc{piece(5000), piece(9000), piece(12000), whole}, []string{"", "bytes=5000-", "bytes=9000-", "bytes=12000-"}},
 		"before the first":    {[]http.HandlerFunc{piece(0), whole}, []string{"", ""}},
@@ -167,7 +167,7 @@ func TestResumeEnds(t *testing.T) {
 					t.Errorf("read %d bytes that are not the blob's", len(got))
 				}
 				if d > 6*time.Minute {
-					t.Errorf("it took %v", d)
+					t.Errorf("duration is %v", d)
 				}
 			})
 		})
@@ -246,7 +246,7 @@ func TestResumeToken(t *testing.T) {
 		n.serve("auth.test", http.HandlerFunc(k.serveToken))
 		wantLarge(t, n.client(upstream.Options{Keychain: keychain{"registry.test": "me:secret"}}))
 		if len(k.asked) != 2 {
-			t.Errorf("asked for %d tokens, want 2", len(k.asked))
+			t.Errorf("requested %d tokens, want 2", len(k.asked))
 		}
 	})
 }
@@ -262,7 +262,7 @@ func TestStall(t *testing.T) {
 		n.serve("registry.test", s)
 		c := n.client(upstream.Options{StallTimeout: 20 * time.Second})
 		if d := took(func() { wantLarge(t, c) }); d < 20*time.Second || d > 22*time.Second {
-			t.Errorf("it took %v", d)
+			t.Errorf("duration is %v", d)
 		}
 		if got := s.headers("Range"); len(got) != 2 || got[1] != "bytes=5000-" {
 			t.Errorf("ranges are %q", got)
@@ -285,7 +285,7 @@ func TestSlowLoris(t *testing.T) {
 			wantError(t, err, mirror.CodeUnavailable, "sent no more of", "stalled: fewer than 1024 bytes within 30s")
 		})
 		if d > 10*time.Minute {
-			t.Errorf("it took %v", d)
+			t.Errorf("duration is %v", d)
 		}
 	})
 }
@@ -304,7 +304,7 @@ func TestSlowLink(t *testing.T) {
 		n.serve("registry.test", s)
 		wantLarge(t, n.client(upstream.Options{}))
 		if got := len(s.lines()); got != 1 {
-			t.Errorf("it took %d requests", got)
+			t.Errorf("%d requests", got)
 		}
 	})
 }

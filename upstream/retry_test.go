@@ -31,7 +31,7 @@ func TestRetry(t *testing.T) {
 					t.Errorf("after %v: %v", d, err)
 				}
 				if got := s.count("/v2/org/app/manifests/v1"); name != "403" && got != test.attempts {
-					t.Errorf("asked %d times, want %d", got, test.attempts)
+					t.Errorf("%d requests, want %d", got, test.attempts)
 				}
 			})
 		})
@@ -45,7 +45,7 @@ func TestRetryOnlyOnce(t *testing.T) {
 		n.serve("registry.test", s)
 		wantError(t, fetch(t, n.client(upstream.Options{})), mirror.CodeUnavailable, "503")
 		if got := len(s.lines()); got != 2 {
-			t.Errorf("asked %d times", got)
+			t.Errorf("%d requests", got)
 		}
 	})
 }

@@ -48,7 +48,7 @@ func TestStorageWithItsOwnCredentials(t *testing.T) {
 				n.serve("registry.test", registry)
 				n.serve("cdn.test", seen.wrap(sendChallenge(`Basic realm="storage"`, "Basic b3RoZXI6d29yZA==", serveBlob)))
 				config := at("http://registry.test")
-				if name == "unknown here" { // what is configured is for the endpoint alone
+				if name == "unknown here" { // configured credentials are for the endpoint only
 					config.Endpoints[0].Credentials = upstream.Credentials{Username: "me", Password: "secret"}
 				}
 				body, _, err := n.configured(upstream.Options{Keychain: test.keys}, config).Blob(t.Context(), app, blobSHA)
@@ -111,7 +111,7 @@ func TestPasswordsStay(t *testing.T) {
 			}))
 			_, err := n.client(me(), "http://registry.test").Manifest(t.Context(), appTag)
 			if err == nil || asked != 1 {
-				t.Errorf("the stranger was asked %d times: %v", asked, err)
+				t.Errorf("the stranger got %d requests: %v", asked, err)
 			}
 		})
 	}
@@ -235,7 +235,7 @@ func TestChallengeFromPing(t *testing.T) {
 				}
 			}
 			if got := seen.count("/v2/"); got != 1 {
-				t.Errorf("/v2/ was asked %d times", got)
+				t.Errorf("/v2/ got %d requests", got)
 			}
 		})
 	}
@@ -302,7 +302,7 @@ func TestPrivateAddresses(t *testing.T) {
 					}
 					_, err = c.Manifest(t.Context(), appTag)
 					if want := refused && public; asked == want {
-						t.Errorf("asked: %t, want %t: %v", asked, !want, err)
+						t.Errorf("requested: %t, want %t: %v", asked, !want, err)
 					} else if want {
 						wantError(t, err, mirror.CodeUnavailable, "refused to send a request to there.test:80, which is not public")
 					}
@@ -375,7 +375,7 @@ func TestAPIBelowPath(t *testing.T) {
 		n.serve("art.test", seen.wrap(http.HandlerFunc(serveIndex)))
 		c := n.client(upstream.Options{}, "registry.test="+url)
 		if _, err := c.Manifest(t.Context(), appTag); err != nil || seen.requests[0].URL.Path != want {
-			t.Errorf("%s: asked for %s, want %s (%v)", url, seen.requests[0].URL.Path, want, err)
+			t.Errorf("%s: requested %s, want %s (%v)", url, seen.requests[0].URL.Path, want, err)
 		}
 	}
 }

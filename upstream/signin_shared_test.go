@@ -57,7 +57,7 @@ func TestOneToken(t *testing.T) {
 	close(g.through)
 	within(t, all.Wait)
 	if got := seen.count("/token"); got != 1 {
-		t.Errorf("asked for %d tokens", got)
+		t.Errorf("requested %d tokens", got)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestHangingTokenService(t *testing.T) {
 	second.Go(func() {
 		_, other = c.Manifest(t.Context(), mirror.Ref{Repo: mirror.Repo{Host: "registry.test", Path: "other"}, Tag: "v1"})
 	})
-	<-g.arrived // another repository has a token of its own
+	<-g.arrived // another repository needs another token
 	leave()
 	within(t, first.Wait)
 	if !errors.Is(left, context.Canceled) {
@@ -105,7 +105,7 @@ func TestTokenTimeout(t *testing.T) {
 	})
 	close(g.through)
 	within(t, func() {
-		for err := errors.New("not asked"); err != nil; { // the one that hung may take a moment more to end
+		for err := errors.New("no request yet"); err != nil; { // the canceled request may still be running
 			_, err = c.Manifest(t.Context(), appTag)
 		}
 	})

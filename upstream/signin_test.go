@@ -23,7 +23,7 @@ type tokens struct {
 	t       *testing.T
 	mu      sync.Mutex
 	n       int
-	asked   []*http.Request  // of the token service
+	asked   []*http.Request  // requests of the token service
 	refuse  http.HandlerFunc // the token service's answer, if it has no tokens
 	content http.HandlerFunc
 }
@@ -75,7 +75,7 @@ func (n *network) serveTokens(content http.HandlerFunc) *tokens {
 
 // noPassword is a handler for a host that must not be reached.
 func noPassword(t *testing.T, _ http.HandlerFunc) http.HandlerFunc {
-	return func(http.ResponseWriter, *http.Request) { t.Error("somebody signed in") }
+	return func(http.ResponseWriter, *http.Request) { t.Error("there was a sign-in") }
 }
 
 // noAuthorization fails the test if it gets credentials.
@@ -98,7 +98,7 @@ func TestToken(t *testing.T) {
 	wantBlob(t, c, int64(len(blob)))
 	wantBlob(t, c, int64(len(blob)))
 	if len(k.asked) != 1 {
-		t.Fatalf("asked for %d tokens, want 1", len(k.asked))
+		t.Fatalf("requested %d tokens, want 1", len(k.asked))
 	}
 	query := k.asked[0].URL.Query()
 	if scopes := query["scope"]; !slices.Equal(scopes, []string{"repository:org/app:pull"}) {
@@ -127,7 +127,7 @@ func TestTokenExpires(t *testing.T) {
 		k.expire()
 	}
 	if len(k.asked) != 3 {
-		t.Errorf("asked for %d tokens, want 3", len(k.asked))
+		t.Errorf("requested %d tokens, want 3", len(k.asked))
 	}
 }
 

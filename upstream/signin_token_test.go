@@ -73,11 +73,11 @@ func TestTokensFail(t *testing.T) {
 						t.Errorf("tags: %v", err)
 					}
 					if got := h.count("/token"); got != tokens {
-						t.Errorf("the token service was asked %d times more", got-tokens)
+						t.Errorf("the token service got %d more requests", got-tokens)
 					}
 					wantOtherRepositoryWorks(t, c)
 					if s := c.Status()[0]; s.Down {
-						t.Errorf("the upstream counts as gone: %+v", s)
+						t.Errorf("the upstream is down: %+v", s)
 					}
 					h.bad.Store(nil)
 					<-time.After(10 * time.Second)
@@ -107,7 +107,7 @@ func TestTokensAreLimited(t *testing.T) {
 				tokens := h.count("/token")
 				wantAtOnce(t, c, "is reached; next attempt at")
 				if got := h.count("/token"); got != tokens {
-					t.Error("the token service was asked")
+					t.Error("the token service got a request")
 				}
 				wantOtherRepositoryWorks(t, c)
 				h.bad.Store(nil)

@@ -136,7 +136,7 @@ func TestSchemes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if proto := seen.requests[0].ProtoMajor; proto != 2 {
-			t.Errorf("asked over HTTP/%d, want 2", proto)
+			t.Errorf("requested over HTTP/%d, want 2", proto)
 		}
 	})
 	t.Run("https on this machine, where http answers", func(t *testing.T) {
@@ -220,17 +220,17 @@ func TestLog(t *testing.T) {
 func TestObserve(t *testing.T) {
 	n := newNetwork(t)
 	n.serve("harbor.test:8080", open(serveIndex))
-	var told []upstream.RequestInfo
-	c := n.client(upstream.Options{Observe: func(o upstream.RequestInfo) { told = append(told, o) }}, "registry.test=http://harbor.test:8080/proxy")
+	var reported []upstream.RequestInfo
+	c := n.client(upstream.Options{Observe: func(o upstream.RequestInfo) { reported = append(reported, o) }}, "registry.test=http://harbor.test:8080/proxy")
 	if _, err := c.Manifest(t.Context(), appTag); err != nil {
 		t.Fatal(err)
 	}
-	if len(told) != 1 {
-		t.Fatalf("told of %v", told)
+	if len(reported) != 1 {
+		t.Fatalf("reported %v", reported)
 	}
-	for _, o := range told {
+	for _, o := range reported {
 		if o.Host != "registry.test" || o.Status == 0 || o.Err != nil || o.Took <= 0 {
-			t.Errorf("told of %+v", o)
+			t.Errorf("reported %+v", o)
 		}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -239,9 +239,9 @@ func TestObserve(t *testing.T) {
 	}
 	n.add("gone.test", "80", l.Addr())
 	l.Close()
-	told = nil
-	_, err = n.client(upstream.Options{Observe: func(o upstream.RequestInfo) { told = append(told, o) }}, "registry.test=http://gone.test").Manifest(t.Context(), appTag)
-	if err == nil || len(told) == 0 || told[0].Status != 0 || told[0].Err == nil {
-		t.Errorf("%v, told of %v", err, told)
+	reported = nil
+	_, err = n.client(upstream.Options{Observe: func(o upstream.RequestInfo) { reported = append(reported, o) }}, "registry.test=http://gone.test").Manifest(t.Context(), appTag)
+	if err == nil || len(reported) == 0 || reported[0].Status != 0 || reported[0].Err == nil {
+		t.Errorf("%v, reported %v", err, reported)
 	}
 }

@@ -39,7 +39,7 @@ func TestFolderIsMigrated(t *testing.T) {
 
 	s, events := o.move(h, migrate.Request{})
 	if s.Repositories != 3 || s.Tags != 7 || s.Manifests != 9 || s.Skipped != 0 || s.Linked != s.Bytes || s.Cache {
-		t.Errorf("%+v, left out %v", s, events.skipped())
+		t.Errorf("%+v, skipped %v", s, events.skipped())
 	}
 	for tag, d := range map[string]digest.Digest{"team/app:v1": app, "tool:docker": old, "team/app:plain": plain, "team/app:sparse": index} {
 		name, tag, _ := strings.Cut(tag, ":")
@@ -55,7 +55,7 @@ func TestFolderIsMigrated(t *testing.T) {
 		t.Errorf("what refers to it: %v, %v", list, err)
 	}
 	if h.isStored(garbage) {
-		t.Error("a blob came that no manifest needs")
+		t.Error("a blob that no manifest needs was migrated")
 	}
 	for _, name := range []string{"team/app", "tool", "team/app/deeper"} {
 		if origin, err := h.RepoOrigin(t.Context(), bare(name)); err != nil || origin != mirror.Pushed {
@@ -107,8 +107,8 @@ func TestFolderOfNoRegistry(t *testing.T) {
 	}
 }
 
-// TestHostileFolder has all kinds of things in a folder that are not as they should be. Each is left out with its reason,
-// and all else is taken.
+// TestHostileFolder has a folder with one invalid entry of each kind. It is skipped with its reason, and everything else is
+// migrated.
 func TestHostileFolder(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(secret, []byte("secret"), 0o600))
@@ -172,7 +172,7 @@ func TestHostileFolder(t *testing.T) {
 			test.spoil(o)
 			s, events := o.move(h, migrate.Request{})
 			if h.tag("good", "v1") != good {
-				t.Error("what is good was not taken")
+				t.Error("the valid repository was not migrated")
 			}
 			h.wantComplete("good", good)
 			if s.Skipped == 0 || h.isStored(digest.FromString("secret")) {
@@ -183,12 +183,12 @@ func TestHostileFolder(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("left out %q", events.skipped())
+			t.Errorf("skipped %q", events.skipped())
 		})
 	}
 }
 
-// TestConflictingNames has one image under several names: what is the same under each is taken, what differs under none.
+// TestConflictingNames has an image under several names: tags that agree are migrated, tags that differ are not.
 func TestConflictingNames(t *testing.T) {
 	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	same := o.image("nginx", "same", "layer")
@@ -198,7 +198,7 @@ func TestConflictingNames(t *testing.T) {
 	alone := o.image("library/nginx", "2", "alone")
 	s, events := o.move(h, migrate.Request{})
 	if s.Skipped != 2 || s.Tags != 3 {
-		t.Errorf("%+v, left out %v", s, events.skipped())
+		t.Errorf("%+v, skipped %v", s, events.skipped())
 	}
 	for name, parts := range map[string][]string{
 		"nginx:1":                   {one.String(), "docker.io/library/nginx:1 is " + other.String(), "neither was migrated"},
@@ -211,17 +211,17 @@ func TestConflictingNames(t *testing.T) {
 		}
 	}
 	if h.tag("nginx", "1") != "" || h.tag("library/nginx", "1") != "" {
-		t.Error("one of two won")
+		t.Error("a conflicting tag was migrated")
 	}
 	if h.tag("nginx", "same") != same || h.tag("library/nginx", "same") != same || h.tag("library/nginx", "2") != alone {
-		t.Error("what does not differ was not taken")
+		t.Error("a tag without conflict was not migrated")
 	}
 	if s, _ := o.move(h, migrate.Request{Repos: []string{"docker.io/library/nginx"}}); s.Skipped != 0 || h.tag("library/nginx", "1") != other {
 		t.Errorf("the one that was chosen: %+v", s)
 	}
 }
 
-// TestSymbolicLinks has blobs, a project and single files of a registry on another disk, behind symbolic links.
+// TestSymbolicLinks has blobs, a repository and single files of a registry on another disk.
 func TestSymbolicLinks(t *testing.T) {
 	data, elsewhere := t.TempDir(), t.TempDir()
 	o, h := newRegistryFolder(t), newTestStore(t, data)
@@ -236,12 +236,12 @@ func TestSymbolicLinks(t *testing.T) {
 	move("repositories/team")
 	s, events := o.move(h, migrate.Request{})
 	if s.Repositories != 1 || s.Skipped != 0 || h.tag("team/app", "v1") != app {
-		t.Errorf("%+v, left out %v", s, events.skipped())
+		t.Errorf("%+v, skipped %v", s, events.skipped())
 	}
 	h.wantComplete("team/app", app)
 	large := digest.FromString("large layer").Encoded()
 	if info, err := os.Lstat(filepath.Join(data, "blobs/sha256", large[:2], large)); err != nil || !info.Mode().IsRegular() {
-		t.Errorf("what was behind a link is stored as %v, %v", info, err)
+		t.Errorf("a blob behind a symbolic link is stored as %v, %v", info, err)
 	}
 }
 
@@ -256,7 +256,7 @@ func TestPatternsChooseRepositories(t *testing.T) {
 	}
 	s, events := o.move(h, migrate.Request{Repos: []string{"team/*", "absent"}})
 	if why := events.skipped()["absent"]; s.Skipped != 1 || why != "there is no such repository" {
-		t.Errorf("%+v, left out %v", s, events.skipped())
+		t.Errorf("%+v, skipped %v", s, events.skipped())
 	}
 	if s.Repositories != 1 || h.tag("team/app", "v1") == "" || h.tag("team/a/b", "v1") != "" {
 		t.Errorf("%+v", s)
@@ -281,7 +281,7 @@ func TestPushedTagsAreKept(t *testing.T) {
 	}
 }
 
-// TestMoreThanOneBatch has more than fits into one transaction, with some that cannot be taken in between.
+// TestMoreThanOneBatch has more tags than a transaction writes, and some that cannot be migrated among them.
 func TestMoreThanOneBatch(t *testing.T) {
 	o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 	const repos, tags = 2, 270
@@ -296,13 +296,13 @@ func TestMoreThanOneBatch(t *testing.T) {
 		o.put(name, imageOf("nowhere"), "lost")
 	}
 	s, _ := o.move(h, migrate.Request{})
-	const files = tags + 1 + 2 // what two repositories come to at the same moment is taken by both
+	const files = tags + 1 + 2 // two repositories may store the same content concurrently
 	if s.Tags != repos*tags+1 || s.Manifests != repos*tags+1 || s.Skipped != 2*repos || s.Blobs < files || s.Blobs > 2*files {
 		t.Errorf("%+v", s)
 	}
 }
 
-// breaking is a store that has no room after some files.
+// failingStore is a store that fails after some files.
 type failingStore struct {
 	testStore
 	left int
@@ -318,7 +318,7 @@ func (b *failingStore) ImportFile(ctx context.Context, d digest.Digest, path str
 	return b.testStore.ImportFile(ctx, d, path)
 }
 
-// TestInterruptedMigrationIsCompletedLater has runs end in the middle, which a later one completes.
+// TestInterruptedMigrationIsCompletedLater interrupts a migration and runs it again.
 func TestInterruptedMigrationIsCompletedLater(t *testing.T) {
 	for name, fails := range map[string]func(cancel context.CancelFunc) error{
 		"no room":     func(context.CancelFunc) error { return mirror.Errorf(mirror.CodeStorageFull, "no room") },
@@ -334,11 +334,11 @@ func TestInterruptedMigrationIsCompletedLater(t *testing.T) {
 			store := &failingStore{testStore: h, left: 5, then: func() error { return fails(cancel) }}
 			_, err := migrate.Folder(ctx, store, mirror.Names{}, migrate.Request{Root: o.root, Parallel: 1}, func(e migrate.Event) {
 				if e.Kind == migrate.KindSkipped {
-					t.Errorf("%s is said to be left out: %s", e.Name, e.Error)
+					t.Errorf("%s is reported as skipped: %s", e.Name, e.Error)
 				}
 			})
 			if err == nil {
-				t.Fatal("it is said to have ended well")
+				t.Fatal("there is no error")
 			}
 			s, _ := o.move(h, migrate.Request{})
 			if s.Tags != 20 || s.Blobs < 1 || s.Blobs > 42-5 {

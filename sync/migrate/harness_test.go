@@ -19,7 +19,7 @@ import (
 	"airmirror/sync/migrate"
 )
 
-// house is the store of a mirror.
+// testStore is the store of a mirror.
 type testStore struct {
 	*cache.Store
 	t *testing.T
@@ -46,7 +46,7 @@ func (h testStore) tag(name, tag string) digest.Digest {
 	return got.Digest
 }
 
-// whole fails the test unless a repository has a manifest with everything in it.
+// wantComplete fails the test unless a repository has a manifest with all its blobs and children.
 func (h testStore) wantComplete(name string, d digest.Digest) {
 	h.t.Helper()
 	man, err := h.Manifest(h.t.Context(), bare(name), d)
@@ -73,7 +73,7 @@ func (h testStore) isStored(d digest.Digest) bool {
 	return err == nil
 }
 
-// push has a client push an image with one layer to the mirror.
+// push pushes an image with one layer to the mirror.
 func (h testStore) push(name, tag, layer string) digest.Digest {
 	h.t.Helper()
 	for _, content := range []string{"{}", layer} {
@@ -89,10 +89,10 @@ func (h testStore) push(name, tag, layer string) digest.Digest {
 	return d
 }
 
-// told are the events of a run.
+// eventList are the events of a run.
 type eventList []migrate.Event
 
-// left is what was left out, by name.
+// skipped returns the reasons of skipped content, by name.
 func (e eventList) skipped() map[string]string {
 	left := make(map[string]string)
 	for _, event := range e {
@@ -112,7 +112,7 @@ func (e eventList) of(kind string) (list []migrate.Event) {
 	return list
 }
 
-// check holds what is true of the events of any run that was not broken off.
+// check checks the events that every completed run has.
 func (e eventList) check(t *testing.T, s migrate.Summary) {
 	t.Helper()
 	if len(e) < 2 || e[len(e)-1].Kind != migrate.KindDone || *e[len(e)-1].Summary != s {
@@ -173,7 +173,7 @@ func marshal(t *testing.T, v any) []byte {
 	return b
 }
 
-// old is the folder of a registry.
+// registryFolder is the storage folder of a registry.
 type registryFolder struct {
 	t    *testing.T
 	root string
@@ -229,7 +229,7 @@ func (o registryFolder) image(name, tag string, layers ...string) digest.Digest 
 	return o.put(name, imageOf(layers...), tag)
 }
 
-// move moves everything in.
+// move migrates everything.
 func (o registryFolder) move(h testStore, req migrate.Request) (migrate.Summary, eventList) {
 	o.t.Helper()
 	req.Root = o.root

@@ -12,7 +12,7 @@ import (
 
 const oddType = "application/vnd.example.set.v1"
 
-// setOf is a document of a type that is not known. It names what its members are by no more than their digests.
+// setOf returns a document of an unknown type that names its members by their digests only.
 func setOf(members ...digest.Digest) map[string]any {
 	list := make([]map[string]string, len(members))
 	for n, d := range members {
@@ -21,8 +21,8 @@ func setOf(members ...digest.Digest) map[string]any {
 	return map[string]any{"mediaType": oddType, "members": list}
 }
 
-// TestManifestsOfUnknownTypesAreMigrated, whatever is said of their types: in a manifest of an unknown type without any,
-// and in an index with a type that does not sound like a manifest's.
+// TestManifestsOfUnknownTypesAreMigrated has manifests that are named without a media type in a manifest of an unknown type,
+// and with an unknown media type in an index.
 func TestManifestsOfUnknownTypesAreMigrated(t *testing.T) {
 	r, h := newRemote(t), newTestStore(t, t.TempDir())
 	image := r.image("team/app", "", "layer")
@@ -36,21 +36,21 @@ func TestManifestsOfUnknownTypesAreMigrated(t *testing.T) {
 	_, events, err := r.move(h, migrate.Request{})
 	must(t, err)
 	if left := events.skipped(); len(left) != 0 {
-		t.Errorf("left out: %v", left)
+		t.Errorf("skipped: %v", left)
 	}
 	for _, tag := range []string{"set", "index"} {
 		if h.tag("team/app", tag) == "" {
-			t.Errorf("team/app:%s was left out", tag)
+			t.Errorf("team/app:%s was skipped", tag)
 		}
 	}
 	for _, d := range []digest.Digest{image, set} {
 		if _, err := h.Manifest(t.Context(), bare("team/app"), d); err != nil {
-			t.Errorf("%s was not moved in: %v", d, err)
+			t.Errorf("%s was not migrated: %v", d, err)
 		}
 	}
 	h.wantReadable("team/app", "layer", true)
 	if n := r.requestCount("/manifests/" + nowhere.String()); n != 1 {
-		t.Errorf("what is nowhere was asked for %d times as a manifest, want once", n)
+		t.Errorf("missing content was requested %d times as a manifest, want once", n)
 	}
 }
 

@@ -20,7 +20,7 @@ func cacheOf(contents ...string) v1.Index {
 	return doc
 }
 
-// reads checks whether a repository may read a blob.
+// wantReadable checks whether a repository can read a blob.
 func (h testStore) wantReadable(name, content string, want bool) {
 	h.t.Helper()
 	stat, err := h.StatBlob(h.t.Context(), bare(name), digest.FromString(content))
@@ -29,9 +29,9 @@ func (h testStore) wantReadable(name, content string, want bool) {
 	}
 }
 
-// TestBlobsThatAnIndexNamesAreMovedIn, but not those that the index's repository does not have: others have them, here or
-// there.
-func TestBlobsThatAnIndexNamesAreMovedIn(t *testing.T) {
+// TestBlobsOfAnIndexAreMigrated has an index that names blobs. Those that its repository does not have are not migrated,
+// though another repository has them.
+func TestBlobsOfAnIndexAreMigrated(t *testing.T) {
 	t.Run("folder", func(t *testing.T) {
 		o, h := newRegistryFolder(t), newTestStore(t, t.TempDir())
 		o.image("team/app", "1", "layer", "theirs")

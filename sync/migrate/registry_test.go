@@ -20,7 +20,7 @@ import (
 	"airmirror/upstream"
 )
 
-// remote is a registry that answers as registry.test.
+// remote is a registry at registry.test.
 type remote struct {
 	t      *testing.T
 	inner  http.Handler
@@ -28,7 +28,7 @@ type remote struct {
 
 	mu       sync.Mutex
 	requests []string                             // methods and paths
-	instead  map[string]func(http.ResponseWriter) // what is answered to some of them
+	instead  map[string]func(http.ResponseWriter) // responses that replace those of the registry, by path
 }
 
 func newRemote(t *testing.T) *remote {
@@ -55,14 +55,14 @@ func (r *remote) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.inner.ServeHTTP(w, req)
 }
 
-// answer has a path answered by f from now on; as it should be, if f is nil.
+// answer replaces the response to a path by f, or restores it if f is nil.
 func (r *remote) answer(path string, f func(http.ResponseWriter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.instead[path] = f
 }
 
-// asked is how many requests there were since the last call, that have part in them.
+// requestCount returns the number of requests since the last call that contain part.
 func (r *remote) requestCount(part string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +86,7 @@ func (r *remote) do(method, path, contentType string, body []byte) {
 	}
 }
 
-// put pushes a manifest; under its digest, if there is no tag.
+// put pushes a manifest, by its digest if tag is empty.
 func (r *remote) put(name, tag, mediaType string, doc any) digest.Digest {
 	r.t.Helper()
 	body := marshal(r.t, doc)
@@ -107,7 +107,7 @@ func (r *remote) image(name, tag string, layers ...string) digest.Digest {
 	return r.put(name, tag, v1.MediaTypeImageManifest, imageOf(layers...))
 }
 
-// move moves everything in.
+// move migrates everything.
 func (r *remote) move(h testStore, req migrate.Request) (migrate.Summary, eventList, error) {
 	r.t.Helper()
 	req.From = "registry.test"
@@ -138,10 +138,10 @@ func TestRegistryIsMigrated(t *testing.T) {
 	s, events, err := r.move(h, migrate.Request{})
 	must(t, err)
 	if s.Repositories != 2 || s.Tags != 4 || s.Manifests != 6 || s.Skipped != 0 || s.Linked != 0 || s.Blobs != 5+6 {
-		t.Errorf("%+v, left out %v", s, events.skipped())
+		t.Errorf("%+v, skipped %v", s, events.skipped())
 	}
 	if n := r.requestCount("/blobs/"); n != 5 {
-		t.Errorf("%d blobs were asked for, want 5", n)
+		t.Errorf("%d blobs were requested, want 5", n)
 	}
 	for _, d := range []digest.Digest{app, signed} {
 		h.wantComplete("team/app", d)
@@ -179,15 +179,15 @@ func TestRegistryWithoutACatalog(t *testing.T) {
 	s, events, err := r.move(h, migrate.Request{Repos: []string{"team/app", "absent", "Upper"}})
 	must(t, err)
 	if left := events.skipped(); s.Tags != 1 || s.Skipped != 2 || !strings.Contains(left["absent"], "does not have") || !strings.Contains(left["Upper"], "not a repository name") {
-		t.Errorf("%+v, left out %v", s, left)
+		t.Errorf("%+v, skipped %v", s, left)
 	}
 	if h.tag("team/tool", "v1") != "" || r.requestCount("_catalog") != 0 {
-		t.Error("more came than was named")
+		t.Error("a repository that was not named was migrated")
 	}
 }
 
-// TestRegistryThatFails has a registry lack, damage or withhold some of what it lists. That is left out, and all else is
-// taken; what a tag pointed at here is not replaced by less.
+// TestRegistryThatFails has a registry without, with damaged or with unreadable content. That is skipped, and everything
+// else is migrated. A tag of this mirror is not moved to an incomplete image.
 func TestRegistryThatFails(t *testing.T) {
 	layer, child := digest.FromString("bad layer"), imageDigest(t, "bad layer")
 	blob, manifest := "/v2/bad/blobs/"+layer.String(), "/v2/bad/manifests/"+child.String()
@@ -197,7 +197,7 @@ func TestRegistryThatFails(t *testing.T) {
 	for name, test := range map[string]struct {
 		path   string
 		answer func(http.ResponseWriter)
-		index  bool // may be taken: it is not to be had otherwise
+		index  bool // is migrated, though it lacks the content
 		what   string
 		says   string
 	}{
@@ -227,7 +227,7 @@ func TestRegistryThatFails(t *testing.T) {
 			}
 			why, left := events.skipped()[test.what]
 			if !left || s.Skipped == 0 || !strings.Contains(why, test.says) {
-				t.Errorf("left out %q", events.skipped())
+				t.Errorf("skipped %q", events.skipped())
 			}
 			r.answer(test.path, nil)
 			if s, _, err := r.move(h, migrate.Request{}); err != nil || s.Skipped != 0 || h.tag("bad", "index") != index {
