@@ -74,7 +74,7 @@ func TestOwned(t *testing.T) {
 	}
 }
 
-// TestOwnedIsBounded: what an unknown manifest names is written in one transaction.
+// TestOwnedIsBounded checks the limit for manifests of unknown types: all that they name is written in one transaction.
 func TestOwnedIsBounded(t *testing.T) {
 	var doc strings.Builder
 	for i := range maxDescriptors + 1 {

@@ -76,6 +76,6 @@ func TestPlatformsThatAreSelected(t *testing.T) {
 		t.Errorf("amd64 alone: %v", err)
 	}
 	if all, err := mirror.ParsePlatforms(nil); err != nil || !all.Accept(*platformOf("plan9/mips")) {
-		t.Errorf("nothing that is asked for is everything: %v", err)
+		t.Errorf("no platforms do not mean all: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"airmirror/mirror"
 )
 
-// printable is what becomes of texts that are other people's.
+// printable has untrusted texts, and how they are printed.
 var printable = []struct{ text, line, lines string }{
 	{"", "", ""},
 	{"library/alpine:3 — größer, 日本語 ✓", "library/alpine:3 — größer, 日本語 ✓", "library/alpine:3 — größer, 日本語 ✓"},
@@ -26,7 +26,7 @@ var printable = []struct{ text, line, lines string }{
 	{"of a later Unicode: \U0005535e", "of a later Unicode: \U0005535e", "of a later Unicode: \U0005535e"},
 	{"private: \ue0b0", "private: \ue0b0", "private: \ue0b0"},
 	{"tag\U000e0041", `tag\udb40\udc41`, `tag\udb40\udc41`},
-	{"no utf-8: \x9b31m\xff\xc3", "no utf-8: \ufffd31m\ufffd\ufffd", "no utf-8: \ufffd31m\ufffd"}, // what is never ended is not written
+	{"no utf-8: \x9b31m\xff\xc3", "no utf-8: \ufffd31m\ufffd\ufffd", "no utf-8: \ufffd31m\ufffd"}, // an incomplete character is not written
 }
 
 func TestPrintable(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"airmirror/mirror"
 )
 
-// takeAll takes what who can get, one by one, and returns how much that was.
+// takeAll takes as much as an owner can get, one by one, and returns how much that was.
 func takeAll(s *mirror.Shares[string], who string) (n int) {
 	for s.Take(who, 1) {
 		n++
@@ -16,7 +16,8 @@ func takeAll(s *mirror.Shares[string], who string) (n int) {
 	return n
 }
 
-// TestSharesLeaveSomeForTheNext: alone one has half, and however many take all they can, who comes next gets something.
+// TestSharesLeaveSomeForTheNext checks that one owner gets a half, and that there is something left for the next one,
+// however many take all they can.
 func TestSharesLeaveSomeForTheNext(t *testing.T) {
 	s := mirror.NewShares[string](1024)
 	for i, want := range []int{512, 256, 128, 64, 32, 16, 8, 4, 2, 1, 1} {
@@ -32,7 +33,7 @@ func TestSharesLeaveSomeForTheNext(t *testing.T) {
 	}
 	s.Give("a", 512)
 	if n := takeAll(s, "z"); n != 256 {
-		t.Errorf("the next gets %d of what was given back", n)
+		t.Errorf("the next owner gets %d of what was given back", n)
 	}
 }
 
@@ -43,7 +44,7 @@ func TestSharesHaveABoundOfOneAtLeast(t *testing.T) {
 	}
 	s.SetMost(0)
 	if !s.Take("a", 1<<40) {
-		t.Error("there is a bound where none was set")
+		t.Error("there is a limit although none was set")
 	}
 	if !new(mirror.Shares[string]).Take("a", 5) {
 		t.Error("the zero value has a bound")
@@ -77,7 +78,7 @@ func TestWhoHasMostYields(t *testing.T) {
 	s.Give("flood", 200)
 	for who, want := range map[string]string{"flood": "flood", "middle": "middle"} {
 		if got := s.Yields(who); got != want {
-			t.Errorf("of two that have as much, %s yields to %s", got, who)
+			t.Errorf("of two equal owners, %s yields to %s", got, who)
 		}
 	}
 }

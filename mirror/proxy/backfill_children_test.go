@@ -24,7 +24,7 @@ func (o *origin) platformImage(arch string, layers ...string) v1.Descriptor {
 	return on("linux", arch, o.add(app, v1.MediaTypeImageManifest, doc))
 }
 
-// whole fails the test unless the child of an index can be pulled from a repository offline, or cannot.
+// whole fails the test unless the child of an index can, or cannot, be pulled from a repository offline.
 func (p *place) whole(repo mirror.Repo, child v1.Descriptor, want bool, contents ...string) {
 	p.t.Helper()
 	p.must(p.SetMode(p.t.Context(), mirror.Offline))
@@ -40,9 +40,9 @@ func (p *place) whole(repo mirror.Repo, child v1.Descriptor, want bool, contents
 	p.must(p.SetMode(p.t.Context(), mirror.Auto))
 }
 
-// TestChildThatAClientHasIsCompleted: a client that pulled the image of one platform from another repository asks for the
-// index alone, and sends no more than a HEAD. What nobody pulled anywhere is not fetched.
-func TestChildThatAClientHasIsCompleted(t *testing.T) {
+// TestBackfillOfAChildThatAClientHas checks that the child of an index is completed if a client pulled it from another
+// repository and therefore sends only a HEAD request for the index. Children that nobody pulled are not fetched.
+func TestBackfillOfAChildThatAClientHas(t *testing.T) {
 	for name, nested := range map[string]bool{"a child": false, "a child of a nested index": true} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
@@ -67,18 +67,18 @@ func TestChildThatAClientHasIsCompleted(t *testing.T) {
 				p.whole(other, amd, true, "amd", `{"os":"linux","architecture":"amd64"}`)
 				p.whole(other, arm, false, "arm")
 				if n := p.Status().Backfill; n != 0 {
-					t.Errorf("%d images are to be completed", n)
+					t.Errorf("%d images in the backfill queue", n)
 				}
 				if n := p.origin.count("blob origin.test/org/other"); n != 0 {
-					t.Errorf("%d blobs were transferred that are stored", n)
+					t.Errorf("%d transfers of stored blobs", n)
 				}
 			})
 		})
 	}
 }
 
-// TestIndexGivesNoRightToItsChildren: an index may name whatever its author likes to read. What its registry does not have
-// stays unreadable, whoever stored it here.
+// TestIndexGivesNoRightToItsChildren checks that an index does not make manifests readable that its registry does not
+// have, even if they are stored here.
 func TestIndexGivesNoRightToItsChildren(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, completing(true, false))
@@ -97,16 +97,17 @@ func TestIndexGivesNoRightToItsChildren(t *testing.T) {
 		later(time.Minute)
 		p.whole(other, secret, false, "secret")
 		if n := p.Status().Backfill; n != 0 {
-			t.Errorf("%d images are to be completed", n)
+			t.Errorf("%d images in the backfill queue", n)
 		}
 		if n := p.origin.count("manifest origin.test/org/other@" + secret.Digest.String()); n != 1 {
-			t.Errorf("the registry was asked %d times", n)
+			t.Errorf("%d upstream requests", n)
 		}
 	})
 }
 
-// TestChildIsCompletedAfterFailuresAndRestarts, and not if its index was deleted meanwhile.
-func TestChildIsCompletedAfterFailuresAndRestarts(t *testing.T) {
+// TestBackfillOfChildrenSurvivesFailuresAndRestarts checks that a child is completed after failures and restarts,
+// unless its index was deleted.
+func TestBackfillOfChildrenSurvivesFailuresAndRestarts(t *testing.T) {
 	for name, deleted := range map[string]bool{"kept": false, "deleted": true} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
@@ -125,7 +126,7 @@ func TestChildIsCompletedAfterFailuresAndRestarts(t *testing.T) {
 				p.must(err)
 				later(time.Second)
 				if n := p.Status().Backfill; n != 1 {
-					t.Fatalf("%d images are to be completed, want 1", n)
+					t.Fatalf("%d images in the backfill queue, want 1", n)
 				}
 				p.restart()
 				if deleted {
@@ -135,16 +136,16 @@ func TestChildIsCompletedAfterFailuresAndRestarts(t *testing.T) {
 				later(time.Minute)
 				p.whole(other, amd, !deleted, "amd")
 				if n := p.Status().Backfill; n != 0 {
-					t.Errorf("%d images are to be completed", n)
+					t.Errorf("%d images in the backfill queue", n)
 				}
 			})
 		})
 	}
 }
 
-// TestMovedTagIsCompleted: a client that has the new image already sends no more than a HEAD. What was pulled of the old
-// one is completed of the new one; of an image that nobody pulled, nothing.
-func TestMovedTagIsCompleted(t *testing.T) {
+// TestBackfillOfAMovedTag checks that the platforms that were pulled of the old image are completed of the new one,
+// after a HEAD request only. Nothing is fetched of an image that nobody pulled.
+func TestBackfillOfAMovedTag(t *testing.T) {
 	for name, tt := range map[string]struct{ index, pulled bool }{
 		"an image": {false, true}, "an index": {true, true}, "an image that was asked about": {false, false}, "an index that was asked about": {true, false},
 	} {
@@ -173,7 +174,7 @@ func TestMovedTagIsCompleted(t *testing.T) {
 				image, arm, root := build("tuesday")
 				p.stat(byTag("v1"), root.Digest)
 				later(time.Second)
-				if tt.index || tt.pulled { // the manifest of the image is what was asked about
+				if tt.index || tt.pulled { // the client requested the manifest of the image
 					p.whole(app, image, tt.pulled, "tuesday")
 				}
 				p.whole(app, arm, false, "tuesday arm")

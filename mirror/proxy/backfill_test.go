@@ -20,7 +20,7 @@ func completing(images, referrers bool) proxy.Options {
 		Backfill: func(mirror.Repo) (bool, bool) { return images, referrers }}
 }
 
-func TestAPullIsCompletedInTheBackground(t *testing.T) {
+func TestBackfillCompletesPulledImages(t *testing.T) {
 	for name, tt := range map[string]struct {
 		opts proxy.Options
 		pull func(p *place, d digest.Digest)
@@ -41,7 +41,7 @@ func TestAPullIsCompletedInTheBackground(t *testing.T) {
 				p.complete("v1", tt.want)
 				p.origin.once()
 				if n := p.Status().Backfill; n != 0 {
-					t.Errorf("%d images are still to be completed", n)
+					t.Errorf("%d images in the backfill queue", n)
 				}
 				if !tt.want {
 					return
@@ -64,7 +64,7 @@ func (p *place) stat(ref mirror.Ref, d digest.Digest) {
 	}
 }
 
-func TestOnlyThePlatformThatWasPulledIsCompleted(t *testing.T) {
+func TestBackfillOfThePulledPlatformOnly(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, completing(true, true))
 		amd := on("linux", "amd64", p.origin.image(app, []string{"shared", "amd64"}))
@@ -91,7 +91,7 @@ func TestOnlyThePlatformThatWasPulledIsCompleted(t *testing.T) {
 	})
 }
 
-func TestCompletionGoesOnAfterFailuresAndRestarts(t *testing.T) {
+func TestBackfillSurvivesFailuresAndRestarts(t *testing.T) {
 	failing := func(layer string) func(context.Context, string) error {
 		return func(_ context.Context, call string) error {
 			if strings.HasPrefix(call, "blob") && strings.HasSuffix(call, digest.FromString(layer).String()) {
@@ -113,10 +113,10 @@ func TestCompletionGoesOnAfterFailuresAndRestarts(t *testing.T) {
 					t.Errorf("%d attempts in 12 s", n)
 				}
 				if n := p.Status().Backfill; n != 1 {
-					t.Errorf("%d images are to be completed, want 1", n)
+					t.Errorf("%d images in the backfill queue, want 1", n)
 				}
 				if wants := p.wants(); len(wants) != 0 {
-					t.Errorf("what only the background asked for is no want: %s", wants)
+					t.Errorf("wants of the backfill: %s", wants)
 				}
 				p.origin.set(nil)
 				if restart {
@@ -125,18 +125,18 @@ func TestCompletionGoesOnAfterFailuresAndRestarts(t *testing.T) {
 				later(time.Minute)
 				p.complete("v1", true)
 				if n := p.Status().Backfill; n != 0 {
-					t.Errorf("%d images are still to be completed", n)
+					t.Errorf("%d images in the backfill queue", n)
 				}
 				p.restart()
 				if n := p.Status().Backfill; n != 0 {
-					t.Errorf("%d images are to be completed again", n)
+					t.Errorf("%d images in the backfill queue again", n)
 				}
 			})
 		})
 	}
 }
 
-func TestCompletionEndsWhereThereIsNothingToBeHad(t *testing.T) {
+func TestBackfillEndsForAbsentContent(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, completing(true, false))
 		d := p.origin.image(app, []string{"one", "two"}, "v1").Digest
@@ -144,7 +144,7 @@ func TestCompletionEndsWhereThereIsNothingToBeHad(t *testing.T) {
 		p.get(byTag("v1"), d)
 		later(time.Minute)
 		if n := p.origin.count("blob origin.test/org/app " + digest.FromString("two").String()); n != 1 {
-			t.Errorf("%d attempts at what the registry does not have", n)
+			t.Errorf("%d attempts for absent content", n)
 		}
 		// A manifest that is deleted meanwhile stays away.
 		p.origin.set(down)
@@ -158,13 +158,14 @@ func TestCompletionEndsWhereThereIsNothingToBeHad(t *testing.T) {
 		p.must(p.SetMode(t.Context(), mirror.Auto))
 		later(time.Minute)
 		if n := p.origin.count("manifest " + byDigest(deleted).String()); n != 1 || p.Status().Backfill != 0 {
-			t.Errorf("a deleted manifest was fetched %d times, %d images are to be completed", n, p.Status().Backfill)
+			t.Errorf("a deleted manifest was fetched %d times, %d images in the backfill queue", n, p.Status().Backfill)
 		}
 	})
 }
 
-// TestCompletionRestsLongerAfterEachFailure, and less once somebody asks again or the mode changes.
-func TestCompletionRestsLongerAfterEachFailure(t *testing.T) {
+// TestBackfillBacksOff checks that the pause grows with each failure, and ends when a client pulls the image again or
+// the mode changes.
+func TestBackfillBacksOff(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, completing(true, false))
 		d := p.origin.image(app, []string{"one"}, "v1").Digest
@@ -195,7 +196,7 @@ func TestCompletionRestsLongerAfterEachFailure(t *testing.T) {
 	})
 }
 
-func TestCompletionGivesUpWrongBytes(t *testing.T) {
+func TestBackfillGivesUpAfterWrongBytes(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, completing(true, false))
 		d := p.origin.image(app, []string{"one"}, "v1").Digest
@@ -205,23 +206,23 @@ func TestCompletionGivesUpWrongBytes(t *testing.T) {
 		p.get(byTag("v1"), d)
 		later(24 * time.Hour)
 		if n := p.origin.count("blob origin.test/org/app " + digest.FromString("one").String()); n != 3 {
-			t.Errorf("%d attempts at what comes wrong every time", n)
+			t.Errorf("%d attempts for wrong bytes", n)
 		}
 		if n := p.Status().Backfill; n != 0 {
-			t.Errorf("%d images are to be completed", n)
+			t.Errorf("%d images in the backfill queue", n)
 		}
 		p.restart()
 		if n := p.Status().Backfill; n != 0 {
-			t.Errorf("%d images are to be completed after a restart", n)
+			t.Errorf("%d images in the backfill queue after a restart", n)
 		}
 		p.origin.sends(nil)
-		p.pull("one") // and who pulls it has it completed
+		p.pull("one") // pulling it again restarts the backfill
 		later(time.Minute)
 		p.complete("v1", true)
 	})
 }
 
-func TestManyImagesAreCompletedInTurn(t *testing.T) {
+func TestBackfillIsParallelWithinLimits(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, completing(true, false))
 		slow := func(_ context.Context, call string) error {
@@ -239,7 +240,7 @@ func TestManyImagesAreCompletedInTurn(t *testing.T) {
 		}
 		later(30 * time.Second)
 		if n := p.Status().Backfill; n == 0 {
-			t.Error("all was completed at once")
+			t.Error("all images were completed at once")
 		}
 		later(3 * time.Minute)
 		for _, tag := range []string{"v1", "v2", "v3", "v4", "v5", "v6"} {

@@ -26,7 +26,7 @@ func (p *place) closeTakes() time.Duration {
 	return time.Since(begin)
 }
 
-func TestCloseWaitsForNoAnswerThatNobodyWaitsFor(t *testing.T) {
+func TestCloseCancelsCallsWithoutCallers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hangs string
 		ask   func(p *place)
@@ -60,7 +60,7 @@ func TestCloseWaitsForNoAnswerThatNobodyWaitsFor(t *testing.T) {
 	}
 }
 
-func TestCloseWaitsForWhatClientsWaitFor(t *testing.T) {
+func TestCloseWaitsForCallsOfClients(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.origin.image(app, []string{"layer"}, "v1")
@@ -85,9 +85,8 @@ func TestCloseWaitsForWhatClientsWaitFor(t *testing.T) {
 	})
 }
 
-// TestListsAreRememberedWithinBounds has an upstream list much for many repositories: what was listed last is remembered,
-// and what would be too much is not.
-func TestListsAreRememberedWithinBounds(t *testing.T) {
+// TestListCacheIsLimited checks that the latest lists are cached, and lists that are too large are not.
+func TestListCacheIsLimited(t *testing.T) {
 	p := start(t, proxy.Options{})
 	const repos = 6
 	for i := range repos {
@@ -117,9 +116,9 @@ func numbered(i int) mirror.Repo {
 	return mirror.Repo{Host: "origin.test", Path: fmt.Sprintf("org/app-%d", i)}
 }
 
-// TestWhatHoldsBackTheBackgroundHoldsBackNoClient: a client takes an answer that work in the background waits for, and
-// asks for itself if there is none.
-func TestWhatHoldsBackTheBackgroundHoldsBackNoClient(t *testing.T) {
+// TestBackgroundFailuresDoNotAffectClients checks that a client uses the answer of a background call, and sends its own
+// request if there is none.
+func TestBackgroundFailuresDoNotAffectClients(t *testing.T) {
 	limited := mirror.Errorf(mirror.CodeUnavailable, "it is rate-limited")
 	for name, tt := range map[string]struct {
 		call    string

@@ -10,8 +10,8 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestATagThatWasConfirmedInTheFutureIsRevalidated: the clock was wrong when it was pulled, and right since.
-func TestATagThatWasConfirmedInTheFutureIsRevalidated(t *testing.T) {
+// TestTagCheckedInTheFutureIsRevalidated checks a tag that was pulled while the clock was wrong.
+func TestTagCheckedInTheFutureIsRevalidated(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{TagTTL: func(mirror.Ref) time.Duration { return time.Hour }})
 		d := p.origin.image(app, []string{"layer"}, "v1").Digest
@@ -26,8 +26,8 @@ func TestATagThatWasConfirmedInTheFutureIsRevalidated(t *testing.T) {
 	})
 }
 
-// TestATagStaysFreshForWhatPasses: a clock that is set does not revalidate it, nor leave it unasked about for years.
-func TestATagStaysFreshForWhatPasses(t *testing.T) {
+// TestTTLIgnoresClockChanges checks that setting the clock neither revalidates a tag nor prevents its revalidation.
+func TestTTLIgnoresClockChanges(t *testing.T) {
 	for _, year := range []int{1970, 2040} {
 		t.Run(fmt.Sprint(year), func(t *testing.T) {
 			m := cachetest.NewMachine(time.Now())
@@ -58,8 +58,8 @@ func TestATagStaysFreshForWhatPasses(t *testing.T) {
 	}
 }
 
-// TestAScrubOfTheFutureHoldsNothingBack: the clock was wrong when everything was verified last.
-func TestAScrubOfTheFutureHoldsNothingBack(t *testing.T) {
+// TestScrubDatedInTheFutureIsIgnored checks that a scrub starts if the last one seems to have run in the future.
+func TestScrubDatedInTheFutureIsIgnored(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.push(ours, "layer")

@@ -10,7 +10,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-func TestCountersSayWhatBecameOfPulls(t *testing.T) {
+func TestCounters(t *testing.T) {
 	p := start(t, proxy.Options{TagTTL: func(ref mirror.Ref) time.Duration {
 		if ref.Tag == "fresh" {
 			return mirror.Forever
@@ -23,7 +23,7 @@ func TestCountersSayWhatBecameOfPulls(t *testing.T) {
 		now := p.Counters()
 		got := mirror.Counters{Manifests: less(now.Manifests, before.Manifests), Blobs: less(now.Blobs, before.Blobs), Wants: now.Wants - before.Wants}
 		if got != want {
-			t.Errorf("%s: counted %+v, want %+v", what, got, want)
+			t.Errorf("%s: %+v, want %+v", what, got, want)
 		}
 		before = now
 	}
@@ -40,7 +40,7 @@ func TestCountersSayWhatBecameOfPulls(t *testing.T) {
 	p.get(byTag("due"), moved)
 	became("a tag that moved", mirror.Counters{Manifests: mirror.Outcomes{Misses: 1}})
 	p.pull("layer")
-	_, err := p.Fetch(t.Context(), byTag("due"), mirror.FetchOptions{}) // until it is held
+	_, err := p.Fetch(t.Context(), byTag("due"), mirror.FetchOptions{}) // stored from now on
 	p.must(err)
 	p.pull("layer")
 	became("a blob", mirror.Counters{Blobs: mirror.Outcomes{Misses: 1, Hits: 1}})

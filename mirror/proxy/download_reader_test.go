@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// fileIncoming is an [mirror.BlobWriter] in a file, of which only what a download's readers use does something.
+// fileIncoming is a [mirror.BlobWriter] for a file, with the methods that readers of a download use.
 type fileIncoming struct {
 	mirror.BlobWriter
 	*os.File
@@ -41,7 +41,7 @@ func (m memoryTail) ReadAt(p []byte, off int64) (int, error) {
 }
 func (m memoryTail) Close() error { return nil }
 
-// connection takes what a client is sent, and notes what did not come from a file.
+// connection records the bytes for a client, and counts those that were not copied from a file.
 type connection struct {
 	got     bytes.Buffer
 	through int64 // bytes that passed through this process
@@ -123,7 +123,7 @@ func (t *downloadTest) arrive(data string) {
 	t.download.update(func() { t.download.received += int64(len(data)) })
 }
 
-// want checks what the client has once nothing moves any more.
+// want checks what the client has received when all goroutines wait.
 func (t *downloadTest) want(got string) {
 	t.Helper()
 	synctest.Wait()
@@ -132,7 +132,7 @@ func (t *downloadTest) want(got string) {
 	}
 }
 
-func TestTailIsSentFromItsFile(t *testing.T) {
+func TestReaderCopiesFromTheFile(t *testing.T) {
 	synctest.Test(t, func(st *testing.T) {
 		t := fileDownload(st)
 		t.copy(0, 10)
@@ -152,7 +152,7 @@ func TestTailIsSentFromItsFile(t *testing.T) {
 	})
 }
 
-func TestPartOfTailIsSentFromItsFile(t *testing.T) {
+func TestReaderCopiesAPartFromTheFile(t *testing.T) {
 	for _, tt := range []struct {
 		off, n int64
 		want   string
@@ -175,7 +175,7 @@ func TestPartOfTailIsSentFromItsFile(t *testing.T) {
 	}
 }
 
-func TestTailThatIsNoFileIsSent(t *testing.T) {
+func TestReaderCopiesWithoutAFile(t *testing.T) {
 	synctest.Test(t, func(st *testing.T) {
 		t := newDownloadTest(st, &memoryIncoming{})
 		t.arrive("0123")
@@ -188,15 +188,15 @@ func TestTailThatIsNoFileIsSent(t *testing.T) {
 	})
 }
 
-// TestTailThatEndsEarly has the transfer, the store, the client or its connection fail while bytes are sent.
-func TestTailThatEndsEarly(t *testing.T) {
+// TestReaderFailsWhileCopying makes the transfer, the store, the client or its connection fail while bytes are copied.
+func TestReaderFailsWhileCopying(t *testing.T) {
 	broken, full := errors.New("broken"), &storeError{errors.New("full")}
 	for _, tt := range []struct {
 		name   string
 		end    func(t *downloadTest)
 		want   string
-		err    error // what CopyTo returns
-		reader error // what the reader says of itself: nothing, where it is the client who is gone
+		err    error // of CopyTo
+		reader error // of Err; nil if the client failed
 	}{
 		{"transfer fails", func(t *downloadTest) { t.download.fail(broken) }, "01234", broken, broken},
 		{"bytes are wrong", func(t *downloadTest) { t.arrive("56789"); t.download.fail(broken) }, "012345678", broken, broken},

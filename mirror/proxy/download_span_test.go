@@ -17,13 +17,13 @@ import (
 
 const mib = 1 << 20
 
-// distant is a blob of 8 MiB that arrives as it is let, and a client of spans of it.
+// distant is a blob of 8 MiB whose arrival the test controls, with a client that reads spans of it.
 type distant struct {
 	*place
 	content string
 	digest  digest.Digest
 	body    *io.PipeWriter
-	client  context.Context // of whoever reads
+	client  context.Context // of the reader
 	leave   context.CancelFunc
 }
 
@@ -47,7 +47,7 @@ func startDistant(t *testing.T) *distant {
 	return p
 }
 
-// open opens the blob for a client that asks for spans.
+// open opens the blob for a client that requests spans.
 func (p *distant) open(spans ...mirror.Span) mirror.Blob {
 	p.t.Helper()
 	blob, err := p.Blob(p.client, app, p.digest)
@@ -57,7 +57,7 @@ func (p *distant) open(spans ...mirror.Span) mirror.Blob {
 	return blob
 }
 
-// reading is what a client reads of a span.
+// reading is the read of a span.
 type reading struct {
 	got  string
 	err  error
@@ -85,7 +85,7 @@ func (p *distant) arrive(from, to int) {
 	synctest.Wait()
 }
 
-// wants fails the test unless the span was read and is right.
+// wants fails the test unless the span was read correctly.
 func (p *distant) wants(r *reading, s mirror.Span) {
 	p.t.Helper()
 	synctest.Wait()
@@ -94,7 +94,7 @@ func (p *distant) wants(r *reading, s mirror.Span) {
 	}
 }
 
-// waits fails the test if the span was read: it is that of the download.
+// waits fails the test if the span was read: it must wait for the download.
 func (p *distant) waits(r *reading) {
 	p.t.Helper()
 	if r.done {
@@ -102,31 +102,31 @@ func (p *distant) waits(r *reading) {
 	}
 }
 
-// ends has the rest of the blob arrive, and checks what is stored then.
+// ends lets the rest of the blob arrive, and checks what is stored.
 func (p *distant) ends(from int) {
 	p.t.Helper()
 	p.arrive(from, len(p.content))
 	p.must(p.body.Close())
 	synctest.Wait()
 	if got, err := p.place.read(app, p.digest); err != nil || got != p.content {
-		p.t.Errorf("what is stored: %d bytes, %v", len(got), err)
+		p.t.Errorf("stored: %d bytes, %v", len(got), err)
 	}
 	if n := p.origin.count("blob " + app.String() + " " + p.digest.String()); n != 1 {
-		p.t.Errorf("%d transfers of all of it", n)
+		p.t.Errorf("%d transfers of the complete blob", n)
 	}
 }
 
 func (p *distant) parts(want int) {
 	p.t.Helper()
 	if n := p.origin.count("part"); n != want {
-		p.t.Errorf("%d parts were asked for, want %d", n, want)
+		p.t.Errorf("%d requests for parts, want %d", n, want)
 	}
 }
 
 var footer = mirror.Span{Off: 8*mib - 51, Len: 51}
 
-// TestSpanAhead: the end of a large blob is there before the rest, which comes all the same.
-func TestSpanAhead(t *testing.T) {
+// TestSpanBeforeTheDownload checks that the end of a large blob is served before the rest, which is downloaded anyway.
+func TestSpanBeforeTheDownload(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := startDistant(t)
 		p.wants(p.read(p.open(footer), footer), footer)
@@ -140,8 +140,9 @@ func TestSpanAhead(t *testing.T) {
 	})
 }
 
-// TestSpanOfTheDownload: what the download brings soon, or what is much, is not transferred twice.
-func TestSpanOfTheDownload(t *testing.T) {
+// TestSpanFromTheDownload checks that spans which the download reaches soon, or which are large, are not transferred
+// twice.
+func TestSpanFromTheDownload(t *testing.T) {
 	for name, spans := range map[string][]mirror.Span{
 		"near":                 {{Off: mib - 1, Len: 100}},
 		"all of it":            {{Off: 0, Len: 8 * mib}},
@@ -165,8 +166,9 @@ func TestSpanOfTheDownload(t *testing.T) {
 	}
 }
 
-// TestSpansAreFew: no more is transferred beside a download than a quarter of it, in so many parts.
-func TestSpansAreFew(t *testing.T) {
+// TestSpansAreLimited checks that at most a quarter of a blob is transferred beside its download, in a limited number
+// of spans.
+func TestSpansAreLimited(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := startDistant(t)
 		one, two := mirror.Span{Off: 4 * mib, Len: mib}, mirror.Span{Off: 5 * mib, Len: mib}
@@ -190,8 +192,9 @@ func TestSpansAreFew(t *testing.T) {
 	})
 }
 
-// TestSpanThatCannotBeHad: where an upstream gives no part, or another one, or breaks off, the download has the bytes.
-func TestSpanThatCannotBeHad(t *testing.T) {
+// TestFailedSpanFallsBackToTheDownload checks that the download serves the bytes if the upstream sends no part, a wrong
+// one, or breaks off.
+func TestFailedSpanFallsBackToTheDownload(t *testing.T) {
 	for name, prepare := range map[string]func(o *origin){
 		"refused": func(o *origin) {
 			o.set(func(_ context.Context, call string) error {
@@ -234,13 +237,13 @@ func TestSpanThatCannotBeHad(t *testing.T) {
 	}
 }
 
-// failing is a reader that fails.
+// failing is a reader that always fails.
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("reset") }
 
-// TestDownloadOvertakes a part that takes its time to begin: the client waits for whichever is first.
-func TestDownloadOvertakes(t *testing.T) {
+// TestDownloadOvertakesASpan checks that a client of a slow span gets the bytes of the download if that is faster.
+func TestDownloadOvertakesASpan(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := startDistant(t)
 		p.origin.set(hangs("part"))
@@ -255,9 +258,9 @@ func TestDownloadOvertakes(t *testing.T) {
 	})
 }
 
-// TestSpanOfWrongBytes: a client of a span sees its connection break if the download has turned out wrong by then, and
+// TestSpanOfAFailedDownloadBreaksOff checks that a span breaks off if the download has turned out wrong, and that
 // nothing is stored.
-func TestSpanOfWrongBytes(t *testing.T) {
+func TestSpanOfAFailedDownloadBreaksOff(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := startDistant(t)
 		slow, send := io.Pipe()
@@ -284,7 +287,7 @@ func TestSpanOfWrongBytes(t *testing.T) {
 	})
 }
 
-// TestSpanEndsOffline: a part ends with its download when the mirror goes offline, and with its client.
+// TestSpanEndsOffline checks that a span ends when the mirror goes offline, and with its client.
 func TestSpanEndsOffline(t *testing.T) {
 	for name, end := range map[string]func(p *distant){
 		"offline": func(p *distant) { p.must(p.SetMode(p.t.Context(), mirror.Offline)) },
@@ -304,7 +307,7 @@ func TestSpanEndsOffline(t *testing.T) {
 				select {
 				case <-ended:
 				case <-time.After(time.Minute):
-					t.Error("the part goes on")
+					t.Error("the transfer of the part continues")
 				}
 				_ = p.body.CloseWithError(io.ErrClosedPipe)
 				synctest.Wait()

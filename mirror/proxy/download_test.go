@@ -17,7 +17,7 @@ type discarding struct{ mirror.BlobWriter }
 
 func (discarding) Write(p []byte) (int, error) { return len(p), nil }
 
-func TestABlobOfUnknownSizeHasToEnd(t *testing.T) {
+func TestBlobOfUnknownSizeIsLimited(t *testing.T) {
 	d := newDownload(downloadKey{}, mirror.Repo{})
 	d.start(discarding{}, -1)
 	err := d.receive(endless{}, func(int64) error { return nil })

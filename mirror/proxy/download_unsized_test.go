@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// unsized has blobs of p's registry arrive as trickle does, without a word on how large they are.
+// unsized makes blobs arrive as by trickle, without a size.
 func unsized(p *place) (release, ended chan struct{}) {
 	release, ended = trickle(p)
 	sized := p.origin.body
@@ -24,8 +24,8 @@ func unsized(p *place) (release, ended chan struct{}) {
 	return release, ended
 }
 
-// TestABlobOfUnknownSizeIsReadAsItArrives: all but the last byte, which waits until all are verified.
-func TestABlobOfUnknownSizeIsReadAsItArrives(t *testing.T) {
+// TestBlobOfUnknownSizeIsReadWhileItArrives checks that all bytes but the last can be read before they are verified.
+func TestBlobOfUnknownSizeIsReadWhileItArrives(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		d := p.origin.put("0123456789").Digest
@@ -34,7 +34,7 @@ func TestABlobOfUnknownSizeIsReadAsItArrives(t *testing.T) {
 		p.must(err)
 		defer blob.Close()
 		if blob.Size >= 0 {
-			t.Errorf("size %d, and nobody can know", blob.Size)
+			t.Errorf("size %d, want none", blob.Size)
 		}
 		got := make([]byte, 10)
 		n, err := blob.Read(got)
@@ -42,7 +42,7 @@ func TestABlobOfUnknownSizeIsReadAsItArrives(t *testing.T) {
 			t.Errorf("read %q, %v", got[:n], err)
 		}
 		if _, err := blob.Seek(0, io.SeekEnd); err == nil {
-			t.Error("the end is known")
+			t.Error("the size is known")
 		}
 		close(release)
 		rest, err := io.ReadAll(blob)
@@ -55,8 +55,8 @@ func TestABlobOfUnknownSizeIsReadAsItArrives(t *testing.T) {
 	})
 }
 
-// TestABlobOfUnknownSizeCanBeWaitedFor is what a client that cannot take it in chunks is served by.
-func TestABlobOfUnknownSizeCanBeWaitedFor(t *testing.T) {
+// TestWholeWaitsForTheSize checks a client that needs the size before it reads.
+func TestWholeWaitsForTheSize(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		d := p.origin.put("0123456789").Digest
@@ -75,8 +75,9 @@ func TestABlobOfUnknownSizeCanBeWaitedFor(t *testing.T) {
 	})
 }
 
-// TestABlobThatNobodyAnnouncedEndsWithItsClients: nobody knows whether it ends, nor whether anybody will ask again.
-func TestABlobThatNobodyAnnouncedEndsWithItsClients(t *testing.T) {
+// TestDownloadOfAnUnreferencedBlobEndsWithItsClients checks that a download of a blob that no manifest names does not
+// continue without clients.
+func TestDownloadOfAnUnreferencedBlobEndsWithItsClients(t *testing.T) {
 	for name, announced := range map[string]bool{"announced": true, "not announced": false} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
@@ -95,13 +96,13 @@ func TestABlobThatNobodyAnnouncedEndsWithItsClients(t *testing.T) {
 				clients[0].Close()
 				synctest.Wait()
 				if n := p.Status().Downloads; n != 1 {
-					t.Errorf("%d transfers are under way, want the one that somebody reads", n)
+					t.Errorf("%d downloads, want the one with a reader", n)
 				}
 				clients[1].Close()
 				clients[1].Close() // as some do
 				synctest.Wait()
 				if n := p.Status().Downloads; (n == 1) != announced {
-					t.Errorf("%d transfers are under way", n)
+					t.Errorf("%d downloads", n)
 				}
 				if announced {
 					close(release)

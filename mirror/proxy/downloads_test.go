@@ -13,8 +13,8 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// trickle has blobs of p's registry arrive up to their middle, and the rest when release is closed, unless the transfer
-// is ended before; ended is closed then.
+// trickle makes blobs arrive up to their middle, and the rest when release is closed. If the transfer ends before that, it
+// closes ended.
 func trickle(p *place) (release, ended chan struct{}) {
 	release, ended = make(chan struct{}), make(chan struct{})
 	p.origin.body = func(ctx context.Context, content string) (io.ReadCloser, int64) {
@@ -35,9 +35,9 @@ func trickle(p *place) (release, ended chan struct{}) {
 	return release, ended
 }
 
-// TestAFetchThatIsStoppedEndsItsTransfers holds who a transfer goes on for when a fetch that began or joined it is told
-// to stop.
-func TestAFetchThatIsStoppedEndsItsTransfers(t *testing.T) {
+// TestCancelledFetchEndsItsDownloads checks which downloads continue when a fetch that started or joined them is
+// cancelled.
+func TestCancelledFetchEndsItsDownloads(t *testing.T) {
 	d := digest.FromString("a layer")
 	fetch := func(ctx context.Context, p *place) { _, _ = p.Fetch(ctx, byTag("v1"), mirror.FetchOptions{}) }
 	fetchBlob := func(ctx context.Context, p *place) { _ = p.FetchBlob(ctx, app, d, nil) }
@@ -90,17 +90,17 @@ func TestAFetchThatIsStoppedEndsItsTransfers(t *testing.T) {
 					select {
 					case <-ended:
 					case <-time.After(time.Second):
-						t.Error("the transfer goes on")
+						t.Error("the transfer continues")
 					}
 					if transfers != 0 {
-						t.Errorf("%d transfers are under way, want none", transfers)
+						t.Errorf("%d downloads, want none", transfers)
 					}
 					p.origin.sends(nil)
 					p.pull("a layer") // nothing is left behind that is in the way of the next one
 					return
 				}
 				if transfers != 1 {
-					t.Errorf("%d transfers are under way, want one that goes on", transfers)
+					t.Errorf("%d downloads, want one", transfers)
 				}
 				close(release)
 				later(time.Second)
@@ -114,8 +114,9 @@ func TestAFetchThatIsStoppedEndsItsTransfers(t *testing.T) {
 	}
 }
 
-// TestAFetchThatIsStoppedEndsWhatBegan: the upstream has not begun to answer, and who comes next does not wait for that.
-func TestAFetchThatIsStoppedEndsWhatBegan(t *testing.T) {
+// TestCancelledFetchEndsAWaitingDownload checks a download whose upstream has not answered yet: the next subscriber
+// does not wait for it.
+func TestCancelledFetchEndsAWaitingDownload(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		d := p.origin.put("a layer").Digest
@@ -128,7 +129,7 @@ func TestAFetchThatIsStoppedEndsWhatBegan(t *testing.T) {
 		p.origin.set(nil)
 		p.pull("a layer")
 		if wants := p.wants(); len(wants) != 0 {
-			t.Errorf("no client asked for %s in vain", wants)
+			t.Errorf("wants without a client: %s", wants)
 		}
 	})
 }

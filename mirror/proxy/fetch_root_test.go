@@ -27,7 +27,7 @@ func (p *place) roots() (roots []digest.Digest) {
 	return roots
 }
 
-func TestWhatIsFetchedByDigestIsARoot(t *testing.T) {
+func TestFetchByDigestMakesARoot(t *testing.T) {
 	p := start(t, proxy.Options{})
 	pulled := p.origin.image(app, []string{"pulled"}).Digest
 	named := p.origin.image(app, []string{"named"}).Digest
@@ -46,7 +46,7 @@ func TestWhatIsFetchedByDigestIsARoot(t *testing.T) {
 	p.must(p.Pin(t.Context(), byDigest(pulled)))
 	p.must(p.Unpin(t.Context(), byDigest(pulled)))
 	if roots := p.roots(); len(roots) != 2 {
-		t.Errorf("roots: %v, want what was pinned as well", roots)
+		t.Errorf("roots: %v, want the pinned ones as well", roots)
 	}
 	p.must(p.Delete(t.Context(), byDigest(named)))
 	if roots := p.roots(); len(roots) != 1 || roots[0] != pulled {
@@ -54,8 +54,8 @@ func TestWhatIsFetchedByDigestIsARoot(t *testing.T) {
 	}
 }
 
-// TestPinsOfOlderVersionsAreRoots: those knew of none.
-func TestPinsOfOlderVersionsAreRoots(t *testing.T) {
+// TestPinsOfOlderVersionsBecomeRoots checks the migration of pins from versions without roots.
+func TestPinsOfOlderVersionsBecomeRoots(t *testing.T) {
 	p := start(t, proxy.Options{})
 	d := p.origin.image(app, []string{"pinned"}).Digest
 	p.get(byDigest(d), d)
@@ -142,7 +142,7 @@ func TestPlatformOfAConfig(t *testing.T) {
 	p.origin.configured(app, `{"os":"linux","architecture":"arm","variant":"v6"}`, "arm")
 	amd := p.origin.configured(app, `{"os":"linux","architecture":"amd64"}`, "amd")
 	p.origin.configured(app, `{"rootfs":{}}`, "none")
-	p.origin.index(app, []v1.Descriptor{amd}, "index") // which does not say for what it is
+	p.origin.index(app, []v1.Descriptor{amd}, "index") // without a platform
 	for _, tt := range []struct {
 		tag, platform, err string
 	}{
@@ -168,8 +168,8 @@ func TestPlatformOfAConfig(t *testing.T) {
 	}
 }
 
-// TestIncompleteIsCountedOnce: what is listed, the status and a verification say the same.
-func TestIncompleteIsCountedOnce(t *testing.T) {
+// TestIncompleteCountsAgree checks that the listing, the status and a verification count the same incomplete images.
+func TestIncompleteCountsAgree(t *testing.T) {
 	p := start(t, proxy.Options{})
 	agree := func(when string, want int) {
 		t.Helper()

@@ -17,14 +17,14 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// progress adds up what it is told.
+// progress adds up what it receives.
 type progress struct{ expected, did atomic.Int64 }
 
 func (p *progress) Expect(n int64) { p.expected.Add(n) }
 func (p *progress) Did(n int64)    { p.did.Add(n) }
 func (p *progress) Doing(string)   {}
 
-// world is an image for several platforms, with everything that may hang on it.
+// world is an image for several platforms with all kinds of content.
 func world(o *origin) (index v1.Descriptor) {
 	amd := on("linux", "amd64", o.image(app, []string{"shared", "amd64"}))
 	arm := on("linux", "arm64", o.image(app, []string{"shared", "arm64"}))
@@ -83,7 +83,7 @@ func TestFetch(t *testing.T) {
 			if told.expected.Load() != size || told.did.Load() != size {
 				t.Errorf("progress: %d of %d, want %d", told.did.Load(), told.expected.Load(), size)
 			}
-			again, err := p.Fetch(t.Context(), byTag("v1"), tt.opts) // what is held whole is fetched
+			again, err := p.Fetch(t.Context(), byTag("v1"), tt.opts) // a complete image is fetched offline
 			if again.NotChecked == nil || !strings.Contains(again.NotChecked.Error(), "the mirror is offline") {
 				t.Errorf("offline, the tag is checked: %v", again.NotChecked)
 			}
@@ -148,13 +148,13 @@ func TestFetchNamesWhatIsMissing(t *testing.T) {
 				}
 			}
 			if wants := p.wants(); len(wants) != 0 {
-				t.Errorf("no client asked for %s", wants)
+				t.Errorf("wants without a client: %s", wants)
 			}
 		})
 	}
 }
 
-// refusal is an upstream's answer that does not say whether it has something.
+// refusal is an answer of an upstream that does not say whether the content exists.
 type refusal struct{}
 
 func (refusal) Error() string { return "403 Forbidden" }
@@ -162,7 +162,7 @@ func (refusal) Refused() bool { return true }
 
 var errRefused = mirror.Errorf(mirror.CodeManifestUnknown, "upstream origin.test refused it: %w", refusal{})
 
-// answers is what an origin answers to calls with a prefix.
+// answers makes an origin answer calls with a prefix.
 func answers(prefix string, err error) func(context.Context, string) error {
 	return func(_ context.Context, call string) error {
 		if strings.HasPrefix(call, prefix) {
@@ -172,8 +172,8 @@ func answers(prefix string, err error) func(context.Context, string) error {
 	}
 }
 
-// TestFetchSaysWhatItDidNotCheck has every reason why an upstream does not confirm what is stored.
-func TestFetchSaysWhatItDidNotCheck(t *testing.T) {
+// TestFetchReportsWhatItDidNotCheck covers every reason why an upstream does not confirm a stored image.
+func TestFetchReportsWhatItDidNotCheck(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(p *place)
 		opts   mirror.FetchOptions
@@ -209,7 +209,7 @@ func TestFetchSaysWhatItDidNotCheck(t *testing.T) {
 			}
 			got, err := p.Fetch(t.Context(), ref, tt.opts)
 			if p.must(err); got.Digest != index.Digest || got.Blobs < 6 {
-				t.Errorf("%+v, want all of what is stored", got)
+				t.Errorf("%+v, want the complete stored image", got)
 			}
 			if why := fmt.Sprint(got.NotChecked); (got.NotChecked == nil) != (tt.want == "") || !strings.Contains(why, tt.want) && tt.want != "" {
 				t.Errorf("not checked: %v, want %q", got.NotChecked, tt.want)
@@ -218,7 +218,7 @@ func TestFetchSaysWhatItDidNotCheck(t *testing.T) {
 	}
 }
 
-func TestFetchHasNothingToCheckOfWhatWasPushed(t *testing.T) {
+func TestFetchOfAPushedTagChecksNothing(t *testing.T) {
 	p := start(t, proxy.Options{})
 	p.push(app, "{}")
 	ours := p.tag("ours")
@@ -229,8 +229,8 @@ func TestFetchHasNothingToCheckOfWhatWasPushed(t *testing.T) {
 	}
 }
 
-// TestReferrersThatAreUnknownFailNoImage has upstreams that give a new image, and not what refers to it.
-func TestReferrersThatAreUnknownFailNoImage(t *testing.T) {
+// TestUnknownReferrersFailNoImage covers upstreams that serve an image and fail to list its referrers.
+func TestUnknownReferrersFailNoImage(t *testing.T) {
 	for name, tt := range map[string]struct {
 		calls string
 		err   error
@@ -245,7 +245,7 @@ func TestReferrersThatAreUnknownFailNoImage(t *testing.T) {
 			p.origin.set(answers(tt.calls, tt.err))
 			got, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
 			if p.must(err); got.Digest != index.Digest || got.New == 0 {
-				t.Errorf("%+v, want all of the image", got)
+				t.Errorf("%+v, want the complete image", got)
 			}
 			if got.NotChecked == nil || !strings.Contains(got.NotChecked.Error(), tt.want) {
 				t.Errorf("not checked: %v, want %q", got.NotChecked, tt.want)
@@ -268,7 +268,7 @@ func TestFetchFollowsTheTag(t *testing.T) {
 	p.complete("v1", true)
 }
 
-func TestFetchThatIsBrokenOffIsNotWhole(t *testing.T) {
+func TestCancelledFetchFails(t *testing.T) {
 	for _, call := range []string{"manifest origin.test/org/app:v1", "manifest origin.test/org/app@", "blob"} {
 		inTime(t, func(t *testing.T) {
 			p := start(t, proxy.Options{})
@@ -285,7 +285,7 @@ func TestFetchThatIsBrokenOffIsNotWhole(t *testing.T) {
 	}
 }
 
-// gauge knows how many there are and how many there were at most.
+// gauge counts, and records the maximum.
 type gauge struct {
 	mu        sync.Mutex
 	now, most int
@@ -298,7 +298,7 @@ func (g *gauge) add(n int) {
 	g.most = max(g.most, g.now)
 }
 
-func TestFetchesTogether(t *testing.T) {
+func TestFetchesShareTheBudget(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		var together gauge
@@ -362,20 +362,20 @@ func TestFetchBlob(t *testing.T) {
 		}
 		p.must(p.SetMode(t.Context(), mirror.Offline))
 		if err := p.FetchBlob(t.Context(), app, other, nil); mirror.CodeOf(err) != mirror.CodeBlobUnknown || len(p.wants()) != 0 {
-			t.Errorf("%v; no client asked for %s", err, p.wants())
+			t.Errorf("%v; wants without a client: %s", err, p.wants())
 		}
 	})
 }
 
-// TestDryRunOfAFetchStoresNothing compares what a dry run finds out with what a fetch brings, and with what is stored then.
-func TestDryRunOfAFetchStoresNothing(t *testing.T) {
+// TestDryRunStoresNothing compares the result of a dry run with that of a fetch, and with what is stored.
+func TestDryRunStoresNothing(t *testing.T) {
 	p := start(t, proxy.Options{})
 	world(p.origin)
 	dry := mirror.FetchOptions{Referrers: true, DryRun: true}
 	found, err := p.Fetch(t.Context(), byTag("v1"), dry)
 	p.must(err)
 	if n := p.origin.count("blob"); n != 0 || len(p.images()) != 0 {
-		t.Errorf("%d blobs were asked for, %d images are stored", n, len(p.images()))
+		t.Errorf("%d blob requests, %d stored images", n, len(p.images()))
 	}
 	if _, err := p.store.Manifest(mirror.WithoutUsage(t.Context()), app, found.Digest); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 		t.Errorf("the manifest is stored: %v", err)
@@ -387,7 +387,7 @@ func TestDryRunOfAFetchStoresNothing(t *testing.T) {
 	moved := p.origin.image(app, []string{"shared", "new"}, "v1").Digest
 	found, err = p.Fetch(t.Context(), byTag("v1"), dry)
 	if p.must(err); found.Digest != moved || found.New != int64(len("new")) {
-		t.Errorf("of an image that moved: %+v", found)
+		t.Errorf("after the tag moved: %+v", found)
 	}
 	if tag, err := p.store.Tag(t.Context(), app, "v1"); err != nil || tag.Digest == moved {
 		t.Errorf("the tag moved: %+v, %v", tag, err)

@@ -26,18 +26,18 @@ func typed(mediaType string, desc v1.Descriptor) v1.Descriptor {
 	return desc
 }
 
-// nowhere describes what the upstream does not have.
+// nowhere is a descriptor of content that the upstream does not have.
 func nowhere(mediaType, content string) v1.Descriptor {
 	return v1.Descriptor{MediaType: mediaType, Digest: digest.FromString(content), Size: int64(len(content))}
 }
 
-// ownedCase is a manifest that names what it does not need.
+// ownedCase is a manifest that names content it does not need.
 type ownedCase struct {
 	name     string
 	put      func(o *origin) v1.Descriptor // under tag v1
 	blobs    []string                      // that are fetched
 	complete bool
-	failure  string // part of what a fetch fails with; "" for success
+	failure  string // part of the error of a fetch; "" for success
 	ignore   bool   // nondistributable layers do not count
 }
 
@@ -91,8 +91,8 @@ var ownedCases = []ownedCase{
 	}, []string{"one"}, true, "", false},
 }
 
-// TestFetchBringsWhatIsOwned has an image fetched with everything that it names, whatever that is called.
-func TestFetchBringsWhatIsOwned(t *testing.T) {
+// TestFetchIncludesOwnedContent checks that a fetch includes everything that the manifests name, in any role.
+func TestFetchIncludesOwnedContent(t *testing.T) {
 	for _, tt := range ownedCases {
 		t.Run(tt.name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
@@ -113,8 +113,9 @@ func TestFetchBringsWhatIsOwned(t *testing.T) {
 	}
 }
 
-// TestWhatIsOwnedCannotFail: what an upstream refuses to give is a failure, also where it is named by an unknown type.
-func TestWhatIsOwnedCannotFail(t *testing.T) {
+// TestFetchFailsForRefusedOwnedContent checks that content which an upstream refuses is a failure, even if a manifest
+// of an unknown type names it.
+func TestFetchFailsForRefusedOwnedContent(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		futureWith(p.origin, typed(typeLayer, p.origin.put("one")))
@@ -131,8 +132,8 @@ func TestWhatIsOwnedCannotFail(t *testing.T) {
 	})
 }
 
-// TestAPulledBlobOfAnIndexCompletesIt in the background, as one of an image does.
-func TestAPulledBlobOfAnIndexCompletesIt(t *testing.T) {
+// TestPulledBlobOfAnIndexStartsBackfill checks that pulling a blob that an index names completes the index.
+func TestPulledBlobOfAnIndexStartsBackfill(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, completing(true, false))
 		index := indexWith(p.origin, typed(typeLayer, p.origin.put("one")), typed(typeLayer, p.origin.put("two")))

@@ -65,13 +65,13 @@ func (p *place) start() {
 	p.must(err)
 	p.stop = func() {
 		ended, cancel := context.WithCancel(context.Background())
-		cancel() // what still hangs is broken off
+		cancel() // ends what still waits
 		_ = p.Close(ended)
 		p.must(held.Close())
 	}
 }
 
-// restart is what a new process is to the mirror.
+// restart closes the proxy and opens another one, as a new process does.
 func (p *place) restart() {
 	p.t.Helper()
 	p.stop()
@@ -131,7 +131,7 @@ func (p *place) pull(content string) {
 	}
 }
 
-// images are the held images by tag and platform.
+// images returns the stored images by tag and platform.
 func (p *place) images() map[string]mirror.Image {
 	p.t.Helper()
 	list := make(map[string]mirror.Image)
@@ -142,7 +142,7 @@ func (p *place) images() map[string]mirror.Image {
 	return list
 }
 
-// complete fails the test unless the tag names images that are all held whole, or none that is.
+// complete fails the test unless all images of a tag, or none, are complete.
 func (p *place) complete(tag string, want bool) {
 	p.t.Helper()
 	found := false
@@ -177,7 +177,7 @@ func (p *place) push(repo mirror.Repo, content string) {
 	p.must(up.Commit(p.t.Context(), digest.FromString(content)))
 }
 
-// tag pushes an image of nothing but the config {}, which must be held, under a tag.
+// tag pushes an image with a tag. It has the config {}, which must be stored, and no layers.
 func (p *place) tag(tag string) digest.Digest {
 	p.t.Helper()
 	config := digest.FromString("{}")

@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-func TestInventory(t *testing.T) {
+func TestImages(t *testing.T) {
 	p := start(t, proxy.Options{})
 	amd := on("linux", "amd64", p.origin.image(app, []string{"shared", "amd64"}))
 	arm := on("linux", "arm64", p.origin.image(app, []string{"shared", "arm64"}))
@@ -32,7 +32,7 @@ func TestInventory(t *testing.T) {
 		want.Repo = app.String()
 		want.Tag, want.Platform, _ = strings.Cut(key, " ")
 		if got.Updated.IsZero() {
-			t.Errorf("%s: nobody knows when it came", key)
+			t.Errorf("%s: no time", key)
 		}
 		want.Updated, want.LastUsed = got.Updated, got.LastUsed
 		if !ok || got != want {
@@ -65,7 +65,7 @@ func (p *place) tagPushed() {
 	p.tag("pushed")
 }
 
-func TestInventoryIsInOrderAndComesInPages(t *testing.T) {
+func TestImagesAreOrderedAcrossPages(t *testing.T) {
 	p := start(t, proxy.Options{})
 	var want []string
 	d := p.origin.image(app, nil).Digest
@@ -97,7 +97,7 @@ func TestInventoryIsInOrderAndComesInPages(t *testing.T) {
 		t.Errorf("%d images of b, want 300", len(got))
 	}
 	for range p.Images(t.Context(), nil) {
-		break // whoever has seen enough may leave
+		break // a caller may stop early
 	}
 	status := p.Status()
 	if status.Mode != mirror.Auto || len(status.Upstreams) != 1 || status.Wants != 0 {
@@ -105,8 +105,9 @@ func TestInventoryIsInOrderAndComesInPages(t *testing.T) {
 	}
 }
 
-// TestFetchIsNoUse: what decides whether an image may go is when a client last used it, not when a list last named it.
-func TestFetchIsNoUse(t *testing.T) {
+// TestFetchRecordsNoUse checks that a fetch does not count as a use of an image: only clients decide what may be
+// evicted.
+func TestFetchRecordsNoUse(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		d := p.origin.image(app, []string{"layer"}, "v1").Digest
@@ -128,7 +129,7 @@ func TestFetchIsNoUse(t *testing.T) {
 		}
 		fetch()
 		if used() != [3]time.Duration{} {
-			t.Errorf("used at %s, and nobody did", used())
+			t.Errorf("used at %s, want no use", used())
 		}
 		p.get(byTag("v1"), d)
 		p.pull("layer")

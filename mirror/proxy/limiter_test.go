@@ -10,9 +10,9 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestOneClientDoesNotCauseAllMisses: one that asks for endless names has an upstream asked for as many as it may, and what
-// others ask for is fetched. What it misses beyond is wanted.
-func TestOneClientDoesNotCauseAllMisses(t *testing.T) {
+// TestMissesPerClientAreLimited checks that a client with endless misses reaches its limit, that others are still
+// served, and that misses over the limit become wants.
+func TestMissesPerClientAreLimited(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{MissesPerSecond: func() float64 { return 2 }})
 		d := p.origin.image(app, []string{"one"}, "v1").Digest
@@ -28,13 +28,13 @@ func TestOneClientDoesNotCauseAllMisses(t *testing.T) {
 			t.Errorf("the upstream was asked %d times, want 20", n)
 		}
 		if _, err := ask(66, byTag("v1")); !mirror.TemporaryMiss(err) {
-			t.Errorf("the one who floods: %v", err)
+			t.Errorf("the client over its limit: %v", err)
 		}
 		if man, err := ask(1, byTag("v1")); err != nil || man.Digest != d {
 			t.Errorf("another one: %v", err)
 		}
 		if man, err := ask(66, byTag("v1")); err != nil || man.Digest != d || man.Stale == nil {
-			t.Errorf("what is stored by now, to the one who floods: %v, stale %v", err, man.Stale)
+			t.Errorf("stored content for the client over its limit: %v, stale %v", err, man.Stale)
 		}
 		later(time.Second)
 		before := p.origin.count("")

@@ -25,7 +25,7 @@ func endless(ctx context.Context, content string) (io.ReadCloser, int64) {
 	return reader, int64(len(content))
 }
 
-func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
+func TestOfflineCancelsRequestsAndTransfers(t *testing.T) {
 	for name, before := range map[string]mirror.Mode{"auto": mirror.Auto, "online": mirror.Online, "switched": ""} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
 				p.origin.set(hangs("manifest"))
 				go func() { _, err := p.Manifest(t.Context(), byTag("v2")); errs <- err }()
 				synctest.Wait()
-				if name == "switched" { // what was under way before the mode changed is not forgotten
+				if name == "switched" { // calls that were under way before the change are counted
 					p.must(p.SetMode(t.Context(), mirror.Auto))
 					p.must(p.SetMode(t.Context(), mirror.Online))
 				}
@@ -68,7 +68,7 @@ func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
 				_, _ = p.StatBlob(t.Context(), app, digest.FromString("layer"))
 				_, _ = p.Tags(t.Context(), app, "", 9)
 				_, _ = p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{Referrers: true})
-				later(time.Minute) // nor does what is incomplete ask
+				later(time.Minute) // backfill sends no requests either
 
 				p.restart()
 				if p.Mode() != mirror.Offline {
@@ -81,7 +81,7 @@ func TestGoingOfflineEndsEverythingUnderWay(t *testing.T) {
 	}
 }
 
-func TestBackOnlineThingsGoOn(t *testing.T) {
+func TestOnlineAgainFetches(t *testing.T) {
 	p := start(t, proxy.Options{Mode: mirror.Offline})
 	d := p.origin.image(app, []string{"layer"}, "v1").Digest
 	p.missing(byTag("v1"))
@@ -90,11 +90,11 @@ func TestBackOnlineThingsGoOn(t *testing.T) {
 	p.pull("layer")
 	p.restart()
 	if p.Mode() != mirror.Auto {
-		t.Errorf("what was said last counts, not the option: %s", p.Mode())
+		t.Errorf("mode %s, want the one that was set last", p.Mode())
 	}
 }
 
-func TestTransfersGoOnBetweenTheOtherModes(t *testing.T) {
+func TestTransfersContinueBetweenAutoAndOnline(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.get(byTag("v1"), p.origin.image(app, []string{"layer"}, "v1").Digest)
@@ -117,7 +117,7 @@ func TestTransfersGoOnBetweenTheOtherModes(t *testing.T) {
 	})
 }
 
-func TestOnlineInsists(t *testing.T) {
+func TestOnlineBypassesTheBreaker(t *testing.T) {
 	p := start(t, proxy.Options{})
 	var insists bool
 	p.origin.set(func(ctx context.Context, _ string) error { insists = mirror.BypassesBreaker(ctx); return nil })
@@ -130,7 +130,7 @@ func TestOnlineInsists(t *testing.T) {
 	}
 }
 
-func TestOfflineForGood(t *testing.T) {
+func TestOfflineOptionForbidsOtherModes(t *testing.T) {
 	p := start(t, proxy.Options{Offline: true, Mode: mirror.Online})
 	p.origin.set(forbidden(t))
 	if err := p.SetMode(t.Context(), mirror.Online); mirror.CodeOf(err) != mirror.CodeUnsupported {
@@ -145,7 +145,7 @@ func TestOfflineForGood(t *testing.T) {
 	}
 }
 
-func TestLocalIsWhatTheOptionSays(t *testing.T) {
+func TestLocalOptionDecides(t *testing.T) {
 	ours := mirror.Repo{Host: "origin.test", Path: "ours/app"}
 	theirs := mirror.Repo{Host: "origin.test", Path: "theirs/app"}
 	p := start(t, proxy.Options{Local: func(repo mirror.Repo) (local, decided bool) {

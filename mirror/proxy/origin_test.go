@@ -17,7 +17,7 @@ import (
 	"airmirror/mirror"
 )
 
-// origin is a [mirror.Upstream] in memory that counts what it is asked and does as it is told.
+// origin is a [mirror.Upstream] in memory that counts its calls, and whose answers the test can replace.
 type origin struct {
 	t *testing.T
 
@@ -29,9 +29,9 @@ type origin struct {
 	calls     map[string]int
 	// before is asked before every answer; its error is the answer.
 	before func(ctx context.Context, call string) error
-	// body replaces what a blob is sent as, and how large it is said to be.
+	// body replaces the body and the size of a blob.
 	body func(ctx context.Context, content string) (io.ReadCloser, int64)
-	// part replaces what a part of a blob is sent as, and how large all of it is said to be.
+	// part replaces the body of a part of a blob, and the size of the complete blob.
 	part func(ctx context.Context, part string) (io.ReadCloser, int64)
 }
 
@@ -46,14 +46,14 @@ var errDown = mirror.Errorf(mirror.CodeUnavailable, "the registry is down")
 
 func down(context.Context, string) error { return errDown }
 
-// set changes what happens from now on.
+// set replaces the answers.
 func (o *origin) set(before func(context.Context, string) error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.before = before
 }
 
-// sends changes what blobs are sent as from now on.
+// sends replaces the bodies of blobs.
 func (o *origin) sends(body func(ctx context.Context, content string) (io.ReadCloser, int64)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,7 +95,7 @@ func (o *origin) count(call string) (n int) {
 	return n
 }
 
-// once fails the test if anything was asked for more than once.
+// once fails the test if any call was made more than once.
 func (o *origin) once() {
 	o.t.Helper()
 	o.mu.Lock()

@@ -22,7 +22,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// disk is a store that has room for that many bytes of each blob, and no note or manifest if it has none.
+// disk is a store with room for a number of bytes of each blob. Without room, it also stores no state and no manifests.
 type disk struct {
 	mirror.Store
 	room atomic.Int64 // -1: enough
@@ -83,7 +83,7 @@ func (d *disk) SetState(ctx context.Context, bucket string, notes map[string][]b
 	return d.Store.SetState(ctx, bucket, notes)
 }
 
-func TestFullDiskKeepsNobodyFromGoingOffline(t *testing.T) {
+func TestFullDiskDoesNotPreventOffline(t *testing.T) {
 	d := &disk{}
 	p := startFull(t, 0, d)
 	p.origin.set(forbidden(t))
@@ -98,10 +98,10 @@ func TestFullDiskKeepsNobodyFromGoingOffline(t *testing.T) {
 	d.room.Store(-1)
 }
 
-// long is more than is in memory at a time.
+// long is longer than the buffers.
 var long = strings.Repeat("0123456789abcdef", 40_000)
 
-func TestFullDiskPassesBlobsStraightThrough(t *testing.T) {
+func TestFullDiskPassesBlobsThrough(t *testing.T) {
 	for name, tt := range map[string]struct {
 		room                int64
 		atReceive, atCommit bool
@@ -125,7 +125,7 @@ func TestFullDiskPassesBlobsStraightThrough(t *testing.T) {
 				}
 			}
 			if wants := p.wants(); len(wants) != 0 {
-				t.Errorf("what was given is no want: %s", wants)
+				t.Errorf("wants of served content: %s", wants)
 			}
 			kept := logs.FilterMessageSnippet("cannot store a blob: check whether the disk is full").FilterField(zap.Stringer("blob", blob)).All()
 			if len(kept) == 0 || kept[0].ContextMap()["error"] != "no space left on device" {
@@ -188,7 +188,7 @@ func TestFullDiskPassesManifestsThrough(t *testing.T) {
 	}
 }
 
-func TestWrongBytesNeverEndCleanly(t *testing.T) {
+func TestPassthroughOfWrongBytesFails(t *testing.T) {
 	truncate := func(content string) (string, int64) { return content[:len(content)-1], int64(len(content)) }
 	for name, send := range map[string]func(content string) (body string, size int64){
 		"other bytes":                  func(c string) (string, int64) { return strings.ToUpper(c), int64(len(c)) },
@@ -224,7 +224,7 @@ func TestWrongBytesNeverEndCleanly(t *testing.T) {
 	}
 }
 
-func TestTheEmptyBlobIsABlob(t *testing.T) {
+func TestEmptyBlobPassesThrough(t *testing.T) {
 	for _, room := range []int64{-1, 0} {
 		p := startFull(t, room, &disk{atReceive: room == 0})
 		p.origin.put("")
@@ -232,8 +232,9 @@ func TestTheEmptyBlobIsABlob(t *testing.T) {
 	}
 }
 
-// TestClientsGoOnWhenTheDiskIsFull has several clients read from one transfer that the disk ends.
-func TestClientsGoOnWhenTheDiskIsFull(t *testing.T) {
+// TestReadersContinueWhenTheDiskFills checks that all clients of a download continue with a passthrough when the disk
+// ends it.
+func TestReadersContinueWhenTheDiskFills(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := startFull(t, 300_000, &disk{})
 		blob := p.origin.put(long).Digest

@@ -17,7 +17,7 @@ func TestPins(t *testing.T) {
 	p.tagPushed()
 
 	if err := p.Pin(t.Context(), byTag("pushed"), byTag("v2")); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
-		t.Errorf("to pin what is not held: %v", err)
+		t.Errorf("pin of a reference that is not stored: %v", err)
 	}
 	p.pinned()
 	p.must(p.Pin(t.Context(), byTag("v1"), byDigest(index.Digest)))
@@ -36,13 +36,13 @@ func TestPins(t *testing.T) {
 		t.Errorf("pinned again: %+v, was %+v", again[0], before[0])
 	}
 	if err := p.Unpin(t.Context(), byTag("v1"), byTag("pushed")); mirror.CodeOf(err) != mirror.CodeManifestUnknown {
-		t.Errorf("to unpin what is not pinned: %v", err)
+		t.Errorf("unpin of a reference that is not pinned: %v", err)
 	}
 	p.pinned(byTag("v1"), byDigest(index.Digest))
 	p.must(p.store.DeleteTag(t.Context(), app, "v1"))
 	pins, err := p.Pins(t.Context())
 	if p.must(err); pins[0].Ref != byTag("v1").String() || pins[0].Digest != "" {
-		t.Errorf("a pin of what is gone: %+v", pins[0])
+		t.Errorf("a pin of deleted content: %+v", pins[0])
 	}
 	p.must(p.Unpin(t.Context(), byTag("v1"), byDigest(index.Digest)))
 	p.pinned()

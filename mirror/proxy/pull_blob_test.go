@@ -12,9 +12,9 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestWhosePushHidesWhatTheUpstreamHas holds that only a client that brought a blob is told of its new repository what is
-// held, so that nobody hides an image from others.
-func TestWhosePushHidesWhatTheUpstreamHas(t *testing.T) {
+// TestPushHidesTheUpstreamFromItsClientOnly checks that only a client that pushed a blob gets answers about its new
+// repository from the store alone, so that nobody can hide an image from others.
+func TestPushHidesTheUpstreamFromItsClientOnly(t *testing.T) {
 	from := func(last byte) context.Context {
 		return mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, last), Port: 4000})
 	}
@@ -52,9 +52,9 @@ func TestWhosePushHidesWhatTheUpstreamHas(t *testing.T) {
 	}
 }
 
-// TestWhoseQuestionAboutABlobGoesUpstream holds that a client that pulls is told what the upstream has, and that one that
-// pushes waits for nobody.
-func TestWhoseQuestionAboutABlobGoesUpstream(t *testing.T) {
+// TestStatBlobAsksUpstreamForPulls checks that clients that pull get the answer of the upstream, and that clients that
+// push do not wait for it.
+func TestStatBlobAsksUpstreamForPulls(t *testing.T) {
 	d := digest.FromString("layer")
 	for name, tt := range map[string]struct {
 		before func(p *place)
@@ -92,7 +92,7 @@ func TestWhoseQuestionAboutABlobGoesUpstream(t *testing.T) {
 	}
 }
 
-func TestQuestionsAboutBlobsThatAreNotThere(t *testing.T) {
+func TestStatBlobOfAbsentBlobs(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.stat(byTag("v1"), p.origin.image(app, []string{"layer"}, "v1").Digest)

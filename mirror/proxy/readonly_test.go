@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// changes tries everything that changes what is held, and returns what came of each.
+// changes tries everything that changes the store, and returns the errors.
 func changes(p *place, held mirror.Ref) map[string]error {
 	ctx := p.t.Context()
 	did := map[string]error{}
@@ -23,7 +23,7 @@ func changes(p *place, held mirror.Ref) map[string]error {
 	return did
 }
 
-func TestReadOnlyChangesNothing(t *testing.T) {
+func TestReadOnlyStoresNothing(t *testing.T) {
 	p := start(t, proxy.Options{})
 	held := p.origin.image(app, []string{"layer"}, "held").Digest
 	_, err := p.Fetch(t.Context(), byTag("held"), mirror.FetchOptions{})
@@ -42,11 +42,11 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 		t.Errorf("go on with an upload: %v", err)
 	}
 	if _, err := p.Fetch(t.Context(), byTag("held"), mirror.FetchOptions{}); err != nil {
-		t.Errorf("fetch what is held: %v", err)
+		t.Errorf("fetch of stored content: %v", err)
 	}
 	p.origin.image(app, []string{"new"}, "new")
 	if _, err := p.Fetch(t.Context(), byTag("new"), mirror.FetchOptions{}); err == nil || !strings.Contains(err.Error(), "read-only") {
-		t.Errorf("fetch what is not: %v", err)
+		t.Errorf("fetch of missing content: %v", err)
 	}
 	p.get(byTag("held"), held)
 	p.pull("layer")
@@ -67,11 +67,11 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	}
 	p.restart()
 	if p.ReadOnly() {
-		t.Error("it comes back by a restart")
+		t.Error("it is read-only again after a restart")
 	}
 }
 
-func TestNothingIsTakenInWithoutRoom(t *testing.T) {
+func TestWithoutRoomNothingIsStored(t *testing.T) {
 	var full atomic.Bool
 	p := start(t, proxy.Options{CheckCapacity: func(int64) error {
 		if full.Load() {

@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-func TestReconfigureLeavesTransfersAlone(t *testing.T) {
+func TestReconfigureKeepsTransfers(t *testing.T) {
 	p := start(t, proxy.Options{})
 	d := p.origin.image(app, []string{"layer"}, "v1").Digest
 	p.get(byTag("v1"), d)
@@ -36,12 +36,12 @@ func TestReconfigureLeavesTransfersAlone(t *testing.T) {
 	close(release)
 	content, err := io.ReadAll(blob)
 	if err != nil || string(content) != "layer" {
-		t.Errorf("the transfer under way brought %q, %v", content, err)
+		t.Errorf("the running transfer: %q, %v", content, err)
 	}
 }
 
-// TestReconfigureForgetsWhatUpstreamsLack: what the one before did not have, this one may.
-func TestReconfigureForgetsWhatUpstreamsLack(t *testing.T) {
+// TestReconfigureForgetsAbsentContent checks that negative answers of the old upstream are forgotten.
+func TestReconfigureForgetsAbsentContent(t *testing.T) {
 	p := start(t, proxy.Options{})
 	p.missing(byTag("v1"))
 	other := newOrigin(t)

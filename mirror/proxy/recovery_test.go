@@ -22,7 +22,7 @@ func (p *place) path(d digest.Digest) string {
 	return filepath.Join(p.folder, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
 }
 
-// damages are what can happen to a file.
+// damages are kinds of damage to a file.
 var damages = map[string]func(*place, digest.Digest){
 	"truncated": func(p *place, d digest.Digest) { p.must(os.Truncate(p.path(d), 1)) },
 	"longer": func(p *place, d digest.Digest) {
@@ -67,7 +67,7 @@ func TestDamagedBlobIsFetchedAgain(t *testing.T) {
 				p := fetched(t, proxy.Options{})
 				damage(p, digest.FromString("one"))
 				p.pull("one")
-				later(time.Second) // a flight lands after its last byte
+				later(time.Second) // a download ends after its last byte was read
 				p.complete("v1", true)
 				p.pull("one")
 				if n := p.origin.count("blob origin.test/org/app " + digest.FromString("one").String()); n != 2 {
@@ -81,8 +81,9 @@ func TestDamagedBlobIsFetchedAgain(t *testing.T) {
 	}
 }
 
-// TestDamagedBlobIsWantedWhereNoUpstreamIsAsked, and comes back by a push.
-func TestDamagedBlobIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
+// TestDamagedLocalBlobIsWanted checks that a damaged blob of a local repository becomes a want until it is pushed
+// again.
+func TestDamagedLocalBlobIsWanted(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, proxy.Options{})
@@ -99,7 +100,7 @@ func TestDamagedBlobIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
 				t.Errorf("%+v", wants)
 			}
 			if _, err := p.StatBlob(t.Context(), ours, blob); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
-				t.Errorf("a client that would push it again is told that it is held: %v", err)
+				t.Errorf("a client would not push it again: %v", err)
 			}
 			p.push(ours, "ours alone")
 			if got, err := p.read(ours, blob); err != nil || got != "ours alone" {
@@ -112,7 +113,7 @@ func TestDamagedBlobIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
 	}
 }
 
-// TestDamagedBlobIsNotMounted: its client pushes it, which mends it everywhere.
+// TestDamagedBlobIsNotMounted checks that the client pushes the blob instead, which repairs it for all repositories.
 func TestDamagedBlobIsNotMounted(t *testing.T) {
 	other := mirror.Repo{Host: "origin.test", Path: "other"}
 	for name, damage := range damages {
@@ -133,8 +134,9 @@ func TestDamagedBlobIsNotMounted(t *testing.T) {
 	}
 }
 
-// TestDamagedLargeBlobEndsBroken: it is verified while a client reads it, which never gets the last byte.
-func TestDamagedLargeBlobEndsBroken(t *testing.T) {
+// TestReadOfDamagedLargeBlobFails checks that a client of a damaged blob, which is verified while it is read, never
+// gets the last byte.
+func TestReadOfDamagedLargeBlobFails(t *testing.T) {
 	p := start(t, proxy.Options{})
 	p.origin.set(forbidden(t))
 	content := strings.Repeat("large", 2<<20)
@@ -149,7 +151,7 @@ func TestDamagedLargeBlobEndsBroken(t *testing.T) {
 		t.Errorf("damaged: %d bytes of %d, %v", len(got), len(content), err)
 	}
 	if _, err := p.StatBlob(t.Context(), ours, blob); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
-		t.Errorf("a client that would push it again is told that it is stored: %v", err)
+		t.Errorf("a client would not push it again: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(p.folder, "quarantine")); err != nil {
 		t.Error(err)
@@ -160,8 +162,8 @@ func TestDamagedLargeBlobEndsBroken(t *testing.T) {
 	}
 }
 
-// TestLostLayerRefusesAManifest: no push is acknowledged that builds on a file which is not there.
-func TestLostLayerRefusesAManifest(t *testing.T) {
+// TestManifestWithALostLayerIsRefused checks that no push is acknowledged whose layer has lost its file.
+func TestManifestWithALostLayerIsRefused(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, proxy.Options{})
@@ -169,7 +171,7 @@ func TestLostLayerRefusesAManifest(t *testing.T) {
 			p.push(ours, "layer")
 			blob := digest.FromString("layer")
 			damage(p, blob)
-			if name == "another byte" { // its size is right; who asks first is told
+			if name == "another byte" { // its size is right, so only reading it finds the damage
 				_, err := p.StatBlob(t.Context(), ours, blob)
 				if mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 					t.Errorf("HEAD: %v", err)
@@ -215,7 +217,7 @@ func TestDamagedManifestIsFetchedAgain(t *testing.T) {
 	}
 }
 
-func TestDamagedManifestIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
+func TestDamagedLocalManifestIsWanted(t *testing.T) {
 	p := start(t, proxy.Options{})
 	p.origin.set(forbidden(t))
 	d, _ := p.pushed("ours alone")
@@ -236,8 +238,9 @@ func TestDamagedManifestIsWantedWhereNoUpstreamIsAsked(t *testing.T) {
 	}
 }
 
-// TestWhatIsLostOfWhatUpstreamHasNoMoreIsWanted: an upstream's word that it does not have it is no end of it.
-func TestWhatIsLostOfWhatUpstreamHasNoMoreIsWanted(t *testing.T) {
+// TestLostContentIsWantedAfterANegativeAnswer checks that lost content remains a want if the upstream does not have it
+// any more.
+func TestLostContentIsWantedAfterANegativeAnswer(t *testing.T) {
 	p := start(t, proxy.Options{TagTTL: func(mirror.Ref) time.Duration { return mirror.Forever }})
 	p.origin.image(app, []string{"layer"}, "v1")
 	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})

@@ -12,8 +12,9 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestMovedTagByTagOnly: what an upstream serves by tag and not by digest is fetched by tag, as at the first pull.
-func TestMovedTagByTagOnly(t *testing.T) {
+// TestMovedTagThatIsServedByTagOnly checks that a manifest which the upstream serves by tag but not by digest is
+// fetched by tag.
+func TestMovedTagThatIsServedByTagOnly(t *testing.T) {
 	p := start(t, proxy.Options{})
 	p.origin.set(func(_ context.Context, call string) error {
 		if strings.HasPrefix(call, "manifest ") && strings.Contains(call, "@sha256:") {
@@ -33,8 +34,9 @@ func TestMovedTagByTagOnly(t *testing.T) {
 	}
 }
 
-// TestChildGone: a tag is asked for again, though it is fresh, when the upstream has a child of its index no more; once.
-func TestChildGone(t *testing.T) {
+// TestAbsentChildRevalidatesTheTag checks that a tag is revalidated once, before its TTL has passed, if the upstream
+// does not have a child of its index any more.
+func TestAbsentChildRevalidatesTheTag(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{TagTTL: func(mirror.Ref) time.Duration { return time.Hour }})
 		child := p.origin.image(app, []string{"monday"})

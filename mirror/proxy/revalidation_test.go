@@ -16,7 +16,7 @@ import (
 
 func readerOf(s string) io.Reader { return strings.NewReader(s) }
 
-func TestFreshnessIsPerTag(t *testing.T) {
+func TestTTLPerTag(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{TagTTL: func(ref mirror.Ref) time.Duration {
 			switch {
@@ -46,7 +46,7 @@ func TestFreshnessIsPerTag(t *testing.T) {
 	})
 }
 
-func TestOneRevalidationIsUnderWay(t *testing.T) {
+func TestRevalidationsAreMerged(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		d := p.origin.image(app, nil, "v1").Digest
@@ -139,7 +139,7 @@ func forbidden(t *testing.T) func(context.Context, string) error {
 	}
 }
 
-func TestNegativeAnswersAreRememberedBriefly(t *testing.T) {
+func TestNegativeAnswersAreCached(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		d := p.origin.image(mirror.Repo{Host: "origin.test", Path: "other"}, []string{"layer"}).Digest
@@ -170,8 +170,8 @@ func TestNegativeAnswersAreRememberedBriefly(t *testing.T) {
 	})
 }
 
-// TestATagThatWasDroppedIsAskedForBriefly: the registry's no is believed for a moment where there is a held answer, too.
-func TestATagThatWasDroppedIsAskedForBriefly(t *testing.T) {
+// TestDeletedTagIsNotRevalidatedAtOnce checks that a negative answer is cached for a stored tag as well.
+func TestDeletedTagIsNotRevalidatedAtOnce(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		old := p.origin.image(app, []string{"old"}, "v1").Digest
@@ -250,7 +250,7 @@ func TestListsAreMerged(t *testing.T) {
 	})
 }
 
-func TestWhoIsPatientWaitsForTheWholeList(t *testing.T) {
+func TestFullListsWaitForTheUpstream(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.get(byTag("v1"), p.origin.image(app, nil, "v1").Digest)

@@ -26,12 +26,12 @@ func refuses(repo mirror.Repo, d digest.Digest) func(context.Context, string) er
 	}
 }
 
-// TestAManifestIsNoRightToItsBlobs: who writes one for an upstream can name a blob that only another repository here may
-// read.
-func TestAManifestIsNoRightToItsBlobs(t *testing.T) {
+// TestManifestGivesNoRightToItsBlobs checks that a mirrored manifest does not make blobs of another repository
+// readable. Its author may name any blob.
+func TestManifestGivesNoRightToItsBlobs(t *testing.T) {
 	secret := digest.FromString("secret")
 	for name, test := range map[string]struct {
-		setup func(p *place) // brings the blob to the private repository
+		setup func(p *place) // stores the blob for the private repository
 	}{
 		"pushed":   {func(p *place) { p.push(private, "secret") }},
 		"mirrored": {func(p *place) { p.must(p.FetchBlob(p.t.Context(), private, secret, nil)) }},
@@ -53,7 +53,7 @@ func TestAManifestIsNoRightToItsBlobs(t *testing.T) {
 						t.Errorf("reads %q, %v", got, err)
 					}
 					if size, err := p.StatBlob(t.Context(), app, secret); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
-						t.Errorf("is told %d, %v", size, err)
+						t.Errorf("stat: %d, %v", size, err)
 					}
 					other := mirror.Repo{Host: "origin.test", Path: "other"}
 					if err := p.Mount(t.Context(), other, app, secret); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
@@ -69,9 +69,9 @@ func TestAManifestIsNoRightToItsBlobs(t *testing.T) {
 	}
 }
 
-// TestABlobThatTheUpstreamHasAsWell is served once that has said so, and not transferred again if it was this upstream that
-// sent it.
-func TestABlobThatTheUpstreamHasAsWell(t *testing.T) {
+// TestConfirmedBlobIsReadable checks that a blob becomes readable once the upstream has confirmed it, without a second
+// transfer if the same upstream sent it.
+func TestConfirmedBlobIsReadable(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.origin.image(private, []string{"layer"}, "v1")
@@ -92,9 +92,9 @@ func TestABlobThatTheUpstreamHasAsWell(t *testing.T) {
 	})
 }
 
-// TestAWordIsNoProof: an upstream that says of any digest that it has it, and sends nothing, gives no right to read what was
-// pushed, or what another host sent.
-func TestAWordIsNoProof(t *testing.T) {
+// TestConfirmationIsNoProofForOtherOrigins checks that an upstream which confirms any digest, and sends nothing, gives
+// no right to read pushed blobs or those of another host.
+func TestConfirmationIsNoProofForOtherOrigins(t *testing.T) {
 	secret := digest.FromString("secret")
 	elsewhere := mirror.Repo{Host: "other.test", Path: "private"}
 	for name, bring := range map[string]func(p *place){
@@ -127,8 +127,9 @@ func TestAWordIsNoProof(t *testing.T) {
 	}
 }
 
-// TestAFetchOfWhatIsHeldElsewhere brings nothing new, and has the image complete.
-func TestAFetchOfWhatIsHeldElsewhere(t *testing.T) {
+// TestFetchOfBlobsOfAnotherRepository checks that a fetch completes an image without a transfer if another repository
+// has its blobs.
+func TestFetchOfBlobsOfAnotherRepository(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.origin.image(private, []string{"layer"}, "v1")
@@ -148,8 +149,8 @@ func TestAFetchOfWhatIsHeldElsewhere(t *testing.T) {
 	})
 }
 
-// TestRepositoriesShareATransfer, but only those whose upstreams have the blob.
-func TestRepositoriesShareATransfer(t *testing.T) {
+// TestRepositoriesShareADownload checks that repositories share a download if their upstreams confirm the blob.
+func TestRepositoriesShareADownload(t *testing.T) {
 	layer := digest.FromString("a layer")
 	other := mirror.Repo{Host: "origin.test", Path: "other"}
 	inTime(t, func(t *testing.T) {
@@ -164,7 +165,7 @@ func TestRepositoriesShareATransfer(t *testing.T) {
 		defer first.Close()
 		if blob, err := p.Blob(t.Context(), app, layer); mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 			blob.Close()
-			t.Fatalf("reads from a transfer that is for somebody else, %v", err)
+			t.Fatalf("reads from the download of another repository: %v", err)
 		}
 		joined, err := p.Blob(t.Context(), other, layer)
 		p.must(err)
@@ -188,8 +189,9 @@ func TestRepositoriesShareATransfer(t *testing.T) {
 	})
 }
 
-// TestATransferThatFailsGivesNoRight to the repositories that read from it, should the blob be pushed later.
-func TestATransferThatFailsGivesNoRight(t *testing.T) {
+// TestFailedDownloadGivesNoRight checks that repositories that shared a failed download cannot read the blob when it is
+// pushed later.
+func TestFailedDownloadGivesNoRight(t *testing.T) {
 	layer := digest.FromString("a layer")
 	other := mirror.Repo{Host: "origin.test", Path: "other"}
 	inTime(t, func(t *testing.T) {
@@ -214,8 +216,9 @@ func TestATransferThatFailsGivesNoRight(t *testing.T) {
 	})
 }
 
-// TestAPushOfAnnouncedBlobs leaves out what the mirror said is there: it sees to it then.
-func TestAPushOfAnnouncedBlobs(t *testing.T) {
+// TestPushFetchesReferencedBlobs checks that a push may leave out blobs that a mirrored manifest names: the mirror
+// fetches them.
+func TestPushFetchesReferencedBlobs(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		p.get(byTag("v1"), p.origin.image(app, []string{"layer"}, "v1").Digest)
@@ -231,8 +234,9 @@ func TestAPushOfAnnouncedBlobs(t *testing.T) {
 	})
 }
 
-// TestWantsOfABlobThatCame: that of the repository it came for ends at once, those of others when their upstreams say so.
-func TestWantsOfABlobThatCame(t *testing.T) {
+// TestStoredBlobRemovesWants checks that the want of the repository is removed at once, and those of others when their
+// upstreams confirm the blob.
+func TestStoredBlobRemovesWants(t *testing.T) {
 	layer := digest.FromString("a layer")
 	other := mirror.Repo{Host: "origin.test", Path: "other"}
 	want := func(repo mirror.Repo) string { return mirror.Ref{Repo: repo, Digest: layer}.String() }
@@ -268,7 +272,7 @@ func TestWantsOfABlobThatCame(t *testing.T) {
 	})
 }
 
-// landing is a store in which another repository's flight lands right after a blob was looked up that is not held.
+// landing is a store in which the download of another repository ends right after a lookup has missed the blob.
 type landing struct {
 	mirror.Store
 	land func()
@@ -283,8 +287,9 @@ func (s *landing) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Diges
 	return stat, err
 }
 
-// TestAFlightThatLandsBetweenTheMissAndTheNext is not flown again for the other repository.
-func TestAFlightThatLandsBetweenTheMissAndTheNext(t *testing.T) {
+// TestDownloadThatEndsBeforeTheNextIsNotRepeated checks that a blob that was stored between a miss and its download is
+// not transferred again.
+func TestDownloadThatEndsBeforeTheNextIsNotRepeated(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		var store *landing
 		p := startOver(t, proxy.Options{}, func(real mirror.Store) mirror.Store {

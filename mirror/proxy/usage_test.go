@@ -11,8 +11,9 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestAskingIsUse: a dockerd that pulls an image which it has sends no more than a HEAD for the tag.
-func TestAskingIsUse(t *testing.T) {
+// TestHeadRequestIsAUse checks that a HEAD request for a tag counts as a use: a dockerd that has the image sends no
+// more than that.
+func TestHeadRequestIsAUse(t *testing.T) {
 	tests := []struct {
 		name  string
 		ref   func(d mirror.Ref) mirror.Ref
@@ -55,15 +56,16 @@ func TestAskingIsUse(t *testing.T) {
 					t.Fatalf("%s is %s, want %s", ref, answer.Digest, d)
 				}
 				if last, err := p.store.LastUsed(t.Context(), app, d); err != nil || last.Before(asked) {
-					t.Errorf("used at %s, %v; it was asked for at %s", last, err, asked)
+					t.Errorf("used at %s, %v; requested at %s", last, err, asked)
 				}
 			})
 		})
 	}
 }
 
-// TestUseOfWhatAListFetches: a client is answered by the question that a list of images asked, which is no use by itself.
-func TestUseOfWhatAListFetches(t *testing.T) {
+// TestClientOfASharedCallRecordsItsUse checks that a client that joins the call of a sync records a use, although the
+// sync does not.
+func TestClientOfASharedCallRecordsItsUse(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		d := p.origin.image(app, []string{"layer"}, "v1").Digest
@@ -87,7 +89,7 @@ func TestUseOfWhatAListFetches(t *testing.T) {
 		p.must(<-fetched)
 		p.must(<-answered)
 		if last, err := p.store.LastUsed(t.Context(), app, d); err != nil || last.Before(asked) {
-			t.Errorf("used at %s, %v; it was asked for at %s", last, err, asked)
+			t.Errorf("used at %s, %v; requested at %s", last, err, asked)
 		}
 	})
 }

@@ -21,7 +21,7 @@ import (
 
 func sizeOf(content string) string { return strconv.Itoa(len(content)) }
 
-// verify verifies, and returns what it was told.
+// verify verifies, and returns the events.
 func (p *place) verify(opts mirror.VerifyOptions) (mirror.VerifySummary, []mirror.VerifyEvent) {
 	p.t.Helper()
 	var events []mirror.VerifyEvent
@@ -97,8 +97,8 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 	}
 }
 
-// TestVerifyWantsWhatWasPushed and strikes that off when it comes back.
-func TestVerifyWantsWhatWasPushed(t *testing.T) {
+// TestVerifyWantsLostPushes checks that lost pushed content becomes a want until it is pushed again.
+func TestVerifyWantsLostPushes(t *testing.T) {
 	p := start(t, proxy.Options{})
 	p.origin.set(forbidden(t))
 	_, blob := p.pushed("ours alone")
@@ -122,8 +122,9 @@ func TestVerifyWantsWhatWasPushed(t *testing.T) {
 	}
 }
 
-// TestWhatWasLostIsWantedForOneRepositoryAndComesBackForAll who need it.
-func TestWhatWasLostIsWantedForOneRepositoryAndComesBackForAll(t *testing.T) {
+// TestLostBlobOfSeveralRepositories checks that a lost blob is wanted for one repository and recovered for all that
+// need it.
+func TestLostBlobOfSeveralRepositories(t *testing.T) {
 	p := start(t, proxy.Options{})
 	config := digest.FromString("{}")
 	p.push(app, "{}")
@@ -139,11 +140,11 @@ func TestWhatWasLostIsWantedForOneRepositoryAndComesBackForAll(t *testing.T) {
 	}
 	p.push(ours, "{}")
 	if wants := p.wants(); len(wants) != 0 {
-		t.Errorf("wanted though it is held: %v", wants)
+		t.Errorf("wanted although it is stored: %v", wants)
 	}
 }
 
-// TestVerifyAdoptsOrphans, and an image that lacked one is whole again.
+// TestVerifyAdoptsOrphans checks that an image that lacked an orphan is complete again.
 func TestVerifyAdoptsOrphans(t *testing.T) {
 	p := start(t, proxy.Options{})
 	_, blob := p.pushed("ours alone")
@@ -176,7 +177,7 @@ func TestVerifyKeepsToItsRate(t *testing.T) {
 	})
 }
 
-func TestVerifyEnds(t *testing.T) {
+func TestVerifyEndsWithContextAndClose(t *testing.T) {
 	for name, end := range map[string]func(p *place, cancel func()){
 		"when it is cancelled":       func(_ *place, cancel func()) { cancel() },
 		"when the mirror is closing": func(p *place, _ func()) { _ = p.Close(p.t.Context()) },
@@ -205,8 +206,8 @@ func TestVerifyEnds(t *testing.T) {
 	}
 }
 
-// TestScrubFindsAndHeals in the background, again and again.
-func TestScrubFindsAndHeals(t *testing.T) {
+// TestScrubRepairsRegularly checks that the scrub repairs defects in the background, again and again.
+func TestScrubRepairsRegularly(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := fetched(t, proxy.Options{ScrubEvery: 24 * time.Hour})
 		later(time.Minute)
@@ -235,8 +236,8 @@ func TestScrubFindsAndHeals(t *testing.T) {
 	})
 }
 
-// TestScrubGoesOnAfterARestart where it was.
-func TestScrubGoesOnAfterARestart(t *testing.T) {
+// TestScrubContinuesAfterARestart checks that a scrub continues where it stopped.
+func TestScrubContinuesAfterARestart(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		core, logged := observer.New(zap.ErrorLevel)
 		p := start(t, proxy.Options{ScrubEvery: 24 * time.Hour, ScrubRate: 16 << 10, Log: zap.New(core)})
@@ -260,8 +261,8 @@ func TestScrubGoesOnAfterARestart(t *testing.T) {
 	})
 }
 
-// TestVerifyTellsWhatItCannotRead and goes on.
-func TestVerifyTellsWhatItCannotRead(t *testing.T) {
+// TestVerifyReportsUnreadableFiles checks that a verification reports what it cannot read, and continues.
+func TestVerifyReportsUnreadableFiles(t *testing.T) {
 	p := fetched(t, proxy.Options{})
 	one := digest.FromString("one")
 	p.must(os.Remove(p.path(one)))

@@ -11,15 +11,16 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestEachNewWantIsToldOnce: of what becomes a want whoever is told hears at once, and not again until it was settled.
-func TestEachNewWantIsToldOnce(t *testing.T) {
+// TestOnWantIsCalledOnce checks that OnWant is called once for each new want, and again only after the want was
+// removed.
+func TestOnWantIsCalledOnce(t *testing.T) {
 	var told []string
 	p := start(t, proxy.Options{Mode: mirror.Offline, OnWant: func(w mirror.Want) {
 		told = append(told, w.Ref)
 		if w.Count != 1 || w.First.IsZero() || w.Reason == "" || !slices.Equal(w.Clients, []string{"10.0.0.1"}) || w.Blob != (w.Ref != byTag("v1").String()) {
-			t.Errorf("told of %+v", w)
+			t.Errorf("called with %+v", w)
 		}
-		w.Clients[0] = "somebody else" // what is told is whoever's that is told
+		w.Clients[0] = "other" // the receiver may change its copy
 	}})
 	ctx := mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 4000})
 	blob := digest.FromString("blob")
@@ -29,7 +30,7 @@ func TestEachNewWantIsToldOnce(t *testing.T) {
 	}
 	want := []string{byTag("v1").String(), byDigest(blob).String()}
 	if !slices.Equal(told, want) {
-		t.Errorf("told of %s, want %s", told, want)
+		t.Errorf("called with %s, want %s", told, want)
 	}
 	if clients := p.Wants()[0].Clients; !slices.Equal(clients, []string{"10.0.0.1"}) {
 		t.Errorf("a want is of %s", clients)
@@ -39,12 +40,13 @@ func TestEachNewWantIsToldOnce(t *testing.T) {
 	p.ForgetWants(byTag("v1").String())
 	_, _ = p.Manifest(ctx, byTag("v1"))
 	if want = append(want, byTag("v1").String()); !slices.Equal(told, want) {
-		t.Errorf("told of %s, want %s", told, want)
+		t.Errorf("called with %s, want %s", told, want)
 	}
 }
 
-// TestLinkEndsWithTheNetwork: what is dialled beside upstreams can be ended, and taken up again, when they are.
-func TestLinkEndsWithTheNetwork(t *testing.T) {
+// TestNetworkContextEndsOffline checks that the context of other dials ends when the mirror goes offline, and that a
+// new one is valid afterwards.
+func TestNetworkContextEndsOffline(t *testing.T) {
 	p := start(t, proxy.Options{})
 	up, changed := p.NetworkContext()
 	if up.Err() != nil || isClosed(changed) {
@@ -52,7 +54,7 @@ func TestLinkEndsWithTheNetwork(t *testing.T) {
 	}
 	p.must(p.SetMode(t.Context(), mirror.Offline))
 	if up.Err() == nil || !isClosed(changed) {
-		t.Error("the link goes on when the mirror is offline")
+		t.Error("the context is valid while the mirror is offline")
 	}
 	down, changed := p.NetworkContext()
 	if down.Err() == nil || isClosed(changed) {
@@ -64,7 +66,7 @@ func TestLinkEndsWithTheNetwork(t *testing.T) {
 	}
 	p.stop()
 	if up, _ := p.NetworkContext(); up.Err() == nil {
-		t.Error("the link goes on when the mirror is closed")
+		t.Error("the context is valid after Close")
 	}
 	p.start()
 }

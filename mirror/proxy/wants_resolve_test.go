@@ -9,7 +9,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-func TestWhatArrivedIsWantedNoMore(t *testing.T) {
+func TestContentStoredRemovesWants(t *testing.T) {
 	p := start(t, proxy.Options{Offline: true})
 	manifest, layer := digest.FromString("manifest"), digest.FromString("layer")
 	p.missing(byTag("v1"))
@@ -24,7 +24,7 @@ func TestWhatArrivedIsWantedNoMore(t *testing.T) {
 	}
 }
 
-func TestWhatArrivedWasUnknownInVain(t *testing.T) {
+func TestContentStoredForgetsNegativeAnswers(t *testing.T) {
 	p := start(t, proxy.Options{})
 	image := emptyImage(p.origin)
 	d := digest.FromBytes(image)
@@ -37,12 +37,13 @@ func TestWhatArrivedWasUnknownInVain(t *testing.T) {
 	p.ContentStored(app, d, "v1")
 	p.missing(byTag("v1"))
 	if p.origin.count("") == before {
-		t.Error("an upstream's earlier word is believed of what arrived")
+		t.Error("a negative answer is still cached for stored content")
 	}
 }
 
-// TestWhatCanBeGivenIsWantedNoMore: content that came into the store by itself settles the wants for it, and no others.
-func TestWhatCanBeGivenIsWantedNoMore(t *testing.T) {
+// TestResolveWants checks that content which was stored without a call of ContentStored removes its wants, and no
+// others.
+func TestResolveWants(t *testing.T) {
 	p := start(t, proxy.Options{Offline: true})
 	data := emptyImage(p.origin)
 	d := digest.FromBytes(data)

@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-func TestWantsAreWhatCouldNotBeGiven(t *testing.T) {
+func TestWants(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{})
 		layer := digest.FromString("layer")
@@ -50,7 +50,7 @@ func TestWantsAreWhatCouldNotBeGiven(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoWant(t *testing.T) {
+func TestMissesThatAreNoWants(t *testing.T) {
 	ours := mirror.Repo{Host: "origin.test", Path: "ours"}
 	p := start(t, proxy.Options{})
 	p.push(ours, "{}")
@@ -83,7 +83,7 @@ func emptyImage(o *origin) []byte {
 	return man.Bytes
 }
 
-func TestWantsOutliveTheProcess(t *testing.T) {
+func TestWantsSurviveARestart(t *testing.T) {
 	p := start(t, proxy.Options{Mode: mirror.Offline})
 	ctx := mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 4000})
 	_, _ = p.Manifest(ctx, byTag("v1"))
@@ -107,14 +107,14 @@ func TestWantsOutliveTheProcess(t *testing.T) {
 	}
 }
 
-func TestWantsAreNotedWithoutClosing(t *testing.T) {
+func TestWantsAreSavedBeforeClose(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		p := start(t, proxy.Options{Mode: mirror.Offline})
 		p.missing(byTag("v1"))
 		later(6 * time.Second)
 		notes, err := p.store.State(t.Context(), "want")
 		if p.must(err); len(notes) != 1 {
-			t.Errorf("what a crash would leave: %s", notes)
+			t.Errorf("saved before a crash: %s", notes)
 		}
 		p.ForgetWants()
 		later(6 * time.Second)
@@ -125,7 +125,7 @@ func TestWantsAreNotedWithoutClosing(t *testing.T) {
 	})
 }
 
-func TestWantsAreBounded(t *testing.T) {
+func TestWantsAreLimited(t *testing.T) {
 	p := start(t, proxy.Options{Mode: mirror.Offline})
 	for range 2 {
 		p.missing(byTag("wanted"))
@@ -144,7 +144,7 @@ func TestWantsAreBounded(t *testing.T) {
 	}
 }
 
-func TestWantsSayWhatTheyAreFor(t *testing.T) {
+func TestWantsRecordClientsAndReasons(t *testing.T) {
 	p := start(t, proxy.Options{})
 	arm := on("linux", "arm64", p.origin.image(app, []string{"layer"}))
 	p.get(byTag("v1"), p.origin.index(app, []v1.Descriptor{arm}, "v1").Digest)
@@ -163,7 +163,7 @@ func TestWantsSayWhatTheyAreFor(t *testing.T) {
 	}
 }
 
-func TestFulfilledWantsVanish(t *testing.T) {
+func TestStoredContentRemovesWants(t *testing.T) {
 	setup := func(t *testing.T) *place {
 		p := start(t, proxy.Options{})
 		p.origin.image(app, []string{"layer"}, "v1")
@@ -212,7 +212,7 @@ func TestFulfilledWantsVanish(t *testing.T) {
 			inTime(t, func(t *testing.T) {
 				p := setup(t)
 				fulfil(p)
-				later(time.Second) // a flight lands after its client has read it
+				later(time.Second) // a download ends after its client has read it
 				if wants := p.wants(); len(wants) != 0 {
 					t.Errorf("still wanted: %s", wants)
 				}
@@ -234,7 +234,7 @@ func pushAsIs(p *place) {
 	p.must(err)
 }
 
-func TestWantsSayWhichPlatformIsMissing(t *testing.T) {
+func TestWantsNamePlatforms(t *testing.T) {
 	p := start(t, proxy.Options{})
 	index := world(p.origin)
 	p.get(byTag("v1"), index.Digest)
@@ -257,8 +257,9 @@ func TestWantsSayWhichPlatformIsMissing(t *testing.T) {
 	}
 }
 
-// TestABlobFulfilsWantsOfAllItsRepositories: one transfer is for all whose manifests announce the blob.
-func TestABlobFulfilsWantsOfAllItsRepositories(t *testing.T) {
+// TestBlobRemovesWantsOfAllRepositories checks that one download removes the wants of all repositories whose manifests
+// name the blob.
+func TestBlobRemovesWantsOfAllRepositories(t *testing.T) {
 	other := mirror.Repo{Host: "origin.test", Path: "other"}
 	for name, fetch := range map[string]func(p *place){
 		"a pull":  func(p *place) { p.pull("layer") },
@@ -282,7 +283,7 @@ func TestABlobFulfilsWantsOfAllItsRepositories(t *testing.T) {
 				}
 				p.must(p.SetMode(t.Context(), mirror.Auto))
 				fetch(p)
-				later(time.Second) // a flight lands after its client has read it
+				later(time.Second) // a download ends after its client has read it
 				want := mirror.Ref{Repo: nobody, Digest: digest.FromString("layer")}.String()
 				if wants := p.wants(); !slices.Equal(wants, []string{want}) {
 					t.Errorf("wanted: %s, want only %s", wants, want)
@@ -292,9 +293,9 @@ func TestABlobFulfilsWantsOfAllItsRepositories(t *testing.T) {
 	}
 }
 
-// TestWantsOfOneClientLeaveThoseOfOthers: a client that asks for endless names has its own wants forgotten, whatever it
-// asks for, and gets no more than half. So have those behind one address, where one of them asks for endless tags.
-func TestWantsOfOneClientLeaveThoseOfOthers(t *testing.T) {
+// TestWantsAreSharedBetweenClients checks that a client with endless misses has its own wants evicted and gets no more
+// than half, and that among those of one address, the repository with the most wants is evicted first.
+func TestWantsAreSharedBetweenClients(t *testing.T) {
 	p := start(t, proxy.Options{Mode: mirror.Offline})
 	from := func(last byte, ref mirror.Ref) {
 		ctx := mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 4000})
@@ -339,8 +340,9 @@ func TestWantsOfOneClientLeaveThoseOfOthers(t *testing.T) {
 	}
 }
 
-// TestWhatIsLookedForBesideAnImageIsNoWant: a policy controller asks for a signature of every image, and most have none.
-func TestWhatIsLookedForBesideAnImageIsNoWant(t *testing.T) {
+// TestMissedReferrersAreNoWants checks that missing signatures are no wants: policy controllers request one for each
+// image, and most images have none.
+func TestMissedReferrersAreNoWants(t *testing.T) {
 	const hex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for name, opts := range map[string]proxy.Options{"offline": {Mode: mirror.Offline}, "while the registry is down": {}} {
 		t.Run(name, func(t *testing.T) {
