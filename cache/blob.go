@@ -25,7 +25,7 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 	}
 	blob, err := s.openStored(ctx, d, blobRecord{Size: size})
 	if err != nil {
-		if _, err := s.readableSize(ctx, repo, d); err != nil { // collected since
+		if _, err := s.readableSize(ctx, repo, d); err != nil { // the blob was deleted meanwhile
 			return mirror.Blob{}, err
 		}
 		return mirror.Blob{}, explain(err, "open blob %s of %s", d, repo)

@@ -11,9 +11,9 @@ import (
 
 // DeleteManifest implements [mirror.ManifestStore].
 //
-// Stored blobs of the manifest stay linked, so that a client can push another manifest that uses them. These blobs and
-// the manifest's own file wait for the collector. Links to missing blobs are deleted with the last manifest that names
-// them. The repository stays, possibly without tags, and keeps its origin.
+// Stored blobs of the manifest stay linked, so that a client can push another manifest that uses them. The collector
+// later deletes these blobs and the manifest's own file. Links to missing blobs are deleted with the last manifest that
+// names them. The repository remains, possibly without tags, and keeps its origin.
 func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
 	c := content{repo, d}
 	var untagged []tagName

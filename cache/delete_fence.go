@@ -8,10 +8,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// deleteFence keeps readers and sweeps apart. A sweep marks a digest and then reads the recorded uses. A reader records
-// its use and then asks the fence ([deleteFence.passed]). So at least one of them sees the other: either the sweep
-// finds the use and keeps the content, or the reader learns that its content may be deleted and reads again. The zero
-// value is ready; one transaction of a sweep runs at a time.
+// deleteFence prevents a sweep from deleting content while a reader opens it. A sweep marks a digest and then reads the
+// recorded uses. A reader records its use and then calls [deleteFence.passed]. So at least one of them detects the
+// other: either the sweep finds the use and keeps the content, or the reader learns that its content may be deleted and
+// reads again. The zero value is ready; one transaction of a sweep runs at a time.
 type deleteFence struct {
 	// epoch is odd while a transaction runs; it only increases.
 	epoch atomic.Uint64
@@ -30,7 +30,7 @@ func (f *deleteFence) begin() {
 	f.epoch.Add(1)
 }
 
-// end is called after it.
+// end is called after a transaction of a sweep.
 func (f *deleteFence) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

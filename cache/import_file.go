@@ -15,8 +15,8 @@ import (
 
 // ImportFile implements [mirror.ImportStore].
 //
-// A linked file has two names, one mode and one owner: whoever may write to the file by its other name can change the
-// blob. The change is found when the blob is verified again.
+// A linked file shares its content, mode and owner with the original: anyone who may write to the original can change
+// the blob. The next verification of the blob finds such a change.
 func (s *Store) ImportFile(ctx context.Context, d digest.Digest, path string) (linked bool, err error) {
 	if _, err := mirror.ParseDigest(d.String()); err != nil {
 		return false, err

@@ -57,7 +57,7 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 		data, err = read(ctx)
 	}
 	if err != nil {
-		if _, err := s.manifestRecord(ctx, c); err != nil { // collected since
+		if _, err := s.manifestRecord(ctx, c); err != nil { // the manifest was deleted meanwhile
 			return mirror.Manifest{}, err
 		}
 		return mirror.Manifest{}, err
@@ -130,7 +130,7 @@ func (s *Store) OpenManifest(ctx context.Context, repo mirror.Repo, d digest.Dig
 	}
 	blob, err := s.openStored(ctx, d, blobRecord{Size: record.Size})
 	if err != nil {
-		if _, err := s.manifestRecord(ctx, content{repo, d}); err != nil { // collected since
+		if _, err := s.manifestRecord(ctx, content{repo, d}); err != nil { // the manifest was deleted meanwhile
 			return mirror.Blob{}, err
 		}
 		return mirror.Blob{}, explain(err, "open manifest %s of %s", d, repo)

@@ -54,7 +54,7 @@ type RebuildKind string
 const (
 	RebuildDamaged    RebuildKind = "damaged"    // a file was damaged, and moved to the quarantine
 	RebuildMissing    RebuildKind = "missing"    // the manifest of a name is missing
-	RebuildIncomplete RebuildKind = "incomplete" // blobs of an image are missing, and it is left out
+	RebuildIncomplete RebuildKind = "incomplete" // an image was skipped because blobs are missing
 	RebuildConflict   RebuildKind = "conflict"   // two sources disagree about a tag; the first one is used
 	RebuildRecovered  RebuildKind = "recovered"  // the name of an image is unknown
 	RebuildUnreadable RebuildKind = "unreadable" // a part of an index cannot be read
@@ -86,13 +86,13 @@ const rebuildBatch = 128
 // Rebuild makes a new index from the files of a store whose index is lost or damaged. Nothing else may use blobs or
 // index meanwhile. index must be empty. Rebuild does not close it; use it only if Rebuild returns no error.
 //
-// Every file whose content has its digest is stored. Manifests are recognized by their content. Names come from the
-// sources. From the indexes among them, Rebuild also copies times, origins, links and state. An entry that cannot be
-// read is reported and skipped. A manifest for one platform is added to the repositories of its index, and a referrer
-// to those of its subject. Images without a name are tagged in [RecoveredRepo] with the first 12 digits of their
-// digest, as pushed images; some of them may have been deleted before and not collected yet. A mirrored image may lack
-// blobs, which are fetched when it is pulled; another image that lacks blobs is left out. report receives everything
-// that was not restored unchanged; it may be nil.
+// Rebuild indexes every file whose content matches its digest. Manifests are recognized by their content. Names come
+// from the sources. From the indexes among them, Rebuild also copies times, origins, links and state. An entry that
+// cannot be read is reported and skipped. A manifest for one platform is added to the repositories of its index, and a
+// referrer to those of its subject. Rebuild tags images without a name in [RecoveredRepo] with the first 12 digits of
+// their digest, and gives them the origin pushed. Some of them may be deleted images that the collector had not removed
+// yet. A mirrored image may lack blobs: a pull fetches them. Rebuild skips a pushed or imported image that lacks blobs.
+// report receives everything that was not restored unchanged; it may be nil.
 //
 // Rebuild needs a few hundred bytes of memory for each manifest.
 func Rebuild(ctx context.Context, blobs backend.Blobs, index backend.Index, sources RebuildSources, report func(RebuildEvent)) (RebuildSummary, error) {
@@ -131,7 +131,7 @@ type rebuild struct {
 	parents  map[digest.Digest][]digest.Digest // by digest: the indexes that name it
 	indexes  []*sourceIndex                    // in order of precedence
 	named    map[content]bool                  // added, and not copied from an index
-	tried    map[content]bool                  // relatives that need not be tried again
+	tried    map[content]bool                  // children and referrers that need no second attempt
 	reported map[digest.Digest]bool            // reported as incomplete
 	missing  map[missingRef]bool               // reported as missing
 	clock    *clock
@@ -190,7 +190,7 @@ func (r *rebuild) begin() error {
 	return r.openClock()
 }
 
-// openClock continues the clock of the first source index, which its times are based on.
+// openClock continues the clock of the first source index, because the copied times are readings of that clock.
 func (r *rebuild) openClock() (err error) {
 	if err = checkSchema(r.ctx, r.blobs, r.index, time.Time{}); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 
 var (
 	// ErrRebuilding is the error if another process is rebuilding the index of a data folder.
-	ErrRebuilding = errors.New("another index is being made for the data folder")
+	ErrRebuilding = errors.New("another process is rebuilding the index of the data folder")
 	// ErrBackup is the error if the backup cannot be opened.
 	ErrBackup = errors.New("cannot open the backup")
 )

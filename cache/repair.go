@@ -19,7 +19,7 @@ import (
 // index the file: see [digestLocks].
 //
 // A lost file is the one exception to the invariants in schema.go. A manifest whose own file is lost keeps its record
-// and its tags, and a pushed or imported manifest stays without the lost blob, until the file is stored again.
+// and its tags, and a pushed or imported manifest remains without the lost blob, until the file is stored again.
 func (s *Store) Repair(ctx context.Context, defect mirror.Defect) (repaired bool, err error) {
 	switch {
 	case defect.Kind == mirror.Dangling:
@@ -51,7 +51,7 @@ func (s *Store) repairFile(ctx context.Context, defect mirror.Defect) (repaired 
 	return moved || changed, err
 }
 
-// fileCheck is what is known about a file before a repair changes anything.
+// fileCheck contains the facts about a file that a repair collects before it changes anything.
 type fileCheck struct {
 	defect        mirror.Defect
 	record        blobRecord
@@ -80,7 +80,7 @@ func (j *fileCheck) lookUp(tx backend.ReadTx) (err error) {
 func (j *fileCheck) check(ctx context.Context, blob mirror.Blob) (string, error) {
 	sized := j.stored && blob.Size == j.record.Size
 	switch {
-	case sized && j.defect.Kind == mirror.Missing: // stored again since
+	case sized && j.defect.Kind == mirror.Missing: // the file was stored again after the defect was found
 		return "", nil
 	case j.stored && !sized && j.sizeConfirmed:
 		j.reason = fmt.Sprintf("its file has %d bytes instead of %d", blob.Size, j.record.Size)
@@ -129,7 +129,7 @@ func dropBlob(tx backend.WriteTx, d digest.Digest) (manifests []content, err err
 	var idle []mirror.Repo
 	for k := range tx.Scan(tableLinks, prefix(d.String()), "") {
 		repo, err := mirror.ParseRepo(lastPart(k))
-		if err == nil && !hasAny(tx, tableUses, prefix(d.String(), lastPart(k))) { // a link that cannot be decoded is a defect of its own
+		if err == nil && !hasAny(tx, tableUses, prefix(d.String(), lastPart(k))) { // a link that cannot be decoded is a separate defect
 			idle = append(idle, repo)
 		}
 	}

@@ -21,31 +21,33 @@ import (
 //   - A manifest uses every digest in its JSON, stored or not: the blobs that it needs, other digests that it owns, and the
 //     children of an index. See [mirror.References].
 //   - A use of a needed or owned blob implies a link in the same repository: a blob cannot be unlinked while a manifest
-//     names it. Naming a digest does not grant access to it. The link is only announced, unless the repository already had
-//     one, or a pushed or imported manifest needs the blob, or the blob was in a bundle together with its manifest. For a
-//     mirrored manifest, the upstream decides whether the repository may read a blob.
+//     names it. Naming a digest does not grant access to it. The link is marked as announced, which grants no access,
+//     unless the repository already had a link, or a pushed or imported manifest needs the blob, or the blob was in a
+//     bundle together with its manifest. For a mirrored manifest, the upstream decides whether the repository may read
+//     a blob.
 //   - A link implies that the blob is stored, or that a manifest of the repository uses it.
-//   - All blobs that a pushed or imported manifest needs are stored; what else it owns may be missing. Blobs that a
-//     mirrored manifest needs may be missing. It is complete when its repository may read every blob in its record, and its
-//     children are complete.
+//   - All blobs that a pushed or imported manifest needs are stored; other digests that it owns may be missing. Blobs
+//     that a mirrored manifest needs may be missing. It is complete when its repository may read every blob in its
+//     record, and its children are complete.
 //   - A manifest has an entry in blobs for its own file, and uses it.
 //   - A tag points at a manifest of its repository, and has an entry in tagged.
 //   - A manifest has an entry in parents for each of its children and for each owned digest, which may be a manifest,
 //     stored or not.
 //   - A root is a manifest of its repository.
 //
-// A collector may delete an entry in blobs that has no link and no use. Whether it may delete anything else is decided
-// in the deleting transaction by scanning one prefix: the uses of a blob, or the tags and the parents of a manifest.
+// A collector may delete an entry in blobs that has no link and no use. Before anything else is deleted, the deleting
+// transaction scans one prefix to check that it is unused: the uses of a blob, or the tags and the parents of a
+// manifest.
 //
 // A file without an entry in blobs is an orphan. It is left by a crash between writing a file and adding its entry, or
-// between deleting an entry and deleting its file. Orphans are invisible. A file is written before its entry, and
-// deleted after it while its digest is locked: see [digestLocks].
+// between deleting an entry and deleting its file. Orphans are invisible. A file is written before its entry. It is
+// deleted after its entry, while its digest is locked: see [digestLocks].
 const (
 	// tableMeta: "schema" → schemaRecord; "clock" → clockRecord.
 	tableMeta backend.Table = "meta"
-	// tableRepos: repository → repoRecord. Written with the first manifest. It stays when the last manifest is deleted:
-	// a local repository stays local, or an upstream could take over its name. A sweep deletes the record of a
-	// repository that is not local and has no manifests.
+	// tableRepos: repository → repoRecord. Written with the first manifest. It remains when the last manifest is
+	// deleted, so that a local repository remains local: otherwise an upstream could take over its name. A sweep
+	// deletes the record of a repository that is not local and has no manifests.
 	tableRepos backend.Table = "repos"
 	// tableBlobs: digest → blobRecord, for every stored file, including manifests.
 	tableBlobs backend.Table = "blobs"
@@ -63,7 +65,7 @@ const (
 	tableTagged backend.Table = "tagged"
 	// tableRoots: repository, digest of the manifest → rootRecord. The manifest was added by its digest and needs no
 	// tag to be kept. This is a table, and not a field of manifestRecord, so that a list reads only the roots, and so
-	// that an older program keeps it.
+	// that an older program preserves the root.
 	tableRoots backend.Table = "roots"
 	// tableParents: digest of the child, repository, digest of the parent → emptyValue. The parent is a stored
 	// manifest, usually an index, that names a digest which may be a manifest.
@@ -107,8 +109,8 @@ type linkRecord struct {
 	// Announced marks a link that exists only because a mirrored manifest names the blob. The repository may not read
 	// it: a manifest can name any blob, including one that only another repository may read.
 	Announced bool `json:"announced,omitempty"`
-	// Sent marks a blob that the upstream of the repository has sent and that was verified. So the upstream has the
-	// blob, and its answers about its other repositories can be trusted.
+	// Sent marks a blob that the upstream of the repository sent and that was then verified. This proves that the
+	// upstream has the blob, so its answers about the blob in its other repositories can be trusted.
 	Sent bool `json:"sent,omitempty"`
 }
 

@@ -17,7 +17,7 @@ func (s *Store) Verify(ctx context.Context, d digest.Digest) error {
 		return explain(err, "verify blob %s", d)
 	}
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
-		if !has(tx, tableBlobs, d.String()) { // collected since
+		if !has(tx, tableBlobs, d.String()) { // the blob was deleted meanwhile
 			return mirror.Errorf(mirror.CodeBlobUnknown, "blob %s is not stored", d)
 		}
 		defect.Repos, defect.Manifest = reposUsing(tx, d)

@@ -17,15 +17,15 @@ type Store interface {
 	mirror.StateStore
 }
 
-// Schedule says when a server collects by itself, and by which policy. The zero value collects only when the disk is
-// nearly full. Stale uploads ([Policy.UploadTTL]) are deleted in any case.
+// Schedule defines when a server collects automatically, and by which policy. The zero value collects only when the
+// disk is nearly full. Stale uploads ([Policy.UploadTTL]) are deleted in any case.
 type Schedule struct {
 	Policy `yaml:",inline"`
 	// Interval is the interval between the starts of two collections. If it is zero there is no schedule, except that a
-	// policy with [Policy.MaxSize] is applied once an hour: only a survey tells how much is stored.
+	// policy with [Policy.MaxSize] is applied once an hour: only a survey measures the stored size.
 	Interval Age `json:"interval,omitzero" yaml:"interval"`
-	// Throttle is how long a collection rests between two groups of requests, as a multiple of how long the store took
-	// for the last. Zero means 1; a negative value means no rest.
+	// Throttle is how long a collection pauses between two groups of requests, as a multiple of the time that the store
+	// took for the last group. Zero means 1; a negative value means no pause.
 	Throttle float64 `json:"throttle,omitempty" yaml:"throttle"`
 	// IgnoreLowDisk disables collections for a nearly full disk, unless [Policy.KeepFree] is set.
 	IgnoreLowDisk bool `json:"ignoreLowDisk,omitempty" yaml:"-"`
@@ -34,8 +34,8 @@ type Schedule struct {
 const (
 	// checkInterval is how often the free space of the disk is checked.
 	checkInterval = time.Minute
-	// diskBackoff is how long no collection is started for a full disk after one that could not free enough. What
-	// could not be deleted a minute ago cannot be deleted now, and planning reads the whole index.
+	// diskBackoff is how long no collection is started for a full disk after one that could not free enough. Another
+	// run soon after that rarely frees more, and planning reads the whole index.
 	diskBackoff = 15 * time.Minute
 	// sizeInterval is [Schedule.Interval] for a [Policy.MaxSize] without a schedule.
 	sizeInterval = Age(time.Hour)
@@ -43,8 +43,8 @@ const (
 	stateKind = "collection"
 )
 
-// defaultKeepFree is [Policy.KeepFree] for a server without one: the smaller share of the two. [Policy.FreeUpTo] is
-// seven fifths of it.
+// defaultKeepFree is the default of [Policy.KeepFree] in a server: the smaller of two shares of the disk. The default
+// of [Policy.FreeUpTo] is seven fifths of it.
 var defaultKeepFree = [2]Share{{Percent: 5}, {Bytes: 2 << 30}}
 
 // Collector runs collections in a server: by schedule, when the disk is nearly full, and on request. It runs one at a
@@ -71,7 +71,7 @@ type CollectorOptions struct {
 	Schedule
 	// Disk returns the size and the free space of the disk, in bytes. Nil means that they are unknown.
 	Disk func() (total, free int64, err error)
-	// Log receives what runs did; nil logs nothing.
+	// Log receives the results of runs; nil logs nothing.
 	Log *zap.Logger
 }
 

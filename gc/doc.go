@@ -7,9 +7,9 @@
 // untagged manifests if the policy says so; whole mirrored images to meet a budget, least recently used first and no more
 // than necessary; stale uploads; and files that the index does not name.
 //
-// A plan never deletes what was added, tagged, linked, pulled or requested within the grace period, what is pinned, and
-// what a transfer uses. A budget does not delete pushed or imported images, unless the policy names them. Mirrored images
-// are deleted only if an upstream would serve them now, unless the policy says otherwise.
+// A plan never deletes content that was added, tagged, linked, pulled or requested within the grace period, that is
+// pinned, or that a transfer uses. A budget does not delete pushed or imported images, unless the policy names them.
+// Mirrored images are deleted only if an upstream would serve them now, unless the policy says otherwise.
 //
 // # Images
 //
@@ -22,7 +22,7 @@
 // # Safety
 //
 // A plan is made from one consistent view of the store. The store checks each delete request again, in the transaction
-// that deletes it. A plan can therefore be out of date, but nothing is lost that came into use since it was made.
+// that deletes it. A plan can therefore be out of date, but content that came into use after it was made is not lost.
 //
 // # Scale
 //

@@ -38,7 +38,7 @@ const (
 type planner struct {
 	*graph
 	opts        Options
-	now         time.Time         // by the clock of the store, as all times of its content are
+	now         time.Time         // by the clock of the store, like all times of its content
 	offset      time.Duration     // from the clock of the store to the wall clock
 	cutoff      int64             // the beginning of the grace period, in nanoseconds
 	fetchErrors map[string]error  // by repository: why it cannot be fetched again; nil if it can
@@ -51,8 +51,8 @@ type planner struct {
 
 var errNewRepo = errors.New("the repository is new")
 
-// fetchError returns why content of a repository cannot be fetched again if it is deleted, and nil if it can or need
-// not.
+// fetchError returns why content of a repository cannot be fetched again after its deletion. It returns nil if the
+// content can be fetched again, or need not be.
 func (p *planner) fetchError(repo int32) error {
 	if p.opts.EvictOffline {
 		return nil

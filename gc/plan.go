@@ -20,13 +20,13 @@ type Plan struct {
 	Made        time.Time    `json:"made"`
 	Totals      Totals       `json:"totals"`
 	Budget      Budget       `json:"budget"`
-	InGrace     GraceTotals  `json:"inGrace"`     // what only the grace period keeps
-	KeepReasons []KeepReason `json:"keepReasons"` // what is kept, by reason; the largest first
+	InGrace     GraceTotals  `json:"inGrace"`     // content that only the grace period keeps
+	KeepReasons []KeepReason `json:"keepReasons"` // kept content by reason, the largest first
 	// Unreadable is the number of records of the index that could not be read. The plan does not contain them. The
 	// store keeps what they refer to, and a check of the store names them.
 	Unreadable int `json:"unreadable,omitempty"`
 
-	// Pins are the pins of what a removal deletes.
+	// Pins are the pins of the content that a removal deletes.
 	Pins []mirror.Ref `json:"-"`
 
 	*planner
@@ -76,7 +76,7 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 	return p, nil
 }
 
-// scanFiles lists stale uploads and orphans, and reads how full the disk is.
+// scanFiles lists stale uploads and orphans, and reads the free space of the disk.
 func (p *Plan) scanFiles(ctx context.Context, store mirror.CollectStore) error {
 	stale, cutoff := p.opts.staleBefore(p.now), timeOf(p.cutoff)
 	for u, err := range store.Uploads(ctx) {
@@ -114,8 +114,8 @@ func (p *Plan) scanFiles(ctx context.Context, store mirror.CollectStore) error {
 	return err
 }
 
-// askSources finds out which repositories could be fetched again. It runs before the survey, within which that is not
-// possible.
+// askSources asks sources which repositories could be fetched again. It runs before the survey of the plan, because
+// sources cannot be called within one.
 func (p *Plan) askSources(ctx context.Context, store mirror.CollectStore, sources Sources) error {
 	p.fetchErrors = make(map[string]error)
 	var repos []mirror.Repo

@@ -38,13 +38,12 @@ func (e *PinnedError) Error() string {
 	return strings.Join(names, ", ") + " are pinned"
 }
 
-// MakeRemoval plans to delete what removal names, together with its dependents that nothing else needs: children of
-// an index, and referrers. The plan contains nothing else. Its [Totals.Bytes] are freed by the plan or, without
-// [Removal.Now], by a later collection. Use of the content between plan and execution does not keep it.
+// MakeRemoval plans to delete the content that removal names, together with its dependents (children of an index, and
+// referrers) that no other content needs. The plan contains nothing else. Its [Totals.Bytes] are freed by the plan or,
+// without [Removal.Now], by a later collection. Use of the content between plan and execution does not keep it.
 //
 // The error is a [mirror.CodeManifestUnknown] for content that is not stored. It is a [mirror.CodeDenied] for content
-// that is pinned (with a [*PinnedError]), that an index needs which is kept, or that a transfer uses. Nothing is
-// removed then.
+// that is pinned (with a [*PinnedError]), that a kept index needs, or that a transfer uses. There is no plan then.
 func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal, now time.Time) (*Plan, error) {
 	p := &Plan{planner: &planner{now: now, removal: newSelection(removal), cutoff: nanos(now), offset: mirror.WallClockOffset(store)}}
 	p.Made = p.wallClock(now)
@@ -63,16 +62,16 @@ func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal
 	p.Unreadable = p.errs.n
 	p.blobs, p.files, p.stack = nil, list[int32]{}, nil
 	if !removal.Now {
-		p.cutoff = 0 // the store keeps every file, as used since
+		p.cutoff = 0 // every use is later than this, so the store keeps every file
 	}
 	return p, nil
 }
 
-// selection is what a removal names.
+// selection is the content that a removal names.
 type selection struct {
 	refs   []mirror.Ref
 	tags   map[mirror.Repo]map[string]bool
-	pinned bool // includes what is pinned
+	pinned bool // includes pinned content
 }
 
 func newSelection(removal Removal) *selection {
@@ -107,7 +106,7 @@ func (p *Plan) decideRemoval(ctx context.Context, s mirror.Survey) error {
 		return err
 	}
 	p.assignFiles()
-	p.Totals, p.Budget = Totals{}, Budget{} // a removal deletes neither unreferenced blobs nor for a budget
+	p.Totals, p.Budget = Totals{}, Budget{} // a removal deletes no unreferenced blobs and applies no budget
 	p.firstKept = int32(slices.IndexFunc(p.images, func(u image) bool { return u.class == kept }))
 	if p.firstKept < 0 {
 		p.firstKept = int32(len(p.images))
@@ -139,7 +138,7 @@ func (p *Plan) decideRemoval(ctx context.Context, s mirror.Survey) error {
 // never is later than any time of use, in nanoseconds.
 const never = 1<<63 - 1
 
-// markNamed marks what the removal names, and returns the nodes of the manifests that it names by digest.
+// markNamed marks the content that the removal names, and returns the nodes of the manifests that it names by digest.
 func (p *Plan) markNamed(s mirror.Survey) (named map[mirror.Ref]int32, err error) {
 	digests := make(map[mirror.Ref]bool)
 	for _, ref := range p.removal.refs {

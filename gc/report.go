@@ -6,7 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Kind is what a [Candidate] is.
+// Kind is the kind of a [Candidate].
 type Kind string
 
 // The kinds of candidates.
@@ -29,19 +29,19 @@ type Candidate struct {
 	Manifests int `json:"manifests,omitempty"`
 	// Size is the size of all its files, each counted once.
 	Size int64 `json:"size"`
-	// Freed is the space that its deletion frees: of an image, the files that nothing needs which is deleted later or
-	// kept. For a blob that is deleted with an image it is 0, so that the sum over all candidates is the space that
-	// is freed. It is the space that was freed in fact if the candidate is reported by [Plan.Execute].
+	// Freed is the space that its deletion frees. For an image, it is the size of the files that no kept image and no
+	// image that is deleted later needs. For a blob that is deleted with an image it is 0, so that the sum over all
+	// candidates is the total. [Plan.Execute] reports the space that was actually freed.
 	Freed int64 `json:"freed"`
 	// LastUsed is the latest time at which an image or one of its dependents was pulled, added or tagged; at which a
 	// blob was added, linked or requested; or at which an upload or orphan was written.
 	LastUsed time.Time `json:"lastUsed,omitzero"`
-	Reason   string    `json:"reason"` // it is deleted or kept
+	Reason   string    `json:"reason"` // why it is deleted or kept
 	// Kept is why [Plan.Execute] kept it after all; "" if it was deleted.
 	Kept string `json:"kept,omitempty"`
 }
 
-// Totals are sums over what is deleted.
+// Totals are sums over the deleted candidates.
 type Totals struct {
 	Images    int   `json:"images"` // tagged and untagged
 	Manifests int   `json:"manifests"`
@@ -52,7 +52,7 @@ type Totals struct {
 	Bytes     int64 `json:"bytes"` // freed by all of them
 }
 
-// KeepReason adds up what is kept for one reason.
+// KeepReason counts the content that is kept for one reason.
 type KeepReason struct {
 	Reason string `json:"reason"`
 	Images int    `json:"images,omitempty"` // including untagged manifests
@@ -60,7 +60,7 @@ type KeepReason struct {
 	Bytes  int64  `json:"bytes"`            // of the files; a file with several reasons counts for the first
 }
 
-// GraceTotals add up what would be deleted without the grace period.
+// GraceTotals count the content that would be deleted without the grace period.
 type GraceTotals struct {
 	Images int       `json:"images"` // including untagged manifests
 	Blobs  int       `json:"blobs"`  // files, with an image or alone, and orphans
@@ -79,21 +79,21 @@ type Budget struct {
 	DiskFree  int64 `json:"diskFree,omitempty"` // before the collection
 	KeepFree  int64 `json:"keepFree,omitempty"`
 	FreeUpTo  int64 `json:"freeUpTo,omitempty"`
-	// Need is what has to be freed beyond what the policy deletes in any case; zero within the budget.
+	// Need is the space to free in addition to the space that the rest of the policy frees; zero within the budget.
 	Need int64 `json:"need,omitempty"`
 	// Shortfall is by how much the plan misses MaxSize or KeepFree, and Reason explains it.
 	Shortfall int64  `json:"shortfall,omitempty"`
 	Reason    string `json:"reason,omitempty"`
 }
 
-// Result is what a run did.
+// Result is the result of a run.
 type Result struct {
 	Began   time.Time `json:"began"`
 	Seconds float64   `json:"seconds"` // duration of the run, including planning
-	Totals            // what was deleted
+	Totals            // of the deleted candidates
 	Planned int64     `json:"planned"` // bytes that the plan would free
 	Budget  Budget    `json:"budget"`
-	// InGrace is what only the grace period kept.
+	// InGrace counts the content that only the grace period kept.
 	InGrace GraceTotals `json:"inGrace"`
 	// Kept is the number of candidates that were kept after all, mostly because they were used since the plan.
 	// KeptFirst are the first of them.

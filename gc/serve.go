@@ -37,8 +37,8 @@ func (c *Collector) nextCheck() (time.Duration, <-chan struct{}) {
 	return wait, c.changed
 }
 
-// next returns when the schedule starts the next run, or the zero time without a schedule. A run that was missed
-// while no server ran is made up for, but not within [checkInterval] of the start. The caller holds c.mu.
+// next returns when the schedule starts the next run, or the zero time without a schedule. A run that was missed while
+// no server ran starts late, but not within [checkInterval] of the start of the server. The caller holds c.mu.
 func (c *Collector) next() time.Time {
 	every := c.schedule.Interval
 	if every == 0 && c.schedule.MaxSize > 0 {
@@ -87,7 +87,7 @@ func (c *Collector) diskPressure() (opts Options, full bool) {
 	}
 	total, free, err := c.disk()
 	if err != nil {
-		c.log.Warn("cannot read how full the disk is", zap.Error(err))
+		c.log.Warn("cannot read the free space of the disk", zap.Error(err))
 		return opts, false
 	}
 	if opts.KeepFree.IsZero() {
@@ -97,8 +97,8 @@ func (c *Collector) diskPressure() (opts Options, full bool) {
 	return opts, free < opts.KeepFree.Of(total)
 }
 
-// skipDiskCheck reports whether a full disk starts no run: by configuration, or because the last such run failed to
-// free enough within [diskBackoff].
+// skipDiskCheck reports whether to start no run for a full disk: because the configuration disables such runs, or
+// because one failed to free enough less than [diskBackoff] ago.
 func (c *Collector) skipDiskCheck() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

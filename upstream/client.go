@@ -18,8 +18,8 @@ type Options struct {
 
 	// Timeout is how long an upstream may take to begin a response, including connecting, signing in and redirects. It
 	// may take four times as long, or BlobTimeout for a blob, if it answers /v2/ meanwhile: then it is alive but slow.
-	// Manifests and lists may take as long again for each StallBytes of their bodies. Timeout does not limit the bodies
-	// of blobs. 5s if zero.
+	// Reading the body of a manifest or list may take the same time again for each StallBytes bytes. Timeout does not
+	// limit the bodies of blobs. 5s if zero.
 	Timeout time.Duration
 	// BlobTimeout is how long the first byte of a blob may take: an upstream that is a cache itself fetches the blob first.
 	// 5m if zero.

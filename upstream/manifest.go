@@ -143,7 +143,7 @@ func descriptorOf(resp *http.Response) (desc v1.Descriptor, ok bool) {
 	return v1.Descriptor{MediaType: withoutParams(contentType), Digest: d, Size: resp.ContentLength}, true
 }
 
-// isGeneric reports whether a media type says less than the manifest itself.
+// isGeneric reports whether a media type is less specific than the manifest itself.
 func isGeneric(contentType string) bool {
 	switch withoutParams(contentType) {
 	case "", "application/json", "text/json", "text/plain", "application/octet-stream", "binary/octet-stream":

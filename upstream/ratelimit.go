@@ -128,7 +128,7 @@ func (t *throttle) isBudgeted() bool {
 	return t.budgeted
 }
 
-// intervalFor returns the interval between requests of which this number remains.
+// intervalFor returns the interval between requests for a number of remaining requests.
 func intervalFor(remaining, limit int) time.Duration {
 	low := lowRemaining
 	if limit > 0 {

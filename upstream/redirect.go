@@ -20,8 +20,8 @@ var (
 	errBadRedirect   = errors.New("it redirects to an invalid URL")
 )
 
-// checkRedirect is the redirect policy of the [http.Client] for manifests and blobs. The authorizer below that client adds
-// Authorization, for each host its own.
+// checkRedirect is the redirect policy of the [http.Client] for manifests and blobs. The authorizer below that client
+// sets the Authorization header for each host.
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return errManyRedirects
@@ -69,8 +69,8 @@ func requireHTTPS(next http.RoundTripper, e Endpoint) http.RoundTripper {
 	})
 }
 
-// guardOtherHosts applies a circuit breaker and a rate limit to each host that the endpoint refers to. Such a host has limit
-// to begin a response. Its failures say nothing about the endpoint, nor about other hosts.
+// guardOtherHosts applies a circuit breaker and a rate limit to each host that the endpoint refers to. Such a host must
+// begin its response within limit. Its failures say nothing about the endpoint, nor about other hosts.
 func guardOtherHosts(next http.RoundTripper, e Endpoint, l *limits, limit time.Duration) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		if e.owns(r.URL) {
@@ -100,7 +100,7 @@ func guardOtherHosts(next http.RoundTripper, e Endpoint, l *limits, limit time.D
 			return resp, nil
 		case cause != nil && r.Context().Err() == nil:
 			err = networkError{error: cause, url: r.URL}
-		case cause != nil && !isTimeout(cause): // the caller left
+		case cause != nil && !isTimeout(cause): // the caller canceled the request
 			h.breaker.report(permit, outcomeCanceled, nil)
 			cancel(nil)
 			return nil, err

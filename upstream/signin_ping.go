@@ -10,9 +10,9 @@ func maybeHidden(status int) bool {
 	return status == http.StatusNotFound || status == http.StatusForbidden
 }
 
-// challengeFromPing requests /v2/ for a challenge, where the response to the request itself had none, or where the
-// credentials may show content that is hidden otherwise. It does so once for each repository. Its failures are ignored: the
-// request itself has a response.
+// challengeFromPing requests /v2/ to get a challenge, if the response to the original request had none, or if
+// credentials may reveal hidden content. It does so once for each repository. Its failures are ignored, because the
+// original request has a response.
 func (a *authorizer) challengeFromPing(r *http.Request, key authKey, status int) (authorization, bool, error) {
 	account, err := a.credentialsFor(r.Context(), r.URL)
 	if err != nil || anonymous(account) && status != http.StatusUnauthorized {
@@ -38,7 +38,7 @@ func (a *authorizer) challengeFromPing(r *http.Request, key authKey, status int)
 		return authorization{}, false, nil
 	}
 	for _, c := range challenges {
-		delete(c.params, "scope") // it is that of /v2/
+		delete(c.params, "scope") // this scope is for /v2/, not for the repository
 	}
 	next, found, err := a.signIn(r, key, authorization{pinged: true}, challenges)
 	if err != nil {

@@ -25,8 +25,8 @@ type watchdog struct {
 	stopped    bool
 }
 
-// newWatchdog returns a watchdog for a request to e. It requests /v2/ after half of the timeout. Only the last of several
-// endpoints may take longer than the timeout; after the others the next one is tried.
+// newWatchdog returns a watchdog for a request to e. It requests /v2/ after half of the timeout. Only the last of
+// several endpoints may take longer than the timeout: if another one does, the client tries the next endpoint.
 func (e *endpointClient) newWatchdog(ctx context.Context, timeout time.Duration, k kind, last bool) *watchdog {
 	w := &watchdog{caller: ctx, deadline: time.Now().Add(timeout), timeout: timeout, maxWait: timeout}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
@@ -69,8 +69,8 @@ func (w *watchdog) expire() {
 	w.cancel(timeoutError(waited.Round(time.Millisecond)))
 }
 
-// headersReceived records that the response has begun. What is read under the watchdog after that has the timeout, and no
-// more.
+// headersReceived records that the response has begun. From then on, the timeout is not extended for an endpoint that
+// is alive. If it was extended before, it starts again with its normal length.
 func (w *watchdog) headersReceived() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,7 +89,8 @@ func (w *watchdog) cause(err error) error {
 	return err
 }
 
-// stop ends the supervision and leaves the rest of the response to the caller. It reports whether that was in time.
+// stop ends the supervision and leaves the rest of the response to the caller. It reports false if the watchdog has
+// already canceled the request or was stopped.
 func (w *watchdog) stop() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -32,7 +32,7 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	if len(given) == 0 || !p.hasLogins() {
 		return p.identifyByCertificate(r), nil
 	}
-	if len(given) > 1 { // a proxy in between may have checked another one
+	if len(given) > 1 { // a proxy may have checked only one of them
 		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the request has %d Authorization headers: send one", len(given))
 	}
 	authorization := given[0]
@@ -82,7 +82,7 @@ func (p *policy) denial(r *http.Request, c client, op registry.Operation) error 
 	what := describe(op)
 	switch {
 	case c.tokenError != nil:
-		return &mirror.Error{Code: mirror.CodeUnauthorized, Message: "the token is invalid, and without a valid one nobody may " + what}
+		return &mirror.Error{Code: mirror.CodeUnauthorized, Message: "the token is invalid, and a valid one is required to " + what}
 	case c.grants != nil: // another token may grant more
 		return mirror.Errorf(mirror.CodeUnauthorized, "the token does not allow its holder to %s", what)
 	case c.name != "":
@@ -99,7 +99,7 @@ func (p *policy) denial(r *http.Request, c client, op registry.Operation) error 
 	case !p.loopback:
 		why = "as long as the mirror has no users, nobody may " + what
 	case isLocal(r):
-		why += ", and the sender of this request may be a proxy: the mirror's log has the reason, and auth.loopbackPush can trust it"
+		why += ", and the sender of this request may be a proxy: the mirror's log has the reason, and auth.loopbackPush can allow it"
 	case isLoopbackPeer(r):
 		why += ", and this request was forwarded by a proxy or sent by a browser"
 	}

@@ -43,8 +43,9 @@ type Options struct {
 	NoAnonymousPull bool
 	// NoLoopback removes the additional rights of this machine while there are no users.
 	NoLoopback bool
-	// CheckPeer returns why a loopback connection may not come from a client on this machine, but from a proxy on it
-	// that adds no headers. If it is nil, every client of such a proxy has the rights of this machine.
+	// CheckPeer returns an error if a loopback connection may come from a proxy on this machine that adds no headers,
+	// instead of from a client. The error explains why. If CheckPeer is nil, every client of such a proxy has the
+	// rights of this machine.
 	CheckPeer     func(remote, local netip.AddrPort) error
 	AnonymousPush bool
 
@@ -71,9 +72,9 @@ type shared struct {
 	hashSlots chan struct{} // limits how many passwords are hashed at a time
 	// knownHashSlots is the same limit for passwords that were correct before; see [policy.recheck].
 	knownHashSlots chan struct{}
-	// verified maps a password that was correct, keyed with its hash in the file, to the time until which it need not
-	// be checked again. A changed password has another key. A change for one user does not affect the entries of
-	// others, whose check would take time and could be refused by the limiter.
+	// verified maps a password that was correct, keyed with its hash in the file, to the time after which it is checked
+	// again. A changed password has another key. A change for one user does not affect the entries of others, whose
+	// check would take time and could be refused by the limiter.
 	verified *lru.Cache[[sha256.Size]byte, time.Time]
 }
 

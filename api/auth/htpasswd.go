@@ -47,7 +47,7 @@ type users struct {
 }
 
 // lockIfEmpty returns the users to use while the file cannot be parsed: the previous ones. If there were none, the
-// result is locked, so that the mirror is not taken for one without users.
+// result is locked, so that the mirror does not grant the rights of a mirror without users.
 func (u *users) lockIfEmpty() *users {
 	if len(u.hashes) > 0 {
 		return u
@@ -55,8 +55,8 @@ func (u *users) lockIfEmpty() *users {
 	return &users{locked: true}
 }
 
-// watchInterval is the least time between two looks at a file of users or keys. It is short, so that a new user can log
-// in at once.
+// watchInterval is the minimum interval between two checks whether a file of users or keys has changed. It is short, so
+// that a new user can log in at once.
 const watchInterval = 100 * time.Millisecond
 
 // watchUsers reads an htpasswd file and watches it. The file need not exist, and path may be empty.
@@ -203,10 +203,10 @@ func (p *policy) recheck(ctx context.Context, users *users, key [sha256.Size]byt
 }
 
 // compare checks a password with bcrypt when a slot is free. It does the same work if there is no such user.
-func (p *policy) compare(ctx context.Context, lane chan struct{}, users *users, name, password string) (right bool, err error) {
+func (p *policy) compare(ctx context.Context, slots chan struct{}, users *users, name, password string) (right bool, err error) {
 	select {
-	case lane <- struct{}{}:
-		defer func() { <-lane }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return false, mirror.Errorf(mirror.CodeUnavailable, "the request was cancelled")
 	}

@@ -25,7 +25,8 @@ const (
 	tokenLifetime = 5 * time.Minute
 	// refreshPurpose is the audience of refresh tokens, which stand for a name and password when requesting tokens.
 	// Like all tokens, they become invalid when the mirror restarts; a client that kept one instead of the password has
-	// to log in again. So only clients that ask with access_type=offline get one; docker login does not ask.
+	// to log in again. So only clients that request access_type=offline get a refresh token; docker login does not
+	// request it.
 	refreshPurpose  = "mirror refresh"
 	refreshLifetime = 30 * 24 * time.Hour
 )
@@ -47,7 +48,7 @@ func (p *policy) issue(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
 		if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-			r.Header.Del("Authorization") // a token cannot be exchanged for a new one: that would never end
+			r.Header.Del("Authorization") // otherwise a client could renew its token forever
 		}
 		scopes = r.URL.Query()["scope"]
 		c, err = p.identify(r)
@@ -170,7 +171,7 @@ func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 }
 
 // passwordStamp returns a value that changes with the user's password. Tokens contain it, and become invalid when the
-// password is changed or the user is removed. It does not depend on the user for users with certificates.
+// password is changed or the user is removed. It is the same for all users with certificates.
 func (p *policy) passwordStamp(name string) string {
 	mac := hmac.New(sha256.New, p.secret)
 	mac.Write(p.users.Get().hashes[name])

@@ -20,8 +20,8 @@ const (
 	maxAddresses = 4096
 )
 
-// loginLimiter slows down guessing of passwords. An address has one password checked at a time, however many
-// connections it has, and has to wait after too many failures.
+// loginLimiter slows down guessing of passwords. It checks one password at a time for each address, regardless of the
+// number of its connections, and makes an address wait after too many failures.
 type loginLimiter struct {
 	mu        sync.Mutex
 	addresses *lru.Cache[netip.Prefix, *addressLimit]
@@ -40,8 +40,8 @@ func newLoginLimiter() *loginLimiter {
 	return &loginLimiter{addresses: addresses}
 }
 
-// acquire waits for the turn of an address. The caller calls done with the result of the check. The error is
-// [mirror.CodeTooManyRequests] after too many failures.
+// acquire waits until no other login of an address is being checked. The caller calls done with the result of the
+// check. The error is [mirror.CodeTooManyRequests] after too many failures.
 func (s *loginLimiter) acquire(ctx context.Context, address netip.Prefix) (done func(right bool), err error) {
 	a := s.get(address)
 	select {

@@ -147,7 +147,7 @@ func (p *policy) summary() string {
 	count := len(p.users.Get().hashes)
 	switch {
 	case p.rules.configured > 0:
-		return "who may pull, push and delete is said by " + plural(p.rules.configured, "rule")
+		return "pull, push and delete are subject to " + plural(p.rules.configured, "rule")
 	case !p.defaultRules:
 		return "anybody may push and delete, from anywhere"
 	case !p.hasUsers():
@@ -156,11 +156,11 @@ func (p *policy) summary() string {
 			what = "pull, push and delete"
 		}
 		if !p.loopback {
-			return "without users, nobody may " + what + ": 'mirror user add NAME' makes one"
+			return "without users, nobody may " + what + ": create a user with 'mirror user add NAME'"
 		}
-		return "without users, only this machine may " + what + ": 'mirror user add NAME' makes one"
+		return "without users, only this machine may " + what + ": create a user with 'mirror user add NAME'"
 	}
-	who := "holders of a token may pull, push and delete what it says"
+	who := "clients with a token may pull, push and delete what the token allows"
 	switch {
 	case count > 0:
 		who = plural(count, "user") + " may pull, push and delete"

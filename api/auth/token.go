@@ -170,7 +170,7 @@ func (v *verifier) verify(text string) (*grants, error) {
 	return g, nil
 }
 
-// allow reports whether a token allows an operation. No token allows one on all repositories.
+// allow reports whether a token allows an operation. No token allows an operation on all repositories.
 func (g *grants) allow(op registry.Operation) bool {
 	actions := g.repos[op.Repo]
 	return slices.Contains(actions, string(op.Action)) || slices.Contains(actions, "*")

@@ -10,9 +10,9 @@ import (
 // Action is what a client asks the registry to do.
 type Action string
 
-// The actions. Pull, Push and Delete apply to a repository. List applies to the catalog, or to one repository when the
-// question is whether the catalog may name it. Admin is the administration of the mirror; no endpoint of this API needs
-// it. Ping is GET /v2/, with which clients find out whether they must log in and whether they are logged in.
+// The actions. Pull, Push and Delete apply to a repository. List applies to the catalog, or to one repository to decide
+// whether the catalog may include it. Admin is the administration of the mirror; no endpoint of this API needs it. Ping
+// is GET /v2/, with which clients find out whether they must log in and whether they are logged in.
 const (
 	Pull   Action = "pull"
 	Push   Action = "push"

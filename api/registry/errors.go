@@ -61,7 +61,7 @@ func (x *exchange) fail(err error) {
 		log.Info("response aborted")
 		panic(http.ErrAbortHandler)
 	}
-	if coded := withStorageCode(err); coded != err { //nolint:errorlint // it is the same or another
+	if coded := withStorageCode(err); coded != err { //nolint:errorlint // compares identity, not the chain
 		log.Error("request failed")
 		err = coded
 	}

@@ -159,8 +159,8 @@ func (x *exchange) writeJSON(contentType string, v any) error {
 	return x.writeBody(contentType, body)
 }
 
-// notModified sets the headers that identify content by its digest. If the client already has the content, it answers
-// 304 and returns true.
+// notModified sets the headers that identify content by its digest. If the client already has the content, notModified
+// answers 304 and returns true.
 func (x *exchange) notModified(d digest.Digest) (notModified bool) {
 	etag := `"` + string(d) + `"`
 	x.set("Docker-Content-Digest", string(d))

@@ -41,7 +41,7 @@ func (x *exchange) manifest() error {
 		return nil
 	}
 	contentType := man.MediaType
-	if activeContent(contentType) { // from an earlier version, a bundle or an upstream
+	if activeContent(contentType) { // stored by an earlier version, or from a bundle or an upstream
 		contentType = octetStream[0]
 	}
 	if x.head() || len(man.Bytes) <= smallBody {
@@ -50,8 +50,8 @@ func (x *exchange) manifest() error {
 	return x.sendManifest(contentType, man)
 }
 
-// sendManifest sends a large manifest from its file, as a blob is sent: in memory, it would occupy the budget for as
-// long as the client reads. A manifest that is not stored is sent from memory.
+// sendManifest sends a large manifest from its file, like a blob. In memory, it would occupy the memory budget until
+// the client has read it. A manifest that is not stored is sent from memory.
 func (x *exchange) sendManifest(contentType string, man mirror.Answer) error {
 	stored, err := x.mirror.OpenManifest(x.r.Context(), man.Repo, man.Digest)
 	if err != nil {

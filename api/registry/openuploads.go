@@ -20,8 +20,8 @@ type OpenUploads struct {
 }
 
 // NewOpenUploads returns a limit of the given number of uploads per client; zero means no limit. client returns the
-// name that a request counts for. All clients together may have twice the limit, so that each of several heavy clients
-// may have less; see [mirror.Shares].
+// name that a request counts for. All clients together may have twice the limit, so the share of each shrinks if
+// several clients have many uploads; see [mirror.Shares].
 func NewOpenUploads(most func() int, client func(*http.Request) string) *OpenUploads {
 	return &OpenUploads{limit: most, client: client, owners: map[string]string{}}
 }

@@ -11,7 +11,7 @@ import (
 // full. Otherwise nothing could be deleted from a full disk.
 type preallocation struct {
 	file *os.File // nil if space cannot be allocated here
-	size int64    // that is allocated
+	size int64    // allocated size, in bytes
 }
 
 // open allocates space for the file as it is. A failure is not an error.

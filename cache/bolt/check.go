@@ -17,7 +17,7 @@ var (
 	_ backend.Copier  = (*Index)(nil)
 )
 
-// maxDefects is the number of defects that Check returns. A damaged file mostly has very many.
+// maxDefects is the number of defects that Check returns. A damaged file usually has many more.
 const maxDefects = 100
 
 // Check implements [backend.Checker]. It runs in a write transaction in which it writes nothing: bbolt compares the
@@ -41,8 +41,8 @@ func (x *Index) Check(ctx context.Context) (defects []error, err error) {
 	return defects, t.Rollback()
 }
 
-// Copy implements [backend.Copier]. Writers do not wait for it. Pages that are freed meanwhile are reused only after
-// it, so the file grows by what is written while a slow w receives the copy.
+// Copy implements [backend.Copier]. Writers do not wait for it. Pages that are freed during the copy are reused only
+// after its end. The file therefore grows by the data that is written while a slow w receives the copy.
 func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err

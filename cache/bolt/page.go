@@ -177,7 +177,7 @@ func (s *salvage) walkPage(p page, what string, within keyRange, f func(key stri
 	}
 	for i, c := range children {
 		below := within
-		if i > 0 { // the first child also holds all smaller keys
+		if i > 0 { // the first child also contains all smaller keys
 			below.low = max(within.low, c.key)
 		}
 		if i+1 < len(children) && children[i+1].key != "" {

@@ -16,9 +16,9 @@ import (
 // ErrDamaged is returned if the file cannot be read as an index. The file was not changed.
 var ErrDamaged = errors.New("its file is damaged")
 
-// probe reads the tree in the file once before it is opened for writing. bbolt reads it then as well, to find the
-// free pages, but a damaged file ends the process: bbolt panics in its own goroutine, or reads beyond the end of the
-// file.
+// probe reads the tree once before bbolt opens the file for writing. bbolt then reads the tree as well, to find the
+// free pages, but a damaged file would end the process: bbolt panics in its own goroutine, or reads beyond the end of
+// the file.
 func probe(path string) (err error) {
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil // Open creates the index

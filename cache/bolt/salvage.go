@@ -15,7 +15,7 @@ const salvageBatch = 1000
 // Salvage copies the readable part of the index in the file at path to a new index in the file at to. It returns what
 // it could not read. Use it for a file that Open refuses with [ErrDamaged]: it reads page by page, checks all bounds,
 // and skips pages that do not match the tree. If the root page is damaged, it uses the state before the last
-// transaction. err concerns the new index only.
+// transaction. err is an error of the new index only.
 //
 // bbolt has no checksums of pages: a value that was changed in an otherwise valid page is copied as it is.
 func Salvage(ctx context.Context, path, to string) (unread []error, err error) {

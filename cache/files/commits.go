@@ -7,15 +7,15 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// commits allows one commit of a digest at a time. So a second commit finds the blob durable, not merely renamed; and
-// a first one that fails can delete its file without taking it from the second.
+// commits allows one commit of a digest at a time. A second commit therefore finds a durable blob, not only a renamed
+// one. If the first commit fails, it can delete its file, because no second commit relies on it.
 type commits struct {
 	mu   sync.Mutex
 	busy map[digest.Digest]*commit
 }
 
 type commit struct {
-	hidden bool          // the blob has its name, which is not yet durable
+	hidden bool          // the blob was renamed, but the rename is not durable yet
 	done   chan struct{} // closed at the end of the commit
 }
 
@@ -43,7 +43,7 @@ func (c *commits) hide(d digest.Digest) {
 	c.busy[d].hidden = true
 }
 
-// end ends the commit of d and wakes those who wait for it.
+// end ends the commit of d and wakes the goroutines that wait for it.
 func (c *commits) end(d digest.Digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,8 +51,8 @@ func (c *commits) end(d digest.Digest) {
 	delete(c.busy, d)
 }
 
-// waitHidden waits while d is hidden, and reports whether it was. Readers call it after they opened the blob: before
-// that, the rename could still follow.
+// waitHidden waits while d is hidden, and reports whether d was hidden. A reader calls it after opening the blob,
+// because a commit could still rename the blob after an earlier call.
 func (c *commits) waitHidden(ctx context.Context, d digest.Digest) (bool, error) {
 	c.mu.Lock()
 	current := c.busy[d]

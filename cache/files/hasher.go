@@ -13,8 +13,8 @@ const (
 	queued = 2
 	// minRead is the free space that a buffer must have to be read into, so that reads stay large.
 	minRead = 32 << 10
-	// maxBuffers is the number of large buffers in use at a time. Further writers get small ones: a slow client keeps
-	// its buffer as long as it likes.
+	// maxBuffers is the number of large buffers in use at a time. Further writers get small ones, because a slow client
+	// can occupy its buffer for any length of time.
 	maxBuffers  = 256
 	smallBuffer = 8 << 10
 )

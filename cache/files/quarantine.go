@@ -26,7 +26,7 @@ func (f *Files) Quarantine(ctx context.Context, d digest.Digest, check func(mirr
 	if err != nil {
 		return false, err
 	}
-	// From here on, what another commit made visible is durable, and no other commit of d begins.
+	// From here on, a blob that another commit made visible is durable, and no other commit of d begins.
 	if err := f.commits.begin(ctx, d); err != nil {
 		return false, err
 	}
@@ -41,7 +41,7 @@ func (f *Files) Quarantine(ctx context.Context, d digest.Digest, check func(mirr
 	return true, nil
 }
 
-// check calls check with the open blob. It reports a name that is taken by something other than a regular file.
+// check calls check with the open blob. It also reports a path that is not a regular file.
 func (f *Files) check(path string, d digest.Digest, check func(mirror.Blob) (string, error)) (reason string, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -52,7 +52,7 @@ func (f *Files) check(path string, d digest.Digest, check func(mirror.Blob) (str
 	}
 	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
 		file.Close()
-		return "its name is taken by something that is not a regular file", nil
+		return "its path is not a regular file", nil
 	}
 	blob, err := openBlob(file, d)
 	if err != nil {

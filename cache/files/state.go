@@ -17,14 +17,14 @@ import (
 
 const stateSuffix = ".state"
 
-// errBadState reports a state that was partly overwritten when the machine lost power or the disk failed. Nothing was
-// acknowledged that depends on it.
+// errBadState reports a state that was partly overwritten when the machine lost power or the disk failed. No
+// acknowledged data depends on such a state.
 var errBadState = errors.New("its saved state is damaged")
 
 // state is stored beside the content of a suspended blob.
 type state struct {
 	Algorithm digest.Algorithm `json:"algorithm"`
-	Label     []byte           `json:"label"` // not a string: JSON would change one that is not UTF-8
+	Label     []byte           `json:"label"` // not a string: JSON would replace invalid UTF-8
 	Offset    int64            `json:"offset"`
 	Hash      []byte           `json:"hash"` // state of the hash of the bytes before Offset, as its BinaryMarshaler encodes it
 	Boot      string           `json:"boot"`

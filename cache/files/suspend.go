@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Suspend implements [backend.Writer]. If it cannot save the state, the upload keeps its last saved state. If the
-// disk failed while that was being overwritten, the upload is lost.
+// Suspend implements [backend.Writer]. If it cannot save the state, the upload keeps its last saved state. If the disk
+// fails while Suspend overwrites that state, the upload is lost.
 func (w *writer) Suspend() error {
 	if w.closed {
 		return errClosed

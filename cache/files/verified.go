@@ -18,7 +18,7 @@ const (
 	// verifiedFor is how long an unchanged file stays verified. Disks rarely lose bits without a change of size or
 	// times.
 	verifiedFor = 7 * 24 * time.Hour
-	// maxVerified bounds the memory to about 40 MB. Files beyond it are verified again.
+	// maxVerified bounds the memory to about 40 MB. Files beyond this number are verified again.
 	maxVerified = 1 << 17
 )
 
@@ -35,7 +35,7 @@ type verified struct {
 	entries *simplelru.LRU[digest.Digest, verifiedFile]
 }
 
-// verifiedFile is a file that had the right digest at a time.
+// verifiedFile is a version of a file, and the time when it was verified.
 type verifiedFile struct {
 	version
 	at time.Time
