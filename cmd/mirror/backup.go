@@ -15,11 +15,12 @@ func newBackupCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "backup FILE|-",
-		Short: "Write a copy of the index, from which names come back",
-		Long: `Write a consistent copy of the index, while clients push and pull. The file is written whole or
-not at all; one that is there already is replaced. It has what everything is called, and not
-the content: 'mirror verify --rebuild --backup FILE' brings an index back from it and from the
-files in the data folder.`,
+		Short: "Write a copy of the index",
+		Long: `Write a consistent copy of the index to a file, or to standard output (-). Clients can push and
+pull meanwhile. An existing file is replaced when the copy is complete.
+
+The copy contains the names of all images, but no blobs. 'mirror verify --rebuild --backup FILE'
+restores an index from it and from the blobs in the data folder.`,
 		Example: `  mirror backup /backup/index.db
   mirror backup - | ssh vault 'cat > mirror-index.db'`,
 		Args: cobra.ExactArgs(1),
@@ -28,7 +29,7 @@ files in the data folder.`,
 	})
 }
 
-// backedUp is a copy that was written.
+// backedUp is the result in JSON.
 type backedUp struct {
 	File  string `json:"file"`
 	Bytes int64  `json:"bytes"`
@@ -43,9 +44,9 @@ func backup(cmd *cobra.Command, client *admin.Client, path string, asJSON bool) 
 	if path == "-" {
 		return write(cmd.Context(), raw(cmd.OutOrStdout()))
 	}
-	if err := writeWhole(cmd.Context(), path, write); err != nil {
+	if err := writeAtomic(cmd.Context(), path, write); err != nil {
 		if cmd.Context().Err() != nil {
-			return &exitError{exitInterrupted, errors.New("interrupted: no copy was written")}
+			return &exitError{exitInterrupted, errors.New("interrupted: no backup was written")}
 		}
 		return err
 	}

@@ -20,13 +20,15 @@ func newClientCommand() *cobra.Command {
 	var tls, check, fromStdin bool
 	cmd := q.command(&cobra.Command{
 		Use:   "client " + strings.Join(clients.Kinds, "|"),
-		Short: "Print what a client needs to be told to use this mirror",
-		Long: `Print the files that a client needs to pull through this mirror, and where they go: for its
-upstreams as they are configured, with TLS if it serves by that. With --check, ask the mirror as
-such a client would, from this machine. All that is not in a file is a comment.
+		Short: "Print the configuration of a client for this mirror",
+		Long: `Print the configuration files that a client needs to pull through this mirror, with their paths. The
+files cover the configured upstreams, and use TLS if the mirror does. Everything else in the output
+is a comment.
 
-Where nothing is given without a login, --user has the clients log in: it is asked for the password,
-which goes into the files of clients that have a place for it.`,
+With --check, send requests to the mirror as the client would, from this machine.
+
+If pulls need a login, set --user. The command asks for the password, and writes it into the files
+of clients that can store it.`,
 		Example: `  mirror client docker --host reg.example:5000
   mirror client containerd --host reg.example:5000 --ca certs/ca.crt
   mirror client podman --host reg.example:5000 --check`,
@@ -35,10 +37,10 @@ which goes into the files of clients that have a place for it.`,
 	}, nil)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if (m.Cert == "") != (m.Key == "") {
-			return &exitError{exitUsage, errors.New("a client's certificate needs its key: name both with --cert and --key")}
+			return &exitError{exitUsage, errors.New("--cert and --key belong together: set both")}
 		}
 		if fromStdin && m.User == "" {
-			return &exitError{exitUsage, errors.New("a password needs its user: name it with --user")}
+			return &exitError{exitUsage, errors.New("--password-stdin needs --user")}
 		}
 		if m.User != "" {
 			var err error
@@ -46,7 +48,7 @@ which goes into the files of clients that have a place for it.`,
 				return err
 			}
 		}
-		client, status, end := q.ifAny(cmd.Context())
+		client, status, end := q.openIfExists(cmd.Context())
 		defer end()
 		m.TLS = tls || !cmd.Flags().Changed("tls") && (cmd.Flags().Changed("ca") || q.TLS.Enabled() || status.Server != nil && status.Server.TLS)
 		m.Upstreams = hostsOf(status, q.Config)
@@ -64,28 +66,29 @@ which goes into the files of clients that have a place for it.`,
 			return printJSON(cmd.OutOrStdout(), setup)
 		}
 		if q.TLS.RequireClientCert && m.Cert == "" {
-			setup.Notes = append(setup.Notes, "This mirror serves only clients that show a certificate: 'mirror cert --client NAME' makes one, and --cert and --key here say where it goes.")
+			setup.Notes = append(setup.Notes, "This mirror requires a client certificate: create one with 'mirror cert --client NAME', and set --cert and --key.")
 		}
 		if m.User == "" && q.Auth.NeedsLogin() {
-			setup.Notes = append(setup.Notes, "This mirror gives nothing without a login: with --user here, the clients are given one.")
+			setup.Notes = append(setup.Notes, "This mirror requires a login: set --user.")
 		}
 		return printSetup(cmd.OutOrStdout(), setup)
 	}
 	f := cmd.Flags()
-	f.StringVar(&m.Host, "host", "", "how clients reach the mirror, as `name[:port]` (default this machine's name and the port that it serves on)")
-	f.BoolVar(&tls, "tls", false, "clients reach it by HTTPS, as behind a proxy (default what it serves by; with --ca they do)")
-	f.StringVar(&m.CA, "ca", "", "the authority that signed its certificate is in this PEM `file`, to be copied to clients")
-	f.StringVar(&m.Cert, "cert", "", "clients show the certificate in this PEM `file`, to be copied to them; 'mirror cert --client' makes one")
-	f.StringVar(&m.Key, "key", "", "its key, in a PEM `file`")
-	f.StringVar(&m.User, "user", "", "clients log in as this `name` to pull")
-	f.BoolVar(&fromStdin, "password-stdin", false, "read its password from standard input")
-	f.BoolVar(&m.NoFallback, "no-fallback", false, "clients do not ask the upstream for what the mirror does not have: where there is no way to it, that takes a minute and more")
-	f.BoolVar(&check, "check", false, "ask the mirror as the client would, from this machine")
+	f.StringVar(&m.Host, "host", "", "address that clients use for the mirror, `name[:port]` (default the name of this machine and the port of the mirror)")
+	f.BoolVar(&tls, "tls", false, "clients use HTTPS, for example to a proxy (default if the mirror serves TLS, or with --ca)")
+	f.StringVar(&m.CA, "ca", "", "PEM `file` of the certificate authority of the mirror, to be copied to clients")
+	f.StringVar(&m.Cert, "cert", "", "PEM `file` of a client certificate, to be copied to clients; see 'mirror cert --client'")
+	f.StringVar(&m.Key, "key", "", "PEM `file` of the key of the client certificate")
+	f.StringVar(&m.User, "user", "", "`name` of the user that clients log in as")
+	f.BoolVar(&fromStdin, "password-stdin", false, "read the password of the user from standard input")
+	f.BoolVar(&m.NoFallback, "no-fallback", false, "clients do not contact the upstream for content that the mirror does not have; without a connection, such a request takes a minute or more to fail")
+	f.BoolVar(&check, "check", false, "send requests to the mirror as the client would, from this machine")
 	return cmd
 }
 
-// ifAny finds the mirror of the data folder, if there is one: clients can be told about one that is elsewhere, too.
-func (q *adminCommand) ifAny(ctx context.Context) (client *admin.Client, status admin.Status, end func()) {
+// openIfExists returns a client and the status of the mirror of the data folder, if there is one. Without a data folder, the
+// command still works for a mirror on another machine.
+func (q *adminCommand) openIfExists(ctx context.Context) (client *admin.Client, status admin.Status, end func()) {
 	client, closeMirror, err := q.open(ctx)
 	if err != nil {
 		return nil, status, func() {}
@@ -93,10 +96,10 @@ func (q *adminCommand) ifAny(ctx context.Context) (client *admin.Client, status 
 	if status, err = client.Status(ctx); err != nil {
 		status = admin.Status{}
 	}
-	return client, status, func() { _ = closeMirror(ctx) } // nothing was changed
+	return client, status, func() { _ = closeMirror(ctx) } // the command changed nothing
 }
 
-// hostsOf are the upstreams of the mirror that runs, or of the one that would.
+// hostsOf returns the upstreams of the running mirror, or of the configuration.
 func hostsOf(status admin.Status, c config.Config) (hosts []string) {
 	for _, u := range status.Upstreams {
 		hosts = append(hosts, u.Host)
@@ -107,7 +110,7 @@ func hostsOf(status admin.Status, c config.Config) (hosts []string) {
 	return hosts
 }
 
-// ownHost is how other machines probably reach the mirror.
+// ownHost returns the address that other machines probably use for the mirror.
 func ownHost(status admin.Status, listen string) string {
 	if status.Server != nil {
 		listen = status.Server.Address
@@ -115,15 +118,15 @@ func ownHost(status admin.Status, listen string) string {
 	return config.PublicAddress(listen)
 }
 
-// printSetup prints a setup so that all that is not in a file is a comment: the output for a client that has one file can be
-// written to that as it is.
+// printSetup prints the files of a setup, and everything else as comments. For a client with one file, the output is the
+// content of that file.
 func printSetup(out io.Writer, s clients.Setup) error {
 	for _, file := range s.Files {
 		switch {
 		case file.Copy != "":
 			fmt.Fprintf(out, "# %s: a copy of %s\n\n", file.Path, file.Copy)
 		case file.Secret:
-			fmt.Fprintf(out, "# %s: holds a password, chmod 600\n%s\n", file.Path, file.Text)
+			fmt.Fprintf(out, "# %s: contains a password, chmod 600\n%s\n", file.Path, file.Text)
 		default:
 			fmt.Fprintf(out, "# %s\n%s\n", file.Path, file.Text)
 		}
@@ -137,7 +140,7 @@ func printSetup(out io.Writer, s clients.Setup) error {
 	return nil
 }
 
-// commented breaks a text into lines of comments.
+// commented wraps a text into comment lines.
 func commented(text string) string {
 	const width = 118
 	var lines strings.Builder
@@ -153,29 +156,29 @@ func commented(text string) string {
 }
 
 func checkClient(cmd *cobra.Command, client *admin.Client, kind string, m clients.Mirror) error {
-	var held clients.Held
+	var stored clients.Stored
 	if client != nil {
 		var err error
-		if held, err = anyHeld(cmd.Context(), client); err != nil {
+		if stored, err = anyComplete(cmd.Context(), client); err != nil {
 			return err
 		}
 	}
 	out := cmd.OutOrStdout()
-	return clients.Check(cmd.Context(), kind, m, held, func(line string) { fmt.Fprintln(out, line) })
+	return clients.Check(cmd.Context(), kind, m, stored, func(line string) { fmt.Fprintln(out, line) })
 }
 
-// anyHeld returns an image that is held whole, the zero value if there is none.
-func anyHeld(ctx context.Context, client *admin.Client) (held clients.Held, err error) {
+// anyComplete returns a complete image, or the zero value.
+func anyComplete(ctx context.Context, client *admin.Client) (stored clients.Stored, err error) {
 	for image, err := range client.Images(ctx, admin.Query{}) {
 		if err != nil {
-			return held, err
+			return stored, err
 		}
 		if !image.Complete {
 			continue
 		}
-		held.Manifest = image.Digest
-		held.Ref, err = image.Ref()
-		return held, err
+		stored.Manifest = image.Digest
+		stored.Ref, err = image.Ref()
+		return stored, err
 	}
-	return held, nil
+	return stored, nil
 }

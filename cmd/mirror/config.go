@@ -15,7 +15,7 @@ import (
 func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Check the settings, and show what they are",
+		Short: "Check and show the settings",
 		Args:  usage(noArguments),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -28,9 +28,8 @@ func newConfigCheckCommand() *cobra.Command {
 	cmd := settingsCommand(&cobra.Command{
 		Use:   "check",
 		Short: "Check the settings",
-		Long: `Check the settings of the file, the environment and the flags, and read the certificates, keys and
-users that they name, as 'mirror serve' would; and do nothing else. A mistake is named with its
-place, and exits with 2.`,
+		Long: `Check the settings in the file, the environment and the flags, and the certificates, keys and users
+that they name, as 'mirror serve' does. A mistake is reported with its line, and the exit code is 2.`,
 		Example: `  mirror config check --config mirror.yaml`,
 	}, func(cmd *cobra.Command, c config.Loaded) error {
 		if !noFiles {
@@ -42,19 +41,19 @@ place, and exits with 2.`,
 		if c.Source.File != "" {
 			what = c.Source.File + " is"
 		}
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), what, "in order")
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), what, "valid")
 		return err
 	})
-	cmd.Flags().BoolVar(&noFiles, "no-files", false, "do not read the files that the settings name: the mirror runs on another machine")
+	cmd.Flags().BoolVar(&noFiles, "no-files", false, "do not check the files that the settings name, for a mirror on another machine")
 	return cmd
 }
 
 func newConfigShowCommand() *cobra.Command {
 	return settingsCommand(&cobra.Command{
 		Use:   "show",
-		Short: "Show the settings in effect, and where each came from",
-		Long: `Show the settings that 'mirror serve' would run with, as a configuration file, and behind each
-where it came from: a line of the file, a variable, a flag or the default. Passwords are masked.`,
+		Short: "Show the settings in effect and their origin",
+		Long: `Show the settings of 'mirror serve' as a configuration file. A comment behind each setting has its
+origin: a line of the file, a variable, a flag or the default. Secrets are masked.`,
 		Example: `  MIRROR_TAG_TTL=5m mirror config show --config mirror.yaml`,
 	}, func(cmd *cobra.Command, c config.Loaded) error {
 		text, err := c.Show()
@@ -68,8 +67,8 @@ where it came from: a line of the file, a variable, a flag or the default. Passw
 func newConfigExampleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "example",
-		Short:   "Print a configuration file to begin with",
-		Long:    `Print a configuration file with every setting at its default, explained and commented out.`,
+		Short:   "Print an example of a configuration file",
+		Long:    `Print a configuration file with all settings, explained and commented out at their defaults.`,
 		Example: `  mirror config example > mirror.yaml`,
 		Args:    usage(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -97,7 +96,7 @@ func newConfigSchemaCommand() *cobra.Command {
 	}
 }
 
-// settingsCommand completes cmd with the flags of serve, which it does something with.
+// settingsCommand completes cmd with the flags of serve, and has it call do with the settings.
 func settingsCommand(cmd *cobra.Command, do func(*cobra.Command, config.Loaded) error) *cobra.Command {
 	var source config.Source
 	cmd.Args = usage(noArguments)

@@ -13,10 +13,10 @@ func newUsageCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "du [REPOSITORY | PATTERN]...",
-		Short: "Say how much each repository holds",
-		Long: `Say how much each repository holds, the largest first: its tags and manifests, and the bytes of
-their files, of which EXCLUSIVE are those that no other repository has. What repositories share
-is on the disk once, and once in the total. Patterns are those of 'mirror ls', without tags.`,
+		Short: "Show the disk usage of repositories",
+		Long: `Show the tags, manifests and bytes of each repository, the largest repository first. EXCLUSIVE are
+the bytes of files that no other repository uses. Files that repositories share are stored once,
+and counted once in the total. Patterns are those of 'mirror ls', without tags.`,
 		Example: `  mirror du
   mirror du library ghcr.io
   mirror du --json | jq '.total.bytes'`,
@@ -34,10 +34,10 @@ is on the disk once, and once in the total. Patterns are those of 'mirror ls', w
 	})
 }
 
-// usages are what repositories hold.
+// usages are the results in JSON.
 type usages struct {
 	Repos []admin.Usage `json:"repositories"`
-	Total *admin.Usage  `json:"total,omitempty"` // of all there are, if all were asked for
+	Total *admin.Usage  `json:"total,omitempty"` // nil if only some repositories were requested
 }
 
 func (u *usages) add(e admin.Event) error {
@@ -75,7 +75,7 @@ func (u *usages) print(out io.Writer) error {
 	fmt.Fprintf(out, "%s, %s, %s: %s in %s", count(len(u.Repos), "repository", "repositories"), count(u.Total.Tags, "tag", "tags"),
 		count(u.Total.Manifests, "manifest", "manifests"), size(u.Total.Bytes), count(u.Total.Blobs, "file", "files"))
 	if u.Total.Unlinked > 0 {
-		fmt.Fprintf(out, ", of which %s are in no repository", size(u.Total.Unlinked))
+		fmt.Fprintf(out, ", of which %s belong to no repository", size(u.Total.Unlinked))
 	}
 	fmt.Fprintln(out)
 	return nil

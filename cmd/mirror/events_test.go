@@ -161,7 +161,7 @@ events:
 	}
 	here.hears(t, "push team/app blob", "push team/app blob", "push team/app v1")
 
-	for _, want := range []string{"here      0        0     ok", "beyond    12       0     waits until the mirror is connected"} {
+	for _, want := range []string{"here      0        0     ok", "beyond    12       0     waiting until the mirror is online"} {
 		if status := run("status"); !strings.Contains(status, want) || strings.Contains(status, "/hook") {
 			t.Errorf("status lacks %q:\n%s", want, status)
 		}

@@ -13,7 +13,7 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// plan lists what a bundle would carry: what is stored, and what is fetched first.
+// plan lists the images that a bundle would contain, and those that would be fetched first.
 func (e *export) plan() error {
 	receipt, err := e.receipt()
 	if err != nil {
@@ -27,11 +27,11 @@ func (e *export) plan() error {
 		fetched[event.Image] = event
 	}
 	req := e.ExportRequest
-	req.SkipMissing = true // what is to be fetched is missing now
+	req.SkipMissing = true // images that would be fetched first are missing now
 	v := newPlanView(e, fetched)
 	err = e.client.Job(e.cmd.Context(), "export-plan", req, receipt, v.event)
 	switch nothing := mirror.CodeOf(err) == mirror.CodeManifestUnknown; {
-	case nothing && len(fetched) > 0: // all of it is fetched first
+	case nothing && len(fetched) > 0: // all images would be fetched first
 		for _, name := range slices.Sorted(maps.Keys(e.reasons)) {
 			if err := v.leave(name, e.reasons[name]); err != nil {
 				return err
@@ -44,16 +44,16 @@ func (e *export) plan() error {
 		return err
 	}
 	if len(e.left) > 0 && !e.SkipMissing && !e.All && len(e.Wants) == 0 {
-		return &exitError{exitMissing, fmt.Errorf("%d of what was asked for cannot be exported: each is named above; --skip-missing writes the rest", len(e.left))}
+		return &exitError{exitMissing, fmt.Errorf("%d of the images cannot be exported, as listed above; --skip-missing exports the rest", len(e.left))}
 	}
-	return e.undone("the bundle would be written without")
+	return e.undone("the bundle would not contain them")
 }
 
-// planView shows what a bundle would carry.
+// planView shows the plan of an export.
 type planView struct {
 	*export
 	view    jobView
-	fetched map[string]admin.SyncedImage // what would be fetched first and was not shown yet, by name
+	fetched map[string]admin.SyncedImage // images that would be fetched first and were not shown yet, by name
 	table   table
 	result  transfer.Summary
 	sparse  []bundle.Image
@@ -84,13 +84,13 @@ func (v *planView) event(e admin.Event) error {
 	return v.view.event(e)
 }
 
-// image shows an image that the bundle would carry.
+// image shows an image that the bundle would contain.
 func (v *planView) image(e admin.Event) error {
 	var i bundle.Image
 	if err := e.Decode(&i); err != nil {
 		return err
 	}
-	if f, found := v.fetched[imageName(&i)]; found { // another one, or more of it
+	if f, found := v.fetched[imageName(&i)]; found { // a newer version, or more platforms
 		return v.fetch(f)
 	}
 	if v.json {
@@ -113,7 +113,7 @@ func (v *planView) fetch(f admin.SyncedImage) error {
 	return nil
 }
 
-// leave notes what is left out.
+// leave records and shows a skipped image.
 func (v *planView) leave(name, reason string) error {
 	v.left = append(v.left, leftOut{name, reason})
 	return v.tell(admin.KindSkipped, name, reason)
@@ -127,8 +127,9 @@ func (v *planView) tell(kind admin.Kind, name, reason string) error {
 	return printItem(v.view.out, kind, admin.Notice{Name: name, Reason: reason})
 }
 
+// end shows the images that were not shown yet, and the summary.
 func (v *planView) end() error {
-	for _, f := range v.toFetch { // if nothing is stored, nothing was planned
+	for _, f := range v.toFetch { // without stored images there was no plan
 		if _, left := v.fetched[f.Image]; left {
 			if err := v.fetch(f); err != nil {
 				return err
@@ -155,7 +156,7 @@ func (v *planView) end() error {
 	v.printNotDone(out)
 	printSparse(out, v.sparse)
 	if s := &v.result; v.view.ended {
-		fmt.Fprintf(out, "\n%s stored, %s in %s; %s and what they hold are on the other side already\n", count(s.Images, "image", "images"), size(s.New),
+		fmt.Fprintf(out, "\n%s stored, %s in %s; the destination has %s and their content\n", count(s.Images, "image", "images"), size(s.New),
 			count(s.Manifests+s.Blobs, "file", "files"), count(s.Assumed, "file", "files"))
 	}
 	if n := len(v.toFetch); n > 0 {

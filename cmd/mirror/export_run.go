@@ -24,28 +24,28 @@ type export struct {
 	cmd     *cobra.Command
 	client  *admin.Client
 	json    bool
-	reasons map[string]string // why something could not be fetched, by its name
+	reasons map[string]string // why images could not be fetched, by name
 
 	shown   progressView
-	out     io.WriteCloser // where the bundle goes, once its document is known
-	sealed  *sealed
-	begun   bool // the mirror sends one
+	out     io.WriteCloser // for the bundle; nil until its document is known
+	signed  *madeSignature // nil without a signature
+	begun   bool           // the mirror sends a bundle
 	written int64
 	total   int64
 	left    []leftOut
-	// notChecked are images whose stored copy goes, as their upstream could not be asked for a newer one.
+	// notChecked are images that could not be checked upstream. The bundle contains the stored copy.
 	notChecked []leftOut
-	toFetch    []admin.SyncedImage // what a dry run found that is to be fetched first
+	toFetch    []admin.SyncedImage // images that a dry run would fetch first
 }
 
-// leftOut is an image that was left out, or not checked, and why.
+// leftOut is an image that was skipped, is incomplete, or was not checked, with the reason.
 type leftOut struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
 }
 
-// byCause joins the names of what has the same reason: of many images that one upstream has, one line says that it does
-// not answer.
+// byCause joins the names with the same reason, so that an upstream that does not respond is reported once for all of its
+// images.
 func byCause(list []leftOut) (causes []leftOut) {
 	at := make(map[string]int)
 	for _, l := range list {
@@ -60,9 +60,10 @@ func byCause(list []leftOut) (causes []leftOut) {
 	return causes
 }
 
-// sealed is a signature that was made.
-type sealed struct{ key, signature string }
+// madeSignature is the signature of a bundle.
+type madeSignature struct{ key, text string }
 
+// run exports the bundle.
 func (e *export) run() error {
 	if err := e.fetch(); err != nil {
 		return e.failed(err)
@@ -82,25 +83,25 @@ func (e *export) run() error {
 		return e.failed(err)
 	}
 	if err := e.client.Job(e.cmd.Context(), "export-sent", doc, nil, nil); err != nil {
-		return fmt.Errorf("the bundle is complete, but the mirror could not note that it was sent, so the next one with --since will not count on it: %w", err)
+		return fmt.Errorf("the bundle is complete, but the mirror could not record the export, so that the next export with --since will contain this content again: %w", err)
 	}
 	if err := e.summarize(doc); err != nil {
 		return err
 	}
-	return e.undone("the bundle is complete but for that")
+	return e.undone("the bundle contains everything else")
 }
 
-// undone is the error for what was asked for and not done.
+// undone returns the error for images that were skipped, incomplete or not checked.
 func (e *export) undone(rest string) error {
 	var parts []string
 	if n := len(e.left); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s left out; %s", count(n, "image was", "images were"), rest))
+		parts = append(parts, fmt.Sprintf("%s skipped; %s", count(n, "image was", "images were"), rest))
 	}
 	if n := len(e.incomplete()); n > 0 {
-		parts = append(parts, fmt.Sprintf("of %s not all could be fetched", count(n, "image", "images")))
+		parts = append(parts, fmt.Sprintf("%s could not be fetched completely", count(n, "image", "images")))
 	}
 	if n := len(e.notChecked); n > 0 && !e.allowStale {
-		parts = append(parts, fmt.Sprintf("%s not be checked upstream, and may be older than there or lack what refers to it; --allow-stale is content with what is stored", count(n, "image could", "images could")))
+		parts = append(parts, fmt.Sprintf("%s not be checked upstream, and may be outdated or lack referrers; use --allow-stale to accept the stored copies", count(n, "image could", "images could")))
 	}
 	if len(parts) == 0 {
 		return nil
@@ -108,7 +109,7 @@ func (e *export) undone(rest string) error {
 	return &exitError{exitMissing, errors.New(strings.Join(parts, "; "))}
 }
 
-// incomplete are images that go without something that could not be fetched: a platform, signatures.
+// incomplete returns the images of the bundle of which a platform or a referrer could not be fetched.
 func (e *export) incomplete() (list []leftOut) {
 	left := make(map[string]bool)
 	for _, l := range e.left {
@@ -122,7 +123,7 @@ func (e *export) incomplete() (list []leftOut) {
 	return list
 }
 
-// withReason adds why an image that was left out could not be fetched.
+// withReason adds the reason why an image could not be fetched.
 func (e *export) withReason(name, reason string) string {
 	if why := e.reasons[name]; why != "" {
 		reason += "; it could not be fetched: " + why
@@ -130,7 +131,7 @@ func (e *export) withReason(name, reason string) string {
 	return reason
 }
 
-// failed says why an export failed, in the words of who fetched before where that knows more.
+// failed returns the error of a failed export. For missing images, it adds why they could not be fetched.
 func (e *export) failed(err error) error {
 	switch {
 	case err == nil:
@@ -153,7 +154,7 @@ func (e *export) failed(err error) error {
 	return &exitError{exitMissing, errors.New(text)}
 }
 
-// signer returns what signs bundle.json; nil if nothing is to be signed.
+// signer returns a function that signs bundle.json; nil without --sign.
 func (e *export) signer() (func([]byte) ([]byte, error), error) {
 	if e.key == "" {
 		return nil, nil
@@ -165,13 +166,13 @@ func (e *export) signer() (func([]byte) ([]byte, error), error) {
 	return func(document []byte) ([]byte, error) {
 		text, err := signature.Sign(key, document, "file:"+bundle.DocumentName)
 		if err == nil {
-			e.sealed = &sealed{key: key.ID(), signature: strings.Split(string(text), "\n")[1]}
+			e.signed = &madeSignature{key: key.ID(), text: strings.Split(string(text), "\n")[1]}
 		}
 		return text, err
 	}, nil
 }
 
-// stream writes the bundle, and returns its document when all of it is durable.
+// stream writes the bundle. When it returns the document, the bundle is durable.
 func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, error) {
 	receipt, err := e.receipt()
 	if err != nil {
@@ -192,7 +193,7 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 	doc, err := bundle.Copy(e.cmd.Context(), e, from, sign, e.begin)
 	from.CloseWithError(errors.Join(err, errors.New("the bundle was not written to its end")))
 	if refused := <-sent; refused != nil && !e.begun {
-		err = refused // before the first byte: what the mirror says counts, and not that nothing came
+		err = refused // the mirror failed before the first byte
 	}
 	if err == nil {
 		err = e.out.Close()
@@ -205,11 +206,11 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 	return doc, err
 }
 
-// begin opens what the bundle goes to, when it is known that there is one and how large it will be.
+// begin opens the output, when the document and the size of the bundle are known.
 func (e *export) begin(doc *bundle.Document, total int64) error {
 	e.begun, e.total = true, total
 	if e.bundle == "-" {
-		e.out = unclosed{raw(e.cmd.OutOrStdout())}
+		e.out = nopCloser{raw(e.cmd.OutOrStdout())}
 		return nil
 	}
 	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Options{
@@ -222,7 +223,7 @@ func (e *export) begin(doc *bundle.Document, total int64) error {
 	return nil
 }
 
-// Write implements [io.Writer]: it is what the bundle is written to.
+// Write implements [io.Writer] for the content of the bundle.
 func (e *export) Write(p []byte) (int, error) {
 	n, err := e.out.Write(p)
 	e.written += int64(n)
@@ -230,12 +231,13 @@ func (e *export) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// unclosed is a writer that somebody else closes.
-type unclosed struct{ io.Writer }
+// nopCloser is a writer whose Close does nothing.
+type nopCloser struct{ io.Writer }
 
-func (unclosed) Close() error { return nil }
+// Close implements [io.Closer].
+func (nopCloser) Close() error { return nil }
 
-// titleOf says for people what a bundle is.
+// titleOf returns the title of a bundle for people.
 func titleOf(doc *bundle.Document) string {
 	title := count(len(doc.Images), "image", "images")
 	if doc.Destination != "" {
@@ -244,7 +246,7 @@ func titleOf(doc *bundle.Document) string {
 	return fmt.Sprintf("%s, bundle %d of %s", title, doc.Sequence, doc.Created.Format(time.DateOnly))
 }
 
-// lookForLeft finds out what is left out: nobody is to find that out on the other side.
+// lookForLeft finds the images that will be skipped, so that they are reported here and not only missed after the import.
 func (e *export) lookForLeft() error {
 	if !e.All && !e.SkipMissing && len(e.Wants) == 0 {
 		return nil
@@ -271,7 +273,7 @@ func (e *export) lookForLeft() error {
 	})
 }
 
-// imageName is how people know what a bundle carries.
+// imageName returns the name of an image in a bundle, with its tag or digest.
 func imageName(i *bundle.Image) string {
 	if i.Tag != "" {
 		return i.Repository + ":" + i.Tag

@@ -32,8 +32,8 @@ func TestExportNamesWhatCouldNotBeChecked(t *testing.T) {
 	if exit == nil || exit.ExitCode() != exitMissing {
 		t.Fatalf("%v, want exit code %d\n%s", err, exitMissing, out)
 	}
-	for _, part := range []string{"carries  1 image", "not checked: docker.io/library/app:v1: cannot check whether ", "not for you",
-		"1 image could not be checked upstream, and may be older than there or lack what refers to it"} {
+	for _, part := range []string{"contains  1 image", "not checked: docker.io/library/app:v1: cannot check whether ", "not for you",
+		"1 image could not be checked upstream, and may be outdated or lack referrers"} {
 		if !strings.Contains(string(out), part) {
 			t.Errorf("it does not say %q:\n%s", part, out)
 		}

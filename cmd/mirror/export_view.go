@@ -16,7 +16,7 @@ import (
 	"airmirror/sync/volume"
 )
 
-// short is enough of a digest for people to tell it from others.
+// short returns a digest shortened for people.
 func short(d digest.Digest) string {
 	if len(d.Encoded()) < 12 {
 		return d.String()
@@ -24,17 +24,17 @@ func short(d digest.Digest) string {
 	return d.Encoded()[:12]
 }
 
-// summarize prints what was written, so that it can go on a form that travels with the disk.
+// summarize prints the contents of the bundle, for the papers that accompany a disk.
 func (e *export) summarize(doc *bundle.Document) error {
 	out := e.cmd.OutOrStdout()
-	if e.bundle == "-" { // where the bundle itself went
+	if e.bundle == "-" { // standard output has the bundle
 		out = e.cmd.ErrOrStderr()
 	}
 	volumes, _ := e.out.(*volume.Writer)
 	if e.json {
 		return printJSON(out, exported{
 			File: e.bundle, Bytes: e.written, Bundle: doc.ID, Source: doc.Source, Destination: doc.Destination, Sequence: doc.Sequence,
-			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.key0(), Volumes: descriptions(volumes),
+			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.keyID(), Volumes: descriptions(volumes),
 			Sparse: sparse(doc.Images), Skipped: e.left, Incomplete: e.incomplete(), NotChecked: e.notChecked,
 		})
 	}
@@ -45,15 +45,15 @@ func (e *export) summarize(doc *bundle.Document) error {
 	if list := descriptions(volumes); len(list) > 0 {
 		t.row("volumes", fmt.Sprintf("%d of at most %s: %s to %s", len(list), size(int64(e.volumeSize)), list[0].File, list[len(list)-1].File))
 	}
-	t.row("carries", fmt.Sprintf("%s in %s and %s", count(len(doc.Images), "image", "images"), count(len(doc.Manifests), "manifest", "manifests"), count(len(doc.Blobs), "blob", "blobs")))
+	t.row("contains", fmt.Sprintf("%s in %s and %s", count(len(doc.Images), "image", "images"), count(len(doc.Manifests), "manifest", "manifests"), count(len(doc.Blobs), "blob", "blobs")))
 	if len(doc.Assumes) > 0 {
-		t.row("assumes", fmt.Sprintf("%s that the other side has", count(len(doc.Assumes), "file", "files")))
+		t.row("assumes", fmt.Sprintf("%s that the destination has", count(len(doc.Assumes), "file", "files")))
 	}
 	t.row("number", numberOf(doc.Sequence, doc.Destination, doc.Source, doc.Host))
-	t.row("made", doc.Created.Format(time.RFC3339))
-	if e.sealed != nil {
-		t.row("signed by", e.sealed.key)
-		t.row("signature", e.sealed.signature)
+	t.row("created", doc.Created.Format(time.RFC3339))
+	if e.signed != nil {
+		t.row("signed by", e.signed.key)
+		t.row("signature", e.signed.text)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -62,26 +62,26 @@ func (e *export) summarize(doc *bundle.Document) error {
 	return printCarried(out, doc.Images)
 }
 
-// printNotDone says what is not as it was asked for, and why.
+// printNotDone lists skipped, incomplete and unchecked images, with the reasons.
 func (e *export) printNotDone(out io.Writer) {
 	for _, of := range []struct {
 		what string
 		list []leftOut
-	}{{"left out", e.left}, {"incomplete", e.incomplete()}, {"not checked", e.notChecked}} {
+	}{{"skipped", e.left}, {"incomplete", e.incomplete()}, {"not checked", e.notChecked}} {
 		for _, l := range byCause(of.list) {
 			printText(out, "%s: %s: %s", of.what, l.Name, l.Reason)
 		}
 	}
 }
 
-// printSparse says who cannot read the images of which the index leads to platforms that are not in the bundle.
+// printSparse warns about images whose index names platforms that are not in the bundle.
 func printSparse(out io.Writer, images []bundle.Image) {
 	if names := sparse(images); len(names) > 0 {
-		fmt.Fprintf(out, "sparse: %s: regctl, oras cp and skopeo copy --all read no index without some of its platforms; --flatten writes the image itself\n", strings.Join(names, ", "))
+		fmt.Fprintf(out, "sparse: %s: regctl, oras cp and skopeo copy --all cannot read an index with missing platforms; use --flatten for them\n", strings.Join(names, ", "))
 	}
 }
 
-// sparse are the names of the images that are sparse.
+// sparse returns the names of the sparse images.
 func sparse(images []bundle.Image) (names []string) {
 	for _, i := range images {
 		if i.Sparse {
@@ -91,7 +91,7 @@ func sparse(images []bundle.Image) (names []string) {
 	return names
 }
 
-// printCarried lists the images of a bundle with what tells them from any others.
+// printCarried lists the images of a bundle with their digests.
 func printCarried(out io.Writer, images []bundle.Image) error {
 	t := newTable(out, "IMAGE", "SIZE", "DIGEST")
 	for i := range images {
@@ -104,15 +104,15 @@ func printCarried(out io.Writer, images []bundle.Image) error {
 	return t.Flush()
 }
 
-// key0 is the ID of the key that signed, "" if none did.
-func (e *export) key0() string {
-	if e.sealed == nil {
+// keyID returns the ID of the key that signed; "" without a signature.
+func (e *export) keyID() string {
+	if e.signed == nil {
 		return ""
 	}
-	return e.sealed.key
+	return e.signed.key
 }
 
-// exported is what an export was, for programs.
+// exported is the result of an export in JSON.
 type exported struct {
 	File        string               `json:"file"`
 	Bytes       int64                `json:"bytes"`
@@ -126,13 +126,13 @@ type exported struct {
 	Assumed     int                  `json:"assumed"`
 	Key         string               `json:"key,omitempty"`
 	Volumes     []volume.Description `json:"volumes,omitempty"`
-	Sparse      []string             `json:"sparse,omitempty"`     // images of which the index leads to more than is in the bundle
-	Skipped     []leftOut            `json:"skipped,omitempty"`    // what was left out, and why
-	Incomplete  []leftOut            `json:"incomplete,omitempty"` // what goes without something that could not be fetched, and why
-	NotChecked  []leftOut            `json:"notChecked,omitempty"` // what goes as it is stored, and why
+	Sparse      []string             `json:"sparse,omitempty"`     // images whose index names platforms that are not in the bundle
+	Skipped     []leftOut            `json:"skipped,omitempty"`    // images that are not in the bundle
+	Incomplete  []leftOut            `json:"incomplete,omitempty"` // images of which a part could not be fetched
+	NotChecked  []leftOut            `json:"notChecked,omitempty"` // images that could not be checked upstream
 }
 
-// descriptions are those of the volumes that were written; none for one plain file.
+// descriptions returns the descriptions of the volumes; none for a single file.
 func descriptions(w *volume.Writer) []volume.Description {
 	if w == nil {
 		return nil
@@ -144,6 +144,7 @@ func descriptions(w *volume.Writer) []volume.Description {
 	return list
 }
 
+// numberOf returns the sequence number of a bundle with its source and destination.
 func numberOf(sequence int64, destination, source, host string) string {
 	text := fmt.Sprintf("%d from %s", sequence, source)
 	if host != "" {
@@ -155,46 +156,46 @@ func numberOf(sequence int64, destination, source, host string) string {
 	return text
 }
 
-// printImported prints what an import was, for the same form.
+// printImported prints the result of an import, for the same papers.
 func printImported(out io.Writer, name string, s *transfer.Summary) {
 	switch {
 	case s.Known && s.Next != nil:
-		fmt.Fprintf(out, "%s is in already; it goes on with %s\n", name, cmp.Or(volume.File(name, s.Next.Number), fmt.Sprintf("volume %d", s.Next.Number)))
+		fmt.Fprintf(out, "%s is already imported; continue with %s\n", name, cmp.Or(volume.File(name, s.Next.Number), fmt.Sprintf("volume %d", s.Next.Number)))
 		return
-	case s.Known && s.Source == "": // a volume of it, which was not looked into
-		fmt.Fprintf(out, "%s: bundle %s is in already, and whole\n", name, s.Bundle)
+	case s.Known && s.Source == "": // a later volume, which was not read
+		fmt.Fprintf(out, "%s: bundle %s is already imported\n", name, s.Bundle)
 		return
 	case s.Known && s.New == 0:
-		fmt.Fprintf(out, "%s: bundle %d from %s is in already, and whole\n", name, s.Sequence, s.Source)
+		fmt.Fprintf(out, "%s: bundle %d from %s is already imported\n", name, s.Sequence, s.Source)
 		return
 	}
 	if s.Next != nil {
 		if s.Next.Reason != "" {
 			fmt.Fprintf(out, "%s: %s\n", name, s.Next.Reason)
 		}
-		fmt.Fprintf(out, "%s is in; it goes on with %s\n", name, cmp.Or(volume.File(name, s.Next.Number), fmt.Sprintf("volume %d", s.Next.Number)))
+		fmt.Fprintf(out, "%s is imported; continue with %s\n", name, cmp.Or(volume.File(name, s.Next.Number), fmt.Sprintf("volume %d", s.Next.Number)))
 		return
 	}
-	t := newTable(out, "taken in", fmt.Sprintf("%s, %s of it new, in %s", name, size(s.New), time.Duration(s.Duration*float64(time.Second)).Round(10*time.Millisecond)))
+	t := newTable(out, "imported", fmt.Sprintf("%s, %s of it new, in %s", name, size(s.New), time.Duration(s.Duration*float64(time.Second)).Round(10*time.Millisecond)))
 	if s.DryRun {
-		t = newTable(out, "would take in", fmt.Sprintf("%s, %s of it new", name, size(s.New)))
+		t = newTable(out, "would import", fmt.Sprintf("%s, %s of it new", name, size(s.New)))
 	}
-	t.row("carries", fmt.Sprintf("%s, %s in %s and %s", count(s.Images, "image", "images"), size(s.Bytes), count(s.Manifests, "manifest", "manifests"), count(s.Blobs, "blob", "blobs")))
+	t.row("contains", fmt.Sprintf("%s, %s in %s and %s", count(s.Images, "image", "images"), size(s.Bytes), count(s.Manifests, "manifest", "manifests"), count(s.Blobs, "blob", "blobs")))
 	if s.Bundle != "" {
 		t.row("bundle", s.Bundle)
 		t.row("number", numberOf(s.Sequence, s.Destination, s.Source, s.Host))
-		t.row("made", s.Created.Format(time.RFC3339))
+		t.row("created", s.Created.Format(time.RFC3339))
 	}
 	switch {
 	case s.Key != "":
-		t.row("signed by", s.Key+", which is trusted")
+		t.row("signed by", s.Key+", a trusted key")
 	case s.Signed:
-		t.row("signed", "but no key is trusted here that it could be verified with")
+		t.row("signed", "not verified, as this mirror has no trusted key")
 	}
 	_ = t.Flush()
 }
 
-// exportHistory lists the bundles that were sent.
+// exportHistory lists earlier exports.
 func exportHistory(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	sent := []transfer.ExportedBundle{}
 	err := client.Job(cmd.Context(), "export-history", struct{}{}, nil, collectItems(&sent))
@@ -204,7 +205,7 @@ func exportHistory(cmd *cobra.Command, client *admin.Client, asJSON bool) error 
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), sent)
 	}
-	t := newTable(cmd.OutOrStdout(), "DESTINATION", "NUMBER", "SENT", "IMAGES", "SIZE", "BUNDLE")
+	t := newTable(cmd.OutOrStdout(), "DESTINATION", "NUMBER", "EXPORTED", "IMAGES", "SIZE", "BUNDLE")
 	for _, s := range sent {
 		t.row(s.Destination, fmt.Sprint(s.Sequence), age(s.Exported), fmt.Sprint(s.Images), size(s.Bytes), s.ID)
 	}

@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// collectConfig is what `mirror gc` can be told.
+// collectConfig are the flags of `mirror gc`.
 type collectConfig struct {
 	admin.CollectRequest
 	quiet bool
@@ -28,15 +28,16 @@ func newCollectCommand() *cobra.Command {
 	q, c := &adminCommand{}, collectConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "gc",
-		Short: "Free the space of what nobody needs, while clients push and pull",
-		Long: `Free the space of what nobody needs: files that no manifest uses, uploads that were left, and
-what the rules in the configuration drop. With a budget (--max-size, --keep-free), images that came
-from an upstream go as well, least recently used first, with everything that only they use, until
-the budget is met; never those that were pushed or imported unless --evict names them, never
-those that are pinned, in use by a transfer, or young, and none that cannot be fetched again now
-unless --evict-offline says so.
+		Short: "Delete unused content",
+		Long: `Delete unused content: files that no manifest uses, stale uploads, and tags that the retention rules
+do not keep. Clients can push and pull meanwhile.
 
-Flags count in place of what is configured (section gc); see 'mirror config show'.
+With a budget (--max-size, --keep-free), mirrored images are evicted as well, least recently used
+first, until the budget is met. Pushed and imported images are only evicted if they match --evict.
+Images that cannot be fetched again now are only evicted with --evict-offline. Pinned images, images
+in a transfer, and everything within the grace period is kept.
+
+Flags override the configuration (section gc); see 'mirror config show'.
 
 Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
 		Example: `  mirror gc --dry-run
@@ -49,19 +50,19 @@ Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
 		return collect(cmd, client, c, q.json)
 	})
 	f := cmd.Flags()
-	f.BoolVarP(&c.DryRun, "dry-run", "n", false, "say what would go and why, and change nothing")
-	f.BoolVarP(&c.quiet, "quiet", "q", false, "print nothing but errors")
-	f.BoolVar(&c.Blobs, "blobs", false, "list every file, and not only images and how much of them goes")
-	f.BoolVar(&c.Protected, "protected", false, "with --dry-run, list every image that something protects, and not only how many for which reason")
-	f.TextVar(&c.grace, "grace", gc.Age(0), "keep everything that was added, pulled or asked for within this `time`, as 36h or 30d (default as configured, else 1h)")
-	f.TextVar(&c.uploads, "upload-ttl", gc.Age(0), "delete uploads that received no data for this `time`; 0s keeps them (default as configured, else 24h)")
-	f.BoolVar(&c.deleteUntagged, "delete-untagged", false, "images that no tag leads to and nobody brought in by digest go as well")
-	f.TextVar(&c.maxSize, "max-size", gc.Size(0), "get under this `size`, as 500GB")
-	f.TextVar(&c.shrinkTo, "shrink-to", gc.Size(0), "if more than --max-size is held, shrink to this `size` (default 90% of it)")
-	f.TextVar(&c.keepFree, "keep-free", gc.Share{}, "leave this `part` of the disk free, as 50GB or 10%")
-	f.TextVar(&c.freeUpTo, "free-up-to", gc.Share{}, "if less than --keep-free is free, free up to this `part` of the disk (default a fifth more than it)")
-	f.StringSliceVar(&c.Evict, "evict", nil, "for a budget, images that match this `pattern` go even if they were pushed or imported; repeatable")
-	f.BoolVar(&c.evenOffline, "evict-offline", false, "images go even if they cannot be fetched again now")
+	f.BoolVarP(&c.DryRun, "dry-run", "n", false, "list what would be deleted and why, and delete nothing")
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "print only errors")
+	f.BoolVar(&c.Blobs, "blobs", false, "list every file, not only images")
+	f.BoolVar(&c.Protected, "protected", false, "with --dry-run, list every protected image, not only their number by reason")
+	f.TextVar(&c.grace, "grace", gc.Age(0), "grace period: keep everything that was added, pulled or requested within this `time`, such as 36h or 30d (default 1h)")
+	f.TextVar(&c.uploads, "upload-ttl", gc.Age(0), "delete uploads that received no data for this `time`; 0s keeps them (default 24h)")
+	f.BoolVar(&c.deleteUntagged, "delete-untagged", false, "also delete images without a tag, unless they were pushed or synced by digest")
+	f.TextVar(&c.maxSize, "max-size", gc.Size(0), "evict images until the store is below this `size`, such as 500GB")
+	f.TextVar(&c.shrinkTo, "shrink-to", gc.Size(0), "when --max-size is exceeded, evict until the store has this `size` (default 90% of --max-size)")
+	f.TextVar(&c.keepFree, "keep-free", gc.Share{}, "evict images until this `part` of the disk is free, such as 50GB or 10%")
+	f.TextVar(&c.freeUpTo, "free-up-to", gc.Share{}, "when less than --keep-free is free, evict until this `part` of the disk is free (default a fifth more than --keep-free)")
+	f.StringSliceVar(&c.Evict, "evict", nil, "for a budget, also evict pushed and imported images that match this `pattern`; repeatable")
+	f.BoolVar(&c.evenOffline, "evict-offline", false, "evict images even if they cannot be fetched again now")
 	for _, name := range []string{"grace", "upload-ttl", "max-size", "shrink-to", "keep-free", "free-up-to"} {
 		f.Lookup(name).DefValue = ""
 	}
@@ -75,7 +76,7 @@ Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
 	return cmd
 }
 
-// read takes over the flags that were given, and checks them.
+// read sets the fields of the request for the flags that were given, and validates them.
 func (c *collectConfig) read(f *pflag.FlagSet) error {
 	if f.Changed("grace") {
 		c.Grace = &c.grace
@@ -83,7 +84,7 @@ func (c *collectConfig) read(f *pflag.FlagSet) error {
 	if f.Changed("upload-ttl") {
 		c.UploadTTL = &c.uploads
 	}
-	c.noTime()
+	c.replaceZeroAges()
 	if f.Changed("delete-untagged") {
 		c.DeleteUntagged = &c.deleteUntagged
 	}
@@ -111,13 +112,13 @@ func (c *collectConfig) read(f *pflag.FlagSet) error {
 		}
 	}
 	if c.Protected && !c.DryRun {
-		return &exitError{exitUsage, errors.New("--protected lists what a dry run finds: say --dry-run as well")}
+		return &exitError{exitUsage, errors.New("--protected needs --dry-run")}
 	}
 	return nil
 }
 
-// noTime makes a time of nothing what a policy has for that.
-func (c *collectConfig) noTime() {
+// replaceZeroAges replaces ages of zero by the negative value that a policy has for them, as zero is the default there.
+func (c *collectConfig) replaceZeroAges() {
 	for _, age := range []*gc.Age{c.Grace, c.UploadTTL} {
 		if age != nil && *age == 0 {
 			*age = -1
@@ -125,21 +126,21 @@ func (c *collectConfig) noTime() {
 	}
 }
 
-// collect asks for a collection, and shows it.
+// collect runs a collection and shows it.
 func collect(cmd *cobra.Command, client *admin.Client, c collectConfig, asJSON bool) error {
 	view := newCollectView(cmd, c, asJSON)
 	err := client.Job(cmd.Context(), "collect", c.CollectRequest, nil, view.event)
 	view.end()
 	switch {
 	case cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted, errors.New("interrupted: what went is gone, and everything else is whole")}
+		return &exitError{exitInterrupted, errors.New("interrupted: everything that was not deleted yet is intact")}
 	case mirror.CodeOf(err) == mirror.CodeUnsupported:
 		return &exitError{exitUsage, err}
 	case err != nil:
 		return err
 	}
 	if b := view.budget; b.Shortfall > 0 {
-		return &exitError{exitMissing, fmt.Errorf("%s too much would still be held: %s", size(b.Shortfall), b.Reason)}
+		return &exitError{exitMissing, fmt.Errorf("%s above the budget would still be stored: %s", size(b.Shortfall), b.Reason)}
 	}
 	return nil
 }

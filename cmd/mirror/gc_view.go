@@ -19,7 +19,7 @@ type collectView struct {
 	config collectConfig
 
 	plan   *gc.Plan
-	goes   table
+	table  table
 	listed int
 	kept   []gc.Candidate
 	result gc.Result
@@ -35,7 +35,7 @@ func newCollectView(cmd *cobra.Command, c collectConfig, asJSON bool) *collectVi
 	case !asJSON && !c.DryRun:
 		v.progress = newProgressView(v.out, cmd.ErrOrStderr())
 	}
-	v.goes = newTable(v.out, "GOES", "FREES", "LAST USED", "WHY")
+	v.table = newTable(v.out, "CANDIDATE", "FREES", "LAST USED", "WHY")
 	return v
 }
 
@@ -62,17 +62,17 @@ func (v *collectView) handle(e admin.Event) (string, error) {
 	return "", nil
 }
 
-// would lists what a dry run says that goes.
+// would adds a candidate of a dry run to the table.
 func (v *collectView) would(item *gc.Candidate) {
 	v.listed++
 	frees := size(item.Freed)
-	if item.Kind == gc.Blob && item.Freed == 0 { // the image that it goes with says what that frees
+	if item.Kind == gc.Blob && item.Freed == 0 { // the line of its image includes it
 		frees = "(" + size(item.Size) + ")"
 	}
-	v.goes.row(itemName(item), frees, since(item.LastUsed), item.Reason)
+	v.table.row(itemName(item), frees, since(item.LastUsed), item.Reason)
 }
 
-// itemName is what people call something that goes.
+// itemName returns the name of a candidate for people.
 func itemName(item *gc.Candidate) string {
 	switch item.Kind {
 	case gc.Image:
@@ -126,17 +126,17 @@ func (v *collectView) end() {
 	v.jobView.end()
 }
 
-// resultText says for people what a run did.
+// resultText returns the result of a run.
 func (v *collectView) resultText() string {
 	r := &v.result
 	text := fmt.Sprintf("%s freed in %s: %s", size(r.Bytes), time.Duration(r.Seconds*float64(time.Second)).Round(10*time.Millisecond), totalsText(r.Totals))
 	if r.Kept > 0 {
-		text += fmt.Sprintf("; %s kept after all", count(r.Kept, "was", "were"))
+		text += fmt.Sprintf("; %s kept, as they are used again", count(r.Kept, "candidate", "candidates"))
 	}
-	return text + fmt.Sprintf("; %s are held", size(r.Budget.Stored-r.Bytes))
+	return text + fmt.Sprintf("; %s are stored", size(r.Budget.Stored-r.Bytes))
 }
 
-// totalsText says how much of what goes.
+// totalsText returns the numbers of deleted items.
 func totalsText(t gc.Totals) string {
 	parts := []string{}
 	for _, part := range []struct {
@@ -151,22 +151,22 @@ func totalsText(t gc.Totals) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "nothing went"
+		return "nothing deleted"
 	}
 	return strings.Join(parts, ", ")
 }
 
-// endPlan prints what would go, and what stays and why.
+// endPlan prints the plan: the candidates, the budget, and what is protected.
 func (v *collectView) endPlan() {
 	if v.listed > 0 {
-		_ = v.goes.Flush() // as every other line, it goes to who reads it or nowhere
+		_ = v.table.Flush() // like other lines, it is lost if the output is closed
 		fmt.Fprintln(v.out)
 	}
 	p := v.plan
 	if p.Totals == (gc.Totals{}) {
-		fmt.Fprintf(v.out, "nothing would go; %s are held\n", size(p.Budget.Stored))
+		fmt.Fprintf(v.out, "nothing would be deleted; %s are stored\n", size(p.Budget.Stored))
 	} else {
-		fmt.Fprintf(v.out, "%s would be freed: %s; %s are held\n", size(p.Totals.Bytes), totalsText(p.Totals), size(p.Budget.Stored))
+		fmt.Fprintf(v.out, "%s would be freed: %s; %s are stored\n", size(p.Totals.Bytes), totalsText(p.Totals), size(p.Budget.Stored))
 	}
 	if text := waitingText(p.InGrace); text != "" {
 		fmt.Fprintln(v.out, text)
@@ -179,7 +179,7 @@ func (v *collectView) endPlan() {
 	}
 	if len(p.KeepReasons) > 0 {
 		fmt.Fprintln(v.out)
-		t := newTable(v.out, "STAYS", "IMAGES", "FILES", "WHY")
+		t := newTable(v.out, "PROTECTED", "IMAGES", "FILES", "WHY")
 		for _, r := range p.KeepReasons {
 			t.row(size(r.Bytes), fmt.Sprint(r.Images), fmt.Sprint(r.Blobs), r.Reason)
 		}
@@ -187,7 +187,7 @@ func (v *collectView) endPlan() {
 	}
 	if len(v.kept) > 0 {
 		fmt.Fprintln(v.out)
-		t := newTable(v.out, "STAYS", "SIZE", "LAST USED", "WHY")
+		t := newTable(v.out, "PROTECTED", "SIZE", "LAST USED", "WHY")
 		for _, item := range v.kept {
 			t.row(itemName(&item), size(item.Size), since(item.LastUsed), item.Reason)
 		}
@@ -195,15 +195,15 @@ func (v *collectView) endPlan() {
 	}
 }
 
-// unreadableText says what a plan does not know; "" if that is nothing.
+// unreadableText returns the number of unreadable records of the index; "" if there are none.
 func unreadableText(p *gc.Plan) string {
 	if p == nil || p.Unreadable == 0 {
 		return ""
 	}
-	return count(p.Unreadable, "record of the index", "records of the index") + " cannot be read, and what they need stays: see 'mirror verify'"
+	return count(p.Unreadable, "record of the index", "records of the index") + " cannot be read, and all content that they may use is kept: see 'mirror verify'"
 }
 
-// waitingText says what the grace time holds back; "" if that is nothing.
+// waitingText returns the amount of content in the grace period; "" if there is none.
 func waitingText(w gc.GraceTotals) string {
 	if w.Images+w.Blobs == 0 {
 		return ""
@@ -212,24 +212,24 @@ func waitingText(w gc.GraceTotals) string {
 	if w.Images > 0 {
 		parts = count(w.Images, "image", "images") + ", " + parts
 	}
-	return fmt.Sprintf("%s more (%s) would go, and wait for the grace time of %s: until %s, if nobody uses them; --grace 0s waits for nothing",
+	return fmt.Sprintf("%s more (%s) are in the grace period of %s, which ends by %s if they are not used; --grace 0s ignores it",
 		size(w.Bytes), parts, w.Grace, w.Until.Local().Format(time.DateTime))
 }
 
-// budgetText says how a plan stands to its budgets.
+// budgetText returns the budgets and how much has to be evicted for them.
 func budgetText(b gc.Budget) string {
 	var parts []string
 	if b.MaxSize > 0 {
-		parts = append(parts, fmt.Sprintf("no more than %s may be held", size(b.MaxSize)))
+		parts = append(parts, fmt.Sprintf("the budget is %s", size(b.MaxSize)))
 	}
 	if b.KeepFree > 0 {
-		parts = append(parts, fmt.Sprintf("%s of the disk are to be free, and %s are", size(b.KeepFree), size(b.DiskFree)))
+		parts = append(parts, fmt.Sprintf("%s of the disk should be free, and %s are", size(b.KeepFree), size(b.DiskFree)))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	if b.Need > 0 {
-		parts = append(parts, fmt.Sprintf("so %s of images have to go", size(b.Need)))
+		parts = append(parts, fmt.Sprintf("so %s of images have to be evicted", size(b.Need)))
 	}
 	return strings.Join(parts, ", ")
 }

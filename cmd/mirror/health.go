@@ -17,7 +17,7 @@ import (
 	"airmirror/cmd/mirror/config/settings"
 )
 
-// healthTimeout is how long a mirror may take to answer; what runs `mirror health` commonly waits for 5 seconds.
+// healthTimeout limits the whole check. Container runtimes usually wait 5 seconds.
 const healthTimeout = 4 * time.Second
 
 func newHealthCommand() *cobra.Command {
@@ -25,13 +25,13 @@ func newHealthCommand() *cobra.Command {
 	var url string
 	cmd := &cobra.Command{
 		Use:   "health",
-		Short: "Say whether the mirror that runs is healthy",
-		Long: `Say whether a mirror runs on the data folder and answers clients on its address: 0 if so, else 1.
-It needs no shell, no certificate and no login, whatever the mirror is served by: container images
-have it for their health check. Being offline is healthy.
+		Short: "Check that the server is healthy",
+		Long: `Check that a server runs on the data folder and responds to clients on its address. The exit code is
+0 if so, and 1 otherwise. The check needs no shell, certificate or login, so that container images
+can use it. An offline mirror is healthy.
 
-With --url, ask there, where the folder cannot have a socket. An answer that is no error, or asks
-for a login, is healthy. Certificates are not verified: nothing secret is sent.`,
+With --url, check that URL instead of the data folder. A response without an error, or with a
+request for a login, is healthy. Certificates are not verified, as no secret is sent.`,
 		Example: `  mirror health --data /srv/mirror
   mirror health --url https://localhost:5000/v2/`,
 		Args: usage(noArguments),
@@ -48,20 +48,20 @@ for a login, is healthy. Certificates are not verified: nothing secret is sent.`
 				return err
 			}
 		}
-		if err := answersWell(ctx, url); err != nil {
+		if err := checkResponse(ctx, url); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "healthy: %s answers\n", url)
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "healthy: %s responds\n", url)
 		return err
 	}
 	f := cmd.Flags()
 	source.Flags(f, "data")
-	f.StringVar(&url, "url", "", "ask at this `URL` instead")
+	f.StringVar(&url, "url", "", "check this `URL` instead")
 	return cmd
 }
 
-// dataFolder is the data folder. The file is only read for it if it is not said otherwise: one that is being edited says
-// nothing about the mirror that runs.
+// dataFolder returns the data folder. It reads the configuration file only if neither a flag nor a variable names the
+// folder: a file that is being edited must not make a running server unhealthy.
 func dataFolder(source config.Source, cmd *cobra.Command) (string, error) {
 	if flag := cmd.Flags().Lookup("data"); flag.Changed {
 		return flag.Value.String(), nil
@@ -73,11 +73,12 @@ func dataFolder(source config.Source, cmd *cobra.Command) (string, error) {
 	return settings.Data, err
 }
 
-// servedAt is where the server that runs on a data folder serves clients. That it says so is half of its health.
+// servedAt returns the URL where the server of a data folder serves clients. It fails if no server responds on the admin
+// socket.
 func servedAt(ctx context.Context, data string) (url string, err error) {
 	transport, err := admin.Dial(ctx, data)
 	if errors.Is(err, admin.ErrNoServer) {
-		return "", fmt.Errorf("no mirror runs on the data folder %s: start one with 'mirror serve --data %s'", data, data)
+		return "", fmt.Errorf("no server runs on the data folder %s: start one with 'mirror serve --data %s'", data, data)
 	}
 	if err != nil {
 		return "", err
@@ -85,11 +86,11 @@ func servedAt(ctx context.Context, data string) (url string, err error) {
 	defer transport.CloseIdleConnections()
 	status, err := admin.NewClient(transport).Status(ctx)
 	if err != nil {
-		return "", fmt.Errorf("the mirror that runs on %s does not answer: %w", data, err)
+		return "", fmt.Errorf("the server on %s does not respond: %w", data, err)
 	}
 	host, port, err := net.SplitHostPort(status.Server.Address)
 	if err != nil {
-		return "", fmt.Errorf("the mirror that runs on %s serves %q: %w", data, status.Server.Address, err)
+		return "", fmt.Errorf("the server on %s serves %q: %w", data, status.Server.Address, err)
 	}
 	if net.ParseIP(host).IsUnspecified() {
 		host = "127.0.0.1"
@@ -101,26 +102,26 @@ func servedAt(ctx context.Context, data string) (url string, err error) {
 	return scheme + "://" + net.JoinHostPort(host, port) + "/v2/", nil
 }
 
-// answersWell reports whether a server answers a request. One that demands a login, or a certificate, does.
-func answersWell(ctx context.Context, url string) error {
+// checkResponse returns an error if a server does not respond. A request for a login or a certificate is a response.
+func checkResponse(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("--url %s: %w", url, err)}
 	}
 	transport := &http.Transport{
-		DisableKeepAlives: true, // and no proxy: it is this mirror that is asked
+		DisableKeepAlives: true, // and no proxy, as the server is on this machine
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
 	}
 	response, err := transport.RoundTrip(request)
-	if told := (*net.OpError)(nil); errors.As(err, &told) && told.Op == "remote error" { // a TLS alert, as for want of a certificate
+	if alert := (*net.OpError)(nil); errors.As(err, &alert) && alert.Op == "remote error" { // a TLS alert, such as for a missing client certificate
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s does not answer: %w", url, err)
+		return fmt.Errorf("%s does not respond: %w", url, err)
 	}
 	response.Body.Close()
 	if response.StatusCode >= http.StatusBadRequest && response.StatusCode != http.StatusUnauthorized {
-		return fmt.Errorf("%s answers %s", url, response.Status)
+		return fmt.Errorf("%s responds with %s", url, response.Status)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 func newKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Make keys to sign bundles with",
+		Short: "Create keys to sign bundles",
 		Args:  usage(noArguments),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -29,10 +29,10 @@ func newKeyGenerateCommand() *cobra.Command {
 	var noPassword bool
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Make a key pair to sign bundles with",
-		Long: `Make a key pair to sign bundles with, in minisign's format: the secret key stays where bundles
-are made, the public key goes to where they are taken in. On a terminal a password is asked
-for that protects the secret key.`,
+		Short: "Create a key pair to sign bundles",
+		Long: `Create a key pair in minisign's format. The secret key signs bundles where they are exported, and the
+public key verifies them where they are imported. On a terminal, the command asks for a password
+that protects the secret key.`,
 		Example: `  mirror key generate
   mirror export --bundle plant.tar --all --sign mirror.key
   mirror sync --bundle plant.tar --verify mirror.pub
@@ -50,17 +50,17 @@ for that protects the secret key.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s  the secret key: keep it where bundles are made\n%s  the public key: give it to mirrors that take bundles in\n\n%s\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s  secret key: keep it where bundles are exported\n%s  public key: copy it to mirrors that import bundles\n\n%s\n",
 				path, signature.PublicPath(path), public)
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&path, "key", "mirror.key", "write the secret key to this `file`, the public one beside it")
-	cmd.Flags().BoolVar(&noPassword, "no-password", false, "do not protect the secret key, so that nobody has to be there to sign")
+	cmd.Flags().StringVar(&path, "key", "mirror.key", "write the secret key to this `file`, and the public key beside it")
+	cmd.Flags().BoolVar(&noPassword, "no-password", false, "do not protect the secret key with a password, for unattended use")
 	return cmd
 }
 
-// newPassword asks twice for a password; empty where nobody can be asked.
+// newPassword asks for a password twice. It returns none if standard input is not a terminal.
 func newPassword(cmd *cobra.Command, none bool) ([]byte, error) {
 	if none || !isTerminal(cmd.InOrStdin()) {
 		return nil, nil
@@ -77,19 +77,19 @@ func newPassword(cmd *cobra.Command, none bool) ([]byte, error) {
 		return nil, err
 	}
 	if !bytes.Equal(first, second) {
-		return nil, &exitError{exitUsage, errors.New("the passwords are not the same")}
+		return nil, &exitError{exitUsage, errors.New("the passwords differ")}
 	}
 	return first, nil
 }
 
-// askPassword returns what asks for a password on the terminal, or takes MIRROR_KEY_PASSWORD.
+// askPassword returns a function that returns MIRROR_KEY_PASSWORD or asks for the password on the terminal.
 func askPassword(cmd *cobra.Command) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		if password, ok := os.LookupEnv("MIRROR_KEY_PASSWORD"); ok {
 			return []byte(password), nil
 		}
 		if !isTerminal(cmd.InOrStdin()) {
-			return nil, errors.New("the key is protected by a password, and there is no terminal to ask for it: set MIRROR_KEY_PASSWORD")
+			return nil, errors.New("the key is protected by a password, and standard input is not a terminal: set MIRROR_KEY_PASSWORD")
 		}
 		fmt.Fprint(cmd.ErrOrStderr(), "Password of the key: ")
 		password, err := term.ReadPassword(int(os.Stdin.Fd()))
@@ -98,6 +98,7 @@ func askPassword(cmd *cobra.Command) func() ([]byte, error) {
 	}
 }
 
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

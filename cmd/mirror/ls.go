@@ -15,19 +15,18 @@ func newListCommand() *cobra.Command {
 	q, query := &adminCommand{}, admin.Query{}
 	cmd := q.command(&cobra.Command{
 		Use:   "ls [REPOSITORY[:TAG] | PATTERN]...",
-		Short: "List the images that are stored, and whether they are complete",
-		Long: `List the images that are stored, for every tag and platform: whether the image is complete,
-so that it runs with no network; its size; where it came from (pushed, mirrored, imported);
-and when it was last used. What was brought in by its digest and has no tag is listed as
-NAME@DIGEST. Digests are shortened; every command takes them so, from 6 digits on.
+		Short: "List images, and whether they are complete",
+		Long: `List the stored images by tag and platform: whether the image is complete, its size, its origin
+(pushed, mirrored or imported), and when it was last used. A complete image can be pulled without
+an upstream. An image without a tag that was pushed or synced by digest is listed as NAME@DIGEST.
+Digests are shortened. Every command accepts shortened digests of 6 digits or more.
 
-Repositories are named as the mirror serves them: bare for its default registry, with the
-host in front for others. A name lists the repository and everything below it; * and ?
-stand for characters of one part of a name, or of a tag.
+Repositories have the names that the mirror serves: without a host for the default registry, and
+with the host for others. A name selects a repository and everything below it. In patterns, * and ?
+match characters of one part of a name, or of a tag.
 
-A platform of which nothing was ever stored is not listed, as when another one was synced,
-until a client asks for it in vain. An image that is incomplete lacks something that was
-stored before or has not come yet; 'mirror status' and the metrics count the same images.`,
+A platform is listed if content of it was stored, or if a client requested it. 'mirror status' and
+the metrics count the same incomplete images.`,
 		Example: `  mirror ls
   mirror ls alpine ghcr.io
   mirror ls 'team/*:v1.*'
@@ -43,11 +42,11 @@ stored before or has not come yet; 'mirror status' and the metrics count the sam
 		}
 		return list(cmd.OutOrStdout(), images)
 	})
-	cmd.Flags().BoolVar(&query.Incomplete, "incomplete", false, "leave out what is complete")
+	cmd.Flags().BoolVar(&query.Incomplete, "incomplete", false, "list only incomplete images")
 	return cmd
 }
 
-// listJSON prints an array, one image to a line, while the images come.
+// listJSON prints an array with an image on each line, as the images arrive.
 func listJSON(out io.Writer, images iter.Seq2[admin.Image, error]) error {
 	begin := "[\n  "
 	for image, err := range images {
@@ -97,7 +96,7 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error]) error {
 	return nil
 }
 
-// nameOf is what an image is called: by a tag or, in short, by its digest.
+// nameOf returns the name of an image, with its tag or its shortened digest.
 func nameOf(image admin.Image) string {
 	if image.Root == "" {
 		return image.Name + ":" + image.Tag
@@ -117,9 +116,9 @@ func completeness(image admin.Image) (complete, bytes string) {
 	case image.Complete:
 		return "yes", size(image.Size)
 	case image.Size == 0:
-		return "no, lacks all of it", "-"
+		return "no, nothing stored", "-"
 	}
-	return "no, lacks " + size(image.Missing), size(image.Size)
+	return "no, missing " + size(image.Missing), size(image.Size)
 }
 
 func shortDigest(image admin.Image) string {
@@ -132,7 +131,7 @@ func shortDigest(image admin.Image) string {
 type totals struct {
 	repos, tags, digests, images, complete int
 	bytes                                  int64
-	repo, name                             string // the last
+	repo, name                             string // of the last image
 }
 
 func (s *totals) add(image admin.Image) {
@@ -154,7 +153,7 @@ func (s *totals) add(image admin.Image) {
 	}
 }
 
-// String says it for people.
+// String returns the footer.
 func (s *totals) String() string {
 	tags := count(s.tags, "tag", "tags")
 	if s.digests > 0 {

@@ -1,6 +1,7 @@
 // Command mirror is a complete OCI registry and a pull-through mirror for networks that are cut off from the internet.
 //
-// This package wires the others and holds no logic of its own.
+// Package main contains the commands, one file each: their flags, and how their results are printed. The server is in
+// package server, the settings are in package config.
 package main
 
 import (
@@ -23,21 +24,21 @@ import (
 // version is set when the binary is built.
 var version = "dev"
 
-// The exit codes of the command. Scripts and service managers rely on them.
+// Exit codes. Scripts and service managers rely on them.
 const (
-	exitFailed  = 1 // anything without a code of its own
-	exitUsage   = 2 // flags or arguments that are not understood
-	exitInUse   = 3 // the data folder belongs to another process
-	exitData    = 4 // the data folder cannot be read or written
-	exitAddress = 5 // the address cannot be listened on
-	exitMissing = 6 // not all that was asked for is held
-	exitRefused = 7 // a bundle is damaged, not trusted, out of order, or lacks what it builds on
-	exitFlawed  = 8 // something that is held is damaged or missing, or the index is wrong about it
+	exitFailed  = 1 // any error without a code of its own
+	exitUsage   = 2 // invalid flags, arguments or settings
+	exitInUse   = 3 // another process uses the data folder
+	exitData    = 4 // the data folder is not readable or writable
+	exitAddress = 5 // the server cannot listen on the address
+	exitMissing = 6 // something that was requested is not stored
+	exitRefused = 7 // a bundle is damaged, not trusted or out of order, or an earlier bundle is missing
+	exitDefects = 8 // stored content is damaged or missing, or the index is wrong
 
-	exitInterrupted = 130 // a command was stopped by SIGINT or SIGTERM before it was done
+	exitInterrupted = 130 // SIGINT or SIGTERM interrupted the command
 )
 
-// exitError is an error that ends the process with a code of its own.
+// exitError is an error with an exit code.
 type exitError struct {
 	code int
 	err  error
@@ -51,7 +52,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	// A second signal is not waited for.
+	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	cmd := newRootCommand()
 	cmd.SetOut(newPrinted(os.Stdout))
@@ -92,16 +93,16 @@ func newRootCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mirror",
 		Short: "A registry and pull-through mirror for networks that are cut off",
-		Long: `mirror is a complete OCI registry that also fetches what it does not hold from
-upstream registries while it can reach them, keeps all of it, and goes on serving
-it when it cannot.`,
+		Long: `mirror is an OCI registry and a pull-through mirror of other registries. It fetches missing
+images from upstream registries, stores them, and serves them when the upstreams are not
+reachable. Bundles carry images into networks without any connection.`,
 		Example: `  mirror serve                              # on :5000, in front of Docker Hub
-  mirror serve --offline                    # serve what is held, dial nothing
+  mirror serve --offline                    # serve stored content, contact no upstream
   mirror serve --upstream https://registry.example.com
-  mirror sync --file images.txt             # fetch whole images ahead of need
-  mirror ls                                 # what is held, and whether it is complete
-  mirror gc --dry-run                       # what could go, and why
-  mirror mode offline                       # dial nothing from now on`,
+  mirror sync --file images.txt             # fetch complete images in advance
+  mirror ls                                 # list images, and whether they are complete
+  mirror gc --dry-run                       # what would be deleted, and why
+  mirror mode offline                       # contact no upstream from now on`,
 		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -117,16 +118,16 @@ it when it cannot.`,
 	return cmd
 }
 
-// flagError says what is wrong with a flag, and where to read about it.
+// flagError returns an error about a flag with a reference to the help.
 func flagError(cmd *cobra.Command, err error) error {
 	if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) {
-		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), wanted(err))
+		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), expected(err))
 	}
 	return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
 }
 
-// wanted replaces the error of pflag, which names a function of package strconv, by one that says what the flag takes.
-func wanted(err error) error {
+// expected replaces the error of pflag, which names a function of package strconv, by one that says what the flag takes.
+func expected(err error) error {
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
 		return err
@@ -140,15 +141,15 @@ func wanted(err error) error {
 	return errors.Unwrap(invalid)
 }
 
-// newHelpCommand is cobra's, which finds nothing wrong with a command that does not exist.
+// newHelpCommand replaces the help command of cobra, which reports no error for an unknown command.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command]",
-		Short: "Help about any command",
+		Short: "Print the help of a command",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return &exitError{exitUsage, fmt.Errorf("there is no command %q; see 'mirror --help'", strings.Join(args, " "))}
+				return &exitError{exitUsage, fmt.Errorf("unknown command %q; see 'mirror --help'", strings.Join(args, " "))}
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()

@@ -14,20 +14,17 @@ func newModeCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "mode [online|offline|auto | read-only [on|off]]",
-		Short: "Print or switch whether upstreams are asked, and whether anything is written",
-		Long: `Print the mode that the mirror is in, or switch to another one. It is kept until it is
-switched again, across restarts.
+		Short: "Print or change the mode: online, offline, auto, read-only",
+		Long: `Print the mode of the mirror, or change it. The mode also applies after a restart.
 
-  auto     ask upstreams; one that does not answer counts as gone until a probe finds it back
-  online   ask upstreams every time
-  offline  dial nothing: not a ping, not a look-up of a name. Going offline ends at once what
-           is under way with upstreams
+  auto     use upstreams; an upstream that does not respond is down until a probe succeeds
+  online   use upstreams, and try each request even after failures
+  offline  contact no upstream, not even for DNS; requests in progress are interrupted
 
-A mirror that was started with --offline stays offline.
+A server that was started with --offline stays offline.
 
-In each of them the mirror can be read-only: pushes and deletions are refused for now, with
-status 503, and what comes from upstreams is passed on and not kept. That is kept across
-restarts, too.`,
+In every mode, the mirror can be read-only: it refuses pushes and deletions with status 503, and
+passes content from upstreams through without storing it. This also applies after a restart.`,
 		Example: `  mirror mode
   mirror mode offline
   mirror mode read-only on`,
@@ -38,7 +35,7 @@ restarts, too.`,
 			case args[0] == readOnly && (len(args) == 1 || len(args) == 2 && (args[1] == "on" || args[1] == "off")):
 				return nil
 			case args[0] == readOnly:
-				return errors.New("read-only is switched on or off: say one of them, or nothing for on")
+				return errors.New("read-only takes on or off")
 			}
 			_, err := mirror.ParseMode(args[0])
 			if err == nil && len(args) > 1 {
@@ -76,7 +73,7 @@ restarts, too.`,
 
 const readOnly = "read-only"
 
-// switchReadOnly has the mirror write nothing, or write again.
+// switchReadOnly turns the read-only mode on or off.
 func switchReadOnly(cmd *cobra.Command, client *admin.Client, on, asJSON bool) error {
 	was, err := client.SetReadOnly(cmd.Context(), on)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// printJSON prints v for programs, and for people to read.
+// printJSON prints v as indented JSON.
 func printJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
@@ -23,7 +23,7 @@ func printJSON(out io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// table aligns rows; nothing is printed until Flush.
+// table aligns the cells of its rows. Flush prints it.
 type table struct{ *tabwriter.Writer }
 
 func newTable(out io.Writer, head ...string) table {
@@ -32,7 +32,7 @@ func newTable(out io.Writer, head ...string) table {
 	return t
 }
 
-// row adds a row. The last cell is not padded.
+// row adds a row.
 func (t table) row(cells ...string) {
 	for i, cell := range cells {
 		cells[i] = mirror.Printable(cell)
@@ -40,10 +40,10 @@ func (t table) row(cells ...string) {
 	fmt.Fprintln(t, strings.Join(cells, "\t"))
 }
 
-// size writes bytes for people.
+// size formats a number of bytes.
 func size(bytes int64) string { return humanize.IBytes(uint64(max(0, bytes))) }
 
-// age writes how long ago something was.
+// age formats a time relative to now.
 func age(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -51,7 +51,7 @@ func age(t time.Time) string {
 	return humanize.Time(t)
 }
 
-// count writes a number of things.
+// count formats a number with its noun.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -59,8 +59,8 @@ func count(n int, one, many string) string {
 	return humanize.Comma(int64(n)) + " " + many
 }
 
-// printed is what a command writes text to: names, platforms and what upstreams say come out of it as
-// [mirror.PrintableWriter] has them.
+// printed is the output of a command. It escapes unprintable characters in names and in texts from upstreams, as
+// [mirror.PrintableWriter] does.
 type printed struct {
 	mirror.PrintableWriter
 	raw io.Writer
@@ -70,7 +70,7 @@ func newPrinted(raw io.Writer) *printed {
 	return &printed{PrintableWriter: mirror.PrintableWriter{W: raw}, raw: raw}
 }
 
-// raw is what is below a writer of text, for what is none: bundles, backups, receipts.
+// raw returns the writer below the output of a command, for bundles, backups and receipts.
 func raw(w io.Writer) io.Writer {
 	if p, ok := w.(*printed); ok {
 		return p.raw
@@ -78,13 +78,13 @@ func raw(w io.Writer) io.Writer {
 	return w
 }
 
-// terminalOf returns the terminal that a writer leads to, if it leads to one.
+// terminalOf returns the terminal that a writer writes to, if there is one.
 func terminalOf(w io.Writer) (*os.File, bool) {
 	file, ok := raw(w).(*os.File)
 	return file, ok && term.IsTerminal(int(file.Fd()))
 }
 
-// printText prints a line, whatever the words in it are.
+// printText prints a line with unprintable characters escaped.
 func printText(out io.Writer, format string, args ...any) {
 	fmt.Fprintln(out, mirror.Printable(fmt.Sprintf(format, args...)))
 }

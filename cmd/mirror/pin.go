@@ -14,13 +14,12 @@ func newPinCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "pin [IMAGE]...",
-		Short: "Have images never collected, or list those that are pinned",
-		Long: `Pin images that are held: the collector never touches them, whatever it is asked for, until
-they are unpinned. A pinned tag keeps what it points at, now and later; a pinned digest keeps
-that image, which is listed by it from then on, and may be shortened. Images are named as docker
-pull takes them. Without any, list the pins.
+		Short: "Protect images from collection, or list protected images",
+		Long: `Pin stored images, so that the collector never deletes them. A pinned tag protects the image that it
+points to, also after the tag moves. A pinned digest protects that image, and may be shortened.
+Images are named as for docker pull. Without arguments, list the pins.
 
-Exit codes: 0 pinned, 6 an image is not held, and none was pinned; others as for serve.`,
+Exit codes: 0 pinned, 6 an image is not stored, and none was pinned; others as for serve.`,
 		Example: `  mirror pin alpine:3 ghcr.io/org/app:v1
   mirror pin ghcr.io/org/app@sha256:4f53…
   mirror pin`,
@@ -36,8 +35,8 @@ func newUnpinCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "unpin IMAGE...",
-		Short: "Let images be collected again",
-		Long: `Take back what 'mirror pin' promised.
+		Short: "Remove the protection of images",
+		Long: `Unpin images, so that the collector can delete them again.
 
 Exit codes: 0 unpinned, 6 an image is not pinned, and none was unpinned; others as for serve.`,
 		Example: `  mirror unpin alpine:3`,
@@ -47,11 +46,11 @@ Exit codes: 0 unpinned, 6 an image is not pinned, and none was unpinned; others 
 	})
 }
 
-// pin has a job pin or unpin images.
+// pin runs a job that pins or unpins images.
 func pin(cmd *cobra.Command, client *admin.Client, job string, names []string, asJSON bool) error {
 	done := []mirror.Pin{}
 	if err := client.Job(cmd.Context(), job, names, nil, collectItems(&done)); err != nil {
-		return notHeld(err)
+		return notStored(err)
 	}
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), done)
@@ -62,8 +61,8 @@ func pin(cmd *cobra.Command, client *admin.Client, job string, names []string, a
 	return nil
 }
 
-// notHeld gives an error about what is not held its exit code, and one about a name that of a mistake in usage.
-func notHeld(err error) error {
+// notStored adds the exit code to an error about a missing image or an invalid name.
+func notStored(err error) error {
 	switch mirror.CodeOf(err) {
 	case mirror.CodeManifestUnknown:
 		return &exitError{exitMissing, err}
@@ -87,7 +86,7 @@ func listPins(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	}
 	t := newTable(out, "PINNED", "SINCE", "DIGEST")
 	for _, pin := range pins {
-		held := "not held"
+		held := "not stored"
 		if pin.Digest != "" {
 			held = short(pin.Digest)
 		}
@@ -96,7 +95,7 @@ func listPins(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	return t.Flush()
 }
 
-// since writes when something began.
+// since formats a time relative to now; "-" for the zero time.
 func since(t time.Time) string {
 	if t.IsZero() {
 		return "-"

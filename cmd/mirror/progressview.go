@@ -13,17 +13,19 @@ import (
 	"airmirror/mirror"
 )
 
-// show shows long work to people: results as they come, and how far it is.
+// progressView shows the results and the progress of a job to people.
 type progressView interface {
 	// line prints a result.
 	line(text string)
-	// progress says how far the work is, in things and in bytes. things is as "3 of 7 images"; empty is nothing.
-	progress(things string, done, total int64, doing string)
-	// end takes away what is not a result.
+	// progress shows the progress in bytes. label is a text in front, such as "3 of 7 images", and current the current
+	// item; both may be empty.
+	progress(label string, done, total int64, current string)
+	// end removes the progress.
 	end()
 }
 
-// newProgressView returns what suits a terminal or a file: results go to out, progress to progress.
+// newProgressView returns a view that writes results to out, and the progress to progress: as a bar if that is a
+// terminal, as lines otherwise.
 func newProgressView(out, progress io.Writer) progressView {
 	if file, ok := terminalOf(progress); ok {
 		return newBarView(out, file)
@@ -31,10 +33,10 @@ func newProgressView(out, progress io.Writer) progressView {
 	return newPlainView(out, progress)
 }
 
-// rate is how fast work was since it began to move.
+// rate measures the average speed since the first call of of.
 type rate struct{ began time.Time }
 
-// of returns bytes in a second, and how long the rest takes; 0 if that is not known yet.
+// of returns the bytes per second and the remaining time; 0 in the first second.
 func (r *rate) of(done, total int64) (speed int64, left time.Duration) {
 	if r.began.IsZero() {
 		r.began = time.Now()
@@ -47,7 +49,7 @@ func (r *rate) of(done, total int64) (speed int64, left time.Duration) {
 	return int64(perSecond), time.Duration(float64(max(0, total-done)) / perSecond * float64(time.Second)).Round(time.Second)
 }
 
-// amounts writes how far work is in bytes.
+// amounts formats the progress in bytes.
 func (r *rate) amounts(done, total int64) string {
 	text := fmt.Sprintf("%s of %s", size(done), size(total))
 	speed, left := r.of(done, total)
@@ -60,10 +62,10 @@ func (r *rate) amounts(done, total int64) string {
 	return text
 }
 
-// plainInterval is how often progress is printed where nobody looks at it all the time.
+// plainInterval is how often a plainView prints the progress.
 const plainInterval = 5 * time.Second
 
-// plainView prints lines: results as they come, and progress now and then even if there is none.
+// plainView prints lines: results at once, and the latest progress at intervals.
 type plainView struct {
 	out, to io.Writer
 	stop    chan struct{}
@@ -75,7 +77,7 @@ type plainView struct {
 }
 
 func newPlainView(out, to io.Writer) *plainView {
-	s := &plainView{out: out, to: to, stop: make(chan struct{}), stopped: make(chan struct{}), latest: "beginning"}
+	s := &plainView{out: out, to: to, stop: make(chan struct{}), stopped: make(chan struct{}), latest: "starting"}
 	go s.run()
 	return s
 }
@@ -98,15 +100,15 @@ func (s *plainView) run() {
 
 func (s *plainView) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
 
-func (s *plainView) progress(things string, done, total int64, doing string) {
+func (s *plainView) progress(label string, done, total int64, current string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if things != "" {
-		things += ", "
+	if label != "" {
+		label += ", "
 	}
-	s.latest = things + s.rate.amounts(done, total)
-	if doing != "" {
-		s.latest += ": " + mirror.Printable(doing)
+	s.latest = label + s.rate.amounts(done, total)
+	if current != "" {
+		s.latest += ": " + mirror.Printable(current)
 	}
 }
 
@@ -115,15 +117,15 @@ func (s *plainView) end() {
 	<-s.stopped
 }
 
-// barView shows a bar at the foot of a terminal, below the results.
+// barView shows a progress bar on a terminal, below the results.
 type barView struct {
 	out  io.Writer
 	bars *mpb.Progress
 	bar  *mpb.Bar
 
-	mu            sync.Mutex // guards what the bar's goroutine reads
-	rate          rate
-	things, doing string
+	mu             sync.Mutex // guards the fields that the goroutine of the bar reads
+	rate           rate
+	label, current string
 }
 
 func newBarView(out io.Writer, terminal *os.File) *barView {
@@ -131,33 +133,33 @@ func newBarView(out io.Writer, terminal *os.File) *barView {
 	s.bar = s.bars.New(0, mpb.BarStyle(), mpb.BarWidth(30), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(s.before)), mpb.AppendDecorators(decor.Any(s.after)))
 	if _, ok := terminalOf(out); ok {
-		s.out = s.bars // above the bar, which is drawn again below
+		s.out = s.bars // prints above the bar and redraws it
 	}
 	return s
 }
 
-// before is what stands before the bar.
+// before returns the text in front of the bar.
 func (s *barView) before(decor.Statistics) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.things == "" {
+	if s.label == "" {
 		return ""
 	}
-	return s.things + " "
+	return s.label + " "
 }
 
-// after is what stands after it; it is cut off where the terminal ends.
+// after returns the text behind the bar. The terminal truncates it.
 func (s *barView) after(bar decor.Statistics) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf(" %s  %s", s.rate.amounts(bar.Current, bar.Total), s.doing)
+	return fmt.Sprintf(" %s  %s", s.rate.amounts(bar.Current, bar.Total), s.current)
 }
 
 func (s *barView) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }
 
-func (s *barView) progress(things string, done, total int64, doing string) {
+func (s *barView) progress(label string, done, total int64, current string) {
 	s.mu.Lock()
-	s.things, s.doing = mirror.Printable(things), mirror.Printable(doing)
+	s.label, s.current = mirror.Printable(label), mirror.Printable(current)
 	s.mu.Unlock()
 	s.bar.SetTotal(total, false)
 	s.bar.SetCurrent(done)

@@ -16,19 +16,20 @@ func newRemoveCommand() *cobra.Command {
 	q, req := &adminCommand{}, admin.RemoveRequest{}
 	cmd := q.command(&cobra.Command{
 		Use:   "rm IMAGE:TAG|IMAGE@DIGEST|PATTERN...",
-		Short: "Remove images by name, and what only they lead to",
-		Long: `Remove tags, each with what only it leads to: the image, the platforms of an index, signatures
-and what else refers to it. An image that another tag or index leads to as well stays. By its
-digest, an image is removed with all its tags; what was brought in by its digest stays until it
-is removed by that. A digest may be shortened, to 6 digits or more. The files stay until they are collected, so
-that clients that are just pulling end well; with --now, those that nothing else needs go at
-once, and a push that just counted on one has to be repeated.
+		Short: "Remove images by name",
+		Long: `Remove tags, and the content that only they use: the image, the platforms of an index, signatures
+and other referrers. An image that another tag or index uses is kept. With a digest, the image and
+all its tags are removed. An image that was pushed or synced by digest is only removed by digest. A
+digest can be shortened to 6 digits or more.
 
-A name must say which tag: write alpine:latest, or alpine:* for all of them. In a pattern, * and ?
-stand for characters of one part of a name, and ** for any number of parts.
+The files are deleted by the next collection, so that running pulls succeed. With --now, they are
+deleted at once, and a running push that relies on one of them fails and has to be repeated.
 
-Exit codes: 0 removed, 1 something was kept, as it was needed since, 6 something is not held,
-and nothing was removed; others as for serve.`,
+A name needs a tag: write alpine:latest, or alpine:* for all tags. In patterns, * and ? match
+characters of one part of a name, and ** matches any number of parts.
+
+Exit codes: 0 removed, 1 an image was kept, as it is used again, 6 an image is not stored, and nothing
+was removed; others as for serve.`,
 		Example: `  mirror rm alpine:3 ghcr.io/org/app@sha256:4f53…
   mirror rm --now 'team/app:pr-*'
   mirror rm --dry-run 'ghcr.io/org/**:*'`,
@@ -38,16 +39,16 @@ and nothing was removed; others as for serve.`,
 		return remove(cmd, client, req, q.json)
 	})
 	f := cmd.Flags()
-	f.BoolVar(&req.Now, "now", false, "free the space at once, and not by the next collection")
-	f.BoolVar(&req.Force, "force", false, "remove even what is pinned")
-	f.BoolVarP(&req.DryRun, "dry-run", "n", false, "say what would be removed, and remove nothing")
+	f.BoolVar(&req.Now, "now", false, "delete the files at once")
+	f.BoolVar(&req.Force, "force", false, "also remove pinned images")
+	f.BoolVarP(&req.DryRun, "dry-run", "n", false, "list what would be removed, and remove nothing")
 	return cmd
 }
 
-// removable is for commands whose arguments say exactly what is meant.
+// removable requires arguments with a tag, a digest or a pattern of tags.
 func removable(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return errors.New("nothing to remove: name images with their tags")
+		return errors.New("nothing to remove: want names of images with their tags")
 	}
 	for _, name := range args {
 		repo, tag := admin.SplitTag(name)
@@ -61,7 +62,7 @@ func removable(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// remove removes what is named, and says what went.
+// remove removes images and shows the result.
 func remove(cmd *cobra.Command, client *admin.Client, req admin.RemoveRequest, asJSON bool) error {
 	sum := admin.RemoveSummary{}
 	v := &jobView{out: cmd.OutOrStdout(), json: asJSON, summary: &sum}
@@ -72,13 +73,13 @@ func remove(cmd *cobra.Command, client *admin.Client, req admin.RemoveRequest, a
 	}
 	err := client.Job(cmd.Context(), "remove", req, nil, v.event)
 	if err != nil {
-		return notHeld(err)
+		return notStored(err)
 	}
 	if !asJSON {
 		v.line(removedText(sum, req))
 	}
 	if sum.Kept > 0 {
-		return fmt.Errorf("%s kept, as it was needed since: the same command tries again", count(sum.Kept, "image was", "images were"))
+		return fmt.Errorf("%s kept, as it is used again: run the same command to retry", count(sum.Kept, "image was", "images were"))
 	}
 	return nil
 }
@@ -93,7 +94,7 @@ func removedLine(c *gc.Candidate, dryRun bool) string {
 	case c.Kept != "":
 		return fmt.Sprintf("kept %s: %s", c.Name, c.Kept)
 	case c.Kind == gc.Tag:
-		return fmt.Sprintf("%s %s, and not what it leads to, which something else needs", did, c.Name)
+		return fmt.Sprintf("%s %s, but not its image, which is still used", did, c.Name)
 	}
 	name := c.Name
 	if len(c.Tags) > 1 {
@@ -103,14 +104,14 @@ func removedLine(c *gc.Candidate, dryRun bool) string {
 	return fmt.Sprintf("%s %s, %s in %s", did, name, size(c.Size), count(c.Manifests, "manifest", "manifests"))
 }
 
-// removedText says for people what came of a removal.
+// removedText returns the summary of a removal.
 func removedText(s admin.RemoveSummary, req admin.RemoveRequest) string {
 	what := fmt.Sprintf("%s and %s", count(s.Tags, "tag", "tags"), count(s.Manifests, "manifest", "manifests"))
 	switch {
 	case req.DryRun:
-		return fmt.Sprintf("%s would go, and nothing else needs %s of it", what, size(s.Later))
+		return fmt.Sprintf("%s would be removed, which frees %s", what, size(s.Later))
 	case req.Now:
 		return fmt.Sprintf("%s removed, %s freed", what, size(s.Freed))
 	}
-	return fmt.Sprintf("%s removed; the next collection frees %s, once nobody used it for its grace time", what, size(s.Later))
+	return fmt.Sprintf("%s removed; a collection frees %s after the grace period", what, size(s.Later))
 }

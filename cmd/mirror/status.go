@@ -19,9 +19,9 @@ func newStatusCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "status",
-		Short: "Say how the mirror is doing",
-		Long: `Say how the mirror is doing: whether a server runs, its mode, what is under way, and
-how each upstream was doing when it was last asked. Nothing is dialled to find out.`,
+		Short: "Show the status of the mirror",
+		Long: `Show whether a server runs, its mode, its current work, and the state of each upstream at the last
+request to it. The command contacts no upstream.`,
 		Example: `  mirror status
   mirror status --data /srv/mirror --json`,
 		Args: noArguments,
@@ -38,7 +38,7 @@ how each upstream was doing when it was last asked. Nothing is dialled to find o
 }
 
 func printStatus(out io.Writer, s admin.Status) error {
-	server := "none is running"
+	server := "not running"
 	if s.Server != nil {
 		server = fmt.Sprintf("process %d serves %s, started %s", s.Server.PID, s.Server.Address, age(s.Server.Started))
 	}
@@ -50,12 +50,12 @@ func printStatus(out io.Writer, s admin.Status) error {
 		mode += ", " + readOnly
 	}
 	t.row("mode", mode)
-	t.row("transfers", fmt.Sprintf("%d under way", s.Downloads))
+	t.row("transfers", fmt.Sprintf("%d running", s.Downloads))
 	t.row("incomplete", incompleteText(s.Status))
 	t.row("wants", fmt.Sprint(s.Wants))
-	t.row("held", size(s.Stored))
+	t.row("stored", size(s.Stored))
 	for _, i := range s.Imports {
-		t.row("waiting", fmt.Sprintf("for volume %d of bundle %s; the last one came %s", i.Next, cmp.Or(i.Bundle, i.Set), age(i.Since)))
+		t.row("waiting", fmt.Sprintf("for volume %d of bundle %s; the last volume was imported %s", i.Next, cmp.Or(i.Bundle, i.Set), age(i.Since)))
 	}
 	t.row("collected", collectedText(s.Collection))
 	t.row("verified", verifiedText(s.Verify))
@@ -87,32 +87,32 @@ func printStatus(out io.Writer, s admin.Status) error {
 	return t.Flush()
 }
 
-// incompleteText says how many images are not complete, and what is done about it.
+// incompleteText returns the number of incomplete images and of images in the backfill.
 func incompleteText(s mirror.Status) string {
 	if s.IncompleteError != "" {
 		return "not known: " + s.IncompleteError
 	}
 	text := count(s.Incomplete, "image", "images")
 	if s.Backfill > 0 {
-		text += fmt.Sprintf("; the rest of %s that was pulled is still to be fetched", count(s.Backfill, "image", "images"))
+		text += fmt.Sprintf("; %s in the backfill", count(s.Backfill, "image", "images"))
 	}
 	return text
 }
 
-// endpointState says how deliveries of events to an endpoint are going.
+// endpointState returns the state of the delivery of events to an endpoint.
 func endpointState(s admin.Status, e events.Status) string {
 	switch {
 	case s.Server == nil:
-		return "a server delivers"
+		return "delivered by a server"
 	case s.Mode == mirror.Offline && !e.Offline:
-		return "waits until the mirror is connected"
+		return "waiting until the mirror is online"
 	case e.Error != "":
 		return "failing, " + age(e.Since) + ": " + e.Error
 	}
 	return "ok"
 }
 
-// collectedText says when space was freed last, and how much.
+// collectedText returns the time and the result of the last collection.
 func collectedText(s *gc.Status) string {
 	if s == nil {
 		return "-"
@@ -123,29 +123,29 @@ func collectedText(s *gc.Status) string {
 	}
 	switch {
 	case s.Running:
-		return "going on, begun " + age(s.Since)
+		return "running, started " + age(s.Since)
 	case s.Last == nil:
 		return "never" + next
 	case s.Last.Error != "":
-		return age(s.Last.Began) + ", broken off: " + s.Last.Error + next
+		return age(s.Last.Began) + ", failed: " + s.Last.Error + next
 	case s.Last.Budget.Shortfall > 0:
-		return fmt.Sprintf("%s, %s freed, and %s too much held: %s%s", age(s.Last.Began), size(s.Last.Bytes), size(s.Last.Budget.Shortfall), s.Last.Budget.Reason, next)
+		return fmt.Sprintf("%s, %s freed, %s above the budget: %s%s", age(s.Last.Began), size(s.Last.Bytes), size(s.Last.Budget.Shortfall), s.Last.Budget.Reason, next)
 	}
 	return fmt.Sprintf("%s, %s freed%s", age(s.Last.Began), size(s.Last.Bytes), next)
 }
 
-// verifiedText says when what is held was verified last, and what was wrong.
+// verifiedText returns the time and the result of the last verification.
 func verifiedText(s mirror.VerifyStatus) string {
 	text := "never"
 	if s.Last != nil {
 		text = age(s.Last.Started)
 		if s.Last.Fast {
-			text += ", without reading"
+			text += ", without reading content"
 		}
-		text += ": " + flawsText(s.Last)
+		text += ": " + defectsText(s.Last)
 	}
 	if s.Running {
-		return "going on; before that " + text
+		return "running; last: " + text
 	}
 	return text
 }
@@ -153,15 +153,15 @@ func verifiedText(s mirror.VerifyStatus) string {
 func upstreamState(mode mirror.Mode, u mirror.UpstreamStatus) string {
 	switch {
 	case mode == mirror.Offline:
-		return "not asked"
+		return "not used"
 	case u.Down:
-		return "gone, " + age(time.Unix(u.Since, 0)) + ": " + u.Error
+		return "down, " + age(time.Unix(u.Since, 0)) + ": " + u.Error
 	case u.Failures > 0:
 		return count(u.Failures, "failure", "failures") + ": " + u.Error
 	case u.Error != "":
 		return u.Error
 	case !u.Asked:
-		return "not asked yet"
+		return "no request yet"
 	}
 	return "ok"
 }

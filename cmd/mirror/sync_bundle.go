@@ -19,17 +19,17 @@ import (
 	"airmirror/sync/volume"
 )
 
-// bundleConfig is what `mirror sync --bundle` can be told.
+// bundleConfig are the flags of `mirror sync --bundle`.
 type bundleConfig struct {
 	transfer.ImportRequest
 	bundles []string // files, folders or "-"
-	keys    []string // public keys, or files of them
-	receipt string   // the file to write a receipt to
-	// skipBadNames says that what was left out, since its name cannot be used, is only missing, and not refused.
+	keys    []string // public keys, or files of public keys
+	receipt string   // file to write a receipt to
+	// skipBadNames treats images with unusable names as missing instead of refused.
 	skipBadNames bool
 }
 
-// read checks what was asked for, and reads the keys, which are this command's user's and not the server's.
+// read reads the keys, with the rights of the user of the command instead of the server.
 func (c *bundleConfig) read() error {
 	for _, key := range c.keys {
 		public, err := signature.LoadPublic(key)
@@ -44,36 +44,37 @@ func (c *bundleConfig) read() error {
 // imports is one run of `mirror sync --bundle`.
 type imports struct {
 	bundleConfig
-	cmd    *cobra.Command
-	client *admin.Client
-	json   bool
-	taken  bool // something came in
-	kept   int  // tags that were pushed here, and that stayed as they were
+	cmd      *cobra.Command
+	client   *admin.Client
+	json     bool
+	imported bool // at least one source was imported
+	kept     int  // pushed tags that were not moved
 }
 
-// run takes in one source after the other. What is refused of one does not keep the others out, and is repeated in the end.
+// run imports the sources in order. After a refused source, it continues with the next one, and repeats the errors at the
+// end.
 func (im *imports) run() error {
 	found, err := sourcesOf(im.bundles)
 	if err != nil {
 		return err
 	}
 	var refused, left []string
-	for _, p := range found.passed {
-		if err := im.tellPassed(p); err != nil {
+	for _, p := range found.skipped {
+		if err := im.showSkipped(p); err != nil {
 			return err
 		}
 		if p.archive {
-			refused = append(refused, p.path+": not taken in: "+p.reason)
+			refused = append(refused, p.path+": not imported: "+p.reason)
 		}
 	}
-	broken := map[string]bool{} // sets of volumes
+	broken := map[string]bool{} // sets of volumes with a refused volume
 	for _, source := range found.list {
 		set := strings.TrimSuffix(source.path, filepath.Ext(source.path))
 		if source.volume != nil && broken[set] {
 			continue
 		}
-		summary, err := im.take(source)
-		im.taken = im.taken || err == nil
+		summary, err := im.importSource(source)
+		im.imported = im.imported || err == nil
 		if err != nil {
 			err = im.failed(source, err)
 			exit := (*exitError)(nil)
@@ -84,47 +85,47 @@ func (im *imports) run() error {
 			refused = append(refused, err.Error())
 		}
 		if summary != nil && summary.Skipped > 0 {
-			left = append(left, fmt.Sprintf("%s: %s left out, named above", source.name, count(summary.Skipped, "image was", "images were")))
+			left = append(left, fmt.Sprintf("%s: %s skipped, listed above", source.name, count(summary.Skipped, "image was", "images were")))
 		}
 	}
 	return im.outcome(refused, left)
 }
 
-// outcome is what a run comes to: what was refused, which images were left out, and tags that stayed as they were pushed.
+// outcome returns the error for refused sources, skipped images and tags that were not moved.
 func (im *imports) outcome(refused, left []string) error {
 	code := exitMissing
 	if len(refused) > 0 || len(left) > 0 && !im.skipBadNames {
 		code = exitRefused
 	}
-	said := append(refused, left...)
+	messages := append(refused, left...)
 	if im.kept > 0 {
-		said = append(said, fmt.Sprintf("%s kept as pushed here, each named above, which --overwrite moves", count(im.kept, "tag was", "tags were")))
+		messages = append(messages, fmt.Sprintf("%s kept, listed above; use --overwrite to move pushed tags", count(im.kept, "pushed tag was", "pushed tags were")))
 	}
-	if len(said) == 0 {
+	if len(messages) == 0 {
 		return nil
 	}
-	text := strings.Join(said, "\nmirror: ")
-	if im.taken {
-		text += "; everything else is in"
+	text := strings.Join(messages, "\nmirror: ")
+	if im.imported {
+		text += "; everything else was imported"
 	}
 	return &exitError{code, errors.New(text)}
 }
 
-// tellPassed says what a folder has that is not taken in.
-func (im *imports) tellPassed(p passed) error {
+// showSkipped shows a file of a folder that is not imported.
+func (im *imports) showSkipped(p skippedFile) error {
 	if im.json {
 		return printItem(im.cmd.OutOrStdout(), admin.KindSkipped, admin.Notice{Name: p.path, Reason: p.reason})
 	}
-	printText(im.cmd.OutOrStdout(), "not taken in: %s: %s", p.path, p.reason)
+	printText(im.cmd.OutOrStdout(), "not imported: %s: %s", p.path, p.reason)
 	return nil
 }
 
-// failed says which source an import failed at.
+// failed returns the error of a failed import with the name of its source.
 func (im *imports) failed(source source, err error) error {
 	damaged := (*volume.DamagedError)(nil)
 	switch {
 	case im.cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived is kept, no tag has moved, and the same command goes on with the rest")}
+		return &exitError{exitInterrupted, errors.New("interrupted: imported blobs are stored, no tag was moved; run the same command to continue")}
 	case errors.As(err, &damaged):
 		return &exitError{exitRefused, err}
 	case mirror.CodeOf(err) != mirror.CodeUnknown && mirror.CodeOf(err) != mirror.CodeStorageFull:
@@ -133,8 +134,8 @@ func (im *imports) failed(source source, err error) error {
 	return fmt.Errorf("%s: %w", source.name, err)
 }
 
-// take sends one source to the mirror. The summary is nil if it did not come to one.
-func (im *imports) take(source source) (*transfer.Summary, error) {
+// importSource imports one source. The summary is nil if the job ended without one.
+func (im *imports) importSource(source source) (*transfer.Summary, error) {
 	body, err := source.open(im.cmd.InOrStdin())
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -142,18 +143,18 @@ func (im *imports) take(source source) (*transfer.Summary, error) {
 	defer body.Close()
 	req := im.ImportRequest
 	req.Volume = source.volume
-	var bare bool // of a volume: nothing but its name says what it is of
+	var bare bool // only the name of a volume says to which bundle it belongs
 	if v, ok := body.(*volume.Reader); ok && req.Volume != nil {
 		bare = !describe(req.Volume, v, source.path)
 	}
 	view := newImportView(im.cmd, im.json, source.name)
-	reading := &remembering{Reader: body}
+	reading := &errorReader{Reader: body}
 	err = im.client.Job(im.cmd.Context(), "import", req, reading, view.event)
-	if failed := reading.failed(); failed != nil { // why the mirror got no more
+	if failed := reading.failed(); failed != nil { // the cause of the error of the mirror
 		err = failed
 	}
 	if bare && mirror.CodeOf(err) == mirror.CodeRangeInvalid {
-		err = fmt.Errorf("%w; or copy %s as well, which tells of what bundle the volume is", err, volume.DescriptionPath(source.path))
+		err = fmt.Errorf("%w; or also copy %s, which names the bundle of the volume", err, volume.DescriptionPath(source.path))
 	}
 	view.end()
 	im.kept += view.kept
@@ -163,14 +164,15 @@ func (im *imports) take(source source) (*transfer.Summary, error) {
 	return &view.result, err
 }
 
-// remembering is a reader that remembers what it failed with: the mirror only sees that no more comes. It may still be
-// read when it is asked.
-type remembering struct {
+// errorReader is a reader that keeps its error, as the mirror only sees a truncated body. failed may be called during a
+// Read.
+type errorReader struct {
 	io.Reader
 	err atomic.Pointer[error]
 }
 
-func (r *remembering) Read(p []byte) (int, error) {
+// Read implements [io.Reader].
+func (r *errorReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	if err != nil && err != io.EOF {
 		r.err.Store(&err)
@@ -178,15 +180,15 @@ func (r *remembering) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failed returns what reading failed with; nil if it did not.
-func (r *remembering) failed() error {
+// failed returns the error of reading, or nil.
+func (r *errorReader) failed() error {
 	if err := r.err.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// writeReceipt writes what the mirror holds to a file, whole or not at all.
+// writeReceipt writes a receipt of the stored content to a file, if path is not empty.
 func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
 	if path == "" {
 		return nil
@@ -195,14 +197,14 @@ func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
 		_, err := client.Stream(cmd.Context(), "receipt", struct{}{}, nil, raw(cmd.OutOrStdout()))
 		return err
 	}
-	return writeWhole(cmd.Context(), path, func(ctx context.Context, w io.Writer) error {
+	return writeAtomic(cmd.Context(), path, func(ctx context.Context, w io.Writer) error {
 		_, err := client.Stream(ctx, "receipt", struct{}{}, nil, w)
 		return err
 	})
 }
 
-// writeWhole writes a file that is whole and durable once it has its name.
-func writeWhole(ctx context.Context, path string, write func(context.Context, io.Writer) error) error {
+// writeAtomic writes a file. The file has its name only when it is complete and durable.
+func writeAtomic(ctx context.Context, path string, write func(context.Context, io.Writer) error) error {
 	w, err := volume.Create(path, 0, volume.Options{Overwrite: true})
 	if err != nil {
 		return &exitError{exitUsage, err}
@@ -240,7 +242,7 @@ func (v *importView) handle(e admin.Event) (string, error) {
 	case admin.KindSkipped, admin.KindNote:
 		var notice admin.Notice
 		err := e.Decode(&notice)
-		what := "left out"
+		what := "skipped"
 		if e.Kind == admin.KindNote {
 			what = "note"
 		}
@@ -262,5 +264,5 @@ func (v *importView) end() {
 	}
 }
 
-// errNoSource says that there is nothing to take in.
-var errNoSource = errors.New("there is no bundle in it")
+// errNoSource is the error for a folder without anything to import.
+var errNoSource = errors.New("it contains no bundle")

@@ -14,24 +14,24 @@ import (
 	"airmirror/sync/volume"
 )
 
-// maxFolders is how deep folders are looked into for archives.
+// maxFolders is the maximum depth of the search for archives.
 const maxFolders = 8
 
-// search looks for archives in a folder and those below.
+// search searches a folder and its subfolders for archives.
 type search struct {
 	found   []candidate
-	passed  []passed
+	skipped []skippedFile
 	volumes map[string][]int // by the path of the set, ascending
 }
 
-// candidate is what a folder has of one bundle.
+// candidate is an archive, or the volumes of a bundle, in a folder.
 type candidate struct {
-	doc     *bundle.Document // nil for what is no bundle, or only its later volumes
+	doc     *bundle.Document // nil for another archive, and for later volumes of a bundle
 	sources []source
 }
 
-// searchFolder finds what there is to take in in a folder: bundles of one mirror in the order in which it made them, then
-// everything else.
+// searchFolder returns the archives in a folder: the bundles of each mirror in their order of creation, then all other
+// archives.
 func searchFolder(folder string) (sources, error) {
 	s := &search{volumes: map[string][]int{}}
 	if err := s.folder(folder, 0); err != nil {
@@ -39,14 +39,14 @@ func searchFolder(folder string) (sources, error) {
 	}
 	var found []candidate
 	for _, c := range s.found {
-		if err := c.look(s.volumes); err != nil { // it keeps no other out
-			s.pass(c.sources[0].path, err.Error(), true)
+		if err := c.look(s.volumes); err != nil { // continue with the others
+			s.skip(c.sources[0].path, err.Error(), true)
 			continue
 		}
 		found = append(found, c)
 	}
-	if len(found) == 0 && !slices.ContainsFunc(s.passed, func(p passed) bool { return p.archive }) {
-		return sources{}, fmt.Errorf("%s: %w: neither an OCI image layout nor a tar, compressed or not", folder, errNoSource)
+	if len(found) == 0 && !slices.ContainsFunc(s.skipped, func(p skippedFile) bool { return p.archive }) {
+		return sources{}, fmt.Errorf("%s: %w, no OCI image layout and no tar archive", folder, errNoSource)
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		if a.doc == nil || b.doc == nil {
@@ -54,29 +54,29 @@ func searchFolder(folder string) (sources, error) {
 		}
 		return cmp.Or(cmp.Compare(a.doc.Source, b.doc.Source), cmp.Compare(a.doc.Destination, b.doc.Destination), cmp.Compare(a.doc.Sequence, b.doc.Sequence))
 	})
-	all := sources{passed: s.passed}
+	all := sources{skipped: s.skipped}
 	for _, c := range found {
 		all.list = append(all.list, c.sources...)
 	}
 	return all, nil
 }
 
-// pass notes what is not taken in.
-func (s *search) pass(path, reason string, archive bool) {
-	s.passed = append(s.passed, passed{path, reason, archive})
+// skip records a file that is not imported.
+func (s *search) skip(path, reason string, archive bool) {
+	s.skipped = append(s.skipped, skippedFile{path, reason, archive})
 }
 
-// layoutFiles are the parts of an OCI image layout, with what tools write into its folder.
+// layoutFiles are the files of an OCI image layout, and files that tools add to it.
 var layoutFiles = []string{bundle.LayoutName, bundle.IndexName, bundle.DockerName, bundle.DocumentName, bundle.SignatureName, "blobs", "ingest", "repositories"}
 
-// folder looks into one folder.
+// folder searches one folder.
 func (s *search) folder(folder string, depth int) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && depth == 0 {
 		return err
 	}
 	if err != nil {
-		s.pass(folder, err.Error(), true)
+		s.skip(folder, err.Error(), true)
 		return nil
 	}
 	has := func(name string) bool {
@@ -88,13 +88,13 @@ func (s *search) folder(folder string, depth int) error {
 	case isLayout:
 		s.found = append(s.found, candidate{sources: []source{{name: folder, path: folder, layout: true}}})
 	case has(bundle.DockerName) && has("version"):
-		s.pass(folder, "it is an image as skopeo and podman write it to a folder (dir:): have them write oci-archive: or oci: instead", true)
+		s.skip(folder, "it is an image in the dir: format of skopeo and podman: use oci-archive: or oci: instead", true)
 		return nil
 	case has(bundle.DockerName):
-		s.pass(folder, "it is what docker save wrote, unpacked: pack it again, with tar", true)
+		s.skip(folder, "it is an unpacked archive of docker save: pack it with tar again", true)
 		return nil
 	case has("docker/registry/v2"):
-		s.pass(folder, "it is what a registry stores everything in: --registry-root moves it in", true)
+		s.skip(folder, "it is the storage folder of a registry: import it with --registry-root", true)
 		return nil
 	}
 	for _, entry := range entries {
@@ -106,30 +106,30 @@ func (s *search) folder(folder string, depth int) error {
 	return nil
 }
 
-// entry looks at a file or a folder in a folder.
+// entry checks a file or a folder in a folder.
 func (s *search) entry(path string, depth int) {
 	name := filepath.Base(path)
-	info, err := os.Stat(path) // of what a link leads to
+	info, err := os.Stat(path) // follows links
 	switch {
 	case bundle.Ignored(name):
-		s.pass(path, "an operating system left it there", false)
+		s.skip(path, "it is a file of an operating system", false)
 	case err != nil:
-		s.pass(path, err.Error(), archiveName(name))
+		s.skip(path, err.Error(), archiveName(name))
 	case info.IsDir() && depth == maxFolders:
-		s.pass(path, "it is too deep in folders to be looked into", true)
+		s.skip(path, "it is too deep in subfolders", true)
 	case info.IsDir():
-		_ = s.folder(path, depth+1) // it passes over what it cannot read
+		_ = s.folder(path, depth+1) // records folders that cannot be read
 	case !info.Mode().IsRegular():
-		s.pass(path, "it is no file", archiveName(name))
+		s.skip(path, "it is not a regular file", archiveName(name))
 	default:
 		s.file(path, info.Size())
 	}
 }
 
-// unfinished are what the names of downloads and copies end in that are under way, or broke off.
+// unfinished are suffixes of the names of unfinished downloads and copies.
 var unfinished = []string{".part", ".partial", ".crdownload", ".download", ".filepart", ".opdownload", ".tmp", ".temp", ".aria2", ".!ut", ".unconfirmed"}
 
-// file looks at a file: what is in it decides, and not how it is called.
+// file checks a file by its content, not by its name.
 func (s *search) file(path string, size int64) {
 	name := filepath.Base(path)
 	lower := strings.ToLower(name)
@@ -142,28 +142,28 @@ func (s *search) file(path string, size int64) {
 		return
 	}
 	if slices.ContainsFunc(unfinished, func(suffix string) bool { return strings.HasSuffix(lower, suffix) }) || strings.HasPrefix(name, ".~") {
-		s.pass(path, "it is a download or a copy that was not finished", true)
+		s.skip(path, "it is an unfinished download or copy", true)
 		return
 	}
 	format, err := formatOf(path)
 	switch {
 	case err != nil:
-		s.pass(path, err.Error(), archiveName(name))
+		s.skip(path, err.Error(), archiveName(name))
 	case format.Read:
 		s.found = append(s.found, candidate{sources: []source{{path: path}}})
 	case size == 0:
-		s.pass(path, "it is empty", archiveName(name))
+		s.skip(path, "it is empty", archiveName(name))
 	case format.Name != "":
-		s.pass(path, "it is "+format.Name+", which is not read", format.Archive || archiveName(name))
+		s.skip(path, "it is "+format.Name+", which is not supported", format.Archive || archiveName(name))
 	case archiveName(name):
-		s.pass(path, "it is no archive, whatever its name says: it may be damaged", true)
+		s.skip(path, "it is not an archive despite its name: it may be damaged", true)
 	case isDescription(path):
 	default:
-		s.pass(path, "it is no archive of images", false)
+		s.skip(path, "it is not an archive of images", false)
 	}
 }
 
-// isDescription reports whether a file describes a volume that is beside it.
+// isDescription reports whether a file is the description of a volume beside it.
 func isDescription(path string) bool {
 	prefix, number, ok := strings.Cut(strings.TrimSuffix(path, ".json"), "-")
 	for ok && strings.Contains(number, "-") {
@@ -175,7 +175,7 @@ func isDescription(path string) bool {
 	return ok && strings.HasSuffix(path, ".json") && err == nil
 }
 
-// archiveName reports whether the name of a file is one that archives have.
+// archiveName reports whether a file has the name of an archive.
 func archiveName(name string) bool {
 	name = strings.ToLower(name)
 	for _, suffix := range []string{
@@ -189,7 +189,7 @@ func archiveName(name string) bool {
 	return false
 }
 
-// formatOf reads the beginning of a file.
+// formatOf returns the format of a file, which it determines from its beginning.
 func formatOf(path string) (bundle.Format, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -204,7 +204,7 @@ func formatOf(path string) (bundle.Format, error) {
 	return bundle.FormatOf(start[:n]), err
 }
 
-// look finds out what is in a candidate of which the first file is known, and whether a volume is missing in its midst.
+// look reads the document of a candidate, and finds its volumes. It returns an error if a volume between others is missing.
 func (c *candidate) look(volumes map[string][]int) (err error) {
 	path := c.sources[0].path
 	if c.sources[0].layout {
@@ -224,7 +224,7 @@ func (c *candidate) look(volumes map[string][]int) (err error) {
 	}
 	numbers := volumes[strings.TrimSuffix(path, filepath.Ext(path))]
 	if next := first + len(c.sources); slices.Max(numbers) >= next {
-		return fmt.Errorf("%s is missing, and later volumes are there: copy it as well", volume.File(path, next))
+		return fmt.Errorf("%s is missing, but later volumes exist: copy it as well", volume.File(path, next))
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func readMigrate(req *admin.MigrateRequest) (err error) {
 	return err
 }
 
-// runMigrate moves in what another registry has.
+// runMigrate migrates another registry.
 func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateRequest, asJSON bool) error {
 	view := &migrateView{jobView: newJobView(cmd, asJSON), began: time.Now()}
 	view.label, view.item, view.summary = countItems("repositories"), view.handle, &view.result
@@ -44,28 +44,28 @@ func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateReque
 	view.end()
 	switch {
 	case cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted, errors.New("interrupted: what has arrived whole is kept, and the same command goes on with the rest")}
+		return &exitError{exitInterrupted, errors.New("interrupted: complete blobs are stored; run the same command to continue")}
 	case err != nil:
 		return err
 	case !view.ended:
-		return errors.New("the mirror did not say how it ended; its log says why")
+		return errors.New("the mirror sent no result; see its log")
 	}
 	return undoneMigrate(&view.result)
 }
 
-// undoneMigrate is the error for what was not moved in.
+// undoneMigrate returns the error for content that was not migrated.
 func undoneMigrate(s *migrate.Summary) error {
 	var parts []string
 	if s.Skipped > 0 {
-		parts = append(parts, fmt.Sprintf("%s left out, each named above", count(s.Skipped, "thing was", "things were")))
+		parts = append(parts, fmt.Sprintf("%s skipped, listed above", count(s.Skipped, "item was", "items were")))
 	}
 	if s.Kept > 0 {
-		parts = append(parts, fmt.Sprintf("%s kept as pushed here, which --overwrite moves", count(s.Kept, "tag was", "tags were")))
+		parts = append(parts, fmt.Sprintf("%s kept, listed above; use --overwrite to move pushed tags", count(s.Kept, "pushed tag was", "pushed tags were")))
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	return &exitError{exitMissing, errors.New(strings.Join(parts, "; ") + "; everything else is held")}
+	return &exitError{exitMissing, errors.New(strings.Join(parts, "; ") + "; everything else was migrated")}
 }
 
 // migrateView shows a migration.
@@ -73,7 +73,7 @@ type migrateView struct {
 	*jobView
 	began  time.Time
 	result migrate.Summary
-	undone []string // lines about what was not done, which are repeated at the end
+	undone []string // lines about skipped items and kept tags, repeated at the end
 }
 
 // handle returns the line for an item.
@@ -82,11 +82,11 @@ func (v *migrateView) handle(e admin.Event) (text string, err error) {
 	case admin.KindSkipped:
 		var skipped admin.Notice
 		err = e.Decode(&skipped)
-		text = fmt.Sprintf("left out: %s: %s", skipped.Name, skipped.Reason)
+		text = fmt.Sprintf("skipped: %s: %s", skipped.Name, skipped.Reason)
 	case admin.KindKept:
 		var kept transfer.KeptTag
 		err = e.Decode(&kept)
-		text = fmt.Sprintf("kept: %s was pushed here and points at %s; there it is %s (--overwrite moves it)", kept.Name, short(kept.Digest), short(kept.Other))
+		text = fmt.Sprintf("kept: %s was pushed here and points at %s; in the registry it points at %s (--overwrite moves it)", kept.Name, short(kept.Digest), short(kept.Other))
 	case admin.KindRepository:
 		var repo admin.MigratedRepository
 		err = e.Decode(&repo)
@@ -105,7 +105,7 @@ func (v *migrateView) end() {
 	s := &v.result
 	linked := ""
 	if s.Linked > 0 {
-		linked = fmt.Sprintf(", %s of it linked and not copied", size(s.Linked))
+		linked = fmt.Sprintf(", %s of it linked instead of copied", size(s.Linked))
 	}
 	fmt.Fprintf(v.out, "%s, %s, %s: %s new in %s%s; in %s\n", count(s.Repositories, "repository", "repositories"), count(s.Tags, "tag", "tags"),
 		count(s.Manifests, "manifest", "manifests"), size(s.Bytes), count(s.Blobs, "file", "files"), linked, time.Since(v.began).Round(10*time.Millisecond))

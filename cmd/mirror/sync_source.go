@@ -15,28 +15,28 @@ import (
 	"airmirror/sync/volume"
 )
 
-// source is something that content is taken in from: a file, a volume of a bundle, a folder, or standard input.
+// source is an archive to import: a file, a volume of a bundle, a folder with an image layout, or standard input.
 type source struct {
 	name   string // for people
 	path   string // "-" for standard input
-	layout bool   // it is a folder with an OCI image layout
+	layout bool   // a folder with an OCI image layout
 	volume *transfer.Volume
 }
 
-// sources are what is to be taken in, in order, and what was passed over to find it.
+// sources are the archives to import, in order, and the files that are not imported.
 type sources struct {
-	list   []source
-	passed []passed
+	list    []source
+	skipped []skippedFile
 }
 
-// passed is a file that is not taken in from a folder, and why.
-type passed struct {
+// skippedFile is a file of a folder that is not imported, with the reason.
+type skippedFile struct {
 	path, reason string
-	archive      bool // it looks like one that was to be taken in
+	archive      bool // the file looks like an archive that should have been imported
 }
 
-// sourcesOf finds what paths mean, in the order in which it is to be taken in. A volume stands for those that follow it
-// as well, as far as they are there; a folder for all archives and image layouts in it.
+// sourcesOf returns the archives at paths in the order of import. A volume stands for itself and the volumes that follow
+// it. A folder stands for all archives and image layouts in it.
 func sourcesOf(paths []string) (all sources, err error) {
 	seen := map[string]bool{}
 	for _, path := range paths {
@@ -44,7 +44,7 @@ func sourcesOf(paths []string) (all sources, err error) {
 		if err != nil {
 			return all, &exitError{exitUsage, err}
 		}
-		all.passed = append(all.passed, found.passed...)
+		all.skipped = append(all.skipped, found.skipped...)
 		for _, s := range found.list {
 			if !seen[s.path] {
 				seen[s.path] = true
@@ -70,7 +70,7 @@ func sourcesAt(path string) (sources, error) {
 	return searchFolder(path)
 }
 
-// filesAt is a file or, for a volume, it and those that follow.
+// filesAt returns a file or, for a volume, the volume and those that follow it.
 func filesAt(path string) (sources []source, err error) {
 	name, number, ok := volume.Parse(path)
 	if !ok {
@@ -86,7 +86,7 @@ func filesAt(path string) (sources []source, err error) {
 	return sources, nil
 }
 
-// peek reads the document of a bundle; nil if the file is another archive.
+// peek reads the document of a bundle. It returns nil for another archive.
 func peek(path string) (*bundle.Document, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -95,7 +95,7 @@ func peek(path string) (*bundle.Document, error) {
 	defer file.Close()
 	r, err := bundle.Open(file, server.ArchiveLimits)
 	if err != nil {
-		return nil, nil // what is wrong with it is said when it is taken in
+		return nil, nil // the import reports the error
 	}
 	defer r.Close()
 	return r.Document(), nil
@@ -114,7 +114,7 @@ func (s source) open(stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(s.path)
 }
 
-// describe says of the volume in path what is known about it, and whether that is of what bundle it is.
+// describe sets what is known about the volume at path. It reports whether its bundle is known.
 func describe(to *transfer.Volume, v *volume.Reader, path string) (known bool) {
 	to.Size = v.Size()
 	set := volume.BundleOf(path)
@@ -125,15 +125,15 @@ func describe(to *transfer.Volume, v *volume.Reader, path string) (known bool) {
 	return set != ""
 }
 
-// packLayout returns an OCI image layout in a folder as the tar of it: what its index reaches, and nothing else that is
-// there. Nothing is copied: the tar is made as it is read.
+// packLayout returns the OCI image layout in a folder as a tar archive with the content that its index reaches. The
+// archive is created while it is read.
 func packLayout(folder string) (io.ReadCloser, error) {
 	layout, err := bundle.OpenFolder(folder, bundle.Limits{})
 	if err != nil {
 		return nil, err
 	}
 	prefix := ""
-	if _, err := os.Stat(filepath.Join(folder, "..", bundle.PackageName)); err == nil { // which says how its images are called
+	if _, err := os.Stat(filepath.Join(folder, "..", bundle.PackageName)); err == nil { // it has the names of the images
 		prefix = "images/"
 	}
 	from, to := io.Pipe()
@@ -144,6 +144,7 @@ func packLayout(folder string) (io.ReadCloser, error) {
 	return from, nil
 }
 
+// pack writes an image layout as a tar archive.
 func pack(w *tar.Writer, folder, prefix string, layout *bundle.Reader) error {
 	if prefix != "" {
 		if err := packEntry(w, bundle.PackageName, 0, strings.NewReader("")); err != nil {

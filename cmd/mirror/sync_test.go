@@ -58,7 +58,7 @@ func TestInterruptedSync(t *testing.T) {
 			}
 			up.misbehave(nil)
 			letGo()
-			if err := command().Wait(); err != nil || !strings.Contains(out.String(), "1 held whole") {
+			if err := command().Wait(); err != nil || !strings.Contains(out.String(), "1 complete") {
 				t.Fatalf("%v\n%s", err, &out)
 			}
 		})

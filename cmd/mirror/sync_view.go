@@ -46,20 +46,21 @@ func (v *imagesView) imageLine(e admin.SyncedImage) string {
 	case v.dryRun:
 		return fmt.Sprintf("%s: %s", e.Image, wouldText(e.Fetched))
 	}
-	return fmt.Sprintf("%s: held whole, %s, %s", e.Image, size(e.Fetched.Bytes), newText(e.Fetched.New))
+	return fmt.Sprintf("%s: complete, %s, %s", e.Image, size(e.Fetched.Bytes), newText(e.Fetched.New))
 }
 
-// wouldText says what a dry run found out about an image.
+// wouldText returns what a sync would fetch of an image.
 func wouldText(f *mirror.Fetched) string {
 	if f.New == 0 {
-		return fmt.Sprintf("held whole, %s, nothing to fetch", size(f.Bytes))
+		return fmt.Sprintf("complete, %s, nothing to fetch", size(f.Bytes))
 	}
 	return fmt.Sprintf("would fetch %s of %s", size(f.New), size(f.Bytes))
 }
 
+// newText returns the amount of new content.
 func newText(bytes int64) string {
 	if bytes == 0 {
-		return "none of it new"
+		return "nothing new"
 	}
 	return size(bytes) + " of it new"
 }
@@ -81,19 +82,19 @@ func (v *imagesView) end() {
 	if s.Skipped > 0 {
 		rest += ", " + count(s.Skipped, "image ID", "image IDs") + " skipped"
 	}
-	done, fetched := "held whole", fmt.Sprintf("%s fetched in %s", size(s.New), time.Since(v.began).Round(10*time.Millisecond))
+	done, fetched := "complete", fmt.Sprintf("%s fetched in %s", size(s.New), time.Since(v.began).Round(10*time.Millisecond))
 	if v.dryRun {
-		done, fetched = "can be had whole", fmt.Sprintf("%s would be fetched, less what they share; nothing was stored", size(s.New))
+		done, fetched = "available", fmt.Sprintf("%s would be fetched, less if images share content; nothing was stored", size(s.New))
 	}
 	v.line(fmt.Sprintf("%s: %d %s%s; %s", count(s.Images, "image", "images"), s.Images-s.Failed-s.NotChecked, done, rest, fetched))
-	if s.Images > 1 { // the lines of a single one are just above
-		v.again(s)
+	if s.Images > 1 { // the line of a single image is just above
+		v.repeat(s)
 	}
 	v.jobView.end()
 }
 
-// again repeats what was not done, below everything else that was told.
-func (v *imagesView) again(s *prefetch.Summary) {
+// repeat repeats the lines about missing and unchecked images at the end.
+func (v *imagesView) repeat(s *prefetch.Summary) {
 	for _, what := range s.Unchecked {
 		v.line("not checked: " + what)
 	}

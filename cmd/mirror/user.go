@@ -23,7 +23,7 @@ import (
 	"airmirror/mirror"
 )
 
-// userFile is what commands about users are told: which file they are about.
+// userFile is the file of users that a command works on.
 type userFile struct {
 	config.Loaded
 	source config.Source
@@ -33,13 +33,12 @@ type userFile struct {
 func newUserCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
-		Short: "Say who may log in",
-		Long: `Say who may log in. Users are kept in an htpasswd file, with bcrypt: the one of the configuration
-or, if that names none, htpasswd in the data folder. A running server takes up each change
-within a second.
+		Short: "Manage users",
+		Long: `Manage the users in the htpasswd file of the configuration or, if none is configured, in htpasswd in
+the data folder. Passwords are hashed with bcrypt. A running server uses a change within a second.
 
-As soon as there are users, only they may push and delete; anybody may still pull, unless
-auth.anonymousPull is false. Rules in the configuration say more than that.`,
+If there are users, only users can push and delete. Everyone can still pull, unless
+auth.anonymousPull is false. Rules in the configuration (auth.rules) replace these defaults.`,
 		Args: usage(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -52,7 +51,7 @@ func newUserAddCommand() *cobra.Command {
 	var fromStdin bool
 	cmd := u.command(&cobra.Command{
 		Use:   "add NAME",
-		Short: "Add a user, or give one another password",
+		Short: "Add a user, or change the password of a user",
 		Example: `  mirror user add alice
   pwgen 20 1 | mirror user add robot --password-stdin`,
 		Args: cobra.ExactArgs(1),
@@ -70,7 +69,7 @@ func newUserAddCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		what := "is added"
+		what := "was added"
 		if !added {
 			what = "has a new password"
 		}
@@ -92,10 +91,10 @@ func newUserRemoveCommand() *cobra.Command {
 		err := auth.RemoveUser(u.path, args[0])
 		u.audit("user-remove", args[0], err)
 		if errors.Is(err, auth.ErrNoUser) {
-			return fmt.Errorf("there is no user %s in %s", args[0], u.path)
+			return fmt.Errorf("user %s is not in %s", args[0], u.path)
 		}
 		if err == nil {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is removed from %s\n", args[0], u.path)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s was removed from %s\n", args[0], u.path)
 		}
 		return err
 	})
@@ -126,10 +125,10 @@ func newUserListCommand() *cobra.Command {
 	return cmd
 }
 
-// command completes cmd with the flags that say which file is meant.
+// command completes cmd with the flags that select the file.
 func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args []string) error) *cobra.Command {
 	meant := pflag.NewFlagSet("", pflag.ContinueOnError)
-	meant.StringVar(&u.path, "htpasswd", "", "the `file` that they are in (default the one of the configuration, or htpasswd in the data folder)")
+	meant.StringVar(&u.path, "htpasswd", "", "`file` of users (default the file in the configuration, or htpasswd in the data folder)")
 	u.source.Flags(meant, "data")
 	cmd.Flags().AddFlagSet(meant)
 	cmd.Args = usage(cmd.Args)
@@ -141,7 +140,7 @@ func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args 
 			}
 			u.path = u.Htpasswd()
 			if _, err := os.Stat(u.Data); u.Auth.HtpasswdFile == "" && err != nil {
-				return &exitError{exitData, fmt.Errorf("there is no data folder %s to keep users in: name that of the mirror with --data, or a file with --htpasswd", u.Data)}
+				return &exitError{exitData, fmt.Errorf("the data folder %s does not exist: set the data folder of the mirror with --data, or a file with --htpasswd", u.Data)}
 			}
 		}
 		return do(cmd, args)
@@ -149,11 +148,11 @@ func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args 
 	return cmd
 }
 
-// readPassword reads a password from standard input or, twice and unseen, from the terminal.
+// readPassword reads a new password from standard input or, twice and without echo, from the terminal.
 func readPassword(cmd *cobra.Command, fromStdin bool) (string, error) {
 	given, err := readPasswords(cmd, fromStdin, "Password: ", "Again: ")
 	if err == nil && given[0] != given[len(given)-1] {
-		err = errors.New("the two passwords are not the same")
+		err = errors.New("the two passwords differ")
 	}
 	if err != nil {
 		return "", err
@@ -161,7 +160,7 @@ func readPassword(cmd *cobra.Command, fromStdin bool) (string, error) {
 	return given[0], nil
 }
 
-// readOnePassword reads the password that a user has.
+// readOnePassword reads the password of an existing user.
 func readOnePassword(cmd *cobra.Command, user string, fromStdin bool) (string, error) {
 	given, err := readPasswords(cmd, fromStdin, "Password of "+user+": ")
 	if err != nil {
@@ -176,13 +175,13 @@ func readPasswords(cmd *cobra.Command, fromStdin bool, prompts ...string) (given
 		text, err := io.ReadAll(mirror.TextReader(io.LimitReader(cmd.InOrStdin(), 4<<10)))
 		password := strings.TrimRight(string(text), "\r\n")
 		if err == nil && password == "" {
-			err = &exitError{exitUsage, errors.New("there is no password on standard input")}
+			err = &exitError{exitUsage, errors.New("standard input contains no password")}
 		}
 		return []string{password}, err
 	}
 	stdin := int(os.Stdin.Fd())
 	if !term.IsTerminal(stdin) {
-		return nil, &exitError{exitUsage, errors.New("standard input is no terminal: give the password there with --password-stdin")}
+		return nil, &exitError{exitUsage, errors.New("standard input is not a terminal: use --password-stdin to read the password from it")}
 	}
 	state, err := term.GetState(stdin)
 	if err != nil {
@@ -200,7 +199,7 @@ func readPasswords(cmd *cobra.Command, fromStdin bool, prompts ...string) (given
 	return given, nil
 }
 
-// readUnseen reads a line from a terminal, which shows again what is typed after it, and after Ctrl-C.
+// readUnseen reads a line from a terminal without echo. It restores the echo afterwards, and after Ctrl-C.
 func readUnseen(ctx context.Context, terminal int, state *term.State) (string, error) {
 	type line struct {
 		text []byte
@@ -220,8 +219,8 @@ func readUnseen(ctx context.Context, terminal int, state *term.State) (string, e
 	}
 }
 
-// audit writes down what a command did to a user, which it does without the server. A log that the server has not begun yet
-// is not begun for it: the server may be another account, which could not write to it.
+// audit writes a change of a user to the audit log, as the server is not involved. It does not create the log: the server
+// may run as another account, which could not write to it.
 func (u *userFile) audit(action, name string, err error) {
 	path := u.Audit.File
 	if info, statErr := os.Stat(path); path == "" || statErr != nil || !info.Mode().IsRegular() {
@@ -230,7 +229,7 @@ func (u *userFile) audit(action, name string, err error) {
 	log := server.NewCommandLogger(zapcore.ErrorLevel, os.Stderr)
 	l, logErr := audit.Open(path, log)
 	if logErr != nil {
-		log.Error("what was done to a user is not in the audit log", zap.Error(logErr))
+		log.Error("cannot write to the audit log", zap.Error(logErr))
 		return
 	}
 	defer l.Close()

@@ -14,7 +14,7 @@ import (
 	"airmirror/mirror"
 )
 
-// verifyConfig is what `mirror verify` can be told.
+// verifyConfig are the flags of `mirror verify`.
 type verifyConfig struct {
 	admin.VerifyRequest
 	rate gc.Size
@@ -25,20 +25,21 @@ func newVerifyCommand() *cobra.Command {
 	q, c := &adminCommand{}, verifyConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "verify",
-		Short: "Check that everything that is held is what it is called, and repair it",
-		Long: `Read everything that is held and find what is wrong: files that are damaged or missing, files
-that the index does not name, entries of the index that point nowhere. Clients are served
-meanwhile. With --repair, what is damaged goes to the quarantine, and it and what is missing
-is fetched again where an upstream has it, and wanted where none does; what the index does not
-name is taken in if it is what it is called; entries that point nowhere are dropped.
+		Short: "Verify stored content, and repair it",
+		Long: `Read all stored content and report defects: damaged or missing files, orphaned files that are not in
+the index, and dangling entries of the index. Clients are served meanwhile.
 
-When the index itself is lost or damaged, and no server runs, --rebuild makes a new one from
-the files. The old one is kept beside it. What things were called, with all else that only the
-index says, comes from the old index as far as that can be read, then from a backup
-('mirror backup') or a receipt ('mirror sync --receipt'): those add what the old index does not
-have, also what was deleted since. What could not be read or brought back is said.
+With --repair, damaged files are moved to the quarantine. Damaged and missing files are fetched again
+from their upstream, and become wants if that fails. Intact orphaned files are added to the index,
+and dangling entries are deleted.
 
-Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; others as for serve.`,
+If the index is lost or damaged, stop the server and use --rebuild to create a new index from the
+files. The old index is kept beside it. Names and other information that only an index has are taken
+from the old index as far as it is readable, then from a backup ('mirror backup') or a receipt
+('mirror sync --receipt'). A backup or receipt also restores images that were deleted since. Content
+that could not be read or restored is reported.
+
+Exit codes: 0 no defects, or all were repaired, 8 defects remain; others as for serve.`,
 		Example: `  mirror verify
   mirror verify --fast
   mirror verify --repair --rate 50MB
@@ -48,34 +49,34 @@ Exit codes: 0 nothing is wrong, or all of it was repaired, 8 something is; other
 		return verify(cmd, client, c.VerifyRequest, q.json)
 	})
 	f := cmd.Flags()
-	f.BoolVar(&c.Fast, "fast", false, "read no content: compare only sizes, and the index with itself")
-	f.BoolVar(&c.Repair, "repair", false, "repair what is wrong, as far as that can be done")
-	f.TextVar(&c.rate, "rate", gc.Size(0), "read no more than this `size` in a second, as 50MB")
+	f.BoolVar(&c.Fast, "fast", false, "do not read content: compare sizes, and check the index")
+	f.BoolVar(&c.Repair, "repair", false, "repair defects")
+	f.TextVar(&c.rate, "rate", gc.Size(0), "read at most this `size` per second, such as 50MB")
 	f.Lookup("rate").DefValue = ""
-	f.BoolVar(&c.rebuild, "rebuild", false, "make a new index from the files; no server may be running")
-	f.StringVar(&c.backup, "backup", "", "with --rebuild, take what the old index does not have from this `file` that 'mirror backup' wrote")
-	f.StringVar(&c.receipt, "receipt", "", "with --rebuild, take names that no index has from this `file` that 'mirror sync --receipt' wrote")
+	f.BoolVar(&c.rebuild, "rebuild", false, "create a new index from the files, while no server runs")
+	f.StringVar(&c.backup, "backup", "", "with --rebuild, add content of this backup `file` from 'mirror backup'")
+	f.StringVar(&c.receipt, "receipt", "", "with --rebuild, add names in this receipt `file` from 'mirror sync --receipt'")
 	online := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c.Rate = int64(c.rate)
 		switch {
 		case c.rebuild && c.Repair:
-			return &exitError{exitUsage, errors.New("--rebuild makes a new index, and --repair mends one: leave one out")}
+			return &exitError{exitUsage, errors.New("--rebuild and --repair cannot be combined")}
 		case c.rebuild:
 			return rebuild(cmd, q, c)
 		case c.backup != "" || c.receipt != "":
-			return &exitError{exitUsage, errors.New("--backup and --receipt say what things were called, for --rebuild")}
+			return &exitError{exitUsage, errors.New("--backup and --receipt need --rebuild")}
 		}
 		return online(cmd, args)
 	}
 	return cmd
 }
 
-// verify verifies what is held, and shows what is wrong as it is found.
+// verify runs a verification and shows the defects.
 func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, asJSON bool) error {
 	v := &verifyView{jobView: newJobView(cmd, asJSON), repair: req.Repair}
 	v.item, v.summary = v.defect, &v.result
-	v.label = func(admin.Progress) string { return count(v.found, "flaw", "flaws") }
+	v.label = func(admin.Progress) string { return count(v.found, "defect", "defects") }
 	err := client.Job(cmd.Context(), "verify", req, nil, v.event)
 	if v.ended && !asJSON {
 		v.line(verifySummary(&v.result))
@@ -85,9 +86,9 @@ func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, a
 	case err != nil:
 		return err
 	case v.wrong > 0 && req.Repair:
-		return &exitError{exitFlawed, fmt.Errorf("%s could not be repaired", count(v.wrong, "flaw", "flaws"))}
+		return &exitError{exitDefects, fmt.Errorf("%s could not be repaired", count(v.wrong, "defect", "defects"))}
 	case v.wrong > 0:
-		return &exitError{exitFlawed, fmt.Errorf("%s found; repair what can be with 'mirror verify --repair'", count(v.wrong, "flaw was", "flaws were"))}
+		return &exitError{exitDefects, fmt.Errorf("%s found; repair them with 'mirror verify --repair'", count(v.wrong, "defect was", "defects were"))}
 	}
 	return nil
 }
@@ -111,10 +112,10 @@ func (v *verifyView) defect(e admin.Event) (string, error) {
 	if !v.repair || !repaired(&d) {
 		v.wrong++
 	}
-	return flawLine(&d), nil
+	return defectLine(&d), nil
 }
 
-// repaired reports whether a flaw is one no more.
+// repaired reports whether a defect was repaired.
 func repaired(e *mirror.VerifyEvent) bool {
 	switch {
 	case e.Error != "" || e.Wanted || e.Kind == mirror.Broken:
@@ -125,8 +126,8 @@ func repaired(e *mirror.VerifyEvent) bool {
 	return true
 }
 
-// flawLine says for people what is wrong, and what was done about it.
-func flawLine(e *mirror.VerifyEvent) string {
+// defectLine returns the line for a defect and its repair.
+func defectLine(e *mirror.VerifyEvent) string {
 	var b strings.Builder
 	b.WriteString(string(e.Kind))
 	switch {
@@ -148,7 +149,7 @@ func flawLine(e *mirror.VerifyEvent) string {
 	for _, did := range []struct {
 		what bool
 		text string
-	}{{e.Fetched, "fetched again"}, {e.Repaired && !e.Fetched && !e.Wanted, "repaired"}, {e.Wanted, "wanted, as it could not be fetched again"}} {
+	}{{e.Fetched, "fetched again"}, {e.Repaired && !e.Fetched && !e.Wanted, "repaired"}, {e.Wanted, "recorded as a want, as it could not be fetched again"}} {
 		if did.what {
 			b.WriteString("; " + did.text)
 		}
@@ -159,22 +160,22 @@ func flawLine(e *mirror.VerifyEvent) string {
 	return b.String()
 }
 
-// verifySummary says for people what came of a verification.
+// verifySummary returns the result of a verification.
 func verifySummary(s *mirror.VerifySummary) string {
 	took := time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond)
 	read := "read"
 	if s.Fast {
-		read = "looked at"
+		read = "checked"
 	}
-	text := fmt.Sprintf("%s %s, %s, in %s: %s", read, count(int(s.Files), "file", "files"), size(s.Bytes), took, flawsText(s))
+	text := fmt.Sprintf("%s %s, %s, in %s: %s", read, count(int(s.Files), "file", "files"), size(s.Bytes), took, defectsText(s))
 	if s.Incomplete > 0 {
 		text += "; " + count(s.Incomplete, "image is", "images are") + " incomplete, see 'mirror ls --incomplete'"
 	}
 	return text
 }
 
-// flawsText says what was wrong, and what was done about it.
-func flawsText(s *mirror.VerifySummary) string {
+// defectsText returns the numbers of defects and repairs.
+func defectsText(s *mirror.VerifySummary) string {
 	var parts []string
 	for _, kind := range []mirror.DefectKind{mirror.Damaged, mirror.Missing, mirror.Orphaned, mirror.Dangling, mirror.Broken, mirror.Unread} {
 		if n := s.Defects[kind]; n > 0 {
@@ -182,14 +183,14 @@ func flawsText(s *mirror.VerifySummary) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "nothing is wrong"
+		return "no defects"
 	}
 	text := strings.Join(parts, ", ")
 	var did []string
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{s.Repaired, "mended"}, {s.Fetched, "fetched again"}, {s.Wanted, "wanted"}, {s.Failed, "failed"}} {
+	}{{s.Repaired, "repaired"}, {s.Fetched, "fetched again"}, {s.Wanted, "wanted"}, {s.Failed, "failed"}} {
 		if part.n > 0 {
 			did = append(did, fmt.Sprintf("%d %s", part.n, part.what))
 		}

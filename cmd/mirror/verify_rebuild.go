@@ -22,44 +22,44 @@ import (
 	"airmirror/sync/transfer"
 )
 
-// rebuildConfig says whether a new index is made, and what of.
+// rebuildConfig are the flags for a rebuild of the index.
 type rebuildConfig struct {
 	rebuild         bool
 	backup, receipt string // files
 }
 
-// rebuild makes a new index of a data folder that no server runs on, with all that can be read of the old one. That stays
-// where it is until the new one is complete, and beside it from then on.
+// rebuild creates a new index for a data folder without a running server. The old index stays in place until the new one
+// is complete, and is kept beside it afterwards.
 func rebuild(cmd *cobra.Command, q *adminCommand, c verifyConfig) error {
-	if err := notServed(cmd.Context(), q.Data); err != nil {
+	if err := checkStopped(cmd.Context(), q.Data); err != nil {
 		return err
 	}
 	r := &rebuilding{cmd: cmd, data: q.Data, fast: c.Fast, json: q.json}
 	err := r.run(c.rebuildConfig)
 	if err != nil {
 		if cmd.Context().Err() != nil {
-			return &exitError{exitInterrupted, errors.New("interrupted: the index is as it was")}
+			return &exitError{exitInterrupted, errors.New("interrupted: the index is unchanged")}
 		}
 		return err
 	}
 	r.print()
 	if n := r.lost; n > 0 {
-		return &exitError{exitFlawed, fmt.Errorf("%s could not be brought back as they were", count(n, "thing", "things"))}
+		return &exitError{exitDefects, fmt.Errorf("%s could not be restored", count(n, "item", "items"))}
 	}
 	return nil
 }
 
-// notServed refuses a folder that a server runs on, or that is none.
-func notServed(ctx context.Context, data string) error {
+// checkStopped returns an error if a server runs on the folder, or if it is not a data folder.
+func checkStopped(ctx context.Context, data string) error {
 	transport, err := admin.Dial(ctx, data)
 	if err == nil {
 		transport.CloseIdleConnections()
 	}
 	if !errors.Is(err, admin.ErrNoServer) {
-		return &exitError{exitInUse, fmt.Errorf("a server runs on the data folder %s: stop it first, as its index cannot be changed for another under it", data)}
+		return &exitError{exitInUse, fmt.Errorf("a server runs on the data folder %s: stop it first", data)}
 	}
 	if _, err := os.Stat(filepath.Join(data, "blobs")); err != nil {
-		return &exitError{exitData, fmt.Errorf("there is nothing in the folder %s to make an index of: name the data folder with --data: %w", data, err)}
+		return &exitError{exitData, fmt.Errorf("the folder %s contains no blobs: set the data folder with --data: %w", data, err)}
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func (r *rebuilding) exitError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, cache.ErrInUse):
-		return &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop that one first", r.data)}
+		return &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by another process: stop it first", r.data)}
 	case errors.Is(err, cache.ErrRebuilding):
 		return &exitError{exitInUse, fmt.Errorf("%w %s", cache.ErrRebuilding, r.data)}
 	case errors.Is(err, cache.ErrBackup):
@@ -117,7 +117,7 @@ func (r *rebuilding) exitError(err error) error {
 	return &exitError{exitData, err}
 }
 
-// receiptNames yields what a receipt remembers. It names repositories first, and manifests after tags, those that have one
+// receiptNames yields the names in a receipt: repositories first, then tags, then manifests. A manifest with a tag occurs
 // twice.
 func receiptNames(r io.Reader) iter.Seq2[cache.RebuildName, error] {
 	return func(yield func(cache.RebuildName, error) bool) {
@@ -163,11 +163,13 @@ func (r *rebuilding) show() (report admin.Report, end func()) {
 }
 
 // rebuildDone is the summary of a rebuild.
+// rebuildDone is the result of a rebuild.
 type rebuildDone struct {
 	cache.RebuildSummary
-	Old string `json:"old,omitempty"` // where the old index is
+	Old string `json:"old,omitempty"` // path of the old index
 }
 
+// print prints the result.
 func (r *rebuilding) print() {
 	out, s := r.cmd.OutOrStdout(), r.summary
 	if r.json {
@@ -175,7 +177,7 @@ func (r *rebuilding) print() {
 		return
 	}
 	took := time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond)
-	fmt.Fprintf(out, "%s, %s, in %s: %s and %s are in the new index\n", count(int(s.Files), "file", "files"), size(s.Bytes), took,
+	fmt.Fprintf(out, "%s, %s, in %s: the new index has %s and %s\n", count(int(s.Files), "file", "files"), size(s.Bytes), took,
 		count(s.Manifests, "manifest", "manifests"), count(s.Tags, "tag", "tags"))
 	var parts []string
 	for _, kind := range []cache.RebuildKind{cache.RebuildDamaged, cache.RebuildMissing, cache.RebuildIncomplete, cache.RebuildConflict, cache.RebuildRecovered, cache.RebuildUnreadable} {
@@ -187,9 +189,9 @@ func (r *rebuilding) print() {
 		fmt.Fprintln(out, strings.Join(parts, ", "))
 	}
 	if s.Deleted > 0 {
-		fmt.Fprintf(out, "%s of deleted images left to 'mirror gc'\n", count(s.Deleted, "manifest", "manifests"))
+		fmt.Fprintf(out, "%s of deleted images can be deleted with 'mirror gc'\n", count(s.Deleted, "manifest", "manifests"))
 	}
 	if r.oldIndex != "" {
-		fmt.Fprintln(out, "the old index is "+r.oldIndex)
+		fmt.Fprintln(out, "old index: "+r.oldIndex)
 	}
 }

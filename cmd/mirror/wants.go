@@ -15,11 +15,12 @@ func newWantsCommand() *cobra.Command {
 	q := &adminCommand{}
 	cmd := q.command(&cobra.Command{
 		Use:   "wants",
-		Short: "List what clients asked for in vain",
-		Long: `List what clients asked for and could not be given, because the mirror is offline or an
-upstream could not be reached: the most wanted first. A want disappears when it is fulfilled.
+		Short: "List images that clients requested and could not get",
+		Long: `List the images that clients requested and could not get, because the mirror is offline or an
+upstream was not reachable. The most requested images come first. A want is deleted when the image
+is stored.
 
-With --json this is the file that 'mirror sync --wants' takes, on a mirror that is connected.`,
+With --json, the output is a file for 'mirror sync --wants' on a connected mirror.`,
 		Example: `  mirror wants
   mirror wants --json > wants.json
   mirror wants clear docker.io/library/alpine:3`,
@@ -42,8 +43,8 @@ func newClearCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "clear [REFERENCE | PATTERN]...",
-		Short: "Strike off wants, all of them if none is named",
-		Long: `Strike off wants, all of them if none is named. A client that asks again makes a new one.
+		Short: "Delete wants",
+		Long: `Delete the wants that match, or all wants. A further request of a client creates a new want.
 Patterns are those of 'mirror ls'.`,
 		Example: `  mirror wants clear
   mirror wants clear alpine:3 'ghcr.io/org/*'`,
@@ -56,7 +57,7 @@ Patterns are those of 'mirror ls'.`,
 		if q.json {
 			return printJSON(cmd.OutOrStdout(), admin.ForgetResult{Count: n})
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "struck off "+count(n, "want", "wants"))
+		fmt.Fprintln(cmd.OutOrStdout(), "deleted "+count(n, "want", "wants"))
 		return nil
 	})
 }
@@ -66,7 +67,7 @@ func printWants(out io.Writer, wants []mirror.Want) error {
 		fmt.Fprintln(out, "nothing is wanted")
 		return nil
 	}
-	t := newTable(out, "WANT", "TIMES", "LAST ASKED", "BY", "REASON")
+	t := newTable(out, "WANT", "TIMES", "LAST REQUEST", "BY", "REASON")
 	for _, want := range wants {
 		ref := want.Ref
 		switch {

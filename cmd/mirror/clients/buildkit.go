@@ -15,7 +15,7 @@ func buildkit(m Mirror) Setup {
 	s := Setup{Then: "systemctl restart buildkit", Notes: []string{
 		"With docker buildx: docker buildx create --driver docker-container --buildkitd-config buildkitd.toml",
 	}}
-	fmt.Fprintf(&text, "  http = %t\n", !m.TLS) // or buildkitd takes a loopback address for one without TLS
+	fmt.Fprintf(&text, "  http = %t\n", !m.TLS) // otherwise buildkitd assumes plain HTTP on loopback addresses
 	if m.CA != "" {
 		fmt.Fprintf(&text, "  ca = [%q]\n", path)
 		s.giveCA(m, path)
@@ -26,10 +26,10 @@ func buildkit(m Mirror) Setup {
 		s.giveCert(m, cert, key)
 	}
 	if m.NoFallback {
-		s.note("buildkitd asks a registry itself for what the mirror does not have: nothing switches that off.")
+		s.note("buildkitd contacts the registry itself for content that the mirror does not have. This cannot be disabled.")
 	}
 	if m.User != "" {
-		s.note("buildkitd has no credentials of its own: it asks buildctl or docker buildx for those of whoever builds, after: docker login --username %s %s", m.User, m.Host)
+		s.note("buildkitd uses the credentials of the user who runs buildctl or docker buildx: docker login --username %s %s", m.User, m.Host)
 	}
 	s.Files = append([]File{{Path: "/etc/buildkit/buildkitd.toml", Text: text.String()}}, s.Files...)
 	return s

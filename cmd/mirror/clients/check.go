@@ -17,27 +17,27 @@ import (
 	"airmirror/mirror"
 )
 
-// checkTimeout is how long a mirror may take to answer one question: it is near, and holds what it is asked for.
+// checkTimeout limits each request of a check. The mirror is near and has the content.
 const checkTimeout = 10 * time.Second
 
-// StatContent is an image that a mirror has, to be pulled by [Check]. The zero value is none.
-type Held struct {
+// Stored is a complete image of the mirror, for [Check] to pull. The zero value is none.
+type Stored struct {
 	Ref      mirror.Ref
 	Manifest digest.Digest // of one platform of it
 }
 
-// way is how a version of a client asks for what a registry has.
+// way describes the requests of a version of a client.
 type way struct {
 	client string
-	// path is the repository in a URL, query what comes with each request.
+	// path is the repository in a URL, and query the query of each request.
 	path, query string
-	// login says that it shows the credentials of the setup.
+	// login says that the client sends the credentials of the setup.
 	login bool
-	// may says that it need not succeed: its versions are known not to.
-	may bool
+	// optional says that the check may fail, as these versions cannot log in.
+	optional bool
 }
 
-// ways are those of a kind of client for the repositories of a registry.
+// ways returns the ways of a kind of client for a repository.
 func ways(kind string, m Mirror, repo mirror.Repo) []way {
 	ns := "?ns=" + url.QueryEscape(repo.Host)
 	switch {
@@ -46,26 +46,26 @@ func ways(kind string, m Mirror, repo mirror.Repo) []way {
 	case kind != "docker":
 		return []way{{client: kind, path: repo.Path, query: ns, login: true}}
 	}
-	classic := way{client: "docker up to 28", path: repo.Path, may: m.User != ""}
-	if len(m.Upstreams) > 0 && repo.Host != m.Upstreams[0] { // by the mirror's name, for which there is a login
-		classic.path, classic.login, classic.may = repo.String(), true, false
+	classic := way{client: "docker up to 28", path: repo.Path, optional: m.User != ""}
+	if len(m.Upstreams) > 0 && repo.Host != m.Upstreams[0] { // under the name of the mirror, with a login
+		classic.path, classic.login, classic.optional = repo.String(), true, false
 	}
 	return []way{classic, {client: "docker 29", path: repo.Path, query: ns, login: true}}
 }
 
-// Check pulls an image from m as a kind of client would, and tells what it asked and what came of it. Where there is no
-// image it asks for a blob that there is not, which shows whether the client may pull. The error says what to do.
-func Check(ctx context.Context, kind string, m Mirror, held Held, tell func(string)) error {
+// Check pulls an image from m as a kind of client would, and reports each request and the result. Without an image, it
+// requests a blob that does not exist, which shows whether the client may pull. The error says what to do.
+func Check(ctx context.Context, kind string, m Mirror, stored Stored, report func(string)) error {
 	client, err := m.client()
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	p := &puller{client: client, m: m, tell: tell}
+	p := &puller{client: client, m: m, report: report}
 	if err := p.ping(ctx); err != nil {
-		return fmt.Errorf("%s is no registry to this machine: %w", m.URL(), hint(m, err))
+		return fmt.Errorf("%s is not a registry that this machine can use: %w", m.URL(), hint(m, err))
 	}
-	repo := held.Ref.Repo
+	repo := stored.Ref.Repo
 	if repo == (mirror.Repo{}) {
 		repo = mirror.Repo{Host: mirror.DockerHub, Path: "library/busybox"}
 		if len(m.Upstreams) > 0 {
@@ -74,21 +74,21 @@ func Check(ctx context.Context, kind string, m Mirror, held Held, tell func(stri
 	}
 	for _, w := range ways(kind, m, repo) {
 		p.way, p.authorization = w, ""
-		switch err := p.pull(ctx, held); {
-		case err != nil && w.may:
-			tell(fmt.Sprintf("%s cannot pull through %s: %v", w.client, m.URL(), err))
+		switch err := p.pull(ctx, stored); {
+		case err != nil && w.optional:
+			report(fmt.Sprintf("%s cannot pull through %s: %v", w.client, m.URL(), err))
 		case err != nil:
 			return fmt.Errorf("%s cannot pull %s: %w", w.client, repo, err)
-		case held == Held{}:
-			tell(fmt.Sprintf("%s may pull through %s; no image is stored yet that it could pull", w.client, m.URL()))
+		case stored == Stored{}:
+			report(fmt.Sprintf("%s is allowed to pull through %s; no image is stored yet to pull", w.client, m.URL()))
 		default:
-			tell(fmt.Sprintf("%s can pull through %s: %s came", w.client, m.URL(), held.Ref))
+			report(fmt.Sprintf("%s can pull through %s: pulled %s", w.client, m.URL(), stored.Ref))
 		}
 	}
 	return nil
 }
 
-// client reaches m and follows no redirection, as it makes none.
+// client returns an HTTP client for m. It follows no redirects, as a mirror sends none.
 func (m Mirror) client() (*http.Client, error) {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: &tls.Config{}}
 	if m.Cert != "" {
@@ -105,7 +105,7 @@ func (m Mirror) client() (*http.Client, error) {
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("there is no certificate in %s", m.CA)
+			return nil, fmt.Errorf("%s contains no certificate", m.CA)
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}
@@ -115,20 +115,20 @@ func (m Mirror) client() (*http.Client, error) {
 	}, nil
 }
 
-// hint adds what to do about an error of the connection.
+// hint adds to an error of the connection what to do.
 func hint(m Mirror, err error) error {
 	unknown, wrongName, invalid := x509.UnknownAuthorityError{}, x509.HostnameError{}, x509.CertificateInvalidError{}
 	switch {
 	case m.Cert == "" && strings.Contains(err.Error(), "tls: certificate required"): // an alert, which has no type
-		return fmt.Errorf("%w: clients have to show one, which 'mirror cert --client NAME' makes; name it with --cert and --key", err)
+		return fmt.Errorf("%w: create a client certificate with 'mirror cert --client NAME', and set it with --cert and --key", err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("%w; make a new one in its place, with 'mirror cert', or set the clock", err)
+		return fmt.Errorf("%w; renew it with 'mirror cert', or set the clock", err)
 	case errors.As(err, &wrongName):
-		return fmt.Errorf("%w; make one for that name: mirror cert --host", err)
+		return fmt.Errorf("%w; create a certificate for that name: mirror cert --host", err)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%w; name its authority with --ca", err)
+		return fmt.Errorf("%w; set its authority with --ca", err)
 	case !m.TLS && strings.Contains(err.Error(), "400 Bad Request"):
-		return fmt.Errorf("%w; it may be serving by TLS: say --tls", err)
+		return fmt.Errorf("%w; if the mirror serves TLS, use --tls", err)
 	}
 	return err
 }

@@ -22,7 +22,7 @@ type served struct {
 	// login is what it wants pulls to be authorized by, token one that it gives to whom has that; "" is nothing.
 	login, token string
 	broken       string // a digest that is served with other content
-	held         clients.Held
+	held         clients.Stored
 	m            clients.Mirror
 }
 
@@ -56,7 +56,7 @@ func serve(t *testing.T) *served {
 		case what == "1" && strings.HasSuffix(r.URL.Path, "library/app/manifests/1"):
 			w.Header().Set("Docker-Content-Digest", digest.FromString(index).String())
 		case what == s.broken:
-			fmt.Fprint(w, "something else")
+			fmt.Fprint(w, "has another digest")
 		case content[what] != "":
 			if strings.Contains(r.URL.Path, "/manifests/") {
 				w.Header().Set("Content-Type", v1.MediaTypeImageManifest)
@@ -74,7 +74,7 @@ func serve(t *testing.T) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.held = clients.Held{Ref: ref, Manifest: digest.FromString(image)}
+	s.held = clients.Stored{Ref: ref, Manifest: digest.FromString(image)}
 	s.m = clients.Mirror{Host: strings.TrimPrefix(s.URL, "http://"), Upstreams: []string{"docker.io"}}
 	return s
 }
@@ -117,7 +117,7 @@ func TestAMirrorIsAskedAsEachClientAsks(t *testing.T) {
 		t.Errorf("what is missing: %v", err)
 	}
 	s.m.Host = "127.0.0.1:1"
-	if _, err := s.check(t, "docker"); err == nil || !strings.Contains(err.Error(), "no registry") {
+	if _, err := s.check(t, "docker"); err == nil || !strings.Contains(err.Error(), "not a registry") {
 		t.Errorf("with nobody there: %v", err)
 	}
 }
@@ -131,10 +131,10 @@ func TestACheckTriesWhatItSays(t *testing.T) {
 				s := serve(t)
 				s.login, s.token = "Basic cm9ib3Q6c2VzYW1l", token
 				if !image {
-					s.held = clients.Held{}
+					s.held = clients.Stored{}
 				}
 				told, err := s.check(t, kind)
-				if err == nil || !strings.Contains(err.Error(), "it asks for a login") || strings.Contains(told, "pull through") {
+				if err == nil || !strings.Contains(err.Error(), "it requires a login") || strings.Contains(told, "pull through") {
 					t.Errorf("%s, %s: %v\n%s", kind, name, err, told)
 				}
 				s.m.User, s.m.Password = "robot", "guess"
@@ -143,7 +143,7 @@ func TestACheckTriesWhatItSays(t *testing.T) {
 				}
 				s.m.Password = "sesame"
 				told, err = s.check(t, kind)
-				want := map[bool]string{true: "can pull through", false: "may pull through"}[image]
+				want := map[bool]string{true: ": pulled ", false: "no image is stored yet"}[image]
 				if err != nil || strings.Count(told, want) != 1 || strings.Contains(told, "docker up to 28 cannot pull") != (kind == "docker") {
 					t.Errorf("%s, %s, with the password: %v\n%s", kind, name, err, told)
 				}
@@ -156,7 +156,7 @@ func TestACheckTriesWhatItSays(t *testing.T) {
 		t.Errorf("with a token that anybody gets: %v", err)
 	}
 	s.broken = s.held.Manifest.String()
-	if _, err := s.check(t, "podman"); err == nil || !strings.Contains(err.Error(), "something else") {
+	if _, err := s.check(t, "podman"); err == nil || !strings.Contains(err.Error(), "has another digest") {
 		t.Errorf("of wrong bytes: %v", err)
 	}
 }

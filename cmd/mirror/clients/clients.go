@@ -1,4 +1,5 @@
-// Package clients knows what each client needs to be told to pull through a mirror: which file, and what is in it.
+// Package clients generates the configuration files of container clients for a mirror, and checks that a client can use
+// the mirror.
 package clients
 
 import (
@@ -8,20 +9,20 @@ import (
 	"strings"
 )
 
-// Mirror is a mirror as its clients reach it.
+// Mirror describes a mirror as clients see it.
 type Mirror struct {
-	Host      string   // name or address, with the port unless it is that of HTTP or HTTPS
-	TLS       bool     // it is reached by HTTPS
-	CA        string   // the file of an authority that clients need to be given; "" if they know it
-	Cert, Key string   // the files of a certificate that clients have to show and of its key; "" if they need none
-	Upstreams []string // hosts that it mirrors; bare names belong to the first
-	// User and Password are what clients log in with to pull; "" if they need not.
+	Host      string   // name or address, with the port unless it is the default of HTTP or HTTPS
+	TLS       bool     // clients use HTTPS
+	CA        string   // file of the certificate authority to copy to clients; "" if they trust it already
+	Cert, Key string   // files of the client certificate and its key; "" without one
+	Upstreams []string // hosts that it mirrors; names without a host belong to the first
+	// User and Password are the login of clients; "" without one.
 	User, Password string
-	// NoFallback has clients ask the mirror alone, and not the upstream after it.
+	// NoFallback configures clients to contact only the mirror, and never the upstream.
 	NoFallback bool
 }
 
-// URL is the address of the mirror.
+// URL returns the URL of the mirror.
 func (m Mirror) URL() string {
 	if m.TLS {
 		return "https://" + m.Host
@@ -29,7 +30,7 @@ func (m Mirror) URL() string {
 	return "http://" + m.Host
 }
 
-// insecure reports whether a client has to be told that there is no TLS: most take that for granted on loopback.
+// insecure reports whether clients need a setting for plain HTTP. Most of them accept it on loopback addresses.
 func (m Mirror) insecure() bool {
 	host, _, err := net.SplitHostPort(m.Host)
 	if err != nil {
@@ -39,36 +40,37 @@ func (m Mirror) insecure() bool {
 	return !m.TLS && host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
-// basic is what a client with credentials sends as the header Authorization.
+// basic returns the header Authorization of a client with credentials.
 func (m Mirror) basic() string { return "Basic " + m.auth() }
 
+// auth returns the credentials in Base64.
 func (m Mirror) auth() string {
 	return base64.StdEncoding.EncodeToString([]byte(m.User + ":" + m.Password))
 }
 
-// comment makes the lines of a file's comment of a text, in the formats that have it after a #.
+// comment returns a comment line for formats with # comments.
 func comment(text string) string { return "# " + text + "\n" }
 
-// File is a file on a client's machine.
+// File is a file on the machine of a client.
 type File struct {
 	Path string
-	Text string // what is in it; "" for a copy of Copy
+	Text string // content; "" for a copy of the file Copy
 	Copy string
-	// Secret says that a password is in it.
+	// Secret says that the file contains a password.
 	Secret bool
 }
 
-// Setup is what a client needs.
+// Setup is the configuration of a client.
 type Setup struct {
 	Files []File
-	Then  string   // what makes the client read them, as a command; "" if it does by itself
-	Notes []string // sentences
+	Then  string   // command that makes the client read the files; "" if none is needed
+	Notes []string // for people, in sentences
 }
 
-// Kinds are the clients that [For] knows.
+// Kinds are the clients that [For] supports.
 var Kinds = []string{"docker", "containerd", "podman", "crio", "k3s", "buildkit", "kubernetes"}
 
-// For returns what a kind of client needs to use m.
+// For returns the configuration of a kind of client for m.
 func For(kind string, m Mirror) (Setup, error) {
 	switch kind {
 	case "docker":
@@ -86,22 +88,24 @@ func For(kind string, m Mirror) (Setup, error) {
 	case "kubernetes":
 		return kubernetes(m), nil
 	}
-	return Setup{}, fmt.Errorf("%q is not a client that is known: want one of %s", kind, strings.Join(Kinds, ", "))
+	return Setup{}, fmt.Errorf("unknown client %q: want one of %s", kind, strings.Join(Kinds, ", "))
 }
 
+// giveCA adds the certificate authority of m to the files.
 func (s *Setup) giveCA(m Mirror, path string) {
 	if m.CA != "" {
 		s.Files = append(s.Files, File{Path: path, Copy: m.CA})
 	}
 }
 
-// giveCert has the certificate that a client shows copied to it, and its key.
+// giveCert adds the client certificate of m and its key to the files.
 func (s *Setup) giveCert(m Mirror, cert, key string) {
 	if m.Cert != "" {
 		s.Files = append(s.Files, File{Path: cert, Copy: m.Cert}, File{Path: key, Copy: m.Key})
 	}
 }
 
+// note adds a note.
 func (s *Setup) note(format string, args ...any) {
 	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
 }

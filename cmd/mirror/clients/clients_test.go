@@ -109,13 +109,13 @@ func TestNoFallback(t *testing.T) {
 	m.NoFallback = true
 	const alone = "\nserver = \"https://reg.example\"\ncapabilities = [\"pull\", \"resolve\"]\nca = "
 	for kind, want := range map[string][]string{
-		"docker":     {alone, "nothing switches that off in these versions"},
+		"docker":     {alone, "This cannot be disabled in these versions"},
 		"containerd": {alone},
 		"kubernetes": {alone},
 		"podman":     {"prefix = \"quay.io\"\nlocation = \"reg.example/quay.io\"\n"},
 		"crio":       {"prefix = \"quay.io\"\nlocation = \"reg.example/quay.io\"\n"},
 		"k3s":        {"disable-default-registry-endpoint: true"},
-		"buildkit":   {"nothing switches that off"},
+		"buildkit":   {"This cannot be disabled"},
 	} {
 		for _, fallback := range []bool{false, true} {
 			m.NoFallback = !fallback

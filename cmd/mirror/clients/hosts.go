@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// hostsFolder is a folder of containerd's format: a folder for each registry, with a hosts.toml that says where it is asked.
+// hostsFolder is a folder in the format of containerd, with a hosts.toml for each registry:
 // https://github.com/containerd/containerd/blob/main/docs/hosts.md
 type hostsFolder struct {
 	path string // with a slash at its end
-	cert string // the extension of a client's certificate there
-	// login says that clients log in to the mirror by themselves under its own name, so that no credentials are given there.
+	cert string // extension of client certificates
+	// login says that clients log in to the mirror themselves, so that the hosts.toml of the mirror has no credentials.
 	login bool
 }
 
-// fill has all that m mirrors asked for there, and m under its own name.
+// fill adds the files for the upstreams of m and for m itself.
 func (f hostsFolder) fill(s *Setup, m Mirror) {
 	own := f.path + m.Host
 	s.giveCA(m, own+"/ca.crt")
@@ -22,23 +22,23 @@ func (f hostsFolder) fill(s *Setup, m Mirror) {
 	for _, host := range m.Upstreams {
 		s.Files = append(s.Files, File{Path: f.path + host + "/hosts.toml", Text: f.upstream(m, host), Secret: m.User != ""})
 	}
-	text := fmt.Sprintf("%s\nserver = %q\n\n[host.%q]\n%s", comment("Under its own name the mirror takes pushes, too."), m.URL(), m.URL(), f.tls(m, "  "))
+	text := fmt.Sprintf("%s\nserver = %q\n\n[host.%q]\n%s", comment("Under its own name, the mirror also accepts pushes."), m.URL(), m.URL(), f.tls(m, "  "))
 	if m.User != "" && !f.login {
 		text += "\n" + header(m, fmt.Sprintf("host.%q.header", m.URL()))
 	}
 	s.Files = append(s.Files, File{Path: own + "/hosts.toml", Text: text, Secret: m.User != "" && !f.login})
 }
 
-// upstream is the file of a registry that m mirrors.
+// upstream returns the hosts.toml of a registry that m mirrors.
 func (f hostsFolder) upstream(m Mirror, host string) string {
 	const capabilities = "capabilities = [\"pull\", \"resolve\"]\n"
 	server := host
 	if host == "docker.io" {
 		server = "registry-1.docker.io"
 	}
-	text := comment("What the mirror does not have is asked for at "+server+" next.") + fmt.Sprintf("\nserver = %q\n", "https://"+server)
-	if m.NoFallback { // containerd 1.6 reads no file without a host, so the mirror is both
-		text = comment(host+" is asked for at the mirror alone: what it does not have fails at once, with its reason.") +
+	text := comment("Content that the mirror does not have is fetched from "+server+".") + fmt.Sprintf("\nserver = %q\n", "https://"+server)
+	if m.NoFallback { // the mirror is also a host, as containerd 1.6 ignores a file without one
+		text = comment("Only the mirror is used for "+host+": content that it does not have fails at once.") +
 			fmt.Sprintf("\nserver = %q\n", m.URL()) + capabilities + f.tls(m, "")
 	}
 	text += fmt.Sprintf("\n[host.%q]\n  ", m.URL()) + capabilities + f.tls(m, "  ")
@@ -51,6 +51,7 @@ func (f hostsFolder) upstream(m Mirror, host string) string {
 	return text
 }
 
+// tls returns the TLS settings for m.
 func (f hostsFolder) tls(m Mirror, indent string) string {
 	var text strings.Builder
 	own := f.path + m.Host
@@ -63,7 +64,7 @@ func (f hostsFolder) tls(m Mirror, indent string) string {
 	return text.String()
 }
 
-// header is the table of that name, of headers that are sent with each request.
+// header returns the table of headers that are sent with each request.
 func header(m Mirror, table string) string {
 	return fmt.Sprintf("[%s]\n  Authorization = %q\n", table, m.basic())
 }
@@ -71,15 +72,15 @@ func header(m Mirror, table string) string {
 func containerd(m Mirror) Setup {
 	var s Setup
 	hostsFolder{path: "/etc/containerd/certs.d/", cert: ".crt"}.fill(&s, m)
-	s.note(`containerd reads these files at each pull if its config.toml says so: config_path = "/etc/containerd/certs.d" in [plugins."io.containerd.grpc.v1.cri".registry] (containerd 1) or [plugins."io.containerd.cri.v1.images".registry] (containerd 2). ctr takes --hosts-dir /etc/containerd/certs.d.`)
+	s.note(`containerd reads these files at each pull with this setting in config.toml: config_path = "/etc/containerd/certs.d" in [plugins."io.containerd.grpc.v1.cri".registry] (containerd 1) or [plugins."io.containerd.cri.v1.images".registry] (containerd 2). ctr takes --hosts-dir /etc/containerd/certs.d.`)
 	return s
 }
 
-// kubernetes is what the nodes need: a cluster has nothing of its own that says where images come from.
+// kubernetes returns the configuration of the nodes. Kubernetes itself has no setting for mirrors.
 func kubernetes(m Mirror) Setup {
 	s := containerd(m)
 	s.Notes = append([]string{
-		"Put these files on every node, by what made the node (cloud-init, kubeadm's pre-flight, Ansible): pods need no change, and no DaemonSet has to run first. With CRI-O use 'mirror client crio', with k3s and RKE2 'mirror client k3s'.",
+		"Copy these files to every node with the tool that creates the nodes (cloud-init, kubeadm, Ansible). Pods need no change, and no DaemonSet has to run first. For CRI-O use 'mirror client crio', for k3s and RKE2 'mirror client k3s'.",
 	}, s.Notes...)
 	return s
 }

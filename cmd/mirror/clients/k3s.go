@@ -12,7 +12,7 @@ func k3s(m Mirror) Setup {
 	for _, host := range append(append([]string{}, m.Upstreams...), m.Host) {
 		fmt.Fprintf(&text, "  %q:\n    endpoint: [%q]\n", host, m.URL())
 	}
-	s := Setup{Then: "systemctl restart k3s        # k3s-agent on agents; for RKE2 the folder is rancher/rke2, the services rke2-server and rke2-agent"}
+	s := Setup{Then: "systemctl restart k3s        # k3s-agent on agents; for RKE2 use the folder rancher/rke2 and the services rke2-server and rke2-agent"}
 	var config []string
 	if m.User != "" {
 		config = append(config, fmt.Sprintf("    auth: {username: %s, password: %s}\n", yamlString(m.User), yamlString(m.Password)))
@@ -36,14 +36,14 @@ func k3s(m Mirror) Setup {
 	}
 	s.Files = append([]File{{Path: "/etc/rancher/k3s/registries.yaml", Text: text.String(), Secret: m.User != ""}}, s.Files...)
 	if m.NoFallback {
-		s.Files = append(s.Files, File{Path: "/etc/rancher/k3s/config.yaml.d/mirror.yaml", Text: comment("The registries themselves are not asked for what the mirror does not have.") +
+		s.Files = append(s.Files, File{Path: "/etc/rancher/k3s/config.yaml.d/mirror.yaml", Text: comment("Only the mirror is used: content that it does not have fails at once.") +
 			"disable-default-registry-endpoint: true\n"})
 	}
 	return s
 }
 
-// yamlString writes a string of YAML, of which JSON is a part.
+// yamlString quotes a string for YAML, which is a superset of JSON.
 func yamlString(s string) string {
-	text, _ := json.Marshal(s) // of a string
+	text, _ := json.Marshal(s) // strings always encode
 	return string(text)
 }

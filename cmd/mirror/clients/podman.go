@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// podman is for all that goes by registries.conf: podman, buildah and skopeo.
+// podman supports the tools that read registries.conf: podman, buildah and skopeo.
 func podman(m Mirror) Setup {
 	s := Setup{Files: []File{{Path: "/etc/containers/registries.conf.d/mirror.conf", Text: registriesConf(m)}}}
 	s.giveCA(m, "/etc/containers/certs.d/"+m.Host+"/ca.crt")
@@ -16,7 +16,7 @@ func podman(m Mirror) Setup {
 		if !m.TLS {
 			s.Then = "podman login --tls-verify=false --username " + m.User + " " + m.Host
 		}
-		s.note("Each account that pulls has to log in; its password counts for all that the mirror has.")
+		s.note("Each account that pulls has to log in. The login is valid for all content of the mirror.")
 	}
 	return s
 }
@@ -28,9 +28,9 @@ func crio(m Mirror) Setup {
 	s.Then = "systemctl reload crio"
 	if user != "" {
 		const path = "/etc/crio/mirror-auth.json"
-		auths, _ := json.MarshalIndent(map[string]any{"auths": map[string]any{m.Host: map[string]string{"auth": creds.auth()}}}, "", "  ") // of strings
+		auths, _ := json.MarshalIndent(map[string]any{"auths": map[string]any{m.Host: map[string]string{"auth": creds.auth()}}}, "", "  ") // strings always encode
 		s.Files = append(s.Files,
-			File{Path: "/etc/crio/crio.conf.d/20-mirror.conf", Text: comment("For pulls that bring no credentials of their own, as imagePullSecrets are.") +
+			File{Path: "/etc/crio/crio.conf.d/20-mirror.conf", Text: comment("For pulls without credentials of their own, such as imagePullSecrets.") +
 				fmt.Sprintf("\n[crio.image]\nglobal_auth_file = %q\n", path)},
 			File{Path: path, Text: string(auths) + "\n", Secret: true})
 	}
@@ -40,9 +40,9 @@ func crio(m Mirror) Setup {
 func registriesConf(m Mirror) string {
 	var text strings.Builder
 	if m.NoFallback {
-		text.WriteString(comment("These registries are asked for at the mirror alone: what it does not have fails at once, with its reason."))
+		text.WriteString(comment("Only the mirror is used for these registries: content that it does not have fails at once."))
 	} else {
-		text.WriteString(comment("What the mirror does not have is asked for at the registry itself next."))
+		text.WriteString(comment("Content that the mirror does not have is fetched from the registry itself."))
 	}
 	insecure := ""
 	if !m.TLS {

@@ -17,19 +17,19 @@ import (
 	"airmirror/mirror"
 )
 
-// puller asks a mirror as a client does that pulls.
+// puller sends the requests of a client that pulls.
 type puller struct {
 	client        *http.Client
 	m             Mirror
-	tell          func(string)
+	report        func(string)
 	way           way
-	authorization string // what the challenge of an earlier request was answered with
+	authorization string // response to the challenge of an earlier request
 }
 
-// maxCheck is how large what is pulled may be: a manifest or a config.
+// maxCheck limits the size of a manifest or a config.
 const maxCheck = 8 << 20
 
-// ping finds out whether there is a registry.
+// ping checks that the server is a registry.
 func (p *puller) ping(ctx context.Context) error {
 	resp, err := p.do(ctx, http.MethodGet, p.m.URL()+"/v2/", "")
 	if err != nil {
@@ -38,32 +38,32 @@ func (p *puller) ping(ctx context.Context) error {
 	registry := resp.header.Get("Docker-Distribution-Api-Version") != ""
 	switch {
 	case resp.status == http.StatusUnauthorized && registry:
-		return nil // whether that keeps anybody from pulling is asked next
+		return nil // pull checks whether clients can log in
 	case resp.status != http.StatusOK:
-		return fmt.Errorf("it answers with %d %s", resp.status, http.StatusText(resp.status))
+		return fmt.Errorf("it responds with %d %s", resp.status, http.StatusText(resp.status))
 	case !registry:
-		return errors.New("what answers there is no registry")
+		return errors.New("the server is not a registry")
 	}
 	return nil
 }
 
-// pull pulls the manifests of an image and its config, or asks for a blob if there is no image.
-func (p *puller) pull(ctx context.Context, held Held) error {
-	if held == (Held{}) {
+// pull pulls the manifests and the config of an image, or requests a blob if there is no image.
+func (p *puller) pull(ctx context.Context, stored Stored) error {
+	if stored == (Stored{}) {
 		_, err := p.get(ctx, http.MethodHead, "blobs/"+digest.FromString("").String(), http.StatusNotFound)
 		return err
 	}
-	resp, err := p.get(ctx, http.MethodHead, "manifests/"+cmp.Or(held.Ref.Tag, held.Ref.Digest.String()))
+	resp, err := p.get(ctx, http.MethodHead, "manifests/"+cmp.Or(stored.Ref.Tag, stored.Ref.Digest.String()))
 	if err != nil {
 		return err
 	}
 	root := digest.Digest(resp.header.Get("Docker-Content-Digest"))
 	if root.Validate() != nil {
-		return errors.New("it does not say the digest of the manifest")
+		return errors.New("the response has no digest of the manifest")
 	}
 	refs, err := p.manifest(ctx, root)
-	if err == nil && held.Manifest != "" && held.Manifest != root {
-		refs, err = p.manifest(ctx, held.Manifest)
+	if err == nil && stored.Manifest != "" && stored.Manifest != root {
+		refs, err = p.manifest(ctx, stored.Manifest)
 	}
 	if err != nil || len(refs.Blobs) == 0 || refs.Blobs[0].Size > maxCheck {
 		return err
@@ -72,6 +72,7 @@ func (p *puller) pull(ctx context.Context, held Held) error {
 	return err
 }
 
+// manifest pulls a manifest.
 func (p *puller) manifest(ctx context.Context, d digest.Digest) (refs mirror.References, err error) {
 	resp, err := p.content(ctx, "manifests/", d)
 	if err != nil {
@@ -81,21 +82,21 @@ func (p *puller) manifest(ctx context.Context, d digest.Digest) (refs mirror.Ref
 	return refs, err
 }
 
-// content gets what has a digest.
+// content pulls a manifest or blob, and verifies its digest.
 func (p *puller) content(ctx context.Context, kind string, d digest.Digest) (answer, error) {
 	resp, err := p.get(ctx, http.MethodGet, kind+d.String())
 	if err == nil && d.Algorithm().FromBytes(resp.body) != d {
-		err = fmt.Errorf("what it sends as %s is something else", d)
+		err = fmt.Errorf("the content of %s has another digest", d)
 	}
 	return resp, err
 }
 
-// get asks for something of the repository, and logs in where that is asked for, as the client would. The status is to be
-// 200, or another one that is named.
+// get sends a request for content of the repository, and logs in if needed, as the client would. It returns an error
+// unless the status is 200 or the one in also.
 func (p *puller) get(ctx context.Context, method, what string, also ...int) (answer, error) {
 	at := p.m.URL() + "/v2/" + p.way.path + "/" + what + p.way.query
 	if p.way.login && p.m.User != "" && p.authorization == "" && p.way.query != "" {
-		p.authorization = p.m.basic() // a header of its configuration
+		p.authorization = p.m.basic() // a header in the configuration of the client
 	}
 	resp, err := p.do(ctx, method, at, p.authorization)
 	if err == nil && resp.status == http.StatusUnauthorized {
@@ -110,21 +111,21 @@ func (p *puller) get(ctx context.Context, method, what string, also ...int) (ans
 	case resp.status == http.StatusOK || len(also) > 0 && resp.status == also[0]:
 		return resp, nil
 	case resp.status == http.StatusUnauthorized && !p.way.login && p.m.User != "":
-		return resp, errors.New("it asks for a login, and these versions send no credentials to a registry-mirror")
+		return resp, errors.New("it requires a login, and these versions send no credentials to a registry-mirror")
 	case resp.status == http.StatusUnauthorized && p.m.User == "":
-		return resp, errors.New("it asks for a login, which the client needs to have: name its user with --user")
+		return resp, errors.New("it requires a login: set the user with --user")
 	case resp.status == http.StatusUnauthorized:
-		return resp, fmt.Errorf("the name %s or its password is wrong", p.m.User)
+		return resp, fmt.Errorf("the user %s or the password is wrong", p.m.User)
 	case resp.status == http.StatusForbidden:
-		return resp, errors.New("its rules do not let the client pull that")
+		return resp, errors.New("its rules do not allow the client to pull")
 	}
-	return resp, fmt.Errorf("it answers with %d %s", resp.status, http.StatusText(resp.status))
+	return resp, fmt.Errorf("it responds with %d %s", resp.status, http.StatusText(resp.status))
 }
 
 var parameters = regexp.MustCompile(`(\w+)="([^"]*)"`)
 
-// answerChallenge logs in by Basic, or gets a token, which may be one that anybody gets. It reports whether there is an
-// answer that was not given yet.
+// answerChallenge prepares basic authentication or requests a token, with or without a login. It reports whether the
+// request can be repeated with a new answer.
 func (p *puller) answerChallenge(ctx context.Context, challenge string) (bool, error) {
 	login := ""
 	if p.way.login && p.m.User != "" {
@@ -139,18 +140,18 @@ func (p *puller) answerChallenge(ctx context.Context, challenge string) (bool, e
 	if !strings.EqualFold(scheme, "Bearer") {
 		return false, nil
 	}
-	said := make(map[string]string)
+	params := make(map[string]string)
 	for _, pair := range parameters.FindAllStringSubmatch(rest, -1) {
-		said[pair[1]] = pair[2]
+		params[pair[1]] = pair[2]
 	}
-	realm, err := url.Parse(said["realm"])
+	realm, err := url.Parse(params["realm"])
 	if err != nil || realm.Host == "" {
-		return false, fmt.Errorf("it says to get a token from %q, which is no URL", said["realm"])
+		return false, fmt.Errorf("its challenge has the realm %q, which is not a URL", params["realm"])
 	}
 	query := realm.Query()
-	query.Set("service", said["service"])
-	if said["scope"] != "" {
-		query["scope"] = strings.Fields(said["scope"])
+	query.Set("service", params["service"])
+	if params["scope"] != "" {
+		query["scope"] = strings.Fields(params["scope"])
 	}
 	realm.RawQuery = query.Encode()
 	resp, err := p.do(ctx, http.MethodGet, realm.String(), login)
@@ -162,19 +163,20 @@ func (p *puller) answerChallenge(ctx context.Context, challenge string) (bool, e
 		Access string `json:"access_token"`
 	}
 	if err := json.Unmarshal(resp.body, &token); err != nil || cmp.Or(token.Token, token.Access) == "" {
-		return false, fmt.Errorf("there is no token in what %s sends", realm.Host)
+		return false, fmt.Errorf("the response of %s contains no token", realm.Host)
 	}
 	p.authorization = "Bearer " + cmp.Or(token.Token, token.Access)
 	return true, nil
 }
 
-// answer is what came of a request.
+// answer is the response to a request.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
+// do sends a request and reports it.
 func (p *puller) do(ctx context.Context, method, at, authorization string) (a answer, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, at, nil)
 	if err != nil {
@@ -186,10 +188,10 @@ func (p *puller) do(ctx context.Context, method, at, authorization string) (a an
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return a, errors.Unwrap(err) // it would say again what is asked
+		return a, errors.Unwrap(err) // without the URL, which callers add
 	}
 	defer resp.Body.Close()
-	p.tell(fmt.Sprintf("%s %s: %s", method, at, resp.Status))
+	p.report(fmt.Sprintf("%s %s: %s", method, at, resp.Status))
 	a = answer{status: resp.StatusCode, header: resp.Header}
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxCheck))
 	return a, err

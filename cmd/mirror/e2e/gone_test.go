@@ -29,7 +29,7 @@ func TestAnUpstreamThatGoesAndComesBack(t *testing.T) {
 		}
 		return nil
 	})
-	if out := mirror.ask(t, "status"); !strings.Contains(out, " gone, ") {
+	if out := mirror.ask(t, "status"); !strings.Contains(out, " down, ") {
 		t.Errorf("mirror status does not say that the upstream is gone:\n%s", out)
 	}
 	wantSoon(t, mirror.addr, heldPath, 250*time.Millisecond)

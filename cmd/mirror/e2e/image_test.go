@@ -164,7 +164,7 @@ func TestTheImage(t *testing.T) {
 		"--env", "MIRROR_LISTEN="+addr, "--env", "MIRROR_OFFLINE=true")
 	wantWhole(t, addr+"/library/airmirror-hello:1", digest)
 	docker.do(t, "pull", "airmirror-hello:1")
-	if got := offline.exec(t, "mirror", "export", "--bundle", "/bundles/plant.tar", "library/airmirror-hello:1"); !strings.Contains(got, "carries  1 image") {
+	if got := offline.exec(t, "mirror", "export", "--bundle", "/bundles/plant.tar", "library/airmirror-hello:1"); !strings.Contains(got, "contains  1 image") {
 		t.Errorf("export printed %q", got)
 	}
 	offline.exec(t, "mirror", "sync", "--offline", "--bundle", "/bundles/plant.tar")

@@ -31,7 +31,7 @@ func TestARegistryMovesIn(t *testing.T) {
 	}
 	old.stop(t)
 	out = fromFolder.ask(t, "sync", "--registry-root", root)
-	if !strings.Contains(out, "4 repositories, 5 tags") || !strings.Contains(out, "linked and not copied") {
+	if !strings.Contains(out, "4 repositories, 5 tags") || !strings.Contains(out, "linked instead of copied") {
 		t.Errorf("mirror sync --registry-root printed\n%s", out)
 	}
 	wantOneFile(t, filepath.Join(root, "docker/registry/v2/blobs/sha256", layer.Hex[:2], layer.Hex, "data"),

@@ -19,7 +19,7 @@ func TestSyncedImagesRunWithoutTheUpstream(t *testing.T) {
 	here := "linux/" + runtime.GOARCH
 
 	out := mirror.ask(t, "sync", "--file", list, "--platform", here)
-	if !strings.Contains(out, "2 images: 2 held whole") {
+	if !strings.Contains(out, "2 images: 2 complete") {
 		t.Errorf("mirror sync printed:\n%s", out)
 	}
 	for _, image := range []string{"airmirror-first:1", "airmirror-second:2"} {

@@ -57,7 +57,7 @@ func TestVolumesAreTakenInOneAtATime(t *testing.T) {
 			t.Errorf("before volume %d of %d there is %s already", i+1, len(volumes), r.stdout)
 		}
 		out := inside.ask(t, "sync", "--bundle", copied)
-		if next := fmt.Sprintf("it goes on with %s/plant.tar.%03d\n", there, i+2); i < len(volumes)-1 && !strings.HasSuffix(out, next) {
+		if next := fmt.Sprintf("continue with %s/plant.tar.%03d\n", there, i+2); i < len(volumes)-1 && !strings.HasSuffix(out, next) {
 			t.Errorf("after volume %d it says\n%swant %q", i+1, out, next)
 		}
 		if held, want := sizeBelow(t, inside.data, "blobs"), int64(i+1)*most; held > want+1<<20 {
