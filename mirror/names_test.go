@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNamesMeetInOnePlace(t *testing.T) {
+func TestNamesOfRequests(t *testing.T) {
 	for _, tt := range []struct {
 		def, name, ns string
 		want          string
@@ -57,7 +57,7 @@ func TestNamesMeetInOnePlace(t *testing.T) {
 	}
 }
 
-func TestThisMirrorsAddressMeansWhatAskingItMeans(t *testing.T) {
+func TestOwnAddressIsNoRegistry(t *testing.T) {
 	names := Names{Own: map[string]bool{"localhost:5000": true, "reg.example": true, "[::1]:5000": true}}
 	for _, tt := range []struct{ name, ns, want string }{
 		{"localhost:5000/team/app", "", "docker.io/team/app"},

@@ -74,8 +74,8 @@ func TestOwned(t *testing.T) {
 	}
 }
 
-// TestOwnedIsBounded checks the limit for manifests of unknown types: all that they name is written in one transaction.
-func TestOwnedIsBounded(t *testing.T) {
+// TestOwnedIsLimited checks the limit for manifests of unknown types: all that they name is written in one transaction.
+func TestOwnedIsLimited(t *testing.T) {
 	var doc strings.Builder
 	for i := range maxDescriptors + 1 {
 		fmt.Fprintf(&doc, `{"digest":%q},`, digest.FromString(fmt.Sprint(i)))
@@ -90,8 +90,8 @@ func TestOwnedIsBounded(t *testing.T) {
 	}
 }
 
-// TestOwnedTakesTimeByTheByte: nesting does not make reading slower.
-func TestOwnedTakesTimeByTheByte(t *testing.T) {
+// TestOwnedTakesLinearTime: nesting does not make reading slower.
+func TestOwnedTakesLinearTime(t *testing.T) {
 	const depth = 9000
 	deep := strings.Repeat(`{"x":[`, depth/2) + strings.Repeat(" ", MaxManifestSize-8*depth) + strings.Repeat("]}", depth/2)
 	began := time.Now()

@@ -16,7 +16,7 @@ func platformOf(s string) *v1.Platform {
 	return &v1.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}
 }
 
-func TestPlatformsThatAreSelected(t *testing.T) {
+func TestSelectPlatforms(t *testing.T) {
 	all := []string{"linux/amd64", "linux/arm64/v8", "linux/arm/v7", "linux/arm/v6", "windows/amd64", "linux/386"}
 	for _, tt := range []struct {
 		asked string // with commas

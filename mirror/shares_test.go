@@ -37,7 +37,7 @@ func TestSharesLeaveSomeForTheNext(t *testing.T) {
 	}
 }
 
-func TestSharesHaveABoundOfOneAtLeast(t *testing.T) {
+func TestSharesOfOne(t *testing.T) {
 	s := mirror.NewShares[string](1)
 	if !s.Take("a", 1) || s.Take("a", 1) || s.Take("b", 1) {
 		t.Error("of one there is not one")
@@ -64,8 +64,8 @@ func TestSharesOfSizes(t *testing.T) {
 	}
 }
 
-// TestWhoHasMostYields, and never to one that would have more then.
-func TestWhoHasMostYields(t *testing.T) {
+// TestYields, and never to one that would have more then.
+func TestYields(t *testing.T) {
 	s := mirror.NewShares[string](1000)
 	for who, n := range map[string]int64{"flood": 500, "middle": 300, "small": 3} {
 		s.Force(who, n)
@@ -83,7 +83,7 @@ func TestWhoHasMostYields(t *testing.T) {
 	}
 }
 
-func TestSharesAreCountedAtOnce(t *testing.T) {
+func TestSharesConcurrently(t *testing.T) {
 	s := mirror.NewShares[string](100)
 	var taken atomic.Int64
 	var all sync.WaitGroup

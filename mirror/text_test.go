@@ -7,7 +7,7 @@ import (
 	"testing/iotest"
 )
 
-func TestTextIsReadInItsEncoding(t *testing.T) {
+func TestTextReaderConvertsEncodings(t *testing.T) {
 	for encoded, want := range map[string]string{
 		"":                                  "",
 		"plain":                             "plain",
@@ -34,7 +34,7 @@ func TestTextIsReadInItsEncoding(t *testing.T) {
 	}
 }
 
-func TestAFailingReaderOfTextFails(t *testing.T) {
+func TestTextReaderReturnsErrors(t *testing.T) {
 	if _, err := io.ReadAll(TextReader(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("\xff\xfea\x00b\x00"))))); err != iotest.ErrTimeout {
 		t.Errorf("%v, want %v", err, iotest.ErrTimeout)
 	}
