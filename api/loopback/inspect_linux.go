@@ -1,12 +1,16 @@
 package loopback
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tunDevice is the device with which a process can forward the traffic of whole networks.
@@ -33,7 +37,7 @@ func (j *Checker) inspect(client entry) error {
 	case client.uid != own && own != 0:
 		return fmt.Errorf("the process belongs to root, and the mirror does not run as root, so it cannot see whether that is a proxy")
 	}
-	holders := socketHolders(client.inode)
+	holders := j.holders(client.inode)
 	if len(holders) == 0 {
 		return errNotFound
 	}
@@ -86,15 +90,42 @@ func isOther(of entry, entries []entry, inodes []uint64) bool {
 	})
 }
 
+// maxClients limits how many processes are remembered as clients.
+const maxClients = 16
+
+// holders returns the processes that hold a socket. A process that was the only holder of another socket a moment ago is
+// inspected first: clients open several connections, and a search through all processes takes milliseconds on a busy
+// machine.
+func (j *Checker) holders(inode uint64) []process {
+	for pid, until := range j.clients {
+		if time.Now().After(until) {
+			delete(j.clients, pid)
+		} else if p := openFiles(pid); slices.Contains(p.inodes, inode) {
+			return []process{p}
+		}
+	}
+	all := socketHolders(inode)
+	if len(all) == 1 && len(j.clients) < maxClients {
+		j.clients[all[0].pid] = time.Now().Add(trustTTL)
+	}
+	return all
+}
+
 // socketHolders returns the processes that hold a socket, of those that this process can inspect.
 func socketHolders(inode uint64) (holders []process) {
+	link := []byte("socket:[" + strconv.FormatUint(inode, 10) + "]")
 	all, _ := os.ReadDir("/proc")
 	for _, dir := range all {
 		if _, err := strconv.ParseUint(dir.Name(), 10, 32); err != nil {
 			continue
 		}
-		if p := openFiles(dir.Name()); slices.Contains(p.inodes, inode) {
-			holders = append(holders, p)
+		holds := false
+		eachFile(dir.Name(), func(target []byte) (more bool) {
+			holds = bytes.Equal(target, link)
+			return !holds
+		})
+		if holds {
+			holders = append(holders, openFiles(dir.Name()))
 		}
 	}
 	return holders
@@ -103,16 +134,31 @@ func socketHolders(inode uint64) (holders []process) {
 // openFiles returns the sockets and devices that a process has open.
 func openFiles(pid string) process {
 	p := process{pid: pid}
-	folder := filepath.Join("/proc", pid, "fd")
-	open, _ := os.ReadDir(folder)
-	for _, fd := range open {
-		target, _ := os.Readlink(filepath.Join(folder, fd.Name()))
-		if number, ok := strings.CutPrefix(target, "socket:["); ok {
+	eachFile(pid, func(target []byte) bool {
+		if number, ok := strings.CutPrefix(string(target), "socket:["); ok {
 			if inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); err == nil {
 				p.inodes = append(p.inodes, inode)
 			}
 		}
-		p.tunnel = p.tunnel || target == tunDevice
-	}
+		p.tunnel = p.tunnel || string(target) == tunDevice
+		return true
+	})
 	return p
+}
+
+// eachFile calls visit with the link target of each file descriptor of a process until it returns false. The target is
+// only valid during the call.
+func eachFile(pid string, visit func(target []byte) (more bool)) {
+	folder, err := os.Open(filepath.Join("/proc", pid, "fd"))
+	if err != nil {
+		return
+	}
+	defer folder.Close()
+	names, _ := folder.Readdirnames(-1)
+	buf := make([]byte, 256) // longer targets are files that do not matter here
+	for _, name := range names {
+		if n, err := unix.Readlinkat(int(folder.Fd()), name, buf); err == nil && !visit(buf[:n]) {
+			return
+		}
+	}
 }

@@ -10,8 +10,8 @@ import (
 // entry is a socket. On this system, sockets cannot be looked up.
 type entry struct{ inode uint64 }
 
-func find(_, _ netip.AddrPort) (entry, error) {
+func findSocket(_, _ netip.AddrPort) (entry, error) {
 	return entry{}, errors.New("this system does not support looking up the process at the other end of a connection")
 }
 
-func (j *Judge) look(entry) error { return errNotFound }
+func (j *Checker) inspect(entry) error { return errNotFound }

@@ -22,6 +22,7 @@ type Checker struct {
 	upstreams map[uint16]bool
 	mu        sync.Mutex // one inspection at a time
 	verdicts  *lru.Cache[socket, verdict]
+	clients   map[string]time.Time // processes that held a socket alone, and until when they are inspected first
 }
 
 // socket identifies the other end of a connection.
@@ -44,7 +45,7 @@ const (
 // New returns a checker. A process that listens on one of the ports of upstreams on this machine may still be a client:
 // it serves the mirror there.
 func New(upstreams ...uint16) *Checker {
-	j := &Checker{upstreams: make(map[uint16]bool)}
+	j := &Checker{upstreams: make(map[uint16]bool), clients: make(map[string]time.Time)}
 	for _, port := range upstreams {
 		j.upstreams[port] = true
 	}

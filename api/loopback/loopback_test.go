@@ -36,6 +36,14 @@ func TestMain(m *testing.M) {
 			client.Close()
 		}
 		hold(dial(), client, accepted)
+	case "changing": // a client that turns into a proxy before its second connection
+		first := dial()
+		_, err := os.Stdin.Read(make([]byte, 1))
+		check(err)
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		check(err)
+		defer listener.Close()
+		hold(first, dial())
 	case "forked": // a child of a proxy, as socat makes one, has the connection and no listener
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		check(err)
@@ -78,6 +86,13 @@ func check(err error) {
 // connected starts a process that connects to a listener, and returns the two ends' addresses.
 func connected(t *testing.T, what string, uid uint32) (remote, local netip.AddrPort) {
 	t.Helper()
+	accept, _ := startProcess(t, what, uid)
+	return accept()
+}
+
+// startProcess starts a process that connects to a listener. accept returns the addresses of its next connection.
+func startProcess(t *testing.T, what string, uid uint32) (accept func() (remote, local netip.AddrPort), stdin io.Writer) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -89,20 +104,23 @@ func connected(t *testing.T, what string, uid uint32) (remote, local netip.AddrP
 	if uid != 0 {
 		process.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
-	stdin, err := process.StdinPipe()
+	pipe, err := process.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stdin.Close(); _ = process.Wait() })
-	accepted, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { accepted.Close() })
-	return address(accepted.RemoteAddr()), address(accepted.LocalAddr())
+	t.Cleanup(func() { pipe.Close(); _ = process.Wait() })
+	return func() (remote, local netip.AddrPort) {
+		t.Helper()
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { accepted.Close() })
+		return address(accepted.RemoteAddr()), address(accepted.LocalAddr())
+	}, pipe
 }
 
 func address(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
@@ -138,6 +156,22 @@ func TestClient(t *testing.T) {
 				t.Errorf("by its IPv4 address in IPv6: %v", err)
 			}
 		})
+	}
+}
+
+// TestKnownClientIsInspectedAgain: a process that was a client is refused as soon as it could be a proxy, even though the
+// checker remembers it.
+func TestKnownClientIsInspectedAgain(t *testing.T) {
+	accept, stdin := startProcess(t, "changing", 0)
+	checker := loopback.New()
+	if err := checker.Check(accept()); err != nil {
+		t.Fatalf("a client is refused: %v", err)
+	}
+	if _, err := io.WriteString(stdin, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := checker.Check(accept()); err == nil || !strings.Contains(err.Error(), "listens on 127.0.0.1:") {
+		t.Errorf("a process that listens now: got %v, want that it listens", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package loopback
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -60,6 +61,47 @@ func TestFindAmongBoundSockets(t *testing.T) {
 	}
 	if got, err := findSocket(remote, local); err != nil || got.local != remote || got.remote != local {
 		t.Errorf("%s to %s: %+v, %v", remote, local, got, err)
+	}
+}
+
+// TestDumpEqualsTable: both have the same sockets of this process.
+func TestDumpEqualsTable(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		client, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+	}
+	table, err := readTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dump []entry
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		part, err := dumpSockets(family)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dump = append(dump, part...)
+	}
+	own := openFiles("self").inodes
+	count := 0
+	for _, e := range table {
+		if !slices.Contains(own, e.inode) {
+			continue
+		}
+		if count++; !slices.Contains(dump, e) {
+			t.Errorf("the dump does not have %+v", e)
+		}
+	}
+	if count < 6 {
+		t.Errorf("the table has %d sockets of this process, want 6 or more", count)
 	}
 }
 
