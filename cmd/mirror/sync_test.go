@@ -47,7 +47,7 @@ func TestInterruptedSync(t *testing.T) {
 			<-begun
 			must(t, cmd.Process.Signal(os.Interrupt))
 			cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "mirror: interrupted: what has arrived whole is kept") {
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "mirror: interrupted: complete blobs are stored") {
 				t.Fatalf("exit code %d\n%s", code, &out)
 			}
 			<-ended // the transfer, too
@@ -77,7 +77,7 @@ func TestSyncWithoutReferrersSaysSo(t *testing.T) {
 	args := []string{"sync", "--data", t.TempDir(), "--upstream", "docker.io=" + up.URL, "--referrers", "app:v1"}
 	cmd := exec.Command("mirror", args...)
 	out, _ := cmd.CombinedOutput()
-	for _, want := range []string{"app:v1: not checked: cannot list the referrers of docker.io/library/app@sha256:", "the stored copy is complete", "or lack what refers to it"} {
+	for _, want := range []string{"app:v1: not checked: cannot list the referrers of docker.io/library/app@sha256:", "the stored copy is complete", "or lack referrers"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%s\ndoes not say %q", out, want)
 		}

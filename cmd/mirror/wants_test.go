@@ -11,7 +11,7 @@ func TestFilesOfWantsAreReadToTheirEnd(t *testing.T) {
 		n     int
 		fails string
 	}{
-		"[]": {}, one: {n: 1}, one + "\n" + other + "\n": {n: 3}, "": {fails: "it is empty"},
+		"[]": {}, one: {n: 1}, one + "\n" + other + "\n": {n: 3}, "": {fails: "the file is empty"},
 		one + " and more": {n: 1, fails: "invalid character"}, one + `[{"ref":`: {n: 1, fails: "unexpected EOF"},
 	} {
 		wants, err := readWants(strings.NewReader(text))

@@ -130,7 +130,7 @@ func (c *changing) round(t *testing.T, round int) {
 		wait("the user is gone", extra(round-1), 401)
 	}
 	c.write(t, round+1000, "    - {users: [alice], repositories: ['['], actions: [everything]}\n")
-	refuses(t, environment(t), "nothing was changed", mirrorBin, "reload", "--data", c.data)
+	refuses(t, environment(t), "the settings are unchanged", mirrorBin, "reload", "--data", c.data)
 	wait("what held before a mistake holds", extra(round), 200)
 }
 

@@ -159,7 +159,7 @@ func breakFiles(t *testing.T, certs *certificates, mirror *server) {
 	}
 	for _, text := range []string{string(good[:len(good)/3]), string(other), ""} {
 		writeFile(t, certs.dir, "server.crt", text)
-		refuses(t, environment(t), "nothing was changed", mirrorBin, "reload", "--data", mirror.data)
+		refuses(t, environment(t), "the settings are unchanged", mirrorBin, "reload", "--data", mirror.data)
 		fresh := &http.Transport{TLSClientConfig: certs.trusting(t)}
 		serialOf(t, fresh, mirror.addr, "")
 		fresh.CloseIdleConnections()
