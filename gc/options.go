@@ -126,9 +126,6 @@ func (p Policy) Validate() error {
 		return errors.New("freeUpTo has no effect without keepFree")
 	}
 	for _, pattern := range p.Evict {
-		if ref, err := mirror.ParseRef(pattern); err == nil && ref.Digest != "" {
-			continue
-		}
 		if !mirror.ValidPattern(pattern) {
 			return fmt.Errorf("%q is not a pattern of repositories", pattern)
 		}

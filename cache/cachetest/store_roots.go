@@ -117,7 +117,7 @@ func (s *storeTest) listRoots(repo mirror.Repo, after digest.Digest, n int) []mi
 	return roots
 }
 
-// roots checks which manifests of a repository are roots.
+// wantRoots checks which manifests of a repository are roots.
 func (s *storeTest) wantRoots(repo mirror.Repo, want ...mirror.Manifest) {
 	s.t.Helper()
 	var got, digests []digest.Digest

@@ -283,3 +283,17 @@ func TestBuffersAreBounded(t *testing.T) {
 		t.Errorf("%d buffers are in use afterwards, %d before", n, before)
 	}
 }
+
+func TestSpace(t *testing.T) {
+	f, err := Open(filepath.Join(t.TempDir(), "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, free, err := f.Space()
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil || free < 0 || total < 1<<20 || free > total {
+		t.Errorf("%d bytes, %d of them free, %v", total, free, err)
+	}
+}
