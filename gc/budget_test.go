@@ -241,19 +241,20 @@ func TestBudgetKeeps(t *testing.T) {
 	}
 }
 
-// TestKeepReasons has images that are kept for two reasons, two of them for the same, and one that is deleted.
+// TestKeepReasons has images that are kept for two reasons, two of them for each, and one that is deleted.
 func TestKeepReasons(t *testing.T) {
 	w := newSurvey(t)
 	w.image(team+":v1", mirror.Pushed, day, "a", "base")
 	w.image(team+":v2", mirror.Pushed, 2*day, "b", "base")
 	w.image(hub+":v3", mirror.Mirrored, day, "c")
+	w.image(hub+":v5", mirror.Mirrored, 2*day, "e")
 	w.image(other+":v4", mirror.Mirrored, day, "d")
 	w.fetchErrors[hub] = errors.New("offline")
 	p := w.plan(gc.Policy{MaxSize: 1})
 	w.wantDeleted(p, "image "+other+":v4")
 	want := []gc.KeepReason{
 		{Reason: "pushed", Images: 2, Blobs: 5, Bytes: 2 + 30},
-		{Reason: "cannot be fetched again: offline", Images: 1, Blobs: 2, Bytes: 11},
+		{Reason: "cannot be fetched again: offline", Images: 2, Blobs: 4, Bytes: 22},
 	}
 	if !slices.Equal(p.KeepReasons, want) {
 		t.Errorf("%+v, want %+v", p.KeepReasons, want)
@@ -262,7 +263,7 @@ func TestKeepReasons(t *testing.T) {
 	for c := range p.KeptImages() {
 		names = append(names, c.Name)
 	}
-	if want := []string{team + ":v2", team + ":v1", hub + ":v3"}; !slices.Equal(names, want) {
+	if want := []string{team + ":v2", team + ":v1", hub + ":v5", hub + ":v3"}; !slices.Equal(names, want) {
 		t.Errorf("kept images are %q, want %q", names, want)
 	}
 }

@@ -27,7 +27,7 @@ func TestOpenDamagedFile(t *testing.T) {
 		return nil
 	}))
 	must(t, x.Close())
-	whole, err := os.ReadFile(path)
+	original, err := os.ReadFile(path)
 	must(t, err)
 	page := os.Getpagesize()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -43,7 +43,7 @@ func TestOpenDamagedFile(t *testing.T) {
 		},
 	} {
 		for i := range 20 {
-			file := damage(i, append([]byte(nil), whole...))
+			file := damage(i, append([]byte(nil), original...))
 			must(t, os.WriteFile(path, file, 0o600))
 			x, err := bolt.Open(path)
 			if err == nil { // the page is not in use

@@ -91,11 +91,11 @@ func TestSalvageOfUndamagedFile(t *testing.T) {
 // TestSalvageLosesOnlyDamagedPage checks that a damaged page is reported and that all other pages are read. For a
 // damaged table list, the previous one is used.
 func TestSalvageLosesOnlyDamagedPage(t *testing.T) {
-	whole, want := writeSample(t)
+	original, want := writeSample(t)
 	size := os.Getpagesize()
 	inUse := 0
-	for page := 2; page < len(whole)/size; page++ {
-		file := append([]byte(nil), whole...)
+	for page := 2; page < len(original)/size; page++ {
+		file := append([]byte(nil), original...)
 		if empty := make([]byte, size); bytes.Equal(file[page*size:(page+1)*size], empty) {
 			continue
 		}
@@ -124,11 +124,11 @@ func TestSalvageLosesOnlyDamagedPage(t *testing.T) {
 
 // TestSalvageOfRandomDamage checks that salvaging ends and reports missing entries.
 func TestSalvageOfRandomDamage(t *testing.T) {
-	whole, want := writeSample(t)
+	original, want := writeSample(t)
 	size := os.Getpagesize()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
-		file := append([]byte(nil), whole...)
+		file := append([]byte(nil), original...)
 		for range 1 + random.IntN(20) { // headers and elements of pages
 			at := size*(2+random.IntN(len(file)/size-2)) + random.IntN(300)
 			file[at] = byte(random.Uint32())

@@ -28,12 +28,12 @@ func testSuspendPartial(t *blobTest) {
 				for _, next := range []int{1, 64, 300_000, len(data)} {
 					t.write(w, data[at:next])
 					at = next
-					part := t.suspendPartial(w)
-					if part.ID != w.ID() || part.Algorithm != a || part.Size != int64(at) {
-						t.Fatalf("partial blob after %d bytes is %+v", at, part)
+					partial := t.suspendPartial(w)
+					if partial.ID != w.ID() || partial.Algorithm != a || partial.Size != int64(at) {
+						t.Fatalf("partial blob after %d bytes is %+v", at, partial)
 					}
 					if end != "" {
-						w = t.resumePartial(part)
+						w = t.resumePartial(partial)
 						t.write(w, content(100))
 					}
 					if end == "dies" {
@@ -41,8 +41,8 @@ func testSuspendPartial(t *blobTest) {
 					} else if err := w.Abort(); err != nil {
 						t.Errorf("Abort: %v", err)
 					}
-					if w = t.resumePartial(part); w.Size() != part.Size || w.ID() != part.ID {
-						t.Fatalf("%s is resumed as %s with %d bytes, want %d", part.ID, w.ID(), w.Size(), at)
+					if w = t.resumePartial(partial); w.Size() != partial.Size || w.ID() != partial.ID {
+						t.Fatalf("%s is resumed as %s with %d bytes, want %d", partial.ID, w.ID(), w.Size(), at)
 					}
 					t.wantRead(io.NewSectionReader(t.tail(w), 0, int64(at)), data[:at])
 				}
@@ -59,12 +59,12 @@ func testResumeEarlierPartial(t *blobTest) {
 	data := content(500_000)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data[:200_000])
-	part := t.suspendPartial(w)
-	w = t.resumePartial(part)
+	partial := t.suspendPartial(w)
+	w = t.resumePartial(partial)
 	t.write(w, content(300_000))
 	t.suspendPartial(w)
-	part.Hash = nil
-	w = t.resumePartial(part)
+	partial.Hash = nil
+	w = t.resumePartial(partial)
 	t.write(w, data[200_000:])
 	t.commit(w, digest.FromBytes(data))
 	t.wantBlob(digest.FromBytes(data), data)
@@ -76,31 +76,31 @@ func testFailedCommitOfPartial(t *blobTest) {
 	data := content(1000)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data[:500])
-	part := t.suspendPartial(w)
-	w = t.resumePartial(part)
+	partial := t.suspendPartial(w)
+	w = t.resumePartial(partial)
 	t.write(w, data[500:])
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if w.Commit(canceled, digest.FromBytes(data)) == nil {
 		t.Error("Commit succeeded")
 	}
-	want := map[string]backend.UnfinishedBlob{part.ID: {ID: part.ID, Size: 500}}
+	want := map[string]backend.UnfinishedBlob{partial.ID: {ID: partial.ID, Size: 500}}
 	t.wantUnfinished(time.Time{}, want)
 	t.reopen()
 	t.wantUnfinished(time.Time{}, want)
-	w = t.resumePartial(part)
+	w = t.resumePartial(partial)
 	t.write(w, content(500))
 	t.wantCode("Commit", w.Commit(t.Context(), digest.FromBytes(data)), mirror.CodeDigestInvalid)
 	t.wantUnfinished(time.Time{}, nil)
-	t.wantNoPartial(part)
+	t.wantNoPartial(partial)
 }
 
 func testCommitOfPartialTwice(t *blobTest) {
 	data := content(1000)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data)
-	part := t.suspendPartial(w)
-	t.commit(t.resumePartial(part), t.put(data))
+	partial := t.suspendPartial(w)
+	t.commit(t.resumePartial(partial), t.put(data))
 	t.wantUnfinished(time.Time{}, nil)
 }
 
@@ -109,59 +109,59 @@ func testUncommit(t *blobTest) {
 	d := digest.FromBytes(data)
 	w := t.create(digest.SHA256, "")
 	t.write(w, data[:500])
-	part := t.suspendPartial(w)
-	w = t.resumePartial(part)
+	partial := t.suspendPartial(w)
+	w = t.resumePartial(partial)
 	t.write(w, data[500:])
 	t.commit(w, d)
 	t.reopen()
-	t.wantNoPartial(part)
-	if err := t.blobs.Uncommit(t.Context(), d, part.ID); err != nil {
+	t.wantNoPartial(partial)
+	if err := t.blobs.Uncommit(t.Context(), d, partial.ID); err != nil {
 		t.Fatal(err)
 	}
 	_, err := t.blobs.Stat(t.Context(), d)
 	t.wantCode("Stat", err, mirror.CodeBlobUnknown)
-	w = t.resumePartial(part)
+	w = t.resumePartial(partial)
 	t.write(w, data[500:])
 	t.commit(w, d)
 	t.wantBlob(d, data)
-	if err := t.blobs.Uncommit(t.Context(), digest.FromString("never seen"), part.ID); err != nil {
+	if err := t.blobs.Uncommit(t.Context(), digest.FromString("never seen"), partial.ID); err != nil {
 		t.Error(err)
 	}
-	t.wantNoPartial(part)
+	t.wantNoPartial(partial)
 }
 
 func testResumeUnknownPartial(t *blobTest) {
 	w := t.create(digest.SHA256, "")
 	t.write(w, content(10))
-	part := t.suspendPartial(w)
+	partial := t.suspendPartial(w)
 	upload := t.create(digest.SHA256, "upload")
 	t.suspend(upload)
-	for _, id := range []string{"", "..", "../../etc/passwd", uuid.NewString(), "x/../" + part.ID, part.ID + ".part", upload.ID()} {
+	for _, id := range []string{"", "..", "../../etc/passwd", uuid.NewString(), "x/../" + partial.ID, partial.ID + ".part", upload.ID()} {
 		t.wantNoPartial(mirror.PartialBlob{ID: id, Algorithm: digest.SHA256})
 	}
-	t.wantNoPartial(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: 11})
-	t.wantNoPartial(mirror.PartialBlob{ID: part.ID, Algorithm: digest.SHA256, Size: -1})
-	t.wantNoPartial(mirror.PartialBlob{ID: part.ID, Algorithm: "md5"})
-	_, err := t.blobs.Resume(t.Context(), part.ID)
+	t.wantNoPartial(mirror.PartialBlob{ID: partial.ID, Algorithm: digest.SHA256, Size: 11})
+	t.wantNoPartial(mirror.PartialBlob{ID: partial.ID, Algorithm: digest.SHA256, Size: -1})
+	t.wantNoPartial(mirror.PartialBlob{ID: partial.ID, Algorithm: "md5"})
+	_, err := t.blobs.Resume(t.Context(), partial.ID)
 	t.wantCode("Resume", err, mirror.CodeBlobUploadUnknown)
-	if done, err := t.blobs.Discard(t.Context(), part.ID, func(time.Time) bool { return true }); !done || err != nil {
+	if done, err := t.blobs.Discard(t.Context(), partial.ID, func(time.Time) bool { return true }); !done || err != nil {
 		t.Errorf("Discard = %v, %v", done, err)
 	}
-	t.wantNoPartial(part)
+	t.wantNoPartial(partial)
 }
 
 func (t *blobTest) suspendPartial(w backend.Writer) mirror.PartialBlob {
 	t.Helper()
-	part, err := w.SuspendPartial()
+	partial, err := w.SuspendPartial()
 	if err != nil {
 		t.Fatalf("SuspendPartial: %v", err)
 	}
-	return part
+	return partial
 }
 
-func (t *blobTest) resumePartial(part mirror.PartialBlob) backend.Writer {
+func (t *blobTest) resumePartial(partial mirror.PartialBlob) backend.Writer {
 	t.Helper()
-	w, err := t.blobs.ResumeBlob(t.Context(), part)
+	w, err := t.blobs.ResumeBlob(t.Context(), partial)
 	if err != nil {
 		t.Fatalf("ResumeBlob: %v", err)
 	}
@@ -169,8 +169,8 @@ func (t *blobTest) resumePartial(part mirror.PartialBlob) backend.Writer {
 	return w
 }
 
-func (t *blobTest) wantNoPartial(part mirror.PartialBlob) {
+func (t *blobTest) wantNoPartial(partial mirror.PartialBlob) {
 	t.Helper()
-	_, err := t.blobs.ResumeBlob(t.Context(), part)
-	t.wantCode("ResumeBlob of "+part.ID, err, mirror.CodeBlobUploadUnknown)
+	_, err := t.blobs.ResumeBlob(t.Context(), partial)
+	t.wantCode("ResumeBlob of "+partial.ID, err, mirror.CodeBlobUploadUnknown)
 }

@@ -79,12 +79,12 @@ func TestFailedFsyncLeavesPartialBlob(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := open(t, t.TempDir())
-			part, err := create(t, f, "", "da").SuspendPartial()
+			partial, err := create(t, f, "", "da").SuspendPartial()
 			if err != nil {
 				t.Fatal(err)
 			}
 			end := func(end func(w *writer) error) error {
-				w, err := f.ResumeBlob(t.Context(), part)
+				w, err := f.ResumeBlob(t.Context(), partial)
 				if err == nil {
 					_, err = w.Write([]byte("ta"))
 				}
@@ -105,8 +105,8 @@ func TestFailedFsyncLeavesPartialBlob(t *testing.T) {
 			if failed == nil {
 				return
 			}
-			wantIncoming(t, f, part.ID+partialSuffix)
-			if info, err := os.Stat(f.incoming(part.ID + partialSuffix)); err != nil || info.Size() != part.Size {
+			wantIncoming(t, f, partial.ID+partialSuffix)
+			if info, err := os.Stat(f.incoming(partial.ID + partialSuffix)); err != nil || info.Size() != partial.Size {
 				t.Errorf("the partial blob is %v, %v", info, err)
 			}
 			f.fsync = (*os.File).Sync
@@ -122,15 +122,15 @@ func TestFailedFsyncLeavesPartialBlob(t *testing.T) {
 // power loss. Its content must not change.
 func TestResumeBlobRefusesHardLinkedFile(t *testing.T) {
 	f := open(t, t.TempDir())
-	part, err := create(t, f, "", "data").SuspendPartial()
+	partial, err := create(t, f, "", "data").SuspendPartial()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Link(f.incoming(part.ID+partialSuffix), filepath.Join(f.root, "other")); err != nil {
+	if err := os.Link(f.incoming(partial.ID+partialSuffix), filepath.Join(f.root, "other")); err != nil {
 		t.Skip(err)
 	}
-	part.Size = 2
-	if _, err := f.ResumeBlob(t.Context(), part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
+	partial.Size = 2
+	if _, err := f.ResumeBlob(t.Context(), partial); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
 		t.Errorf("ResumeBlob: %v", err)
 	}
 	if got, err := os.ReadFile(filepath.Join(f.root, "other")); err != nil || string(got) != "data" {

@@ -22,18 +22,18 @@ func (w *writer) SuspendPartial() (mirror.PartialBlob, error) {
 	if w.closed {
 		return mirror.PartialBlob{}, errClosed
 	}
-	part, err := w.savePartial()
+	partial, err := w.savePartial()
 	if err != nil {
 		return mirror.PartialBlob{}, errors.Join(fmt.Errorf("suspend partial blob %s: %w", w.id, err), w.discard())
 	}
 	w.close()
-	return part, nil
+	return partial, nil
 }
 
-func (w *writer) savePartial() (part mirror.PartialBlob, err error) {
-	part = mirror.PartialBlob{ID: w.id, Algorithm: w.algorithm, Size: w.size}
-	if part.Hash, err = w.hasher.flush().(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
-		return part, err
+func (w *writer) savePartial() (partial mirror.PartialBlob, err error) {
+	partial = mirror.PartialBlob{ID: w.id, Algorithm: w.algorithm, Size: w.size}
+	if partial.Hash, err = w.hasher.flush().(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+		return partial, err
 	}
 	file, err := w.open()
 	if err == nil {
@@ -47,7 +47,7 @@ func (w *writer) savePartial() (part mirror.PartialBlob, err error) {
 	if err == nil { // even if the file had its name already: a process may have died before this fsync
 		err = w.files.syncFolder(w.files.incoming(""))
 	}
-	return part, err
+	return partial, err
 }
 
 // renamePartial gives the file the name of a partial blob. The caller holds w.mu.
@@ -83,13 +83,13 @@ func (w *writer) dropPartial() {
 
 // ResumeBlob implements [backend.Blobs]. It does not read the content unless the saved hash is unusable: a partial
 // blob is durable.
-func (f *Files) ResumeBlob(ctx context.Context, part mirror.PartialBlob) (backend.Writer, error) {
-	w, err := f.resumePartial(ctx, part)
+func (f *Files) ResumeBlob(ctx context.Context, partial mirror.PartialBlob) (backend.Writer, error) {
+	w, err := f.resumePartial(ctx, partial)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "partial blob %.100q is no longer stored", part.ID)
+		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "partial blob %.100q is no longer stored", partial.ID)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("resume partial blob %s: %w", part.ID, err)
+		return nil, fmt.Errorf("resume partial blob %s: %w", partial.ID, err)
 	}
 	return w, nil
 }
@@ -108,22 +108,22 @@ func (f *Files) Uncommit(_ context.Context, d digest.Digest, id string) error {
 
 // resumePartial refuses a file with another hard link: after power loss, a file system may keep both names of a blob
 // that was committed.
-func (f *Files) resumePartial(ctx context.Context, part mirror.PartialBlob) (*writer, error) {
-	if !validID(part.ID) || !mirror.ValidAlgorithm(part.Algorithm) || part.Size < 0 {
+func (f *Files) resumePartial(ctx context.Context, partial mirror.PartialBlob) (*writer, error) {
+	if !validID(partial.ID) || !mirror.ValidAlgorithm(partial.Algorithm) || partial.Size < 0 {
 		return nil, fs.ErrNotExist
 	}
-	path := f.incoming(part.ID + partialSuffix)
+	path := f.incoming(partial.ID + partialSuffix)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{files: f, id: part.ID, algorithm: part.Algorithm, file: file, path: path, partialSize: part.Size}
+	w := &writer{files: f, id: partial.ID, algorithm: partial.Algorithm, file: file, path: path, partialSize: partial.Size}
 	info, err := file.Stat()
-	if err == nil && (info.Size() < part.Size || hardLinked(info)) {
+	if err == nil && (info.Size() < partial.Size || hardLinked(info)) {
 		err = fs.ErrNotExist
 	}
 	if err == nil {
-		s := state{Algorithm: part.Algorithm, Offset: part.Size, Hash: part.Hash, Boot: f.boot}
+		s := state{Algorithm: partial.Algorithm, Offset: partial.Size, Hash: partial.Hash, Boot: f.boot}
 		w.hasher.hash, w.size, err = s.restore(ctx, file, f.boot)
 	}
 	if err != nil {

@@ -107,7 +107,7 @@ func TestResumeLarge(t *testing.T) {
 
 func TestOpenCleansIncoming(t *testing.T) {
 	f := open(t, t.TempDir())
-	suspended, begun := create(t, f, "", "data"), create(t, f, "upload", "data")
+	suspended, unfinished := create(t, f, "", "data"), create(t, f, "upload", "data")
 	if err := suspended.Suspend(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestOpenCleansIncoming(t *testing.T) {
 		t.Errorf("Resume with a damaged state: %v", err)
 	}
 	f = open(t, f.root)
-	wantIncoming(t, f, suspended.id, suspended.id+stateSuffix, begun.id, begun.id+stateSuffix, empty.id+stateSuffix)
+	wantIncoming(t, f, suspended.id, suspended.id+stateSuffix, unfinished.id, unfinished.id+stateSuffix, empty.id+stateSuffix)
 	if err := resume(t, f, empty.id).Commit(t.Context(), digest.FromString("")); err != nil {
 		t.Error(err)
 	}
@@ -188,7 +188,7 @@ func TestStateIsOverwritten(t *testing.T) {
 	f := open(t, t.TempDir())
 	w := create(t, f, "upload", "")
 	path := f.incoming(w.id + stateSuffix)
-	begun, err := os.Stat(path)
+	first, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestStateIsOverwritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		now, err := os.Stat(path)
-		if err != nil || !os.SameFile(begun, now) {
+		if err != nil || !os.SameFile(first, now) {
 			t.Fatalf("the state is in a new file (%v)", err)
 		}
 		if written := !now.ModTime().Equal(long); written != (chunk != "") {
