@@ -70,7 +70,7 @@ func serve(t *testing.T, l *audit.Log) http.Handler {
 	}, middleware.Settings{})
 }
 
-func TestEveryChangeIsWrittenAndNothingElse(t *testing.T) {
+func TestRequestsThatChangeSomethingAreLogged(t *testing.T) {
 	l, path := open(t)
 	handler := serve(t, l)
 	config := digest.FromString("{}").String()
@@ -125,7 +125,7 @@ func TestEveryChangeIsWrittenAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestCommandsAreWrittenWithoutSecrets(t *testing.T) {
+func TestCommandsAreLoggedWithoutSecrets(t *testing.T) {
 	l, path := open(t)
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
 	for action, text := range map[string]string{
@@ -177,8 +177,8 @@ func TestReopen(t *testing.T) {
 	none.Command(admin.Change{})
 }
 
-// TestALogThatIsTakenAwayBeginsAnew, and while it cannot, that is in the other log.
-func TestALogThatIsTakenAwayBeginsAnew(t *testing.T) {
+// TestMovedLogIsReopened, and while it cannot, that is in the other log.
+func TestMovedLogIsReopened(t *testing.T) {
 	core, logs := observer.New(zap.ErrorLevel)
 	folder := filepath.Join(t.TempDir(), "log")
 	must(t, os.Mkdir(folder, 0o700))

@@ -21,8 +21,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestWithoutUsersOnlyThisMachineChangesAnything: everybody pulls.
-func TestWithoutUsersOnlyThisMachineChangesAnything(t *testing.T) {
+// TestWithoutUsersOnlyLoopbackMayPush: everybody pulls.
+func TestWithoutUsersOnlyLoopbackMayPush(t *testing.T) {
 	s := newSite(t, auth.Options{})
 	blob, manifest := s.fill("team/app")
 	s.want(200, nobody, "GET", "/v2/", nil)
@@ -67,8 +67,8 @@ func TestWithoutUsersOnlyThisMachineChangesAnything(t *testing.T) {
 	s.want(202, atHome, "DELETE", "/v2/team/app/manifests/1", nil)
 }
 
-// TestWithoutUsersAndAnonymousPullOnlyThisMachinePulls, and the refusal names the setting that it is about.
-func TestWithoutUsersAndAnonymousPullOnlyThisMachinePulls(t *testing.T) {
+// TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull, and the refusal names the setting that it is about.
+func TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull(t *testing.T) {
 	s := newSite(t, auth.Options{NoAnonymousPull: true})
 	s.fill("team/app")
 	for path, method := range map[string]string{"/v2/team/app/manifests/1": "GET", "/v2/_catalog": "GET", "/v2/team/app/blobs/uploads/": "POST"} {
@@ -88,8 +88,8 @@ func TestWithoutUsersAndAnonymousPullOnlyThisMachinePulls(t *testing.T) {
 	}
 }
 
-// TestWhoIsBehindAProxyIsNotAtHome: whatever the headers say, and however they are written.
-func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
+// TestForwardedRequestHasNoLoopbackRights: whatever the headers say, and however they are written.
+func TestForwardedRequestHasNoLoopbackRights(t *testing.T) {
 	s := newSite(t, auth.Options{})
 	server := httptest.NewServer(s.handler)
 	defer server.Close()
@@ -125,9 +125,9 @@ func TestWhoIsBehindAProxyIsNotAtHome(t *testing.T) {
 	}
 }
 
-// TestWhatMayBeAProxyIsNotAtHome: what is said of a connection counts, for pushes and for what admins see, and is not asked
+// TestPossibleProxyHasNoLoopbackRights: what is said of a connection counts, for pushes and for what admins see, and is not asked
 // where it does not matter.
-func TestWhatMayBeAProxyIsNotAtHome(t *testing.T) {
+func TestPossibleProxyHasNoLoopbackRights(t *testing.T) {
 	var asked []netip.AddrPort
 	verdict := errors.New("it listens")
 	opts := auth.Options{NoAnonymousPull: true, CheckPeer: func(remote, local netip.AddrPort) error {
@@ -171,8 +171,8 @@ func TestWhatMayBeAProxyIsNotAtHome(t *testing.T) {
 	}
 }
 
-// TestLoopbackRightsCanBeSwitchedOff: for pushes, and for what admins see.
-func TestLoopbackRightsCanBeSwitchedOff(t *testing.T) {
+// TestLoopbackRightsCanBeDisabled: for pushes, and for what admins see.
+func TestLoopbackRightsCanBeDisabled(t *testing.T) {
 	opts := auth.Options{NoLoopback: true, NoAnonymousPull: true}
 	s := newSite(t, opts)
 	if text := s.want(403, atHome, "POST", "/v2/team/app/blobs/uploads/", nil).Body.String(); !strings.Contains(text, "nobody may push") || !strings.Contains(text, "mirror user add") {
@@ -188,7 +188,7 @@ func TestLoopbackRightsCanBeSwitchedOff(t *testing.T) {
 	}
 }
 
-func TestWithUsersAnybodyPullsAndUsersDoEverything(t *testing.T) {
+func TestWithUsersOnlyUsersMayPush(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice")})
 	_, manifest := s.fill("team/app")
 	s.want(200, known("alice"), "GET", "/v2/", nil)
@@ -221,7 +221,7 @@ func TestWithUsersAnybodyPullsAndUsersDoEverything(t *testing.T) {
 	s.want(202, known("alice"), "DELETE", "/v2/team/app/manifests/"+manifest.String(), nil)
 }
 
-func TestNobodyPullsWithoutALoginIfThatIsSaid(t *testing.T) {
+func TestNoAnonymousPull(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice"), NoAnonymousPull: true})
 	s.fill("team/app")
 	for _, path := range []string{"/v2/", "/v2/_catalog", "/v2/team/app/manifests/1", "/v2/team/app/tags/list"} {
@@ -233,15 +233,15 @@ func TestNobodyPullsWithoutALoginIfThatIsSaid(t *testing.T) {
 	s.want(401, nobody, "HEAD", "/v2/team/app/manifests/1", nil)
 }
 
-func TestAnonymousPushOpensTheMirrorToEverybody(t *testing.T) {
+func TestAnonymousPush(t *testing.T) {
 	s := newSite(t, auth.Options{AnonymousPush: true})
 	s.fill("team/app")
 	s.want(202, nobody, "POST", "/v2/team/app/blobs/uploads/", nil, "X-Forwarded-For", "10.0.0.1")
 	s.want(202, nobody, "DELETE", "/v2/team/app/manifests/1", nil)
 }
 
-// TestCertificatesNameUsers: those that TLS verified.
-func TestCertificatesNameUsers(t *testing.T) {
+// TestClientCertificatesIdentifyUsers: those that TLS verified.
+func TestClientCertificatesIdentifyUsers(t *testing.T) {
 	rules := []auth.Rule{{Users: []string{"node"}, Repositories: []string{"team/**"}, Actions: []registry.Action{registry.Pull}}}
 	s := newSite(t, auth.Options{Certificates: true, Rules: rules})
 	s.fill("team/app")
@@ -264,7 +264,7 @@ func TestCertificatesNameUsers(t *testing.T) {
 	without.want(403, cert("node", true), "GET", "/v2/team/app/manifests/1", nil)
 }
 
-func TestTheUserIsInTheContext(t *testing.T) {
+func TestContextContainsTheUser(t *testing.T) {
 	guard, err := auth.New(auth.Options{Htpasswd: htpasswd(t, "alice")})
 	must(t, err)
 	for name, who := range map[string]as{"alice": known("alice"), "": nobody} {
@@ -278,8 +278,8 @@ func TestTheUserIsInTheContext(t *testing.T) {
 	}
 }
 
-// TestAPullWithoutUsersCostsNothing: what most mirrors serve takes no memory to admit.
-func TestAPullWithoutUsersCostsNothing(t *testing.T) {
+// TestAuthorizingAPullAllocatesNothing: what most mirrors serve takes no memory to admit.
+func TestAuthorizingAPullAllocatesNothing(t *testing.T) {
 	guard, err := auth.New(auth.Options{Htpasswd: t.TempDir() + "/none"})
 	must(t, err)
 	r := httptest.NewRequest("GET", "/v2/library/app/manifests/1", nil)

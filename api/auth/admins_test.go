@@ -29,7 +29,7 @@ func adminsSee(t *testing.T, opts auth.Options, who as) *httptest.ResponseRecord
 	return w
 }
 
-func TestWithoutUsersEverybodyMayLookAfterTheMirror(t *testing.T) {
+func TestWithoutUsersEverybodyMayAdminister(t *testing.T) {
 	all := []string{"**"}
 	for name, tt := range map[string]struct {
 		opts auth.Options
@@ -61,7 +61,7 @@ func TestWithoutUsersEverybodyMayLookAfterTheMirror(t *testing.T) {
 	}
 }
 
-func TestWithUsersAdminsLookAfterTheMirror(t *testing.T) {
+func TestWithUsersOnlyAdminsMayAdminister(t *testing.T) {
 	opts := company(t)
 	opts.Rules = append(opts.Rules,
 		auth.Rule{Users: []string{"bob"}, Repositories: []string{"team/**", "**/public"}, Actions: []registry.Action{registry.Admin}},
@@ -102,8 +102,8 @@ func TestWithUsersAdminsLookAfterTheMirror(t *testing.T) {
 	}
 }
 
-// TestTokensOfAnIssuerMakeNoAdmins: they are about repositories.
-func TestTokensOfAnIssuerMakeNoAdmins(t *testing.T) {
+// TestIssuerTokensDoNotAllowAdministering: they are about repositories.
+func TestIssuerTokensDoNotAllowAdministering(t *testing.T) {
 	key := newIssuer(t, time.Hour)
 	s := trusting(t, key.jwks("k"))
 	r, w := httptest.NewRequest("GET", "/metrics", nil), httptest.NewRecorder()
@@ -114,8 +114,8 @@ func TestTokensOfAnIssuerMakeNoAdmins(t *testing.T) {
 	}
 }
 
-// TestAdminIsEverythingElse: of the repositories that a rule names, and no other.
-func TestAdminIsEverythingElse(t *testing.T) {
+// TestAdminIncludesOtherActions: of the repositories that a rule names, and no other.
+func TestAdminIncludesOtherActions(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "bob", "carol"), Rules: []auth.Rule{
 		{Users: []string{"bob"}, Repositories: []string{"team/**"}, Actions: []registry.Action{registry.Admin}},
 		{Users: []string{"carol"}, Repositories: []string{"**"}, Actions: []registry.Action{registry.Admin}},

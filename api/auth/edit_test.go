@@ -13,7 +13,7 @@ import (
 	"airmirror/api/auth"
 )
 
-func TestUsersAreAddedChangedAndRemoved(t *testing.T) {
+func TestEditUsers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "htpasswd")
 	if users, err := auth.Users(path); err != nil || len(users) != 0 {
@@ -63,7 +63,7 @@ func TestUsersAreAddedChangedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeAUser(t *testing.T) {
+func TestInvalidUsersAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	for _, name := range []string{"", "a:b", "a b", "a\nb", "anonymous", "authenticated", "*", "#a", "\x00"} {
 		if _, err := auth.SetPassword(path, name, "x"); err == nil {
@@ -80,8 +80,8 @@ func TestWhatCannotBeAUser(t *testing.T) {
 	}
 }
 
-// TestAFileThatIsWrongIsNotChanged: and a link to one stays a link.
-func TestAFileThatIsWrongIsNotChanged(t *testing.T) {
+// TestInvalidFileIsNotChanged: and a link to one stays a link.
+func TestInvalidFileIsNotChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	must(t, os.WriteFile(path, []byte("bob:{SHA}x\n"), 0o600))
 	if _, err := auth.SetPassword(path, "alice", "x"); err == nil || !strings.Contains(err.Error(), "line 1") {
@@ -100,8 +100,8 @@ func TestAFileThatIsWrongIsNotChanged(t *testing.T) {
 	}
 }
 
-// TestNobodyIsLostWhenManyAreAddedAtOnce: each waits for the one before.
-func TestNobodyIsLostWhenManyAreAddedAtOnce(t *testing.T) {
+// TestConcurrentEditsLoseNoUser: each waits for the one before.
+func TestConcurrentEditsLoseNoUser(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	var adding sync.WaitGroup
 	for i := range 8 {

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// TestAWrongPasswordCostsTheSameForEveryName: whatever the costs of the hashes in the file, and whether there is such a
+// TestWrongPasswordsCostTheSame: whatever the costs of the hashes in the file, and whether there is such a
 // user.
-func TestAWrongPasswordCostsTheSameForEveryName(t *testing.T) {
+func TestWrongPasswordsCostTheSame(t *testing.T) {
 	text := ""
 	for _, cost := range []int{4, 5, 7} {
 		hash, err := bcrypt.GenerateFromPassword([]byte("right"), cost)

@@ -15,8 +15,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestATokenStandsForALogin: it is what dockerd goes by, from GET /v2/ on.
-func TestATokenStandsForALogin(t *testing.T) {
+// TestTokenStandsForALogin: it is what dockerd goes by, from GET /v2/ on.
+func TestTokenStandsForALogin(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice")})
 	s.fill("team/app")
 	s.want(401, nobody, "GET", "/v2/", nil)
@@ -61,8 +61,8 @@ func (s *site) grant(status int, form ...string) (token, refresh string) {
 	return answer.Token, answer.Refresh
 }
 
-// TestTokensByOAuth: as containerd asks for them, and docker with an identity token.
-func TestTokensByOAuth(t *testing.T) {
+// TestOAuthTokens: as containerd asks for them, and docker with an identity token.
+func TestOAuthTokens(t *testing.T) {
 	path := htpasswd(t, "alice")
 	s := newSite(t, auth.Options{Htpasswd: path})
 	const scope = "repository:team/app:pull,push"
@@ -99,8 +99,8 @@ func TestTokensByOAuth(t *testing.T) {
 	s.grant(401, append(again, refresh)...)
 }
 
-// TestATokenIsGoodNoLongerThanTheLogin: five minutes, and only until the password changes.
-func TestATokenIsGoodNoLongerThanTheLogin(t *testing.T) {
+// TestTokenEndsWithTheLogin: five minutes, and only until the password changes.
+func TestTokenEndsWithTheLogin(t *testing.T) {
 	path := htpasswd(t, "alice", "bob")
 	s := newSite(t, auth.Options{Htpasswd: path})
 	alice, bob := bearer(s.token(known("alice"), "")), bearer(s.token(known("bob"), ""))
@@ -124,7 +124,7 @@ func TestATokenIsGoodNoLongerThanTheLogin(t *testing.T) {
 	})
 }
 
-func TestTokensOfTheMirrorCannotBeMade(t *testing.T) {
+func TestForgedTokensAreRefused(t *testing.T) {
 	path := htpasswd(t, "alice")
 	s, other := newSite(t, auth.Options{Htpasswd: path}), newSite(t, auth.Options{Htpasswd: path})
 	good := s.token(known("alice"), "")
@@ -150,8 +150,8 @@ func TestTokensOfTheMirrorCannotBeMade(t *testing.T) {
 	}
 }
 
-// TestTheRealmIsWhereTheClientIs: as it says itself, or the proxy before the mirror, or the configuration.
-func TestTheRealmIsWhereTheClientIs(t *testing.T) {
+// TestRealmIsTheAddressOfTheRequest: as it says itself, or the proxy before the mirror, or the configuration.
+func TestRealmIsTheAddressOfTheRequest(t *testing.T) {
 	path := htpasswd(t, "alice")
 	s := newSite(t, auth.Options{Htpasswd: path})
 	for _, tt := range []struct {
@@ -175,8 +175,8 @@ func TestTheRealmIsWhereTheClientIs(t *testing.T) {
 	}
 }
 
-// TestThereAreNoTokensWhereNobodyLogsIn: and what is asked for beside is left to the registry.
-func TestThereAreNoTokensWhereNobodyLogsIn(t *testing.T) {
+// TestNoTokensWithoutLogins: and what is asked for beside is left to the registry.
+func TestNoTokensWithoutLogins(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: filepath.Join(t.TempDir(), "none")})
 	s.want(405, nobody, "GET", auth.TokenPath, nil)
 	var answer struct{ Errors []struct{ Code string } }
@@ -189,8 +189,8 @@ func TestThereAreNoTokensWhereNobodyLogsIn(t *testing.T) {
 	}
 }
 
-// TestOtherOptionsCountFromNowOn: and whoever is logged in goes on, as long as there is such a user.
-func TestOtherOptionsCountFromNowOn(t *testing.T) {
+// TestApplyReplacesOptions: and whoever is logged in goes on, as long as there is such a user.
+func TestApplyReplacesOptions(t *testing.T) {
 	opts := auth.Options{Htpasswd: htpasswd(t, "alice")}
 	s := newSite(t, opts)
 	s.fill("team/app")
@@ -210,8 +210,8 @@ func TestOtherOptionsCountFromNowOn(t *testing.T) {
 	s.want(200, known("bob"), "GET", "/v2/team/app/manifests/1", nil)
 }
 
-// TestTokensLastForWhatPasses: the clock may be set back or forward by decades, and a token is good for five minutes.
-func TestTokensLastForWhatPasses(t *testing.T) {
+// TestTokenLifetimeIgnoresTheClock: the clock may be set back or forward by decades, and a token is good for five minutes.
+func TestTokenLifetimeIgnoresTheClock(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice")})
 	s.fill("team/app")
 	push := func(want int, token func(*http.Request)) {

@@ -11,8 +11,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestAFailedLoginIsOneShortLine: who sends a long name does not fill the log with it.
-func TestAFailedLoginIsOneShortLine(t *testing.T) {
+// TestFailedLoginIsLoggedInOneShortLine: who sends a long name does not fill the log with it.
+func TestFailedLoginIsLoggedInOneShortLine(t *testing.T) {
 	core, logged := observer.New(zap.InfoLevel)
 	guard, err := auth.New(auth.Options{Htpasswd: htpasswd(t, "alice"), Log: zap.New(core)})
 	must(t, err)

@@ -46,8 +46,8 @@ func at(address string, who as) as {
 	return func(r *http.Request) { who(r); r.RemoteAddr = address }
 }
 
-// TestPasswordsCannotBeTriedQuickly: after ten that are wrong an address waits, and nobody else does.
-func TestPasswordsCannotBeTriedQuickly(t *testing.T) {
+// TestFailedLoginsAreLimited: after ten that are wrong an address waits, and nobody else does.
+func TestFailedLoginsAreLimited(t *testing.T) {
 	path := htpasswd(t, "alice", "bob")
 	synctest.Test(t, func(t *testing.T) {
 		guard, err := auth.New(auth.Options{Htpasswd: path})
@@ -89,9 +89,9 @@ func TestPasswordsCannotBeTriedQuickly(t *testing.T) {
 	})
 }
 
-// TestAChangeLocksNobodyOut: who was let in is let in after somebody else was added, and after a reload, though their address
+// TestPasswordChangeAffectsNoOtherUser: who was let in is let in after somebody else was added, and after a reload, though their address
 // may have no password checked. Their own change counts.
-func TestAChangeLocksNobodyOut(t *testing.T) {
+func TestPasswordChangeAffectsNoOtherUser(t *testing.T) {
 	path := htpasswd(t, "alice")
 	alices, err := os.ReadFile(path)
 	must(t, err)
@@ -123,9 +123,9 @@ func TestAChangeLocksNobodyOut(t *testing.T) {
 	})
 }
 
-// TestWhatWasPreparedCannotFail: other options count as soon as they are applied, and not before, whatever has become of
+// TestPreparedOptionsApplyWithoutTheirFiles: other options count as soon as they are applied, and not before, whatever has become of
 // the files in between.
-func TestWhatWasPreparedCannotFail(t *testing.T) {
+func TestPreparedOptionsApplyWithoutTheirFiles(t *testing.T) {
 	path, others := htpasswd(t, "alice"), htpasswd(t, "bob")
 	guard, err := auth.New(auth.Options{Htpasswd: path})
 	must(t, err)
@@ -143,8 +143,8 @@ func TestWhatWasPreparedCannotFail(t *testing.T) {
 	wantCode(t, guard, known("bob"), "")
 }
 
-// TestTheFileOfUsersIsFollowed: a second after it changed, and what cannot be read changes nothing.
-func TestTheFileOfUsersIsFollowed(t *testing.T) {
+// TestUsersFileIsWatched: a second after it changed, and what cannot be read changes nothing.
+func TestUsersFileIsWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	synctest.Test(t, func(t *testing.T) {
 		guard, err := auth.New(auth.Options{Htpasswd: path})
@@ -180,8 +180,8 @@ func TestTheFileOfUsersIsFollowed(t *testing.T) {
 	})
 }
 
-// TestUsersThatCannotBeReadAreStillUsers: a file that nobody can make sense of never opens the mirror.
-func TestUsersThatCannotBeReadAreStillUsers(t *testing.T) {
+// TestUnusableUsersFileDoesNotOpenTheMirror: a file that nobody can make sense of never opens the mirror.
+func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("bob"), bcrypt.MinCost)
 	must(t, err)
 	line := "bob:" + string(hash) + "\r\n"
@@ -258,8 +258,8 @@ func TestUsersThatCannotBeReadAreStillUsers(t *testing.T) {
 	})
 }
 
-// TestTwoAuthorizationsAreNone: whatever they are, and in whatever order.
-func TestTwoAuthorizationsAreNone(t *testing.T) {
+// TestTwoAuthorizationHeadersAreRefused: whatever they are, and in whatever order.
+func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
 	guard, err := auth.New(auth.Options{Htpasswd: htpasswd(t, "alice"), Certificates: true})
 	must(t, err)
 	chain := []*x509.Certificate{{Subject: pkix.Name{CommonName: "alice"}}}
@@ -283,7 +283,7 @@ func TestTwoAuthorizationsAreNone(t *testing.T) {
 	wantCode(t, guard, func(r *http.Request) { certified(r); user("alice", "guess")(r) }, mirror.CodeUnauthorized)
 }
 
-func TestAFileOfUsersThatIsWrongIsNamed(t *testing.T) {
+func TestInvalidUsersFile(t *testing.T) {
 	dear, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost)
 	must(t, err)
 	hash := string(dear)
@@ -302,8 +302,8 @@ func TestAFileOfUsersThatIsWrongIsNamed(t *testing.T) {
 	}
 }
 
-// TestHashesOfOtherToolsAreRead: htpasswd -B writes $2y$.
-func TestHashesOfOtherToolsAreRead(t *testing.T) {
+// TestHashesOfOtherTools: htpasswd -B writes $2y$.
+func TestHashesOfOtherTools(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	must(t, os.WriteFile(path, []byte("robot:$2y$04$Ppo4kO0Equ1pj90kJFUapesXxnkdVAsN5K55gGlHFX66LjHhy7RRa\r\n"), 0o600))
 	guard, err := auth.New(auth.Options{Htpasswd: path})
@@ -313,8 +313,8 @@ func TestHashesOfOtherToolsAreRead(t *testing.T) {
 	wantCode(t, guard, user("robot", ""), mirror.CodeUnauthorized)
 }
 
-// TestWhoIsUnknownTakesAsLongAsAWrongPassword: so that names cannot be found out. Without care it is a thousandth.
-func TestWhoIsUnknownTakesAsLongAsAWrongPassword(t *testing.T) {
+// TestUnknownUserTakesAsLongAsWrongPassword: so that names cannot be found out. Without care it is a thousandth.
+func TestUnknownUserTakesAsLongAsWrongPassword(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	hash, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost+3)
 	must(t, err)
@@ -335,9 +335,9 @@ func TestWhoIsUnknownTakesAsLongAsAWrongPassword(t *testing.T) {
 	}
 }
 
-// TestWhoWasRightIsNotLockedOutByOthers who try passwords from the same address: behind it there can be many. Who was not
+// TestKnownLoginIsNotBlockedByOthers who try passwords from the same address: behind it there can be many. Who was not
 // right before is, as nobody can tell them apart.
-func TestWhoWasRightIsNotLockedOutByOthers(t *testing.T) {
+func TestKnownLoginIsNotBlockedByOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := htpasswd(t, "alice", "bob")
 		guard, err := auth.New(auth.Options{Htpasswd: path})

@@ -75,8 +75,8 @@ func TestRules(t *testing.T) {
 
 const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// TestNamesCannotBeBent: what a rule is about is found out from the same name that is served.
-func TestNamesCannotBeBent(t *testing.T) {
+// TestRulesApplyToAllSpellingsOfAName: what a rule is about is found out from the same name that is served.
+func TestRulesApplyToAllSpellingsOfAName(t *testing.T) {
 	s := newSite(t, company(t))
 	s.fill("quay.io/secret/app")
 	for _, path := range []string{
@@ -95,8 +95,8 @@ func TestNamesCannotBeBent(t *testing.T) {
 	}
 }
 
-// TestABlobIsReadWhereItMayBe: neither by another repository, nor by a mount from one that its client may not pull from.
-func TestABlobIsReadWhereItMayBe(t *testing.T) {
+// TestMountNeedsPullOnTheSource: neither by another repository, nor by a mount from one that its client may not pull from.
+func TestMountNeedsPullOnTheSource(t *testing.T) {
 	s := newSite(t, company(t))
 	secret, _ := s.fill("secret/app")
 	public, _ := s.fill("library/base")
@@ -125,8 +125,8 @@ func TestABlobIsReadWhereItMayBe(t *testing.T) {
 	s.want(404, bob, "GET", "/v2/team/app/blobs/"+secret2.String(), nil)
 }
 
-// TestAShortNameStandsForNothingThatIsForbidden: docker.io/app is read as docker.io/library/app where nobody pushed it.
-func TestAShortNameStandsForNothingThatIsForbidden(t *testing.T) {
+// TestShortNamesDoNotBypassRules: docker.io/app is read as docker.io/library/app where nobody pushed it.
+func TestShortNamesDoNotBypassRules(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "bob", "alice"), Rules: []auth.Rule{
 		{Users: []string{"bob"}, Repositories: []string{"*", "team/**"}, Actions: []registry.Action{pull, push, del}},
 		{Users: []string{"alice"}, Repositories: []string{"**"}, Actions: []registry.Action{pull, push}},
@@ -147,8 +147,8 @@ func TestAShortNameStandsForNothingThatIsForbidden(t *testing.T) {
 	s.want(201, known("alice"), "POST", "/v2/tool/blobs/uploads/?mount="+blob.String()+"&from=app", nil)
 }
 
-// TestTheCatalogHasWhatOneMayPull: page by page.
-func TestTheCatalogHasWhatOneMayPull(t *testing.T) {
+// TestCatalogListsReadableRepositories: page by page.
+func TestCatalogListsReadableRepositories(t *testing.T) {
 	s := newSite(t, company(t))
 	for _, repo := range []string{"a/x", "a/public", "library/app", "quay.io/org/app", "secret/x", "team/a", "team/b", "z/public"} {
 		s.fill(repo)
@@ -179,7 +179,7 @@ func TestTheCatalogHasWhatOneMayPull(t *testing.T) {
 	}
 }
 
-func TestRulesThatAreWrongAreNamed(t *testing.T) {
+func TestInvalidRules(t *testing.T) {
 	all := []string{"**"}
 	for name, tt := range map[string]struct {
 		rule auth.Rule
@@ -203,8 +203,8 @@ func TestRulesThatAreWrongAreNamed(t *testing.T) {
 	}
 }
 
-// TestPatternsFollowTheNamesOfThisMirror: its default registry, and its aliases.
-func TestPatternsFollowTheNamesOfThisMirror(t *testing.T) {
+// TestPatternsUseTheNamesOfTheMirror: its default registry, and its aliases.
+func TestPatternsUseTheNamesOfTheMirror(t *testing.T) {
 	names := mirror.Names{Default: "reg.corp", Aliases: map[string]string{"old.corp": "reg.corp"}}
 	for pattern, repos := range map[string][]string{
 		"team/**":            {"reg.corp/team/app", "reg.corp/team"},

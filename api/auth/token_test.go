@@ -105,7 +105,7 @@ func trusting(t *testing.T, keys string) *site {
 	return s
 }
 
-func TestTokensOfAnIssuerSayWhatTheirHoldersMayDo(t *testing.T) {
+func TestIssuerTokens(t *testing.T) {
 	key := newIssuer(t, time.Hour)
 	for name, s := range map[string]*site{"certificates": trusting(t, key.certificates()), "keys": trusting(t, key.jwks("k"))} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestHostileTokensAreRefused(t *testing.T) {
 	s.want(200, bearer(old.sign(may(nil))), "GET", "/v2/team/app/manifests/1", nil)
 }
 
-func TestFilesOfKeysThatAreWrongAreNamed(t *testing.T) {
+func TestInvalidKeyFiles(t *testing.T) {
 	key := newIssuer(t, time.Hour)
 	private, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.key, KeyID: "k"}}})
 	must(t, err)

@@ -22,7 +22,7 @@ import (
 	"airmirror/api/certs"
 )
 
-func TestMadeCertificatesAreWhatClientsTake(t *testing.T) {
+func TestClientsAcceptMadeCertificates(t *testing.T) {
 	dir := t.TempDir()
 	made := create(t, dir, "reg.example", "10.0.0.5", "::1")
 	if !made.NewAuthority || time.Until(made.Expires) < 24*time.Hour {
@@ -44,7 +44,7 @@ func TestMadeCertificatesAreWhatClientsTake(t *testing.T) {
 	}
 }
 
-func TestAnAuthorityIsKept(t *testing.T) {
+func TestMakeKeepsTheAuthority(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "one.example")
 	_, pool := read(t, dir)
@@ -57,7 +57,7 @@ func TestAnAuthorityIsKept(t *testing.T) {
 	}
 }
 
-func TestNamesAreAddedAndDroppedOnlyWhenAskedTo(t *testing.T) {
+func TestMakeKeepsPreviousNames(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "one.example", "10.0.0.5")
 	for _, step := range []struct {
@@ -88,8 +88,8 @@ func TestNamesAreAddedAndDroppedOnlyWhenAskedTo(t *testing.T) {
 	}
 }
 
-// TestAnAuthorityOfTheFutureSignsNothing: what it signs is valid nowhere yet, or the clock is wrong.
-func TestAnAuthorityOfTheFutureSignsNothing(t *testing.T) {
+// TestAuthorityThatIsNotYetValid: what it signs is valid nowhere yet, or the clock is wrong.
+func TestAuthorityThatIsNotYetValid(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "one.example")
 	synctest.Test(t, func(t *testing.T) { // whose clock begins in the year 2000
@@ -99,8 +99,8 @@ func TestAnAuthorityOfTheFutureSignsNothing(t *testing.T) {
 	})
 }
 
-// TestARenewedKeyIsReadByWhoReadItBefore: a server is often another user than who renews.
-func TestARenewedKeyIsReadByWhoReadItBefore(t *testing.T) {
+// TestRenewedKeyKeepsOwnerAndGroup: a server is often another user than who renews.
+func TestRenewedKeyKeepsOwnerAndGroup(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no groups of files")
 	}
@@ -133,7 +133,7 @@ func TestARenewedKeyIsReadByWhoReadItBefore(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeMade(t *testing.T) {
+func TestInvalidCertificateRequests(t *testing.T) {
 	for name, hosts := range map[string][]string{"no host": nil, "a URL": {"https://reg.example"}, "a port": {"reg.example:5000"}, "empty": {""}} {
 		if _, err := certs.Make(t.TempDir(), hosts, false, time.Hour); err == nil {
 			t.Errorf("%s: no error", name)
@@ -147,8 +147,8 @@ func TestWhatCannotBeMade(t *testing.T) {
 	}
 }
 
-// TestACertificateChangesUnderAServer: new connections get the new one, open ones go on, and a broken one changes nothing.
-func TestACertificateChangesUnderAServer(t *testing.T) {
+// TestServerUsesAChangedCertificate: new connections get the new one, open ones go on, and a broken one changes nothing.
+func TestServerUsesAChangedCertificate(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "127.0.0.1")
 	follower, err := certs.Watch(files(dir), nil)
@@ -199,7 +199,7 @@ func TestACertificateChangesUnderAServer(t *testing.T) {
 	}
 }
 
-func TestClientsShowCertificates(t *testing.T) {
+func TestClientCertificates(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	create(t, dir, "127.0.0.1")
 	create(t, other, "127.0.0.1")
@@ -287,7 +287,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestACertificateThatClientsRefuseIsWarnedOf(t *testing.T) {
+func TestWarningAboutUnusableCertificate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		life time.Duration
 		want string

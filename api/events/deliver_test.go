@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-func TestEventsComeInOrderAndInBatches(t *testing.T) {
+func TestDeliveryInOrderAndBatches(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		endpoint := l.endpoint()
@@ -44,8 +44,8 @@ func TestEventsComeInOrderAndInBatches(t *testing.T) {
 	})
 }
 
-// TestWhatIsDownIsTriedAgainAndAgain, less and less often, for as long as it takes; and nothing is lost or overtaken.
-func TestWhatIsDownIsTriedAgainAndAgain(t *testing.T) {
+// TestFailedDeliveriesAreRetried, less and less often, for as long as it takes; and nothing is lost or overtaken.
+func TestFailedDeliveriesAreRetried(t *testing.T) {
 	for name, code := range map[string]int{"failing": 500, "not letting in": 401, "elsewhere": 302, "not there": 404} {
 		t.Run(name, func(t *testing.T) {
 			l := newListener(t)
@@ -78,8 +78,8 @@ func TestWhatIsDownIsTriedAgainAndAgain(t *testing.T) {
 	}
 }
 
-// TestEndpointsSayWhenToComeAgain, but not to stay away.
-func TestEndpointsSayWhenToComeAgain(t *testing.T) {
+// TestRetryAfterIsRespected, but not to stay away.
+func TestRetryAfterIsRespected(t *testing.T) {
 	for header, want := range map[string]time.Duration{"120": 2 * time.Minute, "31536000": 15 * time.Minute, "nonsense": time.Second} {
 		l := newListener(t)
 		inTime(t, func(t *testing.T) {
@@ -98,8 +98,8 @@ func TestEndpointsSayWhenToComeAgain(t *testing.T) {
 	}
 }
 
-// TestWhatIsRefusedDoesNotBlock: an event that an endpoint does not want, alone or with others, is given up in the end.
-func TestWhatIsRefusedDoesNotBlock(t *testing.T) {
+// TestRefusedEventsDoNotBlockOthers: an event that an endpoint does not want, alone or with others, is given up in the end.
+func TestRefusedEventsDoNotBlockOthers(t *testing.T) {
 	for _, code := range []int{400, 413, 422} {
 		l := newListener(t)
 		inTime(t, func(t *testing.T) {
@@ -125,8 +125,8 @@ func TestWhatIsRefusedDoesNotBlock(t *testing.T) {
 	}
 }
 
-// TestNothingIsDialledOffline: an endpoint beyond the gap waits, one on this side does not.
-func TestNothingIsDialledOffline(t *testing.T) {
+// TestOfflineMirrorDialsNoEndpoint: an endpoint beyond the gap waits, one on this side does not.
+func TestOfflineMirrorDialsNoEndpoint(t *testing.T) {
 	beyond, here := newListener(t), newListener(t)
 	inTime(t, func(t *testing.T) {
 		m := open(t, proxy.Options{Mode: mirror.Offline})
@@ -150,8 +150,8 @@ func TestNothingIsDialledOffline(t *testing.T) {
 	})
 }
 
-// TestGoingOfflineBreaksOffDeliveries: what was being sent is sent again later, and nobody is said to have failed.
-func TestGoingOfflineBreaksOffDeliveries(t *testing.T) {
+// TestGoingOfflineInterruptsDeliveries: what was being sent is sent again later, and nobody is said to have failed.
+func TestGoingOfflineInterruptsDeliveries(t *testing.T) {
 	l := newListener(t)
 	began := make(chan struct{}, 1)
 	l.answers(func(_ http.ResponseWriter, r *http.Request, _ []events.Event) {
@@ -174,8 +174,8 @@ func TestGoingOfflineBreaksOffDeliveries(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatDoesNotComeIsNone.
-func TestAnAnswerThatDoesNotComeIsNone(t *testing.T) {
+// TestTimeoutIsAFailure.
+func TestTimeoutIsAFailure(t *testing.T) {
 	l := newListener(t)
 	l.answers(func(w http.ResponseWriter, r *http.Request, _ []events.Event) {
 		w.WriteHeader(500)

@@ -26,7 +26,7 @@ import (
 	"airmirror/mirror"
 )
 
-func TestEndpointsAreToldOfWhatTheyWant(t *testing.T) {
+func TestEndpointFilters(t *testing.T) {
 	l := newListener(t)
 	for name, tt := range map[string]struct {
 		endpoint events.Endpoint
@@ -74,7 +74,7 @@ func TestEndpointsAreToldOfWhatTheyWant(t *testing.T) {
 	}
 }
 
-func TestEndpointsThatCannotBe(t *testing.T) {
+func TestInvalidEndpoints(t *testing.T) {
 	good := events.Endpoint{Name: "listener", URL: "https://listener.corp/events?key=secret"}
 	must(t, good.Validate())
 	for want, change := range map[string]func(*events.Endpoint){
@@ -109,8 +109,8 @@ func TestEndpointsThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNowhereTold: neither in logs nor in what is shown, however an endpoint fails.
-func TestSecretsAreNowhereTold(t *testing.T) {
+// TestSecretsDoNotLeak: neither in logs nor in what is shown, however an endpoint fails.
+func TestSecretsDoNotLeak(t *testing.T) {
 	l := newListener(t)
 	l.answers(func(w http.ResponseWriter, _ *http.Request, _ []events.Event) {
 		w.Header().Set("Location", "http://elsewhere.corp/?key=secret")
@@ -150,8 +150,8 @@ func TestSecretsAreNowhereTold(t *testing.T) {
 	}
 }
 
-// TestHeadersAndAuthoritiesAreReadFromFiles: one for each request, the other with the settings.
-func TestHeadersAndAuthoritiesAreReadFromFiles(t *testing.T) {
+// TestHeadersAndCertificatesFromFiles: one for each request, the other with the settings.
+func TestHeadersAndCertificatesFromFiles(t *testing.T) {
 	l := &listener{t: t}
 	l.Server = httptest.NewUnstartedServer(l)
 	l.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -177,8 +177,8 @@ func TestHeadersAndAuthoritiesAreReadFromFiles(t *testing.T) {
 	}
 }
 
-// TestSettingsChangeWhileEventsWait: queues stay with the names of their endpoints, and those of no endpoint stay as well.
-func TestSettingsChangeWhileEventsWait(t *testing.T) {
+// TestQueuesSurviveReconfiguration: queues stay with the names of their endpoints, and those of no endpoint stay as well.
+func TestQueuesSurviveReconfiguration(t *testing.T) {
 	first, second := newListener(t), newListener(t)
 	inTime(t, func(t *testing.T) {
 		first.answers(status(500))
@@ -212,7 +212,7 @@ func TestSettingsChangeWhileEventsWait(t *testing.T) {
 	})
 }
 
-func TestNobodyIsToldNothing(t *testing.T) {
+func TestNilEvents(t *testing.T) {
 	var none *events.Events
 	none.Request(nil)
 	none.Want(mirror.Want{})

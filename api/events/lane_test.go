@@ -24,8 +24,8 @@ func wanted(e *events.Events, client, path string, n int) {
 	synctest.Wait()
 }
 
-// TestNoPullsPushOutAChange: while the endpoint is down, whatever anybody asks for, what changed is told of, and first.
-func TestNoPullsPushOutAChange(t *testing.T) {
+// TestPullsDoNotDisplaceChanges: while the endpoint is down, whatever anybody asks for, what changed is told of, and first.
+func TestPullsDoNotDisplaceChanges(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -50,8 +50,8 @@ func TestNoPullsPushOutAChange(t *testing.T) {
 	})
 }
 
-// TestAClientHasAShareOfTheQueue: the one that causes events without end has its own left out, and those of others come.
-func TestAClientHasAShareOfTheQueue(t *testing.T) {
+// TestClientHasAShareOfTheQueue: the one that causes events without end has its own left out, and those of others come.
+func TestClientHasAShareOfTheQueue(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		const most = 256 << 10

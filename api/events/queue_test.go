@@ -14,8 +14,8 @@ import (
 	"airmirror/api/events"
 )
 
-// TestQueuesOutliveTheProcess: what was not delivered by one is by the next, in order, and what was is not again.
-func TestQueuesOutliveTheProcess(t *testing.T) {
+// TestQueuesSurviveARestart: what was not delivered by one is by the next, in order, and what was is not again.
+func TestQueuesSurviveARestart(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		const many = 4000
@@ -118,8 +118,8 @@ func TestFilesOfEarlierVersionsAreImported(t *testing.T) {
 	})
 }
 
-// TestAQueueIsBounded: when it is full the oldest go and are counted; the others come, in order.
-func TestAQueueIsBounded(t *testing.T) {
+// TestFullQueueDropsTheOldest: when it is full the oldest go and are counted; the others come, in order.
+func TestFullQueueDropsTheOldest(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		const small, all = 64 << 10, 3000
@@ -180,9 +180,9 @@ func TestEventsThatCannotBeWrittenAreCounted(t *testing.T) {
 	})
 }
 
-// TestNobodyWaitsForTheDisk: while it is stuck, what happens is kept in memory up to a point, and from there on lost and
+// TestRequestsDoNotWaitForTheDisk: while it is stuck, what happens is kept in memory up to a point, and from there on lost and
 // counted.
-func TestNobodyWaitsForTheDisk(t *testing.T) {
+func TestRequestsDoNotWaitForTheDisk(t *testing.T) {
 	l := newListener(t)
 	e := start(t, t.TempDir(), nil, l.endpoint())
 	release := events.Hold(e, "listener")

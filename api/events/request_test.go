@@ -20,8 +20,8 @@ import (
 
 const indexType = "application/vnd.oci.image.index.v1+json"
 
-// TestWhatClientsDoIsToldAsDistributionTellsIt, and what they only ask, or are refused, is not.
-func TestWhatClientsDoIsToldAsDistributionTellsIt(t *testing.T) {
+// TestEventsOfRequests, and what they only ask, or are refused, is not.
+func TestEventsOfRequests(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		e := start(t, t.TempDir(), online, l.endpoint())
@@ -103,8 +103,8 @@ func describe(e events.Event, at string) string {
 	return strings.Join(words, " ")
 }
 
-// TestTheURLIsThatOfTheSettings where these say what it is.
-func TestTheURLIsThatOfTheSettings(t *testing.T) {
+// TestURLComesFromTheSettings where these say what it is.
+func TestURLComesFromTheSettings(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
 		e := events.New(events.Options{Dir: t.TempDir(), URL: func() string { return "https://reg.example/" }})
@@ -121,8 +121,8 @@ func TestTheURLIsThatOfTheSettings(t *testing.T) {
 	})
 }
 
-// TestAClientThatLeavesHasPulledNothing: a blob of which it did not take the last byte.
-func TestAClientThatLeavesHasPulledNothing(t *testing.T) {
+// TestIncompleteResponseIsNotAPull: a blob of which it did not take the last byte.
+func TestIncompleteResponseIsNotAPull(t *testing.T) {
 	l := newListener(t)
 	e := start(t, t.TempDir(), nil, l.endpoint())
 	handler := middleware.New(registry.New(open(t, proxy.Options{Mode: mirror.Offline}), registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){e.Request}}, middleware.Settings{})

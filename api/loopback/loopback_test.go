@@ -125,9 +125,9 @@ func startProcess(t *testing.T, what string, uid uint32) (accept func() (remote,
 
 func address(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
 
-// TestClient has real processes connect: one that can only speak for itself is a client, and what may speak for others is
+// TestCheck has real processes connect: one that can only speak for itself is a client, and what may speak for others is
 // not.
-func TestClient(t *testing.T) {
+func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
 		what string
 		uid  uint32
@@ -175,8 +175,8 @@ func TestKnownClientIsInspectedAgain(t *testing.T) {
 	}
 }
 
-// TestClientThatIsAnUpstream: a process may serve the mirror, and be its client.
-func TestClientThatIsAnUpstream(t *testing.T) {
+// TestClientMayBeAnUpstream: a process may serve the mirror, and be its client.
+func TestClientMayBeAnUpstream(t *testing.T) {
 	listener, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
 		t.Skip("no IPv6 here")
@@ -202,8 +202,8 @@ func TestClientThatIsAnUpstream(t *testing.T) {
 	}
 }
 
-// TestClientThatIsGone: nothing is known of who has closed the connection, or never made it.
-func TestClientThatIsGone(t *testing.T) {
+// TestClosedConnection: nothing is known of who has closed the connection, or never made it.
+func TestClosedConnection(t *testing.T) {
 	remote, local := connected(t, "client", 0)
 	if err := loopback.New().Check(local, netip.AddrPortFrom(remote.Addr(), 1)); err == nil {
 		t.Error("a connection that is not there is a client's")

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFindAsTheTable: the kernel says of one socket what its table of all says, by IPv4 and IPv6, and with a listener of both.
-func TestFindAsTheTable(t *testing.T) {
+// TestFindSocketEqualsTable: the kernel says of one socket what its table of all says, by IPv4 and IPv6, and with a listener of both.
+func TestFindSocketEqualsTable(t *testing.T) {
 	for _, c := range []struct{ listen, dial string }{{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"}, {":0", "127.0.0.1"}, {":0", "::1"}} {
 		listener, err := net.Listen("tcp", c.listen)
 		if err != nil {
@@ -38,8 +38,8 @@ func TestFindAsTheTable(t *testing.T) {
 	}
 }
 
-// TestFindAmongBoundSockets: others may have sockets that they bound, also to the port of a client at another address.
-func TestFindAmongBoundSockets(t *testing.T) {
+// TestFindSocketAmongBoundSockets: others may have sockets that they bound, also to the port of a client at another address.
+func TestFindSocketAmongBoundSockets(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func TestRequestsAreCountedByRoute(t *testing.T) {
+func TestRequestMetrics(t *testing.T) {
 	m, _ := open(t)
 	told := metrics.New("v1", zap.NewNop())
 	f := middleware.New(registry.New(m, registry.Options{}), middleware.Options{Observers: []func(*middleware.Exchange){told.Request}}, middleware.Settings{})
@@ -88,7 +88,7 @@ func TestRequestsAreCountedByRoute(t *testing.T) {
 	}
 }
 
-func TestStateIsReadWhenItIsAskedFor(t *testing.T) {
+func TestStateMetrics(t *testing.T) {
 	m, store := open(t)
 	ctx := t.Context()
 	app := mirror.Repo{Host: "docker.io", Path: "team/app"}
@@ -138,8 +138,8 @@ func TestStateIsReadWhenItIsAskedFor(t *testing.T) {
 	has(t, text, `mirror_store_files{origin="pushed"} 2`, `mirror_store_files{origin="mirrored"} 0`, `mirror_store_tags{origin="pushed"} 1`, `mirror_store_repositories{origin="pushed"} 1`)
 }
 
-// TestTheStoreIsSurveyedNowAndThen: not for each scrape.
-func TestTheStoreIsSurveyedNowAndThen(t *testing.T) {
+// TestStoreIsNotSurveyedWithEachScrape: not for each scrape.
+func TestStoreIsNotSurveyedWithEachScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &surveyed{}
 		told := metrics.New("", zap.NewNop())

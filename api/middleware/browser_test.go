@@ -8,8 +8,8 @@ import (
 	"airmirror/api/middleware"
 )
 
-// TestPagesOfOtherSitesChangeNothing: whatever login the browser adds.
-func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
+// TestCrossOriginChangesAreRefused: whatever login the browser adds.
+func TestCrossOriginChangesAreRefused(t *testing.T) {
 	reached := false
 	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), middleware.Options{}, middleware.Settings{})
 	for _, tt := range []struct {
@@ -47,8 +47,8 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 	}
 }
 
-// TestBrowsersRunNothingOfAnAnswer: of a page, of the handler, or of a limit in front of it.
-func TestBrowsersRunNothingOfAnAnswer(t *testing.T) {
+// TestSecurityHeaders: of a page, of the handler, or of a limit in front of it.
+func TestSecurityHeaders(t *testing.T) {
 	f := middleware.New(http.NotFoundHandler(), middleware.Options{Pages: map[string]http.Handler{"/healthz": http.NotFoundHandler()}},
 		middleware.Settings{RequestsPerSecond: 0.001, Burst: 1})
 	for _, tt := range []struct {

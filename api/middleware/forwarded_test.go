@@ -24,7 +24,7 @@ func proxies(t *testing.T, texts ...string) (all []netip.Prefix) {
 	return all
 }
 
-func TestTheClientIsWhoATrustedProxyForwardsFor(t *testing.T) {
+func TestTrustedProxyNamesTheClient(t *testing.T) {
 	trusted := []string{"10.0.0.1", "10.1.0.0/16", "fd00::/8"}
 	for name, tt := range map[string]struct {
 		trusted []string
@@ -68,8 +68,8 @@ func TestTheClientIsWhoATrustedProxyForwardsFor(t *testing.T) {
 	}
 }
 
-// TestLimitsAreOfTheClientBehindAProxy: the proxy is nobody's scapegoat, and what a client says of itself counts nothing.
-func TestLimitsAreOfTheClientBehindAProxy(t *testing.T) {
+// TestLimitsApplyToClientsBehindAProxy: the proxy is nobody's scapegoat, and what a client says of itself counts nothing.
+func TestLimitsApplyToClientsBehindAProxy(t *testing.T) {
 	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), middleware.Options{},
 		middleware.Settings{RequestsPerSecond: 0.001, Burst: 1, Proxies: proxies(t, "10.0.0.1")})
 	ask := func(from, header string) int {
@@ -95,8 +95,8 @@ func TestLimitsAreOfTheClientBehindAProxy(t *testing.T) {
 	}
 }
 
-// TestWhoIsForwardedIsNeverAtHome: not even if a proxy that is trusted says that it comes from this machine.
-func TestWhoIsForwardedIsNeverAtHome(t *testing.T) {
+// TestForwardedRequestHasNoLoopbackRights: not even if a proxy that is trusted says that it comes from this machine.
+func TestForwardedRequestHasNoLoopbackRights(t *testing.T) {
 	guard, err := auth.New(auth.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestWhoIsForwardedIsNeverAtHome(t *testing.T) {
 	}
 }
 
-func TestProxiesAreAddressesOrNetworks(t *testing.T) {
+func TestParseProxy(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.7": "10.0.0.7/32", "10.1.2.3/8": "10.0.0.0/8", "::1": "::1/128", "fd00::1/8": "fd00::/8", "::ffff:10.0.0.7": "10.0.0.7/32",
 		"": "", "proxy.corp": "", "10.0.0.0/33": "", "10.0.0.7:80": "", "::ffff:10.0.0.0/8": "",

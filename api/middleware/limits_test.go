@@ -45,7 +45,7 @@ func busy(t *testing.T, settings middleware.Settings, method, address string) (f
 	return f, func() { close(end); <-done }
 }
 
-func TestTooManyAtATimeAreToldToComeAgain(t *testing.T) {
+func TestRequestLimit(t *testing.T) {
 	f, release := busy(t, middleware.Settings{Requests: 1}, http.MethodGet, "192.0.2.1:1")
 	refused(t, status(f, http.MethodGet, "192.0.2.2:1"), 503, "UNAVAILABLE")
 	w := httptest.NewRecorder()
@@ -59,7 +59,7 @@ func TestTooManyAtATimeAreToldToComeAgain(t *testing.T) {
 	}
 }
 
-func TestRateIsPerAddress(t *testing.T) {
+func TestRateLimitPerAddress(t *testing.T) {
 	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), middleware.Options{}, middleware.Settings{RequestsPerSecond: 0.001, Burst: 2})
 	for _, address := range []string{"192.0.2.1:1", "192.0.2.1:2", "[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.2:1"} {
 		if w := status(f, http.MethodGet, address); w.Code != 200 {
@@ -79,7 +79,7 @@ func TestRateIsPerAddress(t *testing.T) {
 	}
 }
 
-func TestUploadsArePerAddress(t *testing.T) {
+func TestUploadLimitPerAddress(t *testing.T) {
 	f, release := busy(t, middleware.Settings{Uploads: 1}, http.MethodPatch, "192.0.2.1:1")
 	refused(t, status(f, http.MethodPut, "192.0.2.1:2"), 429, "TOOMANYREQUESTS")
 	for method, address := range map[string]string{http.MethodGet: "192.0.2.1:3", http.MethodPut: "192.0.2.2:1"} {
@@ -93,9 +93,9 @@ func TestUploadsArePerAddress(t *testing.T) {
 	}
 }
 
-// TestOneAddressLeavesRequestsForOthers: a client that sends all it can, and none of whose requests ends, has half of
+// TestOneClientLeavesRequestsForOthers: a client that sends all it can, and none of whose requests ends, has half of
 // those that are answered at a time, and others go on.
-func TestOneAddressLeavesRequestsForOthers(t *testing.T) {
+func TestOneClientLeavesRequestsForOthers(t *testing.T) {
 	end := make(chan bool)
 	var all sync.WaitGroup
 	begun := make(chan bool, 100)

@@ -38,7 +38,7 @@ func serve(t *testing.T, settings middleware.Settings, handler http.HandlerFunc)
 	return server.URL, told
 }
 
-func TestEachRequestIsToldOf(t *testing.T) {
+func TestObserversSeeEachRequest(t *testing.T) {
 	url, told := serve(t, middleware.Settings{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch r.URL.Path {
@@ -79,7 +79,7 @@ func TestEachRequestIsToldOf(t *testing.T) {
 	}
 }
 
-func TestIDsAreTakenIfSane(t *testing.T) {
+func TestValidRequestIDsAreKept(t *testing.T) {
 	url, told := serve(t, middleware.Settings{}, func(http.ResponseWriter, *http.Request) {})
 	seen := map[string]bool{}
 	for given, taken := range map[string]bool{
@@ -135,7 +135,7 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-func TestReadyNamesWhatIsWrong(t *testing.T) {
+func TestReadyNamesTheFailedCheck(t *testing.T) {
 	var wrong error
 	looked := 0
 	ready := middleware.Ready(zap.NewNop(), middleware.Check{Name: "first", Run: func(context.Context) error { looked++; return nil }}, middleware.Check{Name: "second", Run: func(context.Context) error { return wrong }})

@@ -74,8 +74,8 @@ func TestFilesReachTheSocket(t *testing.T) {
 	}
 }
 
-// TestWhoTakesSomeHasMoreTime: a client that took part of a piece in time gets the rest, and not one byte twice or never.
-func TestWhoTakesSomeHasMoreTime(t *testing.T) {
+// TestSlowReaderGetsMoreTime: a client that took part of a piece in time gets the rest, and not one byte twice or never.
+func TestSlowReaderGetsMoreTime(t *testing.T) {
 	for name, lose := range map[string]int64{"sent as read": 0, "read and lost": 3} {
 		t.Run(name, func(t *testing.T) {
 			file, content := large(t)
@@ -109,7 +109,7 @@ func stalled(t *testing.T, stall time.Duration, handler func(http.ResponseWriter
 	return <-met
 }
 
-func TestWhoTakesNothingIsCutOff(t *testing.T) {
+func TestStalledReaderIsDisconnected(t *testing.T) {
 	file, content := large(t)
 	for name, from := range map[string]io.Reader{"a file": file, "memory": bytes.NewReader(content)} {
 		err := stalled(t, time.Millisecond, func(w http.ResponseWriter, _ *http.Request) error {
@@ -123,7 +123,7 @@ func TestWhoTakesNothingIsCutOff(t *testing.T) {
 	}
 }
 
-func TestWhoSendsNothingIsCutOff(t *testing.T) {
+func TestStalledSenderIsDisconnected(t *testing.T) {
 	err := stalled(t, time.Millisecond, func(_ http.ResponseWriter, r *http.Request) error {
 		_, err := io.Copy(io.Discard, r.Body)
 		return err
@@ -135,8 +135,8 @@ func TestWhoSendsNothingIsCutOff(t *testing.T) {
 	}
 }
 
-// TestABodyThatEndedHasNoDeadline: what is done with it may take longer than a client may stall.
-func TestABodyThatEndedHasNoDeadline(t *testing.T) {
+// TestReadDeadlineEndsWithTheBody: what is done with it may take longer than a client may stall.
+func TestReadDeadlineEndsWithTheBody(t *testing.T) {
 	err := stalled(t, time.Millisecond, func(_ http.ResponseWriter, r *http.Request) error {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return err

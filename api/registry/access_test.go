@@ -21,8 +21,8 @@ func (a *asked) Authorize(header http.Header, r *http.Request, op registry.Opera
 
 func (*asked) Allowed(context.Context, registry.Operation) bool { return false }
 
-// TestWhatEachRequestAsksFor: once, before anything is looked up; what is malformed does not come so far.
-func TestWhatEachRequestAsksFor(t *testing.T) {
+// TestOperationOfEachRequest: once, before anything is looked up; what is malformed does not come so far.
+func TestOperationOfEachRequest(t *testing.T) {
 	const d = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	access := &asked{}
 	s := start(t, registry.Options{Authorizer: access})

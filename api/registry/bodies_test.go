@@ -26,8 +26,8 @@ func largeManifest(size int) []byte {
 
 const index = "application/vnd.oci.image.index.v1+json"
 
-// TestLargeManifestComesBackToTheByte whether it was announced how large it is or not, and whatever is asked of it.
-func TestLargeManifestComesBackToTheByte(t *testing.T) {
+// TestLargeManifestIsReturnedUnchanged whether it was announced how large it is or not, and whatever is asked of it.
+func TestLargeManifestIsReturnedUnchanged(t *testing.T) {
 	s := start(t, registry.Options{})
 	doc := largeManifest(mirror.MaxManifestSize)
 	d := digest.FromBytes(doc).String()
@@ -64,8 +64,8 @@ func stuck(t *testing.T, s *server, i int) net.Conn {
 	return conn
 }
 
-// TestPushesThatDoNotEndTakeTheDisk and not the memory of others: further ones are read all the same, by way of a file.
-func TestPushesThatDoNotEndTakeTheDisk(t *testing.T) {
+// TestUnfinishedPushesUseTheDisk and not the memory of others: further ones are read all the same, by way of a file.
+func TestUnfinishedPushesUseTheDisk(t *testing.T) {
 	s := start(t, registry.Options{})
 	for i := range 40 { // of 4 MiB; half of the budget is 16
 		stuck(t, s, i)
@@ -105,8 +105,8 @@ func (s *fileSocket) ReadFrom(r io.Reader) (int64, error) {
 	return s.Body.ReadFrom(r)
 }
 
-// TestLargeManifestReachesTheSocketAsAFile, as a blob does: it is not copied through this process.
-func TestLargeManifestReachesTheSocketAsAFile(t *testing.T) {
+// TestLargeManifestIsSentFromItsFile, as a blob does: it is not copied through this process.
+func TestLargeManifestIsSentFromItsFile(t *testing.T) {
 	s := start(t, registry.Options{})
 	doc := largeManifest(1 << 20)
 	s.do(201, "PUT", "/v2/app/manifests/1", bytes.NewReader(doc), "Content-Type", index)

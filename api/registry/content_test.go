@@ -64,8 +64,8 @@ func TestBlobOfUnknownSizeIsStreamed(t *testing.T) {
 	}
 }
 
-// TestBlobOfUnknownSizeIsWhole for a client that knows no chunks.
-func TestBlobOfUnknownSizeIsWhole(t *testing.T) {
+// TestBlobOfUnknownSizeForHTTP10 for a client that knows no chunks.
+func TestBlobOfUnknownSizeForHTTP10(t *testing.T) {
 	body, send := io.Pipe()
 	s := &server{t: t, dir: t.TempDir(), upstream: &piped{body: body}}
 	s.run(registry.Options{})

@@ -17,7 +17,7 @@ import (
 	"airmirror/mirror"
 )
 
-func TestNoPathIsTold(t *testing.T) {
+func TestErrorsContainNoPaths(t *testing.T) {
 	path := &fs.PathError{Op: "open", Path: "/srv/data/x", Err: fs.ErrNotExist}
 	link := &os.LinkError{Op: "rename", Old: "/srv/data/x", New: "/srv/data/y", Err: fs.ErrPermission}
 	for want, err := range map[string]error{
@@ -32,8 +32,8 @@ func TestNoPathIsTold(t *testing.T) {
 	}
 }
 
-// TestFaultsOfTheStore: a full disk has a name, and a client learns of other faults that there was one.
-func TestFaultsOfTheStore(t *testing.T) {
+// TestStoreErrors: a full disk has a name, and a client learns of other faults that there was one.
+func TestStoreErrors(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
 		status int

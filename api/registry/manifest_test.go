@@ -14,7 +14,7 @@ import (
 	"airmirror/mirror"
 )
 
-func TestManifestComesBackToTheByte(t *testing.T) {
+func TestManifestIsReturnedUnchanged(t *testing.T) {
 	s := start(t, registry.Options{})
 	image := s.image("app", "one", "two")
 	docker := bytes.ReplaceAll(bytes.ReplaceAll(image, []byte(v1.MediaTypeImageManifest), []byte(mirror.MediaTypeDockerManifest)),
@@ -131,7 +131,7 @@ func TestDelete(t *testing.T) {
 	s.refused(404, mirror.CodeBlobUnknown, "DELETE", layer, nil)
 }
 
-func TestDeleteSwitchedOff(t *testing.T) {
+func TestDeleteDisabled(t *testing.T) {
 	s := start(t, registry.Options{NoDelete: func() bool { return true }})
 	image := s.image("app", "one")
 	d := digest.FromBytes(image).String()

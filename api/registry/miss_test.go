@@ -12,8 +12,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestMissTellsWhy: a mirror in front of this one can tell what it may get another time from what does not exist.
-func TestMissTellsWhy(t *testing.T) {
+// TestMissHeader: a mirror in front of this one can tell what it may get another time from what does not exist.
+func TestMissHeader(t *testing.T) {
 	s := start(t, registry.Options{})
 	absent := "sha256:" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, path := range []string{"/v2/library/app/manifests/1", "/v2/library/app/blobs/" + absent} {
@@ -30,8 +30,8 @@ func TestMissTellsWhy(t *testing.T) {
 	}
 }
 
-// TestListTellsWhatItLacks: a list of what is stored says that the upstream could not be asked for the rest.
-func TestListTellsWhatItLacks(t *testing.T) {
+// TestPartialListIsMarked: a list of what is stored says that the upstream could not be asked for the rest.
+func TestPartialListIsMarked(t *testing.T) {
 	up := &oneList{}
 	s := &server{t: t, dir: t.TempDir(), upstream: up}
 	s.run(registry.Options{})

@@ -34,7 +34,7 @@ func bounded(t *testing.T, most int) (open *registry.OpenUploads, ask func(who, 
 
 const uploads = "/v2/team/app/blobs/uploads/"
 
-func TestAClientHasNoMoreThanSoManyUploads(t *testing.T) {
+func TestOpenUploadsOfAClientAreLimited(t *testing.T) {
 	open, ask := bounded(t, 2)
 	begin := func(who string, want int) (location string) {
 		t.Helper()
@@ -82,8 +82,8 @@ func TestAClientHasNoMoreThanSoManyUploads(t *testing.T) {
 	begin("alice", 429)
 }
 
-// TestWhatIsRefusedIsNoUpload: neither by the store nor by the bound.
-func TestWhatIsRefusedIsNoUpload(t *testing.T) {
+// TestRefusedUploadIsNotCounted: neither by the store nor by the bound.
+func TestRefusedUploadIsNotCounted(t *testing.T) {
 	_, ask := bounded(t, 1)
 	for range 3 {
 		if w := ask("alice", "POST", uploads+"?digest-algorithm=md5", ""); w.StatusCode != 400 {
@@ -101,8 +101,8 @@ func TestWhatIsRefusedIsNoUpload(t *testing.T) {
 	}
 }
 
-// TestUploadsAreCountedAtOnce: as many as may begin do so, and no more.
-func TestUploadsAreCountedAtOnce(t *testing.T) {
+// TestConcurrentUploadsDoNotExceedTheLimit: as many as may begin do so, and no more.
+func TestConcurrentUploadsDoNotExceedTheLimit(t *testing.T) {
 	_, ask := bounded(t, 5)
 	var begun atomic.Int64
 	var all sync.WaitGroup
@@ -118,8 +118,8 @@ func TestUploadsAreCountedAtOnce(t *testing.T) {
 	}
 }
 
-// TestWhoLeavesUploadsLeavesRoomForOthers.
-func TestWhoLeavesUploadsLeavesRoomForOthers(t *testing.T) {
+// TestAbandonedUploadsLeaveRoomForOtherClients.
+func TestAbandonedUploadsLeaveRoomForOtherClients(t *testing.T) {
 	_, ask := bounded(t, 8)
 	begin := func(who string) (n int) {
 		for ask(who, "POST", uploads, "").StatusCode == 202 {

@@ -14,7 +14,7 @@ import (
 	"airmirror/mirror"
 )
 
-func TestBlobIsPushedInEveryWay(t *testing.T) {
+func TestBlobUploadMethods(t *testing.T) {
 	s := start(t, registry.Options{})
 	for name, push := range map[string]func(content []byte, d digest.Digest) answer{
 		"streamed, then closed": func(content []byte, d digest.Digest) answer {
@@ -71,7 +71,7 @@ func TestEmptyBlob(t *testing.T) {
 	s.do(201, "POST", "/v2/other/blobs/uploads/?digest="+d.String(), nil)
 }
 
-func TestUploadGoesOnAfterRestart(t *testing.T) {
+func TestUploadContinuesAfterRestart(t *testing.T) {
 	s := start(t, registry.Options{})
 	content := bytes.Repeat([]byte("0123456789"), 10_000)
 	a := s.do(202, "POST", "/v2/app/blobs/uploads/?digest-algorithm=sha512", nil)
@@ -179,8 +179,8 @@ func TestMount(t *testing.T) {
 	s.do(202, "POST", "/v2/e/target/blobs/uploads/?mount="+digest.FromString("absent").String(), nil)
 }
 
-// TestNamespaceHolds follows a push by Location alone: ns must not be lost on the way.
-func TestNamespaceHolds(t *testing.T) {
+// TestLocationKeepsNamespace follows a push by Location alone: ns must not be lost on the way.
+func TestLocationKeepsNamespace(t *testing.T) {
 	s := start(t, registry.Options{})
 	d := digest.FromString("content")
 	a := s.do(202, "POST", "/v2/org/app/blobs/uploads/?ns=ghcr.io", nil)

@@ -8,7 +8,7 @@ import (
 	"airmirror/mirror"
 )
 
-func TestSpans(t *testing.T) {
+func TestParseRanges(t *testing.T) {
 	for header, want := range map[string][]mirror.Span{
 		"bytes=0-9":                             {{Off: 0, Len: 10}},
 		"bytes=90-":                             {{Off: 90, Len: 10}},

@@ -13,8 +13,8 @@ import (
 	"airmirror/api/audit"
 )
 
-// TestALineThatWasCutOffSpoilsNoOther: as by a disk that is full, which a limit of the process stands for.
-func TestALineThatWasCutOffSpoilsNoOther(t *testing.T) {
+// TestIncompleteLineIsEnded: as by a disk that is full, which a limit of the process stands for.
+func TestIncompleteLineIsEnded(t *testing.T) {
 	l, path := open(t)
 	l.Write(audit.Entry{Action: "one"}, nil)
 	size := func() uint64 { info, err := os.Stat(path); must(t, err); return uint64(info.Size()) }

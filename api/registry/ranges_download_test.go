@@ -34,8 +34,8 @@ func (u *halting) BlobPart(_ context.Context, _ mirror.Repo, _ digest.Digest, of
 	return io.NopCloser(strings.NewReader(u.content[off : off+n])), int64(len(u.content)), nil
 }
 
-// TestRangeOfWhatIsNotStored: a range, or several, of a blob that has only begun to arrive is answered from the upstream.
-func TestRangeOfWhatIsNotStored(t *testing.T) {
+// TestRangeOfBlobInDownload: a range, or several, of a blob that has only begun to arrive is answered from the upstream.
+func TestRangeOfBlobInDownload(t *testing.T) {
 	up := &halting{content: strings.Repeat("0123456789abcdef", 1<<18), more: make(chan struct{})}
 	s := &server{t: t, dir: t.TempDir(), upstream: up}
 	s.run(registry.Options{})

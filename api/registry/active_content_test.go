@@ -14,9 +14,9 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestManifestsAreNoPages: what a browser could run is refused, and where it is stored all the same, as when only the
+// TestActiveContentIsNotServedAsSuch: what a browser could run is refused, and where it is stored all the same, as when only the
 // manifest itself says so, it comes back as bytes, by tag and by digest, to GET and HEAD.
-func TestManifestsAreNoPages(t *testing.T) {
+func TestActiveContentIsNotServedAsSuch(t *testing.T) {
 	s := start(t, registry.Options{})
 	for mediaType, runs := range map[string]bool{
 		"text/html":                     true,
@@ -53,8 +53,8 @@ func TestManifestsAreNoPages(t *testing.T) {
 	}
 }
 
-// TestWhoIsRefusedAManifestReadsWhy: its body is read, but for that of a client that asks first.
-func TestWhoIsRefusedAManifestReadsWhy(t *testing.T) {
+// TestBodyOfRefusedManifestIsRead: its body is read, but for that of a client that asks first.
+func TestBodyOfRefusedManifestIsRead(t *testing.T) {
 	store, err := cache.Open(cache.Config{Folder: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
