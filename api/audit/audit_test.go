@@ -31,7 +31,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// lines reads what is written in a log.
+// lines returns the entries in a log.
 func lines(t *testing.T, path string) (entries []audit.Entry) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -53,7 +53,7 @@ func open(t *testing.T) (l *audit.Log, path string) {
 	return l, path
 }
 
-// serve returns a registry whose clients are all called robot.
+// serve returns a registry with a single user called robot.
 func serve(t *testing.T, l *audit.Log) http.Handler {
 	t.Helper()
 	dir := t.TempDir()
@@ -81,7 +81,7 @@ func TestRequestsThatChangeSomethingAreLogged(t *testing.T) {
 	first, second := digest.FromString(man("1")), digest.FromString(man("2"))
 	for _, tt := range []struct {
 		method, path, body string
-		want               string // action, result and what it is about; "" for nothing
+		want               string // action, result and target; "" for no entry
 	}{
 		{"GET", "/v2/", "", ""},
 		{"POST", "/v2/a/blobs/uploads/?digest=" + config, "{}", "push-blob OK docker.io/a " + config},
@@ -151,7 +151,7 @@ func TestCommandsAreLoggedWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestReopen: the log goes on in another file; one that cannot be opened changes nothing.
+// TestReopen: the log continues in another file. A file that cannot be opened changes nothing.
 func TestReopen(t *testing.T) {
 	l, before := open(t)
 	path := before + ".next"
@@ -177,7 +177,7 @@ func TestReopen(t *testing.T) {
 	none.Command(admin.Change{})
 }
 
-// TestMovedLogIsReopened, and while it cannot, that is in the other log.
+// TestMovedLogIsReopened: if that fails, the other log says so.
 func TestMovedLogIsReopened(t *testing.T) {
 	core, logs := observer.New(zap.ErrorLevel)
 	folder := filepath.Join(t.TempDir(), "log")

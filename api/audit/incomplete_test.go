@@ -13,7 +13,8 @@ import (
 	"airmirror/api/audit"
 )
 
-// TestIncompleteLineIsEnded: as by a disk that is full, which a limit of the process stands for.
+// TestIncompleteLineIsEnded: a full disk, simulated by a process limit, cuts off a line; the next entry is on its own
+// line.
 func TestIncompleteLineIsEnded(t *testing.T) {
 	l, path := open(t)
 	l.Write(audit.Entry{Action: "one"}, nil)

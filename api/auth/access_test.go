@@ -21,12 +21,12 @@ import (
 	"airmirror/mirror"
 )
 
-// TestWithoutUsersOnlyLoopbackMayPush: everybody pulls.
+// TestWithoutUsersOnlyLoopbackMayPush: and everybody may pull.
 func TestWithoutUsersOnlyLoopbackMayPush(t *testing.T) {
 	s := newSite(t, auth.Options{})
 	blob, manifest := s.fill("team/app")
 	s.want(200, nobody, "GET", "/v2/", nil)
-	s.want(200, user("any", "body"), "GET", "/v2/team/app/manifests/1", nil) // as whom, nobody asks
+	s.want(200, user("any", "body"), "GET", "/v2/team/app/manifests/1", nil) // credentials do not matter
 	s.want(200, nobody, "GET", "/v2/_catalog", nil)
 	before := s.state()
 	changes := []struct{ method, path string }{
@@ -67,7 +67,7 @@ func TestWithoutUsersOnlyLoopbackMayPush(t *testing.T) {
 	s.want(202, atHome, "DELETE", "/v2/team/app/manifests/1", nil)
 }
 
-// TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull, and the refusal names the setting that it is about.
+// TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull: and the refusal names the setting.
 func TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull(t *testing.T) {
 	s := newSite(t, auth.Options{NoAnonymousPull: true})
 	s.fill("team/app")
@@ -88,7 +88,7 @@ func TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull(t *testing.T) {
 	}
 }
 
-// TestForwardedRequestHasNoLoopbackRights: whatever the headers say, and however they are written.
+// TestForwardedRequestHasNoLoopbackRights: for all headers of proxies, values and spellings.
 func TestForwardedRequestHasNoLoopbackRights(t *testing.T) {
 	s := newSite(t, auth.Options{})
 	server := httptest.NewServer(s.handler)
@@ -125,8 +125,8 @@ func TestForwardedRequestHasNoLoopbackRights(t *testing.T) {
 	}
 }
 
-// TestPossibleProxyHasNoLoopbackRights: what is said of a connection counts, for pushes and for what admins see, and is not asked
-// where it does not matter.
+// TestPossibleProxyHasNoLoopbackRights: the result of CheckPeer decides, for pushes and for administration. It is not
+// called where it does not matter.
 func TestPossibleProxyHasNoLoopbackRights(t *testing.T) {
 	var asked []netip.AddrPort
 	verdict := errors.New("it listens")
@@ -154,7 +154,7 @@ func TestPossibleProxyHasNoLoopbackRights(t *testing.T) {
 	if w := adminsSee(t, opts, reached(atHome)); w.Code != 403 {
 		t.Errorf("what admins see: %d", w.Code)
 	}
-	post(403, atHome) // nothing is known of its connection
+	post(403, atHome) // the connection is unknown
 	asked = nil
 	post(403, reached(nobody))
 	if len(asked) > 0 {
@@ -171,7 +171,7 @@ func TestPossibleProxyHasNoLoopbackRights(t *testing.T) {
 	}
 }
 
-// TestLoopbackRightsCanBeDisabled: for pushes, and for what admins see.
+// TestLoopbackRightsCanBeDisabled: for pushes and for administration.
 func TestLoopbackRightsCanBeDisabled(t *testing.T) {
 	opts := auth.Options{NoLoopback: true, NoAnonymousPull: true}
 	s := newSite(t, opts)
@@ -213,7 +213,7 @@ func TestWithUsersOnlyUsersMayPush(t *testing.T) {
 		}
 	}
 	s.want(401, atHome, "POST", "/v2/team/app/blobs/uploads/", nil)
-	s.want(401, user("alice", "guess"), "GET", "/v2/team/app/manifests/1", nil) // who is wrong is told so
+	s.want(401, user("alice", "guess"), "GET", "/v2/team/app/manifests/1", nil) // a wrong password is always an error
 	if after := s.state(); after != before {
 		t.Errorf("what was refused changed\n%s\ninto\n%s", before, after)
 	}
@@ -240,7 +240,7 @@ func TestAnonymousPush(t *testing.T) {
 	s.want(202, nobody, "DELETE", "/v2/team/app/manifests/1", nil)
 }
 
-// TestClientCertificatesIdentifyUsers: those that TLS verified.
+// TestClientCertificatesIdentifyUsers: only certificates that TLS verified.
 func TestClientCertificatesIdentifyUsers(t *testing.T) {
 	rules := []auth.Rule{{Users: []string{"node"}, Repositories: []string{"team/**"}, Actions: []registry.Action{registry.Pull}}}
 	s := newSite(t, auth.Options{Certificates: true, Rules: rules})
@@ -278,7 +278,7 @@ func TestContextContainsTheUser(t *testing.T) {
 	}
 }
 
-// TestAuthorizingAPullAllocatesNothing: what most mirrors serve takes no memory to admit.
+// TestAuthorizingAPullAllocatesNothing: without users, which is the most common configuration.
 func TestAuthorizingAPullAllocatesNothing(t *testing.T) {
 	guard, err := auth.New(auth.Options{Htpasswd: t.TempDir() + "/none"})
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 	"airmirror/api/registry"
 )
 
-// adminsSee asks for what is for admins.
+// adminsSee requests a page for administrators.
 func adminsSee(t *testing.T, opts auth.Options, who as) *httptest.ResponseRecorder {
 	t.Helper()
 	guard, err := auth.New(opts)
@@ -48,7 +48,7 @@ func TestWithoutUsersEverybodyMayAdminister(t *testing.T) {
 			t.Errorf("%s: %d, want %d: %s", name, w.Code, tt.want, w.Body)
 		}
 		wantHome := 200
-		if tt.opts.Htpasswd != "" || tt.opts.Certificates { // it has no rights of its own
+		if tt.opts.Htpasswd != "" || tt.opts.Certificates { // no additional rights with users
 			wantHome = tt.want
 		}
 		if w := adminsSee(t, tt.opts, atHome); w.Code != wantHome {
@@ -114,7 +114,7 @@ func TestIssuerTokensDoNotAllowAdministering(t *testing.T) {
 	}
 }
 
-// TestAdminIncludesOtherActions: of the repositories that a rule names, and no other.
+// TestAdminIncludesOtherActions: for the repositories of the rule only.
 func TestAdminIncludesOtherActions(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "bob", "carol"), Rules: []auth.Rule{
 		{Users: []string{"bob"}, Repositories: []string{"team/**"}, Actions: []registry.Action{registry.Admin}},

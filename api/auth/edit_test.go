@@ -80,7 +80,7 @@ func TestInvalidUsersAreRefused(t *testing.T) {
 	}
 }
 
-// TestInvalidFileIsNotChanged: and a link to one stays a link.
+// TestInvalidFileIsNotChanged: and a symbolic link stays one.
 func TestInvalidFileIsNotChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	must(t, os.WriteFile(path, []byte("bob:{SHA}x\n"), 0o600))
@@ -100,7 +100,7 @@ func TestInvalidFileIsNotChanged(t *testing.T) {
 	}
 }
 
-// TestConcurrentEditsLoseNoUser: each waits for the one before.
+// TestConcurrentEditsLoseNoUser: each edit waits for the previous one.
 func TestConcurrentEditsLoseNoUser(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	var adding sync.WaitGroup

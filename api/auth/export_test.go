@@ -6,7 +6,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-func init() { newCost = bcrypt.MinCost } // the race detector makes bcrypt take seconds
+func init() { newCost = bcrypt.MinCost } // bcrypt takes seconds with the race detector
 
-// SetElapsed has tokens take a process for one that runs for so long.
+// SetElapsed sets how long the process seems to have been running.
 func (g *Guard) SetElapsed(d time.Duration) { g.shared.elapsed = func() time.Duration { return d } }

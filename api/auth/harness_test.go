@@ -24,7 +24,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// site is a registry with a guard, over a real store.
+// site is a registry with a guard and a real store.
 type site struct {
 	t       *testing.T
 	dir     string
@@ -57,7 +57,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// As whom requests are made: a change to them. They come from 192.0.2.1 unless it says otherwise.
+// as changes the sender of a request. The default address is 192.0.2.1.
 type as func(*http.Request)
 
 func nobody(*http.Request) {}
@@ -74,12 +74,12 @@ func from(address string) as { return func(r *http.Request) { r.RemoteAddr = add
 
 var atHome = home("127.0.0.1:4711")
 
-// home is a client on this machine, which asks for it as such.
+// home is a client on this machine that connects to localhost.
 func home(address string) as {
 	return func(r *http.Request) { r.RemoteAddr, r.Host = address, "localhost:5000" }
 }
 
-// do makes a request.
+// do sends a request.
 func (s *site) do(who as, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {
 	s.t.Helper()
 	r := httptest.NewRequestWithContext(s.t.Context(), method, path, bytes.NewReader(body))
@@ -92,7 +92,7 @@ func (s *site) do(who as, method, path string, body []byte, headers ...string) *
 	return w
 }
 
-// want makes a request and fails the test unless it has the status.
+// want sends a request and checks the status.
 func (s *site) want(status int, who as, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {
 	s.t.Helper()
 	w := s.do(who, method, path, body, headers...)
@@ -102,7 +102,7 @@ func (s *site) want(status int, who as, method, path string, body []byte, header
 	return w
 }
 
-// fill has an image in a repository, whoever may push, and returns its blob and its manifest.
+// fill pushes an image to a repository without authorization, and returns its blob and its manifest.
 func (s *site) fill(repo string) (blob, manifest digest.Digest) {
 	s.t.Helper()
 	free := registry.New(s.mirror, registry.Options{})
@@ -129,7 +129,7 @@ func (s *site) fill(repo string) (blob, manifest digest.Digest) {
 	return blob, digest.FromBytes(text)
 }
 
-// state is all that the registry holds, to see that nothing changed.
+// state returns a description of all stored content, to check that nothing has changed.
 func (s *site) state() string {
 	s.t.Helper()
 	var all []string
@@ -151,7 +151,7 @@ func (s *site) state() string {
 	return strings.Join(all, "\n")
 }
 
-// htpasswd writes a file of users, each with a password that is the name backwards.
+// htpasswd writes a users file. Each password is the name backwards.
 func htpasswd(t *testing.T, names ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "htpasswd")
@@ -176,10 +176,10 @@ func password(name string) string {
 	return string(b)
 }
 
-// known is a user of a file that htpasswd wrote.
+// known is a user in a file of htpasswd.
 func known(name string) as { return user(name, password(name)) }
 
-// token asks the mirror for a token.
+// token requests a token from the mirror.
 func (s *site) token(who as, query string) string {
 	s.t.Helper()
 	w := s.want(http.StatusOK, who, "GET", auth.TokenPath+query, nil)

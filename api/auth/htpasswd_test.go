@@ -7,8 +7,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// TestWrongPasswordsCostTheSame: whatever the costs of the hashes in the file, and whether there is such a
-// user.
+// TestWrongPasswordsCostTheSame: for all costs of the hashes in the file, for known and unknown users.
 func TestWrongPasswordsCostTheSame(t *testing.T) {
 	text := ""
 	for _, cost := range []int{4, 5, 7} {

@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// TestTokenStandsForALogin: it is what dockerd goes by, from GET /v2/ on.
+// TestTokenStandsForALogin: in the way that dockerd uses it, from GET /v2/ on.
 func TestTokenStandsForALogin(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice")})
 	s.fill("team/app")
@@ -34,7 +34,7 @@ func TestTokenStandsForALogin(t *testing.T) {
 			t.Errorf("%s: challenge %v", scope, w.Header())
 		}
 	}
-	// To pull, no password is needed, so that a wrong one, which is for Docker Hub, does no harm.
+	// A pull needs no password, so a wrong one, meant for Docker Hub, is ignored.
 	hub := bearer(s.token(user("somebody", "else"), "?scope=repository:library/app:pull"))
 	s.want(200, hub, "GET", "/v2/team/app/manifests/1", nil)
 	s.want(401, hub, "POST", "/v2/team/app/blobs/uploads/", nil)
@@ -42,7 +42,7 @@ func TestTokenStandsForALogin(t *testing.T) {
 	s.want(405, known("alice"), "PUT", auth.TokenPath, nil)
 }
 
-// grant asks for a token with a form.
+// grant requests a token with a form.
 func (s *site) grant(status int, form ...string) (token, refresh string) {
 	s.t.Helper()
 	values := url.Values{}
@@ -61,7 +61,7 @@ func (s *site) grant(status int, form ...string) (token, refresh string) {
 	return answer.Token, answer.Refresh
 }
 
-// TestOAuthTokens: as containerd asks for them, and docker with an identity token.
+// TestOAuthTokens: as containerd requests them, and docker with an identity token.
 func TestOAuthTokens(t *testing.T) {
 	path := htpasswd(t, "alice")
 	s := newSite(t, auth.Options{Htpasswd: path})
@@ -77,7 +77,7 @@ func TestOAuthTokens(t *testing.T) {
 	token, _ = s.grant(200, append(again, refresh)...)
 	s.want(202, bearer(token), "POST", "/v2/team/app/blobs/uploads/", nil)
 	s.want(401, bearer(refresh), "POST", "/v2/team/app/blobs/uploads/", nil)
-	for _, wrong := range []string{"", "x", token} { // a token of another kind
+	for _, wrong := range []string{"", "x", token} { // token has another purpose
 		s.grant(401, append(again, wrong)...)
 	}
 	s.grant(401, "grant_type", "password", "scope", scope, "username", "alice", "password", "guess")
@@ -87,7 +87,7 @@ func TestOAuthTokens(t *testing.T) {
 	if strings.Contains(w.Body.String(), "access_token") {
 		t.Error("a password is taken from a URL, which is logged")
 	}
-	// Docker Hub's password does no harm to a pull.
+	// A password for Docker Hub does not prevent a pull.
 	token, refresh = s.grant(200, "grant_type", "password", "scope", "repository:library/app:pull", "username", "somebody", "password", "else", "access_type", "offline")
 	if s.want(401, bearer(token), "POST", "/v2/team/app/blobs/uploads/", nil); refresh != "" {
 		t.Error("nobody is given a refresh token")
@@ -99,7 +99,7 @@ func TestOAuthTokens(t *testing.T) {
 	s.grant(401, append(again, refresh)...)
 }
 
-// TestTokenEndsWithTheLogin: five minutes, and only until the password changes.
+// TestTokenEndsWithTheLogin: after five minutes, or when the password changes.
 func TestTokenEndsWithTheLogin(t *testing.T) {
 	path := htpasswd(t, "alice", "bob")
 	s := newSite(t, auth.Options{Htpasswd: path})
@@ -150,7 +150,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	}
 }
 
-// TestRealmIsTheAddressOfTheRequest: as it says itself, or the proxy before the mirror, or the configuration.
+// TestRealmIsTheAddressOfTheRequest: from its Host header, from the headers of a proxy, or from the configuration.
 func TestRealmIsTheAddressOfTheRequest(t *testing.T) {
 	path := htpasswd(t, "alice")
 	s := newSite(t, auth.Options{Htpasswd: path})
@@ -175,7 +175,7 @@ func TestRealmIsTheAddressOfTheRequest(t *testing.T) {
 	}
 }
 
-// TestNoTokensWithoutLogins: and what is asked for beside is left to the registry.
+// TestNoTokensWithoutLogins: other requests go to the registry.
 func TestNoTokensWithoutLogins(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: filepath.Join(t.TempDir(), "none")})
 	s.want(405, nobody, "GET", auth.TokenPath, nil)
@@ -189,7 +189,7 @@ func TestNoTokensWithoutLogins(t *testing.T) {
 	}
 }
 
-// TestApplyReplacesOptions: and whoever is logged in goes on, as long as there is such a user.
+// TestApplyReplacesOptions: and logins stay valid as long as the user exists.
 func TestApplyReplacesOptions(t *testing.T) {
 	opts := auth.Options{Htpasswd: htpasswd(t, "alice")}
 	s := newSite(t, opts)
@@ -210,7 +210,7 @@ func TestApplyReplacesOptions(t *testing.T) {
 	s.want(200, known("bob"), "GET", "/v2/team/app/manifests/1", nil)
 }
 
-// TestTokenLifetimeIgnoresTheClock: the clock may be set back or forward by decades, and a token is good for five minutes.
+// TestTokenLifetimeIgnoresTheClock: the clock may jump by decades; a token is valid for five minutes.
 func TestTokenLifetimeIgnoresTheClock(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "alice")})
 	s.fill("team/app")
@@ -221,7 +221,7 @@ func TestTokenLifetimeIgnoresTheClock(t *testing.T) {
 	s.guard.SetElapsed(time.Hour)
 	alice := bearer(s.token(known("alice"), ""))
 	push(202, alice)
-	synctest.Test(t, func(*testing.T) { // whose clock begins in the year 2000
+	synctest.Test(t, func(*testing.T) { // the clock starts in the year 2000
 		s.guard.SetElapsed(time.Hour + 4*time.Minute)
 		push(202, alice)
 		s.guard.SetElapsed(time.Hour + 6*time.Minute)

@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror"
 )
 
-// TestFailedLoginIsLoggedInOneShortLine: who sends a long name does not fill the log with it.
+// TestFailedLoginIsLoggedInOneShortLine: a long name does not fill the log.
 func TestFailedLoginIsLoggedInOneShortLine(t *testing.T) {
 	core, logged := observer.New(zap.InfoLevel)
 	guard, err := auth.New(auth.Options{Htpasswd: htpasswd(t, "alice"), Log: zap.New(core)})

@@ -25,7 +25,7 @@ import (
 	"airmirror/mirror"
 )
 
-// ask asks a guard whether somebody may push.
+// ask checks whether a client may push.
 func ask(guard *auth.Guard, who as) (http.Header, error) {
 	header, r := http.Header{}, httptest.NewRequest("POST", "/v2/team/app/blobs/uploads/", nil)
 	who(r)
@@ -46,19 +46,19 @@ func at(address string, who as) as {
 	return func(r *http.Request) { who(r); r.RemoteAddr = address }
 }
 
-// TestFailedLoginsAreLimited: after ten that are wrong an address waits, and nobody else does.
+// TestFailedLoginsAreLimited: an address has to wait after ten failures, and no other address.
 func TestFailedLoginsAreLimited(t *testing.T) {
 	path := htpasswd(t, "alice", "bob")
 	synctest.Test(t, func(t *testing.T) {
 		guard, err := auth.New(auth.Options{Htpasswd: path})
 		must(t, err)
 		const here, near, far = "192.0.2.7:1000", "192.0.2.7:2000", "192.0.2.8:1000"
-		wantCode(t, guard, at(here, known("bob")), "") // and is remembered
+		wantCode(t, guard, at(here, known("bob")), "") // it is remembered
 		var tries sync.WaitGroup
 		var mu sync.Mutex
 		codes := map[mirror.Code]int{}
 		for i := range 40 {
-			tries.Go(func() { // all at once, and by several names
+			tries.Go(func() { // at once, and with several names
 				_, err := ask(guard, at(here, user([]string{"alice", "nobody"}[i%2], strconv.Itoa(i))))
 				mu.Lock()
 				defer mu.Unlock()
@@ -74,13 +74,13 @@ func TestFailedLoginsAreLimited(t *testing.T) {
 			t.Errorf("Retry-After: %q", after)
 		}
 		wantCode(t, guard, at(far, known("alice")), "")
-		wantCode(t, guard, at(near, known("bob")), "")   // was right before, and need not be checked
+		wantCode(t, guard, at(near, known("bob")), "")   // it was correct before and is not checked
 		wantCode(t, guard, at(near, known("alice")), "") // likewise
 		time.Sleep(6 * time.Second)
 		wantCode(t, guard, at(here, user("alice", "guess")), mirror.CodeUnauthorized)
 		wantCode(t, guard, at(here, user("alice", "guess")), mirror.CodeTooManyRequests)
 
-		// A client of IPv6 has as many addresses as it wants.
+		// An IPv6 client has many addresses.
 		for i := range 10 {
 			wantCode(t, guard, at(fmt.Sprintf("[2001:db8::%x]:1", i), user("alice", "guess")), mirror.CodeUnauthorized)
 		}
@@ -89,8 +89,8 @@ func TestFailedLoginsAreLimited(t *testing.T) {
 	})
 }
 
-// TestPasswordChangeAffectsNoOtherUser: who was let in is let in after somebody else was added, and after a reload, though their address
-// may have no password checked. Their own change counts.
+// TestPasswordChangeAffectsNoOtherUser: users stay logged in when another user is added and after a reload, even if
+// their address is blocked. A change of their own password takes effect.
 func TestPasswordChangeAffectsNoOtherUser(t *testing.T) {
 	path := htpasswd(t, "alice")
 	alices, err := os.ReadFile(path)
@@ -117,14 +117,14 @@ func TestPasswordChangeAffectsNoOtherUser(t *testing.T) {
 		must(t, os.WriteFile(path, bobs, 0o600))
 		later()
 		wantCode(t, guard, known("alice"), mirror.CodeTooManyRequests)
-		writeUsers(t, path, "alice", "bob") // the same password, and another hash
+		writeUsers(t, path, "alice", "bob") // the same password with another hash
 		later()
 		wantCode(t, guard, known("alice"), mirror.CodeTooManyRequests)
 	})
 }
 
-// TestPreparedOptionsApplyWithoutTheirFiles: other options count as soon as they are applied, and not before, whatever has become of
-// the files in between.
+// TestPreparedOptionsApplyWithoutTheirFiles: prepared options take effect when they are applied, even if their files
+// have changed or are gone.
 func TestPreparedOptionsApplyWithoutTheirFiles(t *testing.T) {
 	path, others := htpasswd(t, "alice"), htpasswd(t, "bob")
 	guard, err := auth.New(auth.Options{Htpasswd: path})
@@ -143,7 +143,7 @@ func TestPreparedOptionsApplyWithoutTheirFiles(t *testing.T) {
 	wantCode(t, guard, known("bob"), "")
 }
 
-// TestUsersFileIsWatched: a second after it changed, and what cannot be read changes nothing.
+// TestUsersFileIsWatched: a change takes effect within a second, and an unusable file changes nothing.
 func TestUsersFileIsWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	synctest.Test(t, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestUsersFileIsWatched(t *testing.T) {
 
 		writeUsers(t, path, "bob", "carol")
 		later()
-		wantCode(t, guard, known("alice"), mirror.CodeUnauthorized) // though it was remembered
+		wantCode(t, guard, known("alice"), mirror.CodeUnauthorized) // even though it was remembered
 		wantCode(t, guard, known("bob"), "")
 
 		for _, broken := range []string{"bob:$apr1$x$y\n", "bob:{SHA}x\n", "bob\n", ":x\n", "a b:$2y$05$x\n"} {
@@ -180,7 +180,7 @@ func TestUsersFileIsWatched(t *testing.T) {
 	})
 }
 
-// TestUnusableUsersFileDoesNotOpenTheMirror: a file that nobody can make sense of never opens the mirror.
+// TestUnusableUsersFileDoesNotOpenTheMirror: a malformed file is not the same as no users.
 func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("bob"), bcrypt.MinCost)
 	must(t, err)
@@ -204,7 +204,7 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 			}
 		}
 		wantCode(t, guard, atHome, "")
-		for _, broken := range []string{"bob:$apr1$x$y\n", "bob:{SHA}x\n", "bob:plain\n"} { // from the start
+		for _, broken := range []string{"bob:$apr1$x$y\n", "bob:{SHA}x\n", "bob:plain\n"} { // malformed from the start
 			put(broken)
 			later()
 			wantCode(t, guard, atHome, mirror.CodeUnauthorized)
@@ -220,7 +220,7 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 		later()
 		wantCode(t, guard, atHome, "")
 		put("bob:plain\n")
-		if err := guard.Apply(opts); err == nil { // and it is no less there for that
+		if err := guard.Apply(opts); err == nil { // the error does not change that
 			t.Error("a file of users that cannot be read is taken up")
 		}
 		later()
@@ -231,7 +231,7 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 		later()
 		wantCode(t, guard, bob, "")
 		must(t, os.Remove(path))
-		must(t, os.Mkdir(path, 0o700)) // something that is there and cannot be read
+		must(t, os.Mkdir(path, 0o700)) // an unreadable file
 		for range 3 {
 			later()
 			wantCode(t, guard, bob, "")
@@ -239,7 +239,7 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 		}
 		wantLogged(1, "is a directory")
 		must(t, guard.Apply(auth.Options{Htpasswd: path + "2", Log: opts.Log}))
-		wantCode(t, guard, atHome, "") // another file, which is not there
+		wantCode(t, guard, atHome, "") // another file, which does not exist
 
 		put(line)
 		must(t, guard.Apply(opts))
@@ -258,7 +258,7 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 	})
 }
 
-// TestTwoAuthorizationHeadersAreRefused: whatever they are, and in whatever order.
+// TestTwoAuthorizationHeadersAreRefused: whatever their values and order.
 func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
 	guard, err := auth.New(auth.Options{Htpasswd: htpasswd(t, "alice"), Certificates: true})
 	must(t, err)
@@ -278,7 +278,7 @@ func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
 	for _, who := range []as{with(), with(""), with(good)} {
 		wantCode(t, guard, who, "")
 	}
-	// What is shown in the request counts before the certificate that the connection was made with.
+	// Credentials in the request take precedence over the client certificate.
 	wantCode(t, guard, with("Bearer x"), mirror.CodeUnauthorized)
 	wantCode(t, guard, func(r *http.Request) { certified(r); user("alice", "guess")(r) }, mirror.CodeUnauthorized)
 }
@@ -313,7 +313,8 @@ func TestHashesOfOtherTools(t *testing.T) {
 	wantCode(t, guard, user("robot", ""), mirror.CodeUnauthorized)
 }
 
-// TestUnknownUserTakesAsLongAsWrongPassword: so that names cannot be found out. Without care it is a thousandth.
+// TestUnknownUserTakesAsLongAsWrongPassword: names cannot be found by timing. Without a comparison the time would be a
+// thousandth.
 func TestUnknownUserTakesAsLongAsWrongPassword(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	hash, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost+3)
@@ -335,8 +336,8 @@ func TestUnknownUserTakesAsLongAsWrongPassword(t *testing.T) {
 	}
 }
 
-// TestKnownLoginIsNotBlockedByOthers who try passwords from the same address: behind it there can be many. Who was not
-// right before is, as nobody can tell them apart.
+// TestKnownLoginIsNotBlockedByOthers: many clients may share an address with one that guesses passwords. Users who have
+// not logged in before are blocked, because they cannot be told from that one.
 func TestKnownLoginIsNotBlockedByOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := htpasswd(t, "alice", "bob")
@@ -345,7 +346,7 @@ func TestKnownLoginIsNotBlockedByOthers(t *testing.T) {
 		if _, err := ask(guard, at("192.0.2.1:1", known("alice"))); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour) // it is checked again
+		time.Sleep(time.Hour) // so that the password is checked again
 		for i := range 20 {
 			_, _ = ask(guard, at("192.0.2.1:2", user("alice", fmt.Sprint(i))))
 		}

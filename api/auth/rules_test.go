@@ -17,7 +17,7 @@ const (
 	pull, push, del = registry.Pull, registry.Push, registry.Delete
 )
 
-// company is a mirror with rules for some users.
+// company returns options with rules for several users.
 func company(t *testing.T) auth.Options {
 	return auth.Options{
 		Htpasswd: htpasswd(t, "alice", "bob", "carol"),
@@ -31,10 +31,10 @@ func company(t *testing.T) auth.Options {
 	}
 }
 
-// TestRules: repositories, actions and clients.
+// TestRules: by repository, action and client.
 func TestRules(t *testing.T) {
 	s := newSite(t, company(t))
-	for repo, may := range map[string]map[string]string{ // who → the first letters of what they may
+	for repo, may := range map[string]map[string]string{ // user → the first letters of the allowed actions
 		"team/app":                       {"alice": "PpD", "bob": "Pp", "carol": "", "": ""},
 		"team/deep/app":                  {"alice": "PpD", "bob": "Pp", "carol": "", "": ""},
 		"docker.io/team/app":             {"alice": "PpD", "bob": "Pp", "carol": "", "": ""},
@@ -75,7 +75,7 @@ func TestRules(t *testing.T) {
 
 const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// TestRulesApplyToAllSpellingsOfAName: what a rule is about is found out from the same name that is served.
+// TestRulesApplyToAllSpellingsOfAName: rules are matched against the name that is served.
 func TestRulesApplyToAllSpellingsOfAName(t *testing.T) {
 	s := newSite(t, company(t))
 	s.fill("quay.io/secret/app")
@@ -95,7 +95,8 @@ func TestRulesApplyToAllSpellingsOfAName(t *testing.T) {
 	}
 }
 
-// TestMountNeedsPullOnTheSource: neither by another repository, nor by a mount from one that its client may not pull from.
+// TestMountNeedsPullOnTheSource: a blob can be read neither through another repository nor by mounting it from one that
+// the client may not pull from.
 func TestMountNeedsPullOnTheSource(t *testing.T) {
 	s := newSite(t, company(t))
 	secret, _ := s.fill("secret/app")
@@ -112,20 +113,20 @@ func TestMountNeedsPullOnTheSource(t *testing.T) {
 	mount(202, bob, secret, "&from=team/app")
 	mount(202, bob, secret, "&from=app&ns=docker.io")
 	s.want(404, bob, "GET", "/v2/team/app/blobs/"+secret.String(), nil)
-	mount(202, bob, public, "") // it may be read somewhere, which nobody looks for
+	mount(202, bob, public, "") // it is readable in some repository, but that is not searched
 	mount(201, bob, public, "&from=library/base")
 	s.want(200, bob, "GET", "/v2/team/app/blobs/"+public.String(), nil)
 	mount(201, known("alice"), secret, "")
 	mount(403, known("carol"), public, "&from=library/base")
 
-	// A manifest gives nobody what they could not read.
+	// A manifest does not give access to blobs that the client cannot read.
 	secret2, _ := s.fill("secret/two")
 	manifest := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[],"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":20,"digest":"` + secret2.String() + `"}}`
 	s.want(404, bob, "PUT", "/v2/team/app/manifests/2", []byte(manifest), "Content-Type", "application/vnd.oci.image.manifest.v1+json")
 	s.want(404, bob, "GET", "/v2/team/app/blobs/"+secret2.String(), nil)
 }
 
-// TestShortNamesDoNotBypassRules: docker.io/app is read as docker.io/library/app where nobody pushed it.
+// TestShortNamesDoNotBypassRules: docker.io/app is served as docker.io/library/app if it was not pushed.
 func TestShortNamesDoNotBypassRules(t *testing.T) {
 	s := newSite(t, auth.Options{Htpasswd: htpasswd(t, "bob", "alice"), Rules: []auth.Rule{
 		{Users: []string{"bob"}, Repositories: []string{"*", "team/**"}, Actions: []registry.Action{pull, push, del}},
@@ -147,7 +148,7 @@ func TestShortNamesDoNotBypassRules(t *testing.T) {
 	s.want(201, known("alice"), "POST", "/v2/tool/blobs/uploads/?mount="+blob.String()+"&from=app", nil)
 }
 
-// TestCatalogListsReadableRepositories: page by page.
+// TestCatalogListsReadableRepositories: in pages.
 func TestCatalogListsReadableRepositories(t *testing.T) {
 	s := newSite(t, company(t))
 	for _, repo := range []string{"a/x", "a/public", "library/app", "quay.io/org/app", "secret/x", "team/a", "team/b", "z/public"} {
@@ -203,7 +204,7 @@ func TestInvalidRules(t *testing.T) {
 	}
 }
 
-// TestPatternsUseTheNamesOfTheMirror: its default registry, and its aliases.
+// TestPatternsUseTheNamesOfTheMirror: its default registry and its aliases.
 func TestPatternsUseTheNamesOfTheMirror(t *testing.T) {
 	names := mirror.Names{Default: "reg.corp", Aliases: map[string]string{"old.corp": "reg.corp"}}
 	for pattern, repos := range map[string][]string{

@@ -59,7 +59,7 @@ func (i *issuer) jwks(kid string) string {
 
 type claims map[string]any
 
-// access are claims that allow actions, with others in the place of what they are by default.
+// access returns claims that allow actions. other replaces default claims.
 func access(name string, actions []string, other claims) claims {
 	all := claims{
 		"iss": "issuer", "aud": "registry", "sub": "robot", "exp": time.Now().Add(time.Minute).Unix(), "nbf": time.Now().Unix(), "iat": time.Now().Unix(),
@@ -89,7 +89,7 @@ func sign(t *testing.T, algorithm jose.SignatureAlgorithm, key any, headers map[
 
 func (i *issuer) sign(c claims) string { return sign(i.t, jose.ES256, i.key, nil, c) }
 
-// trusting is a mirror that takes tokens that are verified with a file.
+// trusting returns a mirror that accepts tokens of the issuer with this key file.
 func trusting(t *testing.T, keys string) *site {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
@@ -122,7 +122,7 @@ func TestIssuerTokens(t *testing.T) {
 			if got := w.Header().Get("WWW-Authenticate"); !strings.HasSuffix(got, `,scope="repository:team/app:pull,push repository:x/y:pull",error="insufficient_scope"`) {
 				t.Errorf("challenge %s", got)
 			}
-			// The same path of another registry is another repository, and called so.
+			// The same path in another registry is another repository, with another name.
 			w = s.want(401, reads, "GET", "/v2/team/app/manifests/1?ns=quay.io", nil)
 			if got := w.Header().Get("WWW-Authenticate"); !strings.Contains(got, `scope="repository:quay.io/team/app:pull"`) {
 				t.Errorf("challenge %s", got)
@@ -141,7 +141,7 @@ func TestIssuerTokens(t *testing.T) {
 			if w := s.want(200, reads, "GET", "/v2/_catalog", nil); strings.Contains(w.Body.String(), "quay.io") {
 				t.Errorf("the catalog of who may pull one: %s", w.Body)
 			}
-			s.want(405, nobody, "GET", auth.TokenPath, nil) // there is another place for that
+			s.want(405, nobody, "GET", auth.TokenPath, nil) // another endpoint issues tokens
 		})
 	}
 }
@@ -205,7 +205,7 @@ func TestHostileTokensAreRefused(t *testing.T) {
 			t.Errorf("%s: something changed", name)
 		}
 	}
-	// A certificate that has expired vouches for nothing; its key, which is trusted itself, goes on.
+	// An expired certificate cannot vouch for other keys; its own key stays trusted.
 	s := trusting(t, old.certificates())
 	s.want(200, bearer(old.sign(may(nil))), "GET", "/v2/team/app/manifests/1", nil)
 }

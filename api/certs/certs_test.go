@@ -88,18 +88,18 @@ func TestMakeKeepsPreviousNames(t *testing.T) {
 	}
 }
 
-// TestAuthorityThatIsNotYetValid: what it signs is valid nowhere yet, or the clock is wrong.
+// TestAuthorityThatIsNotYetValid: its certificates would not be valid either, or the clock is wrong.
 func TestAuthorityThatIsNotYetValid(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "one.example")
-	synctest.Test(t, func(t *testing.T) { // whose clock begins in the year 2000
+	synctest.Test(t, func(t *testing.T) { // the clock starts in the year 2000
 		if _, err := certs.Make(dir, nil, false, time.Hour); err == nil || !strings.Contains(err.Error(), "not valid before") {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-// TestRenewedKeyKeepsOwnerAndGroup: a server is often another user than who renews.
+// TestRenewedKeyKeepsOwnerAndGroup: the server often runs as another user than the command.
 func TestRenewedKeyKeepsOwnerAndGroup(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no groups of files")
@@ -147,7 +147,8 @@ func TestInvalidCertificateRequests(t *testing.T) {
 	}
 }
 
-// TestServerUsesAChangedCertificate: new connections get the new one, open ones go on, and a broken one changes nothing.
+// TestServerUsesAChangedCertificate: for new connections. Open ones continue, and a malformed certificate changes
+// nothing.
 func TestServerUsesAChangedCertificate(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "127.0.0.1")
@@ -181,7 +182,7 @@ func TestServerUsesAChangedCertificate(t *testing.T) {
 		t.Error("a broken key changed what is served")
 	}
 
-	other := t.TempDir() // which another authority signed for
+	other := t.TempDir() // signed by another authority
 	create(t, other, "127.0.0.1")
 	use, err = follower.Prepare(files(other))
 	must(t, err)
@@ -210,7 +211,7 @@ func TestClientCertificates(t *testing.T) {
 	_, pool := read(t, dir)
 	for name, tt := range map[string]struct {
 		require bool
-		from    string // the folder of the client's certificate
+		from    string // folder of the client's certificate
 		ok      bool
 	}{
 		"none, not required": {false, "", true}, "none, required": {true, "", false},
@@ -253,7 +254,7 @@ func files(dir string) certs.Files {
 	return certs.Files{Cert: filepath.Join(dir, certs.ServerCert), Key: filepath.Join(dir, certs.ServerKey)}
 }
 
-// read returns the server's certificate, and its authority.
+// read returns the server's certificate and its authority.
 func read(t *testing.T, dir string) (*x509.Certificate, *x509.CertPool) {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, certs.ServerCert), filepath.Join(dir, certs.ServerKey))
@@ -269,7 +270,7 @@ func client(pool *x509.CertPool) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 }
 
-// serial asks and returns the serial number of the certificate that the server showed.
+// serial returns the serial number of the server's certificate.
 func serial(t *testing.T, c *http.Client, url string) string {
 	t.Helper()
 	resp, err := c.Get(url)

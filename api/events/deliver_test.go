@@ -44,7 +44,7 @@ func TestDeliveryInOrderAndBatches(t *testing.T) {
 	})
 }
 
-// TestFailedDeliveriesAreRetried, less and less often, for as long as it takes; and nothing is lost or overtaken.
+// TestFailedDeliveriesAreRetried: with growing intervals, forever, in order and without loss.
 func TestFailedDeliveriesAreRetried(t *testing.T) {
 	for name, code := range map[string]int{"failing": 500, "not letting in": 401, "elsewhere": 302, "not there": 404} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestFailedDeliveriesAreRetried(t *testing.T) {
 	}
 }
 
-// TestRetryAfterIsRespected, but not to stay away.
+// TestRetryAfterIsRespected: within limits.
 func TestRetryAfterIsRespected(t *testing.T) {
 	for header, want := range map[string]time.Duration{"120": 2 * time.Minute, "31536000": 15 * time.Minute, "nonsense": time.Second} {
 		l := newListener(t)
@@ -98,7 +98,7 @@ func TestRetryAfterIsRespected(t *testing.T) {
 	}
 }
 
-// TestRefusedEventsDoNotBlockOthers: an event that an endpoint does not want, alone or with others, is given up in the end.
+// TestRefusedEventsDoNotBlockOthers: an event that the endpoint refuses, alone or in a batch, is dropped in the end.
 func TestRefusedEventsDoNotBlockOthers(t *testing.T) {
 	for _, code := range []int{400, 413, 422} {
 		l := newListener(t)
@@ -125,7 +125,7 @@ func TestRefusedEventsDoNotBlockOthers(t *testing.T) {
 	}
 }
 
-// TestOfflineMirrorDialsNoEndpoint: an endpoint beyond the gap waits, one on this side does not.
+// TestOfflineMirrorDialsNoEndpoint: except for an endpoint on the local network.
 func TestOfflineMirrorDialsNoEndpoint(t *testing.T) {
 	beyond, here := newListener(t), newListener(t)
 	inTime(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestOfflineMirrorDialsNoEndpoint(t *testing.T) {
 		beyond.has(t, 0, 0)
 		here.has(t, 0, 3)
 		must(t, m.SetMode(t.Context(), mirror.Auto))
-		synctest.Wait() // and no time passes
+		synctest.Wait() // no time passes
 		beyond.has(t, 0, 3)
 		must(t, m.SetMode(t.Context(), mirror.Offline))
 		happen(e, 3, 4)
@@ -150,7 +150,8 @@ func TestOfflineMirrorDialsNoEndpoint(t *testing.T) {
 	})
 }
 
-// TestGoingOfflineInterruptsDeliveries: what was being sent is sent again later, and nobody is said to have failed.
+// TestGoingOfflineInterruptsDeliveries: interrupted events are sent again later, and the interruption is not counted as
+// a failure.
 func TestGoingOfflineInterruptsDeliveries(t *testing.T) {
 	l := newListener(t)
 	began := make(chan struct{}, 1)
@@ -174,7 +175,6 @@ func TestGoingOfflineInterruptsDeliveries(t *testing.T) {
 	}
 }
 
-// TestTimeoutIsAFailure.
 func TestTimeoutIsAFailure(t *testing.T) {
 	l := newListener(t)
 	l.answers(func(w http.ResponseWriter, r *http.Request, _ []events.Event) {
@@ -191,7 +191,7 @@ func TestTimeoutIsAFailure(t *testing.T) {
 	}
 }
 
-// eventually waits for what other goroutines bring about.
+// eventually waits for a condition that other goroutines fulfil.
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

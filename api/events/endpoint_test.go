@@ -30,7 +30,7 @@ func TestEndpointFilters(t *testing.T) {
 	l := newListener(t)
 	for name, tt := range map[string]struct {
 		endpoint events.Endpoint
-		want     string // tags of what comes of the events below
+		want     string // tags of the events that it gets
 	}{
 		"everything":                   {events.Endpoint{}, "app blob ghcr import"},
 		"actions":                      {events.Endpoint{Actions: []events.Action{events.Import, events.Push}}, "import"},
@@ -109,7 +109,7 @@ func TestInvalidEndpoints(t *testing.T) {
 	}
 }
 
-// TestSecretsDoNotLeak: neither in logs nor in what is shown, however an endpoint fails.
+// TestSecretsDoNotLeak: neither into logs nor into the status, however an endpoint fails.
 func TestSecretsDoNotLeak(t *testing.T) {
 	l := newListener(t)
 	l.answers(func(w http.ResponseWriter, _ *http.Request, _ []events.Event) {
@@ -150,7 +150,7 @@ func TestSecretsDoNotLeak(t *testing.T) {
 	}
 }
 
-// TestHeadersAndCertificatesFromFiles: one for each request, the other with the settings.
+// TestHeadersAndCertificatesFromFiles: headers are read for each request, certificates with the settings.
 func TestHeadersAndCertificatesFromFiles(t *testing.T) {
 	l := &listener{t: t}
 	l.Server = httptest.NewUnstartedServer(l)
@@ -177,7 +177,7 @@ func TestHeadersAndCertificatesFromFiles(t *testing.T) {
 	}
 }
 
-// TestQueuesSurviveReconfiguration: queues stay with the names of their endpoints, and those of no endpoint stay as well.
+// TestQueuesSurviveReconfiguration: a queue belongs to the name of its endpoint and stays when the endpoint is removed.
 func TestQueuesSurviveReconfiguration(t *testing.T) {
 	first, second := newListener(t), newListener(t)
 	inTime(t, func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestQueuesSurviveReconfiguration(t *testing.T) {
 		use, err := e.Configure([]events.Endpoint{elsewhere}, bound)
 		must(t, err)
 		time.Sleep(time.Hour)
-		second.has(t, 0, 0) // it does not count so far
+		second.has(t, 0, 0) // not in effect yet
 		use()
 		synctest.Wait()
 		second.has(t, 0, 3)
@@ -201,7 +201,7 @@ func TestQueuesSurviveReconfiguration(t *testing.T) {
 		happen(e, 4, 5)
 		synctest.Wait()
 		configure(t, e, bound)
-		happen(e, 100, 110) // nobody is there to be told
+		happen(e, 100, 110) // no endpoint
 		if all := e.Status(); len(all) != 0 {
 			t.Errorf("%+v", all)
 		}

@@ -1,6 +1,6 @@
 package events
 
-// Hold has the disk of a queue be stuck, until release is called.
+// Hold blocks the disk of a queue until release is called.
 func Hold(e *Events, name string) (release func()) {
 	q := e.endpoints[name].queues[reads]
 	q.mu.Lock()
@@ -10,5 +10,5 @@ func Hold(e *Events, name string) (release func()) {
 // BreakDisk makes all writes to a queue fail.
 func BreakDisk(e *Events, name string) { e.endpoints[name].queues[reads].close() }
 
-// InMemory is how many events there can be that are not written yet.
+// InMemory is the maximum number of events that are not written yet.
 const InMemory = channelSize + 2*writeBatchSize

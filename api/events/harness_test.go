@@ -27,8 +27,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// listener is what events are sent to. It is made outside of a clock of its own, where its connections do not keep
-// that from going on.
+// listener receives events. It is created outside of the synctest bubble, because its connections would stop the fake
+// clock there.
 type listener struct {
 	*httptest.Server
 	t *testing.T
@@ -77,7 +77,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status.Code)
 }
 
-// answers has the listener answer so from now on.
+// answers sets the handler for requests from now on.
 func (l *listener) answers(answer func(w http.ResponseWriter, r *http.Request, got []events.Event)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,7 @@ func status(code int) func(http.ResponseWriter, *http.Request, []events.Event) {
 	return func(w http.ResponseWriter, _ *http.Request, _ []events.Event) { w.WriteHeader(code) }
 }
 
-// tags are what the listener took, in order, and in how many envelopes that came.
+// tags returns the tags of the received events, in order, and the number of envelopes.
 func (l *listener) tags() (tags []string, envelopes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,14 +100,14 @@ func (l *listener) tags() (tags []string, envelopes int) {
 	return tags, len(l.took)
 }
 
-// requests is how often the listener was asked.
+// requests returns the number of requests.
 func (l *listener) requests() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.asked
 }
 
-// has fails the test unless the listener took the events n up to before end, in order, each once.
+// has checks that the listener received the events from n to end-1 once and in order.
 func (l *listener) has(t *testing.T, n, end int) {
 	t.Helper()
 	var want []string
@@ -121,7 +121,7 @@ func (l *listener) has(t *testing.T, n, end int) {
 
 func tag(n int) string { return fmt.Sprintf("v%d", n) }
 
-// happen has the events n up to before end happen.
+// happen queues the events from n to end-1.
 func happen(e *events.Events, n, end int) {
 	for ; n < end; n++ {
 		e.Want(mirror.Want{Ref: "docker.io/library/app:" + tag(n)})
@@ -130,7 +130,7 @@ func happen(e *events.Events, n, end int) {
 
 const bound = 8 << 20
 
-// start returns events for endpoints, which are delivered unless link is nil.
+// start returns Events for endpoints. They are delivered unless link is nil.
 func start(t *testing.T, dir string, link events.Link, endpoints ...events.Endpoint) *events.Events {
 	t.Helper()
 	e := events.New(events.Options{Dir: dir, URL: func() string { return "https://mirror.test:5000" }, Address: "mirror.test:5000", Agent: "mirror/test"})
@@ -149,12 +149,12 @@ func configure(t *testing.T, e *events.Events, bound int64, endpoints ...events.
 	use()
 }
 
-// online is a link that does not end.
+// online is a link that is always up.
 func online() (context.Context, <-chan struct{}) { return context.Background(), nil }
 
 func (l *listener) endpoint() events.Endpoint { return events.Endpoint{Name: "listener", URL: l.URL} }
 
-// statusOf is how the only endpoint is doing.
+// statusOf returns the status of the only endpoint.
 func statusOf(t *testing.T, e *events.Events) events.Status {
 	t.Helper()
 	all := e.Status()
@@ -164,13 +164,13 @@ func statusOf(t *testing.T, e *events.Events) events.Status {
 	return all[0]
 }
 
-// inTime runs a test with a clock of its own, which stands still while anything happens.
+// inTime runs a test with a fake clock.
 func inTime(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
 }
 
-// open opens a mirror over a folder of its own.
+// open opens a mirror with a new folder.
 func open(t *testing.T, opts proxy.Options) *proxy.Proxy {
 	t.Helper()
 	dir := t.TempDir()

@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// wanted has a client want so many tags of a repository.
+// wanted queues the wants of a client for n tags of a repository.
 func wanted(e *events.Events, client, path string, n int) {
 	for i := range n {
 		e.Want(mirror.Want{Ref: fmt.Sprintf("docker.io/%s:%s%d", path, path, i), Clients: []string{client}})
@@ -24,7 +24,8 @@ func wanted(e *events.Events, client, path string, n int) {
 	synctest.Wait()
 }
 
-// TestPullsDoNotDisplaceChanges: while the endpoint is down, whatever anybody asks for, what changed is told of, and first.
+// TestPullsDoNotDisplaceChanges: while the endpoint is down, changes stay in the queue whatever clients request, and
+// are delivered first.
 func TestPullsDoNotDisplaceChanges(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
@@ -38,7 +39,7 @@ func TestPullsDoNotDisplaceChanges(t *testing.T) {
 			wanted(e, fmt.Sprintf("192.0.2.%d", 100+client), "flood", 200)
 		}
 		e.Close()
-		e = start(t, dir, online, l.endpoint()) // as a later process has it
+		e = start(t, dir, online, l.endpoint()) // like a later process
 		time.Sleep(time.Minute)
 		got, _ := l.tags()
 		if len(got) < 3 || !slices.Equal(got[:2], []string{"imported", "removed"}) {
@@ -50,7 +51,7 @@ func TestPullsDoNotDisplaceChanges(t *testing.T) {
 	})
 }
 
-// TestClientHasAShareOfTheQueue: the one that causes events without end has its own left out, and those of others come.
+// TestClientHasAShareOfTheQueue: events of a client that causes many are dropped, and not those of other clients.
 func TestClientHasAShareOfTheQueue(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"airmirror/api/events"
 )
 
-// TestQueuesSurviveARestart: what was not delivered by one is by the next, in order, and what was is not again.
+// TestQueuesSurviveARestart: the next process delivers the remaining events in order, and no others.
 func TestQueuesSurviveARestart(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestQueuesSurviveARestart(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		happen(e, 7, many)
-		e.Close() // nobody has waited for the writer
+		e.Close() // without waiting for the writer
 		l.answers(nil)
 		endpoint.Batch = 0
 		e = start(t, dir, nil, endpoint)
@@ -118,7 +118,7 @@ func TestFilesOfEarlierVersionsAreImported(t *testing.T) {
 	})
 }
 
-// TestFullQueueDropsTheOldest: when it is full the oldest go and are counted; the others come, in order.
+// TestFullQueueDropsTheOldest: they are counted, and the others are delivered in order.
 func TestFullQueueDropsTheOldest(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestFullQueueDropsTheOldest(t *testing.T) {
 		}
 		file, err := os.Stat(filepath.Join(dir, "listener", "queue.db"))
 		must(t, err)
-		if file.Size() > 8*small { // pages, and those that a transaction replaces
+		if file.Size() > 8*small { // pages, and the pages that a transaction replaces
 			t.Errorf("a queue of %d bytes takes %d on disk", s.Bytes, file.Size())
 		}
 		e.Deliver(online)
@@ -180,8 +180,8 @@ func TestEventsThatCannotBeWrittenAreCounted(t *testing.T) {
 	})
 }
 
-// TestRequestsDoNotWaitForTheDisk: while it is stuck, what happens is kept in memory up to a point, and from there on lost and
-// counted.
+// TestRequestsDoNotWaitForTheDisk: while the disk is blocked, a limited number of events is kept in memory; further
+// ones are dropped and counted.
 func TestRequestsDoNotWaitForTheDisk(t *testing.T) {
 	l := newListener(t)
 	e := start(t, t.TempDir(), nil, l.endpoint())

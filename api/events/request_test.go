@@ -20,7 +20,7 @@ import (
 
 const indexType = "application/vnd.oci.image.index.v1+json"
 
-// TestEventsOfRequests, and what they only ask, or are refused, is not.
+// TestEventsOfRequests: in the form of distribution. Requests without effect and refused requests cause no event.
 func TestEventsOfRequests(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestEventsOfRequests(t *testing.T) {
 		manifest := indexType + " 88 a "
 		for i, tt := range []struct {
 			method, path, body, header string
-			want                       string // of each event: action, media type, size, repository, tag, digest, URL, and where from; "" for nothing
+			want                       string // for each event: action, media type, size, repository, tag, digest, URL and source repository; "" for no event
 		}{
 			{"GET", "/v2/", "", "", ""},
 			{"POST", "/v2/a/blobs/uploads/?digest=" + blob, "0123456789", "", "push " + of + "a " + blob + " /v2/a/blobs/" + blob},
@@ -103,7 +103,7 @@ func describe(e events.Event, at string) string {
 	return strings.Join(words, " ")
 }
 
-// TestURLComesFromTheSettings where these say what it is.
+// TestURLComesFromTheSettings.
 func TestURLComesFromTheSettings(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestURLComesFromTheSettings(t *testing.T) {
 	})
 }
 
-// TestIncompleteResponseIsNotAPull: a blob of which it did not take the last byte.
+// TestIncompleteResponseIsNotAPull: of a blob whose last byte was not sent.
 func TestIncompleteResponseIsNotAPull(t *testing.T) {
 	l := newListener(t)
 	e := start(t, t.TempDir(), nil, l.endpoint())
@@ -137,7 +137,7 @@ func TestIncompleteResponseIsNotAPull(t *testing.T) {
 	}
 }
 
-// leaving is the answer to a client that leaves soon.
+// leaving is the response writer of a client that disconnects early.
 type leaving struct{ *httptest.ResponseRecorder }
 
 func (l *leaving) Write(p []byte) (int, error) {

@@ -17,14 +17,14 @@ import (
 	"airmirror/api/loopback"
 )
 
-// TestMain is also the processes that the tests start: LOOPBACK_TEST says what such a one does.
+// TestMain is also the main function of the processes that the tests start. LOOPBACK_TEST is their role.
 func TestMain(m *testing.M) {
 	switch what := os.Getenv("LOOPBACK_TEST"); what {
 	case "":
 		os.Exit(m.Run())
 	case "client":
 		hold(dial())
-	case "proxy", "reset": // the latter has lost the client that sent something, and does not know yet
+	case "proxy", "reset": // a reset proxy has lost its client and has not noticed
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		check(err)
 		client, err := net.Dial("tcp", listener.Addr().String())
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 		check(err)
 		defer listener.Close()
 		hold(first, dial())
-	case "forked": // a child of a proxy, as socat makes one, has the connection and no listener
+	case "forked": // a child of a proxy, as with socat: it has the accepted connection and not the listener
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		check(err)
 		client, err := net.Dial("tcp", listener.Addr().String())
@@ -68,7 +68,7 @@ func dial() net.Conn {
 	return connection
 }
 
-// hold keeps connections open until the test ends the process, by closing its standard input.
+// hold keeps connections open until the test ends the process by closing its standard input.
 func hold(open ...net.Conn) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	for _, connection := range open {
@@ -125,13 +125,12 @@ func startProcess(t *testing.T, what string, uid uint32) (accept func() (remote,
 
 func address(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
 
-// TestCheck has real processes connect: one that can only speak for itself is a client, and what may speak for others is
-// not.
+// TestCheck uses real processes: clients are accepted, and possible proxies are refused.
 func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
 		what string
 		uid  uint32
-		want string // in the error; "" for none
+		want string // in the error; "" for no error
 	}{
 		{"client", 0, ""},
 		{"proxy", 0, "listens on 127.0.0.1:"},
@@ -145,7 +144,7 @@ func TestCheck(t *testing.T) {
 			}
 			remote, local := connected(t, tt.what, tt.uid)
 			judge := loopback.New()
-			for range 2 { // the second time it is remembered
+			for range 2 { // the second result is cached
 				err := judge.Check(remote, local)
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("%v, want %q", err, tt.want)
@@ -175,7 +174,7 @@ func TestKnownClientIsInspectedAgain(t *testing.T) {
 	}
 }
 
-// TestClientMayBeAnUpstream: a process may serve the mirror, and be its client.
+// TestClientMayBeAnUpstream: a process may be an upstream and a client of the mirror.
 func TestClientMayBeAnUpstream(t *testing.T) {
 	listener, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
@@ -196,13 +195,13 @@ func TestClientMayBeAnUpstream(t *testing.T) {
 	if err := loopback.New().Check(remote, local); err == nil || !strings.Contains(err.Error(), "listens on [::1]:") {
 		t.Errorf("a process that listens: %v", err)
 	}
-	// The accepted connection is that of this process, as is the one that it serves: they are the mirror's own.
+	// Both ends of the accepted connection belong to this process.
 	if err := loopback.New(local.Port()).Check(remote, local); err != nil {
 		t.Errorf("a process that listens as an upstream: %v", err)
 	}
 }
 
-// TestClosedConnection: nothing is known of who has closed the connection, or never made it.
+// TestClosedConnection: the process of a connection that is closed or never existed is unknown.
 func TestClosedConnection(t *testing.T) {
 	remote, local := connected(t, "client", 0)
 	if err := loopback.New().Check(local, netip.AddrPortFrom(remote.Addr(), 1)); err == nil {

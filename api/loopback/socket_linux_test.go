@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFindSocketEqualsTable: the kernel says of one socket what its table of all says, by IPv4 and IPv6, and with a listener of both.
+// TestFindSocketEqualsTable: the query for one socket has the result of the table, for IPv4, IPv6 and dual-stack
+// listeners.
 func TestFindSocketEqualsTable(t *testing.T) {
 	for _, c := range []struct{ listen, dial string }{{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"}, {":0", "127.0.0.1"}, {":0", "::1"}} {
 		listener, err := net.Listen("tcp", c.listen)
@@ -38,7 +39,7 @@ func TestFindSocketEqualsTable(t *testing.T) {
 	}
 }
 
-// TestFindSocketAmongBoundSockets: others may have sockets that they bound, also to the port of a client at another address.
+// TestFindSocketAmongBoundSockets: another process may have bound the port of the client on another address.
 func TestFindSocketAmongBoundSockets(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 	"airmirror/mirror"
 )
 
-// BenchmarkHead measures what it costs that a request is watched: the cheapest there is, the HEAD of a blob, from and to a
-// connection.
+// BenchmarkHead measures the cost of observing a request, with the cheapest one: the HEAD of a blob over a connection.
 func BenchmarkHead(b *testing.B) {
 	m, _ := open(b)
 	app := mirror.Repo{Host: "docker.io", Path: "team/app"}

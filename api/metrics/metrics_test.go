@@ -21,7 +21,7 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// scrape reads all metrics.
+// scrape returns all metrics.
 func scrape(t *testing.T, m *metrics.Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -32,7 +32,7 @@ func scrape(t *testing.T, m *metrics.Metrics) string {
 	return w.Body.String()
 }
 
-// has fails the test unless the metrics have all lines.
+// has checks that the metrics contain all lines.
 func has(t *testing.T, text string, lines ...string) {
 	t.Helper()
 	for _, line := range lines {
@@ -127,7 +127,7 @@ func TestStateMetrics(t *testing.T) {
 		t.Error("what runs is not told")
 	}
 	deadline := time.After(20 * time.Second)
-	for !strings.Contains(text, "mirror_store_bytes") { // it is looked up in the background
+	for !strings.Contains(text, "mirror_store_bytes") { // the survey runs in the background
 		select {
 		case <-deadline:
 			t.Fatal("nobody looked how much is held")
@@ -138,7 +138,7 @@ func TestStateMetrics(t *testing.T) {
 	has(t, text, `mirror_store_files{origin="pushed"} 2`, `mirror_store_files{origin="mirrored"} 0`, `mirror_store_tags{origin="pushed"} 1`, `mirror_store_repositories{origin="pushed"} 1`)
 }
 
-// TestStoreIsNotSurveyedWithEachScrape: not for each scrape.
+// TestStoreIsNotSurveyedWithEachScrape.
 func TestStoreIsNotSurveyedWithEachScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &surveyed{}
@@ -155,7 +155,7 @@ func TestStoreIsNotSurveyedWithEachScrape(t *testing.T) {
 	})
 }
 
-// surveyed counts how often it is surveyed.
+// surveyed counts the surveys.
 type surveyed struct {
 	mirror.CollectStore
 	times int

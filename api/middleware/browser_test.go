@@ -8,7 +8,7 @@ import (
 	"airmirror/api/middleware"
 )
 
-// TestCrossOriginChangesAreRefused: whatever login the browser adds.
+// TestCrossOriginChangesAreRefused: whatever credentials the browser adds.
 func TestCrossOriginChangesAreRefused(t *testing.T) {
 	reached := false
 	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), middleware.Options{}, middleware.Settings{})
@@ -47,7 +47,7 @@ func TestCrossOriginChangesAreRefused(t *testing.T) {
 	}
 }
 
-// TestSecurityHeaders: of a page, of the handler, or of a limit in front of it.
+// TestSecurityHeaders: on pages, responses of the handler and refusals.
 func TestSecurityHeaders(t *testing.T) {
 	f := middleware.New(http.NotFoundHandler(), middleware.Options{Pages: map[string]http.Handler{"/healthz": http.NotFoundHandler()}},
 		middleware.Settings{RequestsPerSecond: 0.001, Burst: 1})

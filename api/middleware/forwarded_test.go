@@ -68,7 +68,7 @@ func TestTrustedProxyNamesTheClient(t *testing.T) {
 	}
 }
 
-// TestLimitsApplyToClientsBehindAProxy: the proxy is nobody's scapegoat, and what a client says of itself counts nothing.
+// TestLimitsApplyToClientsBehindAProxy: not to the proxy, and a forged header does not help.
 func TestLimitsApplyToClientsBehindAProxy(t *testing.T) {
 	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), middleware.Options{},
 		middleware.Settings{RequestsPerSecond: 0.001, Burst: 1, Proxies: proxies(t, "10.0.0.1")})
@@ -95,7 +95,7 @@ func TestLimitsApplyToClientsBehindAProxy(t *testing.T) {
 	}
 }
 
-// TestForwardedRequestHasNoLoopbackRights: not even if a proxy that is trusted says that it comes from this machine.
+// TestForwardedRequestHasNoLoopbackRights: even if a trusted proxy names a loopback address.
 func TestForwardedRequestHasNoLoopbackRights(t *testing.T) {
 	guard, err := auth.New(auth.Options{})
 	if err != nil {

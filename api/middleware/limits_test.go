@@ -11,7 +11,7 @@ import (
 	"airmirror/api/middleware"
 )
 
-// status sends a request to a handler from an address.
+// status sends a request from an address to a handler.
 func status(h http.Handler, method, address string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "/v2/a/blobs/uploads/", strings.NewReader("x"))
 	r.RemoteAddr = address
@@ -20,7 +20,7 @@ func status(h http.Handler, method, address string) *httptest.ResponseRecorder {
 	return w
 }
 
-// refused fails the test unless an answer is an error with a status that says when to come again.
+// refused checks that a response is an error with this status and code, and has a Retry-After header.
 func refused(t *testing.T, w *httptest.ResponseRecorder, status int, code string) {
 	t.Helper()
 	if w.Code != status || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"code":"`+code+`"`) {
@@ -28,7 +28,7 @@ func refused(t *testing.T, w *httptest.ResponseRecorder, status int, code string
 	}
 }
 
-// busy is a handler that is in the middle of a request until release is closed.
+// busy returns a handler with a request in flight until release is called.
 func busy(t *testing.T, settings middleware.Settings, method, address string) (f *middleware.Handler, release func()) {
 	t.Helper()
 	begun, end, done := make(chan bool), make(chan bool), make(chan bool)
@@ -93,8 +93,8 @@ func TestUploadLimitPerAddress(t *testing.T) {
 	}
 }
 
-// TestOneClientLeavesRequestsForOthers: a client that sends all it can, and none of whose requests ends, has half of
-// those that are answered at a time, and others go on.
+// TestOneClientLeavesRequestsForOthers: a client with as many unfinished requests as possible has half of the limit,
+// and other clients are served.
 func TestOneClientLeavesRequestsForOthers(t *testing.T) {
 	end := make(chan bool)
 	var all sync.WaitGroup

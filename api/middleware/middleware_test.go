@@ -15,7 +15,7 @@ import (
 	"airmirror/api/middleware"
 )
 
-// ended is what was told of one request.
+// ended is what an observer saw of a request.
 type ended struct {
 	id, address string
 	status      int
@@ -23,7 +23,7 @@ type ended struct {
 	broken      bool
 }
 
-// serve starts a server that has a front, and returns what it tells.
+// serve starts a server with a [middleware.Handler] and returns what its observer sees.
 func serve(t *testing.T, settings middleware.Settings, handler http.HandlerFunc) (url string, told chan ended) {
 	t.Helper()
 	told = make(chan ended, 100)

@@ -11,8 +11,8 @@ import (
 	"airmirror/api/middleware"
 )
 
-// TestConnectionClosesAfterAmbiguousRequest: what stands behind the chunks of a request that says a length as well is
-// no request of its own, if somebody passed it on.
+// TestConnectionClosesAfterAmbiguousRequest: bytes after the chunks of a forwarded request that also has a
+// Content-Length are not taken for another request.
 func TestConnectionClosesAfterAmbiguousRequest(t *testing.T) {
 	url, _ := serve(t, middleware.Settings{}, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	for _, tt := range []struct {
@@ -41,7 +41,7 @@ func TestConnectionClosesAfterAmbiguousRequest(t *testing.T) {
 	}
 }
 
-// answers sends text, and returns how many answers there are until the connection ends.
+// answers sends text and returns the number of responses before the connection ends.
 func answers(t *testing.T, url, text string) (n int) {
 	t.Helper()
 	connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))

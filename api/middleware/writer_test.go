@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// socket notes what it is told to read from, and for how long it has time.
+// socket records what it reads from and its deadline.
 type socket struct {
 	*httptest.ResponseRecorder
 	from []io.Reader
-	// stop has reading end after so many bytes, once, as a client does that takes no more in time.
+	// stop makes one read end after this many bytes with an expired deadline.
 	stop int64
-	// lose has as many bytes of what was read go nowhere then.
+	// lose is how many of the bytes read are not sent then.
 	lose int64
 }
 
@@ -38,7 +38,7 @@ func (s *socket) ReadFrom(r io.Reader) (int64, error) {
 	return n, os.ErrDeadlineExceeded
 }
 
-// large is a file of several pieces, and larger than all buffers between a server and a client.
+// large returns a file of several pieces that is larger than all buffers between server and client.
 func large(t *testing.T) (*os.File, []byte) {
 	t.Helper()
 	content := bytes.Repeat([]byte("0123456789abcdef"), (2*pieceSize+4096)/16)
@@ -54,7 +54,7 @@ func large(t *testing.T) (*os.File, []byte) {
 	return file, content
 }
 
-// TestFilesReachTheSocket holds what lets net/http use sendfile.
+// TestFilesReachTheSocket checks that net/http can use sendfile.
 func TestFilesReachTheSocket(t *testing.T) {
 	file, content := large(t)
 	s := &socket{ResponseRecorder: httptest.NewRecorder()}
@@ -74,7 +74,7 @@ func TestFilesReachTheSocket(t *testing.T) {
 	}
 }
 
-// TestSlowReaderGetsMoreTime: a client that took part of a piece in time gets the rest, and not one byte twice or never.
+// TestSlowReaderGetsMoreTime: a client that received a part of a piece in time gets the rest, each byte once.
 func TestSlowReaderGetsMoreTime(t *testing.T) {
 	for name, lose := range map[string]int64{"sent as read": 0, "read and lost": 3} {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestSlowReaderGetsMoreTime(t *testing.T) {
 	}
 }
 
-// stalled answers with a large file to a client that does nothing, and returns what the handler met.
+// stalled serves a large file to a client that does nothing. It returns the error of the handler.
 func stalled(t *testing.T, stall time.Duration, handler func(http.ResponseWriter, *http.Request) error, client func(net.Conn)) error {
 	t.Helper()
 	met := make(chan error, 1)
@@ -135,7 +135,7 @@ func TestStalledSenderIsDisconnected(t *testing.T) {
 	}
 }
 
-// TestReadDeadlineEndsWithTheBody: what is done with it may take longer than a client may stall.
+// TestReadDeadlineEndsWithTheBody: processing the body may take longer than the stall timeout.
 func TestReadDeadlineEndsWithTheBody(t *testing.T) {
 	err := stalled(t, time.Millisecond, func(_ http.ResponseWriter, r *http.Request) error {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {

@@ -10,7 +10,7 @@ import (
 	"airmirror/mirror"
 )
 
-// asked remembers what was asked for, and refuses it.
+// asked is an Authorizer that records operations and refuses them.
 type asked struct{ asks []registry.Operation }
 
 func (a *asked) Authorize(header http.Header, r *http.Request, op registry.Operation) (context.Context, error) {
@@ -21,7 +21,8 @@ func (a *asked) Authorize(header http.Header, r *http.Request, op registry.Opera
 
 func (*asked) Allowed(context.Context, registry.Operation) bool { return false }
 
-// TestOperationOfEachRequest: once, before anything is looked up; what is malformed does not come so far.
+// TestOperationOfEachRequest: each request is authorized once, before anything is looked up. Malformed requests are not
+// authorized.
 func TestOperationOfEachRequest(t *testing.T) {
 	const d = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	access := &asked{}

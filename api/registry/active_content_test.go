@@ -14,8 +14,8 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// TestActiveContentIsNotServedAsSuch: what a browser could run is refused, and where it is stored all the same, as when only the
-// manifest itself says so, it comes back as bytes, by tag and by digest, to GET and HEAD.
+// TestActiveContentIsNotServedAsSuch: a manifest with a media type that a browser could run is refused. If such content
+// is stored anyway, because only the manifest itself has the type, it is served as octet-stream.
 func TestActiveContentIsNotServedAsSuch(t *testing.T) {
 	s := start(t, registry.Options{})
 	for mediaType, runs := range map[string]bool{
@@ -53,7 +53,7 @@ func TestActiveContentIsNotServedAsSuch(t *testing.T) {
 	}
 }
 
-// TestBodyOfRefusedManifestIsRead: its body is read, but for that of a client that asks first.
+// TestBodyOfRefusedManifestIsRead: unless the client waits for "100 Continue".
 func TestBodyOfRefusedManifestIsRead(t *testing.T) {
 	store, err := cache.Open(cache.Config{Folder: t.TempDir()})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// socket notes what it is told to read from.
+// socket records the reader that it gets.
 type socket struct {
 	*httptest.ResponseRecorder
 	from []io.Reader
@@ -22,7 +22,7 @@ func (s *socket) ReadFrom(r io.Reader) (int64, error) {
 	return s.Body.ReadFrom(r)
 }
 
-// arriving is a blob that hands out its file.
+// arriving is a blob in download that gives access to its file.
 type arriving struct {
 	*strings.Reader
 	file *os.File
@@ -34,7 +34,7 @@ func (a arriving) CopyTo(w io.Writer, n int64) (int64, error) {
 	return io.CopyN(w, a.file, n)
 }
 
-// TestFilesReachTheSocket holds what lets net/http use sendfile, for whole blobs and for parts of them.
+// TestFilesReachTheSocket checks that net/http can use sendfile, for blobs and parts of blobs.
 func TestFilesReachTheSocket(t *testing.T) {
 	const content = "0123456789"
 	path := filepath.Join(t.TempDir(), "blob")

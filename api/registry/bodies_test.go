@@ -18,7 +18,7 @@ import (
 	"airmirror/mirror"
 )
 
-// largeManifest is one of size bytes that needs nothing.
+// largeManifest returns a valid manifest of size bytes that refers to nothing.
 func largeManifest(size int) []byte {
 	doc := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"x":"`)
 	return fmt.Appendf(doc, "%s\"}}", strings.Repeat("y", size-len(doc)-3))
@@ -26,13 +26,13 @@ func largeManifest(size int) []byte {
 
 const index = "application/vnd.oci.image.index.v1+json"
 
-// TestLargeManifestIsReturnedUnchanged whether it was announced how large it is or not, and whatever is asked of it.
+// TestLargeManifestIsReturnedUnchanged: whether its length was known in advance or not, and for all kinds of requests.
 func TestLargeManifestIsReturnedUnchanged(t *testing.T) {
 	s := start(t, registry.Options{})
 	doc := largeManifest(mirror.MaxManifestSize)
 	d := digest.FromBytes(doc).String()
 	s.do(201, "PUT", "/v2/app/manifests/1", bytes.NewReader(doc), "Content-Type", index)
-	s.do(201, "PUT", "/v2/app/manifests/2", struct{ *bytes.Reader }{bytes.NewReader(doc)}, "Content-Type", index) // in chunks
+	s.do(201, "PUT", "/v2/app/manifests/2", struct{ *bytes.Reader }{bytes.NewReader(doc)}, "Content-Type", index) // chunked
 	s.refused(413, mirror.CodeManifestTooLarge, "PUT", "/v2/app/manifests/3", bytes.NewReader(append(doc, ' ')), "Content-Type", index)
 	for _, ref := range []string{"1", "2", d} {
 		a := s.do(200, "GET", "/v2/app/manifests/"+ref, nil)
@@ -45,12 +45,12 @@ func TestLargeManifestIsReturnedUnchanged(t *testing.T) {
 		}
 		s.do(304, "GET", "/v2/app/manifests/"+ref, nil, "If-None-Match", a.Header.Get("ETag"))
 		if a := s.do(200, "GET", "/v2/app/manifests/"+ref, nil, "Range", "bytes=1-2"); !bytes.Equal(a.body, doc) {
-			t.Errorf("with a range: %d bytes", len(a.body)) // manifests have none
+			t.Errorf("with a range: %d bytes", len(a.body)) // ranges are not supported for manifests
 		}
 	}
 }
 
-// stuck sends a push of a manifest that does not end.
+// stuck starts to push a manifest and does not finish.
 func stuck(t *testing.T, s *server, i int) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
@@ -58,16 +58,16 @@ func stuck(t *testing.T, s *server, i int) net.Conn {
 	t.Cleanup(func() { conn.Close() })
 	_, err = fmt.Fprintf(conn, "PUT /v2/app/manifests/stuck%d HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", i, index, mirror.MaxManifestSize)
 	s.must(err)
-	const goOn = "HTTP/1.1 100 Continue\r\n\r\n" // it is being read
+	const goOn = "HTTP/1.1 100 Continue\r\n\r\n" // the server reads the body
 	_, err = io.ReadFull(conn, make([]byte, len(goOn)))
 	s.must(err)
 	return conn
 }
 
-// TestUnfinishedPushesUseTheDisk and not the memory of others: further ones are read all the same, by way of a file.
+// TestUnfinishedPushesUseTheDisk: they do not take memory from other clients, whose pushes go through a file.
 func TestUnfinishedPushesUseTheDisk(t *testing.T) {
 	s := start(t, registry.Options{})
-	for i := range 40 { // of 4 MiB; half of the budget is 16
+	for i := range 40 { // of 4 MiB each; half of the budget is 16 of them
 		stuck(t, s, i)
 	}
 	for size, want := range map[int]int{1000: 201, mirror.MaxManifestSize: 201, mirror.MaxManifestSize + 1: 413} {
@@ -90,7 +90,7 @@ func TestUnfinishedPushesUseTheDisk(t *testing.T) {
 	}
 }
 
-// fileSocket is a writer that notes whether it is given a file to send.
+// fileSocket is a response writer that records whether it gets a file to send.
 type fileSocket struct {
 	*httptest.ResponseRecorder
 	files int
@@ -105,7 +105,7 @@ func (s *fileSocket) ReadFrom(r io.Reader) (int64, error) {
 	return s.Body.ReadFrom(r)
 }
 
-// TestLargeManifestIsSentFromItsFile, as a blob does: it is not copied through this process.
+// TestLargeManifestIsSentFromItsFile: as with a blob, the bytes are not copied through this process.
 func TestLargeManifestIsSentFromItsFile(t *testing.T) {
 	s := start(t, registry.Options{})
 	doc := largeManifest(1 << 20)

@@ -17,7 +17,7 @@ import (
 	"airmirror/mirror"
 )
 
-// piped is an upstream with one blob, of which it does not say how large it is and which comes through a pipe.
+// piped is an upstream with one blob of unknown size, whose bytes come from a pipe.
 type piped struct {
 	mirror.Upstream
 	body *io.PipeReader
@@ -33,7 +33,7 @@ func (u *piped) Resolve(context.Context, mirror.Ref) (d v1.Descriptor, err error
 
 const unsized = "0123456789"
 
-// TestBlobOfUnknownSizeIsStreamed: the client has what has arrived, and no end of it unless all of it is right.
+// TestBlobOfUnknownSizeIsStreamed: the client gets bytes as they arrive, and a clean end only if all of them are right.
 func TestBlobOfUnknownSizeIsStreamed(t *testing.T) {
 	for rest, right := range map[string]bool{"456789": true, "45678!": false, "4567": false} {
 		t.Run(rest, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestBlobOfUnknownSizeIsStreamed(t *testing.T) {
 			go io.WriteString(send, "0123")
 			req, err := http.NewRequest("GET", s.url+"/v2/app/blobs/"+digest.FromString(unsized).String(), nil)
 			s.must(err)
-			req.Header.Set("Range", "bytes=2-3") // cannot be answered, and may be ignored
+			req.Header.Set("Range", "bytes=2-3") // not supported here, so it is ignored
 			resp, err := http.DefaultClient.Do(req)
 			s.must(err)
 			defer resp.Body.Close()
@@ -64,7 +64,7 @@ func TestBlobOfUnknownSizeIsStreamed(t *testing.T) {
 	}
 }
 
-// TestBlobOfUnknownSizeForHTTP10 for a client that knows no chunks.
+// TestBlobOfUnknownSizeForHTTP10: the response waits until the size is known.
 func TestBlobOfUnknownSizeForHTTP10(t *testing.T) {
 	body, send := io.Pipe()
 	s := &server{t: t, dir: t.TempDir(), upstream: &piped{body: body}}

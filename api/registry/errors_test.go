@@ -32,7 +32,7 @@ func TestErrorsContainNoPaths(t *testing.T) {
 	}
 }
 
-// TestStoreErrors: a full disk has a name, and a client learns of other faults that there was one.
+// TestStoreErrors: a full disk has its own error code. Other errors are internal errors.
 func TestStoreErrors(t *testing.T) {
 	for _, tt := range []struct {
 		err    error

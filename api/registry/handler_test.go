@@ -7,7 +7,7 @@ import (
 
 func TestHeadersKeepTheirValues(t *testing.T) {
 	x := &exchange{ResponseWriter: httptest.NewRecorder()}
-	headers := []string{"A", "B", "C", "D", "E", "F"} // more than there is room for
+	headers := []string{"A", "B", "C", "D", "E", "F"} // more than fit into the exchange
 	for _, key := range headers {
 		x.set(key, "value of "+key)
 	}

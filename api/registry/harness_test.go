@@ -19,16 +19,16 @@ import (
 	"airmirror/mirror/proxy"
 )
 
-// server is a registry that nothing is mirrored into unless it has an upstream, as a client sees it.
+// server is a registry, with an optional upstream.
 type server struct {
 	t   *testing.T
 	dir string
 	url string
-	// handler is what answers at url.
+	// handler serves url.
 	handler http.Handler
-	// upstream is what misses are fetched from, if anything is.
+	// upstream serves misses; may be nil.
 	upstream mirror.Upstream
-	// stop ends the server and lets go of its folder.
+	// stop stops the server and closes its store.
 	stop func()
 }
 
@@ -38,7 +38,7 @@ func start(t *testing.T, opts registry.Options) *server {
 	return s
 }
 
-// run starts the server on its folder, a second time after stop.
+// run starts the server with the same folder again after stop.
 func (s *server) run(opts registry.Options) {
 	s.t.Helper()
 	store, err := cache.Open(cache.Config{Folder: s.dir})
@@ -66,13 +66,13 @@ func (s *server) must(err error) {
 	}
 }
 
-// answer is a response with its body read.
+// answer is a response with its body.
 type answer struct {
 	*http.Response
 	body []byte
 }
 
-// do sends a request and fails the test unless the answer has the status.
+// do sends a request and checks the status.
 func (s *server) do(status int, method, path string, body io.Reader, headers ...string) answer {
 	s.t.Helper()
 	if strings.HasPrefix(path, "/") {
@@ -94,7 +94,8 @@ func (s *server) do(status int, method, path string, body io.Reader, headers ...
 	return answer{resp, got}
 }
 
-// refused sends a request and fails the test unless it is refused with status and code in the form of the specification.
+// refused sends a request and checks that the answer is an error with this status and code in the form of the
+// specification.
 func (s *server) refused(status int, code mirror.Code, method, path string, body io.Reader, headers ...string) answer {
 	s.t.Helper()
 	a := s.do(status, method, path, body, headers...)
@@ -120,7 +121,7 @@ func (s *server) refused(status int, code mirror.Code, method, path string, body
 	return a
 }
 
-// header fails the test unless the answer has the header with the value.
+// header checks a response header.
 func (s *server) header(a answer, key, want string) {
 	s.t.Helper()
 	if got := a.Header.Get(key); got != want {
@@ -128,7 +129,7 @@ func (s *server) header(a answer, key, want string) {
 	}
 }
 
-// pushBlob uploads content in one request after another, as docker push does.
+// pushBlob uploads content in several requests, as docker push does.
 func (s *server) pushBlob(repo string, content []byte) v1.Descriptor {
 	s.t.Helper()
 	d := digest.FromBytes(content)
@@ -138,7 +139,7 @@ func (s *server) pushBlob(repo string, content []byte) v1.Descriptor {
 	return v1.Descriptor{MediaType: v1.MediaTypeImageLayerGzip, Digest: d, Size: int64(len(content))}
 }
 
-// at is where an answer's Location leads.
+// at returns the target of the Location header.
 func (s *server) at(a answer) string {
 	s.t.Helper()
 	u, err := a.Location()
@@ -146,7 +147,7 @@ func (s *server) at(a answer) string {
 	return u.String()
 }
 
-// with is where an answer's Location leads, with a query.
+// with returns the target of the Location header with a query.
 func (s *server) with(a answer, query string) string {
 	s.t.Helper()
 	at := s.at(a)
@@ -156,7 +157,7 @@ func (s *server) with(a answer, query string) string {
 	return at + "?" + query
 }
 
-// image returns an image manifest with a config and layers that hold the texts, after pushing these to repo.
+// image pushes a config and layers with these texts to repo. It returns an image manifest for them.
 func (s *server) image(repo string, layers ...string) []byte {
 	s.t.Helper()
 	m := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Config: s.pushBlob(repo, []byte("{}"))}
@@ -171,7 +172,7 @@ func (s *server) image(repo string, layers ...string) []byte {
 
 func (s *server) marshal(v any) []byte {
 	s.t.Helper()
-	b, err := json.MarshalIndent(v, "", "   ") // not as a server would write it, to see that bytes are kept
+	b, err := json.MarshalIndent(v, "", "   ") // unusual formatting, to check that bytes are preserved
 	s.must(err)
 	return b
 }

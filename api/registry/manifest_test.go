@@ -84,7 +84,7 @@ func TestManifestRefusals(t *testing.T) {
 	if a := put(404, mirror.CodeManifestBlobUnknown, "v1", doc); !bytes.Contains(a.body, []byte(absent)) {
 		t.Errorf("the missing blob is not named: %s", a.body)
 	}
-	// StatContent elsewhere is not held here: reading it through a manifest of one's own would be reading without the right.
+	// Content of another repository does not count: a manifest that refers to it would give access to it.
 	s.refused(404, mirror.CodeManifestBlobUnknown, "PUT", "/v2/other/manifests/v1", bytes.NewReader(image), "Content-Type", v1.MediaTypeImageManifest)
 
 	for _, method := range []string{"GET", "HEAD"} {

@@ -12,7 +12,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestMissHeader: a mirror in front of this one can tell what it may get another time from what does not exist.
+// TestMissHeader: a mirror that uses this one as its upstream can tell content that may become available from content
+// that does not exist.
 func TestMissHeader(t *testing.T) {
 	s := start(t, registry.Options{})
 	absent := "sha256:" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -20,7 +21,7 @@ func TestMissHeader(t *testing.T) {
 		s.header(s.do(404, "GET", path, nil), mirror.MissHeader, mirror.MissUnavailable)
 	}
 	s.header(s.do(404, "HEAD", "/v2/library/app/manifests/1", nil), mirror.MissHeader, mirror.MissUnavailable)
-	s.put("library/local", "1", v1.MediaTypeImageManifest, s.image("library/local", "layer")) // what was pushed here is nobody else's to have
+	s.put("library/local", "1", v1.MediaTypeImageManifest, s.image("library/local", "layer")) // a pushed repository is never requested upstream
 	s.header(s.do(404, "GET", "/v2/library/local/manifests/2", nil), mirror.MissHeader, "")
 	s.header(s.do(404, "GET", "/v2/library/local/blobs/"+absent, nil), mirror.MissHeader, "")
 	lists := []string{"/tags/list", "/referrers/" + absent}
@@ -30,7 +31,7 @@ func TestMissHeader(t *testing.T) {
 	}
 }
 
-// TestPartialListIsMarked: a list of what is stored says that the upstream could not be asked for the rest.
+// TestPartialListIsMarked: a list of stored content has a header if the upstream could not be queried.
 func TestPartialListIsMarked(t *testing.T) {
 	up := &oneList{}
 	s := &server{t: t, dir: t.TempDir(), upstream: up}
@@ -48,7 +49,7 @@ func TestPartialListIsMarked(t *testing.T) {
 	}
 }
 
-// oneList is an upstream that lists one tag, and perhaps says that it is not all.
+// oneList is an upstream that lists one tag, optionally with an error.
 type oneList struct {
 	mirror.Upstream
 	err error

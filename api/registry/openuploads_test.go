@@ -13,7 +13,7 @@ import (
 	"airmirror/api/registry"
 )
 
-// bounded is a registry that lets each client have so many uploads; who a client is, it says itself.
+// bounded returns a registry with a limit of open uploads per client. The header Who names the client.
 func bounded(t *testing.T, most int) (open *registry.OpenUploads, ask func(who, method, path, body string) answer) {
 	t.Helper()
 	open = registry.NewOpenUploads(func() int { return most }, func(r *http.Request) string { return r.Header.Get("Who") })
@@ -58,18 +58,18 @@ func TestOpenUploadsOfAClientAreLimited(t *testing.T) {
 	second := begin("alice", 202)
 	begin("alice", 429)
 	begin("bob", 202)
-	want(201, ask("alice", "POST", uploads+of("whole"), "whole")) // over with its request
+	want(201, ask("alice", "POST", uploads+of("whole"), "whole")) // completed by its own request
 	begin("alice", 429)
-	want(202, ask("alice", "PATCH", first, "content")) // what was begun goes on
+	want(202, ask("alice", "PATCH", first, "content")) // an upload in progress continues
 	begin("alice", 429)
 
 	want(201, ask("alice", "PUT", first+of("content"), ""))
 	third := begin("alice", 202)
 	begin("alice", 429)
-	want(204, ask("bob", "DELETE", second, "")) // whoever ends it, it is alice's
+	want(204, ask("bob", "DELETE", second, "")) // it counts for alice, whoever ends it
 	fourth := begin("alice", 202)
 	begin("alice", 429)
-	want(400, ask("alice", "PUT", third+of("other"), "content")) // wrong, and over
+	want(400, ask("alice", "PUT", third+of("other"), "content")) // the digest is wrong, which ends the upload
 	begin("alice", 202)
 	begin("alice", 429)
 	want(404, ask("alice", "DELETE", uploads+"none", ""))
@@ -82,7 +82,7 @@ func TestOpenUploadsOfAClientAreLimited(t *testing.T) {
 	begin("alice", 429)
 }
 
-// TestRefusedUploadIsNotCounted: neither by the store nor by the bound.
+// TestRefusedUploadIsNotCounted: neither one that the store refuses nor one above the limit.
 func TestRefusedUploadIsNotCounted(t *testing.T) {
 	_, ask := bounded(t, 1)
 	for range 3 {
@@ -101,7 +101,7 @@ func TestRefusedUploadIsNotCounted(t *testing.T) {
 	}
 }
 
-// TestConcurrentUploadsDoNotExceedTheLimit: as many as may begin do so, and no more.
+// TestConcurrentUploadsDoNotExceedTheLimit: exactly as many start as the limit allows.
 func TestConcurrentUploadsDoNotExceedTheLimit(t *testing.T) {
 	_, ask := bounded(t, 5)
 	var begun atomic.Int64

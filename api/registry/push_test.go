@@ -179,7 +179,7 @@ func TestMount(t *testing.T) {
 	s.do(202, "POST", "/v2/e/target/blobs/uploads/?mount="+digest.FromString("absent").String(), nil)
 }
 
-// TestLocationKeepsNamespace follows a push by Location alone: ns must not be lost on the way.
+// TestLocationKeepsNamespace follows a push by its Location headers: they must keep the ns parameter.
 func TestLocationKeepsNamespace(t *testing.T) {
 	s := start(t, registry.Options{})
 	d := digest.FromString("content")

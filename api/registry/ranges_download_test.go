@@ -13,7 +13,7 @@ import (
 	"airmirror/mirror"
 )
 
-// halting is an upstream with one blob, of which only parts can be had for now.
+// halting is an upstream with one blob that sends only parts of it for now.
 type halting struct {
 	mirror.Upstream
 	content string
@@ -34,7 +34,7 @@ func (u *halting) BlobPart(_ context.Context, _ mirror.Repo, _ digest.Digest, of
 	return io.NopCloser(strings.NewReader(u.content[off : off+n])), int64(len(u.content)), nil
 }
 
-// TestRangeOfBlobInDownload: a range, or several, of a blob that has only begun to arrive is answered from the upstream.
+// TestRangeOfBlobInDownload: ranges of a blob whose download has just begun are fetched from the upstream.
 func TestRangeOfBlobInDownload(t *testing.T) {
 	up := &halting{content: strings.Repeat("0123456789abcdef", 1<<18), more: make(chan struct{})}
 	s := &server{t: t, dir: t.TempDir(), upstream: up}

@@ -13,7 +13,7 @@ import (
 	"airmirror/api/registry"
 )
 
-// TestReferrersInPages: a page costs what it shows, however much there is to show.
+// TestReferrersInPages: the cost of a page does not depend on the number of referrers.
 func TestReferrersInPages(t *testing.T) {
 	s := start(t, registry.Options{})
 	config := s.pushBlob("app", []byte("{}"))
