@@ -116,6 +116,11 @@ func TestSecretsDoNotLeak(t *testing.T) {
 		w.Header().Set("Location", "http://elsewhere.corp/?key=secret")
 		w.WriteHeader(302)
 	})
+	invalid := newListener(t)
+	invalid.answers(func(w http.ResponseWriter, _ *http.Request, _ []events.Event) {
+		w.Header().Set("Location", "http://elsewhere.corp/%zz?key=secret")
+		w.WriteHeader(302)
+	})
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, closed.Close())
@@ -128,6 +133,7 @@ func TestSecretsDoNotLeak(t *testing.T) {
 	header := events.Header{Name: "Authorization", Value: "secret"}
 	configure(t, e, bound,
 		events.Endpoint{Name: "elsewhere", URL: l.URL + "/secret", Headers: []events.Header{header}},
+		events.Endpoint{Name: "invalid", URL: invalid.URL},
 		events.Endpoint{Name: "closed", URL: "http://" + closed.Addr().String() + "/?key=secret", Headers: []events.Header{header}},
 		events.Endpoint{Name: "unknown", URL: "http://no-such-host.invalid/secret", Timeout: time.Second},
 		events.Endpoint{Name: "broken", URL: l.URL, Headers: []events.Header{{Name: "Authorization", ValueFile: broken}}},

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"airmirror/mirror"
@@ -95,6 +96,9 @@ func withoutURL(err error) error {
 	}
 	if u.Timeout() {
 		return fmt.Errorf("the endpoint did not answer in time: %w", u.Err)
+	}
+	if strings.Contains(u.Err.Error(), "Location header") { // the text quotes it
+		return errors.New("it redirects to an invalid URL; redirects are not followed")
 	}
 	return u.Err
 }
