@@ -52,7 +52,7 @@ race: ## The same with the race detector (needs a C compiler)
 	$(MAKE) --no-print-directory test TESTFLAGS="$(TESTFLAGS) -race"
 
 # Clients of today that build within a few minutes, and all of them, as .ci/tools/clients pins them. What Debian has is older.
-CLIENTS     := containerd containerd-shim-runc-v2 ctr regctl oras
+CLIENTS     := containerd containerd-shim-runc-v2 ctr regctl oras conformance
 ALL_CLIENTS := $(shell awk '!/^#/ { print $$1 }' .ci/tools/clients)
 
 e2e: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(CLIENTS)) ## Drive the binary with real clients: docker, containerd, podman, skopeo, crane, regctl, oras, nginx
