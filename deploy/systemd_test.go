@@ -66,7 +66,7 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	unit := filepath.Join(t.TempDir(), "mirror.service")
-	text := strings.ReplaceAll(read(t, "systemd/mirror.service"), "/usr/local/bin/mirror", here)
+	text := strings.ReplaceAll(read(t, "systemd/mirror.service"), "ExecStart=mirror ", "ExecStart="+here+" ")
 	if err := os.WriteFile(unit, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
