@@ -9,15 +9,8 @@ FUZZTIME ?= 30s
 BENCH    ?= .
 # Flags for `go test`, as in `make test TESTFLAGS=-race`.
 TESTFLAGS ?=
-# Code behind these build tags is vetted and linted like the rest.
-TAGS := e2e bench
-
-# Every check of staticcheck, its default exceptions aside: ST1000 and ST1020 to ST1022 (doc comments) are wanted here.
-# They are here, and not in a staticcheck.conf, because that file cannot hide behind a dot at the top level.
-STATICCHECKS := all,-SA9003,-ST1003,-ST1023,-QF1008
-
 .DEFAULT_GOAL := help
-.PHONY: help run build image test race e2e e2e-clients manifests bench fuzz lint fmt clean FORCE
+.PHONY: help run build image image-files cross release-snapshot test race e2e e2e-clients manifests bench fuzz lint fmt clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,22 +31,39 @@ CA_FILE ?= /etc/ssl/certs/ca-certificates.crt
 IMAGE   ?= airmirror
 DOCKER  ?= docker
 
-image: build ## Build the container image IMAGE (airmirror) with DOCKER (docker)
-	rm -rf $(BIN)/image
-	install -d $(BIN)/image/data $(BIN)/image/bundles
+# Builders set TARGETPLATFORM, but for Docker's old one: the binary is where either looks for it.
+image: build image-files ## Build the container image IMAGE (airmirror) with DOCKER (docker)
+	install -D -m 0755 $(BIN)/mirror $(BIN)/image/linux/$$(go env GOARCH)/mirror
 	install -m 0755 $(BIN)/mirror $(BIN)/image/mirror
-	install -m 0644 $(CA_FILE) $(BIN)/image/ca-certificates.crt
 	$(DOCKER) build --file deploy/Dockerfile --build-arg VERSION=$(VERSION) --tag $(IMAGE) $(BIN)/image
 
+image-files:
+	rm -rf $(BIN)/image
+	install -d $(BIN)/image/data $(BIN)/image/bundles
+	install -m 0644 $(CA_FILE) $(BIN)/image/ca-certificates.crt
+
+# What the mirror is released for. The commands run everywhere; `mirror serve` is tested on Linux.
+PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+cross: ## Compile the mirror for every platform of a release
+	@for platform in $(PLATFORMS); do \
+		echo "compile for $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /dev/null ./cmd/mirror; \
+	done
+
+release-snapshot: $(BIN)/clients/goreleaser $(BIN)/clients/cyclonedx-gomod ## Build a release into bin/dist without publishing it
+	PATH="$(BIN)/clients:$$PATH" goreleaser release --snapshot --clean $(if $(shell command -v $(DOCKER)),,--skip=docker)
+
+# A package may take longer than go test's ten minutes on a machine that is slow or busy.
 test: ## Run every test that needs only Go
-	go test $(TESTFLAGS) ./...
+	go test -timeout 30m $(TESTFLAGS) ./...
 
 race: ## The same with the race detector (needs a C compiler)
 	$(MAKE) --no-print-directory test TESTFLAGS="$(TESTFLAGS) -race"
 
-# Clients of today that build within a few minutes, and all of them, as .ci/tools/clients pins them. What Debian has is older.
+# Clients of today that build within a few minutes, and all of them, as .ci/tools/modules pins them. What Debian has is older.
 CLIENTS     := containerd containerd-shim-runc-v2 ctr regctl oras conformance
-ALL_CLIENTS := $(shell awk '!/^#/ { print $$1 }' .ci/tools/clients)
+ALL_CLIENTS := $(CLIENTS) dockerd buildkitd buildctl buildx helm cosign
 
 e2e: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(CLIENTS)) ## Drive the binary with real clients: docker, containerd, podman, skopeo, crane, regctl, oras, nginx
 	MIRROR_BIN=$(BIN)/mirror CRANE_BIN=$(BIN)/crane CLIENTS_BIN=$(BIN)/clients go test -tags e2e -count=1 -v -timeout 15m $(TESTFLAGS) ./cmd/mirror/e2e/...
@@ -76,14 +86,12 @@ fuzz: ## Fuzz every target in turn, each for FUZZTIME (30s, or a count such as 1
 		done; \
 	done
 
-lint: $(BIN)/staticcheck ## Check format, vet and staticcheck, for every build tag
+lint: $(BIN)/clients/golangci-lint ## Check the format, the linters of .golangci.yml, and the words of .ci/words
 	@failed=; unformatted=$$(gofmt -l .); \
 	[ -z "$$unformatted" ] || { echo "not formatted, run make fmt:" $$unformatted; failed=1; }; \
-	for tag in none $(TAGS); do \
-		echo "vet and staticcheck, tag $$tag"; \
-		go vet -tags "$$tag" ./... || failed=1; \
-		$(BIN)/staticcheck -tags "$$tag" -checks '$(STATICCHECKS)' ./... || failed=1; \
-	done; \
+	go vet ./... || failed=1; \
+	$(BIN)/clients/golangci-lint run ./... || failed=1; \
+	.ci/tools/words || failed=1; \
 	[ -z "$$failed" ]
 
 # Without the database there is no answer, and that is said: a network that is cut off can build and test all the same.
@@ -100,14 +108,13 @@ clean: ## Remove what was built; ./data stays
 	rm -rf $(BIN)
 
 # Tools are pinned in a module of their own, so that the product's go.mod lists only what the product is made of.
-$(BIN)/staticcheck: TOOL := honnef.co/go/tools/cmd/staticcheck
 $(BIN)/crane:       TOOL := github.com/google/go-containerregistry/cmd/crane
 $(BIN)/registry:    TOOL := github.com/distribution/distribution/v3/cmd/registry
 $(BIN)/govulncheck: TOOL := golang.org/x/vuln/cmd/govulncheck
-$(BIN)/staticcheck $(BIN)/crane $(BIN)/registry $(BIN)/govulncheck: .ci/tools/go.mod .ci/tools/go.sum
+$(BIN)/crane $(BIN)/registry $(BIN)/govulncheck: .ci/tools/go.mod .ci/tools/go.sum
 	go build -C .ci/tools -buildvcs=false -o $@ $(TOOL)
 	@touch $@
 
-$(BIN)/clients/%: .ci/tools/clients .ci/tools/client
-	.ci/tools/client $* $@
+$(BIN)/clients/%: .ci/tools/modules .ci/tools/build
+	.ci/tools/build $* $@
 	@touch $@

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// The tests that begin with TestToday drive clients of today, which .ci/tools/clients pins, with exactly what `mirror client`
+// The tests that begin with TestToday drive clients of today, which .ci/tools/modules pins, with exactly what `mirror client`
 // prints for them.
 
 // today returns the folder of clients of today, with a slash, if it has these. Those that take long to build are only there
