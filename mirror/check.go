@@ -9,18 +9,19 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// CheckStore finds defects of what is stored, and repairs those that it can. It may be used concurrently.
+// CheckStore finds defects of the stored content, and repairs them if possible. It may be used concurrently.
 type CheckStore interface {
 	// Defects checks everything and yields the defects, each digest and each record once. Content that is being written
-	// or deleted is no defect. An error is about something that cannot be read; the Defect beside it names that if it
-	// has a digest. The iterator continues after errors and defects, unless ctx has ended or the index fails.
+	// or deleted is no defect. An error means that a file or record cannot be read; the Defect next to it names its
+	// digest if it has one. The iterator continues after errors and defects, unless ctx has ended or the index fails.
 	Defects(ctx context.Context, opts CheckOptions) iter.Seq2[Defect, error]
 	// Repair repairs a defect, as far as that is possible without an upstream. It checks first that the defect still
-	// exists, and reads damaged content again. It moves a damaged file to the quarantine. Damaged and missing content is
-	// not stored any more, so that it is fetched when it is requested. An orphan that verifies is adopted; the collector
-	// deletes it if nothing needs it. A record that points nowhere is deleted, and one that contradicts the records that
-	// it is derived from is written again. A tag that lost its manifest gets it back if the file is stored. A manifest
-	// that lost its file remains known, with its tags, so that it can be fetched by its digest.
+	// exists, and reads damaged content again. It moves a damaged file to the quarantine. Damaged and missing content
+	// is not stored any more, so that it is fetched when it is requested. An orphan that verifies is adopted; the
+	// collector deletes it if nothing needs it. A record that refers to nothing is deleted. A record that contradicts
+	// the records that it is derived from is written again. A tag whose manifest was lost gets the manifest back if its
+	// file is stored. A manifest that lost its file remains known, with its tags, so that it can be fetched by its
+	// digest.
 	Repair(ctx context.Context, defect Defect) (repaired bool, err error)
 	// Backup writes a consistent copy of the index, from which the names can be restored, and returns its size in bytes.
 	// Changes that are made meanwhile take space on the disk until it ends, so w should be fast. [CodeUnsupported] if
@@ -33,7 +34,7 @@ type CheckOptions struct {
 	// Fast compares records with one another and with the sizes of files. It reads no content.
 	Fast bool
 	// After is where an earlier check stopped. Content up to this digest, and the file of the index, are not checked.
-	// What is not read in the order of digests is checked completely.
+	// Records that are not read in the order of digests are checked completely.
 	After digest.Digest
 	// Read is called before content is read, with the number of bytes, which is at most [MaxCheckRead]. It may wait. If
 	// it fails, the file is not read further and its state is unknown. Nil does not wait.
@@ -61,7 +62,7 @@ const (
 	Unread   DefectKind = "unread"   // a file cannot be read, for a reason that says nothing about its content
 )
 
-// Defect is a defect of what is stored.
+// Defect is a defect of the stored content or of its records.
 type Defect struct {
 	Kind   DefectKind    `json:"kind"`
 	Digest digest.Digest `json:"digest,omitempty"`

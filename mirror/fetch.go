@@ -7,14 +7,15 @@ type FetchOptions struct {
 	// Platforms are the platforms to fetch, as os/arch or os/arch/variant; none means all. The platform of an image without
 	// an index is that of its config.
 	Platforms []string
-	// Root makes a root of an image that is fetched by its digest, and SkipChildren none of its children; see [ImportedTag].
+	// Root makes an image that is fetched by its digest a root. SkipChildren excludes manifests that a stored index
+	// names; see [ImportedTag].
 	Root, SkipChildren bool
 	// Referrers fetches the referrers as well, such as signatures.
 	Referrers bool
 	// Parallel is the number of blobs that are fetched at a time. The default is 4.
 	Parallel int
-	// Budget limits the transfers of several fetches together: each transfer of a blob sends to it and receives at its end.
-	// Nil means no common limit.
+	// Budget limits the transfers of several fetches together: each transfer of a blob sends a value to it at the start
+	// and receives one at the end. Nil means no common limit.
 	Budget chan struct{}
 	// Progress receives the bytes of blobs; it may be nil.
 	Progress Progress
@@ -29,8 +30,8 @@ type Fetched struct {
 	Blobs     int           `json:"blobs"`
 	Bytes     int64         `json:"bytes"` // of all blobs
 	New       int64         `json:"new"`   // bytes that were not stored before
-	// NotChecked is why the upstream did not confirm what the tag points at; the result is then that of the stored image. It
-	// is nil if no upstream is asked, as for a digest or a pushed tag. With [FetchOptions.Referrers], it may also be why the
-	// referrers are unknown.
+	// NotChecked is the reason why the upstream did not confirm the digest of the tag; the result then describes the
+	// stored image. It is nil if no request to an upstream was necessary, as for a digest or a pushed tag. With
+	// [FetchOptions.Referrers], it may also be the reason why the referrers are unknown.
 	NotChecked error `json:"-"`
 }

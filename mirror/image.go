@@ -11,14 +11,14 @@ import (
 type Image struct {
 	Repo     string        `json:"repository"` // as [Repo.String] writes it
 	Tag      string        `json:"tag"`
-	Root     digest.Digest `json:"root,omitempty"` // its name if it has no tag, see [Catalog.Roots]
+	Root     digest.Digest `json:"root,omitempty"` // the digest that names it if it has no tag, see [Catalog.Roots]
 	Digest   digest.Digest `json:"digest"`
 	Index    digest.Digest `json:"index,omitempty"`    // the index that has the image as an entry
 	Platform string        `json:"platform,omitempty"` // os/arch[/variant] of the entry in the index, or of the config; may be empty
 	Origin   Origin        `json:"origin"`             // of the tag or manifest
 	Complete bool          `json:"complete"`           // everything that it needs to run is stored
 	Size     int64         `json:"size"`               // bytes of all its blobs; 0 if its manifest is not stored
-	Missing  int64         `json:"missing"`            // bytes of those that are not stored
+	Missing  int64         `json:"missing"`            // bytes of its blobs that are not stored
 	Updated  time.Time     `json:"updated"`            // when the tag was created or last moved, or the image became a root
 	LastUsed time.Time     `json:"lastUsed,omitzero"`
 	Pinned   bool          `json:"pinned,omitempty"` // by its tag or digest; see [Pin]

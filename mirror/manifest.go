@@ -56,12 +56,13 @@ type References struct {
 }
 
 // ParseManifest parses a manifest. mediaType is the Content-Type of the request or response. The returned media type is
-// that one without parameters or, if it is empty, the one that the document states or looks like.
+// mediaType without parameters. If mediaType is empty, it is the type that the document states, or otherwise the type
+// that the document has the structure of.
 //
 // Images and indexes of OCI and Docker are checked: if a document contradicts its media type, or has a malformed
-// descriptor, the error is a [CodeManifestInvalid]. A manifest with any other media type needs nothing, so that
-// manifests of future types can be stored, but what it names by digest belongs to it. It must not state another media
-// type in the document, so that no image passes for a manifest that needs nothing.
+// descriptor, the error is a [CodeManifestInvalid]. A manifest with any other media type needs no content, so that
+// manifests of future types can be stored, but the content that it names by digest belongs to it. It must not state
+// another media type in the document, so that no image passes for a manifest that needs nothing.
 //
 // https://github.com/opencontainers/image-spec/blob/main/manifest.md
 func ParseManifest(mediaType string, data []byte) (string, References, error) {

@@ -2,8 +2,8 @@ package mirror
 
 import "strings"
 
-// Definitive reports whether err is an answer of an upstream that it does not have the content, or denies it. The answer
-// would be the same if it were asked again soon.
+// Definitive reports whether an upstream has answered that it does not have the content, or that it denies access. A
+// request soon afterwards would get the same answer.
 func Definitive(err error) bool {
 	switch CodeOf(err) {
 	case CodeManifestUnknown, CodeBlobUnknown, CodeNameUnknown, CodeDenied:
@@ -18,7 +18,7 @@ const (
 	unknownRepoSuffix = " is not known here"
 )
 
-// MissError returns the error of a miss of ref with a reason. [MissReason] takes it apart.
+// MissError returns the error of a miss of ref with a reason. [MissReason] returns its parts.
 func MissError(code Code, ref Ref, reason error) error {
 	name := ref.String()
 	if code == CodeBlobUnknown {

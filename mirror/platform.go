@@ -12,9 +12,9 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Platforms have the names of Go, as in the image specification. Names that kernels, compilers and Debian use are accepted
-// as well, as by containerd. Its library github.com/containerd/platforms is not used: it reads linux/arm as linux/arm/v7
-// only, lets 32-bit images match 64-bit platforms, and depends on a logger.
+// Platforms have the names of Go (GOOS and GOARCH), as in the image specification. Names that kernels, compilers and
+// Debian use are accepted as well, as in containerd. The library github.com/containerd/platforms is not used, because
+// it reads linux/arm as linux/arm/v7 only, lets 32-bit images match 64-bit platforms, and depends on a logger.
 
 // PlatformString returns os/arch or os/arch/variant.
 func PlatformString(p v1.Platform) string {
@@ -81,31 +81,31 @@ func NormalizePlatform(p v1.Platform) v1.Platform {
 	return p
 }
 
-// usualVariants has, by architecture, the variant of an image that states none, and the lowest variant.
+// usualVariants maps an architecture to the variant of images that state none, and to the lowest variant.
 var usualVariants = map[string]struct {
 	usual string
 	least int
 }{"amd64": {"v1", 1}, "arm64": {"v8", 8}, "arm": {"v7", 5}}
 
 // matches reports whether the platform of an image matches a requested one. os/arch matches all variants.
-func matches(asked, of v1.Platform) bool {
-	of = NormalizePlatform(of)
-	if of.Variant == "" {
-		of.Variant = usualVariants[of.Architecture].usual
+func matches(requested, image v1.Platform) bool {
+	image = NormalizePlatform(image)
+	if image.Variant == "" {
+		image.Variant = usualVariants[image.Architecture].usual
 	}
-	return asked.OS == of.OS && asked.Architecture == of.Architecture && (asked.Variant == "" || asked.Variant == of.Variant)
+	return requested.OS == image.OS && requested.Architecture == image.Architecture && (requested.Variant == "" || requested.Variant == image.Variant)
 }
 
-// lowerVariants returns the lower variants that a platform can run as well, the highest first: an arm/v7 machine runs v6
-// and v5.
-func lowerVariants(asked v1.Platform) (list []v1.Platform) {
-	version, err := strconv.Atoi(strings.TrimPrefix(asked.Variant, "v"))
-	if err != nil || !strings.HasPrefix(asked.Variant, "v") {
+// lowerVariants returns the lower variants that a machine of the platform can also run, the highest first: an arm/v7
+// machine also runs v6 and v5.
+func lowerVariants(requested v1.Platform) (list []v1.Platform) {
+	version, err := strconv.Atoi(strings.TrimPrefix(requested.Variant, "v"))
+	if err != nil || !strings.HasPrefix(requested.Variant, "v") {
 		return nil
 	}
-	for version--; usualVariants[asked.Architecture].usual != "" && version >= usualVariants[asked.Architecture].least; version-- {
-		asked.Variant = "v" + strconv.Itoa(version)
-		list = append(list, asked)
+	for version--; usualVariants[requested.Architecture].usual != "" && version >= usualVariants[requested.Architecture].least; version-- {
+		requested.Variant = "v" + strconv.Itoa(version)
+		list = append(list, requested)
 	}
 	return list
 }
@@ -115,8 +115,8 @@ func lowerVariants(asked v1.Platform) (list []v1.Platform) {
 // entries without a platform; the caller decides about those.
 func (ps Platforms) Select(index []v1.Descriptor) []bool {
 	selected := make([]bool, len(index))
-	for _, asked := range ps {
-		for _, p := range append([]v1.Platform{asked}, lowerVariants(asked)...) {
+	for _, requested := range ps {
+		for _, p := range append([]v1.Platform{requested}, lowerVariants(requested)...) {
 			found := false
 			for i, desc := range index {
 				if desc.Platform != nil && matches(p, *desc.Platform) {
@@ -139,7 +139,7 @@ func (ps Platforms) Accept(p v1.Platform) bool {
 // configTypes are the media types of configs that state a platform.
 var configTypes = []string{v1.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json"}
 
-// maxConfig is how many bytes of a config are read.
+// maxConfig is the maximum number of bytes that are read from a config.
 const maxConfig = 8 << 20
 
 // ConfigOf returns the descriptor of the config of an image for one platform. ok is false for any other manifest, such
@@ -178,11 +178,11 @@ func ReadPlatform(config io.Reader) (p v1.Platform, ok bool) {
 }
 
 // NoPlatform returns the error for an image that has none of the requested platforms.
-func NoPlatform(name string, asked Platforms, has []string) error {
+func NoPlatform(name string, requested Platforms, has []string) error {
 	const most = 12
 	more := ""
 	if len(has) > most {
 		has, more = has[:most], " and others"
 	}
-	return Errorf(CodeManifestUnknown, "%s", strings.TrimSpace(name+" has no platform "+asked.String()+": it is for "+strings.Join(has, ", ")+more))
+	return Errorf(CodeManifestUnknown, "%s", strings.TrimSpace(name+" has no platform "+requested.String()+": it is for "+strings.Join(has, ", ")+more))
 }

@@ -4,9 +4,9 @@ package mirror
 type Progress interface {
 	// Expect adds to the total number of bytes.
 	Expect(bytes int64)
-	// Did adds to the bytes that are done.
+	// Did adds to the number of bytes that are done.
 	Did(bytes int64)
-	// Doing names what is worked on now, for people.
+	// Doing describes the current step, for messages.
 	Doing(what string)
 }
 

@@ -51,7 +51,7 @@ func (r Repo) Validate() error {
 func (r Repo) String() string { return r.Host + "/" + r.Path }
 
 // Ref is a reference to a manifest in a repository: by digest if Digest is set, and otherwise by tag. If both are set,
-// as in the references of Kubernetes and Helm, the digest identifies the manifest, and the tag is one that points at it.
+// as in the references of Kubernetes and Helm, the digest identifies the manifest, and the tag points at that manifest.
 type Ref struct {
 	Repo   Repo
 	Tag    string

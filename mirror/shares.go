@@ -67,8 +67,8 @@ func (s *Shares[K]) Used() (n int64, full bool) {
 	return s.used, s.most > 0 && s.used >= s.most
 }
 
-// Yields returns the owner that must give something back so that who can take one more: the owner that has the most, or
-// who itself if no other would have more. An owner never displaces what belongs to one that has less.
+// Yields returns the owner that must give up an item so that who can take one more: the owner with the most items, or
+// who itself if no other owner would have more. An owner never displaces an item of an owner that has fewer.
 func (s *Shares[K]) Yields(who K) K {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,15 +5,15 @@ import (
 	"io"
 )
 
-// Spool is the body of a pushed manifest on the disk. A slow client must not take memory while it sends. The caller closes
-// it.
+// Spool is the body of a pushed manifest on the disk, so that a slow client occupies no memory while it sends. The
+// caller closes it.
 type Spool struct {
 	in   BlobWriter
 	size int64
 }
 
-// ReadSpool reads the body of a manifest from r into in until it ends, or up to one byte more than a manifest may have. It
-// returns the error of r as it is.
+// ReadSpool reads the body of a manifest from r into in until it ends, or up to one byte more than a manifest may have.
+// It returns errors of r unchanged.
 func ReadSpool(in BlobWriter, r io.Reader) (*Spool, error) {
 	s := &Spool{in: in}
 	buf := make([]byte, 8<<10)
@@ -55,4 +55,4 @@ func (s *Spool) Bytes() ([]byte, error) {
 }
 
 // Close deletes the body.
-func (s *Spool) Close() { _ = s.in.Abort() } // if that fails, the next start deletes it
+func (s *Spool) Close() { _ = s.in.Abort() } // if Abort fails, the mirror deletes the file when it starts again

@@ -21,9 +21,9 @@ const (
 
 // Store stores content and its names. It may be used concurrently.
 //
-// What a method has returned success for survives kill -9 and power loss. Content is never visible before it is durable,
-// and never stored under a digest that it was not checked against. Errors about content are an [Error] with the code
-// that a method documents; any other error is a failure of the store.
+// A change survives kill -9 and power loss after its method has returned success. Content is never visible before it is
+// durable, and never stored under a digest that it was not checked against. Errors about content are an [Error] with
+// the code that a method documents; any other error is a failure of the store.
 type Store interface {
 	BlobStore
 	UploadStore
@@ -44,9 +44,9 @@ type Store interface {
 type BlobStore interface {
 	// Blob opens blob d in repo. [CodeBlobUnknown] unless it is stored and linked to repo.
 	Blob(ctx context.Context, repo Repo, d digest.Digest) (Blob, error)
-	// StatBlob returns what is known of d in repo: the zero value, without an error, if nothing is. It records a use of
-	// a blob that is stored and linked, unless ctx says otherwise ([UsageIgnored]): the client may not push the blob
-	// because of the answer.
+	// StatBlob returns the state of blob d in repo, and the zero value without an error if the store knows nothing
+	// about it. It records a use of a blob that is stored and linked, unless ctx says otherwise ([UsageIgnored]): the
+	// client may not push the blob because of the answer.
 	StatBlob(ctx context.Context, repo Repo, d digest.Digest) (BlobStat, error)
 	// Receive begins to store a blob with digest d. If d is empty, the blob is stored under its sha256 digest.
 	Receive(ctx context.Context, d digest.Digest) (BlobWriter, error)
@@ -99,7 +99,7 @@ type BlobWriter interface {
 	// Digest returns the digest that was given to Receive or, without one, that of the blob after Commit and "" before.
 	Digest() digest.Digest
 	// Commit makes the verified blob durable and links it to repo, whose upstream sent it. With a zero repo, it links
-	// the blob to none, so that nobody can read it yet. After an error nothing is stored.
+	// the blob to no repository, so that no client can read it yet. After an error nothing is stored.
 	Commit(ctx context.Context, repo Repo) error
 	// Abort deletes what was written. After Commit it does nothing.
 	Abort() error
@@ -127,7 +127,7 @@ type Upload interface {
 	ID() string
 	// Size returns the number of bytes that are stored.
 	Size() int64
-	// Append appends what it reads from r. If reading fails, it keeps what it has read.
+	// Append appends the bytes that it reads from r. If reading fails, it keeps the bytes that it has read.
 	Append(r io.Reader) (int64, error)
 	// Commit completes the upload: it verifies the digest, makes the blob durable and links it to repo.
 	// [CodeDigestInvalid] if the digest is not d, which ends the upload as well.

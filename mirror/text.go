@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// TextReader reads text as UTF-8 without a byte order mark. Text in UTF-16, as Windows PowerShell writes it, is
-// converted; without a byte order mark, it is recognized by the zero byte of its first character, which is ASCII in all
-// files of this program. Other text is read as it is. Files that people write are read with it: lists, keys, receipts,
-// users, passwords.
+// TextReader reads text as UTF-8 without a byte order mark. It converts UTF-16, which Windows PowerShell writes. UTF-16
+// without a byte order mark is recognized by a zero byte in its first character, because every file that this program
+// reads begins with an ASCII character. TextReader returns other text unchanged. It is for files that people write or
+// edit: lists, keys, receipts, users and passwords.
 func TextReader(r io.Reader) io.Reader {
 	in := bufio.NewReader(r)
 	start, err := in.Peek(3)
@@ -56,13 +56,13 @@ func Text(data []byte) []byte {
 type utf16Reader struct {
 	in    *bufio.Reader
 	order binary.ByteOrder
-	rest  []byte // of the last character, not read yet
+	rest  []byte // bytes of the last character that were not returned yet
 }
 
 func (u *utf16Reader) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if len(u.rest) == 0 {
-			if n > 0 && u.in.Buffered() < 4 { // return what there is without waiting
+			if n > 0 && u.in.Buffered() < 4 { // return the converted bytes without waiting for more
 				return n, nil
 			}
 			if u.rest, err = u.char(); err != nil {

@@ -13,8 +13,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Client is a client of the admin API of one mirror, in another process or in this one. An error that the mirror answers
-// with is a [mirror.Error]. A Client is safe for concurrent use.
+// Client is a client of the admin API of one mirror, in another process or in this one. An error in the answer of the
+// mirror is a [mirror.Error]. A Client is safe for concurrent use.
 type Client struct{ http http.Client }
 
 // NewClient returns a client that sends its requests by transport, which [Dial] or [InProcess] returned.
@@ -54,8 +54,8 @@ func (c *Client) Wants(ctx context.Context) (wants []mirror.Want, err error) {
 	return wants, c.call(ctx, http.MethodGet, "wants", nil, &wants)
 }
 
-// ForgetWants deletes the wants that match any of the patterns, all wants without a pattern, and returns their number. If
-// a pattern matches no want, it deletes none and returns a [mirror.CodeManifestUnknown].
+// ForgetWants deletes the wants that match any of the patterns, or all wants if there is no pattern, and returns their
+// number. If a pattern matches no want, it deletes none and returns a [mirror.CodeManifestUnknown].
 func (c *Client) ForgetWants(ctx context.Context, patterns ...string) (int, error) {
 	var forgotten ForgetResult
 	err := c.call(ctx, http.MethodPost, "wants/forget", ForgetRequest{Match: patterns}, &forgotten)

@@ -51,6 +51,6 @@
 //
 // # Errors
 //
-// Errors have the form of the OCI distribution specification. One that occurs after the first line of an answer is the
-// last line. An answer whose connection breaks is not complete, and the client returns an error.
+// Errors have the form of the OCI distribution specification. An error that occurs after the first line of an answer is
+// sent as its last line. An answer whose connection breaks is not complete, and the client returns an error.
 package admin

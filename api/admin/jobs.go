@@ -14,8 +14,8 @@ import (
 // Job is work that reports events to its client while it runs. request is the JSON of the request, or "null". body is
 // what follows the request; it is empty for most jobs and need not be read to its end. The job may call report from any
 // goroutine, but not after it has returned. ctx ends and reading body fails when the client disconnects or the mirror
-// stops; the job returns soon after that. A failure of a part of the work is an item. The job returns an error if it
-// cannot parse the request, as a [mirror.Error], or cannot do anything at all.
+// stops; the job returns soon after that. The job reports a failure of a part of the work as an event. The job returns
+// an error if it cannot parse the request, as a [mirror.Error], or cannot do anything at all.
 type Job func(ctx context.Context, request json.RawMessage, body io.Reader, report Report) error
 
 // Stream is work whose answer is a stream of bytes, which it writes to out from one goroutine. request, body and ctx are

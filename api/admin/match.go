@@ -72,8 +72,8 @@ func patternOf(text string) pattern {
 	return p
 }
 
-// checkAmbiguous returns the error of find for a shortened digest that may mean several. find looks for the digest in a
-// repository; its error for an unknown digest is ignored.
+// checkAmbiguous returns the error of find for a shortened digest that matches several digests. find looks for the
+// digest in a repository; its error for an unknown digest is ignored.
 func (m matcher) checkAmbiguous(find func(repo mirror.Repo, d string) error) error {
 	for _, p := range m.patterns {
 		repo, err := m.names.Repo(p.name, "")
@@ -108,7 +108,7 @@ func (m matcher) ref(ref mirror.Ref) bool {
 }
 
 func (m matcher) matches(p pattern, ref mirror.Ref) bool {
-	// The port of a host looks like a tag.
+	// Match the whole pattern first, because the port of a host looks like a tag.
 	if m.matchesRepo(p.whole, ref.Repo) {
 		return true
 	}
@@ -148,8 +148,8 @@ func SplitTag(name string) (repo, tag string) {
 	return name, ""
 }
 
-// WithHost returns a pattern of repositories with the default host in front if the pattern names no host, as the names of
-// stored repositories have it. A pattern with a digest is returned unchanged.
+// WithHost adds the default host to a pattern of repositories that names no host, because the names of stored
+// repositories always have a host. A pattern with a digest is returned unchanged.
 func WithHost(names mirror.Names, pattern string) string {
 	if strings.Contains(pattern, "@") {
 		return pattern

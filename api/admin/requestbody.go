@@ -65,8 +65,8 @@ func (s *requestBody) Close() error {
 	return nil
 }
 
-// cause returns why a request failed with err: the cause of ctx if that has ended, or the error of reading the input, rather
-// than what the mirror answered because of it.
+// cause returns why a request failed with err: the cause of ctx if that has ended, or the error of reading the input,
+// which tells more than the mirror's answer to the incomplete request.
 func (s *requestBody) cause(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

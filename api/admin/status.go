@@ -33,7 +33,7 @@ type Storage struct {
 type Mode struct {
 	Mode mirror.Mode `json:"mode"`
 	Was  mirror.Mode `json:"was,omitempty"` // the previous mode, after a switch
-	// ReadOnly says whether the mirror is read-only. It is, or is not, in every mode.
+	// ReadOnly says whether the mirror is read-only. This is independent of the mode.
 	ReadOnly bool `json:"readOnly,omitempty"`
 }
 

@@ -9,7 +9,7 @@ import (
 	"airmirror/mirror"
 )
 
-// ForgetRequest deletes the wants that match any of Match, all wants if it is empty.
+// ForgetRequest deletes the wants that match any pattern of Match, or all wants if Match is empty.
 type ForgetRequest struct {
 	Match []string `json:"match"` // references, or patterns as for images
 }

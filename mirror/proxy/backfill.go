@@ -51,8 +51,8 @@ type backfillImage struct {
 	queued  int    // the images of one owner are completed in this order
 	running bool
 	saved   bool      // it is recorded in the store; only then it is begun
-	tries   int       // failed ones since a client last asked for it
-	wrong   int       // those of them in which the upstream sent wrong bytes
+	tries   int       // failed attempts since the last request of a client
+	wrong   int       // failed attempts in which the upstream sent wrong bytes
 	next    time.Time // it is not tried before
 	// index names the image if no client asked for the image itself. Its manifest need not be stored then, and it is not
 	// completed after the index was deleted.
@@ -66,8 +66,8 @@ const (
 	// maxWrong is how often an upstream may send wrong bytes for an image. It will hardly send others, so backfill gives
 	// up then until a client pulls the image again.
 	maxWrong = 3
-	// maxUnpulled is the maximum number of unpulled manifests. A client that pulls a forgotten one is noticed by its
-	// first blob.
+	// maxUnpulled is the maximum number of unpulled manifests. A pull of a manifest that is no longer in this list is
+	// recognized by the first request for one of its blobs.
 	maxUnpulled = 4096
 )
 

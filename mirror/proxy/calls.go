@@ -36,7 +36,7 @@ type call struct {
 
 type noCallerKey struct{}
 
-// withoutCaller returns a context of calls that end when the proxy closes, though somebody waits for them.
+// withoutCaller returns a context of calls that end when the proxy closes, even if a caller waits for them.
 func withoutCaller(ctx context.Context) context.Context {
 	return context.WithValue(ctx, noCallerKey{}, true)
 }

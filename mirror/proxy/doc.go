@@ -12,13 +12,14 @@
 // while it arrives. It continues when they leave. A download that only commands wait for ends when they are cancelled. If
 // an upstream answers that it does not have something, the answer is cached for [Options.NegativeTTL].
 //
-// A repository that was created by a push is local and never requested from an upstream. A tag that was pushed is never
-// moved by one. Lists contain what is stored and what the upstream adds.
+// A repository that was created by a push is local and never requested from an upstream. An upstream never moves a tag
+// that was pushed. Lists contain the stored items and those that the upstream adds.
 //
-// A blob is stored once and can be read in each repository that brought it. If a mirrored manifest of another repository
-// names the blob, that is no right to read it. The upstream that sent the blob must confirm that it has the blob in this
-// repository as well. If the blob was pushed, or sent by another upstream, a confirmation proves nothing, since it takes no
-// more than the digest. The blob is then transferred and verified again.
+// A blob is stored once and can be read in each repository that it was pushed to, fetched for or imported with. A
+// mirrored manifest of another repository that names the blob gives no right to read it. The upstream that sent the
+// blob must confirm that it has the blob in this repository as well. If the blob was pushed, or sent by another
+// upstream, a confirmation proves nothing, since everyone who knows the digest can send one. The blob is then
+// transferred and verified again.
 //
 // # Modes
 //

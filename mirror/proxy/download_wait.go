@@ -99,9 +99,9 @@ func (d *download) report(ctx context.Context, size int64, progress mirror.Progr
 	return err
 }
 
-// waitReadable waits until there is something to read at off, and returns up to where. The last byte is held back until
-// all bytes are verified, so that no client takes wrong bytes for a complete blob. If the size is unknown, the byte that
-// arrived last is held back. At the end of the blob it returns [io.EOF].
+// waitReadable waits until bytes at off can be read, and returns the offset of the end of the readable bytes. The last
+// byte is held back until all bytes are verified, so that no client takes wrong bytes for a complete blob. If the size
+// is unknown, the byte that arrived last is held back. At the end of the blob it returns [io.EOF].
 func (d *download) waitReadable(ctx context.Context, off int64) (end int64, err error) {
 	ended := d.wait(ctx, func() bool {
 		verified := d.state >= downloadVerified

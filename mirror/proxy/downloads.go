@@ -27,20 +27,21 @@ type downloads struct {
 	all map[downloadKey]*download
 }
 
-// downloadKey identifies a download. If a manifest names the blob, repo is zero and the repositories of a host share the
-// download. Otherwise each repository has its own. Hosts share none: what one upstream sends proves nothing about another.
+// downloadKey identifies a download. If a manifest names the blob, repo is zero and the repositories of a host share
+// the download. Otherwise each repository has its own. Downloads are not shared between hosts: the content of one
+// upstream does not prove that another upstream has it.
 type downloadKey struct {
 	digest digest.Digest
 	host   string
 	repo   mirror.Repo
 }
 
-// subscriber is the kind of a subscriber. It says what becomes of a download that loses its last one.
+// subscriber is the kind of a subscriber. It decides whether a download continues after its last subscriber has left.
 type subscriber bool
 
 const (
-	// byClient is a client that pulls. The download continues without it, for the next one, if a manifest names the blob.
-	// Otherwise nobody knows whether the blob ends, nor whether it is requested again.
+	// byClient is a client that pulls. If a manifest names the blob, the download continues after the client has left,
+	// for later clients. Otherwise it is cancelled: the blob could be endless, and may never be requested again.
 	byClient subscriber = true
 	// byCommand is a fetch. A download that only fetches subscribed to is cancelled when the last one unsubscribes.
 	byCommand subscriber = false
@@ -48,17 +49,17 @@ const (
 
 // subscribers counts the subscribers of a download.
 type subscribers struct {
-	refs   int  // those that the download needs to continue
-	keep   bool // it continues without any
+	refs   int  // subscribers that count, see download.needs
+	keep   bool // the download continues without subscribers
 	cancel context.CancelCauseFunc
 }
 
 // errUnsubscribed cancels a download without subscribers.
 var errUnsubscribed = errors.New("nobody waits for the transfer any more")
 
-// subscribe returns the download of blob d for repo, and whether it was under way before. Repositories of one host share
-// it if their manifests name the blob and their upstream confirms that they have it. The caller unsubscribes at the end,
-// unless the error is not nil.
+// subscribe returns the download of blob d for repo, and whether it was already running. Repositories of one host share
+// it if their manifests name the blob and their upstream confirms that they have it. The caller unsubscribes at the
+// end, unless the error is not nil.
 func (ds *downloads) subscribe(ctx context.Context, repo mirror.Repo, d digest.Digest, who subscriber) (dl *download, joined bool, err error) {
 	stat, err := ds.store.StatBlob(ctx, repo, d)
 	if err != nil {
@@ -117,11 +118,12 @@ func (ds *downloads) add(net context.Context, key downloadKey, repo mirror.Repo,
 	return dl, ctx, !known
 }
 
-// needs reports whether the download continues for a subscriber only until that unsubscribes.
+// needs reports whether a subscriber counts: the download is cancelled when the last subscriber that counts
+// unsubscribes.
 func (d *download) needs(who subscriber) bool { return who == byCommand || d.key.repo != mirror.Repo{} }
 
-// unsubscribe removes a subscriber. If the download needs one and has none left, it is cancelled. A subscriber that comes
-// later starts another.
+// unsubscribe removes a subscriber. If it was the last one that the download needs, the download is cancelled. A later
+// subscriber starts a new download.
 func (ds *downloads) unsubscribe(d *download, who subscriber) {
 	if !d.needs(who) {
 		return
@@ -182,7 +184,7 @@ func (ds *downloads) run(net context.Context, dl *download) {
 	defer ds.tasks.done()
 	repo, d := dl.repo, dl.key.digest
 	err := ds.transfer(net, dl)
-	ds.remove(dl) // first, so that nobody who tries again joins a failed download
+	ds.remove(dl) // before the error is reported, so that a retry does not join a failed download
 	log := ds.log.With(zap.Stringer("repo", repo), zap.Stringer("blob", d), zap.Error(err))
 	switch {
 	case err == nil:

@@ -11,8 +11,8 @@ import (
 	"airmirror/mirror"
 )
 
-// fetchBlobs verifies the stored blobs and downloads the missing ones, as many at a time as the options say. A leaf that
-// turns out to be no blob may be a manifest, which adds more blobs.
+// fetchBlobs verifies the stored blobs and downloads the missing ones, as many at a time as the options say. A leaf
+// that is not a blob is fetched as a manifest, which may add more blobs.
 func (i *imageFetch) fetchBlobs(ctx context.Context) {
 	for len(i.missing)+len(i.stored) > 0 {
 		i.verifyStored(ctx)
@@ -65,8 +65,8 @@ func (i *imageFetch) fetchAsManifest(ctx context.Context, l leaf) {
 	}
 }
 
-// verifyStored verifies the stored blobs. Damaged ones are discarded, and missing from then on. A dry run changes nothing
-// and reads no more than it needs, so it verifies none.
+// verifyStored verifies the stored blobs. It discards damaged blobs, which are then downloaded like missing ones. A dry
+// run verifies nothing: it must not change the store, and avoids unnecessary reads.
 func (i *imageFetch) verifyStored(ctx context.Context) {
 	stored := i.stored
 	i.stored = nil
@@ -98,7 +98,7 @@ func (i *imageFetch) verifyStored(ctx context.Context) {
 	_ = group.Wait() // errors are in failures
 }
 
-// fetchBlob downloads a blob. It takes a place of the budget meanwhile.
+// fetchBlob downloads a blob. It occupies one slot of the budget until it returns.
 func (i *imageFetch) fetchBlob(ctx context.Context, desc v1.Descriptor) error {
 	if i.opts.Budget != nil {
 		select {

@@ -7,9 +7,9 @@ import (
 	"airmirror/mirror"
 )
 
-// find returns a manifest: for a digest the stored or the upstream's one, for a tag the one that it points at in the
-// upstream now. If the upstream does not confirm a stored tag, find returns the stored manifest, and notChecked says why.
-// Otherwise reason says why there is none.
+// find returns a manifest: for a digest, the stored manifest or that of the upstream; for a tag, the manifest that the
+// tag points at upstream. If the upstream does not confirm a stored tag, find returns the stored manifest, and the
+// reason in notChecked. If there is no manifest, reason is the reason.
 func (i *imageFetch) find(ctx context.Context, ref mirror.Ref) (man mirror.Manifest, notChecked, reason error) {
 	if ref.Digest != "" {
 		ref.Tag = ""

@@ -9,8 +9,8 @@ import (
 	"airmirror/mirror"
 )
 
-// selectEntries returns the entries of an index for the platforms to fetch. An entry without a platform is for all, unless
-// its config says otherwise. Attestations have the platform "unknown" and are fetched with the referrers.
+// selectEntries returns the entries of an index for the platforms to fetch. An entry without a platform is selected;
+// accepts checks its config later. Attestations have the platform "unknown" and are fetched with the referrers.
 func (i *imageFetch) selectEntries(entries []v1.Descriptor) (selected []v1.Descriptor) {
 	if len(i.platforms) == 0 {
 		return entries
@@ -34,7 +34,8 @@ func (i *imageFetch) selectEntries(entries []v1.Descriptor) (selected []v1.Descr
 	return selected
 }
 
-// accepts reports whether a manifest is for one of the platforms to fetch. A manifest whose config does not say is for all.
+// accepts reports whether a manifest is for one of the platforms to fetch. It accepts a manifest whose config states no
+// platform.
 func (i *imageFetch) accepts(ctx context.Context, refs mirror.References) bool {
 	config, ok := mirror.ConfigOf(refs)
 	if len(i.platforms) == 0 || !ok {

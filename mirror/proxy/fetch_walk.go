@@ -12,11 +12,11 @@ import (
 	"airmirror/mirror"
 )
 
-// leaf is something that a manifest names and that is fetched as a blob.
+// leaf is content that a manifest names and that is fetched as a blob.
 type leaf struct {
 	v1.Descriptor      // the size is -1 if it is unknown
 	ambiguous     bool // it may be a manifest
-	optional      bool // it is no failure if it does not exist
+	optional      bool // the fetch succeeds if it does not exist
 }
 
 // enter implements [visitor]. It selects the platforms to fetch.
@@ -51,8 +51,9 @@ func (i *imageFetch) open(ctx context.Context, _ mirror.Manifest, role mirror.Ro
 		i.fail(missError(ctx, ref, err))
 		return man, isSkipped, nil
 	}
-	// It may be a manifest or a blob: what it is stored as, or what its media type says. Failing that it is a leaf, and
-	// fetchBlobs tries the other one.
+	// The content may be a manifest or a blob. It is a manifest if it is stored as one, or if its media type says so
+	// and it can be fetched as one. Otherwise it is a leaf: fetchBlobs fetches it as a blob first and then as a
+	// manifest.
 	man, err := i.content.manifest(ctx, i.repo, desc.Digest)
 	if err != nil && desc.MediaType != "" && mirror.LooksLikeManifest(desc.MediaType) && !i.isStored(ctx, desc.Digest) {
 		man, _, err = i.find(ctx, ref)
@@ -148,7 +149,8 @@ func (i *imageFetch) blobExists(ctx context.Context, d digest.Digest) bool {
 	return err == nil
 }
 
-// isAbsent reports whether err says that content does not exist. Content of a local repository that is not stored does not.
+// isAbsent reports whether err says that content does not exist. Content of a local repository exists only if it is
+// stored.
 func isAbsent(err error) bool {
 	return mirror.Definitive(err) && mirror.CodeOf(err) != mirror.CodeDenied || errors.Is(err, errLocal)
 }

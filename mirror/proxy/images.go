@@ -32,8 +32,8 @@ type images struct {
 // platform, and for each image that was stored by its digest and has no tag. They come in the order of repository and
 // name.
 //
-// A platform of an index of which nothing was ever stored is left out, unless a client requested it in vain. An image
-// whose content was lost is listed as incomplete, and so is an index of which no platform is stored.
+// A platform of an index is omitted if none of its content was ever stored, unless a client requested it and could not
+// get it. An image whose content was lost is listed as incomplete, and so is an index of which no platform is stored.
 func (i *images) Images(ctx context.Context, match func(mirror.Repo) bool) iter.Seq2[mirror.Image, error] {
 	return i.list(ctx, match, true)
 }

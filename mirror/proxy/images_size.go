@@ -69,8 +69,8 @@ func (s *sizer) enter(ctx context.Context, man mirror.Manifest, _ bool) (mirror.
 	return refs, err == nil, err
 }
 
-// open implements [visitor]. Of the manifests of an index, one that was stored and is lost is missing, and one that was
-// never stored is skipped; see [images.Images].
+// open implements [visitor]. A manifest of an index is missing if it was stored and is lost. It is skipped if it was
+// never stored; see [images.Images].
 func (s *sizer) open(ctx context.Context, _ mirror.Manifest, role mirror.Role, desc v1.Descriptor) (mirror.Manifest, nodeKind, error) {
 	if role != mirror.RoleManifest {
 		if stored, err := s.stored(ctx, desc.Digest); stored || err != nil {
@@ -102,8 +102,8 @@ func (s *sizer) stored(ctx context.Context, d digest.Digest) (bool, error) {
 	return stat.Stored && stat.Linked, err
 }
 
-// leaf implements [visitor]. Content in an unknown role is missing only if an upstream may have it, or if it was stored:
-// whoever pushed the manifest need not have had it.
+// leaf implements [visitor]. Content in an unknown role is missing only if an upstream may have it, or if it was
+// stored: a client may push a manifest without such content.
 func (s *sizer) leaf(ctx context.Context, parent mirror.Manifest, role mirror.Role, desc v1.Descriptor) error {
 	stat, err := s.store.StatBlob(ctx, s.repo, desc.Digest)
 	if err != nil {

@@ -33,8 +33,8 @@ func (p *Proxy) Mode() mirror.Mode {
 }
 
 // SetMode sets the mode and stores it for the next start. Offline ends all requests and transfers that are under way.
-// With [Options.Offline] the mode cannot change: [mirror.CodeUnsupported]. With any other error the mode has changed but
-// is not stored, so that a full disk keeps nobody from going offline.
+// With [Options.Offline] the mode cannot change: [mirror.CodeUnsupported]. With any other error the mode has changed
+// but is not stored, so that a mirror can be switched to offline even if its disk is full.
 func (p *Proxy) SetMode(ctx context.Context, mode mirror.Mode) error {
 	if p.opts.Offline && mode != mirror.Offline {
 		return mirror.Errorf(mirror.CodeUnsupported, "this mirror was started with --offline: restart it without to allow upstream requests")

@@ -15,8 +15,8 @@ type Options struct {
 	// TagTTL returns for how long a tag is served without a request to the upstream after the upstream confirmed it.
 	// Nil means 0.
 	TagTTL func(mirror.Ref) time.Duration
-	// Local overrides whether a repository is local, whoever created it. If decided is false, or Local is nil, a
-	// repository is local if it was created by a push.
+	// Local overrides whether a repository is local, regardless of how it was created. If decided is false, or Local is
+	// nil, a repository is local if it was created by a push.
 	Local func(mirror.Repo) (local, decided bool)
 	// Backfill returns whether pulled images of a repository are completed in the background, and whether their
 	// referrers are fetched with them. Nil means neither.

@@ -52,7 +52,7 @@ func (p *pins) Pin(ctx context.Context, refs ...mirror.Ref) error {
 	// The collector may have deleted a reference before the pins were written.
 	if err := p.checkStored(ctx, refs); err != nil {
 		if undone := p.store.SetState(context.WithoutCancel(ctx), mirror.PinState, undo); undone != nil {
-			return fmt.Errorf("unpin what could not be pinned: %w", undone)
+			return fmt.Errorf("remove the new pins: %w", undone)
 		}
 		return err
 	}
@@ -125,7 +125,7 @@ func (p *pins) resolve(ctx context.Context, ref mirror.Ref) (digest.Digest, erro
 	return found.Digest, err
 }
 
-// addRoots makes roots of what is pinned by digest. They remain roots when they are unpinned.
+// addRoots turns manifests that are pinned by digest into roots. They remain roots after they are unpinned.
 func (p *pins) addRoots(ctx context.Context, refs []mirror.Ref) error {
 	var roots []mirror.ImportedTag
 	for _, ref := range refs {
@@ -140,7 +140,7 @@ func (p *pins) addRoots(ctx context.Context, refs []mirror.Ref) error {
 	return err
 }
 
-// migrate makes roots of what older versions, which had no roots, pinned by digest.
+// migrate turns manifests that older versions pinned by digest into roots, because those versions had no roots.
 func (p *pins) migrate(ctx context.Context) {
 	state, err := p.store.State(ctx, mirror.PinState)
 	var refs []mirror.Ref

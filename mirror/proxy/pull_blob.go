@@ -9,11 +9,11 @@ import (
 	"airmirror/mirror"
 )
 
-// Blob opens blob d of repo: the stored blob or, on a miss, a reader of its download, which reads as far as the transfer
-// has come. That reader fails when the transfer fails, and before its last byte if the bytes are wrong. If the upstream
-// does not state the size, the size is -1, and a method Whole of the reader waits for it. A method Expect announces the
-// spans that a client requests. Reads end with ctx. If there is no blob, the error is a [mirror.CodeBlobUnknown] whose
-// message says why.
+// Blob opens blob d of repo: the stored blob or, on a miss, a reader of its download, which returns bytes as they
+// arrive. That reader fails if the transfer fails. If the bytes do not match the digest, it fails before the last byte.
+// If the upstream does not state the size, the size is -1, and a method Whole of the reader waits for it. A method
+// Expect announces the spans that a client requests. Reads fail when ctx ends. If there is no blob, the error is a
+// [mirror.CodeBlobUnknown] whose message says why.
 func (p *puller) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	blob, err := p.store.Blob(ctx, repo, d)
 	if err == nil {
@@ -50,7 +50,7 @@ func (p *puller) download(ctx context.Context, ref mirror.Ref, missed func(reaso
 	}
 	p.backfill.blobPulled(ctx, repo, d)
 	state, size, err := dl.waitStarted(ctx)
-	if err != nil && joined && ctx.Err() == nil { // it may have failed before this client came
+	if err != nil && joined && ctx.Err() == nil { // the download may have failed before this client joined
 		p.downloads.unsubscribe(dl, byClient)
 		if dl, _, err = p.downloads.subscribe(ctx, repo, d, byClient); err != nil {
 			return mirror.Blob{}, err
@@ -81,10 +81,10 @@ func (p *puller) download(ctx context.Context, ref mirror.Ref, missed func(reaso
 }
 
 // StatBlob returns the size of blob d of repo in bytes. If the blob is not stored, StatBlob asks the upstream only for
-// clients that pull: if a stored manifest names the blob, or if the upstream just said that no manifest has this digest,
-// since containerd looks up a digest that way. Other requests are those of clients that push. They do not wait for an
-// upstream, and must push blobs that only the upstream has, though Blob would fetch those. If there is no blob, the error is
-// a [mirror.CodeBlobUnknown] whose message says why.
+// clients that pull. A client pulls if a stored manifest names the blob, or if the upstream has just answered that no
+// manifest has this digest, because containerd looks up digests in this order. All other clients are taken to push.
+// They do not wait for an upstream, and must upload blobs that only the upstream has, although Blob would fetch such
+// blobs. If there is no blob, the error is a [mirror.CodeBlobUnknown] whose message says why.
 func (p *puller) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (int64, error) {
 	stat, err := p.content.stat(ctx, repo, d)
 	switch {
@@ -110,7 +110,7 @@ func (p *puller) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest
 	switch {
 	case err == nil:
 		return size, nil
-	case ctx.Err() != nil: // a client that has left wants nothing
+	case ctx.Err() != nil: // the client has disconnected: record no want
 		return 0, ctx.Err()
 	}
 	p.absent.remember(blobKey(ref), err)

@@ -51,7 +51,7 @@ func (p *puller) OpenManifest(ctx context.Context, repo mirror.Repo, d digest.Di
 func (p *puller) StatManifest(ctx context.Context, ref mirror.Ref) (mirror.Answer, error) {
 	answer, err := p.statManifest(ctx, ref)
 	if err == nil {
-		// The manifest may come from memory while its file is lost. A client that pushes would then not push it.
+		// The manifest may be in memory although its file is lost. A client that pushes would then skip the upload.
 		if _, lost := p.store.StatContent(ctx, answer.Digest); p.content.discard(ref.Repo, lost) != nil {
 			return p.statManifest(ctx, ref)
 		}
@@ -124,14 +124,14 @@ func (p *puller) missing(ctx context.Context, ref mirror.Ref, lost *mirror.Defec
 	return ref, mirror.Answer{Manifest: man}, err
 }
 
-// recordUse reads a manifest from the store, so that the store records its use by this client. The manifest came from a
-// call, which may have been another client's. It may not be stored.
+// recordUse reads a manifest from the store, so that the store records its use by this client: another client may have
+// made the request that fetched the manifest. An error is ignored, since the manifest may not be stored.
 func (p *puller) recordUse(ctx context.Context, repo mirror.Repo, d digest.Digest) {
 	_, _ = p.store.Manifest(ctx, repo, d)
 }
 
-// fetch fetches a manifest on a miss. Whatever the reason of a failure, the error is a [mirror.CodeManifestUnknown], so
-// that clients try their next endpoint.
+// fetch fetches a manifest on a miss. Every error is a [mirror.CodeManifestUnknown], so that clients try their next
+// endpoint.
 func (p *puller) fetch(ctx context.Context, ref mirror.Ref, lost *mirror.Defect) (mirror.Manifest, error) {
 	p.counters.manifests.misses.Add(1)
 	missed := func(reason error) error {

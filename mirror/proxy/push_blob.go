@@ -100,9 +100,9 @@ func pushKey(ctx context.Context, repo mirror.Repo) string {
 	return repo.String() + " " + mirror.ClientOf(ctx)
 }
 
-// creates reports whether the client of ctx is about to create repo by a push. Its requests for manifests are answered from
-// the store, so that no push waits for an upstream. Other clients get what the upstream has: nobody can hide an image
-// from them by a push that never ends.
+// creates reports whether the client of ctx is about to create repo by a push. Its requests for manifests are answered
+// from the store, so that no push waits for an upstream. Other clients are still served from the upstream, so that a
+// client cannot hide an image from them with a push that never ends.
 func (p *recentPushes) creates(ctx context.Context, repo mirror.Repo) bool {
 	if _, pushing := p.cache.Get(pushKey(ctx, repo)); !pushing {
 		return false

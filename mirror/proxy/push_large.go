@@ -31,8 +31,8 @@ func newLargePushes() *largePushes {
 	}
 }
 
-// acquire waits until a manifest of size bytes may be stored: what it names stays in memory until then, and the store
-// writes one manifest at a time anyway. done may be called more than once.
+// acquire waits until a manifest of size bytes may be stored: its descriptors stay in memory until the manifest is
+// stored, and the store writes one manifest at a time anyway. done may be called more than once.
 func (l *largePushes) acquire(ctx context.Context, size int) (done func(), err error) {
 	if size <= mirror.LargeManifest {
 		return func() {}, nil

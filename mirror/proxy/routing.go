@@ -37,8 +37,8 @@ func (r *routing) fetchable(ctx context.Context, repo mirror.Repo) error {
 	return r.writes.allowed()
 }
 
-// isLocal reports whether repo is never requested from an upstream. If missing tags of a name that was created here were
-// requested, whoever registers that name outside could slip an image in.
+// isLocal reports whether repo is never requested from an upstream. If missing tags of a name that was created here
+// were requested, anyone who registers that name at the upstream could inject an image.
 func (r *routing) isLocal(ctx context.Context, repo mirror.Repo) (bool, error) {
 	if local, decided := r.local(repo); decided {
 		return local, nil

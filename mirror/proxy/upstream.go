@@ -11,9 +11,10 @@ import (
 	"airmirror/mirror"
 )
 
-// upstreamSwitch is the only path to the upstreams. It sends no request whose context has ended, as the context of the
-// network does when the mirror goes offline, so that work of several steps stops between any two of them. The error is
-// then the cause of that end. The upstream can be replaced; requests that have begun finish with the old one.
+// upstreamSwitch is the only path to the upstreams. It sends no request after the context of the request has ended, and
+// returns the cause of that end. The context of the network ends when the mirror goes offline, so an operation of
+// several requests stops before its next request. The upstream can be replaced; running requests finish with the old
+// one.
 type upstreamSwitch struct {
 	current atomic.Pointer[mirror.Upstream]
 }

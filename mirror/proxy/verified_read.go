@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	// smallBlob is the maximum size of a blob that is verified before it is served. That takes some milliseconds, and if
-	// the blob is damaged the client gets the upstream's instead.
+	// smallBlob is the maximum size of a blob that is verified before it is served. That takes some milliseconds, and
+	// if the blob is damaged, the client gets the upstream's copy instead.
 	smallBlob = 8 << 20
-	// maxDetached is how many verifications continue at a time after their clients have left.
+	// maxDetached is the maximum number of verifications that continue after their clients have left.
 	maxDetached = 2
 )
 
-// verified returns a stored blob as it is served to clients. A small blob is verified first, a large one while it is read.
+// verified returns a reader that serves a stored blob to one client. A small blob is verified before it is served, a
+// large one while it is read.
 func (c *content) verified(ctx context.Context, repo mirror.Repo, d digest.Digest, blob mirror.Blob) (mirror.Blob, error) {
 	switch {
 	case blob.Verify == nil:
@@ -40,8 +41,8 @@ type verification struct {
 	err    error
 }
 
-// startVerification starts a verification. A damaged blob is discarded before the waiting client gets the error: if it
-// requests the blob again at once, it must not get the same one.
+// startVerification starts a verification. A damaged blob is discarded before the waiting client gets the error, so
+// that an immediate retry does not get the same blob.
 func (c *content) startVerification(repo mirror.Repo, blob mirror.Blob) *verification {
 	ctx, cancel := context.WithCancel(c.tasks.ctx)
 	v := &verification{cancel: cancel, done: make(chan struct{})}
@@ -73,8 +74,8 @@ func (v *verification) wait(ctx context.Context) error {
 	}
 }
 
-// detach lets a verification continue without its client if few others do. Clients that read ranges may never reach the
-// end of a blob, and nothing else verifies what they read.
+// detach lets a verification continue after its client has left, unless maxDetached others do so already. A client
+// that reads ranges may never reach the end of a blob, and no other check covers the bytes that it has read.
 func (c *content) detach(v *verification) {
 	select {
 	case <-v.done:
@@ -94,9 +95,9 @@ func (c *content) detach(v *verification) {
 	}()
 }
 
-// verifyingReader reads a stored blob for a client while the blob is verified. It holds back the last byte until then, so
-// that no client takes wrong bytes for the blob. Ranges that end before the last byte do not wait: they are verified after
-// they were sent, and whoever reads the last byte gets the error.
+// verifyingReader reads a stored blob for a client while the blob is verified. It holds back the last byte until the
+// verification has ended, so that no client takes wrong bytes for the blob. Ranges that end before the last byte do not
+// wait: they are verified after they were sent, and a read of the last byte returns the error.
 type verifyingReader struct {
 	mirror.Blob
 	content      *content

@@ -19,12 +19,12 @@ import (
 const (
 	// wantState is the kind of the records that hold wants, by reference.
 	wantState = "want"
-	// maxWantClients is how many clients a want names.
+	// maxWantClients is the maximum number of clients that a want names.
 	maxWantClients = 8
 )
 
-// wants are the images and blobs that clients requested and could not get. They are kept in memory and saved in batches,
-// so that no client waits for the disk. A crash loses those of a few seconds.
+// wants are the images and blobs that clients requested and could not get. They are kept in memory and saved in
+// batches, so that no client waits for the disk. A crash loses the wants of the last few seconds.
 type wants struct {
 	store    mirror.Store
 	content  *content
@@ -36,11 +36,11 @@ type wants struct {
 
 	mu      sync.Mutex
 	all     map[string]*ownedWant // by reference
-	changed map[string]bool       // what save writes
+	changed map[string]bool       // keys that the next save writes
 	shares  *mirror.Shares[string]
 }
 
-// ownedWant is a want and the client that it counts for; see [mirror.NetworkName].
+// ownedWant is a want and the client whose share it uses; see [mirror.NetworkName].
 type ownedWant struct {
 	mirror.Want
 	owner string
@@ -104,7 +104,7 @@ func (w *wants) add(ctx context.Context, ref mirror.Ref, blob bool, reason error
 		want.Clients = append([]string{client}, others[:min(len(others), maxWantClients-1)]...)
 	}
 	w.changed[key] = true
-	return want.unless(known)
+	return want.ifNew(known)
 }
 
 // addLost adds the want for content that was stored and is lost, though no client requested it yet. It returns the want if
@@ -116,7 +116,7 @@ func (w *wants) addLost(ref mirror.Ref, blob bool, reason error) (added *mirror.
 	want, known := w.get(key, "", blob, now)
 	want.Reason = reason.Error()
 	w.changed[key] = true
-	return want.unless(known)
+	return want.ifNew(known)
 }
 
 // get returns the want with a key, and whether it existed. It adds it for owner if not. The caller holds the lock.
@@ -131,8 +131,8 @@ func (w *wants) get(key, owner string, blob bool, now time.Time) (want *ownedWan
 	return want, false
 }
 
-// unless returns a copy of a want, or nil if it was known.
-func (w *ownedWant) unless(known bool) *mirror.Want {
+// ifNew returns a copy of a want, or nil if the want was known before.
+func (w *ownedWant) ifNew(known bool) *mirror.Want {
 	if known {
 		return nil
 	}
@@ -175,7 +175,7 @@ func (w *wants) count() int {
 	return len(w.all)
 }
 
-// compareWants orders wants by how often, then by how lately they were requested.
+// compareWants orders wants by the number of their requests, then by the time of the last one, both descending.
 func compareWants(a, b *mirror.Want) int {
 	return cmp.Or(cmp.Compare(a.Count, b.Count), a.Last.Compare(b.Last), cmp.Compare(a.Ref, b.Ref))
 }
@@ -186,7 +186,7 @@ func (w *wants) list() []mirror.Want {
 	defer w.mu.Unlock()
 	list := make([]mirror.Want, 0, len(w.all))
 	for _, want := range w.all {
-		list = append(list, *want.unless(false))
+		list = append(list, *want.ifNew(false))
 	}
 	slices.SortFunc(list, func(a, b mirror.Want) int { return compareWants(&b, &a) })
 	return list

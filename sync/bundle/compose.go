@@ -67,7 +67,7 @@ func Compose(doc *Document, load func(d digest.Digest) (mediaType string, data [
 	return c, nil
 }
 
-// checkLimits returns an error if a bundle exceeds limits, so that nobody could read it.
+// checkLimits returns an error if a bundle exceeds limits, because no mirror could read it then.
 func (c *Contents) checkLimits(limits Limits) error {
 	document, err := c.Document.encode()
 	if err != nil {
@@ -208,7 +208,7 @@ func (l *manifestLoader) children() (map[digest.Digest]bool, error) {
 	return children, nil
 }
 
-// isReferrer reports whether nobody named the image, and it refers to another one in the bundle.
+// isReferrer reports whether the image was not named in the request and refers to another image in the bundle.
 func (i Image) isReferrer() bool {
 	return i.Why == WhyReferrer || i.Why == WhyAll && i.Subject != ""
 }

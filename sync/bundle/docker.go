@@ -74,8 +74,8 @@ func (l *manifestLoader) docker() ([]byte, error) {
 	return encode(list)
 }
 
-// loadable returns the item for the manifest d, or nil if docker load cannot load it. Of an index, it chooses
-// linux/amd64, or else the first image that can be loaded.
+// loadable returns the item for the manifest d, or nil if docker load cannot load it. For an index, it chooses
+// linux/amd64, or the first image that can be loaded if there is no linux/amd64.
 func (l *manifestLoader) loadable(d digest.Digest) (*loadable, error) {
 	mediaType, data, err := l.load(d)
 	if err != nil {

@@ -25,7 +25,7 @@ func (f *contents) roots() ([]Root, error) {
 			roots = append(roots, rootOf(desc))
 		}
 		if f.keptFull {
-			return roots, nil // an archive of that size was written by a tool whose index.json is right
+			return roots, nil // too large to compare with manifest.json; tools that write such archives write a correct index.json
 		}
 		covered = f.covered()
 	}
@@ -33,7 +33,7 @@ func (f *contents) roots() ([]Root, error) {
 	for _, item := range f.docker {
 		config, layers, err := f.layersOf(item)
 		if err != nil && f.index != nil {
-			continue // it is for readers without support for index.json
+			continue // the item is for readers that do not support index.json
 		}
 		if err != nil {
 			return nil, err
@@ -54,7 +54,7 @@ func (f *contents) roots() ([]Root, error) {
 	return roots, nil
 }
 
-// kindAnnotation is the annotation by which cosign save and hauler distinguish images from what refers to them. Its value
+// kindAnnotation is the annotation by which cosign save and hauler distinguish images from their referrers. Its value
 // is, for example, dev.cosignproject.cosign/sigs.
 //
 // https://github.com/sigstore/cosign/blob/main/pkg/oci/layout/write.go
@@ -139,9 +139,9 @@ func (f *contents) images(roots []Root) map[digest.Digest][]int {
 	return images
 }
 
-// reconcile completes root, an image in index.json, by item, the same image in manifest.json. It adds missing names. It
-// replaces the manifest if the layers differ: Docker 25.0 wrote manifests without layers, or with layers in the wrong
-// order, while manifest.json was right.
+// reconcile completes root, an image in index.json, with the data of item, the same image in manifest.json. It adds
+// missing names. It replaces the manifest if the layers differ: Docker 25.0 wrote manifests without layers, or with
+// layers in the wrong order, while manifest.json was right.
 func (f *contents) reconcile(root *Root, item loadable, config file, layers []file) error {
 	if root.Descriptor.Annotations[AnnotationName] == "" && len(item.RepoTags) > 0 {
 		root.Names, root.Tag = item.RepoTags, ""

@@ -30,7 +30,7 @@ type archiveSource struct {
 	limits         Limits
 	contents       contents
 	layout         bool     // an oci-layout was read
-	absolute       bool     // names begin with a slash; names of all entries must agree
+	absolute       bool     // names begin with a slash; either all names must, or none
 	nestedArchives []string // names of the first files that are archives
 
 	entries                  int
@@ -81,7 +81,7 @@ func (a *archiveSource) next() (entry *Entry, err error) {
 	return entry, a.err
 }
 
-// advance reads the next entry of the tar. It returns it if the caller has to store it.
+// advance reads the next entry of the tar, and returns it if the caller has to store it.
 func (a *archiveSource) advance() (*Entry, error) {
 	h, err := a.header()
 	if err == io.EOF {
@@ -173,7 +173,7 @@ func isSparse(h *tar.Header) bool {
 	return false
 }
 
-// file processes a file. It returns it if the caller has to store it.
+// file processes a file, and returns it if the caller has to store it.
 func (a *archiveSource) file(name string, size int64) (*Entry, error) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
@@ -229,8 +229,8 @@ func (a *archiveSource) link(name, dir, target string) error {
 	return a.contents.link(name, dir, target)
 }
 
-// readFile reads a file that says what the archive is. In a folder, it may be another file of the same name, so its
-// errors are only recorded.
+// readFile reads a file that identifies the kind of the archive. In a folder, a file of that name may be unrelated to
+// images, so its errors are only recorded.
 func (a *archiveSource) readFile(name string, size int64, take func(dir string, data []byte) error) error {
 	dir := path.Dir(name)
 	if dir != "." && size > a.limits.Index {

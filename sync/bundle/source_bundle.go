@@ -141,7 +141,7 @@ func (s *bundleSource) full(p []byte) error {
 	return s.in.full(p)
 }
 
-// count adds what was read since the stream was at pos to the offset in the member.
+// count adds the number of bytes that were read since position pos of the stream to the offset in the member.
 func (s *bundleSource) count(pos int64) { s.memberOffset += s.in.pos - pos }
 
 // bundleEntryReader reads the content of an entry.

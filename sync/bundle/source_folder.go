@@ -33,8 +33,8 @@ type folderEntry struct {
 	manifest bool
 }
 
-// OpenFolder returns a Reader for an OCI image layout in a folder. It yields what index.json refers to, manifests
-// first. Links out of the folder are not followed.
+// OpenFolder returns a Reader for an OCI image layout in a folder. It yields the content that index.json refers to,
+// manifests first. Links out of the folder are not followed.
 func OpenFolder(path string, limits Limits) (*Reader, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -114,8 +114,8 @@ func (f *folderSource) readFile(name string, take func(dir string, data []byte) 
 	return take(".", data)
 }
 
-// walk lists what index.json refers to. Missing files are no error: an index may lack platforms, and the mirror may
-// have stored them already.
+// walk lists the content that index.json refers to. Missing files are no error: an index may lack platforms, and the
+// mirror may have stored them already.
 func (f *folderSource) walk() error {
 	seen := map[digest.Digest]bool{}
 	var blobs []folderEntry

@@ -23,7 +23,7 @@ type stream struct {
 
 func streamOf(r io.Reader) *stream {
 	s := &stream{r: r}
-	// The file of a pipe has the method as well, but it fails.
+	// An [os.File] for a pipe also has a method Seek, but Seek fails.
 	if seeker, ok := r.(io.Seeker); ok {
 		if _, err := seeker.Seek(0, io.SeekCurrent); err == nil {
 			s.seek = seeker
@@ -32,7 +32,7 @@ func streamOf(r io.Reader) *stream {
 	return s
 }
 
-// Read returns io.EOF at the end of r. Other errors are those that the caller reports.
+// Read returns io.EOF at the end of r. Other errors can be reported without further explanation.
 func (s *stream) Read(p []byte) (n int, err error) {
 	if s.limit > 0 {
 		if s.pos >= s.limit {

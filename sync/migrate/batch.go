@@ -102,8 +102,8 @@ type fetchKey struct {
 // fetchResult is the result of a fetch.
 type fetchResult struct{ err error }
 
-// fetchContent stores everything that the manifests need, and drops manifests for which that fails. It fetches blobs before
-// manifests, so that no manifest is fetched in vain.
+// fetchContent stores everything that the manifests need, and drops manifests for which that fails. It fetches blobs
+// before manifests, so that it fetches no manifest for an item that is dropped anyway.
 func (b *batch) fetchContent(ctx context.Context) error {
 	results := make(map[fetchKey]*fetchResult)
 	if err := b.fetchEach(ctx, results, func(i *item) []blob { return i.blobs }); err != nil {
@@ -152,8 +152,8 @@ func (b *batch) fetchEach(ctx context.Context, results map[fetchKey]*fetchResult
 }
 
 // fetchOwned stores the content that manifests own. It reports missing entries of an index and missing nondistributable
-// layers, which the source should have; a manifest of an unknown type may name content that does not exist. A manifest whose
-// content could not be read this time is dropped.
+// layers, which the source should have; a manifest of an unknown type may name content that does not exist. A manifest
+// is dropped if reading its content fails for another reason than that the content is missing.
 func (b *batch) fetchOwned(ctx context.Context) error {
 	errs := make(map[*item]error)
 	for _, i := range b.items {
@@ -197,8 +197,8 @@ func (b *batch) dropFailed(f func(*item) error) {
 	b.items = kept
 }
 
-// childError returns an error for an index with a child that could not be read this time: the index would replace a complete
-// one.
+// childError returns an error for an index with a child that exists but could not be read. Without this check, the
+// index could replace a complete one.
 func (i *item) childError() error {
 	for _, child := range i.children {
 		if i.repository.manifests[child] == failed {

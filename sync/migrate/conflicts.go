@@ -81,7 +81,7 @@ func (r *run) recordConflicts(repo mirror.Repo, tag string, list []taggedDigest)
 				continue
 			}
 			r.conflicts[t.name+":"+tag] = mirror.Errorf(mirror.CodeNameInvalid,
-				"it is %s, and %s:%s is %s, and both names mean %s:%s: neither was migrated, choose one repository with --repo",
+				"it points at %s, and %s:%s points at %s, but both names mean %s:%s: neither was migrated, choose one repository with --repo",
 				t.digest, other.name, tag, other.digest, repo, tag)
 			break
 		}

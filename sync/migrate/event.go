@@ -10,10 +10,10 @@ import (
 
 // The kinds of [Event].
 const (
-	// KindPlan comes once, when the repositories are known. Total is their number.
+	// KindPlan is reported once, when the repositories are known. Total is their number.
 	KindPlan = "plan"
-	// KindProgress comes at intervals. Done and Total are bytes; Total grows while manifests are read. Doing names the
-	// content that is being read.
+	// KindProgress is reported at intervals. Done and Total are bytes; Total grows while manifests are read. Doing
+	// names the content that is being read.
 	KindProgress = "progress"
 	// KindSkipped reports a tag, a manifest or a repository that was skipped, with the Error.
 	KindSkipped = "skipped"
@@ -21,7 +21,7 @@ const (
 	KindKept = "kept"
 	// KindRepository reports that a repository is done: Tags and Manifests are stored, Skipped were skipped.
 	KindRepository = "repository"
-	// KindDone comes last, with the Summary. Total and Done are as in KindProgress.
+	// KindDone is reported last, with the Summary. Total and Done are as in KindProgress.
 	KindDone = "done"
 )
 
@@ -47,8 +47,8 @@ type Summary struct {
 	Repositories int `json:"repositories"` // with at least one migrated manifest
 	Tags         int `json:"tags"`         // that point at the same digest as in the other registry
 	Manifests    int `json:"manifests"`    // that are stored now
-	// Blobs and Bytes count content that was not stored before, manifests included. Linked is the part of Bytes that was
-	// not copied: those files have a second name now.
+	// Blobs and Bytes count content that was not stored before, manifests included. Linked is the part of Bytes that
+	// was not copied: those files are hard links.
 	Blobs   int   `json:"blobs"`
 	Bytes   int64 `json:"bytes"`
 	Linked  int64 `json:"linked"`

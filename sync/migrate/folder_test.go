@@ -201,8 +201,8 @@ func TestConflictingNames(t *testing.T) {
 		t.Errorf("%+v, skipped %v", s, events.skipped())
 	}
 	for name, parts := range map[string][]string{
-		"nginx:1":                   {one.String(), "docker.io/library/nginx:1 is " + other.String(), "neither was migrated"},
-		"docker.io/library/nginx:1": {other.String(), "nginx:1 is " + one.String(), "neither was migrated"},
+		"nginx:1":                   {one.String(), "docker.io/library/nginx:1 points at " + other.String(), "neither was migrated"},
+		"docker.io/library/nginx:1": {other.String(), "nginx:1 points at " + one.String(), "neither was migrated"},
 	} {
 		for _, part := range parts {
 			if why := events.skipped()[name]; !strings.Contains(why, part) {

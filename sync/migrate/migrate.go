@@ -3,20 +3,21 @@
 //
 // # Names
 //
-// A repository keeps its name: clients that pulled old:5000/team/app pull new:5000/team/app. It is stored as a push of that
-// name to this mirror would store it, in a repository that is local from then on, unless it existed before: no upstream is
-// asked for its content. The folder of a pull-through cache is different: its content is from an upstream, so it is imported
-// into a repository that is still mirrored.
+// A repository keeps its name: clients that pulled old:5000/team/app pull new:5000/team/app. Its content is stored as
+// if a client had pushed it to this mirror under that name. A repository that did not exist before becomes local, so no
+// upstream is asked for its content. The folder of a pull-through cache is different: its content is from an upstream,
+// so it is imported into a repository that is still mirrored.
 //
-// Several names may mean the same image to clients: nginx, library/nginx and docker.io/library/nginx. If such names have
-// different tags of one name, these tags are a conflict: all of them are skipped, and each is reported with the others.
+// Several names may mean the same image to clients: nginx, library/nginx and docker.io/library/nginx. If a tag has
+// different digests under such names, these are a conflict: the tag is skipped under all of them, and each is reported
+// with the others.
 //
 // # What is migrated
 //
-// A migration copies all tags with everything that they lead to and, from a folder, also manifests without a tag. It
-// copies a blob if a manifest needs it, and a manifest if all its blobs are available. An index may lack manifests that the
-// registry lacks as well, or whose blobs are missing, but not manifests that could not be read this time. Whatever is
-// skipped is reported with the reason and does not affect anything else.
+// A migration copies all tags with all content that they refer to and, from a folder, also manifests without a tag. It
+// copies a blob if a manifest needs it, and a manifest if all its blobs are available. An index may lack manifests that
+// the registry lacks as well, or whose blobs are missing, but not manifests that exist and could not be read. Skipped
+// content is reported with the reason, and does not affect other content.
 //
 // The other registry is not trusted. Every digest is verified. Memory does not grow with the content, except for the names
 // and digests of a few repositories at a time.

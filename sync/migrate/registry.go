@@ -40,7 +40,7 @@ func (r *registry) repositories(ctx context.Context, skip func(string, error)) (
 	if patterns {
 		listed, err := r.client.Catalog(ctx, r.host)
 		if err != nil {
-			return nil, mirror.Errorf(mirror.CodeOf(err), "%s does not list its repositories (%w): name those to move in with --repo, in full", r.host, err)
+			return nil, mirror.Errorf(mirror.CodeOf(err), "%s does not list its repositories (%w): name the repositories to migrate with --repo, in full", r.host, err)
 		}
 		names = append(names, listed...)
 	}
@@ -124,7 +124,7 @@ func (r *registry) fetch(ctx context.Context, name string, b blob) (linked bool,
 	if b.size < 0 {
 		b.size = size
 	}
-	if b.size < 0 { // the registry does not say it either
+	if b.size < 0 { // the registry does not state the size either
 		return false, r.receive(ctx, b, body)
 	}
 	if size >= 0 && size != b.size {

@@ -171,7 +171,7 @@ func TestRegistryWithoutACatalog(t *testing.T) {
 	r.answer("/v2/_catalog", status(http.StatusNotFound))
 	for _, repos := range [][]string{nil, {"team/*"}, {"team/app", "**"}} {
 		_, _, err := r.move(h, migrate.Request{Repos: repos})
-		if mirror.CodeOf(err) != mirror.CodeNameUnknown || !strings.Contains(err.Error(), "name those to move in with --repo, in full") {
+		if mirror.CodeOf(err) != mirror.CodeNameUnknown || !strings.Contains(err.Error(), "name the repositories to migrate with --repo, in full") {
 			t.Errorf("%v: %v", repos, err)
 		}
 	}

@@ -165,8 +165,7 @@ func errSize(b blob, size int64) error {
 	return mirror.Errorf(mirror.CodeManifestInvalid, "blob %s has %d bytes, not %d as its manifest says", b.digest, size, b.size)
 }
 
-// ensureOwned makes sure that content which a manifest of a repository names is stored, if that repository has it at the
-// source.
+// ensureOwned stores content that a manifest of a repository names, if the repository has that content at the source.
 func (r *run) ensureOwned(ctx context.Context, name string, b blob) error {
 	_, err := r.store.StatContent(ctx, b.digest)
 	switch {

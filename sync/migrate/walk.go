@@ -57,15 +57,15 @@ func (b *batch) visitRoot(ctx context.Context, s *repository, root root) error {
 	return b.flushFull(ctx)
 }
 
-// maxHeld is how many manifests of a walk are in memory at a time. Indexes that are nested deeper are read again after their
-// children.
-const maxHeld = 16
+// maxInMemory is the maximum number of manifests of a walk that are in memory at a time. Indexes that are nested deeper
+// are read again after their children.
+const maxInMemory = 16
 
 // visit is a manifest of a walk whose children have not all been visited.
 type visit struct {
 	digest   digest.Digest
 	man      *mirror.Manifest // nil if it was not read yet
-	item     *item            // nil before it is read, and while it is not held
+	item     *item            // nil before it is read, and while it is not in memory
 	opened   bool             // it was read, and its children are in next
 	added    bool             // it is in the batch, and its referrers are in next
 	next     []digest.Digest  // manifests to visit
@@ -73,13 +73,13 @@ type visit struct {
 	optional bool             // it may be absent: another manifest refers to it
 }
 
-// walk adds a manifest to the batch, after all manifests that it leads to: their outcomes decide its own. Afterwards it
-// visits the referrers. There is no limit to how deep indexes may be nested. The error is about the manifest itself or ends
-// the run; errors of other manifests are reported.
+// walk adds a manifest to the batch, after all manifests that it refers to, because its outcome depends on theirs. Then
+// walk visits the referrers. Indexes may be nested to any depth. The error is about the manifest itself or ends the
+// run; errors of other manifests are reported.
 func (b *batch) walk(ctx context.Context, s *repository, root *visit) error {
 	for stack := []*visit{root}; len(stack) > 0; {
 		v := stack[len(stack)-1]
-		next, err := b.step(ctx, s, v, len(stack) <= maxHeld)
+		next, err := b.step(ctx, s, v, len(stack) <= maxInMemory)
 		switch {
 		case err == nil && next != "":
 			stack = append(stack, &visit{digest: next, optional: true})
@@ -96,16 +96,16 @@ func (b *batch) walk(ctx context.Context, s *repository, root *visit) error {
 	return nil
 }
 
-// step continues the visit of a manifest. It returns the digest of a manifest to visit before the next step, or "" if the
-// visit is done. hold is false if the manifest must not stay in memory between steps.
-func (b *batch) step(ctx context.Context, s *repository, v *visit, hold bool) (next digest.Digest, err error) {
+// step continues the visit of a manifest. It returns the digest of a manifest to visit before the next step, or "" if
+// the visit is done. keep is false if the manifest must not stay in memory between steps.
+func (b *batch) step(ctx context.Context, s *repository, v *visit, keep bool) (next digest.Digest, err error) {
 	if !v.opened {
 		if err := b.open(ctx, s, v); err != nil {
 			return "", err
 		}
 	}
 	if next := b.nextVisit(ctx, s, v); next != "" {
-		if !hold {
+		if !keep {
 			v.item = nil
 		}
 		return next, nil
@@ -133,7 +133,7 @@ func (b *batch) open(ctx context.Context, s *repository, v *visit) error {
 	return nil
 }
 
-// nextVisit returns the next manifest that v leads to and that was not visited yet, or "".
+// nextVisit returns the next manifest that v refers to and that was not visited yet, or "".
 func (b *batch) nextVisit(ctx context.Context, s *repository, v *visit) digest.Digest {
 	for {
 		var next digest.Digest
@@ -225,7 +225,7 @@ func newItem(s *repository, d digest.Digest, man *mirror.Manifest) (*item, error
 	return i, nil
 }
 
-// mayBeManifest reports whether content that need not be a manifest is looked up as one.
+// mayBeManifest reports whether content of unknown kind is requested as a manifest first.
 func mayBeManifest(desc v1.Descriptor) bool {
 	return desc.Size <= mirror.MaxManifestSize && desc.MediaType != "" &&
 		(mirror.LooksLikeManifest(desc.MediaType) || strings.HasSuffix(desc.MediaType, "json"))

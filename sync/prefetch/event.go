@@ -10,15 +10,15 @@ import (
 
 // The kinds of [Event].
 const (
-	// KindPlan comes once, when the images are known. Total is their number.
+	// KindPlan is reported once, when the images are known. Total is their number.
 	KindPlan = "plan"
-	// KindProgress comes at intervals. Done and Total are bytes; Total grows while manifests are fetched. Doing names the
-	// content that is being fetched.
+	// KindProgress is reported at intervals. Done and Total are bytes; Total grows while manifests are fetched. Doing
+	// names the content that is being fetched.
 	KindProgress = "progress"
 	// KindImage reports the result of one image: Fetched, or Error, or both if a part of it was fetched. NotChecked is set
 	// if the stored image was not confirmed by its upstream. Total and Done are as in KindProgress.
 	KindImage = "image"
-	// KindDone comes last, with the Summary. Total and Done are as in KindProgress.
+	// KindDone is reported last, with the Summary. Total and Done are as in KindProgress.
 	KindDone = "done"
 )
 
@@ -65,8 +65,8 @@ func (r *run) emit(event Event) {
 	})
 }
 
-// reason returns in one line why an image is not complete. The caller shows the name of the image in front, so the text names
-// other content only, and each cause once.
+// reason returns in one line why an image is not complete. The caller shows the name of the image in front, so the text
+// omits that name, and contains each cause only once.
 func reason(image string, err error) string {
 	var reasons []string
 	all := []error{err}

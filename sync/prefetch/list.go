@@ -19,8 +19,8 @@ const maxList = 16 << 20
 //     any depth, the references of image volumes, the images of a kustomization, and lists of strings. The deciding line
 //     begins a document or a list, or is a key and its value.
 //
-// ParseList does not check the names: [Run] reports invalid ones and continues. A template that was not rendered is returned
-// unchanged, for Run to report. An error may come with names: all those that could be read.
+// ParseList does not check the names: [Run] reports invalid ones and continues. A template that was not rendered is
+// returned unchanged, and Run reports it. ParseList may return an error together with the names that it could read.
 func ParseList(r io.Reader) ([]string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxList+1))
 	if err != nil {

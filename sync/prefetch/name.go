@@ -48,9 +48,9 @@ func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name st
 	return ref, tagged, err
 }
 
-// storedRepo returns the repository that a name beginning with an address of this mirror means. A short name may mean the
-// repository below library, as in the registry API. A repository may also be stored under the address itself, as that of
-// another registry.
+// storedRepo returns the stored repository for a name that begins with an address of this mirror. A short name may mean
+// the repository below library, as in the registry API. A repository may also be stored under the address itself, as
+// that of another registry.
 func storedRepo(ctx context.Context, store mirror.Catalog, names mirror.Names, name string, repo mirror.Repo) mirror.Repo {
 	if _, own := names.Bare(name); !own {
 		return repo
@@ -76,7 +76,8 @@ func storedRepo(ctx context.Context, store mirror.Catalog, names mirror.Names, n
 // digits as an ID, never as a name.
 var idPattern = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
 
-// IsID reports whether a name is an image ID: the digest of its config, which only the machine of the image can resolve.
+// IsID reports whether a name is an image ID: the digest of a config, which only the machine that stores the image can
+// resolve.
 func IsID(name string) bool { return idPattern.MatchString(name) }
 
 // WithoutIDs returns the names in a list, and the number of image IDs in it.

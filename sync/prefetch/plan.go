@@ -12,7 +12,7 @@ import (
 type task struct {
 	ref  mirror.Ref
 	blob bool
-	want bool // it comes from a want, and the request does not name it
+	want bool // it is only in a want, not among the named images
 }
 
 // failure is an image that cannot be fetched, or whose tags could not be checked.
@@ -111,7 +111,7 @@ func (p *planner) tags(ctx context.Context, name string, repo mirror.Repo) error
 	}
 	switch {
 	case !found && notChecked != nil:
-		return fmt.Errorf("has no tag that is selected, as far as is known: %w", notChecked)
+		return fmt.Errorf("has no known tag that is selected: %w", notChecked)
 	case !found:
 		return fmt.Errorf("has no tag that is selected")
 	case notChecked != nil:

@@ -94,7 +94,7 @@ func TestTagsThatUpstreamRefusesToListAreNotChecked(t *testing.T) {
 		t.Errorf("%+v", summary)
 	}
 	summary, _ = run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{"v2*"}})
-	failed(t, summary, "has no tag that is selected, as far as is known: upstream ghcr.io refused")
+	failed(t, summary, "has no known tag that is selected: upstream ghcr.io refused")
 }
 
 func TestEveryFailureIsNamed(t *testing.T) {
@@ -106,7 +106,7 @@ func TestEveryFailureIsNamed(t *testing.T) {
 	})
 	failed(t, summary,
 		"Not An Image: \"Not An Image\" is not a repository name",
-		"ghcr.io/org/app:v1: has a tag or digest, and tags are to be selected",
+		"ghcr.io/org/app:v1: has a tag or digest, but the request selects tags",
 		"ghcr.io/org/app:v1: is no blob",
 		"ghcr.io/org/none: there is no ghcr.io/org/none",
 		"nonsense: reference \"nonsense\" has neither",

@@ -3,10 +3,10 @@
 //
 // # Names
 //
-// Images are named as in other tools: alpine, alpine:3, ghcr.io/org/app@sha256:…, with or without docker:// or oci:// in
-// front. A name without a tag means latest, unless the request selects tags. An image that is named by a digest becomes a
-// root ([mirror.ImportedTag]). For name:tag@digest the digest is fetched and the tag is pointed at it, whatever the tag points
-// at upstream.
+// Images are named as in other tools: alpine, alpine:3, ghcr.io/org/app@sha256:…, with or without docker:// or oci://
+// in front. A name without a tag means latest, unless the request selects tags. An image that is named by a digest
+// becomes a root ([mirror.ImportedTag]). For name:tag@digest, the digest is fetched and the tag is set to it, even if
+// the tag points at another digest upstream.
 //
 // # Failures
 //

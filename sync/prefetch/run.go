@@ -13,8 +13,8 @@ import (
 const (
 	// defaultParallel is how many blobs are transferred concurrently by default.
 	defaultParallel = 4
-	// maxImages is how many images are fetched concurrently: while the last blobs of one arrive, the manifests of the next
-	// are requested.
+	// maxImages is the number of images that are fetched concurrently: while the last blobs of one arrive, the
+	// manifests of the next are requested.
 	maxImages = 2
 )
 

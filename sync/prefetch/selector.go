@@ -10,7 +10,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-var errHasTag = errors.New("has a tag or digest, and tags are to be selected: leave it out, or select none")
+var errHasTag = errors.New("has a tag or digest, but the request selects tags: remove it from the name, or select no tags")
 
 func matchesAny(choose []func(string) bool, tag string) bool {
 	for _, ok := range choose {
@@ -60,8 +60,8 @@ func parseSelector(s string) (func(tag string) bool, error) {
 	}, nil
 }
 
-// versionOf parses a tag as a version: v1.4.2, or 1.21 and 22.04, with a third number of zero. A number without a dot is
-// usually a date or a build number, which would be above every range.
+// versionOf parses a tag as a version: v1.4.2, or 1.21 and 22.04, which gets zero as its third number. A number without
+// a dot is usually a date or a build number, which would be above every range.
 func versionOf(tag string) (*semver.Version, bool) {
 	numbers := strings.TrimPrefix(tag, "v")
 	if i := strings.IndexAny(numbers, "-+"); i >= 0 {

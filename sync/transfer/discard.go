@@ -11,14 +11,14 @@ import (
 )
 
 // discard deletes blobs that this import added and that no repository uses.
-func (in *importer) discard(ctx context.Context, brought []digest.Digest) error {
+func (in *importer) discard(ctx context.Context, added []digest.Digest) error {
 	in.release()
-	return in.service.discard(ctx, brought)
+	return in.service.discard(ctx, added)
 }
 
 // discard deletes those of the blobs that belong to no repository. The survey finds blobs that are linked to a
-// repository now; blobs that are linked later are recent for the sweep. Therefore no blob is deleted that a client was
-// told is stored.
+// repository now; the sweep keeps blobs that are linked later, because they are fresh then. Therefore no blob is
+// deleted after a client was answered that the blob is stored.
 func (svc *Service) discard(ctx context.Context, digests []digest.Digest) error {
 	if len(digests) == 0 {
 		return nil
@@ -35,7 +35,7 @@ func (svc *Service) discard(ctx context.Context, digests []digest.Digest) error 
 			if err != nil {
 				return err
 			}
-			linked := len(blob.Repos) > 0 || blob.Fresh.After(blob.Added) // also to a repository without manifests
+			linked := len(blob.Repos) > 0 || blob.Fresh.After(blob.Added) // the repository may have no manifests
 			if discarded[blob.Digest] && blob.Users == 0 && !linked {
 				unused = append(unused, blob.Digest)
 			}

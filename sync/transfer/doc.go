@@ -4,10 +4,10 @@
 // # Export
 //
 // [Service.Export] plans a bundle and writes it. Planned content is protected from the collector until the last byte is
-// written. A bundle contains complete images only. If an image that the request names is incomplete, the export fails and
-// lists what is missing. Of wants, and of all images, incomplete ones are skipped and listed. An index is exported with the
-// platforms that were requested, or with those that are stored. Its bytes do not change. An export never fetches from an
-// upstream.
+// written. A bundle contains complete images only. If an image that the request names is incomplete, the export fails
+// and lists the missing content. If the request selects wants or all images, incomplete images are skipped and listed.
+// An index is exported with the platforms that were requested, or with those that are stored. Its bytes do not change.
+// An export never fetches from an upstream.
 //
 // The bundles of a mirror for one destination are numbered. The number is recorded before the first byte is written, so
 // that two different bundles never have the same number. Exporting the same content for the same destination again makes
@@ -24,11 +24,12 @@
 //
 // # Volumes
 //
-// The volumes of a bundle are imported by one request each, in order, with any time between them and any restart of the
-// mirror. The progress is recorded in the state store. Blobs that belong to no repository yet, and partial blobs
-// ([mirror.ResumableBlob]), are protected from the collector. [Service.Resume] restores this protection and must be called
-// when a mirror starts. An import is dropped when its next volume does not arrive within 30 days, or when the same bundle
-// or a later one was imported. A volume that is damaged changes nothing of the progress, so it can be sent again.
+// The volumes of a bundle are imported by one request each, in order. Any amount of time may pass between two volumes,
+// and the mirror may restart. The progress is recorded in the state store. Blobs that belong to no repository yet, and
+// partial blobs ([mirror.ResumableBlob]), are protected from the collector. [Service.Resume] restores this protection
+// and must be called when a mirror starts. An import is dropped when its next volume does not arrive within 30 days, or
+// when the same bundle or a later one was imported. A damaged volume does not change the recorded progress, so the
+// volume can be sent again.
 //
 // A blob that spans volumes is written once: each volume appends to it, and the last one commits it. A volume therefore
 // needs no more room than its own size.

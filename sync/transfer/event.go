@@ -11,7 +11,7 @@ import (
 
 // Kinds of [Event].
 const (
-	// KindPlan comes once, when the plan is known. Images is the number of images, Total the number of bytes.
+	// KindPlan is reported once, when the plan is known. Images is the number of images, Total the number of bytes.
 	KindPlan = "plan"
 	// KindProgress comes regularly, with Total, Done and Doing.
 	KindProgress = "progress"
@@ -25,7 +25,7 @@ const (
 	KindKept = "kept"
 	// KindNext reports which volume is needed Next.
 	KindNext = "next"
-	// KindDone comes last, with the Summary.
+	// KindDone is reported last, with the Summary.
 	KindDone = "done"
 )
 

@@ -41,7 +41,7 @@ func (svc *Service) Plan(ctx context.Context, req ExportRequest, receipt io.Read
 
 // Export writes an unsigned bundle and returns its document. The caller calls [Service.RecordExport] when the bundle is
 // safely stored. If something cannot be exported, Export returns an error before it writes the first byte. After an
-// error, everything that was written is useless.
+// error, the caller must discard the output.
 func (svc *Service) Export(ctx context.Context, req ExportRequest, receipt io.Reader, out io.Writer) (*bundle.Document, error) {
 	req.Verify = true
 	p, doc, err := svc.document(ctx, req, receipt, true)

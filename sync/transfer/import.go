@@ -63,9 +63,9 @@ type importer struct {
 }
 
 // Import imports a bundle, a volume of one, an OCI image layout or an archive of docker save from body. emit is never
-// called concurrently, nor after Import returned. The package comment describes the checks, and what stays stored after
-// an error. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and the codes of invalid manifests mean that the
-// archive is defective. Import does not read the parts of body that it does not need.
+// called concurrently, nor after Import returned. The package comment describes the checks, and which content remains
+// stored after an error. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and the codes of invalid manifests mean
+// that the archive is defective. Import does not read the parts of body that it does not need.
 func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reader, emit func(Event)) (Summary, error) {
 	in := &importer{reporter: newReporter(emit), protection: protection{store: svc.store}, service: svc, req: req, missing: make(map[digest.Digest]bool), added: make(map[digest.Digest]int64), inArchive: make(map[digest.Digest]int64)}
 	defer in.Close()
@@ -117,7 +117,7 @@ func (in *importer) importAll(ctx context.Context, body io.Reader) (err error) {
 	return in.finish(ctx)
 }
 
-// explainFullDisk adds what to do to the error of a full disk.
+// explainFullDisk adds advice to the error of a full disk.
 func explainFullDisk(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
@@ -137,7 +137,7 @@ func isInvalid(err error) bool {
 	return false
 }
 
-// explainTruncated adds what to do to the error of a truncated archive.
+// explainTruncated adds advice to the error of a truncated archive.
 func explainTruncated(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) && mirror.CodeOf(err) == mirror.CodeBundleInvalid {
 		return mirror.Errorf(mirror.CodeBundleInvalid, "the archive is truncated: copy it again and repeat the import, which continues with the content that it has received: %w", err)

@@ -132,8 +132,8 @@ func single(roots []bundle.Root, branches []*node, parts map[*node]bool) bool {
 	return count == 1
 }
 
-// isPart reports whether a manifest without a name is a part of another one, or refers to one. What cosign saved about
-// an image may have the name of the image.
+// isPart reports whether a manifest without a name is a part of another manifest, or refers to another one. Signatures
+// and attestations that cosign saved may have the name of their image.
 func isPart(root bundle.Root, b *node, parts map[*node]bool) bool {
 	return root.CosignSuffix != "" || len(root.Names) == 0 && root.Tag == "" && (b.subject != "" || parts[b])
 }

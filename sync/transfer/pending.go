@@ -23,7 +23,8 @@ type PendingImport struct {
 	Since  time.Time `json:"since"`            // when the previous volume was imported
 }
 
-// PendingImports returns the imports that wait for a volume, the one that waits longest first.
+// PendingImports returns the imports that wait for a volume, in the order of how long they have waited, the longest
+// first.
 func (svc *Service) PendingImports(ctx context.Context) (list []PendingImport, err error) {
 	states, err := svc.store.State(ctx, importStates)
 	for set, value := range states {

@@ -66,7 +66,7 @@ type ReceiptManifest struct {
 	Digest     digest.Digest `json:"digest"`
 	MediaType  string        `json:"mediaType"`
 	Origin     mirror.Origin `json:"origin"`
-	Root       bool          `json:"root,omitempty"` // it was stored by its digest
+	Root       bool          `json:"root,omitempty"` // it is a root, see [mirror.Catalog.Roots]
 }
 
 // WriteReceipt writes a list of the stored content from one consistent view of the index. It writes while it reads, so

@@ -46,7 +46,7 @@ func (c *committer) run(f func() error) error {
 	return c.err
 }
 
-// wait waits for all calls. It returns the first error of a call, which precedes err, or else err.
+// wait waits for all calls. It returns the first error of a call, and err if no call has failed.
 func (c *committer) wait(err error) error {
 	c.work.Wait()
 	return cmp.Or(c.err, err)

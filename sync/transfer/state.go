@@ -28,8 +28,8 @@ type importState struct {
 	Next   int     `json:"next"`   // number of the volume that is needed next
 	Offset int64   `json:"offset"` // offset of that volume in the bundle
 	Starts []int64 `json:"starts"` // offsets of the volumes before it
-	// Head is a blob with all volumes that arrived, as long as they do not contain the whole document. After that it is
-	// empty, and Document is the blob of the document.
+	// Head is a blob that contains all volumes so far, until they contain the whole document. Then Head is empty, and
+	// Document is the blob of the document.
 	Head      digest.Digest `json:"head,omitempty"`
 	Document  digest.Digest `json:"document,omitempty"`
 	Signature []byte        `json:"signature,omitempty"`
@@ -97,7 +97,7 @@ func (p *pendingImports) begin(set string) (release func(), err error) {
 	}, nil
 }
 
-// protect protects what an import needs to continue. It replaces the previous protection of the set.
+// protect protects the content that an import needs to continue. It replaces the previous protection of the set.
 func (p *pendingImports) protect(store Store, state *importState, doc *bundle.Document) {
 	set := state.Set
 	g := &protection{store: store}
@@ -189,13 +189,13 @@ func (svc *Service) dropPart(ctx context.Context, id string) error {
 	return err
 }
 
-// endState records that an import is done, and deletes what it alone needed.
+// endState records that an import is done, and deletes the content that only this import needed.
 func (svc *Service) endState(ctx context.Context, state *importState) error {
 	return svc.saveState(ctx, &importState{Set: state.Set, Next: state.Next + 1, Bundle: state.Bundle, Done: true}, nil)
 }
 
-// dropState deletes the state of an import and what it alone needed. If doc is not nil, dropState also deletes the
-// blobs that the import added.
+// dropState deletes the state of an import and the content that only this import needed. If doc is not nil, dropState
+// also deletes the blobs that the import added.
 func (svc *Service) dropState(ctx context.Context, state *importState, doc *bundle.Document) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := svc.store.SetState(ctx, importStates, map[string][]byte{state.Set: nil}); err != nil {
@@ -211,8 +211,9 @@ func (svc *Service) dropState(ctx context.Context, state *importState, doc *bund
 	return errors.Join(svc.dropParts(ctx, state, nil), svc.discard(ctx, digests))
 }
 
-// Resume protects the content of pending imports, drops those that waited too long, and deletes partial blobs that no
-// import refers to. It must be called when a mirror starts, before the first collection and the first import.
+// Resume protects the content of pending imports, drops imports that have waited for longer than pendingTimeout, and
+// deletes partial blobs that no import refers to. It must be called when a mirror starts, before the first collection
+// and the first import.
 func (svc *Service) Resume(ctx context.Context) error {
 	states, err := svc.store.State(ctx, importStates)
 	if err != nil {

@@ -25,7 +25,7 @@ type Mirror interface {
 	// DiscardDamaged quarantines the content that an error reports as damaged or missing. It returns whether the error
 	// was such a report.
 	DiscardDamaged(err error) bool
-	// RecoverDamaged does the same and fetches the content again. It returns nil if that succeeded, else err.
+	// RecoverDamaged does the same and fetches the content again. It returns nil on success, and otherwise err.
 	RecoverDamaged(ctx context.Context, err error) error
 }
 
@@ -47,7 +47,7 @@ type Verifier interface {
 
 // Options configure a [Service]. The zero value works.
 type Options struct {
-	// Host is the name of the machine. It tells people where a bundle was made.
+	// Host is the name of the machine. Bundles record it, so that operators can see where a bundle was made.
 	Host string
 	// Tool is the program and its version.
 	Tool string
@@ -59,7 +59,7 @@ type Options struct {
 	Destination string
 	// Signed rejects everything that is not signed by a trusted key.
 	Signed bool
-	// IgnoreNondistributable exports images without those of their nondistributable layers that are not stored.
+	// IgnoreNondistributable exports images whose nondistributable layers are not stored, and omits these layers.
 	IgnoreNondistributable bool
 	// Limits restrict what is read from bundles.
 	Limits bundle.Limits
@@ -91,8 +91,7 @@ const (
 	identityKey    = "identity"
 )
 
-// Identity returns the random name of the mirror, which is generated when it is needed first. Bundles and receipts
-// contain it.
+// Identity returns the random name of the mirror, which is generated on first use. Bundles and receipts contain it.
 func (svc *Service) Identity(ctx context.Context) (string, error) {
 	svc.numbering.Lock()
 	defer svc.numbering.Unlock()

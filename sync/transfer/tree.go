@@ -40,7 +40,8 @@ type node struct {
 	err       error                // why it is incomplete
 }
 
-// walk reads a manifest and everything that it needs, once. The err field of an incomplete one says what is missing.
+// walk reads a manifest and everything that it needs, once. The err field of an incomplete manifest names the missing
+// content.
 func (t *imageTree) walk(ctx context.Context, desc v1.Descriptor) (*node, error) {
 	if b := t.seen[desc.Digest]; b != nil {
 		return b, nil
@@ -99,8 +100,9 @@ func (t *imageTree) read(ctx context.Context, b *node) error {
 	return nil
 }
 
-// addOwned adds what a manifest names and does not need, as a manifest if it is a valid one, or else as a blob. Only
-// content of the archive is added, because naming a digest gives no right to read content that is stored for others.
+// addOwned adds content that a manifest names and does not need: as a manifest if it is a valid one, and otherwise as a
+// blob. Only content of the archive is added, because naming a digest gives no right to read content that is stored for
+// others.
 func (t *imageTree) addOwned(ctx context.Context, b *node, role mirror.Role, desc v1.Descriptor) error {
 	size, here := t.inArchive[desc.Digest]
 	if role == mirror.RoleManifest || here && size <= mirror.MaxManifestSize && desc.MediaType != "" && mirror.LooksLikeManifest(desc.MediaType) {

@@ -29,8 +29,8 @@ func (in *importer) openVolume(ctx context.Context, state *importState, p *volum
 	return err
 }
 
-// openHead reads the bundle from its beginning. What earlier volumes contain of it is stored as a blob until the document is
-// complete.
+// openHead reads the bundle from its beginning. The part that earlier volumes contain is stored as a blob until the
+// document is complete.
 func (in *importer) openHead(ctx context.Context, state *importState, p *volumeReader) error {
 	head, err := in.service.readHead(ctx, state.Head)
 	if err != nil {
@@ -62,7 +62,7 @@ func (in *importer) openHead(ctx context.Context, state *importState, p *volumeR
 	return in.awaitNext(ctx, state)
 }
 
-// storeDocument stores the document as a blob of its own, and forgets the head.
+// storeDocument stores the document as a separate blob, and removes the head from the state.
 func (in *importer) storeDocument(ctx context.Context, state *importState) error {
 	document, signature := in.reader.Raw()
 	d, err := in.storeBlob(ctx, document)

@@ -155,8 +155,8 @@ func joinNames(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// children walks the selected manifests of an index. The index is complete without the other entries. It is incomplete
-// if a selected entry is not stored, or if a stored entry is incomplete.
+// children walks the selected manifests of an index. The other entries do not affect whether the index is complete. It
+// is incomplete if a selected entry is not stored, or if a stored entry is incomplete.
 func (p *planner) children(ctx context.Context, repo mirror.Repo, refs *mirror.References, lenient bool) (complete []*item, platforms []string, err error) {
 	var last error
 	entries := refs.Manifests

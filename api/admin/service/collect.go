@@ -41,7 +41,7 @@ func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Re
 	return err
 }
 
-// outcome returns the kind of the event for an executed candidate.
+// outcomeKind returns the kind of the event for an executed candidate.
 func outcomeKind(c gc.Candidate) admin.Kind {
 	if c.Kept != "" {
 		return admin.KindKept
@@ -68,7 +68,7 @@ func (s *Service) planCollection(ctx context.Context, opts gc.Options, protected
 	return nil
 }
 
-// applyPolicy sets the values of a policy that a request gives.
+// applyPolicy overrides the values of a policy that a request sets.
 func applyPolicy(req *admin.CollectRequest, p *gc.Policy, names mirror.Names) {
 	setIfGiven(&p.Grace, req.Grace)
 	setIfGiven(&p.UploadTTL, req.UploadTTL)
@@ -104,7 +104,7 @@ func (s *Service) resolveDigests(ctx context.Context, names []string) error {
 	return nil
 }
 
-// setIfGiven sets value to what to points at, unless to is nil.
+// setIfGiven sets *value to *to, unless to is nil.
 func setIfGiven[T any](value *T, to *T) {
 	if to != nil {
 		*value = *to

@@ -12,7 +12,7 @@ type Mirror interface {
 	prefetch.Fetcher
 	Mode() mirror.Mode
 	Names() mirror.Names
-	// Writable returns why nothing can be stored now, or nil.
+	// Writable returns nil if content can be stored now, and otherwise the reason why not.
 	Writable() error
 	ResolveWants(ctx context.Context)
 	Verify(ctx context.Context, opts mirror.VerifyOptions, report func(mirror.VerifyEvent)) (mirror.VerifySummary, error)

@@ -66,8 +66,8 @@ func (s *Service) planRemoval(ctx context.Context, removal gc.Removal, dryRun bo
 	return plan, err
 }
 
-// findRefs returns the references that names and patterns stand for, each once. A name without a tag does not mean latest
-// here: nothing is deleted that was not named.
+// findRefs resolves names and patterns to references, without duplicates. A name without a tag does not mean latest
+// here, so that only named tags are deleted.
 func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.Ref, err error) {
 	for _, name := range names {
 		if admin.IsPattern(name) {
@@ -91,7 +91,8 @@ func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.R
 // pageSize is the number of repositories or tags that are read at a time.
 const pageSize = 256
 
-// matchRefs returns the stored tags that match a pattern. The pattern of the repository is that of [mirror.Match].
+// matchRefs returns the stored tags that match a pattern. The repository part of the pattern has the syntax of
+// [mirror.Match].
 func (s *Service) matchRefs(ctx context.Context, pattern string) (refs []mirror.Ref, err error) {
 	repoPattern, tagPattern := admin.SplitTag(pattern)
 	for after := ""; ; {

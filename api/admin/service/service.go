@@ -1,6 +1,6 @@
-// Package service implements the jobs and streams of the admin API: collections, removals, verification, imports, exports
-// and migrations of one mirror. It is the edge that connects the protocol of package admin with the packages that do the
-// work: gc and those below sync.
+// Package service implements the jobs and streams of the admin API: collections, removals, verification, imports,
+// exports and migrations of one mirror. It connects the protocol of package admin with the packages that do the work:
+// gc and the packages below sync.
 package service
 
 import (
@@ -80,7 +80,7 @@ func (s *Service) Streams() map[string]admin.Stream {
 	}
 }
 
-// job decodes the request of do.
+// job returns a job that decodes its request and calls do.
 func job[R any](do func(ctx context.Context, req R, body io.Reader, report admin.Report) error) admin.Job {
 	return func(ctx context.Context, request json.RawMessage, body io.Reader, report admin.Report) error {
 		req, err := decode[R](request)
@@ -91,7 +91,7 @@ func job[R any](do func(ctx context.Context, req R, body io.Reader, report admin
 	}
 }
 
-// stream decodes the request of do.
+// stream returns a stream that decodes its request and calls do.
 func stream[R any](do func(ctx context.Context, req R, body io.Reader, out io.Writer) error) admin.Stream {
 	return func(ctx context.Context, request json.RawMessage, body io.Reader, out io.Writer) error {
 		req, err := decode[R](request)

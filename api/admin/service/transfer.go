@@ -93,8 +93,8 @@ func reportTransfer(report admin.Report) func(transfer.Event) {
 	}
 }
 
-// recordImports returns a function that calls next and records an event for each image that is imported. A tag that was
-// kept, and an image of a dry run, are not.
+// recordImports returns a function that calls next and records an event for each image that is imported. It records no
+// event for a kept tag, nor in a dry run.
 func (s *Service) recordImports(ctx context.Context, req transfer.ImportRequest, next func(transfer.Event)) func(transfer.Event) {
 	kept, actor := map[string]bool{}, admin.PeerUser(ctx)
 	return func(event transfer.Event) {
