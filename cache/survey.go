@@ -18,9 +18,9 @@ import (
 func (s *Store) Survey(ctx context.Context, f func(mirror.Survey) error) error {
 	uses := s.recency.pending() // before the view: a use that is written meanwhile would be in neither
 	return s.index.View(ctx, func(tx backend.ReadTx) error {
-		v := &survey{ctx: ctx, tx: tx, fence: &s.fence, pending: uses, repoIndexes: make(map[string]int), lastUse: make(map[digest.Digest]time.Time)}
-		for c, at := range uses {
-			v.lastUse[c.digest] = latest(at, v.lastUse[c.digest])
+		v := &survey{ctx: ctx, tx: tx, fence: &s.fence, pending: uses, repoIndexes: make(map[string]int), usedLately: make(map[digest.Digest]bool)}
+		for c := range uses {
+			v.usedLately[c.digest] = true
 		}
 		if err := v.readRepos(); err != nil {
 			return explain(err, "survey repositories")
@@ -37,7 +37,7 @@ type survey struct {
 	repos       []mirror.SurveyedRepo
 	repoIndexes map[string]int
 	pending     map[content]time.Time
-	lastUse     map[digest.Digest]time.Time // the latest of pending, in any repository
+	usedLately  map[digest.Digest]bool // the digests of pending, which most blobs are not among
 	steps       int
 }
 

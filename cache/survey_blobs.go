@@ -36,6 +36,8 @@ func (v *survey) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	}
 }
 
+// blob reads one blob. Its freshness follows the same rule as in a sweep: the uses in repositories that link the blob
+// count, and the uses of a manifest that was deleted do not.
 func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, value []byte) error {
 	record, err := scanBlob(k, value)
 	if err != nil {
@@ -48,9 +50,6 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, val
 		Fresh:  record.Added,
 		Repos:  b.Repos[:0],
 	}
-	if at, found := v.lastUse[b.Digest]; found {
-		b.Fresh = latest(at, b.Fresh)
-	}
 	prefix := prefix(k)
 	for repo := links.nextWith(prefix); repo != ""; repo = links.nextWith(prefix) {
 		link, err := scanLink(links.key, links.value)
@@ -59,6 +58,9 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, val
 			return err
 		}
 		b.Fresh = latest(link.Added, b.Fresh, link.Used)
+		if place, found := v.repoIndexes[repo]; found && v.usedLately[b.Digest] {
+			b.Fresh = latest(b.Fresh, v.pending[content{v.repos[place].Repo, b.Digest}])
+		}
 		if !link.Announced {
 			v.addRepo(b, repo)
 		}
