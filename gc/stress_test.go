@@ -151,16 +151,22 @@ func (l *workload) mounts(random *rand.Rand, worker int) {
 	image := l.images[random.IntN(len(l.images))]
 	to := image
 	to.repo, to.tag = "registry.test/team/other", fmt.Sprintf("v%d", random.IntN(20))
-	for _, blob := range image.blobs {
-		if _, err := l.Mount(l.t.Context(), repoOf(to.repo), repoOf(image.repo), digestOf(blob)); err != nil {
+	for {
+		for _, blob := range image.blobs {
+			if _, err := l.Mount(l.t.Context(), repoOf(to.repo), repoOf(image.repo), digestOf(blob)); err != nil {
+				l.t.Error(err) // the source repository has all its blobs
+				return
+			}
+		}
+		err := l.PutManifest(l.t.Context(), repoOf(to.repo), imageOf(mirror.Pushed, "", image.blobs...), to.tag)
+		if err == nil {
+			break
+		}
+		if mirror.CodeOf(err) != mirror.CodeManifestBlobUnknown { // without a grace period, a link may be deleted meanwhile
 			l.t.Error(err)
 			return
 		}
-	}
-	err := l.PutManifest(l.t.Context(), repoOf(to.repo), imageOf(mirror.Pushed, "", image.blobs...), to.tag)
-	if err != nil {
-		l.t.Error(err) // the source repository has all its blobs
-		return
+		l.refused.Add(1)
 	}
 	l.forget(to.repo, to.tag)
 	l.images = append(l.images, to)
