@@ -29,7 +29,7 @@ import (
 	"airmirror/gc"
 )
 
-// ask runs a command on the mirror of a folder and returns what it printed, and its exit code.
+// ask runs a command on the mirror of a folder and returns its output and exit code.
 func ask(t *testing.T, dir string, args ...string) (out string, code int) {
 	t.Helper()
 	cmd := exec.Command("mirror", append(args, "--data", dir)...)
@@ -62,7 +62,7 @@ func collected(t *testing.T, dir string, args ...string) (plan gc.Plan, result g
 	return plan, result
 }
 
-// disk adds up the files of blobs.
+// disk returns the total size of the files of blobs.
 func disk(t *testing.T, dir string) (size int64) {
 	t.Helper()
 	must(t, filepath.WalkDir(filepath.Join(dir, "blobs"), func(_ string, entry fs.DirEntry, err error) error {
@@ -78,7 +78,7 @@ func disk(t *testing.T, dir string) (size int64) {
 	return size
 }
 
-// nothingIsWrong fails the test for every flaw in a folder.
+// nothingIsWrong fails the test for each defect in a folder.
 func nothingIsWrong(t *testing.T, dir string) {
 	t.Helper()
 	if out, code := ask(t, dir, "verify"); code != 0 {
@@ -86,7 +86,7 @@ func nothingIsWrong(t *testing.T, dir string) {
 	}
 }
 
-// sized is an image of two layers, of which one is shared.
+// sized returns an image with two layers, one of them shared.
 func sized(t *testing.T, base v1.Layer, size int64) v1.Image {
 	t.Helper()
 	img, err := random.Image(size, 1)
@@ -96,9 +96,9 @@ func sized(t *testing.T, base v1.Layer, size int64) v1.Image {
 	return img
 }
 
-// TestTwoVersionsUnderOneTag is what everybody tries first: the older one is deleted, and exactly its bytes are freed,
-// while a server runs.
-func TestTwoVersionsUnderOneTag(t *testing.T) {
+// TestCollectionFreesReplacedVersion deletes the older of two images under one tag while a server runs. Exactly the bytes of that
+// image are freed.
+func TestCollectionFreesReplacedVersion(t *testing.T) {
 	dir := t.TempDir()
 	p := spawn(t, dir, "--offline")
 	base, err := random.Layer(300_000, "application/vnd.oci.image.layer.v1.tar+gzip")
@@ -130,9 +130,9 @@ func TestTwoVersionsUnderOneTag(t *testing.T) {
 	nothingIsWrong(t, dir)
 }
 
-// TestKilledInASweep kills the server in the middle of collections, again and again. What stays is whole, and the next
-// collection takes what the last one left.
-func TestKilledInASweep(t *testing.T) {
+// TestCollectionSurvivesKill kills the server during several collections. All kept content is intact, and the next collection
+// deletes the rest.
+func TestCollectionSurvivesKill(t *testing.T) {
 	const rounds, images = 3, 100
 	dir := t.TempDir()
 	stays := map[string]v1.Image{}
@@ -180,7 +180,7 @@ func TestKilledInASweep(t *testing.T) {
 	}
 }
 
-// fill pushes small images, each with its own tag.
+// fill pushes small images with a tag each.
 func fill(t *testing.T, url string, round, images int) {
 	t.Helper()
 	const pushers = 8
@@ -201,8 +201,8 @@ func fill(t *testing.T, url string, round, images int) {
 	wg.Wait()
 }
 
-// TestSIGTERMInASweep: a server that is told to stop does so soon, and the command that waits for it says so.
-func TestSIGTERMInASweep(t *testing.T) {
+// TestCollectionStopsOnSIGTERM checks that a stopping server interrupts a collection, and that the command reports it.
+func TestCollectionStopsOnSIGTERM(t *testing.T) {
 	dir := t.TempDir()
 	p := spawn(t, dir, "--offline")
 	fill(t, p.url, 0, 200)
@@ -232,8 +232,8 @@ func TestSIGTERMInASweep(t *testing.T) {
 	nothingIsWrong(t, dir)
 }
 
-// TestCollectionUnderLoad pushes, pulls, mounts and removes while one collection follows another with no grace time at
-// all. A push may fail then for want of a layer that it counted on, and begins again; what was acknowledged is whole.
+// TestCollectionUnderLoad pushes, pulls, mounts and removes images during collections without a grace period. A push can
+// fail because a layer that it relied on was deleted, and is repeated. Acknowledged content is complete.
 func TestCollectionUnderLoad(t *testing.T) {
 	const clients, each = 4, 12
 	dir := t.TempDir()
@@ -292,8 +292,8 @@ func TestCollectionUnderLoad(t *testing.T) {
 	nothingIsWrong(t, dir)
 }
 
-// TestBackupWhileClientsPush: a copy that was made under load is one that an index can be made of.
-func TestBackupWhileClientsPush(t *testing.T) {
+// TestBackupDuringPushesIsConsistent restores an index from a backup that was written under load.
+func TestBackupDuringPushesIsConsistent(t *testing.T) {
 	dir := t.TempDir()
 	p := spawn(t, dir, "--offline")
 	keep := mustImage(t)

@@ -17,19 +17,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// process is a mirror that runs as a process of its own, on a folder that outlives it.
+// process is a mirror in a process of its own. Its folder remains when the process ends.
 type process struct {
 	*exec.Cmd
 	url string
 }
 
-// spawn starts the command and waits until it answers.
+// spawn starts a server and waits until it responds.
 func spawn(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
 	return spawnTo(t, t.Output(), dir, args...)
 }
 
-// spawnTo is spawn with a place for the log.
+// spawnTo is spawn with a writer for the log.
 func spawnTo(t *testing.T, log io.Writer, dir string, args ...string) *process {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,9 +57,9 @@ func (p *process) kill() {
 	}
 }
 
-// TestKilledAtAnyMoment kills the mirror in the middle of pushes and pull-throughs, again and again. Whatever it
-// acknowledged is there afterwards, and whatever is there is whole.
-func TestKilledAtAnyMoment(t *testing.T) {
+// TestServerSurvivesKillAtAnyPoint kills the server during pushes and pull-throughs. Acknowledged content is stored, and all
+// stored content is complete.
+func TestServerSurvivesKillAtAnyPoint(t *testing.T) {
 	const rounds, pushers = 6, 4
 	up := newOrigin(t)
 	dir := t.TempDir()
@@ -119,8 +119,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// checkWhole reads everything that the mirror shows and fails for what is not whole. The blobs of a mirrored image may
-// be missing, but what is served of them is right: the client verifies it.
+// checkWhole reads all content that the mirror lists, and fails for incomplete images. Blobs of a mirrored image may be
+// missing, but those that are served are correct, which the client verifies.
 func checkWhole(t *testing.T, url string) {
 	t.Helper()
 	var catalog struct{ Repositories []string }

@@ -17,7 +17,7 @@ import (
 	"airmirror/api/events"
 )
 
-// told is another system that is told of what happens.
+// told is a receiver of events.
 type told struct {
 	*httptest.Server
 
@@ -71,8 +71,8 @@ func (l *told) requests() int {
 	return l.asked
 }
 
-// hears waits for the last of what is to come, and compares all of it since the last time. Changes come in order, and so do
-// pulls and wants, which changes may overtake.
+// hears waits for the last expected event, and compares all events since the last call. Changes arrive in order. Pulls and
+// wants arrive in order too, but changes can overtake them.
 func (l *told) hears(t *testing.T, want ...string) {
 	t.Helper()
 	eventually(t, "there comes "+want[len(want)-1], func() bool {
@@ -88,7 +88,7 @@ func (l *told) hears(t *testing.T, want ...string) {
 	l.got = nil
 }
 
-// changesFirst has pulls and wants come after what changed something, each in order.
+// changesFirst moves pulls and wants behind changes, and keeps the order of both.
 func changesFirst(told []string) []string {
 	rank := func(what string) int {
 		if strings.HasPrefix(what, "pull ") || strings.HasPrefix(what, "want ") {
@@ -101,8 +101,8 @@ func changesFirst(told []string) []string {
 	return told
 }
 
-// TestOthersAreToldWhatHappens, by a mirror that is offline and dials nobody else, over kill -9.
-func TestOthersAreToldWhatHappens(t *testing.T) {
+// TestEventsAreDelivered checks the events of an offline mirror, also after kill -9.
+func TestEventsAreDelivered(t *testing.T) {
 	here, beyond := newTold(t), newTold(t)
 	dir := t.TempDir()
 	data, file, token, bundle := filepath.Join(dir, "data"), filepath.Join(dir, "mirror.yaml"), filepath.Join(dir, "token"), filepath.Join(dir, "b.tar")
@@ -192,7 +192,7 @@ events:
 	run("rm", "team/app:v2") // the tag alone
 	run("rm", "team/app:v1") // with the image
 	here.hears(t, "push team/app v2", "delete team/app v2", "delete team/app v1")
-	eventually(t, "who is beyond the gap is told, now that the mirror is connected", func() bool { return beyond.requests() > 0 })
+	eventually(t, "the external endpoint receives events after the mirror is online", func() bool { return beyond.requests() > 0 })
 	beyond.hears(t, "push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "pull team/app blob",
 		"mount team/other blob team/app", "want library/none v1", "delete team/app v1", "import team/app v1",
 		"push team/app blob", "push team/app blob", "push team/app v1", "pull team/app v1", "import team/app v1",

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestExportNamesWhatCouldNotBeChecked has an upstream that gives an image and refuses to say what refers to it, which is
-// no reason for there to be no bundle, and none to say that there are no signatures.
-func TestExportNamesWhatCouldNotBeChecked(t *testing.T) {
+// TestExportReportsUncheckedImages uses an upstream that serves an image and refuses to list its referrers. The bundle is
+// written, and the image is reported as not checked.
+func TestExportReportsUncheckedImages(t *testing.T) {
 	up := newOrigin(t)
 	up.image("library/app:v1")
 	up.misbehave(func(w http.ResponseWriter, r *http.Request) {

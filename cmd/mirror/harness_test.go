@@ -31,14 +31,14 @@ import (
 	"airmirror/upstream"
 )
 
-// TestMain lets the test binary be the command: for scripts, and for tests that kill it.
+// TestMain makes the test binary run as the command, for scripts and for tests that kill it.
 func TestMain(m *testing.M) {
 	os.Setenv("DOCKER_CONFIG", os.DevNull)         // credentials of whoever runs the tests stay out of them
 	os.Setenv("MIRROR_AUTH_LOOPBACK_PUSH", "true") // the process of the tests listens, as proxies do, and pushes
 	testscript.Main(m, map[string]func(){"mirror": main})
 }
 
-// origin is an upstream registry that counts what it is asked for, and misbehaves when told to.
+// origin is an upstream registry that counts requests and can misbehave.
 type origin struct {
 	*httptest.Server
 	t *testing.T
@@ -65,7 +65,7 @@ func newOrigin(t *testing.T) *origin {
 	return o
 }
 
-// misbehave has f run before each request; f keeps the registry out of it by a panic with http.ErrAbortHandler.
+// misbehave runs f before each request. f can abort the request by a panic with http.ErrAbortHandler.
 func (o *origin) misbehave(f http.HandlerFunc) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -112,7 +112,7 @@ func (o *origin) blob(ref string, size int) ([]byte, v1.Hash) {
 	return content, d
 }
 
-// subject is a mirror over a folder of its own, served to the test.
+// subject is a mirror with a folder of its own.
 type subject struct {
 	*httptest.Server
 	t    *testing.T
@@ -120,7 +120,7 @@ type subject struct {
 	stop func()
 }
 
-// newSubject starts a mirror in front of docker.io at the URL of an upstream; settings change what it is told.
+// newSubject starts a mirror in front of docker.io at the URL of an upstream; settings change its configuration.
 func newSubject(t *testing.T, upstreamURL string, settings ...func(*config.Loaded)) *subject {
 	s := &subject{t: t, dir: t.TempDir()}
 	s.start(upstreamURL, settings...)
@@ -156,7 +156,7 @@ func fresh(d time.Duration) func(*config.Loaded) {
 	return func(c *config.Loaded) { c.TagTTL = config.TTL(d) }
 }
 
-// incomplete leaves images as their clients pulled them: nothing is fetched beside what a test asks for.
+// incomplete disables the backfill, so that only requested content is fetched.
 func incomplete(c *config.Loaded) {
 	_, url, _ := strings.Cut(c.Upstream[0], "=")
 	hub := config.Upstream{Backfill: new(bool)}
@@ -192,7 +192,7 @@ func (s *subject) do(status int, method, path string, headers ...string) ([]byte
 	return body, resp
 }
 
-// pull pulls ref whole, as a client would, and compares it with want.
+// pull pulls ref completely, as a client would, and compares it with want.
 func (s *subject) pull(ref string, want v1.Image) {
 	s.t.Helper()
 	img, err := remote.Image(reference(s.t, s.URL, ref))
@@ -241,7 +241,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// eventually waits for a condition that another goroutine or process brings about.
+// eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
@@ -256,7 +256,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// hash is the digest of an image.
+// hash returns the digest of an image.
 func hash(t *testing.T, img v1.Image) string {
 	t.Helper()
 	h, err := img.Digest()

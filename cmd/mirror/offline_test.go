@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 )
 
-func TestOfflineDialsNothing(t *testing.T) {
+func TestOfflineMirrorContactsNoUpstream(t *testing.T) {
 	up := newOrigin(t)
 	img := up.image("library/app:v1")
 	s := newSubject(t, up.URL)

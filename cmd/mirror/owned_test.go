@@ -33,9 +33,9 @@ const (
 	typeFuture  = "application/vnd.tomorrow.v9+json"
 )
 
-// TestWhatIsNamedStays pushes manifests of every kind, known and unknown, and has everything that they name and that was
-// pushed served to the byte after a collection, in a mirror that imported it, and in one that moved it in.
-func TestWhatIsNamedStays(t *testing.T) {
+// TestContentOfStoredManifestsIsKept pushes manifests of known and unknown types. All content that they name and that was
+// pushed is served unchanged after a collection, after an import, and after a migration.
+func TestContentOfStoredManifestsIsKept(t *testing.T) {
 	for name, value := range map[string]string{"rapid.checks": "20", "rapid.shrinktime": "10s", "rapid.nofailfile": "true"} {
 		asked := false
 		flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
@@ -67,7 +67,7 @@ func TestWhatIsNamedStays(t *testing.T) {
 		inside.collect()
 		inside.serves(old)
 
-		if schema1 { // which is not moved in, and is told to be left out
+		if schema1 { // which is skipped
 			return
 		}
 		next := newDepot(r)
@@ -145,12 +145,12 @@ func (d *depot) push(content string) v1.Descriptor {
 	return desc
 }
 
-// absent describes a blob that is not pushed.
+// absent returns the descriptor of a blob that is not pushed.
 func absent(content string) v1.Descriptor {
 	return v1.Descriptor{MediaType: v1.MediaTypeImageLayerGzip, Digest: digest.FromString(content), Size: int64(len(content))}
 }
 
-// part draws a blob, which is pushed, or a manifest that was.
+// part pushes a random blob, or picks a pushed manifest.
 func (d *depot) part() v1.Descriptor {
 	if len(d.order) > 0 && rapid.IntRange(0, 2).Draw(d.t, "what") == 0 {
 		return rapid.SampledFrom(d.order).Draw(d.t, "manifest")
@@ -165,7 +165,7 @@ func (d *depot) parts() (list []v1.Descriptor) {
 	return list
 }
 
-// layers draws layers, which are pushed, the foreign ones perhaps not.
+// layers pushes random layers. Foreign layers may not be pushed.
 func (d *depot) layers() (list []v1.Descriptor) {
 	for range rapid.IntRange(0, 3).Draw(d.t, "layers") {
 		content := fmt.Sprint("layer ", rapid.IntRange(0, 9).Draw(d.t, "layer"))
@@ -182,7 +182,7 @@ func (d *depot) layers() (list []v1.Descriptor) {
 	return list
 }
 
-// pushSome pushes a manifest of some kind, under a tag.
+// pushSome pushes a manifest of a random type under a tag.
 func (d *depot) pushSome(schema1 bool) {
 	kinds := []string{"image", "index", "cache", "oras", "draft", "future"}
 	if schema1 {
@@ -226,7 +226,7 @@ func (d *depot) pushSome(schema1 bool) {
 	d.order = append(d.order, v1.Descriptor{MediaType: mediaType, Digest: m.Digest, Size: int64(len(data))})
 }
 
-// collect takes out everything that nobody needs.
+// collect deletes all unused content.
 func (d *depot) collect() {
 	d.t.Helper()
 	plan, err := gc.MakePlan(context.Background(), d.store, nil, gc.Options{Policy: gc.Policy{Grace: -1, DeleteUntagged: true}}, time.Now().Add(time.Second))
@@ -238,7 +238,7 @@ func (d *depot) collect() {
 	}
 }
 
-// serves checks that everything that was pushed to another depot and is named there is served here, to the byte.
+// serves checks that all content that was pushed to another depot and is named there is served unchanged.
 func (d *depot) serves(pushed *depot) {
 	d.t.Helper()
 	named := make(map[digest.Digest]bool)
@@ -269,7 +269,7 @@ func (d *depot) serves(pushed *depot) {
 		}
 	}
 	for flaw, err := range d.store.Defects(context.Background(), mirror.CheckOptions{}) {
-		d.t.Errorf("flaw: %+v, %v", flaw, err)
+		d.t.Errorf("defect: %+v, %v", flaw, err)
 	}
 	for image, err := range d.mirror.Images(context.Background(), nil) {
 		if err != nil || !image.Complete && !pushed.sparse {

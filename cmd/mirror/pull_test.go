@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-func TestWhatWasPulledIsServedWhenTheUpstreamIsGone(t *testing.T) {
+func TestPulledImageIsServedWhileUpstreamIsDown(t *testing.T) {
 	up := newOrigin(t)
 	img := up.image("library/app:v1")
 	s := newSubject(t, up.URL)
@@ -46,7 +46,7 @@ func TestWhatWasPulledIsServedWhenTheUpstreamIsGone(t *testing.T) {
 	})
 }
 
-func TestIndexIsPulledForOnePlatform(t *testing.T) {
+func TestPullOfOnePlatform(t *testing.T) {
 	up := newOrigin(t)
 	index, err := random.Index(512, 1, 3)
 	must(t, err)
@@ -68,7 +68,7 @@ func TestIndexIsPulledForOnePlatform(t *testing.T) {
 	s.get(404, "/v2/library/multi/manifests/"+manifest.Manifests[0].Digest.String())
 }
 
-func TestFreshTagIsServedWithoutAsking(t *testing.T) {
+func TestTagWithinTTLIsNotRevalidated(t *testing.T) {
 	up := newOrigin(t)
 	img := up.image("library/app:v1")
 	s := newSubject(t, up.URL, fresh(time.Hour), incomplete)
@@ -80,7 +80,7 @@ func TestFreshTagIsServedWithoutAsking(t *testing.T) {
 	}
 }
 
-func TestTagFollowsItsUpstream(t *testing.T) {
+func TestStaleTagFollowsUpstream(t *testing.T) {
 	up := newOrigin(t)
 	old := up.image("library/app:v1")
 	s := newSubject(t, up.URL)
@@ -92,7 +92,7 @@ func TestTagFollowsItsUpstream(t *testing.T) {
 	s.pull("library/app@"+hash(t, old), old)
 }
 
-func TestTagThatItsUpstreamDroppedIsKept(t *testing.T) {
+func TestTagDeletedUpstreamIsKept(t *testing.T) {
 	up := newOrigin(t)
 	img := up.image("library/app:v1")
 	s := newSubject(t, up.URL)
@@ -101,7 +101,7 @@ func TestTagThatItsUpstreamDroppedIsKept(t *testing.T) {
 	s.pull("library/app:v1", img)
 }
 
-func TestUpstreamThatNeverAnswers(t *testing.T) {
+func TestUpstreamTimeout(t *testing.T) {
 	up := newOrigin(t)
 	img := up.image("library/app:v1")
 	s := newSubject(t, up.URL)
@@ -119,7 +119,7 @@ func TestUpstreamThatNeverAnswers(t *testing.T) {
 	within(t, 10*time.Second, "push", func() { push(t, s.URL, "team/new:v1", img) })
 }
 
-func TestPushedWinsOverUpstream(t *testing.T) {
+func TestPushedTagWinsOverUpstream(t *testing.T) {
 	up := newOrigin(t)
 	theirs := up.image("library/app:v1")
 	up.image("library/app:v2")
@@ -133,9 +133,9 @@ func TestPushedWinsOverUpstream(t *testing.T) {
 	s.get(200, "/v2/library/app/manifests/v2") // a mirrored repository goes on being mirrored
 }
 
-// TestLocalNamesAreNotAskedFor is about dependency confusion: a name that belongs to this network must not be looked
-// for where anyone can register it.
-func TestLocalNamesAreNotAskedFor(t *testing.T) {
+// TestLocalRepositoriesAreNotFetched prevents dependency confusion: a local name must not be requested from a registry where
+// anyone can create it.
+func TestLocalRepositoriesAreNotFetched(t *testing.T) {
 	up := newOrigin(t)
 	s := newSubject(t, up.URL)
 	ours, err := random.Image(1<<10, 1)
@@ -155,7 +155,7 @@ func TestLocalNamesAreNotAskedFor(t *testing.T) {
 	}
 }
 
-func TestNamesAreRoutedToTheirUpstreams(t *testing.T) {
+func TestNamesSelectUpstreams(t *testing.T) {
 	hub, other := newOrigin(t), newOrigin(t)
 	fromHub, fromOther := hub.image("org/app:v1"), other.image("org/app:v1")
 	s := newSubject(t, hub.URL, alsoUpstream("registry.example.com="+other.URL))
@@ -174,7 +174,7 @@ func TestNamesAreRoutedToTheirUpstreams(t *testing.T) {
 	}
 }
 
-func TestHeadOfColdBlobAsksItsUpstream(t *testing.T) {
+func TestHeadOfMissingBlobUsesUpstream(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 1000)
 	s := newSubject(t, up.URL, incomplete)
@@ -188,7 +188,7 @@ func TestHeadOfColdBlobAsksItsUpstream(t *testing.T) {
 	}
 }
 
-// TestDamagedBlobIsFetchedAgain cuts the file of a held blob short, and removes that of another.
+// TestDamagedBlobIsFetchedAgain truncates the file of a stored blob, and removes the file of another.
 func TestDamagedBlobIsFetchedAgain(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 100_000)
@@ -212,8 +212,8 @@ func TestDamagedBlobIsFetchedAgain(t *testing.T) {
 	}
 }
 
-// TestStaleAnswersAreMarked: every answer that an upstream might have changed says that it could not be asked, and why.
-func TestStaleAnswersAreMarked(t *testing.T) {
+// TestStaleResponsesHaveWarning checks that responses that could not be revalidated have a warning with the reason.
+func TestStaleResponsesHaveWarning(t *testing.T) {
 	up := newOrigin(t)
 	d := hash(t, up.image("library/app:v1"))
 	m := newSubject(t, up.URL)

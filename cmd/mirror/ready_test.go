@@ -10,8 +10,8 @@ import (
 	"airmirror/cache"
 )
 
-// TestAMirrorThatCannotReadItsStoreIsNotReady: it says what of the store is gone.
-func TestAMirrorThatCannotReadItsStoreIsNotReady(t *testing.T) {
+// TestServerWithoutStoreIsNotReady checks that the response names the missing part of the store.
+func TestServerWithoutStoreIsNotReady(t *testing.T) {
 	for gone, want := range map[string]string{
 		"nothing":                        "ready\n",
 		cache.IndexName:                  "not ready: the index was removed or replaced\n",

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestUpstreamsChangeOnSIGHUP: a server that is told to hang up asks other upstreams.
-func TestUpstreamsChangeOnSIGHUP(t *testing.T) {
+// TestSIGHUPReloadsUpstreams checks that a server uses the new upstreams after SIGHUP.
+func TestSIGHUPReloadsUpstreams(t *testing.T) {
 	first, second := newOrigin(t), newOrigin(t)
 	first.image("team/app:v1")
 	second.image("team/app:v2")

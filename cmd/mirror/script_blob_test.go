@@ -16,7 +16,7 @@ import (
 	"airmirror/mirror"
 )
 
-// blob VARIABLE HOST/NAME:TAG: sets a variable to where the file of a layer of the image is in a data folder.
+// blob VARIABLE HOST/NAME:TAG: sets a variable to the path of a layer of the image in a data folder.
 func blob(ts *testscript.TestScript, _ bool, args []string) {
 	ref, err := name.ParseReference(args[1], name.Insecure)
 	ts.Check(err)
@@ -47,13 +47,13 @@ func setDigest(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], desc.Digest.String())
 }
 
-// writeList FILE LINE...: writes a file of these lines.
+// writeList FILE LINE...: writes a file with these lines.
 func writeList(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(args[1:], "\n")+"\n"), 0o600))
 }
 
-// twins VARIABLE HOST/NAME: pushes images with tags 1 and 2 whose digests begin with the same six digits, and sets a
-// variable to these.
+// twins VARIABLE HOST/NAME: pushes images with tags 1 and 2 whose digests have the same first six digits, and sets a
+// variable to these digits.
 func twins(ts *testscript.TestScript, _ bool, args []string) {
 	base, err := random.Image(100, 1)
 	ts.Check(err)

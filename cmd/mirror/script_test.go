@@ -25,7 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScripts runs the commands as a person would type them.
+// TestScripts runs the scripts in testdata/script.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// image HOST/NAME:TAG ARCH[=BYTES]...: pushes an image for each architecture of linux, with layers of so many bytes.
+// image HOST/NAME:TAG ARCH[=BYTES]...: pushes an image for each architecture of linux, with layers of the given size.
 func image(ts *testscript.TestScript, _ bool, args []string) {
 	ref, err := name.ParseReference(args[0], name.Insecure)
 	ts.Check(err)
@@ -66,7 +66,7 @@ func image(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(remote.WriteIndex(ref, index))
 }
 
-// login URL USER PASSWORD: waits until the URL is answered to this user, and to nobody else.
+// login URL USER PASSWORD: waits until the URL accepts this user, and no request without a login.
 func login(ts *testscript.TestScript, _ bool, args []string) {
 	ask := func(password string) int {
 		req, err := http.NewRequest(http.MethodGet, args[0], nil)
@@ -89,7 +89,7 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// fetch METHOD URL [HEADER=VALUE...]: prints status, headers and body of the answer.
+// fetch METHOD URL [HEADER=VALUE...]: prints status, headers and body of the response.
 func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	req, err := http.NewRequest(args[0], args[1], nil)
 	ts.Check(err)
@@ -106,7 +106,7 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// answers URL [CA]: waits until the URL is answered, by a server that the authority has signed for.
+// answers URL [CA]: waits until the URL responds, with a certificate of the authority if one is given.
 func answers(ts *testscript.TestScript, neg bool, args []string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	if len(args) > 1 {
@@ -132,7 +132,7 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// healthy FOLDER: waits until the mirror that keeps everything in the folder says that it is healthy.
+// healthy FOLDER: waits until the mirror of the folder is healthy.
 func healthy(ts *testscript.TestScript, _ bool, args []string) {
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)

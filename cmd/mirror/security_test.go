@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestSecurityPromisesAreTested: every test that SECURITY.md names is there.
-func TestSecurityPromisesAreTested(t *testing.T) {
+// TestSecurityPolicyNamesExistingTests checks that the tests named in SECURITY.md exist.
+func TestSecurityPolicyNamesExistingTests(t *testing.T) {
 	text, err := os.ReadFile("../../.github/SECURITY.md")
 	must(t, err)
 	there := map[string]bool{}
@@ -30,7 +30,7 @@ func TestSecurityPromisesAreTested(t *testing.T) {
 	}
 	for _, match := range named {
 		if !there[match[1]] {
-			t.Errorf("it names %s, which is not there", match[1])
+			t.Errorf("SECURITY.md names %s, which does not exist", match[1])
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestInterruptedSync has Ctrl-C end a sync in the middle of a transfer: in the server that was asked to do it, which
-// goes on serving, and in the command itself where no server runs. The same command does the rest afterwards.
+// TestInterruptedSync interrupts a sync during a download: in a server, which continues to serve, and in a command without a
+// server. The same command completes the sync afterwards.
 func TestInterruptedSync(t *testing.T) {
 	for name, serving := range map[string]bool{"server": true, "folder": false} {
 		t.Run(name, func(t *testing.T) {
@@ -65,8 +65,8 @@ func TestInterruptedSync(t *testing.T) {
 	}
 }
 
-// TestSyncWithoutReferrersSaysSo has an upstream that gives a new image, and fails to tell what refers to it.
-func TestSyncWithoutReferrersSaysSo(t *testing.T) {
+// TestSyncReportsUncheckedReferrers uses an upstream that serves a new image and fails to list its referrers.
+func TestSyncReportsUncheckedReferrers(t *testing.T) {
 	up := newOrigin(t)
 	up.blob("library/app:v1", 10)
 	up.misbehave(func(w http.ResponseWriter, r *http.Request) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestFilesOfWantsAreReadToTheirEnd(t *testing.T) {
+func TestReadWantsReadsSeveralLists(t *testing.T) {
 	const one, other = `[{"ref":"docker.io/library/a:1"}]`, `[{"ref":"docker.io/library/b:1"},{"ref":"docker.io/library/c:1"}]`
 	for text, want := range map[string]struct {
 		n     int

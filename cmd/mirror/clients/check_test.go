@@ -15,7 +15,7 @@ import (
 	"airmirror/mirror"
 )
 
-// served is a mirror with one image for two platforms, of which one is stored.
+// served is a mirror with an image for two platforms, one of them stored.
 type served struct {
 	*httptest.Server
 	asked []string
@@ -79,7 +79,7 @@ func serve(t *testing.T) *served {
 	return s
 }
 
-// check returns what was told of the check.
+// check runs a check and returns its report.
 func (s *served) check(t *testing.T, kind string) (told string, err error) {
 	t.Helper()
 	s.asked = nil
@@ -87,9 +87,9 @@ func (s *served) check(t *testing.T, kind string) (told string, err error) {
 	return told, err
 }
 
-// TestAMirrorIsAskedAsEachClientAsks: with the namespace as containerd sends it, by the prefix as podman does, and as docker
-// does in both of its ways; for the image, its manifest and its config.
-func TestAMirrorIsAskedAsEachClientAsks(t *testing.T) {
+// TestCheckSendsRequestsOfEachClient checks the requests for an image, its manifest and its config: with the namespace of
+// containerd, with the prefix of podman, and in both ways of docker.
+func TestCheckSendsRequestsOfEachClient(t *testing.T) {
 	s := serve(t)
 	for kind, ways := range map[string][][2]string{
 		"docker":     {{"library/app", ""}, {"library/app", "?ns=docker.io"}},
@@ -122,9 +122,9 @@ func TestAMirrorIsAskedAsEachClientAsks(t *testing.T) {
 	}
 }
 
-// TestACheckTriesWhatItSays: a mirror that wants a login is not said to be one that can be pulled from, be there an image or
-// not, and with the right login it is; nor is one that serves other bytes.
-func TestACheckTriesWhatItSays(t *testing.T) {
+// TestCheckDetectsLoginsAndWrongBytes checks mirrors that require a login, with and without an image, and a mirror that serves
+// wrong bytes.
+func TestCheckDetectsLoginsAndWrongBytes(t *testing.T) {
 	for name, token := range map[string]string{"by Basic": "", "by a token": "secret"} {
 		for _, image := range []bool{true, false} {
 			for _, kind := range clients.Kinds {

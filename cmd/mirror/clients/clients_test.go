@@ -16,8 +16,8 @@ var (
 	secure = clients.Mirror{Host: "reg.example", TLS: true, CA: "certs/ca.crt", Upstreams: []string{"docker.io", "quay.io"}}
 )
 
-// TestEveryClientIsToldOfTheMirror: by its scheme, for each upstream it has a file or an entry for, and of the authority.
-func TestEveryClientIsToldOfTheMirror(t *testing.T) {
+// TestEveryClientUsesTheMirror checks the scheme, an entry for each upstream, and the certificate authority.
+func TestEveryClientUsesTheMirror(t *testing.T) {
 	for _, kind := range clients.Kinds {
 		for _, m := range []clients.Mirror{plain, secure} {
 			setup, err := clients.For(kind, m)
@@ -56,8 +56,8 @@ func TestEveryClientIsToldOfTheMirror(t *testing.T) {
 	}
 }
 
-// TestEveryClientIsGivenItsCertificate: the files that its configuration names, or where it looks for them.
-func TestEveryClientIsGivenItsCertificate(t *testing.T) {
+// TestEveryClientGetsItsCertificate checks that the certificate has the paths that the client reads.
+func TestEveryClientGetsItsCertificate(t *testing.T) {
 	m := secure
 	m.Cert, m.Key = "certs/node.crt", "certs/node.key"
 	for _, kind := range clients.Kinds {
@@ -80,7 +80,7 @@ func TestEveryClientIsGivenItsCertificate(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrittenCanBeRead(t *testing.T) {
+func TestGeneratedFilesAreValid(t *testing.T) {
 	for _, m := range []clients.Mirror{plain, secure} {
 		docker, _ := clients.For("docker", m)
 		var daemon map[string][]string
@@ -103,7 +103,7 @@ func TestWhatIsWrittenCanBeRead(t *testing.T) {
 	}
 }
 
-// TestNoFallback: clients that can be told so ask the mirror alone, the others say that they cannot.
+// TestNoFallback checks that clients use only the mirror, or that a note says that they cannot.
 func TestNoFallback(t *testing.T) {
 	m := secure
 	m.NoFallback = true
@@ -132,7 +132,7 @@ func TestNoFallback(t *testing.T) {
 	}
 }
 
-// TestCredentials: in the files of the clients that have a place for them, which are marked; the others are told to log in.
+// TestCredentials checks that files with credentials are marked as secret, and that other clients have a note to log in.
 func TestCredentials(t *testing.T) {
 	m := plain
 	m.User, m.Password = "robot", "se\"same"

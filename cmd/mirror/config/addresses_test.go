@@ -10,7 +10,7 @@ import (
 	"airmirror/upstream"
 )
 
-func TestTheMirrorKnowsItsOwnAddresses(t *testing.T) {
+func TestOwnAddresses(t *testing.T) {
 	folder := t.TempDir()
 	if _, err := certs.Make(folder, []string{"reg.example", "10.0.0.7"}, false, time.Hour); err != nil {
 		t.Fatal(err)

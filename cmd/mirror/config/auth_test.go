@@ -7,8 +7,8 @@ import (
 	"airmirror/upstream"
 )
 
-// TestWhatIsFetchedWithALoginIsSaidToBeOpen, as long as everybody may pull it.
-func TestWhatIsFetchedWithALoginIsSaidToBeOpen(t *testing.T) {
+// TestOpenLoginsWarning expects a warning if everyone can pull content that needs a login upstream.
+func TestOpenLoginsWarning(t *testing.T) {
 	login := upstream.EndpointConfig{URL: "https://ghcr.io", Credentials: upstream.Credentials{Username: "robot"}}
 	open := Default()
 	open.Upstreams = []Upstream{

@@ -12,7 +12,7 @@ import (
 	"airmirror/mirror"
 )
 
-// example is what README shows, with everything that a file can say.
+// example is a configuration with all settings of upstreams.
 const example = `
 upstreams:
   - host: docker.io
@@ -72,8 +72,8 @@ func TestConfigFile(t *testing.T) {
 	}
 }
 
-// TestOnlyOnesOwnUpstreams: a flag, a variable or the file leaves out the registries that are known; the flag wins.
-func TestOnlyOnesOwnUpstreams(t *testing.T) {
+// TestKnownUpstreamsCanBeDisabled disables the well-known registries by a flag and by the file.
+func TestKnownUpstreamsCanBeDisabled(t *testing.T) {
 	const file, own = "upstreams: [{host: registry.corp}]\n", "registry.corp"
 	for name, tt := range map[string]struct {
 		file string
@@ -110,7 +110,7 @@ func TestUpstreamFlagsOfOneHostAreItsEndpoints(t *testing.T) {
 	}
 }
 
-func TestConfigMistakesAreNamed(t *testing.T) {
+func TestErrorsNameFileAndValue(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "unknown key hots: did you mean host?"},
 		"not YAML":          {"upstreams: [", "mirror.yaml:1: "},
@@ -155,7 +155,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestALimitOfRequestsLetsABurstThrough(t *testing.T) {
+func TestDefaultBurst(t *testing.T) {
 	for text, want := range map[string]int{
 		"":                                 0,
 		"limits: {requestsPerSecond: 50}":  100,

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestEndpointsOfEventsAreChecked: what is wrong with them is told with its place.
-func TestEndpointsOfEventsAreChecked(t *testing.T) {
+// TestInvalidEventEndpoints checks that errors name the file.
+func TestInvalidEventEndpoints(t *testing.T) {
 	for text, want := range map[string]string{
 		"{queue: 1kB}": "events.queue: 1000: want", "{endpoints: [{name: a}]}": "endpoint a: the url must be of the form",
 		"{endpoints: [{name: a, url: 'http://b/'}, {name: a, url: 'http://b/'}]}": "configured twice",
@@ -18,8 +18,8 @@ func TestEndpointsOfEventsAreChecked(t *testing.T) {
 	}
 }
 
-// TestEventsLeadWhereTheSettingsSay, whatever name clients came by.
-func TestEventsLeadWhereTheSettingsSay(t *testing.T) {
+// TestPublicURL checks the URL in events.
+func TestPublicURL(t *testing.T) {
 	secure := TLS{CertFile: "cert.pem", KeyFile: "key.pem"}
 	for _, tt := range []struct {
 		config       Config

@@ -13,17 +13,17 @@ import (
 	"airmirror/deploy"
 )
 
-// inExample is a setting as deploy/mirror.yaml shows it.
+// inExample is a setting in deploy/mirror.yaml.
 type inExample struct {
 	value *yaml.Node
 	line  int
 	mark  string // the comment behind it
 }
 
-// isExample reports whether the value stands for what could be set, and is no default.
+// isExample reports whether the value is an example instead of the default.
 func (e inExample) isExample() bool { return e.mark == "# "+exampleMark }
 
-// exampleSettings reads deploy/mirror.yaml with everything uncommented.
+// exampleSettings reads deploy/mirror.yaml with all settings uncommented.
 func exampleSettings(t *testing.T) (lines []string, shown map[string]inExample) {
 	t.Helper()
 	text := uncommented()
@@ -54,12 +54,12 @@ func readSection(t *testing.T, keys []settings.Key, section *yaml.Node, path str
 		case isSection:
 			readSection(t, keys, value, sub, shown)
 		default:
-			t.Errorf("deploy/mirror.yaml:%d: there is no key %s: take it out", name.Line, sub)
+			t.Errorf("deploy/mirror.yaml:%d: unknown key %s: remove it", name.Line, sub)
 		}
 	}
 }
 
-func TestTheExampleHasEverySettingAtItsDefault(t *testing.T) {
+func TestExampleHasEverySettingAtItsDefault(t *testing.T) {
 	lines, shown := exampleSettings(t)
 	given, filled := Default(), Default()
 	for _, key := range settings.Keys(&given) {
@@ -84,14 +84,14 @@ func TestTheExampleHasEverySettingAtItsDefault(t *testing.T) {
 	after := settings.Keys(&filled)
 	for i, key := range settings.Keys(&given) {
 		if e := shown[key.Path]; e.line != 0 && !sameValue(key.Value(), after[i].Value()) {
-			t.Errorf("deploy/mirror.yaml:%d: %s shows %s; the default is %s (write \"# example\" behind the key if it stands for what could be set)",
+			t.Errorf("deploy/mirror.yaml:%d: %s shows %s; the default is %s (write \"# example\" behind the key if the value is an example)",
 				e.line, key.Path, inYAML(after[i].Value()), inYAML(key.Value()))
 		}
 	}
 }
 
-// TestTheExampleIsInOrder: as it is, with every default uncommented, and with each of its examples.
-func TestTheExampleIsInOrder(t *testing.T) {
+// TestExampleIsValid loads the file as it is, with all defaults uncommented, and with each example.
+func TestExampleIsValid(t *testing.T) {
 	_, shown := exampleSettings(t)
 	all := "{}"
 	texts := map[string]string{"as it is": deploy.Config}
@@ -113,7 +113,7 @@ func TestTheExampleIsInOrder(t *testing.T) {
 	}
 }
 
-// howToAdd says what to write for a key that is missing.
+// howToAdd returns the text to add for a missing key.
 func howToAdd(key settings.Key) string {
 	name, section := key.Path, "at the top level"
 	indent := ""
@@ -129,7 +129,7 @@ func howToAdd(key settings.Key) string {
 	return fmt.Sprintf("add %q %s, below a line that explains it", indent+"#"+name+": "+value, section)
 }
 
-// lacksElementKeys reports what elements of a list can be told and an example does not show.
+// lacksElementKeys reports keys of list elements that the example does not have.
 func lacksElementKeys(t *testing.T, e inExample, list reflect.Type, path string) {
 	t.Helper()
 	if !isListOfSections(list) {
@@ -174,7 +174,7 @@ func addPaths(paths map[string]bool, node *yaml.Node, path string) {
 	}
 }
 
-// documentOf is a configuration that says one thing.
+// documentOf returns a configuration with one setting.
 func documentOf(t *testing.T, path string, value *yaml.Node) string {
 	t.Helper()
 	var doc any = value
@@ -187,7 +187,7 @@ func documentOf(t *testing.T, path string, value *yaml.Node) string {
 	return string(text)
 }
 
-// merged is a configuration that says what two do.
+// merged returns a configuration with the settings of two.
 func merged(t *testing.T, a, b string) string {
 	t.Helper()
 	var into, from map[string]any
@@ -224,7 +224,7 @@ func inYAML(value any) string {
 	return strings.TrimSpace(string(text))
 }
 
-// sameValue compares settings; a list with nothing in it is no list.
+// sameValue compares two settings. An empty list equals nil.
 func sameValue(a, b any) bool {
 	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
 	if k := x.Kind(); (k == reflect.Slice || k == reflect.Map) && x.Len() == 0 && y.Len() == 0 {

@@ -8,8 +8,8 @@ import (
 	"airmirror/mirror"
 )
 
-// TestPatternsOfTheCollectorHaveAHost: a rule is about the repositories that are listed by the names it is written in.
-func TestPatternsOfTheCollectorHaveAHost(t *testing.T) {
+// TestRetentionPatternsGetDefaultHost checks that a pattern without a host matches repositories of the default registry.
+func TestRetentionPatternsGetDefaultHost(t *testing.T) {
 	names := mirror.Names{Default: "reg.example:5000"}
 	for pattern, want := range map[string][]string{
 		"**":             {"**"},

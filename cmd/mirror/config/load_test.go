@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTyposInTheEnvironment(t *testing.T) {
+func TestMisspeltVariables(t *testing.T) {
 	for variable, want := range map[string]string{
 		"MIRROR_OFFLNE=1":                     "did you mean MIRROR_OFFLINE?",
 		"MIRROR_UPSTREEM=x":                   "did you mean MIRROR_UPSTREAM?",

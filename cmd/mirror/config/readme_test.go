@@ -11,7 +11,7 @@ import (
 	"airmirror/cmd/mirror/config/settings"
 )
 
-// TestReadmeConfig: the files that README shows are ones that the mirror takes.
+// TestReadmeConfig loads the configuration files in README.
 func TestReadmeConfig(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
@@ -28,7 +28,7 @@ func TestReadmeConfig(t *testing.T) {
 	}
 }
 
-// TestReadmeFlags: README shows every flag of serve, in the words of its help.
+// TestReadmeFlags checks that README has the help of every flag of serve.
 func TestReadmeFlags(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
@@ -41,7 +41,7 @@ func TestReadmeFlags(t *testing.T) {
 	}
 }
 
-// TestReadmeWatch: the settings that README shows for watching are there.
+// TestReadmeWatch checks the settings for monitoring in README.
 func TestReadmeWatch(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
@@ -55,7 +55,7 @@ func TestReadmeWatch(t *testing.T) {
 	}
 }
 
-// TestDeployReadmeKeys: the settings that other registries' are mapped to are there.
+// TestDeployReadmeKeys checks that the settings in the table of deploy/README.md exist.
 func TestDeployReadmeKeys(t *testing.T) {
 	readme, err := os.ReadFile("../../../deploy/README.md")
 	must(t, err)

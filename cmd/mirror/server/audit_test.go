@@ -16,7 +16,7 @@ import (
 	"airmirror/mirror"
 )
 
-// audited is what the audit log has of each job and stream.
+// audited are the expected entries in the audit log, by job and stream.
 var audited = map[string]string{
 	"sync": "with its request", "import": "with its request", "migrate": "a line", "export": "with its request", "export-sent": "a line",
 	"backup": "a line", "collect": "with its request", "remove": "with its request", "verify": "with its request", "pin": "with its request",
@@ -54,7 +54,7 @@ func auditLines(t *testing.T, path string) (entries []audit.Entry) {
 	return entries
 }
 
-// TestEveryJobIsAudited, or known to change nothing: none that is new is forgotten.
+// TestEveryJobIsAudited checks that every job and stream is audited, or known to change nothing.
 func TestEveryJobIsAudited(t *testing.T) {
 	i, client, path := auditedInstance(t)
 	ask := map[string]func() error{}
@@ -96,8 +96,8 @@ func TestEveryJobIsAudited(t *testing.T) {
 	}
 }
 
-// TestWhatCommandsChangeIsAudited, beside jobs.
-func TestWhatCommandsChangeIsAudited(t *testing.T) {
+// TestChangesByCommandsAreAudited checks the commands that are not jobs.
+func TestChangesByCommandsAreAudited(t *testing.T) {
 	_, client, path := auditedInstance(t)
 	want := ""
 	for _, do := range []struct {
@@ -125,7 +125,7 @@ func TestWhatCommandsChangeIsAudited(t *testing.T) {
 	}
 }
 
-// TestNoSecretIsAudited: neither of what was asked for, nor of what went wrong.
+// TestNoSecretIsAudited checks requests and errors.
 func TestNoSecretIsAudited(t *testing.T) {
 	i, client, path := auditedInstance(t)
 	for _, url := range []string{"https://robot:opensesame@registry.invalid", "https://robot:opensesame@registry.invalid:port", "://robot:opensesame@x"} {

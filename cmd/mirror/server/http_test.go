@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// exhausted is a listener that is out of file descriptors once, and then closed.
+// exhausted is a listener that first has no file descriptors, and is then closed.
 type exhausted struct {
 	net.Listener
 	accepts int
@@ -23,7 +23,7 @@ func (l *exhausted) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-func TestFaultsOfTheServerAreWarnings(t *testing.T) {
+func TestErrorsOfNetHTTPAreLoggedAsWarnings(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-func TestCommandsLogForPeople(t *testing.T) {
+func TestCommandLoggerWritesLines(t *testing.T) {
 	var out bytes.Buffer
 	log := NewCommandLogger(zapcore.ErrorLevel, &out)
 	log.Info("not worth a line")

@@ -11,8 +11,8 @@ import (
 	"airmirror/cache"
 )
 
-// TestRootLeavesFoldersOfOthersAlone: the server of another account could not read what root writes into its folder.
-func TestRootLeavesFoldersOfOthersAlone(t *testing.T) {
+// TestCheckCommandRefusesOtherOwners checks that root does not write into the folder of another account.
+func TestCheckCommandRefusesOtherOwners(t *testing.T) {
 	data := t.TempDir()
 	if err := CheckCommand(data+"/new", 0); err != nil {
 		t.Errorf("a folder that is not there yet: %v", err)
@@ -35,8 +35,9 @@ func TestRootLeavesFoldersOfOthersAlone(t *testing.T) {
 	}
 }
 
-// TestRootServesNoFolderOfAnotherServer, but a new one that belongs to anybody.
-func TestRootServesNoFolderOfAnotherServer(t *testing.T) {
+// TestCheckServerRefusesOtherOwners checks that root does not serve an index of another account. A new folder can belong to
+// any account.
+func TestCheckServerRefusesOtherOwners(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
 	}

@@ -6,7 +6,7 @@ import (
 	"airmirror/cmd/mirror/config/settings"
 )
 
-func TestWordsOfAKeyAreTakenApart(t *testing.T) {
+func TestVariableNames(t *testing.T) {
 	var c struct {
 		TLS struct {
 			File     string `yaml:"clientCAFile"`

@@ -48,7 +48,7 @@ func (w *wait) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func TestEachLayerIsOverTheOneBefore(t *testing.T) {
+func TestLaterLayersOverride(t *testing.T) {
 	c := config{Name: "default", Number: 1, Words: []string{"default"}}
 	origins, err := settings.Load(&c, settings.Layers{
 		File: "c.yaml",
@@ -78,7 +78,7 @@ func TestEachLayerIsOverTheOneBefore(t *testing.T) {
 	}
 }
 
-func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
+func TestErrorsNameTheirPosition(t *testing.T) {
 	for name, tt := range map[string]struct{ text, env, flag, want string }{
 		"misspelt key":          {text: "nmae: x", want: "c.yaml:1: unknown key nmae: did you mean name?"},
 		"misspelt, below":       {text: "on: true\nsection:\n  certfile: x", want: "c.yaml:3: section: unknown key certfile: did you mean certFile?"},
@@ -109,7 +109,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	}
 }
 
-func TestNothingIsNoMistake(t *testing.T) {
+func TestEmptyFileIsValid(t *testing.T) {
 	for _, text := range []string{"", "# only a comment\n", "section:\nname:\nitems:\n"} {
 		c := config{Name: "default"}
 		if _, err := settings.Load(&c, settings.Layers{File: "c.yaml", Text: []byte(text)}); err != nil || c.Name == "other" {
@@ -118,7 +118,7 @@ func TestNothingIsNoMistake(t *testing.T) {
 	}
 }
 
-func TestKeysSayWhatTheyAreCalled(t *testing.T) {
+func TestKeys(t *testing.T) {
 	c := config{Section: section{Password: "hidden"}}
 	var got []string
 	for _, key := range settings.Keys(&c) {

@@ -8,7 +8,7 @@ import (
 	"airmirror/cmd/mirror/config/settings"
 )
 
-func TestShowSaysWhereValuesCameFromAndNoSecret(t *testing.T) {
+func TestShowHasOriginsAndNoSecrets(t *testing.T) {
 	c := config{Number: 1}
 	origins, err := settings.Load(&c, settings.Layers{
 		File: "c.yaml", Text: []byte("section: {password: hidden}\nitems: [{host: one}]\nwords: [a]\nnamed: {x: [a]}\n"),
@@ -45,7 +45,7 @@ named: # c.yaml:4
 	}
 }
 
-func TestShowTellsOfAURLWhoIsAsked(t *testing.T) {
+func TestShowMasksURLs(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://proxy.corp:3128":             "http://proxy.corp:3128",
 		"http://me:hidden@proxy.corp:3128":   "http://me:********@proxy.corp:3128",

@@ -13,12 +13,12 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// hostile are words that clients write into images: they move the cursor, forge rows and turn text around.
+// hostile are texts of clients that move the cursor, forge rows and change the direction of text.
 const hostile = `linux\u001b]0;pwned\u0007\u001b[2J\nteam/safe:1  linux/amd64  yes\r\u202e\u009b31m`
 
-// TestWhatPeopleWroteIsPrintedAsText: commands and logs print no control characters and none that turn text around, and no
-// rows that are none.
-func TestWhatPeopleWroteIsPrintedAsText(t *testing.T) {
+// TestOutputEscapesControlCharacters checks that the output of commands and logs has no control characters, no characters that change the
+// direction of text, and no forged rows.
+func TestOutputEscapesControlCharacters(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer
 	t.Setenv("MIRROR_ACCESS_LOG", "true")
@@ -63,7 +63,7 @@ func TestWhatPeopleWroteIsPrintedAsText(t *testing.T) {
 	}
 }
 
-// checkPrinted runs a command, and checks what it prints.
+// checkPrinted runs a command and checks its output.
 func checkPrinted(t *testing.T, data, args string) {
 	t.Helper()
 	out, err := exec.Command("mirror", append(strings.Fields(args), "--data", data)...).CombinedOutput()

@@ -21,14 +21,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// moment is when an import is killed.
+// moment is a point of an import at which it is killed.
 type moment struct {
 	sent    float64 // this part of the bundle has been read, of 1
 	commits uint64  // with all of it: so many transactions of the index after the last blob got its name
 }
 
-// moments are spread over all of an import: the document, manifests, blobs, and then the transactions that enter what
-// came and point tags.
+// moments cover the whole import: document, manifests, blobs, and the transactions that add them and move tags.
 var moments = []moment{
 	{sent: 0.001}, {sent: 0.15}, {sent: 0.3}, {sent: 0.5}, {sent: 0.7}, {sent: 0.9}, {sent: 0.999},
 	{sent: 1}, {sent: 1, commits: 1}, {sent: 1, commits: 2}, {sent: 1, commits: 3},
@@ -36,7 +35,7 @@ var moments = []moment{
 
 func (m moment) String() string { return fmt.Sprintf("%v and %d transactions", m.sent, m.commits) }
 
-// carried is a bundle, what is in it, and the folder that it is from.
+// carried is a bundle, its images, and the data folder that it was exported from.
 type carried struct {
 	file, dir string
 	images    map[string]v1.Image // by reference; those of one repository
@@ -44,7 +43,7 @@ type carried struct {
 
 const carriedRepo = "team/app"
 
-// makeCarried makes a bundle of several images that share a layer.
+// makeCarried exports a bundle of several images that share a layer.
 func makeCarried(t *testing.T) carried {
 	t.Helper()
 	c := carried{file: filepath.Join(t.TempDir(), "plant.tar"), dir: t.TempDir(), images: map[string]v1.Image{}}
@@ -68,9 +67,9 @@ func makeCarried(t *testing.T) carried {
 	return c
 }
 
-// TestImportKilledAtAnyMoment kills what imports a bundle, the server or the command that opened the folder itself. No
-// tag is there before all are, whatever is there is whole, and the same command again leaves every blob once.
-func TestImportKilledAtAnyMoment(t *testing.T) {
+// TestImportSurvivesKillAtAnyPoint kills the importing process: the server, or the command that opened the folder itself. All
+// tags appear at once, stored content is complete, and repeating the command stores each blob once.
+func TestImportSurvivesKillAtAnyPoint(t *testing.T) {
 	c := makeCarried(t)
 	for name, serving := range map[string]bool{"server": true, "folder": false} {
 		for _, m := range moments {
@@ -110,12 +109,12 @@ func TestImportKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// command takes a bundle in that comes on its standard input.
+// command returns a command that imports a bundle from its standard input.
 func (c carried) command(dir string, args ...string) *exec.Cmd {
 	return exec.Command("mirror", append([]string{"sync", "--data", dir, "--offline", "--bundle", "-"}, args...)...)
 }
 
-// killedAt begins an import into dir and kills it.
+// killedAt starts an import into dir and kills it.
 func (c carried) killedAt(t *testing.T, dir string, m moment, serving bool) {
 	t.Helper()
 	cmd := c.command(dir, "--json")
@@ -165,8 +164,8 @@ func (c carried) killedAt(t *testing.T, dir string, m moment, serving bool) {
 	}
 }
 
-// waitFor waits until all blobs have their names, and then for so many transactions of the index, or until the import has
-// ended. It does not rest in between: transactions are short.
+// waitFor waits until all blobs are stored, then for a number of transactions of the index, or until the import ends. It
+// polls without pauses, as transactions are short.
 func (c carried) waitFor(t *testing.T, dir string, commits uint64, ended <-chan struct{}) {
 	t.Helper()
 	want := len(blobsIn(t, c.dir))
@@ -187,8 +186,8 @@ func (c carried) waitFor(t *testing.T, dir string, commits uint64, ended <-chan 
 	}
 }
 
-// transactions is the number of the last transaction of the index in a folder: bbolt has it in its two meta pages, by
-// turns. It is 0 before there is an index.
+// transactions returns the number of the last transaction of the index in a folder, from the two meta pages of bbolt; 0
+// without an index.
 func transactions(t *testing.T, dir string) uint64 {
 	t.Helper()
 	const page, at = 4096, 64
@@ -207,7 +206,7 @@ func transactions(t *testing.T, dir string) uint64 {
 	return latest
 }
 
-// pollTags looks at the tags of a server all the time.
+// pollTags polls the tags of a server.
 type pollTags struct {
 	partly       atomic.Int64 // how many tags there were when some were missing
 	all          atomic.Bool  // all of them were there
@@ -242,7 +241,7 @@ func (w *pollTags) stop() {
 	<-w.halted
 }
 
-// tags is how many tags a server has of what is carried; -1 if it does not answer.
+// tags returns how many tags of the bundle a server has; -1 if it does not respond.
 func tags(url string) int {
 	resp, err := http.Get(url + "/v2/" + carriedRepo + "/tags/list")
 	if err != nil {
@@ -253,7 +252,7 @@ func tags(url string) int {
 	return bytes.Count(body, []byte(`"v`))
 }
 
-// blobsIn are the files of blobs in a data folder, with their sizes.
+// blobsIn returns the files of blobs in a data folder with their sizes.
 func blobsIn(t *testing.T, dir string) map[string]int64 {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*/*"))

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestHerdIsOneTransfer(t *testing.T) {
+func TestConcurrentPullsShareOneDownload(t *testing.T) {
 	const herd = 64
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 8<<20)
@@ -38,8 +38,8 @@ func TestHerdIsOneTransfer(t *testing.T) {
 	}
 }
 
-// TestFirstByteGoesOutAsSoonAsItIsIn holds the upstream back in the middle of a blob until a client has read the half.
-func TestFirstByteGoesOutAsSoonAsItIsIn(t *testing.T) {
+// TestBlobIsStreamedWhileItArrives pauses the upstream in the middle of a blob until a client has read the first half.
+func TestBlobIsStreamedWhileItArrives(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 1<<20)
 	path := blobPath("library/app", d)
@@ -70,7 +70,7 @@ func TestFirstByteGoesOutAsSoonAsItIsIn(t *testing.T) {
 	}
 }
 
-func TestTransferGoesOnWithoutItsClient(t *testing.T) {
+func TestDownloadContinuesWithoutItsClient(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 1<<20)
 	path := blobPath("library/app", d)
@@ -103,7 +103,7 @@ func TestTransferGoesOnWithoutItsClient(t *testing.T) {
 	}
 }
 
-func TestWrongBytesAreNeverWhole(t *testing.T) {
+func TestWrongBytesBreakTheConnection(t *testing.T) {
 	up := newOrigin(t)
 	content, d := up.blob("library/app:v1", 1<<20)
 	path := blobPath("library/app", d)
