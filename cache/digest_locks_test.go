@@ -102,7 +102,7 @@ func TestDigestLocksWait(t *testing.T) {
 func TestDeleteFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var x deleteFence
-		spared := func(d digest.Digest, since uint64) bool {
+		passed := func(d digest.Digest, since uint64) bool {
 			t.Helper()
 			ok, err := x.passed(t.Context(), d, since)
 			if err != nil {
@@ -111,27 +111,27 @@ func TestDeleteFence(t *testing.T) {
 			return ok
 		}
 		before := x.current()
-		if !spared("d", before) {
+		if !passed("d", before) {
 			t.Error("lost without a sweep")
 		}
 		release := x.protect([]digest.Digest{"p", "q"})
 		x.begin()
 		during := x.current()
 		if x.mark("p") || !x.mark("d") {
-			t.Error("want what is not protected to be doomed")
+			t.Error("a digest that is not protected was not marked")
 		}
-		if spared("e", before) || !spared("e", during) {
+		if passed("e", before) || !passed("e", during) {
 			t.Error("want who looked before the transaction to look again, and no other")
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := x.passed(cancelled, "d", during); !errors.Is(err, context.Canceled) {
-			t.Errorf("spared returned %v, want %v", err, context.Canceled)
+			t.Errorf("passed returned %v, want %v", err, context.Canceled)
 		}
 		var ended atomic.Int32
 		go func() {
-			if spared("d", during) {
-				t.Error("want who looked before it was doomed to look again")
+			if passed("d", during) {
+				t.Error("a reader from before the mark passed")
 			}
 			ended.Add(1)
 		}()
@@ -148,7 +148,7 @@ func TestDeleteFence(t *testing.T) {
 		if ended.Load() != 2 {
 			t.Error("somebody waits after the transaction")
 		}
-		if spared("d", during) {
+		if passed("d", during) {
 			t.Error("want who looked during the transaction to look again")
 		}
 		if !x.isProtected("q") {

@@ -175,7 +175,7 @@ func (s *Store) recordUse(ctx context.Context, c content, read func() (found boo
 			return err
 		}
 		s.recency.touch(c)
-		if spared, err := s.fence.passed(ctx, c.digest, since); spared || err != nil {
+		if passed, err := s.fence.passed(ctx, c.digest, since); passed || err != nil {
 			return err
 		}
 	}

@@ -58,8 +58,12 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, val
 			return err
 		}
 		b.Fresh = latest(link.Added, b.Fresh, link.Used)
-		if place, found := v.repoIndexes[repo]; found && v.usedLately[b.Digest] {
-			b.Fresh = latest(b.Fresh, v.pending[content{v.repos[place].Repo, b.Digest}])
+		if v.usedLately[b.Digest] {
+			name, err := mirror.ParseRepo(repo)
+			if err != nil {
+				return err
+			}
+			b.Fresh = latest(b.Fresh, v.pending[content{name, b.Digest}])
 		}
 		if !link.Announced {
 			v.addRepo(b, repo)

@@ -55,6 +55,7 @@ func TemporaryMiss(err error) bool {
 const (
 	// MissHeader is a header in which a mirror tells another mirror about a miss. The value [MissUnavailable] says that the
 	// content of a 404 may be available later, or that a list lacks the items of an upstream.
-	MissHeader      = "Airmirror-Miss"
+	MissHeader = "Airmirror-Miss"
+	// MissUnavailable is the value of MissHeader.
 	MissUnavailable = "unavailable"
 )

@@ -13,6 +13,11 @@ type Progress interface {
 // NoProgress ignores progress.
 type NoProgress struct{}
 
+// Expect implements [Progress].
 func (NoProgress) Expect(int64) {}
-func (NoProgress) Did(int64)    {}
+
+// Did implements [Progress].
+func (NoProgress) Did(int64) {}
+
+// Doing implements [Progress].
 func (NoProgress) Doing(string) {}

@@ -202,7 +202,7 @@ func eventually(t *testing.T, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatal("waited in vain")
+			t.Fatal("the condition was not met in time")
 		}
 	}
 }

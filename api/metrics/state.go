@@ -178,13 +178,13 @@ func (e emitter) status(s mirror.Status) {
 	e.boolean(readOnly, s.ReadOnly)
 	e.boolean(verifying, s.Verify.Running)
 	if last := s.Verify.Last; last != nil {
-		flaws := 0
+		defects := 0
 		for _, n := range last.Defects {
-			flaws += n
+			defects += n
 		}
 		e.gauge(verifiedAt, float64(last.Started.Unix()))
 		e.gauge(verifiedBytes, float64(last.Bytes))
-		e.gauge(verifiedDefects, float64(flaws))
+		e.gauge(verifiedDefects, float64(defects))
 	}
 }
 

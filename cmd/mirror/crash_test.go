@@ -132,7 +132,7 @@ func checkWhole(t *testing.T, url string) {
 			img, err := remote.Image(reference(t, url, repo+":"+tag))
 			must(t, err)
 			if err := drain(img); err != nil && repo[:5] == "team/" {
-				t.Errorf("%s:%s is shown and not whole: %v", repo, tag, err)
+				t.Errorf("%s:%s is listed and incomplete: %v", repo, tag, err)
 			}
 		}
 	}

@@ -183,7 +183,6 @@ events:
 	eventually(t, "an endpoint has failed", func() bool { return here.requests() > before })
 	p.kill() // -9
 	here.refuses(false)
-	ask = nil
 	run("sync", "--bundle", bundle, "--overwrite", "--config", file) // with no server: the next one tells
 	p = spawn(t, data, "--config", file)
 	here.hears(t, "pull team/app v1", "import team/app v1")

@@ -268,8 +268,8 @@ func (d *depot) serves(pushed *depot) {
 			d.t.Errorf("blob %q is %q, %v", content, got, err)
 		}
 	}
-	for flaw, err := range d.store.Defects(context.Background(), mirror.CheckOptions{}) {
-		d.t.Errorf("defect: %+v, %v", flaw, err)
+	for defect, err := range d.store.Defects(context.Background(), mirror.CheckOptions{}) {
+		d.t.Errorf("defect: %+v, %v", defect, err)
 	}
 	for image, err := range d.mirror.Images(context.Background(), nil) {
 		if err != nil || !image.Complete && !pushed.sparse {

@@ -63,7 +63,7 @@ func wantSettings(t *testing.T, config string, variables ...string) {
 	cmd.Env = variables
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	if err := cmd.Run(); err != nil || said.Len() > 0 { // a variable that it does not know is told
+	if err := cmd.Run(); err != nil || said.Len() > 0 { // it warns about unknown variables
 		t.Errorf("the mirror does not take these settings: %v\n%s\n%s\n%s", err, &said, variables, config)
 	}
 }

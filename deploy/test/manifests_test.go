@@ -28,7 +28,7 @@ type manifests struct {
 	policies []*netv1.NetworkPolicy
 }
 
-// decode reads objects as the API server does that is told to be strict: a field that does not exist is an error.
+// decode reads objects as a strict API server does: a field that does not exist is an error.
 func decode(t *testing.T, text []byte) (m manifests) {
 	t.Helper()
 	codec := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Yaml: true, Strict: true})

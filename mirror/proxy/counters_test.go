@@ -49,7 +49,7 @@ func TestCounters(t *testing.T) {
 	became("a tag that cannot be confirmed", mirror.Counters{Manifests: mirror.Outcomes{Stale: 1}})
 	p.missing(byTag("other"))
 	_, _ = p.read(app, digest.FromString("other"))
-	became("what cannot be had", mirror.Counters{Manifests: mirror.Outcomes{Misses: 1}, Blobs: mirror.Outcomes{Misses: 1}, Wants: 2})
+	became("content that cannot be fetched", mirror.Counters{Manifests: mirror.Outcomes{Misses: 1}, Blobs: mirror.Outcomes{Misses: 1}, Wants: 2})
 	_, _ = p.Fetch(t.Context(), byTag("due"), mirror.FetchOptions{})
 	_, _ = p.StatBlob(t.Context(), app, digest.FromString("layer"))
 	became("what nobody pulls", mirror.Counters{})

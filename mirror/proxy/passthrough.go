@@ -69,7 +69,7 @@ func (r *passthroughReader) Read(p []byte) (int, error) {
 		limit-- // the last byte is read by itself
 	}
 	n, err := r.body.Read(p[:min(int64(len(p)), limit)])
-	r.verifier.Write(p[:n])
+	_, _ = r.verifier.Write(p[:n]) // a hash accepts every write
 	r.read += int64(n)
 	r.off = r.read
 	switch {

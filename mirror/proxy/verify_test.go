@@ -70,13 +70,13 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := fetched(t, proxy.Options{})
 			tt.damage(p)
-			flaws := tt.fetched + tt.wanted
+			defects := tt.fetched + tt.wanted
 			summary, events := p.verify(mirror.VerifyOptions{Fast: tt.fast})
-			if len(events) != flaws || summary.Files != 4 || summary.Bytes == 0 || summary.Repaired+summary.Fetched+summary.Wanted != 0 {
+			if len(events) != defects || summary.Files != 4 || summary.Bytes == 0 || summary.Repaired+summary.Fetched+summary.Wanted != 0 {
 				t.Errorf("without repair: %+v, %+v", summary, events)
 			}
 			summary, events = p.verify(mirror.VerifyOptions{Fast: tt.fast, Repair: true})
-			if len(events) != flaws || summary.Fetched != tt.fetched || summary.Wanted != tt.wanted || summary.Repaired != flaws || summary.Failed != 0 {
+			if len(events) != defects || summary.Fetched != tt.fetched || summary.Wanted != tt.wanted || summary.Repaired != defects || summary.Failed != 0 {
 				t.Errorf("with repair: %+v, %+v", summary, events)
 			}
 			if n := len(p.wants()); n != tt.wanted {

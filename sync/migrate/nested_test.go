@@ -54,7 +54,7 @@ func TestManifestsOfUnknownTypesAreMigrated(t *testing.T) {
 	}
 }
 
-// TestDeeplyNestedIndexesAreMigrated has more indexes in one another than are held in memory.
+// TestDeeplyNestedIndexesAreMigrated has more indexes in one another than stay in memory.
 func TestDeeplyNestedIndexesAreMigrated(t *testing.T) {
 	const depth = 40
 	indexOver := func(child any, mediaType string) v1.Index {

@@ -119,7 +119,7 @@ func (h testStore) movedIn() {
 	h.wantReadable("evil/app", "theirs", false)
 	h.wantReadable("evil/app", "secret", false)
 	h.wantReadable("private/app", "secret", true)
-	for flaw, err := range h.Defects(h.t.Context(), mirror.CheckOptions{}) {
-		h.t.Errorf("flaw: %+v, %v", flaw, err)
+	for defect, err := range h.Defects(h.t.Context(), mirror.CheckOptions{}) {
+		h.t.Errorf("defect: %+v, %v", defect, err)
 	}
 }

@@ -58,8 +58,8 @@ func TestArchiveContentAlreadyStored(t *testing.T) {
 		if images := map[bool]int{true: 1, false: 2}[saved]; summary.Images != images {
 			r.Errorf("%+v", summary)
 		}
-		for flaw, err := range s.store.Defects(t.Context(), mirror.CheckOptions{}) {
-			r.Errorf("flaw: %+v, %v", flaw, err)
+		for defect, err := range s.store.Defects(t.Context(), mirror.CheckOptions{}) {
+			r.Errorf("defect: %+v, %v", defect, err)
 		}
 		s.nothingIsLeft()
 	})

@@ -121,7 +121,7 @@ func TestImportLayout(t *testing.T) {
 		"a tag alone":           {[]v1.Descriptor{annotated(one, v1.AnnotationRefName, "1.0")}, "", nil, nil, mirror.CodeNameInvalid, "--tag"},
 		"one name for two":      {[]v1.Descriptor{one, two}, "registry.example/org/app:v1", nil, nil, mirror.CodeNameInvalid, "several images"},
 		"twice the same name":   {[]v1.Descriptor{annotated(one, containerdName, "x.example/a:1"), annotated(two, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "two images"},
-		"it is not whole":       {[]v1.Descriptor{annotated(lacking, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, digest.FromString("not here either").String()},
+		"it is incomplete":      {[]v1.Descriptor{annotated(lacking, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, digest.FromString("not here either").String()},
 		"a name that is none":   {[]v1.Descriptor{annotated(one, containerdName, "X Y")}, "", nil, nil, mirror.CodeNameInvalid, "X Y"},
 		"a manifest is missing": {[]v1.Descriptor{annotated(v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("gone"), Size: 4}, containerdName, "x.example/a:1")}, "", nil, nil, mirror.CodeBundleInvalid, "the archive lacks a part"},
 	} {

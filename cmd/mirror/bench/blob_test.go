@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// BenchmarkBlob gets a held blob, which is in the page cache.
+// BenchmarkBlob gets a stored blob, which is in the page cache.
 func BenchmarkBlob(b *testing.B) {
 	b.Run("64MiB", func(b *testing.B) { benchmarkBlob(b, "blob of 64 MiB, 4 clients", 64*mib, 4, 8, 11) })
 	b.Run("1GiB", func(b *testing.B) { benchmarkBlob(b, "blob of 1 GiB", gib, 1, 2, 7) })

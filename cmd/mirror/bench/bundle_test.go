@@ -20,7 +20,7 @@ const (
 	bundleRounds = 5
 )
 
-// BenchmarkBundle exports what is held, and imports it into a mirror that holds nothing. The commands are run as people
+// BenchmarkBundle exports everything that is stored, and imports it into an empty mirror. The commands are run as people
 // run them, beside a server.
 func BenchmarkBundle(b *testing.B) {
 	measure(b, func() {

@@ -100,7 +100,7 @@ func serveFile(spec fileSpec) http.Handler {
 // diskSpec is where to write to.
 type diskSpec struct{ Dir string }
 
-// serveDisk takes in no bytes: it makes those of the stream that it is asked for, hashes them, writes them to a new
+// serveDisk receives no bytes: it makes those of the requested stream, hashes them, writes them to a new
 // file, one piece after the other, and syncs that. It answers how many nanoseconds this took.
 func serveDisk(spec diskSpec) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -76,13 +76,13 @@ func benchmarkPull(b *testing.B, name string, rate int64, rounds int) {
 		r.note = fmt.Sprintf("distribution %s ms", number(median(v3.firstByte)))
 		r.list()
 
-		c, err := dial(mirror.addr) // what came through is what is held
+		c, err := dial(mirror.addr) // what was pulled through is stored
 		check(b, err)
 		defer c.Close()
 		_, err = c.fetch(images[0].layerPath(), images[0].Layer, make([]byte, 256<<10))
 		check(b, err)
 		if n := transfers(b, origin, images[0]); n != 3 {
-			b.Errorf("a held blob was asked for again")
+			b.Errorf("a stored blob was requested again")
 		}
 	})
 }

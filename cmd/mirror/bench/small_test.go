@@ -37,7 +37,7 @@ func benchmarkSmallImages(b *testing.B, name string, how way) {
 	measure(b, func() {
 		mirror, registry := startMirror(b, "--offline"), startRegistry(b, "")
 		var next atomic.Uint64
-		var cost [2]time.Duration // processor time of each server, and below how many images it took in
+		var cost [2]time.Duration // processor time of each server, and below how many images it received
 		var taken [2]uint64
 		push := func(which int, s *server) func(int) float64 {
 			return func(int) float64 {

@@ -99,7 +99,7 @@ func TestGeneratedFilesAreValid(t *testing.T) {
 		}
 	}
 	if local, _ := clients.For("docker", clients.Mirror{Host: "localhost:5000"}); strings.Contains(local.Files[0].Text, "insecure") {
-		t.Error("docker is told that localhost is insecure, which it knows")
+		t.Error("the files for docker list localhost as insecure, which docker assumes")
 	}
 }
 

@@ -45,9 +45,9 @@ func TestReadmeFlags(t *testing.T) {
 func TestReadmeWatch(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
-	block := regexp.MustCompile("(?s)## Watch it\n.*?```yaml\n(.*?)```").FindSubmatch(readme)
+	block := regexp.MustCompile("(?s)## Monitor it\n.*?```yaml\n(.*?)```").FindSubmatch(readme)
 	if block == nil {
-		t.Fatal("README shows no settings for watching")
+		t.Fatal("README shows no settings for monitoring")
 	}
 	c := load(t, string(block[1]))
 	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.PushRequests != 16 || c.Limits.MinFreeOf(1<<40) != 512<<20 {

@@ -69,7 +69,7 @@ func sizeOf(t *testing.T, path string) int64 {
 }
 
 // TestAcrossTheGap is one story: what the staging mirror holds is carried inside and runs there; then what is new in it,
-// which is little; then what somebody inside asked for in vain.
+// which is little; then what a client inside requested without success.
 func TestAcrossTheGap(t *testing.T) {
 	const shared, most = 16 << 20, 1 << 20 // bytes: of the layer that stays, and of what a small change may cost
 	g := newGap(t)

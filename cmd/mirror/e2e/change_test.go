@@ -87,7 +87,7 @@ func (c *changing) reload(t *testing.T, round int) {
 	}
 }
 
-// asks is the status of what a user is told who asks for a manifest, from an address of this machine.
+// asks returns the status of a request by a user for a manifest, from an address of this machine.
 func (c *changing) asks(t *testing.T, user, repo, from string) int {
 	t.Helper()
 	by := &http.Transport{TLSClientConfig: c.certs.trusting(t), DisableKeepAlives: true,
@@ -301,7 +301,7 @@ func (c *changing) startSlow(t *testing.T) *slow {
 				err = errors.New(response.Status)
 			}
 		}
-		body.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // who writes on is told
+		body.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // the writer gets the error
 		s.upload <- err
 	}()
 	s.goOn(t)

@@ -16,7 +16,7 @@ const (
 	exitAddress = 5
 )
 
-// TestRefusesToStart: what an operator gets wrong is told in one line, by a code that a script can tell apart.
+// TestRefusesToStart: a mistake of the operator is one line, and an exit code for scripts.
 func TestRefusesToStart(t *testing.T) {
 	running := startMirror(t, "--offline")
 	taken, err := net.Listen("tcp", freeAddr(t))

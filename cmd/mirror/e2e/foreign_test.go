@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// foreign is what a tool wrote of the image that it knows as hello, and how it is taken in.
+// foreign is what a tool wrote of the image that it knows as hello, and how it is imported.
 type foreign struct {
 	write []string // a command, with %s for the file or folder to write
-	shell string   // or one whose output is taken in as it comes, before " | mirror sync --bundle -"
+	shell string   // or one whose output is imported as a stream, before " | mirror sync --bundle -"
 	tag   string   // for --tag, if it has no name
 	comes string   // the name that it has inside then, without the registry
 }
 
-// TestOthersBundlesComeIn: what other tools write is taken in, and what comes back is the same image and runs.
+// TestOthersBundlesComeIn imports archives of other tools. The image that comes back is the same, and runs.
 func TestOthersBundlesComeIn(t *testing.T) {
 	need(t, "zstd", "skopeo", "podman")
 	const hello = "docker.io/library/airmirror-hello:1"

@@ -145,7 +145,7 @@ func TestNobodyNoticesANewCertificate(t *testing.T) {
 }
 
 // breakFiles leaves half a certificate on the disk, and then one of another key, and checks that the mirror goes on with
-// what it had, whether it is told to look or not.
+// what it had, with and without a reload.
 func breakFiles(t *testing.T, certs *certificates, mirror *server) {
 	t.Helper()
 	path := filepath.Join(certs.dir, "server.crt")

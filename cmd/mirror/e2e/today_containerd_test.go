@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// startContainerd starts a containerd of today, as it is told to use a mirror.
+// startContainerd starts a current containerd that uses a mirror.
 func (s site) startContainerd(t *testing.T, args ...string) *containerd {
 	t.Helper()
 	bin := today(t, false, "containerd", "ctr", "containerd-shim-runc-v2")

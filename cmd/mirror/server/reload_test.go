@@ -31,12 +31,12 @@ func TestSettingsThatNeedARestart(t *testing.T) {
 	}
 	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
-	_, told, _ := strings.Cut(string(readme), "A restart takes what is said of ")
-	told, _, _ = strings.Cut(told, ".\n")
+	_, listed, _ := strings.Cut(string(readme), "These settings need a restart")
+	listed, _, _ = strings.Cut(listed, ".\n")
 	for _, key := range needs {
 		section, _, _ := strings.Cut(key, ".")
-		if !strings.Contains(told, "`"+key+"`") && !strings.Contains(told, "`"+section+"`") {
-			t.Errorf("README does not say that %s needs a restart: %q", key, told)
+		if !strings.Contains(listed, "`"+key+"`") && !strings.Contains(listed, "`"+section+"`") {
+			t.Errorf("README does not say that %s needs a restart: %q", key, listed)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func TestLaterLayersOverride(t *testing.T) {
 
 func TestErrorsNameTheirPosition(t *testing.T) {
 	for name, tt := range map[string]struct{ text, env, flag, want string }{
-		"misspelt key":          {text: "nmae: x", want: "c.yaml:1: unknown key nmae: did you mean name?"},
+		"misspelt key":          {text: "namw: x", want: "c.yaml:1: unknown key namw: did you mean name?"},
 		"misspelt, below":       {text: "on: true\nsection:\n  certfile: x", want: "c.yaml:3: section: unknown key certfile: did you mean certFile?"},
 		"misspelt, in a list":   {text: "items:\n  - {hots: x}", want: "c.yaml:2: items: unknown key hots: did you mean host?"},
 		"like none":             {text: "section: {x: 1}", want: "want one of certFile, password"},
