@@ -63,7 +63,7 @@ func TestNobodyReadsOrChangesWhatIsNotTheirs(t *testing.T) {
 		{"and so is a repository that is not there", "bob", "GET /v2/alice/none/manifests/v9", nil, "", "403 DENIED"},
 		{"a wrong password", "", "GET /v2/public/app/manifests/v1", []string{"Authorization: Basic Ym9iOmFsaWNl"}, "", "401 wrong"},
 		{"a password of no user", "", "GET /v2/public/app/manifests/v1", []string{"Authorization: Basic bm9ib2R5Og=="}, "", "401 wrong"},
-		{"an authorization that is none", "", "GET /v2/public/app/manifests/v1", []string{"Authorization: Digest username=alice"}, "", "401 cannot be read"},
+		{"an authorization that is none", "", "GET /v2/public/app/manifests/v1", []string{"Authorization: Digest username=alice"}, "", "401 malformed"},
 		{"a token of somebody else", "", "GET /v2/alice/app/manifests/v1", []string{"Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImlzcyI6Im1pcnJvciIsImF1ZCI6Im1pcnJvciJ9."}, "", "401 token"},
 		{"two authorizations", "bob", "GET /v2/alice/app/manifests/v1", []string{"X-Authorization: " + basicAuth("alice")}, "", "403 DENIED"},
 		{"the tags", "bob", "GET /v2/alice/app/tags/list", nil, "", "403 DENIED"},
