@@ -48,7 +48,7 @@ func TestDigestLocks(t *testing.T) {
 	}
 	all.Wait()
 	if len(g.entries) != 0 {
-		t.Errorf("%d guards are left", len(g.entries))
+		t.Errorf("%d locks are left", len(g.entries))
 	}
 }
 
@@ -93,7 +93,7 @@ func TestDigestLocksWait(t *testing.T) {
 		g.share("d")() // does not prevent sharing
 		g.setDeleting("d", false)
 		if len(g.entries) != 0 {
-			t.Errorf("%d guards are left", len(g.entries))
+			t.Errorf("%d locks are left", len(g.entries))
 		}
 	})
 }

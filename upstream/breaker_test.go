@@ -195,8 +195,8 @@ func TestConcurrentFailuresCountOnce(t *testing.T) {
 // breaker. The status shows those that say nothing about the content.
 func TestAnswersKeepTheBreakerClosed(t *testing.T) {
 	for name, tt := range map[string]struct {
-		answer http.HandlerFunc
-		vain   int
+		answer   http.HandlerFunc
+		failures int
 	}{
 		"404":        {status(404, "MANIFEST_UNKNOWN", ""), 0},
 		"401":        {status(401, "UNAUTHORIZED", ""), 0},
@@ -216,7 +216,7 @@ func TestAnswersKeepTheBreakerClosed(t *testing.T) {
 						t.Errorf("no request was sent: %v", err)
 					}
 				}
-				if got := c.Status()[0]; got.Down || got.Failures != tt.vain {
+				if got := c.Status()[0]; got.Down || got.Failures != tt.failures {
 					t.Errorf("status is %+v", got)
 				}
 			})

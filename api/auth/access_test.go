@@ -59,12 +59,12 @@ func TestWithoutUsersOnlyLoopbackMayPush(t *testing.T) {
 		"localhost": 202, "LOCALHOST:5000": 202, "127.0.0.1:5000": 202, "127.8.9.1": 202, "[::1]:5000": 202, "[::1]": 202,
 		"": 403, "reg.example:5000": 403, "localhost.evil.example": 403, "10.0.0.1:5000": 403, "127.0.0.1.evil.example": 403, ":5000": 403,
 	} {
-		to := func(r *http.Request) { atHome(r); r.Host = host }
+		to := func(r *http.Request) { fromLoopback(r); r.Host = host }
 		if w := s.do(to, "POST", "/v2/team/app/blobs/uploads/", nil); w.Code != want {
 			t.Errorf("to the host %q: %d, want %d", host, w.Code, want)
 		}
 	}
-	s.want(202, atHome, "DELETE", "/v2/team/app/manifests/1", nil)
+	s.want(202, fromLoopback, "DELETE", "/v2/team/app/manifests/1", nil)
 }
 
 // TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull: and the refusal names the setting.
@@ -80,7 +80,7 @@ func TestWithoutUsersAndAnonymousPullOnlyLoopbackMayPull(t *testing.T) {
 			t.Errorf("%s %s: refused with %s, want %s in it", method, path, text, want)
 		}
 	}
-	s.want(200, atHome, "GET", "/v2/team/app/manifests/1", nil)
+	s.want(200, fromLoopback, "GET", "/v2/team/app/manifests/1", nil)
 	guard, err := auth.New(auth.Options{NoAnonymousPull: true})
 	must(t, err)
 	if said := guard.Summary(); !strings.HasPrefix(said, "without users, only this machine may pull, push and delete") {
@@ -144,29 +144,29 @@ func TestPossibleProxyHasNoLoopbackRights(t *testing.T) {
 	post := func(status int, who as) string {
 		return s.want(status, who, "POST", "/v2/team/app/blobs/uploads/", nil).Body.String()
 	}
-	if text := post(403, reached(atHome)); !strings.Contains(text, "may be a proxy") || !strings.Contains(text, "auth.loopbackPush") || strings.Contains(text, "listens") {
+	if text := post(403, reached(fromLoopback)); !strings.Contains(text, "may be a proxy") || !strings.Contains(text, "auth.loopbackPush") || strings.Contains(text, "listens") {
 		t.Errorf("refused with %s", text)
 	}
 	want := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:4711"), netip.MustParseAddrPort("127.0.0.1:5000")}
 	if !slices.Equal(asked, want) {
 		t.Errorf("asked about %v, want %v", asked, want)
 	}
-	if w := adminsSee(t, opts, reached(atHome)); w.Code != 403 {
+	if w := adminsSee(t, opts, reached(fromLoopback)); w.Code != 403 {
 		t.Errorf("what admins see: %d", w.Code)
 	}
-	post(403, atHome) // the connection is unknown
+	post(403, fromLoopback) // the connection is unknown
 	asked = nil
 	post(403, reached(nobody))
 	if len(asked) > 0 {
 		t.Errorf("asked about %v, which is not of this machine", asked)
 	}
 	post(202, func(r *http.Request) {
-		atHome(r)
+		fromLoopback(r)
 		*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.UnixAddr{Net: "unix"}))
 	})
 	verdict = nil
-	post(202, reached(atHome))
-	if w := adminsSee(t, opts, reached(atHome)); w.Code != 200 {
+	post(202, reached(fromLoopback))
+	if w := adminsSee(t, opts, reached(fromLoopback)); w.Code != 200 {
 		t.Errorf("what admins see, a client: %d", w.Code)
 	}
 }
@@ -175,10 +175,10 @@ func TestPossibleProxyHasNoLoopbackRights(t *testing.T) {
 func TestLoopbackRightsCanBeDisabled(t *testing.T) {
 	opts := auth.Options{NoLoopback: true, NoAnonymousPull: true}
 	s := newSite(t, opts)
-	if text := s.want(403, atHome, "POST", "/v2/team/app/blobs/uploads/", nil).Body.String(); !strings.Contains(text, "nobody may push") || !strings.Contains(text, "mirror user add") {
+	if text := s.want(403, fromLoopback, "POST", "/v2/team/app/blobs/uploads/", nil).Body.String(); !strings.Contains(text, "nobody may push") || !strings.Contains(text, "mirror user add") {
 		t.Errorf("refused with %s", text)
 	}
-	if w := adminsSee(t, opts, atHome); w.Code != 403 {
+	if w := adminsSee(t, opts, fromLoopback); w.Code != 403 {
 		t.Errorf("what admins see: %d", w.Code)
 	}
 	guard, err := auth.New(opts)
@@ -212,7 +212,7 @@ func TestWithUsersOnlyUsersMayPush(t *testing.T) {
 			t.Errorf("what dockerd asks first is challenged with %q", w.Header())
 		}
 	}
-	s.want(401, atHome, "POST", "/v2/team/app/blobs/uploads/", nil)
+	s.want(401, fromLoopback, "POST", "/v2/team/app/blobs/uploads/", nil)
 	s.want(401, user("alice", "guess"), "GET", "/v2/team/app/manifests/1", nil) // a wrong password is always an error
 	if after := s.state(); after != before {
 		t.Errorf("what was refused changed\n%s\ninto\n%s", before, after)
@@ -255,7 +255,7 @@ func TestClientCertificatesIdentifyUsers(t *testing.T) {
 		}
 	}
 	s.want(200, cert("node", true), "GET", "/v2/team/app/manifests/1", nil)
-	for _, who := range []as{nobody, atHome, cert("node", false), cert("other", true), cert("", true), cert("anonymous", true), cert("node\n", true)} {
+	for _, who := range []as{nobody, fromLoopback, cert("node", false), cert("other", true), cert("", true), cert("anonymous", true), cert("node\n", true)} {
 		s.want(403, who, "GET", "/v2/team/app/manifests/1", nil)
 		s.want(403, who, "POST", "/v2/team/app/blobs/uploads/", nil)
 	}

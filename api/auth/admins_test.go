@@ -51,10 +51,10 @@ func TestWithoutUsersEverybodyMayAdminister(t *testing.T) {
 		if tt.opts.Htpasswd != "" || tt.opts.Certificates { // no additional rights with users
 			wantHome = tt.want
 		}
-		if w := adminsSee(t, tt.opts, atHome); w.Code != wantHome {
+		if w := adminsSee(t, tt.opts, fromLoopback); w.Code != wantHome {
 			t.Errorf("%s: this machine: %d, want %d: %s", name, w.Code, wantHome, w.Body)
 		}
-		behind := func(r *http.Request) { atHome(r); r.Header.Set("X-Forwarded-For", "127.0.0.1") }
+		behind := func(r *http.Request) { fromLoopback(r); r.Header.Set("X-Forwarded-For", "127.0.0.1") }
 		if w := adminsSee(t, tt.opts, behind); w.Code != tt.want {
 			t.Errorf("%s: who is behind a proxy on this machine: %d, want %d", name, w.Code, tt.want)
 		}

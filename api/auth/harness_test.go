@@ -72,7 +72,7 @@ func bearer(token string) as {
 
 func from(address string) as { return func(r *http.Request) { r.RemoteAddr = address } }
 
-var atHome = home("127.0.0.1:4711")
+var fromLoopback = home("127.0.0.1:4711")
 
 // home is a client on this machine that connects to localhost.
 func home(address string) as {

@@ -150,12 +150,12 @@ func TestUsersFileIsWatched(t *testing.T) {
 		guard, err := auth.New(auth.Options{Htpasswd: path})
 		must(t, err)
 		later := func() { time.Sleep(time.Second) }
-		wantCode(t, guard, atHome, "")
+		wantCode(t, guard, fromLoopback, "")
 		wantCode(t, guard, nobody, mirror.CodeDenied)
 
 		writeUsers(t, path, "alice")
 		later()
-		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		wantCode(t, guard, fromLoopback, mirror.CodeUnauthorized)
 		wantCode(t, guard, known("alice"), "")
 
 		writeUsers(t, path, "bob", "carol")
@@ -172,11 +172,11 @@ func TestUsersFileIsWatched(t *testing.T) {
 		must(t, os.Remove(path))
 		later()
 		wantCode(t, guard, known("bob"), "")
-		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		wantCode(t, guard, fromLoopback, mirror.CodeUnauthorized)
 
 		must(t, os.WriteFile(path, nil, 0o600)) // the last user was removed
 		later()
-		wantCode(t, guard, atHome, "")
+		wantCode(t, guard, fromLoopback, "")
 	})
 }
 
@@ -203,28 +203,28 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 				t.Errorf("logged %v, want %d that say %q", all, n, what)
 			}
 		}
-		wantCode(t, guard, atHome, "")
+		wantCode(t, guard, fromLoopback, "")
 		for _, broken := range []string{"bob:$apr1$x$y\n", "bob:{SHA}x\n", "bob:plain\n"} { // malformed from the start
 			put(broken)
 			later()
-			wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+			wantCode(t, guard, fromLoopback, mirror.CodeUnauthorized)
 			wantCode(t, guard, user("bob", "plain"), mirror.CodeUnauthorized)
 			later()
 			wantLogged(1, "line 1: the hash of user bob is not one of bcrypt")
 		}
 		must(t, os.Remove(path))
 		later()
-		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		wantCode(t, guard, fromLoopback, mirror.CodeUnauthorized)
 		wantLogged(1, "no such file")
 		put("")
 		later()
-		wantCode(t, guard, atHome, "")
+		wantCode(t, guard, fromLoopback, "")
 		put("bob:plain\n")
 		if err := guard.Apply(opts); err == nil { // the error does not change that
 			t.Error("a file of users that cannot be read is taken up")
 		}
 		later()
-		wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+		wantCode(t, guard, fromLoopback, mirror.CodeUnauthorized)
 		wantLogged(1, "bcrypt")
 
 		put(line)
@@ -235,11 +235,11 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 		for range 3 {
 			later()
 			wantCode(t, guard, bob, "")
-			wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+			wantCode(t, guard, fromLoopback, mirror.CodeUnauthorized)
 		}
 		wantLogged(1, "is a directory")
 		must(t, guard.Apply(auth.Options{Htpasswd: path + "2", Log: opts.Log}))
-		wantCode(t, guard, atHome, "") // another file, which does not exist
+		wantCode(t, guard, fromLoopback, "") // another file, which does not exist
 
 		put(line)
 		must(t, guard.Apply(opts))
@@ -248,7 +248,7 @@ func TestUnusableUsersFileDoesNotOpenTheMirror(t *testing.T) {
 			must(t, guard.Apply(opts))
 			later()
 			wantCode(t, guard, bob, "")
-			wantCode(t, guard, atHome, mirror.CodeUnauthorized)
+			wantCode(t, guard, fromLoopback, mirror.CodeUnauthorized)
 		}
 		put("bob\n")
 		if err := guard.Apply(opts); err == nil {

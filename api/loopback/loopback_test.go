@@ -143,15 +143,15 @@ func TestCheck(t *testing.T) {
 				t.Skip("only root can start a process of another account")
 			}
 			remote, local := connected(t, tt.what, tt.uid)
-			judge := loopback.New()
+			checker := loopback.New()
 			for range 2 { // the second result is cached
-				err := judge.Check(remote, local)
+				err := checker.Check(remote, local)
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("%v, want %q", err, tt.want)
 				}
 			}
 			mapped := netip.AddrPortFrom(netip.AddrFrom16(remote.Addr().As16()), remote.Port())
-			if err := judge.Check(mapped, local); (err == nil) != (tt.want == "") {
+			if err := checker.Check(mapped, local); (err == nil) != (tt.want == "") {
 				t.Errorf("by its IPv4 address in IPv6: %v", err)
 			}
 		})
@@ -225,8 +225,8 @@ func TestClosedConnection(t *testing.T) {
 	if _, err := bufio.NewReader(accepted).ReadByte(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
-	judge := loopback.New(address(listener.Addr()).Port())
-	if err := judge.Check(address(accepted.RemoteAddr()), address(accepted.LocalAddr())); err == nil || !strings.Contains(err.Error(), "no process") {
+	checker := loopback.New(address(listener.Addr()).Port())
+	if err := checker.Check(address(accepted.RemoteAddr()), address(accepted.LocalAddr())); err == nil || !strings.Contains(err.Error(), "no process") {
 		t.Errorf("after it was closed: %v", err)
 	}
 }
