@@ -74,7 +74,7 @@ func (s *storeSurvey) emit(e emitter) {
 
 // survey surveys the store. It ends with an error if the store is closed.
 func (s *storeSurvey) survey() {
-	held, err := measure(s.store)
+	usage, err := measure(s.store)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.surveying, s.at = false, time.Now()
@@ -82,7 +82,7 @@ func (s *storeSurvey) survey() {
 		s.log.Warn("cannot survey the store for metrics", zap.Error(err))
 		return
 	}
-	s.usage = held
+	s.usage = usage
 }
 
 // measure adds up the content of a store. It only keeps the repositories in memory.

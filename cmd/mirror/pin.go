@@ -86,11 +86,11 @@ func listPins(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	}
 	t := newTable(out, "PINNED", "SINCE", "DIGEST")
 	for _, pin := range pins {
-		held := "not stored"
+		target := "not stored"
 		if pin.Digest != "" {
-			held = short(pin.Digest)
+			target = short(pin.Digest)
 		}
-		t.row(pin.Ref, since(pin.Since), held)
+		t.row(pin.Ref, since(pin.Since), target)
 	}
 	return t.Flush()
 }
