@@ -37,14 +37,8 @@ var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
 func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
 	store := pflag.NewFlagSet("", pflag.ContinueOnError)
 	q.source.Flags(store, config.StoreKeys...)
-	store.VisitAll(func(f *pflag.Flag) {
-		if f.Name == "data" {
-			f.Usage = "use the mirror that stores everything in this `folder`"
-			return
-		}
-		f.Usage += "; ignored while a server runs"
-		f.Hidden = !q.create && f.Name != "upstream"
-	})
+	store.Lookup("data").Usage = "use the mirror that stores everything in this `folder`"
+	asSettings(cmd, store, "Settings (all but --data are ignored while a server runs):")
 	f := cmd.Flags()
 	f.AddFlagSet(store)
 	f.BoolVar(&q.json, "json", false, "print JSON")

@@ -13,14 +13,13 @@ import (
 )
 
 func newConfigCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return parentCommand(&cobra.Command{
 		Use:   "config",
 		Short: "Check and show the settings",
-		Args:  usage(noArguments),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newConfigCheckCommand(), newConfigShowCommand(), newConfigExampleCommand(), newConfigSchemaCommand())
-	return cmd
+		Example: `  mirror config example > mirror.yaml
+  mirror config check --config mirror.yaml
+  mirror serve --config mirror.yaml`,
+	}, newConfigExampleCommand(), newConfigCheckCommand(), newConfigShowCommand(), newConfigSchemaCommand())
 }
 
 func newConfigCheckCommand() *cobra.Command {

@@ -56,7 +56,7 @@ Exit codes: 0 the bundle is complete and durable, 2 invalid flags or files, 6 an
 was skipped, or was not checked upstream, 130 interrupted; others as for serve.`,
 		Example: `  mirror export --bundle plant.tar alpine:3 ghcr.io/org/app:v1
   mirror export --bundle plant.tar --all --to plant-7 --since last
-  mirror export --bundle usb/plant.tar --file images.txt --volume-size 4.7GB --sign mirror.key
+  mirror export --bundle usb/b.tar --all --volume-size 4.7GB --sign mirror.key
   mirror export --bundle plant.tar --wants wants.json --have receipt.json
   mirror export --bundle - alpine:3 | ssh inside mirror sync --bundle -
   mirror export --all --to plant-7 --since last --dry-run`,

@@ -14,14 +14,11 @@ import (
 )
 
 func newKeyCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "key",
-		Short: "Create keys to sign bundles",
-		Args:  usage(noArguments),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newKeyGenerateCommand())
-	return cmd
+	return parentCommand(&cobra.Command{
+		Use:     "key",
+		Short:   "Create keys to sign bundles",
+		Example: `  mirror key generate`,
+	}, newKeyGenerateCommand())
 }
 
 func newKeyGenerateCommand() *cobra.Command {
@@ -36,7 +33,8 @@ that protects the secret key.`,
 		Example: `  mirror key generate
   mirror export --bundle plant.tar --all --sign mirror.key
   mirror sync --bundle plant.tar --verify mirror.pub
-  tar xf plant.tar bundle.json bundle.json.minisig && minisign -V -p mirror.pub -m bundle.json`,
+  tar xf plant.tar bundle.json bundle.json.minisig
+  minisign -V -p mirror.pub -m bundle.json`,
 		Args: usage(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			password, err := newPassword(cmd, noPassword)

@@ -32,7 +32,7 @@ the metrics count the same incomplete images.`,
   mirror ls 'team/*:v1.*'
   mirror ls app@sha256:4f53a6
   mirror ls --incomplete
-  mirror ls --json | jq -r '.[] | select(.complete | not) | .repository + ":" + .tag'`,
+  mirror ls --json | jq -r '.[] | select(.complete | not) | .reference'`,
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		query.Match = args

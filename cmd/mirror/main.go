@@ -96,13 +96,14 @@ func newRootCommand() *cobra.Command {
 		Long: `mirror is an OCI registry and a pull-through mirror of other registries. It fetches missing
 images from upstream registries, stores them, and serves them when the upstreams are not
 reachable. Bundles carry images into networks without any connection.`,
-		Example: `  mirror serve                              # on :5000, in front of Docker Hub
-  mirror serve --offline                    # serve stored content, contact no upstream
-  mirror serve --upstream https://registry.example.com
-  mirror sync --file images.txt             # fetch complete images in advance
-  mirror ls                                 # list images, and whether they are complete
-  mirror gc --dry-run                       # what would be deleted, and why
-  mirror mode offline                       # contact no upstream from now on`,
+		Example: `  mirror serve                    # on :5000, in front of Docker Hub
+  mirror serve --offline          # serve stored content, contact no upstream
+  mirror client docker            # what Docker needs to pull through the mirror
+  mirror sync --file images.txt   # fetch complete images in advance
+  mirror export --bundle b.tar --all     # write a bundle for an isolated mirror
+  mirror import b.tar             # import it there
+  mirror ls                       # list images, and whether they are complete
+  mirror gc --dry-run             # what would be deleted, and why`,
 		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -111,10 +112,17 @@ reachable. Bundles carry images into networks without any connection.`,
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitError{exitUsage, flagError(cmd, err)}
 	})
+	cobra.EnableCommandSorting = false // the help has them in the order of AddCommand
+	cmd.SetHelpFunc(printHelp)
 	cmd.SetHelpCommand(newHelpCommand())
-	cmd.AddCommand(newServeCommand(), newStatusCommand(), newModeCommand(), newListCommand(), newWantsCommand(), newSyncCommand(),
-		newCertCommand(), newUserCommand(), newConfigCommand(), newClientCommand(), newExportCommand(), newKeyCommand(), newCollectCommand(),
-		newPinCommand(), newUnpinCommand(), newRemoveCommand(), newUsageCommand(), newVerifyCommand(), newBackupCommand(), newHealthCommand(), newReloadCommand())
+	cmd.AddGroup(groupTitles...)
+	cmd.SetHelpCommandGroupID(groupOther)
+	group(cmd, groupServe, newServeCommand(), newStatusCommand(), newModeCommand(), newReloadCommand(), newConfigCommand())
+	group(cmd, groupImages, newListCommand(), newRemoveCommand(), newPinCommand(), newUnpinCommand(), newWantsCommand())
+	group(cmd, groupAirGap, newSyncCommand(), newExportCommand(), newKeyCommand())
+	group(cmd, groupSpace, newUsageCommand(), newCollectCommand())
+	group(cmd, groupOperations, newVerifyCommand(), newBackupCommand(), newHealthCommand())
+	group(cmd, groupAccess, newClientCommand(), newUserCommand(), newCertCommand())
 	return cmd
 }
 
@@ -144,8 +152,9 @@ func expected(err error) error {
 // newHelpCommand replaces the help command of cobra, which reports no error for an unknown command.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [command]",
-		Short: "Print the help of a command",
+		Use:     "help [COMMAND]",
+		Short:   "Print the help of a command",
+		Example: `  mirror help sync`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {

@@ -27,8 +27,8 @@ by another process, 4 data folder not readable or writable, 5 address not availa
 		Example: `  # In front of Docker Hub, with everything stored in ./data
   mirror serve
 
-  # Docker Hub through another endpoint, and a second registry under its own host
-  mirror serve --upstream docker.io=https://hub.example.com --upstream https://quay.io
+  # Docker Hub through another endpoint, and a second registry
+  mirror serve --upstream docker.io=https://hub.corp --upstream https://reg.corp
 
   # Isolated: serve stored content and contact no upstream
   mirror serve --offline --data /srv/mirror`,

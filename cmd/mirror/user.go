@@ -31,19 +31,18 @@ type userFile struct {
 }
 
 func newUserCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return parentCommand(&cobra.Command{
 		Use:   "user",
 		Short: "Manage users",
+		Example: `  mirror user add alice
+  mirror user ls
+  mirror user rm alice`,
 		Long: `Manage the users in the htpasswd file of the configuration or, if none is configured, in htpasswd in
 the data folder. Passwords are hashed with bcrypt. A running server uses a change within a second.
 
 If there are users, only users can push and delete. Everyone can still pull, unless
 auth.anonymousPull is false. Rules in the configuration (auth.rules) replace these defaults.`,
-		Args: usage(noArguments),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newUserAddCommand(), newUserRemoveCommand(), newUserListCommand())
-	return cmd
+	}, newUserAddCommand(), newUserListCommand(), newUserRemoveCommand())
 }
 
 func newUserAddCommand() *cobra.Command {
@@ -130,6 +129,7 @@ func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args 
 	meant := pflag.NewFlagSet("", pflag.ContinueOnError)
 	meant.StringVar(&u.path, "htpasswd", "", "`file` of users (default the file in the configuration, or htpasswd in the data folder)")
 	u.source.Flags(meant, "data")
+	asSettings(cmd, meant, "Settings:")
 	cmd.Flags().AddFlagSet(meant)
 	cmd.Args = usage(cmd.Args)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
