@@ -12,6 +12,7 @@ import (
 
 	"airmirror/cache/bolt"
 	"airmirror/cache/files"
+	"airmirror/mirror/durable"
 )
 
 var (
@@ -165,7 +166,7 @@ func (r *folderRebuild) replace() (oldIndex string, err error) {
 	if err := os.Rename(r.next(), r.index); err != nil {
 		return oldIndex, err
 	}
-	return oldIndex, bolt.SyncFolder(r.folder)
+	return oldIndex, durable.SyncFolder(r.folder)
 }
 
 // close closes what is open, in reverse order, and deletes the salvaged index.

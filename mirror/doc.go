@@ -2,7 +2,8 @@
 // the parts that it consists of.
 //
 // Every other package may import it, and it imports none of them. The others do not import one another, except within one
-// folder. If one needs another, it declares a small interface. Only cmd imports all of them. A test checks this.
+// folder. If one needs another, it declares a small interface. Only cmd imports all of them. A test checks this. Package
+// mirror/durable, which writes files durably, is open to all of them.
 //
 //	cmd/mirror            main, one file per command; config (settings), server (wiring)
 //	    │

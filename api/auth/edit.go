@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"airmirror/mirror"
+	"airmirror/mirror/durable"
 )
 
 // ErrNoUser means that the file has no such user.
@@ -121,34 +122,12 @@ func edit(path string, change func(lines []string) ([]string, error)) error {
 	}
 	info, err := locked.Stat()
 	if err == nil {
-		err = replace(path, changed.Bytes(), info)
+		err = durable.Replace(path, changed.Bytes(), func(file *os.File) error {
+			return errors.Join(own(file, info), file.Chmod(info.Mode().Perm()))
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("cannot change %s: %w", path, err)
 	}
 	return nil
-}
-
-// replace atomically replaces a file and preserves its permissions and owner.
-func replace(path string, text []byte, old os.FileInfo) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".htpasswd-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(file.Name())
-		}
-	}()
-	if _, err := file.Write(text); err != nil {
-		return err
-	}
-	if err := errors.Join(own(file, old), file.Chmod(old.Mode().Perm()), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
 }

@@ -8,5 +8,3 @@ import "os"
 func lock(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) }
 
 func own(*os.File, os.FileInfo) error { return nil }
-
-func syncFolder(string) error { return nil }

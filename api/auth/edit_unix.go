@@ -55,12 +55,3 @@ func own(file *os.File, of os.FileInfo) error {
 	}
 	return file.Chown(int(want.Uid), int(want.Gid))
 }
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
-}

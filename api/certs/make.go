@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"airmirror/mirror"
+	"airmirror/mirror/durable"
 )
 
 // The names of the files that [Make] writes.
@@ -281,25 +282,14 @@ func (p pair) write(folder, certName, keyName string, chain []byte) error {
 	return replace(filepath.Join(folder, certName), chain, 0o644)
 }
 
+// replace replaces the file at path. If the file exists, the new one gets its owner.
 func replace(path string, data []byte, mode os.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) //nolint:errcheck // it has its name by then
-	if before, missing := os.Stat(path); missing == nil {
-		err = likeBefore(temp, before, mode)
-	} else {
-		err = temp.Chmod(mode)
-	}
-	if err == nil {
-		_, err = temp.Write(data)
-	}
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+	return durable.Replace(path, data, func(file *os.File) error {
+		if before, err := os.Stat(path); err == nil {
+			return likeBefore(file, before, mode)
+		}
+		return file.Chmod(mode)
+	})
 }
 
 func encode(kind string, der []byte) []byte {

@@ -18,6 +18,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"airmirror/cache/backend"
+	"airmirror/mirror/durable"
 )
 
 // ErrLocked is returned if another process has the index open. One process owns a data folder.
@@ -78,7 +79,7 @@ func Open(path string) (*Index, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	if err := SyncFolder(filepath.Dir(path)); err != nil {
+	if err := durable.SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
 	opened, err := os.Stat(path)
@@ -153,16 +154,4 @@ func (x *Index) Close() error {
 		x.prealloc.close()
 	})
 	return x.closeErr
-}
-
-// SyncFolder makes the names of new files in a folder durable. bbolt only syncs the content of its file.
-func SyncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // Windows cannot sync folders
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

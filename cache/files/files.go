@@ -52,6 +52,7 @@ import (
 
 	"airmirror/cache/backend"
 	"airmirror/mirror"
+	"airmirror/mirror/durable"
 )
 
 const (
@@ -68,7 +69,7 @@ type Files struct {
 	durableFolders sync.Map // folders of blobs whose names are durable
 	verified       *verified
 	fsync          func(*os.File) error // replaced by tests, like startWriteback
-	// startWriteback is the function startWriteback.
+	// startWriteback is [durable.StartWriteback].
 	startWriteback func(file *os.File, from, n int64)
 }
 
@@ -77,7 +78,7 @@ var _ backend.Blobs = (*Files)(nil)
 // Open opens the folder root, and creates it if necessary. It deletes unfinished blobs of earlier processes that
 // cannot be resumed. No other process may use root at the same time.
 func Open(root string) (*Files, error) {
-	f := &Files{root: root, boot: cmp.Or(backend.BootID(), uuid.NewString()), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: startWriteback}
+	f := &Files{root: root, boot: cmp.Or(backend.BootID(), uuid.NewString()), verified: newVerified(), fsync: (*os.File).Sync, startWriteback: durable.StartWriteback}
 	f.commits.busy = make(map[digest.Digest]*commit)
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)

@@ -8,18 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startWriteback asks the kernel to start writing a range to disk, and does not wait. It is a hint: fsync reports
-// whether the range reached the disk, including errors of this call.
-func startWriteback(file *os.File, from, n int64) {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = conn.Control(func(fd uintptr) {
-		_ = unix.SyncFileRange(int(fd), from, n, unix.SYNC_FILE_RANGE_WRITE)
-	})
-}
-
 // hardLinked reports whether a file has more than one name.
 func hardLinked(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)

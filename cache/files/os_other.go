@@ -8,9 +8,6 @@ import (
 	"os"
 )
 
-// startWriteback does nothing.
-func startWriteback(*os.File, int64, int64) {}
-
 // hardLinked returns false: the number of links is unknown.
 func hardLinked(os.FileInfo) bool { return false }
 

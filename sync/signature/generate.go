@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
+
+	"airmirror/mirror/durable"
 
 	"aead.dev/minisign"
 )
@@ -68,21 +69,10 @@ func writeNew(path string, text []byte, mode os.FileMode) error {
 	_, err = file.Write(append(text, '\n'))
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err == nil {
-		err = syncFolder(filepath.Dir(path))
+		err = durable.SyncFolder(filepath.Dir(path))
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
-}
-
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // Windows cannot sync folders
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -71,15 +71,3 @@ func renameTemp(file *os.File, path string) error {
 	_ = file.Close() // the content is synced
 	return nil
 }
-
-// startWriteback makes the kernel start writing a range to disk, and does not wait. It is a hint: only fsync ensures that
-// the range is on disk, and fsync also reports errors of the writeback.
-func startWriteback(file *os.File, from, n int64) {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = conn.Control(func(fd uintptr) {
-		_ = unix.SyncFileRange(int(fd), from, n, unix.SYNC_FILE_RANGE_WRITE)
-	})
-}

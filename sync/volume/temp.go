@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
+
+	"airmirror/mirror/durable"
 )
 
 const (
@@ -41,7 +42,7 @@ func (t *tempFile) write(b []byte) error {
 	n, err := t.file.Write(b)
 	t.size += int64(n)
 	if t.size-t.writebackFrom >= writebackStep {
-		startWriteback(t.file, t.writebackFrom, t.size-t.writebackFrom)
+		durable.StartWriteback(t.file, t.writebackFrom, t.size-t.writebackFrom)
 		t.writebackFrom = t.size
 	}
 	return err
@@ -126,7 +127,7 @@ func (w *Writer) rename(path string) error {
 	}
 	w.temp.renamed = true
 	w.created = append(w.created, path)
-	return syncFolder(filepath.Dir(path))
+	return durable.SyncFolder(filepath.Dir(path))
 }
 
 // checkVacant returns an error if another process created a file of that name after [Create] checked it.
@@ -153,7 +154,7 @@ func (w *Writer) writeDescription(d Description, path string) error {
 		return errors.Join(err, os.Remove(temporary))
 	}
 	w.created = append(w.created, path)
-	return syncFolder(filepath.Dir(path))
+	return durable.SyncFolder(filepath.Dir(path))
 }
 
 func writeSynced(path string, content []byte) error {
@@ -209,20 +210,4 @@ func belongsToSet(file, name string) bool {
 	digits, ok := strings.CutSuffix(rest, ".json")
 	of, _, isNumber := Parse(name + "." + digits)
 	return ok && isNumber && of == name
-}
-
-// syncFolder makes renames in a folder durable, where the system supports it.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = folder.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // some network file systems do not support it
-	}
-	return errors.Join(err, folder.Close())
 }
