@@ -179,7 +179,7 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 	p.puller = &puller{
 		store: store, content: p.content, recovery: p.recovery, routing: p.routing, calls: p.calls, absent: p.absent,
 		manifests: manifests, downloads: downloads, revalidation: revalidation, backfill: p.backfill, wants: p.wants,
-		pushes: pushes, counters: p.counters,
+		pushes: pushes, existing: newTTLCache[struct{}](maxExisting, existingTTL), counters: p.counters,
 	}
 	p.pusher = &pusher{
 		store: store, content: p.content, routing: p.routing, downloads: downloads, writes: p.writes, wants: p.wants,

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -22,6 +23,7 @@ type puller struct {
 	backfill     *backfill
 	wants        *wants
 	pushes       *recentPushes
+	existing     *ttlCache[struct{}] // manifests whose files existed a moment ago, by digest
 	counters     *counters
 }
 
@@ -50,44 +52,64 @@ func (p *puller) OpenManifest(ctx context.Context, repo mirror.Repo, d digest.Di
 // StatManifest is like Manifest for a client that does not read the manifest.
 func (p *puller) StatManifest(ctx context.Context, ref mirror.Ref) (mirror.Answer, error) {
 	answer, err := p.statManifest(ctx, ref)
-	if err == nil {
-		// The manifest may be in memory although its file is lost. A client that pushes would then skip the upload.
-		if _, lost := p.store.StatContent(ctx, answer.Digest); p.content.discard(ref.Repo, lost) != nil {
-			return p.statManifest(ctx, ref)
-		}
+	if err == nil && !p.fileExists(ctx, ref.Repo, answer.Digest) {
+		return p.statManifest(ctx, ref)
 	}
 	return answer, err
 }
 
-func (p *puller) statManifest(ctx context.Context, ref mirror.Ref) (mirror.Answer, error) {
-	if p.pushes.creates(ctx, ref.Repo) {
-		found, err := p.content.lookup(ctx, ref)
-		return mirror.Answer{Manifest: found.Manifest}, err
+const (
+	// maxExisting is how many manifests are remembered whose files existed, and existingTTL for how long. Within that
+	// time, a request is answered from memory alone, like GET.
+	maxExisting = 4096
+	existingTTL = time.Second
+)
+
+// fileExists reports whether the file of a manifest exists, and discards the manifest if it does not. The manifest may be
+// in memory although its file is lost, and a client that pushes would then skip the upload.
+func (p *puller) fileExists(ctx context.Context, repo mirror.Repo, d digest.Digest) bool {
+	if _, ok := p.existing.Get(string(d)); ok {
+		return true
 	}
-	_, answer, err := p.manifest(ctx, ref)
+	_, err := p.store.StatContent(ctx, d)
+	if err == nil {
+		p.existing.Add(string(d), struct{}{})
+	}
+	return p.content.discard(repo, err) == nil
+}
+
+func (p *puller) statManifest(ctx context.Context, ref mirror.Ref) (mirror.Answer, error) {
+	answer, missed, err := p.stored(ctx, ref)
+	if missed && !p.pushes.creates(ctx, ref.Repo) {
+		_, answer, err = p.missing(ctx, ref, mirror.DefectOf(err))
+	}
 	return answer, err
 }
 
 // manifest returns a manifest, with the reference that it was found by.
 func (p *puller) manifest(ctx context.Context, ref mirror.Ref) (mirror.Ref, mirror.Answer, error) {
-	if ref.Digest == "" {
-		return p.manifestByTag(ctx, ref)
-	}
-	man, err := p.content.manifest(ctx, ref.Repo, ref.Digest)
-	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
+	answer, missed, err := p.stored(ctx, ref)
+	if missed {
 		return p.missing(ctx, ref, mirror.DefectOf(err))
 	}
-	p.counters.manifests.hit(err)
-	return ref, mirror.Answer{Manifest: man}, err
+	return ref, answer, err
 }
 
-func (p *puller) manifestByTag(ctx context.Context, ref mirror.Ref) (mirror.Ref, mirror.Answer, error) {
-	tag, err := p.store.Tag(ctx, ref.Repo, ref.Tag)
-	if mirror.CodeOf(err) == mirror.CodeManifestUnknown {
-		return p.missing(ctx, ref, nil)
+// stored returns a stored manifest. missed means that it is not stored under ref.
+func (p *puller) stored(ctx context.Context, ref mirror.Ref) (answer mirror.Answer, missed bool, err error) {
+	if ref.Digest == "" {
+		return p.storedByTag(ctx, ref)
 	}
+	man, err := p.content.manifest(ctx, ref.Repo, ref.Digest)
+	p.counters.manifests.hit(err)
+	return mirror.Answer{Manifest: man}, mirror.CodeOf(err) == mirror.CodeManifestUnknown, err
+}
+
+// storedByTag returns the stored manifest of a tag, after the tag was revalidated if necessary.
+func (p *puller) storedByTag(ctx context.Context, ref mirror.Ref) (answer mirror.Answer, missed bool, err error) {
+	tag, err := p.store.Tag(ctx, ref.Repo, ref.Tag)
 	if err != nil {
-		return ref, mirror.Answer{}, err
+		return mirror.Answer{}, mirror.CodeOf(err) == mirror.CodeManifestUnknown, err
 	}
 	var stale error
 	if p.revalidation.needed(ctx, ref, tag) && p.routing.requestable(ctx, ref.Repo) != errLocal {
@@ -95,20 +117,20 @@ func (p *puller) manifestByTag(ctx context.Context, ref mirror.Ref) (mirror.Ref,
 		if man, stale = p.revalidation.revalidate(ctx, ref, tag.Digest); stale == nil {
 			p.recordUse(ctx, ref.Repo, man.Digest)
 			p.counters.manifests.revalidated(man.Digest == tag.Digest)
-			return ref, mirror.Answer{Manifest: man}, nil
+			return mirror.Answer{Manifest: man}, false, nil
 		}
 	}
 	man, err := p.content.manifest(ctx, ref.Repo, tag.Digest)
 	if lost := mirror.DefectOf(err); lost != nil { // the digest of the tag is known, but its manifest is lost
 		man, err = p.fetch(ctx, mirror.Ref{Repo: ref.Repo, Digest: tag.Digest}, lost)
-		return ref, mirror.Answer{Manifest: man, Stale: stale}, err
+		return mirror.Answer{Manifest: man, Stale: stale}, false, err
 	}
 	if stale == nil {
 		p.counters.manifests.hit(err)
 	} else {
 		p.counters.manifests.stale.Add(1)
 	}
-	return ref, mirror.Answer{Manifest: man, Stale: stale}, err
+	return mirror.Answer{Manifest: man, Stale: stale}, false, err
 }
 
 // missing handles a manifest that is not stored under the name in the request. lost is the defect of the stored one, or nil.
