@@ -44,7 +44,7 @@ func benchmarkManifest(b *testing.B, name string, choose func(tag, digest string
 		requests := func(which int, s *server) func(int) float64 {
 			return func(int) float64 {
 				cpu := s.cpu()
-				perSecond, n := getAgain(b, s.addr, path, small.manifest)
+				perSecond, n := requestAgain(b, s.addr, http.MethodGet, path, small.manifest)
 				cost[which].Add(int64(s.cpu() - cpu))
 				served[which].Add(n)
 				return perSecond
@@ -58,21 +58,55 @@ func benchmarkManifest(b *testing.B, name string, choose func(tag, digest string
 	})
 }
 
-// getAgain returns how many requests a second were answered, and how many in all.
-func getAgain(b *testing.B, addr, path string, want []byte) (perSecond float64, n int64) {
+// BenchmarkManifestHead sends HEAD for a tag, as docker and containerd do first, against GET of the same tag.
+func BenchmarkManifestHead(b *testing.B) {
+	measure(b, func() {
+		mirror := startMirror(b, "--offline")
+		c, err := dial(mirror.addr)
+		check(b, err)
+		defer c.Close()
+		small := newSmallImage(1, 6)
+		check(b, small.push(c, "library/image", "latest", dockerWay))
+		path := "/v2/library/image/manifests/latest"
+
+		var cost [2]time.Duration
+		var served [2]int64
+		requests := func(which int, method string) func(int) float64 {
+			return func(int) float64 {
+				cpu := mirror.cpu()
+				perSecond, n := requestAgain(b, mirror.addr, method, path, small.manifest)
+				cost[which] += mirror.cpu() - cpu
+				served[which] += n
+				return perSecond
+			}
+		}
+		r := alternate(manifestRounds, requests(0, http.MethodHead), requests(1, http.MethodGet)).row("manifest HEAD by tag", "req/s", "GET", atLeast(1))
+		each := func(which int) float64 { return float64(cost[which]) / float64(served[which]) / 1e3 }
+		r.note = fmt.Sprintf("cpu %.1f µs a request, GET %.1f", each(0), each(1))
+		r.memory = mirror.memory()
+		r.add(b)
+	})
+}
+
+// requestAgain returns how many requests a second were answered, and how many in all.
+func requestAgain(b *testing.B, addr, method, path string, want []byte) (perSecond float64, n int64) {
 	var total atomic.Int64
+	size := len(want)
+	if method == http.MethodHead {
+		want = nil
+	}
 	end := time.Now().Add(manifestRound)
 	took := together(b, manifestConns, addr, func(_ int, c *conn) error {
-		buf := make([]byte, len(want))
+		buf := make([]byte, size)
 		var n int64
 		defer func() { total.Add(n) }()
 		for ; time.Now().Before(end); n++ {
-			_, body, err := c.do(http.StatusOK, http.MethodGet, path, "Accept: "+manifestType+"\r\n", nil, buf)
+			_, body, err := c.do(http.StatusOK, method, path, "Accept: "+manifestType+"\r\n", nil, buf)
 			if err != nil {
 				return err
 			}
 			if !bytes.Equal(body, want) {
-				return fmt.Errorf("GET %s: wrong bytes", path)
+				return fmt.Errorf("%s %s: wrong bytes", method, path)
 			}
 		}
 		return nil

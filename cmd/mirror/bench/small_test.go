@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	smallPushers = 64
-	smallLayers  = 2
-	smallRounds  = 3
-	smallRound   = 3 * time.Second
+	smallLayers = 2
+	smallRounds = 3
+	smallRound  = 3 * time.Second
 )
 
 // way is how a client pushes a blob.
@@ -29,11 +28,15 @@ const (
 
 // BenchmarkSmallImages pushes many small images at once: a config, two layers and a manifest, all of them new.
 func BenchmarkSmallImages(b *testing.B) {
-	b.Run("docker", func(b *testing.B) { benchmarkSmallImages(b, "small images, as docker pushes", dockerWay) })
-	b.Run("containerd", func(b *testing.B) { benchmarkSmallImages(b, "small images, as containerd pushes", containerdWay) })
+	absolute := aim{limit: 500, absolute: true}
+	b.Run("docker", func(b *testing.B) { benchmarkSmallImages(b, "small images, as docker pushes", dockerWay, 64, absolute) })
+	b.Run("containerd", func(b *testing.B) {
+		benchmarkSmallImages(b, "small images, as containerd pushes", containerdWay, 64, absolute)
+	})
+	b.Run("few", func(b *testing.B) { benchmarkSmallImages(b, "small images of 8 clients", dockerWay, 8, atLeast(5)) })
 }
 
-func benchmarkSmallImages(b *testing.B, name string, how way) {
+func benchmarkSmallImages(b *testing.B, name string, how way, pushers int, a aim) {
 	measure(b, func() {
 		mirror, registry := startMirror(b, "--offline"), startRegistry(b, "")
 		var next atomic.Uint64
@@ -43,7 +46,7 @@ func benchmarkSmallImages(b *testing.B, name string, how way) {
 			return func(int) float64 {
 				first, cpu := next.Load(), s.cpu()
 				end := time.Now().Add(smallRound)
-				took := together(b, smallPushers, s.addr, func(i int, c *conn) error {
+				took := together(b, pushers, s.addr, func(i int, c *conn) error {
 					for time.Now().Before(end) {
 						n := next.Add(1)
 						if err := newSmallImage(n, smallLayers).push(c, smallRepo(i), fmt.Sprintf("v%d", n), how); err != nil {
@@ -57,12 +60,11 @@ func benchmarkSmallImages(b *testing.B, name string, how way) {
 				return float64(next.Load()-first) / took.Seconds()
 			}
 		}
-		r := alternate(smallRounds, push(0, mirror), push(1, registry)).row(name, "images/s", "distribution",
-			aim{limit: 500, absolute: true})
+		r := alternate(smallRounds, push(0, mirror), push(1, registry)).row(name, "images/s", "distribution", a)
 		r.memory = mirror.memory()
 		each := func(which int) float64 { return cost[which].Seconds() * 1e3 / float64(taken[which]) }
 		r.note = fmt.Sprintf("%d pushers, %d objects each; cpu %.1f ms an image, distribution %.1f; distribution %s anonymous",
-			smallPushers, smallLayers+2, each(0), each(1), mebibytes(registry.memory().anonymous))
+			pushers, smallLayers+2, each(0), each(1), mebibytes(registry.memory().anonymous))
 		r.add(b)
 
 		c, err := dial(mirror.addr) // what was pushed is what comes back
