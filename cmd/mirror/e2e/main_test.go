@@ -19,7 +19,7 @@
 //	tls_test.go        the mirror by TLS, with what `mirror cert` makes; rotate_test.go has that change
 //	refuse_test.go     requests that must be refused, as they go over a socket; refuse_*_test.go are the tables of them
 //	change_test.go     everything that changes while clients work
-//	readme_test.go     what README shows, run as it stands there
+//	pages_test.go      what README and the pages of deploy/docs show, run as it stands there
 //	today_test.go      clients of today, told what 'mirror client' prints; today_*_test.go are the tests of each
 //	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
 //

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"testing"
@@ -55,5 +56,19 @@ func need(t *testing.T, programs ...string) {
 				missing("needs %s, which is not installed (Debian: apt install %s)", program, packages[program])
 			}
 		}
+	}
+}
+
+// needPort skips a test, or fails it in CI, if another process listens on a fixed address.
+func needPort(t *testing.T, addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	switch {
+	case err == nil:
+		listener.Close()
+	case os.Getenv("CI") == "true":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestUserDataOfNodes: what deploy/README.md makes for cloud-init has every file, as it is to be.
+// TestUserDataOfNodes: what deploy/docs/clients.md makes for cloud-init has every file, as it is to be.
 func TestUserDataOfNodes(t *testing.T) {
 	need(t, "bash", "jq")
-	readme, err := os.ReadFile("../../../deploy/README.md")
+	page, err := os.ReadFile("../../../deploy/docs/clients.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := regexp.MustCompile("(?s)```sh\n(mirror client kubernetes [^`]* > user-data\n)```").FindSubmatch(readme)
+	command := regexp.MustCompile("(?s)```sh\n(mirror client kubernetes [^`]* > user-data\n)```").FindSubmatch(page)
 	if command == nil {
-		t.Fatal("deploy/README.md makes no user-data")
+		t.Fatal("deploy/docs/clients.md makes no user-data")
 	}
 	dir := tempDir(t)
 	env := environment(t, "PATH="+filepath.Dir(mirrorBin)+":"+os.Getenv("PATH"), "MIRROR_DATA="+filepath.Join(dir, "data"))

@@ -11,7 +11,7 @@ import (
 	"airmirror/cmd/mirror/config"
 )
 
-// TestSettingsThatNeedARestart checks that all others can be reloaded, and that README names these.
+// TestSettingsThatNeedARestart checks that all others can be reloaded, and that the documentation names these.
 func TestSettingsThatNeedARestart(t *testing.T) {
 	restart := []string{
 		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.interval", "verify.rate", "metrics.enabled", "metrics.listen",
@@ -29,14 +29,14 @@ func TestSettingsThatNeedARestart(t *testing.T) {
 	if !slices.Equal(needs, restart) {
 		t.Errorf("settings that need a restart: %v\nwant: %v\nAdd a new key to a part of the reloader if it can be reloaded", needs, restart)
 	}
-	readme, err := os.ReadFile("../../../README.md")
+	page, err := os.ReadFile("../../../deploy/docs/monitor.md")
 	must(t, err)
-	_, listed, _ := strings.Cut(string(readme), "These settings need a restart")
+	_, listed, _ := strings.Cut(string(page), "These settings need a restart")
 	listed, _, _ = strings.Cut(listed, ".\n")
 	for _, key := range needs {
 		section, _, _ := strings.Cut(key, ".")
 		if !strings.Contains(listed, "`"+key+"`") && !strings.Contains(listed, "`"+section+"`") {
-			t.Errorf("README does not say that %s needs a restart: %q", key, listed)
+			t.Errorf("monitor.md does not say that %s needs a restart: %q", key, listed)
 		}
 	}
 }

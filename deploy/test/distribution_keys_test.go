@@ -11,7 +11,7 @@ import (
 
 // TestDistributionHasTheKeysThatAreMapped, as far as they are fields: parameters of drivers are not.
 func TestDistributionHasTheKeysThatAreMapped(t *testing.T) {
-	rows := regexp.MustCompile("(?m)^\\| `([a-z0-9.]+)` \\| `REGISTRY_").FindAllSubmatch(read(t, "../README.md"), -1)
+	rows := regexp.MustCompile("(?m)^\\| `([a-z0-9.]+)` \\| `REGISTRY_").FindAllSubmatch(read(t, "../docs/migrate.md"), -1)
 	for _, row := range rows {
 		key := string(row[1])
 		at := reflect.TypeFor[configuration.Configuration]()

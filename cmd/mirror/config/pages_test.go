@@ -1,0 +1,104 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"airmirror/cmd/mirror/config/settings"
+)
+
+const docs = "../../../deploy/docs/"
+
+// TestPagesShowValidSettings loads the settings that the pages show. Each YAML block begins with the name of its file.
+func TestPagesShowValidSettings(t *testing.T) {
+	pages, err := filepath.Glob(docs + "*.md")
+	must(t, err)
+	block := regexp.MustCompile("(?s)\n```yaml\n(.*?)```")
+	loaded := 0
+	for _, path := range pages {
+		page, err := os.ReadFile(path)
+		must(t, err)
+		for _, match := range block.FindAllSubmatch(page, -1) {
+			text := string(match[1])
+			name, _, _ := strings.Cut(strings.TrimPrefix(text, "# "), "\n")
+			switch filepath.Ext(name) {
+			case ".yaml", ".yml":
+			default:
+				t.Errorf("%s: a YAML block does not begin with the name of its file: %q", filepath.Base(path), name)
+			}
+			if name == "mirror.yaml" {
+				load(t, text)
+				loaded++
+			}
+		}
+	}
+	if loaded < 8 {
+		t.Errorf("the pages show settings %d times", loaded)
+	}
+}
+
+// settingsOf loads the settings that a page shows first.
+func settingsOf(t *testing.T, page string) Config {
+	t.Helper()
+	text, err := os.ReadFile(docs + page)
+	must(t, err)
+	match := regexp.MustCompile("(?s)```yaml\n# mirror.yaml\n(.*?)```").FindSubmatch(text)
+	if match == nil {
+		t.Fatalf("%s shows no settings", page)
+	}
+	return load(t, string(match[1]))
+}
+
+func TestUpstreamsPageShowsTheirOrder(t *testing.T) {
+	c := settingsOf(t, "upstreams.md")
+	if got := strings.Join(c.Hosts()[:2], " "); got != "docker.io ghcr.io" {
+		t.Errorf("upstreams: %s", got)
+	}
+}
+
+func TestMonitorPageShowsLimits(t *testing.T) {
+	c := settingsOf(t, "monitor.md")
+	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.PushRequests != 16 || c.Limits.MinFreeOf(1<<40) != 512<<20 {
+		t.Errorf("settings: %+v", c)
+	}
+}
+
+// TestSettingsPageHasEveryFlag checks that the page of settings has the help of every flag of serve.
+func TestSettingsPageHasEveryFlag(t *testing.T) {
+	page, err := os.ReadFile(docs + "settings.md")
+	must(t, err)
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(Source).Flags(flags)
+	for line := range strings.Lines(flags.FlagUsages()) {
+		if !strings.Contains(string(page), line) {
+			t.Errorf("settings.md lacks %q", line)
+		}
+	}
+}
+
+// TestMigrationTableKeys checks that the settings in the table for users of registry:2 exist.
+func TestMigrationTableKeys(t *testing.T) {
+	page, err := os.ReadFile(docs + "migrate.md")
+	must(t, err)
+	c := Default()
+	known, sections := map[string]bool{}, map[string]bool{}
+	for _, key := range settings.Keys(&c) {
+		section, _, _ := strings.Cut(key.Path, ".")
+		known[key.Path], sections[section] = true, true
+	}
+	rows := regexp.MustCompile("(?m)^\\| `[^|]*\\|[^|]*\\| `([a-zA-Z.]+)`.*\\|$").FindAllSubmatch(page, -1)
+	for _, row := range rows {
+		key := string(row[1])
+		if section, _, _ := strings.Cut(key, "."); sections[section] && !known[key] {
+			t.Errorf("migrate.md: there is no setting %s", key)
+		}
+	}
+	if len(rows) < 15 {
+		t.Errorf("the table names %d settings", len(rows))
+	}
+}
