@@ -5,10 +5,9 @@ package audit
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -46,11 +45,11 @@ const resultOK mirror.Code = "OK"
 type Log struct {
 	log *zap.Logger
 
-	mu          sync.Mutex
-	file        *os.File    // nil if there is no log file
-	info        os.FileInfo // of file
-	path        string
-	partialLine bool // the last line is incomplete
+	mu       sync.Mutex
+	file     *file // nil if there is no log file
+	path     string
+	missing  int           // entries that could not be written since the last one that was
+	failures atomic.Uint64 // entries that could not be written
 }
 
 // Open opens the log at path. If path is empty, entries are discarded.
@@ -66,7 +65,7 @@ func Open(path string, log *zap.Logger) (*Log, error) {
 
 // Reopen opens the log at another path. It takes effect when use is called.
 func (l *Log) Reopen(path string) (use func(), err error) {
-	file, info, err := openFile(path)
+	file, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -74,46 +73,30 @@ func (l *Log) Reopen(path string) (use func(), err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.path = path
-		l.switchTo(file, info)
+		l.switchTo(file)
 	}, nil
 }
 
-// openFile opens a log file. The result is nil if path is empty.
-func openFile(path string) (*os.File, os.FileInfo, error) {
-	if path == "" {
-		return nil, nil, nil
-	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open the audit log: %w", err)
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open the audit log: %w", err), file.Close())
-	}
-	return file, info, nil
-}
-
 // switchTo continues the log in another file. The caller holds l.mu.
-func (l *Log) switchTo(file *os.File, info os.FileInfo) {
+func (l *Log) switchTo(file *file) {
 	if l.file != nil {
-		l.closeFile(l.file)
+		l.closeFile()
 	}
-	l.file, l.info, l.partialLine = file, info, false
+	l.file = file
 }
 
 // reopenIfMoved opens a new file if the current one was moved or removed, as by log rotation. If that fails, the log
 // continues in the old one. The caller holds l.mu.
 func (l *Log) reopenIfMoved() {
-	if now, err := os.Stat(l.path); err == nil && os.SameFile(now, l.info) {
+	if now, err := os.Stat(l.path); err == nil && os.SameFile(now, l.file.info) {
 		return
 	}
-	file, info, err := openFile(l.path)
+	file, err := openFile(l.path)
 	if err != nil {
 		l.log.Error("the audit log was moved, but a new file cannot be opened", zap.Error(err))
 		return
 	}
-	l.switchTo(file, info)
+	l.switchTo(file)
 }
 
 // Close closes the log.
@@ -124,32 +107,32 @@ func (l *Log) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil {
-		l.closeFile(l.file)
+		l.closeFile()
 		l.file = nil
 	}
 }
 
-func (l *Log) closeFile(file *os.File) {
-	if err := file.Close(); err != nil {
+func (l *Log) closeFile() {
+	if err := l.file.Close(); err != nil {
 		l.log.Error("cannot close the audit log", zap.Error(err))
 	}
 }
 
-// Write appends an entry with the result that err stands for. Errors of the log are logged and not returned: the action
-// has already happened.
+// Failures returns the number of entries that could not be written since the start.
+func (l *Log) Failures() uint64 {
+	if l == nil {
+		return 0
+	}
+	return l.failures.Load()
+}
+
+// Write appends an entry with the result that err stands for. Errors of the log are logged and counted, and not returned:
+// the action has already happened. The next entry that can be written is preceded by one of the action entries-missing.
 func (l *Log) Write(e Entry, err error) {
 	if l == nil {
 		return
 	}
-	e.Result = resultOK
-	if err != nil {
-		e.Result, e.Error = mirror.CodeOf(err), err.Error()
-	}
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	e.Time = e.Time.UTC().Truncate(time.Millisecond)
-	line, err := json.Marshal(e)
+	line, err := encode(e, err)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
@@ -157,22 +140,37 @@ func (l *Log) Write(e Entry, err error) {
 	}
 	l.reopenIfMoved()
 	if err == nil {
-		err = l.writeLine(line)
+		err = l.file.appendLines(append(l.missingLine(), line...))
 	}
-	if err != nil {
-		l.log.Error("cannot write to the audit log", zap.String("action", e.Action), zap.Error(err))
+	if err == nil {
+		l.missing = 0
+		return
 	}
+	l.missing++
+	l.failures.Add(1)
+	l.log.Error("cannot write to the audit log", zap.String("action", e.Action), zap.Int("missing", l.missing), zap.Error(err))
 }
 
-// writeLine appends a line. If the previous line is incomplete, because the disk was full, it starts a new one.
-func (l *Log) writeLine(line []byte) error {
-	line = append([]byte(mirror.Printable(string(line))), '\n')
-	if l.partialLine {
-		line = append([]byte{'\n'}, line...)
+// missingLine returns the entry for the entries that could not be written; nil if there are none.
+func (l *Log) missingLine() []byte {
+	if l.missing == 0 {
+		return nil
 	}
-	n, err := l.file.Write(line)
-	if n > 0 {
-		l.partialLine = line[n-1] != '\n'
+	line, _ := encode(Entry{Action: "entries-missing"}, // always has a JSON form
+		mirror.Errorf(mirror.CodeUnknown, "%d entries before this one could not be written", l.missing))
+	return line
+}
+
+// encode returns the line of an entry.
+func encode(e Entry, failure error) ([]byte, error) {
+	e.Result = resultOK
+	if failure != nil {
+		e.Result, e.Error = mirror.CodeOf(failure), failure.Error()
 	}
-	return err
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	e.Time = e.Time.UTC().Truncate(time.Millisecond)
+	line, err := json.Marshal(e)
+	return append([]byte(mirror.Printable(string(line))), '\n'), err
 }

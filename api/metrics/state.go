@@ -32,6 +32,10 @@ type Sources struct {
 	Events func() []events.Status
 	// CertificateExpires returns when the server's certificate expires.
 	CertificateExpires func() time.Time
+	// DroppedLogLines returns the number of log lines that were dropped.
+	DroppedLogLines func() uint64
+	// AuditFailures returns the number of entries that the audit log lacks.
+	AuditFailures func() uint64
 }
 
 // Collection is the result of a garbage collection.
@@ -63,6 +67,9 @@ var (
 	inFlight   = desc("http_requests_in_flight", "Requests in flight.")
 
 	certificateExpiry = desc("tls_certificate_expires_timestamp_seconds", "Unix time at which the server's certificate expires.")
+
+	droppedLogLines = desc("log_lines_dropped_total", "Log lines that were dropped because they could not be written, or not as fast as they came.")
+	auditFailures   = desc("audit_entries_failed_total", "Entries that the audit log lacks because they could not be written.")
 
 	upstreamDown     = desc("upstream_down", "1 if the upstream is down.", "host")
 	upstreamFailures = desc("upstream_consecutive_failures", "Consecutive failures of an upstream.", "host")
@@ -106,6 +113,12 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	}
 	if s.CertificateExpires != nil {
 		e.gauge(certificateExpiry, float64(s.CertificateExpires().Unix()))
+	}
+	if s.DroppedLogLines != nil {
+		e.counter(droppedLogLines, s.DroppedLogLines())
+	}
+	if s.AuditFailures != nil {
+		e.counter(auditFailures, s.AuditFailures())
 	}
 	if s.Space != nil {
 		if total, free, err := s.Space(); err == nil {

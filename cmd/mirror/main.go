@@ -8,11 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -61,7 +63,7 @@ func run(args []string) int {
 	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
 		understood = true
 		for _, warning := range config.MisspeltVariables(os.Environ()) {
-			fmt.Fprintln(cmd.ErrOrStderr(), "mirror: "+warning)
+			printError(cmd.ErrOrStderr(), warning)
 		}
 	}
 	cmd.SetArgs(args)
@@ -69,11 +71,30 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "mirror: "+err.Error())
+	printError(cmd.ErrOrStderr(), err.Error())
 	if code := exitCode(err); code != exitFailed || understood {
 		return code
 	}
 	return exitUsage
+}
+
+// errorTimeout is how long a command waits until an error is printed.
+const errorTimeout = 2 * time.Second
+
+// printError prints an error or a warning. It gives up after a timeout: if standard error is a pipe that nobody reads, the
+// command still starts and ends.
+func printError(out io.Writer, text string) {
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		fmt.Fprintln(out, "mirror: "+text)
+	}()
+	timeout := time.NewTimer(errorTimeout)
+	defer timeout.Stop()
+	select {
+	case <-printed:
+	case <-timeout.C:
+	}
 }
 
 // exitCode returns the exit code for an error.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -15,8 +16,9 @@ import (
 	"airmirror/mirror"
 )
 
-// newLogger returns a logger for standard error. The format auto is console on a terminal, and json elsewhere.
-func newLogger(level zap.AtomicLevel, format string) *zap.Logger {
+// newLogger returns a logger for standard error, and the writer of its lines, which the caller closes. The format auto is
+// console on a terminal, and json elsewhere.
+func newLogger(level zap.AtomicLevel, format string) (*zap.Logger, *logWriter) {
 	if format == "auto" {
 		format = "json"
 		if term.IsTerminal(int(os.Stderr.Fd())) {
@@ -36,7 +38,19 @@ func newLogger(level zap.AtomicLevel, format string) *zap.Logger {
 		config.TimeKey = "time"
 		encoder = zapcore.NewJSONEncoder(config)
 	}
-	return zap.New(zapcore.NewCore(encoder, printableSyncer(os.Stderr), level))
+	lines := newLogWriter(os.Stderr, func(dropped uint64) []byte { return droppedNotice(encoder, dropped) })
+	return zap.New(zapcore.NewCore(encoder, printableSyncer(lines), level)), lines
+}
+
+// droppedNotice returns the log line that says how many lines are missing before it.
+func droppedNotice(encoder zapcore.Encoder, dropped uint64) []byte {
+	line, err := encoder.Clone().EncodeEntry(zapcore.Entry{
+		Level: zapcore.ErrorLevel, Time: time.Now(), Message: "log lines were dropped: they could not be written, or not as fast as they came",
+	}, []zapcore.Field{zap.Uint64("lines", dropped)})
+	if err != nil {
+		return nil
+	}
+	return line.Bytes()
 }
 
 // NewCommandLogger returns a logger for a command that opens a mirror itself. It writes lines in the form of the errors

@@ -32,7 +32,9 @@ type monitoring struct {
 	pages      map[string]http.Handler
 	listener   net.Listener     // for pages; nil without an address of its own
 	expires    func() time.Time // expiry of the certificate; nil without TLS
-	log        *zap.Logger
+	// droppedLines returns how many lines the log lacks.
+	droppedLines func() uint64
+	log          *zap.Logger
 }
 
 func newMonitoring(c config.Metrics, version string, log *zap.Logger) (*monitoring, error) {
@@ -71,7 +73,7 @@ func (m *monitoring) handler(next http.Handler, s *server) http.Handler {
 	}, s.settings.Middleware())
 	m.metrics.Watch(metrics.Sources{
 		Mirror: s.Proxy, Store: s.store, Space: s.store.Space, Collection: s.lastCollection, InFlight: m.middleware.InFlight, Events: s.events.Status,
-		CertificateExpires: m.expires,
+		CertificateExpires: m.expires, DroppedLogLines: m.droppedLines, AuditFailures: s.audit.Failures,
 	})
 	return m.middleware
 }

@@ -44,8 +44,9 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	if err != nil {
 		return err
 	}
-	log := newLogger(level, settings.LogFormat)
-	defer log.Sync() //nolint:errcheck // not every system can sync standard error
+	signal.Ignore(syscall.SIGPIPE) // or a closed standard error would end the process
+	log, lines := newLogger(level, settings.LogFormat)
+	defer lines.close(lastLinesTimeout)
 	limitMemory(log)
 	listener, err := listen(settings.Listen, "--listen")
 	if err != nil {
@@ -60,7 +61,7 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	if err != nil {
 		return err
 	}
-	monitoring.expires = transport.expires()
+	monitoring.expires, monitoring.droppedLines = transport.expires(), lines.dropped
 	if err := checkServer(settings.Data, os.Geteuid()); err != nil {
 		return err
 	}
@@ -77,7 +78,9 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	}
 	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring}
 	s.reloader = newReloader(s, hangUp, level)
-	printBanner(out, s)
+	banner := newLogWriter(out, nil)
+	defer banner.close(lastLinesTimeout)
+	printBanner(banner, s)
 	return errors.Join(s.serve(ctx), i.release())
 }
 
