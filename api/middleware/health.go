@@ -2,10 +2,12 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,14 +26,15 @@ const (
 	readyTimeout = 5 * time.Second
 )
 
-// Check is a condition for readiness. Its error is logged; clients only see the name.
+// Check is a condition for readiness. Its error is logged; clients only see the name, and the cause if it is an error of
+// the system, such as "permission denied".
 type Check struct {
 	Name string
 	Run  func(context.Context) error
 }
 
-// Ready answers 200 if all checks pass. Otherwise it answers 503 with the name of the first check that failed. The
-// checks run one after another, at most once per second.
+// Ready answers 200 if all checks pass. Otherwise it answers 503 with the name and the cause of the first check that
+// failed. The checks run one after another, at most once per second.
 func Ready(log *zap.Logger, checks ...Check) http.Handler {
 	r := &readiness{log: log, checks: checks}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -52,7 +55,7 @@ type readiness struct {
 	failed  string
 }
 
-// check returns the name of the failed check, or "".
+// check returns the name and the cause of the failed check, or "".
 func (r *readiness) check(ctx context.Context) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,6 +69,9 @@ func (r *readiness) check(ctx context.Context) string {
 		if err := check.Run(ctx); err != nil {
 			r.log.Error("not ready", zap.String("check", check.Name), zap.Error(err))
 			failed = check.Name
+			if cause := syscall.Errno(0); errors.As(err, &cause) {
+				failed += ": " + cause.Error()
+			}
 			break
 		}
 	}

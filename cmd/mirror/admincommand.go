@@ -37,7 +37,7 @@ var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
 func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
 	store := pflag.NewFlagSet("", pflag.ContinueOnError)
 	q.source.Flags(store, config.StoreKeys...)
-	store.Lookup("data").Usage = "use the mirror that stores everything in this `folder`"
+	config.SetUsage(store.Lookup("data"), "use the mirror that stores everything in this `folder`")
 	asSettings(cmd, store, "Settings (all but --data are ignored while a server runs):")
 	f := cmd.Flags()
 	f.AddFlagSet(store)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"airmirror/cmd/mirror/config"
 )
 
 // helpWidth is the width of help texts, in columns.
@@ -30,12 +32,62 @@ var groupTitles = []*cobra.Group{
 	{ID: groupOperations, Title: "Operations"}, {ID: groupAccess, Title: "Access"}, {ID: groupOther, Title: "Other"},
 }
 
-// group adds commands to cmd as members of a group.
-func group(cmd *cobra.Command, id string, members ...*cobra.Command) {
-	for _, member := range members {
-		member.GroupID = id
+// namedCommand is a command that is built when it is needed.
+type namedCommand struct {
+	name  string
+	build func() *cobra.Command
+}
+
+// commandGroups are all commands by group, in the order of the help.
+var commandGroups = []struct {
+	id      string
+	members []namedCommand
+}{
+	{groupServe, []namedCommand{
+		{"serve", newServeCommand}, {"status", newStatusCommand}, {"mode", newModeCommand}, {"reload", newReloadCommand}, {"config", newConfigCommand},
+	}},
+	{groupImages, []namedCommand{
+		{"ls", newListCommand}, {"rm", newRemoveCommand}, {"pin", newPinCommand}, {"unpin", newUnpinCommand}, {"wants", newWantsCommand},
+	}},
+	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"key", newKeyCommand}}},
+	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}}},
+	{groupOperations, []namedCommand{{"verify", newVerifyCommand}, {"backup", newBackupCommand}, {"health", newHealthCommand}}},
+	{groupAccess, []namedCommand{{"client", newClientCommand}, {"user", newUserCommand}, {"cert", newCertCommand}}},
+}
+
+// addCommands adds the command that args begin with to cmd, or all commands: help and completions list them. Building all
+// of them takes longer than most commands run.
+func addCommands(cmd *cobra.Command, args []string) {
+	for _, group := range commandGroups {
+		for _, member := range group.members {
+			if len(args) > 0 && args[0] == member.name {
+				addMember(cmd, group.id, member)
+				return
+			}
+		}
 	}
-	cmd.AddCommand(members...)
+	for _, group := range commandGroups {
+		for _, member := range group.members {
+			addMember(cmd, group.id, member)
+		}
+	}
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		describeAll(cmd)
+	}
+}
+
+func addMember(cmd *cobra.Command, group string, member namedCommand) {
+	command := member.build()
+	command.GroupID = group
+	cmd.AddCommand(command)
+}
+
+// describeAll describes the flags of a command and of the commands below it.
+func describeAll(cmd *cobra.Command) {
+	config.Describe(cmd.Flags())
+	for _, sub := range cmd.Commands() {
+		describeAll(sub)
+	}
 }
 
 // settingsFlag is the annotation of flags that are settings of the mirror, which the help shows in a group of their own, and of
@@ -45,11 +97,12 @@ const settingsFlag = "settings"
 // asSettings marks flags of cmd as settings, which the help shows under title.
 func asSettings(cmd *cobra.Command, flags *pflag.FlagSet, title string) {
 	cmd.Annotations = map[string]string{settingsFlag: title}
-	flags.VisitAll(func(f *pflag.Flag) { f.Annotations = map[string][]string{settingsFlag: {}} })
+	flags.VisitAll(func(f *pflag.Flag) { _ = flags.SetAnnotation(f.Name, settingsFlag, []string{}) }) // the flag exists
 }
 
 // printHelp prints the help of a command: what it does, examples, usage, details, and flags.
 func printHelp(cmd *cobra.Command, _ []string) {
+	config.Describe(cmd.Flags())
 	out := cmd.OutOrStdout()
 	if cmd.HasParent() {
 		fmt.Fprintf(out, "%s.\n", cmd.Short)

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // update rewrites golden files: go test ./cmd/mirror -run 'TestHelp|TestJSON' -update
@@ -92,5 +94,42 @@ wrapped.
 Text.`
 	if got := wrap(text, 18); got != want {
 		t.Errorf("wrapped to\n%s", got)
+	}
+}
+
+// TestCommandsAreFoundByName checks the names in the table of commands, and that a command is there with and without the
+// others.
+func TestCommandsAreFoundByName(t *testing.T) {
+	total := 0
+	for _, group := range commandGroups {
+		total += len(group.members)
+		for _, member := range group.members {
+			for _, args := range [][]string{nil, {member.name}} {
+				found, _, err := newRootCommand(args...).Find([]string{member.name})
+				if err != nil || found.Name() != member.name || found.GroupID != group.id {
+					t.Errorf("arguments %q: %s is found as %s: %v", args, member.name, found.Name(), err)
+				}
+			}
+		}
+	}
+	if n := len(newRootCommand().Commands()); n < total {
+		t.Errorf("the help lists %d commands of %d", n, total)
+	}
+}
+
+// TestEveryFlagIsDescribed checks the descriptions of all flags in help and in completions.
+func TestEveryFlagIsDescribed(t *testing.T) {
+	eachCommand(newRootCommand(cobra.ShellCompRequestCmd), func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" {
+				t.Errorf("%s --%s has no description", cmd.CommandPath(), f.Name)
+			}
+		})
+	})
+	for _, args := range [][]string{{"serve", "--help"}, {"help", "serve"}, {cobra.ShellCompRequestCmd, "serve", "--off"}} {
+		out, err := exec.Command("mirror", args...).Output()
+		if err != nil || !strings.Contains(string(out), "contact no upstream") {
+			t.Errorf("%q: %v\n%s", args, err, out)
+		}
 	}
 }

@@ -56,7 +56,7 @@ func run(args []string) int {
 	defer stop()
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	cmd := newRootCommand()
+	cmd := newRootCommand(args...)
 	cmd.SetOut(newPrinted(os.Stdout))
 	cmd.SetErr(newPrinted(os.Stderr))
 	understood := false
@@ -110,7 +110,9 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-func newRootCommand() *cobra.Command {
+// newRootCommand returns the command mirror with the command that args begin with, or with all commands: help and
+// completions list them.
+func newRootCommand(args ...string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mirror",
 		Short: "A registry and pull-through mirror for networks that are cut off",
@@ -138,12 +140,7 @@ reachable. Bundles carry images into networks without any connection.`,
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.AddGroup(groupTitles...)
 	cmd.SetHelpCommandGroupID(groupOther)
-	group(cmd, groupServe, newServeCommand(), newStatusCommand(), newModeCommand(), newReloadCommand(), newConfigCommand())
-	group(cmd, groupImages, newListCommand(), newRemoveCommand(), newPinCommand(), newUnpinCommand(), newWantsCommand())
-	group(cmd, groupAirGap, newSyncCommand(), newExportCommand(), newKeyCommand())
-	group(cmd, groupSpace, newUsageCommand(), newCollectCommand())
-	group(cmd, groupOperations, newVerifyCommand(), newBackupCommand(), newHealthCommand())
-	group(cmd, groupAccess, newClientCommand(), newUserCommand(), newCertCommand())
+	addCommands(cmd, args)
 	return cmd
 }
 

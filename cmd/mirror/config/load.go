@@ -84,6 +84,9 @@ func Keys() []settings.Key {
 // MisspeltVariables returns a warning for each environment variable whose name resembles the variable of a setting. It
 // ignores other variables with the same prefix: Kubernetes sets MIRROR_PORT for a service with the name mirror.
 func MisspeltVariables(environ []string) (warnings []string) {
+	if !slices.ContainsFunc(environ, func(variable string) bool { return strings.HasPrefix(variable, settings.EnvPrefix) }) {
+		return nil
+	}
 	known := []string{fileVariable}
 	for _, key := range Keys() {
 		known = append(known, key.Env)

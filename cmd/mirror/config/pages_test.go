@@ -74,6 +74,7 @@ func TestSettingsPageHasEveryFlag(t *testing.T) {
 	must(t, err)
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(Source).Flags(flags)
+	Describe(flags)
 	for line := range strings.Lines(flags.FlagUsages()) {
 		if !strings.Contains(string(page), line) {
 			t.Errorf("settings.md lacks %q", line)

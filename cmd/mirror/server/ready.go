@@ -28,6 +28,7 @@ func (s *server) readyChecks() []middleware.Check {
 			return err
 		}},
 		{Name: "the folder of blobs is not readable", Run: func(context.Context) error { return tryRead(filepath.Join(data, "blobs")) }},
+		{Name: "the folder of blobs is not writable", Run: func(context.Context) error { return tryCommit(data) }},
 		{Name: "the disk is full", Run: func(context.Context) error {
 			if s.Proxy.ReadOnly() {
 				return nil
@@ -63,9 +64,30 @@ func tryRead(folder string) error {
 	return nil
 }
 
+// readyFile is the name of the file that tryWrite and tryCommit write and remove.
+const readyFile = ".ready"
+
 // tryWrite writes and removes a file in a folder.
 func tryWrite(folder string) error {
-	path := filepath.Join(folder, ".ready")
+	path := filepath.Join(folder, readyFile)
 	err := os.WriteFile(path, []byte("ready\n"), 0o600)
 	return errors.Join(err, os.Remove(path))
+}
+
+// tryCommit moves a file from the folder of uploads to the folders of blobs, as every push does.
+func tryCommit(data string) error {
+	from := filepath.Join(data, "incoming", readyFile)
+	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		if err := os.WriteFile(from, []byte("ready\n"), 0o600); err != nil {
+			return err
+		}
+		to := filepath.Join(data, "blobs", algorithm.String(), readyFile)
+		if err := os.Rename(from, to); err != nil {
+			return errors.Join(err, os.Remove(from))
+		}
+		if err := os.Remove(to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
