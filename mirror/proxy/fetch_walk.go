@@ -94,6 +94,12 @@ func (i *imageFetch) leaf(ctx context.Context, _ mirror.Manifest, role mirror.Ro
 	return nil
 }
 
+// referrersAtOnce and referrersBytes are the number of referrers, and of bytes of them, that one call lists.
+const (
+	referrersAtOnce = 256
+	referrersBytes  = 1 << 20
+)
+
 // leave implements [visitor]. It fetches the referrers of a manifest: those of the referrers API, and those of the tags
 // that cosign uses.
 func (i *imageFetch) leave(ctx context.Context, man mirror.Manifest) {
@@ -102,7 +108,7 @@ func (i *imageFetch) leave(ctx context.Context, man mirror.Manifest) {
 	}
 	d := man.Digest
 	for after, more := digest.Digest(""), true; more; {
-		list, err := i.lists.Referrers(mirror.WithFullLists(ctx), i.repo, d, after, pageSize, referrersBytes)
+		list, err := i.lists.Referrers(mirror.WithFullLists(ctx), i.repo, d, after, referrersAtOnce, referrersBytes)
 		if err == nil {
 			err = list.Stale
 		}

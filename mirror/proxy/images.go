@@ -10,14 +10,6 @@ import (
 	"airmirror/mirror"
 )
 
-const (
-	// pageSize is how many items of a list are read from the store at a time, so that no transaction takes as long as a
-	// listing.
-	pageSize = 256
-	// referrersBytes is how many bytes of referrers are read at a time.
-	referrersBytes = 1 << 20
-)
-
 // images lists what is stored.
 type images struct {
 	store   mirror.Store
@@ -48,7 +40,7 @@ func (i *images) list(ctx context.Context, match func(mirror.Repo) bool, configs
 			yield(mirror.Image{}, err)
 			return
 		}
-		for repo, err := range i.repos(ctx) {
+		for repo, err := range mirror.AllRepos(ctx, i.store) {
 			if err != nil {
 				yield(mirror.Image{}, err)
 				return
@@ -61,29 +53,6 @@ func (i *images) list(ctx context.Context, match func(mirror.Repo) bool, configs
 				if !yield(image, err) || err != nil {
 					return
 				}
-			}
-		}
-	}
-}
-
-// repos yields all repositories.
-func (i *images) repos(ctx context.Context) iter.Seq2[mirror.Repo, error] {
-	return func(yield func(mirror.Repo, error) bool) {
-		after := ""
-		for {
-			repos, err := i.store.Repos(ctx, after, pageSize)
-			if err != nil {
-				yield(mirror.Repo{}, err)
-				return
-			}
-			for _, repo := range repos {
-				if !yield(repo, nil) {
-					return
-				}
-				after = repo.String()
-			}
-			if len(repos) < pageSize {
-				return
 			}
 		}
 	}
@@ -127,31 +96,23 @@ func (l imageLister) inRepo(ctx context.Context, repo mirror.Repo) iter.Seq2[mir
 			}
 			return true
 		}
-		for after, more := "", true; more; {
-			tags, err := l.store.Tags(ctx, repo, after, pageSize)
+		for tag, err := range mirror.AllTags(ctx, l.store, repo) {
 			if err != nil {
 				yield(mirror.Image{}, err)
 				return
 			}
-			for _, tag := range tags {
-				if after = tag; !yieldAll(l.ofTag(ctx, repo, tag)) {
-					return
-				}
+			if !yieldAll(l.ofTag(ctx, repo, tag)) {
+				return
 			}
-			more = len(tags) == pageSize
 		}
-		for after, more := digest.Digest(""), true; more; {
-			roots, err := l.store.Roots(ctx, repo, after, pageSize)
+		for root, err := range mirror.AllRoots(ctx, l.store, repo) {
 			if err != nil {
 				yield(mirror.Image{}, err)
 				return
 			}
-			for _, root := range roots {
-				if after = root.Digest; !root.Tagged && !yieldAll(l.ofRoot(ctx, repo, root)) {
-					return
-				}
+			if !root.Tagged && !yieldAll(l.ofRoot(ctx, repo, root)) {
+				return
 			}
-			more = len(roots) == pageSize
 		}
 	}
 }

@@ -91,27 +91,20 @@ func (w *wants) addPlatforms(list []mirror.Want) {
 
 // eachEntry calls each with the entries of all indexes that tags of repo point at. It skips what cannot be read.
 func (w *wants) eachEntry(ctx context.Context, repo mirror.Repo, each func(v1.Descriptor)) {
-	for after := ""; ; {
-		tags, err := w.store.Tags(ctx, repo, after, pageSize)
+	for tag, err := range mirror.AllTags(ctx, w.store, repo) {
 		if err != nil {
 			return
 		}
-		for _, tag := range tags {
-			after = tag
-			found, err := w.content.lookup(ctx, mirror.Ref{Repo: repo, Tag: tag})
-			if err != nil || !mirror.IsIndex(found.MediaType) {
-				continue
-			}
-			_, refs, err := mirror.ParseManifest(found.MediaType, found.Bytes)
-			if err != nil {
-				continue
-			}
-			for _, desc := range refs.Manifests {
-				each(desc)
-			}
+		found, err := w.content.lookup(ctx, mirror.Ref{Repo: repo, Tag: tag})
+		if err != nil || !mirror.IsIndex(found.MediaType) {
+			continue
 		}
-		if len(tags) < pageSize {
-			return
+		_, refs, err := mirror.ParseManifest(found.MediaType, found.Bytes)
+		if err != nil {
+			continue
+		}
+		for _, desc := range refs.Manifests {
+			each(desc)
 		}
 	}
 }

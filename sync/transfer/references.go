@@ -67,15 +67,18 @@ func (p *planner) readableBlob(ctx context.Context, repo mirror.Repo, d digest.D
 	return p.item(d, size), nil
 }
 
-// referrersPageBytes is the number of bytes of referrers that one call reads from the store.
-const referrersPageBytes = 1 << 20
+// referrersPage and referrersPageBytes are the number of referrers, and of bytes of them, that one call reads from the store.
+const (
+	referrersPage      = 256
+	referrersPageBytes = 1 << 20
+)
 
 // addReferrers adds the referrers of a manifest as roots: those of the referrers API, and those with the tags of
 // cosign. Their own referrers are added when they are planned.
 func (p *planner) addReferrers(ctx context.Context, at place, lenient bool) error {
 	found := root{why: bundle.WhyReferrer, subject: at.digest, lenient: lenient}
 	for after, more := digest.Digest(""), true; more; {
-		descs, goesOn, err := p.service.store.Referrers(ctx, at.repo, at.digest, after, pageSize, referrersPageBytes)
+		descs, goesOn, err := p.service.store.Referrers(ctx, at.repo, at.digest, after, referrersPage, referrersPageBytes)
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/prefetch"
@@ -134,57 +132,24 @@ func (p *planner) longName(ctx context.Context, ref mirror.Ref) mirror.Ref {
 	return ref
 }
 
-// pageSize is the number of names that one call reads from the store.
-const pageSize = 256
-
 // addAll adds every tag and every root of the store.
 func (p *planner) addAll(ctx context.Context) error {
-	for after := ""; ; {
-		repos, err := p.service.store.Repos(ctx, after, pageSize)
+	for repo, err := range mirror.AllRepos(ctx, p.service.store) {
 		if err != nil {
 			return err
 		}
-		for _, repo := range repos {
-			if err := p.addTags(ctx, repo); err != nil {
+		for tag, err := range mirror.AllTags(ctx, p.service.store, repo) {
+			if err != nil {
 				return err
 			}
-			after = repo.String()
-		}
-		if len(repos) < pageSize {
-			return nil
-		}
-	}
-}
-
-func (p *planner) addTags(ctx context.Context, repo mirror.Repo) error {
-	for after := ""; ; {
-		tags, err := p.service.store.Tags(ctx, repo, after, pageSize)
-		if err != nil {
-			return err
-		}
-		for _, tag := range tags {
 			p.add(root{ref: mirror.Ref{Repo: repo, Tag: tag}, why: bundle.WhyAll})
-			after = tag
 		}
-		if len(tags) < pageSize {
-			return p.addRoots(ctx, repo)
-		}
-	}
-}
-
-// addRoots adds the images of a repository that were stored by their digests.
-func (p *planner) addRoots(ctx context.Context, repo mirror.Repo) error {
-	for after := digest.Digest(""); ; {
-		roots, err := p.service.store.Roots(ctx, repo, after, pageSize)
-		if err != nil {
-			return err
-		}
-		for _, r := range roots {
+		for r, err := range mirror.AllRoots(ctx, p.service.store, repo) {
+			if err != nil {
+				return err
+			}
 			p.add(root{ref: mirror.Ref{Repo: repo, Digest: r.Digest}, why: bundle.WhyAll})
-			after = r.Digest
-		}
-		if len(roots) < pageSize {
-			return nil
 		}
 	}
+	return nil
 }

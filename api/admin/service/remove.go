@@ -88,29 +88,24 @@ func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.R
 	return slices.Compact(refs), nil
 }
 
-// pageSize is the number of repositories or tags that are read at a time.
-const pageSize = 256
-
 // matchRefs returns the stored tags that match a pattern. The repository part of the pattern has the syntax of
 // [mirror.Match].
 func (s *Service) matchRefs(ctx context.Context, pattern string) (refs []mirror.Ref, err error) {
 	repoPattern, tagPattern := admin.SplitTag(pattern)
-	for after := ""; ; {
-		repos, err := s.store.Repos(ctx, after, pageSize)
+	for repo, err := range mirror.AllRepos(ctx, s.store) {
 		if err != nil {
 			return nil, err
 		}
-		for _, repo := range repos {
-			after = repo.String()
-			if !s.matchesRepo(repoPattern, repo) {
-				continue
-			}
-			if refs, err = s.matchTags(ctx, repo, tagPattern, refs); err != nil {
+		if !s.matchesRepo(repoPattern, repo) {
+			continue
+		}
+		for tag, err := range mirror.AllTags(ctx, s.store, repo) {
+			if err != nil {
 				return nil, err
 			}
-		}
-		if len(repos) < pageSize {
-			break
+			if ok, _ := path.Match(tagPattern, tag); ok { // the pattern was checked before
+				refs = append(refs, mirror.Ref{Repo: repo, Tag: tag})
+			}
 		}
 	}
 	if len(refs) == 0 {
@@ -129,25 +124,6 @@ func (s *Service) matchesRepo(pattern string, repo mirror.Repo) bool {
 	short, library := strings.CutPrefix(served, "library/")
 	return mirror.Match(pattern, served) || mirror.Match(pattern, repo.String()) ||
 		library && repo.Host == mirror.DockerHub && mirror.Match(pattern, short)
-}
-
-// matchTags appends the matching tags of a repository to refs.
-func (s *Service) matchTags(ctx context.Context, repo mirror.Repo, pattern string, refs []mirror.Ref) ([]mirror.Ref, error) {
-	for after := ""; ; {
-		tags, err := s.store.Tags(ctx, repo, after, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		for _, tag := range tags {
-			after = tag
-			if ok, _ := path.Match(pattern, tag); ok { // the pattern was checked before
-				refs = append(refs, mirror.Ref{Repo: repo, Tag: tag})
-			}
-		}
-		if len(tags) < pageSize {
-			return refs, nil
-		}
-	}
 }
 
 // emitRemoved records an event for each tag that was removed, or for a manifest without a tag.
