@@ -7,10 +7,12 @@ BIN      := $(CURDIR)/bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 BENCH    ?= .
+TORTURETIME ?= 10m
+TORTURESEED ?= 0
 # Flags for `go test`, as in `make test TESTFLAGS=-race`.
 TESTFLAGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run build image image-files cross release-snapshot test race e2e e2e-clients manifests bench fuzz lint fmt clean FORCE
+.PHONY: help run build image image-files cross release-snapshot test race e2e e2e-clients manifests bench torture fuzz lint fmt clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +80,12 @@ manifests: build ## Check what deploy/ ships with the code of Helm, Kubernetes, 
 
 bench: build $(BIN)/registry ## Measure the hot paths; BENCH=regexp chooses some
 	MIRROR_BIN=$(BIN)/mirror REGISTRY_BIN=$(BIN)/registry go test -tags bench -run '^$$' -bench '$(BENCH)' -timeout 60m $(TESTFLAGS) ./cmd/mirror/bench/...
+
+# All that it mounts and starts ends with it, by its namespaces.
+torture: build ## Cut the power of a disk below the mirror, and kill it, for TORTURETIME (10m); needs root
+	@isolate="unshare --mount --pid --fork --kill-child --mount-proc"; \
+	$$isolate true || { echo "make torture mounts file systems: run it as root, on a machine, in a virtual machine or in a container with --privileged"; exit 1; }; \
+	MIRROR_BIN=$(BIN)/mirror $$isolate go test -tags torture -count=1 -v -timeout 0 $(TESTFLAGS) ./cmd/mirror/torture -torture.time=$(TORTURETIME) -torture.seed=$(TORTURESEED)
 
 fuzz: ## Fuzz every target in turn, each for FUZZTIME (30s, or a count such as 10000x)
 	@grep -rlE --include='*_test.go' '^func Fuzz[A-Z]' . | sort | while read -r file; do \

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os/exec"
-	"sync"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -54,68 +50,6 @@ func (p *process) kill() {
 	if p.ProcessState == nil {
 		p.Process.Kill()
 		p.Wait()
-	}
-}
-
-// TestServerSurvivesKillAtAnyPoint kills the server during pushes and pull-throughs. Acknowledged content is stored, and all
-// stored content is complete.
-func TestServerSurvivesKillAtAnyPoint(t *testing.T) {
-	const rounds, pushers = 6, 4
-	up := newOrigin(t)
-	dir := t.TempDir()
-	acked := map[string]v1.Image{}
-	for round := range rounds {
-		p := spawn(t, dir, "--upstream", "docker.io="+up.URL)
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		enough := make(chan struct{})
-		target := len(acked) + 3 + round*2
-		for n := range pushers {
-			wg.Go(func() {
-				for i := 0; ctx.Err() == nil; i++ {
-					img, err := random.Image(200_000, 2)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					ref := fmt.Sprintf("team/app%d:r%d-%d", n, round, i)
-					tag, _ := name.NewTag(p.url[len("http://"):]+"/"+ref, name.Insecure)
-					if remote.Write(tag, img, remote.WithContext(ctx)) != nil {
-						continue
-					}
-					mu.Lock()
-					acked[ref] = img
-					if len(acked) == target {
-						close(enough)
-					}
-					mu.Unlock()
-				}
-			})
-		}
-		wg.Go(func() { // a pull-through is under way whenever the end comes
-			for i := 0; ctx.Err() == nil; i++ {
-				ref := fmt.Sprintf("library/r%d:v%d", round, i)
-				push(t, up.URL, ref, mustImage(t))
-				tag, _ := name.NewTag(p.url[len("http://"):]+"/"+ref, name.Insecure)
-				if img, err := remote.Image(tag, remote.WithContext(ctx)); err == nil {
-					drain(img)
-				}
-			}
-		})
-		<-enough
-		p.kill()
-		stop()
-		wg.Wait()
-
-		p = spawn(t, dir, "--offline")
-		for ref, want := range acked {
-			got, err := remote.Image(reference(t, p.url, ref))
-			must(t, err)
-			same(t, got, want)
-		}
-		checkWhole(t, p.url)
-		p.kill()
 	}
 }
 
