@@ -12,7 +12,7 @@ TORTURESEED ?= 0
 # Flags for `go test`, as in `make test TESTFLAGS=-race`.
 TESTFLAGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run build image image-files cross release-snapshot test race e2e e2e-clients manifests bench torture fuzz lint fmt clean FORCE
+.PHONY: help run build image image-files cross release-snapshot docs test race e2e e2e-clients manifests bench torture fuzz lint fmt clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ cross: ## Compile the mirror for every platform of a release
 
 release-snapshot: $(BIN)/clients/goreleaser $(BIN)/clients/cyclonedx-gomod ## Build a release into bin/dist without publishing it
 	PATH="$(BIN)/clients:$$PATH" goreleaser release --snapshot --clean $(if $(shell command -v $(DOCKER)),,--skip=docker)
+
+# The tests compare these files with the code; here they write them.
+docs: ## Generate the parts of the documentation that come from the code
+	go test ./cmd/mirror/config -count=1 -run TestSettingsPageIsCurrent -update
 
 # A package may take longer than go test's ten minutes on a machine that is slow or busy.
 test: ## Run every test that needs only Go

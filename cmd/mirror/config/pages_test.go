@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
-
 	"airmirror/cmd/mirror/config/settings"
 )
 
@@ -65,20 +63,6 @@ func TestMonitorPageShowsLimits(t *testing.T) {
 	c := settingsOf(t, "monitor.md")
 	if !c.AccessLog || c.Metrics.Listen == "" || c.Audit.File == "" || c.Limits.PushRequests != 16 || c.Limits.MinFreeOf(1<<40) != 512<<20 {
 		t.Errorf("settings: %+v", c)
-	}
-}
-
-// TestSettingsPageHasEveryFlag checks that the page of settings has the help of every flag of serve.
-func TestSettingsPageHasEveryFlag(t *testing.T) {
-	page, err := os.ReadFile(docs + "settings.md")
-	must(t, err)
-	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-	new(Source).Flags(flags)
-	Describe(flags)
-	for line := range strings.Lines(flags.FlagUsages()) {
-		if !strings.Contains(string(page), line) {
-			t.Errorf("settings.md lacks %q", line)
-		}
 	}
 }
 

@@ -29,14 +29,14 @@ func TestSettingsThatNeedARestart(t *testing.T) {
 	if !slices.Equal(needs, restart) {
 		t.Errorf("settings that need a restart: %v\nwant: %v\nAdd a new key to a part of the reloader if it can be reloaded", needs, restart)
 	}
-	page, err := os.ReadFile("../../../deploy/docs/monitor.md")
+	page, err := os.ReadFile("../../../deploy/docs/settings.md")
 	must(t, err)
 	_, listed, _ := strings.Cut(string(page), "These settings need a restart")
 	listed, _, _ = strings.Cut(listed, ".\n")
 	for _, key := range needs {
 		section, _, _ := strings.Cut(key, ".")
 		if !strings.Contains(listed, "`"+key+"`") && !strings.Contains(listed, "`"+section+"`") {
-			t.Errorf("monitor.md does not say that %s needs a restart: %q", key, listed)
+			t.Errorf("settings.md does not say that %s needs a restart: %q", key, listed)
 		}
 	}
 }
