@@ -40,6 +40,9 @@ func (s Source) Load() (Loaded, error) {
 			return Loaded{}, fmt.Errorf("cannot read the configuration: %w", err)
 		}
 		layers.Text = mirror.Text(text)
+		if err := otherRegistry(s.File, layers.Text); err != nil {
+			return Loaded{}, err
+		}
 	}
 	for _, key := range Keys() {
 		if f := s.flags.Lookup(key.Flag); f != nil && f.Changed {
