@@ -48,7 +48,7 @@ func findSocket(remote, local netip.AddrPort) (entry, error) {
 func querySocket(local, remote netip.AddrPort) (entry, error) {
 	request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, 0)
 	request.AddData(newSockRequest(local, remote))
-	answers, err := request.Execute(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY)
+	answers, err := kernel.execute(request)
 	if err != nil {
 		return entry{}, err
 	}
@@ -144,7 +144,7 @@ func readEntries() ([]entry, error) {
 func dumpSockets(family byte) ([]entry, error) {
 	request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
 	request.AddData(sockRequest{family: family})
-	replies, err := request.Execute(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY)
+	replies, err := kernel.execute(request)
 	if err != nil {
 		return nil, err
 	}
