@@ -12,7 +12,7 @@ import (
 // the entry. A goroutine that deletes a file holds the lock exclusively while it checks that the index has no entry and
 // deletes the file. The zero value is ready.
 //
-// No goroutine waits for a lock inside a transaction, and none holds more than one lock, so there is no deadlock.
+// No goroutine waits for a lock inside a transaction, or while it holds another lock, so there is no deadlock.
 type digestLocks struct {
 	mu      sync.Mutex
 	entries map[digest.Digest]*digestLock
@@ -110,14 +110,31 @@ func (g *digestLocks) tryLock(d digest.Digest) (release func()) {
 	return g.lockEntry(d, g.entry(d))
 }
 
+// lockNow is lock without waiting, for a sweep that has deleted the entry of d. It reports false if another goroutine
+// shares or holds the lock; otherwise the caller calls unlock.
+func (g *digestLocks) lockNow(d digest.Digest) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	entry := g.entry(d)
+	if entry.exclusive || entry.sharers > 0 {
+		return false
+	}
+	entry.exclusive = true
+	return true
+}
+
+// unlock ends an exclusive lock.
+func (g *digestLocks) unlock(d digest.Digest) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	entry := g.entry(d)
+	entry.exclusive = false
+	g.release(d, entry)
+}
+
 func (g *digestLocks) lockEntry(d digest.Digest, entry *digestLock) (release func()) {
 	entry.exclusive = true
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		entry.exclusive = false
-		g.release(d, entry)
-	}
+	return func() { g.unlock(d) }
 }
 
 // setDeleting records whether a sweep is about to delete the file of d.

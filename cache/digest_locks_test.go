@@ -90,6 +90,15 @@ func TestDigestLocksWait(t *testing.T) {
 		if g.tryLock("d") != nil {
 			t.Error("taken from a sweep that comes to delete it")
 		}
+		if !g.lockNow("d") || g.lockNow("d") {
+			t.Error("the sweep itself did not lock it once")
+		}
+		g.unlock("d")
+		sharing := g.share("d")
+		if g.lockNow("d") {
+			t.Error("the sweep locked what another goroutine shares")
+		}
+		sharing()
 		g.share("d")() // does not prevent sharing
 		g.setDeleting("d", false)
 		if len(g.entries) != 0 {

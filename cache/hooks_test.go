@@ -54,14 +54,18 @@ func (x *hookedIndex) Update(ctx context.Context, f func(backend.WriteTx) error)
 // hookedBlobs calls hooks and can return other bytes.
 type hookedBlobs struct {
 	backend.Blobs
-	afterCommit func()
-	afterOpen   func()
-	afterCreate func(id string)
-	content     map[digest.Digest]string
-	stuck       atomic.Bool // deletions fail
+	afterCommit  func()
+	afterOpen    func()
+	afterCreate  func(id string)
+	beforeDelete func()
+	content      map[digest.Digest]string
+	stuck        atomic.Bool // deletions fail
 }
 
 func (b *hookedBlobs) Delete(ctx context.Context, d digest.Digest) error {
+	if b.beforeDelete != nil {
+		b.beforeDelete()
+	}
 	if b.stuck.Load() {
 		return errBroken
 	}

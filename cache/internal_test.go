@@ -116,6 +116,45 @@ func TestSweepAdapts(t *testing.T) {
 	}
 }
 
+// TestSweepAdaptsToFullTransactions checks that a transaction that had little to do does not limit the next one, and that
+// one whose time is mostly fixed costs leads to more writes.
+func TestSweepAdaptsToFullTransactions(t *testing.T) {
+	w := &sweeper{time: sweepTime, writes: 1000}
+	if w.adapt(17, time.Second); w.writes != 1000 {
+		t.Errorf("%d writes after a transaction of 17 writes, want 1000", w.writes)
+	}
+	w.writes = sweepWritesFirst
+	for range 4 {
+		w.adapt(w.writes, 4*time.Millisecond+time.Duration(w.writes)*time.Microsecond)
+	}
+	if w.writes < 64*sweepWritesFirst {
+		t.Errorf("%d writes after 4 transactions on a fast disk, want at least %d", w.writes, 64*sweepWritesFirst)
+	}
+}
+
+// TestSweepYieldsToWriters checks that a transaction ends earlier if another writer waits.
+func TestSweepYieldsToWriters(t *testing.T) {
+	for _, c := range []struct {
+		writes  int
+		ran     time.Duration
+		waiting bool
+		want    bool
+	}{
+		{99, 0, true, false},
+		{100, 0, true, true},
+		{100, 0, false, false},
+		{100 * sweepIdle, 0, false, true},
+		{0, time.Hour + time.Minute, true, true},
+		{0, time.Hour + time.Minute, false, false},
+		{0, sweepIdle*time.Hour + time.Minute, false, true},
+	} {
+		tx := &sweepTx{count: c.writes, most: 100, reads: time.Hour, began: time.Now().Add(-c.ran), waiting: func() bool { return c.waiting }}
+		if got := tx.full(); got != c.want {
+			t.Errorf("full is %v, want %v: %+v", got, c.want, c)
+		}
+	}
+}
+
 // TestRecencyIsBounded checks the memory while the index cannot be written.
 func TestRecencyIsBounded(t *testing.T) {
 	r := newRecency(&countingIndex{}, ownClock(), Options{})

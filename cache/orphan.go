@@ -105,17 +105,14 @@ func (s *Store) deleteFile(ctx context.Context, d digest.Digest, allowed func() 
 	if missing, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(missing) == 0 {
 		return 0, false, err
 	}
-	if size, err = s.blobs.Stat(ctx, d); err == nil && allowed != nil {
-		var ok bool
-		if ok, err = allowed(); err == nil && !ok {
+	if allowed != nil {
+		ok, err := allowed()
+		if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
 			return 0, false, nil
 		}
+		if err != nil || !ok {
+			return 0, false, err
+		}
 	}
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		return 0, false, nil
-	}
-	if err == nil {
-		err = s.blobs.Delete(ctx, d)
-	}
-	return size, err == nil, err
+	return s.removeFile(ctx, d)
 }

@@ -14,15 +14,21 @@ import (
 )
 
 const (
-	// sweepTime is the target duration of a transaction of a sweep, from its first read until it is durable; pushes
-	// wait for it. It is well below the documented limit, since the disk may be slower the next time. Half of it is for
-	// reads: if the content has changed since the plan was made, a transaction may only read.
+	// sweepTime is the target duration of a transaction of a sweep, from its first read until it is durable, while other
+	// writers wait for it. Half of it is for reads: if the content has changed since the plan was made, a transaction
+	// may only read.
 	sweepTime = 25 * time.Millisecond
-	// sweepBatch is the number of requests that are collected for a transaction of that duration.
-	sweepBatch = 128
+	// sweepIdle is how many times longer a transaction may be while no other writer waits. A long transaction costs
+	// less: it writes each page of the index once.
+	sweepIdle = 4
+	// sweepBatch is the number of requests that are collected for a transaction of that duration, and sweepBatchMost for
+	// any.
+	sweepBatch, sweepBatchMost = 512, 8192
 	// The number of writes in a transaction starts low, because the speed of the disk is unknown. Later sweeps start
 	// with the number that an earlier one reached: a collection consists of many sweeps.
 	sweepWritesFirst, sweepWritesMost, sweepWritesLeast = 64, 1 << 20, 16
+	// sweepGrowth is the most by which a transaction may have more writes than the one before.
+	sweepGrowth = 4
 	// sweepErrors is the maximum number of failures in the error of a sweep.
 	sweepErrors = 8
 )
@@ -30,7 +36,7 @@ const (
 // Sweep implements [mirror.CollectStore].
 func (s *Store) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteRequest], done func(mirror.DeleteResult)) error {
 	w := newSweeper(s, done)
-	gather := sweepBatch * w.scale()
+	gather := min(sweepBatch*w.scale(), sweepBatchMost)
 	for c := range requests {
 		w.jobs = append(w.jobs, &sweepJob{DeleteRequest: c})
 		for len(w.jobs) >= gather {
@@ -51,17 +57,25 @@ func (s *Store) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteReques
 type sweeper struct {
 	store   *Store
 	done    func(mirror.DeleteResult)
-	jobs    []*sweepJob   // unfinished requests, in order
+	jobs    []*sweepJob   // requests that are not checked completely, in order
+	ending  []*sweepJob   // requests before them, whose files may still be being deleted
 	time    time.Duration // target duration of a transaction
-	writes  int           // maximum writes in a transaction
+	writes  int           // maximum writes in a transaction for which others wait
+	waiting func() bool   // reports whether another writer waits
 	started bool          // a transaction has run
+
+	swept     []sweptFile   // the files that are being deleted
+	sweptDone chan struct{} // closed when they are; nil if there are none
 
 	failures []error // the first few records and files that could not be read or deleted
 	failed   int     // number of failures
 }
 
 func newSweeper(s *Store, done func(mirror.DeleteResult)) *sweeper {
-	w := &sweeper{store: s, done: done, time: s.options.SweepTime, writes: int(s.sweepWrites.Load())}
+	w := &sweeper{store: s, done: done, time: s.options.SweepTime, writes: int(s.sweepWrites.Load()), waiting: func() bool { return true }}
+	if queue, ok := s.index.(backend.Queue); ok {
+		w.waiting = queue.Waiting
+	}
 	if w.writes == 0 {
 		w.writes = sweepWritesFirst * w.scale()
 	}
@@ -76,10 +90,11 @@ type sweepJob struct {
 	mirror.DeleteRequest
 	decided   bool // its tags and manifests were checked
 	blobsDone int  // number of its blobs that were checked
+	deleting  int  // number of its files that are being deleted
 	result    mirror.DeleteResult
 }
 
-// runRound runs one transaction for as many jobs as it has time for, and then deletes the files.
+// runRound runs one transaction for as many jobs as it has time for, and starts to delete the files.
 func (w *sweeper) runRound(ctx context.Context) error {
 	if err := w.yieldToWriters(ctx); err != nil {
 		return fmt.Errorf("sweep: %w", err)
@@ -95,8 +110,7 @@ func (w *sweeper) runRound(ctx context.Context) error {
 	}
 	w.adapt(tx.count, took)
 	w.store.sweepWrites.Store(int64(w.writes))
-	// The files of deleted entries are deleted even if the sweep is canceled now.
-	ctx = context.WithoutCancel(ctx)
+	var swept []sweptFile
 	for i, outcome := range tx.outcomes {
 		job := w.jobs[i]
 		job.decided, job.blobsDone = true, outcome.blobs
@@ -106,9 +120,10 @@ func (w *sweeper) runRound(ctx context.Context) error {
 		}
 		result.Longest = max(result.Longest, took)
 		for _, d := range outcome.removed {
-			w.deleteFile(ctx, result, d)
+			swept = append(swept, sweptFile{job: job, digest: d})
 		}
 	}
+	w.startDeleting(context.WithoutCancel(ctx), swept) // even if the sweep is canceled now
 	w.finish()
 	return nil
 }
@@ -153,7 +168,7 @@ func (w *sweeper) runTransaction(ctx context.Context) (tx *sweepTx, took time.Du
 	defer s.fence.end()
 	deleting := make(map[digest.Digest]bool)
 	err = s.index.Update(ctx, func(index backend.WriteTx) error {
-		tx = &sweepTx{WriteTx: index, store: s, deleting: deleting, began: time.Now(), reads: w.time / 2, most: w.writes}
+		tx = &sweepTx{WriteTx: index, store: s, deleting: deleting, waiting: w.waiting, began: time.Now(), reads: w.time / 2, most: w.writes}
 		return tx.run(w.jobs)
 	})
 	if err == nil {
@@ -187,27 +202,17 @@ func (w *sweeper) cachedKeys() (manifests []content, tags []tagName) {
 }
 
 // adapt adjusts the number of writes in a transaction to the speed of the disk, given that count writes took so long.
-// It reduces the number in steps, because a disk may be slow for other reasons.
+// It reduces the number in steps, because a disk may be slow for other reasons; a transaction that had little to do says
+// nothing. Each transaction has fixed costs, so the number can grow with the time that was left.
 func (w *sweeper) adapt(count int, took time.Duration) {
-	switch {
-	case took > w.time*5/4:
-		w.writes = max(min(w.writes, count)*2/3, sweepWritesLeast)
-	case took < w.time && count >= w.writes:
-		w.writes = min(w.writes*5/4, sweepWritesMost)
-	}
-}
-
-// deleteFile deletes the file of a blob whose entry was deleted.
-func (w *sweeper) deleteFile(ctx context.Context, result *mirror.DeleteResult, d digest.Digest) {
-	defer w.store.locks.setDeleting(d, false)
-	size, removed, err := w.store.deleteFile(ctx, d, nil)
-	if err != nil {
-		w.fail(fmt.Errorf("delete the file of blob %s, which is not in the index any more: %w", d, err))
-		return
-	}
-	if removed {
-		result.Blobs = append(result.Blobs, d)
-		result.Bytes += size
+	perWrite := float64(took) / float64(max(count, 1))
+	switch full := perWrite * float64(w.writes); {
+	case count < w.writes/2:
+	case full > float64(w.time)*1.25:
+		w.writes = max(w.writes*2/3, sweepWritesLeast)
+	case full < float64(w.time):
+		growth := min(sweepGrowth, max(1.25, 0.9*float64(w.time)/max(full, 1)))
+		w.writes = min(int(float64(w.writes)*growth), sweepWritesMost)
 	}
 }
 
@@ -215,16 +220,23 @@ func (w *sweeper) deleteFile(ctx context.Context, result *mirror.DeleteResult, d
 func (w *sweeper) finish() {
 	n := 0
 	for n < len(w.jobs) && w.jobs[n].decided && w.jobs[n].blobsDone == len(w.jobs[n].Blobs) {
-		if w.done != nil {
-			w.done(w.jobs[n].result)
-		}
 		n++
 	}
-	clear(w.jobs[:n])
+	w.ending = append(w.ending, w.jobs[:n]...)
 	w.jobs = append(w.jobs[:0:0], w.jobs[n:]...)
+	for len(w.ending) > 0 && w.ending[0].deleting == 0 {
+		if w.done != nil {
+			w.done(w.ending[0].result)
+		}
+		w.ending[0] = nil
+		w.ending = w.ending[1:]
+	}
 }
 
+// end waits for the files that are being deleted, and returns all errors.
 func (w *sweeper) end(err error) error {
+	w.awaitDeleting()
+	w.finish()
 	if more := w.failed - len(w.failures); more > 0 {
 		w.failures = append(w.failures, fmt.Errorf("and %d more failures like these", more))
 	}

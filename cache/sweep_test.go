@@ -197,6 +197,37 @@ func TestSweepIndexFails(t *testing.T) {
 	}
 }
 
+// TestSweepDeletesFilesInBackground checks that the next transaction does not wait for the files of the one before, and
+// that the sweep itself does.
+func TestSweepDeletesFilesInBackground(t *testing.T) {
+	index := &hookedIndex{Index: openBolt(t, t.TempDir())}
+	blobs := &hookedBlobs{Blobs: openFiles(t, t.TempDir())}
+	s := newStore(t, blobs, index, cache.Options{})
+	defer closeStore(t, s)
+	var plan []mirror.DeleteRequest
+	for i := range 100 { // more than one transaction
+		blob := fmt.Sprint("blob ", i)
+		if err := receive(t.Context(), s, blob); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, mirror.DeleteRequest{Blobs: []digest.Digest{digest.FromString(blob)}, Before: time.Now()})
+	}
+	swept, first := make(chan struct{}), index.updates.Load()
+	index.afterUpdate = func() {
+		if index.updates.Load() == first+3 { // a transaction, one for the writers that wait, and the next transaction
+			close(swept)
+		}
+	}
+	blobs.beforeDelete = func() { <-swept }
+	deleted := 0
+	if err := s.Sweep(t.Context(), slices.Values(plan), func(result mirror.DeleteResult) { deleted += len(result.Blobs) }); err != nil {
+		t.Fatal(err)
+	}
+	if list := orphans(t, s); deleted != 100 || len(list) != 0 {
+		t.Errorf("%d files deleted, %d left; want 100 and none", deleted, len(list))
+	}
+}
+
 // TestSweepBadRecord checks that a record that cannot be decoded is kept, and does not stop the sweep.
 func TestSweepBadRecord(t *testing.T) {
 	index := openBolt(t, t.TempDir())

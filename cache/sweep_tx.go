@@ -14,10 +14,11 @@ type sweepTx struct {
 	backend.WriteTx
 	store    *Store
 	deleting map[digest.Digest]bool // digests marked as deleting in [digestLocks], by this run of the function or an earlier one
+	waiting  func() bool            // reports whether another writer waits
 	began    time.Time
-	reads    time.Duration // maximum time for reads
+	reads    time.Duration // maximum time for reads, while another writer waits
 	count    int
-	most     int // maximum number of writes; a started job may exceed it
+	most     int // maximum number of writes, while another writer waits; a started job may exceed it
 	outcomes []sweepOutcome
 }
 
@@ -51,7 +52,12 @@ func (tx *sweepTx) Delete(t backend.Table, key string) error {
 }
 
 // full reports whether the transaction has reached a limit.
-func (tx *sweepTx) full() bool { return tx.count >= tx.most || time.Since(tx.began) > tx.reads }
+func (tx *sweepTx) full() bool {
+	passed := func(times int) bool {
+		return tx.count >= times*tx.most || time.Since(tx.began) > time.Duration(times)*tx.reads
+	}
+	return passed(1) && (passed(sweepIdle) || tx.waiting())
+}
 
 // run runs as many jobs as fit, and at least a part of one.
 func (tx *sweepTx) run(jobs []*sweepJob) error {
@@ -133,11 +139,11 @@ func (tx *sweepTx) deleteManifest(c content, record manifestRecord, before time.
 // releaseBlob deletes the link of repo to a blob that one of its manifests used. If no repository uses the blob, it
 // deletes its entry.
 func (tx *sweepTx) releaseBlob(repo mirror.Repo, d digest.Digest, before time.Time, outcome *sweepOutcome) error {
-	if hasAny(tx, tableUses, prefix(d.String(), repo.String())) {
-		return nil
-	}
 	if !hasAny(tx, tableUses, prefix(d.String())) {
 		return tx.deleteUnused(d, before, outcome)
+	}
+	if hasAny(tx, tableUses, prefix(d.String(), repo.String())) {
+		return nil
 	}
 	// The blob is kept; only the link may be deleted. Whether another repository has a link does not matter here, and a
 	// scan could cost a lot.

@@ -12,10 +12,8 @@ import (
 )
 
 const (
-	// pacedBatches is the number of delete requests between two rests. They take a few transactions.
-	pacedBatches = 64
-	// unpacedBatches is the number of delete requests at a time without rests.
-	unpacedBatches = 4096
+	// workTime is how long the store works between two rests: a few transactions.
+	workTime = 100 * time.Millisecond
 	// batchBlobs is the number of unreferenced blobs in a delete request.
 	batchBlobs = 256
 	// maxKeptFirst is the number of candidates in [Result.KeptFirst].
@@ -74,54 +72,36 @@ type batch struct {
 	sizes     []int64 // of the Blobs of the request
 }
 
-// deleteAll deletes everything but uploads and orphans. It gives the store a few requests at a time, so that the
-// store does nothing for the collection during a rest.
+// deleteAll deletes everything but uploads and orphans, in one sweep. It rests between two requests, when the store has
+// nothing else to do for the collection.
 func (x *execution) deleteAll(ctx context.Context) error {
-	next, stop := iter.Pull(x.batches())
-	defer stop()
-	n := pacedBatches
-	if x.opts.Throttle <= 0 {
-		n = unpacedBatches
-	}
-	for {
-		var batches []batch
-		for len(batches) < n {
-			s, more := next()
-			if !more {
-				break
-			}
-			batches = append(batches, s)
-		}
-		if len(batches) == 0 {
-			return nil
-		}
-		began := time.Now()
-		if err := x.deleteBatches(ctx, batches); err != nil {
-			return err
-		}
-		if err := rest(ctx, time.Duration(x.opts.Throttle*float64(time.Since(began)))); err != nil {
-			return err
-		}
-	}
-}
-
-// deleteBatches executes some delete requests.
-func (x *execution) deleteBatches(ctx context.Context, batches []batch) error {
-	done := 0
+	var waiting []batch // requests without a result
+	all := false        // the store has read all requests
+	worked := time.Now()
 	requests := func(yield func(mirror.DeleteRequest) bool) {
-		for _, s := range batches {
+		for s := range x.batches() {
+			if took := time.Since(worked); took > workTime {
+				if rest(ctx, time.Duration(x.opts.Throttle*float64(took))) != nil {
+					return
+				}
+				worked = time.Now()
+			}
+			waiting = append(waiting, s)
 			if !yield(s.DeleteRequest) {
 				return
 			}
 		}
+		all = true
 	}
 	err := x.store.Sweep(ctx, requests, func(result mirror.DeleteResult) {
-		if done < len(batches) {
-			x.record(batches[done], result)
-		}
-		done++
+		x.record(waiting[0], result)
+		waiting[0] = batch{}
+		waiting = waiting[1:]
 	})
-	if done < len(batches) {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if !all || len(waiting) > 0 {
 		return err
 	}
 	x.errs.add(err) // everything was tried: an unreadable record does not end the collection

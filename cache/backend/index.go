@@ -27,6 +27,12 @@ type Checker interface {
 	Check(ctx context.Context) (defects []error, err error)
 }
 
+// Queue is an [Index] that knows which updates wait.
+type Queue interface {
+	// Waiting reports whether an update waits for the one that is running. The running one may call it.
+	Waiting() bool
+}
+
 // Copier is an [Index] that can be copied while it is in use.
 type Copier interface {
 	// Copy writes one consistent state of the index, in its own file format, and returns the number of bytes written.

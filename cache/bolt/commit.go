@@ -55,6 +55,13 @@ func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error
 	}
 }
 
+// Waiting implements [backend.Queue].
+func (x *Index) Waiting() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.queue) > 0
+}
+
 // wakeCommitter wakes the committer. One token stands for any number of updates.
 func (x *Index) wakeCommitter() {
 	select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -293,5 +294,30 @@ func TestUpdateFailsAfterFileIsReplaced(t *testing.T) {
 	}
 	if err := x.Update(ctx, write("after")); err != nil {
 		t.Errorf("update after the file was restored: %v", err)
+	}
+}
+
+// TestWaiting checks that a running update learns whether another one waits.
+func TestWaiting(t *testing.T) {
+	x, err := Open(filepath.Join(t.TempDir(), "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	var alone bool
+	second := make(chan error, 1)
+	err = x.Update(t.Context(), func(backend.WriteTx) error {
+		alone = !x.Waiting()
+		go func() { second <- x.Update(t.Context(), func(backend.WriteTx) error { return nil }) }()
+		for !x.Waiting() {
+			runtime.Gosched()
+		}
+		return nil
+	})
+	if err != nil || !alone {
+		t.Errorf("alone: %v, %v; want true", alone, err)
+	}
+	if err := <-second; err != nil || x.Waiting() {
+		t.Errorf("waiting: %v, %v; want false", x.Waiting(), err)
 	}
 }
