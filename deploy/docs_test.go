@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -112,5 +113,18 @@ func TestEveryYAMLFileIsOne(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestREADMEIsShort holds README at a length that is read in two minutes.
+func TestREADMEIsShort(t *testing.T) {
+	all, err := filepath.Glob("../README*.md")
+	if err != nil || len(all) == 0 {
+		t.Fatal(err, all)
+	}
+	for _, path := range all {
+		if n := utf8.RuneCountInString(read(t, path)); n > 6000 {
+			t.Errorf("%s has %d characters, want at most 6000: move text to a page of docs", path, n)
+		}
 	}
 }

@@ -98,6 +98,7 @@ func newSession(t *testing.T, hub string) *session {
 			[ -n "$(ls "$0/$name")" ] || cp -r /etc/$name/. "$0/$name"
 			mount --bind "$0/$name" /etc/$name
 		done
+		export NO_PROXY=localhost,127.0.0.1,` + pageHost + `
 		exec "$@"`, etc}}
 	bin := tempDir(t)
 	for name, program := range map[string]string{"mirror": mirrorBin, "docker": dockerClient(), "crane": craneBin} {
@@ -110,6 +111,7 @@ func newSession(t *testing.T, hub string) *session {
 		}
 	}
 	s.env = environment(t, "PATH="+bin+":"+os.Getenv("PATH"), "MIRROR_UPSTREAM=docker.io=http://"+hub,
+		"MIRROR_AUTH_LOOPBACK_PUSH=auto", // the default
 		"NO_PROXY=localhost,127.0.0.1,"+pageHost, "no_proxy=localhost,127.0.0.1,"+pageHost)
 	s.shell = startShell(t, tempDir(t), s.env, s.prefix)
 	return s

@@ -3,8 +3,11 @@
 package e2e_test
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -66,6 +69,46 @@ func perform(t *testing.T, hub, page string, all []step) {
 		if !e.hidden && !shows(e.output, got) {
 			t.Errorf("%s:%d: $ %s\nprints\n\t%s\nand not\n\t%s", page, e.line, e.command,
 				strings.Join(got, "\n\t"), strings.Join(e.output, "\n\t"))
+		}
+	}
+}
+
+// guides are the pages that a newcomer follows from an empty folder, with nothing done before.
+var guides = []string{"quickstart.md", "tls.md", "users.md", "free-space.md", "airgap.md"}
+
+// TestGuidesTakeTheCommandsThatTheySay counts the commands of the first section of each guide. TestREADMEAndPages runs them.
+func TestGuidesTakeTheCommandsThatTheySay(t *testing.T) {
+	for _, folder := range []string{"", "zh/"} {
+		for _, guide := range guides {
+			path := project + "/deploy/docs/" + folder + guide
+			text, err := os.ReadFile(path)
+			if os.IsNotExist(err) && folder != "" {
+				continue // not translated
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, _, _ := strings.Cut(string(text), "\n## ")
+			says := regexp.MustCompile(`in ([0-9]+) commands|([0-9]+) 条命令`).FindStringSubmatch(before)
+			if says == nil {
+				t.Errorf("%s%s does not say how many commands it takes", folder, guide)
+				continue
+			}
+			commands := 0
+			for _, e := range steps(t, path) {
+				if e.line > strings.Count(before, "\n")+1 {
+					break
+				}
+				if e.hidden {
+					t.Errorf("%s%s:%d: a guide runs nothing that it does not show", folder, guide, e.line)
+				}
+				if e.command != "" {
+					commands++
+				}
+			}
+			if said := says[1] + says[2]; said != strconv.Itoa(commands) {
+				t.Errorf("%s%s says %s commands and shows %d", folder, guide, said, commands)
+			}
 		}
 	}
 }
