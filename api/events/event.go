@@ -1,11 +1,12 @@
 // Package events sends webhooks to other systems, in the format of distribution's notifications:
 // https://distribution.github.io/distribution/about/notifications/
 //
-// An event passes through a bounded channel to a writer, so that requests do not wait for the disk. The writer appends
-// it to a queue on disk for each endpoint. From there it is sent in batches, oldest first. An event is removed from the
-// queue when the endpoint has answered 2xx. What is in the queue, a bbolt database, survives kill -9 and power failures;
-// events that the writer has not reached yet are lost then. An event may be delivered twice; receivers can tell by its
-// ID.
+// An event passes through a bounded channel to a writer, which appends it to a queue on disk for each endpoint. From there
+// it is sent in batches, oldest first. An event is removed from the queue when the endpoint has answered 2xx. What is in
+// the queue, a bbolt database, survives kill -9 and power failures. The event of a change is in the queue before the
+// client gets its answer; concurrent changes share a write. Pulls and wants do not wait for the disk: those that the
+// writer has not reached yet are lost when the process is killed. So is the event of a change that was not answered. An
+// event may be delivered twice; receivers can tell by its ID.
 //
 // A queue has a maximum size. When it is full, the oldest events are dropped and counted. Changes (push, mount, delete,
 // import) have a separate queue that is delivered first, so that pulls and wants, which anybody can cause, neither

@@ -35,7 +35,7 @@ type Options struct {
 type Events struct {
 	opts   Options
 	source Source
-	in     [lanes]chan record
+	in     [lanes]chan *record
 	shares [lanes]*mirror.Shares[string] // of the channels, by client
 	sinks  atomic.Pointer[[]*sink]
 	stop   chan struct{}
@@ -47,12 +47,6 @@ type Events struct {
 	cancel    context.CancelFunc
 	work      sync.WaitGroup
 	closed    bool
-}
-
-// record is an event and the repository that it is about.
-type record struct {
-	Event
-	repo mirror.Repo
 }
 
 // New returns Events without endpoints, see [Events.Configure]. The caller must close it.
@@ -71,7 +65,7 @@ func New(opts Options) *Events {
 		stop: make(chan struct{}), wrote: make(chan struct{}), endpoints: map[string]*persistent{}, cancel: func() {},
 	}
 	for l := range lanes {
-		e.in[l], e.shares[l] = make(chan record, channelSize), mirror.NewShares[string](channelSize)
+		e.in[l], e.shares[l] = make(chan *record, channelSize), mirror.NewShares[string](channelSize)
 	}
 	e.sinks.Store(new([]*sink))
 	go e.write()

@@ -14,7 +14,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Request queues the event for a client's request. It is an observer for [middleware.Options].
+// Request queues the event for a client's request. It is an observer for [middleware.Options]. For a change, it waits until
+// the event is on disk: net/http sends the answer after that.
 func (e *Events) Request(x *middleware.Exchange) {
 	if e == nil || len(*e.sinks.Load()) == 0 || x.Call == nil || !x.Call.Parsed || x.Call.Err != nil || x.Aborted || x.Status < 200 || x.Status > 299 {
 		return
@@ -39,9 +40,21 @@ func (e *Events) Request(x *middleware.Exchange) {
 	if action == Push && len(x.Call.Outcome.Tags) > 0 {
 		tags = x.Call.Outcome.Tags
 	}
+	var last *record
 	for _, tag := range tags { // receivers expect one tag per event
 		h.Target.Tag = tag
-		e.enqueue(h)
+		one := h
+		if laneOf(action) == reads {
+			e.enqueue(&one)
+			continue
+		}
+		one.done = make(chan struct{})
+		if e.enqueueWaiting(context.WithoutCancel(x.Request.Context()), &one) {
+			last = &one
+		}
+	}
+	if last != nil {
+		e.wait(last) // events are written in order
 	}
 }
 
@@ -146,7 +159,7 @@ func (e *Events) Want(w mirror.Want) {
 	if err != nil {
 		return
 	}
-	h := record{repo: ref.Repo, Event: Event{Action: Want, Reason: truncate(w.Reason), Target: Target{Tag: ref.Tag, Digest: ref.Digest}}}
+	h := &record{repo: ref.Repo, Event: Event{Action: Want, Reason: truncate(w.Reason), Target: Target{Tag: ref.Tag, Digest: ref.Digest}}}
 	if w.Blob {
 		h.Target.MediaType = blobType
 	}
@@ -156,17 +169,18 @@ func (e *Events) Want(w mirror.Want) {
 	e.enqueue(h)
 }
 
-// Removed queues the event for a tag or manifest that a command of actor deleted. It may wait, like Imported.
+// Removed queues the event for a tag or manifest that a command of actor deleted. It may wait, like Imported. The caller
+// calls Sync before it answers.
 func (e *Events) Removed(ctx context.Context, actor string, ref mirror.Ref) {
 	if e == nil || len(*e.sinks.Load()) == 0 {
 		return
 	}
-	e.enqueueWaiting(ctx, record{repo: ref.Repo, Event: Event{Action: Delete, Target: Target{Tag: ref.Tag, Digest: ref.Digest}, Actor: Actor{actor}}})
+	e.enqueueWaiting(ctx, &record{repo: ref.Repo, Event: Event{Action: Delete, Target: Target{Tag: ref.Tag, Digest: ref.Digest}, Actor: Actor{actor}}})
 }
 
 // Imported queues the event for an image that an import of actor added. repository has the form of
 // [mirror.Repo.String]; tag may be empty. It may wait for the disk until ctx ends, so that no event of a large bundle
-// is lost.
+// is lost. The caller calls Sync before it answers.
 func (e *Events) Imported(ctx context.Context, actor, repository, tag string, d digest.Digest) {
 	if e == nil || len(*e.sinks.Load()) == 0 {
 		return
@@ -175,5 +189,5 @@ func (e *Events) Imported(ctx context.Context, actor, repository, tag string, d 
 	if err != nil {
 		return
 	}
-	e.enqueueWaiting(ctx, record{repo: repo, Event: Event{Action: Import, Target: Target{Tag: tag, Digest: d}, Actor: Actor{actor}}})
+	e.enqueueWaiting(ctx, &record{repo: repo, Event: Event{Action: Import, Target: Target{Tag: tag, Digest: d}, Actor: Actor{actor}}})
 }

@@ -44,6 +44,7 @@ func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Read
 		}
 		report.Item(outcomeKind(c), c)
 	})
+	s.opts.Events.Sync(ctx)
 	if err != nil {
 		return err
 	}

@@ -98,6 +98,9 @@ func reportTransfer(report admin.Report) func(transfer.Event) {
 func (s *Service) recordImports(ctx context.Context, req transfer.ImportRequest, next func(transfer.Event)) func(transfer.Event) {
 	kept, actor := map[string]bool{}, admin.PeerUser(ctx)
 	return func(event transfer.Event) {
+		if event.Kind == transfer.KindDone {
+			s.opts.Events.Sync(ctx)
+		}
 		next(event)
 		switch {
 		case req.DryRun:
