@@ -65,6 +65,8 @@ func TestImages(t *testing.T) {
 			{admin.Query{Match: []string{"docker.io/library/"}}, "library/alpine:3.1 library/alpine:3.2"},
 			{admin.Query{Match: []string{"alpine:*.2"}}, "library/alpine:3.2"},
 			{admin.Query{Match: []string{"*/app"}}, "team/app:latest"},
+			{admin.Query{Match: []string{"**/app"}}, "team/app:latest ghcr.io/org/app:v1"},
+			{admin.Query{Match: []string{"docker.io/**:*.2"}}, "library/alpine:3.2"},
 			{admin.Query{Match: []string{"ghcr.io", "team/*:latest"}}, "team/app:latest ghcr.io/org/app:v1"},
 			{admin.Query{Match: []string{"app"}}, ""},
 			{admin.Query{Match: []string{"ghcr.io/org/app/deeper"}}, ""},

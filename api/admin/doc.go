@@ -45,6 +45,7 @@
 //	usage           UsageRequest            repository: Usage                               Usage, of all repositories
 //	pins                                    pin: mirror.Pin
 //	pin, unpin      array of names          pin: mirror.Pin
+//	tag             TagRequest                                                              Tagged
 //
 // A stream is sent in frames: the length of the frame as four bytes, the most significant first, then that many bytes. An
 // empty frame ends the stream. A stream with an error after the empty frame, or without an empty frame, is not complete.

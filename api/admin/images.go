@@ -10,6 +10,8 @@ import (
 type Image struct {
 	// Name is the repository as clients write it: without a host if it belongs to the default registry.
 	Name string `json:"name"`
+	// Reference is the whole name: the repository with its host, and the tag or digest.
+	Reference string `json:"reference"`
 	mirror.Image
 }
 
@@ -39,7 +41,7 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 		}
 		if match.ref(ref) || match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Digest}) ||
 			image.Index != "" && match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Index}) {
-			lines.send(Image{Name: h.mirror.Names().Served(ref.Repo), Image: image})
+			lines.send(Image{Name: h.mirror.Names().Served(ref.Repo), Reference: ref.String(), Image: image})
 		}
 	}
 	return lines.end(nil)

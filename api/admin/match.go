@@ -12,7 +12,8 @@ import (
 //	library/alpine        a repository, as clients name it
 //	alpine                the same repository, in the short form of Docker
 //	docker.io/library     all repositories below, with or without the default host
-//	ghcr.io/*/app         wildcards of [path.Match] in a part between slashes
+//	ghcr.io/*/app         wildcards in a part between slashes, see [mirror.Match]
+//	ghcr.io/**/app        any number of parts
 //	library/alpine:3.*    some of its tags
 //	localhost:5000/app    app, if that is an address of this mirror
 //	alpine@sha256:4f53…   a digest, or the first digits of one
@@ -127,14 +128,19 @@ func (m matcher) matchesRepo(name string, repo mirror.Repo) bool {
 		isShort && repo.Host == mirror.DockerHub && matchesFolder(name, short)
 }
 
-// matchesFolder reports whether a pattern matches name or a parent of it.
+// matchesFolder reports whether a pattern of [mirror.Match] matches name or a parent of it.
 func matchesFolder(pattern, name string) bool {
 	pattern = strings.TrimSuffix(pattern, "/")
-	for range strings.Count(name, "/") - strings.Count(pattern, "/") {
-		name = name[:strings.LastIndexByte(name, '/')]
+	for {
+		if mirror.Match(pattern, name) {
+			return true
+		}
+		i := strings.LastIndexByte(name, '/')
+		if i < 0 {
+			return false
+		}
+		name = name[:i]
 	}
-	matched, _ := path.Match(pattern, name)
-	return matched
 }
 
 // IsPattern reports whether a name contains wildcards.

@@ -22,8 +22,8 @@ import (
 // folder or, if none does, of a mirror that the command opens itself.
 type adminCommand struct {
 	config.Loaded
+	output
 	source config.Source
-	json   bool // print JSON
 	create bool // create the data folder if it does not exist
 }
 
@@ -41,7 +41,7 @@ func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, 
 	asSettings(cmd, store, "Settings (all but --data are ignored while a server runs):")
 	f := cmd.Flags()
 	f.AddFlagSet(store)
-	f.BoolVar(&q.json, "json", false, "print JSON")
+	q.output.flags(f)
 	f.SortFlags = false
 	cmd.Args = usage(cmd.Args)
 	cmd.PreRunE = func(*cobra.Command, []string) (err error) {

@@ -171,7 +171,7 @@ func (e *export) fetch() error {
 		return err
 	}
 	req := prefetch.Request{Images: e.Images, Wants: e.Wants, Platforms: e.Platforms, Referrers: e.Referrers, DryRun: e.dryRun}
-	view := &jobView{out: io.Discard, progress: newProgressView(io.Discard, e.cmd.ErrOrStderr()), label: countItems("images")}
+	view := &jobView{out: io.Discard, progress: newProgressView(e.cmd, io.Discard), label: countItems("images")}
 	defer view.end()
 	e.reasons = map[string]string{}
 	view.item = func(event admin.Event) (string, error) {

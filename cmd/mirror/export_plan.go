@@ -54,7 +54,7 @@ type planView struct {
 	*export
 	view    jobView
 	fetched map[string]admin.SyncedImage // images that would be fetched first and were not shown yet, by name
-	table   table
+	table   *table
 	result  transfer.Summary
 	sparse  []bundle.Image
 }

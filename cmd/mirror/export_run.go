@@ -181,7 +181,7 @@ func (e *export) stream(sign func([]byte) ([]byte, error)) (*bundle.Document, er
 	if receipt != nil {
 		defer receipt.Close()
 	}
-	e.shown = newProgressView(io.Discard, e.cmd.ErrOrStderr())
+	e.shown = newProgressView(e.cmd, io.Discard)
 	defer e.shown.end()
 	from, to := io.Pipe()
 	sent := make(chan error, 1)

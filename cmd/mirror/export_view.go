@@ -27,7 +27,7 @@ func short(d digest.Digest) string {
 // summarize prints the contents of the bundle, for the papers that accompany a disk.
 func (e *export) summarize(doc *bundle.Document) error {
 	out := e.cmd.OutOrStdout()
-	if e.bundle == "-" { // standard output has the bundle
+	if e.bundle == "-" && !isQuiet(e.cmd) { // standard output has the bundle
 		out = e.cmd.ErrOrStderr()
 	}
 	volumes, _ := e.out.(*volume.Writer)

@@ -16,7 +16,6 @@ import (
 // collectConfig are the flags of `mirror gc`.
 type collectConfig struct {
 	admin.CollectRequest
-	quiet bool
 
 	grace, uploads              gc.Age
 	maxSize, shrinkTo           gc.Size
@@ -51,7 +50,6 @@ Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
 	})
 	f := cmd.Flags()
 	f.BoolVarP(&c.DryRun, "dry-run", "n", false, "list what would be deleted and why, and delete nothing")
-	f.BoolVarP(&c.quiet, "quiet", "q", false, "print only errors")
 	f.BoolVar(&c.Blobs, "blobs", false, "list every file, not only images")
 	f.BoolVar(&c.Protected, "protected", false, "with --dry-run, list every protected image, not only their number by reason")
 	f.TextVar(&c.grace, "grace", gc.Age(0), "grace period: keep everything that was added, pulled or requested within this `time`, such as 36h or 30d (default 1h)")

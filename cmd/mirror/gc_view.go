@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -19,7 +18,7 @@ type collectView struct {
 	config collectConfig
 
 	plan   *gc.Plan
-	table  table
+	table  *table
 	listed int
 	kept   []gc.Candidate
 	result gc.Result
@@ -29,11 +28,8 @@ type collectView struct {
 func newCollectView(cmd *cobra.Command, c collectConfig, asJSON bool) *collectView {
 	v := &collectView{jobView: &jobView{out: cmd.OutOrStdout(), json: asJSON}, config: c}
 	v.jobView.item, v.summary = v.handle, &v.result
-	switch {
-	case c.quiet:
-		v.out = io.Discard
-	case !asJSON && !c.DryRun:
-		v.progress = newProgressView(v.out, cmd.ErrOrStderr())
+	if !asJSON && !c.DryRun {
+		v.progress = newProgressView(cmd, v.out)
 	}
 	v.table = newTable(v.out, "CANDIDATE", "FREES", "LAST USED", "WHY")
 	return v

@@ -47,12 +47,13 @@ var commandGroups = []struct {
 		{"serve", newServeCommand}, {"status", newStatusCommand}, {"mode", newModeCommand}, {"reload", newReloadCommand}, {"config", newConfigCommand},
 	}},
 	{groupImages, []namedCommand{
-		{"ls", newListCommand}, {"rm", newRemoveCommand}, {"pin", newPinCommand}, {"unpin", newUnpinCommand}, {"wants", newWantsCommand},
+		{"ls", newListCommand}, {"tag", newTagCommand}, {"rm", newRemoveCommand}, {"pin", newPinCommand}, {"unpin", newUnpinCommand}, {"wants", newWantsCommand},
 	}},
-	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"key", newKeyCommand}}},
+	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"import", newImportCommand}, {"key", newKeyCommand}}},
 	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}}},
 	{groupOperations, []namedCommand{{"verify", newVerifyCommand}, {"backup", newBackupCommand}, {"health", newHealthCommand}}},
 	{groupAccess, []namedCommand{{"client", newClientCommand}, {"user", newUserCommand}, {"cert", newCertCommand}}},
+	{groupOther, []namedCommand{{"version", newVersionCommand}}},
 }
 
 // addCommands adds the command that args begin with to cmd, or all commands: help and completions list them. Building all

@@ -30,7 +30,7 @@ type jobView struct {
 func newJobView(cmd *cobra.Command, asJSON bool) *jobView {
 	v := &jobView{out: cmd.OutOrStdout(), json: asJSON}
 	if !asJSON {
-		v.progress = newProgressView(v.out, cmd.ErrOrStderr())
+		v.progress = newProgressView(cmd, v.out)
 	}
 	return v
 }

@@ -1,18 +1,29 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
+	"airmirror/mirror"
 )
 
+// listConfig are the flags of `mirror ls`.
+type listConfig struct {
+	query     admin.Query
+	platforms []string
+	origins   []string
+	sort      string
+	format    string
+}
+
 func newListCommand() *cobra.Command {
-	q, query := &adminCommand{}, admin.Query{}
+	q, c := &adminCommand{}, listConfig{}
 	cmd := q.command(&cobra.Command{
 		Use:   "ls [REPOSITORY[:TAG] | PATTERN]...",
 		Short: "List images, and whether they are complete",
@@ -22,57 +33,183 @@ an upstream. An image without a tag that was pushed or synced by digest is liste
 Digests are shortened. Every command accepts shortened digests of 6 digits or more.
 
 Repositories have the names that the mirror serves: without a host for the default registry, and
-with the host for others. A name selects a repository and everything below it. In patterns, * and ?
-match characters of one part of a name, or of a tag.
+with the host for others. A name selects a repository and everything below it.
+
+In patterns, * and ? match characters of one part of a name, or of a tag, and ** matches any number
+of parts. All commands and settings use the same patterns.
 
 A platform is listed if content of it was stored, or if a client requested it. 'mirror status' and
-the metrics count the same incomplete images.`,
+the metrics count the same incomplete images.
+
+The output (-o) is a table, a wide table with whole digests, json or yaml.`,
 		Example: `  mirror ls
   mirror ls alpine ghcr.io
-  mirror ls 'team/*:v1.*'
+  mirror ls 'team/**:v1.*'
   mirror ls app@sha256:4f53a6
-  mirror ls --incomplete
+  mirror ls --incomplete --platform linux/arm64
+  mirror ls --origin mirrored --sort used
   mirror ls --json | jq -r '.[] | select(.complete | not) | .reference'`,
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
-		query.Match = args
-		images := client.Images(cmd.Context(), query)
-		if q.json {
-			return listJSON(cmd.OutOrStdout(), images)
+		c.query.Match = args
+		selected, err := c.selected(client.Images(cmd.Context(), c.query))
+		if err != nil {
+			return err
 		}
-		return list(cmd.OutOrStdout(), images)
+		return c.print(cmd.OutOrStdout(), selected, q.quiet)
 	})
-	cmd.Flags().BoolVar(&query.Incomplete, "incomplete", false, "list only incomplete images")
+	f := cmd.Flags()
+	f.BoolVar(&c.query.Incomplete, "incomplete", false, "list only incomplete images")
+	f.StringSliceVar(&c.platforms, "platform", nil, "list only these platforms, `os/arch[/variant]`; repeatable")
+	f.StringSliceVar(&c.origins, "origin", nil, "list only images of this `origin`: pushed, mirrored or imported; repeatable")
+	f.StringVar(&c.sort, "sort", "", "sort by this `column`: name, size, used or updated; the largest or latest first (default name)")
+	f.StringVarP(&c.format, "output", "o", "", "output `format`: table, wide, json or yaml (default table)")
+	printsNames(f)
+	fromEnv := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if q.json {
+			if c.format != "" && c.format != formatJSON {
+				return &exitError{exitUsage, fmt.Errorf("--json and --output %s cannot be combined", c.format)}
+			}
+			c.format = formatJSON
+		}
+		if err := c.check(); err != nil {
+			return &exitError{exitUsage, err}
+		}
+		return fromEnv(cmd, args)
+	}
 	return cmd
 }
 
-// listJSON prints an array with an image on each line, as the images arrive.
-func listJSON(out io.Writer, images iter.Seq2[admin.Image, error]) error {
-	begin := "[\n  "
+// check validates the flags.
+func (c *listConfig) check() error {
+	for _, origin := range c.origins {
+		if !slices.Contains([]mirror.Origin{mirror.Pushed, mirror.Mirrored, mirror.Imported}, mirror.Origin(origin)) {
+			return fmt.Errorf("--origin %s: want pushed, mirrored or imported", origin)
+		}
+	}
+	if _, err := mirror.ParsePlatforms(c.platforms); err != nil {
+		return fmt.Errorf("--platform: %w", err)
+	}
+	if _, known := imageOrders[c.sort]; !known {
+		return fmt.Errorf("--sort %s: want name, size, used or updated", c.sort)
+	}
+	return checkFormat(c.format)
+}
+
+// imageOrders are the orders of a list, by the value of --sort. Images are listed by name.
+var imageOrders = map[string]func(a, b admin.Image) int{
+	"":     nil,
+	"name": nil,
+	"size": func(a, b admin.Image) int { return compare(b.Size, a.Size) },
+	"used": func(a, b admin.Image) int { return b.LastUsed.Compare(a.LastUsed) },
+	"updated": func(a, b admin.Image) int {
+		return b.Updated.Compare(a.Updated)
+	},
+}
+
+func compare(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// selected returns the images that the flags select, in the order that they ask for.
+func (c *listConfig) selected(images iter.Seq2[admin.Image, error]) (iter.Seq2[admin.Image, error], error) {
+	platforms, err := mirror.ParsePlatforms(c.platforms)
+	if err != nil {
+		return nil, err
+	}
+	filtered := func(yield func(admin.Image, error) bool) {
+		for image, err := range images {
+			if err == nil && !c.accepts(image, platforms) {
+				continue
+			}
+			if !yield(image, err) {
+				return
+			}
+		}
+	}
+	order := imageOrders[c.sort]
+	if order == nil {
+		return filtered, nil
+	}
+	var all []admin.Image
+	for image, err := range filtered {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, image)
+	}
+	slices.SortStableFunc(all, order)
+	return func(yield func(admin.Image, error) bool) {
+		for _, image := range all {
+			if !yield(image, nil) {
+				return
+			}
+		}
+	}, nil
+}
+
+// accepts reports whether the flags select an image.
+func (c *listConfig) accepts(image admin.Image, platforms mirror.Platforms) bool {
+	if len(c.origins) > 0 && !slices.Contains(c.origins, string(image.Origin)) {
+		return false
+	}
+	if len(platforms) == 0 {
+		return true
+	}
+	own, err := mirror.ParsePlatforms([]string{image.Platform})
+	return err == nil && len(own) == 1 && platforms.Accept(own[0])
+}
+
+// print prints the images, or only their names.
+func (c *listConfig) print(out io.Writer, images iter.Seq2[admin.Image, error], names bool) error {
+	switch {
+	case names:
+		return listNames(out, images)
+	case c.format == formatJSON:
+		return listJSON(out, images)
+	case c.format == "" || c.format == formatTable || c.format == formatWide:
+		return list(out, images, c.format == formatWide)
+	}
+	all := []admin.Image{}
 	for image, err := range images {
 		if err != nil {
 			return err
 		}
-		text, err := json.Marshal(image)
+		all = append(all, image)
+	}
+	return printYAML(out, all)
+}
+
+// listNames prints the name of each image once.
+func listNames(out io.Writer, images iter.Seq2[admin.Image, error]) error {
+	last := ""
+	for image, err := range images {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(out, "%s%s", begin, text); err != nil {
-			return err
+		if image.Reference != last {
+			last = image.Reference
+			printText(out, "%s", last)
 		}
-		begin = ",\n  "
 	}
-	if begin == "[\n  " {
-		_, err := fmt.Fprintln(out, "[]")
-		return err
-	}
-	_, err := fmt.Fprintln(out, "\n]")
-	return err
+	return nil
 }
 
-func list(out io.Writer, images iter.Seq2[admin.Image, error]) error {
+// list prints a table of images.
+func list(out io.Writer, images iter.Seq2[admin.Image, error], wide bool) error {
 	var sum totals
-	t := newTable(out, "IMAGE", "PLATFORM", "COMPLETE", "SIZE", "ORIGIN", "LAST USED", "DIGEST")
+	head := []string{"IMAGE", "PLATFORM", "COMPLETE", "SIZE", "ORIGIN", "LAST USED", "DIGEST"}
+	if wide {
+		head = append(head[:6], "UPDATED", "DIGEST")
+	}
+	t := newTable(out, head...)
 	for image, err := range images {
 		if err != nil {
 			return err
@@ -83,7 +220,13 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error]) error {
 			platform = "-"
 		}
 		complete, bytes := completeness(image)
-		t.row(nameOf(image), platform, complete, bytes, originOf(image), age(image.LastUsed), shortDigest(image))
+		row := []string{nameOf(image), platform, complete, bytes, originOf(image), age(image.LastUsed)}
+		if wide {
+			row = append(row, age(image.Updated), image.Digest.String())
+		} else {
+			row = append(row, shortDigest(image))
+		}
+		t.row(row...)
 	}
 	if sum.images == 0 {
 		fmt.Fprintln(out, "nothing to list")
@@ -129,22 +272,20 @@ func shortDigest(image admin.Image) string {
 
 // totals are the footer of a list.
 type totals struct {
-	repos, tags, digests, images, complete int
-	bytes                                  int64
-	repo, name                             string // of the last image
+	repos, tags, digests map[string]bool
+	images, complete     int
+	bytes                int64
 }
 
 func (s *totals) add(image admin.Image) {
-	if image.Repo != s.repo {
-		s.repos, s.repo, s.name = s.repos+1, image.Repo, ""
+	if s.repos == nil {
+		s.repos, s.tags, s.digests = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	}
-	if name := nameOf(image); name != s.name {
-		s.name = name
-		if image.Root == "" {
-			s.tags++
-		} else {
-			s.digests++
-		}
+	s.repos[image.Repo] = true
+	if image.Root == "" {
+		s.tags[nameOf(image)] = true
+	} else {
+		s.digests[nameOf(image)] = true
 	}
 	s.images++
 	s.bytes += image.Size - image.Missing
@@ -155,11 +296,11 @@ func (s *totals) add(image admin.Image) {
 
 // String returns the footer.
 func (s *totals) String() string {
-	tags := count(s.tags, "tag", "tags")
-	if s.digests > 0 {
-		tags += ", " + count(s.digests, "digest", "digests")
+	tags := count(len(s.tags), "tag", "tags")
+	if len(s.digests) > 0 {
+		tags += ", " + count(len(s.digests), "digest", "digests")
 	}
-	return fmt.Sprintf("%s, %s, %s: %d complete, %d incomplete; %s, shared layers counted for each",
-		count(s.repos, "repository", "repositories"), tags, count(s.images, "image", "images"),
-		s.complete, s.images-s.complete, size(s.bytes))
+	return strings.Join([]string{count(len(s.repos), "repository", "repositories"), tags,
+		fmt.Sprintf("%s: %d complete, %d incomplete; %s, shared layers counted for each",
+			count(s.images, "image", "images"), s.complete, s.images-s.complete, size(s.bytes))}, ", ")
 }

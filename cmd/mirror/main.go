@@ -60,11 +60,12 @@ func run(args []string) int {
 	cmd.SetOut(newPrinted(os.Stdout))
 	cmd.SetErr(newPrinted(os.Stderr))
 	understood := false
-	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		understood = true
 		for _, warning := range config.MisspeltVariables(os.Environ()) {
 			printError(cmd.ErrOrStderr(), warning)
 		}
+		return setOutput(cmd)
 	}
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)

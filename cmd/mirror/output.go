@@ -2,18 +2,63 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"airmirror/mirror"
 )
+
+// output are the flags of the commands that print a result.
+type output struct{ json, quiet bool }
+
+// flags adds the flags.
+func (o *output) flags(f *pflag.FlagSet) {
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.BoolVarP(&o.quiet, quietFlag, "q", false, "print only errors")
+}
+
+// quietFlag is the flag that reduces the output. For lists, it prints only names.
+const quietFlag = "quiet"
+
+// namesAnnotation marks the flag --quiet of a list.
+const namesAnnotation = "names"
+
+// printsNames turns the flag --quiet into that of a list.
+func printsNames(f *pflag.FlagSet) {
+	flag := f.Lookup(quietFlag)
+	flag.Usage = "print only the names"
+	flag.Annotations = map[string][]string{namesAnnotation: {}}
+}
+
+// setOutput discards the output of a command with --quiet, but not a bundle, a backup or a receipt that it writes to
+// standard output, nor errors.
+func setOutput(cmd *cobra.Command) error {
+	flag := cmd.Flags().Lookup(quietFlag)
+	if flag == nil || !flag.Changed {
+		return nil
+	}
+	if json := cmd.Flags().Lookup("json"); json != nil && json.Changed {
+		return &exitError{exitUsage, errors.New("--quiet and --json cannot be combined")}
+	}
+	if flag.Annotations[namesAnnotation] == nil && flag.Value.String() == "true" {
+		cmd.SetOut(&printed{PrintableWriter: mirror.PrintableWriter{W: io.Discard}, raw: raw(cmd.OutOrStdout()), quiet: true})
+	}
+	return nil
+}
+
+// isQuiet reports whether the output of a command is discarded.
+func isQuiet(cmd *cobra.Command) bool {
+	p, ok := cmd.OutOrStdout().(*printed)
+	return ok && p.quiet
+}
 
 // printJSON prints v as indented JSON.
 func printJSON(out io.Writer, v any) error {
@@ -21,23 +66,6 @@ func printJSON(out io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-// table aligns the cells of its rows. Flush prints it.
-type table struct{ *tabwriter.Writer }
-
-func newTable(out io.Writer, head ...string) table {
-	t := table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
-	t.row(head...)
-	return t
-}
-
-// row adds a row.
-func (t table) row(cells ...string) {
-	for i, cell := range cells {
-		cells[i] = mirror.Printable(cell)
-	}
-	fmt.Fprintln(t, strings.Join(cells, "\t"))
 }
 
 // size formats a number of bytes.
@@ -63,7 +91,8 @@ func count(n int, one, many string) string {
 // [mirror.PrintableWriter] does.
 type printed struct {
 	mirror.PrintableWriter
-	raw io.Writer
+	raw   io.Writer
+	quiet bool // everything is discarded
 }
 
 func newPrinted(raw io.Writer) *printed {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
@@ -24,14 +25,25 @@ type progressView interface {
 	end()
 }
 
-// newProgressView returns a view that writes results to out, and the progress to progress: as a bar if that is a
-// terminal, as lines otherwise.
-func newProgressView(out, progress io.Writer) progressView {
+// newProgressView returns a view that writes results to out, and the progress to the error output of cmd: as a bar if that is
+// a terminal, as lines otherwise. With --quiet, it shows neither.
+func newProgressView(cmd *cobra.Command, out io.Writer) progressView {
+	progress := cmd.ErrOrStderr()
+	if isQuiet(cmd) {
+		return noView{}
+	}
 	if file, ok := terminalOf(progress); ok {
 		return newBarView(out, file)
 	}
 	return newPlainView(out, progress)
 }
+
+// noView shows nothing.
+type noView struct{}
+
+func (noView) line(string)                           {}
+func (noView) progress(string, int64, int64, string) {}
+func (noView) end()                                  {}
 
 // rate measures the average speed since the first call of of.
 type rate struct{ began time.Time }
@@ -130,29 +142,18 @@ type barView struct {
 
 func newBarView(out io.Writer, terminal *os.File) *barView {
 	s := &barView{out: out, bars: mpb.New(mpb.WithOutput(terminal))}
-	s.bar = s.bars.New(0, mpb.BarStyle(), mpb.BarWidth(30), mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Any(s.before)), mpb.AppendDecorators(decor.Any(s.after)))
+	s.bar = s.bars.New(0, mpb.NopStyle(), mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Any(s.text)))
 	if _, ok := terminalOf(out); ok {
 		s.out = s.bars // prints above the bar and redraws it
 	}
 	return s
 }
 
-// before returns the text in front of the bar.
-func (s *barView) before(decor.Statistics) string {
+// text returns the line of the bar.
+func (s *barView) text(bar decor.Statistics) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.label == "" {
-		return ""
-	}
-	return s.label + " "
-}
-
-// after returns the text behind the bar. The terminal truncates it.
-func (s *barView) after(bar decor.Statistics) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return fmt.Sprintf(" %s  %s", s.rate.amounts(bar.Current, bar.Total), s.current)
+	return barLine{label: s.label, done: bar.Current, total: bar.Total, amounts: s.rate.amounts(bar.Current, bar.Total), current: s.current}.fit(bar.AvailableWidth)
 }
 
 func (s *barView) line(text string) { fmt.Fprintln(s.out, mirror.Printable(text)) }

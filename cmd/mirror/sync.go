@@ -69,11 +69,7 @@ checked, or was not moved as it was pushed here, 7 a bundle or a part of it was 
   mirror sync --registry-root /var/lib/registry
   mirror sync --from old-registry.example:5000 --repo 'team/*'`,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
-		err := c.run(cmd, client, q.json)
-		if exit := (*exitError)(nil); err != nil && !(errors.As(err, &exit) && exit.code == exitMissing) {
-			return err
-		}
-		return errors.Join(err, writeReceipt(cmd, client, c.bundle.receipt)) // of what is stored, even if something is missing
+		return c.bundle.withReceipt(cmd, client, c.run(cmd, client, q.json))
 	})
 	f := cmd.Flags()
 	f.StringSliceVar(&c.files, "file", nil, "fetch the images in this `file`; repeatable")
@@ -85,17 +81,11 @@ checked, or was not moved as it was pushed here, 7 a bundle or a part of it was 
 	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if tags or referrers could not be checked upstream")
 	f.IntVar(&c.Parallel, "parallel", 4, "transfer this many blobs at a time")
 	f.StringSliceVar(&c.bundle.bundles, "bundle", nil, "import this `file` or folder; - is standard input; repeatable")
-	f.StringVar(&c.bundle.Tag, "tag", "", "`name` for the image in an archive without a name, such as team/app:1")
-	f.BoolVar(&c.bundle.skipBadNames, "skip-bad-names", false, "exit with 6 instead of 7 if images with unusable names were skipped")
-	f.BoolVar(&c.bundle.Overwrite, "overwrite", false, "also move tags that were pushed here")
-	f.BoolVar(&c.bundle.AnyDestination, "any-destination", false, "also import a bundle for another destination")
-	f.BoolVar(&c.bundle.AllowOlder, "allow-older", false, "also import a bundle that is older than the last one from its source")
-	f.StringSliceVar(&c.bundle.keys, "verify", nil, "refuse bundles that are not signed with this public `key`, or a key in this file; repeatable")
-	f.BoolVar(&c.bundle.DryRun, "dry-run", false, "list what would be fetched or imported, and store nothing")
+	c.bundle.flags(f)
 	f.StringVar(&c.migrate.Root, "registry-root", "", "migrate the distribution registry with this storage `folder`; blobs are linked if the file system allows it")
 	f.StringVar(&c.migrate.URL, "from", "", "migrate the registry at this `[http://]host` by its API")
 	f.StringSliceVar(&c.migrate.Repos, "repo", nil, "migrate only repositories that match this `pattern`; repeatable")
-	f.StringVar(&c.bundle.receipt, "receipt", "", "write a receipt of the stored content to this `file`, for 'mirror export --have'")
+	c.bundle.commonFlags(f)
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := fromEnv(cmd, args); err != nil {

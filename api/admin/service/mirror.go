@@ -17,6 +17,7 @@ type Mirror interface {
 	ResolveWants(ctx context.Context)
 	Verify(ctx context.Context, opts mirror.VerifyOptions, report func(mirror.VerifyEvent)) (mirror.VerifySummary, error)
 	Pinner
+	Pusher
 }
 
 // Pinner protects references from the collector.

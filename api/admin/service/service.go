@@ -68,6 +68,7 @@ func (s *Service) Jobs() map[string]admin.Job {
 		"pins":           job(s.pins),
 		"pin":            job(s.pin),
 		"unpin":          job(s.unpin),
+		"tag":            job(s.tag),
 	}
 }
 
