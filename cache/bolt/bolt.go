@@ -59,10 +59,9 @@ var _ backend.Index = (*Index)(nil)
 func Open(path string) (*Index, error) {
 	options := bbolt.Options{
 		Timeout: lockTimeout,
-		// Open rebuilds the list of free pages by reading the tree once, instead of writing the list with every commit.
-		// So the cost of a commit depends on what it changes, not on the pages that a large collection freed, and the
-		// list cannot be damaged. etcd uses bbolt in the same way. The map type finds a run of free pages without
-		// walking the whole list.
+		// The list of free pages is not written with every commit, so the cost of a commit depends on what it changes,
+		// not on the pages that a large collection freed. Close writes the list once; after a crash, Open rebuilds it by
+		// reading the tree. The map type finds a run of free pages without walking the whole list.
 		NoFreelistSync: true,
 		FreelistType:   bbolt.FreelistMapType,
 		// A writer that enlarges the memory map waits for all readers, and a survey reads for seconds.
@@ -148,10 +147,35 @@ func (x *Index) Close() error {
 		x.mu.Unlock()
 		x.wakeCommitter()
 		<-x.done
+		x.writeFreeList()
 		if err := x.db.Close(); err != nil {
 			x.closeErr = fmt.Errorf("close index: %w", err)
 		}
 		x.prealloc.close()
 	})
 	return x.closeErr
+}
+
+// writeFreeList writes the list of free pages, so that the next Open need not read the tree to find them. The committer
+// has ended. A failure is not an error: everything else is durable, and Open rebuilds the list.
+func (x *Index) writeFreeList() {
+	if x.opened == nil || x.checkFile() != nil {
+		return
+	}
+	t, err := x.db.Begin(true)
+	if err != nil {
+		return
+	}
+	// Changing a bucket writes a new list of tables. The one before it stays in the file, for [Salvage].
+	name, _ := t.Cursor().First()
+	if name == nil {
+		_ = t.Rollback()
+		return
+	}
+	if _, err := t.Bucket(name).NextSequence(); err != nil {
+		_ = t.Rollback()
+		return
+	}
+	x.db.NoFreelistSync = false
+	_ = t.Commit() // bbolt rolls back a commit that fails
 }

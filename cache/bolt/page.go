@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/fnv"
+	"io"
 )
 
 // The file format of bbolt, in the byte order of the machine; see its package internal/common.
@@ -15,9 +16,12 @@ const (
 	metaMagic      = 0xED0CDAED
 	metaVersion    = 2
 
-	branchFlag = 0x01 // of pages
-	leafFlag   = 0x02
-	bucketFlag = 0x01 // of elements of a leaf
+	branchFlag   = 0x01 // of pages
+	leafFlag     = 0x02
+	freeListFlag = 0x10
+	bucketFlag   = 0x01 // of elements of a leaf
+
+	noFreeList = 1<<64 - 1 // instead of a page, if the list of free pages is not in the file
 )
 
 var order = binary.NativeEndian
@@ -53,19 +57,7 @@ func (s *salvage) roots() ([]uint64, error) {
 		return nil, err
 	}
 	s.size = info.Size()
-	var newer, older metaPage
-	for shift := 9; shift <= 17; shift++ { // the second meta page is at offset pageSize, which it contains
-		for _, at := range []int64{0, 1 << shift} {
-			found, ok := s.readMeta(at)
-			switch {
-			case !ok || found == newer:
-			case found.transaction > newer.transaction || newer.pageSize == 0:
-				newer, older = found, newer
-			default:
-				older = found
-			}
-		}
-	}
+	newer, older := readMetas(s.file)
 	if s.pageSize = newer.pageSize; s.pageSize == 0 {
 		return nil, errors.New("the file has no valid meta page: nothing in it can be read")
 	}
@@ -78,13 +70,32 @@ func (s *salvage) roots() ([]uint64, error) {
 // metaPage is the root of the tree after a transaction.
 type metaPage struct {
 	transaction, root uint64
+	freeList          uint64 // the page of the list of free pages
+	end               uint64 // every page in use is before it
 	pageSize          int64
 }
 
+// readMetas returns the meta pages of the newest transaction and of the one before it. A zero value is not valid.
+func readMetas(file io.ReaderAt) (newer, older metaPage) {
+	for shift := 9; shift <= 17; shift++ { // the second meta page is at offset pageSize, which it contains
+		for _, at := range []int64{0, 1 << shift} {
+			found, ok := readMeta(file, at)
+			switch {
+			case !ok || found == newer:
+			case found.transaction > newer.transaction || newer.pageSize == 0:
+				newer, older = found, newer
+			default:
+				older = found
+			}
+		}
+	}
+	return newer, older
+}
+
 // readMeta reads the meta page at an offset. It reports false if there is no valid one.
-func (s *salvage) readMeta(at int64) (metaPage, bool) {
+func readMeta(file io.ReaderAt, at int64) (metaPage, bool) {
 	data := make([]byte, pageHeaderSize+metaSize)
-	if _, err := s.file.ReadAt(data, at); err != nil {
+	if _, err := file.ReadAt(data, at); err != nil {
 		return metaPage{}, false
 	}
 	meta := data[pageHeaderSize:]
@@ -95,7 +106,13 @@ func (s *salvage) readMeta(at int64) (metaPage, bool) {
 		at != 0 && at != size || size < pageHeaderSize+metaSize {
 		return metaPage{}, false
 	}
-	return metaPage{transaction: order.Uint64(meta[48:]), root: order.Uint64(meta[16:]), pageSize: size}, true
+	return metaPage{
+		transaction: order.Uint64(meta[48:]),
+		root:        order.Uint64(meta[16:]),
+		freeList:    order.Uint64(meta[32:]),
+		end:         order.Uint64(meta[40:]),
+		pageSize:    size,
+	}, true
 }
 
 // bucketRoot returns the root page of a bucket, or the inline page of a small bucket.

@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -89,5 +90,40 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOpenDamagedFreeList checks that Open refuses a list of free pages with a page that is in use, or outside of the
+// file: bbolt would overwrite it.
+func TestOpenDamagedFreeList(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	x, err := bolt.Open(path)
+	must(t, err)
+	for i := range 10 { // each leaves pages that are free
+		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+			return tx.Put("blobs", fmt.Sprint(i), make([]byte, 10000))
+		}))
+	}
+	must(t, x.Close())
+	original, err := os.ReadFile(path)
+	must(t, err)
+	size := os.Getpagesize()
+	list := -1
+	for at := 2 * size; at < len(original) && list < 0; at += size {
+		if binary.NativeEndian.Uint16(original[at+8:]) == 0x10 && binary.NativeEndian.Uint16(original[at+10:]) > 0 {
+			list = at
+		}
+	}
+	if list < 0 {
+		t.Fatal("there is no list of free pages")
+	}
+	for _, wrong := range []uint64{0, 1, uint64(list / size), 1 << 40} {
+		file := append([]byte(nil), original...)
+		binary.NativeEndian.PutUint64(file[list+16:], wrong)
+		must(t, os.WriteFile(path, file, 0o600))
+		if x, err := bolt.Open(path); !errors.Is(err, bolt.ErrDamaged) {
+			t.Errorf("with page %d: %v", wrong, err)
+			x.Close()
+		}
 	}
 }
