@@ -36,6 +36,8 @@ type Options struct {
 	// Jobs and Streams are available under their names.
 	Jobs    map[string]Job
 	Streams map[string]Stream
+	// StallTimeout returns how long a client may take to read a part of an answer. Nil, and zero, are no limit.
+	StallTimeout func() time.Duration
 	// Log receives the start and the end of jobs and streams, and unexpected errors; nil logs nothing.
 	Log *zap.Logger
 }
@@ -89,7 +91,15 @@ func New(m Mirror, opts Options) *Handler {
 }
 
 // ServeHTTP implements [http.Handler].
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.opts.StallTimeout == nil {
+		h.mux.ServeHTTP(w, r)
+		return
+	}
+	out := withStallTimeout(w, h.opts.StallTimeout())
+	defer out.extend() // for what net/http still has to write
+	h.mux.ServeHTTP(out, r)
+}
 
 func (h *Handler) unknown(_ http.ResponseWriter, r *http.Request) error {
 	return mirror.Errorf(mirror.CodeUnsupported, "the mirror does not support %s %s: the command is of another version than the server (%s)",

@@ -40,6 +40,8 @@ type Options struct {
 	address string
 	// observe is called after each request to an upstream, if it is not nil.
 	observe func(upstream.RequestInfo)
+	// spool copies backups to a file before they are sent.
+	spool bool
 }
 
 // Instance is the mirror of a data folder in this process. Only one process can open a data folder at a time.
@@ -51,6 +53,7 @@ type Instance struct {
 	log       *zap.Logger
 	live      atomic.Pointer[config.Config] // the settings in effect, which a reload replaces
 	store     *cache.Store
+	capacity  *cache.Capacity
 	events    *events.Events
 	collector *gc.Collector
 	audit     *audit.Log
@@ -73,6 +76,7 @@ func Open(ctx context.Context, settings config.Loaded, opts Options) (*Instance,
 	if i.store, err = openStore(settings.Data, opts.Store); err != nil {
 		return nil, err
 	}
+	removeLeftovers(settings.Data, i.log)
 	if err := i.open(ctx); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
@@ -83,6 +87,7 @@ func (i *Instance) open(ctx context.Context) (err error) {
 	if i.events, err = i.openEvents(); err != nil {
 		return err
 	}
+	i.capacity = i.store.Capacity(func(total int64) int64 { return i.current().Limits.MinFreeOf(total) })
 	if i.Proxy, err = i.newProxy(); err != nil {
 		return err
 	}
@@ -102,7 +107,11 @@ func (i *Instance) open(ctx context.Context) (err error) {
 		Verifier: func(keys []string) (transfer.Verifier, error) { return i.current().Bundles.Verifier(keys) },
 		Signed:   c.Bundles.RequireSignature, Destination: c.Bundles.Destination, IgnoreNondistributable: c.IgnoreNondistributable,
 	})
-	i.service = service.New(i.Proxy, i.store, service.Options{Transfer: bundles, Collector: i.collector, Registry: i.registryAt, Events: i.events})
+	var store service.Store = i.store
+	if i.opts.spool {
+		store = spoolingStore{Store: i.store, folder: c.Data, room: i.capacity.Check, log: i.log}
+	}
+	i.service = service.New(i.Proxy, store, service.Options{Transfer: bundles, Collector: i.collector, Registry: i.registryAt, Events: i.events})
 	return bundles.Resume(ctx)
 }
 
@@ -145,7 +154,7 @@ func (i *Instance) newProxy() (*proxy.Proxy, error) {
 		TagTTL:          func(ref mirror.Ref) time.Duration { return i.current().TTLOf(ref) },
 		Local:           func(repo mirror.Repo) (local, decided bool) { return i.current().IsLocal(repo) },
 		Backfill:        func(repo mirror.Repo) (images, referrers bool) { return i.current().BackfillOf(repo) },
-		CheckCapacity:   i.store.Capacity(func(total int64) int64 { return i.current().Limits.MinFreeOf(total) }).Check,
+		CheckCapacity:   i.capacity.Check,
 		MissesPerSecond: func() float64 { return i.current().Limits.MissesPerSecond },
 		OnWant:          i.events.Want,
 		Offline:         c.Offline,
@@ -231,5 +240,6 @@ func (i *Instance) admin(server *admin.Server, reload func(context.Context) (adm
 	return admin.New(i.Proxy, admin.Options{
 		Version: i.opts.Version, Data: data, Server: server, Log: log, Reload: reload, OnChange: i.audit.Command,
 		Jobs: i.service.Jobs(), Streams: i.service.Streams(), Storage: i.service.Storage,
+		StallTimeout: func() time.Duration { return time.Duration(i.current().Limits.StallTimeout) },
 	})
 }

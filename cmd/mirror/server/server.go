@@ -65,7 +65,7 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	if err := checkServer(settings.Data, os.Geteuid()); err != nil {
 		return err
 	}
-	i, err := Open(ctx, settings, Options{Version: version, Log: log, address: listener.Addr().String(), observe: monitoring.upstream})
+	i, err := Open(ctx, settings, Options{Version: version, Log: log, address: listener.Addr().String(), observe: monitoring.upstream, spool: true})
 	if err != nil {
 		return err
 	}
