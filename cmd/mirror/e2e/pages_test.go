@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -46,6 +47,9 @@ func TestREADMEAndPages(t *testing.T) {
 		name, err := filepath.Rel(project, path)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if translations[name] != "" {
+			continue // TestTranslationsShowTheSame compares it with what is run
 		}
 		if all := steps(t, path); slices.ContainsFunc(all, func(e step) bool { return e.command != "" }) {
 			t.Run(strings.ReplaceAll(strings.TrimPrefix(name, "deploy/docs/"), "/", "-"), func(t *testing.T) { perform(t, hub.addr, name, all) })
@@ -109,6 +113,43 @@ func TestGuidesTakeTheCommandsThatTheySay(t *testing.T) {
 			if said := says[1] + says[2]; said != strconv.Itoa(commands) {
 				t.Errorf("%s%s says %s commands and shows %d", folder, guide, said, commands)
 			}
+		}
+	}
+}
+
+// translations are pages in another language, with what they translate.
+var translations = map[string]string{
+	"README.zh-CN.md":              "README.md",
+	"deploy/docs/zh/quickstart.md": "deploy/docs/quickstart.md",
+	"deploy/docs/zh/airgap.md":     "deploy/docs/airgap.md",
+}
+
+// TestTranslationsShowTheSame checks that a translation has the commands, the output and the files of the original, and
+// that it is listed.
+func TestTranslationsShowTheSame(t *testing.T) {
+	for translation, original := range translations {
+		got, want := steps(t, filepath.Join(project, translation)), steps(t, filepath.Join(project, original))
+		for i := range want {
+			want[i].line = 0
+			if i < len(got) {
+				got[i].line = 0
+			}
+			if i >= len(got) || !reflect.DeepEqual(got[i], want[i]) {
+				t.Errorf("%s differs from %s at step %d, %q", translation, original, i+1, want[i].command)
+				break
+			}
+		}
+		if len(got) > len(want) {
+			t.Errorf("%s has %d steps, %s has %d", translation, len(got), original, len(want))
+		}
+	}
+	for _, path := range pages(t) {
+		name, err := filepath.Rel(project, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if translated := strings.Contains(name, "zh"); translated && translations[name] == "" {
+			t.Errorf("%s translates no page that the test knows", name)
 		}
 	}
 }
