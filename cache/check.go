@@ -87,7 +87,7 @@ func (c *check) checkIndexFile() bool {
 	if !ok || c.opts.After != "" {
 		return true
 	}
-	c.opts.Progress.Doing("the index")
+	c.opts.Progress.SetCurrent("the index")
 	wrong, err := checker.Check(c.ctx)
 	if err != nil {
 		return c.reportError("", err)

@@ -48,7 +48,7 @@ func entryCheckOf(t backend.Table) entryCheck {
 // checkEntries checks the consistency of the index.
 func (c *check) checkEntries() bool {
 	for _, r := range entryChecks {
-		c.opts.Progress.Doing("table " + string(r.table) + " of the index")
+		c.opts.Progress.SetCurrent("table " + string(r.table) + " of the index")
 		var found []mirror.Defect
 		ok := c.scan(r.table, "", func(tx backend.ReadTx, k string, value []byte) {
 			if reason := r.rule(tx, k, value); reason != "" {

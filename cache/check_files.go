@@ -28,7 +28,7 @@ func (c *check) expectBytes() bool {
 			sum += record.Size
 		}
 	}, func() bool {
-		c.opts.Progress.Expect(sum)
+		c.opts.Progress.AddTotal(sum)
 		sum = 0
 		return true
 	})
@@ -65,7 +65,7 @@ func (c *check) checkFiles() bool {
 // checkFile checks one file. It confirms a defect before it reports it: the file may have been deleted or restored
 // since.
 func (c *check) checkFile(stored storedFile) bool {
-	c.opts.Progress.Doing(stored.digest.String())
+	c.opts.Progress.SetCurrent(stored.digest.String())
 	defect, read, err := c.examine(stored)
 	if err != nil {
 		if !c.reportError(stored.digest, err) {
@@ -74,7 +74,7 @@ func (c *check) checkFile(stored storedFile) bool {
 	} else if defect.Reason != "" && !c.confirm(stored, defect, read) {
 		return false
 	}
-	c.opts.Progress.Did(stored.record.Size)
+	c.opts.Progress.AddDone(stored.record.Size)
 	c.opts.Checked(stored.digest, stored.record.Size)
 	return true
 }
@@ -139,7 +139,7 @@ func (c *check) confirm(stored storedFile, defect mirror.Defect, read bool) bool
 
 // checkOrphans checks for files that are not in the index.
 func (c *check) checkOrphans() bool {
-	c.opts.Progress.Doing("files that the index does not name")
+	c.opts.Progress.SetCurrent("files that the index does not name")
 	var batch []backend.StoredBlob
 	for entry, err := range c.blobs.All(c.ctx) {
 		switch {

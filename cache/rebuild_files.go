@@ -20,13 +20,13 @@ func (r *rebuild) addFiles() error {
 		}
 		total += entry.Size
 	}
-	r.sources.Progress.Expect(total)
+	r.sources.Progress.AddTotal(total)
 	data := make([]byte, mirror.MaxCheckRead)
 	for entry, err := range r.blobs.All(r.ctx) {
 		if err != nil {
 			return err
 		}
-		r.sources.Progress.Doing(entry.Digest.String())
+		r.sources.Progress.SetCurrent(entry.Digest.String())
 		reason, err := r.checkFile(entry, data)
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func (r *rebuild) addFiles() error {
 		if err != nil {
 			return err
 		}
-		r.sources.Progress.Did(entry.Size)
+		r.sources.Progress.AddDone(entry.Size)
 	}
 	return nil
 }

@@ -2,22 +2,22 @@ package mirror
 
 // Progress receives the progress of long work, from any goroutine. Progress bars, the admin API and logs implement it.
 type Progress interface {
-	// Expect adds to the total number of bytes.
-	Expect(bytes int64)
-	// Did adds to the number of bytes that are done.
-	Did(bytes int64)
-	// Doing describes the current step, for messages.
-	Doing(what string)
+	// AddTotal adds to the total number of bytes.
+	AddTotal(bytes int64)
+	// AddDone adds to the number of bytes that are done.
+	AddDone(bytes int64)
+	// SetCurrent describes the current step, for messages.
+	SetCurrent(what string)
 }
 
 // NoProgress ignores progress.
 type NoProgress struct{}
 
-// Expect implements [Progress].
-func (NoProgress) Expect(int64) {}
+// AddTotal implements [Progress].
+func (NoProgress) AddTotal(int64) {}
 
-// Did implements [Progress].
-func (NoProgress) Did(int64) {}
+// AddDone implements [Progress].
+func (NoProgress) AddDone(int64) {}
 
-// Doing implements [Progress].
-func (NoProgress) Doing(string) {}
+// SetCurrent implements [Progress].
+func (NoProgress) SetCurrent(string) {}

@@ -30,7 +30,7 @@
 // lines keep the connection alive and have no meaning. The types of items and summaries are:
 //
 //	job             request                 items by kind                                   summary
-//	sync            prefetch.Request        image: SyncedImage                              prefetch.Summary
+//	sync            prefetch.Request        image: prefetch.Result                          prefetch.Summary
 //	import          transfer.ImportRequest  image: bundle.Image, skipped, note: Notice,     transfer.Summary
 //	                                        kept: transfer.KeptTag, next: transfer.NextVolume
 //	export-plan     transfer.ExportRequest  image: bundle.Image, skipped: Notice            transfer.Summary

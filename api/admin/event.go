@@ -50,18 +50,8 @@ const (
 	KindSkipped    Kind = "skipped"    // something that was left out, with the reason
 )
 
-// Progress says how far a job is. All numbers only grow; the totals may grow while the job finds more to do.
-type Progress struct {
-	// Done and Total are bytes. Bytes that need no transfer are counted as done.
-	Done  int64 `json:"done"`
-	Total int64 `json:"total"`
-	// Items and TotalItems count images of a sync, repositories of a migration, and images of an export or import. They
-	// are zero for other jobs.
-	Items      int `json:"items,omitempty"`
-	TotalItems int `json:"totalItems,omitempty"`
-	// Current says what the job is working on.
-	Current string `json:"current,omitempty"`
-}
+// Progress says how far a job is.
+type Progress = progress.Snapshot
 
 // Decode decodes the item or the summary of an event into v.
 func (e *Event) Decode(v any) error {
@@ -107,11 +97,5 @@ func encode(v any) json.RawMessage {
 
 // NewReporter returns a reporter whose progress is sent with r. The caller closes it before it sends the summary.
 func (r Report) NewReporter() *progress.Reporter {
-	var reporter *progress.Reporter
-	reporter = progress.New(func() {
-		reporter.Report(func(now progress.Snapshot) {
-			r.Progress(Progress{Done: now.Done, Total: now.Total, Current: now.Current})
-		})
-	})
-	return reporter
+	return progress.New(r.Progress)
 }

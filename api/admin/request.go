@@ -2,7 +2,6 @@ package admin
 
 import (
 	"airmirror/gc"
-	"airmirror/mirror"
 	"airmirror/sync/migrate"
 )
 
@@ -70,17 +69,6 @@ type MigrateRequest struct {
 type Notice struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
-}
-
-// SyncedImage is the outcome of one image of a sync.
-type SyncedImage struct {
-	// Image is host/path:tag or host/path@digest, or the name as it was requested if it cannot be parsed.
-	Image string `json:"image"`
-	// Fetched is nil if nothing could be fetched. It is set together with Error if a part of the image is missing.
-	Fetched *mirror.Fetched `json:"fetched,omitempty"`
-	Error   string          `json:"error,omitempty"`
-	// NotChecked is why the upstream could not confirm the stored copy.
-	NotChecked string `json:"notChecked,omitempty"`
 }
 
 // MigratedRepository is the outcome of one repository of a migration.

@@ -32,11 +32,11 @@ func (s *storeTest) wantNoDefects() {
 // counter is a [mirror.Progress] for one goroutine.
 type counter struct {
 	mirror.NoProgress
-	expected, did int64
+	total, done int64
 }
 
-func (c *counter) Expect(n int64) { c.expected += n }
-func (c *counter) Did(n int64)    { c.did += n }
+func (c *counter) AddTotal(n int64) { c.total += n }
+func (c *counter) AddDone(n int64)  { c.done += n }
 
 func testCheckProgress(s *storeTest) {
 	s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"one", "two"}}, "v1")
@@ -60,8 +60,8 @@ func testCheckProgress(s *storeTest) {
 	}) {
 		s.t.Errorf("%+v, %v", defect, err)
 	}
-	if files != 4 || bytes == 0 || read != bytes || progress.expected != bytes || progress.did != bytes {
-		s.t.Errorf("%d files of %d bytes, read %d, expected %d, did %d", files, bytes, read, progress.expected, progress.did)
+	if files != 4 || bytes == 0 || read != bytes || progress.total != bytes || progress.done != bytes {
+		s.t.Errorf("%d files of %d bytes, read %d, expected %d, did %d", files, bytes, read, progress.total, progress.done)
 	}
 }
 

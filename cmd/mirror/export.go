@@ -175,7 +175,7 @@ func (e *export) fetch() error {
 	defer view.end()
 	e.reasons = map[string]string{}
 	view.item = func(event admin.Event) (string, error) {
-		var image admin.SyncedImage
+		var image prefetch.Result
 		err := event.Decode(&image)
 		if image.Error != "" {
 			e.reasons[image.Image] = image.Error

@@ -10,6 +10,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/prefetch"
 	"airmirror/sync/transfer"
 )
 
@@ -22,7 +23,7 @@ func (e *export) plan() error {
 	if receipt != nil {
 		defer receipt.Close()
 	}
-	fetched := make(map[string]admin.SyncedImage)
+	fetched := make(map[string]prefetch.Result)
 	for _, event := range e.toFetch {
 		fetched[event.Image] = event
 	}
@@ -53,13 +54,13 @@ func (e *export) plan() error {
 type planView struct {
 	*export
 	view    jobView
-	fetched map[string]admin.SyncedImage // images that would be fetched first and were not shown yet, by name
+	fetched map[string]prefetch.Result // images that would be fetched first and were not shown yet, by name
 	table   *table
 	result  transfer.Summary
 	sparse  []bundle.Image
 }
 
-func newPlanView(e *export, fetched map[string]admin.SyncedImage) *planView {
+func newPlanView(e *export, fetched map[string]prefetch.Result) *planView {
 	v := &planView{export: e, fetched: fetched, view: jobView{out: e.cmd.OutOrStdout(), json: e.json}}
 	v.table = newTable(v.view.out, "IMAGE", "PLATFORM", "SIZE", "NEW", "WHY")
 	v.view.summary = &v.result
@@ -104,7 +105,7 @@ func (v *planView) image(e admin.Event) error {
 }
 
 // fetch shows an image that is fetched first.
-func (v *planView) fetch(f admin.SyncedImage) error {
+func (v *planView) fetch(f prefetch.Result) error {
 	delete(v.fetched, f.Image)
 	if v.json {
 		return printItem(v.view.out, admin.KindFetch, f)

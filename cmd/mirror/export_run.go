@@ -14,6 +14,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/prefetch"
 	"airmirror/sync/signature"
 	"airmirror/sync/volume"
 )
@@ -35,7 +36,7 @@ type export struct {
 	left    []leftOut
 	// notChecked are images that could not be checked upstream. The bundle contains the stored copy.
 	notChecked []leftOut
-	toFetch    []admin.SyncedImage // images that a dry run would fetch first
+	toFetch    []prefetch.Result // images that a dry run would fetch first
 }
 
 // leftOut is an image that was skipped, is incomplete, or was not checked, with the reason.

@@ -22,6 +22,7 @@ import (
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 	"airmirror/sync/migrate"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -62,7 +63,7 @@ func TestContentOfStoredManifestsIsKept(t *testing.T) {
 		var bundle bytes.Buffer
 		_, err := old.carrier.Export(context.Background(), transfer.ExportRequest{All: true}, nil, &bundle)
 		old.must(err)
-		_, err = inside.carrier.Import(context.Background(), transfer.ImportRequest{}, &bundle, func(transfer.Event) {})
+		_, err = inside.carrier.Import(context.Background(), transfer.ImportRequest{}, &bundle, new(progress.Reporter), func(transfer.Event) {})
 		old.must(err)
 		inside.collect()
 		inside.serves(old)
@@ -73,7 +74,7 @@ func TestContentOfStoredManifestsIsKept(t *testing.T) {
 		next := newDepot(r)
 		defer next.close()
 		var left []string
-		_, err = migrate.Registry(context.Background(), next.store, mirror.Names{}, old, migrate.Request{From: "old.example"}, func(e migrate.Event) {
+		_, err = migrate.Registry(context.Background(), next.store, mirror.Names{}, old, migrate.Request{From: "old.example"}, new(progress.Reporter), func(e migrate.Event) {
 			_, dg, _ := strings.Cut(e.Name, "@")
 			if e.Kind == migrate.KindSkipped && old.blobs[digest.Digest(dg)] != nil { // a foreign layer need not have been pushed
 				left = append(left, e.Name+": "+e.Error)

@@ -26,12 +26,12 @@ func newImagesView(v *jobView, dryRun bool) *imagesView {
 
 // handle returns the line for an item.
 func (v *imagesView) handle(e admin.Event) (string, error) {
-	var image admin.SyncedImage
+	var image prefetch.Result
 	err := e.Decode(&image)
 	return v.imageLine(image), err
 }
 
-func (v *imagesView) imageLine(e admin.SyncedImage) string {
+func (v *imagesView) imageLine(e prefetch.Result) string {
 	switch {
 	case e.Error != "" && e.NotChecked != "":
 		return fmt.Sprintf("%s: missing: %s; and not checked: %s", e.Image, e.Error, e.NotChecked)

@@ -38,7 +38,7 @@ type spanTransfer struct {
 	cancelled func() bool // whether the download made it unnecessary
 }
 
-// Expect announces the spans that will be read, each from its beginning to its end.
+// AddTotal announces the spans that will be read, each from its beginning to its end.
 func (r *downloadReader) Expect(spans []mirror.Span) { r.spans = spans }
 
 // inSpan reports whether the next bytes are read from a span. It opens the span if necessary.

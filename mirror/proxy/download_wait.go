@@ -89,12 +89,12 @@ func (d *download) report(ctx context.Context, size int64, progress mirror.Progr
 		if err != nil {
 			return err
 		}
-		progress.Did(received - reported)
+		progress.AddDone(received - reported)
 		reported = received
 	}
 	err := d.waitStored(ctx)
 	if err == nil {
-		progress.Did(size - reported) // what did not have to be transferred
+		progress.AddDone(size - reported) // what did not have to be transferred
 	}
 	return err
 }

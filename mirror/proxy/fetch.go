@@ -65,7 +65,7 @@ func (f *fetcher) fetch(ctx context.Context, ref mirror.Ref, opts mirror.FetchOp
 	}
 	i := &imageFetch{fetcher: f, repo: ref.Repo, opts: opts, platforms: platforms}
 	i.walk = newWalk(i)
-	opts.Progress.Doing(ref.String())
+	opts.Progress.SetCurrent(ref.String())
 	root, notChecked, err := i.find(ctx, ref)
 	if err != nil {
 		return mirror.Fetched{}, missError(ctx, ref, err)

@@ -80,7 +80,7 @@ func (i *imageFetch) verifyStored(ctx context.Context) {
 			if err := ctx.Err(); err != nil {
 				return nil // fetch reports it
 			}
-			i.opts.Progress.Doing("verifying " + l.Digest.String())
+			i.opts.Progress.SetCurrent("verifying " + l.Digest.String())
 			err := i.store.Verify(ctx, l.Digest)
 			if i.content.discard(i.repo, err) == nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
 				if err != nil {
@@ -88,7 +88,7 @@ func (i *imageFetch) verifyStored(ctx context.Context) {
 				}
 				return nil
 			}
-			i.opts.Progress.Expect(max(0, l.Size))
+			i.opts.Progress.AddTotal(max(0, l.Size))
 			i.mu.Lock()
 			defer i.mu.Unlock()
 			i.missing = append(i.missing, l)
@@ -137,7 +137,7 @@ func (f *fetcher) download(ctx context.Context, ref mirror.Ref, size int64, prog
 	defer f.downloads.unsubscribe(dl, byCommand)
 	if size < 0 {
 		if size, err = dl.waitSize(ctx); err == nil {
-			progress.Expect(max(0, size))
+			progress.AddTotal(max(0, size))
 		}
 	}
 	if err == nil {

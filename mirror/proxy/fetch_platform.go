@@ -62,7 +62,7 @@ func (i *imageFetch) configPlatform(ctx context.Context, config v1.Descriptor) (
 		return i.storedPlatform(ctx, config, err)
 	}
 	if !i.opts.DryRun {
-		i.opts.Progress.Expect(config.Size)
+		i.opts.Progress.AddTotal(config.Size)
 		return i.storedPlatform(ctx, config, i.fetchBlob(ctx, config))
 	}
 	ref := mirror.Ref{Repo: i.repo, Digest: config.Digest}

@@ -18,11 +18,11 @@ import (
 )
 
 // progress adds up what it receives.
-type progress struct{ expected, did atomic.Int64 }
+type progress struct{ total, done atomic.Int64 }
 
-func (p *progress) Expect(n int64) { p.expected.Add(n) }
-func (p *progress) Did(n int64)    { p.did.Add(n) }
-func (p *progress) Doing(string)   {}
+func (p *progress) AddTotal(n int64)  { p.total.Add(n) }
+func (p *progress) AddDone(n int64)   { p.done.Add(n) }
+func (p *progress) SetCurrent(string) {}
 
 // world is an image for several platforms with all kinds of content.
 func world(o *origin) (index v1.Descriptor) {
@@ -80,8 +80,8 @@ func TestFetch(t *testing.T) {
 			if got.Digest != index.Digest || got.Blobs != len(contents)+1 || got.Bytes != size || got.New != size {
 				t.Errorf("%+v, want %d blobs of %d bytes", got, len(contents)+1, size)
 			}
-			if told.expected.Load() != size || told.did.Load() != size {
-				t.Errorf("progress: %d of %d, want %d", told.did.Load(), told.expected.Load(), size)
+			if told.total.Load() != size || told.done.Load() != size {
+				t.Errorf("progress: %d of %d, want %d", told.done.Load(), told.total.Load(), size)
 			}
 			again, err := p.Fetch(t.Context(), byTag("v1"), tt.opts) // a complete image is fetched offline
 			if again.NotChecked == nil || !strings.Contains(again.NotChecked.Error(), "the mirror is offline") {
@@ -341,8 +341,8 @@ func TestFetchBlob(t *testing.T) {
 		d := p.origin.put("layer").Digest
 		var told progress
 		p.must(p.FetchBlob(t.Context(), app, d, &told))
-		if told.expected.Load() != 5 || told.did.Load() != 5 {
-			t.Errorf("%d of %d bytes", told.did.Load(), told.expected.Load())
+		if told.total.Load() != 5 || told.done.Load() != 5 {
+			t.Errorf("%d of %d bytes", told.done.Load(), told.total.Load())
 		}
 		p.origin.set(hangs(""))
 		p.must(p.FetchBlob(t.Context(), app, d, nil))

@@ -82,7 +82,7 @@ func (i *imageFetch) leaf(ctx context.Context, _ mirror.Manifest, role mirror.Ro
 	case !stat.Stored || !stat.Linked:
 		i.missing = append(i.missing, l)
 		if !i.opts.DryRun {
-			i.opts.Progress.Expect(max(0, l.Size))
+			i.opts.Progress.AddTotal(max(0, l.Size))
 		}
 	default:
 		if l.Size < 0 {

@@ -12,7 +12,7 @@ import (
 // Blob opens blob d of repo: the stored blob or, on a miss, a reader of its download, which returns bytes as they
 // arrive. That reader fails if the transfer fails. If the bytes do not match the digest, it fails before the last byte.
 // If the upstream does not state the size, the size is -1, and a method Whole of the reader waits for it. A method
-// Expect announces the spans that a client requests. Reads fail when ctx ends. If there is no blob, the error is a
+// AddTotal announces the spans that a client requests. Reads fail when ctx ends. If there is no blob, the error is a
 // [mirror.CodeBlobUnknown] whose message says why.
 func (p *puller) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error) {
 	blob, err := p.store.Blob(ctx, repo, d)

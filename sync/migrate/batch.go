@@ -86,6 +86,7 @@ func (b *batch) flush(ctx context.Context) error {
 		if s.migrated > 0 {
 			b.count(func(sum *Summary) { sum.Repositories++ })
 		}
+		b.AddItem()
 		b.emit(Event{Kind: KindRepository, Name: s.name, Tags: s.tags, Manifests: s.migrated, Skipped: s.skipped})
 	}
 	*b = batch{run: b.run}

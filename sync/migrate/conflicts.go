@@ -27,7 +27,7 @@ func (r *run) findConflicts(ctx context.Context, names []string) error {
 	for _, group := range r.sharedNames(names) {
 		tags := make(map[string][]taggedDigest)
 		for _, name := range group.names {
-			r.Doing(name)
+			r.SetCurrent(name)
 			for root, err := range r.source.roots(ctx, name) {
 				if endsRun(ctx, err) {
 					return runError(ctx, err)

@@ -123,9 +123,9 @@ func (f *folder) fetch(ctx context.Context, _ string, b blob) (linked bool, err 
 		return false, errSize(b, info.Size())
 	}
 	b.size = info.Size()
-	f.progress.Expect(b.size)
+	f.progress.AddTotal(b.size)
 	linked, err = f.store.ImportFile(ctx, b.digest, file)
-	f.progress.Did(b.size)
+	f.progress.AddDone(b.size)
 	if err == nil || ctx.Err() != nil {
 		return linked, err
 	}

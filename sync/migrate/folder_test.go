@@ -15,6 +15,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/migrate"
+	"airmirror/sync/progress"
 )
 
 func TestFolderIsMigrated(t *testing.T) {
@@ -95,13 +96,13 @@ func TestFolderOfNoRegistry(t *testing.T) {
 	empty, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o644))
 	for _, req := range []migrate.Request{{Root: empty}, {Root: filepath.Join(empty, "absent")}, {Root: file}, {}, {From: "a.test"}, {Root: empty, Repos: []string{"["}}} {
-		if _, err := migrate.Folder(t.Context(), h, mirror.Names{}, req, func(migrate.Event) {}); mirror.CodeOf(err) != mirror.CodeUnsupported {
+		if _, err := migrate.Folder(t.Context(), h, mirror.Names{}, req, new(progress.Reporter), func(migrate.Event) {}); mirror.CodeOf(err) != mirror.CodeUnsupported {
 			t.Errorf("%+v: %v", req, err)
 		}
 	}
 	must(t, os.MkdirAll(filepath.Join(empty, "docker/registry/v2"), 0o755))
 	for _, root := range []string{empty, filepath.Join(empty, "docker/registry/v2") + "/"} {
-		if s, err := migrate.Folder(t.Context(), h, mirror.Names{}, migrate.Request{Root: root}, func(migrate.Event) {}); err != nil || s != (migrate.Summary{}) {
+		if s, err := migrate.Folder(t.Context(), h, mirror.Names{}, migrate.Request{Root: root}, new(progress.Reporter), func(migrate.Event) {}); err != nil || s != (migrate.Summary{}) {
 			t.Errorf("%s, which is empty: %+v, %v", root, s, err)
 		}
 	}
@@ -337,7 +338,7 @@ func TestInterruptedMigrationIsCompletedLater(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			store := &failingStore{testStore: h, left: 5, then: func() error { return fails(cancel) }}
-			_, err := migrate.Folder(ctx, store, mirror.Names{}, migrate.Request{Root: o.root, Parallel: 1}, func(e migrate.Event) {
+			_, err := migrate.Folder(ctx, store, mirror.Names{}, migrate.Request{Root: o.root, Parallel: 1}, new(progress.Reporter), func(e migrate.Event) {
 				if e.Kind == migrate.KindSkipped {
 					t.Errorf("%s is reported as skipped: %s", e.Name, e.Error)
 				}

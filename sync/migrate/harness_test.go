@@ -17,6 +17,7 @@ import (
 	"airmirror/cache"
 	"airmirror/mirror"
 	"airmirror/sync/migrate"
+	"airmirror/sync/progress"
 )
 
 // testStore is the store of a mirror.
@@ -112,18 +113,12 @@ func (e eventList) of(kind string) (list []migrate.Event) {
 	return list
 }
 
-// check checks the events that every completed run has.
-func (e eventList) check(t *testing.T, s migrate.Summary) {
+// check checks the events and the progress of a completed run.
+func (e eventList) check(t *testing.T, s migrate.Summary, p progress.Snapshot) {
 	t.Helper()
-	if len(e) < 2 || e[len(e)-1].Kind != migrate.KindDone || *e[len(e)-1].Summary != s {
-		t.Fatalf("the summary is %+v, the last event %+v", s, e[len(e)-1])
-	}
-	if last := e[len(e)-1]; last.Done != last.Total {
-		t.Errorf("%d of %d bytes at the end", last.Done, last.Total)
-	}
-	plan, repositories := e.of(migrate.KindPlan), e.of(migrate.KindRepository)
-	if len(plan) != 1 || int(plan[0].Total) != len(repositories) {
-		t.Errorf("planned %+v, %d repositories are done", plan, len(repositories))
+	repositories := e.of(migrate.KindRepository)
+	if p.Done != p.Total || p.Items != p.TotalItems || p.Items != len(repositories) {
+		t.Errorf("the progress at the end is %+v; %d repositories are done", p, len(repositories))
 	}
 	var tags, manifests int
 	for _, r := range repositories {
@@ -234,8 +229,9 @@ func (o registryFolder) move(h testStore, req migrate.Request) (migrate.Summary,
 	o.t.Helper()
 	req.Root = o.root
 	var events eventList
-	s, err := migrate.Folder(context.Background(), h, mirror.Names{}, req, func(e migrate.Event) { events = append(events, e) })
+	var p progress.Reporter
+	s, err := migrate.Folder(context.Background(), h, mirror.Names{}, req, &p, func(e migrate.Event) { events = append(events, e) })
 	must(o.t, err)
-	events.check(o.t, s)
+	events.check(o.t, s, p.Snapshot())
 	return s, events
 }

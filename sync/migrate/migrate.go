@@ -38,6 +38,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
+	"airmirror/sync/progress"
 )
 
 // Store stores the migrated content. The store of a mirror implements it.
@@ -90,7 +91,7 @@ func (req Request) Check() error {
 // Folder migrates the content of the storage folder of a registry, which may be running. It calls report for each event, never
 // concurrently and not after it has returned. It returns an error if the folder is not that of a registry, if the store
 // fails, or if ctx ends; the content in the summary is stored nevertheless.
-func Folder(ctx context.Context, store Store, names mirror.Names, req Request, report func(Event)) (Summary, error) {
+func Folder(ctx context.Context, store Store, names mirror.Names, req Request, p *progress.Reporter, report func(Event)) (Summary, error) {
 	f, err := openFolder(store, req)
 	if err != nil {
 		return Summary{}, err
@@ -99,20 +100,20 @@ func Folder(ctx context.Context, store Store, names mirror.Names, req Request, r
 	if f.cache {
 		as = storeAs{origin: mirror.Imported}
 	}
-	r := newRun(store, names, req, f, as, report)
-	f.progress, r.summary.Cache = r.Reporter, f.cache
+	r := newRun(store, names, req, f, as, p, report)
+	f.progress, r.summary.Cache = p, f.cache
 	return r.do(ctx, folderWorkers)
 }
 
 // Registry migrates the content of the registry at req.From; otherwise it is like [Folder]. A repository that the request
 // names in full is migrated whether the catalog of the registry lists it or not.
-func Registry(ctx context.Context, store Store, names mirror.Names, client RegistryClient, req Request, report func(Event)) (Summary, error) {
+func Registry(ctx context.Context, store Store, names mirror.Names, client RegistryClient, req Request, p *progress.Reporter, report func(Event)) (Summary, error) {
 	if err := checkRequest(req, req.From); err != nil {
 		return Summary{}, err
 	}
 	other := &registry{client: client, store: store, host: mirror.CanonicalHost(req.From), repos: req.Repos}
-	r := newRun(store, names, req, other, storeAs{origin: mirror.Pushed, local: true}, report)
-	other.progress = r.Reporter
+	r := newRun(store, names, req, other, storeAs{origin: mirror.Pushed, local: true}, p, report)
+	other.progress = p
 	return r.do(ctx, registryWorkers)
 }
 

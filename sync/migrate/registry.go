@@ -130,7 +130,7 @@ func (r *registry) fetch(ctx context.Context, name string, b blob) (linked bool,
 	if size >= 0 && size != b.size {
 		return false, errSize(b, size)
 	}
-	r.progress.Expect(b.size)
+	r.progress.AddTotal(b.size)
 	counted := &progressReader{Reader: io.LimitReader(body, b.size+1), progress: r.progress, left: b.size}
 	defer func() { counted.report(counted.left) }() // after an error the rest is not expected any more
 	return false, r.receive(ctx, b, counted)
@@ -200,5 +200,5 @@ func (p *progressReader) Read(b []byte) (int, error) {
 
 func (p *progressReader) report(bytes int64) {
 	p.left -= bytes
-	p.progress.Did(bytes)
+	p.progress.AddDone(bytes)
 }

@@ -17,6 +17,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/migrate"
+	"airmirror/sync/progress"
 	"airmirror/upstream"
 )
 
@@ -111,10 +112,11 @@ func (r *remote) image(name, tag string, layers ...string) digest.Digest {
 func (r *remote) move(h testStore, req migrate.Request) (migrate.Summary, eventList, error) {
 	r.t.Helper()
 	req.From = "registry.test"
+	var p progress.Reporter
 	var events eventList
-	s, err := migrate.Registry(r.t.Context(), h, mirror.Names{}, r.client, req, func(e migrate.Event) { events = append(events, e) })
+	s, err := migrate.Registry(r.t.Context(), h, mirror.Names{}, r.client, req, &p, func(e migrate.Event) { events = append(events, e) })
 	if err == nil {
-		events.check(r.t, s)
+		events.check(r.t, s, p.Snapshot())
 	}
 	return s, events, err
 }

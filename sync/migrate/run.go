@@ -47,29 +47,25 @@ type run struct {
 	summary Summary
 }
 
-func newRun(store Store, names mirror.Names, req Request, from source, as storeAs, report func(Event)) *run {
+func newRun(store Store, names mirror.Names, req Request, from source, as storeAs, p *progress.Reporter, report func(Event)) *run {
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
-	r := &run{
-		report: report, store: store, names: names, req: req, source: from, storeAs: as,
+	return &run{
+		Reporter: p, report: report, store: store, names: names, req: req, source: from, storeAs: as,
 		slots: make(chan struct{}, req.Parallel), conflicts: make(map[string]error),
 	}
-	r.Reporter = progress.New(func() { r.emit(Event{Kind: KindProgress}) })
-	return r
 }
 
 // do migrates the repositories, several concurrently.
 func (r *run) do(ctx context.Context, workers int) (Summary, error) {
 	names, err := r.repositories(ctx)
 	if err == nil {
-		r.emit(Event{Kind: KindPlan, Total: int64(len(names))})
+		r.AddTotalItems(len(names))
 		if err = r.findConflicts(ctx, names); err == nil {
 			err = r.visitRepositories(ctx, names, workers)
 		}
 	}
-	r.Close()
-	r.emit(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary, err
 }
 
@@ -125,10 +121,15 @@ func (r *run) visitRepositories(ctx context.Context, names []string, workers int
 
 // skip reports that something was skipped.
 func (r *run) skip(name string, err error) {
-	r.mu.Lock()
-	r.summary.Skipped++
-	r.mu.Unlock()
+	r.count(func(s *Summary) { s.Skipped++ })
 	r.emit(Event{Kind: KindSkipped, Name: name, Error: err.Error()})
+}
+
+// emit reports an event. It serializes the calls of report.
+func (r *run) emit(event Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report(event)
 }
 
 // count changes the summary.
@@ -190,7 +191,7 @@ func (r *run) fetch(ctx context.Context, name string, b blob) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	r.Doing(name + "@" + b.digest.String())
+	r.SetCurrent(name + "@" + b.digest.String())
 	linked, err := r.source.fetch(ctx, name, b)
 	if err != nil {
 		return err

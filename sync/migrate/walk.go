@@ -18,7 +18,7 @@ func (b *batch) visitRepository(ctx context.Context, name string) error {
 		return nil
 	}
 	s := &repository{name: name, repo: repo, manifests: make(map[digest.Digest]outcome)}
-	b.Doing(name)
+	b.SetCurrent(name)
 	for root, err := range b.source.roots(ctx, name) {
 		if err == nil {
 			err = b.visitRoot(ctx, s, root)

@@ -2,39 +2,19 @@ package prefetch
 
 import (
 	"strings"
-	"time"
 
 	"airmirror/mirror"
-	"airmirror/sync/progress"
 )
 
-// The kinds of [Event].
-const (
-	// KindPlan is reported once, when the images are known. Total is their number.
-	KindPlan = "plan"
-	// KindProgress is reported at intervals. Done and Total are bytes; Total grows while manifests are fetched. Doing
-	// names the content that is being fetched.
-	KindProgress = "progress"
-	// KindImage reports the result of one image: Fetched, or Error, or both if a part of it was fetched. NotChecked is set
-	// if the stored image was not confirmed by its upstream. Total and Done are as in KindProgress.
-	KindImage = "image"
-	// KindDone is reported last, with the Summary. Total and Done are as in KindProgress.
-	KindDone = "done"
-)
-
-// Event is an event of [Run].
-type Event struct {
-	Time    time.Time
-	Kind    string
-	Image   string // host/path:tag or host/path@digest, or the text that could not be parsed
-	Total   int64
-	Done    int64
-	Doing   string
-	Fetched *mirror.Fetched
-	Error   string
+// Result is the result of one image.
+type Result struct {
+	// Image is host/path:tag or host/path@digest, or the text that could not be parsed.
+	Image string `json:"image"`
+	// Fetched is nil if nothing was fetched. It is set together with Error if a part of the image is missing.
+	Fetched *mirror.Fetched `json:"fetched,omitempty"`
+	Error   string          `json:"error,omitempty"`
 	// NotChecked is the reason why the upstream did not say which digest a tag points at now, or which tags exist.
-	NotChecked string
-	Summary    *Summary
+	NotChecked string `json:"notChecked,omitempty"`
 }
 
 // Summary is the result of [Run].
@@ -49,20 +29,6 @@ type Summary struct {
 	// lists them with the reasons.
 	NotChecked int      `json:"notChecked"`
 	Unchecked  []string `json:"unchecked,omitempty"`
-}
-
-// emit adds the time and the progress to an event and reports it.
-func (r *run) emit(event Event) {
-	r.Report(func(now progress.Snapshot) {
-		event.Time = now.Time
-		if event.Kind == KindProgress {
-			event.Doing = now.Current
-		}
-		if event.Kind != KindPlan {
-			event.Done, event.Total = now.Done, now.Total
-		}
-		r.report(event)
-	})
 }
 
 // reason returns in one line why an image is not complete. The caller shows the name of the image in front, so the text

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 	"airmirror/sync/prefetch"
+	"airmirror/sync/progress"
 )
 
 // fake is a [prefetch.Fetcher] with tags and without content.
@@ -71,48 +71,20 @@ func (f *fake) PeekBlob(context.Context, mirror.Repo, digest.Digest) (size, miss
 	return 0, 0, errors.New("no blobs")
 }
 
-// eventList are the events of a run.
-type eventList []prefetch.Event
-
-func (h *eventList) add(e prefetch.Event) { *h = append(*h, e) }
-
-// of returns the events of a kind.
-func (h eventList) of(kind string) (list []prefetch.Event) {
-	for _, e := range h {
-		if e.Kind == kind {
-			list = append(list, e)
-		}
-	}
-	return list
-}
-
-// run runs a request and checks the events that every run has.
-func run(t *testing.T, ctx context.Context, f prefetch.Fetcher, req prefetch.Request) (prefetch.Summary, eventList) {
+// run runs a request and checks the results and the progress that every run has.
+func run(t *testing.T, ctx context.Context, f prefetch.Fetcher, req prefetch.Request) (prefetch.Summary, []prefetch.Result, progress.Snapshot) {
 	t.Helper()
-	var events eventList
-	summary := prefetch.Run(ctx, f, req, events.add)
-	if len(events) < 2 || events[0].Kind != prefetch.KindPlan || events[len(events)-1].Kind != prefetch.KindDone {
-		t.Fatalf("events do not begin with the plan and end when done: %+v", events)
-	}
-	if last := events[len(events)-1].Summary; last == nil || last.Images != summary.Images || last.Failed != summary.Failed {
-		t.Errorf("the last event says %+v, Run says %+v", last, summary)
-	}
-	if n := len(events.of(prefetch.KindImage)); n != summary.Images || events[0].Total != int64(n) {
-		t.Errorf("%d images were planned, %d events came, %d are in the summary", events[0].Total, n, summary.Images)
+	var results []prefetch.Result
+	var p progress.Reporter
+	summary := prefetch.Run(ctx, f, req, &p, func(r prefetch.Result) { results = append(results, r) })
+	now := p.Snapshot()
+	if len(results) != summary.Images || now.Items != summary.Images || now.TotalItems != summary.Images {
+		t.Errorf("%d results came, the progress is %+v, %d images are in the summary", len(results), now, summary.Images)
 	}
 	if len(summary.Failures) != summary.Failed {
 		t.Errorf("%d failed, %d are named", summary.Failed, len(summary.Failures))
 	}
-	var last time.Time
-	for _, e := range events {
-		if e.Time.Before(last) {
-			t.Errorf("event at %s after one at %s", e.Time, last)
-		}
-		if e.Kind == prefetch.KindProgress {
-			last = e.Time
-		}
-	}
-	return summary, events
+	return summary, results, now
 }
 
 func must(t *testing.T, err error) {

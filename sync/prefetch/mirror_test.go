@@ -115,23 +115,23 @@ func TestImagesAreFetchedCompletelyAndOnce(t *testing.T) {
 	r.push("org/app", "2.0.0", "base", "three")
 	r.push("tool", "latest", "tool")
 	req := prefetch.Request{Images: []string{"org/app", "registry.test/org/app"}, Tags: []string{"^1"}}
-	summary, events := run(t, t.Context(), m, req)
+	summary, _, last := run(t, t.Context(), m, req)
 	const size = int64(len("{}") + len("base") + len("one") + len("two"))
 	if summary.Failed != 0 || summary.Images != 2 || summary.New < size || r.blobs.Load() != size {
 		t.Errorf("%+v, %d bytes were transferred, want %d", summary, r.blobs.Load(), size)
 	}
-	if last := events[len(events)-1]; last.Done != last.Total {
+	if last.Done != last.Total {
 		t.Errorf("%d of %d bytes at the end", last.Done, last.Total)
 	}
-	summary, _ = run(t, t.Context(), m, req)
+	summary, _, _ = run(t, t.Context(), m, req)
 	if summary.Failed != 0 || summary.New != 0 || r.blobs.Load() != size {
 		t.Errorf("again: %+v, %d bytes were transferred", summary, r.blobs.Load())
 	}
-	summary, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:3.0.0"}})
+	summary, _, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:3.0.0"}})
 	failed(t, summary, "registry.test/org/app:3.0.0: ")
 
 	must(t, m.SetMode(t.Context(), mirror.Offline))
-	summary, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:1.0.0", "org/app:1.1.0", "org/app:2.0.0"}})
+	summary, _, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:1.0.0", "org/app:1.1.0", "org/app:2.0.0"}})
 	failed(t, summary, "registry.test/org/app:2.0.0: ")
 	count := 0
 	for image, err := range m.Images(t.Context(), nil) {
@@ -155,13 +155,13 @@ func TestWantsOfAnotherMirrorAreFetched(t *testing.T) {
 	_, _ = inside.Manifest(t.Context(), mirror.Ref{Repo: repo, Tag: "1.0.0"})
 	_, _ = inside.Blob(t.Context(), repo, layer)
 	r.broken.Store(true)
-	summary, _ := run(t, t.Context(), staging, prefetch.Request{Wants: inside.Wants()})
+	summary, _, _ := run(t, t.Context(), staging, prefetch.Request{Wants: inside.Wants()})
 	if summary.Failed != 2 || len(staging.Wants()) != 0 { // no client of staging requested them
 		t.Errorf("%+v, wants %+v", summary, staging.Wants())
 	}
 	r.broken.Store(false)
 	must(t, staging.SetMode(t.Context(), mirror.Online))
-	summary, _ = run(t, t.Context(), staging, prefetch.Request{Wants: inside.Wants()})
+	summary, _, _ = run(t, t.Context(), staging, prefetch.Request{Wants: inside.Wants()})
 	if summary.Failed != 0 || len(staging.Wants()) != 0 {
 		t.Errorf("%+v, wants %+v", summary, staging.Wants())
 	}

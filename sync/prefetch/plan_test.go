@@ -36,7 +36,7 @@ func TestTagsAreSelected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{tags: map[string][]string{"ghcr.io/org/app": tags}}
-			summary, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, AllTags: tt.all, Tags: tt.tags})
+			summary, _, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, AllTags: tt.all, Tags: tt.tags})
 			slices.Sort(f.fetched)
 			got := strings.ReplaceAll(strings.Join(f.fetched, " "), "ghcr.io/org/app:", "")
 			if got != tt.want {
@@ -80,7 +80,7 @@ func TestTagsAreReadInPages(t *testing.T) {
 		tags = append(tags, fmt.Sprintf("t%04d", i))
 	}
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": tags, "ghcr.io/org/round": tags[:2000]}}
-	summary, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app", "ghcr.io/org/round"}, AllTags: true})
+	summary, _, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app", "ghcr.io/org/round"}, AllTags: true})
 	if summary.Images != 4500 || summary.Failed != 0 {
 		t.Errorf("%+v", summary)
 	}
@@ -89,17 +89,17 @@ func TestTagsAreReadInPages(t *testing.T) {
 func TestTagsThatUpstreamRefusesToListAreNotChecked(t *testing.T) {
 	refused := mirror.Errorf(mirror.CodeNameUnknown, "upstream ghcr.io refused the tags of ghcr.io/org/app: 403 Forbidden")
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, refused: refused}
-	summary, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, AllTags: true})
+	summary, _, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, AllTags: true})
 	if summary.Images != 2 || summary.Failed != 0 || summary.NotChecked != 1 || !strings.Contains(summary.Unchecked[0], "403 Forbidden") {
 		t.Errorf("%+v", summary)
 	}
-	summary, _ = run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{"v2*"}})
+	summary, _, _ = run(t, t.Context(), f, prefetch.Request{Images: []string{"ghcr.io/org/app"}, Tags: []string{"v2*"}})
 	failed(t, summary, "has no known tag that is selected: upstream ghcr.io refused")
 }
 
 func TestEveryFailureIsNamed(t *testing.T) {
 	f := &fake{tags: map[string][]string{"ghcr.io/org/app": {"v1"}}, stale: mirror.Errorf(mirror.CodeUnavailable, "no route")}
-	summary, _ := run(t, t.Context(), f, prefetch.Request{
+	summary, _, _ := run(t, t.Context(), f, prefetch.Request{
 		Images: []string{"ghcr.io/org/app", "ghcr.io/org/app:v1", "ghcr.io/org/none", "{{ .Values.image }}", "Not An Image"},
 		Wants:  []mirror.Want{{Ref: "nonsense"}, {Ref: "ghcr.io/org/app:v1", Blob: true}},
 		Tags:   []string{"v*"},

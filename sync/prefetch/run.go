@@ -21,32 +21,29 @@ const (
 // errRunEnded is the error of an image that was not begun when the run was canceled.
 var errRunEnded = errors.New("not fetched: the run was ended")
 
-// Run fetches the content of a request. It calls report for each event, never concurrently and not after it has returned.
+// Run fetches the content of a request. It calls report for each image, never concurrently and not after it has returned.
 // When ctx is canceled, Run stops soon and reports all images that were not fetched.
-func Run(ctx context.Context, f Fetcher, req Request, report func(Event)) Summary {
+func Run(ctx context.Context, f Fetcher, req Request, p *progress.Reporter, report func(Result)) Summary {
 	if req.Parallel <= 0 {
 		req.Parallel = defaultParallel
 	}
-	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), report: report}
-	r.Reporter = progress.New(func() { r.emit(Event{Kind: KindProgress}) })
+	r := &run{fetcher: f, req: req, budget: make(chan struct{}, req.Parallel), Reporter: p, report: report}
 	r.summary.Skipped = req.Skipped
 	tasks, failures := newPlan(ctx, f, req)
-	r.emit(Event{Kind: KindPlan, Total: int64(len(tasks) + len(failures))})
+	r.AddTotalItems(len(tasks) + len(failures))
 	for _, failed := range failures {
 		r.record(failed.image, nil, failed.err, failed.notChecked)
 	}
 	r.fetchAll(ctx, tasks)
 	slices.Sort(r.summary.Failures)
 	slices.Sort(r.summary.Unchecked)
-	r.Reporter.Close()
-	r.emit(Event{Kind: KindDone, Summary: &r.summary})
 	return r.summary
 }
 
 // run is a running request. It is safe for concurrent use.
 type run struct {
 	*progress.Reporter
-	report  func(Event)
+	report  func(Result)
 	fetcher Fetcher
 	req     Request
 	budget  chan struct{} // one entry for each transfer of a blob
@@ -115,7 +112,7 @@ func (r *run) fetch(ctx context.Context, t task) (mirror.Fetched, error) {
 	case <-ctx.Done():
 		return mirror.Fetched{}, ctx.Err()
 	}
-	r.Doing(t.String())
+	r.SetCurrent(t.String())
 	if r.req.DryRun {
 		size, missing, err := r.fetcher.PeekBlob(ctx, t.ref.Repo, t.ref.Digest)
 		if err != nil {
@@ -123,31 +120,32 @@ func (r *run) fetch(ctx context.Context, t task) (mirror.Fetched, error) {
 		}
 		return mirror.Fetched{Digest: t.ref.Digest, Blobs: 1, Bytes: size, New: missing}, nil
 	}
-	counted := &expectCounter{Progress: r.Reporter}
+	counted := &totalCounter{Progress: r.Reporter}
 	if err := r.fetcher.FetchBlob(ctx, t.ref.Repo, t.ref.Digest, counted); err != nil {
 		return mirror.Fetched{}, err
 	}
-	return mirror.Fetched{Digest: t.ref.Digest, Blobs: 1, Bytes: counted.expected, New: counted.expected}, nil
+	return mirror.Fetched{Digest: t.ref.Digest, Blobs: 1, Bytes: counted.total, New: counted.total}, nil
 }
 
-// expectCounter records how many bytes of a blob were expected. It is for one goroutine.
-type expectCounter struct {
+// totalCounter records how many bytes of a blob were expected. It is for one goroutine.
+type totalCounter struct {
 	mirror.Progress
-	expected int64
+	total int64
 }
 
-func (c *expectCounter) Expect(bytes int64) {
-	c.expected += bytes
-	c.Progress.Expect(bytes)
+func (c *totalCounter) AddTotal(bytes int64) {
+	c.total += bytes
+	c.Progress.AddTotal(bytes)
 }
 
 // record records and reports the result of an image. fetched is nil if nothing was fetched.
 func (r *run) record(image string, fetched *mirror.Fetched, err, notChecked error) {
-	event := Event{Kind: KindImage, Image: image, Fetched: fetched}
+	result := Result{Image: image, Fetched: fetched}
 	if notChecked != nil {
-		event.NotChecked = reason(image, notChecked)
+		result.NotChecked = reason(image, notChecked)
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.summary.Images++
 	if fetched != nil {
 		r.summary.Bytes += fetched.Bytes
@@ -155,13 +153,13 @@ func (r *run) record(image string, fetched *mirror.Fetched, err, notChecked erro
 	}
 	switch {
 	case err != nil:
-		event.Error = reason(image, err)
+		result.Error = reason(image, err)
 		r.summary.Failed++
-		r.summary.Failures = append(r.summary.Failures, image+": "+event.Error)
+		r.summary.Failures = append(r.summary.Failures, image+": "+result.Error)
 	case notChecked != nil:
 		r.summary.NotChecked++
-		r.summary.Unchecked = append(r.summary.Unchecked, image+": "+event.NotChecked)
+		r.summary.Unchecked = append(r.summary.Unchecked, image+": "+result.NotChecked)
 	}
-	r.mu.Unlock()
-	r.emit(event)
+	r.report(result)
+	r.AddItem()
 }

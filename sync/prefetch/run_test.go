@@ -26,12 +26,12 @@ func TestOneFailureDoesNotAffectOthers(t *testing.T) {
 		}
 		return mirror.Fetched{Digest: "sha256:whole", Bytes: 10, New: 5}, nil
 	}}
-	summary, events := run(t, t.Context(), f, prefetch.Request{Images: []string{"a:1", "a:broken", "b:half", "docker.io/library/a:1", "b:1"}})
+	summary, results, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"a:1", "a:broken", "b:half", "docker.io/library/a:1", "b:1"}})
 	if summary.Images != 4 || summary.Bytes != 27 || summary.New != 13 {
 		t.Errorf("%+v", summary)
 	}
 	failed(t, summary, "docker.io/library/a:broken: gone", "docker.io/library/b:half: one; two")
-	for _, e := range events.of(prefetch.KindImage) {
+	for _, e := range results {
 		wantFetched, wantError := e.Image != "docker.io/library/a:broken", !strings.HasSuffix(e.Image, ":1")
 		if (e.Fetched != nil) != wantFetched || (e.Error != "") != wantError {
 			t.Errorf("%+v", e)
@@ -56,13 +56,13 @@ func TestUncheckedImagesAreListed(t *testing.T) {
 		}
 		return fetched, nil
 	}}
-	summary, events := run(t, t.Context(), f, prefetch.Request{Images: []string{"a:1", "a:stale", "a:gone", "a:half"}})
+	summary, results, _ := run(t, t.Context(), f, prefetch.Request{Images: []string{"a:1", "a:stale", "a:gone", "a:half"}})
 	failed(t, summary, "docker.io/library/a:half: lacks a layer")
 	want := []string{"docker.io/library/a:gone: docker.io does not have it", "docker.io/library/a:stale: docker.io does not answer: no route"}
 	if summary.NotChecked != 2 || !slices.Equal(summary.Unchecked, want) {
 		t.Errorf("%d not checked: %q, want %q", summary.NotChecked, summary.Unchecked, want)
 	}
-	for _, e := range events.of(prefetch.KindImage) {
+	for _, e := range results {
 		if (e.NotChecked == "") != (e.Image == "docker.io/library/a:1") {
 			t.Errorf("%+v", e)
 		}
@@ -75,11 +75,11 @@ func TestWantsAreFetched(t *testing.T) {
 		if repo.String() != "ghcr.io/org/app" || got != d {
 			t.Errorf("blob %s of %s", got, repo)
 		}
-		p.Expect(5)
-		p.Did(5)
+		p.AddTotal(5)
+		p.AddDone(5)
 		return nil
 	}}
-	summary, events := run(t, t.Context(), f, prefetch.Request{
+	summary, _, done := run(t, t.Context(), f, prefetch.Request{
 		Images: []string{"ghcr.io/org/app:v1"},
 		Wants:  []mirror.Want{{Ref: "ghcr.io/org/app:v1"}, {Ref: "ghcr.io/org/app@" + d.String(), Blob: true}},
 	})
@@ -87,7 +87,6 @@ func TestWantsAreFetched(t *testing.T) {
 	if got := strings.Join(f.fetched, " "); got != "blob "+d.String()+" ghcr.io/org/app:v1" {
 		t.Errorf("fetched %s", got)
 	}
-	done := events[len(events)-1]
 	if summary.Failed != 0 || summary.Images != 2 || summary.New != 5 || done.Total != 5 || done.Done != 5 {
 		t.Errorf("%+v, %+v", summary, done)
 	}
@@ -141,34 +140,6 @@ func TestTransfersShareABudget(t *testing.T) {
 	}
 }
 
-func TestProgressIsReportedAtIntervals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fake{fetch: func(_ context.Context, ref mirror.Ref, opts mirror.FetchOptions) (mirror.Fetched, error) {
-			opts.Progress.Doing(ref.String())
-			opts.Progress.Expect(1000)
-			for range 1000 {
-				<-time.After(time.Millisecond)
-				opts.Progress.Did(1)
-			}
-			<-time.After(time.Minute) // idle
-			return mirror.Fetched{Digest: "sha256:x"}, nil
-		}}
-		_, events := run(t, t.Context(), f, prefetch.Request{Images: []string{"a"}})
-		reports := events.of(prefetch.KindProgress)
-		if len(reports) < 9 || len(reports) > 12 {
-			t.Errorf("%d events in a second of work and an idle minute", len(reports))
-		}
-		for i, e := range reports {
-			if e.Doing != "docker.io/library/a:latest" || e.Total != 1000 || i > 0 && e.Done <= reports[i-1].Done {
-				t.Errorf("event %d: %+v", i, e)
-			}
-		}
-		if last := reports[len(reports)-1]; last.Done != 1000 {
-			t.Errorf("the last event says %d bytes of 1000", last.Done)
-		}
-	})
-}
-
 func TestCancelStopsAtOnceAndReportsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -181,7 +152,7 @@ func TestCancelStopsAtOnceAndReportsTheRest(t *testing.T) {
 		}}
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		summary, _ := run(t, ctx, f, prefetch.Request{Images: []string{"a", "b", "c", "d", "e"}})
+		summary, _, _ := run(t, ctx, f, prefetch.Request{Images: []string{"a", "b", "c", "d", "e"}})
 		if since := time.Since(start); since != time.Second {
 			t.Errorf("ended after %s", since)
 		}
@@ -192,7 +163,7 @@ func TestCancelStopsAtOnceAndReportsTheRest(t *testing.T) {
 		}
 		// A canceled run sends no request.
 		f.fetched = nil
-		summary, _ = run(t, ctx, f, prefetch.Request{Images: []string{"a"}, Wants: []mirror.Want{{Ref: "ghcr.io/a/b:1"}}})
+		summary, _, _ = run(t, ctx, f, prefetch.Request{Images: []string{"a"}, Wants: []mirror.Want{{Ref: "ghcr.io/a/b:1"}}})
 		if len(f.fetched) != 0 || summary.Failed != 2 {
 			t.Errorf("fetched %s, %+v", f.fetched, summary)
 		}

@@ -3,40 +3,41 @@ package progress
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // Interval is the minimum time between two reports.
 const Interval = 100 * time.Millisecond
 
-// Snapshot is the progress of the work at one time.
+// Snapshot is the progress of work at one time. All numbers only grow; the totals may grow while the work finds more to do.
 type Snapshot struct {
-	Time    time.Time
-	Total   int64 // bytes to process, as far as they are known yet
-	Done    int64 // bytes processed
-	Current string
+	// Done and Total are bytes. Bytes that need no transfer are counted as done.
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
+	// Items and TotalItems count images of a sync, repositories of a migration, and images of an export or import. They
+	// are zero for other work.
+	Items      int `json:"items,omitempty"`
+	TotalItems int `json:"totalItems,omitempty"`
+	// Current says what the work is at.
+	Current string `json:"current,omitempty"`
 }
 
 // Reporter adds up the progress of all parts of a job, and reports it from a goroutine of its own, so that the work does
-// not wait for the receiver. It implements [mirror.Progress]. It is safe for concurrent use.
+// not wait for the receiver. It implements [mirror.Progress]. It is safe for concurrent use. The zero value counts, and
+// reports nothing.
 type Reporter struct {
-	mu      sync.Mutex // held while a snapshot is passed on
-	report  func()
-	total   atomic.Int64
-	done    atomic.Int64
-	current atomic.Value // string
-	changed atomic.Bool  // since the last report
+	mu      sync.Mutex
+	now     Snapshot
+	changed bool // since the last report
 
-	stop    chan struct{}
-	stopped chan struct{}
+	report        func(Snapshot)
+	stop, stopped chan struct{}
 }
 
-// New returns a reporter that calls report after the progress has changed, at most once in an [Interval]. The caller calls
-// Close.
-func New(report func()) *Reporter {
+// New returns a reporter that calls report after the progress has changed, at most once in an [Interval] and never
+// concurrently. The caller calls Close.
+func New(report func(Snapshot)) *Reporter {
 	r := &Reporter{report: report, stop: make(chan struct{}), stopped: make(chan struct{})}
-	r.current.Store("")
 	go r.run()
 	return r
 }
@@ -48,45 +49,57 @@ func (r *Reporter) run() {
 	for {
 		select {
 		case <-r.stop:
+			r.reportChange()
 			return
 		case <-ticker.C:
-			if r.changed.Swap(false) {
-				r.report()
-			}
+			r.reportChange()
 		}
 	}
 }
 
-// Close stops the reports. None is running or begins after Close has returned. The other methods still work.
+func (r *Reporter) reportChange() {
+	r.mu.Lock()
+	now, changed := r.now, r.changed
+	r.changed = false
+	r.mu.Unlock()
+	if changed {
+		r.report(now)
+	}
+}
+
+// Close reports the progress a last time if it has changed. No report is running or begins after Close has returned. The
+// other methods still work. Close must not be called on a zero value.
 func (r *Reporter) Close() {
 	close(r.stop)
 	<-r.stopped
 }
 
-// Report calls f with the current progress. It serializes the calls, so that no call receives less progress than an earlier
-// one.
-func (r *Reporter) Report(f func(Snapshot)) {
+// Snapshot returns the current progress.
+func (r *Reporter) Snapshot() Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f(Snapshot{Time: time.Now().UTC(), Total: r.total.Load(), Done: r.done.Load(), Current: r.current.Load().(string)})
+	return r.now
 }
 
-// Expect implements [mirror.Progress].
-func (r *Reporter) Expect(bytes int64) {
-	r.total.Add(bytes)
-	r.changed.Store(true)
-}
+// AddTotal implements [mirror.Progress].
+func (r *Reporter) AddTotal(bytes int64) { r.change(func(now *Snapshot) { now.Total += bytes }) }
 
-// Did implements [mirror.Progress].
-func (r *Reporter) Did(bytes int64) {
-	if bytes != 0 {
-		r.done.Add(bytes)
-		r.changed.Store(true)
-	}
-}
+// AddDone implements [mirror.Progress].
+func (r *Reporter) AddDone(bytes int64) { r.change(func(now *Snapshot) { now.Done += bytes }) }
 
-// Doing implements [mirror.Progress].
-func (r *Reporter) Doing(what string) {
-	r.current.Store(what)
-	r.changed.Store(true)
+// SetCurrent implements [mirror.Progress].
+func (r *Reporter) SetCurrent(what string) { r.change(func(now *Snapshot) { now.Current = what }) }
+
+// AddTotalItems adds to the total number of items.
+func (r *Reporter) AddTotalItems(n int) { r.change(func(now *Snapshot) { now.TotalItems += n }) }
+
+// AddItem adds to the number of items that are done.
+func (r *Reporter) AddItem() { r.change(func(now *Snapshot) { now.Items++ }) }
+
+func (r *Reporter) change(f func(now *Snapshot)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.now
+	f(&r.now)
+	r.changed = r.changed || r.now != before
 }

@@ -53,7 +53,7 @@ func (in *importer) receiveAll(ctx context.Context) error {
 			in.protect(e.Digest)
 			in.inArchive[e.Digest] = e.Size
 			if stored, err := in.service.isIntact(ctx, e.Digest, e.Size); err != nil || stored {
-				in.Did(e.Size)
+				in.AddDone(e.Size)
 				return err
 			}
 			return in.storeEntry(ctx, e, all)
@@ -92,7 +92,7 @@ func (in *importer) eachEntry(f func(*bundle.Entry) error) error {
 		if err != nil {
 			return err
 		}
-		in.Expect(e.Size)
+		in.AddTotal(e.Size)
 		if err := f(e); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (in *importer) addImages(ctx context.Context, t *imageTree, found []foundIm
 	t.count(&in.summary, found)
 	unneeded := in.takeUnneeded(t)
 	in.summary.Images = len(found)
-	in.report(Event{Kind: KindPlan, Images: len(found), Total: in.summary.Bytes})
+	in.AddTotalItems(len(found))
 	var tags []mirror.ImportedTag
 	for _, f := range found {
 		tags = append(tags, tagsOf(f.ref, f.node.digest)...)
@@ -156,7 +156,7 @@ func (in *importer) addImages(ctx context.Context, t *imageTree, found []foundIm
 			}
 		}
 	} else {
-		in.Doing("importing manifests")
+		in.SetCurrent("importing manifests")
 		if err := in.importManifests(ctx, t.manifests()); err != nil {
 			return err
 		}
@@ -170,10 +170,10 @@ func (in *importer) addImages(ctx context.Context, t *imageTree, found []foundIm
 	}
 	for _, f := range found {
 		size := f.node.totalSize()
-		in.report(Event{Kind: KindImage, Image: &bundle.Image{
+		in.reportImage(&bundle.Image{
 			Repository: f.ref.Repo.String(), Tag: f.ref.Tag, Digest: f.node.digest, Origin: string(mirror.Imported),
 			Size: size, New: size, Why: cmp.Or(f.why, bundle.WhyNamed),
-		}})
+		})
 	}
 	in.reportHosts(func(yield func(mirror.Repo) bool) {
 		for _, f := range found {

@@ -55,7 +55,7 @@ const maxKept = 32 << 20
 // readDryRun reads and verifies everything, and keeps possible manifests.
 func (in *importer) readDryRun(ctx context.Context, to *dryRunContent) error {
 	return in.eachEntry(func(e *bundle.Entry) error {
-		in.Doing("reading " + string(e.Digest))
+		in.SetCurrent("reading " + string(e.Digest))
 		hash := cmp.Or(e.Digest, digest.Canonical.FromString("")).Algorithm().Digester()
 		var kept bytes.Buffer
 		w := io.Writer(hash.Hash())

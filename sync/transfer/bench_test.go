@@ -14,6 +14,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/sync/bundle"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -106,7 +107,7 @@ func BenchmarkImport(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		if _, err := s.Import(b.Context(), transfer.ImportRequest{}, file, nil); err != nil {
+		if _, err := s.Import(b.Context(), transfer.ImportRequest{}, file, new(progress.Reporter), ignore); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()
@@ -123,7 +124,7 @@ func BenchmarkExport(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer file.Close()
-	if _, err := s.Import(b.Context(), transfer.ImportRequest{}, file, nil); err != nil {
+	if _, err := s.Import(b.Context(), transfer.ImportRequest{}, file, new(progress.Reporter), ignore); err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(size)

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -65,7 +66,7 @@ func TestPlanReportsDamage(t *testing.T) {
 	s.restart()
 	s.damage(digest.FromString("bad"))
 	var left []string
-	_, err := s.Plan(t.Context(), transfer.ExportRequest{All: true, Verify: true}, nil, func(e transfer.Event) {
+	_, err := s.Plan(t.Context(), transfer.ExportRequest{All: true, Verify: true}, nil, new(progress.Reporter), func(e transfer.Event) {
 		if e.Kind == transfer.KindSkipped {
 			left = append(left, e.Name)
 		}

@@ -120,7 +120,7 @@ func checkImages(images []bundle.Image, entered map[place]bool) error {
 func (in *importer) preview(ctx context.Context) error {
 	for i := range in.doc.Images {
 		image := &in.doc.Images[i]
-		in.report(Event{Kind: KindImage, Image: image})
+		in.reportImage(image)
 		repo, err := mirror.ParseRepo(image.Repository)
 		if err != nil {
 			return err

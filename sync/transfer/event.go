@@ -6,43 +6,30 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/sync/bundle"
-	"airmirror/sync/progress"
 )
 
 // Kinds of [Event].
 const (
-	// KindPlan is reported once, when the plan is known. Images is the number of images, Total the number of bytes.
-	KindPlan = "plan"
-	// KindProgress comes regularly, with Total, Done and Doing.
-	KindProgress = "progress"
 	// KindImage reports an Image that is planned, imported, or would be imported.
 	KindImage = "image"
 	// KindSkipped reports that Name was skipped, and the Reason.
-	KindSkipped = "left"
+	KindSkipped = "skipped"
 	// KindNote tells in Reason what has to be known about Name to use what was imported.
 	KindNote = "note"
 	// KindKept reports a pushed tag that an import did not move.
 	KindKept = "kept"
 	// KindNext reports which volume is needed Next.
 	KindNext = "next"
-	// KindDone is reported last, with the Summary.
-	KindDone = "done"
 )
 
-// Event reports progress or a result of an export or import.
+// Event is a result of an export or import.
 type Event struct {
-	Time    time.Time
-	Kind    string
-	Images  int
-	Total   int64 // bytes to do
-	Done    int64 // bytes done, including those that need no transfer
-	Doing   string
-	Image   *bundle.Image
-	Name    string
-	Reason  string
-	Kept    *KeptTag
-	Next    *NextVolume
-	Summary *Summary
+	Kind   string
+	Image  *bundle.Image
+	Name   string
+	Reason string
+	Kept   *KeptTag
+	Next   *NextVolume
 }
 
 // KeptTag is a pushed tag that an import did not move.
@@ -102,41 +89,4 @@ func sizeOf(doc *bundle.Document) (size int64) {
 		size += b.Size
 	}
 	return size
-}
-
-// reporter sends events, including regular progress events. It implements [mirror.Progress].
-type reporter struct {
-	*progress.Reporter
-	out   func(Event)
-	began time.Time
-}
-
-// newReporter returns a reporter. out may be nil. The caller calls Close.
-func newReporter(out func(Event)) *reporter {
-	t := &reporter{out: out, began: time.Now()}
-	if out == nil {
-		t.out = func(Event) {}
-	}
-	t.Reporter = progress.New(func() { t.report(Event{Kind: KindProgress}) })
-	return t
-}
-
-// report completes an event and sends it.
-func (t *reporter) report(event Event) {
-	t.Report(func(now progress.Snapshot) {
-		event.Time = now.Time
-		if event.Kind == KindProgress {
-			event.Doing = now.Current
-		}
-		if event.Kind != KindPlan {
-			event.Done, event.Total = now.Done, now.Total
-		}
-		t.out(event)
-	})
-}
-
-// reportSummary sends the summary as the last event.
-func (t *reporter) reportSummary(s *Summary) {
-	s.Duration = time.Since(t.began).Seconds()
-	t.report(Event{Kind: KindDone, Summary: s})
 }

@@ -9,33 +9,34 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/progress"
 )
 
 // Plan reports what a bundle would contain, image by image, and changes nothing. receipt is the receipt of the
-// destination if req.Have is set. emit is never called concurrently, nor after Plan returned.
-func (svc *Service) Plan(ctx context.Context, req ExportRequest, receipt io.Reader, emit func(Event)) (Summary, error) {
-	t := newReporter(emit)
-	defer t.Close()
-	t.Doing("reading stored images")
-	p, doc, err := svc.document(ctx, req, receipt, false)
-	defer p.release()
+// destination if req.Have is set. Plan never calls report concurrently, nor after it has returned.
+func (svc *Service) Plan(ctx context.Context, req ExportRequest, receipt io.Reader, p *progress.Reporter, report func(Event)) (Summary, error) {
+	began := time.Now()
+	p.SetCurrent("reading stored images")
+	plan, doc, err := svc.document(ctx, req, receipt, false)
+	defer plan.release()
 	if err != nil {
 		return Summary{}, err
 	}
-	s := Summary{DryRun: true, Skipped: len(p.skipped)}
+	s := Summary{DryRun: true, Skipped: len(plan.skipped)}
 	s.describe(doc)
 	s.New = s.Bytes
 	for _, a := range doc.Assumes {
 		s.Bytes += a.Size
 	}
-	t.report(Event{Kind: KindPlan, Images: len(doc.Images), Total: s.New})
+	p.AddTotalItems(len(doc.Images))
 	for i := range doc.Images {
-		t.report(Event{Kind: KindImage, Image: &doc.Images[i]})
+		report(Event{Kind: KindImage, Image: &doc.Images[i]})
+		p.AddItem()
 	}
-	for _, left := range p.skipped {
-		t.report(Event{Kind: KindSkipped, Name: left.name, Reason: left.err.Error()})
+	for _, left := range plan.skipped {
+		report(Event{Kind: KindSkipped, Name: left.name, Reason: left.err.Error()})
 	}
-	t.reportSummary(&s)
+	s.Duration = time.Since(began).Seconds()
 	return s, nil
 }
 

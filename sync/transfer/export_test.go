@@ -12,6 +12,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -113,7 +114,7 @@ func TestExportCompleteImagesOnly(t *testing.T) {
 		t.Errorf("platforms %q", p)
 	}
 	var left []string
-	summary, err := s.Plan(t.Context(), transfer.ExportRequest{All: true}, nil, func(e transfer.Event) {
+	summary, err := s.Plan(t.Context(), transfer.ExportRequest{All: true}, nil, new(progress.Reporter), func(e transfer.Event) {
 		if e.Kind == transfer.KindSkipped {
 			left = append(left, e.Name+" "+e.Reason)
 		}
@@ -185,7 +186,7 @@ func TestBundleNumbers(t *testing.T) {
 		t.Errorf("the same content is %d %s and %d %s; the same bytes: %t", doc.Sequence, doc.ID, same.Sequence, same.ID, bytes.Equal(data, again))
 	}
 	s.restart()
-	if _, err := s.Plan(t.Context(), transfer.ExportRequest{All: true, To: "plant-7"}, nil, nil); err != nil {
+	if _, err := s.Plan(t.Context(), transfer.ExportRequest{All: true, To: "plant-7"}, nil, new(progress.Reporter), ignore); err != nil {
 		t.Fatal(err)
 	}
 	s.image(app, mirror.Pushed, "linux/amd64", []string{"b"}, "v2")

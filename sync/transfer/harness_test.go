@@ -22,6 +22,7 @@ import (
 	"airmirror/mirror"
 	"airmirror/mirror/proxy"
 	"airmirror/sync/bundle"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -35,6 +36,8 @@ type site struct {
 	clock  backend.Clock
 	store  *cache.Store
 	stop   func()
+	// progress is that of the last import.
+	progress *progress.Reporter
 }
 
 func newSite(t testing.TB, opts transfer.Options) *site {
@@ -177,7 +180,8 @@ func (s *site) take(data []byte, req transfer.ImportRequest) (transfer.Summary, 
 
 func (s *site) tryTake(r io.Reader, req transfer.ImportRequest) (summary transfer.Summary, events []transfer.Event, err error) {
 	s.t.Helper()
-	summary, err = s.Import(s.t.Context(), req, struct{ io.Reader }{r}, func(e transfer.Event) { events = append(events, e) })
+	s.progress = new(progress.Reporter)
+	summary, err = s.Import(s.t.Context(), req, struct{ io.Reader }{r}, s.progress, func(e transfer.Event) { events = append(events, e) })
 	return summary, events, err
 }
 
@@ -275,6 +279,9 @@ func (s *site) collect() {
 		s.must(err)
 	}
 }
+
+// ignore ignores the events of an export or import.
+func ignore(transfer.Event) {}
 
 func of(events []transfer.Event, kind string) (list []transfer.Event) {
 	for _, e := range events {

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/progress"
 )
 
 // ImportRequest configures an import.
@@ -39,8 +41,9 @@ type ImportRequest struct {
 
 // importer is a running import.
 type importer struct {
-	*reporter
+	*progress.Reporter
 	protection
+	report  func(Event)
 	service *Service
 	req     ImportRequest
 	reader  *bundle.Reader
@@ -62,13 +65,13 @@ type importer struct {
 	inArchive map[digest.Digest]int64 // sizes of all entries of an archive that is not a bundle
 }
 
-// Import imports a bundle, a volume of one, an OCI image layout or an archive of docker save from body. emit is never
-// called concurrently, nor after Import returned. The package comment describes the checks, and which content remains
+// Import imports a bundle, a volume of one, an OCI image layout or an archive of docker save from body. It never
+// calls report concurrently, nor after it has returned. The package comment describes the checks, and which content remains
 // stored after an error. [mirror.CodeBundleInvalid], [mirror.CodeDigestInvalid] and the codes of invalid manifests mean
 // that the archive is defective. Import does not read the parts of body that it does not need.
-func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reader, emit func(Event)) (Summary, error) {
-	in := &importer{reporter: newReporter(emit), protection: protection{store: svc.store}, service: svc, req: req, missing: make(map[digest.Digest]bool), added: make(map[digest.Digest]int64), inArchive: make(map[digest.Digest]int64)}
-	defer in.Close()
+func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reader, p *progress.Reporter, report func(Event)) (Summary, error) {
+	began := time.Now()
+	in := &importer{Reporter: p, report: report, protection: protection{store: svc.store}, service: svc, req: req, missing: make(map[digest.Digest]bool), added: make(map[digest.Digest]int64), inArchive: make(map[digest.Digest]int64)}
 	defer in.release()
 	ctx = mirror.WithoutUsage(ctx)
 	run := in.importAll
@@ -83,8 +86,14 @@ func (svc *Service) Import(ctx context.Context, req ImportRequest, body io.Reade
 	}
 	in.summary.DryRun = req.DryRun
 	in.summary.New = in.earlierBytes + in.newBytes()
-	in.reportSummary(&in.summary)
+	in.summary.Duration = time.Since(began).Seconds()
 	return in.summary, nil
+}
+
+// reportImage reports an image that is imported, or would be.
+func (in *importer) reportImage(image *bundle.Image) {
+	in.report(Event{Kind: KindImage, Image: image})
+	in.AddItem()
 }
 
 // newBytes returns the total size of the blobs that were added, or would be in a dry run.
@@ -97,7 +106,7 @@ func (in *importer) newBytes() (bytes int64) {
 
 // importAll imports an archive that is sent as a whole.
 func (in *importer) importAll(ctx context.Context, body io.Reader) (err error) {
-	in.Doing("reading the archive")
+	in.SetCurrent("reading the archive")
 	if in.reader, err = bundle.Open(body, in.service.opts.Limits); err != nil {
 		return explainTruncated(err)
 	}
@@ -150,7 +159,7 @@ func (in *importer) finish(ctx context.Context) error {
 	if err := in.inspect(ctx); err != nil {
 		return err
 	}
-	in.Doing("importing manifests")
+	in.SetCurrent("importing manifests")
 	if err := in.importManifests(ctx, in.manifests); err != nil {
 		return err
 	}
@@ -167,13 +176,13 @@ func (in *importer) finish(ctx context.Context) error {
 			tags = append(tags, mirror.ImportedTag{Repo: repo, Digest: image.Digest, SkipChildren: image.Why == bundle.WhyWanted})
 		}
 	}
-	in.Doing("setting tags")
+	in.SetCurrent("setting tags")
 	if err := in.pointTags(ctx, tags); err != nil {
 		return err
 	}
 	in.service.mirror.ResolveWants(ctx)
 	for i := range in.doc.Images {
-		in.report(Event{Kind: KindImage, Image: &in.doc.Images[i]})
+		in.reportImage(&in.doc.Images[i])
 	}
 	in.reportHosts(func(yield func(mirror.Repo) bool) {
 		for _, tag := range tags {

@@ -14,6 +14,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -52,12 +53,11 @@ func TestImportBundle(t *testing.T) {
 		summary.Blobs != len(doc.Blobs) || summary.Document == "" || summary.Known {
 		t.Errorf("%+v", summary)
 	}
-	if len(of(events, transfer.KindPlan)) != 1 || len(of(events, transfer.KindImage)) != 2 || events[len(events)-1].Kind != transfer.KindDone {
+	if len(events) != 2 || len(of(events, transfer.KindImage)) != 2 {
 		t.Errorf("%+v", events)
 	}
-	last := events[len(events)-1]
-	if last.Done != last.Total || last.Done != summary.Bytes {
-		t.Errorf("%d of %d bytes are done, there were %d", last.Done, last.Total, summary.Bytes)
+	if now := s.progress.Snapshot(); now.Done != now.Total || now.Done != summary.Bytes || now.Items != 2 || now.TotalItems != 2 {
+		t.Errorf("%+v, of %d bytes", now, summary.Bytes)
 	}
 	for _, tag := range s.tags() {
 		if !strings.HasSuffix(tag, " imported") {
@@ -177,7 +177,7 @@ func TestImportIsCanceled(t *testing.T) {
 	_, data, _ := staged(t)
 	s := newSite(t, transfer.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := s.Import(ctx, transfer.ImportRequest{}, struct{ io.Reader }{bytes.NewReader(data)}, func(transfer.Event) { cancel() })
+	_, err := s.Import(ctx, transfer.ImportRequest{}, struct{ io.Reader }{bytes.NewReader(data)}, new(progress.Reporter), func(transfer.Event) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

@@ -21,7 +21,7 @@ func (in *importer) inspect(ctx context.Context) error {
 }
 
 func (in *importer) inspectAll(ctx context.Context) (err error) {
-	in.Doing("reading manifests")
+	in.SetCurrent("reading manifests")
 	sizes := make(map[digest.Digest]int64, len(in.doc.Manifests)+len(in.doc.Blobs)+len(in.doc.Assumes))
 	for d, size := range entriesOf(in.doc) {
 		sizes[d] = size

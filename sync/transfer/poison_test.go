@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"airmirror/mirror"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -157,7 +158,7 @@ func (p *poisoner) carried(good digest.Digest) {
 	t := p.site.t
 	req := transfer.ExportRequest{All: true, Referrers: rapid.Bool().Draw(p.t, "referrers")}
 	left := map[string]bool{}
-	if _, err := p.Plan(t.Context(), req, nil, func(e transfer.Event) {
+	if _, err := p.Plan(t.Context(), req, nil, new(progress.Reporter), func(e transfer.Event) {
 		if e.Kind == transfer.KindSkipped {
 			left[e.Name] = true
 		}

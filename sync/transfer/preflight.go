@@ -37,7 +37,6 @@ func (in *importer) preflight(ctx context.Context, document, signature []byte) e
 	if err := in.checkBase(ctx); err != nil {
 		return err
 	}
-	var total int64
 	for d, size := range entriesOf(in.doc) {
 		intact, err := in.service.isIntact(ctx, d, size)
 		if err != nil {
@@ -45,23 +44,22 @@ func (in *importer) preflight(ctx context.Context, document, signature []byte) e
 		}
 		if !intact {
 			in.missing[d] = true
-			total += size
 			if in.req.DryRun {
 				in.added[d] = size
 			}
 		}
 	}
-	in.report(Event{Kind: KindPlan, Images: len(in.doc.Images), Total: total})
+	in.AddTotalItems(len(in.doc.Images))
 	read := s.Bytes
 	if in.req.Volume != nil {
 		read = in.req.Volume.Size
 	}
-	in.Expect(read)
+	in.AddTotal(read)
 	if in.req.DryRun {
 		return in.preview(ctx)
 	}
 	if len(in.missing) == 0 {
-		in.Did(read)
+		in.AddDone(read)
 	}
 	return nil
 }

@@ -88,13 +88,13 @@ func (in *importer) receiveEntries(ctx context.Context, all *committer) error {
 func (in *importer) receiveEntry(ctx context.Context, e *bundle.Entry, all *committer) error {
 	if in.split == nil {
 		if !in.missing[e.Digest] {
-			in.Did(e.Size)
+			in.AddDone(e.Size)
 			return nil
 		}
 		return in.storeEntry(ctx, e, all)
 	}
 	if !in.missing[e.Digest] {
-		in.Did(min(e.Size-e.Skipped, in.split.end-in.reader.Offset()))
+		in.AddDone(min(e.Size-e.Skipped, in.split.end-in.reader.Offset()))
 		return nil
 	}
 	if done, err := in.receiveSplit(ctx, e, all); err != nil || done {
@@ -105,7 +105,7 @@ func (in *importer) receiveEntry(ctx context.Context, e *bundle.Entry, all *comm
 
 // storeEntry stores an entry. The blob is committed while the next entry is read.
 func (in *importer) storeEntry(ctx context.Context, e *bundle.Entry, all *committer) error {
-	in.Doing("receiving " + e.Digest.String())
+	in.SetCurrent("receiving " + e.Digest.String())
 	incoming, err := in.service.store.Receive(ctx, e.Digest)
 	if err != nil {
 		return err
@@ -150,6 +150,6 @@ func (c *countingReader) Read(p []byte) (int, error) {
 		return 0, context.Cause(c.ctx)
 	}
 	n, err := c.r.Read(p)
-	c.in.Did(int64(n))
+	c.in.AddDone(int64(n))
 	return n, err
 }

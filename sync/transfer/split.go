@@ -76,7 +76,7 @@ func (in *importer) receiveSplit(ctx context.Context, e *bundle.Entry, all *comm
 
 // resumeEntry continues an entry of the previous volume, or begins one.
 func (in *importer) resumeEntry(ctx context.Context, e *bundle.Entry, begins int64) (mirror.ResumableBlob, error) {
-	in.Doing("receiving " + e.Digest.String())
+	in.SetCurrent("receiving " + e.Digest.String())
 	if e.Skipped == 0 {
 		return in.service.store.ResumeBlob(ctx, e.Digest, mirror.PartialBlob{})
 	}

@@ -19,6 +19,7 @@ import (
 
 	"airmirror/cache"
 	"airmirror/mirror"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -110,7 +111,7 @@ func TestKilledImportOfVolumes(t *testing.T) {
 			if steps < 0 { // the process dies before the import is recorded
 				dying = &mortal{Store: s.store, left: 1000, noteless: true}
 			}
-			_, err := transfer.New(s.Proxy, dying, transfer.Options{}).Import(t.Context(), volumeRequest(all, i+1), bytes.NewReader(all[i]), nil)
+			_, err := transfer.New(s.Proxy, dying, transfer.Options{}).Import(t.Context(), volumeRequest(all, i+1), bytes.NewReader(all[i]), new(progress.Reporter), ignore)
 			s.restart()
 			s.collect()
 			if err == nil && dying.left > 0 {
@@ -229,7 +230,7 @@ func TestFullDisk(t *testing.T) {
 	carrier := transfer.New(s.Proxy, disk, transfer.Options{})
 	take := func(full bool, req transfer.ImportRequest, data []byte) error {
 		disk.full = full
-		_, err := carrier.Import(t.Context(), req, bytes.NewReader(data), nil)
+		_, err := carrier.Import(t.Context(), req, bytes.NewReader(data), new(progress.Reporter), ignore)
 		return err
 	}
 	wantCode(t, take(true, transfer.ImportRequest{}, slices.Concat(all...)), mirror.CodeStorageFull, "'mirror gc'", "run the command again")

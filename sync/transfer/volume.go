@@ -104,7 +104,7 @@ func (in *importer) importFirstAgain(ctx context.Context, state *importState, p 
 
 // skipVolume skips a volume that was imported before.
 func (in *importer) skipVolume(state *importState) {
-	in.Doing("nothing: the volume was imported before")
+	in.SetCurrent("nothing: the volume was imported before")
 	in.summary.Known, in.summary.Bundle = true, state.Bundle
 	if !state.Done {
 		in.requestVolume(state, "")

@@ -13,6 +13,7 @@ import (
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -351,7 +352,7 @@ func TestConcurrentVolumes(t *testing.T) {
 	r, w := io.Pipe()
 	first := make(chan error, 1)
 	go func() {
-		_, err := s.Import(t.Context(), volumeRequest(all, 1), r, nil)
+		_, err := s.Import(t.Context(), volumeRequest(all, 1), r, new(progress.Reporter), ignore)
 		first <- err
 	}()
 	_, err := w.Write(all[0][:100])

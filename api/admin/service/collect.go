@@ -27,18 +27,14 @@ func (s *Service) collect(ctx context.Context, req admin.CollectRequest, _ io.Re
 	reporter := report.NewReporter()
 	opts.Planned = func(p *gc.Plan) {
 		report.Item(admin.KindPlan, p)
-		reporter.Expect(p.Totals.Bytes)
+		reporter.AddTotal(p.Totals.Bytes)
 	}
 	result, err := s.opts.Collector.Collect(ctx, opts, func(c gc.Candidate) {
-		reporter.Did(c.Freed)
-		reporter.Doing(c.Name)
+		reporter.AddDone(c.Freed)
+		reporter.SetCurrent(c.Name)
 		report.Item(outcomeKind(c), c)
 	})
-	reporter.Close()
-	if err == nil {
-		report.Summary(result)
-	}
-	return err
+	return end(report, reporter, result, err)
 }
 
 // outcomeKind returns the kind of the event for an executed candidate.

@@ -99,10 +99,8 @@ func (s *Service) verify(ctx context.Context, req admin.VerifyRequest, _ io.Read
 	reporter := report.NewReporter()
 	opts := mirror.VerifyOptions{Fast: req.Fast, Repair: req.Repair, Rate: req.Rate, Progress: reporter}
 	summary, err := s.mirror.Verify(ctx, opts, func(event mirror.VerifyEvent) { report.Item(admin.KindDefect, event) })
-	reporter.Close()
 	if err != nil {
-		return fmt.Errorf("verify the stored content: %w", err)
+		err = fmt.Errorf("verify the stored content: %w", err)
 	}
-	report.Summary(summary)
-	return nil
+	return end(report, reporter, summary, err)
 }

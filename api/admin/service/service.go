@@ -13,6 +13,7 @@ import (
 	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/migrate"
+	"airmirror/sync/progress"
 	"airmirror/sync/transfer"
 )
 
@@ -101,6 +102,15 @@ func stream[R any](do func(ctx context.Context, req R, body io.Reader, out io.Wr
 		}
 		return do(ctx, req, body, out)
 	}
+}
+
+// end ends the progress of a job, and sends its summary unless the job failed.
+func end(report admin.Report, reporter *progress.Reporter, summary any, err error) error {
+	reporter.Close()
+	if err == nil {
+		report.Summary(summary)
+	}
+	return err
 }
 
 func decode[R any](request json.RawMessage) (req R, err error) {

@@ -122,7 +122,7 @@ func TestJobsSendTheirItems(t *testing.T) {
 		{"verify", admin.VerifyRequest{}, "summary", map[admin.Kind]any{"summary": mirror.VerifySummary{}}},
 		{"export-plan", transfer.ExportRequest{All: true}, "image image image summary", map[admin.Kind]any{"image": bundle.Image{}, "summary": transfer.Summary{}}},
 		{"export-history", nil, "", nil},
-		{"sync", prefetch.Request{Images: []string{"team/app:9"}}, "image summary", map[admin.Kind]any{"image": admin.SyncedImage{}, "summary": prefetch.Summary{}}},
+		{"sync", prefetch.Request{Images: []string{"team/app:9"}}, "image summary", map[admin.Kind]any{"image": prefetch.Result{}, "summary": prefetch.Summary{}}},
 		{"remove", admin.RemoveRequest{Names: []string{"team/app:1"}, DryRun: true}, "candidate summary", map[admin.Kind]any{"candidate": candidate, "summary": admin.RemoveSummary{}}},
 		{"remove", admin.RemoveRequest{Names: []string{"team/app:1"}}, "deleted summary", map[admin.Kind]any{"deleted": candidate}},
 		{"collect", admin.CollectRequest{DryRun: true, Protected: true, Blobs: true}, "plan candidate candidate protected protected", map[admin.Kind]any{"plan": gc.Plan{}, "protected": candidate}},

@@ -12,29 +12,16 @@ import (
 
 // sync fetches images from their upstreams.
 func (s *Service) sync(ctx context.Context, req prefetch.Request, _ io.Reader, report admin.Report) error {
-	var items, total int
-	prefetch.Run(ctx, s.mirror, req, func(e prefetch.Event) {
-		switch e.Kind {
-		case prefetch.KindPlan:
-			total = int(e.Total)
-			report.Progress(admin.Progress{TotalItems: total})
-			return
-		case prefetch.KindImage:
-			items++
-			report.Item(admin.KindImage, admin.SyncedImage{Image: e.Image, Fetched: e.Fetched, Error: e.Error, NotChecked: e.NotChecked})
-		case prefetch.KindDone:
-			report.Summary(e.Summary)
-			return
-		}
-		report.Progress(admin.Progress{Done: e.Done, Total: e.Total, Items: items, TotalItems: total, Current: e.Doing})
-	})
-	return nil
+	reporter := report.NewReporter()
+	summary := prefetch.Run(ctx, s.mirror, req, reporter, func(r prefetch.Result) { report.Item(admin.KindImage, r) })
+	return end(report, reporter, summary, nil)
 }
 
 // exportPlan lists the content of a bundle without writing it.
 func (s *Service) exportPlan(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, report admin.Report) error {
-	_, err := s.opts.Transfer.Plan(ctx, req, receipt, reportTransfer(report))
-	return err
+	reporter := report.NewReporter()
+	summary, err := s.opts.Transfer.Plan(ctx, req, receipt, reporter, reportTransfer(report))
+	return end(report, reporter, summary, err)
 }
 
 // export writes a bundle to out.
@@ -62,22 +49,17 @@ func (s *Service) importBundle(ctx context.Context, req transfer.ImportRequest, 
 	if err := s.mirror.Writable(); err != nil && !req.DryRun {
 		return err
 	}
-	_, err := s.opts.Transfer.Import(ctx, req, body, s.recordImports(ctx, req, reportTransfer(report)))
-	return err
+	reporter := report.NewReporter()
+	summary, err := s.opts.Transfer.Import(ctx, req, body, reporter, s.recordImports(ctx, req, reportTransfer(report)))
+	s.opts.Events.Sync(ctx)
+	return end(report, reporter, summary, err)
 }
 
 // reportTransfer returns a function that reports the events of an export or import.
 func reportTransfer(report admin.Report) func(transfer.Event) {
-	var items, total int
 	return func(e transfer.Event) {
 		switch e.Kind {
-		case transfer.KindPlan:
-			total = e.Images
-			report.Progress(admin.Progress{Total: e.Total, TotalItems: total})
-		case transfer.KindProgress:
-			report.Progress(admin.Progress{Done: e.Done, Total: e.Total, Items: items, TotalItems: total, Current: e.Doing})
 		case transfer.KindImage:
-			items++
 			report.Item(admin.KindImage, e.Image)
 		case transfer.KindSkipped:
 			report.Item(admin.KindSkipped, admin.Notice{Name: e.Name, Reason: e.Reason})
@@ -87,8 +69,6 @@ func reportTransfer(report admin.Report) func(transfer.Event) {
 			report.Item(admin.KindKept, e.Kept)
 		case transfer.KindNext:
 			report.Item(admin.KindNext, e.Next)
-		case transfer.KindDone:
-			report.Summary(e.Summary)
 		}
 	}
 }
@@ -98,9 +78,6 @@ func reportTransfer(report admin.Report) func(transfer.Event) {
 func (s *Service) recordImports(ctx context.Context, req transfer.ImportRequest, next func(transfer.Event)) func(transfer.Event) {
 	kept, actor := map[string]bool{}, admin.PeerUser(ctx)
 	return func(event transfer.Event) {
-		if event.Kind == transfer.KindDone {
-			s.opts.Events.Sync(ctx)
-		}
 		next(event)
 		switch {
 		case req.DryRun:
