@@ -87,3 +87,36 @@ func TestMigrationTableKeys(t *testing.T) {
 		t.Errorf("the table names %d settings", len(rows))
 	}
 }
+
+// TestPagesNameSettingsThatExist checks every key with a section, such as auth.anonymousPull, in the texts of the pages.
+func TestPagesNameSettingsThatExist(t *testing.T) {
+	pages, err := filepath.Glob(docs + "*.md")
+	must(t, err)
+	known, sections := map[string]bool{}, map[string]bool{}
+	for _, key := range Keys() {
+		for path := key.Path; path != ""; path = path[:max(strings.LastIndex(path, "."), 0)] {
+			known[path] = true
+		}
+		if section, _, nested := strings.Cut(key.Path, "."); nested {
+			sections[section] = true
+		}
+	}
+	named := 0
+	for _, path := range pages {
+		page, err := os.ReadFile(path)
+		must(t, err)
+		for _, match := range regexp.MustCompile("`([a-zA-Z]+)(\\.[a-zA-Z.]+)(?:: [^`]*)?`").FindAllStringSubmatch(string(page), -1) {
+			key := match[1] + match[2]
+			if !sections[match[1]] || filepath.Base(path) == "migrate.md" { // which has keys of others, and a test of its own
+				continue
+			}
+			named++
+			if !known[key] {
+				t.Errorf("%s: there is no setting %s", filepath.Base(path), key)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("the pages name %d settings", named)
+	}
+}

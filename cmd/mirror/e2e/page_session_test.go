@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,11 +92,13 @@ func newSession(t *testing.T, hub string) *session {
 	t.Helper()
 	etc := tempDir(t)
 	writeFile(t, etc, "hosts", "127.0.0.1 localhost\n"+machineAddr(t)+" "+pageHost+"\n")
+	run(t, environment(t), "sh", "-c", `
+		for name in docker containers containerd; do
+			mkdir -p /etc/$name && cp -r /etc/$name "$0"
+		done`, etc)
 	s := &session{servers: map[string]*process{}, prefix: []string{"unshare", "--mount", "sh", "-c", `
 		mount --bind "$0/hosts" /etc/hosts
 		for name in docker containers containerd; do
-			mkdir -p "$0/$name" /etc/$name
-			[ -n "$(ls "$0/$name")" ] || cp -r /etc/$name/. "$0/$name"
 			mount --bind "$0/$name" /etc/$name
 		done
 		export NO_PROXY=localhost,127.0.0.1,` + pageHost + `
@@ -171,9 +174,13 @@ func (s *session) serve(t *testing.T, command string) []string {
 		if lines, ok := s.shell.do(t, "mirror health --data "+data); !ok {
 			return errors.New(strings.Join(lines, "\n"))
 		}
+		if !strings.Contains(served.output(t), "To push: ") {
+			return errors.New("it has not said how to use it")
+		}
 		return nil
 	})
-	return strings.Split(strings.TrimSpace(served.output(t)), "\n")
+	lines := strings.Split(strings.TrimSpace(served.output(t)), "\n")
+	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "{") }) // the log, at any place
 }
 
 func (s *session) stop(t *testing.T) {
