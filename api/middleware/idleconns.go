@@ -11,9 +11,11 @@ import (
 	"airmirror/mirror"
 )
 
-// idleConns tracks the connections of a server that have no request in flight.
+// idleConns tracks the connections of a server, and those of them that have no request in flight.
 type idleConns struct {
+	total    int // limit of all connections; 0 is none
 	mu       sync.Mutex
+	open     map[net.Conn]bool // all connections, but for those that are being closed
 	shares   *mirror.Shares[netip.Prefix]
 	byClient map[netip.Prefix]*list.List // of *idleConn, the one that is idle the longest first
 	elements map[net.Conn]*list.Element
@@ -26,15 +28,24 @@ type idleConn struct {
 	unused bool // no request has arrived yet
 }
 
-// LimitIdleConns limits the idle connections of a server, which must not be serving yet. A client has no more of them
-// than it leaves for others, see [mirror.Shares]; when it opens more, the one that is idle the longest is closed. At
-// the limit, a client that has more of them gives one up for a client that has fewer.
+// ConnLimits limit the connections of a server.
+type ConnLimits struct {
+	// Idle limits the connections without a request in flight. A client has no more of them than it leaves for others, see
+	// [mirror.Shares]; when it opens more, the one that is idle the longest is closed. At the limit, a client that has more
+	// of them gives one up for a client that has fewer.
+	Idle int
+	// Total limits all connections. Further ones are closed at once. Zero is no limit.
+	Total int
+}
+
+// LimitConns limits the connections of a server, which must not be serving yet.
 //
 // When the server shuts down, connections without any request yet are closed at once. [http.Server.Shutdown] would wait
 // for seconds for their first request; clients and port checks open such connections in advance.
-func LimitIdleConns(server *http.Server, limit int) {
+func LimitConns(server *http.Server, limits ConnLimits) {
 	c := &idleConns{
-		shares:   mirror.NewShares[netip.Prefix](int64(limit)),
+		total: limits.Total, open: make(map[net.Conn]bool),
+		shares:   mirror.NewShares[netip.Prefix](int64(limits.Idle)),
 		byClient: make(map[netip.Prefix]*list.List), elements: make(map[net.Conn]*list.Element),
 	}
 	server.ConnState = c.setState
@@ -46,9 +57,15 @@ func (c *idleConns) setState(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remove(conn)
+	switch state {
+	case http.StateNew:
+		c.open[conn] = true
+	case http.StateClosed, http.StateHijacked:
+		delete(c.open, conn)
+	}
 	switch {
-	case state == http.StateNew && c.closing: // accepted during the shutdown
-		closeConn(conn)
+	case state == http.StateNew && (c.closing || c.total > 0 && len(c.open) > c.total): // during the shutdown, or too many
+		c.close(conn)
 	case state == http.StateNew || state == http.StateIdle:
 		c.add(&idleConn{conn, mirror.NetworkOf(conn.RemoteAddr().String()), state == http.StateNew})
 	}
@@ -59,12 +76,12 @@ func (c *idleConns) add(conn *idleConn) {
 	for !c.shares.Take(conn.client, 1) {
 		oldest := c.byClient[c.shares.Yields(conn.client)]
 		if oldest == nil { // the limit leaves no room for one
-			closeConn(conn.Conn)
+			c.close(conn.Conn)
 			return
 		}
 		victim := oldest.Front().Value.(*idleConn)
 		c.remove(victim.Conn)
-		closeConn(victim.Conn)
+		c.close(victim.Conn)
 	}
 	conns := c.byClient[conn.client]
 	if conns == nil {
@@ -96,13 +113,14 @@ func (c *idleConns) shutdown() {
 	c.closing = true
 	for conn, element := range c.elements {
 		if element.Value.(*idleConn).unused {
-			closeConn(conn)
+			c.close(conn)
 		}
 	}
 }
 
-// closeConn closes a connection without the alert of TLS, which could block.
-func closeConn(conn net.Conn) {
+// close closes a connection without the alert of TLS, which could block.
+func (c *idleConns) close(conn net.Conn) {
+	delete(c.open, conn)
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}

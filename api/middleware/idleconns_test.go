@@ -19,7 +19,7 @@ import (
 func limited(t *testing.T, limit int, handler http.HandlerFunc) (server *httptest.Server, dial func(from string) net.Conn) {
 	t.Helper()
 	server = httptest.NewUnstartedServer(handler)
-	middleware.LimitIdleConns(server.Config, limit)
+	middleware.LimitConns(server.Config, middleware.ConnLimits{Idle: limit})
 	go server.Config.Serve(server.Listener)
 	t.Cleanup(func() { server.Config.Close() })
 	return server, func(from string) net.Conn {

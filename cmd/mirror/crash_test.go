@@ -28,12 +28,19 @@ func spawn(t *testing.T, dir string, args ...string) *process {
 // spawnTo is spawn with a writer for the log.
 func spawnTo(t *testing.T, log io.Writer, dir string, args ...string) *process {
 	t.Helper()
+	return spawnWith(t, log, dir, func(*exec.Cmd) {}, args...)
+}
+
+// spawnWith is spawnTo with changes of the command.
+func spawnWith(t *testing.T, log io.Writer, dir string, change func(*exec.Cmd), args ...string) *process {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	addr := listener.Addr().String()
 	must(t, listener.Close())
 	p := &process{exec.Command("mirror", append([]string{"serve", "--listen", addr, "--data", dir, "--log-level", "error"}, args...)...), "http://" + addr}
 	p.Stderr = log
+	change(p.Cmd)
 	must(t, p.Start())
 	t.Cleanup(func() { p.kill() })
 	eventually(t, "the mirror answers", func() bool {

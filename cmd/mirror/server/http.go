@@ -20,9 +20,6 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// maxIdleConns limits the idle connections of all clients of a server; see [middleware.LimitIdleConns].
-const maxIdleConns = 8192
-
 // listen listens on an address. The error names the setting of the address.
 func listen(address, setting string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
@@ -45,9 +42,9 @@ func cause(err error) error {
 	return err
 }
 
-// newHTTPServer returns an HTTP server with the timeouts of this process. It logs errors of net/http as warnings, such as
+// newHTTPServer returns an HTTP server with the timeouts of this process, and limits of its connections. It logs errors of net/http as warnings, such as
 // a connection that cannot be accepted.
-func newHTTPServer(handler http.Handler, log *zap.Logger) *http.Server {
+func newHTTPServer(handler http.Handler, limits middleware.ConnLimits, log *zap.Logger) *http.Server {
 	errorLog, err := zap.NewStdLogAt(log.WithOptions(zap.AddCallerSkip(1)), zap.WarnLevel)
 	if err != nil { // the level does not exist
 		panic(err)
@@ -59,6 +56,6 @@ func newHTTPServer(handler http.Handler, log *zap.Logger) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          errorLog,
 	}
-	middleware.LimitIdleConns(server, maxIdleConns)
+	middleware.LimitConns(server, limits)
 	return server
 }

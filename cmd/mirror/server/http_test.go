@@ -27,7 +27,7 @@ func TestErrorsOfNetHTTPAreLoggedAsWarnings(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	_ = newHTTPServer(http.NotFoundHandler(), zap.New(core)).Serve(&exhausted{Listener: listener})
+	_ = newHTTPServer(http.NotFoundHandler(), otherConns, zap.New(core)).Serve(&exhausted{Listener: listener})
 	if logged.FilterMessageSnippet("too many open files").Len() != 1 {
 		t.Errorf("logged %v", logged.All())
 	}

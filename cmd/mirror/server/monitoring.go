@@ -70,7 +70,7 @@ func (m *monitoring) handler(next http.Handler, s *server) http.Handler {
 		Observers: []func(*middleware.Exchange){
 			m.metrics.Request, s.audit.Request, s.events.Request, middleware.AccessLog(m.log, func() bool { return s.current().AccessLog }),
 		},
-	}, s.settings.Middleware())
+	}, s.middlewareSettings(s.settings.Config))
 	m.metrics.Watch(metrics.Sources{
 		Mirror: s.Proxy, Store: s.store, Space: s.store.Space, Collection: s.lastCollection, InFlight: m.middleware.InFlight, Events: s.events.Status,
 		CertificateExpires: m.expires, DroppedLogLines: m.droppedLines, AuditFailures: s.audit.Failures,
@@ -89,7 +89,7 @@ func (m *monitoring) serve(ctx context.Context) {
 			return
 		}
 		http.NotFound(w, r)
-	}), m.log)
+	}), otherConns, m.log)
 	server.WriteTimeout = time.Minute
 	context.AfterFunc(ctx, func() { server.Close() })
 	m.log.Info("serving metrics", zap.Stringer("address", m.listener.Addr()))

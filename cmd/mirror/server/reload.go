@@ -51,7 +51,7 @@ func newReloader(s *server, hangUp <-chan os.Signal, level zap.AtomicLevel) *rel
 		}},
 		{keys: []string{"accessLog", "allowDelete", "shutdownTimeout", "tagTTL", "local", "mirrored", "limits.minFree", "limits.openUploads", "limits.missesPerSecond"}, prepare: readWhenUsed},
 		{keys: []string{"limits.", "trustedProxies"}, prepare: func(next config.Config) (func(), error) {
-			return func() { s.monitoring.middleware.Configure(next.Middleware()) }, nil
+			return func() { s.monitoring.middleware.Configure(s.middlewareSettings(next)) }, nil
 		}},
 		{keys: []string{"ownNames", "upstream", "upstreams", "knownUpstreams", "upstreamTimeout", "retryFor"}, prepare: func(next config.Config) (func(), error) {
 			if i.settings.Offline {

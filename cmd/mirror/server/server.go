@@ -33,6 +33,8 @@ type server struct {
 	guard      *auth.Guard
 	monitoring *monitoring
 	reloader   *reloader
+
+	descriptors descriptors
 }
 
 // Run runs a mirror until ctx ends, then waits for transfers to end. It prints to out how clients reach it.
@@ -76,7 +78,8 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	if err != nil {
 		return errors.Join(err, i.Close(ctx))
 	}
-	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring}
+	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring, descriptors: divideDescriptors(openFileLimit())}
+	s.descriptors.warn(settings.Limits.Requests, log)
 	s.reloader = newReloader(s, hangUp, level)
 	banner := newLogWriter(out, nil)
 	defer banner.close(lastLinesTimeout)
@@ -144,7 +147,7 @@ func (s *server) newClientServer() *http.Server {
 	api := registry.New(s.Proxy, registry.Options{
 		NoDelete: func() bool { return !s.current().AllowDelete }, Authorizer: s.guard, OpenUploads: s.uploads, Log: s.log,
 	})
-	clients := newHTTPServer(s.monitoring.handler(s.guard.Handler(api), s), s.log)
+	clients := newHTTPServer(s.monitoring.handler(s.guard.Handler(api), s), s.descriptors.connLimits(), s.log)
 	if timeout := s.settings.Limits.StallTimeout; timeout > 0 {
 		clients.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(timeout)}
 	}

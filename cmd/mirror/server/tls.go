@@ -78,7 +78,7 @@ func serveRedirect(ctx context.Context, listener net.Listener, address net.Addr,
 		}
 		// 308 keeps the method and the body of a push.
 		http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusPermanentRedirect)
-	}), log)
+	}), otherConns, log)
 	context.AfterFunc(ctx, func() { server.Close() })
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Error("cannot redirect plain HTTP any more", zap.Error(err))
