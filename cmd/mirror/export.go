@@ -181,7 +181,7 @@ func (e *export) fetch() error {
 			e.reasons[image.Image] = image.Error
 		}
 		if image.NotChecked != "" {
-			e.notChecked = append(e.notChecked, leftOut{image.Image, image.NotChecked})
+			e.notChecked = append(e.notChecked, admin.Notice{Name: image.Image, Reason: image.NotChecked})
 		}
 		if image.Error == "" && image.Fetched != nil && image.Fetched.New > 0 {
 			e.toFetch = append(e.toFetch, image)

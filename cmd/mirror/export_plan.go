@@ -44,8 +44,8 @@ func (e *export) plan() error {
 	if err := v.end(); err != nil {
 		return err
 	}
-	if len(e.left) > 0 && !e.SkipMissing && !e.All && len(e.Wants) == 0 {
-		return &exitError{exitMissing, fmt.Errorf("%d of the images cannot be exported, as listed above; --skip-missing exports the rest", len(e.left))}
+	if len(e.skippedImages) > 0 && !e.SkipMissing && !e.All && len(e.Wants) == 0 {
+		return &exitError{exitMissing, fmt.Errorf("%d of the images cannot be exported, as listed above; --skip-missing exports the rest", len(e.skippedImages))}
 	}
 	return e.undone("the bundle would not contain them")
 }
@@ -116,7 +116,7 @@ func (v *planView) fetch(f prefetch.Result) error {
 
 // leave records and shows a skipped image.
 func (v *planView) leave(name, reason string) error {
-	v.left = append(v.left, leftOut{name, reason})
+	v.skippedImages = append(v.skippedImages, admin.Notice{Name: name, Reason: reason})
 	return v.tell(admin.KindSkipped, name, reason)
 }
 

@@ -27,27 +27,21 @@ type export struct {
 	json    bool
 	reasons map[string]string // why images could not be fetched, by name
 
-	shown   progressView
-	out     io.WriteCloser // for the bundle; nil until its document is known
-	signed  *madeSignature // nil without a signature
-	begun   bool           // the mirror sends a bundle
-	written int64
-	total   int64
-	left    []leftOut
+	shown         progressView
+	out           io.WriteCloser // for the bundle; nil until its document is known
+	signed        *madeSignature // nil without a signature
+	begun         bool           // the mirror sends a bundle
+	written       int64
+	total         int64
+	skippedImages []admin.Notice // images that were skipped, with the reasons
 	// notChecked are images that could not be checked upstream. The bundle contains the stored copy.
-	notChecked []leftOut
+	notChecked []admin.Notice
 	toFetch    []prefetch.Result // images that a dry run would fetch first
-}
-
-// leftOut is an image that was skipped, is incomplete, or was not checked, with the reason.
-type leftOut struct {
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
 }
 
 // byCause joins the names with the same reason, so that an upstream that does not respond is reported once for all of its
 // images.
-func byCause(list []leftOut) (causes []leftOut) {
+func byCause(list []admin.Notice) (causes []admin.Notice) {
 	at := make(map[string]int)
 	for _, l := range list {
 		i, known := at[l.Reason]
@@ -95,7 +89,7 @@ func (e *export) run() error {
 // undone returns the error for images that were skipped, incomplete or not checked.
 func (e *export) undone(rest string) error {
 	var parts []string
-	if n := len(e.left); n > 0 {
+	if n := len(e.skippedImages); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s skipped; %s", count(n, "image was", "images were"), rest))
 	}
 	if n := len(e.incomplete()); n > 0 {
@@ -111,14 +105,14 @@ func (e *export) undone(rest string) error {
 }
 
 // incomplete returns the images of the bundle of which a platform or a referrer could not be fetched.
-func (e *export) incomplete() (list []leftOut) {
+func (e *export) incomplete() (list []admin.Notice) {
 	left := make(map[string]bool)
-	for _, l := range e.left {
+	for _, l := range e.skippedImages {
 		left[l.Name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.reasons)) {
 		if !left[name] {
-			list = append(list, leftOut{name, e.reasons[name]})
+			list = append(list, admin.Notice{Name: name, Reason: e.reasons[name]})
 		}
 	}
 	return list
@@ -145,9 +139,9 @@ func (e *export) failed(err error) error {
 		return err
 	}
 	text := err.Error()
-	var unfetched []leftOut
+	var unfetched []admin.Notice
 	for _, name := range slices.Sorted(maps.Keys(e.reasons)) {
-		unfetched = append(unfetched, leftOut{name, e.reasons[name]})
+		unfetched = append(unfetched, admin.Notice{Name: name, Reason: e.reasons[name]})
 	}
 	for _, l := range byCause(unfetched) {
 		text += fmt.Sprintf("\n  %s could not be fetched: %s", l.Name, l.Reason)
@@ -269,7 +263,7 @@ func (e *export) lookForLeft() error {
 		if err := event.Decode(&skipped); err != nil {
 			return err
 		}
-		e.left = append(e.left, leftOut{skipped.Name, e.withReason(skipped.Name, skipped.Reason)})
+		e.skippedImages = append(e.skippedImages, admin.Notice{Name: skipped.Name, Reason: e.withReason(skipped.Name, skipped.Reason)})
 		return nil
 	})
 }

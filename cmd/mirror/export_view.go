@@ -35,7 +35,7 @@ func (e *export) summarize(doc *bundle.Document) error {
 		return printJSON(out, exported{
 			File: e.bundle, Bytes: e.written, Bundle: doc.ID, Source: doc.Source, Destination: doc.Destination, Sequence: doc.Sequence,
 			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.keyID(), Volumes: descriptions(volumes),
-			Sparse: sparse(doc.Images), Skipped: e.left, Incomplete: e.incomplete(), NotChecked: e.notChecked,
+			Sparse: sparse(doc.Images), Skipped: e.skippedImages, Incomplete: e.incomplete(), NotChecked: e.notChecked,
 		})
 	}
 	e.printNotDone(e.cmd.ErrOrStderr())
@@ -66,8 +66,8 @@ func (e *export) summarize(doc *bundle.Document) error {
 func (e *export) printNotDone(out io.Writer) {
 	for _, of := range []struct {
 		what string
-		list []leftOut
-	}{{"skipped", e.left}, {"incomplete", e.incomplete()}, {"not checked", e.notChecked}} {
+		list []admin.Notice
+	}{{"skipped", e.skippedImages}, {"incomplete", e.incomplete()}, {"not checked", e.notChecked}} {
 		for _, l := range byCause(of.list) {
 			printText(out, "%s: %s: %s", of.what, l.Name, l.Reason)
 		}
@@ -127,9 +127,9 @@ type exported struct {
 	Key         string               `json:"key,omitempty"`
 	Volumes     []volume.Description `json:"volumes,omitempty"`
 	Sparse      []string             `json:"sparse,omitempty"`     // images whose index names platforms that are not in the bundle
-	Skipped     []leftOut            `json:"skipped,omitempty"`    // images that are not in the bundle
-	Incomplete  []leftOut            `json:"incomplete,omitempty"` // images of which a part could not be fetched
-	NotChecked  []leftOut            `json:"notChecked,omitempty"` // images that could not be checked upstream
+	Skipped     []admin.Notice       `json:"skipped,omitempty"`    // images that are not in the bundle
+	Incomplete  []admin.Notice       `json:"incomplete,omitempty"` // images of which a part could not be fetched
+	NotChecked  []admin.Notice       `json:"notChecked,omitempty"` // images that could not be checked upstream
 }
 
 // descriptions returns the descriptions of the volumes; none for a single file.

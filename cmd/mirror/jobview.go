@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -86,6 +88,17 @@ func (v *jobView) end() {
 	if v.progress != nil {
 		v.progress.end()
 	}
+}
+
+// completed returns nil if a job that returned err has sent its summary. Otherwise it returns why not.
+func (v *jobView) completed(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return &exitError{exitInterrupted, errors.New("interrupted: complete blobs are stored; run the same command to continue")}
+	case err == nil && !v.ended:
+		return errors.New("the mirror sent no result; see its log")
+	}
+	return err
 }
 
 // countItems returns a label such as "3 of 7 images".

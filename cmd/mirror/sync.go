@@ -236,13 +236,8 @@ func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, asJSON bool
 	view := newImagesView(newJobView(cmd, asJSON), c.DryRun)
 	err := client.Job(cmd.Context(), "sync", c.Request, nil, view.event)
 	view.end()
-	switch {
-	case cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted, errors.New("interrupted: complete blobs are stored; run the same command to continue")}
-	case err != nil:
+	if err := view.completed(cmd.Context(), err); err != nil {
 		return err
-	case !view.ended:
-		return errors.New("the mirror sent no result; see its log")
 	}
 	return c.undone(&view.result)
 }

@@ -42,13 +42,8 @@ func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateReque
 	view.label, view.item, view.summary = countItems("repositories"), view.handle, &view.result
 	err := client.Job(cmd.Context(), "migrate", req, nil, view.event)
 	view.end()
-	switch {
-	case cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted, errors.New("interrupted: complete blobs are stored; run the same command to continue")}
-	case err != nil:
+	if err := view.completed(cmd.Context(), err); err != nil {
 		return err
-	case !view.ended:
-		return errors.New("the mirror sent no result; see its log")
 	}
 	return undoneMigrate(&view.result)
 }
