@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,7 @@ var errBroken = errors.New("disk broken")
 type hookedIndex struct {
 	backend.Index
 	views, updates atomic.Int64
+	reads          atomic.Int64 // keys that views looked up or scanned
 	afterView      func()
 	broken         atomic.Bool // updates fail
 	afterUpdate    func()
@@ -32,11 +34,32 @@ type hookedIndex struct {
 
 func (x *hookedIndex) View(ctx context.Context, f func(backend.ReadTx) error) error {
 	x.views.Add(1)
-	err := x.Index.View(ctx, f)
+	err := x.Index.View(ctx, func(tx backend.ReadTx) error { return f(countedReads{tx, &x.reads}) })
 	if x.afterView != nil {
 		x.afterView()
 	}
 	return err
+}
+
+// countedReads counts the keys that a transaction reads.
+type countedReads struct {
+	backend.ReadTx
+	n *atomic.Int64
+}
+
+func (tx countedReads) Get(t backend.Table, key string) []byte {
+	tx.n.Add(1)
+	return tx.ReadTx.Get(t, key)
+}
+
+func (tx countedReads) Scan(t backend.Table, prefix, after string) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for k, value := range tx.ReadTx.Scan(t, prefix, after) {
+			if tx.n.Add(1); !yield(k, value) {
+				return
+			}
+		}
+	}
 }
 
 func (x *hookedIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {

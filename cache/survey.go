@@ -131,24 +131,29 @@ func (v *survey) manifest(m *mirror.SurveyedManifest, record *manifestRecord, re
 			return err
 		}
 	}
-	*m = mirror.SurveyedManifest{
-		Repo:         index,
-		Digest:       digest.Digest(d),
-		MediaType:    record.MediaType,
-		Size:         record.Size,
-		Origin:       record.Origin,
-		Added:        record.Added,
-		Used:         used.Used,
-		Subject:      record.Subject,
-		ArtifactType: record.ArtifactType,
-		Blobs:        record.Blobs,
-		Children:     record.Children,
-		Owned:        record.Owned,
-	}
+	*m = *record.surveyed(index, digest.Digest(d))
+	m.Used = used.Used
 	if at, found := v.pending[content{v.repos[index].Repo, m.Digest}]; found {
 		m.Used = latest(at, m.Used)
 	}
 	return nil
+}
+
+// surveyed returns the record of manifest d in the repository with an index. Its lists are those of the record.
+func (r *manifestRecord) surveyed(repo int, d digest.Digest) *mirror.SurveyedManifest {
+	return &mirror.SurveyedManifest{
+		Repo:         repo,
+		Digest:       d,
+		MediaType:    r.MediaType,
+		Size:         r.Size,
+		Origin:       r.Origin,
+		Added:        r.Added,
+		Subject:      r.Subject,
+		ArtifactType: r.ArtifactType,
+		Blobs:        r.Blobs,
+		Children:     r.Children,
+		Owned:        r.Owned,
+	}
 }
 
 func (v *survey) Tags() iter.Seq2[mirror.SurveyedTag, error] {

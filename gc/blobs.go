@@ -27,6 +27,7 @@ type blobs struct {
 type blob struct {
 	prefix     uint64 // of its digest
 	size       int64
+	users      int32 // manifests that name it or are stored in it, and were not loaded (yet)
 	lastImage  int32 // the last image that needs it; noImage if none does
 	keep       bool  // it is in use by a transfer or was used within the grace period
 	referenced bool  // a manifest names it, or it is a manifest
@@ -59,7 +60,7 @@ func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, errs *err
 			b.sha512 = int32(b.n)
 		}
 		young, protected := !found.Fresh.Before(cutoff), s.Protected(d)
-		added := blob{prefix: prefixOf(d), size: found.Size, lastImage: noImage, keep: young || protected, referenced: found.Users > 0}
+		added := blob{prefix: prefixOf(d), size: found.Size, lastImage: noImage, users: int32(found.Users), keep: young || protected, referenced: found.Users > 0}
 		if added.inGrace = young && !protected; added.inGrace && !added.referenced && found.Fresh.After(b.graceStart) {
 			b.graceStart = found.Fresh
 		}

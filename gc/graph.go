@@ -46,7 +46,7 @@ type tag struct {
 	updated  int64
 	origin   origin
 	pinned   bool
-	referrer bool // its name says that the manifest refers to another stored manifest; see [subjectOf]
+	referrer bool // its name says that the manifest refers to another stored manifest; see [mirror.SubjectOfTag]
 	deleted  bool // by a retention rule or a removal
 	inGrace  bool // only the grace period keeps it from being deleted
 }

@@ -125,6 +125,7 @@ func (l *loader) addManifest(m *mirror.SurveyedManifest) {
 func (l *loader) addFile(d digest.Digest) {
 	if index := l.blobs.find(d); index >= 0 {
 		l.files.add(index)
+		l.blobs.at(index).users--
 	}
 }
 
@@ -194,29 +195,13 @@ func (l *loader) addTag(t mirror.SurveyedTag, index int32) {
 		n.flags |= pinned
 	}
 	n.lastUse = max(n.lastUse, found.updated)
-	if d := subjectOf(found.name); d != "" && !l.removal.has(repo, found.name) {
+	if d := mirror.SubjectOfTag(found.name); d != "" && !l.removal.has(repo, found.name) {
 		if subject := l.find(t.Repo, pack(d)); subject >= 0 && subject != index {
 			found.referrer = true
 			l.addEdge(index, subject, true)
 		}
 	}
 	l.tags.add(found)
-}
-
-// subjectOf returns the digest of the subject that a tag's name contains, or "". Clients that do not use the
-// referrers API tag a signature sha256-<hex>.sig (an attestation .att, an SBOM .sbom), and a list of referrers
-// sha256-<hex>: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
-func subjectOf(tag string) digest.Digest {
-	name, _, _ := strings.Cut(tag, ".")
-	algorithm, encoded, ok := strings.Cut(name, "-")
-	if !ok || algorithm != "sha256" && algorithm != "sha512" {
-		return ""
-	}
-	d, err := mirror.ParseDigest(algorithm + ":" + encoded)
-	if err != nil {
-		return ""
-	}
-	return d
 }
 
 // errorList counts errors and keeps the first few. Planning goes on after an unreadable record: the store itself

@@ -58,7 +58,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	}{
 		{"mirror", m.mirrorImage}, {"collect an old plan", m.executeLate}, {"push an image", m.pushImage}, {"put an index", m.putIndex},
 		{"later", m.advanceClock}, {"put a referrer", m.putReferrer}, {"collect", m.execute}, {"move a tag", m.moveTag}, {"pull", m.pull},
-		{"put an owner", m.putOwner}, {"make a root", m.makeRoot}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.stat}, {"mount", m.mount},
+		{"put an owner", m.putOwner}, {"make a root", m.makeRoot}, {"put a manifest", m.putManifest}, {"push a blob", m.pushBlob}, {"ask for a blob", m.stat}, {"mount", m.mount}, {"plan a removal", m.planRemoval},
 		{"delete a tag", m.deleteTag}, {"delete a manifest", m.deleteManifest}, {"unlink", m.unlink},
 		{"crash in a sweep", m.killDuringSweep}, {"pin", m.pin}, {"protect", m.protect}, {"crash", m.kill}, {"set the clock", m.setClock},
 	} {

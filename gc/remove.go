@@ -47,9 +47,12 @@ func (e *PinnedError) Error() string {
 func MakeRemoval(ctx context.Context, store mirror.CollectStore, removal Removal, now time.Time) (*Plan, error) {
 	p := &Plan{planner: &planner{now: now, removal: newSelection(removal), cutoff: nanos(now), offset: mirror.WallClockOffset(store)}}
 	p.Made = p.wallClock(now)
-	err := store.Survey(ctx, func(s mirror.Survey) (err error) {
+	err := store.SurveyRefs(ctx, removal.Refs, func(s mirror.Survey) (err error) {
 		if p.graph, err = loadGraph(ctx, s, now, p.removal, &p.errs); err != nil {
 			return err
+		}
+		for _, b := range p.blobs.all() { // a manifest that belongs to none of the images uses it
+			b.keep = b.keep || b.users > 0
 		}
 		return p.decideRemoval(ctx, s)
 	})
@@ -221,10 +224,11 @@ func (p *planner) decideRemoved(root int32) (class, string) {
 // checkNamed returns an error if a manifest that is named by digest is kept. A tag that is named is deleted even if
 // its manifest is kept.
 func (p *Plan) checkNamed(named map[mirror.Ref]int32) error {
-	for ref, index := range named {
+	for _, ref := range p.removal.refs {
+		index, byDigest := named[ref]
 		img := p.nodes.at(index).image
 		switch {
-		case img < p.firstKept:
+		case !byDigest || img < p.firstKept:
 			continue
 		case p.images[img].root == index:
 			return mirror.Errorf(mirror.CodeDenied, "%s cannot be removed: %s", ref, p.reasons[p.images[img].reason])

@@ -129,6 +129,11 @@ func (w *surveyStore) CanFetch(_ context.Context, repo mirror.Repo) error {
 // Survey and the methods below implement the part of [mirror.CollectStore] that a plan uses.
 func (w *surveyStore) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(w) }
 
+// SurveyRefs yields everything, so that the tests of removals check that a plan leaves out what is not concerned.
+func (w *surveyStore) SurveyRefs(_ context.Context, _ []mirror.Ref, f func(mirror.Survey) error) error {
+	return f(w)
+}
+
 func (w *surveyStore) Uploads(context.Context) iter.Seq2[mirror.UploadInfo, error] {
 	return all(w.uploads, nil)
 }

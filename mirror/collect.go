@@ -22,6 +22,14 @@ type CollectStore interface {
 	// Survey calls f with one consistent view of everything that is stored. It blocks no writer, but space that writers
 	// free meanwhile is reused only after Survey has returned. f must not write to the store.
 	Survey(ctx context.Context, f func(Survey) error) error
+	// SurveyRefs is Survey for the removal of references: for tags, or manifests by digest, which need not be stored. The
+	// view has the manifests that refs name, their children and referrers and so on, and every manifest that one of
+	// these belongs to; the tags of all of them; and the files of those that refs name, or that belong to them. It takes
+	// as long as these are many, however much else is stored.
+	//
+	// [SurveyedBlob.Users] may be less than the number of manifests, if it is greater than the number of manifests in
+	// the view. [SurveyedBlob.Fresh] does not include uses, and [SurveyedBlob.Repos] is empty.
+	SurveyRefs(ctx context.Context, refs []Ref, f func(Survey) error) error
 	// Protect protects manifests and blobs with these digests, in all repositories, from [CollectStore.Sweep], and
 	// their files from [CollectStore.DeleteOrphan], until release is called. release may be called more than once.
 	// Content that is stored when Protect returns is kept. The protection ends with the process.

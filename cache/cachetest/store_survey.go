@@ -19,6 +19,7 @@ var storeSurveyTests = []storeCase{
 		}
 	}},
 	{"Everything", testSurvey},
+	{"Refs", testSurveyRefs},
 	{"ConsistentView", func(s *storeTest) {
 		m := s.pushImage(repoA, mirror.Pushed, image{config: "{}"}, "v1")
 		after := make(chan error)
@@ -79,9 +80,14 @@ type surveyCopy struct {
 }
 
 // survey copies a survey and checks its order.
-func (s *storeTest) survey() (got surveyCopy) {
+func (s *storeTest) survey() surveyCopy {
 	s.t.Helper()
-	s.must(s.Survey(s.ctx, func(v mirror.Survey) error {
+	return s.copySurvey(func(f func(mirror.Survey) error) error { return s.Survey(s.ctx, f) })
+}
+
+func (s *storeTest) copySurvey(survey func(func(mirror.Survey) error) error) (got surveyCopy) {
+	s.t.Helper()
+	s.must(survey(func(v mirror.Survey) error {
 		got.repos = slices.Clone(v.Repos())
 		for m, err := range v.Manifests() {
 			s.must(err)
