@@ -176,7 +176,7 @@ func TestTotalsCountTagsWithoutImage(t *testing.T) {
 func TestRulesGiveReasons(t *testing.T) {
 	for want, rule := range map[string]gc.Rule{
 		"not among the newest 1 (rule for **)":                    {Match: "**", KeepNewest: 1},
-		"not pulled for 36h0m0s (rule for **)":                    {Match: "**", DropUnusedFor: gc.Age(36 * hour)},
+		"not pulled for 36h (rule for **)":                        {Match: "**", DropUnusedFor: gc.Age(36 * hour)},
 		"not among the newest 1, not pulled for 1d (rule for **)": {Match: "**", KeepNewest: 1, DropUnusedFor: gc.Age(day)},
 		"superseded and not pulled for 3d (rule for **)":          {Match: "**", DropSupersededAfter: gc.Age(3 * day)},
 	} {

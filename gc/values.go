@@ -10,27 +10,18 @@ import (
 	"unicode"
 
 	"github.com/dustin/go-humanize"
+
+	"airmirror/mirror"
 )
 
-// Age is a duration that also accepts days and weeks. Its text is a duration like 90m or 36h, or a number of days or
-// weeks like 30d or 2w.
+// Age is a duration. Its text is one of [mirror.ParseDuration].
 type Age time.Duration
-
-const day = 24 * time.Hour
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (a *Age) UnmarshalText(text []byte) error {
-	s := string(text)
-	for unit, length := range map[string]time.Duration{"d": day, "w": 7 * day} {
-		number, ok := strings.CutSuffix(s, unit)
-		if n, err := strconv.Atoi(number); ok && err == nil && n >= 0 && n <= int(math.MaxInt64/length) {
-			*a = Age(time.Duration(n) * length)
-			return nil
-		}
-	}
-	d, err := time.ParseDuration(s)
+	d, err := mirror.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is not a duration like 90m, 36h or 30d", s)
+		return err
 	}
 	*a = Age(d)
 	return nil
@@ -40,12 +31,7 @@ func (a *Age) UnmarshalText(text []byte) error {
 func (a Age) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // String returns the text that UnmarshalText reads.
-func (a Age) String() string {
-	if d := time.Duration(a); d > 0 && d%day == 0 {
-		return strconv.Itoa(int(d/day)) + "d"
-	}
-	return time.Duration(a).String()
-}
+func (a Age) String() string { return mirror.FormatDuration(time.Duration(a)) }
 
 // Size is a number of bytes. Its text is a number with a unit, like 500GB or 20GiB. A number without a unit is an
 // error: it is more often a mistake than intended.

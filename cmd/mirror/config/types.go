@@ -8,14 +8,14 @@ import (
 	"airmirror/mirror"
 )
 
-// Duration is a duration of zero or more. As text it is what [time.ParseDuration] reads.
+// Duration is a duration of zero or more. Its text is one of [mirror.ParseDuration].
 type Duration time.Duration
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *Duration) UnmarshalText(text []byte) error {
-	value, err := time.ParseDuration(string(text))
+	value, err := mirror.ParseDuration(string(text))
 	if err != nil {
-		return errors.New("want a duration like 5s or 10m")
+		return errors.New("want a duration like 5s, 10m or 7d")
 	}
 	if value < 0 {
 		return errors.New("want a duration of 0 or more")
@@ -39,7 +39,7 @@ func (d Duration) atLeast(least time.Duration) error {
 func (d *Duration) Set(text string) error { return d.UnmarshalText([]byte(text)) }
 
 // String implements [pflag.Value].
-func (d Duration) String() string { return time.Duration(d).String() }
+func (d Duration) String() string { return mirror.FormatDuration(time.Duration(d)) }
 
 // Type implements [pflag.Value].
 func (d Duration) Type() string { return "duration" }
@@ -53,9 +53,9 @@ func (t *TTL) UnmarshalText(text []byte) error {
 		*t = TTL(mirror.Forever)
 		return nil
 	}
-	d, err := time.ParseDuration(string(text))
+	d, err := mirror.ParseDuration(string(text))
 	if err != nil || d < 0 {
-		return fmt.Errorf("%q is neither a duration like 5m nor forever", text)
+		return fmt.Errorf("%q is neither a duration like 5m or 7d nor forever", text)
 	}
 	*t = TTL(d)
 	return nil
@@ -72,7 +72,7 @@ func (t TTL) String() string {
 	if t == TTL(mirror.Forever) {
 		return "forever"
 	}
-	return time.Duration(t).String()
+	return mirror.FormatDuration(time.Duration(t))
 }
 
 // Type implements [pflag.Value].
