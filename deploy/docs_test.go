@@ -128,3 +128,27 @@ func TestREADMEIsShort(t *testing.T) {
 		}
 	}
 }
+
+// TestMetricsOnPagesExist checks that the metrics that a page names are those of the code.
+func TestMetricsOnPagesExist(t *testing.T) {
+	files, err := filepath.Glob("../api/metrics/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, file := range files {
+		code.WriteString(read(t, file))
+	}
+	named := 0
+	for _, page := range pages(t) {
+		for _, match := range regexp.MustCompile("`mirror_([a-z_]+)`").FindAllStringSubmatch(read(t, page), -1) {
+			named++
+			if !strings.Contains(code.String(), `"`+match[1]+`"`) {
+				t.Errorf("%s: there is no metric mirror_%s", page, match[1])
+			}
+		}
+	}
+	if named < 10 {
+		t.Errorf("the pages name %d metrics", named)
+	}
+}

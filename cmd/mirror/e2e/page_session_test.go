@@ -174,7 +174,7 @@ func (s *session) serve(t *testing.T, command string) []string {
 		if lines, ok := s.shell.do(t, "mirror health --data "+data); !ok {
 			return errors.New(strings.Join(lines, "\n"))
 		}
-		if !strings.Contains(served.output(t), "To push: ") {
+		if !strings.Contains(served.output(t), " serves http") {
 			return errors.New("it has not said how to use it")
 		}
 		return nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -9,8 +10,11 @@ import (
 	"airmirror/mirror"
 )
 
-// printBanner prints the address of the server, its upstreams and access rules, and how to configure a client.
-func printBanner(out io.Writer, s *server) {
+// printBanner prints the address of the server, its upstreams and access rules, and how to configure a client. It writes
+// once, so that no log line falls into the text.
+func printBanner(w io.Writer, s *server) {
+	out := new(bytes.Buffer)
+	defer out.WriteTo(w) //nolint:errcheck // the server runs all the same
 	c, addr := s.settings, s.listener.Addr()
 	scheme := "http://"
 	if c.TLS.Enabled() {
