@@ -7,12 +7,13 @@ BIN      := $(CURDIR)/bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 BENCH    ?= .
+BENCH_MARKDOWN ?=
 TORTURETIME ?= 10m
 TORTURESEED ?= 0
 # Flags for `go test`, as in `make test TESTFLAGS=-race`.
 TESTFLAGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run build image image-files cross release-snapshot docs test race e2e e2e-clients manifests bench torture fuzz lint fmt clean FORCE
+.PHONY: help run build image image-files cross release-snapshot docs test race e2e e2e-clients manifests bench bench-quick torture fuzz lint fmt clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,8 +83,12 @@ manifests: build ## Check what deploy/ ships with the code of Helm, Kubernetes, 
 	MIRROR_BIN=$(BIN)/mirror go test -C deploy/test -count=1 $(TESTFLAGS) ./... # what it reads is not seen as changed
 	go test -C deploy/test/release -count=1 $(TESTFLAGS) ./...
 
-bench: build $(BIN)/registry ## Measure the hot paths; BENCH=regexp chooses some
-	MIRROR_BIN=$(BIN)/mirror REGISTRY_BIN=$(BIN)/registry go test -tags bench -run '^$$' -bench '$(BENCH)' -timeout 60m $(TESTFLAGS) ./cmd/mirror/bench/...
+bench: build $(BIN)/registry ## Measure the hot paths; BENCH=regexp chooses some, BENCH_MARKDOWN=page replaces the table of a page
+	MIRROR_BIN=$(BIN)/mirror REGISTRY_BIN=$(BIN)/registry BENCH_MARKDOWN=$(abspath $(BENCH_MARKDOWN)) \
+	go test -tags bench -run '^$$' -bench '$(BENCH)' -timeout 60m $(TESTFLAGS) ./cmd/mirror/bench/...
+
+bench-quick: ## The same within five minutes: fewer rounds, a smaller store
+	@BENCH_QUICK=1 $(MAKE) --no-print-directory bench
 
 # All that it mounts and starts ends with it, by its namespaces.
 torture: build ## Cut the power of a disk below the mirror, and kill it, for TORTURETIME (10m); needs root

@@ -17,7 +17,7 @@ func BenchmarkBlob(b *testing.B) {
 	b.Run("1GiB", func(b *testing.B) { benchmarkBlob(b, "blob of 1 GiB", gib, 1, 2, 7) })
 }
 
-func benchmarkBlob(b *testing.B, name string, size int64, clients, times, rounds int) {
+func benchmarkBlob(b *testing.B, name string, size int64, clients, times, count int) {
 	measure(b, func() {
 		mirror := startMirror(b, "--offline")
 		layer := stream{uint64(size), size}
@@ -50,7 +50,7 @@ func benchmarkBlob(b *testing.B, name string, size int64, clients, times, rounds
 				return float64(size) * float64(clients*times) / 1e6 / took.Seconds()
 			}
 		}
-		r := alternate(rounds, get(mirror), get(bare)).row(name, "MB/s", "ServeContent", atLeast(1))
+		r := alternate(count, get(mirror), get(bare)).row(name, "MB/s", "ServeContent", atLeast(1))
 		r.memory = mirror.memory()
 		r.add(b)
 	})

@@ -23,6 +23,7 @@ const (
 // BenchmarkCarry carries 20 GiB from one mirror into another, by a pipe between the two commands. What is carried is
 // zeros, which take no room where they come from; where they come to they do.
 func BenchmarkCarry(b *testing.B) {
+	notQuick(b)
 	measure(b, func() {
 		needSpace(b, b.TempDir(), carryLayers*carryLayer+4*gib)
 		staging, inside := startMirror(b, "--offline"), startMirror(b, "--offline")

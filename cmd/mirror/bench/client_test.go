@@ -133,17 +133,11 @@ func (c *conn) fetch(target string, want stream, buf []byte) (firstByte time.Tim
 	if r.status != http.StatusOK || r.length != want.Size {
 		return firstByte, fmt.Errorf("GET %s: status %d with %d bytes, want 200 with %d", target, r.status, r.length, want.Size)
 	}
-	for off := int64(0); off < want.Size; {
-		n, err := c.r.Read(buf[:min(int64(len(buf)), want.Size-off)])
-		if off == 0 && n > 0 {
-			firstByte = time.Now()
-		}
-		if !want.same(buf[:n], off) {
-			return firstByte, fmt.Errorf("GET %s: wrong bytes after %d", target, off)
-		}
-		if off += int64(n); err != nil && off < want.Size {
-			return firstByte, fmt.Errorf("GET %s: after %d bytes: %w", target, off, err)
-		}
+	if _, err := c.r.Peek(1); err == nil {
+		firstByte = time.Now()
+	}
+	if err := want.compare(c.r, buf); err != nil {
+		return firstByte, fmt.Errorf("GET %s: %w", target, err)
 	}
 	return firstByte, nil
 }

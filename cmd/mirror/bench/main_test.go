@@ -10,16 +10,20 @@
 //	pull_test.go       cold pull-through, against the upstream itself and against distribution as a proxy
 //	herd_test.go       many clients on one cold blob, against distribution as a proxy
 //	bundle_test.go     bundles in and out, against a loop of read, sha256, write and fsync, and against cp
+//	tls_test.go        blobs by TLS, in HTTP/1.1 and HTTP/2, against nginx with the same file
 //	gc_test.go         a collection, against that of distribution on the same images
+//	start_test.go      the start with 5,000 images, against distribution on the same images, and the memory after it
+//	grow_test.go       200,000 images: the start, the size of the index, and the commands that read it
 //	carry_test.go      20 GiB from one mirror into another, for the memory that this takes
 //
 // The rest is what they need: client_test.go (HTTP as cheap as can be, so that the server is what is measured),
 // stream_test.go (content that is cheap to make and to check), process_test.go (servers and their memory),
-// helper_test.go and upstream_test.go (the references, in processes of their own), table_test.go (the result).
+// helper_test.go and upstream_test.go (the references, in processes of their own), table_test.go (the result),
+// markdown_test.go (the result as a page).
 //
 // Ours and the reference take turns in rounds, and a row shows the median of the rounds' ratios and how far apart they
 // were: on a busy machine, look at that first. Every byte that comes back is checked. Nothing fails for being slow. Run
-// it with `make bench`; it wants a disk below TMPDIR, and no other load.
+// it with `make bench`; it wants a disk below TMPDIR, and no other load. `make bench-quick` has fewer rounds.
 package bench_test
 
 import (
@@ -34,10 +38,14 @@ import (
 // The programs that are measured. The Makefile builds them and says where they are; without it they are built here.
 var mirrorBin, registryBin string
 
+// scratch is a folder for what several benchmarks share.
+var scratch string
+
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		help(role)
 	}
+	os.Setenv("OTEL_TRACES_EXPORTER", "none") // of distribution
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "mirror-bench-bin-")
 		if err != nil {
@@ -47,6 +55,7 @@ func TestMain(m *testing.M) {
 		if err := onDisk(dir); err != nil {
 			return fail(err)
 		}
+		scratch = dir
 		mirrorBin, err = locate("MIRROR_BIN", dir, "../../..", "./cmd/mirror")
 		if err != nil {
 			return fail(err)
@@ -57,6 +66,11 @@ func TestMain(m *testing.M) {
 		}
 		code := m.Run()
 		printTable(os.Stdout)
+		if path := os.Getenv("BENCH_MARKDOWN"); path != "" && code == 0 {
+			if err := replaceTable(path); err != nil {
+				return fail(err)
+			}
+		}
 		return code
 	}())
 }

@@ -23,6 +23,7 @@ type server struct {
 	data string
 	cmd  *exec.Cmd
 	log  string
+	born time.Time // when its process was started
 
 	mu   sync.Mutex
 	peak memory
@@ -35,9 +36,21 @@ type memory struct{ resident, anonymous int64 }
 
 func startMirror(b *testing.B, flags ...string) *server {
 	b.Helper()
+	return startMirrorOn(b, filepath.Join(b.TempDir(), "data"), flags...)
+}
+
+// startMirrorOn starts a mirror on a folder that exists.
+func startMirrorOn(b *testing.B, data string, flags ...string) *server {
+	b.Helper()
 	s := newServer(b)
-	s.start(b, nil, append([]string{mirrorBin, "serve", "--listen", s.addr, "--data", s.data}, flags...)...)
+	s.data = data
+	s.startMirror(b, flags...)
 	return s
+}
+
+func (s *server) startMirror(b *testing.B, flags ...string) {
+	b.Helper()
+	s.start(b, nil, append([]string{mirrorBin, "serve", "--listen", s.addr, "--data", s.data}, flags...)...)
 }
 
 // startRegistry starts distribution with what its own example configuration has, and no log of requests. With an
@@ -45,6 +58,12 @@ func startMirror(b *testing.B, flags ...string) *server {
 func startRegistry(b *testing.B, upstream string) *server {
 	b.Helper()
 	s := newServer(b)
+	s.startRegistry(b, upstream)
+	return s
+}
+
+func (s *server) startRegistry(b *testing.B, upstream string) {
+	b.Helper()
 	config := fmt.Sprintf(`version: 0.1
 log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %q}, cache: {blobdescriptor: inmemory}}
@@ -55,8 +74,7 @@ http: {addr: %q}
 	}
 	path := filepath.Join(b.TempDir(), "config.yml")
 	check(b, os.WriteFile(path, []byte(config), 0o600))
-	s.start(b, []string{"OTEL_TRACES_EXPORTER=none"}, registryBin, "serve", path)
-	return s
+	s.start(b, nil, registryBin, "serve", path)
 }
 
 func newServer(b *testing.B) *server {
@@ -77,6 +95,7 @@ func (s *server) start(b *testing.B, env []string, argv ...string) {
 	s.cmd.Env = append(append(os.Environ(), "DOCKER_CONFIG="+os.DevNull), env...)
 	// If this process is killed its cleanups do not run; the kernel then ends what it started.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.born = time.Now()
 	check(b, s.cmd.Start())
 	go func() {
 		_ = s.cmd.Wait() // it is killed
@@ -95,7 +114,7 @@ func (s *server) stop() {
 // waitReady waits until something listens.
 func (s *server) waitReady(b *testing.B) {
 	b.Helper()
-	for range 1000 {
+	for range 100_000 {
 		if c, err := net.Dial("tcp", s.addr); err == nil {
 			c.Close()
 			return
@@ -104,7 +123,7 @@ func (s *server) waitReady(b *testing.B) {
 		case <-s.done:
 			log, _ := os.ReadFile(s.log)
 			b.Fatalf("%s ended:\n%s", s.cmd.Path, log)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(100 * time.Microsecond):
 		}
 	}
 	b.Fatalf("%s does not listen on %s", s.cmd.Path, s.addr)
@@ -151,8 +170,11 @@ func (s *server) memory() memory {
 	return s.peak
 }
 
-// cpu is the processor time that the server has used, in steps of 10 ms.
+// cpu is the processor time that the server has used, in steps of 10 ms; nothing without a server.
 func (s *server) cpu() time.Duration {
+	if s == nil {
+		return 0
+	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
 	if err != nil {
 		return 0

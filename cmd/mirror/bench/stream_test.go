@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"io"
 	"math/rand/v2"
 )
 
@@ -74,6 +75,20 @@ func (s stream) same(p []byte, off int64) bool {
 		p, off = p[n:], off+int64(n)
 	}
 	return true
+}
+
+// compare reads the whole stream from r into buf, piece by piece, and checks every byte.
+func (s stream) compare(r io.Reader, buf []byte) error {
+	for off := int64(0); off < s.Size; {
+		n, err := r.Read(buf[:min(int64(len(buf)), s.Size-off)])
+		if !s.same(buf[:n], off) {
+			return fmt.Errorf("wrong bytes after %d", off)
+		}
+		if off += int64(n); err != nil && off < s.Size {
+			return fmt.Errorf("after %d bytes: %w", off, err)
+		}
+	}
+	return nil
 }
 
 // each calls f with the whole stream, piece by piece.

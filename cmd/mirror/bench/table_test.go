@@ -86,15 +86,21 @@ func printTable(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tours\treference\tratio\taim\tresident\tanonymous\t")
 	for _, r := range table {
-		reference := ""
-		if r.against != "" {
-			reference = number(r.reference) + " " + r.against
-		}
-		fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.name,
-			number(r.ours), r.unit, reference, r.ratio(), r.verdict(),
-			mebibytes(r.memory.resident), mebibytes(r.memory.anonymous), r.note)
+		fmt.Fprintln(w, strings.Join(r.cells(), "\t"))
 	}
 	w.Flush()
+}
+
+// cells are the columns of a row.
+func (r row) cells() []string {
+	reference := ""
+	if r.against != "" {
+		reference = number(r.reference) + " " + r.against
+	}
+	return []string{
+		r.name, number(r.ours) + " " + r.unit, reference, r.ratio(), r.verdict(),
+		mebibytes(r.memory.resident), mebibytes(r.memory.anonymous), r.note,
+	}
 }
 
 func mebibytes(n int64) string {
