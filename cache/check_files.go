@@ -140,20 +140,17 @@ func (c *check) confirm(stored storedFile, defect mirror.Defect, read bool) bool
 // checkOrphans checks for files that are not in the index.
 func (c *check) checkOrphans() bool {
 	c.opts.Progress.SetCurrent("files that the index does not name")
-	var batch []backend.StoredBlob
-	for entry, err := range c.blobs.All(c.ctx) {
+	var batch []digest.Digest
+	for d, err := range c.unindexedFiles(c.ctx) {
 		switch {
 		case c.ctx.Err() != nil:
-			return c.reportError("", err)
+			return c.reportError("", c.ctx.Err())
 		case err != nil && !c.yield(mirror.Defect{}, err):
 			return false
-		case err != nil:
+		case err != nil || c.beingChanged(d):
 			continue
 		}
-		if c.Now().Sub(c.clock.fileTime(entry.Written)) < orphanAge || c.beingChanged(entry.Digest) {
-			continue
-		}
-		if batch = append(batch, entry); len(batch) == checkPage {
+		if batch = append(batch, d); len(batch) == checkPage {
 			if !c.reportUnindexed(batch) {
 				return false
 			}
@@ -174,17 +171,17 @@ func (c *check) beingChanged(d digest.Digest) bool {
 	return false
 }
 
-// reportUnindexed reports the files of a batch that have no entry.
-func (c *check) reportUnindexed(batch []backend.StoredBlob) bool {
+// reportUnindexed reports the files of a batch that have no entry and are not new.
+func (c *check) reportUnindexed(batch []digest.Digest) bool {
 	var defects []mirror.Defect
 	err := c.index.View(c.ctx, func(tx backend.ReadTx) error {
 		defects = defects[:0]
-		for _, entry := range batch {
-			if has(tx, tableBlobs, entry.Digest.String()) {
+		for _, d := range batch {
+			if has(tx, tableBlobs, d.String()) {
 				continue
 			}
-			defect := mirror.Defect{Kind: mirror.Orphaned, Digest: entry.Digest, Size: entry.Size, Reason: "it is not in the index: a crash left it, or its entry was lost"}
-			defect.Repos, defect.Manifest = reposUsing(tx, entry.Digest)
+			defect := mirror.Defect{Kind: mirror.Orphaned, Digest: d, Reason: "it is not in the index: a crash left it, or its entry was lost"}
+			defect.Repos, defect.Manifest = reposUsing(tx, d)
 			defects = append(defects, defect)
 		}
 		return nil
@@ -193,9 +190,11 @@ func (c *check) reportUnindexed(batch []backend.StoredBlob) bool {
 		return c.reportError("", err)
 	}
 	for _, defect := range defects {
-		if _, err := c.blobs.Stat(c.ctx, defect.Digest); err != nil { // deleted since
+		file, err := c.blobs.Describe(c.ctx, defect.Digest)
+		if err != nil || c.Now().Sub(c.clock.fileTime(file.Written)) < orphanAge { // deleted since, or new
 			continue
 		}
+		defect.Size = file.Size
 		if !c.report(defect) {
 			return false
 		}

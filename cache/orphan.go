@@ -11,38 +11,52 @@ import (
 	"airmirror/mirror"
 )
 
-// orphanBatch is the number of files that one view compares with the index. The callback is not called inside a view,
-// because it may wait for a writer that waits for the view.
-const orphanBatch = 256
+// fileBatch is the number of files that one view compares with the index. Callers continue outside of the view, because
+// they may wait for a writer that waits for the view.
+const fileBatch = 4096
 
 // Orphans implements [mirror.CollectStore].
 func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 	return func(yield func(mirror.Orphan, error) bool) {
-		batch := make([]mirror.Orphan, 0, orphanBatch)
+		for d, err := range s.unindexedFiles(ctx) {
+			var orphan mirror.Orphan
+			orphaned := false
+			if err == nil {
+				orphan, orphaned, err = s.isOrphan(ctx, d)
+			}
+			if (orphaned || err != nil) && !yield(orphan, explain(err, "list orphaned files")) {
+				return
+			}
+		}
+	}
+}
+
+// unindexedFiles yields the files that are not in the index, in order. It yields errors and continues. Both lists are in
+// the same order, so it reads the index once.
+func (s *Store) unindexedFiles(ctx context.Context) iter.Seq2[digest.Digest, error] {
+	return func(yield func(digest.Digest, error) bool) {
+		batch, last := make([]digest.Digest, 0, fileBatch), digest.Digest("")
 		flush := func() bool {
-			orphans, err := s.unindexed(ctx, batch)
-			batch = batch[:0]
-			for _, file := range orphans {
-				var orphaned bool
-				if orphaned, err = s.isOrphan(ctx, file.Digest); err != nil {
-					break
-				}
-				file.Written = s.clock.fileTime(file.Written)
-				if orphaned && !yield(file, nil) {
+			if len(batch) == 0 {
+				return true
+			}
+			missing, err := s.unindexed(ctx, last, batch)
+			batch, last = batch[:0], batch[len(batch)-1]
+			for _, d := range missing {
+				if !yield(d, nil) {
 					return false
 				}
 			}
-			return err == nil || yield(mirror.Orphan{}, explain(err, "list orphaned files"))
+			return err == nil || yield("", err)
 		}
-		for entry, err := range s.blobs.All(ctx) {
+		for d, err := range s.blobs.All(ctx) {
 			if err != nil {
-				if !yield(mirror.Orphan{}, explain(err, "list orphaned files")) {
+				if !yield("", err) {
 					return
 				}
 				continue
 			}
-			batch = append(batch, mirror.Orphan(entry))
-			if len(batch) == orphanBatch && !flush() {
+			if batch = append(batch, d); len(batch) == fileBatch && !flush() {
 				return
 			}
 		}
@@ -50,12 +64,14 @@ func (s *Store) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
 	}
 }
 
-// unindexed returns the files that are not in the index.
-func (s *Store) unindexed(ctx context.Context, files []mirror.Orphan) (missing []mirror.Orphan, err error) {
+// unindexed returns those of the files that are not in the index. The files are in order, and greater than after.
+func (s *Store) unindexed(ctx context.Context, after digest.Digest, files []digest.Digest) (missing []digest.Digest, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
-		for _, file := range files {
-			if !has(tx, tableBlobs, file.Digest.String()) {
-				missing = append(missing, file)
+		indexed := newCursor(tx, tableBlobs, after.String())
+		defer indexed.stop()
+		for _, d := range files {
+			if !indexed.seek(d.String()) {
+				missing = append(missing, d)
 			}
 		}
 		return nil
@@ -63,33 +79,43 @@ func (s *Store) unindexed(ctx context.Context, files []mirror.Orphan) (missing [
 	return missing, err
 }
 
+// indexed reports whether d has an entry in the index.
+func (s *Store) indexed(ctx context.Context, d digest.Digest) (found bool, err error) {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
+		found = has(tx, tableBlobs, d.String())
+		return nil
+	})
+	return found, err
+}
+
 // isOrphan reports whether the file of d exists and is not in the index. The digest is locked meanwhile. A file that is
 // about to be indexed or deleted is not an orphan. Neither is a protected one: an import whose process died during the
 // commit of a partial blob continues with that file, see [Store.ResumeBlob].
-func (s *Store) isOrphan(ctx context.Context, d digest.Digest) (bool, error) {
+func (s *Store) isOrphan(ctx context.Context, d digest.Digest) (orphan mirror.Orphan, orphaned bool, err error) {
 	if s.fence.isProtected(d) {
-		return false, nil
+		return orphan, false, nil
 	}
 	release := s.locks.tryLock(d)
 	if release == nil {
-		return false, nil
+		return orphan, false, nil
 	}
 	defer release()
-	if missing, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(missing) == 0 {
-		return false, err
+	if indexed, err := s.indexed(ctx, d); err != nil || indexed {
+		return orphan, false, err
 	}
-	_, err := s.blobs.Stat(ctx, d)
+	file, err := s.blobs.Describe(ctx, d)
 	if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-		return false, nil
+		return orphan, false, nil
 	}
-	return err == nil, err
+	file.Written = s.clock.fileTime(file.Written)
+	return mirror.Orphan(file), err == nil, err
 }
 
 // DeleteOrphan implements [mirror.CollectStore].
 func (s *Store) DeleteOrphan(ctx context.Context, d digest.Digest, before time.Time) (deleted bool, err error) {
 	_, deleted, err = s.deleteFile(ctx, d, func() (bool, error) {
-		written, err := s.blobs.Written(ctx, d)
-		return s.clock.fileTime(written).Before(before) && !s.fence.isProtected(d), err
+		file, err := s.blobs.Describe(ctx, d)
+		return s.clock.fileTime(file.Written).Before(before) && !s.fence.isProtected(d), err
 	})
 	return deleted, explain(err, "delete the file of blob %s", d)
 }
@@ -102,7 +128,7 @@ func (s *Store) deleteFile(ctx context.Context, d digest.Digest, allowed func() 
 		return 0, false, err
 	}
 	defer release()
-	if missing, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}}); err != nil || len(missing) == 0 {
+	if indexed, err := s.indexed(ctx, d); err != nil || indexed {
 		return 0, false, err
 	}
 	if allowed != nil {

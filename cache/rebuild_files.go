@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
 
 	"github.com/opencontainers/go-digest"
 
@@ -14,7 +15,7 @@ import (
 // addFiles adds every file whose content has its digest.
 func (r *rebuild) addFiles() error {
 	var total int64
-	for entry, err := range r.blobs.All(r.ctx) {
+	for entry, err := range r.files() {
 		if err != nil {
 			return err
 		}
@@ -22,7 +23,7 @@ func (r *rebuild) addFiles() error {
 	}
 	r.sources.Progress.AddTotal(total)
 	data := make([]byte, mirror.MaxCheckRead)
-	for entry, err := range r.blobs.All(r.ctx) {
+	for entry, err := range r.files() {
 		if err != nil {
 			return err
 		}
@@ -42,6 +43,21 @@ func (r *rebuild) addFiles() error {
 		r.sources.Progress.AddDone(entry.Size)
 	}
 	return nil
+}
+
+// files yields all files, with their sizes.
+func (r *rebuild) files() iter.Seq2[backend.StoredBlob, error] {
+	return func(yield func(backend.StoredBlob, error) bool) {
+		for d, err := range r.blobs.All(r.ctx) {
+			var file backend.StoredBlob
+			if err == nil {
+				file, err = r.blobs.Describe(r.ctx, d)
+			}
+			if !yield(file, err) {
+				return
+			}
+		}
+	}
 }
 
 // checkFile reads a file that may be a manifest or is to be verified. reason is not "" if the file was damaged and

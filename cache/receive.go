@@ -48,8 +48,7 @@ func (s *Store) uncommit(ctx context.Context, d digest.Digest, id string) error 
 		return err
 	}
 	defer release()
-	missing, err := s.unindexed(ctx, []mirror.Orphan{{Digest: d}})
-	if err != nil || len(missing) == 0 {
+	if indexed, err := s.indexed(ctx, d); err != nil || indexed {
 		return err
 	}
 	return s.blobs.Uncommit(ctx, d, id)

@@ -88,7 +88,7 @@ func (v *survey) repoIndex(table backend.Table, k, repo string) (int, error) {
 // order.
 func (v *survey) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
 	return func(yield func(*mirror.SurveyedManifest, error) bool) {
-		recency, roots := newCursor(v.tx, tableRecency), newCursor(v.tx, tableRoots)
+		recency, roots := newCursor(v.tx, tableRecency, ""), newCursor(v.tx, tableRoots, "")
 		defer recency.stop()
 		defer roots.stop()
 		var m mirror.SurveyedManifest
@@ -185,8 +185,9 @@ type cursor struct {
 	value []byte
 }
 
-func newCursor(tx backend.ReadTx, table backend.Table) *cursor {
-	next, stop := iter.Pull2(tx.Scan(table, "", ""))
+// newCursor returns a cursor at the first key after a key.
+func newCursor(tx backend.ReadTx, table backend.Table, after string) *cursor {
+	next, stop := iter.Pull2(tx.Scan(table, "", after))
 	s := &cursor{pull: next, stop: stop}
 	s.next()
 	return s

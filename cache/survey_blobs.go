@@ -13,7 +13,7 @@ import (
 // Blobs reads blobs, links and uses in parallel: the keys of all three tables begin with the digest.
 func (v *survey) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	return func(yield func(*mirror.SurveyedBlob, error) bool) {
-		links, uses := newCursor(v.tx, tableLinks), newCursor(v.tx, tableUses)
+		links, uses := newCursor(v.tx, tableLinks, ""), newCursor(v.tx, tableUses, "")
 		defer links.stop()
 		defer uses.stop()
 		var b mirror.SurveyedBlob

@@ -28,6 +28,10 @@ func (r repeatedBlobs) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 
 func (r repeatedBlobs) Survey(_ context.Context, f func(mirror.Survey) error) error { return f(r) }
 
+func (r repeatedBlobs) SurveyRefs(_ context.Context, _ []mirror.Ref, f func(mirror.Survey) error) error {
+	return f(r)
+}
+
 func TestBlobsOutOfOrderAreAnError(t *testing.T) {
 	w := newSurvey(t)
 	w.blob("a", 7, day)

@@ -44,10 +44,10 @@ type Blobs interface {
 	// operator can examine it. No other blob can be committed under d before Quarantine returns. moved is false, without an
 	// error, if the blob is not stored.
 	Quarantine(ctx context.Context, d digest.Digest, check func(mirror.Blob) (reason string, err error)) (moved bool, err error)
-	// All lists every blob, in no particular order.
-	All(ctx context.Context) iter.Seq2[StoredBlob, error]
-	// Written returns when blob d was written, or [mirror.CodeBlobUnknown] if the blob is not stored.
-	Written(ctx context.Context, d digest.Digest) (time.Time, error)
+	// All lists every blob, in the order of their digests. It does not read more than their names.
+	All(ctx context.Context) iter.Seq2[digest.Digest, error]
+	// Describe returns the size of blob d and when it was written, or [mirror.CodeBlobUnknown] if the blob is not stored.
+	Describe(ctx context.Context, d digest.Digest) (StoredBlob, error)
 	// Unfinished lists, in no particular order, the blobs that [Blobs.Resume] or [Blobs.ResumeBlob] can continue, and
 	// those that they could continue if this process died now.
 	Unfinished(ctx context.Context) iter.Seq2[UnfinishedBlob, error]

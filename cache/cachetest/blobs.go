@@ -53,7 +53,7 @@ func Blobs(t *testing.T, open func(t *testing.T, dir string) backend.Blobs) {
 		{"LinkOfStoredBlob", testLinkOfStoredBlob},
 		{"LinkOfWrongDigest", testLinkOfWrongDigest},
 		{"ConcurrentLinks", testConcurrentLinks},
-		{"Written", testWritten},
+		{"Describe", testDescribe},
 		{"Unfinished", testUnfinished},
 		{"Discard", testDiscard},
 	} {
@@ -194,15 +194,18 @@ func (t *blobTest) wantAbsent(d digest.Digest, id string) {
 // all returns the sizes of the blobs that All yields.
 func (t *blobTest) all() map[digest.Digest]int64 {
 	t.Helper()
-	stored := map[digest.Digest]int64{}
-	for e, err := range t.blobs.All(t.Context()) {
+	stored, last := map[digest.Digest]int64{}, digest.Digest("")
+	for d, err := range t.blobs.All(t.Context()) {
 		if err != nil {
 			t.Fatalf("All: %v", err)
 		}
-		if _, twice := stored[e.Digest]; twice {
-			t.Errorf("All lists %s twice", e.Digest)
+		if d <= last {
+			t.Errorf("All lists %s after %s", d, last)
 		}
-		stored[e.Digest] = e.Size
+		if stored[d], err = t.blobs.Stat(t.Context(), d); err != nil {
+			t.Errorf("All lists %s: %v", d, err)
+		}
+		last = d
 	}
 	return stored
 }

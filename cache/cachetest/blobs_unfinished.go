@@ -15,22 +15,17 @@ import (
 // clockGap is more than the difference between the clock of the file system and that of the test.
 const clockGap = time.Minute
 
-func testWritten(t *blobTest) {
+func testDescribe(t *blobTest) {
 	since := time.Now().Add(-clockGap)
 	d := t.put(content(10))
-	written, err := t.blobs.Written(t.Context(), d)
-	if err != nil || written.Before(since) || written.After(time.Now().Add(clockGap)) {
-		t.Errorf("Written = %v, %v", written, err)
+	got, err := t.blobs.Describe(t.Context(), d)
+	if err != nil || got.Digest != d || got.Size != 10 || got.Written.Before(since) || got.Written.After(time.Now().Add(clockGap)) {
+		t.Errorf("Describe = %+v, %v", got, err)
 	}
-	for e, err := range t.blobs.All(t.Context()) {
-		if err != nil || !e.Written.Equal(written) {
-			t.Errorf("All lists it as written at %v, %v; want %v", e.Written, err, written)
-		}
-	}
-	_, err = t.blobs.Written(t.Context(), digest.FromString("never seen"))
-	t.wantCode("Written", err, mirror.CodeBlobUnknown)
-	_, err = t.blobs.Written(t.Context(), "sha256:../../passwd")
-	t.wantCode("Written", err, mirror.CodeDigestInvalid)
+	_, err = t.blobs.Describe(t.Context(), digest.FromString("never seen"))
+	t.wantCode("Describe", err, mirror.CodeBlobUnknown)
+	_, err = t.blobs.Describe(t.Context(), "sha256:../../passwd")
+	t.wantCode("Describe", err, mirror.CodeDigestInvalid)
 }
 
 func testUnfinished(t *blobTest) {

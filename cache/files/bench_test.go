@@ -73,7 +73,7 @@ func benchmarkLarge(b *testing.B, run func(*testing.B, *Files, *pattern)) {
 		run(b, f, p)
 		b.StopTimer()
 		for e := range f.All(b.Context()) { // do not fill the disk
-			_ = f.Delete(b.Context(), e.Digest)
+			_ = f.Delete(b.Context(), e)
 		}
 		b.StartTimer()
 	}

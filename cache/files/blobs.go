@@ -8,7 +8,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -84,17 +83,17 @@ func readError(doing string, d digest.Digest, err error) error {
 	return fmt.Errorf("%s blob %s: %w", doing, d, err)
 }
 
-// Written implements [backend.Blobs].
-func (f *Files) Written(_ context.Context, d digest.Digest) (time.Time, error) {
+// Describe implements [backend.Blobs].
+func (f *Files) Describe(_ context.Context, d digest.Digest) (backend.StoredBlob, error) {
 	path, err := f.path(d)
 	if err != nil {
-		return time.Time{}, err
+		return backend.StoredBlob{}, err
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return time.Time{}, readError("stat", d, err)
+		return backend.StoredBlob{}, readError("stat", d, err)
 	}
-	return info.ModTime(), nil
+	return backend.StoredBlob{Digest: d, Size: info.Size(), Written: info.ModTime()}, nil
 }
 
 // Delete implements [backend.Blobs]. It does not fsync: a blob that reappears after power loss is undamaged, and
@@ -112,12 +111,12 @@ func (f *Files) Delete(_ context.Context, d digest.Digest) error {
 
 // All implements [backend.Blobs]. It leaves out files that are not named like a blob in its folder. After a folder
 // that cannot be read, it yields the error and continues.
-func (f *Files) All(ctx context.Context) iter.Seq2[backend.StoredBlob, error] {
-	return func(yield func(backend.StoredBlob, error) bool) {
+func (f *Files) All(ctx context.Context) iter.Seq2[digest.Digest, error] {
+	return func(yield func(digest.Digest, error) bool) {
 		for _, a := range algorithms() {
 			for first := range 256 {
 				if err := ctx.Err(); err != nil {
-					yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err))
+					yield("", fmt.Errorf("list blobs: %w", err))
 					return
 				}
 				if !f.listFolder(a, fmt.Sprintf("%02x", first), yield) {
@@ -128,10 +127,10 @@ func (f *Files) All(ctx context.Context) iter.Seq2[backend.StoredBlob, error] {
 	}
 }
 
-// listFolder yields the blobs of one folder and reports whether to continue.
-func (f *Files) listFolder(a digest.Algorithm, first string, yield func(backend.StoredBlob, error) bool) bool {
+// listFolder yields the blobs of one folder and reports whether to continue. [os.ReadDir] sorts them.
+func (f *Files) listFolder(a digest.Algorithm, first string, yield func(digest.Digest, error) bool) bool {
 	entries, err := os.ReadDir(filepath.Join(f.algorithmFolder(a), first))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err)) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !yield("", fmt.Errorf("list blobs: %w", err)) {
 		return false
 	}
 	for _, entry := range entries {
@@ -139,14 +138,7 @@ func (f *Files) listFolder(a digest.Algorithm, first string, yield func(backend.
 		if !entry.Type().IsRegular() || a.Validate(name) != nil || name[:2] != first {
 			continue
 		}
-		info, err := entry.Info()
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
-		case err != nil:
-			if !yield(backend.StoredBlob{}, fmt.Errorf("list blobs: %w", err)) {
-				return false
-			}
-		case !yield(backend.StoredBlob{Digest: digest.NewDigestFromEncoded(a, name), Size: info.Size(), Written: info.ModTime()}, nil):
+		if !yield(digest.NewDigestFromEncoded(a, name), nil) {
 			return false
 		}
 	}
