@@ -25,19 +25,21 @@ func TestCopySigns(t *testing.T) {
 	for _, signature := range []string{"first", "second, in its place"} {
 		var out bytes.Buffer
 		var document []byte
+		var announced int64
 		sign := func(data []byte) ([]byte, error) { document = data; return []byte(signature), nil }
 		seen := func(doc *bundle.Document, size int64) error {
-			if doc.ID != contents.Document.ID || out.Len() > 0 || size != contents.Size(len(signature)) {
+			if doc.ID != contents.Document.ID || out.Len() > 0 {
 				t.Errorf("saw %s of %d bytes after %d bytes", doc.ID, size, out.Len())
 			}
+			announced = size
 			return nil
 		}
 		if _, err := bundle.Copy(t.Context(), &out, bytes.NewReader(data), sign, seen); err != nil {
 			t.Fatal(err)
 		}
 		data = out.Bytes()
-		if want := contents.Size(len(signature)); int64(len(data)) != want {
-			t.Errorf("the copy has %d bytes, Size = %d", len(data), want)
+		if int64(len(data)) != announced {
+			t.Errorf("the copy has %d bytes, %d were announced", len(data), announced)
 		}
 		r, err := bundle.Open(bytes.NewReader(data), bundle.Limits{})
 		if err != nil {

@@ -18,19 +18,6 @@ const (
 	copyStep = 64 << 20
 )
 
-// Size returns the size of the tar in bytes with a signature of that size, or without one if signature is 0.
-func (c *Contents) Size(signature int) int64 {
-	document, err := c.Document.encode()
-	if err != nil {
-		return 0 // Write returns the error
-	}
-	p := membersOf(c.Document, document, nil)
-	if signature > 0 {
-		p.first = append(p.first, member{name: SignatureName, File: File{Size: int64(signature)}})
-	}
-	return p.size()
-}
-
 // Write writes an unsigned bundle. It calls open for the manifests and blobs that the document lists, in that order. It
 // returns [mirror.CodeSizeInvalid] if one does not have the listed size. It does not verify digests.
 func Write(ctx context.Context, w io.Writer, c *Contents, open func(ctx context.Context, d digest.Digest) (io.ReadCloser, error)) error {
