@@ -313,6 +313,6 @@ func TestUnindexedFileIsNoOrphan(t *testing.T) {
 	}
 	s.must(receive(t.Context(), store, "coming"))
 	if !looked {
-		t.Error("nobody looked")
+		t.Error("the file was not checked")
 	}
 }

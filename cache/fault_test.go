@@ -144,7 +144,7 @@ func TestIndexBrokenForAPart(t *testing.T) {
 		t.Errorf("held with %d bytes: %v", size, err)
 	}
 	if _, err := s.ResumeBlob(ctx, d, part); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
-		t.Errorf("a blob that is held becomes a part again: %v", err)
+		t.Errorf("a stored blob became a partial blob: %v", err)
 	}
 }
 

@@ -210,7 +210,7 @@ func (p *planner) decideRemoved(root int32) (class, string) {
 	n := p.nodes.at(root)
 	switch {
 	case n.flags&toRemove == 0 || p.hasTag(root):
-		return kept, "it is not named"
+		return kept, "the request does not name it"
 	case n.flags&isRoot != 0:
 		return kept, "it was stored by its digest: remove it by digest"
 	case n.flags&pinned != 0:

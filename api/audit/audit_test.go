@@ -121,7 +121,7 @@ func TestRequestsThatChangeSomethingAreLogged(t *testing.T) {
 		}
 	}
 	if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), "secret") {
-		t.Errorf("a secret is written: %v", err)
+		t.Errorf("the log contains a secret: %v", err)
 	}
 }
 
@@ -151,13 +151,13 @@ func TestCommandsAreLoggedWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestReopen: the log continues in another file. A file that cannot be opened changes nothing.
+// TestReopen checks that the log continues in another file, and in the same file if the other one cannot be opened.
 func TestReopen(t *testing.T) {
 	l, before := open(t)
 	path := before + ".next"
 	l.Write(audit.Entry{Action: "one"}, nil)
 	if _, err := l.Reopen(filepath.Join(before, "below")); err == nil {
-		t.Error("a folder that is none is no mistake")
+		t.Error("a path below a file was accepted")
 	}
 	l.Write(audit.Entry{Action: "two"}, nil)
 	use, err := l.Reopen(path)
@@ -166,7 +166,7 @@ func TestReopen(t *testing.T) {
 	use()
 	l.Write(audit.Entry{Action: "four"}, nil)
 	if old, now := lines(t, before), lines(t, path); len(old) != 3 || len(now) != 1 || now[0].Action != "four" {
-		t.Errorf("before %v, now %v", old, now)
+		t.Errorf("the previous log has %v, the new one %v", old, now)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -177,7 +177,8 @@ func TestReopen(t *testing.T) {
 	none.Command(admin.Change{})
 }
 
-// TestMovedLogIsReopened: if that fails, the other log says so.
+// TestMovedLogIsReopened checks that a new file is opened after the file was moved, and that a failure is in the log of
+// the server.
 func TestMovedLogIsReopened(t *testing.T) {
 	core, logs := observer.New(zap.ErrorLevel)
 	folder := filepath.Join(t.TempDir(), "log")

@@ -38,7 +38,7 @@ func TestFullDiskLeavesWholeLines(t *testing.T) {
 	for range 3 {
 		l.Write(audit.Entry{Action: "two"}, nil)
 		if now := size(); now != before {
-			t.Fatalf("the log has %d bytes with %d of a torn line", now, now-before)
+			t.Fatalf("the log has %d bytes, of which %d are a torn line", now, now-before)
 		}
 	}
 	empty()

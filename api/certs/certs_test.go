@@ -35,7 +35,7 @@ func TestClientsAcceptMadeCertificates(t *testing.T) {
 		}
 	}
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "other.example"}); err == nil {
-		t.Error("it is good for any host")
+		t.Error("the certificate is valid for a host that it does not name")
 	}
 	for _, key := range []string{certs.AuthorityKey, certs.ServerKey} {
 		if info, err := os.Stat(filepath.Join(dir, key)); err != nil || info.Mode().Perm() != 0o600 {
@@ -82,13 +82,14 @@ func TestMakeKeepsPreviousNames(t *testing.T) {
 		}
 		for _, host := range step.dropped {
 			if leaf.VerifyHostname(host) == nil {
-				t.Errorf("%+v: it is still for %s", step, host)
+				t.Errorf("%+v: the certificate still names %s", step, host)
 			}
 		}
 	}
 }
 
-// TestAuthorityThatIsNotYetValid: its certificates would not be valid either, or the clock is wrong.
+// TestAuthorityThatIsNotYetValid checks that such an authority signs nothing: its certificates would not be valid
+// either, or the clock is wrong.
 func TestAuthorityThatIsNotYetValid(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "one.example")
@@ -102,7 +103,7 @@ func TestAuthorityThatIsNotYetValid(t *testing.T) {
 // TestRenewedKeyKeepsOwnerAndGroup: the server often runs as another user than the command.
 func TestRenewedKeyKeepsOwnerAndGroup(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("there are no groups of files")
+		t.Skip("this system has no groups of files")
 	}
 	dir := t.TempDir()
 	create(t, dir, "reg.example")
@@ -147,8 +148,8 @@ func TestInvalidCertificateRequests(t *testing.T) {
 	}
 }
 
-// TestServerUsesAChangedCertificate: for new connections. Open ones continue, and a malformed certificate changes
-// nothing.
+// TestServerUsesAChangedCertificate checks that new connections use it, that open connections continue, and that a
+// malformed certificate is ignored.
 func TestServerUsesAChangedCertificate(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir, "127.0.0.1")
@@ -176,10 +177,10 @@ func TestServerUsesAChangedCertificate(t *testing.T) {
 
 	must(t, os.WriteFile(filepath.Join(dir, certs.ServerKey), []byte("broken"), 0o600))
 	if _, err := follower.Prepare(files(dir)); err == nil {
-		t.Error("a broken key is no error")
+		t.Error("a malformed key was loaded without an error")
 	}
 	if got := serial(t, client(pool), server.URL); got != second {
-		t.Error("a broken key changed what is served")
+		t.Error("after a malformed key, the server presents another certificate")
 	}
 
 	other := t.TempDir() // signed by another authority
@@ -187,16 +188,16 @@ func TestServerUsesAChangedCertificate(t *testing.T) {
 	use, err = follower.Prepare(files(other))
 	must(t, err)
 	if serial(t, client(pool), server.URL) != second {
-		t.Error("what was only prepared is served")
+		t.Error("prepared files are in use before use was called")
 	}
 	use()
 	_, otherPool := read(t, other)
 	third := serial(t, client(otherPool), server.URL)
 	if _, err := follower.Prepare(files(t.TempDir())); err == nil {
-		t.Error("files that are not there are no error")
+		t.Error("missing files were loaded without an error")
 	}
 	if got := serial(t, client(otherPool), server.URL); third == second || got != third {
-		t.Error("other files are not what is served")
+		t.Error("the server does not present the certificate of the new files")
 	}
 }
 
@@ -312,7 +313,7 @@ func TestWarningAboutUnusableCertificate(t *testing.T) {
 				got += entry.ContextMap()["reason"].(string)
 			}
 			if (got == "") != (tt.want == "") || !strings.HasPrefix(got, tt.want) {
-				t.Errorf("warned that %q, want %q", got, tt.want)
+				t.Errorf("the warning is %q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -44,9 +44,9 @@ func TestDeliveryInOrderAndBatches(t *testing.T) {
 	})
 }
 
-// TestFailedDeliveriesAreRetried: with growing intervals, forever, in order and without loss.
+// TestFailedDeliveriesAreRetried checks that retries have growing intervals, never end, and keep the order of events.
 func TestFailedDeliveriesAreRetried(t *testing.T) {
-	for name, code := range map[string]int{"failing": 500, "not letting in": 401, "elsewhere": 302, "not there": 404} {
+	for name, code := range map[string]int{"failing": 500, "unauthorized": 401, "redirect": 302, "not found": 404} {
 		t.Run(name, func(t *testing.T) {
 			l := newListener(t)
 			inTime(t, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestFailedDeliveriesAreRetried(t *testing.T) {
 	}
 }
 
-// TestRetryAfterIsRespected: within limits.
+// TestRetryAfterIsRespected checks that the wait is the Retry-After of the endpoint, within limits.
 func TestRetryAfterIsRespected(t *testing.T) {
 	for header, want := range map[string]time.Duration{"120": 2 * time.Minute, "31536000": 15 * time.Minute, "nonsense": time.Second} {
 		l := newListener(t)
@@ -116,7 +116,7 @@ func TestRefusedEventsDoNotBlockOthers(t *testing.T) {
 			e.Deliver(online)
 			time.Sleep(time.Minute)
 			if got, _ := l.tags(); strings.Join(got, " ") != "v0 v2 v3 v4" {
-				t.Errorf("%d: there came %s", code, got)
+				t.Errorf("status %d: received %s", code, got)
 			}
 			if s := statusOf(t, e); s.Waiting != 0 || s.Dropped[events.Refused] != 1 || s.Delivered != 4 || l.requests() != 1+1+5+3 {
 				t.Errorf("%d: %d requests, %+v", code, l.requests(), s)
@@ -125,7 +125,7 @@ func TestRefusedEventsDoNotBlockOthers(t *testing.T) {
 	}
 }
 
-// TestOfflineMirrorDialsNoEndpoint: except for an endpoint on the local network.
+// TestOfflineMirrorDialsNoEndpoint checks that an offline mirror dials only endpoints on the local network.
 func TestOfflineMirrorDialsNoEndpoint(t *testing.T) {
 	beyond, here := newListener(t), newListener(t)
 	inTime(t, func(t *testing.T) {

@@ -67,7 +67,7 @@ func TestEndpointFilters(t *testing.T) {
 				}
 				slices.Sort(got) // the import may come first
 				if s := strings.Join(got, " "); s != tt.want {
-					t.Errorf("told of %q, want %q", s, tt.want)
+					t.Errorf("received events of %q, want %q", s, tt.want)
 				}
 			})
 		})
@@ -104,12 +104,13 @@ func TestInvalidEndpoints(t *testing.T) {
 	twice.Name = "Listener"
 	for _, endpoints := range [][]events.Endpoint{{good, twice}, {{Name: "a", URL: good.URL, CAFile: "missing"}}} {
 		if _, err := e.Configure(endpoints, bound); err == nil {
-			t.Errorf("%+v is no mistake", endpoints)
+			t.Errorf("%+v was accepted", endpoints)
 		}
 	}
 }
 
-// TestSecretsDoNotLeak: neither into logs nor into the status, however an endpoint fails.
+// TestSecretsDoNotLeak checks that no secret of an endpoint is in the logs or in the status, however the endpoint
+// fails.
 func TestSecretsDoNotLeak(t *testing.T) {
 	l := newListener(t)
 	l.answers(func(w http.ResponseWriter, _ *http.Request, _ []events.Event) {
@@ -226,6 +227,6 @@ func TestNilEvents(t *testing.T) {
 	none.Deliver(online)
 	none.Close()
 	if none.Status() != nil {
-		t.Error("there are endpoints")
+		t.Error("nil Events have a status")
 	}
 }

@@ -115,7 +115,7 @@ func (l *listener) has(t *testing.T, n, end int) {
 		want = append(want, tag(n))
 	}
 	if got, _ := l.tags(); !slices.Equal(got, want) {
-		t.Errorf("%d events came: %s; want %s", len(got), got, want)
+		t.Errorf("received %d events: %s; want %s", len(got), got, want)
 	}
 }
 

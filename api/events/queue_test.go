@@ -49,7 +49,7 @@ func TestQueuesSurviveARestart(t *testing.T) {
 		l.has(t, 0, many)
 		e.Close()
 		if entries, err := os.ReadDir(filepath.Join(dir, "listener")); err != nil || len(entries) > 1 {
-			t.Errorf("of an empty queue there is %v, %v", entries, err)
+			t.Errorf("the folder of an empty queue has %v, %v", entries, err)
 		}
 	})
 }
@@ -81,7 +81,8 @@ func TestQueuesSurviveACrash(t *testing.T) {
 	})
 }
 
-// TestFilesOfEarlierVersionsAreImported: with a file that was delivered in part, a damaged line and an incomplete one.
+// TestFilesOfEarlierVersionsAreImported imports a file that was delivered in part, a damaged line and an incomplete
+// one.
 func TestFilesOfEarlierVersionsAreImported(t *testing.T) {
 	l := newListener(t)
 	line := func(n int, action events.Action) string {
@@ -118,7 +119,8 @@ func TestFilesOfEarlierVersionsAreImported(t *testing.T) {
 	})
 }
 
-// TestFullQueueDropsTheOldest: they are counted, and the others are delivered in order.
+// TestFullQueueDropsTheOldest checks that a full queue drops and counts the oldest events, and that the others are
+// delivered in order.
 func TestFullQueueDropsTheOldest(t *testing.T) {
 	l := newListener(t)
 	inTime(t, func(t *testing.T) {

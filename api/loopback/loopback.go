@@ -1,6 +1,6 @@
-// Package loopback tells clients on this machine from proxies on it. It inspects the process at the other end of a
-// loopback connection, because requests that a proxy forwards without adding headers (nginx can, as can HAProxy, socat
-// and stunnel) are otherwise the same as those of a client.
+// Package loopback distinguishes clients on this machine from proxies on it. It inspects the process at the other end
+// of a loopback connection, because requests that a proxy forwards without adding headers (nginx can, as can HAProxy,
+// socat and stunnel) are otherwise the same as those of a client.
 //
 // A process counts as a client if it runs as root or as the user of this process, and cannot forward requests of
 // others: it listens on no TCP port, holds no accepted TCP connection and has no virtual network device. A process that

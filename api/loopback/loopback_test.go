@@ -152,7 +152,7 @@ func TestCheck(t *testing.T) {
 			}
 			mapped := netip.AddrPortFrom(netip.AddrFrom16(remote.Addr().As16()), remote.Port())
 			if err := checker.Check(mapped, local); (err == nil) != (tt.want == "") {
-				t.Errorf("by its IPv4 address in IPv6: %v", err)
+				t.Errorf("with the IPv4 address mapped to IPv6: %v", err)
 			}
 		})
 	}
@@ -170,7 +170,7 @@ func TestKnownClientIsInspectedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := checker.Check(accept()); err == nil || !strings.Contains(err.Error(), "listens on 127.0.0.1:") {
-		t.Errorf("a process that listens now: got %v, want that it listens", err)
+		t.Errorf("the process listens now: got %v, want an error that says so", err)
 	}
 }
 
@@ -178,7 +178,7 @@ func TestKnownClientIsInspectedAgain(t *testing.T) {
 func TestClientMayBeAnUpstream(t *testing.T) {
 	listener, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
-		t.Skip("no IPv6 here")
+		t.Skip("this machine has no IPv6")
 	}
 	defer listener.Close()
 	client, err := net.Dial("tcp", listener.Addr().String())
@@ -205,7 +205,7 @@ func TestClientMayBeAnUpstream(t *testing.T) {
 func TestClosedConnection(t *testing.T) {
 	remote, local := connected(t, "client", 0)
 	if err := loopback.New().Check(local, netip.AddrPortFrom(remote.Addr(), 1)); err == nil {
-		t.Error("a connection that is not there is a client's")
+		t.Error("the connection does not exist, and a client was found for it")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -227,6 +227,6 @@ func TestClosedConnection(t *testing.T) {
 	}
 	checker := loopback.New(address(listener.Addr()).Port())
 	if err := checker.Check(address(accepted.RemoteAddr()), address(accepted.LocalAddr())); err == nil || !strings.Contains(err.Error(), "no process") {
-		t.Errorf("after it was closed: %v", err)
+		t.Errorf("after the client closed the connection: %v", err)
 	}
 }

@@ -124,13 +124,13 @@ func TestStateMetrics(t *testing.T) {
 		`mirror_upstream_request_duration_seconds_count{host="docker.io"} 2`,
 	)
 	if !strings.Contains(text, `version="v1.2"} 1`) || !strings.Contains(text, "process_open_fds") {
-		t.Error("what runs is not told")
+		t.Error("the versions or the metrics of the process are missing")
 	}
 	deadline := time.After(20 * time.Second)
 	for !strings.Contains(text, "mirror_store_bytes") { // the survey runs in the background
 		select {
 		case <-deadline:
-			t.Fatal("nobody looked how much is held")
+			t.Fatal("the store was not surveyed")
 		default:
 			text = scrape(t, told)
 		}
@@ -138,7 +138,7 @@ func TestStateMetrics(t *testing.T) {
 	has(t, text, `mirror_store_files{origin="pushed"} 2`, `mirror_store_files{origin="mirrored"} 0`, `mirror_store_tags{origin="pushed"} 1`, `mirror_store_repositories{origin="pushed"} 1`)
 }
 
-// TestStoreIsNotSurveyedWithEachScrape.
+// TestStoreIsNotSurveyedWithEachScrape checks that scrapes reuse the result of a survey for some minutes.
 func TestStoreIsNotSurveyedWithEachScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &surveyed{}

@@ -63,12 +63,13 @@ func TestTrustedProxyNamesTheClient(t *testing.T) {
 		r.Header["X-Forwarded-For"] = tt.headers
 		f.ServeHTTP(httptest.NewRecorder(), r)
 		if told != tt.want {
-			t.Errorf("%s: told %s, want %s", name, told, tt.want)
+			t.Errorf("%s: the client is %s, want %s", name, told, tt.want)
 		}
 	}
 }
 
-// TestLimitsApplyToClientsBehindAProxy: not to the proxy, and a forged header does not help.
+// TestLimitsApplyToClientsBehindAProxy checks that limits count for each client behind a proxy instead of for the
+// proxy, and that a client cannot evade them with a forged header.
 func TestLimitsApplyToClientsBehindAProxy(t *testing.T) {
 	f := middleware.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), middleware.Options{},
 		middleware.Settings{RequestsPerSecond: 0.001, Burst: 1, Proxies: proxies(t, "10.0.0.1")})
@@ -81,21 +82,22 @@ func TestLimitsApplyToClientsBehindAProxy(t *testing.T) {
 	}
 	for i, want := range []int{200, 429} {
 		if got := ask("10.0.0.1:1", "192.0.2.1"); got != want {
-			t.Errorf("request %d of a client: %d", i, got)
+			t.Errorf("request %d of a client: status %d", i, got)
 		}
 		if got := ask("192.0.2.9:1", "192.0.2."+string(rune('3'+i))); got != want {
-			t.Errorf("request %d of one that is trusted by nobody: %d", i, got)
+			t.Errorf("request %d through a proxy that is not trusted: status %d", i, got)
 		}
 	}
 	if got := ask("10.0.0.1:1", "203.0.113.9, 192.0.2.1"); got != 429 {
-		t.Errorf("a client that says it is another: %d", got)
+		t.Errorf("a client with a forged header: status %d", got)
 	}
 	if got := ask("10.0.0.1:1", "192.0.2.2"); got != 200 {
-		t.Errorf("another client: %d", got)
+		t.Errorf("another client: status %d", got)
 	}
 }
 
-// TestForwardedRequestHasNoLoopbackRights: even if a trusted proxy names a loopback address.
+// TestForwardedRequestHasNoLoopbackRights checks that a forwarded request has no loopback rights, even if a trusted
+// proxy names a loopback address as the client.
 func TestForwardedRequestHasNoLoopbackRights(t *testing.T) {
 	guard, err := auth.New(auth.Options{})
 	if err != nil {
@@ -120,7 +122,7 @@ func TestForwardedRequestHasNoLoopbackRights(t *testing.T) {
 			r.Header.Set("X-Forwarded-For", tt.header)
 		}
 		if f.ServeHTTP(w, r); w.Code != tt.want {
-			t.Errorf("from %s for %q: %d, want %d", tt.from, tt.header, w.Code, tt.want)
+			t.Errorf("from %s for %q: status %d, want %d", tt.from, tt.header, w.Code, tt.want)
 		}
 	}
 }

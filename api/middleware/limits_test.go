@@ -51,11 +51,11 @@ func TestRequestLimit(t *testing.T) {
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
 	if body, _ := io.ReadAll(w.Body); w.Code != 200 {
-		t.Errorf("it is called dead: %d %s", w.Code, body)
+		t.Errorf("Alive answered %d %s", w.Code, body)
 	}
 	release()
 	if w := status(f, http.MethodGet, "192.0.2.2:1"); w.Code != 200 || f.InFlight() != 0 {
-		t.Errorf("%d, %d under way", w.Code, f.InFlight())
+		t.Errorf("status %d, %d requests in flight", w.Code, f.InFlight())
 	}
 }
 
@@ -71,11 +71,11 @@ func TestRateLimitPerAddress(t *testing.T) {
 	}
 	first, second := status(f, http.MethodGet, "192.0.2.1:3"), status(f, http.MethodGet, "192.0.2.1:3")
 	if first.Header().Get("Retry-After") != second.Header().Get("Retry-After") {
-		t.Errorf("who is refused has to wait longer for it: %v, %v", first.Header(), second.Header())
+		t.Errorf("a refused request extended the wait: %v, then %v", first.Header(), second.Header())
 	}
 	f.Configure(middleware.Settings{})
 	if w := status(f, http.MethodGet, "192.0.2.1:4"); w.Code != 200 {
-		t.Errorf("without a limit: %d", w.Code)
+		t.Errorf("without a limit: status %d", w.Code)
 	}
 }
 
@@ -93,8 +93,8 @@ func TestUploadLimitPerAddress(t *testing.T) {
 	}
 }
 
-// TestOneClientLeavesRequestsForOthers: a client with as many unfinished requests as possible has half of the limit,
-// and other clients are served.
+// TestOneClientLeavesRequestsForOthers checks that a client with as many unfinished requests as possible has half of
+// the limit, and other clients are served.
 func TestOneClientLeavesRequestsForOthers(t *testing.T) {
 	end := make(chan bool)
 	var all sync.WaitGroup
@@ -114,12 +114,12 @@ func TestOneClientLeavesRequestsForOthers(t *testing.T) {
 	}
 	for _, address := range []string{"192.0.2.1:1", "192.0.2.2:1", "[2001:db8::1]:1"} {
 		if w := status(f, http.MethodGet, address); w.Code != 200 {
-			t.Errorf("%s, which asks for one thing: %d %s", address, w.Code, w.Body)
+			t.Errorf("%s, with one request: status %d %s", address, w.Code, w.Body)
 		}
 	}
 	close(end)
 	all.Wait()
 	if f.InFlight() != 0 {
-		t.Errorf("%d under way", f.InFlight())
+		t.Errorf("%d requests in flight", f.InFlight())
 	}
 }

@@ -66,7 +66,7 @@ func TestObserversSeeEachRequest(t *testing.T) {
 		}
 		got.id, got.address = "", ""
 		if got != want {
-			t.Errorf("%s: told %+v, want %+v", path, got, want)
+			t.Errorf("%s: the observer got %+v, want %+v", path, got, want)
 		}
 	}
 	resp, err := http.Get(url + "/healthz")

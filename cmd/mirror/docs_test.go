@@ -54,7 +54,7 @@ func TestPagesNameCommandsThatExist(t *testing.T) {
 // flagsOfOthers are flags of other programs in the texts.
 var flagsOfOthers = []string{"ca", "cap-drop", "hosts-dir", "rawfile", "read-only", "set", "shutdown-timeout"}
 
-// invocation matches the program at the begin of a command, after what runs it.
+// invocation matches the program at the beginning of a command, after what runs it.
 var invocation = regexp.MustCompile(`(?:^|[|&;({] *|sudo |[A-Z_]+=\S+ |exec (?:-i )?mirror |mirror-0 -- |ssh inside )mirror ([^|;&\n)]+)`)
 
 // commandsIn returns the words behind each 'mirror' in the blocks and the code of a page.

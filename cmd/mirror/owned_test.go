@@ -82,7 +82,7 @@ func TestContentOfStoredManifestsIsKept(t *testing.T) {
 		})
 		old.must(err)
 		if len(left) > 0 {
-			r.Errorf("left out: %q", left)
+			r.Errorf("skipped: %q", left)
 		}
 		next.collect()
 		next.serves(old)

@@ -151,7 +151,7 @@ func TestLocalRepositoriesAreNotFetched(t *testing.T) {
 	must(t, err)
 	s.get(404, blobPath("team/app", d))
 	if asked := up.total() - before; asked != 0 {
-		t.Errorf("the upstream was asked %d times", asked)
+		t.Errorf("the upstream got %d requests", asked)
 	}
 }
 

@@ -108,7 +108,7 @@ func TestListCacheIsLimited(t *testing.T) {
 	p.origin.once()
 	list(0)
 	if n := p.origin.count("tags " + numbered(0).String()); n != 2 {
-		t.Errorf("asked %d times for a list that there is no room for", n)
+		t.Errorf("%d requests for a list that is too large to keep", n)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestBackgroundFailuresDoNotAffectClients(t *testing.T) {
 					t.Errorf("the fetch: %v", err)
 				}
 				if got := int(asked.Load()); got != tt.asked {
-					t.Errorf("asked %d times, want %d", got, tt.asked)
+					t.Errorf("the upstream got %d requests, want %d", got, tt.asked)
 				}
 			})
 		})

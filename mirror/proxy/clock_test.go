@@ -21,7 +21,7 @@ func TestTagCheckedInTheFutureIsRevalidated(t *testing.T) {
 			p.get(byTag("v1"), d)
 		}
 		if n := p.origin.count("resolve origin.test/org/app:v1"); n != 1 {
-			t.Errorf("the upstream was asked %d times, want once", n)
+			t.Errorf("the upstream got %d requests, want 1", n)
 		}
 	})
 }
@@ -40,7 +40,7 @@ func TestTTLIgnoresClockChanges(t *testing.T) {
 				t.Helper()
 				p.get(byTag("v1"), d)
 				if n := p.origin.count("resolve origin.test/org/app:v1"); n != want {
-					t.Errorf("%s the upstream was asked %d times, want %d", when, n, want)
+					t.Errorf("%s: the upstream got %d requests, want %d", when, n, want)
 				}
 			}
 			asked("at first", 0)

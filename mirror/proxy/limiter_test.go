@@ -25,7 +25,7 @@ func TestMissesPerClientAreLimited(t *testing.T) {
 			}
 		}
 		if n := p.origin.count(""); n != 20 {
-			t.Errorf("the upstream was asked %d times, want 20", n)
+			t.Errorf("the upstream got %d requests, want 20", n)
 		}
 		if _, err := ask(66, byTag("v1")); !mirror.TemporaryMiss(err) {
 			t.Errorf("the client over its limit: %v", err)
@@ -42,7 +42,7 @@ func TestMissesPerClientAreLimited(t *testing.T) {
 			_, _ = ask(66, byTag(fmt.Sprintf("again-%d", i)))
 		}
 		if n := p.origin.count("") - before; n != 2 {
-			t.Errorf("a second later it was asked %d times more, want 2", n)
+			t.Errorf("it got %d more requests in the next second, want 2", n)
 		}
 	})
 }

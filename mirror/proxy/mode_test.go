@@ -40,12 +40,12 @@ func TestOfflineCancelsRequestsAndTransfers(t *testing.T) {
 				p.origin.set(hangs("manifest"))
 				go func() { _, err := p.Manifest(t.Context(), byTag("v2")); errs <- err }()
 				synctest.Wait()
-				if name == "switched" { // calls that were under way before the change are counted
+				if name == "switched" { // calls in progress before the change are counted
 					p.must(p.SetMode(t.Context(), mirror.Auto))
 					p.must(p.SetMode(t.Context(), mirror.Online))
 				}
 				if n := p.Status().Downloads; n == 0 || len(errs) != 0 {
-					t.Fatalf("%d transfers are under way, %d have ended", n, len(errs))
+					t.Fatalf("%d transfers are in progress, %d have ended", n, len(errs))
 				}
 				p.must(p.SetMode(t.Context(), mirror.Offline))
 				p.origin.set(forbidden(t))
@@ -56,7 +56,7 @@ func TestOfflineCancelsRequestsAndTransfers(t *testing.T) {
 				}
 				synctest.Wait()
 				if n := p.Status().Downloads; n != 0 {
-					t.Errorf("%d transfers are under way", n)
+					t.Errorf("%d transfers are in progress", n)
 				}
 				begin := time.Now()
 				p.get(byTag("v1"), d)

@@ -85,7 +85,7 @@ func TestStatBlobAsksUpstreamForPulls(t *testing.T) {
 					t.Errorf("%d, %v", size, err)
 				}
 				if n := p.origin.count("stat"); n != tt.asked {
-					t.Errorf("the upstream was asked %d times, want %d", n, tt.asked)
+					t.Errorf("the upstream got %d requests, want %d", n, tt.asked)
 				}
 			})
 		})
@@ -114,7 +114,7 @@ func TestStatBlobOfAbsentBlobs(t *testing.T) {
 			}
 		}
 		if n := p.origin.count("stat") + p.origin.count("blob"); n != 2 {
-			t.Errorf("the upstream was asked %d times, want 2", n)
+			t.Errorf("the upstream got %d requests, want 2", n)
 		}
 	})
 }

@@ -28,7 +28,7 @@ func TestReconfigureKeepsTransfers(t *testing.T) {
 	p.Reconfigure(mirror.Names{Default: "other.test"}, other)
 	p.get(byTag("v1"), after)
 	if n := p.origin.count("resolve"); n != 0 {
-		t.Errorf("the upstream before was asked %d times", n)
+		t.Errorf("the previous upstream got %d requests", n)
 	}
 	if repo, err := p.Names().Repo("app", ""); err != nil || repo.Host != "other.test" {
 		t.Errorf("a bare name is %v, %v", repo, err)

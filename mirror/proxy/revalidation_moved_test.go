@@ -53,7 +53,7 @@ func TestAbsentChildRevalidatesTheTag(t *testing.T) {
 		p.get(byTag("nightly"), moved)
 		p.get(byDigest(next.Digest), next.Digest)
 		if n := p.origin.count("resolve"); n != 1 {
-			t.Errorf("asked %d times", n)
+			t.Errorf("the upstream got %d requests", n)
 		}
 	})
 }

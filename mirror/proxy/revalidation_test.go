@@ -65,7 +65,7 @@ func TestRevalidationsAreMerged(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := p.origin.count("resolve"); n != 1 {
-			t.Errorf("%d revalidations are under way", n)
+			t.Errorf("%d revalidations are in progress", n)
 		}
 		close(release)
 		clients.Wait()
@@ -184,7 +184,7 @@ func TestDeletedTagIsNotRevalidatedAtOnce(t *testing.T) {
 			later(time.Second)
 		}
 		if n := p.origin.count("resolve"); n != 1 {
-			t.Errorf("asked %d times, want once", n)
+			t.Errorf("the upstream got %d requests, want 1", n)
 		}
 		p.get(byTag("v1"), old)
 		later(2 * time.Second)

@@ -36,7 +36,7 @@ func TestFolderIsMigrated(t *testing.T) {
 	signature.ArtifactType = "application/signature"
 	signature.Subject = &v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: app, Size: 1}
 	signed := o.put("team/app", signature)
-	garbage := o.blob("nobody needs it")
+	garbage := o.blob("unneeded")
 
 	s, events := o.move(h, migrate.Request{})
 	if s.Repositories != 3 || s.Tags != 7 || s.Manifests != 9 || s.Skipped != 0 || s.Linked != s.Bytes || s.Cache {
@@ -53,7 +53,7 @@ func TestFolderIsMigrated(t *testing.T) {
 	}
 	h.wantComplete("team/app", signed)
 	if list, _, err := h.Referrers(t.Context(), bare("team/app"), app, "", 10, 1<<20); err != nil || len(list) != 1 || list[0].Digest != signed {
-		t.Errorf("what refers to it: %v, %v", list, err)
+		t.Errorf("referrers: %v, %v", list, err)
 	}
 	if h.isStored(garbage) {
 		t.Error("a blob that no manifest needs was migrated")
@@ -69,11 +69,11 @@ func TestFolderIsMigrated(t *testing.T) {
 
 	again, _ := o.move(h, migrate.Request{})
 	if again.Blobs != 0 || again.Bytes != 0 || again.Tags != s.Tags || again.Manifests != s.Manifests {
-		t.Errorf("again: %+v", again)
+		t.Errorf("the second migration: %+v", again)
 	}
 	o.image("tool", "new", "base", "new")
 	if more, _ := o.move(h, migrate.Request{}); more.Blobs != 2 || more.Tags != s.Tags+1 {
-		t.Errorf("with one more: %+v", more)
+		t.Errorf("after one image was added: %+v", more)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestFolderOfNoRegistry(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(empty, "docker/registry/v2"), 0o755))
 	for _, root := range []string{empty, filepath.Join(empty, "docker/registry/v2") + "/"} {
 		if s, err := migrate.Folder(t.Context(), h, mirror.Names{}, migrate.Request{Root: root}, new(progress.Reporter), func(migrate.Event) {}); err != nil || s != (migrate.Summary{}) {
-			t.Errorf("%s, which is empty: %+v, %v", root, s, err)
+			t.Errorf("the empty registry at %s: %+v, %v", root, s, err)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func TestHostileFolder(t *testing.T) {
 	must(t, os.WriteFile(secret, []byte("secret"), 0o600))
 	for name, test := range map[string]struct {
 		spoil func(o registryFolder)
-		what  string // is left out
+		what  string // name of what is skipped
 		says  string
 	}{
 		"blob missing": {func(o registryFolder) { must(t, os.Remove(o.path(dataOf(digest.FromString("bad layer"))))) }, "bad@", "is missing"},
@@ -218,7 +218,7 @@ func TestConflictingNames(t *testing.T) {
 		t.Error("a tag without conflict was not migrated")
 	}
 	if s, _ := o.move(h, migrate.Request{Repos: []string{"docker.io/library/nginx"}}); s.Skipped != 0 || h.tag("library/nginx", "1") != other {
-		t.Errorf("the one that was chosen: %+v", s)
+		t.Errorf("a migration of one of the names: %+v", s)
 	}
 }
 
@@ -344,7 +344,7 @@ func TestInterruptedMigrationIsCompletedLater(t *testing.T) {
 				}
 			})
 			if err == nil {
-				t.Fatal("there is no error")
+				t.Fatal("the migration succeeded")
 			}
 			s, _ := o.move(h, migrate.Request{})
 			if s.Tags != 20 || store.stored < 1 || s.Blobs < 1 || s.Blobs > 42-store.stored {

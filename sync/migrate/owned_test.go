@@ -41,9 +41,9 @@ func TestBlobsOfAnIndexAreMigrated(t *testing.T) {
 		h.push("private/app", "1", "secret")
 		_, events := o.move(h, migrate.Request{})
 		if left := events.skipped(); len(left) != 2 {
-			t.Errorf("left out: %v", left)
+			t.Errorf("skipped: %v", left)
 		}
-		h.movedIn()
+		h.wantMigrated()
 	})
 	t.Run("registry", func(t *testing.T) {
 		r, h := newRemote(t), newTestStore(t, t.TempDir())
@@ -57,13 +57,13 @@ func TestBlobsOfAnIndexAreMigrated(t *testing.T) {
 		_, events, err := r.move(h, migrate.Request{})
 		must(t, err)
 		if left := events.skipped(); len(left) != 2 {
-			t.Errorf("left out: %v", left)
+			t.Errorf("skipped: %v", left)
 		}
-		h.movedIn()
+		h.wantMigrated()
 	})
 }
 
-// schema1 is an image in Docker's format of before 2016, which has no media type inside.
+// schema1 is an image in the format that Docker used before 2016. The document contains no media type.
 func schema1(layers ...string) map[string]any {
 	list := make([]map[string]string, len(layers))
 	for n, layer := range layers {
@@ -72,8 +72,8 @@ func schema1(layers ...string) map[string]any {
 	return map[string]any{"schemaVersion": 1, "name": "old", "tag": "v1", "fsLayers": list}
 }
 
-// TestSchema1IsMovedIn, with its layers.
-func TestSchema1IsMovedIn(t *testing.T) {
+// TestSchema1IsMigrated checks that an image of schema 1 is migrated with its layers.
+func TestSchema1IsMigrated(t *testing.T) {
 	for name, move := range map[string]func(h testStore) (digest.Digest, eventList){
 		"folder": func(h testStore) (digest.Digest, eventList) {
 			o := newRegistryFolder(t)
@@ -95,23 +95,24 @@ func TestSchema1IsMovedIn(t *testing.T) {
 			h := newTestStore(t, t.TempDir())
 			d, events := move(h)
 			if got := h.tag("old", "v1"); got != d || len(events.skipped()) != 0 {
-				t.Fatalf("old:v1 is %q, want %s; left out: %v", got, d, events.skipped())
+				t.Fatalf("old:v1 is %q, want %s; skipped: %v", got, d, events.skipped())
 			}
 			man, err := h.Manifest(t.Context(), bare("old"), d)
 			must(t, err)
 			if man.MediaType != "application/vnd.docker.distribution.manifest.v1+json" {
-				t.Errorf("it is a %s", man.MediaType)
+				t.Errorf("the media type is %s", man.MediaType)
 			}
 			h.wantReadable("old", "layer", true)
 		})
 	}
 }
 
-func (h testStore) movedIn() {
+// wantMigrated checks the repositories of TestBlobsOfAnIndexAreMigrated after a migration.
+func (h testStore) wantMigrated() {
 	h.t.Helper()
 	for _, name := range []string{"team/app", "evil/app"} {
 		if h.tag(name, "cache") == "" {
-			h.t.Errorf("%s:cache was left out", name)
+			h.t.Errorf("%s:cache was skipped", name)
 		}
 	}
 	h.wantReadable("team/app", "layer", true)

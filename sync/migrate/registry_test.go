@@ -152,7 +152,7 @@ func TestRegistryIsMigrated(t *testing.T) {
 		h.wantComplete("tool", d)
 	}
 	if list, _, err := h.Referrers(t.Context(), bare("team/app"), app, "", 10, 1<<20); err != nil || len(list) != 1 || list[0].Digest != signed {
-		t.Errorf("what refers to it: %v, %v", list, err)
+		t.Errorf("referrers: %v, %v", list, err)
 	}
 	for _, name := range []string{"team/app", "tool"} {
 		if origin, err := h.RepoOrigin(t.Context(), bare(name)); err != nil || origin != mirror.Pushed {

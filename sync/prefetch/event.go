@@ -31,8 +31,8 @@ type Summary struct {
 	Unchecked  []string `json:"unchecked,omitempty"`
 }
 
-// reason returns in one line why an image is not complete. The caller shows the name of the image in front, so the text
-// omits that name, and contains each cause only once.
+// reason returns in one line why an image is not complete. The line contains each cause once. It does not contain the
+// name of the image, which the caller prints in front of it.
 func reason(image string, err error) string {
 	var reasons []string
 	all := []error{err}

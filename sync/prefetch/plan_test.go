@@ -116,6 +116,6 @@ func TestEveryFailureIsNamed(t *testing.T) {
 		t.Errorf("%d not checked: %s", summary.NotChecked, got)
 	}
 	if got := strings.Join(f.fetched, " "); got != "ghcr.io/org/app:v1" {
-		t.Errorf("fetched %s: stored tags are fetched as well", got)
+		t.Errorf("fetched %s, want the stored tag", got)
 	}
 }

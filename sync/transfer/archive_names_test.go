@@ -90,7 +90,7 @@ func TestImagesWithoutUsableNameAreSkipped(t *testing.T) {
 				s.must(err)
 				left := of(events, transfer.KindSkipped)
 				if len(left) != summary.Skipped || (summary.Skipped == 1) != (tt.says != "") {
-					t.Fatalf("dry run %t: left out %+v of %+v", dry, left, summary)
+					t.Fatalf("dry run %t: skipped %+v of %+v", dry, left, summary)
 				}
 				if tt.says != "" && (left[0].Name != two.Digest.String() || !strings.Contains(left[0].Reason, tt.says)) {
 					t.Errorf("dry run %t: reason %q", dry, left[0].Reason)

@@ -73,7 +73,7 @@ func TestPlanReportsDamage(t *testing.T) {
 	})
 	s.must(err)
 	if !slices.Equal(left, []string{"registry.example/org/app:bad"}) {
-		t.Errorf("left out: %q", left)
+		t.Errorf("skipped: %q", left)
 	}
 }
 

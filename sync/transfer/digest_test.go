@@ -89,7 +89,7 @@ func TestExportRoots(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Error("the receipt does not say what was brought in by its digest")
+		t.Error("the receipt does not list the image that was stored by its digest")
 	}
 }
 

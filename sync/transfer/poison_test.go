@@ -186,11 +186,11 @@ func (p *poisoner) carried(good digest.Digest) {
 		_, tag, _ := strings.Cut(name, ":")
 		switch got := to.tag(app, tag); {
 		case in[name] == left[name]:
-			p.t.Errorf("%s is in the bundle: %t, and left out: %t", name, in[name], left[name])
+			p.t.Errorf("%s is in the bundle: %t, skipped: %t", name, in[name], left[name])
 		case in[name] && got != d:
 			p.t.Errorf("%s arrived as %q, want %s", name, got, d)
 		case left[name] && got != "":
-			p.t.Errorf("%s was left out, and arrived as %s", name, got)
+			p.t.Errorf("%s was skipped, but imported as %s", name, got)
 		}
 	}
 }

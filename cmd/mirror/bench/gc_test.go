@@ -20,7 +20,7 @@ const (
 )
 
 // BenchmarkCollect collects half of 5,000 images, which no tag leads to, from the same content as distribution's
-// garbage-collect: moved in from its own folder. Each round begins with a new copy of both.
+// garbage-collect: migrated from its own folder. Each round begins with a new copy of both.
 func BenchmarkCollect(b *testing.B) {
 	b.Run("folder", func(b *testing.B) {
 		notQuick(b)

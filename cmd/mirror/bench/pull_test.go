@@ -50,7 +50,7 @@ func benchmarkPull(b *testing.B, name string, rate int64, count int) {
 			ours.add(b, mirror, i)
 			v3.add(b, registry, i)
 			if n := transfers(b, origin, i); n != 3 {
-				b.Errorf("the upstream was asked %d times by three clients", n)
+				b.Errorf("the upstream got %d requests for three clients", n)
 			}
 		}
 		toUpstream, toV3 := atMost(2.3), atMost(0.5)

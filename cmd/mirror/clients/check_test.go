@@ -19,7 +19,8 @@ import (
 type served struct {
 	*httptest.Server
 	asked []string
-	// login is what it wants pulls to be authorized by, token one that it gives to whom has that; "" is nothing.
+	// login is the authorization that pulls need, and token the one that the token service returns for it; both may be
+	// empty.
 	login, token string
 	broken       string // a digest that is served with other content
 	held         clients.Stored
@@ -109,16 +110,16 @@ func TestCheckSendsRequestsOfEachClient(t *testing.T) {
 			}
 		}
 		if len(s.asked) != 1+4*len(ways) {
-			t.Errorf("%s asked %q", kind, s.asked)
+			t.Errorf("%s sent %q", kind, s.asked)
 		}
 	}
 	s.held.Ref.Tag = "missing"
 	if _, err := s.check(t, "docker"); err == nil || !strings.Contains(err.Error(), "404") {
-		t.Errorf("what is missing: %v", err)
+		t.Errorf("an image that is not stored: %v", err)
 	}
 	s.m.Host = "127.0.0.1:1"
 	if _, err := s.check(t, "docker"); err == nil || !strings.Contains(err.Error(), "not a registry") {
-		t.Errorf("with nobody there: %v", err)
+		t.Errorf("without a server at the address: %v", err)
 	}
 }
 
@@ -153,10 +154,10 @@ func TestCheckDetectsLoginsAndWrongBytes(t *testing.T) {
 	s := serve(t)
 	s.token = "anybody's"
 	if _, err := s.check(t, "docker"); err != nil {
-		t.Errorf("with a token that anybody gets: %v", err)
+		t.Errorf("with a token for anonymous clients: %v", err)
 	}
 	s.broken = s.held.Manifest.String()
 	if _, err := s.check(t, "podman"); err == nil || !strings.Contains(err.Error(), "has another digest") {
-		t.Errorf("of wrong bytes: %v", err)
+		t.Errorf("a mirror that serves wrong bytes: %v", err)
 	}
 }

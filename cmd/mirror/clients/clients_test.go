@@ -27,7 +27,7 @@ func TestEveryClientUsesTheMirror(t *testing.T) {
 			text, paths, copies := "", []string{}, 0
 			for _, file := range setup.Files {
 				if file.Secret {
-					t.Errorf("%s: no password was given, and %s is to hold one", kind, file.Path)
+					t.Errorf("%s: %s is marked as secret, but the setup has no password", kind, file.Path)
 				}
 				if slices.Contains(paths, file.Path) || !strings.HasPrefix(file.Path, "/etc/") || (file.Text == "") == (file.Copy == "") {
 					t.Errorf("%s: file %+v", kind, file)
@@ -47,12 +47,12 @@ func TestEveryClientUsesTheMirror(t *testing.T) {
 				text += note
 			}
 			if m.TLS && (strings.Contains(text, "insecure") || strings.Contains(text, "http://")) {
-				t.Errorf("%s: is to do without TLS: %s", kind, text)
+				t.Errorf("%s: the setting for plain HTTP is missing: %s", kind, text)
 			}
 		}
 	}
 	if _, err := clients.For("rkt", plain); err == nil {
-		t.Error("an unknown client is no error")
+		t.Error("an unknown client was accepted")
 	}
 }
 
@@ -74,7 +74,7 @@ func TestEveryClientGetsItsCertificate(t *testing.T) {
 			path := copied[from]
 			looked := kind == "podman" || kind == "crio" // in a folder, for names
 			if path == "" || !looked && !strings.Contains(text, path) || looked && !strings.Contains(path, "/certs.d/reg.example/client.") {
-				t.Errorf("%s: %s goes to %q, and is named in\n%s", kind, from, path, text)
+				t.Errorf("%s: %s is copied to %q, want the path in\n%s", kind, from, path, text)
 			}
 		}
 	}
@@ -126,7 +126,7 @@ func TestNoFallback(t *testing.T) {
 				}
 			}
 			if m.NoFallback && strings.Contains(text, "registry-1.docker.io") {
-				t.Errorf("%s: Docker Hub is asked as well in\n%s", kind, text)
+				t.Errorf("%s: the client also contacts Docker Hub:\n%s", kind, text)
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func TestCredentials(t *testing.T) {
 		setup, _ := clients.For(kind, m)
 		for _, file := range setup.Files {
 			if holds := strings.Contains(file.Text, basic) || strings.Contains(file.Text, `se\"same`); holds && !file.Secret {
-				t.Errorf("%s: %s holds a password, and is not marked", kind, file.Path)
+				t.Errorf("%s: %s contains a password and is not marked as secret", kind, file.Path)
 			}
 		}
 	}

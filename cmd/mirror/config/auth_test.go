@@ -16,7 +16,7 @@ func TestOpenLoginsWarning(t *testing.T) {
 		{Config: upstream.Config{Host: "ghcr.io", Endpoints: []upstream.EndpointConfig{{URL: "https://cache.example"}, login}}},
 	}
 	if note := open.OpenLogins(); !strings.Contains(note, "from ghcr.io with") || strings.Contains(note, "docker.io") || !strings.Contains(note, "auth.anonymousPull: false") {
-		t.Errorf("it says %q", note)
+		t.Errorf("the warning is %q", note)
 	}
 	closed, ruled, without := open, open, open
 	closed.Auth.AnonymousPull = false
@@ -24,7 +24,7 @@ func TestOpenLoginsWarning(t *testing.T) {
 	without.Upstreams = open.Upstreams[:1]
 	for name, c := range map[string]Config{"users only": closed, "rules": ruled, "no login": without} {
 		if note := c.OpenLogins(); note != "" {
-			t.Errorf("%s: it says %q", name, note)
+			t.Errorf("%s: the warning is %q, want none", name, note)
 		}
 	}
 }

@@ -53,19 +53,19 @@ func TestConfigFile(t *testing.T) {
 	}
 	hub, ghcr := mirror.Repo{Host: "docker.io", Path: "library/app"}, mirror.Repo{Host: "ghcr.io", Path: "org/app"}
 	if images, referrers := c.BackfillOf(hub); !images || !referrers {
-		t.Error("docker.io is not completed with its referrers")
+		t.Error("images of docker.io are not backfilled with their referrers")
 	}
 	if images, _ := c.BackfillOf(ghcr); images {
-		t.Error("ghcr.io is completed")
+		t.Error("images of ghcr.io are backfilled")
 	}
 	if local, decided := c.IsLocal(mirror.Repo{Host: "docker.io", Path: "team/app"}); !local || !decided {
 		t.Error("team/app is not local")
 	}
 	if _, decided := c.IsLocal(hub); decided {
-		t.Error("library/app is decided")
+		t.Error("the configuration decides whether library/app is local")
 	}
 	if repo, err := c.Names().Repo("library/app", "hub.corp"); err != nil || repo != hub {
-		t.Errorf("an alias leads to %v, %v", repo, err)
+		t.Errorf("the repository of an alias is %v, %v", repo, err)
 	}
 	if got := strings.Join(c.Hosts()[:2], " "); got != "docker.io ghcr.io" || len(c.Hosts()) != 7 {
 		t.Errorf("upstreams: %v", c.Hosts())
@@ -94,7 +94,7 @@ func TestKnownUpstreamsCanBeDisabled(t *testing.T) {
 		}
 	}
 	if _, err := loadConfig(t, "knownUpstreams: false"); err == nil || !strings.Contains(err.Error(), "--upstream") {
-		t.Errorf("with no upstream at all: %v", err)
+		t.Errorf("without any upstream: %v", err)
 	}
 }
 

@@ -127,7 +127,7 @@ func counters(t *testing.T, p *process) map[string]int64 {
 	return counted
 }
 
-// TestOfflineModeInANetworkWithoutARoute: the mode was set long ago, with a network. Without one, all that is held is
+// TestOfflineModeInANetworkWithoutARoute: the mode was set long ago, with a network. Without one, all stored content is
 // served at once and at full speed, and nothing else is so much as tried.
 func TestOfflineModeInANetworkWithoutARoute(t *testing.T) {
 	const size, atLeast = 64 << 20, 32 << 20 // bytes, and bytes per second

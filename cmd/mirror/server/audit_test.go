@@ -58,7 +58,7 @@ func auditLines(t *testing.T, path string) (entries []audit.Entry) {
 func TestEveryJobIsAudited(t *testing.T) {
 	i, client, path := auditedInstance(t)
 	ask := map[string]func() error{}
-	// A list or a map of things that none of them understands, which is written down all the same.
+	// No job can decode this request, and the log contains it nevertheless.
 	nonsense := []any{[]any{1}}
 	for name := range i.service.Jobs() {
 		ask[name] = func() error {
@@ -86,9 +86,9 @@ func TestEveryJobIsAudited(t *testing.T) {
 		}
 		switch want, known := audited[name]; {
 		case !known:
-			t.Errorf("nobody said whether %s changes something: say it here, and in package audit", name)
+			t.Errorf("audited does not list %s: add it there, and to package audit", name)
 		case got != want:
-			t.Errorf("of %s the audit log has %s, want %s", name, got, want)
+			t.Errorf("for %s the audit log has %s, want %s", name, got, want)
 		}
 	}
 	if len(ask) != len(audited) {
@@ -131,7 +131,7 @@ func TestNoSecretIsAudited(t *testing.T) {
 	for _, url := range []string{"https://robot:opensesame@registry.invalid", "https://robot:opensesame@registry.invalid:port", "://robot:opensesame@x"} {
 		err := client.Job(t.Context(), "migrate", admin.MigrateRequest{URL: url}, nil, func(admin.Event) error { return nil })
 		if err == nil {
-			t.Errorf("%s is moved in", url)
+			t.Errorf("the migration from %s succeeded", url)
 		}
 	}
 	i.audit.Command(admin.Change{Action: "later", Request: json.RawMessage(`{"password":"opensesame"}`), HTTP: httptest.NewRequest("POST", "/", nil)})
