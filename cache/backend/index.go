@@ -39,6 +39,17 @@ type Copier interface {
 	Copy(ctx context.Context, w io.Writer) (int64, error)
 }
 
+// Compactor is an [Index] whose file can be made smaller while it is in use.
+type Compactor interface {
+	// Usage returns the size of the file, and about how much of it [Compactor.Compact] would free.
+	Usage() (size, free int64, err error)
+	// Compact makes the file as small as its content allows, and returns its size before and after. Updates wait until it
+	// returns; views do not. It needs as much room on the disk as the file has afterwards.
+	Compact(ctx context.Context) (before, after int64, err error)
+	// CheckFile returns an error if the file was removed, or replaced by somebody else.
+	CheckFile() error
+}
+
 // Table is the name of a table of the index.
 type Table string
 

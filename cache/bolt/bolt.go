@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,10 +38,18 @@ const lockTimeout = 500 * time.Millisecond
 
 // Index implements [backend.Index]. A table is a bucket, which the first write to it creates.
 type Index struct {
-	db        *bbolt.DB
-	opened    os.FileInfo // of the file at Open; nil if it is only read
+	path      string
+	db        atomic.Pointer[bbolt.DB] // a compaction replaces it
 	closeOnce sync.Once
 	closeErr  error
+
+	fileMu sync.Mutex  // guards opened
+	opened os.FileInfo // of the file in use; nil if it is only read
+
+	writing    sync.Mutex     // held by whoever writes to the file, or replaces it
+	retired    bool           // Close has begun to close the file; guarded by writing
+	nameSynced bool           // see syncName; guarded by writing
+	retiring   sync.WaitGroup // files that were replaced and still have views
 
 	mu     sync.Mutex // guards queue and closed
 	queue  []*update
@@ -48,7 +57,7 @@ type Index struct {
 	wake   chan struct{} // holds a token while the committer has work
 	done   chan struct{} // closed when the committer has ended
 
-	prealloc preallocation // used by the committer
+	prealloc preallocation // guarded by writing
 	commits  int           // number of transactions committed; written by the committer, read by tests after Close
 }
 
@@ -57,26 +66,16 @@ var _ backend.Index = (*Index)(nil)
 // Open opens the index in the file at path, and creates it if it does not exist. It returns [ErrLocked] if another
 // process has it open, and [ErrDamaged] if the file cannot be read as an index.
 func Open(path string) (*Index, error) {
-	options := bbolt.Options{
-		Timeout: lockTimeout,
-		// The list of free pages is not written with every commit, so the cost of a commit depends on what it changes,
-		// not on the pages that a large collection freed. Close writes the list once; after a crash, Open rebuilds it by
-		// reading the tree. The map type finds a run of free pages without walking the whole list.
-		NoFreelistSync: true,
-		FreelistType:   bbolt.FreelistMapType,
-		// A writer that enlarges the memory map waits for all readers, and a survey reads for seconds.
-		InitialMmapSize: reserve(),
-	}
 	if err := probe(path); err != nil {
 		return nil, openError(path, err)
 	}
-	db, err := bbolt.Open(path, 0o600, &options)
-	if errors.Is(err, syscall.ENOMEM) { // address space is scarce: enlarge the map as needed
-		options.InitialMmapSize = 0
-		db, err = bbolt.Open(path, 0o600, &options)
-	}
+	db, err := openFile(path)
 	if err != nil {
 		return nil, openError(path, err)
+	}
+	// This process owns the file, so no other one is compacting it.
+	if err := os.Remove(path + compactSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
 	if err := durable.SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
@@ -88,6 +87,26 @@ func Open(path string) (*Index, error) {
 	x := newIndex(db, opened)
 	x.prealloc.open(path)
 	return x, nil
+}
+
+// openFile opens a file for reading and writing, and creates it if it does not exist.
+func openFile(path string) (*bbolt.DB, error) {
+	options := bbolt.Options{
+		Timeout: lockTimeout,
+		// The list of free pages is not written with every commit, so the cost of a commit depends on what it changes,
+		// not on the pages that a large collection freed. Close writes the list once; after a crash, Open rebuilds it by
+		// reading the tree. The map type finds a run of free pages without walking the whole list.
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+		// A writer that enlarges the memory map waits for all readers, and a survey reads for seconds.
+		InitialMmapSize: reserve(),
+	}
+	db, err := bbolt.Open(path, 0o600, &options)
+	if errors.Is(err, syscall.ENOMEM) { // address space is scarce: enlarge the map as needed
+		options.InitialMmapSize = 0
+		db, err = bbolt.Open(path, 0o600, &options)
+	}
+	return db, err
 }
 
 // OpenCopy opens a file that [Index.Copy] wrote for reading: every Update fails. Several processes may read it at the
@@ -112,7 +131,8 @@ func openError(path string, err error) error {
 }
 
 func newIndex(db *bbolt.DB, opened os.FileInfo) *Index {
-	x := &Index{db: db, opened: opened, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	x := &Index{path: db.Path(), opened: opened, nameSynced: true, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	x.db.Store(db)
 	go x.runCommitter()
 	return x
 }
@@ -132,11 +152,22 @@ func (x *Index) View(ctx context.Context, f func(backend.ReadTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := x.db.View(func(t *bbolt.Tx) error { return f(&tx{bolt: t}) })
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
+	return x.view(func(t *bbolt.Tx) error { return f(&tx{bolt: t}) })
+}
+
+// view calls f with a transaction of the current file.
+func (x *Index) view(f func(*bbolt.Tx) error) error {
+	for {
+		db := x.db.Load()
+		err := db.View(f)
+		switch {
+		case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+			return err
+		case x.db.Load() == db:
+			return ErrClosed
+		}
+		// A compaction has replaced the file before the transaction began.
 	}
-	return err
 }
 
 // Close completes the queued updates, waits for views, and closes the file.
@@ -147,10 +178,14 @@ func (x *Index) Close() error {
 		x.mu.Unlock()
 		x.wakeCommitter()
 		<-x.done
+		x.writing.Lock() // waits for a compaction
+		defer x.writing.Unlock()
+		x.retired = true
 		x.writeFreeList()
-		if err := x.db.Close(); err != nil {
+		if err := x.db.Load().Close(); err != nil {
 			x.closeErr = fmt.Errorf("close index: %w", err)
 		}
+		x.retiring.Wait()
 		x.prealloc.close()
 	})
 	return x.closeErr
@@ -159,10 +194,11 @@ func (x *Index) Close() error {
 // writeFreeList writes the list of free pages, so that the next Open need not read the tree to find them. The committer
 // has ended. A failure is not an error: everything else is durable, and Open rebuilds the list.
 func (x *Index) writeFreeList() {
-	if x.opened == nil || x.checkFile() != nil {
+	if x.opened == nil || x.CheckFile() != nil {
 		return
 	}
-	t, err := x.db.Begin(true)
+	db := x.db.Load()
+	t, err := db.Begin(true)
 	if err != nil {
 		return
 	}
@@ -176,6 +212,6 @@ func (x *Index) writeFreeList() {
 		_ = t.Rollback()
 		return
 	}
-	x.db.NoFreelistSync = false
+	db.NoFreelistSync = false
 	_ = t.Commit() // bbolt rolls back a commit that fails
 }

@@ -92,7 +92,7 @@ func TestAcknowledgedUpdatesSurviveKill(t *testing.T) {
 		if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}
-		data, err := os.ReadFile(x.db.Path())
+		data, err := os.ReadFile(x.path)
 		if err != nil {
 			t.Fatal(err)
 		}

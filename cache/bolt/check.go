@@ -26,7 +26,9 @@ func (x *Index) Check(ctx context.Context) (defects []error, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	t, err := x.db.Begin(true)
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	t, err := x.db.Load().Begin(true)
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return nil, ErrClosed
 	}
@@ -47,13 +49,13 @@ func (x *Index) Copy(ctx context.Context, w io.Writer) (n int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	err = x.db.View(func(t *bbolt.Tx) (err error) {
+	err = x.view(func(t *bbolt.Tx) (err error) {
 		n, err = t.WriteTo(&ctxWriter{ctx, w})
 		return err
 	})
 	switch {
-	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		return 0, ErrClosed
+	case errors.Is(err, ErrClosed):
+		return 0, err
 	case ctx.Err() != nil:
 		return n, ctx.Err()
 	case err != nil:

@@ -108,7 +108,9 @@ func (x *Index) commit(group []*update) {
 // and returns the index of the update, otherwise -1. An update that fails before it writes does not affect the
 // others; most failures are of that kind, because checks come first. A transaction without writes is not committed.
 func (x *Index) tryCommit(group []*update) (failed int, err error) {
-	t, err := x.db.Begin(true)
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	t, err := x.db.Load().Begin(true)
 	if err != nil {
 		return -1, fmt.Errorf("begin index transaction: %w", err)
 	}
@@ -123,24 +125,25 @@ func (x *Index) tryCommit(group []*update) (failed int, err error) {
 	if !wrote {
 		return -1, t.Rollback()
 	}
-	if err := x.checkFile(); err != nil {
+	if err := errors.Join(x.CheckFile(), x.syncName()); err != nil {
 		return -1, errors.Join(err, t.Rollback())
 	}
 	return -1, x.sync(t)
 }
 
-// checkFile returns [ErrFileReplaced] if the file was removed or replaced since it was opened. The system would
+// CheckFile returns [ErrFileReplaced] if the file was removed or replaced since it was opened. The system would
 // accept further writes to it and discard them when it is closed.
-func (x *Index) checkFile() error {
+func (x *Index) CheckFile() error {
+	x.fileMu.Lock()
+	defer x.fileMu.Unlock()
 	if x.opened == nil {
 		return nil
 	}
-	path := x.db.Path()
-	switch now, err := os.Stat(path); {
+	switch now, err := os.Stat(x.path); {
 	case errors.Is(err, os.ErrNotExist), err == nil && !os.SameFile(now, x.opened):
-		return fmt.Errorf("index %s: %w", path, ErrFileReplaced)
+		return fmt.Errorf("index %s: %w", x.path, ErrFileReplaced)
 	case err != nil:
-		return fmt.Errorf("index %s: %w", path, err)
+		return fmt.Errorf("index %s: %w", x.path, err)
 	}
 	return nil
 }

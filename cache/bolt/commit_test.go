@@ -276,7 +276,7 @@ func TestUpdateFailsAfterFileIsReplaced(t *testing.T) {
 	if err := x.Update(ctx, write("before")); err != nil {
 		t.Fatal(err)
 	}
-	path := x.db.Path()
+	path := x.path
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,8 @@ var (
 	_ backend.Index   = (*Index)(nil)
 	_ backend.Checker = (*Index)(nil)
 	_ backend.Copier  = (*Index)(nil)
+
+	_ backend.Compactor = (*Index)(nil)
 )
 
 // New returns an index that stores its keys in below. The layout of a table must not change while it has entries.
@@ -96,6 +98,32 @@ func (x *Index) Check(ctx context.Context) (defects []error, err error) {
 		return nil, nil
 	}
 	return checker.Check(ctx)
+}
+
+// Usage implements [backend.Compactor]. It returns [errors.ErrUnsupported] for an index that cannot be compacted.
+func (x *Index) Usage() (size, free int64, err error) {
+	compactor, ok := x.below.(backend.Compactor)
+	if !ok {
+		return 0, 0, errors.ErrUnsupported
+	}
+	return compactor.Usage()
+}
+
+// Compact implements [backend.Compactor].
+func (x *Index) Compact(ctx context.Context) (before, after int64, err error) {
+	compactor, ok := x.below.(backend.Compactor)
+	if !ok {
+		return 0, 0, errors.ErrUnsupported
+	}
+	return compactor.Compact(ctx)
+}
+
+// CheckFile implements [backend.Compactor].
+func (x *Index) CheckFile() error {
+	if compactor, ok := x.below.(backend.Compactor); ok {
+		return compactor.CheckFile()
+	}
+	return nil
 }
 
 // Copy implements [backend.Copier]. It returns [errors.ErrUnsupported] for an index that cannot be copied.
