@@ -42,6 +42,7 @@
 //	                                        kept: gc.Candidate
 //	remove          RemoveRequest           candidate, deleted, kept: gc.Candidate          RemoveSummary
 //	verify          VerifyRequest           defect: mirror.VerifyEvent                      mirror.VerifySummary
+//	compact         CompactRequest                                                          CompactSummary
 //	usage           UsageRequest            repository: Usage                               Usage, of all repositories
 //	pins                                    pin: mirror.Pin
 //	pin, unpin      array of names          pin: mirror.Pin

@@ -59,6 +59,18 @@ type VerifyRequest struct {
 	Rate   int64 `json:"rate,omitempty"` // bytes per second
 }
 
+// CompactRequest compacts the file of the index.
+type CompactRequest struct {
+	DryRun bool `json:"dryRun,omitempty"` // change nothing
+}
+
+// CompactSummary is the size of the file of the index before and after a compaction, in bytes. In a dry run, After is an
+// estimate.
+type CompactSummary struct {
+	Before int64 `json:"before"`
+	After  int64 `json:"after"`
+}
+
 // MigrateRequest copies another registry. URL is the address of the registry that From names.
 type MigrateRequest struct {
 	migrate.Request

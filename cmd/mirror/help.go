@@ -50,7 +50,7 @@ var commandGroups = []struct {
 		{"ls", newListCommand}, {"tag", newTagCommand}, {"rm", newRemoveCommand}, {"pin", newPinCommand}, {"unpin", newUnpinCommand}, {"wants", newWantsCommand},
 	}},
 	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"import", newImportCommand}, {"key", newKeyCommand}}},
-	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}}},
+	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}, {"compact", newCompactCommand}}},
 	{groupOperations, []namedCommand{{"verify", newVerifyCommand}, {"backup", newBackupCommand}, {"health", newHealthCommand}}},
 	{groupAccess, []namedCommand{{"client", newClientCommand}, {"user", newUserCommand}, {"cert", newCertCommand}}},
 	{groupOther, []namedCommand{{"version", newVersionCommand}}},

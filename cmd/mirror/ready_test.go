@@ -14,7 +14,7 @@ import (
 func TestServerWithoutStoreIsNotReady(t *testing.T) {
 	for gone, want := range map[string]string{
 		"nothing":                        "ready\n",
-		cache.IndexName:                  "not ready: the index was removed or replaced: no such file or directory\n",
+		cache.IndexName:                  "not ready: the index was removed or replaced\n",
 		"incoming":                       "not ready: the folder of uploads is not writable: no such file or directory\n",
 		"blobs":                          "not ready: the folder of blobs is not readable: no such file or directory\n",
 		filepath.Join("blobs", "sha256"): "not ready: the folder of blobs is not readable: no such file or directory\n",

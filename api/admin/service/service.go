@@ -25,6 +25,10 @@ type Store interface {
 	mirror.Catalog
 	// Backup writes a consistent copy of the index and returns its size in bytes.
 	Backup(ctx context.Context, w io.Writer) (int64, error)
+	// IndexUsage returns the size of the file of the index in bytes, and about how much of it CompactIndex would free.
+	IndexUsage() (size, free int64, err error)
+	// CompactIndex makes the file of the index smaller, and returns its size before and after in bytes.
+	CompactIndex(ctx context.Context) (before, after int64, err error)
 	// StoredBytes returns the size of all stored blobs and manifests.
 	StoredBytes(ctx context.Context) (int64, error)
 }
@@ -37,6 +41,8 @@ type Options struct {
 	Collector *gc.Collector
 	// Registry returns a client of the registry at a URL, to migrate from it. Without it, only a folder can be migrated.
 	Registry func(url string) (migrate.RegistryClient, error)
+	// Room checks that a number of bytes can be written to the disk of the store. Nil does not check.
+	Room func(need int64) error
 	// Events receives an event for each image that is removed or imported; nil for none.
 	Events *events.Events
 }
@@ -66,6 +72,7 @@ func (s *Service) Jobs() map[string]admin.Job {
 		"remove":         job(s.remove),
 		"usage":          job(s.usage),
 		"verify":         job(s.verify),
+		"compact":        job(s.compact),
 		"pins":           job(s.pins),
 		"pin":            job(s.pin),
 		"unpin":          job(s.unpin),

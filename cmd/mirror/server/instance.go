@@ -111,7 +111,7 @@ func (i *Instance) open(ctx context.Context) (err error) {
 	if i.opts.spool {
 		store = spoolingStore{Store: i.store, folder: c.Data, room: i.capacity.Check, log: i.log}
 	}
-	i.service = service.New(i.Proxy, store, service.Options{Transfer: bundles, Collector: i.collector, Registry: i.registryAt, Events: i.events})
+	i.service = service.New(i.Proxy, store, service.Options{Transfer: bundles, Collector: i.collector, Registry: i.registryAt, Events: i.events, Room: i.capacity.Check})
 	return bundles.Resume(ctx)
 }
 

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,18 +10,15 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/api/middleware"
-	"airmirror/cache"
 )
 
 // readyChecks returns the conditions for the server to be ready. Upstreams are not among them.
 func (s *server) readyChecks() []middleware.Check {
 	data := s.settings.Data
-	index := filepath.Join(data, cache.IndexName)
-	opened, _ := os.Stat(index)
 	return []middleware.Check{
 		{Name: "the data folder is not writable", Run: func(context.Context) error { return tryWrite(data) }},
 		{Name: "the folder of uploads is not writable", Run: func(context.Context) error { return tryWrite(filepath.Join(data, "incoming")) }},
-		{Name: "the index was removed or replaced", Run: func(context.Context) error { return checkSameFile(index, opened) }},
+		{Name: "the index was removed or replaced", Run: func(context.Context) error { return s.store.CheckIndexFile() }},
 		{Name: "the index is not readable", Run: func(ctx context.Context) error {
 			_, err := s.store.Repos(ctx, "", 1)
 			return err
@@ -36,16 +32,6 @@ func (s *server) readyChecks() []middleware.Check {
 			return s.Proxy.Writable()
 		}},
 	}
-}
-
-// checkSameFile returns an error if path is another file than before. A process can still write to a file that was
-// removed, but loses the content when it ends.
-func checkSameFile(path string, before os.FileInfo) error {
-	now, err := os.Stat(path)
-	if err == nil && !os.SameFile(now, before) {
-		err = fmt.Errorf("%s is another file than the one in use", path)
-	}
-	return err
 }
 
 // tryRead reads the folder of blobs and the folders of the algorithms in it. They exist before a server starts, so a

@@ -112,6 +112,7 @@ func (s *server) serve(ctx context.Context) error {
 	s.events.Deliver(s.Proxy.NetworkContext)
 	stopAdmin := s.serveAdmin(ctx)
 	stopCollector := s.serveCollector(ctx)
+	stopCompaction := s.compactIndex(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- s.transport.serve(clients) }()
 	log.Info("serving", zap.Stringer("address", s.listener.Addr()), zap.String("data", s.settings.Data), zap.String("mode", string(s.Proxy.Mode())),
@@ -131,6 +132,7 @@ func (s *server) serve(ctx context.Context) error {
 	defer cancel()
 	stopAdmin(deadline)
 	stopCollector()
+	stopCompaction()
 	if err := clients.Shutdown(deadline); err != nil {
 		log.Warn("clients were disconnected", zap.Error(err))
 		clients.Close()
