@@ -66,7 +66,7 @@ func steps(t *testing.T, path string) (all []step) {
 
 // withFiles names the files that steps show, and drops the blocks that are none.
 func withFiles(all []step) (kept []step) {
-	name := regexp.MustCompile(`^# ([a-z-]+\.(?:yaml|txt))$`)
+	name := regexp.MustCompile(`^# ([a-z-]+\.(?:yaml|yml|txt))$`)
 	for _, s := range all {
 		if s.command == "" {
 			match := name.FindStringSubmatch(append(s.output, "")[0])
