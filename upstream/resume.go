@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"time"
@@ -118,7 +118,8 @@ func (t *transfer) checkPart(resp *response) error {
 	return nil
 }
 
-// checkRestart reads the first t.off bytes again and compares them: an upstream that starts over may have other bytes now.
+// checkRestart reads the first t.off bytes again and compares their checksum: an upstream that starts over may have other
+// bytes now. The checksum only saves the transfer of the rest: the digest of the blob is verified at the end.
 func (t *transfer) checkRestart(resp *response) error {
 	if isMarkup(resp.Response) && t.off > 0 {
 		return t.target.invalid("%w", errWebPage)
@@ -126,13 +127,12 @@ func (t *transfer) checkRestart(resp *response) error {
 	if t.size >= 0 && resp.ContentLength >= 0 && resp.ContentLength != t.size {
 		return permanentError{t.target.invalid("a blob of %d bytes, after the interruption of one of %d", resp.ContentLength, t.size)}
 	}
-	var sum maphash.Hash
-	sum.SetSeed(t.sum.Seed())
+	sum := uint32(0)
 	body := newStallReader(resp, t.registry.opts.StallTimeout)
 	buf := make([]byte, 64<<10)
 	for left := t.off; left > 0; {
 		n, err := body.Read(buf[:min(left, int64(len(buf)))])
-		_, _ = sum.Write(buf[:n]) // never fails
+		sum = crc32.Update(sum, castagnoli, buf[:n])
 		left -= int64(n)
 		if err == io.EOF && left > 0 {
 			err = io.ErrUnexpectedEOF
@@ -141,7 +141,7 @@ func (t *transfer) checkRestart(resp *response) error {
 			return t.target.interrupted(resp.watchdog.cause(err))
 		}
 	}
-	if sum.Sum64() != t.sum.Sum64() {
+	if sum != t.sum {
 		return permanentError{t.target.invalid("the bytes differ from those before the interruption")}
 	}
 	t.size = max(t.size, resp.ContentLength)
