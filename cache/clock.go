@@ -226,16 +226,44 @@ func (c *clock) writeWith(ctx context.Context, index backend.Index, do func(tx b
 // systemClock implements [backend.Clock] with the clocks of the machine.
 type systemClock struct {
 	start  string
-	opened time.Time // with a monotonic clock reading
-	uptime time.Duration
+	opened time.Time     // with a monotonic clock reading
+	booted time.Duration // the uptime of the machine at opened
+	uptime func() time.Duration
+
+	mu        sync.Mutex
+	read      time.Duration // when the uptime was last read, by the monotonic clock since opened
+	drift     time.Duration // how far the wall clock had moved against the monotonic clock then
+	suspended time.Duration // how long the machine had been suspended since opened then
 }
 
-func newSystemClock() systemClock { return systemClock{backend.BootID(), time.Now(), backend.Uptime()} }
+const (
+	// driftTolerance is how far the wall clock may move against the monotonic clock before the uptime is read again.
+	driftTolerance = 100 * time.Millisecond
+	// maxUptimeAge is how long the time of suspension is reused if the wall clock does not move.
+	maxUptimeAge = time.Minute
+)
 
-func (m systemClock) Now() time.Time { return time.Now() }
+func newSystemClock() *systemClock {
+	return &systemClock{start: backend.BootID(), opened: time.Now(), booted: backend.Uptime(), uptime: backend.Uptime}
+}
 
-// Uptime uses the larger of two clocks: the monotonic one, which stops while the machine is suspended, and the uptime
-// of the machine.
-func (m systemClock) Uptime() (start string, since time.Duration) {
-	return m.start, max(m.uptime+time.Since(m.opened), backend.Uptime())
+func (m *systemClock) Now() time.Time { return time.Now() }
+
+// Uptime returns the time since the machine booted. The monotonic clock stops while the machine is suspended.
+func (m *systemClock) Uptime() (start string, since time.Duration) {
+	now := time.Now()
+	return m.start, m.uptimeAt(now.Sub(m.opened), now.Round(0).Sub(m.opened.Round(0)))
+}
+
+// uptimeAt returns the uptime of the machine from the time since opened, by the monotonic clock and by the wall clock. It
+// reads the uptime, which is a system call, only if the machine may have been suspended since it was last read: the wall
+// clock goes on then, and the monotonic clock does not.
+func (m *systemClock) uptimeAt(monotonic, wall time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if drift := wall - monotonic; (drift-m.drift).Abs() > driftTolerance || monotonic-m.read > maxUptimeAge {
+		m.read, m.drift = monotonic, drift
+		m.suspended = max(m.suspended, m.uptime()-m.booted-monotonic)
+	}
+	return m.booted + monotonic + m.suspended
 }

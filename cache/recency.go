@@ -57,7 +57,7 @@ func newRecency(index backend.Index, clock *clock, options Options) *recency {
 func (r *recency) touch(c content) {
 	at := r.clock.now()
 	r.mu.Lock()
-	if _, known := r.used[c]; known || len(r.used) < recencyLimit {
+	if len(r.used) < recencyLimit || !r.used[c].IsZero() {
 		r.used[c] = at
 	}
 	full := len(r.used) >= recencyBatch
