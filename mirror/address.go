@@ -24,6 +24,16 @@ func NetworkOf(address string) netip.Prefix {
 	return networkOf(addr)
 }
 
+// NetworkOfPeer is [NetworkOf] for the address of a connection.
+func NetworkOfPeer(address net.Addr) netip.Prefix {
+	if tcp, ok := address.(*net.TCPAddr); ok {
+		if addr := tcp.AddrPort().Addr(); addr.IsValid() {
+			return networkOf(addr)
+		}
+	}
+	return NetworkOf(address.String())
+}
+
 func networkOf(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	prefix, err := addr.Prefix(min(64, addr.BitLen()))

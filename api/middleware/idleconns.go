@@ -15,17 +15,18 @@ import (
 type idleConns struct {
 	total    int // limit of all connections; 0 is none
 	mu       sync.Mutex
-	open     map[net.Conn]bool // all connections, but for those that are being closed
+	conns    map[net.Conn]*trackedConn // all connections, but for those that are being closed
 	shares   *mirror.Shares[netip.Prefix]
-	byClient map[netip.Prefix]*list.List // of *idleConn, the one that is idle the longest first
-	elements map[net.Conn]*list.Element
+	byClient map[netip.Prefix]*list.List // of *trackedConn, the one that is idle the longest first
 	closing  bool
 }
 
-type idleConn struct {
+// trackedConn is a connection from its first to its last state, so that a request only moves it from one list to another.
+type trackedConn struct {
 	net.Conn
-	client netip.Prefix
-	unused bool // no request has arrived yet
+	client  netip.Prefix
+	element *list.Element // nil while a request is in flight
+	unused  bool          // no request has arrived yet
 }
 
 // ConnLimits limit the connections of a server.
@@ -44,9 +45,8 @@ type ConnLimits struct {
 // for seconds for their first request; clients and port checks open such connections in advance.
 func LimitConns(server *http.Server, limits ConnLimits) {
 	c := &idleConns{
-		total: limits.Total, open: make(map[net.Conn]bool),
-		shares:   mirror.NewShares[netip.Prefix](int64(limits.Idle)),
-		byClient: make(map[netip.Prefix]*list.List), elements: make(map[net.Conn]*list.Element),
+		total: limits.Total, conns: make(map[net.Conn]*trackedConn),
+		shares: mirror.NewShares[netip.Prefix](int64(limits.Idle)), byClient: make(map[netip.Prefix]*list.List),
 	}
 	server.ConnState = c.setState
 	server.RegisterOnShutdown(c.shutdown)
@@ -56,54 +56,66 @@ func LimitConns(server *http.Server, limits ConnLimits) {
 func (c *idleConns) setState(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.remove(conn)
-	switch state {
-	case http.StateNew:
-		c.open[conn] = true
-	case http.StateClosed, http.StateHijacked:
-		delete(c.open, conn)
+	if state == http.StateNew {
+		c.begin(conn)
+		return
 	}
-	switch {
-	case state == http.StateNew && (c.closing || c.total > 0 && len(c.open) > c.total): // during the shutdown, or too many
-		c.close(conn)
-	case state == http.StateNew || state == http.StateIdle:
-		c.add(&idleConn{conn, mirror.NetworkOf(conn.RemoteAddr().String()), state == http.StateNew})
+	tracked := c.conns[conn]
+	if tracked == nil { // it is being closed
+		return
+	}
+	c.remove(tracked)
+	tracked.unused = false
+	switch state {
+	case http.StateIdle:
+		c.add(tracked)
+	case http.StateClosed, http.StateHijacked:
+		delete(c.conns, conn)
 	}
 }
 
-// add adds a connection. At the limit it closes another one, or this one.
-func (c *idleConns) add(conn *idleConn) {
+// begin adds a new connection, or closes it during the shutdown or if there are too many.
+func (c *idleConns) begin(conn net.Conn) {
+	tracked := &trackedConn{Conn: conn, client: mirror.NetworkOfPeer(conn.RemoteAddr()), unused: true}
+	if c.closing || c.total > 0 && len(c.conns) >= c.total {
+		c.close(tracked)
+		return
+	}
+	c.conns[conn] = tracked
+	c.add(tracked)
+}
+
+// add adds a connection that is idle now. At the limit it closes another one, or this one.
+func (c *idleConns) add(conn *trackedConn) {
 	for !c.shares.Take(conn.client, 1) {
 		oldest := c.byClient[c.shares.Yields(conn.client)]
 		if oldest == nil { // the limit leaves no room for one
-			c.close(conn.Conn)
+			c.close(conn)
 			return
 		}
-		victim := oldest.Front().Value.(*idleConn)
-		c.remove(victim.Conn)
-		c.close(victim.Conn)
+		victim := oldest.Front().Value.(*trackedConn)
+		c.remove(victim)
+		c.close(victim)
 	}
 	conns := c.byClient[conn.client]
 	if conns == nil {
 		conns = list.New()
 		c.byClient[conn.client] = conns
 	}
-	c.elements[conn.Conn] = conns.PushBack(conn)
+	conn.element = conns.PushBack(conn)
 }
 
-// remove removes a connection if it is idle.
-func (c *idleConns) remove(conn net.Conn) {
-	element, ok := c.elements[conn]
-	if !ok {
+// remove removes a connection from the idle ones if it is one of them.
+func (c *idleConns) remove(conn *trackedConn) {
+	if conn.element == nil {
 		return
 	}
-	delete(c.elements, conn)
-	client := element.Value.(*idleConn).client
-	conns := c.byClient[client]
-	if conns.Remove(element); conns.Len() == 0 {
-		delete(c.byClient, client)
+	conns := c.byClient[conn.client]
+	if conns.Remove(conn.element); conns.Len() == 0 {
+		delete(c.byClient, conn.client)
 	}
-	c.shares.Give(client, 1)
+	conn.element = nil
+	c.shares.Give(conn.client, 1)
 }
 
 // shutdown closes the connections that have not had a request.
@@ -111,16 +123,18 @@ func (c *idleConns) shutdown() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closing = true
-	for conn, element := range c.elements {
-		if element.Value.(*idleConn).unused {
+	for _, conn := range c.conns {
+		if conn.unused {
+			c.remove(conn)
 			c.close(conn)
 		}
 	}
 }
 
-// close closes a connection without the alert of TLS, which could block.
-func (c *idleConns) close(conn net.Conn) {
-	delete(c.open, conn)
+// close closes a connection that is not among the idle ones, without the alert of TLS, which could block.
+func (c *idleConns) close(tracked *trackedConn) {
+	delete(c.conns, tracked.Conn)
+	conn := tracked.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}

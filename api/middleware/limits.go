@@ -43,20 +43,19 @@ func (h *Handler) Configure(settings Settings) {
 	h.settings.Store(&settings)
 }
 
-// acquire reserves a place among the requests in flight, or refuses the request. The caller calls end when the request
-// has ended.
-func (h *Handler) acquire(settings *Settings, w *writer, r *http.Request) (end func(), ok bool) {
-	network := mirror.NetworkOf(r.RemoteAddr)
+// acquire reserves a place among the requests in flight for a network, or refuses the request. The caller gives the place
+// back when the request has ended.
+func (h *Handler) acquire(settings *Settings, network netip.Prefix, w *writer, r *http.Request) (ok bool) {
 	if h.requests.Take(network, 1) {
-		return func() { h.requests.Give(network, 1) }, true
+		return true
 	}
 	if _, full := h.requests.Used(); full {
 		registry.Refuse(w, r, mirror.Errorf(mirror.CodeUnavailable, "the mirror is at its limit of %d requests at a time: try again in a moment", settings.Requests))
-		return nil, false
+		return false
 	}
 	registry.Refuse(w, r, mirror.Errorf(mirror.CodeTooManyRequests, "%s has %d requests in flight; the rest of the limit of %d is reserved for other clients: try again in a moment",
 		mirror.NetworkName(r.RemoteAddr), h.requests.Of(network), settings.Requests))
-	return nil, false
+	return false
 }
 
 // admitAddress applies the limits per address, or refuses the request. The caller calls leave when the request has

@@ -81,7 +81,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := h.ids.of(r)
-	w.Header()["X-Request-Id"] = []string{id}
+	out.id[0] = id
+	w.Header()["X-Request-Id"] = out.id[:]
 	var in *body
 	if r.Body != nil && r.Body != http.NoBody {
 		in = &body{ReadCloser: r.Body, out: out}
@@ -98,11 +99,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit passes a request to the next handler if the limits allow it, and refuses it otherwise.
 func (h *Handler) admit(settings *Settings, w *writer, r *http.Request) {
-	end, ok := h.acquire(settings, w, r)
-	if !ok {
+	network := mirror.NetworkOf(r.RemoteAddr)
+	if !h.acquire(settings, network, w, r) {
 		return
 	}
-	defer end()
+	defer h.requests.Give(network, 1)
 	if err := crossOrigin.Check(r); err != nil {
 		registry.Refuse(w, r, mirror.Errorf(mirror.CodeDenied, "a page of another site may not change anything on this mirror: %w", err))
 		return

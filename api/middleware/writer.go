@@ -33,6 +33,7 @@ type writer struct {
 	extended time.Time
 	status   int
 	sent     int64
+	id       [1]string // storage for the header with the request ID
 	hasCall  bool
 	call     registry.Call
 	exchange Exchange
