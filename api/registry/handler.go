@@ -188,7 +188,9 @@ func (x *exchange) writeBody(contentType string, body []byte) error {
 		defer done()
 	}
 	x.set("Content-Type", contentType)
-	x.set("Content-Length", strconv.Itoa(len(body)))
+	if x.head() || len(body) > bufferedBody {
+		x.set("Content-Length", strconv.Itoa(len(body)))
+	}
 	x.WriteHeader(http.StatusOK)
 	if x.head() {
 		return nil
@@ -208,5 +210,9 @@ func (x *exchange) location(parts ...string) string {
 	}
 	return path
 }
+
+// bufferedBody is the size up to which net/http buffers a body and adds its length itself. The response to a GET for a
+// manifest then has eight headers, as many as a map holds before it grows, and net/http copies and sorts that map.
+const bufferedBody = 2048
 
 var octetStream = []string{"application/octet-stream"}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/mirror"
 )
@@ -154,6 +155,10 @@ func (r *manifestReader) Read(p []byte) (int, error) {
 // activeContent reports whether a browser may run content of this media type: pages, images with scripts, documents.
 // Manifests have application types that no browser knows, most of them JSON.
 func activeContent(mediaType string) bool {
+	switch mediaType { // the types of almost all manifests
+	case v1.MediaTypeImageManifest, v1.MediaTypeImageIndex, mirror.MediaTypeDockerManifest, mirror.MediaTypeDockerManifestList:
+		return false
+	}
 	mediaType, _, _ = strings.Cut(mediaType, ";")
 	subtype, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(mediaType)), "application/")
 	switch subtype {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -273,4 +274,23 @@ func TestBase(t *testing.T) {
 	s.refused(404, mirror.CodeNameUnknown, "GET", "/", nil)
 	s.refused(404, mirror.CodeNameUnknown, "GET", "/v2/app", nil)
 	s.header(s.refused(405, mirror.CodeUnsupported, "DELETE", "/v2/", nil), "Allow", "GET, HEAD")
+}
+
+// TestManifestsHaveALength checks that net/http adds the length of a body that the handler leaves to it.
+func TestManifestsHaveALength(t *testing.T) {
+	s := start(t, registry.Options{})
+	for _, size := range []int{200, 2047, 2048, 2049, 5000} {
+		body := `{"schemaVersion":2,"mediaType":"` + v1.MediaTypeImageIndex + `","manifests":[],"annotations":{"a":"`
+		body += strings.Repeat("x", size-len(body)-len(`"}}`)) + `"}}`
+		s.do(http.StatusCreated, http.MethodPut, "/v2/app/manifests/v1", strings.NewReader(body), "Content-Type", v1.MediaTypeImageIndex)
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			got := s.do(http.StatusOK, method, "/v2/app/manifests/v1", nil)
+			if got.ContentLength != int64(size) || len(got.TransferEncoding) > 0 {
+				t.Errorf("%s of %d bytes: length %d, transfer encoding %q", method, size, got.ContentLength, got.TransferEncoding)
+			}
+			if method == http.MethodGet && string(got.body) != body {
+				t.Errorf("GET of %d bytes: %d bytes", size, len(got.body))
+			}
+		}
+	}
 }
