@@ -15,8 +15,10 @@ import (
 const (
 	smallLayers = 2
 	smallRounds = 3
-	smallRound  = 3 * time.Second
 )
+
+// smallRound is how long a round takes.
+var smallRound = time.Duration(rounds(3)) * time.Second
 
 // way is how a client pushes a blob.
 type way int
@@ -31,6 +33,7 @@ func BenchmarkSmallImages(b *testing.B) {
 	absolute := aim{limit: 500, absolute: true}
 	b.Run("docker", func(b *testing.B) { benchmarkSmallImages(b, "small images, as docker pushes", dockerWay, 64, absolute) })
 	b.Run("containerd", func(b *testing.B) {
+		notQuick(b)
 		benchmarkSmallImages(b, "small images, as containerd pushes", containerdWay, 64, absolute)
 	})
 	b.Run("few", func(b *testing.B) { benchmarkSmallImages(b, "small images of 8 clients", dockerWay, 8, atLeast(5)) })
