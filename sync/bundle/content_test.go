@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,5 +214,13 @@ func isInvalid(t testing.TB, err error) {
 	t.Helper()
 	if mirror.CodeOf(err) != mirror.CodeBundleInvalid {
 		t.Fatalf("error %v with code %s, want %s", err, mirror.CodeOf(err), mirror.CodeBundleInvalid)
+	}
+}
+
+// says checks that an archive was found invalid for the wanted reason.
+func says(t testing.TB, err error, want string) {
+	t.Helper()
+	if isInvalid(t, err); err != nil && !strings.Contains(err.Error(), want) {
+		t.Errorf("error %q, want one that contains %q", err, want)
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"airmirror/mirror"
 	"airmirror/sync/bundle"
 )
 
@@ -105,21 +104,21 @@ func TestUnlistedEntries(t *testing.T) {
 	evil := tarOf(t, entry{name: "blobs/sha256/" + digest.FromString("evil").Encoded(), data: "evil"})
 	link := tarOf(t, entry{name: "blobs/sha256/" + m.Digest.Encoded(), kind: tar.TypeSymlink, link: "/etc/shadow"})
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
-	for name, changed := range map[string][]byte{
-		"missing":      join(data[:start], data[end:]),
-		"twice":        join(data[:end], data[start:]),
-		"unlisted":     join(data[:end], evil[:1024], data[end:]),
-		"in its place": join(data[:start], evil[:1024], data[end:]),
-		"link":         join(data[:start], link[:512], data[end:]),
-		"garbage":      join(data, []byte("x")),
-		"zeros":        join(data, make([]byte, 512)),
-		"no end":       data[:len(data)-1024],
+	for name, test := range map[string]struct {
+		changed []byte
+		want    string
+	}{
+		"missing":      {join(data[:start], data[end:]), "entry 5 is"},
+		"twice":        {join(data[:end], data[start:]), "entry 6 is"},
+		"unlisted":     {join(data[:end], evil[:1024], data[end:]), "entry 6 is"},
+		"in its place": {join(data[:start], evil[:1024], data[end:]), "entry 5 is"},
+		"link":         {join(data[:start], link[:512], data[end:]), "with 0 bytes where the list has"},
+		"garbage":      {join(data, []byte("x")), "the bundle has data after its end"},
+		"zeros":        {join(data, make([]byte, 512)), "the bundle has data after its end"},
+		"no end":       {data[:len(data)-1024], "the archive was cut off after"},
 	} {
 		for _, seeks := range []bool{true, false} {
-			err := consume(reader(changed, seeks), bundle.Limits{})
-			if mirror.CodeOf(err) != mirror.CodeBundleInvalid {
-				t.Errorf("%s: %v", name, err)
-			}
+			t.Run(fmt.Sprint(name, seeks), func(t *testing.T) { says(t, consume(reader(test.changed, seeks), bundle.Limits{}), test.want) })
 		}
 	}
 }
@@ -143,50 +142,53 @@ func TestHostileArchives(t *testing.T) {
 	rename := func(data []byte, from, to string) []byte {
 		return bytes.Replace(data, []byte(from), []byte(to), 1)
 	}
-	for name, data := range map[string][]byte{
-		"nothing":              {},
-		"no tar":               []byte(strings.Repeat("hello, world\n", 100)),
-		"short":                []byte("hello"),
-		"empty tar":            tarOf(t),
-		"no index":             layout(blob),
-		"version 2":            tarOf(t, entry{name: "oci-layout", data: `{"imageLayoutVersion":"2.0.0"}`}, index),
-		"bundle packed anew":   layout(index, blob, entry{name: "bundle.json", data: "{}"}),
-		"path out":             layout(index, entry{name: "blobs/../../x", data: "x"}),
-		"absolute path":        layout(index, entry{name: "/etc/passwd", data: "x"}),
-		"backslash":            layout(index, entry{name: `blobs\sha256\x`, data: "x"}),
-		"long name":            layout(index, entry{name: strings.Repeat("/x", 10000)[1:], data: "x"}),
-		"another index":        layout(index, entry{name: "index.json", data: `{"schemaVersion":2,"manifests":[] }`}),
-		"another in a folder":  tarOf(t, entry{name: "a/oci-layout", data: `{"imageLayoutVersion":"1.0.0"}`}, entry{name: "a/index.json", data: index.data}, entry{name: "a/index.json", data: "{}"}),
-		"layout in a folder":   tarOf(t, entry{name: "a/oci-layout", data: `{"imageLayoutVersion":"2.0.0"}`}, entry{name: "a/index.json", data: index.data}),
-		"archive of archives":  tarOf(t, entry{name: "a.tar", data: string(layout(index))}),
-		"three times packed":   gzipped(t, gzipped(t, gzipped(t, layout(index)))),
-		"zip":                  []byte("PK\x03\x04" + strings.Repeat("x", 1000)),
-		"symlink":              layout(index, entry{name: blob.name, kind: tar.TypeSymlink, link: "../../oci-layout"}),
-		"hard link":            layout(index, entry{name: blob.name, kind: tar.TypeLink, link: "oci-layout"}),
-		"index is a link":      layout(entry{name: "index.json", kind: tar.TypeSymlink, link: "x"}),
-		"link out":             layout(index, entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: "../../layer.tar"}),
-		"absolute link":        layout(index, entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: "/etc/shadow"}),
-		"device":               layout(index, entry{name: "sda", kind: tar.TypeBlock}),
-		"pipe":                 layout(index, entry{name: "pipe", kind: tar.TypeFifo}),
-		"sparse":               rename(pax(map[string]string{"MNU.sparse.major": "1", "MNU.sparse.minor": "0"}), "MNU.sparse.major", "GNU.sparse.major"),
-		"pax negative size":    rename(pax(map[string]string{"sise": "-1"}), "sise", "size"),
-		"pax huge size":        rename(pax(map[string]string{"sise": "9223372036854775807"}), "sise", "size"),
-		"pax path out":         rename(pax(map[string]string{"pxth": "../x"}), "pxth", "path"),
-		"lying manifest":       layout(index, entry{name: "blobs/sha256/" + digest.FromString("x").Encoded(), data: "{}"}),
-		"huge descriptor":      layout(entry{name: "index.json", data: `{"manifests":[{"digest":"` + digest.FromString("x").String() + `","size":1099511627776}]}`}),
-		"lying descriptor":     layout(entry{name: "index.json", data: `{"manifests":[{"digest":"sha256:../../x","size":1}]}`}),
-		"deep JSON":            layout(entry{name: "index.json", data: strings.Repeat(`{"a":`, 100000)}),
-		"JSON bomb":            layout(entry{name: "index.json", data: `{"manifests":[` + strings.Repeat(`{},`, 3000000) + `{}]}`}),
-		"no JSON":              layout(entry{name: "index.json", data: "\x00"}),
-		"garbage at the end":   append(layout(index), "x"...),
-		"cut in the end":       layout(index)[:3*512],
-		"docker without files": tarOf(t, entry{name: "manifest.json", data: `[{"Config":"x.json","Layers":["y"]}]`}),
-		"docker with a loop": tarOf(t, entry{name: "x", kind: tar.TypeSymlink, link: "y"}, entry{name: "y", kind: tar.TypeSymlink, link: "x"},
-			entry{name: "manifest.json", data: `[{"Config":"x","Layers":[]}]`}),
+	for name, test := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"nothing":              {nil, "cut off after 0 bytes"},
+		"no tar":               {[]byte(strings.Repeat("hello, world\n", 100)), "no tar header at byte 512"},
+		"short":                {[]byte("hello"), "cut off after 5 bytes"},
+		"empty tar":            {tarOf(t), "neither an image layout"},
+		"no index":             {layout(blob), "neither an image layout with an index.json"},
+		"version 2":            {tarOf(t, entry{name: "oci-layout", data: `{"imageLayoutVersion":"2.0.0"}`}, index), `the image layout has version "2.0.0"`},
+		"bundle packed anew":   {layout(index, blob, entry{name: "bundle.json", data: "{}"}), "this is a bundle that was changed"},
+		"path out":             {layout(index, entry{name: "blobs/../../x", data: "x"}), `"blobs/../../x" points out of the archive`},
+		"absolute path":        {layout(index, entry{name: "/etc/passwd", data: "x"}), `"/etc/passwd" has a name that an archive of images cannot have`},
+		"backslash":            {layout(index, entry{name: `blobs\sha256\x`, data: "x"}), "has a name that an archive of images cannot have"},
+		"long name":            {layout(index, entry{name: strings.Repeat("/x", 10000)[1:], data: "x"}), "is longer than 512 bytes"},
+		"another index":        {layout(index, entry{name: "index.json", data: `{"schemaVersion":2,"manifests":[] }`}), "index.json occurs twice with different content"},
+		"another in a folder":  {tarOf(t, entry{name: "a/oci-layout", data: `{"imageLayoutVersion":"1.0.0"}`}, entry{name: "a/index.json", data: index.data}, entry{name: "a/index.json", data: "{}"}), "a/index.json occurs twice"},
+		"layout in a folder":   {tarOf(t, entry{name: "a/oci-layout", data: `{"imageLayoutVersion":"2.0.0"}`}, entry{name: "a/index.json", data: index.data}), `the image layout has version "2.0.0"`},
+		"archive of archives":  {tarOf(t, entry{name: "a.tar", data: string(layout(index))}), "it contains archives, e.g. a.tar"},
+		"three times packed":   {gzipped(t, gzipped(t, gzipped(t, layout(index)))), "compressed more than 2 times"},
+		"zip":                  {[]byte("PK\x03\x04" + strings.Repeat("x", 1000)), "it is a zip archive"},
+		"symlink":              {layout(index, entry{name: blob.name, kind: tar.TypeSymlink, link: "../../oci-layout"}), `is a link, to "../../oci-layout"`},
+		"hard link":            {layout(index, entry{name: blob.name, kind: tar.TypeLink, link: "oci-layout"}), `is a link, to "oci-layout"`},
+		"index is a link":      {layout(entry{name: "index.json", kind: tar.TypeSymlink, link: "x"}), `index.json is a link, to "x"`},
+		"link out":             {layout(index, entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: "../../layer.tar"}), "x/layer.tar is a link out of the archive"},
+		"absolute link":        {layout(index, entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: "/etc/shadow"}), "x/layer.tar is a link out of the archive"},
+		"device":               {layout(index, entry{name: "sda", kind: tar.TypeBlock}), `"sda" has type '4'`},
+		"pipe":                 {layout(index, entry{name: "pipe", kind: tar.TypeFifo}), `"pipe" has type '6'`},
+		"sparse":               {rename(pax(map[string]string{"MNU.sparse.major": "1", "MNU.sparse.minor": "0"}), "MNU.sparse.major", "GNU.sparse.major"), "neither an image layout"},
+		"pax negative size":    {rename(pax(map[string]string{"sise": "-1"}), "sise", "size"), "no tar header at byte 1536"},
+		"pax huge size":        {rename(pax(map[string]string{"sise": "9223372036854775807"}), "sise", "size"), `"x" has 9223372036854775807 bytes`},
+		"pax path out":         {rename(pax(map[string]string{"pxth": "../x"}), "pxth", "path"), `"../x" points out of the archive`},
+		"lying manifest":       {layout(index, entry{name: "blobs/sha256/" + digest.FromString("x").Encoded(), data: "{}"}), "does not match its digest"},
+		"huge descriptor":      {layout(entry{name: "index.json", data: `{"manifests":[{"digest":"` + digest.FromString("x").String() + `","size":1099511627776}]}`}), "and 1099511627776 bytes"},
+		"lying descriptor":     {layout(entry{name: "index.json", data: `{"manifests":[{"digest":"sha256:../../x","size":1}]}`}), `a manifest with digest "sha256:../../x"`},
+		"deep JSON":            {layout(entry{name: "index.json", data: strings.Repeat(`{"a":`, 100000)}), "index.json is invalid: "},
+		"JSON bomb":            {layout(entry{name: "index.json", data: `{"manifests":[` + strings.Repeat(`{},`, 3000000) + `{}]}`}), "index.json has too many elements"},
+		"no JSON":              {layout(entry{name: "index.json", data: "\x00"}), "index.json is invalid: "},
+		"garbage at the end":   {append(layout(index), "x"...), "data after its end, before byte 3073"},
+		"cut in the end":       {layout(index)[:3*512], "cut off after 1536 bytes"},
+		"docker without files": {tarOf(t, entry{name: "manifest.json", data: `[{"Config":"x.json","Layers":["y"]}]`}), `manifest.json names "x.json", which is not in the archive`},
+		"docker with a loop": {tarOf(t, entry{name: "x", kind: tar.TypeSymlink, link: "y"}, entry{name: "y", kind: tar.TypeSymlink, link: "x"},
+			entry{name: "manifest.json", data: `[{"Config":"x","Layers":[]}]`}), "x is a chain of too many links"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			isInvalid(t, consume(bytes.NewReader(data), bundle.Limits{}))
-			isInvalid(t, consume(bytes.NewReader(gzipped(t, data)), bundle.Limits{}))
+			says(t, consume(bytes.NewReader(test.data), bundle.Limits{}), test.want)
+			isInvalid(t, consume(bytes.NewReader(gzipped(t, test.data)), bundle.Limits{}))
 		})
 	}
 }
@@ -215,17 +217,18 @@ func TestLimits(t *testing.T) {
 	for name, test := range map[string]struct {
 		data   []byte
 		limits bundle.Limits
+		want   string
 	}{
-		"document":          {data, bundle.Limits{Document: 100}},
-		"index":             {data, bundle.Limits{Index: 100}},
-		"entries":           {data, bundle.Limits{Entries: 3}},
-		"bytes":             {data, bundle.Limits{MaxBytes: 1000}},
-		"index of a layout": {layout, bundle.Limits{Index: 20}},
-		"entries of one":    {layout, bundle.Limits{Entries: 3}},
-		"bytes of one":      {layout, bundle.Limits{MaxBytes: image.Size}},
-		"configs":           {old, bundle.Limits{Kept: 10}},
+		"document":          {data, bundle.Limits{Document: 100}, "bundle.json is larger than 100 bytes"},
+		"index":             {data, bundle.Limits{Index: 100}, "index.json is larger than 100 bytes"},
+		"entries":           {data, bundle.Limits{Entries: 3}, "bundle.json lists 13 manifests and blobs, more than 3"},
+		"bytes":             {data, bundle.Limits{MaxBytes: 1000}, "the bundle has 6167 bytes, and 1000 are allowed"},
+		"index of a layout": {layout, bundle.Limits{Index: 20}, "index.json is larger than 20 bytes"},
+		"entries of one":    {layout, bundle.Limits{Entries: 3}, "the archive has more than 3 entries"},
+		"bytes of one":      {layout, bundle.Limits{MaxBytes: image.Size}, "the archive has more than the allowed"},
+		"configs":           {old, bundle.Limits{Kept: 10}, "the archive has too many images"},
 	} {
-		t.Run(name, func(t *testing.T) { isInvalid(t, consume(bytes.NewReader(test.data), test.limits)) })
+		t.Run(name, func(t *testing.T) { says(t, consume(bytes.NewReader(test.data), test.limits), test.want) })
 	}
 }
 

@@ -150,7 +150,7 @@ func (f *folderSource) walk() error {
 				}
 			}
 		}
-		if len(queue)+len(f.pending)+len(blobs) > f.limits.Entries {
+		if len(queue[1:])+len(f.pending)+len(blobs) > f.limits.Entries {
 			return invalid("the folder has more than %d manifests and blobs", f.limits.Entries)
 		}
 	}
