@@ -29,6 +29,8 @@ type Options struct {
 	Server *Server
 	// Storage returns the storage part of [Status]; nil leaves it empty.
 	Storage func(context.Context) (Storage, error)
+	// Details returns what the process knows of itself for a [Status]; nil leaves it empty.
+	Details func(context.Context) Details
 	// Reload reloads the configuration of the server; nil if there is no server.
 	Reload func(context.Context) (Reloaded, error)
 	// OnChange is called after each request that changes something or exports content; nil ignores them.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"time"
 
 	"airmirror/api/events"
 	"airmirror/gc"
@@ -16,7 +17,39 @@ type Status struct {
 	Data    string  `json:"data"`    // path of the data folder
 	Server  *Server `json:"server"`  // nil if no server runs
 	Storage
+	Details
 }
+
+// Details are the parts of a [Status] that depend on the process.
+type Details struct {
+	// Ready says whether the server is ready; nil if no server runs.
+	Ready *Ready `json:"ready,omitempty"`
+	// Disk is the disk with the blobs; nil if they are on no disk.
+	Disk *Disk `json:"disk,omitempty"`
+	// CertificateExpires is when the certificate of the server expires; zero without TLS.
+	CertificateExpires time.Time `json:"certificateExpires,omitzero"`
+	// Users is the number of users, and Access a sentence that says who may do what; nil and "" if no server runs.
+	Users  *int   `json:"users,omitempty"`
+	Access string `json:"access,omitempty"`
+	// Requests is the number of requests of clients that are in progress.
+	Requests int64 `json:"requests"`
+}
+
+// Ready says whether a server is ready, as /readyz does.
+type Ready struct {
+	Ready  bool   `json:"ready"`
+	Reason string `json:"reason,omitempty"` // why it is not ready
+}
+
+// Disk is the space of a disk, in bytes.
+type Disk struct {
+	Total   int64 `json:"total"`
+	Free    int64 `json:"free"`
+	MinFree int64 `json:"minFree"` // pushes are refused when less is free
+}
+
+// Low reports whether pushes are refused, or soon will be: less than twice the minimum is free.
+func (d Disk) Low() bool { return d.Free < 2*d.MinFree }
 
 // Storage is the storage part of a [Status].
 type Storage struct {
@@ -44,6 +77,9 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
 		if status.Storage, err = h.opts.Storage(r.Context()); err != nil {
 			return err
 		}
+	}
+	if h.opts.Details != nil {
+		status.Details = h.opts.Details(r.Context())
 	}
 	return writeJSON(w, status)
 }

@@ -67,7 +67,7 @@ var readOnlyActions = map[string]bool{"export-plan": true, "export-history": tru
 // are too long. Requests of other actions are not logged.
 var loggedFields = map[string][]string{
 	"mode": nil, "read-only": nil, "forget-wants": nil, "reload": nil,
-	"sync": nil, "import": nil, "export": nil, "collect": nil, "remove": nil, "pin": nil, "unpin": nil, "verify": nil, "compact": nil,
+	"sync": nil, "import": nil, "export": nil, "collect": nil, "remove": nil, "pin": nil, "unpin": nil, "tag": nil, "verify": nil, "compact": nil,
 	"migrate":     {"root", "from", "repos", "overwrite"}, // the url may contain a password
 	"export-sent": {"id", "destination", "sequence"},
 }

@@ -144,6 +144,9 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 // Summary describes in one sentence who may do what.
 func (g *Guard) Summary() string { return g.policy.Load().summary() }
 
+// Users returns the number of users in the htpasswd file.
+func (g *Guard) Users() int { return len(g.policy.Load().users.Get().hashes) }
+
 type clientKey struct{}
 
 // UserOf returns the name of the user from a request context that [Guard.Authorize] returned. It is "" if the client is

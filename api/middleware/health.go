@@ -33,20 +33,20 @@ type Check struct {
 	Run  func(context.Context) error
 }
 
-// Ready answers 200 if all checks pass. Otherwise it answers 503 with the name and the cause of the first check that
-// failed. The checks run one after another, at most once per second.
-func Ready(log *zap.Logger, checks ...Check) http.Handler {
-	r := &readiness{log: log, checks: checks}
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if failed := r.check(req.Context()); failed != "" {
-			respond(w, http.StatusServiceUnavailable, "not ready: "+failed)
-			return
-		}
-		respond(w, http.StatusOK, "ready")
-	})
+// Ready returns the readiness that the checks determine.
+func Ready(log *zap.Logger, checks ...Check) *Readiness { return &Readiness{log: log, checks: checks} }
+
+// ServeHTTP answers 200 if all checks pass. Otherwise it answers 503 with the result of [Readiness.Check].
+func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if failed := r.Check(req.Context()); failed != "" {
+		respond(w, http.StatusServiceUnavailable, "not ready: "+failed)
+		return
+	}
+	respond(w, http.StatusOK, "ready")
 }
 
-type readiness struct {
+// Readiness says whether the server is ready. It is safe for concurrent use.
+type Readiness struct {
 	log    *zap.Logger
 	checks []Check
 
@@ -55,8 +55,9 @@ type readiness struct {
 	failed  string
 }
 
-// check returns the name and the cause of the failed check, or "".
-func (r *readiness) check(ctx context.Context) string {
+// Check runs the checks one after another, at most once per second. It returns the name and the cause of the first check that
+// failed, or "".
+func (r *Readiness) Check(ctx context.Context) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.checked.IsZero() && time.Since(r.checked) < readyTTL {

@@ -12,6 +12,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/cmd/mirror/clients"
 	"airmirror/cmd/mirror/config"
+	"airmirror/mirror"
 )
 
 func newClientCommand() *cobra.Command {
@@ -30,7 +31,7 @@ With --check, send requests to the mirror as the client would, from this machine
 If pulls need a login, set --user. The command asks for the password, and writes it into the files
 of clients that can store it.`,
 		Example: `  mirror client docker --host reg.example:5000
-  mirror client containerd --host reg.example:5000 --ca certs/ca.crt
+  mirror client containerd --host https://reg.example:5000 --ca certs/ca.crt
   mirror client podman --host reg.example:5000 --check`,
 		ValidArgs: clients.Kinds,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
@@ -39,21 +40,34 @@ of clients that can store it.`,
 		if (m.Cert == "") != (m.Key == "") {
 			return &exitError{exitUsage, errors.New("--cert and --key belong together: set both")}
 		}
+		if err := m.CheckFiles(); err != nil {
+			return &exitError{exitUsage, err}
+		}
+		scheme, err := m.SetHost(m.Host)
+		if err != nil {
+			return &exitError{exitUsage, fmt.Errorf("--host %s: %w", m.Host, err)}
+		}
+		if scheme == "http" && (tls || m.CA != "") {
+			return &exitError{exitUsage, errors.New("--host is an http:// URL, and --tls and --ca are for https://")}
+		}
 		if fromStdin && m.User == "" {
 			return &exitError{exitUsage, errors.New("--password-stdin needs --user")}
 		}
 		if m.User != "" {
-			var err error
 			if m.Password, err = readOnePassword(cmd, m.User, fromStdin); err != nil {
 				return err
 			}
 		}
 		client, status, end := q.openIfExists(cmd.Context())
 		defer end()
-		m.TLS = tls || !cmd.Flags().Changed("tls") && (cmd.Flags().Changed("ca") || q.TLS.Enabled() || status.Server != nil && status.Server.TLS)
+		m.TLS = tls || scheme == "https" || scheme == "" && !cmd.Flags().Changed("tls") && (cmd.Flags().Changed("ca") || q.TLS.Enabled() || status.Server != nil && status.Server.TLS)
 		m.Upstreams = hostsOf(status, q.Config)
 		if m.Host == "" {
 			m.Host = ownHost(status, q.Listen)
+		}
+		offline := q.Offline || status.Mode == mirror.Offline
+		if !cmd.Flags().Changed("no-fallback") {
+			m.NoFallback = offline
 		}
 		if check {
 			return checkClient(cmd, client, args[0], m)
@@ -65,6 +79,9 @@ of clients that can store it.`,
 		if q.json {
 			return printJSON(cmd.OutOrStdout(), setup)
 		}
+		if offline && m.NoFallback && !cmd.Flags().Changed("no-fallback") {
+			setup.Notes = append(setup.Notes, "The mirror is offline, so clients contact only the mirror: they show its answer for content that it does not have, instead of a failed request to the internet. Use --no-fallback=false for clients that have a connection.")
+		}
 		if q.TLS.RequireClientCert && m.Cert == "" {
 			setup.Notes = append(setup.Notes, "This mirror requires a client certificate: create one with 'mirror cert --client NAME', and set --cert and --key.")
 		}
@@ -74,14 +91,14 @@ of clients that can store it.`,
 		return printSetup(cmd.OutOrStdout(), setup)
 	}
 	f := cmd.Flags()
-	f.StringVar(&m.Host, "host", "", "address that clients use for the mirror, `name[:port]` (default the name of this machine and the port of the mirror)")
+	f.StringVar(&m.Host, "host", "", "address that clients use for the mirror, `name[:port]` or a URL (default the name of this machine and the port of the mirror)")
 	f.BoolVar(&tls, "tls", false, "clients use HTTPS, for example to a proxy (default if the mirror serves TLS, or with --ca)")
 	f.StringVar(&m.CA, "ca", "", "PEM `file` of the certificate authority of the mirror, to be copied to clients")
 	f.StringVar(&m.Cert, "cert", "", "PEM `file` of a client certificate, to be copied to clients; see 'mirror cert --client'")
 	f.StringVar(&m.Key, "key", "", "PEM `file` of the key of the client certificate")
 	f.StringVar(&m.User, "user", "", "`name` of the user that clients log in as")
 	f.BoolVar(&fromStdin, "password-stdin", false, "read the password of the user from standard input")
-	f.BoolVar(&m.NoFallback, "no-fallback", false, "clients do not contact the upstream for content that the mirror does not have; without a connection, such a request takes a minute or more to fail")
+	f.BoolVar(&m.NoFallback, "no-fallback", false, "clients do not contact the upstream for content that the mirror does not have; without a connection, such a request takes a minute or more to fail (default if the mirror is offline)")
 	f.BoolVar(&check, "check", false, "send requests to the mirror as the client would, from this machine")
 	return cmd
 }

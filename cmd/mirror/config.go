@@ -100,6 +100,7 @@ func settingsCommand(cmd *cobra.Command, do func(*cobra.Command, config.Loaded) 
 	var source config.Source
 	cmd.Args = usage(noArguments)
 	source.Flags(cmd.Flags())
+	completeSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		settings, err := load(source)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 func newUsageCommand() *cobra.Command {
 	q := &adminCommand{}
-	return q.command(&cobra.Command{
+	cmd := q.command(&cobra.Command{
 		Use:   "du [REPOSITORY | PATTERN]...",
 		Short: "Show the disk usage of repositories",
 		Long: `Show the tags, manifests and bytes of each repository, the largest repository first. EXCLUSIVE are
@@ -32,6 +32,8 @@ and counted once in the total. Patterns are those of 'mirror ls', without tags.`
 		}
 		return all.print(cmd.OutOrStdout())
 	})
+	cmd.ValidArgsFunction = q.complete(0, listRepositories)
+	return cmd
 }
 
 // usages are the results in JSON.

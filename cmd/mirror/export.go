@@ -91,6 +91,8 @@ was skipped, or was not checked upstream, 130 interrupted; others as for serve.`
 	f.BoolVar(&c.overwrite, "overwrite", false, "replace an existing file, or existing volumes")
 	f.BoolVar(&c.dryRun, "dry-run", false, "list what would be exported and fetched, and write nothing")
 	f.BoolVar(&c.history, "history", false, "list earlier exports by destination")
+	cmd.ValidArgsFunction = q.complete(0, listImages)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"to": q.complete(0, listDestinations), "platform": q.complete(0, listPlatforms), "since": oneOf("last")})
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := fromEnv(cmd, args); err != nil {

@@ -53,7 +53,7 @@ var commandGroups = []struct {
 	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}, {"compact", newCompactCommand}}},
 	{groupOperations, []namedCommand{{"verify", newVerifyCommand}, {"backup", newBackupCommand}, {"health", newHealthCommand}}},
 	{groupAccess, []namedCommand{{"client", newClientCommand}, {"user", newUserCommand}, {"cert", newCertCommand}}},
-	{groupOther, []namedCommand{{"version", newVersionCommand}}},
+	{groupOther, []namedCommand{{"version", newVersionCommand}, {"completion", newCompletionCommand}}},
 }
 
 // addCommands adds the command that args begin with to cmd, or all commands: help and completions list them. Building all

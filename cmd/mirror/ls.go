@@ -65,6 +65,11 @@ The output (-o) is a table, a wide table with whole digests, json or yaml.`,
 	f.StringVar(&c.sort, "sort", "", "sort by this `column`: name, size, used or updated; the largest or latest first (default name)")
 	f.StringVarP(&c.format, "output", "o", "", "output `format`: table, wide, json or yaml (default table)")
 	printsNames(f)
+	cmd.ValidArgsFunction = q.complete(0, listImages)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{
+		"platform": q.complete(0, listPlatforms), "origin": oneOf("pushed", "mirrored", "imported"), "sort": oneOf("name", "size", "used", "updated"),
+		"output": oneOf(formatTable, formatWide, formatJSON, formatYAML),
+	})
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		if q.json {

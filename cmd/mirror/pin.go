@@ -12,7 +12,7 @@ import (
 
 func newPinCommand() *cobra.Command {
 	q := &adminCommand{}
-	return q.command(&cobra.Command{
+	cmd := q.command(&cobra.Command{
 		Use:   "pin [IMAGE]...",
 		Short: "Protect images from collection, or list protected images",
 		Long: `Pin stored images, so that the collector never deletes them. A pinned tag protects the image that it
@@ -25,15 +25,17 @@ Exit codes: 0 pinned, 6 an image is not stored, and none was pinned; others as f
   mirror pin`,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		if len(args) == 0 {
-			return listPins(cmd, client, q.json)
+			return showPins(cmd, client, q.json)
 		}
 		return pin(cmd, client, "pin", args, q.json)
 	})
+	cmd.ValidArgsFunction = q.complete(0, listImages)
+	return cmd
 }
 
 func newUnpinCommand() *cobra.Command {
 	q := &adminCommand{}
-	return q.command(&cobra.Command{
+	cmd := q.command(&cobra.Command{
 		Use:   "unpin IMAGE...",
 		Short: "Remove the protection of images",
 		Long: `Unpin images, so that the collector can delete them again.
@@ -44,6 +46,8 @@ Exit codes: 0 unpinned, 6 an image is not pinned, and none was unpinned; others 
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		return pin(cmd, client, "unpin", args, q.json)
 	})
+	cmd.ValidArgsFunction = q.complete(0, listPins)
+	return cmd
 }
 
 // pin runs a job that pins or unpins images.
@@ -72,7 +76,7 @@ func notStored(err error) error {
 	return err
 }
 
-func listPins(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
+func showPins(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	pins, out := []mirror.Pin{}, cmd.OutOrStdout()
 	if err := client.Job(cmd.Context(), "pins", struct{}{}, nil, collectItems(&pins)); err != nil {
 		return err

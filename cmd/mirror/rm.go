@@ -38,6 +38,7 @@ was removed; others as for serve.`,
 		req.Names = args
 		return remove(cmd, client, req, q.json)
 	})
+	cmd.ValidArgsFunction = q.complete(0, listImages)
 	f := cmd.Flags()
 	f.BoolVar(&req.Now, "now", false, "delete the files at once")
 	f.BoolVar(&req.Force, "force", false, "also remove pinned images")

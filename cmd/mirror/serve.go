@@ -47,6 +47,7 @@ by another process, 4 data folder not readable or writable, 5 address not availa
 		},
 	}
 	source.Flags(cmd.Flags())
+	completeSettings(cmd)
 	return cmd
 }
 

@@ -19,11 +19,15 @@ func newStatusCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "status",
-		Short: "Show the status of the mirror",
-		Long: `Show whether a server runs, its mode, its current work, and the state of each upstream at the last
-request to it. The command contacts no upstream.`,
+		Short: "Show whether the mirror is ready, and its state",
+		Long: `Show whether a server runs and is ready, its mode, who may use it, the space on its disk, the expiry of
+its certificate, its current work and queues, and the state of each upstream at the last request to
+it. The command contacts no upstream.
+
+Exit codes: 0 a server runs and is ready, 1 it is not ready, or no server runs; others as for serve.`,
 		Example: `  mirror status
-  mirror status --data /srv/mirror --json`,
+  mirror status --data /srv/mirror --json
+  mirror status --quiet || echo 'the mirror needs attention'`,
 		Args: noArguments,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
 		status, err := client.Status(cmd.Context())
@@ -31,9 +35,19 @@ request to it. The command contacts no upstream.`,
 			return err
 		}
 		if q.json {
-			return printJSON(cmd.OutOrStdout(), status)
+			err = printJSON(cmd.OutOrStdout(), status)
+		} else {
+			err = printStatus(cmd.OutOrStdout(), status)
 		}
-		return printStatus(cmd.OutOrStdout(), status)
+		switch {
+		case err != nil:
+			return err
+		case status.Server == nil:
+			return fmt.Errorf("no server runs on %s: start one with 'mirror serve --data %[1]s'", status.Data)
+		case status.Ready != nil && !status.Ready.Ready:
+			return fmt.Errorf("the server is not ready: %s", status.Ready.Reason)
+		}
+		return nil
 	})
 }
 
@@ -43,6 +57,9 @@ func printStatus(out io.Writer, s admin.Status) error {
 		server = fmt.Sprintf("process %d serves %s, started %s", s.Server.PID, s.Server.Address, age(s.Server.Started))
 	}
 	t := newTable(out, "server", server)
+	if s.Ready != nil {
+		t.row("ready", readyText(*s.Ready))
+	}
 	t.row("version", s.Version)
 	t.row("data", s.Data)
 	mode := string(s.Mode)
@@ -50,10 +67,19 @@ func printStatus(out io.Writer, s admin.Status) error {
 		mode += ", " + readOnly
 	}
 	t.row("mode", mode)
-	t.row("transfers", fmt.Sprintf("%d running", s.Downloads))
+	if s.Access != "" {
+		t.row("access", s.Access)
+	}
+	if !s.CertificateExpires.IsZero() {
+		t.row("certificate", expiryText(s.CertificateExpires, time.Now()))
+	}
+	if s.Disk != nil {
+		t.row("disk", diskText(*s.Disk))
+	}
+	t.row("stored", size(s.Stored))
+	t.row("transfers", fmt.Sprintf("%d running, %s of clients", s.Downloads, count(int(s.Requests), "request", "requests")))
 	t.row("incomplete", incompleteText(s.Status))
 	t.row("wants", fmt.Sprint(s.Wants))
-	t.row("stored", size(s.Stored))
 	for _, i := range s.Imports {
 		t.row("waiting", fmt.Sprintf("for volume %d of bundle %s; the last volume was imported %s", i.Next, cmp.Or(i.Bundle, i.Set), age(i.Since)))
 	}
@@ -85,6 +111,40 @@ func printStatus(out io.Writer, s admin.Status) error {
 		t.row(e.Name, fmt.Sprint(e.Waiting), fmt.Sprint(lost), endpointState(s, e), e.Host)
 	}
 	return t.Flush()
+}
+
+func readyText(r admin.Ready) string {
+	if r.Ready {
+		return "yes"
+	}
+	return "no: " + r.Reason
+}
+
+// diskText returns the free space, and what happens if it is low.
+func diskText(d admin.Disk) string {
+	text := fmt.Sprintf("%s free of %s", size(d.Free), size(d.Total))
+	switch {
+	case d.Free < d.MinFree:
+		text += fmt.Sprintf("; full: pushes are refused until %s are free (limits.minFree)", size(d.MinFree))
+	case d.Low():
+		text += fmt.Sprintf("; low: pushes are refused when less than %s is free (limits.minFree)", size(d.MinFree))
+	}
+	return text
+}
+
+// certificateNotice is how long before its expiry a certificate is worth a notice.
+const certificateNotice = 30 * day
+
+// expiryText returns when a certificate expires, and what to do if that is soon.
+func expiryText(expires, now time.Time) string {
+	text := "expires " + expires.UTC().Format("2006-01-02") + ", " + age(expires)
+	switch {
+	case expires.Before(now):
+		text = "expired " + age(expires) + ": clients refuse it; renew it with 'mirror cert'"
+	case expires.Sub(now) < certificateNotice:
+		text += ": renew it with 'mirror cert'"
+	}
+	return text
 }
 
 // incompleteText returns the number of incomplete images and of images in the backfill.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"airmirror/api/admin"
 	"airmirror/mirror"
 )
 
@@ -21,6 +22,31 @@ func TestUpstreamState(t *testing.T) {
 		}
 		if got := upstreamState(mirror.Offline, u); got != "not used" {
 			t.Errorf("offline: %q", got)
+		}
+	}
+}
+
+func TestDiskText(t *testing.T) {
+	for want, d := range map[string]admin.Disk{
+		"60 GiB free of 100 GiB": {Total: 100 << 30, Free: 60 << 30, MinFree: 1 << 30},
+		"1.5 GiB free of 100 GiB; low: pushes are refused when less than 1.0 GiB is free (limits.minFree)": {Total: 100 << 30, Free: 3 << 29, MinFree: 1 << 30},
+		"10 MiB free of 100 GiB; full: pushes are refused until 1.0 GiB are free (limits.minFree)":         {Total: 100 << 30, Free: 10 << 20, MinFree: 1 << 30},
+	} {
+		if got := diskText(d); got != want {
+			t.Errorf("%+v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestExpiryText(t *testing.T) {
+	now := time.Now()
+	for want, expires := range map[string]time.Time{
+		"expires " + now.Add(400*day).UTC().Format("2006-01-02") + ", 1 year from now":                              now.Add(400 * day),
+		"expires " + now.Add(20*day).UTC().Format("2006-01-02") + ", 2 weeks from now: renew it with 'mirror cert'": now.Add(20 * day),
+		"expired 2 days ago: clients refuse it; renew it with 'mirror cert'":                                        now.Add(-49 * time.Hour),
+	} {
+		if got := expiryText(expires, now); got != want {
+			t.Errorf("%s: %q, want %q", expires, got, want)
 		}
 	}
 }

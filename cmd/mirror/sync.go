@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,6 +87,10 @@ checked, or was not moved as it was pushed here, 7 a bundle or a part of it was 
 	f.StringVar(&c.migrate.URL, "from", "", "migrate the registry at this `[http://]host` by its API")
 	f.StringSliceVar(&c.migrate.Repos, "repo", nil, "migrate only repositories that match this `pattern`; repeatable")
 	c.bundle.commonFlags(f)
+	cmd.ValidArgsFunction = q.complete(0, func(ctx context.Context, client *admin.Client, add func(string)) error {
+		return errors.Join(listUpstreams(ctx, client, add), listImages(ctx, client, add))
+	})
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"platform": q.complete(0, listPlatforms)})
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := fromEnv(cmd, args); err != nil {

@@ -10,7 +10,7 @@ import (
 
 func newTagCommand() *cobra.Command {
 	q := &adminCommand{}
-	return q.command(&cobra.Command{
+	cmd := q.command(&cobra.Command{
 		Use:   "tag IMAGE[:TAG|@DIGEST] NAME[:TAG]",
 		Short: "Give a stored image another name",
 		Long: `Point a tag at a stored image, as if the image had been pulled and pushed under the new name. A tag
@@ -43,4 +43,6 @@ Exit codes: 0 tagged, 6 the image is not stored or not complete; others as for s
 		v.line(text)
 		return nil
 	})
+	cmd.ValidArgsFunction = q.complete(2, listImages)
+	return cmd
 }

@@ -76,12 +76,13 @@ func newUserAddCommand() *cobra.Command {
 		return err
 	})
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
+	cmd.ValidArgsFunction = u.complete
 	return cmd
 }
 
 func newUserRemoveCommand() *cobra.Command {
 	var u userFile
-	return u.command(&cobra.Command{
+	cmd := u.command(&cobra.Command{
 		Use:     "rm NAME",
 		Short:   "Remove a user",
 		Example: `  mirror user rm alice`,
@@ -97,6 +98,8 @@ func newUserRemoveCommand() *cobra.Command {
 		}
 		return err
 	})
+	cmd.ValidArgsFunction = u.complete
+	return cmd
 }
 
 func newUserListCommand() *cobra.Command {

@@ -41,7 +41,7 @@ With --json, the output is a file for 'mirror sync --wants' on a connected mirro
 
 func newClearCommand() *cobra.Command {
 	q := &adminCommand{}
-	return q.command(&cobra.Command{
+	cmd := q.command(&cobra.Command{
 		Use:   "clear [REFERENCE | PATTERN]...",
 		Short: "Delete wants",
 		Long: `Delete the wants that match, or all wants. A further request of a client creates a new want.
@@ -60,6 +60,8 @@ Patterns are those of 'mirror ls'.`,
 		fmt.Fprintln(cmd.OutOrStdout(), "deleted "+count(n, "want", "wants"))
 		return nil
 	})
+	cmd.ValidArgsFunction = q.complete(0, listWants)
+	return cmd
 }
 
 func printWants(out io.Writer, wants []mirror.Want) error {

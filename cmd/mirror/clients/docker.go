@@ -15,6 +15,7 @@ func docker(m Mirror) Setup {
 	s := Setup{Files: []File{{Path: "/etc/docker/daemon.json", Text: string(text) + "\n"}}, Then: "systemctl restart docker"}
 	hostsFolder{path: "/etc/docker/certs.d/", cert: ".cert", login: true}.fill(&s, m)
 
+	s.note("If daemon.json exists, add these keys to it instead of replacing it, and join the lists that it has: a second \"registry-mirrors\" in the file would replace the first. 'dockerd --validate' checks the file.")
 	s.note("Docker 29 with the containerd image store ('docker info' says io.containerd.snapshotter.v1) reads the hosts.toml files at each pull, and uses the mirror for all of these registries.")
 	s.note("Docker up to 28, and 29 with the classic image store, read daemon.json, and use the mirror for images of Docker Hub only. Pull images of other registries under the name of the mirror: docker pull %s/quay.io/org/app", m.Host)
 	if len(m.Upstreams) > 0 && m.Upstreams[0] != "docker.io" {

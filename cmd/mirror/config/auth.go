@@ -22,6 +22,7 @@ import (
 // Auth configures who may do what; see [auth.Options].
 type Auth struct {
 	HtpasswdFile  string              `yaml:"htpasswdFile"` // "" for htpasswd in the data folder, which may be missing
+	InitialUser   InitialUser         `yaml:"initialUser"`
 	AnonymousPull bool                `yaml:"anonymousPull"`
 	AnonymousPush bool                `yaml:"anonymousPush"` // and delete
 	LoopbackPush  LoopbackPush        `yaml:"loopbackPush"`

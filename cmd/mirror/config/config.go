@@ -113,6 +113,7 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 		{"logLevel", c.checkLogLevel},
 		{"logFormat", c.checkLogFormat},
 		{"upstream", func() error { c, err = c.withUpstreams(); return err }},
+		{"auth.initialUser.name", c.Auth.InitialUser.check},
 		{"auth.anonymousPull", func() error { return c.Auth.checkNoRules(origins, "auth.anonymousPull", c.Auth.AnonymousPull) }},
 		{"auth.anonymousPush", func() error { return c.Auth.checkNoRules(origins, "auth.anonymousPush", c.Auth.AnonymousPush) }},
 		{"auth.rules", func() error { return c.Auth.checkRules(c.Names()) }},

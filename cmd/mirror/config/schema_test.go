@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -49,6 +50,25 @@ func TestSchemaAcceptsWhatLoadAccepts(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the schema lacks %s", want)
 		}
+	}
+}
+
+// TestSchemaIsCurrent compares the schema beside the example file, whose first line names it, with the settings.
+func TestSchemaIsCurrent(t *testing.T) {
+	const path = "../../../deploy/mirror.schema.json"
+	want, err := Schema()
+	must(t, err)
+	want = append(want, '\n')
+	if *update {
+		must(t, os.WriteFile(path, want, 0o644))
+		return
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is not current: run make docs: %v", path, err)
+	}
+	if first, _, _ := strings.Cut(deploy.Config, "\n"); first != "# yaml-language-server: $schema=mirror.schema.json" {
+		t.Errorf("the example file begins with %q", first)
 	}
 }
 

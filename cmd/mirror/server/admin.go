@@ -26,7 +26,7 @@ func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Con
 	this := &admin.Server{
 		PID: os.Getpid(), Address: s.listener.Addr().String(), TLS: s.settings.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second),
 	}
-	server := newHTTPServer(s.admin(this, s.reloader.reload, s.log), otherConns, s.log)
+	server := newHTTPServer(s.admin(this, s.details, s.reloader.reload, s.log), otherConns, s.log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	server.ConnContext = admin.WithPeerCredentials
 	done := make(chan struct{})
@@ -44,4 +44,18 @@ func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Con
 		}
 		<-done
 	}
+}
+
+// details returns what a status says of the server besides the mirror.
+func (s *server) details(ctx context.Context) admin.Details {
+	reason := s.monitoring.ready.Check(ctx)
+	users := s.guard.Users()
+	d := admin.Details{
+		Ready: &admin.Ready{Ready: reason == "", Reason: reason}, Disk: s.disk(), Users: &users, Access: s.guard.Summary(),
+		Requests: s.monitoring.middleware.InFlight(),
+	}
+	if s.monitoring.expires != nil {
+		d.CertificateExpires = s.monitoring.expires()
+	}
+	return d
 }

@@ -5,23 +5,21 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
+	"airmirror/cmd/mirror/config"
 	"airmirror/mirror"
 )
 
-// printBanner prints the address of the server, its upstreams and access rules, and how to configure a client. It writes
+// printBanner prints how clients reach the server, its upstreams, who may do what, and how to configure clients. It writes
 // once, so that no log line falls into the text.
 func printBanner(w io.Writer, s *server) {
 	out := new(bytes.Buffer)
 	defer out.WriteTo(w) //nolint:errcheck // the server runs all the same
 	c, addr := s.settings, s.listener.Addr()
-	scheme := "http://"
-	if c.TLS.Enabled() {
-		scheme = "https://"
-	}
-	url := scheme + reachable(addr)
-	fmt.Fprintf(out, "mirror %s serves %s and stores everything in %s\n", s.opts.Version, url, c.Data)
+	b := banner{Config: c.Config, address: addr, users: s.guard.Users(), container: inContainer()}
+	fmt.Fprintf(out, "mirror %s serves %s and stores everything in %s\n", s.opts.Version, b.url(reachable(addr)), c.Data)
 	switch {
 	case c.Offline:
 		fmt.Fprintln(out, "offline: no upstream is contacted")
@@ -34,15 +32,93 @@ func printBanner(w io.Writer, s *server) {
 	if warning := c.OpenLogins(); warning != "" {
 		fmt.Fprintf(out, "note: %s\n", warning)
 	}
-	if c.Names().Default == mirror.DockerHub {
+	b.print(out)
+}
+
+// banner is the part of the banner that depends on the address that the server listens on.
+type banner struct {
+	config.Config
+	address   net.Addr
+	users     int
+	container bool // the server runs in a container
+}
+
+// print prints how clients on this machine and on others pull and push.
+func (b banner) print(out io.Writer) {
+	here := reachable(b.address)
+	if b.Names().Default == mirror.DockerHub {
 		fmt.Fprintf(out, `
 To pull from Docker Hub through this mirror, add this to /etc/docker/daemon.json and restart Docker:
 
   { "registry-mirrors": ["%s"] }
 
-`, url)
+`, b.url(here))
 	}
-	fmt.Fprintf(out, "To push: docker tag IMAGE %[1]s/NAME && docker push %[1]s/NAME\n\n", reachable(addr))
+	fmt.Fprint(out, b.others())
+	switch push := fmt.Sprintf("docker tag IMAGE %[1]s/NAME && docker push %[1]s/NAME", here); {
+	case b.container && b.needsUser():
+		fmt.Fprint(out, `To push: a server in a container needs a user. Set these variables, or use the command:
+
+  MIRROR_AUTH_INITIAL_USER_NAME=admin
+  MIRROR_AUTH_INITIAL_USER_PASSWORD_FILE=/run/secrets/password
+  docker exec --interactive --tty CONTAINER mirror user add admin
+
+`)
+	case b.users > 0 || !b.Auth.AnonymousPull:
+		fmt.Fprintf(out, "To push: docker login %s, then %s\n\n", here, push)
+	default:
+		fmt.Fprintf(out, "To push: %s\n\n", push)
+	}
+}
+
+// needsUser reports whether nobody but this machine may push.
+func (b banner) needsUser() bool {
+	return b.users == 0 && len(b.Auth.Rules) == 0 && !b.Auth.AnonymousPush && b.Auth.Token == (config.Token{}) && b.TLS.ClientCAFile == ""
+}
+
+// others says how other machines reach the server, and what they need for it.
+func (b banner) others() string {
+	if tcp, ok := b.address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return "Only this machine can connect: 'listen' is a loopback address.\n"
+	}
+	url := b.PublicURL(b.address.String())
+	host := strings.TrimPrefix(strings.TrimPrefix(url, "https://"), "http://")
+	if b.container && b.Auth.URL == "" && len(b.OwnNames) == 0 { // the name of a container is no name for others
+		_, port, _ := net.SplitHostPort(b.address.String())
+		host = net.JoinHostPort("NAME", port)
+		url = b.url(host)
+	}
+	if strings.HasPrefix(url, "https://") {
+		return fmt.Sprintf("Other machines reach it as %s, and have to trust its certificate authority.\nWhat they need: mirror client docker --host %s --ca FILE\n", url, url)
+	}
+	return fmt.Sprintf("Other machines reach it as %s. Docker there also needs { \"insecure-registries\": [%q] }, or TLS: mirror cert --host %s\nWhat they need: mirror client docker --host %s\n",
+		url, host, hostOnly(host), url)
+}
+
+// url returns the URL of an address.
+func (b banner) url(address string) string {
+	if b.TLS.Enabled() {
+		return "https://" + address
+	}
+	return "http://" + address
+}
+
+// hostOnly returns an address without its port.
+func hostOnly(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}
+
+// inContainer reports whether this process runs in a container of Docker, podman or Kubernetes.
+func inContainer() bool {
+	for _, path := range []string{"/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Stat(path); err == nil {
+			return true
+		}
+	}
+	return os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 }
 
 // reachable returns the address as clients on this machine use it.

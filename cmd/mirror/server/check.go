@@ -15,6 +15,9 @@ func CheckFiles(settings config.Loaded, log *zap.Logger) error {
 			return &Error{InvalidConfig, err}
 		}
 	}
+	if _, err := settings.Auth.InitialUser.ReadPassword(); err != nil {
+		return &Error{InvalidConfig, err}
+	}
 	if _, err := newGuard(settings.Config, log); err != nil {
 		return err
 	}

@@ -229,17 +229,33 @@ func (i *Instance) registryAt(url string) (migrate.RegistryClient, error) {
 }
 
 // Admin returns the admin API for commands in this process. It logs nothing: the commands report errors.
-func (i *Instance) Admin() *admin.Handler { return i.admin(nil, nil, zap.NewNop()) }
+func (i *Instance) Admin() *admin.Handler {
+	details := func(context.Context) (d admin.Details) {
+		d.Disk = i.disk()
+		return d
+	}
+	return i.admin(nil, details, nil, zap.NewNop())
+}
 
-// admin returns the admin API. server describes the server, or is nil; reload reloads its settings, or is nil.
-func (i *Instance) admin(server *admin.Server, reload func(context.Context) (admin.Reloaded, error), log *zap.Logger) *admin.Handler {
+// disk returns the space of the disk; nil if it is unknown.
+func (i *Instance) disk() *admin.Disk {
+	total, free, err := i.store.Space()
+	if err != nil {
+		return nil
+	}
+	return &admin.Disk{Total: total, Free: free, MinFree: i.current().Limits.MinFreeOf(total)}
+}
+
+// admin returns the admin API. server describes the server, or is nil; details completes the status; reload reloads the
+// settings of the server, or is nil.
+func (i *Instance) admin(server *admin.Server, details func(context.Context) admin.Details, reload func(context.Context) (admin.Reloaded, error), log *zap.Logger) *admin.Handler {
 	data, err := filepath.Abs(i.settings.Data)
 	if err != nil {
 		data = i.settings.Data
 	}
 	return admin.New(i.Proxy, admin.Options{
 		Version: i.opts.Version, Data: data, Server: server, Log: log, Reload: reload, OnChange: i.audit.Command,
-		Jobs: i.service.Jobs(), Streams: i.service.Streams(), Storage: i.service.Storage,
+		Jobs: i.service.Jobs(), Streams: i.service.Streams(), Storage: i.service.Storage, Details: details,
 		StallTimeout: func() time.Duration { return time.Duration(i.current().Limits.StallTimeout) },
 	})
 }

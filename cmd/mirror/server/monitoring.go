@@ -29,6 +29,7 @@ const (
 type monitoring struct {
 	metrics    *metrics.Metrics
 	middleware *middleware.Handler
+	ready      *middleware.Readiness
 	pages      map[string]http.Handler
 	listener   net.Listener     // for pages; nil without an address of its own
 	expires    func() time.Time // expiry of the certificate; nil without TLS
@@ -53,10 +54,8 @@ func (m *monitoring) upstream(r upstream.RequestInfo) { m.metrics.Upstream(r.Hos
 // handler returns next with the middleware and the pages for monitoring in front. On the address for clients, metrics are
 // only for admins. On an address of its own, they are for everyone who can reach it.
 func (m *monitoring) handler(next http.Handler, s *server) http.Handler {
-	m.pages = map[string]http.Handler{
-		alivePath: middleware.Alive(),
-		readyPath: middleware.Ready(m.log, s.readyChecks()...),
-	}
+	m.ready = middleware.Ready(m.log, s.readyChecks()...)
+	m.pages = map[string]http.Handler{alivePath: middleware.Alive(), readyPath: m.ready}
 	pages := map[string]http.Handler{alivePath: m.pages[alivePath], readyPath: m.pages[readyPath]}
 	if c := s.settings.Metrics; c.Enabled {
 		m.pages[metricsPath] = m.metrics.Handler()

@@ -65,7 +65,13 @@ func newReloader(s *server, hangUp <-chan os.Signal, level zap.AtomicLevel) *rel
 			if err != nil {
 				return nil, err
 			}
-			return s.guard.Prepare(opts)
+			apply, err := s.guard.Prepare(opts)
+			return func() {
+				apply()
+				if err := createInitialUser(next, log); err != nil {
+					log.Error("cannot create the first user", zap.Error(err))
+				}
+			}, err
 		}},
 		{keys: []string{"gc."}, prepare: func(next config.Config) (func(), error) {
 			schedule := next.GC.Collector(next.Names())

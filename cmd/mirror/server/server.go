@@ -71,8 +71,10 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	if err != nil {
 		return err
 	}
-	guard, err := newGuard(settings.Config, log)
-	if err == nil {
+	var guard *auth.Guard
+	if err = createInitialUser(settings.Config, log); err != nil {
+		err = &Error{InvalidConfig, err}
+	} else if guard, err = newGuard(settings.Config, log); err == nil {
 		err = i.setMode(ctx)
 	}
 	if err != nil {
