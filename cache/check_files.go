@@ -181,7 +181,9 @@ func (c *check) reportUnindexed(batch []digest.Digest) bool {
 				continue
 			}
 			defect := mirror.Defect{Kind: mirror.Orphaned, Digest: d, Reason: "it is not in the index: a crash left it, or its entry was lost"}
-			defect.Repos, defect.Manifest = reposUsing(tx, d)
+			if defect.Repos, defect.Manifest = reposUsing(tx, d); defect.IsLeftover() {
+				defect.Reason = "it is not in the index, and nothing in the index needs it: a crash left it, and 'mirror gc' deletes it"
+			}
 			defects = append(defects, defect)
 		}
 		return nil

@@ -76,6 +76,10 @@ type Defect struct {
 	Reason string   `json:"reason"`          // a sentence for people
 }
 
+// IsLeftover reports whether the defect is a file that nothing in the index names or needs, as a crash leaves between the
+// file and its entry. It harms nothing, and the collector deletes it.
+func (d *Defect) IsLeftover() bool { return d.Kind == Orphaned && len(d.Repos) == 0 }
+
 // DefectError is the cause of a [CodeBlobUnknown] or [CodeManifestUnknown] for content that is in the index and whose
 // file is missing or damaged. [CheckStore.Repair] repairs its Defect, whose Repos may be empty.
 type DefectError struct{ Defect Defect }

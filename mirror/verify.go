@@ -25,17 +25,19 @@ type VerifyEvent struct {
 
 // VerifySummary is the result of a verification.
 type VerifySummary struct {
-	Started  time.Time          `json:"started"`
-	Seconds  float64            `json:"seconds"` // that it took, without pauses
-	Fast     bool               `json:"fast,omitempty"`
-	Repair   bool               `json:"repair,omitempty"`
-	Files    int64              `json:"files"`             // checked files
-	Bytes    int64              `json:"bytes"`             // of the checked files
-	Defects  map[DefectKind]int `json:"defects,omitempty"` // by kind
-	Repaired int                `json:"repaired,omitempty"`
-	Fetched  int                `json:"fetched,omitempty"` // fetched again
-	Wanted   int                `json:"wanted,omitempty"`
-	Failed   int                `json:"failed,omitempty"` // could not be repaired or read
+	Started time.Time          `json:"started"`
+	Seconds float64            `json:"seconds"` // that it took, without pauses
+	Fast    bool               `json:"fast,omitempty"`
+	Repair  bool               `json:"repair,omitempty"`
+	Files   int64              `json:"files"`             // checked files
+	Bytes   int64              `json:"bytes"`             // of the checked files
+	Defects map[DefectKind]int `json:"defects,omitempty"` // by kind
+	// Leftovers is the number of files that a crash left, which are no defects; see [Defect.IsLeftover].
+	Leftovers int `json:"leftovers,omitempty"`
+	Repaired  int `json:"repaired,omitempty"`
+	Fetched   int `json:"fetched,omitempty"` // fetched again
+	Wanted    int `json:"wanted,omitempty"`
+	Failed    int `json:"failed,omitempty"` // could not be repaired or read
 	// Incomplete is the number of images that were not complete at the end. An image that was never complete is not a
 	// defect.
 	Incomplete int `json:"incomplete"`
@@ -43,10 +45,14 @@ type VerifySummary struct {
 
 // Add adds an event to the counts.
 func (s *VerifySummary) Add(event VerifyEvent) {
-	if s.Defects == nil {
-		s.Defects = make(map[DefectKind]int)
+	switch {
+	case event.IsLeftover():
+		s.Leftovers++
+	case s.Defects == nil:
+		s.Defects = map[DefectKind]int{event.Kind: 1}
+	default:
+		s.Defects[event.Kind]++
 	}
-	s.Defects[event.Kind]++
 	for _, did := range []struct {
 		what bool
 		n    *int

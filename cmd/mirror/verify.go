@@ -108,6 +108,9 @@ func (v *verifyView) defect(e admin.Event) (string, error) {
 	if err := e.Decode(&d); err != nil {
 		return "", err
 	}
+	if d.IsLeftover() {
+		return defectLine(&d), nil
+	}
 	v.found++
 	if !v.repair || !repaired(&d) {
 		v.wrong++
@@ -168,6 +171,9 @@ func verifySummary(s *mirror.VerifySummary) string {
 		read = "checked"
 	}
 	text := fmt.Sprintf("%s %s, %s, in %s: %s", read, count(int(s.Files), "file", "files"), size(s.Bytes), took, defectsText(s))
+	if s.Leftovers > 0 {
+		text += "; " + count(s.Leftovers, "file that a crash left is", "files that a crash left are") + " deleted by 'mirror gc'"
+	}
 	if s.Incomplete > 0 {
 		text += "; " + count(s.Incomplete, "image is", "images are") + " incomplete, see 'mirror ls --incomplete'"
 	}

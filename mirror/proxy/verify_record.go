@@ -16,6 +16,7 @@ type verifyRecord struct {
 	Files      int64                     `json:"files"`
 	Bytes      int64                     `json:"bytes"`
 	Defects    map[mirror.DefectKind]int `json:"flaws,omitempty"`
+	Leftovers  int                       `json:"leftovers,omitempty"`
 	Repaired   int                       `json:"mended,omitempty"`
 	Fetched    int                       `json:"fetched,omitempty"`
 	Wanted     int                       `json:"wanted,omitempty"`
