@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -114,7 +113,7 @@ func firstUse(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) (by digest.D
 		if manifest == d { // a manifest uses its own file
 			continue
 		}
-		owned := bytes.Contains(value, ownedMark)
+		owned := isOwnedUse(value)
 		if owned && found {
 			continue
 		}
@@ -129,10 +128,6 @@ func firstUse(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) (by digest.D
 	return by, use, found, nil
 }
 
-// ownedMark is in the value of every use that is not needed. It is compared without decoding the record, because a blob
-// can have many uses.
-var ownedMark = []byte(`"owned":true`)
-
 // ReferencedBy implements [mirror.BlobStore].
 func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Digest) (by []digest.Digest, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
@@ -142,7 +137,7 @@ func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Dig
 			if manifest == d {
 				continue
 			}
-			if bytes.Contains(value, ownedMark) {
+			if isOwnedUse(value) {
 				record, _, err := getRecord[manifestRecord](tx, tableManifests, content{repo, manifest}.key())
 				if err != nil || slices.Contains(record.Children, d) {
 					continue // an index is valid without its children

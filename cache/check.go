@@ -133,7 +133,7 @@ func reposUsing(tx backend.ReadTx, d digest.Digest) (repos []string, manifest bo
 		if manifest = manifest || is; is || affected(tx, repo, d) {
 			repos = append(repos, repo)
 		}
-		after = key(d.String(), repo) + "\x01" // greater than all keys of this repository, less than those of any other
+		after = key(d.String(), repo, "\xff") // after all keys of this repository
 	}
 	return repos, manifest
 }

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -212,7 +211,7 @@ func useDefect(tx backend.ReadTx, k string, value []byte) string {
 	if record == nil {
 		return "its manifest is not in the repository"
 	}
-	if file != d && !bytes.Contains(record, []byte(`"`+file+`"`)) {
+	if file != d && !namesDigest(record, digest.Digest(file)) {
 		return "the manifest does not name this blob"
 	}
 	return ""
@@ -248,7 +247,7 @@ func parentDefect(tx backend.ReadTx, k string, _ []byte) string {
 		return reason
 	}
 	child, repo, index := splitKey(k)[0], splitKey(k)[1], splitKey(k)[2]
-	if !bytes.Contains(tx.Get(tableManifests, key(repo, index)), []byte(`"`+child+`"`)) {
+	if !namesDigest(tx.Get(tableManifests, key(repo, index)), digest.Digest(child)) {
 		return "its manifest is missing or does not name this child"
 	}
 	return ""

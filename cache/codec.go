@@ -18,21 +18,48 @@ func getRecord[T any](tx backend.ReadTx, table backend.Table, key string) (recor
 	return record, err == nil, err
 }
 
-// decodeRecord decodes the value of a record.
-func decodeRecord[T any](table backend.Table, key string, value []byte) (record T, err error) {
-	if err := json.Unmarshal(value, &record); err != nil {
-		return record, fmt.Errorf("read %q in table %s of the index: %w", key, table, err)
-	}
-	return record, nil
+// record is a value of the index in binary form. The methods of *T are called on a record of type T.
+type record interface {
+	// append appends the fields.
+	append(w *recordWriter)
+	// read reads the fields. Errors are in the reader.
+	read(r *recordReader)
 }
 
+// decodeRecord decodes the value of a record. A value in JSON is one of an index before schema 4, or the description of a
+// referrer.
+func decodeRecord[T any](table backend.Table, key string, value []byte) (decoded T, err error) {
+	if fields, ok := any(&decoded).(record); ok && !isText(value) {
+		err = readFields(fields, value)
+	} else {
+		err = json.Unmarshal(value, &decoded)
+	}
+	if err != nil {
+		var zero T
+		return zero, fmt.Errorf("read %q in table %s of the index: %w", key, table, err)
+	}
+	return decoded, nil
+}
+
+// isText reports whether a value is in JSON. No value in binary form begins like that.
+func isText(value []byte) bool { return len(value) > 0 && value[0] == '{' }
+
 // putRecord encodes and writes a record.
-func putRecord(tx backend.WriteTx, table backend.Table, key string, record any) error {
-	value, err := json.Marshal(record)
+func putRecord[T any](tx backend.WriteTx, table backend.Table, key string, value T) error {
+	encoded, err := encodeRecord(value)
 	if err != nil {
 		return fmt.Errorf("write %q to table %s of the index: %w", key, table, err)
 	}
-	return tx.Put(table, key, value)
+	return tx.Put(table, key, encoded)
+}
+
+// encodeRecord encodes the value of a record.
+func encodeRecord[T any](value T) ([]byte, error) {
+	fields, ok := any(&value).(record)
+	if !ok {
+		return json.Marshal(value)
+	}
+	return appendFields(fields)
 }
 
 // has reports whether a table has a key.

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
@@ -44,7 +45,7 @@ func (s *Store) ExpiryWaits() bool {
 func Check(ctx context.Context, blobs backend.Blobs, index backend.Index) error {
 	var broken []error
 	report := func(format string, args ...any) { broken = append(broken, fmt.Errorf(format, args...)) }
-	err := index.View(ctx, func(tx backend.ReadTx) error {
+	err := packed.New(index, keyLayouts).View(ctx, func(tx backend.ReadTx) error {
 		checkFiles(ctx, tx, blobs, report)
 		checkLinks(tx, report)
 		checkUses(tx, report)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/zap"
 
 	"airmirror/cache/backend"
 )
@@ -14,43 +15,85 @@ import (
 // migrateBatch is the number of records that one transaction of a migration reads.
 const migrateBatch = 2000
 
-// checkSchema writes the schema version to a new index, migrates an older index to this version, and refuses a newer
-// one. New records of a migration are dated at.
-func checkSchema(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
-	var schema schemaRecord
-	err := index.Update(ctx, func(tx backend.WriteTx) (err error) {
-		var found bool
-		schema, found, err = getRecord[schemaRecord](tx, tableMeta, schemaKey)
+// checkSchema writes the schema version to a new index, and refuses an index of another version.
+func checkSchema(ctx context.Context, index backend.Index) error {
+	return index.Update(ctx, func(tx backend.WriteTx) error {
+		schema, found, err := getRecord[schemaRecord](tx, tableMeta, schemaKey)
 		switch {
 		case err != nil:
 			return err
-		case schema.Version > schemaVersion:
-			return fmt.Errorf("the index was written by a newer version of this program (schema %d, this one knows %d): use that",
-				schema.Version, schemaVersion)
-		case found && schema.Version < schemaVersion:
-			schema.Migrating = true // an older program must not open a partly migrated index
+		case !found && !isEmpty(tx):
+			return fmt.Errorf("%w: the record of its version is missing", ErrIndexDamaged)
+		case !found:
+			return putRecord(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
+		case schema.isOld():
+			return fmt.Errorf("the index has schema %d, and this program needs schema %d", schema.Version, schemaVersion)
 		}
-		if schema == (schemaRecord{Version: schemaVersion}) {
-			return nil
-		}
-		schema.Version = schemaVersion
-		return putRecord(tx, tableMeta, schemaKey, schema)
+		return schema.refused("the index")
 	})
-	if err != nil || !schema.Migrating {
+}
+
+// isOld reports whether an index must be migrated.
+func (r schemaRecord) isOld() bool { return r.Version < schemaVersion || r.Migrating }
+
+// refused returns the error for an index of a newer version; nil for another one.
+func (r schemaRecord) refused(what string) error {
+	if r.Version <= schemaVersion {
+		return nil
+	}
+	return fmt.Errorf("%s was written by a newer version of this program (schema %d, this one knows %d): use that version, or restore a backup that was made before the upgrade",
+		what, r.Version, schemaVersion)
+}
+
+// isEmpty reports whether an index has no content. The clock may have been written.
+func isEmpty(tx backend.ReadTx) bool {
+	for _, table := range contentTables {
+		if hasAny(tx, table, "") {
+			return false
+		}
+	}
+	return true
+}
+
+// migration copies an index of version 1, 2 or 3 to an empty index of this version.
+type migration struct {
+	log    *zap.Logger
+	batch  int               // entries in a transaction
+	at     time.Time         // the date of added records
+	copied func(entries int) // called after each transaction, with the number of entries copied
+}
+
+// run copies an index. It only reads from: if it fails, or the process ends, the migration starts again with a new index.
+func (m *migration) run(ctx context.Context, blobs backend.Blobs, from, to backend.Index) error {
+	schema, err := readSchema(ctx, from)
+	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, blobs, index, at); err != nil {
-		return fmt.Errorf("migrate the index to schema %d: %w", schemaVersion, err)
+	c := &conversion{migration: m, ctx: ctx, from: from, to: to}
+	if err := c.run(); err != nil {
+		return err
 	}
-	return index.Update(ctx, func(tx backend.WriteTx) error {
+	if schema.Version < 3 || schema.Migrating {
+		if err := completeOld(ctx, blobs, to, m.at); err != nil {
+			return err
+		}
+	}
+	return to.Update(ctx, func(tx backend.WriteTx) error {
 		return putRecord(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 	})
 }
 
-// migrate migrates an index of version 1 or 2. Version 2 added the parents of manifests, the tags by manifest, and the
-// last use of blobs in their links; version 3 added the digests that manifests own. A migration that a crash
-// interrupted starts over; repeated steps change nothing.
-func migrate(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
+// readSchema returns the version of an index; the zero value if it has none.
+func readSchema(ctx context.Context, index backend.Index) (schema schemaRecord, err error) {
+	err = index.View(ctx, func(tx backend.ReadTx) error {
+		schema, _, err = getRecord[schemaRecord](tx, tableMeta, schemaKey)
+		return err
+	})
+	return schema, err
+}
+
+// completeOld adds what versions 2 and 3 of the schema added.
+func completeOld(ctx context.Context, blobs backend.Blobs, index backend.Index, at time.Time) error {
 	if err := migrateTable(ctx, index, tableManifests, addParents); err != nil {
 		return err
 	}

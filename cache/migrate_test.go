@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ func downgrade(t *testing.T, index backend.Index, schema string) {
 			var keys []string
 			for k := range tx.Scan(table, "", "") {
 				keys = append(keys, k)
+			}
+			if len(keys) == 0 {
+				t.Errorf("table %s is empty", table)
 			}
 			for _, k := range keys {
 				if err := tx.Delete(table, k); err != nil {
@@ -56,6 +60,26 @@ func downgrade(t *testing.T, index backend.Index, schema string) {
 	}
 }
 
+// oldIndex returns an index of schema 3 with the content of another one, which it closes.
+func oldIndex(t *testing.T, index backend.Index) backend.Index {
+	t.Helper()
+	old := openBolt(t, t.TempDir())
+	if err := errors.Join(cache.WriteOld(t.Context(), index, old), index.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return old
+}
+
+// migrated migrates an index to a new one, and closes it.
+func migrated(t *testing.T, blobs backend.Blobs, old backend.Index) backend.Index {
+	t.Helper()
+	index := openBolt(t, t.TempDir())
+	if err := errors.Join(cache.Migrate(t.Context(), blobs, old, index), old.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
 // TestMigration opens an index of schema 1, and one whose migration a crash interrupted.
 func TestMigration(t *testing.T) {
 	for _, schema := range []string{`{"version":1}`, `{"version":2,"migrating":true}`, `{"version":3,"migrating":true}`} {
@@ -77,11 +101,9 @@ func TestMigration(t *testing.T) {
 			used := lastUsed(t, s)
 			closeStore(t, s)
 
-			index := openBolt(t, folder)
-			downgrade(t, index, schema)
-			if err := cache.Check(t.Context(), blobs, index); err == nil {
-				t.Fatal("nothing is missing before the migration")
-			}
+			old := oldIndex(t, openBolt(t, folder))
+			downgrade(t, old, schema)
+			index := migrated(t, blobs, old)
 			s = newStore(t, blobs, index, cache.Options{})
 			defer closeStore(t, s)
 			if err := cache.Check(t.Context(), blobs, index); err != nil {
@@ -95,7 +117,7 @@ func TestMigration(t *testing.T) {
 				schema = string(tx.Get(cache.TableMeta, "schema"))
 				return nil
 			})
-			if err != nil || schema != `{"version":3}` {
+			if err != nil || schema != `{"version":4}` {
 				t.Errorf("schema is %s, %v", schema, err)
 			}
 			c := mirror.DeleteRequest{Repo: repo, Manifests: []mirror.ObservedManifest{{Digest: child.Digest, Used: time.Now()}}}

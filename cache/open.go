@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,8 +32,9 @@ type Config struct {
 }
 
 // Open opens the store in a data folder. The folder belongs to this process until [Store.Close]. Open returns
-// [ErrInUse], [ErrIndexDamaged] or [ErrIndexMissing]. A data folder that a newer version of the program has written is
-// refused.
+// [ErrInUse], [ErrIndexDamaged] or [ErrIndexMissing]. The index of an older version of the program is migrated: Open logs
+// the progress, and a version before this one cannot open the folder any more. A data folder that a newer version has
+// written is refused.
 func Open(c Config) (*Store, error) {
 	if err := os.MkdirAll(c.Folder, 0o750); err != nil {
 		return nil, err
@@ -41,13 +43,17 @@ func Open(c Config) (*Store, error) {
 		return nil, err
 	}
 	// The lock on the index protects the whole folder, and files.Open deletes leftovers: the index comes first.
-	index, err := bolt.Open(filepath.Join(c.Folder, IndexName))
+	path := filepath.Join(c.Folder, IndexName)
+	index, err := bolt.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	blobs, err := files.Open(c.Folder)
 	if err != nil {
 		return nil, errors.Join(err, index.Close())
+	}
+	if index, err = newFileMigration(path, blobs, c.Options).run(context.Background(), index); err != nil {
+		return nil, err
 	}
 	store, err := New(blobs, index, c.Options)
 	if err != nil {

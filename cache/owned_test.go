@@ -93,7 +93,9 @@ func TestMigrationOfOwned(t *testing.T) {
 			all := []backend.Table{cache.TableManifests, cache.TableUses, cache.TableParents, cache.TableBlobs}
 			want := s.entries(all...)
 			closeStore(t, s.Store)
-			withoutOwned(t, s.reopenIndex(), schema)
+			old := oldIndex(t, s.reopenIndex())
+			withoutOwned(t, old, schema)
+			s.index = migrated(t, s.blobs, old)
 			s.Store = newStore(t, s.blobs, s.index, cache.Options{})
 			same(t, s.entries(all...), want)
 			s.must(cache.Check(t.Context(), s.blobs, s.index))
@@ -118,8 +120,10 @@ func TestMigrationSkipsLostManifests(t *testing.T) {
 	putManifest(t, s.Store, lost, "lost")
 	putManifest(t, s.Store, left, "left")
 	closeStore(t, s.Store)
-	withoutOwned(t, s.reopenIndex(), `{"version":2}`)
+	old := oldIndex(t, s.reopenIndex())
+	withoutOwned(t, old, `{"version":2}`)
 	s.remove(lost.Digest)
+	s.index = migrated(t, s.blobs, old)
 	s.Store = newStore(t, s.blobs, s.index, cache.Options{})
 	s.finds(mirror.CheckOptions{}, mirror.Missing)
 	if tag, err := s.Tag(t.Context(), repo, "lost"); err != nil || tag.Digest != lost.Digest {

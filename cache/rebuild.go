@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
@@ -102,14 +103,16 @@ func Rebuild(ctx context.Context, blobs backend.Blobs, index backend.Index, sour
 	if report == nil {
 		report = func(RebuildEvent) {}
 	}
-	r := &rebuild{ctx: ctx, blobs: blobs, index: index, sources: sources, report: report,
+	r := &rebuild{ctx: ctx, blobs: blobs, index: packed.New(index, keyLayouts), sources: sources, report: report,
 		found: make(map[digest.Digest]foundManifest), parents: make(map[digest.Digest][]digest.Digest), named: make(map[content]bool), tried: make(map[content]bool), reported: make(map[digest.Digest]bool),
 		missing: make(map[missingRef]bool)}
 	if sources.Old != nil {
-		r.indexes = append(r.indexes, &sourceIndex{Index: sources.Old, name: "the old index", unreadable: make(map[backend.Table]bool)})
+		r.sources.Old = readable(ctx, sources.Old)
+		r.indexes = append(r.indexes, &sourceIndex{Index: r.sources.Old, name: "the old index", unreadable: make(map[backend.Table]bool)})
 	}
 	if sources.Backup != nil {
-		r.indexes = append(r.indexes, &sourceIndex{Index: sources.Backup, name: "the backup", unreadable: make(map[backend.Table]bool)})
+		r.sources.Backup = readable(ctx, sources.Backup)
+		r.indexes = append(r.indexes, &sourceIndex{Index: r.sources.Backup, name: "the backup", unreadable: make(map[backend.Table]bool)})
 	}
 	r.summary.Events = make(map[RebuildKind]int)
 	began := time.Now()
@@ -192,7 +195,7 @@ func (r *rebuild) begin() error {
 
 // openClock continues the clock of the first source index, because the copied times are readings of that clock.
 func (r *rebuild) openClock() (err error) {
-	if err = checkSchema(r.ctx, r.blobs, r.index, time.Time{}); err != nil {
+	if err = checkSchema(r.ctx, r.index); err != nil {
 		return err
 	}
 	from := r.index

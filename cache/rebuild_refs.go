@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -172,7 +171,7 @@ func (r *rebuild) eachUnnamed(f func(d digest.Digest) error) error {
 		err := r.index.View(r.ctx, func(tx backend.ReadTx) error {
 			used = false
 			for k, value := range tx.Scan(tableUses, prefix(d.String()), "") {
-				if used = lastPart(k) == d.String() || !bytes.Contains(value, ownedMark); used {
+				if used = lastPart(k) == d.String() || !isOwnedUse(value); used {
 					break
 				}
 			}

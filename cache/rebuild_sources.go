@@ -2,12 +2,13 @@ package cache
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
@@ -16,6 +17,24 @@ type sourceIndex struct {
 	backend.Index
 	name       string                 // for messages
 	unreadable map[backend.Table]bool // tables with an entry that could not be read
+}
+
+// readable returns an index through which the entries of index can be read, of whatever version it is.
+func readable(ctx context.Context, index backend.Index) backend.Index {
+	text := false
+	err := index.View(ctx, func(tx backend.ReadTx) error {
+		schema, found, err := getRecord[schemaRecord](tx, tableMeta, schemaKey)
+		if known := found && err == nil; known {
+			text = schema.Version < 4
+		} else {
+			text = !packed.IsPacked(tx)
+		}
+		return nil
+	})
+	if err == nil && text {
+		return index
+	}
+	return packed.New(index, keyLayouts)
 }
 
 // oldIsComplete reports whether there is an old index and all entries of these tables could be read so far.
@@ -48,9 +67,8 @@ func (r *rebuild) checkSource(from *sourceIndex) error {
 	return from.View(r.ctx, func(tx backend.ReadTx) error {
 		schema, found, err := getRecord[schemaRecord](tx, tableMeta, schemaKey)
 		switch {
-		case schema.Version > schemaVersion:
-			return fmt.Errorf("%s was written by a newer version of this program (schema %d, this one knows %d): use that",
-				from.name, schema.Version, schemaVersion)
+		case schema.refused(from.name) != nil:
+			return schema.refused(from.name)
 		case err == nil && found:
 		case from.Index == r.sources.Backup:
 			return errors.Join(errors.New("the backup cannot be read"), err)
@@ -131,7 +149,11 @@ func (r *rebuild) copyTable(from *sourceIndex, t backend.Table, fault func(k str
 			if has(tx, t, k) || !wanted(tx, k) {
 				return nil
 			}
-			return tx.Put(t, k, value)
+			encoded, err := reencode(t, k, value)
+			if err != nil {
+				return err
+			}
+			return tx.Put(t, k, encoded)
 		}})
 	})
 }

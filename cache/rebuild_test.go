@@ -58,7 +58,7 @@ func (s *shelf) rebuild(sources cache.RebuildSources) (cache.RebuildSummary, []s
 func (s *shelf) entries(tables ...backend.Table) map[string]string {
 	s.t.Helper()
 	all := make(map[string]string)
-	s.must(s.index.View(s.t.Context(), func(tx backend.ReadTx) error {
+	s.must(cache.Text(s.index).View(s.t.Context(), func(tx backend.ReadTx) error {
 		for _, table := range tables {
 			for k, value := range tx.Scan(table, "", "") {
 				all[string(table)+" "+k] = string(value)

@@ -77,10 +77,14 @@ func TestNewerSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	version(`{"version":4}`)
+	version(`{"version":5}`)
 	if _, err := cache.New(blobs, index, cache.Options{}); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("index with a newer schema: %v", err)
 	}
 	version(`{"version":3}`)
+	if _, err := cache.New(blobs, index, cache.Options{}); err == nil || !strings.Contains(err.Error(), "has schema 3") {
+		t.Errorf("index with an older schema: %v", err)
+	}
+	version(`{"version":4}`)
 	closeStore(t, newStore(t, blobs, index, cache.Options{}))
 }

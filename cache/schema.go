@@ -9,12 +9,14 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
 // The tables of the index. A key consists of parts joined by a NUL byte, which occurs in no repository, tag or digest;
-// so the keys of one repository are adjacent. A repository is written as by [mirror.Repo.String]. A value is a record
-// in JSON; its type follows the arrow.
+// so the keys of one repository are adjacent. A repository is written as by [mirror.Repo.String]. A value is a record;
+// its type follows the arrow. In the file, keys and records are binary: see package packed, keyLayouts, and
+// record_form.go. The records in meta and notes and the descriptors in referrers are JSON.
 //
 // The following invariants hold between the tables. Each transaction that could violate one checks it.
 //
@@ -80,16 +82,33 @@ const (
 	tableState backend.Table = "notes"
 )
 
+// keyLayouts are the parts of keys. The keys of other tables are stored as text. The names of repositories in repos are,
+// too, so that they can be listed in order.
+var keyLayouts = map[backend.Table]packed.Layout{
+	tableBlobs:     {packed.Digest},
+	tableLinks:     {packed.Digest, packed.Repo},
+	tableManifests: {packed.Repo, packed.Digest},
+	tableUses:      {packed.Digest, packed.Repo, packed.Digest},
+	tableTags:      {packed.Repo, packed.Text},
+	tableTagged:    {packed.Repo, packed.Digest, packed.Text},
+	tableRoots:     {packed.Repo, packed.Digest},
+	tableParents:   {packed.Digest, packed.Repo, packed.Digest},
+	tableReferrers: {packed.Repo, packed.Digest, packed.Digest},
+	tableRecency:   {packed.Repo, packed.Digest},
+}
+
 const (
 	// schemaVersion is increased when an older program could not read or maintain the index any more.
-	schemaVersion = 3
+	// Version 2 added the parents of manifests, the tags by manifest, and the last use of blobs in their links. Version 3
+	// added the digests that manifests own. Version 4 stores keys and records in binary; before, both were text.
+	schemaVersion = 4
 	schemaKey     = "schema"
 	clockKey      = "clock"
 )
 
 type schemaRecord struct {
 	Version int `json:"version"`
-	// Migrating marks an index of an older version whose migration to this one has not finished.
+	// Migrating marks an index of version 2 or 3 whose migration from an older version has not finished.
 	Migrating bool `json:"migrating,omitempty"`
 }
 
@@ -185,9 +204,6 @@ func cutKey(key string) (first, rest string, found bool) { return strings.Cut(ke
 
 // lastPart returns the last part of a key.
 func lastPart(key string) string { return key[strings.LastIndexByte(key, 0)+1:] }
-
-// emptyValue is the value of an entry whose key contains everything.
-var emptyValue = []byte("{}")
 
 func parentKey(child digest.Digest, index content) string {
 	return key(child.String(), index.repo.String(), index.digest.String())

@@ -36,6 +36,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
@@ -100,14 +101,16 @@ type Store struct {
 var _ mirror.Store = (*Store)(nil)
 
 // New returns a store on blobs and index. The store owns them: [Store.Close] closes the index. After an error they
-// still belong to the caller. An index that a newer version of the program has written is refused.
-func New(blobs backend.Blobs, index backend.Index, options Options) (*Store, error) {
+// still belong to the caller. An index that another version of the program has written is refused; [Open] migrates an
+// older one.
+func New(blobs backend.Blobs, below backend.Index, options Options) (*Store, error) {
 	options = options.withDefaults()
+	index := packed.New(below, keyLayouts)
 	clock, err := openClock(context.Background(), index, options.Clock, options.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open store: read its clock: %w", err)
 	}
-	if err := checkSchema(context.Background(), blobs, index, clock.now()); err != nil {
+	if err := checkSchema(context.Background(), index); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := clock.recordFirstUse(context.Background(), index); err != nil {

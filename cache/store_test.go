@@ -13,6 +13,7 @@ import (
 	"airmirror/cache/bolt"
 	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
@@ -43,7 +44,8 @@ type orderedTx struct {
 
 func (tx orderedTx) Put(table backend.Table, key string, value []byte) error {
 	if table == cache.TableBlobs {
-		if _, err := tx.blobs.Stat(context.Background(), digest.Digest(key)); err != nil {
+		d, _, _ := packed.AppendDigestText(nil, []byte(key)) // the store writes keys in binary
+		if _, err := tx.blobs.Stat(context.Background(), digest.Digest(d)); err != nil {
 			return fmt.Errorf("indexed before it is durable: %w", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
@@ -193,7 +194,12 @@ func newCursor(tx backend.ReadTx, table backend.Table, after string) *cursor {
 	return s
 }
 
-func (s *cursor) next() { s.key, s.value, _ = s.pull() }
+// next skips keys that cannot be decoded, which are in no order.
+func (s *cursor) next() {
+	for s.key, s.value, _ = s.pull(); strings.HasPrefix(s.key, packed.Undecodable); {
+		s.key, s.value, _ = s.pull()
+	}
+}
 
 // seek advances to the first key that is not less than key, and reports whether it is key.
 func (s *cursor) seek(key string) bool {

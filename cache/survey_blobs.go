@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"iter"
 	"slices"
 
@@ -69,17 +68,16 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, val
 			v.addRepo(b, repo)
 		}
 	}
-	linked := len(b.Repos)
 	for rest := uses.nextWith(prefix); rest != ""; rest = uses.nextWith(prefix) {
 		repo, _, _ := cutKey(rest)
-		needed := !bytes.Contains(uses.value, ownedMark)
+		needed := !isOwnedUse(uses.value)
 		uses.next()
 		b.Users++
 		if needed {
 			v.addRepo(b, repo)
 		}
 	}
-	if len(b.Repos) > linked { // a needed blob is usually linked, except a manifest's own file
+	if len(b.Repos) > 1 { // the repositories of a digest are in no order
 		slices.Sort(b.Repos)
 		b.Repos = slices.Compact(b.Repos)
 	}

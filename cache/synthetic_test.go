@@ -3,7 +3,6 @@ package cache
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
 
@@ -47,7 +47,8 @@ func (y Synthetic) blobs(image int) (list []digest.Digest) {
 }
 
 // Build writes one table after another, in key order, which is fastest.
-func (y Synthetic) Build(ctx context.Context, index backend.Index) error {
+func (y Synthetic) Build(ctx context.Context, below backend.Index) error {
+	index := packed.New(below, keyLayouts)
 	for _, table := range []backend.Table{tableRepos, tableBlobs, tableLinks, tableManifests, tableUses, tableTags, tableTagged, tableRecency} {
 		if err := fill(ctx, index, table, y.rows(table)); err != nil {
 			return err
@@ -61,8 +62,8 @@ type row struct {
 	value []byte
 }
 
-func encode(record any) []byte {
-	value, err := json.Marshal(record)
+func encode[T any](record T) []byte {
+	value, err := encodeRecord(record)
 	if err != nil {
 		panic(err)
 	}
@@ -70,36 +71,36 @@ func encode(record any) []byte {
 }
 
 func (y Synthetic) rows(table backend.Table) (rows []row) {
-	add := func(key string, record any) { rows = append(rows, row{key, encode(record)}) }
+	add := func(key string, value []byte) { rows = append(rows, row{key, value}) }
 	for i := range y.Images {
 		c := content{y.Repo(i), y.Digest(i)}
 		blobs := y.blobs(i)
 		switch table {
 		case tableRepos:
-			add(c.repo.String(), repoRecord{Origin: mirror.Mirrored, Created: y.Added})
+			add(c.repo.String(), encode(repoRecord{Origin: mirror.Mirrored, Created: y.Added}))
 		case tableBlobs:
 			for j, d := range append(blobs, c.digest) {
-				add(d.String(), blobRecord{Size: int64(1000*i + j), Added: y.Added})
+				add(d.String(), encode(blobRecord{Size: int64(1000*i + j), Added: y.Added}))
 			}
 		case tableLinks:
 			for _, d := range blobs {
-				add(linkKey(c.repo, d), linkRecord{Added: y.Added})
+				add(linkKey(c.repo, d), encode(linkRecord{Added: y.Added}))
 			}
 		case tableManifests:
-			add(c.key(), manifestRecord{
+			add(c.key(), encode(manifestRecord{
 				MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 1234, Origin: mirror.Mirrored,
 				Added: y.Added, ArtifactType: "application/vnd.oci.image.config.v1+json", Blobs: blobs,
-			})
+			}))
 		case tableUses:
 			for _, d := range append(blobs, c.digest) {
-				add(useKey(d, c.repo, c.digest), useRecord{Size: 12345})
+				add(useKey(d, c.repo, c.digest), encode(useRecord{Size: 12345}))
 			}
 		case tableTags:
-			add(tagName{c.repo, y.Tag(i)}.key(), tagRecord{Digest: c.digest, Origin: mirror.Mirrored, Updated: y.Added, Checked: y.Added})
+			add(tagName{c.repo, y.Tag(i)}.key(), encode(tagRecord{Digest: c.digest, Origin: mirror.Mirrored, Updated: y.Added, Checked: y.Added}))
 		case tableTagged:
 			rows = append(rows, row{taggedKey(c, y.Tag(i)), emptyValue})
 		case tableRecency:
-			add(c.key(), recencyRecord{Used: y.Added.Add(time.Duration(i) * time.Second)})
+			add(c.key(), encode(recencyRecord{Used: y.Added.Add(time.Duration(i) * time.Second)}))
 		}
 	}
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.key, b.key) })

@@ -58,6 +58,7 @@ type Index struct {
 	done   chan struct{} // closed when the committer has ended
 
 	prealloc preallocation // guarded by writing
+	fill     float64       // how full pages become when they are split; 0 is the default of bbolt
 	commits  int           // number of transactions committed; written by the committer, read by tests after Close
 }
 
@@ -69,9 +70,16 @@ func Open(path string) (*Index, error) {
 	if err := probe(path); err != nil {
 		return nil, openError(path, err)
 	}
-	db, err := openFile(path)
+	db, opened, err := openFile(path)
 	if err != nil {
 		return nil, openError(path, err)
+	}
+	if now, err := os.Stat(path); err != nil || !os.SameFile(now, opened) {
+		// The process that had the file open has replaced it, for example by one that it migrated.
+		if err := errors.Join(err, db.Close()); err != nil {
+			return nil, fmt.Errorf("open index %s: %w", path, err)
+		}
+		return Open(path)
 	}
 	// This process owns the file, so no other one is compacting it.
 	if err := os.Remove(path + compactSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -80,17 +88,14 @@ func Open(path string) (*Index, error) {
 	if err := durable.SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
 	}
-	opened, err := os.Stat(path)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open index %s: %w", path, err), db.Close())
-	}
 	x := newIndex(db, opened)
 	x.prealloc.open(path)
 	return x, nil
 }
 
 // openFile opens a file for reading and writing, and creates it if it does not exist.
-func openFile(path string) (*bbolt.DB, error) {
+func openFile(path string) (db *bbolt.DB, opened os.FileInfo, err error) {
+	var file *os.File // closed by bbolt
 	options := bbolt.Options{
 		Timeout: lockTimeout,
 		// The list of free pages is not written with every commit, so the cost of a commit depends on what it changes,
@@ -100,13 +105,43 @@ func openFile(path string) (*bbolt.DB, error) {
 		FreelistType:   bbolt.FreelistMapType,
 		// A writer that enlarges the memory map waits for all readers, and a survey reads for seconds.
 		InitialMmapSize: reserve(),
+		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			file, err = os.OpenFile(name, flag, mode)
+			return file, err
+		},
 	}
-	db, err := bbolt.Open(path, 0o600, &options)
+	db, err = bbolt.Open(path, 0o600, &options)
 	if errors.Is(err, syscall.ENOMEM) { // address space is scarce: enlarge the map as needed
 		options.InitialMmapSize = 0
 		db, err = bbolt.Open(path, 0o600, &options)
 	}
-	return db, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if opened, err = file.Stat(); err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, opened, nil
+}
+
+// bulkFill is how full [Create] makes the pages of a table: keys that are added later find room in most of them.
+const bulkFill = 0.8
+
+// Create creates an index for a program that writes all of it at once, in the order of keys, and closes it before
+// anything else opens it. It replaces a file at path. Nothing is durable before Close; an error of Close means that the
+// file is not complete.
+func Create(path string) (*Index, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("create index %s: %w", path, err)
+	}
+	db, opened, err := openFile(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	db.NoSync = true
+	x := newIndex(db, opened)
+	x.fill = bulkFill
+	return x, nil
 }
 
 // OpenCopy opens a file that [Index.Copy] wrote for reading: every Update fails. Several processes may read it at the
@@ -182,7 +217,12 @@ func (x *Index) Close() error {
 		defer x.writing.Unlock()
 		x.retired = true
 		x.writeFreeList()
-		if err := x.db.Load().Close(); err != nil {
+		db := x.db.Load()
+		var err error
+		if db.NoSync {
+			err = db.Sync()
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
 			x.closeErr = fmt.Errorf("close index: %w", err)
 		}
 		x.retiring.Wait()

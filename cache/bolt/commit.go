@@ -116,7 +116,7 @@ func (x *Index) tryCommit(group []*update) (failed int, err error) {
 	}
 	wrote := false
 	for i, u := range group {
-		w := &tx{bolt: t}
+		w := &tx{bolt: t, fill: x.fill}
 		if u.err = run(u.f, w); u.err != nil && w.wrote {
 			return i, t.Rollback()
 		}

@@ -73,11 +73,12 @@ func (x *Index) Compact(ctx context.Context) (before, after int64, err error) {
 }
 
 // copyTables copies all tables to a new file, and syncs it. After an error, there is no file.
-func (x *Index) copyTables(ctx context.Context, path string) (to *bbolt.DB, err error) {
+func (x *Index) copyTables(ctx context.Context, path string) (_ *bbolt.DB, err error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	if to, err = openFile(path); err != nil {
+	to, _, err := openFile(path)
+	if err != nil {
 		return nil, err
 	}
 	defer func() {

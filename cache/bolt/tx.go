@@ -13,6 +13,7 @@ import (
 // tx is the transaction of one function. The functions of a group each have a tx of the same transaction of bbolt.
 type tx struct {
 	bolt  *bbolt.Tx
+	fill  float64 // see [Index]
 	wrote bool
 }
 
@@ -54,6 +55,9 @@ func (t *tx) Put(table backend.Table, key string, value []byte) error {
 	bucket, err := t.bolt.CreateBucketIfNotExists([]byte(table))
 	if err != nil {
 		return fmt.Errorf("create table %s: %w", table, err)
+	}
+	if t.fill > 0 {
+		bucket.FillPercent = t.fill
 	}
 	if err := bucket.Put([]byte(key), value); err != nil {
 		return fmt.Errorf("put %q into table %s: %w", key, table, err)

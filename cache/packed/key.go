@@ -17,11 +17,12 @@ const (
 const (
 	// verbatim begins a key that does not have its layout: text follows. No digest and no number begins with it.
 	verbatim = "\x00"
-	// undecodable begins the text of a key that cannot be decoded: its bytes follow.
-	undecodable = "\xff"
 	// afterAll is greater than what follows the number of a repository in any key, and than any digest.
 	afterAll = "\xff"
 )
+
+// Undecodable begins the text of a key that cannot be decoded: its bytes follow.
+const Undecodable = "\xff"
 
 // appendDigest appends the binary form of a digest in canonical text.
 func appendDigest(b []byte, text string) ([]byte, bool) {
@@ -83,7 +84,7 @@ func (l Layout) encode(key string, number func(name string) (number, error)) (st
 	if key == "" {
 		return "", nil
 	}
-	if strings.HasPrefix(key, undecodable) {
+	if strings.HasPrefix(key, Undecodable) {
 		return key[1:], nil
 	}
 	var space [160]byte
@@ -136,7 +137,7 @@ func (l Layout) decode(below string, name func(n number) string) string {
 		if text := below[1:]; !l.matches(text) {
 			return text
 		}
-		return undecodable + below
+		return Undecodable + below
 	}
 	var space [256]byte
 	b := space[:0]
@@ -165,11 +166,11 @@ func (l Layout) decode(below string, name func(n number) string) string {
 			}
 		}
 		if !ok {
-			return undecodable + below
+			return Undecodable + below
 		}
 	}
 	if rest != "" {
-		return undecodable + below
+		return Undecodable + below
 	}
 	return string(b)
 }
@@ -195,5 +196,5 @@ func cutDigest(b []byte, key string, first []byte) (_ []byte, rest string, ok bo
 // matches reports whether a key has the layout.
 func (l Layout) matches(key string) bool {
 	below, _ := l.encode(key, func(string) (number, error) { return 1, nil })
-	return !strings.HasPrefix(below, verbatim) && !strings.HasPrefix(key, undecodable)
+	return !strings.HasPrefix(below, verbatim) && !strings.HasPrefix(key, Undecodable)
 }

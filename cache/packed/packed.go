@@ -53,7 +53,8 @@ const (
 // Layout lists the parts of the keys of a table.
 type Layout []Part
 
-// Index implements [backend.Index], and [backend.Checker] and [backend.Copier] if the index below does.
+// Index implements [backend.Index], and what [backend.Checker], [backend.Copier] and [backend.Compactor] the index below
+// implements.
 type Index struct {
 	below   backend.Index
 	layouts map[backend.Table]Layout
@@ -61,9 +62,10 @@ type Index struct {
 }
 
 var (
-	_ backend.Index   = (*Index)(nil)
-	_ backend.Checker = (*Index)(nil)
-	_ backend.Copier  = (*Index)(nil)
+	_ backend.Index     = (*Index)(nil)
+	_ backend.Checker   = (*Index)(nil)
+	_ backend.Copier    = (*Index)(nil)
+	_ backend.Compactor = (*Index)(nil)
 
 	_ backend.Compactor = (*Index)(nil)
 )

@@ -74,7 +74,7 @@ func (s *scan) entries(from, after string, exact bool) bool {
 			continue // comes last
 		}
 		key := s.layout.decode(below, s.name)
-		if (!exact || strings.HasPrefix(key, undecodable)) && !strings.HasPrefix(key, s.prefix) {
+		if (!exact || strings.HasPrefix(key, Undecodable)) && !strings.HasPrefix(key, s.prefix) {
 			continue
 		}
 		// After a position within a part, keys can be less than the text of that part.
@@ -156,7 +156,7 @@ func (s *scan) eachRepo() {
 func (s *scan) repos() iter.Seq2[number, string] {
 	return func(yield func(number, string) bool) {
 		first := s.after
-		if below, isKey := strings.CutPrefix(s.after, undecodable); isKey {
+		if below, isKey := strings.CutPrefix(s.after, Undecodable); isKey {
 			n, _ := cutNumber(below)
 			if first = s.name(n); first == "" {
 				return // among the rest
@@ -184,7 +184,7 @@ func (s *scan) repos() iter.Seq2[number, string] {
 // seeks the first key of each repository.
 func (s *scan) rest() {
 	from := s.lastVerbatim()
-	if below, isKey := strings.CutPrefix(s.after, undecodable); isKey {
+	if below, isKey := strings.CutPrefix(s.after, Undecodable); isKey {
 		if n, _ := cutNumber(below); s.name(n) == "" {
 			from = below
 		}

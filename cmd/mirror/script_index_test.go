@@ -7,15 +7,18 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.etcd.io/bbolt"
 
 	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
+	"airmirror/cache/packed"
 )
 
 // damageEntry FILE TABLE KEY PART...: makes an entry of an index unreadable.
 func damageEntry(ts *testscript.TestScript, _ bool, args []string) {
-	index, err := bolt.Open(ts.MkAbs(args[0]))
+	file, err := bolt.Open(ts.MkAbs(args[0]))
 	ts.Check(err)
+	index := packed.New(file, map[backend.Table]packed.Layout{"tags": {packed.Repo, packed.Text}})
 	table, key := backend.Table(args[1]), strings.Join(args[2:], "\x00")
 	ts.Check(index.Update(context.Background(), func(tx backend.WriteTx) error {
 		value := bytes.Clone(tx.Get(table, key))
@@ -28,20 +31,24 @@ func damageEntry(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(index.Close())
 }
 
-// damagePages FILE TEXT: empties the pages of an index that contain a text.
-func damagePages(ts *testscript.TestScript, _ bool, args []string) {
+// damageTable FILE TABLE: empties the first page of a table of an index.
+func damageTable(ts *testscript.TestScript, _ bool, args []string) {
 	path := ts.MkAbs(args[0])
-	file, err := os.ReadFile(path)
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true})
 	ts.Check(err)
-	size, found := os.Getpagesize(), false
-	for at := 0; at+size <= len(file); at += size {
-		if page := file[at : at+size]; bytes.Contains(page, []byte(args[1])) {
-			clear(page)
-			found = true
-		}
+	var page int64
+	ts.Check(db.View(func(tx *bbolt.Tx) error {
+		page = int64(tx.Bucket([]byte(args[1])).RootPage())
+		return nil
+	}))
+	size := int64(db.Info().PageSize)
+	ts.Check(db.Close())
+	if page == 0 {
+		ts.Fatalf("table %s has no page of its own", args[1])
 	}
-	if !found {
-		ts.Fatalf("no page contains %q", args[1])
-	}
-	ts.Check(os.WriteFile(path, file, 0o600))
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = file.WriteAt(make([]byte, size), page*size)
+	ts.Check(err)
+	ts.Check(file.Close())
 }

@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 			return listener.Close()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch,
-			"twins": twins, "cut": cut, "damage-entry": damageEntry, "damage-pages": damagePages},
+			"twins": twins, "cut": cut, "damage-entry": damageEntry, "damage-table": damageTable},
 	})
 }
 

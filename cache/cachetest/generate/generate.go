@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"airmirror/cache"
+	"airmirror/cache/backend"
 	"airmirror/cache/bolt"
 	"airmirror/cache/cachetest"
 	"airmirror/cache/files"
@@ -25,7 +26,7 @@ import (
 
 // workers is the number of concurrent clients. Their updates of the index are committed together, as those of the
 // clients of a busy server.
-const workers = 512
+const workers = 64
 
 // Options describe the images. The zero value of a field selects its default. The content depends only on the options.
 type Options struct {
@@ -73,8 +74,9 @@ func Store(ctx context.Context, folder string, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	now := time.Now().UTC().Round(0)
-	machine := cachetest.NewMachine(now.Add(-o.Age))
+	// For the next process, the store was last used before this machine booted, because it has another clock here.
+	booted := time.Now().UTC().Round(0).Add(-backend.Uptime() - time.Hour)
+	machine := cachetest.NewMachine(booted.Add(-o.Age))
 	s, err := cache.New(&unsynced{Blobs: stored, root: folder}, index, cache.Options{Clock: machine})
 	if err != nil {
 		return errors.Join(err, index.Close())
