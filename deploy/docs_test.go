@@ -152,3 +152,16 @@ func TestMetricsOnPagesExist(t *testing.T) {
 		t.Errorf("the pages name %d metrics", named)
 	}
 }
+
+// TestPagesBeginWithCommands checks that a page shows what to do before its second heading.
+func TestPagesBeginWithCommands(t *testing.T) {
+	for _, page := range pages(t) {
+		if filepath.Base(page) == "README.md" { // a list
+			continue
+		}
+		before, _, _ := strings.Cut(read(t, page), "\n## ")
+		if !strings.HasPrefix(before, "# ") || !strings.Contains(before, "\n```") {
+			t.Errorf("%s does not begin with a title and a block", page)
+		}
+	}
+}

@@ -37,7 +37,7 @@ func pages(t *testing.T) []string {
 // TestREADMEAndPages does what the pages say and checks that this prints what they show. Each page is a session of its
 // own, in an empty folder. A registry of the test stands in for Docker Hub.
 func TestREADMEAndPages(t *testing.T) {
-	need(t, "root", "bash", "curl", "unshare")
+	need(t, "root", "bash", "curl", "jq", "skopeo", "unshare")
 	needPort(t, ":5000") // the port of the pages
 	hub := startUpstream(t)
 	for _, tag := range []string{"1.35", "1.36"} {
