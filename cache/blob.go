@@ -200,8 +200,13 @@ func linked(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) bool {
 	if repo == (mirror.Repo{}) {
 		return hasAny(tx, tableLinks, prefix(d.String()))
 	}
-	record, found, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d))
-	return found && err == nil && !record.Announced
+	k := linkKey(repo, d)
+	value := tx.Get(tableLinks, k)
+	if value == nil {
+		return false
+	}
+	record, err := scanLink(k, value)
+	return err == nil && !record.Announced
 }
 
 // Unlink implements [mirror.BlobStore]. The detail of [mirror.CodeUnsupported] is a [UsedBy].

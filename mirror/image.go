@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"math"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -22,10 +23,46 @@ type Image struct {
 	Updated  time.Time     `json:"updated"`            // when the tag was created or last moved, or the image became a root
 	LastUsed time.Time     `json:"lastUsed,omitzero"`
 	Pinned   bool          `json:"pinned,omitempty"` // by its tag or digest; see [Pin]
+	Error    string        `json:"error,omitempty"`  // why nothing else is known of the image, if its records cannot be read
 }
 
 // Ref returns the name of the image.
 func (i Image) Ref() (Ref, error) {
 	repo, err := ParseRepo(i.Repo)
 	return Ref{Repo: repo, Tag: i.Tag, Digest: i.Root}, err
+}
+
+// ImageMatch selects the images of a list before they are read. A nil function selects all.
+type ImageMatch struct {
+	// Repo reports whether images of a repository may be selected.
+	Repo func(Repo) bool
+	// Name reports whether images of a name may be selected: a tag, or the digest of a root without a tag.
+	Name func(Ref) bool
+	// Image reports whether an image is selected. Only its Repo, Tag, Root, Digest and Index are set.
+	Image func(Image) bool
+}
+
+// Summary is what a store knows of an image without reading its manifest.
+type Summary struct {
+	Tag      Tag // of a reference by tag
+	Digest   digest.Digest
+	Origin   Origin // of the manifest
+	LastUsed time.Time
+	// Measured says that the image consists of its manifest, which is intact, and of blobs that it needs, and names nothing
+	// else. Size, Missing, Complete and Config are set only then. Otherwise, its manifest says what belongs to it.
+	Measured bool
+	Size     int64         // bytes of all its blobs
+	Missing  int64         // bytes of its blobs that are not stored, or whose files are missing or have another size
+	Complete bool          // all blobs are stored
+	Config   digest.Digest // of an image whose config states the platform and can be read; "" for others
+	// Err is a [CodeManifestUnknown] for a reference that is not stored, or the reason why its records cannot be read.
+	Err error
+}
+
+// AddSizes adds sizes, which manifests of others may claim. It returns the maximum instead of overflowing.
+func AddSizes(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }

@@ -139,13 +139,18 @@ func (ps Platforms) Accept(p v1.Platform) bool {
 // configTypes are the media types of configs that state a platform.
 var configTypes = []string{v1.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json"}
 
+// StatesPlatform reports whether a media type is that of a config that states the platform of its image.
+func StatesPlatform(mediaType string) bool {
+	return slices.Contains(configTypes, strings.ToLower(mediaType))
+}
+
 // maxConfig is the maximum number of bytes that are read from a config.
 const maxConfig = 8 << 20
 
 // ConfigOf returns the descriptor of the config of an image for one platform. ok is false for any other manifest, such
 // as an index, a chart or another artifact.
 func ConfigOf(refs References) (config v1.Descriptor, ok bool) {
-	if len(refs.Blobs) == 0 || !slices.Contains(configTypes, strings.ToLower(refs.Blobs[0].MediaType)) {
+	if len(refs.Blobs) == 0 || !StatesPlatform(refs.Blobs[0].MediaType) {
 		return v1.Descriptor{}, false
 	}
 	return refs.Blobs[0], true

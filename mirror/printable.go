@@ -36,6 +36,9 @@ func Printable(text string) string {
 // hidden reports whether a character is escaped: control and format characters, line separators, and characters without
 // a visible form. Line ends and tabs are not hidden, nor are characters that are unassigned in this version of Unicode.
 func hidden(r rune) bool {
+	if ' ' <= r && r <= '~' { // nearly all text
+		return false
+	}
 	return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
@@ -69,6 +72,9 @@ type PrintableWriter struct {
 func (p *PrintableWriter) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.rest) == 0 && isPlain(text) {
+		return p.W.Write(text)
+	}
 	given := len(text)
 	if len(p.rest) > 0 {
 		text = append(p.rest, text...)
@@ -91,4 +97,14 @@ func (p *PrintableWriter) Write(text []byte) (int, error) {
 		return 0, err
 	}
 	return given, nil
+}
+
+// isPlain reports whether text consists of ASCII characters that are written as they are.
+func isPlain(text []byte) bool {
+	for _, c := range text {
+		if (c < ' ' || c > '~') && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
 }

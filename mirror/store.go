@@ -192,6 +192,9 @@ type Catalog interface {
 	Roots(ctx context.Context, repo Repo, after digest.Digest, n int) ([]Root, error)
 	// Manifests lists the manifests of repo whose digests start with prefix, which may be empty.
 	Manifests(ctx context.Context, repo Repo, prefix string, n int) ([]digest.Digest, error)
+	// Summaries returns what is known of references without reading their manifests, in the same order. It does not
+	// count as a use.
+	Summaries(ctx context.Context, refs []Ref) ([]Summary, error)
 	// LastUsed returns when d was last used in repo: read, checked for as a blob, or pushed again. Reads with
 	// [UsageIgnored] do not count. The time is zero if it is unknown.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)

@@ -55,6 +55,8 @@ func TestImages(t *testing.T) {
 		m.addImage(t, alpine, "3.2", false)
 		m.addImage(t, hub, "latest", true)
 		m.addImage(t, other, "v1", true)
+		first, err := m.store.Tag(t.Context(), alpine, "3.1")
+		must(t, err)
 		for _, tt := range []struct {
 			query admin.Query
 			want  string
@@ -64,6 +66,8 @@ func TestImages(t *testing.T) {
 			{admin.Query{Match: []string{"alpine"}}, "library/alpine:3.1 library/alpine:3.2"},
 			{admin.Query{Match: []string{"docker.io/library/"}}, "library/alpine:3.1 library/alpine:3.2"},
 			{admin.Query{Match: []string{"alpine:*.2"}}, "library/alpine:3.2"},
+			{admin.Query{Match: []string{"alpine@" + first.Digest.String()[:20]}}, "library/alpine:3.1"},
+			{admin.Query{Match: []string{"alpine@" + first.Digest.String()[:20], "alpine:3.2"}}, "library/alpine:3.1 library/alpine:3.2"},
 			{admin.Query{Match: []string{"*/app"}}, "team/app:latest"},
 			{admin.Query{Match: []string{"**/app"}}, "team/app:latest ghcr.io/org/app:v1"},
 			{admin.Query{Match: []string{"docker.io/**:*.2"}}, "library/alpine:3.2"},

@@ -28,7 +28,7 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	lines := h.newLineWriter(w, r)
-	for image, err := range h.mirror.Images(r.Context(), match.repo) {
+	for image, err := range h.mirror.Images(r.Context(), match.images()) {
 		if err != nil {
 			return lines.end(err)
 		}
@@ -39,10 +39,7 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return lines.end(err)
 		}
-		if match.ref(ref) || match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Digest}) ||
-			image.Index != "" && match.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Index}) {
-			lines.send(Image{Name: h.mirror.Names().Served(ref.Repo), Reference: ref.String(), Image: image})
-		}
+		lines.send(Image{Name: h.mirror.Names().Served(ref.Repo), Reference: ref.String(), Image: image})
 	}
 	return lines.end(nil)
 }

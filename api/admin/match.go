@@ -98,6 +98,28 @@ func (m matcher) repo(repo mirror.Repo) bool {
 	return len(m.patterns) == 0
 }
 
+// images returns the matcher of a list of images, which accepts an image by its name, its digest, or that of its index.
+func (m matcher) images() mirror.ImageMatch {
+	if len(m.patterns) == 0 {
+		return mirror.ImageMatch{}
+	}
+	return mirror.ImageMatch{Repo: m.repo, Name: m.mayMatch, Image: func(image mirror.Image) bool {
+		ref, err := image.Ref()
+		return err == nil && (m.ref(ref) || m.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Digest}) ||
+			image.Index != "" && m.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Index}))
+	}}
+}
+
+// mayMatch reports whether the matcher may accept an image of a name: what the name points at may match a digest.
+func (m matcher) mayMatch(ref mirror.Ref) bool {
+	for _, p := range m.patterns {
+		if m.matches(p, ref) || p.digest != "" && m.matchesRepo(p.name, ref.Repo) {
+			return true
+		}
+	}
+	return len(m.patterns) == 0
+}
+
 // ref reports whether the matcher accepts a tag or digest.
 func (m matcher) ref(ref mirror.Ref) bool {
 	for _, p := range m.patterns {

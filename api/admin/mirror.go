@@ -13,7 +13,7 @@ import (
 type Mirror interface {
 	Names() mirror.Names
 	Status() mirror.Status
-	Images(ctx context.Context, match func(mirror.Repo) bool) iter.Seq2[mirror.Image, error]
+	Images(ctx context.Context, match mirror.ImageMatch) iter.Seq2[mirror.Image, error]
 	FindDigest(ctx context.Context, repo mirror.Repo, text string) (digest.Digest, error)
 	Switches
 	WantLister

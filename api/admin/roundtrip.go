@@ -94,6 +94,9 @@ func (c *Client) do(ctx context.Context, method, path string, request any, body 
 
 // decodeError returns the error that text consists of, or nil if text is something else.
 func decodeError(text []byte) error {
+	if !bytes.HasPrefix(text, []byte(`{"errors":`)) { // most lines are no error
+		return nil
+	}
 	var line errorResponse
 	if json.Unmarshal(text, &line) != nil || len(line.Errors) == 0 {
 		return nil

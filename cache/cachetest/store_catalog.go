@@ -13,6 +13,7 @@ import (
 )
 
 var storeCatalogTests = []storeCase{
+	{"Summaries", testSummaries},
 	{"RepoOrigin", func(s *storeTest) {
 		for i, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored, mirror.Imported} {
 			repo := []mirror.Repo{repoA, repoA2, repoB}[i]

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -57,7 +59,9 @@ func inBlocks(node *yaml.Node) {
 }
 
 // listJSON prints an array with an element on each line, as the elements arrive.
-func listJSON[T any](out io.Writer, list iter.Seq2[T, error]) error {
+func listJSON[T any](w io.Writer, list iter.Seq2[T, error]) (err error) {
+	out := bufio.NewWriter(w)
+	defer func() { err = errors.Join(err, out.Flush()) }()
 	begin := "[\n  "
 	for element, err := range list {
 		if err != nil {
@@ -76,6 +80,6 @@ func listJSON[T any](out io.Writer, list iter.Seq2[T, error]) error {
 		_, err := fmt.Fprintln(out, "[]")
 		return err
 	}
-	_, err := fmt.Fprintln(out, "\n]")
+	_, err = fmt.Fprintln(out, "\n]")
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"iter"
@@ -41,7 +42,10 @@ of parts. All commands and settings use the same patterns.
 A platform is listed if content of it was stored, or if a client requested it. 'mirror status' and
 the metrics count the same incomplete images.
 
-The output (-o) is a table, a wide table with whole digests, json or yaml.`,
+The output (-o) is a table, a wide table with whole digests, json or yaml.
+
+Exit codes: 0 listed, 8 the records of an image cannot be read, which is listed with the reason;
+others as for serve.`,
 		Example: `  mirror ls
   mirror ls alpine ghcr.io
   mirror ls 'team/**:v1.*'
@@ -56,7 +60,14 @@ The output (-o) is a table, a wide table with whole digests, json or yaml.`,
 		if err != nil {
 			return err
 		}
-		return c.print(cmd.OutOrStdout(), selected, q.quiet)
+		unreadable := 0
+		if err := c.print(cmd.OutOrStdout(), countUnreadable(selected, &unreadable), q.quiet); err != nil {
+			return err
+		}
+		if unreadable > 0 {
+			return &exitError{exitDefects, fmt.Errorf("%s cannot be read: see 'mirror verify'", count(unreadable, "image", "images"))}
+		}
+		return nil
 	})
 	f := cmd.Flags()
 	f.BoolVar(&c.query.Incomplete, "incomplete", false, "list only incomplete images")
@@ -84,6 +95,20 @@ The output (-o) is a table, a wide table with whole digests, json or yaml.`,
 		return fromEnv(cmd, args)
 	}
 	return cmd
+}
+
+// countUnreadable counts the images whose records cannot be read.
+func countUnreadable(images iter.Seq2[admin.Image, error], n *int) iter.Seq2[admin.Image, error] {
+	return func(yield func(admin.Image, error) bool) {
+		for image, err := range images {
+			if image.Error != "" {
+				*n++
+			}
+			if !yield(image, err) {
+				return
+			}
+		}
+	}
 }
 
 // check validates the flags.
@@ -227,7 +252,7 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error], wide bool) error 
 		complete, bytes := completeness(image)
 		row := []string{nameOf(image), platform, complete, bytes, originOf(image), age(image.LastUsed)}
 		if wide {
-			row = append(row, age(image.Updated), image.Digest.String())
+			row = append(row, age(image.Updated), cmp.Or(image.Digest.String(), "-"))
 		} else {
 			row = append(row, shortDigest(image))
 		}
@@ -263,6 +288,8 @@ func completeness(image admin.Image) (complete, bytes string) {
 	switch {
 	case image.Complete:
 		return "yes", size(image.Size)
+	case image.Error != "":
+		return "unknown: " + image.Error, "-"
 	case image.Size == 0:
 		return "no, nothing stored", "-"
 	}
@@ -271,6 +298,9 @@ func completeness(image admin.Image) (complete, bytes string) {
 
 func shortDigest(image admin.Image) string {
 	const most = 12
+	if image.Digest == "" { // the record of its tag cannot be read
+		return "-"
+	}
 	encoded := image.Digest.Encoded()
 	return encoded[:min(len(encoded), most)]
 }

@@ -272,7 +272,7 @@ func (d *depot) serves(pushed *depot) {
 	for defect, err := range d.store.Defects(context.Background(), mirror.CheckOptions{}) {
 		d.t.Errorf("defect: %+v, %v", defect, err)
 	}
-	for image, err := range d.mirror.Images(context.Background(), nil) {
+	for image, err := range d.mirror.Images(context.Background(), mirror.ImageMatch{}) {
 		if err != nil || !image.Complete && !pushed.sparse {
 			d.t.Errorf("image %+v, %v", image, err)
 		}

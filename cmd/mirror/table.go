@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"bufio"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -13,11 +13,25 @@ import (
 
 // table aligns the cells of its rows. Flush prints it. On a terminal that is too narrow, the texts of the last column are
 // wrapped, or the first cell of each row gets a line of its own. A cell without spaces, such as a digest, is never broken.
+//
+// A long table is printed while it grows: the first rows decide the widths of its columns.
 type table struct {
-	out   io.Writer
-	width int // of the terminal; 0 for another output, whose rows are one line each
-	rows  [][]string
+	out    io.Writer
+	width  int // of the terminal; 0 for another output, whose rows are one line each
+	rows   [][]string
+	layout *tableLayout // nil while no row was printed
 }
+
+// tableLayout is how the rows of a table are printed.
+type tableLayout struct {
+	out    *bufio.Writer
+	widths []int
+	own    int    // number of first cells that get a line of their own
+	indent string // of the other cells
+}
+
+// maxTableRows is the number of rows that decide the widths of the columns.
+const maxTableRows = 4096
 
 // columnGap is the number of spaces between two columns.
 const columnGap = 2
@@ -46,27 +60,42 @@ func (t *table) row(cells ...string) {
 	for i, cell := range cells {
 		cells[i] = mirror.Printable(cell)
 	}
-	t.rows = append(t.rows, cells)
+	if t.layout != nil {
+		t.print(cells)
+		return
+	}
+	if t.rows = append(t.rows, cells); len(t.rows) == maxTableRows {
+		t.printRows()
+	}
 }
 
-// Flush prints the table.
+// Flush prints the rows that were not printed yet.
 func (t *table) Flush() error {
-	widths := t.widths()
-	own, indent := 0, "" // the number of first cells that get a line of their own
-	if len(widths) > 2 && !t.fits(widths) {
-		own, indent = 1, strings.Repeat(" ", columnGap)
+	if t.layout == nil {
+		t.printRows()
+	}
+	return t.layout.out.Flush()
+}
+
+// printRows prints all rows, and decides how later ones are printed.
+func (t *table) printRows() {
+	t.layout = &tableLayout{out: bufio.NewWriter(t.out), widths: t.widths()}
+	if l := t.layout; len(l.widths) > 2 && !t.fits(l.widths) {
+		l.own, l.indent = 1, strings.Repeat(" ", columnGap)
 	}
 	for _, row := range t.rows {
-		for _, cell := range row[:own] {
-			if _, err := fmt.Fprintln(t.out, cell); err != nil {
-				return err
-			}
-		}
-		if _, err := fmt.Fprintln(t.out, t.line(row[own:], widths[own:], indent)); err != nil {
-			return err
-		}
+		t.print(row)
 	}
-	return nil
+	t.rows = nil
+}
+
+// print prints a row. Flush returns an error of the output.
+func (t *table) print(row []string) {
+	l := t.layout
+	for _, cell := range row[:l.own] {
+		_, _ = l.out.WriteString(cell + "\n")
+	}
+	_, _ = l.out.WriteString(t.line(row[l.own:], l.widths[l.own:], l.indent) + "\n")
 }
 
 // minWrapped is the least width that the last column is wrapped at.
@@ -98,7 +127,7 @@ func (t *table) line(cells []string, widths []int, indent string) string {
 	b.WriteString(indent)
 	last := len(cells) - 1
 	for i, cell := range cells[:last] {
-		b.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+columnGap))
+		b.WriteString(cell + strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell))+columnGap))
 	}
 	first := b.String()
 	if n := utf8.RuneCountInString(first); t.width > 0 && n+utf8.RuneCountInString(cells[last]) > t.width {

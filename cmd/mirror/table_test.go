@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,28 @@ size    5 B
 	} {
 		if got := print(tt.width, tt.rows...); got != strings.TrimPrefix(tt.want, "\n") {
 			t.Errorf("%s:\n%s\nwant:%s", tt.what, got, tt.want)
+		}
+	}
+}
+
+// TestLongTable checks that a table is printed while it grows, and that its rows stay aligned if later cells are wider.
+func TestLongTable(t *testing.T) {
+	var out bytes.Buffer
+	tab := newTable(&out, "NAME", "SIZE")
+	for i := range 3 * maxTableRows {
+		tab.row(fmt.Sprint("n", i), "1")
+	}
+	if len(tab.rows) != 0 || out.Len() == 0 {
+		t.Errorf("%d rows in memory and %d bytes printed; want no rows", len(tab.rows), out.Len())
+	}
+	tab.row("a longer name", "2")
+	if err := tab.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for i, want := range map[int]string{0: "NAME   SIZE", 1: "n0     1", maxTableRows + 1: "n4096  1", 3 * maxTableRows: "n12287  1", 3*maxTableRows + 1: "a longer name  2"} {
+		if lines[i] != want {
+			t.Errorf("line %d is %q, want %q", i, lines[i], want)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // roots are the images that are listed by a digest.
 func (p *place) roots() (roots []digest.Digest) {
 	p.t.Helper()
-	for image, err := range p.Images(p.t.Context(), nil) {
+	for image, err := range p.Images(p.t.Context(), mirror.ImageMatch{}) {
 		p.must(err)
 		if image.Root != "" {
 			roots = append(roots, image.Root)

@@ -135,7 +135,7 @@ func (p *place) pull(content string) {
 func (p *place) images() map[string]mirror.Image {
 	p.t.Helper()
 	list := make(map[string]mirror.Image)
-	for image, err := range p.Images(p.t.Context(), nil) {
+	for image, err := range p.Images(p.t.Context(), mirror.ImageMatch{}) {
 		p.must(err)
 		list[image.Tag+" "+image.Platform] = image
 	}

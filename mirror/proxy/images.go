@@ -20,37 +20,35 @@ type images struct {
 	incomplete             incompleteCounter
 }
 
-// Images yields the stored images of the repositories that match accepts, or of all if match is nil: one for each tag and
-// platform, and for each image that was stored by its digest and has no tag. They come in the order of repository and
-// name.
+// Images yields the stored images that match selects: one for each tag and platform, and for each image that was stored
+// by its digest and has no tag. They come in the order of repository and name.
 //
 // A platform of an index is omitted if none of its content was ever stored, unless a client requested it and could not
-// get it. An image whose content was lost is listed as incomplete, and so is an index of which no platform is stored.
-func (i *images) Images(ctx context.Context, match func(mirror.Repo) bool) iter.Seq2[mirror.Image, error] {
+// get it. An image whose content was lost is listed as incomplete, and so is an index of which no platform is stored. An
+// image whose records cannot be read is listed with an error.
+func (i *images) Images(ctx context.Context, match mirror.ImageMatch) iter.Seq2[mirror.Image, error] {
 	return i.list(ctx, match, true)
 }
 
 // list is Images. Without configs, it does not read the configs of images, which name the platforms that no index names.
-func (i *images) list(ctx context.Context, match func(mirror.Repo) bool, configs bool) iter.Seq2[mirror.Image, error] {
+// It measures some images ahead, in parallel, because most of the time is spent waiting for the file system.
+func (i *images) list(ctx context.Context, match mirror.ImageMatch, configs bool) iter.Seq2[mirror.Image, error] {
 	ctx = mirror.WithoutUsage(ctx)
 	return func(yield func(mirror.Image, error) bool) {
-		l, offset := imageLister{images: i, configs: configs}, mirror.WallClockOffset(i.store)
+		l, offset := imageLister{images: i, match: match, configs: configs}, mirror.WallClockOffset(i.store)
 		var err error
 		if l.pins, err = i.store.State(ctx, mirror.PinState); err != nil {
 			yield(mirror.Image{}, err)
 			return
 		}
-		for repo, err := range mirror.AllRepos(ctx, i.store) {
+		for page, err := range inOrder(ctx, l.pages, l.ofPage) {
 			if err != nil {
 				yield(mirror.Image{}, err)
 				return
 			}
-			if match != nil && !match(repo) {
-				continue
-			}
-			for image, err := range l.inRepo(ctx, repo) {
+			for _, image := range page {
 				image.Updated, image.LastUsed = mirror.WallClockTime(image.Updated, offset), mirror.WallClockTime(image.LastUsed, offset)
-				if !yield(image, err) || err != nil {
+				if !yield(image, nil) {
 					return
 				}
 			}
@@ -61,6 +59,7 @@ func (i *images) list(ctx context.Context, match func(mirror.Repo) bool, configs
 // imageLister is one listing.
 type imageLister struct {
 	*images
+	match   mirror.ImageMatch
 	pins    map[string][]byte
 	configs bool // read configs
 }
@@ -78,80 +77,56 @@ func (l imageLister) pinned(repo mirror.Repo, tag string, digests ...digest.Dige
 	return pinned
 }
 
-// inRepo yields the images of a repository: those of its tags, then those of its roots without a tag.
-func (l imageLister) inRepo(ctx context.Context, repo mirror.Repo) iter.Seq2[mirror.Image, error] {
-	return func(yield func(mirror.Image, error) bool) {
-		yieldAll := func(images []mirror.Image, err error) bool {
-			if mirror.CodeOf(err) == mirror.CodeManifestUnknown { // it was deleted since
-				return true
-			}
-			if err != nil {
-				yield(mirror.Image{}, err)
-				return false
-			}
-			for _, image := range images {
-				if !yield(image, nil) {
-					return false
-				}
-			}
-			return true
-		}
-		for tag, err := range mirror.AllTags(ctx, l.store, repo) {
-			if err != nil {
-				yield(mirror.Image{}, err)
-				return
-			}
-			if !yieldAll(l.ofTag(ctx, repo, tag)) {
-				return
-			}
-		}
-		for root, err := range mirror.AllRoots(ctx, l.store, repo) {
-			if err != nil {
-				yield(mirror.Image{}, err)
-				return
-			}
-			if !root.Tagged && !yieldAll(l.ofRoot(ctx, repo, root)) {
-				return
-			}
-		}
+// ofName returns the images of a name: one for each platform of an index.
+func (l imageLister) ofName(ctx context.Context, name imageName, sum mirror.Summary) ([]mirror.Image, error) {
+	image := mirror.Image{Repo: name.Repo.String(), Tag: name.Tag, Root: name.Digest, Digest: sum.Digest, Origin: sum.Origin, Updated: name.added}
+	if name.Tag != "" {
+		image.Origin, image.Updated = sum.Tag.Origin, sum.Tag.Updated
 	}
-}
-
-// ofTag returns the images of a tag: one for each platform of an index.
-func (l imageLister) ofTag(ctx context.Context, repo mirror.Repo, tag string) ([]mirror.Image, error) {
-	found, err := l.content.lookup(ctx, mirror.Ref{Repo: repo, Tag: tag})
+	switch {
+	case sum.Err != nil:
+		return nil, sum.Err
+	case sum.Measured && !l.selects(image):
+		return nil, nil
+	case sum.Measured:
+		image.Pinned = l.pinned(name.Repo, image.Tag, image.Digest)
+		setSummary(&image, sum)
+		var err error
+		if sum.Config != "" {
+			image.Platform, err = l.readPlatform(ctx, sum.Config)
+		}
+		return []mirror.Image{image}, err
+	}
+	man, err := l.content.manifest(ctx, name.Repo, sum.Digest)
 	if err != nil && mirror.DefectOf(err) == nil {
 		return nil, err
 	}
-	image := mirror.Image{Repo: repo.String(), Tag: tag, Digest: found.tag.Digest, Origin: found.tag.Origin, Updated: found.tag.Updated}
-	return l.ofManifest(ctx, repo, found.Manifest, image, err)
+	return l.ofManifest(ctx, name.Repo, man, image, err)
 }
 
-// ofRoot returns the images of a root.
-func (l imageLister) ofRoot(ctx context.Context, repo mirror.Repo, root mirror.Root) ([]mirror.Image, error) {
-	man, err := l.content.manifest(ctx, repo, root.Digest)
-	if err != nil && mirror.DefectOf(err) == nil {
-		return nil, err
-	}
-	image := mirror.Image{Repo: repo.String(), Root: root.Digest, Digest: root.Digest, Origin: man.Origin, Updated: root.Added}
-	return l.ofManifest(ctx, repo, man, image, err)
+// selects reports whether an image that was not measured yet is to be listed.
+func (l imageLister) selects(image mirror.Image) bool {
+	return l.match.Image == nil || l.match.Image(image)
 }
 
 // ofManifest returns the images of a manifest, based on image. lost is why the manifest cannot be read; nil if it can.
 func (l imageLister) ofManifest(ctx context.Context, repo mirror.Repo, man mirror.Manifest, image mirror.Image, lost error) ([]mirror.Image, error) {
 	image.Pinned = l.pinned(repo, image.Tag, image.Digest)
 	if lost != nil {
-		return []mirror.Image{image}, nil
+		return l.selected(image), nil
 	}
 	_, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes)
 	if err != nil || len(refs.Manifests) == 0 {
-		if image.Platform, err = l.platform(ctx, repo, refs); err == nil {
+		if !l.selects(image) {
+			return nil, nil
+		}
+		if image.Platform, err = l.platformOf(ctx, repo, refs); err == nil {
 			_, err = l.measure(ctx, repo, &image)
 		}
 		return []mirror.Image{image}, err
 	}
 	var images []mirror.Image
-	leftOut := false
+	leftOut, passed := false, false // an entry was never stored, or is not selected
 	for _, desc := range refs.Manifests {
 		if desc.Platform != nil && desc.Platform.OS == "unknown" { // an attestation of a build
 			continue
@@ -159,6 +134,10 @@ func (l imageLister) ofManifest(ctx context.Context, repo mirror.Repo, man mirro
 		child := image
 		child.Index = image.Digest
 		child.Digest, child.Pinned = desc.Digest, image.Pinned || l.pinned(repo, image.Tag, desc.Digest)
+		if !l.selects(child) {
+			passed = true
+			continue
+		}
 		known, err := l.child(ctx, repo, desc, &child)
 		if err != nil {
 			return nil, err
@@ -169,7 +148,7 @@ func (l imageLister) ofManifest(ctx context.Context, repo mirror.Repo, man mirro
 			leftOut = true
 		}
 	}
-	if len(images) == 0 || len(refs.Entries) > 0 { // the index is listed itself
+	if (len(images) == 0 && !passed || len(refs.Entries) > 0) && l.selects(image) { // the index is listed itself
 		if _, err := l.measure(ctx, repo, &image); err != nil {
 			return nil, err
 		}
@@ -193,21 +172,49 @@ func (l imageLister) child(ctx context.Context, repo mirror.Repo, desc v1.Descri
 		return known, nil // no platform is known
 	}
 	if _, refs, err := mirror.ParseManifest(man.MediaType, man.Bytes); err == nil {
-		image.Platform, err = l.platform(ctx, repo, refs)
+		image.Platform, err = l.platformOf(ctx, repo, refs)
 		return known, err
 	}
 	return known, nil
 }
 
-// platform reads the platform of an image from its config. It is "" if there is none or the config is not stored.
-func (l imageLister) platform(ctx context.Context, repo mirror.Repo, refs mirror.References) (string, error) {
+// selected returns the image, if it is selected.
+func (l imageLister) selected(image mirror.Image) []mirror.Image {
+	if !l.selects(image) {
+		return nil
+	}
+	return []mirror.Image{image}
+}
+
+// platformOf reads the platform of an image from its config, if the repository may read that.
+func (l imageLister) platformOf(ctx context.Context, repo mirror.Repo, refs mirror.References) (string, error) {
 	config, ok := mirror.ConfigOf(refs)
 	if !ok || !l.configs {
 		return "", nil
 	}
-	p, ok, err := mirror.ConfigPlatform(ctx, l.store, repo, config)
-	if mirror.CodeOf(err) == mirror.CodeBlobUnknown || err == nil && !ok {
+	stat, err := l.store.StatBlob(ctx, repo, config.Digest)
+	if err != nil || !stat.Stored || !stat.Linked {
+		return "", err
+	}
+	return l.readPlatform(ctx, config.Digest)
+}
+
+// readPlatform reads a platform from a stored config. It is "" if the config states none or was lost.
+func (l imageLister) readPlatform(ctx context.Context, config digest.Digest) (string, error) {
+	if !l.configs {
 		return "", nil
 	}
-	return mirror.PlatformString(p), err
+	blob, err := l.store.OpenContent(ctx, config)
+	if err != nil {
+		if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+			err = nil
+		}
+		return "", err
+	}
+	defer blob.Close()
+	p, ok := mirror.ReadPlatform(blob)
+	if !ok {
+		return "", nil
+	}
+	return mirror.PlatformString(p), nil
 }

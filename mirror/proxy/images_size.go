@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"math"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -12,6 +11,11 @@ import (
 
 // measure sets the sizes and the use of an image by its digest. It reports whether the manifest is or was stored.
 func (i *images) measure(ctx context.Context, repo mirror.Repo, image *mirror.Image) (known bool, err error) {
+	sums, err := i.store.Summaries(ctx, []mirror.Ref{{Repo: repo, Digest: image.Digest}})
+	if err == nil && sums[0].Measured {
+		setSummary(image, sums[0])
+		return true, nil
+	}
 	if image.LastUsed, err = i.store.LastUsed(ctx, repo, image.Digest); err != nil {
 		return false, err
 	}
@@ -35,6 +39,11 @@ func (i *images) measure(ctx context.Context, repo mirror.Repo, image *mirror.Im
 	return known, err
 }
 
+// setSummary sets the sizes and the use of an image that the store has measured.
+func setSummary(image *mirror.Image, sum mirror.Summary) {
+	image.LastUsed, image.Size, image.Missing, image.Complete = sum.LastUsed, sum.Size, sum.Missing, sum.Complete
+}
+
 // sizer adds up the blobs of an image, and those of them that are missing.
 type sizer struct {
 	*images
@@ -45,15 +54,7 @@ type sizer struct {
 
 func (s *sizer) addMissing(size int64) {
 	s.missingCount++
-	s.missing = addSizes(s.missing, size)
-}
-
-// addSizes adds sizes, which manifests of others may claim. It returns the maximum instead of overflowing.
-func addSizes(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
+	s.missing = mirror.AddSizes(s.missing, size)
 }
 
 // enter implements [visitor].
@@ -110,7 +111,7 @@ func (s *sizer) leaf(ctx context.Context, parent mirror.Manifest, role mirror.Ro
 		return err
 	}
 	if stat.Stored && stat.Linked {
-		s.total = addSizes(s.total, stat.Size)
+		s.total = mirror.AddSizes(s.total, stat.Size)
 		lost := false
 		if role != mirror.RoleManifest {
 			lost, err = s.fileLost(ctx, desc.Digest)
@@ -124,7 +125,7 @@ func (s *sizer) leaf(ctx context.Context, parent mirror.Manifest, role mirror.Ro
 		return nil
 	}
 	size := max(0, desc.Size)
-	s.total = addSizes(s.total, size)
+	s.total = mirror.AddSizes(s.total, size)
 	s.addMissing(size)
 	return nil
 }

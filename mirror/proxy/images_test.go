@@ -84,7 +84,7 @@ func TestImagesAreOrderedAcrossPages(t *testing.T) {
 		}
 	}
 	list := func(match func(mirror.Repo) bool) (got []string) {
-		for image, err := range p.Images(t.Context(), match) {
+		for image, err := range p.Images(t.Context(), mirror.ImageMatch{Repo: match}) {
 			p.must(err)
 			got = append(got, image.Repo+":"+image.Tag)
 		}
@@ -96,7 +96,7 @@ func TestImagesAreOrderedAcrossPages(t *testing.T) {
 	if got := list(func(repo mirror.Repo) bool { return repo.Path == "b" }); !slices.Equal(got, want[300:600]) {
 		t.Errorf("%d images of b, want 300", len(got))
 	}
-	for range p.Images(t.Context(), nil) {
+	for range p.Images(t.Context(), mirror.ImageMatch{}) {
 		break // a caller may stop early
 	}
 	status := p.Status()

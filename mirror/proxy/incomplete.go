@@ -29,7 +29,7 @@ func (i *images) countIncomplete(ctx context.Context) (int, error) {
 	if !c.at.IsZero() && time.Since(c.at) < countValidity*c.took {
 		return c.count, nil
 	}
-	return c.update(i.list(ctx, nil, false))
+	return c.update(i.list(ctx, mirror.ImageMatch{}, false))
 }
 
 // recountIncomplete returns the current number of incomplete images.
@@ -37,7 +37,7 @@ func (i *images) recountIncomplete(ctx context.Context) (int, error) {
 	c := &i.incomplete
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.update(i.list(ctx, nil, false))
+	return c.update(i.list(ctx, mirror.ImageMatch{}, false))
 }
 
 func (c *incompleteCounter) update(images iter.Seq2[mirror.Image, error]) (count int, err error) {

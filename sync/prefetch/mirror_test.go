@@ -134,7 +134,7 @@ func TestImagesAreFetchedCompletelyAndOnce(t *testing.T) {
 	summary, _, _ = run(t, t.Context(), m, prefetch.Request{Images: []string{"tool", "org/app:1.0.0", "org/app:1.1.0", "org/app:2.0.0"}})
 	failed(t, summary, "registry.test/org/app:2.0.0: ")
 	count := 0
-	for image, err := range m.Images(t.Context(), nil) {
+	for image, err := range m.Images(t.Context(), mirror.ImageMatch{}) {
 		must(t, err)
 		if count++; !image.Complete {
 			t.Errorf("%s:%s is not complete", image.Repo, image.Tag)

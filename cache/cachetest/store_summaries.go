@@ -1,0 +1,59 @@
+package cachetest
+
+import (
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror"
+)
+
+// testSummaries compares summaries with what was stored.
+func testSummaries(s *storeTest) {
+	whole := s.pushImage(repoA, mirror.Pushed, image{config: "config", layers: []string{"layer", "layer"}}, "whole")
+	foreign := image{config: "config", layers: []string{"missing", "layer"}}.manifest(mirror.Mirrored)
+	s.must(s.PutManifest(s.ctx, repoB, foreign, "foreign")) // repoB may not read what repoA has
+	s.receive(repoB, "layer")
+	artifact := s.pushImage(repoA, mirror.Imported, image{config: "sig", artifactType: "application/x.sig"}, "artifact")
+	parent := index(mirror.Pushed, whole)
+	s.must(s.PutManifest(s.ctx, repoA, parent, "index"))
+	if _, err := s.Manifest(s.ctx, repoA, artifact.Digest); err != nil {
+		s.t.Fatal(err)
+	}
+
+	config := digest.FromString("config")
+	wants := []struct {
+		ref  mirror.Ref
+		want mirror.Summary
+		used bool
+	}{
+		{mirror.Ref{Repo: repoA, Tag: "whole"}, mirror.Summary{Digest: whole.Digest, Origin: mirror.Pushed, Measured: true, Size: 11, Complete: true, Config: config}, false},
+		{mirror.Ref{Repo: repoA, Digest: whole.Digest}, mirror.Summary{Digest: whole.Digest, Origin: mirror.Pushed, Measured: true, Size: 11, Complete: true, Config: config}, false},
+		{mirror.Ref{Repo: repoB, Tag: "foreign"}, mirror.Summary{Digest: foreign.Digest, Origin: mirror.Mirrored, Measured: true, Size: 18, Missing: 13}, false},
+		{mirror.Ref{Repo: repoA, Tag: "artifact"}, mirror.Summary{Digest: artifact.Digest, Origin: mirror.Imported, Measured: true, Size: 3, Complete: true}, true},
+		{mirror.Ref{Repo: repoA, Tag: "index"}, mirror.Summary{Digest: parent.Digest, Origin: mirror.Pushed}, false},
+	}
+	refs := []mirror.Ref{{Repo: repoA, Tag: "none"}, {Repo: repoB, Digest: whole.Digest}}
+	for _, w := range wants {
+		refs = append(refs, w.ref)
+	}
+	got, err := s.Summaries(s.ctx, refs)
+	s.must(err)
+	if len(got) != len(refs) {
+		s.t.Fatalf("%d summaries of %d references", len(got), len(refs))
+	}
+	for i := range 2 {
+		s.wantCode(got[i].Err, mirror.CodeManifestUnknown)
+	}
+	for i, w := range wants {
+		sum := got[i+2]
+		if used := !sum.LastUsed.IsZero(); used != w.used {
+			s.t.Errorf("%s was used at %v", w.ref, sum.LastUsed)
+		}
+		if tag := sum.Tag; (tag.Digest == sum.Digest && tag.Origin == sum.Origin && !tag.Updated.IsZero()) != (w.ref.Tag != "") {
+			s.t.Errorf("%s: tag is %+v", w.ref, tag)
+		}
+		sum.LastUsed, sum.Tag = w.want.LastUsed, w.want.Tag
+		if sum != w.want {
+			s.t.Errorf("%s is %+v, want %+v", w.ref, sum, w.want)
+		}
+	}
+}
