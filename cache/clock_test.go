@@ -194,7 +194,7 @@ func TestAgesThroughJumps(t *testing.T) {
 			s.must(s.Survey(ctx, func(v mirror.Survey) error {
 				for b, err := range v.Blobs() {
 					s.must(err)
-					age("blob "+b.Digest.String(), b.Fresh)
+					age("blob "+b.Digest.String(), b.Used)
 				}
 				for m, err := range v.Manifests() {
 					s.must(err)

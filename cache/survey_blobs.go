@@ -46,7 +46,7 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, val
 		Digest: digest.Digest(k),
 		Size:   record.Size,
 		Added:  record.Added,
-		Fresh:  record.Added,
+		Used:   record.Added,
 		Repos:  b.Repos[:0],
 	}
 	prefix := prefix(k)
@@ -56,13 +56,13 @@ func (v *survey) blob(b *mirror.SurveyedBlob, links, uses *cursor, k string, val
 		if err != nil {
 			return err
 		}
-		b.Fresh = latest(link.Added, b.Fresh, link.Used)
+		b.Used = latest(link.Added, b.Used, link.Used)
 		if v.usedLately[b.Digest] {
 			name, err := mirror.ParseRepo(repo)
 			if err != nil {
 				return err
 			}
-			b.Fresh = latest(b.Fresh, v.pending[content{name, b.Digest}])
+			b.Used = latest(b.Used, v.pending[content{name, b.Digest}])
 		}
 		if !link.Announced {
 			v.addRepo(b, repo)

@@ -220,7 +220,7 @@ func (v *refSurvey) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 			if err == nil && !stored {
 				continue
 			}
-			b := &mirror.SurveyedBlob{Digest: d, Size: record.Size, Added: record.Added, Fresh: record.Added}
+			b := &mirror.SurveyedBlob{Digest: d, Size: record.Size, Added: record.Added, Used: record.Added}
 			for range v.tx.Scan(tableUses, prefix(d.String()), "") {
 				if b.Users++; b.Users > len(v.found) {
 					break

@@ -72,7 +72,7 @@ func (v largeStore) Tags() iter.Seq2[mirror.SurveyedTag, error] {
 
 func (v largeStore) Blobs() iter.Seq2[*mirror.SurveyedBlob, error] {
 	return func(yield func(*mirror.SurveyedBlob, error) bool) {
-		b := mirror.SurveyedBlob{Size: 1000, Fresh: ago(2 * time.Hour), Users: 1}
+		b := mirror.SurveyedBlob{Size: 1000, Used: ago(2 * time.Hour), Users: 1}
 		for i := range v.images * (largeBlobs + 1) {
 			b.Digest = v.digest(i)
 			if !yield(&b, nil) {

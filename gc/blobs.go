@@ -59,10 +59,10 @@ func loadBlobs(ctx context.Context, s mirror.Survey, cutoff time.Time, errs *err
 		if b.sha512 < 0 && d.Algorithm() == digest.SHA512 {
 			b.sha512 = int32(b.n)
 		}
-		young, protected := !found.Fresh.Before(cutoff), s.Protected(d)
+		young, protected := !found.Used.Before(cutoff), s.Protected(d)
 		added := blob{prefix: prefixOf(d), size: found.Size, lastImage: noImage, users: int32(found.Users), keep: young || protected, referenced: found.Users > 0}
-		if added.inGrace = young && !protected; added.inGrace && !added.referenced && found.Fresh.After(b.graceStart) {
-			b.graceStart = found.Fresh
+		if added.inGrace = young && !protected; added.inGrace && !added.referenced && found.Used.After(b.graceStart) {
+			b.graceStart = found.Used
 		}
 		if index := int32(b.n); index > 0 && index != b.sha512 && b.at(index-1).prefix == added.prefix {
 			if b.collisions == nil {

@@ -49,7 +49,7 @@ func TestPlanOfSHA512Blobs(t *testing.T) {
 	w := newSurvey(t)
 	add := func(name string, size int64, users int) digest.Digest {
 		d := digest.SHA512.FromString(name)
-		w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: size, Fresh: ago(day), Users: users}
+		w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: size, Used: ago(day), Users: users}
 		return d
 	}
 	m := mirror.SurveyedManifest{Digest: add("manifest", 1, 1), Origin: mirror.Mirrored, Added: ago(day), Blobs: []digest.Digest{add("layer", 10, 1)}}
@@ -80,7 +80,7 @@ func TestMissingBlobsKeepNoOthers(t *testing.T) {
 			}
 			for _, twin := range []string{"twin a", "twin b"} {
 				d := digestOf("twin")[:7+16] + digestOf(twin)[7+16:]
-				w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: 1, Fresh: ago(day)}
+				w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: 1, Used: ago(day)}
 			}
 			if p := w.plan(gc.Policy{}); p.Totals.Blobs != 10 {
 				t.Errorf("%d blobs are deleted, want 10", p.Totals.Blobs)
@@ -119,7 +119,7 @@ func TestChildrenOfBothAlgorithms(t *testing.T) {
 		for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 			d := a.FromString("child " + strconv.Itoa(i))
 			w.manifests[team][d] = &mirror.SurveyedManifest{Digest: d, Origin: mirror.Pushed, Added: ago(day)}
-			w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: 1, Fresh: ago(day), Users: 1}
+			w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: 1, Used: ago(day), Users: 1}
 			m.Children = append(m.Children, d)
 		}
 	}

@@ -32,7 +32,7 @@ func (p *Plan) listBlobs(ctx context.Context, s mirror.Survey) error {
 		if b := p.blobs.at(index); p.deletesBlob(b) {
 			p.Totals.Blobs++
 			if b.lastImage == noImage || p.opts.ListBlobs {
-				p.deletedBlobs.add(deletedBlob{pack(found.Digest), b.size, nanos(found.Fresh), b.lastImage})
+				p.deletedBlobs.add(deletedBlob{pack(found.Digest), b.size, nanos(found.Used), b.lastImage})
 			}
 		}
 		index++

@@ -101,7 +101,7 @@ func TestDigestsWithCommonPrefix(t *testing.T) {
 	w := newSurvey(t)
 	long := digest.SHA512.FromString("long")
 	hold := func(m *mirror.SurveyedManifest, d digest.Digest, size int64) {
-		w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: size, Fresh: ago(day), Users: 1}
+		w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: size, Used: ago(day), Users: 1}
 		m.Blobs = append(m.Blobs, d)
 	}
 	for i, name := range []string{"a", "b", "c"} {

@@ -23,7 +23,7 @@ func TestPlanCountsWhatIsWithinGracePeriod(t *testing.T) {
 		}, policy: gc.Policy{DeleteUntagged: true}},
 		"blob of a deleted image": {make: func(w *surveyStore) {
 			w.manifest(team+"@a", mirror.Pushed, 2*hour, "base", "layer")
-			w.blobs[digestOf("layer")].Fresh = ago(10 * time.Minute)
+			w.blobs[digestOf("layer")].Used = ago(10 * time.Minute)
 		}, policy: gc.Policy{DeleteUntagged: true}, want: gc.GraceTotals{Blobs: 1, Bytes: 10, Until: now.Add(hour)}},
 		"files": {make: func(w *surveyStore) {
 			w.blob("a", 7, 10*time.Minute)

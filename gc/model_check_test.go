@@ -269,7 +269,7 @@ func (m *model) afterCrash() {
 	}
 	for d := range m.asked {
 		if blob, stored := v.blobs[d]; stored {
-			m.asked[d] = blob.Fresh
+			m.asked[d] = blob.Used
 		}
 	}
 }

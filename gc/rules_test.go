@@ -154,7 +154,7 @@ func TestSignatureOfSHA512Image(t *testing.T) {
 	w.manifest(team+"@sig", mirror.Pushed, day, "a")
 	d := digest.SHA512.FromString("image")
 	w.manifests[team][d] = &mirror.SurveyedManifest{Digest: d, Origin: mirror.Pushed, Added: ago(day)}
-	w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: 1, Fresh: ago(day), Users: 1}
+	w.blobs[d] = &mirror.SurveyedBlob{Digest: d, Size: 1, Used: ago(day), Users: 1}
 	w.tag(team+":sha512-"+d.Encoded()+".sig", "sig", mirror.Pushed)
 	p := w.plan(gc.Policy{DeleteUntagged: true})
 	if want := (gc.Totals{Images: 1, Manifests: 2, Tags: 1, Blobs: 3, Bytes: 12}); p.Totals != want {

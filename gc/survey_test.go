@@ -52,7 +52,7 @@ func ago(d time.Duration) time.Time { return now.Add(-d) }
 func (w *surveyStore) blob(name string, size int64, used time.Duration) *mirror.SurveyedBlob {
 	b, stored := w.blobs[digestOf(name)]
 	if !stored {
-		b = &mirror.SurveyedBlob{Digest: digestOf(name), Size: size, Added: ago(used), Fresh: ago(used)}
+		b = &mirror.SurveyedBlob{Digest: digestOf(name), Size: size, Added: ago(used), Used: ago(used)}
 		w.blobs[b.Digest] = b
 	}
 	return b

@@ -28,7 +28,7 @@ type CollectStore interface {
 	// as long as these are many, however much else is stored.
 	//
 	// [SurveyedBlob.Users] may be less than the number of manifests, if it is greater than the number of manifests in
-	// the view. [SurveyedBlob.Fresh] does not include uses, and [SurveyedBlob.Repos] is empty.
+	// the view. [SurveyedBlob.Used] does not include uses, and [SurveyedBlob.Repos] is empty.
 	SurveyRefs(ctx context.Context, refs []Ref, f func(Survey) error) error
 	// Protect protects manifests and blobs with these digests, in all repositories, from [CollectStore.Sweep], and
 	// their files from [CollectStore.DeleteOrphan], until release is called. release may be called more than once.
@@ -115,8 +115,8 @@ type SurveyedBlob struct {
 	Added  time.Time
 	// Users is the number of manifests, in all repositories, that name it or are stored in it.
 	Users int
-	// Fresh is the time when it was last added, linked to a repository or used there.
-	Fresh time.Time
+	// Used is the time when it was last added, linked to a repository or used there.
+	Used time.Time
 	// Repos are the indexes in [Survey.Repos] of the repositories that may read it, or have a manifest that needs it or
 	// is stored in it, in ascending order. A repository that only names it is not among them.
 	Repos []int

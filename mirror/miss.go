@@ -15,7 +15,7 @@ func Definitive(err error) bool {
 // The ends of the messages of [MissError] and [UnknownRepo], by which their errors are recognized.
 const (
 	missSuffix        = " is not stored and cannot be fetched"
-	unknownRepoSuffix = " is not known here"
+	unknownRepoSuffix = " is not stored and cannot be listed"
 )
 
 // MissError returns the error of a miss of ref with a reason. [MissReason] returns its parts.

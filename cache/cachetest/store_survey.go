@@ -213,7 +213,7 @@ func testSurvey(s *storeTest) {
 			repos = []int{1}
 		}
 		if b.Users != users[b.Digest] || !slices.Equal(b.Repos, repos) || b.Size == 0 ||
-			b.Added.Before(before) || b.Fresh.Before(b.Added) || b.Fresh.After(after) {
+			b.Added.Before(before) || b.Used.Before(b.Added) || b.Used.After(after) {
 			s.t.Errorf("blob is %+v, want %d users in %v", b, users[b.Digest], repos)
 		}
 	}

@@ -49,12 +49,12 @@ func recentCase(name string, repo mirror.Repo, happens func(s *storeTest)) store
 	return storeCase{name, func(s *storeTest) {
 		d := s.push(repoA, "a blob")
 		before := time.Now()
-		if used := s.surveyBlob(d).Fresh; !used.Before(before) {
+		if used := s.surveyBlob(d).Used; !used.Before(before) {
 			s.t.Errorf("last use is %v, want before %v", used, before)
 		}
 		happens(s)
 		after := time.Now()
-		if used := s.surveyBlob(d).Fresh; used.Before(before) || used.After(after) {
+		if used := s.surveyBlob(d).Used; used.Before(before) || used.After(after) {
 			s.t.Errorf("last use is %v, want between %v and %v", used, before, after)
 		}
 		s.wantDeleted(s.sweepOne(mirror.DeleteRequest{Blobs: []digest.Digest{d}, Before: before}), 0, 0)

@@ -35,7 +35,7 @@ func (svc *Service) discard(ctx context.Context, digests []digest.Digest) error 
 			if err != nil {
 				return err
 			}
-			linked := len(blob.Repos) > 0 || blob.Fresh.After(blob.Added) // the repository may have no manifests
+			linked := len(blob.Repos) > 0 || blob.Used.After(blob.Added) // the repository may have no manifests
 			if discarded[blob.Digest] && blob.Users == 0 && !linked {
 				unused = append(unused, blob.Digest)
 			}
