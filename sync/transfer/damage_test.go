@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,6 +56,31 @@ func TestExportSkipsDamagedImages(t *testing.T) {
 			inside.take(data, transfer.ImportRequest{})
 			inside.has(app, inside.tag(app, "good"))
 		})
+	}
+}
+
+// TestExportFindsAllDamage checks that blobs are verified several at a time without mixing up the results.
+func TestExportFindsAllDamage(t *testing.T) {
+	s := newSite(t, transfer.Options{})
+	var good []string
+	damaged := make(map[string]digest.Digest)
+	for i := range 12 {
+		tag := fmt.Sprintf("v%02d", i)
+		s.image(app, mirror.Pushed, "linux/amd64", []string{"layer of " + tag}, tag)
+		if i%3 == 0 {
+			damaged[tag] = digest.FromString("layer of " + tag)
+		} else {
+			good = append(good, "registry.example/org/app:"+tag+" all")
+		}
+	}
+	s.restart()
+	for _, d := range damaged {
+		s.damage(d)
+	}
+	_, doc, err := s.tryExport(transfer.ExportRequest{All: true})
+	s.must(err)
+	if got := names(doc); !slices.Equal(got, good) {
+		t.Errorf("images %q, want %q", got, good)
 	}
 }
 

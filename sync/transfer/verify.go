@@ -2,37 +2,41 @@ package transfer
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 )
 
+// maxVerifiers is the maximum number of blobs that are verified at a time. Each keeps a processor busy with its hash.
+const maxVerifiers = 4
+
 // verify verifies the digests of everything that would be exported, and fetches damaged content again. It drops images
 // with content that cannot be fetched, and returns the document without them.
 func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Document, error) {
-	damaged := make(map[digest.Digest]error)
-	check := func(d digest.Digest) error {
-		err := p.service.store.Verify(ctx, d)
-		if err != nil && mirror.CodeOf(err) != mirror.CodeBlobUnknown {
-			return err
-		}
-		if err != nil {
-			err = p.service.mirror.RecoverDamaged(ctx, err)
-		}
-		if err != nil {
-			damaged[d] = err
-		}
-		return ctx.Err()
-	}
+	var digests []digest.Digest
 	for _, m := range doc.Manifests {
-		if err := check(m.Digest); err != nil {
-			return nil, err
-		}
+		digests = append(digests, m.Digest)
 	}
 	for _, b := range doc.Blobs {
-		if err := check(b.Digest); err != nil {
+		digests = append(digests, b.Digest)
+	}
+	defects, err := p.service.verifyAll(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	damaged := make(map[digest.Digest]error)
+	for i, defect := range defects {
+		if defect == nil {
+			continue
+		}
+		if err := p.service.mirror.RecoverDamaged(ctx, defect); err != nil {
+			damaged[digests[i]] = err
+		}
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 	}
@@ -44,6 +48,29 @@ func (p *planner) verify(ctx context.Context, doc *bundle.Document) (*bundle.Doc
 		return nil, err
 	}
 	return p.describe(ctx)
+}
+
+// verifyAll verifies content, several blobs at a time. It returns what is wrong with each digest, or nil.
+func (svc *Service) verifyAll(ctx context.Context, digests []digest.Digest) (defects []error, err error) {
+	defects = make([]error, len(digests))
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(min(maxVerifiers, runtime.GOMAXPROCS(0)))
+	for i, d := range digests {
+		if within.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			err := svc.store.Verify(within, d)
+			if mirror.CodeOf(err) == mirror.CodeBlobUnknown {
+				defects[i], err = err, nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return defects, ctx.Err()
 }
 
 // dropDamaged drops the images that need damaged content, and images that only refer to them.
